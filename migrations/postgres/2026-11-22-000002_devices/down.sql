@@ -1,0 +1,5 @@
+DROP TABLE policies;
+DROP TABLE request_ids;
+DROP TABLE device_status;
+DROP TABLE devices;
+DROP TABLE enrollment_tokens;

@@ -1,0 +1,76 @@
+CREATE TABLE enrollment_tokens (
+    id TEXT COLLATE "C" PRIMARY KEY NOT NULL,
+    token_hash TEXT COLLATE "C" NOT NULL UNIQUE,
+    name TEXT COLLATE "C" NOT NULL,
+    team_id TEXT COLLATE "C" REFERENCES teams (id),
+    device_id TEXT COLLATE "C",
+    ownership TEXT COLLATE "C" NOT NULL CHECK (ownership IN ('company', 'personal')),
+    use_limit BIGINT NOT NULL,
+    use_count BIGINT NOT NULL,
+    created_by TEXT COLLATE "C" NOT NULL,
+    created_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL,
+    revoked_at BIGINT
+);
+
+CREATE TABLE devices (
+    id TEXT COLLATE "C" PRIMARY KEY NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    person TEXT COLLATE "C" NOT NULL,
+    team_id TEXT COLLATE "C" REFERENCES teams (id),
+    platform TEXT COLLATE "C" NOT NULL,
+    model TEXT COLLATE "C" NOT NULL,
+    serial TEXT COLLATE "C" NOT NULL,
+    os_version TEXT COLLATE "C" NOT NULL,
+    ownership TEXT COLLATE "C" NOT NULL CHECK (ownership IN ('company', 'personal')),
+    state TEXT COLLATE "C" NOT NULL CHECK (state IN ('enrolled', 'wiped', 'removed')),
+    generation BIGINT NOT NULL,
+    signing_key TEXT COLLATE "C" NOT NULL,
+    sealing_key TEXT COLLATE "C" NOT NULL,
+    protected_roots TEXT COLLATE "C" NOT NULL,
+    agent_version TEXT COLLATE "C" NOT NULL,
+    enrollment_token_id TEXT COLLATE "C" NOT NULL REFERENCES enrollment_tokens (id),
+    enrolled_at BIGINT NOT NULL,
+    wiped_at BIGINT
+);
+CREATE INDEX devices_by_name ON devices (name, id);
+CREATE INDEX devices_by_serial ON devices (serial);
+CREATE INDEX devices_by_team ON devices (team_id);
+
+-- What changes with each check-in, kept apart so that one check-in writes one narrow row.
+CREATE TABLE device_status (
+    device_id TEXT COLLATE "C" PRIMARY KEY NOT NULL REFERENCES devices (id),
+    last_seen_at BIGINT,
+    next_check_in_at BIGINT,
+    facts TEXT COLLATE "C" NOT NULL,
+    encryption TEXT COLLATE "C" NOT NULL CHECK (encryption IN ('on', 'off', 'unknown')),
+    encryption_since BIGINT,
+    changed_files BIGINT,
+    changed_bytes BIGINT,
+    changed_measured_at BIGINT,
+    policy_version TEXT COLLATE "C" NOT NULL,
+    address TEXT COLLATE "C" NOT NULL
+);
+CREATE INDEX device_status_by_last_seen ON device_status (last_seen_at, device_id);
+CREATE INDEX device_status_by_encryption ON device_status (encryption);
+
+-- Each signed request's id until it expires: a request is accepted once.
+CREATE TABLE request_ids (
+    device_id TEXT COLLATE "C" NOT NULL,
+    jti TEXT COLLATE "C" NOT NULL,
+    expires_at BIGINT NOT NULL,
+    PRIMARY KEY (device_id, jti)
+);
+CREATE INDEX request_ids_by_expiry ON request_ids (expires_at);
+
+CREATE TABLE policies (
+    id TEXT COLLATE "C" PRIMARY KEY NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    team_id TEXT COLLATE "C" REFERENCES teams (id),
+    version BIGINT NOT NULL,
+    requirements TEXT COLLATE "C" NOT NULL,
+    created_by TEXT COLLATE "C" NOT NULL,
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL,
+    removed_at BIGINT
+);

@@ -1,0 +1,9 @@
+DROP TABLE settings;
+DROP TABLE api_tokens;
+DROP TABLE one_time_links;
+DROP TABLE known_browsers;
+DROP TABLE sign_in_throttles;
+DROP TABLE sessions;
+DROP TABLE user_roles;
+DROP TABLE users;
+DROP TABLE teams;

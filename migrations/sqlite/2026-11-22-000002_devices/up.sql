@@ -1,0 +1,76 @@
+CREATE TABLE enrollment_tokens (
+    id TEXT PRIMARY KEY NOT NULL,
+    token_hash TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL,
+    team_id TEXT REFERENCES teams (id),
+    device_id TEXT,
+    ownership TEXT NOT NULL CHECK (ownership IN ('company', 'personal')),
+    use_limit INTEGER NOT NULL,
+    use_count INTEGER NOT NULL,
+    created_by TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    revoked_at INTEGER
+) STRICT;
+
+CREATE TABLE devices (
+    id TEXT PRIMARY KEY NOT NULL,
+    name TEXT NOT NULL,
+    person TEXT NOT NULL,
+    team_id TEXT REFERENCES teams (id),
+    platform TEXT NOT NULL,
+    model TEXT NOT NULL,
+    serial TEXT NOT NULL,
+    os_version TEXT NOT NULL,
+    ownership TEXT NOT NULL CHECK (ownership IN ('company', 'personal')),
+    state TEXT NOT NULL CHECK (state IN ('enrolled', 'wiped', 'removed')),
+    generation INTEGER NOT NULL,
+    signing_key TEXT NOT NULL,
+    sealing_key TEXT NOT NULL,
+    protected_roots TEXT NOT NULL,
+    agent_version TEXT NOT NULL,
+    enrollment_token_id TEXT NOT NULL REFERENCES enrollment_tokens (id),
+    enrolled_at INTEGER NOT NULL,
+    wiped_at INTEGER
+) STRICT;
+CREATE INDEX devices_by_name ON devices (name, id);
+CREATE INDEX devices_by_serial ON devices (serial);
+CREATE INDEX devices_by_team ON devices (team_id);
+
+-- What changes with each check-in, kept apart so that one check-in writes one narrow row.
+CREATE TABLE device_status (
+    device_id TEXT PRIMARY KEY NOT NULL REFERENCES devices (id),
+    last_seen_at INTEGER,
+    next_check_in_at INTEGER,
+    facts TEXT NOT NULL,
+    encryption TEXT NOT NULL CHECK (encryption IN ('on', 'off', 'unknown')),
+    encryption_since INTEGER,
+    changed_files INTEGER,
+    changed_bytes INTEGER,
+    changed_measured_at INTEGER,
+    policy_version TEXT NOT NULL,
+    address TEXT NOT NULL
+) STRICT;
+CREATE INDEX device_status_by_last_seen ON device_status (last_seen_at, device_id);
+CREATE INDEX device_status_by_encryption ON device_status (encryption);
+
+-- Each signed request's id until it expires: a request is accepted once.
+CREATE TABLE request_ids (
+    device_id TEXT NOT NULL,
+    jti TEXT NOT NULL,
+    expires_at INTEGER NOT NULL,
+    PRIMARY KEY (device_id, jti)
+) STRICT;
+CREATE INDEX request_ids_by_expiry ON request_ids (expires_at);
+
+CREATE TABLE policies (
+    id TEXT PRIMARY KEY NOT NULL,
+    name TEXT NOT NULL,
+    team_id TEXT REFERENCES teams (id),
+    version INTEGER NOT NULL,
+    requirements TEXT NOT NULL,
+    created_by TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    removed_at INTEGER
+) STRICT;

@@ -1,0 +1,105 @@
+CREATE TABLE repositories (
+    id TEXT PRIMARY KEY NOT NULL,
+    device_id TEXT NOT NULL REFERENCES devices (id),
+    generation INTEGER NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('active', 'read_only')),
+    sealed_master_key TEXT NOT NULL,
+    quota_bytes INTEGER NOT NULL,
+    stored_bytes INTEGER NOT NULL,
+    object_count INTEGER NOT NULL,
+    created_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX repositories_by_device ON repositories (device_id);
+
+CREATE TABLE repository_tokens (
+    id TEXT PRIMARY KEY NOT NULL,
+    repository_id TEXT NOT NULL REFERENCES repositories (id),
+    kind TEXT NOT NULL CHECK (kind IN ('agent', 'own_client')),
+    token_hash TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL,
+    created_by TEXT,
+    created_at INTEGER NOT NULL,
+    revoked_at INTEGER
+) STRICT;
+CREATE INDEX repository_tokens_by_repository ON repository_tokens (repository_id);
+
+-- The ledger: an object counts as there when its row is.
+CREATE TABLE objects (
+    repository_id TEXT NOT NULL REFERENCES repositories (id),
+    kind TEXT NOT NULL CHECK (kind IN ('config', 'keys', 'data', 'index', 'snapshots', 'locks', 'manifests')),
+    name TEXT NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    received_at INTEGER NOT NULL,
+    verified_at INTEGER,
+    damaged_at INTEGER,
+    PRIMARY KEY (repository_id, kind, name)
+) STRICT;
+
+CREATE TABLE restore_points (
+    id TEXT PRIMARY KEY NOT NULL,
+    repository_id TEXT NOT NULL REFERENCES repositories (id),
+    device_id TEXT NOT NULL REFERENCES devices (id),
+    snapshot_name TEXT NOT NULL,
+    manifest_name TEXT,
+    received_at INTEGER NOT NULL,
+    claimed_at INTEGER,
+    file_count INTEGER,
+    size_bytes INTEGER,
+    excluded_count INTEGER NOT NULL,
+    excluded TEXT NOT NULL,
+    reported_at INTEGER,
+    stored_at INTEGER,
+    verified_at INTEGER,
+    proven_at INTEGER,
+    failed_at INTEGER,
+    UNIQUE (repository_id, snapshot_name)
+) STRICT;
+CREATE INDEX restore_points_by_device ON restore_points (device_id, received_at);
+
+CREATE TABLE restore_tests (
+    id TEXT PRIMARY KEY NOT NULL,
+    restore_point_id TEXT NOT NULL REFERENCES restore_points (id),
+    device_id TEXT NOT NULL REFERENCES devices (id),
+    cause TEXT NOT NULL CHECK (cause IN ('new_backup', 'proof_expiring', 'asked')),
+    asked_by TEXT,
+    state TEXT NOT NULL CHECK (state IN ('queued', 'running', 'finished')),
+    result TEXT CHECK (result IN ('passed', 'failed', 'partial', 'unproven')),
+    level TEXT NOT NULL,
+    queued_at INTEGER NOT NULL,
+    claimed_until INTEGER,
+    started_at INTEGER,
+    finished_at INTEGER,
+    file_count INTEGER NOT NULL,
+    matched_count INTEGER NOT NULL,
+    excluded_count INTEGER NOT NULL,
+    byte_count INTEGER NOT NULL,
+    stored_bytes_read INTEGER NOT NULL,
+    failures TEXT NOT NULL,
+    summary TEXT NOT NULL,
+    runner TEXT NOT NULL
+) STRICT;
+CREATE INDEX restore_tests_by_device ON restore_tests (device_id, queued_at);
+CREATE INDEX restore_tests_by_state ON restore_tests (state, queued_at);
+
+-- One row per device that sums up its evidence; rewritten with each change of it.
+-- rank: 0 failed, 1 never, 2 reported, 3 stored, 4 verified, 5 proven.
+CREATE TABLE device_proof (
+    device_id TEXT PRIMARY KEY NOT NULL REFERENCES devices (id),
+    rank INTEGER NOT NULL,
+    newest_point_id TEXT,
+    newest_at INTEGER,
+    stored_at INTEGER,
+    verified_at INTEGER,
+    verified_until INTEGER,
+    proven_point_id TEXT,
+    proven_at INTEGER,
+    proven_tested_at INTEGER,
+    proven_until INTEGER,
+    file_count INTEGER NOT NULL,
+    matched_count INTEGER NOT NULL,
+    not_proven_files INTEGER NOT NULL,
+    not_proven_bytes INTEGER NOT NULL,
+    failed_at INTEGER,
+    failed_test_id TEXT
+) STRICT;
+CREATE INDEX device_proof_worst_first ON device_proof (rank, proven_until, device_id);

@@ -1,0 +1,141 @@
+//! The history of acts: who did what, when, to what.
+use crate::domain::text::text_enum;
+use crate::domain::time::Time;
+use serde::{Deserialize, Serialize};
+
+text_enum! {
+    /// What kind of actor acted.
+    ActorKind { User = "user", Device = "device", System = "system" }
+}
+
+text_enum! {
+    /// By which way an act came in.
+    Via { Web = "web", Api = "api", CommandLine = "command_line", Agent = "agent", Restic = "restic", Job = "job" }
+}
+
+text_enum! {
+    /// An act; its wording for people is [`Action::phrase`].
+    Action {
+        SetUp = "set_up",
+        SignedIn = "signed_in",
+        SignInFailed = "sign_in_failed",
+        SignedOut = "signed_out",
+        SignedOutEverywhere = "signed_out_everywhere",
+        PasswordChanged = "password_changed",
+        UserAdded = "user_added",
+        UserChanged = "user_changed",
+        UserDisabled = "user_disabled",
+        RoleGranted = "role_granted",
+        RoleRevoked = "role_revoked",
+        TeamAdded = "team_added",
+        ApiTokenMade = "api_token_made",
+        ApiTokenRevoked = "api_token_revoked",
+        SettingChanged = "setting_changed",
+        TestMailAsked = "test_mail_asked",
+        EnrollmentTokenMade = "enrollment_token_made",
+        EnrollmentTokenRevoked = "enrollment_token_revoked",
+        DeviceEnrolled = "device_enrolled",
+        DeviceReenrolled = "device_reenrolled",
+        DeviceChanged = "device_changed",
+        DeviceRemoved = "device_removed",
+        PolicyAdded = "policy_added",
+        PolicyChanged = "policy_changed",
+        PolicyRemoved = "policy_removed",
+        CommandQueued = "command_queued",
+        CommandCancelled = "command_cancelled",
+        CommandFinished = "command_finished",
+        CommandExpired = "command_expired",
+        RepositoryTokenMade = "repository_token_made",
+        RepositoryTokenRevoked = "repository_token_revoked",
+        BackupStored = "backup_stored",
+        ObjectHealed = "object_healed",
+        RestoreTestAsked = "restore_test_asked",
+        RestoreTestPassed = "restore_test_passed",
+        RestoreTestPartial = "restore_test_partial",
+        RestoreTestFailed = "restore_test_failed",
+        RestoreTestUnproven = "restore_test_unproven",
+        WipeRequested = "wipe_requested",
+        WipeHeld = "wipe_held",
+        WipeApproved = "wipe_approved",
+        WipeReleased = "wipe_released",
+        WipeDelivered = "wipe_delivered",
+        WipeAcknowledged = "wipe_acknowledged",
+        WipeConfirmed = "wipe_confirmed",
+        WipeFailed = "wipe_failed",
+        WipeExpired = "wipe_expired",
+        WipeStopped = "wipe_stopped",
+        WipeNeedsReview = "wipe_needs_review",
+        RestoreRequested = "restore_requested",
+        RestoreStarted = "restore_started",
+        RestoreCompared = "restore_compared",
+        RestoreFailed = "restore_failed",
+        RestoreCancelled = "restore_cancelled",
+        RestoreExpired = "restore_expired",
+    }
+}
+
+impl Action {
+    /// What was done, as a page says it after the object's name: "wipe requested".
+    pub fn phrase(self) -> String {
+        self.as_str().replace('_', " ")
+    }
+}
+
+text_enum! {
+    /// How an act ended.
+    Outcome { Done = "done", Refused = "refused", Failed = "failed" }
+}
+
+/// Who acts, and by which way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Actor {
+    pub kind: ActorKind,
+    /// A user's or device's id; none for the system.
+    pub id: Option<String>,
+    pub name: String,
+    pub via: Via,
+    /// The address the request came from; empty where there is none.
+    pub address: String,
+}
+
+impl Actor {
+    /// The server itself, in a background job.
+    pub fn system() -> Self {
+        Self { kind: ActorKind::System, id: None, name: "Holdfast".to_owned(), via: Via::Job, address: String::new() }
+    }
+}
+
+/// One entry of the history as its canonical bytes spell it.
+///
+/// The bytes are this struct as JSON: fields in the order below, no white
+/// space. They are stored beside the columns, so that the history can be hashed
+/// and checked by anyone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// 1, 2, 3 … without a gap.
+    pub seq: i64,
+    pub id: String,
+    /// UTC milliseconds.
+    pub at: Time,
+    pub actor: Actor,
+    pub action: Action,
+    pub device_id: Option<String>,
+    pub object: Object,
+    pub reason: String,
+    pub outcome: Outcome,
+}
+
+/// What an act was done to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Object {
+    /// A noun of the glossary, such as `wipe_request`.
+    pub kind: String,
+    pub id: String,
+    pub name: String,
+}
+
+impl Object {
+    pub fn new(kind: &str, id: impl ToString, name: impl Into<String>) -> Self {
+        Self { kind: kind.to_owned(), id: id.to_string(), name: name.into() }
+    }
+}

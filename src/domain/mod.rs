@@ -1,0 +1,17 @@
+//! The rules. Pure functions and value types: no I/O, no queries, no clock.
+//!
+//! A decision gets `now` and the facts as arguments and returns a value; a
+//! refusal is a value too, so that a page can say why.
+pub mod activity;
+pub mod command;
+pub mod device;
+pub mod id;
+pub mod manifest;
+pub mod object;
+pub mod policy;
+pub mod proof;
+pub mod restore;
+pub mod role;
+mod text;
+pub mod time;
+pub mod wipe;

@@ -1,0 +1,92 @@
+//! The stored objects of a repository.
+use crate::domain::text::text_enum;
+use diesel::deserialize::FromSqlRow;
+use diesel::expression::AsExpression;
+use diesel::sql_types::Text;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+text_enum! {
+    /// What an object of a repository is: restic's six kinds, and our manifests.
+    ObjectKind {
+        Config = "config", Keys = "keys", Data = "data", Index = "index",
+        Snapshots = "snapshots", Locks = "locks", Manifests = "manifests",
+    }
+}
+
+/// An object's name: 64 lower-case hex digits, the SHA-256 of its bytes.
+///
+/// Restic's `config` has no such name; its row carries [`ObjectName::config`].
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, AsExpression, FromSqlRow)]
+#[diesel(sql_type = Text)]
+#[serde(try_from = "String", into = "String")]
+pub struct ObjectName(String);
+
+impl ObjectName {
+    /// Reads a name; none for anything but 64 lower-case hex digits.
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_name = text.len() == 64 && text.bytes().all(|it| matches!(it, b'0'..=b'9' | b'a'..=b'f'));
+        is_name.then(|| Self(text.to_owned()))
+    }
+
+    /// The name of bytes whose SHA-256 is `hash`.
+    pub fn from_hash(hash: &[u8; 32]) -> Self {
+        Self(hex::encode(hash))
+    }
+
+    /// The one name that is no hash.
+    pub fn config() -> Self {
+        Self("config".to_owned())
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The hash that the name spells; none for `config`.
+    pub fn hash(&self) -> Option<[u8; 32]> {
+        let mut hash = [0; 32];
+        hex::decode_to_slice(&self.0, &mut hash).ok().map(|()| hash)
+    }
+}
+
+impl fmt::Display for ObjectName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for ObjectName {
+    type Error = &'static str;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text).ok_or("not 64 lower-case hex digits")
+    }
+}
+
+impl From<ObjectName> for String {
+    fn from(name: ObjectName) -> Self {
+        name.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_64_lower_case_hex_digits_are_a_name() {
+        let good = "0123456789abcdef".repeat(4);
+        assert!(ObjectName::parse(&good).is_some());
+        for bad in [
+            "",
+            "..",
+            "../../etc/passwd",
+            &good[1..],
+            &good.to_uppercase(),
+            &format!("{good}0"),
+            &format!("{}/", &good[1..]),
+        ] {
+            assert!(ObjectName::parse(bad).is_none(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! The proof ladder: what is known of a device's backups, and for how long.
+//!
+//! Nothing here is green by default: a level is reached by evidence, evidence
+//! carries the time until which it holds, and unknown is a grade of its own.
+use crate::domain::text::text_enum;
+use crate::domain::time::Time;
+
+text_enum! {
+    /// How much is proven of a restore point (recovery design, section 5.1).
+    Level {
+        /// No backup.
+        Never = "never",
+        /// The device says that it backed up.
+        Reported = "reported",
+        /// The server holds every object that the restore point needs.
+        Stored = "stored",
+        /// Every object was read back and hashed.
+        Verified = "verified",
+        /// Every file was restored and compared with the device's manifest.
+        Proven = "proven",
+        /// The second copy alone was restored and compared.
+        CopyProven = "copy_proven",
+    }
+}
+
+text_enum! {
+    /// How a restore test ended. `unproven` means that it could not be run to its end.
+    TestResult { Passed = "passed", Failed = "failed", Partial = "partial", Unproven = "unproven" }
+}
+
+text_enum! {
+    /// Where a restore test stands.
+    TestState { Queued = "queued", Running = "running", Finished = "finished" }
+}
+
+text_enum! {
+    /// Why a restore test runs.
+    TestCause { NewBackup = "new_backup", ProofExpiring = "proof_expiring", Asked = "asked" }
+}
+
+text_enum! {
+    /// What a page shows of a device's proof; one badge each.
+    Grade {
+        Failed = "failed",
+        Never = "never",
+        Unknown = "unknown",
+        Reported = "reported",
+        Stored = "stored",
+        OutOfDate = "out_of_date",
+        Verified = "verified",
+        Proven = "proven",
+    }
+}
+
+/// The evidence that there is of one device, times by the server's clock.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Evidence {
+    /// The newest backup of any level was received at.
+    pub newest_at: Option<Time>,
+    /// The newest restore point whose objects are all there was received at.
+    pub stored_at: Option<Time>,
+    /// The newest verified restore point was received at, and that holds until.
+    pub verified: Option<Held>,
+    /// The newest proven restore point was received at, and that holds until.
+    pub proven: Option<Held>,
+    /// The newest restore point failed its test at; cleared by a later pass.
+    pub failed_at: Option<Time>,
+}
+
+/// A restore point at some level: when it was received, and until when the evidence holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Held {
+    pub point_at: Time,
+    pub until: Time,
+}
+
+impl Evidence {
+    /// The level at `now`. A test that failed leaves what was received, not what was proven before it.
+    pub fn level(&self, now: Time) -> Level {
+        let holds = |held: Option<Held>| held.is_some_and(|it| now < it.until);
+        if self.failed_at.is_none() && holds(self.proven) {
+            Level::Proven
+        } else if self.failed_at.is_none() && holds(self.verified) {
+            Level::Verified
+        } else if self.stored_at.is_some() {
+            Level::Stored
+        } else if self.newest_at.is_some() {
+            Level::Reported
+        } else {
+            Level::Never
+        }
+    }
+
+    /// What a page shows at `now`.
+    ///
+    /// A proof whose time has run out is out of date, never green; a clock that
+    /// stands before the evidence makes it unknown rather than fresh.
+    pub fn grade(&self, now: Time) -> Grade {
+        let from_the_future =
+            [self.newest_at, self.proven.map(|it| it.point_at)].into_iter().flatten().any(|at| at > now + TOLERANCE);
+        if self.failed_at.is_some() {
+            return Grade::Failed;
+        }
+        if from_the_future {
+            return Grade::Unknown;
+        }
+        match (self.level(now), self.proven) {
+            (Level::Proven | Level::CopyProven, _) => Grade::Proven,
+            (Level::Never, _) => Grade::Never,
+            (_, Some(_)) => Grade::OutOfDate,
+            (Level::Verified, None) => Grade::Verified,
+            (Level::Stored, None) => Grade::Stored,
+            (Level::Reported, None) => Grade::Reported,
+        }
+    }
+}
+
+/// Two servers' clocks may differ by this much without alarm.
+const TOLERANCE: std::time::Duration = std::time::Duration::from_secs(60);
+
+impl Grade {
+    /// The word on the badge.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Failed => "Failed",
+            Self::Never => "Never",
+            Self::Unknown => "Unknown",
+            Self::Reported => "Reported",
+            Self::Stored => "Stored",
+            Self::OutOfDate => "Out of date",
+            Self::Verified => "Verified",
+            Self::Proven => "Proven",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::time::{days, hours};
+
+    const NOW: Time = Time::from_millis(1_795_356_371_000);
+
+    fn held(age_hours: u64, left_hours: i64) -> Option<Held> {
+        let until = Time::from_millis(NOW.millis() + left_hours * 3_600_000);
+        Some(Held { point_at: NOW - hours(age_hours), until })
+    }
+
+    #[test]
+    fn each_kind_of_evidence_has_its_grade() {
+        let seen = Some(NOW - hours(1));
+        let cases = [
+            (Evidence::default(), Grade::Never),
+            (Evidence { newest_at: seen, ..Evidence::default() }, Grade::Reported),
+            (Evidence { newest_at: seen, stored_at: seen, ..Evidence::default() }, Grade::Stored),
+            (
+                Evidence { newest_at: seen, stored_at: seen, verified: held(1, 5), ..Evidence::default() },
+                Grade::Verified,
+            ),
+            (
+                Evidence {
+                    newest_at: seen,
+                    stored_at: seen,
+                    verified: held(1, 5),
+                    proven: held(1, 5),
+                    ..Evidence::default()
+                },
+                Grade::Proven,
+            ),
+            (
+                Evidence {
+                    newest_at: seen,
+                    stored_at: seen,
+                    verified: held(1, 5),
+                    proven: held(90, -1),
+                    ..Evidence::default()
+                },
+                Grade::OutOfDate,
+            ),
+            (
+                Evidence {
+                    newest_at: seen,
+                    stored_at: seen,
+                    proven: held(1, 5),
+                    failed_at: seen,
+                    ..Evidence::default()
+                },
+                Grade::Failed,
+            ),
+        ];
+        for (evidence, expected) in cases {
+            assert_eq!(evidence.grade(NOW), expected, "{evidence:?}");
+        }
+    }
+
+    #[test]
+    fn green_decays_without_any_event() {
+        let evidence = Evidence {
+            newest_at: Some(NOW),
+            stored_at: Some(NOW),
+            verified: held(0, 24),
+            proven: held(0, 24),
+            failed_at: None,
+        };
+        assert_eq!(evidence.grade(NOW), Grade::Proven);
+        assert_eq!(evidence.grade(NOW + days(1)), Grade::OutOfDate);
+    }
+
+    #[test]
+    fn a_clock_set_back_a_year_makes_no_proof_fresh() {
+        let evidence =
+            Evidence { newest_at: Some(NOW), stored_at: Some(NOW), proven: held(0, 24), ..Evidence::default() };
+        assert_eq!(evidence.grade(NOW - days(365)), Grade::Unknown);
+    }
+
+    #[test]
+    fn a_failed_test_demotes_whatever_was_proven_before() {
+        let evidence = Evidence {
+            newest_at: Some(NOW),
+            stored_at: Some(NOW),
+            verified: held(0, 24),
+            proven: held(0, 24),
+            failed_at: Some(NOW),
+        };
+        assert_eq!(evidence.level(NOW), Level::Stored);
+    }
+}

@@ -1,0 +1,161 @@
+//! Who may do what.
+use crate::domain::id::TeamId;
+use crate::domain::text::text_enum;
+
+text_enum! {
+    /// A set of permissions that a person holds in the organisation or in one team.
+    Role {
+        Owner = "owner",
+        Operator = "operator",
+        Approver = "approver",
+        PolicyEditor = "policy_editor",
+        Helpdesk = "helpdesk",
+        Auditor = "auditor",
+        Observer = "observer",
+    }
+}
+
+/// One thing that a handler may ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Permission {
+    ViewDevices,
+    /// Names of files in backups and failures.
+    ViewFileNames,
+    ViewActivity,
+    EnrollDevices,
+    LockDevices,
+    /// Back up now, prove now, and the user's own restic client.
+    RunBackups,
+    RequestWipe,
+    ApproveWipe,
+    /// Anyone may stop a wipe who may see the device.
+    StopWipe,
+    Restore,
+    ViewPolicies,
+    EditPolicies,
+    ManageUsers,
+    ManageSettings,
+}
+
+impl Role {
+    /// The name that people use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Owner => "Owner",
+            Self::Operator => "Operator",
+            Self::Approver => "Approver",
+            Self::PolicyEditor => "Policy editor",
+            Self::Helpdesk => "Helpdesk",
+            Self::Auditor => "Auditor",
+            Self::Observer => "Observer",
+        }
+    }
+
+    /// Whether this role alone gives `permission`.
+    pub const fn allows(self, permission: Permission) -> bool {
+        use Permission as P;
+        match permission {
+            P::ViewDevices | P::StopWipe | P::ViewPolicies => true,
+            P::ViewFileNames => matches!(self, Self::Owner | Self::Operator | Self::Approver),
+            P::ViewActivity => matches!(self, Self::Owner | Self::Auditor | Self::Operator | Self::Approver),
+            P::EnrollDevices | P::RunBackups | P::RequestWipe | P::Restore => {
+                matches!(self, Self::Owner | Self::Operator)
+            }
+            P::LockDevices => matches!(self, Self::Owner | Self::Operator | Self::Helpdesk),
+            P::ApproveWipe => matches!(self, Self::Owner | Self::Approver),
+            P::EditPolicies => matches!(self, Self::Owner | Self::PolicyEditor),
+            P::ManageUsers | P::ManageSettings => matches!(self, Self::Owner),
+        }
+    }
+}
+
+/// Where a role holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Scope {
+    Organisation,
+    Team(TeamId),
+}
+
+/// The devices that a permission reaches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reach {
+    All,
+    Teams(Vec<TeamId>),
+}
+
+impl Reach {
+    /// Whether a device of `team` is within reach.
+    pub fn covers(&self, team: Option<TeamId>) -> bool {
+        match self {
+            Self::All => true,
+            Self::Teams(teams) => team.is_some_and(|team| teams.contains(&team)),
+        }
+    }
+}
+
+/// All roles of one person; they add up.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Grants(Vec<(Role, Scope)>);
+
+impl Grants {
+    pub fn new(grants: Vec<(Role, Scope)>) -> Self {
+        Self(grants)
+    }
+
+    /// Every role with its scope.
+    pub fn iter(&self) -> impl Iterator<Item = &(Role, Scope)> {
+        self.0.iter()
+    }
+
+    /// The devices for which `permission` holds; none where it holds nowhere.
+    pub fn reach(&self, permission: Permission) -> Option<Reach> {
+        let mut teams = Vec::new();
+        for (role, scope) in &self.0 {
+            if role.allows(permission) {
+                match scope {
+                    Scope::Organisation => return Some(Reach::All),
+                    Scope::Team(team) => teams.push(*team),
+                }
+            }
+        }
+        (!teams.is_empty()).then_some(Reach::Teams(teams))
+    }
+
+    /// Whether `permission` holds for the whole organisation.
+    pub fn allows_everywhere(&self, permission: Permission) -> bool {
+        self.reach(permission) == Some(Reach::All)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::time::Time;
+
+    #[test]
+    fn a_role_in_a_team_reaches_only_that_team() {
+        let [mine, other] = [1, 2].map(|at| TeamId::generate(Time::from_millis(at)));
+        let grants = Grants::new(vec![(Role::Operator, Scope::Team(mine))]);
+
+        let reach = grants.reach(Permission::RequestWipe).unwrap();
+
+        assert!(reach.covers(Some(mine)));
+        assert!(!reach.covers(Some(other)));
+        assert!(!reach.covers(None));
+        assert!(!grants.allows_everywhere(Permission::RequestWipe));
+    }
+
+    #[test]
+    fn helpdesk_may_lock_but_never_wipe() {
+        assert!(Role::Helpdesk.allows(Permission::LockDevices));
+        assert!(!Role::Helpdesk.allows(Permission::RequestWipe));
+        assert!(!Role::Helpdesk.allows(Permission::ApproveWipe));
+    }
+
+    #[test]
+    fn nobody_but_owner_holds_both_ends_of_a_wipe() {
+        for role in Role::ALL.iter().filter(|it| **it != Role::Owner) {
+            assert!(!(role.allows(Permission::RequestWipe) && role.allows(Permission::ApproveWipe)), "{role}");
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Points in time.
+use diesel::deserialize::FromSqlRow;
+use diesel::expression::AsExpression;
+use diesel::sql_types::BigInt;
+use serde::{Deserialize, Serialize};
+use std::ops::{Add, Sub};
+use std::time::Duration;
+
+/// A point in time: UTC milliseconds since 1970, as in every column that ends in `_at`.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, AsExpression, FromSqlRow,
+)]
+#[diesel(sql_type = BigInt)]
+#[serde(transparent)]
+pub struct Time(i64);
+
+impl Time {
+    /// From milliseconds since 1970.
+    pub const fn from_millis(millis: i64) -> Self {
+        Self(millis)
+    }
+
+    /// Milliseconds since 1970.
+    pub const fn millis(self) -> i64 {
+        self.0
+    }
+
+    /// The same by reference, for the database's serialiser.
+    pub const fn as_millis_ref(&self) -> &i64 {
+        &self.0
+    }
+
+    /// Whole seconds since 1970.
+    pub const fn seconds(self) -> i64 {
+        self.0.div_euclid(1000)
+    }
+
+    /// How long after `earlier` this is; zero when it is not after it.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
+    /// ISO 8601 in UTC with seconds, such as `2026-11-22T14:06:11Z`.
+    pub fn iso(self) -> String {
+        jiff::Timestamp::from_second(self.seconds()).map(|at| at.to_string()).unwrap_or_default()
+    }
+}
+
+fn millis(span: Duration) -> i64 {
+    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
+}
+
+impl Add<Duration> for Time {
+    type Output = Self;
+    fn add(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(millis(span)))
+    }
+}
+
+impl Sub<Duration> for Time {
+    type Output = Self;
+    fn sub(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(millis(span)))
+    }
+}
+
+/// A span of whole minutes.
+pub const fn minutes(count: u64) -> Duration {
+    Duration::from_secs(count * 60)
+}
+
+/// A span of whole hours.
+pub const fn hours(count: u64) -> Duration {
+    minutes(count * 60)
+}
+
+/// A span of whole days of 24 hours.
+pub const fn days(count: u64) -> Duration {
+    hours(count * 24)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_before_another_is_zero_after_it() {
+        assert_eq!(Time::from_millis(5).since(Time::from_millis(9)), Duration::ZERO);
+    }
+
+    #[test]
+    fn iso_is_utc_with_seconds() {
+        assert_eq!(Time::from_millis(1_795_356_371_999).iso(), "2026-11-22T14:06:11Z");
+    }
+}

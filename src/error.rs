@@ -1,0 +1,138 @@
+//! What can go wrong in a use case. Adapters decide how each case looks to
+//! their client: `web` renders a page, each protocol its own status.
+use std::fmt;
+use std::time::Duration;
+
+/// What can go wrong in a use case.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("there is no such {0}")]
+    NotFound(&'static str),
+    #[error("sign in first")]
+    SignInNeeded,
+    /// The act needs the password again.
+    #[error("enter your password again to go on")]
+    PasswordNeeded,
+    #[error("your roles do not allow this")]
+    Forbidden,
+    /// What was sent cannot be used as it is.
+    #[error("{0}")]
+    Invalid(FieldErrors),
+    /// A rule says no; the text says why and what to do.
+    #[error("{0}")]
+    Refused(String),
+    /// Something changed meanwhile.
+    #[error("{0}")]
+    Conflict(String),
+    #[error("too many requests; try again in {} s", .0.as_secs().max(1))]
+    TooMany(Duration),
+    /// The database or a store cannot answer now.
+    #[error("the server is busy; try again in {} s", .0.as_secs().max(1))]
+    Busy(Duration),
+    /// The disk or a quota is full.
+    #[error("{0}")]
+    Full(String),
+    #[error(transparent)]
+    Internal(#[from] anyhow::Error),
+}
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What is wrong with the fields of a form or message.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FieldErrors(Vec<(&'static str, String)>);
+
+impl FieldErrors {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds what is wrong with `field`.
+    pub fn add(&mut self, field: &'static str, text: impl Into<String>) {
+        self.0.push((field, text.into()));
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// What is wrong with `field`, if anything.
+    pub fn of(&self, field: &str) -> Option<&str> {
+        self.0.iter().find(|(name, _)| *name == field).map(|(_, text)| text.as_str())
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.0.iter().map(|(name, text)| (*name, text.as_str()))
+    }
+
+    /// `Ok` when nothing is wrong.
+    pub fn into_result(self) -> Result<()> {
+        if self.is_empty() { Ok(()) } else { Err(Error::Invalid(self)) }
+    }
+}
+
+impl fmt::Display for FieldErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, (field, text)) in self.0.iter().enumerate() {
+            if at > 0 {
+                f.write_str("; ")?;
+            }
+            write!(f, "{field}: {text}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Error {
+    /// One wrong field.
+    pub fn invalid(field: &'static str, text: impl Into<String>) -> Self {
+        let mut errors = FieldErrors::new();
+        errors.add(field, text);
+        Self::Invalid(errors)
+    }
+}
+
+impl From<diesel::result::Error> for Error {
+    fn from(error: diesel::result::Error) -> Self {
+        use diesel::result::{DatabaseErrorKind, Error as E};
+        match &error {
+            E::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => {
+                Self::Conflict("this was already done, or something of that name exists".to_owned())
+            }
+            E::DatabaseError(DatabaseErrorKind::ClosedConnection, _) => Self::Busy(Duration::from_secs(2)),
+            E::DatabaseError(_, info) if info.message().contains("database or disk is full") => {
+                Self::Full(DISK_FULL.to_owned())
+            }
+            E::DatabaseError(_, info) if info.message().contains("No space left on device") => {
+                Self::Full(DISK_FULL.to_owned())
+            }
+            E::DatabaseError(_, info) if lost_connection(info.message()) => Self::Busy(Duration::from_secs(2)),
+            _ => Self::Internal(error.into()),
+        }
+    }
+}
+
+/// What a person reads when the disk is full.
+pub const DISK_FULL: &str = "the disk of the server is full; nothing was changed. Free some space and try again";
+
+fn lost_connection(message: &str) -> bool {
+    [
+        "server closed the connection",
+        "terminating connection",
+        "connection to server",
+        "no connection to the server",
+        "database is locked",
+        "the database system is",
+    ]
+    .iter()
+    .any(|it| message.contains(it))
+}
+
+impl From<std::io::Error> for Error {
+    fn from(error: std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Self::Full(DISK_FULL.to_owned()),
+            _ => Self::Internal(error.into()),
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! Holdfast: device management that proves each device's data can be restored.
+//!
+//! Modules in reading order; ARCHITECTURE.md says which may use which.
+pub mod domain;
+
+pub mod clock;
+pub mod error;
+pub mod seal;
+pub mod secret;
+
+pub mod store;
+
+pub mod service;
+
+pub mod protocol;
+
+pub mod cli;

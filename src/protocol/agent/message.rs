@@ -1,0 +1,327 @@
+//! The messages of the agent protocol, as both sides use them.
+//!
+//! All are JSON. Unknown fields are ignored, so that an older side can talk to
+//! a newer one; a wrong type is an error that names the field. Times are UTC
+//! milliseconds, spans are whole seconds.
+use crate::domain::command::CommandKind;
+use crate::domain::device::{DeviceFacts, Ownership, Platform};
+use crate::domain::id::{CommandId, DeviceId, PolicyId, RepositoryId, RestoreId};
+use crate::domain::manifest::ManifestFile;
+use crate::domain::object::ObjectName;
+use crate::domain::restore::Conflict;
+use crate::domain::time::Time;
+use serde::{Deserialize, Serialize};
+
+/// `POST`: joins a device. Not signed by a known key: `proof` shows that the sender holds the new one.
+pub const ENROLL: &str = "/agent/v1/enroll";
+/// `POST`: facts and results in, policy and commands out.
+pub const CHECK_IN: &str = "/agent/v1/check-in";
+/// `GET`: answers as soon as a command waits, or after `seconds` (query, at most 50) with none.
+pub const WAIT: &str = "/agent/v1/wait";
+/// `POST`: the stored bytes of a manifest (`application/octet-stream`).
+pub const MANIFESTS: &str = "/agent/v1/manifests";
+/// `POST`: what a finished backup was.
+pub const BACKUPS: &str = "/agent/v1/backups";
+/// `POST`: how a wipe went; the answer is the receipt.
+pub const WIPE_REPORTS: &str = "/agent/v1/wipe-reports";
+/// `POST`, followed by `/{id}/progress` or `/{id}/result`.
+pub const RESTORES: &str = "/agent/v1/restores";
+
+/// The claims of the JWT that each request carries as `Authorization: Bearer`.
+///
+/// Signed with the device's Ed25519 key (`alg` EdDSA, `kid` the device's id).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Claims {
+    /// The device's id; at enrolment the word `enroll`.
+    pub sub: String,
+    /// The `audience` that the server gave at enrolment; at enrolment its public URL as the agent was told it.
+    pub aud: String,
+    /// Seconds since 1970.
+    pub iat: i64,
+    /// At most 120 s after `iat`.
+    pub exp: i64,
+    /// A fresh random id: a request is accepted once.
+    pub jti: String,
+    /// The HTTP method, upper case.
+    pub htm: String,
+    /// The path, without the query.
+    pub htu: String,
+    /// The SHA-256 of the body in hex.
+    pub body_sha256: String,
+}
+
+/// The body of every answer that is not 2xx.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorAnswer {
+    pub error: ErrorCode,
+    /// For a person: what is wrong and what to do.
+    pub message: String,
+    /// The field that is wrong, where one is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    /// The server's clock, so that an agent whose clock is off can sign again.
+    pub server_time: Time,
+}
+
+/// What an agent can act on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorCode {
+    BadMessage,
+    BadSignature,
+    WrongAlgorithm,
+    ClockOff,
+    Replayed,
+    UnknownDevice,
+    OldGeneration,
+    TokenRefused,
+    TooLarge,
+    NotFound,
+    Conflict,
+    Refused,
+    Busy,
+    Full,
+    Internal,
+}
+
+/// Joins a device.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Enroll {
+    /// The enrolment token, `hf_enroll_…`.
+    pub token: String,
+    pub name: String,
+    #[serde(default)]
+    pub person: String,
+    pub platform: Platform,
+    pub model: String,
+    pub serial: String,
+    pub os_version: String,
+    pub agent_version: String,
+    /// Ed25519 public key, base64url without padding (32 bytes), as `x` of RFC 8037.
+    pub signing_key: String,
+    /// X25519 public key, base64 (32 bytes).
+    pub sealing_key: String,
+    /// Absolute paths of the folders that are backed up, and that a wipe erases.
+    pub protected_roots: Vec<String>,
+}
+
+/// The answer to [`Enroll`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Enrolled {
+    pub device_id: DeviceId,
+    /// Grows with each enrolment of the same device; commands of an older one are never delivered.
+    pub generation: i64,
+    /// What `aud` must be from now on.
+    pub audience: String,
+    pub ownership: Ownership,
+    pub server_time: Time,
+    pub repository_id: RepositoryId,
+    /// The path of the restic door for this repository, such as `/restic/{id}/`.
+    pub repository_path: String,
+    /// [`RepositoryCredentials`] as JSON, sealed to `sealing_key` with [`credentials_context`].
+    pub sealed_credentials: String,
+    pub policy: DevicePolicy,
+    pub next_check_in_seconds: u32,
+}
+
+/// What opens a device's own repository.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RepositoryCredentials {
+    /// The password of the restic door; the user name is the repository's id.
+    pub token: String,
+    /// The password of the repository's key.
+    pub password: String,
+}
+
+/// The sealing context of [`Enrolled::sealed_credentials`].
+pub fn credentials_context(device: DeviceId, generation: i64) -> String {
+    format!("holdfast/credentials/{device}/{generation}")
+}
+
+/// What the device must follow. `version` changes with the content.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DevicePolicy {
+    pub version: String,
+    /// The shortest backup interval of all policies; none where no policy asks for backups.
+    pub backup_every_seconds: Option<u64>,
+    pub check_in_every_seconds: u64,
+    /// The folders recorded at enrolment.
+    pub protected_roots: Vec<String>,
+    /// Which policies apply, for the person at the device.
+    #[serde(default)]
+    pub policies: Vec<PolicyName>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyName {
+    pub id: PolicyId,
+    pub name: String,
+}
+
+/// What a device says at a check-in.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CheckIn {
+    pub generation: i64,
+    pub agent_version: String,
+    pub facts: DeviceFacts,
+    /// Answers to commands, the device's own; repeated until a check-in is acknowledged.
+    #[serde(default)]
+    pub results: Vec<CommandResult>,
+    /// The policy version that the device holds.
+    #[serde(default)]
+    pub policy_version: String,
+}
+
+/// How a command ended on the device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommandResult {
+    pub id: CommandId,
+    pub done: bool,
+    /// What happened, for a person; with `done: false` the reason.
+    pub detail: String,
+    pub finished_at: Time,
+}
+
+/// The answer to a [`CheckIn`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CheckInAnswer {
+    pub server_time: Time,
+    /// Only where it differs from what the device holds.
+    pub policy: Option<DevicePolicy>,
+    pub commands: Vec<Command>,
+    pub next_check_in_seconds: u32,
+}
+
+/// One command; delivered again until its result has come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Command {
+    pub id: CommandId,
+    pub kind: CommandKind,
+    pub generation: i64,
+    pub expires_at: Time,
+    pub payload: Payload,
+}
+
+/// What a command needs to know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Payload {
+    None,
+    Restore(RestoreOrder),
+    /// The folders as recorded at enrolment; the agent erases those that its own record has too.
+    Wipe {
+        roots: Vec<String>,
+    },
+}
+
+/// The answer of [`WAIT`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// Whether a check-in would bring a command.
+    pub command_waits: bool,
+}
+
+/// The answer to an upload of a manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestStored {
+    pub name: ObjectName,
+}
+
+/// What a finished backup was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupReport {
+    pub generation: i64,
+    pub snapshot: ObjectName,
+    pub manifest: ObjectName,
+    pub file_count: u64,
+    pub size_bytes: u64,
+    /// Files whose size, mtime or ctime changed while they were read, and files that could not be
+    /// read, in the manifest's spelling: left out of the comparison, counted against the coverage.
+    pub excluded: Vec<String>,
+    pub started_at: Time,
+    pub finished_at: Time,
+}
+
+/// What a device is to restore. Everything secret is in `sealed`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoreOrder {
+    pub restore_id: RestoreId,
+    pub repository_id: RepositoryId,
+    /// The path of the restic door for that repository.
+    pub repository_path: String,
+    pub snapshot: ObjectName,
+    /// [`RestoreSecret`] as JSON, sealed to the target's key with [`restore_context`].
+    pub sealed: String,
+    /// Paths in the manifest's spelling; a folder means all below it. Empty means all.
+    pub selection: Vec<String>,
+    pub conflict: Conflict,
+    pub file_count: u64,
+    pub size_bytes: u64,
+}
+
+/// What opens another device's repository for reading, for one restore.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RestoreSecret {
+    /// The password of the restic door, good for reading this repository as it was at the restore point.
+    pub ticket: String,
+    /// The 64-byte master key, base64: 32 bytes AES-256, 16 bytes Poly1305 k, 16 bytes r.
+    pub master_key: String,
+}
+
+/// The sealing context of [`RestoreOrder::sealed`].
+pub fn restore_context(restore: RestoreId, target: DeviceId) -> String {
+    format!("holdfast/restore/{restore}/{target}")
+}
+
+/// How far a restore has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoreProgress {
+    pub restored_count: u64,
+    pub file_count: u64,
+}
+
+/// What a restore left on the disk: the files as they were read back there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoreResult {
+    /// Paths as in the restore point, hashes of what is on the disk now.
+    pub files: Vec<ManifestFile>,
+    /// A path and what went wrong, each.
+    pub failures: Vec<RestoreFailure>,
+    /// Files that were there already and were kept.
+    pub kept: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoreFailure {
+    pub path: String,
+    pub reason: String,
+}
+
+/// The signed report of a wipe; the request's JWT is the signature.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WipeReport {
+    pub command_id: CommandId,
+    pub generation: i64,
+    /// Whether the repository's key is gone and every recorded root is empty.
+    pub complete: bool,
+    pub key_destroyed: bool,
+    pub roots: Vec<WipedRoot>,
+    pub finished_at: Time,
+}
+
+/// What a wipe did to one protected root.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WipedRoot {
+    pub path: String,
+    pub removed_files: u64,
+    pub removed_bytes: u64,
+    /// Why the root, or something in it, was left; empty when all of it is gone.
+    pub refused: Vec<String>,
+}
+
+/// The receipt of a [`WipeReport`]: only now may the agent destroy its signing key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WipeReceipt {
+    pub command_id: CommandId,
+    pub received_at: Time,
+}

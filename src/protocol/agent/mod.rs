@@ -1,0 +1,2 @@
+//! Our own agent's protocol; `docs/protocol/agent.md` describes it.
+pub mod message;

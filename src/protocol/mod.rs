@@ -1,0 +1,2 @@
+//! The device side: bytes to domain and back, one folder per wire format.
+pub mod agent;

@@ -1,0 +1,41 @@
+//! Random secrets, and what is stored of them.
+use crate::error::Result;
+use anyhow::anyhow;
+use aws_lc_rs::{constant_time, digest, rand};
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+
+/// A new random secret of 256 bits as URL-safe text after `prefix`, such as `hf_enroll_`.
+///
+/// # Errors
+/// When the operating system gives no randomness.
+pub fn generate(prefix: &str) -> Result<String> {
+    Ok(format!("{prefix}{}", BASE64_URL_SAFE_NO_PAD.encode(bytes::<32>()?)))
+}
+
+/// Random bytes.
+///
+/// # Errors
+/// When the operating system gives no randomness.
+pub fn bytes<const N: usize>() -> Result<[u8; N]> {
+    let mut bytes = [0; N];
+    rand::fill(&mut bytes).map_err(|_| anyhow!("the operating system gave no randomness"))?;
+    Ok(bytes)
+}
+
+/// The SHA-256 of `data`.
+pub fn sha256(data: &[u8]) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest::digest(&digest::SHA256, data).as_ref());
+    hash
+}
+
+/// What is stored of a random secret: its SHA-256 in hex. A secret of 256 bits needs no slow hash.
+pub fn hash(secret: &str) -> String {
+    hex::encode(sha256(secret.as_bytes()))
+}
+
+/// Whether two texts are equal, in a time that does not depend on where they differ.
+pub fn is_equal(a: &str, b: &str) -> bool {
+    constant_time::verify_slices_are_equal(a.as_bytes(), b.as_bytes()).is_ok()
+}

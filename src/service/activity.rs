@@ -1,0 +1,86 @@
+//! Writes the history: no act without its entry, in the same transaction.
+use crate::domain::activity::{Action, Actor, Entry, Object, Outcome};
+use crate::domain::id::{ActivityId, DeviceId};
+use crate::domain::time::Time;
+use crate::error::Result;
+use crate::store::{self, Conn};
+use anyhow::Context;
+
+/// An act that is to be written down.
+#[derive(Debug, Clone)]
+pub struct Act<'a> {
+    pub action: Action,
+    pub device: Option<DeviceId>,
+    pub object: Object,
+    pub reason: &'a str,
+    pub outcome: Outcome,
+}
+
+impl<'a> Act<'a> {
+    /// An act that was done, without a device and a reason.
+    pub fn done(action: Action, object: Object) -> Self {
+        Self { action, device: None, object, reason: "", outcome: Outcome::Done }
+    }
+
+    /// Names the device that the act is about.
+    #[must_use]
+    pub fn on(mut self, device: DeviceId) -> Self {
+        self.device = Some(device);
+        self
+    }
+
+    /// Adds the reason that was given.
+    #[must_use]
+    pub fn because(mut self, reason: &'a str) -> Self {
+        self.reason = reason;
+        self
+    }
+
+    /// Marks an act that a rule refused or that did not succeed.
+    #[must_use]
+    pub fn ended(mut self, outcome: Outcome) -> Self {
+        self.outcome = outcome;
+        self
+    }
+}
+
+/// Appends the entry of an act with its canonical bytes.
+///
+/// # Errors
+/// When the database refuses; then the act, in the same transaction, is undone too.
+pub fn record(conn: &mut Conn, actor: &Actor, act: &Act<'_>, now: Time) -> Result<()> {
+    let seq = store::activity::next_seq(conn)?;
+    let id = ActivityId::generate(now);
+    let entry = Entry {
+        seq,
+        id: id.to_string(),
+        at: now,
+        actor: actor.clone(),
+        action: act.action,
+        device_id: act.device.map(|it| it.to_string()),
+        object: act.object.clone(),
+        reason: act.reason.to_owned(),
+        outcome: act.outcome,
+    };
+    let canonical = serde_json::to_string(&entry).context("writing an activity entry")?;
+    let row = store::activity::Activity {
+        seq,
+        id,
+        at: now,
+        actor_kind: actor.kind,
+        actor_id: actor.id.clone(),
+        actor_name: actor.name.clone(),
+        via: actor.via,
+        action: act.action,
+        device_id: act.device,
+        object_kind: entry.object.kind,
+        object_id: entry.object.id,
+        object_name: entry.object.name,
+        reason: entry.reason,
+        result: act.outcome,
+        address: actor.address.clone(),
+        canonical,
+    };
+    store::activity::insert(conn, &row)?;
+    Ok(())
+}

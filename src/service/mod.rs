@@ -1,0 +1,3 @@
+//! Use cases: load the facts, ask the domain, store, write the activity entry,
+//! all on one connection and so in one transaction. Sync functions on `&mut Conn`.
+pub mod activity;

@@ -1,0 +1,51 @@
+//! The history of acts.
+use crate::domain::activity::{Action, ActorKind, Outcome, Via};
+use crate::domain::id::{ActivityId, DeviceId};
+use crate::domain::time::Time;
+use crate::store::Conn;
+use crate::store::schema::{activity, activity_head};
+use diesel::prelude::*;
+
+/// One entry, in columns for searching and as the canonical bytes for hashing.
+#[derive(Debug, Clone, Queryable, Selectable, Insertable)]
+#[diesel(table_name = activity, treat_none_as_default_value = false)]
+pub struct Activity {
+    pub seq: i64,
+    pub id: ActivityId,
+    pub at: Time,
+    pub actor_kind: ActorKind,
+    pub actor_id: Option<String>,
+    pub actor_name: String,
+    pub via: Via,
+    pub action: Action,
+    pub device_id: Option<DeviceId>,
+    pub object_kind: String,
+    pub object_id: String,
+    pub object_name: String,
+    pub reason: String,
+    pub result: Outcome,
+    pub address: String,
+    pub canonical: String,
+}
+
+/// Makes acts run one after the other: on PostgreSQL by the head's row lock, on
+/// SQLite there is one writer anyway.
+pub fn lock(conn: &mut Conn) -> QueryResult<()> {
+    if conn.is_postgres() {
+        diesel::sql_query("SELECT seq FROM activity_head WHERE id = 1 FOR UPDATE").execute(conn)?;
+    }
+    Ok(())
+}
+
+/// Takes the next sequence number; it is given back if the transaction is undone.
+pub fn next_seq(conn: &mut Conn) -> QueryResult<i64> {
+    diesel::update(activity_head::table.find(1))
+        .set(activity_head::seq.eq(activity_head::seq + 1))
+        .returning(activity_head::seq)
+        .get_result(conn)
+}
+
+/// Appends an entry.
+pub fn insert(conn: &mut Conn, entry: &Activity) -> QueryResult<()> {
+    diesel::insert_into(activity::table).values(entry).execute(conn).map(drop)
+}

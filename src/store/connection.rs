@@ -1,0 +1,281 @@
+//! One connection type over two databases, and the two ways in: read and write.
+use crate::error::{self, Error};
+use crate::store::migration;
+use crate::store::writer::Writer;
+use anyhow::{Context, anyhow};
+use diesel::connection::{SimpleConnection, TransactionManager};
+use diesel::prelude::*;
+use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A connection to either database.
+#[derive(diesel::MultiConnection)]
+pub enum Conn {
+    Postgres(PgConnection),
+    // Last: the SQLite driver takes any string as a path.
+    Sqlite(SqliteConnection),
+}
+
+impl Conn {
+    /// Whether this is PostgreSQL, for the few statements that differ.
+    pub fn is_postgres(&self) -> bool {
+        matches!(self, Self::Postgres(_))
+    }
+}
+
+pub(super) type Transactions = <Conn as Connection>::TransactionManager;
+
+/// Which database, read from a setting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Database {
+    Sqlite(PathBuf),
+    /// `postgres://user@host/name`.
+    Postgres(String),
+}
+
+impl Database {
+    /// Reads `postgres://…`, `sqlite://path` or a path.
+    ///
+    /// # Errors
+    /// When the text has another scheme: a typing mistake must not become a new, empty file.
+    pub fn parse(text: &str) -> anyhow::Result<Self> {
+        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            return Ok(Self::Postgres(text.to_owned()));
+        }
+        let path = text.strip_prefix("sqlite://").unwrap_or(text);
+        if path.contains("://") {
+            return Err(anyhow!("the database is `postgres://…`, `sqlite://PATH` or a path, not `{text}`"));
+        }
+        Ok(Self::Sqlite(PathBuf::from(path)))
+    }
+}
+
+/// Waits at most this long for a connection; then the answer is "busy".
+const POOL_WAIT: Duration = Duration::from_secs(2);
+
+#[derive(Debug)]
+struct SetUp;
+
+impl CustomizeConnection<Conn, diesel::r2d2::Error> for SetUp {
+    fn on_acquire(&self, conn: &mut Conn) -> Result<(), diesel::r2d2::Error> {
+        set_up(conn).map_err(diesel::r2d2::Error::QueryError)
+    }
+}
+
+pub(super) fn set_up(conn: &mut Conn) -> QueryResult<()> {
+    conn.batch_execute(match conn {
+        Conn::Postgres(_) => "SET TIME ZONE 'UTC'; SET statement_timeout = '60s'",
+        Conn::Sqlite(_) => {
+            "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
+             PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8000; PRAGMA mmap_size = 268435456"
+        }
+    })
+}
+
+/// The database. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    pool: Pool<ConnectionManager<Conn>>,
+    /// SQLite only: the thread that owns the one write connection.
+    writer: Option<Arc<Writer>>,
+}
+
+impl Store {
+    /// Opens the database, runs its migrations, and starts the writer.
+    ///
+    /// # Errors
+    /// When it cannot be opened, is newer than this program, or SQLite is too old.
+    pub fn open(database: &Database) -> anyhow::Result<Self> {
+        let url = database_url(database);
+        let mut conn = connect(database)?;
+        migration::run(&mut conn)?;
+        let writer = match database {
+            Database::Sqlite(path) => Some(Arc::new(Writer::start(path.clone(), conn)?)),
+            Database::Postgres(_) => None,
+        };
+        Ok(Self { pool: pool(url, if writer.is_some() { 4 } else { 16 })?, writer })
+    }
+
+    /// Opens the database for reading only, beside a server that writes.
+    ///
+    /// # Errors
+    /// When it is not there or has another schema than this program.
+    pub fn open_read_only(database: &Database) -> anyhow::Result<Self> {
+        if let Database::Sqlite(path) = database
+            && !path.exists()
+        {
+            return Err(anyhow!("there is no database at {}", path.display()));
+        }
+        migration::check(&mut connect(database)?)?;
+        Ok(Self { pool: pool(database_url(database), 1)?, writer: None })
+    }
+
+    /// Runs `work` on a blocking thread with a connection that only reads.
+    ///
+    /// # Errors
+    /// What `work` returns; `Busy` when no connection is free for 2 s.
+    pub async fn read<T, E>(&self, work: impl FnOnce(&mut Conn) -> Result<T, E> + Send + 'static) -> error::Result<T>
+    where
+        T: Send + 'static,
+        E: Into<Error>,
+    {
+        let store = self.clone();
+        let done = actix_web::web::block(move || store.read_blocking(work));
+        done.await.context("running a database task")?
+    }
+
+    /// [`Store::read`] for code that is on a thread of its own.
+    ///
+    /// # Errors
+    /// As [`Store::read`].
+    pub fn read_blocking<T, E: Into<Error>>(&self, work: impl FnOnce(&mut Conn) -> Result<T, E>) -> error::Result<T> {
+        let mut conn = self.pool.get().map_err(|_| Error::Busy(POOL_WAIT))?;
+        work(&mut conn).map_err(Into::into)
+    }
+
+    /// Runs `work` in one transaction: all of it is kept, or none. The answer
+    /// comes after the commit is on the disk.
+    ///
+    /// # Errors
+    /// What `work` returns, or that the commit failed.
+    pub async fn write<T, E>(&self, work: impl FnOnce(&mut Conn) -> Result<T, E> + Send + 'static) -> error::Result<T>
+    where
+        T: Send + 'static,
+        E: Into<Error>,
+    {
+        if let Some(writer) = &self.writer {
+            return writer.send(move |conn| work(conn).map_err(Into::into))?.await.map_err(|_| stopped())?;
+        }
+        let store = self.clone();
+        let done = actix_web::web::block(move || store.write_blocking(work));
+        done.await.context("running a database task")?
+    }
+
+    /// [`Store::write`] for code that is on a thread of its own.
+    ///
+    /// # Errors
+    /// As [`Store::write`].
+    pub fn write_blocking<T, E>(
+        &self,
+        work: impl FnOnce(&mut Conn) -> Result<T, E> + Send + 'static,
+    ) -> error::Result<T>
+    where
+        T: Send + 'static,
+        E: Into<Error>,
+    {
+        if let Some(writer) = &self.writer {
+            return writer.send(move |conn| work(conn).map_err(Into::into))?.blocking_recv().map_err(|_| stopped())?;
+        }
+        let mut conn = self.pool.get().map_err(|_| Error::Busy(POOL_WAIT))?;
+        if !conn.is_postgres() {
+            return Err(anyhow!("this connection only reads").into());
+        }
+        in_transaction(&mut conn, work)
+    }
+
+    /// [`Store::write`] for an act: something that a person or a rule decides
+    /// and that writes an activity entry. Acts run one after the other on both
+    /// databases, so a rule that is checked in one sees every act before it.
+    ///
+    /// # Errors
+    /// As [`Store::write`].
+    pub async fn act<T, E>(&self, work: impl FnOnce(&mut Conn) -> Result<T, E> + Send + 'static) -> error::Result<T>
+    where
+        T: Send + 'static,
+        E: Into<Error>,
+    {
+        self.write(move |conn| in_order(conn, work)).await
+    }
+
+    /// [`Store::act`] for code that is on a thread of its own.
+    ///
+    /// # Errors
+    /// As [`Store::write`].
+    pub fn act_blocking<T, E>(&self, work: impl FnOnce(&mut Conn) -> Result<T, E> + Send + 'static) -> error::Result<T>
+    where
+        T: Send + 'static,
+        E: Into<Error>,
+    {
+        self.write_blocking(move |conn| in_order(conn, work))
+    }
+
+    /// Whether this is PostgreSQL, where other processes may write too.
+    pub fn is_shared(&self) -> bool {
+        self.writer.is_none()
+    }
+}
+
+fn in_order<T, E: Into<Error>>(conn: &mut Conn, work: impl FnOnce(&mut Conn) -> Result<T, E>) -> error::Result<T> {
+    crate::store::activity::lock(conn)?;
+    work(conn).map_err(Into::into)
+}
+
+fn stopped() -> Error {
+    Error::Internal(anyhow!("the database writer has stopped"))
+}
+
+fn database_url(database: &Database) -> String {
+    match database {
+        Database::Sqlite(path) => path.display().to_string(),
+        Database::Postgres(url) => url.clone(),
+    }
+}
+
+fn pool(url: String, size: u32) -> anyhow::Result<Pool<ConnectionManager<Conn>>> {
+    Pool::builder()
+        .max_size(size)
+        .min_idle(Some(0))
+        .connection_timeout(POOL_WAIT)
+        .connection_customizer(Box::new(SetUp))
+        .build(ConnectionManager::new(url))
+        .context("opening the database's connections")
+}
+
+/// Opens by the kind of database, never by trial: the derived `establish` tries each in turn.
+pub(super) fn connect(database: &Database) -> anyhow::Result<Conn> {
+    let mut conn = match database {
+        Database::Sqlite(path) => Conn::Sqlite(open_sqlite(path)?),
+        Database::Postgres(url) => Conn::Postgres(PgConnection::establish(url).context("connecting to PostgreSQL")?),
+    };
+    set_up(&mut conn).context("setting up the database connection")?;
+    Ok(conn)
+}
+
+fn open_sqlite(path: &Path) -> anyhow::Result<SqliteConnection> {
+    SqliteConnection::establish(&path.display().to_string())
+        .with_context(|| format!("opening the database {}", path.display()))
+}
+
+fn in_transaction<T, E: Into<Error>>(
+    conn: &mut Conn,
+    work: impl FnOnce(&mut Conn) -> Result<T, E>,
+) -> error::Result<T> {
+    Transactions::begin_transaction(conn)?;
+    match work(conn) {
+        Ok(value) => {
+            Transactions::commit_transaction(conn)?;
+            Ok(value)
+        }
+        Err(error) => {
+            let error = error.into();
+            if let Err(rollback) = Transactions::rollback_transaction(conn) {
+                tracing::warn!(%rollback, "a transaction could not be rolled back");
+            }
+            Err(error)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_scheme_is_refused() {
+        assert!(Database::parse("postgress://db/x").is_err());
+        assert_eq!(Database::parse("/var/x.db").unwrap(), Database::Sqlite("/var/x.db".into()));
+        assert!(matches!(Database::parse("postgresql://db/x").unwrap(), Database::Postgres(_)));
+    }
+}

@@ -1,0 +1,17 @@
+//! All SQL. Functions take `conn` first and hold no state, so a caller can
+//! put any number of them into one transaction.
+//!
+//! Reads go to a pool. Writes go through [`Store::write`], and acts through
+//! [`Store::act`]; on SQLite one thread commits them in groups (`writer.rs`).
+mod column;
+mod connection;
+mod migration;
+pub mod schema;
+mod upsert;
+mod writer;
+
+pub mod activity;
+pub mod setting;
+
+pub use connection::{Conn, Database, MultiBackend, Store};
+pub use migration::latest_version;

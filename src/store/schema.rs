@@ -1,0 +1,435 @@
+//! The tables, the same on both databases; `tests/it/store/schema.rs` holds them against the migrations.
+
+diesel::table! {
+    teams (id) {
+        id -> Text,
+        name -> Text,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    users (id) {
+        id -> Text,
+        email -> Text,
+        name -> Text,
+        password_hash -> Nullable<Text>,
+        state -> Text,
+        time_zone -> Text,
+        created_by -> Nullable<Text>,
+        created_at -> BigInt,
+        password_changed_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    user_roles (user_id, role, scope) {
+        user_id -> Text,
+        role -> Text,
+        scope -> Text,
+        granted_by -> Nullable<Text>,
+        granted_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    sessions (id_hash) {
+        id_hash -> Text,
+        user_id -> Text,
+        created_at -> BigInt,
+        last_seen_at -> BigInt,
+        reauthenticated_at -> BigInt,
+        user_agent -> Text,
+        address -> Text,
+    }
+}
+
+diesel::table! {
+    sign_in_throttles (account) {
+        account -> Text,
+        failure_count -> BigInt,
+        not_before_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    known_browsers (token_hash) {
+        token_hash -> Text,
+        user_id -> Text,
+        last_used_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    one_time_links (token_hash) {
+        token_hash -> Text,
+        purpose -> Text,
+        user_id -> Nullable<Text>,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+        used_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    api_tokens (id) {
+        id -> Text,
+        user_id -> Text,
+        name -> Text,
+        token_hash -> Text,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+        revoked_at -> Nullable<BigInt>,
+        last_used_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    settings (name) {
+        name -> Text,
+        value -> Text,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    enrollment_tokens (id) {
+        id -> Text,
+        token_hash -> Text,
+        name -> Text,
+        team_id -> Nullable<Text>,
+        device_id -> Nullable<Text>,
+        ownership -> Text,
+        use_limit -> BigInt,
+        use_count -> BigInt,
+        created_by -> Text,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+        revoked_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    devices (id) {
+        id -> Text,
+        name -> Text,
+        person -> Text,
+        team_id -> Nullable<Text>,
+        platform -> Text,
+        model -> Text,
+        serial -> Text,
+        os_version -> Text,
+        ownership -> Text,
+        state -> Text,
+        generation -> BigInt,
+        signing_key -> Text,
+        sealing_key -> Text,
+        protected_roots -> Text,
+        agent_version -> Text,
+        enrollment_token_id -> Text,
+        enrolled_at -> BigInt,
+        wiped_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    device_status (device_id) {
+        device_id -> Text,
+        last_seen_at -> Nullable<BigInt>,
+        next_check_in_at -> Nullable<BigInt>,
+        facts -> Text,
+        encryption -> Text,
+        encryption_since -> Nullable<BigInt>,
+        changed_files -> Nullable<BigInt>,
+        changed_bytes -> Nullable<BigInt>,
+        changed_measured_at -> Nullable<BigInt>,
+        policy_version -> Text,
+        address -> Text,
+    }
+}
+
+diesel::table! {
+    request_ids (device_id, jti) {
+        device_id -> Text,
+        jti -> Text,
+        expires_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    policies (id) {
+        id -> Text,
+        name -> Text,
+        team_id -> Nullable<Text>,
+        version -> BigInt,
+        requirements -> Text,
+        created_by -> Text,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+        removed_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    repositories (id) {
+        id -> Text,
+        device_id -> Text,
+        generation -> BigInt,
+        state -> Text,
+        sealed_master_key -> Text,
+        quota_bytes -> BigInt,
+        stored_bytes -> BigInt,
+        object_count -> BigInt,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    repository_tokens (id) {
+        id -> Text,
+        repository_id -> Text,
+        kind -> Text,
+        token_hash -> Text,
+        name -> Text,
+        created_by -> Nullable<Text>,
+        created_at -> BigInt,
+        revoked_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    objects (repository_id, kind, name) {
+        repository_id -> Text,
+        kind -> Text,
+        name -> Text,
+        size_bytes -> BigInt,
+        received_at -> BigInt,
+        verified_at -> Nullable<BigInt>,
+        damaged_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    restore_points (id) {
+        id -> Text,
+        repository_id -> Text,
+        device_id -> Text,
+        snapshot_name -> Text,
+        manifest_name -> Nullable<Text>,
+        received_at -> BigInt,
+        claimed_at -> Nullable<BigInt>,
+        file_count -> Nullable<BigInt>,
+        size_bytes -> Nullable<BigInt>,
+        excluded_count -> BigInt,
+        excluded -> Text,
+        reported_at -> Nullable<BigInt>,
+        stored_at -> Nullable<BigInt>,
+        verified_at -> Nullable<BigInt>,
+        proven_at -> Nullable<BigInt>,
+        failed_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    restore_tests (id) {
+        id -> Text,
+        restore_point_id -> Text,
+        device_id -> Text,
+        cause -> Text,
+        asked_by -> Nullable<Text>,
+        state -> Text,
+        result -> Nullable<Text>,
+        level -> Text,
+        queued_at -> BigInt,
+        claimed_until -> Nullable<BigInt>,
+        started_at -> Nullable<BigInt>,
+        finished_at -> Nullable<BigInt>,
+        file_count -> BigInt,
+        matched_count -> BigInt,
+        excluded_count -> BigInt,
+        byte_count -> BigInt,
+        stored_bytes_read -> BigInt,
+        failures -> Text,
+        summary -> Text,
+        runner -> Text,
+    }
+}
+
+diesel::table! {
+    device_proof (device_id) {
+        device_id -> Text,
+        rank -> BigInt,
+        newest_point_id -> Nullable<Text>,
+        newest_at -> Nullable<BigInt>,
+        stored_at -> Nullable<BigInt>,
+        verified_at -> Nullable<BigInt>,
+        verified_until -> Nullable<BigInt>,
+        proven_point_id -> Nullable<Text>,
+        proven_at -> Nullable<BigInt>,
+        proven_tested_at -> Nullable<BigInt>,
+        proven_until -> Nullable<BigInt>,
+        file_count -> BigInt,
+        matched_count -> BigInt,
+        not_proven_files -> BigInt,
+        not_proven_bytes -> BigInt,
+        failed_at -> Nullable<BigInt>,
+        failed_test_id -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    commands (id) {
+        id -> Text,
+        device_id -> Text,
+        generation -> BigInt,
+        kind -> Text,
+        payload -> Text,
+        state -> Text,
+        request_key -> Nullable<Text>,
+        created_by -> Text,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+        delivered_at -> Nullable<BigInt>,
+        finished_at -> Nullable<BigInt>,
+        result -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    wipe_requests (id) {
+        id -> Text,
+        device_id -> Text,
+        generation -> BigInt,
+        state -> Text,
+        action -> Text,
+        reason -> Text,
+        ticket -> Text,
+        facts -> Text,
+        facts_digest -> Text,
+        request_key -> Nullable<Text>,
+        requested_by -> Text,
+        requested_at -> BigInt,
+        approved_by -> Nullable<Text>,
+        approved_at -> Nullable<BigInt>,
+        release_at -> Nullable<BigInt>,
+        command_id -> Nullable<Text>,
+        delivered_at -> Nullable<BigInt>,
+        acknowledged_at -> Nullable<BigInt>,
+        finished_at -> Nullable<BigInt>,
+        stopped_by -> Nullable<Text>,
+        state_note -> Text,
+        report -> Nullable<Text>,
+        expires_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    wipe_approvals (id) {
+        id -> Text,
+        wipe_request_id -> Text,
+        approver_id -> Text,
+        facts_digest -> Text,
+        approved_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    restores (id) {
+        id -> Text,
+        device_id -> Text,
+        target_device_id -> Text,
+        target_generation -> BigInt,
+        repository_id -> Text,
+        restore_point_id -> Text,
+        selection -> Text,
+        conflict -> Text,
+        state -> Text,
+        request_key -> Nullable<Text>,
+        requested_by -> Text,
+        requested_at -> BigInt,
+        ticket_hash -> Nullable<Text>,
+        expires_at -> BigInt,
+        command_id -> Nullable<Text>,
+        started_at -> Nullable<BigInt>,
+        finished_at -> Nullable<BigInt>,
+        file_count -> BigInt,
+        restored_count -> BigInt,
+        matched_count -> BigInt,
+        byte_count -> BigInt,
+        failures -> Text,
+    }
+}
+
+diesel::table! {
+    activity (seq) {
+        seq -> BigInt,
+        id -> Text,
+        at -> BigInt,
+        actor_kind -> Text,
+        actor_id -> Nullable<Text>,
+        actor_name -> Text,
+        via -> Text,
+        action -> Text,
+        device_id -> Nullable<Text>,
+        object_kind -> Text,
+        object_id -> Text,
+        object_name -> Text,
+        reason -> Text,
+        result -> Text,
+        address -> Text,
+        canonical -> Text,
+    }
+}
+
+diesel::table! {
+    activity_head (id) {
+        id -> BigInt,
+        seq -> BigInt,
+    }
+}
+
+diesel::table! {
+    mail_outbox (id) {
+        id -> Text,
+        dedupe_key -> Nullable<Text>,
+        recipient -> Text,
+        subject -> Text,
+        body -> Text,
+        state -> Text,
+        created_at -> BigInt,
+        attempt_count -> BigInt,
+        next_attempt_at -> BigInt,
+        sent_at -> Nullable<BigInt>,
+        last_error -> Text,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(
+    teams,
+    users,
+    user_roles,
+    sessions,
+    sign_in_throttles,
+    known_browsers,
+    one_time_links,
+    api_tokens,
+    settings,
+    enrollment_tokens,
+    devices,
+    device_status,
+    request_ids,
+    policies,
+    repositories,
+    repository_tokens,
+    objects,
+    restore_points,
+    restore_tests,
+    device_proof,
+    commands,
+    wipe_requests,
+    wipe_approvals,
+    restores,
+    activity,
+    activity_head,
+    mail_outbox,
+);
