@@ -49,3 +49,8 @@ pub fn next_seq(conn: &mut Conn) -> QueryResult<i64> {
 pub fn insert(conn: &mut Conn, entry: &Activity) -> QueryResult<()> {
     diesel::insert_into(activity::table).values(entry).execute(conn).map(drop)
 }
+
+/// The whole history, oldest first; for checking it.
+pub fn all(conn: &mut Conn) -> QueryResult<Vec<Activity>> {
+    activity::table.order(activity::seq).select(Activity::as_select()).load(conn)
+}

@@ -1,1 +1,4 @@
-
+//! One test binary: it links once. `TEST_DATABASE_URL` picks PostgreSQL, else each test has an SQLite file.
+mod architecture;
+mod store;
+mod support;

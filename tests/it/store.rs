@@ -1,0 +1,100 @@
+//! The two ways into the database, on both databases.
+use crate::support::{NOW, TestDatabase};
+use diesel::connection::SimpleConnection;
+use holdfast::domain::activity::{Action, Actor, Object};
+use holdfast::error::Error;
+use holdfast::service::activity::{Act, record};
+use holdfast::store::{self, Conn};
+
+fn act(name: &str) -> Act<'static> {
+    Act::done(Action::TeamAdded, Object::new("team", name, name))
+}
+
+#[test]
+fn a_write_that_fails_undoes_only_itself() {
+    let database = TestDatabase::new();
+    let store = database.store();
+
+    let kept = store.act_blocking(|conn| record(conn, &Actor::system(), &act("kept"), NOW));
+    let undone = store.act_blocking(|conn| -> Result<(), Error> {
+        record(conn, &Actor::system(), &act("undone"), NOW)?;
+        Err(Error::Refused("a rule says no".to_owned()))
+    });
+    store.act_blocking(|conn| record(conn, &Actor::system(), &act("also kept"), NOW)).unwrap();
+
+    assert!(kept.is_ok());
+    assert!(matches!(undone, Err(Error::Refused(_))));
+    assert_eq!(store.read_blocking(names).unwrap(), ["1 kept", "2 also kept"], "and no number is missing");
+}
+
+#[test]
+fn many_writers_at_once_leave_a_history_without_gaps() {
+    let database = TestDatabase::new();
+    let store = database.store();
+
+    std::thread::scope(|scope| {
+        for writer in 0..8 {
+            let store = store.clone();
+            scope.spawn(move || {
+                for turn in 0..25 {
+                    let name = format!("{writer}-{turn}");
+                    store.act_blocking(move |conn| record(conn, &Actor::system(), &act(&name), NOW)).unwrap();
+                }
+            });
+        }
+    });
+
+    let names = store.read_blocking(names).unwrap();
+    let numbers: Vec<i64> = names.iter().map(|it| it.split(' ').next().unwrap().parse().unwrap()).collect();
+    assert_eq!(numbers, (1..=200).collect::<Vec<i64>>());
+}
+
+#[test]
+fn a_panic_in_a_write_is_an_error_and_the_next_write_works() {
+    let database = TestDatabase::new();
+    if matches!(database.database, store::Database::Postgres(_)) {
+        return; // the writer thread is SQLite's
+    }
+    let store = database.store();
+
+    let panicked = store.write_blocking(|_| -> Result<(), Error> { panic!("a defect") });
+
+    assert!(panicked.is_err());
+    store.act_blocking(|conn| record(conn, &Actor::system(), &act("after"), NOW)).unwrap();
+    assert_eq!(store.read_blocking(names).unwrap(), ["1 after"]);
+}
+
+#[test]
+fn a_newer_schema_is_refused() {
+    let database = TestDatabase::new();
+    let store = database.store();
+    store
+        .write_blocking(|conn| {
+            conn.batch_execute("INSERT INTO __diesel_schema_migrations (version) VALUES ('99990101000000')")
+        })
+        .unwrap();
+    drop(store);
+
+    let error = store::Store::open(&database.database).err().expect("refused");
+
+    assert!(format!("{error:#}").contains("newer than this program"), "{error:#}");
+}
+
+#[test]
+fn every_column_of_the_schema_is_in_the_database() {
+    let database = TestDatabase::new();
+    let store = database.store();
+    let schema = std::fs::read_to_string("src/store/schema.rs").unwrap();
+    for table in schema.split("diesel::table! {").skip(1) {
+        let name = table.trim_start().split(' ').next().unwrap();
+        let columns: Vec<&str> =
+            table.lines().filter_map(|line| line.trim().split_once(" -> ")).map(|(column, _)| column).collect();
+        let query = format!("SELECT {} FROM {name}", columns.join(", "));
+        store.write_blocking(move |conn| conn.batch_execute(&query)).unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+}
+
+fn names(conn: &mut Conn) -> Result<Vec<String>, Error> {
+    let all = store::activity::all(conn)?;
+    Ok(all.iter().map(|it| format!("{} {}", it.seq, it.object_name)).collect())
+}

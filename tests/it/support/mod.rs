@@ -1,0 +1,16 @@
+//! What many tests need.
+mod database;
+
+pub use database::TestDatabase;
+
+use holdfast::domain::time::Time;
+
+/// A fixed point in time for tests: 2026-11-22 14:06:11 UTC.
+pub const NOW: Time = Time::from_millis(1_795_356_371_000);
+
+/// Whether something that a test needs is absent. Says so; under CI nothing may be absent.
+pub fn skip(what: &str) -> bool {
+    assert!(std::env::var_os("CI").is_none(), "{what} is needed under CI");
+    println!("skipped: {what} is not installed");
+    true
+}
