@@ -85,3 +85,8 @@ where
         i64::from_sql(value).map(Self::from_millis)
     }
 }
+
+/// Reads a column that holds JSON.
+pub(super) fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> diesel::QueryResult<T> {
+    serde_json::from_str(text).map_err(|error| diesel::result::Error::DeserializationError(Box::new(error)))
+}

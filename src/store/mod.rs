@@ -11,6 +11,12 @@ mod upsert;
 mod writer;
 
 pub mod activity;
+pub mod command;
+pub mod device;
+pub mod device_status;
+pub mod enrollment_token;
+pub mod policy;
+pub mod request_id;
 pub mod setting;
 
 pub use connection::{Conn, Database, MultiBackend, Store};

@@ -1,0 +1,137 @@
+//! Commands to devices.
+use crate::domain::command::{CommandKind, CommandState};
+use crate::domain::id::{CommandId, DeviceId};
+use crate::domain::time::Time;
+use crate::store::Conn;
+use crate::store::schema::commands;
+use diesel::prelude::*;
+
+/// One command and how far it has come.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, Identifiable)]
+#[diesel(table_name = commands, treat_none_as_default_value = false)]
+pub struct Command {
+    pub id: CommandId,
+    pub device_id: DeviceId,
+    /// The enrolment that it is for; never delivered to another.
+    pub generation: i64,
+    pub kind: CommandKind,
+    /// JSON, as the agent protocol spells it.
+    pub payload: String,
+    pub state: CommandState,
+    /// Makes asking twice the same as asking once.
+    pub request_key: Option<String>,
+    /// A user's id, or the name of what queued it.
+    pub created_by: String,
+    pub created_at: Time,
+    pub expires_at: Time,
+    pub delivered_at: Option<Time>,
+    pub finished_at: Option<Time>,
+    /// The device's own answer, or why it ended without one.
+    pub result: Option<String>,
+}
+
+/// A command by its id.
+pub fn find(conn: &mut Conn, id: CommandId) -> QueryResult<Option<Command>> {
+    commands::table.find(id).select(Command::as_select()).first(conn).optional()
+}
+
+/// The command that was asked for with this key.
+pub fn find_by_request_key(conn: &mut Conn, key: &str) -> QueryResult<Option<Command>> {
+    commands::table.filter(commands::request_key.eq(key)).select(Command::as_select()).first(conn).optional()
+}
+
+/// A device's newest commands first, at most `limit`.
+pub fn of_device(conn: &mut Conn, device: DeviceId, limit: i64) -> QueryResult<Vec<Command>> {
+    commands::table
+        .filter(commands::device_id.eq(device))
+        .order((commands::created_at.desc(), commands::id.desc()))
+        .limit(limit)
+        .select(Command::as_select())
+        .load(conn)
+}
+
+const OPEN: [CommandState; 2] = [CommandState::Queued, CommandState::Delivered];
+
+/// What a device is to be sent at a check-in: its open commands of this generation, oldest first.
+pub fn open(conn: &mut Conn, device: DeviceId, generation: i64, now: Time) -> QueryResult<Vec<Command>> {
+    commands::table
+        .filter(commands::device_id.eq(device))
+        .filter(commands::state.eq_any(OPEN))
+        .filter(commands::generation.eq(generation))
+        .filter(commands::expires_at.gt(now))
+        .order((commands::created_at, commands::id))
+        .limit(50)
+        .select(Command::as_select())
+        .load(conn)
+}
+
+/// The devices for which a command waits that was not delivered yet.
+pub fn devices_with_queued(conn: &mut Conn, now: Time) -> QueryResult<Vec<DeviceId>> {
+    commands::table
+        .filter(commands::state.eq(CommandState::Queued))
+        .filter(commands::expires_at.gt(now))
+        .select(commands::device_id)
+        .distinct()
+        .load(conn)
+}
+
+/// Whether a command waits for a device that was not delivered yet.
+pub fn is_queued(conn: &mut Conn, device: DeviceId, generation: i64, now: Time) -> QueryResult<bool> {
+    let queued = commands::table
+        .filter(commands::device_id.eq(device))
+        .filter(commands::state.eq(CommandState::Queued))
+        .filter(commands::generation.eq(generation))
+        .filter(commands::expires_at.gt(now));
+    diesel::select(diesel::dsl::exists(queued)).get_result(conn)
+}
+
+/// Open commands whose time is over, oldest first.
+pub fn overdue(conn: &mut Conn, now: Time, limit: i64) -> QueryResult<Vec<Command>> {
+    commands::table
+        .filter(commands::state.eq_any(OPEN))
+        .filter(commands::expires_at.le(now))
+        .order((commands::created_at, commands::id))
+        .limit(limit)
+        .select(Command::as_select())
+        .load(conn)
+}
+
+/// A device's open commands of generations before `generation`.
+pub fn open_before(conn: &mut Conn, device: DeviceId, generation: i64) -> QueryResult<Vec<Command>> {
+    commands::table
+        .filter(commands::device_id.eq(device))
+        .filter(commands::state.eq_any(OPEN))
+        .filter(commands::generation.lt(generation))
+        .order((commands::created_at, commands::id))
+        .select(Command::as_select())
+        .load(conn)
+}
+
+/// Adds a command.
+pub fn insert(conn: &mut Conn, command: &Command) -> QueryResult<()> {
+    diesel::insert_into(commands::table).values(command).execute(conn).map(drop)
+}
+
+/// Marks a queued command as delivered; false when it was not queued.
+pub fn set_delivered(conn: &mut Conn, id: CommandId, now: Time) -> QueryResult<bool> {
+    let which = commands::table.find(id).filter(commands::state.eq(CommandState::Queued));
+    let changed = diesel::update(which)
+        .set((commands::state.eq(CommandState::Delivered), commands::delivered_at.eq(Some(now))))
+        .execute(conn)?;
+    Ok(changed == 1)
+}
+
+/// Ends a command that is in one of `from`; false when it was in none of them.
+pub fn finish(
+    conn: &mut Conn,
+    id: CommandId,
+    from: &[CommandState],
+    to: CommandState,
+    (result, now): (&str, Time),
+) -> QueryResult<bool> {
+    let which = commands::table.find(id).filter(commands::state.eq_any(from.to_vec()));
+    let changed = diesel::update(which)
+        .set((commands::state.eq(to), commands::finished_at.eq(Some(now)), commands::result.eq(Some(result))))
+        .execute(conn)?;
+    Ok(changed == 1)
+}

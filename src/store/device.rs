@@ -1,0 +1,118 @@
+//! Enrolled devices.
+use crate::domain::device::{DeviceState, Ownership, Platform};
+use crate::domain::id::{DeviceId, EnrollmentTokenId, TeamId};
+use crate::domain::time::Time;
+use crate::store::Conn;
+use crate::store::column::from_json;
+use crate::store::schema::devices;
+use diesel::prelude::*;
+
+/// A device as it enrolled; what changes with each check-in is its [`DeviceStatus`](super::device_status::DeviceStatus).
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, Identifiable)]
+#[diesel(table_name = devices, treat_none_as_default_value = false)]
+pub struct Device {
+    pub id: DeviceId,
+    pub name: String,
+    pub person: String,
+    pub team_id: Option<TeamId>,
+    pub platform: Platform,
+    pub model: String,
+    pub serial: String,
+    pub os_version: String,
+    pub ownership: Ownership,
+    pub state: DeviceState,
+    /// Grows with each enrolment; what belongs to an older one is never delivered.
+    pub generation: i64,
+    /// Ed25519, base64url.
+    pub signing_key: String,
+    /// X25519, base64.
+    pub sealing_key: String,
+    /// A JSON list; see [`Device::roots`].
+    pub protected_roots: String,
+    pub agent_version: String,
+    pub enrollment_token_id: EnrollmentTokenId,
+    pub enrolled_at: Time,
+    pub wiped_at: Option<Time>,
+}
+
+impl Device {
+    /// The folders that are backed up and that a wipe erases, as recorded at enrolment.
+    pub fn roots(&self) -> QueryResult<Vec<String>> {
+        from_json(&self.protected_roots)
+    }
+}
+
+/// A device by its id.
+pub fn find(conn: &mut Conn, id: DeviceId) -> QueryResult<Option<Device>> {
+    devices::table.find(id).select(Device::as_select()).first(conn).optional()
+}
+
+/// All devices, oldest enrolment first.
+pub fn all(conn: &mut Conn) -> QueryResult<Vec<Device>> {
+    devices::table.order(devices::id).select(Device::as_select()).load(conn)
+}
+
+/// Adds a device.
+pub fn insert(conn: &mut Conn, device: &Device) -> QueryResult<()> {
+    diesel::insert_into(devices::table).values(device).execute(conn).map(drop)
+}
+
+/// Writes a new enrolment over an older one of the same device; false when another came first.
+pub fn reenroll(conn: &mut Conn, device: &Device, old_generation: i64) -> QueryResult<bool> {
+    let changed = diesel::update(devices::table.find(device.id).filter(devices::generation.eq(old_generation)))
+        .set((
+            (
+                devices::name.eq(&device.name),
+                devices::person.eq(&device.person),
+                devices::team_id.eq(device.team_id),
+                devices::platform.eq(device.platform),
+                devices::model.eq(&device.model),
+                devices::serial.eq(&device.serial),
+                devices::os_version.eq(&device.os_version),
+                devices::ownership.eq(device.ownership),
+                devices::state.eq(device.state),
+                devices::generation.eq(device.generation),
+            ),
+            (
+                devices::signing_key.eq(&device.signing_key),
+                devices::sealing_key.eq(&device.sealing_key),
+                devices::protected_roots.eq(&device.protected_roots),
+                devices::agent_version.eq(&device.agent_version),
+                devices::enrollment_token_id.eq(device.enrollment_token_id),
+                devices::enrolled_at.eq(device.enrolled_at),
+                devices::wiped_at.eq(device.wiped_at),
+            ),
+        ))
+        .execute(conn)?;
+    Ok(changed == 1)
+}
+
+/// Keeps what a check-in says of the software.
+pub fn set_versions(conn: &mut Conn, id: DeviceId, os_version: &str, agent_version: &str) -> QueryResult<()> {
+    diesel::update(devices::table.find(id))
+        .set((devices::os_version.eq(os_version), devices::agent_version.eq(agent_version)))
+        .execute(conn)
+        .map(drop)
+}
+
+/// Moves a device of one generation from one state to another; false when it was not in `from`.
+///
+/// `wiped_at` is set only by the move to [`DeviceState::Wiped`].
+pub fn set_state(
+    conn: &mut Conn,
+    id: DeviceId,
+    generation: i64,
+    (from, to): (DeviceState, DeviceState),
+    now: Time,
+) -> QueryResult<bool> {
+    let which = devices::table.find(id).filter(devices::generation.eq(generation)).filter(devices::state.eq(from));
+    let changed = match to {
+        DeviceState::Wiped => {
+            diesel::update(which).set((devices::state.eq(to), devices::wiped_at.eq(Some(now)))).execute(conn)?
+        }
+        DeviceState::Enrolled | DeviceState::Removed => {
+            diesel::update(which).set(devices::state.eq(to)).execute(conn)?
+        }
+    };
+    Ok(changed == 1)
+}

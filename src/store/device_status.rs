@@ -1,0 +1,69 @@
+//! What changes with each check-in of a device: one narrow row.
+use crate::domain::device::{DeviceFacts, Encryption};
+use crate::domain::id::DeviceId;
+use crate::domain::time::Time;
+use crate::store::Conn;
+use crate::store::column::from_json;
+use crate::store::schema::device_status;
+use diesel::prelude::*;
+
+/// What a device last said of itself, and when.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, Identifiable, AsChangeset)]
+#[diesel(table_name = device_status, primary_key(device_id))]
+#[diesel(treat_none_as_default_value = false, treat_none_as_null = true)]
+pub struct DeviceStatus {
+    pub device_id: DeviceId,
+    /// By the server's clock; none before the first check-in.
+    pub last_seen_at: Option<Time>,
+    pub next_check_in_at: Option<Time>,
+    /// JSON; see [`DeviceStatus::facts`].
+    pub facts: String,
+    pub encryption: Encryption,
+    /// Since when `encryption` is what it is, by the server's clock.
+    pub encryption_since: Option<Time>,
+    pub changed_files: Option<i64>,
+    pub changed_bytes: Option<i64>,
+    pub changed_measured_at: Option<Time>,
+    /// The policy version that the device said it holds.
+    pub policy_version: String,
+    pub address: String,
+}
+
+impl DeviceStatus {
+    /// The row of a device that has never checked in.
+    pub fn new(device_id: DeviceId) -> Self {
+        Self {
+            device_id,
+            last_seen_at: None,
+            next_check_in_at: None,
+            facts: "{}".to_owned(),
+            encryption: Encryption::Unknown,
+            encryption_since: None,
+            changed_files: None,
+            changed_bytes: None,
+            changed_measured_at: None,
+            policy_version: String::new(),
+            address: String::new(),
+        }
+    }
+
+    /// What the device said, each with its source and time.
+    pub fn facts(&self) -> QueryResult<DeviceFacts> {
+        from_json(&self.facts)
+    }
+}
+
+/// The status of a device; there from enrolment on.
+pub fn find(conn: &mut Conn, id: DeviceId) -> QueryResult<Option<DeviceStatus>> {
+    device_status::table.find(id).select(DeviceStatus::as_select()).first(conn).optional()
+}
+
+/// Adds the row of a new device.
+pub fn insert(conn: &mut Conn, status: &DeviceStatus) -> QueryResult<()> {
+    diesel::insert_into(device_status::table).values(status).execute(conn).map(drop)
+}
+
+/// Writes the row anew.
+pub fn update(conn: &mut Conn, status: &DeviceStatus) -> QueryResult<()> {
+    diesel::update(device_status::table.find(status.device_id)).set(status).execute(conn).map(drop)
+}

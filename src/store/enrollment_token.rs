@@ -1,0 +1,74 @@
+//! Enrolment tokens, of which only the hash is kept.
+use crate::domain::device::Ownership;
+use crate::domain::id::{DeviceId, EnrollmentTokenId, TeamId};
+use crate::domain::time::Time;
+use crate::store::Conn;
+use crate::store::schema::enrollment_tokens;
+use diesel::prelude::*;
+
+/// A token that lets a number of devices enrol.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, Identifiable)]
+#[diesel(table_name = enrollment_tokens, treat_none_as_default_value = false)]
+pub struct EnrollmentToken {
+    pub id: EnrollmentTokenId,
+    pub token_hash: String,
+    pub name: String,
+    pub team_id: Option<TeamId>,
+    /// The one device that may enrol again with it; none for new devices.
+    pub device_id: Option<DeviceId>,
+    pub ownership: Ownership,
+    pub use_limit: i64,
+    pub use_count: i64,
+    /// Who made it: a user's id, or the name of what did.
+    pub created_by: String,
+    pub created_at: Time,
+    pub expires_at: Time,
+    pub revoked_at: Option<Time>,
+}
+
+/// A token by its id.
+pub fn find(conn: &mut Conn, id: EnrollmentTokenId) -> QueryResult<Option<EnrollmentToken>> {
+    enrollment_tokens::table.find(id).select(EnrollmentToken::as_select()).first(conn).optional()
+}
+
+/// The token whose hash this is.
+pub fn find_by_hash(conn: &mut Conn, hash: &str) -> QueryResult<Option<EnrollmentToken>> {
+    enrollment_tokens::table
+        .filter(enrollment_tokens::token_hash.eq(hash))
+        .select(EnrollmentToken::as_select())
+        .first(conn)
+        .optional()
+}
+
+/// The newest tokens first, at most `limit`.
+pub fn newest(conn: &mut Conn, limit: i64) -> QueryResult<Vec<EnrollmentToken>> {
+    enrollment_tokens::table
+        .order(enrollment_tokens::id.desc())
+        .limit(limit)
+        .select(EnrollmentToken::as_select())
+        .load(conn)
+}
+
+/// Adds a token.
+pub fn insert(conn: &mut Conn, token: &EnrollmentToken) -> QueryResult<()> {
+    diesel::insert_into(enrollment_tokens::table).values(token).execute(conn).map(drop)
+}
+
+/// Counts one use; false when the token is used up, has expired or was revoked.
+pub fn take_use(conn: &mut Conn, id: EnrollmentTokenId, now: Time) -> QueryResult<bool> {
+    let usable = enrollment_tokens::table
+        .find(id)
+        .filter(enrollment_tokens::use_count.lt(enrollment_tokens::use_limit))
+        .filter(enrollment_tokens::expires_at.gt(now))
+        .filter(enrollment_tokens::revoked_at.is_null());
+    let changed =
+        diesel::update(usable).set(enrollment_tokens::use_count.eq(enrollment_tokens::use_count + 1)).execute(conn)?;
+    Ok(changed == 1)
+}
+
+/// Revokes a token; false when it was revoked before.
+pub fn revoke(conn: &mut Conn, id: EnrollmentTokenId, now: Time) -> QueryResult<bool> {
+    let which = enrollment_tokens::table.find(id).filter(enrollment_tokens::revoked_at.is_null());
+    let changed = diesel::update(which).set(enrollment_tokens::revoked_at.eq(Some(now))).execute(conn)?;
+    Ok(changed == 1)
+}

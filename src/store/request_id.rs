@@ -1,0 +1,21 @@
+//! The ids of signed requests, kept until they expire: a request is accepted once.
+use crate::domain::id::DeviceId;
+use crate::domain::time::Time;
+use crate::store::Conn;
+use crate::store::schema::request_ids;
+use crate::store::upsert::UpsertExt;
+use diesel::prelude::*;
+
+/// Takes a request's id; false when it was taken before.
+pub fn take(conn: &mut Conn, device: DeviceId, jti: &str, expires_at: Time) -> QueryResult<bool> {
+    let taken = diesel::insert_into(request_ids::table)
+        .values((request_ids::device_id.eq(device), request_ids::jti.eq(jti), request_ids::expires_at.eq(expires_at)))
+        .on_conflict_sql("(device_id, jti) DO NOTHING")
+        .execute(conn)?;
+    Ok(taken == 1)
+}
+
+/// Forgets ids that expired before `before`; answers how many.
+pub fn prune(conn: &mut Conn, before: Time) -> QueryResult<usize> {
+    diesel::delete(request_ids::table.filter(request_ids::expires_at.lt(before))).execute(conn)
+}
