@@ -4,6 +4,7 @@
 pub mod domain;
 
 pub mod clock;
+pub mod config;
 pub mod error;
 pub mod seal;
 pub mod secret;

@@ -1,0 +1,197 @@
+//! All settings of the server process, typed and checked at start; the only
+//! reader of settings from flags, environment and file.
+//!
+//! A flag wins over the environment, the environment over the file, the file
+//! over the default. What admins change while it runs is kept in the database
+//! instead (`service::setting`).
+use anyhow::{Context, anyhow};
+use serde::Deserialize;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use crate::store::Database;
+
+/// The settings as they are given, each optional. Also the shape of the TOML file.
+#[derive(Debug, Clone, Default, clap::Args, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Options {
+    /// Folder for the database, backups, keys and the control socket
+    #[arg(long, value_name = "DIR", env = "HOLDFAST_DATA", global = true)]
+    pub data: Option<PathBuf>,
+    /// SQLite file, or postgres://USER@HOST/NAME (15 or newer) [default: DATA/holdfast.db]
+    #[arg(long, value_name = "URL", env = "HOLDFAST_DATABASE", global = true)]
+    pub database: Option<String>,
+    /// Address and port to listen on [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS", env = "HOLDFAST_LISTEN")]
+    pub listen: Option<SocketAddr>,
+    /// The address that browsers and agents use, such as https://mdm.example.org
+    #[arg(long, value_name = "URL", env = "HOLDFAST_PUBLIC_URL")]
+    pub public_url: Option<String>,
+    /// PEM file with the certificate chain: serves TLS
+    #[arg(long, value_name = "FILE", env = "HOLDFAST_TLS_CERTIFICATE")]
+    pub tls_certificate: Option<PathBuf>,
+    /// PEM file with the private key of the certificate
+    #[arg(long, value_name = "FILE", env = "HOLDFAST_TLS_KEY")]
+    pub tls_key: Option<PathBuf>,
+    /// Address of a reverse proxy whose X-Forwarded-For is believed; may be repeated
+    #[arg(long, value_name = "IP", env = "HOLDFAST_TRUSTED_PROXY", value_delimiter = ',')]
+    pub trusted_proxy: Option<Vec<IpAddr>>,
+    /// Folder for backups [default: DATA/blobs]
+    #[arg(long, value_name = "DIR", env = "HOLDFAST_BLOBS", global = true)]
+    pub blobs: Option<PathBuf>,
+    /// File with the private key that opens backups for restore tests [default: DATA/proof.key]
+    #[arg(long, value_name = "FILE", env = "HOLDFAST_PROOF_KEY", global = true)]
+    pub proof_key: Option<PathBuf>,
+    /// Run no restore tests in this process; `holdfast prove` does on another host (PostgreSQL only)
+    #[arg(long, value_name = "BOOL", env = "HOLDFAST_NO_PROVE", num_args = 0..=1, default_missing_value = "true")]
+    pub no_prove: Option<bool>,
+    /// Threads that answer requests [default: one per core, at most 8]
+    #[arg(long, value_name = "N", env = "HOLDFAST_WORKERS")]
+    pub workers: Option<usize>,
+}
+
+impl Options {
+    /// Reads a TOML file with the same names.
+    ///
+    /// # Errors
+    /// When it cannot be read, or has a name or type that is not known.
+    pub fn read(path: &Path) -> anyhow::Result<Self> {
+        let text = std::fs::read_to_string(path).with_context(|| format!("reading the settings file {}", path.display()))?;
+        toml::from_str(&text).with_context(|| format!("understanding the settings file {}", path.display()))
+    }
+
+    /// These settings, with those of `file` where there are none.
+    #[must_use]
+    pub fn or(self, file: Self) -> Self {
+        Self {
+            data: self.data.or(file.data),
+            database: self.database.or(file.database),
+            listen: self.listen.or(file.listen),
+            public_url: self.public_url.or(file.public_url),
+            tls_certificate: self.tls_certificate.or(file.tls_certificate),
+            tls_key: self.tls_key.or(file.tls_key),
+            trusted_proxy: self.trusted_proxy.or(file.trusted_proxy),
+            blobs: self.blobs.or(file.blobs),
+            proof_key: self.proof_key.or(file.proof_key),
+            no_prove: self.no_prove.or(file.no_prove),
+            workers: self.workers.or(file.workers),
+        }
+    }
+}
+
+/// The settings, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub data: PathBuf,
+    pub database: Database,
+    pub listen: SocketAddr,
+    /// Without a slash at the end.
+    pub public_url: String,
+    pub tls: Option<Tls>,
+    pub trusted_proxies: Vec<IpAddr>,
+    pub blobs: PathBuf,
+    pub proof_key: PathBuf,
+    /// Whether restore tests run in this process.
+    pub prove: bool,
+    pub workers: usize,
+}
+
+/// Where certificate and key are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}
+
+/// The folder that is used when none is named.
+pub const DEFAULT_DATA: &str = "holdfast-data";
+
+impl Config {
+    /// Checks the settings and fills in the defaults.
+    ///
+    /// # Errors
+    /// When two settings do not fit together; the text names both.
+    pub fn new(options: Options) -> anyhow::Result<Self> {
+        let data = options.data.unwrap_or_else(|| DEFAULT_DATA.into());
+        let listen = options.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080)));
+        let tls = match (options.tls_certificate, options.tls_key) {
+            (Some(certificate), Some(key)) => Some(Tls { certificate, key }),
+            (None, None) => None,
+            _ => return Err(anyhow!("tls-certificate and tls-key belong together: give both, or none to serve plain HTTP")),
+        };
+        let database = match options.database {
+            Some(text) => Database::parse(&text)?,
+            None => Database::Sqlite(data.join("holdfast.db")),
+        };
+        let no_prove = options.no_prove.unwrap_or(false);
+        if no_prove && matches!(database, Database::Sqlite(_)) {
+            return Err(anyhow!("no-prove needs PostgreSQL: with SQLite the restore tests run in the server's process"));
+        }
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let public_url = options.public_url.unwrap_or_else(|| format!("{scheme}://{listen}"));
+        Ok(Self {
+            public_url: check_url(&public_url)?,
+            blobs: options.blobs.unwrap_or_else(|| data.join("blobs")),
+            proof_key: options.proof_key.unwrap_or_else(|| data.join("proof.key")),
+            prove: !no_prove,
+            workers: options.workers.unwrap_or_else(cores).clamp(1, 64),
+            trusted_proxies: options.trusted_proxy.unwrap_or_default(),
+            data,
+            database,
+            listen,
+            tls,
+        })
+    }
+
+    /// Whether browsers reach this server over TLS, its own or a proxy's: cookies are then `Secure`.
+    pub fn is_https(&self) -> bool {
+        self.public_url.starts_with("https://")
+    }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(2, usize::from).min(8)
+}
+
+fn check_url(url: &str) -> anyhow::Result<String> {
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    match rest.map(|it| it.trim_end_matches('/')) {
+        Some(host) if !host.is_empty() && !host.contains(['/', '?', '#', ' ']) => Ok(url.trim_end_matches('/').to_owned()),
+        _ => Err(anyhow!("public-url is http:// or https:// and a host, without a path, not `{url}`")),
+    }
+}
+
+impl fmt::Display for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} with {}", self.certificate.display(), self.key.display())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flag_wins_over_the_file() {
+        let file: Options = toml::from_str("data = \"/from/file\"\nworkers = 3").unwrap();
+        let flags = Options { data: Some("/from/flag".into()), ..Options::default() };
+
+        let config = Config::new(flags.or(file)).unwrap();
+
+        assert_eq!(config.data, Path::new("/from/flag"));
+        assert_eq!(config.workers, 3);
+        assert_eq!(config.database, Database::Sqlite("/from/flag/holdfast.db".into()));
+    }
+
+    #[test]
+    fn what_does_not_fit_together_is_refused() {
+        let tls = Options { tls_key: Some("k".into()), ..Options::default() };
+        let prove = Options { no_prove: Some(true), ..Options::default() };
+        let url = Options { public_url: Some("mdm.example.org".into()), ..Options::default() };
+        for options in [tls, prove, url] {
+            assert!(Config::new(options).is_err());
+        }
+        assert!(toml::from_str::<Options>("databse = \"x\"").is_err(), "a typing mistake in the file is an error");
+    }
+}
