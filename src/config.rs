@@ -57,7 +57,8 @@ impl Options {
     /// # Errors
     /// When it cannot be read, or has a name or type that is not known.
     pub fn read(path: &Path) -> anyhow::Result<Self> {
-        let text = std::fs::read_to_string(path).with_context(|| format!("reading the settings file {}", path.display()))?;
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("reading the settings file {}", path.display()))?;
         toml::from_str(&text).with_context(|| format!("understanding the settings file {}", path.display()))
     }
 
@@ -118,7 +119,11 @@ impl Config {
         let tls = match (options.tls_certificate, options.tls_key) {
             (Some(certificate), Some(key)) => Some(Tls { certificate, key }),
             (None, None) => None,
-            _ => return Err(anyhow!("tls-certificate and tls-key belong together: give both, or none to serve plain HTTP")),
+            _ => {
+                return Err(anyhow!(
+                    "tls-certificate and tls-key belong together: give both, or none to serve plain HTTP"
+                ));
+            }
         };
         let database = match options.database {
             Some(text) => Database::parse(&text)?,
@@ -126,7 +131,9 @@ impl Config {
         };
         let no_prove = options.no_prove.unwrap_or(false);
         if no_prove && matches!(database, Database::Sqlite(_)) {
-            return Err(anyhow!("no-prove needs PostgreSQL: with SQLite the restore tests run in the server's process"));
+            return Err(anyhow!(
+                "no-prove needs PostgreSQL: with SQLite the restore tests run in the server's process"
+            ));
         }
         let scheme = if tls.is_some() { "https" } else { "http" };
         let public_url = options.public_url.unwrap_or_else(|| format!("{scheme}://{listen}"));
@@ -157,7 +164,9 @@ fn cores() -> usize {
 fn check_url(url: &str) -> anyhow::Result<String> {
     let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
     match rest.map(|it| it.trim_end_matches('/')) {
-        Some(host) if !host.is_empty() && !host.contains(['/', '?', '#', ' ']) => Ok(url.trim_end_matches('/').to_owned()),
+        Some(host) if !host.is_empty() && !host.contains(['/', '?', '#', ' ']) => {
+            Ok(url.trim_end_matches('/').to_owned())
+        }
         _ => Err(anyhow!("public-url is http:// or https:// and a host, without a path, not `{url}`")),
     }
 }

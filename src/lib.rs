@@ -15,4 +15,5 @@ pub mod service;
 
 pub mod protocol;
 
+pub mod app;
 pub mod cli;

@@ -1,7 +1,59 @@
-//! The command line.
+//! The command line: one program, many sub-commands.
+mod serve;
+
+use crate::config::Options;
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Runs the program.
+/// Mobile device management that proves each device's data can be restored.
+#[derive(Debug, Parser)]
+#[command(name = "holdfast", version, propagate_version = true)]
+struct Arguments {
+    /// TOML file with settings; flags and environment win over it
+    #[arg(long, value_name = "FILE", env = "HOLDFAST_CONFIG", global = true)]
+    config: Option<PathBuf>,
+    /// What to log, such as `info` or `holdfast=debug`
+    #[arg(long, value_name = "FILTER", env = "HOLDFAST_LOG", default_value = "info,actix_server=warn", global = true)]
+    log: String,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the console and the doors for devices
+    Serve(Box<Options>),
+}
+
+/// Reads the arguments, runs the sub-command, and prints what went wrong.
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    let arguments = Arguments::parse();
+    log_to_stderr(&arguments.log);
+    crate::app::install_crypto();
+    match run(arguments) {
+        Ok(code) => code,
+        Err(error) => {
+            tracing::debug!(?error, "failed");
+            print_error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let file = arguments.config.as_deref().map(Options::read).transpose()?.unwrap_or_default();
+    match arguments.command {
+        Command::Serve(options) => serve::run(options.or(file)),
+    }
+}
+
+fn log_to_stderr(filter: &str) {
+    let filter = tracing_subscriber::EnvFilter::try_new(filter).unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+}
+
+#[expect(clippy::print_stderr, reason = "the command line speaks to a person")]
+fn print_error(error: &anyhow::Error) {
+    eprintln!("holdfast: {error:#}");
 }

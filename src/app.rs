@@ -1,0 +1,107 @@
+//! Wiring: settings, database, stores and clock become routes and jobs; start and stop.
+use crate::clock::Clock;
+use crate::config::{Config, Tls};
+use crate::store::Store;
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::web::{Data, ServiceConfig};
+use actix_web::{App as HttpApp, HttpServer};
+use anyhow::{Context, anyhow};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use std::net::TcpListener;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Everything that a request or a job may need. Cheap to clone.
+#[derive(Clone)]
+pub struct App {
+    pub config: Arc<Config>,
+    pub store: Store,
+    pub clock: Clock,
+}
+
+/// How long a request that is under way may take after the server was told to stop.
+const GRACE: Duration = Duration::from_secs(10);
+
+impl App {
+    /// Opens the data directory and the database.
+    ///
+    /// # Errors
+    /// When a folder cannot be made, or the database cannot be opened or migrated.
+    pub fn open(config: Config, clock: Clock) -> anyhow::Result<Self> {
+        make_private_folder(&config.data)?;
+        let store = Store::open(&config.database)?;
+        Ok(Self { config: Arc::new(config), store, clock })
+    }
+
+    /// Binds the address of the settings.
+    ///
+    /// # Errors
+    /// When the address is taken or not ours.
+    pub fn listener(&self) -> anyhow::Result<TcpListener> {
+        TcpListener::bind(self.config.listen).with_context(|| {
+            format!(
+                "listening on {}: is another server running? Choose another address with --listen",
+                self.config.listen
+            )
+        })
+    }
+
+    /// Serves on `listener` until the handle stops it.
+    ///
+    /// # Errors
+    /// When the certificate or key cannot be used.
+    pub fn serve(&self, listener: TcpListener) -> anyhow::Result<Server> {
+        let app = self.clone();
+        let server = HttpServer::new(move || HttpApp::new().configure(|config| app.routes(config)))
+            .workers(self.config.workers)
+            .shutdown_timeout(GRACE.as_secs())
+            .disable_signals();
+        let server = match &self.config.tls {
+            Some(tls) => server.listen_rustls_0_23(listener, tls_config(tls)?)?,
+            None => server.listen(listener)?,
+        };
+        Ok(server.run())
+    }
+
+    fn routes(&self, config: &mut ServiceConfig) {
+        config
+            .app_data(Data::from(Arc::clone(&self.config)))
+            .app_data(Data::new(self.store.clone()))
+            .app_data(Data::new(self.clock.clone()));
+    }
+}
+
+/// Stops a server, letting requests that are under way finish.
+pub async fn stop(handle: ServerHandle) {
+    handle.stop(true).await;
+}
+
+/// Makes one crypto provider the default of the whole process. Harmless when repeated.
+pub fn install_crypto() {
+    // Fails only when a default is installed already, which is then the same one.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+}
+
+fn make_private_folder(path: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .with_context(|| format!("making the data folder {}", path.display()))
+}
+
+fn tls_config(tls: &Tls) -> anyhow::Result<rustls::ServerConfig> {
+    install_crypto();
+    let certificates: Vec<_> = CertificateDer::pem_file_iter(&tls.certificate)
+        .and_then(Iterator::collect)
+        .map_err(|error| anyhow!("reading the certificate {}: {error}", tls.certificate.display()))?;
+    let key = PrivateKeyDer::from_pem_file(&tls.key)
+        .map_err(|error| anyhow!("reading the private key {}: {error}", tls.key.display()))?;
+    rustls::ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(certificates, key)
+        .with_context(|| format!("using {tls}: do certificate and key belong together?"))
+}
