@@ -8,6 +8,7 @@ pub mod config;
 pub mod error;
 pub mod seal;
 pub mod secret;
+pub mod wake;
 
 pub mod store;
 

@@ -1,0 +1,143 @@
+//! Commands: queued by people and rules, delivered at a check-in, ended by the device's own answer.
+use crate::domain::activity::{Action, Actor, Object};
+use crate::domain::command::{CommandKind, CommandState};
+use crate::domain::device::DeviceState;
+use crate::domain::id::CommandId;
+use crate::domain::time::{Time, days};
+use crate::error::{Error, Result};
+use crate::protocol::agent::message::Payload;
+use crate::service::activity::{self, Act};
+use crate::store::command::Command;
+use crate::store::device::Device;
+use crate::store::{self, Conn};
+use anyhow::Context;
+use std::time::Duration;
+
+/// What a device is asked to do.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask<'a> {
+    pub kind: CommandKind,
+    pub payload: &'a Payload,
+    /// A key of the one who asks: the same key again is the same command.
+    pub request_key: Option<&'a str>,
+}
+
+impl<'a> Ask<'a> {
+    /// A command that needs no more than its name.
+    pub const fn plain(kind: CommandKind, request_key: Option<&'a str>) -> Self {
+        Self { kind, payload: &Payload::None, request_key }
+    }
+}
+
+/// How long a command waits for its device.
+const fn lifetime(kind: CommandKind) -> Duration {
+    match kind {
+        CommandKind::BackUpNow => days(1),
+        CommandKind::Lock | CommandKind::Restore => days(7),
+        CommandKind::Wipe => days(30),
+    }
+}
+
+/// Queues a command for the device's enrolment as it is now; an act.
+///
+/// Wake the device by [`Wake::device`](crate::wake::Wake::device) after the commit.
+///
+/// # Errors
+/// When the device is not enrolled, or the request key belongs to another command.
+pub fn queue(conn: &mut Conn, actor: &Actor, device: &Device, ask: Ask<'_>, now: Time) -> Result<Command> {
+    if let Some(key) = ask.request_key
+        && let Some(earlier) = store::command::find_by_request_key(conn, key)?
+    {
+        return if earlier.device_id == device.id && earlier.kind == ask.kind {
+            Ok(earlier)
+        } else {
+            Err(Error::Conflict("this form was already used for another command; reload the page".to_owned()))
+        };
+    }
+    if device.state != DeviceState::Enrolled {
+        return Err(Error::Refused(format!("{} is {}: it takes no commands", device.name, device.state)));
+    }
+    let command = Command {
+        id: CommandId::generate(now),
+        device_id: device.id,
+        generation: device.generation,
+        kind: ask.kind,
+        payload: serde_json::to_string(ask.payload).context("writing a command's payload")?,
+        state: CommandState::Queued,
+        request_key: ask.request_key.map(ToOwned::to_owned),
+        created_by: actor.id.clone().unwrap_or_else(|| actor.name.clone()),
+        created_at: now,
+        expires_at: now + lifetime(ask.kind),
+        delivered_at: None,
+        finished_at: None,
+        result: None,
+    };
+    store::command::insert(conn, &command)?;
+    let act = Act::done(Action::CommandQueued, object(&command)).on(device.id);
+    activity::record(conn, actor, &act, now)?;
+    Ok(command)
+}
+
+/// Cancels a command that no device has got yet; an act.
+///
+/// # Errors
+/// When it was delivered or has ended, or belongs to a wipe or restore, which have their own way to stop.
+pub fn cancel(conn: &mut Conn, actor: &Actor, id: CommandId, now: Time) -> Result<Command> {
+    let command = store::command::find(conn, id)?.ok_or(Error::NotFound("command"))?;
+    match command.kind {
+        CommandKind::Wipe => return Err(Error::Refused("stop the wipe request instead".to_owned())),
+        CommandKind::Restore => return Err(Error::Refused("cancel the restore instead".to_owned())),
+        CommandKind::Lock | CommandKind::BackUpNow => {}
+    }
+    if !withdraw(conn, id, "cancelled before it was delivered", now)? {
+        return Err(Error::Conflict(format!("too late: the command is {}", command.state)));
+    }
+    let act = Act::done(Action::CommandCancelled, object(&command)).on(command.device_id);
+    activity::record(conn, actor, &act, now)?;
+    store::command::find(conn, id)?.ok_or(Error::NotFound("command"))
+}
+
+/// Takes a queued command back, without an entry of its own; false when it was delivered or has ended.
+///
+/// For wipes and restores, whose stop is the act that is written down.
+///
+/// # Errors
+/// When the database refuses.
+pub fn withdraw(conn: &mut Conn, id: CommandId, why: &str, now: Time) -> Result<bool> {
+    Ok(store::command::finish(conn, id, &[CommandState::Queued], CommandState::Cancelled, (why, now))?)
+}
+
+/// Ends an open command that nobody answered; false when it has ended meanwhile.
+///
+/// # Errors
+/// When the database refuses.
+pub fn expire(conn: &mut Conn, command: &Command, why: &str, now: Time) -> Result<bool> {
+    let open = [CommandState::Queued, CommandState::Delivered];
+    if !store::command::finish(conn, command.id, &open, CommandState::Expired, (why, now))? {
+        return Ok(false);
+    }
+    let act = Act::done(Action::CommandExpired, object(command)).on(command.device_id).because(why);
+    activity::record(conn, &Actor::system(), &act, now)?;
+    Ok(true)
+}
+
+/// Expires every open command whose time is over, at most `limit`; answers how many.
+///
+/// # Errors
+/// When the database refuses.
+pub fn expire_overdue(conn: &mut Conn, limit: i64, now: Time) -> Result<usize> {
+    let mut count = 0;
+    for command in store::command::overdue(conn, now, limit)? {
+        let why = match command.state {
+            CommandState::Queued => "the device did not check in before the command expired",
+            _ => "the device did not answer before the command expired",
+        };
+        count += usize::from(expire(conn, &command, why, now)?);
+    }
+    Ok(count)
+}
+
+/// How the history names a command.
+pub fn object(command: &Command) -> Object {
+    Object::new("command", command.id, command.kind.name())
+}

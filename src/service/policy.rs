@@ -1,0 +1,148 @@
+//! Policies: written by people, delivered to devices, held against what is known.
+use crate::domain::activity::{Action, Actor, Object};
+use crate::domain::id::{PolicyId, TeamId};
+use crate::domain::policy::{Applied, Requirement, Schedule, validate};
+use crate::domain::time::Time;
+use crate::error::{Error, Result};
+use crate::protocol::agent::message::{DevicePolicy, PolicyName};
+use crate::secret;
+use crate::service::activity::{self, Act};
+use crate::store::device::Device;
+use crate::store::policy::Policy;
+use crate::store::{self, Conn};
+use anyhow::Context;
+use std::time::Duration;
+
+/// A policy as a form gives it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draft {
+    pub name: String,
+    /// None: it applies to all devices.
+    pub team_id: Option<TeamId>,
+    pub requirements: Vec<Requirement>,
+}
+
+/// Adds a policy; an act.
+///
+/// # Errors
+/// When a field is wrong.
+pub fn add(conn: &mut Conn, actor: &Actor, draft: &Draft, now: Time) -> Result<Policy> {
+    validate(&draft.name, &draft.requirements)?;
+    let policy = Policy {
+        id: PolicyId::generate(now),
+        name: draft.name.trim().to_owned(),
+        team_id: draft.team_id,
+        version: 1,
+        requirements: to_json(&draft.requirements)?,
+        created_by: actor.id.clone().unwrap_or_else(|| actor.name.clone()),
+        created_at: now,
+        updated_at: now,
+        removed_at: None,
+    };
+    store::policy::insert(conn, &policy)?;
+    record(conn, actor, Action::PolicyAdded, &policy, now)?;
+    Ok(policy)
+}
+
+/// Changes the policy that the writer saw as `version`; an act.
+///
+/// # Errors
+/// When a field is wrong, or someone changed or removed the policy meanwhile.
+pub fn change(
+    conn: &mut Conn,
+    actor: &Actor,
+    (id, version): (PolicyId, i64),
+    draft: &Draft,
+    now: Time,
+) -> Result<Policy> {
+    validate(&draft.name, &draft.requirements)?;
+    let old = store::policy::find(conn, id)?.ok_or(Error::NotFound("policy"))?;
+    let policy = Policy {
+        name: draft.name.trim().to_owned(),
+        team_id: draft.team_id,
+        version: version + 1,
+        requirements: to_json(&draft.requirements)?,
+        updated_at: now,
+        ..old
+    };
+    if !store::policy::update(conn, &policy, version)? {
+        return Err(Error::Conflict("someone changed this policy meanwhile; reload the page".to_owned()));
+    }
+    record(conn, actor, Action::PolicyChanged, &policy, now)?;
+    Ok(policy)
+}
+
+/// Removes a policy; an act.
+///
+/// # Errors
+/// When there is none, or it was removed before.
+pub fn remove(conn: &mut Conn, actor: &Actor, id: PolicyId, now: Time) -> Result<()> {
+    let policy = store::policy::find(conn, id)?.ok_or(Error::NotFound("policy"))?;
+    if !store::policy::remove(conn, id, now)? {
+        return Err(Error::Conflict("this policy was already removed".to_owned()));
+    }
+    record(conn, actor, Action::PolicyRemoved, &policy, now)
+}
+
+/// The policies that apply to a device: those of all devices, and those of its team.
+///
+/// # Errors
+/// When the database refuses.
+pub fn applying_to(conn: &mut Conn, device: &Device) -> Result<Vec<Policy>> {
+    applying_to_team(conn, device.team_id)
+}
+
+/// The policies that apply to a device of `team`.
+///
+/// # Errors
+/// When the database refuses.
+pub fn applying_to_team(conn: &mut Conn, team: Option<TeamId>) -> Result<Vec<Policy>> {
+    let mut policies = store::policy::all(conn)?;
+    policies.retain(|it| it.team_id.is_none() || it.team_id == team);
+    Ok(policies)
+}
+
+/// The policies as the domain takes them.
+///
+/// # Errors
+/// When a stored requirement cannot be read.
+pub fn applied(policies: &[Policy]) -> Result<Vec<Applied>> {
+    let each =
+        policies.iter().map(|it| Ok(Applied { id: it.id, name: it.name.clone(), requirements: it.requirements()? }));
+    each.collect()
+}
+
+/// The name of the setting that says how often devices check in, in seconds.
+pub const CHECK_IN_SECONDS: &str = "check_in.seconds";
+const DEFAULT_CHECK_IN: Duration = Duration::from_secs(900);
+
+/// What a device must follow: the tightest of all policies that apply to it.
+///
+/// # Errors
+/// When the database refuses.
+pub fn device_policy(conn: &mut Conn, device: &Device) -> Result<DevicePolicy> {
+    let policies = applied(&applying_to(conn, device)?)?;
+    let default = store::setting::find(conn, CHECK_IN_SECONDS)?
+        .and_then(|it| it.parse().ok())
+        .map_or(DEFAULT_CHECK_IN, Duration::from_secs);
+    let schedule = Schedule::tightest(&policies);
+    let mut policy = DevicePolicy {
+        version: String::new(),
+        backup_every_seconds: schedule.backup_every.map(|it| it.as_secs()),
+        check_in_every_seconds: schedule.check_in_every(default).as_secs(),
+        protected_roots: device.roots()?,
+        policies: policies.into_iter().map(|it| PolicyName { id: it.id, name: it.name }).collect(),
+    };
+    // The version is a hash of the content: the same content is never sent twice, on any database.
+    let content = serde_json::to_string(&policy).context("writing a device's policy")?;
+    policy.version = secret::hash(&content).chars().take(16).collect();
+    Ok(policy)
+}
+
+fn to_json(requirements: &[Requirement]) -> Result<String> {
+    Ok(serde_json::to_string(requirements).context("writing a policy's requirements")?)
+}
+
+fn record(conn: &mut Conn, actor: &Actor, action: Action, policy: &Policy, now: Time) -> Result<()> {
+    activity::record(conn, actor, &Act::done(action, Object::new("policy", policy.id, policy.name.clone())), now)
+}
