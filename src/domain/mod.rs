@@ -7,6 +7,7 @@ pub mod command;
 pub mod device;
 pub mod id;
 pub mod manifest;
+pub mod message;
 pub mod object;
 pub mod policy;
 pub mod proof;

@@ -1,10 +1,10 @@
 //! Policies: written by people, delivered to devices, held against what is known.
 use crate::domain::activity::{Action, Actor, Object};
 use crate::domain::id::{PolicyId, TeamId};
+use crate::domain::message::{DevicePolicy, PolicyName};
 use crate::domain::policy::{Applied, Requirement, Schedule, validate};
 use crate::domain::time::Time;
 use crate::error::{Error, Result};
-use crate::protocol::agent::message::{DevicePolicy, PolicyName};
 use crate::secret;
 use crate::service::activity::{self, Act};
 use crate::store::device::Device;

@@ -1,2 +1,2 @@
 //! Our own agent's protocol; `docs/protocol/agent.md` describes it.
-pub mod message;
+pub use crate::domain::message;
