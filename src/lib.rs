@@ -6,6 +6,7 @@ pub mod domain;
 pub mod clock;
 pub mod config;
 pub mod error;
+pub mod mail;
 pub mod seal;
 pub mod secret;
 pub mod wake;
@@ -16,5 +17,8 @@ pub mod service;
 
 pub mod protocol;
 
+pub mod job;
+
 pub mod app;
+
 pub mod cli;

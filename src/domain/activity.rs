@@ -32,6 +32,7 @@ text_enum! {
         ApiTokenRevoked = "api_token_revoked",
         SettingChanged = "setting_changed",
         TestMailAsked = "test_mail_asked",
+        MailGivenUp = "mail_given_up",
         EnrollmentTokenMade = "enrollment_token_made",
         EnrollmentTokenRevoked = "enrollment_token_revoked",
         DeviceEnrolled = "device_enrolled",

@@ -3,3 +3,5 @@
 pub mod activity;
 pub mod command;
 pub mod policy;
+pub mod alert;
+pub mod mail;

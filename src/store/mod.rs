@@ -11,10 +11,12 @@ mod upsert;
 mod writer;
 
 pub mod activity;
+pub mod alert;
 pub mod command;
 pub mod device;
 pub mod device_status;
 pub mod enrollment_token;
+pub mod mail;
 pub mod policy;
 pub mod request_id;
 pub mod setting;

@@ -404,6 +404,15 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    device_alerts (device_id, kind) {
+        device_id -> Text,
+        kind -> Text,
+        evidence_at -> BigInt,
+        told_at -> BigInt,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     teams,
     users,
@@ -432,4 +441,5 @@ diesel::allow_tables_to_appear_in_same_query!(
     activity,
     activity_head,
     mail_outbox,
+    device_alerts,
 );

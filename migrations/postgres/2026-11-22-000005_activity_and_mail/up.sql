@@ -40,3 +40,12 @@ CREATE TABLE mail_outbox (
     last_error TEXT COLLATE "C" NOT NULL
 );
 CREATE INDEX mail_outbox_by_state ON mail_outbox (state, next_attempt_at);
+
+-- What was told of a device already: evidence_at says of which lapse or failure.
+CREATE TABLE device_alerts (
+    device_id TEXT COLLATE "C" NOT NULL REFERENCES devices (id),
+    kind TEXT COLLATE "C" NOT NULL,
+    evidence_at BIGINT NOT NULL,
+    told_at BIGINT NOT NULL,
+    PRIMARY KEY (device_id, kind)
+);

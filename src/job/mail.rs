@@ -1,0 +1,123 @@
+//! Sends what waits in the outbox, again and again until the server takes it.
+use crate::clock::Clock;
+use crate::domain::activity::{Action, Actor, Object, Outcome};
+use crate::domain::time::{Time, days, hours, minutes};
+use crate::error::Result;
+use crate::job::Summary;
+use crate::mail::{Mailer, Message};
+use crate::service::activity::{self, Act};
+use crate::store::mail::Mail;
+use crate::store::{self, Store};
+use std::time::Duration;
+
+/// How often the outbox is looked at without being woken.
+pub const PERIOD: Duration = Duration::from_secs(30);
+
+/// So many mails are sent in one run.
+const BATCH: i64 = 20;
+
+/// A mail that the server did not take for so long is given up, and the activity says so.
+const GIVE_UP_AFTER: Duration = days(3);
+
+/// Mails that ended are kept so long.
+const KEEP: Duration = days(30);
+
+/// Sends the mails that are due; without a mailer they wait.
+///
+/// A mail is taken by a conditional update before it is handed over: two
+/// processes never send the same one, and one that is killed in between tries
+/// again later rather than forgetting it.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub fn run_once(store: &Store, mailer: Option<&Mailer>, clock: &Clock) -> Result<Summary> {
+    give_up_old(store, clock.now())?;
+    let cut = clock.now() - KEEP;
+    store.write_blocking(move |conn| store::mail::prune(conn, cut))?;
+    let Some(mailer) = mailer else { return Ok(Summary::default()) };
+    let now = clock.now();
+    let due = store.read_blocking(|conn| store::mail::due(conn, now, BATCH))?;
+    let more = i64::try_from(due.len()).unwrap_or(BATCH) == BATCH;
+    let mut summary = Summary { more, ..Summary::default() };
+    for mail in due {
+        match attempt(store, mailer, clock, mail)? {
+            Attempt::Sent => summary.done_count += 1,
+            Attempt::Elsewhere => {}
+            Attempt::Failed => {
+                summary.failed_count += 1;
+                // The server is down rather than this one mail bad: the others would wait a minute each for nothing.
+                summary.more = false;
+                break;
+            }
+        }
+    }
+    Ok(summary)
+}
+
+enum Attempt {
+    Sent,
+    Failed,
+    Elsewhere,
+}
+
+fn attempt(store: &Store, mailer: &Mailer, clock: &Clock, mail: Mail) -> Result<Attempt> {
+    let id = mail.id;
+    let message = Message {
+        id: id.to_string(),
+        to: mail.recipient.clone(),
+        subject: mail.subject.clone(),
+        body: mail.body.clone(),
+    };
+    let next = clock.now() + backoff(mail.attempt_count);
+    if !store.write_blocking(move |conn| store::mail::take(conn, &mail, next))? {
+        return Ok(Attempt::Elsewhere);
+    }
+    match mailer.send(&message) {
+        Ok(()) => {
+            let now = clock.now();
+            store.write_blocking(move |conn| store::mail::sent(conn, id, now))?;
+            Ok(Attempt::Sent)
+        }
+        Err(error) => {
+            let text = format!("{error:#}");
+            tracing::warn!(mail = %id, error = text, "a mail was not taken; it is tried again");
+            store.write_blocking(move |conn| store::mail::failed(conn, id, &text))?;
+            Ok(Attempt::Failed)
+        }
+    }
+}
+
+/// 1, 2, 4 … minutes, at most an hour.
+fn backoff(attempts_before: i64) -> Duration {
+    let doublings = u32::try_from(attempts_before.clamp(0, 6)).unwrap_or(6);
+    minutes(2_u64.pow(doublings)).min(hours(1))
+}
+
+fn give_up_old(store: &Store, now: Time) -> Result<()> {
+    let cut = now - GIVE_UP_AFTER;
+    let old = store.read_blocking(|conn| store::mail::waiting_since(conn, cut, BATCH))?;
+    for mail in old {
+        store.act_blocking(move |conn| {
+            if !store::mail::give_up(conn, mail.id)? {
+                return Ok(());
+            }
+            let why = if mail.last_error.is_empty() { "no mail server is set up" } else { &mail.last_error };
+            let object = Object::new("mail", mail.id, mail.subject.clone());
+            let act = Act::done(Action::MailGivenUp, object).because(why).ended(Outcome::Failed);
+            activity::record(conn, &Actor::system(), &act, now)
+        })?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wait_between_attempts_doubles_up_to_an_hour() {
+        assert_eq!(backoff(0), minutes(1));
+        assert_eq!(backoff(3), minutes(8));
+        assert_eq!(backoff(90), hours(1));
+    }
+}

@@ -1,0 +1,207 @@
+//! What people are told by mail, and when.
+//!
+//! A wipe is told of in the transaction of its act. What happens by itself, a
+//! proof that runs out or a restore test that fails, is found by asking which
+//! devices stand so and nobody was told.
+use crate::domain::id::{TeamId, WipeRequestId};
+use crate::domain::role::Permission;
+use crate::domain::time::Time;
+use crate::domain::wipe::WipeReason;
+use crate::error::Result;
+use crate::service::mail::{self, Mail, Recipients};
+use crate::store::alert::Untold;
+use crate::store::{self, Conn};
+use anyhow::Context;
+use askama::Template;
+use std::collections::BTreeMap;
+
+/// One mail names so many devices; it says how many more there are.
+const NAMED: usize = 50;
+
+/// One run tells of so many devices.
+const BATCH: i64 = 1_000;
+
+const PROOF_OUT_OF_DATE: &str = "proof_out_of_date";
+const RESTORE_TEST_FAILED: &str = "restore_test_failed";
+
+/// Who wants to know of a wipe: everyone who may read the history of that device.
+const WIPE_READERS: Permission = Permission::ViewActivity;
+
+/// The wipe that a mail is about.
+#[derive(Debug, Clone, Copy)]
+pub struct WipeNotice<'a> {
+    pub request: WipeRequestId,
+    pub device_name: &'a str,
+    pub serial: &'a str,
+    pub person: &'a str,
+    pub team: Option<TeamId>,
+    /// Who acted: the requester, the approver, or the device.
+    pub by: &'a str,
+    pub reason: WipeReason,
+    /// What is lost, in one sentence with the real numbers.
+    pub loss: &'a str,
+}
+
+impl WipeNotice<'_> {
+    fn reason_name(&self) -> String {
+        self.reason.as_str().replace('_', " ")
+    }
+}
+
+#[derive(Template)]
+#[template(path = "mail/wipe_requested.txt")]
+struct WipeRequested<'a> {
+    it: &'a WipeNotice<'a>,
+    url: String,
+}
+
+#[derive(Template)]
+#[template(path = "mail/wipe_approved.txt")]
+struct WipeApproved<'a> {
+    it: &'a WipeNotice<'a>,
+    release_at: String,
+    url: String,
+}
+
+#[derive(Template)]
+#[template(path = "mail/wipe_done.txt")]
+struct WipeDone<'a> {
+    it: &'a WipeNotice<'a>,
+    complete: bool,
+    url: String,
+}
+
+#[derive(Template)]
+#[template(path = "mail/proof_out_of_date.txt")]
+struct ProofOutOfDate<'a> {
+    devices: &'a [Untold],
+    more_count: usize,
+    url: String,
+}
+
+#[derive(Template)]
+#[template(path = "mail/restore_test_failed.txt")]
+struct RestoreTestFailed<'a> {
+    devices: &'a [Untold],
+    more_count: usize,
+    url: String,
+}
+
+/// Tells that a wipe was requested and waits for approval.
+///
+/// # Errors
+/// When the database refuses.
+pub fn wipe_requested(conn: &mut Conn, it: &WipeNotice<'_>, now: Time) -> Result<()> {
+    let url = url(conn, &format!("/wipe-requests/{}", it.request))?;
+    let subject = format!("Wipe requested: {}", it.device_name);
+    tell_of_wipe(conn, it, "wipe_requested", subject, &WipeRequested { it, url }, now)
+}
+
+/// Tells that a wipe was approved, and until when anyone may stop it.
+///
+/// # Errors
+/// When the database refuses.
+pub fn wipe_approved(conn: &mut Conn, it: &WipeNotice<'_>, release_at: Time, now: Time) -> Result<()> {
+    let url = url(conn, &format!("/wipe-requests/{}", it.request))?;
+    let subject = format!("Wipe approved: {}", it.device_name);
+    tell_of_wipe(conn, it, "wipe_approved", subject, &WipeApproved { it, release_at: release_at.iso(), url }, now)
+}
+
+/// Tells how a wipe ended on the device: all gone, or something left.
+///
+/// # Errors
+/// When the database refuses.
+pub fn wipe_done(conn: &mut Conn, it: &WipeNotice<'_>, complete: bool, now: Time) -> Result<()> {
+    let url = url(conn, &format!("/wipe-requests/{}", it.request))?;
+    let verb = if complete { "confirmed" } else { "failed" };
+    let subject = format!("Wipe {verb}: {}", it.device_name);
+    tell_of_wipe(conn, it, "wipe_done", subject, &WipeDone { it, complete, url }, now)
+}
+
+fn tell_of_wipe(
+    conn: &mut Conn,
+    it: &WipeNotice<'_>,
+    kind: &'static str,
+    subject: String,
+    body: &impl Template,
+    now: Time,
+) -> Result<()> {
+    let mail = Mail {
+        to: Recipients::Permission(WIPE_READERS, it.team),
+        kind,
+        dedupe_key: Some(it.request.to_string()),
+        subject,
+        body: body.render().context("writing a mail")?,
+    };
+    mail::enqueue(conn, &mail, now).map(drop)
+}
+
+/// Tells of proofs that ran out and restore tests that failed, each once;
+/// gives how many devices were told of.
+///
+/// # Errors
+/// When the database refuses; then nobody counts as told.
+pub fn tell(conn: &mut Conn, now: Time) -> Result<usize> {
+    let failed = store::alert::failed_untold(conn, RESTORE_TEST_FAILED, BATCH)?;
+    let lapsed = store::alert::lapsed_untold(conn, PROOF_OUT_OF_DATE, now, BATCH)?;
+    for (team, devices) in by_team(&failed) {
+        let (devices_named, more_count) = named(&devices);
+        let url = url(conn, "/devices?proof=failed")?;
+        let body = RestoreTestFailed { devices: devices_named, more_count, url }.render();
+        let subject = subject("Restore test failed", &devices);
+        tell_of_devices(conn, RESTORE_TEST_FAILED, team, subject, body.context("writing a mail")?, now)?;
+    }
+    for (team, devices) in by_team(&lapsed) {
+        let (devices_named, more_count) = named(&devices);
+        let url = url(conn, "/devices?proof=out_of_date")?;
+        let body = ProofOutOfDate { devices: devices_named, more_count, url }.render();
+        let subject = subject("Proof out of date", &devices);
+        tell_of_devices(conn, PROOF_OUT_OF_DATE, team, subject, body.context("writing a mail")?, now)?;
+    }
+    for device in &failed {
+        store::alert::told(conn, RESTORE_TEST_FAILED, device, now)?;
+    }
+    for device in &lapsed {
+        store::alert::told(conn, PROOF_OUT_OF_DATE, device, now)?;
+    }
+    Ok(failed.len() + lapsed.len())
+}
+
+fn tell_of_devices(
+    conn: &mut Conn,
+    kind: &'static str,
+    team: Option<TeamId>,
+    subject: String,
+    body: String,
+    now: Time,
+) -> Result<()> {
+    let to = Recipients::Permission(Permission::RunBackups, team);
+    mail::enqueue(conn, &Mail { to, kind, dedupe_key: None, subject, body }, now).map(drop)
+}
+
+/// Devices by team: each team's people are told of their own only.
+fn by_team(devices: &[Untold]) -> BTreeMap<Option<TeamId>, Vec<Untold>> {
+    let mut teams: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for device in devices {
+        teams.entry(device.team_id).or_default().push(device.clone());
+    }
+    teams
+}
+
+fn named(devices: &[Untold]) -> (&[Untold], usize) {
+    let shown = devices.get(..NAMED).unwrap_or(devices);
+    (shown, devices.len() - shown.len())
+}
+
+fn subject(what: &str, devices: &[Untold]) -> String {
+    match devices {
+        [only] => format!("{what}: {}", only.name),
+        many => format!("{what}: {} devices", many.len()),
+    }
+}
+
+/// A page's address, or its path where the server does not know its own address.
+fn url(conn: &mut Conn, path: &str) -> Result<String> {
+    let base = store::setting::find(conn, "public_url")?.unwrap_or_default();
+    Ok(format!("{}{path}", base.trim_end_matches('/')))
+}

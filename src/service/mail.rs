@@ -1,0 +1,110 @@
+//! Puts mails into the outbox, in the transaction of the act that they tell of.
+use crate::domain::activity::{Action, Actor, Object};
+use crate::domain::id::{MailId, TeamId, UserId};
+use crate::domain::role::Permission;
+use crate::domain::time::Time;
+use crate::error::{Error, Result};
+use crate::service::activity::{self, Act};
+use crate::store::mail::Recipient;
+use crate::store::{self, Conn};
+
+/// So many mails wait at most; beyond it each person gets one mail a day that says so.
+pub const MAX_WAITING: i64 = 5_000;
+
+/// The longest body, in characters.
+const MAX_BODY: usize = 20_000;
+
+/// Who gets a mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recipients {
+    /// Everyone for whom the permission holds on devices of this team.
+    Permission(Permission, Option<TeamId>),
+    User(UserId),
+}
+
+/// A mail that is to be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mail {
+    pub to: Recipients,
+    /// A word for what it tells, such as `wipe_requested`.
+    pub kind: &'static str,
+    /// The same kind and key are told once to each person; none to tell again each time.
+    pub dedupe_key: Option<String>,
+    pub subject: String,
+    pub body: String,
+}
+
+/// Puts a mail into the outbox, once for each recipient; gives how many were added.
+///
+/// # Errors
+/// When the database refuses; then the act in the same transaction is undone too.
+pub fn enqueue(conn: &mut Conn, mail: &Mail, now: Time) -> Result<usize> {
+    let people = store::mail::recipients(conn)?;
+    let room = MAX_WAITING - store::mail::waiting_count(conn)?;
+    let mut added = 0;
+    for person in people.iter().filter(|it| is_for(it, mail.to)) {
+        let row = if room > i64::try_from(added).unwrap_or(i64::MAX) {
+            let key = mail.dedupe_key.as_ref().map(|key| format!("{}/{key}/{}", mail.kind, person.id));
+            row(person, key, &mail.subject, &mail.body, now)
+        } else {
+            overflow(person, now)
+        };
+        added += usize::from(store::mail::insert(conn, &row)?);
+    }
+    Ok(added)
+}
+
+/// Sends a mail to the person who asks for it, to see whether mail works.
+///
+/// # Errors
+/// When there is no such user, or the database refuses.
+pub fn test(conn: &mut Conn, actor: &Actor, user: UserId, now: Time) -> Result<()> {
+    let mail = Mail {
+        to: Recipients::User(user),
+        kind: "test",
+        dedupe_key: None,
+        subject: "Holdfast: test mail".to_owned(),
+        body: format!("This is the test mail that {} asked for.\n\nMail from Holdfast reaches you.\n", actor.name),
+    };
+    if enqueue(conn, &mail, now)? == 0 {
+        return Err(Error::NotFound("active user"));
+    }
+    activity::record(conn, actor, &Act::done(Action::TestMailAsked, Object::new("user", user, &*actor.name)), now)
+}
+
+fn is_for(person: &Recipient, to: Recipients) -> bool {
+    match to {
+        Recipients::User(id) => person.id == id,
+        Recipients::Permission(permission, team) => {
+            person.grants.reach(permission).is_some_and(|reach| reach.covers(team))
+        }
+    }
+}
+
+fn row(person: &Recipient, dedupe_key: Option<String>, subject: &str, body: &str, now: Time) -> store::mail::Mail {
+    store::mail::Mail {
+        id: MailId::generate(now),
+        dedupe_key,
+        recipient: person.email.clone(),
+        subject: subject.chars().map(|it| if it.is_control() { ' ' } else { it }).take(200).collect(),
+        body: body.chars().filter(|it| *it == '\n' || !it.is_control()).take(MAX_BODY).collect(),
+        state: "waiting".to_owned(),
+        created_at: now,
+        attempt_count: 0,
+        next_attempt_at: now,
+        sent_at: None,
+        last_error: String::new(),
+    }
+}
+
+fn overflow(person: &Recipient, now: Time) -> store::mail::Mail {
+    let day = now.seconds() / 86_400;
+    row(
+        person,
+        Some(format!("overflow/{day}/{}", person.id)),
+        "Holdfast: more happened than is mailed",
+        "So many mails are waiting that further ones were left out.\n\
+         Sign in to Holdfast: Activity and Overview show everything that happened.\n",
+        now,
+    )
+}

@@ -1,0 +1,86 @@
+//! What people were told of a device already, and what they were not.
+use crate::domain::id::{DeviceId, TeamId};
+use crate::domain::time::Time;
+use crate::store::Conn;
+use crate::store::schema::{device_alerts, device_proof, devices};
+use crate::store::upsert::UpsertExt;
+use diesel::prelude::*;
+
+/// A device of which something is to be told.
+#[derive(Debug, Clone, Queryable)]
+pub struct Untold {
+    pub id: DeviceId,
+    pub name: String,
+    pub serial: String,
+    pub person: String,
+    pub team_id: Option<TeamId>,
+    /// When it happened; the same value is told once.
+    pub evidence_at: Time,
+}
+
+/// Enrolled devices whose newest restore test failed, and nobody was told of that failure.
+pub fn failed_untold(conn: &mut Conn, kind: &str, limit: i64) -> QueryResult<Vec<Untold>> {
+    devices::table
+        .inner_join(device_proof::table.on(device_proof::device_id.eq(devices::id)))
+        .left_join(device_alerts::table.on(device_alerts::device_id.eq(devices::id).and(device_alerts::kind.eq(kind))))
+        .filter(devices::state.eq("enrolled").and(device_proof::failed_at.is_not_null()))
+        .filter(
+            device_alerts::evidence_at
+                .nullable()
+                .is_null()
+                .or(device_alerts::evidence_at.nullable().ne(device_proof::failed_at)),
+        )
+        .order((device_proof::failed_at.asc(), devices::id.asc()))
+        .limit(limit)
+        .select((
+            devices::id,
+            devices::name,
+            devices::serial,
+            devices::person,
+            devices::team_id,
+            device_proof::failed_at.assume_not_null(),
+        ))
+        .load(conn)
+}
+
+/// Enrolled devices whose proof's time has run out by `now`, and nobody was told of that lapse.
+pub fn lapsed_untold(conn: &mut Conn, kind: &str, now: Time, limit: i64) -> QueryResult<Vec<Untold>> {
+    devices::table
+        .inner_join(device_proof::table.on(device_proof::device_id.eq(devices::id)))
+        .left_join(device_alerts::table.on(device_alerts::device_id.eq(devices::id).and(device_alerts::kind.eq(kind))))
+        .filter(devices::state.eq("enrolled").and(device_proof::failed_at.is_null()))
+        .filter(device_proof::proven_until.le(now))
+        .filter(
+            device_alerts::evidence_at
+                .nullable()
+                .is_null()
+                .or(device_alerts::evidence_at.nullable().ne(device_proof::proven_until)),
+        )
+        .order((device_proof::proven_until.asc(), devices::id.asc()))
+        .limit(limit)
+        .select((
+            devices::id,
+            devices::name,
+            devices::serial,
+            devices::person,
+            devices::team_id,
+            device_proof::proven_until.assume_not_null(),
+        ))
+        .load(conn)
+}
+
+/// Notes that people were told.
+pub fn told(conn: &mut Conn, kind: &str, device: &Untold, now: Time) -> QueryResult<()> {
+    diesel::insert_into(device_alerts::table)
+        .values((
+            device_alerts::device_id.eq(device.id),
+            device_alerts::kind.eq(kind),
+            device_alerts::evidence_at.eq(device.evidence_at),
+            device_alerts::told_at.eq(now),
+        ))
+        .on_conflict_sql(
+            "(device_id, kind) DO UPDATE SET evidence_at = excluded.evidence_at, told_at = excluded.told_at",
+        )
+        .execute(conn)
+        .map(drop)
+}
