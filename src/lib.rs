@@ -3,6 +3,7 @@
 //! Modules in reading order; ARCHITECTURE.md says which may use which.
 pub mod domain;
 
+pub mod blob;
 pub mod clock;
 pub mod config;
 pub mod error;

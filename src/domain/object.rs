@@ -14,6 +14,16 @@ text_enum! {
     }
 }
 
+text_enum! {
+    /// Whether a repository still takes backups.
+    RepositoryState { Active = "active", ReadOnly = "read_only" }
+}
+
+text_enum! {
+    /// Whose token opens the restic door: the agent's, or a person's own restic client.
+    TokenKind { Agent = "agent", OwnClient = "own_client" }
+}
+
 /// An object's name: 64 lower-case hex digits, the SHA-256 of its bytes.
 ///
 /// Restic's `config` has no such name; its row carries [`ObjectName::config`].

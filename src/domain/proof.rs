@@ -35,7 +35,13 @@ text_enum! {
 
 text_enum! {
     /// Why a restore test runs.
-    TestCause { NewBackup = "new_backup", ProofExpiring = "proof_expiring", Asked = "asked" }
+    TestCause {
+        NewBackup = "new_backup",
+        ProofExpiring = "proof_expiring",
+        Asked = "asked",
+        /// A stored object was found damaged, or was healed.
+        Damage = "damage",
+    }
 }
 
 text_enum! {

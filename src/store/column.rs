@@ -4,7 +4,7 @@ use crate::domain::activity::{Action, ActorKind, Outcome, Via};
 use crate::domain::command::{CommandKind, CommandState};
 use crate::domain::device::{DeviceState, Encryption, Ownership, Platform};
 use crate::domain::id::{self, *};
-use crate::domain::object::{ObjectKind, ObjectName};
+use crate::domain::object::{ObjectKind, ObjectName, RepositoryState, TokenKind};
 use crate::domain::proof::{Level, TestCause, TestResult, TestState};
 use crate::domain::restore::{Conflict, RestoreState};
 use crate::domain::role::Role;
@@ -42,7 +42,7 @@ id::for_each_id!(text);
 text! {
     Platform, Ownership, DeviceState, Encryption, Role, Level, TestResult, TestState, TestCause,
     CommandKind, CommandState, WipeState, WipeAction, WipeReason, RestoreState, Conflict,
-    ObjectKind, Action, ActorKind, Via, Outcome,
+    ObjectKind, RepositoryState, TokenKind, Action, ActorKind, Via, Outcome,
 }
 
 impl<DB: Backend> ToSql<Text, DB> for ObjectName

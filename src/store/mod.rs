@@ -17,8 +17,11 @@ pub mod device;
 pub mod device_status;
 pub mod enrollment_token;
 pub mod mail;
+pub mod object;
 pub mod policy;
+pub mod repository;
 pub mod request_id;
+pub mod restore_point;
 pub mod setting;
 
 pub use connection::{Conn, Database, MultiBackend, Store};

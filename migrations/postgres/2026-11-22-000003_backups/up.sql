@@ -60,7 +60,7 @@ CREATE TABLE restore_tests (
     id TEXT COLLATE "C" PRIMARY KEY NOT NULL,
     restore_point_id TEXT COLLATE "C" NOT NULL REFERENCES restore_points (id),
     device_id TEXT COLLATE "C" NOT NULL REFERENCES devices (id),
-    cause TEXT COLLATE "C" NOT NULL CHECK (cause IN ('new_backup', 'proof_expiring', 'asked')),
+    cause TEXT COLLATE "C" NOT NULL CHECK (cause IN ('new_backup', 'proof_expiring', 'asked', 'damage')),
     asked_by TEXT COLLATE "C",
     state TEXT COLLATE "C" NOT NULL CHECK (state IN ('queued', 'running', 'finished')),
     result TEXT COLLATE "C" CHECK (result IN ('passed', 'failed', 'partial', 'unproven')),

@@ -60,7 +60,7 @@ CREATE TABLE restore_tests (
     id TEXT PRIMARY KEY NOT NULL,
     restore_point_id TEXT NOT NULL REFERENCES restore_points (id),
     device_id TEXT NOT NULL REFERENCES devices (id),
-    cause TEXT NOT NULL CHECK (cause IN ('new_backup', 'proof_expiring', 'asked')),
+    cause TEXT NOT NULL CHECK (cause IN ('new_backup', 'proof_expiring', 'asked', 'damage')),
     asked_by TEXT,
     state TEXT NOT NULL CHECK (state IN ('queued', 'running', 'finished')),
     result TEXT CHECK (result IN ('passed', 'failed', 'partial', 'unproven')),

@@ -1,0 +1,131 @@
+//! Where the bytes of backups are kept.
+//!
+//! A [`BlobStore`] knows nothing of the ledger: an object counts as there when
+//! its row is in the database, and only then is its upload acknowledged. What a
+//! crash leaves between the two is found by [`BlobStore::unsettled`].
+pub mod fs;
+
+use crate::domain::id::RepositoryId;
+use crate::domain::object::{ObjectKind, ObjectName};
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+/// Which object: everything in it is checked text, so that no name can leave the store.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct BlobKey {
+    pub repository: RepositoryId,
+    pub kind: ObjectKind,
+    pub name: ObjectName,
+}
+
+impl BlobKey {
+    /// A key of its three parts.
+    pub fn new(repository: RepositoryId, kind: ObjectKind, name: ObjectName) -> Self {
+        Self { repository, kind, name }
+    }
+}
+
+impl fmt::Display for BlobKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.repository, self.kind, self.name)
+    }
+}
+
+/// A place that keeps bytes by key.
+pub trait BlobStore: Send + Sync {
+    /// Starts an upload; nothing is at `key` before [`Upload::commit`].
+    ///
+    /// # Errors
+    /// When the store takes no more writes, or is full.
+    fn begin(&self, key: &BlobKey) -> io::Result<Box<dyn Upload>>;
+
+    /// At most `len` bytes from `offset` on, fewer only at the end; none when nothing is at `key`.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn read(&self, key: &BlobKey, offset: u64, len: u64) -> io::Result<Option<Vec<u8>>>;
+
+    /// How many bytes are at `key`; none when nothing is.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn size(&self, key: &BlobKey) -> io::Result<Option<u64>>;
+
+    /// Removes what is at `key`; false when nothing was.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    fn remove(&self, key: &BlobKey) -> io::Result<bool>;
+
+    /// Everything that is kept of `repository`, with sizes, in no order.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn list(&self, repository: RepositoryId) -> io::Result<Vec<(BlobKey, u64)>>;
+
+    /// Uploads that were begun and not settled before this store was opened.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn unsettled(&self) -> io::Result<Vec<(BlobKey, Stored)>>;
+}
+
+/// Bytes on their way; dropping it leaves nothing behind.
+pub trait Upload: Send {
+    /// Appends bytes.
+    ///
+    /// # Errors
+    /// When the store is full or cannot be written.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Makes the bytes durable and puts them at their key, where nothing may be.
+    ///
+    /// # Errors
+    /// `AlreadyExists` when something is there; what is there stays as it is.
+    fn commit(self: Box<Self>) -> io::Result<Stored>;
+
+    /// Makes the bytes durable and puts them at their key in one step, over what is there:
+    /// for bytes that hash to their name, over bytes that do not.
+    ///
+    /// # Errors
+    /// When the store is full or cannot be written.
+    fn replace(self: Box<Self>) -> io::Result<Stored>;
+}
+
+/// Durable bytes whose row may not be in the ledger yet.
+///
+/// It leaves a mark for the next start until [`Stored::settle`] is called.
+#[derive(Debug, Default)]
+#[must_use = "settle it once the ledger has the row"]
+pub struct Stored {
+    mark: Option<PathBuf>,
+}
+
+impl Stored {
+    /// Takes the mark away, after the row was committed or the bytes were removed.
+    pub fn settle(self) {
+        if let Some(mark) = self.mark
+            && let Err(error) = std::fs::remove_file(&mark)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            // Harmless: the next start looks at this one object again.
+            tracing::warn!(%error, mark = %mark.display(), "the mark of a finished upload stays");
+        }
+    }
+}
+
+/// Reads all of an object; none when nothing is at `key`.
+///
+/// # Errors
+/// When the store cannot be read, or the object is larger than `limit`.
+pub fn read_all(blobs: &dyn BlobStore, key: &BlobKey, limit: u64) -> io::Result<Option<Vec<u8>>> {
+    match blobs.size(key)? {
+        Some(size) if size > limit => Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!("{key} has {size} bytes; at most {limit} are read"),
+        )),
+        Some(size) => blobs.read(key, 0, size),
+        None => Ok(None),
+    }
+}

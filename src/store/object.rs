@@ -1,0 +1,158 @@
+//! The ledger: an object is there when its row is.
+use crate::domain::id::RepositoryId;
+use crate::domain::object::{ObjectKind, ObjectName};
+use crate::domain::time::Time;
+use crate::store::Conn;
+use crate::store::schema::objects;
+use crate::store::upsert::UpsertExt;
+use diesel::dsl::max;
+use diesel::prelude::*;
+
+/// One stored object.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
+#[diesel(table_name = objects, treat_none_as_default_value = false)]
+pub struct Object {
+    pub repository_id: RepositoryId,
+    pub kind: ObjectKind,
+    pub name: ObjectName,
+    pub size_bytes: i64,
+    /// By the server's clock; what a point-in-time view goes by.
+    pub received_at: Time,
+    /// Its bytes were last read back and hashed to its name at.
+    pub verified_at: Option<Time>,
+    /// Found missing or changed at; none while it is sound.
+    pub damaged_at: Option<Time>,
+}
+
+impl Object {
+    /// The size, which is never negative.
+    pub fn size(&self) -> u64 {
+        u64::try_from(self.size_bytes).unwrap_or(0)
+    }
+}
+
+/// An object by its key.
+pub fn find(
+    conn: &mut Conn,
+    repository: RepositoryId,
+    kind: ObjectKind,
+    name: &ObjectName,
+) -> QueryResult<Option<Object>> {
+    objects::table.find((repository, kind, name)).select(Object::as_select()).first(conn).optional()
+}
+
+/// Adds an object; false when it is there already.
+pub fn insert(conn: &mut Conn, object: &Object) -> QueryResult<bool> {
+    let added = diesel::insert_into(objects::table)
+        .values(object)
+        .on_conflict_sql("(repository_id, kind, name) DO NOTHING")
+        .execute(conn)?;
+    Ok(added == 1)
+}
+
+/// Removes an object; false when it was not there.
+pub fn remove(conn: &mut Conn, repository: RepositoryId, kind: ObjectKind, name: &ObjectName) -> QueryResult<bool> {
+    let removed = diesel::delete(objects::table.find((repository, kind, name))).execute(conn)?;
+    Ok(removed == 1)
+}
+
+/// Name and size of the objects of a kind, by name; with `until` only those received up to it.
+pub fn list(
+    conn: &mut Conn,
+    repository: RepositoryId,
+    kind: ObjectKind,
+    until: Option<Time>,
+) -> QueryResult<Vec<(ObjectName, i64)>> {
+    let mut query = objects::table
+        .filter(objects::repository_id.eq(repository).and(objects::kind.eq(kind)))
+        .order(objects::name)
+        .select((objects::name, objects::size_bytes))
+        .into_boxed();
+    if let Some(until) = until {
+        query = query.filter(objects::received_at.le(until));
+    }
+    query.load(conn)
+}
+
+/// Every object of a repository; with `until` only those received up to it.
+pub fn all(conn: &mut Conn, repository: RepositoryId, until: Option<Time>) -> QueryResult<Vec<Object>> {
+    let mut query = objects::table
+        .filter(objects::repository_id.eq(repository))
+        .order((objects::kind, objects::name))
+        .select(Object::as_select())
+        .into_boxed();
+    if let Some(until) = until {
+        query = query.filter(objects::received_at.le(until));
+    }
+    query.load(conn)
+}
+
+/// How many objects of a kind there are.
+pub fn count(conn: &mut Conn, repository: RepositoryId, kind: ObjectKind) -> QueryResult<i64> {
+    objects::table.filter(objects::repository_id.eq(repository).and(objects::kind.eq(kind))).count().get_result(conn)
+}
+
+/// Objects of a kind that were received before `cut`.
+pub fn received_before(
+    conn: &mut Conn,
+    repository: RepositoryId,
+    kind: ObjectKind,
+    cut: Time,
+) -> QueryResult<Vec<Object>> {
+    objects::table
+        .filter(objects::repository_id.eq(repository).and(objects::kind.eq(kind)))
+        .filter(objects::received_at.lt(cut))
+        .select(Object::as_select())
+        .load(conn)
+}
+
+/// When the newest object of a repository was received.
+pub fn newest_at(conn: &mut Conn, repository: RepositoryId) -> QueryResult<Option<Time>> {
+    objects::table
+        .filter(objects::repository_id.eq(repository))
+        .select(max(objects::received_at))
+        .first::<Option<Time>>(conn)
+}
+
+/// Marks an object as damaged; false when it was marked already or is not there.
+pub fn mark_damaged(
+    conn: &mut Conn,
+    repository: RepositoryId,
+    kind: ObjectKind,
+    name: &ObjectName,
+    now: Time,
+) -> QueryResult<bool> {
+    let changed = diesel::update(objects::table.find((repository, kind, name)))
+        .filter(objects::damaged_at.is_null())
+        .set(objects::damaged_at.eq(now))
+        .execute(conn)?;
+    Ok(changed == 1)
+}
+
+/// Marks an object as sound again: its bytes were put in place and hashed at `now`.
+pub fn mark_healed(
+    conn: &mut Conn,
+    repository: RepositoryId,
+    kind: ObjectKind,
+    name: &ObjectName,
+    now: Time,
+) -> QueryResult<()> {
+    diesel::update(objects::table.find((repository, kind, name)))
+        .set((objects::damaged_at.eq(None::<Time>), objects::verified_at.eq(now)))
+        .execute(conn)
+        .map(drop)
+}
+
+/// Marks an object as read back and hashed to its name at `now`.
+pub fn mark_verified(
+    conn: &mut Conn,
+    repository: RepositoryId,
+    kind: ObjectKind,
+    name: &ObjectName,
+    now: Time,
+) -> QueryResult<()> {
+    diesel::update(objects::table.find((repository, kind, name)))
+        .set(objects::verified_at.eq(now))
+        .execute(conn)
+        .map(drop)
+}

@@ -1,0 +1,170 @@
+//! Repositories, and the tokens that open the restic door for them.
+use crate::domain::id::{DeviceId, RepositoryId, RepositoryTokenId};
+use crate::domain::object::{RepositoryState, TokenKind};
+use crate::domain::time::Time;
+use crate::store::Conn;
+use crate::store::schema::{repositories, repository_tokens};
+use diesel::prelude::*;
+
+/// The backups of one enrolment of a device.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
+#[diesel(table_name = repositories, treat_none_as_default_value = false)]
+pub struct Repository {
+    pub id: RepositoryId,
+    pub device_id: DeviceId,
+    /// The device's enrolment generation that it was made for.
+    pub generation: i64,
+    pub state: RepositoryState,
+    /// The 64-byte master key in base64, sealed to the proof key with [`master_key_context`].
+    pub sealed_master_key: String,
+    pub quota_bytes: i64,
+    pub stored_bytes: i64,
+    pub object_count: i64,
+    pub created_at: Time,
+}
+
+/// The sealing context of [`Repository::sealed_master_key`].
+pub fn master_key_context(id: RepositoryId) -> String {
+    format!("holdfast/master-key/{id}")
+}
+
+/// A token of the restic door; only its hash is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
+#[diesel(table_name = repository_tokens, treat_none_as_default_value = false)]
+pub struct RepositoryToken {
+    pub id: RepositoryTokenId,
+    pub repository_id: RepositoryId,
+    pub kind: TokenKind,
+    pub token_hash: String,
+    pub name: String,
+    /// The user's name; none for the agent's own token.
+    pub created_by: Option<String>,
+    pub created_at: Time,
+    pub revoked_at: Option<Time>,
+}
+
+/// A repository by its id.
+pub fn find(conn: &mut Conn, id: RepositoryId) -> QueryResult<Option<Repository>> {
+    repositories::table.find(id).select(Repository::as_select()).first(conn).optional()
+}
+
+/// The repositories of a device, newest enrolment first.
+pub fn of_device(conn: &mut Conn, device: DeviceId) -> QueryResult<Vec<Repository>> {
+    repositories::table
+        .filter(repositories::device_id.eq(device))
+        .order(repositories::generation.desc())
+        .select(Repository::as_select())
+        .load(conn)
+}
+
+/// The repository that takes a device's backups.
+pub fn active_of_device(conn: &mut Conn, device: DeviceId) -> QueryResult<Option<Repository>> {
+    repositories::table
+        .filter(repositories::device_id.eq(device).and(repositories::state.eq(RepositoryState::Active)))
+        .order(repositories::generation.desc())
+        .select(Repository::as_select())
+        .first(conn)
+        .optional()
+}
+
+/// Adds a repository.
+pub fn insert(conn: &mut Conn, repository: &Repository) -> QueryResult<()> {
+    diesel::insert_into(repositories::table).values(repository).execute(conn).map(drop)
+}
+
+/// Lets no more backups into the repositories of a device's enrolments before `generation`.
+pub fn close_older(conn: &mut Conn, device: DeviceId, generation: i64) -> QueryResult<usize> {
+    diesel::update(repositories::table)
+        .filter(repositories::device_id.eq(device).and(repositories::generation.lt(generation)))
+        .set(repositories::state.eq(RepositoryState::ReadOnly))
+        .execute(conn)
+}
+
+/// Counts an object in; false when the repository takes no backups or its quota is full.
+pub fn count_in(conn: &mut Conn, id: RepositoryId, size: i64) -> QueryResult<bool> {
+    let changed = diesel::update(repositories::table.find(id))
+        .filter(repositories::state.eq(RepositoryState::Active))
+        .filter((repositories::stored_bytes + size).le(repositories::quota_bytes))
+        .set((
+            repositories::stored_bytes.eq(repositories::stored_bytes + size),
+            repositories::object_count.eq(repositories::object_count + 1),
+        ))
+        .execute(conn)?;
+    Ok(changed == 1)
+}
+
+/// Counts an object out.
+pub fn count_out(conn: &mut Conn, id: RepositoryId, size: i64) -> QueryResult<()> {
+    diesel::update(repositories::table.find(id))
+        .set((
+            repositories::stored_bytes.eq(repositories::stored_bytes - size),
+            repositories::object_count.eq(repositories::object_count - 1),
+        ))
+        .execute(conn)
+        .map(drop)
+}
+
+/// A token that is not revoked, with its repository.
+pub fn find_token(conn: &mut Conn, hash: &str) -> QueryResult<Option<(RepositoryToken, Repository)>> {
+    repository_tokens::table
+        .inner_join(repositories::table.on(repositories::id.eq(repository_tokens::repository_id)))
+        .filter(repository_tokens::token_hash.eq(hash).and(repository_tokens::revoked_at.is_null()))
+        .select((RepositoryToken::as_select(), Repository::as_select()))
+        .first(conn)
+        .optional()
+}
+
+/// A token by its id.
+pub fn token(conn: &mut Conn, id: RepositoryTokenId) -> QueryResult<Option<RepositoryToken>> {
+    repository_tokens::table.find(id).select(RepositoryToken::as_select()).first(conn).optional()
+}
+
+/// The tokens of a repository, newest first, revoked ones too.
+pub fn tokens(conn: &mut Conn, id: RepositoryId) -> QueryResult<Vec<RepositoryToken>> {
+    repository_tokens::table
+        .filter(repository_tokens::repository_id.eq(id))
+        .order(repository_tokens::id.desc())
+        .select(RepositoryToken::as_select())
+        .load(conn)
+}
+
+/// Adds a token.
+pub fn insert_token(conn: &mut Conn, token: &RepositoryToken) -> QueryResult<()> {
+    diesel::insert_into(repository_tokens::table).values(token).execute(conn).map(drop)
+}
+
+/// Revokes a token; false when it was revoked already or is not there.
+pub fn revoke_token(conn: &mut Conn, id: RepositoryTokenId, now: Time) -> QueryResult<bool> {
+    let changed = diesel::update(repository_tokens::table.find(id))
+        .filter(repository_tokens::revoked_at.is_null())
+        .set(repository_tokens::revoked_at.eq(now))
+        .execute(conn)?;
+    Ok(changed == 1)
+}
+
+/// Revokes every token of `kind` for the device's repositories of enrolments before `generation`.
+pub fn revoke_older(
+    conn: &mut Conn,
+    device: DeviceId,
+    generation: i64,
+    kind: TokenKind,
+    now: Time,
+) -> QueryResult<usize> {
+    let older = repositories::table
+        .filter(repositories::device_id.eq(device).and(repositories::generation.lt(generation)))
+        .select(repositories::id);
+    diesel::update(repository_tokens::table)
+        .filter(repository_tokens::repository_id.eq_any(older))
+        .filter(repository_tokens::kind.eq(kind).and(repository_tokens::revoked_at.is_null()))
+        .set(repository_tokens::revoked_at.eq(now))
+        .execute(conn)
+}
+
+/// Revokes every token of a device: nothing opens the door for it any more.
+pub fn revoke_all(conn: &mut Conn, device: DeviceId, now: Time) -> QueryResult<usize> {
+    let own = repositories::table.filter(repositories::device_id.eq(device)).select(repositories::id);
+    diesel::update(repository_tokens::table)
+        .filter(repository_tokens::repository_id.eq_any(own).and(repository_tokens::revoked_at.is_null()))
+        .set(repository_tokens::revoked_at.eq(now))
+        .execute(conn)
+}

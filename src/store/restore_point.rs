@@ -1,0 +1,121 @@
+//! Restore points: the snapshots of a device's repositories.
+use crate::domain::id::{DeviceId, RepositoryId, RestorePointId};
+use crate::domain::object::ObjectName;
+use crate::domain::time::Time;
+use crate::store::Conn;
+use crate::store::column::from_json;
+use crate::store::schema::restore_points;
+use diesel::prelude::*;
+
+/// A snapshot that the server received, or that a device reported.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
+#[diesel(table_name = restore_points, treat_none_as_default_value = false)]
+pub struct RestorePoint {
+    pub id: RestorePointId,
+    pub repository_id: RepositoryId,
+    pub device_id: DeviceId,
+    pub snapshot_name: ObjectName,
+    /// The device's manifest, once it was reported.
+    pub manifest_name: Option<ObjectName>,
+    /// By the server's clock: when the snapshot came, or the report where no snapshot has come.
+    pub received_at: Time,
+    /// By the device's clock: when the backup ended. A label, never evidence.
+    pub claimed_at: Option<Time>,
+    pub file_count: Option<i64>,
+    pub size_bytes: Option<i64>,
+    pub excluded_count: i64,
+    /// A JSON list; see [`RestorePoint::excluded_paths`].
+    pub excluded: String,
+    pub reported_at: Option<Time>,
+    /// The snapshot object was received at; none while it is only reported.
+    pub stored_at: Option<Time>,
+    pub verified_at: Option<Time>,
+    pub proven_at: Option<Time>,
+    pub failed_at: Option<Time>,
+}
+
+impl RestorePoint {
+    /// The files that the device left out because they changed or could not be read.
+    pub fn excluded_paths(&self) -> QueryResult<Vec<String>> {
+        from_json(&self.excluded)
+    }
+}
+
+/// What a device said of a backup, in the columns it fills.
+#[derive(Debug, Clone)]
+pub struct Reported {
+    pub manifest_name: ObjectName,
+    pub claimed_at: Time,
+    pub file_count: i64,
+    pub size_bytes: i64,
+    pub excluded_count: i64,
+    pub excluded: String,
+}
+
+/// A restore point by its id.
+pub fn find(conn: &mut Conn, id: RestorePointId) -> QueryResult<Option<RestorePoint>> {
+    restore_points::table.find(id).select(RestorePoint::as_select()).first(conn).optional()
+}
+
+/// The restore point of a snapshot.
+pub fn of_snapshot(
+    conn: &mut Conn,
+    repository: RepositoryId,
+    snapshot: &ObjectName,
+) -> QueryResult<Option<RestorePoint>> {
+    restore_points::table
+        .filter(restore_points::repository_id.eq(repository).and(restore_points::snapshot_name.eq(snapshot)))
+        .select(RestorePoint::as_select())
+        .first(conn)
+        .optional()
+}
+
+/// The newest restore points of a device, newest first.
+pub fn of_device(conn: &mut Conn, device: DeviceId, limit: i64) -> QueryResult<Vec<RestorePoint>> {
+    restore_points::table
+        .filter(restore_points::device_id.eq(device))
+        .order((restore_points::received_at.desc(), restore_points::id.desc()))
+        .limit(limit)
+        .select(RestorePoint::as_select())
+        .load(conn)
+}
+
+/// The newest restore point of a repository whose snapshot is stored.
+pub fn newest_stored(conn: &mut Conn, repository: RepositoryId) -> QueryResult<Option<RestorePoint>> {
+    restore_points::table
+        .filter(restore_points::repository_id.eq(repository).and(restore_points::stored_at.is_not_null()))
+        .order((restore_points::received_at.desc(), restore_points::id.desc()))
+        .select(RestorePoint::as_select())
+        .first(conn)
+        .optional()
+}
+
+/// Adds a restore point.
+pub fn insert(conn: &mut Conn, point: &RestorePoint) -> QueryResult<()> {
+    diesel::insert_into(restore_points::table).values(point).execute(conn).map(drop)
+}
+
+/// Notes that the snapshot of a reported point has come; false when it had before.
+pub fn mark_stored(conn: &mut Conn, id: RestorePointId, at: Time) -> QueryResult<bool> {
+    let changed = diesel::update(restore_points::table.find(id))
+        .filter(restore_points::stored_at.is_null())
+        .set((restore_points::stored_at.eq(at), restore_points::received_at.eq(at)))
+        .execute(conn)?;
+    Ok(changed == 1)
+}
+
+/// Writes what the device said of a backup.
+pub fn set_reported(conn: &mut Conn, id: RestorePointId, report: &Reported, now: Time) -> QueryResult<()> {
+    diesel::update(restore_points::table.find(id))
+        .set((
+            restore_points::manifest_name.eq(&report.manifest_name),
+            restore_points::claimed_at.eq(report.claimed_at),
+            restore_points::file_count.eq(report.file_count),
+            restore_points::size_bytes.eq(report.size_bytes),
+            restore_points::excluded_count.eq(report.excluded_count),
+            restore_points::excluded.eq(&report.excluded),
+            restore_points::reported_at.eq(now),
+        ))
+        .execute(conn)
+        .map(drop)
+}
