@@ -12,6 +12,7 @@ pub mod object;
 pub mod policy;
 pub mod proof;
 pub mod restore;
+pub mod restore_test;
 pub mod role;
 mod text;
 pub mod time;

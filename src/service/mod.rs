@@ -1,7 +1,8 @@
 //! Use cases: load the facts, ask the domain, store, write the activity entry,
 //! all on one connection and so in one transaction. Sync functions on `&mut Conn`.
 pub mod activity;
-pub mod command;
-pub mod policy;
 pub mod alert;
+pub mod command;
 pub mod mail;
+pub mod policy;
+pub mod proof;

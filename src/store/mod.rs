@@ -14,14 +14,17 @@ pub mod activity;
 pub mod alert;
 pub mod command;
 pub mod device;
+pub mod device_proof;
 pub mod device_status;
 pub mod enrollment_token;
+pub mod evidence;
 pub mod mail;
 pub mod object;
 pub mod policy;
 pub mod repository;
 pub mod request_id;
 pub mod restore_point;
+pub mod restore_test;
 pub mod setting;
 
 pub use connection::{Conn, Database, MultiBackend, Store};

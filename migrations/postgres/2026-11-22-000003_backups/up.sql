@@ -56,6 +56,7 @@ CREATE TABLE restore_points (
 );
 CREATE INDEX restore_points_by_device ON restore_points (device_id, received_at);
 
+-- base_point_id, beyond_*: what the tested point holds that the newest proven point before it does not.
 CREATE TABLE restore_tests (
     id TEXT COLLATE "C" PRIMARY KEY NOT NULL,
     restore_point_id TEXT COLLATE "C" NOT NULL REFERENCES restore_points (id),
@@ -72,8 +73,12 @@ CREATE TABLE restore_tests (
     file_count BIGINT NOT NULL,
     matched_count BIGINT NOT NULL,
     excluded_count BIGINT NOT NULL,
+    excluded_bytes BIGINT NOT NULL,
     byte_count BIGINT NOT NULL,
     stored_bytes_read BIGINT NOT NULL,
+    base_point_id TEXT COLLATE "C",
+    beyond_files BIGINT,
+    beyond_bytes BIGINT,
     failures TEXT COLLATE "C" NOT NULL,
     summary TEXT COLLATE "C" NOT NULL,
     runner TEXT COLLATE "C" NOT NULL
@@ -82,6 +87,7 @@ CREATE INDEX restore_tests_by_device ON restore_tests (device_id, queued_at);
 CREATE INDEX restore_tests_by_state ON restore_tests (state, queued_at);
 
 -- One row per device that sums up its evidence; rewritten with each change of it.
+-- not_proven_*: null while the newest point has not been compared with the proven one.
 -- rank: 0 failed, 1 never, 2 reported, 3 stored, 4 verified, 5 proven.
 CREATE TABLE device_proof (
     device_id TEXT COLLATE "C" PRIMARY KEY NOT NULL REFERENCES devices (id),
@@ -97,8 +103,8 @@ CREATE TABLE device_proof (
     proven_until BIGINT,
     file_count BIGINT NOT NULL,
     matched_count BIGINT NOT NULL,
-    not_proven_files BIGINT NOT NULL,
-    not_proven_bytes BIGINT NOT NULL,
+    not_proven_files BIGINT,
+    not_proven_bytes BIGINT,
     failed_at BIGINT,
     failed_test_id TEXT COLLATE "C"
 );

@@ -56,6 +56,7 @@ CREATE TABLE restore_points (
 ) STRICT;
 CREATE INDEX restore_points_by_device ON restore_points (device_id, received_at);
 
+-- base_point_id, beyond_*: what the tested point holds that the newest proven point before it does not.
 CREATE TABLE restore_tests (
     id TEXT PRIMARY KEY NOT NULL,
     restore_point_id TEXT NOT NULL REFERENCES restore_points (id),
@@ -72,8 +73,12 @@ CREATE TABLE restore_tests (
     file_count INTEGER NOT NULL,
     matched_count INTEGER NOT NULL,
     excluded_count INTEGER NOT NULL,
+    excluded_bytes INTEGER NOT NULL,
     byte_count INTEGER NOT NULL,
     stored_bytes_read INTEGER NOT NULL,
+    base_point_id TEXT,
+    beyond_files INTEGER,
+    beyond_bytes INTEGER,
     failures TEXT NOT NULL,
     summary TEXT NOT NULL,
     runner TEXT NOT NULL
@@ -82,6 +87,7 @@ CREATE INDEX restore_tests_by_device ON restore_tests (device_id, queued_at);
 CREATE INDEX restore_tests_by_state ON restore_tests (state, queued_at);
 
 -- One row per device that sums up its evidence; rewritten with each change of it.
+-- not_proven_*: null while the newest point has not been compared with the proven one.
 -- rank: 0 failed, 1 never, 2 reported, 3 stored, 4 verified, 5 proven.
 CREATE TABLE device_proof (
     device_id TEXT PRIMARY KEY NOT NULL REFERENCES devices (id),
@@ -97,8 +103,8 @@ CREATE TABLE device_proof (
     proven_until INTEGER,
     file_count INTEGER NOT NULL,
     matched_count INTEGER NOT NULL,
-    not_proven_files INTEGER NOT NULL,
-    not_proven_bytes INTEGER NOT NULL,
+    not_proven_files INTEGER,
+    not_proven_bytes INTEGER,
     failed_at INTEGER,
     failed_test_id TEXT
 ) STRICT;

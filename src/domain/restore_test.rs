@@ -1,0 +1,140 @@
+//! What a restore test found.
+use crate::domain::object::{ObjectKind, ObjectName};
+use crate::domain::proof::{Level, TestResult};
+use serde::{Deserialize, Serialize};
+
+/// At most so many names of files or objects are kept of one test; the counts are always whole.
+pub const MAX_NAMES: usize = 50;
+
+/// What a restore test found, as its process reports it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TestReport {
+    pub result: TestResult,
+    /// The level that this test shows for its restore point.
+    pub level: Level,
+    /// Files of the restore point: those of the manifest and those of the snapshot together.
+    pub file_count: u64,
+    /// Files whose path, size and SHA-256 are those of the manifest.
+    pub matched_count: u64,
+    /// Files that were not compared, because they changed during the backup or the manifest has them not.
+    pub excluded_count: u64,
+    pub excluded_bytes: u64,
+    /// Bytes of the files that were read back.
+    pub byte_count: u64,
+    /// Bytes that were read from the store.
+    pub stored_bytes_read: u64,
+    /// What the point holds beyond the proven one; none where the two were not compared.
+    #[serde(default)]
+    pub beyond: Option<Beyond>,
+    #[serde(default)]
+    pub failures: Failures,
+    /// Objects that were read back whole and have the bytes that their name says.
+    #[serde(default)]
+    pub verified: Vec<ObjectName>,
+    /// One or two sentences for a person.
+    pub summary: String,
+}
+
+/// Files that one manifest has and another does not have with the same content.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Beyond {
+    pub files: u64,
+    pub bytes: u64,
+}
+
+/// What a restore test names: the first names of each kind, and all counts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failures {
+    /// Files that could not be restored as they were.
+    #[serde(default)]
+    pub files: Vec<FileFailure>,
+    #[serde(default)]
+    pub file_count: u64,
+    /// Stored objects that are missing or are not what their name says.
+    #[serde(default)]
+    pub objects: Vec<ObjectFailure>,
+    #[serde(default)]
+    pub object_count: u64,
+    /// Files that were read back but not compared.
+    #[serde(default)]
+    pub not_compared: Vec<String>,
+    /// What is wrong with the restore point as a whole.
+    #[serde(default)]
+    pub notes: Vec<String>,
+}
+
+/// One file that failed, in the manifest's spelling.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileFailure {
+    pub path: String,
+    pub reason: String,
+}
+
+/// One object that failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectFailure {
+    pub kind: ObjectKind,
+    pub name: ObjectName,
+    pub reason: String,
+    /// Whether the stored bytes are wrong or gone, so that posting the object again heals it.
+    pub damaged: bool,
+}
+
+impl Failures {
+    /// Adds a file; only the first names are kept.
+    pub fn file(&mut self, path: String, reason: String) {
+        self.file_count += 1;
+        if self.files.len() < MAX_NAMES {
+            self.files.push(FileFailure { path, reason });
+        }
+    }
+
+    /// Adds an object once; only the first names are kept.
+    pub fn object(&mut self, failure: ObjectFailure) {
+        if self.objects.iter().any(|it| it.kind == failure.kind && it.name == failure.name) {
+            return;
+        }
+        self.object_count += 1;
+        if self.objects.len() < MAX_NAMES {
+            self.objects.push(failure);
+        }
+    }
+
+    /// Whether nothing failed.
+    pub fn is_empty(&self) -> bool {
+        self.file_count == 0 && self.object_count == 0 && self.notes.is_empty()
+    }
+}
+
+impl TestReport {
+    /// A test that ended without a finding of its own.
+    pub fn bare(result: TestResult, level: Level, summary: impl Into<String>) -> Self {
+        Self {
+            result,
+            level,
+            file_count: 0,
+            matched_count: 0,
+            excluded_count: 0,
+            excluded_bytes: 0,
+            byte_count: 0,
+            stored_bytes_read: 0,
+            beyond: None,
+            failures: Failures::default(),
+            verified: Vec::new(),
+            summary: summary.into(),
+        }
+    }
+
+    /// A test that could not be run to its end through no fault of the backup.
+    pub fn unproven(why: impl Into<String>) -> Self {
+        Self::bare(TestResult::Unproven, Level::Reported, why)
+    }
+
+    /// A test that ended because the backup is wrong as a whole.
+    pub fn failed(level: Level, why: impl Into<String>) -> Self {
+        let why = why.into();
+        let mut report = Self::bare(TestResult::Failed, level, why.clone());
+        report.failures.notes.push(why);
+        report
+    }
+}

@@ -1,0 +1,371 @@
+//! Restore tests: who is to be tested, who tests, and what a result changes.
+use crate::domain::activity::{Action, Actor, Object, Outcome};
+use crate::domain::id::{DeviceId, RepositoryId, RestorePointId, RestoreTestId, UserId};
+use crate::domain::object::{ObjectKind, ObjectName};
+use crate::domain::proof::{Level, TestCause, TestResult};
+use crate::domain::restore_test::TestReport;
+use crate::domain::time::{Time, days, minutes};
+use crate::error::{Error, Result};
+use crate::service::activity::{Act, record};
+use crate::store::device_proof::DeviceProof;
+use crate::store::evidence::{LedgerRow, Point, Shown};
+use crate::store::restore_test::RestoreTest;
+use crate::store::{self, Conn};
+use std::time::Duration;
+
+/// How long a proof holds unless it is set otherwise.
+const PROOF_VALIDITY: Duration = days(7);
+/// How long a verification holds unless it is set otherwise.
+const VERIFIED_VALIDITY: Duration = days(30);
+/// A test that could not be run is tried again after this.
+const RETRY: Duration = minutes(10);
+/// After damage, so many of the newest points that were proven are tested again.
+const RETESTS: usize = 5;
+/// So many devices are looked at in one round.
+const ROUND: i64 = 200;
+
+/// A test that a runner has taken, with all that it needs.
+#[derive(Debug, Clone)]
+pub struct Claimed {
+    pub test: RestoreTest,
+    pub point: Point,
+    /// The repository's master key, sealed to the proof side.
+    pub sealed_key: String,
+    /// The objects of the repository as it was when the point was received.
+    pub ledger: Vec<LedgerRow>,
+    /// The bytes of the point's manifest in the store; none where the device sent none.
+    pub manifest_bytes: Option<i64>,
+    /// The newest proven point beside this one, to say what this one holds beyond it.
+    pub base: Option<Base>,
+    /// How often a claim must be renewed.
+    pub lease: Duration,
+}
+
+/// A proven point that another is compared with.
+#[derive(Debug, Clone)]
+pub struct Base {
+    pub point: RestorePointId,
+    pub repository: RepositoryId,
+    pub manifest: ObjectName,
+    pub manifest_bytes: i64,
+}
+
+/// Queues a test of a restore point; none when one waits already.
+///
+/// # Errors
+/// When there is no such point, or the database refuses.
+pub fn queue(
+    conn: &mut Conn,
+    point: RestorePointId,
+    cause: TestCause,
+    asked_by: Option<UserId>,
+    now: Time,
+) -> Result<Option<RestoreTestId>> {
+    let device = store::restore_test::device_of_point(conn, point)?.ok_or(Error::NotFound("restore point"))?;
+    if store::restore_test::is_queued(conn, point)? {
+        return Ok(None);
+    }
+    let test = RestoreTest::queued(point, device, cause, asked_by, now);
+    store::restore_test::insert(conn, &test)?;
+    Ok(Some(test.id))
+}
+
+/// Queues a test of a device's newest restore point, because a person asked for it.
+///
+/// # Errors
+/// When the device has no restore point.
+pub fn ask(conn: &mut Conn, actor: &Actor, device: DeviceId, now: Time) -> Result<()> {
+    let name = device_name(conn, device)?;
+    let newest = store::evidence::points(conn, device, Shown::Anything, 1)?.into_iter().next();
+    let point = newest
+        .ok_or_else(|| Error::Refused("this device has no backup yet, so there is nothing to test".to_owned()))?;
+    let asked_by = actor.id.as_deref().and_then(UserId::parse);
+    queue(conn, point.id, TestCause::Asked, asked_by, now)?;
+    record(
+        conn,
+        actor,
+        &Act::done(Action::RestoreTestAsked, Object::new("restore_point", point.id, name)).on(device),
+        now,
+    )
+}
+
+/// Takes the next test for `runner` until `now + lease`; none when nothing waits.
+///
+/// The update is conditional, so that two runners never have the same test.
+///
+/// # Errors
+/// When the database refuses.
+pub fn claim(
+    conn: &mut Conn,
+    runner: &str,
+    device: Option<DeviceId>,
+    lease: Duration,
+    now: Time,
+) -> Result<Option<Claimed>> {
+    let Some(waiting) = store::restore_test::next(conn, device, now)? else { return Ok(None) };
+    if !store::restore_test::claim(conn, waiting.id, runner, now + lease, now)? {
+        return Ok(None);
+    }
+    let test = store::restore_test::find(conn, waiting.id)?.ok_or(Error::NotFound("restore test"))?;
+    let point = store::evidence::point(conn, test.restore_point_id)?.ok_or(Error::NotFound("restore point"))?;
+    let sealed_key = store::evidence::sealed_key(conn, point.repository_id)?.ok_or(Error::NotFound("repository"))?;
+    let ledger = store::evidence::ledger(conn, point.repository_id, point.received_at)?;
+    let manifest_bytes = manifest_bytes(conn, point.repository_id, point.manifest_name.as_ref())?;
+    let base = base(conn, &point)?;
+    Ok(Some(Claimed { test, point, sealed_key, ledger, manifest_bytes, base, lease }))
+}
+
+fn manifest_bytes(conn: &mut Conn, repository: RepositoryId, name: Option<&ObjectName>) -> Result<Option<i64>> {
+    let Some(name) = name else { return Ok(None) };
+    Ok(store::evidence::object_size(conn, repository, ObjectKind::Manifests, name)?)
+}
+
+fn base(conn: &mut Conn, point: &Point) -> Result<Option<Base>> {
+    let proven = store::evidence::points(conn, point.device_id, Shown::Proven, 2)?;
+    let Some(proven) = proven.into_iter().find(|it| it.id != point.id && it.received_at <= point.received_at) else {
+        return Ok(None);
+    };
+    let Some(manifest) = proven.manifest_name else { return Ok(None) };
+    let bytes = manifest_bytes(conn, proven.repository_id, Some(&manifest))?;
+    Ok(bytes.map(|manifest_bytes| Base {
+        point: proven.id,
+        repository: proven.repository_id,
+        manifest,
+        manifest_bytes,
+    }))
+}
+
+/// Keeps a claim alive.
+///
+/// # Errors
+/// When the database refuses.
+pub fn extend(conn: &mut Conn, claimed: &Claimed, now: Time) -> Result<bool> {
+    Ok(store::restore_test::extend(conn, claimed.test.id, &claimed.test.runner, now + claimed.lease)?)
+}
+
+/// Gives a test back that was stopped because the runner itself stops.
+///
+/// # Errors
+/// When the database refuses.
+pub fn release(conn: &mut Conn, claimed: &Claimed) -> Result<bool> {
+    Ok(store::restore_test::release(conn, claimed.test.id, &claimed.test.runner)?)
+}
+
+/// Writes how a test ended: the test, its point, damaged objects, the device's evidence, and the activity entry.
+///
+/// False when the claim had run out and another runner has the test: then nothing is changed.
+///
+/// # Errors
+/// When the database refuses.
+pub fn finish(conn: &mut Conn, claimed: &Claimed, report: &TestReport, now: Time) -> Result<bool> {
+    let test = &claimed.test;
+    let base = claimed.base.as_ref().map(|it| it.point);
+    if !store::restore_test::finish(conn, test.id, &test.runner, report, base, now)? {
+        return Ok(false);
+    }
+    let mut point = store::evidence::point(conn, test.restore_point_id)?.ok_or(Error::NotFound("restore point"))?;
+    if show(&mut point, report, now) {
+        store::evidence::set_point(conn, &point)?;
+    }
+    store::evidence::set_verified(conn, point.repository_id, &report.verified, now)?;
+    note_damage(conn, &point, report, now)?;
+    refresh(conn, point.device_id, now)?;
+    tell(conn, test, report, now)?;
+    Ok(true)
+}
+
+/// Takes over what a test showed; false when it showed nothing.
+fn show(point: &mut Point, report: &TestReport, now: Time) -> bool {
+    let reached = |level: bool| level.then_some(now);
+    let stored = matches!(report.level, Level::Stored | Level::Verified | Level::Proven | Level::CopyProven);
+    let verified = matches!(report.level, Level::Verified | Level::Proven | Level::CopyProven);
+    let proven = matches!(report.level, Level::Proven | Level::CopyProven);
+    match report.result {
+        TestResult::Unproven => return false,
+        TestResult::Failed => {
+            point.stored_at = reached(stored);
+            point.verified_at = reached(verified);
+            point.proven_at = None;
+            point.failed_at = Some(now);
+        }
+        TestResult::Passed | TestResult::Partial => {
+            point.stored_at = reached(stored);
+            point.verified_at = reached(verified);
+            // A test without a manifest says nothing about a proof that one with it gave.
+            point.proven_at = reached(proven).or(point.proven_at);
+            point.failed_at = None;
+        }
+    }
+    true
+}
+
+/// Marks damaged objects; any point of the repository may need them, so none but a new test makes those good again.
+fn note_damage(conn: &mut Conn, point: &Point, report: &TestReport, now: Time) -> Result<()> {
+    let mut damaged = report.failures.objects.iter().filter(|it| it.damaged).peekable();
+    if damaged.peek().is_none() {
+        return Ok(());
+    }
+    for object in damaged {
+        store::evidence::set_damaged(conn, point.repository_id, object.kind, &object.name, now)?;
+    }
+    let others = store::evidence::demote_others(conn, point.repository_id, point.id)?;
+    for other in others.into_iter().take(RETESTS) {
+        queue(conn, other, TestCause::ProofExpiring, None, now)?;
+    }
+    Ok(())
+}
+
+fn tell(conn: &mut Conn, test: &RestoreTest, report: &TestReport, now: Time) -> Result<()> {
+    let name = device_name(conn, test.device_id)?;
+    let (action, outcome) = match report.result {
+        TestResult::Passed => (Action::RestoreTestPassed, Outcome::Done),
+        TestResult::Partial => (Action::RestoreTestPartial, Outcome::Done),
+        TestResult::Failed => (Action::RestoreTestFailed, Outcome::Failed),
+        TestResult::Unproven => (Action::RestoreTestUnproven, Outcome::Failed),
+    };
+    let object = Object::new("restore_test", test.id, name);
+    let act = Act::done(action, object).on(test.device_id).because(&report.summary).ended(outcome);
+    record(conn, &Actor::system(), &act, now)
+}
+
+fn device_name(conn: &mut Conn, device: DeviceId) -> Result<String> {
+    Ok(store::device::find(conn, device)?.ok_or(Error::NotFound("device"))?.name)
+}
+
+/// How long a proof holds.
+///
+/// # Errors
+/// When the database refuses.
+pub fn proof_validity(conn: &mut Conn) -> Result<Duration> {
+    seconds(conn, "proof.validity_seconds", PROOF_VALIDITY)
+}
+
+fn seconds(conn: &mut Conn, setting: &str, otherwise: Duration) -> Result<Duration> {
+    let text = store::setting::find(conn, setting)?;
+    Ok(text.and_then(|it| it.parse().ok()).map_or(otherwise, Duration::from_secs))
+}
+
+/// Writes the row that sums up a device's evidence.
+///
+/// # Errors
+/// When the database refuses.
+pub fn refresh(conn: &mut Conn, device: DeviceId, _now: Time) -> Result<()> {
+    let validity = proof_validity(conn)?;
+    let verified_validity = seconds(conn, "proof.verified_validity_seconds", VERIFIED_VALIDITY)?;
+    let mut newest =
+        |shown| -> Result<Option<Point>> { Ok(store::evidence::points(conn, device, shown, 1)?.into_iter().next()) };
+    let (any, stored) = (newest(Shown::Anything)?, newest(Shown::Stored)?);
+    let (verified, proven) = (newest(Shown::Verified)?, newest(Shown::Proven)?);
+    let failed = store::evidence::standing_failure(conn, device)?;
+    let failed_test = match &failed {
+        Some(point) => store::evidence::failed_test(conn, point.id)?,
+        None => None,
+    };
+    let test = match proven.as_ref().or(any.as_ref()) {
+        Some(point) => newest_good(conn, point.id)?,
+        None => None,
+    };
+    let not_proven = not_proven(conn, any.as_ref(), proven.as_ref(), test.as_ref())?;
+    let rank = match (&failed, &proven, &verified, &stored, &any) {
+        (Some(_), ..) => 0,
+        (None, Some(_), ..) => 5,
+        (None, None, Some(_), ..) => 4,
+        (None, None, None, Some(_), _) => 3,
+        (None, None, None, None, Some(_)) => 2,
+        (None, None, None, None, None) => 1,
+    };
+    let proven_tested_at = proven.as_ref().and_then(|it| it.proven_at);
+    let row = DeviceProof {
+        device_id: device,
+        rank,
+        newest_point_id: any.as_ref().map(|it| it.id),
+        newest_at: any.as_ref().map(|it| it.received_at),
+        stored_at: stored.as_ref().map(|it| it.received_at),
+        verified_at: verified.as_ref().map(|it| it.received_at),
+        verified_until: verified.as_ref().and_then(|it| it.verified_at).map(|at| at + verified_validity),
+        proven_point_id: proven.as_ref().map(|it| it.id),
+        proven_at: proven.as_ref().map(|it| it.received_at),
+        proven_tested_at,
+        proven_until: proven_tested_at.map(|at| at + validity),
+        file_count: test.as_ref().map_or(0, |it| it.file_count),
+        matched_count: test.as_ref().map_or(0, |it| it.matched_count),
+        not_proven_files: not_proven.map(|it| it.0),
+        not_proven_bytes: not_proven.map(|it| it.1),
+        failed_at: failed.as_ref().and_then(|it| it.failed_at),
+        failed_test_id: failed_test,
+    };
+    store::device_proof::set(conn, &row)?;
+    Ok(())
+}
+
+fn newest_good(conn: &mut Conn, point: RestorePointId) -> Result<Option<RestoreTest>> {
+    Ok(store::restore_test::newest_with_result(conn, point, &[TestResult::Passed, TestResult::Partial])?)
+}
+
+/// Files and bytes of the newest point that are not proven; none while nobody has compared.
+fn not_proven(
+    conn: &mut Conn,
+    newest: Option<&Point>,
+    proven: Option<&Point>,
+    proven_test: Option<&RestoreTest>,
+) -> Result<Option<(i64, i64)>> {
+    let (Some(newest), Some(proven)) = (newest, proven) else { return Ok(None) };
+    if newest.id == proven.id {
+        return Ok(proven_test.map(|it| (it.excluded_count, it.excluded_bytes)));
+    }
+    let Some(test) = store::restore_test::newest_of_point(conn, newest.id)? else { return Ok(None) };
+    if test.base_point_id != Some(proven.id) {
+        return Ok(None);
+    }
+    Ok(test.beyond_files.zip(test.beyond_bytes))
+}
+
+/// Queues what is due by itself: proofs with less than a quarter of their time left, tests that
+/// could not be run, and points whose damaged objects have been healed. Gives how many.
+///
+/// # Errors
+/// When the database refuses.
+pub fn queue_due(conn: &mut Conn, now: Time) -> Result<usize> {
+    let mut queued = 0;
+    let quarter = proof_validity(conn)? / 4;
+    for row in store::device_proof::expiring(conn, now + quarter, ROUND)? {
+        let Some(newest) = row.newest_point_id else { continue };
+        if store::restore_test::is_open(conn, row.device_id)? || is_resting(conn, newest, now)? {
+            continue;
+        }
+        queued += usize::from(queue(conn, newest, TestCause::ProofExpiring, None, now)?.is_some());
+    }
+    for row in store::device_proof::failed(conn, ROUND)? {
+        queued += usize::from(queue_healed(conn, &row, now)?);
+    }
+    for point in store::restore_test::ended_unproven(conn, now - RETRY, ROUND)? {
+        queued += usize::from(queue(conn, point, TestCause::ProofExpiring, None, now)?.is_some());
+    }
+    Ok(queued)
+}
+
+/// Whether the newest test of a point ended so recently that it is not to be run again yet.
+fn is_resting(conn: &mut Conn, point: RestorePointId, now: Time) -> Result<bool> {
+    let newest = store::restore_test::newest_of_point(conn, point)?;
+    Ok(newest
+        .is_some_and(|it| it.finished_at.is_some_and(|at| now < at + RETRY) && it.result != Some(TestResult::Passed)))
+}
+
+fn queue_healed(conn: &mut Conn, row: &DeviceProof, now: Time) -> Result<bool> {
+    let Some(test) = row.failed_test_id else { return Ok(false) };
+    let Some(test) = store::restore_test::find(conn, test)? else { return Ok(false) };
+    if store::restore_test::is_open(conn, row.device_id)? {
+        return Ok(false);
+    }
+    let Some(point) = store::evidence::point(conn, test.restore_point_id)? else { return Ok(false) };
+    let damaged: Vec<_> = test.failures()?.objects.into_iter().filter(|it| it.damaged).collect();
+    if damaged.is_empty() {
+        return Ok(false);
+    }
+    for object in &damaged {
+        if store::evidence::is_damaged(conn, point.repository_id, object.kind, &object.name)? {
+            return Ok(false);
+        }
+    }
+    Ok(queue(conn, point.id, TestCause::ProofExpiring, None, now)?.is_some())
+}

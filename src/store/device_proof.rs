@@ -1,0 +1,98 @@
+//! One row per device that sums up its evidence.
+use crate::domain::id::{DeviceId, RestorePointId, RestoreTestId};
+use crate::domain::proof::{Evidence, Held};
+use crate::domain::time::Time;
+use crate::store::Conn;
+use crate::store::schema::device_proof;
+use crate::store::upsert::UpsertExt;
+use diesel::prelude::*;
+
+/// What is known of a device's backups; the grade is made of it when it is read.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
+#[diesel(table_name = device_proof, treat_none_as_default_value = false)]
+pub struct DeviceProof {
+    pub device_id: DeviceId,
+    /// 0 failed, 1 never, 2 reported, 3 stored, 4 verified, 5 proven; whatever holds only for a time is compared when read.
+    pub rank: i64,
+    pub newest_point_id: Option<RestorePointId>,
+    /// When the newest restore point was received.
+    pub newest_at: Option<Time>,
+    /// When the newest point whose objects are all there was received.
+    pub stored_at: Option<Time>,
+    /// When the newest verified point was received.
+    pub verified_at: Option<Time>,
+    pub verified_until: Option<Time>,
+    pub proven_point_id: Option<RestorePointId>,
+    /// When the newest proven point was received.
+    pub proven_at: Option<Time>,
+    /// When it was tested.
+    pub proven_tested_at: Option<Time>,
+    pub proven_until: Option<Time>,
+    /// Files of the proven point, and how many of them matched.
+    pub file_count: i64,
+    pub matched_count: i64,
+    /// What the newest point holds that is not proven; none while the two have not been compared.
+    pub not_proven_files: Option<i64>,
+    pub not_proven_bytes: Option<i64>,
+    /// When a restore test failed that no later good test has made up for.
+    pub failed_at: Option<Time>,
+    pub failed_test_id: Option<RestoreTestId>,
+}
+
+impl DeviceProof {
+    /// The evidence, for grading.
+    pub fn evidence(&self) -> Evidence {
+        let held = |at: Option<Time>, until: Option<Time>| Some(Held { point_at: at?, until: until? });
+        Evidence {
+            newest_at: self.newest_at,
+            stored_at: self.stored_at,
+            verified: held(self.verified_at, self.verified_until),
+            proven: held(self.proven_at, self.proven_until),
+            failed_at: self.failed_at,
+        }
+    }
+}
+
+/// The row of a device.
+pub fn find(conn: &mut Conn, id: DeviceId) -> QueryResult<Option<DeviceProof>> {
+    device_proof::table.find(id).select(DeviceProof::as_select()).first(conn).optional()
+}
+
+/// Writes the row of a device.
+pub fn set(conn: &mut Conn, row: &DeviceProof) -> QueryResult<()> {
+    diesel::insert_into(device_proof::table)
+        .values(row)
+        .on_conflict_sql(
+            "(device_id) DO UPDATE SET rank = excluded.rank, newest_point_id = excluded.newest_point_id, \
+             newest_at = excluded.newest_at, stored_at = excluded.stored_at, verified_at = excluded.verified_at, \
+             verified_until = excluded.verified_until, proven_point_id = excluded.proven_point_id, \
+             proven_at = excluded.proven_at, proven_tested_at = excluded.proven_tested_at, \
+             proven_until = excluded.proven_until, file_count = excluded.file_count, \
+             matched_count = excluded.matched_count, not_proven_files = excluded.not_proven_files, \
+             not_proven_bytes = excluded.not_proven_bytes, failed_at = excluded.failed_at, \
+             failed_test_id = excluded.failed_test_id",
+        )
+        .execute(conn)
+        .map(drop)
+}
+
+/// Devices whose proof runs out before `cut`, soonest first.
+pub fn expiring(conn: &mut Conn, cut: Time, limit: i64) -> QueryResult<Vec<DeviceProof>> {
+    device_proof::table
+        .filter(device_proof::proven_until.le(cut))
+        .filter(device_proof::failed_at.is_null())
+        .order((device_proof::proven_until, device_proof::device_id))
+        .limit(limit)
+        .select(DeviceProof::as_select())
+        .load(conn)
+}
+
+/// Devices whose newest restore test failed.
+pub fn failed(conn: &mut Conn, limit: i64) -> QueryResult<Vec<DeviceProof>> {
+    device_proof::table
+        .filter(device_proof::failed_test_id.is_not_null())
+        .order((device_proof::failed_at, device_proof::device_id))
+        .limit(limit)
+        .select(DeviceProof::as_select())
+        .load(conn)
+}

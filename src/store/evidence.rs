@@ -1,0 +1,202 @@
+//! What restore tests show of restore points and objects.
+use crate::domain::id::{DeviceId, RepositoryId, RestorePointId, RestoreTestId};
+use crate::domain::object::{ObjectKind, ObjectName};
+use crate::domain::proof::{TestResult, TestState};
+use crate::domain::time::Time;
+use crate::store::Conn;
+use crate::store::schema::{objects, repositories, restore_points, restore_tests};
+use diesel::prelude::*;
+
+/// What of a restore point matters to its proof.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
+#[diesel(table_name = restore_points)]
+pub struct Point {
+    pub id: RestorePointId,
+    pub repository_id: RepositoryId,
+    pub device_id: DeviceId,
+    pub snapshot_name: ObjectName,
+    pub manifest_name: Option<ObjectName>,
+    pub received_at: Time,
+    /// A JSON list of paths.
+    pub excluded: String,
+    pub stored_at: Option<Time>,
+    pub verified_at: Option<Time>,
+    pub proven_at: Option<Time>,
+    pub failed_at: Option<Time>,
+}
+
+impl Point {
+    /// The files that the device left out of the comparison.
+    pub fn excluded(&self) -> QueryResult<Vec<String>> {
+        super::column::from_json(&self.excluded)
+    }
+}
+
+/// One kind of evidence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    Anything,
+    Stored,
+    Verified,
+    Proven,
+}
+
+/// A restore point.
+pub fn point(conn: &mut Conn, id: RestorePointId) -> QueryResult<Option<Point>> {
+    restore_points::table.find(id).select(Point::as_select()).first(conn).optional()
+}
+
+/// The newest restore points of a device that have `shown`, newest first.
+pub fn points(conn: &mut Conn, device: DeviceId, shown: Shown, limit: i64) -> QueryResult<Vec<Point>> {
+    let mut query = restore_points::table.filter(restore_points::device_id.eq(device)).into_boxed();
+    query = match shown {
+        Shown::Anything => query,
+        Shown::Stored => query.filter(restore_points::stored_at.is_not_null()),
+        Shown::Verified => query.filter(restore_points::verified_at.is_not_null()),
+        Shown::Proven => query.filter(restore_points::proven_at.is_not_null()),
+    };
+    query
+        .order((restore_points::received_at.desc(), restore_points::id.desc()))
+        .limit(limit)
+        .select(Point::as_select())
+        .load(conn)
+}
+
+/// The newest restore point of a device that failed and was not made up for by a later good test
+/// of the same or a newer point.
+pub fn standing_failure(conn: &mut Conn, device: DeviceId) -> QueryResult<Option<Point>> {
+    let failed = restore_points::table
+        .filter(restore_points::device_id.eq(device))
+        .filter(restore_points::failed_at.is_not_null())
+        .order((restore_points::received_at.desc(), restore_points::id.desc()))
+        .limit(50)
+        .select(Point::as_select())
+        .load::<Point>(conn)?;
+    for point in failed {
+        let made_up = diesel::select(diesel::dsl::exists(
+            restore_points::table
+                .filter(restore_points::device_id.eq(device))
+                .filter(restore_points::received_at.ge(point.received_at))
+                .filter(restore_points::failed_at.is_null())
+                .filter(restore_points::verified_at.gt(point.failed_at)),
+        ))
+        .get_result::<bool>(conn)?;
+        if !made_up {
+            return Ok(Some(point));
+        }
+    }
+    Ok(None)
+}
+
+/// The newest failed test of a restore point.
+pub fn failed_test(conn: &mut Conn, point: RestorePointId) -> QueryResult<Option<RestoreTestId>> {
+    restore_tests::table
+        .filter(restore_tests::restore_point_id.eq(point))
+        .filter(restore_tests::state.eq(TestState::Finished))
+        .filter(restore_tests::result.eq(TestResult::Failed))
+        .order((restore_tests::finished_at.desc(), restore_tests::id.desc()))
+        .select(restore_tests::id)
+        .first(conn)
+        .optional()
+}
+
+/// Writes what a test showed of a restore point: each level that it has and since when it is known.
+pub fn set_point(conn: &mut Conn, point: &Point) -> QueryResult<()> {
+    diesel::update(restore_points::table.find(point.id))
+        .set((
+            restore_points::stored_at.eq(point.stored_at),
+            restore_points::verified_at.eq(point.verified_at),
+            restore_points::proven_at.eq(point.proven_at),
+            restore_points::failed_at.eq(point.failed_at),
+        ))
+        .execute(conn)
+        .map(drop)
+}
+
+/// Takes the verified and proven levels from every point of a repository but one; gives those that had any, newest first.
+pub fn demote_others(
+    conn: &mut Conn,
+    repository: RepositoryId,
+    but: RestorePointId,
+) -> QueryResult<Vec<RestorePointId>> {
+    let others = restore_points::table
+        .filter(restore_points::repository_id.eq(repository))
+        .filter(restore_points::id.ne(but))
+        .filter(restore_points::verified_at.is_not_null().or(restore_points::proven_at.is_not_null()));
+    let demoted =
+        others.order(restore_points::received_at.desc()).select(restore_points::id).load::<RestorePointId>(conn)?;
+    diesel::update(others)
+        .set((restore_points::verified_at.eq(None::<Time>), restore_points::proven_at.eq(None::<Time>)))
+        .execute(conn)?;
+    Ok(demoted)
+}
+
+/// Marks an object as damaged; what was known first stays.
+pub fn set_damaged(
+    conn: &mut Conn,
+    repository: RepositoryId,
+    kind: ObjectKind,
+    name: &ObjectName,
+    now: Time,
+) -> QueryResult<()> {
+    diesel::update(objects::table.find((repository, kind, name)).filter(objects::damaged_at.is_null()))
+        .set(objects::damaged_at.eq(now))
+        .execute(conn)
+        .map(drop)
+}
+
+/// Marks packs as read back whole and right.
+pub fn set_verified(conn: &mut Conn, repository: RepositoryId, names: &[ObjectName], now: Time) -> QueryResult<()> {
+    for some in names.chunks(500) {
+        diesel::update(
+            objects::table
+                .filter(objects::repository_id.eq(repository))
+                .filter(objects::kind.eq(ObjectKind::Data))
+                .filter(objects::name.eq_any(some.to_vec())),
+        )
+        .set((objects::verified_at.eq(now), objects::damaged_at.eq(None::<Time>)))
+        .execute(conn)?;
+    }
+    Ok(())
+}
+
+/// Whether an object is marked as damaged.
+pub fn is_damaged(conn: &mut Conn, repository: RepositoryId, kind: ObjectKind, name: &ObjectName) -> QueryResult<bool> {
+    let found = objects::table.find((repository, kind, name)).select(objects::damaged_at);
+    found.first::<Option<Time>>(conn).optional().map(|it| it.is_none_or(|at| at.is_some()))
+}
+
+/// An object of the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
+#[diesel(table_name = objects)]
+pub struct LedgerRow {
+    pub kind: ObjectKind,
+    pub name: ObjectName,
+    pub size_bytes: i64,
+}
+
+/// The ledger of a repository as it was at `as_of`.
+pub fn ledger(conn: &mut Conn, repository: RepositoryId, as_of: Time) -> QueryResult<Vec<LedgerRow>> {
+    objects::table
+        .filter(objects::repository_id.eq(repository))
+        .filter(objects::received_at.le(as_of))
+        .filter(objects::kind.ne(ObjectKind::Locks))
+        .order((objects::kind, objects::name))
+        .select(LedgerRow::as_select())
+        .load(conn)
+}
+
+/// An object's size, whenever it was received.
+pub fn object_size(
+    conn: &mut Conn,
+    repository: RepositoryId,
+    kind: ObjectKind,
+    name: &ObjectName,
+) -> QueryResult<Option<i64>> {
+    objects::table.find((repository, kind, name)).select(objects::size_bytes).first(conn).optional()
+}
+
+/// The sealed master key of a repository.
+pub fn sealed_key(conn: &mut Conn, repository: RepositoryId) -> QueryResult<Option<String>> {
+    repositories::table.find(repository).select(repositories::sealed_master_key).first(conn).optional()
+}

@@ -1,0 +1,284 @@
+//! Restore tests: waiting, running and done.
+use crate::domain::id::{DeviceId, RestorePointId, RestoreTestId, UserId};
+use crate::domain::proof::{Level, TestCause, TestResult, TestState};
+use crate::domain::restore_test::{Failures, TestReport};
+use crate::domain::time::Time;
+use crate::store::Conn;
+use crate::store::schema::{device_proof, restore_points, restore_tests};
+use diesel::prelude::*;
+
+/// One restore test.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
+#[diesel(table_name = restore_tests, treat_none_as_default_value = false)]
+pub struct RestoreTest {
+    pub id: RestoreTestId,
+    pub restore_point_id: RestorePointId,
+    pub device_id: DeviceId,
+    pub cause: TestCause,
+    pub asked_by: Option<UserId>,
+    pub state: TestState,
+    pub result: Option<TestResult>,
+    /// The level that the test showed; `reported` until it has ended.
+    pub level: Level,
+    pub queued_at: Time,
+    /// Until when its runner has it; after that anyone may take it.
+    pub claimed_until: Option<Time>,
+    pub started_at: Option<Time>,
+    pub finished_at: Option<Time>,
+    pub file_count: i64,
+    pub matched_count: i64,
+    pub excluded_count: i64,
+    pub excluded_bytes: i64,
+    pub byte_count: i64,
+    pub stored_bytes_read: i64,
+    /// The proven point that this one was compared with, and what it holds beyond that.
+    pub base_point_id: Option<RestorePointId>,
+    pub beyond_files: Option<i64>,
+    pub beyond_bytes: Option<i64>,
+    /// [`Failures`] as JSON; see [`RestoreTest::failures`].
+    pub failures: String,
+    pub summary: String,
+    /// Which process ran it.
+    pub runner: String,
+}
+
+impl RestoreTest {
+    /// A test that waits.
+    pub fn queued(
+        point: RestorePointId,
+        device: DeviceId,
+        cause: TestCause,
+        asked_by: Option<UserId>,
+        now: Time,
+    ) -> Self {
+        Self {
+            id: RestoreTestId::generate(now),
+            restore_point_id: point,
+            device_id: device,
+            cause,
+            asked_by,
+            state: TestState::Queued,
+            result: None,
+            level: Level::Reported,
+            queued_at: now,
+            claimed_until: None,
+            started_at: None,
+            finished_at: None,
+            file_count: 0,
+            matched_count: 0,
+            excluded_count: 0,
+            excluded_bytes: 0,
+            byte_count: 0,
+            stored_bytes_read: 0,
+            base_point_id: None,
+            beyond_files: None,
+            beyond_bytes: None,
+            failures: "{}".to_owned(),
+            summary: String::new(),
+            runner: String::new(),
+        }
+    }
+
+    /// What failed, by name.
+    pub fn failures(&self) -> QueryResult<Failures> {
+        super::column::from_json(&self.failures)
+    }
+
+    /// How long it took, once it has ended.
+    pub fn duration(&self) -> Option<std::time::Duration> {
+        Some(self.finished_at?.since(self.started_at?))
+    }
+}
+
+/// A test by its id.
+pub fn find(conn: &mut Conn, id: RestoreTestId) -> QueryResult<Option<RestoreTest>> {
+    restore_tests::table.find(id).select(RestoreTest::as_select()).first(conn).optional()
+}
+
+/// The newest tests of a device, newest first.
+pub fn of_device(conn: &mut Conn, device: DeviceId, limit: i64) -> QueryResult<Vec<RestoreTest>> {
+    restore_tests::table
+        .filter(restore_tests::device_id.eq(device))
+        .order((restore_tests::queued_at.desc(), restore_tests::id.desc()))
+        .limit(limit)
+        .select(RestoreTest::as_select())
+        .load(conn)
+}
+
+/// The newest finished test of a restore point.
+pub fn newest_of_point(conn: &mut Conn, point: RestorePointId) -> QueryResult<Option<RestoreTest>> {
+    of_point(point, TestState::Finished).select(RestoreTest::as_select()).first(conn).optional()
+}
+
+/// The newest finished test of a restore point that ended with `result`.
+pub fn newest_with_result(
+    conn: &mut Conn,
+    point: RestorePointId,
+    results: &[TestResult],
+) -> QueryResult<Option<RestoreTest>> {
+    of_point(point, TestState::Finished)
+        .filter(restore_tests::result.eq_any(results.to_vec()))
+        .select(RestoreTest::as_select())
+        .first(conn)
+        .optional()
+}
+
+#[diesel::dsl::auto_type(no_type_alias)]
+fn of_point(point: RestorePointId, state: TestState) -> _ {
+    restore_tests::table
+        .filter(restore_tests::restore_point_id.eq(point))
+        .filter(restore_tests::state.eq(state))
+        .order((restore_tests::finished_at.desc(), restore_tests::id.desc()))
+}
+
+/// Whether a test of the point waits.
+pub fn is_queued(conn: &mut Conn, point: RestorePointId) -> QueryResult<bool> {
+    diesel::select(diesel::dsl::exists(
+        restore_tests::table
+            .filter(restore_tests::restore_point_id.eq(point))
+            .filter(restore_tests::state.eq(TestState::Queued)),
+    ))
+    .get_result(conn)
+}
+
+/// Whether any test of the device waits or runs.
+pub fn is_open(conn: &mut Conn, device: DeviceId) -> QueryResult<bool> {
+    diesel::select(diesel::dsl::exists(
+        restore_tests::table
+            .filter(restore_tests::device_id.eq(device))
+            .filter(restore_tests::state.eq_any([TestState::Queued, TestState::Running])),
+    ))
+    .get_result(conn)
+}
+
+/// Adds a test.
+pub fn insert(conn: &mut Conn, test: &RestoreTest) -> QueryResult<()> {
+    diesel::insert_into(restore_tests::table).values(test).execute(conn).map(drop)
+}
+
+/// The test that is next: what a person asked for first, then the oldest. A test whose runner has
+/// gone silent is taken again.
+pub fn next(conn: &mut Conn, device: Option<DeviceId>, now: Time) -> QueryResult<Option<RestoreTest>> {
+    for cause in [&[TestCause::Asked][..], &[TestCause::NewBackup, TestCause::ProofExpiring]] {
+        let mut query = restore_tests::table
+            .filter(restore_tests::state.eq_any([TestState::Queued, TestState::Running]))
+            .filter(restore_tests::claimed_until.is_null().or(restore_tests::claimed_until.le(now)))
+            .filter(restore_tests::cause.eq_any(cause.to_vec()))
+            .into_boxed();
+        if let Some(device) = device {
+            query = query.filter(restore_tests::device_id.eq(device));
+        }
+        let next = query
+            .order((restore_tests::queued_at, restore_tests::id))
+            .select(RestoreTest::as_select())
+            .first(conn)
+            .optional()?;
+        if next.is_some() {
+            return Ok(next);
+        }
+    }
+    Ok(None)
+}
+
+/// Takes a test for `runner`; false when another was faster.
+pub fn claim(conn: &mut Conn, id: RestoreTestId, runner: &str, until: Time, now: Time) -> QueryResult<bool> {
+    let open = restore_tests::table
+        .find(id)
+        .filter(restore_tests::state.eq_any([TestState::Queued, TestState::Running]))
+        .filter(restore_tests::claimed_until.is_null().or(restore_tests::claimed_until.le(now)));
+    diesel::update(open)
+        .set((
+            restore_tests::state.eq(TestState::Running),
+            restore_tests::claimed_until.eq(until),
+            restore_tests::started_at.eq(now),
+            restore_tests::runner.eq(runner),
+        ))
+        .execute(conn)
+        .map(|rows| rows == 1)
+}
+
+/// Keeps a claim alive; false when the test is no longer the runner's.
+pub fn extend(conn: &mut Conn, id: RestoreTestId, runner: &str, until: Time) -> QueryResult<bool> {
+    diesel::update(taken(id, runner, TestState::Running))
+        .set(restore_tests::claimed_until.eq(until))
+        .execute(conn)
+        .map(|rows| rows == 1)
+}
+
+/// Gives back what `runner` had when it was stopped before its end.
+pub fn release(conn: &mut Conn, id: RestoreTestId, runner: &str) -> QueryResult<bool> {
+    diesel::update(taken(id, runner, TestState::Running))
+        .set((restore_tests::state.eq(TestState::Queued), restore_tests::claimed_until.eq(None::<Time>)))
+        .execute(conn)
+        .map(|rows| rows == 1)
+}
+
+/// Writes how a test ended; false when it is no longer the runner's.
+pub fn finish(
+    conn: &mut Conn,
+    id: RestoreTestId,
+    runner: &str,
+    report: &TestReport,
+    base: Option<RestorePointId>,
+    now: Time,
+) -> QueryResult<bool> {
+    let failures = super::column::to_json(&report.failures)?;
+    diesel::update(taken(id, runner, TestState::Running))
+        .set((
+            restore_tests::state.eq(TestState::Finished),
+            restore_tests::claimed_until.eq(None::<Time>),
+            restore_tests::finished_at.eq(now),
+            restore_tests::result.eq(report.result),
+            restore_tests::level.eq(report.level),
+            (
+                restore_tests::file_count.eq(count(report.file_count)),
+                restore_tests::matched_count.eq(count(report.matched_count)),
+                restore_tests::excluded_count.eq(count(report.excluded_count)),
+                restore_tests::excluded_bytes.eq(count(report.excluded_bytes)),
+                restore_tests::byte_count.eq(count(report.byte_count)),
+                restore_tests::stored_bytes_read.eq(count(report.stored_bytes_read)),
+            ),
+            (
+                restore_tests::base_point_id.eq(report.beyond.and(base)),
+                restore_tests::beyond_files.eq(report.beyond.map(|it| count(it.files))),
+                restore_tests::beyond_bytes.eq(report.beyond.map(|it| count(it.bytes))),
+            ),
+            restore_tests::failures.eq(failures),
+            restore_tests::summary.eq(&report.summary),
+        ))
+        .execute(conn)
+        .map(|rows| rows == 1)
+}
+
+#[diesel::dsl::auto_type(no_type_alias)]
+fn taken<'a>(id: RestoreTestId, runner: &'a str, state: TestState) -> _ {
+    restore_tests::table.find(id).filter(restore_tests::state.eq(state)).filter(restore_tests::runner.eq(runner))
+}
+
+fn count(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// The device of a restore point.
+pub fn device_of_point(conn: &mut Conn, point: RestorePointId) -> QueryResult<Option<DeviceId>> {
+    restore_points::table.find(point).select(restore_points::device_id).first(conn).optional()
+}
+
+/// Points that are the newest of their device, whose newest test could not be run and ended before `cut`.
+pub fn ended_unproven(conn: &mut Conn, cut: Time, limit: i64) -> QueryResult<Vec<RestorePointId>> {
+    let later = diesel::alias!(restore_tests as later);
+    restore_tests::table
+        .inner_join(
+            device_proof::table.on(device_proof::newest_point_id.eq(restore_tests::restore_point_id.nullable())),
+        )
+        .filter(restore_tests::result.eq(TestResult::Unproven))
+        .filter(restore_tests::finished_at.le(cut))
+        .filter(diesel::dsl::not(diesel::dsl::exists(
+            later
+                .filter(later.field(restore_tests::restore_point_id).eq(restore_tests::restore_point_id))
+                .filter(later.field(restore_tests::queued_at).gt(restore_tests::queued_at)),
+        )))
+        .limit(limit)
+        .select(restore_tests::restore_point_id)
+        .load(conn)
+}
