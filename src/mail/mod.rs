@@ -5,6 +5,7 @@
 use anyhow::{Context, anyhow};
 use lettre::message::header::ContentType;
 use lettre::message::{Mailbox, Message as Letter};
+use lettre::transport::smtp::AsyncSmtpTransportBuilder;
 use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -87,7 +88,7 @@ impl Smtp {
         // A runtime of its own: the limit on the whole conversation needs a timer that can cut it off.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
-            let sending = tokio::time::timeout(SEND_LIMIT, transport.send(letter)).await;
+            let sending = tokio::time::timeout(SEND_LIMIT, transport.build().send(letter)).await;
             let answer = sending.map_err(|_| anyhow!("the mail server took longer than {} s", SEND_LIMIT.as_secs()))?;
             answer.map(drop).map_err(|error| anyhow!("{}", one_line(&chain(&error))))
         })
@@ -106,12 +107,12 @@ impl Smtp {
     }
 }
 
-fn transport(url: &str) -> anyhow::Result<AsyncSmtpTransport<Tokio1Executor>> {
+fn transport(url: &str) -> anyhow::Result<AsyncSmtpTransportBuilder> {
     // The URL may hold a password: it is not repeated in the error.
     let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(url).map_err(|_| {
         anyhow!("the mail server is `smtps://user:password@host:465` or `smtp://host:587?tls=required`")
     })?;
-    Ok(builder.timeout(Some(STEP_LIMIT)).build())
+    Ok(builder.timeout(Some(STEP_LIMIT)))
 }
 
 /// An error with its causes, as one text.

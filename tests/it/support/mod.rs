@@ -1,7 +1,9 @@
 //! What many tests need.
 mod database;
+mod smtp;
 
 pub use database::TestDatabase;
+pub use smtp::SmtpSink;
 
 use holdfast::domain::time::Time;
 

@@ -1,0 +1,231 @@
+//! The outbox: once, bounded, and never lost while the mail server is down.
+use crate::support::{NOW, SmtpSink, TestDatabase};
+use diesel::RunQueryDsl;
+use holdfast::clock::Clock;
+use holdfast::domain::activity::{Actor, ActorKind, Via};
+use holdfast::domain::id::{DeviceId, UserId};
+use holdfast::domain::role::Permission;
+use holdfast::domain::time::{days, hours};
+use holdfast::job;
+use holdfast::mail::Mailer;
+use holdfast::service;
+use holdfast::service::mail::{MAX_WAITING, Mail, Recipients};
+use holdfast::store::{self, Conn, Store};
+use std::net::TcpListener;
+
+fn mail(key: Option<&str>) -> Mail {
+    Mail {
+        to: Recipients::Permission(Permission::ApproveWipe, None),
+        kind: "test_kind",
+        dedupe_key: key.map(str::to_owned),
+        subject: "Wipe requested: Ana’s laptop".to_owned(),
+        body: "Look at it.\n".to_owned(),
+    }
+}
+
+fn sql(conn: &mut Conn, statement: &str) {
+    diesel::sql_query(statement).execute(conn).unwrap();
+}
+
+fn add_user(store: &Store, email: &'static str, role: &'static str) -> UserId {
+    let id = UserId::generate(NOW);
+    store
+        .write_blocking(move |conn| -> holdfast::error::Result<()> {
+            let at = NOW.millis();
+            sql(
+                conn,
+                &format!(
+                    "INSERT INTO users (id, email, name, state, time_zone, created_at)
+                     VALUES ('{id}', '{email}', 'N', 'active', 'UTC', {at})"
+                ),
+            );
+            sql(
+                conn,
+                &format!(
+                    "INSERT INTO user_roles (user_id, role, scope, granted_at)
+                     VALUES ('{id}', '{role}', 'organisation', {at})"
+                ),
+            );
+            Ok(())
+        })
+        .unwrap();
+    id
+}
+
+fn enqueue(store: &Store, mail: Mail) -> usize {
+    store.act_blocking(move |conn| service::mail::enqueue(conn, &mail, NOW)).unwrap()
+}
+
+#[test]
+fn a_mail_goes_once_to_those_whose_roles_allow_it() {
+    let database = TestDatabase::new();
+    let store = database.store();
+    add_user(&store, "approver@example.org", "approver");
+    add_user(&store, "observer@example.org", "observer");
+    let mailer = Mailer::memory();
+    let clock = Clock::fixed(NOW);
+
+    assert_eq!(enqueue(&store, mail(Some("request-1"))), 1);
+    assert_eq!(enqueue(&store, mail(Some("request-1"))), 0, "the same key is the same mail");
+    job::mail::run_once(&store, Some(&mailer), &clock).unwrap();
+    job::mail::run_once(&store, Some(&mailer), &clock).unwrap();
+
+    let sent = mailer.sent();
+    assert_eq!(sent.len(), 1);
+    assert_eq!(sent[0].to, "approver@example.org");
+}
+
+#[test]
+fn a_mail_that_waits_for_the_server_arrives_once_when_it_is_back() {
+    let database = TestDatabase::new();
+    let store = database.store();
+    add_user(&store, "approver@example.org", "approver");
+    // A port that nobody listens on now.
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let mailer = Mailer::smtp(&format!("smtp://{address}"), "Holdfast <holdfast@example.org>").unwrap();
+    let clock = Clock::fixed(NOW);
+    enqueue(&store, mail(Some("request-1")));
+
+    for _ in 0..3 {
+        let summary = job::mail::run_once(&store, Some(&mailer), &clock).unwrap();
+        assert_eq!((summary.done_count, summary.failed_count), (0, 1));
+        clock.advance(hours(1));
+    }
+    let status = store.read_blocking(store::mail::status).unwrap();
+    assert_eq!(status.waiting_count, 1);
+    assert!(!status.last_error.is_empty(), "the settings page can say why it waits");
+    let sink = SmtpSink::start(&address);
+    for _ in 0..2 {
+        job::mail::run_once(&store, Some(&mailer), &clock).unwrap();
+        clock.advance(hours(1));
+    }
+
+    let letters = sink.letters();
+    assert_eq!(letters.len(), 1);
+    assert!(letters[0].contains("To: approver@example.org"), "{}", letters[0]);
+    assert!(letters[0].contains("Look at it."), "{}", letters[0]);
+}
+
+#[test]
+fn a_mail_is_given_up_after_three_days_and_the_activity_says_so() {
+    let database = TestDatabase::new();
+    let store = database.store();
+    add_user(&store, "approver@example.org", "approver");
+    enqueue(&store, mail(None));
+    let clock = Clock::fixed(NOW + days(3));
+
+    job::mail::run_once(&store, Some(&Mailer::memory()), &clock).unwrap();
+
+    let status = store.read_blocking(store::mail::status).unwrap();
+    assert_eq!((status.waiting_count, status.given_up_count), (0, 1));
+    assert_eq!(count(&store, "SELECT count(*) AS n FROM activity WHERE action = 'mail_given_up'"), 1);
+}
+
+#[test]
+fn a_full_outbox_says_once_a_day_that_more_happened() {
+    let database = TestDatabase::new();
+    let store = database.store();
+    add_user(&store, "approver@example.org", "approver");
+    store
+        .write_blocking(|conn| -> holdfast::error::Result<()> {
+            let at = NOW.millis();
+            sql(
+                conn,
+                &format!(
+                    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {MAX_WAITING})
+                     INSERT INTO mail_outbox (id, recipient, subject, body, state, created_at, attempt_count,
+                                              next_attempt_at, last_error)
+                     SELECT CAST(i AS TEXT), 'a@example.org', '', '', 'waiting', {at}, 0, {at}, '' FROM n"
+                ),
+            );
+            Ok(())
+        })
+        .unwrap();
+
+    for key in ["one", "two", "three"] {
+        enqueue(&store, mail(Some(key)));
+    }
+
+    assert_eq!(store.read_blocking(store::mail::waiting_count).unwrap(), MAX_WAITING + 1);
+}
+
+#[test]
+fn a_test_mail_reaches_the_one_who_asks_and_is_written_down() {
+    let database = TestDatabase::new();
+    let store = database.store();
+    let id = add_user(&store, "owner@example.org", "owner");
+    let actor = Actor {
+        kind: ActorKind::User,
+        id: Some(id.to_string()),
+        name: "Ana".to_owned(),
+        via: Via::Web,
+        address: String::new(),
+    };
+
+    store.act_blocking(move |conn| service::mail::test(conn, &actor, id, NOW)).unwrap();
+
+    let mailer = Mailer::memory();
+    job::mail::run_once(&store, Some(&mailer), &Clock::fixed(NOW)).unwrap();
+    assert_eq!(mailer.sent()[0].to, "owner@example.org");
+    assert_eq!(count(&store, "SELECT count(*) AS n FROM activity WHERE action = 'test_mail_asked'"), 1);
+}
+
+#[test]
+fn a_lapsed_proof_and_a_failed_test_are_told_once_each() {
+    let database = TestDatabase::new();
+    let store = database.store();
+    add_user(&store, "operator@example.org", "operator");
+    let hour = 3_600_000;
+    let now = NOW.millis();
+    add_device(&store, "Lapsed", &(now - hour).to_string(), "NULL");
+    add_device(&store, "Fresh", &(now + hour).to_string(), "NULL");
+    add_device(&store, "Damaged", &(now + hour).to_string(), &now.to_string());
+
+    let told = job::alert::run_once(&store, NOW).unwrap();
+    let again = job::alert::run_once(&store, NOW + hours(0)).unwrap();
+    let later = job::alert::run_once(&store, NOW + hours(2)).unwrap();
+
+    assert_eq!((told.done_count, again.done_count, later.done_count), (2, 0, 1), "Fresh lapses two hours later");
+    let mailer = Mailer::memory();
+    job::mail::run_once(&store, Some(&mailer), &Clock::fixed(NOW + hours(2))).unwrap();
+    let mut subjects: Vec<_> = mailer.sent().into_iter().map(|it| it.subject).collect();
+    subjects.sort();
+    assert_eq!(subjects, ["Proof out of date: Fresh", "Proof out of date: Lapsed", "Restore test failed: Damaged"]);
+}
+
+fn add_device(store: &Store, name: &'static str, proven_until: &str, failed_at: &str) {
+    let id = DeviceId::generate(NOW);
+    let statements = [
+        "INSERT INTO enrollment_tokens (id, token_hash, name, ownership, use_limit, use_count, created_by, created_at,
+                                        expires_at)
+         SELECT 't', 'h', 'n', 'company', 9, 0, 'u', 0, 0 WHERE NOT EXISTS (SELECT 1 FROM enrollment_tokens)"
+            .to_owned(),
+        format!(
+            "INSERT INTO devices (id, name, person, platform, model, serial, os_version, ownership, state, generation,
+                                  signing_key, sealing_key, protected_roots, agent_version, enrollment_token_id,
+                                  enrolled_at)
+             VALUES ('{id}', '{name}', '', 'linux', '', 'S', '', 'company', 'enrolled', 1, '', '', '[]', '', 't', 0)"
+        ),
+        format!(
+            "INSERT INTO device_proof (device_id, rank, proven_until, file_count, matched_count, not_proven_files,
+                                       not_proven_bytes, failed_at)
+             VALUES ('{id}', 5, {proven_until}, 0, 0, 0, 0, {failed_at})"
+        ),
+    ];
+    store
+        .write_blocking(move |conn| -> holdfast::error::Result<()> {
+            statements.iter().for_each(|it| sql(conn, it));
+            Ok(())
+        })
+        .unwrap();
+}
+
+#[derive(diesel::QueryableByName)]
+struct Count {
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    n: i64,
+}
+
+fn count(store: &Store, query: &'static str) -> i64 {
+    store.read_blocking(|conn| diesel::sql_query(query).get_result::<Count>(conn)).unwrap().n
+}
