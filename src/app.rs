@@ -1,7 +1,10 @@
 //! Wiring: settings, database, stores and clock become routes and jobs; start and stop.
 use crate::clock::Clock;
 use crate::config::{Config, Tls};
+use crate::job::{self, Job};
+use crate::mail::Mailer;
 use crate::store::Store;
+use crate::wake::Wake;
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::web::{Data, ServiceConfig};
 use actix_web::{App as HttpApp, HttpServer};
@@ -19,6 +22,9 @@ pub struct App {
     pub config: Arc<Config>,
     pub store: Store,
     pub clock: Clock,
+    pub wake: Wake,
+    /// None where no mail server is set: mails wait.
+    pub mailer: Option<Mailer>,
 }
 
 /// How long a request that is under way may take after the server was told to stop.
@@ -32,7 +38,8 @@ impl App {
     pub fn open(config: Config, clock: Clock) -> anyhow::Result<Self> {
         make_private_folder(&config.data)?;
         let store = Store::open(&config.database)?;
-        Ok(Self { config: Arc::new(config), store, clock })
+        let mailer = config.mail.as_ref().map(|it| Mailer::smtp(&it.url, &it.from)).transpose()?;
+        Ok(Self { config: Arc::new(config), store, clock, wake: Wake::new(), mailer })
     }
 
     /// Binds the address of the settings.
@@ -65,11 +72,34 @@ impl App {
         Ok(server.run())
     }
 
+    /// Starts the background work; it ends after [`Wake::stop`].
+    pub fn start_jobs(&self) -> job::Running {
+        job::start(self.jobs(), &self.wake)
+    }
+
+    fn jobs(&self) -> Vec<Job> {
+        let (mail, alert) = (self.clone(), self.clone());
+        vec![
+            Job::new("mail", job::mail::PERIOD, move || {
+                job::mail::run_once(&mail.store, mail.mailer.as_ref(), &mail.clock)
+            })
+            .woken_by(self.wake.on_mail()),
+            Job::new("alert", job::alert::PERIOD, move || {
+                let summary = job::alert::run_once(&alert.store, alert.clock.now())?;
+                if summary.done_count > 0 {
+                    alert.wake.mail();
+                }
+                Ok(summary)
+            }),
+        ]
+    }
+
     fn routes(&self, config: &mut ServiceConfig) {
         config
             .app_data(Data::from(Arc::clone(&self.config)))
             .app_data(Data::new(self.store.clone()))
-            .app_data(Data::new(self.clock.clone()));
+            .app_data(Data::new(self.clock.clone()))
+            .app_data(Data::new(self.wake.clone()));
     }
 }
 

@@ -46,6 +46,12 @@ pub struct Options {
     /// Run no restore tests in this process; `holdfast prove` does on another host (PostgreSQL only)
     #[arg(long, value_name = "BOOL", env = "HOLDFAST_NO_PROVE", num_args = 0..=1, default_missing_value = "true")]
     pub no_prove: Option<bool>,
+    /// Mail server, such as smtps://USER:PASSWORD@HOST:465 or smtp://HOST:587?tls=required
+    #[arg(long, value_name = "URL", env = "HOLDFAST_MAIL_URL", hide_env_values = true)]
+    pub mail_url: Option<String>,
+    /// The address that mail comes from [default: Holdfast <holdfast@localhost>]
+    #[arg(long, value_name = "ADDRESS", env = "HOLDFAST_MAIL_FROM")]
+    pub mail_from: Option<String>,
     /// Threads that answer requests [default: one per core, at most 8]
     #[arg(long, value_name = "N", env = "HOLDFAST_WORKERS")]
     pub workers: Option<usize>,
@@ -76,6 +82,8 @@ impl Options {
             blobs: self.blobs.or(file.blobs),
             proof_key: self.proof_key.or(file.proof_key),
             no_prove: self.no_prove.or(file.no_prove),
+            mail_url: self.mail_url.or(file.mail_url),
+            mail_from: self.mail_from.or(file.mail_from),
             workers: self.workers.or(file.workers),
         }
     }
@@ -95,7 +103,21 @@ pub struct Config {
     pub proof_key: PathBuf,
     /// Whether restore tests run in this process.
     pub prove: bool,
+    pub mail: Option<MailServer>,
     pub workers: usize,
+}
+
+/// Which server takes our mail, and whom it comes from. The URL may hold a password, so `Debug` leaves it out.
+#[derive(Clone)]
+pub struct MailServer {
+    pub url: String,
+    pub from: String,
+}
+
+impl fmt::Debug for MailServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MailServer").field("from", &self.from).finish_non_exhaustive()
+    }
 }
 
 /// Where certificate and key are.
@@ -143,6 +165,10 @@ impl Config {
             proof_key: options.proof_key.unwrap_or_else(|| data.join("proof.key")),
             prove: !no_prove,
             workers: options.workers.unwrap_or_else(cores).clamp(1, 64),
+            mail: options.mail_url.map(|url| MailServer {
+                url,
+                from: options.mail_from.unwrap_or_else(|| "Holdfast <holdfast@localhost>".to_owned()),
+            }),
             trusted_proxies: options.trusted_proxy.unwrap_or_default(),
             data,
             database,

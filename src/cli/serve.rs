@@ -18,12 +18,16 @@ async fn serve(app: App) -> anyhow::Result<()> {
     let listener = app.listener()?;
     let server = app.serve(listener)?;
     tracing::info!(url = app.config.public_url, "ready");
-    let handle = server.handle();
+    let jobs = app.start_jobs();
+    let (handle, wake) = (server.handle(), app.wake.clone());
     actix_web::rt::spawn(async move {
         told_to_stop().await;
+        wake.stop();
         app::stop(handle).await;
     });
     server.await?;
+    app.wake.stop();
+    jobs.finished().await;
     Ok(())
 }
 

@@ -5,9 +5,10 @@ pub mod alert;
 pub mod mail;
 
 use crate::error::Result;
+use crate::wake::Wake;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// What one run did.
@@ -29,11 +30,10 @@ impl Summary {
 type Work = dyn Fn() -> Result<Summary> + Send + Sync;
 
 /// One reconciler with its period.
-#[derive(Clone)]
 pub struct Job {
     name: &'static str,
     period: Duration,
-    woken: Arc<Notify>,
+    woken: Option<watch::Receiver<()>>,
     work: Arc<Work>,
 }
 
@@ -44,69 +44,77 @@ impl Job {
         period: Duration,
         work: impl Fn() -> Result<Summary> + Send + Sync + 'static,
     ) -> Self {
-        Self { name, period, woken: Arc::new(Notify::new()), work: Arc::new(work) }
+        Self { name, period, woken: None, work: Arc::new(work) }
     }
 
-    /// Runs also whenever `woken` is notified.
+    /// Runs also whenever `woken` changes.
     #[must_use]
-    pub fn woken_by(mut self, woken: Arc<Notify>) -> Self {
-        self.woken = woken;
+    pub fn woken_by(mut self, woken: watch::Receiver<()>) -> Self {
+        self.woken = Some(woken);
         self
     }
 
-    async fn run(self, mut stop: watch::Receiver<bool>) {
-        loop {
-            let work = Arc::clone(&self.work);
-            let again = match tokio::task::spawn_blocking(move || work()).await {
-                Ok(Ok(summary)) => {
-                    if summary != Summary::default() {
-                        tracing::debug!(job = self.name, ?summary, "a job ran");
-                    }
-                    summary.more
-                }
-                Ok(Err(error)) => {
-                    tracing::warn!(job = self.name, error = format!("{error:#}"), "a job failed; it runs again");
-                    false
-                }
-                Err(error) => {
-                    tracing::error!(job = self.name, %error, "a job panicked; it runs again");
-                    false
-                }
-            };
-            if *stop.borrow() {
-                return;
+    async fn run(mut self, wake: Wake) {
+        while !wake.is_stopping() {
+            if let Some(woken) = &mut self.woken {
+                // A wake from here on is for the next run.
+                woken.mark_unchanged();
             }
-            if again {
+            if self.run_once().await {
                 continue;
             }
             tokio::select! {
-                () = self.woken.notified() => {}
+                () = changed(&mut self.woken) => {}
                 () = tokio::time::sleep(self.period) => {}
-                _ = stop.changed() => return,
+                () = wake.stopped() => {}
+            }
+        }
+    }
+
+    /// True when it should run again at once.
+    async fn run_once(&self) -> bool {
+        let work = Arc::clone(&self.work);
+        match tokio::task::spawn_blocking(move || work()).await {
+            Ok(Ok(summary)) => {
+                if summary != Summary::default() {
+                    tracing::debug!(job = self.name, ?summary, "a job ran");
+                }
+                summary.more
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(job = self.name, error = format!("{error:#}"), "a job failed; it runs again");
+                false
+            }
+            Err(error) => {
+                tracing::error!(job = self.name, %error, "a job panicked; it runs again");
+                false
             }
         }
     }
 }
 
-/// The jobs that run.
-pub struct Running {
-    stop: watch::Sender<bool>,
-    tasks: Vec<JoinHandle<()>>,
+async fn changed(woken: &mut Option<watch::Receiver<()>>) {
+    let gone = match woken {
+        Some(woken) => woken.changed().await.is_err(),
+        None => true,
+    };
+    if gone {
+        std::future::pending().await
+    }
 }
 
+/// The jobs that run; they end when the [`Wake`] says that the server stops.
+pub struct Running(Vec<JoinHandle<()>>);
+
 /// Starts jobs on the current runtime.
-pub fn start(jobs: Vec<Job>) -> Running {
-    let (stop, stopped) = watch::channel(false);
-    let tasks = jobs.into_iter().map(|job| tokio::spawn(job.run(stopped.clone()))).collect();
-    Running { stop, tasks }
+pub fn start(jobs: Vec<Job>, wake: &Wake) -> Running {
+    Running(jobs.into_iter().map(|job| tokio::spawn(job.run(wake.clone()))).collect())
 }
 
 impl Running {
-    /// Lets each job finish its run, and ends.
-    pub async fn stop(self) {
-        // Nobody listening means that no job is left.
-        let _ = self.stop.send(true);
-        for task in self.tasks {
+    /// Waits until each job has finished its last run.
+    pub async fn finished(self) {
+        for task in self.0 {
             if let Err(error) = task.await {
                 tracing::error!(%error, "a job ended badly");
             }
