@@ -196,6 +196,14 @@ impl BlobStore for FsBlobs {
         Ok(found)
     }
 
+    fn make_durable(&self, key: &BlobKey) -> io::Result<()> {
+        self.0.may_write()?;
+        let path = self.0.path(key);
+        self.0.synced(&File::open(&path)?, &path)?;
+        let folder = path.parent().unwrap_or(&self.0.dir);
+        self.0.synced(&File::open(folder)?, folder)
+    }
+
     fn unsettled(&self) -> io::Result<Vec<(BlobKey, Stored)>> {
         Ok(self.0.unsettled.iter().map(|(key, mark)| (key.clone(), Stored { mark: Some(mark.clone()) })).collect())
     }

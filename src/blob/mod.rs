@@ -7,6 +7,7 @@ pub mod fs;
 
 use crate::domain::id::RepositoryId;
 use crate::domain::object::{ObjectKind, ObjectName};
+use aws_lc_rs::digest;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -63,6 +64,12 @@ pub trait BlobStore: Send + Sync {
     /// # Errors
     /// When the store cannot be read.
     fn list(&self, repository: RepositoryId) -> io::Result<Vec<(BlobKey, u64)>>;
+
+    /// Makes what is at `key` survive a power cut, for bytes that were found there.
+    ///
+    /// # Errors
+    /// When the disk cannot keep it.
+    fn make_durable(&self, key: &BlobKey) -> io::Result<()>;
 
     /// Uploads that were begun and not settled before this store was opened.
     ///
@@ -127,5 +134,26 @@ pub fn read_all(blobs: &dyn BlobStore, key: &BlobKey, limit: u64) -> io::Result<
         )),
         Some(size) => blobs.read(key, 0, size),
         None => Ok(None),
+    }
+}
+
+/// The SHA-256 of what is at `key`, read piece by piece; none when nothing is.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn sha256_of(blobs: &dyn BlobStore, key: &BlobKey) -> io::Result<Option<[u8; 32]>> {
+    const PIECE: u64 = 1 << 20;
+    let mut context = digest::Context::new(&digest::SHA256);
+    let mut offset = 0;
+    loop {
+        let Some(piece) = blobs.read(key, offset, PIECE)? else { return Ok(None) };
+        context.update(&piece);
+        let len = piece.len() as u64;
+        offset += len;
+        if len < PIECE {
+            let mut hash = [0; 32];
+            hash.copy_from_slice(context.finish().as_ref());
+            return Ok(Some(hash));
+        }
     }
 }

@@ -2,7 +2,9 @@
 //! all on one connection and so in one transaction. Sync functions on `&mut Conn`.
 pub mod activity;
 pub mod alert;
+pub mod backup;
 pub mod command;
 pub mod mail;
 pub mod policy;
 pub mod proof;
+pub mod repository;

@@ -80,10 +80,10 @@ pub fn of_device(conn: &mut Conn, device: DeviceId, limit: i64) -> QueryResult<V
         .load(conn)
 }
 
-/// The newest restore point of a repository whose snapshot is stored.
-pub fn newest_stored(conn: &mut Conn, repository: RepositoryId) -> QueryResult<Option<RestorePoint>> {
+/// The newest restore point of a repository.
+pub fn newest(conn: &mut Conn, repository: RepositoryId) -> QueryResult<Option<RestorePoint>> {
     restore_points::table
-        .filter(restore_points::repository_id.eq(repository).and(restore_points::stored_at.is_not_null()))
+        .filter(restore_points::repository_id.eq(repository))
         .order((restore_points::received_at.desc(), restore_points::id.desc()))
         .select(RestorePoint::as_select())
         .first(conn)

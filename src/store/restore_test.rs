@@ -156,10 +156,10 @@ pub fn insert(conn: &mut Conn, test: &RestoreTest) -> QueryResult<()> {
     diesel::insert_into(restore_tests::table).values(test).execute(conn).map(drop)
 }
 
-/// The test that is next: what a person asked for first, then the oldest. A test whose runner has
+/// The test that is next: what a person asked for and what damage put in doubt first, then the oldest. A test whose runner has
 /// gone silent is taken again.
 pub fn next(conn: &mut Conn, device: Option<DeviceId>, now: Time) -> QueryResult<Option<RestoreTest>> {
-    for cause in [&[TestCause::Asked][..], &[TestCause::NewBackup, TestCause::ProofExpiring]] {
+    for cause in [&[TestCause::Asked, TestCause::Damage][..], &[TestCause::NewBackup, TestCause::ProofExpiring]] {
         let mut query = restore_tests::table
             .filter(restore_tests::state.eq_any([TestState::Queued, TestState::Running]))
             .filter(restore_tests::claimed_until.is_null().or(restore_tests::claimed_until.le(now)))

@@ -1,0 +1,255 @@
+//! Backups arrive: rows of objects, restore points, and what the device says of them.
+use crate::blob::{self, BlobKey, BlobStore, Stored};
+use crate::domain::activity::{Action, Actor, ActorKind, Object, Via};
+use crate::domain::id::{DeviceId, RepositoryId, RestorePointId};
+use crate::domain::message::BackupReport;
+use crate::domain::object::{ObjectKind, ObjectName, RepositoryState};
+use crate::domain::proof::TestCause;
+use crate::domain::time::Time;
+use crate::error::{Error, Result};
+use crate::secret;
+use crate::service::activity::{Act, record};
+use crate::service::proof;
+use crate::store::device::Device;
+use crate::store::repository::Repository;
+use crate::store::restore_point::{Reported, RestorePoint};
+use crate::store::{self, Conn};
+use anyhow::Context;
+
+/// Bytes that are durable and wait for their row.
+#[derive(Debug)]
+#[must_use = "settle it once the ledger has the row"]
+pub struct Kept {
+    pub key: BlobKey,
+    pub size: i64,
+    stored: Stored,
+}
+
+impl Kept {
+    /// Says that the row was committed.
+    pub fn settle(self) {
+        self.stored.settle();
+    }
+}
+
+/// The key under which `bytes` are kept.
+pub fn key_of(repository: RepositoryId, kind: ObjectKind, bytes: &[u8]) -> BlobKey {
+    let name =
+        if kind == ObjectKind::Config { ObjectName::config() } else { ObjectName::from_hash(&secret::sha256(bytes)) };
+    BlobKey::new(repository, kind, name)
+}
+
+/// A length as the ledger counts it.
+pub fn size_of(len: usize) -> i64 {
+    i64::try_from(len).unwrap_or(i64::MAX)
+}
+
+/// Makes whole bytes durable under their hash. Slow, and without the database;
+/// [`received`] gives them their row.
+///
+/// # Errors
+/// When the store is full or cannot be written.
+pub fn keep(blobs: &dyn BlobStore, repository: RepositoryId, kind: ObjectKind, bytes: &[u8]) -> Result<Kept> {
+    let key = key_of(repository, kind, bytes);
+    let mut upload = blobs.begin(&key)?;
+    upload.write(bytes)?;
+    // What is there has the same name, so it is the same bytes or damaged ones.
+    let stored = if blobs.size(&key)?.is_some() { upload.replace()? } else { upload.commit()? };
+    Ok(Kept { key, size: size_of(bytes.len()), stored })
+}
+
+/// Writes the row of durable bytes; false when it is there already. A snapshot becomes a restore point.
+///
+/// # Errors
+/// `Full` when the quota would be passed, `Refused` when the repository takes no more backups.
+pub fn received(conn: &mut Conn, key: &BlobKey, size: i64, now: Time) -> Result<bool> {
+    if store::object::find(conn, key.repository, key.kind, &key.name)?.is_some() {
+        return Ok(false);
+    }
+    if !store::repository::count_in(conn, key.repository, size)? {
+        return Err(why_not(conn, key.repository)?);
+    }
+    let object = store::object::Object {
+        repository_id: key.repository,
+        kind: key.kind,
+        name: key.name.clone(),
+        size_bytes: size,
+        received_at: received_at(conn, key, now)?,
+        verified_at: None,
+        damaged_at: None,
+    };
+    if !store::object::insert(conn, &object)? {
+        // Another process was faster, which only PostgreSQL lets happen: its count is the one that holds.
+        store::repository::count_out(conn, key.repository, size)?;
+        return Ok(false);
+    }
+    if key.kind == ObjectKind::Snapshots {
+        let repository = store::repository::find(conn, key.repository)?.ok_or(Error::NotFound("repository"))?;
+        snapshot_received(conn, &repository, &key.name, object.received_at)?;
+    }
+    Ok(true)
+}
+
+/// A snapshot is never older than what it needs, even when the clock was set
+/// back in between: a view as of the snapshot must show all of it.
+fn received_at(conn: &mut Conn, key: &BlobKey, now: Time) -> Result<Time> {
+    if key.kind != ObjectKind::Snapshots {
+        return Ok(now);
+    }
+    Ok(store::object::newest_at(conn, key.repository)?.map_or(now, |newest| newest.max(now)))
+}
+
+fn why_not(conn: &mut Conn, id: RepositoryId) -> Result<Error> {
+    let repository = store::repository::find(conn, id)?.ok_or(Error::NotFound("repository"))?;
+    Ok(match repository.state {
+        RepositoryState::ReadOnly => Error::Refused(READ_ONLY.to_owned()),
+        RepositoryState::Active => Error::Full(format!(
+            "the backups of this device fill their {} bytes; ask for more room",
+            repository.quota_bytes
+        )),
+    })
+}
+
+/// What an upload to a closed repository is told.
+pub const READ_ONLY: &str = "this repository belongs to an older enrolment and takes no more backups";
+
+/// Turns a snapshot into a restore point and asks for its test.
+///
+/// # Errors
+/// When the database refuses.
+pub fn snapshot_received(conn: &mut Conn, repository: &Repository, snapshot: &ObjectName, now: Time) -> Result<()> {
+    let point = match store::restore_point::of_snapshot(conn, repository.id, snapshot)? {
+        Some(reported) => {
+            store::restore_point::mark_stored(conn, reported.id, now)?;
+            reported.id
+        }
+        None => insert_point(conn, repository, snapshot, Some(now), now)?,
+    };
+    proof::queue(conn, point, TestCause::NewBackup, None, now)?;
+    proof::refresh(conn, repository.device_id, now)?;
+    let device = device_actor(conn, repository.device_id)?;
+    let object = Object::new("restore_point", point, device.name.clone());
+    record(conn, &device, &Act::done(Action::BackupStored, object).on(repository.device_id), now)
+}
+
+fn insert_point(
+    conn: &mut Conn,
+    repository: &Repository,
+    snapshot: &ObjectName,
+    stored_at: Option<Time>,
+    now: Time,
+) -> Result<RestorePointId> {
+    let point = RestorePoint {
+        id: RestorePointId::generate(now),
+        repository_id: repository.id,
+        device_id: repository.device_id,
+        snapshot_name: snapshot.clone(),
+        manifest_name: None,
+        received_at: now,
+        claimed_at: None,
+        file_count: None,
+        size_bytes: None,
+        excluded_count: 0,
+        excluded: "[]".to_owned(),
+        reported_at: None,
+        stored_at,
+        verified_at: None,
+        proven_at: None,
+        failed_at: None,
+    };
+    store::restore_point::insert(conn, &point)?;
+    Ok(point.id)
+}
+
+fn device_actor(conn: &mut Conn, id: DeviceId) -> Result<Actor> {
+    let device = store::device::find(conn, id)?.ok_or(Error::NotFound("device"))?;
+    Ok(Actor {
+        kind: ActorKind::Device,
+        id: Some(id.to_string()),
+        name: device.name,
+        via: Via::Restic,
+        address: String::new(),
+    })
+}
+
+/// Ties what the device says of a backup to its restore point, in either order of arrival.
+///
+/// A test that ran before had no manifest to compare with, so another is queued.
+/// The same report may come again.
+///
+/// # Errors
+/// When the report is of an older enrolment, or its manifest was not uploaded.
+pub fn report(conn: &mut Conn, device: &Device, report: &BackupReport, now: Time) -> Result<()> {
+    if report.generation != device.generation {
+        return Err(Error::Conflict("this report is of an older enrolment of the device".to_owned()));
+    }
+    let repository = store::repository::active_of_device(conn, device.id)?.ok_or(Error::NotFound("repository"))?;
+    if store::object::find(conn, repository.id, ObjectKind::Manifests, &report.manifest)?.is_none() {
+        return Err(Error::invalid("manifest", "the server has no such manifest; upload it before the report"));
+    }
+    let point = match store::restore_point::of_snapshot(conn, repository.id, &report.snapshot)? {
+        Some(point) if point.manifest_name.as_ref() == Some(&report.manifest) => return Ok(()),
+        Some(point) => (point.id, point.stored_at.is_some() || point.failed_at.is_some()),
+        None => (insert_point(conn, &repository, &report.snapshot, None, now)?, false),
+    };
+    let (point, has_snapshot) = point;
+    store::restore_point::set_reported(conn, point, &reported(report)?, now)?;
+    if has_snapshot {
+        proof::queue(conn, point, TestCause::NewBackup, None, now)?;
+    }
+    proof::refresh(conn, device.id, now)
+}
+
+fn reported(report: &BackupReport) -> Result<Reported> {
+    let count = |it: u64| i64::try_from(it).unwrap_or(i64::MAX);
+    Ok(Reported {
+        manifest_name: report.manifest.clone(),
+        claimed_at: report.finished_at,
+        file_count: count(report.file_count),
+        size_bytes: count(report.size_bytes),
+        excluded_count: size_of(report.excluded.len()),
+        excluded: serde_json::to_string(&report.excluded).context("writing the excluded files")?,
+    })
+}
+
+/// Marks an object whose bytes are missing or changed, and has the newest restore point tested.
+///
+/// # Errors
+/// When the database refuses.
+pub fn object_damaged(conn: &mut Conn, key: &BlobKey, now: Time) -> Result<()> {
+    if !store::object::mark_damaged(conn, key.repository, key.kind, &key.name, now)? {
+        return Ok(());
+    }
+    tracing::error!(%key, "a stored object is missing or changed; sending it again heals it");
+    test_newest(conn, key.repository, now)
+}
+
+/// Notes that good bytes took the place of damaged ones, and has the newest restore point tested.
+///
+/// # Errors
+/// When the database refuses.
+pub fn object_healed(conn: &mut Conn, key: &BlobKey, now: Time) -> Result<()> {
+    store::object::mark_healed(conn, key.repository, key.kind, &key.name, now)?;
+    let repository = store::repository::find(conn, key.repository)?.ok_or(Error::NotFound("repository"))?;
+    let device = device_actor(conn, repository.device_id)?;
+    let object = Object::new("object", key, format!("{}/{}", key.kind, key.name));
+    let act = Act::done(Action::ObjectHealed, object).on(repository.device_id);
+    record(conn, &device, &act.because("the device sent the object again"), now)?;
+    test_newest(conn, key.repository, now)
+}
+
+fn test_newest(conn: &mut Conn, repository: RepositoryId, now: Time) -> Result<()> {
+    if let Some(point) = store::restore_point::newest(conn, repository)? {
+        proof::queue(conn, point.id, TestCause::Damage, None, now)?;
+    }
+    Ok(())
+}
+
+/// Whether the stored bytes of an object are those that its name stands for.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn is_sound(blobs: &dyn BlobStore, key: &BlobKey) -> Result<bool> {
+    let hash = blob::sha256_of(blobs, key).with_context(|| format!("reading {key}"))?;
+    Ok(hash.is_some() && hash == key.name.hash())
+}

@@ -1,0 +1,178 @@
+//! Makes a new, empty repository in memory: keys, config, password and token.
+use crate::blob::BlobStore;
+use crate::domain::id::RepositoryId;
+use crate::domain::object::{ObjectKind, ObjectName};
+use crate::error::Result;
+use crate::service::backup;
+use crate::store::repository::master_key_context;
+use crate::{seal, secret};
+use anyhow::{Context, anyhow};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use rustic_core::repofile::MasterKey;
+use rustic_core::{
+    BytesList, ConfigOptions, Credentials, ErrorKind, FileType, Id, KeyOptions, ReadBackend, Repository,
+    RepositoryBackends, RepositoryOptions, RusticError, RusticResult, WriteBackend,
+};
+use std::sync::{Arc, Mutex, PoisonError};
+use zeroize::Zeroizing;
+
+/// A repository that is ready to be stored, with the secrets that only the device may learn.
+pub struct Prepared {
+    pub id: RepositoryId,
+    /// The password of the restic door.
+    pub token: String,
+    /// The password of the repository's key.
+    pub password: String,
+    pub(super) sealed_master_key: String,
+    config: Bytes,
+    key: Bytes,
+}
+
+/// Deriving a key from a password takes 128 MiB: one at a time.
+static DERIVING: Mutex<()> = Mutex::new(());
+
+impl Prepared {
+    /// Makes a repository. Slow (about half a second), and without the database.
+    ///
+    /// The master key leaves this function only sealed to `proof_key`, and in
+    /// the key object under the password.
+    ///
+    /// # Errors
+    /// When the operating system gives no randomness, or `proof_key` is none.
+    pub fn make(proof_key: &seal::PublicKey, id: RepositoryId) -> Result<Self> {
+        let token = secret::generate(super::TOKEN_PREFIX)?;
+        let password = secret::generate("")?;
+        let memory = Arc::new(Memory::default());
+        let master_key = initialise(&memory, &password).context("making a repository")?;
+        let plain = master_key_text(&master_key)?;
+        let sealed_master_key = seal::seal(proof_key, &master_key_context(id), plain.as_bytes())?;
+        let config = memory.only(FileType::Config).ok_or_else(|| anyhow!("the new repository has no config"))?;
+        let key = memory.only(FileType::Key).ok_or_else(|| anyhow!("the new repository has no key"))?;
+        Ok(Self { id, token, password, sealed_master_key, config, key })
+    }
+
+    /// Writes config and key; does nothing that a second call would not do again.
+    ///
+    /// # Errors
+    /// When the store is full or cannot be written.
+    pub fn store(&self, blobs: &dyn BlobStore) -> Result<()> {
+        // Without a row nothing finds them, so there is nothing that a start would have to look at.
+        backup::keep(blobs, self.id, ObjectKind::Config, &self.config)?.settle();
+        backup::keep(blobs, self.id, ObjectKind::Keys, &self.key)?.settle();
+        Ok(())
+    }
+
+    /// What belongs in the ledger.
+    pub(super) fn objects(&self) -> [(crate::blob::BlobKey, i64); 2] {
+        [(ObjectKind::Config, &self.config), (ObjectKind::Keys, &self.key)]
+            .map(|(kind, bytes)| (backup::key_of(self.id, kind, bytes), backup::size_of(bytes.len())))
+    }
+}
+
+fn initialise(memory: &Arc<Memory>, password: &str) -> anyhow::Result<MasterKey> {
+    let _one = DERIVING.lock().unwrap_or_else(PoisonError::into_inner);
+    let backend: Arc<dyn WriteBackend> = Arc::<Memory>::clone(memory);
+    let mut options = RepositoryOptions::default();
+    options.no_cache = true;
+    let repository = Repository::new(&options, &RepositoryBackends::new(backend, None)).map_err(readable)?;
+    let key_options = KeyOptions::default().hostname("holdfast".to_owned()).username("agent".to_owned());
+    let opened =
+        repository.init(&Credentials::password(password), &key_options, &ConfigOptions::default()).map_err(readable)?;
+    Ok(opened.key())
+}
+
+fn readable(error: Box<RusticError>) -> anyhow::Error {
+    anyhow!("{error}")
+}
+
+/// The 64 bytes in base64: AES key, then the two halves of the MAC's key.
+fn master_key_text(key: &MasterKey) -> Result<Zeroizing<String>> {
+    let bytes = Zeroizing::new([key.encrypt.as_slice(), key.mac.k.as_slice(), key.mac.r.as_slice()].concat());
+    if bytes.len() != 64 {
+        return Err(anyhow!("a master key has 64 bytes, this has {}", bytes.len()).into());
+    }
+    Ok(Zeroizing::new(BASE64_STANDARD.encode(&*bytes)))
+}
+
+/// A repository in memory, just large enough to be made in.
+#[derive(Debug, Default)]
+struct Memory(Mutex<Vec<(FileType, Id, Bytes)>>);
+
+impl Memory {
+    fn only(&self, wanted: FileType) -> Option<Bytes> {
+        let files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut found = files.iter().filter(|(kind, ..)| *kind == wanted).map(|(.., bytes)| bytes.clone());
+        found.next().filter(|_| found.next().is_none())
+    }
+}
+
+fn missing() -> Box<RusticError> {
+    RusticError::new(ErrorKind::Backend, "there is no such file")
+}
+
+impl ReadBackend for Memory {
+    fn location(&self) -> String {
+        "memory".to_owned()
+    }
+
+    fn list_with_size(&self, wanted: FileType) -> RusticResult<Vec<(Id, u32)>> {
+        let files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let size = |bytes: &Bytes| u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        Ok(files.iter().filter(|(kind, ..)| *kind == wanted).map(|(_, id, bytes)| (*id, size(bytes))).collect())
+    }
+
+    fn read_full(&self, wanted: FileType, id: &Id) -> RusticResult<Bytes> {
+        let files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let found =
+            files.iter().find(|(kind, named, _)| *kind == wanted && (wanted == FileType::Config || named == id));
+        found.map(|(.., bytes)| bytes.clone()).ok_or_else(missing)
+    }
+
+    fn read_partial(&self, kind: FileType, id: &Id, _: bool, offset: u32, length: u32) -> RusticResult<Bytes> {
+        let bytes = self.read_full(kind, id)?;
+        let from = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+        let to = from.saturating_add(usize::try_from(length).unwrap_or(usize::MAX)).min(bytes.len());
+        Ok(bytes.slice(from..to))
+    }
+
+    fn warmup_path(&self, _: FileType, id: &Id) -> String {
+        id.to_hex().as_str().to_owned()
+    }
+}
+
+impl WriteBackend for Memory {
+    fn write_bytes(&self, kind: FileType, id: &Id, _: bool, content: BytesList) -> RusticResult<()> {
+        let bytes = Bytes::from(content.slice().concat());
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((kind, *id, bytes));
+        Ok(())
+    }
+
+    fn remove(&self, wanted: FileType, id: &Id, _: bool) -> RusticResult<()> {
+        let mut files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        files.retain(|(kind, named, _)| !(*kind == wanted && named == id));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::time::Time;
+
+    #[test]
+    fn only_the_proof_key_opens_the_master_key() {
+        let (public, private) = seal::generate().unwrap();
+        let id = RepositoryId::generate(Time::from_millis(1));
+
+        let prepared = Prepared::make(&public, id).unwrap();
+
+        let text = seal::open(&private, &master_key_context(id), &prepared.sealed_master_key).unwrap();
+        assert_eq!(BASE64_STANDARD.decode(&*text).unwrap().len(), 64);
+        assert!(prepared.token.starts_with("hf_repo_"));
+        let [(config, _), (key, _)] = prepared.objects();
+        assert_eq!(config.name, ObjectName::config());
+        assert_eq!(key.name, ObjectName::from_hash(&secret::sha256(&prepared.key)));
+    }
+}
