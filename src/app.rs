@@ -1,4 +1,5 @@
 //! Wiring: settings, database, stores and clock become routes and jobs; start and stop.
+use crate::blob::{BlobStore, fs::FsBlobs};
 use crate::clock::Clock;
 use crate::config::{Config, Tls};
 use crate::job::{self, Job};
@@ -22,6 +23,7 @@ pub struct App {
     pub config: Arc<Config>,
     pub store: Store,
     pub clock: Clock,
+    pub blobs: Arc<dyn BlobStore>,
     pub wake: Wake,
     /// None where no mail server is set: mails wait.
     pub mailer: Option<Mailer>,
@@ -38,8 +40,9 @@ impl App {
     pub fn open(config: Config, clock: Clock) -> anyhow::Result<Self> {
         make_private_folder(&config.data)?;
         let store = Store::open(&config.database)?;
+        let blobs = Arc::new(FsBlobs::open(&config.blobs).context("opening the backup store")?);
         let mailer = config.mail.as_ref().map(|it| Mailer::smtp(&it.url, &it.from)).transpose()?;
-        Ok(Self { config: Arc::new(config), store, clock, wake: Wake::new(), mailer })
+        Ok(Self { config: Arc::new(config), store, clock, blobs, wake: Wake::new(), mailer })
     }
 
     /// Binds the address of the settings.
@@ -99,6 +102,7 @@ impl App {
             .app_data(Data::from(Arc::clone(&self.config)))
             .app_data(Data::new(self.store.clone()))
             .app_data(Data::new(self.clock.clone()))
+            .app_data(Data::from(Arc::clone(&self.blobs)))
             .app_data(Data::new(self.wake.clone()));
     }
 }
