@@ -1,4 +1,6 @@
 //! The command line: one program, many sub-commands.
+pub mod control;
+pub mod lock;
 mod serve;
 
 use crate::config::Options;

@@ -1,0 +1,248 @@
+//! The control socket: while the server runs, the command line's writes go
+//! through it, so that there is one writer.
+//!
+//! One JSON line asks, one JSON line answers, then the connection ends. The
+//! socket is in the data folder with mode 0600; the server also asks the
+//! kernel who is at the other end and answers only itself and root.
+use crate::clock::Clock;
+use crate::domain::activity::{Actor, ActorKind, Via};
+use crate::domain::role::Role;
+use crate::store::Store;
+use crate::wake::Wake;
+use anyhow::{Context, anyhow};
+use serde::{Deserialize, Serialize};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream as BlockingStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+
+/// A line may be so long.
+const MAX_LINE: u64 = 64 << 10;
+
+/// Either side waits so long for the other.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A write that the command line asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Request {
+    AddUser {
+        email: String,
+        name: String,
+        roles: Vec<Role>,
+    },
+    SetRoles {
+        email: String,
+        roles: Vec<Role>,
+    },
+    DisableUser {
+        email: String,
+    },
+    MakeToken {
+        email: String,
+        name: String,
+        days: u32,
+    },
+    RevokeToken {
+        id: String,
+    },
+    /// A link that makes the owner's account, while there is none.
+    SetupLink,
+}
+
+/// What came of a [`Request`]. A secret is in here once and stored only as a hash.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "snake_case")]
+pub enum Answer {
+    Done { message: String },
+    Link { message: String, url: String, expires_at: String },
+    Token { id: String, token: String, expires_at: String },
+    Refused { message: String },
+}
+
+/// Does a request, the same way in the server and without one.
+pub type Execute = fn(&Store, &Actor, &str, Request, &Clock) -> Answer;
+
+/// What the socket needs to do what it is asked.
+#[derive(Clone)]
+pub struct Server {
+    pub store: Store,
+    pub clock: Clock,
+    pub public_url: String,
+    pub execute: Execute,
+}
+
+/// Who acts on the command line: a user of the operating system.
+pub fn actor(uid: u32) -> Actor {
+    Actor {
+        kind: ActorKind::System,
+        id: None,
+        name: format!("command line (uid {uid})"),
+        via: Via::CommandLine,
+        address: String::new(),
+    }
+}
+
+/// Listens until the server stops. The caller holds the folder's lock, so a socket that is there is left over.
+///
+/// # Errors
+/// When the socket cannot be made.
+pub fn listen(data: &Path, context: Server, wake: &Wake) -> anyhow::Result<tokio::task::JoinHandle<()>> {
+    let place = Place::of(data)?;
+    let path = data.join(SOCKET);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(error).with_context(|| format!("removing the left-over socket {}", path.display()));
+        }
+        _ => {}
+    }
+    let listener =
+        UnixListener::bind(&place.path).with_context(|| format!("listening on the socket {}", path.display()))?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))
+        .with_context(|| format!("protecting the socket {}", path.display()))?;
+    let wake = wake.clone();
+    Ok(tokio::spawn(async move {
+        tokio::select! {
+            () = accept(listener, context) => {}
+            () = wake.stopped() => {}
+        }
+        if let Err(error) = std::fs::remove_file(&path) {
+            tracing::warn!(%error, path = %path.display(), "the control socket was not removed");
+        }
+    }))
+}
+
+async fn accept(listener: UnixListener, context: Server) {
+    loop {
+        match listener.accept().await {
+            // One at a time: people type slower than this, and it bounds the memory.
+            Ok((stream, _)) => match tokio::time::timeout(PATIENCE, converse(stream, &context)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(error = format!("{error:#}"), "a control request failed"),
+                Err(_) => tracing::warn!("a control request took too long"),
+            },
+            Err(error) => {
+                tracing::warn!(%error, "the control socket does not accept");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        }
+    }
+}
+
+async fn converse(stream: UnixStream, context: &Server) -> anyhow::Result<()> {
+    let uid = stream.peer_cred()?.uid();
+    let (reader, mut writer) = stream.into_split();
+    let mut line = String::new();
+    tokio::io::BufReader::new(reader).take(MAX_LINE).read_line(&mut line).await?;
+    let answer = if uid != 0 && uid != rustix::process::geteuid().as_raw() {
+        Answer::Refused { message: "only root and the server's own user may do this".to_owned() }
+    } else {
+        match serde_json::from_str(&line) {
+            Ok(request) => {
+                let context = context.clone();
+                tokio::task::spawn_blocking(move || {
+                    (context.execute)(&context.store, &actor(uid), &context.public_url, request, &context.clock)
+                })
+                .await?
+            }
+            Err(error) => Answer::Refused { message: format!("the request is not understood: {error}") },
+        }
+    };
+    let mut text = serde_json::to_string(&answer)?;
+    text.push('\n');
+    writer.write_all(text.as_bytes()).await?;
+    writer.shutdown().await?;
+    Ok(())
+}
+
+/// Asks the running server.
+///
+/// # Errors
+/// When it does not answer.
+pub fn ask(data: &Path, request: &Request) -> anyhow::Result<Answer> {
+    let place = Place::of(data)?;
+    let mut stream = BlockingStream::connect(&place.path).with_context(|| {
+        format!(
+            "{} holds {} and does not answer on its socket: is it starting or stopping? Try again",
+            super::lock::holder(data),
+            data.display()
+        )
+    })?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let mut text = serde_json::to_string(request)?;
+    text.push('\n');
+    stream.write_all(text.as_bytes())?;
+    let mut line = String::new();
+    BufReader::new(stream.take(MAX_LINE)).read_line(&mut line).context("waiting for the server's answer")?;
+    serde_json::from_str(&line).map_err(|error| anyhow!("the server's answer is not understood: {error}"))
+}
+
+const SOCKET: &str = "control.sock";
+
+/// A socket's path by which the kernel finds it: it takes at most 108 bytes,
+/// so a long folder is named by an open descriptor instead.
+struct Place {
+    path: PathBuf,
+    _folder: Option<OwnedFd>,
+}
+
+impl Place {
+    fn of(data: &Path) -> anyhow::Result<Self> {
+        let path = data.join(SOCKET);
+        if path.as_os_str().len() < 100 {
+            return Ok(Self { path, _folder: None });
+        }
+        let folder = rustix::fs::open(
+            data,
+            rustix::fs::OFlags::PATH | rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC,
+            rustix::fs::Mode::empty(),
+        )
+        .with_context(|| format!("opening {}", data.display()))?;
+        let path = PathBuf::from(format!("/proc/self/fd/{}/{SOCKET}", folder.as_raw_fd()));
+        Ok(Self { path, _folder: Some(folder) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Database;
+
+    fn echo(_: &Store, actor: &Actor, url: &str, request: Request, _: &Clock) -> Answer {
+        Answer::Done { message: format!("{} {url} {request:?}", actor.name) }
+    }
+
+    #[actix_web::test]
+    async fn a_request_is_answered_through_the_socket_even_in_a_long_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("x".repeat(120));
+        std::fs::create_dir(&data).unwrap();
+        let store = Store::open(&Database::Sqlite(data.join("holdfast.db"))).unwrap();
+        let wake = Wake::new();
+        let context = Server { store, clock: Clock::System, public_url: "http://x".to_owned(), execute: echo };
+        let listening = listen(&data, context, &wake).unwrap();
+        let mode = std::fs::metadata(data.join(SOCKET)).unwrap().permissions().mode();
+
+        let asked = data.clone();
+        let answer = tokio::task::spawn_blocking(move || ask(&asked, &Request::SetupLink)).await.unwrap().unwrap();
+        wake.stop();
+        listening.await.unwrap();
+
+        assert_eq!(mode & 0o777, 0o600);
+        let Answer::Done { message } = answer else { unreachable!("{answer:?}") };
+        assert!(message.starts_with("command line (uid "), "{message}");
+        assert!(message.contains("http://x SetupLink"), "{message}");
+        assert!(!data.join(SOCKET).exists());
+    }
+
+    #[test]
+    fn an_unknown_request_or_field_is_refused() {
+        assert!(serde_json::from_str::<Request>(r#"{"ask":"wipe_all"}"#).is_err());
+        assert!(serde_json::from_str::<Request>(r#"{"ask":"disable_user","email":"a","force":true}"#).is_err());
+    }
+}
