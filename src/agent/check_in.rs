@@ -1,0 +1,85 @@
+//! A check-in: facts and results out, policy and commands in.
+use super::Agent;
+use super::backup;
+use super::net::client::CallError;
+use super::progress::Event;
+use super::state::{ClockOffset, Journal, Policy, Seen};
+use crate::domain::device::{DeviceFacts, Fact};
+use crate::domain::time::days;
+use crate::protocol::agent::message::{CHECK_IN, CheckIn, CheckInAnswer, CommandResult};
+use anyhow::Result;
+
+impl Agent {
+    /// Checks in once; the commands of the answer are not run here.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or refuses.
+    pub fn check_in(&self) -> Result<CheckInAnswer, CallError> {
+        let (message, results) = self.check_in_message()?;
+        let before = self.client.offset_millis();
+        let answer: CheckInAnswer = self.client.post(CHECK_IN, &message)?;
+        self.client.learn(answer.server_time);
+        if self.client.offset_millis() != before {
+            self.state.put(&ClockOffset { millis: self.client.offset_millis() })?;
+            self.note(Event::Note("This device's clock differs from the server's; requests are signed by the server's".to_owned()));
+        }
+        self.acknowledge(&results)?;
+        let next_check_in_seconds = answer.next_check_in_seconds;
+        self.state.change::<Policy, ()>(|held| {
+            held.next_check_in_seconds = next_check_in_seconds;
+            if let Some(policy) = &answer.policy {
+                held.policy = policy.clone();
+            }
+        })?;
+        self.state.put(&Seen { at: self.around.clock.now() })?;
+        Ok(answer)
+    }
+
+    fn check_in_message(&self) -> Result<(CheckIn, Vec<CommandResult>)> {
+        let journal = self.state.find::<Journal>()?.unwrap_or_default();
+        let results: Vec<_> =
+            journal.commands.into_iter().filter(|it| !it.acknowledged).filter_map(|it| it.result).collect();
+        let message = CheckIn {
+            generation: self.enrollment.generation,
+            agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+            facts: self.facts()?,
+            results: results.clone(),
+            policy_version: self.state.find::<Policy>()?.unwrap_or_default().policy.version,
+        };
+        Ok((message, results))
+    }
+
+    /// What the device can say of itself now.
+    ///
+    /// # Errors
+    /// When a record of the agent is damaged.
+    pub fn facts(&self) -> Result<DeviceFacts> {
+        let roots = self.roots()?;
+        let now = self.around.clock.now();
+        let mut facts = self.around.platform.facts(&roots, now);
+        if facts.changes.is_none() {
+            let index = self.state.find()?.unwrap_or_default();
+            let value = backup::changes(&roots, &index);
+            facts.changes = Some(Fact { value, source: "file times".to_owned(), measured_at: now });
+        }
+        Ok(facts)
+    }
+
+    /// Marks results that the server has; forgets commands of a month ago.
+    fn acknowledge(&self, results: &[CommandResult]) -> Result<()> {
+        if results.is_empty() {
+            return Ok(());
+        }
+        let old = self.around.clock.now() - days(31);
+        self.state.change::<Journal, ()>(|journal| {
+            for entry in &mut journal.commands {
+                entry.acknowledged |= results.iter().any(|it| it.id == entry.id);
+            }
+            journal.commands.retain(|it| !it.acknowledged || it.begun_at > old);
+        })
+    }
+
+    pub(super) fn note(&self, event: Event) {
+        self.around.progress.event(event);
+    }
+}

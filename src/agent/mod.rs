@@ -1,0 +1,87 @@
+//! The device agent: enrolls, checks in, backs up, and does what it is told.
+//!
+//! Everything that depends on the operating system is in [`platform`];
+//! everything that survives a restart is in [`state`]. `docs/protocol/agent.md`
+//! describes what goes over the wire.
+pub mod backup;
+mod check_in;
+mod enroll;
+mod identity;
+pub mod net;
+pub mod platform;
+pub mod progress;
+mod protect;
+pub mod state;
+mod tree;
+
+pub use enroll::Request as EnrollRequest;
+pub use identity::Identity;
+pub use net::backoff::Stop;
+
+use crate::clock::Clock;
+use anyhow::Result;
+use net::client::{Client, Signer};
+use net::http::Http;
+use platform::Platform;
+use progress::Progress;
+use state::{ClockOffset, Enrollment, Roots, State, Wiped};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What an agent needs from outside.
+pub struct Surroundings {
+    pub platform: Box<dyn Platform>,
+    pub clock: Clock,
+    pub progress: Arc<dyn Progress>,
+    /// The home directory of the account that the agent runs as: never a protected folder.
+    pub home: Option<PathBuf>,
+}
+
+/// One enrolled device.
+pub struct Agent {
+    state: State,
+    around: Surroundings,
+    enrollment: Enrollment,
+    client: Client,
+}
+
+impl Agent {
+    /// Opens the agent of an enrolled device.
+    ///
+    /// # Errors
+    /// When the device is not enrolled, or was wiped.
+    pub fn open(state: State, around: Surroundings) -> Result<Self> {
+        if let Some(wiped) = state.find::<Wiped>()? {
+            anyhow::bail!(
+                "this device was wiped at {} and belongs to no server any more; enroll it again to use it",
+                wiped.wiped_at.iso()
+            );
+        }
+        let enrollment: Enrollment = state.get()?;
+        let signer = Signer {
+            identity: state.get::<Identity>()?,
+            subject: enrollment.device_id.to_string(),
+            audience: enrollment.audience.clone(),
+        };
+        let http = Http::new(enrollment.ca.as_deref())?;
+        let offset = state.find::<ClockOffset>()?.unwrap_or_default();
+        let client = Client::new(http, &enrollment.server, signer, around.clock.clone(), offset.millis);
+        Ok(Self { state, around, enrollment, client })
+    }
+
+    pub fn enrollment(&self) -> &Enrollment {
+        &self.enrollment
+    }
+
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The protected folders, as recorded at enrolment.
+    ///
+    /// # Errors
+    /// When the record is damaged.
+    pub fn roots(&self) -> Result<Vec<PathBuf>> {
+        Ok(self.state.get::<Roots>()?.roots.into_iter().map(|it| PathBuf::from(it.path)).collect())
+    }
+}

@@ -1,0 +1,131 @@
+//! Waiting before another try, so that a fleet does not return all at once.
+use crate::secret;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+const FIRST: Duration = Duration::from_secs(5);
+const LONGEST: Duration = Duration::from_secs(30 * 60);
+
+/// The wait after the `attempt`-th failure (from 0): anything up to 5 s · 2^n, and at most 30 min.
+///
+/// `random` is spread evenly over all of `u64`. The whole span is random, not
+/// its end only: thousands of agents that lost the same server come back evenly.
+pub fn delay(attempt: u32, random: u64) -> Duration {
+    let span = FIRST.saturating_mul(2_u32.saturating_pow(attempt)).min(LONGEST);
+    part(span, random)
+}
+
+/// A random part of `span`.
+pub fn part(span: Duration, random: u64) -> Duration {
+    let millis = u128::from(random) * span.as_millis() / u128::from(u64::MAX);
+    Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
+}
+
+/// `base` ± a tenth.
+pub fn jitter(base: Duration, random: u64) -> Duration {
+    base.mul_f64(0.9) + part(base.mul_f64(0.2), random)
+}
+
+/// A random number; without randomness from the system the middle, which is a wait too.
+pub fn random() -> u64 {
+    secret::bytes::<8>().map_or(u64::MAX / 2, u64::from_le_bytes)
+}
+
+/// Counts failures in a row.
+#[derive(Debug, Default)]
+pub struct Backoff {
+    attempt: u32,
+}
+
+impl Backoff {
+    /// How long to wait after another failure; `asked` is the server's `Retry-After`.
+    pub fn next(&mut self, asked: Option<Duration>) -> Duration {
+        let wait = delay(self.attempt, random());
+        self.attempt = self.attempt.saturating_add(1);
+        // The server's word is the least; the jitter on top keeps a crowd apart.
+        asked.map_or(wait, |asked| asked.min(LONGEST) + part(asked.min(LONGEST) / 4, random()))
+    }
+
+    /// After a success.
+    pub fn reset(&mut self) {
+        self.attempt = 0;
+    }
+
+    pub fn attempts(&self) -> u32 {
+        self.attempt
+    }
+}
+
+/// A wish to stop that wakes whoever sleeps.
+#[derive(Debug, Clone, Default)]
+pub struct Stop(Arc<(Mutex<bool>, Condvar)>);
+
+impl Stop {
+    /// Ends every sleep, now and later.
+    pub fn stop(&self) {
+        *self.0.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.0.1.notify_all();
+    }
+
+    pub fn is_stopped(&self) -> bool {
+        *self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sleeps for `span`, or until stopped; says whether it was stopped.
+    pub fn sleep(&self, span: Duration) -> bool {
+        let until = Instant::now() + span;
+        let mut stopped = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        while !*stopped {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            stopped = self.0.1.wait_timeout(stopped, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_span_doubles_up_to_half_an_hour_and_is_random_from_zero() {
+        let cases = [(0, 5), (1, 10), (3, 40), (8, 1280), (9, 1800), (40, 1800), (u32::MAX, 1800)];
+        for (attempt, seconds) in cases {
+            assert_eq!(delay(attempt, u64::MAX), Duration::from_secs(seconds), "{attempt}");
+            assert_eq!(delay(attempt, 0), Duration::ZERO);
+        }
+    }
+
+    #[test]
+    fn retry_after_is_the_least() {
+        let mut backoff = Backoff::default();
+        for _ in 0..20 {
+            let wait = backoff.next(Some(Duration::from_secs(60)));
+            assert!(wait >= Duration::from_secs(60) && wait <= Duration::from_secs(75), "{wait:?}");
+        }
+        backoff.reset();
+        assert!(backoff.next(None) <= Duration::from_secs(5));
+    }
+
+    #[test]
+    fn jitter_stays_within_a_tenth() {
+        let base = Duration::from_secs(100);
+        assert_eq!(jitter(base, 0).as_secs(), 90);
+        assert_eq!(jitter(base, u64::MAX).as_secs(), 110);
+    }
+
+    #[test]
+    fn stop_wakes_a_sleeper() {
+        let stop = Stop::default();
+        let sleeper = std::thread::spawn({
+            let stop = stop.clone();
+            move || stop.sleep(Duration::from_secs(3600))
+        });
+        stop.stop();
+        assert!(sleeper.join().unwrap());
+        assert!(stop.is_stopped());
+    }
+}

@@ -1,0 +1,362 @@
+//! The agent API: each request signed with the device's key.
+use super::http::{Answer, Call, Http, Unreachable};
+use crate::agent::identity::Identity;
+use crate::clock::Clock;
+use crate::domain::time::Time;
+use crate::protocol::agent::message::{Claims, ErrorAnswer, ErrorCode};
+use crate::secret;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+/// A request is accepted for this long.
+const VALID_SECONDS: i64 = 60;
+/// Check-in answers are small; nothing larger is read.
+const ANSWER_LIMIT: u64 = 4 << 20;
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Signs and sends requests, and keeps the server's time.
+#[derive(Debug)]
+pub struct Client {
+    http: Http,
+    server: String,
+    identity: Identity,
+    subject: String,
+    audience: String,
+    clock: Clock,
+    /// Milliseconds that the server's clock is ahead.
+    offset: AtomicI64,
+}
+
+/// Who signs, and for whom.
+#[derive(Debug)]
+pub struct Signer {
+    pub identity: Identity,
+    /// The device's id, or `enroll`.
+    pub subject: String,
+    pub audience: String,
+}
+
+/// Why a call has no good answer.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    #[error(transparent)]
+    Unreachable(#[from] Unreachable),
+    /// The server's own words.
+    #[error("the server says: {message}")]
+    Refused { code: ErrorCode, message: String, status: u16, retry_after: Option<Duration> },
+    /// Not an answer of this protocol, such as a proxy's error page.
+    #[error("the server answered {status} without a reason; a proxy in between may have done so")]
+    Garbled { status: u16, retry_after: Option<Duration> },
+    #[error(transparent)]
+    Internal(#[from] anyhow::Error),
+}
+
+impl CallError {
+    /// What the server asked to wait.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused { retry_after, .. } | Self::Garbled { retry_after, .. } => *retry_after,
+            Self::Unreachable(_) | Self::Internal(_) => None,
+        }
+    }
+
+    /// The protocol's reason, where the server gave one.
+    pub fn code(&self) -> Option<ErrorCode> {
+        match self {
+            Self::Refused { code, .. } => Some(*code),
+            Self::Unreachable(_) | Self::Garbled { .. } | Self::Internal(_) => None,
+        }
+    }
+
+    /// Whether the same request may succeed later, with nobody doing anything on this device.
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Self::Unreachable(_) => true,
+            Self::Garbled { status, .. } => *status >= 500 || *status == 429,
+            Self::Internal(_) => false,
+            Self::Refused { code, status, .. } => match code {
+                ErrorCode::Busy | ErrorCode::Full | ErrorCode::Internal | ErrorCode::ClockOff | ErrorCode::Replayed => {
+                    true
+                }
+                ErrorCode::BadMessage
+                | ErrorCode::BadSignature
+                | ErrorCode::WrongAlgorithm
+                | ErrorCode::UnknownDevice
+                | ErrorCode::OldGeneration
+                | ErrorCode::TokenRefused
+                | ErrorCode::TooLarge
+                | ErrorCode::NotFound
+                | ErrorCode::Conflict
+                | ErrorCode::Refused => *status >= 500 || *status == 429,
+            },
+        }
+    }
+}
+
+/// What a request carries besides its signature.
+#[derive(Debug, Clone, Copy)]
+struct Message<'a> {
+    method: &'static str,
+    path: &'a str,
+    query: &'a str,
+    content_type: &'static str,
+    body: &'a [u8],
+    timeout: Duration,
+}
+
+impl Client {
+    pub fn new(http: Http, server: &str, signer: Signer, clock: Clock, offset_millis: i64) -> Self {
+        Self {
+            http,
+            server: server.to_owned(),
+            identity: signer.identity,
+            subject: signer.subject,
+            audience: signer.audience,
+            clock,
+            offset: AtomicI64::new(offset_millis),
+        }
+    }
+
+    /// Milliseconds that the server's clock is ahead of this device's, as last learned.
+    pub fn offset_millis(&self) -> i64 {
+        self.offset.load(Ordering::Relaxed)
+    }
+
+    /// The server's time, as far as known.
+    pub fn server_now(&self) -> Time {
+        Time::from_millis(self.clock.now().millis().saturating_add(self.offset_millis()))
+    }
+
+    pub fn http(&self) -> &Http {
+        &self.http
+    }
+
+    pub fn server(&self) -> &str {
+        &self.server
+    }
+
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Posts a message and reads the answer.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub fn post<T: DeserializeOwned>(&self, path: &str, message: &impl Serialize) -> Result<T, CallError> {
+        let body = serde_json::to_vec(message).map_err(anyhow::Error::from)?;
+        let message =
+            Message { method: "POST", path, query: "", content_type: "application/json", body: &body, timeout: TIMEOUT };
+        parse(&self.call(&message)?)
+    }
+
+    /// Posts a message whose answer says nothing.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub fn tell(&self, path: &str, message: &impl Serialize) -> Result<(), CallError> {
+        let body = serde_json::to_vec(message).map_err(anyhow::Error::from)?;
+        let message =
+            Message { method: "POST", path, query: "", content_type: "application/json", body: &body, timeout: TIMEOUT };
+        self.call(&message).map(|_| ())
+    }
+
+    /// Posts bytes.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub fn post_bytes<T: DeserializeOwned>(&self, path: &str, body: &[u8]) -> Result<T, CallError> {
+        let content_type = "application/octet-stream";
+        let timeout = TIMEOUT * 10;
+        parse(&self.call(&Message { method: "POST", path, query: "", content_type, body, timeout })?)
+    }
+
+    /// Asks, and waits for the answer up to `timeout`.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub fn get<T: DeserializeOwned>(&self, path: &str, query: &str, timeout: Duration) -> Result<T, CallError> {
+        let content_type = "application/json";
+        parse(&self.call(&Message { method: "GET", path, query, content_type, body: &[], timeout })?)
+    }
+
+    /// Takes the server's time where this device's is more than a few seconds off; says whether it did.
+    pub fn learn(&self, server_time: Time) -> bool {
+        let off = server_time.millis() - self.server_now().millis();
+        let is_off = off.abs() > 5_000;
+        if is_off {
+            self.offset.store(server_time.millis() - self.clock.now().millis(), Ordering::Relaxed);
+        }
+        is_off
+    }
+
+    fn call(&self, message: &Message<'_>) -> Result<Answer, CallError> {
+        match check(self.send(message)?) {
+            // The clock here is off: take the server's, and sign once more.
+            Err(Failure { error, server_time: Some(server_time) }) if error.code() == Some(ErrorCode::ClockOff) => {
+                self.offset.store(server_time.millis() - self.clock.now().millis(), Ordering::Relaxed);
+                check(self.send(message)?).map_err(|it| it.error)
+            }
+            answer => answer.map_err(|it| it.error),
+        }
+    }
+
+    fn send(&self, message: &Message<'_>) -> Result<Answer, CallError> {
+        let iat = self.server_now().seconds();
+        let claims = Claims {
+            sub: self.subject.clone(),
+            aud: self.audience.clone(),
+            iat,
+            exp: iat + VALID_SECONDS,
+            jti: secret::generate("").map_err(anyhow::Error::from)?,
+            htm: message.method.to_owned(),
+            htu: message.path.to_owned(),
+            body_sha256: hex::encode(secret::sha256(message.body)),
+        };
+        let authorization = format!("Bearer {}", self.identity.sign(&claims)?);
+        let url = format!("{}{}{}", self.server, message.path, message.query);
+        let headers = [("authorization", authorization.as_str()), ("content-type", message.content_type)];
+        let call = Call {
+            method: message.method,
+            url: &url,
+            headers: &headers,
+            body: message.body,
+            timeout: message.timeout,
+            limit: ANSWER_LIMIT,
+        };
+        Ok(self.http.send(&call)?)
+    }
+}
+
+struct Failure {
+    error: CallError,
+    server_time: Option<Time>,
+}
+
+fn check(answer: Answer) -> Result<Answer, Failure> {
+    let Answer { status, retry_after, .. } = answer;
+    if (200..300).contains(&status) {
+        return Ok(answer);
+    }
+    Err(match serde_json::from_slice::<ErrorAnswer>(&answer.body) {
+        Ok(said) => Failure {
+            error: CallError::Refused { code: said.error, message: said.message, status, retry_after },
+            server_time: Some(said.server_time),
+        },
+        Err(_) => Failure { error: CallError::Garbled { status, retry_after }, server_time: None },
+    })
+}
+
+fn parse<T: DeserializeOwned>(answer: &Answer) -> Result<T, CallError> {
+    serde_json::from_slice(&answer.body).map_err(|error| {
+        CallError::Internal(anyhow::anyhow!("the server's answer is not readable: {error}; is its version too new?"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::time::hours;
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::net::TcpListener;
+    use std::thread::JoinHandle;
+
+    const SERVER_NOW: Time = Time::from_millis(1_795_356_371_000);
+
+    /// Answers each request with what `answer` makes of its claims.
+    fn server(count: usize, answer: impl Fn(usize, &Claims) -> (u16, String) + Send + 'static) -> (String, JoinHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let thread = std::thread::spawn(move || {
+            for number in 0..count {
+                let (stream, _) = listener.accept().unwrap();
+                let mut reader = BufReader::new(&stream);
+                let (mut length, mut claims) = (0, None);
+                loop {
+                    let mut line = String::new();
+                    reader.read_line(&mut line).unwrap();
+                    let line = line.trim_end().to_ascii_lowercase().replace("bearer", "Bearer");
+                    if line.is_empty() {
+                        break;
+                    }
+                    length = line.strip_prefix("content-length: ").map_or(length, |it| it.parse().unwrap());
+                    if line.starts_with("authorization") {
+                        claims = Some(());
+                    }
+                }
+                let mut body = vec![0; length];
+                reader.read_exact(&mut body).unwrap();
+                assert!(claims.is_some());
+                let claims: Claims = serde_json::from_slice(&body).unwrap();
+                let (status, text) = answer(number, &claims);
+                write!(&stream, "HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{text}", text.len())
+                    .unwrap();
+            }
+        });
+        (address, thread)
+    }
+
+    fn client(server: &str, clock: Clock) -> Client {
+        let identity = Identity::generate().unwrap();
+        let signer = Signer { identity, subject: "d".to_owned(), audience: "a".to_owned() };
+        Client::new(Http::new(None).unwrap(), server, signer, clock, 0)
+    }
+
+    fn claims_as_body() -> Claims {
+        let text = String::new;
+        Claims { sub: text(), aud: text(), iat: 0, exp: 0, jti: text(), htm: text(), htu: text(), body_sha256: text() }
+    }
+
+    fn refusal(error: ErrorCode) -> String {
+        let message = "no".to_owned();
+        serde_json::to_string(&ErrorAnswer { error, message, field: None, server_time: SERVER_NOW }).unwrap()
+    }
+
+    #[test]
+    fn a_clock_that_is_off_is_corrected_by_the_servers_answer() {
+        let (address, thread) = server(2, |number, _| match number {
+            0 => (401, refusal(ErrorCode::ClockOff)),
+            _ => (200, "{}".to_owned()),
+        });
+        let client = client(&address, Clock::fixed(SERVER_NOW - hours(24 * 365)));
+
+        client.tell("/x", &claims_as_body()).unwrap();
+
+        thread.join().unwrap();
+        assert_eq!(client.server_now(), SERVER_NOW);
+        assert_eq!(client.offset_millis(), 365 * 24 * 3_600_000);
+    }
+
+    #[test]
+    fn a_server_that_never_likes_the_clock_is_asked_twice_only() {
+        let (address, thread) = server(2, |_, _| (401, refusal(ErrorCode::ClockOff)));
+        let client = client(&address, Clock::fixed(SERVER_NOW));
+
+        let error = client.tell("/x", &claims_as_body()).unwrap_err();
+
+        thread.join().unwrap();
+        assert_eq!(error.code(), Some(ErrorCode::ClockOff));
+        assert!(error.is_temporary());
+    }
+
+    #[test]
+    fn what_went_wrong_is_told_apart() {
+        let (address, thread) = server(2, |number, _| match number {
+            0 => (404, refusal(ErrorCode::UnknownDevice)),
+            _ => (502, "<html>".to_owned()),
+        });
+        let client = client(&address, Clock::fixed(SERVER_NOW));
+
+        let unknown = client.tell("/x", &claims_as_body()).unwrap_err();
+        let proxy = client.tell("/x", &claims_as_body()).unwrap_err();
+        thread.join().unwrap();
+        let away = client.tell("/x", &claims_as_body()).unwrap_err();
+
+        assert!(!unknown.is_temporary());
+        assert!(proxy.is_temporary());
+        assert!(away.is_temporary());
+        assert!(away.to_string().contains("cannot be reached"), "{away}");
+    }
+}

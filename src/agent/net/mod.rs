@@ -1,0 +1,5 @@
+//! Talking to the server: HTTP, signed requests, the backup door, and patience.
+pub mod backoff;
+pub mod client;
+pub mod door;
+pub mod http;

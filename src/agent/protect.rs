@@ -1,0 +1,222 @@
+//! Which folders may be protected, and the mark in each.
+//!
+//! A protected folder is erased by a wipe, so what may become one is checked
+//! when it is named and again when it is erased. The mark is a file in the
+//! folder, made at enrolment; its text is in the agent's own record. A folder
+//! that was put in the place of a protected one has no such mark and is left.
+use super::state::ProtectedRoot;
+use super::tree;
+use crate::secret;
+use anyhow::{Context, Result, bail};
+use rustix::fs::{Mode, OFlags, fstat};
+use std::fs::File;
+use std::io::{ErrorKind, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Path, PathBuf};
+
+/// The mark's name: left out of every manifest and backup, and the last thing that a wipe removes.
+pub const MARK_NAME: &str = ".holdfast-protected";
+const MARK_NAME_C: &std::ffi::CStr = c".holdfast-protected";
+const MARK_TEXT: &str = "Holdfast backs up this folder, and erases it when this device is wiped. Leave this file here.\n";
+
+/// Folders of the system; what lies in the last three is no storage at all.
+const SYSTEM: [&str; 16] = [
+    "/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/lib64", "/opt", "/proc", "/root", "/run", "/sbin", "/sys", "/tmp",
+    "/usr", "/var",
+];
+const UNREAL: [&str; 3] = ["/dev", "/proc", "/sys"];
+
+/// What no protected folder may be or contain.
+#[derive(Debug, Clone)]
+pub struct Forbidden {
+    pub state: PathBuf,
+    pub home: Option<PathBuf>,
+}
+
+impl Forbidden {
+    /// Why a folder may not be protected or erased, by its path and by what it is on the disk.
+    pub fn reason(&self, path: &Path, dir: BorrowedFd<'_>) -> Option<String> {
+        let stat = match fstat(dir) {
+            Ok(stat) => stat,
+            Err(error) => return Some(format!("it cannot be examined: {error}")),
+        };
+        let is = |other: &Path| {
+            std::fs::metadata(other).is_ok_and(|it| {
+                use std::os::unix::fs::MetadataExt;
+                (it.dev(), it.ino()) == (stat.st_dev, stat.st_ino)
+            })
+        };
+        if path == Path::new("/") || is(Path::new("/")) {
+            return Some("it is the whole system".to_owned());
+        }
+        if self.home.as_deref().is_some_and(|home| path == home || is(home)) {
+            return Some("it is a whole home directory; name the folders in it instead".to_owned());
+        }
+        if SYSTEM.iter().any(|it| path == Path::new(it) || is(Path::new(it))) {
+            return Some("it is a folder of the system".to_owned());
+        }
+        if UNREAL.iter().any(|it| path.starts_with(it)) {
+            return Some("it is no storage".to_owned());
+        }
+        let state = std::fs::canonicalize(&self.state).unwrap_or_else(|_| self.state.clone());
+        if state.ancestors().any(|it| path == it || is(it)) {
+            return Some(format!("the agent's own state ({}) lies in it", state.display()));
+        }
+        None
+    }
+}
+
+/// Checks the folders that a person named, and gives them without symlinks.
+///
+/// # Errors
+/// When one is missing, no folder, may not be protected, or lies in another.
+pub fn check(folders: &[PathBuf], forbidden: &Forbidden) -> Result<Vec<PathBuf>> {
+    if folders.is_empty() {
+        bail!("name at least one folder with --protect");
+    }
+    let mut roots: Vec<PathBuf> = Vec::new();
+    for folder in folders {
+        let root = std::fs::canonicalize(folder).with_context(|| format!("--protect {}", folder.display()))?;
+        if root.to_str().is_none() {
+            bail!("--protect {}: the path is not UTF-8; rename the folder", folder.display());
+        }
+        if forbidden.state.starts_with(&root) {
+            bail!("--protect {}: the agent's own state would lie in it; choose another --state", folder.display());
+        }
+        let dir = tree::open_dir(&root).with_context(|| format!("--protect {}", folder.display()))?;
+        if let Some(reason) = forbidden.reason(&root, dir.as_fd()) {
+            bail!("--protect {}: {reason}", folder.display());
+        }
+        if let Some(other) = roots.iter().find(|it| it.starts_with(&root) || root.starts_with(it)) {
+            bail!("--protect {}: it overlaps {}; name the outer one only", folder.display(), other.display());
+        }
+        roots.push(root);
+    }
+    roots.sort_unstable();
+    Ok(roots)
+}
+
+/// Puts a new mark in each folder.
+///
+/// # Errors
+/// When one cannot be written; the marks made so far are taken away again.
+pub fn mark(roots: &[PathBuf]) -> Result<Vec<ProtectedRoot>> {
+    let mut marked = Vec::new();
+    for root in roots {
+        match mark_one(root).with_context(|| format!("marking {}; the agent must be able to write in it", root.display())) {
+            Ok(root) => marked.push(root),
+            Err(error) => {
+                unmark(&marked);
+                return Err(error);
+            }
+        }
+    }
+    Ok(marked)
+}
+
+fn mark_one(root: &Path) -> Result<ProtectedRoot> {
+    let dir = tree::open_dir(root)?;
+    remove_mark(dir.as_fd())?;
+    let mark = secret::generate("")?;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut file = File::from(rustix::fs::openat(&dir, MARK_NAME_C, flags, Mode::from_raw_mode(0o600))?);
+    file.write_all(format!("{MARK_TEXT}{mark}\n").as_bytes())?;
+    file.sync_all()?;
+    rustix::fs::fsync(&dir)?;
+    let stat = fstat(&dir)?;
+    let path = root.to_str().context("the path is not UTF-8")?.to_owned();
+    Ok(ProtectedRoot { path, mark, device: stat.st_dev, inode: stat.st_ino })
+}
+
+/// Takes the marks away again, as far as that goes.
+pub fn unmark(roots: &[ProtectedRoot]) {
+    for root in roots {
+        if let Ok(dir) = tree::open_dir(Path::new(&root.path)) {
+            // The folder is no worse off with a mark that no record knows.
+            let _ = remove_mark(dir.as_fd());
+        }
+    }
+}
+
+/// Removes the mark of an open folder.
+///
+/// # Errors
+/// When the file system refuses.
+pub fn remove_mark(dir: BorrowedFd<'_>) -> std::io::Result<()> {
+    match rustix::fs::unlinkat(dir, MARK_NAME_C, rustix::fs::AtFlags::empty()) {
+        Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether an open folder carries the mark of the record.
+///
+/// # Errors
+/// When the mark is there and cannot be read.
+pub fn is_marked(dir: BorrowedFd<'_>, root: &ProtectedRoot) -> std::io::Result<bool> {
+    let file = match tree::open_file(dir, MARK_NAME_C) {
+        Ok(file) => File::from(file),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    let mut text = String::new();
+    // A mark is 140 bytes; whatever is longer is none.
+    file.take(1024).read_to_string(&mut text)?;
+    Ok(text.lines().next_back() == Some(root.mark.as_str()) && !root.mark.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    fn forbidden(dir: &Path) -> Forbidden {
+        fs::create_dir_all(dir.join("home")).unwrap();
+        fs::create_dir_all(dir.join("state")).unwrap();
+        Forbidden { state: dir.join("state"), home: Some(dir.join("home")) }
+    }
+
+    #[test]
+    fn what_must_not_be_wiped_cannot_be_protected() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = temp.path().canonicalize().unwrap();
+        let forbidden = forbidden(&dir);
+        fs::create_dir_all(dir.join("docs/inner")).unwrap();
+        symlink(dir.join("home"), dir.join("link-home")).unwrap();
+        fs::write(dir.join("file"), "x").unwrap();
+
+        let refused = |paths: &[PathBuf]| check(paths, &forbidden).unwrap_err().to_string();
+
+        for path in ["/", "/etc", "/usr", "/proc/self"] {
+            refused(&[PathBuf::from(path)]);
+        }
+        assert!(refused(&[dir.join("home")]).contains("home directory"));
+        assert!(refused(&[dir.join("link-home")]).contains("home directory"));
+        assert!(refused(&[dir.clone()]).contains("state"));
+        assert!(refused(&[dir.join("state")]).contains("state"));
+        assert!(refused(&[dir.join("docs"), dir.join("docs/inner")]).contains("overlaps"));
+        refused(&[dir.join("missing")]);
+        refused(&[dir.join("file")]);
+        assert_eq!(check(&[dir.join("docs")], &forbidden).unwrap(), [dir.join("docs")]);
+    }
+
+    #[test]
+    fn only_the_folder_with_the_recorded_mark_is_the_protected_one() {
+        let temp = tempfile::tempdir().unwrap();
+        let docs = temp.path().canonicalize().unwrap().join("docs");
+        fs::create_dir(&docs).unwrap();
+        let root = mark(std::slice::from_ref(&docs)).unwrap().remove(0);
+        let is_marked = |root: &ProtectedRoot| is_marked(tree::open_dir(&docs).unwrap().as_fd(), root);
+
+        assert!(is_marked(&root).unwrap());
+        assert!(!is_marked(&ProtectedRoot { mark: "another".to_owned(), ..root.clone() }).unwrap());
+        assert!(!is_marked(&ProtectedRoot { mark: String::new(), ..root.clone() }).unwrap());
+
+        fs::rename(docs.join(MARK_NAME), temp.path().join("mark")).unwrap();
+        assert!(!is_marked(&root).unwrap());
+        // A symlink to a true mark is not a mark.
+        symlink(temp.path().join("mark"), docs.join(MARK_NAME)).unwrap();
+        assert!(is_marked(&root).is_err());
+    }
+}

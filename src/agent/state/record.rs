@@ -1,0 +1,191 @@
+//! What the agent remembers, one type per file.
+use super::Record;
+use crate::domain::command::CommandKind;
+use crate::domain::device::Ownership;
+use crate::domain::id::{CommandId, DeviceId, RepositoryId};
+use crate::domain::object::ObjectName;
+use crate::domain::time::Time;
+use crate::protocol::agent::message::{
+    BackupReport, CommandResult, DevicePolicy, RepositoryCredentials, RestoreOrder, RestoreResult, WipeReport,
+    WipedRoot,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Which server the device belongs to, and as what.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Enrollment {
+    /// The server's address, as it was given at enrolment.
+    pub server: String,
+    /// The certificates that are trusted instead of the public ones, PEM.
+    pub ca: Option<String>,
+    pub device_id: DeviceId,
+    pub name: String,
+    pub generation: i64,
+    /// The `aud` of every later request.
+    pub audience: String,
+    pub ownership: Ownership,
+    pub repository_id: RepositoryId,
+    pub repository_path: String,
+    pub enrolled_at: Time,
+}
+
+/// What opens the device's own repository; the first thing that a wipe destroys.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Credentials(pub RepositoryCredentials);
+
+/// How far the server's clock is ahead of this device's.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockOffset {
+    pub millis: i64,
+}
+
+/// A folder that is backed up, and that a wipe erases.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProtectedRoot {
+    /// Absolute, without symlinks, as it was at enrolment.
+    pub path: String,
+    /// What the marker file in the folder says; a folder without it is never wiped.
+    pub mark: String,
+    pub device: u64,
+    pub inode: u64,
+}
+
+/// All protected roots.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Roots {
+    pub roots: Vec<ProtectedRoot>,
+}
+
+/// The policy that the device follows, and when it speaks next.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Policy {
+    pub policy: DevicePolicy,
+    pub next_check_in_seconds: u32,
+}
+
+/// The last check-in that the server answered.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct Seen {
+    pub at: Time,
+}
+
+/// The last finished backup.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LastBackup {
+    pub snapshot: ObjectName,
+    pub manifest: ObjectName,
+    pub started_at: Time,
+    pub finished_at: Time,
+    pub file_count: u64,
+    pub size_bytes: u64,
+    pub excluded_count: u64,
+}
+
+/// Size and times of each file in the last backup, by its path in the manifest's spelling.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct BackupIndex {
+    pub files: BTreeMap<String, IndexedFile>,
+}
+
+/// What shows whether a file has changed, without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IndexedFile {
+    pub size: u64,
+    /// Nanoseconds since 1970.
+    pub mtime: i64,
+    pub ctime: i64,
+}
+
+/// Reports that the server has not acknowledged.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Outbox {
+    pub backups: Vec<BackupReport>,
+}
+
+/// What became of each command, so that none runs twice and no result is lost.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Journal {
+    pub commands: Vec<JournalEntry>,
+}
+
+/// One command, written before it is acted on.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct JournalEntry {
+    pub id: CommandId,
+    pub kind: CommandKind,
+    pub begun_at: Time,
+    /// None while it runs, or when the agent was stopped in the middle.
+    pub result: Option<CommandResult>,
+    /// Whether a check-in with the result was answered.
+    pub acknowledged: bool,
+}
+
+/// A restore that is not finished.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RestoreJournal {
+    pub command_id: CommandId,
+    pub order: RestoreOrder,
+    /// Names the target folder, also when the restore goes on another day.
+    pub begun_at: Time,
+    /// What to tell the server, once all is written.
+    pub result: Option<RestoreResult>,
+}
+
+/// How far a wipe has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WipeStage {
+    /// Written before anything is destroyed.
+    Ordered,
+    /// The repository's password and token are gone.
+    KeyDestroyed,
+    /// The folders are gone, as far as they may be; the report waits for its receipt.
+    Erased,
+}
+
+/// A wipe, from the order to the receipt.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct WipeJournal {
+    pub command_id: CommandId,
+    pub generation: i64,
+    /// The folders of the order.
+    pub roots: Vec<String>,
+    pub stage: WipeStage,
+    pub ordered_at: Time,
+    /// Roots that are done.
+    pub wiped: Vec<WipedRoot>,
+    /// The root whose erasing has begun: its marker may be gone already.
+    pub erasing: Option<String>,
+    pub report: Option<WipeReport>,
+}
+
+/// All that is left after a wipe.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Wiped {
+    pub command_id: CommandId,
+    pub wiped_at: Time,
+    /// Whether the server said that it has the report.
+    pub receipt: bool,
+}
+
+macro_rules! records {
+    ($($name:ident = $file:literal),+ $(,)?) => { $(impl Record for $name { const FILE: &'static str = $file; })+ };
+}
+
+records! {
+    Enrollment = "enrollment.json",
+    Credentials = "credentials.json",
+    ClockOffset = "clock.json",
+    Roots = "roots.json",
+    Policy = "policy.json",
+    Seen = "seen.json",
+    LastBackup = "backup.json",
+    BackupIndex = "index.json",
+    Outbox = "outbox.json",
+    Journal = "journal.json",
+    RestoreJournal = "restore.json",
+    WipeJournal = "wipe.json",
+    Wiped = "wiped.json",
+}

@@ -1,0 +1,153 @@
+//! `holdfast agent`: the device's own side.
+mod show;
+
+use crate::agent::net::http::server_address;
+use crate::agent::state::State;
+use crate::agent::{Agent, EnrollRequest, Stop, Surroundings, platform};
+use crate::clock::Clock;
+use anyhow::{Context, Result};
+use clap::{Args, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// What the agent of this device is to do.
+#[derive(Debug, Subcommand)]
+pub enum AgentCommand {
+    /// Join this device to a server
+    ///
+    /// Makes the device's keys, marks the folders, and writes everything to the state directory. A folder that is
+    /// protected is backed up, and erased when the device is wiped.
+    Enroll(Enroll),
+    /// Back up the protected folders now
+    Backup(StateOption),
+    /// Show what the agent knows: server, folders, last backup, what has changed since
+    Status {
+        #[command(flatten)]
+        state: StateOption,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct StateOption {
+    /// Where the agent keeps its keys and records [default: /var/lib/holdfast-agent for root, else
+    /// ~/.local/state/holdfast-agent]
+    #[arg(long = "state", value_name = "DIR", env = "HOLDFAST_AGENT_STATE")]
+    dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Enroll {
+    #[command(flatten)]
+    state: StateOption,
+    /// The server's address, such as https://holdfast.example.org
+    #[arg(long, value_name = "URL")]
+    server: String,
+    /// The enrolment token that the console shows
+    #[arg(long, env = "HOLDFAST_ENROLL_TOKEN", hide_env_values = true)]
+    token: String,
+    /// A folder to back up, and to erase when the device is wiped; may be given several times
+    #[arg(long, value_name = "DIR", required = true, num_args = 1..)]
+    protect: Vec<PathBuf>,
+    /// The device's name in the console [default: the host's]
+    #[arg(long)]
+    name: Option<String>,
+    /// Who uses the device
+    #[arg(long, default_value = "")]
+    person: String,
+    /// PEM file with the certificates to trust instead of the public authorities
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// Speak plain http to a server that is not on this machine
+    #[arg(long)]
+    allow_http: bool,
+    /// Enroll although this device is enrolled; commands of the earlier enrolment are dropped
+    #[arg(long)]
+    again: bool,
+}
+
+impl StateOption {
+    fn path(&self) -> Result<PathBuf> {
+        if let Some(dir) = &self.dir {
+            return std::path::absolute(dir).with_context(|| format!("--state {}", dir.display()));
+        }
+        if rustix::process::geteuid().is_root() {
+            return Ok(PathBuf::from("/var/lib/holdfast-agent"));
+        }
+        let home = std::env::home_dir().context("this account has no home directory; name one with --state")?;
+        Ok(home.join(".local/state/holdfast-agent"))
+    }
+
+    fn open(&self) -> Result<State> {
+        State::open(&self.path()?)
+    }
+}
+
+/// Runs one sub-command.
+///
+/// # Errors
+/// With what went wrong and what to do, for a person.
+pub fn run(command: &AgentCommand) -> Result<ExitCode> {
+    match command {
+        AgentCommand::Enroll(options) => enroll(options),
+        AgentCommand::Backup(state) => {
+            let agent = Agent::open(state.open()?, surroundings())?;
+            let backup = agent.back_up(&stop_on_signals()?)?;
+            show::backup(&backup);
+            Ok(ExitCode::SUCCESS)
+        }
+        AgentCommand::Status { state, json } => show::status(&State::view(&state.path()?)?, *json),
+    }
+}
+
+fn enroll(options: &Enroll) -> Result<ExitCode> {
+    let ca = options
+        .ca
+        .as_ref()
+        .map(|path| std::fs::read_to_string(path).with_context(|| format!("reading --ca {}", path.display())))
+        .transpose()?;
+    let request = EnrollRequest {
+        server: server_address(&options.server, options.allow_http)?,
+        token: options.token.clone(),
+        protect: options.protect.clone(),
+        name: options.name.clone(),
+        person: options.person.clone(),
+        ca,
+        again: options.again,
+    };
+    let agent = Agent::enroll(options.state.open()?, surroundings(), &request)?;
+    show::enrolled(&agent)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn surroundings() -> Surroundings {
+    Surroundings {
+        platform: platform::this(),
+        clock: Clock::System,
+        progress: Arc::new(show::Terminal::new()),
+        home: std::env::home_dir(),
+    }
+}
+
+/// Stops at SIGTERM and SIGINT; a second one ends the process.
+fn stop_on_signals() -> Result<Stop> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let stop = Stop::default();
+    let stopper = stop.clone();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("watching for signals")?;
+    std::thread::spawn(move || {
+        runtime.block_on(async {
+            let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+                return;
+            };
+            tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
+            stopper.stop();
+            tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
+            std::process::exit(130);
+        });
+    });
+    Ok(stop)
+}

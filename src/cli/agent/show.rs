@@ -1,0 +1,182 @@
+//! What the agent says to the person at the device.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the command line speaks to a person")]
+
+use crate::agent::Agent;
+use crate::agent::backup;
+use crate::agent::progress::{Event, Progress};
+use crate::agent::state::{BackupIndex, Enrollment, LastBackup, Outbox, Policy, Roots, Seen, State, WipeJournal, Wiped};
+use crate::domain::device::Changes;
+use anyhow::Result;
+use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
+use serde::Serialize;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+/// Progress as a bar on a terminal, and as a line now and then elsewhere.
+pub struct Terminal {
+    bar: Option<ProgressBar>,
+    last_line: Mutex<Option<Instant>>,
+}
+
+const LINE_EVERY: Duration = Duration::from_secs(10);
+
+impl Terminal {
+    pub fn new() -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new_spinner();
+            let style = ProgressStyle::with_template("{spinner} {wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+            bar.set_style(style);
+            bar
+        });
+        Self { bar, last_line: Mutex::default() }
+    }
+
+    fn line(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| eprintln!("{text}")),
+            None => eprintln!("{text}"),
+        }
+    }
+
+    fn moving(&self, text: String) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(text);
+            bar.tick();
+            return;
+        }
+        let mut last = self.last_line.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if last.is_none_or(|it| it.elapsed() >= LINE_EVERY) {
+            // The first moment of a step says nothing yet.
+            if last.is_some() {
+                eprintln!("{text}");
+            }
+            *last = Some(Instant::now());
+        }
+    }
+}
+
+impl Progress for Terminal {
+    fn event(&self, event: Event) {
+        match event {
+            Event::Note(text) => self.line(&text),
+            Event::Warning(text) => self.line(&format!("Warning: {text}")),
+            Event::Hashed { files, bytes } => {
+                self.moving(format!("  read {} files, {}", HumanCount(files), HumanBytes(bytes)));
+            }
+            Event::BackedUp { bytes, total: None } => self.moving(format!("  backed up {}", HumanBytes(bytes))),
+            Event::BackedUp { bytes, total: Some(total) } => {
+                let percent = bytes.saturating_mul(100) / total.max(1);
+                self.moving(format!("  backed up {} of {} ({}%)", HumanBytes(bytes), HumanBytes(total), percent.min(100)));
+            }
+            Event::Restored { files, total } => {
+                self.moving(format!("  restored {} of {} files", HumanCount(files), HumanCount(total)));
+            }
+            Event::Erased { files } => self.moving(format!("  erased {} files", HumanCount(files))),
+            Event::Done => {
+                if let Some(bar) = &self.bar {
+                    bar.finish_and_clear();
+                }
+                *self.last_line.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = None;
+            }
+        }
+    }
+}
+
+pub fn enrolled(agent: &Agent) -> Result<()> {
+    let enrollment = agent.enrollment();
+    println!("Enrolled as {} at {}.", enrollment.device_id, enrollment.server);
+    println!("Backed up from now on, and erased when the device is wiped:");
+    for root in agent.roots()? {
+        println!("  {}", root.display());
+    }
+    println!("Next: `holdfast agent run` (or have your service manager run it), or `holdfast agent backup` for one backup.");
+    Ok(())
+}
+
+pub fn backup(backup: &LastBackup) {
+    println!("Backed up {} files, {}.", HumanCount(backup.file_count), HumanBytes(backup.size_bytes));
+    if backup.excluded_count > 0 {
+        println!("{} files changed or could not be read meanwhile; the next backup has them.", HumanCount(backup.excluded_count));
+    }
+}
+
+/// What `status --json` prints.
+#[derive(Debug, Serialize)]
+struct Status {
+    enrollment: Option<Enrollment>,
+    wiped: Option<Wiped>,
+    wipe_under_way: bool,
+    protected_roots: Vec<String>,
+    running: bool,
+    last_check_in: Option<Seen>,
+    last_backup: Option<LastBackup>,
+    changes_since_backup: Changes,
+    reports_waiting: usize,
+    policy: Option<Policy>,
+}
+
+/// Says where the device stands; the exit code is 1 where it is not enrolled.
+pub fn status(state: &State, json: bool) -> Result<ExitCode> {
+    let roots: Vec<String> = state.find::<Roots>()?.unwrap_or_default().roots.into_iter().map(|it| it.path).collect();
+    let index: BackupIndex = state.find()?.unwrap_or_default();
+    let folders: Vec<PathBuf> = roots.iter().map(PathBuf::from).collect();
+    let status = Status {
+        enrollment: state.find()?,
+        wiped: state.find()?,
+        wipe_under_way: state.find::<WipeJournal>()?.is_some(),
+        protected_roots: roots,
+        running: state.is_in_use(),
+        last_check_in: state.find()?,
+        last_backup: state.find()?,
+        changes_since_backup: backup::changes(&folders, &index),
+        reports_waiting: state.find::<Outbox>()?.unwrap_or_default().backups.len(),
+        policy: state.find()?,
+    };
+    if json {
+        println!("{}", serde_json::to_string_pretty(&status)?);
+    } else {
+        print(&status);
+    }
+    let is_enrolled = status.enrollment.is_some() && status.wiped.is_none();
+    Ok(if is_enrolled { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn print(status: &Status) {
+    if let Some(wiped) = &status.wiped {
+        let receipt = if wiped.receipt { "the server has the report" } else { "the server never took the report" };
+        println!("Wiped at {}; {receipt}.", wiped.wiped_at.iso());
+        return;
+    }
+    let Some(enrollment) = &status.enrollment else {
+        println!("Not enrolled. Run `holdfast agent enroll`.");
+        return;
+    };
+    println!("Device      {} at {}", enrollment.device_id, enrollment.server);
+    println!("Agent       {}", if status.running { "running" } else { "not running" });
+    let seen = status.last_check_in.map_or_else(|| "never".to_owned(), |it| it.at.iso());
+    println!("Checked in  {seen}");
+    for root in &status.protected_roots {
+        println!("Protects    {root}");
+    }
+    match &status.last_backup {
+        None => println!("Backed up   never"),
+        Some(it) => println!(
+            "Backed up   {}, {} files, {}",
+            it.finished_at.iso(),
+            HumanCount(it.file_count),
+            HumanBytes(it.size_bytes)
+        ),
+    }
+    let changes = status.changes_since_backup;
+    let count = |it: i64| u64::try_from(it).unwrap_or(0);
+    println!("Changed     {} files, {} since then", HumanCount(count(changes.files)), HumanBytes(count(changes.bytes)));
+    if status.reports_waiting > 0 {
+        println!("Waiting     {} backup reports to be sent", status.reports_waiting);
+    }
+    if status.wipe_under_way {
+        println!("A wipe is under way.");
+    }
+}
