@@ -18,6 +18,8 @@ pub mod service;
 
 pub mod protocol;
 
+pub mod agent;
+
 pub mod job;
 
 pub mod app;

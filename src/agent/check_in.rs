@@ -21,7 +21,9 @@ impl Agent {
         self.client.learn(answer.server_time);
         if self.client.offset_millis() != before {
             self.state.put(&ClockOffset { millis: self.client.offset_millis() })?;
-            self.note(Event::Note("This device's clock differs from the server's; requests are signed by the server's".to_owned()));
+            self.note(Event::Note(
+                "This device's clock differs from the server's; requests are signed by the server's".to_owned(),
+            ));
         }
         self.acknowledge(&results)?;
         let next_check_in_seconds = answer.next_check_in_seconds;

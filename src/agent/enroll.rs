@@ -6,8 +6,8 @@ use super::net::http::Http;
 use super::progress::Event;
 use super::protect::{self, Forbidden};
 use super::state::{
-    BackupIndex, ClockOffset, Credentials, Enrollment, Journal, LastBackup, Outbox, Policy, RestoreJournal, Roots, State,
-    WipeJournal, Wiped,
+    BackupIndex, ClockOffset, Credentials, Enrollment, Journal, LastBackup, Outbox, Policy, RestoreJournal, Roots,
+    State, WipeJournal, Wiped,
 };
 use super::{Agent, Surroundings};
 use crate::protocol::agent::message::{ENROLL, Enroll, Enrolled, RepositoryCredentials, credentials_context};

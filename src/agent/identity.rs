@@ -60,7 +60,8 @@ impl Identity {
     /// # Errors
     /// When the key is damaged.
     pub fn signing_public(&self) -> Result<String> {
-        let pair = Ed25519KeyPair::from_pkcs8(&self.pkcs8()?).map_err(|error| anyhow!("reading the signing key: {error}"))?;
+        let pair =
+            Ed25519KeyPair::from_pkcs8(&self.pkcs8()?).map_err(|error| anyhow!("reading the signing key: {error}"))?;
         Ok(BASE64_URL_SAFE_NO_PAD.encode(pair.public_key().as_ref()))
     }
 

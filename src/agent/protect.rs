@@ -17,12 +17,13 @@ use std::path::{Path, PathBuf};
 /// The mark's name: left out of every manifest and backup, and the last thing that a wipe removes.
 pub const MARK_NAME: &str = ".holdfast-protected";
 const MARK_NAME_C: &std::ffi::CStr = c".holdfast-protected";
-const MARK_TEXT: &str = "Holdfast backs up this folder, and erases it when this device is wiped. Leave this file here.\n";
+const MARK_TEXT: &str =
+    "Holdfast backs up this folder, and erases it when this device is wiped. Leave this file here.\n";
 
 /// Folders of the system; what lies in the last three is no storage at all.
 const SYSTEM: [&str; 16] = [
-    "/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/lib64", "/opt", "/proc", "/root", "/run", "/sbin", "/sys", "/tmp",
-    "/usr", "/var",
+    "/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/lib64", "/opt", "/proc", "/root", "/run", "/sbin", "/sys",
+    "/tmp", "/usr", "/var",
 ];
 const UNREAL: [&str; 3] = ["/dev", "/proc", "/sys"];
 
@@ -103,7 +104,9 @@ pub fn check(folders: &[PathBuf], forbidden: &Forbidden) -> Result<Vec<PathBuf>>
 pub fn mark(roots: &[PathBuf]) -> Result<Vec<ProtectedRoot>> {
     let mut marked = Vec::new();
     for root in roots {
-        match mark_one(root).with_context(|| format!("marking {}; the agent must be able to write in it", root.display())) {
+        match mark_one(root)
+            .with_context(|| format!("marking {}; the agent must be able to write in it", root.display()))
+        {
             Ok(root) => marked.push(root),
             Err(error) => {
                 unmark(&marked);

@@ -1,6 +1,7 @@
 //! The command line: one program, many sub-commands.
+pub mod agent;
+pub mod agent;
 pub mod control;
-pub mod lock;
 mod serve;
 
 use crate::config::Options;
@@ -24,6 +25,9 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Enroll this device, back it up, and carry out what the console asks
+    #[command(subcommand)]
+    Agent(agent::AgentCommand),
     /// Run the console and the doors for devices
     Serve(Box<Options>),
 }
@@ -46,6 +50,7 @@ pub fn main() -> ExitCode {
 fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let file = arguments.config.as_deref().map(Options::read).transpose()?.unwrap_or_default();
     match arguments.command {
+        Command::Agent(command) => agent::run(&command),
         Command::Serve(options) => serve::run(options.or(file)),
     }
 }

@@ -9,9 +9,9 @@ use crate::domain::manifest::TAG_PREFIX;
 use crate::domain::object::ObjectName;
 use anyhow::{Context, Result, anyhow, bail};
 use rustic_core::{
-    BackupOptions, Credentials, Excludes, LocalSource, LocalSourceFilterOptions, LocalSourceSaveOptions, Progress as Bar,
-    ProgressBars, ProgressType, ReadSource, ReadSourceEntry, ReadSourceOpen, Repository, RepositoryBackends,
-    RepositoryOptions, RusticError, RusticProgress, RusticResult, SnapshotOptions,
+    BackupOptions, Credentials, Excludes, LocalSource, LocalSourceFilterOptions, LocalSourceSaveOptions,
+    Progress as Bar, ProgressBars, ProgressType, ReadSource, ReadSourceEntry, ReadSourceOpen, Repository,
+    RepositoryBackends, RepositoryOptions, RusticError, RusticProgress, RusticResult, SnapshotOptions,
 };
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -117,7 +117,8 @@ impl ReadSource for Source {
             if marks.contains(&entry.path) {
                 return None;
             }
-            let open = entry.open.is_some().then(|| Open { path: entry.path.clone(), unreadable: Arc::clone(&unreadable) });
+            let open =
+                entry.open.is_some().then(|| Open { path: entry.path.clone(), unreadable: Arc::clone(&unreadable) });
             Some(Ok(ReadSourceEntry { path: entry.path, node: entry.node, open }))
         }))
     }

@@ -51,7 +51,7 @@ impl ReadBackend for Backend {
             return Ok(found.into_iter().map(|it| (Id::default(), size(it))).collect());
         }
         let listed = self.keep(self.door.list(kind.dirname()))?;
-        Ok(listed.into_iter().filter_map(|it| Some((Id::from_hex(&it.name).ok()?, size(it.size)))).collect())
+        Ok(listed.into_iter().filter_map(|it| Some((it.name.parse::<Id>().ok()?, size(it.size)))).collect())
     }
 
     fn read_full(&self, kind: FileType, id: &Id) -> RusticResult<Bytes> {

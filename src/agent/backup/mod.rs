@@ -122,7 +122,9 @@ impl Agent {
                 Err(error) if error.is_temporary() => return Err(error),
                 Err(error) => {
                     let at = report.finished_at.iso();
-                    self.note(Event::Warning(format!("The server does not take the report of the backup of {at}: {error}")));
+                    self.note(Event::Warning(format!(
+                        "The server does not take the report of the backup of {at}: {error}"
+                    )));
                 }
             }
             self.state.change::<Outbox, ()>(|outbox| outbox.backups.retain(|it| it.snapshot != report.snapshot))?;

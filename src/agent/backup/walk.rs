@@ -204,7 +204,10 @@ pub fn changed_since(inventory: &Inventory) -> BTreeSet<String> {
                 if let Some(was) = inventory.index.get(&path) {
                     left.remove(path.as_str());
                     let is_fresh = was.ctime.max(was.mtime) >= inventory.newest - TICK_NANOS;
-                    let same = || hash(dir, name, &mut buffer).is_ok_and(|(it, _)| hashes.get(path.as_str()) == Some(&it.as_str()));
+                    let mut same = || {
+                        hash(dir, name, &mut buffer)
+                            .is_ok_and(|(it, _)| hashes.get(path.as_str()) == Some(&it.as_str()))
+                    };
                     if seen(stat) != *was || (is_fresh && !same()) {
                         changed.insert(path);
                     }

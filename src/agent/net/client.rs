@@ -147,8 +147,14 @@ impl Client {
     /// See [`CallError`].
     pub fn post<T: DeserializeOwned>(&self, path: &str, message: &impl Serialize) -> Result<T, CallError> {
         let body = serde_json::to_vec(message).map_err(anyhow::Error::from)?;
-        let message =
-            Message { method: "POST", path, query: "", content_type: "application/json", body: &body, timeout: TIMEOUT };
+        let message = Message {
+            method: "POST",
+            path,
+            query: "",
+            content_type: "application/json",
+            body: &body,
+            timeout: TIMEOUT,
+        };
         parse(&self.call(&message)?)
     }
 
@@ -158,8 +164,14 @@ impl Client {
     /// See [`CallError`].
     pub fn tell(&self, path: &str, message: &impl Serialize) -> Result<(), CallError> {
         let body = serde_json::to_vec(message).map_err(anyhow::Error::from)?;
-        let message =
-            Message { method: "POST", path, query: "", content_type: "application/json", body: &body, timeout: TIMEOUT };
+        let message = Message {
+            method: "POST",
+            path,
+            query: "",
+            content_type: "application/json",
+            body: &body,
+            timeout: TIMEOUT,
+        };
         self.call(&message).map(|_| ())
     }
 
@@ -266,7 +278,10 @@ mod tests {
     const SERVER_NOW: Time = Time::from_millis(1_795_356_371_000);
 
     /// Answers each request with what `answer` makes of its claims.
-    fn server(count: usize, answer: impl Fn(usize, &Claims) -> (u16, String) + Send + 'static) -> (String, JoinHandle<()>) {
+    fn server(
+        count: usize,
+        answer: impl Fn(usize, &Claims) -> (u16, String) + Send + 'static,
+    ) -> (String, JoinHandle<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let thread = std::thread::spawn(move || {
@@ -291,8 +306,12 @@ mod tests {
                 assert!(claims.is_some());
                 let claims: Claims = serde_json::from_slice(&body).unwrap();
                 let (status, text) = answer(number, &claims);
-                write!(&stream, "HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{text}", text.len())
-                    .unwrap();
+                write!(
+                    &stream,
+                    "HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{text}",
+                    text.len()
+                )
+                .unwrap();
             }
         });
         (address, thread)

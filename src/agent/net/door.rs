@@ -43,7 +43,9 @@ pub enum DoorError {
     Away(String),
     #[error("there is no {0} in the repository")]
     Missing(String),
-    #[error("the server refuses the token of this repository; if the device was enrolled anew elsewhere, enroll it again")]
+    #[error(
+        "the server refuses the token of this repository; if the device was enrolled anew elsewhere, enroll it again"
+    )]
     Unauthorized,
     #[error("the server has no space left for this device's backups: {0}")]
     Full(String),
@@ -224,13 +226,15 @@ mod tests {
                     if request.is_empty() || line.to_lowercase().starts_with("range") {
                         request.push_str(&line.replace(" HTTP/1.1", " "));
                     }
-                    length = line.to_lowercase().strip_prefix("content-length: ").map_or(length, |it| it.parse().unwrap());
+                    length =
+                        line.to_lowercase().strip_prefix("content-length: ").map_or(length, |it| it.parse().unwrap());
                 }
                 reader.read_exact(&mut vec![0; length]).unwrap();
                 seen.push(request);
                 let (head, body) = answer.split_once("\n\n").unwrap_or((answer, ""));
                 let head = head.replace('\n', "\r\n");
-                write!(&stream, "HTTP/1.1 {head}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}", body.len()).unwrap();
+                write!(&stream, "HTTP/1.1 {head}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+                    .unwrap();
             }
             seen
         });
@@ -264,8 +268,13 @@ mod tests {
 
     #[test]
     fn a_part_is_asked_for_by_range_and_never_shorter() {
-        let (address, thread) =
-            server(vec!["206 Partial\n\nbcd", "200 OK\n\nabcdef", "206 Partial\n\nb", "404 Not Found", "404 Not Found"]);
+        let (address, thread) = server(vec![
+            "206 Partial\n\nbcd",
+            "200 OK\n\nabcdef",
+            "206 Partial\n\nb",
+            "404 Not Found",
+            "404 Not Found",
+        ]);
         let door = door(&address);
 
         assert_eq!(door.read_part("data/aa", 1, 3).unwrap(), b"bcd");

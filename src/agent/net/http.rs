@@ -168,7 +168,9 @@ mod tests {
         for good in ["https://h.example", "https://h.example/", "http://127.0.0.1:8080", "http://localhost"] {
             assert!(server_address(good, false).is_ok(), "{good}");
         }
-        for bad in ["", "h.example", "ftp://h", "https://", "http://h.example", "http://127.evil.example", "https://a b"] {
+        for bad in
+            ["", "h.example", "ftp://h", "https://", "http://h.example", "http://127.evil.example", "https://a b"]
+        {
             assert!(server_address(bad, false).is_err(), "{bad}");
         }
         assert_eq!(server_address("http://h.example/", true).unwrap(), "http://h.example");

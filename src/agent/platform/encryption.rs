@@ -103,7 +103,8 @@ fn unescape(text: &[u8]) -> PathBuf {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text;
     while let [first, tail @ ..] = rest {
-        let octal = tail.get(..3).and_then(|it| std::str::from_utf8(it).ok()).and_then(|it| u8::from_str_radix(it, 8).ok());
+        let octal =
+            tail.get(..3).and_then(|it| std::str::from_utf8(it).ok()).and_then(|it| u8::from_str_radix(it, 8).ok());
         match (*first, octal) {
             (b'\\', Some(byte)) => {
                 bytes.push(byte);
@@ -159,7 +160,10 @@ mod tests {
         let finding = |state| (state, String::new(), "x".to_owned());
         let states = [Encryption::On, Encryption::Unknown, Encryption::Off];
         assert_eq!(together(states.into_iter().map(finding)).0.state, Encryption::Off);
-        assert_eq!(together([Encryption::On, Encryption::Unknown].into_iter().map(finding)).0.state, Encryption::Unknown);
+        assert_eq!(
+            together([Encryption::On, Encryption::Unknown].into_iter().map(finding)).0.state,
+            Encryption::Unknown
+        );
         assert_eq!(together(std::iter::empty()).0.state, Encryption::Unknown);
     }
 }

@@ -66,8 +66,16 @@ fn line(path: &str) -> Option<String> {
 /// Makers leave these where a value should be.
 fn is_real(text: &str) -> bool {
     let lower = text.to_ascii_lowercase();
-    !["to be filled by o.e.m.", "default string", "not specified", "none", "0", "system serial number", "system product name"]
-        .contains(&lower.as_str())
+    ![
+        "to be filled by o.e.m.",
+        "default string",
+        "not specified",
+        "none",
+        "0",
+        "system serial number",
+        "system product name",
+    ]
+    .contains(&lower.as_str())
 }
 
 fn model() -> Option<String> {

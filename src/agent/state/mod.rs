@@ -7,7 +7,7 @@ mod record;
 
 pub use record::{
     BackupIndex, ClockOffset, Credentials, Enrollment, IndexedFile, Journal, JournalEntry, LastBackup, Outbox, Policy,
-    ProtectedRoot, RestoreJournal, Roots, Seen, Wiped, WipeJournal, WipeStage,
+    ProtectedRoot, RestoreJournal, Roots, Seen, WipeJournal, WipeStage, Wiped,
 };
 
 use anyhow::{Context, Result, bail};
@@ -75,7 +75,10 @@ impl State {
     /// When it is not there.
     pub fn view(dir: &Path) -> Result<Self> {
         if !dir.is_dir() {
-            bail!("{} is not there; run `holdfast agent enroll` first, or name the directory with --state", dir.display());
+            bail!(
+                "{} is not there; run `holdfast agent enroll` first, or name the directory with --state",
+                dir.display()
+            );
         }
         Ok(Self { dir: dir.to_owned(), _lock: None, change: Mutex::new(()) })
     }
@@ -110,9 +113,8 @@ impl State {
     /// # Errors
     /// When it is missing or damaged.
     pub fn get<R: Record>(&self) -> Result<R> {
-        self.find()?.with_context(|| {
-            format!("{} has no {}; run `holdfast agent enroll` first", self.dir.display(), R::FILE)
-        })
+        self.find()?
+            .with_context(|| format!("{} has no {}; run `holdfast agent enroll` first", self.dir.display(), R::FILE))
     }
 
     /// Replaces a record; it is on the disk when this returns.
@@ -158,7 +160,8 @@ impl State {
         let path = self.dir.join(R::FILE);
         if let Ok(mut file) = OpenOptions::new().write(true).open(&path) {
             let size = usize::try_from(file.metadata().map_or(0, |it| it.len())).unwrap_or(0);
-            file.write_all(&vec![0; size]).and_then(|()| file.sync_all())
+            file.write_all(&vec![0; size])
+                .and_then(|()| file.sync_all())
                 .with_context(|| format!("overwriting {}", path.display()))?;
         }
         self.remove::<R>()

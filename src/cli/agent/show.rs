@@ -4,7 +4,9 @@
 use crate::agent::Agent;
 use crate::agent::backup;
 use crate::agent::progress::{Event, Progress};
-use crate::agent::state::{BackupIndex, Enrollment, LastBackup, Outbox, Policy, Roots, Seen, State, WipeJournal, Wiped};
+use crate::agent::state::{
+    BackupIndex, Enrollment, LastBackup, Outbox, Policy, Roots, Seen, State, WipeJournal, Wiped,
+};
 use crate::domain::device::Changes;
 use anyhow::Result;
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
@@ -27,7 +29,8 @@ impl Terminal {
     pub fn new() -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new_spinner();
-            let style = ProgressStyle::with_template("{spinner} {wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+            let style = ProgressStyle::with_template("{spinner} {wide_msg}")
+                .unwrap_or_else(|_| ProgressStyle::default_spinner());
             bar.set_style(style);
             bar
         });
@@ -69,7 +72,12 @@ impl Progress for Terminal {
             Event::BackedUp { bytes, total: None } => self.moving(format!("  backed up {}", HumanBytes(bytes))),
             Event::BackedUp { bytes, total: Some(total) } => {
                 let percent = bytes.saturating_mul(100) / total.max(1);
-                self.moving(format!("  backed up {} of {} ({}%)", HumanBytes(bytes), HumanBytes(total), percent.min(100)));
+                self.moving(format!(
+                    "  backed up {} of {} ({}%)",
+                    HumanBytes(bytes),
+                    HumanBytes(total),
+                    percent.min(100)
+                ));
             }
             Event::Restored { files, total } => {
                 self.moving(format!("  restored {} of {} files", HumanCount(files), HumanCount(total)));
@@ -92,14 +100,19 @@ pub fn enrolled(agent: &Agent) -> Result<()> {
     for root in agent.roots()? {
         println!("  {}", root.display());
     }
-    println!("Next: `holdfast agent run` (or have your service manager run it), or `holdfast agent backup` for one backup.");
+    println!(
+        "Next: `holdfast agent run` (or have your service manager run it), or `holdfast agent backup` for one backup."
+    );
     Ok(())
 }
 
 pub fn backup(backup: &LastBackup) {
     println!("Backed up {} files, {}.", HumanCount(backup.file_count), HumanBytes(backup.size_bytes));
     if backup.excluded_count > 0 {
-        println!("{} files changed or could not be read meanwhile; the next backup has them.", HumanCount(backup.excluded_count));
+        println!(
+            "{} files changed or could not be read meanwhile; the next backup has them.",
+            HumanCount(backup.excluded_count)
+        );
     }
 }
 
