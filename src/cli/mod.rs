@@ -1,7 +1,7 @@
 //! The command line: one program, many sub-commands.
 pub mod agent;
-pub mod agent;
 pub mod control;
+pub mod lock;
 mod serve;
 
 use crate::config::Options;
