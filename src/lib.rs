@@ -16,6 +16,8 @@ pub mod store;
 
 pub mod service;
 
+pub mod repository;
+
 pub mod protocol;
 
 pub mod agent;

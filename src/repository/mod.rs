@@ -1,0 +1,83 @@
+//! Our own bounded reader of the restic repository format (versions 1 and 2).
+//!
+//! A device writes its repository itself, so all of it is hostile input: every
+//! size is checked before it is believed, no name is taken for a path before it
+//! was looked at, nothing panics, and every fault names the object. It only
+//! reads, and only through [`Objects`], so that the same reader serves the
+//! proof's process, which has neither network nor files, and a restore.
+//!
+//! Terms: a *pack* is a file of many encrypted *blobs*; a blob is a chunk of a
+//! file's data or one *tree*, the JSON of a folder; the *index* says which pack
+//! has a blob. Every name is the SHA-256 of the bytes it names.
+mod crypto;
+mod fault;
+mod id;
+mod index;
+mod name;
+mod pack;
+mod reader;
+mod snapshot;
+mod tree;
+mod walk;
+
+pub use crypto::MasterKey;
+pub use fault::{Fault, Problem, Result};
+pub use id::Id;
+pub use index::{BlobKind, Copies, Index};
+pub use name::{encode as encode_name, unescape};
+pub use reader::{Access, Repository};
+pub use snapshot::Snapshot;
+pub use tree::{Node, NodeKind, Tree};
+pub use walk::{Entry, Walk, WalkFault};
+
+use crate::domain::object::{ObjectKind, ObjectName};
+
+/// Where a repository's objects come from.
+pub trait Objects {
+    /// The bytes of an object from `offset`: `len` of them, or fewer where the object ends.
+    ///
+    /// # Errors
+    /// [`Fault::Missing`] when there is no such object, [`Fault::Unavailable`] when nobody can say.
+    fn read(&mut self, kind: ObjectKind, name: &ObjectName, offset: u64, len: u64) -> Result<Vec<u8>>;
+
+    /// The names and sizes of all objects of a kind.
+    ///
+    /// # Errors
+    /// [`Fault::Unavailable`] when nobody can say.
+    fn list(&mut self, kind: ObjectKind) -> Result<Vec<(ObjectName, u64)>>;
+}
+
+impl<T: Objects + ?Sized> Objects for &mut T {
+    fn read(&mut self, kind: ObjectKind, name: &ObjectName, offset: u64, len: u64) -> Result<Vec<u8>> {
+        (**self).read(kind, name, offset, len)
+    }
+    fn list(&mut self, kind: ObjectKind) -> Result<Vec<(ObjectName, u64)>> {
+        (**self).list(kind)
+    }
+}
+
+/// What is read of anything, at most. A repository beyond these ends in [`Fault::Limit`].
+pub mod limit {
+    /// A pack as it is stored; the restic door takes no larger one.
+    pub const PACK: u64 = 160 << 20;
+    /// A chunk of a file, decompressed.
+    pub const DATA_BLOB: usize = 32 << 20;
+    /// A folder's JSON, decompressed.
+    pub const TREE_BLOB: usize = 64 << 20;
+    /// A config, snapshot or key file as stored, and decompressed.
+    pub const SMALL: usize = 8 << 20;
+    /// An index as stored, and decompressed.
+    pub const INDEX: usize = 96 << 20;
+    /// Blobs of all indexes together.
+    pub const INDEXED_BLOBS: usize = 4_000_000;
+    /// Nodes of one walk.
+    pub const NODES: u64 = 5_000_000;
+    /// Folders within folders.
+    pub const DEPTH: usize = 1024;
+    /// Folders' JSON that is kept while its subfolders are walked.
+    pub const OPEN_TREES: usize = 128 << 20;
+    /// A whole path.
+    pub const PATH: usize = 32 << 10;
+    /// One name of a path.
+    pub const NAME: usize = 4096;
+}

@@ -1,0 +1,304 @@
+//! A repository, open for reading.
+use crate::domain::object::{ObjectKind, ObjectName};
+use crate::repository::crypto::{OVERHEAD, Unpacker, wide};
+use crate::repository::fault::json;
+use crate::repository::index::{Place, Refused};
+use crate::repository::pack::{Pack, PackCache};
+use crate::repository::{
+    BlobKind, Copies, Fault, Id, Index, MasterKey, Objects, Problem, Result, Snapshot, Tree, Walk, limit,
+};
+use aws_lc_rs::digest::{SHA256, digest};
+use serde::Deserialize;
+use std::collections::{HashMap, HashSet};
+use std::io::Write;
+
+/// How packs are fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Whole, hashed, and kept up to so many bytes: for reading everything.
+    WholePacks { keep: usize },
+    /// Only the parts that are asked for: for a few files of a large repository.
+    Ranges,
+}
+
+/// A repository, open for reading.
+pub struct Repository<O> {
+    objects: O,
+    key: MasterKey,
+    access: Access,
+    index: Index,
+    sizes: HashMap<Id, u64>,
+    packs: PackCache,
+    unpacker: Unpacker,
+    /// Decrypted and not yet decompressed.
+    scratch: Vec<u8>,
+    seen: Seen,
+}
+
+/// What was noticed while reading, beside what was asked for.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// Objects whose stored bytes are wrong or gone, also where another copy helped out.
+    pub faults: Vec<Fault>,
+    /// Packs whose bytes are what their name says.
+    pub verified: HashSet<Id>,
+    /// Bytes that came from the store.
+    pub bytes_read: u64,
+}
+
+#[derive(Deserialize)]
+struct Config {
+    version: u64,
+}
+
+impl<O: Objects> Repository<O> {
+    /// Opens a repository: reads its config and all of its index.
+    ///
+    /// An index file that is damaged is noted in [`Repository::seen`]; the others are used.
+    ///
+    /// # Errors
+    /// When the config is not readable with this key, or the store is away.
+    pub fn open(objects: O, key: MasterKey, access: Access) -> Result<Self> {
+        let keep = match access {
+            Access::WholePacks { keep } => keep,
+            Access::Ranges => 0,
+        };
+        let unpacker = Unpacker::new().map_err(|_why| Fault::Limit("no memory for decompression"))?;
+        let mut repository = Self {
+            objects,
+            key,
+            access,
+            index: Index::default(),
+            sizes: HashMap::new(),
+            packs: PackCache::new(keep),
+            unpacker,
+            scratch: Vec::new(),
+            seen: Seen::default(),
+        };
+        repository.check_config()?;
+        repository.load_index()?;
+        Ok(repository)
+    }
+
+    fn check_config(&mut self) -> Result<()> {
+        let name = ObjectName::config();
+        let plain = self.file(ObjectKind::Config, &name, limit::SMALL)?;
+        let config: Config =
+            serde_json::from_slice(&plain).map_err(|error| Fault::object(ObjectKind::Config, &name, json(&error)))?;
+        if matches!(config.version, 1 | 2) {
+            Ok(())
+        } else {
+            Err(Fault::object(ObjectKind::Config, &name, Problem::Version(config.version)))
+        }
+    }
+
+    fn load_index(&mut self) -> Result<()> {
+        for (name, size) in self.objects.list(ObjectKind::Data)? {
+            if let Some(hash) = name.hash() {
+                self.sizes.insert(Id(hash), size);
+            }
+        }
+        for (name, _) in self.objects.list(ObjectKind::Index)? {
+            match self.add_index(&name) {
+                Err(fault) if fault.is_fatal() => return Err(fault),
+                Err(fault) => self.seen.faults.push(fault),
+                Ok(()) => {}
+            }
+        }
+        self.index.seal();
+        Ok(())
+    }
+
+    fn add_index(&mut self, name: &ObjectName) -> Result<()> {
+        let plain = self.file(ObjectKind::Index, name, limit::INDEX)?;
+        self.index.add(&plain).map_err(|refused| match refused {
+            Refused::Json(error) => Fault::object(ObjectKind::Index, name, json(&error)),
+            Refused::Full(fault) => fault,
+        })
+    }
+
+    /// A snapshot by its name.
+    ///
+    /// # Errors
+    /// When it is missing, damaged or not readable.
+    pub fn snapshot(&mut self, name: &ObjectName) -> Result<Snapshot> {
+        let plain = self.file(ObjectKind::Snapshots, name, limit::SMALL)?;
+        Snapshot::parse(&plain).map_err(|error| Fault::object(ObjectKind::Snapshots, name, json(&error)))
+    }
+
+    /// Goes through a folder and all below it; see [`Walk::next`].
+    pub fn walk(&self, tree: Id) -> Walk {
+        Walk::new(tree)
+    }
+
+    /// A folder.
+    ///
+    /// # Errors
+    /// When no copy of it is good.
+    pub fn tree(&mut self, id: &Id) -> Result<(Tree, usize)> {
+        let copies = self.index.find(BlobKind::Tree, id).ok_or(Fault::NotIndexed(*id))?;
+        let mut plain = Vec::new();
+        self.blob(copies, &mut plain)?;
+        let tree =
+            Tree::parse(&plain).map_err(|error| Fault::Node(format!("folder {}: {}", id.short(), json(&error))))?;
+        Ok((tree, plain.len()))
+    }
+
+    /// Writes a file's content, chunk by chunk, and gives its length.
+    ///
+    /// # Errors
+    /// When a chunk has no good copy, or `out` refuses; then `out` holds a part.
+    pub fn copy(&mut self, content: &[Id], out: &mut dyn Write) -> Result<u64> {
+        let mut length = 0;
+        let mut plain = Vec::new();
+        for id in content {
+            let copies = self.index.find(BlobKind::Data, id).ok_or(Fault::NotIndexed(*id))?;
+            self.blob(copies, &mut plain)?;
+            out.write_all(&plain).map_err(|error| Fault::Write(error.to_string()))?;
+            length += wide(plain.len());
+        }
+        Ok(length)
+    }
+
+    /// The content of a blob, checked against its id, from the first good copy.
+    ///
+    /// # Errors
+    /// The fault of the last copy.
+    pub fn blob(&mut self, copies: Copies, plain: &mut Vec<u8>) -> Result<()> {
+        let places: Vec<Place> = self.index.places_of(copies).copied().collect();
+        let mut last = Fault::Limit("a blob without a place");
+        for place in places {
+            match self.blob_at(&place, plain) {
+                Ok(()) => return Ok(()),
+                Err(fault) if fault.is_fatal() => return Err(fault),
+                Err(fault) => last = fault,
+            }
+        }
+        Err(last)
+    }
+
+    fn blob_at(&mut self, place: &Place, plain: &mut Vec<u8>) -> Result<()> {
+        let pack = self.index.pack(place.pack).ok_or(Fault::Limit("a blob without a pack"))?;
+        let bad = |problem| Fault::Blob { id: place.id, pack, problem };
+        check_length(place).map_err(bad)?;
+        let opened = match self.access {
+            Access::WholePacks { .. } => {
+                self.load(place.pack, pack)?;
+                let sealed = self.packs.last().ok_or(Fault::Limit("no room for a pack"))?.blob(place).map_err(bad)?;
+                self.key.open(sealed, &mut self.scratch)
+            }
+            Access::Ranges => {
+                let sealed =
+                    self.objects.read(ObjectKind::Data, &pack.name(), place.offset.into(), place.length.into())?;
+                self.seen.bytes_read += wide(sealed.len());
+                self.key.open(&sealed, &mut self.scratch)
+            }
+        };
+        opened.map_err(bad)?;
+        match place.plain {
+            Some(size) => {
+                let size = usize::try_from(size.get()).map_err(|_why| bad(Problem::Zstd))?;
+                self.unpacker.unpack(&self.scratch, size, plain).map_err(bad)?;
+            }
+            None => std::mem::swap(&mut self.scratch, plain),
+        }
+        if digest(&SHA256, plain).as_ref() == place.id.0 { Ok(()) } else { Err(bad(Problem::Content)) }
+    }
+
+    /// Reads a pack whole, once as long as it is kept, and checks it against its name.
+    fn load(&mut self, number: u32, id: Id) -> Result<()> {
+        if self.packs.touch(number) {
+            return Ok(());
+        }
+        let name = id.name();
+        let Some(size) = self.sizes.get(&id).copied() else {
+            // In the index but not in the ledger: nothing that was stored is lost.
+            return Err(Fault::Blob { id, pack: id, problem: Problem::NoPack });
+        };
+        if size > limit::PACK {
+            return Err(Fault::object(ObjectKind::Data, &name, Problem::TooLarge(limit::PACK)));
+        }
+        self.packs.make_room(usize::try_from(size).unwrap_or(usize::MAX));
+        // One byte more than there should be shows a pack that has grown.
+        let bytes = match self.objects.read(ObjectKind::Data, &name, 0, size + 1) {
+            Ok(bytes) => bytes,
+            Err(fault) => {
+                if fault.damaged().is_some() {
+                    self.note(&fault);
+                }
+                return Err(fault);
+            }
+        };
+        let had = wide(bytes.len());
+        self.seen.bytes_read += had;
+        if had != size {
+            self.note(&Fault::object(ObjectKind::Data, &name, Problem::Size { said: size, had }));
+        } else if digest(&SHA256, &bytes).as_ref() == id.0 {
+            self.seen.verified.insert(id);
+        } else {
+            self.note(&Fault::object(ObjectKind::Data, &name, Problem::Hash));
+        }
+        let (pack, outcome) = Pack::open(number, bytes, &self.key);
+        if let Err(problem) = outcome {
+            self.note(&Fault::object(ObjectKind::Data, &name, problem));
+        }
+        self.packs.keep(pack);
+        Ok(())
+    }
+
+    fn note(&mut self, fault: &Fault) {
+        if self.seen.faults.len() < 10_000 && !self.seen.faults.contains(fault) {
+            self.seen.faults.push(fault.clone());
+        }
+    }
+
+    /// An object that is no pack: read whole, checked against its name, decrypted, decompressed.
+    fn file(&mut self, kind: ObjectKind, name: &ObjectName, most: usize) -> Result<Vec<u8>> {
+        let stored = self.stored(kind, name, most)?;
+        self.key.open_file(&stored, most).map_err(|problem| Fault::object(kind, name, problem))
+    }
+
+    /// An object's stored bytes, checked against its name.
+    ///
+    /// # Errors
+    /// When it is missing, damaged or larger than `most`.
+    pub fn stored(&mut self, kind: ObjectKind, name: &ObjectName, most: usize) -> Result<Vec<u8>> {
+        let stored = self.objects.read(kind, name, 0, wide(most).saturating_add(1))?;
+        self.seen.bytes_read += wide(stored.len());
+        if stored.len() > most {
+            return Err(Fault::object(kind, name, Problem::TooLarge(wide(most))));
+        }
+        let right = name.hash().is_none_or(|hash| digest(&SHA256, &stored).as_ref() == hash);
+        if right { Ok(stored) } else { Err(Fault::object(kind, name, Problem::Hash)) }
+    }
+
+    /// The index.
+    pub fn index(&self) -> &Index {
+        &self.index
+    }
+
+    /// The size of a pack by the ledger.
+    pub fn pack_size(&self, pack: &Id) -> Option<u64> {
+        self.sizes.get(pack).copied()
+    }
+
+    /// What was noticed so far.
+    pub fn seen(&self) -> &Seen {
+        &self.seen
+    }
+
+    /// Where the objects come from.
+    pub fn objects(&mut self) -> &mut O {
+        &mut self.objects
+    }
+}
+
+/// Refuses what the index says before anything is allocated for it.
+fn check_length(place: &Place) -> Result<(), Problem> {
+    let most = match place.kind {
+        BlobKind::Data => limit::DATA_BLOB,
+        BlobKind::Tree => limit::TREE_BLOB,
+    };
+    let said = usize::try_from(place.content_length().max(place.length)).unwrap_or(usize::MAX);
+    if said > most + OVERHEAD { Err(Problem::TooLarge(wide(most))) } else { Ok(()) }
+}

@@ -1,0 +1,149 @@
+//! Going through a snapshot's folders, one entry at a time.
+use crate::repository::name::is_safe;
+use crate::repository::{Fault, Id, Node, NodeKind, Objects, Repository, Result, limit};
+use std::collections::HashSet;
+
+/// A file, folder, symlink or other thing, with its checked path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The absolute path as bytes: `/`, then checked names. No part is empty, `.` or `..`, or has `/` or NUL in it.
+    pub path: Vec<u8>,
+    pub node: Node,
+}
+
+impl Entry {
+    /// The path in the manifest's spelling.
+    pub fn spelled(&self) -> String {
+        crate::domain::manifest::encode_path(&self.path)
+    }
+}
+
+/// Something that could not be gone through; the walk goes on beside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WalkFault {
+    /// The folder, or the folder and what stands for the name, in the manifest's spelling.
+    pub path: String,
+    pub fault: Fault,
+}
+
+/// A walk: folders before what is in them, each folder's entries in the order of the backup.
+///
+/// It keeps its own stack, so that no depth of folders can exhaust the thread's.
+#[derive(Debug)]
+pub struct Walk {
+    /// The folder that is to be opened next.
+    next: Option<(Vec<u8>, Id)>,
+    open: Vec<Open>,
+    open_bytes: usize,
+    count: u64,
+    ended: bool,
+}
+
+#[derive(Debug)]
+struct Open {
+    path: Vec<u8>,
+    nodes: std::vec::IntoIter<Node>,
+    names: HashSet<[u8; 16]>,
+    bytes: usize,
+}
+
+impl Walk {
+    pub(super) fn new(tree: Id) -> Self {
+        Self { next: Some((Vec::new(), tree)), open: Vec::new(), open_bytes: 0, count: 0, ended: false }
+    }
+
+    /// The next entry; none at the end. After a fault that [is fatal](Fault::is_fatal) the walk has ended.
+    pub fn next<O: Objects>(&mut self, repository: &mut Repository<O>) -> Option<Result<Entry, WalkFault>> {
+        if self.ended {
+            return None;
+        }
+        let item = self.step(repository);
+        if let Some(Err(it)) = &item
+            && it.fault.is_fatal()
+        {
+            self.ended = true;
+        }
+        item
+    }
+
+    fn step<O: Objects>(&mut self, repository: &mut Repository<O>) -> Option<Result<Entry, WalkFault>> {
+        if let Some((path, tree)) = self.next.take()
+            && let Err(fault) = self.enter(repository, &path, &tree)
+        {
+            return Some(Err(WalkFault { path: spelled(&path), fault }));
+        }
+        let node = loop {
+            match self.open.last_mut()?.nodes.next() {
+                Some(node) => break node,
+                None => self.leave(),
+            }
+        };
+        self.count += 1;
+        if self.count > limit::NODES {
+            return Some(Err(self.fault(&node, Fault::Limit("the backup has more entries than are read here"))));
+        }
+        Some(self.entry(node))
+    }
+
+    fn enter<O: Objects>(&mut self, repository: &mut Repository<O>, path: &[u8], tree: &Id) -> Result<()> {
+        if self.open.len() >= limit::DEPTH {
+            return Err(Fault::Limit("the backup's folders are nested deeper than is read here"));
+        }
+        let (tree, bytes) = repository.tree(tree)?;
+        self.open_bytes += bytes;
+        if self.open_bytes > limit::OPEN_TREES {
+            return Err(Fault::Limit("the backup's folders are larger than is read here"));
+        }
+        self.open.push(Open { path: path.to_vec(), nodes: tree.nodes.into_iter(), names: HashSet::new(), bytes });
+        Ok(())
+    }
+
+    fn leave(&mut self) {
+        if let Some(closed) = self.open.pop() {
+            self.open_bytes = self.open_bytes.saturating_sub(closed.bytes);
+        }
+    }
+
+    fn entry(&mut self, node: Node) -> Result<Entry, WalkFault> {
+        let Some(folder) = self.open.last_mut() else {
+            return Err(self.fault(&node, Fault::Limit("an entry without a folder")));
+        };
+        let Some(name) = node.name.as_deref().filter(|it| is_safe(it)) else {
+            return Err(self.fault(&node, Fault::Node("the name is none that a file may have".to_owned())));
+        };
+        let path = [&folder.path, &b"/"[..], name].concat();
+        if !folder.names.insert(short_hash(name)) {
+            return Err(self.fault(&node, Fault::Node("the folder has this name twice".to_owned())));
+        }
+        if path.len() > limit::PATH {
+            return Err(self.fault(&node, Fault::Node("the path is too long".to_owned())));
+        }
+        match &node.kind {
+            NodeKind::Folder { tree: Some(tree) } => self.next = Some((path.clone(), *tree)),
+            NodeKind::Folder { tree: None } => {
+                return Err(self.fault(&node, Fault::Node("the folder has no content".to_owned())));
+            }
+            NodeKind::File { .. } | NodeKind::Symlink { .. } | NodeKind::Other(_) => {}
+        }
+        Ok(Entry { path, node })
+    }
+
+    fn fault(&self, node: &Node, fault: Fault) -> WalkFault {
+        let folder = self.open.last().map_or(&[][..], |it| &it.path);
+        let name: String = node.spelled.chars().take(200).collect();
+        WalkFault { path: format!("{}/{}", spelled(folder), spelled(name.as_bytes())), fault }
+    }
+}
+
+fn spelled(path: &[u8]) -> String {
+    crate::domain::manifest::encode_path(path)
+}
+
+fn short_hash(name: &[u8]) -> [u8; 16] {
+    let mut short = [0; 16];
+    let hash = crate::secret::sha256(name);
+    for (to, from) in short.iter_mut().zip(hash) {
+        *to = from;
+    }
+    short
+}
