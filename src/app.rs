@@ -4,6 +4,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Tls};
 use crate::job::{self, Job};
 use crate::mail::Mailer;
+use crate::protocol;
 use crate::store::Store;
 use crate::wake::Wake;
 use actix_web::dev::{Server, ServerHandle};
@@ -25,6 +26,7 @@ pub struct App {
     pub clock: Clock,
     pub blobs: Arc<dyn BlobStore>,
     pub wake: Wake,
+    pub agent: protocol::agent::Shared,
     /// None where no mail server is set: mails wait.
     pub mailer: Option<Mailer>,
 }
@@ -42,7 +44,15 @@ impl App {
         let store = Store::open(&config.database)?;
         let blobs = Arc::new(FsBlobs::open(&config.blobs).context("opening the backup store")?);
         let mailer = config.mail.as_ref().map(|it| Mailer::smtp(&it.url, &it.from)).transpose()?;
-        Ok(Self { config: Arc::new(config), store, clock, blobs, wake: Wake::new(), mailer })
+        Ok(Self {
+            config: Arc::new(config),
+            store,
+            clock,
+            blobs,
+            wake: Wake::new(),
+            agent: protocol::agent::Shared::new(),
+            mailer,
+        })
     }
 
     /// Binds the address of the settings.
@@ -103,7 +113,9 @@ impl App {
             .app_data(Data::new(self.store.clone()))
             .app_data(Data::new(self.clock.clone()))
             .app_data(Data::from(Arc::clone(&self.blobs)))
-            .app_data(Data::new(self.wake.clone()));
+            .app_data(Data::new(self.wake.clone()))
+            .app_data(Data::new(self.agent.clone()))
+            .configure(protocol::agent::routes);
     }
 }
 

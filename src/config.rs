@@ -177,6 +177,24 @@ impl Config {
         })
     }
 
+    /// The client's address: the socket's, or what a trusted proxy says of it.
+    ///
+    /// `forwarded` are the values of `X-Forwarded-For`. Read from the right: the first address
+    /// that is no trusted proxy's is the client's; whatever stands before it, the client wrote itself.
+    pub fn client_address<'a>(&self, peer: IpAddr, forwarded: impl DoubleEndedIterator<Item = &'a str>) -> IpAddr {
+        let mut client = peer;
+        for hop in forwarded.rev().flat_map(|it| it.rsplit(',')) {
+            if !self.trusted_proxies.contains(&client) {
+                break;
+            }
+            match hop.trim().parse() {
+                Ok(address) => client = address,
+                Err(_) => break,
+            }
+        }
+        client
+    }
+
     /// Whether browsers reach this server over TLS, its own or a proxy's: cookies are then `Secure`.
     pub fn is_https(&self) -> bool {
         self.public_url.starts_with("https://")
@@ -217,6 +235,23 @@ mod tests {
         assert_eq!(config.data, Path::new("/from/flag"));
         assert_eq!(config.workers, 3);
         assert_eq!(config.database, Database::Sqlite("/from/flag/holdfast.db".into()));
+    }
+
+    #[test]
+    fn only_a_trusted_proxy_says_where_a_request_came_from() {
+        let options = Options { trusted_proxy: Some(vec!["10.0.0.1".parse().unwrap()]), ..Options::default() };
+        let config = Config::new(options).unwrap();
+        for (peer, forwarded, expected) in [
+            ("192.0.2.7", vec!["198.51.100.1"], "192.0.2.7"),
+            ("10.0.0.1", vec![], "10.0.0.1"),
+            ("10.0.0.1", vec!["198.51.100.1"], "198.51.100.1"),
+            ("10.0.0.1", vec!["6.6.6.6, 198.51.100.1"], "198.51.100.1"),
+            ("10.0.0.1", vec!["6.6.6.6", "198.51.100.1, 10.0.0.1"], "198.51.100.1"),
+            ("10.0.0.1", vec!["rubbish"], "10.0.0.1"),
+        ] {
+            let client = config.client_address(peer.parse().unwrap(), forwarded.iter().copied());
+            assert_eq!(client, expected.parse::<IpAddr>().unwrap(), "{peer} {forwarded:?}");
+        }
     }
 
     #[test]

@@ -74,6 +74,23 @@ pub struct DeviceFacts {
     pub changes: Option<Fact<Changes>>,
 }
 
+impl DeviceFacts {
+    /// These facts over older ones: what is not said anew stays, with the time at which it was measured.
+    #[must_use]
+    pub fn over(self, older: Self) -> Self {
+        Self {
+            encryption: self.encryption.or(older.encryption),
+            passcode_set: self.passcode_set.or(older.passcode_set),
+            os_version: self.os_version.or(older.os_version),
+            model: self.model.or(older.model),
+            serial: self.serial.or(older.serial),
+            free_bytes: self.free_bytes.or(older.free_bytes),
+            battery_percent: self.battery_percent.or(older.battery_percent),
+            changes: self.changes.or(older.changes),
+        }
+    }
+}
+
 /// Encryption of the storage under the protected paths.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EncryptionFact {

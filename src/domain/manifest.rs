@@ -14,6 +14,9 @@ pub const TAG_PREFIX: &str = "holdfast-manifest:";
 /// The largest manifest that is read, uncompressed: about two million files.
 pub const MAX_BYTES: usize = 256 << 20;
 
+/// The longest line that [`Manifest::check`] reads: a path of 4096 bytes, each spelt `%XX`, and more.
+const MAX_LINE: u64 = 1 << 20;
+
 /// The first line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
@@ -77,6 +80,51 @@ impl Manifest {
             out.write_all(b"\n")?;
         }
         out.finish()
+    }
+
+    /// Reads stored bytes line by line, without keeping them: whether [`Manifest::decode`] would take them.
+    pub fn check(stored: &[u8]) -> Result<Header, Fault> {
+        use std::io::{BufRead, BufReader, Read};
+        let decoder = zstd::Decoder::new(stored).map_err(|_| Fault::NotZstd)?;
+        let mut text = BufReader::new(decoder.take(MAX_BYTES as u64 + 1));
+        let (mut line, mut number, mut length) = (Vec::new(), 0, 0);
+        let mut header: Option<Header> = None;
+        let (mut had, mut last) = (0, String::new());
+        loop {
+            line.clear();
+            let count = text.by_ref().take(MAX_LINE).read_until(b'\n', &mut line).map_err(|_| Fault::NotZstd)?;
+            length += count;
+            if length > MAX_BYTES {
+                return Err(Fault::TooLarge);
+            }
+            if count == 0 {
+                break;
+            }
+            let content = line.strip_suffix(b"\n").unwrap_or(&line);
+            if content.is_empty() {
+                continue;
+            }
+            number += 1;
+            if header.is_none() {
+                let first: Header = read(content, number)?;
+                if first.version != 1 {
+                    return Err(Fault::Version(first.version));
+                }
+                header = Some(first);
+                continue;
+            }
+            let file: ManifestFile = read(content, number)?;
+            if had > 0 && last >= file.path {
+                return Err(Fault::Order(number));
+            }
+            had += 1;
+            last = file.path;
+        }
+        let header = header.ok_or_else(|| Fault::Line(1, "it is empty".to_owned()))?;
+        if had != header.file_count {
+            return Err(Fault::Count { said: header.file_count, had });
+        }
+        Ok(header)
     }
 
     /// Reads stored bytes; they come from a device and may be anything.
@@ -175,18 +223,24 @@ mod tests {
     #[test]
     fn what_is_encoded_is_read_back() {
         let made = manifest(&["/a/b", "/a/c"]);
-        assert_eq!(Manifest::decode(&made.encode().unwrap()).unwrap(), made);
+        let stored = made.encode().unwrap();
+        assert_eq!(Manifest::check(&stored).unwrap(), made.header);
+        assert_eq!(Manifest::decode(&stored).unwrap(), made);
     }
 
     #[test]
     fn hostile_bytes_are_refused_with_the_reason() {
         assert_eq!(Manifest::decode(b"not zstd"), Err(Fault::NotZstd));
+        assert_eq!(Manifest::check(b"not zstd"), Err(Fault::NotZstd));
+        assert_eq!(Manifest::check(&manifest(&["/b", "/a"]).encode().unwrap()), Err(Fault::Order(3)));
         assert_eq!(Manifest::decode(&manifest(&["/b", "/a"]).encode().unwrap()), Err(Fault::Order(3)));
         let mut short = manifest(&["/a"]);
         short.header.file_count = 2;
         assert_eq!(Manifest::decode(&short.encode().unwrap()), Err(Fault::Count { said: 2, had: 1 }));
+        assert_eq!(Manifest::check(&short.encode().unwrap()), Err(Fault::Count { said: 2, had: 1 }));
         let bomb = zstd::encode_all(std::io::repeat(b'x').take((MAX_BYTES + 2) as u64), 1).unwrap();
         assert_eq!(Manifest::decode(&bomb), Err(Fault::TooLarge));
+        assert!(Manifest::check(&bomb).is_err());
     }
 
     #[test]

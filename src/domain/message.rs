@@ -73,6 +73,8 @@ pub enum ErrorCode {
     ClockOff,
     Replayed,
     UnknownDevice,
+    /// The device was wiped; only its report is taken.
+    DeviceWiped,
     OldGeneration,
     TokenRefused,
     TooLarge,

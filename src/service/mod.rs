@@ -3,8 +3,11 @@
 pub mod activity;
 pub mod alert;
 pub mod backup;
+pub mod check_in;
 pub mod command;
+pub mod enrollment;
 pub mod mail;
 pub mod policy;
 pub mod proof;
 pub mod repository;
+pub mod request;

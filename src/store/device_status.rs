@@ -1,6 +1,7 @@
 //! What changes with each check-in of a device: one narrow row.
 use crate::domain::device::{DeviceFacts, Encryption};
 use crate::domain::id::DeviceId;
+use crate::domain::policy::Since;
 use crate::domain::time::Time;
 use crate::store::Conn;
 use crate::store::column::from_json;
@@ -50,6 +51,17 @@ impl DeviceStatus {
     /// What the device said, each with its source and time.
     pub fn facts(&self) -> QueryResult<DeviceFacts> {
         from_json(&self.facts)
+    }
+
+    /// Since when facts have their value.
+    pub fn since(&self) -> QueryResult<Since> {
+        #[derive(serde::Deserialize)]
+        struct Stored {
+            #[serde(default)]
+            since: Since,
+        }
+        let stored: Stored = from_json(&self.facts)?;
+        Ok(Since { encryption: self.encryption_since, ..stored.since })
     }
 }
 

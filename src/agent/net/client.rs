@@ -84,6 +84,7 @@ impl CallError {
                 | ErrorCode::BadSignature
                 | ErrorCode::WrongAlgorithm
                 | ErrorCode::UnknownDevice
+                | ErrorCode::DeviceWiped
                 | ErrorCode::OldGeneration
                 | ErrorCode::TokenRefused
                 | ErrorCode::TooLarge

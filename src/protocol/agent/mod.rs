@@ -1,2 +1,27 @@
 //! Our own agent's protocol; `docs/protocol/agent.md` describes it.
+mod address;
+mod backup;
+mod body;
+mod check_in;
+mod enroll;
+mod fault;
+mod manifest;
+mod shared;
+mod signed;
+mod token;
+mod wait;
+
 pub use crate::domain::message;
+pub use shared::Shared;
+
+use actix_web::web::ServiceConfig;
+
+/// The routes for agents. Needs [`Shared`] among the app's data, the same for all workers.
+pub fn routes(config: &mut ServiceConfig) {
+    config
+        .service(enroll::enroll)
+        .service(check_in::check_in)
+        .service(wait::wait)
+        .service(manifest::manifests)
+        .service(backup::backups);
+}

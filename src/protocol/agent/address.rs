@@ -1,0 +1,17 @@
+//! Where a request came from.
+use crate::config::Config;
+use crate::protocol::agent::fault::Fault;
+use crate::protocol::agent::signed::data;
+use actix_web::HttpRequest;
+use std::net::{IpAddr, Ipv4Addr};
+
+/// The client's address: the socket's, or what a trusted proxy says of it.
+///
+/// # Errors
+/// When the server was put together without settings.
+pub fn of(request: &HttpRequest) -> Result<IpAddr, Fault> {
+    let config = data::<Config>(request)?;
+    let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |it| it.ip());
+    let forwarded: Vec<_> = request.headers().get_all("x-forwarded-for").filter_map(|it| it.to_str().ok()).collect();
+    Ok(config.client_address(peer, forwarded.into_iter()))
+}

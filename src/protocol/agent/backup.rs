@@ -1,0 +1,37 @@
+//! `POST /agent/v1/backups`: what a finished backup was.
+use crate::clock::Clock;
+use crate::domain::message::BackupReport;
+use crate::protocol::agent::check_in::forgetting;
+use crate::protocol::agent::fault::{Done, Fault, Reply};
+use crate::protocol::agent::shared::Shared;
+use crate::protocol::agent::signed::{Incoming, Message, data};
+use crate::service;
+use crate::service::request::accept;
+use crate::store::Store;
+use crate::wake::Wake;
+use actix_web::{HttpRequest, post};
+
+impl Incoming for BackupReport {
+    // `excluded` names files: some hundred thousand at most.
+    const LIMIT: usize = 32 << 20;
+}
+
+#[post("/agent/v1/backups")]
+pub async fn backups(request: HttpRequest, received: Message<BackupReport>) -> Reply<Done> {
+    Reply(run(&request, received).await)
+}
+
+async fn run(request: &HttpRequest, received: Message<BackupReport>) -> Result<Done, Fault> {
+    let Message { from, message } = received;
+    let now = data::<Clock>(request)?.now();
+    let (device, signed) = (from.device(), from.signed());
+    let accepted = data::<Store>(request)?
+        .write(move |conn| match accept(conn, &signed, false)? {
+            Ok(device) => service::backup::report(conn, &device, &message, now).map(Ok),
+            Err(refusal) => Ok(Err(refusal)),
+        })
+        .await?;
+    accepted.map_err(|refusal| forgetting(data::<Shared>(request), device, refusal))?;
+    data::<Wake>(request)?.proof();
+    Ok(Done {})
+}

@@ -1,0 +1,53 @@
+//! `POST /agent/v1/check-in`: facts and results in, policy and commands out.
+use crate::clock::Clock;
+use crate::domain::message::{CheckIn, CheckInAnswer};
+use crate::protocol::agent::address;
+use crate::protocol::agent::fault::{Fault, Reply};
+use crate::protocol::agent::shared::Shared;
+use crate::protocol::agent::signed::{Incoming, Message, data};
+use crate::service;
+use crate::service::request::{Refusal, accept};
+use crate::store::Store;
+use actix_web::{HttpRequest, post};
+
+impl Incoming for CheckIn {
+    const LIMIT: usize = 512 << 10;
+}
+
+#[post("/agent/v1/check-in")]
+pub async fn check_in(request: HttpRequest, received: Message<CheckIn>) -> Reply<CheckInAnswer> {
+    Reply(run(&request, received).await)
+}
+
+async fn run(request: &HttpRequest, received: Message<CheckIn>) -> Result<CheckInAnswer, Fault> {
+    let Message { from, message } = received;
+    service::check_in::check(&message)?;
+    let address = address::of(request)?.to_string();
+    let now = data::<Clock>(request)?.now();
+    let (device, signed) = (from.device(), from.signed());
+    let answer = data::<Store>(request)?
+        .write(move |conn| {
+            let device = match accept(conn, &signed, false)? {
+                Ok(device) => device,
+                Err(refusal) => return Ok(Err(refusal)),
+            };
+            if message.generation != device.generation {
+                return Ok(Err(Refusal::KeyChanged));
+            }
+            service::check_in::run(conn, &device, &message, &address, now).map(Ok)
+        })
+        .await?;
+    answer.map_err(|refusal| forgetting(data::<Shared>(request), device, refusal))
+}
+
+/// What was remembered of a device that is refused may be out of date.
+pub fn forgetting(
+    shared: Result<&actix_web::web::Data<Shared>, Fault>,
+    device: crate::domain::id::DeviceId,
+    refusal: Refusal,
+) -> Fault {
+    if let (Ok(shared), Refusal::KeyChanged | Refusal::Unknown | Refusal::Wiped) = (shared, refusal) {
+        shared.forget(device);
+    }
+    refusal.into()
+}

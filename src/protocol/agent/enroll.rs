@@ -1,0 +1,109 @@
+//! `POST /agent/v1/enroll`: a device joins.
+//!
+//! The sender is a stranger until its token is known: the body is small, the
+//! address is counted, and the costly part comes after the token.
+use crate::blob::BlobStore;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::domain::id::RepositoryId;
+use crate::domain::message::{Enroll, Enrolled, ErrorCode};
+use crate::domain::time::Time;
+use crate::error::Error;
+use crate::protocol::agent::fault::{Fault, Reply};
+use crate::protocol::agent::shared::Shared;
+use crate::protocol::agent::signed::{self, data};
+use crate::protocol::agent::token::{self, Expected, Token};
+use crate::protocol::agent::{address, body};
+use crate::seal;
+use crate::service::enrollment::{self, TokenRefusal};
+use crate::service::repository::Prepared;
+use crate::store::Store;
+use actix_web::http::header::HOST;
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, post};
+use anyhow::anyhow;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Names, keys and at most 64 paths.
+const LIMIT: usize = 512 << 10;
+
+#[post("/agent/v1/enroll")]
+pub async fn enroll(request: HttpRequest, payload: Payload) -> Reply<Enrolled> {
+    Reply(run(&request, payload).await)
+}
+
+async fn run(request: &HttpRequest, payload: Payload) -> Result<Enrolled, Fault> {
+    let shared = data::<Shared>(request)?;
+    let from = address::of(request)?;
+    if !shared.may_enroll(from) {
+        return Err(too_many());
+    }
+    let now = data::<Clock>(request)?.now();
+    body::check_length(request, LIMIT)?;
+    let token = Token::parse(signed::authorization(request)?)?;
+    let body = body::read(payload, LIMIT).await?;
+    let message: Enroll = body::parse(&body)?;
+    check_signature(request, &token, &message, &body, now)?;
+    enrollment::check(&message)?;
+    let store = data::<Store>(request)?;
+    let text = message.token.clone();
+    let checked = store.read(move |conn| enrollment::check_token(conn, &text, now)).await?;
+    checked.map_err(|it| refused(shared, from, it))?;
+    let prepared = prepare(request, store.read(enrollment::proof_key).await?, now).await?;
+    let joined = store.act(move |conn| enrollment::enroll(conn, &message, &prepared, &from.to_string(), now)).await?;
+    let enrolled = joined.map_err(|it| refused(shared, from, it))?;
+    shared.forget(enrolled.device_id);
+    Ok(enrolled)
+}
+
+/// The sender holds the key that it enrols with, and meant this server.
+fn check_signature(
+    request: &HttpRequest,
+    token: &Token<'_>,
+    message: &Enroll,
+    body: &[u8],
+    now: Time,
+) -> Result<(), Fault> {
+    let key = token::public_key(&message.signing_key).ok_or_else(|| {
+        Fault::message("signing_key", "an Ed25519 public key is the base64url of 32 bytes, without padding")
+    })?;
+    let claims = token.verify(&key)?;
+    let (method, path) = (request.method().as_str(), request.path());
+    token::check(&claims, &Expected { sub: "enroll", method, path, now })?;
+    signed::check_body(&claims, body)?;
+    let ours = &data::<Config>(request)?.public_url;
+    let host = request.headers().get(HOST).and_then(|it| it.to_str().ok());
+    let said = claims.aud.trim_end_matches('/');
+    let said_host = said.split_once("://").map(|(_, host)| host);
+    if said == ours || (said_host.is_some() && said_host == host) {
+        return Ok(());
+    }
+    Err(Fault::new(
+        ErrorCode::BadSignature,
+        format!("the token's `aud` is `{said}`, this server is `{ours}`; enrol with that address, or set --public-url"),
+    ))
+}
+
+/// Makes the repository and stores its first objects: slow, so it comes before the transaction.
+async fn prepare(request: &HttpRequest, key: seal::PublicKey, now: Time) -> Result<Arc<Prepared>, Fault> {
+    let blobs = Arc::clone(data::<dyn BlobStore>(request)?);
+    let gate = data::<Shared>(request)?.preparing();
+    // Waiting is bounded by the client's patience; a stopped server drops the waiting.
+    let _turn = gate.acquire_owned().await.map_err(|_| Error::Internal(anyhow!("the server is stopping")))?;
+    body::off_the_worker(move || {
+        let prepared = Prepared::make(&key, RepositoryId::generate(now))?;
+        prepared.store(blobs.as_ref())?;
+        Ok(Arc::new(prepared))
+    })
+    .await
+}
+
+fn refused(shared: &Data<Shared>, from: IpAddr, refusal: TokenRefusal) -> Fault {
+    if shared.may_be_refused(from) { Fault::new(ErrorCode::TokenRefused, refusal.to_string()) } else { too_many() }
+}
+
+fn too_many() -> Fault {
+    Fault::busy("too many enrolments from this address; try again in a minute", Duration::from_secs(60))
+}

@@ -1,0 +1,143 @@
+//! How the agent protocol says no: a code to act on, words for a person, and the server's time.
+use crate::clock::Clock;
+use crate::domain::message::{ErrorAnswer, ErrorCode};
+use crate::domain::time::Time;
+use crate::error::Error;
+use actix_web::body::BoxBody;
+use actix_web::http::StatusCode;
+use actix_web::http::header::RETRY_AFTER;
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse, Responder, ResponseError};
+use serde::Serialize;
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+/// Why a request was not done.
+#[derive(Debug, Clone)]
+pub struct Fault {
+    code: ErrorCode,
+    message: Cow<'static, str>,
+    field: Option<String>,
+    retry_after: Option<Duration>,
+}
+
+impl Fault {
+    pub fn new(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, message: message.into(), field: None, retry_after: None }
+    }
+
+    /// A message that cannot be understood or used, with the field that is wrong.
+    pub fn message(field: impl Into<String>, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { field: Some(field.into()), ..Self::new(ErrorCode::BadMessage, message) }
+    }
+
+    /// The server cannot do this now.
+    pub fn busy(message: impl Into<Cow<'static, str>>, retry_after: Duration) -> Self {
+        Self { retry_after: Some(retry_after), ..Self::new(ErrorCode::Busy, message) }
+    }
+
+    fn status(&self) -> StatusCode {
+        match self.code {
+            ErrorCode::BadMessage => StatusCode::BAD_REQUEST,
+            ErrorCode::BadSignature
+            | ErrorCode::WrongAlgorithm
+            | ErrorCode::ClockOff
+            | ErrorCode::Replayed
+            | ErrorCode::UnknownDevice => StatusCode::UNAUTHORIZED,
+            ErrorCode::TokenRefused | ErrorCode::Refused => StatusCode::FORBIDDEN,
+            ErrorCode::OldGeneration | ErrorCode::Conflict => StatusCode::CONFLICT,
+            ErrorCode::DeviceWiped => StatusCode::GONE,
+            ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            ErrorCode::NotFound => StatusCode::NOT_FOUND,
+            ErrorCode::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            ErrorCode::Full => StatusCode::INSUFFICIENT_STORAGE,
+            ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    fn response(&self, now: Time) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status());
+        if let Some(after) = self.retry_after {
+            response.insert_header((RETRY_AFTER, after.as_secs().max(1)));
+        }
+        response.json(ErrorAnswer {
+            error: self.code,
+            message: self.message.clone().into_owned(),
+            field: self.field.clone(),
+            server_time: now,
+        })
+    }
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        let message = error.to_string();
+        match error {
+            Error::NotFound(_) => Self::new(ErrorCode::NotFound, message),
+            Error::Invalid(fields) => match fields.iter().next() {
+                Some((field, text)) => Self::message(field, text.to_owned()),
+                None => Self::new(ErrorCode::BadMessage, message),
+            },
+            Error::SignInNeeded | Error::PasswordNeeded | Error::Forbidden | Error::Refused(_) => {
+                Self::new(ErrorCode::Refused, message)
+            }
+            Error::Conflict(_) => Self::new(ErrorCode::Conflict, message),
+            Error::TooMany(after) | Error::Busy(after) => Self::busy(message, after),
+            Error::Full(_) => Self::new(ErrorCode::Full, message),
+            Error::Internal(error) => {
+                tracing::error!(?error, "a device's request failed");
+                Self::new(ErrorCode::Internal, "something went wrong on the server; its log says what")
+            }
+        }
+    }
+}
+
+/// An answer with nothing in it: it was done.
+#[derive(Debug, Serialize)]
+pub struct Done {}
+
+/// What a handler answers: a message, or why not.
+pub struct Reply<T>(pub Result<T, Fault>);
+
+impl<T: Serialize> Responder for Reply<T> {
+    type Body = BoxBody;
+
+    fn respond_to(self, request: &HttpRequest) -> HttpResponse {
+        match self.0 {
+            Ok(message) => HttpResponse::Ok().json(message),
+            Err(fault) => fault.response(now(request)),
+        }
+    }
+}
+
+/// A fault that an extractor found, with the server's time.
+#[derive(Debug)]
+pub struct Refused(Fault, Time);
+
+impl Refused {
+    pub fn at(fault: Fault, now: Time) -> Self {
+        Self(fault, now)
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl ResponseError for Refused {
+    fn status_code(&self) -> StatusCode {
+        self.0.status()
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        self.0.response(self.1)
+    }
+}
+
+/// The server's clock.
+pub fn now(request: &HttpRequest) -> Time {
+    request.app_data::<Data<Clock>>().map_or_else(|| Clock::System.now(), |clock| clock.now())
+}

@@ -1,0 +1,137 @@
+//! `POST /agent/v1/manifests`: what a device says its files were, before a backup.
+//!
+//! The body goes to the blob store piece by piece, under the hash that was
+//! signed; it counts as there when it was read back, understood, and has its row.
+use crate::blob::{BlobKey, BlobStore, Stored, Upload};
+use crate::clock::Clock;
+use crate::domain::id::DeviceId;
+use crate::domain::manifest::Manifest;
+use crate::domain::message::{ErrorCode, ManifestStored};
+use crate::domain::object::{ObjectKind, ObjectName};
+use crate::error::Error;
+use crate::protocol::agent::body::{self, off_the_worker};
+use crate::protocol::agent::check_in::forgetting;
+use crate::protocol::agent::fault::{Fault, Reply};
+use crate::protocol::agent::shared::Shared;
+use crate::protocol::agent::signed::{Enrolled, data};
+use crate::service::backup;
+use crate::service::request::accept;
+use crate::store::{self, Store};
+use actix_web::web::{BytesMut, Payload};
+use actix_web::{HttpRequest, post};
+use anyhow::anyhow;
+use aws_lc_rs::digest::{Context as Hasher, SHA256};
+use std::sync::Arc;
+
+/// Compressed; some ten million bytes are a million files.
+const LIMIT: usize = 64 << 20;
+/// So much is gathered before it is handed to a thread that writes.
+const PIECE: usize = 1 << 20;
+
+#[post("/agent/v1/manifests")]
+pub async fn manifests(request: HttpRequest, from: Enrolled, payload: Payload) -> Reply<ManifestStored> {
+    Reply(run(&request, from, payload).await)
+}
+
+async fn run(request: &HttpRequest, from: Enrolled, payload: Payload) -> Result<ManifestStored, Fault> {
+    body::check_length(request, LIMIT)?;
+    let name = ObjectName::parse(from.body_sha256())
+        .ok_or_else(|| Fault::new(ErrorCode::BadSignature, "`body_sha256` is 64 lower-case hex digits"))?;
+    let device = from.device();
+    let store = data::<Store>(request)?;
+    let repository = store
+        .read(move |conn| store::repository::active_of_device(conn, device))
+        .await?
+        .ok_or(Error::NotFound("repository"))?;
+    let key = BlobKey::new(repository.id, ObjectKind::Manifests, name.clone());
+    let blobs = Arc::clone(data::<dyn BlobStore>(request)?);
+    let (size, stored) = receive(Arc::clone(&blobs), &key, payload).await?;
+    understand(request, Arc::clone(&blobs), &key, device).await?;
+
+    let now = data::<Clock>(request)?.now();
+    let (signed, row) = (from.signed(), key.clone());
+    let accepted = store
+        .write(move |conn| match accept(conn, &signed, false)? {
+            Ok(_) => backup::received(conn, &row, backup::size_of(size), now).map(Ok),
+            Err(refusal) => Ok(Err(refusal)),
+        })
+        .await?;
+    accepted.map_err(|refusal| forgetting(data::<Shared>(request), device, refusal))?;
+    off_the_worker(move || {
+        stored.settle();
+        Ok(())
+    })
+    .await?;
+    Ok(ManifestStored { name })
+}
+
+/// Bytes on their way, and the hash of those that are written.
+struct Receiving {
+    upload: Box<dyn Upload>,
+    hasher: Hasher,
+    size: usize,
+}
+
+impl Receiving {
+    async fn write(mut self, piece: BytesMut) -> Result<Self, Fault> {
+        off_the_worker(move || {
+            self.upload.write(&piece).map_err(Error::from)?;
+            self.hasher.update(&piece);
+            self.size += piece.len();
+            Ok(self)
+        })
+        .await
+    }
+}
+
+async fn receive(blobs: Arc<dyn BlobStore>, key: &BlobKey, mut payload: Payload) -> Result<(usize, Stored), Fault> {
+    let (store, at) = (Arc::clone(&blobs), key.clone());
+    let upload = off_the_worker(move || Ok(store.begin(&at).map_err(Error::from)?)).await?;
+    let mut receiving = Receiving { upload, hasher: Hasher::new(&SHA256), size: 0 };
+    let mut piece = BytesMut::new();
+    while let Some(chunk) = body::next(&mut payload).await? {
+        piece.extend_from_slice(&chunk);
+        if receiving.size + piece.len() > LIMIT {
+            return Err(body::too_large(LIMIT));
+        }
+        if piece.len() >= PIECE {
+            receiving = receiving.write(std::mem::take(&mut piece)).await?;
+        }
+    }
+    receiving = receiving.write(piece).await?;
+    let at = key.clone();
+    off_the_worker(move || {
+        let Receiving { upload, hasher, size } = receiving;
+        if hex::encode(hasher.finish()) != at.name.as_str() {
+            return Err(Fault::new(ErrorCode::BadSignature, "the body is not the one that was signed (`body_sha256`)"));
+        }
+        // What is there has the same name, so it is the same bytes or damaged ones.
+        let is_there = blobs.size(&at).map_err(Error::from)?.is_some();
+        let stored = if is_there { upload.replace() } else { upload.commit() };
+        Ok((size, stored.map_err(Error::from)?))
+    })
+    .await
+}
+
+/// Reads the manifest back, whole, and holds it against its device; what is none goes again.
+async fn understand(
+    request: &HttpRequest,
+    blobs: Arc<dyn BlobStore>,
+    key: &BlobKey,
+    device: DeviceId,
+) -> Result<(), Fault> {
+    let gate = data::<Shared>(request)?.manifests();
+    let _turn = gate.acquire_owned().await.map_err(|_| Error::Internal(anyhow!("the server is stopping")))?;
+    let key = key.clone();
+    off_the_worker(move || {
+        let stored = crate::blob::read_all(blobs.as_ref(), &key, LIMIT as u64).map_err(Error::from)?;
+        let fault = match Manifest::check(stored.as_deref().unwrap_or_default()) {
+            Ok(header) if header.device_id == device.as_str() => return Ok(()),
+            Ok(_) => Fault::message("device_id", "the manifest is of another device"),
+            Err(fault) => Fault::message("manifest", fault.to_string()),
+        };
+        blobs.remove(&key).map_err(Error::from)?;
+        Err(fault)
+    })
+    .await
+}

@@ -1,0 +1,119 @@
+//! What all workers share: devices' keys, so that a check-in needs no read
+//! before its one write, and the bounds on what strangers may ask for.
+use crate::domain::id::DeviceId;
+use crate::protocol::agent::token;
+use aws_lc_rs::signature::ParsedPublicKey;
+use governor::{DefaultKeyedRateLimiter, Quota};
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use tokio::sync::Semaphore;
+
+/// A device's key as the database had it. Cheap to clone.
+#[derive(Clone)]
+pub struct Known {
+    pub id: DeviceId,
+    pub generation: i64,
+    pub key: Arc<ParsedPublicKey>,
+}
+
+/// So many keys are remembered; then all are forgotten and read again.
+const MAX_KEYS: usize = 200_000;
+
+/// Shared by all workers of one server. Cheap to clone.
+#[derive(Clone)]
+pub struct Shared(Arc<Inner>);
+
+struct Inner {
+    keys: RwLock<HashMap<DeviceId, Known>>,
+    audience: OnceLock<String>,
+    enrollments: DefaultKeyedRateLimiter<IpAddr>,
+    refused: DefaultKeyedRateLimiter<IpAddr>,
+    preparing: Arc<Semaphore>,
+    manifests: Arc<Semaphore>,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self(Arc::new(Inner {
+            keys: RwLock::default(),
+            audience: OnceLock::new(),
+            // A whole office enrols from one address on one morning.
+            enrollments: DefaultKeyedRateLimiter::keyed(per_minute(1200)),
+            refused: DefaultKeyedRateLimiter::keyed(per_minute(20)),
+            preparing: Arc::new(Semaphore::new(4)),
+            manifests: Arc::new(Semaphore::new(2)),
+        }))
+    }
+}
+
+fn per_minute(count: u32) -> Quota {
+    Quota::per_minute(NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN))
+}
+
+impl Shared {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A device's key, if it is remembered.
+    pub fn key(&self, id: DeviceId) -> Option<Known> {
+        self.0.keys.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+    }
+
+    /// Remembers a device's key; none when the text is no key.
+    pub fn remember(&self, id: DeviceId, generation: i64, signing_key: &str) -> Option<Known> {
+        let known = Known { id, generation, key: Arc::new(token::public_key(signing_key)?) };
+        let mut keys = self.0.keys.write().unwrap_or_else(PoisonError::into_inner);
+        if keys.len() >= MAX_KEYS {
+            keys.clear();
+        }
+        keys.insert(id, known.clone());
+        Some(known)
+    }
+
+    /// Forgets a device's key: it was wiped, removed, or enrolled again.
+    ///
+    /// Forgetting is for speed only: what a request does checks the generation
+    /// and state again, in its transaction.
+    pub fn forget(&self, id: DeviceId) {
+        self.0.keys.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    }
+
+    /// What `aud` must be, once it is known.
+    pub fn audience(&self) -> Option<&str> {
+        self.0.audience.get().map(String::as_str)
+    }
+
+    /// Keeps what `aud` must be; it never changes.
+    pub fn set_audience(&self, audience: String) -> &str {
+        self.0.audience.get_or_init(|| audience)
+    }
+
+    /// Whether an address may try to enrol once more.
+    pub fn may_enroll(&self, from: IpAddr) -> bool {
+        self.0.enrollments.check_key(&from).is_ok()
+    }
+
+    /// Counts a refused enrolment; false when there were too many from this address.
+    pub fn may_be_refused(&self, from: IpAddr) -> bool {
+        self.0.refused.check_key(&from).is_ok()
+    }
+
+    /// Forgets the addresses that have been quiet.
+    pub fn forget_addresses(&self) {
+        self.0.enrollments.retain_recent();
+        self.0.refused.retain_recent();
+    }
+
+    /// Bounds how many repositories are made at once.
+    pub fn preparing(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.0.preparing)
+    }
+
+    /// Bounds how many manifests are decoded at once.
+    pub fn manifests(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.0.manifests)
+    }
+}

@@ -1,0 +1,202 @@
+//! Who sent a request: extractors that no unsigned request gets past.
+//!
+//! The order is: signature, claims, clock, then the length of the body, the
+//! body, its hash, its fields. Nothing of a stranger's body is read.
+use crate::domain::id::DeviceId;
+use crate::domain::message::{Claims, ErrorCode};
+use crate::error::Error;
+use crate::protocol::agent::body;
+use crate::protocol::agent::fault::{self, Fault, Refused};
+use crate::protocol::agent::shared::{Known, Shared};
+use crate::protocol::agent::token::{self, Expected, Token};
+use crate::secret;
+use crate::service::enrollment;
+use crate::service::request::{Refusal, Signed};
+use crate::store::{self, Store};
+use actix_web::dev::Payload;
+use actix_web::http::header::AUTHORIZATION;
+use actix_web::web::Data;
+use actix_web::{FromRequest, HttpRequest};
+use anyhow::anyhow;
+use serde::de::DeserializeOwned;
+use std::future::Future;
+use std::pin::Pin;
+
+type Extracting<T> = Pin<Box<dyn Future<Output = Result<T, Refused>>>>;
+
+/// A request that an enrolled device signed; its body is not read yet.
+pub struct Enrolled {
+    known: Known,
+    claims: Claims,
+}
+
+impl Enrolled {
+    pub fn device(&self) -> DeviceId {
+        self.known.id
+    }
+
+    /// The hash that the body must have, in hex.
+    pub fn body_sha256(&self) -> &str {
+        &self.claims.body_sha256
+    }
+
+    /// For [`accept`](crate::service::request::accept), in the transaction of what the request does.
+    pub fn signed(&self) -> Signed {
+        Signed {
+            device: self.known.id,
+            generation: self.known.generation,
+            jti: self.claims.jti.clone(),
+            forget_at: token::forget_at(&self.claims),
+        }
+    }
+
+    /// Checks the hash of the whole body.
+    ///
+    /// # Errors
+    /// When it is not the one that was signed.
+    pub fn check_body(&self, body: &[u8]) -> Result<(), Fault> {
+        check_body(&self.claims, body)
+    }
+}
+
+/// Holds a body against the hash that was signed.
+///
+/// # Errors
+/// When it is another body.
+pub fn check_body(claims: &Claims, body: &[u8]) -> Result<(), Fault> {
+    let mut said = [0; 32];
+    let is_hash = hex::decode_to_slice(&claims.body_sha256, &mut said).is_ok();
+    if is_hash && said == secret::sha256(body) {
+        Ok(())
+    } else {
+        Err(Fault::new(ErrorCode::BadSignature, "the body is not the one that was signed (`body_sha256`)"))
+    }
+}
+
+impl FromRequest for Enrolled {
+    type Error = Refused;
+    type Future = Extracting<Self>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move { identify(&request).await.map_err(|it| Refused::at(it, fault::now(&request))) })
+    }
+}
+
+/// A signed message: a body that was bounded, has the signed hash, and could be read.
+pub struct Message<T> {
+    pub from: Enrolled,
+    pub message: T,
+}
+
+/// A message that a device sends.
+pub trait Incoming: DeserializeOwned + 'static {
+    /// The largest body in bytes.
+    const LIMIT: usize;
+}
+
+impl<T: Incoming> FromRequest for Message<T> {
+    type Error = Refused;
+    type Future = Extracting<Self>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        let payload = payload.take();
+        Box::pin(async move { receive(&request, payload).await.map_err(|it| Refused::at(it, fault::now(&request))) })
+    }
+}
+
+async fn receive<T: Incoming>(request: &HttpRequest, payload: Payload) -> Result<Message<T>, Fault> {
+    let from = identify(request).await?;
+    body::check_length(request, T::LIMIT)?;
+    let body = body::read(payload, T::LIMIT).await?;
+    from.check_body(&body)?;
+    Ok(Message { from, message: body::parse(&body)? })
+}
+
+async fn identify(request: &HttpRequest) -> Result<Enrolled, Fault> {
+    let shared = data::<Shared>(request)?;
+    let store = data::<Store>(request)?;
+    let token = Token::parse(authorization(request)?)?;
+    let id = token.kid.as_deref().and_then(DeviceId::parse).ok_or_else(|| {
+        Fault::new(ErrorCode::BadSignature, "the token's `kid` must be the id that the device got at enrolment")
+    })?;
+    let (known, claims) = verify(shared, store, &token, id).await?;
+    let expected = Expected {
+        sub: id.as_str(),
+        method: request.method().as_str(),
+        path: request.path(),
+        now: fault::now(request),
+    };
+    token::check(&claims, &expected)?;
+    let audience = audience(shared, store).await?;
+    if claims.aud != audience {
+        return Err(Fault::new(ErrorCode::BadSignature, "the token's `aud` is not this server's audience"));
+    }
+    Ok(Enrolled { known, claims })
+}
+
+/// Verifies by the remembered key; when that does not fit, by the one in the
+/// database, which a new enrolment may have changed.
+async fn verify(shared: &Shared, store: &Store, token: &Token<'_>, id: DeviceId) -> Result<(Known, Claims), Fault> {
+    let remembered = shared.key(id);
+    if let Some(known) = &remembered
+        && let Ok(claims) = token.verify(&known.key)
+    {
+        return Ok((known.clone(), claims));
+    }
+    let known = look_up(shared, store, id).await?;
+    let claims = token.verify(&known.key)?;
+    Ok((known, claims))
+}
+
+async fn look_up(shared: &Shared, store: &Store, id: DeviceId) -> Result<Known, Fault> {
+    let unknown = || Fault::from(Refusal::Unknown);
+    let device = store.read(move |conn| store::device::find(conn, id)).await?.ok_or_else(unknown)?;
+    let key = shared.remember(id, device.generation, &device.signing_key);
+    Ok(key.ok_or_else(|| Error::Internal(anyhow!("the signing key of device {id} cannot be read")))?)
+}
+
+async fn audience<'a>(shared: &'a Shared, store: &Store) -> Result<&'a str, Fault> {
+    if let Some(audience) = shared.audience() {
+        return Ok(audience);
+    }
+    let audience = store.read(enrollment::audience).await?;
+    Ok(shared.set_audience(audience.ok_or_else(|| Fault::from(Refusal::Unknown))?))
+}
+
+/// The value of the `Authorization` header; empty where there is none.
+///
+/// # Errors
+/// When it is not text.
+pub fn authorization(request: &HttpRequest) -> Result<&str, Fault> {
+    let Some(header) = request.headers().get(AUTHORIZATION) else { return Ok("") };
+    header.to_str().map_err(|_| Fault::new(ErrorCode::BadSignature, "the `Authorization` header is not text"))
+}
+
+/// Something that every request can reach.
+///
+/// # Errors
+/// When the server was put together without it.
+pub fn data<T: ?Sized + 'static>(request: &HttpRequest) -> Result<&Data<T>, Fault> {
+    let missing = || Error::Internal(anyhow!("the server was started without {}", std::any::type_name::<T>()));
+    Ok(request.app_data::<Data<T>>().ok_or_else(missing)?)
+}
+
+impl From<Refusal> for Fault {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Unknown => {
+                Self::new(ErrorCode::UnknownDevice, "this server does not know the device; enrol it again")
+            }
+            Refusal::Wiped => Self::new(ErrorCode::DeviceWiped, "this device was wiped; enrol it again to use it"),
+            Refusal::KeyChanged => Self::new(
+                ErrorCode::OldGeneration,
+                "this device has enrolled again since; this enrolment is no longer valid",
+            ),
+            Refusal::Replayed => {
+                Self::new(ErrorCode::Replayed, "this request was received before (`jti`); sign it anew")
+            }
+        }
+    }
+}

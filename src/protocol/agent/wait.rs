@@ -1,0 +1,49 @@
+//! `GET /agent/v1/wait`: answers as soon as a command waits.
+//!
+//! While it waits it holds no database connection and no thread.
+use crate::clock::Clock;
+use crate::domain::message::Waiting;
+use crate::protocol::agent::check_in::forgetting;
+use crate::protocol::agent::fault::{Fault, Reply};
+use crate::protocol::agent::shared::Shared;
+use crate::protocol::agent::signed::{Enrolled, data};
+use crate::service::request::{Refusal, accept};
+use crate::store::{self, Store};
+use crate::wake::Wake;
+use actix_web::web::Query;
+use actix_web::{HttpRequest, get};
+use serde::Deserialize;
+use std::time::Duration;
+
+/// Proxies give up after a minute.
+const LONGEST: u64 = 50;
+
+#[derive(Deserialize)]
+struct Asked {
+    seconds: Option<u64>,
+}
+
+#[get("/agent/v1/wait")]
+pub async fn wait(request: HttpRequest, from: Enrolled) -> Reply<Waiting> {
+    Reply(run(&request, from).await)
+}
+
+async fn run(request: &HttpRequest, from: Enrolled) -> Result<Waiting, Fault> {
+    from.check_body(b"")?;
+    let asked = Query::<Asked>::from_query(request.query_string())
+        .map_err(|error| Fault::message("seconds", format!("whole seconds, at most {LONGEST}: {error}")))?;
+    let patience = Duration::from_secs(asked.seconds.unwrap_or(LONGEST).min(LONGEST));
+    let now = data::<Clock>(request)?.now();
+    let (device, signed) = (from.device(), from.signed());
+    // Before the look at the database, so that a command between the two is not missed.
+    let waiting = data::<Wake>(request)?.subscribe(device);
+    let queued = data::<Store>(request)?
+        .write(move |conn| match accept(conn, &signed, false)? {
+            Ok(device) => Ok(Ok(store::command::is_queued(conn, device.id, device.generation, now)?)),
+            Err(refusal) => Ok::<_, crate::error::Error>(Err::<bool, Refusal>(refusal)),
+        })
+        .await?
+        .map_err(|refusal| forgetting(data::<Shared>(request), device, refusal))?;
+    let command_waits = queued || waiting.wait(patience).await;
+    Ok(Waiting { command_waits })
+}

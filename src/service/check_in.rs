@@ -1,0 +1,239 @@
+//! A check-in: what a device says of itself, the results of its commands, and what it is to do next.
+//!
+//! One write, no act: it runs thousands of times a second. Only the end of a
+//! command is written down in the history.
+use crate::domain::activity::{Action, Actor, ActorKind, Outcome, Via};
+use crate::domain::command::{CommandKind, CommandState};
+use crate::domain::device::{DeviceFacts, Encryption};
+use crate::domain::message::{CheckIn, CheckInAnswer, Command as Order, CommandResult};
+use crate::domain::policy::Since;
+use crate::domain::time::Time;
+use crate::error::{FieldErrors, Result};
+use crate::secret;
+use crate::service::activity::{self, Act};
+use crate::service::{command, policy};
+use crate::store::command::Command;
+use crate::store::device::Device;
+use crate::store::device_status::DeviceStatus;
+use crate::store::{self, Conn};
+use anyhow::Context;
+use serde::Serialize;
+use std::time::Duration;
+
+/// The most results that one check-in may bring.
+const MAX_RESULTS: usize = 100;
+/// The longest text of a fact.
+const MAX_TEXT: usize = 200;
+/// The longest answer to a command that is kept.
+const MAX_DETAIL: usize = 2000;
+
+/// Checks what serde cannot: ranges and lengths.
+///
+/// # Errors
+/// Each wrong field.
+pub fn check(check_in: &CheckIn) -> Result<()> {
+    let mut errors = FieldErrors::new();
+    let mut text = |field: &'static str, value: &str| {
+        if value.len() > MAX_TEXT || value.chars().any(char::is_control) {
+            errors.add(field, format!("at most {MAX_TEXT} bytes, without control characters"));
+        }
+    };
+    text("agent_version", &check_in.agent_version);
+    text("policy_version", &check_in.policy_version);
+    let facts = &check_in.facts;
+    if let Some(fact) = &facts.encryption {
+        text("facts.encryption.source", &fact.source);
+        text("facts.encryption.value.method", &fact.value.method);
+    }
+    for (field, fact) in
+        [("facts.os_version", &facts.os_version), ("facts.model", &facts.model), ("facts.serial", &facts.serial)]
+    {
+        if let Some(fact) = fact {
+            text(field, &fact.value);
+            text(field, &fact.source);
+        }
+    }
+    for (field, source) in [
+        ("facts.passcode_set.source", facts.passcode_set.as_ref().map(|it| &it.source)),
+        ("facts.free_bytes.source", facts.free_bytes.as_ref().map(|it| &it.source)),
+        ("facts.battery_percent.source", facts.battery_percent.as_ref().map(|it| &it.source)),
+        ("facts.changes.source", facts.changes.as_ref().map(|it| &it.source)),
+    ] {
+        text(field, source.map_or("", String::as_str));
+    }
+    if facts.battery_percent.as_ref().is_some_and(|it| !(0..=100).contains(&it.value)) {
+        errors.add("facts.battery_percent.value", "0 to 100");
+    }
+    if facts.free_bytes.as_ref().is_some_and(|it| it.value < 0) {
+        errors.add("facts.free_bytes.value", "not below 0");
+    }
+    if facts.changes.as_ref().is_some_and(|it| it.value.files < 0 || it.value.bytes < 0) {
+        errors.add("facts.changes.value", "not below 0");
+    }
+    if check_in.results.len() > MAX_RESULTS {
+        errors.add("results", format!("at most {MAX_RESULTS}"));
+    }
+    errors.into_result()
+}
+
+/// Takes a check-in of the device's current enrolment and answers what it is to do.
+///
+/// `address` is where it came from.
+///
+/// # Errors
+/// When a field is out of range, or the database refuses.
+pub fn run(conn: &mut Conn, device: &Device, check_in: &CheckIn, address: &str, now: Time) -> Result<CheckInAnswer> {
+    for result in &check_in.results {
+        take_result(conn, device, result, address, now)?;
+    }
+    let policy = policy::device_policy(conn, device)?;
+    let next = jittered(Duration::from_secs(policy.check_in_every_seconds))?;
+    keep(conn, device, check_in, address, (now, now + next))?;
+    Ok(CheckInAnswer {
+        server_time: now,
+        policy: Some(policy).filter(|it| it.version != check_in.policy_version),
+        commands: deliver(conn, device, now)?,
+        next_check_in_seconds: u32::try_from(next.as_secs()).unwrap_or(u32::MAX),
+    })
+}
+
+/// Half to one and a half of `every`: devices that were switched on together do not stay together.
+fn jittered(every: Duration) -> Result<Duration> {
+    let random = u64::from(u16::from_le_bytes(secret::bytes()?));
+    let millis = u64::try_from(every.as_millis()).unwrap_or(u64::MAX / 2);
+    let jitter = millis.saturating_mul(random) / u64::from(u16::MAX);
+    Ok(Duration::from_millis((millis / 2).saturating_add(jitter)).max(Duration::from_secs(1)))
+}
+
+/// The facts as they are stored, with the times by our clock that the device cannot know.
+#[derive(Serialize)]
+struct Stored<'a> {
+    #[serde(flatten)]
+    facts: &'a DeviceFacts,
+    since: Since,
+}
+
+fn keep(
+    conn: &mut Conn,
+    device: &Device,
+    check_in: &CheckIn,
+    address: &str,
+    (now, next_at): (Time, Time),
+) -> Result<()> {
+    let found = store::device_status::find(conn, device.id)?;
+    let is_new = found.is_none();
+    let old = found.unwrap_or_else(|| DeviceStatus::new(device.id));
+    let (known, since) = (old.facts()?, old.since()?);
+    let facts = check_in.facts.clone().over(known.clone());
+    let encryption = facts.encryption.as_ref().map_or(Encryption::Unknown, |it| it.value.state);
+    let since = Since {
+        encryption: if encryption == old.encryption { old.encryption_since.or(Some(now)) } else { Some(now) },
+        passcode_set: moved(value(&known.passcode_set), value(&facts.passcode_set), since.passcode_set, now),
+        os_version: moved(value(&known.os_version), value(&facts.os_version), since.os_version, now),
+    };
+    let status = DeviceStatus {
+        device_id: device.id,
+        last_seen_at: Some(now),
+        next_check_in_at: Some(next_at),
+        facts: serde_json::to_string(&Stored { facts: &facts, since }).context("writing a device's facts")?,
+        encryption,
+        encryption_since: since.encryption,
+        changed_files: facts.changes.as_ref().map(|it| it.value.files),
+        changed_bytes: facts.changes.as_ref().map(|it| it.value.bytes),
+        changed_measured_at: facts.changes.as_ref().map(|it| it.measured_at),
+        policy_version: check_in.policy_version.clone(),
+        address: address.to_owned(),
+    };
+    if is_new {
+        store::device_status::insert(conn, &status)?;
+    } else {
+        store::device_status::update(conn, &status)?;
+    }
+    let os_version = facts.os_version.as_ref().map_or(&device.os_version, |it| &it.value);
+    if *os_version != device.os_version || check_in.agent_version != device.agent_version {
+        store::device::set_versions(conn, device.id, os_version, &check_in.agent_version)?;
+    }
+    Ok(())
+}
+
+fn value<T>(fact: &Option<crate::domain::device::Fact<T>>) -> Option<&T> {
+    fact.as_ref().map(|it| &it.value)
+}
+
+/// Since when a value is what it is: it moves only when the value does.
+fn moved<T: PartialEq>(old: Option<&T>, new: Option<&T>, since: Option<Time>, now: Time) -> Option<Time> {
+    if new.is_none() {
+        None
+    } else if old == new {
+        since.or(Some(now))
+    } else {
+        Some(now)
+    }
+}
+
+/// Ends a command by the device's own answer. What does not belong to this
+/// enrolment, or has ended already, changes nothing: answers are repeated.
+fn take_result(conn: &mut Conn, device: &Device, result: &CommandResult, address: &str, now: Time) -> Result<()> {
+    let Some(command) = store::command::find(conn, result.id)? else { return Ok(()) };
+    if command.device_id != device.id || command.generation != device.generation {
+        return Ok(());
+    }
+    // The device's answer is the truth, also when it comes after we stopped waiting.
+    let from = [CommandState::Queued, CommandState::Delivered, CommandState::Expired];
+    let (to, outcome) =
+        if result.done { (CommandState::Acknowledged, Outcome::Done) } else { (CommandState::Failed, Outcome::Failed) };
+    let detail: String = result.detail.chars().take(MAX_DETAIL).collect();
+    if !store::command::finish(conn, command.id, &from, to, (&detail, now))? {
+        return Ok(());
+    }
+    let act =
+        Act::done(Action::CommandFinished, command::object(&command)).on(device.id).because(&detail).ended(outcome);
+    activity::record(conn, &actor(device, address), &act, now)
+}
+
+/// A device as the one who acts.
+pub fn actor(device: &Device, address: &str) -> Actor {
+    Actor {
+        kind: ActorKind::Device,
+        id: Some(device.id.to_string()),
+        name: device.name.clone(),
+        via: Via::Agent,
+        address: address.to_owned(),
+    }
+}
+
+/// The open commands of this enrolment, again with each check-in until their results have come.
+fn deliver(conn: &mut Conn, device: &Device, now: Time) -> Result<Vec<Order>> {
+    let mut orders = Vec::new();
+    for command in store::command::open(conn, device.id, device.generation, now)? {
+        if may_deliver(conn, &command, now)? {
+            if command.state == CommandState::Queued && store::command::set_delivered(conn, command.id, now)? {
+                delivered(conn, &command, now)?;
+            }
+            orders.push(order(&command)?);
+        }
+    }
+    Ok(orders)
+}
+
+fn order(command: &Command) -> Result<Order> {
+    Ok(Order {
+        id: command.id,
+        kind: command.kind,
+        generation: command.generation,
+        expires_at: command.expires_at,
+        payload: serde_json::from_str(&command.payload).context("reading a command's payload")?,
+    })
+}
+
+fn may_deliver(_conn: &mut Conn, command: &Command, _now: Time) -> Result<bool> {
+    match command.kind {
+        // A wipe is handed out only where its request says so, and nothing says so yet.
+        CommandKind::Wipe => Ok(false),
+        CommandKind::Lock | CommandKind::BackUpNow | CommandKind::Restore => Ok(true),
+    }
+}
+
+fn delivered(_conn: &mut Conn, _command: &Command, _now: Time) -> Result<()> {
+    Ok(())
+}

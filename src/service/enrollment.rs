@@ -1,0 +1,350 @@
+//! Enrolment: tokens that let devices in, and the one transaction in which a device joins.
+use crate::domain::activity::{Action, Object};
+use crate::domain::device::{DeviceState, Ownership, Platform};
+use crate::domain::id::{DeviceId, EnrollmentTokenId, RepositoryId, TeamId};
+use crate::domain::message::{self, Enroll, Enrolled, RepositoryCredentials};
+use crate::domain::time::{Time, days, minutes};
+use crate::error::{Error, FieldErrors, Result};
+use crate::service::activity::{self, Act};
+use crate::service::check_in::actor;
+use crate::service::repository::Prepared;
+use crate::service::{command, policy, proof, repository};
+use crate::store::device::Device;
+use crate::store::device_status::DeviceStatus;
+use crate::store::enrollment_token::EnrollmentToken;
+use crate::store::{self, Conn};
+use crate::{domain::activity::Actor, seal, secret};
+use anyhow::Context;
+use std::time::Duration;
+
+/// What every enrolment token begins with.
+pub const TOKEN_PREFIX: &str = "hf_enroll_";
+/// The setting that holds the public half of the proof key.
+pub const PROOF_PUBLIC_KEY: &str = "proof.public_key";
+/// The setting that holds what `aud` must be in devices' tokens.
+const AUDIENCE: &str = "agent.audience";
+
+/// An enrolment token as a form gives it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenDraft {
+    pub name: String,
+    pub team_id: Option<TeamId>,
+    pub ownership: Ownership,
+    /// 1 for a one-time token.
+    pub use_limit: i64,
+    pub valid_for: Duration,
+    /// The one device that is to enrol again; none for new devices.
+    pub device_id: Option<DeviceId>,
+}
+
+/// Makes an enrolment token; an act. The text is shown once: only its hash is kept.
+///
+/// # Errors
+/// When a field is wrong, or the device to enrol again is not there.
+pub fn make_token(conn: &mut Conn, actor: &Actor, draft: &TokenDraft, now: Time) -> Result<(EnrollmentToken, String)> {
+    check_draft(draft)?;
+    let device = match draft.device_id {
+        Some(id) => Some(store::device::find(conn, id)?.ok_or(Error::NotFound("device"))?),
+        None => None,
+    };
+    let text = secret::generate(TOKEN_PREFIX)?;
+    let token = EnrollmentToken {
+        id: EnrollmentTokenId::generate(now),
+        token_hash: secret::hash(&text),
+        name: draft.name.trim().to_owned(),
+        team_id: draft.team_id.or(device.as_ref().and_then(|it| it.team_id)),
+        device_id: draft.device_id,
+        ownership: draft.ownership,
+        use_limit: draft.use_limit,
+        use_count: 0,
+        created_by: actor.id.clone().unwrap_or_else(|| actor.name.clone()),
+        created_at: now,
+        expires_at: now + draft.valid_for,
+        revoked_at: None,
+    };
+    store::enrollment_token::insert(conn, &token)?;
+    record_token(conn, actor, Action::EnrollmentTokenMade, &token, now)?;
+    Ok((token, text))
+}
+
+fn check_draft(draft: &TokenDraft) -> Result<()> {
+    let mut errors = FieldErrors::new();
+    if !(1..=80).contains(&draft.name.trim().chars().count()) {
+        errors.add("name", "give the token a name of at most 80 characters");
+    }
+    if !(1..=100_000).contains(&draft.use_limit) {
+        errors.add("use_limit", "1 to 100,000 devices");
+    }
+    if draft.device_id.is_some() && draft.use_limit != 1 {
+        errors.add("use_limit", "a token for one device works once");
+    }
+    if draft.valid_for < minutes(1) || draft.valid_for > days(366) {
+        errors.add("valid_for", "1 minute to 366 days");
+    }
+    errors.into_result()
+}
+
+/// Revokes an enrolment token; an act.
+///
+/// # Errors
+/// When there is none, or it was revoked before.
+pub fn revoke_token(conn: &mut Conn, actor: &Actor, id: EnrollmentTokenId, now: Time) -> Result<()> {
+    let token = store::enrollment_token::find(conn, id)?.ok_or(Error::NotFound("enrolment token"))?;
+    if !store::enrollment_token::revoke(conn, id, now)? {
+        return Err(Error::Conflict("this token was already revoked".to_owned()));
+    }
+    record_token(conn, actor, Action::EnrollmentTokenRevoked, &token, now)
+}
+
+fn record_token(conn: &mut Conn, actor: &Actor, action: Action, token: &EnrollmentToken, now: Time) -> Result<()> {
+    let mut act = Act::done(action, Object::new("enrollment_token", token.id, token.name.clone()));
+    act.device = token.device_id;
+    activity::record(conn, actor, &act, now)
+}
+
+/// Why a token lets nobody in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TokenRefusal {
+    #[error("this enrolment token is not known; check that it was copied whole")]
+    Unknown,
+    #[error("this enrolment token has expired; ask for a new one")]
+    Expired,
+    #[error("this enrolment token was revoked; ask for a new one")]
+    Revoked,
+    #[error("this enrolment token was already used; ask for a new one")]
+    UsedUp,
+}
+
+/// Looks a token up before anything costly is done for its sender. Only [`enroll`] uses it.
+///
+/// # Errors
+/// When the database refuses. A refusal is a value.
+pub fn check_token(conn: &mut Conn, text: &str, now: Time) -> Result<Result<EnrollmentToken, TokenRefusal>> {
+    let Some(token) = store::enrollment_token::find_by_hash(conn, &secret::hash(text))? else {
+        return Ok(Err(TokenRefusal::Unknown));
+    };
+    Ok(match () {
+        () if token.revoked_at.is_some() => Err(TokenRefusal::Revoked),
+        () if token.expires_at <= now => Err(TokenRefusal::Expired),
+        () if token.use_count >= token.use_limit => Err(TokenRefusal::UsedUp),
+        () => Ok(token),
+    })
+}
+
+/// Checks what a device says of itself.
+///
+/// # Errors
+/// Each wrong field.
+pub fn check(enroll: &Enroll) -> Result<()> {
+    let mut errors = FieldErrors::new();
+    for (field, text, least) in [
+        ("name", &enroll.name, 1),
+        ("person", &enroll.person, 0),
+        ("model", &enroll.model, 0),
+        ("serial", &enroll.serial, 0),
+        ("os_version", &enroll.os_version, 0),
+        ("agent_version", &enroll.agent_version, 0),
+    ] {
+        if text.trim().len() < least || text.len() > 200 || text.chars().any(char::is_control) {
+            errors.add(field, format!("{least} to 200 bytes, without control characters"));
+        }
+    }
+    if seal::PublicKey::parse(&enroll.sealing_key).is_err() {
+        errors.add("sealing_key", "an X25519 public key is the base64 of 32 bytes");
+    }
+    if !(1..=64).contains(&enroll.protected_roots.len()) {
+        errors.add("protected_roots", "1 to 64 folders");
+    }
+    if let Some(root) = enroll.protected_roots.iter().find(|it| !is_root(it, enroll.platform)) {
+        errors.add("protected_roots", format!("`{root}` is not the absolute path of a folder below the top"));
+    }
+    errors.into_result()
+}
+
+/// An absolute path without `.` and `..`, and never the whole disk.
+fn is_root(path: &str, platform: Platform) -> bool {
+    let rest = match platform {
+        Platform::Windows => path.get(1..).and_then(|it| it.strip_prefix(":\\")),
+        Platform::Linux | Platform::Macos | Platform::Ios | Platform::Ipados | Platform::Android => {
+            path.strip_prefix('/')
+        }
+    };
+    let separators: &[char] = if platform == Platform::Windows { &['\\', '/'] } else { &['/'] };
+    rest.is_some_and(|rest| {
+        !rest.is_empty()
+            && path.len() <= 4096
+            && !path.chars().any(char::is_control)
+            && rest.trim_end_matches(separators).split(separators).all(|it| !matches!(it, "" | "." | ".."))
+    })
+}
+
+/// What `aud` must be in devices' tokens; none before the first enrolment.
+///
+/// # Errors
+/// When the database refuses.
+pub fn audience(conn: &mut Conn) -> Result<Option<String>> {
+    Ok(store::setting::find(conn, AUDIENCE)?)
+}
+
+/// The public half of the key that opens backups for restore tests.
+///
+/// # Errors
+/// When there is none yet, or the database refuses.
+pub fn proof_key(conn: &mut Conn) -> Result<seal::PublicKey> {
+    let key = store::setting::find(conn, PROOF_PUBLIC_KEY)?.ok_or_else(|| {
+        Error::Refused("this server has no key for restore tests yet: start `holdfast prove` once".to_owned())
+    })?;
+    seal::PublicKey::parse(&key)
+}
+
+fn make_audience(conn: &mut Conn, now: Time) -> Result<String> {
+    if let Some(audience) = audience(conn)? {
+        return Ok(audience);
+    }
+    // Of this installation, not of its address: that may change.
+    let audience = secret::generate("holdfast:")?;
+    store::setting::set(conn, AUDIENCE, &audience, now)?;
+    Ok(audience)
+}
+
+/// Joins a device, or enrols one again: the token is used, the repository
+/// gets its rows, the device its answer, all or nothing. An act.
+///
+/// `address` is where the request came from. `enroll` was checked by [`check`].
+///
+/// # Errors
+/// When the database refuses, or a key is none. A token's refusal is a value; nothing was changed then.
+pub fn enroll(
+    conn: &mut Conn,
+    enroll: &Enroll,
+    prepared: &Prepared,
+    address: &str,
+    now: Time,
+) -> Result<Result<Enrolled, TokenRefusal>> {
+    let token = match check_token(conn, &enroll.token, now)? {
+        Ok(token) => token,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    // Two that race for the last use: the update lets one through.
+    if !store::enrollment_token::take_use(conn, token.id, now)? {
+        return Ok(Err(TokenRefusal::UsedUp));
+    }
+    let (device, action) = match token.device_id {
+        None => (join(conn, enroll, &token, now)?, Action::DeviceEnrolled),
+        Some(id) => (join_again(conn, id, enroll, &token, now)?, Action::DeviceReenrolled),
+    };
+    let repository = repository::insert(conn, prepared, device.id, device.generation, now)?;
+    proof::refresh(conn, device.id, now)?;
+    let by = actor(&device, address);
+    let act = Act::done(action, Object::new("device", device.id, device.name.clone())).on(device.id);
+    activity::record(conn, &by, &act, now)?;
+    answer(conn, &device, repository.id, prepared, now).map(Ok)
+}
+
+fn answer(
+    conn: &mut Conn,
+    device: &Device,
+    repository: RepositoryId,
+    prepared: &Prepared,
+    now: Time,
+) -> Result<Enrolled> {
+    let credentials = RepositoryCredentials { token: prepared.token.clone(), password: prepared.password.clone() };
+    let plain = serde_json::to_vec(&credentials).context("writing a device's credentials")?;
+    let key = seal::PublicKey::parse(&device.sealing_key)?;
+    let context = message::credentials_context(device.id, device.generation);
+    let policy = policy::device_policy(conn, device)?;
+    Ok(Enrolled {
+        device_id: device.id,
+        generation: device.generation,
+        audience: make_audience(conn, now)?,
+        ownership: device.ownership,
+        server_time: now,
+        repository_id: repository,
+        repository_path: format!("/restic/{repository}/"),
+        sealed_credentials: seal::seal(&key, &context, &plain)?,
+        // The first check-in is at once: until then the device is a name only.
+        next_check_in_seconds: 1,
+        policy,
+    })
+}
+
+fn join(conn: &mut Conn, enroll: &Enroll, token: &EnrollmentToken, now: Time) -> Result<Device> {
+    let id = DeviceId::generate(now);
+    let device = row(id, 1, enroll, token, now)?;
+    store::device::insert(conn, &device)?;
+    store::device_status::insert(conn, &DeviceStatus::new(id))?;
+    Ok(device)
+}
+
+fn join_again(conn: &mut Conn, id: DeviceId, enroll: &Enroll, token: &EnrollmentToken, now: Time) -> Result<Device> {
+    let old = store::device::find(conn, id)?.ok_or(Error::NotFound("device"))?;
+    if old.signing_key == enroll.signing_key {
+        return Err(Error::invalid("signing_key", "a new enrolment needs a new key"));
+    }
+    let device = row(id, old.generation + 1, enroll, token, now)?;
+    if !store::device::reenroll(conn, &device, old.generation)? {
+        return Err(Error::Conflict("this device enrolled again at the same time; try again".to_owned()));
+    }
+    for open in store::command::open_before(conn, id, device.generation)? {
+        command::expire(conn, &open, "the device enrolled again", now)?;
+    }
+    Ok(device)
+}
+
+fn row(id: DeviceId, generation: i64, enroll: &Enroll, token: &EnrollmentToken, now: Time) -> Result<Device> {
+    let roots = serde_json::to_string(&enroll.protected_roots).context("writing the protected folders")?;
+    Ok(Device {
+        id,
+        name: enroll.name.trim().to_owned(),
+        person: enroll.person.trim().to_owned(),
+        team_id: token.team_id,
+        platform: enroll.platform,
+        model: enroll.model.trim().to_owned(),
+        serial: serial(enroll, id),
+        os_version: enroll.os_version.trim().to_owned(),
+        ownership: token.ownership,
+        state: DeviceState::Enrolled,
+        generation,
+        signing_key: enroll.signing_key.clone(),
+        sealing_key: enroll.sealing_key.clone(),
+        protected_roots: roots,
+        agent_version: enroll.agent_version.clone(),
+        enrollment_token_id: token.id,
+        enrolled_at: now,
+        wiped_at: None,
+    })
+}
+
+/// Virtual machines may have no serial number, but a wipe is confirmed by typing it: they get one.
+fn serial(enroll: &Enroll, id: DeviceId) -> String {
+    match enroll.serial.trim() {
+        "" => format!("HF-{}", id.as_str().get(24..).unwrap_or_default().to_uppercase()),
+        serial => serial.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_folder_below_the_top_can_be_protected() {
+        for (path, platform, expected) in [
+            ("/home/ada", Platform::Linux, true),
+            ("/home/ada/", Platform::Macos, true),
+            ("/", Platform::Linux, false),
+            ("//", Platform::Linux, false),
+            ("home", Platform::Linux, false),
+            ("", Platform::Linux, false),
+            ("/home/../etc", Platform::Linux, false),
+            ("/home/./ada", Platform::Linux, false),
+            ("/home/\nada", Platform::Linux, false),
+            ("C:\\Users\\ada", Platform::Windows, true),
+            ("C:\\", Platform::Windows, false),
+            ("C:\\Users\\..\\x", Platform::Windows, false),
+            ("/home/ada", Platform::Windows, false),
+        ] {
+            assert_eq!(is_root(path, platform), expected, "{path}");
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! A signed request of a device: accepted once, for the enrolment that signed it.
+use crate::domain::device::DeviceState;
+use crate::domain::id::DeviceId;
+use crate::domain::time::Time;
+use crate::error::Result;
+use crate::store::device::Device;
+use crate::store::{self, Conn};
+
+/// What a verified signature says of a request.
+#[derive(Debug, Clone)]
+pub struct Signed {
+    pub device: DeviceId,
+    /// The enrolment whose key signed it.
+    pub generation: i64,
+    pub jti: String,
+    /// When `jti` may be forgotten.
+    pub forget_at: Time,
+}
+
+/// Why a well-signed request is not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// There is no such device any more.
+    Unknown,
+    Wiped,
+    /// The device has enrolled again since its key was looked up.
+    KeyChanged,
+    Replayed,
+}
+
+/// Takes the request's id and answers its device, in the transaction of what the request does.
+///
+/// A wiped device is refused unless `wiped_too`: its report may come twice.
+///
+/// # Errors
+/// When the database refuses. A refusal is a value: it undoes nothing.
+pub fn accept(conn: &mut Conn, signed: &Signed, wiped_too: bool) -> Result<Result<Device, Refusal>> {
+    let Some(device) = store::device::find(conn, signed.device)? else { return Ok(Err(Refusal::Unknown)) };
+    match device.state {
+        DeviceState::Enrolled => {}
+        DeviceState::Wiped if wiped_too => {}
+        DeviceState::Wiped => return Ok(Err(Refusal::Wiped)),
+        DeviceState::Removed => return Ok(Err(Refusal::Unknown)),
+    }
+    if device.generation != signed.generation {
+        return Ok(Err(Refusal::KeyChanged));
+    }
+    if !store::request_id::take(conn, signed.device, &signed.jti, signed.forget_at)? {
+        return Ok(Err(Refusal::Replayed));
+    }
+    Ok(Ok(device))
+}
