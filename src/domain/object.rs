@@ -14,6 +14,20 @@ text_enum! {
     }
 }
 
+impl ObjectKind {
+    /// The largest object of this kind that is taken, in bytes.
+    ///
+    /// Restic's packs end at 128 MiB and its index files at 8 MiB; rustic writes larger ones.
+    pub const fn max_bytes(self) -> u64 {
+        const MIB: u64 = 1 << 20;
+        match self {
+            Self::Data => 132 * MIB,
+            Self::Index | Self::Manifests => 64 * MIB,
+            Self::Config | Self::Keys | Self::Snapshots | Self::Locks => MIB,
+        }
+    }
+}
+
 text_enum! {
     /// Whether a repository still takes backups.
     RepositoryState { Active = "active", ReadOnly = "read_only" }

@@ -238,6 +238,34 @@ pub fn object_healed(conn: &mut Conn, key: &BlobKey, now: Time) -> Result<()> {
     test_newest(conn, key.repository, now)
 }
 
+/// Takes a lock out of the ledger; false when it was not there.
+///
+/// # Errors
+/// When the database refuses.
+pub fn unlocked(conn: &mut Conn, key: &BlobKey) -> Result<bool> {
+    let Some(lock) = store::object::find(conn, key.repository, ObjectKind::Locks, &key.name)? else {
+        return Ok(false);
+    };
+    let removed = store::object::remove(conn, key.repository, ObjectKind::Locks, &key.name)?;
+    if removed {
+        store::repository::count_out(conn, key.repository, lock.size_bytes)?;
+    }
+    Ok(removed)
+}
+
+/// Takes out of the ledger the locks that came before `cut`; answers which.
+///
+/// # Errors
+/// When the database refuses.
+pub fn remove_locks(conn: &mut Conn, repository: RepositoryId, cut: Time) -> Result<Vec<BlobKey>> {
+    let stale = store::object::received_before(conn, repository, ObjectKind::Locks, cut)?;
+    let keys: Vec<_> = stale.into_iter().map(|it| BlobKey::new(repository, ObjectKind::Locks, it.name)).collect();
+    for key in &keys {
+        unlocked(conn, key)?;
+    }
+    Ok(keys)
+}
+
 fn test_newest(conn: &mut Conn, repository: RepositoryId, now: Time) -> Result<()> {
     if let Some(point) = store::restore_point::newest(conn, repository)? {
         proof::queue(conn, point.id, TestCause::Damage, None, now)?;

@@ -23,6 +23,7 @@ pub mod object;
 pub mod policy;
 pub mod repository;
 pub mod request_id;
+pub mod restore;
 pub mod restore_point;
 pub mod restore_test;
 pub mod setting;

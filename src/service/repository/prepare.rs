@@ -1,7 +1,7 @@
 //! Makes a new, empty repository in memory: keys, config, password and token.
 use crate::blob::BlobStore;
 use crate::domain::id::RepositoryId;
-use crate::domain::object::{ObjectKind, ObjectName};
+use crate::domain::object::ObjectKind;
 use crate::error::Result;
 use crate::service::backup;
 use crate::store::repository::master_key_context;
@@ -159,6 +159,7 @@ impl WriteBackend for Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::object::ObjectName;
     use crate::domain::time::Time;
 
     #[test]

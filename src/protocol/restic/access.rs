@@ -1,0 +1,83 @@
+//! Who is at the door: HTTP Basic, the repository's id and a token.
+use crate::domain::id::RepositoryId;
+use crate::domain::object::TokenKind;
+use crate::domain::time::Time;
+use crate::error::Result;
+use crate::secret;
+use crate::store::repository::Repository;
+use crate::store::{self, Conn};
+use actix_web::HttpRequest;
+use actix_web::http::header::AUTHORIZATION;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+
+/// What a client showed; the token only as its hash.
+#[derive(Debug, Clone)]
+pub struct Credentials {
+    repository: RepositoryId,
+    token_hash: String,
+}
+
+/// What a client may do with which repository.
+#[derive(Debug, Clone)]
+pub struct Access {
+    pub repository: Repository,
+    pub right: Right,
+}
+
+/// What a token gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Right {
+    /// Read and append; remove locks.
+    Append(TokenKind),
+    /// Read what was received up to this time: a restore's ticket.
+    ReadUntil(Time),
+}
+
+impl Right {
+    /// The point in time that the view ends at; none for all.
+    pub fn until(self) -> Option<Time> {
+        match self {
+            Self::Append(_) => None,
+            Self::ReadUntil(until) => Some(until),
+        }
+    }
+
+    /// Whether something received `at` is in view.
+    pub fn shows(self, at: Time) -> bool {
+        self.until().is_none_or(|until| at <= until)
+    }
+}
+
+/// Reads the header; none where it is missing or wrong.
+pub fn credentials(request: &HttpRequest) -> Option<Credentials> {
+    let value = request.headers().get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, encoded) = value.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let decoded = String::from_utf8(BASE64_STANDARD.decode(encoded.trim()).ok()?).ok()?;
+    let (user, token) = decoded.split_once(':')?;
+    Some(Credentials { repository: RepositoryId::parse(user)?, token_hash: secret::hash(token) })
+}
+
+/// Looks the token up; none when it is not this repository's, was revoked or has expired.
+///
+/// # Errors
+/// When the database refuses.
+pub fn find(conn: &mut Conn, shown: &Credentials, now: Time) -> Result<Option<Access>> {
+    let access = match store::repository::find_token(conn, &shown.token_hash)? {
+        Some((token, repository)) => Some(Access { repository, right: Right::Append(token.kind) }),
+        None => ticket(conn, shown, now)?,
+    };
+    Ok(access.filter(|it| it.repository.id == shown.repository))
+}
+
+fn ticket(conn: &mut Conn, shown: &Credentials, now: Time) -> Result<Option<Access>> {
+    let Some(ticket) = store::restore::find_ticket(conn, &shown.token_hash)? else { return Ok(None) };
+    if now >= ticket.expires_at {
+        return Ok(None);
+    }
+    let repository = store::repository::find(conn, ticket.repository_id)?;
+    Ok(repository.map(|repository| Access { repository, right: Right::ReadUntil(ticket.received_at) }))
+}

@@ -1,0 +1,256 @@
+//! Reads, lists and unlocks: by the ledger, and only then by the bytes.
+use crate::blob::{BlobKey, BlobStore};
+use crate::domain::id::RepositoryId;
+use crate::domain::object::{ObjectKind, ObjectName};
+use crate::error::Error;
+use crate::protocol::restic::answer::Refusal;
+use crate::protocol::restic::{Asking, Door};
+use crate::service::backup;
+use crate::store::object::Object;
+use crate::store::{self, Conn};
+use actix_web::body::SizedStream;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderMap};
+use actix_web::rt::task::{JoinHandle, spawn_blocking};
+use actix_web::{HttpRequest, HttpResponse};
+use bytes::Bytes;
+use futures_util::stream;
+use std::fmt::Write;
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+
+const V1: &str = "application/vnd.x.restic.rest.v1";
+const V2: &str = "application/vnd.x.restic.rest.v2";
+
+/// Bytes are read and sent in pieces of this size, two of which are in memory at once.
+const PIECE: u64 = 256 << 10;
+
+/// What the ledger says of one object.
+#[derive(Debug, Default)]
+pub struct Known {
+    pub object: Option<Object>,
+    /// How many locks there are, where a lock is named.
+    pub lock_count: i64,
+}
+
+impl Known {
+    /// # Errors
+    /// When the database refuses.
+    pub fn find(conn: &mut Conn, id: RepositoryId, kind: ObjectKind, name: &ObjectName) -> Result<Self, Error> {
+        let object = store::object::find(conn, id, kind, name)?;
+        let lock_count = if kind == ObjectKind::Locks { store::object::count(conn, id, ObjectKind::Locks)? } else { 0 };
+        Ok(Self { object, lock_count })
+    }
+}
+
+/// `GET` and `HEAD` of an object.
+pub async fn read(request: &HttpRequest, asking: Asking) -> Result<HttpResponse, Refusal> {
+    let right = asking.access.right;
+    let object = asking.known.object.filter(|it| right.shows(it.received_at)).ok_or_else(Refusal::not_found)?;
+    let size = object.size();
+    let key = BlobKey::new(object.repository_id, object.kind, object.name);
+    if request.method() == actix_web::http::Method::HEAD {
+        let nothing = stream::empty::<Result<Bytes, io::Error>>();
+        return Ok(HttpResponse::Ok().content_type("application/octet-stream").body(SizedStream::new(size, nothing)));
+    }
+    let (status, range) = match range(request.headers(), size) {
+        Wanted::All => (StatusCode::OK, 0..size),
+        Wanted::Part(range) => (StatusCode::PARTIAL_CONTENT, range),
+        Wanted::PastTheEnd => {
+            let mut response = Refusal::new(StatusCode::RANGE_NOT_SATISFIABLE, "the object ends before this range");
+            return Ok(past_the_end(&mut response, size));
+        }
+    };
+    let first = fetch(&asking.door.blobs, &key, &range).await?;
+    let Some(first) = first.filter(|it| it.len() as u64 == (range.end - range.start).min(PIECE)) else {
+        damaged(&asking.door, key).await?;
+        return Err(Refusal::new(
+            StatusCode::NOT_FOUND,
+            "the server has lost this object or part of it; it is marked as damaged, and sending it again heals it",
+        ));
+    };
+    let mut response = HttpResponse::build(status);
+    response.content_type("application/octet-stream").insert_header((header::ACCEPT_RANGES, "bytes"));
+    if status == StatusCode::PARTIAL_CONTENT {
+        let text = format!("bytes {}-{}/{size}", range.start, range.end - 1);
+        response.insert_header((header::CONTENT_RANGE, text));
+    }
+    let len = range.end - range.start;
+    Ok(response.body(SizedStream::new(len, Sending::start(asking.door, key, range, first).into_stream())))
+}
+
+fn past_the_end(refusal: &mut Refusal, size: u64) -> HttpResponse {
+    use actix_web::ResponseError;
+    let mut response = refusal.error_response();
+    if let Ok(value) = header::HeaderValue::from_str(&format!("bytes */{size}")) {
+        response.headers_mut().insert(header::CONTENT_RANGE, value);
+    }
+    response
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Wanted {
+    All,
+    Part(Range<u64>),
+    PastTheEnd,
+}
+
+/// Reads the one range that restic asks for; what is not understood means all, as HTTP says.
+fn range(headers: &HeaderMap, size: u64) -> Wanted {
+    let text = headers.get(header::RANGE).and_then(|it| it.to_str().ok()).and_then(|it| it.strip_prefix("bytes="));
+    let Some((from, to)) = text.and_then(|it| it.split_once('-')) else { return Wanted::All };
+    let part = match (from.parse::<u64>(), to.parse::<u64>()) {
+        (Ok(from), Ok(to)) if from <= to => from..to.saturating_add(1).min(size),
+        (Ok(from), Err(_)) if to.is_empty() => from..size,
+        (Err(_), Ok(last)) if from.is_empty() => size.saturating_sub(last)..size,
+        _ => return Wanted::All,
+    };
+    if part.start >= size { Wanted::PastTheEnd } else { Wanted::Part(part) }
+}
+
+async fn fetch(blobs: &Arc<dyn BlobStore>, key: &BlobKey, range: &Range<u64>) -> Result<Option<Bytes>, Refusal> {
+    let piece = read_piece(Arc::clone(blobs), key.clone(), range.start, range.end.min(range.start + PIECE));
+    let piece = piece.await.map_err(|error| Refusal::from(io::Error::other(error)))?;
+    Ok(piece?)
+}
+
+fn read_piece(blobs: Arc<dyn BlobStore>, key: BlobKey, from: u64, to: u64) -> JoinHandle<io::Result<Option<Bytes>>> {
+    spawn_blocking(move || Ok(blobs.read(&key, from, to - from)?.map(Bytes::from)))
+}
+
+/// An object on its way out: while one piece is sent, the next is read.
+struct Sending {
+    door: Door,
+    key: BlobKey,
+    ready: Option<Bytes>,
+    next: Option<JoinHandle<io::Result<Option<Bytes>>>>,
+    rest: Range<u64>,
+}
+
+impl Sending {
+    fn start(door: Door, key: BlobKey, range: Range<u64>, first: Bytes) -> Self {
+        let rest = (range.start + first.len() as u64)..range.end;
+        Self { door, key, ready: Some(first), next: None, rest }
+    }
+
+    fn read_ahead(&mut self) {
+        if self.rest.start < self.rest.end {
+            let to = self.rest.end.min(self.rest.start + PIECE);
+            self.next = Some(read_piece(Arc::clone(&self.door.blobs), self.key.clone(), self.rest.start, to));
+        }
+    }
+
+    async fn step(&mut self) -> io::Result<Option<Bytes>> {
+        if let Some(first) = self.ready.take() {
+            self.read_ahead();
+            return Ok(Some(first));
+        }
+        let Some(next) = self.next.take() else { return Ok(None) };
+        let expected = (self.rest.end - self.rest.start).min(PIECE);
+        let piece = next.await.map_err(io::Error::other)??.filter(|it| it.len() as u64 == expected);
+        let Some(piece) = piece else {
+            let key = self.key.clone();
+            damaged(&self.door, key).await.map_err(|refusal| io::Error::other(refusal.to_string()))?;
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "the stored object is shorter than its ledger row",
+            ));
+        };
+        self.rest.start += piece.len() as u64;
+        self.read_ahead();
+        Ok(Some(piece))
+    }
+
+    fn into_stream(self) -> impl stream::Stream<Item = io::Result<Bytes>> {
+        stream::try_unfold(self, |mut sending| async move { Ok(sending.step().await?.map(|piece| (piece, sending))) })
+    }
+}
+
+/// Writes down that the ledger's object is not there whole, and has the newest backup tested.
+async fn damaged(door: &Door, key: BlobKey) -> Result<(), Refusal> {
+    let now = door.clock.now();
+    door.store.act(move |conn| backup::object_damaged(conn, &key, now)).await?;
+    door.wake.proof();
+    Ok(())
+}
+
+/// `GET {kind}/`.
+pub async fn list(request: &HttpRequest, asking: Asking, kind: ObjectKind) -> Result<HttpResponse, Refusal> {
+    let is_v2 = request.headers().get(header::ACCEPT).is_some_and(|it| it == V2);
+    let (id, until) = (asking.access.repository.id, asking.access.right.until());
+    let text = asking.door.store.read(move |conn| {
+        let objects = store::object::list(conn, id, kind, until)?;
+        Ok::<_, Error>(if is_v2 { names_and_sizes(&objects) } else { names(&objects) })
+    });
+    Ok(HttpResponse::Ok().content_type(if is_v2 { V2 } else { V1 }).body(text.await?))
+}
+
+fn names(objects: &[(ObjectName, i64)]) -> String {
+    let names: Vec<_> = objects.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+    format!("[{}]", names.join(","))
+}
+
+/// Written by hand: a name is hex and needs no escaping, and there may be a hundred thousand.
+fn names_and_sizes(objects: &[(ObjectName, i64)]) -> String {
+    let mut text = String::with_capacity(objects.len() * 96 + 2);
+    text.push('[');
+    for (at, (name, size)) in objects.iter().enumerate() {
+        let comma = if at == 0 { "" } else { "," };
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{comma}{{\"name\":\"{name}\",\"size\":{size}}}");
+    }
+    text.push(']');
+    text
+}
+
+/// `DELETE locks/{name}`: the one thing that a client may remove; also fine when it is gone.
+pub async fn unlock(asking: Asking, name: ObjectName) -> Result<HttpResponse, Refusal> {
+    if asking.access.right.until().is_some() {
+        return Err(Refusal::forbidden("this ticket only reads"));
+    }
+    let key = BlobKey::new(asking.access.repository.id, ObjectKind::Locks, name);
+    let (door, gone) = (asking.door, key.clone());
+    door.store.write(move |conn| backup::unlocked(conn, &gone)).await?;
+    let removed = spawn_blocking(move || door.blobs.remove(&key)).await;
+    removed.map_err(|error| Refusal::from(io::Error::other(error)))??;
+    Ok(HttpResponse::Ok().finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::http::header::HeaderValue;
+
+    #[test]
+    fn the_ranges_that_restic_asks_for_are_understood() {
+        let cases = [
+            ("bytes=0-", Wanted::Part(0..10)),
+            ("bytes=3-5", Wanted::Part(3..6)),
+            ("bytes=3-500", Wanted::Part(3..10)),
+            ("bytes=9-9", Wanted::Part(9..10)),
+            ("bytes=-4", Wanted::Part(6..10)),
+            ("bytes=10-", Wanted::PastTheEnd),
+            ("bytes=18446744073709551615-18446744073709551615", Wanted::PastTheEnd),
+            ("bytes=5-3", Wanted::All),
+            ("bytes=0-1,3-4", Wanted::All),
+            ("lines=0-1", Wanted::All),
+            ("bytes=x-", Wanted::All),
+        ];
+        for (text, wanted) in cases {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::RANGE, HeaderValue::from_static(text));
+            assert_eq!(range(&headers, 10), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_list_is_json() {
+        let object = (ObjectName::from_hash(&[7; 32]), 12);
+        let v2: serde_json::Value = serde_json::from_str(&names_and_sizes(&[object.clone(), object.clone()])).unwrap();
+        assert_eq!(v2[1]["size"], 12);
+        let v1: Vec<String> = serde_json::from_str(&names(&[object.clone()])).unwrap();
+        assert_eq!(v1, [object.0.as_str()]);
+        assert_eq!(names_and_sizes(&[]), "[]");
+    }
+}

@@ -1,0 +1,272 @@
+//! `POST` of an object: hashed while it comes, durable and in the ledger before it is acknowledged.
+//!
+//! The body goes in pieces to threads that may block, which hash and write one
+//! piece while the next is received; a slow client holds two pieces of memory
+//! and no thread.
+use crate::blob::{BlobKey, BlobStore, Stored, Upload};
+use crate::domain::object::{ObjectKind, ObjectName, RepositoryState};
+use crate::domain::time::hours;
+use crate::error::Error;
+use crate::protocol::restic::answer::Refusal;
+use crate::protocol::restic::in_flight::Place;
+use crate::protocol::restic::object::Known;
+use crate::protocol::restic::{Asking, Door};
+use crate::service::backup;
+use crate::store::object::Object;
+use actix_web::http::StatusCode;
+use actix_web::http::header::CONTENT_LENGTH;
+use actix_web::rt::task::{JoinHandle, spawn_blocking};
+use actix_web::rt::time::timeout;
+use actix_web::web::Payload;
+use actix_web::{HttpRequest, HttpResponse};
+use aws_lc_rs::digest;
+use bytes::Bytes;
+use futures_util::StreamExt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Bytes are hashed and written in pieces of this size.
+const PIECE: usize = 256 << 10;
+/// Chunks smaller than this are copied: each would hold a whole read buffer.
+const SMALL: usize = 1 << 10;
+/// A client that sends nothing for so long has gone.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Locks of one repository at once.
+const LOCKS: i64 = 8;
+/// Restic renews its lock every 5 minutes and calls one of 30 minutes stale.
+const STALE_LOCK: Duration = hours(1);
+
+/// Takes an object in.
+pub async fn receive(
+    request: &HttpRequest,
+    asking: Asking,
+    kind: ObjectKind,
+    name: ObjectName,
+    payload: Payload,
+) -> Result<HttpResponse, Refusal> {
+    let len = may_send(request, &asking, kind)?;
+    let Asking { door, access, known } = asking;
+    let key = BlobKey::new(access.repository.id, kind, name);
+    let place = door.in_flight.enter(&key, len.min(2 * PIECE as u64))?;
+    make_room(&door, &key, &known).await?;
+    let incoming = Incoming::new(Arc::clone(&door.blobs), key);
+    let (incoming, rest) = take(incoming, payload, len).await?;
+    let arrived = Arrived { incoming, rest, len, row: known.object };
+    // On its own: when the client goes now, what it sent is still brought to its end.
+    let finished = actix_web::rt::spawn(finish(door, arrived, place));
+    finished.await.map_err(|error| Refusal::from(io::Error::other(error)))??;
+    Ok(HttpResponse::Ok().finish())
+}
+
+/// Everything that is refused before a byte of the body is read. Answers the body's length.
+fn may_send(request: &HttpRequest, asking: &Asking, kind: ObjectKind) -> Result<u64, Refusal> {
+    if asking.access.right.until().is_some() {
+        return Err(Refusal::forbidden("this ticket only reads"));
+    }
+    let repository = &asking.access.repository;
+    if repository.state != RepositoryState::Active {
+        return Err(Refusal::forbidden(backup::READ_ONLY));
+    }
+    let len = request.headers().get(CONTENT_LENGTH).and_then(|it| it.to_str().ok()).and_then(|it| it.parse().ok());
+    let len: u64 = len.ok_or_else(|| Refusal::new(StatusCode::LENGTH_REQUIRED, "say Content-Length"))?;
+    if len > kind.max_bytes() {
+        let text = format!("an object of this kind has at most {} bytes", kind.max_bytes());
+        return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, text));
+    }
+    let room = u64::try_from(repository.quota_bytes - repository.stored_bytes).unwrap_or(0);
+    if asking.known.object.is_none() && len > room {
+        return Err(Refusal::full("the backups of this device fill their quota; ask for more room"));
+    }
+    Ok(len)
+}
+
+/// A client that died leaves its lock behind; eight of them would shut the door for good.
+async fn make_room(door: &Door, key: &BlobKey, known: &Known) -> Result<(), Refusal> {
+    if key.kind != ObjectKind::Locks || known.object.is_some() || known.lock_count < LOCKS {
+        return Ok(());
+    }
+    let (repository, cut) = (key.repository, door.clock.now() - STALE_LOCK);
+    let stale = door.store.write(move |conn| backup::remove_locks(conn, repository, cut)).await?;
+    if stale.is_empty() {
+        return Err(Refusal::full("this repository has 8 locks; run `restic unlock`, or wait an hour"));
+    }
+    let blobs = Arc::clone(&door.blobs);
+    blocking(move || stale.iter().try_for_each(|it| blobs.remove(it).map(drop))).await?;
+    Ok(())
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T, Refusal> {
+    Ok(spawn_blocking(work).await.map_err(io::Error::other)??)
+}
+
+/// Bytes that are coming in.
+struct Incoming {
+    blobs: Arc<dyn BlobStore>,
+    key: BlobKey,
+    upload: Option<Box<dyn Upload>>,
+    digest: digest::Context,
+}
+
+/// Received and not yet written.
+#[derive(Default)]
+struct Rest {
+    chunks: Vec<Bytes>,
+    len: usize,
+}
+
+impl Rest {
+    fn push(&mut self, chunk: Bytes) {
+        self.len += chunk.len();
+        self.chunks.push(if chunk.len() < SMALL { Bytes::copy_from_slice(&chunk) } else { chunk });
+    }
+}
+
+impl Incoming {
+    fn new(blobs: Arc<dyn BlobStore>, key: BlobKey) -> Self {
+        Self { blobs, key, upload: None, digest: digest::Context::new(&digest::SHA256) }
+    }
+
+    /// Hashes and writes; blocks.
+    fn absorb(&mut self, rest: &Rest) -> io::Result<()> {
+        let upload = match &mut self.upload {
+            Some(upload) => upload,
+            none => none.insert(self.blobs.begin(&self.key)?),
+        };
+        for chunk in &rest.chunks {
+            self.digest.update(chunk);
+            upload.write(chunk)?;
+        }
+        Ok(())
+    }
+}
+
+/// Receives `len` bytes; what is left of them in memory is written by [`finish`].
+async fn take(incoming: Incoming, mut payload: Payload, len: u64) -> Result<(Incoming, Rest), Refusal> {
+    let mut at_work = AtWork::Idle(incoming);
+    let (mut rest, mut received) = (Rest::default(), 0);
+    loop {
+        let chunk = timeout(PATIENCE, payload.next()).await;
+        let chunk = chunk.map_err(|_gone| Refusal::new(StatusCode::REQUEST_TIMEOUT, "nothing came for a minute"))?;
+        let Some(chunk) = chunk else { break };
+        let chunk =
+            chunk.map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, format!("the body broke off: {error}")))?;
+        received += chunk.len() as u64;
+        rest.push(chunk);
+        if rest.len >= PIECE {
+            at_work = at_work.absorb(std::mem::take(&mut rest)).await?;
+        }
+    }
+    if received != len {
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, format!("{received} of {len} bytes came")));
+    }
+    Ok((at_work.idle().await?, rest))
+}
+
+/// One piece is hashed and written while the next is received.
+enum AtWork {
+    Idle(Incoming),
+    Busy(JoinHandle<io::Result<Incoming>>),
+}
+
+impl AtWork {
+    async fn idle(self) -> Result<Incoming, Refusal> {
+        match self {
+            Self::Idle(incoming) => Ok(incoming),
+            Self::Busy(work) => Ok(work.await.map_err(io::Error::other)??),
+        }
+    }
+
+    async fn absorb(self, rest: Rest) -> Result<Self, Refusal> {
+        let mut incoming = self.idle().await?;
+        Ok(Self::Busy(spawn_blocking(move || {
+            incoming.absorb(&rest)?;
+            Ok(incoming)
+        })))
+    }
+}
+
+/// What became of the bytes.
+enum Placed {
+    /// The same bytes were there, sound.
+    There,
+    /// They were put where a ledger row said that they are, and were not.
+    Healed,
+    /// They are durable and have no row.
+    New(Stored),
+}
+
+/// A body that came whole.
+struct Arrived {
+    incoming: Incoming,
+    rest: Rest,
+    len: u64,
+    row: Option<Object>,
+}
+
+/// The hash, the disk, the ledger, in this order; only then may the client be told.
+///
+/// The place is held to the end, so that nobody else stores the same object meanwhile.
+async fn finish(door: Door, arrived: Arrived, _place: Place) -> Result<(), Refusal> {
+    let (key, len) = (arrived.incoming.key.clone(), arrived.len);
+    let placed = spawn_blocking(move || put_in_place(arrived)).await.map_err(io::Error::other)??;
+    match placed {
+        Placed::There => Ok(()),
+        Placed::Healed => {
+            let now = door.clock.now();
+            door.store.act(move |conn| backup::object_healed(conn, &key, now)).await?;
+            door.wake.proof();
+            Ok(())
+        }
+        Placed::New(stored) => enter(&door, key, len, stored).await,
+    }
+}
+
+fn put_in_place(arrived: Arrived) -> Result<Placed, Refusal> {
+    let Arrived { mut incoming, rest, row, .. } = arrived;
+    incoming.absorb(&rest)?;
+    let Incoming { blobs, key, upload, digest } = incoming;
+    let hash = digest.finish();
+    if key.name.hash().is_none_or(|named| named != hash.as_ref()) {
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, "the body's SHA-256 is not the object's name"));
+    }
+    let Some(upload) = upload else { return Err(io::Error::other("an upload was not begun").into()) };
+    let is_there = blobs.size(&key)?.is_some();
+    Ok(match row {
+        Some(row) if row.damaged_at.is_none() && is_there && backup::is_sound(&*blobs, &key)? => Placed::There,
+        Some(_) => {
+            upload.replace()?.settle();
+            Placed::Healed
+        }
+        // A crash left the bytes without their row: what has just come is known to be whole.
+        None if is_there => Placed::New(upload.replace()?),
+        None => Placed::New(upload.commit()?),
+    })
+}
+
+/// Writes the ledger's row.
+async fn enter(door: &Door, key: BlobKey, len: u64, stored: Stored) -> Result<(), Refusal> {
+    let now = door.clock.now();
+    let size = i64::try_from(len).unwrap_or(i64::MAX);
+    let (entered, is_snapshot) = (key.clone(), key.kind == ObjectKind::Snapshots);
+    let work = move |conn: &mut crate::store::Conn| backup::received(conn, &entered, size, now);
+    let added = if is_snapshot { door.store.act(work).await } else { door.store.write(work).await };
+    match added {
+        Ok(_) => {
+            if is_snapshot {
+                door.wake.proof();
+            }
+            // Not waited for: what is left when it fails is looked at by the next start.
+            drop(spawn_blocking(move || stored.settle()));
+            Ok(())
+        }
+        Err(error @ (Error::Full(_) | Error::Refused(_) | Error::NotFound(_))) => {
+            let blobs = Arc::clone(&door.blobs);
+            blocking(move || blobs.remove(&key)).await?;
+            stored.settle();
+            Err(error.into())
+        }
+        // Nobody knows whether the row is there; the next start or the next try finds out.
+        Err(error) => Err(error.into()),
+    }
+}
