@@ -5,6 +5,7 @@ use crate::config::{Config, Tls};
 use crate::job::{self, Job};
 use crate::mail::Mailer;
 use crate::protocol;
+use crate::service;
 use crate::store::Store;
 use crate::wake::Wake;
 use actix_web::dev::{Server, ServerHandle};
@@ -27,6 +28,7 @@ pub struct App {
     pub blobs: Arc<dyn BlobStore>,
     pub wake: Wake,
     pub agent: protocol::agent::Shared,
+    pub door: protocol::restic::Door,
     /// None where no mail server is set: mails wait.
     pub mailer: Option<Mailer>,
 }
@@ -42,14 +44,18 @@ impl App {
     pub fn open(config: Config, clock: Clock) -> anyhow::Result<Self> {
         make_private_folder(&config.data)?;
         let store = Store::open(&config.database)?;
-        let blobs = Arc::new(FsBlobs::open(&config.blobs).context("opening the backup store")?);
+        let blobs: Arc<dyn BlobStore> = Arc::new(FsBlobs::open(&config.blobs).context("opening the backup store")?);
+        service::repository::reconcile(&store, &*blobs, clock.now()).context("looking at interrupted uploads")?;
+        let wake = Wake::new();
+        let door = protocol::restic::Door::new(store.clone(), Arc::clone(&blobs), clock.clone(), wake.clone());
         let mailer = config.mail.as_ref().map(|it| Mailer::smtp(&it.url, &it.from)).transpose()?;
         Ok(Self {
             config: Arc::new(config),
             store,
             clock,
             blobs,
-            wake: Wake::new(),
+            wake,
+            door,
             agent: protocol::agent::Shared::new(),
             mailer,
         })
@@ -115,7 +121,9 @@ impl App {
             .app_data(Data::from(Arc::clone(&self.blobs)))
             .app_data(Data::new(self.wake.clone()))
             .app_data(Data::new(self.agent.clone()))
-            .configure(protocol::agent::routes);
+            .configure(protocol::agent::routes)
+            .app_data(Data::new(self.door.clone()))
+            .configure(protocol::restic::routes);
     }
 }
 
