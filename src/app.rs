@@ -97,8 +97,15 @@ impl App {
     }
 
     fn jobs(&self) -> Vec<Job> {
-        let (mail, alert) = (self.clone(), self.clone());
+        let (mail, alert, expiry, command) = (self.clone(), self.clone(), self.clone(), self.clone());
         vec![
+            Job::new("expiry", job::expiry::PERIOD, move || {
+                expiry.agent.forget_addresses();
+                job::expiry::run_once(&expiry.store, expiry.clock.now())
+            }),
+            Job::new("command", job::command::PERIOD, move || {
+                job::command::run_once(&command.store, &command.wake, command.clock.now())
+            }),
             Job::new("mail", job::mail::PERIOD, move || {
                 job::mail::run_once(&mail.store, mail.mailer.as_ref(), &mail.clock)
             })

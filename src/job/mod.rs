@@ -2,6 +2,8 @@
 //! should be done and is not?", may run twice, and runs on a period and when
 //! it is woken.
 pub mod alert;
+pub mod command;
+pub mod expiry;
 pub mod mail;
 
 use crate::error::Result;

@@ -2,12 +2,13 @@
 use crate::domain::activity::{Action, Actor, Object};
 use crate::domain::id::{PolicyId, TeamId};
 use crate::domain::message::{DevicePolicy, PolicyName};
-use crate::domain::policy::{Applied, Requirement, Schedule, validate};
+use crate::domain::policy::{Applied, DeviceState, Finding, Requirement, Schedule, evaluate, validate};
 use crate::domain::time::Time;
 use crate::error::{Error, Result};
 use crate::secret;
 use crate::service::activity::{self, Act};
 use crate::store::device::Device;
+use crate::store::device_status::DeviceStatus;
 use crate::store::policy::Policy;
 use crate::store::{self, Conn};
 use anyhow::Context;
@@ -110,6 +111,28 @@ pub fn applied(policies: &[Policy]) -> Result<Vec<Applied>> {
     let each =
         policies.iter().map(|it| Ok(Applied { id: it.id, name: it.name.clone(), requirements: it.requirements()? }));
     each.collect()
+}
+
+/// Holds a device against the policies that apply to it.
+///
+/// # Errors
+/// When the database refuses.
+pub fn findings(conn: &mut Conn, device: &Device, now: Time) -> Result<Vec<Finding>> {
+    let policies = applied(&applying_to(conn, device)?)?;
+    if policies.is_empty() {
+        return Ok(Vec::new());
+    }
+    let status = store::device_status::find(conn, device.id)?.unwrap_or_else(|| DeviceStatus::new(device.id));
+    let evidence = store::device_proof::find(conn, device.id)?.map(|it| it.evidence()).unwrap_or_default();
+    let facts = status.facts()?;
+    let state = DeviceState {
+        facts: &facts,
+        since: status.since()?,
+        evidence,
+        last_seen_at: status.last_seen_at,
+        enrolled_at: device.enrolled_at,
+    };
+    Ok(evaluate(&policies, &state, now))
 }
 
 /// The name of the setting that says how often devices check in, in seconds.

@@ -76,8 +76,12 @@ fn check_signature(
     let ours = &data::<Config>(request)?.public_url;
     let host = request.headers().get(HOST).and_then(|it| it.to_str().ok());
     let said = claims.aud.trim_end_matches('/');
-    let said_host = said.split_once("://").map(|(_, host)| host);
-    if said == ours || (said_host.is_some() && said_host == host) {
+    let said_host = said.split_once("://").map(|(scheme, host)| {
+        // Clients leave the scheme's own port out of `Host`.
+        host.strip_suffix(if scheme == "https" { ":443" } else { ":80" }).unwrap_or(host)
+    });
+    let is_host = matches!((said_host, host), (Some(said), Some(host)) if said.eq_ignore_ascii_case(host));
+    if said == ours || is_host {
         return Ok(());
     }
     Err(Fault::new(

@@ -9,6 +9,12 @@ pub struct TestDatabase {
     dropped: Dropped,
 }
 
+impl Default for TestDatabase {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 enum Dropped {
     Folder(#[expect(dead_code, reason = "kept until it is dropped")] tempfile::TempDir),
     Postgres { server: String, name: String },

@@ -1,5 +1,7 @@
 //! What many tests need.
 mod database;
+pub mod device;
+pub mod server;
 mod smtp;
 
 pub use database::TestDatabase;

@@ -1,0 +1,186 @@
+//! A real server on a port of its own, with a database and folder of its own.
+use super::{NOW, TestDatabase};
+use actix_web::dev::ServerHandle;
+use holdfast::app::App;
+use holdfast::clock::Clock;
+use holdfast::config::{Config, Options};
+use holdfast::domain::activity::{Actor, ActorKind, Via};
+use holdfast::store::{Conn, Store};
+use holdfast::{seal, service, store};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// A running server; it stops when this is dropped.
+pub struct TestServer {
+    pub app: App,
+    pub address: SocketAddr,
+    running: Option<(ServerHandle, JoinHandle<()>)>,
+    database: TestDatabase,
+    folder: tempfile::TempDir,
+}
+
+impl TestServer {
+    /// Starts one whose clock stands at [`NOW`].
+    pub fn start() -> Self {
+        let (database, folder) = (TestDatabase::new(), tempfile::tempdir().unwrap());
+        let app = open(&database, &folder, Clock::fixed(NOW));
+        app.store
+            .write_blocking(|conn| {
+                let (public, _) = seal::generate()?;
+                let name = service::enrollment::PROOF_PUBLIC_KEY;
+                Ok::<_, holdfast::error::Error>(store::setting::set(conn, name, public.as_str(), NOW)?)
+            })
+            .unwrap();
+        Self::serve(app, database, folder)
+    }
+
+    /// The same database and folder under a new process's worth of memory.
+    pub fn restart(mut self) -> Self {
+        self.stop();
+        let clock = self.app.clock.clone();
+        let (database, folder) =
+            (std::mem::take(&mut self.database), std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap()));
+        drop(self);
+        let app = open(&database, &folder, clock);
+        Self::serve(app, database, folder)
+    }
+
+    fn serve(app: App, database: TestDatabase, folder: tempfile::TempDir) -> Self {
+        let listener = app.listener().unwrap();
+        let address = listener.local_addr().unwrap();
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let serving = app.clone();
+        let thread = std::thread::spawn(move || {
+            actix_web::rt::System::new().block_on(async move {
+                let server = serving.serve(listener).unwrap();
+                sender.send(server.handle()).unwrap();
+                server.await.unwrap();
+            });
+        });
+        let handle = receiver.recv().unwrap();
+        Self { app, address, running: Some((handle, thread)), database, folder }
+    }
+
+    fn stop(&mut self) {
+        if let Some((handle, thread)) = self.running.take() {
+            self.app.wake.stop();
+            // The future asks the server when it is made; the thread ends when it has stopped.
+            drop(handle.stop(true));
+            thread.join().unwrap();
+        }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub fn store(&self) -> &Store {
+        &self.app.store
+    }
+
+    /// Runs an act.
+    pub fn act<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Conn) -> holdfast::error::Result<T> + Send + 'static,
+    ) -> T {
+        self.app.store.act_blocking(work).unwrap()
+    }
+
+    /// Reads.
+    pub fn read<T>(&self, work: impl FnOnce(&mut Conn) -> holdfast::error::Result<T>) -> T {
+        self.app.store.read_blocking(work).unwrap()
+    }
+
+    /// Sends one request and reads its answer.
+    pub fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", self.address);
+        for (name, value) in headers {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-length")) {
+            head.push_str(&format!("Content-Length: {}\r\n", body.len()));
+        }
+        self.raw(&[head.as_bytes(), b"\r\n", body].concat())
+    }
+
+    /// Sends bytes and reads the answer until the server closes.
+    pub fn raw(&self, bytes: &[u8]) -> Answer {
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        // A server that refuses a body may close before it has read all of it.
+        let _ = stream.write_all(bytes);
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        Answer::parse(&answer)
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn open(database: &TestDatabase, folder: &tempfile::TempDir, clock: Clock) -> App {
+    let options = Options {
+        data: Some(folder.path().join("data")),
+        database: Some(database.url()),
+        listen: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
+        workers: Some(2),
+        ..Options::default()
+    };
+    App::open(Config::new(options).unwrap(), clock).unwrap()
+}
+
+/// An answer, whole.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub head: String,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    fn parse(bytes: &[u8]) -> Self {
+        let end = bytes.windows(4).position(|it| it == b"\r\n\r\n").expect("an answer with a head");
+        let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        let mut body = bytes[end + 4..].to_vec();
+        if head.to_ascii_lowercase().contains("transfer-encoding: chunked") {
+            body = unchunk(&body);
+        }
+        Self { status, head, body }
+    }
+
+    /// The body as JSON.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error}: {} {}", self.status, String::from_utf8_lossy(&self.body)))
+    }
+
+    /// The body as a message; panics with the answer where it is none.
+    pub fn message<T: serde::de::DeserializeOwned>(&self) -> T {
+        assert_eq!(self.status, 200, "{}", String::from_utf8_lossy(&self.body));
+        serde_json::from_slice(&self.body).unwrap()
+    }
+}
+
+fn unchunk(mut bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    while let Some(end) = bytes.windows(2).position(|it| it == b"\r\n") {
+        let size = usize::from_str_radix(std::str::from_utf8(&bytes[..end]).unwrap(), 16).unwrap();
+        out.extend_from_slice(&bytes[end + 2..end + 2 + size]);
+        bytes = &bytes[end + 2 + size + 2..];
+        if size == 0 {
+            break;
+        }
+    }
+    out
+}
+
+/// A person at the console, for acts.
+pub fn admin() -> Actor {
+    Actor { kind: ActorKind::User, id: None, name: "Ada".to_owned(), via: Via::Web, address: String::new() }
+}
