@@ -361,8 +361,12 @@ impl Schedule {
     /// The tightest spans of `policies`.
     pub fn tightest(policies: &[Applied]) -> Self {
         let all = || policies.iter().flat_map(|it| &it.requirements);
-        let backups = all().filter_map(|it| if let Requirement::BackupEvery { minutes } = it { Some(span_of(*minutes)) } else { None });
-        let check_ins = all().filter_map(|it| if let Requirement::CheckInWithin { minutes } = it { Some(span_of(*minutes)) } else { None });
+        let backups = all().filter_map(|it| {
+            if let Requirement::BackupEvery { minutes } = it { Some(span_of(*minutes)) } else { None }
+        });
+        let check_ins = all().filter_map(|it| {
+            if let Requirement::CheckInWithin { minutes } = it { Some(span_of(*minutes)) } else { None }
+        });
         Self { backup_every: backups.min(), check_in_within: check_ins.min() }
     }
 
@@ -397,8 +401,7 @@ mod tests {
         last_seen_at: Option<Time>,
         now: Time,
     ) -> (Compliance, Option<Time>) {
-        let policy =
-            Applied { id: PolicyId::generate(NOW), name: "p".to_owned(), requirements: vec![requirement] };
+        let policy = Applied { id: PolicyId::generate(NOW), name: "p".to_owned(), requirements: vec![requirement] };
         let since = Since { encryption: Some(ENROLLED), passcode_set: Some(ENROLLED), os_version: Some(ENROLLED) };
         let device = DeviceState { facts, since, evidence, last_seen_at, enrolled_at: ENROLLED };
         let finding = evaluate(&[policy], &device, now).remove(0);
