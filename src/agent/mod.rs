@@ -5,18 +5,23 @@
 //! describes what goes over the wire.
 pub mod backup;
 mod check_in;
+mod command;
 mod enroll;
 mod identity;
 pub mod net;
 pub mod platform;
 pub mod progress;
 mod protect;
+mod restore;
+mod run;
 pub mod state;
 mod tree;
+mod wipe;
 
 pub use enroll::Request as EnrollRequest;
 pub use identity::Identity;
 pub use net::backoff::Stop;
+pub use restore::Outcome as RestoreOutcome;
 
 use crate::clock::Clock;
 use anyhow::Result;
@@ -26,7 +31,7 @@ use platform::Platform;
 use progress::Progress;
 use state::{ClockOffset, Enrollment, Roots, State, Wiped};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// What an agent needs from outside.
 pub struct Surroundings {
@@ -43,6 +48,8 @@ pub struct Agent {
     around: Surroundings,
     enrollment: Enrollment,
     client: Client,
+    /// Held while something long is done, so that a wipe does not erase below a restore.
+    busy: Mutex<()>,
 }
 
 impl Agent {
@@ -66,7 +73,7 @@ impl Agent {
         let http = Http::new(enrollment.ca.as_deref())?;
         let offset = state.find::<ClockOffset>()?.unwrap_or_default();
         let client = Client::new(http, &enrollment.server, signer, around.clock.clone(), offset.millis);
-        Ok(Self { state, around, enrollment, client })
+        Ok(Self { state, around, enrollment, client, busy: Mutex::default() })
     }
 
     pub fn enrollment(&self) -> &Enrollment {

@@ -103,23 +103,34 @@ impl Door {
     /// # Errors
     /// Also when the object is shorter.
     pub fn read_part(&self, path: &str, offset: u64, length: u64) -> Result<Vec<u8>, DoorError> {
+        let body = self.read_up_to(path, offset, length)?;
+        if (body.len() as u64) < length {
+            let reason = format!("{} bytes instead of {length}", body.len());
+            return Err(DoorError::Refused { status: 200, what: path.to_owned(), reason });
+        }
+        Ok(body)
+    }
+
+    /// `length` bytes of an object from `offset`, or fewer where it ends.
+    ///
+    /// # Errors
+    /// See [`DoorError`].
+    pub fn read_up_to(&self, path: &str, offset: u64, length: u64) -> Result<Vec<u8>, DoorError> {
         if length == 0 {
             return Ok(Vec::new());
         }
         let range = format!("bytes={offset}-{}", offset.saturating_add(length - 1));
-        let answer = self.ask("GET", path, &[("range", &range)], &[], OBJECT_LIMIT)?;
-        let body = if answer.status == 206 {
-            answer.body
-        } else {
-            // A proxy may ignore the range and send all.
-            let from = usize::try_from(offset).unwrap_or(usize::MAX).min(answer.body.len());
-            answer.body.get(from..).unwrap_or_default().to_vec()
+        let answer = match self.ask("GET", path, &[("range", &range)], &[], OBJECT_LIMIT) {
+            // Past the end.
+            Err(DoorError::Refused { status: 416, .. }) => return Ok(Vec::new()),
+            answer => answer?,
         };
-        if (body.len() as u64) < length {
-            let reason = format!("{} bytes instead of {length}", body.len());
-            return Err(DoorError::Refused { status: answer.status, what: path.to_owned(), reason });
+        let mut body = answer.body;
+        if answer.status != 206 {
+            // A proxy may ignore the range and send all.
+            let from = usize::try_from(offset).unwrap_or(usize::MAX).min(body.len());
+            body.drain(..from);
         }
-        let mut body = body;
         body.truncate(usize::try_from(length).unwrap_or(usize::MAX));
         Ok(body)
     }

@@ -5,7 +5,7 @@ use crate::agent::net::http::server_address;
 use crate::agent::state::State;
 use crate::agent::{Agent, EnrollRequest, Stop, Surroundings, platform};
 use crate::clock::Clock;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -19,6 +19,8 @@ pub enum AgentCommand {
     /// Makes the device's keys, marks the folders, and writes everything to the state directory. A folder that is
     /// protected is backed up, and erased when the device is wiped.
     Enroll(Enroll),
+    /// Check in, back up and carry out commands until stopped (for a service manager)
+    Run(StateOption),
     /// Back up the protected folders now
     Backup(StateOption),
     /// Show what the agent knows: server, folders, last backup, what has changed since
@@ -29,6 +31,8 @@ pub enum AgentCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Look for a restore that waits for this device, and carry it out now
+    Restore(StateOption),
 }
 
 #[derive(Debug, Args)]
@@ -93,14 +97,31 @@ impl StateOption {
 pub fn run(command: &AgentCommand) -> Result<ExitCode> {
     match command {
         AgentCommand::Enroll(options) => enroll(options),
-        AgentCommand::Backup(state) => {
-            let agent = Agent::open(state.open()?, surroundings())?;
-            let backup = agent.back_up(&stop_on_signals()?)?;
-            show::backup(&backup);
+        AgentCommand::Run(state) => {
+            Agent::open(state.open()?, surroundings())?.run(&stop_on_signals()?)?;
             Ok(ExitCode::SUCCESS)
+        }
+        AgentCommand::Backup(state) => {
+            let (agent, stop) = open(state)?;
+            show::backup(&agent.back_up(&stop)?);
+            Ok(ExitCode::SUCCESS)
+        }
+        AgentCommand::Restore(state) => {
+            let (agent, stop) = open(state)?;
+            Ok(show::restore(agent.restore_waiting(&stop)?.as_ref()))
         }
         AgentCommand::Status { state, json } => show::status(&State::view(&state.path()?)?, *json),
     }
+}
+
+/// Opens the agent for one act. A wipe that was cut off is finished first, and then there is nothing else to do.
+fn open(state: &StateOption) -> Result<(Agent, Stop)> {
+    let agent = Agent::open(state.open()?, surroundings())?;
+    let stop = stop_on_signals()?;
+    if agent.resume_wipe(&stop)? {
+        bail!("this device was wiped");
+    }
+    Ok((agent, stop))
 }
 
 fn enroll(options: &Enroll) -> Result<ExitCode> {

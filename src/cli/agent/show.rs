@@ -1,7 +1,7 @@
 //! What the agent says to the person at the device.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the command line speaks to a person")]
 
-use crate::agent::Agent;
+use crate::agent::{Agent, RestoreOutcome};
 use crate::agent::backup;
 use crate::agent::progress::{Event, Progress};
 use crate::agent::state::{
@@ -114,6 +114,22 @@ pub fn backup(backup: &LastBackup) {
             HumanCount(backup.excluded_count)
         );
     }
+}
+
+/// Says how a restore went; the exit code is 1 where something failed.
+pub fn restore(outcome: Option<&RestoreOutcome>) -> ExitCode {
+    let Some(outcome) = outcome else {
+        println!("No restore waits for this device. Ask for one in the console.");
+        return ExitCode::SUCCESS;
+    };
+    println!("Restored {} files. Nothing on this device was removed.", HumanCount(outcome.files));
+    if outcome.kept > 0 {
+        println!("{} files were there already with other content and were kept.", HumanCount(outcome.kept));
+    }
+    for failure in &outcome.failures {
+        eprintln!("Not restored: {}: {}", failure.path, failure.reason);
+    }
+    if outcome.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// What `status --json` prints.

@@ -1,0 +1,128 @@
+//! Commands: each is written down before it is acted on and runs once, and its
+//! result is kept until the server has it.
+use super::Agent;
+use super::net::backoff::Stop;
+use super::progress::Event;
+use super::state::{Journal, JournalEntry};
+use crate::domain::command::CommandKind;
+use crate::domain::id::CommandId;
+use crate::protocol::agent::message::{Command, CommandResult, Payload};
+use anyhow::Result;
+
+/// What is to be done with a delivered command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Order {
+    /// Ran or runs already, or was refused: nothing.
+    Nothing,
+    /// It is written down and may run.
+    Run,
+}
+
+impl Agent {
+    /// Writes a command down, unless it was seen before or must not run.
+    ///
+    /// # Errors
+    /// When it could not be written down; then it must not run.
+    pub fn accept(&self, command: &Command) -> Result<Order> {
+        let now = self.client.server_now();
+        let refusal = if command.generation != self.enrollment.generation {
+            Some("the command belongs to another enrolment of this device")
+        } else if command.expires_at <= now {
+            Some("the command had expired when it arrived")
+        } else {
+            None
+        };
+        self.state.change::<Journal, Order>(|journal| {
+            if let Some(seen) = journal.commands.iter_mut().find(|it| it.id == command.id) {
+                // Delivered again: the server does not have the result yet.
+                seen.acknowledged = false;
+                return Order::Nothing;
+            }
+            let result = refusal.map(|reason| CommandResult {
+                id: command.id,
+                done: false,
+                detail: reason.to_owned(),
+                finished_at: now,
+            });
+            let order = if result.is_some() { Order::Nothing } else { Order::Run };
+            let (id, kind) = (command.id, command.kind);
+            journal.commands.push(JournalEntry { id, kind, begun_at: now, result, acknowledged: false });
+            order
+        })
+    }
+
+    /// Writes down how a command ended.
+    ///
+    /// # Errors
+    /// When it could not be written.
+    pub fn finish(&self, id: CommandId, outcome: Result<String, String>) -> Result<()> {
+        let finished_at = self.client.server_now();
+        let (done, detail) = match outcome {
+            Ok(detail) => (true, detail),
+            Err(reason) => (false, reason),
+        };
+        let text = if done { "done" } else { "failed" };
+        self.note(Event::Note(format!("Command {id}: {text}: {detail}")));
+        self.state.change::<Journal, ()>(|journal| {
+            if let Some(entry) = journal.commands.iter_mut().find(|it| it.id == id) {
+                entry.result = Some(CommandResult { id, done, detail, finished_at });
+            }
+        })
+    }
+
+    /// Ends the commands that were under way when the agent was killed. A restore and a wipe go on instead; a backup
+    /// that was cut off is no backup, and the console says so.
+    ///
+    /// # Errors
+    /// When the journal cannot be read or written.
+    pub fn settle_interrupted(&self) -> Result<()> {
+        let journal = self.state.find::<Journal>()?.unwrap_or_default();
+        for entry in journal.commands.into_iter().filter(|it| it.result.is_none()) {
+            match entry.kind {
+                CommandKind::Lock | CommandKind::BackUpNow => {
+                    self.finish(entry.id, Err("the agent was stopped while this ran; ask again".to_owned()))?;
+                }
+                CommandKind::Restore if self.has_restore(entry.id)? => {}
+                CommandKind::Restore => {
+                    self.finish(entry.id, Err("the agent was stopped before the restore began; ask again".to_owned()))?;
+                }
+                // The wipe's own journal goes on; without one nothing was destroyed.
+                CommandKind::Wipe if self.has_wipe()? => {}
+                CommandKind::Wipe => {
+                    self.finish(entry.id, Err("the agent was stopped before the wipe began; ask again".to_owned()))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Does a command that takes a moment: a lock at once; the rest goes to `later`.
+    ///
+    /// # Errors
+    /// When a wipe was stopped in the middle.
+    pub(super) fn act(&self, command: Command, stop: &Stop, later: &dyn Fn(Work)) -> Result<()> {
+        match (command.kind, command.payload) {
+            (CommandKind::Lock, _) => self.finish(command.id, self.around.platform.lock()),
+            (CommandKind::BackUpNow, _) => {
+                later(Work::Backup { command: Some(command.id) });
+                Ok(())
+            }
+            (CommandKind::Wipe, Payload::Wipe { roots }) => self.wipe(command.id, &roots, stop),
+            (CommandKind::Restore, Payload::Restore(order)) => {
+                self.begin_restore(command.id, order)?;
+                later(Work::Restore);
+                Ok(())
+            }
+            (CommandKind::Wipe | CommandKind::Restore, _) => {
+                self.finish(command.id, Err("the command came without what it needs".to_owned()))
+            }
+        }
+    }
+}
+
+/// What takes long, and is done beside the check-ins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Work {
+    Backup { command: Option<CommandId> },
+    Restore,
+}

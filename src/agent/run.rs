@@ -1,0 +1,262 @@
+//! The agent's life: check in, wait for commands, back up by policy.
+//!
+//! One thread speaks with the server and acts on commands; another does what
+//! takes long, so that a wipe does not wait for a backup to end.
+use super::Agent;
+use super::command::{Order, Work};
+use super::net::backoff::{Backoff, Stop, jitter, random};
+use super::net::client::CallError;
+use super::progress::Event;
+use super::state::{LastBackup, Policy, Wiped};
+use crate::domain::command::CommandKind;
+use crate::domain::id::CommandId;
+use crate::domain::time::Time;
+use crate::protocol::agent::message::{Command, ErrorCode, WAIT, Waiting};
+use anyhow::Result;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+/// The longest that one wait for commands is open; the server answers before.
+const WAIT_SECONDS: u64 = 50;
+/// The least between two check-ins, whatever the server says.
+const LEAST: Duration = Duration::from_secs(1);
+/// How often the clock is asked whether a backup is due.
+const TICK: Duration = Duration::from_secs(1);
+
+impl Agent {
+    /// Runs until stopped, or until the device is wiped.
+    ///
+    /// # Errors
+    /// When the state directory can no longer be written, or the server says that it does not know the device.
+    pub fn run(&self, stop: &Stop) -> Result<()> {
+        if self.resume_wipe(stop)? {
+            return Ok(());
+        }
+        self.settle_interrupted()?;
+        let (send, receive) = channel();
+        let again = send.clone();
+        if self.has_unfinished_restore()? {
+            let _ = send.send(Work::Restore);
+        }
+        // Ends the long work alone, so that a wipe can wait for it.
+        let work_stop = Stop::default();
+        std::thread::scope(|scope| {
+            let worker = scope.spawn(|| self.work(&receive, &again, stop, &work_stop));
+            let result = self.speak(stop, &work_stop, &send);
+            stop.stop();
+            work_stop.stop();
+            drop(send);
+            let worked = worker.join().unwrap_or_else(|_panic| Err(anyhow::anyhow!("the agent's worker has failed")));
+            result.and(worked)
+        })
+    }
+
+    fn speak(&self, stop: &Stop, work_stop: &Stop, send: &Sender<Work>) -> Result<()> {
+        let mut backoff = Backoff::default();
+        while !stop.is_stopped() {
+            // A report that was kept back goes before the check-in that may ask for the next backup.
+            let answer = self.send_reports().and_then(|()| self.check_in());
+            let commands = match answer {
+                Ok(answer) => {
+                    if backoff.attempts() > 0 {
+                        self.note(Event::Note("The server is back".to_owned()));
+                    }
+                    backoff.reset();
+                    answer.commands
+                }
+                Err(error) => {
+                    if self.is_final(&error) {
+                        return Err(error.into());
+                    }
+                    let wait = backoff.next(error.retry_after());
+                    self.note(Event::Warning(format!("{error}. Trying again in {} s", wait.as_secs())));
+                    stop.sleep(wait);
+                    continue;
+                }
+            };
+            let ran = !commands.is_empty();
+            for command in commands {
+                self.obey(command, stop, work_stop, send)?;
+                if self.state.find::<Wiped>()?.is_some() {
+                    return Ok(());
+                }
+            }
+            // A result is told at once; otherwise the next check-in comes when it is due or a command waits.
+            if !ran || !self.has_results()? {
+                self.await_command(stop)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether nothing this agent can do makes the server take it again.
+    fn is_final(&self, error: &CallError) -> bool {
+        matches!(error.code(), Some(ErrorCode::UnknownDevice | ErrorCode::OldGeneration))
+    }
+
+    fn obey(&self, command: Command, stop: &Stop, work_stop: &Stop, send: &Sender<Work>) -> Result<()> {
+        if self.accept(&command)? == Order::Nothing {
+            return Ok(());
+        }
+        self.note(Event::Note(format!("Command {}: {}", command.id, command.kind.name())));
+        if command.kind == CommandKind::Wipe {
+            // A backup in the middle would read what is being erased.
+            work_stop.stop();
+        }
+        // A worker that is gone has left its reason; the run ends with it.
+        self.act(command, stop, &|work| drop(send.send(work)))
+    }
+
+    fn has_results(&self) -> Result<bool> {
+        let journal = self.state.find::<super::state::Journal>()?.unwrap_or_default();
+        Ok(journal.commands.iter().any(|it| it.result.is_some() && !it.acknowledged))
+    }
+
+    /// Waits until a check-in is due, a command waits, or there is something to tell.
+    fn await_command(&self, stop: &Stop) -> Result<()> {
+        let seconds = self.state.find::<Policy>()?.unwrap_or_default().next_check_in_seconds;
+        let due = Instant::now() + jitter(Duration::from_secs(seconds.into()).max(LEAST), random());
+        let mut backoff = Backoff::default();
+        while !stop.is_stopped() {
+            let left = due.saturating_duration_since(Instant::now());
+            if left < LEAST {
+                stop.sleep(left);
+                return Ok(());
+            }
+            let wait = left.as_secs().clamp(1, WAIT_SECONDS);
+            let timeout = Duration::from_secs(wait + 20);
+            match self.client.get::<Waiting>(WAIT, &format!("?seconds={wait}"), timeout) {
+                Ok(Waiting { command_waits: true }) => return Ok(()),
+                Ok(Waiting { command_waits: false }) => backoff.reset(),
+                Err(error) if self.is_final(&error) => return Err(error.into()),
+                Err(error) => {
+                    let pause = backoff.next(error.retry_after()).min(due.saturating_duration_since(Instant::now()));
+                    tracing::debug!("waiting for commands: {error}; again in {} s", pause.as_secs());
+                    stop.sleep(pause.max(LEAST));
+                }
+            }
+            if self.has_results()? {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn work(&self, receive: &Receiver<Work>, send: &Sender<Work>, stop: &Stop, work_stop: &Stop) -> Result<()> {
+        let mut backoff = Backoff::default();
+        let mut not_before = Instant::now();
+        while !stop.is_stopped() && !work_stop.is_stopped() {
+            let work = match receive.recv_timeout(TICK) {
+                Ok(work) => work,
+                Err(RecvTimeoutError::Timeout) if Instant::now() >= not_before && self.is_backup_due()? => {
+                    Work::Backup { command: None }
+                }
+                Err(RecvTimeoutError::Timeout) => continue,
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            };
+            let told = matches!(work, Work::Restore | Work::Backup { command: Some(_) });
+            {
+                let _busy = self.busy.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                if work_stop.is_stopped() {
+                    return Ok(());
+                }
+                match work {
+                    Work::Restore => self.restore_unfinished(work_stop)?,
+                    Work::Backup { command } => match self.back_up_for(command, work_stop)? {
+                        Done::Yes => backoff.reset(),
+                        Done::Failed => not_before = Instant::now() + backoff.next(None),
+                    },
+                }
+            }
+            if told && !work_stop.is_stopped() {
+                self.tell_result(stop, work_stop, send)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells the result of a command at once; the other thread may be waiting for the next command.
+    fn tell_result(&self, stop: &Stop, work_stop: &Stop, send: &Sender<Work>) -> Result<()> {
+        match self.check_in() {
+            // The next check-in of the other thread tells it.
+            Err(error) => tracing::debug!("telling a result: {error}"),
+            Ok(answer) => {
+                for command in answer.commands {
+                    self.obey(command, stop, work_stop, send)?;
+                }
+                if self.state.find::<Wiped>()?.is_some() {
+                    stop.stop();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn back_up_for(&self, command: Option<CommandId>, work_stop: &Stop) -> Result<Done> {
+        match self.back_up(work_stop) {
+            Ok(backup) => {
+                let detail = format!("{} files, {} bytes", backup.file_count, backup.size_bytes);
+                self.note(Event::Note(format!("Backed up {detail}")));
+                if let Some(id) = command {
+                    self.finish(id, Ok(detail))?;
+                }
+                Ok(Done::Yes)
+            }
+            // The agent is going down: the next start says what became of the command.
+            Err(_) if work_stop.is_stopped() => Ok(Done::Failed),
+            Err(error) => {
+                self.note(Event::Warning(format!("The backup failed: {error:#}")));
+                if let Some(id) = command {
+                    self.finish(id, Err(format!("{error:#}")))?;
+                }
+                Ok(Done::Failed)
+            }
+        }
+    }
+
+    /// Whether the policy asks for a backup now. Half a minute early at most, so that a backup every N hours is never
+    /// late by the time that it takes.
+    fn is_backup_due(&self) -> Result<bool> {
+        let policy = self.state.find::<Policy>()?.unwrap_or_default().policy;
+        let Some(every) = policy.backup_every_seconds else { return Ok(false) };
+        let last = self.state.find::<LastBackup>()?.map(|it| it.started_at);
+        Ok(is_due(last, Duration::from_secs(every), self.client.server_now()))
+    }
+}
+
+/// Whether a backup was made.
+enum Done {
+    Yes,
+    Failed,
+}
+
+fn is_due(last: Option<Time>, every: Duration, now: Time) -> bool {
+    let early = Duration::from_secs(30).min(every / 10);
+    // A last backup that lies in the future means that a clock was set back: back up, and be right again.
+    last.is_none_or(|last| last > now + Duration::from_secs(60) || now.since(last) + early >= every)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::time::{hours, minutes};
+
+    #[test]
+    fn a_backup_is_due_by_the_policys_interval() {
+        let now = Time::from_millis(1_795_356_371_000);
+        let every = hours(4);
+        let cases = [
+            (None, true),
+            (Some(now), false),
+            (Some(now - hours(3)), false),
+            (Some(now - hours(4) + Duration::from_secs(20)), true),
+            (Some(now - hours(5)), true),
+            (Some(now + hours(24)), true),
+        ];
+        for (last, expected) in cases {
+            assert_eq!(is_due(last, every, now), expected, "{last:?}");
+        }
+        assert!(!is_due(Some(now - Duration::from_secs(50)), minutes(1), now));
+        assert!(is_due(Some(now - Duration::from_secs(54)), minutes(1), now));
+    }
+}

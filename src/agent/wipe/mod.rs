@@ -1,0 +1,187 @@
+//! A wipe: the repository's key first, then the folders, then the signed
+//! report until the server has it, then the signing key.
+//!
+//! Each step is written down before it is taken, so that a wipe goes on after
+//! a restart. Only folders that are in the order, in the agent's own record,
+//! and carry the mark are erased.
+mod eraser;
+
+use super::Agent;
+use super::net::backoff::{Backoff, Stop};
+use super::net::client::CallError;
+use super::progress::Event;
+use super::protect::{self, Forbidden};
+use super::state::{
+    BackupIndex, Credentials, LastBackup, Outbox, ProtectedRoot, RestoreJournal, Roots, WipeJournal, WipeStage, Wiped,
+};
+use super::{Identity, tree};
+use crate::domain::id::CommandId;
+use crate::domain::time::{Time, days};
+use crate::protocol::agent::message::{ErrorCode, WIPE_REPORTS, WipeReceipt, WipeReport, WipedRoot};
+use anyhow::Result;
+use eraser::Erased;
+use std::io::ErrorKind;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+/// Without a receipt the signing key is destroyed after this.
+const DEADLINE: std::time::Duration = days(7);
+
+impl Agent {
+    pub(super) fn has_wipe(&self) -> Result<bool> {
+        Ok(self.state.find::<WipeJournal>()?.is_some())
+    }
+
+    /// Takes the order of a wipe and carries it out to the receipt.
+    ///
+    /// # Errors
+    /// When a step could not be written down or the agent was stopped; the next start goes on.
+    pub(super) fn wipe(&self, command_id: CommandId, roots: &[String], stop: &Stop) -> Result<()> {
+        if self.state.find::<WipeJournal>()?.is_none() {
+            self.state.put(&WipeJournal {
+                command_id,
+                generation: self.enrollment.generation,
+                roots: roots.to_vec(),
+                stage: WipeStage::Ordered,
+                ordered_at: self.client.server_now(),
+                wiped: Vec::new(),
+                erasing: None,
+                report: None,
+            })?;
+        }
+        self.resume_wipe(stop).map(|_| ())
+    }
+
+    /// Goes on with a wipe; says whether there was one.
+    ///
+    /// # Errors
+    /// When a step could not be written down or the agent was stopped.
+    pub fn resume_wipe(&self, stop: &Stop) -> Result<bool> {
+        let Some(mut journal) = self.state.find::<WipeJournal>()? else { return Ok(false) };
+        if journal.stage == WipeStage::Ordered {
+            self.note(Event::Warning("This device is being wiped".to_owned()));
+            self.destroy_key()?;
+            journal.stage = WipeStage::KeyDestroyed;
+            self.state.put(&journal)?;
+        }
+        if journal.stage == WipeStage::KeyDestroyed {
+            let _nothing_else = self.busy.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            self.erase(&mut journal)?;
+            journal.report = Some(report(&journal, self.client.server_now()));
+            journal.stage = WipeStage::Erased;
+            self.state.put(&journal)?;
+        }
+        let receipt = self.send_wipe_report(&journal, stop)?;
+        self.state.put(&Wiped { command_id: journal.command_id, wiped_at: self.client.server_now(), receipt })?;
+        self.state.destroy::<Identity>()?;
+        self.state.remove::<WipeJournal>()?;
+        Ok(true)
+    }
+
+    /// Destroys what opens the backups, and what tells of the files.
+    fn destroy_key(&self) -> Result<()> {
+        self.state.destroy::<Credentials>()?;
+        self.state.remove::<BackupIndex>()?;
+        self.state.remove::<LastBackup>()?;
+        self.state.remove::<Outbox>()?;
+        self.state.remove::<RestoreJournal>()
+    }
+
+    fn erase(&self, journal: &mut WipeJournal) -> Result<()> {
+        let recorded = self.state.find::<Roots>()?.unwrap_or_default().roots;
+        for path in journal.roots.clone() {
+            if journal.wiped.iter().any(|it| it.path == path) {
+                continue;
+            }
+            let begun = journal.erasing.as_deref() == Some(path.as_str());
+            let wiped = match recorded.iter().find(|it| it.path == path) {
+                None => refused(&path, "this folder was not protected when the device was enrolled"),
+                Some(root) => match self.may_erase(root, begun) {
+                    Err(reason) => refused(&path, &reason),
+                    Ok(None) => WipedRoot { path: path.clone(), removed_files: 0, removed_bytes: 0, refused: Vec::new() },
+                    Ok(Some(dir)) => {
+                        journal.erasing = Some(path.clone());
+                        self.state.put(journal)?;
+                        self.erase_root(root, &dir)
+                    }
+                },
+            };
+            journal.wiped.push(wiped);
+            journal.erasing = None;
+            self.state.put(journal)?;
+        }
+        self.note(Event::Done);
+        Ok(())
+    }
+
+    /// The open folder, where it may be erased; none where it is gone already. `begun` is set where its erasing was
+    /// under way when the agent was stopped: then its mark may be gone.
+    fn may_erase(&self, root: &ProtectedRoot, begun: bool) -> Result<Option<std::os::fd::OwnedFd>, String> {
+        let path = Path::new(&root.path);
+        let dir = match tree::open_dir(path) {
+            Ok(dir) => dir,
+            Err(error) if error.kind() == ErrorKind::NotFound && begun => return Ok(None),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Err("the folder is not there".to_owned()),
+            Err(error) => return Err(format!("the folder cannot be opened without following a symlink: {error}")),
+        };
+        let forbidden = Forbidden { state: self.state.dir().to_owned(), home: self.around.home.clone() };
+        if let Some(reason) = forbidden.reason(path, dir.as_fd()) {
+            return Err(reason);
+        }
+        let is_same = rustix::fs::fstat(&dir).is_ok_and(|it| it.st_ino == root.inode);
+        match protect::is_marked(dir.as_fd(), root) {
+            Ok(true) => Ok(Some(dir)),
+            Ok(false) if begun && is_same => Ok(Some(dir)),
+            Ok(false) => Err("the folder does not carry the mark that it got at enrolment".to_owned()),
+            Err(error) => Err(format!("the folder's mark cannot be read: {error}")),
+        }
+    }
+
+    fn erase_root(&self, root: &ProtectedRoot, dir: &std::os::fd::OwnedFd) -> WipedRoot {
+        let Erased { files, bytes, refused } = eraser::erase(dir, &mut |files| self.note(Event::Erased { files }));
+        let mut refused = refused;
+        if refused.is_empty()
+            && let Err(error) = eraser::remove_root(Path::new(&root.path), dir)
+        {
+            refused.push(format!("the folder is empty but could not be removed: {error}"));
+        }
+        WipedRoot { path: root.path.clone(), removed_files: files, removed_bytes: bytes, refused }
+    }
+
+    /// Sends the report until the receipt comes, or the deadline has passed.
+    fn send_wipe_report(&self, journal: &WipeJournal, stop: &Stop) -> Result<bool> {
+        let Some(report) = &journal.report else { return Ok(false) };
+        let mut backoff = Backoff::default();
+        loop {
+            let error = match self.client.post::<WipeReceipt>(WIPE_REPORTS, report) {
+                Ok(receipt) if receipt.command_id == report.command_id => return Ok(true),
+                Ok(_) => CallError::Internal(anyhow::anyhow!("the receipt is for another wipe")),
+                Err(error) => error,
+            };
+            // The server does not know the device any more: nobody is left to report to.
+            let is_forgotten = matches!(error.code(), Some(ErrorCode::UnknownDevice | ErrorCode::OldGeneration));
+            if is_forgotten || self.client.server_now() > journal.ordered_at + DEADLINE {
+                return Ok(false);
+            }
+            self.note(Event::Warning(format!("The report of the wipe is not delivered yet: {error}")));
+            if stop.sleep(backoff.next(error.retry_after())) {
+                anyhow::bail!("stopped before the server took the report of the wipe; the next start sends it");
+            }
+        }
+    }
+}
+
+fn refused(path: &str, reason: &str) -> WipedRoot {
+    WipedRoot { path: path.to_owned(), removed_files: 0, removed_bytes: 0, refused: vec![reason.to_owned()] }
+}
+
+fn report(journal: &WipeJournal, finished_at: Time) -> WipeReport {
+    WipeReport {
+        command_id: journal.command_id,
+        generation: journal.generation,
+        complete: journal.wiped.iter().all(|it| it.refused.is_empty()),
+        key_destroyed: journal.stage != WipeStage::Ordered,
+        roots: journal.wiped.clone(),
+        finished_at,
+    }
+}
