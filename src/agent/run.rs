@@ -41,12 +41,17 @@ impl Agent {
         // Ends the long work alone, so that a wipe can wait for it.
         let work_stop = Stop::default();
         std::thread::scope(|scope| {
-            let worker = scope.spawn(|| self.work(&receive, &again, stop, &work_stop));
-            let result = self.speak(stop, &work_stop, &send);
+            let (again, work_stop) = (&again, &work_stop);
+            let worker = scope.spawn(move || self.work(&receive, again, stop, work_stop));
+            let result = self.speak(stop, work_stop, &send);
             stop.stop();
             work_stop.stop();
             drop(send);
             let worked = worker.join().unwrap_or_else(|_panic| Err(anyhow::anyhow!("the agent's worker has failed")));
+            if self.state.find::<Wiped>()?.is_some() {
+                // The other thread may have asked a server that knows this device no more.
+                return Ok(());
+            }
             result.and(worked)
         })
     }

@@ -123,11 +123,8 @@ impl Agent {
         }
         let result = journal.result.context("the restore has no result")?;
         let sent = self.client.tell(&format!("{RESTORES}/{}/result", journal.order.restore_id), &result);
-        let outcome = Outcome {
-            files: result.files.len() as u64,
-            kept: result.kept.len() as u64,
-            failures: result.failures,
-        };
+        let outcome =
+            Outcome { files: result.files.len() as u64, kept: result.kept.len() as u64, failures: result.failures };
         let said = match sent {
             Ok(()) => Ok(format!("{} files restored, {} failed", outcome.files, outcome.failures.len())),
             Err(error) if error.is_temporary() => return Err(error.into()),

@@ -1,6 +1,6 @@
 //! Where restored files go: in place where this device protects the same
 //! folder, else into a folder of their own inside its first protected one.
-use super::writer::{Content, Written, Writer};
+use super::writer::{Content, Writer, Written};
 use crate::agent::protect;
 use crate::agent::state::{ProtectedRoot, RestoreJournal};
 use crate::agent::tree;
@@ -48,7 +48,8 @@ impl Targets {
             Some([b'/', rest @ ..]) => Some(rest),
             _ => None,
         };
-        let split = |it: &[u8]| it.split(|byte| *byte == b'/').filter(|it| !it.is_empty()).map(<[u8]>::to_vec).collect();
+        let split =
+            |it: &[u8]| it.split(|byte| *byte == b'/').filter(|it| !it.is_empty()).map(<[u8]>::to_vec).collect();
         let same = self.roots.iter().position(|(root, _)| rest(root).is_some());
         let at = same.unwrap_or(0);
         let (root, writer) = self.roots.get_mut(at).ok_or_else(|| io::Error::other("no protected folder"))?;

@@ -98,7 +98,9 @@ impl Agent {
                 None => refused(&path, "this folder was not protected when the device was enrolled"),
                 Some(root) => match self.may_erase(root, begun) {
                     Err(reason) => refused(&path, &reason),
-                    Ok(None) => WipedRoot { path: path.clone(), removed_files: 0, removed_bytes: 0, refused: Vec::new() },
+                    Ok(None) => {
+                        WipedRoot { path: path.clone(), removed_files: 0, removed_bytes: 0, refused: Vec::new() }
+                    }
                     Ok(Some(dir)) => {
                         journal.erasing = Some(path.clone());
                         self.state.put(journal)?;

@@ -1,12 +1,12 @@
 //! What the agent says to the person at the device.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the command line speaks to a person")]
 
-use crate::agent::{Agent, RestoreOutcome};
 use crate::agent::backup;
 use crate::agent::progress::{Event, Progress};
 use crate::agent::state::{
     BackupIndex, Enrollment, LastBackup, Outbox, Policy, Roots, Seen, State, WipeJournal, Wiped,
 };
+use crate::agent::{Agent, RestoreOutcome};
 use crate::domain::device::Changes;
 use anyhow::Result;
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
