@@ -1,0 +1,126 @@
+//! `holdfast demo`: everything on one machine, to look at and try.
+use crate::agent::Stop;
+use crate::app::App;
+use crate::clock::Clock;
+use crate::config::{Config, Options};
+use crate::demo::Demo;
+use anyhow::{Context, bail};
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// What the demo may be told.
+#[derive(Debug, clap::Args)]
+pub struct DemoOptions {
+    /// Keep the demo's database, backups and folders here [default: a folder that is removed at the end]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Address and port to listen on [default: 127.0.0.1:8080, or a free port where that is taken]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// How many devices take part; at least those of the scenario
+    #[arg(long, value_name = "N", default_value_t = 9)]
+    devices: usize,
+    /// Leave the folder when the demo ends
+    #[arg(long)]
+    keep: bool,
+}
+
+/// Runs the demo until Ctrl-C.
+///
+/// # Errors
+/// When the folder is in use, or the server cannot start.
+pub fn run(options: &DemoOptions) -> anyhow::Result<ExitCode> {
+    let folder = Folder::make(options)?;
+    let listener = listen(options.listen)?;
+    let address = listener.local_addr()?;
+    let config = Config::new(Options {
+        data: Some(folder.path.clone()),
+        listen: Some(address),
+        public_url: Some(format!("http://{address}")),
+        ..Options::default()
+    })?;
+    let lock = super::lock::Lock::take(&folder.path)?;
+    if lock.is_none() {
+        bail!("{} uses {}; stop it, or choose another folder with --data", super::lock::holder(&folder.path), folder.path.display());
+    }
+    let began = Instant::now();
+    let app = App::open(config, Clock::System)?;
+    let demo = Arc::new(Demo::prepare(app.clone(), options.devices)?);
+    welcome(&app, &demo, &folder);
+    let stop = Stop::default();
+    let served = actix_web::rt::System::new().block_on(super::serve::serve(app, listener, {
+        let (demo, stop) = (Arc::clone(&demo), stop.clone());
+        move || tell(demo, stop, began)
+    }));
+    stop.stop();
+    served?;
+    say(began, "stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn tell(demo: Arc<Demo>, stop: Stop, began: Instant) -> std::thread::JoinHandle<()> {
+    std::thread::spawn(move || {
+        if let Err(error) = demo.run(&stop, &|line| say(began, &line)) {
+            say(began, &format!("the demo cannot go on: {error:#}"));
+        }
+    })
+}
+
+fn listen(wanted: Option<SocketAddr>) -> anyhow::Result<TcpListener> {
+    if let Some(address) = wanted {
+        return TcpListener::bind(address).with_context(|| format!("listening on {address}"));
+    }
+    TcpListener::bind("127.0.0.1:8080").or_else(|_| TcpListener::bind("127.0.0.1:0")).context("finding a free port")
+}
+
+/// Where the demo lives; removed at the end unless it is to be kept.
+struct Folder {
+    path: PathBuf,
+    keep: bool,
+}
+
+impl Folder {
+    fn make(options: &DemoOptions) -> anyhow::Result<Self> {
+        let path = match &options.data {
+            Some(path) => path.clone(),
+            None => std::env::temp_dir().join(format!("holdfast-demo-{}", std::process::id())),
+        };
+        if path.read_dir().is_ok_and(|mut it| it.next().is_some()) {
+            bail!("{} is not empty; the demo starts in an empty folder", path.display());
+        }
+        crate::app::make_private_folder(&path)?;
+        Ok(Self { path, keep: options.keep || options.data.is_some() })
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if !self.keep
+            && let Err(error) = std::fs::remove_dir_all(&self.path)
+        {
+            tracing::warn!(%error, folder = %self.path.display(), "the demo's folder was not removed");
+        }
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the command line speaks to a person")]
+fn welcome(app: &App, demo: &Demo, folder: &Folder) {
+    println!("Holdfast demo at {}\n", app.config.public_url);
+    for account in demo.accounts() {
+        println!("  {:<9} {:<24} password {}", account.role, account.email, account.password);
+    }
+    println!("\nFolder: {}{}", display(&folder.path), if folder.keep { "" } else { " (removed at the end)" });
+    println!("Ctrl-C ends the demo.\n");
+}
+
+fn display(path: &Path) -> String {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
+}
+
+#[expect(clippy::print_stdout, reason = "the command line speaks to a person")]
+fn say(began: Instant, line: &str) {
+    println!("{:>6.1} s  {line}", began.elapsed().as_secs_f32());
+}

@@ -1,0 +1,145 @@
+//! `holdfast demo`: a console and real agents on scratch folders.
+//!
+//! Nothing here is simulated but what the scenario file names: the agents are
+//! those of `holdfast agent`, they back up through the restic door, and the
+//! server's own restore tests prove what they stored. The demo acts on the
+//! world only as a person could: it fills folders, changes files, stops an
+//! agent, presses buttons, and flips bytes on the disk.
+mod device;
+mod files;
+mod picture;
+mod random;
+mod scenario;
+mod story;
+mod world;
+
+pub use world::Account;
+
+use crate::agent::Stop;
+use crate::app::App;
+use anyhow::{Context, Result};
+use device::Running;
+use scenario::Scenario;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use story::Teller;
+use world::World;
+
+/// Devices that join at the same time; more would only wait for the same two cores.
+const AT_ONCE: usize = 4;
+
+/// A demo whose accounts, teams and policies are made.
+pub struct Demo {
+    app: App,
+    world: World,
+    scenario: Scenario,
+}
+
+/// What a script needs to use the demo; `DATA/demo.json`.
+#[derive(Debug, Serialize)]
+struct Summary<'a> {
+    url: &'a str,
+    accounts: &'a [Account],
+    devices: Vec<SummaryDevice<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct SummaryDevice<'a> {
+    id: String,
+    name: &'a str,
+    serial: &'a str,
+    files: &'a Path,
+}
+
+impl Demo {
+    /// Makes the accounts, teams and policies in an empty database.
+    ///
+    /// # Errors
+    /// When the database is not empty or refuses.
+    pub fn prepare(app: App, device_count: usize) -> Result<Self> {
+        let scenario = Scenario::with_devices(device_count)?;
+        let world = World::build(&app, &scenario)?;
+        Ok(Self { app, world, scenario })
+    }
+
+    /// The accounts with their passwords.
+    pub fn accounts(&self) -> &[Account] {
+        &self.world.accounts
+    }
+
+    /// Enrolls the devices of a server that answers, and tells their stories until stopped.
+    ///
+    /// # Errors
+    /// When a device cannot enroll, or the database cannot be read.
+    pub fn run(&self, stop: &Stop, say: &(dyn Fn(String) + Sync)) -> Result<()> {
+        let devices = self.enroll_all(stop, say)?;
+        self.write_summary(&devices)?;
+        say(format!("{} devices are enrolled; each backs up, and each backup is restore-tested", devices.len()));
+        let mut teller = Teller::new(&self.app, &self.world, devices.len());
+        let mut is_told = false;
+        while !stop.is_stopped() {
+            teller.look(&devices, say)?;
+            if !is_told && teller.is_done(&devices) {
+                is_told = true;
+                say("every story is told; the devices go on checking in, backing up and being tested".to_owned());
+            }
+            stop.sleep(std::time::Duration::from_millis(500));
+        }
+        devices.iter().for_each(Running::stop);
+        Ok(())
+    }
+
+    fn enroll_all(&self, stop: &Stop, say: &(dyn Fn(String) + Sync)) -> Result<Vec<Running>> {
+        let home = self.devices_folder();
+        let mut devices = Vec::new();
+        for group in self.scenario.device.chunks(AT_ONCE) {
+            if stop.is_stopped() {
+                break;
+            }
+            let joined: Vec<Result<Running>> = std::thread::scope(|scope| {
+                let joining: Vec<_> = group
+                    .iter()
+                    .map(|told| {
+                        let home = &home;
+                        scope.spawn(move || {
+                            let token = self.world.token_for(&self.app, told)?;
+                            let device = Running::start(told.clone(), home, &self.app.config.public_url, token)?;
+                            say(format!("{}: enrolled with {} files", told.name, device.file_count));
+                            Ok(device)
+                        })
+                    })
+                    .collect();
+                joining.into_iter().map(|it| it.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a device panicked")))).collect()
+            });
+            for device in joined {
+                devices.push(device?);
+            }
+        }
+        Ok(devices)
+    }
+
+    fn devices_folder(&self) -> PathBuf {
+        // An agent's server address and folders are absolute.
+        std::path::absolute(self.app.config.data.join("devices")).unwrap_or_else(|_| self.app.config.data.join("devices"))
+    }
+
+    fn write_summary(&self, devices: &[Running]) -> Result<()> {
+        let summary = Summary {
+            url: &self.app.config.public_url,
+            accounts: &self.world.accounts,
+            devices: devices
+                .iter()
+                .map(|it| SummaryDevice {
+                    id: it.id.to_string(),
+                    name: &it.told.name,
+                    serial: &it.told.serial,
+                    files: &it.files,
+                })
+                .collect(),
+        };
+        let path = self.app.config.data.join("demo.json");
+        let text = serde_json::to_string_pretty(&summary).context("writing what the demo made")?;
+        // The data folder is for its owner only; so are the demo's passwords.
+        std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))
+    }
+}
