@@ -41,9 +41,9 @@ fn cycle(world: &World, fleet: &Fleet, uploads: &Uploads, run_for: Duration) -> 
     (acknowledged, missing)
 }
 
-/// Between 30 and 350 ms, spread evenly without being random: a failure can be repeated.
+/// Between 60 and 600 ms, spread evenly without being random: a failure can be repeated.
 fn moment(number: u32) -> Duration {
-    Duration::from_millis(u64::from(30 + number.wrapping_mul(137) % 320))
+    Duration::from_millis(u64::from(60 + number.wrapping_mul(137) % 540))
 }
 
 #[test]
