@@ -5,6 +5,7 @@
 pub mod activity;
 pub mod command;
 pub mod device;
+pub mod fields;
 pub mod id;
 pub mod manifest;
 pub mod message;

@@ -3,11 +3,11 @@
 //! Nothing is compliant by default: what is not known, was measured too long
 //! ago, or comes from the future is unknown, and unknown is never compliant.
 use crate::domain::device::{DeviceFacts, Encryption, Fact};
+use crate::domain::fields::FieldErrors;
 use crate::domain::id::PolicyId;
 use crate::domain::proof::Evidence;
 use crate::domain::text::text_enum;
 use crate::domain::time::{Time, days, minutes};
-use crate::error::{FieldErrors, Result};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -84,7 +84,7 @@ impl Requirement {
 ///
 /// # Errors
 /// Each wrong field with what is wrong: `name` or `requirements`.
-pub fn validate(name: &str, requirements: &[Requirement]) -> Result<()> {
+pub fn validate(name: &str, requirements: &[Requirement]) -> Result<(), FieldErrors> {
     let mut errors = FieldErrors::new();
     match name.trim().chars().count() {
         0 => errors.add("name", "give the policy a name"),

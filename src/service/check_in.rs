@@ -73,7 +73,7 @@ pub fn check(check_in: &CheckIn) -> Result<()> {
     if check_in.results.len() > MAX_RESULTS {
         errors.add("results", format!("at most {MAX_RESULTS}"));
     }
-    errors.into_result()
+    Ok(errors.into_result()?)
 }
 
 /// Takes a check-in of the device's current enrolment and answers what it is to do.

@@ -40,7 +40,7 @@ const fn lifetime(kind: CommandKind) -> Duration {
 
 /// Queues a command for the device's enrolment as it is now; an act.
 ///
-/// Wake the device by [`Wake::device`](crate::wake::Wake::device) after the commit.
+/// Wake the device by `Wake::device` after the commit.
 ///
 /// # Errors
 /// When the device is not enrolled, or the request key belongs to another command.

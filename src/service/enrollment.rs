@@ -81,7 +81,7 @@ fn check_draft(draft: &TokenDraft) -> Result<()> {
     if draft.valid_for < minutes(1) || draft.valid_for > days(366) {
         errors.add("valid_for", "1 minute to 366 days");
     }
-    errors.into_result()
+    Ok(errors.into_result()?)
 }
 
 /// Revokes an enrolment token; an act.
@@ -158,7 +158,7 @@ pub fn check(enroll: &Enroll) -> Result<()> {
     if let Some(root) = enroll.protected_roots.iter().find(|it| !is_root(it, enroll.platform)) {
         errors.add("protected_roots", format!("`{root}` is not the absolute path of a folder below the top"));
     }
-    errors.into_result()
+    Ok(errors.into_result()?)
 }
 
 /// An absolute path without `.` and `..`, and never the whole disk.

@@ -13,7 +13,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &["repository", "service", "store", "blob", "seal", "secret", "domain", "error", "clock", "wake", "protocol"],
     ),
     ("agent", &["repository", "domain", "seal", "secret", "error", "clock", "protocol"]),
-    ("protocol", &["service", "store", "blob", "domain", "error", "clock", "secret", "wake", "config"]),
+    ("protocol", &["service", "store", "blob", "domain", "error", "clock", "secret", "seal", "wake", "config"]),
     ("web", &["service", "store", "domain", "error", "clock", "secret", "wake", "config", "proof", "blob", "seal"]),
     ("job", &["service", "store", "domain", "mail", "error", "clock", "wake"]),
     ("mail", &["domain", "error"]),
