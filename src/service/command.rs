@@ -128,9 +128,10 @@ pub fn expire(conn: &mut Conn, command: &Command, why: &str, now: Time) -> Resul
 pub fn expire_overdue(conn: &mut Conn, limit: i64, now: Time) -> Result<usize> {
     let mut count = 0;
     for command in store::command::overdue(conn, now, limit)? {
-        let why = match command.state {
-            CommandState::Queued => "the device did not check in before the command expired",
-            _ => "the device did not answer before the command expired",
+        let why = if command.state == CommandState::Queued {
+            "the device did not check in before the command expired"
+        } else {
+            "the device did not answer before the command expired"
         };
         count += usize::from(expire(conn, &command, why, now)?);
     }

@@ -1,7 +1,11 @@
 //! One test binary: it links once. `TEST_DATABASE_URL` picks PostgreSQL, else each test has an SQLite file.
 mod architecture;
+mod check_in;
+mod command;
 mod enrollment;
 mod kill;
 mod mail;
+mod policy;
+mod signature;
 mod store;
 mod support;

@@ -70,7 +70,7 @@ pub async fn next<E: std::fmt::Display>(
 /// # Errors
 /// When it is not JSON, or a field is missing or of a wrong type.
 pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
-    serde_json::from_slice(body).map_err(|_| explain::<T>(body))
+    serde_json::from_slice(body).map_err(|_explained| explain::<T>(body))
 }
 
 /// Reads once more, slowly, to learn the path of the wrong field.

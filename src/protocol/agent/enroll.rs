@@ -95,7 +95,7 @@ async fn prepare(request: &HttpRequest, key: seal::PublicKey, now: Time) -> Resu
     let blobs = Arc::clone(data::<dyn BlobStore>(request)?);
     let gate = data::<Shared>(request)?.preparing();
     // Waiting is bounded by the client's patience; a stopped server drops the waiting.
-    let _turn = gate.acquire_owned().await.map_err(|_| Error::Internal(anyhow!("the server is stopping")))?;
+    let _turn = gate.acquire_owned().await.map_err(|_closed| Error::Internal(anyhow!("the server is stopping")))?;
     body::off_the_worker(move || {
         let prepared = Prepared::make(&key, RepositoryId::generate(now))?;
         prepared.store(blobs.as_ref())?;

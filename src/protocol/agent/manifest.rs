@@ -121,7 +121,7 @@ async fn understand(
     device: DeviceId,
 ) -> Result<(), Fault> {
     let gate = data::<Shared>(request)?.manifests();
-    let _turn = gate.acquire_owned().await.map_err(|_| Error::Internal(anyhow!("the server is stopping")))?;
+    let _turn = gate.acquire_owned().await.map_err(|_closed| Error::Internal(anyhow!("the server is stopping")))?;
     let key = key.clone();
     off_the_worker(move || {
         let stored = crate::blob::read_all(blobs.as_ref(), &key, LIMIT as u64).map_err(Error::from)?;

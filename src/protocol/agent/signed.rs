@@ -171,7 +171,7 @@ async fn audience<'a>(shared: &'a Shared, store: &Store) -> Result<&'a str, Faul
 /// When it is not text.
 pub fn authorization(request: &HttpRequest) -> Result<&str, Fault> {
     let Some(header) = request.headers().get(AUTHORIZATION) else { return Ok("") };
-    header.to_str().map_err(|_| Fault::new(ErrorCode::BadSignature, "the `Authorization` header is not text"))
+    header.to_str().map_err(|_not_text| Fault::new(ErrorCode::BadSignature, "the `Authorization` header is not text"))
 }
 
 /// Something that every request can reach.

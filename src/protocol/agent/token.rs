@@ -37,7 +37,7 @@ impl<'a> Token<'a> {
     /// Reads the value of an `Authorization` header.
     ///
     /// # Errors
-    /// When it is no JWT, or one of another algorithm than EdDSA.
+    /// When it is no JWT, or one of another algorithm than `EdDSA`.
     pub fn parse(header: &'a str) -> Result<Self, Fault> {
         let text = header
             .split_once(' ')
@@ -63,7 +63,7 @@ impl<'a> Token<'a> {
     /// # Errors
     /// When it was signed with another key or changed, or a claim is missing or of a wrong type.
     pub fn verify(&self, key: &ParsedPublicKey) -> Result<Claims, Fault> {
-        key.verify_sig(self.signed.as_bytes(), &self.signature).map_err(|_| {
+        key.verify_sig(self.signed.as_bytes(), &self.signature).map_err(|_why| {
             bad("the signature does not fit the key that this device enrolled with last; enrol it again")
         })?;
         serde_json::from_slice(&decode(self.payload)?).map_err(|error| bad(format!("the token's claims: {error}")))
@@ -124,7 +124,7 @@ pub fn public_key(text: &str) -> Option<ParsedPublicKey> {
 }
 
 fn decode(part: &str) -> Result<Vec<u8>, Fault> {
-    BASE64_URL_SAFE_NO_PAD.decode(part).map_err(|_| bad("a part of the token is not base64url"))
+    BASE64_URL_SAFE_NO_PAD.decode(part).map_err(|_why| bad("a part of the token is not base64url"))
 }
 
 fn bad(message: impl Into<std::borrow::Cow<'static, str>>) -> Fault {

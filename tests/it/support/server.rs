@@ -105,14 +105,19 @@ impl TestServer {
         self.raw(&[head.as_bytes(), b"\r\n", body].concat())
     }
 
-    /// Sends bytes and reads the answer until the server closes.
+    /// Sends bytes and reads the answer to its end.
     pub fn raw(&self, bytes: &[u8]) -> Answer {
         let mut stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         // A server that refuses a body may close before it has read all of it.
         let _ = stream.write_all(bytes);
-        let mut answer = Vec::new();
-        let _ = stream.read_to_end(&mut answer);
+        let (mut answer, mut piece) = (Vec::new(), [0; 8192]);
+        while !is_whole(&answer) {
+            match stream.read(&mut piece) {
+                Ok(0) | Err(_) => break,
+                Ok(count) => answer.extend_from_slice(&piece[..count]),
+            }
+        }
         Answer::parse(&answer)
     }
 }
@@ -132,6 +137,14 @@ fn open(database: &TestDatabase, folder: &tempfile::TempDir, clock: Clock) -> Ap
         ..Options::default()
     };
     App::open(Config::new(options).unwrap(), clock).unwrap()
+}
+
+/// Whether an answer has come as long as it says it is; one that does not say so ends with the connection.
+fn is_whole(answer: &[u8]) -> bool {
+    let Some(end) = answer.windows(4).position(|it| it == b"\r\n\r\n") else { return false };
+    let head = String::from_utf8_lossy(&answer[..end]).to_ascii_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).and_then(|it| it.parse().ok());
+    length.is_some_and(|length: usize| answer.len() >= end + 4 + length)
 }
 
 /// An answer, whole.

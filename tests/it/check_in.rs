@@ -1,0 +1,232 @@
+//! What a check-in leaves and what it answers.
+use crate::support::NOW;
+use crate::support::device::SimDevice;
+use crate::support::server::{TestServer, admin};
+use holdfast::domain::device::{Changes, DeviceFacts, Encryption, EncryptionFact, Fact};
+use holdfast::domain::message;
+use holdfast::domain::policy::Requirement;
+use holdfast::domain::time::{Time, days, minutes};
+use holdfast::service::policy::Draft;
+use holdfast::store::device_status::DeviceStatus;
+use holdfast::{service, store};
+use serde_json::json;
+
+fn fact<T>(value: T, source: &str, measured_at: Time) -> Option<Fact<T>> {
+    Some(Fact { value, source: source.to_owned(), measured_at })
+}
+
+fn encrypted(state: Encryption, source: &str, at: Time) -> DeviceFacts {
+    let value = EncryptionFact { state, method: "LUKS2".to_owned() };
+    DeviceFacts { encryption: fact(value, source, at), ..DeviceFacts::default() }
+}
+
+fn status(server: &TestServer, device: &SimDevice) -> DeviceStatus {
+    server.read(|conn| Ok(store::device_status::find(conn, device.id())?)).unwrap()
+}
+
+#[test]
+fn facts_are_kept_with_their_source_and_what_is_not_said_anew_stays() {
+    let server = TestServer::start();
+    let device = SimDevice::join(&server);
+    device.check_in(&server, encrypted(Encryption::On, "demo scenario", NOW));
+    server.app.clock.advance(minutes(15));
+    let later = NOW + minutes(15);
+    let changes = fact(Changes { files: 3, bytes: 4096 }, "walk", later);
+
+    device.check_in(&server, DeviceFacts { changes, ..DeviceFacts::default() });
+
+    let status = status(&server, &device);
+    let facts = status.facts().unwrap();
+    let encryption = facts.encryption.unwrap();
+    assert_eq!((encryption.source.as_str(), encryption.measured_at), ("demo scenario", NOW));
+    assert_eq!(
+        (status.changed_files, status.changed_bytes, status.changed_measured_at),
+        (Some(3), Some(4096), Some(later))
+    );
+    assert_eq!((status.last_seen_at, status.encryption), (Some(later), Encryption::On));
+    assert_eq!(status.address, "127.0.0.1");
+}
+
+#[test]
+fn since_moves_only_when_the_value_does() {
+    let server = TestServer::start();
+    let device = SimDevice::join(&server);
+    let at = |count| NOW + minutes(count);
+    for (step, state, since) in [
+        (0, Encryption::On, at(0)),
+        (10, Encryption::On, at(0)),
+        (20, Encryption::Off, at(20)),
+        (30, Encryption::Off, at(20)),
+        (40, Encryption::Unknown, at(40)),
+        (50, Encryption::On, at(50)),
+    ] {
+        server.app.clock.set(at(step));
+        let mut facts = encrypted(state, "dm-crypt", at(step));
+        facts.passcode_set = fact(step >= 30, "pam", at(step));
+        device.check_in(&server, facts);
+        let status = status(&server, &device);
+        assert_eq!(status.encryption_since, Some(since), "after {step} min");
+        let passcode = if step >= 30 { at(30) } else { at(0) };
+        assert_eq!(status.since().unwrap().passcode_set, Some(passcode), "after {step} min");
+    }
+}
+
+#[test]
+fn versions_that_a_check_in_brings_are_the_devices() {
+    let server = TestServer::start();
+    let device = SimDevice::join(&server);
+    let facts = DeviceFacts {
+        os_version: fact("Debian GNU/Linux 13.1".to_owned(), "os-release", NOW),
+        ..DeviceFacts::default()
+    };
+    let mut message = device.check_in_message(facts, vec![]);
+    message.agent_version = "0.2.0".to_owned();
+
+    assert_eq!(device.send(&server, message::CHECK_IN, &message).status, 200);
+
+    let row = server.read(|conn| Ok(store::device::find(conn, device.id())?)).unwrap();
+    assert_eq!((row.os_version.as_str(), row.agent_version.as_str()), ("Debian GNU/Linux 13.1", "0.2.0"));
+}
+
+#[test]
+fn a_wrong_type_or_value_is_refused_and_named_and_nothing_is_kept() {
+    let server = TestServer::start();
+    let device = SimDevice::join(&server);
+    let good = serde_json::to_value(device.check_in_message(DeviceFacts::default(), vec![])).unwrap();
+    for (path, value, field) in [
+        ("/generation", json!("1"), "generation"),
+        ("/generation", json!(null), "generation"),
+        ("/facts", json!([]), "facts"),
+        (
+            "/facts",
+            json!({"encryption": {"value": {"state": "maybe", "method": ""}, "source": "", "measured_at": 1}}),
+            "facts.encryption.value.state",
+        ),
+        (
+            "/facts",
+            json!({"passcode_set": {"value": "yes", "source": "", "measured_at": 1}}),
+            "facts.passcode_set.value",
+        ),
+        (
+            "/facts",
+            json!({"battery_percent": {"value": 101, "source": "", "measured_at": 1}}),
+            "facts.battery_percent.value",
+        ),
+        (
+            "/facts",
+            json!({"changes": {"value": {"files": -1, "bytes": 0}, "source": "", "measured_at": 1}}),
+            "facts.changes.value",
+        ),
+        (
+            "/facts",
+            json!({"os_version": {"value": "x".repeat(300), "source": "", "measured_at": 1}}),
+            "facts.os_version",
+        ),
+        ("/facts", json!({"os_version": {"value": "a\u{0}b", "source": "", "measured_at": 1}}), "facts.os_version"),
+        (
+            "/facts",
+            json!({"free_bytes": {"value": 1, "source": "", "measured_at": "now"}}),
+            "facts.free_bytes.measured_at",
+        ),
+        ("/results", json!([{"id": "x", "done": true, "detail": "", "finished_at": 1}]), "results[0].id"),
+    ] {
+        let mut message = good.clone();
+        *message.pointer_mut(path).unwrap() = value;
+        let answer = device.send(&server, message::CHECK_IN, &message);
+        assert_eq!((answer.status, answer.json()["field"].clone()), (400, json!(field)), "{}", answer.json());
+    }
+    for body in ["", "{", "nul", "[1]", "\u{0}", &"[".repeat(100_000)] {
+        let answer = device.post(&server, message::CHECK_IN, body.as_bytes());
+        assert_eq!((answer.status, answer.json()["error"].clone()), (400, json!("bad_message")), "{:.20}", body);
+    }
+    assert_eq!(status(&server, &device).last_seen_at, None);
+}
+
+#[test]
+fn unknown_fields_are_ignored() {
+    let server = TestServer::start();
+    let device = SimDevice::join(&server);
+    let mut message = serde_json::to_value(device.check_in_message(DeviceFacts::default(), vec![])).unwrap();
+    message["colour"] = json!({"deep": [1, 2, 3]});
+    message["facts"]["taste"] = json!("sweet");
+
+    assert_eq!(device.send(&server, message::CHECK_IN, &message).status, 200);
+}
+
+#[test]
+fn the_policy_comes_when_it_differs_from_what_the_device_holds() {
+    let server = TestServer::start();
+    let device = SimDevice::join(&server);
+    let first = device.check_in(&server, DeviceFacts::default()).policy.expect("the device holds none");
+    assert_eq!((first.backup_every_seconds, first.check_in_every_seconds), (None, 900));
+    assert_eq!(first.protected_roots, ["/home/grace"]);
+    let mut message = device.check_in_message(DeviceFacts::default(), vec![]);
+    message.policy_version = first.version.clone();
+    let answer: message::CheckInAnswer = device.send(&server, message::CHECK_IN, &message).message();
+    assert_eq!(answer.policy, None);
+
+    server.act(|conn| {
+        let draft = Draft {
+            name: "All".to_owned(),
+            team_id: None,
+            requirements: vec![Requirement::BackupEvery { minutes: 60 }, Requirement::CheckInWithin { minutes: 10 }],
+        };
+        service::policy::add(conn, &admin(), &draft, NOW)
+    });
+
+    let answer: message::CheckInAnswer = device.send(&server, message::CHECK_IN, &message).message();
+    let policy = answer.policy.expect("it differs now");
+    assert_eq!((policy.backup_every_seconds, policy.check_in_every_seconds), (Some(3600), 300));
+    assert_eq!(policy.policies[0].name, "All");
+    assert!((150..=450).contains(&answer.next_check_in_seconds), "{}", answer.next_check_in_seconds);
+}
+
+#[test]
+fn next_check_ins_are_spread_over_half_to_one_and_a_half_of_the_interval() {
+    let server = TestServer::start();
+    let device = SimDevice::join(&server);
+
+    let next: Vec<u32> =
+        (0..40).map(|_| device.check_in(&server, DeviceFacts::default()).next_check_in_seconds).collect();
+
+    assert!(next.iter().all(|it| (450..=1350).contains(it)), "{next:?}");
+    assert!(next.iter().max().unwrap() - next.iter().min().unwrap() > 300, "{next:?}");
+    let status = status(&server, &device);
+    assert_eq!(status.next_check_in_at.unwrap().seconds() - NOW.seconds(), i64::from(*next.last().unwrap()));
+}
+
+#[test]
+fn a_server_clock_set_back_by_a_year_loses_nothing_and_makes_nothing_fresh() {
+    let server = TestServer::start();
+    let device = SimDevice::join(&server);
+    server.act(|conn| {
+        let requirements = vec![Requirement::CheckInWithin { minutes: 60 }, Requirement::StorageEncrypted];
+        service::policy::add(conn, &admin(), &Draft { name: "All".to_owned(), team_id: None, requirements }, NOW)
+    });
+    device.check_in(&server, encrypted(Encryption::On, "dm-crypt", NOW));
+    let back = NOW - days(365);
+    server.app.clock.set(back);
+
+    let findings = server.read(|conn| {
+        let row = store::device::find(conn, device.id())?.unwrap();
+        service::policy::findings(conn, &row, back)
+    });
+    assert!(findings.iter().all(|it| it.outcome.as_str() == "unknown"), "{findings:?}");
+    // The device signs by the server's time and goes on.
+    device.check_in(&server, encrypted(Encryption::On, "dm-crypt", back));
+    assert_eq!(status(&server, &device).last_seen_at, Some(back));
+}
+
+#[test]
+fn a_check_in_that_is_sent_twice_leaves_what_one_leaves() {
+    let server = TestServer::start();
+    let device = SimDevice::join(&server);
+    device.check_in(&server, encrypted(Encryption::On, "dm-crypt", NOW));
+    let mut once = status(&server, &device);
+
+    device.check_in(&server, encrypted(Encryption::On, "dm-crypt", NOW));
+
+    let twice = status(&server, &device);
+    once.next_check_in_at = twice.next_check_in_at;
+    assert_eq!(once, twice);
+}
