@@ -8,6 +8,7 @@ use crate::domain::command::CommandKind;
 use crate::domain::id::CommandId;
 use crate::protocol::agent::message::{Command, CommandResult, Payload};
 use anyhow::Result;
+use std::sync::atomic::Ordering;
 
 /// What is to be done with a delivered command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +45,7 @@ impl Agent {
                 detail: reason.to_owned(),
                 finished_at: now,
             });
+            self.news.fetch_or(result.is_some(), Ordering::AcqRel);
             let order = if result.is_some() { Order::Nothing } else { Order::Run };
             let (id, kind) = (command.id, command.kind);
             journal.commands.push(JournalEntry { id, kind, begun_at: now, result, acknowledged: false });
@@ -67,7 +69,9 @@ impl Agent {
             if let Some(entry) = journal.commands.iter_mut().find(|it| it.id == id) {
                 entry.result = Some(CommandResult { id, done, detail, finished_at });
             }
-        })
+        })?;
+        self.news.store(true, Ordering::Release);
+        Ok(())
     }
 
     /// Ends the commands that were under way when the agent was killed. A restore and a wipe go on instead; a backup

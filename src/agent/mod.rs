@@ -31,6 +31,7 @@ use platform::Platform;
 use progress::Progress;
 use state::{ClockOffset, Enrollment, Roots, State, Wiped};
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 /// What an agent needs from outside.
@@ -47,9 +48,11 @@ pub struct Agent {
     state: State,
     around: Surroundings,
     enrollment: Enrollment,
-    client: Client,
+    client: Arc<Client>,
     /// Held while something long is done, so that a wipe does not erase below a restore.
     busy: Mutex<()>,
+    /// Set when there is something to tell the server before the next check-in is due.
+    news: AtomicBool,
 }
 
 impl Agent {
@@ -73,7 +76,14 @@ impl Agent {
         let http = Http::new(enrollment.ca.as_deref())?;
         let offset = state.find::<ClockOffset>()?.unwrap_or_default();
         let client = Client::new(http, &enrollment.server, signer, around.clock.clone(), offset.millis);
-        Ok(Self { state, around, enrollment, client, busy: Mutex::default() })
+        Ok(Self {
+            state,
+            around,
+            enrollment,
+            client: Arc::new(client),
+            busy: Mutex::default(),
+            news: AtomicBool::default(),
+        })
     }
 
     pub fn enrollment(&self) -> &Enrollment {

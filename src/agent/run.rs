@@ -13,13 +13,17 @@ use crate::domain::id::CommandId;
 use crate::domain::time::Time;
 use crate::protocol::agent::message::{Command, ErrorCode, WAIT, Waiting};
 use anyhow::Result;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The longest that one wait for commands is open; the server answers before.
 const WAIT_SECONDS: u64 = 50;
 /// The least between two check-ins, whatever the server says.
 const LEAST: Duration = Duration::from_secs(1);
+/// The pause after a call for a command that then was not there.
+const UNMET: Duration = Duration::from_secs(5);
 /// How often the clock is asked whether a backup is due.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -34,15 +38,14 @@ impl Agent {
         }
         self.settle_interrupted()?;
         let (send, receive) = channel();
-        let again = send.clone();
         if self.has_unfinished_restore()? {
             let _ = send.send(Work::Restore);
         }
         // Ends the long work alone, so that a wipe can wait for it.
         let work_stop = Stop::default();
         std::thread::scope(|scope| {
-            let (again, work_stop) = (&again, &work_stop);
-            let worker = scope.spawn(move || self.work(&receive, again, stop, work_stop));
+            let work_stop = &work_stop;
+            let worker = scope.spawn(move || self.work(&receive, stop, work_stop));
             let result = self.speak(stop, work_stop, &send);
             stop.stop();
             work_stop.stop();
@@ -58,7 +61,9 @@ impl Agent {
 
     fn speak(&self, stop: &Stop, work_stop: &Stop, send: &Sender<Work>) -> Result<()> {
         let mut backoff = Backoff::default();
+        let mut called = false;
         while !stop.is_stopped() {
+            self.news.store(false, Ordering::Release);
             // A report that was kept back goes before the check-in that may ask for the next backup.
             let answer = self.send_reports().and_then(|()| self.check_in());
             let commands = match answer {
@@ -70,7 +75,7 @@ impl Agent {
                     answer.commands
                 }
                 Err(error) => {
-                    if self.is_final(&error) {
+                    if is_final(&error) {
                         return Err(error.into());
                     }
                     let wait = backoff.next(error.retry_after());
@@ -79,24 +84,19 @@ impl Agent {
                     continue;
                 }
             };
-            let ran = !commands.is_empty();
+            if called && commands.is_empty() {
+                // Woken for a command that is not handed out yet: no reason to ask without a pause.
+                stop.sleep(UNMET);
+            }
             for command in commands {
                 self.obey(command, stop, work_stop, send)?;
                 if self.state.find::<Wiped>()?.is_some() {
                     return Ok(());
                 }
             }
-            // A result is told at once; otherwise the next check-in comes when it is due or a command waits.
-            if !ran || !self.has_results()? {
-                self.await_command(stop)?;
-            }
+            called = self.await_command(stop)?;
         }
         Ok(())
-    }
-
-    /// Whether nothing this agent can do makes the server take it again.
-    fn is_final(&self, error: &CallError) -> bool {
-        matches!(error.code(), Some(ErrorCode::UnknownDevice | ErrorCode::OldGeneration))
     }
 
     fn obey(&self, command: Command, stop: &Stop, work_stop: &Stop, send: &Sender<Work>) -> Result<()> {
@@ -112,42 +112,55 @@ impl Agent {
         self.act(command, stop, &|work| drop(send.send(work)))
     }
 
-    fn has_results(&self) -> Result<bool> {
-        let journal = self.state.find::<super::state::Journal>()?.unwrap_or_default();
-        Ok(journal.commands.iter().any(|it| it.result.is_some() && !it.acknowledged))
-    }
-
-    /// Waits until a check-in is due, a command waits, or there is something to tell.
-    fn await_command(&self, stop: &Stop) -> Result<()> {
+    /// Waits until a check-in is due, a command waits, or there is something to tell; says whether a command waits.
+    fn await_command(&self, stop: &Stop) -> Result<bool> {
         let seconds = self.state.find::<Policy>()?.unwrap_or_default().next_check_in_seconds;
         let due = Instant::now() + jitter(Duration::from_secs(seconds.into()).max(LEAST), random());
         let mut backoff = Backoff::default();
-        while !stop.is_stopped() {
+        loop {
             let left = due.saturating_duration_since(Instant::now());
             if left < LEAST {
-                stop.sleep(left);
-                return Ok(());
+                stop.sleep_unless(due, || self.has_news());
+                return Ok(false);
             }
-            let wait = left.as_secs().clamp(1, WAIT_SECONDS);
-            let timeout = Duration::from_secs(wait + 20);
-            match self.client.get::<Waiting>(WAIT, &format!("?seconds={wait}"), timeout) {
-                Ok(Waiting { command_waits: true }) => return Ok(()),
-                Ok(Waiting { command_waits: false }) => backoff.reset(),
-                Err(error) if self.is_final(&error) => return Err(error.into()),
-                Err(error) => {
-                    let pause = backoff.next(error.retry_after()).min(due.saturating_duration_since(Instant::now()));
+            let poll = self.poll(left.as_secs().clamp(1, WAIT_SECONDS), stop);
+            stop.sleep_unless(due, || self.has_news() || lock(&poll).is_some());
+            if stop.is_stopped() || self.has_news() {
+                return Ok(false);
+            }
+            match lock(&poll).take() {
+                None => return Ok(false),
+                Some(Ok(Waiting { command_waits: true })) => return Ok(true),
+                Some(Ok(Waiting { command_waits: false })) => backoff.reset(),
+                Some(Err(error)) if is_final(&error) => return Err(error.into()),
+                Some(Err(error)) => {
+                    let pause = backoff.next(error.retry_after()).max(LEAST);
                     tracing::debug!("waiting for commands: {error}; again in {} s", pause.as_secs());
-                    stop.sleep(pause.max(LEAST));
+                    stop.sleep_unless(due.min(Instant::now() + pause), || self.has_news());
                 }
             }
-            if self.has_results()? {
-                return Ok(());
-            }
         }
-        Ok(())
     }
 
-    fn work(&self, receive: &Receiver<Work>, send: &Sender<Work>, stop: &Stop, work_stop: &Stop) -> Result<()> {
+    /// Asks the server to say when a command waits, on a thread of its own, so that a stop or a result does not wait
+    /// for the answer.
+    fn poll(&self, seconds: u64, stop: &Stop) -> Poll {
+        let poll = Poll::default();
+        let (client, answer, stop) = (Arc::clone(&self.client), Arc::clone(&poll), stop.clone());
+        std::thread::spawn(move || {
+            let timeout = Duration::from_secs(seconds + 20);
+            let said = client.get::<Waiting>(WAIT, &format!("?seconds={seconds}"), timeout);
+            *lock(&answer) = Some(said);
+            stop.nudge();
+        });
+        poll
+    }
+
+    fn has_news(&self) -> bool {
+        self.news.load(Ordering::Acquire)
+    }
+
+    fn work(&self, receive: &Receiver<Work>, stop: &Stop, work_stop: &Stop) -> Result<()> {
         let mut backoff = Backoff::default();
         let mut not_before = Instant::now();
         while !stop.is_stopped() && !work_stop.is_stopped() {
@@ -159,40 +172,20 @@ impl Agent {
                 Err(RecvTimeoutError::Timeout) => continue,
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             };
-            let told = matches!(work, Work::Restore | Work::Backup { command: Some(_) });
-            {
-                let _busy = self.busy.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                if work_stop.is_stopped() {
-                    return Ok(());
-                }
-                match work {
-                    Work::Restore => self.restore_unfinished(work_stop)?,
-                    Work::Backup { command } => match self.back_up_for(command, work_stop)? {
-                        Done::Yes => backoff.reset(),
-                        Done::Failed => not_before = Instant::now() + backoff.next(None),
-                    },
-                }
+            let _busy = lock(&self.busy);
+            if work_stop.is_stopped() {
+                return Ok(());
             }
-            if told && !work_stop.is_stopped() {
-                self.tell_result(stop, work_stop, send)?;
+            match work {
+                Work::Restore => self.restore_unfinished(work_stop)?,
+                Work::Backup { command } => match self.back_up_for(command, work_stop)? {
+                    Done::Yes => backoff.reset(),
+                    Done::Failed => not_before = Instant::now() + backoff.next(None),
+                },
             }
-        }
-        Ok(())
-    }
-
-    /// Tells the result of a command at once; the other thread may be waiting for the next command.
-    fn tell_result(&self, stop: &Stop, work_stop: &Stop, send: &Sender<Work>) -> Result<()> {
-        match self.check_in() {
-            // The next check-in of the other thread tells it.
-            Err(error) => tracing::debug!("telling a result: {error}"),
-            Ok(answer) => {
-                for command in answer.commands {
-                    self.obey(command, stop, work_stop, send)?;
-                }
-                if self.state.find::<Wiped>()?.is_some() {
-                    stop.stop();
-                }
-            }
+            // The server learns of it at once: also that nothing has changed since this backup.
+            self.news.store(true, Ordering::Release);
+            stop.nudge();
         }
         Ok(())
     }
@@ -227,6 +220,18 @@ impl Agent {
         let last = self.state.find::<LastBackup>()?.map(|it| it.started_at);
         Ok(is_due(last, Duration::from_secs(every), self.client.server_now()))
     }
+}
+
+/// The answer of a poll, once it is there.
+type Poll = Arc<Mutex<Option<Result<Waiting, CallError>>>>;
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether nothing this agent can do makes the server take it again.
+fn is_final(error: &CallError) -> bool {
+    matches!(error.code(), Some(ErrorCode::UnknownDevice | ErrorCode::OldGeneration | ErrorCode::DeviceWiped))
 }
 
 /// Whether a backup was made.

@@ -1,4 +1,5 @@
 //! One test binary: it links once. `TEST_DATABASE_URL` picks PostgreSQL, else each test has an SQLite file.
+mod agent;
 mod architecture;
 mod check_in;
 mod command;

@@ -73,16 +73,27 @@ impl Stop {
 
     /// Sleeps for `span`, or until stopped; says whether it was stopped.
     pub fn sleep(&self, span: Duration) -> bool {
-        let until = Instant::now() + span;
+        self.sleep_unless(Instant::now() + span, || false);
+        self.is_stopped()
+    }
+
+    /// Sleeps until `until`, until stopped, or until `is_ready`, which is asked again at each [`Stop::nudge`].
+    pub fn sleep_unless(&self, until: Instant, is_ready: impl Fn() -> bool) {
         let mut stopped = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
-        while !*stopped {
+        while !*stopped && !is_ready() {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return false;
+                return;
             }
             stopped = self.0.1.wait_timeout(stopped, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-        true
+    }
+
+    /// Makes sleepers look again, after what they wait for was set.
+    pub fn nudge(&self) {
+        // Who is about to sleep holds the lock while it looks, so it either sees what was set or is woken.
+        drop(self.0.0.lock().unwrap_or_else(PoisonError::into_inner));
+        self.0.1.notify_all();
     }
 }
 

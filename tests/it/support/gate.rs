@@ -1,0 +1,100 @@
+//! A door in front of a server that can be shut: the network between.
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+
+/// What happens to a request.
+#[derive(Clone)]
+enum Rule {
+    Pass,
+    /// Every connection is cut.
+    Closed,
+    /// Requests whose first line has the text are cut; the others pass.
+    Refuse(String),
+    /// Such a request is kept waiting for ever, and told of.
+    Stall(String, Sender<()>),
+}
+
+/// A relay to a server.
+pub struct Gate {
+    address: SocketAddr,
+    rule: Arc<Mutex<Rule>>,
+}
+
+impl Gate {
+    /// Opens one.
+    pub fn to(server: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let rule = Arc::new(Mutex::new(Rule::Pass));
+        let rules = Arc::clone(&rule);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let rules = Arc::clone(&rules);
+                std::thread::spawn(move || relay(stream.unwrap(), server, &rules));
+            }
+        });
+        Self { address, rule }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Lets everything pass.
+    pub fn open(&self) {
+        *self.rule.lock().unwrap() = Rule::Pass;
+    }
+
+    /// Cuts everything.
+    pub fn close(&self) {
+        *self.rule.lock().unwrap() = Rule::Closed;
+    }
+
+    /// Cuts requests that have `text` in their first line.
+    pub fn refuse(&self, text: &str) {
+        *self.rule.lock().unwrap() = Rule::Refuse(text.to_owned());
+    }
+
+    /// Keeps requests waiting that have `text` in their first line; says when one came.
+    pub fn stall(&self, text: &str) -> Receiver<()> {
+        let (sender, receiver) = channel();
+        *self.rule.lock().unwrap() = Rule::Stall(text.to_owned(), sender);
+        receiver
+    }
+}
+
+/// One request per connection, so that each meets the rule of its moment.
+fn relay(mut client: TcpStream, server: SocketAddr, rule: &Mutex<Rule>) {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        match client.read(&mut byte) {
+            Ok(1) => head.push(byte[0]),
+            _ => return,
+        }
+    }
+    let first = String::from_utf8_lossy(&head).lines().next().unwrap_or_default().to_owned();
+    let rule = rule.lock().unwrap().clone();
+    match rule {
+        Rule::Closed => return,
+        Rule::Refuse(text) if first.contains(&text) => return,
+        Rule::Stall(text, told) if first.contains(&text) => {
+            let _ = told.send(());
+            // Until the client is gone.
+            let _ = client.read_to_end(&mut Vec::new());
+            return;
+        }
+        Rule::Pass | Rule::Refuse(_) | Rule::Stall(..) => {}
+    }
+    let Ok(mut upstream) = TcpStream::connect(server) else { return };
+    let close = b"\r\nConnection: close\r\n\r\n";
+    head.truncate(head.len() - 4);
+    let _ = upstream.write_all(&[&head[..], close].concat());
+    let (mut body, mut to) = (client.try_clone().unwrap(), upstream.try_clone().unwrap());
+    let up = std::thread::spawn(move || std::io::copy(&mut body, &mut to));
+    let _ = std::io::copy(&mut upstream, &mut client);
+    let _ = client.shutdown(Shutdown::Both);
+    let _ = up.join();
+}
