@@ -14,6 +14,7 @@ pub mod activity;
 pub mod alert;
 pub mod command;
 pub mod device;
+pub mod device_list;
 pub mod device_proof;
 pub mod device_status;
 pub mod enrollment_token;

@@ -282,6 +282,27 @@ diesel::table! {
 }
 
 diesel::table! {
+    device_listings (device_id) {
+        device_id -> Text,
+        state -> Text,
+        team_id -> Nullable<Text>,
+        platform -> Text,
+        ownership -> Text,
+        name -> Text,
+        search -> Text,
+        enrolled_at -> BigInt,
+        encryption -> Text,
+        rank -> BigInt,
+        newest_at -> BigInt,
+        stored_at -> BigInt,
+        verified_until -> BigInt,
+        proven_at -> BigInt,
+        proven_until -> BigInt,
+        failed_at -> BigInt,
+    }
+}
+
+diesel::table! {
     commands (id) {
         id -> Text,
         device_id -> Text,
@@ -438,6 +459,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     restore_points,
     restore_tests,
     device_proof,
+    device_listings,
     commands,
     wipe_requests,
     wipe_approvals,

@@ -3,6 +3,7 @@ mod agent;
 mod architecture;
 mod check_in;
 mod command;
+mod device_list;
 mod enrollment;
 mod kill;
 mod mail;

@@ -1,6 +1,15 @@
+DROP TRIGGER devices_list ON devices;
+DROP TRIGGER devices_relist ON devices;
+DROP TRIGGER device_status_list ON device_status;
+DROP TRIGGER device_status_relist ON device_status;
+DROP TABLE device_listings;
 DROP TABLE device_proof;
 DROP TABLE restore_tests;
 DROP TABLE restore_points;
 DROP TABLE objects;
 DROP TABLE repository_tokens;
 DROP TABLE repositories;
+DROP FUNCTION device_proof_list();
+DROP FUNCTION device_status_list();
+DROP FUNCTION devices_relist();
+DROP FUNCTION devices_list();

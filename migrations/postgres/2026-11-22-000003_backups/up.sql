@@ -109,3 +109,68 @@ CREATE TABLE device_proof (
     failed_test_id TEXT COLLATE "C"
 );
 CREATE INDEX device_proof_worst_first ON device_proof (rank, proven_until, device_id);
+
+-- What the list of devices is filtered and sorted by, in one narrow row per device: a page of 100,000 devices
+-- reads this table alone. The triggers keep it; a check-in touches it only when the encryption changes.
+-- In a time, 0 stands for none, so that rows compare without a special case.
+CREATE TABLE device_listings (
+    device_id TEXT COLLATE "C" PRIMARY KEY NOT NULL REFERENCES devices (id),
+    state TEXT COLLATE "C" NOT NULL,
+    team_id TEXT COLLATE "C",
+    platform TEXT COLLATE "C" NOT NULL,
+    ownership TEXT COLLATE "C" NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    search TEXT COLLATE "C" NOT NULL,
+    enrolled_at BIGINT NOT NULL,
+    encryption TEXT COLLATE "C" NOT NULL,
+    rank BIGINT NOT NULL,
+    newest_at BIGINT NOT NULL,
+    stored_at BIGINT NOT NULL,
+    verified_until BIGINT NOT NULL,
+    proven_at BIGINT NOT NULL,
+    proven_until BIGINT NOT NULL,
+    failed_at BIGINT NOT NULL
+);
+CREATE INDEX device_listings_by_rank ON device_listings (state, rank, proven_until, device_id);
+CREATE INDEX device_listings_by_name ON device_listings (state, name, device_id);
+CREATE INDEX device_listings_by_proof ON device_listings (state, proven_at, device_id);
+CREATE INDEX device_listings_by_backup ON device_listings (state, newest_at, device_id);
+
+CREATE FUNCTION devices_list() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    INSERT INTO device_listings VALUES (
+        NEW.id, NEW.state, NEW.team_id, NEW.platform, NEW.ownership, NEW.name,
+        lower(NEW.name || chr(10) || NEW.person || chr(10) || NEW.serial), NEW.enrolled_at,
+        'unknown', 1, 0, 0, 0, 0, 0, 0);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER devices_list AFTER INSERT ON devices FOR EACH ROW EXECUTE FUNCTION devices_list();
+
+CREATE FUNCTION devices_relist() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    UPDATE device_listings SET
+        state = NEW.state, team_id = NEW.team_id, platform = NEW.platform, ownership = NEW.ownership, name = NEW.name,
+        search = lower(NEW.name || chr(10) || NEW.person || chr(10) || NEW.serial), enrolled_at = NEW.enrolled_at
+    WHERE device_id = NEW.id;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER devices_relist AFTER UPDATE OF state, team_id, platform, ownership, name, person, serial, enrolled_at ON devices
+    FOR EACH ROW EXECUTE FUNCTION devices_relist();
+
+CREATE FUNCTION device_status_list() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    UPDATE device_listings SET encryption = NEW.encryption WHERE device_id = NEW.device_id;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER device_status_list AFTER INSERT ON device_status FOR EACH ROW EXECUTE FUNCTION device_status_list();
+CREATE TRIGGER device_status_relist AFTER UPDATE OF encryption ON device_status
+    FOR EACH ROW WHEN (NEW.encryption <> OLD.encryption) EXECUTE FUNCTION device_status_list();
+
+CREATE FUNCTION device_proof_list() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    UPDATE device_listings SET
+        rank = NEW.rank, newest_at = coalesce(NEW.newest_at, 0), stored_at = coalesce(NEW.stored_at, 0),
+        verified_until = CASE WHEN NEW.verified_at IS NULL THEN 0 ELSE coalesce(NEW.verified_until, 0) END,
+        proven_at = CASE WHEN NEW.proven_until IS NULL THEN 0 ELSE coalesce(NEW.proven_at, 0) END,
+        proven_until = CASE WHEN NEW.proven_at IS NULL THEN 0 ELSE coalesce(NEW.proven_until, 0) END,
+        failed_at = coalesce(NEW.failed_at, 0)
+    WHERE device_id = NEW.device_id;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER device_proof_list AFTER INSERT OR UPDATE ON device_proof FOR EACH ROW EXECUTE FUNCTION device_proof_list();

@@ -51,7 +51,8 @@ CREATE TABLE device_status (
     policy_version TEXT NOT NULL,
     address TEXT NOT NULL
 ) STRICT;
-CREATE INDEX device_status_by_last_seen ON device_status (last_seen_at, device_id);
+-- The list of devices sorts by it; 0 stands for never.
+CREATE INDEX device_status_by_last_seen ON device_status ((coalesce(last_seen_at, 0)), device_id);
 CREATE INDEX device_status_by_encryption ON device_status (encryption);
 
 -- Each signed request's id until it expires: a request is accepted once.

@@ -1,3 +1,8 @@
+DROP TRIGGER devices_list;
+DROP TRIGGER devices_relist;
+DROP TRIGGER device_status_list;
+DROP TRIGGER device_status_relist;
+DROP TABLE device_listings;
 DROP TABLE device_proof;
 DROP TABLE restore_tests;
 DROP TABLE restore_points;

@@ -109,3 +109,66 @@ CREATE TABLE device_proof (
     failed_test_id TEXT
 ) STRICT;
 CREATE INDEX device_proof_worst_first ON device_proof (rank, proven_until, device_id);
+
+-- What the list of devices is filtered and sorted by, in one narrow row per device: a page of 100,000 devices
+-- reads this table alone. The triggers keep it; a check-in touches it only when the encryption changes.
+-- In a time, 0 stands for none, so that rows compare without a special case.
+CREATE TABLE device_listings (
+    device_id TEXT PRIMARY KEY NOT NULL REFERENCES devices (id),
+    state TEXT NOT NULL,
+    team_id TEXT,
+    platform TEXT NOT NULL,
+    ownership TEXT NOT NULL,
+    name TEXT NOT NULL,
+    search TEXT NOT NULL,
+    enrolled_at INTEGER NOT NULL,
+    encryption TEXT NOT NULL,
+    rank INTEGER NOT NULL,
+    newest_at INTEGER NOT NULL,
+    stored_at INTEGER NOT NULL,
+    verified_until INTEGER NOT NULL,
+    proven_at INTEGER NOT NULL,
+    proven_until INTEGER NOT NULL,
+    failed_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX device_listings_by_rank ON device_listings (state, rank, proven_until, device_id);
+CREATE INDEX device_listings_by_name ON device_listings (state, name, device_id);
+CREATE INDEX device_listings_by_proof ON device_listings (state, proven_at, device_id);
+CREATE INDEX device_listings_by_backup ON device_listings (state, newest_at, device_id);
+
+CREATE TRIGGER devices_list AFTER INSERT ON devices BEGIN
+    INSERT INTO device_listings VALUES (
+        NEW.id, NEW.state, NEW.team_id, NEW.platform, NEW.ownership, NEW.name,
+        lower(NEW.name || char(10) || NEW.person || char(10) || NEW.serial), NEW.enrolled_at,
+        'unknown', 1, 0, 0, 0, 0, 0, 0);
+END;
+CREATE TRIGGER devices_relist AFTER UPDATE OF state, team_id, platform, ownership, name, person, serial, enrolled_at ON devices BEGIN
+    UPDATE device_listings SET
+        state = NEW.state, team_id = NEW.team_id, platform = NEW.platform, ownership = NEW.ownership, name = NEW.name,
+        search = lower(NEW.name || char(10) || NEW.person || char(10) || NEW.serial), enrolled_at = NEW.enrolled_at
+    WHERE device_id = NEW.id;
+END;
+CREATE TRIGGER device_status_list AFTER INSERT ON device_status BEGIN
+    UPDATE device_listings SET encryption = NEW.encryption WHERE device_id = NEW.device_id;
+END;
+CREATE TRIGGER device_status_relist AFTER UPDATE OF encryption ON device_status WHEN NEW.encryption <> OLD.encryption BEGIN
+    UPDATE device_listings SET encryption = NEW.encryption WHERE device_id = NEW.device_id;
+END;
+CREATE TRIGGER device_proof_list AFTER INSERT ON device_proof BEGIN
+    UPDATE device_listings SET
+        rank = NEW.rank, newest_at = coalesce(NEW.newest_at, 0), stored_at = coalesce(NEW.stored_at, 0),
+        verified_until = CASE WHEN NEW.verified_at IS NULL THEN 0 ELSE coalesce(NEW.verified_until, 0) END,
+        proven_at = CASE WHEN NEW.proven_until IS NULL THEN 0 ELSE coalesce(NEW.proven_at, 0) END,
+        proven_until = CASE WHEN NEW.proven_at IS NULL THEN 0 ELSE coalesce(NEW.proven_until, 0) END,
+        failed_at = coalesce(NEW.failed_at, 0)
+    WHERE device_id = NEW.device_id;
+END;
+CREATE TRIGGER device_proof_relist AFTER UPDATE ON device_proof BEGIN
+    UPDATE device_listings SET
+        rank = NEW.rank, newest_at = coalesce(NEW.newest_at, 0), stored_at = coalesce(NEW.stored_at, 0),
+        verified_until = CASE WHEN NEW.verified_at IS NULL THEN 0 ELSE coalesce(NEW.verified_until, 0) END,
+        proven_at = CASE WHEN NEW.proven_until IS NULL THEN 0 ELSE coalesce(NEW.proven_at, 0) END,
+        proven_until = CASE WHEN NEW.proven_at IS NULL THEN 0 ELSE coalesce(NEW.proven_until, 0) END,
+        failed_at = coalesce(NEW.failed_at, 0)
+    WHERE device_id = NEW.device_id;
+END;

@@ -1,0 +1,245 @@
+//! Which devices a list shows.
+use super::sql::Sql;
+use crate::domain::device::{DeviceState, Encryption, Ownership, Platform};
+use crate::domain::id::TeamId;
+use crate::domain::proof::Grade;
+use crate::domain::role::Reach;
+use crate::domain::time::{Time, days};
+use crate::store::{Conn, setting};
+use diesel::QueryResult;
+use std::time::Duration;
+
+/// A saved view of the list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum View {
+    #[default]
+    All,
+    Failed,
+    NeverProven,
+    OutOfDate,
+    NotEncrypted,
+    Silent,
+}
+
+impl View {
+    /// Every view, in the order of the pills.
+    pub const ALL: &'static [Self] =
+        &[Self::All, Self::Failed, Self::NeverProven, Self::OutOfDate, Self::NotEncrypted, Self::Silent];
+
+    /// The word in a URL.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Failed => "failed",
+            Self::NeverProven => "never_proven",
+            Self::OutOfDate => "out_of_date",
+            Self::NotEncrypted => "not_encrypted",
+            Self::Silent => "silent",
+        }
+    }
+
+    /// The name that people use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::All => "All",
+            Self::Failed => "Failed",
+            Self::NeverProven => "Never proven",
+            Self::OutOfDate => "Proof out of date",
+            Self::NotEncrypted => "Not encrypted",
+            Self::Silent => "Silent",
+        }
+    }
+
+    /// The view of a word; none for any other text.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|it| it.as_str() == text)
+    }
+
+    pub(super) const fn condition(self) -> Option<&'static str> {
+        match self {
+            Self::All => None,
+            Self::Failed => Some(FAILED),
+            Self::NeverProven => Some(NEVER_PROVEN),
+            Self::OutOfDate => Some(OUT_OF_DATE),
+            Self::NotEncrypted => Some("l.encryption = 'off'"),
+            Self::Silent => Some(SILENT),
+        }
+    }
+}
+
+/// Which devices are shown; the default is every enrolled one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filter {
+    pub view: View,
+    /// Words that must all be in name, person or serial number.
+    pub q: String,
+    pub team: Option<TeamId>,
+    pub platform: Option<Platform>,
+    pub encryption: Option<Encryption>,
+    pub ownership: Option<Ownership>,
+    pub grade: Option<Grade>,
+    pub state: DeviceState,
+    /// A device is silent when it last checked in before this; see [`silent_cut`].
+    pub silent_before: Time,
+}
+
+impl Default for Filter {
+    fn default() -> Self {
+        Self {
+            view: View::All,
+            q: String::new(),
+            team: None,
+            platform: None,
+            encryption: None,
+            ownership: None,
+            grade: None,
+            state: DeviceState::Enrolled,
+            silent_before: Time::from_millis(0),
+        }
+    }
+}
+
+/// The setting that says after how many seconds without a check-in a device is silent.
+pub const SILENT_SECONDS: &str = "silent.seconds";
+const SILENT: &str = "l.enrolled_at < {silent} AND l.device_id IN \
+     (SELECT s.device_id FROM device_status s WHERE coalesce(s.last_seen_at, 0) < {silent})";
+
+/// After how long without a check-in a device is silent, and so since when it was not seen.
+pub fn silent_cut(conn: &mut Conn, now: Time) -> QueryResult<(Duration, Time)> {
+    let seconds = setting::find(conn, SILENT_SECONDS)?.and_then(|it| it.parse().ok());
+    let span = seconds.map_or(days(14), Duration::from_secs);
+    Ok((span, now - span))
+}
+
+// The grades of `Evidence::grade`, one condition each: every device meets exactly one of
+// failed, unknown, proven, never, out of date, verified, stored and reported.
+const FAILED: &str = "l.failed_at > 0";
+const KNOWN: &str = "l.failed_at = 0 AND l.newest_at <= {future} AND l.proven_at <= {future}";
+pub(super) const UNKNOWN: &str = "l.failed_at = 0 AND (l.newest_at > {future} OR l.proven_at > {future})";
+pub(super) const PROVEN: &str =
+    "l.failed_at = 0 AND l.newest_at <= {future} AND l.proven_at <= {future} AND l.proven_until > {now}";
+const OUT_OF_DATE: &str = "l.failed_at = 0 AND l.newest_at <= {future} AND l.proven_at <= {future} AND \
+     l.proven_until > 0 AND l.proven_until <= {now}";
+const NEVER_PROVEN: &str =
+    "l.failed_at = 0 AND l.newest_at <= {future} AND l.proven_at <= {future} AND l.proven_until = 0";
+
+/// The server's clock may have been set back by so much without alarm, as in `Evidence::grade`.
+const TOLERANCE: Duration = Duration::from_secs(60);
+
+const fn grade_condition(grade: Grade) -> (&'static str, &'static str) {
+    match grade {
+        Grade::Failed => (FAILED, ""),
+        Grade::Unknown => (UNKNOWN, ""),
+        Grade::Proven => (PROVEN, ""),
+        Grade::OutOfDate => (OUT_OF_DATE, ""),
+        Grade::Verified => (NEVER_PROVEN, " AND l.verified_until > {now}"),
+        Grade::Stored => (NEVER_PROVEN, " AND l.verified_until <= {now} AND l.stored_at > 0"),
+        Grade::Reported => (NEVER_PROVEN, " AND l.verified_until <= {now} AND l.stored_at = 0 AND l.newest_at > 0"),
+        Grade::Never => {
+            (KNOWN, " AND l.proven_until = 0 AND l.verified_until <= {now} AND l.stored_at = 0 AND l.newest_at = 0")
+        }
+    }
+}
+
+/// Writes a condition with the values of `{now}` and `{future}` bound.
+pub(super) fn write_condition(sql: &mut Sql, condition: &str, now: Time) {
+    write_with_silence(sql, condition, now, Time::from_millis(0));
+}
+
+fn write_with_silence(sql: &mut Sql, condition: &str, now: Time, silent_before: Time) {
+    sql.push("(");
+    let mut rest = condition;
+    while let Some((before, after)) = rest.split_once('{') {
+        sql.push(before);
+        let (name, after) = after.split_once('}').unwrap_or((after, ""));
+        sql.bind_int(match name {
+            "future" => (now + TOLERANCE).millis(),
+            "silent" => silent_before.millis(),
+            _ => now.millis(),
+        });
+        rest = after;
+    }
+    sql.push(rest).push(")");
+}
+
+/// At most so many words of a search are looked for.
+const MAX_WORDS: usize = 6;
+
+impl Filter {
+    /// Whether most devices may pass: then a walk along the order's index finds a page at once.
+    pub(super) fn is_broad(&self) -> bool {
+        self.view == View::All
+            && self.q.trim().is_empty()
+            && self.team.is_none()
+            && self.platform.is_none()
+            && self.encryption.is_none()
+            && self.ownership.is_none()
+            && self.grade.is_none()
+    }
+
+    /// Writes the conditions, for the table as `l`.
+    pub(super) fn write(&self, sql: &mut Sql, reach: &Reach, now: Time) {
+        sql.push("l.state = ").bind_text(self.state.as_str());
+        write_reach(sql, reach);
+        if let Some(team) = self.team {
+            sql.push(" AND l.team_id = ").bind_text(team.as_str());
+        }
+        for (column, value) in [
+            ("platform", self.platform.map(Platform::as_str)),
+            ("encryption", self.encryption.map(Encryption::as_str)),
+            ("ownership", self.ownership.map(Ownership::as_str)),
+        ] {
+            if let Some(value) = value {
+                sql.push(" AND l.").push(column).push(" = ").bind_text(value);
+            }
+        }
+        if let Some(condition) = self.view.condition() {
+            sql.push(" AND ");
+            write_with_silence(sql, condition, now, self.silent_before);
+        }
+        if let Some(grade) = self.grade {
+            let (base, more) = grade_condition(grade);
+            sql.push(" AND ");
+            write_condition(sql, &format!("{base}{more}"), now);
+        }
+        for word in self.q.split_whitespace().take(MAX_WORDS) {
+            write_search(sql, word);
+        }
+    }
+}
+
+fn write_reach(sql: &mut Sql, reach: &Reach) {
+    let Reach::Teams(teams) = reach else { return };
+    if teams.is_empty() {
+        sql.push(" AND 1 = 0");
+        return;
+    }
+    sql.push(" AND l.team_id IN (");
+    for (at, team) in teams.iter().enumerate() {
+        if at > 0 {
+            sql.push(", ");
+        }
+        sql.bind_text(team.as_str());
+    }
+    sql.push(")");
+}
+
+/// Looks for a word. The databases fold ASCII only, so a word with other letters is looked for as
+/// typed, in lower case and in upper case.
+fn write_search(sql: &mut Sql, word: &str) {
+    let mut spellings: Vec<String> =
+        [word.to_owned(), word.to_lowercase(), word.to_uppercase()].iter().map(|it| it.to_ascii_lowercase()).collect();
+    spellings.dedup();
+    if word.is_ascii() {
+        spellings.truncate(1);
+    }
+    let function = if sql.is_postgres { "strpos" } else { "instr" };
+    sql.push(" AND (");
+    for (at, spelling) in spellings.into_iter().enumerate() {
+        if at > 0 {
+            sql.push(" OR ");
+        }
+        sql.push(function).push("(l.search, ").bind_text(spelling).push(") > 0");
+    }
+    sql.push(")");
+}

@@ -1,0 +1,234 @@
+//! The list of devices: filters, sort orders, pages and counts.
+//!
+//! Filtering and sorting read `device_listings` alone, one narrow row per
+//! device that triggers keep; the devices of one page are then read whole.
+//! A grade is never stored: it is made of the evidence and `now`, here in SQL
+//! as in [`Evidence::grade`](crate::domain::proof::Evidence::grade).
+mod filter;
+mod row;
+mod sort;
+mod sql;
+
+pub use filter::{Filter, SILENT_SECONDS, View, silent_cut};
+pub use row::{ListedDevice, Named, Status, of_ids};
+pub use sort::{Cursor, Key, Sort};
+
+use crate::domain::id::DeviceId;
+use crate::domain::role::Reach;
+use crate::domain::time::Time;
+use crate::store::Conn;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
+use sql::Sql;
+
+/// What of the list is asked for.
+#[derive(Debug, Clone)]
+pub struct Query {
+    pub filter: Filter,
+    /// The devices that the one who asks may see.
+    pub reach: Reach,
+    pub sort: Sort,
+    pub is_descending: bool,
+    pub from: From,
+    pub limit: usize,
+}
+
+/// Where a page begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum From {
+    Start,
+    /// The page after this row.
+    After(Cursor),
+    /// The page before this row.
+    Before(Cursor),
+}
+
+/// One page of the list.
+#[derive(Debug, Clone)]
+pub struct Page {
+    pub devices: Vec<ListedDevice>,
+    /// Where the page before this one ends; none on the first.
+    pub before: Option<Cursor>,
+    /// Where the page after this one begins; none on the last.
+    pub after: Option<Cursor>,
+}
+
+#[derive(QueryableByName)]
+struct Found {
+    #[diesel(sql_type = Text)]
+    device_id: DeviceId,
+    #[diesel(sql_type = Text)]
+    name: String,
+    #[diesel(sql_type = BigInt)]
+    major: i64,
+    #[diesel(sql_type = BigInt)]
+    minor: i64,
+}
+
+/// One page of the devices that match.
+pub fn page(conn: &mut Conn, query: &Query, now: Time) -> QueryResult<Page> {
+    let mut found: Vec<Found> = statement(conn, query, now)?.load(conn)?;
+    let has_more = found.len() > query.limit;
+    found.truncate(query.limit);
+    let backwards = matches!(query.from, From::Before(_));
+    if backwards {
+        found.reverse();
+    }
+    let cursor = |it: Option<&Found>| it.map(|it| query.sort.cursor(it.device_id, &it.name, (it.major, it.minor)));
+    let (first, last) = (cursor(found.first()), cursor(found.last()));
+    let (has_before, has_after) = match query.from {
+        From::Start => (false, has_more),
+        From::After(_) => (true, has_more),
+        From::Before(_) => (has_more, true),
+    };
+    let ids: Vec<DeviceId> = found.iter().map(|it| it.device_id).collect();
+    Ok(Page { devices: of_ids(conn, &ids)?, before: first.filter(|_| has_before), after: last.filter(|_| has_after) })
+}
+
+/// The ids of the devices that match, at most `limit`, in the list's order.
+pub fn ids(conn: &mut Conn, query: &Query, now: Time) -> QueryResult<Vec<DeviceId>> {
+    let found: Vec<Found> = statement(conn, query, now)?.load(conn)?;
+    Ok(found.into_iter().map(|it| it.device_id).take(query.limit).collect())
+}
+
+fn statement(conn: &Conn, query: &Query, now: Time) -> QueryResult<sql::Boxed> {
+    let is_postgres = conn.is_postgres();
+    let mut sql = Sql::new(is_postgres);
+    let (major, minor) = query.sort.columns();
+    sql.push(&format!("SELECT l.device_id, l.name, {major} AS major, {minor} AS minor FROM "));
+    // A filter that few devices pass would make a walk along the order's index look at every row in random
+    // order; one pass over the narrow table and a sort is ten times faster.
+    let in_order = query.filter.is_broad();
+    sql.push(match (query.sort, is_postgres, in_order) {
+        (Sort::LastSeen, true, _) => "device_status s JOIN device_listings l ON l.device_id = s.device_id",
+        (Sort::LastSeen, false, true) => "device_status s CROSS JOIN device_listings l ON l.device_id = s.device_id",
+        (Sort::LastSeen, false, false) => {
+            "device_listings l NOT INDEXED CROSS JOIN device_status s ON s.device_id = l.device_id"
+        }
+        (_, false, false) => "device_listings l NOT INDEXED",
+        (_, _, _) => "device_listings l",
+    });
+    sql.push(" WHERE ");
+    query.filter.write(&mut sql, &query.reach, now);
+    let backwards = matches!(query.from, From::Before(_));
+    let descending = query.is_descending != backwards;
+    if let From::After(cursor) | From::Before(cursor) = &query.from {
+        query.sort.write_beyond(&mut sql, cursor, descending);
+    }
+    query.sort.write_order(&mut sql, descending);
+    let limit = i64::try_from(query.limit).unwrap_or(i64::MAX).saturating_add(1);
+    sql.push(" LIMIT ").bind_int(limit);
+    Ok(sql.into_query())
+}
+
+/// How many devices match.
+pub fn count(conn: &mut Conn, filter: &Filter, reach: &Reach, now: Time) -> QueryResult<i64> {
+    let mut sql = Sql::new(conn.is_postgres());
+    sql.push("SELECT count(*) AS value FROM device_listings l WHERE ");
+    filter.write(&mut sql, reach, now);
+    let row: Value = sql.into_query().get_result(conn)?;
+    Ok(row.value)
+}
+
+#[derive(QueryableByName)]
+struct Value {
+    #[diesel(sql_type = BigInt)]
+    value: i64,
+}
+
+/// How many enrolled devices each view shows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub all: i64,
+    pub failed: i64,
+    pub never_proven: i64,
+    pub out_of_date: i64,
+    pub unknown: i64,
+    pub proven: i64,
+    pub not_encrypted: i64,
+    pub silent: i64,
+}
+
+impl Counts {
+    /// The count of one view.
+    pub const fn of(&self, view: View) -> i64 {
+        match view {
+            View::All => self.all,
+            View::Failed => self.failed,
+            View::NeverProven => self.never_proven,
+            View::OutOfDate => self.out_of_date,
+            View::NotEncrypted => self.not_encrypted,
+            View::Silent => self.silent,
+        }
+    }
+}
+
+#[derive(QueryableByName)]
+struct Sums {
+    #[diesel(sql_type = BigInt)]
+    all_count: i64,
+    #[diesel(sql_type = BigInt)]
+    failed: i64,
+    #[diesel(sql_type = BigInt)]
+    never_proven: i64,
+    #[diesel(sql_type = BigInt)]
+    out_of_date: i64,
+    #[diesel(sql_type = BigInt)]
+    unknown: i64,
+    #[diesel(sql_type = BigInt)]
+    proven: i64,
+    #[diesel(sql_type = BigInt)]
+    not_encrypted: i64,
+}
+
+/// Counts the devices of every view in one pass, and the silent ones by their index.
+pub fn counts(conn: &mut Conn, reach: &Reach, silent_before: Time, now: Time) -> QueryResult<Counts> {
+    let mut sql = Sql::new(conn.is_postgres());
+    sql.push("SELECT count(*) AS all_count");
+    for (column, condition) in [
+        ("failed", View::Failed.condition()),
+        ("never_proven", View::NeverProven.condition()),
+        ("out_of_date", View::OutOfDate.condition()),
+        ("unknown", Some(filter::UNKNOWN)),
+        ("proven", Some(filter::PROVEN)),
+        ("not_encrypted", View::NotEncrypted.condition()),
+    ] {
+        sql.push(", CAST(coalesce(sum(CASE WHEN ");
+        filter::write_condition(&mut sql, condition.unwrap_or("1 = 1"), now);
+        sql.push(" THEN 1 ELSE 0 END), 0) AS BIGINT) AS ").push(column);
+    }
+    sql.push(" FROM device_listings l WHERE ");
+    Filter::default().write(&mut sql, reach, now);
+    let sums: Sums = sql.into_query().get_result(conn)?;
+    let silent = Filter { view: View::Silent, silent_before, ..Filter::default() };
+    Ok(Counts {
+        all: sums.all_count,
+        failed: sums.failed,
+        never_proven: sums.never_proven,
+        out_of_date: sums.out_of_date,
+        unknown: sums.unknown,
+        proven: sums.proven,
+        not_encrypted: sums.not_encrypted,
+        silent: count(conn, &silent, reach, now)?,
+    })
+}
+
+/// How many enrolled devices have a proof that holds, of data at least as new as each of `cuts` (newest first)
+/// and older than the one before it.
+pub fn ages(conn: &mut Conn, reach: &Reach, cuts: &[Time], now: Time) -> QueryResult<Vec<i64>> {
+    let mut counts = Vec::with_capacity(cuts.len());
+    let mut below = i64::MAX;
+    for cut in cuts {
+        let mut sql = Sql::new(conn.is_postgres());
+        sql.push("SELECT count(*) AS value FROM device_listings l WHERE ");
+        Filter::default().write(&mut sql, reach, now);
+        sql.push(" AND ");
+        filter::write_condition(&mut sql, filter::PROVEN, now);
+        sql.push(" AND l.proven_at >= ").bind_int(cut.millis());
+        sql.push(" AND l.proven_at < ").bind_int(below);
+        let row: Value = sql.into_query().get_result(conn)?;
+        counts.push(row.value);
+        below = cut.millis();
+    }
+    Ok(counts)
+}

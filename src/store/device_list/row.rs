@@ -1,0 +1,66 @@
+//! The devices of one page, read whole in one statement.
+use crate::domain::device::{DeviceState, Encryption, Ownership, Platform};
+use crate::domain::id::{DeviceId, TeamId};
+use crate::domain::time::Time;
+use crate::store::Conn;
+use crate::store::device_proof::DeviceProof;
+use crate::store::schema::{device_proof, device_status, devices, teams};
+use diesel::prelude::*;
+use std::collections::HashMap;
+
+/// One device of the list.
+#[derive(Debug, Clone, Queryable)]
+pub struct ListedDevice {
+    pub device: Named,
+    /// None while the device is in no team.
+    pub team: Option<String>,
+    pub status: Option<Status>,
+    pub proof: Option<DeviceProof>,
+}
+
+/// What names a device in a list.
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = devices)]
+pub struct Named {
+    pub id: DeviceId,
+    pub name: String,
+    pub person: String,
+    pub team_id: Option<TeamId>,
+    pub platform: Platform,
+    pub model: String,
+    pub serial: String,
+    pub os_version: String,
+    pub ownership: Ownership,
+    pub state: DeviceState,
+    pub enrolled_at: Time,
+    pub wiped_at: Option<Time>,
+}
+
+/// What a list shows of the last check-in.
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = device_status)]
+pub struct Status {
+    pub last_seen_at: Option<Time>,
+    pub encryption: Encryption,
+    pub changed_files: Option<i64>,
+    pub changed_bytes: Option<i64>,
+    pub changed_measured_at: Option<Time>,
+}
+
+/// The devices with these ids, in this order; ids that are not there are left out.
+pub fn of_ids(conn: &mut Conn, ids: &[DeviceId]) -> QueryResult<Vec<ListedDevice>> {
+    let rows = devices::table
+        .left_join(device_status::table.on(device_status::device_id.eq(devices::id)))
+        .left_join(device_proof::table.on(device_proof::device_id.eq(devices::id)))
+        .left_join(teams::table.on(teams::id.nullable().eq(devices::team_id)))
+        .filter(devices::id.eq_any(ids.to_vec()))
+        .select((
+            Named::as_select(),
+            teams::name.nullable(),
+            Option::<Status>::as_select(),
+            Option::<DeviceProof>::as_select(),
+        ))
+        .load::<ListedDevice>(conn)?;
+    let mut by_id: HashMap<DeviceId, ListedDevice> = rows.into_iter().map(|it| (it.device.id, it)).collect();
+    Ok(ids.iter().filter_map(|id| by_id.remove(id)).collect())
+}

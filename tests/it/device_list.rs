@@ -1,0 +1,245 @@
+//! The list of devices against a naive one in memory.
+use crate::support::fleet::{self, Random};
+use crate::support::{NOW, TestDatabase};
+use holdfast::domain::device::{DeviceState, Encryption, Ownership, Platform};
+use holdfast::domain::id::{DeviceId, TeamId};
+use holdfast::domain::proof::Grade;
+use holdfast::domain::role::Reach;
+use holdfast::domain::time::{Time, days};
+use holdfast::store::device::Device;
+use holdfast::store::device_list::{self, Filter, From, Query, Sort, View};
+use holdfast::store::device_proof::DeviceProof;
+use holdfast::store::device_status::DeviceStatus;
+use holdfast::store::{self, Conn, Store};
+
+type Any = (Device, DeviceStatus, DeviceProof);
+
+const CUT: Time = Time::from_millis(NOW.millis() - 14 * 86_400_000);
+
+struct World {
+    store: Store,
+    fleet: Vec<Any>,
+    teams: Vec<TeamId>,
+    _database: TestDatabase,
+}
+
+fn world(count: usize, seed: u64) -> World {
+    let database = TestDatabase::new();
+    let store = database.store();
+    let (fleet, teams) = store
+        .write_blocking(move |conn| {
+            let teams: Vec<TeamId> = (1..=3).map(|at| TeamId::generate(Time::from_millis(at))).collect();
+            for (at, team) in teams.iter().enumerate() {
+                insert_team(conn, *team, &format!("team {at}"));
+            }
+            let fleet = fleet::random(conn, count, &teams, seed);
+            Ok::<_, holdfast::error::Error>((fleet, teams))
+        })
+        .unwrap();
+    World { store, fleet, teams, _database: database }
+}
+
+fn insert_team(conn: &mut Conn, id: TeamId, name: &str) {
+    use diesel::prelude::*;
+    use holdfast::store::schema::teams;
+    diesel::insert_into(teams::table)
+        .values((teams::id.eq(id), teams::name.eq(name), teams::created_at.eq(NOW)))
+        .execute(conn)
+        .unwrap();
+}
+
+fn matches((device, status, proof): &Any, filter: &Filter, reach: &Reach, now: Time) -> bool {
+    let grade = proof.evidence().grade(now);
+    let text = format!("{}\n{}\n{}", device.name, device.person, device.serial).to_lowercase();
+    let is_silent =
+        device.enrolled_at < filter.silent_before && status.last_seen_at.is_none_or(|at| at < filter.silent_before);
+    let in_view = match filter.view {
+        View::All => true,
+        View::Failed => grade == Grade::Failed,
+        View::NeverProven => matches!(grade, Grade::Never | Grade::Reported | Grade::Stored | Grade::Verified),
+        View::OutOfDate => grade == Grade::OutOfDate,
+        View::NotEncrypted => status.encryption == Encryption::Off,
+        View::Silent => is_silent,
+    };
+    in_view
+        && reach.covers(device.team_id)
+        && device.state == filter.state
+        && filter.team.is_none_or(|it| device.team_id == Some(it))
+        && filter.platform.is_none_or(|it| device.platform == it)
+        && filter.encryption.is_none_or(|it| status.encryption == it)
+        && filter.ownership.is_none_or(|it| device.ownership == it)
+        && filter.grade.is_none_or(|it| grade == it)
+        && filter.q.split_whitespace().all(|word| text.contains(&word.to_lowercase()))
+}
+
+fn expected(world: &World, query: &Query, now: Time) -> Vec<DeviceId> {
+    let time = |at: Option<Time>| at.map_or(0, Time::millis);
+    let mut rows: Vec<&Any> = world.fleet.iter().filter(|it| matches(it, &query.filter, &query.reach, now)).collect();
+    rows.sort_by_key(|(device, status, proof)| {
+        let (major, minor, name) = match query.sort {
+            Sort::Worst => (proof.rank, time(proof.proven_until), String::new()),
+            Sort::Name => (0, 0, device.name.clone()),
+            Sort::ProvenAt => (time(proof.proven_at), 0, String::new()),
+            Sort::NewestBackup => (time(proof.newest_at), 0, String::new()),
+            Sort::LastSeen => (time(status.last_seen_at), 0, String::new()),
+        };
+        (major, minor, name, device.id)
+    });
+    if query.is_descending {
+        rows.reverse();
+    }
+    rows.iter().map(|(device, ..)| device.id).collect()
+}
+
+/// Walks all pages forward, then all of them backward, and expects the same devices both times.
+fn walk(world: &World, query: &Query, now: Time) -> Vec<DeviceId> {
+    let page = |from: From| {
+        let query = Query { from, ..query.clone() };
+        world.store.read_blocking(|conn| device_list::page(conn, &query, now)).unwrap()
+    };
+    let mut pages = Vec::new();
+    let mut current = page(From::Start);
+    assert!(current.before.is_none());
+    loop {
+        pages.push(current.devices.iter().map(|it| it.device.id).collect::<Vec<_>>());
+        let Some(after) = current.after.clone() else { break };
+        current = page(From::After(after));
+    }
+    let forward = pages.concat();
+    for expected in pages.iter().rev().skip(1) {
+        current = page(From::Before(current.before.clone().expect("a page before")));
+        assert_eq!(&current.devices.iter().map(|it| it.device.id).collect::<Vec<_>>(), expected);
+    }
+    assert!(current.before.is_none());
+    forward
+}
+
+fn any_query(random: &mut Random, teams: &[TeamId]) -> Query {
+    let mut filter = Filter { silent_before: CUT, ..Filter::default() };
+    if random.chance(50) {
+        filter.view = *random.pick(View::ALL);
+    }
+    if random.chance(30) {
+        filter.q =
+            (*random.pick(&["laptop", "KIOSK 1", "élodie", "écran", "okafor mbp", "%", "'", "nobody"])).to_owned();
+    }
+    filter.team = random.chance(20).then(|| *random.pick(teams));
+    filter.platform = random.chance(20).then(|| *random.pick(Platform::ALL));
+    filter.encryption = random.chance(20).then(|| *random.pick(Encryption::ALL));
+    filter.ownership = random.chance(20).then(|| *random.pick(Ownership::ALL));
+    filter.grade = random.chance(30).then(|| *random.pick(Grade::ALL));
+    if random.chance(10) {
+        filter.state = *random.pick(DeviceState::ALL);
+    }
+    let reach = match random.below(4) {
+        0 => Reach::Teams(vec![teams[0]]),
+        1 => Reach::Teams(vec![teams[1], teams[2]]),
+        _ => Reach::All,
+    };
+    Query {
+        filter,
+        reach,
+        sort: *random.pick(Sort::ALL),
+        is_descending: random.chance(50),
+        from: From::Start,
+        limit: 1 + usize::try_from(random.below(40)).unwrap(),
+    }
+}
+
+#[test]
+fn every_filter_order_and_page_is_that_of_a_naive_list() {
+    let world = world(300, 7);
+    let mut random = Random::new(11);
+
+    let mut shown = 0;
+    for _ in 0..150 {
+        let query = any_query(&mut random, &world.teams);
+        let expected = expected(&world, &query, NOW);
+
+        assert_eq!(walk(&world, &query, NOW), expected, "{query:?}");
+        let count =
+            world.store.read_blocking(|conn| device_list::count(conn, &query.filter, &query.reach, NOW)).unwrap();
+        assert_eq!(usize::try_from(count).unwrap(), expected.len(), "{query:?}");
+        shown += expected.len();
+    }
+    assert!(shown > 2000, "the queries find something: {shown}");
+}
+
+#[test]
+fn the_counts_of_the_views_are_those_of_their_lists() {
+    let world = world(300, 3);
+    for reach in [Reach::All, Reach::Teams(vec![world.teams[1]]), Reach::Teams(vec![])] {
+        let counts = world.store.read_blocking(|conn| device_list::counts(conn, &reach, CUT, NOW)).unwrap();
+
+        for view in View::ALL {
+            let filter = Filter { view: *view, silent_before: CUT, ..Filter::default() };
+            let expected = world.fleet.iter().filter(|it| matches(it, &filter, &reach, NOW)).count();
+            assert_eq!(usize::try_from(counts.of(*view)).unwrap(), expected, "{view:?} {reach:?}");
+        }
+        let sum = counts.failed + counts.unknown + counts.proven + counts.out_of_date + counts.never_proven;
+        assert_eq!(sum, counts.all, "each device has one grade");
+    }
+}
+
+#[test]
+fn proof_goes_out_of_date_by_the_clock_alone() {
+    let world = world(300, 5);
+    let at = |now| world.store.read_blocking(|conn| device_list::counts(conn, &Reach::All, CUT, now)).unwrap();
+
+    let (today, later) = (at(NOW), at(NOW + days(8)));
+
+    assert!(today.proven > 0);
+    assert_eq!(later.proven, 0);
+    assert!(later.out_of_date >= today.out_of_date + today.proven);
+}
+
+#[test]
+fn a_clock_that_was_set_back_shows_nothing_as_proven() {
+    let world = world(300, 5);
+
+    let then = NOW - days(365);
+    let counts = world.store.read_blocking(|conn| device_list::counts(conn, &Reach::All, CUT, then)).unwrap();
+
+    assert_eq!(counts.proven, 0);
+    assert!(counts.unknown > 0);
+}
+
+#[test]
+fn the_ages_of_proven_data_add_up() {
+    let world = world(300, 9);
+    let cuts = [NOW - days(1), NOW - days(3), Time::from_millis(0)];
+
+    let (ages, counts) = world
+        .store
+        .read_blocking(|conn| {
+            let counts = device_list::counts(conn, &Reach::All, CUT, NOW)?;
+            Ok::<_, holdfast::error::Error>((device_list::ages(conn, &Reach::All, &cuts, NOW)?, counts))
+        })
+        .unwrap();
+
+    assert_eq!(ages.iter().sum::<i64>(), counts.proven);
+}
+
+#[test]
+fn a_changed_device_is_listed_as_it_is() {
+    let world = world(40, 1);
+    let (device, status, proof) = world.fleet.iter().find(|it| it.0.state == DeviceState::Enrolled).unwrap().clone();
+
+    let (id, team) = (device.id, world.teams[0]);
+    world
+        .store
+        .write_blocking(move |conn| {
+            let renamed = Device { name: "Zebra".to_owned(), team_id: Some(team), generation: 2, ..device };
+            assert!(store::device::reenroll(conn, &renamed, 1)?);
+            store::device_status::update(conn, &DeviceStatus { encryption: Encryption::Off, ..status })?;
+            store::device_proof::set(conn, &fleet::proven(proof, NOW, NOW + days(1)))?;
+            Ok::<_, holdfast::error::Error>(())
+        })
+        .unwrap();
+
+    let filter =
+        Filter { q: "zebra".to_owned(), team: Some(team), encryption: Some(Encryption::Off), ..Filter::default() };
+    let query =
+        Query { filter, reach: Reach::All, sort: Sort::Worst, is_descending: false, from: From::Start, limit: 9 };
+    assert_eq!(walk(&world, &query, NOW), [id]);
+}

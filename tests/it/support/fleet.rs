@@ -1,0 +1,174 @@
+//! Devices put straight into the database, with any evidence.
+use super::NOW;
+use holdfast::domain::device::{DeviceState, Encryption, Ownership, Platform};
+use holdfast::domain::id::{DeviceId, EnrollmentTokenId, TeamId};
+use holdfast::domain::time::{Time, days};
+use holdfast::store::device::Device;
+use holdfast::store::device_proof::DeviceProof;
+use holdfast::store::device_status::DeviceStatus;
+use holdfast::store::enrollment_token::EnrollmentToken;
+use holdfast::store::{self, Conn};
+
+/// Numbers that look random and are the same in each run.
+pub struct Random(u64);
+
+impl Random {
+    pub fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+    }
+
+    pub fn below(&mut self, end: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % end
+    }
+
+    pub fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
+        &from[usize::try_from(self.below(from.len() as u64)).unwrap()]
+    }
+
+    pub fn chance(&mut self, percent: u64) -> bool {
+        self.below(100) < percent
+    }
+}
+
+/// The enrolment token that all of them came by.
+pub fn token(conn: &mut Conn) -> EnrollmentTokenId {
+    let id = EnrollmentTokenId::generate(NOW);
+    let token = EnrollmentToken {
+        id,
+        token_hash: id.to_string(),
+        name: "fleet".to_owned(),
+        team_id: None,
+        device_id: None,
+        ownership: Ownership::Company,
+        use_limit: 1,
+        use_count: 1,
+        created_by: "test".to_owned(),
+        created_at: NOW,
+        expires_at: NOW + days(1),
+        revoked_at: None,
+    };
+    store::enrollment_token::insert(conn, &token).unwrap();
+    id
+}
+
+/// A company laptop that enrolled 60 days ago, checked in just now, and never backed up.
+pub fn device(token: EnrollmentTokenId, name: &str) -> (Device, DeviceStatus, DeviceProof) {
+    let enrolled_at = NOW - days(60);
+    let id = DeviceId::generate(enrolled_at);
+    let device = Device {
+        id,
+        name: name.to_owned(),
+        person: "Grace Hopper".to_owned(),
+        team_id: None,
+        platform: Platform::Linux,
+        model: "ThinkPad".to_owned(),
+        serial: format!("SN-{}", &id.as_str()[28..]),
+        os_version: "Debian GNU/Linux 12.5".to_owned(),
+        ownership: Ownership::Company,
+        state: DeviceState::Enrolled,
+        generation: 1,
+        signing_key: "key".to_owned(),
+        sealing_key: "key".to_owned(),
+        protected_roots: r#"["/home/grace"]"#.to_owned(),
+        agent_version: "0.1.0".to_owned(),
+        enrollment_token_id: token,
+        enrolled_at,
+        wiped_at: None,
+    };
+    let status = DeviceStatus { last_seen_at: Some(NOW), encryption: Encryption::On, ..DeviceStatus::new(id) };
+    (device, status, no_proof(id))
+}
+
+/// What is known of a device without a backup.
+pub fn no_proof(id: DeviceId) -> DeviceProof {
+    DeviceProof {
+        device_id: id,
+        rank: 1,
+        newest_point_id: None,
+        newest_at: None,
+        stored_at: None,
+        verified_at: None,
+        verified_until: None,
+        proven_point_id: None,
+        proven_at: None,
+        proven_tested_at: None,
+        proven_until: None,
+        file_count: 0,
+        matched_count: 0,
+        not_proven_files: None,
+        not_proven_bytes: None,
+        failed_at: None,
+        failed_test_id: None,
+    }
+}
+
+/// Evidence that data of `at` was proven, and that this holds until `until`.
+pub fn proven(mut proof: DeviceProof, at: Time, until: Time) -> DeviceProof {
+    proof.rank = 5;
+    (proof.newest_at, proof.stored_at, proof.verified_at, proof.proven_at) = (Some(at), Some(at), Some(at), Some(at));
+    (proof.proven_tested_at, proof.proven_until, proof.verified_until) = (Some(at), Some(until), Some(until));
+    (proof.file_count, proof.matched_count) = (1204, 1204);
+    (proof.not_proven_files, proof.not_proven_bytes) = (Some(0), Some(0));
+    proof
+}
+
+/// Puts a device in.
+pub fn insert(conn: &mut Conn, (device, status, proof): &(Device, DeviceStatus, DeviceProof)) {
+    store::device::insert(conn, device).unwrap();
+    store::device_status::insert(conn, status).unwrap();
+    store::device_proof::set(conn, proof).unwrap();
+}
+
+/// Any devices at all, the same for the same seed: every grade, state, platform, and times on both sides of `NOW`.
+pub fn random(conn: &mut Conn, count: usize, teams: &[TeamId], seed: u64) -> Vec<(Device, DeviceStatus, DeviceProof)> {
+    let (token, mut random) = (token(conn), Random::new(seed));
+    let fleet: Vec<_> = (0..count).map(|_| any(token, teams, &mut random)).collect();
+    for it in &fleet {
+        insert(conn, it);
+    }
+    fleet
+}
+
+fn any(token: EnrollmentTokenId, teams: &[TeamId], random: &mut Random) -> (Device, DeviceStatus, DeviceProof) {
+    let name = format!("{}-{}", random.pick(&["laptop", "Kiosk", "ÉCRAN", "mbp"]), random.below(40));
+    let (mut it, mut status, mut proof) = device(token, &name);
+    it.person = (*random.pick(&["Amira Haddad", "J. Okafor", "Élodie", ""])).to_owned();
+    it.team_id = if random.chance(70) && !teams.is_empty() { Some(*random.pick(teams)) } else { None };
+    it.platform = *random.pick(Platform::ALL);
+    it.ownership = *random.pick(Ownership::ALL);
+    it.enrolled_at = NOW - days(random.below(60));
+    if random.chance(10) {
+        it.state = *random.pick(&[DeviceState::Wiped, DeviceState::Removed]);
+    }
+    status.encryption = *random.pick(Encryption::ALL);
+    status.last_seen_at = random.chance(90).then(|| NOW - days(random.below(30)));
+    evidence(&mut proof, random);
+    (it, status, proof)
+}
+
+/// Whole days, so that many times are equal and the order must fall back to the id.
+fn evidence(proof: &mut DeviceProof, random: &mut Random) {
+    let mut past = |percent: u64| random.chance(percent).then(|| NOW - days(random.below(12)));
+    proof.newest_at = past(90);
+    proof.stored_at = past(90).and(proof.newest_at);
+    proof.verified_at = past(70).and(proof.stored_at);
+    proof.proven_at = past(70).and(proof.verified_at);
+    proof.failed_at = past(8);
+    let until = |at: Option<Time>, days_left: u64| at.map(|it| it + days(days_left));
+    proof.verified_until = until(proof.verified_at, 10);
+    proof.proven_until = until(proof.proven_at, 7);
+    if random.chance(5) {
+        proof.newest_at = Some(NOW + days(365));
+    }
+    proof.rank = match (proof.failed_at, proof.proven_at, proof.verified_at, proof.stored_at, proof.newest_at) {
+        (Some(_), ..) => 0,
+        (_, Some(_), ..) => 5,
+        (_, _, Some(_), ..) => 4,
+        (_, _, _, Some(_), _) => 3,
+        (.., Some(_)) => 2,
+        (.., None) => 1,
+    };
+}
