@@ -2,8 +2,11 @@
 use crate::blob::{BlobStore, fs::FsBlobs};
 use crate::clock::Clock;
 use crate::config::{Config, Tls};
-use crate::job::{self, Job};
+use crate::job::{self, Job, Summary};
 use crate::mail::Mailer;
+use crate::proof::keys::ProofKeys;
+use crate::proof::runner::Runner;
+use crate::proof::{self, Prover};
 use crate::protocol;
 use crate::service;
 use crate::store::Store;
@@ -29,6 +32,8 @@ pub struct App {
     pub wake: Wake,
     pub agent: protocol::agent::Shared,
     pub door: protocol::restic::Door,
+    /// None where the proof side is on another host.
+    pub proof_keys: Option<Arc<ProofKeys>>,
     /// None where no mail server is set: mails wait.
     pub mailer: Option<Mailer>,
 }
@@ -47,6 +52,7 @@ impl App {
         let blobs: Arc<dyn BlobStore> = Arc::new(FsBlobs::open(&config.blobs).context("opening the backup store")?);
         service::repository::reconcile(&store, &*blobs, clock.now()).context("looking at interrupted uploads")?;
         let wake = Wake::new();
+        let proof_keys = ProofKeys::of(&store, &config.proof_key, config.prove, clock.now())?;
         let door = protocol::restic::Door::new(store.clone(), Arc::clone(&blobs), clock.clone(), wake.clone());
         let mailer = config.mail.as_ref().map(|it| Mailer::smtp(&it.url, &it.from)).transpose()?;
         Ok(Self {
@@ -56,6 +62,7 @@ impl App {
             blobs,
             wake,
             door,
+            proof_keys,
             agent: protocol::agent::Shared::new(),
             mailer,
         })
@@ -96,7 +103,35 @@ impl App {
         job::start(self.jobs(), &self.wake)
     }
 
+    /// What runs restore tests in this process; none where `holdfast prove` does.
+    pub fn prover(&self) -> anyhow::Result<Option<Prover>> {
+        let Some(keys) = self.proof_keys.as_ref().filter(|_| self.config.prove) else { return Ok(None) };
+        Ok(Some(Prover {
+            store: self.store.clone(),
+            blobs: Arc::clone(&self.blobs),
+            keys: Arc::clone(keys),
+            clock: self.clock.clone(),
+            wake: self.wake.clone(),
+            runner: Runner::this_program().context("finding this program for restore tests")?,
+            name: "this server".to_owned(),
+            parallel: 1,
+        }))
+    }
+
     fn jobs(&self) -> Vec<Job> {
+        let mut jobs = self.own_jobs();
+        match self.prover() {
+            Ok(Some(prover)) => jobs.push(
+                Job::new("proof", proof::PERIOD, move || Ok(Summary::done(prover.run_once(None)?)))
+                    .woken_by(self.wake.on_proof()),
+            ),
+            Ok(None) => {}
+            Err(error) => tracing::error!(?error, "restore tests cannot run in this process"),
+        }
+        jobs
+    }
+
+    fn own_jobs(&self) -> Vec<Job> {
         let (mail, alert, expiry, command) = (self.clone(), self.clone(), self.clone(), self.clone());
         vec![
             Job::new("expiry", job::expiry::PERIOD, move || {

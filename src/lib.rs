@@ -18,6 +18,8 @@ pub mod service;
 
 pub mod repository;
 
+pub mod proof;
+
 pub mod protocol;
 
 pub mod agent;

@@ -42,6 +42,22 @@ impl FsBlobs {
         Self::open_with(dir, File::sync_all)
     }
 
+    /// Opens the folder for reading, beside a server that writes there.
+    ///
+    /// # Errors
+    /// When the folder is not there.
+    pub fn open_read_only(dir: &Path) -> io::Result<Self> {
+        File::open(dir)?;
+        Ok(Self(Arc::new(Inner {
+            dir: dir.to_owned(),
+            tmp: dir.join("tmp"),
+            sync: File::sync_all,
+            next: AtomicU64::new(0),
+            stopped: AtomicBool::new(true),
+            unsettled: Vec::new(),
+        })))
+    }
+
     /// [`FsBlobs::open`] with another way to make files durable.
     ///
     /// # Errors

@@ -2,9 +2,11 @@
 pub mod agent;
 pub mod control;
 pub mod lock;
+mod prove;
 mod serve;
 
 use crate::config::Options;
+use crate::proof;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -28,12 +30,18 @@ enum Command {
     /// Enroll this device, back it up, and carry out what the console asks
     #[command(subcommand)]
     Agent(agent::AgentCommand),
+    /// Run restore tests, beside a server on PostgreSQL or while no server runs
+    Prove(prove::ProveOptions),
     /// Run the console and the doors for devices
     Serve(Box<Options>),
 }
 
 /// Reads the arguments, runs the sub-command, and prints what went wrong.
 pub fn main() -> ExitCode {
+    // Before anything else: this process limits itself while it has one thread and no open file.
+    if std::env::args_os().nth(1).is_some_and(|it| it == proof::child::SUB_COMMAND) {
+        return proof::child::main();
+    }
     let arguments = Arguments::parse();
     log_to_stderr(&arguments.log);
     crate::app::install_crypto();
@@ -51,6 +59,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let file = arguments.config.as_deref().map(Options::read).transpose()?.unwrap_or_default();
     match arguments.command {
         Command::Agent(command) => agent::run(&command),
+        Command::Prove(options) => prove::run(options, file),
         Command::Serve(options) => serve::run(options.or(file)),
     }
 }

@@ -7,6 +7,7 @@
 //! The bytes are JSON lines: a [`Header`], then one [`ManifestFile`] per file,
 //! sorted by path. They travel and are stored compressed with zstd.
 use serde::{Deserialize, Serialize};
+use std::io::{BufRead, BufReader, Read};
 
 /// The prefix of the snapshot tag that names the manifest.
 pub const TAG_PREFIX: &str = "holdfast-manifest:";
@@ -14,8 +15,8 @@ pub const TAG_PREFIX: &str = "holdfast-manifest:";
 /// The largest manifest that is read, uncompressed: about two million files.
 pub const MAX_BYTES: usize = 256 << 20;
 
-/// The longest line that [`Manifest::check`] reads: a path of 4096 bytes, each spelt `%XX`, and more.
-const MAX_LINE: u64 = 1 << 20;
+/// The longest line that is read: a path of 4096 bytes, each spelt `%XX`, and more.
+const MAX_LINE: u64 = 128 << 10;
 
 /// The first line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,77 +85,68 @@ impl Manifest {
 
     /// Reads stored bytes line by line, without keeping them: whether [`Manifest::decode`] would take them.
     pub fn check(stored: &[u8]) -> Result<Header, Fault> {
-        use std::io::{BufRead, BufReader, Read};
-        let decoder = zstd::Decoder::new(stored).map_err(|_| Fault::NotZstd)?;
-        let mut text = BufReader::new(decoder.take(MAX_BYTES as u64 + 1));
-        let (mut line, mut number, mut length) = (Vec::new(), 0, 0);
-        let mut header: Option<Header> = None;
-        let (mut had, mut last) = (0, String::new());
-        loop {
-            line.clear();
-            let count = text.by_ref().take(MAX_LINE).read_until(b'\n', &mut line).map_err(|_| Fault::NotZstd)?;
-            length += count;
-            if length > MAX_BYTES {
-                return Err(Fault::TooLarge);
-            }
-            if count == 0 {
-                break;
-            }
-            let content = line.strip_suffix(b"\n").unwrap_or(&line);
-            if content.is_empty() {
-                continue;
-            }
-            number += 1;
-            if header.is_none() {
-                let first: Header = read(content, number)?;
-                if first.version != 1 {
-                    return Err(Fault::Version(first.version));
-                }
-                header = Some(first);
-                continue;
-            }
-            let file: ManifestFile = read(content, number)?;
-            if had > 0 && last >= file.path {
-                return Err(Fault::Order(number));
-            }
-            had += 1;
-            last = file.path;
-        }
-        let header = header.ok_or_else(|| Fault::Line(1, "it is empty".to_owned()))?;
-        if had != header.file_count {
-            return Err(Fault::Count { said: header.file_count, had });
-        }
-        Ok(header)
+        each(stored, drop)
     }
 
     /// Reads stored bytes; they come from a device and may be anything.
     pub fn decode(stored: &[u8]) -> Result<Self, Fault> {
-        use std::io::Read;
-        let mut text = Vec::new();
-        let decoder = zstd::Decoder::new(stored).map_err(|_| Fault::NotZstd)?;
-        decoder.take(MAX_BYTES as u64 + 1).read_to_end(&mut text).map_err(|_| Fault::NotZstd)?;
-        if text.len() > MAX_BYTES {
-            return Err(Fault::TooLarge);
-        }
-        let mut lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).zip(1u64..);
-        let (first, _) = lines.next().ok_or_else(|| Fault::Line(1, "it is empty".to_owned()))?;
-        let header: Header = read(first, 1)?;
-        if header.version != 1 {
-            return Err(Fault::Version(header.version));
-        }
-        let mut files: Vec<ManifestFile> = Vec::new();
-        for (line, number) in lines {
-            let file: ManifestFile = read(line, number)?;
-            if files.last().is_some_and(|last| last.path >= file.path) {
-                return Err(Fault::Order(number));
-            }
-            files.push(file);
-        }
-        let had = files.len() as u64;
-        if had != header.file_count {
-            return Err(Fault::Count { said: header.file_count, had });
-        }
+        let mut files = Vec::new();
+        let header = each(stored, |file| files.push(file))?;
         Ok(Self { header, files })
+    }
+}
+
+/// Reads stored bytes file by file, in little memory; a fault may come after some files.
+pub fn each(stored: &[u8], mut take: impl FnMut(ManifestFile)) -> Result<Header, Fault> {
+    let decoder = zstd::Decoder::with_buffer(stored).map_err(|_why| Fault::NotZstd)?;
+    let mut lines =
+        Lines { text: BufReader::new(decoder.take(MAX_BYTES as u64 + 1)), number: 0, length: 0, line: vec![] };
+    let header: Header = lines.next()?.ok_or_else(|| Fault::Line(1, "it is empty".to_owned()))?;
+    if header.version != 1 {
+        return Err(Fault::Version(header.version));
+    }
+    let mut had = 0;
+    let mut last = String::new();
+    while let Some(file) = lines.next::<ManifestFile>()? {
+        if had > 0 && last >= file.path {
+            return Err(Fault::Order(lines.number));
+        }
+        had += 1;
+        last.clone_from(&file.path);
+        take(file);
+    }
+    if had == header.file_count { Ok(header) } else { Err(Fault::Count { said: header.file_count, had }) }
+}
+
+struct Lines<R> {
+    text: R,
+    number: u64,
+    length: usize,
+    line: Vec<u8>,
+}
+
+impl<R: BufRead> Lines<R> {
+    fn next<T: serde::de::DeserializeOwned>(&mut self) -> Result<Option<T>, Fault> {
+        loop {
+            self.line.clear();
+            let had =
+                (&mut self.text).take(MAX_LINE + 1).read_until(b'\n', &mut self.line).map_err(|_why| Fault::NotZstd)?;
+            self.length += had;
+            if self.length > MAX_BYTES {
+                return Err(Fault::TooLarge);
+            }
+            if had == 0 {
+                return Ok(None);
+            }
+            self.number += 1;
+            if had as u64 > MAX_LINE {
+                return Err(Fault::Line(self.number, "it is too long".to_owned()));
+            }
+            let line = self.line.strip_suffix(b"\n").unwrap_or(&self.line);
+            if !line.is_empty() {
+                return read(line, self.number).map(Some);
+            }
+        }
     }
 }
 
@@ -239,6 +231,8 @@ mod tests {
         assert_eq!(Manifest::decode(&short.encode().unwrap()), Err(Fault::Count { said: 2, had: 1 }));
         assert_eq!(Manifest::check(&short.encode().unwrap()), Err(Fault::Count { said: 2, had: 1 }));
         let bomb = zstd::encode_all(std::io::repeat(b'x').take((MAX_BYTES + 2) as u64), 1).unwrap();
+        assert_eq!(Manifest::decode(&bomb), Err(Fault::Line(1, "it is too long".to_owned())));
+        let bomb = zstd::encode_all(std::io::repeat(b'\n').take((MAX_BYTES + 2) as u64), 1).unwrap();
         assert_eq!(Manifest::decode(&bomb), Err(Fault::TooLarge));
         assert!(Manifest::check(&bomb).is_err());
     }
@@ -251,6 +245,4 @@ mod tests {
             assert_eq!(decode_path(&text).unwrap(), path);
         }
     }
-
-    use std::io::Read;
 }

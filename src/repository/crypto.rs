@@ -49,6 +49,18 @@ impl MasterKey {
             .map_err(|_why| Problem::Mac)
     }
 
+    /// Encrypts `plain` under a nonce that was never used before.
+    ///
+    /// # Errors
+    /// When there is more than the cipher can take.
+    pub fn seal(&self, nonce: [u8; NONCE], plain: &[u8]) -> Result<Vec<u8>, Problem> {
+        let mut sealed = plain.to_vec();
+        let tag = Aes256CtrPoly1305Aes::new(Key::from_slice(self.0.as_slice()))
+            .encrypt_in_place_detached(Nonce::from_slice(&nonce), &[], &mut sealed)
+            .map_err(|_why| Problem::TooLarge(wide(plain.len())))?;
+        Ok([&nonce[..], &sealed, &tag].concat())
+    }
+
     /// Opens a file that is no pack: byte 2 and zstd, or plain JSON.
     pub(super) fn open_file(&self, sealed: &[u8], limit: usize) -> Result<Vec<u8>, Problem> {
         let mut plain = Vec::new();
@@ -107,12 +119,7 @@ pub(super) mod testing {
 
     /// Encrypts as a device does.
     pub fn seal(key: &MasterKey, plain: &[u8]) -> Vec<u8> {
-        let mut text = plain.to_vec();
-        let nonce = [9; NONCE];
-        let tag = Aes256CtrPoly1305Aes::new(Key::from_slice(key.expose()))
-            .encrypt_in_place_detached(Nonce::from_slice(&nonce), &[], &mut text)
-            .unwrap();
-        [&nonce[..], &text, &tag].concat()
+        key.seal([9; NONCE], plain).unwrap()
     }
 }
 

@@ -1,14 +1,18 @@
 //! Restore tests: who is to be tested, who tests, and what a result changes.
 use crate::domain::activity::{Action, Actor, Object, Outcome};
 use crate::domain::id::{DeviceId, RepositoryId, RestorePointId, RestoreTestId, UserId};
-use crate::domain::object::{ObjectKind, ObjectName};
+use crate::domain::object::ObjectName;
 use crate::domain::proof::{Level, TestCause, TestResult};
 use crate::domain::restore_test::TestReport;
 use crate::domain::time::{Time, days, minutes};
 use crate::error::{Error, Result};
 use crate::service::activity::{Act, record};
+use crate::service::enrollment::PROOF_PUBLIC_KEY;
 use crate::store::device_proof::DeviceProof;
-use crate::store::evidence::{LedgerRow, Point, Shown};
+use crate::store::evidence::Shown;
+use crate::store::object::Object as StoredObject;
+use crate::store::repository::Repository;
+use crate::store::restore_point::RestorePoint;
 use crate::store::restore_test::RestoreTest;
 use crate::store::{self, Conn};
 use std::time::Duration;
@@ -19,26 +23,30 @@ const PROOF_VALIDITY: Duration = days(7);
 const VERIFIED_VALIDITY: Duration = days(30);
 /// A test that could not be run is tried again after this.
 const RETRY: Duration = minutes(10);
+/// So long a new backup waits for the device's report of it, without which there is nothing to compare.
+const REPORT_WAIT: Duration = Duration::from_secs(20);
 /// After damage, so many of the newest points that were proven are tested again.
 const RETESTS: usize = 5;
 /// So many devices are looked at in one round.
 const ROUND: i64 = 200;
 
-/// A test that a runner has taken, with all that it needs.
+/// A test that a runner has taken.
 #[derive(Debug, Clone)]
 pub struct Claimed {
     pub test: RestoreTest,
-    pub point: Point,
-    /// The repository's master key, sealed to the proof side.
-    pub sealed_key: String,
+    /// How long a claim holds unless it is renewed.
+    pub lease: Duration,
+}
+
+/// All that a test needs.
+#[derive(Debug, Clone)]
+pub struct Needed {
+    pub point: RestorePoint,
+    pub repository: Repository,
     /// The objects of the repository as it was when the point was received.
-    pub ledger: Vec<LedgerRow>,
-    /// The bytes of the point's manifest in the store; none where the device sent none.
-    pub manifest_bytes: Option<i64>,
+    pub ledger: Vec<StoredObject>,
     /// The newest proven point beside this one, to say what this one holds beyond it.
     pub base: Option<Base>,
-    /// How often a claim must be renewed.
-    pub lease: Duration,
 }
 
 /// A proven point that another is compared with.
@@ -47,7 +55,6 @@ pub struct Base {
     pub point: RestorePointId,
     pub repository: RepositoryId,
     pub manifest: ObjectName,
-    pub manifest_bytes: i64,
 }
 
 /// Queues a test of a restore point; none when one waits already.
@@ -61,11 +68,16 @@ pub fn queue(
     asked_by: Option<UserId>,
     now: Time,
 ) -> Result<Option<RestoreTestId>> {
-    let device = store::restore_test::device_of_point(conn, point)?.ok_or(Error::NotFound("restore point"))?;
-    if store::restore_test::is_queued(conn, point)? {
+    let point = store::restore_point::find(conn, point)?.ok_or(Error::NotFound("restore point"))?;
+    let waits = cause == TestCause::NewBackup && point.manifest_name.is_none();
+    if store::restore_test::is_queued(conn, point.id)? {
+        if !waits {
+            store::restore_test::hurry(conn, point.id)?;
+        }
         return Ok(None);
     }
-    let test = RestoreTest::queued(point, device, cause, asked_by, now);
+    let mut test = RestoreTest::queued(point.id, point.device_id, cause, asked_by, now);
+    test.claimed_until = waits.then_some(now + REPORT_WAIT);
     store::restore_test::insert(conn, &test)?;
     Ok(Some(test.id))
 }
@@ -76,7 +88,7 @@ pub fn queue(
 /// When the device has no restore point.
 pub fn ask(conn: &mut Conn, actor: &Actor, device: DeviceId, now: Time) -> Result<()> {
     let name = device_name(conn, device)?;
-    let newest = store::evidence::points(conn, device, Shown::Anything, 1)?.into_iter().next();
+    let newest = store::evidence::points(conn, device, Shown::Stored, 1)?.into_iter().next();
     let point = newest
         .ok_or_else(|| Error::Refused("this device has no backup yet, so there is nothing to test".to_owned()))?;
     let asked_by = actor.id.as_deref().and_then(UserId::parse);
@@ -87,6 +99,22 @@ pub fn ask(conn: &mut Conn, actor: &Actor, device: DeviceId, now: Time) -> Resul
         &Act::done(Action::RestoreTestAsked, Object::new("restore_point", point.id, name)).on(device),
         now,
     )
+}
+
+/// The public half of the proof's key, to which new repositories are sealed.
+///
+/// # Errors
+/// When the database refuses.
+pub fn public_key(conn: &mut Conn) -> Result<Option<String>> {
+    Ok(store::setting::find(conn, PROOF_PUBLIC_KEY)?)
+}
+
+/// Makes the public half of the proof's key known.
+///
+/// # Errors
+/// When the database refuses.
+pub fn publish_key(conn: &mut Conn, public: &str, now: Time) -> Result<()> {
+    Ok(store::setting::set(conn, PROOF_PUBLIC_KEY, public, now)?)
 }
 
 /// Takes the next test for `runner` until `now + lease`; none when nothing waits.
@@ -107,32 +135,28 @@ pub fn claim(
         return Ok(None);
     }
     let test = store::restore_test::find(conn, waiting.id)?.ok_or(Error::NotFound("restore test"))?;
-    let point = store::evidence::point(conn, test.restore_point_id)?.ok_or(Error::NotFound("restore point"))?;
-    let sealed_key = store::evidence::sealed_key(conn, point.repository_id)?.ok_or(Error::NotFound("repository"))?;
-    let ledger = store::evidence::ledger(conn, point.repository_id, point.received_at)?;
-    let manifest_bytes = manifest_bytes(conn, point.repository_id, point.manifest_name.as_ref())?;
+    Ok(Some(Claimed { test, lease }))
+}
+
+/// Reads all that a test needs.
+///
+/// # Errors
+/// When the database refuses.
+pub fn needed(conn: &mut Conn, test: &RestoreTest) -> Result<Needed> {
+    let point = store::restore_point::find(conn, test.restore_point_id)?.ok_or(Error::NotFound("restore point"))?;
+    let repository = store::repository::find(conn, point.repository_id)?.ok_or(Error::NotFound("repository"))?;
+    let ledger = store::object::all(conn, point.repository_id, Some(point.received_at))?;
     let base = base(conn, &point)?;
-    Ok(Some(Claimed { test, point, sealed_key, ledger, manifest_bytes, base, lease }))
+    Ok(Needed { point, repository, ledger, base })
 }
 
-fn manifest_bytes(conn: &mut Conn, repository: RepositoryId, name: Option<&ObjectName>) -> Result<Option<i64>> {
-    let Some(name) = name else { return Ok(None) };
-    Ok(store::evidence::object_size(conn, repository, ObjectKind::Manifests, name)?)
-}
-
-fn base(conn: &mut Conn, point: &Point) -> Result<Option<Base>> {
+fn base(conn: &mut Conn, point: &RestorePoint) -> Result<Option<Base>> {
     let proven = store::evidence::points(conn, point.device_id, Shown::Proven, 2)?;
     let Some(proven) = proven.into_iter().find(|it| it.id != point.id && it.received_at <= point.received_at) else {
         return Ok(None);
     };
-    let Some(manifest) = proven.manifest_name else { return Ok(None) };
-    let bytes = manifest_bytes(conn, proven.repository_id, Some(&manifest))?;
-    Ok(bytes.map(|manifest_bytes| Base {
-        point: proven.id,
-        repository: proven.repository_id,
-        manifest,
-        manifest_bytes,
-    }))
+    let (point, repository) = (proven.id, proven.repository_id);
+    Ok(proven.manifest_name.map(|manifest| Base { point, repository, manifest }))
 }
 
 /// Keeps a claim alive.
@@ -157,13 +181,17 @@ pub fn release(conn: &mut Conn, claimed: &Claimed) -> Result<bool> {
 ///
 /// # Errors
 /// When the database refuses.
-pub fn finish(conn: &mut Conn, claimed: &Claimed, report: &TestReport, now: Time) -> Result<bool> {
-    let test = &claimed.test;
-    let base = claimed.base.as_ref().map(|it| it.point);
+pub fn finish(
+    conn: &mut Conn,
+    test: &RestoreTest,
+    base: Option<RestorePointId>,
+    report: &TestReport,
+    now: Time,
+) -> Result<bool> {
     if !store::restore_test::finish(conn, test.id, &test.runner, report, base, now)? {
         return Ok(false);
     }
-    let mut point = store::evidence::point(conn, test.restore_point_id)?.ok_or(Error::NotFound("restore point"))?;
+    let mut point = store::restore_point::find(conn, test.restore_point_id)?.ok_or(Error::NotFound("restore point"))?;
     if show(&mut point, report, now) {
         store::evidence::set_point(conn, &point)?;
     }
@@ -175,7 +203,7 @@ pub fn finish(conn: &mut Conn, claimed: &Claimed, report: &TestReport, now: Time
 }
 
 /// Takes over what a test showed; false when it showed nothing.
-fn show(point: &mut Point, report: &TestReport, now: Time) -> bool {
+fn show(point: &mut RestorePoint, report: &TestReport, now: Time) -> bool {
     let reached = |level: bool| level.then_some(now);
     let stored = matches!(report.level, Level::Stored | Level::Verified | Level::Proven | Level::CopyProven);
     let verified = matches!(report.level, Level::Verified | Level::Proven | Level::CopyProven);
@@ -183,13 +211,12 @@ fn show(point: &mut Point, report: &TestReport, now: Time) -> bool {
     match report.result {
         TestResult::Unproven => return false,
         TestResult::Failed => {
-            point.stored_at = reached(stored);
             point.verified_at = reached(verified);
             point.proven_at = None;
             point.failed_at = Some(now);
         }
         TestResult::Passed | TestResult::Partial => {
-            point.stored_at = reached(stored);
+            point.stored_at = point.stored_at.or(reached(stored));
             point.verified_at = reached(verified);
             // A test without a manifest says nothing about a proof that one with it gave.
             point.proven_at = reached(proven).or(point.proven_at);
@@ -200,17 +227,17 @@ fn show(point: &mut Point, report: &TestReport, now: Time) -> bool {
 }
 
 /// Marks damaged objects; any point of the repository may need them, so none but a new test makes those good again.
-fn note_damage(conn: &mut Conn, point: &Point, report: &TestReport, now: Time) -> Result<()> {
+fn note_damage(conn: &mut Conn, point: &RestorePoint, report: &TestReport, now: Time) -> Result<()> {
     let mut damaged = report.failures.objects.iter().filter(|it| it.damaged).peekable();
     if damaged.peek().is_none() {
         return Ok(());
     }
     for object in damaged {
-        store::evidence::set_damaged(conn, point.repository_id, object.kind, &object.name, now)?;
+        store::object::mark_damaged(conn, point.repository_id, object.kind, &object.name, now)?;
     }
     let others = store::evidence::demote_others(conn, point.repository_id, point.id)?;
     for other in others.into_iter().take(RETESTS) {
-        queue(conn, other, TestCause::ProofExpiring, None, now)?;
+        queue(conn, other, TestCause::Damage, None, now)?;
     }
     Ok(())
 }
@@ -252,8 +279,9 @@ fn seconds(conn: &mut Conn, setting: &str, otherwise: Duration) -> Result<Durati
 pub fn refresh(conn: &mut Conn, device: DeviceId, _now: Time) -> Result<()> {
     let validity = proof_validity(conn)?;
     let verified_validity = seconds(conn, "proof.verified_validity_seconds", VERIFIED_VALIDITY)?;
-    let mut newest =
-        |shown| -> Result<Option<Point>> { Ok(store::evidence::points(conn, device, shown, 1)?.into_iter().next()) };
+    let mut newest = |shown| -> Result<Option<RestorePoint>> {
+        Ok(store::evidence::points(conn, device, shown, 1)?.into_iter().next())
+    };
     let (any, stored) = (newest(Shown::Anything)?, newest(Shown::Stored)?);
     let (verified, proven) = (newest(Shown::Verified)?, newest(Shown::Proven)?);
     let failed = store::evidence::standing_failure(conn, device)?;
@@ -305,8 +333,8 @@ fn newest_good(conn: &mut Conn, point: RestorePointId) -> Result<Option<RestoreT
 /// Files and bytes of the newest point that are not proven; none while nobody has compared.
 fn not_proven(
     conn: &mut Conn,
-    newest: Option<&Point>,
-    proven: Option<&Point>,
+    newest: Option<&RestorePoint>,
+    proven: Option<&RestorePoint>,
     proven_test: Option<&RestoreTest>,
 ) -> Result<Option<(i64, i64)>> {
     let (Some(newest), Some(proven)) = (newest, proven) else { return Ok(None) };
@@ -329,7 +357,8 @@ pub fn queue_due(conn: &mut Conn, now: Time) -> Result<usize> {
     let mut queued = 0;
     let quarter = proof_validity(conn)? / 4;
     for row in store::device_proof::expiring(conn, now + quarter, ROUND)? {
-        let Some(newest) = row.newest_point_id else { continue };
+        let Some(newest) = store::evidence::points(conn, row.device_id, Shown::Stored, 1)?.pop() else { continue };
+        let newest = newest.id;
         if store::restore_test::is_open(conn, row.device_id)? || is_resting(conn, newest, now)? {
             continue;
         }
@@ -357,15 +386,16 @@ fn queue_healed(conn: &mut Conn, row: &DeviceProof, now: Time) -> Result<bool> {
     if store::restore_test::is_open(conn, row.device_id)? {
         return Ok(false);
     }
-    let Some(point) = store::evidence::point(conn, test.restore_point_id)? else { return Ok(false) };
+    let Some(point) = store::restore_point::find(conn, test.restore_point_id)? else { return Ok(false) };
     let damaged: Vec<_> = test.failures()?.objects.into_iter().filter(|it| it.damaged).collect();
     if damaged.is_empty() {
         return Ok(false);
     }
     for object in &damaged {
-        if store::evidence::is_damaged(conn, point.repository_id, object.kind, &object.name)? {
+        let stored = store::object::find(conn, point.repository_id, object.kind, &object.name)?;
+        if stored.is_none_or(|it| it.damaged_at.is_some()) {
             return Ok(false);
         }
     }
-    Ok(queue(conn, point.id, TestCause::ProofExpiring, None, now)?.is_some())
+    Ok(queue(conn, point.id, TestCause::Damage, None, now)?.is_some())
 }

@@ -4,33 +4,9 @@ use crate::domain::object::{ObjectKind, ObjectName};
 use crate::domain::proof::{TestResult, TestState};
 use crate::domain::time::Time;
 use crate::store::Conn;
-use crate::store::schema::{objects, repositories, restore_points, restore_tests};
+use crate::store::restore_point::RestorePoint;
+use crate::store::schema::{objects, restore_points, restore_tests};
 use diesel::prelude::*;
-
-/// What of a restore point matters to its proof.
-#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
-#[diesel(table_name = restore_points)]
-pub struct Point {
-    pub id: RestorePointId,
-    pub repository_id: RepositoryId,
-    pub device_id: DeviceId,
-    pub snapshot_name: ObjectName,
-    pub manifest_name: Option<ObjectName>,
-    pub received_at: Time,
-    /// A JSON list of paths.
-    pub excluded: String,
-    pub stored_at: Option<Time>,
-    pub verified_at: Option<Time>,
-    pub proven_at: Option<Time>,
-    pub failed_at: Option<Time>,
-}
-
-impl Point {
-    /// The files that the device left out of the comparison.
-    pub fn excluded(&self) -> QueryResult<Vec<String>> {
-        super::column::from_json(&self.excluded)
-    }
-}
 
 /// One kind of evidence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,13 +17,8 @@ pub enum Shown {
     Proven,
 }
 
-/// A restore point.
-pub fn point(conn: &mut Conn, id: RestorePointId) -> QueryResult<Option<Point>> {
-    restore_points::table.find(id).select(Point::as_select()).first(conn).optional()
-}
-
 /// The newest restore points of a device that have `shown`, newest first.
-pub fn points(conn: &mut Conn, device: DeviceId, shown: Shown, limit: i64) -> QueryResult<Vec<Point>> {
+pub fn points(conn: &mut Conn, device: DeviceId, shown: Shown, limit: i64) -> QueryResult<Vec<RestorePoint>> {
     let mut query = restore_points::table.filter(restore_points::device_id.eq(device)).into_boxed();
     query = match shown {
         Shown::Anything => query,
@@ -58,20 +29,20 @@ pub fn points(conn: &mut Conn, device: DeviceId, shown: Shown, limit: i64) -> Qu
     query
         .order((restore_points::received_at.desc(), restore_points::id.desc()))
         .limit(limit)
-        .select(Point::as_select())
+        .select(RestorePoint::as_select())
         .load(conn)
 }
 
 /// The newest restore point of a device that failed and was not made up for by a later good test
 /// of the same or a newer point.
-pub fn standing_failure(conn: &mut Conn, device: DeviceId) -> QueryResult<Option<Point>> {
+pub fn standing_failure(conn: &mut Conn, device: DeviceId) -> QueryResult<Option<RestorePoint>> {
     let failed = restore_points::table
         .filter(restore_points::device_id.eq(device))
         .filter(restore_points::failed_at.is_not_null())
         .order((restore_points::received_at.desc(), restore_points::id.desc()))
         .limit(50)
-        .select(Point::as_select())
-        .load::<Point>(conn)?;
+        .select(RestorePoint::as_select())
+        .load::<RestorePoint>(conn)?;
     for point in failed {
         let made_up = diesel::select(diesel::dsl::exists(
             restore_points::table
@@ -101,7 +72,7 @@ pub fn failed_test(conn: &mut Conn, point: RestorePointId) -> QueryResult<Option
 }
 
 /// Writes what a test showed of a restore point: each level that it has and since when it is known.
-pub fn set_point(conn: &mut Conn, point: &Point) -> QueryResult<()> {
+pub fn set_point(conn: &mut Conn, point: &RestorePoint) -> QueryResult<()> {
     diesel::update(restore_points::table.find(point.id))
         .set((
             restore_points::stored_at.eq(point.stored_at),
@@ -131,72 +102,15 @@ pub fn demote_others(
     Ok(demoted)
 }
 
-/// Marks an object as damaged; what was known first stays.
-pub fn set_damaged(
-    conn: &mut Conn,
-    repository: RepositoryId,
-    kind: ObjectKind,
-    name: &ObjectName,
-    now: Time,
-) -> QueryResult<()> {
-    diesel::update(objects::table.find((repository, kind, name)).filter(objects::damaged_at.is_null()))
-        .set(objects::damaged_at.eq(now))
-        .execute(conn)
-        .map(drop)
-}
-
-/// Marks packs as read back whole and right.
+/// Marks packs as read back and right; what was damaged and is right now was healed.
 pub fn set_verified(conn: &mut Conn, repository: RepositoryId, names: &[ObjectName], now: Time) -> QueryResult<()> {
     for some in names.chunks(500) {
-        diesel::update(
-            objects::table
-                .filter(objects::repository_id.eq(repository))
-                .filter(objects::kind.eq(ObjectKind::Data))
-                .filter(objects::name.eq_any(some.to_vec())),
-        )
-        .set((objects::verified_at.eq(now), objects::damaged_at.eq(None::<Time>)))
-        .execute(conn)?;
+        diesel::update(objects::table)
+            .filter(objects::repository_id.eq(repository))
+            .filter(objects::kind.eq(ObjectKind::Data))
+            .filter(objects::name.eq_any(some.to_vec()))
+            .set((objects::verified_at.eq(now), objects::damaged_at.eq(None::<Time>)))
+            .execute(conn)?;
     }
     Ok(())
-}
-
-/// Whether an object is marked as damaged.
-pub fn is_damaged(conn: &mut Conn, repository: RepositoryId, kind: ObjectKind, name: &ObjectName) -> QueryResult<bool> {
-    let found = objects::table.find((repository, kind, name)).select(objects::damaged_at);
-    found.first::<Option<Time>>(conn).optional().map(|it| it.is_none_or(|at| at.is_some()))
-}
-
-/// An object of the ledger.
-#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
-#[diesel(table_name = objects)]
-pub struct LedgerRow {
-    pub kind: ObjectKind,
-    pub name: ObjectName,
-    pub size_bytes: i64,
-}
-
-/// The ledger of a repository as it was at `as_of`.
-pub fn ledger(conn: &mut Conn, repository: RepositoryId, as_of: Time) -> QueryResult<Vec<LedgerRow>> {
-    objects::table
-        .filter(objects::repository_id.eq(repository))
-        .filter(objects::received_at.le(as_of))
-        .filter(objects::kind.ne(ObjectKind::Locks))
-        .order((objects::kind, objects::name))
-        .select(LedgerRow::as_select())
-        .load(conn)
-}
-
-/// An object's size, whenever it was received.
-pub fn object_size(
-    conn: &mut Conn,
-    repository: RepositoryId,
-    kind: ObjectKind,
-    name: &ObjectName,
-) -> QueryResult<Option<i64>> {
-    objects::table.find((repository, kind, name)).select(objects::size_bytes).first(conn).optional()
-}
-
-/// The sealed master key of a repository.
-pub fn sealed_key(conn: &mut Conn, repository: RepositoryId) -> QueryResult<Option<String>> {
-    repositories::table.find(repository).select(repositories::sealed_master_key).first(conn).optional()
 }

@@ -4,7 +4,7 @@ use crate::domain::proof::{Level, TestCause, TestResult, TestState};
 use crate::domain::restore_test::{Failures, TestReport};
 use crate::domain::time::Time;
 use crate::store::Conn;
-use crate::store::schema::{device_proof, restore_points, restore_tests};
+use crate::store::schema::{device_proof, restore_tests};
 use diesel::prelude::*;
 
 /// One restore test.
@@ -21,7 +21,7 @@ pub struct RestoreTest {
     /// The level that the test showed; `reported` until it has ended.
     pub level: Level,
     pub queued_at: Time,
-    /// Until when its runner has it; after that anyone may take it.
+    /// Until when its runner has it, or, while it is queued, until when it waits; after that anyone may take it.
     pub claimed_until: Option<Time>,
     pub started_at: Option<Time>,
     pub finished_at: Option<Time>,
@@ -159,7 +159,10 @@ pub fn insert(conn: &mut Conn, test: &RestoreTest) -> QueryResult<()> {
 /// The test that is next: what a person asked for and what damage put in doubt first, then the oldest. A test whose runner has
 /// gone silent is taken again.
 pub fn next(conn: &mut Conn, device: Option<DeviceId>, now: Time) -> QueryResult<Option<RestoreTest>> {
-    for cause in [&[TestCause::Asked, TestCause::Damage][..], &[TestCause::NewBackup, TestCause::ProofExpiring]] {
+    for cause in [
+        &[TestCause::Asked, TestCause::Damage][..],
+        &[TestCause::NewBackup, TestCause::ProofExpiring, TestCause::Damage],
+    ] {
         let mut query = restore_tests::table
             .filter(restore_tests::state.eq_any([TestState::Queued, TestState::Running]))
             .filter(restore_tests::claimed_until.is_null().or(restore_tests::claimed_until.le(now)))
@@ -259,9 +262,14 @@ fn count(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-/// The device of a restore point.
-pub fn device_of_point(conn: &mut Conn, point: RestorePointId) -> QueryResult<Option<DeviceId>> {
-    restore_points::table.find(point).select(restore_points::device_id).first(conn).optional()
+/// Lets a waiting test run at once.
+pub fn hurry(conn: &mut Conn, point: RestorePointId) -> QueryResult<()> {
+    diesel::update(restore_tests::table)
+        .filter(restore_tests::restore_point_id.eq(point))
+        .filter(restore_tests::state.eq(TestState::Queued))
+        .set(restore_tests::claimed_until.eq(None::<Time>))
+        .execute(conn)
+        .map(drop)
 }
 
 /// Points that are the newest of their device, whose newest test could not be run and ended before `cut`.

@@ -1,0 +1,125 @@
+//! The device's manifest in little memory: a million files in 60 MB.
+use crate::domain::manifest::{self, Fault};
+use crate::domain::restore_test::Beyond;
+use crate::secret::sha256;
+
+/// One file of the manifest; its path is kept as the start of its SHA-256.
+#[derive(Debug, Clone)]
+pub struct Expected {
+    key: [u8; 16],
+    pub size: u64,
+    pub sha256: [u8; 32],
+    pub seen: bool,
+}
+
+/// All files of a manifest, found by their path's key.
+#[derive(Debug)]
+pub struct Content(Vec<Expected>);
+
+/// What a path is found by: nobody can make two paths with the same 128 bits.
+pub fn key_of(path: &str) -> [u8; 16] {
+    start_of(&sha256(path.as_bytes()))
+}
+
+fn start_of(hash: &[u8; 32]) -> [u8; 16] {
+    let mut start = [0; 16];
+    for (to, from) in start.iter_mut().zip(hash) {
+        *to = *from;
+    }
+    start
+}
+
+impl Expected {
+    /// Reads a manifest's stored bytes; gives the files and the device it says it is of.
+    pub fn read(stored: &[u8]) -> Result<(Content, String), Fault> {
+        let mut files = Vec::new();
+        let mut bad = None;
+        let header = manifest::each(stored, |file| {
+            let mut hash = [0; 32];
+            if hex::decode_to_slice(&file.sha256, &mut hash).is_err() {
+                bad.get_or_insert(file.path);
+                return;
+            }
+            files.push(Self { key: key_of(&file.path), size: file.size, sha256: hash, seen: false });
+        })?;
+        if bad.is_some() {
+            return Err(Fault::Line(0, "a file has no SHA-256".to_owned()));
+        }
+        files.sort_unstable_by_key(|it| it.key);
+        Ok((Content(files), header.device_id))
+    }
+}
+
+impl Content {
+    /// The file of a key.
+    pub fn find(&mut self, key: &[u8; 16]) -> Option<&mut Expected> {
+        let at = self.0.binary_search_by_key(key, |it| it.key).ok()?;
+        self.0.get_mut(at)
+    }
+
+    pub fn is_seen(&self, key: &[u8; 16]) -> bool {
+        let at = self.0.binary_search_by_key(key, |it| it.key).ok();
+        at.and_then(|at| self.0.get(at)).is_some_and(|it| it.seen)
+    }
+
+    pub fn all_seen(&self) -> bool {
+        self.0.iter().all(|it| it.seen)
+    }
+}
+
+/// Files of one manifest that another has not, or not with the same content; none where one cannot be read.
+pub fn beyond(newer: &[u8], base: &[u8]) -> Option<Beyond> {
+    let mut have = Vec::new();
+    manifest::each(base, |file| have.push(same_of(&file))).ok()?;
+    have.sort_unstable();
+    let mut beyond = Beyond::default();
+    manifest::each(newer, |file| {
+        if have.binary_search(&same_of(&file)).is_err() {
+            beyond.files += 1;
+            beyond.bytes = beyond.bytes.saturating_add(file.size);
+        }
+    })
+    .ok()?;
+    Some(beyond)
+}
+
+fn same_of(file: &manifest::ManifestFile) -> [u8; 16] {
+    key_of(&format!("{}\0{}", file.path, file.sha256))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::manifest::{Header, Manifest, ManifestFile};
+
+    fn manifest(files: &[(&str, u8)]) -> Vec<u8> {
+        let files: Vec<_> = files
+            .iter()
+            .map(|(path, n)| ManifestFile {
+                path: (*path).to_owned(),
+                size: u64::from(*n),
+                sha256: hex::encode([*n; 32]),
+            })
+            .collect();
+        let header =
+            Header { version: 1, device_id: "d".to_owned(), roots: vec![], made_at: 0, file_count: files.len() as u64 };
+        Manifest { header, files }.encode().unwrap()
+    }
+
+    #[test]
+    fn new_and_changed_files_are_beyond() {
+        let base = manifest(&[("/a", 1), ("/b", 2), ("/gone", 3)]);
+        let newer = manifest(&[("/a", 1), ("/b", 20), ("/c", 30)]);
+        assert_eq!(beyond(&newer, &base), Some(Beyond { files: 2, bytes: 50 }));
+        assert_eq!(beyond(&newer, b"?"), None);
+    }
+
+    #[test]
+    fn files_are_found_by_path() {
+        let (mut content, device) = Expected::read(&manifest(&[("/a", 1), ("/b", 2)])).unwrap();
+        assert_eq!(device, "d");
+        content.find(&key_of("/b")).unwrap().seen = true;
+        assert!(content.find(&key_of("/c")).is_none());
+        assert!(content.is_seen(&key_of("/b")) && !content.is_seen(&key_of("/a")) && !content.all_seen());
+    }
+}

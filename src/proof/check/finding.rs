@@ -1,0 +1,278 @@
+//! What a test has found so far, and the report it makes.
+use crate::domain::object::{ObjectKind, ObjectName};
+use crate::domain::proof::{Level, TestResult};
+use crate::domain::restore_test::{Beyond, Failures, MAX_NAMES, ObjectFailure, TestReport};
+use crate::repository::{Fault, Id, Problem, Seen};
+
+/// What a test has found so far.
+#[derive(Debug, Default)]
+pub struct Finding {
+    pub has_manifest: bool,
+    pub file_count: u64,
+    pub matched_count: u64,
+    pub byte_count: u64,
+    pub beyond: Option<Beyond>,
+    /// Files whose chunks are in no index; they are in no table and counted here.
+    pub lost: u64,
+    excluded_count: u64,
+    excluded_bytes: u64,
+    stored_bytes_read: u64,
+    verified: Vec<ObjectName>,
+    failures: Failures,
+    /// Something that is needed is not in the store at all.
+    is_missing: bool,
+    /// Something cannot be read back.
+    is_unreadable: bool,
+    /// A folder cannot be read, so that nobody knows what is below it.
+    is_cut_off: bool,
+}
+
+impl Finding {
+    /// A file whose content cannot be read back.
+    pub fn read_failed(&mut self, path: String, fault: &Fault) {
+        self.is_unreadable = true;
+        self.failures.file(path, fault.to_string());
+        self.object(fault);
+    }
+
+    /// A folder, or something in it, that cannot be gone into or has a hostile name.
+    pub fn entry_failed(&mut self, path: &str, fault: &Fault) {
+        self.is_unreadable = true;
+        self.is_cut_off |= !matches!(fault, Fault::Node(_));
+        self.note(format!("{}: {fault}", if path.is_empty() { "/" } else { path }));
+        self.object(fault);
+    }
+
+    /// A file that came back otherwise than the device had it.
+    pub fn differs(&mut self, path: String, reason: String) {
+        self.failures.file(path, reason);
+    }
+
+    /// A file of the manifest that the backup has not.
+    pub fn missing(&mut self, path: String) {
+        let reason =
+            if self.is_cut_off { "cannot be reached: a folder cannot be read" } else { "is not in the backup" };
+        self.failures.file(path, reason.to_owned());
+    }
+
+    /// A file that was read back but not compared.
+    pub fn not_compared(&mut self, path: &str, size: u64) {
+        self.excluded_count += 1;
+        self.excluded_bytes = self.excluded_bytes.saturating_add(size);
+        if self.has_manifest && self.failures.not_compared.len() < MAX_NAMES {
+            self.failures.not_compared.push(path.to_owned());
+        }
+    }
+
+    /// The manifest is there and is not this backup's.
+    pub fn unbound(&mut self, why: &str) {
+        self.note(why.to_owned());
+    }
+
+    /// A chunk's pack that the ledger does not have, or not as long as the index says.
+    pub fn not_stored(&mut self, pack: &Id) {
+        self.is_missing = true;
+        self.failures.object(ObjectFailure {
+            kind: ObjectKind::Data,
+            name: pack.name(),
+            reason: "is needed and not in the store, or too short".to_owned(),
+            damaged: false,
+        });
+    }
+
+    /// Names the object of a fault.
+    pub fn object(&mut self, fault: &Fault) {
+        let damaged = fault.damaged().is_some();
+        let (kind, name) = match fault {
+            Fault::Missing { kind, name } => {
+                self.is_missing = true;
+                (*kind, name.clone())
+            }
+            Fault::Object { kind, name, .. } => (*kind, name.clone()),
+            Fault::Blob { pack, problem: Problem::NoPack, .. } => return self.not_stored(pack),
+            Fault::Blob { pack, .. } => (ObjectKind::Data, pack.name()),
+            Fault::Unavailable(_) | Fault::NotIndexed(_) | Fault::Node(_) | Fault::Limit(_) | Fault::Write(_) => return,
+        };
+        let reason = match fault {
+            Fault::Object { problem, .. } | Fault::Blob { problem, .. } => problem.to_string(),
+            Fault::Missing { .. } => "is gone from the store".to_owned(),
+            Fault::Unavailable(_) | Fault::NotIndexed(_) | Fault::Node(_) | Fault::Limit(_) | Fault::Write(_) => {
+                fault.to_string()
+            }
+        };
+        self.failures.object(ObjectFailure { kind, name, reason, damaged });
+    }
+
+    /// Takes over what the reader noticed.
+    pub fn take(&mut self, seen: &Seen) {
+        self.stored_bytes_read = seen.bytes_read;
+        for fault in &seen.faults {
+            self.is_unreadable = true;
+            // What was named for one of its chunks is named for itself instead.
+            if let Some((kind, name)) = fault.damaged() {
+                let had = self.failures.objects.len();
+                self.failures.objects.retain(|it| it.damaged || it.kind != kind || it.name != *name);
+                let gone = had.saturating_sub(self.failures.objects.len());
+                self.failures.object_count -= u64::try_from(gone).unwrap_or(0);
+            }
+            self.object(fault);
+        }
+        self.verified = seen.verified.iter().map(Id::name).take(20_000).collect();
+    }
+
+    fn note(&mut self, text: String) {
+        if self.failures.notes.len() < MAX_NAMES {
+            self.failures.notes.push(text);
+        }
+    }
+
+    /// The report of a test that went through.
+    pub fn report(mut self) -> TestReport {
+        self.file_count += self.lost;
+        let level = self.level();
+        let result = if !self.failures.is_empty() {
+            TestResult::Failed
+        } else if !self.has_manifest || self.excluded_count > 0 {
+            TestResult::Partial
+        } else {
+            TestResult::Passed
+        };
+        let summary = self.summary(result);
+        self.finish(result, level, summary)
+    }
+
+    /// The report of a test that a fault ended.
+    pub fn report_cut_short(mut self, fault: &Fault) -> TestReport {
+        if let Fault::Unavailable(_) = fault {
+            return self.finish(
+                TestResult::Unproven,
+                Level::Reported,
+                format!("The test could not be run to its end: {fault}."),
+            );
+        }
+        self.is_unreadable = true;
+        self.object(fault);
+        self.note(fault.to_string());
+        let level = self.level();
+        self.finish(TestResult::Failed, level, format!("The backup cannot be restored: {fault}."))
+    }
+
+    fn level(&self) -> Level {
+        if self.is_missing {
+            Level::Reported
+        } else if self.is_unreadable {
+            Level::Stored
+        } else if !self.has_manifest || !self.failures.is_empty() || (self.matched_count == 0 && self.file_count > 0) {
+            Level::Verified
+        } else {
+            Level::Proven
+        }
+    }
+
+    fn finish(self, result: TestResult, level: Level, summary: String) -> TestReport {
+        TestReport {
+            result,
+            level,
+            file_count: self.file_count,
+            matched_count: self.matched_count,
+            excluded_count: self.excluded_count,
+            excluded_bytes: self.excluded_bytes,
+            byte_count: self.byte_count,
+            stored_bytes_read: self.stored_bytes_read,
+            beyond: self.beyond,
+            failures: self.failures,
+            verified: self.verified,
+            summary,
+        }
+    }
+
+    fn summary(&self, result: TestResult) -> String {
+        let files = count(self.file_count);
+        match result {
+            TestResult::Passed => format!("All {files} files came back as the device had them."),
+            TestResult::Partial if !self.has_manifest => format!(
+                "Every object is intact and {files} files can be read back, but the device sent no list of its files \
+                 for this backup, so there is nothing to compare them with."
+            ),
+            TestResult::Partial => format!(
+                "{} of {files} files came back as the device had them. {} were not compared, because they changed \
+                 during the backup or are not in the device's list.",
+                count(self.matched_count),
+                count(self.excluded_count)
+            ),
+            TestResult::Failed | TestResult::Unproven => self.failed_summary(),
+        }
+    }
+
+    fn failed_summary(&self) -> String {
+        let mut said = Vec::new();
+        if let Some(first) = self.failures.files.first() {
+            said.push(format!(
+                "{} of {} files did not come back as the device had them, the first is {} ({}).",
+                count(self.failures.file_count),
+                count(self.file_count),
+                shorten(&first.path),
+                first.reason
+            ));
+        }
+        match (self.failures.objects.first(), self.failures.object_count) {
+            (None, _) => {}
+            (Some(first), 1) => said.push(format!("Stored object {}/{} {}.", first.kind, first.name, first.reason)),
+            (Some(_), more) => said.push(format!("{} stored objects cannot be used.", count(more))),
+        }
+        if let (true, Some(note)) = (said.len() < 2, self.failures.notes.first()) {
+            said.push(format!("{}.", shorten(note)));
+        }
+        said.join(" ")
+    }
+}
+
+fn shorten(text: &str) -> String {
+    if text.chars().count() <= 200 {
+        text.to_owned()
+    } else {
+        format!("{}…", text.chars().take(200).collect::<String>())
+    }
+}
+
+/// A count with thousands apart.
+fn count(value: u64) -> String {
+    let digits = value.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_grouped() {
+        assert_eq!([0, 999, 1000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn a_test_that_compared_nothing_proves_nothing() {
+        let finding = Finding { file_count: 3, ..Finding::default() };
+        let report = finding.report();
+        assert_eq!((report.result, report.level), (TestResult::Partial, Level::Verified));
+
+        let mut finding = Finding { has_manifest: true, file_count: 1, ..Finding::default() };
+        finding.not_compared("/a", 5);
+        assert_eq!(finding.report().level, Level::Verified);
+    }
+
+    #[test]
+    fn a_store_that_is_away_is_not_a_failure() {
+        let report = Finding::default().report_cut_short(&Fault::Unavailable("disk".to_owned()));
+        assert_eq!(report.result, TestResult::Unproven);
+        let report = Finding::default().report_cut_short(&Fault::Limit("x"));
+        assert_eq!((report.result, report.level), (TestResult::Failed, Level::Stored));
+    }
+}

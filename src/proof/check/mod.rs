@@ -1,0 +1,262 @@
+//! One restore test, from the config to the last byte of the last file.
+mod expected;
+mod files;
+mod finding;
+
+use crate::domain::object::{ObjectKind, ObjectName};
+use crate::domain::restore_test::{Beyond, TestReport};
+use crate::proof::frame::TestJob;
+use crate::repository::{Access, Fault, Id, MasterKey, NodeKind, Objects, Repository, Snapshot};
+use expected::{Content, Expected, key_of};
+use files::{File, Files};
+use finding::Finding;
+use std::collections::HashSet;
+
+/// Packs that are kept in memory, so that files that lie in the same pack read it once.
+const KEEP: usize = 96 << 20;
+/// A manifest as it is stored.
+const MANIFEST: usize = 48 << 20;
+
+/// Someone who waits.
+pub trait Patience {
+    /// Says now and then that work goes on.
+    fn alive(&mut self);
+}
+
+/// Tests a restore point: everything it needs is stored, intact, and comes back as the device had it.
+///
+/// Whatever the repository is, this ends with a report.
+pub fn run<O: Objects + Patience>(objects: &mut O, key: MasterKey, job: &TestJob) -> TestReport {
+    let mut finding = Finding::default();
+    match test(objects, key, job, &mut finding) {
+        Ok(()) => finding.report(),
+        Err(fault) => finding.report_cut_short(&fault),
+    }
+}
+
+struct Test<'a, O> {
+    repository: Repository<&'a mut O>,
+    job: &'a TestJob,
+    finding: &'a mut Finding,
+    excluded: HashSet<[u8; 16]>,
+    /// The length of each chunk that was read and is what its id says.
+    known: Vec<Option<std::num::NonZeroU32>>,
+    plain: Vec<u8>,
+}
+
+fn test<O: Objects + Patience>(
+    objects: &mut O,
+    key: MasterKey,
+    job: &TestJob,
+    finding: &mut Finding,
+) -> Result<(), Fault> {
+    let repository = Repository::open(objects, key, Access::WholePacks { keep: KEEP })?;
+    let known = vec![None; repository.index().len()];
+    let excluded = job.excluded.iter().map(|it| key_of(it)).collect();
+    let mut test = Test { repository, job, finding, excluded, known, plain: Vec::new() };
+    let outcome = test.run();
+    test.finding.take(test.repository.seen());
+    outcome
+}
+
+impl<O: Objects + Patience> Test<'_, O> {
+    fn run(&mut self) -> Result<(), Fault> {
+        let snapshot = self.repository.snapshot(&self.job.snapshot)?;
+        let mut expected = self.expected(&snapshot)?;
+        let files = self.walk(snapshot.tree)?;
+        self.check_stored(&files);
+        for file in files.in_stored_order() {
+            self.check_file(&files, file, expected.as_mut().map(|it| &mut it.content))?;
+            self.repository.objects().alive();
+        }
+        if let Some(expected) = expected {
+            self.check_missing(&expected)?;
+        }
+        Ok(())
+    }
+
+    /// The device's manifest, if there is one that is bound to this device and this snapshot.
+    fn expected(&mut self, snapshot: &Snapshot) -> Result<Option<Manifest>, Fault> {
+        let Some(name) = &self.job.manifest else { return Ok(None) };
+        let named: Vec<ObjectName> = snapshot.manifests().take(10).collect();
+        if !named.contains(name) {
+            self.finding.unbound(match named.first() {
+                Some(_) => "the backup names another list of files than the device reported",
+                None => "the backup does not name the list of files that the device reported",
+            });
+            return Ok(None);
+        }
+        let stored = match self.repository.stored(ObjectKind::Manifests, name, MANIFEST) {
+            Err(fault) if fault.is_fatal() => return Err(fault),
+            Err(fault) => {
+                self.finding.unbound("the device's list of files cannot be read");
+                self.finding.object(&fault);
+                return Ok(None);
+            }
+            Ok(stored) => stored,
+        };
+        let (content, device) = match Expected::read(&stored) {
+            Ok(read) => read,
+            Err(fault) => {
+                self.finding.unbound(&format!("the device's list of files cannot be used: {fault}"));
+                return Ok(None);
+            }
+        };
+        if device != self.job.device.as_str() {
+            self.finding.unbound("the list of files is that of another device");
+            return Ok(None);
+        }
+        self.finding.has_manifest = true;
+        self.finding.beyond = self.beyond(&stored)?;
+        Ok(Some(Manifest { stored, content }))
+    }
+
+    /// What this manifest has beyond that of the newest proven point.
+    fn beyond(&mut self, stored: &[u8]) -> Result<Option<Beyond>, Fault> {
+        let Some(base) = &self.job.base_manifest else { return Ok(None) };
+        match self.repository.stored(ObjectKind::Manifests, base, MANIFEST) {
+            Err(fault) if fault.is_fatal() => Err(fault),
+            // Another point's manifest says nothing about this one.
+            Err(_) => Ok(None),
+            Ok(base) => Ok(expected::beyond(stored, &base)),
+        }
+    }
+
+    fn walk(&mut self, tree: Id) -> Result<Files, Fault> {
+        let mut files = Files::default();
+        let mut walk = self.repository.walk(tree);
+        while let Some(item) = walk.next(&mut self.repository) {
+            match item {
+                Ok(entry) => {
+                    if let NodeKind::File { size, content } = &entry.node.kind {
+                        let path = entry.spelled();
+                        match files.add(&path, *size, content, self.repository.index()) {
+                            Ok(()) => {}
+                            Err(fault) if fault.is_fatal() => return Err(fault),
+                            Err(fault) => {
+                                self.finding.lost += 1;
+                                self.finding.read_failed(path, &fault);
+                            }
+                        }
+                    }
+                }
+                Err(it) if it.fault.is_fatal() => return Err(it.fault),
+                Err(it) => self.finding.entry_failed(&it.path, &it.fault),
+            }
+            self.repository.objects().alive();
+        }
+        Ok(files)
+    }
+
+    /// Whether every chunk lies within a pack of the ledger.
+    fn check_stored(&mut self, files: &Files) {
+        for copies in files.chunks() {
+            let index = self.repository.index();
+            let mut places = index.ends(copies).peekable();
+            let first = places.peek().map(|it| it.0);
+            let is_there = places.any(|(pack, end)| self.repository.pack_size(&pack).is_some_and(|size| end <= size));
+            if let (false, Some(pack)) = (is_there, first) {
+                self.finding.not_stored(&pack);
+            }
+        }
+    }
+
+    fn check_file(&mut self, files: &Files, file: &File, expected: Option<&mut Content>) -> Result<(), Fault> {
+        let path = files.path(file);
+        let key = key_of(path);
+        let content = files.content(file);
+        // Seen whatever comes of it: a file that is there and bad is not missing.
+        let mut wanted = expected.and_then(|it| it.find(&key));
+        if let Some(wanted) = &mut wanted {
+            wanted.seen = true;
+        }
+        self.finding.file_count += 1;
+        let (size, hash) = match self.hash(content) {
+            Err(fault) if fault.is_fatal() => return Err(fault),
+            Err(fault) => {
+                self.finding.read_failed(path.to_owned(), &fault);
+                return Ok(());
+            }
+            Ok(it) => it,
+        };
+        self.finding.byte_count += size;
+        if size != file.size {
+            let reason = format!("has {size} bytes where its folder says {}", file.size);
+            self.finding.entry_failed(path, &Fault::Node(reason));
+            return Ok(());
+        }
+        match wanted {
+            None => self.finding.not_compared(path, size),
+            Some(_) if self.excluded.contains(&key) => self.finding.not_compared(path, size),
+            Some(wanted) if wanted.size != size => {
+                self.finding.differs(path.to_owned(), format!("has {size} bytes instead of {}", wanted.size));
+            }
+            Some(wanted) if wanted.sha256 != hash => {
+                self.finding.differs(path.to_owned(), "has another content than the device had".to_owned());
+            }
+            Some(_) => self.finding.matched_count += 1,
+        }
+        Ok(())
+    }
+
+    /// The length and SHA-256 of a file's content, from the stored bytes.
+    fn hash(&mut self, content: &[crate::repository::Copies]) -> Result<(u64, [u8; 32]), Fault> {
+        if let [only] = content {
+            // The hash of a file of one chunk is the chunk's id, which `blob` has checked.
+            let length = self.chunk(*only, true)?;
+            let id = self.repository.index().id(*only).ok_or(Fault::Limit("a chunk without an id"))?;
+            return Ok((length, id.0));
+        }
+        let mut hash = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
+        let mut size = 0;
+        for copies in content {
+            size += self.chunk(*copies, false)?;
+            hash.update(&self.plain);
+            self.repository.objects().alive();
+        }
+        let mut sha256 = [0; 32];
+        sha256.copy_from_slice(hash.finish().as_ref());
+        Ok((size, sha256))
+    }
+
+    /// Reads a chunk into `plain` and gives its length; one that is known good need not be read again
+    /// where only its hash matters.
+    fn chunk(&mut self, copies: crate::repository::Copies, only_hash: bool) -> Result<u64, Fault> {
+        let at = usize::try_from(copies.0).unwrap_or(usize::MAX);
+        if let (true, Some(Some(length))) = (only_hash, self.known.get(at)) {
+            return Ok(u64::from(length.get()));
+        }
+        self.repository.blob(copies, &mut self.plain)?;
+        let length = u32::try_from(self.plain.len()).unwrap_or(u32::MAX);
+        if let Some(known) = self.known.get_mut(at) {
+            *known = std::num::NonZeroU32::new(length);
+        }
+        Ok(u64::from(length))
+    }
+
+    /// Files of the manifest that the backup does not have.
+    fn check_missing(&mut self, expected: &Manifest) -> Result<(), Fault> {
+        if expected.content.all_seen() {
+            return Ok(());
+        }
+        let (finding, excluded) = (&mut *self.finding, &self.excluded);
+        let again = crate::domain::manifest::each(&expected.stored, |file| {
+            let key = key_of(&file.path);
+            if expected.content.is_seen(&key) {
+                return;
+            }
+            finding.file_count += 1;
+            if excluded.contains(&key) {
+                finding.not_compared(&file.path, file.size);
+            } else {
+                finding.missing(file.path);
+            }
+        });
+        again.map(drop).map_err(|error| Fault::Node(error.to_string()))
+    }
+}
+
+struct Manifest {
+    stored: Vec<u8>,
+    content: Content,
+}

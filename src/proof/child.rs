@@ -1,0 +1,140 @@
+//! The process that reads what a device wrote: no network, no files, little memory.
+//!
+//! It limits itself before it reads a byte. From then on it can open nothing:
+//! neither file nor socket. What it has are two pipes to its parent, and one
+//! repository's key, which goes when it ends.
+use crate::domain::object::{ObjectKind, ObjectName};
+use crate::proof::check;
+use crate::proof::frame::{self, FromChild, FromParent, TestJob};
+use crate::repository::{Fault, MasterKey, Objects};
+use anyhow::{Context, anyhow};
+use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+use std::io::{Read, Write};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+use zeroize::Zeroizing;
+
+/// The sub-command's name.
+pub const SUB_COMMAND: &str = "proof-child";
+
+/// Address space: with the program itself and its stack, far above what a large backup needs.
+const MEMORY: u64 = 512 << 20;
+/// At most this, whatever a job says.
+const MOST_CPU_SECONDS: u64 = 6 * 3600;
+/// What it exits with when it could not even start its job.
+const NO_JOB: u8 = 3;
+
+/// Runs one test: the job comes by stdin, the report goes by stdout.
+///
+/// Call this before anything else of the program has run: no thread, no open file.
+pub fn main() -> ExitCode {
+    if limit().is_err() {
+        // Without its limits it does nothing.
+        return ExitCode::from(NO_JOB);
+    }
+    match run(&mut std::io::stdin().lock(), &mut std::io::stdout().lock()) {
+        Ok(()) => ExitCode::SUCCESS,
+        // The parent sees that no report came; there is nobody else to tell.
+        Err(_why) => ExitCode::from(NO_JOB),
+    }
+}
+
+fn limit() -> rustix::io::Result<()> {
+    set(Resource::As, MEMORY, MEMORY)?;
+    set(Resource::Core, 0, 0)?;
+    set(Resource::Fsize, 0, 0)?;
+    // The pipes are open; nothing else can be, from here on.
+    set(Resource::Nofile, 0, 0)?;
+    set(Resource::Nproc, 0, 0)?;
+    set(Resource::Cpu, MOST_CPU_SECONDS, MOST_CPU_SECONDS + 5)?;
+    // No other process of this user may look into the one that holds a key.
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)
+}
+
+fn set(resource: Resource, current: u64, maximum: u64) -> rustix::io::Result<()> {
+    setrlimit(resource, Rlimit { current: Some(current), maximum: Some(maximum) })
+}
+
+fn run(input: &mut dyn Read, output: &mut dyn Write) -> anyhow::Result<()> {
+    let job: TestJob =
+        serde_json::from_slice(&frame::read(input, frame::MAX_FROM_PARENT)?).context("reading the job")?;
+    let key = Zeroizing::new(frame::read(input, 64)?);
+    let key = MasterKey::from_bytes(&key).ok_or_else(|| anyhow!("a key has 64 bytes"))?;
+    let most = job.cpu_seconds.min(MOST_CPU_SECONDS);
+    set(Resource::Cpu, most, most + 5)?;
+    let mut pipe = Pipe { input, output, spoken: Instant::now() };
+    let report = check::run(&mut pipe, key, &job);
+    FromChild::Done(Box::new(report)).send(pipe.output)?;
+    // The parent looks at what was used before it lets go.
+    let mut end = [0];
+    while pipe.input.read(&mut end)? > 0 {}
+    Ok(())
+}
+
+/// Objects by asking the parent.
+struct Pipe<'a> {
+    input: &'a mut dyn Read,
+    output: &'a mut dyn Write,
+    spoken: Instant,
+}
+
+impl Pipe<'_> {
+    fn ask(&mut self, request: &FromChild) -> Result<FromParent, Fault> {
+        self.spoken = Instant::now();
+        let answer = request.send(self.output).and_then(|()| FromParent::receive(self.input));
+        answer.map_err(|error| Fault::Unavailable(error.to_string()))
+    }
+}
+
+impl Objects for Pipe<'_> {
+    fn read(&mut self, kind: ObjectKind, name: &ObjectName, offset: u64, len: u64) -> Result<Vec<u8>, Fault> {
+        let mut bytes = Vec::new();
+        loop {
+            let had = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+            let piece = (len - had.min(len)).min(frame::PIECE);
+            let request = FromChild::Read { kind, name: name.clone(), offset: offset.saturating_add(had), len: piece };
+            match self.ask(&request)? {
+                FromParent::Bytes(some) => {
+                    let ended = u64::try_from(some.len()).unwrap_or(u64::MAX) < piece;
+                    if bytes.is_empty() {
+                        bytes = some;
+                        bytes.reserve_exact(usize::try_from(rest(len, piece, ended)).unwrap_or(0));
+                    } else {
+                        bytes.extend_from_slice(&some);
+                    }
+                    if ended || u64::try_from(bytes.len()).unwrap_or(u64::MAX) >= len {
+                        return Ok(bytes);
+                    }
+                }
+                FromParent::Missing => return Err(Fault::Missing { kind, name: name.clone() }),
+                FromParent::Unavailable(why) => return Err(Fault::Unavailable(why)),
+                FromParent::Listed(_) => return Err(Fault::Unavailable("an answer to another question".to_owned())),
+            }
+        }
+    }
+
+    fn list(&mut self, kind: ObjectKind) -> Result<Vec<(ObjectName, u64)>, Fault> {
+        match self.ask(&FromChild::List(kind))? {
+            FromParent::Listed(objects) => Ok(objects),
+            FromParent::Unavailable(why) => Err(Fault::Unavailable(why)),
+            FromParent::Bytes(_) | FromParent::Missing => {
+                Err(Fault::Unavailable("an answer to another question".to_owned()))
+            }
+        }
+    }
+}
+
+/// Room for what is still to come, so that a pack is not moved as it grows; never more than a pack may have.
+fn rest(len: u64, piece: u64, ended: bool) -> u64 {
+    if ended || len > crate::repository::limit::PACK + 1 { 0 } else { len - piece }
+}
+
+impl check::Patience for Pipe<'_> {
+    fn alive(&mut self) {
+        if self.spoken.elapsed() > Duration::from_secs(5) {
+            self.spoken = Instant::now();
+            // A parent that has gone shows at the next request.
+            let _ = FromChild::Alive.send(self.output);
+        }
+    }
+}

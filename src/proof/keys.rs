@@ -1,0 +1,243 @@
+//! The key that opens the repositories' master keys. Only the proof side has it.
+use crate::domain::id::{DeviceId, RestoreId};
+use crate::domain::message::{RestoreSecret, restore_context};
+use crate::domain::object::ObjectName;
+use crate::domain::time::Time;
+use crate::error::Result;
+use crate::repository::MasterKey;
+use crate::seal::{self, PrivateKey, PublicKey};
+use crate::secret;
+use crate::service;
+use crate::store::Store;
+use crate::store::repository::{Repository, master_key_context};
+use anyhow::{Context, anyhow};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::json;
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+/// Both halves of the proof's key pair, kept in a file that only its owner reads; the public half lies beside it.
+pub struct ProofKeys {
+    public: PublicKey,
+    private: PrivateKey,
+}
+
+/// A password for one's own restic client, with the key object that makes it work.
+pub struct AddedPassword {
+    /// Shown once.
+    pub password: String,
+    pub name: ObjectName,
+    /// The stored bytes of the `keys` object.
+    pub object: Vec<u8>,
+}
+
+impl ProofKeys {
+    /// The keys for a process that opens `store`, and its public half made known there.
+    ///
+    /// With `needed` false a process without the key file goes without: then the
+    /// proof side is on another host.
+    ///
+    /// # Errors
+    /// As [`ProofKeys::open_or_make`].
+    pub fn of(store: &Store, path: &Path, needed: bool, now: Time) -> anyhow::Result<Option<Arc<Self>>> {
+        let known = store.read_blocking(service::proof::public_key)?;
+        if !needed && !path.try_exists()? {
+            return Ok(None);
+        }
+        let keys = Self::open_or_make(path, known.as_deref())?;
+        if known.is_none() {
+            let public = keys.public.as_str().to_owned();
+            store.write_blocking(move |conn| service::proof::publish_key(conn, &public, now))?;
+        }
+        Ok(Some(Arc::new(keys)))
+    }
+
+    /// Reads a key file.
+    ///
+    /// # Errors
+    /// When it is not there, or is not a key pair.
+    pub fn open(path: &Path) -> anyhow::Result<Self> {
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("reading the proof key {}", path.display()))?;
+        Self::parse(&Zeroizing::new(text)).with_context(|| format!("{} is no proof key", path.display()))
+    }
+
+    /// Reads a key file, or makes one where there is none yet.
+    ///
+    /// `known` is the public half that the database has: then repositories are
+    /// sealed to it, and a new key would open none of them.
+    ///
+    /// # Errors
+    /// When the key is lost, is another than the database's, or cannot be written.
+    pub fn open_or_make(path: &Path, known: Option<&str>) -> anyhow::Result<Self> {
+        let keys = match (path.try_exists()?, known) {
+            (true, _) => Self::open(path)?,
+            (false, None) => Self::make(path)?,
+            (false, Some(_)) => {
+                return Err(anyhow!(
+                    "the proof key {} is missing, but backups are sealed to it: put it back from where you keep a copy",
+                    path.display()
+                ));
+            }
+        };
+        match known {
+            Some(known) if known != keys.public.as_str() => Err(anyhow!(
+                "the proof key {} is not the one that the backups of this database are sealed to",
+                path.display()
+            )),
+            Some(_) | None => Ok(keys),
+        }
+    }
+
+    fn make(path: &Path) -> anyhow::Result<Self> {
+        let (public, private) = seal::generate()?;
+        let text = Zeroizing::new(format!("{}\n{}\n", private.expose(), public.as_str()));
+        write_new(path, text.as_bytes(), 0o600).context("writing the proof key")?;
+        write_new(&path.with_extension("pub"), format!("{}\n", public.as_str()).as_bytes(), 0o644)
+            .context("writing the proof key's public half")?;
+        File::open(path.parent().unwrap_or(path))?.sync_all()?;
+        Ok(Self { public, private })
+    }
+
+    fn parse(text: &str) -> anyhow::Result<Self> {
+        let (private, public) = text.trim_end().split_once('\n').ok_or_else(|| anyhow!("it has not two lines"))?;
+        let keys = Self { public: PublicKey::parse(public)?, private: PrivateKey::from_text(private.to_owned()) };
+        let sealed = seal::seal(&keys.public, "holdfast/self-test", b"holdfast")?;
+        seal::open(&keys.private, "holdfast/self-test", &sealed).context("its halves do not belong together")?;
+        Ok(keys)
+    }
+
+    /// The public half, to which master keys are sealed.
+    pub fn public(&self) -> &PublicKey {
+        &self.public
+    }
+
+    /// The master key of a repository.
+    ///
+    /// # Errors
+    /// When it was sealed to another key, or changed.
+    pub fn open_master_key(&self, repository: &Repository) -> Result<MasterKey> {
+        let context = master_key_context(repository.id);
+        let plain = seal::open(&self.private, &context, &repository.sealed_master_key)?;
+        let text = std::str::from_utf8(&plain).context("reading a master key")?;
+        MasterKey::from_base64(text).ok_or_else(|| anyhow!("a master key has 64 bytes").into())
+    }
+
+    /// What goes into a restore order: the master key and the ticket, sealed to the target device.
+    ///
+    /// # Errors
+    /// As [`ProofKeys::open_master_key`], or when the target's key is none.
+    pub fn reseal_for_restore(
+        &self,
+        repository: &Repository,
+        restore: RestoreId,
+        target: (DeviceId, &PublicKey),
+        ticket: &str,
+    ) -> Result<String> {
+        let master_key = self.open_master_key(repository)?.to_base64();
+        let secret = RestoreSecret { ticket: ticket.to_owned(), master_key: master_key.to_string() };
+        let text = Zeroizing::new(serde_json::to_string(&secret).context("writing a restore's secret")?);
+        let (device, key) = target;
+        seal::seal(key, &restore_context(restore, device), text.as_bytes())
+    }
+
+    /// Makes one more password for a repository. Slow: it derives a key.
+    ///
+    /// # Errors
+    /// As [`ProofKeys::open_master_key`].
+    pub fn add_password(&self, repository: &Repository) -> Result<AddedPassword> {
+        let master_key = self.open_master_key(repository)?;
+        let password = secret::generate("")?;
+        let object = key_file(&master_key, &password)?;
+        Ok(AddedPassword { password, name: ObjectName::from_hash(&secret::sha256(&object)), object })
+    }
+}
+
+/// What restic needs at least; a random password of 256 bits needs no more.
+const LOG_N: u8 = 15;
+const R: u32 = 8;
+const P: u32 = 1;
+
+/// A key file of restic: the master key under a key derived from the password.
+fn key_file(master_key: &MasterKey, password: &str) -> Result<Vec<u8>> {
+    let salt = secret::bytes::<64>()?;
+    let mut derived = Zeroizing::new([0; 64]);
+    let params = scrypt::Params::new(LOG_N, R, P).context("choosing the derivation's cost")?;
+    scrypt::scrypt(password.as_bytes(), &salt, &params, derived.as_mut_slice()).context("deriving a key")?;
+    let derived = MasterKey::from_bytes(derived.as_slice()).ok_or_else(|| anyhow!("a key has 64 bytes"))?;
+    let (encrypt, mac) = master_key.expose().split_at(32);
+    let (k, r) = mac.split_at(16);
+    let [encrypt, k, r] = [encrypt, k, r].map(|it| BASE64_STANDARD.encode(it));
+    let plain = Zeroizing::new(json!({ "mac": { "k": k, "r": r }, "encrypt": encrypt }).to_string());
+    let data = derived.seal(secret::bytes()?, plain.as_bytes()).context("encrypting a master key")?;
+    let file = json!({
+        "hostname": "holdfast", "username": "own client", "kdf": "scrypt",
+        "N": 1u32 << LOG_N, "r": R, "p": P,
+        "salt": BASE64_STANDARD.encode(salt), "data": BASE64_STANDARD.encode(data),
+    });
+    Ok(file.to_string().into_bytes())
+}
+
+fn write_new(path: &Path, bytes: &[u8], mode: u32) -> anyhow::Result<()> {
+    let part = path.with_extension("part");
+    match std::fs::remove_file(&part) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+        Ok(()) | Err(_) => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&part)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(&part, path)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_key_is_made_once_and_kept_private() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("proof.key");
+
+        let made = ProofKeys::open_or_make(&path, None).unwrap();
+        let read = ProofKeys::open_or_make(&path, Some(made.public.as_str())).unwrap();
+
+        assert_eq!(made.public, read.public);
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_lost_or_foreign_key_is_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("proof.key");
+        assert!(ProofKeys::open_or_make(&path, Some("known")).is_err(), "lost");
+        assert!(!path.exists());
+
+        ProofKeys::open_or_make(&path, None).unwrap();
+        assert!(ProofKeys::open_or_make(&path, Some("known")).is_err(), "foreign");
+
+        std::fs::write(&path, "rubbish").unwrap();
+        assert!(ProofKeys::open(&path).is_err());
+    }
+
+    #[test]
+    fn a_new_password_opens_the_same_master_key() {
+        let master_key = MasterKey::from_bytes(&secret::bytes::<64>().unwrap()).unwrap();
+
+        let file = key_file(&master_key, "password").unwrap();
+
+        let read: rustic_core::repofile::KeyFile = serde_json::from_slice(&file).unwrap();
+        let opened = format!("{:?}", read.key_from_password(&"password").unwrap());
+        let bytes: Vec<String> = master_key.expose().iter().map(ToString::to_string).collect();
+        assert!(opened.contains(&bytes.join(", ")), "{opened}");
+        assert!(read.key_from_password(&"another").is_err());
+    }
+}

@@ -1,0 +1,171 @@
+//! Takes restore tests from the queue, one process each.
+use crate::blob::BlobStore;
+use crate::clock::Clock;
+use crate::domain::id::DeviceId;
+use crate::domain::object::ObjectKind;
+use crate::domain::restore_test::TestReport;
+use crate::domain::time::minutes;
+use crate::error::Result;
+use crate::proof::frame::TestJob;
+use crate::proof::keys::ProofKeys;
+use crate::proof::runner::{Ended, Runner, Served, Watcher};
+use crate::service;
+use crate::service::proof::{Claimed, Needed};
+use crate::store::Store;
+use crate::wake::Wake;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A claim that is not renewed for so long is taken by another.
+const LEASE: Duration = minutes(10);
+/// How often it is renewed.
+const RENEW: Duration = minutes(2);
+/// The slowest that a sound backup is read on a busy machine, and what a test has on top.
+const BYTES_PER_SECOND: u64 = 8 << 20;
+const SPARE_SECONDS: u64 = 120;
+
+/// Takes restore tests from the queue. Cheap to clone.
+#[derive(Clone)]
+pub struct Prover {
+    pub store: Store,
+    pub blobs: Arc<dyn BlobStore>,
+    pub keys: Arc<ProofKeys>,
+    pub clock: Clock,
+    pub wake: Wake,
+    pub runner: Runner,
+    /// Who runs the tests, as the pages show it: a host or "this server".
+    pub name: String,
+    /// So many tests at once.
+    pub parallel: usize,
+}
+
+impl Prover {
+    /// Queues what is due by itself, then runs tests until none waits; gives how many have ended.
+    ///
+    /// # Errors
+    /// When the database refuses; tests that were taken are taken again later.
+    pub fn run_once(&self, device: Option<DeviceId>) -> Result<usize> {
+        let now = self.clock.now();
+        self.store.write_blocking(move |conn| service::proof::queue_due(conn, now))?;
+        let (ended, failed) = (AtomicUsize::new(0), Mutex::new(None));
+        std::thread::scope(|scope| {
+            for number in 0..self.parallel.max(1) {
+                let (ended, failed) = (&ended, &failed);
+                scope.spawn(move || {
+                    if let Err(error) = self.work(number, device, ended) {
+                        *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                    }
+                });
+            }
+        });
+        match failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Some(error) => Err(error),
+            None => Ok(ended.load(Ordering::Relaxed)),
+        }
+    }
+
+    fn work(&self, number: usize, device: Option<DeviceId>, ended: &AtomicUsize) -> Result<()> {
+        // With the process's id, so that after a crash nobody takes an old claim for his own.
+        let runner = format!("{} #{}.{number}", self.name, std::process::id());
+        while !self.wake.is_stopping() {
+            let (now, runner) = (self.clock.now(), runner.clone());
+            let claim = move |conn: &mut _| service::proof::claim(conn, &runner, device, LEASE, now);
+            let Some(claimed) = self.store.write_blocking(claim)? else { break };
+            if self.test(claimed)? {
+                ended.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs one test; false when it was given back, or another has it.
+    fn test(&self, claimed: Claimed) -> Result<bool> {
+        let needed = self.store.read_blocking(|conn| service::proof::needed(conn, &claimed.test))?;
+        let report = match self.keys.open_master_key(&needed.repository) {
+            Ok(key) => {
+                let job = job(&claimed, &needed)?;
+                let beat = Beat::new(self, &claimed);
+                match self.runner.run(&self.served(&needed), &key, &job, &beat) {
+                    Ended::Stopped => {
+                        self.store.write_blocking(move |conn| service::proof::release(conn, &claimed))?;
+                        return Ok(false);
+                    }
+                    Ended::Reported(report, used) => {
+                        tracing::info!(test = %claimed.test.id, device = %claimed.test.device_id, result = %report.result,
+                            level = %report.level, cpu = ?used.cpu, memory = used.peak_memory_bytes, "a restore test ended");
+                        *report
+                    }
+                }
+            }
+            Err(error) => TestReport::unproven(format!("The repository's key cannot be opened here: {error}.")),
+        };
+        let (now, base) = (self.clock.now(), needed.base.map(|it| it.point));
+        let kept =
+            self.store.act_blocking(move |conn| service::proof::finish(conn, &claimed.test, base, &report, now))?;
+        self.wake.mail();
+        Ok(kept)
+    }
+
+    fn served(&self, needed: &Needed) -> Served {
+        let repository = needed.repository.id;
+        let base = needed.base.as_ref().map(|it| (it.manifest.clone(), it.repository));
+        let own = needed.point.manifest_name.clone().map(|it| (it, repository));
+        Served {
+            blobs: Arc::clone(&self.blobs),
+            repository,
+            ledger: needed.ledger.iter().map(|it| ((it.kind, it.name.clone()), it.size())).collect(),
+            manifests: own.into_iter().chain(base).collect(),
+        }
+    }
+}
+
+fn job(claimed: &Claimed, needed: &Needed) -> Result<TestJob> {
+    let stored: u64 =
+        needed.ledger.iter().filter(|it| it.kind == ObjectKind::Data).map(crate::store::object::Object::size).sum();
+    let restored = needed.point.size_bytes.and_then(|it| u64::try_from(it).ok()).unwrap_or(0);
+    Ok(TestJob {
+        device: claimed.test.device_id,
+        point: needed.point.id,
+        snapshot: needed.point.snapshot_name.clone(),
+        manifest: needed.point.manifest_name.clone(),
+        base_manifest: needed.base.as_ref().map(|it| it.manifest.clone()),
+        excluded: needed.point.excluded_paths()?,
+        cpu_seconds: stored.max(restored) / BYTES_PER_SECOND + SPARE_SECONDS,
+    })
+}
+
+/// Renews the claim while the test runs, and stops it when the claim is lost or the server stops.
+struct Beat<'a> {
+    prover: &'a Prover,
+    claimed: &'a Claimed,
+    renewed: Mutex<Instant>,
+    lost: AtomicBool,
+}
+
+impl<'a> Beat<'a> {
+    fn new(prover: &'a Prover, claimed: &'a Claimed) -> Self {
+        Self { prover, claimed, renewed: Mutex::new(Instant::now()), lost: AtomicBool::new(false) }
+    }
+}
+
+impl Watcher for Beat<'_> {
+    fn alive(&self) {
+        let mut renewed = self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
+        if renewed.elapsed() < RENEW {
+            return;
+        }
+        *renewed = Instant::now();
+        let (claimed, now) = (self.claimed.clone(), self.prover.clock.now());
+        match self.prover.store.write_blocking(move |conn| service::proof::extend(conn, &claimed, now)) {
+            Ok(true) => {}
+            Ok(false) => self.lost.store(true, Ordering::Relaxed),
+            // The database is away for a moment; the claim outlasts several tries.
+            Err(error) => tracing::warn!(%error, "a restore test's claim could not be renewed"),
+        }
+    }
+
+    fn stop(&self) -> bool {
+        self.lost.load(Ordering::Relaxed) || self.prover.wake.is_stopping()
+    }
+}
