@@ -130,3 +130,89 @@ pub enum Work {
     Backup { command: Option<CommandId> },
     Restore,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::testing::{NOW, NOWHERE, enrolled, open};
+    use crate::clock::Clock;
+    use crate::domain::time::hours;
+    use std::fs;
+
+    fn command(kind: CommandKind) -> Command {
+        let (id, expires_at) = (CommandId::generate(NOW), NOW + hours(1));
+        Command { id, kind, generation: 1, expires_at, payload: Payload::None }
+    }
+
+    fn world() -> (tempfile::TempDir, Clock) {
+        let temp = tempfile::tempdir().unwrap();
+        let docs = temp.path().canonicalize().unwrap().join("docs");
+        fs::create_dir(&docs).unwrap();
+        enrolled(&temp.path().join("state"), NOWHERE, &[docs]);
+        (temp, Clock::fixed(NOW))
+    }
+
+    fn results(agent: &Agent) -> Vec<(bool, String)> {
+        let journal: Journal = agent.state.get().unwrap();
+        journal.commands.into_iter().filter_map(|it| it.result).map(|it| (it.done, it.detail)).collect()
+    }
+
+    #[test]
+    fn a_command_runs_once_also_after_a_restart() {
+        let (temp, clock) = world();
+        let command = command(CommandKind::BackUpNow);
+        let agent = open(&temp.path().join("state"), &clock, None);
+
+        assert_eq!(agent.accept(&command).unwrap(), Order::Run);
+        assert_eq!(agent.accept(&command).unwrap(), Order::Nothing);
+        // Killed while it runs.
+        drop(agent);
+        let agent = open(&temp.path().join("state"), &clock, None);
+        assert_eq!(agent.accept(&command).unwrap(), Order::Nothing);
+        agent.settle_interrupted().unwrap();
+
+        let told = results(&agent);
+        assert_eq!(told.len(), 1);
+        assert!(!told[0].0 && told[0].1.contains("stopped"), "{told:?}");
+    }
+
+    #[test]
+    fn what_belongs_to_another_enrolment_or_is_too_late_is_refused_and_said() {
+        let (temp, clock) = world();
+        let agent = open(&temp.path().join("state"), &clock, None);
+
+        let other = Command { generation: 2, ..command(CommandKind::Wipe) };
+        let late = Command { expires_at: NOW, ..command(CommandKind::Lock) };
+
+        assert_eq!(agent.accept(&other).unwrap(), Order::Nothing);
+        assert_eq!(agent.accept(&late).unwrap(), Order::Nothing);
+        let told = results(&agent);
+        assert!(told[0].1.contains("another enrolment") && told[1].1.contains("expired"), "{told:?}");
+        assert!(told.iter().all(|it| !it.0));
+    }
+
+    #[test]
+    fn a_wipe_that_never_began_is_told_as_failed_and_destroys_nothing() {
+        let (temp, clock) = world();
+        let agent = open(&temp.path().join("state"), &clock, None);
+        agent.accept(&command(CommandKind::Wipe)).unwrap();
+
+        agent.settle_interrupted().unwrap();
+
+        assert!(!results(&agent)[0].0);
+        assert!(temp.path().join("docs").exists());
+    }
+
+    #[test]
+    fn a_command_without_what_it_needs_fails() {
+        let (temp, clock) = world();
+        let agent = open(&temp.path().join("state"), &clock, None);
+        let wipe = command(CommandKind::Wipe);
+        agent.accept(&wipe).unwrap();
+
+        agent.act(wipe, &Stop::default(), &|_| {}).unwrap();
+
+        assert!(!results(&agent)[0].0);
+        assert!(!agent.has_wipe().unwrap());
+    }
+}

@@ -15,6 +15,8 @@ mod protect;
 mod restore;
 mod run;
 pub mod state;
+#[cfg(test)]
+mod testing;
 mod tree;
 mod wipe;
 

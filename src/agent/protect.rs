@@ -196,7 +196,7 @@ mod tests {
         }
         assert!(refused(&[dir.join("home")]).contains("home directory"));
         assert!(refused(&[dir.join("link-home")]).contains("home directory"));
-        assert!(refused(&[dir.clone()]).contains("state"));
+        assert!(refused(std::slice::from_ref(&dir)).contains("state"));
         assert!(refused(&[dir.join("state")]).contains("state"));
         assert!(refused(&[dir.join("docs"), dir.join("docs/inner")]).contains("overlaps"));
         refused(&[dir.join("missing")]);

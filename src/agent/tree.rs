@@ -1,6 +1,5 @@
 //! Directories by handle: no path is looked up twice, and no symlink is followed.
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, statat};
-use rustix::io::Errno;
 use std::ffi::{CStr, CString, OsStr};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -68,7 +67,7 @@ pub fn names(dir: BorrowedFd<'_>) -> io::Result<Vec<CString>> {
 
 /// A name for the system; one with a NUL is refused.
 pub fn c_name(name: &OsStr) -> io::Result<CString> {
-    CString::new(name.as_bytes()).map_err(|_| io::Error::from(Errno::INVAL))
+    CString::new(name.as_bytes()).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
 }
 
 /// Nanoseconds since 1970.

@@ -27,10 +27,13 @@ struct Device {
     progress: Arc<Watch>,
 }
 
+/// Something to do at an event.
+type At = (Event, Box<dyn FnOnce() + Send>);
+
 /// Passes events on, after doing something at one of them.
 struct Watch {
     events: Mutex<Sender<Event>>,
-    at: Mutex<Option<(Event, Box<dyn FnOnce() + Send>)>>,
+    at: Mutex<Option<At>>,
 }
 
 impl Progress for Watch {

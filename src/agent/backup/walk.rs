@@ -143,7 +143,7 @@ pub fn inventory(roots: &[PathBuf], progress: &dyn Progress, stop: &Stop) -> Res
                             found.unreadable.insert(path);
                         }
                     }
-                    if found.files.len() % 64 == 0 {
+                    if found.files.len().is_multiple_of(64) {
                         progress.event(Event::Hashed { files: found.files.len() as u64, bytes: hashed });
                     }
                 }
@@ -322,7 +322,7 @@ mod tests {
     fn a_file_that_cannot_be_read_is_listed() {
         let (_temp, root) = folder();
         fs::write(root.join("closed"), "1").unwrap();
-        fs::set_permissions(root.join("closed"), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(root.join("closed"), fs::Permissions::from_mode(0o0)).unwrap();
         if File::open(root.join("closed")).is_ok() {
             return; // root reads everything
         }

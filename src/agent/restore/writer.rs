@@ -134,7 +134,7 @@ impl Writer {
                 Err(error) => return Err(error.into()),
             };
             let child = tree::open_child(dir.as_fd(), &name)
-                .map_err(|_| io::Error::other("something that is no folder is in the way; it was kept"))?;
+                .map_err(|error| io::Error::other(format!("something that is no folder is in the way: {error}")))?;
             if is_new {
                 rustix::fs::fsync(&dir)?;
             }

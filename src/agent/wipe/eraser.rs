@@ -114,7 +114,7 @@ impl Eraser<'_> {
                 if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile && stat.st_nlink == 1 {
                     self.erased.bytes += u64::try_from(stat.st_size).unwrap_or(0);
                 }
-                if self.erased.files % 64 == 0 {
+                if self.erased.files.is_multiple_of(64) {
                     (self.watch)(self.erased.files);
                 }
                 Ok(())
@@ -297,6 +297,42 @@ mod tests {
         assert!(root.join(MARK_NAME).exists());
     }
 
+    /// Unmounts when dropped, also after a failure.
+    struct Bound(PathBuf);
+
+    impl Bound {
+        /// None where this account may not mount.
+        fn mount(what: &Path, on: &Path) -> Option<Self> {
+            let mounted = std::process::Command::new("mount").arg("--bind").args([what, on]).output();
+            mounted.is_ok_and(|it| it.status.success()).then(|| Self(on.to_owned()))
+        }
+    }
+
+    impl Drop for Bound {
+        fn drop(&mut self) {
+            let _ = std::process::Command::new("umount").arg(&self.0).output();
+        }
+    }
+
+    #[test]
+    fn a_folder_of_the_same_file_system_that_is_mounted_inside_is_left() {
+        let (temp, root) = folder();
+        let outside = temp.path().join("outside");
+        fs::create_dir(&outside).unwrap();
+        fs::write(outside.join("kept"), "kept").unwrap();
+        fs::create_dir(root.join("mounted")).unwrap();
+        fs::write(root.join("gone"), "1").unwrap();
+        let Some(_bound) = Bound::mount(&outside, &root.join("mounted")) else {
+            println!("skipped: this account may not mount");
+            return;
+        };
+
+        let erased = run(&root);
+
+        assert_eq!(erased.refused, ["/mounted: another file system is mounted here"]);
+        assert!(outside.join("kept").exists() && !root.join("gone").exists());
+    }
+
     #[test]
     fn a_deep_folder_goes_too() {
         let (_temp, root) = folder();
@@ -319,7 +355,7 @@ mod tests {
         let (_temp, root) = folder();
         fs::create_dir(root.join("closed")).unwrap();
         fs::write(root.join("closed/x"), "1").unwrap();
-        fs::set_permissions(root.join("closed"), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(root.join("closed"), fs::Permissions::from_mode(0o0)).unwrap();
 
         let erased = run(&root);
 

@@ -187,3 +187,6 @@ fn report(journal: &WipeJournal, finished_at: Time) -> WipeReport {
         finished_at,
     }
 }
+
+#[cfg(test)]
+mod tests;

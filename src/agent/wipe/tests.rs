@@ -1,0 +1,204 @@
+use super::*;
+use crate::agent::protect::MARK_NAME;
+use crate::agent::state::Enrollment;
+use crate::agent::testing::{NOW, NOWHERE, enrolled, open, server};
+use crate::clock::Clock;
+use crate::domain::time::hours;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, channel};
+
+struct World {
+    temp: tempfile::TempDir,
+    docs: PathBuf,
+    photos: PathBuf,
+    clock: Clock,
+}
+
+impl World {
+    fn new(server: &str) -> Self {
+        let temp = tempfile::tempdir().unwrap();
+        let base = temp.path().canonicalize().unwrap();
+        let (docs, photos) = (base.join("docs"), base.join("photos"));
+        for folder in [&docs, &photos] {
+            fs::create_dir(folder).unwrap();
+            fs::write(folder.join("file"), "12345").unwrap();
+        }
+        fs::create_dir(base.join("outside")).unwrap();
+        fs::write(base.join("outside/kept"), "kept").unwrap();
+        let world = Self { temp, docs, photos, clock: Clock::fixed(NOW) };
+        enrolled(&world.state(), server, &[world.docs.clone(), world.photos.clone()]);
+        world
+    }
+
+    fn state(&self) -> PathBuf {
+        self.temp.path().join("state")
+    }
+
+    fn agent(&self) -> Agent {
+        open(&self.state(), &self.clock, Some(self.temp.path().canonicalize().unwrap().join("home")))
+    }
+
+    fn is_there<R: crate::agent::state::Record>(&self) -> bool {
+        State::view(&self.state()).unwrap().find::<R>().unwrap().is_some()
+    }
+}
+
+use crate::agent::state::State;
+
+fn texts(paths: &[&PathBuf]) -> Vec<String> {
+    paths.iter().map(|it| it.display().to_string()).collect()
+}
+
+/// Gives receipts, and the reports that it got.
+fn receipts() -> (String, Receiver<WipeReport>) {
+    let (sender, receiver) = channel();
+    let address = server(move |path, body| {
+        assert_eq!(path, WIPE_REPORTS);
+        let report: WipeReport = serde_json::from_slice(body).unwrap();
+        let receipt = WipeReceipt { command_id: report.command_id, received_at: NOW };
+        sender.send(report).unwrap();
+        (200, serde_json::to_string(&receipt).unwrap())
+    });
+    (address, receiver)
+}
+
+fn command() -> CommandId {
+    CommandId::generate(NOW)
+}
+
+#[test]
+fn a_wipe_erases_key_and_folders_reports_and_then_forgets_who_it_is() {
+    let (address, reports) = receipts();
+    let world = World::new(&address);
+    symlink(world.temp.path().join("outside"), world.docs.join("link")).unwrap();
+    let id = command();
+
+    world.agent().wipe(id, &texts(&[&world.docs, &world.photos]), &Stop::default()).unwrap();
+
+    let report = reports.recv().unwrap();
+    assert!(report.complete && report.key_destroyed);
+    assert_eq!(report.command_id, id);
+    assert_eq!(report.roots.iter().map(|it| it.removed_files).collect::<Vec<_>>(), [2, 1]);
+    assert!(!world.docs.exists() && !world.photos.exists());
+    assert_eq!(fs::read(world.temp.path().join("outside/kept")).unwrap(), b"kept");
+    assert!(!world.is_there::<Identity>() && !world.is_there::<Credentials>() && !world.is_there::<WipeJournal>());
+    assert!(State::view(&world.state()).unwrap().get::<Wiped>().unwrap().receipt);
+}
+
+#[test]
+fn what_is_not_recorded_marked_or_allowed_is_left_and_said() {
+    let (address, reports) = receipts();
+    let world = World::new(&address);
+    let outside = world.temp.path().canonicalize().unwrap().join("outside");
+    // The mark of `photos` is gone; `docs` is a symlink to somewhere else.
+    fs::remove_file(world.photos.join(MARK_NAME)).unwrap();
+    fs::rename(&world.docs, world.temp.path().join("moved")).unwrap();
+    symlink(&outside, &world.docs).unwrap();
+    let order = [texts(&[&world.docs, &world.photos, &outside]), vec!["/".to_owned()]].concat();
+
+    world.agent().wipe(command(), &order, &Stop::default()).unwrap();
+
+    let report = reports.recv().unwrap();
+    assert!(!report.complete && report.key_destroyed);
+    let said: Vec<_> = report.roots.iter().map(|it| it.refused.join("; ")).collect();
+    assert!(said[0].contains("symlink"), "{said:?}");
+    assert!(said[1].contains("mark"), "{said:?}");
+    assert!(said[2].contains("not protected"), "{said:?}");
+    assert!(said[3].contains("not protected"), "{said:?}");
+    assert!(outside.join("kept").exists() && world.photos.join("file").exists());
+    assert!(world.temp.path().join("moved/file").exists());
+}
+
+#[test]
+fn a_home_directory_or_what_holds_the_state_is_left_even_when_recorded() {
+    let (address, reports) = receipts();
+    let world = World::new(&address);
+    let base = world.temp.path().canonicalize().unwrap();
+    fs::rename(&world.docs, base.join("home")).unwrap();
+    let state = State::open(&world.state()).unwrap();
+    let mut roots: Roots = state.get().unwrap();
+    roots.roots[0].path = base.join("home").display().to_string();
+    // A record that was tampered with names the folder above the state.
+    let above = protect::mark(std::slice::from_ref(&base)).unwrap().remove(0);
+    roots.roots[1] = above;
+    state.put(&roots).unwrap();
+    drop(state);
+
+    world.agent().wipe(command(), &texts(&[&base.join("home"), &base]), &Stop::default()).unwrap();
+
+    let report = reports.recv().unwrap();
+    let said: Vec<_> = report.roots.iter().map(|it| it.refused.join("; ")).collect();
+    assert!(said[0].contains("home"), "{said:?}");
+    assert!(said[1].contains("state"), "{said:?}");
+    assert!(base.join("home/file").exists() && world.photos.join("file").exists());
+}
+
+#[test]
+fn without_a_receipt_the_signing_key_stays_until_the_deadline() {
+    let world = World::new(NOWHERE);
+    let stop = Stop::default();
+    stop.stop();
+
+    let stopped = world.agent().wipe(command(), &texts(&[&world.docs, &world.photos]), &stop);
+
+    // The folders and the repository's key are gone at once; only the report waits.
+    assert!(stopped.is_err());
+    assert!(!world.docs.exists() && !world.is_there::<Credentials>());
+    assert!(world.is_there::<Identity>() && world.is_there::<WipeJournal>());
+
+    world.clock.advance(DEADLINE + hours(1));
+    assert!(world.agent().resume_wipe(&stop).unwrap());
+    assert!(!world.is_there::<Identity>());
+    assert!(!State::view(&world.state()).unwrap().get::<Wiped>().unwrap().receipt);
+}
+
+#[test]
+fn a_wipe_that_was_cut_off_goes_on_where_it_was() {
+    let (address, reports) = receipts();
+    let world = World::new(&address);
+    let state = State::open(&world.state()).unwrap();
+    // Killed after `docs` was emptied up to its mark, and before it was removed.
+    fs::remove_file(world.docs.join("file")).unwrap();
+    fs::remove_file(world.docs.join(MARK_NAME)).unwrap();
+    let id = command();
+    state
+        .put(&WipeJournal {
+            command_id: id,
+            generation: 1,
+            roots: texts(&[&world.docs, &world.photos]),
+            stage: WipeStage::KeyDestroyed,
+            ordered_at: NOW,
+            wiped: Vec::new(),
+            erasing: Some(world.docs.display().to_string()),
+            report: None,
+        })
+        .unwrap();
+    drop(state);
+
+    assert!(world.agent().resume_wipe(&Stop::default()).unwrap());
+
+    let report = reports.recv().unwrap();
+    assert!(report.complete, "{report:?}");
+    assert!(!world.docs.exists() && !world.photos.exists());
+    assert!(!world.is_there::<WipeJournal>());
+}
+
+#[test]
+fn a_wiped_agent_does_not_open_again() {
+    let (address, _reports) = receipts();
+    let world = World::new(&address);
+    world.agent().wipe(command(), &texts(&[&world.docs]), &Stop::default()).unwrap();
+
+    let state = State::open(&world.state()).unwrap();
+    assert!(state.find::<Enrollment>().unwrap().is_some());
+    let around = crate::agent::Surroundings {
+        platform: crate::agent::platform::this(),
+        clock: world.clock.clone(),
+        progress: std::sync::Arc::new(crate::agent::progress::Silent),
+        home: None,
+    };
+    let refused = Agent::open(state, around).err().unwrap().to_string();
+    assert!(refused.contains("wiped"), "{refused}");
+}
