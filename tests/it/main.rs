@@ -9,5 +9,8 @@ mod kill;
 mod mail;
 mod policy;
 mod signature;
+mod blob;
+mod mail;
+mod restic;
 mod store;
 mod support;

@@ -1,8 +1,10 @@
 //! What many tests need.
 mod database;
 pub mod device;
+pub mod door;
 pub mod fleet;
 pub mod gate;
+pub mod http;
 pub mod server;
 mod smtp;
 

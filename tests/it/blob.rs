@@ -1,0 +1,152 @@
+//! Blobs on a real disk, a full one, and one that fails.
+use crate::support::NOW;
+use holdfast::blob::fs::FsBlobs;
+use holdfast::blob::{BlobKey, BlobStore};
+use holdfast::domain::id::RepositoryId;
+use holdfast::domain::object::{ObjectKind, ObjectName};
+use holdfast::{blob, secret};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+fn key(bytes: &[u8]) -> BlobKey {
+    BlobKey::new(RepositoryId::generate(NOW), ObjectKind::Data, ObjectName::from_hash(&secret::sha256(bytes)))
+}
+
+fn upload(blobs: &FsBlobs, key: &BlobKey, bytes: &[u8]) -> io::Result<()> {
+    let mut upload = blobs.begin(key)?;
+    upload.write(bytes)?;
+    upload.commit()?.settle();
+    Ok(())
+}
+
+fn tmp_count(folder: &Path) -> usize {
+    std::fs::read_dir(folder.join("tmp")).unwrap().count()
+}
+
+#[test]
+fn what_was_committed_is_read_listed_and_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let blobs = FsBlobs::open(folder.path()).unwrap();
+    let key = key(b"some bytes");
+
+    upload(&blobs, &key, b"some bytes").unwrap();
+
+    assert_eq!(blobs.size(&key).unwrap(), Some(10));
+    assert_eq!(blobs.read(&key, 5, 3).unwrap().unwrap(), b"byt");
+    assert_eq!(blobs.read(&key, 5, 300).unwrap().unwrap(), b"bytes");
+    assert_eq!(blobs.read(&key, 50, 3).unwrap().unwrap(), b"");
+    assert_eq!(blob::sha256_of(&blobs, &key).unwrap(), key.name.hash());
+    assert_eq!(blob::read_all(&blobs, &key, 10).unwrap().unwrap(), b"some bytes");
+    assert!(blob::read_all(&blobs, &key, 9).is_err());
+    assert_eq!(blobs.list(key.repository).unwrap(), [(key.clone(), 10)]);
+    let placed =
+        folder.path().join(key.repository.as_str()).join("data").join(&key.name.as_str()[..2]).join(key.name.as_str());
+    assert_eq!(std::fs::metadata(placed).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(blobs.remove(&key).unwrap());
+    assert!(!blobs.remove(&key).unwrap());
+    assert_eq!(blobs.read(&key, 0, 1).unwrap(), None);
+    assert_eq!(tmp_count(folder.path()), 0);
+}
+
+#[test]
+fn a_commit_never_overwrites_and_a_replace_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let blobs = FsBlobs::open(folder.path()).unwrap();
+    let key = key(b"name");
+    upload(&blobs, &key, b"first").unwrap();
+
+    assert_eq!(upload(&blobs, &key, b"second").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+    assert_eq!(blobs.read(&key, 0, 99).unwrap().unwrap(), b"first");
+
+    let mut again = blobs.begin(&key).unwrap();
+    again.write(b"third").unwrap();
+    again.replace().unwrap().settle();
+    assert_eq!(blobs.read(&key, 0, 99).unwrap().unwrap(), b"third");
+    drop(blobs.begin(&key).unwrap());
+    assert_eq!(tmp_count(folder.path()), 0);
+}
+
+#[test]
+fn a_start_clears_what_never_finished_and_names_what_did() {
+    let folder = tempfile::tempdir().unwrap();
+    let blobs = FsBlobs::open(folder.path()).unwrap();
+    let (done, half) = (key(b"done"), key(b"half"));
+    let mut upload = blobs.begin(&done).unwrap();
+    upload.write(b"done").unwrap();
+    let _unsettled = upload.commit().unwrap();
+    let mut dying = blobs.begin(&half).unwrap();
+    dying.write(b"ha").unwrap();
+    std::mem::forget(dying);
+    assert_eq!(tmp_count(folder.path()), 2);
+
+    let again = FsBlobs::open(folder.path()).unwrap();
+
+    let unsettled = again.unsettled().unwrap();
+    assert_eq!(unsettled.iter().map(|(key, _)| key).collect::<Vec<_>>(), [&done]);
+    unsettled.into_iter().for_each(|(_, stored)| stored.settle());
+    assert_eq!(tmp_count(folder.path()), 0);
+    assert_eq!(again.size(&half).unwrap(), None);
+}
+
+static FAILS: AtomicBool = AtomicBool::new(false);
+
+fn failing_sync(file: &File) -> io::Result<()> {
+    if FAILS.load(Ordering::SeqCst) { Err(io::Error::from_raw_os_error(5)) } else { file.sync_all() }
+}
+
+#[test]
+fn after_a_failed_sync_nothing_more_is_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let blobs = FsBlobs::open_with(folder.path(), failing_sync).unwrap();
+    let (before, after) = (key(b"before"), key(b"after"));
+    upload(&blobs, &before, b"before").unwrap();
+
+    FAILS.store(true, Ordering::SeqCst);
+    assert!(upload(&blobs, &after, b"after").is_err());
+    FAILS.store(false, Ordering::SeqCst);
+
+    let error = upload(&blobs, &after, b"after").unwrap_err();
+    assert!(error.to_string().contains("restart"), "{error}");
+    assert_eq!(blobs.read(&before, 0, 99).unwrap().unwrap(), b"before", "reading goes on");
+    assert_eq!(blobs.size(&after).unwrap(), None);
+    assert_eq!(tmp_count(folder.path()), 0);
+}
+
+/// A disk of one MiB, where this may be mounted.
+struct TinyDisk(tempfile::TempDir);
+
+impl TinyDisk {
+    fn mount() -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(folder.path()).output();
+        mounted.is_ok_and(|it| it.status.success()).then_some(Self(folder))
+    }
+}
+
+impl Drop for TinyDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0.path()).output();
+    }
+}
+
+#[test]
+fn a_full_disk_is_said_and_leaves_nothing_half() {
+    let Some(disk) = TinyDisk::mount() else {
+        println!("skipped: a small file system cannot be mounted here");
+        return;
+    };
+    let blobs = FsBlobs::open(disk.0.path()).unwrap();
+    let (fits, too_large) = (vec![1; 500_000], vec![2; 900_000]);
+    upload(&blobs, &key(&fits), &fits).unwrap();
+
+    let error = upload(&blobs, &key(&too_large), &too_large).unwrap_err();
+
+    assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+    assert_eq!(tmp_count(disk.0.path()), 0);
+    let small = vec![3; 300_000];
+    upload(&blobs, &key(&small), &small).unwrap();
+}

@@ -1,0 +1,592 @@
+//! The backup door, byte by byte.
+use crate::support::door::{TestDoor, TestRepository, name};
+use crate::support::{NOW, http};
+use diesel::prelude::*;
+use holdfast::blob::{BlobKey, BlobStore, Stored, Upload};
+use holdfast::domain::activity::{Action, Actor};
+use holdfast::domain::id::{CommandId, RepositoryId, RestoreId};
+use holdfast::domain::object::ObjectKind;
+use holdfast::domain::proof::TestCause;
+use holdfast::domain::time::{Time, days, hours, minutes};
+use holdfast::store::schema::{activity, restore_tests, restores};
+use holdfast::{secret, service, store};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+fn path_of(door: &TestDoor, repository: &TestRepository, bytes: &[u8]) -> PathBuf {
+    let name = name(bytes);
+    door.folder.join(repository.id.as_str()).join("data").join(&name.as_str()[..2]).join(name.as_str())
+}
+
+fn data_key(repository: &TestRepository, bytes: &[u8]) -> BlobKey {
+    BlobKey::new(repository.id, ObjectKind::Data, name(bytes))
+}
+
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { found.extend(files_below(&path)) } else { found.push(path) }
+    }
+    found
+}
+
+/// The mark of an upload goes a moment after the answer: nobody waits for it.
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    for _ in 0..2_000 {
+        if is_so() {
+            return;
+        }
+        std::thread::yield_now();
+    }
+    panic!("{what}");
+}
+
+fn row(door: &TestDoor, key: &BlobKey) -> Option<store::object::Object> {
+    let key = key.clone();
+    door.read(move |conn| store::object::find(conn, key.repository, key.kind, &key.name))
+}
+
+fn actions(door: &TestDoor) -> Vec<Action> {
+    door.read(|conn| activity::table.order(activity::seq).select(activity::action).load(conn))
+}
+
+fn causes(door: &TestDoor) -> Vec<TestCause> {
+    door.read(|conn| restore_tests::table.order(restore_tests::id).select(restore_tests::cause).load(conn))
+}
+
+#[test]
+fn without_the_right_token_nothing_is_told() {
+    let door = TestDoor::start();
+    let repository = door.repository();
+    let wrong = door.with_token(&repository, "hf_repo_wrong");
+
+    for rest in ["", "config", "keys/", "data/x", "../../etc/passwd"] {
+        for method in ["GET", "HEAD", "POST", "DELETE", "PUT"] {
+            assert_eq!(wrong.send(method, rest, "").status, 401, "{method} {rest}");
+        }
+    }
+    let bare = format!("GET /restic/{}/config HTTP/1.1\r\nHost: test\r\n", repository.id);
+    let answer = http::exchange(door.address, &bare, b"");
+    assert_eq!(answer.status, 401);
+    assert!(answer.header("WWW-Authenticate").starts_with("Basic"));
+    for broken in ["Basic", "Basic ???", "Bearer abc", "Basic Og==", "Basic eDp5"] {
+        let answer = http::exchange(door.address, &format!("{bare}Authorization: {broken}\r\n"), b"");
+        assert_eq!(answer.status, 401, "{broken}");
+    }
+}
+
+#[test]
+fn a_token_opens_one_repository() {
+    let door = TestDoor::start();
+    let (mine, other) = (door.repository(), door.repository());
+    other.put("data", b"secret");
+
+    let head = mine.head("GET", "keys/", "").replace(&format!("/restic/{}", mine.id), &format!("/restic/{}", other.id));
+    assert_eq!(http::exchange(door.address, &head, b"").status, 403);
+    let unknown = mine
+        .head("GET", "keys/", "")
+        .replace(&format!("/restic/{}", mine.id), &format!("/restic/{}", RepositoryId::generate(NOW)));
+    assert_eq!(http::exchange(door.address, &unknown, b"").status, 403);
+    let as_other = TestRepository { id: other.id, ..mine.clone() };
+    assert_eq!(as_other.get("keys/").status, 401);
+    assert_eq!(mine.get(&format!("data/{}", name(b"secret"))).status, 404);
+}
+
+#[test]
+fn a_revoked_token_opens_nothing() {
+    let door = TestDoor::start();
+    let repository = door.repository();
+    assert_eq!(repository.get("keys/").status, 200);
+
+    let id = repository.token_id;
+    door.write(move |conn| service::repository::revoke_token(conn, &Actor::system(), id, NOW));
+
+    assert_eq!(repository.get("keys/").status, 401);
+    assert_eq!(actions(&door), [Action::RepositoryTokenRevoked]);
+}
+
+#[test]
+fn an_object_that_was_posted_is_listed_and_read() {
+    let door = TestDoor::start();
+    let repository = door.repository();
+    let bytes: Vec<u8> = (0..1_000_000_u32).flat_map(u32::to_le_bytes).collect();
+    let object = format!("data/{}", name(&bytes));
+
+    assert_eq!(repository.put("data", &bytes).status, 200);
+
+    let head = repository.send("HEAD", &object, "");
+    assert_eq!((head.status, head.header("content-length"), head.body.len()), (200, "4000000", 0));
+    let all = repository.get(&object);
+    assert_eq!(all.status, 200);
+    assert!(all.body == bytes);
+    let part = repository.send("GET", &object, "Range: bytes=300000-2999999\r\n");
+    assert_eq!((part.status, part.header("content-range")), (206, "bytes 300000-2999999/4000000"));
+    assert!(part.body == bytes[300_000..3_000_000]);
+    assert_eq!(repository.send("GET", &object, "Range: bytes=3999999-\r\n").body, bytes[3_999_999..]);
+    let past = repository.send("GET", &object, "Range: bytes=4000000-\r\n");
+    assert_eq!((past.status, past.header("content-range")), (416, "bytes */4000000"));
+    let v1 = repository.get("data/");
+    assert_eq!((v1.status, v1.header("content-type")), (200, "application/vnd.x.restic.rest.v1"));
+    assert_eq!(v1.text(), format!("[\"{}\"]", name(&bytes)));
+    let v2 = repository.send("GET", "data/", "Accept: application/vnd.x.restic.rest.v2\r\n");
+    assert_eq!(v2.header("content-type"), "application/vnd.x.restic.rest.v2");
+    assert_eq!(v2.text(), format!("[{{\"name\":\"{}\",\"size\":4000000}}]", name(&bytes)));
+    assert_eq!(repository.get("snapshots/").text(), "[]");
+}
+
+#[test]
+fn a_post_may_be_repeated() {
+    let door = TestDoor::start();
+    let repository = door.repository();
+    assert_eq!(repository.put("data", b"pack").status, 200);
+    door.clock.advance(hours(1));
+
+    assert_eq!(repository.put("data", b"pack").status, 200);
+
+    let id = repository.id;
+    let after = door.read(move |conn| store::repository::find(conn, id)).unwrap();
+    assert_eq!((after.object_count, after.stored_bytes), (1, 4));
+    assert_eq!(row(&door, &data_key(&repository, b"pack")).unwrap().received_at, NOW);
+    assert_eq!(repository.post("?create=true", b"").status, 200);
+    assert_eq!(repository.post("", b"").status, 400);
+}
+
+#[test]
+fn a_body_that_is_not_its_name_leaves_nothing() {
+    let door = TestDoor::start();
+    let repository = door.repository();
+    let object = format!("data/{}", name(b"right"));
+
+    let answer = repository.post(&object, b"wrong");
+
+    assert_eq!(answer.status, 400);
+    assert!(answer.text().contains("SHA-256"), "{}", answer.text());
+    assert_eq!(repository.get(&object).status, 404);
+    assert_eq!(repository.get("data/").text(), "[]");
+    assert!(files_below(&door.folder).is_empty());
+    assert_eq!(repository.post(&object, b"right").status, 200);
+    assert_eq!(repository.post(&object, b"wrong").status, 400, "what is there is not overwritten");
+    assert_eq!(repository.get(&object).body, b"right");
+}
+
+#[test]
+fn a_body_that_breaks_off_leaves_nothing_and_may_be_sent_again() {
+    let door = TestDoor::start();
+    let repository = door.repository();
+    let bytes = vec![7; 600_000];
+    let object = format!("data/{}", name(&bytes));
+    let mut stream = http::connect(door.address);
+    stream.write_all(repository.head("POST", &object, "Content-Length: 600000\r\n\r\n").as_bytes()).unwrap();
+    stream.write_all(&bytes[..500_000]).unwrap();
+    drop(stream);
+
+    wait_until("the second try is taken", || repository.put("data", &bytes).status == 200);
+    wait_until("nothing is left in tmp", || files_below(&door.folder.join("tmp")).is_empty());
+    assert!(repository.get(&object).body == bytes);
+}
+
+#[test]
+fn a_device_adds_no_key_and_no_config_and_removes_nothing_but_locks() {
+    let door = TestDoor::start();
+    let repository = door.repository();
+    repository.put("data", b"pack");
+    repository.put("locks", b"lock");
+
+    assert_eq!(repository.put("keys", b"my own key").status, 403);
+    assert_eq!(repository.post("config", b"my own config").status, 403);
+    for rest in ["config".to_owned(), String::new(), format!("data/{}", name(b"pack")), format!("keys/{}", name(b"k"))]
+    {
+        assert_eq!(repository.send("DELETE", &rest, "").status, 403, "{rest}");
+    }
+    let lock = format!("locks/{}", name(b"lock"));
+    assert_eq!(repository.get(&lock).body, b"lock");
+    assert_eq!(repository.send("DELETE", &lock, "").status, 200);
+    assert_eq!(repository.send("DELETE", &lock, "").status, 200, "also when it is gone");
+    assert_eq!(repository.get(&lock).status, 404);
+    assert_eq!(repository.get("locks/").text(), "[]");
+    assert_eq!(files_below(&door.folder.join(repository.id.as_str())), [path_of(&door, &repository, b"pack")]);
+}
+
+#[test]
+fn other_methods_are_405_and_other_names_404() {
+    let door = TestDoor::start();
+    let repository = door.repository();
+    let object = format!("data/{}", name(b"x"));
+
+    for (method, rest, allowed) in [
+        ("PUT", object.as_str(), "GET, HEAD, POST, DELETE"),
+        ("PATCH", "config", "GET, HEAD, POST, DELETE"),
+        ("DELETE", "keys/", "GET"),
+        ("POST", "keys/", "GET"),
+        ("GET", "", "POST"),
+    ] {
+        let answer = repository.send(method, rest, "Content-Length: 0\r\n");
+        assert_eq!((answer.status, answer.header("allow")), (405, allowed), "{method} {rest}");
+    }
+    for rest in ["data", "manifests/", "tmp/", "data/abc", "x/", "config/", "keys/..", "keys/%2e%2e"] {
+        assert_eq!(repository.get(rest).status, 404, "{rest}");
+    }
+    for rest in [format!("manifests/{}", name(b"m")), format!("tmp/{}", name(b"m"))] {
+        assert_eq!(repository.post(&rest, b"m").status, 404, "{rest}");
+    }
+}
+
+#[test]
+fn hostile_paths_never_write_and_never_read() {
+    let door = TestDoor::start();
+    let repository = door.repository();
+    let object = name(b"body");
+    std::fs::write(door.folder.join("bait"), b"bait").unwrap();
+    let mut spellings = Vec::new();
+    for up in ["..", "%2e%2e", "..%2f", "%2e%2e%2f", "..%5c", ".%2e", "%252e%252e", "..;", "%c0%ae%c0%ae", "..%00"] {
+        for base in ["", "data/", "locks/", "keys/"] {
+            spellings.push(format!("{base}{up}/bait"));
+            spellings.push(format!("{base}{up}/{up}/bait"));
+            spellings.push(format!("{base}{up}/data/{object}"));
+            spellings.push(format!("{base}{up}{object}"));
+        }
+    }
+    for odd in ["data//", "data/./", "/data/", "data/ab/", "DATA/", "data\\"] {
+        spellings.push(format!("{odd}{object}"));
+    }
+    for rest in spellings {
+        for (method, body) in [("GET", &b""[..]), ("HEAD", b""), ("DELETE", b""), ("POST", b"body")] {
+            let head = repository.head(method, &rest, &format!("Content-Length: {}\r\n", body.len()));
+            let status = http::exchange(door.address, &head, body).status;
+            assert!((400..500).contains(&status), "{method} {rest}: {status}");
+        }
+    }
+    assert_eq!(files_below(&door.folder), [door.folder.join("bait")]);
+}
+
+#[test]
+fn too_large_is_refused_before_the_body() {
+    let door = TestDoor::start();
+    let repository = door.repository();
+    for (kind, most) in [("data", 132_u64 << 20), ("index", 64 << 20), ("snapshots", 1 << 20), ("locks", 1 << 20)] {
+        let rest = format!("{kind}/{}", name(b"x"));
+        let head = repository.head("POST", &rest, &format!("Content-Length: {}\r\n", most + 1));
+        assert_eq!(http::exchange(door.address, &head, b"").status, 413, "{kind}");
+    }
+    let unsaid = repository.head("POST", &format!("data/{}", name(b"x")), "Transfer-Encoding: chunked\r\n");
+    assert_eq!(http::exchange(door.address, &unsaid, b"1\r\nx\r\n0\r\n\r\n").status, 411);
+}
+
+#[test]
+fn a_full_quota_is_507_and_leaves_what_is_there() {
+    let door = TestDoor::start();
+    let repository = door.repository_with_quota(10);
+    assert_eq!(repository.put("data", b"12345678").status, 200);
+
+    let answer = repository.put("data", b"abc");
+
+    assert_eq!(answer.status, 507);
+    assert!(answer.text().contains("quota"), "{}", answer.text());
+    assert_eq!(repository.put("data", b"ab").status, 200);
+    assert_eq!(repository.put("data", b"12345678").status, 200, "what is there may still be sent again");
+    assert_eq!(files_below(&door.folder.join(repository.id.as_str())).len(), 2);
+}
+
+#[test]
+fn a_ninth_lock_waits_until_one_is_stale() {
+    let door = TestDoor::start();
+    let repository = door.repository();
+    for number in 0..8_u8 {
+        assert_eq!(repository.put("locks", &[number]).status, 200);
+    }
+    assert_eq!(repository.put("locks", b"ninth").status, 507);
+    assert_eq!(repository.put("locks", &[3]).status, 200, "a repeated one is no ninth");
+
+    door.clock.advance(minutes(61));
+
+    assert_eq!(repository.put("locks", b"ninth").status, 200);
+    assert_eq!(repository.get("locks/").text(), format!("[\"{}\"]", name(b"ninth")));
+}
+
+#[test]
+fn six_uploads_at_once_and_no_device_takes_the_place_of_another() {
+    let door = TestDoor::start();
+    let (busy, other) = (door.repository(), door.repository());
+    let start = |number: u8| {
+        let mut stream = http::connect(door.address);
+        let head = busy.head("POST", &format!("data/{}", name(&[number; 10])), "Content-Length: 10\r\n");
+        stream.write_all(format!("{head}Connection: close\r\n\r\n").as_bytes()).unwrap();
+        stream.write_all(&[number; 5]).unwrap();
+        stream
+    };
+    // Asking for an object that is on its way takes no place itself.
+    let told = |text: &str| busy.put("data", &[0; 10]).text().contains(text);
+    let mut streams = vec![start(0)];
+    wait_until("the first is under way", || told("on its way"));
+    streams.extend((1..6).map(start));
+    wait_until("six are under way", || told("too many"));
+
+    let refused = busy.put("data", b"seventh");
+    assert_eq!(refused.header("retry-after"), "2");
+    assert_eq!(other.put("data", b"mine").status, 200);
+    assert_eq!(busy.get("data/").status, 200, "reading goes on");
+
+    for (number, mut stream) in (0..6_u8).zip(streams) {
+        stream.write_all(&[number; 5]).unwrap();
+        assert_eq!(http::finish(stream).status, 200);
+    }
+    assert_eq!(busy.put("data", b"seventh").status, 200);
+}
+
+#[test]
+fn a_damaged_object_is_healed_by_sending_it_again() {
+    let door = TestDoor::start();
+    let repository = door.repository();
+    let bytes = vec![42; 300_000];
+    repository.put("data", &bytes);
+    repository.put("snapshots", b"snapshot");
+    let path = path_of(&door, &repository, &bytes);
+    let mut damaged = bytes.clone();
+    damaged[150_000] ^= 1;
+    std::fs::write(&path, &damaged).unwrap();
+    let queued = causes(&door).len();
+    // The test of the new backup has run, as far as the queue knows.
+    door.write(|conn| diesel::update(restore_tests::table).set(restore_tests::state.eq("finished")).execute(conn));
+
+    assert_eq!(repository.put("data", &bytes).status, 200);
+
+    assert_eq!(std::fs::read(&path).unwrap(), bytes);
+    assert!(row(&door, &data_key(&repository, &bytes)).unwrap().damaged_at.is_none());
+    assert_eq!(actions(&door), [Action::BackupStored, Action::ObjectHealed]);
+    assert_eq!(causes(&door).len(), queued + 1);
+    assert!(causes(&door).contains(&TestCause::Damage));
+    assert_eq!(repository.put("data", &bytes).status, 200);
+    assert_eq!(actions(&door).len(), 2, "a sound object is not healed");
+}
+
+#[test]
+fn a_missing_object_is_said_to_be_lost_and_comes_back() {
+    let door = TestDoor::start();
+    let repository = door.repository();
+    repository.put("data", b"pack");
+    repository.put("snapshots", b"snapshot");
+    std::fs::remove_file(path_of(&door, &repository, b"pack")).unwrap();
+    let object = format!("data/{}", name(b"pack"));
+
+    let answer = repository.get(&object);
+
+    assert_eq!(answer.status, 404);
+    assert!(answer.text().contains("lost"), "{}", answer.text());
+    assert!(row(&door, &data_key(&repository, b"pack")).unwrap().damaged_at.is_some());
+    assert_eq!(repository.put("data", b"pack").status, 200);
+    assert_eq!(repository.get(&object).body, b"pack");
+    assert!(row(&door, &data_key(&repository, b"pack")).unwrap().damaged_at.is_none());
+    let id = repository.id;
+    assert_eq!(door.read(move |conn| store::repository::find(conn, id)).unwrap().object_count, 2);
+}
+
+#[test]
+fn a_truncated_object_is_never_served_as_whole() {
+    let door = TestDoor::start();
+    let repository = door.repository();
+    let bytes = vec![9; 700_000];
+    repository.put("data", &bytes);
+    std::fs::write(path_of(&door, &repository, &bytes), &bytes[..300_000]).unwrap();
+
+    let answer = repository.get(&format!("data/{}", name(&bytes)));
+
+    assert!(answer.body.len() < 700_000);
+    assert!(row(&door, &data_key(&repository, &bytes)).unwrap().damaged_at.is_some());
+}
+
+/// What an upload leaves when the server dies between the link and the row.
+fn interrupted(door: &TestDoor, key: &BlobKey, bytes: &[u8]) {
+    let mut upload = door.blobs.begin(key).unwrap();
+    upload.write(bytes).unwrap();
+    // The mark stays where nobody settles it.
+    let _ = upload.commit().unwrap();
+}
+
+#[test]
+fn after_a_crash_between_link_and_row_the_start_adds_the_row() {
+    let door = TestDoor::start();
+    let repository = door.repository();
+    interrupted(&door, &data_key(&repository, b"pack"), b"pack");
+    interrupted(&door, &data_key(&repository, b"not its name"), b"torn");
+    let key_of = |kind, bytes: &[u8]| BlobKey::new(repository.id, kind, name(bytes));
+    interrupted(&door, &key_of(ObjectKind::Locks, b"lock"), b"lock");
+    interrupted(&door, &key_of(ObjectKind::Snapshots, b"snapshot"), b"snapshot");
+    let stranger = BlobKey::new(RepositoryId::generate(NOW), ObjectKind::Data, name(b"pack"));
+    interrupted(&door, &stranger, b"pack");
+    std::fs::write(door.folder.join("tmp").join("half"), b"half").unwrap();
+    assert_eq!(repository.get("data/").text(), "[]", "without a row it is not there");
+
+    let again = holdfast::blob::fs::FsBlobs::open(&door.folder).unwrap();
+    let done = service::repository::reconcile(&door.store, &again, NOW).unwrap();
+
+    assert_eq!((done.added, done.removed), (2, 3));
+    assert_eq!(repository.get("data/").text(), format!("[\"{}\"]", name(b"pack")));
+    assert_eq!(repository.get(&format!("data/{}", name(b"pack"))).body, b"pack");
+    assert_eq!(repository.get("locks/").text(), "[]");
+    assert_eq!(causes(&door), [TestCause::NewBackup], "a snapshot is a restore point also then");
+    assert_eq!(files_below(&door.folder).len(), 2);
+    let third = holdfast::blob::fs::FsBlobs::open(&door.folder).unwrap();
+    assert_eq!(service::repository::reconcile(&door.store, &third, NOW).unwrap(), Default::default());
+}
+
+#[test]
+fn after_a_crash_a_repeated_post_adds_the_row() {
+    let door = TestDoor::start();
+    let repository = door.repository();
+    interrupted(&door, &data_key(&repository, b"pack"), b"pack");
+
+    assert_eq!(repository.put("data", b"pack").status, 200);
+
+    assert!(row(&door, &data_key(&repository, b"pack")).is_some());
+    assert_eq!(repository.get(&format!("data/{}", name(b"pack"))).body, b"pack");
+}
+
+#[test]
+fn a_full_comparison_finds_what_is_lost_and_what_has_no_row() {
+    let door = TestDoor::start();
+    let repository = door.repository();
+    for pack in [b"one", b"two"] {
+        repository.put("data", pack);
+    }
+    std::fs::remove_file(path_of(&door, &repository, b"one")).unwrap();
+    interrupted(&door, &data_key(&repository, b"new"), b"new");
+
+    let done = service::repository::reconcile_repository(&door.store, &*door.blobs, repository.id, NOW).unwrap();
+
+    assert_eq!((done.added, done.removed, done.damaged), (1, 0, 1));
+    assert!(row(&door, &data_key(&repository, b"one")).unwrap().damaged_at.is_some());
+}
+
+#[test]
+fn a_snapshot_is_never_older_than_what_it_needs() {
+    let door = TestDoor::start();
+    let repository = door.repository();
+    repository.put("data", b"pack");
+    door.clock.set(NOW - days(365));
+
+    repository.put("snapshots", b"snapshot");
+
+    let device = repository.device;
+    let points = door.read(move |conn| store::restore_point::of_device(conn, device, 10));
+    assert_eq!(points.len(), 1);
+    assert!(points[0].received_at >= NOW);
+    assert_eq!(points[0].stored_at, Some(points[0].received_at));
+}
+
+fn ticket(door: &TestDoor, repository: &TestRepository, expires_at: Time) -> TestRepository {
+    let token = secret::generate("hf_ticket_").unwrap();
+    let (hash, repository_id, device) = (secret::hash(&token), repository.id, repository.device);
+    door.write(move |conn| {
+        let point = store::restore_point::newest(conn, repository_id)?.unwrap();
+        diesel::insert_into(restores::table)
+            .values((
+                restores::id.eq(RestoreId::generate(NOW)),
+                restores::device_id.eq(device),
+                restores::target_device_id.eq(device),
+                restores::target_generation.eq(1),
+                restores::repository_id.eq(repository_id),
+                restores::restore_point_id.eq(point.id),
+                (
+                    restores::selection.eq("[]"),
+                    restores::conflict.eq("keep_both"),
+                    restores::state.eq("queued"),
+                    restores::requested_by.eq("test"),
+                    restores::requested_at.eq(NOW),
+                    restores::ticket_hash.eq(hash),
+                    restores::expires_at.eq(expires_at),
+                    restores::command_id.eq(CommandId::generate(NOW)),
+                ),
+                (
+                    restores::file_count.eq(0),
+                    restores::restored_count.eq(0),
+                    restores::matched_count.eq(0),
+                    restores::byte_count.eq(0),
+                    restores::failures.eq("[]"),
+                ),
+            ))
+            .execute(conn)
+    });
+    door.with_token(repository, &token)
+}
+
+#[test]
+fn a_ticket_reads_what_there_was_at_its_restore_point() {
+    let door = TestDoor::start();
+    let (repository, other) = (door.repository(), door.repository());
+    repository.put("data", b"before");
+    repository.put("snapshots", b"snapshot");
+    let ticket = ticket(&door, &repository, NOW + hours(2));
+    door.clock.advance(hours(1));
+    repository.put("data", b"after");
+    repository.put("index", b"poison");
+
+    assert_eq!(ticket.get(&format!("data/{}", name(b"before"))).body, b"before");
+    assert_eq!(ticket.get("data/").text(), format!("[\"{}\"]", name(b"before")));
+    assert_eq!(ticket.get(&format!("data/{}", name(b"after"))).status, 404);
+    assert_eq!(ticket.send("HEAD", &format!("data/{}", name(b"after")), "").status, 404);
+    assert_eq!(ticket.get("index/").text(), "[]");
+    assert_eq!(ticket.put("data", b"new").status, 403);
+    assert_eq!(ticket.put("locks", b"lock").status, 403);
+    assert_eq!(ticket.post("?create=true", b"").status, 403);
+    assert_eq!(ticket.send("DELETE", &format!("locks/{}", name(b"lock")), "").status, 403);
+    assert_eq!(door.with_token(&other, &ticket.token).get("data/").status, 401);
+    door.clock.advance(hours(1));
+    assert_eq!(ticket.get("data/").status, 401, "it has expired");
+}
+
+/// A disk that is full, or broken, for every write.
+struct NoWrites(Arc<dyn BlobStore>, io::ErrorKind);
+
+struct Refuse(io::ErrorKind);
+
+impl Upload for Refuse {
+    fn write(&mut self, _: &[u8]) -> io::Result<()> {
+        Err(self.0.into())
+    }
+    fn commit(self: Box<Self>) -> io::Result<Stored> {
+        Err(self.0.into())
+    }
+    fn replace(self: Box<Self>) -> io::Result<Stored> {
+        Err(self.0.into())
+    }
+}
+
+impl BlobStore for NoWrites {
+    fn begin(&self, _: &BlobKey) -> io::Result<Box<dyn Upload>> {
+        Ok(Box::new(Refuse(self.1)))
+    }
+    fn read(&self, key: &BlobKey, offset: u64, len: u64) -> io::Result<Option<Vec<u8>>> {
+        self.0.read(key, offset, len)
+    }
+    fn size(&self, key: &BlobKey) -> io::Result<Option<u64>> {
+        self.0.size(key)
+    }
+    fn remove(&self, key: &BlobKey) -> io::Result<bool> {
+        self.0.remove(key)
+    }
+    fn list(&self, repository: RepositoryId) -> io::Result<Vec<(BlobKey, u64)>> {
+        self.0.list(repository)
+    }
+    fn make_durable(&self, key: &BlobKey) -> io::Result<()> {
+        self.0.make_durable(key)
+    }
+    fn unsettled(&self) -> io::Result<Vec<(BlobKey, Stored)>> {
+        self.0.unsettled()
+    }
+}
+
+#[test]
+fn a_full_disk_is_507_and_a_broken_one_500() {
+    for (kind, status) in [(io::ErrorKind::StorageFull, 507), (io::ErrorKind::PermissionDenied, 500)] {
+        let door = TestDoor::start_with(|blobs| Arc::new(NoWrites(blobs, kind)));
+        let repository = door.repository();
+
+        let answer = repository.put("data", &vec![1; 2_000_000]);
+
+        assert_eq!(answer.status, status);
+        assert!(!answer.text().is_empty());
+        assert_eq!(repository.get("data/").text(), "[]");
+    }
+}
