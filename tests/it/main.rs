@@ -1,6 +1,7 @@
 //! One test binary: it links once. `TEST_DATABASE_URL` picks PostgreSQL, else each test has an SQLite file.
 mod agent;
 mod architecture;
+mod blob;
 mod check_in;
 mod command;
 mod device_list;
@@ -8,9 +9,7 @@ mod enrollment;
 mod kill;
 mod mail;
 mod policy;
-mod signature;
-mod blob;
-mod mail;
 mod restic;
+mod signature;
 mod store;
 mod support;
