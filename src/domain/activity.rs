@@ -57,6 +57,7 @@ text_enum! {
         RestoreTestUnproven = "restore_test_unproven",
         WipeRequested = "wipe_requested",
         WipeHeld = "wipe_held",
+        WipeHoldEnded = "wipe_hold_ended",
         WipeApproved = "wipe_approved",
         WipeReleased = "wipe_released",
         WipeDelivered = "wipe_delivered",

@@ -1,5 +1,9 @@
 //! Getting a restore point back onto a device.
+use crate::domain::device::DeviceState;
+use crate::domain::manifest::ManifestFile;
 use crate::domain::text::text_enum;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
 
 text_enum! {
     /// Where a restore stands.
@@ -12,4 +16,322 @@ text_enum! {
 text_enum! {
     /// What happens to a file that is already there; nothing is ever removed.
     Conflict { KeepBoth = "keep_both", Skip = "skip" }
+}
+
+text_enum! {
+    /// What kind of thing a file is, by the ending of its name.
+    FileClass {
+        Contacts = "contacts", Calendars = "calendars", Photos = "photos",
+        Documents = "documents", AppData = "app_data",
+    }
+}
+
+/// How many paths may be chosen one by one.
+pub const MAX_PATHS: usize = 10_000;
+
+impl RestoreState {
+    /// The name on a badge.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Queued => "Queued",
+            Self::Running => "Running",
+            Self::Compared => "Compared",
+            Self::Failed => "Failed",
+            Self::Expired => "Expired",
+            Self::Cancelled => "Cancelled",
+        }
+    }
+
+    /// Whether nothing changes any more.
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Compared | Self::Failed | Self::Expired | Self::Cancelled)
+    }
+}
+
+impl Conflict {
+    /// What it means, on a form.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::KeepBoth => "Keep both: what is there stays, what is restored gets another name",
+            Self::Skip => "Skip: what is there stays, the file is not restored",
+        }
+    }
+}
+
+impl FileClass {
+    /// The name on a form.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Contacts => "Contacts",
+            Self::Calendars => "Calendars",
+            Self::Photos => "Photos",
+            Self::Documents => "Documents",
+            Self::AppData => "App data and all else",
+        }
+    }
+
+    /// The class of a path.
+    pub fn of(path: &str) -> Self {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        let ending = name.rsplit_once('.').map_or(String::new(), |(_, it)| it.to_ascii_lowercase());
+        match ending.as_str() {
+            "vcf" | "vcard" => Self::Contacts,
+            "ics" | "ical" => Self::Calendars,
+            "jpg" | "jpeg" | "png" | "gif" | "webp" | "heic" | "heif" | "tif" | "tiff" | "bmp" | "raw" | "dng"
+            | "mp4" | "mov" => Self::Photos,
+            "pdf" | "doc" | "docx" | "odt" | "xls" | "xlsx" | "ods" | "csv" | "ppt" | "pptx" | "odp" | "txt" | "md"
+            | "rtf" | "html" | "tex" => Self::Documents,
+            _ => Self::AppData,
+        }
+    }
+}
+
+/// What of a restore point is restored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Selection {
+    All,
+    Class(FileClass),
+    /// Files and folders in the manifest's spelling; a folder means all below it.
+    Paths(Vec<String>),
+}
+
+impl Selection {
+    /// Whether a file is chosen.
+    pub fn covers(&self, path: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Class(class) => FileClass::of(path) == *class,
+            Self::Paths(chosen) => chosen.iter().any(|it| is_at_or_below(path, it)),
+        }
+    }
+
+    /// The paths as an order spells them; none at all means everything.
+    pub fn paths(&self, files: &[ManifestFile]) -> Vec<String> {
+        match self {
+            Self::All => Vec::new(),
+            Self::Class(_) => files.iter().map(|it| &it.path).filter(|it| self.covers(it)).cloned().collect(),
+            Self::Paths(chosen) => chosen.clone(),
+        }
+    }
+}
+
+fn is_at_or_below(path: &str, folder: &str) -> bool {
+    let folder = folder.trim_end_matches('/');
+    path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Why a restore may not begin.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("the target device is {0}: it takes no restore. Choose an enrolled device")]
+    TargetNotEnrolled(DeviceState),
+    #[error("the server does not hold this restore point yet; choose another")]
+    NotStored,
+    #[error(
+        "this backup came without a manifest, so nothing could be compared; restore it with your own restic client"
+    )]
+    NoManifest,
+    #[error("this restore point is not proven. Tick the box to restore it all the same, or choose a proven one")]
+    NotProven,
+    #[error("nothing is chosen")]
+    NothingChosen,
+    #[error("choose at most 10,000 files, or their folders")]
+    TooMany,
+    #[error("the restore point holds none of the files chosen")]
+    NoSuchFiles,
+    #[error("the restore is {0}: there is nothing to cancel")]
+    TooLate(RestoreState),
+}
+
+/// What is looked at before a restore begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Start<'a> {
+    pub target: DeviceState,
+    pub is_stored: bool,
+    pub has_manifest: bool,
+    pub is_proven: bool,
+    /// Somebody ticked that the point is not proven.
+    pub accepts_unproven: bool,
+    pub selection: &'a Selection,
+}
+
+/// Whether a restore may begin.
+///
+/// # Errors
+/// The first reason why not.
+pub fn may_start(start: &Start<'_>) -> Result<(), Refusal> {
+    if start.target != DeviceState::Enrolled {
+        return Err(Refusal::TargetNotEnrolled(start.target));
+    }
+    if !start.is_stored {
+        return Err(Refusal::NotStored);
+    }
+    if !start.has_manifest {
+        return Err(Refusal::NoManifest);
+    }
+    if !start.is_proven && !start.accepts_unproven {
+        return Err(Refusal::NotProven);
+    }
+    match start.selection {
+        Selection::Paths(paths) if paths.is_empty() => Err(Refusal::NothingChosen),
+        Selection::Paths(paths) if paths.len() > MAX_PATHS => Err(Refusal::TooMany),
+        Selection::Paths(_) | Selection::All | Selection::Class(_) => Ok(()),
+    }
+}
+
+/// What came back, held against the manifest.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Comparison {
+    /// Files that were to be restored and can be compared.
+    pub file_count: i64,
+    pub matched_count: i64,
+    /// Read back on the device with another hash or size.
+    pub differing: Vec<String>,
+    /// Neither restored nor kept.
+    pub missing: Vec<String>,
+    /// Left as they were, because something was there and `skip` was chosen.
+    pub kept: Vec<String>,
+    /// Changed while they were backed up, so the manifest does not say what they were.
+    pub not_compared: Vec<String>,
+}
+
+impl Comparison {
+    /// Whether all that was to be restored is there as it was.
+    pub fn is_good(&self) -> bool {
+        self.differing.is_empty() && self.missing.is_empty()
+    }
+}
+
+/// Compares what a device read back with what the manifest says of the chosen files.
+pub fn compare(
+    manifest: &[ManifestFile],
+    selection: &Selection,
+    excluded: &[String],
+    restored: &[ManifestFile],
+    kept: &[String],
+) -> Comparison {
+    let found: BTreeMap<_, _> = restored.iter().map(|it| (it.path.as_str(), it)).collect();
+    let kept: BTreeSet<_> = kept.iter().map(String::as_str).collect();
+    let excluded: BTreeSet<_> = excluded.iter().map(String::as_str).collect();
+    let mut result = Comparison::default();
+    for file in manifest.iter().filter(|it| selection.covers(&it.path)) {
+        if excluded.contains(file.path.as_str()) {
+            result.not_compared.push(file.path.clone());
+            continue;
+        }
+        result.file_count += 1;
+        match found.get(file.path.as_str()) {
+            Some(it) if it.sha256 == file.sha256 && it.size == file.size => result.matched_count += 1,
+            Some(_) => result.differing.push(file.path.clone()),
+            None if kept.contains(file.path.as_str()) => result.kept.push(file.path.clone()),
+            None => result.missing.push(file.path.clone()),
+        }
+    }
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(path: &str, content: char) -> ManifestFile {
+        ManifestFile { path: path.to_owned(), size: 1, sha256: content.to_string().repeat(64) }
+    }
+
+    fn names(paths: &[&str]) -> Vec<String> {
+        paths.iter().map(|it| (*it).to_owned()).collect()
+    }
+
+    #[test]
+    fn each_reason_not_to_begin_is_named() {
+        let (all, none) = (Selection::All, Selection::Paths(vec![]));
+        let many = Selection::Paths(vec![String::new(); MAX_PATHS + 1]);
+        let good = Start {
+            target: DeviceState::Enrolled,
+            is_stored: true,
+            has_manifest: true,
+            is_proven: true,
+            accepts_unproven: false,
+            selection: &all,
+        };
+        let cases = [
+            (good, Ok(())),
+            (Start { is_proven: false, accepts_unproven: true, ..good }, Ok(())),
+            (Start { is_proven: false, ..good }, Err(Refusal::NotProven)),
+            (Start { is_stored: false, ..good }, Err(Refusal::NotStored)),
+            (Start { has_manifest: false, ..good }, Err(Refusal::NoManifest)),
+            (Start { target: DeviceState::Wiped, ..good }, Err(Refusal::TargetNotEnrolled(DeviceState::Wiped))),
+            (Start { target: DeviceState::Removed, ..good }, Err(Refusal::TargetNotEnrolled(DeviceState::Removed))),
+            (Start { selection: &none, ..good }, Err(Refusal::NothingChosen)),
+            (Start { selection: &many, ..good }, Err(Refusal::TooMany)),
+        ];
+        for (start, expected) in cases {
+            assert_eq!(may_start(&start), expected, "{start:?}");
+        }
+    }
+
+    #[test]
+    fn a_folder_means_all_below_it_and_nothing_beside_it() {
+        let chosen = Selection::Paths(names(&["/home/a", "/home/b/x.txt"]));
+        for (path, expected) in [
+            ("/home/a/1", true),
+            ("/home/a/b/2", true),
+            ("/home/a", true),
+            ("/home/ab/1", false),
+            ("/home/b/x.txt", true),
+            ("/home/b/x.txt.old", false),
+            ("/home", false),
+        ] {
+            assert_eq!(chosen.covers(path), expected, "{path}");
+        }
+        assert!(Selection::Paths(names(&["/home/a/"])).covers("/home/a/1"));
+    }
+
+    #[test]
+    fn a_class_is_known_by_the_ending() {
+        for (path, class) in [
+            ("/c/Ada.vcf", FileClass::Contacts),
+            ("/c/work.ICS", FileClass::Calendars),
+            ("/p/IMG_1.JPG", FileClass::Photos),
+            ("/d/report.pdf", FileClass::Documents),
+            ("/d.pdf/no-ending", FileClass::AppData),
+            ("/a/state.db", FileClass::AppData),
+        ] {
+            assert_eq!(FileClass::of(path), class, "{path}");
+        }
+        let files = [file("/a.vcf", 'a'), file("/b.jpg", 'b')];
+        assert_eq!(Selection::Class(FileClass::Photos).paths(&files), ["/b.jpg"]);
+        assert!(Selection::All.paths(&files).is_empty());
+    }
+
+    #[test]
+    fn every_file_is_accounted_for_once() {
+        let manifest = [file("/a", '1'), file("/b", '2'), file("/c", '3'), file("/d", '4'), file("/e", '5')];
+        let restored = [file("/a", '1'), file("/b", 'f'), file("/other", '9')];
+
+        let it = compare(&manifest, &Selection::All, &names(&["/e"]), &restored, &names(&["/c"]));
+
+        assert_eq!((it.file_count, it.matched_count), (4, 1));
+        assert_eq!(it.differing, ["/b"]);
+        assert_eq!(it.kept, ["/c"]);
+        assert_eq!(it.missing, ["/d"]);
+        assert_eq!(it.not_compared, ["/e"]);
+        assert!(!it.is_good());
+    }
+
+    #[test]
+    fn only_what_was_chosen_is_compared() {
+        let manifest = [file("/a/1", '1'), file("/b/1", '2')];
+        let it = compare(&manifest, &Selection::Paths(names(&["/a"])), &[], &[file("/a/1", '1')], &[]);
+        assert_eq!((it.file_count, it.matched_count), (1, 1));
+        assert!(it.is_good());
+    }
+
+    #[test]
+    fn a_file_of_another_size_differs_whatever_its_hash_says() {
+        let other = ManifestFile { size: 2, ..file("/a", '1') };
+        let it = compare(&[file("/a", '1')], &Selection::All, &[], &[other], &[]);
+        assert_eq!(it.differing, ["/a"]);
+    }
 }

@@ -28,6 +28,7 @@ pub mod restore;
 pub mod restore_point;
 pub mod restore_test;
 pub mod setting;
+pub mod wipe;
 
 pub use connection::{Conn, Database, MultiBackend, Store};
 pub use migration::latest_version;

@@ -1,10 +1,86 @@
 //! Restores: who gets whose data back, and the tickets that let them read it.
-use crate::domain::id::{RepositoryId, RestoreId};
-use crate::domain::restore::RestoreState;
+use crate::domain::id::{CommandId, DeviceId, RepositoryId, RestoreId, RestorePointId, TeamId};
+use crate::domain::restore::{Conflict, RestoreState, Selection};
+use crate::domain::role::Reach;
 use crate::domain::time::Time;
 use crate::store::Conn;
-use crate::store::schema::{restore_points, restores};
+use crate::store::column::from_json;
+use crate::store::schema::{devices, restore_points, restores};
 use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// One restore and how far it has come.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = restores, treat_none_as_default_value = false, treat_none_as_null = true)]
+pub struct Restore {
+    pub id: RestoreId,
+    /// Whose data it is.
+    pub device_id: DeviceId,
+    /// Who gets it.
+    pub target_device_id: DeviceId,
+    pub target_generation: i64,
+    pub repository_id: RepositoryId,
+    pub restore_point_id: RestorePointId,
+    /// JSON; see [`Restore::chosen`].
+    pub selection: String,
+    pub conflict: Conflict,
+    pub state: RestoreState,
+    pub request_key: Option<String>,
+    /// A user's id.
+    pub requested_by: String,
+    pub requested_at: Time,
+    /// The hash of the ticket that opens the repository for reading.
+    pub ticket_hash: Option<String>,
+    pub expires_at: Time,
+    pub command_id: Option<CommandId>,
+    pub started_at: Option<Time>,
+    pub finished_at: Option<Time>,
+    pub file_count: i64,
+    pub restored_count: i64,
+    pub matched_count: i64,
+    pub byte_count: i64,
+    /// JSON; see [`Restore::outcome`].
+    pub failures: String,
+}
+
+/// What is kept of a comparison beside its counts; each list is cut at [`Outcome::NAMED`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Why it ended without a comparison; empty otherwise.
+    #[serde(default)]
+    pub note: String,
+    /// A path and what went wrong on the device, each.
+    #[serde(default)]
+    pub failures: Vec<(String, String)>,
+    #[serde(default)]
+    pub differing: Vec<String>,
+    #[serde(default)]
+    pub missing: Vec<String>,
+    #[serde(default)]
+    pub kept: Vec<String>,
+    #[serde(default)]
+    pub not_compared: Vec<String>,
+    /// The whole lengths of `differing`, `missing`, `kept` and `not_compared`.
+    #[serde(default)]
+    pub counts: [usize; 4],
+}
+
+impl Outcome {
+    /// So many names of each kind are kept.
+    pub const NAMED: usize = 500;
+}
+
+impl Restore {
+    /// What was chosen.
+    pub fn chosen(&self) -> QueryResult<Selection> {
+        from_json(&self.selection)
+    }
+
+    /// What the comparison found, or why there was none.
+    pub fn outcome(&self) -> QueryResult<Outcome> {
+        from_json(&self.failures)
+    }
+}
 
 /// What a restore's ticket opens: one repository as it was when the restore point was received.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable)]
@@ -16,6 +92,15 @@ pub struct Ticket {
     pub expires_at: Time,
 }
 
+/// A restore as lists show it.
+#[derive(Debug, Clone, Queryable)]
+pub struct Listed {
+    pub restore: Restore,
+    pub device_name: String,
+    pub target_name: String,
+    pub point_at: Time,
+}
+
 /// The ticket with this hash, of a restore that has not ended.
 pub fn find_ticket(conn: &mut Conn, hash: &str) -> QueryResult<Option<Ticket>> {
     restores::table
@@ -25,4 +110,90 @@ pub fn find_ticket(conn: &mut Conn, hash: &str) -> QueryResult<Option<Ticket>> {
         .select((restores::id, restores::repository_id, restore_points::received_at, restores::expires_at))
         .first(conn)
         .optional()
+}
+
+/// A restore by its id.
+pub fn find(conn: &mut Conn, id: RestoreId) -> QueryResult<Option<Restore>> {
+    restores::table.find(id).select(Restore::as_select()).first(conn).optional()
+}
+
+/// The restore that was asked for with this key.
+pub fn find_by_request_key(conn: &mut Conn, key: &str) -> QueryResult<Option<Restore>> {
+    restores::table.filter(restores::request_key.eq(key)).select(Restore::as_select()).first(conn).optional()
+}
+
+/// The restore whose order is this command.
+pub fn of_command(conn: &mut Conn, id: CommandId) -> QueryResult<Option<Restore>> {
+    restores::table.filter(restores::command_id.eq(id)).select(Restore::as_select()).first(conn).optional()
+}
+
+/// Adds a restore.
+pub fn insert(conn: &mut Conn, restore: &Restore) -> QueryResult<()> {
+    diesel::insert_into(restores::table).values(restore).execute(conn).map(drop)
+}
+
+/// Writes a restore anew, if it is still in the state `from`; false when something came between.
+pub fn update(conn: &mut Conn, restore: &Restore, from: RestoreState) -> QueryResult<bool> {
+    let which = restores::table.find(restore.id).filter(restores::state.eq(from));
+    Ok(diesel::update(which).set(restore).execute(conn)? == 1)
+}
+
+/// Restores whose ticket has run out before they ended, oldest first.
+pub fn overdue(conn: &mut Conn, now: Time, limit: i64) -> QueryResult<Vec<Restore>> {
+    restores::table
+        .filter(restores::state.eq_any([RestoreState::Queued, RestoreState::Running]))
+        .filter(restores::expires_at.le(now))
+        .order(restores::id)
+        .limit(limit)
+        .select(Restore::as_select())
+        .load(conn)
+}
+
+/// The newest restores whose source and target are both within reach.
+pub fn list(conn: &mut Conn, reach: &Reach, limit: i64) -> QueryResult<Vec<Listed>> {
+    let target = diesel::alias!(devices as target);
+    let mut query = restores::table
+        .inner_join(devices::table.on(devices::id.eq(restores::device_id)))
+        .inner_join(target.on(target.field(devices::id).eq(restores::target_device_id)))
+        .inner_join(restore_points::table.on(restore_points::id.eq(restores::restore_point_id)))
+        .order(restores::id.desc())
+        .limit(limit)
+        .select((Restore::as_select(), devices::name, target.field(devices::name), restore_points::received_at))
+        .into_boxed();
+    if let Reach::Teams(teams) = reach {
+        query = query.filter(devices::team_id.eq_any(teams.clone()));
+        query = query.filter(target.field(devices::team_id).eq_any(teams.clone()));
+    }
+    query.load(conn)
+}
+
+/// Enrolled devices within reach, by name, to which something can be restored.
+pub fn targets(
+    conn: &mut Conn,
+    reach: &Reach,
+    search: &str,
+    limit: i64,
+) -> QueryResult<Vec<(DeviceId, String, String)>> {
+    let pattern = format!("%{}%", search.replace(['%', '_', '\\'], ""));
+    let mut query = devices::table
+        .filter(devices::state.eq(crate::domain::device::DeviceState::Enrolled))
+        .filter(
+            devices::name
+                .like(pattern.clone())
+                .or(devices::serial.like(pattern.clone()))
+                .or(devices::person.like(pattern)),
+        )
+        .order((devices::enrolled_at.desc(), devices::id))
+        .limit(limit)
+        .select((devices::id, devices::name, devices::serial))
+        .into_boxed();
+    if let Reach::Teams(teams) = reach {
+        query = query.filter(devices::team_id.eq_any(teams.clone()));
+    }
+    query.load(conn)
+}
+
+/// The team of a device, for whoever may see it.
+pub fn team_of(conn: &mut Conn, device: DeviceId) -> QueryResult<Option<Option<TeamId>>> {
+    devices::table.find(device).select(devices::team_id).first(conn).optional()
 }

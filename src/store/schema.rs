@@ -334,6 +334,7 @@ diesel::table! {
         request_key -> Nullable<Text>,
         requested_by -> Text,
         requested_at -> BigInt,
+        passed_at -> Nullable<BigInt>,
         approved_by -> Nullable<Text>,
         approved_at -> Nullable<BigInt>,
         release_at -> Nullable<BigInt>,

@@ -16,6 +16,7 @@ CREATE TABLE commands (
 CREATE INDEX commands_by_device ON commands (device_id, state, created_at);
 CREATE INDEX commands_by_state ON commands (state, created_at);
 
+-- passed_at: when it last got past the limits; none while it is held by them.
 CREATE TABLE wipe_requests (
     id TEXT COLLATE "C" PRIMARY KEY NOT NULL,
     device_id TEXT COLLATE "C" NOT NULL REFERENCES devices (id),
@@ -29,6 +30,7 @@ CREATE TABLE wipe_requests (
     request_key TEXT COLLATE "C" UNIQUE,
     requested_by TEXT COLLATE "C" NOT NULL REFERENCES users (id),
     requested_at BIGINT NOT NULL,
+    passed_at BIGINT,
     approved_by TEXT COLLATE "C",
     approved_at BIGINT,
     release_at BIGINT,

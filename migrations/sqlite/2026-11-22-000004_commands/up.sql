@@ -16,6 +16,7 @@ CREATE TABLE commands (
 CREATE INDEX commands_by_device ON commands (device_id, state, created_at);
 CREATE INDEX commands_by_state ON commands (state, created_at);
 
+-- passed_at: when it last got past the limits; none while it is held by them.
 CREATE TABLE wipe_requests (
     id TEXT PRIMARY KEY NOT NULL,
     device_id TEXT NOT NULL REFERENCES devices (id),
@@ -29,6 +30,7 @@ CREATE TABLE wipe_requests (
     request_key TEXT UNIQUE,
     requested_by TEXT NOT NULL REFERENCES users (id),
     requested_at INTEGER NOT NULL,
+    passed_at INTEGER,
     approved_by TEXT,
     approved_at INTEGER,
     release_at INTEGER,

@@ -1,0 +1,18 @@
+//! When a device may be wiped, and by whom.
+//!
+//! A request binds one person to the facts that were shown; a second person
+//! approves the same facts; after a hold that anyone may end by stopping it, the
+//! facts are looked at again, and once more when the device asks for its
+//! commands. [`Progress`] decides each step; nothing else moves a request.
+mod facts;
+mod progress;
+mod rule;
+mod state;
+
+pub use facts::{Amount, Difference, Facts, Loss, Point, Value};
+pub use progress::{Approval, Check, Hold, Progress, Verdict};
+pub use rule::{
+    Account, Advice, Asked, FOUNDING, Limits, Recent, Refusal, SETTLED, advice, check_form, held_by_limits,
+    may_approve, may_request,
+};
+pub use state::{BEFORE_DELIVERY, WipeAction, WipeReason, WipeState};

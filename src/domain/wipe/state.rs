@@ -1,0 +1,146 @@
+//! The states of a wipe request, and which may follow which.
+use crate::domain::text::text_enum;
+
+text_enum! {
+    /// Where a wipe request stands. Pages call `cooling` "Waiting".
+    WipeState {
+        Draft = "draft", Requested = "requested", Held = "held", Approved = "approved",
+        Cooling = "cooling", Released = "released", Delivered = "delivered",
+        Acknowledged = "acknowledged", Confirmed = "confirmed", Failed = "failed",
+        Expired = "expired", Cancelled = "cancelled", ReviewAgain = "review_again",
+    }
+}
+
+text_enum! {
+    /// What is erased.
+    WipeAction { Wipe = "wipe", RemoveCompanyData = "remove_company_data" }
+}
+
+text_enum! {
+    /// Why a device is wiped.
+    WipeReason {
+        LostOrStolen = "lost_or_stolen", PersonHasLeft = "person_has_left", Reuse = "reuse",
+        SuspectedCompromise = "suspected_compromise", Disposal = "disposal",
+    }
+}
+
+/// The states in which nothing was sent to the device, so that a request can still be stopped.
+pub const BEFORE_DELIVERY: [WipeState; 7] = [
+    WipeState::Draft,
+    WipeState::Requested,
+    WipeState::Held,
+    WipeState::ReviewAgain,
+    WipeState::Approved,
+    WipeState::Cooling,
+    WipeState::Released,
+];
+
+impl WipeState {
+    /// The name on a badge.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Draft => "Draft",
+            Self::Requested => "Requested",
+            Self::Held => "Held",
+            Self::Approved => "Approved",
+            Self::Cooling => "Waiting",
+            Self::Released => "Queued",
+            Self::Delivered => "Delivered",
+            Self::Acknowledged => "Acknowledged",
+            Self::Confirmed => "Confirmed",
+            Self::Failed => "Failed",
+            Self::Expired => "Expired",
+            Self::Cancelled => "Cancelled",
+            Self::ReviewAgain => "Review again",
+        }
+    }
+
+    /// Whether nothing was sent to the device yet.
+    pub fn is_before_delivery(self) -> bool {
+        BEFORE_DELIVERY.contains(&self)
+    }
+
+    /// Whether nothing follows any more, but a late report of a device that got its order.
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Confirmed | Self::Failed | Self::Expired | Self::Cancelled)
+    }
+
+    /// Whether a request in this state may go to `to`.
+    pub const fn may_become(self, to: Self) -> bool {
+        use WipeState as S;
+        match self {
+            S::Draft => matches!(to, S::Requested | S::Held | S::Expired | S::Cancelled),
+            S::Requested => matches!(to, S::Approved | S::Held | S::ReviewAgain | S::Expired | S::Cancelled),
+            S::Held => matches!(to, S::Requested | S::ReviewAgain | S::Expired | S::Cancelled),
+            S::ReviewAgain => matches!(to, S::Requested | S::Held | S::Expired | S::Cancelled),
+            S::Approved => matches!(to, S::Cooling | S::Held | S::ReviewAgain | S::Expired | S::Cancelled),
+            S::Cooling => matches!(to, S::Released | S::Held | S::ReviewAgain | S::Expired | S::Cancelled),
+            S::Released => matches!(to, S::Delivered | S::Held | S::ReviewAgain | S::Expired | S::Cancelled),
+            S::Delivered => matches!(to, S::Acknowledged | S::Failed),
+            S::Acknowledged => matches!(to, S::Confirmed | S::Failed),
+            S::Confirmed | S::Failed | S::Expired | S::Cancelled => false,
+        }
+    }
+}
+
+impl WipeAction {
+    /// The name on a form and in the log.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Wipe => "Wipe",
+            Self::RemoveCompanyData => "Remove company data",
+        }
+    }
+}
+
+impl WipeReason {
+    /// The name on a form and in the log.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::LostOrStolen => "Lost or stolen",
+            Self::PersonHasLeft => "Person has left",
+            Self::Reuse => "Reuse for someone else",
+            Self::SuspectedCompromise => "Suspected compromise",
+            Self::Disposal => "Disposal",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_follows_a_final_state() {
+        for from in WipeState::ALL.iter().filter(|it| it.is_final()) {
+            assert!(WipeState::ALL.iter().all(|to| !from.may_become(*to)), "{from}");
+        }
+    }
+
+    #[test]
+    fn every_state_before_delivery_can_be_stopped_and_runs_out() {
+        for from in BEFORE_DELIVERY {
+            assert!(from.may_become(WipeState::Cancelled), "{from}");
+            assert!(from.may_become(WipeState::Expired), "{from}");
+        }
+    }
+
+    #[test]
+    fn only_the_hold_leads_to_release_and_only_release_to_the_device() {
+        for from in WipeState::ALL {
+            assert_eq!(from.may_become(WipeState::Released), *from == WipeState::Cooling, "{from}");
+            assert_eq!(from.may_become(WipeState::Delivered), *from == WipeState::Released, "{from}");
+            assert_eq!(from.may_become(WipeState::Cooling), *from == WipeState::Approved, "{from}");
+            assert_eq!(from.may_become(WipeState::Approved), *from == WipeState::Requested, "{from}");
+            assert!(!from.may_become(WipeState::Draft), "{from}");
+        }
+    }
+
+    #[test]
+    fn what_was_delivered_is_never_called_stopped() {
+        for from in [WipeState::Delivered, WipeState::Acknowledged] {
+            assert!(!from.may_become(WipeState::Cancelled));
+            assert!(!from.may_become(WipeState::Expired));
+        }
+    }
+}

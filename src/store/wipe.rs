@@ -1,0 +1,257 @@
+//! Wipe requests, their approvals, and the accounts behind them.
+use crate::domain::id::{CommandId, DeviceId, TeamId, UserId, WipeApprovalId, WipeRequestId};
+use crate::domain::role::Reach;
+use crate::domain::time::Time;
+use crate::domain::wipe::{self, Account, BEFORE_DELIVERY, Facts, Progress, Recent, WipeAction, WipeReason, WipeState};
+use crate::store::Conn;
+use crate::store::column::from_json;
+use crate::store::schema::{devices, one_time_links, users, wipe_approvals, wipe_requests};
+use crate::store::upsert::UpsertExt;
+use diesel::prelude::*;
+
+/// A wipe request and how far it has come.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = wipe_requests, treat_none_as_default_value = false, treat_none_as_null = true)]
+pub struct WipeRequest {
+    pub id: WipeRequestId,
+    pub device_id: DeviceId,
+    /// The enrolment that it is for.
+    pub generation: i64,
+    pub state: WipeState,
+    pub action: WipeAction,
+    pub reason: WipeReason,
+    pub ticket: String,
+    /// JSON; see [`WipeRequest::agreed`].
+    pub facts: String,
+    /// The hash of what of the facts was agreed to.
+    pub facts_digest: String,
+    pub request_key: Option<String>,
+    pub requested_by: UserId,
+    pub requested_at: Time,
+    /// When it last got past the limits; none while it is held by them.
+    pub passed_at: Option<Time>,
+    pub approved_by: Option<String>,
+    pub approved_at: Option<Time>,
+    pub release_at: Option<Time>,
+    pub command_id: Option<CommandId>,
+    pub delivered_at: Option<Time>,
+    pub acknowledged_at: Option<Time>,
+    pub finished_at: Option<Time>,
+    /// The name of who stopped it.
+    pub stopped_by: Option<String>,
+    /// Why it stands where it stands, for a person.
+    pub state_note: String,
+    /// The device's report as JSON.
+    pub report: Option<String>,
+    pub expires_at: Time,
+}
+
+/// One person's agreement to certain facts.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
+#[diesel(table_name = wipe_approvals)]
+pub struct Approval {
+    pub id: WipeApprovalId,
+    pub wipe_request_id: WipeRequestId,
+    pub approver_id: UserId,
+    pub facts_digest: String,
+    pub approved_at: Time,
+}
+
+/// Who a request or approval is by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    pub account: Account,
+    pub name: String,
+    pub is_active: bool,
+}
+
+/// A request as lists show it.
+#[derive(Debug, Clone, Queryable)]
+pub struct Listed {
+    pub request: WipeRequest,
+    pub device_name: String,
+    pub serial: String,
+    pub person: String,
+    pub team_id: Option<TeamId>,
+    pub requester: String,
+}
+
+impl WipeRequest {
+    /// The facts that the requester agreed to.
+    pub fn agreed(&self) -> QueryResult<Facts> {
+        from_json(&self.facts)
+    }
+
+    /// The part of it that its steps depend on. The approval is the stored one of the person named in the row.
+    pub fn progress(&self, conn: &mut Conn) -> QueryResult<Progress> {
+        let approver = self.approved_by.as_deref().and_then(UserId::parse);
+        let approval = match (approver, self.approved_at) {
+            (Some(by), Some(at)) => wipe_approvals::table
+                .filter(wipe_approvals::wipe_request_id.eq(self.id).and(wipe_approvals::approver_id.eq(by)))
+                .filter(wipe_approvals::facts_digest.eq(&self.facts_digest).and(wipe_approvals::approved_at.eq(at)))
+                .select(Approval::as_select())
+                .first(conn)
+                .optional()?,
+            _ => None,
+        };
+        Ok(Progress {
+            state: self.state,
+            requested_by: self.requested_by,
+            digest: self.facts_digest.clone(),
+            approval: approval.map(|it| wipe::Approval {
+                by: it.approver_id,
+                digest: it.facts_digest,
+                at: it.approved_at,
+            }),
+            release_at: self.release_at,
+            expires_at: self.expires_at,
+        })
+    }
+}
+
+/// A request by its id.
+pub fn find(conn: &mut Conn, id: WipeRequestId) -> QueryResult<Option<WipeRequest>> {
+    wipe_requests::table.find(id).select(WipeRequest::as_select()).first(conn).optional()
+}
+
+/// The request that was made with this key.
+pub fn find_by_request_key(conn: &mut Conn, key: &str) -> QueryResult<Option<WipeRequest>> {
+    wipe_requests::table
+        .filter(wipe_requests::request_key.eq(key))
+        .select(WipeRequest::as_select())
+        .first(conn)
+        .optional()
+}
+
+/// The request whose order is this command.
+pub fn of_command(conn: &mut Conn, id: CommandId) -> QueryResult<Option<WipeRequest>> {
+    wipe_requests::table
+        .filter(wipe_requests::command_id.eq(id))
+        .select(WipeRequest::as_select())
+        .first(conn)
+        .optional()
+}
+
+/// The newest request of a device that has not ended.
+pub fn open_of_device(conn: &mut Conn, device: DeviceId) -> QueryResult<Option<WipeRequest>> {
+    let ended = WipeState::ALL.iter().copied().filter(|it| it.is_final());
+    wipe_requests::table
+        .filter(wipe_requests::device_id.eq(device).and(wipe_requests::state.ne_all(ended)))
+        .order(wipe_requests::id.desc())
+        .select(WipeRequest::as_select())
+        .first(conn)
+        .optional()
+}
+
+/// Adds a request.
+pub fn insert(conn: &mut Conn, request: &WipeRequest) -> QueryResult<()> {
+    diesel::insert_into(wipe_requests::table).values(request).execute(conn).map(drop)
+}
+
+/// Writes a request anew, if it is still in the state `from`; false when something came between.
+pub fn update(conn: &mut Conn, request: &WipeRequest, from: WipeState) -> QueryResult<bool> {
+    let which = wipe_requests::table.find(request.id).filter(wipe_requests::state.eq(from));
+    Ok(diesel::update(which).set(request).execute(conn)? == 1)
+}
+
+/// Writes an approval; the same person's approval of the same facts is renewed.
+pub fn approve(conn: &mut Conn, approval: &Approval) -> QueryResult<()> {
+    diesel::insert_into(wipe_approvals::table)
+        .values(approval)
+        .on_conflict_sql(
+            "(wipe_request_id, approver_id, facts_digest) DO UPDATE SET approved_at = excluded.approved_at",
+        )
+        .execute(conn)
+        .map(drop)
+}
+
+/// How many requests got past the limits after `since`, by one person and by all. Those of the future count too.
+pub fn recent(conn: &mut Conn, actor: UserId, since: Time) -> QueryResult<Recent> {
+    let passed = wipe_requests::table.filter(wipe_requests::passed_at.gt(since));
+    let by_all = passed.count().get_result(conn)?;
+    let by_actor = passed.filter(wipe_requests::requested_by.eq(actor)).count().get_result(conn)?;
+    Ok(Recent { by_actor, by_all })
+}
+
+/// How many wipes a person requested after `since`, held or not.
+pub fn requested_count(conn: &mut Conn, actor: UserId, since: Time) -> QueryResult<i64> {
+    wipe_requests::table
+        .filter(wipe_requests::requested_by.eq(actor).and(wipe_requests::requested_at.gt(since)))
+        .count()
+        .get_result(conn)
+}
+
+/// Requests whose hold is over, or that were never sent in time, oldest first.
+pub fn due(conn: &mut Conn, now: Time, limit: i64) -> QueryResult<Vec<WipeRequest>> {
+    let is_cooled = wipe_requests::state.eq(WipeState::Cooling).and(wipe_requests::release_at.le(now));
+    // A clock that was set back: found, so that it is held rather than left waiting for a year.
+    let is_from_future = wipe_requests::state.eq(WipeState::Cooling).and(wipe_requests::approved_at.gt(now));
+    let is_over = wipe_requests::state.eq_any(BEFORE_DELIVERY).and(wipe_requests::expires_at.le(now));
+    wipe_requests::table
+        .filter(is_cooled.or(is_from_future).or(is_over))
+        .order(wipe_requests::id)
+        .limit(limit)
+        .select(WipeRequest::as_select())
+        .load(conn)
+}
+
+/// Requests in one of `states` within reach, newest first.
+pub fn list(conn: &mut Conn, states: &[WipeState], reach: &Reach, limit: i64) -> QueryResult<Vec<Listed>> {
+    let mut query = wipe_requests::table
+        .inner_join(devices::table.on(devices::id.eq(wipe_requests::device_id)))
+        .inner_join(users::table.on(users::id.eq(wipe_requests::requested_by)))
+        .filter(wipe_requests::state.eq_any(states.to_vec()))
+        .order(wipe_requests::id.desc())
+        .limit(limit)
+        .select((
+            WipeRequest::as_select(),
+            devices::name,
+            devices::serial,
+            devices::person,
+            devices::team_id,
+            users::name,
+        ))
+        .into_boxed();
+    if let Reach::Teams(teams) = reach {
+        query = query.filter(devices::team_id.eq_any(teams.clone()));
+    }
+    query.load(conn)
+}
+
+/// How many requests in one of `states` are within reach.
+pub fn count(conn: &mut Conn, states: &[WipeState], reach: &Reach) -> QueryResult<i64> {
+    let mut query = wipe_requests::table
+        .inner_join(devices::table.on(devices::id.eq(wipe_requests::device_id)))
+        .filter(wipe_requests::state.eq_any(states.to_vec()))
+        .select(diesel::dsl::count_star())
+        .into_boxed();
+    if let Reach::Teams(teams) = reach {
+        query = query.filter(devices::team_id.eq_any(teams.clone()));
+    }
+    query.first(conn)
+}
+
+/// An account as far as its word counts for a wipe.
+pub fn person(conn: &mut Conn, id: UserId) -> QueryResult<Option<Person>> {
+    type Row = (String, String, Option<String>, Time);
+    let row: Option<Row> = users::table
+        .find(id)
+        .select((users::name, users::state, users::created_by, users::created_at))
+        .first(conn)
+        .optional()?;
+    let Some((name, state, created_by, created_at)) = row else { return Ok(None) };
+    let last_link: Option<Option<Time>> = one_time_links::table
+        .filter(one_time_links::user_id.eq(id).and(one_time_links::used_at.is_not_null()))
+        .order(one_time_links::used_at.desc())
+        .select(one_time_links::used_at)
+        .first(conn)
+        .optional()?;
+    let in_use_since = last_link.flatten().map_or(created_at, |used| used.max(created_at));
+    let created_by = created_by.as_deref().and_then(UserId::parse);
+    Ok(Some(Person { account: Account { id, created_by, in_use_since }, name, is_active: state == "active" }))
+}
+
+/// When the organisation's first account was made.
+pub fn organisation_since(conn: &mut Conn) -> QueryResult<Option<Time>> {
+    users::table.order(users::created_at).select(users::created_at).first(conn).optional()
+}
