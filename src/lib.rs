@@ -28,4 +28,5 @@ pub mod job;
 
 pub mod app;
 
+pub mod bench;
 pub mod cli;

@@ -1,5 +1,6 @@
 //! The command line: one program, many sub-commands.
 pub mod agent;
+pub mod bench;
 pub mod control;
 pub mod lock;
 mod prove;
@@ -32,6 +33,9 @@ enum Command {
     Agent(agent::AgentCommand),
     /// Run restore tests, beside a server on PostgreSQL or while no server runs
     Prove(prove::ProveOptions),
+    /// Measure this program on this machine
+    #[command(subcommand)]
+    Bench(bench::BenchCommand),
     /// Run the console and the doors for devices
     Serve(Box<Options>),
 }
@@ -60,6 +64,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match arguments.command {
         Command::Agent(command) => agent::run(&command),
         Command::Prove(options) => prove::run(options, file),
+        Command::Bench(command) => bench::run(&command),
         Command::Serve(options) => serve::run(options.or(file)),
     }
 }

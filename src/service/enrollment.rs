@@ -197,7 +197,11 @@ pub fn proof_key(conn: &mut Conn) -> Result<seal::PublicKey> {
     seal::PublicKey::parse(&key)
 }
 
-fn make_audience(conn: &mut Conn, now: Time) -> Result<String> {
+/// What `aud` must be in devices' tokens; made where there is none yet.
+///
+/// # Errors
+/// When the database refuses.
+pub fn make_audience(conn: &mut Conn, now: Time) -> Result<String> {
     if let Some(audience) = audience(conn)? {
         return Ok(audience);
     }

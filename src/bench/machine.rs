@@ -1,0 +1,30 @@
+//! On what a figure was measured.
+use std::fmt::Write;
+use std::path::Path;
+
+/// Processor, cores, memory and kernel, in one line.
+pub fn describe() -> String {
+    let field = |path: &str, name: &str| {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let line = text.lines().find(|it| it.starts_with(name)).map(ToOwned::to_owned);
+        line.and_then(|it| it.split_once(':').map(|(_, value)| value.trim().to_owned())).unwrap_or_default()
+    };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let mut text = format!("{}, {cores} cores", field("/proc/cpuinfo", "model name"));
+    let _ = write!(text, ", {} memory, Linux {}", field("/proc/meminfo", "MemTotal"), kernel.trim());
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let _ = write!(text, ", load {}", load.split(' ').next().unwrap_or_default());
+    text
+}
+
+/// The file system that holds `path`, as the kernel names it.
+pub fn file_system(path: &Path) -> String {
+    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let found = mounts.lines().filter_map(|line| {
+        let mut parts = line.split(' ').skip(1);
+        Some((parts.next()?.to_owned(), parts.next()?.to_owned()))
+    });
+    found.filter(|(at, _)| path.starts_with(at)).max_by_key(|(at, _)| at.len()).map(|it| it.1).unwrap_or_default()
+}

@@ -1,0 +1,3 @@
+//! Figures that can be measured again: `holdfast bench …`.
+pub mod check_in;
+pub mod machine;

@@ -1,0 +1,22 @@
+//! `holdfast bench`: measures, and prints with machine and settings.
+use crate::bench;
+use clap::Subcommand;
+use std::process::ExitCode;
+
+/// What to measure.
+#[derive(Debug, Subcommand)]
+pub enum BenchCommand {
+    /// Durable check-ins a second, signed, with the load generator on the same cores
+    CheckIn(bench::check_in::Args),
+}
+
+/// Measures.
+///
+/// # Errors
+/// When something failed: a figure with errors is none.
+pub fn run(command: &BenchCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        BenchCommand::CheckIn(args) => bench::check_in::run(args)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
