@@ -191,7 +191,7 @@ pub fn audience(conn: &mut Conn) -> Result<Option<String>> {
 /// # Errors
 /// When there is none yet, or the database refuses.
 pub fn proof_key(conn: &mut Conn) -> Result<seal::PublicKey> {
-    let key = store::setting::find(conn, PROOF_PUBLIC_KEY)?.ok_or_else(|| {
+    let key = proof::public_key(conn)?.ok_or_else(|| {
         Error::Refused("this server has no key for restore tests yet: start `holdfast prove` once".to_owned())
     })?;
     seal::PublicKey::parse(&key)

@@ -6,7 +6,6 @@ use holdfast::clock::Clock;
 use holdfast::config::{Config, Options};
 use holdfast::domain::activity::{Actor, ActorKind, Via};
 use holdfast::store::{Conn, Store};
-use holdfast::{seal, service, store};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread::JoinHandle;
@@ -26,13 +25,6 @@ impl TestServer {
     pub fn start() -> Self {
         let (database, folder) = (TestDatabase::new(), tempfile::tempdir().unwrap());
         let app = open(&database, &folder, Clock::fixed(NOW));
-        app.store
-            .write_blocking(|conn| {
-                let (public, _) = seal::generate()?;
-                let name = service::enrollment::PROOF_PUBLIC_KEY;
-                Ok::<_, holdfast::error::Error>(store::setting::set(conn, name, public.as_str(), NOW)?)
-            })
-            .unwrap();
         Self::serve(app, database, folder)
     }
 
