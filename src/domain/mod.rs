@@ -7,6 +7,7 @@ pub mod command;
 pub mod device;
 pub mod fields;
 pub mod id;
+pub mod loss;
 pub mod manifest;
 pub mod message;
 pub mod object;

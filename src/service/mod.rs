@@ -9,5 +9,6 @@ pub mod enrollment;
 pub mod mail;
 pub mod policy;
 pub mod proof;
+pub mod report;
 pub mod repository;
 pub mod request;

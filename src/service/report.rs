@@ -1,0 +1,367 @@
+//! What is told of devices in JSON and CSV: by the pages and the command line alike.
+use crate::domain::command::{CommandKind, CommandState};
+use crate::domain::device::{DeviceFacts, DeviceState, Encryption, Ownership, Platform};
+use crate::domain::id::{CommandId, DeviceId, RestorePointId, RestoreTestId};
+use crate::domain::loss::{Amount, AtRisk, Loss, LossFacts, loss};
+use crate::domain::policy::{Compliance, Finding, Value};
+use crate::domain::proof::{Evidence, Grade, TestResult, TestState};
+use crate::domain::time::Time;
+use crate::error::Result;
+use crate::service;
+use crate::store::device_list::{self, ListedDevice};
+use crate::store::{self, Conn};
+use serde::Serialize;
+
+/// One device in a list. Times are ISO 8601 in UTC.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DeviceRow {
+    pub id: DeviceId,
+    pub name: String,
+    pub person: String,
+    pub team: Option<String>,
+    pub platform: Platform,
+    pub model: String,
+    pub serial: String,
+    pub os_version: String,
+    pub ownership: Ownership,
+    pub state: DeviceState,
+    pub encryption: Encryption,
+    /// `never`, `reported`, `stored`, `verified`, `proven`; `failed` after a failed restore test, `unknown` where
+    /// the server's clock stands before the evidence.
+    pub proof: &'static str,
+    /// What the badge says: `proof`, or `out_of_date` where a proof's time has run out.
+    pub grade: Grade,
+    /// When the newest proven data was received.
+    pub proven_as_of: Option<String>,
+    pub proven_until: Option<String>,
+    pub newest_backup_at: Option<String>,
+    pub last_seen_at: Option<String>,
+    /// What a wipe now would lose, in words.
+    pub if_wiped_now: String,
+    /// What is only on the device; none where that is not known.
+    pub lost: Option<Amount>,
+    /// What is backed up and not proven; none where that is not known or all of it is.
+    pub not_proven: Option<Amount>,
+    pub enrolled_at: String,
+}
+
+fn iso(at: Option<Time>) -> Option<String> {
+    at.map(Time::iso)
+}
+
+/// The word of recovery design 5.1 for the evidence of a device at `now`.
+pub fn proof_word(evidence: &Evidence, now: Time) -> &'static str {
+    match evidence.grade(now) {
+        Grade::Failed => "failed",
+        Grade::Unknown => "unknown",
+        Grade::Never | Grade::Reported | Grade::Stored | Grade::OutOfDate | Grade::Verified | Grade::Proven => {
+            evidence.level(now).as_str()
+        }
+    }
+}
+
+/// The evidence of a listed device.
+pub fn evidence_of(device: &ListedDevice) -> Evidence {
+    device.proof.as_ref().map(store::device_proof::DeviceProof::evidence).unwrap_or_default()
+}
+
+/// What a wipe of a listed device would lose now.
+pub fn loss_of(device: &ListedDevice, now: Time) -> Loss {
+    let changed = device.status.as_ref().and_then(|it| {
+        let amount = Amount { files: it.changed_files?, bytes: it.changed_bytes? };
+        Some((amount, it.changed_measured_at?))
+    });
+    let beyond =
+        device.proof.as_ref().and_then(|it| Some(Amount { files: it.not_proven_files?, bytes: it.not_proven_bytes? }));
+    loss(&LossFacts { grade: evidence_of(device).grade(now), changed, beyond_proof: beyond }, now)
+}
+
+impl DeviceRow {
+    /// The row of a device at `now`.
+    pub fn new(listed: &ListedDevice, now: Time) -> Self {
+        let (device, evidence, loss) = (&listed.device, evidence_of(listed), loss_of(listed, now));
+        let (lost, not_proven) = match loss {
+            Loss::Nothing => (Some(Amount::default()), Some(Amount::default())),
+            Loss::Everything | Loss::Unknown => (None, None),
+            Loss::Some { lost, at_risk: AtRisk::Files(amount), .. } => (Some(lost), Some(amount)),
+            Loss::Some { lost, at_risk: AtRisk::All | AtRisk::Unknown, .. } => (Some(lost), None),
+        };
+        Self {
+            id: device.id,
+            name: device.name.clone(),
+            person: device.person.clone(),
+            team: listed.team.clone(),
+            platform: device.platform,
+            model: device.model.clone(),
+            serial: device.serial.clone(),
+            os_version: device.os_version.clone(),
+            ownership: device.ownership,
+            state: device.state,
+            encryption: listed.status.as_ref().map_or(Encryption::Unknown, |it| it.encryption),
+            proof: proof_word(&evidence, now),
+            grade: evidence.grade(now),
+            proven_as_of: iso(evidence.proven.map(|it| it.point_at)),
+            proven_until: iso(evidence.proven.map(|it| it.until)),
+            newest_backup_at: iso(evidence.newest_at),
+            last_seen_at: iso(listed.status.as_ref().and_then(|it| it.last_seen_at)),
+            if_wiped_now: loss.short(),
+            lost,
+            not_proven,
+            enrolled_at: device.enrolled_at.iso(),
+        }
+    }
+}
+
+/// The names of the columns of [`DeviceRow::csv`].
+pub const CSV_COLUMNS: [&str; 22] = [
+    "id",
+    "name",
+    "person",
+    "team",
+    "platform",
+    "model",
+    "serial",
+    "os_version",
+    "ownership",
+    "state",
+    "encryption",
+    "proof",
+    "grade",
+    "proven_as_of",
+    "proven_until",
+    "newest_backup_at",
+    "last_seen_at",
+    "if_wiped_now",
+    "lost_files",
+    "not_proven_files",
+    "not_proven_bytes",
+    "enrolled_at",
+];
+
+impl DeviceRow {
+    /// The row as fields of a CSV file; what a spreadsheet would run as a formula is made text.
+    pub fn csv(&self) -> [String; 22] {
+        let text = |it: &Option<String>| it.clone().unwrap_or_default();
+        let number = |it: Option<i64>| it.map(|it| it.to_string()).unwrap_or_default();
+        [
+            self.id.to_string(),
+            harmless(&self.name),
+            harmless(&self.person),
+            harmless(&text(&self.team)),
+            self.platform.to_string(),
+            harmless(&self.model),
+            harmless(&self.serial),
+            harmless(&self.os_version),
+            self.ownership.to_string(),
+            self.state.to_string(),
+            self.encryption.to_string(),
+            self.proof.to_owned(),
+            self.grade.to_string(),
+            text(&self.proven_as_of),
+            text(&self.proven_until),
+            text(&self.newest_backup_at),
+            text(&self.last_seen_at),
+            self.if_wiped_now.clone(),
+            number(self.lost.map(|it| it.files)),
+            number(self.not_proven.map(|it| it.files)),
+            number(self.not_proven.map(|it| it.bytes)),
+            self.enrolled_at.clone(),
+        ]
+    }
+}
+
+/// A text that no spreadsheet takes for a formula.
+pub fn harmless(text: &str) -> String {
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) { format!("'{text}") } else { text.to_owned() }
+}
+
+/// All that is told of one device.
+#[derive(Debug, Clone, Serialize)]
+pub struct DeviceReport {
+    #[serde(flatten)]
+    pub row: DeviceRow,
+    pub generation: i64,
+    pub agent_version: String,
+    pub protected_roots: Vec<String>,
+    pub wiped_at: Option<String>,
+    /// What the device says of itself, each with its source and the time by its own clock in UTC milliseconds.
+    pub facts: DeviceFacts,
+    pub evidence: EvidenceReport,
+    pub policies: Vec<PolicyResult>,
+    /// The newest ones.
+    pub restore_points: Vec<PointRow>,
+    pub restore_tests: Vec<TestRow>,
+    pub commands: Vec<CommandRow>,
+}
+
+/// What the level of a device stands on.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct EvidenceReport {
+    pub stored_at: Option<String>,
+    pub verified_at: Option<String>,
+    pub verified_until: Option<String>,
+    pub proven_tested_at: Option<String>,
+    pub file_count: i64,
+    pub matched_count: i64,
+    pub failed_at: Option<String>,
+    pub failed_test: Option<RestoreTestId>,
+}
+
+/// One requirement, and whether the device meets it.
+#[derive(Debug, Clone, Serialize)]
+pub struct PolicyResult {
+    pub policy: String,
+    pub requirement: String,
+    pub limit: String,
+    pub result: Compliance,
+    pub value: String,
+    pub since: Option<String>,
+    pub source: String,
+}
+
+/// One restore point.
+#[derive(Debug, Clone, Serialize)]
+pub struct PointRow {
+    pub id: RestorePointId,
+    pub received_at: String,
+    pub file_count: Option<i64>,
+    pub size_bytes: Option<i64>,
+    pub verified_at: Option<String>,
+    pub proven_at: Option<String>,
+    pub failed_at: Option<String>,
+}
+
+/// One restore test, without names of files.
+#[derive(Debug, Clone, Serialize)]
+pub struct TestRow {
+    pub id: RestoreTestId,
+    pub restore_point: RestorePointId,
+    pub state: TestState,
+    pub result: Option<TestResult>,
+    pub queued_at: String,
+    pub finished_at: Option<String>,
+    pub file_count: i64,
+    pub matched_count: i64,
+    pub seconds: Option<u64>,
+}
+
+/// One command.
+#[derive(Debug, Clone, Serialize)]
+pub struct CommandRow {
+    pub id: CommandId,
+    pub device: DeviceId,
+    pub kind: CommandKind,
+    pub state: CommandState,
+    pub created_at: String,
+    pub delivered_at: Option<String>,
+    pub finished_at: Option<String>,
+    pub expires_at: String,
+    pub result: Option<String>,
+}
+
+impl CommandRow {
+    /// The row of a command.
+    pub fn new(command: &store::command::Command) -> Self {
+        Self {
+            id: command.id,
+            device: command.device_id,
+            kind: command.kind,
+            state: command.state,
+            created_at: command.created_at.iso(),
+            delivered_at: iso(command.delivered_at),
+            finished_at: iso(command.finished_at),
+            expires_at: command.expires_at.iso(),
+            result: command.result.clone(),
+        }
+    }
+}
+
+/// So many restore points, tests and commands are told of a device.
+const NEWEST: i64 = 50;
+
+/// All that is told of a device; none where there is no such device.
+///
+/// # Errors
+/// When the database refuses, or what it keeps cannot be read.
+pub fn device(conn: &mut Conn, id: DeviceId, now: Time) -> Result<Option<DeviceReport>> {
+    let Some(device) = store::device::find(conn, id)? else { return Ok(None) };
+    let Some(listed) = device_list::of_ids(conn, &[id])?.pop() else { return Ok(None) };
+    let facts = match store::device_status::find(conn, id)? {
+        Some(status) => status.facts()?,
+        None => DeviceFacts::default(),
+    };
+    let points = store::restore_point::of_device(conn, id, NEWEST)?;
+    let tests = store::restore_test::of_device(conn, id, NEWEST)?;
+    let commands = store::command::of_device(conn, id, NEWEST)?;
+    let findings = service::policy::findings(conn, &device, now)?;
+    Ok(Some(DeviceReport {
+        row: DeviceRow::new(&listed, now),
+        generation: device.generation,
+        agent_version: device.agent_version.clone(),
+        protected_roots: device.roots()?,
+        wiped_at: iso(device.wiped_at),
+        facts,
+        evidence: evidence_report(&listed),
+        policies: findings.iter().map(policy_result).collect(),
+        restore_points: points.iter().map(point_row).collect(),
+        restore_tests: tests.iter().map(test_row).collect(),
+        commands: commands.iter().map(CommandRow::new).collect(),
+    }))
+}
+
+fn evidence_report(listed: &ListedDevice) -> EvidenceReport {
+    listed.proof.as_ref().map_or_else(EvidenceReport::default, |it| EvidenceReport {
+        stored_at: iso(it.stored_at),
+        verified_at: iso(it.verified_at),
+        verified_until: iso(it.verified_until),
+        proven_tested_at: iso(it.proven_tested_at),
+        file_count: it.file_count,
+        matched_count: it.matched_count,
+        failed_at: iso(it.failed_at),
+        failed_test: it.failed_test_id,
+    })
+}
+
+fn policy_result(finding: &Finding) -> PolicyResult {
+    PolicyResult {
+        policy: finding.policy_name.clone(),
+        requirement: finding.requirement.name().to_owned(),
+        limit: finding.limit.clone(),
+        result: finding.outcome,
+        value: match &finding.value {
+            Value::Nothing => String::new(),
+            Value::Encryption(state) => state.to_string(),
+            Value::At(at) => at.iso(),
+            Value::Version(version) => version.clone(),
+            Value::Passcode(is_set) => is_set.to_string(),
+        },
+        since: iso(finding.since),
+        source: finding.source.clone(),
+    }
+}
+
+fn point_row(point: &store::restore_point::RestorePoint) -> PointRow {
+    PointRow {
+        id: point.id,
+        received_at: point.received_at.iso(),
+        file_count: point.file_count,
+        size_bytes: point.size_bytes,
+        verified_at: iso(point.verified_at),
+        proven_at: iso(point.proven_at),
+        failed_at: iso(point.failed_at),
+    }
+}
+
+fn test_row(test: &store::restore_test::RestoreTest) -> TestRow {
+    TestRow {
+        id: test.id,
+        restore_point: test.restore_point_id,
+        state: test.state,
+        result: test.result,
+        queued_at: test.queued_at.iso(),
+        finished_at: iso(test.finished_at),
+        file_count: test.file_count,
+        matched_count: test.matched_count,
+        seconds: test.duration().map(|it| it.as_secs()),
+    }
+}
