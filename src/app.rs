@@ -133,6 +133,7 @@ impl App {
 
     fn own_jobs(&self) -> Vec<Job> {
         let (mail, alert, expiry, command) = (self.clone(), self.clone(), self.clone(), self.clone());
+        let wipe = self.clone();
         vec![
             Job::new("expiry", job::expiry::PERIOD, move || {
                 expiry.agent.forget_addresses();
@@ -141,6 +142,7 @@ impl App {
             Job::new("command", job::command::PERIOD, move || {
                 job::command::run_once(&command.store, &command.wake, command.clock.now())
             }),
+            Job::new("wipe", job::wipe::PERIOD, move || job::wipe::run_once(&wipe.store, &wipe.wake, wipe.clock.now())),
             Job::new("mail", job::mail::PERIOD, move || {
                 job::mail::run_once(&mail.store, mail.mailer.as_ref(), &mail.clock)
             })

@@ -1,6 +1,7 @@
 //! What can go wrong in a use case. Adapters decide how each case looks to
 //! their client: `web` renders a page, each protocol its own status.
 pub use crate::domain::fields::FieldErrors;
+use crate::domain::{restore, wipe};
 use std::time::Duration;
 
 /// What can go wrong in a use case.
@@ -50,6 +51,29 @@ impl Error {
         let mut errors = FieldErrors::new();
         errors.add(field, text);
         Self::Invalid(errors)
+    }
+}
+
+impl From<wipe::Refusal> for Error {
+    fn from(refusal: wipe::Refusal) -> Self {
+        use wipe::Refusal as R;
+        match refusal {
+            R::FactsChanged | R::NotWaiting(_) | R::TooLate(_) | R::AlreadyOpen => Self::Conflict(refusal.to_string()),
+            R::NotEnrolled(_)
+            | R::PersonalDevice
+            | R::OwnRequest
+            | R::NotRequester
+            | R::CreatedRequester
+            | R::CreatedByRequester
+            | R::NewAccount(_)
+            | R::LimitReached(_) => Self::Refused(refusal.to_string()),
+        }
+    }
+}
+
+impl From<restore::Refusal> for Error {
+    fn from(refusal: restore::Refusal) -> Self {
+        Self::Refused(refusal.to_string())
     }
 }
 

@@ -5,6 +5,7 @@ pub mod alert;
 pub mod command;
 pub mod expiry;
 pub mod mail;
+pub mod wipe;
 
 use crate::error::Result;
 use crate::wake::Wake;

@@ -8,7 +8,9 @@ use crate::repository::MasterKey;
 use crate::seal::{self, PrivateKey, PublicKey};
 use crate::secret;
 use crate::service;
+use crate::service::restore::Reseal;
 use crate::store::Store;
+use crate::store::device::Device;
 use crate::store::repository::{Repository, master_key_context};
 use anyhow::{Context, anyhow};
 use base64::Engine;
@@ -155,6 +157,13 @@ impl ProofKeys {
         let password = secret::generate("")?;
         let object = key_file(&master_key, &password)?;
         Ok(AddedPassword { password, name: ObjectName::from_hash(&secret::sha256(&object)), object })
+    }
+}
+
+impl Reseal for ProofKeys {
+    fn reseal(&self, repository: &Repository, restore: RestoreId, target: &Device, ticket: &str) -> Result<String> {
+        let key = PublicKey::parse(&target.sealing_key)?;
+        self.reseal_for_restore(repository, restore, (target.id, &key), ticket)
     }
 }
 

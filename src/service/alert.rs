@@ -56,6 +56,13 @@ struct WipeRequested<'a> {
 }
 
 #[derive(Template)]
+#[template(path = "mail/wipe_held.txt")]
+struct WipeHeld<'a> {
+    it: &'a WipeNotice<'a>,
+    url: String,
+}
+
+#[derive(Template)]
 #[template(path = "mail/wipe_approved.txt")]
 struct WipeApproved<'a> {
     it: &'a WipeNotice<'a>,
@@ -97,6 +104,23 @@ pub fn wipe_requested(conn: &mut Conn, it: &WipeNotice<'_>, now: Time) -> Result
     tell_of_wipe(conn, it, "wipe_requested", subject, &WipeRequested { it, url }, now)
 }
 
+/// Tells that wipes are held because too many were requested; once an hour, whatever their number.
+///
+/// # Errors
+/// When the database refuses.
+pub fn wipe_held(conn: &mut Conn, it: &WipeNotice<'_>, now: Time) -> Result<()> {
+    let url = url(conn, "/approvals")?;
+    let body = WipeHeld { it, url }.render().context("writing a mail")?;
+    let mail = Mail {
+        to: Recipients::Permission(WIPE_READERS, it.team),
+        kind: "wipe_held",
+        dedupe_key: Some((now.seconds() / 3600).to_string()),
+        subject: "Wipes are held: more were requested than the limit allows".to_owned(),
+        body,
+    };
+    mail::enqueue(conn, &mail, now).map(drop)
+}
+
 /// Tells that a wipe was approved, and until when anyone may stop it.
 ///
 /// # Errors
@@ -129,7 +153,8 @@ fn tell_of_wipe(
     let mail = Mail {
         to: Recipients::Permission(WIPE_READERS, it.team),
         kind,
-        dedupe_key: Some(it.request.to_string()),
+        // A request that was looked at again is told of again.
+        dedupe_key: Some(format!("{}/{}", it.request, now.millis())),
         subject,
         body: body.render().context("writing a mail")?,
     };

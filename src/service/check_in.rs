@@ -11,7 +11,7 @@ use crate::domain::time::Time;
 use crate::error::{FieldErrors, Result};
 use crate::secret;
 use crate::service::activity::{self, Act};
-use crate::service::{command, policy};
+use crate::service::{command, policy, restore, wipe};
 use crate::store::command::Command;
 use crate::store::device::Device;
 use crate::store::device_status::DeviceStatus;
@@ -188,7 +188,9 @@ fn take_result(conn: &mut Conn, device: &Device, result: &CommandResult, address
     }
     let act =
         Act::done(Action::CommandFinished, command::object(&command)).on(device.id).because(&detail).ended(outcome);
-    activity::record(conn, &actor(device, address), &act, now)
+    let actor = actor(device, address);
+    activity::record(conn, &actor, &act, now)?;
+    ended(conn, &actor, &command, result.done, &detail, now)
 }
 
 /// A device as the one who acts.
@@ -226,14 +228,26 @@ fn order(command: &Command) -> Result<Order> {
     })
 }
 
-fn may_deliver(_conn: &mut Conn, command: &Command, _now: Time) -> Result<bool> {
+fn may_deliver(conn: &mut Conn, command: &Command, now: Time) -> Result<bool> {
     match command.kind {
-        // A wipe is handed out only where its request says so, and nothing says so yet.
-        CommandKind::Wipe => Ok(false),
-        CommandKind::Lock | CommandKind::BackUpNow | CommandKind::Restore => Ok(true),
+        CommandKind::Wipe => wipe::may_deliver(conn, command, now),
+        CommandKind::Restore => restore::may_deliver(conn, command, now),
+        CommandKind::Lock | CommandKind::BackUpNow => Ok(true),
     }
 }
 
-fn delivered(_conn: &mut Conn, _command: &Command, _now: Time) -> Result<()> {
-    Ok(())
+fn delivered(conn: &mut Conn, command: &Command, now: Time) -> Result<()> {
+    match command.kind {
+        CommandKind::Wipe => wipe::delivered(conn, command, now),
+        CommandKind::Restore | CommandKind::Lock | CommandKind::BackUpNow => Ok(()),
+    }
+}
+
+/// A wipe and a restore end by their own reports; this is how they end without one.
+fn ended(conn: &mut Conn, actor: &Actor, command: &Command, done: bool, detail: &str, now: Time) -> Result<()> {
+    match command.kind {
+        CommandKind::Wipe => wipe::command_ended(conn, actor, command, done, detail, now),
+        CommandKind::Restore => restore::command_ended(conn, actor, command, done, detail, now),
+        CommandKind::Lock | CommandKind::BackUpNow => Ok(()),
+    }
 }

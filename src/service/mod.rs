@@ -12,3 +12,5 @@ pub mod proof;
 pub mod report;
 pub mod repository;
 pub mod request;
+pub mod restore;
+pub mod wipe;

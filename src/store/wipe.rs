@@ -1,11 +1,12 @@
 //! Wipe requests, their approvals, and the accounts behind them.
+use crate::domain::command::CommandKind;
 use crate::domain::id::{CommandId, DeviceId, TeamId, UserId, WipeApprovalId, WipeRequestId};
 use crate::domain::role::Reach;
 use crate::domain::time::Time;
 use crate::domain::wipe::{self, Account, BEFORE_DELIVERY, Facts, Progress, Recent, WipeAction, WipeReason, WipeState};
 use crate::store::Conn;
 use crate::store::column::from_json;
-use crate::store::schema::{devices, one_time_links, users, wipe_approvals, wipe_requests};
+use crate::store::schema::{commands, devices, one_time_links, users, wipe_approvals, wipe_requests};
 use crate::store::upsert::UpsertExt;
 use diesel::prelude::*;
 
@@ -189,6 +190,21 @@ pub fn due(conn: &mut Conn, now: Time, limit: i64) -> QueryResult<Vec<WipeReques
     let is_over = wipe_requests::state.eq_any(BEFORE_DELIVERY).and(wipe_requests::expires_at.le(now));
     wipe_requests::table
         .filter(is_cooled.or(is_from_future).or(is_over))
+        .order(wipe_requests::id)
+        .limit(limit)
+        .select(WipeRequest::as_select())
+        .load(conn)
+}
+
+/// Released requests whose order was ended otherwise, so that no device will fetch it.
+pub fn orphaned(conn: &mut Conn, limit: i64) -> QueryResult<Vec<WipeRequest>> {
+    use crate::domain::command::CommandState as S;
+    let ended = commands::table
+        .filter(commands::kind.eq(CommandKind::Wipe))
+        .filter(commands::state.eq_any([S::Acknowledged, S::Failed, S::Expired, S::Cancelled]))
+        .select(commands::id.nullable());
+    wipe_requests::table
+        .filter(wipe_requests::state.eq(WipeState::Released).and(wipe_requests::command_id.eq_any(ended)))
         .order(wipe_requests::id)
         .limit(limit)
         .select(WipeRequest::as_select())

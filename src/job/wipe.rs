@@ -1,0 +1,43 @@
+//! Releases wipes whose hold is over, and ends wipes and restores whose time is over.
+use crate::domain::time::Time;
+use crate::error::Result;
+use crate::job::Summary;
+use crate::service;
+use crate::store::Store;
+use crate::wake::Wake;
+use std::time::Duration;
+
+/// A hold is minutes long; a second late is in time.
+pub const PERIOD: Duration = Duration::from_secs(1);
+
+/// So many are moved in one run.
+const BATCH: i64 = 100;
+
+/// Moves each request that is due, and wakes the devices that have an order now.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub fn run_once(store: &Store, wake: &Wake, now: Time) -> Result<Summary> {
+    // Looked at first without the lock that acts take: most runs find nothing.
+    let is_idle = store.read_blocking(move |conn| {
+        Ok::<_, crate::error::Error>(
+            crate::store::wipe::due(conn, now, 1)?.is_empty()
+                && crate::store::wipe::orphaned(conn, 1)?.is_empty()
+                && crate::store::restore::overdue(conn, now, 1)?.is_empty(),
+        )
+    })?;
+    if is_idle {
+        return Ok(Summary::default());
+    }
+    let (released, ended) = store.act_blocking(move |conn| {
+        let released = service::wipe::release_due(conn, BATCH, now)?;
+        let ended = service::wipe::settle_orphaned(conn, BATCH, now)?;
+        let expired = service::restore::expire_overdue(conn, BATCH, now)?;
+        Ok::<_, crate::error::Error>((released, ended + expired))
+    })?;
+    let done_count = released.len() + ended;
+    for device in released {
+        wake.device(device);
+    }
+    Ok(Summary::done(done_count))
+}

@@ -1,0 +1,442 @@
+//! Getting a restore point back: ordered by a person, read through a ticket by the target device, and compared with
+//! the manifest that the source device made before its backup.
+use crate::blob::{self, BlobKey, BlobStore};
+use crate::domain::activity::{Action, Actor, Object, Outcome as Ended};
+use crate::domain::command::CommandKind;
+use crate::domain::id::{DeviceId, RestoreId, RestorePointId};
+use crate::domain::manifest::{self, Manifest};
+use crate::domain::message::{Payload, RestoreOrder, RestoreProgress, RestoreResult};
+use crate::domain::object::{ObjectKind, ObjectName};
+use crate::domain::restore::{self, Conflict, Refusal, RestoreState, Selection, Start};
+use crate::domain::time::{Time, hours};
+use crate::error::{Error, Result};
+use crate::secret;
+use crate::service::activity::{self, Act};
+use crate::service::command::{self, Ask};
+use crate::service::wipe::By;
+use crate::store::command::Command;
+use crate::store::device::Device;
+use crate::store::repository::Repository;
+use crate::store::restore::{Outcome, Restore};
+use crate::store::restore_point::RestorePoint;
+use crate::store::{self, Conn};
+use anyhow::{Context, anyhow};
+use std::time::Duration;
+
+/// A ticket is good for so long, and so is the order.
+pub const VALID_FOR: Duration = hours(24);
+
+/// What is to be restored, and where to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draft {
+    /// Whose data it is.
+    pub device: DeviceId,
+    pub point: RestorePointId,
+    pub selection: Selection,
+    pub target: DeviceId,
+    pub conflict: Conflict,
+    /// Somebody ticked that the point is not proven.
+    pub accepts_unproven: bool,
+    /// The same key again is the same restore.
+    pub request_key: Option<String>,
+}
+
+/// The rows that a restore is about.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pub device: Device,
+    pub target: Device,
+    pub point: RestorePoint,
+    pub repository: Repository,
+    pub manifest: ObjectName,
+}
+
+/// What is made without the database: the ticket, and what is sealed to the target.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    pub id: RestoreId,
+    ticket_hash: String,
+    sealed: String,
+    paths: Vec<String>,
+    file_count: i64,
+    byte_count: i64,
+}
+
+/// Seals a ticket and the repository's master key to the target device; only the proof side can.
+pub trait Reseal {
+    /// What goes into the order.
+    ///
+    /// # Errors
+    /// When the master key cannot be opened, or the target's key is none.
+    fn reseal(&self, repository: &Repository, restore: RestoreId, target: &Device, ticket: &str) -> Result<String>;
+}
+
+/// Loads what a restore is about, and says whether it may begin.
+///
+/// # Errors
+/// When something of it is not there or out of reach, or a rule refuses.
+pub fn plan(conn: &mut Conn, by: &By<'_>, draft: &Draft) -> Result<Plan> {
+    let device = reached(conn, by, draft.device)?;
+    let target = reached(conn, by, draft.target)?;
+    let point = store::restore_point::find(conn, draft.point)?
+        .filter(|it| it.device_id == device.id)
+        .ok_or(Error::NotFound("restore point"))?;
+    let proof = store::device_proof::find(conn, device.id)?;
+    let is_newest_proven = proof.is_some_and(|it| it.proven_point_id == Some(point.id));
+    restore::may_start(&Start {
+        target: target.state,
+        is_stored: point.stored_at.is_some(),
+        has_manifest: point.manifest_name.is_some(),
+        is_proven: is_proven(&point) || is_newest_proven,
+        accepts_unproven: draft.accepts_unproven,
+        selection: &draft.selection,
+    })?;
+    let repository = store::repository::find(conn, point.repository_id)?.ok_or(Error::NotFound("repository"))?;
+    let manifest = point.manifest_name.clone().ok_or(Refusal::NoManifest)?;
+    Ok(Plan { device, target, point, repository, manifest })
+}
+
+/// Whether a point was restored and compared, and has not failed since.
+pub fn is_proven(point: &RestorePoint) -> bool {
+    match (point.proven_at, point.failed_at) {
+        (Some(proven), Some(failed)) => proven > failed,
+        (Some(_), None) => true,
+        (None, _) => false,
+    }
+}
+
+fn reached(conn: &mut Conn, by: &By<'_>, id: DeviceId) -> Result<Device> {
+    store::device::find(conn, id)?.filter(|it| by.reach.covers(it.team_id)).ok_or(Error::NotFound("device"))
+}
+
+/// Reads a point's manifest. Blocks, and needs no database.
+///
+/// # Errors
+/// When it is not in the store, or is damaged.
+pub fn manifest(blobs: &dyn BlobStore, repository: &Repository, name: &ObjectName) -> Result<Manifest> {
+    let key = BlobKey::new(repository.id, ObjectKind::Manifests, name.clone());
+    let stored = blob::read_all(blobs, &key, manifest::MAX_BYTES as u64)?
+        .ok_or_else(|| Error::Refused("the manifest of this restore point is missing in the store".to_owned()))?;
+    if ObjectName::from_hash(&secret::sha256(&stored)) != *name {
+        return Err(Error::Refused("the manifest of this restore point is damaged in the store".to_owned()));
+    }
+    Ok(Manifest::decode(&stored).map_err(|fault| anyhow!("reading manifest {name}: {fault}"))?)
+}
+
+/// Makes the ticket and seals it. Needs no database.
+///
+/// # Errors
+/// When nothing of the point is chosen, or it cannot be sealed.
+pub fn prepare(
+    plan: &Plan,
+    manifest: &Manifest,
+    selection: &Selection,
+    keys: &dyn Reseal,
+    now: Time,
+) -> Result<Prepared> {
+    let chosen = manifest.files.iter().filter(|it| selection.covers(&it.path));
+    let (count, bytes) = chosen.fold((0i64, 0u64), |(count, bytes), it| (count + 1, bytes.saturating_add(it.size)));
+    if count == 0 {
+        return Err(Refusal::NoSuchFiles.into());
+    }
+    let id = RestoreId::generate(now);
+    let ticket = secret::generate("hf_restore_")?;
+    Ok(Prepared {
+        id,
+        ticket_hash: secret::hash(&ticket),
+        sealed: keys.reseal(&plan.repository, id, &plan.target, &ticket)?,
+        paths: selection.paths(&manifest.files),
+        file_count: count,
+        byte_count: i64::try_from(bytes).unwrap_or(i64::MAX),
+    })
+}
+
+/// Orders a restore; wake the target device after the commit.
+///
+/// # Errors
+/// As [`plan`]; all of it is looked at again.
+pub fn request(conn: &mut Conn, by: &By<'_>, draft: &Draft, prepared: Prepared, now: Time) -> Result<Restore> {
+    if let Some(key) = &draft.request_key
+        && let Some(earlier) = store::restore::find_by_request_key(conn, key)?
+    {
+        let is_same = earlier.device_id == draft.device && earlier.target_device_id == draft.target;
+        return if is_same && earlier.requested_by == by.user.to_string() {
+            Ok(earlier)
+        } else {
+            Err(Error::Conflict("this form was already used for another restore; reload the page".to_owned()))
+        };
+    }
+    let plan = plan(conn, by, draft)?;
+    let order = Payload::Restore(RestoreOrder {
+        restore_id: prepared.id,
+        repository_id: plan.repository.id,
+        repository_path: format!("/restic/{}/", plan.repository.id),
+        snapshot: plan.point.snapshot_name.clone(),
+        sealed: prepared.sealed,
+        selection: prepared.paths,
+        conflict: draft.conflict,
+        file_count: u64::try_from(prepared.file_count).unwrap_or(0),
+        size_bytes: u64::try_from(prepared.byte_count).unwrap_or(0),
+    });
+    let ask = Ask { kind: CommandKind::Restore, payload: &order, request_key: None };
+    let order = command::queue(conn, by.actor, &plan.target, ask, now)?;
+    let restore = Restore {
+        id: prepared.id,
+        device_id: plan.device.id,
+        target_device_id: plan.target.id,
+        target_generation: plan.target.generation,
+        repository_id: plan.repository.id,
+        restore_point_id: plan.point.id,
+        selection: serde_json::to_string(&draft.selection).context("writing a selection")?,
+        conflict: draft.conflict,
+        state: RestoreState::Queued,
+        request_key: draft.request_key.clone(),
+        requested_by: by.user.to_string(),
+        requested_at: now,
+        ticket_hash: Some(prepared.ticket_hash),
+        expires_at: now + VALID_FOR,
+        command_id: Some(order.id),
+        started_at: None,
+        finished_at: None,
+        file_count: prepared.file_count,
+        restored_count: 0,
+        matched_count: 0,
+        byte_count: prepared.byte_count,
+        failures: "{}".to_owned(),
+    };
+    store::restore::insert(conn, &restore)?;
+    let why = format!(
+        "{} files as of {} to {}{}",
+        restore.file_count,
+        plan.point.received_at.iso(),
+        plan.target.name,
+        if draft.accepts_unproven && !is_proven(&plan.point) {
+            ", from a restore point that is not proven"
+        } else {
+            ""
+        }
+    );
+    record(conn, by.actor, &restore, Action::RestoreRequested, (Ended::Done, &why), now)?;
+    Ok(restore)
+}
+
+/// Cancels a restore; its ticket opens nothing from then on. What was written on the target stays.
+///
+/// # Errors
+/// When it has ended.
+pub fn cancel(conn: &mut Conn, by: &By<'_>, id: RestoreId, now: Time) -> Result<Restore> {
+    let restore = store::restore::find(conn, id)?.ok_or(Error::NotFound("restore"))?;
+    reached(conn, by, restore.device_id)?;
+    if restore.state.is_final() {
+        return Err(Refusal::TooLate(restore.state).into());
+    }
+    let note = format!("cancelled by {}", by.actor.name);
+    end(conn, by.actor, restore, (RestoreState::Cancelled, Action::RestoreCancelled, Ended::Done), &note, now)
+}
+
+/// Whether the order may be handed to its target: only while its restore is under way.
+///
+/// # Errors
+/// When the database refuses.
+pub fn may_deliver(conn: &mut Conn, order: &Command, now: Time) -> Result<bool> {
+    Ok(store::restore::of_command(conn, order.id)?.is_some_and(|it| !it.state.is_final() && now < it.expires_at))
+}
+
+/// A restore that belongs to this device's enrolment.
+fn of_target(conn: &mut Conn, device: &Device, id: RestoreId) -> Result<Restore> {
+    store::restore::find(conn, id)?
+        .filter(|it| it.target_device_id == device.id && it.target_generation == device.generation)
+        .ok_or(Error::NotFound("restore"))
+}
+
+/// Keeps how far the device has come.
+///
+/// # Errors
+/// When the restore is not this device's, or has ended.
+pub fn progress(
+    conn: &mut Conn,
+    actor: &Actor,
+    device: &Device,
+    id: RestoreId,
+    said: RestoreProgress,
+    now: Time,
+) -> Result<()> {
+    let restore = of_target(conn, device, id)?;
+    let from = restore.state;
+    if from.is_final() {
+        return Err(Error::Conflict(format!("this restore is {from}")));
+    }
+    let restored_count = i64::try_from(said.restored_count).unwrap_or(i64::MAX).min(restore.file_count);
+    let running = Restore {
+        state: RestoreState::Running,
+        started_at: restore.started_at.or(Some(now)),
+        restored_count,
+        ..restore
+    };
+    write(conn, &running, from)?;
+    if from == RestoreState::Queued {
+        record(conn, actor, &running, Action::RestoreStarted, (Ended::Done, ""), now)?;
+    }
+    Ok(())
+}
+
+/// What a result is compared with; loaded before the write, because the manifest is read from the store.
+#[derive(Debug, Clone)]
+pub struct Expected {
+    pub repository: Repository,
+    pub manifest: ObjectName,
+    pub excluded: Vec<String>,
+}
+
+/// Loads what a result of this device is compared with.
+///
+/// # Errors
+/// When the restore is not this device's.
+pub fn expected(conn: &mut Conn, device: DeviceId, id: RestoreId) -> Result<Expected> {
+    let restore =
+        store::restore::find(conn, id)?.filter(|it| it.target_device_id == device).ok_or(Error::NotFound("restore"))?;
+    let point = store::restore_point::find(conn, restore.restore_point_id)?.ok_or(Error::NotFound("restore point"))?;
+    let repository = store::repository::find(conn, restore.repository_id)?.ok_or(Error::NotFound("repository"))?;
+    let excluded = point.excluded_paths()?;
+    Ok(Expected { repository, manifest: point.manifest_name.ok_or(Refusal::NoManifest)?, excluded })
+}
+
+/// Takes what the device read back and compares it with the manifest. A result that comes again changes nothing.
+///
+/// # Errors
+/// When the restore is not this device's, or was cancelled or has run out.
+pub fn result(
+    conn: &mut Conn,
+    actor: &Actor,
+    device: &Device,
+    id: RestoreId,
+    (said, manifest, excluded): (&RestoreResult, &Manifest, &[String]),
+    now: Time,
+) -> Result<()> {
+    let restore = of_target(conn, device, id)?;
+    let from = restore.state;
+    match from {
+        RestoreState::Queued | RestoreState::Running => {}
+        RestoreState::Compared | RestoreState::Failed => return Ok(()),
+        RestoreState::Expired | RestoreState::Cancelled => {
+            return Err(Error::Conflict(format!("this restore is {from}")));
+        }
+    }
+    let found = restore::compare(&manifest.files, &restore.chosen()?, excluded, &said.files, &said.kept);
+    let is_good = found.is_good() && said.failures.is_empty();
+    let outcome = Outcome {
+        note: String::new(),
+        counts: [found.differing.len(), found.missing.len(), found.kept.len(), found.not_compared.len()],
+        failures: said.failures.iter().take(Outcome::NAMED).map(|it| (it.path.clone(), it.reason.clone())).collect(),
+        differing: cut(&found.differing),
+        missing: cut(&found.missing),
+        kept: cut(&found.kept),
+        not_compared: cut(&found.not_compared),
+    };
+    let note = format!(
+        "{} of {} files match the manifest; {} differ, {} are missing, {} were there and kept",
+        found.matched_count,
+        found.file_count,
+        found.differing.len(),
+        found.missing.len(),
+        found.kept.len()
+    );
+    let done = Restore {
+        state: if is_good { RestoreState::Compared } else { RestoreState::Failed },
+        started_at: restore.started_at.or(Some(now)),
+        finished_at: Some(now),
+        restored_count: i64::try_from(said.files.len()).unwrap_or(i64::MAX),
+        matched_count: found.matched_count,
+        ticket_hash: None,
+        failures: serde_json::to_string(&outcome).context("writing a restore's outcome")?,
+        ..restore
+    };
+    write(conn, &done, from)?;
+    let (action, ended) =
+        if is_good { (Action::RestoreCompared, Ended::Done) } else { (Action::RestoreFailed, Ended::Failed) };
+    record(conn, actor, &done, action, (ended, &note), now)
+}
+
+fn cut(paths: &[String]) -> Vec<String> {
+    paths.iter().take(Outcome::NAMED).cloned().collect()
+}
+
+/// Follows the device's answer to the command, where it came without a result: the restore could not be done.
+///
+/// # Errors
+/// When the database refuses.
+pub fn command_ended(
+    conn: &mut Conn,
+    actor: &Actor,
+    order: &Command,
+    done: bool,
+    detail: &str,
+    now: Time,
+) -> Result<()> {
+    let Some(restore) = store::restore::of_command(conn, order.id)?.filter(|it| !it.state.is_final()) else {
+        return Ok(());
+    };
+    if done {
+        return Ok(());
+    }
+    let to = (RestoreState::Failed, Action::RestoreFailed, Ended::Failed);
+    end(conn, actor, restore, to, &format!("the device could not restore: {detail}"), now).map(drop)
+}
+
+/// Ends the restores whose ticket has run out; answers how many.
+///
+/// # Errors
+/// When the database refuses.
+pub fn expire_overdue(conn: &mut Conn, limit: i64, now: Time) -> Result<usize> {
+    let overdue = store::restore::overdue(conn, now, limit)?;
+    let count = overdue.len();
+    for restore in overdue {
+        let to = (RestoreState::Expired, Action::RestoreExpired, Ended::Done);
+        end(conn, &Actor::system(), restore, to, "it was not finished within 24 hours", now)?;
+    }
+    Ok(count)
+}
+
+fn end(
+    conn: &mut Conn,
+    actor: &Actor,
+    restore: Restore,
+    (state, action, ended): (RestoreState, Action, Ended),
+    note: &str,
+    now: Time,
+) -> Result<Restore> {
+    let from = restore.state;
+    if let Some(id) = restore.command_id {
+        command::withdraw(conn, id, note, now)?;
+    }
+    let outcome = Outcome { note: note.to_owned(), ..Outcome::default() };
+    let failures = serde_json::to_string(&outcome).context("writing a restore's outcome")?;
+    let ended_row = Restore { state, finished_at: Some(now), ticket_hash: None, failures, ..restore };
+    write(conn, &ended_row, from)?;
+    record(conn, actor, &ended_row, action, (ended, note), now)?;
+    Ok(ended_row)
+}
+
+fn write(conn: &mut Conn, restore: &Restore, from: RestoreState) -> Result<()> {
+    if store::restore::update(conn, restore, from)? {
+        Ok(())
+    } else {
+        Err(Error::Conflict("this restore changed meanwhile; look at it again".to_owned()))
+    }
+}
+
+fn record(
+    conn: &mut Conn,
+    actor: &Actor,
+    restore: &Restore,
+    action: Action,
+    (outcome, reason): (Ended, &str),
+    now: Time,
+) -> Result<()> {
+    let name = store::device::find(conn, restore.device_id)?.map_or_else(String::new, |it| it.name);
+    let act = Act::done(action, Object::new("restore", restore.id, name))
+        .on(restore.target_device_id)
+        .because(reason)
+        .ended(outcome);
+    activity::record(conn, actor, &act, now)
+}

@@ -1,0 +1,175 @@
+//! What a second person decides, and what anyone may stop.
+use super::notice::{News, tell};
+use super::release::settle;
+use super::{By, WINDOW, What, facts, find, hold, limits, record, write};
+use crate::domain::activity::{Action, Via};
+use crate::domain::id::{UserId, WipeApprovalId, WipeRequestId};
+use crate::domain::time::Time;
+use crate::domain::wipe::{BEFORE_DELIVERY, Refusal, Verdict, WipeState, held_by_limits, may_approve};
+use crate::error::{Error, Result};
+use crate::service::command;
+use crate::service::wipe::digest;
+use crate::store::wipe::{Approval, WipeRequest};
+use crate::store::{self, Conn};
+
+/// So many requests are stopped at once.
+const ALL: i64 = 10_000;
+
+/// What the approver saw, so that nobody approves what they were not shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// The digest that the requester agreed to.
+    pub agreed: String,
+    /// The digest of the facts as they were when the page was shown.
+    pub current: String,
+}
+
+/// What became of an approval.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    Approved(WipeRequest),
+    /// The facts got worse since the request: nothing is approved, and the requester must look again.
+    ReviewAgain(WipeRequest),
+}
+
+/// Approves a request, as the second person; the hold begins.
+///
+/// # Errors
+/// When this person may not, the request waits for no approval, or other facts were shown.
+pub fn approve(conn: &mut Conn, by: &By<'_>, id: WipeRequestId, seen: &Seen, now: Time) -> Result<Decision> {
+    let (request, device) = find(conn, by, id)?;
+    second_person(conn, by, &request, now)?;
+    let progress = request.progress(conn)?;
+    if progress.state != WipeState::Requested {
+        return Err(Refusal::NotWaiting(progress.state).into());
+    }
+    let current = facts(conn, &device, now)?;
+    if request.agreed()?.is_worse(&current) {
+        return Ok(Decision::ReviewAgain(settle(conn, &request, Verdict::Review, now)?));
+    }
+    if digest(&current)? != seen.current {
+        return Err(Refusal::FactsChanged.into());
+    }
+    let next = progress.approve(by.user, &seen.agreed, hold(conn)?, now)?;
+    let release_at = next.release_at.unwrap_or(next.expires_at);
+    let approved = WipeRequest {
+        state: next.state,
+        approved_by: Some(by.user.to_string()),
+        approved_at: Some(now),
+        release_at: Some(release_at),
+        state_note: String::new(),
+        ..request
+    };
+    store::wipe::approve(
+        conn,
+        &Approval {
+            id: WipeApprovalId::generate(now),
+            wipe_request_id: approved.id,
+            approver_id: by.user,
+            facts_digest: approved.facts_digest.clone(),
+            approved_at: now,
+        },
+    )?;
+    write(conn, &approved, progress.state)?;
+    let note = format!("released at {} unless it is stopped", release_at.iso());
+    record(conn, by.actor, &approved, &What::done(Action::WipeApproved, &note), now)?;
+    tell(conn, (&approved, &device), &by.actor.name, News::Approved { release_at }, now)?;
+    Ok(Decision::Approved(approved))
+}
+
+/// Ends a hold, as the second person; the request then waits for its approval.
+///
+/// # Errors
+/// When this person may not, it is not held, or the limit is still reached.
+pub fn lift(conn: &mut Conn, by: &By<'_>, id: WipeRequestId, now: Time) -> Result<WipeRequest> {
+    let (request, _) = find(conn, by, id)?;
+    second_person(conn, by, &request, now)?;
+    let from = request.state;
+    let next = request.progress(conn)?.lift(by.user)?;
+    let limits = limits(conn)?;
+    let recent = store::wipe::recent(conn, request.requested_by, now - WINDOW)?;
+    if held_by_limits(limits, recent) {
+        return Err(Refusal::LimitReached(limits.per_hour).into());
+    }
+    let lifted = WipeRequest {
+        state: next.state,
+        passed_at: Some(now),
+        approved_by: None,
+        approved_at: None,
+        release_at: None,
+        state_note: String::new(),
+        ..request
+    };
+    write(conn, &lifted, from)?;
+    record(conn, by.actor, &lifted, &What::done(Action::WipeHoldEnded, ""), now)?;
+    Ok(lifted)
+}
+
+/// Stops a request for good. Anyone may who may see the device, as long as the device did not get the order.
+///
+/// # Errors
+/// When the order was delivered, or the request has ended.
+pub fn stop(conn: &mut Conn, by: &By<'_>, id: WipeRequestId, now: Time) -> Result<WipeRequest> {
+    let (request, _) = find(conn, by, id)?;
+    stop_one(conn, by, request, now)
+}
+
+/// Stops every request within reach that can still be stopped; answers how many.
+///
+/// # Errors
+/// When the database refuses; then none was stopped.
+pub fn stop_all(conn: &mut Conn, by: &By<'_>, now: Time) -> Result<usize> {
+    let open = store::wipe::list(conn, &BEFORE_DELIVERY, by.reach, ALL)?;
+    let count = open.len();
+    for it in open {
+        stop_one(conn, by, it.request, now)?;
+    }
+    Ok(count)
+}
+
+fn stop_one(conn: &mut Conn, by: &By<'_>, request: WipeRequest, now: Time) -> Result<WipeRequest> {
+    let from = request.state;
+    let next = request.progress(conn)?.stop()?;
+    if let Some(id) = request.command_id
+        && from == WipeState::Released
+        && !command::withdraw(conn, id, "the wipe was stopped", now)?
+    {
+        let is_gone = store::command::find(conn, id)?.is_none_or(|it| it.state.is_final());
+        if !is_gone {
+            return Err(Refusal::TooLate(WipeState::Delivered).into());
+        }
+    }
+    let stopped = WipeRequest {
+        state: next.state,
+        finished_at: Some(now),
+        stopped_by: Some(by.actor.name.clone()),
+        state_note: format!("stopped by {}", by.actor.name),
+        ..request
+    };
+    write(conn, &stopped, from)?;
+    record(conn, by.actor, &stopped, &What::done(Action::WipeStopped, ""), now)?;
+    Ok(stopped)
+}
+
+/// Whether whoever acts is a second person to the request.
+///
+/// # Errors
+/// When they are not, or act by a way that no person sits at.
+fn second_person(conn: &mut Conn, by: &By<'_>, request: &WipeRequest, now: Time) -> Result<()> {
+    // Tokens and scripts can ask for things; only a person in front of the facts agrees.
+    if by.actor.via != Via::Web {
+        return Err(Error::Refused("a wipe is approved on its page, by a person".to_owned()));
+    }
+    let requester = active(conn, request.requested_by)?;
+    let approver = active(conn, by.user)?;
+    let since = store::wipe::organisation_since(conn)?.unwrap_or(now);
+    Ok(may_approve(&requester, &approver, since, now)?)
+}
+
+fn active(conn: &mut Conn, id: UserId) -> Result<crate::domain::wipe::Account> {
+    let person = store::wipe::person(conn, id)?.ok_or(Error::NotFound("user"))?;
+    if !person.is_active {
+        return Err(Error::Refused(format!("the account of {} is disabled", person.name)));
+    }
+    Ok(person.account)
+}

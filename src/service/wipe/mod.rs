@@ -1,0 +1,119 @@
+//! Wiping a device: asked for by one person, agreed to by a second, stoppable by anyone, and looked at again each time
+//! before it goes further.
+//!
+//! A refusal that changes nothing is an error. Where looking again moves a
+//! request, back to the people or onto hold, that move is the result, so that
+//! it is kept.
+mod decide;
+mod deliver;
+mod facts;
+mod notice;
+mod release;
+mod report;
+mod request;
+
+pub use decide::{Decision, Seen, approve, lift, stop, stop_all};
+pub use deliver::{delivered, may_deliver};
+pub use facts::{digest, facts, is_reachable};
+pub use release::{release_due, settle_orphaned};
+pub use report::{command_ended, reported};
+pub use request::{Ask, request, review};
+
+use crate::domain::activity::{Action, Actor, Object, Outcome};
+use crate::domain::id::{DeviceId, UserId, WipeRequestId};
+use crate::domain::role::Reach;
+use crate::domain::time::{Time, days, hours};
+use crate::domain::wipe::{Limits, Refusal, WipeState};
+use crate::error::{Error, Result};
+use crate::service::activity::{self, Act};
+use crate::store::device::Device;
+use crate::store::wipe::WipeRequest;
+use crate::store::{self, Conn};
+use std::time::Duration;
+
+/// A request that was never sent ends after this.
+pub const EXPIRES_AFTER: Duration = days(7);
+
+/// Over which the limit counts.
+const WINDOW: Duration = hours(1);
+
+/// The setting of how long an approved wipe waits, in seconds.
+pub const HOLD_SETTING: &str = "wipe.hold_seconds";
+/// The setting of how many wipes pass within an hour, by one person and by all.
+pub const LIMIT_SETTING: &str = "wipe.max_per_hour";
+
+const HOLD_SECONDS: u64 = 600;
+const MAX_PER_HOUR: i64 = 5;
+
+/// Who acts, and which devices their permission reaches.
+#[derive(Debug, Clone, Copy)]
+pub struct By<'a> {
+    pub actor: &'a Actor,
+    pub user: UserId,
+    pub reach: &'a Reach,
+}
+
+/// How long an approved wipe waits. A setting that cannot be read counts as not set: never as none.
+///
+/// # Errors
+/// When the database refuses.
+pub fn hold(conn: &mut Conn) -> Result<Duration> {
+    let text = store::setting::find(conn, HOLD_SETTING)?;
+    let seconds = text.and_then(|it| it.parse().ok()).unwrap_or(HOLD_SECONDS);
+    Ok(Duration::from_secs(seconds))
+}
+
+/// How many wipes pass within an hour.
+///
+/// # Errors
+/// When the database refuses.
+pub fn limits(conn: &mut Conn) -> Result<Limits> {
+    let text = store::setting::find(conn, LIMIT_SETTING)?;
+    Ok(Limits { per_hour: text.and_then(|it| it.parse().ok()).unwrap_or(MAX_PER_HOUR) })
+}
+
+/// A request and its device, where the reach covers it; else there is none.
+fn find(conn: &mut Conn, by: &By<'_>, id: WipeRequestId) -> Result<(WipeRequest, Device)> {
+    let request = store::wipe::find(conn, id)?.ok_or(Error::NotFound("wipe request"))?;
+    let device = device(conn, request.device_id)?;
+    if !by.reach.covers(device.team_id) {
+        return Err(Error::NotFound("wipe request"));
+    }
+    Ok((request, device))
+}
+
+fn device(conn: &mut Conn, id: DeviceId) -> Result<Device> {
+    store::device::find(conn, id)?.ok_or(Error::NotFound("device"))
+}
+
+/// Writes the request's new state, which must be one that may follow.
+fn write(conn: &mut Conn, request: &WipeRequest, from: WipeState) -> Result<()> {
+    if store::wipe::update(conn, request, from)? {
+        Ok(())
+    } else {
+        let state = store::wipe::find(conn, request.id)?.map_or(WipeState::Cancelled, |it| it.state);
+        Err(Refusal::NotWaiting(state).into())
+    }
+}
+
+/// What an act was done to, and why.
+struct What<'a> {
+    action: Action,
+    outcome: Outcome,
+    reason: &'a str,
+}
+
+impl<'a> What<'a> {
+    const fn done(action: Action, reason: &'a str) -> Self {
+        Self { action, outcome: Outcome::Done, reason }
+    }
+}
+
+fn record(conn: &mut Conn, actor: &Actor, request: &WipeRequest, what: &What<'_>, now: Time) -> Result<()> {
+    let name = request.agreed().map_or_else(|_| request.action.name().to_owned(), |it| it.name);
+    let act = Act::done(what.action, Object::new("wipe_request", request.id, name))
+        .on(request.device_id)
+        .because(what.reason)
+        .ended(what.outcome);
+    activity::record(conn, actor, &act, now)
+}

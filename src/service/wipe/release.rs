@@ -1,0 +1,136 @@
+//! Requests whose time has come, and what becomes of one that cannot go on.
+use super::{What, device, facts, record, write};
+use crate::domain::activity::{Action, Actor, Outcome};
+use crate::domain::command::CommandKind;
+use crate::domain::device::DeviceState;
+use crate::domain::id::{DeviceId, UserId};
+use crate::domain::message::Payload;
+use crate::domain::time::Time;
+use crate::domain::wipe::{Check, Verdict, WipeAction, WipeState};
+use crate::error::Result;
+use crate::service::command;
+use crate::service::command::Ask;
+use crate::store::device::Device;
+use crate::store::wipe::WipeRequest;
+use crate::store::{self, Conn};
+
+/// Releases what waited long enough and is as it was agreed to, and ends what ran out.
+/// Answers the devices that now have an order: wake them after the commit.
+///
+/// # Errors
+/// When the database refuses.
+pub fn release_due(conn: &mut Conn, limit: i64, now: Time) -> Result<Vec<DeviceId>> {
+    let mut released = Vec::new();
+    for request in store::wipe::due(conn, now, limit)? {
+        let progress = request.progress(conn)?;
+        if progress.is_expired(now) {
+            settle(conn, &request, Verdict::Expire, now)?;
+            continue;
+        }
+        let device = device(conn, request.device_id)?;
+        match progress.release(check(conn, &request, &device, now)?, now) {
+            Verdict::Go => {
+                release(conn, request, &device, now)?;
+                released.push(device.id);
+            }
+            Verdict::Wait => {}
+            other => {
+                settle(conn, &request, other, now)?;
+            }
+        }
+    }
+    Ok(released)
+}
+
+/// Ends the released requests whose order will never be fetched: the device enrolled again, or the order ran out.
+///
+/// # Errors
+/// When the database refuses.
+pub fn settle_orphaned(conn: &mut Conn, limit: i64, now: Time) -> Result<usize> {
+    let orphaned = store::wipe::orphaned(conn, limit)?;
+    let count = orphaned.len();
+    for request in orphaned {
+        settle(conn, &request, Verdict::Cancel, now)?;
+    }
+    Ok(count)
+}
+
+/// What is looked at before each step.
+pub(super) fn check(conn: &mut Conn, request: &WipeRequest, device: &Device, now: Time) -> Result<Check> {
+    let mut accounts_active = true;
+    let approver = request.approved_by.as_deref().and_then(UserId::parse);
+    for id in [Some(request.requested_by), approver].into_iter().flatten() {
+        accounts_active &= store::wipe::person(conn, id)?.is_some_and(|it| it.is_active);
+    }
+    Ok(Check {
+        is_worse: request.agreed()?.is_worse(&facts(conn, device, now)?),
+        accounts_active,
+        same_enrollment: device.state == DeviceState::Enrolled && device.generation == request.generation,
+    })
+}
+
+/// What the order says. Company data is what the agent's key opens: on a personal device no folder is touched.
+pub(super) fn payload(request: &WipeRequest, device: &Device) -> Result<Payload> {
+    let roots = match request.action {
+        WipeAction::Wipe => device.roots()?,
+        WipeAction::RemoveCompanyData => Vec::new(),
+    };
+    Ok(Payload::Wipe { roots })
+}
+
+fn release(conn: &mut Conn, request: WipeRequest, device: &Device, now: Time) -> Result<()> {
+    let from = request.state;
+    let actor = Actor::system();
+    let payload = payload(&request, device)?;
+    let ask = Ask { kind: CommandKind::Wipe, payload: &payload, request_key: None };
+    let order = command::queue(conn, &actor, device, ask, now)?;
+    let released = WipeRequest {
+        state: WipeState::Released,
+        command_id: Some(order.id),
+        state_note: "the order waits for the device".to_owned(),
+        ..request
+    };
+    write(conn, &released, from)?;
+    record(
+        conn,
+        &actor,
+        &released,
+        &What::done(Action::WipeReleased, "the hold is over and the facts are no worse"),
+        now,
+    )
+}
+
+/// Moves a request that cannot go on to where it belongs, and takes its order back.
+pub(super) fn settle(conn: &mut Conn, request: &WipeRequest, verdict: Verdict, now: Time) -> Result<WipeRequest> {
+    let (state, action, outcome, note) = match verdict {
+        Verdict::Go | Verdict::Wait => return Ok(request.clone()),
+        Verdict::Hold(why) => (WipeState::Held, Action::WipeHeld, Outcome::Refused, why.reason().to_owned()),
+        Verdict::Review => {
+            let device = device(conn, request.device_id)?;
+            let note = worse(request, &facts(conn, &device, now)?)?;
+            (WipeState::ReviewAgain, Action::WipeNeedsReview, Outcome::Refused, note)
+        }
+        Verdict::Cancel => {
+            let note = "the device is enrolled again, or not any more: this request was for an enrolment that is over";
+            (WipeState::Cancelled, Action::WipeStopped, Outcome::Refused, note.to_owned())
+        }
+        Verdict::Expire => {
+            let note = "it was not delivered within 7 days";
+            (WipeState::Expired, Action::WipeExpired, Outcome::Done, note.to_owned())
+        }
+    };
+    if let Some(id) = request.command_id {
+        command::withdraw(conn, id, &note, now)?;
+    }
+    let moved =
+        WipeRequest { state, state_note: note, finished_at: state.is_final().then_some(now), ..request.clone() };
+    write(conn, &moved, request.state)?;
+    record(conn, &Actor::system(), &moved, &What { action, outcome, reason: &moved.state_note }, now)?;
+    Ok(moved)
+}
+
+fn worse(request: &WipeRequest, current: &crate::domain::wipe::Facts) -> Result<String> {
+    let agreed = request.agreed()?;
+    let names: Vec<_> = agreed.differences(current).iter().filter(|it| it.is_worse).map(|it| it.what).collect();
+    Ok(format!("the facts got worse: {}", names.join(", ").to_lowercase()))
+}

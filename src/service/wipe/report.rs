@@ -1,0 +1,122 @@
+//! What the device says it did.
+use super::notice::{News, tell};
+use super::{What, record, write};
+use crate::domain::activity::{Action, Actor, Outcome};
+use crate::domain::command::CommandState;
+use crate::domain::device::DeviceState;
+use crate::domain::message::{WipeReceipt, WipeReport};
+use crate::domain::time::Time;
+use crate::domain::wipe::WipeState;
+use crate::error::{Error, Result};
+use crate::store::command::Command;
+use crate::store::device::Device;
+use crate::store::wipe::WipeRequest;
+use crate::store::{self, Conn};
+use anyhow::Context;
+
+/// So much of a report is kept.
+const MAX_REFUSED: usize = 200;
+
+/// Takes the device's signed report; the answer is the receipt, after which the agent destroys its last key.
+///
+/// A report that comes again gets the same receipt.
+///
+/// # Errors
+/// When the report is of another device, enrolment or command, or of an order that was never handed out.
+pub fn reported(conn: &mut Conn, actor: &Actor, device: &Device, said: &WipeReport, now: Time) -> Result<WipeReceipt> {
+    let request = store::wipe::of_command(conn, said.command_id)?
+        .filter(|it| it.device_id == device.id && it.generation == said.generation)
+        .filter(|_| device.generation == said.generation)
+        .ok_or(Error::NotFound("wipe"))?;
+    let receipt = WipeReceipt { command_id: said.command_id, received_at: request.acknowledged_at.unwrap_or(now) };
+    if request.report.is_some() {
+        return Ok(receipt);
+    }
+    let from = request.state;
+    if !matches!(from, WipeState::Delivered | WipeState::Acknowledged) {
+        return Err(Error::Conflict(format!("this wipe is {from}: its order was not handed out")));
+    }
+    let report = serde_json::to_string(&short(said)).context("writing a wipe's report")?;
+    let acknowledged =
+        WipeRequest { state: WipeState::Acknowledged, acknowledged_at: Some(now), report: Some(report), ..request };
+    record(conn, actor, &acknowledged, &What::done(Action::WipeAcknowledged, "the device's signed report came"), now)?;
+    let done = finished(acknowledged, said, now);
+    write(conn, &done, from)?;
+    let complete = done.state == WipeState::Confirmed;
+    close(conn, device, complete, now)?;
+    let (to, text) =
+        if complete { (CommandState::Acknowledged, "wiped") } else { (CommandState::Failed, "not complete") };
+    let open = [CommandState::Queued, CommandState::Delivered, CommandState::Expired];
+    store::command::finish(conn, said.command_id, &open, to, (text, now))?;
+    let (action, outcome) =
+        if complete { (Action::WipeConfirmed, Outcome::Done) } else { (Action::WipeFailed, Outcome::Failed) };
+    record(conn, actor, &done, &What { action, outcome, reason: &done.state_note }, now)?;
+    tell(conn, (&done, device), &device.name, News::Done { complete }, now)?;
+    Ok(receipt)
+}
+
+/// Follows the device's answer to the command, where it came without a report: the wipe did not begin.
+///
+/// # Errors
+/// When the database refuses.
+pub fn command_ended(
+    conn: &mut Conn,
+    actor: &Actor,
+    order: &Command,
+    done: bool,
+    detail: &str,
+    now: Time,
+) -> Result<()> {
+    let Some(request) = store::wipe::of_command(conn, order.id)? else { return Ok(()) };
+    if done || request.state != WipeState::Delivered {
+        return Ok(());
+    }
+    let from = request.state;
+    let failed = WipeRequest {
+        state: WipeState::Failed,
+        finished_at: Some(now),
+        state_note: format!("the device did not wipe: {detail}"),
+        ..request
+    };
+    write(conn, &failed, from)?;
+    let what = What { action: Action::WipeFailed, outcome: Outcome::Failed, reason: &failed.state_note };
+    record(conn, actor, &failed, &what, now)
+}
+
+fn finished(request: WipeRequest, said: &WipeReport, now: Time) -> WipeRequest {
+    // The parts are believed before their sum.
+    let complete = said.complete && said.key_destroyed && said.roots.iter().all(|it| it.refused.is_empty());
+    let files: u64 = said.roots.iter().map(|it| it.removed_files).fold(0, u64::saturating_add);
+    let note = if complete {
+        format!("key destroyed, {files} files removed")
+    } else if said.key_destroyed {
+        "the key is destroyed, but something was left; the report names it".to_owned()
+    } else {
+        "the key was not destroyed; the report says what was left".to_owned()
+    };
+    let state = if complete { WipeState::Confirmed } else { WipeState::Failed };
+    WipeRequest { state, finished_at: Some(now), state_note: note, ..request }
+}
+
+/// What the wiped device had is closed to it; its backups stay, to be read by a restore.
+fn close(conn: &mut Conn, device: &Device, complete: bool, now: Time) -> Result<()> {
+    store::repository::revoke_all(conn, device.id, now)?;
+    store::repository::close_older(conn, device.id, device.generation.saturating_add(1))?;
+    if complete {
+        let to = (DeviceState::Enrolled, DeviceState::Wiped);
+        store::device::set_state(conn, device.id, device.generation, to, now)?;
+    }
+    Ok(())
+}
+
+fn short(said: &WipeReport) -> WipeReport {
+    let mut kept = said.clone();
+    for root in &mut kept.roots {
+        let count = root.refused.len();
+        root.refused.truncate(MAX_REFUSED);
+        if count > MAX_REFUSED {
+            root.refused.push(format!("and {} more", count - MAX_REFUSED));
+        }
+    }
+    kept
+}

@@ -1,0 +1,139 @@
+//! Asking for a wipe, and agreeing to newer facts.
+use super::notice::{News, tell};
+use super::{By, EXPIRES_AFTER, WINDOW, What, device, digest, facts, find, limits, record, write};
+use crate::domain::activity::{Action, Outcome};
+use crate::domain::id::{DeviceId, WipeRequestId};
+use crate::domain::time::Time;
+use crate::domain::wipe::{self, Asked, Facts, Hold, Refusal, WipeAction, WipeReason, WipeState};
+use crate::error::{Error, Result};
+use crate::store::device::Device;
+use crate::store::wipe::WipeRequest;
+use crate::store::{self, Conn};
+use anyhow::Context;
+
+/// What is asked, with what was shown and typed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ask {
+    pub device: DeviceId,
+    pub action: WipeAction,
+    pub reason: WipeReason,
+    pub ticket: String,
+    /// [`digest`] of the facts that were shown.
+    pub facts_token: String,
+    pub serial: String,
+    /// The value of the box of consent; empty when it was not ticked.
+    pub consent: String,
+    /// The same key again is the same request.
+    pub request_key: Option<String>,
+}
+
+/// Asks for a wipe. Nothing is sent to the device before somebody else approves.
+///
+/// # Errors
+/// When the device cannot be wiped so, the facts are not those that were shown, or something was typed or ticked wrong.
+pub fn request(conn: &mut Conn, by: &By<'_>, ask: &Ask, now: Time) -> Result<WipeRequest> {
+    if let Some(key) = &ask.request_key
+        && let Some(earlier) = store::wipe::find_by_request_key(conn, key)?
+    {
+        return if earlier.device_id == ask.device && earlier.requested_by == by.user {
+            Ok(earlier)
+        } else {
+            Err(Error::Conflict("this form was already used for another request; reload the page".to_owned()))
+        };
+    }
+    let device = device(conn, ask.device)?;
+    if !by.reach.covers(device.team_id) {
+        return Err(Error::NotFound("device"));
+    }
+    let agreed = agree(conn, &device, ask, now)?;
+    if store::wipe::open_of_device(conn, device.id)?.is_some() {
+        return Err(Refusal::AlreadyOpen.into());
+    }
+    let recent = store::wipe::recent(conn, by.user, now - WINDOW)?;
+    let is_held = wipe::held_by_limits(limits(conn)?, recent);
+    let request = WipeRequest {
+        id: WipeRequestId::generate(now),
+        device_id: device.id,
+        generation: device.generation,
+        state: if is_held { WipeState::Held } else { WipeState::Requested },
+        action: ask.action,
+        reason: ask.reason,
+        ticket: ask.ticket.trim().to_owned(),
+        facts: serde_json::to_string(&agreed).context("writing a device's facts")?,
+        facts_digest: digest(&agreed)?,
+        request_key: ask.request_key.clone(),
+        requested_by: by.user,
+        requested_at: now,
+        passed_at: (!is_held).then_some(now),
+        approved_by: None,
+        approved_at: None,
+        release_at: None,
+        command_id: None,
+        delivered_at: None,
+        acknowledged_at: None,
+        finished_at: None,
+        stopped_by: None,
+        state_note: if is_held { Hold::Limit.reason().to_owned() } else { String::new() },
+        report: None,
+        expires_at: now + EXPIRES_AFTER,
+    };
+    store::wipe::insert(conn, &request)?;
+    record(conn, by.actor, &request, &What::done(Action::WipeRequested, &why(&request, &agreed)), now)?;
+    if is_held {
+        let what = What { action: Action::WipeHeld, outcome: Outcome::Refused, reason: Hold::Limit.reason() };
+        record(conn, by.actor, &request, &what, now)?;
+    }
+    let news = if is_held { News::Held } else { News::Requested };
+    tell(conn, (&request, &device), &by.actor.name, news, now)?;
+    Ok(request)
+}
+
+/// The requester agrees to the facts as they are now; a second person decides anew.
+///
+/// # Errors
+/// As [`request`], and when the request waits for no review or is somebody else's.
+pub fn review(conn: &mut Conn, by: &By<'_>, id: WipeRequestId, ask: &Ask, now: Time) -> Result<WipeRequest> {
+    let (old, device) = find(conn, by, id)?;
+    let from = old.state;
+    // Before the form is judged: there may be nothing to review.
+    old.progress(conn)?.review(by.user, &old.facts_digest, now + EXPIRES_AFTER)?;
+    let ask =
+        Ask { device: device.id, action: old.action, reason: old.reason, ticket: old.ticket.clone(), ..ask.clone() };
+    let agreed = agree(conn, &device, &ask, now)?;
+    let token = digest(&agreed)?;
+    let next = old.progress(conn)?.review(by.user, &token, now + EXPIRES_AFTER)?;
+    let request = WipeRequest {
+        state: next.state,
+        generation: device.generation,
+        facts: serde_json::to_string(&agreed).context("writing a device's facts")?,
+        facts_digest: token,
+        approved_by: None,
+        approved_at: None,
+        release_at: None,
+        command_id: None,
+        state_note: "the requester agreed to the facts as they are now".to_owned(),
+        expires_at: next.expires_at,
+        ..old
+    };
+    write(conn, &request, from)?;
+    record(conn, by.actor, &request, &What::done(Action::WipeRequested, &why(&request, &agreed)), now)?;
+    tell(conn, (&request, &device), &by.actor.name, News::Requested, now)?;
+    Ok(request)
+}
+
+/// The current facts, when they are those that were shown and all was typed and ticked right.
+fn agree(conn: &mut Conn, device: &Device, ask: &Ask, now: Time) -> Result<Facts> {
+    let current = facts(conn, device, now)?;
+    wipe::may_request(&current, device.state, ask.action)?;
+    if digest(&current)? != ask.facts_token {
+        return Err(Refusal::FactsChanged.into());
+    }
+    let asked = Asked { action: ask.action, ticket: &ask.ticket, serial: &ask.serial, consent: &ask.consent };
+    wipe::check_form(&current, &asked).into_result()?;
+    Ok(current)
+}
+
+fn why(request: &WipeRequest, agreed: &Facts) -> String {
+    let ticket = if request.ticket.is_empty() { String::new() } else { format!(" ({})", request.ticket) };
+    format!("{}: {}{ticket}. {}", request.action.name(), request.reason.name(), agreed.loss().sentence())
+}
