@@ -1,17 +1,24 @@
 //! The agent against a real server: enrol, check in, back up, lose the server, be killed.
+use crate::support::NOW;
 use crate::support::device::token;
 use crate::support::gate::Gate;
 use crate::support::server::{TestServer, admin};
 use holdfast::agent::progress::{Event, Progress};
-use holdfast::agent::state::{LastBackup, State};
+use holdfast::agent::state::{Credentials, LastBackup, State};
 use holdfast::agent::{Agent, EnrollRequest, Stop, Surroundings, platform};
 use holdfast::clock::Clock;
 use holdfast::domain::command::{CommandKind, CommandState};
+use holdfast::domain::id::RestoreId;
+use holdfast::domain::message::{Payload, RestoreOrder, RestoreSecret, restore_context};
 use holdfast::domain::object::ObjectKind;
+use holdfast::domain::restore::Conflict;
 use holdfast::service::command::Ask;
 use holdfast::store::restore_point::RestorePoint;
-use holdfast::{service, store};
+use holdfast::{seal, service, store};
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -282,4 +289,141 @@ fn agent_process(state: &Path, act: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast"));
     command.arg("agent").arg(act).arg("--state").arg(state).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
+}
+
+/// Everything below a folder: path below it, permission bits, mtime, and content or link target.
+fn listing(folder: &Path) -> Vec<(PathBuf, u32, i64, Vec<u8>)> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(&next).unwrap() {
+            let path = entry.unwrap().path();
+            let meta = fs::symlink_metadata(&path).unwrap();
+            let name = path.strip_prefix(folder).unwrap().to_owned();
+            if name == Path::new(".holdfast-protected") {
+                continue;
+            }
+            if meta.is_dir() {
+                found.push((name, 0, 0, Vec::new()));
+                folders.push(path);
+            } else if meta.is_symlink() {
+                found.push((name, 0, 0, fs::read_link(&path).unwrap().into_os_string().into_vec()));
+            } else {
+                let time = meta.mtime() * 1_000_000_000 + meta.mtime_nsec();
+                found.push((name, meta.mode() & 0o777, time, fs::read(&path).unwrap()));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Asks `to` to restore the last backup of `from`, as the server does once it has checked who may.
+fn order_restore(server: &TestServer, proof: &seal::PrivateKey, from: &Agent, to: &Agent) -> RestoreId {
+    let enrollment = from.enrollment().clone();
+    let repository_id = enrollment.repository_id;
+    let repository = server.read(move |conn| Ok(store::repository::find(conn, repository_id)?)).unwrap();
+    let context = store::repository::master_key_context(repository_id);
+    let master_key = seal::open(proof, &context, &repository.sealed_master_key).unwrap();
+    let credentials: Credentials = from.state().get().unwrap();
+    let secret = RestoreSecret {
+        ticket: credentials.0.token.clone(),
+        master_key: String::from_utf8(master_key.to_vec()).unwrap(),
+    };
+    let now = server.app.clock.now();
+    let (restore_id, target) = (RestoreId::generate(now), to.enrollment().device_id);
+    let public =
+        seal::PublicKey::parse(&server.read(move |conn| Ok(store::device::find(conn, target)?)).unwrap().sealing_key);
+    let sealed =
+        seal::seal(&public.unwrap(), &restore_context(restore_id, target), &serde_json::to_vec(&secret).unwrap());
+    let backup: LastBackup = from.state().get().unwrap();
+    let order = Payload::Restore(RestoreOrder {
+        restore_id,
+        repository_id,
+        repository_path: enrollment.repository_path,
+        snapshot: backup.snapshot,
+        sealed: sealed.unwrap(),
+        selection: Vec::new(),
+        conflict: Conflict::KeepBoth,
+        file_count: backup.file_count,
+        size_bytes: backup.size_bytes,
+    });
+    server.act(move |conn| {
+        let device = store::device::find(conn, target)?.unwrap();
+        let ask = Ask { kind: CommandKind::Restore, payload: &order, request_key: None };
+        service::command::queue(conn, &admin(), &device, ask, now)
+    });
+    restore_id
+}
+
+#[test]
+fn what_one_device_backed_up_another_gets_back_file_by_file() {
+    let server = TestServer::start();
+    let (public, proof) = seal::generate().unwrap();
+    server.act(move |conn| {
+        let name = service::enrollment::PROOF_PUBLIC_KEY;
+        Ok(store::setting::set(conn, name, public.as_str(), NOW)?)
+    });
+    let (lost, fresh) = (Device::new(), Device::new());
+    let docs = lost.docs();
+    fs::set_permissions(docs.join("deep/1.txt"), fs::Permissions::from_mode(0o4640)).unwrap();
+    fs::write(docs.join(OsStr::from_bytes(b"bad\xff\n%.bin")), vec![7; 3_000_000]).unwrap();
+    fs::write(docs.join("empty"), "").unwrap();
+    fs::create_dir(docs.join("empty folder")).unwrap();
+    symlink("../empty", docs.join("deep/link")).unwrap();
+    symlink("/etc/passwd", docs.join("deep/outside")).unwrap();
+    let from = lost.enroll(&server, &server.url());
+    from.back_up(&Stop::default()).unwrap();
+    let to = fresh.enroll(&server, &server.url());
+    order_restore(&server, &proof, &from, &to);
+
+    let outcome = to.restore_waiting(&Stop::default()).unwrap().expect("a restore waited");
+
+    let day = NOW.iso()[..10].to_owned();
+    let restored = fresh.docs().join(format!("restored-{day}")).join(docs.strip_prefix("/").unwrap());
+    let mut expected = listing(&docs);
+    expected.retain(|it| it.0 != Path::new("deep/outside"));
+    assert_eq!(listing(&restored), expected);
+    assert_eq!(outcome.files, 42);
+    assert_eq!(outcome.failures.len(), 1, "{:?}", outcome.failures);
+    assert!(outcome.failures[0].path.ends_with("deep/outside"));
+    // Nothing else waits, and nothing that was there is gone.
+    assert!(to.restore_waiting(&Stop::default()).unwrap().is_none());
+    assert_eq!(fs::read_dir(fresh.docs().join("deep")).unwrap().count(), 40);
+}
+
+#[test]
+fn a_restore_that_was_cut_off_goes_on_and_keeps_what_is_there() {
+    let server = TestServer::start();
+    let (public, proof) = seal::generate().unwrap();
+    server.act(move |conn| {
+        let name = service::enrollment::PROOF_PUBLIC_KEY;
+        Ok(store::setting::set(conn, name, public.as_str(), NOW)?)
+    });
+    let device = Device::new();
+    let agent = device.enroll(&server, &server.url());
+    agent.back_up(&Stop::default()).unwrap();
+    fs::write(device.docs().join("deep/1.txt"), "mine, and newer").unwrap();
+    fs::remove_file(device.docs().join("deep/2.txt")).unwrap();
+    order_restore(&server, &proof, &agent, &agent);
+    let stop = Stop::default();
+    device.when(Event::Note("Restoring 40 files".to_owned()), {
+        let stop = stop.clone();
+        move || stop.stop()
+    });
+
+    assert!(agent.restore_waiting(&stop).is_err());
+    drop(agent);
+    let agent =
+        Agent::open(State::open(&device.state()).unwrap(), device.surroundings(server.app.clock.clone())).unwrap();
+    let outcome = agent.restore_waiting(&Stop::default()).unwrap().expect("the restore goes on");
+
+    // The same folder is protected here, so files come back in their places.
+    assert_eq!((outcome.files, outcome.kept, outcome.failures.len()), (40, 1, 0));
+    let deep = device.docs().join("deep");
+    assert_eq!(fs::read_to_string(deep.join("1.txt")).unwrap(), "mine, and newer");
+    let day = NOW.iso()[..10].to_owned();
+    assert!(fs::read_to_string(deep.join(format!("1 (restored {day}).txt"))).unwrap().starts_with("file 1file 1"));
+    assert!(fs::read_to_string(deep.join("2.txt")).unwrap().starts_with("file 2file 2"));
+    assert_eq!(fs::read_dir(&deep).unwrap().count(), 41);
 }
