@@ -11,6 +11,7 @@ use crate::protocol;
 use crate::service;
 use crate::store::Store;
 use crate::wake::Wake;
+use crate::web;
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::web::{Data, ServiceConfig};
 use actix_web::{App as HttpApp, HttpServer};
@@ -167,7 +168,9 @@ impl App {
             .app_data(Data::new(self.agent.clone()))
             .configure(protocol::agent::routes)
             .app_data(Data::new(self.door.clone()))
-            .configure(protocol::restic::routes);
+            .configure(protocol::restic::routes)
+            // Last: it takes every address that is left.
+            .configure(web::routes);
     }
 }
 

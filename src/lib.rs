@@ -24,6 +24,8 @@ pub mod protocol;
 
 pub mod agent;
 
+pub mod web;
+
 pub mod job;
 
 pub mod app;

@@ -2,6 +2,7 @@
 //!
 //! A decision gets `now` and the facts as arguments and returns a value; a
 //! refusal is a value too, so that a page can say why.
+pub mod account;
 pub mod activity;
 pub mod command;
 pub mod device;

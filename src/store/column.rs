@@ -1,5 +1,6 @@
 //! How domain values are kept in columns. The types carry only their SQL type;
 //! everything that knows a database is here.
+use crate::domain::account::{LinkPurpose, UserState};
 use crate::domain::activity::{Action, ActorKind, Outcome, Via};
 use crate::domain::command::{CommandKind, CommandState};
 use crate::domain::device::{DeviceState, Encryption, Ownership, Platform};
@@ -42,7 +43,7 @@ id::for_each_id!(text);
 text! {
     Platform, Ownership, DeviceState, Encryption, Role, Level, TestResult, TestState, TestCause,
     CommandKind, CommandState, WipeState, WipeAction, WipeReason, RestoreState, Conflict,
-    ObjectKind, RepositoryState, TokenKind, Action, ActorKind, Via, Outcome,
+    ObjectKind, RepositoryState, TokenKind, Action, ActorKind, Via, Outcome, UserState, LinkPurpose,
 }
 
 impl<DB: Backend> ToSql<Text, DB> for ObjectName

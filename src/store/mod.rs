@@ -12,6 +12,8 @@ mod writer;
 
 pub mod activity;
 pub mod alert;
+pub mod api_token;
+pub mod attention;
 pub mod command;
 pub mod device;
 pub mod device_list;
@@ -21,14 +23,19 @@ pub mod enrollment_token;
 pub mod evidence;
 pub mod mail;
 pub mod object;
+pub mod one_time_link;
 pub mod policy;
 pub mod repository;
 pub mod request_id;
 pub mod restore;
 pub mod restore_point;
 pub mod restore_test;
+pub mod session;
 pub mod setting;
 pub mod wipe;
+pub mod team;
+pub mod throttle;
+pub mod user;
 
 pub use connection::{Conn, Database, MultiBackend, Store};
 pub use migration::latest_version;

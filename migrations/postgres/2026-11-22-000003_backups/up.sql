@@ -34,6 +34,8 @@ CREATE TABLE objects (
     damaged_at BIGINT,
     PRIMARY KEY (repository_id, kind, name)
 );
+-- Every page asks whether anything is damaged.
+CREATE INDEX objects_damaged ON objects (repository_id) WHERE damaged_at IS NOT NULL;
 
 CREATE TABLE restore_points (
     id TEXT COLLATE "C" PRIMARY KEY NOT NULL,

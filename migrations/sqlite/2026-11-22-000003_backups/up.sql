@@ -34,6 +34,8 @@ CREATE TABLE objects (
     damaged_at INTEGER,
     PRIMARY KEY (repository_id, kind, name)
 ) STRICT;
+-- Every page asks whether anything is damaged.
+CREATE INDEX objects_damaged ON objects (repository_id) WHERE damaged_at IS NOT NULL;
 
 CREATE TABLE restore_points (
     id TEXT PRIMARY KEY NOT NULL,

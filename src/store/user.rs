@@ -1,0 +1,156 @@
+//! People who may sign in, and their roles.
+use crate::domain::account::UserState;
+use crate::domain::id::{TeamId, UserId};
+use crate::domain::role::{Grants, Role, Scope};
+use crate::domain::time::Time;
+use crate::store::Conn;
+use crate::store::schema::{user_roles, users};
+use diesel::dsl::count_star;
+use diesel::prelude::*;
+
+/// A person. `email` is in lower case.
+#[derive(Clone, Queryable, Selectable, Insertable)]
+#[diesel(table_name = users, treat_none_as_default_value = false)]
+pub struct User {
+    pub id: UserId,
+    pub email: String,
+    pub name: String,
+    pub password_hash: Option<String>,
+    pub state: UserState,
+    /// A name of the IANA database, such as `Europe/Paris`.
+    pub time_zone: String,
+    /// Who made the account: an approver never approves for one that they made.
+    pub created_by: Option<UserId>,
+    pub created_at: Time,
+    pub password_changed_at: Option<Time>,
+}
+
+impl std::fmt::Debug for User {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("User").field("id", &self.id).field("email", &self.email).finish_non_exhaustive()
+    }
+}
+
+/// Adds a person.
+pub fn insert(conn: &mut Conn, user: &User) -> QueryResult<()> {
+    diesel::insert_into(users::table).values(user).execute(conn).map(drop)
+}
+
+/// A person by id.
+pub fn find(conn: &mut Conn, id: UserId) -> QueryResult<Option<User>> {
+    users::table.find(id).select(User::as_select()).first(conn).optional()
+}
+
+/// A person by address, in any case of letters.
+pub fn find_by_email(conn: &mut Conn, email: &str) -> QueryResult<Option<User>> {
+    users::table.filter(users::email.eq(email.trim().to_lowercase())).select(User::as_select()).first(conn).optional()
+}
+
+/// Everyone, by name.
+pub fn all(conn: &mut Conn) -> QueryResult<Vec<User>> {
+    users::table.order((users::name.asc(), users::id.asc())).select(User::as_select()).load(conn)
+}
+
+/// How many accounts there are in any state.
+pub fn count(conn: &mut Conn) -> QueryResult<i64> {
+    users::table.select(count_star()).first(conn)
+}
+
+/// Sets the password's hash and makes an invited account active; false when it is disabled.
+pub fn set_password(conn: &mut Conn, id: UserId, hash: &str, now: Time) -> QueryResult<bool> {
+    diesel::update(users::table.find(id).filter(users::state.ne(UserState::Disabled)))
+        .set((users::password_hash.eq(hash), users::password_changed_at.eq(now), users::state.eq(UserState::Active)))
+        .execute(conn)
+        .map(|count| count == 1)
+}
+
+/// Replaces a hash by one of the same password with other parameters.
+pub fn rehash(conn: &mut Conn, id: UserId, old: &str, new: &str) -> QueryResult<()> {
+    diesel::update(users::table.find(id).filter(users::password_hash.eq(old)))
+        .set(users::password_hash.eq(new))
+        .execute(conn)
+        .map(drop)
+}
+
+/// Sets what a person may change about themselves.
+pub fn set_profile(conn: &mut Conn, id: UserId, name: &str, time_zone: &str) -> QueryResult<()> {
+    diesel::update(users::table.find(id))
+        .set((users::name.eq(name), users::time_zone.eq(time_zone)))
+        .execute(conn)
+        .map(drop)
+}
+
+/// Moves an account from one state to another; false when it was not in `from`.
+pub fn set_state(conn: &mut Conn, id: UserId, from: UserState, to: UserState) -> QueryResult<bool> {
+    diesel::update(users::table.find(id).filter(users::state.eq(from)))
+        .set(users::state.eq(to))
+        .execute(conn)
+        .map(|count| count == 1)
+}
+
+/// The roles of a person.
+pub fn grants(conn: &mut Conn, id: UserId) -> QueryResult<Grants> {
+    let rows: Vec<(Role, String)> = user_roles::table
+        .filter(user_roles::user_id.eq(id))
+        .order((user_roles::role.asc(), user_roles::scope.asc()))
+        .select((user_roles::role, user_roles::scope))
+        .load(conn)?;
+    Ok(Grants::new(rows.into_iter().filter_map(|(role, scope)| Some((role, read_scope(&scope)?))).collect()))
+}
+
+/// The roles of everyone.
+pub fn all_grants(conn: &mut Conn) -> QueryResult<Vec<(UserId, Role, Scope)>> {
+    let rows: Vec<(UserId, Role, String)> = user_roles::table
+        .order((user_roles::user_id.asc(), user_roles::role.asc(), user_roles::scope.asc()))
+        .select((user_roles::user_id, user_roles::role, user_roles::scope))
+        .load(conn)?;
+    Ok(rows.into_iter().filter_map(|(user, role, scope)| Some((user, role, read_scope(&scope)?))).collect())
+}
+
+/// Gives a role.
+pub fn grant(
+    conn: &mut Conn,
+    id: UserId,
+    (role, scope): (Role, Scope),
+    granted_by: Option<UserId>,
+    now: Time,
+) -> QueryResult<()> {
+    diesel::insert_into(user_roles::table)
+        .values((
+            user_roles::user_id.eq(id),
+            user_roles::role.eq(role),
+            user_roles::scope.eq(write_scope(scope)),
+            user_roles::granted_by.eq(granted_by),
+            user_roles::granted_at.eq(now),
+        ))
+        .execute(conn)
+        .map(drop)
+}
+
+/// Takes a role; false when it was not held.
+pub fn revoke(conn: &mut Conn, id: UserId, (role, scope): (Role, Scope)) -> QueryResult<bool> {
+    diesel::delete(user_roles::table.find((id, role, write_scope(scope)))).execute(conn).map(|count| count == 1)
+}
+
+/// How many people who can sign in own the organisation, beside `id`.
+pub fn other_owner_count(conn: &mut Conn, id: UserId) -> QueryResult<i64> {
+    user_roles::table
+        .inner_join(users::table.on(users::id.eq(user_roles::user_id)))
+        .filter(user_roles::role.eq(Role::Owner).and(user_roles::scope.eq(ORGANISATION)))
+        .filter(users::state.eq(UserState::Active).and(users::id.ne(id)))
+        .select(count_star())
+        .first(conn)
+}
+
+const ORGANISATION: &str = "organisation";
+
+fn read_scope(text: &str) -> Option<Scope> {
+    if text == ORGANISATION { Some(Scope::Organisation) } else { TeamId::parse(text).map(Scope::Team) }
+}
+
+fn write_scope(scope: Scope) -> String {
+    match scope {
+        Scope::Organisation => ORGANISATION.to_owned(),
+        Scope::Team(team) => team.to_string(),
+    }
+}

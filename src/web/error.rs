@@ -1,0 +1,132 @@
+//! How errors look to a person: one page for each kind, in the frame of every other page.
+use crate::error::{Error, FieldErrors};
+use actix_web::body::BoxBody;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::{HttpResponse, ResponseError};
+
+/// An error on its way to a page. `?` makes it from every error of ours.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct PageError(Error);
+
+pub type PageResult<T> = Result<T, PageError>;
+
+impl<E: Into<Error>> From<E> for PageError {
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
+}
+
+/// What an error page or a JSON answer tells; `web::gate` puts it into its frame.
+#[derive(Debug, Clone)]
+pub struct Fault {
+    pub status: StatusCode,
+    /// What happened.
+    pub title: String,
+    /// What to do.
+    pub advice: String,
+    pub fields: FieldErrors,
+    /// The password is to be entered again; the gate sends the person to that page.
+    pub password_needed: bool,
+    pub sign_in_needed: bool,
+}
+
+impl Fault {
+    fn new(status: StatusCode, title: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self {
+            status,
+            title: title.into(),
+            advice: advice.into(),
+            fields: FieldErrors::new(),
+            password_needed: false,
+            sign_in_needed: false,
+        }
+    }
+
+    /// What to tell of a status that came without an error of ours.
+    pub fn of_status(status: StatusCode) -> Self {
+        match status {
+            StatusCode::BAD_REQUEST => Self::new(status, "This request cannot be understood", "Go back and try again."),
+            StatusCode::NOT_FOUND => {
+                Self::new(status, "There is no such page", "Look at the address, or start at the overview.")
+            }
+            StatusCode::METHOD_NOT_ALLOWED => {
+                Self::new(status, "This page does not do that", "Go back and use the buttons of the page.")
+            }
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                Self::new(status, "This is more than the page takes", "Send less at once.")
+            }
+            _ => Self::new(status, "This did not work", "Go back and try again."),
+        }
+    }
+}
+
+impl From<&Error> for Fault {
+    fn from(error: &Error) -> Self {
+        use StatusCode as S;
+        match error {
+            Error::NotFound(what) => Self::new(
+                S::NOT_FOUND,
+                format!("There is no such {what}"),
+                "It may have been removed, or it is outside of what your roles reach.",
+            ),
+            Error::SignInNeeded => Self {
+                sign_in_needed: true,
+                ..Self::new(S::UNAUTHORIZED, "Sign in to go on", "Your session has ended. What you sent was not done.")
+            },
+            Error::PasswordNeeded => Self {
+                password_needed: true,
+                ..Self::new(S::FORBIDDEN, "Enter your password to go on", "This needs a password entered just now.")
+            },
+            Error::Forbidden => Self::new(
+                S::FORBIDDEN,
+                "Your roles do not allow this",
+                "Nothing was changed. An owner can give you the role that it needs.",
+            ),
+            Error::Invalid(fields) => Self {
+                fields: fields.clone(),
+                ..Self::new(
+                    S::UNPROCESSABLE_ENTITY,
+                    "Something is missing or not right",
+                    "Nothing was changed. Go back and correct it.",
+                )
+            },
+            Error::Refused(why) => Self::new(S::CONFLICT, "This cannot be done", why),
+            Error::Conflict(why) => Self::new(S::CONFLICT, "Something changed meanwhile", why),
+            Error::TooMany(wait) => {
+                Self::new(S::TOO_MANY_REQUESTS, "Too many tries", format!("Try again in {} s.", wait.as_secs().max(1)))
+            }
+            Error::Busy(wait) => Self::new(
+                S::SERVICE_UNAVAILABLE,
+                "The server is busy",
+                format!("Nothing was changed. Try again in {} s.", wait.as_secs().max(1)),
+            ),
+            Error::Full(what) => Self::new(S::INSUFFICIENT_STORAGE, "There is no space left", what),
+            Error::Internal(_) => Self::new(
+                S::INTERNAL_SERVER_ERROR,
+                "The server could not do this",
+                "It was written to the server's log. Try again; if it happens again, give an administrator the number below.",
+            ),
+        }
+    }
+}
+
+impl ResponseError for PageError {
+    fn status_code(&self) -> StatusCode {
+        Fault::from(&self.0).status
+    }
+
+    fn error_response(&self) -> HttpResponse<BoxBody> {
+        if let Error::Internal(error) = &self.0 {
+            tracing::error!(error = format!("{error:#}"), "a page failed");
+        }
+        let fault = Fault::from(&self.0);
+        let mut response = HttpResponse::build(fault.status).finish();
+        if let Error::TooMany(wait) | Error::Busy(wait) = &self.0 {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+        }
+        response.extensions_mut().insert(fault);
+        response
+    }
+}

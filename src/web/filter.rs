@@ -1,0 +1,263 @@
+//! How times and numbers look to a person.
+//!
+//! In a template use the methods of `layout` (`layout.date(at)`, `layout.when(at)`,
+//! `layout.ago(at)`) or, after `use crate::web::filter::filters;` beside the
+//! page's struct, the filters `at|date(layout.zone)`, `at|ago(layout.now)`,
+//! `n|bytes` and `n|count`.
+use crate::domain::time::Time;
+use askama::filters::HtmlSafe;
+use jiff::tz::TimeZone;
+use std::fmt;
+
+/// A value behind any number of references, as templates pass them.
+pub trait Plain<T> {
+    /// The value.
+    fn plain(&self) -> T;
+}
+
+macro_rules! plain {
+    ($($from:ty => $to:ty),+) => { $(
+        impl Plain<$to> for $from { fn plain(&self) -> $to { <$to>::try_from(*self).unwrap_or(<$to>::MAX) } }
+        impl Plain<$to> for &$from { fn plain(&self) -> $to { (**self).plain() } }
+        impl Plain<$to> for &&$from { fn plain(&self) -> $to { (***self).plain() } }
+    )+ };
+}
+plain!(u32 => i64, usize => i64, u64 => i64);
+
+macro_rules! same {
+    ($($type:ty),+) => { $(
+        impl Plain<$type> for $type { fn plain(&self) -> $type { *self } }
+        impl Plain<$type> for &$type { fn plain(&self) -> $type { **self } }
+        impl Plain<$type> for &&$type { fn plain(&self) -> $type { ***self } }
+    )+ };
+}
+same!(i64, Time);
+
+/// A reader's time zone, with the time the page was made.
+#[derive(Debug, Clone)]
+pub struct Zone {
+    zone: TimeZone,
+    now: Time,
+}
+
+impl Zone {
+    /// The zone of this IANA name; UTC where it is not known.
+    pub fn new(name: &str, now: Time) -> Self {
+        Self { zone: TimeZone::get(name).unwrap_or(TimeZone::UTC), now }
+    }
+
+    /// The name with the offset, such as "Europe/Paris (UTC+1)".
+    pub fn name(&self) -> String {
+        let seconds = self.zone.to_offset(timestamp(self.now)).seconds();
+        let name = self.zone.iana_name().unwrap_or("UTC");
+        if seconds == 0 && name == "UTC" {
+            return "UTC".to_owned();
+        }
+        let (hours, minutes) = (seconds.abs() / 3600, seconds.abs() % 3600 / 60);
+        let sign = if seconds < 0 { '−' } else { '+' };
+        let rest = if minutes > 0 { format!(":{minutes:02}") } else { String::new() };
+        format!("{name} (UTC{sign}{hours}{rest})")
+    }
+
+    /// "14:06:11".
+    pub fn clock(&self, at: Time) -> String {
+        self.format(at, "%H:%M:%S")
+    }
+
+    /// "18 Nov 03:10"; with the year when it is another one.
+    pub fn short(&self, at: Time) -> String {
+        let this_year = self.format(at, "%Y") == self.format(self.now, "%Y");
+        self.format(at, if this_year { "%-d %b %H:%M" } else { "%-d %b %Y %H:%M" })
+    }
+
+    /// "18 Nov"; for the axis of a chart.
+    pub fn day(&self, at: Time) -> String {
+        self.format(at, "%-d %b")
+    }
+
+    /// "2026-11-18", as a date field wants it.
+    pub fn field(&self, at: Time) -> String {
+        self.format(at, "%Y-%m-%d")
+    }
+
+    /// The first moment of a day that is written `2026-11-18`; none for any other text.
+    pub fn start_of_day(&self, date: &str) -> Option<Time> {
+        let date: jiff::civil::Date = date.parse().ok()?;
+        let start = date.to_zoned(self.zone.clone()).ok()?;
+        Some(Time::from_millis(start.timestamp().as_millisecond()))
+    }
+
+    /// The first moment of the day after one that is written `2026-11-18`.
+    pub fn end_of_day(&self, date: &str) -> Option<Time> {
+        let date: jiff::civil::Date = date.parse().ok()?;
+        let end = date.tomorrow().ok()?.to_zoned(self.zone.clone()).ok()?;
+        Some(Time::from_millis(end.timestamp().as_millisecond()))
+    }
+
+    fn format(&self, at: Time, format: &str) -> String {
+        timestamp(at).to_zoned(self.zone.clone()).strftime(format).to_string()
+    }
+}
+
+fn timestamp(at: Time) -> jiff::Timestamp {
+    jiff::Timestamp::from_millisecond(at.millis()).unwrap_or_default()
+}
+
+/// A moment as `<time>`: the absolute time first, the age second where it is asked for.
+#[derive(Debug, Clone)]
+pub struct Moment {
+    iso: String,
+    text: String,
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "<time datetime=\"{}\">{}</time>", self.iso, self.text)
+    }
+}
+
+/// Both parts are made of digits, our words and the month's name.
+impl HtmlSafe for Moment {}
+
+/// "18 Nov 03:10" in the reader's zone, as `<time datetime>`.
+pub fn date(at: Time, zone: &Zone) -> Moment {
+    Moment { iso: at.iso(), text: zone.short(at) }
+}
+
+/// "18 Nov 03:10, 4 d": the absolute time, then the age.
+pub fn when(at: Time, zone: &Zone) -> Moment {
+    Moment { iso: at.iso(), text: format!("{}, {}", zone.short(at), ago(at, zone.now)) }
+}
+
+/// The age in one unit: "45 s", "4 min", "3 h", "4 d"; "in 10 min" for what is to come.
+pub fn ago(at: Time, now: Time) -> String {
+    if at > now { format!("in {}", span(at.since(now))) } else { span(now.since(at)) }
+}
+
+/// A span in its largest unit.
+pub fn span(span: std::time::Duration) -> String {
+    let seconds = span.as_secs();
+    match seconds {
+        0..=59 => format!("{seconds} s"),
+        60..=3599 => format!("{} min", seconds / 60),
+        3600..=172_799 => format!("{} h", seconds / 3600),
+        _ => format!("{} d", seconds / 86_400),
+    }
+}
+
+/// "403 MB": three digits at most, in powers of 1000.
+pub fn bytes(count: i64) -> String {
+    const UNITS: [&str; 6] = ["B", "kB", "MB", "GB", "TB", "PB"];
+    let mut tenths = i128::from(count) * 10;
+    let mut unit = 0;
+    while tenths.abs() >= 9995 && unit + 1 < UNITS.len() {
+        tenths = (tenths + 500) / 1000;
+        unit += 1;
+    }
+    let name = UNITS.get(unit).copied().unwrap_or("PB");
+    if unit == 0 || tenths.abs() >= 100 {
+        format!("{} {name}", (tenths + if unit == 0 { 0 } else { 5 }) / 10)
+    } else {
+        format!("{}.{} {name}", tenths / 10, tenths.abs() % 10)
+    }
+}
+
+/// "1,283".
+pub fn count(number: i64) -> String {
+    let digits = number.unsigned_abs().to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    if number < 0 { format!("−{out}") } else { out }
+}
+
+/// The same as filters of templates.
+pub mod filters {
+    use super::{Moment, Zone};
+    use crate::domain::time::Time;
+
+    /// `at|date(layout.zone)`.
+    #[askama::filter_fn]
+    pub fn date(at: &Time, _: &dyn askama::Values, zone: &Zone) -> askama::Result<Moment> {
+        Ok(super::date(*at, zone))
+    }
+
+    /// `at|when(layout.zone)`.
+    #[askama::filter_fn]
+    pub fn when(at: &Time, _: &dyn askama::Values, zone: &Zone) -> askama::Result<Moment> {
+        Ok(super::when(*at, zone))
+    }
+
+    /// `at|ago(layout.now)`.
+    #[askama::filter_fn]
+    pub fn ago(at: &Time, _: &dyn askama::Values, now: &Time) -> askama::Result<String> {
+        Ok(super::ago(*at, *now))
+    }
+
+    /// `n|bytes`.
+    #[askama::filter_fn]
+    pub fn bytes(count: &i64, _: &dyn askama::Values) -> askama::Result<String> {
+        Ok(super::bytes(*count))
+    }
+
+    /// `n|count`.
+    #[askama::filter_fn]
+    pub fn count(number: &i64, _: &dyn askama::Values) -> askama::Result<String> {
+        Ok(super::count(*number))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Time = Time::from_millis(1_795_356_371_000);
+
+    #[test]
+    fn a_date_is_absolute_first_and_in_the_readers_zone() {
+        let at = Time::from_millis(1_794_967_800_000);
+        let paris = Zone::new("Europe/Paris", NOW);
+        assert_eq!(paris.name(), "Europe/Paris (UTC+1)");
+        assert_eq!(date(at, &paris).to_string(), "<time datetime=\"2026-11-18T02:10:00Z\">18 Nov 03:10</time>");
+        assert!(when(at, &paris).to_string().ends_with(">18 Nov 03:10, 4 d</time>"));
+        assert_eq!(Zone::new("UTC", NOW).short(at), "18 Nov 02:10");
+        assert_eq!(Zone::new("No/Where", NOW).name(), "UTC");
+        assert_eq!(Zone::new("Asia/Kolkata", NOW).name(), "Asia/Kolkata (UTC+5:30)");
+        assert_eq!(paris.short(Time::from_millis(0)), "1 Jan 1970 01:00");
+    }
+
+    #[test]
+    fn a_day_of_a_form_is_a_day_of_the_readers_zone() {
+        let paris = Zone::new("Europe/Paris", NOW);
+        assert_eq!(paris.start_of_day("2026-11-18").map(Time::iso).as_deref(), Some("2026-11-17T23:00:00Z"));
+        assert_eq!(paris.end_of_day("2026-11-18").map(Time::iso).as_deref(), Some("2026-11-18T23:00:00Z"));
+        assert_eq!(paris.start_of_day("18.11.2026"), None);
+    }
+
+    #[test]
+    fn sizes_have_three_digits_at_most() {
+        for (count, text) in [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1_000, "1.0 kB"),
+            (9_949, "9.9 kB"),
+            (403_000_000, "403 MB"),
+            (999_950, "1.0 MB"),
+            (38_200_000_000, "38 GB"),
+        ] {
+            assert_eq!(bytes(count), text, "{count}");
+        }
+    }
+
+    #[test]
+    fn counts_have_separators() {
+        for (number, text) in [(0, "0"), (999, "999"), (1_283, "1,283"), (1_000_000, "1,000,000"), (-4_000, "−4,000")]
+        {
+            assert_eq!(count(number), text);
+        }
+    }
+}

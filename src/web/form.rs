@@ -1,0 +1,105 @@
+//! Forms: what was typed, what is wrong with it, and where to go back to.
+//!
+//! A form is a `*Form` struct that serde reads, with `parse() -> Result<value, FieldErrors>`;
+//! where that fails, the handler renders the same page with the errors and
+//! what was typed, by [`again`].
+use crate::error::FieldErrors;
+use crate::web::error::PageResult;
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use anyhow::Context;
+use askama::Template;
+
+/// A posted form by name and value, for forms with many boxes of one name.
+pub type Pairs = Vec<(String, String)>;
+
+/// The first value of a name.
+pub fn value<'a>(pairs: &'a Pairs, name: &str) -> &'a str {
+    pairs.iter().find(|(it, _)| it == name).map_or("", |(_, value)| value.as_str())
+}
+
+/// Every value of a name.
+pub fn values<'a>(pairs: &'a Pairs, name: &'a str) -> impl Iterator<Item = &'a str> {
+    pairs.iter().filter(move |(it, _)| it == name).map(|(_, value)| value.as_str())
+}
+
+/// A text that must be there and has at most `max` characters.
+pub fn required(text: &str, field: &'static str, max: usize, errors: &mut FieldErrors) -> String {
+    let text = text.trim();
+    if text.is_empty() {
+        errors.add(field, "Fill this in.");
+    }
+    optional(text, field, max, errors)
+}
+
+/// A text of at most `max` characters.
+pub fn optional(text: &str, field: &'static str, max: usize, errors: &mut FieldErrors) -> String {
+    let text = text.trim();
+    let length = text.chars().count();
+    if length > max {
+        errors.add(field, format!("Use at most {max} characters. This has {length}."));
+    }
+    text.to_owned()
+}
+
+/// A whole number within limits.
+pub fn number(text: &str, field: &'static str, limits: std::ops::RangeInclusive<i64>, errors: &mut FieldErrors) -> i64 {
+    match text.trim().parse() {
+        Ok(number) if limits.contains(&number) => number,
+        _ => {
+            errors.add(field, format!("Give a whole number from {} to {}.", limits.start(), limits.end()));
+            *limits.start()
+        }
+    }
+}
+
+/// A page of this server to go back to; the overview for anything else.
+pub fn local(to: &str) -> &str {
+    let is_local = to.starts_with('/') && !to.starts_with("//") && !to.contains(['\\', '\r', '\n']);
+    if is_local { to } else { "/" }
+}
+
+/// Shows a page again with what is wrong in it.
+///
+/// # Errors
+/// When the template fails.
+pub fn again(page: &impl Template) -> PageResult<HttpResponse> {
+    with_status(page, StatusCode::UNPROCESSABLE_ENTITY)
+}
+
+/// Shows a page under a status.
+///
+/// # Errors
+/// When the template fails.
+pub fn with_status(page: &impl Template, status: StatusCode) -> PageResult<HttpResponse> {
+    let body = page.render().context("rendering a page")?;
+    Ok(HttpResponse::build(status).content_type("text/html; charset=utf-8").body(body))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_page_of_ours_is_gone_back_to() {
+        for (to, expected) in [
+            ("/devices?q=a", "/devices?q=a"),
+            ("https://evil.example", "/"),
+            ("//evil.example", "/"),
+            ("/\\evil.example", "/"),
+            ("", "/"),
+        ] {
+            assert_eq!(local(to), expected);
+        }
+    }
+
+    #[test]
+    fn a_number_outside_its_limits_is_named() {
+        let mut errors = FieldErrors::new();
+        assert_eq!(number("12", "a", 1..=20, &mut errors), 12);
+        number("21", "b", 1..=20, &mut errors);
+        number("x", "c", 1..=20, &mut errors);
+        assert_eq!(errors.of("b"), Some("Give a whole number from 1 to 20."));
+        assert!(errors.of("c").is_some() && errors.of("a").is_none());
+    }
+}

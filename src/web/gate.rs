@@ -1,0 +1,306 @@
+//! What every request of a person passes: odd addresses are refused, the
+//! person is recognised, forms of other sites are refused, and the answer gets
+//! its protective headers and, where something went wrong, its error page.
+use crate::error::{Error, Result};
+use crate::secret;
+use crate::web::error::{Fault, PageError};
+use crate::web::layout::{self, Layout};
+use crate::web::session::{self, Identity, Visitor, csrf_token};
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::web::Bytes;
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError};
+use askama::Template;
+use std::sync::Arc;
+
+/// The pages that need no one signed in. Every other route does.
+pub const PUBLIC: &[&str] = &["/health", "/static/{hash}/{name:.+}", "/sign-in", "/set-up/{token}", "/invite/{token}"];
+
+/// Fresh for each answer: only scripts that carry it run.
+#[derive(Debug, Clone)]
+pub struct Nonce(pub String);
+
+/// Names a request in the log and on error pages.
+#[derive(Debug, Clone)]
+pub struct RequestId(pub String);
+
+#[derive(Template)]
+#[template(path = "error/show.html")]
+struct ErrorPage {
+    layout: Layout,
+    fault: Fault,
+    request_id: String,
+}
+
+/// The middleware around all pages.
+///
+/// # Errors
+/// None of its own: what goes wrong becomes an answer.
+pub async fn gate(
+    mut request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> std::result::Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let (Ok(nonce), Ok(id)) = (secret::bytes::<16>().map(hex::encode), secret::bytes::<8>().map(hex::encode)) else {
+        return Ok(request.into_response(HttpResponse::InternalServerError().finish()));
+    };
+    request.extensions_mut().insert(Nonce(nonce.clone()));
+    request.extensions_mut().insert(RequestId(id.clone()));
+    let span = tracing::info_span!("page", id, path = request.path());
+    let response = match admit(&mut request).await {
+        Ok(()) => tracing::Instrument::instrument(next.call(request), span).await?.map_into_boxed_body(),
+        Err(error) => request.into_response(PageError::from(error).error_response()),
+    };
+    let mut response = dress(response, &id).await;
+    protect(response.headers_mut(), &nonce);
+    Ok(response)
+}
+
+/// Says whether a request goes on to its handler.
+async fn admit(request: &mut ServiceRequest) -> Result<()> {
+    if is_odd(request.uri().path()) {
+        return Err(Error::invalid("address", "the address of a page has none of these characters"));
+    }
+    let Some(pattern) = request.match_pattern() else { return Ok(()) };
+    let is_public = PUBLIC.contains(&pattern.as_str());
+    if pattern.starts_with("/static/") || pattern == "/health" {
+        return Ok(());
+    }
+    let who = session::recognise(request.request()).await?;
+    if let Some(who) = &who {
+        request.extensions_mut().insert(Arc::clone(who));
+    }
+    if who.is_none() && !is_public {
+        return Err(Error::SignInNeeded);
+    }
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        check_origin(request)?;
+        check_form(request, who.as_deref()).await?;
+    }
+    Ok(())
+}
+
+/// Spellings of a path that servers and proxies read differently.
+fn is_odd(path: &str) -> bool {
+    let lower = path.to_ascii_lowercase();
+    ["//", "/./", "/../", "%2f", "%5c", "%00", "%2e", "%25", ";", "\\"].iter().any(|it| lower.contains(it))
+        || lower.ends_with("/..")
+        || lower.ends_with("/.")
+        || !path.is_ascii()
+        || !is_utf8_when_decoded(path)
+}
+
+fn is_utf8_when_decoded(path: &str) -> bool {
+    let mut bytes = Vec::with_capacity(path.len());
+    let mut rest = path.as_bytes();
+    while let Some((first, tail)) = rest.split_first() {
+        rest = tail;
+        if *first != b'%' {
+            bytes.push(*first);
+            continue;
+        }
+        let Some((pair, tail)) = rest.split_at_checked(2) else { return false };
+        let Ok(byte) = hex::decode(pair) else { return false };
+        bytes.extend(byte);
+        rest = tail;
+    }
+    std::str::from_utf8(&bytes).is_ok()
+}
+
+/// A change is asked for by a page of this server, not of another.
+fn check_origin(request: &ServiceRequest) -> Result<()> {
+    let text = |name: &str| request.headers().get(name).and_then(|it| it.to_str().ok());
+    let own = text("host").unwrap_or_default();
+    let is_ours = match (text("sec-fetch-site"), text("origin")) {
+        (Some(site), _) => site == "same-origin",
+        (None, Some(origin)) => {
+            origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://")).is_some_and(|it| it == own)
+        }
+        (None, None) => false,
+    };
+    if is_ours { Ok(()) } else { Err(foreign("The form was sent from another site.")) }
+}
+
+/// A change carries the hidden value that only this browser's page has.
+async fn check_form(request: &mut ServiceRequest, who: Option<&Identity>) -> Result<()> {
+    let expected = match who {
+        Some(who) if who.session.is_none() => return Err(Error::Forbidden),
+        Some(who) => who.csrf.clone(),
+        None => match Visitor::of(request.request()).visit {
+            Some(visit) => csrf_token(&visit),
+            None => {
+                return Err(foreign(
+                    "The browser sent no cookie: allow cookies for this site, and load the page again.",
+                ));
+            }
+        },
+    };
+    let sent = match request.headers().get("x-csrf-token").and_then(|it| it.to_str().ok()) {
+        Some(sent) => sent.to_owned(),
+        None => hidden_value(request).await?,
+    };
+    if secret::is_equal(&sent, &expected) {
+        Ok(())
+    } else {
+        Err(foreign("The form was made for another sign-in. Load the page again and repeat what you did."))
+    }
+}
+
+fn foreign(why: &str) -> Error {
+    Error::invalid("form", why)
+}
+
+/// Reads the form for its hidden value, and puts it back for the handler.
+async fn hidden_value(request: &mut ServiceRequest) -> Result<String> {
+    let body = request
+        .extract::<Bytes>()
+        .await
+        .map_err(|_| Error::invalid("form", "it is more than a page takes, or it did not arrive whole"))?;
+    let fields: Vec<(String, String)> = serde_urlencoded::from_bytes(&body).unwrap_or_default();
+    let payload = futures_util::stream::once(std::future::ready(Ok(body)));
+    request.set_payload(Payload::Stream { payload: Box::pin(payload) });
+    Ok(fields.into_iter().find(|(name, _)| name == "csrf").map(|(_, value)| value).unwrap_or_default())
+}
+
+/// Gives an answer that went wrong its page, its JSON, or the way to where it can be mended.
+async fn dress(response: ServiceResponse<BoxBody>, id: &str) -> ServiceResponse<BoxBody> {
+    let status = response.status();
+    let bare = matches!(response.response().body().size(), BodySize::None | BodySize::Sized(0));
+    if !(status.is_client_error() || status.is_server_error()) || !bare {
+        return layout::clear_flash(response);
+    }
+    let kept = response.response().extensions().get::<Fault>().cloned();
+    let fault = kept.unwrap_or_else(|| Fault::of_status(status));
+    let (request, old) = response.into_parts();
+    let mut new = if wants_data(&request) {
+        data_answer(&fault, id)
+    } else if let Some(way) = way_out(&request, &fault) {
+        layout::see_other(way, None)
+    } else {
+        page_answer(&request, fault, id).await
+    };
+    for name in [header::RETRY_AFTER, header::ALLOW] {
+        if let Some(value) = old.headers().get(&name) {
+            new.headers_mut().insert(name, value.clone());
+        }
+    }
+    ServiceResponse::new(request, new)
+}
+
+fn wants_data(request: &HttpRequest) -> bool {
+    let path = request.path();
+    path.ends_with(".json") || path.ends_with(".csv")
+}
+
+fn data_answer(fault: &Fault, id: &str) -> HttpResponse {
+    HttpResponse::build(fault.status)
+        .json(serde_json::json!({ "error": fault.title, "advice": fault.advice, "request_id": id }))
+}
+
+/// Where a person can give what was missing, to come back afterwards.
+fn way_out(request: &HttpRequest, fault: &Fault) -> Option<String> {
+    let is_get = matches!(*request.method(), Method::GET | Method::HEAD);
+    let to = if is_get { request.uri().path_and_query().map(ToString::to_string) } else { referring_page(request) };
+    let to = serde_urlencoded::to_string([("to", to.unwrap_or_else(|| "/".to_owned()))]).ok()?;
+    if fault.password_needed {
+        Some(format!("/confirm-password?{to}"))
+    } else if fault.sign_in_needed && is_get {
+        Some(format!("/sign-in?{to}"))
+    } else {
+        None
+    }
+}
+
+/// The page of ours that a form was on.
+fn referring_page(request: &HttpRequest) -> Option<String> {
+    let referer: actix_web::http::Uri = request.headers().get(header::REFERER)?.to_str().ok()?.parse().ok()?;
+    let host = request.headers().get(header::HOST)?.to_str().ok()?;
+    (referer.authority()?.as_str() == host).then(|| referer.path_and_query().map(ToString::to_string))?
+}
+
+async fn page_answer(request: &HttpRequest, fault: Fault, id: &str) -> HttpResponse {
+    let status = fault.status;
+    let layout = Layout::load(request).await.unwrap_or_else(|_| Layout::bare(request));
+    let page = ErrorPage { layout, fault, request_id: id.to_owned() };
+    let mut response = HttpResponse::build(status);
+    match page.render() {
+        Ok(body) => response.content_type("text/html; charset=utf-8").body(body),
+        Err(_) => response.finish(),
+    }
+}
+
+/// The headers that keep a page to itself.
+fn protect(headers: &mut HeaderMap, nonce: &str) {
+    let policy = format!(
+        "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
+         form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    );
+    if let Ok(policy) = HeaderValue::from_str(&policy) {
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    for (name, value) in [
+        (header::STRICT_TRANSPORT_SECURITY, "max-age=63072000; includeSubDomains"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        // Not `no-referrer`: with it browsers send `Origin: null` with forms, and
+        // the way back after a password is the page that the form was on.
+        (header::REFERRER_POLICY, "same-origin"),
+        (header::PERMISSIONS_POLICY, "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+        (header::CROSS_ORIGIN_OPENER_POLICY, "same-origin"),
+        (header::CROSS_ORIGIN_RESOURCE_POLICY, "same-origin"),
+        (HeaderName::from_static("vary"), "HX-Request"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    if !headers.contains_key(header::CACHE_CONTROL) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+}
+
+/// The answer to an address that nothing is at.
+///
+/// # Errors
+/// Always.
+pub async fn not_found() -> std::result::Result<HttpResponse, PageError> {
+    Err(Error::NotFound("page").into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::http::StatusCode;
+
+    #[test]
+    fn odd_spellings_of_a_path_are_found() {
+        for path in [
+            "//devices",
+            "/devices//",
+            "/a/../b",
+            "/a/..",
+            "/a/./b",
+            "/a%2fb",
+            "/a%2Fb",
+            "/a%5cb",
+            "/a%00",
+            "/a;b",
+            "/a%2e%2e/b",
+            "/a%252e",
+            "/%ff",
+            "/%zz",
+            "/a%2",
+        ] {
+            assert!(is_odd(path), "{path}");
+        }
+        for path in
+            ["/", "/devices", "/devices.csv", "/devices/0190163d-8694-739b-aea5-966c26f8ad91", "/static/a/js/x.min.js"]
+        {
+            assert!(!is_odd(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn status_codes_without_an_error_of_ours_have_a_page_too() {
+        assert_eq!(Fault::of_status(StatusCode::METHOD_NOT_ALLOWED).status.as_u16(), 405);
+    }
+}

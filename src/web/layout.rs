@@ -1,0 +1,300 @@
+//! What every page needs around its content.
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::domain::id::UserId;
+use crate::domain::role::{Grants, Permission, Reach};
+use crate::domain::time::Time;
+use crate::error::Result;
+use crate::store::{self, Conn, Store};
+use crate::web::asset;
+use crate::web::error::PageError;
+use crate::web::filter::{self, Moment, Plain, Zone};
+use crate::web::gate::Nonce;
+use crate::web::session::{self, Visitor, csrf_token};
+use actix_web::body::BoxBody;
+use actix_web::cookie::{Cookie, SameSite};
+use actix_web::dev::{Payload, ServiceResponse};
+use actix_web::http::header;
+use actix_web::web::Data;
+use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse};
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use std::future::Future;
+use std::pin::Pin;
+
+/// A link of the navigation, with the first parts of the addresses that belong to it.
+#[derive(Debug)]
+pub struct NavItem {
+    pub href: &'static str,
+    pub icon: &'static str,
+    pub label: &'static str,
+    areas: &'static [&'static str],
+}
+
+const NAV: &[NavItem] = &[
+    NavItem { href: "/", icon: "layout-dashboard", label: "Overview", areas: &[""] },
+    NavItem {
+        href: "/devices",
+        icon: "smartphone",
+        label: "Devices",
+        areas: &["devices", "enrollment", "enrollment-tokens"],
+    },
+    NavItem {
+        href: "/restore-tests",
+        icon: "archive-restore",
+        label: "Recovery",
+        areas: &["restore-tests", "restores", "restore-points"],
+    },
+    NavItem { href: "/policies", icon: "list-checks", label: "Policies", areas: &["policies"] },
+    NavItem {
+        href: "/commands",
+        icon: "terminal",
+        label: "Commands",
+        areas: &["commands", "approvals", "wipe-requests"],
+    },
+    NavItem { href: "/activity", icon: "scroll-text", label: "Activity", areas: &["activity"] },
+    NavItem {
+        href: "/settings",
+        icon: "settings",
+        label: "Settings",
+        areas: &["settings", "users", "teams", "api-tokens", "account", "confirm-password"],
+    },
+];
+
+/// The person whom the page is for.
+#[derive(Debug, Clone)]
+pub struct Person {
+    pub id: UserId,
+    pub name: String,
+    /// "Owner", or "Operator, Approver".
+    pub roles: String,
+}
+
+/// What every page needs around its content; an extractor, kept as `layout` in each page's struct.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    pub person: Option<Person>,
+    pub grants: Grants,
+    /// The address of this page without what follows `?`.
+    pub path: String,
+    /// Wipe requests that wait for an approver; none for people who do not approve.
+    pub approvals_waiting: Option<i64>,
+    pub is_demo: bool,
+    /// What the last form did.
+    pub flash: Option<String>,
+    pub csrf: String,
+    pub nonce: String,
+    pub now: Time,
+    pub zone: Zone,
+    pub damage: Option<Damage>,
+}
+
+/// Stored objects that are missing or damaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Damage {
+    pub object_count: i64,
+    pub device_count: i64,
+}
+
+struct Frame {
+    approvals_waiting: Option<i64>,
+    is_demo: bool,
+    damage: Option<Damage>,
+}
+
+impl Layout {
+    /// Reads what the frame of a page shows.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn load(request: &HttpRequest) -> Result<Self> {
+        let mut layout = Self::bare(request);
+        if let Some(store) = request.app_data::<Data<Store>>() {
+            let reach = layout.grants.reach(Permission::ApproveWipe);
+            let signed_in = layout.person.is_some();
+            let frame = store.read(move |conn| read_frame(conn, reach.as_ref(), signed_in)).await?;
+            layout.approvals_waiting = frame.approvals_waiting;
+            layout.is_demo = frame.is_demo;
+            layout.damage = frame.damage;
+        }
+        Ok(layout)
+    }
+
+    /// The frame without anything that needs the database.
+    pub fn bare(request: &HttpRequest) -> Self {
+        let now = request.app_data::<Data<Clock>>().map_or(Time::from_millis(0), |it| it.now());
+        let who = session::identity(request);
+        let zone = Zone::new(who.as_ref().map_or("UTC", |it| &it.user.time_zone), now);
+        let csrf = match &who {
+            Some(who) => who.csrf.clone(),
+            None => visit(request).map(|it| csrf_token(&it)).unwrap_or_default(),
+        };
+        Self {
+            person: who.as_ref().map(|it| Person {
+                id: it.user.id,
+                name: it.user.name.clone(),
+                roles: role_names(&it.grants),
+            }),
+            grants: who.as_ref().map(|it| it.grants.clone()).unwrap_or_default(),
+            path: request.path().to_owned(),
+            approvals_waiting: None,
+            is_demo: false,
+            flash: read_flash(request),
+            csrf,
+            nonce: request.extensions().get::<Nonce>().map(|it| it.0.clone()).unwrap_or_default(),
+            now,
+            zone,
+            damage: None,
+        }
+    }
+
+    /// The links of the navigation.
+    pub fn nav(&self) -> &'static [NavItem] {
+        NAV
+    }
+
+    /// Whether a link of the navigation leads to this page's area.
+    pub fn is_current(&self, item: &NavItem) -> bool {
+        let area = self.path.trim_start_matches('/').split(['/', '.']).next().unwrap_or_default();
+        item.areas.contains(&area)
+    }
+
+    /// Whether the person holds a permission somewhere, so that a control is worth showing.
+    pub fn may(&self, permission: Permission) -> bool {
+        self.grants.reach(permission).is_some()
+    }
+
+    /// "18 Nov 03:10" in the reader's zone, as `<time>`.
+    pub fn date(&self, at: impl Plain<Time>) -> Moment {
+        filter::date(at.plain(), &self.zone)
+    }
+
+    /// "18 Nov 03:10, 4 d", as `<time>`.
+    pub fn when(&self, at: impl Plain<Time>) -> Moment {
+        filter::when(at.plain(), &self.zone)
+    }
+
+    /// "4 d".
+    pub fn ago(&self, at: impl Plain<Time>) -> String {
+        filter::ago(at.plain(), self.now)
+    }
+
+    /// "403 MB".
+    pub fn bytes(&self, count: impl Plain<i64>) -> String {
+        filter::bytes(count.plain())
+    }
+
+    /// "1,283".
+    pub fn count(&self, number: impl Plain<i64>) -> String {
+        filter::count(number.plain())
+    }
+
+    /// "14:06:11", when this page was made.
+    pub fn as_of(&self) -> String {
+        self.zone.clock(self.now)
+    }
+
+    /// The icon of the browser's tab: red while something needs a person now.
+    pub fn favicon(&self) -> String {
+        let alarmed = self.damage.is_some() || self.approvals_waiting.is_some_and(|it| it > 0);
+        asset::url(if alarmed { "favicon-alarm.svg" } else { "favicon.svg" })
+    }
+}
+
+impl FromRequest for Layout {
+    type Error = PageError;
+    type Future = Pin<Box<dyn Future<Output = std::result::Result<Self, PageError>>>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move { Ok(Self::load(&request).await?) })
+    }
+}
+
+fn read_frame(conn: &mut Conn, reach: Option<&Reach>, signed_in: bool) -> Result<Frame> {
+    let is_demo = store::setting::find(conn, "demo")?.as_deref() == Some("true");
+    if !signed_in {
+        return Ok(Frame { approvals_waiting: None, is_demo, damage: None });
+    }
+    let approvals_waiting = match reach {
+        Some(reach) => Some(store::attention::approvals_waiting(conn, reach)?),
+        None => None,
+    };
+    let (object_count, device_count) = store::attention::damage(conn)?;
+    let damage = (object_count > 0).then_some(Damage { object_count, device_count });
+    Ok(Frame { approvals_waiting, is_demo, damage })
+}
+
+/// "Owner", or "Operator, Approver"; each once, whatever teams it holds in.
+pub fn role_names(grants: &Grants) -> String {
+    let mut names: Vec<&str> = grants.iter().map(|(role, _)| role.name()).collect();
+    names.sort_unstable();
+    names.dedup();
+    names.join(", ")
+}
+
+/// The visit that this page's forms belong to: the browser's, or a new one that `see` hands out.
+fn visit(request: &HttpRequest) -> Option<String> {
+    if let Some(new) = request.extensions().get::<NewVisit>() {
+        return Some(new.0.clone());
+    }
+    if let Some(known) = Visitor::of(request).visit {
+        return Some(known);
+    }
+    let new = crate::secret::generate("").ok()?;
+    request.extensions_mut().insert(NewVisit(new.clone()));
+    Some(new)
+}
+
+/// A visit that the browser does not know of yet.
+struct NewVisit(String);
+
+const FLASH: &str = "holdfast-flash";
+
+/// Sends the browser to another page, which then shows `flash` once.
+pub fn see_other(url: impl AsRef<str>, flash: Option<&str>) -> HttpResponse {
+    let mut response = HttpResponse::SeeOther();
+    response.insert_header((header::LOCATION, url.as_ref()));
+    if let Some(text) = flash {
+        response.cookie(flash_cookie(BASE64_URL_SAFE_NO_PAD.encode(text)));
+    }
+    response.finish()
+}
+
+fn flash_cookie(value: String) -> Cookie<'static> {
+    Cookie::build(FLASH, value).path("/").http_only(true).same_site(SameSite::Lax).finish()
+}
+
+fn read_flash(request: &HttpRequest) -> Option<String> {
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(request.cookie(FLASH)?.value()).ok()?;
+    String::from_utf8(bytes).ok().filter(|it| it.len() <= 500)
+}
+
+/// Takes the flash away once a page has shown it, and hands out the visit's cookie.
+pub(super) fn clear_flash(mut response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+    let request = response.request().clone();
+    let is_page = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|it| it.to_str().ok())
+        .is_some_and(|it| it.starts_with("text/html"));
+    if !is_page {
+        return response;
+    }
+    let secure = request.app_data::<Data<Config>>().is_some_and(|it| it.is_https());
+    let mut cookies = Vec::new();
+    if request.cookie(FLASH).is_some() && !request.headers().contains_key("hx-request") {
+        let mut gone = flash_cookie(String::new());
+        gone.make_removal();
+        cookies.push(gone);
+    }
+    if let Some(new) = request.extensions().get::<NewVisit>() {
+        cookies.push(session::visit_cookie(new.0.clone(), secure));
+    }
+    for cookie in cookies {
+        if response.response_mut().add_cookie(&cookie).is_err() {
+            tracing::warn!("a cookie could not be set");
+        }
+    }
+    response
+}

@@ -1,0 +1,30 @@
+//! The people's side: pages, one file for each area.
+//!
+//! `gate` stands around all of them: it recognises the person, and lets only
+//! [`gate::PUBLIC`] through without one. Which permission a page needs stands
+//! in its handler's signature (`session::Can`).
+pub mod asset;
+pub mod error;
+pub mod filter;
+pub mod form;
+pub mod gate;
+pub mod layout;
+pub mod session;
+
+use actix_web::middleware::from_fn;
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{HttpResponse, get};
+
+/// Registers all pages. It takes every address that is left, so it comes last.
+pub fn routes(config: &mut ServiceConfig) {
+    config.service(web::scope("").wrap(from_fn(gate::gate)).configure(areas).default_service(web::to(gate::not_found)));
+}
+
+fn areas(config: &mut ServiceConfig) {
+    config.service(health).service(asset::show);
+}
+
+#[get("/health")]
+async fn health() -> HttpResponse {
+    HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ok\n")
+}
