@@ -1,5 +1,4 @@
 //! `holdfast demo`: everything on one machine, to look at and try.
-use crate::agent::Stop;
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::{Config, Options};
@@ -8,7 +7,8 @@ use anyhow::{Context, bail};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
 use std::time::Instant;
 
 /// What the demo may be told.
@@ -42,30 +42,35 @@ pub fn run(options: &DemoOptions) -> anyhow::Result<ExitCode> {
         public_url: Some(format!("http://{address}")),
         ..Options::default()
     })?;
-    let lock = super::lock::Lock::take(&folder.path)?;
-    if lock.is_none() {
-        bail!("{} uses {}; stop it, or choose another folder with --data", super::lock::holder(&folder.path), folder.path.display());
-    }
+    let _lock = super::serve::take(&folder.path)?;
     let began = Instant::now();
     let app = App::open(config, Clock::System)?;
     let demo = Arc::new(Demo::prepare(app.clone(), options.devices)?);
     welcome(&app, &demo, &folder);
-    let stop = Stop::default();
-    let served = actix_web::rt::System::new().block_on(super::serve::serve(app, listener, {
-        let (demo, stop) = (Arc::clone(&demo), stop.clone());
-        move || tell(demo, stop, began)
+    let telling = Arc::new(OnceLock::new());
+    let thread = Arc::clone(&telling);
+    let wake = app.wake.clone();
+    let served = actix_web::rt::System::new().block_on(super::serve::serve(app, listener, move || {
+        // Set once: the server gets ready once.
+        let _ = thread.set(tell(demo, began));
     }));
-    stop.stop();
+    wake.stop();
+    let told = Arc::into_inner(telling).and_then(OnceLock::into_inner).map(JoinHandle::join);
     served?;
+    match told {
+        Some(Ok(told)) => told.context("the demo could not go on")?,
+        Some(Err(_)) => bail!("the demo panicked"),
+        None => {}
+    }
     say(began, "stopped");
     Ok(ExitCode::SUCCESS)
 }
 
-fn tell(demo: Arc<Demo>, stop: Stop, began: Instant) -> std::thread::JoinHandle<()> {
+fn tell(demo: Arc<Demo>, began: Instant) -> JoinHandle<anyhow::Result<()>> {
     std::thread::spawn(move || {
-        if let Err(error) = demo.run(&stop, &|line| say(began, &line)) {
-            say(began, &format!("the demo cannot go on: {error:#}"));
-        }
+        let told = demo.run(&|line| say(began, &line));
+        demo.end();
+        told
     })
 }
 

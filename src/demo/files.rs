@@ -6,12 +6,26 @@ use std::fs;
 use std::path::Path;
 
 const FIRST: [&str; 16] = [
-    "Amara", "Björn", "Chiara", "Dmitri", "Elif", "Farah", "Goran", "Hana", "Ines", "Jonas", "Kaveh", "Lucía", "Mei",
+    "Amara", "Björn", "Chiara", "Dmitri", "Elif", "Farah", "Goran", "Hana", "Ida", "Jonas", "Kaveh", "Lucía", "Mei",
     "Noor", "Oskar", "Priya",
 ];
 const LAST: [&str; 16] = [
-    "Abebe", "Brandt", "Castillo", "Dupont", "Eriksen", "Fischer", "Greco", "Hoang", "Ibrahim", "Jansen", "Kovács",
-    "Lindqvist", "Moreau", "Novak", "Okafor", "Petrov",
+    "Abebe",
+    "Brandt",
+    "Castillo",
+    "Dupont",
+    "Eriksen",
+    "Fischer",
+    "Greco",
+    "Hoang",
+    "Ibrahim",
+    "Jansen",
+    "Kovács",
+    "Lindqvist",
+    "Moreau",
+    "Novak",
+    "Okafor",
+    "Petrov",
 ];
 const PLACES: [&str; 8] = ["Workshop", "Room 2", "Harbour", "Site A", "Office", "Library", "Depot", "Clinic"];
 const MATTERS: [&str; 8] =
@@ -22,7 +36,8 @@ const WORDS: [&str; 24] = [
 ];
 
 /// The kinds of files, with how many of each a device has.
-const KINDS: [(&str, u64); 5] = [("contacts", 70), ("calendars", 40), ("photos", 60), ("documents", 90), ("app data", 50)];
+const KINDS: [(&str, u64); 5] =
+    [("contacts", 70), ("calendars", 40), ("photos", 60), ("documents", 90), ("app data", 50)];
 
 /// Fills a folder with a few hundred files; gives how many.
 ///
@@ -100,7 +115,9 @@ fn document(number: u64, random: &mut Random) -> (String, Vec<u8>) {
         0 => (format!("{number:03} {title}.pdf"), pdf(&lines)),
         1 => (format!("{number:03} {title}.txt"), (lines.join("\n") + "\n").into_bytes()),
         _ => {
-            let rows: String = (1..=lines.len()).map(|row| format!("{row},{},{}\n", random.below(999), random.pick(&PLACES))).collect();
+            let rows: String = (1..=lines.len())
+                .map(|row| format!("{row},{},{}\n", random.below(999), random.pick(&PLACES)))
+                .collect();
             (format!("{number:03} {title}.csv"), format!("number,amount,place\n{rows}").into_bytes())
         }
     }

@@ -7,6 +7,7 @@
 //! agent, presses buttons, and flips bytes on the disk.
 mod device;
 mod files;
+mod hack;
 mod picture;
 mod random;
 mod scenario;
@@ -15,18 +16,21 @@ mod world;
 
 pub use world::Account;
 
-use crate::agent::Stop;
 use crate::app::App;
 use anyhow::{Context, Result};
 use device::Running;
 use scenario::Scenario;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use story::Teller;
 use world::World;
 
 /// Devices that join at the same time; more would only wait for the same two cores.
 const AT_ONCE: usize = 4;
+
+/// How often the teller looks.
+const LOOK_EVERY: Duration = Duration::from_millis(300);
 
 /// A demo whose accounts, teams and policies are made.
 pub struct Demo {
@@ -67,33 +71,38 @@ impl Demo {
         &self.world.accounts
     }
 
-    /// Enrolls the devices of a server that answers, and tells their stories until stopped.
+    /// Enrolls the devices of a server that answers, and tells their stories until the server stops.
     ///
     /// # Errors
     /// When a device cannot enroll, or the database cannot be read.
-    pub fn run(&self, stop: &Stop, say: &(dyn Fn(String) + Sync)) -> Result<()> {
-        let devices = self.enroll_all(stop, say)?;
+    pub fn run(&self, say: &(dyn Fn(String) + Sync)) -> Result<()> {
+        let devices = self.enroll_all(say)?;
         self.write_summary(&devices)?;
         say(format!("{} devices are enrolled; each backs up, and each backup is restore-tested", devices.len()));
         let mut teller = Teller::new(&self.app, &self.world, devices.len());
         let mut is_told = false;
-        while !stop.is_stopped() {
+        while !self.app.wake.is_stopping() {
             teller.look(&devices, say)?;
             if !is_told && teller.is_done(&devices) {
                 is_told = true;
                 say("every story is told; the devices go on checking in, backing up and being tested".to_owned());
             }
-            stop.sleep(std::time::Duration::from_millis(500));
+            std::thread::sleep(LOOK_EVERY);
         }
         devices.iter().for_each(Running::stop);
         Ok(())
     }
 
-    fn enroll_all(&self, stop: &Stop, say: &(dyn Fn(String) + Sync)) -> Result<Vec<Running>> {
+    /// Tells the server to stop.
+    pub fn end(&self) {
+        self.app.wake.stop();
+    }
+
+    fn enroll_all(&self, say: &(dyn Fn(String) + Sync)) -> Result<Vec<Running>> {
         let home = self.devices_folder();
         let mut devices = Vec::new();
         for group in self.scenario.device.chunks(AT_ONCE) {
-            if stop.is_stopped() {
+            if self.app.wake.is_stopping() {
                 break;
             }
             let joined: Vec<Result<Running>> = std::thread::scope(|scope| {
@@ -109,7 +118,10 @@ impl Demo {
                         })
                     })
                     .collect();
-                joining.into_iter().map(|it| it.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a device panicked")))).collect()
+                joining
+                    .into_iter()
+                    .map(|it| it.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a device panicked"))))
+                    .collect()
             });
             for device in joined {
                 devices.push(device?);
@@ -120,7 +132,8 @@ impl Demo {
 
     fn devices_folder(&self) -> PathBuf {
         // An agent's server address and folders are absolute.
-        std::path::absolute(self.app.config.data.join("devices")).unwrap_or_else(|_| self.app.config.data.join("devices"))
+        std::path::absolute(self.app.config.data.join("devices"))
+            .unwrap_or_else(|_| self.app.config.data.join("devices"))
     }
 
     fn write_summary(&self, devices: &[Running]) -> Result<()> {

@@ -108,10 +108,7 @@ pub fn pdf(lines: &[String]) -> Vec<u8> {
     for place in places {
         out.push_str(&format!("{place:010} 00000 n \n"));
     }
-    out.push_str(&format!(
-        "trailer\n<< /Size {} /Root 1 0 R >>\nstartxref\n{table}\n%%EOF\n",
-        objects.len() + 1
-    ));
+    out.push_str(&format!("trailer\n<< /Size {} /Root 1 0 R >>\nstartxref\n{table}\n%%EOF\n", objects.len() + 1));
     out.into_bytes()
 }
 

@@ -7,9 +7,9 @@ pub struct Random(u64);
 impl Random {
     /// A sequence that depends on `seed` only.
     pub fn new(seed: &str) -> Self {
-        let start = seed.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        });
+        let start = seed
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
         Self(start)
     }
 

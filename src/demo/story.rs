@@ -39,7 +39,10 @@ impl<'a> Teller<'a> {
 
     /// Whether every story was told as far as it goes by itself.
     pub fn is_done(&self, devices: &[Running]) -> bool {
-        self.chapters.iter().zip(devices).all(|(chapter, device)| *chapter == Chapter::Told || !self.has_backups(device))
+        self.chapters
+            .iter()
+            .zip(devices)
+            .all(|(chapter, device)| *chapter == Chapter::Told || !self.has_backups(device))
     }
 
     fn has_backups(&self, device: &Running) -> bool {
@@ -96,7 +99,8 @@ impl<'a> Teller<'a> {
                 let object = largest(&self.app.config.blobs.join(device.repository.as_str()))
                     .context("the demo found no stored object to damage")?;
                 flip(&object).with_context(|| format!("damaging {}", object.display()))?;
-                let short = object.file_name().unwrap_or_default().to_string_lossy().chars().take(12).collect::<String>();
+                let short =
+                    object.file_name().unwrap_or_default().to_string_lossy().chars().take(12).collect::<String>();
                 say(format!("{name}: 16 bytes of the stored object {short}… were flipped on the disk; prove it again"));
                 self.ask_for_proof(device)?;
             }

@@ -1,0 +1,65 @@
+// Walks a running demo in headless Chromium: every page in both themes and both
+// widths, and the flows with JavaScript on and off.
+//
+//   node run.mjs --holdfast ../../target/debug/holdfast [--screenshots DIR] [--only pages|flows]
+import { parseArgs } from "node:util";
+import { launch } from "./lib/chromium.mjs";
+import { startDemo, startServer } from "./lib/holdfast.mjs";
+import { checkPages } from "./pages.mjs";
+import { checkSetUp } from "./setup.mjs";
+import { checkFlows } from "./flows.mjs";
+import { takeScreenshots } from "./screenshots.mjs";
+
+const { values: options } = parseArgs({
+  options: {
+    holdfast: { type: "string", default: "../../target/debug/holdfast" },
+    screenshots: { type: "string" },
+    only: { type: "string" },
+  },
+});
+
+const faults = [];
+const wants = (part) => !options.only || options.only === part;
+const browser = await launch();
+try {
+  if (wants("setup")) {
+    for (const javaScript of [true, false]) {
+      const server = await startServer(options.holdfast);
+      try {
+        await step(`set-up, JavaScript ${javaScript ? "on" : "off"}`, () =>
+          checkSetUp({ browser, server, faults, javaScript }));
+      } finally {
+        await server.stop();
+      }
+    }
+  }
+  if (wants("pages") || wants("flows") || options.screenshots) {
+    const demo = await startDemo(options.holdfast);
+    try {
+      if (options.screenshots) await step("screenshots", () => takeScreenshots({ browser, demo, folder: options.screenshots }));
+      if (wants("pages")) await step("pages", () => checkPages({ browser, demo, faults }));
+      if (wants("flows")) {
+        await step("wipe and restore, JavaScript on", () => checkFlows({ browser, demo, faults, javaScript: true }));
+        await step("wipe and restore, JavaScript off", () => checkFlows({ browser, demo, faults, javaScript: false }));
+      }
+    } finally {
+      await demo.stop();
+    }
+  }
+} finally {
+  await browser.close();
+}
+
+if (faults.length > 0) {
+  console.error(`\n${faults.length} faults:`);
+  for (const fault of faults) console.error(`- ${fault}`);
+  process.exit(1);
+}
+console.log("browser tests passed");
+
+async function step(name, work) {
+  const began = Date.now();
+  console.log(`-- ${name}`);
+  await work();
+  console.log(`   ${((Date.now() - began) / 1000).toFixed(1)} s`);
+}
