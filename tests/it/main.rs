@@ -10,6 +10,7 @@ mod kill;
 mod mail;
 mod policy;
 mod restic;
+mod restic_client;
 mod signature;
 mod store;
 mod support;

@@ -1,0 +1,177 @@
+//! The real restic at the door.
+use crate::support::door::{TestDoor, TestRepository};
+use crate::support::{NOW, skip};
+use holdfast::domain::id::{RepositoryId, RepositoryTokenId};
+use holdfast::domain::object::ObjectKind;
+use holdfast::service::repository::Prepared;
+use holdfast::{seal, service, store};
+use std::path::Path;
+use std::process::Command;
+
+fn has_restic() -> bool {
+    Command::new("restic").arg("version").output().is_ok_and(|it| it.status.success()) || !skip("restic")
+}
+
+/// A repository as enrolment makes it, and its password.
+fn enrolled(door: &TestDoor) -> (TestRepository, String) {
+    let device = door.device();
+    let (proof_key, _) = seal::generate().unwrap();
+    let prepared = Prepared::make(&proof_key, RepositoryId::generate(NOW)).unwrap();
+    prepared.store(&*door.blobs).unwrap();
+    let (id, token, password) = (prepared.id, prepared.token.clone(), prepared.password.clone());
+    door.write(move |conn| service::repository::insert(conn, &prepared, device, 1, NOW));
+    let token_id = RepositoryTokenId::generate(NOW);
+    (TestRepository { id, device, token, token_id, address: door.address }, password)
+}
+
+struct Restic<'a> {
+    repository: &'a TestRepository,
+    password: &'a str,
+    cache: tempfile::TempDir,
+}
+
+impl Restic<'_> {
+    fn command(&self, program: &str) -> Command {
+        let TestRepository { id, token, address, .. } = self.repository;
+        let mut command = Command::new(program);
+        command
+            .env("RESTIC_REPOSITORY", format!("rest:http://{id}:{token}@{address}/restic/{id}/"))
+            .env("RESTIC_PASSWORD", self.password)
+            .env("RESTIC_CACHE_DIR", self.cache.path());
+        command
+    }
+
+    fn good(&self, arguments: &[&str]) -> String {
+        let output = self.command("restic").args(arguments).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{arguments:?}: {text}{}", String::from_utf8_lossy(&output.stderr));
+        text
+    }
+
+    /// What restic says before it gives up. Newer ones do at once, 0.14 tries again for a minute.
+    fn refused(&self, arguments: &[&str]) -> String {
+        let output = self.command("timeout").args(["8", "restic"]).args(arguments).output().unwrap();
+        assert!(!output.status.success(), "{arguments:?} was not refused");
+        self.good(&["unlock", "--remove-all"]);
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+}
+
+fn restic<'a>(repository: &'a TestRepository, password: &'a str) -> Restic<'a> {
+    Restic { repository, password, cache: tempfile::tempdir().unwrap() }
+}
+
+fn make_tree(folder: &Path) {
+    for number in 0..300_u32 {
+        let below = folder.join(format!("folder {}", number % 7)).join("ünïcode");
+        std::fs::create_dir_all(&below).unwrap();
+        std::fs::write(below.join(format!("{number}.txt")), number.to_string().repeat(100)).unwrap();
+    }
+    let large: Vec<u8> = (0..5_000_000_u32).flat_map(|it| it.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    std::fs::write(folder.join("large.bin"), large).unwrap();
+    std::fs::write(folder.join("empty"), b"").unwrap();
+}
+
+fn is_same_tree(a: &Path, b: &Path) -> bool {
+    Command::new("diff").arg("-r").args([a, b]).output().unwrap().status.success()
+}
+
+#[test]
+fn restic_backs_up_checks_and_restores_and_cannot_remove_or_add_keys() {
+    if !has_restic() {
+        return;
+    }
+    let (door, source, target) = (TestDoor::start(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (repository, password) = enrolled(&door);
+    let client = restic(&repository, &password);
+    make_tree(source.path());
+    let path = source.path().to_str().unwrap();
+
+    client.good(&["backup", path]);
+    std::fs::write(source.path().join("new file"), b"second backup").unwrap();
+    client.good(&["backup", path]);
+
+    assert!(client.good(&["check", "--read-data"]).contains("no errors were found"));
+    assert!(client.refused(&["forget", "--keep-last", "1", "--prune"]).contains("403"));
+    let key = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(key.path(), "another password").unwrap();
+    let path_of_key = key.path().to_str().unwrap();
+    assert!(client.refused(&["key", "add", "--new-password-file", path_of_key]).contains("403"));
+    client.refused(&["init"]);
+    client.good(&["restore", "latest", "--target", target.path().to_str().unwrap()]);
+    assert!(is_same_tree(source.path(), &target.path().join(path.trim_start_matches('/'))));
+
+    let (device, id) = (repository.device, repository.id);
+    let points = door.read(move |conn| store::restore_point::of_device(conn, device, 10));
+    assert_eq!(points.len(), 2);
+    assert_eq!(door.read(move |conn| store::object::count(conn, id, ObjectKind::Keys)), 1);
+}
+
+#[test]
+fn a_full_quota_stops_restic_and_spoils_nothing() {
+    if !has_restic() {
+        return;
+    }
+    let (door, source) = (TestDoor::start(), tempfile::tempdir().unwrap());
+    door.write(|conn| {
+        let quota = service::repository::QUOTA_SETTING;
+        store::setting::set(conn, quota, "3000000", NOW)
+    });
+    let (repository, password) = enrolled(&door);
+    let client = restic(&repository, &password);
+    std::fs::write(source.path().join("fits"), b"a small file").unwrap();
+    client.good(&["backup", source.path().to_str().unwrap()]);
+    make_tree(source.path());
+
+    assert!(client.refused(&["backup", source.path().to_str().unwrap()]).contains("507"));
+
+    assert!(client.good(&["check", "--read-data"]).contains("no errors were found"));
+}
+
+#[test]
+fn a_second_client_works_with_its_own_password_until_its_token_is_revoked() {
+    use holdfast::domain::activity::{Action, Actor};
+    use holdfast::store::schema::activity;
+    let door = TestDoor::start();
+    let (repository, _) = enrolled(&door);
+    let key = service::backup::keep(&*door.blobs, repository.id, ObjectKind::Keys, b"a key object").unwrap();
+
+    let (id, token) = door
+        .write(move |conn| service::repository::make_own_client_token(conn, &Actor::system(), &key, "my laptop", NOW));
+
+    let own = door.with_token(&repository, &token);
+    assert_eq!(own.get(&format!("keys/{}", crate::support::door::name(b"a key object"))).status, 200);
+    assert_eq!(own.put("data", b"appended").status, 200);
+    assert_eq!(own.put("keys", b"another key").status, 403);
+    door.write(move |conn| service::repository::revoke_token(conn, &Actor::system(), id, NOW));
+    assert_eq!(own.get("keys/").status, 401);
+    let done: Vec<Action> = door.read(|conn| {
+        use diesel::prelude::*;
+        activity::table.order(activity::seq).select(activity::action).load(conn)
+    });
+    assert_eq!(done, [Action::RepositoryTokenMade, Action::RepositoryTokenRevoked]);
+}
+
+#[test]
+fn a_new_enrolment_closes_the_old_repository() {
+    let door = TestDoor::start();
+    let (old, _) = enrolled(&door);
+    old.put("data", b"old");
+    let device = old.device;
+    let (proof_key, _) = seal::generate().unwrap();
+    let prepared = Prepared::make(&proof_key, RepositoryId::generate(NOW)).unwrap();
+    prepared.store(&*door.blobs).unwrap();
+    let token = prepared.token.clone();
+    let new = TestRepository { id: prepared.id, token, ..old.clone() };
+
+    door.write(move |conn| service::repository::insert(conn, &prepared, device, 2, NOW));
+
+    assert_eq!(old.get("data/").status, 401, "the agent's old token has died");
+    assert_eq!(new.put("data", b"new").status, 200);
+    let id = old.id;
+    let closed = door.read(move |conn| store::repository::find(conn, id)).unwrap();
+    assert_eq!(closed.state, holdfast::domain::object::RepositoryState::ReadOnly);
+    let key = holdfast::blob::BlobKey::new(old.id, ObjectKind::Data, crate::support::door::name(b"late"));
+    let late = door.store.write_blocking(move |conn| service::backup::received(conn, &key, 4, NOW));
+    assert!(matches!(late, Err(holdfast::error::Error::Refused(_))), "{late:?}");
+}
