@@ -83,6 +83,10 @@ pub fn check(check_in: &CheckIn) -> Result<()> {
 /// # Errors
 /// When a field is out of range, or the database refuses.
 pub fn run(conn: &mut Conn, device: &Device, check_in: &CheckIn, address: &str, now: Time) -> Result<CheckInAnswer> {
+    if !check_in.results.is_empty() {
+        // What ends a command is written down: in the order of acts, and locked in their order.
+        store::activity::lock(conn)?;
+    }
     for result in &check_in.results {
         take_result(conn, device, result, address, now)?;
     }
@@ -207,7 +211,13 @@ pub fn actor(device: &Device, address: &str) -> Actor {
 /// The open commands of this enrolment, again with each check-in until their results have come.
 fn deliver(conn: &mut Conn, device: &Device, now: Time) -> Result<Vec<Order>> {
     let mut orders = Vec::new();
-    for command in store::command::open(conn, device.id, device.generation, now)? {
+    let mut open = store::command::open(conn, device.id, device.generation, now)?;
+    if open.iter().any(|it| it.kind == CommandKind::Wipe) {
+        // Handing out a wipe is decided again, so it takes its turn among the acts: a stop before it is seen.
+        store::activity::lock(conn)?;
+        open = store::command::open(conn, device.id, device.generation, now)?;
+    }
+    for command in open {
         if may_deliver(conn, &command, now)? {
             if command.state == CommandState::Queued && store::command::set_delivered(conn, command.id, now)? {
                 delivered(conn, &command, now)?;

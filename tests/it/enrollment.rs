@@ -164,10 +164,11 @@ fn a_stranger_who_guesses_is_slowed_down() {
     let server = TestServer::start();
     let device = SimDevice::new();
 
-    let statuses: Vec<u16> = (0..30).map(|at| device.enroll(&server, &format!("hf_enroll_{at}")).status).collect();
+    let answers: Vec<_> = (0..30).map(|at| device.enroll(&server, &format!("hf_enroll_{at}"))).collect();
 
-    assert_eq!(statuses[0], 403);
-    assert_eq!(statuses[29], 503);
+    assert_eq!(answers[0].status, 403);
+    assert_eq!(answers[29].status, 503);
+    assert!(answers[29].head.to_ascii_lowercase().contains("retry-after: 60"), "{}", answers[29].head);
     assert_eq!(device.enroll(&server, &token(&server, |_| {})).status, 200, "who has a token still gets in");
 }
 

@@ -6,10 +6,12 @@ mod check_in;
 mod enroll;
 mod fault;
 mod manifest;
+mod restore;
 mod shared;
 mod signed;
 mod token;
 mod wait;
+mod wipe;
 
 pub use crate::domain::message;
 pub use shared::Shared;
@@ -23,5 +25,8 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(check_in::check_in)
         .service(wait::wait)
         .service(manifest::manifests)
-        .service(backup::backups);
+        .service(backup::backups)
+        .service(wipe::wipe_reports)
+        .service(restore::restore_progress)
+        .service(restore::restore_result);
 }

@@ -90,7 +90,7 @@ pub struct Message<T> {
 }
 
 /// A message that a device sends.
-pub trait Incoming: DeserializeOwned + 'static {
+pub trait Incoming: DeserializeOwned + Send + 'static {
     /// The largest body in bytes.
     const LIMIT: usize;
 }
@@ -111,8 +111,17 @@ async fn receive<T: Incoming>(request: &HttpRequest, payload: Payload) -> Result
     body::check_length(request, T::LIMIT)?;
     let body = body::read(payload, T::LIMIT).await?;
     from.check_body(&body)?;
-    Ok(Message { from, message: body::parse(&body)? })
+    // A large one would hold up everything else on this worker.
+    let message = if body.len() <= SMALL {
+        body::parse(&body)?
+    } else {
+        body::off_the_worker(move || body::parse(&body)).await?
+    };
+    Ok(Message { from, message })
 }
+
+/// Bodies up to this size are understood on the worker.
+const SMALL: usize = 256 << 10;
 
 async fn identify(request: &HttpRequest) -> Result<Enrolled, Fault> {
     let shared = data::<Shared>(request)?;

@@ -1,0 +1,40 @@
+//! `POST /agent/v1/wipe-reports`: how a wipe went; the answer is the receipt.
+use crate::clock::Clock;
+use crate::domain::message::{WipeReceipt, WipeReport};
+use crate::protocol::agent::address;
+use crate::protocol::agent::check_in::forgetting;
+use crate::protocol::agent::fault::{Fault, Reply};
+use crate::protocol::agent::shared::Shared;
+use crate::protocol::agent::signed::{Incoming, Message, data};
+use crate::service::check_in::actor;
+use crate::service::request::accept;
+use crate::service::wipe;
+use crate::store::Store;
+use crate::wake::Wake;
+use actix_web::{HttpRequest, post};
+
+impl Incoming for WipeReport {
+    const LIMIT: usize = 4 << 20;
+}
+
+#[post("/agent/v1/wipe-reports")]
+pub async fn wipe_reports(request: HttpRequest, received: Message<WipeReport>) -> Reply<WipeReceipt> {
+    Reply(run(&request, received).await)
+}
+
+async fn run(request: &HttpRequest, received: Message<WipeReport>) -> Result<WipeReceipt, Fault> {
+    let Message { from, message } = received;
+    let address = address::of(request)?.to_string();
+    let now = data::<Clock>(request)?.now();
+    let (device, signed) = (from.device(), from.signed());
+    // A device that did not get its receipt reports again, and is wiped by then.
+    let accepted = data::<Store>(request)?
+        .act(move |conn| match accept(conn, &signed, true)? {
+            Ok(device) => wipe::reported(conn, &actor(&device, &address), &device, &message, now).map(Ok),
+            Err(refusal) => Ok(Err(refusal)),
+        })
+        .await?;
+    let receipt = accepted.map_err(|refusal| forgetting(data::<Shared>(request), device, refusal))?;
+    data::<Wake>(request)?.mail();
+    Ok(receipt)
+}
