@@ -1,7 +1,7 @@
 //! What a restore test found.
 use crate::domain::object::{ObjectKind, ObjectName};
 use crate::domain::proof::{Level, TestResult};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// At most so many names of files or objects are kept of one test; the counts are always whole.
 pub const MAX_NAMES: usize = 50;
@@ -74,10 +74,20 @@ pub struct FileFailure {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObjectFailure {
     pub kind: ObjectKind,
+    #[serde(deserialize_with = "any_name")]
     pub name: ObjectName,
     pub reason: String,
     /// Whether the stored bytes are wrong or gone, so that posting the object again heals it.
     pub damaged: bool,
+}
+
+/// Restic's `config` has no hash for a name.
+fn any_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectName, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text == "config" {
+        return Ok(ObjectName::config());
+    }
+    ObjectName::try_from(text).map_err(serde::de::Error::custom)
 }
 
 impl Failures {
@@ -136,5 +146,19 @@ impl TestReport {
         let mut report = Self::bare(TestResult::Failed, level, why.clone());
         report.failures.notes.push(why);
         report
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_that_names_the_config_can_be_read() {
+        let mut report = TestReport::failed(Level::Stored, "x");
+        let (kind, name) = (ObjectKind::Config, ObjectName::config());
+        report.failures.object(ObjectFailure { kind, name, reason: "gone".to_owned(), damaged: true });
+        let text = serde_json::to_string(&report).unwrap();
+        assert_eq!(serde_json::from_str::<TestReport>(&text).unwrap(), report);
     }
 }

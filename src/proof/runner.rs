@@ -135,14 +135,15 @@ fn judge(status: io::Result<ExitStatus>, error: &io::Error) -> TestReport {
         Err(error) => return TestReport::unproven(format!("The test's process was lost: {error}.")),
     };
     let limit = |what: &str| TestReport::failed(Level::Stored, format!("Failed: resource limit. {what}"));
+    // It was ended because of what it said.
+    if error.kind() == io::ErrorKind::InvalidData {
+        return TestReport::failed(Level::Stored, "The test's process broke its protocol.");
+    }
     match (status.signal(), status.code()) {
         (Some(CPU), _) => limit("The backup took more processor time than a backup of its size may."),
         // Not sent from here: the system was out of memory, or somebody stopped it.
         (Some(KILL), _) => TestReport::unproven("The test's process was stopped from outside."),
         (Some(_), _) | (None, Some(101)) => limit("The backup took more memory than a test has."),
-        (None, Some(0)) if error.kind() == io::ErrorKind::InvalidData => {
-            TestReport::failed(Level::Stored, "The test's process broke its protocol.")
-        }
         (None, _) => TestReport::unproven(format!("The test's process could not do its work ({status}, {error}).")),
     }
 }

@@ -69,6 +69,8 @@ impl Fault {
     pub fn damaged(&self) -> Option<(ObjectKind, &ObjectName)> {
         match self {
             Self::Missing { kind, name } => Some((*kind, name)),
+            // The server wrote it, and its name is no hash.
+            Self::Object { kind: kind @ ObjectKind::Config, name, .. } => Some((*kind, name)),
             Self::Object { kind, name, problem: Problem::Hash | Problem::Size { .. } } => Some((*kind, name)),
             Self::Object { .. }
             | Self::Unavailable(_)

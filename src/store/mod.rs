@@ -32,10 +32,10 @@ pub mod restore_point;
 pub mod restore_test;
 pub mod session;
 pub mod setting;
-pub mod wipe;
 pub mod team;
 pub mod throttle;
 pub mod user;
+pub mod wipe;
 
 pub use connection::{Conn, Database, MultiBackend, Store};
 pub use migration::latest_version;

@@ -9,6 +9,7 @@ mod enrollment;
 mod kill;
 mod mail;
 mod policy;
+mod proof;
 mod restic;
 mod restic_client;
 mod signature;

@@ -189,6 +189,7 @@ impl Finding {
     fn summary(&self, result: TestResult) -> String {
         let files = count(self.file_count);
         match result {
+            TestResult::Passed if self.file_count == 1 => "The one file came back as the device had it.".to_owned(),
             TestResult::Passed => format!("All {files} files came back as the device had them."),
             TestResult::Partial if !self.has_manifest => format!(
                 "Every object is intact and {files} files can be read back, but the device sent no list of its files \

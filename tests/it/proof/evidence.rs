@@ -1,0 +1,354 @@
+//! What a test changes: the point, its objects, the device's evidence, and the history.
+use super::craft::{Craft, Stored, put, runner};
+use crate::support::{NOW, TestDatabase, fleet};
+use holdfast::clock::Clock;
+use holdfast::domain::id::{DeviceId, RestorePointId};
+use holdfast::domain::object::{ObjectKind, ObjectName, RepositoryState};
+use holdfast::domain::proof::{Grade, TestCause, TestResult};
+use holdfast::domain::time::{Time, days, hours, minutes};
+use holdfast::proof::Prover;
+use holdfast::proof::frame::TestJob;
+use holdfast::proof::keys::ProofKeys;
+use holdfast::store::device_proof::DeviceProof;
+use holdfast::store::repository::{Repository, master_key_context};
+use holdfast::store::restore_point::RestorePoint;
+use holdfast::store::{self, Store};
+use holdfast::wake::Wake;
+use holdfast::{seal, service};
+use std::fs;
+use std::sync::Arc;
+
+struct World {
+    _database: TestDatabase,
+    store: Store,
+    prover: Prover,
+    craft: Craft,
+    stored: Stored,
+    clock: Clock,
+    _keys: tempfile::TempDir,
+}
+
+impl World {
+    fn new() -> Self {
+        let database = TestDatabase::new();
+        let store = database.store();
+        let keys_folder = tempfile::tempdir().unwrap();
+        let keys = ProofKeys::of(&store, &keys_folder.path().join("proof.key"), true, NOW).unwrap().unwrap();
+        let device = store
+            .write_blocking(|conn| -> holdfast::error::Result<DeviceId> {
+                let device = fleet::device(fleet::token(conn), "laptop");
+                fleet::insert(conn, &device);
+                Ok(device.0.id)
+            })
+            .unwrap();
+        let craft = Craft { device, ..Craft::new(2) };
+        let context = master_key_context(craft.repository);
+        let repository = Repository {
+            id: craft.repository,
+            device_id: device,
+            generation: 1,
+            state: RepositoryState::Active,
+            sealed_master_key: seal::seal(keys.public(), &context, craft.key.to_base64().as_bytes()).unwrap(),
+            quota_bytes: 1 << 40,
+            stored_bytes: 0,
+            object_count: 0,
+            created_at: NOW,
+        };
+        store.write_blocking(move |conn| store::repository::insert(conn, &repository)).unwrap();
+        let stored = craft.stored();
+        let clock = Clock::fixed(NOW);
+        let prover = Prover {
+            store: store.clone(),
+            blobs: Arc::clone(&stored.served.blobs),
+            keys,
+            clock: clock.clone(),
+            wake: Wake::new(),
+            runner: runner(),
+            name: "test".to_owned(),
+            parallel: 1,
+        };
+        Self { _database: database, store, prover, craft, stored, clock, _keys: keys_folder }
+    }
+
+    /// What is new in the repository arrives, and with it a restore point.
+    fn receive(&mut self, job: &TestJob) -> RestorePointId {
+        let now = self.clock.now();
+        for ((_, name), (kind, bytes)) in self.craft.objects.clone() {
+            let object = store::object::Object {
+                repository_id: self.craft.repository,
+                kind,
+                name: name.clone(),
+                size_bytes: i64::try_from(bytes.len()).unwrap(),
+                received_at: now,
+                verified_at: None,
+                damaged_at: None,
+            };
+            if self.store.write_blocking(move |conn| store::object::insert(conn, &object)).unwrap()
+                && !(kind == ObjectKind::Config)
+            {
+                put(&*self.stored.served.blobs, self.craft.repository, kind, &name, &bytes);
+            }
+        }
+        let point = RestorePoint {
+            id: RestorePointId::generate(now),
+            repository_id: self.craft.repository,
+            device_id: self.craft.device,
+            snapshot_name: job.snapshot.clone(),
+            manifest_name: job.manifest.clone(),
+            received_at: now,
+            claimed_at: None,
+            file_count: None,
+            size_bytes: None,
+            excluded_count: 0,
+            excluded: serde_json::to_string(&job.excluded).unwrap(),
+            reported_at: None,
+            stored_at: Some(now),
+            verified_at: None,
+            proven_at: None,
+            failed_at: None,
+        };
+        let id = point.id;
+        self.store
+            .write_blocking(move |conn| -> holdfast::error::Result<()> {
+                store::restore_point::insert(conn, &point)?;
+                service::proof::queue(conn, point.id, TestCause::NewBackup, None, now)?;
+                service::proof::refresh(conn, point.device_id, now)
+            })
+            .unwrap();
+        id
+    }
+
+    fn run(&self) -> usize {
+        self.prover.run_once(None).unwrap()
+    }
+
+    fn proof(&self) -> DeviceProof {
+        let device = self.craft.device;
+        self.store.read_blocking(move |conn| store::device_proof::find(conn, device)).unwrap().unwrap()
+    }
+
+    fn grade(&self) -> Grade {
+        self.proof().evidence().grade(self.clock.now())
+    }
+
+    fn actions(&self) -> Vec<String> {
+        use diesel::prelude::*;
+        use holdfast::store::schema::activity;
+        let load = |conn: &mut _| activity::table.order(activity::seq).select(activity::action).load::<String>(conn);
+        self.store.read_blocking(load).unwrap()
+    }
+
+    fn flip(&self, name: &ObjectName) {
+        let path = self.stored.path(name);
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[3] ^= 1;
+        fs::write(&path, bytes).unwrap();
+    }
+
+    fn small_pack(&self) -> ObjectName {
+        let packs = self.craft.names(ObjectKind::Data);
+        packs.into_iter().min_by_key(|it| self.craft.bytes(ObjectKind::Data, it).len()).unwrap()
+    }
+}
+
+#[test]
+fn a_new_backup_becomes_proven_and_stays_so_for_its_time() {
+    let mut world = World::new();
+    let job = world.craft.backup(&[("a", b"one"), ("b", b"two")]);
+    let point = world.receive(&job);
+    assert_eq!(world.grade(), Grade::Stored);
+
+    assert_eq!(world.run(), 1);
+
+    let proof = world.proof();
+    assert_eq!((world.grade(), proof.rank), (Grade::Proven, 5));
+    assert_eq!(
+        (proof.proven_point_id, proof.proven_at, proof.proven_until),
+        (Some(point), Some(NOW), Some(NOW + days(7)))
+    );
+    assert_eq!((proof.file_count, proof.matched_count, proof.not_proven_files), (2, 2, Some(0)));
+    assert_eq!(world.actions(), ["restore_test_passed"]);
+    world.clock.advance(days(7));
+    assert_eq!(world.grade(), Grade::OutOfDate);
+}
+
+#[test]
+fn a_proof_is_renewed_before_it_ends() {
+    let mut world = World::new();
+    let job = world.craft.backup(&[("a", b"one")]);
+    world.receive(&job);
+    assert_eq!(world.run(), 1);
+
+    world.clock.advance(days(5));
+    assert_eq!(world.run(), 0, "more than a quarter is left");
+    world.clock.advance(hours(7));
+    assert_eq!(world.run(), 1);
+
+    assert_eq!(world.proof().proven_until, Some(NOW + days(5) + hours(7) + days(7)));
+    assert_eq!(world.proof().proven_at, Some(NOW), "the point itself is as old as it was");
+}
+
+#[test]
+fn one_flipped_byte_demotes_the_device_and_healing_it_brings_the_proof_back() {
+    let mut world = World::new();
+    let job = world.craft.backup(&[("a", b"one"), ("b", b"two")]);
+    let point = world.receive(&job);
+    world.run();
+    let pack = world.small_pack();
+    world.flip(&pack);
+    let now = world.clock.now();
+    world.clock.advance(hours(1));
+
+    world.store.write_blocking(move |conn| service::proof::queue(conn, point, TestCause::Asked, None, now)).unwrap();
+    assert_eq!(world.run(), 1);
+
+    let proof = world.proof();
+    assert_eq!((world.grade(), proof.rank, proof.proven_at), (Grade::Failed, 0, None));
+    let test = proof.failed_test_id.unwrap();
+    let test = world.store.read_blocking(move |conn| store::restore_test::find(conn, test)).unwrap().unwrap();
+    assert_eq!(test.result, Some(TestResult::Failed));
+    assert_eq!(test.failures().unwrap().files[0].path, "/data/a");
+    let (repository, name) = (world.craft.repository, pack.clone());
+    let find = move |conn: &mut _| store::object::find(conn, repository, ObjectKind::Data, &name);
+    assert!(world.store.read_blocking(find).unwrap().unwrap().damaged_at.is_some());
+
+    world.clock.advance(hours(1));
+    assert_eq!(world.run(), 0, "nothing has changed, so nothing is tested again");
+    world.flip(&pack);
+    let (name, healed) = (pack, world.clock.now());
+    world
+        .store
+        .write_blocking(move |conn| store::object::mark_healed(conn, repository, ObjectKind::Data, &name, healed))
+        .unwrap();
+    assert_eq!(world.run(), 1);
+
+    assert_eq!((world.grade(), world.proof().failed_at), (Grade::Proven, None));
+    assert_eq!(world.actions(), ["restore_test_passed", "restore_test_failed", "restore_test_passed"]);
+}
+
+#[test]
+fn damage_takes_the_proof_from_older_points_until_they_are_tested_again() {
+    let mut world = World::new();
+    let job = world.craft.backup(&[("a", b"one")]);
+    let older = world.receive(&job);
+    world.run();
+    let intact = world.craft.objects.clone();
+    world.clock.advance(hours(1));
+    let job = world.craft.backup(&[("b", b"another file")]);
+    world.receive(&job);
+    let new: Vec<ObjectName> = world
+        .craft
+        .objects
+        .iter()
+        .filter(|(it, _)| !intact.contains_key(it))
+        .filter(|(_, it)| it.0 == ObjectKind::Data)
+        .map(|(it, _)| it.1.clone())
+        .collect();
+    world.flip(&new[0]);
+
+    assert_eq!(world.run(), 2, "the new point, and the older one because of the damage");
+
+    let proof = world.proof();
+    assert_eq!(world.grade(), Grade::Failed);
+    assert_eq!(proof.proven_point_id, Some(older), "whose objects are sound");
+    assert_eq!((proof.not_proven_files, proof.not_proven_bytes), (Some(1), Some(12)));
+}
+
+#[test]
+fn a_later_good_backup_makes_up_for_a_failed_one() {
+    let mut world = World::new();
+    let mut job = world.craft.backup(&[("a", b"one")]);
+    let device = world.craft.device.to_string();
+    let lying = world.craft.manifest(&device, &[("/data/a", b"other")]);
+    let tree = world.craft.tree(&[]);
+    let top = tree.id;
+    world.craft.pack(&[tree]);
+    job = TestJob { snapshot: world.craft.snapshot(top, Some(&lying)), manifest: Some(lying), ..job };
+    world.receive(&job);
+    world.run();
+    assert_eq!(world.grade(), Grade::Failed);
+
+    world.clock.advance(hours(1));
+    let job = world.craft.backup(&[("a", b"one")]);
+    world.receive(&job);
+    assert_eq!(world.grade(), Grade::Failed, "until it is tested");
+    world.run();
+
+    assert_eq!(world.grade(), Grade::Proven);
+}
+
+#[test]
+fn a_store_that_is_away_changes_no_evidence_and_is_tried_again() {
+    let mut world = World::new();
+    let job = world.craft.backup(&[("a", b"one")]);
+    world.receive(&job);
+    let folder = world.stored.folder.path().join(world.craft.repository.as_str());
+    let aside = world.stored.folder.path().join("aside");
+    fs::rename(&folder, &aside).unwrap();
+
+    assert_eq!(world.run(), 1);
+    assert_eq!(world.grade(), Grade::Stored);
+    assert_eq!(world.actions(), ["restore_test_unproven"]);
+
+    fs::rename(&aside, &folder).unwrap();
+    assert_eq!(world.run(), 0);
+    world.clock.advance(minutes(10));
+    assert_eq!(world.run(), 1);
+    assert_eq!(world.grade(), Grade::Proven);
+}
+
+#[test]
+fn a_new_backup_waits_a_little_for_the_devices_report() {
+    let mut world = World::new();
+    let mut job = world.craft.backup(&[("a", b"one")]);
+    job.manifest = None;
+    world.receive(&job);
+    assert_eq!(world.run(), 0);
+
+    world.clock.advance(minutes(1));
+    assert_eq!(world.run(), 1);
+    assert_eq!(world.grade(), Grade::Verified);
+    assert_eq!(world.actions(), ["restore_test_partial"]);
+}
+
+#[test]
+fn two_provers_never_take_the_same_test() {
+    let mut world = World::new();
+    for n in 0..6u8 {
+        let job = world.craft.backup(&[("a", &[n])]);
+        world.receive(&job);
+    }
+    let other = Prover { name: "other".to_owned(), ..world.prover.clone() };
+
+    let ended: usize = std::thread::scope(|scope| {
+        let threads = [scope.spawn(|| world.run()), scope.spawn(|| other.run_once(None).unwrap())];
+        threads.into_iter().map(|it| it.join().unwrap()).sum()
+    });
+
+    assert_eq!(ended, 6);
+    assert_eq!(world.actions().len(), 6);
+}
+
+#[test]
+fn a_claim_that_ran_out_is_taken_by_another_and_the_first_changes_nothing() {
+    let mut world = World::new();
+    let job = world.craft.backup(&[("a", b"one")]);
+    world.receive(&job);
+    let now: Time = world.clock.now();
+    let claim = |name: &'static str, at: Time| {
+        world.store.write_blocking(move |conn| service::proof::claim(conn, name, None, minutes(10), at)).unwrap()
+    };
+
+    let first = claim("first", now).unwrap();
+    assert!(claim("second", now).is_none());
+    let second = claim("second", now + minutes(10)).unwrap();
+
+    assert_eq!(first.test.id, second.test.id);
+    let report = holdfast::domain::restore_test::TestReport::unproven("late");
+    let kept = world
+        .store
+        .act_blocking(move |conn| service::proof::finish(conn, &first.test, None, &report, now + minutes(11)))
+        .unwrap();
+    assert!(!kept);
+    assert!(world.actions().is_empty());
+}

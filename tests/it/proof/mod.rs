@@ -1,0 +1,8 @@
+//! Restore tests with the real process: good, damaged and hostile repositories.
+mod craft;
+mod damage;
+mod evidence;
+mod hostile;
+mod manifest;
+mod process;
+mod written;

@@ -1,0 +1,94 @@
+//! The process itself: what it may, and how its end is judged.
+use super::craft::{Craft, runner};
+use holdfast::domain::proof::TestResult;
+use holdfast::proof::child::SUB_COMMAND;
+use holdfast::proof::frame::{self, FromChild};
+use holdfast::proof::runner::{Ended, Runner, Watcher};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+#[test]
+fn the_process_can_open_nothing_and_has_little_memory() {
+    let mut craft = Craft::new(2);
+    let job = craft.backup(&[("x", b"text")]);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_holdfast"))
+        .arg(SUB_COMMAND)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut input, mut output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+
+    frame::write(&mut input, &[&serde_json::to_vec(&job).unwrap()]).unwrap();
+    frame::write(&mut input, &[craft.key.expose()]).unwrap();
+    let first = FromChild::receive(&mut output).unwrap();
+    let limits = fs::read_to_string(format!("/proc/{}/limits", child.id())).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+
+    assert!(matches!(first, FromChild::Read { .. }), "{first:?}");
+    let limit = |name: &str| {
+        let line = limits.lines().find(|it| it.starts_with(name)).unwrap();
+        line[name.len()..].split_whitespace().take(2).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(limit("Max open files"), ["0", "0"]);
+    assert_eq!(limit("Max address space"), ["536870912", "536870912"]);
+    assert_eq!(limit("Max file size"), ["0", "0"]);
+    assert_eq!(limit("Max core file size"), ["0", "0"]);
+    assert_eq!(limit("Max cpu time"), ["120", "125"]);
+}
+
+fn run_script(script: &str) -> TestResult {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("child");
+    fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut craft = Craft::new(2);
+    let job = craft.backup(&[("x", b"text")]);
+    let stored = craft.stored();
+    let runner = Runner { silence: Duration::from_millis(300), ..Runner::of(program) };
+    match runner.run(&stored.served, &stored.key, &job, &()) {
+        Ended::Reported(report, _) => report.result,
+        Ended::Stopped => panic!("nobody stopped it"),
+    }
+}
+
+#[test]
+fn a_process_that_crashes_hangs_or_babbles_is_judged() {
+    for (script, result) in [
+        ("kill -ABRT $$", TestResult::Failed),
+        ("kill -SEGV $$", TestResult::Failed),
+        ("kill -XCPU $$", TestResult::Failed),
+        ("exit 101", TestResult::Failed),
+        ("exec sleep 600", TestResult::Failed),
+        ("head -c 100000 /dev/zero; exit 0", TestResult::Failed),
+        ("head -c 100000 /dev/urandom; exec sleep 600", TestResult::Failed),
+        // Somebody else ended it, or it never ran: that says nothing about the backup.
+        ("kill -KILL $$", TestResult::Unproven),
+        ("exit 3", TestResult::Unproven),
+    ] {
+        assert_eq!(run_script(script), result, "{script}");
+    }
+    let mut craft = Craft::new(2);
+    let job = craft.backup(&[("x", b"text")]);
+    let stored = craft.stored();
+    let missing = Runner::of("/nonexistent/holdfast".into());
+    let Ended::Reported(report, _) = missing.run(&stored.served, &stored.key, &job, &()) else { panic!() };
+    assert_eq!(report.result, TestResult::Unproven);
+}
+
+#[test]
+fn a_test_is_stopped_with_the_server() {
+    struct Stopping;
+    impl Watcher for Stopping {
+        fn stop(&self) -> bool {
+            true
+        }
+    }
+    let mut craft = Craft::new(2);
+    let job = craft.backup(&[("x", b"text")]);
+    let stored = craft.stored();
+    assert_eq!(runner().run(&stored.served, &stored.key, &job, &Stopping), Ended::Stopped);
+}
