@@ -6,6 +6,7 @@
 //! written and synced before it is answered.
 use crate::app::App;
 use crate::bench::machine;
+use crate::bench::server::{say, serve};
 use crate::clock::Clock;
 use crate::config::{Config, Options};
 use crate::domain::activity::{Actor, ActorKind, Via};
@@ -24,7 +25,6 @@ use anyhow::{Context, anyhow};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
-use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -115,10 +115,6 @@ fn print_settings(app: &App, args: &Args, folder: &Path) -> anyhow::Result<()> {
     ))
 }
 
-fn say(line: &str) -> anyhow::Result<()> {
-    Ok(writeln!(std::io::stdout(), "{line}")?)
-}
-
 /// Devices with their keys.
 struct Fleet {
     devices: Vec<(DeviceId, Ed25519KeyPair)>,
@@ -180,7 +176,7 @@ fn add_policies(conn: &mut Conn, now: Time) -> error::Result<()> {
     Ok(())
 }
 
-fn add_token(conn: &mut Conn, now: Time) -> error::Result<EnrollmentTokenId> {
+pub(super) fn add_token(conn: &mut Conn, now: Time) -> error::Result<EnrollmentTokenId> {
     let token = EnrollmentToken {
         id: EnrollmentTokenId::generate(now),
         token_hash: secret::hash(&secret::generate("")?),
@@ -199,7 +195,7 @@ fn add_token(conn: &mut Conn, now: Time) -> error::Result<EnrollmentTokenId> {
     Ok(token.id)
 }
 
-fn device(id: DeviceId, signing_key: String, token: EnrollmentTokenId, now: Time) -> Device {
+pub(super) fn device(id: DeviceId, signing_key: String, token: EnrollmentTokenId, now: Time) -> Device {
     Device {
         id,
         name: format!("bench-{}", id.as_str().get(24..).unwrap_or_default()),
@@ -275,29 +271,6 @@ fn request(
     .into_bytes();
     request.extend(body);
     Ok(request)
-}
-
-/// Starts the server on a thread of its own; the second value stops it.
-fn serve(app: &App) -> anyhow::Result<(SocketAddr, impl FnOnce())> {
-    let listener = app.listener()?;
-    let address = listener.local_addr()?;
-    let serving = app.clone();
-    let (sender, receiver) = std::sync::mpsc::channel();
-    let thread = std::thread::spawn(move || -> anyhow::Result<()> {
-        actix_web::rt::System::new().block_on(async move {
-            let server = serving.serve(listener)?;
-            sender.send(server.handle()).context("telling that the server runs")?;
-            Ok(server.await?)
-        })
-    });
-    let handle = receiver.recv().context("starting the server")?;
-    let stop = move || {
-        drop(handle.stop(true));
-        if !matches!(thread.join(), Ok(Ok(()))) {
-            tracing::error!("the server ended badly");
-        }
-    };
-    Ok((address, stop))
 }
 
 /// One run's figures.

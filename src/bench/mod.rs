@@ -1,3 +1,5 @@
 //! Figures that can be measured again: `holdfast bench …`.
 pub mod check_in;
+pub mod door;
 pub mod machine;
+mod server;

@@ -8,6 +8,8 @@ use std::process::ExitCode;
 pub enum BenchCommand {
     /// Durable check-ins a second, signed, with the load generator on the same cores
     CheckIn(bench::check_in::Args),
+    /// What uploads and downloads cost the server, by a load generator and by restic
+    Door(bench::door::Args),
 }
 
 /// Measures.
@@ -17,6 +19,7 @@ pub enum BenchCommand {
 pub fn run(command: &BenchCommand) -> anyhow::Result<ExitCode> {
     match command {
         BenchCommand::CheckIn(args) => bench::check_in::run(args)?,
+        BenchCommand::Door(args) => bench::door::run(args)?,
     }
     Ok(ExitCode::SUCCESS)
 }
