@@ -8,8 +8,12 @@ pub mod error;
 pub mod filter;
 pub mod form;
 pub mod gate;
+pub mod hashing;
 pub mod layout;
+mod login;
 pub mod session;
+mod setup;
+pub mod zone;
 
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
@@ -21,7 +25,7 @@ pub fn routes(config: &mut ServiceConfig) {
 }
 
 fn areas(config: &mut ServiceConfig) {
-    config.service(health).service(asset::show);
+    config.service(health).service(asset::show).configure(login::routes).configure(setup::routes);
 }
 
 #[get("/health")]
