@@ -3,6 +3,8 @@ use crate::app::{self, App};
 use crate::cli::lock::{Lock, holder};
 use crate::clock::Clock;
 use crate::config::{Config, Options};
+use crate::domain::account::SET_UP_LINK_LIFE;
+use crate::{service, store};
 use anyhow::Context;
 use std::net::TcpListener;
 use std::path::Path;
@@ -18,8 +20,27 @@ pub fn run(options: Options) -> anyhow::Result<ExitCode> {
     let app = App::open(config, Clock::System)?;
     let listener = app.listener()?;
     let url = app.config.public_url.clone();
+    offer_set_up(&app)?;
     actix_web::rt::System::new().block_on(serve(app, listener, || tracing::info!(url, "ready")))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Prints the link that makes the owner's account while there is no account.
+#[expect(clippy::print_stdout, reason = "the command line speaks to a person")]
+fn offer_set_up(app: &App) -> anyhow::Result<()> {
+    let now = app.clock.now();
+    let link = app.store.act_blocking(move |conn| match store::user::count(conn)? {
+        0 => service::account::make_setup_link(conn, now).map(Some),
+        _ => Ok(None),
+    })?;
+    if let Some(path) = link {
+        println!(
+            "Open this to make the owner's account. It works once, until {}:\n{}{path}",
+            (now + SET_UP_LINK_LIFE).iso(),
+            app.config.public_url
+        );
+    }
+    Ok(())
 }
 
 /// Makes the data folder and takes it for this process.
