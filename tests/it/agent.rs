@@ -7,13 +7,25 @@ use holdfast::agent::progress::{Event, Progress};
 use holdfast::agent::state::{Credentials, LastBackup, State};
 use holdfast::agent::{Agent, EnrollRequest, Stop, Surroundings, platform};
 use holdfast::clock::Clock;
+use holdfast::domain::account::UserState;
+use holdfast::domain::activity::{Actor, ActorKind, Via};
 use holdfast::domain::command::{CommandKind, CommandState};
-use holdfast::domain::id::RestoreId;
+use holdfast::domain::device::DeviceState;
+use holdfast::domain::id::{DeviceId, RestoreId, UserId, WipeRequestId};
 use holdfast::domain::message::{Payload, RestoreOrder, RestoreSecret, restore_context};
 use holdfast::domain::object::ObjectKind;
-use holdfast::domain::restore::Conflict;
+use holdfast::domain::restore::{Conflict, RestoreState, Selection};
+use holdfast::domain::role::Reach;
+use holdfast::domain::time::{days, hours};
+use holdfast::domain::wipe::{WipeAction, WipeReason, WipeState};
+use holdfast::error::Result;
+use holdfast::proof::Prover;
+use holdfast::proof::runner::Runner;
 use holdfast::service::command::Ask;
+use holdfast::service::wipe::By;
+use holdfast::store::Conn;
 use holdfast::store::restore_point::RestorePoint;
+use holdfast::store::user::User;
 use holdfast::{seal, service, store};
 use std::ffi::OsStr;
 use std::fs;
@@ -426,4 +438,123 @@ fn a_restore_that_was_cut_off_goes_on_and_keeps_what_is_there() {
     assert!(fs::read_to_string(deep.join(format!("1 (restored {day}).txt"))).unwrap().starts_with("file 1file 1"));
     assert!(fs::read_to_string(deep.join("2.txt")).unwrap().starts_with("file 2file 2"));
     assert_eq!(fs::read_dir(&deep).unwrap().count(), 41);
+}
+
+/// An account of long standing.
+fn person(server: &TestServer, name: &'static str) -> User {
+    let since = NOW - days(90);
+    let user = User {
+        id: UserId::generate(since),
+        email: format!("{name}@example.org"),
+        name: name.to_owned(),
+        password_hash: None,
+        state: UserState::Active,
+        time_zone: "UTC".to_owned(),
+        created_by: None,
+        created_at: since,
+        password_changed_at: Some(since),
+    };
+    let row = user.clone();
+    server.act(move |conn| Ok(store::user::insert(conn, &row)?));
+    user
+}
+
+/// Runs an act as a person who may act on every device.
+fn as_person<T: Send + 'static>(
+    server: &TestServer,
+    user: &User,
+    act: impl FnOnce(&mut Conn, &By<'_>) -> Result<T> + Send + 'static,
+) -> T {
+    let user = user.clone();
+    server.act(move |conn| {
+        let (kind, id) = (ActorKind::User, Some(user.id.to_string()));
+        let actor = Actor { kind, id, name: user.name.clone(), via: Via::Web, address: String::new() };
+        act(conn, &By { actor: &actor, user: user.id, reach: &Reach::All })
+    })
+}
+
+/// Two people agree to wipe a device, and the hold passes.
+fn order_wipe(server: &TestServer, id: DeviceId) -> WipeRequestId {
+    let (ada, bob) = (person(server, "ada"), person(server, "bob"));
+    let facts = move |conn: &mut Conn, now| {
+        let device = store::device::find(conn, id)?.unwrap();
+        service::wipe::facts(conn, &device, now)
+    };
+    let now = server.app.clock.now();
+    let request = as_person(server, &ada, move |conn, by| {
+        let facts = facts(conn, now)?;
+        let ask = service::wipe::Ask {
+            device: id,
+            action: WipeAction::Wipe,
+            reason: WipeReason::LostOrStolen,
+            ticket: String::new(),
+            facts_token: service::wipe::digest(&facts)?,
+            serial: facts.typed_name().to_owned(),
+            consent: facts.loss().consent(),
+            request_key: None,
+        };
+        service::wipe::request(conn, by, &ask, now)
+    });
+    let (request_id, agreed) = (request.id, request.facts_digest);
+    as_person(server, &bob, move |conn, by| {
+        let current = service::wipe::digest(&facts(conn, now)?)?;
+        service::wipe::approve(conn, by, request_id, &service::wipe::Seen { agreed, current }, now)
+    });
+    server.app.clock.advance(hours(1));
+    holdfast::job::wipe::run_once(server.store(), &server.app.wake, server.app.clock.now()).unwrap();
+    request_id
+}
+
+/// The whole of what Holdfast is for.
+#[test]
+fn a_wiped_device_comes_back_on_another_from_its_proven_backup() {
+    let server = TestServer::start();
+    let (lost, fresh) = (Device::new(), Device::new());
+    let agent = lost.enroll(&server, &server.url());
+    let id = agent.enrollment().device_id;
+    let original = listing(&lost.docs());
+    agent.back_up(&Stop::default()).unwrap();
+    agent.check_in().unwrap();
+
+    let runner = Runner::of(PathBuf::from(env!("CARGO_BIN_EXE_holdfast")));
+    let prover = Prover { runner, ..server.app.prover().unwrap().expect("this server proves") };
+    assert_eq!(prover.run_once(None).unwrap(), 1);
+    let point = points(&server, &agent).remove(0);
+    assert!(point.proven_at.is_some(), "{point:?}");
+
+    let wipe = order_wipe(&server, id);
+    agent.run(&Stop::default()).unwrap();
+
+    assert!(!lost.docs().exists());
+    let request = server.read(move |conn| Ok(store::wipe::find(conn, wipe)?)).unwrap();
+    assert_eq!(request.state, WipeState::Confirmed, "{}", request.state_note);
+    let device = server.read(move |conn| Ok(store::device::find(conn, id)?)).unwrap();
+    assert_eq!(device.state, DeviceState::Wiped);
+
+    let to = fresh.enroll(&server, &server.url());
+    let ada = person(&server, "eve");
+    let draft = service::restore::Draft {
+        device: id,
+        point: point.id,
+        selection: Selection::All,
+        target: to.enrollment().device_id,
+        conflict: Conflict::KeepBoth,
+        accepts_unproven: false,
+        request_key: None,
+    };
+    let (keys, blobs, now) = (server.app.proof_keys.clone().unwrap(), server.app.blobs.clone(), server.app.clock.now());
+    let restore = as_person(&server, &ada, move |conn, by| {
+        let plan = service::restore::plan(conn, by, &draft)?;
+        let manifest = service::restore::manifest(blobs.as_ref(), &plan.repository, &plan.manifest)?;
+        let prepared = service::restore::prepare(&plan, &manifest, &draft.selection, keys.as_ref(), now)?;
+        service::restore::request(conn, by, &draft, prepared, now)
+    });
+    let outcome = to.restore_waiting(&Stop::default()).unwrap().expect("a restore waited");
+
+    assert_eq!((outcome.files, outcome.failures.len()), (40, 0));
+    let day = now.iso()[..10].to_owned();
+    let back = fresh.docs().join(format!("restored-{day}")).join(lost.docs().strip_prefix("/").unwrap());
+    assert_eq!(listing(&back), original);
+    let restore = server.read(move |conn| Ok(store::restore::find(conn, restore.id)?)).unwrap();
+    assert_eq!((restore.state, restore.matched_count), (RestoreState::Compared, 40), "{}", restore.failures);
 }
