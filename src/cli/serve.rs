@@ -1,6 +1,7 @@
 //! `holdfast serve`: the console and the doors for devices.
 use crate::app::{self, App};
 use crate::cli::lock::{Lock, holder};
+use crate::cli::{admin, control};
 use crate::clock::Clock;
 use crate::config::{Config, Options};
 use crate::domain::account::SET_UP_LINK_LIFE;
@@ -61,6 +62,7 @@ pub fn take(data: &Path) -> anyhow::Result<Lock> {
 pub async fn serve(app: App, listener: TcpListener, ready: impl FnOnce()) -> anyhow::Result<()> {
     let server = app.serve(listener)?;
     let jobs = app.start_jobs();
+    let control = control::listen(&app.config.data, commands(&app), &app.wake)?;
     ready();
     let (handle, wake) = (server.handle(), app.wake.clone());
     actix_web::rt::spawn(async move {
@@ -74,7 +76,18 @@ pub async fn serve(app: App, listener: TcpListener, ready: impl FnOnce()) -> any
     server.await?;
     app.wake.stop();
     jobs.finished().await;
+    control.await.context("closing the control socket")?;
     Ok(())
+}
+
+/// What the control socket may do with the server.
+fn commands(app: &App) -> control::Server {
+    control::Server {
+        store: app.store.clone(),
+        clock: app.clock.clone(),
+        public_url: app.config.public_url.clone(),
+        execute: admin::execute,
+    }
 }
 
 /// Waits for Ctrl-C or SIGTERM.
