@@ -2,4 +2,5 @@
 pub mod check_in;
 pub mod door;
 pub mod machine;
+pub mod proof;
 mod server;
