@@ -47,7 +47,9 @@ impl Prover {
     /// When the database refuses; tests that were taken are taken again later.
     pub fn run_once(&self, device: Option<DeviceId>) -> Result<usize> {
         let now = self.clock.now();
-        self.store.write_blocking(move |conn| service::proof::queue_due(conn, now))?;
+        for (point, cause) in self.store.read_blocking(|conn| service::proof::due(conn, now))? {
+            self.store.write_blocking(move |conn| service::proof::queue(conn, point, cause, None, now))?;
+        }
         let (ended, failed) = (AtomicUsize::new(0), Mutex::new(None));
         std::thread::scope(|scope| {
             for number in 0..self.parallel.max(1) {

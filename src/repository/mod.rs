@@ -25,6 +25,7 @@ pub use fault::{Fault, Problem, Result};
 pub use id::Id;
 pub use index::{BlobKind, Copies, Index};
 pub use name::{encode as encode_name, unescape};
+pub use pack::{HeaderEntry, parse_header};
 pub use reader::{Access, Repository, Seen};
 pub use snapshot::Snapshot;
 pub use tree::{Node, NodeKind, Tree};

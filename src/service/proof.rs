@@ -348,54 +348,50 @@ fn not_proven(
     Ok(test.beyond_files.zip(test.beyond_bytes))
 }
 
-/// Queues what is due by itself: proofs with less than a quarter of their time left, tests that
-/// could not be run, and points whose damaged objects have been healed. Gives how many.
+/// What is to be tested by itself: proofs with less than a quarter of their time left, tests that
+/// could not be run, and points whose damaged objects have been healed. Only reads.
 ///
 /// # Errors
 /// When the database refuses.
-pub fn queue_due(conn: &mut Conn, now: Time) -> Result<usize> {
-    let mut queued = 0;
+pub fn due(conn: &mut Conn, now: Time) -> Result<Vec<(RestorePointId, TestCause)>> {
+    let mut due = Vec::new();
     let quarter = proof_validity(conn)? / 4;
     for row in store::device_proof::expiring(conn, now + quarter, ROUND)? {
-        let Some(newest) = store::evidence::points(conn, row.device_id, Shown::Stored, 1)?.pop() else { continue };
-        let newest = newest.id;
-        if store::restore_test::is_open(conn, row.device_id)? || is_resting(conn, newest, now)? {
-            continue;
+        let Some(point) = row.proven_point_id else { continue };
+        if !store::restore_test::is_open(conn, row.device_id)? && !is_resting(conn, point, now)? {
+            due.push((point, TestCause::ProofExpiring));
         }
-        queued += usize::from(queue(conn, newest, TestCause::ProofExpiring, None, now)?.is_some());
     }
     for row in store::device_proof::failed(conn, ROUND)? {
-        queued += usize::from(queue_healed(conn, &row, now)?);
+        due.extend(healed(conn, &row)?.map(|point| (point, TestCause::Damage)));
     }
     for point in store::restore_test::ended_unproven(conn, now - RETRY, ROUND)? {
-        queued += usize::from(queue(conn, point, TestCause::ProofExpiring, None, now)?.is_some());
+        due.push((point, TestCause::ProofExpiring));
     }
-    Ok(queued)
+    Ok(due)
 }
 
 /// Whether the newest test of a point ended so recently that it is not to be run again yet.
 fn is_resting(conn: &mut Conn, point: RestorePointId, now: Time) -> Result<bool> {
     let newest = store::restore_test::newest_of_point(conn, point)?;
-    Ok(newest
-        .is_some_and(|it| it.finished_at.is_some_and(|at| now < at + RETRY) && it.result != Some(TestResult::Passed)))
+    let ended = newest.filter(|it| it.result == Some(TestResult::Unproven)).and_then(|it| it.finished_at);
+    Ok(ended.is_some_and(|at| now < at + RETRY))
 }
 
-fn queue_healed(conn: &mut Conn, row: &DeviceProof, now: Time) -> Result<bool> {
-    let Some(test) = row.failed_test_id else { return Ok(false) };
-    let Some(test) = store::restore_test::find(conn, test)? else { return Ok(false) };
-    if store::restore_test::is_open(conn, row.device_id)? {
-        return Ok(false);
-    }
-    let Some(point) = store::restore_point::find(conn, test.restore_point_id)? else { return Ok(false) };
+/// The failed point of a device whose damaged objects are all sound again.
+fn healed(conn: &mut Conn, row: &DeviceProof) -> Result<Option<RestorePointId>> {
+    let Some(test) = row.failed_test_id else { return Ok(None) };
+    let Some(test) = store::restore_test::find(conn, test)? else { return Ok(None) };
+    let Some(point) = store::restore_point::find(conn, test.restore_point_id)? else { return Ok(None) };
     let damaged: Vec<_> = test.failures()?.objects.into_iter().filter(|it| it.damaged).collect();
-    if damaged.is_empty() {
-        return Ok(false);
+    if damaged.is_empty() || store::restore_test::is_open(conn, row.device_id)? {
+        return Ok(None);
     }
     for object in &damaged {
         let stored = store::object::find(conn, point.repository_id, object.kind, &object.name)?;
         if stored.is_none_or(|it| it.damaged_at.is_some()) {
-            return Ok(false);
+            return Ok(None);
         }
     }
-    Ok(queue(conn, point.id, TestCause::Damage, None, now)?.is_some())
+    Ok(Some(point.id))
 }
