@@ -31,7 +31,4 @@ pub mod job;
 pub mod app;
 
 pub mod bench;
-
-pub mod demo;
-
 pub mod cli;

@@ -7,14 +7,14 @@
 //! agent, presses buttons, and flips bytes on the disk.
 mod device;
 mod files;
-mod people;
+mod hack;
 mod picture;
 mod random;
 mod scenario;
 mod story;
 mod world;
 
-pub use people::Account;
+pub use world::Account;
 
 use crate::app::App;
 use anyhow::{Context, Result};

@@ -5,10 +5,12 @@ use crate::domain::role::Reach;
 use crate::domain::time::Time;
 use crate::domain::wipe::{self, Account, BEFORE_DELIVERY, Facts, Progress, Recent, WipeAction, WipeReason, WipeState};
 use crate::store::Conn;
+use crate::store::activity::Activity;
 use crate::store::column::from_json;
-use crate::store::schema::{commands, devices, one_time_links, users, wipe_approvals, wipe_requests};
+use crate::store::schema::{activity, commands, devices, one_time_links, users, wipe_approvals, wipe_requests};
 use crate::store::upsert::UpsertExt;
 use diesel::prelude::*;
+use std::collections::HashMap;
 
 /// A wipe request and how far it has come.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
@@ -265,6 +267,24 @@ pub fn person(conn: &mut Conn, id: UserId) -> QueryResult<Option<Person>> {
     let in_use_since = last_link.flatten().map_or(created_at, |used| used.max(created_at));
     let created_by = created_by.as_deref().and_then(UserId::parse);
     Ok(Some(Person { account: Account { id, created_by, in_use_since }, name, is_active: state == "active" }))
+}
+
+/// The names of people by their ids.
+pub fn names(conn: &mut Conn, ids: &[String]) -> QueryResult<HashMap<String, String>> {
+    let ids: Vec<_> = ids.iter().filter_map(|it| UserId::parse(it)).collect();
+    let rows: Vec<(UserId, String)> =
+        users::table.filter(users::id.eq_any(ids)).select((users::id, users::name)).load(conn)?;
+    Ok(rows.into_iter().map(|(id, name)| (id.to_string(), name)).collect())
+}
+
+/// Every act on a request, oldest first.
+pub fn timeline(conn: &mut Conn, request: &WipeRequest) -> QueryResult<Vec<Activity>> {
+    activity::table
+        .filter(activity::device_id.eq(request.device_id))
+        .filter(activity::object_kind.eq("wipe_request").and(activity::object_id.eq(request.id.as_str())))
+        .order(activity::seq)
+        .select(Activity::as_select())
+        .load(conn)
 }
 
 /// When the organisation's first account was made.

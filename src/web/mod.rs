@@ -3,17 +3,15 @@
 //! `gate` stands around all of them: it recognises the person, and lets only
 //! [`gate::PUBLIC`] through without one. Which permission a page needs stands
 //! in its handler's signature (`session::Can`).
+pub mod approval;
 pub mod asset;
 pub mod error;
 pub mod filter;
 pub mod form;
 pub mod gate;
-pub mod hashing;
 pub mod layout;
-mod login;
 pub mod session;
-mod setup;
-pub mod zone;
+pub mod wipe;
 
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
@@ -25,7 +23,9 @@ pub fn routes(config: &mut ServiceConfig) {
 }
 
 fn areas(config: &mut ServiceConfig) {
-    config.service(health).service(asset::show).configure(login::routes).configure(setup::routes);
+    config.service(health).service(asset::show);
+    approval::routes(config);
+    wipe::routes(config);
 }
 
 #[get("/health")]

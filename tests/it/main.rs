@@ -12,6 +12,8 @@ mod policy;
 mod proof;
 mod restic;
 mod restic_client;
+mod restore;
 mod signature;
 mod store;
 mod support;
+mod wipe;

@@ -24,7 +24,7 @@ use crate::protocol::agent::message::{
 use crate::repository::{Access, Entry, Fault, MasterKey, NodeKind, Repository};
 use anyhow::{Context, Result, anyhow};
 use source::Remote;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use target::Targets;
 use writer::Written;
@@ -155,8 +155,7 @@ impl Agent {
         } else {
             Access::Ranges
         };
-        let selection = Selection::of(&order.selection);
-        let run = Run { agent: self, order, stop, selection, targets, result: empty(), last: None };
+        let run = Run { agent: self, order, stop, targets, result: empty(), last: None };
         let outcome = run.run(&mut remote, key, access);
         outcome.map_err(|fault| remote.cut(&fault, stop))
     }
@@ -170,7 +169,6 @@ struct Run<'a> {
     agent: &'a Agent,
     order: &'a RestoreOrder,
     stop: &'a Stop,
-    selection: Selection,
     targets: Targets,
     result: RestoreResult,
     last: Option<Instant>,
@@ -209,7 +207,7 @@ impl Run<'_> {
         roots: &BTreeSet<Vec<u8>>,
     ) -> Result<(), Fault> {
         let path = entry.spelled();
-        if !self.selection.covers(&path) {
+        if !is_selected(&path, &self.order.selection) {
             return Ok(());
         }
         match &entry.node.kind {
@@ -288,19 +286,9 @@ impl Run<'_> {
     }
 }
 
-/// Paths to restore, each with all below it; none at all means everything.
-struct Selection(HashSet<String>);
-
-impl Selection {
-    fn of(paths: &[String]) -> Self {
-        Self(paths.iter().map(|it| it.trim_end_matches('/').to_owned()).collect())
-    }
-
-    /// Whether a path or a folder above it is chosen. Looked up by folder: a selection may name every file.
-    fn covers(&self, path: &str) -> bool {
-        let above = path.match_indices('/').filter_map(|(at, _)| path.get(..at));
-        self.0.is_empty() || self.0.contains(path) || above.into_iter().any(|it| self.0.contains(it))
-    }
+/// Whether a path is one of the selection or lies below one; an empty selection is everything.
+fn is_selected(path: &str, selection: &[String]) -> bool {
+    selection.is_empty() || selection.iter().any(|it| is_in(path.as_bytes(), it.trim_end_matches('/').as_bytes()))
 }
 
 fn is_in(path: &[u8], folder: &[u8]) -> bool {
@@ -313,11 +301,10 @@ mod tests {
 
     #[test]
     fn a_selected_folder_means_all_below_it_and_nothing_beside_it() {
-        let selection = Selection::of(&["/a/b".to_owned(), "/c/".to_owned()]);
-        for (path, expected) in [("/a/b", true), ("/a/b/c/d", true), ("/a/bc", false), ("/a", false), ("/c/x", true)] {
-            assert_eq!(selection.covers(path), expected, "{path}");
+        let selection = ["/a/b".to_owned(), "/c/".to_owned()];
+        for (path, expected) in [("/a/b", true), ("/a/b/c", true), ("/a/bc", false), ("/a", false), ("/c/x", true)] {
+            assert_eq!(is_selected(path, &selection), expected, "{path}");
         }
-        assert!(Selection::of(&[]).covers("/anything"));
-        assert!(Selection::of(&["/".to_owned()]).covers("/anything"));
+        assert!(is_selected("/anything", &[]));
     }
 }

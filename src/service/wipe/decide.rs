@@ -38,7 +38,7 @@ pub enum Decision {
 /// When this person may not, the request waits for no approval, or other facts were shown.
 pub fn approve(conn: &mut Conn, by: &By<'_>, id: WipeRequestId, seen: &Seen, now: Time) -> Result<Decision> {
     let (request, device) = find(conn, by, id)?;
-    second_person(conn, by, &request, now)?;
+    may_decide(conn, by, &request, now)?;
     let progress = request.progress(conn)?;
     if progress.state != WipeState::Requested {
         return Err(Refusal::NotWaiting(progress.state).into());
@@ -83,7 +83,7 @@ pub fn approve(conn: &mut Conn, by: &By<'_>, id: WipeRequestId, seen: &Seen, now
 /// When this person may not, it is not held, or the limit is still reached.
 pub fn lift(conn: &mut Conn, by: &By<'_>, id: WipeRequestId, now: Time) -> Result<WipeRequest> {
     let (request, _) = find(conn, by, id)?;
-    second_person(conn, by, &request, now)?;
+    may_decide(conn, by, &request, now)?;
     let from = request.state;
     let next = request.progress(conn)?.lift(by.user)?;
     let limits = limits(conn)?;
@@ -155,7 +155,7 @@ fn stop_one(conn: &mut Conn, by: &By<'_>, request: WipeRequest, now: Time) -> Re
 ///
 /// # Errors
 /// When they are not, or act by a way that no person sits at.
-fn second_person(conn: &mut Conn, by: &By<'_>, request: &WipeRequest, now: Time) -> Result<()> {
+pub fn may_decide(conn: &mut Conn, by: &By<'_>, request: &WipeRequest, now: Time) -> Result<()> {
     // Tokens and scripts can ask for things; only a person in front of the facts agrees.
     if by.actor.via != Via::Web {
         return Err(Error::Refused("a wipe is approved on its page, by a person".to_owned()));

@@ -12,7 +12,7 @@ mod release;
 mod report;
 mod request;
 
-pub use decide::{Decision, Seen, approve, lift, stop, stop_all};
+pub use decide::{Decision, Seen, approve, lift, may_decide, stop, stop_all};
 pub use deliver::{delivered, may_deliver};
 pub use facts::{digest, facts, is_reachable};
 pub use release::{release_due, settle_orphaned};

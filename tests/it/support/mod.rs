@@ -5,6 +5,7 @@ pub mod door;
 pub mod fleet;
 pub mod gate;
 pub mod http;
+pub mod people;
 pub mod server;
 mod smtp;
 

@@ -1,0 +1,180 @@
+//! `/devices/{id}/wipe`: what would be lost, what we would do instead, and the form.
+use super::{Acting, reached};
+use crate::clock::Clock;
+use crate::domain::device::Ownership;
+use crate::domain::id::DeviceId;
+use crate::domain::role::Reach;
+use crate::domain::time::Time;
+use crate::domain::wipe::{Advice, Facts, Loss, WipeAction, WipeReason, WipeState, advice};
+use crate::error::{Error, FieldErrors, Result};
+use crate::secret;
+use crate::service::wipe::{self, Ask};
+use crate::store::device::Device;
+use crate::store::wipe::WipeRequest;
+use crate::store::{self, Conn, Store};
+use crate::wake::Wake;
+use crate::web::error::PageResult;
+use crate::web::filter;
+use crate::web::form::with_status;
+use crate::web::layout::{Layout, see_other};
+use crate::web::session::{Can, RequestWipe};
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Form, Path};
+use actix_web::{HttpResponse, get, post};
+use askama::Template;
+use serde::Deserialize;
+
+/// What is posted; what is missing is empty.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct WipeForm {
+    action: String,
+    reason: String,
+    ticket: String,
+    facts_token: String,
+    serial: String,
+    consent: String,
+    request_key: String,
+}
+
+impl WipeForm {
+    fn parse(&self, device: DeviceId) -> Result<Ask, FieldErrors> {
+        let mut errors = FieldErrors::new();
+        let action = WipeAction::parse(&self.action).unwrap_or_else(|| {
+            errors.add("action", "choose what to do");
+            WipeAction::RemoveCompanyData
+        });
+        let reason = WipeReason::parse(&self.reason).unwrap_or_else(|| {
+            errors.add("reason", "choose a reason");
+            WipeReason::LostOrStolen
+        });
+        errors.into_result()?;
+        Ok(Ask {
+            device,
+            action,
+            reason,
+            ticket: self.ticket.trim().to_owned(),
+            facts_token: self.facts_token.clone(),
+            serial: self.serial.clone(),
+            consent: self.consent.clone(),
+            request_key: Some(self.request_key.chars().take(80).collect()).filter(|it: &String| !it.is_empty()),
+        })
+    }
+}
+
+/// What of the page comes from the database.
+struct Shown {
+    device: Device,
+    facts: Facts,
+    token: String,
+    open: Option<WipeRequest>,
+    hold: std::time::Duration,
+}
+
+fn load(conn: &mut Conn, reach: &Reach, id: DeviceId, now: Time) -> Result<Shown> {
+    let device = reached(conn, reach, id)?;
+    let facts = wipe::facts(conn, &device, now)?;
+    let token = wipe::digest(&facts)?;
+    let open = store::wipe::open_of_device(conn, id)?;
+    Ok(Shown { device, facts, token, open, hold: wipe::hold(conn)? })
+}
+
+#[derive(Template)]
+#[template(path = "wipe/new.html")]
+struct NewPage {
+    layout: Layout,
+    device: Device,
+    facts: Facts,
+    loss: Loss,
+    advice: Advice,
+    token: String,
+    open: Option<WipeRequest>,
+    hold: String,
+    is_fresh: bool,
+    form: WipeForm,
+    errors: FieldErrors,
+    /// Why what was sent was not done.
+    notice: String,
+}
+
+impl NewPage {
+    fn new(layout: Layout, shown: Shown, is_fresh: bool, form: WipeForm) -> Result<Self> {
+        let reachable = wipe::is_reachable(&shown.facts, layout.now);
+        Ok(Self {
+            loss: shown.facts.loss(),
+            advice: advice(&shown.facts, reachable),
+            hold: filter::span(shown.hold),
+            form: WipeForm { request_key: secret::generate("")?, ..form },
+            layout,
+            device: shown.device,
+            facts: shown.facts,
+            token: shown.token,
+            open: shown.open,
+            is_fresh,
+            errors: FieldErrors::new(),
+            notice: String::new(),
+        })
+    }
+
+    fn is_personal(&self) -> bool {
+        self.facts.ownership == Ownership::Personal
+    }
+
+    fn can_be_asked(&self) -> bool {
+        self.device.state == crate::domain::device::DeviceState::Enrolled && self.open.is_none()
+    }
+
+    fn can_be_stopped(&self, state: &WipeState) -> bool {
+        state.is_before_delivery()
+    }
+}
+
+#[get("/devices/{id}/wipe")]
+pub async fn new(
+    by: Can<RequestWipe>,
+    layout: Layout,
+    store: Data<Store>,
+    clock: Data<Clock>,
+    id: Path<DeviceId>,
+) -> PageResult<HttpResponse> {
+    let (reach, id, now) = (by.reach().clone(), id.into_inner(), clock.now());
+    let shown = store.read(move |conn| load(conn, &reach, id, now)).await?;
+    let is_fresh = by.require_fresh_password(now).is_ok();
+    with_status(&NewPage::new(layout, shown, is_fresh, WipeForm::default())?, StatusCode::OK)
+}
+
+#[post("/devices/{id}/wipe-requests")]
+pub async fn create(
+    by: Can<RequestWipe>,
+    layout: Layout,
+    (store, clock, wake): (Data<Store>, Data<Clock>, Data<Wake>),
+    id: Path<DeviceId>,
+    form: Form<WipeForm>,
+) -> PageResult<HttpResponse> {
+    let now = clock.now();
+    by.require_fresh_password(now)?;
+    let (form, id, acting) = (form.into_inner(), id.into_inner(), Acting::of(&by));
+    let asked = match form.parse(id) {
+        Ok(ask) => store.act(move |conn| wipe::request(conn, &acting.by(), &ask, now)).await,
+        Err(errors) => Err(errors.into()),
+    };
+    let (errors, notice) = match asked {
+        Ok(request) => {
+            wake.mail();
+            let said = match request.state {
+                WipeState::Held => "Wipe requested. It is held: more were requested than the limit allows.",
+                _ => "Wipe requested. Nothing is sent before somebody else approves.",
+            };
+            return Ok(see_other(format!("/wipe-requests/{}", request.id), Some(said)));
+        }
+        Err(Error::Invalid(errors)) => (errors, String::new()),
+        Err(Error::Conflict(why) | Error::Refused(why)) => (FieldErrors::new(), why),
+        Err(other) => return Err(other.into()),
+    };
+    let status = if errors.is_empty() { StatusCode::CONFLICT } else { StatusCode::UNPROCESSABLE_ENTITY };
+    let reach = by.reach().clone();
+    let shown = store.read(move |conn| load(conn, &reach, id, now)).await?;
+    let mut page = NewPage::new(layout, shown, true, form)?;
+    (page.errors, page.notice) = (errors, notice);
+    with_status(&page, status)
+}

@@ -1,0 +1,110 @@
+//! Wiping a device: the page that asks, the request on its way, and the log.
+mod ask;
+mod list;
+mod show;
+
+pub use list::{Row, approvers, rows};
+
+use crate::domain::id::{DeviceId, UserId};
+use crate::domain::role::Reach;
+use crate::domain::wipe::{Difference, Value, WipeState};
+use crate::error::{Error, Result};
+use crate::service::wipe::By;
+use crate::store::device::Device;
+use crate::store::{self, Conn};
+use crate::web::layout::Layout;
+use crate::web::session::{Can, SignedIn};
+use actix_web::web::ServiceConfig;
+
+/// The pages of this area.
+pub fn routes(config: &mut ServiceConfig) {
+    config
+        .service(ask::new)
+        .service(ask::create)
+        .service(list::list)
+        // Before the page of one request, whose pattern would take it.
+        .service(show::stop_all)
+        .service(show::show)
+        .service(show::approve)
+        .service(show::end_hold)
+        .service(show::review)
+        .service(show::stop);
+}
+
+/// Who acts, owned, so that it can go to another thread.
+pub struct Acting {
+    actor: crate::domain::activity::Actor,
+    user: UserId,
+    reach: Reach,
+}
+
+impl Acting {
+    /// The person behind a permission, with its reach.
+    pub fn of<P>(by: &Can<P>) -> Self {
+        Self::within(by, by.reach().clone())
+    }
+
+    /// The person with the reach of another permission of theirs.
+    pub fn within(by: &SignedIn, reach: Reach) -> Self {
+        Self { actor: by.actor(), user: by.id, reach }
+    }
+
+    /// The same as services take it.
+    pub fn by(&self) -> By<'_> {
+        By { actor: &self.actor, user: self.user, reach: &self.reach }
+    }
+}
+
+/// A device within reach; else there is none.
+///
+/// # Errors
+/// When there is none.
+pub fn reached(conn: &mut Conn, reach: &Reach, id: DeviceId) -> Result<Device> {
+    store::device::find(conn, id)?.filter(|it| reach.covers(it.team_id)).ok_or(Error::NotFound("device"))
+}
+
+/// The badge of a state: its class and its icon.
+pub const fn badge(state: WipeState) -> (&'static str, &'static str) {
+    match state {
+        WipeState::Draft | WipeState::Cancelled | WipeState::Expired => ("", "ban"),
+        WipeState::Requested | WipeState::Approved => ("held", "circle-help"),
+        WipeState::Held => ("held", "snowflake"),
+        WipeState::ReviewAgain => ("dated", "triangle-alert"),
+        WipeState::Cooling => ("dated", "hourglass"),
+        WipeState::Released => ("dated", "send"),
+        WipeState::Delivered | WipeState::Acknowledged => ("dated", "eraser"),
+        WipeState::Confirmed => ("proven", "circle-check"),
+        WipeState::Failed => ("lost", "circle-x"),
+    }
+}
+
+/// A fact as text, in the reader's zone.
+pub fn fact(layout: &Layout, value: &Value) -> String {
+    match value {
+        Value::Count(Some(count)) => layout.count(*count),
+        Value::Bytes(Some(count)) => layout.bytes(*count),
+        Value::Count(None) | Value::Bytes(None) => "Unknown".to_owned(),
+        Value::When(Some(at)) => layout.zone.short(*at),
+        Value::When(None) => "None".to_owned(),
+        Value::Text(text) => text.clone(),
+    }
+}
+
+/// A difference as a page shows it.
+pub struct Changed {
+    pub what: &'static str,
+    pub before: String,
+    pub now: String,
+    pub is_worse: bool,
+}
+
+/// Differences in words.
+pub fn changed(layout: &Layout, differences: &[Difference]) -> Vec<Changed> {
+    let of = |it: &Difference| Changed {
+        what: it.what,
+        before: fact(layout, &it.before),
+        now: fact(layout, &it.now),
+        is_worse: it.is_worse,
+    };
+    differences.iter().map(of).collect()
+}

@@ -1,0 +1,283 @@
+//! `/wipe-requests/{id}`: one request on its way, its approval, its stop, and the record of it.
+use super::{Acting, Changed, badge, changed};
+use crate::clock::Clock;
+use crate::domain::id::WipeRequestId;
+use crate::domain::message::WipeReport;
+use crate::domain::role::{Permission, Reach};
+use crate::domain::time::{Time, days};
+use crate::domain::wipe::{Facts, Loss, WipeReason, WipeState};
+use crate::error::{Error, FieldErrors, Result};
+use crate::service::wipe::{self, Ask, Decision, Seen};
+use crate::store::activity::Activity;
+use crate::store::device::Device;
+use crate::store::wipe::{Person, WipeRequest};
+use crate::store::{self, Conn, Store};
+use crate::wake::Wake;
+use crate::web::error::PageResult;
+use crate::web::form::with_status;
+use crate::web::layout::{Layout, see_other};
+use crate::web::session::{ApproveWipe, Can, RequestWipe, SignedIn, StopWipe, ViewDevices};
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Form, Path};
+use actix_web::{HttpResponse, get, post};
+use anyhow::Context;
+use askama::Template;
+use serde::Deserialize;
+
+/// What of the page comes from the database.
+struct Shown {
+    request: WipeRequest,
+    device: Device,
+    agreed: Facts,
+    current: Facts,
+    current_token: String,
+    requester: Person,
+    approver: Option<Person>,
+    requested_today: i64,
+    /// Why whoever looks at it may not decide; none where they may, or have no part in it.
+    refusal: Option<String>,
+    may_decide: bool,
+    timeline: Vec<Activity>,
+}
+
+#[derive(Template)]
+#[template(path = "wipe/show.html")]
+struct ShowPage {
+    layout: Layout,
+    it: Shown,
+    loss: Loss,
+    current_loss: Loss,
+    changed: Vec<Changed>,
+    report: Option<WipeReport>,
+    is_fresh: bool,
+    is_mine: bool,
+    may_stop: bool,
+    errors: FieldErrors,
+    notice: String,
+}
+
+impl ShowPage {
+    fn new(layout: Layout, by: &SignedIn, it: Shown) -> Result<Self> {
+        let report = it.request.report.as_deref().map(serde_json::from_str).transpose();
+        let is_open = it.request.state.is_before_delivery();
+        Ok(Self {
+            loss: it.agreed.loss(),
+            current_loss: it.current.loss(),
+            changed: if is_open { changed(&layout, &it.agreed.differences(&it.current)) } else { Vec::new() },
+            report: report.context("reading a wipe's report")?,
+            is_fresh: by.require_fresh_password(layout.now).is_ok(),
+            is_mine: it.request.requested_by == by.id,
+            may_stop: is_open && reach(by, Permission::StopWipe).is_some_and(|it_| it_.covers(it.device.team_id)),
+            errors: FieldErrors::new(),
+            notice: String::new(),
+            layout,
+            it,
+        })
+    }
+
+    fn class(&self) -> &'static str {
+        badge(self.it.request.state).0
+    }
+
+    fn icon(&self) -> &'static str {
+        badge(self.it.request.state).1
+    }
+
+    fn is(&self, state: WipeState) -> bool {
+        self.it.request.state == state
+    }
+}
+
+fn reach(by: &SignedIn, permission: Permission) -> Option<Reach> {
+    by.grants().reach(permission)
+}
+
+fn load(conn: &mut Conn, by: &SignedIn, view: &Reach, id: WipeRequestId, now: Time) -> Result<Shown> {
+    let request = store::wipe::find(conn, id)?.ok_or(Error::NotFound("wipe request"))?;
+    let device = super::reached(conn, view, request.device_id).map_err(|error| match error {
+        Error::NotFound(_) => Error::NotFound("wipe request"),
+        other => other,
+    })?;
+    let current = wipe::facts(conn, &device, now)?;
+    let requester = store::wipe::person(conn, request.requested_by)?.ok_or(Error::NotFound("user"))?;
+    let approver = match request.approved_by.as_deref().and_then(crate::domain::id::UserId::parse) {
+        Some(id) => store::wipe::person(conn, id)?,
+        None => None,
+    };
+    let mut shown = Shown {
+        agreed: request.agreed()?,
+        current_token: wipe::digest(&current)?,
+        requested_today: store::wipe::requested_count(conn, request.requested_by, now - days(1))?,
+        timeline: store::wipe::timeline(conn, &request)?,
+        refusal: None,
+        may_decide: false,
+        request,
+        device,
+        current,
+        requester,
+        approver,
+    };
+    if let Some(reach) = reach(by, Permission::ApproveWipe).filter(|it| it.covers(shown.device.team_id)) {
+        let acting = Acting::within(by, reach);
+        match wipe::may_decide(conn, &acting.by(), &shown.request, now) {
+            Ok(()) => shown.may_decide = true,
+            Err(Error::Refused(why) | Error::Conflict(why)) => shown.refusal = Some(why),
+            Err(other) => return Err(other),
+        }
+    }
+    Ok(shown)
+}
+
+async fn page(store: &Store, by: &SignedIn, layout: Layout, id: WipeRequestId) -> Result<ShowPage> {
+    let (who, now) = (by.clone(), layout.now);
+    let view = reach(by, Permission::ViewDevices).ok_or(Error::Forbidden)?;
+    let shown = store.read(move |conn| load(conn, &who, &view, id, now)).await?;
+    ShowPage::new(layout, by, shown)
+}
+
+#[get("/wipe-requests/{id}")]
+pub async fn show(
+    by: Can<ViewDevices>,
+    layout: Layout,
+    store: Data<Store>,
+    id: Path<WipeRequestId>,
+) -> PageResult<HttpResponse> {
+    with_status(&page(&store, &by, layout, id.into_inner()).await?, StatusCode::OK)
+}
+
+/// What the approver's form carries: what was seen.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ApprovalForm {
+    agreed: String,
+    current: String,
+}
+
+#[post("/wipe-requests/{id}/approvals")]
+pub async fn approve(
+    by: Can<ApproveWipe>,
+    layout: Layout,
+    (store, clock, wake): (Data<Store>, Data<Clock>, Data<Wake>),
+    id: Path<WipeRequestId>,
+    form: Form<ApprovalForm>,
+) -> PageResult<HttpResponse> {
+    let now = clock.now();
+    by.require_fresh_password(now)?;
+    let (id, acting, form) = (id.into_inner(), Acting::of(&by), form.into_inner());
+    let seen = Seen { agreed: form.agreed, current: form.current };
+    let said = match store.act(move |conn| wipe::approve(conn, &acting.by(), id, &seen, now)).await {
+        Ok(Decision::Approved(_)) => "Approved. The hold begins; anyone can still stop it.",
+        Ok(Decision::ReviewAgain(_)) => {
+            "Not approved: the facts got worse since the request. The requester must look again."
+        }
+        Err(error) => return refused(&store, &by, layout, id, error).await,
+    };
+    wake.mail();
+    Ok(see_other(format!("/wipe-requests/{id}"), Some(said)))
+}
+
+#[post("/wipe-requests/{id}/hold-ends")]
+pub async fn end_hold(
+    by: Can<ApproveWipe>,
+    layout: Layout,
+    (store, clock): (Data<Store>, Data<Clock>),
+    id: Path<WipeRequestId>,
+) -> PageResult<HttpResponse> {
+    let now = clock.now();
+    by.require_fresh_password(now)?;
+    let (id, acting) = (id.into_inner(), Acting::of(&by));
+    match store.act(move |conn| wipe::lift(conn, &acting.by(), id, now)).await {
+        Ok(_) => Ok(see_other(format!("/wipe-requests/{id}"), Some("The hold is ended. The wipe waits for approval."))),
+        Err(error) => refused(&store, &by, layout, id, error).await,
+    }
+}
+
+/// What the requester's form carries when the facts are looked at again.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ReviewForm {
+    facts_token: String,
+    serial: String,
+    consent: String,
+}
+
+#[post("/wipe-requests/{id}/reviews")]
+pub async fn review(
+    by: Can<RequestWipe>,
+    layout: Layout,
+    (store, clock, wake): (Data<Store>, Data<Clock>, Data<Wake>),
+    id: Path<WipeRequestId>,
+    form: Form<ReviewForm>,
+) -> PageResult<HttpResponse> {
+    let now = clock.now();
+    by.require_fresh_password(now)?;
+    let (id, acting, form) = (id.into_inner(), Acting::of(&by), form.into_inner());
+    let reviewed = store
+        .act(move |conn| {
+            let request = store::wipe::find(conn, id)?.ok_or(Error::NotFound("wipe request"))?;
+            let ask = Ask {
+                device: request.device_id,
+                action: request.action,
+                // What was given with the request stays.
+                reason: WipeReason::LostOrStolen,
+                ticket: String::new(),
+                facts_token: form.facts_token,
+                serial: form.serial,
+                consent: form.consent,
+                request_key: None,
+            };
+            wipe::review(conn, &acting.by(), id, &ask, now)
+        })
+        .await;
+    match reviewed {
+        Ok(_) => {
+            wake.mail();
+            Ok(see_other(
+                format!("/wipe-requests/{id}"),
+                Some("You agreed to the facts as they are. Somebody else decides."),
+            ))
+        }
+        Err(error) => refused(&store, &by, layout, id, error).await,
+    }
+}
+
+#[post("/wipe-requests/{id}/stops")]
+pub async fn stop(
+    by: Can<StopWipe>,
+    layout: Layout,
+    (store, clock): (Data<Store>, Data<Clock>),
+    id: Path<WipeRequestId>,
+) -> PageResult<HttpResponse> {
+    let (id, acting, now) = (id.into_inner(), Acting::of(&by), clock.now());
+    match store.act(move |conn| wipe::stop(conn, &acting.by(), id, now)).await {
+        Ok(_) => Ok(see_other(format!("/wipe-requests/{id}"), Some("Stopped. Nothing is sent to the device."))),
+        Err(error) => refused(&store, &by, layout, id, error).await,
+    }
+}
+
+#[post("/wipe-requests/stops")]
+pub async fn stop_all(by: Can<StopWipe>, store: Data<Store>, clock: Data<Clock>) -> PageResult<HttpResponse> {
+    let (acting, now) = (Acting::of(&by), clock.now());
+    let count = store.act(move |conn| wipe::stop_all(conn, &acting.by(), now)).await?;
+    let said = if count == 1 { "1 wipe stopped.".to_owned() } else { format!("{count} wipes stopped.") };
+    Ok(see_other("/approvals", Some(&said)))
+}
+
+/// The same page with why not, and the facts as they are.
+async fn refused(
+    store: &Store,
+    by: &SignedIn,
+    layout: Layout,
+    id: WipeRequestId,
+    error: Error,
+) -> PageResult<HttpResponse> {
+    let (errors, notice) = match error {
+        Error::Invalid(errors) => (errors, String::new()),
+        Error::Conflict(why) | Error::Refused(why) => (FieldErrors::new(), why),
+        other => return Err(other.into()),
+    };
+    let status = if errors.is_empty() { StatusCode::CONFLICT } else { StatusCode::UNPROCESSABLE_ENTITY };
+    let mut page = page(store, by, layout, id).await?;
+    (page.errors, page.notice) = (errors, notice);
+    with_status(&page, status)
+}

@@ -1,0 +1,338 @@
+//! Getting data back: the order, the ticket, and the comparison with the manifest.
+use crate::support::NOW;
+use crate::support::device::SimDevice;
+use crate::support::people::{act_as, act_by, colleague};
+use crate::support::server::{Answer, TestServer};
+use crate::wipe::restore_point;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use holdfast::blob::BlobKey;
+use holdfast::domain::activity::Via;
+use holdfast::domain::command::CommandState;
+use holdfast::domain::device::DeviceFacts;
+use holdfast::domain::id::{RestoreId, TeamId, UserId};
+use holdfast::domain::manifest::{Header, Manifest, ManifestFile};
+use holdfast::domain::message::{CommandResult, restore_context};
+use holdfast::domain::message::{Payload, RestoreFailure, RestoreOrder, RestoreProgress, RestoreResult, RestoreSecret};
+use holdfast::domain::object::{ObjectKind, ObjectName};
+use holdfast::domain::restore::{Conflict, FileClass, RestoreState, Selection};
+use holdfast::domain::role::{Reach, Role};
+use holdfast::domain::time::{Time, hours};
+use holdfast::error::{Error, Result};
+use holdfast::service::restore::{self, Draft};
+use holdfast::store::restore::Restore;
+use holdfast::{job, seal, secret, store};
+
+struct World {
+    server: TestServer,
+    source: SimDevice,
+    target: SimDevice,
+    operator: UserId,
+    manifest: Manifest,
+    draft: Draft,
+}
+
+fn file(path: &str) -> ManifestFile {
+    ManifestFile { path: path.to_owned(), size: 3, sha256: hex::encode(secret::sha256(path.as_bytes())) }
+}
+
+impl World {
+    /// A source whose point is proven, and a target that has just joined.
+    fn new() -> Self {
+        let server = TestServer::start();
+        let (source, target) = (SimDevice::join(&server), SimDevice::join(&server));
+        let operator = colleague(&server, "operator", Role::Operator);
+        let files =
+            ["/home/grace/a.vcf", "/home/grace/b.jpg", "/home/grace/c.pdf", "/home/grace/d.db"].map(file).to_vec();
+        let header = Header {
+            version: 1,
+            device_id: source.id().to_string(),
+            roots: vec!["/home/grace".to_owned()],
+            made_at: NOW.millis(),
+            file_count: 4,
+        };
+        let manifest = Manifest { header, files };
+        let stored = manifest.encode().unwrap();
+        let name = ObjectName::from_hash(&secret::sha256(&stored));
+        let id = source.id();
+        let repository = server.read(|conn| Ok(store::repository::active_of_device(conn, id)?)).unwrap();
+        let key = BlobKey::new(repository.id, ObjectKind::Manifests, name.clone());
+        let mut upload = server.app.blobs.begin(&key).unwrap();
+        upload.write(&stored).unwrap();
+        upload.commit().unwrap().settle();
+        let mut point = restore_point(repository.id, id, NOW);
+        point.manifest_name = Some(name);
+        point.proven_at = Some(NOW);
+        let draft = Draft {
+            device: id,
+            point: point.id,
+            selection: Selection::All,
+            target: target.id(),
+            conflict: Conflict::KeepBoth,
+            accepts_unproven: false,
+            request_key: None,
+        };
+        server.act(move |conn| Ok(store::restore_point::insert(conn, &point)?));
+        Self { server, source, target, operator, manifest, draft }
+    }
+
+    fn now(&self) -> Time {
+        self.server.app.clock.now()
+    }
+
+    fn orders(&self, draft: &Draft) -> Result<Restore> {
+        self.orders_within(draft, Reach::All)
+    }
+
+    fn orders_within(&self, draft: &Draft, reach: Reach) -> Result<Restore> {
+        let now = self.now();
+        let (planned, looked) = (draft.clone(), reach.clone());
+        let plan =
+            act_by(&self.server, self.operator, Via::Web, looked, move |conn, by| restore::plan(conn, by, &planned))?;
+        let manifest = restore::manifest(&*self.server.app.blobs, &plan.repository, &plan.manifest)?;
+        let keys = self.server.app.proof_keys.clone().unwrap();
+        let prepared = restore::prepare(&plan, &manifest, &draft.selection, &*keys, now)?;
+        let draft = draft.clone();
+        act_by(&self.server, self.operator, Via::Web, reach, move |conn, by| {
+            restore::request(conn, by, &draft, prepared, now)
+        })
+    }
+
+    fn find(&self, id: RestoreId) -> Restore {
+        self.server.read(|conn| Ok(store::restore::find(conn, id)?)).unwrap()
+    }
+
+    /// The order as the target gets it.
+    fn fetched(&self) -> Option<RestoreOrder> {
+        let orders = self.target.check_in(&self.server, DeviceFacts::default()).commands;
+        orders.into_iter().find_map(|it| match it.payload {
+            Payload::Restore(order) => Some(order),
+            Payload::None | Payload::Wipe { .. } => None,
+        })
+    }
+
+    fn secret(&self, order: &RestoreOrder) -> RestoreSecret {
+        let context = restore_context(order.restore_id, self.target.id());
+        serde_json::from_slice(&seal::open(&self.target.sealing, &context, &order.sealed).unwrap()).unwrap()
+    }
+
+    fn reads(&self, order: &RestoreOrder, ticket: &str) -> Answer {
+        let basic = BASE64_STANDARD.encode(format!("{}:{ticket}", order.repository_id));
+        let path = format!("{}config", order.repository_path);
+        self.server.request("GET", &path, &[("Authorization", &format!("Basic {basic}"))], b"")
+    }
+
+    fn tells(&self, by: &SimDevice, id: RestoreId, said: &RestoreResult) -> Answer {
+        by.send(&self.server, &format!("/agent/v1/restores/{id}/result"), said)
+    }
+
+    fn all_back(&self) -> RestoreResult {
+        RestoreResult { files: self.manifest.files.clone(), failures: vec![], kept: vec![] }
+    }
+}
+
+#[test]
+fn another_device_gets_everything_back_and_it_is_compared() {
+    let world = World::new();
+
+    let restore = world.orders(&world.draft).unwrap();
+    let order = world.fetched().unwrap();
+    let secret = world.secret(&order);
+    let progress = RestoreProgress { restored_count: 2, file_count: 4 };
+    let told =
+        world.target.send(&world.server, &format!("/agent/v1/restores/{}/progress", restore.id), &progress).status;
+
+    assert_eq!(told, 200);
+    assert_eq!((order.file_count, order.size_bytes, order.selection.len()), (4, 12, 0));
+    assert_eq!(BASE64_STANDARD.decode(&secret.master_key).unwrap().len(), 64);
+    assert_eq!(world.reads(&order, &secret.ticket).status, 200);
+    let running = world.find(restore.id);
+    assert_eq!((running.state, running.restored_count), (RestoreState::Running, 2));
+    assert_eq!(world.tells(&world.target, restore.id, &world.all_back()).status, 200);
+    assert_eq!(world.tells(&world.target, restore.id, &world.all_back()).status, 200, "told again");
+    let done = world.find(restore.id);
+    assert_eq!((done.state, done.matched_count, done.file_count), (RestoreState::Compared, 4, 4));
+    assert_eq!(world.reads(&order, &secret.ticket).status, 401, "the ticket is used up");
+}
+
+#[test]
+fn what_came_back_otherwise_or_not_is_named() {
+    let world = World::new();
+    let restore = world.orders(&world.draft).unwrap();
+    world.fetched().unwrap();
+    let mut said = world.all_back();
+    said.files[0].sha256 = "0".repeat(64);
+    said.files.remove(3);
+    said.kept.push(said.files.remove(2).path);
+    said.failures.push(RestoreFailure { path: "/home/grace/d.db".to_owned(), reason: "disk full".to_owned() });
+
+    world.tells(&world.target, restore.id, &said);
+
+    let failed = world.find(restore.id);
+    let outcome = failed.outcome().unwrap();
+    assert_eq!((failed.state, failed.matched_count), (RestoreState::Failed, 1));
+    assert_eq!(outcome.differing, ["/home/grace/a.vcf"]);
+    assert_eq!(outcome.kept, ["/home/grace/c.pdf"]);
+    assert_eq!(outcome.missing, ["/home/grace/d.db"]);
+    assert_eq!(outcome.failures, [("/home/grace/d.db".to_owned(), "disk full".to_owned())]);
+}
+
+#[test]
+fn a_file_that_was_there_and_kept_as_asked_is_no_failure() {
+    let world = World::new();
+    let restore = world.orders(&Draft { conflict: Conflict::Skip, ..world.draft.clone() }).unwrap();
+    assert_eq!(world.fetched().unwrap().conflict, Conflict::Skip);
+    let mut said = world.all_back();
+    said.kept.push(said.files.remove(1).path);
+
+    world.tells(&world.target, restore.id, &said);
+
+    let done = world.find(restore.id);
+    assert_eq!((done.state, done.matched_count), (RestoreState::Compared, 3));
+    assert_eq!(done.outcome().unwrap().kept, ["/home/grace/b.jpg"]);
+}
+
+#[test]
+fn only_what_was_chosen_is_ordered_and_compared() {
+    let world = World::new();
+    let cases = [
+        (Selection::Class(FileClass::Contacts), vec!["/home/grace/a.vcf"]),
+        (Selection::Paths(vec!["/home/grace/c.pdf".to_owned()]), vec!["/home/grace/c.pdf"]),
+    ];
+    for (selection, paths) in cases {
+        let restore = world.orders(&Draft { selection: selection.clone(), ..world.draft.clone() }).unwrap();
+        let order = world.fetched().unwrap();
+        assert_eq!(order.selection, paths);
+        let files = world.manifest.files.iter().filter(|it| selection.covers(&it.path)).cloned().collect();
+        world.tells(&world.target, restore.id, &RestoreResult { files, failures: vec![], kept: vec![] });
+        let done = world.find(restore.id);
+        assert_eq!((done.state, done.matched_count, done.file_count), (RestoreState::Compared, 1, 1));
+        let command = world.server.read(|conn| Ok(store::command::find(conn, done.command_id.unwrap())?)).unwrap();
+        let detail = "1 files restored".to_owned();
+        let result = CommandResult { id: command.id, done: true, detail, finished_at: NOW };
+        world.target.report(&world.server, vec![result]);
+    }
+    for nothing in [Selection::Paths(vec![]), Selection::Paths(vec!["/home/alan".to_owned()])] {
+        let refused = world.orders(&Draft { selection: nothing, ..world.draft.clone() });
+        assert!(matches!(refused, Err(Error::Refused(_))), "{refused:?}");
+    }
+}
+
+#[test]
+fn a_ticket_opens_its_own_repository_and_ends_with_its_time() {
+    let world = World::new();
+    let restore = world.orders(&world.draft).unwrap();
+    let order = world.fetched().unwrap();
+    let ticket = world.secret(&order).ticket;
+
+    let target = world.target.id();
+    let other = world.server.read(|conn| Ok(store::repository::active_of_device(conn, target)?)).unwrap();
+    let elsewhere =
+        RestoreOrder { repository_id: other.id, repository_path: format!("/restic/{}/", other.id), ..order.clone() };
+
+    assert_eq!(world.reads(&order, &ticket).status, 200);
+    assert_eq!(world.reads(&elsewhere, &ticket).status, 401);
+    assert_eq!(world.reads(&order, "hf_restore_guess").status, 401);
+    world.server.app.clock.advance(hours(24));
+    assert_eq!(world.reads(&order, &ticket).status, 401, "its time is over, whether a job has run or not");
+    job::wipe::run_once(&world.server.app.store, &world.server.app.wake, world.now()).unwrap();
+    assert_eq!(world.find(restore.id).state, RestoreState::Expired);
+    assert_eq!(world.tells(&world.target, restore.id, &world.all_back()).status, 409);
+}
+
+#[test]
+fn a_restore_is_told_of_by_its_own_target_only() {
+    let world = World::new();
+    let restore = world.orders(&world.draft).unwrap();
+    world.fetched().unwrap();
+
+    let answer = world.tells(&world.source, restore.id, &world.all_back());
+
+    assert_eq!(answer.status, 404);
+    assert_eq!(world.find(restore.id).state, RestoreState::Queued);
+}
+
+#[test]
+fn a_point_that_is_not_proven_needs_a_tick() {
+    let world = World::new();
+    let point = world.draft.point;
+    world.server.act(move |conn| {
+        let mut row = store::restore_point::find(conn, point)?.unwrap();
+        row.proven_at = None;
+        store::evidence::set_point(conn, &row)?;
+        Ok(())
+    });
+
+    let refused = world.orders(&world.draft).unwrap_err();
+    let taken = world.orders(&Draft { accepts_unproven: true, ..world.draft.clone() });
+
+    assert!(refused.to_string().contains("not proven"), "{refused}");
+    assert!(taken.is_ok(), "{taken:?}");
+}
+
+#[test]
+fn a_cancelled_restore_is_not_delivered_and_its_ticket_opens_nothing() {
+    let world = World::new();
+    let [early, late] = [(); 2].map(|()| world.orders(&world.draft).unwrap());
+    let cancel = |id: RestoreId| {
+        let now = world.now();
+        act_as(&world.server, world.operator, move |conn, by| restore::cancel(conn, by, id, now))
+    };
+
+    cancel(early.id).unwrap();
+    let order = world.fetched().unwrap();
+    assert_eq!(order.restore_id, late.id);
+    let ticket = world.secret(&order).ticket;
+    assert_eq!(world.reads(&order, &ticket).status, 200);
+    cancel(late.id).unwrap();
+
+    assert_eq!(world.reads(&order, &ticket).status, 401);
+    assert!(world.fetched().is_none());
+    assert!(cancel(late.id).is_err());
+    let early = world.server.read(|conn| Ok(store::command::find(conn, early.command_id.unwrap())?)).unwrap();
+    assert_eq!(early.state, CommandState::Cancelled);
+}
+
+#[test]
+fn both_devices_must_be_within_reach_and_the_target_enrolled() {
+    let world = World::new();
+    let elsewhere = Reach::Teams(vec![TeamId::generate(NOW)]);
+
+    let hidden = world.orders_within(&world.draft, elsewhere);
+    let target = world.target.id();
+    world.server.act(move |conn| {
+        use holdfast::domain::device::DeviceState as S;
+        store::device::set_state(conn, target, 1, (S::Enrolled, S::Wiped), NOW)?;
+        Ok(())
+    });
+    let wiped = world.orders(&world.draft);
+
+    assert!(matches!(hidden, Err(Error::NotFound(_))), "{hidden:?}");
+    assert!(matches!(wiped, Err(Error::Refused(_))), "{wiped:?}");
+}
+
+#[test]
+fn a_form_that_is_sent_twice_is_one_restore() {
+    let world = World::new();
+    let draft = Draft { request_key: Some("form".to_owned()), ..world.draft.clone() };
+
+    let [first, again] = [(); 2].map(|()| world.orders(&draft).unwrap());
+
+    assert_eq!(first.id, again.id);
+    assert!(world.orders(&Draft { target: world.source.id(), ..draft }).is_err());
+}
+
+#[test]
+fn a_restore_that_the_device_cannot_do_has_failed() {
+    let world = World::new();
+    let restore = world.orders(&world.draft).unwrap();
+    world.fetched().unwrap();
+
+    let id = restore.command_id.unwrap();
+    let detail = "no folder to write to".to_owned();
+    world.target.report(&world.server, vec![CommandResult { id, done: false, detail, finished_at: NOW }]);
+
+    let failed = world.find(restore.id);
+    assert_eq!(failed.state, RestoreState::Failed);
+    assert!(failed.outcome().unwrap().note.contains("no folder"));
+}

@@ -1,0 +1,86 @@
+//! People with accounts, made without the pages.
+use super::NOW;
+use super::server::TestServer;
+use diesel::prelude::*;
+use holdfast::domain::activity::{Actor, ActorKind, Via};
+use holdfast::domain::id::UserId;
+use holdfast::domain::role::{Reach, Role};
+use holdfast::domain::time::{Time, days};
+use holdfast::error::Result;
+use holdfast::service::wipe::By;
+use holdfast::store::Conn;
+use holdfast::store::schema::{user_roles, users};
+
+/// When the organisation of a test began.
+pub const SINCE: Time = Time::from_millis(NOW.millis() - 400 * 86_400_000);
+
+/// An active account, with roles in the whole organisation.
+pub fn person(server: &TestServer, name: &str, roles: &[Role], created_by: Option<UserId>, at: Time) -> UserId {
+    let (name, roles) = (name.to_owned(), roles.to_vec());
+    server.act(move |conn| {
+        // Not by `at`: many people begin at the same moment.
+        let id = UserId::generate(at);
+        diesel::insert_into(users::table)
+            .values((
+                users::id.eq(id),
+                users::email.eq(format!("{name}@example.org")),
+                users::name.eq(&name),
+                users::state.eq("active"),
+                users::time_zone.eq("UTC"),
+                users::created_by.eq(created_by.map(|it| it.to_string())),
+                users::created_at.eq(at),
+            ))
+            .execute(conn)?;
+        for role in roles {
+            diesel::insert_into(user_roles::table)
+                .values((
+                    user_roles::user_id.eq(id),
+                    user_roles::role.eq(role),
+                    user_roles::scope.eq("organisation"),
+                    user_roles::granted_at.eq(at),
+                ))
+                .execute(conn)?;
+        }
+        Ok(id)
+    })
+}
+
+/// An account that has been in use for a year, made by nobody.
+pub fn colleague(server: &TestServer, name: &str, role: Role) -> UserId {
+    person(server, name, &[role], None, SINCE + days(1))
+}
+
+/// Disables an account.
+pub fn disable(server: &TestServer, id: UserId) {
+    server.act(move |conn| {
+        diesel::update(users::table.find(id)).set(users::state.eq("disabled")).execute(conn)?;
+        Ok(())
+    });
+}
+
+/// Runs an act as a person at the console whose permission reaches all devices.
+pub fn act_as<T: Send + 'static>(
+    server: &TestServer,
+    user: UserId,
+    work: impl FnOnce(&mut Conn, &By<'_>) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    act_by(server, user, Via::Web, Reach::All, work)
+}
+
+/// [`act_as`] by another way, or with another reach.
+pub fn act_by<T: Send + 'static>(
+    server: &TestServer,
+    user: UserId,
+    via: Via,
+    reach: Reach,
+    work: impl FnOnce(&mut Conn, &By<'_>) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let actor = Actor {
+        kind: ActorKind::User,
+        id: Some(user.to_string()),
+        name: user.to_string(),
+        via,
+        address: "192.0.2.7".to_owned(),
+    };
+    server.app.store.act_blocking(move |conn| work(conn, &By { actor: &actor, user, reach: &reach }))
+}

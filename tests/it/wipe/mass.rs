@@ -1,0 +1,107 @@
+//! One stolen session cannot wipe many devices.
+use super::world::{World, ask};
+use crate::support::NOW;
+use crate::support::people::act_as;
+use holdfast::domain::id::{DeviceId, WipeRequestId};
+use holdfast::domain::role::Reach;
+use holdfast::domain::time::{days, hours};
+use holdfast::domain::wipe::{BEFORE_DELIVERY, WipeState};
+use holdfast::error::{Error, Result};
+use holdfast::service::wipe;
+use holdfast::store;
+
+/// So many more devices like the first.
+fn devices(world: &World, count: usize) -> Vec<DeviceId> {
+    let id = world.device.id();
+    world.server.act(move |conn| {
+        let first = store::device::find(conn, id)?.unwrap();
+        let mut ids = Vec::new();
+        for number in 0..count {
+            let serial = format!("M-{number}");
+            let device = store::device::Device { id: DeviceId::generate(NOW), serial, ..first.clone() };
+            store::device::insert(conn, &device)?;
+            ids.push(device.id);
+        }
+        Ok(ids)
+    })
+}
+
+fn asks_for(world: &World, id: DeviceId) -> Result<WipeRequestId> {
+    let now = world.now();
+    act_as(&world.server, world.asker, move |conn, by| {
+        let device = store::device::find(conn, id)?.unwrap();
+        let ask = ask(&wipe::facts(conn, &device, now)?);
+        Ok(wipe::request(conn, by, &ask, now)?.id)
+    })
+}
+
+fn count(world: &World, states: &[WipeState]) -> i64 {
+    world.server.read(|conn| Ok(store::wipe::count(conn, states, &Reach::All)?))
+}
+
+#[test]
+fn two_hundred_requests_of_one_session_wipe_nothing_and_stop_at_once() {
+    let world = World::new();
+    let requests: Vec<_> = devices(&world, 200).into_iter().map(|it| asks_for(&world, it).unwrap()).collect();
+
+    assert_eq!(count(&world, &[WipeState::Requested]), 5);
+    assert_eq!(count(&world, &[WipeState::Held]), 195);
+    // The same session tries to be the second person too.
+    for id in &requests {
+        let request = world.find(*id);
+        assert!(world.approves_as(world.asker, &request).is_err());
+        let (id, now) = (*id, world.now());
+        let lifted = act_as(&world.server, world.asker, move |conn, by| wipe::lift(conn, by, id, now));
+        assert!(lifted.is_err());
+    }
+    for _ in 0..6 {
+        world.server.app.clock.advance(hours(20));
+        world.job();
+    }
+    assert_eq!(count(&world, &[WipeState::Requested]), 5, "time alone ends no hold");
+    let mails = world.server.read(|conn| Ok(store::mail::waiting_count(conn)?));
+    assert!(mails <= 12, "195 held requests are one mail each: {mails}");
+
+    let now = world.now();
+    let stopped = act_as(&world.server, world.second, move |conn, by| wipe::stop_all(conn, by, now)).unwrap();
+
+    assert_eq!(stopped, 200);
+    assert_eq!(count(&world, &BEFORE_DELIVERY), 0);
+    let orders = world.server.read(|conn| {
+        let all = requests.iter().map(|id| Ok(store::wipe::find(conn, *id)?.unwrap().command_id));
+        all.collect::<Result<Vec<_>>>()
+    });
+    assert!(orders.iter().all(Option::is_none));
+}
+
+#[test]
+fn a_second_person_ends_a_hold_only_within_the_limit() {
+    let world = World::new();
+    let ids = devices(&world, 7);
+    let requests: Vec<_> = ids.iter().map(|it| asks_for(&world, *it).unwrap()).collect();
+    let lift =
+        |id: WipeRequestId, now| act_as(&world.server, world.second, move |conn, by| wipe::lift(conn, by, id, now));
+
+    let at_once = lift(requests[5], world.now());
+    let passed = lift(requests[0], world.now());
+    world.server.app.clock.advance(hours(1));
+    let later = lift(requests[5], world.now()).unwrap();
+
+    assert!(matches!(&at_once, Err(Error::Refused(why)) if why.contains("limit of 5")), "{at_once:?}");
+    assert!(passed.is_err(), "it is not held");
+    assert_eq!(later.state, WipeState::Requested);
+    assert!(world.history().is_empty() || world.state(requests[6]) == WipeState::Held);
+}
+
+#[test]
+fn a_clock_set_back_gives_no_room_below_the_limit() {
+    let world = World::new();
+    for id in devices(&world, 5) {
+        asks_for(&world, id).unwrap();
+    }
+
+    world.server.app.clock.set(NOW - days(365));
+    let id = asks_for(&world, devices(&world, 1)[0]).unwrap();
+
+    assert_eq!(world.state(id), WipeState::Held);
+}

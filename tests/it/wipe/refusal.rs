@@ -1,0 +1,186 @@
+//! Who may not, and what is not enough.
+use super::world::{World, ask};
+use crate::support::NOW;
+use crate::support::people::{SINCE, act_as, act_by, colleague, disable, person};
+use holdfast::domain::activity::Via;
+use holdfast::domain::device::Ownership;
+use holdfast::domain::id::TeamId;
+use holdfast::domain::role::{Reach, Role};
+use holdfast::domain::time::{days, hours};
+use holdfast::domain::wipe::{WipeAction, WipeState};
+use holdfast::error::Error;
+use holdfast::service::wipe::{self, Ask};
+use holdfast::store;
+
+#[test]
+fn each_thing_that_is_missing_or_wrong_is_named() {
+    let world = World::new();
+    let good = world.ask();
+    assert_eq!(good.consent, "4 lost, 92 not proven");
+    let fields = [
+        (Ask { serial: "SN-2".to_owned(), ..good.clone() }, "serial"),
+        (Ask { serial: String::new(), ..good.clone() }, "serial"),
+        (Ask { consent: String::new(), ..good.clone() }, "consent"),
+        (Ask { consent: "3 lost, 92 not proven".to_owned(), ..good.clone() }, "consent"),
+        (Ask { ticket: "x".repeat(201), ..good.clone() }, "ticket"),
+    ];
+    for (ask, field) in fields {
+        match world.requests(ask) {
+            Err(Error::Invalid(errors)) => assert!(errors.of(field).is_some(), "{field}: {errors}"),
+            other => panic!("{field}: {other:?}"),
+        }
+    }
+    for token in ["", "0", &good.consent] {
+        let refused = world.requests(Ask { facts_token: token.to_owned(), ..good.clone() }).unwrap_err();
+        assert!(matches!(refused, Error::Conflict(_)), "{refused}");
+    }
+    assert!(world.history().iter().all(|it| !it.starts_with("wipe_")), "nothing was begun");
+}
+
+#[test]
+fn facts_that_changed_since_the_page_are_shown_again() {
+    let world = World::new();
+    let old = world.ask();
+    world.says(5);
+
+    let refused = world.requests(old.clone()).unwrap_err();
+    let forged = Ask { consent: "5 lost, 92 not proven".to_owned(), ..old };
+
+    assert!(refused.to_string().starts_with("the facts changed"), "{refused}");
+    assert!(world.requests(forged).is_err(), "the token stands for what was shown");
+    assert!(world.requests(world.ask()).is_ok());
+}
+
+#[test]
+fn a_personal_device_has_no_full_wipe() {
+    let world = World::with(Ownership::Personal);
+
+    let refused = world.requests(world.ask()).unwrap_err();
+
+    assert!(refused.to_string().contains("personal device"), "{refused}");
+    assert!(world.requests(Ask { action: WipeAction::RemoveCompanyData, ..world.ask() }).is_ok());
+}
+
+#[test]
+fn a_device_has_one_wipe_at_a_time_and_a_form_counts_once() {
+    let world = World::new();
+    let ask = Ask { request_key: Some("form-1".to_owned()), ..world.ask() };
+
+    let first = world.requests(ask.clone()).unwrap();
+    let again = world.requests(ask.clone()).unwrap();
+    let other = world.requests(Ask { request_key: Some("form-2".to_owned()), ..ask.clone() }).unwrap_err();
+    let stolen = {
+        let (stranger, now) = (world.second, world.now());
+        act_as(&world.server, stranger, move |conn, by| wipe::request(conn, by, &ask, now)).unwrap_err()
+    };
+
+    assert_eq!(first.id, again.id);
+    assert!(other.to_string().contains("another wipe"), "{other}");
+    assert!(matches!(stolen, Error::Conflict(_)), "{stolen}");
+    world.stops(first.id).unwrap();
+    assert!(world.requests(world.ask()).is_ok());
+}
+
+#[test]
+fn a_device_out_of_reach_is_no_device() {
+    let world = World::new();
+    let (ask, now) = (world.ask(), world.now());
+    let reach = Reach::Teams(vec![TeamId::generate(NOW)]);
+    let elsewhere = reach.clone();
+
+    let asked = act_by(&world.server, world.asker, Via::Web, reach, move |conn, by| wipe::request(conn, by, &ask, now));
+    let request = world.requested();
+    let seen = world.seen(&request);
+    let approved = act_by(&world.server, world.second, Via::Web, elsewhere.clone(), move |conn, by| {
+        wipe::approve(conn, by, request.id, &seen, now)
+    });
+    let stopped =
+        act_by(&world.server, world.second, Via::Web, elsewhere, move |conn, by| wipe::stop(conn, by, request.id, now));
+
+    assert!(matches!(asked, Err(Error::NotFound(_))), "{asked:?}");
+    assert!(matches!(approved, Err(Error::NotFound(_))), "{approved:?}");
+    assert!(matches!(stopped, Err(Error::NotFound(_))), "{stopped:?}");
+}
+
+#[test]
+fn only_a_second_person_whom_the_first_did_not_make_approves() {
+    let world = World::new();
+    let server = &world.server;
+    let owner = person(server, "owner", &[Role::Owner], None, SINCE);
+    let made_by_asker = person(server, "puppet", &[Role::Approver], Some(world.asker), SINCE + days(2));
+    let fresh = person(server, "fresh", &[Role::Approver], Some(owner), NOW - hours(71));
+    let gone = colleague(server, "gone", Role::Approver);
+    disable(server, gone);
+    let request = world.requested();
+
+    for (who, why) in [
+        (world.asker, "you requested this wipe"),
+        (made_by_asker, "the requester created your account"),
+        (fresh, "72 hours"),
+        (gone, "is disabled"),
+    ] {
+        let refused = world.approves_as(who, &request).unwrap_err();
+        assert!(refused.to_string().contains(why), "{why}: {refused}");
+        assert_eq!(world.state(request.id), WipeState::Requested);
+    }
+    assert!(world.approves_as(owner, &request).is_ok());
+}
+
+#[test]
+fn who_made_the_requester_does_not_approve() {
+    let world = World::new();
+    let maker = colleague(&world.server, "maker", Role::Owner);
+    let made = person(&world.server, "made", &[Role::Operator], Some(maker), SINCE + days(3));
+    let (ask, now) = (world.ask(), world.now());
+    let request = act_as(&world.server, made, move |conn, by| wipe::request(conn, by, &ask, now)).unwrap();
+
+    let refused = world.approves_as(maker, &request).unwrap_err();
+
+    assert!(refused.to_string().contains("you created the requester's account"), "{refused}");
+}
+
+#[test]
+fn nothing_but_the_page_approves() {
+    let world = World::new();
+    let request = world.requested();
+    for via in [Via::Api, Via::CommandLine, Via::Job, Via::Agent] {
+        let (id, seen, now) = (request.id, world.seen(&request), world.now());
+        let refused = act_by(&world.server, world.second, via, Reach::All, move |conn, by| {
+            wipe::approve(conn, by, id, &seen, now)
+        });
+        assert!(matches!(refused, Err(Error::Refused(_))), "{via}: {refused:?}");
+    }
+}
+
+#[test]
+fn an_account_that_is_disabled_after_the_approval_holds_the_wipe() {
+    for at_release in [true, false] {
+        let world = World::new();
+        let request = if at_release { world.requested() } else { world.released() };
+        if at_release {
+            world.approved(&request);
+        }
+
+        disable(&world.server, world.second);
+        world.cools();
+
+        assert!(world.fetches().is_empty());
+        let held = world.find(request.id);
+        assert_eq!(held.state, WipeState::Held);
+        assert!(held.state_note.contains("disabled"), "{}", held.state_note);
+    }
+}
+
+#[test]
+fn a_wiped_device_is_not_wiped_again() {
+    let world = World::new();
+    let facts = world.facts();
+    let released = world.released();
+    world.fetches();
+    assert_eq!(world.sends(&world.report(&released, &[])).status, 200);
+
+    let refused = world.requests(ask(&facts)).unwrap_err();
+
+    assert!(refused.to_string().contains("the device is wiped"), "{refused}");
+    assert!(world.server.read(|conn| Ok(store::wipe::open_of_device(conn, facts.device_id)?)).is_none());
+}
