@@ -25,6 +25,7 @@ use anyhow::{Context, anyhow};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -83,7 +84,9 @@ fn measure_all(args: &Args) -> anyhow::Result<()> {
     let mut runs = Vec::new();
     for number in 0..=args.runs {
         let requests = Arc::new(fleet.sign(args.count, &address, app.clock.now())?);
-        let run = load(address, args.connections, requests)?;
+        let before = machine::cpu_by_thread();
+        let mut run = load(address, args.connections, requests)?;
+        run.cpu = spent(&before, &machine::cpu_by_thread());
         let name = if number == 0 { "warm-up".to_owned() } else { format!("run {number}") };
         say(&format!("{name:8}  {run}"))?;
         if run.errors > 0 {
@@ -273,10 +276,21 @@ fn request(
     Ok(request)
 }
 
+/// What was spent between two looks, the most first.
+fn spent(before: &BTreeMap<String, u64>, after: &BTreeMap<String, u64>) -> Vec<(String, u64)> {
+    let spent =
+        after.iter().map(|(name, ticks)| (name.clone(), ticks - before.get(name).copied().unwrap_or(0).min(*ticks)));
+    let mut spent: Vec<_> = spent.filter(|(_, ticks)| *ticks > 0).collect();
+    spent.sort_by_key(|(_, ticks)| std::cmp::Reverse(*ticks));
+    spent
+}
+
 /// One run's figures.
 struct Run {
     took: Duration,
     latencies: Vec<Duration>,
+    /// Hundredths of a second of processor time, by thread.
+    cpu: Vec<(String, u64)>,
     errors: usize,
     first_error: String,
 }
@@ -298,13 +312,20 @@ impl std::fmt::Display for Run {
         let millis = |percent| self.percentile(percent).as_secs_f64() * 1000.0;
         write!(
             f,
-            "{:6.0} check-ins/s, p50 {:5.1} ms, p99 {:5.1} ms, worst {:5.1} ms, {} errors",
+            "{:6.0} check-ins/s, p50 {:5.1} ms, p99 {:5.1} ms, worst {:5.1} ms, {} errors; CPU a check-in:",
             self.rate(),
             millis(50),
             millis(99),
             millis(100),
             self.errors
-        )
+        )?;
+        let count = (self.latencies.len() as u64).max(1);
+        let all: u64 = self.cpu.iter().map(|(_, ticks)| ticks).sum();
+        write!(f, " {} µs", all * 10_000 / count)?;
+        for (name, ticks) in &self.cpu {
+            write!(f, ", {name} {}", ticks * 10_000 / count)?;
+        }
+        Ok(())
     }
 }
 
@@ -324,7 +345,8 @@ fn load(address: SocketAddr, connections: usize, requests: Arc<Vec<Vec<u8>>>) ->
             .into_iter()
             .map(|stream| tokio::spawn(client(stream, Arc::clone(&requests), Arc::clone(&next))))
             .collect();
-        let mut run = Run { took: Duration::ZERO, latencies: Vec::new(), errors: 0, first_error: String::new() };
+        let mut run =
+            Run { took: Duration::ZERO, latencies: Vec::new(), cpu: Vec::new(), errors: 0, first_error: String::new() };
         for task in tasks {
             match task.await? {
                 Ok(latencies) => run.latencies.extend(latencies),

@@ -1,4 +1,5 @@
 //! On what a figure was measured.
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -27,4 +28,17 @@ pub fn file_system(path: &Path) -> String {
         Some((parts.next()?.to_owned(), parts.next()?.to_owned()))
     });
     found.filter(|(at, _)| path.starts_with(at)).max_by_key(|(at, _)| at.len()).map(|it| it.1).unwrap_or_default()
+}
+
+/// The processor time that each thread of this process has used, by the thread's name; in hundredths of a second.
+pub fn cpu_by_thread() -> BTreeMap<String, u64> {
+    let mut used = BTreeMap::new();
+    let Ok(tasks) = std::fs::read_dir("/proc/self/task") else { return used };
+    for task in tasks.flatten() {
+        let stat = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+        let Some((name, rest)) = stat.split_once('(').and_then(|(_, it)| it.rsplit_once(')')) else { continue };
+        let ticks = rest.split_whitespace().skip(11).take(2).filter_map(|it| it.parse::<u64>().ok()).sum::<u64>();
+        *used.entry(name.to_owned()).or_default() += ticks;
+    }
+    used
 }

@@ -54,9 +54,11 @@ const OPEN: [CommandState; 2] = [CommandState::Queued, CommandState::Delivered];
 
 /// What a device is to be sent at a check-in: its open commands of this generation, oldest first.
 pub fn open(conn: &mut Conn, device: DeviceId, generation: i64, now: Time) -> QueryResult<Vec<Command>> {
+    // Not `eq_any`: SQLite would parse such a statement anew with each check-in.
+    let is_open = commands::state.eq(CommandState::Queued).or(commands::state.eq(CommandState::Delivered));
     commands::table
         .filter(commands::device_id.eq(device))
-        .filter(commands::state.eq_any(OPEN))
+        .filter(is_open)
         .filter(commands::generation.eq(generation))
         .filter(commands::expires_at.gt(now))
         .order((commands::created_at, commands::id))
