@@ -35,6 +35,7 @@ pub struct App {
     pub door: protocol::restic::Door,
     /// None where the proof side is on another host.
     pub proof_keys: Option<Arc<ProofKeys>>,
+    pub pages: web::hashing::Shared,
     /// None where no mail server is set: mails wait.
     pub mailer: Option<Mailer>,
 }
@@ -65,6 +66,7 @@ impl App {
             door,
             proof_keys,
             agent: protocol::agent::Shared::new(),
+            pages: web::hashing::Shared::new(),
             mailer,
         })
     }
@@ -169,6 +171,7 @@ impl App {
             .configure(protocol::agent::routes)
             .app_data(Data::new(self.door.clone()))
             .configure(protocol::restic::routes)
+            .app_data(Data::new(self.pages.clone()))
             // Last: it takes every address that is left.
             .configure(web::routes);
     }

@@ -31,4 +31,7 @@ pub mod job;
 pub mod app;
 
 pub mod bench;
+
+pub mod demo;
+
 pub mod cli;

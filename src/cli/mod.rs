@@ -1,7 +1,10 @@
 //! The command line: one program, many sub-commands.
+mod admin;
 pub mod agent;
 pub mod bench;
 pub mod control;
+pub mod demo;
+pub mod device;
 pub mod lock;
 mod prove;
 mod serve;
@@ -19,18 +22,29 @@ struct Arguments {
     /// TOML file with settings; flags and environment win over it
     #[arg(long, value_name = "FILE", env = "HOLDFAST_CONFIG", global = true)]
     config: Option<PathBuf>,
-    /// What to log, such as `info` or `holdfast=debug`
-    #[arg(long, value_name = "FILTER", env = "HOLDFAST_LOG", default_value = "info,actix_server=warn", global = true)]
-    log: String,
+    /// What to log, such as `info` or `holdfast=debug` [default: info; the demo: warn]
+    #[arg(long, value_name = "FILTER", env = "HOLDFAST_LOG", global = true)]
+    log: Option<String>,
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Make users, API tokens and the set-up link
+    #[command(subcommand)]
+    Admin(admin::AdminCommand),
     /// Enroll this device, back it up, and carry out what the console asks
     #[command(subcommand)]
     Agent(agent::AgentCommand),
+    /// List commands, the newest first
+    Commands(device::CommandsOptions),
+    /// Show one device: proof, facts, policies, restore points, tests and commands
+    Device(device::DeviceOptions),
+    /// List devices, the worst proof first
+    Devices(Box<device::DevicesOptions>),
+    /// Try everything on this machine: a console and real agents on scratch folders
+    Demo(demo::DemoOptions),
     /// Run restore tests, beside a server on PostgreSQL or while no server runs
     Prove(prove::ProveOptions),
     /// Measure this program on this machine
@@ -47,7 +61,9 @@ pub fn main() -> ExitCode {
         return proof::child::main();
     }
     let arguments = Arguments::parse();
-    log_to_stderr(&arguments.log);
+    let quiet = matches!(arguments.command, Command::Demo(_));
+    let usual = if quiet { "warn" } else { "info,actix_server=warn" };
+    log_to_stderr(arguments.log.as_deref().unwrap_or(usual));
     crate::app::install_crypto();
     match run(arguments) {
         Ok(code) => code,
@@ -62,7 +78,12 @@ pub fn main() -> ExitCode {
 fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let file = arguments.config.as_deref().map(Options::read).transpose()?.unwrap_or_default();
     match arguments.command {
+        Command::Admin(command) => admin::run(command, file),
         Command::Agent(command) => agent::run(&command),
+        Command::Commands(options) => device::commands(&options, file),
+        Command::Device(options) => device::device(&options, file),
+        Command::Devices(options) => device::devices(&options, file),
+        Command::Demo(options) => demo::run(&options),
         Command::Prove(options) => prove::run(options, file),
         Command::Bench(command) => bench::run(&command),
         Command::Serve(options) => serve::run(options.or(file)),

@@ -1,8 +1,11 @@
 //! `holdfast serve`: the console and the doors for devices.
 use crate::app::{self, App};
 use crate::cli::lock::{Lock, holder};
+use crate::cli::{admin, control};
 use crate::clock::Clock;
 use crate::config::{Config, Options};
+use crate::domain::account::SET_UP_LINK_LIFE;
+use crate::{service, store};
 use anyhow::Context;
 use std::net::TcpListener;
 use std::path::Path;
@@ -18,8 +21,27 @@ pub fn run(options: Options) -> anyhow::Result<ExitCode> {
     let app = App::open(config, Clock::System)?;
     let listener = app.listener()?;
     let url = app.config.public_url.clone();
+    offer_set_up(&app)?;
     actix_web::rt::System::new().block_on(serve(app, listener, || tracing::info!(url, "ready")))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Prints the link that makes the owner's account while there is no account.
+#[expect(clippy::print_stdout, reason = "the command line speaks to a person")]
+fn offer_set_up(app: &App) -> anyhow::Result<()> {
+    let now = app.clock.now();
+    let link = app.store.act_blocking(move |conn| match store::user::count(conn)? {
+        0 => service::account::make_setup_link(conn, now).map(Some),
+        _ => Ok(None),
+    })?;
+    if let Some(path) = link {
+        println!(
+            "Open this to make the owner's account. It works once, until {}:\n{}{path}",
+            (now + SET_UP_LINK_LIFE).iso(),
+            app.config.public_url
+        );
+    }
+    Ok(())
 }
 
 /// Makes the data folder and takes it for this process.
@@ -40,6 +62,7 @@ pub fn take(data: &Path) -> anyhow::Result<Lock> {
 pub async fn serve(app: App, listener: TcpListener, ready: impl FnOnce()) -> anyhow::Result<()> {
     let server = app.serve(listener)?;
     let jobs = app.start_jobs();
+    let control = control::listen(&app.config.data, commands(&app), &app.wake)?;
     ready();
     let (handle, wake) = (server.handle(), app.wake.clone());
     actix_web::rt::spawn(async move {
@@ -53,7 +76,18 @@ pub async fn serve(app: App, listener: TcpListener, ready: impl FnOnce()) -> any
     server.await?;
     app.wake.stop();
     jobs.finished().await;
+    control.await.context("closing the control socket")?;
     Ok(())
+}
+
+/// What the control socket may do with the server.
+fn commands(app: &App) -> control::Server {
+    control::Server {
+        store: app.store.clone(),
+        clock: app.clock.clone(),
+        public_url: app.config.public_url.clone(),
+        execute: admin::execute,
+    }
 }
 
 /// Waits for Ctrl-C or SIGTERM.

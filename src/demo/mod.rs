@@ -7,14 +7,14 @@
 //! agent, presses buttons, and flips bytes on the disk.
 mod device;
 mod files;
-mod hack;
+mod people;
 mod picture;
 mod random;
 mod scenario;
 mod story;
 mod world;
 
-pub use world::Account;
+pub use people::Account;
 
 use crate::app::App;
 use anyhow::{Context, Result};

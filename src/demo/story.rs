@@ -41,8 +41,9 @@ impl<'a> Teller<'a> {
     pub fn is_done(&self, devices: &[Running]) -> bool {
         self.chapters
             .iter()
+            .zip(&self.grades)
             .zip(devices)
-            .all(|(chapter, device)| *chapter == Chapter::Told || !self.has_backups(device))
+            .all(|((chapter, grade), device)| is_told(*chapter, *grade, device) || !self.has_backups(device))
     }
 
     fn has_backups(&self, device: &Running) -> bool {
@@ -117,6 +118,11 @@ impl<'a> Teller<'a> {
         self.app.wake.proof();
         Ok(())
     }
+}
+
+/// A damaged backup's story ends when its test has failed.
+fn is_told(chapter: Chapter, grade: Option<Grade>, device: &Running) -> bool {
+    chapter == Chapter::Told && (device.told.story != Story::DamagedBackup || grade == Some(Grade::Failed))
 }
 
 /// The largest pack in a repository's folder.

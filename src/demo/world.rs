@@ -1,35 +1,24 @@
 //! What stands before the first device joins: people, teams, policies, settings.
-use super::scenario::{Device, Scenario};
+use super::people::{Account, People};
+use super::scenario::{Device, Scenario, Team};
 use crate::app::App;
-use crate::domain::activity::{Actor, ActorKind, Via};
+use crate::domain::activity::Actor;
 use crate::domain::id::TeamId;
 use crate::domain::policy::Requirement;
 use crate::domain::time::{Time, hours};
 use crate::error::Result as Done;
 use crate::service::enrollment::{TokenDraft, make_token};
 use crate::service::policy::{self, Draft};
+use crate::service::{setting, team};
 use crate::store::{self, Conn};
 use anyhow::{Context, Result};
-use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// Settings of the demo, as an owner sets them: minutes instead of days.
-const SETTINGS: [(&str, &str); 6] = [
-    ("demo", "true"),
-    ("check_in.seconds", "15"),
-    ("wipe.hold_seconds", "60"),
-    ("wipe.max_per_hour", "20"),
-    ("proof.validity_seconds", "1800"),
-    ("proof.verified_validity_seconds", "3600"),
-];
+/// What an owner sets for the demo on the settings page, in the units of its form.
+const NUMBERS: [(&str, i64); 3] = [("wipe.hold_seconds", 1), ("wipe.max_per_hour", 20), ("proof.validity_seconds", 1)];
 
-/// A person who can sign in to the demo.
-#[derive(Debug, Clone, Serialize)]
-pub struct Account {
-    pub role: &'static str,
-    pub email: &'static str,
-    pub password: String,
-}
+/// More often than the form allows: somebody is watching.
+const CHECK_IN_SECONDS: &str = "15";
 
 /// What was made.
 pub struct World {
@@ -42,36 +31,23 @@ impl World {
     /// Makes accounts, teams, policies and settings.
     ///
     /// # Errors
-    /// When the database refuses.
+    /// When the database is not empty or refuses.
     pub fn build(app: &App, scenario: &Scenario) -> Result<Self> {
-        let now = app.clock.now();
-        let (accounts, operator) = super::hack::accounts(app, now)?;
-        let mut teams = BTreeMap::new();
-        let told = scenario.team.clone();
-        let actor = demo();
-        let public_url = app.config.public_url.clone();
-        let made = app.store.act_blocking(move |conn| -> Done<Vec<(String, (TeamId, bool))>> {
-            for (name, value) in SETTINGS {
-                store::setting::set(conn, name, value, now)?;
-            }
-            store::setting::set(conn, "public_url", &public_url, now)?;
-            add_policy(conn, &actor, "Every device", None, every_device(), now)?;
-            let mut made = Vec::new();
-            for team in told {
-                let id = super::hack::team(conn, &team.name, now)?;
-                if let Some(minutes) = team.backup_every_minutes {
-                    let requirements = vec![
-                        Requirement::BackupEvery { minutes },
-                        Requirement::ProvenRestorePoint { within_minutes: minutes.max(30) * 2 },
-                    ];
-                    add_policy(conn, &actor, &format!("Backups of {}", team.name), Some(id), requirements, now)?;
+        let people = People::prepare()?;
+        let (now, told, public_url) = (app.clock.now(), scenario.team.clone(), app.config.public_url.clone());
+        app.store
+            .act_blocking(move |conn| -> Done<Self> {
+                let (owner, operator, accounts) = people.add(conn, now)?;
+                settings(conn, &owner, &public_url, now)?;
+                add_policy(conn, &owner, "Every device", None, every_device(), now)?;
+                let mut teams = BTreeMap::new();
+                for team in told {
+                    let made = add_team(conn, &owner, &team, now)?;
+                    teams.insert(team.name, (made, team.backup_every_minutes.is_some()));
                 }
-                made.push((team.name, (id, team.backup_every_minutes.is_some())));
-            }
-            Ok(made)
-        })?;
-        teams.extend(made);
-        Ok(Self { accounts, operator, teams })
+                Ok(Self { accounts, operator, teams })
+            })
+            .context("making the demo's accounts, teams and policies")
     }
 
     /// Whether a policy asks the devices of a team for backups.
@@ -99,8 +75,27 @@ impl World {
     }
 }
 
-fn demo() -> Actor {
-    Actor { kind: ActorKind::System, id: None, name: "Demo".to_owned(), via: Via::CommandLine, address: String::new() }
+fn settings(conn: &mut Conn, owner: &Actor, public_url: &str, now: Time) -> Done<()> {
+    let values: Vec<_> = NUMBERS
+        .iter()
+        .filter_map(|(name, value)| Some((*setting::NUMBERS.iter().find(|it| it.name == *name)?, *value)))
+        .collect();
+    setting::set_numbers(conn, owner, &values, now)?;
+    store::setting::set(conn, "check_in.seconds", CHECK_IN_SECONDS, now)?;
+    store::setting::set(conn, "public_url", public_url, now)?;
+    Ok(store::setting::set(conn, setting::DEMO, "true", now)?)
+}
+
+fn add_team(conn: &mut Conn, owner: &Actor, told: &Team, now: Time) -> Done<TeamId> {
+    let team = team::add(conn, owner, &told.name, now)?;
+    if let Some(minutes) = told.backup_every_minutes {
+        let requirements = vec![
+            Requirement::BackupEvery { minutes },
+            Requirement::ProvenRestorePoint { within_minutes: minutes.max(30) * 2 },
+        ];
+        add_policy(conn, owner, &format!("Backups of {}", told.name), Some(team.id), requirements, now)?;
+    }
+    Ok(team.id)
 }
 
 fn every_device() -> Vec<Requirement> {

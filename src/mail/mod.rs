@@ -89,7 +89,8 @@ impl Smtp {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             let sending = tokio::time::timeout(SEND_LIMIT, transport.build().send(letter)).await;
-            let answer = sending.map_err(|_| anyhow!("the mail server took longer than {} s", SEND_LIMIT.as_secs()))?;
+            let answer =
+                sending.map_err(|_elapsed| anyhow!("the mail server took longer than {} s", SEND_LIMIT.as_secs()))?;
             answer.map(drop).map_err(|error| anyhow!("{}", one_line(&chain(&error))))
         })
     }
@@ -109,7 +110,7 @@ impl Smtp {
 
 fn transport(url: &str) -> anyhow::Result<AsyncSmtpTransportBuilder> {
     // The URL may hold a password: it is not repeated in the error.
-    let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(url).map_err(|_| {
+    let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(url).map_err(|_may_hold_it| {
         anyhow!("the mail server is `smtps://user:password@host:465` or `smtp://host:587?tls=required`")
     })?;
     Ok(builder.timeout(Some(STEP_LIMIT)))

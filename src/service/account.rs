@@ -1,12 +1,22 @@
 //! Accounts: the first owner, signing in, sessions and passwords.
-use crate::domain::account::UserState;
+use crate::domain::account::{self, INVITE_LINK_LIFE, LinkPurpose, SET_UP_LINK_LIFE, UserState};
+use crate::domain::activity::{Action, Actor, ActorKind, Object, Outcome, Via};
 use crate::domain::id::UserId;
-use crate::domain::role::Grants;
-use crate::error::Result;
+use crate::domain::role::{Grants, Role, Scope};
+use crate::domain::time::{Time, days};
+use crate::error::{Error, Result};
+use crate::secret;
+use crate::service::activity::{self, Act};
+use crate::store::one_time_link::OneTimeLink;
+use crate::store::session::Session;
+use crate::store::throttle::Throttle;
 use crate::store::user::User;
 use crate::store::{self, Conn};
 
 /// A person who may sign in, with their roles; none for a disabled or unknown account.
+///
+/// # Errors
+/// When the database does not answer.
 pub fn active(conn: &mut Conn, id: UserId) -> Result<Option<(User, Grants)>> {
     let Some(user) = store::user::find(conn, id)? else { return Ok(None) };
     if user.state != UserState::Active {
@@ -14,4 +24,336 @@ pub fn active(conn: &mut Conn, id: UserId) -> Result<Option<(User, Grants)>> {
     }
     let grants = store::user::grants(conn, id)?;
     Ok(Some((user, grants)))
+}
+
+/// A person as the actor of an act.
+pub fn actor(user: &User, via: Via, address: &str) -> Actor {
+    Actor {
+        kind: ActorKind::User,
+        id: Some(user.id.to_string()),
+        name: user.name.clone(),
+        via,
+        address: address.to_owned(),
+    }
+}
+
+/// Makes the link that makes the owner, and ends the one before it; gives its path.
+///
+/// # Errors
+/// `Refused` once there is an account.
+pub fn make_setup_link(conn: &mut Conn, now: Time) -> Result<String> {
+    if store::user::count(conn)? > 0 {
+        return Err(Error::Refused("there is an owner already; an owner invites everyone else".to_owned()));
+    }
+    store::one_time_link::close(conn, LinkPurpose::SetUp, None, now)?;
+    let token = make_link(conn, LinkPurpose::SetUp, None, now)?;
+    Ok(format!("/set-up/{token}"))
+}
+
+/// Makes the link by which a person sets their password, and ends those before it; gives its path.
+pub(super) fn make_invite_link(conn: &mut Conn, user: UserId, now: Time) -> Result<String> {
+    store::one_time_link::close(conn, LinkPurpose::Invite, Some(user), now)?;
+    let token = make_link(conn, LinkPurpose::Invite, Some(user), now)?;
+    Ok(format!("/invite/{token}"))
+}
+
+fn make_link(conn: &mut Conn, purpose: LinkPurpose, user_id: Option<UserId>, now: Time) -> Result<String> {
+    let token = secret::generate("")?;
+    let life = match purpose {
+        LinkPurpose::SetUp => SET_UP_LINK_LIFE,
+        LinkPurpose::Invite => INVITE_LINK_LIFE,
+    };
+    let token_hash = secret::hash(&token);
+    let link = OneTimeLink { token_hash, purpose, user_id, created_at: now, expires_at: now + life, used_at: None };
+    store::one_time_link::insert(conn, &link)?;
+    Ok(token)
+}
+
+/// Whether a link may still be used, and for whom.
+///
+/// # Errors
+/// `NotFound` where it was used, has expired, or never was.
+pub fn open_link(conn: &mut Conn, token: &str, purpose: LinkPurpose, now: Time) -> Result<Option<User>> {
+    let link = store::one_time_link::find_open(conn, &secret::hash(token), purpose, now)?
+        .ok_or(Error::NotFound("link; it works once, and not for ever. Ask for a new one"))?;
+    Ok(match link.user_id {
+        Some(id) => store::user::find(conn, id)?,
+        None => None,
+    })
+}
+
+/// What a person says about themselves when they first come.
+#[derive(Debug, Clone)]
+pub struct Profile {
+    pub email: String,
+    pub name: String,
+    pub time_zone: String,
+    /// Already hashed: hashing is too slow for a transaction.
+    pub password_hash: String,
+}
+
+/// Makes the owner by a set-up link.
+///
+/// # Errors
+/// `NotFound` where the link does not work, `Refused` where there is an account already.
+pub fn set_up(conn: &mut Conn, token: &str, owner: &Profile, address: &str, now: Time) -> Result<User> {
+    open_link(conn, token, LinkPurpose::SetUp, now)?;
+    use_up(conn, token, now)?;
+    if store::user::count(conn)? > 0 {
+        return Err(Error::Refused("there is an owner already; an owner invites everyone else".to_owned()));
+    }
+    let user = User {
+        id: UserId::generate(now),
+        email: owner.email.trim().to_lowercase(),
+        name: owner.name.clone(),
+        password_hash: Some(owner.password_hash.clone()),
+        state: UserState::Active,
+        time_zone: owner.time_zone.clone(),
+        created_by: None,
+        created_at: now,
+        password_changed_at: Some(now),
+    };
+    store::user::insert(conn, &user)?;
+    store::user::grant(conn, user.id, (Role::Owner, Scope::Organisation), None, now)?;
+    let by = actor(&user, Via::Web, address);
+    activity::record(conn, &by, &Act::done(Action::SetUp, object(&user)), now)?;
+    Ok(user)
+}
+
+/// Sets the password of an invited person by their link.
+///
+/// # Errors
+/// `NotFound` where the link does not work or the account is disabled.
+pub fn accept_invite(conn: &mut Conn, token: &str, profile: &Profile, address: &str, now: Time) -> Result<User> {
+    let user = open_link(conn, token, LinkPurpose::Invite, now)?.ok_or(Error::NotFound("link"))?;
+    use_up(conn, token, now)?;
+    if !store::user::set_password(conn, user.id, &profile.password_hash, now)? {
+        return Err(Error::NotFound("active account"));
+    }
+    store::user::set_profile(conn, user.id, &profile.name, &profile.time_zone)?;
+    end_everything(conn, user.id, now)?;
+    let user = User { name: profile.name.clone(), state: UserState::Active, ..user };
+    let by = actor(&user, Via::Web, address);
+    activity::record(conn, &by, &Act::done(Action::PasswordChanged, object(&user)).because("by an invitation"), now)?;
+    Ok(user)
+}
+
+fn use_up(conn: &mut Conn, token: &str, now: Time) -> Result<()> {
+    if store::one_time_link::use_up(conn, &secret::hash(token), now)? {
+        Ok(())
+    } else {
+        Err(Error::NotFound("link; it was used meanwhile"))
+    }
+}
+
+/// One try to sign in, which the account's delay let through.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    pub email: String,
+    /// None for an unknown account, and for one that may not sign in.
+    pub user: Option<User>,
+    throttle: String,
+    browser_hash: Option<String>,
+}
+
+/// Lets one try through, and counts it as wrong until it turns out right: so
+/// many tries at once are not more than one. Belongs into a transaction of its
+/// own, committed before the password is looked at.
+///
+/// A browser that has signed this person in before has a delay of its own:
+/// someone who guesses elsewhere cannot lock the real owner out.
+///
+/// # Errors
+/// `TooMany` while the delay lasts.
+pub fn admit(conn: &mut Conn, email: &str, browser: Option<&str>, now: Time) -> Result<Attempt> {
+    let email = email.trim().to_lowercase();
+    let user = store::user::find_by_email(conn, &email)?.filter(|it| it.state == UserState::Active);
+    let browser_hash = browser.map(secret::hash);
+    let is_known = match (&user, &browser_hash) {
+        (Some(user), Some(hash)) => store::session::is_known_browser(conn, user.id, hash)?,
+        _ => false,
+    };
+    let throttle = match &browser_hash {
+        Some(hash) if is_known => format!("browser/{hash}"),
+        // Hashed, so that what people mistype into the field is kept nowhere.
+        _ => format!("account/{}", secret::hash(&email)),
+    };
+    count_try(conn, &throttle, now)?;
+    Ok(Attempt { email, user, throttle, browser_hash: browser_hash.filter(|_| is_known) })
+}
+
+/// Lets a signed-in person try their own password again, with a delay of its own.
+///
+/// # Errors
+/// `TooMany` while the delay lasts.
+pub fn admit_again(conn: &mut Conn, user: UserId, now: Time) -> Result<()> {
+    count_try(conn, &again(user), now)
+}
+
+fn again(user: UserId) -> String {
+    format!("again/{user}")
+}
+
+fn count_try(conn: &mut Conn, account: &str, now: Time) -> Result<()> {
+    let before = store::throttle::find(conn, account)?;
+    if let Some(it) = before.as_ref().filter(|it| now < it.not_before_at) {
+        return Err(Error::TooMany(it.not_before_at.since(now)));
+    }
+    let failure_count = before.map_or(0, |it| it.failure_count) + 1;
+    let not_before_at = now + account::delay_after(failure_count);
+    Ok(store::throttle::set(conn, &Throttle { account: account.to_owned(), failure_count, not_before_at })?)
+}
+
+/// Where a person comes from.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    pub address: String,
+    pub user_agent: String,
+}
+
+/// A session that was opened; both values are only ever in the browser.
+#[derive(Debug)]
+pub struct Opened {
+    pub session: String,
+    /// New where this browser had not signed this person in before.
+    pub browser: Option<String>,
+}
+
+/// Opens a session after the right password.
+///
+/// # Errors
+/// When the database refuses.
+pub fn sign_in(conn: &mut Conn, attempt: &Attempt, user: &User, origin: &Origin, now: Time) -> Result<Opened> {
+    if active(conn, user.id)?.is_none() {
+        return Err(Error::Forbidden);
+    }
+    store::throttle::clear(conn, &attempt.throttle)?;
+    store::throttle::delete_older(conn, now - days(1))?;
+    let opened = open_session(conn, user, origin, attempt.browser_hash.as_deref(), now)?;
+    let by = actor(user, Via::Web, &origin.address);
+    activity::record(conn, &by, &Act::done(Action::SignedIn, object(user)), now)?;
+    Ok(opened)
+}
+
+/// Opens a session for a person who has just shown who they are.
+///
+/// # Errors
+/// When the database refuses.
+pub fn open_session(
+    conn: &mut Conn,
+    user: &User,
+    origin: &Origin,
+    browser_hash: Option<&str>,
+    now: Time,
+) -> Result<Opened> {
+    store::session::delete_older(conn, now - account::SESSION_LIFE)?;
+    let id = secret::generate("")?;
+    store::session::insert(
+        conn,
+        &Session {
+            id_hash: secret::hash(&id),
+            user_id: user.id,
+            created_at: now,
+            last_seen_at: now,
+            reauthenticated_at: now,
+            user_agent: origin.user_agent.clone(),
+            address: origin.address.clone(),
+        },
+    )?;
+    let browser = match browser_hash {
+        Some(hash) => {
+            store::session::remember_browser(conn, user.id, hash, now)?;
+            None
+        }
+        None => {
+            let token = secret::generate("")?;
+            store::session::remember_browser(conn, user.id, &secret::hash(&token), now)?;
+            Some(token)
+        }
+    };
+    Ok(Opened { session: id, browser })
+}
+
+/// Writes down a wrong password.
+///
+/// # Errors
+/// When the database refuses.
+pub fn sign_in_failed(conn: &mut Conn, attempt: &Attempt, address: &str, now: Time) -> Result<()> {
+    let (object, name) = match &attempt.user {
+        Some(user) => (object(user), user.name.clone()),
+        None => (Object::new("user", "", "unknown account"), "Visitor".to_owned()),
+    };
+    let by = Actor { kind: ActorKind::User, id: None, name, via: Via::Web, address: address.to_owned() };
+    let act = Act::done(Action::SignInFailed, object).ended(Outcome::Refused);
+    activity::record(conn, &by, &act, now)
+}
+
+/// Writes down that a signed-in person entered a wrong password.
+///
+/// # Errors
+/// When the database refuses.
+pub fn confirm_failed(conn: &mut Conn, by: &Actor, user: &User, now: Time) -> Result<()> {
+    let act = Act::done(Action::SignInFailed, object(user)).because("password asked again").ended(Outcome::Refused);
+    activity::record(conn, by, &act, now)
+}
+
+/// Gives a session a new id after its password was entered again.
+///
+/// # Errors
+/// `SignInNeeded` when the session ended meanwhile.
+pub fn confirm(conn: &mut Conn, user: UserId, session: &str, now: Time) -> Result<String> {
+    store::throttle::clear(conn, &again(user))?;
+    let id = secret::generate("")?;
+    if store::session::renew(conn, session, &secret::hash(&id), now)? { Ok(id) } else { Err(Error::SignInNeeded) }
+}
+
+/// Ends one session of a person.
+///
+/// # Errors
+/// `NotFound` when it ended meanwhile.
+pub fn end_session(conn: &mut Conn, by: &Actor, user: &User, session: &str, now: Time) -> Result<()> {
+    if !store::session::delete(conn, user.id, session)? {
+        return Err(Error::NotFound("session"));
+    }
+    activity::record(conn, by, &Act::done(Action::SignedOut, object(user)), now)
+}
+
+/// Ends every session of a person, and forgets their browsers.
+///
+/// # Errors
+/// When the database refuses.
+pub fn sign_out_everywhere(conn: &mut Conn, by: &Actor, user: &User, now: Time) -> Result<()> {
+    store::session::delete_all(conn, user.id, true)?;
+    activity::record(conn, by, &Act::done(Action::SignedOutEverywhere, object(user)), now)
+}
+
+/// Changes a person's own password; every session and API token of theirs ends.
+///
+/// # Errors
+/// When the database refuses.
+pub fn change_password(conn: &mut Conn, by: &Actor, user: &User, hash: &str, now: Time) -> Result<()> {
+    store::user::set_password(conn, user.id, hash, now)?;
+    end_everything(conn, user.id, now)?;
+    activity::record(conn, by, &Act::done(Action::PasswordChanged, object(user)), now)
+}
+
+/// Changes what a person says about themselves.
+///
+/// # Errors
+/// When the database refuses.
+pub fn change_profile(conn: &mut Conn, by: &Actor, user: &User, name: &str, zone: &str, now: Time) -> Result<()> {
+    store::user::set_profile(conn, user.id, name, zone)?;
+    activity::record(conn, by, &Act::done(Action::UserChanged, object(user)).because("name or time zone"), now)
+}
+
+/// Ends all that lets someone act as this person: after their password or roles changed.
+pub(super) fn end_everything(conn: &mut Conn, user: UserId, now: Time) -> Result<()> {
+    store::session::delete_all(conn, user, true)?;
+    store::api_token::revoke_all(conn, user, now)?;
+    store::one_time_link::close(conn, LinkPurpose::Invite, Some(user), now)?;
+    Ok(())
+}
+
+pub(super) fn object(user: &User) -> Object {
+    Object::new("user", user.id, &*user.name)
 }

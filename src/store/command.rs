@@ -40,6 +40,15 @@ pub fn find_by_request_key(conn: &mut Conn, key: &str) -> QueryResult<Option<Com
     commands::table.filter(commands::request_key.eq(key)).select(Command::as_select()).first(conn).optional()
 }
 
+/// The newest commands of all devices, at most `limit`.
+pub fn newest(conn: &mut Conn, limit: i64) -> QueryResult<Vec<Command>> {
+    commands::table
+        .order((commands::created_at.desc(), commands::id.desc()))
+        .limit(limit)
+        .select(Command::as_select())
+        .load(conn)
+}
+
 /// A device's newest commands first, at most `limit`.
 pub fn of_device(conn: &mut Conn, device: DeviceId, limit: i64) -> QueryResult<Vec<Command>> {
     commands::table

@@ -5,6 +5,7 @@ use crate::domain::id::UserId;
 use crate::domain::role::{Grants, Permission, Reach};
 use crate::domain::time::Time;
 use crate::error::Result;
+use crate::service;
 use crate::store::{self, Conn, Store};
 use crate::web::asset;
 use crate::web::error::PageError;
@@ -212,7 +213,7 @@ impl FromRequest for Layout {
 }
 
 fn read_frame(conn: &mut Conn, reach: Option<&Reach>, signed_in: bool) -> Result<Frame> {
-    let is_demo = store::setting::find(conn, "demo")?.as_deref() == Some("true");
+    let is_demo = service::setting::is_demo(conn)?;
     if !signed_in {
         return Ok(Frame { approvals_waiting: None, is_demo, damage: None });
     }

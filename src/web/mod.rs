@@ -9,9 +9,13 @@ pub mod error;
 pub mod filter;
 pub mod form;
 pub mod gate;
+pub mod hashing;
 pub mod layout;
+mod login;
 pub mod session;
+mod setup;
 pub mod wipe;
+pub mod zone;
 
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
@@ -23,9 +27,13 @@ pub fn routes(config: &mut ServiceConfig) {
 }
 
 fn areas(config: &mut ServiceConfig) {
-    config.service(health).service(asset::show);
-    approval::routes(config);
-    wipe::routes(config);
+    config
+        .service(health)
+        .service(asset::show)
+        .configure(approval::routes)
+        .configure(login::routes)
+        .configure(setup::routes)
+        .configure(wipe::routes);
 }
 
 #[get("/health")]

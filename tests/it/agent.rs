@@ -4,17 +4,30 @@ use crate::support::device::token;
 use crate::support::gate::Gate;
 use crate::support::server::{TestServer, admin};
 use holdfast::agent::progress::{Event, Progress};
-use holdfast::agent::state::{Credentials, LastBackup, State};
+use holdfast::agent::state::{LastBackup, State};
 use holdfast::agent::{Agent, EnrollRequest, Stop, Surroundings, platform};
 use holdfast::clock::Clock;
+use holdfast::domain::account::UserState;
+use holdfast::domain::activity::{Actor, ActorKind, Via};
 use holdfast::domain::command::{CommandKind, CommandState};
-use holdfast::domain::id::RestoreId;
-use holdfast::domain::message::{Payload, RestoreOrder, RestoreSecret, restore_context};
+use holdfast::domain::device::DeviceState;
+use holdfast::domain::id::{DeviceId, RestorePointId, UserId, WipeRequestId};
 use holdfast::domain::object::ObjectKind;
-use holdfast::domain::restore::Conflict;
+use holdfast::domain::restore::{Conflict, RestoreState, Selection};
+use holdfast::domain::role::Reach;
+use holdfast::domain::time::{days, hours};
+use holdfast::domain::wipe::{WipeAction, WipeReason, WipeState};
+use holdfast::error::Result;
+use holdfast::proof::Prover;
+use holdfast::proof::runner::Runner;
 use holdfast::service::command::Ask;
+use holdfast::service::restore::Draft;
+use holdfast::service::wipe::By;
+use holdfast::store::Conn;
+use holdfast::store::restore::Restore;
 use holdfast::store::restore_point::RestorePoint;
-use holdfast::{seal, service, store};
+use holdfast::store::user::User;
+use holdfast::{service, store};
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -318,52 +331,29 @@ fn listing(folder: &Path) -> Vec<(PathBuf, u32, i64, Vec<u8>)> {
     found
 }
 
-/// Asks `to` to restore the last backup of `from`, as the server does once it has checked who may.
-fn order_restore(server: &TestServer, proof: &seal::PrivateKey, from: &Agent, to: &Agent) -> RestoreId {
-    let enrollment = from.enrollment().clone();
-    let repository_id = enrollment.repository_id;
-    let repository = server.read(move |conn| Ok(store::repository::find(conn, repository_id)?)).unwrap();
-    let context = store::repository::master_key_context(repository_id);
-    let master_key = seal::open(proof, &context, &repository.sealed_master_key).unwrap();
-    let credentials: Credentials = from.state().get().unwrap();
-    let secret = RestoreSecret {
-        ticket: credentials.0.token.clone(),
-        master_key: String::from_utf8(master_key.to_vec()).unwrap(),
-    };
-    let now = server.app.clock.now();
-    let (restore_id, target) = (RestoreId::generate(now), to.enrollment().device_id);
-    let public =
-        seal::PublicKey::parse(&server.read(move |conn| Ok(store::device::find(conn, target)?)).unwrap().sealing_key);
-    let sealed =
-        seal::seal(&public.unwrap(), &restore_context(restore_id, target), &serde_json::to_vec(&secret).unwrap());
-    let backup: LastBackup = from.state().get().unwrap();
-    let order = Payload::Restore(RestoreOrder {
-        restore_id,
-        repository_id,
-        repository_path: enrollment.repository_path,
-        snapshot: backup.snapshot,
-        sealed: sealed.unwrap(),
-        selection: Vec::new(),
+/// A person orders a restore of a backup of `from` to `to`.
+fn order_restore(server: &TestServer, from: DeviceId, point: RestorePointId, to: &Agent) -> Restore {
+    let draft = Draft {
+        device: from,
+        point,
+        selection: Selection::All,
+        target: to.enrollment().device_id,
         conflict: Conflict::KeepBoth,
-        file_count: backup.file_count,
-        size_bytes: backup.size_bytes,
-    });
-    server.act(move |conn| {
-        let device = store::device::find(conn, target)?.unwrap();
-        let ask = Ask { kind: CommandKind::Restore, payload: &order, request_key: None };
-        service::command::queue(conn, &admin(), &device, ask, now)
-    });
-    restore_id
+        accepts_unproven: true,
+        request_key: None,
+    };
+    let (keys, blobs, now) = (server.app.proof_keys.clone().unwrap(), server.app.blobs.clone(), server.app.clock.now());
+    as_person(server, &person(server, "eve"), move |conn, by| {
+        let plan = service::restore::plan(conn, by, &draft)?;
+        let manifest = service::restore::manifest(blobs.as_ref(), &plan.repository, &plan.manifest)?;
+        let prepared = service::restore::prepare(&plan, &manifest, &draft.selection, keys.as_ref(), now)?;
+        service::restore::request(conn, by, &draft, prepared, now)
+    })
 }
 
 #[test]
 fn what_one_device_backed_up_another_gets_back_file_by_file() {
     let server = TestServer::start();
-    let (public, proof) = seal::generate().unwrap();
-    server.act(move |conn| {
-        let name = service::enrollment::PROOF_PUBLIC_KEY;
-        Ok(store::setting::set(conn, name, public.as_str(), NOW)?)
-    });
     let (lost, fresh) = (Device::new(), Device::new());
     let docs = lost.docs();
     fs::set_permissions(docs.join("deep/1.txt"), fs::Permissions::from_mode(0o4640)).unwrap();
@@ -375,7 +365,8 @@ fn what_one_device_backed_up_another_gets_back_file_by_file() {
     let from = lost.enroll(&server, &server.url());
     from.back_up(&Stop::default()).unwrap();
     let to = fresh.enroll(&server, &server.url());
-    order_restore(&server, &proof, &from, &to);
+    let id = from.enrollment().device_id;
+    order_restore(&server, id, points(&server, &from)[0].id, &to);
 
     let outcome = to.restore_waiting(&Stop::default()).unwrap().expect("a restore waited");
 
@@ -395,17 +386,13 @@ fn what_one_device_backed_up_another_gets_back_file_by_file() {
 #[test]
 fn a_restore_that_was_cut_off_goes_on_and_keeps_what_is_there() {
     let server = TestServer::start();
-    let (public, proof) = seal::generate().unwrap();
-    server.act(move |conn| {
-        let name = service::enrollment::PROOF_PUBLIC_KEY;
-        Ok(store::setting::set(conn, name, public.as_str(), NOW)?)
-    });
     let device = Device::new();
     let agent = device.enroll(&server, &server.url());
     agent.back_up(&Stop::default()).unwrap();
     fs::write(device.docs().join("deep/1.txt"), "mine, and newer").unwrap();
     fs::remove_file(device.docs().join("deep/2.txt")).unwrap();
-    order_restore(&server, &proof, &agent, &agent);
+    let id = agent.enrollment().device_id;
+    order_restore(&server, id, points(&server, &agent)[0].id, &agent);
     let stop = Stop::default();
     device.when(Event::Note("Restoring 40 files".to_owned()), {
         let stop = stop.clone();
@@ -426,4 +413,107 @@ fn a_restore_that_was_cut_off_goes_on_and_keeps_what_is_there() {
     assert!(fs::read_to_string(deep.join(format!("1 (restored {day}).txt"))).unwrap().starts_with("file 1file 1"));
     assert!(fs::read_to_string(deep.join("2.txt")).unwrap().starts_with("file 2file 2"));
     assert_eq!(fs::read_dir(&deep).unwrap().count(), 41);
+}
+
+/// An account of long standing.
+fn person(server: &TestServer, name: &'static str) -> User {
+    let since = NOW - days(90);
+    let user = User {
+        id: UserId::generate(since),
+        email: format!("{name}@example.org"),
+        name: name.to_owned(),
+        password_hash: None,
+        state: UserState::Active,
+        time_zone: "UTC".to_owned(),
+        created_by: None,
+        created_at: since,
+        password_changed_at: Some(since),
+    };
+    let row = user.clone();
+    server.act(move |conn| Ok(store::user::insert(conn, &row)?));
+    user
+}
+
+/// Runs an act as a person who may act on every device.
+fn as_person<T: Send + 'static>(
+    server: &TestServer,
+    user: &User,
+    act: impl FnOnce(&mut Conn, &By<'_>) -> Result<T> + Send + 'static,
+) -> T {
+    let user = user.clone();
+    server.act(move |conn| {
+        let (kind, id) = (ActorKind::User, Some(user.id.to_string()));
+        let actor = Actor { kind, id, name: user.name.clone(), via: Via::Web, address: String::new() };
+        act(conn, &By { actor: &actor, user: user.id, reach: &Reach::All })
+    })
+}
+
+/// Two people agree to wipe a device, and the hold passes.
+fn order_wipe(server: &TestServer, id: DeviceId) -> WipeRequestId {
+    let (ada, bob) = (person(server, "ada"), person(server, "bob"));
+    let facts = move |conn: &mut Conn, now| {
+        let device = store::device::find(conn, id)?.unwrap();
+        service::wipe::facts(conn, &device, now)
+    };
+    let now = server.app.clock.now();
+    let request = as_person(server, &ada, move |conn, by| {
+        let facts = facts(conn, now)?;
+        let ask = service::wipe::Ask {
+            device: id,
+            action: WipeAction::Wipe,
+            reason: WipeReason::LostOrStolen,
+            ticket: String::new(),
+            facts_token: service::wipe::digest(&facts)?,
+            serial: facts.typed_name().to_owned(),
+            consent: facts.loss().consent(),
+            request_key: None,
+        };
+        service::wipe::request(conn, by, &ask, now)
+    });
+    let (request_id, agreed) = (request.id, request.facts_digest);
+    as_person(server, &bob, move |conn, by| {
+        let current = service::wipe::digest(&facts(conn, now)?)?;
+        service::wipe::approve(conn, by, request_id, &service::wipe::Seen { agreed, current }, now)
+    });
+    server.app.clock.advance(hours(1));
+    holdfast::job::wipe::run_once(server.store(), &server.app.wake, server.app.clock.now()).unwrap();
+    request_id
+}
+
+/// The whole of what Holdfast is for.
+#[test]
+fn a_wiped_device_comes_back_on_another_from_its_proven_backup() {
+    let server = TestServer::start();
+    let (lost, fresh) = (Device::new(), Device::new());
+    let agent = lost.enroll(&server, &server.url());
+    let id = agent.enrollment().device_id;
+    let original = listing(&lost.docs());
+    agent.back_up(&Stop::default()).unwrap();
+    agent.check_in().unwrap();
+
+    let runner = Runner::of(PathBuf::from(env!("CARGO_BIN_EXE_holdfast")));
+    let prover = Prover { runner, ..server.app.prover().unwrap().expect("this server proves") };
+    assert_eq!(prover.run_once(None).unwrap(), 1);
+    let point = points(&server, &agent).remove(0);
+    assert!(point.proven_at.is_some(), "{point:?}");
+
+    let wipe = order_wipe(&server, id);
+    agent.run(&Stop::default()).unwrap();
+
+    assert!(!lost.docs().exists());
+    let request = server.read(move |conn| Ok(store::wipe::find(conn, wipe)?)).unwrap();
+    assert_eq!(request.state, WipeState::Confirmed, "{}", request.state_note);
+    let device = server.read(move |conn| Ok(store::device::find(conn, id)?)).unwrap();
+    assert_eq!(device.state, DeviceState::Wiped);
+
+    let to = fresh.enroll(&server, &server.url());
+    let restore = order_restore(&server, id, point.id, &to);
+    let outcome = to.restore_waiting(&Stop::default()).unwrap().expect("a restore waited");
+
+    assert_eq!((outcome.files, outcome.failures.len()), (40, 0));
+    let day = server.app.clock.now().iso()[..10].to_owned();
+    let back = fresh.docs().join(format!("restored-{day}")).join(lost.docs().strip_prefix("/").unwrap());
+    assert_eq!(listing(&back), original);
+    let restore = server.read(move |conn| Ok(store::restore::find(conn, restore.id)?)).unwrap();
+    assert_eq!((restore.state, restore.matched_count), (RestoreState::Compared, 40), "{}", restore.failures);
 }

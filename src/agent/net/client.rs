@@ -12,8 +12,8 @@ use std::time::Duration;
 
 /// A request is accepted for this long.
 const VALID_SECONDS: i64 = 60;
-/// Check-in answers are small; nothing larger is read.
-const ANSWER_LIMIT: u64 = 4 << 20;
+/// Answers are small, but the order of a restore may name many files; nothing larger is read.
+const ANSWER_LIMIT: u64 = 64 << 20;
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Signs and sends requests, and keeps the server's time.

@@ -24,7 +24,7 @@ use crate::protocol::agent::message::{
 use crate::repository::{Access, Entry, Fault, MasterKey, NodeKind, Repository};
 use anyhow::{Context, Result, anyhow};
 use source::Remote;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::time::{Duration, Instant};
 use target::Targets;
 use writer::Written;
@@ -155,7 +155,8 @@ impl Agent {
         } else {
             Access::Ranges
         };
-        let run = Run { agent: self, order, stop, targets, result: empty(), last: None };
+        let selection = Selection::of(&order.selection);
+        let run = Run { agent: self, order, stop, selection, targets, result: empty(), last: None };
         let outcome = run.run(&mut remote, key, access);
         outcome.map_err(|fault| remote.cut(&fault, stop))
     }
@@ -169,6 +170,7 @@ struct Run<'a> {
     agent: &'a Agent,
     order: &'a RestoreOrder,
     stop: &'a Stop,
+    selection: Selection,
     targets: Targets,
     result: RestoreResult,
     last: Option<Instant>,
@@ -207,7 +209,7 @@ impl Run<'_> {
         roots: &BTreeSet<Vec<u8>>,
     ) -> Result<(), Fault> {
         let path = entry.spelled();
-        if !is_selected(&path, &self.order.selection) {
+        if !self.selection.covers(&path) {
             return Ok(());
         }
         match &entry.node.kind {
@@ -286,9 +288,19 @@ impl Run<'_> {
     }
 }
 
-/// Whether a path is one of the selection or lies below one; an empty selection is everything.
-fn is_selected(path: &str, selection: &[String]) -> bool {
-    selection.is_empty() || selection.iter().any(|it| is_in(path.as_bytes(), it.trim_end_matches('/').as_bytes()))
+/// Paths to restore, each with all below it; none at all means everything.
+struct Selection(HashSet<String>);
+
+impl Selection {
+    fn of(paths: &[String]) -> Self {
+        Self(paths.iter().map(|it| it.trim_end_matches('/').to_owned()).collect())
+    }
+
+    /// Whether a path or a folder above it is chosen. Looked up by folder: a selection may name every file.
+    fn covers(&self, path: &str) -> bool {
+        let above = path.match_indices('/').filter_map(|(at, _)| path.get(..at));
+        self.0.is_empty() || self.0.contains(path) || above.into_iter().any(|it| self.0.contains(it))
+    }
 }
 
 fn is_in(path: &[u8], folder: &[u8]) -> bool {
@@ -301,10 +313,11 @@ mod tests {
 
     #[test]
     fn a_selected_folder_means_all_below_it_and_nothing_beside_it() {
-        let selection = ["/a/b".to_owned(), "/c/".to_owned()];
-        for (path, expected) in [("/a/b", true), ("/a/b/c", true), ("/a/bc", false), ("/a", false), ("/c/x", true)] {
-            assert_eq!(is_selected(path, &selection), expected, "{path}");
+        let selection = Selection::of(&["/a/b".to_owned(), "/c/".to_owned()]);
+        for (path, expected) in [("/a/b", true), ("/a/b/c/d", true), ("/a/bc", false), ("/a", false), ("/c/x", true)] {
+            assert_eq!(selection.covers(path), expected, "{path}");
         }
-        assert!(is_selected("/anything", &[]));
+        assert!(Selection::of(&[]).covers("/anything"));
+        assert!(Selection::of(&["/".to_owned()]).covers("/anything"));
     }
 }

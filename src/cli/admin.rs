@@ -1,0 +1,313 @@
+//! `holdfast admin`: people, API tokens and the set-up link, from the server's own machine.
+//!
+//! While the server runs it does the writing, asked through its control socket;
+//! otherwise this process takes the data folder's lock and writes itself. Both
+//! ways end in [`execute`].
+use crate::cli::control::{self, Answer, Request};
+use crate::cli::device::{ReadOptions, Table, print, print_json};
+use crate::cli::lock::Lock;
+use crate::clock::Clock;
+use crate::config::{Config, Options};
+use crate::domain::account::SET_UP_LINK_LIFE;
+use crate::domain::activity::Actor;
+use crate::domain::id::ApiTokenId;
+use crate::domain::role::{Role, Scope};
+use crate::error::{Error, Result as Done};
+use crate::service::user::Invitation;
+use crate::service::{account, api_token, user};
+use crate::store::user::User;
+use crate::store::{self, Conn, Store};
+use serde::Serialize;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// What an administrator of the machine may do.
+#[derive(Debug, clap::Subcommand)]
+pub enum AdminCommand {
+    /// People who may sign in
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Read-only API tokens for scripts
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Print a new one-time link that makes the owner's account
+    SetupLink(WriteOptions),
+}
+
+/// What can be done with people.
+#[derive(Debug, clap::Subcommand)]
+pub enum UserCommand {
+    /// Add a person; prints the one-time link by which they set a password
+    Add {
+        email: String,
+        /// The person's name [default: the address]
+        #[arg(long, default_value = "")]
+        name: String,
+        /// A role in the organisation; may be given several times
+        #[arg(long = "role", value_name = "ROLE", required = true, value_parser = role)]
+        roles: Vec<Role>,
+        #[command(flatten)]
+        write: WriteOptions,
+    },
+    /// List people with their roles
+    List(ReadOptions),
+    /// Close a person's account: sessions and tokens end at once
+    Disable {
+        email: String,
+        #[command(flatten)]
+        write: WriteOptions,
+    },
+    /// Replace a person's roles in the organisation
+    SetRoles {
+        email: String,
+        #[arg(long = "role", value_name = "ROLE", required = true, value_parser = role)]
+        roles: Vec<Role>,
+        #[command(flatten)]
+        write: WriteOptions,
+    },
+}
+
+/// What can be done with API tokens.
+#[derive(Debug, clap::Subcommand)]
+pub enum TokenCommand {
+    /// Make a token that reads what this person may read; it is printed once
+    Create {
+        /// The person in whose name it reads
+        email: String,
+        /// What it is for
+        #[arg(long)]
+        name: String,
+        /// Days until it expires, at most 90
+        #[arg(long, default_value_t = 30)]
+        days: u32,
+        #[command(flatten)]
+        write: WriteOptions,
+    },
+    /// List tokens, without their secrets
+    List(ReadOptions),
+    /// End a token
+    Revoke {
+        id: String,
+        #[command(flatten)]
+        write: WriteOptions,
+    },
+}
+
+/// Where the data is.
+#[derive(Debug, clap::Args)]
+pub struct WriteOptions {
+    /// Folder of the server's data
+    #[arg(long, value_name = "DIR", env = "HOLDFAST_DATA")]
+    data: Option<PathBuf>,
+    /// SQLite file, or `postgres://USER@HOST/NAME` [default: DATA/holdfast.db]
+    #[arg(long, value_name = "URL", env = "HOLDFAST_DATABASE", hide_env_values = true)]
+    database: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+fn role(text: &str) -> Result<Role, String> {
+    Role::parse(text).ok_or_else(|| {
+        let words: Vec<_> = Role::ALL.iter().map(|it| it.as_str()).collect();
+        format!("use one of: {}", words.join(", "))
+    })
+}
+
+/// Runs one sub-command.
+///
+/// # Errors
+/// When the data cannot be reached; what a rule refuses is printed, and the exit code says so.
+pub fn run(command: AdminCommand, file: Options) -> anyhow::Result<ExitCode> {
+    match command {
+        AdminCommand::SetupLink(write) => write.run(Request::SetupLink, file),
+        AdminCommand::User(UserCommand::Add { email, name, roles, write }) => {
+            write.run(Request::AddUser { email, name, roles }, file)
+        }
+        AdminCommand::User(UserCommand::Disable { email, write }) => write.run(Request::DisableUser { email }, file),
+        AdminCommand::User(UserCommand::SetRoles { email, roles, write }) => {
+            write.run(Request::SetRoles { email, roles }, file)
+        }
+        AdminCommand::User(UserCommand::List(read)) => list_users(&read, file),
+        AdminCommand::Token(TokenCommand::Create { email, name, days, write }) => {
+            write.run(Request::MakeToken { email, name, days }, file)
+        }
+        AdminCommand::Token(TokenCommand::Revoke { id, write }) => write.run(Request::RevokeToken { id }, file),
+        AdminCommand::Token(TokenCommand::List(read)) => list_tokens(&read, file),
+    }
+}
+
+impl WriteOptions {
+    fn run(&self, request: Request, file: Options) -> anyhow::Result<ExitCode> {
+        let given = Options { data: self.data.clone(), database: self.database.clone(), ..Options::default() };
+        let config = Config::new(given.or(Options { no_prove: None, ..file }))?;
+        crate::app::make_private_folder(&config.data)?;
+        let answer = match Lock::take(&config.data)? {
+            Some(_lock) => {
+                let actor = control::actor(rustix::process::getuid().as_raw());
+                let store = Store::open(&config.database)?;
+                execute(&store, &actor, &config.public_url, request, &Clock::System)
+            }
+            None => control::ask(&config.data, &request)?,
+        };
+        self.show(&answer)
+    }
+
+    fn show(&self, answer: &Answer) -> anyhow::Result<ExitCode> {
+        if self.json {
+            print_json(answer)?;
+        } else {
+            print(&match answer {
+                Answer::Done { message } | Answer::Refused { message } => format!("{message}\n"),
+                Answer::Link { message, url, expires_at } => {
+                    format!("{message}\n{url}\nIt works once, until {expires_at}.\n")
+                }
+                Answer::Token { id, token, expires_at } => {
+                    format!("{token}\nToken {id} reads until {expires_at}; it is not shown again.\n")
+                }
+            });
+        }
+        let is_refused = matches!(answer, Answer::Refused { .. });
+        Ok(if is_refused { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    }
+}
+
+/// Does a request, in one transaction with its activity entry.
+pub fn execute(store: &Store, actor: &Actor, public_url: &str, request: Request, clock: &Clock) -> Answer {
+    let (actor, public_url, clock) = (actor.clone(), public_url.to_owned(), clock.clone());
+    let done = store.act_blocking(move |conn| act(conn, &actor, &public_url, request, &clock));
+    done.unwrap_or_else(|error| {
+        if let Error::Internal(cause) = &error {
+            tracing::error!(?cause, "a command line request failed");
+        }
+        Answer::Refused { message: error.to_string() }
+    })
+}
+
+fn act(conn: &mut Conn, actor: &Actor, public_url: &str, request: Request, clock: &Clock) -> Done<Answer> {
+    let now = clock.now();
+    let everywhere = |roles: Vec<Role>| roles.into_iter().map(|it| (it, Scope::Organisation)).collect::<Vec<_>>();
+    Ok(match request {
+        Request::SetupLink => {
+            let path = account::make_setup_link(conn, now)?;
+            Answer::Link {
+                message: "Open this to make the owner's account:".to_owned(),
+                url: format!("{public_url}{path}"),
+                expires_at: (now + SET_UP_LINK_LIFE).iso(),
+            }
+        }
+        Request::AddUser { email, name, roles } => {
+            let name = if name.is_empty() { email.clone() } else { name };
+            let (user, path) = user::invite(conn, actor, &Invitation { email, name, roles: everywhere(roles) }, now)?;
+            Answer::Link {
+                message: format!("{} is invited. Send them this link:", user.email),
+                url: format!("{public_url}{path}"),
+                expires_at: (now + crate::domain::account::INVITE_LINK_LIFE).iso(),
+            }
+        }
+        Request::SetRoles { email, roles } => {
+            let user = find(conn, &email)?;
+            user::set_roles(conn, actor, user.id, &everywhere(roles), now)?;
+            Answer::Done { message: format!("The roles of {} are set; their sessions ended.", user.email) }
+        }
+        Request::DisableUser { email } => {
+            let user = find(conn, &email)?;
+            user::disable(conn, actor, user.id, now)?;
+            Answer::Done { message: format!("The account of {} is closed.", user.email) }
+        }
+        Request::MakeToken { email, name, days } => {
+            let user = find(conn, &email)?;
+            let (token, secret) = api_token::make(conn, actor, user.id, &name, i64::from(days), now)?;
+            Answer::Token { id: token.id.to_string(), token: secret, expires_at: token.expires_at.iso() }
+        }
+        Request::RevokeToken { id } => {
+            let id = ApiTokenId::parse(&id).ok_or(Error::NotFound("API token; `admin token list` shows the ids"))?;
+            api_token::revoke(conn, actor, id, now)?;
+            Answer::Done { message: "The token is revoked.".to_owned() }
+        }
+    })
+}
+
+fn find(conn: &mut Conn, email: &str) -> Done<User> {
+    store::user::find_by_email(conn, email)?.ok_or(Error::NotFound("user; `admin user list` shows them"))
+}
+
+#[derive(Serialize)]
+struct UserRow {
+    email: String,
+    name: String,
+    state: String,
+    roles: Vec<String>,
+}
+
+fn list_users(read: &ReadOptions, file: Options) -> anyhow::Result<ExitCode> {
+    let rows = read.open(file)?.read_blocking(|conn| -> Done<Vec<UserRow>> {
+        let mut rows = Vec::new();
+        for user in store::user::all(conn)? {
+            let mut roles = Vec::new();
+            for (role, scope) in store::user::grants(conn, user.id)?.iter() {
+                roles.push(match scope {
+                    Scope::Organisation => role.to_string(),
+                    Scope::Team(team) => format!("{role} in {}", team_name(conn, *team)?),
+                });
+            }
+            rows.push(UserRow { email: user.email, name: user.name, state: user.state.to_string(), roles });
+        }
+        Ok(rows)
+    })?;
+    if read.json {
+        print_json(&rows)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut table = Table::new(&["ADDRESS", "NAME", "STATE", "ROLES"]);
+    for row in rows {
+        table.row([row.email, row.name, row.state, row.roles.join(", ")]);
+    }
+    print(&table.text());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn team_name(conn: &mut Conn, id: crate::domain::id::TeamId) -> Done<String> {
+    Ok(store::team::find(conn, id)?.map_or_else(|| id.to_string(), |it| it.name))
+}
+
+#[derive(Serialize)]
+struct TokenRow {
+    id: String,
+    user: String,
+    name: String,
+    created_at: String,
+    expires_at: String,
+    revoked_at: Option<String>,
+    last_used_at: Option<String>,
+}
+
+fn list_tokens(read: &ReadOptions, file: Options) -> anyhow::Result<ExitCode> {
+    let rows = read.open(file)?.read_blocking(|conn| -> Done<Vec<TokenRow>> {
+        let mut rows = Vec::new();
+        for token in store::api_token::all(conn)? {
+            let user = store::user::find(conn, token.user_id)?.map(|it| it.email).unwrap_or_default();
+            rows.push(TokenRow {
+                id: token.id.to_string(),
+                user,
+                name: token.name,
+                created_at: token.created_at.iso(),
+                expires_at: token.expires_at.iso(),
+                revoked_at: token.revoked_at.map(|it| it.iso()),
+                last_used_at: token.last_used_at.map(|it| it.iso()),
+            });
+        }
+        Ok(rows)
+    })?;
+    if read.json {
+        print_json(&rows)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut table = Table::new(&["ID", "USER", "NAME", "EXPIRES", "REVOKED", "LAST USED"]);
+    for row in rows {
+        let or_dash = |it: Option<String>| it.unwrap_or_else(|| "-".to_owned());
+        table.row([row.id, row.user, row.name, row.expires_at, or_dash(row.revoked_at), or_dash(row.last_used_at)]);
+    }
+    print(&table.text());
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,330 @@
+//! `holdfast devices`, `holdfast device ID`, `holdfast commands`: what the pages
+//! show, read beside a running server.
+use crate::clock::Clock;
+use crate::config::{Config, Options};
+use crate::domain::device::{DeviceState, Encryption};
+use crate::domain::id::DeviceId;
+use crate::domain::role::Reach;
+use crate::domain::time::Time;
+use crate::error::Error;
+use crate::service::report::{self, CommandRow, DeviceReport, DeviceRow};
+use crate::store::device_list::{self, Filter, From, Query, Sort, View};
+use crate::store::{self, Conn, Store};
+use anyhow::anyhow;
+use serde::Serialize;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Where the data is, and how it is printed.
+#[derive(Debug, clap::Args)]
+pub struct ReadOptions {
+    /// Folder of the server's data
+    #[arg(long, value_name = "DIR", env = "HOLDFAST_DATA")]
+    data: Option<PathBuf>,
+    /// SQLite file, or `postgres://USER@HOST/NAME` [default: DATA/holdfast.db]
+    #[arg(long, value_name = "URL", env = "HOLDFAST_DATABASE", hide_env_values = true)]
+    database: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// What `holdfast devices` takes.
+#[derive(Debug, clap::Args)]
+pub struct DevicesOptions {
+    #[command(flatten)]
+    read: ReadOptions,
+    /// Which view of the list [all, failed, `never_proven`, `out_of_date`, `not_encrypted`, silent]
+    #[arg(long, value_name = "VIEW", value_parser = view, default_value = "all")]
+    view: View,
+    /// Words that must be in name, person or serial number
+    #[arg(long, value_name = "WORDS", default_value = "")]
+    search: String,
+    /// Only devices of this team
+    #[arg(long, value_name = "NAME")]
+    team: Option<String>,
+    /// Only devices whose storage is so: on, off, unknown
+    #[arg(long, value_name = "STATE", value_parser = encryption)]
+    encryption: Option<Encryption>,
+    /// Only devices in this state [enrolled, wiped, removed]
+    #[arg(long, value_name = "STATE", value_parser = state, default_value = "enrolled")]
+    state: DeviceState,
+    /// Order [worst, name, `proven_at`, `newest_backup`, `last_seen`]
+    #[arg(long, value_name = "ORDER", value_parser = sort, default_value = "worst")]
+    sort: Sort,
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    limit: usize,
+}
+
+/// What `holdfast device` takes.
+#[derive(Debug, clap::Args)]
+pub struct DeviceOptions {
+    /// The device's id, its serial number or its name
+    device: String,
+    #[command(flatten)]
+    read: ReadOptions,
+}
+
+/// What `holdfast commands` takes.
+#[derive(Debug, clap::Args)]
+pub struct CommandsOptions {
+    #[command(flatten)]
+    read: ReadOptions,
+    /// Only commands of this device: its id, serial number or name
+    #[arg(long, value_name = "DEVICE")]
+    device: Option<String>,
+    /// At most so many, the newest first
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    limit: u32,
+}
+
+fn view(text: &str) -> Result<View, String> {
+    View::parse(text).ok_or_else(|| choices(View::ALL.iter().map(|it| it.as_str())))
+}
+
+fn sort(text: &str) -> Result<Sort, String> {
+    Sort::parse(text).ok_or_else(|| choices(Sort::ALL.iter().map(|it| it.as_str())))
+}
+
+fn encryption(text: &str) -> Result<Encryption, String> {
+    Encryption::parse(text).ok_or_else(|| choices(Encryption::ALL.iter().map(|it| it.as_str())))
+}
+
+fn state(text: &str) -> Result<DeviceState, String> {
+    DeviceState::parse(text).ok_or_else(|| choices(DeviceState::ALL.iter().map(|it| it.as_str())))
+}
+
+fn choices<'a>(words: impl Iterator<Item = &'a str>) -> String {
+    format!("use one of: {}", words.collect::<Vec<_>>().join(", "))
+}
+
+impl ReadOptions {
+    /// Opens the database for reading; a server may be writing.
+    pub fn open(&self, file: Options) -> anyhow::Result<Store> {
+        let given = Options { data: self.data.clone(), database: self.database.clone(), ..Options::default() };
+        Store::open_read_only(&Config::new(given.or(Options { no_prove: None, ..file }))?.database)
+    }
+}
+
+/// Prints the list of devices.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn devices(options: &DevicesOptions, file: Options) -> anyhow::Result<ExitCode> {
+    let store = options.read.open(file)?;
+    let now = Clock::System.now();
+    let rows = store.read_blocking(|conn| -> Result<Vec<DeviceRow>, Error> {
+        let filter = Filter {
+            view: options.view,
+            q: options.search.clone(),
+            team: team(conn, options.team.as_deref())?,
+            encryption: options.encryption,
+            state: options.state,
+            silent_before: device_list::silent_cut(conn, now)?.1,
+            ..Filter::default()
+        };
+        let limit = options.limit;
+        let query =
+            Query { filter, reach: Reach::All, sort: options.sort, is_descending: false, from: From::Start, limit };
+        let page = device_list::page(conn, &query, now)?;
+        Ok(page.devices.iter().map(|it| DeviceRow::new(it, now)).collect())
+    })?;
+    if options.read.json {
+        print_json(&rows)?;
+    } else {
+        print_devices(&rows);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn team(conn: &mut Conn, name: Option<&str>) -> Result<Option<crate::domain::id::TeamId>, Error> {
+    let Some(name) = name else { return Ok(None) };
+    let team = store::team::find_by_name(conn, name)?;
+    team.map(|it| Some(it.id)).ok_or_else(|| Error::Refused(format!("there is no team `{name}`")))
+}
+
+/// Prints one device.
+///
+/// # Errors
+/// When there is no such device, or the database cannot be read.
+pub fn device(options: &DeviceOptions, file: Options) -> anyhow::Result<ExitCode> {
+    let store = options.read.open(file)?;
+    let now = Clock::System.now();
+    let told = store.read_blocking(|conn| -> Result<_, Error> {
+        let id = find(conn, &options.device)?;
+        report::device(conn, id, now)
+    })?;
+    let told = told.ok_or_else(|| anyhow!("there is no device `{}`", options.device))?;
+    if options.read.json {
+        print_json(&told)?;
+    } else {
+        print_device(&told);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints commands, the newest first.
+///
+/// # Errors
+/// When there is no such device, or the database cannot be read.
+pub fn commands(options: &CommandsOptions, file: Options) -> anyhow::Result<ExitCode> {
+    let store = options.read.open(file)?;
+    let rows = store.read_blocking(|conn| -> Result<Vec<CommandRow>, Error> {
+        let limit = i64::from(options.limit);
+        let commands = match &options.device {
+            Some(device) => {
+                let id = find(conn, device)?;
+                store::command::of_device(conn, id, limit)?
+            }
+            None => store::command::newest(conn, limit)?,
+        };
+        Ok(commands.iter().map(CommandRow::new).collect())
+    })?;
+    if options.read.json {
+        print_json(&rows)?;
+    } else {
+        print_commands(&rows);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A device by id, serial number or name; an error where several match.
+fn find(conn: &mut Conn, text: &str) -> Result<DeviceId, Error> {
+    if let Some(id) = DeviceId::parse(text) {
+        return Ok(id);
+    }
+    let filter = Filter { q: text.to_owned(), ..Filter::default() };
+    let query =
+        Query { filter, reach: Reach::All, sort: Sort::Name, is_descending: false, from: From::Start, limit: 200 };
+    let found = device_list::page(conn, &query, Time::from_millis(0))?.devices;
+    let exact: Vec<_> =
+        found.iter().filter(|it| it.device.name == text || it.device.serial.eq_ignore_ascii_case(text)).collect();
+    match exact.as_slice() {
+        [only] => Ok(only.device.id),
+        [] => Err(Error::Refused(format!("there is no enrolled device with the id, serial number or name `{text}`"))),
+        _ => Err(Error::Refused(format!("{} devices are called `{text}`; name one by its id", exact.len()))),
+    }
+}
+
+pub(super) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
+    print(&(serde_json::to_string_pretty(value)? + "\n"));
+    Ok(())
+}
+
+fn print_devices(rows: &[DeviceRow]) {
+    let mut table =
+        Table::new(&["ID", "NAME", "SERIAL", "PERSON", "ENCRYPTED", "PROOF", "PROVEN AS OF", "IF WIPED NOW"]);
+    for row in rows {
+        table.row([
+            row.id.to_string(),
+            row.name.clone(),
+            row.serial.clone(),
+            row.person.clone(),
+            row.encryption.to_string(),
+            row.grade.name().to_owned(),
+            row.proven_as_of.clone().unwrap_or_else(|| "never".to_owned()),
+            row.if_wiped_now.clone(),
+        ]);
+    }
+    print(&table.text());
+}
+
+fn print_commands(rows: &[CommandRow]) {
+    let mut table = Table::new(&["ID", "DEVICE", "COMMAND", "STATE", "ASKED", "ENDED", "RESULT"]);
+    for row in rows {
+        table.row([
+            row.id.to_string(),
+            row.device.to_string(),
+            row.kind.name().to_owned(),
+            row.state.to_string(),
+            row.created_at.clone(),
+            row.finished_at.clone().unwrap_or_default(),
+            row.result.clone().unwrap_or_default(),
+        ]);
+    }
+    print(&table.text());
+}
+
+fn print_device(told: &DeviceReport) {
+    let row = &told.row;
+    let or = |it: &Option<String>, otherwise: &str| it.clone().unwrap_or_else(|| otherwise.to_owned());
+    let lines = [
+        ("Device", format!("{} ({})", row.name, row.id)),
+        ("Person", row.person.clone()),
+        ("Team", or(&row.team, "none")),
+        ("Serial", row.serial.clone()),
+        ("Model", row.model.clone()),
+        ("System", format!("{} {}", row.platform.name(), row.os_version)),
+        ("Checked in", or(&row.last_seen_at, "never")),
+        ("Encrypted", row.encryption.to_string()),
+        ("Proof", proof(told)),
+        ("Proven as of", or(&row.proven_as_of, "never")),
+        ("Newest backup", or(&row.newest_backup_at, "none")),
+        ("If wiped now", row.if_wiped_now.clone()),
+    ];
+    let mut text = String::new();
+    for (name, value) in lines {
+        text.push_str(&format!("{name:<15}{}\n", plain(&value)));
+    }
+    for it in &told.policies {
+        text.push_str(&format!(
+            "{:<15}{}: {} {} ({})\n",
+            "Policy",
+            plain(&it.policy),
+            it.requirement,
+            it.limit,
+            it.result.as_str()
+        ));
+    }
+    print(&text);
+}
+
+/// The grade, and how much of the proven point matched where there is one.
+fn proof(told: &DeviceReport) -> String {
+    let grade = told.row.grade.name();
+    match &told.row.proven_as_of {
+        Some(_) => format!("{grade}, {} of {} files", told.evidence.matched_count, told.evidence.file_count),
+        None => grade.to_owned(),
+    }
+}
+
+/// Columns as wide as their longest cell.
+pub(super) struct Table(Vec<Vec<String>>);
+
+impl Table {
+    pub fn new(head: &[&str]) -> Self {
+        Self(vec![head.iter().map(|it| (*it).to_owned()).collect()])
+    }
+
+    pub fn row<const N: usize>(&mut self, cells: [String; N]) {
+        self.0.push(cells.iter().map(|it| plain(it)).collect());
+    }
+
+    pub fn text(&self) -> String {
+        let columns = self.0.first().map_or(0, Vec::len);
+        let widths: Vec<usize> = (0..columns)
+            .map(|at| self.0.iter().filter_map(|row| row.get(at)).map(|it| it.chars().count()).max().unwrap_or(0))
+            .collect();
+        let mut text = String::new();
+        for row in &self.0 {
+            let line: Vec<String> =
+                row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}", width = *width)).collect();
+            text.push_str(line.join("  ").trim_end());
+            text.push('\n');
+        }
+        text
+    }
+}
+
+/// Without control characters: a device's name must not write on the terminal.
+fn plain(text: &str) -> String {
+    text.chars().map(|it| if it.is_control() { ' ' } else { it }).collect()
+}
+
+/// Prints, and lets a reader that has seen enough (`| head`) go.
+pub(super) fn print(text: &str) {
+    use std::io::Write;
+    // A closed pipe is no failure of ours.
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+}

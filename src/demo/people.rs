@@ -1,0 +1,102 @@
+//! Who can sign in to the demo; made as a new server's people are, by links that work once.
+use super::random::Random;
+use crate::domain::activity::{Actor, Via};
+use crate::domain::role::{Role, Scope};
+use crate::domain::time::Time;
+use crate::error::Result as Done;
+use crate::secret;
+use crate::service::account::{self, Profile};
+use crate::service::password;
+use crate::service::user::{self, Invitation};
+use crate::store::Conn;
+use anyhow::Result;
+use serde::Serialize;
+
+/// Nobody calls from anywhere.
+const ADDRESS: &str = "127.0.0.1";
+
+const WORDS: [&str; 32] = [
+    "anchor", "birch", "canyon", "dome", "ember", "fjord", "gravel", "harbor", "islet", "jasper", "kelp", "lantern",
+    "meadow", "north", "oboe", "pebble", "quartz", "ridge", "saddle", "timber", "umber", "valley", "willow", "yarrow",
+    "zephyr", "copper", "delta", "fennel", "garnet", "hazel", "ivory", "juniper",
+];
+
+const PEOPLE: [(Role, &str, &str); 3] = [
+    (Role::Owner, "Olivia Winter", "owner@demo.example"),
+    (Role::Operator, "Rui Tavares", "operator@demo.example"),
+    (Role::Approver, "Sofie Maes", "approver@demo.example"),
+];
+
+/// A person who can sign in to the demo.
+#[derive(Debug, Clone, Serialize)]
+pub struct Account {
+    pub role: &'static str,
+    pub name: &'static str,
+    pub email: &'static str,
+    pub password: String,
+}
+
+/// The people with hashed passwords: hashing is too slow for a transaction.
+pub struct People(Vec<(Role, Account, Profile)>);
+
+impl People {
+    /// Makes passwords.
+    ///
+    /// # Errors
+    /// When the operating system gives no randomness.
+    pub fn prepare() -> Result<Self> {
+        let mut people = Vec::new();
+        for (role, name, email) in PEOPLE {
+            let password = words()?;
+            let profile = Profile {
+                email: email.to_owned(),
+                name: name.to_owned(),
+                time_zone: "UTC".to_owned(),
+                password_hash: password::hash(&password)?,
+            };
+            people.push((role, Account { role: role.as_str(), name, email, password }, profile));
+        }
+        Ok(Self(people))
+    }
+
+    /// Makes the owner by a set-up link, and everyone else by the owner's invitation; gives
+    /// the owner, the operator, and how all can sign in.
+    ///
+    /// # Errors
+    /// When there is an account already.
+    pub fn add(self, conn: &mut Conn, now: Time) -> Done<(Actor, Actor, Vec<Account>)> {
+        let (mut owner, mut operator) = (Actor::system(), Actor::system());
+        let mut accounts = Vec::new();
+        for (role, account, profile) in self.0 {
+            let user = if role == Role::Owner {
+                let link = account::make_setup_link(conn, now)?;
+                account::set_up(conn, token(&link), &profile, ADDRESS, now)?
+            } else {
+                let roles = vec![(role, Scope::Organisation)];
+                let who = Invitation { email: profile.email.clone(), name: profile.name.clone(), roles };
+                let (_, link) = user::invite(conn, &owner, &who, now)?;
+                account::accept_invite(conn, token(&link), &profile, ADDRESS, now)?
+            };
+            let actor = account::actor(&user, Via::CommandLine, ADDRESS);
+            match role {
+                Role::Owner => owner = actor,
+                Role::Operator => operator = actor,
+                Role::Approver | Role::PolicyEditor | Role::Helpdesk | Role::Auditor | Role::Observer => {}
+            }
+            accounts.push(account);
+        }
+        Ok((owner, operator, accounts))
+    }
+}
+
+/// The token at the end of a link's path.
+fn token(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or_default()
+}
+
+/// Four words and a number: 256 bits choose them, and a person can type them.
+fn words() -> Result<String> {
+    let mut random = Random::new(&hex::encode(secret::bytes::<32>()?));
+    let words: Vec<_> = (0..4).map(|_| random.pick(&WORDS)).collect();
+    Ok(format!("{} {:04}", words.join(" "), random.below(10_000)))
+}

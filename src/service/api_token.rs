@@ -1,0 +1,58 @@
+//! API tokens: a script reads in the name of a person, for a limited time.
+use crate::domain::account::MAX_API_TOKEN_DAYS;
+use crate::domain::activity::{Action, Actor, Object};
+use crate::domain::id::{ApiTokenId, UserId};
+use crate::domain::time::{Time, days};
+use crate::error::{Error, Result};
+use crate::secret;
+use crate::service::activity::{self, Act};
+use crate::store::api_token::ApiToken;
+use crate::store::{self, Conn};
+
+/// Makes a token; the second value is the token itself, which is kept nowhere.
+///
+/// # Errors
+/// `Invalid` where it would live too long.
+pub fn make(
+    conn: &mut Conn,
+    by: &Actor,
+    user: UserId,
+    name: &str,
+    life_days: i64,
+    now: Time,
+) -> Result<(ApiToken, String)> {
+    let life = u64::try_from(life_days).ok().filter(|_| (1..=MAX_API_TOKEN_DAYS).contains(&life_days));
+    let Some(life) = life else {
+        return Err(Error::invalid("days", format!("Give 1 to {MAX_API_TOKEN_DAYS} days.")));
+    };
+    let secret = secret::generate("hf_api_")?;
+    let token = ApiToken {
+        id: ApiTokenId::generate(now),
+        user_id: user,
+        name: name.to_owned(),
+        token_hash: secret::hash(&secret),
+        created_at: now,
+        expires_at: now + days(life),
+        revoked_at: None,
+        last_used_at: None,
+    };
+    store::api_token::insert(conn, &token)?;
+    activity::record(conn, by, &Act::done(Action::ApiTokenMade, object(&token)), now)?;
+    Ok((token, secret))
+}
+
+/// Ends a token.
+///
+/// # Errors
+/// `NotFound` where there is none, `Conflict` where it had ended.
+pub fn revoke(conn: &mut Conn, by: &Actor, id: ApiTokenId, now: Time) -> Result<()> {
+    let token = store::api_token::find(conn, id)?.ok_or(Error::NotFound("API token"))?;
+    if !store::api_token::revoke(conn, id, now)? {
+        return Err(Error::Conflict("This token was revoked meanwhile.".to_owned()));
+    }
+    activity::record(conn, by, &Act::done(Action::ApiTokenRevoked, object(&token)), now)
+}
+
+fn object(token: &ApiToken) -> Object {
+    Object::new("api_token", token.id, &*token.name)
+}

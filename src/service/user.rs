@@ -1,0 +1,174 @@
+//! People: inviting them, giving and taking roles, and closing accounts.
+use crate::domain::account::UserState;
+use crate::domain::activity::{Action, Actor, ActorKind, Object};
+use crate::domain::id::UserId;
+use crate::domain::role::{Role, Scope};
+use crate::domain::time::Time;
+use crate::error::{Error, Result};
+use crate::service::account::{end_everything, make_invite_link, object};
+use crate::service::activity::{self, Act};
+use crate::service::mail::{self, Mail, Recipients};
+use crate::store::user::User;
+use crate::store::{self, Conn};
+
+/// A person who is to be invited.
+#[derive(Debug, Clone)]
+pub struct Invitation {
+    pub email: String,
+    pub name: String,
+    pub roles: Vec<(Role, Scope)>,
+}
+
+/// Makes an account without a password, and the link by which the person sets one; gives its path.
+///
+/// # Errors
+/// `Invalid` where the address is taken or there is no role.
+pub fn invite(conn: &mut Conn, by: &Actor, who: &Invitation, now: Time) -> Result<(User, String)> {
+    let email = who.email.trim().to_lowercase();
+    if store::user::find_by_email(conn, &email)?.is_some() {
+        return Err(Error::invalid("email", "Someone has an account with this address."));
+    }
+    if who.roles.is_empty() {
+        return Err(Error::invalid("roles", "Choose at least one role."));
+    }
+    let user = User {
+        id: UserId::generate(now),
+        email,
+        name: who.name.clone(),
+        password_hash: None,
+        state: UserState::Invited,
+        time_zone: "UTC".to_owned(),
+        created_by: user_id(by),
+        created_at: now,
+        password_changed_at: None,
+    };
+    store::user::insert(conn, &user)?;
+    activity::record(conn, by, &Act::done(Action::UserAdded, object(&user)), now)?;
+    for grant in &who.roles {
+        give(conn, by, &user, *grant, now)?;
+    }
+    let path = make_invite_link(conn, user.id, now)?;
+    Ok((user, path))
+}
+
+/// Makes a new link for a person who lost theirs or their password.
+///
+/// # Errors
+/// `Refused` for a disabled account.
+pub fn invite_again(conn: &mut Conn, by: &Actor, id: UserId, now: Time) -> Result<String> {
+    let user = find(conn, id)?;
+    if user.state == UserState::Disabled {
+        return Err(Error::Refused("This account is disabled. Enable it first.".to_owned()));
+    }
+    let path = make_invite_link(conn, id, now)?;
+    activity::record(conn, by, &Act::done(Action::UserChanged, object(&user)).because("a new one-time link"), now)?;
+    Ok(path)
+}
+
+/// Sets the roles of a person; where they change, every session and token of theirs ends.
+///
+/// # Errors
+/// `Refused` where nobody would own the organisation any more.
+pub fn set_roles(conn: &mut Conn, by: &Actor, id: UserId, roles: &[(Role, Scope)], now: Time) -> Result<()> {
+    let user = find(conn, id)?;
+    let held = store::user::grants(conn, id)?;
+    let owner = (Role::Owner, Scope::Organisation);
+    if held.iter().any(|it| *it == owner) && !roles.contains(&owner) {
+        keep_an_owner(conn, id)?;
+    }
+    if roles.is_empty() {
+        return Err(Error::invalid("roles", "Choose at least one role, or disable the account."));
+    }
+    let taken: Vec<_> = held.iter().filter(|it| !roles.contains(it)).copied().collect();
+    let given: Vec<_> = roles.iter().filter(|it| !held.iter().any(|had| had == *it)).copied().collect();
+    if taken.is_empty() && given.is_empty() {
+        return Ok(());
+    }
+    for grant in taken {
+        store::user::revoke(conn, id, grant)?;
+        let act = Act::done(Action::RoleRevoked, object(&user));
+        let what = describe(conn, grant)?;
+        activity::record(conn, by, &act.because(&what), now)?;
+    }
+    for grant in given {
+        give(conn, by, &user, grant, now)?;
+    }
+    // Not the open link of a person who has not come yet: it carries no role.
+    if user.state != UserState::Invited {
+        end_everything(conn, id, now)?;
+    }
+    Ok(())
+}
+
+/// Closes an account: nobody signs in with it, and all that was open ends.
+///
+/// # Errors
+/// `Refused` for the last owner.
+pub fn disable(conn: &mut Conn, by: &Actor, id: UserId, now: Time) -> Result<()> {
+    let user = find(conn, id)?;
+    if store::user::grants(conn, id)?.iter().any(|it| *it == (Role::Owner, Scope::Organisation)) {
+        keep_an_owner(conn, id)?;
+    }
+    if !store::user::set_state(conn, id, user.state, UserState::Disabled)? || user.state == UserState::Disabled {
+        return Err(Error::Conflict("This account was disabled meanwhile.".to_owned()));
+    }
+    end_everything(conn, id, now)?;
+    activity::record(conn, by, &Act::done(Action::UserDisabled, object(&user)), now)
+}
+
+/// Opens a closed account again; the person sets a new password by the link, whose path this gives.
+///
+/// # Errors
+/// `Conflict` where it is not disabled.
+pub fn enable(conn: &mut Conn, by: &Actor, id: UserId, now: Time) -> Result<String> {
+    let user = find(conn, id)?;
+    if !store::user::set_state(conn, id, UserState::Disabled, UserState::Invited)? {
+        return Err(Error::Conflict("This account is not disabled.".to_owned()));
+    }
+    activity::record(conn, by, &Act::done(Action::UserChanged, object(&user)).because("enabled"), now)?;
+    make_invite_link(conn, id, now)
+}
+
+fn give(conn: &mut Conn, by: &Actor, user: &User, grant: (Role, Scope), now: Time) -> Result<()> {
+    store::user::grant(conn, user.id, grant, user_id(by), now)?;
+    let what = describe(conn, grant)?;
+    activity::record(conn, by, &Act::done(Action::RoleGranted, object(user)).because(&what), now)?;
+    if grant == (Role::Owner, Scope::Organisation) {
+        let body = format!("{} made {} ({}) an owner of this Holdfast.\n", by.name, user.name, user.email);
+        let subject = format!("Holdfast: {} is a new owner", user.name);
+        let to = Recipients::Permission(crate::domain::role::Permission::ManageUsers, None);
+        mail::enqueue(conn, &Mail { to, kind: "new_owner", dedupe_key: None, subject, body }, now)?;
+    }
+    Ok(())
+}
+
+/// "Operator in team Berlin", or "Operator".
+fn describe(conn: &mut Conn, (role, scope): (Role, Scope)) -> Result<String> {
+    Ok(match scope {
+        Scope::Organisation => role.name().to_owned(),
+        Scope::Team(id) => {
+            let team = store::team::find(conn, id)?.ok_or(Error::NotFound("team"))?;
+            format!("{} in team {}", role.name(), team.name)
+        }
+    })
+}
+
+fn keep_an_owner(conn: &mut Conn, id: UserId) -> Result<()> {
+    if store::user::other_owner_count(conn, id)? > 0 {
+        return Ok(());
+    }
+    Err(Error::Refused("This is the last owner. Make someone else an owner first.".to_owned()))
+}
+
+fn find(conn: &mut Conn, id: UserId) -> Result<User> {
+    store::user::find(conn, id)?.ok_or(Error::NotFound("user"))
+}
+
+fn user_id(by: &Actor) -> Option<UserId> {
+    if by.kind == ActorKind::User { by.id.as_deref().and_then(UserId::parse) } else { None }
+}
+
+/// A team as the object of an act.
+pub(super) fn team_object(team: &store::team::Team) -> Object {
+    Object::new("team", team.id, &*team.name)
+}

@@ -1,0 +1,217 @@
+//! Signing in and out, and entering the password again.
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::error::{Error, FieldErrors};
+use crate::service;
+use crate::service::account::{Attempt, Origin};
+use crate::store::user::User;
+use crate::store::{self, Store};
+use crate::web::error::PageResult;
+use crate::web::form;
+use crate::web::hashing::Shared;
+use crate::web::layout::{Layout, see_other};
+use crate::web::session::{SignedIn, Visitor, browser_cookie, no_session_cookie, session_cookie};
+use actix_web::cookie::Cookie;
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Form, Query, ServiceConfig};
+use actix_web::{HttpResponse, Responder, get, post};
+use askama::Template;
+use askama_web::WebTemplate;
+use serde::Deserialize;
+
+/// Registers the pages of this area.
+pub fn routes(config: &mut ServiceConfig) {
+    config.service(new).service(sign_in).service(sign_out).service(ask).service(confirm);
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "login/new.html")]
+struct SignInPage {
+    layout: Layout,
+    email: String,
+    to: String,
+    errors: FieldErrors,
+    needs_set_up: bool,
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "login/confirm.html")]
+struct ConfirmPage {
+    layout: Layout,
+    to: String,
+    errors: FieldErrors,
+}
+
+#[derive(Deserialize)]
+struct To {
+    #[serde(default)]
+    to: String,
+}
+
+#[get("/sign-in")]
+async fn new(layout: Layout, store: Data<Store>, to: Query<To>) -> PageResult<HttpResponse> {
+    if layout.person.is_some() {
+        return Ok(see_other(form::local(&to.to), None));
+    }
+    let needs_set_up = store.read(|conn| store::user::count(conn)).await? == 0;
+    let page = SignInPage {
+        layout,
+        email: String::new(),
+        to: form::local(&to.to).to_owned(),
+        errors: FieldErrors::new(),
+        needs_set_up,
+    };
+    form::with_status(&page, StatusCode::OK)
+}
+
+#[derive(Deserialize)]
+struct SignInForm {
+    email: String,
+    password: String,
+    #[serde(default)]
+    to: String,
+}
+
+/// What signing in needs of the server.
+struct Desk {
+    store: Data<Store>,
+    clock: Data<Clock>,
+    shared: Data<Shared>,
+}
+
+impl Desk {
+    /// Looks at one try; none when the password is wrong.
+    async fn check(&self, form: &SignInForm, visitor: &Visitor) -> PageResult<Option<(Attempt, User)>> {
+        self.shared.count_try(visitor.address)?;
+        let (email, browser, now) = (form.email.clone(), visitor.browser.clone(), self.clock.now());
+        let attempt =
+            self.store.write(move |conn| service::account::admit(conn, &email, browser.as_deref(), now)).await?;
+        let stored = attempt.user.as_ref().and_then(|it| it.password_hash.clone());
+        let is_right = self.shared.is_right(form.password.clone(), stored.clone()).await?;
+        match attempt.user.clone() {
+            Some(user) if is_right => {
+                self.keep_strong(&user, &form.password, stored).await?;
+                Ok(Some((attempt, user)))
+            }
+            _ => {
+                let address = visitor.address.to_string();
+                self.store.act(move |conn| service::account::sign_in_failed(conn, &attempt, &address, now)).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Hashes anew what was hashed with other parameters than today's.
+    async fn keep_strong(&self, user: &User, password: &str, stored: Option<String>) -> PageResult<()> {
+        if let Some(old) = stored.filter(|it| service::password::is_outdated(it)) {
+            let (fresh, id) = (self.shared.hash(password.to_owned()).await?, user.id);
+            self.store.write(move |conn| store::user::rehash(conn, id, &old, &fresh)).await?;
+        }
+        Ok(())
+    }
+}
+
+#[post("/sign-in")]
+async fn sign_in(
+    layout: Layout,
+    visitor: Visitor,
+    (store, clock, shared): (Data<Store>, Data<Clock>, Data<Shared>),
+    config: Data<Config>,
+    form: Form<SignInForm>,
+) -> PageResult<HttpResponse> {
+    let (form, desk) = (form.into_inner(), Desk { store, clock, shared });
+    if let Some((attempt, user)) = desk.check(&form, &visitor).await? {
+        let (origin, now) = (origin(&visitor), desk.clock.now());
+        let opened = desk.store.act(move |conn| service::account::sign_in(conn, &attempt, &user, &origin, now)).await?;
+        let mut response = see_other(form::local(&form.to), None);
+        let secure = config.is_https();
+        set_cookie(&mut response, session_cookie(opened.session, secure));
+        if let Some(token) = opened.browser {
+            set_cookie(&mut response, browser_cookie(token, secure));
+        }
+        return Ok(response);
+    }
+    let mut errors = FieldErrors::new();
+    errors.add("email", "Address and password do not belong together. Look at both; each further try waits longer.");
+    let page = SignInPage { layout, email: form.email, to: form.to, errors, needs_set_up: false };
+    form::with_status(&page, StatusCode::UNAUTHORIZED)
+}
+
+#[post("/sign-out")]
+async fn sign_out(
+    by: SignedIn,
+    store: Data<Store>,
+    clock: Data<Clock>,
+    config: Data<Config>,
+) -> PageResult<HttpResponse> {
+    let (actor, now) = (by.actor(), clock.now());
+    if let Some(session) = by.session().map(|it| it.id_hash.clone()) {
+        store.act(move |conn| service::account::end_session(conn, &actor, &by, &session, now)).await?;
+    }
+    let mut response = see_other("/sign-in", Some("You are signed out."));
+    set_cookie(&mut response, no_session_cookie(config.is_https()));
+    Ok(response)
+}
+
+#[get("/confirm-password")]
+async fn ask(_: SignedIn, layout: Layout, to: Query<To>) -> PageResult<impl Responder> {
+    Ok(ConfirmPage { layout, to: form::local(&to.to).to_owned(), errors: FieldErrors::new() })
+}
+
+#[derive(Deserialize)]
+struct ConfirmForm {
+    password: String,
+    #[serde(default)]
+    to: String,
+}
+
+#[post("/confirm-password")]
+async fn confirm(
+    by: SignedIn,
+    layout: Layout,
+    (store, clock, shared): (Data<Store>, Data<Clock>, Data<Shared>),
+    config: Data<Config>,
+    form: Form<ConfirmForm>,
+) -> PageResult<HttpResponse> {
+    let form = form.into_inner();
+    let to = form::local(&form.to).to_owned();
+    if !is_own_password(&by, &store, &clock, &shared, form.password).await? {
+        let mut errors = FieldErrors::new();
+        errors.add("password", "This is not your password. Each further try waits longer.");
+        return form::again(&ConfirmPage { layout, to, errors });
+    }
+    let now = clock.now();
+    let (user, session) = (by.id, by.session().map(|it| it.id_hash.clone()).ok_or(Error::SignInNeeded)?);
+    let id = store.write(move |conn| service::account::confirm(conn, user, &session, now)).await?;
+    let mut response = see_other(&to, Some("Your password counts as fresh for 15 minutes. Send the form now."));
+    set_cookie(&mut response, session_cookie(id, config.is_https()));
+    Ok(response)
+}
+
+/// Looks at the password of the person who is signed in, and writes down a wrong one.
+pub(super) async fn is_own_password(
+    by: &SignedIn,
+    store: &Store,
+    clock: &Clock,
+    shared: &Shared,
+    password: String,
+) -> PageResult<bool> {
+    let (id, now) = (by.id, clock.now());
+    store.write(move |conn| service::account::admit_again(conn, id, now)).await?;
+    let is_right = shared.is_right(password, by.password_hash.clone()).await?;
+    if !is_right {
+        let (actor, who) = (by.actor(), by.clone());
+        store.act(move |conn| service::account::confirm_failed(conn, &actor, &who, now)).await?;
+    }
+    Ok(is_right)
+}
+
+pub(super) fn origin(visitor: &Visitor) -> Origin {
+    Origin { address: visitor.address.to_string(), user_agent: visitor.user_agent.clone() }
+}
+
+pub(super) fn set_cookie(response: &mut HttpResponse, cookie: Cookie<'static>) {
+    if response.add_cookie(&cookie).is_err() {
+        tracing::warn!("a cookie could not be set");
+    }
+}

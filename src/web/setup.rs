@@ -1,0 +1,193 @@
+//! The first owner's account, and the accounts of invited people: both by a link that works once.
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::domain::account::{LinkPurpose, check_password};
+use crate::error::FieldErrors;
+use crate::service;
+use crate::service::account::Profile;
+use crate::store::Store;
+use crate::store::user::User;
+use crate::web::error::PageResult;
+use crate::web::form;
+use crate::web::hashing::Shared;
+use crate::web::layout::{Layout, see_other};
+use crate::web::login::{origin, set_cookie};
+use crate::web::session::{Visitor, browser_cookie, session_cookie};
+use crate::web::zone;
+use actix_web::web::{Data, Form, Path, ServiceConfig};
+use actix_web::{HttpResponse, Responder, get, post};
+use askama::Template;
+use askama_web::WebTemplate;
+use serde::Deserialize;
+
+/// Registers the pages of this area.
+pub fn routes(config: &mut ServiceConfig) {
+    config.service(new).service(set_up).service(show_invite).service(accept);
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "setup/new.html")]
+struct SetUpPage {
+    layout: Layout,
+    /// Where the form goes.
+    action: String,
+    /// Invited people have an address already.
+    invited: Option<String>,
+    form: AccountForm,
+    errors: FieldErrors,
+}
+
+#[derive(Deserialize, Default, Clone)]
+struct AccountForm {
+    #[serde(default)]
+    email: String,
+    name: String,
+    time_zone: String,
+    password: String,
+    again: String,
+}
+
+impl AccountForm {
+    fn check(&self, email: &str) -> FieldErrors {
+        let mut errors = FieldErrors::new();
+        if !is_address(email) {
+            errors.add("email", "Give an e-mail address, such as ada@example.org.");
+        }
+        form::required(&self.name, "name", 100, &mut errors);
+        zone::check(&self.time_zone, &mut errors);
+        new_password(&self.password, &self.again, email, &mut errors);
+        errors
+    }
+}
+
+/// Checks a new password and its repetition.
+pub(super) fn new_password(password: &str, again: &str, email: &str, errors: &mut FieldErrors) {
+    if let Err(why) = check_password(password, email) {
+        errors.add("password", why);
+    } else if password != again {
+        errors.add("again", "The two passwords differ.");
+    }
+}
+
+/// Whether a text can be an address; whether it is one, only a mail can tell.
+pub(super) fn is_address(text: &str) -> bool {
+    let text = text.trim();
+    let whole =
+        text.len() <= 200 && !text.chars().any(|it| it.is_whitespace() || it.is_control() || "<>,;\"".contains(it));
+    whole
+        && matches!(text.split_once('@'), Some((name, host)) if !name.is_empty() && !host.is_empty() && !host.contains('@'))
+}
+
+#[get("/set-up/{token}")]
+async fn new(
+    layout: Layout,
+    store: Data<Store>,
+    clock: Data<Clock>,
+    token: Path<String>,
+) -> PageResult<impl Responder> {
+    let (token, now) = (token.into_inner(), clock.now());
+    let action = format!("/set-up/{token}");
+    store.read(move |conn| service::account::open_link(conn, &token, LinkPurpose::SetUp, now)).await?;
+    Ok(SetUpPage { layout, action, invited: None, form: AccountForm::default(), errors: FieldErrors::new() })
+}
+
+/// What the pages of this area need of the server.
+struct Desk {
+    store: Data<Store>,
+    clock: Data<Clock>,
+    shared: Data<Shared>,
+    config: Data<Config>,
+}
+
+impl Desk {
+    /// Signs a person in who has just set their password.
+    async fn welcome(&self, user: User, visitor: &Visitor, flash: &str) -> PageResult<HttpResponse> {
+        let (origin, now) = (origin(visitor), self.clock.now());
+        let opened =
+            self.store.write(move |conn| service::account::open_session(conn, &user, &origin, None, now)).await?;
+        let (mut response, secure) = (see_other("/", Some(flash)), self.config.is_https());
+        set_cookie(&mut response, session_cookie(opened.session, secure));
+        if let Some(token) = opened.browser {
+            set_cookie(&mut response, browser_cookie(token, secure));
+        }
+        Ok(response)
+    }
+
+    async fn profile(&self, form: AccountForm) -> PageResult<Profile> {
+        let password_hash = self.shared.hash(form.password).await?;
+        Ok(Profile {
+            email: form.email.trim().to_owned(),
+            name: form.name.trim().to_owned(),
+            time_zone: form.time_zone,
+            password_hash,
+        })
+    }
+}
+
+#[post("/set-up/{token}")]
+async fn set_up(
+    layout: Layout,
+    visitor: Visitor,
+    (store, clock, shared): (Data<Store>, Data<Clock>, Data<Shared>),
+    config: Data<Config>,
+    token: Path<String>,
+    form: Form<AccountForm>,
+) -> PageResult<HttpResponse> {
+    let (desk, token, form) = (Desk { store, clock, shared, config }, token.into_inner(), form.into_inner());
+    desk.shared.count_try(visitor.address)?;
+    let now = desk.clock.now();
+    let (key, action) = (token.clone(), format!("/set-up/{token}"));
+    desk.store.read(move |conn| service::account::open_link(conn, &key, LinkPurpose::SetUp, now)).await?;
+    let errors = form.check(&form.email);
+    if !errors.is_empty() {
+        return form::again(&SetUpPage { layout, action, invited: None, form, errors });
+    }
+    let (owner, address) = (desk.profile(form).await?, visitor.address.to_string());
+    let user = desk.store.act(move |conn| service::account::set_up(conn, &token, &owner, &address, now)).await?;
+    desk.welcome(user, &visitor, "Your account is made. You own this Holdfast.").await
+}
+
+#[get("/invite/{token}")]
+async fn show_invite(
+    layout: Layout,
+    store: Data<Store>,
+    clock: Data<Clock>,
+    token: Path<String>,
+) -> PageResult<impl Responder> {
+    let (token, now) = (token.into_inner(), clock.now());
+    let action = format!("/invite/{token}");
+    let user = store
+        .read(move |conn| service::account::open_link(conn, &token, LinkPurpose::Invite, now))
+        .await?
+        .ok_or(crate::error::Error::NotFound("link"))?;
+    let form = AccountForm { name: user.name.clone(), time_zone: user.time_zone.clone(), ..AccountForm::default() };
+    Ok(SetUpPage { layout, action, invited: Some(user.email), form, errors: FieldErrors::new() })
+}
+
+#[post("/invite/{token}")]
+async fn accept(
+    layout: Layout,
+    visitor: Visitor,
+    (store, clock, shared): (Data<Store>, Data<Clock>, Data<Shared>),
+    config: Data<Config>,
+    token: Path<String>,
+    form: Form<AccountForm>,
+) -> PageResult<HttpResponse> {
+    let (desk, token, form) = (Desk { store, clock, shared, config }, token.into_inner(), form.into_inner());
+    desk.shared.count_try(visitor.address)?;
+    let now = desk.clock.now();
+    let (key, action) = (token.clone(), format!("/invite/{token}"));
+    let user = desk
+        .store
+        .read(move |conn| service::account::open_link(conn, &key, LinkPurpose::Invite, now))
+        .await?
+        .ok_or(crate::error::Error::NotFound("link"))?;
+    let errors = form.check(&user.email);
+    if !errors.is_empty() {
+        return form::again(&SetUpPage { layout, action, invited: Some(user.email), form, errors });
+    }
+    let (profile, address) = (desk.profile(form).await?, visitor.address.to_string());
+    let user =
+        desk.store.act(move |conn| service::account::accept_invite(conn, &token, &profile, &address, now)).await?;
+    desk.welcome(user, &visitor, "Your account is ready.").await
+}
