@@ -54,3 +54,13 @@ pub fn insert(conn: &mut Conn, entry: &Activity) -> QueryResult<()> {
 pub fn all(conn: &mut Conn) -> QueryResult<Vec<Activity>> {
     activity::table.order(activity::seq).select(Activity::as_select()).load(conn)
 }
+
+/// The newest entries about a device, newest first.
+pub fn of_device(conn: &mut Conn, device: DeviceId, limit: i64) -> QueryResult<Vec<Activity>> {
+    activity::table
+        .filter(activity::device_id.eq(device))
+        .order(activity::seq.desc())
+        .limit(limit)
+        .select(Activity::as_select())
+        .load(conn)
+}

@@ -116,3 +116,11 @@ pub fn set_state(
     };
     Ok(changed == 1)
 }
+
+/// Writes what people call a device.
+pub fn set_names(conn: &mut Conn, id: DeviceId, name: &str, person: &str, team: Option<TeamId>) -> QueryResult<()> {
+    diesel::update(devices::table.find(id))
+        .set((devices::name.eq(name), devices::person.eq(person), devices::team_id.eq(team)))
+        .execute(conn)
+        .map(drop)
+}

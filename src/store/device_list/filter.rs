@@ -19,12 +19,35 @@ pub enum View {
     OutOfDate,
     NotEncrypted,
     Silent,
+    /// Nothing of the device is on the server.
+    LoseAll,
+    /// Something is on the server, and its proof failed, is missing or is out of date.
+    AtRisk,
+    /// Silent, or the evidence comes from the future; what the device holds is not known.
+    CannotSay,
+    /// Proven and heard of.
+    Restorable,
 }
 
 impl View {
-    /// Every view, in the order of the pills.
-    pub const ALL: &'static [Self] =
+    /// The views of the pills, in their order.
+    pub const PILLS: &'static [Self] =
         &[Self::All, Self::Failed, Self::NeverProven, Self::OutOfDate, Self::NotEncrypted, Self::Silent];
+    /// The four parts of "If we lost…": every enrolled device is in exactly one.
+    pub const PARTS: &'static [Self] = &[Self::LoseAll, Self::AtRisk, Self::CannotSay, Self::Restorable];
+    /// Every view.
+    pub const ALL: &'static [Self] = &[
+        Self::All,
+        Self::Failed,
+        Self::NeverProven,
+        Self::OutOfDate,
+        Self::NotEncrypted,
+        Self::Silent,
+        Self::LoseAll,
+        Self::AtRisk,
+        Self::CannotSay,
+        Self::Restorable,
+    ];
 
     /// The word in a URL.
     pub const fn as_str(self) -> &'static str {
@@ -35,6 +58,10 @@ impl View {
             Self::OutOfDate => "out_of_date",
             Self::NotEncrypted => "not_encrypted",
             Self::Silent => "silent",
+            Self::LoseAll => "lose_all",
+            Self::AtRisk => "at_risk",
+            Self::CannotSay => "cannot_say",
+            Self::Restorable => "restorable",
         }
     }
 
@@ -47,6 +74,10 @@ impl View {
             Self::OutOfDate => "Proof out of date",
             Self::NotEncrypted => "Not encrypted",
             Self::Silent => "Silent",
+            Self::LoseAll => "Would lose everything",
+            Self::AtRisk => "Would lose recent work",
+            Self::CannotSay => "Cannot say",
+            Self::Restorable => "Proven to come back",
         }
     }
 
@@ -63,6 +94,10 @@ impl View {
             Self::OutOfDate => Some(OUT_OF_DATE),
             Self::NotEncrypted => Some("l.encryption = 'off'"),
             Self::Silent => Some(SILENT),
+            Self::LoseAll => Some(LOSE_ALL),
+            Self::AtRisk => Some(AT_RISK),
+            Self::CannotSay => Some(CANNOT_SAY),
+            Self::Restorable => Some(RESTORABLE),
         }
     }
 }
@@ -122,6 +157,20 @@ const OUT_OF_DATE: &str = "l.failed_at = 0 AND l.newest_at <= {future} AND l.pro
      l.proven_until > 0 AND l.proven_until <= {now}";
 const NEVER_PROVEN: &str =
     "l.failed_at = 0 AND l.newest_at <= {future} AND l.proven_at <= {future} AND l.proven_until = 0";
+
+// The four parts of "If we lost…". Nothing on the server is lost whatever else is known; then what is not known.
+const LOSE_ALL: &str = "l.newest_at <= {future} AND l.stored_at = 0 AND l.verified_until = 0 AND l.proven_until = 0";
+const CANNOT_SAY: &str = "NOT (l.newest_at <= {future} AND l.stored_at = 0 AND l.verified_until = 0 AND \
+     l.proven_until = 0) AND ((l.enrolled_at < {silent} AND l.device_id IN \
+     (SELECT s.device_id FROM device_status s WHERE coalesce(s.last_seen_at, 0) < {silent})) OR \
+     (l.failed_at = 0 AND (l.newest_at > {future} OR l.proven_at > {future})))";
+const RESTORABLE: &str = "l.failed_at = 0 AND l.newest_at <= {future} AND l.proven_at <= {future} AND \
+     l.proven_until > {now} AND NOT (l.enrolled_at < {silent} AND l.device_id IN \
+     (SELECT s.device_id FROM device_status s WHERE coalesce(s.last_seen_at, 0) < {silent}))";
+const AT_RISK: &str = "NOT (l.newest_at <= {future} AND l.stored_at = 0 AND l.verified_until = 0 AND \
+     l.proven_until = 0) AND NOT (l.enrolled_at < {silent} AND l.device_id IN \
+     (SELECT s.device_id FROM device_status s WHERE coalesce(s.last_seen_at, 0) < {silent})) AND \
+     (l.failed_at > 0 OR (l.newest_at <= {future} AND l.proven_at <= {future} AND l.proven_until <= {now}))";
 
 /// The server's clock may have been set back by so much without alarm, as in `Evidence::grade`.
 const TOLERANCE: Duration = Duration::from_secs(60);

@@ -150,15 +150,16 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// The count of one view.
-    pub const fn of(&self, view: View) -> i64 {
+    /// The count of a view that has a pill.
+    pub const fn of(&self, view: View) -> Option<i64> {
         match view {
-            View::All => self.all,
-            View::Failed => self.failed,
-            View::NeverProven => self.never_proven,
-            View::OutOfDate => self.out_of_date,
-            View::NotEncrypted => self.not_encrypted,
-            View::Silent => self.silent,
+            View::All => Some(self.all),
+            View::Failed => Some(self.failed),
+            View::NeverProven => Some(self.never_proven),
+            View::OutOfDate => Some(self.out_of_date),
+            View::NotEncrypted => Some(self.not_encrypted),
+            View::Silent => Some(self.silent),
+            View::LoseAll | View::AtRisk | View::CannotSay | View::Restorable => None,
         }
     }
 }

@@ -1,0 +1,87 @@
+//! What people change of a device by hand: its name, its person, its team, and that it is gone.
+use crate::domain::activity::{Action, Actor, Object};
+use crate::domain::command::CommandKind;
+use crate::domain::device::DeviceState;
+use crate::domain::id::{DeviceId, TeamId};
+use crate::domain::time::Time;
+use crate::error::{Error, FieldErrors, Result};
+use crate::service::activity::{self, Act};
+use crate::service::command;
+use crate::store::device::Device;
+use crate::store::{self, Conn};
+
+/// A device as a form gives it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draft {
+    pub name: String,
+    pub person: String,
+    pub team_id: Option<TeamId>,
+}
+
+/// Changes name, person and team; an act.
+///
+/// # Errors
+/// When a field is wrong, or the device is not there.
+pub fn change(conn: &mut Conn, actor: &Actor, id: DeviceId, draft: &Draft, now: Time) -> Result<Device> {
+    check(draft)?;
+    let old = store::device::find(conn, id)?.ok_or(Error::NotFound("device"))?;
+    let (name, person) = (draft.name.trim(), draft.person.trim());
+    let what = difference(&old, name, person, draft.team_id);
+    store::device::set_names(conn, id, name, person, draft.team_id)?;
+    let act = Act::done(Action::DeviceChanged, Object::new("device", id, name)).on(id).because(&what);
+    activity::record(conn, actor, &act, now)?;
+    store::device::find(conn, id)?.ok_or(Error::NotFound("device"))
+}
+
+fn check(draft: &Draft) -> Result<()> {
+    let mut errors = FieldErrors::new();
+    for (field, text, least) in [("name", &draft.name, 1), ("person", &draft.person, 0)] {
+        let text = text.trim();
+        if text.len() < least || text.len() > 200 || text.chars().any(char::is_control) {
+            errors.add(field, format!("{least} to 200 bytes, without control characters"));
+        }
+    }
+    Ok(errors.into_result()?)
+}
+
+fn difference(old: &Device, name: &str, person: &str, team: Option<TeamId>) -> String {
+    let mut parts = Vec::new();
+    if old.name != name {
+        parts.push(format!("name was {}", old.name));
+    }
+    if old.person != person {
+        parts.push(format!("person was {}", old.person));
+    }
+    if old.team_id != team {
+        parts.push("team changed".to_owned());
+    }
+    parts.join("; ")
+}
+
+/// Removes a device from the lists: it may not come back without a new enrolment, and its tokens open nothing
+/// any more. Its backups and its history stay. An act.
+///
+/// # Errors
+/// When the typed name is another, a wipe of it is open, or it was removed before.
+pub fn remove(conn: &mut Conn, actor: &Actor, id: DeviceId, typed_name: &str, now: Time) -> Result<()> {
+    let device = store::device::find(conn, id)?.ok_or(Error::NotFound("device"))?;
+    if typed_name.trim() != device.name {
+        return Err(Error::invalid("confirm", "type the name of the device as it stands above"));
+    }
+    let open = store::command::open(conn, id, device.generation, now)?;
+    if open.iter().any(|it| it.kind == CommandKind::Wipe) {
+        return Err(Error::Refused("a wipe of this device is under way: stop it, or wait for its end".to_owned()));
+    }
+    let from = device.state;
+    if from == DeviceState::Removed
+        || !store::device::set_state(conn, id, device.generation, (from, DeviceState::Removed), now)?
+    {
+        return Err(Error::Conflict("this device was already removed".to_owned()));
+    }
+    for command in open {
+        command::withdraw(conn, command.id, "the device was removed", now)?;
+    }
+    store::repository::revoke_all(conn, id, now)?;
+    let act = Act::done(Action::DeviceRemoved, Object::new("device", id, device.name.clone())).on(id);
+    activity::record(conn, actor, &act, now)
+}

@@ -1,0 +1,51 @@
+//! Lists of commands with their devices: what waits, and what was.
+use crate::domain::command::{CommandKind, CommandState};
+use crate::domain::id::CommandId;
+use crate::domain::role::Reach;
+use crate::store::Conn;
+use crate::store::command::Command;
+use crate::store::schema::{commands, devices};
+use diesel::prelude::*;
+
+/// Which commands are shown.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    pub kind: Option<CommandKind>,
+    pub state: Option<CommandState>,
+    /// Only those that have not ended.
+    pub is_open: bool,
+}
+
+/// The states of a command that has not ended.
+const OPEN: [CommandState; 2] = [CommandState::Queued, CommandState::Delivered];
+
+/// A command with the name of its device.
+pub type Listed = (Command, String);
+
+/// The newest commands first, at most `limit`, older than `before`.
+pub fn newest(
+    conn: &mut Conn,
+    filter: &Filter,
+    reach: &Reach,
+    before: Option<CommandId>,
+    limit: i64,
+) -> QueryResult<Vec<Listed>> {
+    let mut query = commands::table.inner_join(devices::table.on(devices::id.eq(commands::device_id))).into_boxed();
+    if let Reach::Teams(teams) = reach {
+        query = query.filter(devices::team_id.eq_any(teams.clone()));
+    }
+    if let Some(kind) = filter.kind {
+        query = query.filter(commands::kind.eq(kind));
+    }
+    if let Some(state) = filter.state {
+        query = query.filter(commands::state.eq(state));
+    }
+    if filter.is_open {
+        query = query.filter(commands::state.eq_any(OPEN));
+    }
+    if let Some(before) = before {
+        query = query.filter(commands::id.lt(before));
+    }
+    // An id begins with the time at which it was made.
+    query.order(commands::id.desc()).limit(limit).select((Command::as_select(), devices::name)).load(conn)
+}
