@@ -167,6 +167,7 @@ impl App {
             .app_data(Data::new(self.clock.clone()))
             .app_data(Data::from(Arc::clone(&self.blobs)))
             .app_data(Data::new(self.wake.clone()))
+            .app_data(Data::new(self.proof_keys.clone()))
             .app_data(Data::new(self.agent.clone()))
             .configure(protocol::agent::routes)
             .app_data(Data::new(self.door.clone()))

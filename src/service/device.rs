@@ -69,7 +69,7 @@ pub fn remove(conn: &mut Conn, actor: &Actor, id: DeviceId, typed_name: &str, no
         return Err(Error::invalid("confirm", "type the name of the device as it stands above"));
     }
     let open = store::command::open(conn, id, device.generation, now)?;
-    if open.iter().any(|it| it.kind == CommandKind::Wipe) {
+    if store::wipe::open_of_device(conn, id)?.is_some() || open.iter().any(|it| it.kind == CommandKind::Wipe) {
         return Err(Error::Refused("a wipe of this device is under way: stop it, or wait for its end".to_owned()));
     }
     let from = device.state;

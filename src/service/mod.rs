@@ -7,6 +7,7 @@ pub mod api_token;
 pub mod backup;
 pub mod check_in;
 pub mod command;
+pub mod compliance;
 pub mod device;
 pub mod enrollment;
 pub mod mail;

@@ -16,6 +16,7 @@ pub mod api_token;
 pub mod attention;
 pub mod command;
 pub mod command_list;
+pub mod compliance;
 pub mod device;
 pub mod device_list;
 pub mod device_proof;

@@ -80,6 +80,14 @@ pub fn of_device(conn: &mut Conn, device: DeviceId, limit: i64) -> QueryResult<V
         .load(conn)
 }
 
+/// The restore points of a device since `since`, newest first, at most `limit`; the newest one is there however old it is.
+pub fn of_device_since(conn: &mut Conn, device: DeviceId, since: Time, limit: i64) -> QueryResult<Vec<RestorePoint>> {
+    let mut points = of_device(conn, device, limit)?;
+    let newest = points.first().map(|it| it.id);
+    points.retain(|it| it.received_at >= since || Some(it.id) == newest);
+    Ok(points)
+}
+
 /// The newest restore point of a repository.
 pub fn newest(conn: &mut Conn, repository: RepositoryId) -> QueryResult<Option<RestorePoint>> {
     restore_points::table

@@ -5,6 +5,9 @@
 //! in its handler's signature (`session::Can`).
 pub mod approval;
 pub mod asset;
+mod command;
+mod device;
+mod enrollment;
 pub mod error;
 pub mod filter;
 pub mod form;
@@ -12,6 +15,9 @@ pub mod gate;
 pub mod hashing;
 pub mod layout;
 mod login;
+mod overview;
+mod policy;
+mod restore_test;
 pub mod session;
 mod setup;
 pub mod wipe;
@@ -31,7 +37,13 @@ fn areas(config: &mut ServiceConfig) {
         .service(health)
         .service(asset::show)
         .configure(approval::routes)
+        .configure(command::routes)
+        .configure(device::routes)
+        .configure(enrollment::routes)
         .configure(login::routes)
+        .configure(overview::routes)
+        .configure(policy::routes)
+        .configure(restore_test::routes)
         .configure(setup::routes)
         .configure(wipe::routes);
 }

@@ -1,0 +1,46 @@
+//! What policies are held against, for many devices at once.
+use crate::domain::device::DeviceState;
+use crate::domain::id::{DeviceId, TeamId};
+use crate::domain::role::Reach;
+use crate::domain::time::Time;
+use crate::store::Conn;
+use crate::store::device_proof::DeviceProof;
+use crate::store::device_status::DeviceStatus;
+use crate::store::schema::{device_proof, device_status, devices};
+use diesel::prelude::*;
+
+/// One enrolled device, as far as policies look at it.
+#[derive(Debug, Clone, Queryable)]
+pub struct Measured {
+    pub id: DeviceId,
+    pub team_id: Option<TeamId>,
+    pub enrolled_at: Time,
+    pub status: Option<DeviceStatus>,
+    pub proof: Option<DeviceProof>,
+}
+
+/// The enrolled devices within reach after `after`, by id, at most `limit`.
+pub fn measured(conn: &mut Conn, reach: &Reach, after: Option<DeviceId>, limit: i64) -> QueryResult<Vec<Measured>> {
+    let mut query = devices::table
+        .left_join(device_status::table.on(device_status::device_id.eq(devices::id)))
+        .left_join(device_proof::table.on(device_proof::device_id.eq(devices::id)))
+        .filter(devices::state.eq(DeviceState::Enrolled))
+        .into_boxed();
+    if let Reach::Teams(teams) = reach {
+        query = query.filter(devices::team_id.eq_any(teams.clone()));
+    }
+    if let Some(after) = after {
+        query = query.filter(devices::id.gt(after));
+    }
+    query
+        .order(devices::id)
+        .limit(limit)
+        .select((
+            devices::id,
+            devices::team_id,
+            devices::enrolled_at,
+            Option::<DeviceStatus>::as_select(),
+            Option::<DeviceProof>::as_select(),
+        ))
+        .load(conn)
+}

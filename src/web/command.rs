@@ -1,0 +1,143 @@
+//! Commands: what waits, what was, and cancelling what no device has got yet.
+use crate::clock::Clock;
+use crate::domain::command::{CommandKind, CommandState};
+use crate::domain::id::CommandId;
+use crate::domain::role::Permission;
+use crate::error::Error;
+use crate::service::command;
+use crate::service::report::CommandRow;
+use crate::store::command_list::{self, Filter, Listed};
+use crate::store::{self, Store};
+use crate::web::error::PageResult;
+use crate::web::layout::{Layout, see_other};
+use crate::web::session::{Can, SignedIn, ViewDevices};
+use actix_web::web::{Data, Path, Query, ServiceConfig};
+use actix_web::{HttpResponse, Responder, get, post};
+use askama::Template;
+use askama_web::WebTemplate;
+use serde::Deserialize;
+
+/// Registers the pages.
+pub fn routes(config: &mut ServiceConfig) {
+    config.service(list).service(json).service(cancel);
+}
+
+/// What follows `?`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct CommandQuery {
+    kind: String,
+    state: String,
+    before: String,
+}
+
+const PER_PAGE: usize = 50;
+
+#[derive(Template, WebTemplate)]
+#[template(path = "command/list.html")]
+struct ListPage {
+    layout: Layout,
+    query: CommandQuery,
+    commands: Vec<Listed>,
+    kinds: Vec<(String, String)>,
+    states: Vec<(String, String)>,
+    next: String,
+}
+
+impl CommandQuery {
+    fn filter(&self) -> Result<Filter, Error> {
+        let kind = CommandKind::parse(&self.kind);
+        if kind.is_none() && !self.kind.is_empty() {
+            return Err(Error::invalid("kind", "This is no kind of command."));
+        }
+        let state = CommandState::parse(&self.state);
+        let is_open = self.state == "open";
+        if state.is_none() && !is_open && !self.state.is_empty() {
+            return Err(Error::invalid("state", "This is no state of a command."));
+        }
+        Ok(Filter { kind, state, is_open })
+    }
+}
+
+impl ListPage {
+    fn summary(&self) -> String {
+        format!("{} shown, newest first", self.layout.count(self.commands.len()))
+    }
+
+    fn can_cancel(&self, (command, _): &Listed) -> bool {
+        command.state == CommandState::Queued
+            && match command.kind {
+                CommandKind::Lock => self.layout.may(Permission::LockDevices),
+                CommandKind::BackUpNow => self.layout.may(Permission::RunBackups),
+                CommandKind::Wipe | CommandKind::Restore => false,
+            }
+    }
+}
+
+async fn read(by: &Can<ViewDevices>, store: &Store, query: &CommandQuery, limit: usize) -> PageResult<Vec<Listed>> {
+    let (filter, reach, before) = (query.filter()?, by.reach().clone(), CommandId::parse(&query.before));
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    Ok(store.read(move |conn| command_list::newest(conn, &filter, &reach, before, limit)).await?)
+}
+
+#[get("/commands")]
+async fn list(
+    by: Can<ViewDevices>,
+    layout: Layout,
+    store: Data<Store>,
+    query: Query<CommandQuery>,
+) -> PageResult<impl Responder> {
+    let query = query.into_inner();
+    let mut commands = read(&by, &store, &query, PER_PAGE + 1).await?;
+    let has_more = commands.len() > PER_PAGE;
+    commands.truncate(PER_PAGE);
+    let next = commands.last().filter(|_| has_more).map(|(last, _)| {
+        let pairs = [("kind", &query.kind), ("state", &query.state), ("before", &last.id.to_string())];
+        format!("/commands?{}", serde_urlencoded::to_string(pairs).unwrap_or_default())
+    });
+    let pair = |value: &str, text: &str| (value.to_owned(), text.to_owned());
+    let mut kinds = vec![pair("", "Any command")];
+    kinds.extend(CommandKind::ALL.iter().map(|it| pair(it.as_str(), it.name())));
+    let mut states = vec![pair("", "Any state"), pair("open", "Waiting for the device")];
+    states.extend([
+        pair("acknowledged", "Done"),
+        pair("failed", "Failed"),
+        pair("expired", "Expired"),
+        pair("cancelled", "Cancelled"),
+    ]);
+    Ok(ListPage { layout, query, commands, kinds, states, next: next.unwrap_or_default() })
+}
+
+#[get("/commands.json")]
+async fn json(by: Can<ViewDevices>, store: Data<Store>, query: Query<CommandQuery>) -> PageResult<HttpResponse> {
+    let commands = read(&by, &store, &query, 1000).await?;
+    let rows: Vec<CommandRow> = commands.iter().map(|(command, _)| CommandRow::new(command)).collect();
+    Ok(HttpResponse::Ok().json(serde_json::json!({ "commands": rows })))
+}
+
+/// Whoever may queue a kind of command may cancel it.
+#[post("/commands/{id}/cancellations")]
+async fn cancel(by: SignedIn, store: Data<Store>, clock: Data<Clock>, id: Path<CommandId>) -> PageResult<HttpResponse> {
+    let (actor, grants, now, id) = (by.actor(), by.grants().clone(), clock.now(), id.into_inner());
+    store
+        .act(move |conn| {
+            let found = store::command::find(conn, id)?.ok_or(Error::NotFound("command"))?;
+            let device = store::device::find(conn, found.device_id)?.ok_or(Error::NotFound("command"))?;
+            let covers = |permission| grants.reach(permission).is_some_and(|it| it.covers(device.team_id));
+            if !covers(Permission::ViewDevices) {
+                return Err(Error::NotFound("command"));
+            }
+            let needed = match found.kind {
+                CommandKind::Lock => Permission::LockDevices,
+                CommandKind::BackUpNow => Permission::RunBackups,
+                CommandKind::Wipe => Permission::StopWipe,
+                CommandKind::Restore => Permission::Restore,
+            };
+            if !covers(needed) {
+                return Err(Error::Forbidden);
+            }
+            command::cancel(conn, &actor, id, now)
+        })
+        .await?;
+    Ok(see_other("/commands", Some("The command was cancelled before the device got it.")))
+}

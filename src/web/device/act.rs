@@ -1,0 +1,111 @@
+//! What a person asks of one device.
+use crate::clock::Clock;
+use crate::domain::command::CommandKind;
+use crate::domain::id::DeviceId;
+use crate::domain::time::days;
+use crate::error::Error;
+use crate::service::command::{self, Ask};
+use crate::service::enrollment::{self, TokenDraft};
+use crate::service::proof;
+use crate::store::Store;
+use crate::wake::Wake;
+use crate::web::enrollment::{Made, made_page};
+use crate::web::error::PageResult;
+use crate::web::form::{Pairs, value};
+use crate::web::layout::{Layout, see_other};
+use crate::web::session::{Can, EnrollDevices, Grant, LockDevices, RunBackups};
+use actix_web::web::{Data, Form, Path};
+use actix_web::{HttpResponse, post};
+
+#[post("/devices/{id}/lock-commands")]
+pub async fn lock(
+    by: Can<LockDevices>,
+    store: Data<Store>,
+    clock: Data<Clock>,
+    wake: Data<Wake>,
+    (id, form): (Path<DeviceId>, Form<Pairs>),
+) -> PageResult<HttpResponse> {
+    queue(&by, (&store, &clock, &wake), id.into_inner(), &form, CommandKind::Lock).await
+}
+
+#[post("/devices/{id}/backup-commands")]
+pub async fn back_up(
+    by: Can<RunBackups>,
+    store: Data<Store>,
+    clock: Data<Clock>,
+    wake: Data<Wake>,
+    (id, form): (Path<DeviceId>, Form<Pairs>),
+) -> PageResult<HttpResponse> {
+    queue(&by, (&store, &clock, &wake), id.into_inner(), &form, CommandKind::BackUpNow).await
+}
+
+async fn queue<P: Grant>(
+    by: &Can<P>,
+    (store, clock, wake): (&Store, &Clock, &Wake),
+    id: DeviceId,
+    form: &Pairs,
+    kind: CommandKind,
+) -> PageResult<HttpResponse> {
+    let (actor, reach, now) = (by.actor(), by.reach().clone(), clock.now());
+    let key: String = value(form, "request_key").chars().take(80).collect();
+    store
+        .act(move |conn| {
+            let device = super::within(conn, &reach, id)?;
+            let key = Some(format!("{key}/{kind}")).filter(|_| !key.is_empty());
+            command::queue(conn, &actor, &device, Ask::plain(kind, key.as_deref()), now)
+        })
+        .await?;
+    wake.device(id);
+    let text = match kind {
+        CommandKind::BackUpNow => "Backup queued. A restore test follows it by itself.".to_owned(),
+        CommandKind::Lock | CommandKind::Wipe | CommandKind::Restore => format!("{} queued.", kind.name()),
+    };
+    Ok(see_other(format!("/devices/{id}"), Some(&text)))
+}
+
+#[post("/devices/{id}/restore-tests")]
+pub async fn prove(
+    by: Can<RunBackups>,
+    store: Data<Store>,
+    clock: Data<Clock>,
+    wake: Data<Wake>,
+    id: Path<DeviceId>,
+) -> PageResult<HttpResponse> {
+    let (actor, reach, now, id) = (by.actor(), by.reach().clone(), clock.now(), id.into_inner());
+    store
+        .act(move |conn| {
+            super::within(conn, &reach, id)?;
+            proof::ask(conn, &actor, id, now)
+        })
+        .await?;
+    wake.proof();
+    Ok(see_other(format!("/devices/{id}"), Some("Restore test of the newest backup queued.")))
+}
+
+/// A token by which only this device enrols again.
+#[post("/devices/{id}/enrollment-tokens")]
+pub async fn enroll_again(
+    by: Can<EnrollDevices>,
+    layout: Layout,
+    store: Data<Store>,
+    clock: Data<Clock>,
+    id: Path<DeviceId>,
+    config: Data<crate::config::Config>,
+) -> PageResult<HttpResponse> {
+    let (actor, reach, now, id) = (by.actor(), by.reach().clone(), clock.now(), id.into_inner());
+    let (token, text) = store
+        .act(move |conn| {
+            let device = super::within(conn, &reach, id)?;
+            let draft = TokenDraft {
+                name: format!("{} again", device.name.chars().take(70).collect::<String>()),
+                team_id: device.team_id,
+                ownership: device.ownership,
+                use_limit: 1,
+                valid_for: days(1),
+                device_id: Some(id),
+            };
+            enrollment::make_token(conn, &actor, &draft, now).map_err(Error::from)
+        })
+        .await?;
+    made_page(layout, Made { token, text, server: config.public_url.clone() })
+}

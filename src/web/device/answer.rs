@@ -1,0 +1,195 @@
+//! The three answers at the top of a device's page.
+use crate::domain::device::{DeviceFacts, DeviceState, Encryption, Fact};
+use crate::domain::loss::{Amount, AtRisk, Loss};
+use crate::domain::policy::{Finding, Requirement};
+use crate::domain::proof::{Evidence, Grade};
+use crate::domain::time::{Time, days};
+use crate::store::device_proof::DeviceProof;
+use crate::store::restore_point::RestorePoint;
+use crate::web::filter::{bytes, count};
+use crate::web::layout::Layout;
+
+/// One answer: its colour, its icon, its words.
+pub struct Answer {
+    /// "t-proven", "t-dated", "t-lost" or "" for what is not known.
+    pub tone: &'static str,
+    pub icon: &'static str,
+    pub headline: String,
+    pub lines: Vec<String>,
+}
+
+/// What a device says of its encryption counts for so long.
+const FACT_HOLDS: std::time::Duration = days(7);
+
+/// "Encrypted?"
+pub fn encrypted(facts: &DeviceFacts, last_seen_at: Option<Time>, layout: &Layout) -> Answer {
+    let Some(fact) = &facts.encryption else {
+        let why = match last_seen_at {
+            None => "This device has never checked in.",
+            Some(_) => "The device cannot tell.",
+        };
+        return Answer { tone: "", icon: "circle-help", headline: "Unknown".to_owned(), lines: vec![why.to_owned()] };
+    };
+    let is_old = fact.measured_at + FACT_HOLDS < layout.now || fact.measured_at > layout.now + days(1);
+    let (tone, icon, word) = match (fact.value.state, is_old) {
+        (Encryption::On, false) => ("t-proven", "lock", "Yes"),
+        (Encryption::On, true) => ("", "lock", "Yes, when last measured"),
+        (Encryption::Off, _) => ("t-lost", "lock-open", "No"),
+        (Encryption::Unknown, _) => ("", "circle-help", "Unknown"),
+    };
+    let method = match (fact.value.state, fact.value.method.as_str()) {
+        (Encryption::Unknown, _) => "The device cannot tell".to_owned(),
+        (_, "") => "Storage of the protected folders".to_owned(),
+        (_, method) => method.to_owned(),
+    };
+    Answer { tone, icon, headline: word.to_owned(), lines: vec![format!("{method}, {}.", said(fact, layout))] }
+}
+
+/// "reported by the device 22 Nov 14:02 (dm-crypt)".
+pub fn said<T>(fact: &Fact<T>, layout: &Layout) -> String {
+    format!("reported by the device {} ({})", layout.zone.short(fact.measured_at), fact.source)
+}
+
+/// What the second answer is made of.
+pub struct ProofFacts<'a> {
+    pub evidence: Evidence,
+    pub proof: Option<&'a DeviceProof>,
+    pub newest: Option<&'a RestorePoint>,
+    pub findings: &'a [Finding],
+}
+
+/// "Proven restorable"
+pub fn proven(facts: &ProofFacts<'_>, layout: &Layout) -> Answer {
+    let grade = facts.evidence.grade(layout.now);
+    let as_of = |at: Time| format!("Data as of {}", layout.zone.short(at));
+    let proven_at = facts.evidence.proven.map(|it| it.point_at);
+    let (tone, icon, headline) = match (grade, proven_at) {
+        (Grade::Proven, Some(at)) => ("t-proven", "shield-check", as_of(at)),
+        (Grade::OutOfDate, Some(at)) => ("t-dated", "history", as_of(at)),
+        (Grade::Failed, _) => ("t-lost", "circle-x", "Restore test failed".to_owned()),
+        (Grade::Never, _) => ("t-lost", "circle-x", "Never: no backup yet".to_owned()),
+        (Grade::Unknown, _) => ("", "circle-help", "Cannot say".to_owned()),
+        (Grade::Reported, _) => ("", "scroll-text", "Reported, not received".to_owned()),
+        (Grade::Verified, _) => ("", "eye", "Verified, not proven".to_owned()),
+        (Grade::Stored | Grade::Proven | Grade::OutOfDate, _) => ("", "archive", "Stored, not proven".to_owned()),
+    };
+    Answer { tone, icon, headline, lines: proof_lines(facts, grade, layout) }
+}
+
+fn proof_lines(facts: &ProofFacts<'_>, grade: Grade, layout: &Layout) -> Vec<String> {
+    let mut lines = Vec::new();
+    match grade {
+        Grade::Unknown => lines.push("The server’s clock stands before this evidence: check the clock.".to_owned()),
+        Grade::Reported => lines.push("The device says that it backed up; the server has not received it.".to_owned()),
+        Grade::Never => {
+            lines.push("The first backup starts after the next check-in, or with Back up and prove.".to_owned())
+        }
+        Grade::Failed | Grade::Stored | Grade::OutOfDate | Grade::Verified | Grade::Proven => {}
+    }
+    if let (Some(proven), Some(row)) = (facts.evidence.proven, facts.proof) {
+        let before = if grade == Grade::Failed { "Before that, data as of " } else { "" };
+        let at =
+            if grade == Grade::Failed { layout.zone.short(proven.point_at) + " was proven. " } else { String::new() };
+        lines.push(format!("{before}{at}{} old{}.", layout.ago(proven.point_at), allowed(facts.findings)));
+        if let Some(tested) = row.proven_tested_at {
+            lines.push(format!(
+                "Restored and compared {}: {} of {} files match.",
+                layout.zone.short(tested),
+                count(row.matched_count),
+                count(row.file_count)
+            ));
+        }
+        if grade == Grade::OutOfDate {
+            lines.push(format!("The proof ran out {}; it was not repeated.", layout.zone.short(proven.until)));
+        }
+    } else if let (Some(row), Grade::Verified) = (facts.proof, grade) {
+        if let Some(at) = row.verified_at {
+            lines.push(format!(
+                "Every stored byte of the backup of {} was read back and re-hashed.",
+                layout.zone.short(at)
+            ));
+        }
+    }
+    lines.extend(newest_line(facts, layout));
+    lines
+}
+
+/// What a policy allows: "; policy allows 3 d".
+fn allowed(findings: &[Finding]) -> String {
+    let tightest = findings.iter().filter_map(|it| match &it.requirement {
+        Requirement::ProvenRestorePoint { within_minutes } => Some((*within_minutes, it)),
+        Requirement::StorageEncrypted
+        | Requirement::BackupEvery { .. }
+        | Requirement::CheckInWithin { .. }
+        | Requirement::MinimumOsVersion { .. }
+        | Requirement::PasscodeSet => None,
+    });
+    tightest.min_by_key(|it| it.0).map(|(_, it)| format!("; policy asks for one {}", it.limit)).unwrap_or_default()
+}
+
+fn newest_line(facts: &ProofFacts<'_>, layout: &Layout) -> Option<String> {
+    let newest = facts.newest?;
+    if facts.evidence.proven.is_some_and(|it| it.point_at >= newest.received_at) {
+        return None;
+    }
+    let at = layout.zone.short(newest.received_at);
+    Some(match (newest.failed_at, newest.verified_at, &newest.manifest_name) {
+        (Some(_), ..) => format!("The newest backup, {at}, failed its restore test."),
+        (None, Some(_), None) => {
+            format!("The newest backup, {at}, came without an agent’s manifest: it can go no further than Verified.")
+        }
+        (None, Some(_), Some(_)) => format!("The newest backup, {at}, is verified, not proven."),
+        (None, None, _) if newest.stored_at.is_none() => format!("The newest backup, {at}, is only reported."),
+        (None, None, _) => format!("The newest backup, {at}, is stored, not proven."),
+    })
+}
+
+/// "If you wipe now"
+pub fn wiped(loss: &Loss, state: DeviceState, newest: Option<&RestorePoint>, layout: &Layout) -> Answer {
+    if state == DeviceState::Wiped {
+        let lines = vec!["This device has been wiped. Its backups are kept.".to_owned()];
+        return Answer { tone: "", icon: "eraser", headline: "Wiped".to_owned(), lines };
+    }
+    let (tone, icon) = match loss {
+        Loss::Nothing => ("t-proven", "shield-check"),
+        Loss::Everything => ("t-lost", "triangle-alert"),
+        Loss::Unknown => ("", "circle-help"),
+        Loss::Some { lost, .. } if lost.files > 0 => ("t-lost", "triangle-alert"),
+        Loss::Some { .. } => ("t-dated", "triangle-alert"),
+    };
+    Answer { tone, icon, headline: loss.headline(), lines: loss_lines(loss, newest, layout) }
+}
+
+fn loss_lines(loss: &Loss, newest: Option<&RestorePoint>, layout: &Layout) -> Vec<String> {
+    let amount = |it: &Amount| {
+        let noun = if it.files == 1 { "file" } else { "files" };
+        format!("{} {noun} ({})", count(it.files), bytes(it.bytes))
+    };
+    match loss {
+        Loss::Nothing => vec!["All data up to the last check-in was restored and compared.".to_owned()],
+        Loss::Everything => vec!["There is no backup of this device.".to_owned()],
+        Loss::Unknown => vec!["The device has not measured its changes in the last day.".to_owned()],
+        Loss::Some { lost, at_risk, proof_holds } => {
+            let mut lines = Vec::new();
+            if lost.files > 0 {
+                let verb = if lost.files == 1 { "is" } else { "are" };
+                lines.push(format!("{} {verb} only on this device.", amount(lost)));
+            }
+            let backup = newest.map(|it| format!("the backup of {}", layout.zone.short(it.received_at)));
+            let backup = backup.unwrap_or_else(|| "the newest backup".to_owned());
+            match at_risk {
+                AtRisk::Files(it) if it.files > 0 => {
+                    let verb = if it.files == 1 { "is" } else { "are" };
+                    lines.push(format!("{} {verb} in {backup} and never were restored.", amount(it)));
+                }
+                AtRisk::All => lines.push(format!("Nothing in {backup} counts as proven.")),
+                AtRisk::Unknown => lines.push(format!("{backup} was not compared with the proven one yet.")),
+                AtRisk::Files(_) => {}
+            }
+            if !proof_holds && matches!(at_risk, AtRisk::Files(_)) {
+                lines.push("The proof of the rest is out of date.".to_owned());
+            }
+            lines
+        }
+    }
+}

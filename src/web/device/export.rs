@@ -1,0 +1,153 @@
+//! The list as CSV and JSON, streamed page by page, and one device as JSON.
+use super::query::ListQuery;
+use crate::clock::Clock;
+use crate::domain::id::DeviceId;
+use crate::domain::time::Time;
+use crate::error::Error;
+use crate::service::report::{self, CSV_COLUMNS, DeviceRow};
+use crate::store::Store;
+use crate::store::device_list::{self, From};
+use crate::web::error::PageResult;
+use crate::web::session::{Can, ViewDevices};
+use actix_web::web::{Bytes, Data, Path, Query};
+use actix_web::{HttpResponse, get};
+use anyhow::Context;
+use futures_util::stream;
+
+/// So many devices are read at once.
+const CHUNK: usize = 1000;
+
+type Piece = Result<Bytes, actix_web::Error>;
+
+#[get("/devices.csv")]
+pub async fn csv_list(
+    by: Can<ViewDevices>,
+    store: Data<Store>,
+    clock: Data<Clock>,
+    query: Query<ListQuery>,
+) -> PageResult<HttpResponse> {
+    let export = Export::begin(&by, &store, &clock, &query).await?;
+    let mut head = csv_bytes(std::iter::once(CSV_COLUMNS.map(ToOwned::to_owned)))?;
+    let body = stream::unfold(Some(export), move |export| {
+        let head = std::mem::take(&mut head);
+        async move {
+            let (rows, next) = export?.chunk().await;
+            let piece = rows.and_then(|rows| csv_bytes(rows.iter().map(DeviceRow::csv)));
+            Some((finish(piece.map(|rows| [head, rows].concat())), next))
+        }
+    });
+    Ok(HttpResponse::Ok()
+        .content_type("text/csv; charset=utf-8")
+        .insert_header(("content-disposition", "attachment; filename=\"devices.csv\""))
+        .streaming(Box::pin(body)))
+}
+
+#[get("/devices.json")]
+pub async fn json(
+    by: Can<ViewDevices>,
+    store: Data<Store>,
+    clock: Data<Clock>,
+    query: Query<ListQuery>,
+) -> PageResult<HttpResponse> {
+    let export = Export::begin(&by, &store, &clock, &query).await?;
+    let as_of = export.now.iso();
+    let mut is_first = true;
+    let body = stream::unfold(Some(export), move |export| {
+        let opening = if is_first { format!("{{\"as_of\":\"{as_of}\",\"devices\":[") } else { String::new() };
+        let separate = !std::mem::replace(&mut is_first, false);
+        async move {
+            let (rows, next) = export?.chunk().await;
+            let piece = rows.and_then(|rows| json_piece(opening, separate, &rows, next.is_none()));
+            Some((finish(piece), next))
+        }
+    });
+    Ok(HttpResponse::Ok().content_type("application/json").streaming(Box::pin(body)))
+}
+
+fn json_piece(opening: String, separate: bool, rows: &[DeviceRow], is_last: bool) -> crate::error::Result<Vec<u8>> {
+    let mut out = opening.into_bytes();
+    for (at, row) in rows.iter().enumerate() {
+        if at > 0 || separate {
+            out.push(b',');
+        }
+        serde_json::to_writer(&mut out, row).context("writing a device as JSON")?;
+    }
+    if is_last {
+        out.extend_from_slice(b"]}\n");
+    }
+    Ok(out)
+}
+
+fn csv_bytes(rows: impl Iterator<Item = [String; 22]>) -> crate::error::Result<Vec<u8>> {
+    let mut writer = ::csv::Writer::from_writer(Vec::new());
+    for row in rows {
+        writer.write_record(&row).context("writing a row of CSV")?;
+    }
+    Ok(writer.into_inner().context("writing CSV")?)
+}
+
+/// An error breaks the answer off, so that nobody takes half a list for a whole one.
+fn finish(piece: crate::error::Result<Vec<u8>>) -> Piece {
+    piece.map(Bytes::from).map_err(|error| {
+        tracing::error!(error = format!("{error:#}"), "an export broke off");
+        actix_web::error::ErrorInternalServerError("the export broke off")
+    })
+}
+
+/// How far an export has come.
+struct Export {
+    store: Data<Store>,
+    query: device_list::Query,
+    now: Time,
+}
+
+impl Export {
+    async fn begin(
+        by: &Can<ViewDevices>,
+        store: &Data<Store>,
+        clock: &Clock,
+        query: &ListQuery,
+    ) -> crate::error::Result<Self> {
+        let (now, reach, asked) = (clock.now(), by.reach().clone(), query.clone());
+        let query = store
+            .read(move |conn| {
+                let (_, cut) = device_list::silent_cut(conn, now)?;
+                asked.parse(&reach, cut)
+            })
+            .await?;
+        Ok(Self { store: store.clone(), query: device_list::Query { from: From::Start, limit: CHUNK, ..query }, now })
+    }
+
+    /// The next rows, and where to go on.
+    async fn chunk(mut self) -> (crate::error::Result<Vec<DeviceRow>>, Option<Self>) {
+        let (query, now) = (self.query.clone(), self.now);
+        match self.store.read(move |conn| device_list::page(conn, &query, now)).await {
+            Ok(page) => {
+                let rows = page.devices.iter().map(|it| DeviceRow::new(it, now)).collect();
+                let next = page.after.map(|after| {
+                    self.query.from = From::After(after);
+                    self
+                });
+                (Ok(rows), next)
+            }
+            Err(error) => (Err(error), None),
+        }
+    }
+}
+
+#[get("/devices/{id}.json")]
+pub async fn one(
+    by: Can<ViewDevices>,
+    store: Data<Store>,
+    clock: Data<Clock>,
+    id: Path<DeviceId>,
+) -> PageResult<HttpResponse> {
+    let (id, now, reach) = (id.into_inner(), clock.now(), by.reach().clone());
+    let report = store
+        .read(move |conn| {
+            super::within(conn, &reach, id)?;
+            report::device(conn, id, now)
+        })
+        .await?;
+    Ok(HttpResponse::Ok().json(report.ok_or(Error::NotFound("device"))?))
+}

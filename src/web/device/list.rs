@@ -1,0 +1,250 @@
+//! The list of devices.
+use super::query::ListQuery;
+use crate::clock::Clock;
+use crate::domain::device::{DeviceState, Encryption, Ownership, Platform};
+use crate::domain::loss::Loss;
+use crate::domain::proof::{Evidence, Grade};
+use crate::domain::role::Permission;
+use crate::service::report::{evidence_of, loss_of};
+use crate::store::device_list::{self, Counts, ListedDevice, Sort, View};
+use crate::store::team::Team;
+use crate::store::{self, Store};
+use crate::web::error::PageResult;
+use crate::web::filter::span;
+use crate::web::layout::Layout;
+use crate::web::session::{Can, ViewDevices};
+use actix_web::web::{Data, Query};
+use actix_web::{Responder, get};
+use askama::Template;
+use askama_web::WebTemplate;
+use std::time::Duration;
+
+#[derive(Template, WebTemplate)]
+#[template(path = "device/list.html")]
+struct ListPage {
+    layout: Layout,
+    query: ListQuery,
+    counts: Counts,
+    total: i64,
+    rows: Vec<Row>,
+    pills: Vec<Pill>,
+    columns: Vec<Column>,
+    choices: Vec<Choice>,
+    previous: String,
+    next: String,
+    /// Says to the server that the form is the one that was shown.
+    request_key: String,
+}
+
+impl ListPage {
+    fn summary(&self) -> String {
+        let (shown, layout) = (self.rows.len(), &self.layout);
+        format!("{} of {} · as of {}", layout.count(shown), layout.count(self.total), layout.as_of())
+    }
+}
+
+/// One device of the page.
+pub(in crate::web) struct Row {
+    pub listed: ListedDevice,
+    pub evidence: Evidence,
+    pub grade: Grade,
+    pub encryption: Encryption,
+    pub loss: Loss,
+}
+
+impl Row {
+    pub(in crate::web) fn new(listed: ListedDevice, layout: &Layout) -> Self {
+        let evidence = evidence_of(&listed);
+        Self {
+            evidence,
+            grade: evidence.grade(layout.now),
+            encryption: listed.status.as_ref().map_or(Encryption::Unknown, |it| it.encryption),
+            loss: loss_of(&listed, layout.now),
+            listed,
+        }
+    }
+
+    /// "18 Nov, 4 d" beside the badge; empty where nothing was ever proven.
+    pub(in crate::web) fn proven_as_of(&self, layout: &Layout) -> String {
+        self.evidence
+            .proven
+            .map(|it| format!("{}, {}", layout.zone.short(it.point_at), layout.ago(it.point_at)))
+            .unwrap_or_default()
+    }
+
+    fn last_seen(&self, layout: &Layout) -> String {
+        match self.listed.status.as_ref().and_then(|it| it.last_seen_at) {
+            Some(at) => format!("{} ago", layout.ago(at)),
+            None => "Never".to_owned(),
+        }
+    }
+}
+
+struct Pill {
+    name: String,
+    href: String,
+    is_current: bool,
+}
+
+struct Column {
+    name: &'static str,
+    href: String,
+    /// As `aria-sort` says it.
+    sort: &'static str,
+}
+
+/// A filter with a list of values.
+struct Choice {
+    label: &'static str,
+    name: &'static str,
+    options: Vec<(String, String)>,
+    chosen: String,
+}
+
+#[get("/devices")]
+pub async fn show(
+    by: Can<ViewDevices>,
+    layout: Layout,
+    store: Data<Store>,
+    clock: Data<Clock>,
+    query: Query<ListQuery>,
+) -> PageResult<impl Responder> {
+    let (query, now, reach) = (query.into_inner(), clock.now(), by.reach().clone());
+    let asked = query.clone();
+    let (silence, counts, total, page, teams) = store
+        .read(move |conn| {
+            let (silence, cut) = device_list::silent_cut(conn, now)?;
+            let listed = asked.parse(&reach, cut)?;
+            let counts = device_list::counts(conn, &reach, cut, now)?;
+            let total = match (asked.is_filtered(), &listed.filter) {
+                (false, _) => counts.all,
+                (true, filter) => device_list::count(conn, filter, &reach, now)?,
+            };
+            let page = device_list::page(conn, &listed, now)?;
+            Ok::<_, crate::error::Error>((silence, counts, total, page, store::team::all(conn)?))
+        })
+        .await?;
+    let cursor = |name: &str, at: Option<&device_list::Cursor>| {
+        at.map(|it| format!("/devices?{}", query.with(&[(name, &it.encode())]))).unwrap_or_default()
+    };
+    Ok(ListPage {
+        counts,
+        total,
+        previous: cursor("before", page.before.as_ref()),
+        next: cursor("after", page.after.as_ref()),
+        rows: page.devices.into_iter().map(|it| Row::new(it, &layout)).collect(),
+        pills: pills(&query, &counts, silence, &layout),
+        columns: columns(&query),
+        choices: choices(&query, &teams),
+        request_key: crate::secret::generate("form_")?,
+        query,
+        layout,
+    })
+}
+
+fn pills(query: &ListQuery, counts: &Counts, silence: Duration, layout: &Layout) -> Vec<Pill> {
+    let current = View::parse(&query.view).unwrap_or_default();
+    let mut views: Vec<View> = View::PILLS.to_vec();
+    if !views.contains(&current) {
+        views.push(current);
+    }
+    let name = |view: View| {
+        let name = if view == View::Silent { format!("Silent {}", span(silence)) } else { view.name().to_owned() };
+        match counts.of(view) {
+            Some(count) if view != View::All => format!("{name} {}", layout.count(count)),
+            _ => name,
+        }
+    };
+    let href = |view: View| {
+        let word = if view == View::All { "" } else { view.as_str() };
+        format!("/devices?{}", query.with(&[("view", word)]))
+    };
+    views.into_iter().map(|it| Pill { name: name(it), href: href(it), is_current: it == current }).collect()
+}
+
+fn columns(query: &ListQuery) -> Vec<Column> {
+    let (sort, is_descending) = query.order();
+    let column = |name, by: Option<Sort>| {
+        let Some(by) = by else { return Column { name, href: String::new(), sort: "" } };
+        let is_current = by == sort || (by == Sort::ProvenAt && sort == Sort::Worst);
+        // Worst first is the order of the list; the heading turns from it to the age of the proof and back.
+        let next = match (by, sort, is_descending) {
+            (Sort::ProvenAt, Sort::Worst, _) => ("proven_at", ""),
+            (Sort::ProvenAt, Sort::ProvenAt, true) => ("", ""),
+            _ if by == sort && !is_descending => (by.as_str(), "desc"),
+            _ => (by.as_str(), ""),
+        };
+        Column {
+            name,
+            href: format!("/devices?{}", query.with(&[("sort", next.0), ("dir", next.1)])),
+            sort: match (is_current, is_descending) {
+                (false, _) => "",
+                (true, false) => "ascending",
+                (true, true) => "descending",
+            },
+        }
+    };
+    vec![
+        column("Device", Some(Sort::Name)),
+        column("Person", None),
+        column("Encrypted", None),
+        column("Proven as of", Some(Sort::ProvenAt)),
+        column("Newest backup", Some(Sort::NewestBackup)),
+        column("If wiped now", None),
+        column("Checked in", Some(Sort::LastSeen)),
+    ]
+}
+
+fn choices(query: &ListQuery, teams: &[Team]) -> Vec<Choice> {
+    let with_any = |any: &str, values: Vec<(String, String)>| {
+        let mut options = vec![(String::new(), any.to_owned())];
+        options.extend(values);
+        options
+    };
+    let pair = |value: &str, name: &str| (value.to_owned(), name.to_owned());
+    let choice = |label, name, options, chosen: &str| Choice { label, name, options, chosen: chosen.to_owned() };
+    vec![
+        choice(
+            "Team",
+            "team",
+            with_any("Any team", teams.iter().map(|it| (it.id.to_string(), it.name.clone())).collect()),
+            &query.team,
+        ),
+        choice(
+            "Platform",
+            "platform",
+            with_any("Any platform", Platform::ALL.iter().map(|it| pair(it.as_str(), it.name())).collect()),
+            &query.platform,
+        ),
+        choice(
+            "Proof",
+            "grade",
+            with_any("Any proof", Grade::ALL.iter().map(|it| pair(it.as_str(), it.name())).collect()),
+            &query.grade,
+        ),
+        choice(
+            "Encryption",
+            "encryption",
+            with_any("Any", vec![pair("on", "Encrypted"), pair("off", "Not encrypted"), pair("unknown", "Unknown")]),
+            &query.encryption,
+        ),
+        choice(
+            "Ownership",
+            "ownership",
+            with_any(
+                "Any",
+                vec![pair(Ownership::Company.as_str(), "Company"), pair(Ownership::Personal.as_str(), "Personal")],
+            ),
+            &query.ownership,
+        ),
+        choice(
+            "State",
+            "state",
+            with_any(
+                "Enrolled",
+                vec![pair(DeviceState::Wiped.as_str(), "Wiped"), pair(DeviceState::Removed.as_str(), "Removed")],
+            ),
+            if query.state == DeviceState::Enrolled.as_str() { "" } else { &query.state },
+        ),
+    ]
+}

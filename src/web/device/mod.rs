@@ -1,0 +1,49 @@
+//! Devices: the list, one device's page, and what people ask of devices.
+mod act;
+mod answer;
+mod bulk;
+mod client;
+mod edit;
+mod export;
+mod list;
+mod query;
+mod show;
+mod strip;
+
+pub(in crate::web) use edit::{parse_team, team_options};
+pub(in crate::web) use list::Row;
+
+use crate::domain::id::DeviceId;
+use crate::domain::role::Reach;
+use crate::error::{Error, Result};
+use crate::store::device::Device;
+use crate::store::{self, Conn};
+use actix_web::web::ServiceConfig;
+
+/// Registers the pages. The lists come first: `/devices/{id}` would take their addresses too.
+pub fn routes(config: &mut ServiceConfig) {
+    config
+        .service(list::show)
+        .service(export::csv_list)
+        .service(export::json)
+        .service(bulk::lock)
+        .service(bulk::back_up)
+        .service(bulk::prove)
+        .service(export::one)
+        .service(show::show)
+        .service(act::lock)
+        .service(act::back_up)
+        .service(act::prove)
+        .service(act::enroll_again)
+        .service(edit::edit)
+        .service(edit::change)
+        .service(edit::remove)
+        .service(client::make)
+        .service(client::revoke);
+}
+
+/// A device within reach; outside of it, even that it exists is not told.
+fn within(conn: &mut Conn, reach: &Reach, id: DeviceId) -> Result<Device> {
+    let device = store::device::find(conn, id)?.ok_or(Error::NotFound("device"))?;
+    if reach.covers(device.team_id) { Ok(device) } else { Err(Error::NotFound("device")) }
+}

@@ -1,0 +1,260 @@
+//! One device: three answers, and what they stand on.
+use super::answer::{self, Answer, ProofFacts};
+use super::strip::{Strip, begins, strip};
+use crate::clock::Clock;
+use crate::domain::command::{CommandKind, CommandState};
+use crate::domain::device::{DeviceFacts, DeviceState, Fact, Ownership};
+use crate::domain::id::DeviceId;
+use crate::domain::object::TokenKind;
+use crate::domain::policy::{Finding, Value};
+use crate::domain::proof::Grade;
+use crate::domain::restore_test::Failures;
+use crate::domain::role::{Permission, Reach};
+use crate::domain::time::Time;
+use crate::error::{Error, Result};
+use crate::service;
+use crate::service::report::{evidence_of, loss_of};
+use crate::store::activity::Activity;
+use crate::store::command::Command;
+use crate::store::device::Device;
+use crate::store::device_list::{self, ListedDevice};
+use crate::store::device_status::DeviceStatus;
+use crate::store::repository::RepositoryToken;
+use crate::store::restore_point::RestorePoint;
+use crate::store::restore_test::RestoreTest;
+use crate::store::{self, Conn, Store};
+use crate::web::error::PageResult;
+use crate::web::filter::{bytes, span};
+use crate::web::layout::Layout;
+use crate::web::session::{Can, ViewDevices};
+use actix_web::web::{Data, Path};
+use actix_web::{Responder, get};
+use askama::Template;
+use askama_web::WebTemplate;
+use std::time::Duration;
+
+#[derive(Template, WebTemplate)]
+#[template(path = "device/show.html")]
+struct ShowPage {
+    layout: Layout,
+    read: Read,
+    grade: Grade,
+    encrypted: Answer,
+    proven: Answer,
+    wiped: Answer,
+    strip: Strip,
+    details: Vec<Detail>,
+    /// "about 11 min" for a backup and its test; empty where none has been measured.
+    estimate: String,
+    may: May,
+    request_key: String,
+    failures: Option<Failures>,
+}
+
+/// What the database has of a device.
+struct Read {
+    device: Device,
+    listed: ListedDevice,
+    status: DeviceStatus,
+    is_silent: bool,
+    points: Vec<RestorePoint>,
+    tests: Vec<RestoreTest>,
+    upcoming: Vec<Command>,
+    past: Vec<Command>,
+    findings: Vec<Finding>,
+    activity: Vec<Activity>,
+    failed_test: Option<RestoreTest>,
+    tokens: Vec<RepositoryToken>,
+    takes_backups: bool,
+}
+
+/// What the reader may do with this device: a role in another team does not count.
+struct May {
+    lock: bool,
+    back_up: bool,
+    wipe: bool,
+    restore: bool,
+    edit: bool,
+    see_files: bool,
+    see_activity: bool,
+}
+
+/// A line of the details, with how it was learned.
+struct Detail {
+    name: &'static str,
+    value: String,
+    source: String,
+}
+
+/// So many restore points are read for the strip; more than one a quarter of an hour.
+const STRIP_POINTS: i64 = 3000;
+/// So many of them are listed.
+const LISTED_POINTS: usize = 10;
+
+#[get("/devices/{id}")]
+pub async fn show(
+    by: Can<ViewDevices>,
+    layout: Layout,
+    store: Data<Store>,
+    clock: Data<Clock>,
+    id: Path<DeviceId>,
+) -> PageResult<impl Responder> {
+    let (id, now, reach) = (id.into_inner(), clock.now(), by.reach().clone());
+    let read = store.read(move |conn| read(conn, &reach, id, now)).await?;
+    Ok(ShowPage::new(read, layout)?)
+}
+
+fn read(conn: &mut Conn, reach: &Reach, id: DeviceId, now: Time) -> Result<Read> {
+    let device = super::within(conn, reach, id)?;
+    let listed = device_list::of_ids(conn, &[id])?.pop().ok_or(Error::NotFound("device"))?;
+    let status = store::device_status::find(conn, id)?.unwrap_or_else(|| DeviceStatus::new(id));
+    let (_, cut) = device_list::silent_cut(conn, now)?;
+    let commands = store::command::of_device(conn, id, 20)?;
+    let (upcoming, past) = commands.into_iter().partition(|it| !it.state.is_final());
+    let failed = listed.proof.as_ref().and_then(|it| it.failed_test_id);
+    let repository = store::repository::active_of_device(conn, id)?;
+    let mut tokens = match &repository {
+        Some(repository) => store::repository::tokens(conn, repository.id)?,
+        None => Vec::new(),
+    };
+    tokens.retain(|it| it.kind == TokenKind::OwnClient);
+    Ok(Read {
+        is_silent: device.enrolled_at < cut && status.last_seen_at.is_none_or(|at| at < cut),
+        points: store::restore_point::of_device_since(conn, id, begins(now), STRIP_POINTS)?,
+        tests: store::restore_test::of_device(conn, id, 5)?,
+        findings: service::policy::findings(conn, &device, now)?,
+        activity: store::activity::of_device(conn, id, 10)?,
+        failed_test: match failed {
+            Some(id) => store::restore_test::find(conn, id)?,
+            None => None,
+        },
+        takes_backups: repository.is_some(),
+        device,
+        listed,
+        status,
+        upcoming,
+        past,
+        tokens,
+    })
+}
+
+impl ShowPage {
+    fn new(read: Read, layout: Layout) -> Result<Self> {
+        let facts = read.status.facts()?;
+        let evidence = evidence_of(&read.listed);
+        let newest = read.points.first();
+        let proof_facts = ProofFacts { evidence, proof: read.listed.proof.as_ref(), newest, findings: &read.findings };
+        let may = may(&layout, &read.device);
+        let failures = match &read.failed_test {
+            Some(test) => Some(test.failures()?),
+            None => None,
+        };
+        Ok(Self {
+            grade: evidence.grade(layout.now),
+            encrypted: answer::encrypted(&facts, read.status.last_seen_at, &layout),
+            proven: answer::proven(&proof_facts, &layout),
+            wiped: answer::wiped(&loss_of(&read.listed, layout.now), read.device.state, newest, &layout),
+            strip: strip(&read.points, &layout.zone, layout.now),
+            details: details(&read, &facts, &layout)?,
+            estimate: estimate(&read).map(|it| format!(" (about {})", span(it))).unwrap_or_default(),
+            request_key: crate::secret::generate("form_")?,
+            may,
+            failures,
+            read,
+            layout,
+        })
+    }
+
+    fn listed_points(&self) -> &[RestorePoint] {
+        self.read.points.get(..LISTED_POINTS).unwrap_or(&self.read.points)
+    }
+
+    fn is_enrolled(&self) -> bool {
+        self.read.device.state == DeviceState::Enrolled
+    }
+
+    fn is_personal(&self) -> bool {
+        self.read.device.ownership == Ownership::Personal
+    }
+
+    fn can_cancel(&self, command: &Command) -> bool {
+        let (kind, may) = (command.kind, &self.may);
+        let is_allowed = match kind {
+            CommandKind::Lock => may.lock,
+            CommandKind::BackUpNow => may.back_up,
+            CommandKind::Wipe | CommandKind::Restore => false,
+        };
+        is_allowed && command.state == CommandState::Queued
+    }
+
+    /// A finding's value in words.
+    fn value(&self, finding: &Finding) -> String {
+        match &finding.value {
+            Value::Nothing => "Nothing".to_owned(),
+            Value::Encryption(state) => state.to_string(),
+            Value::At(at) => format!("{} ago", self.layout.ago(at)),
+            Value::Version(version) => version.clone(),
+            Value::Passcode(true) => "Set".to_owned(),
+            Value::Passcode(false) => "Not set".to_owned(),
+        }
+    }
+}
+
+fn may(layout: &Layout, device: &Device) -> May {
+    let may = |permission| layout.grants.reach(permission).is_some_and(|it| it.covers(device.team_id));
+    May {
+        lock: may(Permission::LockDevices),
+        back_up: may(Permission::RunBackups),
+        wipe: may(Permission::RequestWipe),
+        restore: may(Permission::Restore),
+        edit: may(Permission::EnrollDevices),
+        see_files: may(Permission::ViewFileNames),
+        see_activity: may(Permission::ViewActivity),
+    }
+}
+
+/// How long a backup and its test took the last time.
+fn estimate(read: &Read) -> Option<Duration> {
+    let backup =
+        read.past.iter().find(|it| it.kind == CommandKind::BackUpNow && it.state == CommandState::Acknowledged)?;
+    let test = read.tests.iter().find_map(RestoreTest::duration)?;
+    Some(backup.finished_at?.since(backup.delivered_at?) + test)
+}
+
+fn details(read: &Read, facts: &DeviceFacts, layout: &Layout) -> Result<Vec<Detail>> {
+    let device = &read.device;
+    let mut details = Vec::new();
+    let mut known = |name, value: String| details.push(Detail { name, value, source: String::new() });
+    known("Model", device.model.clone());
+    known("Operating system", device.os_version.clone());
+    known("Ownership", if device.ownership == Ownership::Personal { "Personal" } else { "Company" }.to_owned());
+    known("Enrolled", layout.zone.short(device.enrolled_at));
+    known("Enrolment", format!("number {}", device.generation));
+    known("Agent", device.agent_version.clone());
+    known("Protected folders", device.roots()?.join(", "));
+    known("Address", read.status.address.clone());
+    reported(&mut details, "Passcode", facts.passcode_set.as_ref(), layout, |it| {
+        if *it { "Set".to_owned() } else { "Not set".to_owned() }
+    });
+    reported(&mut details, "Free space", facts.free_bytes.as_ref(), layout, |it| bytes(*it));
+    reported(&mut details, "Battery", facts.battery_percent.as_ref(), layout, |it| format!("{it} %"));
+    reported(&mut details, "Changed since backup", facts.changes.as_ref(), layout, |it| {
+        format!("{} files, {}", layout.count(it.files), bytes(it.bytes))
+    });
+    details.retain(|it| !it.value.is_empty());
+    Ok(details)
+}
+
+fn reported<T>(
+    details: &mut Vec<Detail>,
+    name: &'static str,
+    fact: Option<&Fact<T>>,
+    layout: &Layout,
+    value: impl Fn(&T) -> String,
+) {
+    let (value, source) = match fact {
+        Some(fact) => (value(&fact.value), answer::said(fact, layout)),
+        None => ("Unknown".to_owned(), String::new()),
+    };
+    details.push(Detail { name, value, source });
+}

@@ -1,0 +1,71 @@
+//! The last 30 days of restore points.
+use crate::domain::time::{Time, days};
+use crate::store::restore_point::RestorePoint;
+use crate::web::filter::Zone;
+
+/// How many days are shown.
+const DAYS: u64 = 30;
+
+/// The strip, and the same as a table.
+pub struct Strip {
+    /// "proven", "stored", "failed" or "none", oldest first.
+    pub days: Vec<&'static str>,
+    pub title: String,
+    pub first: String,
+    pub rows: Vec<Day>,
+}
+
+/// One day with at least one restore point.
+pub struct Day {
+    pub date: String,
+    pub word: &'static str,
+    pub count: usize,
+}
+
+/// When the strip begins.
+pub fn begins(now: Time) -> Time {
+    now - days(DAYS)
+}
+
+/// Puts points into the days of the reader's zone.
+pub fn strip(points: &[RestorePoint], zone: &Zone, now: Time) -> Strip {
+    let each: Vec<(String, &'static str, usize)> = (0..DAYS)
+        .rev()
+        .map(|ago| {
+            let date = zone.field(now - days(ago));
+            let of_day: Vec<&RestorePoint> = points.iter().filter(|it| zone.field(it.received_at) == date).collect();
+            (zone.day(now - days(ago)), word(&of_day), of_day.len())
+        })
+        .collect();
+    let count = |word: &str| each.iter().filter(|it| it.1 == word).count();
+    Strip {
+        days: each.iter().map(|it| it.1).collect(),
+        title: format!(
+            "Last {DAYS} days: {} with a proven restore point, {} stored but not proven, {} without a backup, {} failed.",
+            count("proven"),
+            count("stored"),
+            count("none"),
+            count("failed")
+        ),
+        first: each.first().map(|it| it.0.clone()).unwrap_or_default(),
+        rows: each
+            .into_iter()
+            .rev()
+            .filter(|it| it.2 > 0)
+            .map(|(date, word, count)| Day { date, word, count })
+            .collect(),
+    }
+}
+
+/// The worst news of a day wins: a failure is never hidden behind a proof of the same day.
+fn word(points: &[&RestorePoint]) -> &'static str {
+    if points.iter().any(|it| it.failed_at.is_some()) {
+        "failed"
+    } else if points.iter().any(|it| it.proven_at.is_some()) {
+        "proven"
+    } else if points.is_empty() {
+        "none"
+    } else {
+        "stored"
+    }
+}

@@ -1,0 +1,236 @@
+//! Enrolment tokens: made, shown once as text, command and QR code, and revoked.
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::domain::device::Ownership;
+use crate::domain::fields::FieldErrors;
+use crate::domain::id::EnrollmentTokenId;
+use crate::domain::role::Reach;
+use crate::domain::time::{Time, hours};
+use crate::error::Error;
+use crate::service::enrollment::{self, TokenDraft};
+use crate::store::enrollment_token::EnrollmentToken;
+use crate::store::team::Team;
+use crate::store::{self, Conn, Store};
+use crate::web::device::{parse_team, team_options};
+use crate::web::error::PageResult;
+use crate::web::form::{again, number, with_status};
+use crate::web::layout::{Layout, see_other};
+use crate::web::session::{Can, EnrollDevices};
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Form, Path, ServiceConfig};
+use actix_web::{HttpResponse, Responder, get, post};
+use anyhow::anyhow;
+use askama::Template;
+use askama_web::WebTemplate;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use fast_qr::convert::{Builder, svg::SvgBuilder};
+use fast_qr::{ECL, QRBuilder};
+use serde::Deserialize;
+
+/// Registers the pages.
+pub fn routes(config: &mut ServiceConfig) {
+    config.service(list).service(make).service(revoke);
+}
+
+/// So many tokens are listed.
+const LISTED: i64 = 200;
+
+#[derive(Template, WebTemplate)]
+#[template(path = "enrollment/list.html")]
+struct ListPage {
+    layout: Layout,
+    tokens: Vec<(EnrollmentToken, String)>,
+    form: TokenForm,
+    teams: Vec<(String, String)>,
+    ownerships: Vec<(String, String)>,
+    spans: Vec<(String, String)>,
+    errors: FieldErrors,
+}
+
+/// What a person types for a new token.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default)]
+pub struct TokenForm {
+    name: String,
+    team: String,
+    ownership: String,
+    use_limit: String,
+    valid_hours: String,
+}
+
+impl Default for TokenForm {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            team: String::new(),
+            ownership: Ownership::Company.as_str().to_owned(),
+            use_limit: "1".to_owned(),
+            valid_hours: "24".to_owned(),
+        }
+    }
+}
+
+impl TokenForm {
+    fn parse(&self, reach: &Reach) -> Result<TokenDraft, FieldErrors> {
+        let mut errors = FieldErrors::new();
+        let team_id = parse_team(&self.team, &mut errors);
+        if !reach.covers(team_id) {
+            errors.add("team", "Choose a team that your roles reach.");
+        }
+        let ownership = Ownership::parse(&self.ownership);
+        if ownership.is_none() {
+            errors.add("ownership", "Say whose the devices are.");
+        }
+        let use_limit = number(&self.use_limit, "use_limit", 1..=100_000, &mut errors);
+        let valid = number(&self.valid_hours, "valid_hours", 1..=24 * 366, &mut errors);
+        errors.into_result()?;
+        Ok(TokenDraft {
+            name: self.name.clone(),
+            team_id,
+            ownership: ownership.unwrap_or(Ownership::Company),
+            use_limit,
+            valid_for: hours(u64::try_from(valid).unwrap_or(1)),
+            device_id: None,
+        })
+    }
+}
+
+/// Where a token stands.
+fn word(token: &EnrollmentToken, now: &Time) -> &'static str {
+    if token.revoked_at.is_some() {
+        "Revoked"
+    } else if token.use_count >= token.use_limit {
+        "Used up"
+    } else if token.expires_at <= *now {
+        "Expired"
+    } else {
+        "Open"
+    }
+}
+
+impl ListPage {
+    fn new(layout: Layout, read: (Vec<EnrollmentToken>, Vec<Team>), form: TokenForm, errors: FieldErrors) -> Self {
+        let (tokens, teams) = read;
+        let name = |token: &EnrollmentToken| {
+            let team = teams.iter().find(|it| Some(it.id) == token.team_id);
+            team.map(|it| it.name.clone()).unwrap_or_default()
+        };
+        let pair = |value: &str, text: &str| (value.to_owned(), text.to_owned());
+        Self {
+            tokens: tokens.into_iter().map(|it| (it.clone(), name(&it))).collect(),
+            form,
+            ownerships: vec![pair("company", "Company"), pair("personal", "Personal: never wiped whole")],
+            spans: vec![
+                pair("1", "1 hour"),
+                pair("24", "1 day"),
+                pair("168", "7 days"),
+                pair("720", "30 days"),
+                pair("8760", "1 year"),
+            ],
+            teams: team_options(teams),
+            errors,
+            layout,
+        }
+    }
+}
+
+fn read(conn: &mut Conn, reach: &Reach) -> crate::error::Result<(Vec<EnrollmentToken>, Vec<Team>)> {
+    let mut tokens = store::enrollment_token::newest(conn, LISTED)?;
+    tokens.retain(|it| reach.covers(it.team_id));
+    Ok((tokens, store::team::all(conn)?))
+}
+
+#[get("/enrollment")]
+async fn list(by: Can<EnrollDevices>, layout: Layout, store: Data<Store>) -> PageResult<impl Responder> {
+    let reach = by.reach().clone();
+    let read = store.read(move |conn| read(conn, &reach)).await?;
+    Ok(ListPage::new(layout, read, TokenForm::default(), FieldErrors::new()))
+}
+
+#[post("/enrollment-tokens")]
+async fn make(
+    by: Can<EnrollDevices>,
+    layout: Layout,
+    store: Data<Store>,
+    (clock, config): (Data<Clock>, Data<Config>),
+    form: Form<TokenForm>,
+) -> PageResult<HttpResponse> {
+    let (actor, reach, now, form) = (by.actor(), by.reach().clone(), clock.now(), form.into_inner());
+    let done = match form.parse(&reach) {
+        Ok(draft) => store.act(move |conn| enrollment::make_token(conn, &actor, &draft, now)).await,
+        Err(errors) => Err(errors.into()),
+    };
+    match done {
+        Ok((token, text)) => made_page(layout, Made { token, text, server: config.public_url.clone() }),
+        Err(Error::Invalid(errors)) => {
+            let read = store.read(move |conn| read(conn, &reach)).await?;
+            again(&ListPage::new(layout, read, form, errors))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[post("/enrollment-tokens/{id}/revocations")]
+async fn revoke(
+    by: Can<EnrollDevices>,
+    store: Data<Store>,
+    clock: Data<Clock>,
+    id: Path<EnrollmentTokenId>,
+) -> PageResult<HttpResponse> {
+    let (actor, reach, now, id) = (by.actor(), by.reach().clone(), clock.now(), id.into_inner());
+    store
+        .act(move |conn| {
+            let token = store::enrollment_token::find(conn, id)?.ok_or(Error::NotFound("enrolment token"))?;
+            if !reach.covers(token.team_id) {
+                return Err(Error::NotFound("enrolment token"));
+            }
+            enrollment::revoke_token(conn, &actor, id, now)
+        })
+        .await?;
+    Ok(see_other("/enrollment", Some("The token was revoked: nobody enrolls with it any more.")))
+}
+
+/// A token that was just made, with its text, which is shown once.
+pub struct Made {
+    pub token: EnrollmentToken,
+    pub text: String,
+    pub server: String,
+}
+
+#[derive(Template)]
+#[template(path = "enrollment/made.html")]
+struct MadePage {
+    layout: Layout,
+    made: Made,
+    /// The QR code as a `data:` address.
+    qr: String,
+}
+
+/// The page that shows a token once.
+///
+/// # Errors
+/// When it is too long for a QR code.
+pub fn made_page(layout: Layout, made: Made) -> PageResult<HttpResponse> {
+    let qr = qr(&format!("holdfast://enroll?server={}&token={}", made.server, made.text))?;
+    with_status(&MadePage { layout, made, qr }, StatusCode::OK)
+}
+
+fn qr(text: &str) -> crate::error::Result<String> {
+    let code = QRBuilder::new(text).ecl(ECL::M).build().map_err(|error| anyhow!("making a QR code: {error}"))?;
+    let svg = SvgBuilder::default().margin(4).to_str(&code);
+    Ok(format!("data:image/svg+xml;base64,{}", BASE64_STANDARD.encode(svg)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_and_its_server_fit_a_qr_code() {
+        let server = format!("https://{}.example.org", "mdm".repeat(20));
+        let address = qr(&format!("holdfast://enroll?server={server}&token=hf_enroll_{}", "a".repeat(43))).unwrap();
+        let svg = BASE64_STANDARD.decode(address.rsplit(',').next().unwrap()).unwrap();
+        assert!(svg.starts_with(b"<svg"));
+    }
+}

@@ -1,0 +1,158 @@
+//! The first page: what would be lost, and what needs a person.
+use crate::clock::Clock;
+use crate::domain::proof::{Grade, TestResult};
+use crate::domain::role::{Permission, Reach};
+use crate::domain::time::{Time, days};
+use crate::error::Result;
+use crate::store::device_list::{self, Counts, Filter, From, Query, Sort, View};
+use crate::store::restore_test_list::{self, Listed, Shown};
+use crate::store::{self, Conn, Store};
+use crate::web::device::Row;
+use crate::web::error::PageResult;
+use crate::web::filter::span;
+use crate::web::layout::Layout;
+use crate::web::session::{Can, ViewDevices};
+use actix_web::web::{Data, ServiceConfig};
+use actix_web::{Responder, get};
+use askama::Template;
+use askama_web::WebTemplate;
+use std::time::Duration;
+
+/// Registers the page.
+pub fn routes(config: &mut ServiceConfig) {
+    config.service(show);
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "overview/show.html")]
+struct OverviewPage {
+    layout: Layout,
+    counts: Counts,
+    parts: Parts,
+    silence: String,
+    bars: Vec<(&'static str, i64, String)>,
+    chart_title: String,
+    worst: Vec<Row>,
+    failed: Vec<Listed>,
+    steps: Vec<Step>,
+}
+
+/// The four parts of "If we lost…".
+#[derive(Debug, Clone, Copy, Default)]
+struct Parts {
+    lose_all: i64,
+    at_risk: i64,
+    cannot_say: i64,
+    restorable: i64,
+}
+
+/// A step of the first days.
+struct Step {
+    is_done: bool,
+    text: &'static str,
+    href: &'static str,
+}
+
+struct Read {
+    counts: Counts,
+    parts: Parts,
+    silence: Duration,
+    ages: Vec<i64>,
+    worst: Vec<device_list::ListedDevice>,
+    failed: Vec<Listed>,
+    has_policy: bool,
+    has_second_person: bool,
+    has_backup: bool,
+}
+
+/// So many devices are in "Who would lose what".
+const WORST: usize = 10;
+
+#[get("/")]
+async fn show(
+    by: Can<ViewDevices>,
+    layout: Layout,
+    store: Data<Store>,
+    clock: Data<Clock>,
+) -> PageResult<impl Responder> {
+    let (reach, now) = (by.reach().clone(), clock.now());
+    let read = store.read(move |conn| read(conn, &reach, now)).await?;
+    let steps = steps(&read, &layout);
+    let (bars, chart_title) = bars(&read, &layout);
+    let worst = read.worst.into_iter().map(|it| Row::new(it, &layout));
+    Ok(OverviewPage {
+        counts: read.counts,
+        parts: read.parts,
+        silence: span(read.silence),
+        worst: worst.filter(|it| it.grade != Grade::Proven).collect(),
+        failed: read.failed,
+        bars,
+        chart_title,
+        steps,
+        layout,
+    })
+}
+
+fn read(conn: &mut Conn, reach: &Reach, now: Time) -> Result<Read> {
+    let (silence, silent_before) = device_list::silent_cut(conn, now)?;
+    let counts = device_list::counts(conn, reach, silent_before, now)?;
+    let mut part = |view| device_list::count(conn, &Filter { view, silent_before, ..Filter::default() }, reach, now);
+    let parts = Parts {
+        lose_all: part(View::LoseAll)?,
+        at_risk: part(View::AtRisk)?,
+        cannot_say: part(View::CannotSay)?,
+        restorable: part(View::Restorable)?,
+    };
+    let cuts = [now - days(1), now - days(3), now - days(7), Time::from_millis(0)];
+    let query = Query {
+        filter: Filter { silent_before, ..Filter::default() },
+        reach: reach.clone(),
+        sort: Sort::Worst,
+        is_descending: false,
+        from: From::Start,
+        limit: WORST,
+    };
+    let page = device_list::page(conn, &query, now)?;
+    Ok(Read {
+        counts,
+        parts,
+        silence,
+        ages: device_list::ages(conn, reach, &cuts, now)?,
+        has_backup: page.devices.iter().any(|it| it.proof.as_ref().is_some_and(|it| it.stored_at.is_some()))
+            || parts.lose_all < counts.all,
+        worst: page.devices,
+        failed: restore_test_list::newest(conn, Shown::Ended(TestResult::Failed), reach, None, 5)?,
+        has_policy: !store::policy::all(conn)?.is_empty(),
+        has_second_person: store::user::all(conn)?.len() > 1,
+    })
+}
+
+fn bars(read: &Read, layout: &Layout) -> (Vec<(&'static str, i64, String)>, String) {
+    let counts = &read.counts;
+    let mut parts: Vec<(&'static str, &'static str, i64)> = Vec::new();
+    for (name, count) in ["under 1 d", "1–3 d", "3–7 d", "older"].into_iter().zip(&read.ages) {
+        parts.push(("c-proven", name, *count));
+    }
+    parts.push(("c-dated", "out of date", counts.out_of_date));
+    parts.push(("c-lost", "never, failed", counts.never_proven + counts.failed));
+    parts.push(("c-unk", "unknown", counts.unknown));
+    let most = parts.iter().map(|it| it.2).max().unwrap_or(0).max(1);
+    let height = |count: i64| if count == 0 { 0 } else { (count * 40 / most).max(2) };
+    let title: Vec<String> = parts.iter().map(|it| format!("{} {}", it.1, layout.count(it.2))).collect();
+    let bars = parts.iter().map(|it| (it.0, height(it.2), format!("{}: {}", it.1, layout.count(it.2)))).collect();
+    (bars, format!("Devices by age of the newest data that is proven: {}.", title.join(", ")))
+}
+
+fn steps(read: &Read, layout: &Layout) -> Vec<Step> {
+    let step = |is_done, text, href| Step { is_done, text, href };
+    let steps = vec![
+        step(true, "Make the owner’s account", "/account"),
+        step(read.counts.all > 0, "Enroll one device", "/enrollment"),
+        step(read.has_backup, "Back it up", "/devices"),
+        step(read.counts.proven > 0, "See its first restore test pass", "/restore-tests"),
+        step(read.has_policy, "Write a policy", "/policies/new"),
+        step(read.has_second_person, "Invite someone who approves wipes", "/users"),
+    ];
+    let is_new = layout.may(Permission::ManageSettings) && steps.iter().any(|it| !it.is_done);
+    if is_new { steps } else { Vec::new() }
+}

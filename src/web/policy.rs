@@ -1,0 +1,444 @@
+//! Policies: the list with its results, and the form that writes one.
+use crate::clock::Clock;
+use crate::domain::fields::FieldErrors;
+use crate::domain::id::PolicyId;
+use crate::domain::policy::Requirement;
+use crate::domain::role::Permission;
+use crate::error::Error;
+use crate::service::compliance::{self, Tallies};
+use crate::service::policy::{self, Draft};
+use crate::store::policy::Policy;
+use crate::store::team::Team;
+use crate::store::{self, Store};
+use crate::web::device::{parse_team, team_options};
+use crate::web::error::PageResult;
+use crate::web::form::again;
+use crate::web::layout::{Layout, see_other};
+use crate::web::session::{Can, EditPolicies, ViewPolicies};
+use actix_web::web::{Data, Form, Path, ServiceConfig};
+use actix_web::{HttpResponse, Responder, get, post};
+use askama::Template;
+use askama_web::WebTemplate;
+use serde::Deserialize;
+
+/// Registers the pages.
+pub fn routes(config: &mut ServiceConfig) {
+    config.service(list).service(new).service(add).service(show).service(edit).service(change).service(remove);
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "policy/list.html")]
+struct ListPage {
+    layout: Layout,
+    policies: Vec<(Policy, Vec<Requirement>, String)>,
+    tallies: Tallies,
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "policy/show.html")]
+struct ShowPage {
+    layout: Layout,
+    policy: Policy,
+    requirements: Vec<Requirement>,
+    team: String,
+    tallies: Tallies,
+    may_edit: bool,
+    errors: FieldErrors,
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "policy/edit.html")]
+struct EditPage {
+    layout: Layout,
+    /// None while it is new.
+    id: Option<PolicyId>,
+    form: PolicyForm,
+    teams: Vec<(String, String)>,
+    spans: [Span; 3],
+    errors: FieldErrors,
+}
+
+/// A requirement with a span, as the form shows it.
+struct Span {
+    name: &'static str,
+    label: &'static str,
+    help: &'static str,
+    is_on: bool,
+    number: String,
+    unit: String,
+}
+
+impl Span {
+    fn is_in(&self, unit: &str) -> bool {
+        self.unit == unit
+    }
+}
+
+/// What a person types for a policy.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct PolicyForm {
+    name: String,
+    team: String,
+    version: String,
+    encrypted: String,
+    passcode: String,
+    proven: String,
+    proven_number: String,
+    proven_unit: String,
+    backup: String,
+    backup_number: String,
+    backup_unit: String,
+    check_in: String,
+    check_in_number: String,
+    check_in_unit: String,
+    os: String,
+    os_version: String,
+}
+
+/// The units of a span, in minutes.
+const UNITS: [(&str, &str, u32); 3] = [("min", "minutes", 1), ("h", "hours", 60), ("d", "days", 1440)];
+
+fn minutes_of(number: &str, unit: &str, errors: &mut FieldErrors) -> u32 {
+    let unit = UNITS.iter().find(|it| it.0 == unit).map_or(60, |it| it.2);
+    let minutes = number.trim().parse::<u32>().ok().and_then(|it| it.checked_mul(unit));
+    minutes.filter(|it| (1..=366 * 1440).contains(it)).unwrap_or_else(|| {
+        errors.add("requirements", "A span is a whole number, from 1 minute to 366 days.");
+        1
+    })
+}
+
+/// A span in the largest unit that has it whole.
+fn split(minutes: u32) -> (String, String) {
+    let unit = UNITS.iter().rev().find(|it| minutes >= it.2 && minutes.is_multiple_of(it.2)).unwrap_or(&UNITS[0]);
+    ((minutes / unit.2).to_string(), unit.0.to_owned())
+}
+
+impl PolicyForm {
+    fn new() -> Self {
+        let text = ToOwned::to_owned;
+        Self {
+            proven_number: text("7"),
+            proven_unit: text("d"),
+            backup_number: text("24"),
+            backup_unit: text("h"),
+            check_in_number: text("1"),
+            check_in_unit: text("d"),
+            ..Self::default()
+        }
+    }
+
+    fn of(policy: &Policy, requirements: &[Requirement]) -> Self {
+        let mut form = Self {
+            name: policy.name.clone(),
+            team: policy.team_id.map(|it| it.to_string()).unwrap_or_default(),
+            version: policy.version.to_string(),
+            ..Self::new()
+        };
+        let on = || "on".to_owned();
+        for requirement in requirements {
+            match requirement {
+                Requirement::StorageEncrypted => form.encrypted = on(),
+                Requirement::PasscodeSet => form.passcode = on(),
+                Requirement::ProvenRestorePoint { within_minutes } => {
+                    form.proven = on();
+                    (form.proven_number, form.proven_unit) = split(*within_minutes);
+                }
+                Requirement::BackupEvery { minutes } => {
+                    form.backup = on();
+                    (form.backup_number, form.backup_unit) = split(*minutes);
+                }
+                Requirement::CheckInWithin { minutes } => {
+                    form.check_in = on();
+                    (form.check_in_number, form.check_in_unit) = split(*minutes);
+                }
+                Requirement::MinimumOsVersion { version } => {
+                    form.os = on();
+                    form.os_version.clone_from(version);
+                }
+            }
+        }
+        form
+    }
+
+    fn parse(&self, by: &Can<EditPolicies>) -> Result<Draft, FieldErrors> {
+        let mut errors = FieldErrors::new();
+        let team_id = parse_team(&self.team, &mut errors);
+        if !by.reach().covers(team_id) {
+            errors.add("team", "Choose a team that your roles reach.");
+        }
+        let mut requirements = Vec::new();
+        if !self.encrypted.is_empty() {
+            requirements.push(Requirement::StorageEncrypted);
+        }
+        if !self.proven.is_empty() {
+            let within_minutes = minutes_of(&self.proven_number, &self.proven_unit, &mut errors);
+            requirements.push(Requirement::ProvenRestorePoint { within_minutes });
+        }
+        if !self.backup.is_empty() {
+            let minutes = minutes_of(&self.backup_number, &self.backup_unit, &mut errors);
+            requirements.push(Requirement::BackupEvery { minutes });
+        }
+        if !self.check_in.is_empty() {
+            let minutes = minutes_of(&self.check_in_number, &self.check_in_unit, &mut errors);
+            requirements.push(Requirement::CheckInWithin { minutes });
+        }
+        if !self.os.is_empty() {
+            requirements.push(Requirement::MinimumOsVersion { version: self.os_version.trim().to_owned() });
+        }
+        if !self.passcode.is_empty() {
+            requirements.push(Requirement::PasscodeSet);
+        }
+        errors.into_result()?;
+        Ok(Draft { name: self.name.clone(), team_id, requirements })
+    }
+
+    fn spans(&self) -> [Span; 3] {
+        let span = |name, label, help, is_on: &str, number: &str, unit: &str| Span {
+            name,
+            label,
+            help,
+            is_on: !is_on.is_empty(),
+            number: number.to_owned(),
+            unit: unit.to_owned(),
+        };
+        [
+            span(
+                "proven",
+                "A proven restore point, not older than",
+                "Restored and compared file by file.",
+                &self.proven,
+                &self.proven_number,
+                &self.proven_unit,
+            ),
+            span(
+                "backup",
+                "A backup every",
+                "The agent’s schedule follows it.",
+                &self.backup,
+                &self.backup_number,
+                &self.backup_unit,
+            ),
+            span(
+                "check_in",
+                "A check-in at least every",
+                "The agent checks in twice in this time.",
+                &self.check_in,
+                &self.check_in_number,
+                &self.check_in_unit,
+            ),
+        ]
+    }
+}
+
+impl EditPage {
+    fn new(layout: Layout, id: Option<PolicyId>, teams: Vec<Team>, form: PolicyForm, errors: FieldErrors) -> Self {
+        let mut teams = team_options(teams);
+        if let Some(first) = teams.first_mut() {
+            "All devices".clone_into(&mut first.1);
+        }
+        Self { layout, id, teams, spans: form.spans(), form, errors }
+    }
+}
+
+fn team_name(teams: &[Team], policy: &Policy) -> String {
+    match policy.team_id {
+        None => "All devices".to_owned(),
+        Some(id) => teams.iter().find(|it| it.id == id).map_or("A team", |it| it.name.as_str()).to_owned(),
+    }
+}
+
+#[get("/policies")]
+async fn list(
+    by: Can<ViewPolicies>,
+    layout: Layout,
+    store: Data<Store>,
+    clock: Data<Clock>,
+) -> PageResult<impl Responder> {
+    let (reach, now) = (by.reach().clone(), clock.now());
+    let (policies, tallies) = store
+        .read(move |conn| {
+            let teams = store::team::all(conn)?;
+            let mut policies = store::policy::all(conn)?;
+            policies.retain(|it| it.team_id.is_none() || reach.covers(it.team_id));
+            let tallies = compliance::tallies(conn, &policies, &reach, now)?;
+            let mut rows = Vec::with_capacity(policies.len());
+            for policy in policies {
+                let team = team_name(&teams, &policy);
+                rows.push((policy.clone(), policy.requirements()?, team));
+            }
+            Ok::<_, Error>((rows, tallies))
+        })
+        .await?;
+    Ok(ListPage { layout, policies, tallies })
+}
+
+#[get("/policies/new")]
+async fn new(by: Can<EditPolicies>, layout: Layout, store: Data<Store>) -> PageResult<impl Responder> {
+    let teams = store.read(store::team::all).await?;
+    let reach = by.reach();
+    let teams = teams.into_iter().filter(|it| reach.covers(Some(it.id))).collect();
+    Ok(EditPage::new(layout, None, teams, PolicyForm::new(), FieldErrors::new()))
+}
+
+#[post("/policies")]
+async fn add(
+    by: Can<EditPolicies>,
+    layout: Layout,
+    store: Data<Store>,
+    clock: Data<Clock>,
+    form: Form<PolicyForm>,
+) -> PageResult<HttpResponse> {
+    let (actor, now, form) = (by.actor(), clock.now(), form.into_inner());
+    let done = match form.parse(&by) {
+        Ok(draft) => store.act(move |conn| policy::add(conn, &actor, &draft, now)).await,
+        Err(errors) => Err(errors.into()),
+    };
+    match done {
+        Ok(policy) => {
+            Ok(see_other(format!("/policies/{}", policy.id), Some("Saved. Devices get it with their next check-in.")))
+        }
+        Err(Error::Invalid(errors)) => {
+            let teams = store.read(store::team::all).await?;
+            again(&EditPage::new(layout, None, teams, form, errors))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn find(store: &Store, id: PolicyId) -> PageResult<(Policy, Vec<Requirement>, Vec<Team>)> {
+    Ok(store
+        .read(move |conn| {
+            let policy = store::policy::find(conn, id)?.filter(|it| it.removed_at.is_none());
+            let policy = policy.ok_or(Error::NotFound("policy"))?;
+            let requirements = policy.requirements()?;
+            Ok::<_, Error>((policy, requirements, store::team::all(conn)?))
+        })
+        .await?)
+}
+
+async fn show_page(
+    by: &Can<ViewPolicies>,
+    layout: Layout,
+    (store, clock): (&Store, &Clock),
+    id: PolicyId,
+    errors: FieldErrors,
+) -> PageResult<ShowPage> {
+    let (policy, requirements, teams) = find(store, id).await?;
+    if policy.team_id.is_some() && !by.reach().covers(policy.team_id) {
+        return Err(Error::NotFound("policy").into());
+    }
+    let (team, one, reach, now) = (team_name(&teams, &policy), vec![policy.clone()], by.reach().clone(), clock.now());
+    let tallies = store.read(move |conn| compliance::tallies(conn, &one, &reach, now)).await?;
+    let may_edit = by.grants().reach(Permission::EditPolicies).is_some_and(|it| it.covers(policy.team_id));
+    Ok(ShowPage { layout, policy, requirements, team, tallies, may_edit, errors })
+}
+
+#[get("/policies/{id}")]
+async fn show(
+    by: Can<ViewPolicies>,
+    layout: Layout,
+    store: Data<Store>,
+    clock: Data<Clock>,
+    id: Path<PolicyId>,
+) -> PageResult<impl Responder> {
+    show_page(&by, layout, (&store, &clock), id.into_inner(), FieldErrors::new()).await
+}
+
+#[get("/policies/{id}/edit")]
+async fn edit(
+    by: Can<EditPolicies>,
+    layout: Layout,
+    store: Data<Store>,
+    id: Path<PolicyId>,
+) -> PageResult<impl Responder> {
+    let (policy, requirements, teams) = find(&store, id.into_inner()).await?;
+    if !by.reach().covers(policy.team_id) {
+        return Err(Error::NotFound("policy").into());
+    }
+    let form = PolicyForm::of(&policy, &requirements);
+    Ok(EditPage::new(layout, Some(policy.id), teams, form, FieldErrors::new()))
+}
+
+#[post("/policies/{id}")]
+async fn change(
+    by: Can<EditPolicies>,
+    layout: Layout,
+    store: Data<Store>,
+    clock: Data<Clock>,
+    (id, form): (Path<PolicyId>, Form<PolicyForm>),
+) -> PageResult<HttpResponse> {
+    let (actor, reach, now, id, form) =
+        (by.actor(), by.reach().clone(), clock.now(), id.into_inner(), form.into_inner());
+    let version = form.version.parse().unwrap_or(-1);
+    let done = match form.parse(&by) {
+        Ok(draft) => {
+            store
+                .act(move |conn| {
+                    let old = store::policy::find(conn, id)?.ok_or(Error::NotFound("policy"))?;
+                    if !reach.covers(old.team_id) {
+                        return Err(Error::NotFound("policy"));
+                    }
+                    policy::change(conn, &actor, (id, version), &draft, now)
+                })
+                .await
+        }
+        Err(errors) => Err(errors.into()),
+    };
+    match done {
+        Ok(_) => Ok(see_other(format!("/policies/{id}"), Some("Saved. Devices get it with their next check-in."))),
+        Err(Error::Invalid(errors)) => {
+            let teams = store.read(store::team::all).await?;
+            again(&EditPage::new(layout, Some(id), teams, form, errors))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What a person types to remove a policy.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct RemoveForm {
+    confirm: String,
+}
+
+#[post("/policies/{id}/removals")]
+async fn remove(
+    by: Can<EditPolicies>,
+    viewer: Can<ViewPolicies>,
+    layout: Layout,
+    (store, clock): (Data<Store>, Data<Clock>),
+    (id, form): (Path<PolicyId>, Form<RemoveForm>),
+) -> PageResult<HttpResponse> {
+    let (actor, reach, now, id) = (by.actor(), by.reach().clone(), clock.now(), id.into_inner());
+    let typed = form.into_inner().confirm;
+    let done = store
+        .act(move |conn| {
+            let old = store::policy::find(conn, id)?.ok_or(Error::NotFound("policy"))?;
+            if !reach.covers(old.team_id) {
+                return Err(Error::NotFound("policy"));
+            }
+            if typed.trim() != old.name {
+                return Err(Error::invalid("confirm", "Type the name of the policy as it stands above."));
+            }
+            policy::remove(conn, &actor, id, now)
+        })
+        .await;
+    match done {
+        Ok(()) => Ok(see_other("/policies", Some("The policy was removed. Devices drop it with their next check-in."))),
+        Err(Error::Invalid(errors)) => again(&show_page(&viewer, layout, (&store, &clock), id, errors).await?),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_is_shown_in_the_largest_unit_that_has_it_whole() {
+        for (minutes, number, unit) in [(1, "1", "min"), (90, "90", "min"), (120, "2", "h"), (4320, "3", "d")] {
+            assert_eq!(split(minutes), (number.to_owned(), unit.to_owned()));
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Restore tests: how they ended, and what failed.
+use crate::clock::Clock;
+use crate::domain::id::RestoreTestId;
+use crate::domain::proof::{TestCause, TestResult};
+use crate::domain::restore_test::Failures;
+use crate::domain::role::Permission;
+use crate::domain::time::days;
+use crate::error::Error;
+use crate::store::device::Device;
+use crate::store::device_list::{self, Counts};
+use crate::store::restore_point::RestorePoint;
+use crate::store::restore_test::RestoreTest;
+use crate::store::restore_test_list::{self, Listed, Shown};
+use crate::store::{self, Store};
+use crate::web::error::PageResult;
+use crate::web::filter::span;
+use crate::web::layout::Layout;
+use crate::web::session::{Can, ViewDevices};
+use actix_web::web::{Data, Path, Query, ServiceConfig};
+use actix_web::{Responder, get};
+use askama::Template;
+use askama_web::WebTemplate;
+use serde::Deserialize;
+
+/// Registers the pages.
+pub fn routes(config: &mut ServiceConfig) {
+    config.service(list).service(show);
+}
+
+/// What follows `?`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct TestQuery {
+    result: String,
+    before: String,
+}
+
+const PER_PAGE: usize = 50;
+
+/// The words of the filter with their names.
+const RESULTS: [(&str, &str); 6] = [
+    ("", "All"),
+    ("open", "Waiting or running"),
+    ("passed", "Passed"),
+    ("failed", "Failed"),
+    ("partial", "Partial"),
+    ("unproven", "Could not run"),
+];
+
+#[derive(Template, WebTemplate)]
+#[template(path = "restore_test/list.html")]
+struct ListPage {
+    layout: Layout,
+    query: TestQuery,
+    counts: Counts,
+    failed_this_week: i64,
+    tests: Vec<Listed>,
+    next: String,
+}
+
+impl ListPage {
+    fn summary(&self) -> String {
+        format!("{} shown, newest first", self.layout.count(self.tests.len()))
+    }
+}
+
+impl TestQuery {
+    fn is(&self, word: &str) -> bool {
+        self.result == word
+    }
+
+    fn shown(&self) -> Result<Shown, Error> {
+        match (self.result.as_str(), TestResult::parse(&self.result)) {
+            ("", _) => Ok(Shown::All),
+            ("open", _) => Ok(Shown::Open),
+            (_, Some(result)) => Ok(Shown::Ended(result)),
+            (_, None) => Err(Error::invalid("result", "This is no result of a restore test.")),
+        }
+    }
+}
+
+#[get("/restore-tests")]
+async fn list(
+    by: Can<ViewDevices>,
+    layout: Layout,
+    store: Data<Store>,
+    clock: Data<Clock>,
+    query: Query<TestQuery>,
+) -> PageResult<impl Responder> {
+    let (query, reach, now) = (query.into_inner(), by.reach().clone(), clock.now());
+    let (shown, before) = (query.shown()?, RestoreTestId::parse(&query.before));
+    let limit = i64::try_from(PER_PAGE + 1).unwrap_or(i64::MAX);
+    let (counts, failed_this_week, mut tests) = store
+        .read(move |conn| {
+            let (_, cut) = device_list::silent_cut(conn, now)?;
+            Ok::<_, Error>((
+                device_list::counts(conn, &reach, cut, now)?,
+                restore_test_list::ended_since(conn, TestResult::Failed, &reach, now - days(7))?,
+                restore_test_list::newest(conn, shown, &reach, before, limit)?,
+            ))
+        })
+        .await?;
+    let has_more = tests.len() > PER_PAGE;
+    tests.truncate(PER_PAGE);
+    let next = tests.last().filter(|_| has_more).map(|(last, ..)| {
+        let pairs = [("result", &query.result), ("before", &last.id.to_string())];
+        format!("/restore-tests?{}", serde_urlencoded::to_string(pairs).unwrap_or_default())
+    });
+    Ok(ListPage { layout, query, counts, failed_this_week, tests, next: next.unwrap_or_default() })
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "restore_test/show.html")]
+struct ShowPage {
+    layout: Layout,
+    test: RestoreTest,
+    device: Device,
+    point: Option<RestorePoint>,
+    failures: Failures,
+    /// Whether the reader may see names of files of this device.
+    sees_files: bool,
+}
+
+#[get("/restore-tests/{id}")]
+async fn show(
+    by: Can<ViewDevices>,
+    layout: Layout,
+    store: Data<Store>,
+    id: Path<RestoreTestId>,
+) -> PageResult<impl Responder> {
+    let (id, reach) = (id.into_inner(), by.reach().clone());
+    let (test, device, point) = store
+        .read(move |conn| {
+            let test = store::restore_test::find(conn, id)?.ok_or(Error::NotFound("restore test"))?;
+            let device = store::device::find(conn, test.device_id)?.ok_or(Error::NotFound("restore test"))?;
+            if !reach.covers(device.team_id) {
+                return Err(Error::NotFound("restore test"));
+            }
+            let point = store::restore_point::find(conn, test.restore_point_id)?;
+            Ok::<_, Error>((test, device, point))
+        })
+        .await?;
+    let failures = test.failures()?;
+    let sees_files = by.grants().reach(Permission::ViewFileNames).is_some_and(|it| it.covers(device.team_id));
+    Ok(ShowPage { layout, failures, sees_files, test, device, point })
+}
+
+/// How long a test took; empty while it has not ended.
+fn took(test: &RestoreTest) -> String {
+    test.duration().map(span).unwrap_or_default()
+}
+
+/// How much of the restore point was compared: "100 %".
+fn coverage(test: &RestoreTest) -> String {
+    if test.file_count == 0 {
+        return "None".to_owned();
+    }
+    // Rounded down: 100 % means all.
+    format!("{} %", (test.file_count - test.excluded_count).max(0) * 100 / test.file_count)
+}
