@@ -19,13 +19,13 @@ pub struct Options {
     /// Folder for the database, backups, keys and the control socket
     #[arg(long, value_name = "DIR", env = "HOLDFAST_DATA", global = true)]
     pub data: Option<PathBuf>,
-    /// SQLite file, or postgres://USER@HOST/NAME (15 or newer) [default: DATA/holdfast.db]
+    /// SQLite file, or `postgres://USER@HOST/NAME` (15 or newer) [default: DATA/holdfast.db]
     #[arg(long, value_name = "URL", env = "HOLDFAST_DATABASE", global = true)]
     pub database: Option<String>,
     /// Address and port to listen on [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS", env = "HOLDFAST_LISTEN")]
     pub listen: Option<SocketAddr>,
-    /// The address that browsers and agents use, such as https://mdm.example.org
+    /// The address that browsers and agents use, such as `https://mdm.example.org`
     #[arg(long, value_name = "URL", env = "HOLDFAST_PUBLIC_URL")]
     pub public_url: Option<String>,
     /// PEM file with the certificate chain: serves TLS
@@ -46,7 +46,7 @@ pub struct Options {
     /// Run no restore tests in this process; `holdfast prove` does on another host (PostgreSQL only)
     #[arg(long, value_name = "BOOL", env = "HOLDFAST_NO_PROVE", num_args = 0..=1, default_missing_value = "true")]
     pub no_prove: Option<bool>,
-    /// Mail server, such as smtps://USER:PASSWORD@HOST:465 or smtp://HOST:587?tls=required
+    /// Mail server, such as `smtps://USER:PASSWORD@HOST:465` or `smtp://HOST:587?tls=required`
     #[arg(long, value_name = "URL", env = "HOLDFAST_MAIL_URL", hide_env_values = true)]
     pub mail_url: Option<String>,
     /// The address that mail comes from [default: Holdfast <holdfast@localhost>]

@@ -78,6 +78,7 @@ impl From<restore::Refusal> for Error {
 }
 
 impl From<diesel::result::Error> for Error {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the list is diesel's and may grow; the rest is internal")]
     fn from(error: diesel::result::Error) -> Self {
         use diesel::result::{DatabaseErrorKind, Error as E};
         match &error {
@@ -114,6 +115,7 @@ fn lost_connection(message: &str) -> bool {
 }
 
 impl From<std::io::Error> for Error {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the list is the standard library's; the rest is internal")]
     fn from(error: std::io::Error) -> Self {
         match error.kind() {
             std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Self::Full(DISK_FULL.to_owned()),

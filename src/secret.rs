@@ -19,7 +19,7 @@ pub fn generate(prefix: &str) -> Result<String> {
 /// When the operating system gives no randomness.
 pub fn bytes<const N: usize>() -> Result<[u8; N]> {
     let mut bytes = [0; N];
-    rand::fill(&mut bytes).map_err(|_| anyhow!("the operating system gave no randomness"))?;
+    rand::fill(&mut bytes).map_err(|_unspecified| anyhow!("the operating system gave no randomness"))?;
     Ok(bytes)
 }
 

@@ -12,6 +12,7 @@ use crate::domain::account::SET_UP_LINK_LIFE;
 use crate::domain::activity::Actor;
 use crate::domain::id::ApiTokenId;
 use crate::domain::role::{Role, Scope};
+use crate::domain::time::Time;
 use crate::error::{Error, Result as Done};
 use crate::service::user::Invitation;
 use crate::service::{account, api_token, user};
@@ -293,8 +294,8 @@ fn list_tokens(read: &ReadOptions, file: Options) -> anyhow::Result<ExitCode> {
                 name: token.name,
                 created_at: token.created_at.iso(),
                 expires_at: token.expires_at.iso(),
-                revoked_at: token.revoked_at.map(|it| it.iso()),
-                last_used_at: token.last_used_at.map(|it| it.iso()),
+                revoked_at: token.revoked_at.map(Time::iso),
+                last_used_at: token.last_used_at.map(Time::iso),
             });
         }
         Ok(rows)

@@ -29,7 +29,7 @@ pub const RESTORES: &str = "/agent/v1/restores";
 
 /// The claims of the JWT that each request carries as `Authorization: Bearer`.
 ///
-/// Signed with the device's Ed25519 key (`alg` EdDSA, `kid` the device's id).
+/// Signed with the device's Ed25519 key (`alg` `EdDSA`, `kid` the device's id).
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Claims {
     /// The device's id; at enrolment the word `enroll`.

@@ -131,7 +131,7 @@ impl Store {
     /// # Errors
     /// As [`Store::read`].
     pub fn read_blocking<T, E: Into<Error>>(&self, work: impl FnOnce(&mut Conn) -> Result<T, E>) -> error::Result<T> {
-        let mut conn = self.pool.get().map_err(|_| Error::Busy(POOL_WAIT))?;
+        let mut conn = self.pool.get().map_err(|_timeout| Error::Busy(POOL_WAIT))?;
         work(&mut conn).map_err(Into::into)
     }
 
@@ -146,7 +146,7 @@ impl Store {
         E: Into<Error>,
     {
         if let Some(writer) = &self.writer {
-            return writer.send(move |conn| work(conn).map_err(Into::into))?.await.map_err(|_| stopped())?;
+            return writer.send(move |conn| work(conn).map_err(Into::into))?.await.map_err(|_gone| stopped())?;
         }
         let store = self.clone();
         let done = actix_web::web::block(move || store.write_blocking(work));
@@ -166,9 +166,12 @@ impl Store {
         E: Into<Error>,
     {
         if let Some(writer) = &self.writer {
-            return writer.send(move |conn| work(conn).map_err(Into::into))?.blocking_recv().map_err(|_| stopped())?;
+            return writer
+                .send(move |conn| work(conn).map_err(Into::into))?
+                .blocking_recv()
+                .map_err(|_gone| stopped())?;
         }
-        let mut conn = self.pool.get().map_err(|_| Error::Busy(POOL_WAIT))?;
+        let mut conn = self.pool.get().map_err(|_timeout| Error::Busy(POOL_WAIT))?;
         if !conn.is_postgres() {
             return Err(anyhow!("this connection only reads").into());
         }

@@ -22,8 +22,11 @@ const GROUP: usize = 256;
 /// What a write left: whether to keep it, and whom to answer after the commit.
 struct Done {
     keep: bool,
-    answer: Box<dyn FnOnce(std::result::Result<(), &str>) + Send>,
+    answer: Answer,
 }
+
+/// Gets why the commit failed, if it did.
+type Answer = Box<dyn FnOnce(std::result::Result<(), &str>) + Send>;
 
 type Write = Box<dyn FnOnce(&mut Conn) -> Done + Send>;
 
@@ -51,7 +54,7 @@ impl Writer {
             let result = work(conn);
             let keep = result.is_ok();
             // A send fails only where the one who asked has gone: nobody is left to tell.
-            let answer = Box::new(move |commit: std::result::Result<(), &str>| {
+            let answer: Answer = Box::new(move |commit: std::result::Result<(), &str>| {
                 let _ = sender.send(match commit {
                     Ok(()) => result,
                     Err(why) => result.and(Err(commit_failed(why))),
@@ -60,7 +63,7 @@ impl Writer {
             Done { keep, answer }
         });
         let queue = self.queue.as_ref().ok_or_else(|| anyhow!("the database writer has stopped"))?;
-        queue.send(write).map_err(|_| anyhow!("the database writer has stopped"))?;
+        queue.send(write).map_err(|_gone| anyhow!("the database writer has stopped"))?;
         Ok(receiver)
     }
 }

@@ -249,7 +249,7 @@ mod tests {
         let object = (ObjectName::from_hash(&[7; 32]), 12);
         let v2: serde_json::Value = serde_json::from_str(&names_and_sizes(&[object.clone(), object.clone()])).unwrap();
         assert_eq!(v2[1]["size"], 12);
-        let v1: Vec<String> = serde_json::from_str(&names(&[object.clone()])).unwrap();
+        let v1: Vec<String> = serde_json::from_str(&names(std::slice::from_ref(&object))).unwrap();
         assert_eq!(v1, [object.0.as_str()]);
         assert_eq!(names_and_sizes(&[]), "[]");
     }
