@@ -17,6 +17,7 @@ pub mod layout;
 mod login;
 mod overview;
 mod policy;
+pub mod restore;
 mod restore_test;
 pub mod session;
 mod setup;
@@ -43,6 +44,7 @@ fn areas(config: &mut ServiceConfig) {
         .configure(login::routes)
         .configure(overview::routes)
         .configure(policy::routes)
+        .configure(restore::routes)
         .configure(restore_test::routes)
         .configure(setup::routes)
         .configure(wipe::routes);

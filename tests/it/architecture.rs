@@ -37,7 +37,7 @@ const MUST_NOT_NAME: &[(&str, &[&str])] = &[
     ),
     ("service", &["actix_web", "diesel::"]),
     ("store", &["dsl::now"]),
-    ("web", &["diesel::", "tera", "minijinja"]),
+    ("web", &["diesel::", "tera::", "minijinja::"]),
     ("protocol", &["diesel::"]),
     ("job", &["diesel::"]),
     ("agent", &["diesel::", "actix_web", "crate::store", "crate::service"]),

@@ -3,6 +3,7 @@ use crate::support::NOW;
 use crate::support::device::SimDevice;
 use crate::support::people::{act_as, act_by, colleague};
 use crate::support::server::{Answer, TestServer};
+use crate::support::visit::{Visit, hidden, location, text};
 use crate::wipe::restore_point;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -335,4 +336,77 @@ fn a_restore_that_the_device_cannot_do_has_failed() {
     let failed = world.find(restore.id);
     assert_eq!(failed.state, RestoreState::Failed);
     assert!(failed.outcome().unwrap().note.contains("no folder"));
+}
+
+#[test]
+fn the_four_steps_order_a_restore_without_scripts() {
+    let world = World::new();
+    let operator = Visit::of(&world.server, world.operator);
+    let base = format!("/devices/{}/restore", world.source.id());
+    let (point, target) = (world.draft.point, world.target.id());
+
+    let first = text(&operator.get(&base));
+    assert!(first.contains(&format!("{base}/what?point={point}")), "{first}");
+    let second = text(&operator.get(&format!("{base}/what?point={point}&search=B.JPG")));
+    assert!(
+        second.contains("value=\"/home/grace/b.jpg\"") && !second.contains("value=\"/home/grace/a.vcf\""),
+        "{second}"
+    );
+    let chosen = format!("point={point}&what=paths&path=%2Fhome%2Fgrace%2Fb.jpg");
+    let third = text(&operator.get(&format!("{base}/where?{chosen}")));
+    assert!(third.contains(&format!("value=\"{target}\"")), "{third}");
+    let chosen = format!("{chosen}&target={target}&conflict=skip");
+    let fourth = text(&operator.get(&format!("{base}/preview?{chosen}")));
+    assert!(fourth.contains("Restore 1 file"), "{fourth}");
+    let (point, target, key) = (point.to_string(), target.to_string(), hidden(&fourth, "request_key"));
+    let fields = [
+        ("request_key", key.as_str()),
+        ("point", &point),
+        ("what", "paths"),
+        ("path", "/home/grace/b.jpg"),
+        ("target", &target),
+        ("conflict", "skip"),
+    ];
+    let made = location(&operator.post(&format!("{base}s"), &fields));
+    assert_eq!(location(&operator.post(&format!("{base}s"), &fields)), made, "sent twice is one restore");
+    let order = world.fetched().unwrap();
+    let files = vec![file("/home/grace/b.jpg")];
+    world.tells(&world.target, order.restore_id, &RestoreResult { files, failures: vec![], kept: vec![] });
+
+    assert_eq!(
+        (order.selection.as_slice(), order.conflict),
+        (["/home/grace/b.jpg".to_owned()].as_slice(), Conflict::Skip)
+    );
+    assert!(text(&operator.get(&made)).contains("1 of 1 files are back and equal"));
+    assert!(text(&operator.get("/restores")).contains("1 of 1"));
+}
+
+#[test]
+fn who_may_not_restore_sees_results_without_names() {
+    let world = World::new();
+    let restore = world.orders(&world.draft).unwrap();
+    world.fetched().unwrap();
+    world.tells(&world.target, restore.id, &RestoreResult { files: vec![], failures: vec![], kept: vec![] });
+    let observer = Visit::of(&world.server, colleague(&world.server, "observer", Role::Observer));
+    let operator = Visit::of(&world.server, world.operator);
+    let path = format!("/restores/{}", restore.id);
+
+    assert_eq!(observer.get(&format!("/devices/{}/restore", world.source.id())).status, 403);
+    assert_eq!(observer.post(&format!("{path}/cancellations"), &[]).status, 403);
+    let [seen, known] = [&observer, &operator].map(|it| text(&it.get(&path)));
+    assert!(seen.contains("Did not come back: 4") && !seen.contains("a.vcf"), "{seen}");
+    assert!(known.contains("/home/grace/a.vcf"));
+}
+
+#[test]
+fn a_restore_needs_a_password_entered_just_now() {
+    let world = World::new();
+    let operator = Visit::stale(&world.server, world.operator);
+    let base = format!("/devices/{}/restore", world.source.id());
+    let query = format!("point={}&target={}", world.draft.point, world.target.id());
+
+    let page = text(&operator.get(&format!("{base}/preview?{query}")));
+
+    assert!(page.contains("/confirm-password?to=") && !page.contains("<button class=\"btn go\""), "{page}");
+    assert!(location(&operator.post(&format!("{base}s"), &[])).starts_with("/confirm-password"));
 }

@@ -8,6 +8,7 @@ pub mod http;
 pub mod people;
 pub mod server;
 mod smtp;
+pub mod visit;
 
 pub use database::TestDatabase;
 pub use smtp::SmtpSink;

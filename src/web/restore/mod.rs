@@ -1,0 +1,158 @@
+//! Getting data back: four steps, each with its own address, and what became of it.
+mod show;
+mod wizard;
+
+use crate::domain::id::DeviceId;
+use crate::domain::restore::{Conflict, FileClass, RestoreState, Selection};
+use crate::error::{Error, Result};
+use crate::service::restore::Draft;
+use crate::web::form::{Pairs, value, values};
+use actix_web::web::ServiceConfig;
+
+/// The pages of this area.
+pub fn routes(config: &mut ServiceConfig) {
+    config
+        .service(wizard::choose_point)
+        .service(wizard::choose_what)
+        .service(wizard::choose_target)
+        .service(wizard::preview)
+        .service(wizard::create)
+        .service(show::list)
+        .service(show::show)
+        .service(show::cancel);
+}
+
+/// The badge of a state: its class and its icon.
+pub const fn badge(state: RestoreState) -> (&'static str, &'static str) {
+    match state {
+        RestoreState::Queued => ("dated", "send"),
+        RestoreState::Running => ("dated", "hourglass"),
+        RestoreState::Compared => ("proven", "circle-check"),
+        RestoreState::Failed => ("lost", "circle-x"),
+        RestoreState::Expired | RestoreState::Cancelled => ("", "ban"),
+    }
+}
+
+/// What was chosen so far, as the address carries it from step to step.
+#[derive(Debug, Clone, Default)]
+pub struct Choice {
+    pub point: String,
+    /// "all", "class" or "paths".
+    pub what: String,
+    pub class: String,
+    pub paths: Vec<String>,
+    pub target: String,
+    pub conflict: String,
+    pub unproven: bool,
+}
+
+impl Choice {
+    /// Reads an address or a form.
+    pub fn of(pairs: &Pairs) -> Self {
+        let text = |name: &str| value(pairs, name).to_owned();
+        let typed = value(pairs, "lines").lines().map(str::trim).filter(|it| !it.is_empty()).map(ToOwned::to_owned);
+        let mut paths: Vec<String> = values(pairs, "path").map(ToOwned::to_owned).chain(typed).collect();
+        paths.sort();
+        paths.dedup();
+        Self {
+            point: text("point"),
+            what: Some(text("what")).filter(|it| !it.is_empty()).unwrap_or_else(|| "all".to_owned()),
+            class: text("class"),
+            paths,
+            target: text("target"),
+            conflict: Some(text("conflict")).filter(|it| !it.is_empty()).unwrap_or_else(|| "keep_both".to_owned()),
+            unproven: value(pairs, "unproven") == "yes",
+        }
+    }
+
+    /// Everything chosen, for the hidden fields of the next step. What is empty is left out.
+    pub fn pairs(&self) -> Vec<(&'static str, &str)> {
+        let single = [
+            ("point", self.point.as_str()),
+            ("what", self.what.as_str()),
+            ("class", self.class.as_str()),
+            ("target", self.target.as_str()),
+            ("conflict", self.conflict.as_str()),
+            ("unproven", if self.unproven { "yes" } else { "" }),
+        ];
+        let paths = self.paths.iter().map(|it| ("path", it.as_str()));
+        single.into_iter().chain(paths).filter(|(_, value)| !value.is_empty()).collect()
+    }
+
+    /// The same after `?` of an address.
+    pub fn query(&self) -> String {
+        serde_urlencoded::to_string(self.pairs()).unwrap_or_default()
+    }
+
+    /// Whether this step's own name is among `names`, so that its form shows it as a field of its own.
+    pub fn kept<'a>(&'a self, names: &[&str]) -> Vec<(&'static str, &'a str)> {
+        self.pairs().into_iter().filter(|(name, _)| !names.contains(name)).collect()
+    }
+
+    /// What is restored.
+    ///
+    /// # Errors
+    /// When a class is not one.
+    pub fn selection(&self) -> Result<Selection> {
+        match self.what.as_str() {
+            "class" => FileClass::parse(&self.class)
+                .map(Selection::Class)
+                .ok_or_else(|| Error::invalid("class", "choose what kind of files")),
+            "paths" => Ok(Selection::Paths(self.paths.clone())),
+            _ => Ok(Selection::All),
+        }
+    }
+
+    /// All of it as the service takes it.
+    ///
+    /// # Errors
+    /// When a step was left out.
+    pub fn draft(&self, device: DeviceId, request_key: &str) -> Result<Draft> {
+        use crate::domain::id::RestorePointId;
+        Ok(Draft {
+            device,
+            point: RestorePointId::parse(&self.point).ok_or(Error::NotFound("restore point"))?,
+            selection: self.selection()?,
+            target: DeviceId::parse(&self.target).ok_or_else(|| Error::invalid("target", "choose a device"))?,
+            conflict: Conflict::parse(&self.conflict).ok_or_else(|| Error::invalid("conflict", "choose one"))?,
+            accepts_unproven: self.unproven,
+            request_key: Some(request_key.chars().take(80).collect()).filter(|it: &String| !it.is_empty()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pairs(list: &[(&str, &str)]) -> Pairs {
+        list.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn what_was_chosen_goes_from_step_to_step_unchanged() {
+        let first = Choice::of(&pairs(&[
+            ("point", "p"),
+            ("what", "paths"),
+            ("path", "/a b/ü&=?"),
+            ("lines", "/c\r\n\r\n /d "),
+            ("unproven", "yes"),
+        ]));
+
+        let read: Pairs = serde_urlencoded::from_str(&first.query()).unwrap();
+        let second = Choice::of(&read);
+
+        assert_eq!(first.paths, ["/a b/ü&=?", "/c", "/d"]);
+        assert_eq!(first.query(), second.query());
+        assert_eq!(second.paths, first.paths);
+        assert_eq!(second.selection().unwrap(), Selection::Paths(first.paths.clone()));
+    }
+
+    #[test]
+    fn a_class_must_be_one() {
+        let of = |class| Choice::of(&pairs(&[("what", "class"), ("class", class)]));
+        assert!(of("photos").selection().is_ok());
+        assert!(of("").selection().is_err());
+        assert!(of("x").selection().is_err());
+    }
+}

@@ -1,0 +1,151 @@
+//! `/restores` and `/restores/{id}`: what was ordered, how far it is, and what the comparison found.
+use super::badge;
+use crate::clock::Clock;
+use crate::domain::id::{RestoreId, UserId};
+use crate::domain::restore::{RestoreState, Selection};
+use crate::domain::role::{Permission, Reach};
+use crate::error::{Error, Result};
+use crate::service::restore;
+use crate::store::device::Device;
+use crate::store::restore::{Listed, Outcome, Restore as Row};
+use crate::store::restore_point::RestorePoint;
+use crate::store::{self, Conn, Store};
+use crate::web::error::PageResult;
+use crate::web::form::with_status;
+use crate::web::layout::{Layout, see_other};
+use crate::web::session::{Can, Restore, ViewDevices};
+use crate::web::wipe::{Acting, reached};
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Path};
+use actix_web::{HttpResponse, get, post};
+use askama::Template;
+
+/// So many are shown; older ones stay in Activity.
+const SHOWN: i64 = 200;
+
+#[derive(Template)]
+#[template(path = "restore/list.html")]
+struct ListPage {
+    layout: Layout,
+    rows: Vec<Listed>,
+    is_full: bool,
+}
+
+impl ListPage {
+    fn class(&self, state: &RestoreState) -> &'static str {
+        badge(*state).0
+    }
+
+    fn icon(&self, state: &RestoreState) -> &'static str {
+        badge(*state).1
+    }
+}
+
+#[get("/restores")]
+pub async fn list(by: Can<ViewDevices>, layout: Layout, store: Data<Store>) -> PageResult<HttpResponse> {
+    let reach = by.reach().clone();
+    let rows = store.read(move |conn| store::restore::list(conn, &reach, SHOWN)).await?;
+    let is_full = i64::try_from(rows.len()).unwrap_or(SHOWN) >= SHOWN;
+    with_status(&ListPage { layout, rows, is_full }, StatusCode::OK)
+}
+
+struct Shown {
+    restore: Row,
+    device: Device,
+    target: Device,
+    point: RestorePoint,
+    requester: String,
+    outcome: Outcome,
+    chosen: Selection,
+}
+
+#[derive(Template)]
+#[template(path = "restore/show.html")]
+struct ShowPage {
+    layout: Layout,
+    it: Shown,
+    may_cancel: bool,
+    /// Names of files only for who may see them.
+    may_see_names: bool,
+}
+
+impl ShowPage {
+    fn class(&self) -> &'static str {
+        badge(self.it.restore.state).0
+    }
+
+    fn icon(&self) -> &'static str {
+        badge(self.it.restore.state).1
+    }
+
+    fn is_proven(&self) -> bool {
+        restore::is_proven(&self.it.point)
+    }
+
+    fn took(&self) -> String {
+        match (self.it.restore.started_at, self.it.restore.finished_at) {
+            (Some(start), Some(end)) => crate::web::filter::span(end.since(start)),
+            _ => String::new(),
+        }
+    }
+
+    /// Each kind of file that did not come back as it was: its heading, how many, and names.
+    fn groups(&self) -> Vec<(&'static str, usize, &[String])> {
+        let it = &self.it.outcome;
+        let [differing, missing, kept, not_compared] = it.counts;
+        let all = [
+            ("Came back otherwise than the manifest says", differing, it.differing.as_slice()),
+            ("Did not come back", missing, it.missing.as_slice()),
+            ("Were there already and stayed as they were", kept, it.kept.as_slice()),
+            (
+                "Changed while they were backed up, so there is nothing to compare with",
+                not_compared,
+                it.not_compared.as_slice(),
+            ),
+        ];
+        all.into_iter().filter(|(_, count, _)| *count > 0).collect()
+    }
+}
+
+fn load(conn: &mut Conn, reach: &Reach, id: RestoreId) -> Result<Shown> {
+    let none = || Error::NotFound("restore");
+    let restore = store::restore::find(conn, id)?.ok_or_else(none)?;
+    let device = reached(conn, reach, restore.device_id).map_err(|_| none())?;
+    let target = reached(conn, reach, restore.target_device_id).map_err(|_| none())?;
+    let point = store::restore_point::find(conn, restore.restore_point_id)?.ok_or(Error::NotFound("restore point"))?;
+    let requester = match UserId::parse(&restore.requested_by) {
+        Some(id) => store::wipe::person(conn, id)?.map(|it| it.name).unwrap_or_default(),
+        None => restore.requested_by.clone(),
+    };
+    Ok(Shown { outcome: restore.outcome()?, chosen: restore.chosen()?, restore, device, target, point, requester })
+}
+
+#[get("/restores/{id}")]
+pub async fn show(
+    by: Can<ViewDevices>,
+    layout: Layout,
+    store: Data<Store>,
+    id: Path<RestoreId>,
+) -> PageResult<HttpResponse> {
+    let (reach, id) = (by.reach().clone(), id.into_inner());
+    let it = store.read(move |conn| load(conn, &reach, id)).await?;
+    let covers = |permission, team| by.grants().reach(permission).is_some_and(|it: Reach| it.covers(team));
+    let page = ShowPage {
+        may_cancel: !it.restore.state.is_final() && covers(Permission::Restore, it.device.team_id),
+        may_see_names: covers(Permission::ViewFileNames, it.device.team_id),
+        layout,
+        it,
+    };
+    with_status(&page, StatusCode::OK)
+}
+
+#[post("/restores/{id}/cancellations")]
+pub async fn cancel(
+    by: Can<Restore>,
+    (store, clock): (Data<Store>, Data<Clock>),
+    id: Path<RestoreId>,
+) -> PageResult<HttpResponse> {
+    let (acting, id, now) = (Acting::of(&by), id.into_inner(), clock.now());
+    store.act(move |conn| restore::cancel(conn, &acting.by(), id, now)).await?;
+    Ok(see_other(format!("/restores/{id}"), Some("Cancelled. What was written on the device stays.")))
+}

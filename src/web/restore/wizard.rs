@@ -1,0 +1,363 @@
+//! `/devices/{id}/restore…`: which point, what of it, where to, and what that would do.
+use super::Choice;
+use crate::blob::BlobStore;
+use crate::clock::Clock;
+use crate::domain::device::DeviceState;
+use crate::domain::id::{DeviceId, RestorePointId};
+use crate::domain::manifest::{Manifest, ManifestFile};
+use crate::domain::restore::{Conflict, FileClass, Selection};
+use crate::domain::role::Reach;
+use crate::error::{Error, Result};
+use crate::proof::keys::ProofKeys;
+use crate::secret;
+use crate::service::restore;
+use crate::store::device::Device;
+use crate::store::restore_point::RestorePoint;
+use crate::store::{self, Store};
+use crate::wake::Wake;
+use crate::web::error::PageResult;
+use crate::web::filter;
+use crate::web::form::{Pairs, value, with_status};
+use crate::web::layout::{Layout, see_other};
+use crate::web::session::{Can, Restore};
+use crate::web::wipe::{Acting, reached};
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Form, Path, Query};
+use actix_web::{HttpResponse, get, post, web};
+use anyhow::Context;
+use askama::Template;
+use std::sync::Arc;
+
+/// So many restore points are offered.
+const POINTS: i64 = 60;
+/// So many files a search shows.
+const FOUND: usize = 200;
+/// So many devices are offered as targets.
+const TARGETS: i64 = 50;
+
+/// A restore point as a choice.
+struct Offered {
+    point: RestorePoint,
+    is_proven: bool,
+}
+
+#[derive(Template)]
+#[template(path = "restore/point.html")]
+struct PointPage {
+    layout: Layout,
+    device: Device,
+    points: Vec<Offered>,
+}
+
+#[get("/devices/{id}/restore")]
+pub async fn choose_point(
+    by: Can<Restore>,
+    layout: Layout,
+    store: Data<Store>,
+    id: Path<DeviceId>,
+) -> PageResult<HttpResponse> {
+    let (reach, id) = (by.reach().clone(), id.into_inner());
+    let (device, points) = store
+        .read(move |conn| {
+            let device = reached(conn, &reach, id)?;
+            Ok::<_, Error>((device, store::restore_point::of_device(conn, id, POINTS)?))
+        })
+        .await?;
+    let mut points: Vec<_> =
+        points.into_iter().map(|it| Offered { is_proven: restore::is_proven(&it), point: it }).collect();
+    // Proven first; each part stays newest first.
+    points.sort_by_key(|it| !it.is_proven);
+    with_status(&PointPage { layout, device, points }, StatusCode::OK)
+}
+
+#[derive(Template)]
+#[template(path = "restore/what.html")]
+struct WhatPage {
+    layout: Layout,
+    device: Device,
+    point: RestorePoint,
+    is_proven: bool,
+    choice: Choice,
+    search: String,
+    found: Vec<ManifestFile>,
+    more_count: usize,
+    classes: Vec<(FileClass, usize, i64)>,
+    file_count: usize,
+    byte_count: i64,
+}
+
+impl WhatPage {
+    fn is_chosen(&self, path: &str) -> bool {
+        self.choice.paths.iter().any(|it| it == path)
+    }
+
+    /// Chosen files that the search does not show: they stay chosen.
+    fn others(&self) -> Vec<&String> {
+        self.choice.paths.iter().filter(|path| !self.found.iter().any(|it| it.path == **path)).collect()
+    }
+}
+
+#[get("/devices/{id}/restore/what")]
+pub async fn choose_what(
+    by: Can<Restore>,
+    layout: Layout,
+    (store, blobs): (Data<Store>, Data<dyn BlobStore>),
+    id: Path<DeviceId>,
+    query: Query<Pairs>,
+) -> PageResult<HttpResponse> {
+    let (choice, search) = (Choice::of(&query), value(&query, "search").trim().to_owned());
+    let (device, point) = chosen_point(&store, by.reach().clone(), id.into_inner(), &choice).await?;
+    let manifest = manifest_of(&store, blobs, &point).await?;
+    let matching: Vec<_> = manifest.files.iter().filter(|it| matches(it, &search)).collect();
+    let shown = if search.is_empty() { 0 } else { FOUND };
+    let page = WhatPage {
+        is_proven: restore::is_proven(&point),
+        found: matching.iter().take(shown).map(|it| (*it).clone()).collect(),
+        more_count: if shown == 0 { 0 } else { matching.len().saturating_sub(shown) },
+        classes: FileClass::ALL.iter().map(|class| of_class(&manifest, *class)).collect(),
+        file_count: manifest.files.len(),
+        byte_count: size(manifest.files.iter()),
+        layout,
+        device,
+        point,
+        choice,
+        search,
+    };
+    with_status(&page, StatusCode::OK)
+}
+
+fn matches(file: &ManifestFile, search: &str) -> bool {
+    file.path.to_lowercase().contains(&search.to_lowercase())
+}
+
+fn of_class(manifest: &Manifest, class: FileClass) -> (FileClass, usize, i64) {
+    let files = || manifest.files.iter().filter(move |it| FileClass::of(&it.path) == class);
+    (class, files().count(), size(files()))
+}
+
+fn size<'a>(files: impl Iterator<Item = &'a ManifestFile>) -> i64 {
+    let bytes = files.fold(0u64, |sum, it| sum.saturating_add(it.size));
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+async fn chosen_point(store: &Store, reach: Reach, id: DeviceId, choice: &Choice) -> Result<(Device, RestorePoint)> {
+    let point = RestorePointId::parse(&choice.point).ok_or(Error::NotFound("restore point"))?;
+    store
+        .read(move |conn| {
+            let device = reached(conn, &reach, id)?;
+            let point = store::restore_point::find(conn, point)?
+                .filter(|it| it.device_id == id)
+                .ok_or(Error::NotFound("restore point"))?;
+            Ok::<_, Error>((device, point))
+        })
+        .await
+}
+
+/// Reads the manifest on a thread where it may block.
+async fn manifest_of(store: &Store, blobs: Data<dyn BlobStore>, point: &RestorePoint) -> Result<Manifest> {
+    let name = point.manifest_name.clone().ok_or(crate::domain::restore::Refusal::NoManifest)?;
+    let id = point.repository_id;
+    let repository =
+        store.read(move |conn| store::repository::find(conn, id)).await?.ok_or(Error::NotFound("repository"))?;
+    let blobs = blobs.into_inner();
+    web::block(move || restore::manifest(&*blobs, &repository, &name)).await.context("reading a manifest")?
+}
+
+/// A device to which it can be restored.
+type Target = (DeviceId, String, String);
+
+#[derive(Template)]
+#[template(path = "restore/where.html")]
+struct WherePage {
+    layout: Layout,
+    device: Device,
+    point: RestorePoint,
+    choice: Choice,
+    search: String,
+    targets: Vec<Target>,
+}
+
+impl WherePage {
+    fn can_be_itself(&self) -> bool {
+        self.device.state == DeviceState::Enrolled
+    }
+
+    fn is_target(&self, id: &DeviceId) -> bool {
+        self.choice.target == id.as_str()
+    }
+}
+
+#[get("/devices/{id}/restore/where")]
+pub async fn choose_target(
+    by: Can<Restore>,
+    layout: Layout,
+    store: Data<Store>,
+    id: Path<DeviceId>,
+    query: Query<Pairs>,
+) -> PageResult<HttpResponse> {
+    let (mut choice, search) = (Choice::of(&query), value(&query, "search").trim().to_owned());
+    let (device, point) = chosen_point(&store, by.reach().clone(), id.into_inner(), &choice).await?;
+    if choice.what == "paths" && choice.paths.is_empty() {
+        let to = format!("/devices/{}/restore/what?{}", device.id, choice.query());
+        return Ok(see_other(to, Some("Nothing is chosen yet: search for files, or choose everything.")));
+    }
+    let (reach, looked) = (by.reach().clone(), search.clone());
+    let targets = store.read(move |conn| store::restore::targets(conn, &reach, &looked, TARGETS)).await?;
+    let targets: Vec<_> = targets.into_iter().filter(|(target, ..)| *target != device.id).collect();
+    if choice.target.is_empty() && device.state == DeviceState::Enrolled {
+        choice.target = device.id.to_string();
+    }
+    with_status(&WherePage { layout, device, point, choice, search, targets }, StatusCode::OK)
+}
+
+#[derive(Template)]
+#[template(path = "restore/preview.html")]
+struct PreviewPage {
+    layout: Layout,
+    device: Device,
+    target: Device,
+    point: RestorePoint,
+    is_proven: bool,
+    choice: Choice,
+    conflict: Conflict,
+    file_count: usize,
+    byte_count: i64,
+    /// How long the last restore test of this point took for as much; empty where it is not known.
+    takes: String,
+    is_fresh: bool,
+    request_key: String,
+    refusal: String,
+}
+
+impl PreviewPage {
+    /// What was chosen, in words.
+    fn what(&self) -> String {
+        match self.choice.selection() {
+            Ok(Selection::All) | Err(_) => "Everything".to_owned(),
+            Ok(Selection::Class(class)) => class.name().to_owned(),
+            Ok(Selection::Paths(paths)) if paths.len() == 1 => "1 chosen path".to_owned(),
+            Ok(Selection::Paths(paths)) => {
+                format!("{} chosen paths", filter::count(i64::try_from(paths.len()).unwrap_or(i64::MAX)))
+            }
+        }
+    }
+
+    /// The way back to this page after the password was entered.
+    fn back(&self) -> String {
+        let to = format!("/devices/{}/restore/preview?{}", self.device.id, self.choice.query());
+        serde_urlencoded::to_string([("to", to)]).unwrap_or_default()
+    }
+}
+
+#[get("/devices/{id}/restore/preview")]
+pub async fn preview(
+    by: Can<Restore>,
+    layout: Layout,
+    (store, blobs): (Data<Store>, Data<dyn BlobStore>),
+    id: Path<DeviceId>,
+    query: Query<Pairs>,
+) -> PageResult<HttpResponse> {
+    let choice = Choice::of(&query);
+    let page = preview_page(&by, layout, (&store, blobs), id.into_inner(), choice).await?;
+    with_status(&page, StatusCode::OK)
+}
+
+async fn preview_page(
+    by: &Can<Restore>,
+    layout: Layout,
+    (store, blobs): (&Store, Data<dyn BlobStore>),
+    id: DeviceId,
+    choice: Choice,
+) -> Result<PreviewPage> {
+    let draft = choice.draft(id, "")?;
+    let (device, point) = chosen_point(store, by.reach().clone(), id, &choice).await?;
+    let (acting, point_id, target_id) = (Acting::of(by), point.id, draft.target);
+    let asked = draft.clone();
+    let (target, refusal, test) = store
+        .read(move |conn| {
+            let target = reached(conn, acting.by().reach, target_id)?;
+            let refusal = match restore::plan(conn, &acting.by(), &asked) {
+                Ok(_) => String::new(),
+                Err(Error::Refused(why)) => why,
+                Err(other) => return Err(other),
+            };
+            Ok((target, refusal, store::restore_test::newest_of_point(conn, point_id)?))
+        })
+        .await?;
+    let manifest = manifest_of(store, blobs, &point).await?;
+    let chosen = || manifest.files.iter().filter(|it| draft.selection.covers(&it.path));
+    let bytes = size(chosen());
+    let takes = test.filter(|it| it.byte_count > 0).and_then(|it| Some((it.duration()?, it.byte_count)));
+    Ok(PreviewPage {
+        is_fresh: by.require_fresh_password(layout.now).is_ok(),
+        is_proven: restore::is_proven(&point),
+        conflict: draft.conflict,
+        file_count: chosen().count(),
+        byte_count: bytes,
+        takes: takes.map(|(took, all)| estimate(took, bytes, all)).unwrap_or_default(),
+        request_key: secret::generate("")?,
+        refusal,
+        layout,
+        device,
+        target,
+        point,
+        choice,
+    })
+}
+
+/// The measured time of a restore test, for as many bytes as are chosen.
+fn estimate(took: std::time::Duration, bytes: i64, of: i64) -> String {
+    let millis = i128::try_from(took.as_millis()).unwrap_or(0) * i128::from(bytes) / i128::from(of.max(1));
+    filter::span(std::time::Duration::from_millis(u64::try_from(millis).unwrap_or(0).max(1000)))
+}
+
+#[post("/devices/{id}/restores")]
+pub async fn create(
+    by: Can<Restore>,
+    layout: Layout,
+    (store, blobs, keys): (Data<Store>, Data<dyn BlobStore>, Data<Option<Arc<ProofKeys>>>),
+    (clock, wake): (Data<Clock>, Data<Wake>),
+    (id, form): (Path<DeviceId>, Form<Pairs>),
+) -> PageResult<HttpResponse> {
+    let now = clock.now();
+    by.require_fresh_password(now)?;
+    let (id, choice) = (id.into_inner(), Choice::of(&form));
+    let draft = choice.draft(id, value(&form, "request_key"))?;
+    let ordered = order(&by, (&store, blobs.clone(), keys), draft, now).await;
+    let restore = match ordered {
+        Ok(restore) => restore,
+        Err(Error::Refused(why) | Error::Conflict(why)) => {
+            let mut page = preview_page(&by, layout, (&store, blobs), id, choice).await?;
+            page.refusal = why;
+            return with_status(&page, StatusCode::CONFLICT);
+        }
+        Err(other) => return Err(other.into()),
+    };
+    wake.device(restore.target_device_id);
+    let said = "Restore ordered. It begins when the device checks in.";
+    Ok(see_other(format!("/restores/{}", restore.id), Some(said)))
+}
+
+async fn order(
+    by: &Can<Restore>,
+    (store, blobs, keys): (&Store, Data<dyn BlobStore>, Data<Option<Arc<ProofKeys>>>),
+    draft: restore::Draft,
+    now: crate::domain::time::Time,
+) -> Result<store::restore::Restore> {
+    let (acting, asked) = (Acting::of(by), draft.clone());
+    let plan = store.read(move |conn| restore::plan(conn, &acting.by(), &asked)).await?;
+    let Some(keys) = keys.as_ref().clone() else {
+        let why = "the key that opens backups is on another host: order this restore where `holdfast prove` runs";
+        return Err(Error::Refused(why.to_owned()));
+    };
+    let blobs = blobs.into_inner();
+    let selection = draft.selection.clone();
+    let prepared = web::block(move || {
+        let manifest = restore::manifest(&*blobs, &plan.repository, &plan.manifest)?;
+        restore::prepare(&plan, &manifest, &selection, &*keys, now)
+    })
+    .await
+    .context("preparing a restore")??;
+    let acting = Acting::of(by);
+    store.act(move |conn| restore::request(conn, &acting.by(), &draft, prepared, now)).await
+}

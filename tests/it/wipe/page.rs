@@ -1,0 +1,186 @@
+//! The pages of a wipe, without scripts.
+use super::world::World;
+use crate::support::people::{colleague, person};
+use crate::support::visit::{Visit, hidden, location, text};
+use holdfast::domain::device::Ownership;
+use holdfast::domain::role::Role;
+use holdfast::domain::wipe::WipeState;
+
+fn ask_fields<'a>(token: &'a str, serial: &'a str, consent: &'a str) -> Vec<(&'a str, &'a str)> {
+    vec![
+        ("action", "wipe"),
+        ("reason", "lost_or_stolen"),
+        ("ticket", "INC <17>"),
+        ("facts_token", token),
+        ("serial", serial),
+        ("consent", consent),
+        ("request_key", "one"),
+    ]
+}
+
+#[test]
+fn two_people_wipe_a_device_by_its_pages() {
+    let world = World::new();
+    let (asker, second) = (Visit::of(&world.server, world.asker), Visit::of(&world.server, world.second));
+    let path = format!("/devices/{}/wipe", world.device.id());
+
+    let page = text(&asker.get(&path));
+    for said in ["4 files (4.0 kB) exist only on this device and will be lost.", "Another 92 files", "Lock instead"] {
+        assert!(page.contains(said), "{said}: {page}");
+    }
+    let token = hidden(&page, "facts_token");
+    let sent = asker.post(&format!("{path}-requests"), &ask_fields(&token, "SN-1", "4 lost, 92 not proven"));
+    let request = location(&sent);
+    let shown = text(&second.get(&request));
+    assert!(shown.contains("Approve wipe") && shown.contains("INC &#60;17&#62;"), "{shown}");
+    assert!(text(&second.get("/approvals")).contains(&request));
+    let mine = text(&asker.get(&request));
+    assert!(!mine.contains("Approve wipe"));
+    let approval = [("agreed", hidden(&shown, "agreed")), ("current", hidden(&shown, "current"))];
+    let fields: Vec<_> = approval.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    assert_eq!(location(&second.post(&format!("{request}/approvals"), &fields)), request);
+    assert!(text(&asker.get(&request)).contains("unless it is stopped"));
+    world.cools();
+
+    assert_eq!(world.fetches().len(), 1);
+    let log = text(&second.get("/wipe-requests"));
+    assert!(log.contains("Delivered") && log.contains("asker") && log.contains("second"), "{log}");
+}
+
+#[test]
+fn what_was_typed_stays_when_something_is_wrong() {
+    let world = World::new();
+    let asker = Visit::of(&world.server, world.asker);
+    let path = format!("/devices/{}/wipe", world.device.id());
+    let token = hidden(&text(&asker.get(&path)), "facts_token");
+
+    let answer = asker.post(&format!("{path}-requests"), &ask_fields(&token, "SN-9", ""));
+
+    let page = text(&answer);
+    assert_eq!(answer.status, 422);
+    assert!(page.contains("type the serial number exactly: SN-1") && page.contains("tick this box"), "{page}");
+    assert!(page.contains("value=\"SN-9\"") && page.contains("INC &#60;17&#62;"));
+    assert!(page.contains("value=\"lost_or_stolen\" selected"));
+}
+
+#[test]
+fn facts_that_changed_are_shown_again_with_the_reason() {
+    let world = World::new();
+    let asker = Visit::of(&world.server, world.asker);
+    let path = format!("/devices/{}/wipe", world.device.id());
+    let token = hidden(&text(&asker.get(&path)), "facts_token");
+    world.says(7);
+
+    let answer = asker.post(&format!("{path}-requests"), &ask_fields(&token, "SN-1", "4 lost, 92 not proven"));
+
+    let page = text(&answer);
+    assert_eq!(answer.status, 409);
+    assert!(page.contains("the facts changed since this page was shown") && page.contains("7 files"), "{page}");
+}
+
+#[test]
+fn a_wipe_needs_a_password_entered_just_now() {
+    let world = World::new();
+    let asker = Visit::stale(&world.server, world.asker);
+    let path = format!("/devices/{}/wipe", world.device.id());
+
+    let page = text(&asker.get(&path));
+    let sent = asker
+        .post(&format!("{path}-requests"), &ask_fields(&hidden(&page, "facts_token"), "SN-1", "4 lost, 92 not proven"));
+
+    assert!(page.contains("/confirm-password?to=") && !page.contains("Request wipe</button>"), "{page}");
+    assert!(location(&sent).starts_with("/confirm-password"));
+    let request = world.requested();
+    let second = Visit::stale(&world.server, world.second);
+    for act in ["approvals", "hold-ends"] {
+        assert!(location(&second.post(&format!("/wipe-requests/{}/{act}", request.id), &[])).starts_with("/confirm"));
+    }
+    assert_eq!(world.state(request.id), WipeState::Requested);
+}
+
+#[test]
+fn a_personal_device_offers_no_full_wipe_and_takes_none() {
+    let world = World::with(Ownership::Personal);
+    let asker = Visit::of(&world.server, world.asker);
+    let path = format!("/devices/{}/wipe", world.device.id());
+
+    let page = text(&asker.get(&path));
+    let token = hidden(&page, "facts_token");
+    let answer = asker.post(&format!("{path}-requests"), &ask_fields(&token, "SN-1", "4 lost, 92 not proven"));
+
+    assert!(!page.contains("value=\"wipe\"") && page.contains("personal device"), "{page}");
+    assert_eq!(answer.status, 409);
+    assert!(text(&answer).contains("it has no full wipe"));
+}
+
+#[test]
+fn who_may_not_is_told_so_and_who_sees_it_can_stop_it() {
+    let world = World::new();
+    let observer = colleague(&world.server, "observer", Role::Observer);
+    let observer = Visit::of(&world.server, observer);
+    let request = world.requested();
+    let path = format!("/wipe-requests/{}", request.id);
+
+    assert_eq!(observer.get(&format!("/devices/{}/wipe", world.device.id())).status, 403);
+    assert_eq!(observer.post(&format!("{path}/approvals"), &[]).status, 403);
+    let asker = Visit::of(&world.server, world.asker);
+    assert_eq!(asker.post(&format!("{path}/approvals"), &[]).status, 403, "an operator approves nothing");
+    assert!(text(&observer.get(&path)).contains("Stop, keep device"));
+    assert_eq!(location(&observer.post(&format!("{path}/stops"), &[])), path);
+
+    assert_eq!(world.state(request.id), WipeState::Cancelled);
+}
+
+#[test]
+fn an_owner_reads_why_they_cannot_approve_their_own() {
+    let world = World::new();
+    let owner = person(&world.server, "owner", &[Role::Owner], None, crate::support::people::SINCE);
+    let owner = Visit::of(&world.server, owner);
+    let path = format!("/devices/{}/wipe", world.device.id());
+    let token = hidden(&text(&owner.get(&path)), "facts_token");
+    let sent = owner.post(&format!("{path}-requests"), &ask_fields(&token, "SN-1", "4 lost, 92 not proven"));
+    let request = location(&sent);
+
+    let page = text(&owner.get(&request));
+    let tried = owner.post(&format!("{request}/approvals"), &[("agreed", "x"), ("current", "y")]);
+
+    assert!(page.contains("you requested this wipe") && !page.contains("Approve wipe"), "{page}");
+    assert_eq!(tried.status, 409);
+}
+
+#[test]
+fn worse_facts_are_marked_and_the_requester_looks_again() {
+    let world = World::new();
+    let request = world.requested();
+    world.says(9);
+    let (asker, second) = (Visit::of(&world.server, world.asker), Visit::of(&world.server, world.second));
+    let path = format!("/wipe-requests/{}", request.id);
+    let shown = text(&second.get(&path));
+    assert!(shown.contains("Worse"), "{shown}");
+
+    let fields = [("agreed", hidden(&shown, "agreed")), ("current", hidden(&shown, "current"))];
+    let fields: Vec<_> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    second.post(&format!("{path}/approvals"), &fields);
+    assert_eq!(world.state(request.id), WipeState::ReviewAgain);
+    let again = text(&asker.get(&path));
+    let token = hidden(&again, "facts_token");
+    let wrong = asker.post(&format!("{path}/reviews"), &[("facts_token", &token), ("serial", "SN-1"), ("consent", "")]);
+    assert_eq!(wrong.status, 422);
+    let right = [("facts_token", token.as_str()), ("serial", "SN-1"), ("consent", "9 lost, 92 not proven")];
+    location(&asker.post(&format!("{path}/reviews"), &right));
+
+    assert_eq!(world.state(request.id), WipeState::Requested);
+}
+
+#[test]
+fn everything_stops_with_one_button() {
+    let world = World::new();
+    let request = world.requested();
+    let second = Visit::of(&world.server, world.second);
+    assert!(text(&second.get("/approvals")).contains("Stop all wipes"));
+
+    assert_eq!(location(&second.post("/wipe-requests/stops", &[])), "/approvals");
+
+    assert_eq!(world.state(request.id), WipeState::Cancelled);
+    assert!(text(&second.get("/approvals")).contains("Nothing waits for you."));
+}
