@@ -6,8 +6,8 @@ use super::net::http::Http;
 use super::progress::Event;
 use super::protect::{self, Forbidden};
 use super::state::{
-    BackupIndex, ClockOffset, Credentials, Enrollment, Journal, LastBackup, Outbox, Policy, RestoreJournal, Roots,
-    State, WipeJournal, Wiped,
+    BackupIndex, ClockOffset, Credentials, Enrollment, Journal, LastBackup, Marks, Outbox, Policy, RestoreJournal,
+    Roots, State, WipeJournal, Wiped,
 };
 use super::{Agent, Surroundings};
 use crate::protocol::agent::message::{ENROLL, Enroll, Enrolled, RepositoryCredentials, credentials_context};
@@ -43,14 +43,17 @@ impl Agent {
         let forbidden = Forbidden { state: state.dir().to_owned(), home: around.home.clone() };
         let folders = protect::check(&request.protect, &forbidden)?;
         let identity = keys(&state)?;
-        let roots = protect::mark(&folders)?;
+        let mut marks: Marks = state.find()?.unwrap_or_default();
+        protect::invent(&mut marks, &folders)?;
+        state.put(&marks)?;
+        let marked = protect::mark(&folders, &marks)?;
         match join(&state, &around, request, identity, &folders) {
             Ok((enrolled, offset)) => {
-                keep(&state, &around, request, Roots { roots }, &enrolled, offset)?;
+                keep(&state, &around, request, Roots { roots: marked.roots }, &enrolled, offset)?;
                 Self::open(state, around)
             }
             Err(error) => {
-                protect::unmark(&roots);
+                protect::unmark(&marked.made);
                 Err(error)
             }
         }

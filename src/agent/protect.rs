@@ -4,7 +4,7 @@
 //! when it is named and again when it is erased. The mark is a file in the
 //! folder, made at enrolment; its text is in the agent's own record. A folder
 //! that was put in the place of a protected one has no such mark and is left.
-use super::state::ProtectedRoot;
+use super::state::{Marks, ProtectedRoot};
 use super::tree;
 use crate::secret;
 use anyhow::{Context, Result, bail};
@@ -97,38 +97,71 @@ pub fn check(folders: &[PathBuf], forbidden: &Forbidden) -> Result<Vec<PathBuf>>
     Ok(roots)
 }
 
-/// Puts a new mark in each folder.
+/// Puts a mark in each folder, or finds that of `known` there.
 ///
 /// # Errors
-/// When one cannot be written; the marks made so far are taken away again.
-pub fn mark(roots: &[PathBuf]) -> Result<Vec<ProtectedRoot>> {
-    let mut marked = Vec::new();
+/// When one cannot be written, or the folder carries the mark of another agent; the marks made so far are taken away
+/// again.
+pub fn mark(roots: &[PathBuf], known: &Marks) -> Result<Marked> {
+    let mut marked = Marked::default();
     for root in roots {
-        match mark_one(root)
-            .with_context(|| format!("marking {}; the agent must be able to write in it", root.display()))
-        {
-            Ok(root) => marked.push(root),
+        let path = root.to_str().context("the path is not UTF-8")?;
+        let text = known.marks.get(path).context("the folder has no mark to write")?;
+        match mark_one(root, path, text) {
+            Ok((root, true)) => {
+                marked.made.push(root.clone());
+                marked.roots.push(root);
+            }
+            Ok((root, false)) => marked.roots.push(root),
             Err(error) => {
-                unmark(&marked);
-                return Err(error);
+                unmark(&marked.made);
+                return Err(error.context(format!("marking {}", root.display())));
             }
         }
     }
     Ok(marked)
 }
 
-fn mark_one(root: &Path) -> Result<ProtectedRoot> {
+/// The folders with their marks, and those whose mark was not there before.
+#[derive(Debug, Default)]
+pub struct Marked {
+    pub roots: Vec<ProtectedRoot>,
+    pub made: Vec<ProtectedRoot>,
+}
+
+/// Adds a new mark for each folder that has none.
+///
+/// # Errors
+/// When the operating system gives no randomness.
+pub fn invent(marks: &mut Marks, roots: &[PathBuf]) -> Result<()> {
+    for root in roots {
+        let path = root.to_str().context("the path is not UTF-8")?;
+        if !marks.marks.contains_key(path) {
+            marks.marks.insert(path.to_owned(), secret::generate("")?);
+        }
+    }
+    Ok(())
+}
+
+/// The marked folder, and whether its mark was made now.
+fn mark_one(root: &Path, path: &str, mark: &str) -> Result<(ProtectedRoot, bool)> {
     let dir = tree::open_dir(root)?;
-    remove_mark(dir.as_fd())?;
-    let mark = secret::generate("")?;
+    let stat = fstat(&dir)?;
+    let root = ProtectedRoot { path: path.to_owned(), mark: mark.to_owned(), device: stat.st_dev, inode: stat.st_ino };
+    if tree::stat(dir.as_fd(), MARK_NAME_C).is_ok() {
+        if is_marked(dir.as_fd(), &root)? {
+            return Ok((root, false));
+        }
+        bail!("another agent protects this folder; if it does so no more, remove {path}/{MARK_NAME} and try again");
+    }
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut file = File::from(rustix::fs::openat(&dir, MARK_NAME_C, flags, Mode::from_raw_mode(0o600))?);
+    let file = rustix::fs::openat(&dir, MARK_NAME_C, flags, Mode::from_raw_mode(0o600))
+        .context("the agent must be able to write in the folder")?;
+    let mut file = File::from(file);
     file.write_all(format!("{MARK_TEXT}{mark}\n").as_bytes())?;
     file.sync_all()?;
     rustix::fs::fsync(&dir)?;
-    let stat = fstat(&dir)?;
-    let path = root.to_str().context("the path is not UTF-8")?.to_owned();
-    Ok(ProtectedRoot { path, mark, device: stat.st_dev, inode: stat.st_ino })
+    Ok((root, true))
 }
 
 /// Takes the marks away again, as far as that goes.
@@ -209,7 +242,9 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let docs = temp.path().canonicalize().unwrap().join("docs");
         fs::create_dir(&docs).unwrap();
-        let root = mark(std::slice::from_ref(&docs)).unwrap().remove(0);
+        let mut marks = Marks::default();
+        invent(&mut marks, std::slice::from_ref(&docs)).unwrap();
+        let root = mark(std::slice::from_ref(&docs), &marks).unwrap().roots.remove(0);
         let is_marked = |root: &ProtectedRoot| is_marked(tree::open_dir(&docs).unwrap().as_fd(), root);
 
         assert!(is_marked(&root).unwrap());
@@ -221,5 +256,27 @@ mod tests {
         // A symlink to a true mark is not a mark.
         symlink(temp.path().join("mark"), docs.join(MARK_NAME)).unwrap();
         assert!(is_marked(&root).is_err());
+    }
+
+    #[test]
+    fn another_agents_mark_is_left_as_it_is() {
+        let temp = tempfile::tempdir().unwrap();
+        let base = temp.path().canonicalize().unwrap();
+        let folders = [base.join("a"), base.join("docs")];
+        folders.iter().for_each(|it| fs::create_dir(it).unwrap());
+        let docs = &folders[1..];
+        let (mut first, mut second) = (Marks::default(), Marks::default());
+        invent(&mut first, docs).unwrap();
+        invent(&mut second, &folders).unwrap();
+        assert_eq!(mark(docs, &first).unwrap().made.len(), 1);
+        let text = fs::read(folders[1].join(MARK_NAME)).unwrap();
+
+        let refused = mark(&folders, &second).unwrap_err();
+
+        assert!(format!("{refused:#}").contains("another agent"), "{refused:#}");
+        assert_eq!(fs::read(folders[1].join(MARK_NAME)).unwrap(), text);
+        assert!(!folders[0].join(MARK_NAME).exists());
+        // The same agent again finds its own.
+        assert!(mark(docs, &first).unwrap().made.is_empty());
     }
 }

@@ -37,6 +37,7 @@ impl Agent {
             return Ok(());
         }
         self.settle_interrupted()?;
+        self.note(Event::Note(format!("Running for {}", self.enrollment.server)));
         let (send, receive) = channel();
         if self.has_unfinished_restore()? {
             let _ = send.send(Work::Restore);

@@ -1,7 +1,7 @@
 //! An enrolled agent without a server, and a server that says what a test wants.
 use super::platform::{self};
 use super::progress::Silent;
-use super::state::{Credentials, Enrollment, Roots, State};
+use super::state::{Credentials, Enrollment, Marks, Roots, State};
 use super::{Agent, Identity, Surroundings, protect};
 use crate::clock::Clock;
 use crate::domain::device::Ownership;
@@ -22,7 +22,9 @@ pub const NOWHERE: &str = "http://127.0.0.1:1";
 pub fn enrolled(state: &Path, server: &str, folders: &[PathBuf]) {
     let state = State::open(state).unwrap();
     state.put(&Identity::generate().unwrap()).unwrap();
-    let roots = protect::mark(folders).unwrap();
+    let mut marks = Marks::default();
+    protect::invent(&mut marks, folders).unwrap();
+    let roots = protect::mark(folders, &marks).unwrap().roots;
     state.put(&Roots { roots }).unwrap();
     let text = |it: &str| it.to_owned();
     state.put(&Credentials(RepositoryCredentials { token: text("t"), password: text("p") })).unwrap();

@@ -111,9 +111,11 @@ impl Device {
 
     fn await_note(&self, text: &str) {
         loop {
-            match self.events.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("the agent never said: {text}")) {
-                Event::Note(said) | Event::Warning(said) if said.contains(text) => return,
-                _ => {}
+            let event = self.events.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("the agent never said: {text}"));
+            if let Event::Note(said) | Event::Warning(said) = event
+                && said.contains(text)
+            {
+                return;
             }
         }
     }

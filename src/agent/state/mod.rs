@@ -6,8 +6,8 @@
 mod record;
 
 pub use record::{
-    BackupIndex, ClockOffset, Credentials, Enrollment, IndexedFile, Journal, JournalEntry, LastBackup, Outbox, Policy,
-    ProtectedRoot, RestoreJournal, Roots, Seen, WipeJournal, WipeStage, Wiped,
+    BackupIndex, ClockOffset, Credentials, Enrollment, IndexedFile, Journal, JournalEntry, LastBackup, Marks, Outbox,
+    Policy, ProtectedRoot, RestoreJournal, Roots, Seen, WipeJournal, WipeStage, Wiped,
 };
 
 use anyhow::{Context, Result, bail};
@@ -58,7 +58,7 @@ impl State {
         if let Err(error) = lock.try_lock() {
             match error {
                 fs::TryLockError::WouldBlock => bail!(
-                    "another agent uses {}; stop it (or give this one its own --state) and try again",
+                    "an agent uses {} now. If it runs in the background, use \"Back up now\" in the console, or stop it first",
                     dir.display()
                 ),
                 fs::TryLockError::Error(error) => {
@@ -206,7 +206,7 @@ mod tests {
 
         let refused = State::open(dir.path()).unwrap_err().to_string();
 
-        assert!(refused.contains("another agent uses"), "{refused}");
+        assert!(refused.contains("an agent uses"), "{refused}");
         assert!(State::view(dir.path()).unwrap().is_in_use());
         drop(state);
         State::open(dir.path()).unwrap();

@@ -58,6 +58,12 @@ pub struct Roots {
     pub roots: Vec<ProtectedRoot>,
 }
 
+/// The marks that this agent made, by folder: written before they are, so that it knows them after a kill.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Marks {
+    pub marks: BTreeMap<String, String>,
+}
+
 /// The policy that the device follows, and when it speaks next.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
@@ -179,6 +185,7 @@ records! {
     Credentials = "credentials.json",
     ClockOffset = "clock.json",
     Roots = "roots.json",
+    Marks = "marks.json",
     Policy = "policy.json",
     Seen = "seen.json",
     LastBackup = "backup.json",

@@ -1,6 +1,6 @@
 use super::*;
 use crate::agent::protect::MARK_NAME;
-use crate::agent::state::Enrollment;
+use crate::agent::state::{Enrollment, Marks, State};
 use crate::agent::testing::{NOW, NOWHERE, enrolled, open, server};
 use crate::clock::Clock;
 use crate::domain::time::hours;
@@ -44,8 +44,6 @@ impl World {
         State::view(&self.state()).unwrap().find::<R>().unwrap().is_some()
     }
 }
-
-use crate::agent::state::State;
 
 fn texts(paths: &[&PathBuf]) -> Vec<String> {
     paths.iter().map(|it| it.display().to_string()).collect()
@@ -121,7 +119,9 @@ fn a_home_directory_or_what_holds_the_state_is_left_even_when_recorded() {
     let mut roots: Roots = state.get().unwrap();
     roots.roots[0].path = base.join("home").display().to_string();
     // A record that was tampered with names the folder above the state.
-    let above = protect::mark(std::slice::from_ref(&base)).unwrap().remove(0);
+    let mut marks = Marks::default();
+    protect::invent(&mut marks, std::slice::from_ref(&base)).unwrap();
+    let above = protect::mark(std::slice::from_ref(&base), &marks).unwrap().roots.remove(0);
     roots.roots[1] = above;
     state.put(&roots).unwrap();
     drop(state);

@@ -47,7 +47,7 @@ pub struct StateOption {
 pub struct Enroll {
     #[command(flatten)]
     state: StateOption,
-    /// The server's address, such as <https://holdfast.example.org>
+    /// The server's address, such as `https://holdfast.example.org`
     #[arg(long, value_name = "URL")]
     server: String,
     /// The enrolment token that the console shows
