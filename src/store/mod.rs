@@ -11,6 +11,7 @@ mod upsert;
 mod writer;
 
 pub mod activity;
+pub mod activity_list;
 pub mod alert;
 pub mod api_token;
 pub mod attention;
@@ -33,6 +34,7 @@ pub mod restore;
 pub mod restore_point;
 pub mod restore_test;
 pub mod restore_test_list;
+pub mod search;
 pub mod session;
 pub mod setting;
 pub mod team;

@@ -53,6 +53,11 @@ pub fn number(text: &str, field: &'static str, limits: std::ops::RangeInclusive<
     }
 }
 
+/// A text as a part of an address.
+pub fn encode(text: &str) -> String {
+    serde_urlencoded::to_string([("", text)]).unwrap_or_default().trim_start_matches('=').to_owned()
+}
+
 /// A page of this server to go back to; the overview for anything else.
 pub fn local(to: &str) -> &str {
     let is_local = to.starts_with('/') && !to.starts_with("//") && !to.contains(['\\', '\r', '\n']);

@@ -160,6 +160,24 @@ impl Layout {
         item.areas.contains(&area)
     }
 
+    /// Where a link of the navigation leads for this person.
+    pub fn href(&self, item: &NavItem) -> &'static str {
+        if item.href == "/settings" { self.settings().first().map_or("/account", |(href, _)| href) } else { item.href }
+    }
+
+    /// The pages of Settings that the person may open, with their names.
+    pub fn settings(&self) -> Vec<(&'static str, &'static str)> {
+        let mut pages = Vec::new();
+        if self.grants.allows_everywhere(Permission::ManageSettings) {
+            pages.push(("/settings", "Organisation"));
+        }
+        if self.grants.allows_everywhere(Permission::ManageUsers) {
+            pages.extend([("/users", "Users"), ("/teams", "Teams"), ("/api-tokens", "API tokens")]);
+        }
+        pages.push(("/account", "My account"));
+        pages
+    }
+
     /// Whether the person holds a permission somewhere, so that a control is worth showing.
     pub fn may(&self, permission: Permission) -> bool {
         self.grants.reach(permission).is_some()

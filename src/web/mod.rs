@@ -3,6 +3,9 @@
 //! `gate` stands around all of them: it recognises the person, and lets only
 //! [`gate::PUBLIC`] through without one. Which permission a page needs stands
 //! in its handler's signature (`session::Can`).
+mod account;
+mod activity;
+mod api_token;
 pub mod approval;
 pub mod asset;
 mod command;
@@ -20,7 +23,10 @@ mod policy;
 pub mod restore;
 mod restore_test;
 pub mod session;
+mod setting;
 mod setup;
+mod team;
+mod user;
 pub mod wipe;
 pub mod zone;
 
@@ -33,10 +39,14 @@ pub fn routes(config: &mut ServiceConfig) {
     config.service(web::scope("").wrap(from_fn(gate::gate)).configure(areas).default_service(web::to(gate::not_found)));
 }
 
+/// Every area, one a line.
 fn areas(config: &mut ServiceConfig) {
     config
         .service(health)
         .service(asset::show)
+        .configure(account::routes)
+        .configure(activity::routes)
+        .configure(api_token::routes)
         .configure(approval::routes)
         .configure(command::routes)
         .configure(device::routes)
@@ -46,7 +56,10 @@ fn areas(config: &mut ServiceConfig) {
         .configure(policy::routes)
         .configure(restore::routes)
         .configure(restore_test::routes)
+        .configure(setting::routes)
         .configure(setup::routes)
+        .configure(team::routes)
+        .configure(user::routes)
         .configure(wipe::routes);
 }
 

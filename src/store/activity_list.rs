@@ -1,0 +1,71 @@
+//! Finding entries of the history.
+use crate::domain::activity::{Action, Outcome};
+use crate::domain::role::Reach;
+use crate::domain::time::Time;
+use crate::store::activity::Activity;
+use crate::store::schema::{activity, devices};
+use crate::store::search::{lower, pattern};
+use crate::store::{Conn, MultiBackend};
+use diesel::prelude::*;
+
+/// Which entries; an empty text and none match all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    pub actor: String,
+    pub action: Option<Action>,
+    /// A part of a device's name or serial number.
+    pub device: String,
+    pub result: Option<Outcome>,
+    pub from: Option<Time>,
+    pub until: Option<Time>,
+    /// A part of the object's name or of the reason.
+    pub text: String,
+    /// Only entries before this one: the next page.
+    pub before: Option<i64>,
+}
+
+/// The entries that match, newest first. People of teams see what was done to their teams' devices.
+pub fn find(conn: &mut Conn, filter: &Filter, reach: &Reach, limit: i64) -> QueryResult<Vec<Activity>> {
+    let mut query = activity::table.into_boxed::<MultiBackend>();
+    if let Reach::Teams(teams) = reach {
+        let theirs = devices::table.filter(devices::team_id.eq_any(teams.clone())).select(devices::id.nullable());
+        query = query.filter(activity::device_id.eq_any(theirs));
+    }
+    if !filter.device.is_empty() {
+        let like = pattern(&filter.device);
+        let found = devices::table
+            .filter(
+                lower(devices::name).like(like.clone()).escape('!').or(lower(devices::serial).like(like).escape('!')),
+            )
+            .select(devices::id.nullable());
+        query = query.filter(activity::device_id.eq_any(found));
+    }
+    if !filter.actor.is_empty() {
+        query = query.filter(lower(activity::actor_name).like(pattern(&filter.actor)).escape('!'));
+    }
+    if !filter.text.is_empty() {
+        let like = pattern(&filter.text);
+        query = query.filter(
+            lower(activity::object_name)
+                .like(like.clone())
+                .escape('!')
+                .or(lower(activity::reason).like(like).escape('!')),
+        );
+    }
+    if let Some(action) = filter.action {
+        query = query.filter(activity::action.eq(action));
+    }
+    if let Some(result) = filter.result {
+        query = query.filter(activity::result.eq(result));
+    }
+    if let Some(from) = filter.from {
+        query = query.filter(activity::at.ge(from));
+    }
+    if let Some(until) = filter.until {
+        query = query.filter(activity::at.lt(until));
+    }
+    if let Some(before) = filter.before {
+        query = query.filter(activity::seq.lt(before));
+    }
+    query.order(activity::seq.desc()).limit(limit).select(Activity::as_select()).load(conn)
+}

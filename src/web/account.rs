@@ -1,0 +1,149 @@
+//! One's own account: name, time zone, password and sessions.
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::error::{Error, FieldErrors};
+use crate::service;
+use crate::store::session::Session;
+use crate::store::{self, Store};
+use crate::web::error::PageResult;
+use crate::web::hashing::Shared;
+use crate::web::layout::{Layout, see_other};
+use crate::web::login::{is_own_password, set_cookie};
+use crate::web::session::{SignedIn, no_session_cookie};
+use crate::web::setup::new_password;
+use crate::web::{form, zone};
+use actix_web::web::{Data, Form, ServiceConfig};
+use actix_web::{HttpResponse, Responder, get, post};
+use askama::Template;
+use askama_web::WebTemplate;
+use serde::Deserialize;
+
+/// Registers the pages of this area.
+pub fn routes(config: &mut ServiceConfig) {
+    config
+        .service(show)
+        .service(change_profile)
+        .service(change_password)
+        .service(end_session)
+        .service(sign_out_everywhere);
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "account/show.html")]
+struct AccountPage {
+    layout: Layout,
+    email: String,
+    name: String,
+    time_zone: String,
+    errors: FieldErrors,
+    /// Each with whether it is this one.
+    sessions: Vec<(Session, bool)>,
+}
+
+async fn page(by: &SignedIn, layout: Layout, store: &Store, errors: FieldErrors) -> PageResult<AccountPage> {
+    let (id, here) = (by.id, by.session().map(|it| it.id_hash.clone()).unwrap_or_default());
+    let sessions = store.read(move |conn| store::session::of_user(conn, id)).await?;
+    Ok(AccountPage {
+        layout,
+        email: by.email.clone(),
+        name: by.name.clone(),
+        time_zone: by.time_zone.clone(),
+        errors,
+        sessions: sessions.into_iter().map(|it| (it.id_hash == here, it)).map(|(here, it)| (it, here)).collect(),
+    })
+}
+
+#[get("/account")]
+async fn show(by: SignedIn, layout: Layout, store: Data<Store>) -> PageResult<impl Responder> {
+    page(&by, layout, &store, FieldErrors::new()).await
+}
+
+#[derive(Deserialize)]
+struct ProfileForm {
+    name: String,
+    time_zone: String,
+}
+
+#[post("/account")]
+async fn change_profile(
+    by: SignedIn,
+    layout: Layout,
+    (store, clock): (Data<Store>, Data<Clock>),
+    form: Form<ProfileForm>,
+) -> PageResult<HttpResponse> {
+    let mut errors = FieldErrors::new();
+    let name = form::required(&form.name, "name", 100, &mut errors);
+    zone::check(&form.time_zone, &mut errors);
+    if !errors.is_empty() {
+        let page = AccountPage {
+            name: form.name.clone(),
+            time_zone: form.time_zone.clone(),
+            ..page(&by, layout, &store, errors).await?
+        };
+        return form::again(&page);
+    }
+    let (actor, zone, now) = (by.actor(), form.time_zone.clone(), clock.now());
+    store.act(move |conn| service::account::change_profile(conn, &actor, &by, &name, &zone, now)).await?;
+    Ok(see_other("/account", Some("Your account is changed.")))
+}
+
+#[derive(Deserialize)]
+struct PasswordForm {
+    current: String,
+    password: String,
+    again: String,
+}
+
+#[post("/account/password")]
+async fn change_password(
+    by: SignedIn,
+    layout: Layout,
+    (store, clock, shared): (Data<Store>, Data<Clock>, Data<Shared>),
+    config: Data<Config>,
+    form: Form<PasswordForm>,
+) -> PageResult<HttpResponse> {
+    let (form, mut errors) = (form.into_inner(), FieldErrors::new());
+    new_password(&form.password, &form.again, &by.email, &mut errors);
+    if errors.is_empty() && !is_own_password(&by, &store, &clock, &shared, form.current).await? {
+        errors.add("current", "This is not your password. Each further try waits longer.");
+    }
+    if !errors.is_empty() {
+        return form::again(&page(&by, layout, &store, errors).await?);
+    }
+    let (hash, actor, now) = (shared.hash(form.password).await?, by.actor(), clock.now());
+    store.act(move |conn| service::account::change_password(conn, &actor, &by, &hash, now)).await?;
+    let mut response = see_other("/sign-in", Some("Your password is changed. Sign in with the new one."));
+    set_cookie(&mut response, no_session_cookie(config.is_https()));
+    Ok(response)
+}
+
+#[derive(Deserialize)]
+struct SessionForm {
+    session: String,
+}
+
+#[post("/account/sessions/end")]
+async fn end_session(
+    by: SignedIn,
+    (store, clock): (Data<Store>, Data<Clock>),
+    form: Form<SessionForm>,
+) -> PageResult<HttpResponse> {
+    let (actor, session, now) = (by.actor(), form.into_inner().session, clock.now());
+    if session.len() != 64 {
+        return Err(Error::NotFound("session").into());
+    }
+    store.act(move |conn| service::account::end_session(conn, &actor, &by, &session, now)).await?;
+    Ok(see_other("/account", Some("The session is ended.")))
+}
+
+#[post("/account/sign-out-everywhere")]
+async fn sign_out_everywhere(
+    by: SignedIn,
+    (store, clock, config): (Data<Store>, Data<Clock>, Data<Config>),
+) -> PageResult<HttpResponse> {
+    let (actor, now) = (by.actor(), clock.now());
+    store.act(move |conn| service::account::sign_out_everywhere(conn, &actor, &by, now)).await?;
+    let mut response = see_other("/sign-in", Some("You are signed out everywhere."));
+    set_cookie(&mut response, no_session_cookie(config.is_https()));
+    Ok(response)
+}

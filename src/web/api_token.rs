@@ -1,0 +1,99 @@
+//! API tokens, with which scripts read lists.
+use crate::clock::Clock;
+use crate::domain::account::MAX_API_TOKEN_DAYS;
+use crate::domain::id::ApiTokenId;
+use crate::error::{Error, FieldErrors};
+use crate::service;
+use crate::store::api_token::ApiToken;
+use crate::store::{self, Store};
+use crate::web::error::PageResult;
+use crate::web::form;
+use crate::web::layout::{Layout, see_other};
+use crate::web::session::{Can, ManageUsers};
+use actix_web::web::{Data, Form, Path, ServiceConfig};
+use actix_web::{HttpResponse, Responder, get, post};
+use askama::Template;
+use askama_web::WebTemplate;
+use serde::Deserialize;
+
+/// Registers the pages of this area.
+pub fn routes(config: &mut ServiceConfig) {
+    config.service(list).service(make).service(revoke);
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "api_token/list.html")]
+struct ListPage {
+    layout: Layout,
+    /// Each token with the name of the person it reads for.
+    tokens: Vec<(ApiToken, String)>,
+    form: TokenForm,
+    errors: FieldErrors,
+    /// The token that was just made; shown once.
+    made: Option<String>,
+}
+
+#[derive(Deserialize, Clone)]
+struct TokenForm {
+    name: String,
+    days: String,
+}
+
+impl Default for TokenForm {
+    fn default() -> Self {
+        Self { name: String::new(), days: "30".to_owned() }
+    }
+}
+
+async fn load(store: &Store) -> PageResult<Vec<(ApiToken, String)>> {
+    let (tokens, users) = store
+        .read(|conn| -> crate::error::Result<_> { Ok((store::api_token::all(conn)?, store::user::all(conn)?)) })
+        .await?;
+    let owner = |token: &ApiToken| users.iter().find(|it| it.id == token.user_id).map(|it| it.name.clone());
+    Ok(tokens.into_iter().map(|it| (owner(&it).unwrap_or_default(), it)).map(|(name, it)| (it, name)).collect())
+}
+
+#[get("/api-tokens")]
+async fn list(_: Can<ManageUsers>, layout: Layout, store: Data<Store>) -> PageResult<impl Responder> {
+    let tokens = load(&store).await?;
+    Ok(ListPage { layout, tokens, form: TokenForm::default(), errors: FieldErrors::new(), made: None })
+}
+
+#[post("/api-tokens")]
+async fn make(
+    by: Can<ManageUsers>,
+    layout: Layout,
+    (store, clock): (Data<Store>, Data<Clock>),
+    form: Form<TokenForm>,
+) -> PageResult<HttpResponse> {
+    let (form, actor, user, now) = (form.into_inner(), by.actor(), by.id, clock.now());
+    by.require_fresh_password(now)?;
+    let mut errors = FieldErrors::new();
+    let name = form::required(&form.name, "name", 60, &mut errors);
+    let days = form::number(&form.days, "days", 1..=MAX_API_TOKEN_DAYS, &mut errors);
+    let done = match errors.into_result() {
+        Ok(()) => store.act(move |conn| service::api_token::make(conn, &actor, user, &name, days, now)).await,
+        Err(errors) => Err(Error::Invalid(errors)),
+    };
+    let tokens = load(&store).await?;
+    match done {
+        Ok((_, secret)) => {
+            let (form, errors) = (TokenForm::default(), FieldErrors::new());
+            let page = ListPage { layout, tokens, form, errors, made: Some(secret) };
+            form::with_status(&page, actix_web::http::StatusCode::OK)
+        }
+        Err(Error::Invalid(errors)) => form::again(&ListPage { layout, tokens, form, errors, made: None }),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[post("/api-tokens/{id}/revoke")]
+async fn revoke(
+    by: Can<ManageUsers>,
+    (store, clock): (Data<Store>, Data<Clock>),
+    id: Path<ApiTokenId>,
+) -> PageResult<HttpResponse> {
+    let (id, actor, now) = (id.into_inner(), by.actor(), clock.now());
+    store.act(move |conn| service::api_token::revoke(conn, &actor, id, now)).await?;
+    Ok(see_other("/api-tokens", Some("The token is revoked.")))
+}

@@ -1,0 +1,71 @@
+//! Teams.
+use crate::clock::Clock;
+use crate::error::{Error, FieldErrors};
+use crate::service;
+use crate::store::team::Team;
+use crate::store::{self, Store};
+use crate::web::error::PageResult;
+use crate::web::form;
+use crate::web::layout::{Layout, see_other};
+use crate::web::session::{Can, ManageUsers};
+use actix_web::web::{Data, Form, ServiceConfig};
+use actix_web::{HttpResponse, Responder, get, post};
+use askama::Template;
+use askama_web::WebTemplate;
+use serde::Deserialize;
+
+/// Registers the pages of this area.
+pub fn routes(config: &mut ServiceConfig) {
+    config.service(list).service(add);
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "team/list.html")]
+struct ListPage {
+    layout: Layout,
+    /// Each team with how many devices it has.
+    teams: Vec<(Team, i64)>,
+    name: String,
+    errors: FieldErrors,
+}
+
+async fn load(store: &Store) -> PageResult<Vec<(Team, i64)>> {
+    let (teams, counts) = store
+        .read(|conn| -> crate::error::Result<_> { Ok((store::team::all(conn)?, store::team::device_counts(conn)?)) })
+        .await?;
+    let count = |team: &Team| counts.iter().find(|(id, _)| *id == team.id).map_or(0, |(_, count)| *count);
+    Ok(teams.into_iter().map(|team| (count(&team), team)).map(|(count, team)| (team, count)).collect())
+}
+
+#[get("/teams")]
+async fn list(_: Can<ManageUsers>, layout: Layout, store: Data<Store>) -> PageResult<impl Responder> {
+    Ok(ListPage { layout, teams: load(&store).await?, name: String::new(), errors: FieldErrors::new() })
+}
+
+#[derive(Deserialize)]
+struct TeamForm {
+    name: String,
+}
+
+#[post("/teams")]
+async fn add(
+    by: Can<ManageUsers>,
+    layout: Layout,
+    (store, clock): (Data<Store>, Data<Clock>),
+    form: Form<TeamForm>,
+) -> PageResult<HttpResponse> {
+    let (mut errors, actor, now) = (FieldErrors::new(), by.actor(), clock.now());
+    let name = form::required(&form.name, "name", 60, &mut errors);
+    let (wanted, given) = (name.clone(), form.name.clone());
+    let done = match errors.into_result() {
+        Ok(()) => store.act(move |conn| service::team::add(conn, &actor, &wanted, now)).await,
+        Err(errors) => Err(Error::Invalid(errors)),
+    };
+    match done {
+        Ok(_) => Ok(see_other("/teams", Some(&format!("Team {name} is added.")))),
+        Err(Error::Invalid(errors)) => {
+            form::again(&ListPage { layout, teams: load(&store).await?, name: given, errors })
+        }
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,255 @@
+//! People and their roles.
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::domain::account::UserState;
+use crate::domain::id::{TeamId, UserId};
+use crate::domain::role::{Grants, Role, Scope};
+use crate::error::{Error, FieldErrors};
+use crate::service;
+use crate::service::user::Invitation;
+use crate::store::team::Team;
+use crate::store::user::User;
+use crate::store::{self, Conn, Store};
+use crate::web::error::PageResult;
+use crate::web::form::{self, Pairs};
+use crate::web::layout::{Layout, role_names, see_other};
+use crate::web::session::{Can, ManageUsers};
+use crate::web::setup::is_address;
+use actix_web::web::{Data, Form, Path, ServiceConfig};
+use actix_web::{HttpResponse, Responder, get, post};
+use askama::Template;
+use askama_web::WebTemplate;
+
+/// Registers the pages of this area.
+pub fn routes(config: &mut ServiceConfig) {
+    config
+        .service(list)
+        .service(new)
+        .service(invite)
+        .service(show)
+        .service(set_roles)
+        .service(make_link)
+        .service(disable)
+        .service(enable);
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "user/list.html")]
+struct ListPage {
+    layout: Layout,
+    people: Vec<(User, String)>,
+}
+
+#[get("/users")]
+async fn list(_: Can<ManageUsers>, layout: Layout, store: Data<Store>) -> PageResult<impl Responder> {
+    let people = store
+        .read(|conn| -> crate::error::Result<_> {
+            let (users, grants) = (store::user::all(conn)?, store::user::all_grants(conn)?);
+            let roles_of = |id: UserId| {
+                let held = grants.iter().filter(|(user, ..)| *user == id).map(|(_, role, scope)| (*role, *scope));
+                role_names(&Grants::new(held.collect()))
+            };
+            Ok(users.into_iter().map(|user| (roles_of(user.id), user)).map(|(roles, user)| (user, roles)).collect())
+        })
+        .await?;
+    Ok(ListPage { layout, people })
+}
+
+/// A role in a scope as a box to tick.
+struct RoleBox {
+    id: String,
+    /// `operator@organisation`, or `operator@` and a team's id.
+    value: String,
+    name: &'static str,
+    is_on: bool,
+}
+
+/// The boxes of one scope, under its name.
+type Group = (String, Vec<RoleBox>);
+
+fn boxes(teams: &[Team], is_on: impl Fn(Role, Scope) -> bool) -> Vec<Group> {
+    let scopes = std::iter::once(("The organisation".to_owned(), Scope::Organisation, "organisation".to_owned()))
+        .chain(teams.iter().map(|it| (format!("Team {}", it.name), Scope::Team(it.id), it.id.to_string())));
+    scopes
+        .map(|(title, scope, word)| {
+            let group = Role::ALL
+                .iter()
+                .map(|role| RoleBox {
+                    id: format!("{role}-{word}"),
+                    value: format!("{role}@{word}"),
+                    name: role.name(),
+                    is_on: is_on(*role, scope),
+                })
+                .collect();
+            (title, group)
+        })
+        .collect()
+}
+
+fn read_roles(pairs: &Pairs) -> crate::error::Result<Vec<(Role, Scope)>> {
+    form::values(pairs, "roles")
+        .map(|text| {
+            let (role, scope) = text.split_once('@')?;
+            let scope = match scope {
+                "organisation" => Scope::Organisation,
+                team => Scope::Team(TeamId::parse(team)?),
+            };
+            Some((Role::parse(role)?, scope))
+        })
+        .collect::<Option<Vec<_>>>()
+        .ok_or_else(|| Error::invalid("roles", "There is no such role."))
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "user/new.html")]
+struct NewPage {
+    layout: Layout,
+    email: String,
+    name: String,
+    groups: Vec<Group>,
+    errors: FieldErrors,
+}
+
+#[get("/users/new")]
+async fn new(_: Can<ManageUsers>, layout: Layout, store: Data<Store>) -> PageResult<impl Responder> {
+    let teams = store.read(store::team::all).await?;
+    let groups = boxes(&teams, |_, _| false);
+    Ok(NewPage { layout, email: String::new(), name: String::new(), groups, errors: FieldErrors::new() })
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "user/invited.html")]
+struct InvitedPage {
+    layout: Layout,
+    user: User,
+    url: String,
+}
+
+#[post("/users")]
+async fn invite(
+    by: Can<ManageUsers>,
+    layout: Layout,
+    (store, clock, config): (Data<Store>, Data<Clock>, Data<Config>),
+    form: Form<Pairs>,
+) -> PageResult<HttpResponse> {
+    let now = clock.now();
+    by.require_fresh_password(now)?;
+    let (email, mut errors) = (form::value(&form, "email").trim().to_owned(), FieldErrors::new());
+    let name = form::required(form::value(&form, "name"), "name", 100, &mut errors);
+    if !is_address(&email) {
+        errors.add("email", "Give an e-mail address, such as ada@example.org.");
+    }
+    let roles = read_roles(&form)?;
+    let who = Invitation { email: email.clone(), name: name.clone(), roles: roles.clone() };
+    let actor = by.actor();
+    let done = match errors.into_result() {
+        Ok(()) => store.act(move |conn| service::user::invite(conn, &actor, &who, now)).await,
+        Err(errors) => Err(Error::Invalid(errors)),
+    };
+    match done {
+        Ok((user, path)) => {
+            let url = format!("{}{path}", config.public_url);
+            form::with_status(&InvitedPage { layout, user, url }, actix_web::http::StatusCode::OK)
+        }
+        Err(Error::Invalid(errors)) => {
+            let teams = store.read(store::team::all).await?;
+            let groups = boxes(&teams, |role, scope| roles.contains(&(role, scope)));
+            form::again(&NewPage { layout, email, name, groups, errors })
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "user/show.html")]
+struct ShowPage {
+    layout: Layout,
+    user: User,
+    /// Who made the account.
+    creator: String,
+    groups: Vec<Group>,
+    errors: FieldErrors,
+}
+
+fn load(conn: &mut Conn, id: UserId) -> crate::error::Result<(User, String, Vec<Group>)> {
+    let user = store::user::find(conn, id)?.ok_or(Error::NotFound("user"))?;
+    let creator = match user.created_by {
+        Some(by) => store::user::find(conn, by)?.map(|it| it.name).unwrap_or_default(),
+        None => "The command line or the set-up link".to_owned(),
+    };
+    let (teams, held) = (store::team::all(conn)?, store::user::grants(conn, id)?);
+    let groups = boxes(&teams, |role, scope| held.iter().any(|it| *it == (role, scope)));
+    Ok((user, creator, groups))
+}
+
+#[get("/users/{id}")]
+async fn show(_: Can<ManageUsers>, layout: Layout, store: Data<Store>, id: Path<UserId>) -> PageResult<impl Responder> {
+    let id = id.into_inner();
+    let (user, creator, groups) = store.read(move |conn| load(conn, id)).await?;
+    Ok(ShowPage { layout, user, creator, groups, errors: FieldErrors::new() })
+}
+
+#[post("/users/{id}/roles")]
+async fn set_roles(
+    by: Can<ManageUsers>,
+    layout: Layout,
+    (store, clock): (Data<Store>, Data<Clock>),
+    id: Path<UserId>,
+    form: Form<Pairs>,
+) -> PageResult<HttpResponse> {
+    let (id, now) = (id.into_inner(), clock.now());
+    by.require_fresh_password(now)?;
+    let (roles, actor) = (read_roles(&form)?, by.actor());
+    match store.act(move |conn| service::user::set_roles(conn, &actor, id, &roles, now)).await {
+        Ok(()) => {
+            Ok(see_other(format!("/users/{id}"), Some("The roles are set. Where they changed, all sessions ended.")))
+        }
+        Err(Error::Invalid(errors)) => {
+            let (user, creator, groups) = store.read(move |conn| load(conn, id)).await?;
+            form::again(&ShowPage { layout, user, creator, groups, errors })
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[post("/users/{id}/links")]
+async fn make_link(
+    by: Can<ManageUsers>,
+    layout: Layout,
+    (store, clock, config): (Data<Store>, Data<Clock>, Data<Config>),
+    id: Path<UserId>,
+) -> PageResult<HttpResponse> {
+    let (id, now, actor) = (id.into_inner(), clock.now(), by.actor());
+    by.require_fresh_password(now)?;
+    let path = store.act(move |conn| service::user::invite_again(conn, &actor, id, now)).await?;
+    let user = store.read(move |conn| store::user::find(conn, id)).await?.ok_or(Error::NotFound("user"))?;
+    let url = format!("{}{path}", config.public_url);
+    form::with_status(&InvitedPage { layout, user, url }, actix_web::http::StatusCode::OK)
+}
+
+#[post("/users/{id}/disable")]
+async fn disable(
+    by: Can<ManageUsers>,
+    (store, clock): (Data<Store>, Data<Clock>),
+    id: Path<UserId>,
+) -> PageResult<HttpResponse> {
+    let (id, now, actor) = (id.into_inner(), clock.now(), by.actor());
+    by.require_fresh_password(now)?;
+    store.act(move |conn| service::user::disable(conn, &actor, id, now)).await?;
+    Ok(see_other(format!("/users/{id}"), Some("The account is disabled. All its sessions and tokens ended.")))
+}
+
+#[post("/users/{id}/enable")]
+async fn enable(
+    by: Can<ManageUsers>,
+    layout: Layout,
+    (store, clock, config): (Data<Store>, Data<Clock>, Data<Config>),
+    id: Path<UserId>,
+) -> PageResult<HttpResponse> {
+    let (id, now, actor) = (id.into_inner(), clock.now(), by.actor());
+    by.require_fresh_password(now)?;
+    let path = store.act(move |conn| service::user::enable(conn, &actor, id, now)).await?;
+    let user = store.read(move |conn| store::user::find(conn, id)).await?.ok_or(Error::NotFound("user"))?;
+    let url = format!("{}{path}", config.public_url);
+    form::with_status(&InvitedPage { layout, user, url }, actix_web::http::StatusCode::OK)
+}
