@@ -41,6 +41,9 @@ pub struct Args {
     /// Folder for files and repository; made, and removed at the end
     #[arg(long, default_value = "holdfast-bench")]
     folder: PathBuf,
+    /// Another build of this program that runs the tests
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
 }
 
 /// Measures and prints.
@@ -78,7 +81,7 @@ fn measure(args: &Args, folder: &Path) -> anyhow::Result<()> {
     writeln!(out, "machine: {}; files on {}", machine::describe(), machine::file_system(folder))?;
     writeln!(out, "settings: {} files of {} MiB random data, {} runs", args.files, args.size, args.runs)?;
     let (served, key, job) = prepare(args, folder)?;
-    let runner = Runner::this_program()?;
+    let runner = args.program.clone().map_or_else(Runner::this_program, |it| Ok(Runner::of(it)))?;
     let mut figures = Vec::new();
     for number in 1..=args.runs.max(1) {
         let figure = test(&runner, &served, &key, &job)?;
