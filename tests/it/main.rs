@@ -1,4 +1,6 @@
 //! One test binary: it links once. `TEST_DATABASE_URL` picks PostgreSQL, else each test has an SQLite file.
+mod access;
+mod account;
 mod agent;
 mod architecture;
 mod blob;

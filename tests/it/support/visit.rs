@@ -44,7 +44,7 @@ impl<'a> Visit<'a> {
         Self { server, id }
     }
 
-    fn cookie(&self) -> String {
+    pub fn cookie(&self) -> String {
         format!("holdfast={}", self.id)
     }
 

@@ -1,0 +1,234 @@
+//! Every route, with the least permission that opens it: a route that is not in the table fails the test.
+use crate::support::people::{SINCE, person};
+use crate::support::server::{Answer, TestServer};
+use crate::support::visit::Visit;
+use holdfast::domain::role::{Permission, Role};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+/// What opens a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Least {
+    /// Nothing: it is on the list of `web::gate`.
+    Public,
+    /// A device's own proof of who it is; tests of each protocol look closer.
+    Device,
+    /// Any account.
+    SignedIn,
+    May(Permission),
+}
+use Least::{Device, May, Public, SignedIn};
+use Permission as P;
+
+const TABLE: &[(&str, &str, Least)] = &[
+    ("get", "/", May(P::ViewDevices)),
+    ("get", "/account", SignedIn),
+    ("post", "/account", SignedIn),
+    ("post", "/account/password", SignedIn),
+    ("post", "/account/sessions/end", SignedIn),
+    ("post", "/account/sign-out-everywhere", SignedIn),
+    ("get", "/activity", May(P::ViewActivity)),
+    ("get", "/activity.csv", May(P::ViewActivity)),
+    ("get", "/activity.json", May(P::ViewActivity)),
+    ("post", "/agent/v1/backups", Device),
+    ("post", "/agent/v1/check-in", Device),
+    ("post", "/agent/v1/enroll", Device),
+    ("post", "/agent/v1/manifests", Device),
+    ("post", "/agent/v1/restores/{id}/progress", Device),
+    ("post", "/agent/v1/restores/{id}/result", Device),
+    ("get", "/agent/v1/wait", Device),
+    ("post", "/agent/v1/wipe-reports", Device),
+    ("get", "/api-tokens", May(P::ManageUsers)),
+    ("post", "/api-tokens", May(P::ManageUsers)),
+    ("post", "/api-tokens/{id}/revoke", May(P::ManageUsers)),
+    ("get", "/approvals", May(P::ViewDevices)),
+    ("get", "/commands", May(P::ViewDevices)),
+    ("get", "/commands.json", May(P::ViewDevices)),
+    ("post", "/commands/{id}/cancellations", SignedIn),
+    ("get", "/confirm-password", SignedIn),
+    ("post", "/confirm-password", SignedIn),
+    ("get", "/devices", May(P::ViewDevices)),
+    ("get", "/devices.csv", May(P::ViewDevices)),
+    ("get", "/devices.json", May(P::ViewDevices)),
+    ("post", "/devices/backup-commands", May(P::RunBackups)),
+    ("post", "/devices/lock-commands", May(P::LockDevices)),
+    ("post", "/devices/restore-tests", May(P::RunBackups)),
+    ("get", "/devices/{id}", May(P::ViewDevices)),
+    ("post", "/devices/{id}", May(P::EnrollDevices)),
+    ("get", "/devices/{id}.json", May(P::ViewDevices)),
+    ("post", "/devices/{id}/backup-commands", May(P::RunBackups)),
+    ("get", "/devices/{id}/edit", May(P::EnrollDevices)),
+    ("post", "/devices/{id}/enrollment-tokens", May(P::EnrollDevices)),
+    ("post", "/devices/{id}/lock-commands", May(P::LockDevices)),
+    ("post", "/devices/{id}/removals", May(P::EnrollDevices)),
+    ("post", "/devices/{id}/repository-tokens", May(P::RunBackups)),
+    ("get", "/devices/{id}/restore", May(P::Restore)),
+    ("get", "/devices/{id}/restore/preview", May(P::Restore)),
+    ("get", "/devices/{id}/restore/what", May(P::Restore)),
+    ("get", "/devices/{id}/restore/where", May(P::Restore)),
+    ("post", "/devices/{id}/restore-tests", May(P::RunBackups)),
+    ("post", "/devices/{id}/restores", May(P::Restore)),
+    ("get", "/devices/{id}/wipe", May(P::RequestWipe)),
+    ("post", "/devices/{id}/wipe-requests", May(P::RequestWipe)),
+    ("get", "/enrollment", May(P::EnrollDevices)),
+    ("post", "/enrollment-tokens", May(P::EnrollDevices)),
+    ("post", "/enrollment-tokens/{id}/revocations", May(P::EnrollDevices)),
+    ("get", "/health", Public),
+    ("get", "/invite/{token}", Public),
+    ("post", "/invite/{token}", Public),
+    ("get", "/policies", May(P::ViewPolicies)),
+    ("post", "/policies", May(P::EditPolicies)),
+    ("get", "/policies/new", May(P::EditPolicies)),
+    ("get", "/policies/{id}", May(P::ViewPolicies)),
+    ("post", "/policies/{id}", May(P::EditPolicies)),
+    ("get", "/policies/{id}/edit", May(P::EditPolicies)),
+    ("post", "/policies/{id}/removals", May(P::EditPolicies)),
+    ("post", "/repository-tokens/{id}/revocations", May(P::RunBackups)),
+    ("get", "/restore-tests", May(P::ViewDevices)),
+    ("get", "/restore-tests/{id}", May(P::ViewDevices)),
+    ("get", "/restores", May(P::ViewDevices)),
+    ("get", "/restores/{id}", May(P::ViewDevices)),
+    ("post", "/restores/{id}/cancellations", May(P::Restore)),
+    ("get", "/set-up/{token}", Public),
+    ("post", "/set-up/{token}", Public),
+    ("get", "/settings", May(P::ManageSettings)),
+    ("post", "/settings", May(P::ManageSettings)),
+    ("post", "/settings/test-mails", May(P::ManageSettings)),
+    ("get", "/sign-in", Public),
+    ("post", "/sign-in", Public),
+    ("post", "/sign-out", SignedIn),
+    ("get", "/static/{hash}/{name:.+}", Public),
+    ("get", "/teams", May(P::ManageUsers)),
+    ("post", "/teams", May(P::ManageUsers)),
+    ("get", "/users", May(P::ManageUsers)),
+    ("post", "/users", May(P::ManageUsers)),
+    ("get", "/users/new", May(P::ManageUsers)),
+    ("get", "/users/{id}", May(P::ManageUsers)),
+    ("post", "/users/{id}/disable", May(P::ManageUsers)),
+    ("post", "/users/{id}/enable", May(P::ManageUsers)),
+    ("post", "/users/{id}/links", May(P::ManageUsers)),
+    ("post", "/users/{id}/roles", May(P::ManageUsers)),
+    ("get", "/wipe-requests", May(P::ViewDevices)),
+    ("get", "/wipe-requests/{id}", May(P::ViewDevices)),
+    ("post", "/wipe-requests/stops", May(P::StopWipe)),
+    ("post", "/wipe-requests/{id}/approvals", May(P::ApproveWipe)),
+    ("post", "/wipe-requests/{id}/hold-ends", May(P::ApproveWipe)),
+    ("post", "/wipe-requests/{id}/reviews", May(P::RequestWipe)),
+    ("post", "/wipe-requests/{id}/stops", May(P::StopWipe)),
+];
+
+#[test]
+fn every_route_is_in_the_table() {
+    let known: BTreeSet<_> = TABLE.iter().map(|(method, path, _)| ((*method).to_owned(), (*path).to_owned())).collect();
+    let mut routes = BTreeSet::new();
+    for folder in ["src/web", "src/protocol"] {
+        collect(Path::new(folder), &mut routes);
+    }
+
+    let missing: Vec<_> = routes.difference(&known).collect();
+    let gone: Vec<_> = known.difference(&routes).collect();
+
+    assert!(missing.is_empty(), "routes without a line in the table: {missing:?}");
+    assert!(gone.is_empty(), "lines of the table without a route: {gone:?}");
+}
+
+#[test]
+fn the_public_pages_are_the_list_of_the_gate() {
+    let table: BTreeSet<_> = TABLE.iter().filter(|it| it.2 == Public).map(|(_, path, _)| *path).collect();
+    assert_eq!(table, holdfast::web::gate::PUBLIC.iter().copied().collect());
+}
+
+fn collect(folder: &Path, routes: &mut BTreeSet<(String, String)>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, routes);
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        for method in ["get", "post", "put", "delete", "patch", "head"] {
+            for part in text.split(&format!("#[{method}(\"")).skip(1) {
+                routes.insert((method.to_owned(), part.split('"').next().unwrap().to_owned()));
+            }
+        }
+        assert!(!text.contains("#[route("), "{}: name one method a route", path.display());
+    }
+}
+
+/// An address of the route, of something that is not there.
+fn address(pattern: &str) -> String {
+    pattern
+        .replace("{id}", "0190163d-8694-739b-aea5-966c26f8ad91")
+        .replace("{token}", "no-such-token")
+        .replace("{hash}/{name:.+}", "none/no.css")
+}
+
+fn is_turned_away(answer: &Answer) -> bool {
+    let to_sign_in = answer.head.to_ascii_lowercase().contains("location: /sign-in");
+    answer.status == 401 || (answer.status == 303 && to_sign_in)
+}
+
+#[test]
+fn without_a_sign_in_only_public_pages_answer() {
+    let server = TestServer::start();
+    for (method, path, least) in TABLE {
+        let answer = server.request(&method.to_uppercase(), &address(path), &[], b"");
+        match least {
+            Public => assert!(!is_turned_away(&answer), "{method} {path}: {}", answer.status),
+            Device => assert!((400..500).contains(&answer.status), "{method} {path}: {}", answer.status),
+            SignedIn | May(_) => assert!(is_turned_away(&answer), "{method} {path}: {}", answer.status),
+        }
+    }
+}
+
+#[test]
+fn each_route_opens_with_its_permission_and_not_without() {
+    let server = TestServer::start();
+    let nobody = person(&server, "nobody", &[], None, SINCE);
+    let people: Vec<_> =
+        Role::ALL.iter().map(|role| (*role, person(&server, role.as_str(), &[*role], None, SINCE))).collect();
+    for (method, path, least) in TABLE {
+        let (May(permission), path) = (least, address(path)) else { continue };
+        let ask = |user| {
+            let visit = Visit::of(&server, user);
+            if *method == "get" { visit.get(&path) } else { visit.post(&path, &[]) }
+        };
+
+        assert_eq!(ask(nobody).status, 403, "{method} {path} without a role");
+        for (role, user) in &people {
+            let answer = ask(*user);
+            if role.allows(*permission) {
+                assert!(
+                    answer.status != 403 && !is_turned_away(&answer),
+                    "{method} {path} as {role}: {}",
+                    answer.status
+                );
+                assert!(answer.status < 500, "{method} {path} as {role}: {}", answer.status);
+            } else {
+                assert_eq!(answer.status, 403, "{method} {path} as {role}");
+            }
+        }
+    }
+}
+
+#[test]
+fn odd_spellings_of_addresses_open_nothing() {
+    let server = TestServer::start();
+    for path in [
+        "//devices",
+        "/devices/../users",
+        "/%2e%2e/users",
+        "/devices%2f",
+        "/users%00",
+        "/users;a",
+        "/devices//x",
+        "/%ff",
+    ] {
+        let answer = server.request("GET", path, &[], b"");
+        assert!((400..500).contains(&answer.status), "{path}: {}", answer.status);
+        assert_eq!(answer.status, 400, "{path}");
+    }
+    assert_eq!(server.request("GET", "/no-such-page", &[], b"").status, 404);
+    assert_eq!(server.request("GET", "/agent/v1/no-such", &[], b"").status, 404);
+}

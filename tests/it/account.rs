@@ -1,0 +1,414 @@
+//! Accounts through the pages: the first link, signing in, sessions, forms and tokens.
+use crate::support::people::{SINCE, colleague, person};
+use crate::support::server::{Answer, TestServer};
+use crate::support::visit::{Visit, hidden, location, text};
+use holdfast::domain::account::{SESSION_IDLE, SESSION_LIFE};
+use holdfast::domain::activity::Action;
+use holdfast::domain::id::{TeamId, UserId};
+use holdfast::domain::role::{Role, Scope};
+use holdfast::domain::time::{days, hours, minutes};
+use holdfast::{service, store};
+use std::time::Duration;
+
+const PASSWORD: &str = "lantern gravel oboe tuesday";
+
+/// The value of a cookie that an answer sets.
+fn cookie(answer: &Answer, name: &str) -> Option<String> {
+    let start = format!("{name}=");
+    answer.head.lines().filter(|it| it.to_ascii_lowercase().starts_with("set-cookie:")).find_map(|line| {
+        let value = line.split_once(':')?.1.trim().strip_prefix(&start)?;
+        Some(value.split(';').next()?.to_owned())
+    })
+}
+
+fn post(server: &TestServer, path: &str, cookies: &str, fields: &[(&str, &str)]) -> Answer {
+    let body = serde_urlencoded::to_string(fields).unwrap();
+    let headers =
+        [("Cookie", cookies), ("Content-Type", "application/x-www-form-urlencoded"), ("Sec-Fetch-Site", "same-origin")];
+    server.request("POST", path, &headers, body.as_bytes())
+}
+
+/// Sends a form of a page before sign-in, as a browser that has just loaded it.
+fn visit_post(server: &TestServer, page: &str, browser: Option<&str>, fields: &[(&str, &str)]) -> Answer {
+    let shown = server.request("GET", page, &[], b"");
+    assert_eq!(shown.status, 200, "{}", text(&shown));
+    let visit = cookie(&shown, "holdfast-visit").unwrap();
+    let csrf = hidden(&text(&shown), "csrf");
+    let mut all = vec![("csrf", csrf.as_str())];
+    all.extend_from_slice(fields);
+    let known = browser.map(|it| format!("; holdfast-browser={it}")).unwrap_or_default();
+    post(server, page, &format!("holdfast-visit={visit}{known}"), &all)
+}
+
+fn set_up(server: &TestServer) -> Answer {
+    let now = server.app.clock.now();
+    let path = server.act(move |conn| service::account::make_setup_link(conn, now));
+    let fields = [
+        ("email", "ada@example.org"),
+        ("name", "Ada"),
+        ("time_zone", "Europe/Paris"),
+        ("password", PASSWORD),
+        ("again", PASSWORD),
+    ];
+    visit_post(server, &path, None, &fields)
+}
+
+fn sign_in(server: &TestServer, password: &str, browser: Option<&str>) -> Answer {
+    visit_post(server, "/sign-in", browser, &[("email", "Ada@example.org"), ("password", password)])
+}
+
+fn entries(server: &TestServer, action: Action) -> usize {
+    server.read(|conn| Ok(store::activity::all(conn)?)).iter().filter(|it| it.action == action).count()
+}
+
+#[test]
+fn the_set_up_link_makes_the_owner_once() {
+    let server = TestServer::start();
+    let now = server.app.clock.now();
+    let path = server.act(move |conn| service::account::make_setup_link(conn, now));
+    let weak = [
+        ("email", "ada@example.org"),
+        ("name", "Ada"),
+        ("time_zone", "UTC"),
+        ("password", "short"),
+        ("again", "short"),
+    ];
+
+    let refused = visit_post(&server, &path, None, &weak);
+    let made = visit_post(
+        &server,
+        &path,
+        None,
+        &[
+            ("email", "ada@example.org"),
+            ("name", "Ada"),
+            ("time_zone", "UTC"),
+            ("password", PASSWORD),
+            ("again", PASSWORD),
+        ],
+    );
+    let again = server.request("GET", &path, &[], b"");
+
+    assert_eq!(refused.status, 422, "a weak password is refused and the link still works");
+    assert_eq!(location(&made), "/");
+    assert_eq!(again.status, 404, "the link works once");
+    let session = cookie(&made, "holdfast").unwrap();
+    assert_eq!(server.request("GET", "/users", &[("Cookie", &format!("holdfast={session}"))], b"").status, 200);
+    assert!(server.app.store.act_blocking(move |conn| service::account::make_setup_link(conn, now)).is_err());
+}
+
+#[test]
+fn the_set_up_link_ends_after_an_hour_and_with_the_next_one() {
+    let server = TestServer::start();
+    let now = server.app.clock.now();
+    let first = server.act(move |conn| service::account::make_setup_link(conn, now));
+    let second = server.act(move |conn| service::account::make_setup_link(conn, now));
+
+    assert_eq!(server.request("GET", &first, &[], b"").status, 404);
+    assert_eq!(server.request("GET", &second, &[], b"").status, 200);
+    server.app.clock.advance(hours(1));
+    assert_eq!(server.request("GET", &second, &[], b"").status, 404);
+}
+
+#[test]
+fn a_wrong_password_delays_the_account_but_not_the_owners_own_browser() {
+    let server = TestServer::start();
+    let browser = cookie(&set_up(&server), "holdfast-browser").unwrap();
+
+    assert_eq!(sign_in(&server, "wrong wrong wrong wrong", None).status, 401);
+    assert_eq!(sign_in(&server, PASSWORD, None).status, 429, "at once nobody without the browser gets in");
+    let owner = sign_in(&server, PASSWORD, Some(&browser));
+    assert_eq!(owner.status, 303, "{}", text(&owner));
+    server.app.clock.advance(Duration::from_secs(1));
+    assert_eq!(sign_in(&server, "wrong wrong wrong wrong", None).status, 401);
+    server.app.clock.advance(Duration::from_secs(1));
+    assert_eq!(sign_in(&server, PASSWORD, None).status, 429, "the second delay is longer");
+    server.app.clock.advance(Duration::from_secs(1));
+    assert_eq!(sign_in(&server, PASSWORD, None).status, 303);
+
+    assert_eq!(entries(&server, Action::SignInFailed), 2);
+    assert_eq!(entries(&server, Action::SignedIn), 2);
+}
+
+#[test]
+fn unknown_accounts_and_wrong_passwords_get_the_same_words() {
+    let server = TestServer::start();
+    set_up(&server);
+    let says = |answer: Answer| {
+        text(&answer).split("role=\"alert\"").nth(1).unwrap().split("</div>").next().unwrap().to_owned()
+    };
+
+    let unknown = visit_post(&server, "/sign-in", None, &[("email", "bob@example.org"), ("password", PASSWORD)]);
+    let wrong = sign_in(&server, "wrong wrong wrong wrong", None);
+
+    assert_eq!(unknown.status, 401);
+    assert_eq!(says(unknown), says(wrong));
+}
+
+#[test]
+fn many_tries_at_once_are_one_try() {
+    let server = TestServer::start();
+    set_up(&server);
+    let statuses: Vec<u16> = std::thread::scope(|scope| {
+        let tries: Vec<_> =
+            (0..20).map(|_| scope.spawn(|| sign_in(&server, "wrong wrong wrong wrong", None).status)).collect();
+        tries.into_iter().map(|it| it.join().unwrap()).collect()
+    });
+
+    assert_eq!(statuses.iter().filter(|it| **it == 401).count(), 1, "{statuses:?}");
+    assert!(statuses.iter().all(|it| matches!(it, 401 | 429 | 503)), "{statuses:?}");
+}
+
+#[test]
+fn one_network_has_a_budget_of_tries() {
+    let server = TestServer::start();
+    let statuses: Vec<u16> = (0..40)
+        .map(|at| {
+            let email = format!("person{at}@example.org");
+            visit_post(&server, "/sign-in", None, &[("email", &email), ("password", PASSWORD)]).status
+        })
+        .collect();
+
+    assert_eq!(statuses.iter().filter(|it| **it == 401).count(), 30);
+    assert_eq!(statuses.last(), Some(&429));
+}
+
+#[test]
+fn a_session_ends_by_idleness_and_by_age() {
+    let server = TestServer::start();
+    let user = colleague(&server, "ada", Role::Owner);
+    let (idle, busy) = (Visit::of(&server, user), Visit::of(&server, user));
+    assert_eq!(idle.get("/account").status, 200);
+
+    server.app.clock.advance(SESSION_IDLE - minutes(1));
+    assert_eq!(busy.get("/account").status, 200);
+    server.app.clock.advance(minutes(1));
+
+    assert_eq!(location(&idle.get("/account")), "/sign-in?to=%2Faccount");
+    assert_eq!(busy.get("/account").status, 200, "it was used meanwhile");
+    let mut passed = SESSION_IDLE;
+    while passed + minutes(20) < SESSION_LIFE {
+        server.app.clock.advance(minutes(20));
+        passed += minutes(20);
+        assert_eq!(busy.get("/account").status, 200, "{passed:?}");
+    }
+    server.app.clock.advance(minutes(20));
+    assert_eq!(busy.get("/account").status, 303, "nothing keeps it open for ever");
+}
+
+#[test]
+fn signing_out_everywhere_ends_every_session_of_that_person() {
+    let server = TestServer::start();
+    let (ada, bob) = (colleague(&server, "ada", Role::Owner), colleague(&server, "bob", Role::Owner));
+    let (here, there, other) = (Visit::of(&server, ada), Visit::of(&server, ada), Visit::of(&server, bob));
+
+    let answer = here.post("/account/sign-out-everywhere", &[]);
+
+    assert_eq!(location(&answer), "/sign-in");
+    assert_eq!(here.get("/account").status, 303);
+    assert_eq!(there.get("/account").status, 303);
+    assert_eq!(other.get("/account").status, 200);
+}
+
+#[test]
+fn a_form_of_another_site_or_without_its_hidden_value_is_refused() {
+    let server = TestServer::start();
+    let owner = Visit::of(&server, colleague(&server, "ada", Role::Owner));
+    let page = owner.get("/teams");
+    let csrf = hidden(&text(&page), "csrf");
+    let other = Visit::of(&server, colleague(&server, "bob", Role::Owner));
+    let foreign = hidden(&text(&other.get("/teams")), "csrf");
+    let send = |csrf: &str, header: (&str, &str)| {
+        let cookie = owner.cookie();
+        let headers = [("Cookie", cookie.as_str()), ("Content-Type", "application/x-www-form-urlencoded"), header];
+        let body = serde_urlencoded::to_string([("csrf", csrf), ("name", "Berlin")]).unwrap();
+        server.request("POST", "/teams", &headers, body.as_bytes()).status
+    };
+
+    assert_eq!(send(&csrf, ("Sec-Fetch-Site", "cross-site")), 422);
+    assert_eq!(send(&csrf, ("Sec-Fetch-Site", "same-site")), 422);
+    assert_eq!(send(&csrf, ("Origin", "https://evil.example")), 422);
+    assert_eq!(send(&csrf, ("Accept", "text/html")), 422, "neither header");
+    assert_eq!(send("", ("Sec-Fetch-Site", "same-origin")), 422);
+    assert_eq!(send(&foreign, ("Sec-Fetch-Site", "same-origin")), 422);
+    assert_eq!(entries(&server, Action::TeamAdded), 0);
+    assert_eq!(send(&csrf, ("Origin", &server.url())), 303);
+    assert_eq!(entries(&server, Action::TeamAdded), 1);
+}
+
+#[test]
+fn cookies_and_headers_keep_a_session_to_its_page() {
+    let server = TestServer::start();
+    let made = set_up(&server);
+    let line = made.head.lines().find(|it| it.starts_with("set-cookie: holdfast=")).unwrap().to_owned();
+    for part in ["HttpOnly", "SameSite=Lax", "Path=/"] {
+        assert!(line.contains(part), "{line}");
+    }
+    assert!(!line.contains("Secure"), "plain HTTP: {line}");
+    let session = holdfast::web::session::session_cookie("x".to_owned(), true).to_string();
+    assert!(session.starts_with("__Host-holdfast=x") && session.contains("Secure"), "{session}");
+
+    let page = server.request("GET", "/sign-in", &[], b"");
+
+    let head = page.head.to_ascii_lowercase();
+    for header in [
+        "content-security-policy: default-src 'none'; script-src 'nonce-",
+        "cache-control: no-store",
+        "x-content-type-options: nosniff",
+        "strict-transport-security:",
+        "cross-origin-opener-policy: same-origin",
+    ] {
+        assert!(head.contains(header), "{header} in {head}");
+    }
+}
+
+#[test]
+fn changed_roles_end_the_sessions_of_that_person_and_the_last_owner_stays() {
+    let server = TestServer::start();
+    let ada = colleague(&server, "ada", Role::Owner);
+    let bob = colleague(&server, "bob", Role::Operator);
+    let (owner, operator) = (Visit::of(&server, ada), Visit::of(&server, bob));
+    let roles = [("roles", "approver@organisation")];
+
+    assert_eq!(
+        location(&Visit::stale(&server, ada).post(&format!("/users/{bob}/roles"), &roles)),
+        "/confirm-password?to=%2F"
+    );
+    assert_eq!(operator.get("/account").status, 200, "a stale password changed nothing");
+    assert_eq!(owner.post(&format!("/users/{bob}/roles"), &roles).status, 303);
+    assert_eq!(operator.get("/account").status, 303, "the session ended");
+    assert_eq!(owner.post(&format!("/users/{ada}/roles"), &roles).status, 409);
+    assert_eq!(owner.post(&format!("/users/{ada}/disable"), &[]).status, 409);
+    let held = server.read(move |conn| Ok(store::user::grants(conn, bob)?));
+    assert_eq!(held.iter().copied().collect::<Vec<_>>(), [(Role::Approver, Scope::Organisation)]);
+}
+
+#[test]
+fn an_invitation_works_once_and_remembers_who_made_it() {
+    let server = TestServer::start();
+    let ada = colleague(&server, "ada", Role::Owner);
+    let owner = Visit::of(&server, ada);
+    let page =
+        owner.post("/users", &[("email", "Bob@example.org"), ("name", "Bob"), ("roles", "helpdesk@organisation")]);
+    assert_eq!(page.status, 200, "{}", text(&page));
+    let link = format!("/invite/{}", text(&page).split("/invite/").nth(1).unwrap().split('<').next().unwrap());
+    let fields = [("name", "Bob"), ("time_zone", "UTC"), ("password", PASSWORD), ("again", PASSWORD)];
+
+    let accepted = visit_post(&server, &link, None, &fields);
+
+    assert_eq!(location(&accepted), "/");
+    assert_eq!(server.request("GET", &link, &[], b"").status, 404);
+    let bob = server.read(|conn| Ok(store::user::find_by_email(conn, "bob@example.org")?)).unwrap();
+    assert_eq!(bob.created_by, Some(ada));
+}
+
+fn token(server: &TestServer, user: UserId, life: i64) -> String {
+    let now = server.app.clock.now();
+    let by = crate::support::server::admin();
+    server.act(move |conn| service::api_token::make(conn, &by, user, "script", life, now)).1
+}
+
+#[test]
+fn a_token_reads_lists_only_and_ends() {
+    let server = TestServer::start();
+    let user = colleague(&server, "ada", Role::Owner);
+    let (long, short) = (token(&server, user, 90), token(&server, user, 1));
+    let ask = |method: &str, path: &str, token: &str| {
+        server.request(method, path, &[("Authorization", &format!("Bearer {token}"))], b"").status
+    };
+
+    assert_eq!(ask("GET", "/activity.json", &long), 200);
+    assert_eq!(ask("GET", "/activity.csv", &short), 200);
+    assert_eq!(ask("GET", "/activity", &long), 403);
+    assert_eq!(ask("POST", "/teams", &long), 403);
+    assert_eq!(ask("GET", "/activity.json", "hf_api_wrong"), 401);
+    server.app.clock.advance(days(1));
+    assert_eq!(ask("GET", "/activity.csv", &short), 401, "it has ended");
+    assert_eq!(ask("GET", "/activity.json", &long), 200);
+    Visit::of(&server, user).post("/account/sign-out-everywhere", &[]);
+    assert_eq!(ask("GET", "/activity.json", &long), 200, "sessions are not tokens");
+    let now = server.app.clock.now();
+    let by = crate::support::server::admin();
+    assert!(
+        server.app.store.act_blocking(move |conn| service::api_token::make(conn, &by, user, "x", 91, now)).is_err()
+    );
+}
+
+#[test]
+fn people_of_a_team_see_the_history_of_their_team_only() {
+    let server = TestServer::start();
+    let (now, by) = (server.app.clock.now(), crate::support::server::admin());
+    let team = server.act(move |conn| service::team::add(conn, &by, "Berlin", now)).id;
+    let bob = person(&server, "bob", &[], None, SINCE);
+    server.act(move |conn| Ok(store::user::grant(conn, bob, (Role::Operator, Scope::Team(team)), None, now)?));
+    let ada = colleague(&server, "ada", Role::Owner);
+
+    let all = Visit::of(&server, ada).get("/activity.json");
+    let theirs = Visit::of(&server, bob).get("/activity.json");
+
+    assert_eq!(all.json().as_array().unwrap().len(), 1);
+    assert_eq!(theirs.json().as_array().unwrap().len(), 0);
+    assert_eq!(Visit::of(&server, bob).get("/users").status, 403);
+    let owner_of_a_team = person(&server, "eve", &[], None, SINCE);
+    server.act(move |conn| Ok(store::user::grant(conn, owner_of_a_team, (Role::Owner, Scope::Team(team)), None, now)?));
+    assert_eq!(Visit::of(&server, owner_of_a_team).get("/users").status, 403, "users belong to the organisation");
+    let _: TeamId = team;
+}
+
+#[test]
+fn settings_have_limits_and_each_change_is_an_entry() {
+    let server = TestServer::start();
+    let owner = Visit::of(&server, colleague(&server, "ada", Role::Owner));
+    let send = |hold: &str| {
+        owner.post(
+            "/settings",
+            &[
+                ("wipe_hold_minutes", hold),
+                ("wipe_max_per_hour", "5"),
+                ("proof_validity_hours", "168"),
+                ("verified_validity_hours", "720"),
+                ("check_in_minutes", "15"),
+            ],
+        )
+    };
+
+    assert_eq!(send("0").status, 422);
+    assert_eq!(entries(&server, Action::SettingChanged), 0);
+    assert_eq!(send("20").status, 303);
+    assert_eq!(entries(&server, Action::SettingChanged), 1, "the others stayed");
+    let stored = server.read(|conn| Ok(store::setting::find(conn, "wipe.hold_seconds")?));
+    assert_eq!(stored.as_deref(), Some("1200"));
+}
+
+#[test]
+fn each_page_has_one_heading_a_title_and_labels() {
+    let server = TestServer::start();
+    let ada = colleague(&server, "ada", Role::Owner);
+    let owner = Visit::of(&server, ada);
+    let user = format!("/users/{ada}");
+    for path in [
+        "/account",
+        "/activity",
+        "/api-tokens",
+        "/confirm-password",
+        "/settings",
+        "/teams",
+        "/users",
+        "/users/new",
+        &user,
+    ] {
+        let page = text(&owner.get(path));
+        assert_eq!(page.matches("<h1").count(), 1, "{path}");
+        let title = page.split("<title>").nth(1).unwrap().split("</title>").next().unwrap();
+        assert!(title.trim().len() > "· Holdfast".len(), "{path}: {title}");
+        assert!(!page.contains("{{") && !page.contains("{%"), "{path}");
+        for input in page.split("<input ").skip(1).map(|it| it.split('>').next().unwrap()) {
+            if input.contains("type=\"hidden\"") {
+                continue;
+            }
+            let id =
+                input.split("id=\"").nth(1).unwrap_or_else(|| panic!("{path}: {input}")).split('"').next().unwrap();
+            assert!(page.contains(&format!("for=\"{id}\"")), "{path}: {id} has no label");
+        }
+    }
+}
