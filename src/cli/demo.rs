@@ -21,7 +21,7 @@ pub struct DemoOptions {
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
     /// How many devices take part; at least those of the scenario
-    #[arg(long, value_name = "N", default_value_t = 9)]
+    #[arg(long, value_name = "N", default_value_t = 10)]
     devices: usize,
     /// Leave the folder when the demo ends
     #[arg(long)]

@@ -7,7 +7,7 @@ import { signIn } from "./lib/forms.mjs";
 const WIDTHS = [1360, 390];
 const THEMES = ["light", "dark"];
 // So many pages of one kind (`/devices/{id}`): their states differ.
-const OF_A_KIND = 4;
+const OF_A_KIND = 3;
 
 export async function checkPages({ browser, demo, faults }) {
   const { context, page } = await open(browser, { faults });
@@ -24,7 +24,7 @@ export async function checkPages({ browser, demo, faults }) {
       await look(signedIn, `${demo.url}/no/such/page`, { theme, width, status: 404 });
       await signedIn.context.close();
       const visitor = await open(browser, { faults, theme, width });
-      await look(visitor, `${demo.url}/login`, { theme, width });
+      await look(visitor, `${demo.url}/sign-in`, { theme, width });
       await visitor.context.close();
     }
   }

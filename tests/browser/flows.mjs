@@ -1,0 +1,90 @@
+// A wipe by two people, and the restore to a replacement: the files of the wiped
+// device are gone, and those of the replacement are equal to what it had.
+import { createHash } from "node:crypto";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join, relative } from "node:path";
+import { open } from "./lib/chromium.mjs";
+import { signIn, until } from "./lib/forms.mjs";
+
+const DEVICES = {
+  true: { lost: "studio-desk-06", replacement: "spare-laptop-09" },
+  false: { lost: "field-laptop-01", replacement: "spare-laptop-10" },
+};
+const MARK = ".holdfast-protected";
+
+export async function checkFlows({ browser, demo, faults, javaScript }) {
+  const names = DEVICES[javaScript];
+  const lost = demo.device(names.lost);
+  const replacement = demo.device(names.replacement);
+  const had = hashes(lost.files);
+  if (had.size < 300) throw new Error(`${names.lost} has only ${had.size} files`);
+
+  const operator = await open(browser, { faults, javaScript });
+  await signIn(operator.page, demo.url, demo.account("operator"));
+  await requestWipe(operator.page, demo.url, lost);
+  const request = operator.page.url();
+
+  const approver = await open(browser, { faults, javaScript });
+  await signIn(approver.page, demo.url, demo.account("approver"));
+  await approver.page.goto(`${demo.url}/approvals`);
+  await approver.page.getByRole("link", { name: names.lost }).first().click();
+  await approver.page.getByRole("button", { name: "Approve wipe" }).click();
+  await until(approver.page, /Waiting/, 10);
+  await approver.context.close();
+
+  await operator.page.goto(request);
+  await until(operator.page, /Confirmed/, 240);
+  const left = existsSync(lost.files) ? hashes(lost.files).size : 0;
+  if (left > 0) faults.push(`${names.lost}: ${left} files are left after the wipe`);
+
+  await restore(operator.page, demo.url, lost, replacement);
+  await operator.context.close();
+  compare(had, hashes(replacement.files), `${names.lost} to ${names.replacement}`, faults);
+}
+
+async function requestWipe(page, base, device) {
+  await page.goto(`${base}/devices/${device.id}/wipe`);
+  await page.getByLabel("Reason").selectOption({ index: 1 });
+  const consent = page.locator("#consent");
+  if ((await consent.count()) > 0) await consent.check();
+  await page.locator("#serial").fill(device.serial);
+  await page.getByRole("button", { name: "Request wipe" }).click();
+  await page.waitForURL(/\/wipe-requests\/[0-9a-f-]{36}$/);
+}
+
+async function restore(page, base, from, to) {
+  await page.goto(`${base}/devices/${from.id}/restore`);
+  await page.getByRole("link", { name: /^Choose/ }).first().click();
+  await page.getByLabel(/^Everything/).check();
+  await page.getByRole("button", { name: /Next: where to/ }).click();
+  await page.getByLabel(new RegExp(to.name)).check();
+  await page.getByRole("button", { name: /Next: preview/ }).click();
+  await page.getByRole("button", { name: /^Restore \d/ }).click();
+  await page.waitForURL(/\/restores\/[0-9a-f-]{36}$/);
+  await until(page, /files are back and equal/, 120);
+}
+
+function hashes(folder) {
+  const found = new Map();
+  const visit = (place) => {
+    for (const entry of readdirSync(place, { withFileTypes: true })) {
+      const path = join(place, entry.name);
+      if (entry.isDirectory()) visit(path);
+      else if (entry.name !== MARK) {
+        found.set(relative(folder, path), createHash("sha256").update(readFileSync(path)).digest("hex"));
+      }
+    }
+  };
+  visit(folder);
+  return found;
+}
+
+// Byte for byte, wherever below the replacement's folder the files were put.
+function compare(had, has, what, faults) {
+  for (const [path, hash] of had) {
+    const place = [...has.keys()].find((it) => it === path || it.endsWith(`/${path}`));
+    if (!place) faults.push(`${what}: ${path} is missing`);
+    else if (has.get(place) !== hash) faults.push(`${what}: ${path} differs`);
+  }
+  if (has.size !== had.size) faults.push(`${what}: ${had.size} files went, ${has.size} came`);
+}
