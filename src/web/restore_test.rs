@@ -55,6 +55,8 @@ struct ListPage {
     counts: Counts,
     failed_this_week: i64,
     tests: Vec<Listed>,
+    /// What failed is told only to who may see names of files of all devices.
+    sees_files: bool,
     next: String,
 }
 
@@ -106,7 +108,8 @@ async fn list(
         let pairs = [("result", &query.result), ("before", &last.id.to_string())];
         format!("/restore-tests?{}", serde_urlencoded::to_string(pairs).unwrap_or_default())
     });
-    Ok(ListPage { layout, query, counts, failed_this_week, tests, next: next.unwrap_or_default() })
+    let sees_files = by.grants().allows_everywhere(Permission::ViewFileNames);
+    Ok(ListPage { layout, query, counts, failed_this_week, tests, sees_files, next: next.unwrap_or_default() })
 }
 
 #[derive(Template, WebTemplate)]
