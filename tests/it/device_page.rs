@@ -1,0 +1,292 @@
+//! The pages of devices, as a browser gets them.
+use crate::support::fleet::{self, Random};
+use crate::support::people::{colleague, person};
+use crate::support::server::TestServer;
+use crate::support::visit::{Visit, hidden, location, text};
+use crate::support::{NOW, people};
+use diesel::prelude::*;
+use holdfast::domain::command::{CommandKind, CommandState};
+use holdfast::domain::device::{DeviceState, Encryption, Ownership};
+use holdfast::domain::id::{DeviceId, TeamId, UserId};
+use holdfast::domain::role::Role;
+use holdfast::domain::time::{Time, days, hours};
+use holdfast::store;
+use holdfast::store::device::Device;
+use holdfast::store::device_proof::DeviceProof;
+use holdfast::store::device_status::DeviceStatus;
+use holdfast::store::schema::{teams, user_roles};
+
+type Any = (Device, DeviceStatus, DeviceProof);
+
+fn add(server: &TestServer, name: &str, change: impl FnOnce(&mut Any) + Send + 'static) -> DeviceId {
+    let name = name.to_owned();
+    server.act(move |conn| {
+        let token = fleet::token(conn);
+        let mut any = fleet::device(token, &name);
+        change(&mut any);
+        fleet::insert(conn, &any);
+        Ok(any.0.id)
+    })
+}
+
+fn owner(server: &TestServer) -> UserId {
+    colleague(server, "owner", Role::Owner)
+}
+
+/// Someone with a role in one team only.
+fn member(server: &TestServer, name: &str, role: Role, team: TeamId) -> UserId {
+    let id = person(server, name, &[], None, people::SINCE);
+    server.act(move |conn| {
+        diesel::insert_into(user_roles::table)
+            .values((
+                user_roles::user_id.eq(id),
+                user_roles::role.eq(role),
+                user_roles::scope.eq(team.to_string()),
+                user_roles::granted_at.eq(NOW),
+            ))
+            .execute(conn)?;
+        Ok(id)
+    })
+}
+
+fn team(server: &TestServer, name: &str) -> TeamId {
+    let (id, name) =
+        (TeamId::generate(Time::from_millis(NOW.millis() - i64::from(name.as_bytes()[0]))), name.to_owned());
+    server.act(move |conn| {
+        diesel::insert_into(teams::table)
+            .values((teams::id.eq(id), teams::name.eq(name), teams::created_at.eq(NOW)))
+            .execute(conn)?;
+        Ok(id)
+    })
+}
+
+fn page(visit: &Visit<'_>, path: &str) -> String {
+    let answer = visit.get(path);
+    assert_eq!(answer.status, 200, "{path}: {}", text(&answer));
+    text(&answer)
+}
+
+#[test]
+fn the_three_answers_stand_in_their_order_for_every_state() {
+    let server = TestServer::start();
+    let visit = Visit::of(&server, owner(&server));
+    let changed = |it: &mut Any, files| {
+        (it.1.changed_files, it.1.changed_bytes, it.1.changed_measured_at) = (Some(files), Some(0), Some(NOW));
+    };
+    let cases = [
+        (add(&server, "never", |_| {}), "Everything would be lost"),
+        (
+            add(&server, "proven", move |it| {
+                it.2 = fleet::proven(it.2.clone(), NOW - hours(1), NOW + days(1));
+                changed(it, 0);
+            }),
+            "Nothing would be lost",
+        ),
+        (
+            add(&server, "lapsed", move |it| {
+                it.2 = fleet::proven(it.2.clone(), NOW - days(9), NOW - days(2));
+                changed(it, 4);
+            }),
+            "4 files lost",
+        ),
+        (add(&server, "unknown", |it| it.1.encryption = Encryption::Unknown), "Unknown"),
+        (add(&server, "unseen", |it| it.1.last_seen_at = None), "Never checked in"),
+        (add(&server, "silent", |it| it.1.last_seen_at = Some(NOW - days(20))), "Silent 20 d"),
+        (add(&server, "mine", |it| it.0.ownership = Ownership::Personal), "Remove company data"),
+        (add(&server, "wiped", |it| it.0.state = DeviceState::Wiped), "has been wiped"),
+        (add(&server, "gone", |it| it.0.state = DeviceState::Removed), "was removed from the lists"),
+    ];
+    for (id, words) in cases {
+        let html = page(&visit, &format!("/devices/{id}"));
+
+        let at = |text: &str| html.find(text).unwrap_or_else(|| panic!("{text} in {words}"));
+        assert!(at("Encrypted?") < at("Proven restorable") && at("Proven restorable") < at("If you wipe now"));
+        assert!(html.contains(words), "{words}");
+        assert_eq!(html.matches("<h1>").count(), 1);
+    }
+}
+
+#[test]
+fn what_is_out_of_date_or_unknown_is_never_green() {
+    let server = TestServer::start();
+    let visit = Visit::of(&server, owner(&server));
+    let id = add(&server, "laptop", |it| {
+        it.2 = fleet::proven(it.2.clone(), NOW - hours(1), NOW + days(1));
+        (it.1.changed_files, it.1.changed_bytes, it.1.changed_measured_at) = (Some(0), Some(0), Some(NOW));
+    });
+    let proof = |html: &str| {
+        let rest = html.split_once("id=\"a2\"").unwrap().1;
+        rest.split_once("id=\"a3\"").unwrap().0.to_owned()
+    };
+    assert!(proof(&page(&visit, &format!("/devices/{id}"))).contains("t-proven"));
+
+    server.app.clock.advance(days(2));
+    let later = Visit::of(&server, person(&server, "later", &[Role::Owner], None, people::SINCE));
+    let html = page(&later, &format!("/devices/{id}"));
+
+    assert!(!proof(&html).contains("t-proven") && proof(&html).contains("t-dated"), "{}", proof(&html));
+    // Nothing was measured for two days, so what a wipe would lose is not known.
+    assert!(html.contains("Cannot say"));
+}
+
+#[test]
+fn hostile_names_are_text_on_every_page_and_in_csv() {
+    let server = TestServer::start();
+    let visit = Visit::of(&server, owner(&server));
+    let evil = "\"><script>alert(1)</script><img src=x onerror=alert(2)>'{{7*7}}";
+    let id = add(&server, evil, move |it| {
+        for field in [&mut it.0.person, &mut it.0.model, &mut it.0.serial, &mut it.0.os_version] {
+            evil.clone_into(field);
+        }
+        evil.clone_into(&mut it.1.address);
+        evil.clone_into(&mut it.0.agent_version);
+    });
+    add(&server, "=HYPERLINK(\"http://evil\")", |it| "@SUM(1)".clone_into(&mut it.0.person));
+
+    for path in ["/", "/devices", "/devices?q=%3Cscript%3E", &format!("/devices/{id}"), &format!("/devices/{id}/edit")]
+    {
+        let html = page(&visit, path);
+        assert!(!html.contains("<script>alert") && !html.contains("<img src=x"), "{path}");
+        assert!(!html.contains("'49"), "{path}");
+    }
+    let csv = page(&visit, "/devices.csv?q=hyperlink");
+    let row = csv.lines().nth(1).unwrap();
+    assert!(row.contains("\"'=HYPERLINK(\"\"http://evil\"\")\",'@SUM(1)"), "{row}");
+}
+
+#[test]
+fn csv_and_json_have_the_rows_of_the_list() {
+    let server = TestServer::start();
+    let visit = Visit::of(&server, owner(&server));
+    server.act(|conn| {
+        fleet::random(conn, 70, &[], 4);
+        Ok(())
+    });
+    for query in ["", "view=out_of_date", "sort=name&dir=desc&platform=linux", "q=laptop&grade=proven"] {
+        let json = visit.get(&format!("/devices.json?{query}")).json();
+        let csv = page(&visit, &format!("/devices.csv?{query}"));
+        let mut reader = csv::Reader::from_reader(csv.as_bytes());
+
+        let rows: Vec<_> = reader.records().map(Result::unwrap).collect();
+        let devices = json["devices"].as_array().unwrap();
+        assert_eq!(rows.len(), devices.len(), "{query}");
+        for (row, device) in rows.iter().zip(devices) {
+            assert_eq!((&row[0], &row[11]), (device["id"].as_str().unwrap(), device["proof"].as_str().unwrap()));
+        }
+        let html = page(&visit, &format!("/devices?{query}"));
+        for device in devices.iter().take(50) {
+            assert!(html.contains(device["id"].as_str().unwrap()), "{query}");
+        }
+    }
+}
+
+#[test]
+fn a_wrong_filter_is_refused_and_shows_nothing() {
+    let server = TestServer::start();
+    let visit = Visit::of(&server, owner(&server));
+    for query in ["view=everything", "team=x", "grade=green", "state=gone", "platform=beos"] {
+        assert_eq!(visit.get(&format!("/devices?{query}")).status, 422, "{query}");
+        assert_eq!(visit.get(&format!("/devices.csv?{query}")).status, 422, "{query}");
+    }
+}
+
+#[test]
+fn a_team_sees_its_own_devices_only() {
+    let server = TestServer::start();
+    let (ours, other) = (team(&server, "a"), team(&server, "b"));
+    let mine = add(&server, "mine", move |it| it.0.team_id = Some(ours));
+    let theirs = add(&server, "theirs", move |it| it.0.team_id = Some(other));
+    let visit = Visit::of(&server, member(&server, "helper", Role::Helpdesk, ours));
+
+    let html = page(&visit, "/devices");
+    assert!(html.contains("mine") && !html.contains("theirs"));
+    let json = visit.get("/devices.json").json();
+    assert_eq!(json["devices"].as_array().unwrap().len(), 1);
+    assert_eq!(visit.get(&format!("/devices/{mine}")).status, 200);
+    for path in [format!("/devices/{theirs}"), format!("/devices/{theirs}.json")] {
+        assert_eq!(visit.get(&path).status, 404, "{path}");
+    }
+    assert_eq!(visit.post(&format!("/devices/{theirs}/lock-commands"), &[]).status, 404);
+    assert_eq!(visit.post(&format!("/devices/{mine}/backup-commands"), &[]).status, 403, "helpdesk does not back up");
+    assert_eq!(location(&visit.post(&format!("/devices/{mine}/lock-commands"), &[])), format!("/devices/{mine}"));
+}
+
+#[test]
+fn a_button_pressed_twice_queues_one_command_and_it_can_be_cancelled() {
+    let server = TestServer::start();
+    let visit = Visit::of(&server, owner(&server));
+    let id = add(&server, "laptop", |_| {});
+    let key = hidden(&page(&visit, &format!("/devices/{id}")), "request_key");
+
+    for _ in 0..2 {
+        location(&visit.post(&format!("/devices/{id}/backup-commands"), &[("request_key", &key)]));
+    }
+
+    let commands = server.read(|conn| Ok(store::command::of_device(conn, id, 9)?));
+    assert_eq!(commands.len(), 1);
+    assert_eq!(commands[0].kind, CommandKind::BackUpNow);
+    assert!(page(&visit, "/commands").contains("Back up now"));
+    location(&visit.post(&format!("/commands/{}/cancellations", commands[0].id), &[]));
+    let commands = server.read(|conn| Ok(store::command::of_device(conn, id, 9)?));
+    assert_eq!(commands[0].state, CommandState::Cancelled);
+}
+
+#[test]
+fn a_bulk_act_on_all_is_refused_when_other_devices_match_than_were_shown() {
+    let server = TestServer::start();
+    let visit = Visit::of(&server, owner(&server));
+    for at in 0..3 {
+        add(&server, &format!("laptop-{at}"), |_| {});
+    }
+    let all = |expected: &'static str| {
+        [("scope", "all"), ("query", "q=laptop"), ("expected", expected), ("request_key", "k")]
+    };
+
+    assert_eq!(visit.post("/devices/lock-commands", &all("2")).status, 409);
+    assert_eq!(queued(&server), 0);
+    location(&visit.post("/devices/lock-commands", &all("3")));
+    assert_eq!(queued(&server), 3);
+    assert_eq!(visit.post("/devices/lock-commands", &[("scope", "selected")]).status, 422);
+    assert_eq!(visit.post("/devices/wipe-commands", &all("3")).status, 404, "there is no bulk wipe");
+}
+
+fn queued(server: &TestServer) -> usize {
+    server.read(|conn| {
+        let filter = store::command_list::Filter::default();
+        Ok(store::command_list::newest(conn, &filter, &holdfast::domain::role::Reach::All, None, 99)?.len())
+    })
+}
+
+#[test]
+fn a_device_is_changed_and_removed_by_its_typed_name() {
+    let server = TestServer::start();
+    let visit = Visit::of(&server, owner(&server));
+    let id = add(&server, "laptop", |_| {});
+
+    assert_eq!(visit.post(&format!("/devices/{id}"), &[("name", ""), ("person", "x")]).status, 422);
+    location(&visit.post(&format!("/devices/{id}"), &[("name", "desk"), ("person", "Ada"), ("team", "")]));
+    assert!(page(&visit, "/devices").contains("desk"));
+    assert_eq!(visit.post(&format!("/devices/{id}/removals"), &[("confirm", "laptop")]).status, 422);
+    location(&visit.post(&format!("/devices/{id}/removals"), &[("confirm", "desk")]));
+
+    assert!(!page(&visit, "/devices").contains("desk"));
+    assert!(page(&visit, "/devices?state=removed").contains("desk"));
+    let stale = Visit::stale(&server, person(&server, "stale", &[Role::Owner], None, people::SINCE));
+    let other = add(&server, "other", |_| {});
+    let asked = stale.post(&format!("/devices/{other}/removals"), &[("confirm", "other")]);
+    assert!(location(&asked).starts_with("/confirm-password"), "a removal needs a fresh password");
+}
+
+#[test]
+fn every_page_of_a_random_fleet_can_be_shown() {
+    let server = TestServer::start();
+    let visit = Visit::of(&server, owner(&server));
+    let fleet = server.act(|conn| Ok(fleet::random(conn, 40, &[], 21)));
+    let mut random = Random::new(3);
+    for _ in 0..12 {
+        let (device, ..) = random.pick(&fleet);
+        page(&visit, &format!("/devices/{}", device.id));
+        let json = visit.get(&format!("/devices/{}.json", device.id)).json();
+        assert_eq!(json["id"], device.id.to_string());
+    }
+}

@@ -1,0 +1,51 @@
+//! The first page.
+use crate::support::NOW;
+use crate::support::fleet;
+use crate::support::people::colleague;
+use crate::support::server::TestServer;
+use crate::support::visit::{Visit, text};
+use holdfast::domain::role::Role;
+use holdfast::domain::time::{days, hours};
+
+#[test]
+fn a_new_server_shows_the_first_steps() {
+    let server = TestServer::start();
+    let visit = Visit::of(&server, colleague(&server, "owner", Role::Owner));
+
+    let html = text(&visit.get("/"));
+
+    assert!(html.contains("First steps") && html.contains("Enroll one device"));
+}
+
+#[test]
+fn the_sentence_and_the_tiles_count_the_same_devices() {
+    let server = TestServer::start();
+    let visit = Visit::of(&server, colleague(&server, "owner", Role::Owner));
+    server.act(|conn| {
+        let token = fleet::token(conn);
+        for at in 0..7 {
+            let mut any = fleet::device(token, &format!("laptop-{at}"));
+            match at {
+                0 | 1 => {}
+                2 => any.2 = fleet::proven(any.2, NOW - days(9), NOW - days(2)),
+                3 => {
+                    any.2 = fleet::proven(any.2, NOW - days(1), NOW + days(2));
+                    any.1.last_seen_at = Some(NOW - days(20));
+                }
+                _ => any.2 = fleet::proven(any.2, NOW - hours(2), NOW + days(2)),
+            }
+            fleet::insert(conn, &any);
+        }
+        Ok(())
+    });
+
+    let html = text(&visit.get("/"));
+
+    assert!(html.contains("At least 3 of 7 devices would lose data"), "{html}");
+    assert!(html.contains("1 we cannot say"));
+    for (view, count) in [("lose_all", 2), ("at_risk", 1), ("cannot_say", 1), ("restorable", 3)] {
+        assert!(html.contains(&format!("/devices?view={view}")));
+        let listed = visit.get(&format!("/devices.json?view={view}")).json();
+        assert_eq!(listed["devices"].as_array().unwrap().len(), count, "{view}");
+    }
+}

@@ -1,0 +1,80 @@
+//! Policies in the browser.
+use crate::support::fleet;
+use crate::support::people::colleague;
+use crate::support::server::TestServer;
+use crate::support::visit::{Visit, hidden, location, text};
+use holdfast::domain::device::Encryption;
+use holdfast::domain::policy::Requirement;
+use holdfast::domain::role::Role;
+use holdfast::store;
+
+#[test]
+fn a_policy_is_written_counted_changed_and_removed() {
+    let server = TestServer::start();
+    let visit = Visit::of(&server, colleague(&server, "editor", Role::PolicyEditor));
+    server.act(|conn| {
+        let token = fleet::token(conn);
+        for encryption in Encryption::ALL {
+            let mut any = fleet::device(token, encryption.as_str());
+            any.1.encryption = *encryption;
+            fleet::insert(conn, &any);
+        }
+        Ok(())
+    });
+    let fields = [
+        ("name", "Basics"),
+        ("team", ""),
+        ("proven", "on"),
+        ("proven_number", "3"),
+        ("proven_unit", "d"),
+        ("os", "on"),
+        ("os_version", "12.1"),
+    ];
+
+    let path = location(&visit.post("/policies", &fields));
+
+    let policies = server.read(|conn| Ok(store::policy::all(conn)?));
+    let requirements = policies[0].requirements().unwrap();
+    assert_eq!(
+        requirements,
+        [
+            Requirement::ProvenRestorePoint { within_minutes: 3 * 24 * 60 },
+            Requirement::MinimumOsVersion { version: "12.1".to_owned() }
+        ]
+    );
+    assert!(text(&visit.get("/policies")).contains("3 not compliant"));
+    let form = text(&visit.get(&format!("{path}/edit")));
+    let version = hidden(&form, "version");
+    let mut changed = fields.to_vec();
+    changed[0].1 = "Basics 2";
+    changed.push(("version", &version));
+    location(&visit.post(&path, &changed));
+    assert_eq!(visit.post(&path, &changed).status, 409, "someone changed it meanwhile");
+    assert_eq!(visit.post(&format!("{path}/removals"), &[("confirm", "Basics")]).status, 422);
+    location(&visit.post(&format!("{path}/removals"), &[("confirm", "Basics 2")]));
+    assert!(server.read(|conn| Ok(store::policy::all(conn)?)).is_empty());
+}
+
+#[test]
+fn a_policy_with_a_wrong_span_is_shown_again_as_it_was_typed() {
+    let server = TestServer::start();
+    let visit = Visit::of(&server, colleague(&server, "editor", Role::PolicyEditor));
+
+    for number in ["0", "-1", "x", "999999999999", "400"] {
+        let fields = [("name", "Odd <b>"), ("backup", "on"), ("backup_number", number), ("backup_unit", "d")];
+        let answer = visit.post("/policies", &fields);
+        assert_eq!(answer.status, 422, "{number}");
+        assert!(text(&answer).contains("Odd &#60;b&#62;"), "{}", text(&answer));
+    }
+    assert_eq!(visit.post("/policies", &[("name", "Empty")]).status, 422);
+}
+
+#[test]
+fn an_observer_reads_policies_and_writes_none() {
+    let server = TestServer::start();
+    let visit = Visit::of(&server, colleague(&server, "observer", Role::Observer));
+
+    assert_eq!(visit.get("/policies").status, 200);
+    assert_eq!(visit.get("/policies/new").status, 403);
+    assert_eq!(visit.post("/policies", &[("name", "x"), ("encrypted", "on")]).status, 403);
+}
