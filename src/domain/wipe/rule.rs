@@ -93,14 +93,14 @@ pub fn check_form(facts: &Facts, asked: &Asked<'_>) -> FieldErrors {
     let mut errors = FieldErrors::new();
     if asked.serial.trim() != facts.typed_name() {
         let what = if facts.serial.is_empty() { "name" } else { "serial number" };
-        errors.add("serial", format!("type the {what} exactly: {}", facts.typed_name()));
+        errors.add("serial", format!("Type the {what} exactly: {}", facts.typed_name()));
     }
     let loss = facts.loss();
     if !loss.is_nothing() && asked.consent != loss.consent() {
-        errors.add("consent", "tick this box if you accept this loss");
+        errors.add("consent", "Tick this box if you accept this loss.");
     }
     if asked.ticket.len() > 200 || asked.ticket.chars().any(char::is_control) {
-        errors.add("ticket", "at most 200 bytes, on one line");
+        errors.add("ticket", "Use at most 200 bytes, on one line.");
     }
     errors
 }

@@ -26,9 +26,11 @@ use crate::domain::time::{Time, days, hours};
 use crate::domain::wipe::{Limits, Refusal, WipeState};
 use crate::error::{Error, Result};
 use crate::service::activity::{self, Act};
+use crate::service::setting;
 use crate::store::device::Device;
 use crate::store::wipe::WipeRequest;
 use crate::store::{self, Conn};
+use anyhow::Context;
 use std::time::Duration;
 
 /// A request that was never sent ends after this.
@@ -41,9 +43,6 @@ const WINDOW: Duration = hours(1);
 pub const HOLD_SETTING: &str = "wipe.hold_seconds";
 /// The setting of how many wipes pass within an hour, by one person and by all.
 pub const LIMIT_SETTING: &str = "wipe.max_per_hour";
-
-const HOLD_SECONDS: u64 = 600;
-const MAX_PER_HOUR: i64 = 5;
 
 /// Who acts, and which devices their permission reaches.
 #[derive(Debug, Clone, Copy)]
@@ -58,9 +57,8 @@ pub struct By<'a> {
 /// # Errors
 /// When the database refuses.
 pub fn hold(conn: &mut Conn) -> Result<Duration> {
-    let text = store::setting::find(conn, HOLD_SETTING)?;
-    let seconds = text.and_then(|it| it.parse().ok()).unwrap_or(HOLD_SECONDS);
-    Ok(Duration::from_secs(seconds))
+    let seconds = number(conn, HOLD_SETTING)?;
+    Ok(Duration::from_secs(u64::try_from(seconds).context("the setting of the hold is below zero")?))
 }
 
 /// How many wipes pass within an hour.
@@ -68,8 +66,12 @@ pub fn hold(conn: &mut Conn) -> Result<Duration> {
 /// # Errors
 /// When the database refuses.
 pub fn limits(conn: &mut Conn) -> Result<Limits> {
-    let text = store::setting::find(conn, LIMIT_SETTING)?;
-    Ok(Limits { per_hour: text.and_then(|it| it.parse().ok()).unwrap_or(MAX_PER_HOUR) })
+    Ok(Limits { per_hour: number(conn, LIMIT_SETTING)? })
+}
+
+fn number(conn: &mut Conn, name: &str) -> Result<i64> {
+    let number = setting::NUMBERS.iter().find(|it| it.name == name).context("there is no such setting")?;
+    setting::number(conn, number)
 }
 
 /// A request and its device, where the reach covers it; else there is none.

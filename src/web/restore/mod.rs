@@ -97,7 +97,7 @@ impl Choice {
         match self.what.as_str() {
             "class" => FileClass::parse(&self.class)
                 .map(Selection::Class)
-                .ok_or_else(|| Error::invalid("class", "choose what kind of files")),
+                .ok_or_else(|| Error::invalid("class", "Choose what kind of files.")),
             "paths" => Ok(Selection::Paths(self.paths.clone())),
             _ => Ok(Selection::All),
         }
@@ -113,8 +113,8 @@ impl Choice {
             device,
             point: RestorePointId::parse(&self.point).ok_or(Error::NotFound("restore point"))?,
             selection: self.selection()?,
-            target: DeviceId::parse(&self.target).ok_or_else(|| Error::invalid("target", "choose a device"))?,
-            conflict: Conflict::parse(&self.conflict).ok_or_else(|| Error::invalid("conflict", "choose one"))?,
+            target: DeviceId::parse(&self.target).ok_or_else(|| Error::invalid("target", "Choose a device."))?,
+            conflict: Conflict::parse(&self.conflict).ok_or_else(|| Error::invalid("conflict", "Choose one."))?,
             accepts_unproven: self.unproven,
             request_key: Some(request_key.chars().take(80).collect()).filter(|it: &String| !it.is_empty()),
         })

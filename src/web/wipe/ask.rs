@@ -41,11 +41,11 @@ impl WipeForm {
     fn parse(&self, device: DeviceId) -> Result<Ask, FieldErrors> {
         let mut errors = FieldErrors::new();
         let action = WipeAction::parse(&self.action).unwrap_or_else(|| {
-            errors.add("action", "choose what to do");
+            errors.add("action", "Choose what to do.");
             WipeAction::RemoveCompanyData
         });
         let reason = WipeReason::parse(&self.reason).unwrap_or_else(|| {
-            errors.add("reason", "choose a reason");
+            errors.add("reason", "Choose a reason.");
             WipeReason::LostOrStolen
         });
         errors.into_result()?;

@@ -58,7 +58,7 @@ fn what_was_typed_stays_when_something_is_wrong() {
 
     let page = text(&answer);
     assert_eq!(answer.status, 422);
-    assert!(page.contains("type the serial number exactly: SN-1") && page.contains("tick this box"), "{page}");
+    assert!(page.contains("Type the serial number exactly: SN-1") && page.contains("Tick this box"), "{page}");
     assert!(page.contains("value=\"SN-9\"") && page.contains("INC &#60;17&#62;"));
     assert!(page.contains("value=\"lost_or_stolen\" selected"));
 }
