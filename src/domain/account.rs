@@ -36,7 +36,7 @@ pub fn session_holds(created_at: Time, last_seen_at: Time, now: Time) -> bool {
 
 /// How long an account waits after its `failures`-th wrong password: 1, 2, 4 … 900 s.
 pub fn delay_after(failures: i64) -> Duration {
-    let doublings = u32::try_from(failures.saturating_sub(1)).unwrap_or(0).min(10);
+    let doublings = u32::try_from(failures.saturating_sub(1).clamp(0, 10)).unwrap_or(0);
     Duration::from_secs((1_u64 << doublings).min(900))
 }
 
@@ -60,8 +60,9 @@ pub fn check_password(password: &str, email: &str) -> Result<(), String> {
     if length > MAX_PASSWORD {
         return Err(format!("Use at most {MAX_PASSWORD} characters. This has {length}."));
     }
-    let plain: String = password.to_lowercase().chars().filter(|it| it.is_alphanumeric()).collect();
-    let person = email.split('@').next().unwrap_or_default().to_lowercase();
+    let letters = |text: &str| -> String { text.to_lowercase().chars().filter(|it| it.is_alphanumeric()).collect() };
+    let plain = letters(password);
+    let person = letters(email.split('@').next().unwrap_or_default());
     if person.len() >= 4 && plain.replace(&person, "").chars().count() < 8 {
         return Err("This is little more than your address. Use something that has nothing to do with it.".to_owned());
     }

@@ -156,15 +156,8 @@ pub fn prepare(
 /// # Errors
 /// As [`plan`]; all of it is looked at again.
 pub fn request(conn: &mut Conn, by: &By<'_>, draft: &Draft, prepared: Prepared, now: Time) -> Result<Restore> {
-    if let Some(key) = &draft.request_key
-        && let Some(earlier) = store::restore::find_by_request_key(conn, key)?
-    {
-        let is_same = earlier.device_id == draft.device && earlier.target_device_id == draft.target;
-        return if is_same && earlier.requested_by == by.user.to_string() {
-            Ok(earlier)
-        } else {
-            Err(Error::Conflict("this form was already used for another restore; reload the page".to_owned()))
-        };
+    if let Some(earlier) = sent_before(conn, by, draft)? {
+        return Ok(earlier);
     }
     let plan = plan(conn, by, draft)?;
     let order = Payload::Restore(RestoreOrder {
@@ -218,6 +211,17 @@ pub fn request(conn: &mut Conn, by: &By<'_>, draft: &Draft, prepared: Prepared, 
     );
     record(conn, by.actor, &restore, Action::RestoreRequested, (Ended::Done, &why), now)?;
     Ok(restore)
+}
+
+/// What the same form ordered when it was sent before.
+fn sent_before(conn: &mut Conn, by: &By<'_>, draft: &Draft) -> Result<Option<Restore>> {
+    let Some(key) = &draft.request_key else { return Ok(None) };
+    let Some(earlier) = store::restore::find_by_request_key(conn, key)? else { return Ok(None) };
+    let is_same = earlier.device_id == draft.device && earlier.target_device_id == draft.target;
+    if !is_same || earlier.requested_by != by.user.to_string() {
+        return Err(Error::Conflict("this form was already used for another restore; reload the page".to_owned()));
+    }
+    Ok(Some(earlier))
 }
 
 /// Cancels a restore; its ticket opens nothing from then on. What was written on the target stays.

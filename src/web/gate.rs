@@ -1,6 +1,8 @@
-//! What every request of a person passes: odd addresses are refused, the
-//! person is recognised, forms of other sites are refused, and the answer gets
-//! its protective headers and, where something went wrong, its error page.
+//! What every request of a person passes.
+//!
+//! Odd addresses are refused, the person is recognised, forms of other sites
+//! are refused, and the answer gets its protective headers and, where something
+//! went wrong, its error page.
 use crate::error::{Error, Result};
 use crate::secret;
 use crate::web::error::{Fault, PageError};
@@ -49,9 +51,14 @@ pub async fn gate(
     request.extensions_mut().insert(Nonce(nonce.clone()));
     request.extensions_mut().insert(RequestId(id.clone()));
     let span = tracing::info_span!("page", id, path = request.path());
-    let response = match admit(&mut request).await {
-        Ok(()) => tracing::Instrument::instrument(next.call(request), span).await?.map_into_boxed_body(),
-        Err(error) => request.into_response(PageError::from(error).error_response()),
+    let response = if is_odd(request.uri().path()) {
+        // Dressed below, as every bare status is.
+        request.into_response(HttpResponse::BadRequest().finish())
+    } else {
+        match admit(&mut request).await {
+            Ok(()) => tracing::Instrument::instrument(next.call(request), span).await?.map_into_boxed_body(),
+            Err(error) => request.into_response(PageError::from(error).error_response()),
+        }
     };
     let mut response = dress(response, &id).await;
     protect(response.headers_mut(), &nonce);
@@ -60,9 +67,6 @@ pub async fn gate(
 
 /// Says whether a request goes on to its handler.
 async fn admit(request: &mut ServiceRequest) -> Result<()> {
-    if is_odd(request.uri().path()) {
-        return Err(Error::invalid("address", "the address of a page has none of these characters"));
-    }
     let Some(pattern) = request.match_pattern() else { return Ok(()) };
     let is_public = PUBLIC.contains(&pattern.as_str());
     if pattern.starts_with("/static/") || pattern == "/health" {
@@ -154,10 +158,9 @@ fn foreign(why: &str) -> Error {
 
 /// Reads the form for its hidden value, and puts it back for the handler.
 async fn hidden_value(request: &mut ServiceRequest) -> Result<String> {
-    let body = request
-        .extract::<Bytes>()
-        .await
-        .map_err(|_| Error::invalid("form", "it is more than a page takes, or it did not arrive whole"))?;
+    let body = request.extract::<Bytes>().await.map_err(|_too_long_or_cut| {
+        Error::invalid("form", "it is more than a page takes, or it did not arrive whole")
+    })?;
     let fields: Vec<(String, String)> = serde_urlencoded::from_bytes(&body).unwrap_or_default();
     let payload = futures_util::stream::once(std::future::ready(Ok(body)));
     request.set_payload(Payload::Stream { payload: Box::pin(payload) });

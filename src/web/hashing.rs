@@ -56,7 +56,7 @@ impl Shared {
         if self.0.tries.len() > 10_000 {
             self.0.tries.retain_recent();
         }
-        self.0.tries.check_key(&network(address)).map_err(|_| Error::TooMany(EACH))
+        self.0.tries.check_key(&network(address)).map_err(|_not_until| Error::TooMany(EACH))
     }
 
     /// [`password::hash`] when there is room for it.
@@ -91,7 +91,7 @@ struct Place<'a>(&'a AtomicUsize);
 impl<'a> Place<'a> {
     fn take(waiting: &'a AtomicUsize) -> Option<Self> {
         let place = Self(waiting);
-        if waiting.fetch_add(1, Ordering::SeqCst) < WAITING + AT_ONCE { Some(place) } else { None }
+        if waiting.fetch_add(1, Ordering::SeqCst) < WAITING { Some(place) } else { None }
     }
 }
 

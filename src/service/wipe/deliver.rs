@@ -32,18 +32,19 @@ pub fn may_deliver(conn: &mut Conn, order: &Command, now: Time) -> Result<bool> 
     if !is_its_order(&request, order, &device)? {
         return refuse(conn, order, "this command is not what its wipe request says", now);
     }
-    match request.state {
-        WipeState::Released => {}
+    if request.state == WipeState::Delivered && order.state == CommandState::Delivered {
         // Handed out before; the device says nothing yet.
-        WipeState::Delivered if order.state == CommandState::Delivered => return Ok(true),
-        _ => return refuse(conn, order, "its wipe request is not released", now),
+        return Ok(true);
+    }
+    if request.state != WipeState::Released {
+        return refuse(conn, order, "its wipe request is not released", now);
     }
     let verdict = request.progress(conn)?.deliver(check(conn, &request, &device, now)?, now);
     match verdict {
         Verdict::Go => Ok(true),
         Verdict::Wait => Ok(false),
-        other => {
-            settle(conn, &request, other, now)?;
+        Verdict::Hold(_) | Verdict::Review | Verdict::Cancel | Verdict::Expire => {
+            settle(conn, &request, verdict, now)?;
             Ok(false)
         }
     }

@@ -28,14 +28,15 @@ pub fn release_due(conn: &mut Conn, limit: i64, now: Time) -> Result<Vec<DeviceI
             continue;
         }
         let device = device(conn, request.device_id)?;
-        match progress.release(check(conn, &request, &device, now)?, now) {
+        let verdict = progress.release(check(conn, &request, &device, now)?, now);
+        match verdict {
             Verdict::Go => {
                 release(conn, request, &device, now)?;
                 released.push(device.id);
             }
             Verdict::Wait => {}
-            other => {
-                settle(conn, &request, other, now)?;
+            Verdict::Hold(_) | Verdict::Review | Verdict::Cancel | Verdict::Expire => {
+                settle(conn, &request, verdict, now)?;
             }
         }
     }

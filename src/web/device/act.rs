@@ -3,7 +3,6 @@ use crate::clock::Clock;
 use crate::domain::command::CommandKind;
 use crate::domain::id::DeviceId;
 use crate::domain::time::days;
-use crate::error::Error;
 use crate::service::command::{self, Ask};
 use crate::service::enrollment::{self, TokenDraft};
 use crate::service::proof;
@@ -104,7 +103,7 @@ pub async fn enroll_again(
                 valid_for: days(1),
                 device_id: Some(id),
             };
-            enrollment::make_token(conn, &actor, &draft, now).map_err(Error::from)
+            enrollment::make_token(conn, &actor, &draft, now)
         })
         .await?;
     made_page(layout, Made { token, text, server: config.public_url.clone() })

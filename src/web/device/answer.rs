@@ -102,13 +102,11 @@ fn proof_lines(facts: &ProofFacts<'_>, grade: Grade, layout: &Layout) -> Vec<Str
         if grade == Grade::OutOfDate {
             lines.push(format!("The proof ran out {}; it was not repeated.", layout.zone.short(proven.until)));
         }
-    } else if let (Some(row), Grade::Verified) = (facts.proof, grade) {
-        if let Some(at) = row.verified_at {
-            lines.push(format!(
-                "Every stored byte of the backup of {} was read back and re-hashed.",
-                layout.zone.short(at)
-            ));
-        }
+    } else if let (Some(row), Grade::Verified) = (facts.proof, grade)
+        && let Some(at) = row.verified_at
+    {
+        lines
+            .push(format!("Every stored byte of the backup of {} was read back and re-hashed.", layout.zone.short(at)));
     }
     lines.extend(newest_line(facts, layout));
     lines

@@ -40,7 +40,7 @@ impl Chosen {
     fn parse(form: &Pairs) -> Result<Self> {
         let text = value(form, "query");
         let query: ListQuery =
-            serde_urlencoded::from_str(text).map_err(|_| Error::invalid("query", "load the list again"))?;
+            serde_urlencoded::from_str(text).map_err(|_not_ours| Error::invalid("query", "load the list again"))?;
         let all = value(form, "scope") == "all";
         let ids: Vec<DeviceId> = values(form, "id").filter_map(DeviceId::parse).collect();
         if !all && ids.is_empty() {

@@ -110,8 +110,10 @@ impl ShowPage {
 fn load(conn: &mut Conn, reach: &Reach, id: RestoreId) -> Result<Shown> {
     let none = || Error::NotFound("restore");
     let restore = store::restore::find(conn, id)?.ok_or_else(none)?;
-    let device = reached(conn, reach, restore.device_id).map_err(|_| none())?;
-    let target = reached(conn, reach, restore.target_device_id).map_err(|_| none())?;
+    // Out of reach is as if it were not there; a database that fails is not.
+    let hidden = |error| if matches!(error, Error::NotFound(_)) { none() } else { error };
+    let device = reached(conn, reach, restore.device_id).map_err(hidden)?;
+    let target = reached(conn, reach, restore.target_device_id).map_err(hidden)?;
     let point = store::restore_point::find(conn, restore.restore_point_id)?.ok_or(Error::NotFound("restore point"))?;
     let requester = match UserId::parse(&restore.requested_by) {
         Some(id) => store::wipe::person(conn, id)?.map(|it| it.name).unwrap_or_default(),

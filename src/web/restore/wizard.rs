@@ -311,11 +311,14 @@ fn estimate(took: std::time::Duration, bytes: i64, of: i64) -> String {
     filter::span(std::time::Duration::from_millis(u64::try_from(millis).unwrap_or(0).max(1000)))
 }
 
+/// None where the proof side lives on another host.
+type Keys = Data<Option<Arc<ProofKeys>>>;
+
 #[post("/devices/{id}/restores")]
 pub async fn create(
     by: Can<Restore>,
     layout: Layout,
-    (store, blobs, keys): (Data<Store>, Data<dyn BlobStore>, Data<Option<Arc<ProofKeys>>>),
+    (store, blobs, keys): (Data<Store>, Data<dyn BlobStore>, Keys),
     (clock, wake): (Data<Clock>, Data<Wake>),
     (id, form): (Path<DeviceId>, Form<Pairs>),
 ) -> PageResult<HttpResponse> {
@@ -340,7 +343,7 @@ pub async fn create(
 
 async fn order(
     by: &Can<Restore>,
-    (store, blobs, keys): (&Store, Data<dyn BlobStore>, Data<Option<Arc<ProofKeys>>>),
+    (store, blobs, keys): (&Store, Data<dyn BlobStore>, Keys),
     draft: restore::Draft,
     now: crate::domain::time::Time,
 ) -> Result<store::restore::Restore> {

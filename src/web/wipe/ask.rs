@@ -161,9 +161,10 @@ pub async fn create(
     let (errors, notice) = match asked {
         Ok(request) => {
             wake.mail();
-            let said = match request.state {
-                WipeState::Held => "Wipe requested. It is held: more were requested than the limit allows.",
-                _ => "Wipe requested. Nothing is sent before somebody else approves.",
+            let said = if request.state == WipeState::Held {
+                "Wipe requested. It is held: more were requested than the limit allows."
+            } else {
+                "Wipe requested. Nothing is sent before somebody else approves."
             };
             return Ok(see_other(format!("/wipe-requests/{}", request.id), Some(said)));
         }

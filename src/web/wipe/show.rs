@@ -94,10 +94,8 @@ fn reach(by: &SignedIn, permission: Permission) -> Option<Reach> {
 
 fn load(conn: &mut Conn, by: &SignedIn, view: &Reach, id: WipeRequestId, now: Time) -> Result<Shown> {
     let request = store::wipe::find(conn, id)?.ok_or(Error::NotFound("wipe request"))?;
-    let device = super::reached(conn, view, request.device_id).map_err(|error| match error {
-        Error::NotFound(_) => Error::NotFound("wipe request"),
-        other => other,
-    })?;
+    let device = super::reached(conn, view, request.device_id)
+        .map_err(|error| if matches!(error, Error::NotFound(_)) { Error::NotFound("wipe request") } else { error })?;
     let current = wipe::facts(conn, &device, now)?;
     let requester = store::wipe::person(conn, request.requested_by)?.ok_or(Error::NotFound("user"))?;
     let approver = match request.approved_by.as_deref().and_then(crate::domain::id::UserId::parse) {
@@ -271,10 +269,12 @@ async fn refused(
     id: WipeRequestId,
     error: Error,
 ) -> PageResult<HttpResponse> {
-    let (errors, notice) = match error {
-        Error::Invalid(errors) => (errors, String::new()),
-        Error::Conflict(why) | Error::Refused(why) => (FieldErrors::new(), why),
-        other => return Err(other.into()),
+    let (errors, notice) = if let Error::Invalid(errors) = error {
+        (errors, String::new())
+    } else if let Error::Conflict(why) | Error::Refused(why) = error {
+        (FieldErrors::new(), why)
+    } else {
+        return Err(error.into());
     };
     let status = if errors.is_empty() { StatusCode::CONFLICT } else { StatusCode::UNPROCESSABLE_ENTITY };
     let mut page = page(store, by, layout, id).await?;
