@@ -54,10 +54,10 @@ async function requestWipe(page, base, device) {
 
 async function restore(page, base, from, to) {
   await page.goto(`${base}/devices/${from.id}/restore`);
-  await page.getByRole("link", { name: /^Choose/ }).first().click();
-  await page.getByLabel(/^Everything/).check();
+  await page.locator("a[id^=choose-]").first().click();
+  await page.locator("#what-all").check();
   await page.getByRole("button", { name: /Next: where to/ }).click();
-  await page.getByLabel(new RegExp(to.name)).check();
+  await page.locator("label", { hasText: to.name }).locator("input[name=target]").check();
   await page.getByRole("button", { name: /Next: preview/ }).click();
   await page.getByRole("button", { name: /^Restore \d/ }).click();
   await page.waitForURL(/\/restores\/[0-9a-f-]{36}$/);

@@ -1,5 +1,14 @@
 // What a person does with the pages' forms.
-export async function signIn(page, base, { email, password }) {
+
+// Tries of one account that come at the same moment are delayed, so one goes after the other.
+let turn = Promise.resolve();
+
+export function signIn(page, base, account) {
+  turn = turn.then(() => fillIn(page, base, account));
+  return turn;
+}
+
+async function fillIn(page, base, { email, password }) {
   await page.goto(`${base}/sign-in`);
   await page.getByLabel("E-mail address").fill(email);
   await page.getByLabel("Password", { exact: true }).fill(password);
