@@ -13,6 +13,7 @@ use holdfast::{secret, service, store};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 fn path_of(door: &TestDoor, repository: &TestRepository, bytes: &[u8]) -> PathBuf {
     let name = name(bytes);
@@ -32,15 +33,13 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// The mark of an upload goes a moment after the answer: nobody waits for it.
+/// Looks until it is so: an upload begins and its mark goes a moment before or after anybody is told.
 fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    for _ in 0..2_000 {
-        if is_so() {
-            return;
-        }
+    let until = Instant::now() + Duration::from_secs(60);
+    while !is_so() {
+        assert!(Instant::now() < until, "{what}");
         std::thread::yield_now();
     }
-    panic!("{what}");
 }
 
 fn row(door: &TestDoor, key: &BlobKey) -> Option<store::object::Object> {
@@ -316,14 +315,15 @@ fn six_uploads_at_once_and_no_device_takes_the_place_of_another() {
         stream.write_all(&[number; 5]).unwrap();
         stream
     };
-    // Asking for an object that is on its way takes no place itself.
-    let told = |text: &str| busy.put("data", &[0; 10]).text().contains(text);
+    let under_way = || files_below(&door.folder.join("tmp")).len();
     let mut streams = vec![start(0)];
-    wait_until("the first is under way", || told("on its way"));
+    wait_until("the first is under way", || under_way() == 1);
+    assert!(busy.put("data", &[0; 10]).text().contains("on its way"));
     streams.extend((1..6).map(start));
-    wait_until("six are under way", || told("too many"));
+    wait_until("six are under way", || under_way() == 6);
 
     let refused = busy.put("data", b"seventh");
+    assert!(refused.text().contains("too many"), "{}", refused.text());
     assert_eq!(refused.header("retry-after"), "2");
     assert_eq!(other.put("data", b"mine").status, 200);
     assert_eq!(busy.get("data/").status, 200, "reading goes on");
