@@ -69,7 +69,7 @@ pub(super) fn set_up(conn: &mut Conn) -> QueryResult<()> {
         Conn::Postgres(_) => "SET TIME ZONE 'UTC'; SET statement_timeout = '60s'",
         Conn::Sqlite(_) => {
             "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
-             PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8000; PRAGMA mmap_size = 268435456"
+             PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -4000"
         }
     })
 }

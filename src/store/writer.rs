@@ -8,7 +8,7 @@
 use crate::error::{Error, Result};
 use crate::store::connection::{Conn, Database, Transactions, connect};
 use anyhow::anyhow;
-use diesel::connection::{AnsiTransactionManager, TransactionManager};
+use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
 use diesel::prelude::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -39,6 +39,8 @@ pub(super) struct Writer {
 impl Writer {
     /// Starts the thread with its connection; `path` is for opening it again.
     pub fn start(path: PathBuf, conn: Conn) -> anyhow::Result<Self> {
+        let mut conn = conn;
+        prepare(&mut conn)?;
         let (queue, waiting) = channel();
         let thread = std::thread::Builder::new().name("writer".to_owned()).spawn(move || run(&path, conn, &waiting))?;
         Ok(Self { queue: Some(queue), thread: Some(thread) })
@@ -92,12 +94,21 @@ fn run(path: &std::path::Path, mut conn: Conn, waiting: &Receiver<Write>) {
         let group: Vec<Write> = std::iter::once(first).chain(waiting.try_iter().take(GROUP - 1)).collect();
         let clean = commit_group(&mut conn, group);
         if !clean {
-            match connect(&Database::Sqlite(path.to_owned())) {
+            let fresh = connect(&Database::Sqlite(path.to_owned())).and_then(|mut it| {
+                prepare(&mut it)?;
+                Ok(it)
+            });
+            match fresh {
                 Ok(fresh) => conn = fresh,
                 Err(error) => tracing::error!(?error, "the database could not be opened again"),
             }
         }
     }
+}
+
+/// A group of check-ins touches more pages than a reader's cache holds.
+fn prepare(conn: &mut Conn) -> QueryResult<()> {
+    conn.batch_execute("PRAGMA cache_size = -16000")
 }
 
 /// Runs a group in one transaction and answers it. False when the connection must be replaced.

@@ -136,8 +136,7 @@ impl Default for Filter {
 
 /// The setting that says after how many seconds without a check-in a device is silent.
 pub const SILENT_SECONDS: &str = "silent.seconds";
-const SILENT: &str = "l.enrolled_at < {silent} AND l.device_id IN \
-     (SELECT s.device_id FROM device_status s WHERE coalesce(s.last_seen_at, 0) < {silent})";
+const SILENT: &str = "l.enrolled_at < {silent} AND coalesce(s.last_seen_at, 0) < {silent}";
 
 /// After how long without a check-in a device is silent, and so since when it was not seen.
 pub fn silent_cut(conn: &mut Conn, now: Time) -> QueryResult<(Duration, Time)> {
@@ -224,6 +223,11 @@ impl Filter {
             && self.encryption.is_none()
             && self.ownership.is_none()
             && self.grade.is_none()
+    }
+
+    /// Whether the conditions read the status of devices too, as `s`.
+    pub(super) fn reads_status(&self) -> bool {
+        self.view == View::Silent
     }
 
     /// Writes the conditions, for the table as `l`.

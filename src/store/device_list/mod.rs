@@ -98,15 +98,13 @@ fn statement(conn: &Conn, query: &Query, now: Time) -> QueryResult<sql::Boxed> {
     sql.push(&format!("SELECT l.device_id, l.name, {major} AS major, {minor} AS minor FROM "));
     // A filter that few devices pass would make a walk along the order's index look at every row in random
     // order; one pass over the narrow table and a sort is ten times faster.
-    let in_order = query.filter.is_broad();
-    sql.push(match (query.sort, is_postgres, in_order) {
-        (Sort::LastSeen, true, _) => "device_status s JOIN device_listings l ON l.device_id = s.device_id",
-        (Sort::LastSeen, false, true) => "device_status s CROSS JOIN device_listings l ON l.device_id = s.device_id",
-        (Sort::LastSeen, false, false) => {
-            "device_listings l NOT INDEXED CROSS JOIN device_status s ON s.device_id = l.device_id"
-        }
-        (_, false, false) => "device_listings l NOT INDEXED",
-        (_, _, _) => "device_listings l",
+    let filter = &query.filter;
+    sql.push(match (query.sort == Sort::LastSeen || filter.reads_status(), is_postgres) {
+        (true, true) => STATUS_JOINED,
+        (true, false) if filter.is_broad() || filter.reads_status() => STATUS_FIRST,
+        (true, false) => "device_listings l NOT INDEXED CROSS JOIN device_status s ON s.device_id = l.device_id",
+        (false, false) if !filter.is_broad() => IN_ONE_PASS,
+        (false, _) => "device_listings l",
     });
     sql.push(" WHERE ");
     query.filter.write(&mut sql, &query.reach, now);
@@ -124,11 +122,24 @@ fn statement(conn: &Conn, query: &Query, now: Time) -> QueryResult<sql::Boxed> {
 /// How many devices match.
 pub fn count(conn: &mut Conn, filter: &Filter, reach: &Reach, now: Time) -> QueryResult<i64> {
     let mut sql = Sql::new(conn.is_postgres());
-    sql.push("SELECT count(*) AS value FROM device_listings l WHERE ");
+    sql.push("SELECT count(*) AS value FROM ");
+    sql.push(match (filter.reads_status(), conn.is_postgres()) {
+        (true, true) => STATUS_JOINED,
+        (true, false) => STATUS_FIRST,
+        (false, true) => "device_listings l",
+        (false, false) => IN_ONE_PASS,
+    });
+    sql.push(" WHERE ");
     filter.write(&mut sql, reach, now);
     let row: Value = sql.into_query().get_result(conn)?;
     Ok(row.value)
 }
+
+const STATUS_JOINED: &str = "device_status s JOIN device_listings l ON l.device_id = s.device_id";
+/// SQLite: along the index of check-ins, which has the silent ones together.
+const STATUS_FIRST: &str = "device_status s CROSS JOIN device_listings l ON l.device_id = s.device_id";
+/// SQLite: it would choose an index by the state, which almost every device shares, and look up row by row.
+const IN_ONE_PASS: &str = "device_listings l NOT INDEXED";
 
 #[derive(QueryableByName)]
 struct Value {
@@ -150,6 +161,12 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// How many devices pass a filter that is a view and nothing else; none for any other.
+    pub fn total(&self, filter: &Filter) -> Option<i64> {
+        let view_alone = Filter { view: filter.view, silent_before: filter.silent_before, ..Filter::default() };
+        if *filter == view_alone { self.of(filter.view) } else { None }
+    }
+
     /// The count of a view that has a pill.
     pub const fn of(&self, view: View) -> Option<i64> {
         match view {
@@ -198,7 +215,7 @@ pub fn counts(conn: &mut Conn, reach: &Reach, silent_before: Time, now: Time) ->
         filter::write_condition(&mut sql, condition.unwrap_or("1 = 1"), now);
         sql.push(" THEN 1 ELSE 0 END), 0) AS BIGINT) AS ").push(column);
     }
-    sql.push(" FROM device_listings l WHERE ");
+    sql.push(" FROM ").push(if conn.is_postgres() { "device_listings l" } else { IN_ONE_PASS }).push(" WHERE ");
     Filter::default().write(&mut sql, reach, now);
     let sums: Sums = sql.into_query().get_result(conn)?;
     let silent = Filter { view: View::Silent, silent_before, ..Filter::default() };

@@ -116,9 +116,9 @@ pub async fn show(
             let (silence, cut) = device_list::silent_cut(conn, now)?;
             let listed = asked.parse(&reach, cut)?;
             let counts = device_list::counts(conn, &reach, cut, now)?;
-            let total = match (asked.is_filtered(), &listed.filter) {
-                (false, _) => counts.all,
-                (true, filter) => device_list::count(conn, filter, &reach, now)?,
+            let total = match counts.total(&listed.filter) {
+                Some(known) => known,
+                None => device_list::count(conn, &listed.filter, &reach, now)?,
             };
             let page = device_list::page(conn, &listed, now)?;
             Ok::<_, crate::error::Error>((silence, counts, total, page, store::team::all(conn)?))
