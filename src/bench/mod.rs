@@ -1,6 +1,8 @@
 //! Figures that can be measured again: `holdfast bench …`.
 pub mod check_in;
 pub mod door;
+mod fleet;
 pub mod machine;
+pub mod page;
 pub mod proof;
 mod server;

@@ -10,6 +10,8 @@ pub enum BenchCommand {
     CheckIn(bench::check_in::Args),
     /// What uploads and downloads cost the server, by a load generator and by restic
     Door(bench::door::Args),
+    /// The list of devices at 100,000, the server's start, and its memory
+    Page(bench::page::Args),
     /// Restore tests: stored data per second of processor time, and memory
     Proof(bench::proof::Args),
 }
@@ -22,6 +24,7 @@ pub fn run(command: &BenchCommand) -> anyhow::Result<ExitCode> {
     match command {
         BenchCommand::CheckIn(args) => bench::check_in::run(args)?,
         BenchCommand::Door(args) => bench::door::run(args)?,
+        BenchCommand::Page(args) => bench::page::run(args)?,
         BenchCommand::Proof(args) => bench::proof::run(args)?,
     }
     Ok(ExitCode::SUCCESS)
