@@ -299,6 +299,7 @@ diesel::table! {
         proven_at -> BigInt,
         proven_until -> BigInt,
         failed_at -> BigInt,
+        seen_hour -> BigInt,
     }
 }
 

@@ -113,7 +113,7 @@ CREATE TABLE device_proof (
 CREATE INDEX device_proof_worst_first ON device_proof (rank, proven_until, device_id);
 
 -- What the list of devices is filtered and sorted by, in one narrow row per device: a page of 100,000 devices
--- reads this table alone. The triggers keep it; a check-in touches it only when the encryption changes.
+-- reads this table alone. The triggers keep it; a check-in touches it when the encryption or the hour changes.
 -- In a time, 0 stands for none, so that rows compare without a special case.
 CREATE TABLE device_listings (
     device_id TEXT PRIMARY KEY NOT NULL REFERENCES devices (id),
@@ -131,7 +131,9 @@ CREATE TABLE device_listings (
     verified_until INTEGER NOT NULL,
     proven_at INTEGER NOT NULL,
     proven_until INTEGER NOT NULL,
-    failed_at INTEGER NOT NULL
+    failed_at INTEGER NOT NULL,
+    -- The hour of the last check-in since 1970, so that a check-in touches the row once an hour; 0 for never.
+    seen_hour INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX device_listings_by_rank ON device_listings (state, rank, proven_until, device_id);
 CREATE INDEX device_listings_by_name ON device_listings (state, name, device_id);
@@ -142,7 +144,7 @@ CREATE TRIGGER devices_list AFTER INSERT ON devices BEGIN
     INSERT INTO device_listings VALUES (
         NEW.id, NEW.state, NEW.team_id, NEW.platform, NEW.ownership, NEW.name,
         lower(NEW.name || char(10) || NEW.person || char(10) || NEW.serial), NEW.enrolled_at,
-        'unknown', 1, 0, 0, 0, 0, 0, 0);
+        'unknown', 1, 0, 0, 0, 0, 0, 0, 0);
 END;
 CREATE TRIGGER devices_relist AFTER UPDATE OF state, team_id, platform, ownership, name, person, serial, enrolled_at ON devices BEGIN
     UPDATE device_listings SET
@@ -151,10 +153,13 @@ CREATE TRIGGER devices_relist AFTER UPDATE OF state, team_id, platform, ownershi
     WHERE device_id = NEW.id;
 END;
 CREATE TRIGGER device_status_list AFTER INSERT ON device_status BEGIN
-    UPDATE device_listings SET encryption = NEW.encryption WHERE device_id = NEW.device_id;
+    UPDATE device_listings SET encryption = NEW.encryption, seen_hour = coalesce(NEW.last_seen_at, 0) / 3600000
+    WHERE device_id = NEW.device_id;
 END;
-CREATE TRIGGER device_status_relist AFTER UPDATE OF encryption ON device_status WHEN NEW.encryption <> OLD.encryption BEGIN
-    UPDATE device_listings SET encryption = NEW.encryption WHERE device_id = NEW.device_id;
+CREATE TRIGGER device_status_relist AFTER UPDATE OF encryption, last_seen_at ON device_status
+WHEN NEW.encryption <> OLD.encryption OR coalesce(NEW.last_seen_at, 0) / 3600000 <> coalesce(OLD.last_seen_at, 0) / 3600000 BEGIN
+    UPDATE device_listings SET encryption = NEW.encryption, seen_hour = coalesce(NEW.last_seen_at, 0) / 3600000
+    WHERE device_id = NEW.device_id;
 END;
 CREATE TRIGGER device_proof_list AFTER INSERT ON device_proof BEGIN
     UPDATE device_listings SET

@@ -136,7 +136,14 @@ impl Default for Filter {
 
 /// The setting that says after how many seconds without a check-in a device is silent.
 pub const SILENT_SECONDS: &str = "silent.seconds";
-const SILENT: &str = "l.enrolled_at < {silent} AND coalesce(s.last_seen_at, 0) < {silent}";
+/// The hour decides for all but the devices that were last seen in the very hour of the cut.
+macro_rules! silent {
+    () => {
+        "(l.enrolled_at < {silent} AND (l.seen_hour < {silent_hour} OR (l.seen_hour = {silent_hour} AND coalesce(\
+          (SELECT s.last_seen_at FROM device_status s WHERE s.device_id = l.device_id), 0) < {silent})))"
+    };
+}
+const SILENT: &str = silent!();
 
 /// After how long without a check-in a device is silent, and so since when it was not seen.
 pub fn silent_cut(conn: &mut Conn, now: Time) -> QueryResult<(Duration, Time)> {
@@ -158,18 +165,30 @@ const NEVER_PROVEN: &str =
     "l.failed_at = 0 AND l.newest_at <= {future} AND l.proven_at <= {future} AND l.proven_until = 0";
 
 // The four parts of "If we lost…". Nothing on the server is lost whatever else is known; then what is not known.
-const LOSE_ALL: &str = "l.newest_at <= {future} AND l.stored_at = 0 AND l.verified_until = 0 AND l.proven_until = 0";
-const CANNOT_SAY: &str = "NOT (l.newest_at <= {future} AND l.stored_at = 0 AND l.verified_until = 0 AND \
-     l.proven_until = 0) AND ((l.enrolled_at < {silent} AND l.device_id IN \
-     (SELECT s.device_id FROM device_status s WHERE coalesce(s.last_seen_at, 0) < {silent})) OR \
-     (l.failed_at = 0 AND (l.newest_at > {future} OR l.proven_at > {future})))";
-const RESTORABLE: &str = "l.failed_at = 0 AND l.newest_at <= {future} AND l.proven_at <= {future} AND \
-     l.proven_until > {now} AND NOT (l.enrolled_at < {silent} AND l.device_id IN \
-     (SELECT s.device_id FROM device_status s WHERE coalesce(s.last_seen_at, 0) < {silent}))";
-const AT_RISK: &str = "NOT (l.newest_at <= {future} AND l.stored_at = 0 AND l.verified_until = 0 AND \
-     l.proven_until = 0) AND NOT (l.enrolled_at < {silent} AND l.device_id IN \
-     (SELECT s.device_id FROM device_status s WHERE coalesce(s.last_seen_at, 0) < {silent})) AND \
-     (l.failed_at > 0 OR (l.newest_at <= {future} AND l.proven_at <= {future} AND l.proven_until <= {now}))";
+macro_rules! lose_all {
+    () => {
+        "(l.newest_at <= {future} AND l.stored_at = 0 AND l.verified_until = 0 AND l.proven_until = 0)"
+    };
+}
+const LOSE_ALL: &str = lose_all!();
+const CANNOT_SAY: &str = concat!(
+    "NOT ",
+    lose_all!(),
+    " AND (",
+    silent!(),
+    " OR (l.failed_at = 0 AND (l.newest_at > {future} OR l.proven_at > {future})))"
+);
+const RESTORABLE: &str = concat!(
+    "l.failed_at = 0 AND l.newest_at <= {future} AND l.proven_at <= {future} AND l.proven_until > {now} AND NOT ",
+    silent!()
+);
+const AT_RISK: &str = concat!(
+    "NOT ",
+    lose_all!(),
+    " AND NOT ",
+    silent!(),
+    " AND (l.failed_at > 0 OR (l.newest_at <= {future} AND l.proven_at <= {future} AND l.proven_until <= {now}))"
+);
 
 /// The server's clock may have been set back by so much without alarm, as in `Evidence::grade`.
 const TOLERANCE: Duration = Duration::from_secs(60);
@@ -194,7 +213,10 @@ pub(super) fn write_condition(sql: &mut Sql, condition: &str, now: Time) {
     write_with_silence(sql, condition, now, Time::from_millis(0));
 }
 
-fn write_with_silence(sql: &mut Sql, condition: &str, now: Time, silent_before: Time) {
+/// As the triggers count hours.
+const HOUR_MILLIS: i64 = 3_600_000;
+
+pub(super) fn write_with_silence(sql: &mut Sql, condition: &str, now: Time, silent_before: Time) {
     sql.push("(");
     let mut rest = condition;
     while let Some((before, after)) = rest.split_once('{') {
@@ -203,6 +225,7 @@ fn write_with_silence(sql: &mut Sql, condition: &str, now: Time, silent_before: 
         sql.bind_int(match name {
             "future" => (now + TOLERANCE).millis(),
             "silent" => silent_before.millis(),
+            "silent_hour" => silent_before.millis() / HOUR_MILLIS,
             _ => now.millis(),
         });
         rest = after;
@@ -223,11 +246,6 @@ impl Filter {
             && self.encryption.is_none()
             && self.ownership.is_none()
             && self.grade.is_none()
-    }
-
-    /// Whether the conditions read the status of devices too, as `s`.
-    pub(super) fn reads_status(&self) -> bool {
-        self.view == View::Silent
     }
 
     /// Writes the conditions, for the table as `l`.

@@ -98,13 +98,15 @@ fn statement(conn: &Conn, query: &Query, now: Time) -> QueryResult<sql::Boxed> {
     sql.push(&format!("SELECT l.device_id, l.name, {major} AS major, {minor} AS minor FROM "));
     // A filter that few devices pass would make a walk along the order's index look at every row in random
     // order; one pass over the narrow table and a sort is ten times faster.
-    let filter = &query.filter;
-    sql.push(match (query.sort == Sort::LastSeen || filter.reads_status(), is_postgres) {
-        (true, true) => STATUS_JOINED,
-        (true, false) if filter.is_broad() || filter.reads_status() => STATUS_FIRST,
-        (true, false) => "device_listings l NOT INDEXED CROSS JOIN device_status s ON s.device_id = l.device_id",
-        (false, false) if !filter.is_broad() => IN_ONE_PASS,
-        (false, _) => "device_listings l",
+    let in_order = query.filter.is_broad();
+    sql.push(match (query.sort, is_postgres, in_order) {
+        (Sort::LastSeen, true, _) => "device_status s JOIN device_listings l ON l.device_id = s.device_id",
+        (Sort::LastSeen, false, true) => "device_status s CROSS JOIN device_listings l ON l.device_id = s.device_id",
+        (Sort::LastSeen, false, false) => {
+            "device_listings l NOT INDEXED CROSS JOIN device_status s ON s.device_id = l.device_id"
+        }
+        (_, false, false) => IN_ONE_PASS,
+        (_, _, _) => "device_listings l",
     });
     sql.push(" WHERE ");
     query.filter.write(&mut sql, &query.reach, now);
@@ -123,23 +125,18 @@ fn statement(conn: &Conn, query: &Query, now: Time) -> QueryResult<sql::Boxed> {
 pub fn count(conn: &mut Conn, filter: &Filter, reach: &Reach, now: Time) -> QueryResult<i64> {
     let mut sql = Sql::new(conn.is_postgres());
     sql.push("SELECT count(*) AS value FROM ");
-    sql.push(match (filter.reads_status(), conn.is_postgres()) {
-        (true, true) => STATUS_JOINED,
-        (true, false) => STATUS_FIRST,
-        (false, true) => "device_listings l",
-        (false, false) => IN_ONE_PASS,
-    });
-    sql.push(" WHERE ");
+    sql.push(one_pass(conn)).push(" WHERE ");
     filter.write(&mut sql, reach, now);
     let row: Value = sql.into_query().get_result(conn)?;
     Ok(row.value)
 }
 
-const STATUS_JOINED: &str = "device_status s JOIN device_listings l ON l.device_id = s.device_id";
-/// SQLite: along the index of check-ins, which has the silent ones together.
-const STATUS_FIRST: &str = "device_status s CROSS JOIN device_listings l ON l.device_id = s.device_id";
 /// SQLite: it would choose an index by the state, which almost every device shares, and look up row by row.
 const IN_ONE_PASS: &str = "device_listings l NOT INDEXED";
+
+fn one_pass(conn: &Conn) -> &'static str {
+    if conn.is_postgres() { "device_listings l" } else { IN_ONE_PASS }
+}
 
 #[derive(QueryableByName)]
 struct Value {
@@ -197,9 +194,11 @@ struct Sums {
     proven: i64,
     #[diesel(sql_type = BigInt)]
     not_encrypted: i64,
+    #[diesel(sql_type = BigInt)]
+    silent: i64,
 }
 
-/// Counts the devices of every view in one pass, and the silent ones by their index.
+/// Counts the devices of every view in one pass.
 pub fn counts(conn: &mut Conn, reach: &Reach, silent_before: Time, now: Time) -> QueryResult<Counts> {
     let mut sql = Sql::new(conn.is_postgres());
     sql.push("SELECT count(*) AS all_count");
@@ -210,15 +209,15 @@ pub fn counts(conn: &mut Conn, reach: &Reach, silent_before: Time, now: Time) ->
         ("unknown", Some(filter::UNKNOWN)),
         ("proven", Some(filter::PROVEN)),
         ("not_encrypted", View::NotEncrypted.condition()),
+        ("silent", View::Silent.condition()),
     ] {
         sql.push(", CAST(coalesce(sum(CASE WHEN ");
-        filter::write_condition(&mut sql, condition.unwrap_or("1 = 1"), now);
+        filter::write_with_silence(&mut sql, condition.unwrap_or("1 = 1"), now, silent_before);
         sql.push(" THEN 1 ELSE 0 END), 0) AS BIGINT) AS ").push(column);
     }
-    sql.push(" FROM ").push(if conn.is_postgres() { "device_listings l" } else { IN_ONE_PASS }).push(" WHERE ");
+    sql.push(" FROM ").push(one_pass(conn)).push(" WHERE ");
     Filter::default().write(&mut sql, reach, now);
     let sums: Sums = sql.into_query().get_result(conn)?;
-    let silent = Filter { view: View::Silent, silent_before, ..Filter::default() };
     Ok(Counts {
         all: sums.all_count,
         failed: sums.failed,
@@ -227,7 +226,7 @@ pub fn counts(conn: &mut Conn, reach: &Reach, silent_before: Time, now: Time) ->
         unknown: sums.unknown,
         proven: sums.proven,
         not_encrypted: sums.not_encrypted,
-        silent: count(conn, &silent, reach, now)?,
+        silent: sums.silent,
     })
 }
 
