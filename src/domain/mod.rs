@@ -20,3 +20,4 @@ pub mod role;
 mod text;
 pub mod time;
 pub mod wipe;
+pub mod words;

@@ -5,6 +5,8 @@
 //! page's struct, the filters `at|date(layout.zone)`, `at|ago(layout.now)`,
 //! `n|bytes` and `n|count`.
 use crate::domain::time::Time;
+use crate::domain::words;
+pub use crate::domain::words::bytes;
 use askama::filters::HtmlSafe;
 use jiff::tz::TimeZone;
 use std::fmt;
@@ -145,34 +147,9 @@ pub fn span(span: std::time::Duration) -> String {
     }
 }
 
-/// "403 MB": three digits at most, in powers of 1000.
-pub fn bytes(count: i64) -> String {
-    const UNITS: [&str; 6] = ["B", "kB", "MB", "GB", "TB", "PB"];
-    let mut tenths = i128::from(count) * 10;
-    let mut unit = 0;
-    while tenths.abs() >= 9995 && unit + 1 < UNITS.len() {
-        tenths = (tenths + 500) / 1000;
-        unit += 1;
-    }
-    let name = UNITS.get(unit).copied().unwrap_or("PB");
-    if unit == 0 || tenths.abs() >= 100 {
-        format!("{} {name}", (tenths + if unit == 0 { 0 } else { 5 }) / 10)
-    } else {
-        format!("{}.{} {name}", tenths / 10, tenths.abs() % 10)
-    }
-}
-
 /// "1,283".
 pub fn count(number: i64) -> String {
-    let digits = number.unsigned_abs().to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    if number < 0 { format!("−{out}") } else { out }
+    words::number(number)
 }
 
 /// The same as filters of templates.
@@ -236,28 +213,5 @@ mod tests {
         assert_eq!(paris.start_of_day("2026-11-18").map(Time::iso).as_deref(), Some("2026-11-17T23:00:00Z"));
         assert_eq!(paris.end_of_day("2026-11-18").map(Time::iso).as_deref(), Some("2026-11-18T23:00:00Z"));
         assert_eq!(paris.start_of_day("18.11.2026"), None);
-    }
-
-    #[test]
-    fn sizes_have_three_digits_at_most() {
-        for (count, text) in [
-            (0, "0 B"),
-            (999, "999 B"),
-            (1_000, "1.0 kB"),
-            (9_949, "9.9 kB"),
-            (403_000_000, "403 MB"),
-            (999_950, "1.0 MB"),
-            (38_200_000_000, "38 GB"),
-        ] {
-            assert_eq!(bytes(count), text, "{count}");
-        }
-    }
-
-    #[test]
-    fn counts_have_separators() {
-        for (number, text) in [(0, "0"), (999, "999"), (1_283, "1,283"), (1_000_000, "1,000,000"), (-4_000, "−4,000")]
-        {
-            assert_eq!(count(number), text);
-        }
     }
 }

@@ -2,6 +2,7 @@
 use crate::domain::object::{ObjectKind, ObjectName};
 use crate::domain::proof::{Level, TestResult};
 use crate::domain::restore_test::{Beyond, Failures, MAX_NAMES, ObjectFailure, TestReport};
+use crate::domain::words::number;
 use crate::repository::{Fault, Id, Problem, Seen};
 
 /// What a test has found so far.
@@ -187,7 +188,7 @@ impl Finding {
     }
 
     fn summary(&self, result: TestResult) -> String {
-        let files = count(self.file_count);
+        let files = number(self.file_count);
         match result {
             TestResult::Passed if self.file_count == 1 => "The one file came back as the device had it.".to_owned(),
             TestResult::Passed => format!("All {files} files came back as the device had them."),
@@ -198,8 +199,8 @@ impl Finding {
             TestResult::Partial => format!(
                 "{} of {files} files came back as the device had them. {} were not compared, because they changed \
                  during the backup or are not in the device's list.",
-                count(self.matched_count),
-                count(self.excluded_count)
+                number(self.matched_count),
+                number(self.excluded_count)
             ),
             TestResult::Failed | TestResult::Unproven => self.failed_summary(),
         }
@@ -210,8 +211,8 @@ impl Finding {
         if let Some(first) = self.failures.files.first() {
             said.push(format!(
                 "{} of {} files did not come back as the device had them, the first is {} ({}).",
-                count(self.failures.file_count),
-                count(self.file_count),
+                number(self.failures.file_count),
+                number(self.file_count),
                 shorten(&first.path),
                 first.reason
             ));
@@ -219,7 +220,7 @@ impl Finding {
         match (self.failures.objects.first(), self.failures.object_count) {
             (None, _) => {}
             (Some(first), 1) => said.push(format!("Stored object {}/{} {}.", first.kind, first.name, first.reason)),
-            (Some(_), more) => said.push(format!("{} stored objects cannot be used.", count(more))),
+            (Some(_), more) => said.push(format!("{} stored objects cannot be used.", number(more))),
         }
         if let (true, Some(note)) = (said.len() < 2, self.failures.notes.first()) {
             said.push(format!("{}.", shorten(note)));
@@ -236,27 +237,9 @@ fn shorten(text: &str) -> String {
     }
 }
 
-/// A count with thousands apart.
-fn count(value: u64) -> String {
-    let digits = value.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn counts_are_grouped() {
-        assert_eq!([0, 999, 1000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
-    }
 
     #[test]
     fn a_test_that_compared_nothing_proves_nothing() {

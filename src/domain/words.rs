@@ -1,0 +1,94 @@
+//! Numbers and sentences as people read them, alike on pages, in mails, in the history and on the command line.
+
+/// "1,283".
+pub fn number(count: impl TryInto<i64>) -> String {
+    let count = count.try_into().unwrap_or(i64::MAX);
+    let digits = count.unsigned_abs().to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    if count < 0 { format!("−{out}") } else { out }
+}
+
+/// "1 file", "1,283 files".
+pub fn counted(count: impl TryInto<i64>, one: &str, many: &str) -> String {
+    let count = count.try_into().unwrap_or(i64::MAX);
+    format!("{} {}", number(count), if count == 1 { one } else { many })
+}
+
+/// "403 MB": three digits at most, in powers of 1000.
+pub fn bytes(count: i64) -> String {
+    const UNITS: [&str; 6] = ["B", "kB", "MB", "GB", "TB", "PB"];
+    let mut tenths = i128::from(count) * 10;
+    let mut unit = 0;
+    while tenths.abs() >= 9995 && unit + 1 < UNITS.len() {
+        tenths = (tenths + 500) / 1000;
+        unit += 1;
+    }
+    let name = UNITS.get(unit).copied().unwrap_or("PB");
+    if unit == 0 || tenths.abs() >= 100 {
+        format!("{} {name}", (tenths + if unit == 0 { 0 } else { 5 }) / 10)
+    } else {
+        format!("{}.{} {name}", tenths / 10, tenths.abs() % 10)
+    }
+}
+
+/// With a capital letter and a full stop: what a rule says within a log line, as a sentence of a page.
+pub fn sentence(text: &str) -> String {
+    let text = text.trim();
+    let mut letters = text.chars();
+    let Some(first) = letters.next() else { return String::new() };
+    let stop = if text.ends_with(['.', '!', '?', ':', '…']) { "" } else { "." };
+    format!("{}{}{stop}", first.to_uppercase(), letters.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_have_separators() {
+        for (count, text) in
+            [(0, "0"), (999, "999"), (1_283, "1,283"), (1_000_000, "1,000,000"), (-4_000_i64, "−4,000")]
+        {
+            assert_eq!(number(count), text);
+        }
+    }
+
+    #[test]
+    fn one_is_not_many() {
+        let files = |count: u64| counted(count, "file", "files");
+        assert_eq!([files(0), files(1), files(1_283)], ["0 files", "1 file", "1,283 files"]);
+    }
+
+    #[test]
+    fn sizes_have_three_digits_at_most() {
+        for (count, text) in [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1_000, "1.0 kB"),
+            (9_949, "9.9 kB"),
+            (403_000_000, "403 MB"),
+            (999_950, "1.0 MB"),
+            (38_200_000_000, "38 GB"),
+        ] {
+            assert_eq!(bytes(count), text, "{count}");
+        }
+    }
+
+    #[test]
+    fn a_sentence_begins_and_ends_as_one() {
+        for (text, expected) in [
+            ("this device has no backup; make one", "This device has no backup; make one."),
+            ("Done.", "Done."),
+            ("é", "É."),
+            ("", ""),
+        ] {
+            assert_eq!(sentence(text), expected);
+        }
+    }
+}
