@@ -53,6 +53,10 @@ impl App {
         let store = Store::open(&config.database)?;
         let blobs: Arc<dyn BlobStore> = Arc::new(FsBlobs::open(&config.blobs).context("opening the backup store")?);
         service::repository::reconcile(&store, &*blobs, clock.now()).context("looking at interrupted uploads")?;
+        let (url, now) = (config.public_url.clone(), clock.now());
+        store
+            .write_blocking(move |conn| service::setting::set_public_url(conn, &url, now))
+            .context("keeping the server's address")?;
         let wake = Wake::new();
         let proof_keys = ProofKeys::of(&store, &config.proof_key, config.prove, clock.now())?;
         let door = protocol::restic::Door::new(store.clone(), Arc::clone(&blobs), clock.clone(), wake.clone());

@@ -34,11 +34,11 @@ impl World {
     /// When the database is not empty or refuses.
     pub fn build(app: &App, scenario: &Scenario) -> Result<Self> {
         let people = People::prepare()?;
-        let (now, told, public_url) = (app.clock.now(), scenario.team.clone(), app.config.public_url.clone());
+        let (now, told) = (app.clock.now(), scenario.team.clone());
         app.store
             .act_blocking(move |conn| -> Done<Self> {
                 let (owner, operator, accounts) = people.add(conn, now)?;
-                settings(conn, &owner, &public_url, now)?;
+                settings(conn, &owner, now)?;
                 add_policy(conn, &owner, "Every device", None, every_device(), now)?;
                 let mut teams = BTreeMap::new();
                 for team in told {
@@ -75,14 +75,13 @@ impl World {
     }
 }
 
-fn settings(conn: &mut Conn, owner: &Actor, public_url: &str, now: Time) -> Done<()> {
+fn settings(conn: &mut Conn, owner: &Actor, now: Time) -> Done<()> {
     let values: Vec<_> = NUMBERS
         .iter()
         .filter_map(|(name, value)| Some((*setting::NUMBERS.iter().find(|it| it.name == *name)?, *value)))
         .collect();
     setting::set_numbers(conn, owner, &values, now)?;
-    store::setting::set(conn, "check_in.seconds", CHECK_IN_SECONDS, now)?;
-    store::setting::set(conn, "public_url", public_url, now)?;
+    store::setting::set(conn, store::device_list::SILENT_SECONDS, SILENT_SECONDS, now)?;
     Ok(store::setting::set(conn, setting::DEMO, "true", now)?)
 }
 

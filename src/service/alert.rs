@@ -9,6 +9,7 @@ use crate::domain::time::Time;
 use crate::domain::wipe::WipeReason;
 use crate::error::Result;
 use crate::service::mail::{self, Mail, Recipients};
+use crate::service::setting;
 use crate::store::alert::Untold;
 use crate::store::{self, Conn};
 use anyhow::Context;
@@ -171,14 +172,14 @@ pub fn tell(conn: &mut Conn, now: Time) -> Result<usize> {
     let lapsed = store::alert::lapsed_untold(conn, PROOF_OUT_OF_DATE, now, BATCH)?;
     for (team, devices) in by_team(&failed) {
         let (devices_named, more_count) = named(&devices);
-        let url = url(conn, "/devices?proof=failed")?;
+        let url = url(conn, "/devices?grade=failed")?;
         let body = RestoreTestFailed { devices: devices_named, more_count, url }.render();
         let subject = subject("Restore test failed", &devices);
         tell_of_devices(conn, RESTORE_TEST_FAILED, team, subject, body.context("writing a mail")?, now)?;
     }
     for (team, devices) in by_team(&lapsed) {
         let (devices_named, more_count) = named(&devices);
-        let url = url(conn, "/devices?proof=out_of_date")?;
+        let url = url(conn, "/devices?grade=out_of_date")?;
         let body = ProofOutOfDate { devices: devices_named, more_count, url }.render();
         let subject = subject("Proof out of date", &devices);
         tell_of_devices(conn, PROOF_OUT_OF_DATE, team, subject, body.context("writing a mail")?, now)?;
@@ -227,6 +228,5 @@ fn subject(what: &str, devices: &[Untold]) -> String {
 
 /// A page's address, or its path where the server does not know its own address.
 fn url(conn: &mut Conn, path: &str) -> Result<String> {
-    let base = store::setting::find(conn, "public_url")?.unwrap_or_default();
-    Ok(format!("{}{path}", base.trim_end_matches('/')))
+    Ok(format!("{}{path}", setting::public_url(conn)?.unwrap_or_default()))
 }

@@ -111,6 +111,27 @@ pub fn set_numbers(conn: &mut Conn, by: &Actor, values: &[(Number, i64)], now: T
     Ok(changed)
 }
 
+/// The address that browsers use, for links in mails and on the command line; none before the server's first start.
+///
+/// # Errors
+/// When the database does not answer.
+pub fn public_url(conn: &mut Conn) -> Result<Option<String>> {
+    Ok(store::setting::find(conn, PUBLIC_URL)?)
+}
+
+/// Keeps the address that the server was started with, for what runs without its settings.
+///
+/// # Errors
+/// When the database refuses.
+pub fn set_public_url(conn: &mut Conn, url: &str, now: Time) -> Result<()> {
+    if public_url(conn)?.as_deref() != Some(url) {
+        store::setting::set(conn, PUBLIC_URL, url, now)?;
+    }
+    Ok(())
+}
+
+const PUBLIC_URL: &str = "public_url";
+
 /// Whether this is the demo, which every page says.
 ///
 /// # Errors

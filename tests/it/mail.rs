@@ -1,10 +1,13 @@
 //! The outbox: once, bounded, and never lost while the mail server is down.
+use crate::support::people::colleague;
+use crate::support::server::TestServer;
+use crate::support::visit::{Visit, text};
 use crate::support::{NOW, SmtpSink, TestDatabase};
 use diesel::RunQueryDsl;
 use holdfast::clock::Clock;
 use holdfast::domain::activity::{Actor, ActorKind, Via};
 use holdfast::domain::id::{DeviceId, UserId};
-use holdfast::domain::role::Permission;
+use holdfast::domain::role::{Permission, Role};
 use holdfast::domain::time::{days, hours};
 use holdfast::job;
 use holdfast::mail::Mailer;
@@ -228,4 +231,33 @@ struct Count {
 
 fn count(store: &Store, query: &'static str) -> i64 {
     store.read_blocking(|conn| diesel::sql_query(query).get_result::<Count>(conn)).unwrap().n
+}
+
+#[test]
+fn the_link_of_a_mail_opens_the_list_that_it_tells_of() {
+    let server = TestServer::start();
+    let operator = Visit::of(&server, colleague(&server, "operator", Role::Operator));
+    let hour = 3_600_000;
+    let now = NOW.millis();
+    add_device(server.store(), "Lapsed", &(now - hour).to_string(), "NULL");
+    add_device(server.store(), "Fresh", &(now + hour).to_string(), "NULL");
+    add_device(server.store(), "Damaged", &(now + hour).to_string(), &now.to_string());
+
+    job::alert::run_once(server.store(), NOW).unwrap();
+
+    let mailer = Mailer::memory();
+    job::mail::run_once(server.store(), Some(&mailer), &server.app.clock).unwrap();
+    let sent = mailer.sent();
+    assert_eq!(sent.len(), 2);
+    for mail in sent {
+        let (named, others) = if mail.subject.contains("Damaged") {
+            ("Damaged", ["Lapsed", "Fresh"])
+        } else {
+            ("Lapsed", ["Damaged", "Fresh"])
+        };
+        let link = mail.body.lines().find(|it| it.starts_with(&server.app.config.public_url)).expect("a whole address");
+        let page = text(&operator.get(&link[server.app.config.public_url.len()..]));
+        assert!(page.contains(named), "{link}: {page}");
+        assert!(others.iter().all(|it| !page.contains(it)), "{link}: {page}");
+    }
 }
