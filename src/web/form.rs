@@ -60,7 +60,9 @@ pub fn encode(text: &str) -> String {
 
 /// A page of this server to go back to; the overview for anything else.
 pub fn local(to: &str) -> &str {
-    let is_local = to.starts_with('/') && !to.starts_with("//") && !to.contains(['\\', '\r', '\n']);
+    // Browsers leave out control characters and take a backslash for a slash: both can turn a path into a host.
+    let is_local =
+        to.starts_with('/') && !to.starts_with("//") && !to.contains(|it: char| it.is_control() || it == '\\');
     if is_local { to } else { "/" }
 }
 
@@ -92,6 +94,9 @@ mod tests {
             ("https://evil.example", "/"),
             ("//evil.example", "/"),
             ("/\\evil.example", "/"),
+            ("/\t/evil.example", "/"),
+            ("/\u{0}/evil.example", "/"),
+            ("/\u{85}/evil.example", "/"),
             ("", "/"),
         ] {
             assert_eq!(local(to), expected);
