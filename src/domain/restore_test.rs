@@ -1,6 +1,7 @@
 //! What a restore test found.
 use crate::domain::object::{ObjectKind, ObjectName};
 use crate::domain::proof::{Level, TestResult};
+use crate::domain::words::{counted, number};
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// At most so many names of files or objects are kept of one test; the counts are always whole.
@@ -117,6 +118,25 @@ impl Failures {
 }
 
 impl TestReport {
+    /// The outcome in numbers, without a name of a file: the history is read by people who may not see those.
+    pub fn outline(&self) -> String {
+        let (files, objects) = (self.failures.file_count, self.failures.object_count);
+        match self.result {
+            TestResult::Unproven => "the test could not be run to its end".to_owned(),
+            TestResult::Failed if files == 0 && objects == 0 => "the backup cannot be restored".to_owned(),
+            TestResult::Failed => format!(
+                "{} came back otherwise, {} cannot be used",
+                counted(files, "file", "files"),
+                counted(objects, "stored object", "stored objects")
+            ),
+            TestResult::Passed | TestResult::Partial => format!(
+                "{} of {} came back as the device had them",
+                number(self.matched_count),
+                counted(self.file_count, "file", "files")
+            ),
+        }
+    }
+
     /// A test that ended without a finding of its own.
     pub fn bare(result: TestResult, level: Level, summary: impl Into<String>) -> Self {
         Self {

@@ -251,7 +251,8 @@ fn tell(conn: &mut Conn, test: &RestoreTest, report: &TestReport, now: Time) -> 
         TestResult::Unproven => (Action::RestoreTestUnproven, Outcome::Failed),
     };
     let object = Object::new("restore_test", test.id, name);
-    let act = Act::done(action, object).on(test.device_id).because(&report.summary).ended(outcome);
+    let reason = report.outline();
+    let act = Act::done(action, object).on(test.device_id).because(&reason).ended(outcome);
     record(conn, &Actor::system(), &act, now)
 }
 

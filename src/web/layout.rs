@@ -1,8 +1,8 @@
 //! What every page needs around its content.
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::domain::id::UserId;
-use crate::domain::role::{Grants, Permission, Reach};
+use crate::domain::id::{TeamId, UserId};
+use crate::domain::role::{Grants, Permission};
 use crate::domain::time::Time;
 use crate::error::Result;
 use crate::service;
@@ -216,6 +216,11 @@ impl Layout {
     /// The icon of the browser's tab: red while something needs a person now.
     pub fn favicon(&self) -> String {
         let alarmed = self.damage.is_some() || self.approvals_waiting.is_some_and(|it| it > 0);
+    /// Whether the person holds a permission for devices of a team.
+    pub fn may_in(&self, permission: Permission, team: Option<TeamId>) -> bool {
+        self.grants.reach(permission).is_some_and(|it| it.covers(team))
+    }
+
         asset::url(if alarmed { "favicon-alarm.svg" } else { "favicon.svg" })
     }
 }

@@ -201,7 +201,7 @@ impl ShowPage {
 }
 
 fn may(layout: &Layout, device: &Device) -> May {
-    let may = |permission| layout.grants.reach(permission).is_some_and(|it| it.covers(device.team_id));
+    let may = |permission| layout.may_in(permission, device.team_id);
     May {
         lock: may(Permission::LockDevices),
         back_up: may(Permission::RunBackups),

@@ -208,6 +208,9 @@ fn one_flipped_byte_demotes_the_device_and_healing_it_brings_the_proof_back() {
     let test = world.store.read_blocking(move |conn| store::restore_test::find(conn, test)).unwrap().unwrap();
     assert_eq!(test.result, Some(TestResult::Failed));
     assert_eq!(test.failures().unwrap().files[0].path, "/data/a");
+    let history = world.store.read_blocking(store::activity::all).unwrap();
+    let told = history.iter().find(|it| it.action.as_str() == "restore_test_failed").unwrap();
+    assert_eq!(told.reason, "1 file came back otherwise, 1 stored object cannot be used", "no file is named");
     let (repository, name) = (world.craft.repository, pack.clone());
     let find = move |conn: &mut _| store::object::find(conn, repository, ObjectKind::Data, &name);
     assert!(world.store.read_blocking(find).unwrap().unwrap().damaged_at.is_some());
