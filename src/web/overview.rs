@@ -148,9 +148,9 @@ fn steps(read: &Read, layout: &Layout) -> Vec<Step> {
     let steps = vec![
         step(true, "Make the owner’s account", "/account"),
         step(read.counts.all > 0, "Enroll one device", "/enrollment"),
+        step(read.has_policy, "Write a policy", "/policies/new"),
         step(read.has_backup, "Back it up", "/devices"),
         step(read.counts.proven > 0, "See its first restore test pass", "/restore-tests"),
-        step(read.has_policy, "Write a policy", "/policies/new"),
         step(read.has_second_person, "Invite someone who approves wipes", "/users"),
     ];
     let is_new = layout.may(Permission::ManageSettings) && steps.iter().any(|it| !it.is_done);

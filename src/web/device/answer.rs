@@ -81,9 +81,7 @@ fn proof_lines(facts: &ProofFacts<'_>, grade: Grade, layout: &Layout) -> Vec<Str
     match grade {
         Grade::Unknown => lines.push("The server’s clock stands before this evidence: check the clock.".to_owned()),
         Grade::Reported => lines.push("The device says that it backed up; the server has not received it.".to_owned()),
-        Grade::Never => {
-            lines.push("The first backup starts after the next check-in, or with Back up and prove.".to_owned())
-        }
+        Grade::Never => lines.push(first_backup(facts.findings).to_owned()),
         Grade::Failed | Grade::Stored | Grade::OutOfDate | Grade::Verified | Grade::Proven => {}
     }
     if let (Some(proven), Some(row)) = (facts.evidence.proven, facts.proof) {
@@ -110,6 +108,15 @@ fn proof_lines(facts: &ProofFacts<'_>, grade: Grade, layout: &Layout) -> Vec<Str
     }
     lines.extend(newest_line(facts, layout));
     lines
+}
+
+/// What starts the first backup. The agent's schedule is a policy's: without one nothing starts by itself.
+fn first_backup(findings: &[Finding]) -> &'static str {
+    if findings.iter().any(|it| matches!(it.requirement, Requirement::BackupEvery { .. })) {
+        "The first backup starts after the next check-in, or with Back up and prove."
+    } else {
+        "No policy asks this device for backups. Back up and prove starts the first one."
+    }
 }
 
 /// What a policy allows: "; policy allows 3 d".
