@@ -15,9 +15,10 @@ use crate::domain::role::{Role, Scope};
 use crate::domain::time::Time;
 use crate::error::{Error, Result as Done};
 use crate::service::user::Invitation;
-use crate::service::{account, api_token, user};
+use crate::service::{account, api_token, setting, user};
 use crate::store::user::User;
-use crate::store::{self, Conn, Store};
+use crate::store::{self, Conn, Database, Store};
+use anyhow::anyhow;
 use serde::Serialize;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -142,9 +143,13 @@ impl WriteOptions {
     fn run(&self, request: Request, file: Options) -> anyhow::Result<ExitCode> {
         let given = Options { data: self.data.clone(), database: self.database.clone(), ..Options::default() };
         let config = Config::new(given.or(Options { no_prove: None, ..file }))?;
+        if !config.data.is_dir() {
+            expect_server(&config)?;
+        }
         crate::app::make_private_folder(&config.data)?;
         let answer = match Lock::take(&config.data)? {
             Some(_lock) => {
+                expect_server(&config)?;
                 let actor = control::actor(rustix::process::getuid().as_raw());
                 let store = Store::open(&config.database)?;
                 execute(&store, &actor, &config.public_url, request, &Clock::System)
@@ -173,6 +178,16 @@ impl WriteOptions {
     }
 }
 
+/// Refuses a folder without a server's database: a typing mistake must not make a new, empty server.
+fn expect_server(config: &Config) -> anyhow::Result<()> {
+    match &config.database {
+        Database::Sqlite(path) if !path.exists() => {
+            Err(anyhow!("there is no Holdfast in {}; name the server's folder with --data", config.data.display()))
+        }
+        Database::Sqlite(_) | Database::Postgres(_) => Ok(()),
+    }
+}
+
 /// Does a request, in one transaction with its activity entry.
 pub fn execute(store: &Store, actor: &Actor, public_url: &str, request: Request, clock: &Clock) -> Answer {
     let (actor, public_url, clock) = (actor.clone(), public_url.to_owned(), clock.clone());
@@ -187,6 +202,8 @@ pub fn execute(store: &Store, actor: &Actor, public_url: &str, request: Request,
 
 fn act(conn: &mut Conn, actor: &Actor, public_url: &str, request: Request, clock: &Clock) -> Done<Answer> {
     let now = clock.now();
+    // What the server was started with; this process may know of another address only by its defaults.
+    let public_url = setting::public_url(conn)?.unwrap_or_else(|| public_url.to_owned());
     let everywhere = |roles: Vec<Role>| roles.into_iter().map(|it| (it, Scope::Organisation)).collect::<Vec<_>>();
     Ok(match request {
         Request::SetupLink => {
@@ -311,4 +328,21 @@ fn list_tokens(read: &ReadOptions, file: Options) -> anyhow::Result<ExitCode> {
     }
     print(&table.text());
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_without_a_server_is_named_instead_of_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("typo");
+        let write = WriteOptions { data: Some(data.clone()), database: None, json: false };
+
+        let refused = write.run(Request::SetupLink, Options::default()).unwrap_err().to_string();
+
+        assert!(refused.contains("there is no Holdfast in") && refused.contains("--data"), "{refused}");
+        assert!(!data.exists(), "nothing was made");
+    }
 }
