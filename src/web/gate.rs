@@ -13,7 +13,6 @@ use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
-use actix_web::web::Bytes;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError};
 use askama::Template;
 use std::sync::Arc;
@@ -143,7 +142,7 @@ async fn check_form(request: &mut ServiceRequest, who: Option<&Identity>) -> Res
     };
     let sent = match request.headers().get("x-csrf-token").and_then(|it| it.to_str().ok()) {
         Some(sent) => sent.to_owned(),
-        None => hidden_value(request).await?,
+        None => hidden_value(request, if who.is_some() { MAX_FORM } else { MAX_VISITOR_FORM }).await?,
     };
     if secret::is_equal(&sent, &expected) {
         Ok(())
@@ -156,11 +155,16 @@ fn foreign(why: &str) -> Error {
     Error::invalid("form", why)
 }
 
+/// A form of somebody who is signed in has at most so many bytes: a restore may name many files.
+pub const MAX_FORM: usize = 2 << 20;
+/// A form of a visitor, who has no more to say than an account.
+const MAX_VISITOR_FORM: usize = 16 << 10;
+
 /// Reads the form for its hidden value, and puts it back for the handler.
-async fn hidden_value(request: &mut ServiceRequest) -> Result<String> {
-    let body = request.extract::<Bytes>().await.map_err(|_too_long_or_cut| {
-        Error::invalid("form", "it is more than a page takes, or it did not arrive whole")
-    })?;
+async fn hidden_value(request: &mut ServiceRequest, limit: usize) -> Result<String> {
+    let cut = || Error::invalid("form", "It is more than a page takes, or it did not arrive whole.");
+    let payload = request.extract::<actix_web::web::Payload>().await.map_err(|_none| cut())?;
+    let body = payload.to_bytes_limited(limit).await.map_err(|_too_long| cut())?.map_err(|_broken_off| cut())?;
     let fields: Vec<(String, String)> = serde_urlencoded::from_bytes(&body).unwrap_or_default();
     let payload = futures_util::stream::once(std::future::ready(Ok(body)));
     request.set_payload(Payload::Stream { payload: Box::pin(payload) });

@@ -31,11 +31,13 @@ pub mod wipe;
 pub mod zone;
 
 use actix_web::middleware::from_fn;
-use actix_web::web::{self, ServiceConfig};
+use actix_web::web::{self, FormConfig, ServiceConfig};
 use actix_web::{HttpResponse, get};
 
 /// Registers all pages. It takes every address that is left, so it comes last.
 pub fn routes(config: &mut ServiceConfig) {
+    // The gate has read the form before its handler does, and bounds it.
+    config.app_data(FormConfig::default().limit(gate::MAX_FORM));
     config.service(web::scope("").wrap(from_fn(gate::gate)).configure(areas).default_service(web::to(gate::not_found)));
 }
 

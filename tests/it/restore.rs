@@ -410,3 +410,29 @@ fn a_restore_needs_a_password_entered_just_now() {
     assert!(page.contains("/confirm-password?to=") && !page.contains("<button class=\"btn go\""), "{page}");
     assert!(location(&operator.post(&format!("{base}s"), &[])).starts_with("/confirm-password"));
 }
+
+#[test]
+fn many_files_are_chosen_at_once() {
+    let world = World::new();
+    let operator = Visit::of(&world.server, world.operator);
+    let (point, target) = (world.draft.point.to_string(), world.target.id().to_string());
+    let paths: Vec<String> = (0..5_000).map(|at| format!("/home/grace/photos/{at:0>80}.jpg")).collect();
+    let mut fields = vec![("point", point.as_str()), ("what", "paths"), ("target", &target), ("conflict", "skip")];
+    fields.push(("path", "/home/grace/b.jpg"));
+    fields.extend(paths.iter().map(|it| ("path", it.as_str())));
+
+    let made = operator.post(&format!("/devices/{}/restores", world.source.id()), &fields);
+
+    assert!(location(&made).starts_with("/restores/"));
+}
+
+#[test]
+fn a_target_is_found_whatever_the_case_and_a_percent_sign_is_itself() {
+    let world = World::new();
+    let found =
+        |search: &str| world.server.read(|conn| Ok(store::restore::targets(conn, &Reach::All, search, 9)?)).len();
+    let name = world.server.read(|conn| Ok(store::device::find(conn, world.target.id())?)).unwrap().name;
+
+    assert!(found(&name.to_uppercase()) > 0, "{name}");
+    assert_eq!(found("%"), 0);
+}
