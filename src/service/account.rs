@@ -156,6 +156,26 @@ pub struct Attempt {
     browser_hash: Option<String>,
 }
 
+/// Whether a browser has signed the person of this address in before.
+///
+/// # Errors
+/// When the database does not answer.
+pub fn knows_browser(conn: &mut Conn, email: &str, browser: &str) -> Result<bool> {
+    let user = find_active(conn, &email.trim().to_lowercase())?;
+    is_known(conn, user.as_ref(), Some(&secret::hash(browser)))
+}
+
+fn find_active(conn: &mut Conn, email: &str) -> Result<Option<User>> {
+    Ok(store::user::find_by_email(conn, email)?.filter(|it| it.state == UserState::Active))
+}
+
+fn is_known(conn: &mut Conn, user: Option<&User>, browser_hash: Option<&str>) -> Result<bool> {
+    match (user, browser_hash) {
+        (Some(user), Some(hash)) => Ok(store::session::is_known_browser(conn, user.id, hash)?),
+        _ => Ok(false),
+    }
+}
+
 /// Lets one try through, and counts it as wrong until it turns out right: so
 /// many tries at once are not more than one. Belongs into a transaction of its
 /// own, committed before the password is looked at.
@@ -167,12 +187,9 @@ pub struct Attempt {
 /// `TooMany` while the delay lasts.
 pub fn admit(conn: &mut Conn, email: &str, browser: Option<&str>, now: Time) -> Result<Attempt> {
     let email = email.trim().to_lowercase();
-    let user = store::user::find_by_email(conn, &email)?.filter(|it| it.state == UserState::Active);
+    let user = find_active(conn, &email)?;
     let browser_hash = browser.map(secret::hash);
-    let is_known = match (&user, &browser_hash) {
-        (Some(user), Some(hash)) => store::session::is_known_browser(conn, user.id, hash)?,
-        _ => false,
-    };
+    let is_known = is_known(conn, user.as_ref(), browser_hash.as_deref())?;
     let throttle = match &browser_hash {
         Some(hash) if is_known => format!("browser/{hash}"),
         // Hashed, so that what people mistype into the field is kept nowhere.

@@ -64,40 +64,45 @@ impl Shared {
     /// # Errors
     /// `Busy` where too many wait.
     pub async fn hash(&self, password: String) -> Result<String> {
-        self.run(move || password::hash(&password)).await
+        self.place()?.run(move || password::hash(&password)).await
     }
 
-    /// [`password::is_right`] when there is room for it.
+    /// A place in the queue. Taken before a try is counted, so that a full queue is nobody's wrong password.
     ///
     /// # Errors
     /// `Busy` where too many wait.
-    pub async fn is_right(&self, password: String, stored: Option<String>) -> Result<bool> {
+    pub fn place(&self) -> Result<Place> {
+        let place = Place(Arc::clone(&self.0));
+        let before = self.0.waiting.fetch_add(1, Ordering::SeqCst);
+        if before < WAITING { Ok(place) } else { Err(Error::Busy(Duration::from_secs(2))) }
+    }
+}
+
+/// A place in the queue; given back also when the visitor goes away.
+pub struct Place(Arc<Inner>);
+
+impl Place {
+    /// [`password::is_right`] when its turn comes.
+    ///
+    /// # Errors
+    /// When the server stops.
+    pub async fn is_right(self, password: String, stored: Option<String>) -> Result<bool> {
         self.run(move || password::is_right(&password, stored.as_deref())).await
     }
 
-    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-        let place = Place::take(&self.0.waiting).ok_or(Error::Busy(Duration::from_secs(2)))?;
-        let slot = self.0.slots.acquire().await.context("waiting to hash a password")?;
-        drop(place);
+    async fn run<T: Send + 'static>(self, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+        let inner = Arc::clone(&self.0);
+        let slot = inner.slots.acquire().await.context("waiting to hash a password")?;
+        drop(self);
         let done = web::block(work).await.context("hashing a password")?;
         drop(slot);
         done
     }
 }
 
-/// A place in the queue; given back also when the visitor goes away.
-struct Place<'a>(&'a AtomicUsize);
-
-impl<'a> Place<'a> {
-    fn take(waiting: &'a AtomicUsize) -> Option<Self> {
-        let place = Self(waiting);
-        if waiting.fetch_add(1, Ordering::SeqCst) < WAITING { Some(place) } else { None }
-    }
-}
-
-impl Drop for Place<'_> {
+impl Drop for Place {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
+        self.0.waiting.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -133,7 +138,7 @@ mod tests {
         let shared = Shared::new();
         let tries = (0..100).map(|_| {
             let shared = shared.clone();
-            async move { shared.is_right("x".to_owned(), None).await }
+            async move { shared.place()?.is_right("x".to_owned(), None).await }
         });
 
         let answers = futures_util::future::join_all(tries).await;

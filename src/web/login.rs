@@ -82,12 +82,23 @@ struct Desk {
 impl Desk {
     /// Looks at one try; none when the password is wrong.
     async fn check(&self, form: &SignInForm, visitor: &Visitor) -> PageResult<Option<(Attempt, User)>> {
-        self.shared.count_try(visitor.address)?;
         let (email, browser, now) = (form.email.clone(), visitor.browser.clone(), self.clock.now());
+        let is_known = match browser.clone() {
+            Some(browser) => {
+                let email = email.clone();
+                self.store.read(move |conn| service::account::knows_browser(conn, &email, &browser)).await?
+            }
+            None => false,
+        };
+        // A known browser has a delay of its own, so its whole network need not be bounded too.
+        if !is_known {
+            self.shared.count_try(visitor.address)?;
+        }
+        let place = self.shared.place()?;
         let attempt =
             self.store.write(move |conn| service::account::admit(conn, &email, browser.as_deref(), now)).await?;
         let stored = attempt.user.as_ref().and_then(|it| it.password_hash.clone());
-        let is_right = self.shared.is_right(form.password.clone(), stored.clone()).await?;
+        let is_right = place.is_right(form.password.clone(), stored.clone()).await?;
         match attempt.user.clone() {
             Some(user) if is_right => {
                 self.keep_strong(&user, &form.password, stored).await?;
@@ -197,8 +208,9 @@ pub(super) async fn is_own_password(
     password: String,
 ) -> PageResult<bool> {
     let (id, now) = (by.id, clock.now());
+    let place = shared.place()?;
     store.write(move |conn| service::account::admit_again(conn, id, now)).await?;
-    let is_right = shared.is_right(password, by.password_hash.clone()).await?;
+    let is_right = place.is_right(password, by.password_hash.clone()).await?;
     if !is_right {
         let (actor, who) = (by.actor(), by.clone());
         store.act(move |conn| service::account::confirm_failed(conn, &actor, &who, now)).await?;
