@@ -40,6 +40,26 @@ pub fn delay_after(failures: i64) -> Duration {
     Duration::from_secs((1_u64 << doublings).min(900))
 }
 
+/// How long an account still waits after its `failures`-th wrong password; none when it may be tried.
+///
+/// More than the whole delay means that the clock was set back; waiting for the old time would lock everybody out.
+pub fn still_waits(failures: i64, not_before_at: Time, now: Time) -> Option<Duration> {
+    let wait = not_before_at.since(now);
+    (!wait.is_zero() && wait <= delay_after(failures)).then_some(wait)
+}
+
+/// Whether a text can be an address; whether it is one, only a mail can tell.
+pub fn is_address(text: &str) -> bool {
+    let text = text.trim();
+    let whole =
+        text.len() <= 200 && !text.chars().any(|it| it.is_whitespace() || it.is_control() || "<>,;\"".contains(it));
+    whole
+        && matches!(text.split_once('@'), Some((name, host)) if !name.is_empty() && !host.is_empty() && !host.contains('@'))
+}
+
+/// What a person reads of a text that cannot be an address.
+pub const NO_ADDRESS: &str = "Give an e-mail address, such as ada@example.org.";
+
 /// The shortest password; every role has one length, so that a role that is
 /// granted later finds no weak password.
 pub const MIN_PASSWORD: usize = 15;
@@ -122,6 +142,17 @@ mod tests {
         let waits: Vec<u64> = (1..=12).map(|it| delay_after(it).as_secs()).collect();
         assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900]);
         assert_eq!(delay_after(i64::MAX).as_secs(), 900);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_locks_nobody_out() {
+        let until = Time::from_millis(1_800_000_000_000);
+        let second = Duration::from_secs(1);
+        assert_eq!(still_waits(3, until, until - second), Some(second));
+        assert_eq!(still_waits(3, until, until - second * 4), Some(second * 4), "the whole delay");
+        assert_eq!(still_waits(3, until, until), None);
+        assert_eq!(still_waits(3, until, until - second * 5), None);
+        assert_eq!(still_waits(3, until, until - days(400)), None);
     }
 
     #[test]

@@ -213,8 +213,10 @@ fn again(user: UserId) -> String {
 
 fn count_try(conn: &mut Conn, account: &str, now: Time) -> Result<()> {
     let before = store::throttle::find(conn, account)?;
-    if let Some(it) = before.as_ref().filter(|it| now < it.not_before_at) {
-        return Err(Error::TooMany(it.not_before_at.since(now)));
+    if let Some(it) = &before
+        && let Some(wait) = account::still_waits(it.failure_count, it.not_before_at, now)
+    {
+        return Err(Error::TooMany(wait));
     }
     let failure_count = before.map_or(0, |it| it.failure_count) + 1;
     let not_before_at = now + account::delay_after(failure_count);
