@@ -52,14 +52,17 @@ pub fn use_up(conn: &mut Conn, token_hash: &str, now: Time) -> QueryResult<bool>
 }
 
 /// Ends all open links of a purpose, for one person or, without one, for nobody's account yet.
+///
+/// They expire rather than count as used: an account is in use since its last used link.
 pub fn close(conn: &mut Conn, purpose: LinkPurpose, user: Option<UserId>, now: Time) -> QueryResult<usize> {
-    let open = one_time_links::purpose.eq(purpose).and(one_time_links::used_at.is_null());
+    let unused = one_time_links::purpose.eq(purpose).and(one_time_links::used_at.is_null());
+    let open = unused.and(one_time_links::expires_at.gt(now));
     match user {
         Some(user) => diesel::update(one_time_links::table.filter(open.and(one_time_links::user_id.eq(user))))
-            .set(one_time_links::used_at.eq(now))
+            .set(one_time_links::expires_at.eq(now))
             .execute(conn),
         None => diesel::update(one_time_links::table.filter(open.and(one_time_links::user_id.is_null())))
-            .set(one_time_links::used_at.eq(now))
+            .set(one_time_links::expires_at.eq(now))
             .execute(conn),
     }
 }
