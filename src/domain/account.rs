@@ -170,6 +170,16 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_be_an_address_is_found() {
+        for good in ["ada@example.org", " ada+x@example.org ", "ada@localhost"] {
+            assert!(is_address(good), "{good}");
+        }
+        for bad in ["", "ada", "@example.org", "ada@", "a@b@c", "ada lovelace@example.org", "Ada <a@b>", "a@b\nc"] {
+            assert!(!is_address(bad), "{bad}");
+        }
+    }
+
+    #[test]
     fn weak_passwords_are_refused_with_the_reason() {
         for weak in [
             "short",

@@ -1,5 +1,5 @@
 //! People: inviting them, giving and taking roles, and closing accounts.
-use crate::domain::account::UserState;
+use crate::domain::account::{NO_ADDRESS, UserState, is_address};
 use crate::domain::activity::{Action, Actor, ActorKind, Object};
 use crate::domain::id::UserId;
 use crate::domain::role::{Role, Scope};
@@ -22,9 +22,12 @@ pub struct Invitation {
 /// Makes an account without a password, and the link by which the person sets one; gives its path.
 ///
 /// # Errors
-/// `Invalid` where the address is taken or there is no role.
+/// `Invalid` where the address is none or taken, or there is no role.
 pub fn invite(conn: &mut Conn, by: &Actor, who: &Invitation, now: Time) -> Result<(User, String)> {
     let email = who.email.trim().to_lowercase();
+    if !is_address(&email) {
+        return Err(Error::invalid("email", NO_ADDRESS));
+    }
     if store::user::find_by_email(conn, &email)?.is_some() {
         return Err(Error::invalid("email", "Someone has an account with this address."));
     }

@@ -1,7 +1,7 @@
 //! The first owner's account, and the accounts of invited people: both by a link that works once.
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::domain::account::{LinkPurpose, check_password};
+use crate::domain::account::{LinkPurpose, NO_ADDRESS, check_password, is_address};
 use crate::error::FieldErrors;
 use crate::service;
 use crate::service::account::Profile;
@@ -51,7 +51,7 @@ impl AccountForm {
     fn check(&self, email: &str) -> FieldErrors {
         let mut errors = FieldErrors::new();
         if !is_address(email) {
-            errors.add("email", "Give an e-mail address, such as ada@example.org.");
+            errors.add("email", NO_ADDRESS);
         }
         form::required(&self.name, "name", 100, &mut errors);
         zone::check(&self.time_zone, &mut errors);
@@ -67,15 +67,6 @@ pub(super) fn new_password(password: &str, again: &str, email: &str, errors: &mu
     } else if password != again {
         errors.add("again", "The two passwords differ.");
     }
-}
-
-/// Whether a text can be an address; whether it is one, only a mail can tell.
-pub(super) fn is_address(text: &str) -> bool {
-    let text = text.trim();
-    let whole =
-        text.len() <= 200 && !text.chars().any(|it| it.is_whitespace() || it.is_control() || "<>,;\"".contains(it));
-    whole
-        && matches!(text.split_once('@'), Some((name, host)) if !name.is_empty() && !host.is_empty() && !host.contains('@'))
 }
 
 #[get("/set-up/{token}")]

@@ -14,7 +14,6 @@ use crate::web::error::PageResult;
 use crate::web::form::{self, Pairs};
 use crate::web::layout::{Layout, role_names, see_other};
 use crate::web::session::{Can, ManageUsers};
-use crate::web::setup::is_address;
 use actix_web::web::{Data, Form, Path, ServiceConfig};
 use actix_web::{HttpResponse, Responder, get, post};
 use askama::Template;
@@ -136,9 +135,6 @@ async fn invite(
     by.require_fresh_password(now)?;
     let (email, mut errors) = (form::value(&form, "email").trim().to_owned(), FieldErrors::new());
     let name = form::required(form::value(&form, "name"), "name", 100, &mut errors);
-    if !is_address(&email) {
-        errors.add("email", "Give an e-mail address, such as ada@example.org.");
-    }
     let roles = read_roles(&form)?;
     let who = Invitation { email: email.clone(), name: name.clone(), roles: roles.clone() };
     let actor = by.actor();

@@ -174,6 +174,54 @@ fn one_network_has_a_budget_of_tries() {
 }
 
 #[test]
+fn a_browser_that_is_known_signs_in_although_its_network_used_up_its_tries() {
+    let server = TestServer::start();
+    let browser = cookie(&set_up(&server), "holdfast-browser").unwrap();
+    for at in 0..40 {
+        let email = format!("person{at}@example.org");
+        visit_post(&server, "/sign-in", None, &[("email", &email), ("password", PASSWORD)]);
+    }
+
+    assert_eq!(sign_in(&server, PASSWORD, None).status, 429);
+    assert_eq!(sign_in(&server, PASSWORD, Some(&browser)).status, 303);
+}
+
+#[test]
+fn a_link_that_another_one_ended_does_not_count_as_used() {
+    let server = TestServer::start();
+    let ada = colleague(&server, "ada", Role::Owner);
+    let by = crate::support::server::admin();
+    let before = server.read(|conn| Ok(store::wipe::person(conn, ada)?)).unwrap().account.in_use_since;
+    let now = server.app.clock.now();
+    let make = |at| {
+        let by = by.clone();
+        server.act(move |conn| service::user::invite_again(conn, &by, ada, at))
+    };
+
+    let first = make(now);
+    make(now + minutes(1));
+
+    assert_eq!(server.request("GET", &first, &[], b"").status, 404, "the first link is closed");
+    let after = server.read(|conn| Ok(store::wipe::person(conn, ada)?)).unwrap().account.in_use_since;
+    assert_eq!(after, before, "the account is not younger for it");
+}
+
+#[test]
+fn nobody_is_invited_by_what_cannot_be_an_address() {
+    let server = TestServer::start();
+    let (by, now) = (crate::support::server::admin(), server.app.clock.now());
+    let who = service::user::Invitation {
+        email: "ada".to_owned(),
+        name: "Ada".to_owned(),
+        roles: vec![(Role::Owner, Scope::Organisation)],
+    };
+
+    let invited = server.app.store.act_blocking(move |conn| service::user::invite(conn, &by, &who, now));
+
+    assert!(matches!(invited, Err(holdfast::error::Error::Invalid(_))), "{invited:?}");
+}
+
+#[test]
 fn a_session_ends_by_idleness_and_by_age() {
     let server = TestServer::start();
     let user = colleague(&server, "ada", Role::Owner);
@@ -367,7 +415,7 @@ fn settings_have_limits_and_each_change_is_an_entry() {
                 ("wipe_max_per_hour", "5"),
                 ("proof_validity_hours", "168"),
                 ("verified_validity_hours", "720"),
-                ("check_in_minutes", "15"),
+                ("check_in_seconds", "900"),
             ],
         )
     };
