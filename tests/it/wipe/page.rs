@@ -109,6 +109,8 @@ fn a_personal_device_offers_no_full_wipe_and_takes_none() {
     let answer = asker.post(&format!("{path}-requests"), &ask_fields(&token, "SN-1", "4 lost, 92 not proven"));
 
     assert!(!page.contains("value=\"wipe\"") && page.contains("personal device"), "{page}");
+    assert!(page.contains("No file on the device is touched") && !page.contains("will be lost"), "{page}");
+    assert!(page.contains("Remove company data</button>"), "{page}");
     assert_eq!(answer.status, 409);
     assert!(text(&answer).contains("it has no full wipe"));
 }
