@@ -1,5 +1,6 @@
 //! Finding entries of the history.
 use crate::domain::activity::{Action, Outcome};
+use crate::domain::id::DeviceId;
 use crate::domain::role::Reach;
 use crate::domain::time::Time;
 use crate::store::activity::Activity;
@@ -13,7 +14,7 @@ use diesel::prelude::*;
 pub struct Filter {
     pub actor: String,
     pub action: Option<Action>,
-    /// A part of a device's name or serial number.
+    /// A device's id, or a part of its name or serial number.
     pub device: String,
     pub result: Option<Outcome>,
     pub from: Option<Time>,
@@ -31,7 +32,9 @@ pub fn find(conn: &mut Conn, filter: &Filter, reach: &Reach, limit: i64) -> Quer
         let theirs = devices::table.filter(devices::team_id.eq_any(teams.clone())).select(devices::id.nullable());
         query = query.filter(activity::device_id.eq_any(theirs));
     }
-    if !filter.device.is_empty() {
+    if let Some(id) = DeviceId::parse(&filter.device) {
+        query = query.filter(activity::device_id.eq(id));
+    } else if !filter.device.is_empty() {
         let like = pattern(&filter.device);
         let found = devices::table
             .filter(

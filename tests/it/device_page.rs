@@ -290,3 +290,35 @@ fn every_page_of_a_random_fleet_can_be_shown() {
         assert_eq!(json["id"], device.id.to_string());
     }
 }
+
+#[test]
+fn all_of_a_devices_activity_is_behind_its_link() {
+    let server = TestServer::start();
+    let visit = Visit::of(&server, owner(&server));
+    let (id, other) = (add(&server, "laptop", |_| {}), add(&server, "desk", |_| {}));
+    for (it, name) in [(id, "laptop-new"), (other, "desk-new")] {
+        location(&visit.post(&format!("/devices/{it}"), &[("name", name), ("person", "Ada"), ("team", "")]));
+    }
+
+    let link = format!("/activity?device={id}");
+    assert!(page(&visit, &format!("/devices/{id}")).contains(&link));
+
+    let shown = page(&visit, &link);
+    assert!(shown.contains("laptop-new") && !shown.contains("desk-new"), "{shown}");
+}
+
+#[test]
+fn a_device_without_a_backup_says_what_starts_the_first_one() {
+    let server = TestServer::start();
+    let visit = Visit::of(&server, owner(&server));
+    let id = add(&server, "laptop", |_| {});
+    let path = format!("/devices/{id}");
+
+    assert!(page(&visit, &path).contains("No policy asks this device for backups."));
+    let (by, now) = (crate::support::server::admin(), server.app.clock.now());
+    let requirements = vec![holdfast::domain::policy::Requirement::BackupEvery { minutes: 60 }];
+    let draft = holdfast::service::policy::Draft { name: "Backups".to_owned(), team_id: None, requirements };
+    server.act(move |conn| holdfast::service::policy::add(conn, &by, &draft, now));
+
+    assert!(page(&visit, &path).contains("The first backup starts after the next check-in"));
+}
