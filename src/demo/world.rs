@@ -15,10 +15,16 @@ use anyhow::{Context, Result};
 use std::collections::BTreeMap;
 
 /// What an owner sets for the demo on the settings page, in the units of its form.
-const NUMBERS: [(&str, i64); 3] = [("wipe.hold_seconds", 1), ("wipe.max_per_hour", 20), ("proof.validity_seconds", 1)];
+const NUMBERS: [(&str, i64); 4] = [
+    ("wipe.hold_seconds", 1),
+    ("wipe.max_per_hour", 20),
+    ("proof.validity_seconds", 1),
+    // Somebody is watching.
+    ("check_in.seconds", 15),
+];
 
-/// More often than the form allows: somebody is watching.
-const CHECK_IN_SECONDS: &str = "15";
+/// After so long without a check-in a device is silent; days are more than a demo has.
+const SILENT_SECONDS: &str = "180";
 
 /// What was made.
 pub struct World {

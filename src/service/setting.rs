@@ -65,13 +65,13 @@ pub const NUMBERS: &[Number] = &[
     },
     Number {
         name: "check_in.seconds",
-        field: "check_in_minutes",
-        label: "Check-in every, in minutes",
-        help: "A policy may ask for less.",
-        unit: 60,
-        default: 15,
-        least: 1,
-        most: 1440,
+        field: "check_in_seconds",
+        label: "Check-in every, in seconds",
+        help: "900 is a quarter of an hour. A policy may ask for less.",
+        unit: 1,
+        default: 900,
+        least: 15,
+        most: 86_400,
     },
 ];
 
