@@ -1,21 +1,38 @@
 //! What every page shows in its frame: approvals that wait, and damage of the store.
+use crate::domain::device::DeviceState;
+use crate::domain::id::{DeviceId, UserId};
 use crate::domain::role::Reach;
 use crate::domain::wipe::WipeState;
 use crate::store::Conn;
-use crate::store::schema::{devices, objects, repositories, wipe_requests};
+use crate::store::schema::{device_proof, devices, objects, repositories, wipe_requests};
 use diesel::dsl::{count, count_star};
 use diesel::prelude::*;
 
-/// How many wipe requests wait for an approver who reaches `reach`.
-pub fn approvals_waiting(conn: &mut Conn, reach: &Reach) -> QueryResult<i64> {
+/// How many wipe requests wait for this approver, who reaches `reach`: not their own, and none that waits for its requester.
+pub fn approvals_waiting(conn: &mut Conn, reach: &Reach, approver: UserId) -> QueryResult<i64> {
     let waiting = wipe_requests::table
         .inner_join(devices::table.on(devices::id.eq(wipe_requests::device_id)))
-        .filter(wipe_requests::state.eq_any([WipeState::Requested, WipeState::Held, WipeState::ReviewAgain]))
+        .filter(wipe_requests::state.eq_any([WipeState::Requested, WipeState::Held]))
+        .filter(wipe_requests::requested_by.ne(approver))
         .select(count_star());
     match reach {
         Reach::All => waiting.first(conn),
         Reach::Teams(teams) => waiting.filter(devices::team_id.eq_any(teams.clone())).first(conn),
     }
+}
+
+/// Whether the restore test of an enrolled device within reach failed, and nothing has made up for it.
+pub fn has_failed_test(conn: &mut Conn, reach: &Reach) -> QueryResult<bool> {
+    let mut failed = device_proof::table
+        .inner_join(devices::table.on(devices::id.eq(device_proof::device_id)))
+        .filter(devices::state.eq(DeviceState::Enrolled).and(device_proof::rank.eq(0)))
+        .select(device_proof::device_id)
+        .limit(1)
+        .into_boxed();
+    if let Reach::Teams(teams) = reach {
+        failed = failed.filter(devices::team_id.eq_any(teams.clone()));
+    }
+    Ok(failed.first::<DeviceId>(conn).optional()?.is_some())
 }
 
 /// How many stored objects are missing or damaged, and of how many devices.

@@ -1,11 +1,12 @@
 //! Lists of restore tests with their devices.
+use crate::domain::device::DeviceState;
 use crate::domain::id::RestoreTestId;
 use crate::domain::proof::{TestResult, TestState};
 use crate::domain::role::Reach;
 use crate::domain::time::Time;
 use crate::store::Conn;
 use crate::store::restore_test::RestoreTest;
-use crate::store::schema::{devices, restore_points, restore_tests};
+use crate::store::schema::{device_proof, devices, restore_points, restore_tests};
 use diesel::dsl::count_star;
 use diesel::prelude::*;
 
@@ -46,6 +47,24 @@ pub fn newest(
         query = query.filter(restore_tests::id.lt(before));
     }
     // An id begins with the time at which it was queued.
+    query
+        .order(restore_tests::id.desc())
+        .limit(limit)
+        .select((RestoreTest::as_select(), devices::name, restore_points::received_at))
+        .load(conn)
+}
+
+/// The failed tests that stand, the newest first: of each enrolled device the one that nothing has made up for.
+pub fn standing_failures(conn: &mut Conn, reach: &Reach, limit: i64) -> QueryResult<Vec<Listed>> {
+    let mut query = device_proof::table
+        .inner_join(devices::table.on(devices::id.eq(device_proof::device_id)))
+        .inner_join(restore_tests::table.on(device_proof::failed_test_id.eq(restore_tests::id.nullable())))
+        .inner_join(restore_points::table.on(restore_points::id.eq(restore_tests::restore_point_id)))
+        .filter(devices::state.eq(DeviceState::Enrolled).and(device_proof::rank.eq(0)))
+        .into_boxed();
+    if let Reach::Teams(teams) = reach {
+        query = query.filter(devices::team_id.eq_any(teams.clone()));
+    }
     query
         .order(restore_tests::id.desc())
         .limit(limit)

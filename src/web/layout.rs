@@ -4,6 +4,7 @@ use crate::config::Config;
 use crate::domain::id::{TeamId, UserId};
 use crate::domain::role::{Grants, Permission};
 use crate::domain::time::Time;
+use crate::domain::wipe::BEFORE_DELIVERY;
 use crate::error::Result;
 use crate::service;
 use crate::store::{self, Conn, Store};
@@ -27,35 +28,58 @@ use std::pin::Pin;
 #[derive(Debug)]
 pub struct NavItem {
     pub href: &'static str,
+    needs: Option<Permission>,
     pub icon: &'static str,
     pub label: &'static str,
     areas: &'static [&'static str],
 }
 
 const NAV: &[NavItem] = &[
-    NavItem { href: "/", icon: "layout-dashboard", label: "Overview", areas: &[""] },
+    NavItem {
+        href: "/",
+        needs: Some(Permission::ViewDevices),
+        icon: "layout-dashboard",
+        label: "Overview",
+        areas: &[""],
+    },
     NavItem {
         href: "/devices",
+        needs: Some(Permission::ViewDevices),
         icon: "smartphone",
         label: "Devices",
         areas: &["devices", "enrollment", "enrollment-tokens"],
     },
     NavItem {
         href: "/restore-tests",
+        needs: Some(Permission::ViewDevices),
         icon: "archive-restore",
         label: "Recovery",
         areas: &["restore-tests", "restores", "restore-points"],
     },
-    NavItem { href: "/policies", icon: "list-checks", label: "Policies", areas: &["policies"] },
+    NavItem {
+        href: "/policies",
+        needs: Some(Permission::ViewPolicies),
+        icon: "list-checks",
+        label: "Policies",
+        areas: &["policies"],
+    },
     NavItem {
         href: "/commands",
+        needs: Some(Permission::ViewDevices),
         icon: "terminal",
         label: "Commands",
         areas: &["commands", "approvals", "wipe-requests"],
     },
-    NavItem { href: "/activity", icon: "scroll-text", label: "Activity", areas: &["activity"] },
+    NavItem {
+        href: "/activity",
+        needs: Some(Permission::ViewActivity),
+        icon: "scroll-text",
+        label: "Activity",
+        areas: &["activity"],
+    },
     NavItem {
         href: "/settings",
+        needs: None,
         icon: "settings",
         label: "Settings",
         areas: &["settings", "users", "teams", "api-tokens", "account", "confirm-password"],
@@ -80,6 +104,9 @@ pub struct Layout {
     pub path: String,
     /// Wipe requests that wait for an approver; none for people who do not approve.
     pub approvals_waiting: Option<i64>,
+    /// Wipes under way that this person may stop.
+    pub stoppable_wipes: i64,
+    has_failed_test: bool,
     pub is_demo: bool,
     /// What the last form did.
     pub flash: Option<String>,
@@ -97,8 +124,11 @@ pub struct Damage {
     pub device_count: i64,
 }
 
+#[derive(Default)]
 struct Frame {
     approvals_waiting: Option<i64>,
+    stoppable_wipes: i64,
+    has_failed_test: bool,
     is_demo: bool,
     damage: Option<Damage>,
 }
@@ -111,10 +141,11 @@ impl Layout {
     pub async fn load(request: &HttpRequest) -> Result<Self> {
         let mut layout = Self::bare(request);
         if let Some(store) = request.app_data::<Data<Store>>() {
-            let reach = layout.grants.reach(Permission::ApproveWipe);
-            let signed_in = layout.person.is_some();
-            let frame = store.read(move |conn| read_frame(conn, reach.as_ref(), signed_in)).await?;
+            let (grants, person) = (layout.grants.clone(), layout.person.as_ref().map(|it| it.id));
+            let frame = store.read(move |conn| read_frame(conn, &grants, person)).await?;
             layout.approvals_waiting = frame.approvals_waiting;
+            layout.stoppable_wipes = frame.stoppable_wipes;
+            layout.has_failed_test = frame.has_failed_test;
             layout.is_demo = frame.is_demo;
             layout.damage = frame.damage;
         }
@@ -139,6 +170,8 @@ impl Layout {
             grants: who.as_ref().map(|it| it.grants.clone()).unwrap_or_default(),
             path: request.path().to_owned(),
             approvals_waiting: None,
+            stoppable_wipes: 0,
+            has_failed_test: false,
             is_demo: false,
             flash: read_flash(request),
             csrf,
@@ -149,9 +182,9 @@ impl Layout {
         }
     }
 
-    /// The links of the navigation.
-    pub fn nav(&self) -> &'static [NavItem] {
-        NAV
+    /// The links of the navigation that the person may open.
+    pub fn nav(&self) -> impl Iterator<Item = &'static NavItem> {
+        NAV.iter().filter(|it| it.needs.is_none_or(|permission| self.may(permission)))
     }
 
     /// Whether a link of the navigation leads to this page's area.
@@ -181,6 +214,11 @@ impl Layout {
     /// Whether the person holds a permission somewhere, so that a control is worth showing.
     pub fn may(&self, permission: Permission) -> bool {
         self.grants.reach(permission).is_some()
+    }
+
+    /// Whether the person holds a permission for devices of a team.
+    pub fn may_in(&self, permission: Permission, team: Option<TeamId>) -> bool {
+        self.grants.reach(permission).is_some_and(|it| it.covers(team))
     }
 
     /// "18 Nov 03:10" in the reader's zone, as `<time>`.
@@ -215,12 +253,7 @@ impl Layout {
 
     /// The icon of the browser's tab: red while something needs a person now.
     pub fn favicon(&self) -> String {
-        let alarmed = self.damage.is_some() || self.approvals_waiting.is_some_and(|it| it > 0);
-    /// Whether the person holds a permission for devices of a team.
-    pub fn may_in(&self, permission: Permission, team: Option<TeamId>) -> bool {
-        self.grants.reach(permission).is_some_and(|it| it.covers(team))
-    }
-
+        let alarmed = self.damage.is_some() || self.has_failed_test || self.approvals_waiting.is_some_and(|it| it > 0);
         asset::url(if alarmed { "favicon-alarm.svg" } else { "favicon.svg" })
     }
 }
@@ -235,18 +268,21 @@ impl FromRequest for Layout {
     }
 }
 
-fn read_frame(conn: &mut Conn, reach: Option<&Reach>, signed_in: bool) -> Result<Frame> {
-    let is_demo = service::setting::is_demo(conn)?;
-    if !signed_in {
-        return Ok(Frame { approvals_waiting: None, is_demo, damage: None });
+fn read_frame(conn: &mut Conn, grants: &Grants, person: Option<UserId>) -> Result<Frame> {
+    let mut frame = Frame { is_demo: service::setting::is_demo(conn)?, ..Frame::default() };
+    let Some(person) = person else { return Ok(frame) };
+    if let Some(reach) = grants.reach(Permission::ApproveWipe) {
+        frame.approvals_waiting = Some(store::attention::approvals_waiting(conn, &reach, person)?);
     }
-    let approvals_waiting = match reach {
-        Some(reach) => Some(store::attention::approvals_waiting(conn, reach)?),
-        None => None,
-    };
+    if let Some(reach) = grants.reach(Permission::StopWipe) {
+        frame.stoppable_wipes = store::wipe::count(conn, &BEFORE_DELIVERY, &reach)?;
+    }
+    if let Some(reach) = grants.reach(Permission::ViewDevices) {
+        frame.has_failed_test = store::attention::has_failed_test(conn, &reach)?;
+    }
     let (object_count, device_count) = store::attention::damage(conn)?;
-    let damage = (object_count > 0).then_some(Damage { object_count, device_count });
-    Ok(Frame { approvals_waiting, is_demo, damage })
+    frame.damage = (object_count > 0).then_some(Damage { object_count, device_count });
+    Ok(frame)
 }
 
 /// "Owner", or "Operator, Approver"; each once, whatever teams it holds in.

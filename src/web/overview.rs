@@ -1,11 +1,11 @@
 //! The first page: what would be lost, and what needs a person.
 use crate::clock::Clock;
-use crate::domain::proof::{Grade, TestResult};
+use crate::domain::proof::Grade;
 use crate::domain::role::{Permission, Reach};
 use crate::domain::time::{Time, days};
 use crate::error::Result;
 use crate::store::device_list::{self, Counts, Filter, From, Query, Sort, View};
-use crate::store::restore_test_list::{self, Listed, Shown};
+use crate::store::restore_test_list::{self, Listed};
 use crate::store::{self, Conn, Store};
 use crate::web::device::Row;
 use crate::web::error::PageResult;
@@ -121,7 +121,7 @@ fn read(conn: &mut Conn, reach: &Reach, now: Time) -> Result<Read> {
         has_backup: page.devices.iter().any(|it| it.proof.as_ref().is_some_and(|it| it.stored_at.is_some()))
             || parts.lose_all < counts.all,
         worst: page.devices,
-        failed: restore_test_list::newest(conn, Shown::Ended(TestResult::Failed), reach, None, 5)?,
+        failed: restore_test_list::standing_failures(conn, reach, 5)?,
         has_policy: !store::policy::all(conn)?.is_empty(),
         has_second_person: store::user::all(conn)?.len() > 1,
     })

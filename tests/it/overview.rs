@@ -1,11 +1,17 @@
 //! The first page.
 use crate::support::NOW;
+use crate::support::device::SimDevice;
 use crate::support::fleet;
 use crate::support::people::colleague;
 use crate::support::server::TestServer;
 use crate::support::visit::{Visit, text};
+use crate::wipe::restore_point;
+use holdfast::domain::proof::{TestCause, TestResult, TestState};
 use holdfast::domain::role::Role;
 use holdfast::domain::time::{days, hours};
+use holdfast::store::restore_point::RestorePoint;
+use holdfast::store::restore_test::RestoreTest;
+use holdfast::{service, store};
 
 #[test]
 fn a_new_server_shows_the_first_steps() {
@@ -48,4 +54,33 @@ fn the_sentence_and_the_tiles_count_the_same_devices() {
         let listed = visit.get(&format!("/devices.json?view={view}")).json();
         assert_eq!(listed["devices"].as_array().unwrap().len(), count, "{view}");
     }
+}
+
+#[test]
+fn a_failed_test_needs_attention_only_while_it_stands() {
+    let server = TestServer::start();
+    let visit = Visit::of(&server, colleague(&server, "owner", Role::Owner));
+    let device = SimDevice::join(&server).id();
+    let repository = server.read(|conn| Ok(store::repository::active_of_device(conn, device)?)).unwrap();
+    let mut point = restore_point(repository.id, device, NOW);
+    point.failed_at = Some(NOW);
+    let mut test = RestoreTest::queued(point.id, device, TestCause::NewBackup, None, NOW);
+    (test.state, test.result, test.finished_at) = (TestState::Finished, Some(TestResult::Failed), Some(NOW));
+    let later = point.clone();
+    server.act(move |conn| {
+        store::restore_point::insert(conn, &point)?;
+        store::restore_test::insert(conn, &test)?;
+        service::proof::refresh(conn, device, NOW)
+    });
+
+    let html = text(&visit.get("/"));
+    assert!(html.contains("A restore test of") && html.contains("favicon-alarm"), "{html}");
+
+    server.act(move |conn| {
+        store::evidence::set_point(conn, &RestorePoint { failed_at: None, proven_at: Some(NOW), ..later })?;
+        service::proof::refresh(conn, device, NOW)
+    });
+
+    let html = text(&visit.get("/"));
+    assert!(!html.contains("A restore test of") && !html.contains("favicon-alarm"), "{html}");
 }
