@@ -20,7 +20,7 @@ pub struct Options {
     #[arg(long, value_name = "DIR", env = "HOLDFAST_DATA", global = true)]
     pub data: Option<PathBuf>,
     /// SQLite file, or `postgres://USER@HOST/NAME` (15 or newer) [default: DATA/holdfast.db]
-    #[arg(long, value_name = "URL", env = "HOLDFAST_DATABASE", global = true)]
+    #[arg(long, value_name = "URL", env = "HOLDFAST_DATABASE", hide_env_values = true, global = true)]
     pub database: Option<String>,
     /// Address and port to listen on [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS", env = "HOLDFAST_LISTEN")]
@@ -169,7 +169,7 @@ impl Config {
                 url,
                 from: options.mail_from.unwrap_or_else(|| "Holdfast <holdfast@localhost>".to_owned()),
             }),
-            trusted_proxies: options.trusted_proxy.unwrap_or_default(),
+            trusted_proxies: options.trusted_proxy.unwrap_or_default().iter().map(IpAddr::to_canonical).collect(),
             data,
             database,
             listen,
@@ -182,13 +182,14 @@ impl Config {
     /// `forwarded` are the values of `X-Forwarded-For`. Read from the right: the first address
     /// that is no trusted proxy's is the client's; whatever stands before it, the client wrote itself.
     pub fn client_address<'a>(&self, peer: IpAddr, forwarded: impl DoubleEndedIterator<Item = &'a str>) -> IpAddr {
-        let mut client = peer;
+        // A dual-stack socket tells an IPv4 peer as ::ffff:10.0.0.1.
+        let mut client = peer.to_canonical();
         for hop in forwarded.rev().flat_map(|it| it.rsplit(',')) {
             if !self.trusted_proxies.contains(&client) {
                 break;
             }
-            match hop.trim().parse() {
-                Ok(address) => client = address,
+            match hop.trim().parse::<IpAddr>() {
+                Ok(address) => client = address.to_canonical(),
                 Err(_) => break,
             }
         }
@@ -248,6 +249,8 @@ mod tests {
             ("10.0.0.1", vec!["6.6.6.6, 198.51.100.1"], "198.51.100.1"),
             ("10.0.0.1", vec!["6.6.6.6", "198.51.100.1, 10.0.0.1"], "198.51.100.1"),
             ("10.0.0.1", vec!["rubbish"], "10.0.0.1"),
+            ("::ffff:10.0.0.1", vec!["198.51.100.1"], "198.51.100.1"),
+            ("10.0.0.1", vec!["6.6.6.6, ::ffff:198.51.100.1, ::ffff:10.0.0.1"], "198.51.100.1"),
         ] {
             let client = config.client_address(peer.parse().unwrap(), forwarded.iter().copied());
             assert_eq!(client, expected.parse::<IpAddr>().unwrap(), "{peer} {forwarded:?}");

@@ -22,7 +22,7 @@ pub struct ProveOptions {
     #[arg(long, value_name = "DIR", env = "HOLDFAST_DATA")]
     data: Option<PathBuf>,
     /// SQLite file, or `postgres://USER@HOST/NAME` [default: DATA/holdfast.db]
-    #[arg(long, value_name = "URL", env = "HOLDFAST_DATABASE")]
+    #[arg(long, value_name = "URL", env = "HOLDFAST_DATABASE", hide_env_values = true)]
     database: Option<String>,
     /// Folder for backups [default: DATA/blobs]
     #[arg(long, value_name = "DIR", env = "HOLDFAST_BLOBS")]
