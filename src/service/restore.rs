@@ -438,9 +438,11 @@ fn record(
     now: Time,
 ) -> Result<()> {
     let name = store::device::find(conn, restore.device_id)?.map_or_else(String::new, |it| it.name);
-    let act = Act::done(action, Object::new("restore", restore.id, name))
-        .on(restore.target_device_id)
-        .because(reason)
-        .ended(outcome);
-    activity::record(conn, actor, &act, now)
+    let act = Act::done(action, Object::new("restore", restore.id, name)).because(reason).ended(outcome);
+    activity::record(conn, actor, &act.clone().on(restore.target_device_id), now)?;
+    // Whose data it was is told in that device's history too.
+    if restore.device_id != restore.target_device_id {
+        activity::record(conn, actor, &act.on(restore.device_id), now)?;
+    }
+    Ok(())
 }

@@ -6,6 +6,7 @@ use crate::domain::time::Time;
 use crate::store::Conn;
 use crate::store::column::from_json;
 use crate::store::schema::{devices, restore_points, restores};
+use crate::store::search::{lower, pattern};
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -174,14 +175,15 @@ pub fn targets(
     search: &str,
     limit: i64,
 ) -> QueryResult<Vec<(DeviceId, String, String)>> {
-    let pattern = format!("%{}%", search.replace(['%', '_', '\\'], ""));
+    let pattern = pattern(search);
     let mut query = devices::table
         .filter(devices::state.eq(crate::domain::device::DeviceState::Enrolled))
         .filter(
-            devices::name
+            lower(devices::name)
                 .like(pattern.clone())
-                .or(devices::serial.like(pattern.clone()))
-                .or(devices::person.like(pattern)),
+                .escape('!')
+                .or(lower(devices::serial).like(pattern.clone()).escape('!'))
+                .or(lower(devices::person).like(pattern).escape('!')),
         )
         .order((devices::enrolled_at.desc(), devices::id))
         .limit(limit)

@@ -8,7 +8,7 @@ use crate::wipe::restore_point;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use holdfast::blob::BlobKey;
-use holdfast::domain::activity::Via;
+use holdfast::domain::activity::{Action, Via};
 use holdfast::domain::command::CommandState;
 use holdfast::domain::device::DeviceFacts;
 use holdfast::domain::id::{RestoreId, TeamId, UserId};
@@ -137,6 +137,10 @@ fn another_device_gets_everything_back_and_it_is_compared() {
     let world = World::new();
 
     let restore = world.orders(&world.draft).unwrap();
+    for device in [world.source.id(), world.target.id()] {
+        let history = world.server.read(|conn| Ok(store::activity::of_device(conn, device, 9)?));
+        assert!(history.iter().any(|it| it.action == Action::RestoreRequested), "in the history of {device}");
+    }
     let order = world.fetched().unwrap();
     let secret = world.secret(&order);
     let progress = RestoreProgress { restored_count: 2, file_count: 4 };
