@@ -192,14 +192,14 @@ fn a_link_that_another_one_ended_does_not_count_as_used() {
     let ada = colleague(&server, "ada", Role::Owner);
     let by = crate::support::server::admin();
     let before = server.read(|conn| Ok(store::wipe::person(conn, ada)?)).unwrap().account.in_use_since;
-    let now = server.app.clock.now();
-    let make = |at| {
-        let by = by.clone();
-        server.act(move |conn| service::user::invite_again(conn, &by, ada, at))
+    let make = || {
+        let (by, now) = (by.clone(), server.app.clock.now());
+        server.act(move |conn| service::user::invite_again(conn, &by, ada, now))
     };
 
-    let first = make(now);
-    make(now + minutes(1));
+    let first = make();
+    server.app.clock.advance(minutes(1));
+    make();
 
     assert_eq!(server.request("GET", &first, &[], b"").status, 404, "the first link is closed");
     let after = server.read(|conn| Ok(store::wipe::person(conn, ada)?)).unwrap().account.in_use_since;
