@@ -31,10 +31,10 @@ const KEEP: Duration = days(30);
 /// # Errors
 /// When the database cannot be reached.
 pub fn run_once(store: &Store, mailer: Option<&Mailer>, clock: &Clock) -> Result<Summary> {
-    give_up_old(store, clock.now())?;
     let cut = clock.now() - KEEP;
     store.write_blocking(move |conn| store::mail::prune(conn, cut))?;
     let Some(mailer) = mailer else { return Ok(Summary::default()) };
+    give_up_old(store, clock.now())?;
     let now = clock.now();
     let due = store.read_blocking(|conn| store::mail::due(conn, now, BATCH))?;
     let more = i64::try_from(due.len()).unwrap_or(BATCH) == BATCH;
@@ -101,7 +101,7 @@ fn give_up_old(store: &Store, now: Time) -> Result<()> {
             if !store::mail::give_up(conn, mail.id)? {
                 return Ok(());
             }
-            let why = if mail.last_error.is_empty() { "no mail server is set up" } else { &mail.last_error };
+            let why = if mail.last_error.is_empty() { "it was never tried" } else { &mail.last_error };
             let object = Object::new("mail", mail.id, mail.subject.clone());
             let act = Act::done(Action::MailGivenUp, object).because(why).ended(Outcome::Failed);
             activity::record(conn, &Actor::system(), &act, now)

@@ -117,6 +117,8 @@ fn a_mail_is_given_up_after_three_days_and_the_activity_says_so() {
     enqueue(&store, mail(None));
     let clock = Clock::fixed(NOW + days(3));
 
+    job::mail::run_once(&store, None, &clock).unwrap();
+    assert_eq!(store.read_blocking(store::mail::status).unwrap().waiting_count, 1, "without a server it waits");
     job::mail::run_once(&store, Some(&Mailer::memory()), &clock).unwrap();
 
     let status = store.read_blocking(store::mail::status).unwrap();
