@@ -239,7 +239,7 @@ fn a_bulk_act_on_all_is_refused_when_other_devices_match_than_were_shown() {
         add(&server, &format!("laptop-{at}"), |_| {});
     }
     let all = |expected: &'static str| {
-        [("scope", "all"), ("query", "q=laptop"), ("expected", expected), ("request_key", "k")]
+        [("scope", "all"), ("query", "q=laptop"), ("expected_lock", expected), ("request_key", "k")]
     };
 
     assert_eq!(visit.post("/devices/lock-commands", &all("2")).status, 409);

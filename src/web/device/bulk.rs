@@ -4,8 +4,9 @@ use crate::clock::Clock;
 use crate::domain::command::CommandKind;
 use crate::domain::device::DeviceState;
 use crate::domain::id::DeviceId;
-use crate::domain::role::Reach;
+use crate::domain::role::{Permission, Reach};
 use crate::domain::time::Time;
+use crate::domain::words::counted;
 use crate::error::{Error, Result};
 use crate::service::command::{self, Ask};
 use crate::service::proof;
@@ -37,7 +38,9 @@ struct Chosen {
 }
 
 impl Chosen {
-    fn parse(form: &Pairs) -> Result<Self> {
+    fn parse(form: &Pairs, permission: Permission) -> Result<Self> {
+        // The page counts for each permission what it reaches.
+        let expected = if permission == Permission::LockDevices { "expected_lock" } else { "expected_run" };
         let text = value(form, "query");
         let query: ListQuery =
             serde_urlencoded::from_str(text).map_err(|_not_ours| Error::invalid("query", "load the list again"))?;
@@ -50,7 +53,7 @@ impl Chosen {
             return Err(Error::invalid("id", format!("at most {MOST} devices at once")));
         }
         Ok(Self {
-            expected: value(form, "expected").parse().unwrap_or(-1),
+            expected: value(form, expected).parse().unwrap_or(-1),
             request_key: value(form, "request_key").chars().take(80).collect(),
             back: format!("/devices?{}", query.with(&[])),
             query: all.then_some(query),
@@ -131,7 +134,7 @@ async fn queue<P: Grant>(
     form: &Pairs,
     kind: CommandKind,
 ) -> PageResult<HttpResponse> {
-    let chosen = Arc::new(Chosen::parse(form)?);
+    let chosen = Arc::new(Chosen::parse(form, P::PERMISSION)?);
     let (actor, reach, now, asked) = (by.actor(), by.reach().clone(), clock.now(), Arc::clone(&chosen));
     let devices = store
         .act(move |conn| {
@@ -158,7 +161,7 @@ pub async fn prove(
     wake: Data<Wake>,
     form: Form<Pairs>,
 ) -> PageResult<HttpResponse> {
-    let chosen = Arc::new(Chosen::parse(&form)?);
+    let chosen = Arc::new(Chosen::parse(&form, Permission::RunBackups)?);
     let (actor, reach, now, asked) = (by.actor(), by.reach().clone(), clock.now(), Arc::clone(&chosen));
     let (queued, without) = store
         .act(move |conn| {
@@ -183,6 +186,5 @@ pub async fn prove(
 }
 
 fn devices_of(number: usize) -> String {
-    let number = i64::try_from(number).unwrap_or(i64::MAX);
-    if number == 1 { "1 device".to_owned() } else { format!("{} devices", count(number)) }
+    counted(number, "device", "devices")
 }

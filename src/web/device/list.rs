@@ -33,11 +33,25 @@ struct ListPage {
     previous: String,
     next: String,
     /// Says to the server that the form is the one that was shown.
+    may_run: Option<i64>,
+    may_lock: Option<i64>,
     request_key: String,
 }
 
 impl ListPage {
     fn summary(&self) -> String {
+    /// How many devices a bulk act on all would mean: a role in one team reaches fewer than the list may show.
+    fn all_that_match(&self) -> String {
+        let allowed = [(self.may_run, "to back up or prove"), (self.may_lock, "to lock")];
+        let mut allowed = allowed.into_iter().filter_map(|(count, what)| Some((count?, what)));
+        if allowed.clone().all(|(count, _)| count == self.total) {
+            return format!("all {} that match", self.layout.count(self.total));
+        }
+        let first = allowed.next().into_iter().chain(allowed);
+        let parts: Vec<_> = first.map(|(count, what)| format!("{} {what}", self.layout.count(count))).collect();
+        format!("all that match and that your roles reach: {}", parts.join(", "))
+    }
+
         let (shown, layout) = (self.rows.len(), &self.layout);
         format!("{} of {} · as of {}", layout.count(shown), layout.count(self.total), layout.as_of())
     }
@@ -110,21 +124,29 @@ pub async fn show(
     query: Query<ListQuery>,
 ) -> PageResult<impl Responder> {
     let (query, now, reach) = (query.into_inner(), clock.now(), by.reach().clone());
-    let asked = query.clone();
-    let (silence, counts, total, page, teams) = store
+    let (asked, grants) = (query.clone(), layout.grants.clone());
+    let (silence, counts, total, allowed, page, teams) = store
         .read(move |conn| {
             let (silence, cut) = device_list::silent_cut(conn, now)?;
             let listed = asked.parse(&reach, cut)?;
+            let mut allowed = |permission| match grants.reach(permission) {
+                None => Ok(None),
+                Some(same) if same == reach => Ok(Some(total)),
+                Some(other) => device_list::count(conn, &listed.filter, &other, now).map(Some),
+            };
+            let allowed = (allowed(Permission::RunBackups)?, allowed(Permission::LockDevices)?);
             let counts = device_list::counts(conn, &reach, cut, now)?;
             let total = match counts.total(&listed.filter) {
                 Some(known) => known,
                 None => device_list::count(conn, &listed.filter, &reach, now)?,
             };
             let page = device_list::page(conn, &listed, now)?;
-            Ok::<_, crate::error::Error>((silence, counts, total, page, store::team::all(conn)?))
+            Ok::<_, crate::error::Error>((silence, counts, total, allowed, page, store::team::all(conn)?))
         })
         .await?;
     let cursor = |name: &str, at: Option<&device_list::Cursor>| {
+        may_run: allowed.0,
+        may_lock: allowed.1,
         at.map(|it| format!("/devices?{}", query.with(&[(name, &it.encode())]))).unwrap_or_default()
     };
     Ok(ListPage {
