@@ -162,7 +162,9 @@ async fn make(
         Err(errors) => Err(errors.into()),
     };
     match done {
-        Ok((token, text)) => made_page(layout, Made { token, text, server: config.public_url.clone() }),
+        Ok((token, text)) => {
+            made_page(layout, Made { token, text, server: config.public_url.clone(), protect: Vec::new() })
+        }
         Err(Error::Invalid(errors)) => {
             let read = store.read(move |conn| read(conn, &reach)).await?;
             again(&ListPage::new(layout, read, form, errors))
@@ -196,6 +198,23 @@ pub struct Made {
     pub token: EnrollmentToken,
     pub text: String,
     pub server: String,
+    /// The folders that the device protects already; none for a new one.
+    pub protect: Vec<String>,
+}
+
+impl Made {
+    /// What is to be run on the device.
+    fn command(&self) -> String {
+        let again = if self.token.device_id.is_some() { " --again" } else { "" };
+        let mut command = format!("holdfast agent enroll{again} --server {} --token {}", self.server, self.text);
+        if self.protect.is_empty() {
+            command.push_str(" --protect ~/Documents");
+        }
+        for folder in &self.protect {
+            command.push_str(&format!(" --protect '{}'", folder.replace('\'', "'\\''")));
+        }
+        command
+    }
 }
 
 #[derive(Template)]
@@ -225,6 +244,37 @@ fn qr(text: &str) -> crate::error::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_command_of_a_device_that_enrolls_again_names_its_folders() {
+        let token = |device_id| EnrollmentToken {
+            id: EnrollmentTokenId::generate(Time::from_millis(0)),
+            token_hash: String::new(),
+            name: String::new(),
+            team_id: None,
+            device_id,
+            ownership: Ownership::Company,
+            use_limit: 1,
+            use_count: 0,
+            created_by: String::new(),
+            created_at: Time::from_millis(0),
+            expires_at: Time::from_millis(0),
+            revoked_at: None,
+        };
+        let made = |device, protect: &[&str]| Made {
+            token: token(device),
+            text: "t".to_owned(),
+            server: "https://x".to_owned(),
+            protect: protect.iter().map(|it| (*it).to_owned()).collect(),
+        };
+        let device = Some(crate::domain::id::DeviceId::generate(Time::from_millis(0)));
+
+        let (new, again) = (made(None, &[]).command(), made(device, &["/home/ada", "/it's mine"]).command());
+
+        assert_eq!(new, "holdfast agent enroll --server https://x --token t --protect ~/Documents");
+        let folders = r"--protect '/home/ada' --protect '/it'\''s mine'";
+        assert_eq!(again, format!("holdfast agent enroll --again --server https://x --token t {folders}"));
+    }
 
     #[test]
     fn a_token_and_its_server_fit_a_qr_code() {

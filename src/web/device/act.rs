@@ -92,7 +92,9 @@ pub async fn enroll_again(
     config: Data<crate::config::Config>,
 ) -> PageResult<HttpResponse> {
     let (actor, reach, now, id) = (by.actor(), by.reach().clone(), clock.now(), id.into_inner());
-    let (token, text) = store
+    // Whoever has the token takes the device's place.
+    by.require_fresh_password(now)?;
+    let (token, text, protect) = store
         .act(move |conn| {
             let device = super::within(conn, &reach, id)?;
             let draft = TokenDraft {
@@ -103,8 +105,9 @@ pub async fn enroll_again(
                 valid_for: days(1),
                 device_id: Some(id),
             };
-            enrollment::make_token(conn, &actor, &draft, now)
+            let (token, text) = enrollment::make_token(conn, &actor, &draft, now)?;
+            Ok::<_, crate::error::Error>((token, text, device.roots()?))
         })
         .await?;
-    made_page(layout, Made { token, text, server: config.public_url.clone() })
+    made_page(layout, Made { token, text, server: config.public_url.clone(), protect })
 }
