@@ -63,6 +63,17 @@ impl Requirement {
         }
     }
 
+    /// The whole requirement, such as "Proven restore point within 24 h".
+    pub fn sentence(&self) -> String {
+        match self {
+            Self::StorageEncrypted | Self::PasscodeSet => self.name().to_owned(),
+            Self::ProvenRestorePoint { .. }
+            | Self::BackupEvery { .. }
+            | Self::CheckInWithin { .. }
+            | Self::MinimumOsVersion { .. } => format!("{} {}", self.name(), self.limit()),
+        }
+    }
+
     fn check(&self) -> Result<(), &'static str> {
         match self {
             Self::ProvenRestorePoint { within_minutes: count }

@@ -3,7 +3,7 @@ use super::answer::{self, Answer, ProofFacts};
 use super::strip::{Strip, begins, strip};
 use crate::clock::Clock;
 use crate::domain::command::{CommandKind, CommandState};
-use crate::domain::device::{DeviceFacts, DeviceState, Fact, Ownership};
+use crate::domain::device::{DeviceFacts, DeviceState, Encryption, Fact, Ownership};
 use crate::domain::id::DeviceId;
 use crate::domain::object::TokenKind;
 use crate::domain::policy::{Finding, Value};
@@ -190,8 +190,10 @@ impl ShowPage {
     /// A finding's value in words.
     fn value(&self, finding: &Finding) -> String {
         match &finding.value {
-            Value::Nothing => "Nothing".to_owned(),
-            Value::Encryption(state) => state.to_string(),
+            Value::Nothing => "Nothing known".to_owned(),
+            Value::Encryption(Encryption::On) => "Encrypted".to_owned(),
+            Value::Encryption(Encryption::Off) => "Not encrypted".to_owned(),
+            Value::Encryption(Encryption::Unknown) => "Unknown".to_owned(),
             Value::At(at) => format!("{} ago", self.layout.ago(at)),
             Value::Version(version) => version.clone(),
             Value::Passcode(true) => "Set".to_owned(),
