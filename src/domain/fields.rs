@@ -1,4 +1,5 @@
 //! What is wrong with the fields of a form or message.
+use crate::domain::words::sentence;
 use std::fmt;
 
 /// What is wrong with the fields of a form or message.
@@ -10,9 +11,9 @@ impl FieldErrors {
         Self::default()
     }
 
-    /// Adds what is wrong with `field`.
+    /// Adds what is wrong with `field`, as a sentence.
     pub fn add(&mut self, field: &'static str, text: impl Into<String>) {
-        self.0.push((field, text.into()));
+        self.0.push((field, sentence(&text.into())));
     }
 
     pub fn is_empty(&self) -> bool {

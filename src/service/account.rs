@@ -69,13 +69,16 @@ fn make_link(conn: &mut Conn, purpose: LinkPurpose, user_id: Option<UserId>, now
     Ok(token)
 }
 
+/// What is not found where a link does not work.
+pub const LINK: &str = "link";
+
 /// Whether a link may still be used, and for whom.
 ///
 /// # Errors
 /// `NotFound` where it was used, has expired, or never was.
 pub fn open_link(conn: &mut Conn, token: &str, purpose: LinkPurpose, now: Time) -> Result<Option<User>> {
-    let link = store::one_time_link::find_open(conn, &secret::hash(token), purpose, now)?
-        .ok_or(Error::NotFound("link; it works once, and not for ever. Ask for a new one"))?;
+    let link =
+        store::one_time_link::find_open(conn, &secret::hash(token), purpose, now)?.ok_or(Error::NotFound(LINK))?;
     Ok(match link.user_id {
         Some(id) => store::user::find(conn, id)?,
         None => None,
@@ -125,7 +128,7 @@ pub fn set_up(conn: &mut Conn, token: &str, owner: &Profile, address: &str, now:
 /// # Errors
 /// `NotFound` where the link does not work or the account is disabled.
 pub fn accept_invite(conn: &mut Conn, token: &str, profile: &Profile, address: &str, now: Time) -> Result<User> {
-    let user = open_link(conn, token, LinkPurpose::Invite, now)?.ok_or(Error::NotFound("link"))?;
+    let user = open_link(conn, token, LinkPurpose::Invite, now)?.ok_or(Error::NotFound(LINK))?;
     use_up(conn, token, now)?;
     if !store::user::set_password(conn, user.id, &profile.password_hash, now)? {
         return Err(Error::NotFound("active account"));
@@ -139,11 +142,7 @@ pub fn accept_invite(conn: &mut Conn, token: &str, profile: &Profile, address: &
 }
 
 fn use_up(conn: &mut Conn, token: &str, now: Time) -> Result<()> {
-    if store::one_time_link::use_up(conn, &secret::hash(token), now)? {
-        Ok(())
-    } else {
-        Err(Error::NotFound("link; it was used meanwhile"))
-    }
+    if store::one_time_link::use_up(conn, &secret::hash(token), now)? { Ok(()) } else { Err(Error::NotFound(LINK)) }
 }
 
 /// One try to sign in, which the account's delay let through.

@@ -1,5 +1,7 @@
 //! How errors look to a person: one page for each kind, in the frame of every other page.
+use crate::domain::words::sentence;
 use crate::error::{Error, FieldErrors};
+use crate::service::account::LINK;
 use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
@@ -66,6 +68,12 @@ impl From<&Error> for Fault {
     fn from(error: &Error) -> Self {
         use StatusCode as S;
         match error {
+            Error::NotFound(what) if *what == LINK => Self::new(
+                S::NOT_FOUND,
+                "This link does not work any more",
+                "It works once and for a limited time. An owner can make a new one; for the first owner, \
+                 `holdfast admin setup-link --data DIR`.",
+            ),
             Error::NotFound(what) => Self::new(
                 S::NOT_FOUND,
                 format!("There is no such {what}"),
@@ -92,8 +100,8 @@ impl From<&Error> for Fault {
                     "Nothing was changed. Go back and correct it.",
                 )
             },
-            Error::Refused(why) => Self::new(S::CONFLICT, "This cannot be done", why),
-            Error::Conflict(why) => Self::new(S::CONFLICT, "Something changed meanwhile", why),
+            Error::Refused(why) => Self::new(S::CONFLICT, "This cannot be done", sentence(why)),
+            Error::Conflict(why) => Self::new(S::CONFLICT, "Something changed meanwhile", sentence(why)),
             Error::TooMany(wait) => {
                 Self::new(S::TOO_MANY_REQUESTS, "Too many tries", format!("Try again in {} s.", wait.as_secs().max(1)))
             }
@@ -102,7 +110,7 @@ impl From<&Error> for Fault {
                 "The server is busy",
                 format!("Nothing was changed. Try again in {} s.", wait.as_secs().max(1)),
             ),
-            Error::Full(what) => Self::new(S::INSUFFICIENT_STORAGE, "There is no space left", what),
+            Error::Full(what) => Self::new(S::INSUFFICIENT_STORAGE, "There is no space left", sentence(what)),
             Error::Internal(_) => Self::new(
                 S::INTERNAL_SERVER_ERROR,
                 "The server could not do this",

@@ -7,6 +7,7 @@ use crate::domain::id::{DeviceId, RestorePointId};
 use crate::domain::manifest::{Manifest, ManifestFile};
 use crate::domain::restore::{Conflict, FileClass, Selection};
 use crate::domain::role::Reach;
+use crate::domain::words::sentence;
 use crate::error::{Error, Result};
 use crate::proof::keys::ProofKeys;
 use crate::secret;
@@ -278,7 +279,7 @@ async fn preview_page(
             let target = reached(conn, acting.by().reach, target_id)?;
             let refusal = match restore::plan(conn, &acting.by(), &asked) {
                 Ok(_) => String::new(),
-                Err(Error::Refused(why)) => why,
+                Err(Error::Refused(why)) => sentence(&why),
                 Err(other) => return Err(other),
             };
             Ok((target, refusal, store::restore_test::newest_of_point(conn, point_id)?))
@@ -331,7 +332,7 @@ pub async fn create(
         Ok(restore) => restore,
         Err(Error::Refused(why) | Error::Conflict(why)) => {
             let mut page = preview_page(&by, layout, (&store, blobs), id, choice).await?;
-            page.refusal = why;
+            page.refusal = sentence(&why);
             return with_status(&page, StatusCode::CONFLICT);
         }
         Err(other) => return Err(other.into()),

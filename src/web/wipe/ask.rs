@@ -6,6 +6,7 @@ use crate::domain::id::DeviceId;
 use crate::domain::role::Reach;
 use crate::domain::time::Time;
 use crate::domain::wipe::{Advice, Facts, Loss, WipeAction, WipeReason, WipeState, advice};
+use crate::domain::words::sentence;
 use crate::error::{Error, FieldErrors, Result};
 use crate::secret;
 use crate::service::wipe::{self, Ask};
@@ -169,7 +170,7 @@ pub async fn create(
             return Ok(see_other(format!("/wipe-requests/{}", request.id), Some(said)));
         }
         Err(Error::Invalid(errors)) => (errors, String::new()),
-        Err(Error::Conflict(why) | Error::Refused(why)) => (FieldErrors::new(), why),
+        Err(Error::Conflict(why) | Error::Refused(why)) => (FieldErrors::new(), sentence(&why)),
         Err(other) => return Err(other.into()),
     };
     let status = if errors.is_empty() { StatusCode::CONFLICT } else { StatusCode::UNPROCESSABLE_ENTITY };

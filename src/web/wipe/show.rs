@@ -6,6 +6,7 @@ use crate::domain::message::WipeReport;
 use crate::domain::role::{Permission, Reach};
 use crate::domain::time::{Time, days};
 use crate::domain::wipe::{Facts, Loss, WipeReason, WipeState};
+use crate::domain::words::sentence;
 use crate::error::{Error, FieldErrors, Result};
 use crate::service::wipe::{self, Ask, Decision, Seen};
 use crate::store::activity::Activity;
@@ -272,7 +273,7 @@ async fn refused(
     let (errors, notice) = if let Error::Invalid(errors) = error {
         (errors, String::new())
     } else if let Error::Conflict(why) | Error::Refused(why) = error {
-        (FieldErrors::new(), why)
+        (FieldErrors::new(), sentence(&why))
     } else {
         return Err(error.into());
     };

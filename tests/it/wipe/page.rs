@@ -75,7 +75,7 @@ fn facts_that_changed_are_shown_again_with_the_reason() {
 
     let page = text(&answer);
     assert_eq!(answer.status, 409);
-    assert!(page.contains("the facts changed since this page was shown") && page.contains("7 files"), "{page}");
+    assert!(page.contains("The facts changed since this page was shown") && page.contains("7 files"), "{page}");
 }
 
 #[test]
