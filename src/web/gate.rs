@@ -50,7 +50,9 @@ pub async fn gate(
     request.extensions_mut().insert(Nonce(nonce.clone()));
     request.extensions_mut().insert(RequestId(id.clone()));
     let span = tracing::info_span!("page", id, path = request.path());
-    let response = if is_odd(request.uri().path()) {
+    // No text of a person has a NUL, and PostgreSQL takes none.
+    let has_nul = request.uri().query().is_some_and(|it| it.contains("%00"));
+    let response = if has_nul || is_odd(request.uri().path()) {
         // Dressed below, as every bare status is.
         request.into_response(HttpResponse::BadRequest().finish())
     } else {
@@ -166,6 +168,9 @@ async fn hidden_value(request: &mut ServiceRequest, limit: usize) -> Result<Stri
     let payload = request.extract::<actix_web::web::Payload>().await.map_err(|_none| cut())?;
     let body = payload.to_bytes_limited(limit).await.map_err(|_too_long| cut())?.map_err(|_broken_off| cut())?;
     let fields: Vec<(String, String)> = serde_urlencoded::from_bytes(&body).unwrap_or_default();
+    if fields.iter().any(|(_, value)| value.contains('\0')) {
+        return Err(Error::invalid("form", "A text has a character that is none: NUL."));
+    }
     let payload = futures_util::stream::once(std::future::ready(Ok(body)));
     request.set_payload(Payload::Stream { payload: Box::pin(payload) });
     Ok(fields.into_iter().find(|(name, _)| name == "csrf").map(|(_, value)| value).unwrap_or_default())
@@ -176,7 +181,7 @@ async fn dress(response: ServiceResponse<BoxBody>, id: &str) -> ServiceResponse<
     let status = response.status();
     let bare = matches!(response.response().body().size(), BodySize::None | BodySize::Sized(0));
     if !(status.is_client_error() || status.is_server_error()) || !bare {
-        return layout::clear_flash(response);
+        return layout::carry_cookies(response);
     }
     let kept = response.response().extensions().get::<Fault>().cloned();
     let fault = kept.unwrap_or_else(|| Fault::of_status(status));

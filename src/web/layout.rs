@@ -5,6 +5,7 @@ use crate::domain::id::{TeamId, UserId};
 use crate::domain::role::{Grants, Permission};
 use crate::domain::time::Time;
 use crate::domain::wipe::BEFORE_DELIVERY;
+use crate::domain::words;
 use crate::error::Result;
 use crate::service;
 use crate::store::{self, Conn, Store};
@@ -14,7 +15,6 @@ use crate::web::filter::{self, Moment, Plain, Zone};
 use crate::web::gate::Nonce;
 use crate::web::session::{self, Visitor, csrf_token};
 use actix_web::body::BoxBody;
-use actix_web::cookie::{Cookie, SameSite};
 use actix_web::dev::{Payload, ServiceResponse};
 use actix_web::http::header;
 use actix_web::web::Data;
@@ -246,6 +246,16 @@ impl Layout {
         filter::count(number.plain())
     }
 
+    /// "1 file", "1,283 files".
+    pub fn files(&self, number: impl Plain<i64>) -> String {
+        words::counted(number.plain(), "file", "files")
+    }
+
+    /// "1 device", "1,283 devices".
+    pub fn devices(&self, number: impl Plain<i64>) -> String {
+        words::counted(number.plain(), "device", "devices")
+    }
+
     /// "14:06:11", when this page was made.
     pub fn as_of(&self) -> String {
         self.zone.clock(self.now)
@@ -309,47 +319,44 @@ fn visit(request: &HttpRequest) -> Option<String> {
 /// A visit that the browser does not know of yet.
 struct NewVisit(String);
 
-const FLASH: &str = "holdfast-flash";
-
 /// Sends the browser to another page, which then shows `flash` once.
 pub fn see_other(url: impl AsRef<str>, flash: Option<&str>) -> HttpResponse {
-    let mut response = HttpResponse::SeeOther();
-    response.insert_header((header::LOCATION, url.as_ref()));
+    let mut response = HttpResponse::SeeOther().insert_header((header::LOCATION, url.as_ref())).finish();
     if let Some(text) = flash {
-        response.cookie(flash_cookie(BASE64_URL_SAFE_NO_PAD.encode(text)));
+        response.extensions_mut().insert(Flash(text.to_owned()));
     }
-    response.finish()
+    response
 }
 
-fn flash_cookie(value: String) -> Cookie<'static> {
-    Cookie::build(FLASH, value).path("/").http_only(true).same_site(SameSite::Lax).finish()
-}
+/// What the next page says once; `carry_cookies` gives it to the browser.
+struct Flash(String);
 
 fn read_flash(request: &HttpRequest) -> Option<String> {
-    let bytes = BASE64_URL_SAFE_NO_PAD.decode(request.cookie(FLASH)?.value()).ok()?;
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(Visitor::of(request).flash?).ok()?;
     String::from_utf8(bytes).ok().filter(|it| it.len() <= 500)
 }
 
-/// Takes the flash away once a page has shown it, and hands out the visit's cookie.
-pub(super) fn clear_flash(mut response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+/// Hands out the flash of an answer that leads on, takes it away once a page has shown it, and hands out the visit.
+pub(super) fn carry_cookies(mut response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
     let request = response.request().clone();
+    let secure = request.app_data::<Data<Config>>().is_some_and(|it| it.is_https());
+    let mut cookies = Vec::new();
+    let flash = response.response().extensions().get::<Flash>().map(|it| BASE64_URL_SAFE_NO_PAD.encode(&it.0));
+    cookies.extend(flash.map(|it| session::flash_cookie(it, secure)));
     let is_page = response
         .headers()
         .get(header::CONTENT_TYPE)
         .and_then(|it| it.to_str().ok())
         .is_some_and(|it| it.starts_with("text/html"));
-    if !is_page {
-        return response;
-    }
-    let secure = request.app_data::<Data<Config>>().is_some_and(|it| it.is_https());
-    let mut cookies = Vec::new();
-    if request.cookie(FLASH).is_some() && !request.headers().contains_key("hx-request") {
-        let mut gone = flash_cookie(String::new());
-        gone.make_removal();
-        cookies.push(gone);
-    }
-    if let Some(new) = request.extensions().get::<NewVisit>() {
-        cookies.push(session::visit_cookie(new.0.clone(), secure));
+    if is_page {
+        if Visitor::of(&request).flash.is_some() && !request.headers().contains_key("hx-request") {
+            let mut gone = session::flash_cookie(String::new(), secure);
+            gone.make_removal();
+            cookies.push(gone);
+        }
+        if let Some(new) = request.extensions().get::<NewVisit>() {
+            cookies.push(session::visit_cookie(new.0.clone(), secure));
+        }
     }
     for cookie in cookies {
         if response.response_mut().add_cookie(&cookie).is_err() {

@@ -174,6 +174,8 @@ pub struct Visitor {
     pub visit: Option<String>,
     /// Says that this browser has signed someone in before.
     pub browser: Option<String>,
+    /// What the last form did, for the next page.
+    pub flash: Option<String>,
     pub address: IpAddr,
     pub user_agent: String,
 }
@@ -181,6 +183,7 @@ pub struct Visitor {
 const SESSION: &str = "holdfast";
 const VISIT: &str = "holdfast-visit";
 const BROWSER: &str = "holdfast-browser";
+const FLASH: &str = "holdfast-flash";
 
 impl Visitor {
     /// Reads a request.
@@ -194,6 +197,7 @@ impl Visitor {
             session: cookie(SESSION),
             visit: cookie(VISIT),
             browser: cookie(BROWSER),
+            flash: cookie(FLASH),
             address: config.map_or(peer, |it| it.client_address(peer, hops.iter().copied())),
             user_agent: request
                 .headers()
@@ -236,6 +240,11 @@ pub fn session_cookie(id: String, secure: bool) -> Cookie<'static> {
 /// The cookie of a browser before sign-in.
 pub fn visit_cookie(id: String, secure: bool) -> Cookie<'static> {
     cookie(VISIT, id, secure)
+}
+
+/// The cookie that carries a sentence to the next page.
+pub fn flash_cookie(text: String, secure: bool) -> Cookie<'static> {
+    cookie(FLASH, text, secure)
 }
 
 /// The cookie that tells a browser which has signed in before.
