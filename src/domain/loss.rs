@@ -4,6 +4,7 @@
 //! lately, its newest backup was compared with the proven one, and the proof holds.
 use crate::domain::proof::Grade;
 use crate::domain::time::{Time, days};
+use crate::domain::words::{counted, number};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -83,10 +84,10 @@ impl Loss {
             Self::Some { lost, at_risk, proof_holds } => {
                 let mut parts = Vec::new();
                 if lost.files > 0 {
-                    parts.push(format!("lose {}", lost.files));
+                    parts.push(format!("lose {}", number(lost.files)));
                 }
                 match at_risk {
-                    AtRisk::Files(amount) if amount.files > 0 => parts.push(format!("risk {}", amount.files)),
+                    AtRisk::Files(amount) if amount.files > 0 => parts.push(format!("risk {}", number(amount.files))),
                     AtRisk::Files(_) => {}
                     AtRisk::All => parts.push("risk all".to_owned()),
                     AtRisk::Unknown => parts.push("risk not known".to_owned()),
@@ -110,7 +111,7 @@ impl Loss {
             Self::Everything => "Everything would be lost".to_owned(),
             Self::Unknown => "Cannot say".to_owned(),
             Self::Some { lost, at_risk, proof_holds } => {
-                let files = |count: i64| if count == 1 { "1 file".to_owned() } else { format!("{count} files") };
+                let files = |count: i64| counted(count, "file", "files");
                 match (lost.files, at_risk) {
                     (0, AtRisk::All) => "Nothing in the backup is proven".to_owned(),
                     (0, AtRisk::Unknown) => "The newest backup is not proven".to_owned(),
@@ -121,7 +122,9 @@ impl Loss {
                     (lost, AtRisk::All) => format!("{} lost, the rest not proven", files(lost)),
                     (lost, AtRisk::Unknown) => format!("{} lost, newest backup not proven", files(lost)),
                     (lost, AtRisk::Files(amount)) if amount.files == 0 => format!("{} lost", files(lost)),
-                    (lost, AtRisk::Files(amount)) => format!("{} lost, {} not proven", files(lost), amount.files),
+                    (lost, AtRisk::Files(amount)) => {
+                        format!("{} lost, {} not proven", files(lost), number(amount.files))
+                    }
                 }
             }
         }
@@ -135,6 +138,7 @@ mod tests {
 
     const NOW: Time = Time::from_millis(1_795_356_371_000);
     const NONE: Amount = Amount { files: 0, bytes: 0 };
+    const MANY: Amount = Amount { files: 12_000, bytes: 1 };
     const FOUR: Amount = Amount { files: 4, bytes: 9_000_000 };
 
     fn at(grade: Grade, changed: Option<Amount>, beyond_proof: Option<Amount>) -> Loss {
@@ -158,6 +162,7 @@ mod tests {
         let risk = Some(Amount { files: 92, bytes: 1 });
         for (loss, short, headline) in [
             (at(Grade::Proven, Some(FOUR), risk), "Lose 4, risk 92", "4 files lost, 92 not proven"),
+            (at(Grade::Proven, Some(MANY), risk), "Lose 12,000, risk 92", "12,000 files lost, 92 not proven"),
             (at(Grade::Proven, Some(NONE), risk), "Risk 92", "92 files not proven"),
             (at(Grade::Never, None, None), "Lose everything", "Everything would be lost"),
             (at(Grade::Failed, Some(FOUR), None), "Lose 4, risk all", "4 files lost, the rest not proven"),

@@ -4,6 +4,7 @@ use crate::domain::loss::{Amount, AtRisk, Loss};
 use crate::domain::policy::{Finding, Requirement};
 use crate::domain::proof::{Evidence, Grade};
 use crate::domain::time::{Time, days};
+use crate::domain::words::counted;
 use crate::store::device_proof::DeviceProof;
 use crate::store::restore_point::RestorePoint;
 use crate::web::filter::{bytes, count};
@@ -166,10 +167,7 @@ pub fn wiped(loss: &Loss, state: DeviceState, newest: Option<&RestorePoint>, lay
 }
 
 fn loss_lines(loss: &Loss, newest: Option<&RestorePoint>, layout: &Layout) -> Vec<String> {
-    let amount = |it: &Amount| {
-        let noun = if it.files == 1 { "file" } else { "files" };
-        format!("{} {noun} ({})", count(it.files), bytes(it.bytes))
-    };
+    let amount = |it: &Amount| format!("{} ({})", counted(it.files, "file", "files"), bytes(it.bytes));
     match loss {
         Loss::Nothing => vec!["All data up to the last check-in was restored and compared.".to_owned()],
         Loss::Everything => vec!["There is no backup of this device.".to_owned()],

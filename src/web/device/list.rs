@@ -5,6 +5,7 @@ use crate::domain::device::{DeviceState, Encryption, Ownership, Platform};
 use crate::domain::loss::Loss;
 use crate::domain::proof::{Evidence, Grade};
 use crate::domain::role::Permission;
+use crate::domain::time::Time;
 use crate::service::report::{evidence_of, loss_of};
 use crate::store::device_list::{self, Counts, ListedDevice, Sort, View};
 use crate::store::team::Team;
@@ -32,14 +33,13 @@ struct ListPage {
     choices: Vec<Choice>,
     previous: String,
     next: String,
-    /// Says to the server that the form is the one that was shown.
     may_run: Option<i64>,
     may_lock: Option<i64>,
+    /// Says to the server that the form is the one that was shown.
     request_key: String,
 }
 
 impl ListPage {
-    fn summary(&self) -> String {
     /// How many devices a bulk act on all would mean: a role in one team reaches fewer than the list may show.
     fn all_that_match(&self) -> String {
         let allowed = [(self.may_run, "to back up or prove"), (self.may_lock, "to lock")];
@@ -52,6 +52,7 @@ impl ListPage {
         format!("all that match and that your roles reach: {}", parts.join(", "))
     }
 
+    fn summary(&self) -> String {
         let (shown, layout) = (self.rows.len(), &self.layout);
         format!("{} of {} · as of {}", layout.count(shown), layout.count(self.total), layout.as_of())
     }
@@ -78,19 +79,13 @@ impl Row {
         }
     }
 
-    /// "18 Nov, 4 d" beside the badge; empty where nothing was ever proven.
-    pub(in crate::web) fn proven_as_of(&self, layout: &Layout) -> String {
-        self.evidence
-            .proven
-            .map(|it| format!("{}, {}", layout.zone.short(it.point_at), layout.ago(it.point_at)))
-            .unwrap_or_default()
+    /// When the newest data was received that is proven.
+    pub(in crate::web) fn proven_as_of(&self) -> Option<Time> {
+        self.evidence.proven.map(|it| it.point_at)
     }
 
-    fn last_seen(&self, layout: &Layout) -> String {
-        match self.listed.status.as_ref().and_then(|it| it.last_seen_at) {
-            Some(at) => format!("{} ago", layout.ago(at)),
-            None => "Never".to_owned(),
-        }
+    fn last_seen(&self) -> Option<Time> {
+        self.listed.status.as_ref().and_then(|it| it.last_seen_at)
     }
 }
 
@@ -129,29 +124,29 @@ pub async fn show(
         .read(move |conn| {
             let (silence, cut) = device_list::silent_cut(conn, now)?;
             let listed = asked.parse(&reach, cut)?;
+            let counts = device_list::counts(conn, &reach, cut, now)?;
+            let total = match counts.total(&listed.filter) {
+                Some(known) => known,
+                None => device_list::count(conn, &listed.filter, &reach, now)?,
+            };
             let mut allowed = |permission| match grants.reach(permission) {
                 None => Ok(None),
                 Some(same) if same == reach => Ok(Some(total)),
                 Some(other) => device_list::count(conn, &listed.filter, &other, now).map(Some),
             };
             let allowed = (allowed(Permission::RunBackups)?, allowed(Permission::LockDevices)?);
-            let counts = device_list::counts(conn, &reach, cut, now)?;
-            let total = match counts.total(&listed.filter) {
-                Some(known) => known,
-                None => device_list::count(conn, &listed.filter, &reach, now)?,
-            };
             let page = device_list::page(conn, &listed, now)?;
             Ok::<_, crate::error::Error>((silence, counts, total, allowed, page, store::team::all(conn)?))
         })
         .await?;
     let cursor = |name: &str, at: Option<&device_list::Cursor>| {
-        may_run: allowed.0,
-        may_lock: allowed.1,
         at.map(|it| format!("/devices?{}", query.with(&[(name, &it.encode())]))).unwrap_or_default()
     };
     Ok(ListPage {
         counts,
         total,
+        may_run: allowed.0,
+        may_lock: allowed.1,
         previous: cursor("before", page.before.as_ref()),
         next: cursor("after", page.after.as_ref()),
         rows: page.devices.into_iter().map(|it| Row::new(it, &layout)).collect(),

@@ -241,7 +241,7 @@ fn details(read: &Read, facts: &DeviceFacts, layout: &Layout) -> Result<Vec<Deta
     reported(&mut details, "Free space", facts.free_bytes.as_ref(), layout, |it| bytes(*it));
     reported(&mut details, "Battery", facts.battery_percent.as_ref(), layout, |it| format!("{it} %"));
     reported(&mut details, "Changed since backup", facts.changes.as_ref(), layout, |it| {
-        format!("{} files, {}", layout.count(it.files), bytes(it.bytes))
+        format!("{}, {}", layout.files(it.files), bytes(it.bytes))
     });
     details.retain(|it| !it.value.is_empty());
     Ok(details)
