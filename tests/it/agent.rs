@@ -7,6 +7,7 @@ use holdfast::agent::progress::{Event, Progress};
 use holdfast::agent::state::{LastBackup, State};
 use holdfast::agent::{Agent, EnrollRequest, Stop, Surroundings, platform};
 use holdfast::clock::Clock;
+use holdfast::config::Options;
 use holdfast::domain::account::UserState;
 use holdfast::domain::activity::{Actor, ActorKind, Via};
 use holdfast::domain::command::{CommandKind, CommandState};
@@ -28,6 +29,7 @@ use holdfast::store::restore::Restore;
 use holdfast::store::restore_point::RestorePoint;
 use holdfast::store::user::User;
 use holdfast::{service, store};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -93,7 +95,12 @@ impl Device {
     }
 
     fn enroll(&self, server: &TestServer, url: &str) -> Agent {
+        self.try_to_enroll(server, url, None).unwrap()
+    }
+
+    fn try_to_enroll(&self, server: &TestServer, url: &str, ca: Option<String>) -> anyhow::Result<Agent> {
         let request = EnrollRequest {
+            ca,
             server: url.to_owned(),
             token: token(server, |_| {}),
             protect: vec![self.docs()],
@@ -101,7 +108,7 @@ impl Device {
             ..EnrollRequest::default()
         };
         let state = State::open(&self.state()).unwrap();
-        Agent::enroll(state, self.surroundings(server.app.clock.clone()), &request).unwrap()
+        Agent::enroll(state, self.surroundings(server.app.clock.clone()), &request)
     }
 
     /// Does something when the agent says `event`.
@@ -124,6 +131,40 @@ impl Device {
 fn points(server: &TestServer, agent: &Agent) -> Vec<RestorePoint> {
     let device = agent.enrollment().device_id;
     server.read(move |conn| Ok(store::restore_point::of_device(conn, device, 100)?))
+}
+
+/// A certificate for 127.0.0.1 with its key, and the authority that signed it; PEM.
+fn certificate(folder: &Path) -> (Options, String) {
+    let mut authority = CertificateParams::new([]).unwrap();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let (authority_key, key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+    let ca = authority.self_signed(&authority_key).unwrap().pem();
+    let issuer = Issuer::new(authority, authority_key);
+    let leaf = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+    let write = |name: &str, pem: String| {
+        fs::write(folder.join(name), pem).unwrap();
+        Some(folder.join(name))
+    };
+    let options = Options {
+        tls_certificate: write("certificate.pem", leaf.pem()),
+        tls_key: write("key.pem", key.serialize_pem()),
+        ..Options::default()
+    };
+    (options, ca)
+}
+
+#[test]
+fn over_tls_an_agent_trusts_the_authority_that_it_was_given_and_no_other() {
+    let device = Device::new();
+    let (options, ca) = certificate(device.folder.path());
+    let server = TestServer::with(options);
+
+    let refused = device.try_to_enroll(&server, &server.url(), None).err().unwrap();
+    let agent = device.try_to_enroll(&server, &server.url(), Some(ca)).unwrap();
+    agent.back_up(&Stop::default()).unwrap();
+
+    assert!(format!("{refused:#}").contains("--ca"), "{refused:#}");
+    assert_eq!(points(&server, &agent).len(), 1);
 }
 
 fn backing_up() -> Event {

@@ -38,10 +38,18 @@ pub struct Answer {
 
 /// The server could not be reached, or stopped in the middle.
 #[derive(Debug, thiserror::Error)]
-#[error("{server} cannot be reached: {cause}. Check the network, the address, and that the server runs")]
+#[error("{server} cannot be reached: {cause}. {}", advice(.cause))]
 pub struct Unreachable {
     pub server: String,
     pub cause: String,
+}
+
+fn advice(cause: &str) -> &'static str {
+    if cause.contains("certificate") {
+        "Its certificate is not one to trust: where your own authority signed it, name that authority's file with --ca"
+    } else {
+        "Check the network, the address, and that the server runs"
+    }
 }
 
 impl Http {

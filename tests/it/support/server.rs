@@ -23,8 +23,13 @@ pub struct TestServer {
 impl TestServer {
     /// Starts one whose clock stands at [`NOW`].
     pub fn start() -> Self {
+        Self::with(Options::default())
+    }
+
+    /// [`TestServer::start`] with settings of its own.
+    pub fn with(options: Options) -> Self {
         let (database, folder) = (TestDatabase::new(), tempfile::tempdir().unwrap());
-        let app = open(&database, &folder, Clock::fixed(NOW));
+        let app = open(&database, &folder, Clock::fixed(NOW), options);
         Self::serve(app, database, folder)
     }
 
@@ -35,7 +40,7 @@ impl TestServer {
         let (database, folder) =
             (std::mem::take(&mut self.database), std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap()));
         drop(self);
-        let app = open(&database, &folder, clock);
+        let app = open(&database, &folder, clock, Options::default());
         Self::serve(app, database, folder)
     }
 
@@ -65,7 +70,8 @@ impl TestServer {
     }
 
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        let scheme = if self.app.config.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
     }
 
     pub fn store(&self) -> &Store {
@@ -120,13 +126,13 @@ impl Drop for TestServer {
     }
 }
 
-fn open(database: &TestDatabase, folder: &tempfile::TempDir, clock: Clock) -> App {
+fn open(database: &TestDatabase, folder: &tempfile::TempDir, clock: Clock, options: Options) -> App {
     let options = Options {
         data: Some(folder.path().join("data")),
         database: Some(database.url()),
         listen: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
         workers: Some(2),
-        ..Options::default()
+        ..options
     };
     App::open(Config::new(options).unwrap(), clock).unwrap()
 }
