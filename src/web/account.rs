@@ -9,7 +9,8 @@ use crate::web::error::PageResult;
 use crate::web::hashing::Shared;
 use crate::web::layout::{Layout, see_other};
 use crate::web::login::{is_own_password, set_cookie};
-use crate::web::session::{SignedIn, no_session_cookie};
+use crate::web::look::Look;
+use crate::web::session::{SignedIn, look_cookie, no_session_cookie};
 use crate::web::setup::new_password;
 use crate::web::{form, zone};
 use actix_web::web::{Data, Form, ServiceConfig};
@@ -23,6 +24,7 @@ pub fn routes(config: &mut ServiceConfig) {
     config
         .service(show)
         .service(change_profile)
+        .service(change_look)
         .service(change_password)
         .service(end_session)
         .service(sign_out_everywhere);
@@ -85,6 +87,19 @@ async fn change_profile(
     let (actor, zone, now) = (by.actor(), form.time_zone.clone(), clock.now());
     store.act(move |conn| service::account::change_profile(conn, &actor, &by, &name, &zone, now)).await?;
     Ok(see_other("/account", Some("Your account is changed.")))
+}
+
+#[derive(Deserialize)]
+struct LookForm {
+    theme: String,
+    density: String,
+}
+
+#[post("/account/appearance")]
+async fn change_look(_: SignedIn, config: Data<Config>, form: Form<LookForm>) -> PageResult<HttpResponse> {
+    let mut response = see_other("/account", Some("The appearance is changed in this browser."));
+    set_cookie(&mut response, look_cookie(Look::new(&form.theme, &form.density), config.is_https()));
+    Ok(response)
 }
 
 #[derive(Deserialize)]

@@ -13,6 +13,7 @@ use crate::web::asset;
 use crate::web::error::PageError;
 use crate::web::filter::{self, Moment, Plain, Zone};
 use crate::web::gate::Nonce;
+use crate::web::look::Look;
 use crate::web::session::{self, Visitor, csrf_token};
 use actix_web::body::BoxBody;
 use actix_web::dev::{Payload, ServiceResponse};
@@ -110,6 +111,9 @@ pub struct Layout {
     pub is_demo: bool,
     /// What the last form did.
     pub flash: Option<String>,
+    /// Whether the password was entered so long ago that a form asks for it.
+    pub asks_password: bool,
+    pub look: Look,
     pub csrf: String,
     pub nonce: String,
     pub now: Time,
@@ -174,6 +178,8 @@ impl Layout {
             has_failed_test: false,
             is_demo: false,
             flash: read_flash(request),
+            asks_password: who.as_ref().is_some_and(|it| !it.is_fresh(now)),
+            look: Visitor::of(request).look,
             csrf,
             nonce: request.extensions().get::<Nonce>().map(|it| it.0.clone()).unwrap_or_default(),
             now,

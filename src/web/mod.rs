@@ -18,6 +18,7 @@ pub mod gate;
 pub mod hashing;
 pub mod layout;
 mod login;
+pub mod look;
 mod overview;
 mod policy;
 pub mod restore;

@@ -14,6 +14,7 @@ use crate::store::session::Session;
 use crate::store::user::User;
 use crate::store::{self, Conn, Store};
 use crate::web::error::PageError;
+use crate::web::look::Look;
 use crate::{secret, service};
 use actix_web::cookie::{Cookie, SameSite};
 use actix_web::dev::Payload;
@@ -182,6 +183,7 @@ pub struct Visitor {
 
 const SESSION: &str = "holdfast";
 const VISIT: &str = "holdfast-visit";
+    pub look: Look,
 const BROWSER: &str = "holdfast-browser";
 const FLASH: &str = "holdfast-flash";
 
@@ -190,6 +192,7 @@ impl Visitor {
     pub fn of(request: &HttpRequest) -> Self {
         let config = request.app_data::<Data<Config>>();
         let secure = config.is_some_and(|it| it.is_https());
+const LOOK: &str = "holdfast-look";
         let cookie = |name: &str| request.cookie(&cookie_name(name, secure)).map(|it| it.value().to_owned());
         let peer = request.peer_addr().map_or(IpAddr::from([0, 0, 0, 0]), |it| it.ip());
         let hops: Vec<&str> = request.headers().get_all("x-forwarded-for").filter_map(|it| it.to_str().ok()).collect();
@@ -204,6 +207,7 @@ impl Visitor {
                 .get(header::USER_AGENT)
                 .and_then(|it| it.to_str().ok())
                 .map(|it| it.chars().take(200).collect())
+            look: cookie(LOOK).map(|it| Look::parse(&it)).unwrap_or_default(),
                 .unwrap_or_default(),
         }
     }
@@ -249,7 +253,16 @@ pub fn flash_cookie(text: String, secure: bool) -> Cookie<'static> {
 
 /// The cookie that tells a browser which has signed in before.
 pub fn browser_cookie(token: String, secure: bool) -> Cookie<'static> {
-    let mut cookie = cookie(BROWSER, token, secure);
+    lasting(cookie(BROWSER, token, secure))
+}
+
+/// The cookie that says how pages look in a browser.
+pub fn look_cookie(look: Look, secure: bool) -> Cookie<'static> {
+    lasting(cookie(LOOK, look.value(), secure))
+}
+
+/// As long as browsers keep a cookie at all.
+fn lasting(mut cookie: Cookie<'static>) -> Cookie<'static> {
     cookie.set_max_age(actix_web::cookie::time::Duration::days(400));
     cookie
 }

@@ -25,6 +25,7 @@ const TABLE: &[(&str, &str, Least)] = &[
     ("get", "/", May(P::ViewDevices)),
     ("get", "/account", SignedIn),
     ("post", "/account", SignedIn),
+    ("post", "/account/appearance", SignedIn),
     ("post", "/account/password", SignedIn),
     ("post", "/account/sessions/end", SignedIn),
     ("post", "/account/sign-out-everywhere", SignedIn),
