@@ -2,13 +2,18 @@
 // and puts the search field under the `/` key. Pages work without.
 (() => {
   const regions = document.querySelectorAll("[data-refresh]");
+  // Nobody loses what they are typing, ticked, unfolded or are reading with the keyboard.
+  const isInUse = (region) =>
+    region.contains(document.activeElement) ||
+    [...region.querySelectorAll("input, textarea, details")].some(
+      (it) => it.open || it.checked !== it.defaultChecked || it.value !== it.defaultValue,
+    );
   const refresh = () => {
     if (document.hidden || !window.htmx) return;
     const here = location.pathname + location.search;
     for (const region of regions) {
       const now = document.getElementById(region.id);
-      // Nobody loses what they are typing or reading with the keyboard.
-      if (!now || now.contains(document.activeElement)) continue;
+      if (!now || isInUse(now)) continue;
       htmx.ajax("GET", here, { target: "#" + region.id, select: "#" + region.id, swap: "outerHTML" });
     }
   };
