@@ -6,11 +6,13 @@ use crate::domain::device::{DeviceState, Encryption};
 use crate::domain::id::DeviceId;
 use crate::domain::role::Reach;
 use crate::domain::time::Time;
+use crate::domain::words::number;
 use crate::error::Error;
-use crate::service::report::{self, CommandRow, DeviceReport, DeviceRow};
+use crate::service::report::{self, CommandRow, DeviceReport, DeviceRow, PointRow, TestRow};
 use crate::store::device_list::{self, Filter, From, Query, Sort, View};
 use crate::store::{self, Conn, Store};
 use anyhow::anyhow;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::Serialize;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -34,8 +36,8 @@ pub struct ReadOptions {
 pub struct DevicesOptions {
     #[command(flatten)]
     read: ReadOptions,
-    /// Which view of the list [all, failed, `never_proven`, `out_of_date`, `not_encrypted`, silent]
-    #[arg(long, value_name = "VIEW", value_parser = view, default_value = "all")]
+    /// Which view of the list
+    #[arg(long, value_name = "VIEW", value_parser = words(View::ALL, View::as_str, View::parse), default_value = "all")]
     view: View,
     /// Words that must be in name, person or serial number
     #[arg(long, value_name = "WORDS", default_value = "")]
@@ -43,14 +45,14 @@ pub struct DevicesOptions {
     /// Only devices of this team
     #[arg(long, value_name = "NAME")]
     team: Option<String>,
-    /// Only devices whose storage is so: on, off, unknown
-    #[arg(long, value_name = "STATE", value_parser = encryption)]
+    /// Only devices whose encryption of storage is so
+    #[arg(long, value_name = "STATE", value_parser = words(Encryption::ALL, Encryption::as_str, Encryption::parse))]
     encryption: Option<Encryption>,
-    /// Only devices in this state [enrolled, wiped, removed]
-    #[arg(long, value_name = "STATE", value_parser = state, default_value = "enrolled")]
+    /// Only devices in this state
+    #[arg(long, value_name = "STATE", value_parser = words(DeviceState::ALL, DeviceState::as_str, DeviceState::parse), default_value = "enrolled")]
     state: DeviceState,
-    /// Order [worst, name, `proven_at`, `newest_backup`, `last_seen`]
-    #[arg(long, value_name = "ORDER", value_parser = sort, default_value = "worst")]
+    /// In which order
+    #[arg(long, value_name = "ORDER", value_parser = words(Sort::ALL, Sort::as_str, Sort::parse), default_value = "worst")]
     sort: Sort,
     /// At most so many
     #[arg(long, value_name = "N", default_value_t = 1000)]
@@ -79,24 +81,14 @@ pub struct CommandsOptions {
     limit: u32,
 }
 
-fn view(text: &str) -> Result<View, String> {
-    View::parse(text).ok_or_else(|| choices(View::ALL.iter().map(|it| it.as_str())))
-}
-
-fn sort(text: &str) -> Result<Sort, String> {
-    Sort::parse(text).ok_or_else(|| choices(Sort::ALL.iter().map(|it| it.as_str())))
-}
-
-fn encryption(text: &str) -> Result<Encryption, String> {
-    Encryption::parse(text).ok_or_else(|| choices(Encryption::ALL.iter().map(|it| it.as_str())))
-}
-
-fn state(text: &str) -> Result<DeviceState, String> {
-    DeviceState::parse(text).ok_or_else(|| choices(DeviceState::ALL.iter().map(|it| it.as_str())))
-}
-
-fn choices<'a>(words: impl Iterator<Item = &'a str>) -> String {
-    format!("use one of: {}", words.collect::<Vec<_>>().join(", "))
+/// An option that is one of the words of an enum; `--help` lists them.
+fn words<T: Copy + Send + Sync + 'static>(
+    all: &'static [T],
+    word: fn(T) -> &'static str,
+    parse: fn(&str) -> Option<T>,
+) -> impl TypedValueParser<Value = T> {
+    PossibleValuesParser::new(all.iter().map(|it| word(*it)))
+        .try_map(move |text| parse(&text).ok_or("this is none of the words"))
 }
 
 impl ReadOptions {
@@ -114,7 +106,7 @@ impl ReadOptions {
 pub fn devices(options: &DevicesOptions, file: Options) -> anyhow::Result<ExitCode> {
     let store = options.read.open(file)?;
     let now = Clock::System.now();
-    let rows = store.read_blocking(|conn| -> Result<Vec<DeviceRow>, Error> {
+    let (rows, is_cut) = store.read_blocking(|conn| -> Result<(Vec<DeviceRow>, bool), Error> {
         let filter = Filter {
             view: options.view,
             q: options.search.clone(),
@@ -128,8 +120,11 @@ pub fn devices(options: &DevicesOptions, file: Options) -> anyhow::Result<ExitCo
         let query =
             Query { filter, reach: Reach::All, sort: options.sort, is_descending: false, from: From::Start, limit };
         let page = device_list::page(conn, &query, now)?;
-        Ok(page.devices.iter().map(|it| DeviceRow::new(it, now)).collect())
+        Ok((page.devices.iter().map(|it| DeviceRow::new(it, now)).collect(), page.after.is_some()))
     })?;
+    if is_cut {
+        note(&format!("These are the first {}; there are more. See them with --limit.", number(rows.len())));
+    }
     if options.read.json {
         print_json(&rows)?;
     } else {
@@ -184,7 +179,7 @@ pub fn commands(options: &CommandsOptions, file: Options) -> anyhow::Result<Exit
     if options.read.json {
         print_json(&rows)?;
     } else {
-        print_commands(&rows);
+        print(&command_table(&rows).text());
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -230,7 +225,7 @@ fn print_devices(rows: &[DeviceRow]) {
     print(&table.text());
 }
 
-fn print_commands(rows: &[CommandRow]) {
+fn command_table(rows: &[CommandRow]) -> Table {
     let mut table = Table::new(&["ID", "DEVICE", "COMMAND", "STATE", "ASKED", "ENDED", "RESULT"]);
     for row in rows {
         table.row([
@@ -243,7 +238,7 @@ fn print_commands(rows: &[CommandRow]) {
             row.result.clone().unwrap_or_default(),
         ]);
     }
-    print(&table.text());
+    table
 }
 
 fn print_device(told: &DeviceReport) {
@@ -277,7 +272,46 @@ fn print_device(told: &DeviceReport) {
             it.result.as_str()
         ));
     }
+    for (title, table) in [
+        ("Restore points", points(&told.restore_points)),
+        ("Restore tests", tests(&told.restore_tests)),
+        ("Commands", command_table(&told.commands)),
+    ] {
+        text.push_str(&format!("\n{title}\n{}", table.text()));
+    }
     print(&text);
+}
+
+fn points(rows: &[PointRow]) -> Table {
+    let mut table = Table::new(&["ID", "RECEIVED", "FILES", "BYTES", "VERIFIED", "PROVEN", "FAILED"]);
+    let number = |it: Option<i64>| it.map(|it| it.to_string()).unwrap_or_default();
+    for row in rows {
+        let or_empty = |it: &Option<String>| it.clone().unwrap_or_default();
+        table.row([
+            row.id.to_string(),
+            row.received_at.clone(),
+            number(row.file_count),
+            number(row.size_bytes),
+            or_empty(&row.verified_at),
+            or_empty(&row.proven_at),
+            or_empty(&row.failed_at),
+        ]);
+    }
+    table
+}
+
+fn tests(rows: &[TestRow]) -> Table {
+    let mut table = Table::new(&["ID", "QUEUED", "ENDED", "RESULT", "MATCHED"]);
+    for row in rows {
+        table.row([
+            row.id.to_string(),
+            row.queued_at.clone(),
+            row.finished_at.clone().unwrap_or_default(),
+            row.result.map_or_else(|| row.state.to_string(), |it| it.to_string()),
+            format!("{} of {}", row.matched_count, row.file_count),
+        ]);
+    }
+    table
 }
 
 /// The grade, and how much of the proven point matched where there is one.
@@ -327,4 +361,11 @@ pub(super) fn print(text: &str) {
     use std::io::Write;
     // A closed pipe is no failure of ours.
     let _ = std::io::stdout().lock().write_all(text.as_bytes());
+}
+
+/// Says something beside the output, where a script that reads it is not disturbed.
+fn note(text: &str) {
+    use std::io::Write;
+    // Nobody listens: then nobody needs to know.
+    let _ = writeln!(std::io::stderr().lock(), "holdfast: {text}");
 }
