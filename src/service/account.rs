@@ -206,6 +206,14 @@ pub fn admit_again(conn: &mut Conn, user: UserId, now: Time) -> Result<()> {
     count_try(conn, &again(user), now)
 }
 
+/// Forgets a signed-in person's tries after the right password.
+///
+/// # Errors
+/// When the database refuses.
+pub fn admitted_again(conn: &mut Conn, user: UserId) -> Result<()> {
+    Ok(store::throttle::clear(conn, &again(user))?)
+}
+
 fn again(user: UserId) -> String {
     format!("again/{user}")
 }
@@ -319,8 +327,7 @@ pub fn confirm_failed(conn: &mut Conn, by: &Actor, user: &User, now: Time) -> Re
 ///
 /// # Errors
 /// `SignInNeeded` when the session ended meanwhile.
-pub fn confirm(conn: &mut Conn, user: UserId, session: &str, now: Time) -> Result<String> {
-    store::throttle::clear(conn, &again(user))?;
+pub fn confirm(conn: &mut Conn, session: &str, now: Time) -> Result<String> {
     let id = secret::generate("")?;
     if store::session::renew(conn, session, &secret::hash(&id), now)? { Ok(id) } else { Err(Error::SignInNeeded) }
 }

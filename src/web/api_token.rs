@@ -8,7 +8,9 @@ use crate::store::api_token::ApiToken;
 use crate::store::{self, Store};
 use crate::web::error::PageResult;
 use crate::web::form;
+use crate::web::hashing::Shared;
 use crate::web::layout::{Layout, see_other};
+use crate::web::login::require_password;
 use crate::web::session::{Can, ManageUsers};
 use actix_web::web::{Data, Form, Path, ServiceConfig};
 use actix_web::{HttpResponse, Responder, get, post};
@@ -37,11 +39,13 @@ struct ListPage {
 struct TokenForm {
     name: String,
     days: String,
+    #[serde(default)]
+    password: String,
 }
 
 impl Default for TokenForm {
     fn default() -> Self {
-        Self { name: String::new(), days: "30".to_owned() }
+        Self { name: String::new(), days: "30".to_owned(), password: String::new() }
     }
 }
 
@@ -63,17 +67,20 @@ async fn list(_: Can<ManageUsers>, layout: Layout, store: Data<Store>) -> PageRe
 async fn make(
     by: Can<ManageUsers>,
     layout: Layout,
-    (store, clock): (Data<Store>, Data<Clock>),
+    (store, clock, shared): (Data<Store>, Data<Clock>, Data<Shared>),
     form: Form<TokenForm>,
 ) -> PageResult<HttpResponse> {
     let (form, actor, user, now) = (form.into_inner(), by.actor(), by.id, clock.now());
-    by.require_fresh_password(now)?;
     let mut errors = FieldErrors::new();
     let name = form::required(&form.name, "name", 60, &mut errors);
     let days = form::number(&form.days, "days", 1..=MAX_API_TOKEN_DAYS, &mut errors);
-    let done = match errors.into_result() {
+    let asked = match errors.into_result() {
+        Ok(()) => require_password(&by, (&store, &clock, &shared), &form.password).await,
+        Err(errors) => Err(errors.into()),
+    };
+    let done = match asked {
         Ok(()) => store.act(move |conn| service::api_token::make(conn, &actor, user, &name, days, now)).await,
-        Err(errors) => Err(Error::Invalid(errors)),
+        Err(error) => Err(error),
     };
     let tokens = load(&store).await?;
     match done {

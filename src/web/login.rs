@@ -188,16 +188,40 @@ async fn confirm(
     let to = form::local(&form.to).to_owned();
     if !is_own_password(&by, &store, &clock, &shared, form.password).await? {
         let mut errors = FieldErrors::new();
-        errors.add("password", "This is not your password. Each further try waits longer.");
+        errors.add("password", NOT_YOURS);
         return form::again(&ConfirmPage { layout, to, errors });
     }
     let now = clock.now();
-    let (user, session) = (by.id, by.session().map(|it| it.id_hash.clone()).ok_or(Error::SignInNeeded)?);
-    let id = store.write(move |conn| service::account::confirm(conn, user, &session, now)).await?;
+    let session = by.session().map(|it| it.id_hash.clone()).ok_or(Error::SignInNeeded)?;
+    let id = store.write(move |conn| service::account::confirm(conn, &session, now)).await?;
     let mut response = see_other(&to, Some("Your password counts as fresh for 15 minutes. Send the form now."));
     set_cookie(&mut response, session_cookie(id, config.is_https()));
     Ok(response)
 }
+
+/// Asks for a fresh password, or for the right one in the form itself, so that nothing typed is lost on the way to
+/// another page. One that comes with a form counts for that form.
+///
+/// # Errors
+/// `Invalid` in the field `password`.
+pub(super) async fn require_password(
+    by: &SignedIn,
+    (store, clock, shared): (&Store, &Clock, &Shared),
+    password: &str,
+) -> crate::error::Result<()> {
+    if by.require_fresh_password(clock.now()).is_ok() {
+        return Ok(());
+    }
+    if password.is_empty() {
+        return Err(Error::invalid("password", "Enter your password: it was entered too long ago."));
+    }
+    if is_own_password(by, store, clock, shared, password.to_owned()).await? {
+        return Ok(());
+    }
+    Err(Error::invalid("password", NOT_YOURS))
+}
+
+const NOT_YOURS: &str = "This is not your password. Each further try waits longer.";
 
 /// Looks at the password of the person who is signed in, and writes down a wrong one.
 pub(super) async fn is_own_password(
@@ -206,12 +230,14 @@ pub(super) async fn is_own_password(
     clock: &Clock,
     shared: &Shared,
     password: String,
-) -> PageResult<bool> {
+) -> crate::error::Result<bool> {
     let (id, now) = (by.id, clock.now());
     let place = shared.place()?;
     store.write(move |conn| service::account::admit_again(conn, id, now)).await?;
     let is_right = place.is_right(password, by.password_hash.clone()).await?;
-    if !is_right {
+    if is_right {
+        store.write(move |conn| service::account::admitted_again(conn, id)).await?;
+    } else {
         let (actor, who) = (by.actor(), by.clone());
         store.act(move |conn| service::account::confirm_failed(conn, &actor, &who, now)).await?;
     }

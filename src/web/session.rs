@@ -39,6 +39,15 @@ pub struct Identity {
     pub address: String,
 }
 
+impl Identity {
+    /// Whether the password was entered in the last 15 minutes.
+    pub(super) fn is_fresh(&self, now: Time) -> bool {
+        self.session.as_ref().is_some_and(|it| {
+            now < it.reauthenticated_at + account::FRESH_PASSWORD && now + minutes(1) >= it.reauthenticated_at
+        })
+    }
+}
+
 /// The person who is signed in, whatever their roles. Derefs to the user.
 #[derive(Debug, Clone)]
 pub struct SignedIn(Arc<Identity>);
@@ -75,10 +84,7 @@ impl SignedIn {
     /// # Errors
     /// `PasswordNeeded`; the gate then asks for it and comes back to the form.
     pub fn require_fresh_password(&self, now: Time) -> Result<()> {
-        let fresh = self.0.session.as_ref().is_some_and(|it| {
-            now < it.reauthenticated_at + account::FRESH_PASSWORD && now + minutes(1) >= it.reauthenticated_at
-        });
-        if fresh { Ok(()) } else { Err(Error::PasswordNeeded) }
+        if self.0.is_fresh(now) { Ok(()) } else { Err(Error::PasswordNeeded) }
     }
 }
 
@@ -177,22 +183,22 @@ pub struct Visitor {
     pub browser: Option<String>,
     /// What the last form did, for the next page.
     pub flash: Option<String>,
+    pub look: Look,
     pub address: IpAddr,
     pub user_agent: String,
 }
 
 const SESSION: &str = "holdfast";
 const VISIT: &str = "holdfast-visit";
-    pub look: Look,
 const BROWSER: &str = "holdfast-browser";
 const FLASH: &str = "holdfast-flash";
+const LOOK: &str = "holdfast-look";
 
 impl Visitor {
     /// Reads a request.
     pub fn of(request: &HttpRequest) -> Self {
         let config = request.app_data::<Data<Config>>();
         let secure = config.is_some_and(|it| it.is_https());
-const LOOK: &str = "holdfast-look";
         let cookie = |name: &str| request.cookie(&cookie_name(name, secure)).map(|it| it.value().to_owned());
         let peer = request.peer_addr().map_or(IpAddr::from([0, 0, 0, 0]), |it| it.ip());
         let hops: Vec<&str> = request.headers().get_all("x-forwarded-for").filter_map(|it| it.to_str().ok()).collect();
@@ -201,13 +207,13 @@ const LOOK: &str = "holdfast-look";
             visit: cookie(VISIT),
             browser: cookie(BROWSER),
             flash: cookie(FLASH),
+            look: cookie(LOOK).map(|it| Look::parse(&it)).unwrap_or_default(),
             address: config.map_or(peer, |it| it.client_address(peer, hops.iter().copied())),
             user_agent: request
                 .headers()
                 .get(header::USER_AGENT)
                 .and_then(|it| it.to_str().ok())
                 .map(|it| it.chars().take(200).collect())
-            look: cookie(LOOK).map(|it| Look::parse(&it)).unwrap_or_default(),
                 .unwrap_or_default(),
         }
     }

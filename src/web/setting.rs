@@ -8,7 +8,9 @@ use crate::store::mail::OutboxStatus;
 use crate::store::{self, Store};
 use crate::web::error::PageResult;
 use crate::web::form::{self, Pairs};
+use crate::web::hashing::Shared;
 use crate::web::layout::{Layout, see_other};
+use crate::web::login::require_password;
 use crate::web::session::{Can, ManageSettings};
 use crate::{service, wake};
 use actix_web::web::{Data, Form, ServiceConfig};
@@ -67,17 +69,18 @@ async fn show(
 async fn change(
     by: Can<ManageSettings>,
     layout: Layout,
-    (store, clock, config): (Data<Store>, Data<Clock>, Data<Config>),
+    (store, clock, config, shared): (Data<Store>, Data<Clock>, Data<Config>, Data<Shared>),
     form: Form<Pairs>,
 ) -> PageResult<HttpResponse> {
-    let now = clock.now();
-    by.require_fresh_password(now)?;
-    let (values, mut errors) = read(&form);
-    let actor = by.actor();
-    let done = if errors.is_empty() {
-        store.act(move |conn| service::setting::set_numbers(conn, &actor, &values, now)).await
-    } else {
-        Err(Error::Invalid(std::mem::take(&mut errors)))
+    let (actor, now) = (by.actor(), clock.now());
+    let (values, errors) = read(&form);
+    let asked = match errors.into_result() {
+        Ok(()) => require_password(&by, (&store, &clock, &shared), form::value(&form, "password")).await,
+        Err(errors) => Err(errors.into()),
+    };
+    let done = match asked {
+        Ok(()) => store.act(move |conn| service::setting::set_numbers(conn, &actor, &values, now)).await,
+        Err(error) => Err(error),
     };
     match done {
         Ok(0) => Ok(see_other("/settings", Some("Nothing was different."))),

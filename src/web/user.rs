@@ -12,7 +12,9 @@ use crate::store::user::User;
 use crate::store::{self, Conn, Store};
 use crate::web::error::PageResult;
 use crate::web::form::{self, Pairs};
+use crate::web::hashing::Shared;
 use crate::web::layout::{Layout, role_names, see_other};
+use crate::web::login::require_password;
 use crate::web::session::{Can, ManageUsers};
 use actix_web::web::{Data, Form, Path, ServiceConfig};
 use actix_web::{HttpResponse, Responder, get, post};
@@ -128,18 +130,21 @@ struct InvitedPage {
 async fn invite(
     by: Can<ManageUsers>,
     layout: Layout,
-    (store, clock, config): (Data<Store>, Data<Clock>, Data<Config>),
+    (store, clock, config, shared): (Data<Store>, Data<Clock>, Data<Config>, Data<Shared>),
     form: Form<Pairs>,
 ) -> PageResult<HttpResponse> {
     let now = clock.now();
-    by.require_fresh_password(now)?;
     let (email, mut errors) = (form::value(&form, "email").trim().to_owned(), FieldErrors::new());
     let name = form::required(form::value(&form, "name"), "name", 100, &mut errors);
     let roles = read_roles(&form)?;
     let who = Invitation { email: email.clone(), name: name.clone(), roles: roles.clone() };
     let actor = by.actor();
+    let password = form::value(&form, "password");
     let done = match errors.into_result() {
-        Ok(()) => store.act(move |conn| service::user::invite(conn, &actor, &who, now)).await,
+        Ok(()) => match require_password(&by, (&store, &clock, &shared), password).await {
+            Ok(()) => store.act(move |conn| service::user::invite(conn, &actor, &who, now)).await,
+            Err(error) => Err(error),
+        },
         Err(errors) => Err(Error::Invalid(errors)),
     };
     match done {
@@ -189,23 +194,41 @@ async fn show(_: Can<ManageUsers>, layout: Layout, store: Data<Store>, id: Path<
 async fn set_roles(
     by: Can<ManageUsers>,
     layout: Layout,
-    (store, clock): (Data<Store>, Data<Clock>),
+    (store, clock, shared): (Data<Store>, Data<Clock>, Data<Shared>),
     id: Path<UserId>,
     form: Form<Pairs>,
 ) -> PageResult<HttpResponse> {
     let (id, now) = (id.into_inner(), clock.now());
-    by.require_fresh_password(now)?;
     let (roles, actor) = (read_roles(&form)?, by.actor());
-    match store.act(move |conn| service::user::set_roles(conn, &actor, id, &roles, now)).await {
+    let wanted = roles.clone();
+    let done = match require_password(&by, (&store, &clock, &shared), form::value(&form, "password")).await {
+        Ok(()) => store.act(move |conn| service::user::set_roles(conn, &actor, id, &roles, now)).await,
+        Err(error) => Err(error),
+    };
+    match done {
         Ok(()) => {
             Ok(see_other(format!("/users/{id}"), Some("The roles are set. Where they changed, all sessions ended.")))
         }
         Err(Error::Invalid(errors)) => {
-            let (user, creator, groups) = store.read(move |conn| load(conn, id)).await?;
+            let (user, creator, _) = store.read(move |conn| load(conn, id)).await?;
+            let teams = store.read(store::team::all).await?;
+            let groups = boxes(&teams, |role, scope| wanted.contains(&(role, scope)));
             form::again(&ShowPage { layout, user, creator, groups, errors })
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// The page that shows a person's link once.
+async fn link_page(
+    layout: Layout,
+    store: &Store,
+    config: &Config,
+    (id, path): (UserId, String),
+) -> PageResult<HttpResponse> {
+    let user = store.read(move |conn| store::user::find(conn, id)).await?.ok_or(Error::NotFound("user"))?;
+    let url = format!("{}{path}", config.public_url);
+    form::with_status(&InvitedPage { layout, user, url }, actix_web::http::StatusCode::OK)
 }
 
 #[post("/users/{id}/links")]
@@ -218,9 +241,7 @@ async fn make_link(
     let (id, now, actor) = (id.into_inner(), clock.now(), by.actor());
     by.require_fresh_password(now)?;
     let path = store.act(move |conn| service::user::invite_again(conn, &actor, id, now)).await?;
-    let user = store.read(move |conn| store::user::find(conn, id)).await?.ok_or(Error::NotFound("user"))?;
-    let url = format!("{}{path}", config.public_url);
-    form::with_status(&InvitedPage { layout, user, url }, actix_web::http::StatusCode::OK)
+    link_page(layout, &store, &config, (id, path)).await
 }
 
 #[post("/users/{id}/disable")]
@@ -245,7 +266,5 @@ async fn enable(
     let (id, now, actor) = (id.into_inner(), clock.now(), by.actor());
     by.require_fresh_password(now)?;
     let path = store.act(move |conn| service::user::enable(conn, &actor, id, now)).await?;
-    let user = store.read(move |conn| store::user::find(conn, id)).await?.ok_or(Error::NotFound("user"))?;
-    let url = format!("{}{path}", config.public_url);
-    form::with_status(&InvitedPage { layout, user, url }, actix_web::http::StatusCode::OK)
+    link_page(layout, &store, &config, (id, path)).await
 }

@@ -318,9 +318,14 @@ fn changed_roles_end_the_sessions_of_that_person_and_the_last_owner_stays() {
     let (owner, operator) = (Visit::of(&server, ada), Visit::of(&server, bob));
     let roles = [("roles", "approver@organisation")];
 
+    let asked = Visit::stale(&server, ada).post(&format!("/users/{bob}/roles"), &roles);
+    assert_eq!(asked.status, 422);
+    assert!(text(&asked).contains("value=\"approver@organisation\" checked"), "what was ticked stays");
+    assert!(text(&asked).contains("type=\"password\""), "and the password is asked for");
     assert_eq!(
-        location(&Visit::stale(&server, ada).post(&format!("/users/{bob}/roles"), &roles)),
-        "/confirm-password?to=%2F"
+        location(&Visit::stale(&server, ada).post(&format!("/users/{bob}/links"), &[])),
+        "/confirm-password?to=%2F",
+        "a button alone has nothing typed to lose"
     );
     assert_eq!(operator.get("/account").status, 200, "a stale password changed nothing");
     assert_eq!(owner.post(&format!("/users/{bob}/roles"), &roles).status, 303);
@@ -459,4 +464,65 @@ fn each_page_has_one_heading_a_title_and_labels() {
             assert!(page.contains(&format!("for=\"{id}\"")), "{path}: {id} has no label");
         }
     }
+}
+
+#[test]
+fn the_appearance_is_kept_by_the_browser_also_before_sign_in() {
+    let server = TestServer::start();
+    let owner = Visit::of(&server, colleague(&server, "ada", Role::Owner));
+
+    let changed = owner.post("/account/appearance", &[("theme", "dark"), ("density", "compact")]);
+
+    let look = cookie(&changed, "holdfast-look").unwrap();
+    let page = text(&server.request("GET", "/sign-in", &[("Cookie", &format!("holdfast-look={look}"))], b""));
+    assert!(page.contains("<html lang=\"en\" data-theme=\"dark\" data-density=\"compact\">"), "{page}");
+    assert!(text(&server.request("GET", "/sign-in", &[], b"")).contains("<html lang=\"en\">"));
+}
+
+#[test]
+fn a_nul_is_refused_before_it_reaches_the_database() {
+    let server = TestServer::start();
+    let owner = Visit::of(&server, colleague(&server, "ada", Role::Owner));
+
+    assert_eq!(owner.get("/devices?q=a%00b").status, 400);
+    assert_eq!(owner.post("/teams", &[("name", "a\0b")]).status, 422);
+}
+
+#[test]
+fn what_the_last_form_did_is_said_once() {
+    let server = TestServer::start();
+    let owner = Visit::of(&server, colleague(&server, "ada", Role::Owner));
+    let made = owner.post("/teams", &[("name", "Berlin")]);
+    let flash = cookie(&made, "holdfast-flash").unwrap();
+    let cookies = format!("{}; holdfast-flash={flash}", owner.cookie());
+
+    let page = server.request("GET", "/teams", &[("Cookie", &cookies)], b"");
+
+    assert!(text(&page).contains("role=\"status\""), "{}", text(&page));
+    assert_eq!(cookie(&page, "holdfast-flash").as_deref(), Some(""), "and taken away");
+}
+
+#[test]
+fn a_form_takes_the_password_with_it_where_it_was_entered_long_ago() {
+    let server = TestServer::start();
+    let session = cookie(&set_up(&server), "holdfast").unwrap();
+    let cookies = format!("holdfast={session}");
+    server.app.clock.advance(minutes(20));
+    let page = server.request("GET", "/api-tokens", &[("Cookie", &cookies)], b"");
+    let csrf = hidden(&text(&page), "csrf");
+    let send = |password: &str| {
+        let fields = [("csrf", csrf.as_str()), ("name", "backups"), ("days", "30"), ("password", password)];
+        post(&server, "/api-tokens", &cookies, &fields)
+    };
+
+    assert!(text(&page).contains("type=\"password\""), "{}", text(&page));
+    let without = send("");
+    assert_eq!(without.status, 422);
+    assert!(text(&without).contains("value=\"backups\""), "what was typed stays");
+    assert_eq!(send("wrong wrong wrong wrong").status, 422);
+    assert_eq!(entries(&server, Action::SignInFailed), 1, "a wrong one is written down");
+    assert_eq!(entries(&server, Action::ApiTokenMade), 0);
+    server.app.clock.advance(Duration::from_secs(1));
+    assert_eq!(send(PASSWORD).status, 200);
+    assert_eq!(entries(&server, Action::ApiTokenMade), 1);
 }

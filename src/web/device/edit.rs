@@ -9,7 +9,9 @@ use crate::store::team::Team;
 use crate::store::{self, Store};
 use crate::web::error::PageResult;
 use crate::web::form::again;
+use crate::web::hashing::Shared;
 use crate::web::layout::{Layout, see_other};
+use crate::web::login::require_password;
 use crate::web::session::{Can, EnrollDevices};
 use actix_web::web::{Data, Form, Path};
 use actix_web::{HttpResponse, Responder, get, post};
@@ -23,6 +25,8 @@ struct EditPage {
     layout: Layout,
     device: Device,
     form: DeviceForm,
+    /// What was typed to remove it.
+    confirm: String,
     teams: Vec<(String, String)>,
     errors: FieldErrors,
 }
@@ -37,15 +41,26 @@ pub struct DeviceForm {
     team: String,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
 pub struct RemoveForm {
-    #[serde(default)]
     confirm: String,
+    password: String,
+}
+
+impl DeviceForm {
+    fn of(device: &Device) -> Self {
+        Self {
+            name: device.name.clone(),
+            person: device.person.clone(),
+            team: device.team_id.map(|it| it.to_string()).unwrap_or_default(),
+        }
+    }
 }
 
 impl EditPage {
     fn new(layout: Layout, device: Device, teams: Vec<Team>, form: DeviceForm, errors: FieldErrors) -> Self {
-        Self { layout, device, form, teams: team_options(teams), errors }
+        Self { layout, device, form, confirm: String::new(), teams: team_options(teams), errors }
     }
 }
 
@@ -75,11 +90,7 @@ pub async fn edit(
     let (reach, id) = (by.reach().clone(), id.into_inner());
     let (device, teams) =
         store.read(move |conn| Ok::<_, Error>((super::within(conn, &reach, id)?, store::team::all(conn)?))).await?;
-    let form = DeviceForm {
-        name: device.name.clone(),
-        person: device.person.clone(),
-        team: device.team_id.map(|it| it.to_string()).unwrap_or_default(),
-    };
+    let form = DeviceForm::of(&device);
     Ok(EditPage::new(layout, device, teams, form, FieldErrors::new()))
 }
 
@@ -125,18 +136,35 @@ pub async fn change(
 #[post("/devices/{id}/removals")]
 pub async fn remove(
     by: Can<EnrollDevices>,
-    store: Data<Store>,
-    clock: Data<Clock>,
+    layout: Layout,
+    (store, clock, shared): (Data<Store>, Data<Clock>, Data<Shared>),
     (id, form): (Path<DeviceId>, Form<RemoveForm>),
 ) -> PageResult<HttpResponse> {
     let (actor, reach, now, id, form) =
         (by.actor(), by.reach().clone(), clock.now(), id.into_inner(), form.into_inner());
-    by.require_fresh_password(now)?;
-    store
-        .act(move |conn| {
-            super::within(conn, &reach, id)?;
-            device::remove(conn, &actor, id, &form.confirm, now)
-        })
-        .await?;
-    Ok(see_other("/devices", Some("The device was removed from the lists. Its backups and its history stay.")))
+    let (reading, typed) = (reach.clone(), form.confirm.clone());
+    let done = match require_password(&by, (&store, &clock, &shared), &form.password).await {
+        Ok(()) => {
+            store
+                .act(move |conn| {
+                    super::within(conn, &reach, id)?;
+                    device::remove(conn, &actor, id, &form.confirm, now)
+                })
+                .await
+        }
+        Err(error) => Err(error),
+    };
+    match done {
+        Ok(_) => {
+            Ok(see_other("/devices", Some("The device was removed from the lists. Its backups and its history stay.")))
+        }
+        Err(Error::Invalid(errors)) => {
+            let (device, teams) = store
+                .read(move |conn| Ok::<_, Error>((super::within(conn, &reading, id)?, store::team::all(conn)?)))
+                .await?;
+            let form = DeviceForm::of(&device);
+            again(&EditPage { confirm: typed, ..EditPage::new(layout, device, teams, form, errors) })
+        }
+        Err(error) => Err(error.into()),
+    }
 }
