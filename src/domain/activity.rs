@@ -31,6 +31,7 @@ text_enum! {
         ApiTokenMade = "api_token_made",
         ApiTokenRevoked = "api_token_revoked",
         SettingChanged = "setting_changed",
+        Exported = "exported",
         TestMailAsked = "test_mail_asked",
         MailGivenUp = "mail_given_up",
         EnrollmentTokenMade = "enrollment_token_made",

@@ -84,3 +84,12 @@ pub fn record(conn: &mut Conn, actor: &Actor, act: &Act<'_>, now: Time) -> Resul
     store::activity::insert(conn, &row)?;
     Ok(())
 }
+
+/// Writes down that somebody took a list as a file, with the filter of its address; gives the number of the entry.
+///
+/// # Errors
+/// When the database refuses.
+pub fn exported(conn: &mut Conn, by: &Actor, list: &str, filter: &str, now: Time) -> Result<i64> {
+    record(conn, by, &Act::done(Action::Exported, Object::new("list", list, list)).because(filter), now)?;
+    Ok(store::activity::newest_seq(conn)?)
+}

@@ -45,6 +45,11 @@ pub fn next_seq(conn: &mut Conn) -> QueryResult<i64> {
         .get_result(conn)
 }
 
+/// The sequence number that was taken last.
+pub fn newest_seq(conn: &mut Conn) -> QueryResult<i64> {
+    activity_head::table.find(1).select(activity_head::seq).first(conn)
+}
+
 /// Appends an entry.
 pub fn insert(conn: &mut Conn, entry: &Activity) -> QueryResult<()> {
     diesel::insert_into(activity::table).values(entry).execute(conn).map(drop)

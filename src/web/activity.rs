@@ -1,10 +1,12 @@
 //! The history of acts, for people, spreadsheets and scripts.
+use crate::clock::Clock;
 use crate::domain::activity::{Action, Outcome};
-use crate::error::Error;
+use crate::domain::role::Reach;
 use crate::store::Store;
 use crate::store::activity::Activity;
 use crate::store::activity_list::{self, Filter};
 use crate::web::error::PageResult;
+use crate::web::export::{finish, json_piece, record};
 use crate::web::filter::Zone;
 use crate::web::layout::Layout;
 use crate::web::session::{Can, ViewActivity};
@@ -14,6 +16,7 @@ use actix_web::{HttpResponse, Responder, get};
 use anyhow::Context;
 use askama::Template;
 use askama_web::WebTemplate;
+use futures_util::stream;
 use serde::{Deserialize, Serialize};
 
 /// Registers the pages of this area.
@@ -22,8 +25,8 @@ pub fn routes(config: &mut ServiceConfig) {
 }
 
 const PAGE: usize = 50;
-/// A download has more, but not so much that one request fills the memory.
-const DOWNLOAD: i64 = 10_000;
+/// So many entries of a download are read at once.
+const CHUNK: usize = 1_000;
 
 #[derive(Template, WebTemplate)]
 #[template(path = "activity/list.html")]
@@ -41,12 +44,19 @@ struct ListPage {
 #[derive(Deserialize, Serialize, Default, Clone)]
 #[serde(default)]
 struct Search {
+    #[serde(skip_serializing_if = "String::is_empty")]
     actor: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
     action: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
     device: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
     result: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
     from: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
     until: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
     q: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     before: String,
@@ -130,32 +140,97 @@ impl From<Activity> for Row {
     }
 }
 
-async fn download(by: &Can<ViewActivity>, store: &Store, search: &Search) -> PageResult<Vec<Row>> {
-    let zone = Zone::new(&by.time_zone, crate::domain::time::Time::from_millis(0));
-    let (filter, reach) = (search.parse(&zone), by.reach().clone());
-    let entries = store.read(move |conn| activity_list::find(conn, &filter, &reach, DOWNLOAD)).await?;
-    Ok(entries.into_iter().map(Row::from).collect())
+/// How far a download has come.
+struct Export {
+    store: Data<Store>,
+    filter: Filter,
+    reach: Reach,
+}
+
+impl Export {
+    async fn begin(
+        by: &Can<ViewActivity>,
+        (store, clock): (&Data<Store>, &Clock),
+        search: &Search,
+        file: &'static str,
+    ) -> PageResult<Self> {
+        let (now, address) = (clock.now(), search.address("", None)?);
+        let number = record(by, store, file, address.trim_start_matches('?').to_owned(), now).await?;
+        let filter = search.parse(&Zone::new(&by.time_zone, now));
+        // The history as it was before this download, which is an entry too.
+        let before = Some(filter.before.map_or(number, |it| it.min(number)));
+        Ok(Self { store: store.clone(), filter: Filter { before, ..filter }, reach: by.reach().clone() })
+    }
+
+    /// The next rows, and where to go on.
+    async fn chunk(mut self) -> (crate::error::Result<Vec<Row>>, Option<Self>) {
+        let (filter, reach) = (self.filter.clone(), self.reach.clone());
+        let limit = i64::try_from(CHUNK).unwrap_or(i64::MAX);
+        match self.store.read(move |conn| activity_list::find(conn, &filter, &reach, limit)).await {
+            Ok(entries) => {
+                let last = entries.last().filter(|_| entries.len() == CHUNK).map(|it| it.seq);
+                let next = last.map(|seq| {
+                    self.filter.before = Some(seq);
+                    self
+                });
+                (Ok(entries.into_iter().map(Row::from).collect()), next)
+            }
+            Err(error) => (Err(error), None),
+        }
+    }
 }
 
 #[get("/activity.json")]
-async fn list_json(by: Can<ViewActivity>, store: Data<Store>, search: Query<Search>) -> PageResult<HttpResponse> {
-    Ok(HttpResponse::Ok().json(download(&by, &store, &search).await?))
+async fn list_json(
+    by: Can<ViewActivity>,
+    store: Data<Store>,
+    clock: Data<Clock>,
+    search: Query<Search>,
+) -> PageResult<HttpResponse> {
+    let export = Export::begin(&by, (&store, &clock), &search, "activity.json").await?;
+    let mut opening = "[";
+    let body = stream::unfold(Some(export), move |export| {
+        let opening = std::mem::take(&mut opening);
+        async move {
+            let (rows, next) = export?.chunk().await;
+            let closing = if next.is_none() { "]\n" } else { "" };
+            Some((finish(rows.and_then(|rows| json_piece(opening, &rows, closing))), next))
+        }
+    });
+    Ok(HttpResponse::Ok().content_type("application/json").streaming(Box::pin(body)))
 }
 
 #[get("/activity.csv")]
-async fn list_csv(by: Can<ViewActivity>, store: Data<Store>, search: Query<Search>) -> PageResult<HttpResponse> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    for mut row in download(&by, &store, &search).await? {
+async fn list_csv(
+    by: Can<ViewActivity>,
+    store: Data<Store>,
+    clock: Data<Clock>,
+    search: Query<Search>,
+) -> PageResult<HttpResponse> {
+    let export = Export::begin(&by, (&store, &clock), &search, "activity.csv").await?;
+    let mut is_first = true;
+    let body = stream::unfold(Some(export), move |export| {
+        let with_head = std::mem::replace(&mut is_first, false);
+        async move {
+            let (rows, next) = export?.chunk().await;
+            Some((finish(rows.and_then(|rows| csv_piece(rows, with_head))), next))
+        }
+    });
+    Ok(HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, "text/csv; charset=utf-8"))
+        .insert_header((CONTENT_DISPOSITION, "attachment; filename=\"activity.csv\""))
+        .streaming(Box::pin(body)))
+}
+
+fn csv_piece(rows: Vec<Row>, with_head: bool) -> crate::error::Result<Vec<u8>> {
+    let mut writer = csv::WriterBuilder::new().has_headers(with_head).from_writer(Vec::new());
+    for mut row in rows {
         for text in [&mut row.actor, &mut row.object_name, &mut row.reason] {
             disarm(text);
         }
         writer.serialize(row).context("writing a line")?;
     }
-    let body = writer.into_inner().map_err(|error| Error::Internal(anyhow::anyhow!("writing lines: {error}")))?;
-    Ok(HttpResponse::Ok()
-        .insert_header((CONTENT_TYPE, "text/csv; charset=utf-8"))
-        .insert_header((CONTENT_DISPOSITION, "attachment; filename=\"activity.csv\""))
-        .body(body))
+    Ok(writer.into_inner().map_err(|error| anyhow::anyhow!("writing lines: {error}"))?)
 }
 
 /// Keeps a spreadsheet from taking a text that someone chose for a formula.

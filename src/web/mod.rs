@@ -12,6 +12,7 @@ mod command;
 mod device;
 mod enrollment;
 pub mod error;
+mod export;
 pub mod filter;
 pub mod form;
 pub mod gate;

@@ -526,3 +526,26 @@ fn a_form_takes_the_password_with_it_where_it_was_entered_long_ago() {
     assert_eq!(send(PASSWORD).status, 200);
     assert_eq!(entries(&server, Action::ApiTokenMade), 1);
 }
+
+#[test]
+fn a_download_of_the_history_is_whole_and_an_entry_itself() {
+    let server = TestServer::start();
+    let auditor = Visit::of(&server, colleague(&server, "ada", Role::Auditor));
+    let (now, by) = (server.app.clock.now(), crate::support::server::admin());
+    server.act(move |conn| {
+        for at in 0..2_003 {
+            service::activity::exported(conn, &by, "test", &at.to_string(), now)?;
+        }
+        Ok(())
+    });
+
+    let json = auditor.get("/activity.json").json();
+    let csv = text(&auditor.get("/activity.csv?q=2002"));
+
+    let numbers: Vec<i64> = json.as_array().unwrap().iter().map(|it| it["seq"].as_i64().unwrap()).collect();
+    assert_eq!(numbers, (1..=2_003).rev().collect::<Vec<_>>());
+    assert_eq!(csv.lines().count(), 2, "a head and the one that matches: {csv}");
+    let last = server.read(|conn| Ok(store::activity::all(conn)?)).pop().unwrap();
+    assert_eq!((last.action, last.object_name.as_str()), (Action::Exported, "activity.csv"));
+    assert!(last.reason.contains("q=2002"), "{}", last.reason);
+}

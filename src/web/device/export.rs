@@ -8,16 +8,15 @@ use crate::service::report::{self, CSV_COLUMNS, DeviceRow};
 use crate::store::Store;
 use crate::store::device_list::{self, From};
 use crate::web::error::PageResult;
+use crate::web::export::{finish, json_piece, record};
 use crate::web::session::{Can, ViewDevices};
-use actix_web::web::{Bytes, Data, Path, Query};
+use actix_web::web::{Data, Path, Query};
 use actix_web::{HttpResponse, get};
 use anyhow::Context;
 use futures_util::stream;
 
 /// So many devices are read at once.
 const CHUNK: usize = 1000;
-
-type Piece = Result<Bytes, actix_web::Error>;
 
 #[get("/devices.csv")]
 pub async fn csv_list(
@@ -26,7 +25,7 @@ pub async fn csv_list(
     clock: Data<Clock>,
     query: Query<ListQuery>,
 ) -> PageResult<HttpResponse> {
-    let export = Export::begin(&by, &store, &clock, &query).await?;
+    let export = Export::begin(&by, &store, &clock, &query, "devices.csv").await?;
     let mut head = csv_bytes(std::iter::once(CSV_COLUMNS.map(ToOwned::to_owned)))?;
     let body = stream::unfold(Some(export), move |export| {
         let head = std::mem::take(&mut head);
@@ -49,33 +48,18 @@ pub async fn json(
     clock: Data<Clock>,
     query: Query<ListQuery>,
 ) -> PageResult<HttpResponse> {
-    let export = Export::begin(&by, &store, &clock, &query).await?;
+    let export = Export::begin(&by, &store, &clock, &query, "devices.json").await?;
     let as_of = export.now.iso();
-    let mut is_first = true;
+    let mut opening = format!("{{\"as_of\":\"{as_of}\",\"devices\":[");
     let body = stream::unfold(Some(export), move |export| {
-        let opening = if is_first { format!("{{\"as_of\":\"{as_of}\",\"devices\":[") } else { String::new() };
-        let separate = !std::mem::replace(&mut is_first, false);
+        let opening = std::mem::take(&mut opening);
         async move {
             let (rows, next) = export?.chunk().await;
-            let piece = rows.and_then(|rows| json_piece(opening, separate, &rows, next.is_none()));
-            Some((finish(piece), next))
+            let closing = if next.is_none() { "]}\n" } else { "" };
+            Some((finish(rows.and_then(|rows| json_piece(&opening, &rows, closing))), next))
         }
     });
     Ok(HttpResponse::Ok().content_type("application/json").streaming(Box::pin(body)))
-}
-
-fn json_piece(opening: String, separate: bool, rows: &[DeviceRow], is_last: bool) -> crate::error::Result<Vec<u8>> {
-    let mut out = opening.into_bytes();
-    for (at, row) in rows.iter().enumerate() {
-        if at > 0 || separate {
-            out.push(b',');
-        }
-        serde_json::to_writer(&mut out, row).context("writing a device as JSON")?;
-    }
-    if is_last {
-        out.extend_from_slice(b"]}\n");
-    }
-    Ok(out)
 }
 
 fn csv_bytes(rows: impl Iterator<Item = [String; 22]>) -> crate::error::Result<Vec<u8>> {
@@ -84,14 +68,6 @@ fn csv_bytes(rows: impl Iterator<Item = [String; 22]>) -> crate::error::Result<V
         writer.write_record(&row).context("writing a row of CSV")?;
     }
     Ok(writer.into_inner().context("writing CSV")?)
-}
-
-/// An error breaks the answer off, so that nobody takes half a list for a whole one.
-fn finish(piece: crate::error::Result<Vec<u8>>) -> Piece {
-    piece.map(Bytes::from).map_err(|error| {
-        tracing::error!(error = format!("{error:#}"), "an export broke off");
-        actix_web::error::ErrorInternalServerError("the export broke off")
-    })
 }
 
 /// How far an export has come.
@@ -107,14 +83,16 @@ impl Export {
         store: &Data<Store>,
         clock: &Clock,
         query: &ListQuery,
+        list: &'static str,
     ) -> crate::error::Result<Self> {
-        let (now, reach, asked) = (clock.now(), by.reach().clone(), query.clone());
+        let (now, reach, asked, address) = (clock.now(), by.reach().clone(), query.clone(), query.address());
         let query = store
             .read(move |conn| {
                 let (_, cut) = device_list::silent_cut(conn, now)?;
                 asked.parse(&reach, cut)
             })
             .await?;
+        record(by, store, list, address, now).await?;
         Ok(Self { store: store.clone(), query: device_list::Query { from: From::Start, limit: CHUNK, ..query }, now })
     }
 
