@@ -176,8 +176,8 @@ fn is_known(conn: &mut Conn, user: Option<&User>, browser_hash: Option<&str>) ->
 }
 
 /// Lets one try through, and counts it as wrong until it turns out right: so
-/// many tries at once are not more than one. Belongs into a transaction of its
-/// own, committed before the password is looked at.
+/// many tries at once are not more than one. Belongs into an act of its own,
+/// committed before the password is looked at.
 ///
 /// A browser that has signed this person in before has a delay of its own:
 /// someone who guesses elsewhere cannot lock the real owner out.

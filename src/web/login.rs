@@ -95,8 +95,9 @@ impl Desk {
             self.shared.count_try(visitor.address)?;
         }
         let place = self.shared.place()?;
+        // One after the other, as acts are: on PostgreSQL two tries at once would each find none before them.
         let attempt =
-            self.store.write(move |conn| service::account::admit(conn, &email, browser.as_deref(), now)).await?;
+            self.store.act(move |conn| service::account::admit(conn, &email, browser.as_deref(), now)).await?;
         let stored = attempt.user.as_ref().and_then(|it| it.password_hash.clone());
         let is_right = place.is_right(form.password.clone(), stored.clone()).await?;
         match attempt.user.clone() {
@@ -233,7 +234,7 @@ pub(super) async fn is_own_password(
 ) -> crate::error::Result<bool> {
     let (id, now) = (by.id, clock.now());
     let place = shared.place()?;
-    store.write(move |conn| service::account::admit_again(conn, id, now)).await?;
+    store.act(move |conn| service::account::admit_again(conn, id, now)).await?;
     let is_right = place.is_right(password, by.password_hash.clone()).await?;
     if is_right {
         store.write(move |conn| service::account::admitted_again(conn, id)).await?;
