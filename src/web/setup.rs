@@ -150,7 +150,7 @@ async fn show_invite(
     let user = store
         .read(move |conn| service::account::open_link(conn, &token, LinkPurpose::Invite, now))
         .await?
-        .ok_or(crate::error::Error::NotFound("link"))?;
+        .ok_or(crate::error::Error::NotFound(service::account::LINK))?;
     let form = AccountForm { name: user.name.clone(), time_zone: user.time_zone.clone(), ..AccountForm::default() };
     Ok(SetUpPage { layout, action, invited: Some(user.email), form, errors: FieldErrors::new() })
 }
@@ -172,7 +172,7 @@ async fn accept(
         .store
         .read(move |conn| service::account::open_link(conn, &key, LinkPurpose::Invite, now))
         .await?
-        .ok_or(crate::error::Error::NotFound("link"))?;
+        .ok_or(crate::error::Error::NotFound(service::account::LINK))?;
     let errors = form.check(&user.email);
     if !errors.is_empty() {
         return form::again(&SetUpPage { layout, action, invited: Some(user.email), form, errors });
