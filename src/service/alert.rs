@@ -41,6 +41,8 @@ pub struct WipeNotice<'a> {
     pub reason: WipeReason,
     /// What is lost, in one sentence with the real numbers.
     pub loss: &'a str,
+    /// Why it stands where it stands.
+    pub note: &'a str,
 }
 
 impl WipeNotice<'_> {

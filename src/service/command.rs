@@ -34,7 +34,8 @@ const fn lifetime(kind: CommandKind) -> Duration {
     match kind {
         CommandKind::BackUpNow => days(1),
         CommandKind::Lock | CommandKind::Restore => days(7),
-        CommandKind::Wipe => days(30),
+        // An order is handed out within 7 days, and the device reports for 7 more.
+        CommandKind::Wipe => days(15),
     }
 }
 

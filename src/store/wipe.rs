@@ -198,7 +198,7 @@ pub fn due(conn: &mut Conn, now: Time, limit: i64) -> QueryResult<Vec<WipeReques
         .load(conn)
 }
 
-/// Released requests whose order was ended otherwise, so that no device will fetch it.
+/// Requests whose order ended otherwise, so that no device will fetch it, and no report is owed for it any more.
 pub fn orphaned(conn: &mut Conn, limit: i64) -> QueryResult<Vec<WipeRequest>> {
     use crate::domain::command::CommandState as S;
     let ended = commands::table
@@ -206,7 +206,8 @@ pub fn orphaned(conn: &mut Conn, limit: i64) -> QueryResult<Vec<WipeRequest>> {
         .filter(commands::state.eq_any([S::Acknowledged, S::Failed, S::Expired, S::Cancelled]))
         .select(commands::id.nullable());
     wipe_requests::table
-        .filter(wipe_requests::state.eq(WipeState::Released).and(wipe_requests::command_id.eq_any(ended)))
+        .filter(wipe_requests::state.eq_any([WipeState::Released, WipeState::Delivered]))
+        .filter(wipe_requests::command_id.eq_any(ended))
         .order(wipe_requests::id)
         .limit(limit)
         .select(WipeRequest::as_select())

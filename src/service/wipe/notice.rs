@@ -32,6 +32,7 @@ pub(super) fn tell(
         by,
         reason: request.reason,
         loss: &loss,
+        note: &request.state_note,
     };
     match news {
         News::Requested => alert::wipe_requested(conn, &notice, now),

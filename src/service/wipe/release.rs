@@ -1,4 +1,5 @@
 //! Requests whose time has come, and what becomes of one that cannot go on.
+use super::report::fail;
 use super::{What, device, facts, record, write};
 use crate::domain::activity::{Action, Actor, Outcome};
 use crate::domain::command::CommandKind;
@@ -43,7 +44,8 @@ pub fn release_due(conn: &mut Conn, limit: i64, now: Time) -> Result<Vec<DeviceI
     Ok(released)
 }
 
-/// Ends the released requests whose order will never be fetched: the device enrolled again, or the order ran out.
+/// Ends the requests whose order has ended without them: the device enrolled again, or the order ran out. One whose
+/// order was handed out is failed: nobody knows what became of the data.
 ///
 /// # Errors
 /// When the database refuses.
@@ -51,7 +53,13 @@ pub fn settle_orphaned(conn: &mut Conn, limit: i64, now: Time) -> Result<usize> 
     let orphaned = store::wipe::orphaned(conn, limit)?;
     let count = orphaned.len();
     for request in orphaned {
-        settle(conn, &request, Verdict::Cancel, now)?;
+        if request.state == WipeState::Delivered {
+            let device = device(conn, request.device_id)?;
+            let note = "the order was handed out and no report came: treat the device as not wiped";
+            fail(conn, (&Actor::system(), "Holdfast"), (request, &device), note, now)?;
+        } else {
+            settle(conn, &request, Verdict::Cancel, now)?;
+        }
     }
     Ok(count)
 }

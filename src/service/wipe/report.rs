@@ -1,6 +1,6 @@
 //! What the device says it did.
 use super::notice::{News, tell};
-use super::{What, record, write};
+use super::{What, device, record, write};
 use crate::domain::activity::{Action, Actor, Outcome};
 use crate::domain::command::CommandState;
 use crate::domain::device::DeviceState;
@@ -33,7 +33,10 @@ pub fn reported(conn: &mut Conn, actor: &Actor, device: &Device, said: &WipeRepo
         return Ok(receipt);
     }
     let from = request.state;
-    if !matches!(from, WipeState::Delivered | WipeState::Acknowledged) {
+    // A device that was long away may report after we stopped waiting; its order was handed out all the same.
+    let is_owed = matches!(from, WipeState::Delivered | WipeState::Acknowledged)
+        || (from == WipeState::Failed && request.delivered_at.is_some());
+    if !is_owed {
         return Err(Error::Conflict(format!("this wipe is {from}: its order was not handed out")));
     }
     let report = serde_json::to_string(&short(said)).context("writing a wipe's report")?;
@@ -46,7 +49,7 @@ pub fn reported(conn: &mut Conn, actor: &Actor, device: &Device, said: &WipeRepo
     close(conn, device, complete, now)?;
     let (to, text) =
         if complete { (CommandState::Acknowledged, "wiped") } else { (CommandState::Failed, "not complete") };
-    let open = [CommandState::Queued, CommandState::Delivered, CommandState::Expired];
+    let open = [CommandState::Queued, CommandState::Delivered, CommandState::Expired, CommandState::Failed];
     store::command::finish(conn, said.command_id, &open, to, (text, now))?;
     let (action, outcome) =
         if complete { (Action::WipeConfirmed, Outcome::Done) } else { (Action::WipeFailed, Outcome::Failed) };
@@ -71,16 +74,25 @@ pub fn command_ended(
     if done || request.state != WipeState::Delivered {
         return Ok(());
     }
+    let device = device(conn, request.device_id)?;
+    fail(conn, (actor, &device.name), (request, &device), &format!("the device did not wipe: {detail}"), now)
+}
+
+/// Ends a request whose order was handed out and whose device did not wipe, as far as anybody knows.
+pub(super) fn fail(
+    conn: &mut Conn,
+    (actor, by): (&Actor, &str),
+    (request, device): (WipeRequest, &Device),
+    note: &str,
+    now: Time,
+) -> Result<()> {
     let from = request.state;
-    let failed = WipeRequest {
-        state: WipeState::Failed,
-        finished_at: Some(now),
-        state_note: format!("the device did not wipe: {detail}"),
-        ..request
-    };
+    let failed =
+        WipeRequest { state: WipeState::Failed, finished_at: Some(now), state_note: note.to_owned(), ..request };
     write(conn, &failed, from)?;
     let what = What { action: Action::WipeFailed, outcome: Outcome::Failed, reason: &failed.state_note };
-    record(conn, actor, &failed, &what, now)
+    record(conn, actor, &failed, &what, now)?;
+    tell(conn, (&failed, device), by, News::Done { complete: false }, now)
 }
 
 fn finished(request: WipeRequest, said: &WipeReport, now: Time) -> WipeRequest {

@@ -15,6 +15,7 @@ use crate::store::wipe::{Person, WipeRequest};
 use crate::store::{self, Conn, Store};
 use crate::wake::Wake;
 use crate::web::error::PageResult;
+use crate::web::filter;
 use crate::web::form::with_status;
 use crate::web::layout::{Layout, see_other};
 use crate::web::session::{ApproveWipe, Can, RequestWipe, SignedIn, StopWipe, ViewDevices};
@@ -82,6 +83,12 @@ impl ShowPage {
 
     fn icon(&self) -> &'static str {
         badge(self.it.request.state).1
+    }
+
+    /// For how long the device owes its report, where that is worth a word.
+    fn silence(&self) -> Option<String> {
+        let waited = self.layout.now.since(self.it.request.delivered_at?);
+        (waited >= days(1)).then(|| filter::span(waited))
     }
 
     fn is(&self, state: WipeState) -> bool {

@@ -8,7 +8,6 @@ mod world;
 pub use world::restore_point;
 
 use crate::support::NOW;
-use crate::support::device::{SimDevice, token};
 use holdfast::domain::command::{CommandKind, CommandState};
 use holdfast::domain::device::{DeviceState, Ownership};
 use holdfast::domain::id::CommandId;
@@ -166,17 +165,61 @@ fn a_request_that_is_not_delivered_in_seven_days_ends() {
 fn an_order_of_an_older_enrolment_is_never_delivered() {
     let mut world = World::new();
     let released = world.released();
-    let id = world.device.id();
 
-    let token = token(&world.server, |draft| draft.device_id = Some(id));
-    let mut anew = SimDevice::new();
-    anew.enrolled = Some(anew.enroll(&world.server, &token).message());
-    world.device = anew;
+    world.enrols_again();
     world.job();
 
     assert_eq!(world.device.generation(), 2);
     assert!(world.fetches().is_empty());
     assert_eq!(world.state(released.id), WipeState::Cancelled);
+}
+
+#[test]
+fn an_order_without_a_report_fails_and_leaves_room_for_another() {
+    let world = World::new();
+    let released = world.released();
+    assert_eq!(world.fetches().len(), 1);
+
+    world.server.app.clock.advance(days(14));
+    world.expires();
+    assert_eq!(world.state(released.id), WipeState::Delivered, "the device may still report");
+    world.server.app.clock.advance(days(2));
+    world.expires();
+
+    let failed = world.find(released.id);
+    assert_eq!((failed.state, failed.finished_at), (WipeState::Failed, Some(world.now())));
+    assert!(failed.state_note.contains("treat the device as not wiped"), "{}", failed.state_note);
+    assert_eq!(world.told("Wipe failed: laptop-1"), 2);
+    world.requested();
+}
+
+#[test]
+fn a_device_that_enrolled_again_owes_no_report() {
+    let mut world = World::new();
+    let released = world.released();
+    assert_eq!(world.fetches().len(), 1);
+
+    world.enrols_again();
+    world.job();
+
+    assert_eq!(world.state(released.id), WipeState::Failed);
+}
+
+#[test]
+fn a_report_that_comes_late_is_taken() {
+    let world = World::new();
+    let released = world.released();
+    world.fetches();
+    world.server.app.clock.advance(days(16));
+    world.expires();
+    assert_eq!(world.state(released.id), WipeState::Failed);
+
+    let receipt = world.sends(&world.report(&released, &[]));
+
+    assert_eq!(receipt.status, 200);
+    assert_eq!(world.state(released.id), WipeState::Confirmed);
+    let device = world.server.read(|conn| Ok(store::device::find(conn, world.device.id())?)).unwrap();
+    assert_eq!(device.state, DeviceState::Wiped);
 }
 
 #[test]

@@ -124,6 +124,12 @@ impl World {
         job::wipe::run_once(&self.server.app.store, &self.server.app.wake, self.now()).unwrap();
     }
 
+    /// Orders whose time is over end, and the job runs.
+    pub fn expires(&self) {
+        job::expiry::run_once(self.server.store(), self.now()).unwrap();
+        self.job();
+    }
+
     /// A request that was approved, and whose hold is over.
     pub fn released(&self) -> WipeRequest {
         let request = self.requested();
@@ -132,6 +138,21 @@ impl World {
         let request = self.find(request.id);
         assert_eq!(request.state, WipeState::Released, "{}", request.state_note);
         request
+    }
+
+    /// The same device joins anew.
+    pub fn enrols_again(&mut self) {
+        let id = self.device.id();
+        let token = token(&self.server, |draft| draft.device_id = Some(id));
+        let mut anew = SimDevice::new();
+        anew.enrolled = Some(anew.enroll(&self.server, &token).message());
+        self.device = anew;
+    }
+
+    /// How many mails of this subject were written.
+    pub fn told(&self, subject: &str) -> usize {
+        let mails = self.server.read(|conn| Ok(store::mail::due(conn, self.now(), 500)?));
+        mails.iter().filter(|it| it.subject == subject).count()
     }
 
     pub fn stops(&self, id: WipeRequestId) -> Result<WipeRequest> {
