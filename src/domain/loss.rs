@@ -52,13 +52,18 @@ const MEASURE_HOLDS: Duration = days(1);
 /// A device's clock may be ahead by so much.
 const DEVICE_CLOCK: Duration = days(1);
 
+/// Whether what a device measured of itself at `measured_at` still counts.
+pub fn measure_holds(measured_at: Time, now: Time) -> bool {
+    measured_at + MEASURE_HOLDS >= now && measured_at <= now + DEVICE_CLOCK
+}
+
 /// Tells the loss at `now`.
 pub fn loss(facts: &LossFacts, now: Time) -> Loss {
     if facts.grade == Grade::Never {
         return Loss::Everything;
     }
     let Some((lost, measured_at)) = facts.changed else { return Loss::Unknown };
-    if measured_at + MEASURE_HOLDS < now || measured_at > now + DEVICE_CLOCK {
+    if !measure_holds(measured_at, now) {
         return Loss::Unknown;
     }
     let at_risk = match (facts.grade, facts.beyond_proof) {

@@ -36,6 +36,9 @@ pub struct Facts {
     pub only_here: Option<Amount>,
     /// By the device's clock.
     pub only_here_measured_at: Option<Time>,
+    /// Whether that was so lately that `only_here` still counts.
+    #[serde(default)]
+    pub measure_holds: bool,
     /// What the newest backup holds that no restore test has proven; none where that is not known.
     pub not_proven: Option<Amount>,
     pub newest: Option<Point>,
@@ -67,6 +70,7 @@ struct Material<'a> {
     ownership: Ownership,
     encryption: Encryption,
     only_here: Option<Amount>,
+    measure_holds: bool,
     not_proven: Option<Amount>,
     newest: Option<Point>,
     proven: Option<Point>,
@@ -106,6 +110,7 @@ impl Facts {
             ownership: self.ownership,
             encryption: self.encryption,
             only_here: self.only_here,
+            measure_holds: self.measure_holds,
             not_proven: self.not_proven,
             newest: self.newest,
             proven: self.proven,
@@ -116,7 +121,8 @@ impl Facts {
     /// What a wipe would lose now.
     pub fn loss(&self) -> Loss {
         Loss {
-            only_here: self.only_here,
+            // What a device counted long ago says nothing of what is on it now.
+            only_here: self.only_here.filter(|_| self.measure_holds),
             not_proven: self.not_proven,
             proven_at: self.proven.map(|it| it.at),
             holds: self.grade == Grade::Proven,
@@ -128,7 +134,8 @@ impl Facts {
         if self.serial.is_empty() { &self.name } else { &self.serial }
     }
 
-    /// What differs between these facts, which were agreed to, and `now`.
+    /// What differs between these facts, which were agreed to, and `now`. Numbers that only got old are no difference:
+    /// a device that is away would never be wiped.
     pub fn differences(&self, now: &Self) -> Vec<Difference> {
         let (old_here, here) = (self.only_here, now.only_here);
         let (old_not, not) = (self.not_proven, now.not_proven);
@@ -267,6 +274,7 @@ pub(super) mod tests {
             encryption_measured_at: Some(NOW),
             only_here: Some(Amount { files: 4, bytes: 9_000_000 }),
             only_here_measured_at: Some(NOW),
+            measure_holds: true,
             not_proven: Some(Amount { files: 92, bytes: 403_000_000 }),
             newest: Some(newest),
             proven: Some(proven),
@@ -336,6 +344,16 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn numbers_that_got_old_are_shown_as_unknown_and_are_no_worse() {
+        let agreed = facts();
+        let old = Facts { measure_holds: false, ..agreed.clone() };
+        assert_eq!(old.loss().only_here, None);
+        assert_eq!(old.loss().consent(), "unknown lost, 92 not proven");
+        assert!(!agreed.is_worse(&old));
+        assert_ne!(agreed.canonical().unwrap(), old.canonical().unwrap());
+    }
+
+    #[test]
     fn agreeing_to_the_unknown_covers_any_number() {
         let agreed = Facts { only_here: None, ..facts() };
         assert!(!agreed.is_worse(&Facts { only_here: Some(Amount { files: 9, bytes: 9 }), ..agreed.clone() }));
@@ -351,6 +369,7 @@ pub(super) mod tests {
             Facts { grade: Grade::Verified, ..safe.clone() },
             Facts { grade: Grade::Failed, ..safe.clone() },
             Facts { only_here: None, ..safe.clone() },
+            Facts { measure_holds: false, ..safe.clone() },
             Facts { not_proven: None, ..safe.clone() },
             Facts { only_here: Some(Amount { files: 1, bytes: 0 }), ..safe.clone() },
         ] {

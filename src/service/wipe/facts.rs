@@ -1,4 +1,5 @@
 //! The facts as they are now.
+use crate::domain::loss::measure_holds;
 use crate::domain::proof::Grade;
 use crate::domain::time::{Time, minutes};
 use crate::domain::wipe::{Amount, Facts, Point};
@@ -34,6 +35,7 @@ pub fn facts(conn: &mut Conn, device: &Device, now: Time) -> Result<Facts> {
         encryption_measured_at: encryption.map(|it| it.measured_at),
         only_here: amount(status.changed_files, status.changed_bytes),
         only_here_measured_at: status.changed_measured_at,
+        measure_holds: status.changed_measured_at.is_some_and(|at| measure_holds(at, now)),
         not_proven: match &proof {
             // Without a backup nothing is in one.
             _ if newest.is_none() => Some(Amount::default()),

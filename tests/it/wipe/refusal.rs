@@ -52,6 +52,20 @@ fn facts_that_changed_since_the_page_are_shown_again() {
 }
 
 #[test]
+fn a_count_of_two_days_ago_is_not_what_would_be_lost() {
+    let world = World::new();
+    world.says(0);
+    world.proves(Some(1), 0);
+    assert!(world.facts().loss().is_nothing());
+
+    world.server.app.clock.advance(days(2));
+
+    assert_eq!(world.ask().consent, "unknown lost, 0 not proven");
+    assert!(world.requests(Ask { consent: String::new(), ..world.ask() }).is_err(), "the unknown is agreed to");
+    world.requested();
+}
+
+#[test]
 fn a_personal_device_has_no_full_wipe() {
     let world = World::with(Ownership::Personal);
 
