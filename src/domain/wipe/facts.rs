@@ -39,7 +39,7 @@ pub struct Facts {
     /// Whether that was so lately that `only_here` still counts.
     #[serde(default)]
     pub measure_holds: bool,
-    /// What the newest backup holds that no restore test has proven; none where that is not known.
+    /// What the newest backup holds beyond the proof, or all of it where no proof holds; none where that is not known.
     pub not_proven: Option<Amount>,
     pub newest: Option<Point>,
     pub proven: Option<Point>,

@@ -24,6 +24,16 @@ pub fn facts(conn: &mut Conn, device: &Device, now: Time) -> Result<Facts> {
     let said = status.facts()?;
     let encryption = said.encryption.as_ref();
     let newest = proof.as_ref().and_then(|it| Some(Point { id: it.newest_point_id?, at: it.newest_at? }));
+    let grade = proof.as_ref().map_or(Grade::Never, |it| it.evidence().grade(now));
+    let not_proven = match (&proof, newest) {
+        (Some(it), Some(_)) if grade == Grade::Proven => amount(it.not_proven_files, it.not_proven_bytes),
+        // Beyond a proof that does not hold, all that the backup holds is at risk.
+        (_, Some(newest)) => {
+            store::restore_point::find(conn, newest.id)?.and_then(|it| amount(it.file_count, it.size_bytes))
+        }
+        // Without a backup nothing is in one.
+        (_, None) => Some(Amount::default()),
+    };
     Ok(Facts {
         device_id: device.id,
         name: device.name.clone(),
@@ -36,15 +46,10 @@ pub fn facts(conn: &mut Conn, device: &Device, now: Time) -> Result<Facts> {
         only_here: amount(status.changed_files, status.changed_bytes),
         only_here_measured_at: status.changed_measured_at,
         measure_holds: status.changed_measured_at.is_some_and(|at| measure_holds(at, now)),
-        not_proven: match &proof {
-            // Without a backup nothing is in one.
-            _ if newest.is_none() => Some(Amount::default()),
-            Some(it) => amount(it.not_proven_files, it.not_proven_bytes),
-            None => None,
-        },
+        not_proven,
         newest,
         proven: proof.as_ref().and_then(|it| Some(Point { id: it.proven_point_id?, at: it.proven_at? })),
-        grade: proof.as_ref().map_or(Grade::Never, |it| it.evidence().grade(now)),
+        grade,
         last_seen_at: status.last_seen_at,
     })
 }

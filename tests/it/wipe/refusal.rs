@@ -52,6 +52,22 @@ fn facts_that_changed_since_the_page_are_shown_again() {
 }
 
 #[test]
+fn all_that_was_backed_up_is_at_risk_where_the_proof_does_not_hold() {
+    let world = World::new();
+    world.says(0);
+    world.proves(Some(1), 0);
+    assert!(world.facts().loss().is_nothing());
+
+    world.server.app.clock.advance(days(8));
+    world.says(0);
+    let lapsed = world.ask().consent;
+    world.proves(None, 0);
+
+    assert_eq!(lapsed, "0 lost, 100 not proven");
+    assert_eq!(world.ask().consent, "0 lost, 100 not proven");
+}
+
+#[test]
 fn a_count_of_two_days_ago_is_not_what_would_be_lost() {
     let world = World::new();
     world.says(0);
