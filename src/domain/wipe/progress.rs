@@ -148,9 +148,10 @@ impl Progress {
         if self.state == WipeState::Cooling { self.gate(check, now) } else { Verdict::Wait }
     }
 
-    /// Whether the order may be handed to the device.
+    /// Whether the order may be handed to the device, also once more.
     pub fn deliver(&self, check: Check, now: Time) -> Verdict {
-        if self.state == WipeState::Released { self.gate(check, now) } else { Verdict::Hold(Hold::NotApproved) }
+        let is_ordered = matches!(self.state, WipeState::Released | WipeState::Delivered);
+        if is_ordered { self.gate(check, now) } else { Verdict::Hold(Hold::NotApproved) }
     }
 
     /// Whether its time is over with nothing sent.
@@ -166,7 +167,7 @@ impl Progress {
         if !check.same_enrollment {
             return Verdict::Cancel;
         }
-        if now >= self.expires_at {
+        if self.is_expired(now) {
             return Verdict::Expire;
         }
         if now + CLOCK_TOLERANCE < approval.at {
@@ -342,7 +343,7 @@ mod tests {
                     }
                     3 if random.below(10) == 0 => it = it.stop().unwrap_or(it),
                     _ => {
-                        let verdict = if it.state == WipeState::Released {
+                        let verdict = if matches!(it.state, WipeState::Released | WipeState::Delivered) {
                             it.deliver(check, now)
                         } else {
                             it.release(check, now)
@@ -371,7 +372,7 @@ mod tests {
     fn follow(state: WipeState, verdict: Verdict) -> WipeState {
         match (verdict, state) {
             (Verdict::Go, WipeState::Cooling) => WipeState::Released,
-            (Verdict::Go, WipeState::Released) => WipeState::Delivered,
+            (Verdict::Go, WipeState::Released | WipeState::Delivered) => WipeState::Delivered,
             (Verdict::Hold(_), it) if it.may_become(WipeState::Held) => WipeState::Held,
             (Verdict::Review, it) if it.may_become(WipeState::ReviewAgain) => WipeState::ReviewAgain,
             (Verdict::Cancel, it) if it.may_become(WipeState::Cancelled) => WipeState::Cancelled,

@@ -76,7 +76,8 @@ impl WipeState {
             S::Approved => matches!(to, S::Cooling | S::Held | S::ReviewAgain | S::Expired | S::Cancelled),
             S::Cooling => matches!(to, S::Released | S::Held | S::ReviewAgain | S::Expired | S::Cancelled),
             S::Released => matches!(to, S::Delivered | S::Held | S::ReviewAgain | S::Expired | S::Cancelled),
-            S::Delivered => matches!(to, S::Acknowledged | S::Failed),
+            // Back to the people only from a device that asks again, so that it cannot have got the order.
+            S::Delivered => matches!(to, S::Acknowledged | S::Failed | S::Held | S::ReviewAgain),
             S::Acknowledged => matches!(to, S::Confirmed | S::Failed),
             // The report of a device that was given up may still come.
             S::Failed => matches!(to, S::Acknowledged),

@@ -32,17 +32,17 @@ pub fn may_deliver(conn: &mut Conn, order: &Command, now: Time) -> Result<bool> 
     if !is_its_order(&request, order, &device)? {
         return refuse(conn, order, "this command is not what its wipe request says", now);
     }
-    if request.state == WipeState::Delivered && order.state == CommandState::Delivered {
-        // Handed out before; the device says nothing yet.
-        return Ok(true);
-    }
-    if request.state != WipeState::Released {
+    // A device that took its order reports before it checks in again: one that asks without a report did not get it.
+    let is_handed_out = request.state == WipeState::Delivered && order.state == CommandState::Delivered;
+    if !is_handed_out && request.state != WipeState::Released {
         return refuse(conn, order, "its wipe request is not released", now);
     }
     let verdict = request.progress(conn)?.deliver(check(conn, &request, &device, now)?, now);
     match verdict {
         Verdict::Go => Ok(true),
         Verdict::Wait => Ok(false),
+        // The order may be with the enrolment before: only its own end says so.
+        Verdict::Cancel if is_handed_out => Ok(false),
         Verdict::Hold(_) | Verdict::Review | Verdict::Cancel | Verdict::Expire => {
             settle(conn, &request, verdict, now)?;
             Ok(false)

@@ -2,7 +2,7 @@
 use super::report::fail;
 use super::{What, device, facts, record, write};
 use crate::domain::activity::{Action, Actor, Outcome};
-use crate::domain::command::CommandKind;
+use crate::domain::command::{CommandKind, CommandState};
 use crate::domain::device::DeviceState;
 use crate::domain::id::{DeviceId, UserId};
 use crate::domain::message::Payload;
@@ -129,10 +129,17 @@ pub(super) fn settle(conn: &mut Conn, request: &WipeRequest, verdict: Verdict, n
         }
     };
     if let Some(id) = request.command_id {
-        command::withdraw(conn, id, &note, now)?;
+        // Also one that was handed out to a device that did not get it.
+        let open = [CommandState::Queued, CommandState::Delivered];
+        store::command::finish(conn, id, &open, CommandState::Cancelled, (&note, now))?;
     }
-    let moved =
-        WipeRequest { state, state_note: note, finished_at: state.is_final().then_some(now), ..request.clone() };
+    let moved = WipeRequest {
+        state,
+        state_note: note,
+        delivered_at: None,
+        finished_at: state.is_final().then_some(now),
+        ..request.clone()
+    };
     write(conn, &moved, request.state)?;
     record(conn, &Actor::system(), &moved, &What { action, outcome, reason: &moved.state_note }, now)?;
     Ok(moved)

@@ -1,6 +1,6 @@
 //! Facts that got worse go back to the people.
 use super::world::{World, ask, said};
-use crate::support::people::act_as;
+use crate::support::people::{act_as, disable};
 use holdfast::domain::command::CommandState;
 use holdfast::domain::device::Encryption;
 use holdfast::domain::wipe::WipeState;
@@ -94,6 +94,35 @@ fn worse_facts_between_release_and_delivery_deliver_nothing() {
         let order = world.server.read(|conn| Ok(store::command::find(conn, released.command_id.unwrap())?)).unwrap();
         assert_eq!(order.state, CommandState::Cancelled, "{name}");
     }
+}
+
+#[test]
+fn an_order_is_not_handed_out_once_more_on_worse_facts() {
+    let world = World::new();
+    let released = world.released();
+    assert_eq!(world.fetches().len(), 1);
+
+    assert!(world.says(5).is_empty());
+
+    assert_eq!(world.state(released.id), WipeState::ReviewAgain);
+    let order = world.server.read(|conn| Ok(store::command::find(conn, released.command_id.unwrap())?)).unwrap();
+    assert_eq!(order.state, CommandState::Cancelled);
+    let reviewed = reviews(&world, &released, world.asker).unwrap();
+    world.approved(&reviewed);
+    world.cools();
+    assert_eq!(world.fetches().len(), 1, "agreed to anew, it goes out anew");
+}
+
+#[test]
+fn an_order_is_not_handed_out_once_more_for_a_disabled_account() {
+    let world = World::new();
+    let released = world.released();
+    assert_eq!(world.fetches().len(), 1);
+
+    disable(&world.server, world.second);
+
+    assert!(world.fetches().is_empty());
+    assert_eq!(world.state(released.id), WipeState::Held);
 }
 
 #[test]
