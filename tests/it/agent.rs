@@ -15,7 +15,7 @@ use holdfast::domain::device::DeviceState;
 use holdfast::domain::id::{DeviceId, RestorePointId, UserId, WipeRequestId};
 use holdfast::domain::object::ObjectKind;
 use holdfast::domain::restore::{Conflict, RestoreState, Selection};
-use holdfast::domain::role::Reach;
+use holdfast::domain::role::{Reach, Role, Scope};
 use holdfast::domain::time::{days, hours};
 use holdfast::domain::wipe::{WipeAction, WipeReason, WipeState};
 use holdfast::error::Result;
@@ -473,7 +473,10 @@ fn person(server: &TestServer, name: &'static str) -> User {
         password_changed_at: Some(since),
     };
     let row = user.clone();
-    server.act(move |conn| Ok(store::user::insert(conn, &row)?));
+    server.act(move |conn| {
+        store::user::insert(conn, &row)?;
+        Ok(store::user::grant(conn, row.id, (Role::Owner, Scope::Organisation), None, since)?)
+    });
     user
 }
 

@@ -33,8 +33,8 @@ pub struct Approval {
 pub struct Check {
     /// The facts are worse than those agreed to.
     pub is_worse: bool,
-    /// The accounts of requester and approver are both active.
-    pub accounts_active: bool,
+    /// The accounts of requester and approver are those of the approval, and may still do what they did.
+    pub accounts_hold: bool,
     /// The device is enrolled, and that enrolment is the one of the request.
     pub same_enrollment: bool,
 }
@@ -44,7 +44,7 @@ pub struct Check {
 pub enum Hold {
     Limit,
     ClockWentBack,
-    AccountDisabled,
+    AccountChanged,
     NotApproved,
 }
 
@@ -68,7 +68,7 @@ impl Hold {
         match self {
             Self::Limit => "more wipes were requested within an hour than the limit allows",
             Self::ClockWentBack => "the server's clock was set back after the approval",
-            Self::AccountDisabled => "the account of the requester or of the approver was disabled",
+            Self::AccountChanged => "the account of the requester or of the approver was disabled, changed hands or lost its role since the approval",
             Self::NotApproved => "there is no valid approval by a second person for these facts",
         }
     }
@@ -173,8 +173,8 @@ impl Progress {
         if now + CLOCK_TOLERANCE < approval.at {
             return Verdict::Hold(Hold::ClockWentBack);
         }
-        if !check.accounts_active {
-            return Verdict::Hold(Hold::AccountDisabled);
+        if !check.accounts_hold {
+            return Verdict::Hold(Hold::AccountChanged);
         }
         if check.is_worse {
             return Verdict::Review;
@@ -190,7 +190,7 @@ mod tests {
 
     const NOW: Time = Time::from_millis(1_795_356_371_000);
     const HOLD: Duration = minutes(10);
-    const FINE: Check = Check { is_worse: false, accounts_active: true, same_enrollment: true };
+    const FINE: Check = Check { is_worse: false, accounts_hold: true, same_enrollment: true };
 
     fn people() -> [UserId; 3] {
         [1, 2, 3].map(|at| UserId::generate(Time::from_millis(at)))
@@ -236,7 +236,7 @@ mod tests {
         let later = NOW + HOLD;
         let cases = [
             (Check { is_worse: true, ..FINE }, later, Verdict::Review),
-            (Check { accounts_active: false, ..FINE }, later, Verdict::Hold(Hold::AccountDisabled)),
+            (Check { accounts_hold: false, ..FINE }, later, Verdict::Hold(Hold::AccountChanged)),
             (Check { same_enrollment: false, ..FINE }, later, Verdict::Cancel),
             (FINE, NOW + days(7), Verdict::Expire),
         ];
@@ -316,7 +316,7 @@ mod tests {
                 let digest = ["a", "b"][usize::try_from(random.below(2)).unwrap()];
                 let check = Check {
                     is_worse: random.below(12) == 0,
-                    accounts_active: random.below(12) != 0,
+                    accounts_hold: random.below(12) != 0,
                     same_enrollment: random.below(40) != 0,
                 };
                 let from = it.state;
@@ -354,7 +354,7 @@ mod tests {
                             assert_ne!(by, asker);
                             assert_eq!(digest, seen.agreed);
                             assert!(now >= at + HOLD, "the hold was cut short");
-                            assert!(!check.is_worse && check.accounts_active && check.same_enrollment);
+                            assert!(!check.is_worse && check.accounts_hold && check.same_enrollment);
                         }
                         it.state = follow(it.state, verdict);
                     }

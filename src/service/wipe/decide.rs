@@ -1,9 +1,10 @@
 //! What a second person decides, and what anyone may stop.
 use super::notice::{News, tell};
-use super::release::settle;
-use super::{By, WINDOW, What, facts, find, hold, limits, record, write};
+use super::release::{may, settle};
+use super::{By, WINDOW, What, device, facts, find, hold, limits, record, write};
 use crate::domain::activity::{Action, Via};
 use crate::domain::id::{UserId, WipeApprovalId, WipeRequestId};
+use crate::domain::role::Permission;
 use crate::domain::time::Time;
 use crate::domain::wipe::{BEFORE_DELIVERY, Refusal, Verdict, WipeState, held_by_limits, may_approve};
 use crate::error::{Error, Result};
@@ -161,6 +162,10 @@ pub fn may_decide(conn: &mut Conn, by: &By<'_>, request: &WipeRequest, now: Time
         return Err(Error::Refused("a wipe is approved on its page, by a person".to_owned()));
     }
     let requester = active(conn, request.requested_by)?;
+    let device = device(conn, request.device_id)?;
+    if !may(conn, request.requested_by, Permission::RequestWipe, &device)? {
+        return Err(Error::Refused("the requester may not ask for wipes of this device any more".to_owned()));
+    }
     let approver = active(conn, by.user)?;
     let since = store::wipe::organisation_since(conn)?.unwrap_or(now);
     Ok(may_approve(&requester, &approver, since, now)?)

@@ -6,6 +6,7 @@ use crate::domain::command::{CommandKind, CommandState};
 use crate::domain::device::DeviceState;
 use crate::domain::id::{DeviceId, UserId};
 use crate::domain::message::Payload;
+use crate::domain::role::Permission;
 use crate::domain::time::Time;
 use crate::domain::wipe::{Check, Verdict, WipeAction, WipeState};
 use crate::error::Result;
@@ -66,16 +67,29 @@ pub fn settle_orphaned(conn: &mut Conn, limit: i64, now: Time) -> Result<usize> 
 
 /// What is looked at before each step.
 pub(super) fn check(conn: &mut Conn, request: &WipeRequest, device: &Device, now: Time) -> Result<Check> {
-    let mut accounts_active = true;
     let approver = request.approved_by.as_deref().and_then(UserId::parse);
-    for id in [Some(request.requested_by), approver].into_iter().flatten() {
-        accounts_active &= store::wipe::person(conn, id)?.is_some_and(|it| it.is_active);
+    let mut accounts_hold = true;
+    for (id, permission) in
+        [(Some(request.requested_by), Permission::RequestWipe), (approver, Permission::ApproveWipe)]
+    {
+        let Some(id) = id else { continue };
+        // Whoever came in by a link since then may be somebody else.
+        accounts_hold &= store::wipe::person(conn, id)?.is_some_and(|it| {
+            it.is_active && request.approved_at.is_none_or(|approved| it.account.in_use_since <= approved)
+        });
+        accounts_hold &= may(conn, id, permission, device)?;
     }
     Ok(Check {
         is_worse: request.agreed()?.is_worse(&facts(conn, device, now)?),
-        accounts_active,
+        accounts_hold,
         same_enrollment: device.state == DeviceState::Enrolled && device.generation == request.generation,
     })
+}
+
+/// Whether somebody holds a permission for a device now.
+pub(super) fn may(conn: &mut Conn, id: UserId, permission: Permission, device: &Device) -> Result<bool> {
+    let reach = store::user::grants(conn, id)?.reach(permission);
+    Ok(reach.is_some_and(|it| it.covers(device.team_id)))
 }
 
 /// What the order says. Company data is what the agent's key opens: on a personal device no folder is touched.

@@ -2,14 +2,16 @@
 use super::NOW;
 use super::server::TestServer;
 use diesel::prelude::*;
+use holdfast::domain::account::LinkPurpose;
 use holdfast::domain::activity::{Actor, ActorKind, Via};
 use holdfast::domain::id::UserId;
 use holdfast::domain::role::{Reach, Role};
 use holdfast::domain::time::{Time, days};
 use holdfast::error::Result;
 use holdfast::service::wipe::By;
-use holdfast::store::Conn;
+use holdfast::store::one_time_link::OneTimeLink;
 use holdfast::store::schema::{user_roles, users};
+use holdfast::store::{self, Conn};
 
 /// When the organisation of a test began.
 pub const SINCE: Time = Time::from_millis(NOW.millis() - 400 * 86_400_000);
@@ -54,6 +56,30 @@ pub fn colleague(server: &TestServer, name: &str, role: Role) -> UserId {
 pub fn disable(server: &TestServer, id: UserId) {
     server.act(move |conn| {
         diesel::update(users::table.find(id)).set(users::state.eq("disabled")).execute(conn)?;
+        Ok(())
+    });
+}
+
+/// Takes every role of an account.
+pub fn take_roles(server: &TestServer, id: UserId) {
+    server.act(move |conn| {
+        diesel::delete(user_roles::table.filter(user_roles::user_id.eq(id))).execute(conn)?;
+        Ok(())
+    });
+}
+
+/// Somebody comes in by a one-time link of this account.
+pub fn comes_by_link(server: &TestServer, id: UserId, now: Time) {
+    server.act(move |conn| {
+        let link = OneTimeLink {
+            token_hash: format!("{id}-{}", now.millis()),
+            purpose: LinkPurpose::Invite,
+            user_id: Some(id),
+            created_at: now,
+            expires_at: now + days(3),
+            used_at: Some(now),
+        };
+        store::one_time_link::insert(conn, &link)?;
         Ok(())
     });
 }

@@ -1,7 +1,7 @@
 //! Who may not, and what is not enough.
 use super::world::{World, ask};
 use crate::support::NOW;
-use crate::support::people::{SINCE, act_as, act_by, colleague, disable, person};
+use crate::support::people::{SINCE, act_as, act_by, colleague, comes_by_link, disable, person, take_roles};
 use holdfast::domain::activity::Via;
 use holdfast::domain::device::Ownership;
 use holdfast::domain::id::TeamId;
@@ -183,22 +183,46 @@ fn nothing_but_the_page_approves() {
 }
 
 #[test]
-fn an_account_that_is_disabled_after_the_approval_holds_the_wipe() {
-    for at_release in [true, false] {
-        let world = World::new();
-        let request = if at_release { world.requested() } else { world.released() };
-        if at_release {
-            world.approved(&request);
+fn an_account_that_is_not_what_it_was_at_the_approval_holds_the_wipe() {
+    type Change = fn(&World);
+    let changes: &[(&str, Change)] = &[
+        ("the approver is disabled", |world| disable(&world.server, world.second)),
+        ("the requester is disabled", |world| disable(&world.server, world.asker)),
+        ("the approver lost the role", |world| take_roles(&world.server, world.second)),
+        ("the requester lost the role", |world| take_roles(&world.server, world.asker)),
+        ("the approver came anew", |world| comes_by_link(&world.server, world.second, world.now())),
+        ("the requester came anew", |world| comes_by_link(&world.server, world.asker, world.now())),
+    ];
+    for (name, change) in changes {
+        for at_release in [true, false] {
+            let world = World::new();
+            let request = if at_release { world.requested() } else { world.released() };
+            if at_release {
+                world.approved(&request);
+            }
+
+            world.server.app.clock.advance(std::time::Duration::from_secs(1));
+            change(&world);
+            world.cools();
+
+            assert!(world.fetches().is_empty(), "{name}");
+            let held = world.find(request.id);
+            assert_eq!(held.state, WipeState::Held, "{name}");
+            assert!(held.state_note.contains("changed hands"), "{}", held.state_note);
         }
-
-        disable(&world.server, world.second);
-        world.cools();
-
-        assert!(world.fetches().is_empty());
-        let held = world.find(request.id);
-        assert_eq!(held.state, WipeState::Held);
-        assert!(held.state_note.contains("disabled"), "{}", held.state_note);
     }
+}
+
+#[test]
+fn a_requester_without_the_role_has_nothing_approved() {
+    let world = World::new();
+    let request = world.requested();
+
+    take_roles(&world.server, world.asker);
+
+    let refused = world.approves_as(world.second, &request).unwrap_err();
+    assert!(refused.to_string().contains("the requester may not ask"), "{refused}");
+    assert_eq!(world.state(request.id), WipeState::Requested);
 }
 
 #[test]
