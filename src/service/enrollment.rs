@@ -8,7 +8,7 @@ use crate::error::{Error, FieldErrors, Result};
 use crate::service::activity::{self, Act};
 use crate::service::check_in::actor;
 use crate::service::repository::Prepared;
-use crate::service::{command, policy, proof, repository};
+use crate::service::{command, policy, proof, repository, restore};
 use crate::store::device::Device;
 use crate::store::device_status::DeviceStatus;
 use crate::store::enrollment_token::EnrollmentToken;
@@ -292,6 +292,7 @@ fn join_again(conn: &mut Conn, id: DeviceId, enroll: &Enroll, token: &Enrollment
     for open in store::command::open_before(conn, id, device.generation)? {
         command::expire(conn, &open, "the device enrolled again", now)?;
     }
+    restore::cancel_to(conn, id, "the device enrolled again", now)?;
     Ok(device)
 }
 

@@ -238,6 +238,18 @@ pub fn cancel(conn: &mut Conn, by: &By<'_>, id: RestoreId, now: Time) -> Result<
     end(conn, by.actor, restore, (RestoreState::Cancelled, Action::RestoreCancelled, Ended::Done), &note, now)
 }
 
+/// Cancels every restore to a device that is none any more; their tickets open nothing from then on.
+///
+/// # Errors
+/// When the database refuses.
+pub fn cancel_to(conn: &mut Conn, target: DeviceId, why: &str, now: Time) -> Result<()> {
+    for restore in store::restore::open_to(conn, target)? {
+        let to = (RestoreState::Cancelled, Action::RestoreCancelled, Ended::Done);
+        end(conn, &Actor::system(), restore, to, why, now)?;
+    }
+    Ok(())
+}
+
 /// Whether the order may be handed to its target: only while its restore is under way.
 ///
 /// # Errors

@@ -1,4 +1,5 @@
 //! Restores: who gets whose data back, and the tickets that let them read it.
+use crate::domain::device::DeviceState;
 use crate::domain::id::{CommandId, DeviceId, RepositoryId, RestoreId, RestorePointId, TeamId};
 use crate::domain::restore::{Conflict, RestoreState, Selection};
 use crate::domain::role::Reach;
@@ -102,10 +103,13 @@ pub struct Listed {
     pub point_at: Time,
 }
 
-/// The ticket with this hash, of a restore that has not ended.
+/// The ticket with this hash, of a restore that has not ended, while its target is still the enrolment that it was
+/// sealed to.
 pub fn find_ticket(conn: &mut Conn, hash: &str) -> QueryResult<Option<Ticket>> {
     restores::table
         .inner_join(restore_points::table.on(restore_points::id.eq(restores::restore_point_id)))
+        .inner_join(devices::table.on(devices::id.eq(restores::target_device_id)))
+        .filter(devices::state.eq(DeviceState::Enrolled).and(devices::generation.eq(restores::target_generation)))
         .filter(restores::ticket_hash.eq(hash))
         .filter(restores::state.eq_any([RestoreState::Queued, RestoreState::Running]))
         .select((restores::id, restores::repository_id, restore_points::received_at, restores::expires_at))
@@ -137,6 +141,16 @@ pub fn insert(conn: &mut Conn, restore: &Restore) -> QueryResult<()> {
 pub fn update(conn: &mut Conn, restore: &Restore, from: RestoreState) -> QueryResult<bool> {
     let which = restores::table.find(restore.id).filter(restores::state.eq(from));
     Ok(diesel::update(which).set(restore).execute(conn)? == 1)
+}
+
+/// Restores to a device that have not ended, oldest first.
+pub fn open_to(conn: &mut Conn, target: DeviceId) -> QueryResult<Vec<Restore>> {
+    restores::table
+        .filter(restores::target_device_id.eq(target))
+        .filter(restores::state.eq_any([RestoreState::Queued, RestoreState::Running]))
+        .order(restores::id)
+        .select(Restore::as_select())
+        .load(conn)
 }
 
 /// Restores whose ticket has run out before they ended, oldest first.
@@ -177,7 +191,7 @@ pub fn targets(
 ) -> QueryResult<Vec<(DeviceId, String, String)>> {
     let pattern = pattern(search);
     let mut query = devices::table
-        .filter(devices::state.eq(crate::domain::device::DeviceState::Enrolled))
+        .filter(devices::state.eq(DeviceState::Enrolled))
         .filter(
             lower(devices::name)
                 .like(pattern.clone())

@@ -1,6 +1,6 @@
 //! Getting data back: the order, the ticket, and the comparison with the manifest.
 use crate::support::NOW;
-use crate::support::device::SimDevice;
+use crate::support::device::{SimDevice, token};
 use crate::support::people::{act_as, act_by, colleague};
 use crate::support::server::{Answer, TestServer};
 use crate::support::visit::{Visit, hidden, location, text};
@@ -22,7 +22,7 @@ use holdfast::domain::time::{Time, hours};
 use holdfast::error::{Error, Result};
 use holdfast::service::restore::{self, Draft};
 use holdfast::store::restore::Restore;
-use holdfast::{job, seal, secret, store};
+use holdfast::{job, seal, secret, service, store};
 
 struct World {
     server: TestServer,
@@ -243,6 +243,38 @@ fn a_ticket_opens_its_own_repository_and_ends_with_its_time() {
     job::wipe::run_once(&world.server.app.store, &world.server.app.wake, world.now()).unwrap();
     assert_eq!(world.find(restore.id).state, RestoreState::Expired);
     assert_eq!(world.tells(&world.target, restore.id, &world.all_back()).status, 409);
+}
+
+#[test]
+fn a_ticket_ends_with_the_enrolment_that_it_was_sealed_to() {
+    type End = fn(&World);
+    let ends: &[(&str, End)] = &[
+        ("the device was removed", |world| {
+            let id = world.target.id();
+            act_as(&world.server, world.operator, move |conn, by| {
+                service::device::remove(conn, by.actor, id, "laptop-1", NOW)
+            })
+            .unwrap();
+        }),
+        ("the device enrolled again", |world| {
+            let id = world.target.id();
+            let token = token(&world.server, |draft| draft.device_id = Some(id));
+            assert_eq!(SimDevice::new().enroll(&world.server, &token).status, 200);
+        }),
+    ];
+    for (why, end) in ends {
+        let world = World::new();
+        let restore = world.orders(&world.draft).unwrap();
+        let order = world.fetched().unwrap();
+        let ticket = world.secret(&order).ticket;
+        assert_eq!(world.reads(&order, &ticket).status, 200);
+
+        end(&world);
+
+        assert_eq!(world.reads(&order, &ticket).status, 401, "{why}");
+        let cancelled = world.find(restore.id);
+        assert_eq!((cancelled.state, cancelled.outcome().unwrap().note.as_str()), (RestoreState::Cancelled, *why));
+    }
 }
 
 #[test]

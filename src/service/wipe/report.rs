@@ -8,6 +8,7 @@ use crate::domain::message::{WipeReceipt, WipeReport};
 use crate::domain::time::Time;
 use crate::domain::wipe::WipeState;
 use crate::error::{Error, Result};
+use crate::service::restore;
 use crate::store::command::Command;
 use crate::store::device::Device;
 use crate::store::wipe::WipeRequest;
@@ -112,6 +113,7 @@ fn finished(request: WipeRequest, said: &WipeReport, now: Time) -> WipeRequest {
 
 /// What the wiped device had is closed to it; its backups stay, to be read by a restore.
 fn close(conn: &mut Conn, device: &Device, complete: bool, now: Time) -> Result<()> {
+    restore::cancel_to(conn, device.id, "the device was wiped", now)?;
     store::repository::revoke_all(conn, device.id, now)?;
     store::repository::close_older(conn, device.id, device.generation.saturating_add(1))?;
     if complete {
