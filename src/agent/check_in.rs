@@ -61,8 +61,11 @@ impl Agent {
         let mut facts = self.around.platform.facts(&roots, now);
         if facts.changes.is_none() {
             let index = self.state.find()?.unwrap_or_default();
-            let value = backup::changes(&roots, &index);
-            facts.changes = Some(Fact { value, source: "file times".to_owned(), measured_at: now });
+            facts.changes = backup::changes(&roots, &index).map(|value| Fact {
+                value,
+                source: "file times".to_owned(),
+                measured_at: now,
+            });
         }
         Ok(facts)
     }

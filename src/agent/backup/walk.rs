@@ -220,23 +220,28 @@ pub fn changed_since(inventory: &Inventory) -> BTreeSet<String> {
     changed
 }
 
-/// Files that are new or different since the last backup, by size and times only.
-pub fn changes(roots: &[PathBuf], index: &BackupIndex) -> Changes {
+/// Files that are new or different since the last backup, by size and times only; none where a root cannot be opened,
+/// so that nobody knows.
+pub fn changes(roots: &[PathBuf], index: &BackupIndex) -> Option<Changes> {
     let mut changes = Changes { files: 0, bytes: 0 };
     for root in roots {
-        // A root that cannot be opened has no files to count.
-        let _ = walk(root, &mut |met| {
-            if let Met::File { path, stat, .. } = met {
-                let now = seen(stat);
-                if index.files.get(&encode_path(path)) != Some(&now) {
-                    changes.files += 1;
-                    changes.bytes = changes.bytes.saturating_add(i64::try_from(now.size).unwrap_or(i64::MAX));
+        let walked = walk(root, &mut |met| {
+            match met {
+                Met::File { path, stat, .. } => {
+                    let now = seen(stat);
+                    if index.files.get(&encode_path(path)) != Some(&now) {
+                        changes.files += 1;
+                        changes.bytes = changes.bytes.saturating_add(i64::try_from(now.size).unwrap_or(i64::MAX));
+                    }
                 }
+                // It is in no backup, and a wipe may still erase it: one file at least.
+                Met::Unreadable { .. } => changes.files += 1,
             }
             true
         });
+        walked.ok()?;
     }
-    changes
+    Some(changes)
 }
 
 #[cfg(test)]
@@ -308,14 +313,27 @@ mod tests {
         fs::write(root.join("a"), "1").unwrap();
         fs::write(root.join("b"), "22").unwrap();
         let roots = [root.clone()];
-        assert_eq!(changes(&roots, &BackupIndex::default()), Changes { files: 2, bytes: 3 });
+        assert_eq!(changes(&roots, &BackupIndex::default()), Some(Changes { files: 2, bytes: 3 }));
 
         let index = BackupIndex { files: take(&root).index };
-        assert_eq!(changes(&roots, &index), Changes { files: 0, bytes: 0 });
+        assert_eq!(changes(&roots, &index), Some(Changes { files: 0, bytes: 0 }));
 
         fs::write(root.join("b"), "333").unwrap();
         fs::write(root.join("c"), "4444").unwrap();
-        assert_eq!(changes(&roots, &index), Changes { files: 2, bytes: 7 });
+        assert_eq!(changes(&roots, &index), Some(Changes { files: 2, bytes: 7 }));
+    }
+
+    #[test]
+    fn what_cannot_be_looked_at_is_never_counted_as_nothing() {
+        let (_temp, root) = folder();
+        let mut dir = tree::open_dir(&root).unwrap();
+        for _ in 0..DEEPEST + 5 {
+            rustix::fs::mkdirat(&dir, c"d", 0o700.into()).unwrap();
+            dir = tree::open_child(dir.as_fd(), c"d").unwrap();
+        }
+        let index = BackupIndex { files: take(&root).index };
+        assert_eq!(changes(std::slice::from_ref(&root), &index), Some(Changes { files: 1, bytes: 0 }));
+        assert_eq!(changes(&[root.join("missing"), root], &index), None);
     }
 
     #[test]

@@ -142,7 +142,8 @@ struct Status {
     running: bool,
     last_check_in: Option<Seen>,
     last_backup: Option<LastBackup>,
-    changes_since_backup: Changes,
+    /// None where a protected folder cannot be opened.
+    changes_since_backup: Option<Changes>,
     reports_waiting: usize,
     policy: Option<Policy>,
 }
@@ -199,9 +200,13 @@ fn print(status: &Status) {
             HumanBytes(it.size_bytes)
         ),
     }
-    let changes = status.changes_since_backup;
     let count = |it: i64| u64::try_from(it).unwrap_or(0);
-    println!("Changed     {} files, {} since then", HumanCount(count(changes.files)), HumanBytes(count(changes.bytes)));
+    match status.changes_since_backup {
+        Some(it) => {
+            println!("Changed     {} files, {} since then", HumanCount(count(it.files)), HumanBytes(count(it.bytes)));
+        }
+        None => println!("Changed     not known: a protected folder cannot be opened"),
+    }
     if status.reports_waiting > 0 {
         println!("Waiting     {} backup reports to be sent", status.reports_waiting);
     }

@@ -68,7 +68,9 @@ impl Hold {
         match self {
             Self::Limit => "more wipes were requested within an hour than the limit allows",
             Self::ClockWentBack => "the server's clock was set back after the approval",
-            Self::AccountChanged => "the account of the requester or of the approver was disabled, changed hands or lost its role since the approval",
+            Self::AccountChanged => {
+                "the account of the requester or of the approver was disabled, changed hands or lost its role since the approval"
+            }
             Self::NotApproved => "there is no valid approval by a second person for these facts",
         }
     }

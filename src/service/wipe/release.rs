@@ -69,8 +69,7 @@ pub fn settle_orphaned(conn: &mut Conn, limit: i64, now: Time) -> Result<usize> 
 pub(super) fn check(conn: &mut Conn, request: &WipeRequest, device: &Device, now: Time) -> Result<Check> {
     let approver = request.approved_by.as_deref().and_then(UserId::parse);
     let mut accounts_hold = true;
-    for (id, permission) in
-        [(Some(request.requested_by), Permission::RequestWipe), (approver, Permission::ApproveWipe)]
+    for (id, permission) in [(Some(request.requested_by), Permission::RequestWipe), (approver, Permission::ApproveWipe)]
     {
         let Some(id) = id else { continue };
         // Whoever came in by a link since then may be somebody else.
