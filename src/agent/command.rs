@@ -136,7 +136,11 @@ mod tests {
     use super::*;
     use crate::agent::testing::{NOW, NOWHERE, enrolled, open};
     use crate::clock::Clock;
-    use crate::domain::time::hours;
+    use crate::domain::id::{RepositoryId, RestoreId};
+    use crate::domain::object::ObjectName;
+    use crate::domain::restore::Conflict;
+    use crate::domain::time::{Time, hours};
+    use crate::protocol::agent::message::RestoreOrder;
     use std::fs;
 
     fn command(kind: CommandKind) -> Command {
@@ -201,6 +205,37 @@ mod tests {
 
         assert!(!results(&agent)[0].0);
         assert!(temp.path().join("docs").exists());
+    }
+
+    #[test]
+    fn a_second_restore_is_refused_while_the_first_is_under_way() {
+        let (temp, clock) = world();
+        let agent = open(&temp.path().join("state"), &clock, None);
+        let [first, second] = [1, 2].map(|at| {
+            let restore_id = RestoreId::generate(Time::from_millis(at));
+            let order = RestoreOrder {
+                restore_id,
+                repository_id: RepositoryId::generate(NOW),
+                repository_path: "/restic/r/".to_owned(),
+                snapshot: ObjectName::from_hash(&[0; 32]),
+                sealed: String::new(),
+                selection: Vec::new(),
+                conflict: Conflict::KeepBoth,
+                file_count: 1,
+                size_bytes: 1,
+            };
+            Command { payload: Payload::Restore(order), ..command(CommandKind::Restore) }
+        });
+        let first_id = first.id;
+
+        for it in [first, second] {
+            assert_eq!(agent.accept(&it).unwrap(), Order::Run);
+            agent.act(it, &Stop::default(), &|_| {}).unwrap();
+        }
+
+        assert!(agent.has_restore(first_id).unwrap());
+        let told = results(&agent);
+        assert!(told.len() == 1 && told[0].1.contains("another restore"), "{told:?}");
     }
 
     #[test]

@@ -52,8 +52,12 @@ pub struct Outcome {
 }
 
 impl Agent {
-    /// Writes the order down, so that it is carried out whatever happens.
+    /// Writes the order down, so that it is carried out whatever happens. One at a time: another would take its place.
     pub(super) fn begin_restore(&self, command_id: CommandId, order: RestoreOrder) -> Result<()> {
+        if self.state.find::<RestoreJournal>()?.is_some_and(|it| it.command_id != command_id) {
+            let reason = "another restore is under way here; ask again when it is done";
+            return self.finish(command_id, Err(reason.to_owned()));
+        }
         let begun_at = self.client.server_now();
         self.state.put(&RestoreJournal { command_id, order, begun_at, result: None })
     }
