@@ -9,6 +9,7 @@ use super::state::{
     BackupIndex, ClockOffset, Credentials, Enrollment, Journal, LastBackup, Marks, Outbox, Policy, RestoreJournal,
     Roots, State, WipeJournal, Wiped,
 };
+use super::wipe::finish_wiped;
 use super::{Agent, Surroundings};
 use crate::protocol::agent::message::{ENROLL, Enroll, Enrolled, RepositoryCredentials, credentials_context};
 use anyhow::{Context, Result, bail};
@@ -37,6 +38,8 @@ impl Agent {
     /// # Errors
     /// When the device is enrolled already, a folder may not be protected, or the server refuses.
     pub fn enroll(state: State, around: Surroundings, request: &Request) -> Result<Self> {
+        // Else the wiped device's key would join, and the server takes only a new one.
+        finish_wiped(&state)?;
         if state.find::<Enrollment>()?.is_some() && state.find::<Wiped>()?.is_none() && !request.again {
             bail!("this device is enrolled already; to enroll it anew (its old commands are dropped), add --again");
         }

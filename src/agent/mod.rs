@@ -63,6 +63,7 @@ impl Agent {
     /// # Errors
     /// When the device is not enrolled, or was wiped.
     pub fn open(state: State, around: Surroundings) -> Result<Self> {
+        wipe::finish_wiped(&state)?;
         if let Some(wiped) = state.find::<Wiped>()? {
             anyhow::bail!(
                 "this device was wiped at {} and belongs to no server any more; enroll it again to use it",

@@ -12,7 +12,8 @@ use super::net::client::CallError;
 use super::progress::Event;
 use super::protect::{self, Forbidden};
 use super::state::{
-    BackupIndex, Credentials, LastBackup, Outbox, ProtectedRoot, RestoreJournal, Roots, WipeJournal, WipeStage, Wiped,
+    BackupIndex, Credentials, LastBackup, Outbox, ProtectedRoot, RestoreJournal, Roots, State, WipeJournal, WipeStage,
+    Wiped,
 };
 use super::{Identity, tree};
 use crate::domain::id::CommandId;
@@ -66,6 +67,8 @@ impl Agent {
         }
         if journal.stage == WipeStage::KeyDestroyed {
             let _nothing_else = self.busy.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            // What was under way until now may have written its records again.
+            self.destroy_key()?;
             self.erase(&mut journal)?;
             journal.report = Some(report(&journal, self.client.server_now()));
             journal.stage = WipeStage::Erased;
@@ -73,8 +76,7 @@ impl Agent {
         }
         let receipt = self.send_wipe_report(&journal, stop)?;
         self.state.put(&Wiped { command_id: journal.command_id, wiped_at: self.client.server_now(), receipt })?;
-        self.state.destroy::<Identity>()?;
-        self.state.remove::<WipeJournal>()?;
+        finish_wiped(&self.state)?;
         Ok(true)
     }
 
@@ -171,6 +173,18 @@ impl Agent {
             }
         }
     }
+}
+
+/// Destroys the last key of a wiped device. The journal goes last: until then a kill leaves this to be done again.
+///
+/// # Errors
+/// When the file system refuses.
+pub(super) fn finish_wiped(state: &State) -> Result<()> {
+    if state.find::<Wiped>()?.is_some() && state.find::<WipeJournal>()?.is_some() {
+        state.destroy::<Identity>()?;
+        state.remove::<WipeJournal>()?;
+    }
+    Ok(())
 }
 
 fn refused(path: &str, reason: &str) -> WipedRoot {

@@ -1,6 +1,7 @@
 use super::*;
+use crate::agent::Surroundings;
 use crate::agent::protect::MARK_NAME;
-use crate::agent::state::{Enrollment, Marks, State};
+use crate::agent::state::{Enrollment, Marks};
 use crate::agent::testing::{NOW, NOWHERE, enrolled, open, server};
 use crate::clock::Clock;
 use crate::domain::time::hours;
@@ -38,6 +39,17 @@ impl World {
 
     fn agent(&self) -> Agent {
         open(&self.state(), &self.clock, Some(self.temp.path().canonicalize().unwrap().join("home")))
+    }
+
+    /// Why the agent does not open.
+    fn refusal(&self) -> String {
+        let around = Surroundings {
+            platform: crate::agent::platform::this(),
+            clock: self.clock.clone(),
+            progress: std::sync::Arc::new(crate::agent::progress::Silent),
+            home: None,
+        };
+        Agent::open(State::open(&self.state()).unwrap(), around).err().unwrap().to_string()
     }
 
     fn is_there<R: crate::agent::state::Record>(&self) -> bool {
@@ -155,6 +167,47 @@ fn without_a_receipt_the_signing_key_stays_until_the_deadline() {
 }
 
 #[test]
+fn a_kill_before_the_last_key_is_destroyed_leaves_none_behind() {
+    let world = World::new(NOWHERE);
+    let stop = Stop::default();
+    stop.stop();
+    world.agent().wipe(command(), &texts(&[&world.docs]), &stop).unwrap_err();
+    let state = State::open(&world.state()).unwrap();
+    state.put(&Wiped { command_id: command(), wiped_at: NOW, receipt: true }).unwrap();
+    drop(state);
+    assert!(world.is_there::<Identity>());
+
+    assert!(world.refusal().contains("was wiped"));
+    assert!(!world.is_there::<Identity>() && !world.is_there::<WipeJournal>());
+}
+
+#[test]
+fn what_was_written_back_while_the_wipe_began_is_destroyed_too() {
+    let world = World::new(NOWHERE);
+    let stop = Stop::default();
+    stop.stop();
+    let agent = world.agent();
+    agent
+        .state
+        .put(&WipeJournal {
+            command_id: command(),
+            generation: 1,
+            roots: texts(&[&world.docs]),
+            stage: WipeStage::KeyDestroyed,
+            ordered_at: NOW,
+            wiped: Vec::new(),
+            erasing: None,
+            report: None,
+        })
+        .unwrap();
+    agent.state.put(&Outbox::default()).unwrap();
+
+    agent.resume_wipe(&stop).unwrap_err();
+
+    assert!(!world.is_there::<Outbox>() && !world.is_there::<Credentials>());
+}
+
+#[test]
 fn a_wipe_that_was_cut_off_goes_on_where_it_was() {
     let (address, reports) = receipts();
     let world = World::new(&address);
@@ -193,12 +246,6 @@ fn a_wiped_agent_does_not_open_again() {
 
     let state = State::open(&world.state()).unwrap();
     assert!(state.find::<Enrollment>().unwrap().is_some());
-    let around = crate::agent::Surroundings {
-        platform: crate::agent::platform::this(),
-        clock: world.clock.clone(),
-        progress: std::sync::Arc::new(crate::agent::progress::Silent),
-        home: None,
-    };
-    let refused = Agent::open(state, around).err().unwrap().to_string();
-    assert!(refused.contains("wiped"), "{refused}");
+    drop(state);
+    assert!(world.refusal().contains("wiped"));
 }
