@@ -149,7 +149,7 @@ impl App {
             Job::new("command", job::command::PERIOD, move || {
                 job::command::run_once(&command.store, &command.wake, command.clock.now())
             }),
-            Job::new("wipe", job::wipe::PERIOD, move || job::wipe::run_once(&wipe.store, &wipe.wake, wipe.clock.now())),
+            Job::new("wipe", job::wipe::PERIOD, move || job::wipe::run_once(&wipe.store, &wipe.wake, &wipe.clock)),
             Job::new("mail", job::mail::PERIOD, move || {
                 job::mail::run_once(&mail.store, mail.mailer.as_ref(), &mail.clock)
             })

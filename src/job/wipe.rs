@@ -1,5 +1,5 @@
 //! Releases wipes whose hold is over, and ends wipes and restores whose time is over.
-use crate::domain::time::Time;
+use crate::clock::Clock;
 use crate::error::Result;
 use crate::job::Summary;
 use crate::service;
@@ -17,7 +17,8 @@ const BATCH: i64 = 100;
 ///
 /// # Errors
 /// When the database cannot be reached.
-pub fn run_once(store: &Store, wake: &Wake, now: Time) -> Result<Summary> {
+pub fn run_once(store: &Store, wake: &Wake, clock: &Clock) -> Result<Summary> {
+    let (now, steady_since) = (clock.now(), clock.steady_since());
     // Looked at first without the lock that acts take: most runs find nothing.
     let is_idle = store.read_blocking(move |conn| {
         Ok::<_, crate::error::Error>(
@@ -30,7 +31,7 @@ pub fn run_once(store: &Store, wake: &Wake, now: Time) -> Result<Summary> {
         return Ok(Summary::default());
     }
     let (released, ended) = store.act_blocking(move |conn| {
-        let released = service::wipe::release_due(conn, BATCH, now)?;
+        let released = service::wipe::release_due(conn, BATCH, steady_since, now)?;
         let ended = service::wipe::settle_orphaned(conn, BATCH, now)?;
         let expired = service::restore::expire_overdue(conn, BATCH, now)?;
         Ok::<_, crate::error::Error>((released, ended + expired))

@@ -522,7 +522,7 @@ fn order_wipe(server: &TestServer, id: DeviceId) -> WipeRequestId {
         service::wipe::approve(conn, by, request_id, &service::wipe::Seen { agreed, current }, now)
     });
     server.app.clock.advance(hours(1));
-    holdfast::job::wipe::run_once(server.store(), &server.app.wake, server.app.clock.now()).unwrap();
+    holdfast::job::wipe::run_once(server.store(), &server.app.wake, &server.app.clock).unwrap();
     request_id
 }
 

@@ -1,11 +1,14 @@
 //! One wipe request on its way; every step is decided here.
 use crate::domain::id::UserId;
-use crate::domain::time::{Time, minutes};
+use crate::domain::time::{Time, hours, minutes};
 use crate::domain::wipe::{Refusal, WipeState};
 use std::time::Duration;
 
 /// A clock that stands this far before the approval was set back, and nothing is believed of the hold.
 const CLOCK_TOLERANCE: Duration = minutes(1);
+
+/// After a jump of the clock, or a restart, so much of a hold is to be lived through at most.
+const LIVED: Duration = hours(1);
 
 /// A wipe request as far as its steps depend on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -146,8 +149,20 @@ impl Progress {
     }
 
     /// Whether the hold is over and the order may be queued.
-    pub fn release(&self, check: Check, now: Time) -> Verdict {
-        if self.state == WipeState::Cooling { self.gate(check, now) } else { Verdict::Wait }
+    ///
+    /// The hold is there for people to stop it, so time that nobody lived through does not count: the clock must have
+    /// been steady for as long as the hold, at most for an hour.
+    pub fn release(&self, check: Check, steady_since: Time, now: Time) -> Verdict {
+        if self.state != WipeState::Cooling {
+            return Verdict::Wait;
+        }
+        let hold = match (&self.approval, self.release_at) {
+            (Some(approval), Some(at)) => at.since(approval.at),
+            (None, _) | (_, None) => LIVED,
+        };
+        let verdict = self.gate(check, now);
+        let is_lived = now >= steady_since + hold.min(LIVED);
+        if verdict == Verdict::Go && !is_lived { Verdict::Wait } else { verdict }
     }
 
     /// Whether the order may be handed to the device, also once more.
@@ -188,10 +203,12 @@ impl Progress {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::time::{days, hours};
+    use crate::domain::time::days;
 
     const NOW: Time = Time::from_millis(1_795_356_371_000);
     const HOLD: Duration = minutes(10);
+    /// The clock has run long enough.
+    const BEFORE: Time = Time::from_millis(NOW.millis() - 86_400_000);
     const FINE: Check = Check { is_worse: false, accounts_hold: true, same_enrollment: true };
 
     fn people() -> [UserId; 3] {
@@ -214,9 +231,9 @@ mod tests {
         let [asker, second, _] = people();
         let cooling = requested(asker).approve(second, "a", HOLD, NOW).unwrap();
 
-        assert_eq!(cooling.release(FINE, NOW), Verdict::Wait);
-        assert_eq!(cooling.release(FINE, NOW + HOLD - Duration::from_millis(1)), Verdict::Wait);
-        assert_eq!(cooling.release(FINE, NOW + HOLD), Verdict::Go);
+        assert_eq!(cooling.release(FINE, BEFORE, NOW), Verdict::Wait);
+        assert_eq!(cooling.release(FINE, BEFORE, NOW + HOLD - Duration::from_millis(1)), Verdict::Wait);
+        assert_eq!(cooling.release(FINE, BEFORE, NOW + HOLD), Verdict::Go);
     }
 
     #[test]
@@ -224,11 +241,24 @@ mod tests {
         let [asker, second, _] = people();
         let cooling = requested(asker).approve(second, "a", HOLD, NOW).unwrap();
 
-        assert_eq!(cooling.release(FINE, NOW - days(365)), Verdict::Hold(Hold::ClockWentBack));
-        assert_eq!(cooling.release(FINE, NOW - Duration::from_secs(30)), Verdict::Wait);
+        assert_eq!(cooling.release(FINE, BEFORE, NOW - days(365)), Verdict::Hold(Hold::ClockWentBack));
+        assert_eq!(cooling.release(FINE, BEFORE, NOW - Duration::from_secs(30)), Verdict::Wait);
         let released = Progress { state: WipeState::Released, ..cooling };
         assert_eq!(released.deliver(FINE, NOW - hours(1)), Verdict::Hold(Hold::ClockWentBack));
         assert_eq!(released.deliver(FINE, NOW + minutes(5)), Verdict::Wait);
+    }
+
+    #[test]
+    fn a_hold_that_nobody_lived_through_is_not_over() {
+        let [asker, second, _] = people();
+        let cooling = requested(asker).approve(second, "a", HOLD, NOW).unwrap();
+        let jumped = NOW + days(1);
+        assert_eq!(cooling.release(FINE, jumped, jumped), Verdict::Wait);
+        assert_eq!(cooling.release(FINE, jumped, jumped + HOLD), Verdict::Go);
+        let long = requested(asker).approve(second, "a", days(2), NOW).unwrap();
+        let jumped = NOW + days(3);
+        assert_eq!(long.release(FINE, jumped, jumped + minutes(59)), Verdict::Wait);
+        assert_eq!(long.release(FINE, jumped, jumped + hours(1)), Verdict::Go);
     }
 
     #[test]
@@ -243,7 +273,7 @@ mod tests {
             (FINE, NOW + days(7), Verdict::Expire),
         ];
         for (check, now, expected) in cases {
-            assert_eq!(cooling.release(check, now), expected, "{check:?}");
+            assert_eq!(cooling.release(check, BEFORE, now), expected, "{check:?}");
             let released = Progress { state: WipeState::Released, ..cooling.clone() };
             assert_eq!(released.deliver(check, now), expected, "{check:?}");
         }
@@ -260,7 +290,7 @@ mod tests {
             Progress { release_at: None, ..cooling.clone() },
         ];
         for it in forged {
-            assert_eq!(it.release(FINE, NOW + HOLD), Verdict::Hold(Hold::NotApproved), "{it:?}");
+            assert_eq!(it.release(FINE, BEFORE, NOW + HOLD), Verdict::Hold(Hold::NotApproved), "{it:?}");
             let released = Progress { state: WipeState::Released, ..it };
             assert_eq!(released.deliver(FINE, NOW + HOLD), Verdict::Hold(Hold::NotApproved));
         }
@@ -348,7 +378,7 @@ mod tests {
                         let verdict = if matches!(it.state, WipeState::Released | WipeState::Delivered) {
                             it.deliver(check, now)
                         } else {
-                            it.release(check, now)
+                            it.release(check, BEFORE, now)
                         };
                         if verdict == Verdict::Go {
                             released_count += 1;

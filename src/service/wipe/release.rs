@@ -17,11 +17,11 @@ use crate::store::wipe::WipeRequest;
 use crate::store::{self, Conn};
 
 /// Releases what waited long enough and is as it was agreed to, and ends what ran out.
-/// Answers the devices that now have an order: wake them after the commit.
+/// Answers the devices that now have an order: wake them after the commit. `steady_since` is that of the clock.
 ///
 /// # Errors
 /// When the database refuses.
-pub fn release_due(conn: &mut Conn, limit: i64, now: Time) -> Result<Vec<DeviceId>> {
+pub fn release_due(conn: &mut Conn, limit: i64, steady_since: Time, now: Time) -> Result<Vec<DeviceId>> {
     let mut released = Vec::new();
     for request in store::wipe::due(conn, now, limit)? {
         let progress = request.progress(conn)?;
@@ -30,7 +30,7 @@ pub fn release_due(conn: &mut Conn, limit: i64, now: Time) -> Result<Vec<DeviceI
             continue;
         }
         let device = device(conn, request.device_id)?;
-        let verdict = progress.release(check(conn, &request, &device, now)?, now);
+        let verdict = progress.release(check(conn, &request, &device, now)?, steady_since, now);
         match verdict {
             Verdict::Go => {
                 release(conn, request, &device, now)?;

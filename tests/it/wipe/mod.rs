@@ -103,6 +103,20 @@ fn a_clock_set_back_holds_the_wipe() {
 }
 
 #[test]
+fn a_clock_that_jumps_ahead_ends_no_hold() {
+    let world = World::new();
+    let request = world.requested();
+    world.approved(&request);
+
+    world.server.app.clock.set(NOW + days(1));
+    world.job();
+
+    assert_eq!(world.state(request.id), WipeState::Cooling);
+    world.cools();
+    assert_eq!(world.state(request.id), WipeState::Released);
+}
+
+#[test]
 fn anyone_stops_it_in_every_state_before_delivery() {
     type Bring = fn(&World) -> holdfast::domain::id::WipeRequestId;
     let states: &[(WipeState, Bring)] = &[
