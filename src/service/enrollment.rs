@@ -293,6 +293,8 @@ fn join_again(conn: &mut Conn, id: DeviceId, enroll: &Enroll, token: &Enrollment
         command::expire(conn, &open, "the device enrolled again", now)?;
     }
     restore::cancel_to(conn, id, "the device enrolled again", now)?;
+    // What the machine before said of itself is not known of this one.
+    store::device_status::update(conn, &DeviceStatus::new(id))?;
     Ok(device)
 }
 

@@ -184,6 +184,8 @@ fn an_order_of_an_older_enrolment_is_never_delivered() {
     world.job();
 
     assert_eq!(world.device.generation(), 2);
+    let facts = world.facts();
+    assert_eq!((facts.only_here, facts.last_seen_at), (None, None), "what the old one said is not known of the new");
     assert!(world.fetches().is_empty());
     assert_eq!(world.state(released.id), WipeState::Cancelled);
 }
