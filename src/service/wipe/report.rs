@@ -4,7 +4,8 @@ use super::{What, device, record, write};
 use crate::domain::activity::{Action, Actor, Outcome};
 use crate::domain::command::CommandState;
 use crate::domain::device::DeviceState;
-use crate::domain::message::{WipeReceipt, WipeReport};
+use crate::domain::id::CommandId;
+use crate::domain::message::{Payload, WipeReceipt, WipeReport};
 use crate::domain::time::Time;
 use crate::domain::wipe::WipeState;
 use crate::error::{Error, Result};
@@ -44,7 +45,8 @@ pub fn reported(conn: &mut Conn, actor: &Actor, device: &Device, said: &WipeRepo
     let acknowledged =
         WipeRequest { state: WipeState::Acknowledged, acknowledged_at: Some(now), report: Some(report), ..request };
     record(conn, actor, &acknowledged, &What::done(Action::WipeAcknowledged, "the device's signed report came"), now)?;
-    let done = finished(acknowledged, said, now);
+    let ordered = ordered(conn, said.command_id)?;
+    let done = finished(acknowledged, &ordered, said, now);
     write(conn, &done, from)?;
     let complete = done.state == WipeState::Confirmed;
     close(conn, device, complete, now)?;
@@ -96,12 +98,25 @@ pub(super) fn fail(
     tell(conn, (&failed, device), by, News::Done { complete: false }, now)
 }
 
-fn finished(request: WipeRequest, said: &WipeReport, now: Time) -> WipeRequest {
-    // The parts are believed before their sum.
-    let complete = said.complete && said.key_destroyed && said.roots.iter().all(|it| it.refused.is_empty());
+/// The folders that the order named.
+fn ordered(conn: &mut Conn, id: CommandId) -> Result<Vec<String>> {
+    let order = store::command::find(conn, id)?.ok_or(Error::NotFound("command"))?;
+    Ok(match serde_json::from_str(&order.payload).context("reading a command's payload")? {
+        Payload::Wipe { roots } => roots,
+        Payload::None | Payload::Restore(_) => Vec::new(),
+    })
+}
+
+fn finished(request: WipeRequest, ordered: &[String], said: &WipeReport, now: Time) -> WipeRequest {
+    // The parts are believed before their sum, and a folder of which nothing is said was not erased.
+    let untold = ordered.iter().filter(|path| !said.roots.iter().any(|it| it.path == **path)).count();
+    let complete =
+        said.complete && said.key_destroyed && untold == 0 && said.roots.iter().all(|it| it.refused.is_empty());
     let files: u64 = said.roots.iter().map(|it| it.removed_files).fold(0, u64::saturating_add);
     let note = if complete {
         format!("key destroyed, {files} files removed")
+    } else if said.key_destroyed && untold > 0 {
+        format!("the key is destroyed, but the report says nothing of {untold} of the folders to be erased")
     } else if said.key_destroyed {
         "the key is destroyed, but something was left; the report names it".to_owned()
     } else {

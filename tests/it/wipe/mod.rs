@@ -255,6 +255,21 @@ fn a_wipe_that_left_something_is_failed_and_says_so() {
 }
 
 #[test]
+fn a_folder_of_which_the_report_says_nothing_was_not_erased() {
+    let world = World::new();
+    let released = world.released();
+    world.fetches();
+    let mut report = world.report(&released, &[]);
+    report.roots.clear();
+
+    assert_eq!(world.sends(&report).status, 200);
+
+    let failed = world.find(released.id);
+    assert_eq!(failed.state, WipeState::Failed);
+    assert!(failed.state_note.contains("nothing of 1 of the folders"), "{}", failed.state_note);
+}
+
+#[test]
 fn a_report_without_an_order_is_no_wipe() {
     let world = World::new();
     let released = world.released();
