@@ -63,6 +63,10 @@ impl Forbidden {
         if state.ancestors().any(|it| path == it || is(it)) {
             return Some(format!("the agent's own state ({}) lies in it", state.display()));
         }
+        let home = self.home.as_ref().map(|it| std::fs::canonicalize(it).unwrap_or_else(|_| it.clone()));
+        if home.is_some_and(|home| home.ancestors().any(|it| path == it || is(it))) {
+            return Some("a whole home directory lies in it; name the folders in that instead".to_owned());
+        }
         None
     }
 }
@@ -231,6 +235,9 @@ mod tests {
         assert!(refused(&[dir.join("link-home")]).contains("home directory"));
         assert!(refused(std::slice::from_ref(&dir)).contains("state"));
         assert!(refused(&[dir.join("state")]).contains("state"));
+        let above = Forbidden { state: PathBuf::from("/nowhere"), home: Some(dir.join("home")) };
+        let why = check(std::slice::from_ref(&dir), &above).unwrap_err().to_string();
+        assert!(why.contains("home directory lies in it"), "{why}");
         assert!(refused(&[dir.join("docs"), dir.join("docs/inner")]).contains("overlaps"));
         refused(&[dir.join("missing")]);
         refused(&[dir.join("file")]);
