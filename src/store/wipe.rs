@@ -168,9 +168,10 @@ pub fn approve(conn: &mut Conn, approval: &Approval) -> QueryResult<()> {
         .map(drop)
 }
 
-/// How many requests got past the limits after `since`, by one person and by all. Those of the future count too.
-pub fn recent(conn: &mut Conn, actor: UserId, since: Time) -> QueryResult<Recent> {
-    let passed = wipe_requests::table.filter(wipe_requests::passed_at.gt(since));
+/// How many requests got past the limits after `since` and up to `until`, by one person and by all.
+pub fn recent(conn: &mut Conn, actor: UserId, since: Time, until: Time) -> QueryResult<Recent> {
+    let passed =
+        wipe_requests::table.filter(wipe_requests::passed_at.gt(since).and(wipe_requests::passed_at.le(until)));
     let by_all = passed.count().get_result(conn)?;
     let by_actor = passed.filter(wipe_requests::requested_by.eq(actor)).count().get_result(conn)?;
     Ok(Recent { by_actor, by_all })

@@ -104,4 +104,7 @@ fn a_clock_set_back_gives_no_room_below_the_limit() {
     let id = asks_for(&world, devices(&world, 1)[0]).unwrap();
 
     assert_eq!(world.state(id), WipeState::Held);
+    let now = world.now();
+    let lifted = act_as(&world.server, world.second, move |conn, by| wipe::lift(conn, by, id, now)).unwrap();
+    assert_eq!(lifted.state, WipeState::Requested, "a second person says that the clock is right now");
 }
