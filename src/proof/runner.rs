@@ -9,6 +9,7 @@ use crate::proof::frame::{self, FromChild, FromParent, TestJob};
 use crate::repository::MasterKey;
 use std::collections::HashMap;
 use std::io::{self, BufReader};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -92,6 +93,8 @@ impl Runner {
             .arg(SUB_COMMAND)
             .env_clear()
             .current_dir("/")
+            // Ctrl-C and a service manager's stop go to the whole group: the parent alone decides when this one ends.
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -118,8 +121,9 @@ impl Runner {
         match (said, why) {
             (_, Some(Killed::Stopping)) => Ended::Stopped,
             (Ok(report), None) => Ended::Reported(Box::new(report), used),
-            (Ok(_), Some(why)) => Ended::Reported(Box::new(why.report()), used),
-            (Err(_), Some(why)) => Ended::Reported(Box::new(why.report()), used),
+            (Ok(_) | Err(_), Some(why)) => Ended::Reported(Box::new(why.report()), used),
+            // It was ended together with the server, before the watch looked.
+            (Err(_), None) if talk.watcher.stop() => Ended::Stopped,
             (Err(error), None) => Ended::Reported(Box::new(judge(status, &error)), used),
         }
     }
@@ -127,9 +131,9 @@ impl Runner {
 
 /// The report of a process that ended without one.
 fn judge(status: io::Result<ExitStatus>, error: &io::Error) -> TestReport {
-    use std::os::unix::process::ExitStatusExt;
     const CPU: i32 = 24;
-    const KILL: i32 = 9;
+    /// ILL, ABRT, BUS and SEGV: what a program without memory does to itself.
+    const CRASHES: [i32; 4] = [4, 6, 7, 11];
     let status = match status {
         Ok(status) => status,
         Err(error) => return TestReport::unproven(format!("The test's process was lost: {error}.")),
@@ -141,9 +145,10 @@ fn judge(status: io::Result<ExitStatus>, error: &io::Error) -> TestReport {
     }
     match (status.signal(), status.code()) {
         (Some(CPU), _) => limit("The backup took more processor time than a backup of its size may."),
+        (Some(signal), _) if CRASHES.contains(&signal) => limit("The backup took more memory than a test has."),
         // Not sent from here: the system was out of memory, or somebody stopped it.
-        (Some(KILL), _) => TestReport::unproven("The test's process was stopped from outside."),
-        (Some(_), _) | (None, Some(101)) => limit("The backup took more memory than a test has."),
+        (Some(_), _) => TestReport::unproven("The test's process was stopped from outside."),
+        (None, Some(101)) => limit("The backup took more memory than a test has."),
         (None, _) => TestReport::unproven(format!("The test's process could not do its work ({status}, {error}).")),
     }
 }

@@ -67,6 +67,10 @@ fn a_process_that_crashes_hangs_or_babbles_is_judged() {
         ("head -c 100000 /dev/urandom; exec sleep 600", TestResult::Failed),
         // Somebody else ended it, or it never ran: that says nothing about the backup.
         ("kill -KILL $$", TestResult::Unproven),
+        ("kill -TERM $$", TestResult::Unproven),
+        ("kill -INT $$", TestResult::Unproven),
+        // What a terminal sends to the server's group does not reach it.
+        ("[ $(cut -d' ' -f5 /proc/$$/stat) = $$ ] || kill -ABRT $$; exit 3", TestResult::Unproven),
         ("exit 3", TestResult::Unproven),
     ] {
         assert_eq!(run_script(script), result, "{script}");
