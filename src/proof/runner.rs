@@ -161,6 +161,13 @@ struct Talk<'a> {
     watcher: &'a dyn Watcher,
 }
 
+/// What comes of one message of the child.
+enum Answer {
+    Done(Box<TestReport>),
+    None,
+    Send(FromParent),
+}
+
 impl Talk<'_> {
     fn run(&self, input: &mut ChildStdin, output: ChildStdout, guard: &Guard) -> io::Result<TestReport> {
         frame::write(input, &[&serde_json::to_vec(self.job)?])?;
@@ -168,15 +175,21 @@ impl Talk<'_> {
         let mut output = BufReader::new(output);
         loop {
             let said = FromChild::receive(&mut output)?;
-            guard.heard();
-            self.watcher.alive();
-            match said {
-                FromChild::Done(report) => return Ok(*report),
-                FromChild::Alive => {}
-                FromChild::Read { kind, name, offset, len } => {
-                    self.served.read(kind, name, offset, len).send(input)?;
+            let answer = guard.while_it_waits(|| {
+                self.watcher.alive();
+                match said {
+                    FromChild::Done(report) => Answer::Done(report),
+                    FromChild::Alive => Answer::None,
+                    FromChild::Read { kind, name, offset, len } => {
+                        Answer::Send(self.served.read(kind, name, offset, len))
+                    }
+                    FromChild::List(kind) => Answer::Send(self.served.list(kind)),
                 }
-                FromChild::List(kind) => self.served.list(kind).send(input)?,
+            });
+            match answer {
+                Answer::Done(report) => return Ok(*report),
+                Answer::None => {}
+                Answer::Send(message) => message.send(input)?,
             }
         }
     }
@@ -252,6 +265,8 @@ struct State {
     child: Child,
     begun: Instant,
     heard: Instant,
+    /// The child waits for its parent: a slow store or database is not the backup's fault.
+    waits: bool,
     ended: bool,
     killed: Option<Killed>,
 }
@@ -259,7 +274,7 @@ struct State {
 impl Guard {
     fn new(child: Child, runner: &Runner) -> Self {
         let now = Instant::now();
-        let state = State { child, begun: now, heard: now, ended: false, killed: None };
+        let state = State { child, begun: now, heard: now, waits: false, ended: false, killed: None };
         Self { state: Mutex::new(state), changed: Condvar::new(), silence: runner.silence, longest: runner.longest }
     }
 
@@ -267,8 +282,13 @@ impl Guard {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn heard(&self) {
-        self.state().heard = Instant::now();
+    /// Does what the child asked for, and counts its silence from the end of it.
+    fn while_it_waits<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.state().waits = true;
+        let done = work();
+        let mut state = self.state();
+        (state.waits, state.heard) = (false, Instant::now());
+        done
     }
 
     fn watch(&self, watcher: &dyn Watcher) {
@@ -276,7 +296,7 @@ impl Guard {
         while !state.ended {
             let why = if watcher.stop() {
                 Some(Killed::Stopping)
-            } else if state.heard.elapsed() > self.silence {
+            } else if !state.waits && state.heard.elapsed() > self.silence {
                 Some(Killed::Silent)
             } else if state.begun.elapsed() > self.longest {
                 Some(Killed::TooLong)

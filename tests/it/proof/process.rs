@@ -7,6 +7,7 @@ use holdfast::proof::runner::{Ended, Runner, Watcher};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
+use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
 #[test]
@@ -81,6 +82,30 @@ fn a_process_that_crashes_hangs_or_babbles_is_judged() {
     let missing = Runner::of("/nonexistent/holdfast".into());
     let Ended::Reported(report, _) = missing.run(&stored.served, &stored.key, &job, &()) else { panic!() };
     assert_eq!(report.result, TestResult::Unproven);
+}
+
+#[test]
+fn a_server_that_is_slow_itself_fails_no_backup() {
+    /// Keeps the child waiting once, for several turns of the watch.
+    #[derive(Default)]
+    struct Slow(Mutex<u32>, Condvar);
+    impl Watcher for Slow {
+        fn alive(&self) {
+            let turns = self.0.lock().unwrap();
+            drop(self.1.wait_while(turns, |turns| *turns < 8).unwrap());
+        }
+        fn stop(&self) -> bool {
+            *self.0.lock().unwrap() += 1;
+            self.1.notify_all();
+            false
+        }
+    }
+    let mut craft = Craft::new(2);
+    let job = craft.backup(&[("x", b"text")]);
+    let stored = craft.stored();
+    let runner = Runner { silence: Duration::from_secs(3), ..runner() };
+    let Ended::Reported(report, _) = runner.run(&stored.served, &stored.key, &job, &Slow::default()) else { panic!() };
+    assert_eq!(report.result, TestResult::Passed, "{report:?}");
 }
 
 #[test]
