@@ -137,6 +137,12 @@ pub fn read_all(blobs: &dyn BlobStore, key: &BlobKey, limit: u64) -> io::Result<
     }
 }
 
+/// Whether the disk itself cannot give back what was written: the bytes are as good as gone, and better ones may
+/// take their place.
+pub fn is_bad_sector(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
+}
+
 /// The SHA-256 of what is at `key`, read piece by piece; none when nothing is.
 ///
 /// # Errors

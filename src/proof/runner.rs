@@ -1,5 +1,5 @@
 //! The parent of the proof's process: starts it, hands it objects, and judges how it ended.
-use crate::blob::{BlobKey, BlobStore};
+use crate::blob::{self, BlobKey, BlobStore};
 use crate::domain::id::RepositoryId;
 use crate::domain::object::{ObjectKind, ObjectName};
 use crate::domain::proof::Level;
@@ -14,6 +14,9 @@ use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+/// So many other objects are looked for when one is gone.
+const WITNESSES: usize = 20;
 
 /// Starts the processes.
 #[derive(Clone)]
@@ -201,7 +204,8 @@ impl Served {
         let key = BlobKey::new(repository, kind, name);
         match self.blobs.read(&key, offset, len.min(frame::PIECE)) {
             Ok(Some(bytes)) => FromParent::Bytes(bytes),
-            Ok(None) => self.missing(),
+            Ok(None) => self.lost(&key, "nothing of this device's backups is in the store".to_owned()),
+            Err(error) if blob::is_bad_sector(&error) => self.lost(&key, error.to_string()),
             Err(error) => FromParent::Unavailable(error.to_string()),
         }
     }
@@ -213,13 +217,15 @@ impl Served {
         self.ledger.contains_key(&(kind, name.clone())).then_some(self.repository)
     }
 
-    /// An object is gone; where even the repository's config is, the store itself is (a disk that is not mounted).
-    fn missing(&self) -> FromParent {
+    /// An object is gone; where no other can be read either, the store itself is (a disk that is not mounted).
+    fn lost(&self, key: &BlobKey, otherwise: String) -> FromParent {
         let config = BlobKey::new(self.repository, ObjectKind::Config, ObjectName::config());
-        match self.blobs.size(&config) {
-            Ok(Some(_)) => FromParent::Missing,
-            Ok(None) => FromParent::Unavailable("nothing of this device's backups is in the store".to_owned()),
-            Err(error) => FromParent::Unavailable(error.to_string()),
+        let listed = self.ledger.keys().map(|(kind, name)| BlobKey::new(self.repository, *kind, name.clone()));
+        let mut others = std::iter::once(config).chain(listed).filter(|it| it != key).take(WITNESSES);
+        if others.any(|it| self.blobs.read(&it, 0, 1).is_ok_and(|it| it.is_some())) {
+            FromParent::Missing
+        } else {
+            FromParent::Unavailable(otherwise)
         }
     }
 

@@ -278,6 +278,9 @@ fn test_newest(conn: &mut Conn, repository: RepositoryId, now: Time) -> Result<(
 /// # Errors
 /// When the store cannot be read.
 pub fn is_sound(blobs: &dyn BlobStore, key: &BlobKey) -> Result<bool> {
-    let hash = blob::sha256_of(blobs, key).with_context(|| format!("reading {key}"))?;
-    Ok(hash.is_some() && hash == key.name.hash())
+    match blob::sha256_of(blobs, key) {
+        Ok(hash) => Ok(hash.is_some() && hash == key.name.hash()),
+        Err(error) if blob::is_bad_sector(&error) => Ok(false),
+        Err(error) => Err(error).with_context(|| format!("reading {key}"))?,
+    }
 }

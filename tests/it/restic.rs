@@ -383,6 +383,24 @@ fn a_missing_object_is_said_to_be_lost_and_comes_back() {
 }
 
 #[test]
+fn an_object_that_the_disk_cannot_read_is_lost_and_comes_back() {
+    let door = TestDoor::start();
+    let repository = door.repository();
+    repository.put("data", b"pack");
+    unreadable(&path_of(&door, &repository, b"pack"));
+    let object = format!("data/{}", name(b"pack"));
+
+    assert_eq!(repository.get(&object).status, 404);
+
+    assert!(row(&door, &data_key(&repository, b"pack")).unwrap().damaged_at.is_some());
+    assert_eq!(repository.put("data", b"pack").status, 200);
+    assert_eq!(repository.get(&object).body, b"pack");
+    unreadable(&path_of(&door, &repository, b"pack"));
+    assert_eq!(repository.put("data", b"pack").status, 200, "found by the one who sends it, too");
+    assert_eq!(repository.get(&object).body, b"pack");
+}
+
+#[test]
 fn a_truncated_object_is_never_served_as_whole() {
     let door = TestDoor::start();
     let repository = door.repository();

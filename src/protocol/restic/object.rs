@@ -1,5 +1,5 @@
 //! Reads, lists and unlocks: by the ledger, and only then by the bytes.
-use crate::blob::{BlobKey, BlobStore};
+use crate::blob::{self, BlobKey, BlobStore};
 use crate::domain::id::RepositoryId;
 use crate::domain::object::{ObjectKind, ObjectName};
 use crate::error::Error;
@@ -115,8 +115,13 @@ async fn fetch(blobs: &Arc<dyn BlobStore>, key: &BlobKey, range: &Range<u64>) ->
     Ok(piece?)
 }
 
+/// A piece of an object; none where the store has lost it.
 fn read_piece(blobs: Arc<dyn BlobStore>, key: BlobKey, from: u64, to: u64) -> JoinHandle<io::Result<Option<Bytes>>> {
-    spawn_blocking(move || Ok(blobs.read(&key, from, to - from)?.map(Bytes::from)))
+    spawn_blocking(move || match blobs.read(&key, from, to - from) {
+        Ok(piece) => Ok(piece.map(Bytes::from)),
+        Err(error) if blob::is_bad_sector(&error) => Ok(None),
+        Err(error) => Err(error),
+    })
 }
 
 /// An object on its way out: while one piece is sent, the next is read.

@@ -1,9 +1,11 @@
 //! Stored bytes that are not what they were.
 use super::craft::{Craft, Stored};
+use crate::support::unreadable;
 use holdfast::domain::object::{ObjectKind, ObjectName};
 use holdfast::domain::proof::{Level, TestResult};
 use holdfast::proof::frame::TestJob;
 use std::fs;
+use std::path::Path;
 
 fn backup() -> (Craft, TestJob) {
     let mut craft = Craft::new(2);
@@ -106,6 +108,37 @@ fn a_store_that_is_away_is_unproven_and_damages_nothing() {
     let folder = stored.folder.path();
     for entry in fs::read_dir(folder).unwrap() {
         fs::remove_dir_all(entry.unwrap().path()).unwrap();
+    }
+
+    let report = stored.test(&job);
+
+    assert_eq!(report.result, TestResult::Unproven, "{report:?}");
+    assert!(report.failures.objects.is_empty());
+}
+
+#[test]
+fn an_object_that_is_lost_or_that_the_disk_cannot_read_fails_and_is_named() {
+    let (craft, job) = backup();
+    for ((_, name), (kind, _)) in &craft.objects {
+        for lose in [unreadable, |path: &Path| fs::remove_file(path).unwrap()] {
+            let stored = craft.stored();
+            lose(&stored.path(name));
+
+            let report = stored.test(&job);
+
+            assert_eq!(report.result, TestResult::Failed, "{kind}: {report:?}");
+            let named = report.failures.objects.iter().find(|it| it.kind == *kind && it.name == *name);
+            assert!(named.is_some_and(|it| it.damaged), "{kind}: {report:?}");
+        }
+    }
+}
+
+#[test]
+fn a_disk_that_can_read_nothing_is_unproven() {
+    let (craft, job) = backup();
+    let stored = craft.stored();
+    for (_, name) in craft.objects.keys() {
+        unreadable(&stored.path(name));
     }
 
     let report = stored.test(&job);

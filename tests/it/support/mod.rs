@@ -25,3 +25,10 @@ pub fn skip(what: &str) -> bool {
     let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("skipped: {what} is not installed\n").as_bytes());
     true
 }
+
+/// Makes a file one that opens, and whose bytes the system cannot give back (EIO), as of a disk with a bad sector.
+pub fn unreadable(file: &std::path::Path) {
+    std::fs::remove_file(file).unwrap();
+    // Nothing is mapped at the start of a process's memory.
+    std::os::unix::fs::symlink("/proc/self/mem", file).unwrap();
+}
