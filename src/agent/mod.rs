@@ -26,13 +26,14 @@ pub use net::backoff::Stop;
 pub use restore::Outcome as RestoreOutcome;
 
 use crate::clock::Clock;
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
 use net::client::{Client, Signer};
 use net::http::Http;
 use platform::Platform;
 use progress::Progress;
 use state::{ClockOffset, Enrollment, Roots, State, Wiped};
-use std::path::PathBuf;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
@@ -65,7 +66,7 @@ impl Agent {
     pub fn open(state: State, around: Surroundings) -> Result<Self> {
         wipe::finish_wiped(&state)?;
         if let Some(wiped) = state.find::<Wiped>()? {
-            anyhow::bail!(
+            bail!(
                 "this device was wiped at {} and belongs to no server any more; enroll it again to use it",
                 wiped.wiped_at.iso()
             );
@@ -103,5 +104,20 @@ impl Agent {
     /// When the record is damaged.
     pub fn roots(&self) -> Result<Vec<PathBuf>> {
         Ok(self.state.get::<Roots>()?.roots.into_iter().map(|it| PathBuf::from(it.path)).collect())
+    }
+
+    /// The protected folders, each with its mark in it.
+    ///
+    /// # Errors
+    /// When one is missing or is not the folder that was enrolled: where its disk is not mounted, an empty one lies
+    /// in its place, and a backup of that would look like one of everything.
+    fn marked_roots(&self) -> Result<Vec<PathBuf>> {
+        for root in &self.state.get::<Roots>()?.roots {
+            let dir = tree::open_dir(Path::new(&root.path)).with_context(|| format!("opening {}", root.path))?;
+            if !protect::is_marked(dir.as_fd(), root).with_context(|| format!("reading the mark of {}", root.path))? {
+                bail!("{} does not carry its mark ({}): is its disk mounted?", root.path, protect::MARK_NAME);
+            }
+        }
+        self.roots()
     }
 }

@@ -217,6 +217,25 @@ fn an_unchanged_folder_costs_no_second_upload_and_a_changed_file_only_itself() {
 }
 
 #[test]
+fn an_empty_folder_in_the_place_of_a_protected_one_is_not_backed_up() {
+    let server = TestServer::start();
+    let device = Device::new();
+    let agent = device.enroll(&server, &server.url());
+    let aside = device.folder.path().join("aside");
+    fs::rename(device.docs(), &aside).unwrap();
+    fs::create_dir(device.docs()).unwrap();
+
+    let error = agent.back_up(&Stop::default()).unwrap_err().to_string();
+
+    assert!(error.contains("is its disk mounted"), "{error}");
+    assert!(points(&server, &agent).is_empty());
+    fs::remove_dir(device.docs()).unwrap();
+    fs::rename(&aside, device.docs()).unwrap();
+    agent.back_up(&Stop::default()).unwrap();
+    assert_eq!(points(&server, &agent).len(), 1);
+}
+
+#[test]
 fn a_file_that_changes_during_a_backup_is_left_out_of_the_comparison() {
     let server = TestServer::start();
     let device = Device::new();

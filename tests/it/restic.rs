@@ -1,6 +1,6 @@
 //! The backup door, byte by byte.
 use crate::support::door::{TestDoor, TestRepository, name};
-use crate::support::{NOW, http};
+use crate::support::{NOW, http, unreadable};
 use diesel::prelude::*;
 use holdfast::blob::{BlobKey, BlobStore, Stored, Upload};
 use holdfast::domain::activity::{Action, Actor};

@@ -34,9 +34,9 @@ impl Agent {
     /// Backs up the protected folders once; the report is sent, or kept until it can be.
     ///
     /// # Errors
-    /// When a folder is missing, the server cannot be reached or refuses, or `stop` was asked for.
+    /// When a folder is missing or without its mark, the server cannot be reached or refuses, or `stop` was asked for.
     pub fn back_up(&self, stop: &Stop) -> Result<LastBackup> {
-        let roots = self.roots()?;
+        let roots = self.marked_roots()?;
         let started_at = self.client.server_now();
         let done = self.archive(&roots, started_at, stop)?;
         let finished_at = self.client.server_now();

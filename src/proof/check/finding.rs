@@ -133,7 +133,7 @@ impl Finding {
         let level = self.level();
         let result = if !self.failures.is_empty() {
             TestResult::Failed
-        } else if !self.has_manifest || self.excluded_count > 0 {
+        } else if !self.has_manifest || self.excluded_count > 0 || self.matched_count == 0 {
             TestResult::Partial
         } else {
             TestResult::Passed
@@ -163,7 +163,7 @@ impl Finding {
             Level::Reported
         } else if self.is_unreadable {
             Level::Stored
-        } else if !self.has_manifest || !self.failures.is_empty() || (self.matched_count == 0 && self.file_count > 0) {
+        } else if !self.has_manifest || !self.failures.is_empty() || self.matched_count == 0 {
             Level::Verified
         } else {
             Level::Proven
@@ -196,6 +196,9 @@ impl Finding {
                 "Every object is intact and {files} files can be read back, but the device sent no list of its files \
                  for this backup, so there is nothing to compare them with."
             ),
+            TestResult::Partial if self.file_count == 0 => "Every object is intact, but the backup has no file in it, \
+                so there is nothing that could be proven. Look at the folders that the device protects."
+                .to_owned(),
             TestResult::Partial => format!(
                 "{} of {files} files came back as the device had them. {} were not compared, because they changed \
                  during the backup or are not in the device's list.",
@@ -250,6 +253,10 @@ mod tests {
         let mut finding = Finding { has_manifest: true, file_count: 1, ..Finding::default() };
         finding.not_compared("/a", 5);
         assert_eq!(finding.report().level, Level::Verified);
+
+        let report = Finding { has_manifest: true, ..Finding::default() }.report();
+        assert_eq!((report.result, report.level), (TestResult::Partial, Level::Verified));
+        assert!(report.summary.contains("no file"), "{}", report.summary);
     }
 
     #[test]
