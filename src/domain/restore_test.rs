@@ -17,7 +17,7 @@ pub struct TestReport {
     pub file_count: u64,
     /// Files whose path, size and SHA-256 are those of the manifest.
     pub matched_count: u64,
-    /// Files that were not compared, because they changed during the backup or the manifest has them not.
+    /// Files that were not compared: they changed during the backup, could not be read, or the manifest has them not.
     pub excluded_count: u64,
     pub excluded_bytes: u64,
     /// Bytes of the files that were read back.

@@ -201,7 +201,7 @@ impl Finding {
                 .to_owned(),
             TestResult::Partial => format!(
                 "{} of {files} files came back as the device had them. {} were not compared, because they changed \
-                 during the backup or are not in the device's list.",
+                 during the backup, could not be read, or are not in the device's list.",
                 number(self.matched_count),
                 number(self.excluded_count)
             ),

@@ -10,7 +10,7 @@ use crate::repository::{Access, Fault, Id, MasterKey, NodeKind, Objects, Reposit
 use expected::{Content, Expected, key_of};
 use files::{File, Files};
 use finding::Finding;
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 /// Packs that are kept in memory, so that files that lie in the same pack read it once.
 const KEEP: usize = 96 << 20;
@@ -38,7 +38,8 @@ struct Test<'a, O> {
     repository: Repository<&'a mut O>,
     job: &'a TestJob,
     finding: &'a mut Finding,
-    excluded: HashSet<[u8; 16]>,
+    /// What the device left out, and whether it was met in the backup or the manifest.
+    excluded: HashMap<[u8; 16], bool>,
     /// The length of each chunk that was read and is what its id says.
     known: Vec<Option<std::num::NonZeroU32>>,
     plain: Vec<u8>,
@@ -52,7 +53,7 @@ fn test<O: Objects + Patience>(
 ) -> Result<(), Fault> {
     let repository = Repository::open(objects, key, Access::WholePacks { keep: KEEP })?;
     let known = vec![None; repository.index().len()];
-    let excluded = job.excluded.iter().map(|it| key_of(it)).collect();
+    let excluded = job.excluded.iter().map(|it| (key_of(it), false)).collect();
     let mut test = Test { repository, job, finding, excluded, known, plain: Vec::new() };
     let outcome = test.run();
     test.finding.take(test.repository.seen());
@@ -71,6 +72,7 @@ impl<O: Objects + Patience> Test<'_, O> {
         }
         if let Some(expected) = expected {
             self.check_missing(&expected)?;
+            self.count_unmet();
         }
         Ok(())
     }
@@ -170,6 +172,7 @@ impl<O: Objects + Patience> Test<'_, O> {
         if let Some(wanted) = &mut wanted {
             wanted.seen = true;
         }
+        let is_excluded = self.excluded.get_mut(&key).map(|met| *met = true).is_some();
         self.finding.file_count += 1;
         let (size, hash) = match self.hash(content) {
             Err(fault) if fault.is_fatal() => return Err(fault),
@@ -187,7 +190,7 @@ impl<O: Objects + Patience> Test<'_, O> {
         }
         match wanted {
             None => self.finding.not_compared(path, size),
-            Some(_) if self.excluded.contains(&key) => self.finding.not_compared(path, size),
+            Some(_) if is_excluded => self.finding.not_compared(path, size),
             Some(wanted) if wanted.size != size => {
                 self.finding.differs(path.to_owned(), format!("has {size} bytes instead of {}", wanted.size));
             }
@@ -239,20 +242,33 @@ impl<O: Objects + Patience> Test<'_, O> {
         if expected.content.all_seen() {
             return Ok(());
         }
-        let (finding, excluded) = (&mut *self.finding, &self.excluded);
+        let (finding, excluded) = (&mut *self.finding, &mut self.excluded);
         let again = crate::domain::manifest::each(&expected.stored, |file| {
             let key = key_of(&file.path);
             if expected.content.is_seen(&key) {
                 return;
             }
             finding.file_count += 1;
-            if excluded.contains(&key) {
-                finding.not_compared(&file.path, file.size);
-            } else {
-                finding.missing(file.path);
+            match excluded.get_mut(&key) {
+                Some(met) => {
+                    *met = true;
+                    finding.not_compared(&file.path, file.size);
+                }
+                None => finding.missing(file.path),
             }
         });
         again.map(drop).map_err(|error| Fault::Node(error.to_string()))
+    }
+
+    /// Files that the device could never read: they are nowhere but on the device, and no less unproven for it.
+    fn count_unmet(&mut self) {
+        for path in &self.job.excluded {
+            if let Some(met @ false) = self.excluded.get_mut(&key_of(path)) {
+                *met = true;
+                self.finding.file_count += 1;
+                self.finding.not_compared(path, 0);
+            }
+        }
     }
 }
 
