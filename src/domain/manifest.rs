@@ -14,6 +14,8 @@ pub const TAG_PREFIX: &str = "holdfast-manifest:";
 
 /// The largest manifest that is read, uncompressed: about two million files.
 pub const MAX_BYTES: usize = 256 << 20;
+/// The largest manifest as it is stored, compressed: ten million bytes are a million files.
+pub const MAX_STORED_BYTES: usize = 48 << 20;
 
 /// The longest line that is read: a path of 4096 bytes, each spelt `%XX`, and more.
 const MAX_LINE: u64 = 128 << 10;

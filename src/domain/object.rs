@@ -1,4 +1,5 @@
 //! The stored objects of a repository.
+use crate::domain::manifest::MAX_STORED_BYTES;
 use crate::domain::text::text_enum;
 use diesel::deserialize::FromSqlRow;
 use diesel::expression::AsExpression;
@@ -22,7 +23,8 @@ impl ObjectKind {
         const MIB: u64 = 1 << 20;
         match self {
             Self::Data => 132 * MIB,
-            Self::Index | Self::Manifests => 64 * MIB,
+            Self::Index => 64 * MIB,
+            Self::Manifests => MAX_STORED_BYTES as u64,
             Self::Config | Self::Keys | Self::Snapshots | Self::Locks => MIB,
         }
     }

@@ -115,7 +115,7 @@ fn reached(conn: &mut Conn, by: &By<'_>, id: DeviceId) -> Result<Device> {
 /// When it is not in the store, or is damaged.
 pub fn manifest(blobs: &dyn BlobStore, repository: &Repository, name: &ObjectName) -> Result<Manifest> {
     let key = BlobKey::new(repository.id, ObjectKind::Manifests, name.clone());
-    let stored = blob::read_all(blobs, &key, manifest::MAX_BYTES as u64)?
+    let stored = blob::read_all(blobs, &key, manifest::MAX_STORED_BYTES as u64)?
         .ok_or_else(|| Error::Refused("the manifest of this restore point is missing in the store".to_owned()))?;
     if ObjectName::from_hash(&secret::sha256(&stored)) != *name {
         return Err(Error::Refused("the manifest of this restore point is damaged in the store".to_owned()));

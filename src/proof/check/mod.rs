@@ -3,6 +3,7 @@ mod expected;
 mod files;
 mod finding;
 
+use crate::domain::manifest::MAX_STORED_BYTES;
 use crate::domain::object::{ObjectKind, ObjectName};
 use crate::domain::restore_test::{Beyond, TestReport};
 use crate::proof::frame::TestJob;
@@ -14,8 +15,6 @@ use std::collections::HashMap;
 
 /// Packs that are kept in memory, so that files that lie in the same pack read it once.
 const KEEP: usize = 96 << 20;
-/// A manifest as it is stored.
-const MANIFEST: usize = 48 << 20;
 
 /// Someone who waits.
 pub trait Patience {
@@ -88,7 +87,7 @@ impl<O: Objects + Patience> Test<'_, O> {
             });
             return Ok(None);
         }
-        let stored = match self.repository.stored(ObjectKind::Manifests, name, MANIFEST) {
+        let stored = match self.repository.stored(ObjectKind::Manifests, name, MAX_STORED_BYTES) {
             Err(fault) if fault.is_fatal() => return Err(fault),
             Err(fault) => {
                 self.finding.unbound("the device's list of files cannot be read");
@@ -116,7 +115,7 @@ impl<O: Objects + Patience> Test<'_, O> {
     /// What this manifest has beyond that of the newest proven point.
     fn beyond(&mut self, stored: &[u8]) -> Result<Option<Beyond>, Fault> {
         let Some(base) = &self.job.base_manifest else { return Ok(None) };
-        match self.repository.stored(ObjectKind::Manifests, base, MANIFEST) {
+        match self.repository.stored(ObjectKind::Manifests, base, MAX_STORED_BYTES) {
             Err(fault) if fault.is_fatal() => Err(fault),
             // Another point's manifest says nothing about this one.
             Err(_) => Ok(None),

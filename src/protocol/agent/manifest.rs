@@ -5,7 +5,7 @@
 use crate::blob::{BlobKey, BlobStore, Stored, Upload};
 use crate::clock::Clock;
 use crate::domain::id::DeviceId;
-use crate::domain::manifest::Manifest;
+use crate::domain::manifest::{MAX_STORED_BYTES, Manifest};
 use crate::domain::message::{ErrorCode, ManifestStored};
 use crate::domain::object::{ObjectKind, ObjectName};
 use crate::error::Error;
@@ -23,8 +23,6 @@ use anyhow::anyhow;
 use aws_lc_rs::digest::{Context as Hasher, SHA256};
 use std::sync::Arc;
 
-/// Compressed; some ten million bytes are a million files.
-const LIMIT: usize = 64 << 20;
 /// So much is gathered before it is handed to a thread that writes.
 const PIECE: usize = 1 << 20;
 
@@ -34,7 +32,7 @@ pub async fn manifests(request: HttpRequest, from: Enrolled, payload: Payload) -
 }
 
 async fn run(request: &HttpRequest, from: Enrolled, payload: Payload) -> Result<ManifestStored, Fault> {
-    body::check_length(request, LIMIT)?;
+    body::check_length(request, MAX_STORED_BYTES)?;
     let name = ObjectName::parse(from.body_sha256())
         .ok_or_else(|| Fault::new(ErrorCode::BadSignature, "`body_sha256` is 64 lower-case hex digits"))?;
     let device = from.device();
@@ -91,8 +89,8 @@ async fn receive(blobs: Arc<dyn BlobStore>, key: &BlobKey, mut payload: Payload)
     let mut piece = BytesMut::new();
     while let Some(chunk) = body::next(&mut payload).await? {
         piece.extend_from_slice(&chunk);
-        if receiving.size + piece.len() > LIMIT {
-            return Err(body::too_large(LIMIT));
+        if receiving.size + piece.len() > MAX_STORED_BYTES {
+            return Err(body::too_large(MAX_STORED_BYTES));
         }
         if piece.len() >= PIECE {
             receiving = receiving.write(std::mem::take(&mut piece)).await?;
@@ -124,7 +122,7 @@ async fn understand(
     let _turn = gate.acquire_owned().await.map_err(|_closed| Error::Internal(anyhow!("the server is stopping")))?;
     let key = key.clone();
     off_the_worker(move || {
-        let stored = crate::blob::read_all(blobs.as_ref(), &key, LIMIT as u64).map_err(Error::from)?;
+        let stored = crate::blob::read_all(blobs.as_ref(), &key, MAX_STORED_BYTES as u64).map_err(Error::from)?;
         let fault = match Manifest::check(stored.as_deref().unwrap_or_default()) {
             Ok(header) if header.device_id == device.as_str() => return Ok(()),
             Ok(_) => Fault::message("device_id", "the manifest is of another device"),
