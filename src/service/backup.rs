@@ -178,7 +178,7 @@ fn device_actor(conn: &mut Conn, id: DeviceId) -> Result<Actor> {
 /// The same report may come again.
 ///
 /// # Errors
-/// When the report is of an older enrolment, or its manifest was not uploaded.
+/// When the report is of an older enrolment, its manifest was not uploaded, or the backup has another one already.
 pub fn report(conn: &mut Conn, device: &Device, report: &BackupReport, now: Time) -> Result<()> {
     if report.generation != device.generation {
         return Err(Error::Conflict("this report is of an older enrolment of the device".to_owned()));
@@ -189,6 +189,9 @@ pub fn report(conn: &mut Conn, device: &Device, report: &BackupReport, now: Time
     }
     let point = match store::restore_point::of_snapshot(conn, repository.id, &report.snapshot)? {
         Some(point) if point.manifest_name.as_ref() == Some(&report.manifest) => return Ok(()),
+        Some(RestorePoint { manifest_name: Some(_), .. }) => {
+            return Err(Error::Conflict("this backup was reported before, with another manifest".to_owned()));
+        }
         Some(point) => (point.id, point.stored_at.is_some() || point.failed_at.is_some()),
         None => (insert_point(conn, &repository, &report.snapshot, None, now)?, false),
     };

@@ -346,7 +346,10 @@ fn not_proven(
     if test.base_point_id != Some(proven.id) {
         return Ok(None);
     }
-    Ok(test.beyond_files.zip(test.beyond_bytes))
+    // What the proven point holds and was not compared is as little proven as what came after it.
+    let (left_files, left_bytes) = proven_test.map_or((0, 0), |it| (it.excluded_count, it.excluded_bytes));
+    let beyond = test.beyond_files.zip(test.beyond_bytes);
+    Ok(beyond.map(|(files, bytes)| (files.saturating_add(left_files), bytes.saturating_add(left_bytes))))
 }
 
 /// What is to be tested by itself: proofs with less than a quarter of their time left, tests that

@@ -44,15 +44,18 @@ pub fn standing_failure(conn: &mut Conn, device: DeviceId) -> QueryResult<Option
         .select(RestorePoint::as_select())
         .load::<RestorePoint>(conn)?;
     for point in failed {
-        let made_up = diesel::select(diesel::dsl::exists(
-            restore_points::table
-                .filter(restore_points::device_id.eq(device))
-                .filter(restore_points::received_at.ge(point.received_at))
-                .filter(restore_points::failed_at.is_null())
-                .filter(restore_points::verified_at.gt(point.failed_at)),
-        ))
-        .get_result::<bool>(conn)?;
-        if !made_up {
+        let later = restore_points::table
+            .filter(restore_points::device_id.eq(device))
+            .filter(restore_points::received_at.ge(point.received_at))
+            .filter(restore_points::failed_at.is_null())
+            .select(restore_points::id)
+            .into_boxed();
+        // What was compared is made up for only by what was compared.
+        let good = match point.manifest_name {
+            Some(_) => later.filter(restore_points::proven_at.gt(point.failed_at)),
+            None => later.filter(restore_points::verified_at.gt(point.failed_at)),
+        };
+        if good.first::<RestorePointId>(conn).optional()?.is_none() {
             return Ok(Some(point));
         }
     }

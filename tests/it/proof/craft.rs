@@ -131,8 +131,8 @@ impl Craft {
         self.file(ObjectKind::Index, &json!({ "packs": packs }))
     }
 
-    pub fn snapshot(&mut self, tree: Id, manifest: Option<&ObjectName>) -> ObjectName {
-        let tags: Vec<String> = manifest.iter().map(|it| format!("{TAG_PREFIX}{it}")).collect();
+    pub fn snapshot<'a>(&mut self, tree: Id, manifest: impl IntoIterator<Item = &'a ObjectName>) -> ObjectName {
+        let tags: Vec<String> = manifest.into_iter().map(|it| format!("{TAG_PREFIX}{it}")).collect();
         let json = json!({"time": "2026-11-22T14:06:11Z", "tree": tree.name(), "paths": ["/data"], "tags": tags});
         self.file(ObjectKind::Snapshots, &json)
     }

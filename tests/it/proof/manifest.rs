@@ -128,13 +128,18 @@ fn a_list_that_is_bound_to_something_else_proves_nothing() {
         (None, good.manifest.clone(), "does not name the list"),
         (Some(foreign.clone()), good.manifest.clone(), "names another list"),
         (Some(foreign.clone()), Some(foreign), "of another device"),
-        (Some(rubbish.clone()), Some(rubbish), "cannot be used"),
+        (Some(rubbish.clone()), Some(rubbish.clone()), "cannot be used"),
     ] {
         let snapshot = craft.snapshot(top, tag.as_ref());
         let report = craft.test(&craft.job(snapshot, manifest));
         assert_eq!((report.result, report.level), (TestResult::Failed, Level::Verified), "{why}: {report:?}");
         assert!(report.failures.notes.iter().any(|it| it.contains(why)), "{why}: {report:?}");
     }
+
+    let snapshot = craft.snapshot(top, good.manifest.iter().chain([&rubbish]));
+    let report = craft.test(&craft.job(snapshot, good.manifest.clone()));
+    assert_eq!((report.result, report.level), (TestResult::Failed, Level::Verified), "{report:?}");
+    assert_eq!(report.failures.notes, ["the backup names more than one list of files"]);
 }
 
 #[test]
