@@ -118,6 +118,16 @@ impl World {
         id
     }
 
+    /// A backup with a manifest of `files` and none of them in it.
+    fn without_its_files(&mut self, files: &[(&str, &[u8])]) -> TestJob {
+        let manifest = self.craft.manifest(&self.craft.device.to_string(), files);
+        let tree = self.craft.tree(&[]);
+        let top = tree.id;
+        self.craft.pack(&[tree]);
+        let snapshot = self.craft.snapshot(top, [&manifest]);
+        self.craft.job(snapshot, Some(manifest))
+    }
+
     fn run(&self) -> usize {
         self.prover.run_once(None).unwrap()
     }
@@ -260,13 +270,7 @@ fn damage_takes_the_proof_from_older_points_until_they_are_tested_again() {
 #[test]
 fn a_later_good_backup_makes_up_for_a_failed_one() {
     let mut world = World::new();
-    let mut job = world.craft.backup(&[("a", b"one")]);
-    let device = world.craft.device.to_string();
-    let lying = world.craft.manifest(&device, &[("/data/a", b"other")]);
-    let tree = world.craft.tree(&[]);
-    let top = tree.id;
-    world.craft.pack(&[tree]);
-    job = TestJob { snapshot: world.craft.snapshot(top, Some(&lying)), manifest: Some(lying), ..job };
+    let job = world.without_its_files(&[("/data/a", b"other")]);
     world.receive(&job);
     world.run();
     assert_eq!(world.grade(), Grade::Failed);
@@ -278,6 +282,42 @@ fn a_later_good_backup_makes_up_for_a_failed_one() {
     world.run();
 
     assert_eq!(world.grade(), Grade::Proven);
+}
+
+#[test]
+fn a_later_backup_that_compares_nothing_makes_up_for_no_failed_comparison() {
+    let mut world = World::new();
+    let job = world.without_its_files(&[("/data/a", b"other")]);
+    world.receive(&job);
+    world.run();
+    assert_eq!(world.grade(), Grade::Failed);
+
+    world.clock.advance(hours(1));
+    let job = TestJob { manifest: None, ..world.craft.backup(&[("b", b"two")]) };
+    world.receive(&job);
+    world.clock.advance(hours(1));
+    world.run();
+
+    assert_eq!(world.actions(), ["restore_test_failed", "restore_test_partial"]);
+    assert_eq!(world.grade(), Grade::Failed);
+}
+
+#[test]
+fn what_the_proven_point_did_not_compare_stays_not_proven_beside_a_newer_backup() {
+    let mut world = World::new();
+    let mut job = world.craft.backup(&[("a", b"one"), ("b", b"two")]);
+    job.excluded = vec!["/data/b".to_owned()];
+    world.receive(&job);
+    world.run();
+    assert_eq!(world.proof().not_proven_files, Some(1));
+
+    world.clock.advance(hours(1));
+    let job = world.without_its_files(&[("/data/a", b"one"), ("/data/b", b"two"), ("/data/c", b"three")]);
+    world.receive(&job);
+    world.run();
+
+    let proof = world.proof();
+    assert_eq!((proof.not_proven_files, proof.not_proven_bytes), (Some(2), Some(8)));
 }
 
 #[test]

@@ -173,7 +173,7 @@ fn folders_nested_without_end_stop_at_a_limit() {
     }
     let top = blobs.last().unwrap().id;
     craft.pack(&blobs);
-    let snapshot = craft.snapshot(top, None);
+    let snapshot = craft.snapshot(top, []);
     let report = failed(&craft, &craft.job(snapshot, None));
     assert!(report.summary.contains("nested deeper"), "{report:?}");
 }
@@ -189,7 +189,7 @@ fn a_few_folders_that_unfold_into_billions_stop_at_a_limit() {
     }
     let top = blobs.last().unwrap().id;
     craft.pack(&blobs);
-    let snapshot = craft.snapshot(top, None);
+    let snapshot = craft.snapshot(top, []);
     let mut job = craft.job(snapshot, None);
     job.cpu_seconds = 2;
     let report = failed(&craft, &job);
