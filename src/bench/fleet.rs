@@ -92,6 +92,7 @@ fn proof(id: DeviceId, number: usize, now: Time) -> DeviceProof {
         newest_at: is_there,
         stored_at: is_there,
         verified_at: is_there.filter(|_| rank >= 4),
+        verified_tested_at: is_there.filter(|_| rank >= 4),
         verified_until: (rank >= 4).then(|| now + hours(24)),
         proven_point_id: None,
         proven_at: until.and(is_there),

@@ -8,6 +8,7 @@ use crate::domain::id::DeviceId;
 use crate::proof::Prover;
 use crate::proof::keys::ProofKeys;
 use crate::proof::runner::Runner;
+use crate::service;
 use crate::store::{Database, Store};
 use crate::wake::Wake;
 use anyhow::{Context, anyhow};
@@ -52,7 +53,7 @@ pub fn run(options: ProveOptions, file: Options) -> anyhow::Result<ExitCode> {
     let _lock = take_lock(&config)?;
     let prover = prover(&config, parallel)?;
     if once {
-        let ended = prover.run_once(device)?;
+        let ended = run_once(&prover, device)?;
         tracing::info!(ended, "restore tests ended");
         return Ok(ExitCode::SUCCESS);
     }
@@ -75,6 +76,12 @@ fn prover(config: &Config, parallel: usize) -> anyhow::Result<Prover> {
     })
 }
 
+fn run_once(prover: &Prover, device: Option<DeviceId>) -> crate::error::Result<usize> {
+    let now = prover.clock.now();
+    prover.store.read_blocking(|conn| service::proof::check_clock(conn, now))?;
+    prover.run_once(device)
+}
+
 async fn keep_proving(prover: Prover, device: Option<DeviceId>) -> anyhow::Result<()> {
     let (wake, period) = (prover.wake.clone(), crate::proof::PERIOD);
     let stopping = wake.clone();
@@ -85,7 +92,7 @@ async fn keep_proving(prover: Prover, device: Option<DeviceId>) -> anyhow::Resul
     while !wake.is_stopping() {
         let prover = prover.clone();
         let ran =
-            tokio::task::spawn_blocking(move || prover.run_once(device)).await.context("running restore tests")?;
+            tokio::task::spawn_blocking(move || run_once(&prover, device)).await.context("running restore tests")?;
         if let Err(error) = ran {
             tracing::warn!(?error, "restore tests could not be run; trying again");
         }

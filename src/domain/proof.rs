@@ -73,10 +73,11 @@ pub struct Evidence {
     pub failed_at: Option<Time>,
 }
 
-/// A restore point at some level: when it was received, and until when the evidence holds.
+/// A restore point at some level: when it was received, when it was tested, and until when the evidence holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Held {
     pub point_at: Time,
+    pub tested_at: Time,
     pub until: Time,
 }
 
@@ -102,8 +103,9 @@ impl Evidence {
     /// A proof whose time has run out is out of date, never green; a clock that
     /// stands before the evidence makes it unknown rather than fresh.
     pub fn grade(&self, now: Time) -> Grade {
-        let from_the_future =
-            [self.newest_at, self.proven.map(|it| it.point_at)].into_iter().flatten().any(|at| at > now + TOLERANCE);
+        let held = [self.verified, self.proven].into_iter().flatten();
+        let times = held.flat_map(|it| [it.point_at, it.tested_at]).chain(self.newest_at);
+        let from_the_future = { times }.any(|at| at > now + TOLERANCE);
         if self.failed_at.is_some() {
             return Grade::Failed;
         }
@@ -122,7 +124,7 @@ impl Evidence {
 }
 
 /// Two servers' clocks may differ by this much without alarm.
-const TOLERANCE: std::time::Duration = std::time::Duration::from_secs(60);
+pub const TOLERANCE: std::time::Duration = std::time::Duration::from_secs(60);
 
 impl Grade {
     /// The word on the badge.
@@ -149,7 +151,7 @@ mod tests {
 
     fn held(age_hours: u64, left_hours: i64) -> Option<Held> {
         let until = Time::from_millis(NOW.millis() + left_hours * 3_600_000);
-        Some(Held { point_at: NOW - hours(age_hours), until })
+        Some(Held { point_at: NOW - hours(age_hours), tested_at: NOW - hours(age_hours), until })
     }
 
     #[test]
@@ -217,6 +219,16 @@ mod tests {
         let evidence =
             Evidence { newest_at: Some(NOW), stored_at: Some(NOW), proven: held(0, 24), ..Evidence::default() };
         assert_eq!(evidence.grade(NOW - days(365)), Grade::Unknown);
+    }
+
+    #[test]
+    fn a_test_by_a_clock_that_was_ahead_proves_nothing_until_it_is_repeated() {
+        let ahead = held(1, 24).map(|it| Held { tested_at: NOW + days(3650), until: NOW + days(3657), ..it });
+        let seen = Some(NOW - hours(1));
+        for (verified, proven) in [(ahead, ahead), (ahead, None), (held(1, 24), ahead)] {
+            let evidence = Evidence { newest_at: seen, stored_at: seen, verified, proven, failed_at: None };
+            assert_eq!(evidence.grade(NOW), Grade::Unknown, "{evidence:?}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 use crate::domain::activity::{Action, Actor, Object, Outcome};
 use crate::domain::id::{DeviceId, RepositoryId, RestorePointId, RestoreTestId, UserId};
 use crate::domain::object::ObjectName;
-use crate::domain::proof::{Level, TestCause, TestResult};
+use crate::domain::proof::{Level, TOLERANCE, TestCause, TestResult};
 use crate::domain::restore_test::TestReport;
 use crate::domain::time::{Time, days, minutes};
 use crate::error::{Error, Result};
@@ -311,6 +311,7 @@ pub fn refresh(conn: &mut Conn, device: DeviceId, _now: Time) -> Result<()> {
         newest_at: any.as_ref().map(|it| it.received_at),
         stored_at: stored.as_ref().map(|it| it.received_at),
         verified_at: verified.as_ref().map(|it| it.received_at),
+        verified_tested_at: verified.as_ref().and_then(|it| it.verified_at),
         verified_until: verified.as_ref().and_then(|it| it.verified_at).map(|at| at + verified_validity),
         proven_point_id: proven.as_ref().map(|it| it.id),
         proven_at: proven.as_ref().map(|it| it.received_at),
@@ -360,14 +361,21 @@ fn not_proven(
 pub fn due(conn: &mut Conn, now: Time) -> Result<Vec<(RestorePointId, TestCause)>> {
     let mut due = Vec::new();
     let quarter = proof_validity(conn)? / 4;
-    for row in store::device_proof::expiring(conn, now + quarter, ROUND)? {
-        let Some(point) = row.proven_point_id else { continue };
-        if !store::restore_test::is_open(conn, row.device_id)? && !is_resting(conn, point, now)? {
+    // With a proof that holds for minutes, a test that did not renew it is repeated in time.
+    let rest = RETRY.min(quarter);
+    let mut waning = store::device_proof::expiring(conn, now + quarter, ROUND)?;
+    waning.extend(store::device_proof::tested_after(conn, now + TOLERANCE, ROUND)?);
+    for row in waning {
+        let Some(point) = row.proven_point_id.or(row.newest_point_id) else { continue };
+        if !store::restore_test::is_open(conn, row.device_id)? && !is_resting(conn, point, now - rest, now)? {
             due.push((point, TestCause::ProofExpiring));
         }
     }
     for row in store::device_proof::failed(conn, ROUND)? {
-        due.extend(healed(conn, &row)?.map(|point| (point, TestCause::Damage)));
+        let Some(point) = healed(conn, &row)? else { continue };
+        if !is_resting(conn, point, row.failed_at.unwrap_or(now).max(now - rest), now)? {
+            due.push((point, TestCause::Damage));
+        }
     }
     for point in store::restore_test::ended_unproven(conn, now - RETRY, ROUND)? {
         due.push((point, TestCause::ProofExpiring));
@@ -375,11 +383,26 @@ pub fn due(conn: &mut Conn, now: Time) -> Result<Vec<(RestorePointId, TestCause)
     Ok(due)
 }
 
-/// Whether the newest test of a point ended so recently that it is not to be run again yet.
-fn is_resting(conn: &mut Conn, point: RestorePointId, now: Time) -> Result<bool> {
-    let newest = store::restore_test::newest_of_point(conn, point)?;
-    let ended = newest.filter(|it| it.result == Some(TestResult::Unproven)).and_then(|it| it.finished_at);
-    Ok(ended.is_some_and(|at| now < at + RETRY))
+/// Whether a test of a point ended after `since`, so recently that it is not to be run again yet.
+fn is_resting(conn: &mut Conn, point: RestorePointId, since: Time, now: Time) -> Result<bool> {
+    // What ended in the future ended by a clock that was ahead.
+    Ok(store::restore_test::has_ended(conn, point, since, now + TOLERANCE)?)
+}
+
+/// Whether this process may date restore tests: beside a shared database, its clock must be that of the database.
+///
+/// # Errors
+/// When it is not.
+pub fn check_clock(conn: &mut Conn, now: Time) -> Result<()> {
+    let Some(theirs) = store::clock_of(conn)? else { return Ok(()) };
+    let apart = Duration::from_millis(theirs.millis().abs_diff(now.millis()));
+    if apart > TOLERANCE {
+        return Err(Error::Refused(format!(
+            "the clock here is {} s away from the database's; set it right, for a restore test is dated by it",
+            apart.as_secs()
+        )));
+    }
+    Ok(())
 }
 
 /// The failed point of a device whose damaged objects are all sound again.

@@ -1,4 +1,5 @@
 //! One connection type over two databases, and the two ways in: read and write.
+use crate::domain::time::Time;
 use crate::error::{self, Error};
 use crate::store::migration;
 use crate::store::writer::Writer;
@@ -208,6 +209,22 @@ impl Store {
     pub fn is_shared(&self) -> bool {
         self.writer.is_none()
     }
+}
+
+#[derive(QueryableByName)]
+struct Millis {
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    millis: i64,
+}
+
+/// The database's own clock; none for SQLite, which has the clock of whoever asks.
+pub fn clock_of(conn: &mut Conn) -> QueryResult<Option<Time>> {
+    if !conn.is_postgres() {
+        return Ok(None);
+    }
+    let sql = "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT) AS millis";
+    let now: Millis = diesel::sql_query(sql).get_result(conn)?;
+    Ok(Some(Time::from_millis(now.millis)))
 }
 
 fn in_order<T, E: Into<Error>>(conn: &mut Conn, work: impl FnOnce(&mut Conn) -> Result<T, E>) -> error::Result<T> {

@@ -21,6 +21,8 @@ pub struct DeviceProof {
     pub stored_at: Option<Time>,
     /// When the newest verified point was received.
     pub verified_at: Option<Time>,
+    /// When it was tested.
+    pub verified_tested_at: Option<Time>,
     pub verified_until: Option<Time>,
     pub proven_point_id: Option<RestorePointId>,
     /// When the newest proven point was received.
@@ -42,12 +44,14 @@ pub struct DeviceProof {
 impl DeviceProof {
     /// The evidence, for grading.
     pub fn evidence(&self) -> Evidence {
-        let held = |at: Option<Time>, until: Option<Time>| Some(Held { point_at: at?, until: until? });
+        let held = |at: Option<Time>, tested: Option<Time>, until: Option<Time>| {
+            Some(Held { point_at: at?, tested_at: tested?, until: until? })
+        };
         Evidence {
             newest_at: self.newest_at,
             stored_at: self.stored_at,
-            verified: held(self.verified_at, self.verified_until),
-            proven: held(self.proven_at, self.proven_until),
+            verified: held(self.verified_at, self.verified_tested_at, self.verified_until),
+            proven: held(self.proven_at, self.proven_tested_at, self.proven_until),
             failed_at: self.failed_at,
         }
     }
@@ -65,7 +69,7 @@ pub fn set(conn: &mut Conn, row: &DeviceProof) -> QueryResult<()> {
         .on_conflict_sql(
             "(device_id) DO UPDATE SET rank = excluded.rank, newest_point_id = excluded.newest_point_id, \
              newest_at = excluded.newest_at, stored_at = excluded.stored_at, verified_at = excluded.verified_at, \
-             verified_until = excluded.verified_until, proven_point_id = excluded.proven_point_id, \
+             verified_tested_at = excluded.verified_tested_at, verified_until = excluded.verified_until, proven_point_id = excluded.proven_point_id, \
              proven_at = excluded.proven_at, proven_tested_at = excluded.proven_tested_at, \
              proven_until = excluded.proven_until, file_count = excluded.file_count, \
              matched_count = excluded.matched_count, not_proven_files = excluded.not_proven_files, \
@@ -82,6 +86,17 @@ pub fn expiring(conn: &mut Conn, cut: Time, limit: i64) -> QueryResult<Vec<Devic
         .filter(device_proof::proven_until.le(cut))
         .filter(device_proof::failed_at.is_null())
         .order((device_proof::proven_until, device_proof::device_id))
+        .limit(limit)
+        .select(DeviceProof::as_select())
+        .load(conn)
+}
+
+/// Devices whose evidence was made by a clock that was ahead: it is tested again by the one that is right.
+pub fn tested_after(conn: &mut Conn, cut: Time, limit: i64) -> QueryResult<Vec<DeviceProof>> {
+    device_proof::table
+        .filter(device_proof::proven_tested_at.gt(cut).or(device_proof::verified_tested_at.gt(cut)))
+        .filter(device_proof::failed_at.is_null())
+        .order(device_proof::device_id)
         .limit(limit)
         .select(DeviceProof::as_select())
         .load(conn)

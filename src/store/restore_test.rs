@@ -131,6 +131,16 @@ fn of_point(point: RestorePointId, state: TestState) -> _ {
         .order((restore_tests::finished_at.desc(), restore_tests::id.desc()))
 }
 
+/// Whether a test of the point ended after `from` and not after `to`.
+pub fn has_ended(conn: &mut Conn, point: RestorePointId, from: Time, to: Time) -> QueryResult<bool> {
+    diesel::select(diesel::dsl::exists(
+        restore_tests::table
+            .filter(restore_tests::restore_point_id.eq(point))
+            .filter(restore_tests::finished_at.gt(from).and(restore_tests::finished_at.le(to))),
+    ))
+    .get_result(conn)
+}
+
 /// Whether a test of the point waits.
 pub fn is_queued(conn: &mut Conn, point: RestorePointId) -> QueryResult<bool> {
     diesel::select(diesel::dsl::exists(

@@ -267,6 +267,7 @@ diesel::table! {
         newest_at -> Nullable<BigInt>,
         stored_at -> Nullable<BigInt>,
         verified_at -> Nullable<BigInt>,
+        verified_tested_at -> Nullable<BigInt>,
         verified_until -> Nullable<BigInt>,
         proven_point_id -> Nullable<Text>,
         proven_at -> Nullable<BigInt>,
@@ -298,6 +299,7 @@ diesel::table! {
         verified_until -> BigInt,
         proven_at -> BigInt,
         proven_until -> BigInt,
+        tested_at -> BigInt,
         failed_at -> BigInt,
         seen_hour -> BigInt,
     }

@@ -212,9 +212,9 @@ fn add_device(store: &Store, name: &'static str, proven_until: &str, failed_at: 
              VALUES ('{id}', '{name}', '', 'linux', '', 'S', '', 'company', 'enrolled', 1, '', '', '[]', '', 't', 0)"
         ),
         format!(
-            "INSERT INTO device_proof (device_id, rank, proven_at, proven_until, file_count, matched_count, not_proven_files,
-                                       not_proven_bytes, failed_at)
-             VALUES ('{id}', 5, 0, {proven_until}, 0, 0, 0, 0, {failed_at})"
+            "INSERT INTO device_proof (device_id, rank, proven_at, proven_tested_at, proven_until, file_count,
+                                       matched_count, not_proven_files, not_proven_bytes, failed_at)
+             VALUES ('{id}', 5, 0 * {proven_until}, 0 * {proven_until}, {proven_until}, 0, 0, 0, 0, {failed_at})"
         ),
     ];
     store

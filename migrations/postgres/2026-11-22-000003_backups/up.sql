@@ -98,6 +98,7 @@ CREATE TABLE device_proof (
     newest_at BIGINT,
     stored_at BIGINT,
     verified_at BIGINT,
+    verified_tested_at BIGINT,
     verified_until BIGINT,
     proven_point_id TEXT COLLATE "C",
     proven_at BIGINT,
@@ -108,7 +109,10 @@ CREATE TABLE device_proof (
     not_proven_files BIGINT,
     not_proven_bytes BIGINT,
     failed_at BIGINT,
-    failed_test_id TEXT COLLATE "C"
+    failed_test_id TEXT COLLATE "C",
+    -- The evidence of a level is whole or not there: which point, when it was tested, and until when that holds.
+    CHECK ((verified_at IS NULL) = (verified_tested_at IS NULL) AND (verified_at IS NULL) = (verified_until IS NULL)),
+    CHECK ((proven_at IS NULL) = (proven_tested_at IS NULL) AND (proven_at IS NULL) = (proven_until IS NULL))
 );
 CREATE INDEX device_proof_worst_first ON device_proof (rank, proven_until, device_id);
 
@@ -131,6 +135,7 @@ CREATE TABLE device_listings (
     verified_until BIGINT NOT NULL,
     proven_at BIGINT NOT NULL,
     proven_until BIGINT NOT NULL,
+    tested_at BIGINT NOT NULL,
     failed_at BIGINT NOT NULL,
     -- The hour of the last check-in since 1970, so that a check-in touches the row once an hour; 0 for never.
     seen_hour BIGINT NOT NULL
@@ -144,7 +149,7 @@ CREATE FUNCTION devices_list() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
     INSERT INTO device_listings VALUES (
         NEW.id, NEW.state, NEW.team_id, NEW.platform, NEW.ownership, NEW.name,
         lower(NEW.name || chr(10) || NEW.person || chr(10) || NEW.serial), NEW.enrolled_at,
-        'unknown', 1, 0, 0, 0, 0, 0, 0, 0);
+        'unknown', 1, 0, 0, 0, 0, 0, 0, 0, 0);
     RETURN NULL;
 END $$;
 CREATE TRIGGER devices_list AFTER INSERT ON devices FOR EACH ROW EXECUTE FUNCTION devices_list();
@@ -172,9 +177,10 @@ CREATE TRIGGER device_status_relist AFTER UPDATE OF encryption, last_seen_at ON 
 CREATE FUNCTION device_proof_list() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
     UPDATE device_listings SET
         rank = NEW.rank, newest_at = coalesce(NEW.newest_at, 0), stored_at = coalesce(NEW.stored_at, 0),
-        verified_until = CASE WHEN NEW.verified_at IS NULL THEN 0 ELSE coalesce(NEW.verified_until, 0) END,
-        proven_at = CASE WHEN NEW.proven_until IS NULL THEN 0 ELSE coalesce(NEW.proven_at, 0) END,
-        proven_until = CASE WHEN NEW.proven_at IS NULL THEN 0 ELSE coalesce(NEW.proven_until, 0) END,
+        verified_until = coalesce(NEW.verified_until, 0),
+        proven_at = coalesce(NEW.proven_at, 0),
+        proven_until = coalesce(NEW.proven_until, 0),
+        tested_at = greatest(coalesce(NEW.verified_tested_at, 0), coalesce(NEW.proven_tested_at, 0)),
         failed_at = coalesce(NEW.failed_at, 0)
     WHERE device_id = NEW.device_id;
     RETURN NULL;

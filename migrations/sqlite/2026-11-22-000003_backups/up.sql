@@ -98,6 +98,7 @@ CREATE TABLE device_proof (
     newest_at INTEGER,
     stored_at INTEGER,
     verified_at INTEGER,
+    verified_tested_at INTEGER,
     verified_until INTEGER,
     proven_point_id TEXT,
     proven_at INTEGER,
@@ -108,7 +109,10 @@ CREATE TABLE device_proof (
     not_proven_files INTEGER,
     not_proven_bytes INTEGER,
     failed_at INTEGER,
-    failed_test_id TEXT
+    failed_test_id TEXT,
+    -- The evidence of a level is whole or not there: which point, when it was tested, and until when that holds.
+    CHECK ((verified_at IS NULL) = (verified_tested_at IS NULL) AND (verified_at IS NULL) = (verified_until IS NULL)),
+    CHECK ((proven_at IS NULL) = (proven_tested_at IS NULL) AND (proven_at IS NULL) = (proven_until IS NULL))
 ) STRICT;
 CREATE INDEX device_proof_worst_first ON device_proof (rank, proven_until, device_id);
 
@@ -131,6 +135,7 @@ CREATE TABLE device_listings (
     verified_until INTEGER NOT NULL,
     proven_at INTEGER NOT NULL,
     proven_until INTEGER NOT NULL,
+    tested_at INTEGER NOT NULL,
     failed_at INTEGER NOT NULL,
     -- The hour of the last check-in since 1970, so that a check-in touches the row once an hour; 0 for never.
     seen_hour INTEGER NOT NULL
@@ -144,7 +149,7 @@ CREATE TRIGGER devices_list AFTER INSERT ON devices BEGIN
     INSERT INTO device_listings VALUES (
         NEW.id, NEW.state, NEW.team_id, NEW.platform, NEW.ownership, NEW.name,
         lower(NEW.name || char(10) || NEW.person || char(10) || NEW.serial), NEW.enrolled_at,
-        'unknown', 1, 0, 0, 0, 0, 0, 0, 0);
+        'unknown', 1, 0, 0, 0, 0, 0, 0, 0, 0);
 END;
 CREATE TRIGGER devices_relist AFTER UPDATE OF state, team_id, platform, ownership, name, person, serial, enrolled_at ON devices BEGIN
     UPDATE device_listings SET
@@ -164,18 +169,20 @@ END;
 CREATE TRIGGER device_proof_list AFTER INSERT ON device_proof BEGIN
     UPDATE device_listings SET
         rank = NEW.rank, newest_at = coalesce(NEW.newest_at, 0), stored_at = coalesce(NEW.stored_at, 0),
-        verified_until = CASE WHEN NEW.verified_at IS NULL THEN 0 ELSE coalesce(NEW.verified_until, 0) END,
-        proven_at = CASE WHEN NEW.proven_until IS NULL THEN 0 ELSE coalesce(NEW.proven_at, 0) END,
-        proven_until = CASE WHEN NEW.proven_at IS NULL THEN 0 ELSE coalesce(NEW.proven_until, 0) END,
+        verified_until = coalesce(NEW.verified_until, 0),
+        proven_at = coalesce(NEW.proven_at, 0),
+        proven_until = coalesce(NEW.proven_until, 0),
+        tested_at = max(coalesce(NEW.verified_tested_at, 0), coalesce(NEW.proven_tested_at, 0)),
         failed_at = coalesce(NEW.failed_at, 0)
     WHERE device_id = NEW.device_id;
 END;
 CREATE TRIGGER device_proof_relist AFTER UPDATE ON device_proof BEGIN
     UPDATE device_listings SET
         rank = NEW.rank, newest_at = coalesce(NEW.newest_at, 0), stored_at = coalesce(NEW.stored_at, 0),
-        verified_until = CASE WHEN NEW.verified_at IS NULL THEN 0 ELSE coalesce(NEW.verified_until, 0) END,
-        proven_at = CASE WHEN NEW.proven_until IS NULL THEN 0 ELSE coalesce(NEW.proven_at, 0) END,
-        proven_until = CASE WHEN NEW.proven_at IS NULL THEN 0 ELSE coalesce(NEW.proven_until, 0) END,
+        verified_until = coalesce(NEW.verified_until, 0),
+        proven_at = coalesce(NEW.proven_at, 0),
+        proven_until = coalesce(NEW.proven_until, 0),
+        tested_at = max(coalesce(NEW.verified_tested_at, 0), coalesce(NEW.proven_tested_at, 0)),
         failed_at = coalesce(NEW.failed_at, 0)
     WHERE device_id = NEW.device_id;
 END;

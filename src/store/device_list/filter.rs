@@ -2,7 +2,7 @@
 use super::sql::Sql;
 use crate::domain::device::{DeviceState, Encryption, Ownership, Platform};
 use crate::domain::id::TeamId;
-use crate::domain::proof::Grade;
+use crate::domain::proof::{Grade, TOLERANCE};
 use crate::domain::role::Reach;
 use crate::domain::time::{Time, days};
 use crate::store::{Conn, setting};
@@ -155,14 +155,26 @@ pub fn silent_cut(conn: &mut Conn, now: Time) -> QueryResult<(Duration, Time)> {
 // The grades of `Evidence::grade`, one condition each: every device meets exactly one of
 // failed, unknown, proven, never, out of date, verified, stored and reported.
 const FAILED: &str = "l.failed_at > 0";
-const KNOWN: &str = "l.failed_at = 0 AND l.newest_at <= {future} AND l.proven_at <= {future}";
-pub(super) const UNKNOWN: &str = "l.failed_at = 0 AND (l.newest_at > {future} OR l.proven_at > {future})";
-pub(super) const PROVEN: &str =
-    "l.failed_at = 0 AND l.newest_at <= {future} AND l.proven_at <= {future} AND l.proven_until > {now}";
-const OUT_OF_DATE: &str = "l.failed_at = 0 AND l.newest_at <= {future} AND l.proven_at <= {future} AND \
-     l.proven_until > 0 AND l.proven_until <= {now}";
-const NEVER_PROVEN: &str =
-    "l.failed_at = 0 AND l.newest_at <= {future} AND l.proven_at <= {future} AND l.proven_until = 0";
+macro_rules! known {
+    () => {
+        "l.failed_at = 0 AND l.newest_at <= {future} AND l.proven_at <= {future} AND l.tested_at <= {future}"
+    };
+}
+macro_rules! unknown {
+    () => {
+        "l.failed_at = 0 AND (l.newest_at > {future} OR l.proven_at > {future} OR l.tested_at > {future})"
+    };
+}
+macro_rules! proven {
+    () => {
+        concat!(known!(), " AND l.proven_until > {now}")
+    };
+}
+const KNOWN: &str = known!();
+pub(super) const UNKNOWN: &str = unknown!();
+pub(super) const PROVEN: &str = proven!();
+const OUT_OF_DATE: &str = concat!(known!(), " AND l.proven_until > 0 AND l.proven_until <= {now}");
+const NEVER_PROVEN: &str = concat!(known!(), " AND l.proven_until = 0");
 
 // The four parts of "If we lost…". Nothing on the server is lost whatever else is known; then what is not known.
 macro_rules! lose_all {
@@ -171,27 +183,17 @@ macro_rules! lose_all {
     };
 }
 const LOSE_ALL: &str = lose_all!();
-const CANNOT_SAY: &str = concat!(
-    "NOT ",
-    lose_all!(),
-    " AND (",
-    silent!(),
-    " OR (l.failed_at = 0 AND (l.newest_at > {future} OR l.proven_at > {future})))"
-);
-const RESTORABLE: &str = concat!(
-    "l.failed_at = 0 AND l.newest_at <= {future} AND l.proven_at <= {future} AND l.proven_until > {now} AND NOT ",
-    silent!()
-);
+const CANNOT_SAY: &str = concat!("NOT ", lose_all!(), " AND (", silent!(), " OR (", unknown!(), "))");
+const RESTORABLE: &str = concat!(proven!(), " AND NOT ", silent!());
 const AT_RISK: &str = concat!(
     "NOT ",
     lose_all!(),
     " AND NOT ",
     silent!(),
-    " AND (l.failed_at > 0 OR (l.newest_at <= {future} AND l.proven_at <= {future} AND l.proven_until <= {now}))"
+    " AND (l.failed_at > 0 OR (",
+    known!(),
+    " AND l.proven_until <= {now}))"
 );
-
-/// The server's clock may have been set back by so much without alarm, as in `Evidence::grade`.
-const TOLERANCE: Duration = Duration::from_secs(60);
 
 const fn grade_condition(grade: Grade) -> (&'static str, &'static str) {
     match grade {

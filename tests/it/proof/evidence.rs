@@ -9,6 +9,7 @@ use holdfast::domain::time::{Time, days, hours, minutes};
 use holdfast::proof::Prover;
 use holdfast::proof::frame::TestJob;
 use holdfast::proof::keys::ProofKeys;
+use holdfast::proof::runner::Runner;
 use holdfast::store::device_proof::DeviceProof;
 use holdfast::store::repository::{Repository, master_key_context};
 use holdfast::store::restore_point::RestorePoint;
@@ -352,6 +353,57 @@ fn a_new_backup_waits_a_little_for_the_devices_report() {
     assert_eq!(world.run(), 1);
     assert_eq!(world.grade(), Grade::Verified);
     assert_eq!(world.actions(), ["restore_test_partial"]);
+}
+
+#[test]
+fn evidence_of_a_clock_that_was_ahead_is_unknown_and_tested_again() {
+    let mut world = World::new();
+    let job = world.craft.backup(&[("a", b"one")]);
+    world.receive(&job);
+    world.clock.advance(days(3650));
+    world.run();
+    assert_eq!(world.grade(), Grade::Proven, "by a clock that is ten years ahead");
+
+    world.clock.set(NOW + hours(1));
+    assert_eq!(world.grade(), Grade::Unknown);
+    assert_eq!(world.run(), 1);
+    assert_eq!((world.grade(), world.proof().proven_until), (Grade::Proven, Some(NOW + hours(1) + days(7))));
+    assert_eq!(world.run(), 0);
+}
+
+#[test]
+fn a_healed_point_whose_test_cannot_run_is_not_tested_all_the_time() {
+    let mut world = World::new();
+    let job = world.craft.backup(&[("a", b"one"), ("b", b"two")]);
+    world.receive(&job);
+    let pack = world.small_pack();
+    world.flip(&pack);
+    world.run();
+    assert_eq!(world.grade(), Grade::Failed);
+    let (repository, now) = (world.craft.repository, world.clock.now());
+    world
+        .store
+        .write_blocking(move |conn| store::object::mark_healed(conn, repository, ObjectKind::Data, &pack, now))
+        .unwrap();
+    world.prover.runner = Runner::of("/nonexistent/holdfast".into());
+    world.clock.advance(minutes(1));
+
+    assert_eq!(world.run(), 1);
+    assert_eq!(world.actions(), ["restore_test_failed", "restore_test_unproven"]);
+    world.clock.advance(minutes(1));
+    assert_eq!(world.run(), 0);
+    world.clock.advance(minutes(10));
+    assert_eq!(world.run(), 1);
+}
+
+#[test]
+fn a_prover_whose_clock_is_not_the_databases_dates_no_test() {
+    let database = TestDatabase::new();
+    let store = database.store();
+    let check = |at: Time| store.read_blocking(move |conn| service::proof::check_clock(conn, at)).is_ok();
+    // SQLite has no clock of its own.
+    assert_eq!(check(NOW - days(3650)), !store.is_shared());
+    assert!(check(Clock::System.now()));
 }
 
 #[test]

@@ -91,6 +91,7 @@ pub fn no_proof(id: DeviceId) -> DeviceProof {
         newest_at: None,
         stored_at: None,
         verified_at: None,
+        verified_tested_at: None,
         verified_until: None,
         proven_point_id: None,
         proven_at: None,
@@ -109,7 +110,8 @@ pub fn no_proof(id: DeviceId) -> DeviceProof {
 pub fn proven(mut proof: DeviceProof, at: Time, until: Time) -> DeviceProof {
     proof.rank = 5;
     (proof.newest_at, proof.stored_at, proof.verified_at, proof.proven_at) = (Some(at), Some(at), Some(at), Some(at));
-    (proof.proven_tested_at, proof.proven_until, proof.verified_until) = (Some(at), Some(until), Some(until));
+    (proof.proven_tested_at, proof.verified_tested_at) = (Some(at), Some(at));
+    (proof.proven_until, proof.verified_until) = (Some(until), Some(until));
     (proof.file_count, proof.matched_count) = (1204, 1204);
     (proof.not_proven_files, proof.not_proven_bytes) = (Some(0), Some(0));
     proof
@@ -160,8 +162,15 @@ fn evidence(proof: &mut DeviceProof, random: &mut Random) {
     let until = |at: Option<Time>, days_left: u64| at.map(|it| it + days(days_left));
     proof.verified_until = until(proof.verified_at, 10);
     proof.proven_until = until(proof.proven_at, 7);
+    (proof.verified_tested_at, proof.proven_tested_at) = (proof.verified_at, proof.proven_at);
     if random.chance(5) {
         proof.newest_at = Some(NOW + days(365));
+    }
+    if random.chance(5) {
+        proof.proven_tested_at = proof.proven_at.map(|_| NOW + days(365));
+    }
+    if random.chance(5) {
+        proof.verified_tested_at = proof.verified_at.map(|_| NOW + days(365));
     }
     proof.rank = match (proof.failed_at, proof.proven_at, proof.verified_at, proof.stored_at, proof.newest_at) {
         (Some(_), ..) => 0,
