@@ -310,15 +310,17 @@ fn six_uploads_at_once_and_no_device_takes_the_place_of_another() {
     let (busy, other) = (door.repository(), door.repository());
     let start = |number: u8| {
         let mut stream = http::connect(door.address);
-        let head = busy.head("POST", &format!("data/{}", name(&[number; 10])), "Content-Length: 10\r\n");
+        let bytes = vec![number; 300_000];
+        let head = busy.head("POST", &format!("data/{}", name(&bytes)), "Content-Length: 300000\r\n");
         stream.write_all(format!("{head}Connection: close\r\n\r\n").as_bytes()).unwrap();
-        stream.write_all(&[number; 5]).unwrap();
+        // Enough that some of it is on the disk.
+        stream.write_all(&bytes[..290_000]).unwrap();
         stream
     };
     let under_way = || files_below(&door.folder.join("tmp")).len();
     let mut streams = vec![start(0)];
     wait_until("the first is under way", || under_way() == 1);
-    assert!(busy.put("data", &[0; 10]).text().contains("on its way"));
+    assert!(busy.put("data", &[0; 300_000]).text().contains("on its way"));
     streams.extend((1..6).map(start));
     wait_until("six are under way", || under_way() == 6);
 
@@ -329,7 +331,7 @@ fn six_uploads_at_once_and_no_device_takes_the_place_of_another() {
     assert_eq!(busy.get("data/").status, 200, "reading goes on");
 
     for (number, mut stream) in (0..6_u8).zip(streams) {
-        stream.write_all(&[number; 5]).unwrap();
+        stream.write_all(&[number; 10_000]).unwrap();
         assert_eq!(http::finish(stream).status, 200);
     }
     assert_eq!(busy.put("data", b"seventh").status, 200);
