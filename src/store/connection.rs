@@ -67,7 +67,12 @@ impl CustomizeConnection<Conn, diesel::r2d2::Error> for SetUp {
 
 pub(super) fn set_up(conn: &mut Conn) -> QueryResult<()> {
     conn.batch_execute(match conn {
-        Conn::Postgres(_) => "SET TIME ZONE 'UTC'; SET statement_timeout = '60s'",
+        // An answer comes after the commit is on the disk: no setting of the server takes that back.
+        Conn::Postgres(_) => {
+            "SET TIME ZONE 'UTC'; SET statement_timeout = '60s';
+             SELECT set_config('synchronous_commit', 'on', false)
+             WHERE current_setting('synchronous_commit') = 'off'"
+        }
         Conn::Sqlite(_) => {
             "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
              PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -4000"
