@@ -16,6 +16,9 @@ text_enum! {
 }
 
 impl ObjectKind {
+    /// What any restore point received later may need to come back.
+    pub const NEEDED: &'static [Self] = &[Self::Config, Self::Data, Self::Index, Self::Snapshots];
+
     /// The largest object of this kind that is taken, in bytes.
     ///
     /// Restic's packs end at 128 MiB and its index files at 8 MiB; rustic writes larger ones.

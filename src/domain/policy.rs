@@ -500,7 +500,9 @@ mod tests {
     #[test]
     fn a_proof_counts_while_it_holds_and_its_point_is_new_enough() {
         let required = || Requirement::ProvenRestorePoint { within_minutes: 24 * 60 };
-        let held = |age: u64, left: Duration| Some(Held { point_at: NOW - hours(age), tested_at: NOW - hours(age), until: NOW + left });
+        let held = |age: u64, left: Duration| {
+            Some(Held { point_at: NOW - hours(age), tested_at: NOW - hours(age), until: NOW + left })
+        };
         let over = Some(Held { point_at: NOW - hours(5), tested_at: NOW - hours(5), until: NOW - hours(1) });
         for (proven, failed_at, expected) in [
             (held(1, hours(1)), None, (Compliant, Some(NOW - hours(1)))),

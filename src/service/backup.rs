@@ -215,7 +215,7 @@ fn reported(report: &BackupReport) -> Result<Reported> {
     })
 }
 
-/// Marks an object whose bytes are missing or changed, and has the newest restore point tested.
+/// Marks an object whose bytes are missing or changed; what was proven of points that may need it is so no longer.
 ///
 /// # Errors
 /// When the database refuses.
@@ -224,7 +224,8 @@ pub fn object_damaged(conn: &mut Conn, key: &BlobKey, now: Time) -> Result<()> {
         return Ok(());
     }
     tracing::error!(%key, "a stored object is missing or changed; sending it again heals it");
-    test_newest(conn, key.repository, now)
+    let object = store::object::find(conn, key.repository, key.kind, &key.name)?.ok_or(Error::NotFound("object"))?;
+    proof::object_damaged(conn, &object, now)
 }
 
 /// Notes that good bytes took the place of damaged ones, and has the newest restore point tested.
@@ -238,7 +239,7 @@ pub fn object_healed(conn: &mut Conn, key: &BlobKey, now: Time) -> Result<()> {
     let object = Object::new("object", key, format!("{}/{}", key.kind, key.name));
     let act = Act::done(Action::ObjectHealed, object).on(repository.device_id);
     record(conn, &device, &act.because("the device sent the object again"), now)?;
-    test_newest(conn, key.repository, now)
+    proof::test_newest(conn, key.repository, now)
 }
 
 /// Takes a lock out of the ledger; false when it was not there.
@@ -267,13 +268,6 @@ pub fn remove_locks(conn: &mut Conn, repository: RepositoryId, cut: Time) -> Res
         unlocked(conn, key)?;
     }
     Ok(keys)
-}
-
-fn test_newest(conn: &mut Conn, repository: RepositoryId, now: Time) -> Result<()> {
-    if let Some(point) = store::restore_point::newest(conn, repository)? {
-        proof::queue(conn, point.id, TestCause::Damage, None, now)?;
-    }
-    Ok(())
 }
 
 /// Whether the stored bytes of an object are those that its name stands for.

@@ -1,7 +1,7 @@
 //! Restore tests: who is to be tested, who tests, and what a result changes.
 use crate::domain::activity::{Action, Actor, Object, Outcome};
 use crate::domain::id::{DeviceId, RepositoryId, RestorePointId, RestoreTestId, UserId};
-use crate::domain::object::ObjectName;
+use crate::domain::object::{ObjectKind, ObjectName};
 use crate::domain::proof::{Level, TOLERANCE, TestCause, TestResult};
 use crate::domain::restore_test::TestReport;
 use crate::domain::time::{Time, days, minutes};
@@ -192,10 +192,16 @@ pub fn finish(
         return Ok(false);
     }
     let mut point = store::restore_point::find(conn, test.restore_point_id)?.ok_or(Error::NotFound("restore point"))?;
-    if show(&mut point, report, now) {
+    let (repository, started) = (point.repository_id, test.started_at.unwrap_or(test.queued_at));
+    store::evidence::set_verified(conn, repository, &report.verified, started, now)?;
+    // The test may have read an object before somebody else found it damaged.
+    let is_overtaken = report.result != TestResult::Failed
+        && store::evidence::is_in_doubt(conn, repository, point.received_at, started)?;
+    if is_overtaken {
+        queue(conn, point.id, TestCause::Damage, None, now)?;
+    } else if show(&mut point, report, now) {
         store::evidence::set_point(conn, &point)?;
     }
-    store::evidence::set_verified(conn, point.repository_id, &report.verified, now)?;
     note_damage(conn, &point, report, now)?;
     refresh(conn, point.device_id, now)?;
     tell(conn, test, report, now)?;
@@ -235,9 +241,45 @@ fn note_damage(conn: &mut Conn, point: &RestorePoint, report: &TestReport, now: 
     for object in damaged {
         store::object::mark_damaged(conn, point.repository_id, object.kind, &object.name, now)?;
     }
-    let others = store::evidence::demote_others(conn, point.repository_id, point.id)?;
-    for other in others.into_iter().take(RETESTS) {
-        queue(conn, other, TestCause::Damage, None, now)?;
+    doubt(conn, point.repository_id, Time::from_millis(0), &[point.id], now).map(drop)
+}
+
+/// Takes from the points that were received at or after `since`, but from `but`, what was known of them, and has the
+/// newest of them tested again; gives how many had anything.
+fn doubt(
+    conn: &mut Conn,
+    repository: RepositoryId,
+    since: Time,
+    but: &[RestorePointId],
+    now: Time,
+) -> Result<usize> {
+    let doubted = store::evidence::demote_since(conn, repository, since, but)?;
+    for point in doubted.iter().take(RETESTS) {
+        queue(conn, *point, TestCause::Damage, None, now)?;
+    }
+    Ok(doubted.len())
+}
+
+/// An object was found damaged outside of a test: every point that may need it is in doubt from now on.
+///
+/// # Errors
+/// When the database refuses.
+pub fn object_damaged(conn: &mut Conn, object: &StoredObject, now: Time) -> Result<()> {
+    let is_needed = ObjectKind::NEEDED.contains(&object.kind);
+    if !is_needed || doubt(conn, object.repository_id, object.received_at, &[], now)? == 0 {
+        test_newest(conn, object.repository_id, now)?;
+    }
+    let repository = store::repository::find(conn, object.repository_id)?.ok_or(Error::NotFound("repository"))?;
+    refresh(conn, repository.device_id, now)
+}
+
+/// Has the newest restore point of a repository tested because of damage.
+///
+/// # Errors
+/// When the database refuses.
+pub fn test_newest(conn: &mut Conn, repository: RepositoryId, now: Time) -> Result<()> {
+    if let Some(point) = store::restore_point::newest(conn, repository)? {
+        queue(conn, point.id, TestCause::Damage, None, now)?;
     }
     Ok(())
 }

@@ -87,33 +87,56 @@ pub fn set_point(conn: &mut Conn, point: &RestorePoint) -> QueryResult<()> {
         .map(drop)
 }
 
-/// Takes the verified and proven levels from every point of a repository but one; gives those that had any, newest first.
-pub fn demote_others(
+/// Takes the verified and proven levels from every point of a repository that was received at or after `since`, but
+/// from `but`; gives those that had any, newest first.
+pub fn demote_since(
     conn: &mut Conn,
     repository: RepositoryId,
-    but: RestorePointId,
+    since: Time,
+    but: &[RestorePointId],
 ) -> QueryResult<Vec<RestorePointId>> {
     let others = restore_points::table
         .filter(restore_points::repository_id.eq(repository))
-        .filter(restore_points::id.ne(but))
+        .filter(restore_points::received_at.ge(since))
+        .filter(restore_points::id.ne_all(but.to_vec()))
         .filter(restore_points::verified_at.is_not_null().or(restore_points::proven_at.is_not_null()));
     let demoted =
-        others.order(restore_points::received_at.desc()).select(restore_points::id).load::<RestorePointId>(conn)?;
+        others.clone().order(restore_points::received_at.desc()).select(restore_points::id).load::<RestorePointId>(conn)?;
     diesel::update(others)
         .set((restore_points::verified_at.eq(None::<Time>), restore_points::proven_at.eq(None::<Time>)))
         .execute(conn)?;
     Ok(demoted)
 }
 
-/// Marks packs as read back and right; what was damaged and is right now was healed.
-pub fn set_verified(conn: &mut Conn, repository: RepositoryId, names: &[ObjectName], now: Time) -> QueryResult<()> {
+/// Marks packs as read back and right by a test that began at `started`; what was damaged before was healed. What was
+/// found damaged since then may have been read before, and stays so.
+pub fn set_verified(
+    conn: &mut Conn,
+    repository: RepositoryId,
+    names: &[ObjectName],
+    started: Time,
+    now: Time,
+) -> QueryResult<()> {
     for some in names.chunks(500) {
         diesel::update(objects::table)
             .filter(objects::repository_id.eq(repository))
             .filter(objects::kind.eq(ObjectKind::Data))
             .filter(objects::name.eq_any(some.to_vec()))
+            .filter(objects::damaged_at.is_null().or(objects::damaged_at.lt(started)))
             .set((objects::verified_at.eq(now), objects::damaged_at.eq(None::<Time>)))
             .execute(conn)?;
     }
     Ok(())
+}
+
+/// Whether anything that a point received at `point_at` may need was found damaged at or after `since`, and is.
+pub fn is_in_doubt(conn: &mut Conn, repository: RepositoryId, point_at: Time, since: Time) -> QueryResult<bool> {
+    diesel::select(diesel::dsl::exists(
+        objects::table
+            .filter(objects::repository_id.eq(repository))
+            .filter(objects::received_at.le(point_at))
+            .filter(objects::damaged_at.ge(since))
+            .filter(objects::kind.eq_any(ObjectKind::NEEDED.to_vec())),
+    ))
+    .get_result(conn)
 }

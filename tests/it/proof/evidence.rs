@@ -1,10 +1,12 @@
 //! What a test changes: the point, its objects, the device's evidence, and the history.
 use super::craft::{Craft, Stored, put, runner};
 use crate::support::{NOW, TestDatabase, fleet};
+use holdfast::blob::BlobKey;
 use holdfast::clock::Clock;
 use holdfast::domain::id::{DeviceId, RestorePointId};
 use holdfast::domain::object::{ObjectKind, ObjectName, RepositoryState};
 use holdfast::domain::proof::{Grade, TestCause, TestResult};
+use holdfast::domain::restore_test::TestReport;
 use holdfast::domain::time::{Time, days, hours, minutes};
 use holdfast::proof::Prover;
 use holdfast::proof::frame::TestJob;
@@ -156,6 +158,12 @@ impl World {
         fs::write(&path, bytes).unwrap();
     }
 
+    fn door_finds_damage(&self, name: &ObjectName) {
+        let key = BlobKey::new(self.craft.repository, ObjectKind::Data, name.clone());
+        let now = self.clock.now();
+        self.store.act_blocking(move |conn| service::backup::object_damaged(conn, &key, now)).unwrap();
+    }
+
     fn small_pack(&self) -> ObjectName {
         let packs = self.craft.names(ObjectKind::Data);
         packs.into_iter().min_by_key(|it| self.craft.bytes(ObjectKind::Data, it).len()).unwrap()
@@ -266,6 +274,57 @@ fn damage_takes_the_proof_from_older_points_until_they_are_tested_again() {
     assert_eq!(world.grade(), Grade::Failed);
     assert_eq!(proof.proven_point_id, Some(older), "whose objects are sound");
     assert_eq!((proof.not_proven_files, proof.not_proven_bytes), (Some(1), Some(12)));
+}
+
+#[test]
+fn damage_that_the_door_finds_demotes_the_device_at_once() {
+    let mut world = World::new();
+    let job = world.craft.backup(&[("a", b"one")]);
+    let older = world.receive(&job);
+    world.run();
+    world.clock.advance(hours(1));
+    let intact = world.craft.objects.clone();
+    let job = world.craft.backup(&[("b", b"two")]);
+    world.receive(&job);
+    world.run();
+    assert_eq!(world.grade(), Grade::Proven);
+    let newer: Vec<_> = world.craft.objects.iter().filter(|(key, _)| !intact.contains_key(*key)).collect();
+    let pack = newer.into_iter().find(|(_, it)| it.0 == ObjectKind::Data).unwrap().0.1.clone();
+    fs::remove_file(world.stored.path(&pack)).unwrap();
+
+    world.door_finds_damage(&pack);
+
+    let proof = world.proof();
+    assert_eq!(proof.proven_point_id, Some(older), "it was received before what is damaged");
+    assert_eq!((proof.verified_at, proof.proven_at), (Some(NOW), Some(NOW)));
+    assert_eq!(world.run(), 2, "and once more the older one, because of the damage");
+    assert_eq!(world.grade(), Grade::Failed);
+}
+
+#[test]
+fn a_test_that_read_an_object_before_it_was_found_damaged_proves_nothing() {
+    let mut world = World::new();
+    let job = world.craft.backup(&[("a", b"one")]);
+    let point = world.receive(&job);
+    let now = world.clock.now();
+    let claim = move |conn: &mut _| service::proof::claim(conn, "runner", None, minutes(10), now);
+    let claimed = world.store.write_blocking(claim).unwrap().unwrap();
+    let pack = world.small_pack();
+    let report = TestReport { verified: vec![pack.clone()], ..world.craft.test(&job) };
+    assert_eq!(report.result, TestResult::Passed);
+    world.clock.advance(minutes(1));
+    world.door_finds_damage(&pack);
+
+    let now = world.clock.now();
+    let finish = move |conn: &mut _| service::proof::finish(conn, &claimed.test, None, &report, now);
+    assert!(world.store.act_blocking(finish).unwrap());
+
+    assert_eq!(world.grade(), Grade::Stored);
+    let queued = world.store.read_blocking(move |conn| store::restore_test::is_queued(conn, point)).unwrap();
+    assert!(queued);
+    let repository = world.craft.repository;
+    let find = move |conn: &mut _| store::object::find(conn, repository, ObjectKind::Data, &pack);
+    assert!(world.store.read_blocking(find).unwrap().unwrap().damaged_at.is_some());
 }
 
 #[test]
@@ -439,7 +498,7 @@ fn a_claim_that_ran_out_is_taken_by_another_and_the_first_changes_nothing() {
     let second = claim("second", now + minutes(10)).unwrap();
 
     assert_eq!(first.test.id, second.test.id);
-    let report = holdfast::domain::restore_test::TestReport::unproven("late");
+    let report = TestReport::unproven("late");
     let kept = world
         .store
         .act_blocking(move |conn| service::proof::finish(conn, &first.test, None, &report, now + minutes(11)))
