@@ -24,6 +24,8 @@ const RENEW: Duration = minutes(2);
 /// The slowest that a sound backup is read on a busy machine, and what a test has on top.
 const BYTES_PER_SECOND: u64 = 8 << 20;
 const SPARE_SECONDS: u64 = 120;
+/// What a device says that its files come to is its word alone, and buys no more than this.
+const MOST_BY_ITS_WORD: u64 = 1800;
 
 /// Takes restore tests from the queue. Cheap to clone.
 #[derive(Clone)]
@@ -133,8 +135,13 @@ fn job(claimed: &Claimed, needed: &Needed) -> Result<TestJob> {
         manifest: needed.point.manifest_name.clone(),
         base_manifest: needed.base.as_ref().map(|it| it.manifest.clone()),
         excluded: needed.point.excluded_paths()?,
-        cpu_seconds: stored.max(restored) / BYTES_PER_SECOND + SPARE_SECONDS,
+        cpu_seconds: cpu_seconds(stored, restored),
     })
+}
+
+/// The processor time that a test of so many stored and restored bytes may take.
+fn cpu_seconds(stored: u64, restored: u64) -> u64 {
+    (stored / BYTES_PER_SECOND).max((restored / BYTES_PER_SECOND).min(MOST_BY_ITS_WORD)) + SPARE_SECONDS
 }
 
 /// Renews the claim while the test runs, and stops it when the claim is lost or the server stops.
@@ -169,5 +176,18 @@ impl Watcher for Beat<'_> {
 
     fn stop(&self) -> bool {
         self.lost.load(Ordering::Relaxed) || self.prover.wake.is_stopping()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_devices_word_buys_half_an_hour_at_most() {
+        assert_eq!(cpu_seconds(800 << 20, 0), 100 + 120);
+        assert_eq!(cpu_seconds(8 << 20, 800 << 20), 100 + 120);
+        assert_eq!(cpu_seconds(8 << 20, u64::MAX), 1800 + 120);
+        assert_eq!(cpu_seconds(80 << 30, u64::MAX), 10_240 + 120);
     }
 }

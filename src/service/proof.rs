@@ -27,6 +27,8 @@ const RETRY: Duration = minutes(10);
 const REPORT_WAIT: Duration = Duration::from_secs(20);
 /// After damage, so many of the newest points that were proven are tested again.
 const RETESTS: usize = 5;
+/// So many new backups of one device wait for their test; of more, the oldest go untested.
+const WAITING: i64 = 20;
 /// So many devices are looked at in one round.
 const ROUND: i64 = 200;
 
@@ -79,6 +81,10 @@ pub fn queue(
     let mut test = RestoreTest::queued(point.id, point.device_id, cause, asked_by, now);
     test.claimed_until = waits.then_some(now + REPORT_WAIT);
     store::restore_test::insert(conn, &test)?;
+    if cause == TestCause::NewBackup {
+        // What is newer says more; what is asked for or in doubt is never left out.
+        store::restore_test::thin_out(conn, point.device_id, WAITING)?;
+    }
     Ok(Some(test.id))
 }
 
@@ -246,13 +252,7 @@ fn note_damage(conn: &mut Conn, point: &RestorePoint, report: &TestReport, now: 
 
 /// Takes from the points that were received at or after `since`, but from `but`, what was known of them, and has the
 /// newest of them tested again; gives how many had anything.
-fn doubt(
-    conn: &mut Conn,
-    repository: RepositoryId,
-    since: Time,
-    but: &[RestorePointId],
-    now: Time,
-) -> Result<usize> {
+fn doubt(conn: &mut Conn, repository: RepositoryId, since: Time, but: &[RestorePointId], now: Time) -> Result<usize> {
     let doubted = store::evidence::demote_since(conn, repository, since, but)?;
     for point in doubted.iter().take(RETESTS) {
         queue(conn, *point, TestCause::Damage, None, now)?;

@@ -100,8 +100,11 @@ pub fn demote_since(
         .filter(restore_points::received_at.ge(since))
         .filter(restore_points::id.ne_all(but.to_vec()))
         .filter(restore_points::verified_at.is_not_null().or(restore_points::proven_at.is_not_null()));
-    let demoted =
-        others.clone().order(restore_points::received_at.desc()).select(restore_points::id).load::<RestorePointId>(conn)?;
+    let demoted = others
+        .clone()
+        .order(restore_points::received_at.desc())
+        .select(restore_points::id)
+        .load::<RestorePointId>(conn)?;
     diesel::update(others)
         .set((restore_points::verified_at.eq(None::<Time>), restore_points::proven_at.eq(None::<Time>)))
         .execute(conn)?;

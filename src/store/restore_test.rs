@@ -5,7 +5,9 @@ use crate::domain::restore_test::{Failures, TestReport};
 use crate::domain::time::Time;
 use crate::store::Conn;
 use crate::store::schema::{device_proof, restore_tests};
+use diesel::dsl::sql;
 use diesel::prelude::*;
+use diesel::sql_types::BigInt;
 
 /// One restore test.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
@@ -166,8 +168,10 @@ pub fn insert(conn: &mut Conn, test: &RestoreTest) -> QueryResult<()> {
     diesel::insert_into(restore_tests::table).values(test).execute(conn).map(drop)
 }
 
-/// The test that is next: what a person asked for and what damage put in doubt first, then the oldest. A test whose runner has
-/// gone silent is taken again.
+/// The test that is next.
+///
+/// What a person asked for and what damage put in doubt comes first, then the device whose turn was longest ago, then
+/// the oldest. A test whose runner has gone silent is taken again.
 pub fn next(conn: &mut Conn, device: Option<DeviceId>, now: Time) -> QueryResult<Option<RestoreTest>> {
     for cause in [
         &[TestCause::Asked, TestCause::Damage][..],
@@ -182,7 +186,7 @@ pub fn next(conn: &mut Conn, device: Option<DeviceId>, now: Time) -> QueryResult
             query = query.filter(restore_tests::device_id.eq(device));
         }
         let next = query
-            .order((restore_tests::queued_at, restore_tests::id))
+            .order((sql::<BigInt>(LAST_TURN), restore_tests::queued_at, restore_tests::id))
             .select(RestoreTest::as_select())
             .first(conn)
             .optional()?;
@@ -191,6 +195,24 @@ pub fn next(conn: &mut Conn, device: Option<DeviceId>, now: Time) -> QueryResult
         }
     }
     Ok(None)
+}
+
+/// When a test of the same device last began.
+const LAST_TURN: &str = "coalesce((SELECT max(turn.started_at) FROM restore_tests AS turn \
+     WHERE turn.device_id = restore_tests.device_id), 0)";
+
+/// Removes all but the newest `keep` of a device's tests that wait because of a new backup.
+pub fn thin_out(conn: &mut Conn, device: DeviceId, keep: i64) -> QueryResult<usize> {
+    let surplus = restore_tests::table
+        .filter(restore_tests::device_id.eq(device))
+        .filter(restore_tests::state.eq(TestState::Queued))
+        .filter(restore_tests::cause.eq(TestCause::NewBackup))
+        .order((restore_tests::queued_at.desc(), restore_tests::id.desc()))
+        .limit(i64::from(u16::MAX))
+        .offset(keep)
+        .select(restore_tests::id)
+        .load::<RestoreTestId>(conn)?;
+    diesel::delete(restore_tests::table.filter(restore_tests::id.eq_any(surplus))).execute(conn)
 }
 
 /// Takes a test for `runner`; false when another was faster.

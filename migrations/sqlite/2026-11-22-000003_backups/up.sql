@@ -86,6 +86,8 @@ CREATE TABLE restore_tests (
     runner TEXT NOT NULL
 ) STRICT;
 CREATE INDEX restore_tests_by_device ON restore_tests (device_id, queued_at);
+-- Whose turn is next.
+CREATE INDEX restore_tests_by_turn ON restore_tests (device_id, started_at);
 CREATE INDEX restore_tests_by_state ON restore_tests (state, queued_at);
 
 -- One row per device that sums up its evidence; rewritten with each change of it.

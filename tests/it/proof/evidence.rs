@@ -484,6 +484,40 @@ fn two_provers_never_take_the_same_test() {
 }
 
 #[test]
+fn a_device_with_many_new_backups_keeps_no_other_waiting() {
+    let mut world = World::new();
+    for n in 0..25u8 {
+        let job = world.craft.backup(&[("a", &[n])]);
+        world.receive(&job);
+        world.clock.advance(minutes(1));
+    }
+    let other = world
+        .store
+        .write_blocking(move |conn| -> holdfast::error::Result<DeviceId> {
+            let device = fleet::device(fleet::token(conn), "other");
+            fleet::insert(conn, &device);
+            Ok(device.0.id)
+        })
+        .unwrap();
+    let job = world.craft.backup(&[("a", b"of the other")]);
+    let first = std::mem::replace(&mut world.craft.device, other);
+    world.receive(&job);
+
+    let now = world.clock.now();
+    let mut turns = Vec::new();
+    while let Some(claimed) = world
+        .store
+        .write_blocking(move |conn| service::proof::claim(conn, "runner", None, days(1), now + minutes(1)))
+        .unwrap()
+    {
+        turns.push(claimed.test.device_id);
+    }
+
+    assert_eq!(turns.iter().filter(|it| **it == first).count(), 20);
+    assert!(turns.iter().position(|it| *it == other).unwrap() < 2, "{turns:?}");
+}
+
+#[test]
 fn a_claim_that_ran_out_is_taken_by_another_and_the_first_changes_nothing() {
     let mut world = World::new();
     let job = world.craft.backup(&[("a", b"one")]);
