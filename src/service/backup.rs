@@ -11,7 +11,7 @@ use crate::secret;
 use crate::service::activity::{Act, record};
 use crate::service::proof;
 use crate::store::device::Device;
-use crate::store::repository::Repository;
+use crate::store::repository::{MAX_OBJECTS, Repository};
 use crate::store::restore_point::{Reported, RestorePoint};
 use crate::store::{self, Conn};
 use anyhow::Context;
@@ -66,15 +66,23 @@ pub fn received(conn: &mut Conn, key: &BlobKey, size: i64, now: Time) -> Result<
     if store::object::find(conn, key.repository, key.kind, &key.name)?.is_some() {
         return Ok(false);
     }
-    if !store::repository::count_in(conn, key.repository, size)? {
+    if !store::repository::count_in(conn, key.repository, size, now)? {
         return Err(why_not(conn, key.repository)?);
     }
+    let snapshot_of = if key.kind == ObjectKind::Snapshots {
+        Some(store::repository::find(conn, key.repository)?.ok_or(Error::NotFound("repository"))?)
+    } else {
+        None
+    };
+    // A snapshot is never older than what it needs, even when the clock was set back in between: a view as of the
+    // snapshot must show all of it.
+    let received_at = snapshot_of.as_ref().map_or(now, |it| it.newest_at);
     let object = store::object::Object {
         repository_id: key.repository,
         kind: key.kind,
         name: key.name.clone(),
         size_bytes: size,
-        received_at: received_at(conn, key, now)?,
+        received_at,
         verified_at: None,
         damaged_at: None,
     };
@@ -83,32 +91,27 @@ pub fn received(conn: &mut Conn, key: &BlobKey, size: i64, now: Time) -> Result<
         store::repository::count_out(conn, key.repository, size)?;
         return Ok(false);
     }
-    if key.kind == ObjectKind::Snapshots {
-        let repository = store::repository::find(conn, key.repository)?.ok_or(Error::NotFound("repository"))?;
-        snapshot_received(conn, &repository, &key.name, object.received_at)?;
+    if let Some(repository) = snapshot_of {
+        snapshot_received(conn, &repository, &key.name, received_at)?;
     }
     Ok(true)
-}
-
-/// A snapshot is never older than what it needs, even when the clock was set
-/// back in between: a view as of the snapshot must show all of it.
-fn received_at(conn: &mut Conn, key: &BlobKey, now: Time) -> Result<Time> {
-    if key.kind != ObjectKind::Snapshots {
-        return Ok(now);
-    }
-    Ok(store::object::newest_at(conn, key.repository)?.map_or(now, |newest| newest.max(now)))
 }
 
 fn why_not(conn: &mut Conn, id: RepositoryId) -> Result<Error> {
     let repository = store::repository::find(conn, id)?.ok_or(Error::NotFound("repository"))?;
     Ok(match repository.state {
         RepositoryState::ReadOnly => Error::Refused(READ_ONLY.to_owned()),
+        RepositoryState::Active if repository.object_count >= MAX_OBJECTS => Error::Full(TOO_MANY_OBJECTS.to_owned()),
         RepositoryState::Active => Error::Full(format!(
             "the backups of this device fill their {} bytes; ask for more room",
             repository.quota_bytes
         )),
     })
 }
+
+/// What an upload to a repository with all the objects that it may have is told.
+pub const TOO_MANY_OBJECTS: &str =
+    "the backups of this device have as many objects as a repository may have; enrol it again for a new one";
 
 /// What an upload to a closed repository is told.
 pub const READ_ONLY: &str = "this repository belongs to an older enrolment and takes no more backups";

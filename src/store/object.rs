@@ -5,7 +5,6 @@ use crate::domain::time::Time;
 use crate::store::Conn;
 use crate::store::schema::objects;
 use crate::store::upsert::UpsertExt;
-use diesel::dsl::max;
 use diesel::prelude::*;
 
 /// One stored object.
@@ -104,14 +103,6 @@ pub fn received_before(
         .filter(objects::received_at.lt(cut))
         .select(Object::as_select())
         .load(conn)
-}
-
-/// When the newest object of a repository was received.
-pub fn newest_at(conn: &mut Conn, repository: RepositoryId) -> QueryResult<Option<Time>> {
-    objects::table
-        .filter(objects::repository_id.eq(repository))
-        .select(max(objects::received_at))
-        .first::<Option<Time>>(conn)
 }
 
 /// Marks an object as damaged; false when it was marked already or is not there.

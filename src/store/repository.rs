@@ -4,7 +4,9 @@ use crate::domain::object::{RepositoryState, TokenKind};
 use crate::domain::time::Time;
 use crate::store::Conn;
 use crate::store::schema::{repositories, repository_tokens};
+use diesel::dsl::sql;
 use diesel::prelude::*;
+use diesel::sql_types::BigInt;
 
 /// The backups of one enrolment of a device.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
@@ -20,6 +22,8 @@ pub struct Repository {
     pub quota_bytes: i64,
     pub stored_bytes: i64,
     pub object_count: i64,
+    /// When its newest object was received; that of its making while it has none.
+    pub newest_at: Time,
     pub created_at: Time,
 }
 
@@ -80,14 +84,21 @@ pub fn close_older(conn: &mut Conn, device: DeviceId, generation: i64) -> QueryR
         .execute(conn)
 }
 
-/// Counts an object in; false when the repository takes no backups or its quota is full.
-pub fn count_in(conn: &mut Conn, id: RepositoryId, size: i64) -> QueryResult<bool> {
+/// So many objects a repository may have: 4 TB in packs of 16 MiB. Each is a row, and in the memory of each test.
+pub const MAX_OBJECTS: i64 = 250_000;
+
+/// Counts an object in that was received at `at`; false when the repository takes no backups, or is full.
+pub fn count_in(conn: &mut Conn, id: RepositoryId, size: i64, at: Time) -> QueryResult<bool> {
+    let newest_at = sql::<BigInt>("CASE WHEN newest_at > ").bind::<BigInt, _>(at);
+    let newest_at = newest_at.sql(" THEN newest_at ELSE ").bind::<BigInt, _>(at).sql(" END");
     let changed = diesel::update(repositories::table.find(id))
         .filter(repositories::state.eq(RepositoryState::Active))
         .filter((repositories::stored_bytes + size).le(repositories::quota_bytes))
+        .filter(repositories::object_count.lt(MAX_OBJECTS))
         .set((
             repositories::stored_bytes.eq(repositories::stored_bytes + size),
             repositories::object_count.eq(repositories::object_count + 1),
+            repositories::newest_at.eq(newest_at),
         ))
         .execute(conn)?;
     Ok(changed == 1)

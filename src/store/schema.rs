@@ -180,6 +180,7 @@ diesel::table! {
         quota_bytes -> BigInt,
         stored_bytes -> BigInt,
         object_count -> BigInt,
+        newest_at -> BigInt,
         created_at -> BigInt,
     }
 }

@@ -8,7 +8,7 @@ use holdfast::domain::id::{CommandId, RepositoryId, RestoreId};
 use holdfast::domain::object::ObjectKind;
 use holdfast::domain::proof::TestCause;
 use holdfast::domain::time::{Time, days, hours, minutes};
-use holdfast::store::schema::{activity, restore_tests, restores};
+use holdfast::store::schema::{activity, repositories, restore_tests, restores};
 use holdfast::{secret, service, store};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -477,6 +477,21 @@ fn a_full_comparison_finds_what_is_lost_and_what_has_no_row() {
 
     assert_eq!((done.added, done.removed, done.damaged), (1, 0, 1));
     assert!(row(&door, &data_key(&repository, b"one")).unwrap().damaged_at.is_some());
+}
+
+#[test]
+fn a_repository_has_only_so_many_objects() {
+    let door = TestDoor::start();
+    let repository = door.repository();
+    repository.put("data", b"one");
+    let most = store::repository::MAX_OBJECTS;
+    door.write(move |conn| diesel::update(repositories::table).set(repositories::object_count.eq(most)).execute(conn));
+
+    assert_eq!(repository.put("data", b"one").status, 200, "it is there");
+    assert_eq!(repository.put("data", b"two").status, 507);
+    let two = data_key(&repository, b"two");
+    let refused = door.store.write_blocking(move |conn| service::backup::received(conn, &two, 3, NOW)).unwrap_err();
+    assert!(refused.to_string().contains("as many objects"), "{refused}");
 }
 
 #[test]

@@ -7,6 +7,7 @@ CREATE TABLE repositories (
     quota_bytes BIGINT NOT NULL,
     stored_bytes BIGINT NOT NULL,
     object_count BIGINT NOT NULL,
+    newest_at BIGINT NOT NULL,
     created_at BIGINT NOT NULL
 );
 CREATE INDEX repositories_by_device ON repositories (device_id);

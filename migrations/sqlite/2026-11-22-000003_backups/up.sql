@@ -7,6 +7,7 @@ CREATE TABLE repositories (
     quota_bytes INTEGER NOT NULL,
     stored_bytes INTEGER NOT NULL,
     object_count INTEGER NOT NULL,
+    newest_at INTEGER NOT NULL,
     created_at INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX repositories_by_device ON repositories (device_id);

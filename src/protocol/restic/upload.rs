@@ -13,6 +13,7 @@ use crate::protocol::restic::object::Known;
 use crate::protocol::restic::{Asking, Door};
 use crate::service::backup;
 use crate::store::object::Object;
+use crate::store::repository::MAX_OBJECTS;
 use actix_web::http::StatusCode;
 use actix_web::http::header::CONTENT_LENGTH;
 use actix_web::rt::task::{JoinHandle, spawn_blocking};
@@ -73,6 +74,9 @@ fn may_send(request: &HttpRequest, asking: &Asking, kind: ObjectKind) -> Result<
     if len > kind.max_bytes() {
         let text = format!("an object of this kind has at most {} bytes", kind.max_bytes());
         return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, text));
+    }
+    if asking.known.object.is_none() && repository.object_count >= MAX_OBJECTS {
+        return Err(Refusal::full(backup::TOO_MANY_OBJECTS));
     }
     let room = u64::try_from(repository.quota_bytes - repository.stored_bytes).unwrap_or(0);
     if asking.known.object.is_none() && len > room {

@@ -48,6 +48,7 @@ pub fn insert(
         quota_bytes: quota,
         stored_bytes: 0,
         object_count: 0,
+        newest_at: now,
         created_at: now,
     };
     store::repository::insert(conn, &repository)?;

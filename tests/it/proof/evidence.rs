@@ -55,6 +55,7 @@ impl World {
             quota_bytes: 1 << 40,
             stored_bytes: 0,
             object_count: 0,
+            newest_at: NOW,
             created_at: NOW,
         };
         store.write_blocking(move |conn| store::repository::insert(conn, &repository)).unwrap();

@@ -137,6 +137,7 @@ impl TestDoor {
             quota_bytes,
             stored_bytes: 0,
             object_count: 0,
+            newest_at: NOW,
             created_at: NOW,
         };
         let row = RepositoryToken {
