@@ -26,7 +26,8 @@ async fn run(request: &HttpRequest, received: Message<BackupReport>) -> Result<D
     let now = data::<Clock>(request)?.now();
     let (device, signed) = (from.device(), from.signed());
     let accepted = data::<Store>(request)?
-        .write(move |conn| match accept(conn, &signed, false)? {
+        // It decides what is tested: two at once must not both be the first.
+        .act(move |conn| match accept(conn, &signed, false)? {
             Ok(device) => service::backup::report(conn, &device, &message, now).map(Ok),
             Err(refusal) => Ok(Err(refusal)),
         })
