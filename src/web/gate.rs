@@ -47,6 +47,10 @@ pub async fn gate(
     let (Ok(nonce), Ok(id)) = (secret::bytes::<16>().map(hex::encode), secret::bytes::<8>().map(hex::encode)) else {
         return Ok(request.into_response(HttpResponse::InternalServerError().finish()));
     };
+    // HEAD is GET without the body, which the protocol's encoder leaves out by itself (RFC 9110, 9.3.2).
+    if *request.method() == Method::HEAD {
+        request.head_mut().method = Method::GET;
+    }
     request.extensions_mut().insert(Nonce(nonce.clone()));
     request.extensions_mut().insert(RequestId(id.clone()));
     let span = tracing::info_span!("page", id, path = request.path());

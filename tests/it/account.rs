@@ -549,3 +549,14 @@ fn a_download_of_the_history_is_whole_and_an_entry_itself() {
     assert_eq!((last.action, last.object_name.as_str()), (Action::Exported, "activity.csv"));
     assert!(last.reason.contains("q=2002"), "{}", last.reason);
 }
+
+#[test]
+fn head_answers_as_get_does_without_the_body() {
+    let server = TestServer::start();
+
+    for (path, status) in [("/sign-in", 200), ("/health", 200), ("/devices", 303)] {
+        let answer = server.request("HEAD", path, &[], b"");
+        assert_eq!(answer.status, status, "{path}");
+        assert!(answer.body.is_empty(), "{path}");
+    }
+}
