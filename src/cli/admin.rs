@@ -207,7 +207,7 @@ fn act(conn: &mut Conn, actor: &Actor, public_url: &str, request: Request, clock
     let everywhere = |roles: Vec<Role>| roles.into_iter().map(|it| (it, Scope::Organisation)).collect::<Vec<_>>();
     Ok(match request {
         Request::SetupLink => {
-            let path = account::make_setup_link(conn, now)?;
+            let path = account::make_setup_link(conn, actor, now)?;
             Answer::Link {
                 message: "Open this to make the owner's account:".to_owned(),
                 url: format!("{public_url}{path}"),

@@ -5,6 +5,7 @@ use crate::cli::{admin, control};
 use crate::clock::Clock;
 use crate::config::{Config, Options};
 use crate::domain::account::SET_UP_LINK_LIFE;
+use crate::domain::activity::Actor;
 use crate::{service, store};
 use anyhow::Context;
 use std::net::TcpListener;
@@ -31,7 +32,7 @@ pub fn run(options: Options) -> anyhow::Result<ExitCode> {
 fn offer_set_up(app: &App) -> anyhow::Result<()> {
     let now = app.clock.now();
     let link = app.store.act_blocking(move |conn| match store::user::count(conn)? {
-        0 => service::account::make_setup_link(conn, now).map(Some),
+        0 => service::account::make_setup_link(conn, &Actor::system(), now).map(Some),
         _ => Ok(None),
     })?;
     if let Some(path) = link {

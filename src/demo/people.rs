@@ -69,7 +69,7 @@ impl People {
         let mut accounts = Vec::new();
         for (role, account, profile) in self.0 {
             let user = if role == Role::Owner {
-                let link = account::make_setup_link(conn, now)?;
+                let link = account::make_setup_link(conn, &Actor::system(), now)?;
                 account::set_up(conn, token(&link), &profile, ADDRESS, now)?
             } else {
                 let roles = vec![(role, Scope::Organisation)];

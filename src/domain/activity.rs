@@ -16,6 +16,7 @@ text_enum! {
 text_enum! {
     /// An act; its wording for people is [`Action::phrase`].
     Action {
+        SetUpLinkMade = "set_up_link_made",
         SetUp = "set_up",
         SignedIn = "signed_in",
         SignInFailed = "sign_in_failed",

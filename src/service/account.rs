@@ -37,16 +37,18 @@ pub fn actor(user: &User, via: Via, address: &str) -> Actor {
     }
 }
 
-/// Makes the link that makes the owner, and ends the one before it; gives its path.
+/// Makes the link that makes the owner, and ends the one before it; gives its path. An act.
 ///
 /// # Errors
 /// `Refused` once there is an account.
-pub fn make_setup_link(conn: &mut Conn, now: Time) -> Result<String> {
+pub fn make_setup_link(conn: &mut Conn, by: &Actor, now: Time) -> Result<String> {
     if store::user::count(conn)? > 0 {
         return Err(Error::Refused("there is an owner already; an owner invites everyone else".to_owned()));
     }
     store::one_time_link::close(conn, LinkPurpose::SetUp, None, now)?;
     let token = make_link(conn, LinkPurpose::SetUp, None, now)?;
+    let act = Act::done(Action::SetUpLinkMade, Object::new("one_time_link", "", "set-up link"));
+    activity::record(conn, by, &act, now)?;
     Ok(format!("/set-up/{token}"))
 }
 

@@ -3,7 +3,7 @@ use crate::support::people::{SINCE, colleague, person};
 use crate::support::server::{Answer, TestServer};
 use crate::support::visit::{Visit, hidden, location, text};
 use holdfast::domain::account::{SESSION_IDLE, SESSION_LIFE};
-use holdfast::domain::activity::Action;
+use holdfast::domain::activity::{Action, Actor};
 use holdfast::domain::id::{TeamId, UserId};
 use holdfast::domain::role::{Role, Scope};
 use holdfast::domain::time::{days, hours, minutes};
@@ -42,7 +42,7 @@ fn visit_post(server: &TestServer, page: &str, browser: Option<&str>, fields: &[
 
 fn set_up(server: &TestServer) -> Answer {
     let now = server.app.clock.now();
-    let path = server.act(move |conn| service::account::make_setup_link(conn, now));
+    let path = server.act(move |conn| service::account::make_setup_link(conn, &Actor::system(), now));
     let fields = [
         ("email", "ada@example.org"),
         ("name", "Ada"),
@@ -65,7 +65,7 @@ fn entries(server: &TestServer, action: Action) -> usize {
 fn the_set_up_link_makes_the_owner_once() {
     let server = TestServer::start();
     let now = server.app.clock.now();
-    let path = server.act(move |conn| service::account::make_setup_link(conn, now));
+    let path = server.act(move |conn| service::account::make_setup_link(conn, &Actor::system(), now));
     let weak = [
         ("email", "ada@example.org"),
         ("name", "Ada"),
@@ -94,18 +94,20 @@ fn the_set_up_link_makes_the_owner_once() {
     assert_eq!(again.status, 404, "the link works once");
     let session = cookie(&made, "holdfast").unwrap();
     assert_eq!(server.request("GET", "/users", &[("Cookie", &format!("holdfast={session}"))], b"").status, 200);
-    assert!(server.app.store.act_blocking(move |conn| service::account::make_setup_link(conn, now)).is_err());
+    assert!(server.app.store.act_blocking(move |conn| service::account::make_setup_link(conn, &Actor::system(), now)).is_err());
 }
 
 #[test]
 fn the_set_up_link_ends_after_an_hour_and_with_the_next_one() {
     let server = TestServer::start();
     let now = server.app.clock.now();
-    let first = server.act(move |conn| service::account::make_setup_link(conn, now));
-    let second = server.act(move |conn| service::account::make_setup_link(conn, now));
+    let first = server.act(move |conn| service::account::make_setup_link(conn, &Actor::system(), now));
+    let second = server.act(move |conn| service::account::make_setup_link(conn, &Actor::system(), now));
 
     assert_eq!(server.request("GET", &first, &[], b"").status, 404);
     assert_eq!(server.request("GET", &second, &[], b"").status, 200);
+    let acts = server.read(|conn| Ok(store::activity::all(conn)?));
+    assert_eq!(acts.iter().filter(|it| it.action.as_str() == "set_up_link_made").count(), 2, "each is written down");
     server.app.clock.advance(hours(1));
     assert_eq!(server.request("GET", &second, &[], b"").status, 404);
 }
