@@ -37,7 +37,7 @@ pub const NUMBERS: &[Number] = &[
         name: "wipe.max_per_hour",
         field: "wipe_max_per_hour",
         label: "Wipes in one hour at most",
-        help: "Further requests are held.",
+        help: "Further requests are held, and what is approved beyond it waits.",
         unit: 1,
         default: 5,
         least: 1,

@@ -49,6 +49,11 @@ pub fn newest(conn: &mut Conn, limit: i64) -> QueryResult<Vec<Command>> {
         .load(conn)
 }
 
+/// How many commands of this kind were queued after `since`.
+pub fn count_since(conn: &mut Conn, kind: CommandKind, since: Time) -> QueryResult<i64> {
+    commands::table.filter(commands::kind.eq(kind).and(commands::created_at.gt(since))).count().get_result(conn)
+}
+
 /// A device's newest commands first, at most `limit`.
 pub fn of_device(conn: &mut Conn, device: DeviceId, limit: i64) -> QueryResult<Vec<Command>> {
     commands::table

@@ -94,7 +94,13 @@ fn the_set_up_link_makes_the_owner_once() {
     assert_eq!(again.status, 404, "the link works once");
     let session = cookie(&made, "holdfast").unwrap();
     assert_eq!(server.request("GET", "/users", &[("Cookie", &format!("holdfast={session}"))], b"").status, 200);
-    assert!(server.app.store.act_blocking(move |conn| service::account::make_setup_link(conn, &Actor::system(), now)).is_err());
+    assert!(
+        server
+            .app
+            .store
+            .act_blocking(move |conn| service::account::make_setup_link(conn, &Actor::system(), now))
+            .is_err()
+    );
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Requests whose time has come, and what becomes of one that cannot go on.
 use super::report::fail;
-use super::{What, device, facts, record, write};
+use super::{WINDOW, What, device, facts, limits, record, write};
 use crate::domain::activity::{Action, Actor, Outcome};
 use crate::domain::command::{CommandKind, CommandState};
 use crate::domain::device::DeviceState;
@@ -16,13 +16,15 @@ use crate::store::device::Device;
 use crate::store::wipe::WipeRequest;
 use crate::store::{self, Conn};
 
-/// Releases what waited long enough and is as it was agreed to, and ends what ran out.
+/// Releases what waited long enough and is as it was agreed to, within the limit of one hour, and ends what ran out.
+///
 /// Answers the devices that now have an order: wake them after the commit. `steady_since` is that of the clock.
 ///
 /// # Errors
 /// When the database refuses.
 pub fn release_due(conn: &mut Conn, limit: i64, steady_since: Time, now: Time) -> Result<Vec<DeviceId>> {
     let mut released = Vec::new();
+    let per_hour = limits(conn)?.per_hour;
     for request in store::wipe::due(conn, now, limit)? {
         let progress = request.progress(conn)?;
         if progress.is_expired(now) {
@@ -32,6 +34,8 @@ pub fn release_due(conn: &mut Conn, limit: i64, steady_since: Time, now: Time) -
         let device = device(conn, request.device_id)?;
         let verdict = progress.release(check(conn, &request, &device, now)?, steady_since, now);
         match verdict {
+            // Approved in one hour or not, no more leave in one: there is time to see what is going on.
+            Verdict::Go if store::command::count_since(conn, CommandKind::Wipe, now - WINDOW)? >= per_hour => {}
             Verdict::Go => {
                 release(conn, request, &device, now)?;
                 released.push(device.id);

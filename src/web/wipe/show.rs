@@ -40,6 +40,8 @@ struct Shown {
     refusal: Option<String>,
     may_decide: bool,
     timeline: Vec<Activity>,
+    /// So many wipes are released within an hour.
+    per_hour: i64,
 }
 
 #[derive(Template)]
@@ -115,6 +117,7 @@ fn load(conn: &mut Conn, by: &SignedIn, view: &Reach, id: WipeRequestId, now: Ti
         current_token: wipe::digest(&current)?,
         requested_today: store::wipe::requested_count(conn, request.requested_by, now - days(1))?,
         timeline: store::wipe::timeline(conn, &request)?,
+        per_hour: wipe::limits(conn)?.per_hour,
         refusal: None,
         may_decide: false,
         request,

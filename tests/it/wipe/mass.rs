@@ -7,7 +7,7 @@ use holdfast::domain::role::Reach;
 use holdfast::domain::time::{days, hours};
 use holdfast::domain::wipe::{BEFORE_DELIVERY, WipeState};
 use holdfast::error::{Error, Result};
-use holdfast::service::wipe;
+use holdfast::service::wipe::{self, Decision, Seen};
 use holdfast::store;
 
 /// So many more devices like the first.
@@ -91,6 +91,36 @@ fn a_second_person_ends_a_hold_only_within_the_limit() {
     assert!(passed.is_err(), "it is not held");
     assert_eq!(later.state, WipeState::Requested);
     assert!(world.history().is_empty() || world.state(requests[6]) == WipeState::Held);
+}
+
+fn approves(world: &World, id: WipeRequestId) {
+    let now = world.now();
+    let decision = act_as(&world.server, world.second, move |conn, by| {
+        let request = store::wipe::find(conn, id)?.unwrap();
+        let device = store::device::find(conn, request.device_id)?.unwrap();
+        let current = wipe::digest(&wipe::facts(conn, &device, now)?)?;
+        wipe::approve(conn, by, id, &Seen { agreed: request.facts_digest, current }, now)
+    });
+    assert!(matches!(decision, Ok(Decision::Approved(_))), "{decision:?}");
+}
+
+#[test]
+fn no_more_leave_in_an_hour_than_the_limit_says() {
+    let world = World::new();
+    let ids = devices(&world, 6);
+    let mut requests: Vec<_> = ids[..5].iter().map(|it| asks_for(&world, *it).unwrap()).collect();
+    world.server.app.clock.advance(hours(1));
+    requests.push(asks_for(&world, ids[5]).unwrap());
+    for id in requests {
+        approves(&world, id);
+    }
+
+    world.cools();
+    assert_eq!((count(&world, &[WipeState::Released]), count(&world, &[WipeState::Cooling])), (5, 1));
+    world.server.app.clock.advance(hours(1));
+    world.job();
+
+    assert_eq!(count(&world, &[WipeState::Released]), 6, "the last one waited for its turn");
 }
 
 #[test]
