@@ -37,6 +37,9 @@ pub fn run_once(store: &Store, wake: &Wake, clock: &Clock) -> Result<Summary> {
         Ok::<_, crate::error::Error>((released, ended + expired))
     })?;
     let done_count = released.len() + ended;
+    if done_count > 0 {
+        wake.mail();
+    }
     for device in released {
         wake.device(device);
     }

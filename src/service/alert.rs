@@ -74,6 +74,13 @@ struct WipeApproved<'a> {
 }
 
 #[derive(Template)]
+#[template(path = "mail/wipe_stands.txt")]
+struct WipeStands<'a> {
+    it: &'a WipeNotice<'a>,
+    url: String,
+}
+
+#[derive(Template)]
 #[template(path = "mail/wipe_done.txt")]
 struct WipeDone<'a> {
     it: &'a WipeNotice<'a>,
@@ -132,6 +139,16 @@ pub fn wipe_approved(conn: &mut Conn, it: &WipeNotice<'_>, release_at: Time, now
     let url = url(conn, &format!("/wipe-requests/{}", it.request))?;
     let subject = format!("Wipe approved: {}", it.device_name);
     tell_of_wipe(conn, it, "wipe_approved", subject, &WipeApproved { it, release_at: release_at.iso(), url }, now)
+}
+
+/// Tells that a wipe does not go on by itself, or ended before it was sent, and why.
+///
+/// # Errors
+/// When the database refuses.
+pub fn wipe_stands(conn: &mut Conn, it: &WipeNotice<'_>, now: Time) -> Result<()> {
+    let url = url(conn, &format!("/wipe-requests/{}", it.request))?;
+    let subject = format!("Wipe not sent: {}", it.device_name);
+    tell_of_wipe(conn, it, "wipe_stands", subject, &WipeStands { it, url }, now)
 }
 
 /// Tells how a wipe ended on the device: all gone, or something left.

@@ -11,8 +11,14 @@ use crate::store::wipe::WipeRequest;
 pub(super) enum News {
     Requested,
     Held,
-    Approved { release_at: Time },
-    Done { complete: bool },
+    Approved {
+        release_at: Time,
+    },
+    /// It waits for people, or ended before it was sent.
+    Stands,
+    Done {
+        complete: bool,
+    },
 }
 
 pub(super) fn tell(
@@ -38,6 +44,7 @@ pub(super) fn tell(
         News::Requested => alert::wipe_requested(conn, &notice, now),
         News::Held => alert::wipe_held(conn, &notice, now),
         News::Approved { release_at } => alert::wipe_approved(conn, &notice, release_at, now),
+        News::Stands => alert::wipe_stands(conn, &notice, now),
         News::Done { complete } => alert::wipe_done(conn, &notice, complete, now),
     }
 }

@@ -1,4 +1,5 @@
 //! Requests whose time has come, and what becomes of one that cannot go on.
+use super::notice::{News, tell};
 use super::report::fail;
 use super::{WINDOW, What, device, facts, limits, record, write};
 use crate::domain::activity::{Action, Actor, Outcome};
@@ -126,7 +127,7 @@ fn release(conn: &mut Conn, request: WipeRequest, device: &Device, now: Time) ->
     )
 }
 
-/// Moves a request that cannot go on to where it belongs, and takes its order back.
+/// Moves a request that cannot go on to where it belongs, takes its order back, and tells of it.
 pub(super) fn settle(conn: &mut Conn, request: &WipeRequest, verdict: Verdict, now: Time) -> Result<WipeRequest> {
     let (state, action, outcome, note) = match verdict {
         Verdict::Go | Verdict::Wait => return Ok(request.clone()),
@@ -159,6 +160,8 @@ pub(super) fn settle(conn: &mut Conn, request: &WipeRequest, verdict: Verdict, n
     };
     write(conn, &moved, request.state)?;
     record(conn, &Actor::system(), &moved, &What { action, outcome, reason: &moved.state_note }, now)?;
+    let device = device(conn, moved.device_id)?;
+    tell(conn, (&moved, &device), &Actor::system().name, News::Stands, now)?;
     Ok(moved)
 }
 

@@ -67,6 +67,7 @@ fn worse_facts_while_it_waits_release_nothing() {
     assert_eq!(world.state(request.id), WipeState::ReviewAgain);
     assert!(world.fetches().is_empty());
     assert!(world.history().contains(&"wipe_needs_review".to_owned()));
+    assert_eq!(world.told("Wipe not sent: laptop-1"), 2);
 }
 
 #[test]
