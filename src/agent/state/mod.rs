@@ -10,6 +10,7 @@ pub use record::{
     Policy, ProtectedRoot, RestoreJournal, Roots, Seen, WipeJournal, WipeStage, Wiped,
 };
 
+use crate::secret;
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -18,6 +19,11 @@ use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+
+/// Space that is kept, so that a wipe and a lock can be written down on a full disk.
+const RESERVE: &str = "reserve";
+const RESERVE_BLOCK: usize = 1 << 10;
+const RESERVE_BLOCKS: usize = 64;
 
 /// One record of the state directory: its type and its file.
 pub trait Record: Serialize + DeserializeOwned {
@@ -66,7 +72,12 @@ impl State {
                 }
             }
         }
-        Ok(Self { dir: dir.to_owned(), _lock: Some(lock), change: Mutex::new(()) })
+        let state = Self { dir: dir.to_owned(), _lock: Some(lock), change: Mutex::new(()) };
+        // On a disk that is full now, the next start tries again.
+        if let Err(error) = state.make_reserve() {
+            tracing::warn!("no space is kept in {}: {error:#}", dir.display());
+        }
+        Ok(state)
     }
 
     /// Opens the directory to look at it, while an agent may be using it.
@@ -124,7 +135,7 @@ impl State {
     pub fn put<R: Record>(&self, record: &R) -> Result<()> {
         let bytes = serde_json::to_vec(record).with_context(|| format!("encoding {}", R::FILE))?;
         let path = self.dir.join(R::FILE);
-        self.replace(&path, &bytes).with_context(|| format!("writing {}", path.display()))
+        self.with_reserve(|| self.replace(&path, &bytes)).with_context(|| format!("writing {}", path.display()))
     }
 
     /// Reads a record (or its default), changes it, and writes it, as one step.
@@ -165,6 +176,31 @@ impl State {
                 .with_context(|| format!("overwriting {}", path.display()))?;
         }
         self.remove::<R>()
+    }
+
+    /// Fills the file that is given up on a full disk, where it is not there.
+    fn make_reserve(&self) -> Result<()> {
+        let path = self.dir.join(RESERVE);
+        if fs::metadata(&path).is_ok_and(|it| it.len() >= (RESERVE_BLOCK * RESERVE_BLOCKS) as u64) {
+            return Ok(());
+        }
+        let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&path)?;
+        for _ in 0..RESERVE_BLOCKS {
+            // Random: zeros take no space on a file system that compresses.
+            file.write_all(&secret::bytes::<RESERVE_BLOCK>()?)?;
+        }
+        Ok(file.sync_all()?)
+    }
+
+    /// Writes something; on a full disk once more in the place of the reserve.
+    fn with_reserve(&self, write: impl Fn() -> std::io::Result<()>) -> std::io::Result<()> {
+        match write() {
+            Err(error) if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {
+                fs::remove_file(self.dir.join(RESERVE)).map_err(|_gone| error)?;
+                write()
+            }
+            written => written,
+        }
     }
 
     fn replace(&self, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
@@ -223,6 +259,24 @@ mod tests {
         assert_eq!(state.get::<ClockOffset>().unwrap().millis, 1);
         state.put(&ClockOffset { millis: 2 }).unwrap();
         assert_eq!(state.get::<ClockOffset>().unwrap().millis, 2);
+    }
+
+    #[test]
+    fn on_a_full_disk_the_reserve_makes_room_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = State::open(dir.path()).unwrap();
+        let reserve = dir.path().join(RESERVE);
+        let full_with_reserve = || if reserve.exists() { Err(ErrorKind::StorageFull.into()) } else { Ok(()) };
+        assert_eq!(fs::metadata(&reserve).unwrap().len(), 64 << 10);
+
+        state.with_reserve(full_with_reserve).unwrap();
+
+        assert!(!reserve.exists());
+        let still_full = state.with_reserve(|| Err(ErrorKind::StorageFull.into())).unwrap_err();
+        assert_eq!(still_full.kind(), ErrorKind::StorageFull);
+        drop(state);
+        State::open(dir.path()).unwrap();
+        assert!(reserve.exists(), "the next start keeps room again");
     }
 
     #[test]
