@@ -197,19 +197,21 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Whether all that was to be restored is there as it was.
+    /// Whether all that was to be restored is there as it was. The device's word that something is there already is no
+    /// comparison: without one file that matches, nothing is shown.
     pub fn is_good(&self) -> bool {
-        self.differing.is_empty() && self.missing.is_empty()
+        self.differing.is_empty() && self.missing.is_empty() && self.matched_count > 0
     }
 }
 
-/// Compares what a device read back with what the manifest says of the chosen files.
+/// Compares what a device read back with what the manifest says of the chosen files. What it `kept` counts as kept only
+/// where that was asked for: else each file comes back beside what was there.
 pub fn compare(
     manifest: &[ManifestFile],
     selection: &Selection,
     excluded: &[String],
     restored: &[ManifestFile],
-    kept: &[String],
+    (conflict, kept): (Conflict, &[String]),
 ) -> Comparison {
     let found: BTreeMap<_, _> = restored.iter().map(|it| (it.path.as_str(), it)).collect();
     let kept: BTreeSet<_> = kept.iter().map(String::as_str).collect();
@@ -224,7 +226,9 @@ pub fn compare(
         match found.get(file.path.as_str()) {
             Some(it) if it.sha256 == file.sha256 && it.size == file.size => result.matched_count += 1,
             Some(_) => result.differing.push(file.path.clone()),
-            None if kept.contains(file.path.as_str()) => result.kept.push(file.path.clone()),
+            None if conflict == Conflict::Skip && kept.contains(file.path.as_str()) => {
+                result.kept.push(file.path.clone())
+            }
             None => result.missing.push(file.path.clone()),
         }
     }
@@ -310,7 +314,7 @@ mod tests {
         let manifest = [file("/a", '1'), file("/b", '2'), file("/c", '3'), file("/d", '4'), file("/e", '5')];
         let restored = [file("/a", '1'), file("/b", 'f'), file("/other", '9')];
 
-        let it = compare(&manifest, &Selection::All, &names(&["/e"]), &restored, &names(&["/c"]));
+        let it = compare(&manifest, &Selection::All, &names(&["/e"]), &restored, (Conflict::Skip, &names(&["/c"])));
 
         assert_eq!((it.file_count, it.matched_count), (4, 1));
         assert_eq!(it.differing, ["/b"]);
@@ -321,9 +325,19 @@ mod tests {
     }
 
     #[test]
+    fn the_word_that_a_file_was_kept_is_no_match() {
+        let (manifest, kept) = ([file("/a", '1')], names(&["/a"]));
+        let asked = compare(&manifest, &Selection::All, &[], &[], (Conflict::Skip, &kept));
+        assert_eq!((asked.kept.len(), asked.is_good()), (1, false), "nothing was compared");
+        let not_asked = compare(&manifest, &Selection::All, &[], &[], (Conflict::KeepBoth, &kept));
+        assert_eq!((not_asked.kept.len(), not_asked.missing), (0, names(&["/a"])));
+    }
+
+    #[test]
     fn only_what_was_chosen_is_compared() {
         let manifest = [file("/a/1", '1'), file("/b/1", '2')];
-        let it = compare(&manifest, &Selection::Paths(names(&["/a"])), &[], &[file("/a/1", '1')], &[]);
+        let it =
+            compare(&manifest, &Selection::Paths(names(&["/a"])), &[], &[file("/a/1", '1')], (Conflict::KeepBoth, &[]));
         assert_eq!((it.file_count, it.matched_count), (1, 1));
         assert!(it.is_good());
     }
@@ -331,7 +345,7 @@ mod tests {
     #[test]
     fn a_file_of_another_size_differs_whatever_its_hash_says() {
         let other = ManifestFile { size: 2, ..file("/a", '1') };
-        let it = compare(&[file("/a", '1')], &Selection::All, &[], &[other], &[]);
+        let it = compare(&[file("/a", '1')], &Selection::All, &[], &[other], (Conflict::KeepBoth, &[]));
         assert_eq!(it.differing, ["/a"]);
     }
 }

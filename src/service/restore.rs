@@ -338,7 +338,8 @@ pub fn result(
             return Err(Error::Conflict(format!("this restore is {from}")));
         }
     }
-    let found = restore::compare(&manifest.files, &restore.chosen()?, excluded, &said.files, &said.kept);
+    let found =
+        restore::compare(&manifest.files, &restore.chosen()?, excluded, &said.files, (restore.conflict, &said.kept));
     let is_good = found.is_good() && said.failures.is_empty();
     let outcome = Outcome {
         note: String::new(),

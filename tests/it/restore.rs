@@ -163,7 +163,7 @@ fn another_device_gets_everything_back_and_it_is_compared() {
 #[test]
 fn what_came_back_otherwise_or_not_is_named() {
     let world = World::new();
-    let restore = world.orders(&world.draft).unwrap();
+    let restore = world.orders(&Draft { conflict: Conflict::Skip, ..world.draft.clone() }).unwrap();
     world.fetched().unwrap();
     let mut said = world.all_back();
     said.files[0].sha256 = "0".repeat(64);

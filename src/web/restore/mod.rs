@@ -6,6 +6,7 @@ use crate::domain::id::DeviceId;
 use crate::domain::restore::{Conflict, FileClass, RestoreState, Selection};
 use crate::error::{Error, Result};
 use crate::service::restore::Draft;
+use crate::store::restore::Restore;
 use crate::web::form::{Pairs, value, values};
 use actix_web::web::ServiceConfig;
 
@@ -22,11 +23,13 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(show::cancel);
 }
 
-/// The badge of a state: its class and its icon.
-pub const fn badge(state: RestoreState) -> (&'static str, &'static str) {
-    match state {
+/// The badge of a restore: its class and its icon.
+pub const fn badge(restore: &Restore) -> (&'static str, &'static str) {
+    match restore.state {
         RestoreState::Queued => ("dated", "send"),
         RestoreState::Running => ("dated", "hourglass"),
+        // What was there already was not compared.
+        RestoreState::Compared if restore.matched_count < restore.file_count => ("dated", "triangle-alert"),
         RestoreState::Compared => ("proven", "circle-check"),
         RestoreState::Failed => ("lost", "circle-x"),
         RestoreState::Expired | RestoreState::Cancelled => ("", "ban"),

@@ -32,12 +32,12 @@ struct ListPage {
 }
 
 impl ListPage {
-    fn class(&self, state: &RestoreState) -> &'static str {
-        badge(*state).0
+    fn class(&self, restore: &Row) -> &'static str {
+        badge(restore).0
     }
 
-    fn icon(&self, state: &RestoreState) -> &'static str {
-        badge(*state).1
+    fn icon(&self, restore: &Row) -> &'static str {
+        badge(restore).1
     }
 }
 
@@ -71,11 +71,11 @@ struct ShowPage {
 
 impl ShowPage {
     fn class(&self) -> &'static str {
-        badge(self.it.restore.state).0
+        badge(&self.it.restore).0
     }
 
     fn icon(&self) -> &'static str {
-        badge(self.it.restore.state).1
+        badge(&self.it.restore).1
     }
 
     fn is_proven(&self) -> bool {
