@@ -31,8 +31,8 @@ text_enum! {
 }
 
 text_enum! {
-    /// Where a device stands with us.
-    DeviceState { Enrolled = "enrolled", Wiped = "wiped", Removed = "removed" }
+    /// Where a device stands with us; after a failed wipe something is left on it that its key no longer opens.
+    DeviceState { Enrolled = "enrolled", Wiped = "wiped", WipeFailed = "wipe_failed", Removed = "removed" }
 }
 
 text_enum! {

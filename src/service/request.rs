@@ -38,8 +38,8 @@ pub fn accept(conn: &mut Conn, signed: &Signed, wiped_too: bool) -> Result<Resul
     let Some(device) = store::device::find(conn, signed.device)? else { return Ok(Err(Refusal::Unknown)) };
     match device.state {
         DeviceState::Enrolled => {}
-        DeviceState::Wiped if wiped_too => {}
-        DeviceState::Wiped => return Ok(Err(Refusal::Wiped)),
+        DeviceState::Wiped | DeviceState::WipeFailed if wiped_too => {}
+        DeviceState::Wiped | DeviceState::WipeFailed => return Ok(Err(Refusal::Wiped)),
         DeviceState::Removed => return Ok(Err(Refusal::Unknown)),
     }
     if device.generation != signed.generation {

@@ -110,7 +110,7 @@ pub fn set_state(
         DeviceState::Wiped => {
             diesel::update(which).set((devices::state.eq(to), devices::wiped_at.eq(Some(now)))).execute(conn)?
         }
-        DeviceState::Enrolled | DeviceState::Removed => {
+        DeviceState::Enrolled | DeviceState::WipeFailed | DeviceState::Removed => {
             diesel::update(which).set(devices::state.eq(to)).execute(conn)?
         }
     };

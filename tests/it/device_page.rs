@@ -94,6 +94,7 @@ fn the_three_answers_stand_in_their_order_for_every_state() {
         (add(&server, "silent", |it| it.1.last_seen_at = Some(NOW - days(20))), "Silent 20 d"),
         (add(&server, "mine", |it| it.0.ownership = Ownership::Personal), "Remove company data"),
         (add(&server, "wiped", |it| it.0.state = DeviceState::Wiped), "has been wiped"),
+        (add(&server, "left", |it| it.0.state = DeviceState::WipeFailed), "erase it by hand"),
         (add(&server, "gone", |it| it.0.state = DeviceState::Removed), "was removed from the lists"),
     ];
     for (id, words) in cases {

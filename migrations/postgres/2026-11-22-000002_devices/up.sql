@@ -23,7 +23,7 @@ CREATE TABLE devices (
     serial TEXT COLLATE "C" NOT NULL,
     os_version TEXT COLLATE "C" NOT NULL,
     ownership TEXT COLLATE "C" NOT NULL CHECK (ownership IN ('company', 'personal')),
-    state TEXT COLLATE "C" NOT NULL CHECK (state IN ('enrolled', 'wiped', 'removed')),
+    state TEXT COLLATE "C" NOT NULL CHECK (state IN ('enrolled', 'wiped', 'wipe_failed', 'removed')),
     generation BIGINT NOT NULL,
     signing_key TEXT COLLATE "C" NOT NULL,
     sealing_key TEXT COLLATE "C" NOT NULL,

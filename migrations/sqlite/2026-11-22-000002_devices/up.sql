@@ -23,7 +23,7 @@ CREATE TABLE devices (
     serial TEXT NOT NULL,
     os_version TEXT NOT NULL,
     ownership TEXT NOT NULL CHECK (ownership IN ('company', 'personal')),
-    state TEXT NOT NULL CHECK (state IN ('enrolled', 'wiped', 'removed')),
+    state TEXT NOT NULL CHECK (state IN ('enrolled', 'wiped', 'wipe_failed', 'removed')),
     generation INTEGER NOT NULL,
     signing_key TEXT NOT NULL,
     sealing_key TEXT NOT NULL,

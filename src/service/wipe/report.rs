@@ -131,10 +131,8 @@ fn close(conn: &mut Conn, device: &Device, complete: bool, now: Time) -> Result<
     restore::cancel_to(conn, device.id, "the device was wiped", now)?;
     store::repository::revoke_all(conn, device.id, now)?;
     store::repository::close_older(conn, device.id, device.generation.saturating_add(1))?;
-    if complete {
-        let to = (DeviceState::Enrolled, DeviceState::Wiped);
-        store::device::set_state(conn, device.id, device.generation, to, now)?;
-    }
+    let to = if complete { DeviceState::Wiped } else { DeviceState::WipeFailed };
+    store::device::set_state(conn, device.id, device.generation, (DeviceState::Enrolled, to), now)?;
     Ok(())
 }
 

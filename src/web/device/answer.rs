@@ -156,6 +156,13 @@ pub fn wiped(loss: &Loss, state: DeviceState, newest: Option<&RestorePoint>, lay
         let lines = vec!["This device has been wiped. Its backups are kept.".to_owned()];
         return Answer { tone: "", icon: "eraser", headline: "Wiped".to_owned(), lines };
     }
+    if state == DeviceState::WipeFailed {
+        let lines = vec![
+            "Something was left on the device, and its key is gone: erase it by hand, then remove or enrol it again."
+                .to_owned(),
+        ];
+        return Answer { tone: "t-lost", icon: "circle-x", headline: "Wipe failed".to_owned(), lines };
+    }
     let (tone, icon) = match loss {
         Loss::Nothing => ("t-proven", "shield-check"),
         Loss::Everything => ("t-lost", "triangle-alert"),

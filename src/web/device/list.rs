@@ -259,7 +259,11 @@ fn choices(query: &ListQuery, teams: &[Team]) -> Vec<Choice> {
             "state",
             with_any(
                 "Enrolled",
-                vec![pair(DeviceState::Wiped.as_str(), "Wiped"), pair(DeviceState::Removed.as_str(), "Removed")],
+                vec![
+                    pair(DeviceState::WipeFailed.as_str(), "Wipe failed"),
+                    pair(DeviceState::Wiped.as_str(), "Wiped"),
+                    pair(DeviceState::Removed.as_str(), "Removed"),
+                ],
             ),
             if query.state == DeviceState::Enrolled.as_str() { "" } else { &query.state },
         ),

@@ -251,7 +251,9 @@ fn a_wipe_that_left_something_is_failed_and_says_so() {
     assert_eq!(failed.state, WipeState::Failed);
     assert!(failed.report.unwrap().contains("another file system"));
     let device = world.server.read(|conn| Ok(store::device::find(conn, world.device.id())?)).unwrap();
-    assert_eq!(device.state, DeviceState::Enrolled, "it is not called wiped");
+    assert_eq!((device.state, device.wiped_at), (DeviceState::WipeFailed, None), "it is not called wiped");
+    let again = world.sends(&world.report(&released, &["/home/grace/mount: another file system"]));
+    assert_eq!(again.status, 200, "a report whose receipt was lost gets the same one");
 }
 
 #[test]
