@@ -13,7 +13,7 @@ use crate::service::proof;
 use crate::store::device::Device;
 use crate::store::repository::{MAX_OBJECTS, Repository};
 use crate::store::restore_point::{Reported, RestorePoint};
-use crate::store::{self, Conn};
+use crate::store::{self, Conn, Store};
 use anyhow::Context;
 
 /// Bytes that are durable and wait for their row.
@@ -97,16 +97,43 @@ pub fn received(conn: &mut Conn, key: &BlobKey, size: i64, now: Time) -> Result<
     Ok(true)
 }
 
+/// Whether a repository takes `size` more bytes, as it was when it was read: asked before a body is received.
+///
+/// # Errors
+/// As [`received`].
+pub fn check_room(repository: &Repository, size: i64) -> Result<()> {
+    let has_room = repository.object_count < MAX_OBJECTS
+        && size <= repository.quota_bytes.saturating_sub(repository.stored_bytes)
+        && repository.state == RepositoryState::Active;
+    if has_room { Ok(()) } else { Err(why_full(repository)) }
+}
+
+/// Takes away bytes whose row was refused, unless the ledger has them after all: a disk that is full fails commits
+/// too, and nobody is told which. Blocks.
+///
+/// # Errors
+/// When the database or the store does not answer; then the next start looks at them.
+pub fn discard(store: &Store, blobs: &dyn BlobStore, key: &BlobKey) -> Result<()> {
+    let is_kept = store.read_blocking(|conn| store::object::find(conn, key.repository, key.kind, &key.name))?.is_some();
+    if !is_kept {
+        blobs.remove(key)?;
+    }
+    Ok(())
+}
+
 fn why_not(conn: &mut Conn, id: RepositoryId) -> Result<Error> {
-    let repository = store::repository::find(conn, id)?.ok_or(Error::NotFound("repository"))?;
-    Ok(match repository.state {
+    Ok(why_full(&store::repository::find(conn, id)?.ok_or(Error::NotFound("repository"))?))
+}
+
+fn why_full(repository: &Repository) -> Error {
+    match repository.state {
         RepositoryState::ReadOnly => Error::Refused(READ_ONLY.to_owned()),
         RepositoryState::Active if repository.object_count >= MAX_OBJECTS => Error::Full(TOO_MANY_OBJECTS.to_owned()),
         RepositoryState::Active => Error::Full(format!(
             "the backups of this device fill their {} bytes; ask for more room",
             repository.quota_bytes
         )),
-    })
+    }
 }
 
 /// What an upload to a repository with all the objects that it may have is told.

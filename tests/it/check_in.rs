@@ -2,13 +2,19 @@
 use crate::support::NOW;
 use crate::support::device::SimDevice;
 use crate::support::server::{TestServer, admin};
+use diesel::prelude::*;
+use holdfast::blob::BlobKey;
 use holdfast::domain::device::{Changes, DeviceFacts, Encryption, EncryptionFact, Fact};
+use holdfast::domain::manifest::{Header, Manifest};
 use holdfast::domain::message;
+use holdfast::domain::object::{ObjectKind, ObjectName};
 use holdfast::domain::policy::Requirement;
 use holdfast::domain::time::{Time, days, minutes};
 use holdfast::service::policy::Draft;
 use holdfast::store::device_status::DeviceStatus;
-use holdfast::{service, store};
+use holdfast::store::repository::MAX_OBJECTS;
+use holdfast::store::schema::repositories;
+use holdfast::{secret, service, store};
 use serde_json::json;
 
 fn fact<T>(value: T, source: &str, measured_at: Time) -> Option<Fact<T>> {
@@ -229,4 +235,53 @@ fn a_check_in_that_is_sent_twice_leaves_what_one_leaves() {
     let twice = status(&server, &device);
     once.next_check_in_at = twice.next_check_in_at;
     assert_eq!(once, twice);
+}
+
+/// An empty list of files, as the agent sends it before a backup.
+fn manifest_of(device: &SimDevice) -> Vec<u8> {
+    let header = Header {
+        version: 1,
+        device_id: device.id().to_string(),
+        roots: vec!["/home/ada".to_owned()],
+        made_at: NOW.millis(),
+        file_count: 0,
+    };
+    Manifest { header, files: Vec::new() }.encode().unwrap()
+}
+
+fn set_repository(server: &TestServer, quota_bytes: i64, object_count: i64) {
+    server.act(move |conn| {
+        let counts = (repositories::quota_bytes.eq(quota_bytes), repositories::object_count.eq(object_count));
+        diesel::update(repositories::table).set(counts).execute(conn)?;
+        Ok(())
+    });
+}
+
+#[test]
+fn a_manifest_that_is_refused_leaves_no_byte_behind() {
+    let server = TestServer::start();
+    let device = SimDevice::join(&server);
+    let manifest = manifest_of(&device);
+    let other = manifest_of(&SimDevice::join(&server));
+    let stored = || {
+        let repository = server.read(|conn| Ok(store::repository::active_of_device(conn, device.id())?)).unwrap();
+        let key = |bytes: &[u8]| {
+            let name = ObjectName::from_hash(&secret::sha256(bytes));
+            BlobKey::new(repository.id, ObjectKind::Manifests, name)
+        };
+        [&manifest, &other].map(|it| server.app.blobs.size(&key(it)).unwrap().is_some())
+    };
+    let post = |bytes: &[u8]| device.post(&server, "/agent/v1/manifests", bytes).status;
+
+    set_repository(&server, 10, 0);
+    assert_eq!(post(&manifest), 507, "its length says that it does not fit");
+    set_repository(&server, 1 << 30, MAX_OBJECTS);
+    assert_eq!(post(&manifest), 507);
+    set_repository(&server, 1 << 30, 0);
+    assert_eq!(post(&other), 400, "the list of another device");
+    assert_eq!(stored(), [false, false]);
+
+    assert_eq!(post(&manifest), 200);
+    assert_eq!(post(&manifest), 200, "the same list again");
+    assert_eq!(stored(), [true, false]);
 }

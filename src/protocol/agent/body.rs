@@ -14,12 +14,14 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Refuses a body that says it is larger than `limit`, before a byte of it is read.
 ///
+/// Gives the length that it says, if it says one.
+///
 /// # Errors
 /// When it is larger, or its length is no number.
-pub fn check_length(request: &HttpRequest, limit: usize) -> Result<(), Fault> {
-    let Some(length) = request.headers().get(CONTENT_LENGTH) else { return Ok(()) };
+pub fn check_length(request: &HttpRequest, limit: usize) -> Result<Option<u64>, Fault> {
+    let Some(length) = request.headers().get(CONTENT_LENGTH) else { return Ok(None) };
     match length.to_str().ok().and_then(|it| it.parse::<u64>().ok()) {
-        Some(length) if length <= limit as u64 => Ok(()),
+        Some(length) if length <= limit as u64 => Ok(Some(length)),
         Some(_) => Err(too_large(limit)),
         None => Err(Fault::new(ErrorCode::BadMessage, "`Content-Length` is no number")),
     }

@@ -37,6 +37,11 @@ impl Fault {
         Self { retry_after: Some(retry_after), ..Self::new(ErrorCode::Busy, message) }
     }
 
+    /// Whether nothing was done and nothing ever will be; otherwise nobody knows, or it may be tried again.
+    pub fn is_refusal(&self) -> bool {
+        !matches!(self.code, ErrorCode::Internal | ErrorCode::Busy)
+    }
+
     fn status(&self) -> StatusCode {
         match self.code {
             ErrorCode::BadMessage => StatusCode::BAD_REQUEST,

@@ -32,7 +32,7 @@ pub async fn manifests(request: HttpRequest, from: Enrolled, payload: Payload) -
 }
 
 async fn run(request: &HttpRequest, from: Enrolled, payload: Payload) -> Result<ManifestStored, Fault> {
-    body::check_length(request, MAX_STORED_BYTES)?;
+    let said = body::check_length(request, MAX_STORED_BYTES)?;
     let name = ObjectName::parse(from.body_sha256())
         .ok_or_else(|| Fault::new(ErrorCode::BadSignature, "`body_sha256` is 64 lower-case hex digits"))?;
     let device = from.device();
@@ -41,26 +41,48 @@ async fn run(request: &HttpRequest, from: Enrolled, payload: Payload) -> Result<
         .read(move |conn| store::repository::active_of_device(conn, device))
         .await?
         .ok_or(Error::NotFound("repository"))?;
+    // Without a length the row's own check is the only one.
+    backup::check_room(&repository, said.and_then(|it| i64::try_from(it).ok()).unwrap_or(0))?;
     let key = BlobKey::new(repository.id, ObjectKind::Manifests, name.clone());
     let blobs = Arc::clone(data::<dyn BlobStore>(request)?);
     let (size, stored) = receive(Arc::clone(&blobs), &key, payload).await?;
-    understand(request, Arc::clone(&blobs), &key, device).await?;
+    let entered = enter(request, &from, (Arc::clone(&blobs), &key), size).await;
+    let (store, is_refused) = (store.clone(), entered.as_ref().is_err_and(Fault::is_refusal));
+    let is_known = entered.is_ok() || is_refused;
+    off_the_worker(move || {
+        // What was refused must not fill the disk outside of every quota.
+        if is_refused {
+            backup::discard(&store, blobs.as_ref(), &key)?;
+        }
+        // Where nobody knows whether the row is there, the mark stays for the next start.
+        if is_known {
+            stored.settle();
+        }
+        Ok(())
+    })
+    .await?;
+    entered?;
+    Ok(ManifestStored { name })
+}
 
+/// Understands the manifest and writes its row.
+async fn enter(
+    request: &HttpRequest,
+    from: &Enrolled,
+    (blobs, key): (Arc<dyn BlobStore>, &BlobKey),
+    size: usize,
+) -> Result<(), Fault> {
+    let device = from.device();
+    understand(request, blobs, key, device).await?;
     let now = data::<Clock>(request)?.now();
     let (signed, row) = (from.signed(), key.clone());
-    let accepted = store
+    let accepted = data::<Store>(request)?
         .write(move |conn| match accept(conn, &signed, false)? {
             Ok(_) => backup::received(conn, &row, backup::size_of(size), now).map(Ok),
             Err(refusal) => Ok(Err(refusal)),
         })
         .await?;
-    accepted.map_err(|refusal| forgetting(data::<Shared>(request), device, refusal))?;
-    off_the_worker(move || {
-        stored.settle();
-        Ok(())
-    })
-    .await?;
-    Ok(ManifestStored { name })
+    accepted.map(drop).map_err(|refusal| forgetting(data::<Shared>(request), device, refusal))
 }
 
 /// Bytes on their way, and the hash of those that are written.
@@ -111,7 +133,7 @@ async fn receive(blobs: Arc<dyn BlobStore>, key: &BlobKey, mut payload: Payload)
     .await
 }
 
-/// Reads the manifest back, whole, and holds it against its device; what is none goes again.
+/// Reads the manifest back, whole, and holds it against its device.
 async fn understand(
     request: &HttpRequest,
     blobs: Arc<dyn BlobStore>,
@@ -123,13 +145,11 @@ async fn understand(
     let key = key.clone();
     off_the_worker(move || {
         let stored = crate::blob::read_all(blobs.as_ref(), &key, MAX_STORED_BYTES as u64).map_err(Error::from)?;
-        let fault = match Manifest::check(stored.as_deref().unwrap_or_default()) {
-            Ok(header) if header.device_id == device.as_str() => return Ok(()),
-            Ok(_) => Fault::message("device_id", "the manifest is of another device"),
-            Err(fault) => Fault::message("manifest", fault.to_string()),
-        };
-        blobs.remove(&key).map_err(Error::from)?;
-        Err(fault)
+        match Manifest::check(stored.as_deref().unwrap_or_default()) {
+            Ok(header) if header.device_id == device.as_str() => Ok(()),
+            Ok(_) => Err(Fault::message("device_id", "the manifest is of another device")),
+            Err(fault) => Err(Fault::message("manifest", fault.to_string())),
+        }
     })
     .await
 }

@@ -265,15 +265,8 @@ async fn enter(door: &Door, key: BlobKey, len: u64, stored: Stored) -> Result<()
             Ok(())
         }
         Err(error @ (Error::Full(_) | Error::Refused(_) | Error::NotFound(_))) => {
-            let named = key.clone();
-            let find = move |conn: &mut crate::store::Conn| {
-                crate::store::object::find(conn, named.repository, named.kind, &named.name)
-            };
-            // A disk that is full fails commits too, and nobody is told which: what has its row stays.
-            if door.store.read(find).await?.is_none() {
-                let blobs = Arc::clone(&door.blobs);
-                blocking(move || blobs.remove(&key)).await?;
-            }
+            let door = door.clone();
+            blocking(move || backup::discard(&door.store, &*door.blobs, &key).map_err(io::Error::other)).await?;
             stored.settle();
             Err(error.into())
         }
