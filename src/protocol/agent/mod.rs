@@ -5,6 +5,7 @@ mod body;
 mod check_in;
 mod enroll;
 mod fault;
+mod large;
 mod manifest;
 mod restore;
 mod shared;

@@ -1,6 +1,7 @@
 //! What all workers share: devices' keys, so that a check-in needs no read
 //! before its one write, and the bounds on what strangers may ask for.
 use crate::domain::id::DeviceId;
+use crate::protocol::agent::large::LargeBodies;
 use crate::protocol::agent::token;
 use aws_lc_rs::signature::ParsedPublicKey;
 use governor::{DefaultKeyedRateLimiter, Quota};
@@ -32,6 +33,7 @@ struct Inner {
     refused: DefaultKeyedRateLimiter<IpAddr>,
     preparing: Arc<Semaphore>,
     manifests: Arc<Semaphore>,
+    large: LargeBodies,
 }
 
 impl Default for Shared {
@@ -44,6 +46,7 @@ impl Default for Shared {
             refused: DefaultKeyedRateLimiter::keyed(per_minute(20)),
             preparing: Arc::new(Semaphore::new(4)),
             manifests: Arc::new(Semaphore::new(2)),
+            large: LargeBodies::default(),
         }))
     }
 }
@@ -55,6 +58,11 @@ fn per_minute(count: u32) -> Quota {
 impl Shared {
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The large bodies that are being received.
+    pub fn large(&self) -> &LargeBodies {
+        &self.0.large
     }
 
     /// A device's key, if it is remembered.

@@ -108,7 +108,9 @@ impl<T: Incoming> FromRequest for Message<T> {
 
 async fn receive<T: Incoming>(request: &HttpRequest, payload: Payload) -> Result<Message<T>, Fault> {
     let from = identify(request).await?;
-    body::check_length(request, T::LIMIT)?;
+    let most = body::check_length(request, T::LIMIT)?.unwrap_or(T::LIMIT as u64);
+    let is_large = most > SMALL as u64;
+    let _place = if is_large { Some(data::<Shared>(request)?.large().enter(from.device(), most)?) } else { None };
     let body = body::read(payload, T::LIMIT).await?;
     from.check_body(&body)?;
     // A large one would hold up everything else on this worker.
