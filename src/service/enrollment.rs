@@ -115,20 +115,13 @@ pub enum TokenRefusal {
     UsedUp,
 }
 
-/// Looks a token up before anything costly is done for its sender. Only [`enroll`] uses it.
-///
-/// # Errors
-/// When the database refuses. A refusal is a value.
-pub fn check_token(conn: &mut Conn, text: &str, now: Time) -> Result<Result<EnrollmentToken, TokenRefusal>> {
-    let Some(token) = store::enrollment_token::find_by_hash(conn, &secret::hash(text))? else {
-        return Ok(Err(TokenRefusal::Unknown));
-    };
-    Ok(match () {
+fn check_token(token: &EnrollmentToken, now: Time) -> std::result::Result<(), TokenRefusal> {
+    match () {
         () if token.revoked_at.is_some() => Err(TokenRefusal::Revoked),
         () if token.expires_at <= now => Err(TokenRefusal::Expired),
         () if token.use_count >= token.use_limit => Err(TokenRefusal::UsedUp),
-        () => Ok(token),
-    })
+        () => Ok(()),
+    }
 }
 
 /// Checks what a device says of itself.
@@ -211,6 +204,35 @@ pub fn make_audience(conn: &mut Conn, now: Time) -> Result<String> {
     Ok(audience)
 }
 
+/// Whether an enrolment may go on, and over which device.
+///
+/// That is the one that this very token and key have made before and that was never heard of since: its answer was
+/// lost on the way, and asking again must neither use the token up nor make another device.
+///
+/// # Errors
+/// When the database refuses. A token's refusal is a value.
+pub fn admit(
+    conn: &mut Conn,
+    enroll: &Enroll,
+    now: Time,
+) -> Result<Result<(EnrollmentToken, Option<Device>), TokenRefusal>> {
+    let Some(token) = store::enrollment_token::find_by_hash(conn, &secret::hash(&enroll.token))? else {
+        return Ok(Err(TokenRefusal::Unknown));
+    };
+    let unheard = match store::device::find_enrolled_by(conn, token.id, &enroll.signing_key)? {
+        Some(device) => {
+            let status = store::device_status::find(conn, device.id)?;
+            Some(device).filter(|_| status.is_none_or(|it| it.last_seen_at.is_none()))
+        }
+        None => None,
+    };
+    Ok(match check_token(&token, now) {
+        Err(TokenRefusal::UsedUp) if unheard.is_some() => Ok((token, unheard)),
+        Err(refusal) => Err(refusal),
+        Ok(()) => Ok((token, unheard)),
+    })
+}
+
 /// Joins a device, or enrols one again: the token is used, the repository
 /// gets its rows, the device its answer, all or nothing. An act.
 ///
@@ -225,17 +247,18 @@ pub fn enroll(
     address: &str,
     now: Time,
 ) -> Result<Result<Enrolled, TokenRefusal>> {
-    let token = match check_token(conn, &enroll.token, now)? {
-        Ok(token) => token,
+    let (token, unheard) = match admit(conn, enroll, now)? {
+        Ok(admitted) => admitted,
         Err(refusal) => return Ok(Err(refusal)),
     };
     // Two that race for the last use: the update lets one through.
-    if !store::enrollment_token::take_use(conn, token.id, now)? {
+    if unheard.is_none() && !store::enrollment_token::take_use(conn, token.id, now)? {
         return Ok(Err(TokenRefusal::UsedUp));
     }
-    let (device, action) = match token.device_id {
-        None => (join(conn, enroll, &token, now)?, Action::DeviceEnrolled),
-        Some(id) => (join_again(conn, id, enroll, &token, now)?, Action::DeviceReenrolled),
+    let (device, action) = match (unheard, token.device_id) {
+        (Some(device), _) => (join_over(conn, &device, enroll, &token, now)?, Action::DeviceReenrolled),
+        (None, None) => (join(conn, enroll, &token, now)?, Action::DeviceEnrolled),
+        (None, Some(id)) => (join_again(conn, id, enroll, &token, now)?, Action::DeviceReenrolled),
     };
     let repository = repository::insert(conn, prepared, device.id, device.generation, now)?;
     proof::refresh(conn, device.id, now)?;
@@ -285,6 +308,12 @@ fn join_again(conn: &mut Conn, id: DeviceId, enroll: &Enroll, token: &Enrollment
     if old.signing_key == enroll.signing_key {
         return Err(Error::invalid("signing_key", "a new enrolment needs a new key"));
     }
+    join_over(conn, &old, enroll, token, now)
+}
+
+/// A new enrolment over the one before it, whose commands and restores end.
+fn join_over(conn: &mut Conn, old: &Device, enroll: &Enroll, token: &EnrollmentToken, now: Time) -> Result<Device> {
+    let id = old.id;
     let device = row(id, old.generation + 1, enroll, token, now)?;
     if !store::device::reenroll(conn, &device, old.generation)? {
         return Err(Error::Conflict("this device enrolled again at the same time; try again".to_owned()));

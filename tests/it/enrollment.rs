@@ -76,6 +76,28 @@ fn two_that_race_for_one_use_make_one_device() {
 }
 
 #[test]
+fn a_second_try_after_a_lost_answer_is_the_same_device() {
+    let server = TestServer::start();
+    let token = token(&server, |_| {});
+    let mut device = SimDevice::new();
+
+    assert_eq!(device.enroll(&server, &token).status, 200);
+    let answer = device.enroll(&server, &token);
+
+    assert_eq!(answer.status, 200);
+    assert_eq!(SimDevice::new().enroll(&server, &token).status, 403, "another key has no part in it");
+    let devices = server.read(|conn| Ok(store::device::all(conn)?));
+    assert_eq!(devices.len(), 1);
+    let repositories = server.read(|conn| Ok(store::repository::of_device(conn, devices[0].id)?));
+    let open: Vec<_> = repositories.iter().filter(|it| it.state == RepositoryState::Active).collect();
+    assert_eq!(open.len(), 1, "only the repository of the second answer takes backups");
+
+    device.enrolled = Some(answer.message());
+    device.check_in(&server, DeviceFacts::default());
+    assert_eq!(device.enroll(&server, &token).status, 403, "a device that was heard of has its answer");
+}
+
+#[test]
 fn a_counted_token_lets_in_as_many_as_it_says_with_its_ownership() {
     let server = TestServer::start();
     let token = token(&server, |draft| {

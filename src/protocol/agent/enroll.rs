@@ -48,9 +48,9 @@ async fn run(request: &HttpRequest, payload: Payload) -> Result<Enrolled, Fault>
     check_signature(request, &token, &message, &body, now)?;
     enrollment::check(&message)?;
     let store = data::<Store>(request)?;
-    let text = message.token.clone();
-    let checked = store.read(move |conn| enrollment::check_token(conn, &text, now)).await?;
-    checked.map_err(|it| refused(shared, from, it))?;
+    let asked = message.clone();
+    let admitted = store.read(move |conn| enrollment::admit(conn, &asked, now)).await?;
+    admitted.map_err(|it| refused(shared, from, it))?;
     let prepared = prepare(request, store.read(enrollment::proof_key).await?, now).await?;
     let joined = store.act(move |conn| enrollment::enroll(conn, &message, &prepared, &from.to_string(), now)).await?;
     let enrolled = joined.map_err(|it| refused(shared, from, it))?;
