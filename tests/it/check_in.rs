@@ -1,6 +1,7 @@
 //! What a check-in leaves and what it answers.
 use crate::support::NOW;
 use crate::support::device::SimDevice;
+use crate::support::http;
 use crate::support::server::{TestServer, admin};
 use diesel::prelude::*;
 use holdfast::blob::BlobKey;
@@ -16,6 +17,8 @@ use holdfast::store::repository::MAX_OBJECTS;
 use holdfast::store::schema::repositories;
 use holdfast::{secret, service, store};
 use serde_json::json;
+use std::io::Write;
+use std::time::{Duration, Instant};
 
 fn fact<T>(value: T, source: &str, measured_at: Time) -> Option<Fact<T>> {
     Some(Fact { value, source: source.to_owned(), measured_at })
@@ -284,4 +287,31 @@ fn a_manifest_that_is_refused_leaves_no_byte_behind() {
     assert_eq!(post(&manifest), 200);
     assert_eq!(post(&manifest), 200, "the same list again");
     assert_eq!(stored(), [true, false]);
+}
+
+#[test]
+fn a_second_manifest_waits_for_the_first_of_its_device() {
+    let server = TestServer::start();
+    let (device, other) = (SimDevice::join(&server), SimDevice::join(&server));
+    let (path, manifest) = ("/agent/v1/manifests", manifest_of(&device));
+    let (begun, rest) = manifest.split_at(4);
+    let token = device.token(NOW, "POST", path, &manifest);
+    let mut first = http::connect(server.address);
+    let length = manifest.len();
+    let head = format!("POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n");
+    write!(first, "{head}Authorization: Bearer {token}\r\n\r\n").unwrap();
+    first.write_all(begun).unwrap();
+    let uploads = server.app.config.blobs.join("tmp");
+    let until = Instant::now() + Duration::from_secs(60);
+    while std::fs::read_dir(&uploads).unwrap().next().is_none() {
+        assert!(Instant::now() < until, "the first is never under way");
+        std::thread::yield_now();
+    }
+
+    assert_eq!(device.post(&server, path, &manifest).status, 503);
+    assert_eq!(other.post(&server, path, &manifest_of(&other)).status, 200, "another device does not wait");
+
+    first.write_all(rest).unwrap();
+    assert_eq!(http::finish(first).status, 200);
+    assert_eq!(device.post(&server, path, &manifest).status, 200);
 }
