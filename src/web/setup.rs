@@ -104,6 +104,13 @@ impl Desk {
         Ok(response)
     }
 
+    /// Whose link it is, if anybody's yet: each try counts, and a link that does not work is no page.
+    async fn open(&self, visitor: &Visitor, token: &str, purpose: LinkPurpose) -> PageResult<Option<User>> {
+        self.shared.count_try(visitor.address)?;
+        let (token, now) = (token.to_owned(), self.clock.now());
+        Ok(self.store.read(move |conn| service::account::open_link(conn, &token, purpose, now)).await?)
+    }
+
     async fn profile(&self, form: AccountForm) -> PageResult<Profile> {
         let password_hash = self.shared.hash(form.password).await?;
         Ok(Profile {
@@ -125,10 +132,8 @@ async fn set_up(
     form: Form<AccountForm>,
 ) -> PageResult<HttpResponse> {
     let (desk, token, form) = (Desk { store, clock, shared, config }, token.into_inner(), form.into_inner());
-    desk.shared.count_try(visitor.address)?;
-    let now = desk.clock.now();
-    let (key, action) = (token.clone(), format!("/set-up/{token}"));
-    desk.store.read(move |conn| service::account::open_link(conn, &key, LinkPurpose::SetUp, now)).await?;
+    let (now, action) = (desk.clock.now(), format!("/set-up/{token}"));
+    desk.open(&visitor, &token, LinkPurpose::SetUp).await?;
     let errors = form.check(&form.email);
     if !errors.is_empty() {
         return form::again(&SetUpPage { layout, action, invited: None, form, errors });
@@ -165,14 +170,9 @@ async fn accept(
     form: Form<AccountForm>,
 ) -> PageResult<HttpResponse> {
     let (desk, token, form) = (Desk { store, clock, shared, config }, token.into_inner(), form.into_inner());
-    desk.shared.count_try(visitor.address)?;
-    let now = desk.clock.now();
-    let (key, action) = (token.clone(), format!("/invite/{token}"));
-    let user = desk
-        .store
-        .read(move |conn| service::account::open_link(conn, &key, LinkPurpose::Invite, now))
-        .await?
-        .ok_or(crate::error::Error::NotFound(service::account::LINK))?;
+    let (now, action) = (desk.clock.now(), format!("/invite/{token}"));
+    let invited = desk.open(&visitor, &token, LinkPurpose::Invite).await?;
+    let user = invited.ok_or(crate::error::Error::NotFound(service::account::LINK))?;
     let errors = form.check(&user.email);
     if !errors.is_empty() {
         return form::again(&SetUpPage { layout, action, invited: Some(user.email), form, errors });

@@ -2,8 +2,10 @@
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::account::UserState;
+use crate::domain::activity::Actor;
 use crate::domain::id::{TeamId, UserId};
 use crate::domain::role::{Grants, Role, Scope};
+use crate::domain::time::Time;
 use crate::error::{Error, FieldErrors};
 use crate::service;
 use crate::service::user::Invitation;
@@ -231,6 +233,20 @@ async fn link_page(
     form::with_status(&InvitedPage { layout, user, url }, actix_web::http::StatusCode::OK)
 }
 
+/// Makes a person a link by `make`, an act that gives its path, and shows it.
+async fn new_link(
+    by: &Can<ManageUsers>,
+    layout: Layout,
+    (store, clock, config): (&Store, &Clock, &Config),
+    id: UserId,
+    make: fn(&mut Conn, &Actor, UserId, Time) -> crate::error::Result<String>,
+) -> PageResult<HttpResponse> {
+    let (now, actor) = (clock.now(), by.actor());
+    by.require_fresh_password(now)?;
+    let path = store.act(move |conn| make(conn, &actor, id, now)).await?;
+    link_page(layout, store, config, (id, path)).await
+}
+
 #[post("/users/{id}/links")]
 async fn make_link(
     by: Can<ManageUsers>,
@@ -238,10 +254,7 @@ async fn make_link(
     (store, clock, config): (Data<Store>, Data<Clock>, Data<Config>),
     id: Path<UserId>,
 ) -> PageResult<HttpResponse> {
-    let (id, now, actor) = (id.into_inner(), clock.now(), by.actor());
-    by.require_fresh_password(now)?;
-    let path = store.act(move |conn| service::user::invite_again(conn, &actor, id, now)).await?;
-    link_page(layout, &store, &config, (id, path)).await
+    new_link(&by, layout, (&store, &clock, &config), id.into_inner(), service::user::invite_again).await
 }
 
 #[post("/users/{id}/disable")]
@@ -263,8 +276,5 @@ async fn enable(
     (store, clock, config): (Data<Store>, Data<Clock>, Data<Config>),
     id: Path<UserId>,
 ) -> PageResult<HttpResponse> {
-    let (id, now, actor) = (id.into_inner(), clock.now(), by.actor());
-    by.require_fresh_password(now)?;
-    let path = store.act(move |conn| service::user::enable(conn, &actor, id, now)).await?;
-    link_page(layout, &store, &config, (id, path)).await
+    new_link(&by, layout, (&store, &clock, &config), id.into_inner(), service::user::enable).await
 }
