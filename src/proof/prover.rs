@@ -134,7 +134,7 @@ fn job(claimed: &Claimed, needed: &Needed) -> Result<TestJob> {
         snapshot: needed.point.snapshot_name.clone(),
         manifest: needed.point.manifest_name.clone(),
         base_manifest: needed.base.as_ref().map(|it| it.manifest.clone()),
-        excluded: needed.point.excluded_paths()?,
+        excluded: needed.excluded.clone(),
         cpu_seconds: cpu_seconds(stored, restored),
     })
 }

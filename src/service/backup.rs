@@ -180,7 +180,6 @@ fn insert_point(
         file_count: None,
         size_bytes: None,
         excluded_count: 0,
-        excluded: "[]".to_owned(),
         reported_at: None,
         stored_at,
         verified_at: None,
@@ -208,7 +207,8 @@ fn device_actor(conn: &mut Conn, id: DeviceId) -> Result<Actor> {
 /// The same report may come again.
 ///
 /// # Errors
-/// When the report is of an older enrolment, its manifest was not uploaded, or the backup has another one already.
+/// When the report is of an older enrolment, its manifest was not uploaded, the backup has another one already, or the
+/// quota has no room for the names of excluded files.
 pub fn report(conn: &mut Conn, device: &Device, report: &BackupReport, now: Time) -> Result<()> {
     if report.generation != device.generation {
         return Err(Error::Conflict("this report is of an older enrolment of the device".to_owned()));
@@ -223,15 +223,31 @@ pub fn report(conn: &mut Conn, device: &Device, report: &BackupReport, now: Time
             return Err(Error::Conflict("this backup was reported before, with another manifest".to_owned()));
         }
         Some(point) => (point.id, point.stored_at.is_some() || point.failed_at.is_some()),
-        None => (insert_point(conn, &repository, &report.snapshot, None, now)?, false),
+        None => {
+            let freed = store::restore_point::remove_reported(conn, repository.id, ONLY_REPORTED - 1)?;
+            store::repository::discharge(conn, repository.id, freed)?;
+            (insert_point(conn, &repository, &report.snapshot, None, now)?, false)
+        }
     };
     let (point, has_snapshot) = point;
-    store::restore_point::set_reported(conn, point, &reported(report)?, now)?;
+    let reported = reported(report)?;
+    let charged = store::restore_point::charged(&reported.excluded);
+    if charged > 0 && !store::repository::charge(conn, repository.id, charged)? {
+        // Refused, not full: what a device cannot mend must not keep it from checking in.
+        return Err(Error::Refused(NO_ROOM_FOR_NAMES.to_owned()));
+    }
+    store::restore_point::set_reported(conn, point, &reported, now)?;
     if has_snapshot {
         proof::queue(conn, point, TestCause::NewBackup, None, now)?;
     }
     proof::refresh(conn, device.id, now)
 }
+
+/// So many restore points of a repository may be only reported; of more, the oldest goes.
+pub const ONLY_REPORTED: i64 = 10;
+
+const NO_ROOM_FOR_NAMES: &str =
+    "the backups of this device leave no room for the names of the files that were left out; ask for more room";
 
 fn reported(report: &BackupReport) -> Result<Reported> {
     let count = |it: u64| i64::try_from(it).unwrap_or(i64::MAX);

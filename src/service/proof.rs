@@ -44,6 +44,8 @@ pub struct Claimed {
 #[derive(Debug, Clone)]
 pub struct Needed {
     pub point: RestorePoint,
+    /// Files that the device left out of the comparison.
+    pub excluded: Vec<String>,
     pub repository: Repository,
     /// The objects of the repository as it was when the point was received.
     pub ledger: Vec<StoredObject>,
@@ -152,8 +154,9 @@ pub fn needed(conn: &mut Conn, test: &RestoreTest) -> Result<Needed> {
     let point = store::restore_point::find(conn, test.restore_point_id)?.ok_or(Error::NotFound("restore point"))?;
     let repository = store::repository::find(conn, point.repository_id)?.ok_or(Error::NotFound("repository"))?;
     let ledger = store::object::all(conn, point.repository_id, Some(point.received_at))?;
+    let excluded = store::restore_point::excluded(conn, point.id)?;
     let base = base(conn, &point)?;
-    Ok(Needed { point, repository, ledger, base })
+    Ok(Needed { point, excluded, repository, ledger, base })
 }
 
 fn base(conn: &mut Conn, point: &RestorePoint) -> Result<Option<Base>> {
@@ -278,7 +281,7 @@ pub fn object_damaged(conn: &mut Conn, object: &StoredObject, now: Time) -> Resu
 /// # Errors
 /// When the database refuses.
 pub fn test_newest(conn: &mut Conn, repository: RepositoryId, now: Time) -> Result<()> {
-    if let Some(point) = store::restore_point::newest(conn, repository)? {
+    if let Some(point) = store::restore_point::newest_stored(conn, repository)? {
         queue(conn, point.id, TestCause::Damage, None, now)?;
     }
     Ok(())

@@ -313,7 +313,7 @@ pub fn expected(conn: &mut Conn, device: DeviceId, id: RestoreId) -> Result<Expe
         store::restore::find(conn, id)?.filter(|it| it.target_device_id == device).ok_or(Error::NotFound("restore"))?;
     let point = store::restore_point::find(conn, restore.restore_point_id)?.ok_or(Error::NotFound("restore point"))?;
     let repository = store::repository::find(conn, restore.repository_id)?.ok_or(Error::NotFound("repository"))?;
-    let excluded = point.excluded_paths()?;
+    let excluded = store::restore_point::excluded(conn, point.id)?;
     Ok(Expected { repository, manifest: point.manifest_name.ok_or(Refusal::NoManifest)?, excluded })
 }
 

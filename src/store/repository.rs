@@ -115,6 +115,23 @@ pub fn count_out(conn: &mut Conn, id: RepositoryId, size: i64) -> QueryResult<()
         .map(drop)
 }
 
+/// Counts in bytes that are no object; false when the repository has no room for them.
+pub fn charge(conn: &mut Conn, id: RepositoryId, bytes: i64) -> QueryResult<bool> {
+    let changed = diesel::update(repositories::table.find(id))
+        .filter((repositories::stored_bytes + bytes).le(repositories::quota_bytes))
+        .set(repositories::stored_bytes.eq(repositories::stored_bytes + bytes))
+        .execute(conn)?;
+    Ok(changed == 1)
+}
+
+/// Counts out bytes that are no object.
+pub fn discharge(conn: &mut Conn, id: RepositoryId, bytes: i64) -> QueryResult<()> {
+    diesel::update(repositories::table.find(id))
+        .set(repositories::stored_bytes.eq(repositories::stored_bytes - bytes))
+        .execute(conn)
+        .map(drop)
+}
+
 /// A token that is not revoked, with its repository.
 pub fn find_token(conn: &mut Conn, hash: &str) -> QueryResult<Option<(RepositoryToken, Repository)>> {
     repository_tokens::table

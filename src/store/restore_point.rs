@@ -7,7 +7,8 @@ use crate::store::column::from_json;
 use crate::store::schema::restore_points;
 use diesel::prelude::*;
 
-/// A snapshot that the server received, or that a device reported.
+/// A snapshot that the server received, or that a device reported. The names of its excluded files may be megabytes:
+/// they are read by [`excluded`] alone.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
 #[diesel(table_name = restore_points, treat_none_as_default_value = false)]
 pub struct RestorePoint {
@@ -24,21 +25,12 @@ pub struct RestorePoint {
     pub file_count: Option<i64>,
     pub size_bytes: Option<i64>,
     pub excluded_count: i64,
-    /// A JSON list; see [`RestorePoint::excluded_paths`].
-    pub excluded: String,
     pub reported_at: Option<Time>,
     /// The snapshot object was received at; none while it is only reported.
     pub stored_at: Option<Time>,
     pub verified_at: Option<Time>,
     pub proven_at: Option<Time>,
     pub failed_at: Option<Time>,
-}
-
-impl RestorePoint {
-    /// The files that the device left out because they changed or could not be read.
-    pub fn excluded_paths(&self) -> QueryResult<Vec<String>> {
-        from_json(&self.excluded)
-    }
 }
 
 /// What a device said of a backup, in the columns it fills.
@@ -49,12 +41,19 @@ pub struct Reported {
     pub file_count: i64,
     pub size_bytes: i64,
     pub excluded_count: i64,
+    /// A JSON list of names.
     pub excluded: String,
 }
 
 /// A restore point by its id.
 pub fn find(conn: &mut Conn, id: RestorePointId) -> QueryResult<Option<RestorePoint>> {
     restore_points::table.find(id).select(RestorePoint::as_select()).first(conn).optional()
+}
+
+/// The files that the device left out of a point's comparison because they changed or could not be read.
+pub fn excluded(conn: &mut Conn, id: RestorePointId) -> QueryResult<Vec<String>> {
+    let text: String = restore_points::table.find(id).select(restore_points::excluded).first(conn)?;
+    from_json(&text)
 }
 
 /// The restore point of a snapshot.
@@ -88,10 +87,10 @@ pub fn of_device_since(conn: &mut Conn, device: DeviceId, since: Time, limit: i6
     Ok(points)
 }
 
-/// The newest restore point of a repository.
-pub fn newest(conn: &mut Conn, repository: RepositoryId) -> QueryResult<Option<RestorePoint>> {
+/// The newest restore point of a repository whose snapshot has come.
+pub fn newest_stored(conn: &mut Conn, repository: RepositoryId) -> QueryResult<Option<RestorePoint>> {
     restore_points::table
-        .filter(restore_points::repository_id.eq(repository))
+        .filter(restore_points::repository_id.eq(repository).and(restore_points::stored_at.is_not_null()))
         .order((restore_points::received_at.desc(), restore_points::id.desc()))
         .select(RestorePoint::as_select())
         .first(conn)
@@ -101,6 +100,26 @@ pub fn newest(conn: &mut Conn, repository: RepositoryId) -> QueryResult<Option<R
 /// Adds a restore point.
 pub fn insert(conn: &mut Conn, point: &RestorePoint) -> QueryResult<()> {
     diesel::insert_into(restore_points::table).values(point).execute(conn).map(drop)
+}
+
+/// Removes all but the newest `keep` of a repository's points that are only reported; answers how long the names of
+/// their excluded files were.
+pub fn remove_reported(conn: &mut Conn, repository: RepositoryId, keep: i64) -> QueryResult<i64> {
+    let surplus = restore_points::table
+        .filter(restore_points::repository_id.eq(repository).and(restore_points::stored_at.is_null()))
+        .order((restore_points::received_at.desc(), restore_points::id.desc()))
+        .limit(i64::from(u16::MAX))
+        .offset(keep)
+        .select((restore_points::id, restore_points::excluded))
+        .load::<(RestorePointId, String)>(conn)?;
+    let (ids, names): (Vec<_>, Vec<_>) = surplus.into_iter().unzip();
+    diesel::delete(restore_points::table.filter(restore_points::id.eq_any(ids))).execute(conn)?;
+    Ok(names.iter().map(|it| charged(it)).sum())
+}
+
+/// What a list of excluded files counts as in its repository; nothing where it is empty.
+pub fn charged(excluded: &str) -> i64 {
+    if excluded == "[]" { 0 } else { i64::try_from(excluded.len()).unwrap_or(i64::MAX) }
 }
 
 /// Notes that the snapshot of a reported point has come; false when it had before.

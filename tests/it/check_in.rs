@@ -1,12 +1,11 @@
 //! What a check-in leaves and what it answers.
 use crate::support::NOW;
-use crate::support::device::SimDevice;
+use crate::support::device::{SimDevice, manifest_of};
 use crate::support::http;
 use crate::support::server::{TestServer, admin};
 use diesel::prelude::*;
 use holdfast::blob::BlobKey;
 use holdfast::domain::device::{Changes, DeviceFacts, Encryption, EncryptionFact, Fact};
-use holdfast::domain::manifest::{Header, Manifest};
 use holdfast::domain::message;
 use holdfast::domain::object::{ObjectKind, ObjectName};
 use holdfast::domain::policy::Requirement;
@@ -240,18 +239,6 @@ fn a_check_in_that_is_sent_twice_leaves_what_one_leaves() {
     assert_eq!(once, twice);
 }
 
-/// An empty list of files, as the agent sends it before a backup.
-fn manifest_of(device: &SimDevice) -> Vec<u8> {
-    let header = Header {
-        version: 1,
-        device_id: device.id().to_string(),
-        roots: vec!["/home/ada".to_owned()],
-        made_at: NOW.millis(),
-        file_count: 0,
-    };
-    Manifest { header, files: Vec::new() }.encode().unwrap()
-}
-
 fn set_repository(server: &TestServer, quota_bytes: i64, object_count: i64) {
     server.act(move |conn| {
         let counts = (repositories::quota_bytes.eq(quota_bytes), repositories::object_count.eq(object_count));
@@ -264,8 +251,8 @@ fn set_repository(server: &TestServer, quota_bytes: i64, object_count: i64) {
 fn a_manifest_that_is_refused_leaves_no_byte_behind() {
     let server = TestServer::start();
     let device = SimDevice::join(&server);
-    let manifest = manifest_of(&device);
-    let other = manifest_of(&SimDevice::join(&server));
+    let manifest = manifest_of(&device, vec![]);
+    let other = manifest_of(&SimDevice::join(&server), vec![]);
     let stored = || {
         let repository = server.read(|conn| Ok(store::repository::active_of_device(conn, device.id())?)).unwrap();
         let key = |bytes: &[u8]| {
@@ -293,7 +280,7 @@ fn a_manifest_that_is_refused_leaves_no_byte_behind() {
 fn a_second_manifest_waits_for_the_first_of_its_device() {
     let server = TestServer::start();
     let (device, other) = (SimDevice::join(&server), SimDevice::join(&server));
-    let (path, manifest) = ("/agent/v1/manifests", manifest_of(&device));
+    let (path, manifest) = ("/agent/v1/manifests", manifest_of(&device, vec![]));
     let (begun, rest) = manifest.split_at(4);
     let token = device.token(NOW, "POST", path, &manifest);
     let mut first = http::connect(server.address);
@@ -309,7 +296,7 @@ fn a_second_manifest_waits_for_the_first_of_its_device() {
     }
 
     assert_eq!(device.post(&server, path, &manifest).status, 503);
-    assert_eq!(other.post(&server, path, &manifest_of(&other)).status, 200, "another device does not wait");
+    assert_eq!(other.post(&server, path, &manifest_of(&other, vec![])).status, 200, "another device does not wait");
 
     first.write_all(rest).unwrap();
     assert_eq!(http::finish(first).status, 200);

@@ -514,7 +514,7 @@ fn ticket(door: &TestDoor, repository: &TestRepository, expires_at: Time) -> Tes
     let token = secret::generate("hf_ticket_").unwrap();
     let (hash, repository_id, device) = (secret::hash(&token), repository.id, repository.device);
     door.write(move |conn| {
-        let point = store::restore_point::newest(conn, repository_id)?.unwrap();
+        let point = store::restore_point::newest_stored(conn, repository_id)?.unwrap();
         diesel::insert_into(restores::table)
             .values((
                 restores::id.eq(RestoreId::generate(NOW)),

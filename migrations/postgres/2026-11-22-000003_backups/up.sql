@@ -49,7 +49,7 @@ CREATE TABLE restore_points (
     file_count BIGINT,
     size_bytes BIGINT,
     excluded_count BIGINT NOT NULL,
-    excluded TEXT COLLATE "C" NOT NULL,
+    excluded TEXT COLLATE "C" NOT NULL DEFAULT '[]',
     reported_at BIGINT,
     stored_at BIGINT,
     verified_at BIGINT,

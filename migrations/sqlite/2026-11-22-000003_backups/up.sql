@@ -49,7 +49,7 @@ CREATE TABLE restore_points (
     file_count INTEGER,
     size_bytes INTEGER,
     excluded_count INTEGER NOT NULL,
-    excluded TEXT NOT NULL,
+    excluded TEXT NOT NULL DEFAULT '[]',
     reported_at INTEGER,
     stored_at INTEGER,
     verified_at INTEGER,

@@ -1,6 +1,7 @@
 //! What a test changes: the point, its objects, the device's evidence, and the history.
 use super::craft::{Craft, Stored, put, runner};
 use crate::support::{NOW, TestDatabase, fleet};
+use diesel::prelude::*;
 use holdfast::blob::BlobKey;
 use holdfast::clock::Clock;
 use holdfast::domain::id::{DeviceId, RestorePointId};
@@ -15,6 +16,7 @@ use holdfast::proof::runner::Runner;
 use holdfast::store::device_proof::DeviceProof;
 use holdfast::store::repository::{Repository, master_key_context};
 use holdfast::store::restore_point::RestorePoint;
+use holdfast::store::schema::restore_points;
 use holdfast::store::{self, Store};
 use holdfast::wake::Wake;
 use holdfast::{seal, service};
@@ -104,7 +106,6 @@ impl World {
             file_count: None,
             size_bytes: None,
             excluded_count: 0,
-            excluded: serde_json::to_string(&job.excluded).unwrap(),
             reported_at: None,
             stored_at: Some(now),
             verified_at: None,
@@ -112,9 +113,12 @@ impl World {
             failed_at: None,
         };
         let id = point.id;
+        let excluded = serde_json::to_string(&job.excluded).unwrap();
         self.store
             .write_blocking(move |conn| -> holdfast::error::Result<()> {
                 store::restore_point::insert(conn, &point)?;
+                let row = restore_points::table.find(point.id);
+                diesel::update(row).set(restore_points::excluded.eq(excluded)).execute(conn)?;
                 service::proof::queue(conn, point.id, TestCause::NewBackup, None, now)?;
                 service::proof::refresh(conn, point.device_id, now)
             })
@@ -146,7 +150,6 @@ impl World {
     }
 
     fn actions(&self) -> Vec<String> {
-        use diesel::prelude::*;
         use holdfast::store::schema::activity;
         let load = |conn: &mut _| activity::table.order(activity::seq).select(activity::action).load::<String>(conn);
         self.store.read_blocking(load).unwrap()

@@ -1,10 +1,12 @@
 //! A small simulated device: real keys, real signatures, real HTTP.
+use super::NOW;
 use super::server::{Answer, TestServer, admin};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use holdfast::domain::device::{DeviceFacts, Ownership, Platform};
 use holdfast::domain::id::DeviceId;
+use holdfast::domain::manifest::{Header, Manifest, ManifestFile};
 use holdfast::domain::message::{self, CheckIn, CheckInAnswer, Claims, CommandResult, Enroll, Enrolled};
 use holdfast::domain::time::{Time, hours};
 use holdfast::service::enrollment::{self, TokenDraft};
@@ -142,6 +144,18 @@ impl SimDevice {
             policy_version: String::new(),
         }
     }
+}
+
+/// The manifest of some files of a device, as it is uploaded before a backup.
+pub fn manifest_of(device: &SimDevice, files: Vec<ManifestFile>) -> Vec<u8> {
+    let header = Header {
+        version: 1,
+        device_id: device.id().to_string(),
+        roots: vec!["/home/grace".to_owned()],
+        made_at: NOW.millis(),
+        file_count: files.len() as u64,
+    };
+    Manifest { header, files }.encode().unwrap()
 }
 
 /// Posts bytes with a token.

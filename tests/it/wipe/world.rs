@@ -234,7 +234,6 @@ pub fn restore_point(repository: holdfast::domain::id::RepositoryId, device: Dev
         file_count: Some(100),
         size_bytes: Some(1_000_000),
         excluded_count: 0,
-        excluded: "[]".to_owned(),
         reported_at: Some(at),
         stored_at: Some(at),
         verified_at: Some(at),
