@@ -3,7 +3,7 @@ use crate::domain::device::DeviceState;
 use crate::domain::manifest::ManifestFile;
 use crate::domain::text::text_enum;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 text_enum! {
     /// Where a restore stands.
@@ -97,12 +97,12 @@ pub enum Selection {
 }
 
 impl Selection {
-    /// Whether a file is chosen.
-    pub fn covers(&self, path: &str) -> bool {
+    /// What is chosen, ready to be asked file by file.
+    pub fn chosen(&self) -> Chosen<'_> {
         match self {
-            Self::All => true,
-            Self::Class(class) => FileClass::of(path) == *class,
-            Self::Paths(chosen) => chosen.iter().any(|it| is_at_or_below(path, it)),
+            Self::All => Chosen::All,
+            Self::Class(class) => Chosen::Class(*class),
+            Self::Paths(paths) => Chosen::below(paths),
         }
     }
 
@@ -110,15 +110,40 @@ impl Selection {
     pub fn paths(&self, files: &[ManifestFile]) -> Vec<String> {
         match self {
             Self::All => Vec::new(),
-            Self::Class(_) => files.iter().map(|it| &it.path).filter(|it| self.covers(it)).cloned().collect(),
+            Self::Class(class) => {
+                files.iter().map(|it| &it.path).filter(|it| FileClass::of(it) == *class).cloned().collect()
+            }
             Self::Paths(chosen) => chosen.clone(),
         }
     }
 }
 
-fn is_at_or_below(path: &str, folder: &str) -> bool {
-    let folder = folder.trim_end_matches('/');
-    path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+/// A [`Selection`] that is asked for each of many files, and may itself name each of them.
+#[derive(Debug)]
+pub enum Chosen<'a> {
+    All,
+    Class(FileClass),
+    /// Without the slash at their end.
+    Below(HashSet<&'a str>),
+}
+
+impl<'a> Chosen<'a> {
+    /// Files, and folders with all below them.
+    pub fn below(paths: &'a [String]) -> Self {
+        Self::Below(paths.iter().map(|it| it.trim_end_matches('/')).collect())
+    }
+
+    /// Whether a file is chosen.
+    pub fn covers(&self, path: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Class(class) => FileClass::of(path) == *class,
+            Self::Below(paths) => {
+                let mut above = path.match_indices('/').filter_map(|(at, _)| path.get(..at));
+                paths.contains(path) || above.any(|it| paths.contains(it))
+            }
+        }
+    }
 }
 
 /// Why a restore may not begin.
@@ -216,8 +241,9 @@ pub fn compare(
     let found: BTreeMap<_, _> = restored.iter().map(|it| (it.path.as_str(), it)).collect();
     let kept: BTreeSet<_> = kept.iter().map(String::as_str).collect();
     let excluded: BTreeSet<_> = excluded.iter().map(String::as_str).collect();
+    let chosen = selection.chosen();
     let mut result = Comparison::default();
-    for file in manifest.iter().filter(|it| selection.covers(&it.path)) {
+    for file in manifest.iter().filter(|it| chosen.covers(&it.path)) {
         if excluded.contains(file.path.as_str()) {
             result.not_compared.push(file.path.clone());
             continue;
@@ -287,9 +313,10 @@ mod tests {
             ("/home/b/x.txt.old", false),
             ("/home", false),
         ] {
-            assert_eq!(chosen.covers(path), expected, "{path}");
+            assert_eq!(chosen.chosen().covers(path), expected, "{path}");
         }
-        assert!(Selection::Paths(names(&["/home/a/"])).covers("/home/a/1"));
+        assert!(Chosen::below(&names(&["/home/a/"])).covers("/home/a/1"));
+        assert!(Chosen::below(&names(&["/"])).covers("/home/a"));
     }
 
     #[test]

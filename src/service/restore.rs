@@ -134,8 +134,9 @@ pub fn prepare(
     keys: &dyn Reseal,
     now: Time,
 ) -> Result<Prepared> {
-    let chosen = manifest.files.iter().filter(|it| selection.covers(&it.path));
-    let (count, bytes) = chosen.fold((0i64, 0u64), |(count, bytes), it| (count + 1, bytes.saturating_add(it.size)));
+    let chosen = selection.chosen();
+    let files = manifest.files.iter().filter(|it| chosen.covers(&it.path));
+    let (count, bytes) = files.fold((0i64, 0u64), |(count, bytes), it| (count + 1, bytes.saturating_add(it.size)));
     if count == 0 {
         return Err(Refusal::NoSuchFiles.into());
     }

@@ -208,7 +208,7 @@ fn only_what_was_chosen_is_ordered_and_compared() {
         let restore = world.orders(&Draft { selection: selection.clone(), ..world.draft.clone() }).unwrap();
         let order = world.fetched().unwrap();
         assert_eq!(order.selection, paths);
-        let files = world.manifest.files.iter().filter(|it| selection.covers(&it.path)).cloned().collect();
+        let files = world.manifest.files.iter().filter(|it| selection.chosen().covers(&it.path)).cloned().collect();
         world.tells(&world.target, restore.id, &RestoreResult { files, failures: vec![], kept: vec![] });
         let done = world.find(restore.id);
         assert_eq!((done.state, done.matched_count, done.file_count), (RestoreState::Compared, 1, 1));

@@ -18,13 +18,14 @@ use super::state::{RestoreJournal, Roots};
 use crate::domain::command::CommandKind;
 use crate::domain::id::CommandId;
 use crate::domain::manifest::ManifestFile;
+use crate::domain::restore::Chosen;
 use crate::protocol::agent::message::{
     Payload, RESTORES, RestoreFailure, RestoreOrder, RestoreProgress, RestoreResult, RestoreSecret, restore_context,
 };
 use crate::repository::{Access, Entry, Fault, MasterKey, NodeKind, Repository};
 use anyhow::{Context, Result, anyhow};
 use source::Remote;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use target::Targets;
 use writer::Written;
@@ -159,8 +160,8 @@ impl Agent {
         } else {
             Access::Ranges
         };
-        let selection = Selection::of(&order.selection);
-        let run = Run { agent: self, order, stop, selection, targets, result: empty(), last: None };
+        let chosen = if order.selection.is_empty() { Chosen::All } else { Chosen::below(&order.selection) };
+        let run = Run { agent: self, order, stop, chosen, targets, result: empty(), last: None };
         let outcome = run.run(&mut remote, key, access);
         outcome.map_err(|fault| remote.cut(&fault, stop))
     }
@@ -174,7 +175,7 @@ struct Run<'a> {
     agent: &'a Agent,
     order: &'a RestoreOrder,
     stop: &'a Stop,
-    selection: Selection,
+    chosen: Chosen<'a>,
     targets: Targets,
     result: RestoreResult,
     last: Option<Instant>,
@@ -213,7 +214,7 @@ impl Run<'_> {
         roots: &BTreeSet<Vec<u8>>,
     ) -> Result<(), Fault> {
         let path = entry.spelled();
-        if !self.selection.covers(&path) {
+        if !self.chosen.covers(&path) {
             return Ok(());
         }
         match &entry.node.kind {
@@ -292,36 +293,6 @@ impl Run<'_> {
     }
 }
 
-/// Paths to restore, each with all below it; none at all means everything.
-struct Selection(HashSet<String>);
-
-impl Selection {
-    fn of(paths: &[String]) -> Self {
-        Self(paths.iter().map(|it| it.trim_end_matches('/').to_owned()).collect())
-    }
-
-    /// Whether a path or a folder above it is chosen. Looked up by folder: a selection may name every file.
-    fn covers(&self, path: &str) -> bool {
-        let above = path.match_indices('/').filter_map(|(at, _)| path.get(..at));
-        self.0.is_empty() || self.0.contains(path) || above.into_iter().any(|it| self.0.contains(it))
-    }
-}
-
 fn is_in(path: &[u8], folder: &[u8]) -> bool {
     path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_selected_folder_means_all_below_it_and_nothing_beside_it() {
-        let selection = Selection::of(&["/a/b".to_owned(), "/c/".to_owned()]);
-        for (path, expected) in [("/a/b", true), ("/a/b/c/d", true), ("/a/bc", false), ("/a", false), ("/c/x", true)] {
-            assert_eq!(selection.covers(path), expected, "{path}");
-        }
-        assert!(Selection::of(&[]).covers("/anything"));
-        assert!(Selection::of(&["/".to_owned()]).covers("/anything"));
-    }
 }

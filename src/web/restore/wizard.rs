@@ -286,14 +286,15 @@ async fn preview_page(
         })
         .await?;
     let manifest = manifest_of(store, blobs, &point).await?;
-    let chosen = || manifest.files.iter().filter(|it| draft.selection.covers(&it.path));
-    let bytes = size(chosen());
+    let chosen = draft.selection.chosen();
+    let files: Vec<_> = manifest.files.iter().filter(|it| chosen.covers(&it.path)).collect();
+    let bytes = size(files.iter().copied());
     let takes = test.filter(|it| it.byte_count > 0).and_then(|it| Some((it.duration()?, it.byte_count)));
     Ok(PreviewPage {
         is_fresh: by.require_fresh_password(layout.now).is_ok(),
         is_proven: restore::is_proven(&point),
         conflict: draft.conflict,
-        file_count: chosen().count(),
+        file_count: files.len(),
         byte_count: bytes,
         takes: takes.map(|(took, all)| estimate(took, bytes, all)).unwrap_or_default(),
         request_key: secret::generate("")?,
