@@ -297,51 +297,72 @@ pub fn progress(
     Ok(())
 }
 
-/// What a result is compared with; loaded before the write, because the manifest is read from the store.
-#[derive(Debug, Clone)]
-pub struct Expected {
-    pub repository: Repository,
-    pub manifest: ObjectName,
-    pub excluded: Vec<String>,
+/// What was ordered, and what the source device said of it: a comparison stands on these.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Basis {
+    point: RestorePointId,
+    manifest: ObjectName,
+    selection: Selection,
+    conflict: Conflict,
 }
 
-/// Loads what a result of this device is compared with.
+impl Basis {
+    fn of(conn: &mut Conn, restore: &Restore) -> Result<Self> {
+        let point = restore.restore_point_id;
+        let found = store::restore_point::find(conn, point)?.ok_or(Error::NotFound("restore point"))?;
+        Ok(Self {
+            point,
+            manifest: found.manifest_name.ok_or(Refusal::NoManifest)?,
+            selection: restore.chosen()?,
+            conflict: restore.conflict,
+        })
+    }
+}
+
+/// What a result is to be compared with.
+#[derive(Debug, Clone)]
+pub struct Expected {
+    basis: Basis,
+    repository: Repository,
+    excluded: Vec<String>,
+}
+
+/// Loads what a result of this device is compared with; none where the restore has ended.
 ///
 /// # Errors
 /// When the restore is not this device's.
-pub fn expected(conn: &mut Conn, device: DeviceId, id: RestoreId) -> Result<Expected> {
+pub fn expected(conn: &mut Conn, device: DeviceId, id: RestoreId) -> Result<Option<Expected>> {
     let restore =
         store::restore::find(conn, id)?.filter(|it| it.target_device_id == device).ok_or(Error::NotFound("restore"))?;
-    let point = store::restore_point::find(conn, restore.restore_point_id)?.ok_or(Error::NotFound("restore point"))?;
+    if restore.state.is_final() {
+        return Ok(None);
+    }
+    let basis = Basis::of(conn, &restore)?;
     let repository = store::repository::find(conn, restore.repository_id)?.ok_or(Error::NotFound("repository"))?;
-    let excluded = store::restore_point::excluded(conn, point.id)?;
-    Ok(Expected { repository, manifest: point.manifest_name.ok_or(Refusal::NoManifest)?, excluded })
+    let excluded = store::restore_point::excluded(conn, basis.point)?;
+    Ok(Some(Expected { basis, repository, excluded }))
 }
 
-/// Takes what the device read back and compares it with the manifest. A result that comes again changes nothing.
+/// A result, held against the manifest.
+#[derive(Debug, Clone)]
+pub struct Compared {
+    basis: Basis,
+    is_good: bool,
+    restored_count: i64,
+    matched_count: i64,
+    outcome: Outcome,
+    note: String,
+}
+
+/// Compares what the device read back with the manifest. Slow with many files, and without the database.
 ///
 /// # Errors
-/// When the restore is not this device's, or was cancelled or has run out.
-pub fn result(
-    conn: &mut Conn,
-    actor: &Actor,
-    device: &Device,
-    id: RestoreId,
-    (said, manifest, excluded): (&RestoreResult, &Manifest, &[String]),
-    now: Time,
-) -> Result<()> {
-    let restore = of_target(conn, device, id)?;
-    let from = restore.state;
-    match from {
-        RestoreState::Queued | RestoreState::Running => {}
-        RestoreState::Compared | RestoreState::Failed => return Ok(()),
-        RestoreState::Expired | RestoreState::Cancelled => {
-            return Err(Error::Conflict(format!("this restore is {from}")));
-        }
-    }
-    let found =
-        restore::compare(&manifest.files, &restore.chosen()?, excluded, &said.files, (restore.conflict, &said.kept));
-    let is_good = found.is_good() && said.failures.is_empty();
+/// When the manifest is not in the store, or is damaged.
+pub fn compare(blobs: &dyn BlobStore, expected: Expected, said: &RestoreResult) -> Result<Compared> {
+    let Expected { basis, repository, excluded } = expected;
+    let manifest = manifest(blobs, &repository, &basis.manifest)?;
+    let kept = (basis.conflict, said.kept.as_slice());
+    let found = restore::compare(&manifest.files, &basis.selection, &excluded, &said.files, kept);
     let outcome = Outcome {
         note: String::new(),
         counts: [found.differing.len(), found.missing.len(), found.kept.len(), found.not_compared.len()],
@@ -359,20 +380,57 @@ pub fn result(
         found.missing.len(),
         found.kept.len()
     );
-    let done = Restore {
-        state: if is_good { RestoreState::Compared } else { RestoreState::Failed },
-        started_at: restore.started_at.or(Some(now)),
-        finished_at: Some(now),
+    Ok(Compared {
+        basis,
+        is_good: found.is_good() && said.failures.is_empty(),
         restored_count: i64::try_from(said.files.len()).unwrap_or(i64::MAX),
         matched_count: found.matched_count,
+        outcome,
+        note,
+    })
+}
+
+/// Takes what came of a restore. A result that comes again changes nothing.
+///
+/// # Errors
+/// When the restore is not this device's, was cancelled, has run out, or is not the one that was compared.
+pub fn result(
+    conn: &mut Conn,
+    actor: &Actor,
+    device: &Device,
+    id: RestoreId,
+    compared: Option<Compared>,
+    now: Time,
+) -> Result<()> {
+    let restore = of_target(conn, device, id)?;
+    let from = restore.state;
+    match from {
+        RestoreState::Queued | RestoreState::Running => {}
+        RestoreState::Compared | RestoreState::Failed => return Ok(()),
+        RestoreState::Expired | RestoreState::Cancelled => {
+            return Err(Error::Conflict(format!("this restore is {from}")));
+        }
+    }
+    let basis = Basis::of(conn, &restore)?;
+    let compared = compared.filter(|it| it.basis == basis).ok_or_else(changed_meanwhile)?;
+    let done = Restore {
+        state: if compared.is_good { RestoreState::Compared } else { RestoreState::Failed },
+        started_at: restore.started_at.or(Some(now)),
+        finished_at: Some(now),
+        restored_count: compared.restored_count,
+        matched_count: compared.matched_count,
         ticket_hash: None,
-        failures: serde_json::to_string(&outcome).context("writing a restore's outcome")?,
+        failures: serde_json::to_string(&compared.outcome).context("writing a restore's outcome")?,
         ..restore
     };
     write(conn, &done, from)?;
     let (action, ended) =
-        if is_good { (Action::RestoreCompared, Ended::Done) } else { (Action::RestoreFailed, Ended::Failed) };
-    record(conn, actor, &done, action, (ended, &note), now)
+        if compared.is_good { (Action::RestoreCompared, Ended::Done) } else { (Action::RestoreFailed, Ended::Failed) };
+    record(conn, actor, &done, action, (ended, &compared.note), now)
+}
+
+fn changed_meanwhile() -> Error {
+    Error::Conflict("this restore changed meanwhile; look at it again".to_owned())
 }
 
 fn cut(paths: &[String]) -> Vec<String> {
@@ -436,11 +494,7 @@ fn end(
 }
 
 fn write(conn: &mut Conn, restore: &Restore, from: RestoreState) -> Result<()> {
-    if store::restore::update(conn, restore, from)? {
-        Ok(())
-    } else {
-        Err(Error::Conflict("this restore changed meanwhile; look at it again".to_owned()))
-    }
+    if store::restore::update(conn, restore, from)? { Ok(()) } else { Err(changed_meanwhile()) }
 }
 
 fn record(

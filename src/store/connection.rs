@@ -273,7 +273,11 @@ fn open_sqlite(path: &Path) -> anyhow::Result<SqliteConnection> {
         .with_context(|| format!("opening the database {}", path.display()))
 }
 
-fn in_transaction<T, E: Into<Error>>(
+/// Runs `work` in a transaction, or in a part of the one that is open: where it fails, what it did is undone, and no more.
+///
+/// # Errors
+/// As `work`, and when the database refuses.
+pub fn in_transaction<T, E: Into<Error>>(
     conn: &mut Conn,
     work: impl FnOnce(&mut Conn) -> Result<T, E>,
 ) -> error::Result<T> {

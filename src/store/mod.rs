@@ -42,5 +42,5 @@ pub mod throttle;
 pub mod user;
 pub mod wipe;
 
-pub use connection::{Conn, Database, MultiBackend, Store, clock_of};
+pub use connection::{Conn, Database, MultiBackend, Store, clock_of, in_transaction};
 pub use migration::latest_version;

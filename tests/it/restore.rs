@@ -1,6 +1,6 @@
 //! Getting data back: the order, the ticket, and the comparison with the manifest.
 use crate::support::NOW;
-use crate::support::device::{SimDevice, token};
+use crate::support::device::{SimDevice, manifest_of, post, token};
 use crate::support::people::{act_as, act_by, colleague};
 use crate::support::server::{Answer, TestServer};
 use crate::support::visit::{Visit, hidden, location, text};
@@ -12,7 +12,7 @@ use holdfast::domain::activity::{Action, Via};
 use holdfast::domain::command::CommandState;
 use holdfast::domain::device::DeviceFacts;
 use holdfast::domain::id::{RestoreId, TeamId, UserId};
-use holdfast::domain::manifest::{Header, Manifest, ManifestFile};
+use holdfast::domain::manifest::{Manifest, ManifestFile};
 use holdfast::domain::message::{CommandResult, restore_context};
 use holdfast::domain::message::{Payload, RestoreFailure, RestoreOrder, RestoreProgress, RestoreResult, RestoreSecret};
 use holdfast::domain::object::{ObjectKind, ObjectName};
@@ -45,15 +45,8 @@ impl World {
         let operator = colleague(&server, "operator", Role::Operator);
         let files =
             ["/home/grace/a.vcf", "/home/grace/b.jpg", "/home/grace/c.pdf", "/home/grace/d.db"].map(file).to_vec();
-        let header = Header {
-            version: 1,
-            device_id: source.id().to_string(),
-            roots: vec!["/home/grace".to_owned()],
-            made_at: NOW.millis(),
-            file_count: 4,
-        };
-        let manifest = Manifest { header, files };
-        let stored = manifest.encode().unwrap();
+        let stored = manifest_of(&source, files);
+        let manifest = Manifest::decode(&stored).unwrap();
         let name = ObjectName::from_hash(&secret::sha256(&stored));
         let id = source.id();
         let repository = server.read(|conn| Ok(store::repository::active_of_device(conn, id)?)).unwrap();
@@ -287,6 +280,54 @@ fn a_restore_is_told_of_by_its_own_target_only() {
 
     assert_eq!(answer.status, 404);
     assert_eq!(world.find(restore.id).state, RestoreState::Queued);
+}
+
+#[test]
+fn what_is_refused_to_a_device_is_received_once_all_the_same() {
+    let world = World::new();
+    let restore = world.orders(&world.draft).unwrap();
+    let (unknown, foreign) = (RestoreId::generate(NOW), restore.id);
+    for (id, what) in [(unknown, "result"), (unknown, "progress"), (foreign, "result"), (foreign, "progress")] {
+        let path = format!("/agent/v1/restores/{id}/{what}");
+        let body = match what {
+            "result" => serde_json::to_vec(&world.all_back()).unwrap(),
+            _ => serde_json::to_vec(&RestoreProgress { restored_count: 1, file_count: 4 }).unwrap(),
+        };
+        let token = world.source.token(world.now(), "POST", &path, &body);
+        let send = || post(&world.server, &path, &token, &body).json()["error"].as_str().unwrap().to_owned();
+
+        assert_eq!([send(), send()], ["not_found", "replayed"], "{path}");
+    }
+}
+
+#[test]
+fn a_result_counts_only_for_what_it_was_compared_with() {
+    let world = World::new();
+    let id = world.orders(&world.draft).unwrap().id;
+    world.fetched().unwrap();
+    let target = world.target.id();
+    let expected = world.server.read(|conn| restore::expected(conn, target, id)).unwrap();
+    let compared = restore::compare(&*world.server.app.blobs, expected, &world.all_back()).unwrap();
+    let now = world.now();
+    let take = |compared| {
+        world.server.store().act_blocking(move |conn| {
+            let device = store::device::find(conn, target)?.unwrap();
+            restore::result(conn, &service::check_in::actor(&device, ""), &device, id, compared, now)
+        })
+    };
+    let choose = |chosen: Selection| {
+        let restore = Restore { selection: serde_json::to_string(&chosen).unwrap(), ..world.find(id) };
+        world.server.act(move |conn| Ok(store::restore::update(conn, &restore, restore.state)?));
+    };
+
+    choose(Selection::Class(FileClass::Photos));
+    assert!(matches!(take(Some(compared.clone())), Err(Error::Conflict(_))));
+    assert!(matches!(take(None), Err(Error::Conflict(_))), "nothing was compared");
+    assert!(!world.find(id).state.is_final());
+
+    choose(Selection::All);
+    take(Some(compared)).unwrap();
+    assert_eq!(world.find(id).state, RestoreState::Compared);
 }
 
 #[test]

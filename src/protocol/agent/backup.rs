@@ -1,13 +1,9 @@
 //! `POST /agent/v1/backups`: what a finished backup was.
 use crate::clock::Clock;
 use crate::domain::message::BackupReport;
-use crate::protocol::agent::check_in::forgetting;
 use crate::protocol::agent::fault::{Done, Fault, Reply};
-use crate::protocol::agent::shared::Shared;
 use crate::protocol::agent::signed::{Incoming, Message, data};
 use crate::service;
-use crate::service::request::accept;
-use crate::store::Store;
 use crate::wake::Wake;
 use actix_web::{HttpRequest, post};
 
@@ -24,15 +20,8 @@ pub async fn backups(request: HttpRequest, received: Message<BackupReport>) -> R
 async fn run(request: &HttpRequest, received: Message<BackupReport>) -> Result<Done, Fault> {
     let Message { from, message } = received;
     let now = data::<Clock>(request)?.now();
-    let (device, signed) = (from.device(), from.signed());
-    let accepted = data::<Store>(request)?
-        // It decides what is tested: two at once must not both be the first.
-        .act(move |conn| match accept(conn, &signed, false)? {
-            Ok(device) => service::backup::report(conn, &device, &message, now).map(Ok),
-            Err(refusal) => Ok(Err(refusal)),
-        })
-        .await?;
-    accepted.map_err(|refusal| forgetting(data::<Shared>(request), device, refusal))?;
+    // An act, for it decides what is tested: two at once must not both be the first.
+    from.act(request, move |conn, device| service::backup::report(conn, device, &message, now)).await?;
     data::<Wake>(request)?.proof();
     Ok(Done {})
 }

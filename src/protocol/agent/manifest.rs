@@ -19,7 +19,6 @@ use crate::service::request::accept;
 use crate::store::{self, Store};
 use actix_web::web::{BytesMut, Payload};
 use actix_web::{HttpRequest, post};
-use anyhow::anyhow;
 use aws_lc_rs::digest::{Context as Hasher, SHA256};
 use std::sync::Arc;
 
@@ -142,8 +141,7 @@ async fn understand(
     key: &BlobKey,
     device: DeviceId,
 ) -> Result<(), Fault> {
-    let gate = data::<Shared>(request)?.manifests();
-    let _turn = gate.acquire_owned().await.map_err(|_closed| Error::Internal(anyhow!("the server is stopping")))?;
+    let _turn = data::<Shared>(request)?.turn_to_decode().await?;
     let key = key.clone();
     off_the_worker(move || {
         let stored = crate::blob::read_all(blobs.as_ref(), &key, MAX_STORED_BYTES as u64).map_err(Error::from)?;

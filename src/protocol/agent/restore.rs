@@ -2,17 +2,15 @@
 use crate::blob::BlobStore;
 use crate::clock::Clock;
 use crate::domain::id::{DeviceId, RestoreId};
-use crate::domain::manifest::Manifest;
 use crate::domain::message::{ErrorCode, RestoreProgress, RestoreResult};
+use crate::error::Result;
 use crate::protocol::agent::address;
 use crate::protocol::agent::body::off_the_worker;
-use crate::protocol::agent::check_in::forgetting;
 use crate::protocol::agent::fault::{Done, Fault, Reply};
 use crate::protocol::agent::shared::Shared;
 use crate::protocol::agent::signed::{Incoming, Message, data};
 use crate::service::check_in::actor;
-use crate::service::request::accept;
-use crate::service::restore;
+use crate::service::restore::{self, Compared};
 use crate::store::Store;
 use actix_web::web::Path;
 use actix_web::{HttpRequest, post};
@@ -41,14 +39,9 @@ async fn progress(request: &HttpRequest, id: &str, received: Message<RestoreProg
     let Message { from, message } = received;
     let address = address::of(request)?.to_string();
     let now = data::<Clock>(request)?.now();
-    let (device, signed) = (from.device(), from.signed());
-    let accepted = data::<Store>(request)?
-        .act(move |conn| match accept(conn, &signed, false)? {
-            Ok(device) => restore::progress(conn, &actor(&device, &address), &device, id, message, now).map(Ok),
-            Err(refusal) => Ok(Err(refusal)),
-        })
-        .await?;
-    accepted.map_err(|refusal| forgetting(data::<Shared>(request), device, refusal))?;
+    let tell =
+        move |conn: &mut _, device: &_| restore::progress(conn, &actor(device, &address), device, id, message, now);
+    from.act(request, tell).await?;
     Ok(Done {})
 }
 
@@ -61,31 +54,30 @@ async fn result(request: &HttpRequest, id: &str, received: Message<RestoreResult
     let id = parse(id)?;
     let Message { from, message } = received;
     let address = address::of(request)?.to_string();
-    let (device, signed) = (from.device(), from.signed());
-    let (manifest, excluded) = expected(request, device, id).await?;
+    // Before the transaction, for both lists may be large. What is refused here is refused in there.
+    let compared = compare(request, from.device(), id, message).await?;
     let now = data::<Clock>(request)?.now();
-    let accepted = data::<Store>(request)?
-        .act(move |conn| match accept(conn, &signed, false)? {
-            Ok(device) => {
-                let actor = actor(&device, &address);
-                restore::result(conn, &actor, &device, id, (&message, &manifest, &excluded), now).map(Ok)
-            }
-            Err(refusal) => Ok(Err(refusal)),
-        })
-        .await?;
-    accepted.map_err(|refusal| forgetting(data::<Shared>(request), device, refusal))?;
+    let take =
+        move |conn: &mut _, device: &_| restore::result(conn, &actor(device, &address), device, id, compared?, now);
+    from.act(request, take).await?;
     Ok(Done {})
 }
 
-/// What the restore point's manifest says: read before the transaction, for it may be large.
-async fn expected(request: &HttpRequest, device: DeviceId, id: RestoreId) -> Result<(Manifest, Vec<String>), Fault> {
-    let expected = data::<Store>(request)?.read(move |conn| restore::expected(conn, device, id)).await?;
+/// Holds a result against the manifest of its restore point; none where the restore has ended.
+async fn compare(
+    request: &HttpRequest,
+    device: DeviceId,
+    id: RestoreId,
+    said: RestoreResult,
+) -> Result<Result<Option<Compared>>, Fault> {
+    let expected = match data::<Store>(request)?.read(move |conn| restore::expected(conn, device, id)).await {
+        Ok(Some(expected)) => expected,
+        Ok(None) => return Ok(Ok(None)),
+        Err(error) => return Ok(Err(error)),
+    };
+    let _turn = data::<Shared>(request)?.turn_to_decode().await?;
     let blobs = Arc::clone(data::<dyn BlobStore>(request)?);
-    off_the_worker(move || {
-        let manifest = restore::manifest(blobs.as_ref(), &expected.repository, &expected.manifest)?;
-        Ok((manifest, expected.excluded))
-    })
-    .await
+    off_the_worker(move || Ok(restore::compare(blobs.as_ref(), expected, &said).map(Some))).await
 }
 
 fn parse(id: &str) -> Result<RestoreId, Fault> {

@@ -1,15 +1,18 @@
 //! What all workers share: devices' keys, so that a check-in needs no read
 //! before its one write, and the bounds on what strangers may ask for.
 use crate::domain::id::DeviceId;
+use crate::error::Error;
+use crate::protocol::agent::fault::Fault;
 use crate::protocol::agent::large::LargeBodies;
 use crate::protocol::agent::token;
+use anyhow::anyhow;
 use aws_lc_rs::signature::ParsedPublicKey;
 use governor::{DefaultKeyedRateLimiter, Quota};
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// A device's key as the database had it. Cheap to clone.
 #[derive(Clone)]
@@ -120,8 +123,12 @@ impl Shared {
         Arc::clone(&self.0.preparing)
     }
 
-    /// Bounds how many manifests are decoded at once.
-    pub fn manifests(&self) -> Arc<Semaphore> {
-        Arc::clone(&self.0.manifests)
+    /// Waits for the turn to decode a manifest, which takes memory: so many at once.
+    ///
+    /// # Errors
+    /// When the server is stopping.
+    pub async fn turn_to_decode(&self) -> Result<OwnedSemaphorePermit, Fault> {
+        let turn = Arc::clone(&self.0.manifests).acquire_owned().await;
+        turn.map_err(|_closed| Error::Internal(anyhow!("the server is stopping")).into())
     }
 }

@@ -4,15 +4,17 @@
 //! body, its hash, its fields. Nothing of a stranger's body is read.
 use crate::domain::id::DeviceId;
 use crate::domain::message::{Claims, ErrorCode};
-use crate::error::Error;
+use crate::error::{self, Error};
 use crate::protocol::agent::body;
+use crate::protocol::agent::check_in::forgetting;
 use crate::protocol::agent::fault::{self, Fault, Refused};
 use crate::protocol::agent::shared::{Known, Shared};
 use crate::protocol::agent::token::{self, Expected, Token};
 use crate::secret;
 use crate::service::enrollment;
-use crate::service::request::{Refusal, Signed};
-use crate::store::{self, Store};
+use crate::service::request::{Refusal, Signed, accept};
+use crate::store::device::Device;
+use crate::store::{self, Conn, Store, in_transaction};
 use actix_web::dev::Payload;
 use actix_web::http::header::AUTHORIZATION;
 use actix_web::web::Data;
@@ -48,6 +50,26 @@ impl Enrolled {
             jti: self.claims.jti.clone(),
             forget_at: token::forget_at(&self.claims),
         }
+    }
+
+    /// Does `work` for the device, in one act with taking the request's id. What `work` refuses is undone, and the
+    /// request counts as received all the same: it is accepted once.
+    ///
+    /// # Errors
+    /// When the request is not accepted, or as `work`.
+    pub async fn act<T: Send + 'static>(
+        &self,
+        request: &HttpRequest,
+        work: impl FnOnce(&mut Conn, &Device) -> error::Result<T> + Send + 'static,
+    ) -> Result<T, Fault> {
+        let signed = self.signed();
+        let accepted = data::<Store>(request)?
+            .act(move |conn| -> error::Result<_> {
+                Ok(accept(conn, &signed, false)?.map(|device| in_transaction(conn, |conn| work(conn, &device))))
+            })
+            .await?;
+        let done = accepted.map_err(|refusal| forgetting(data::<Shared>(request), self.device(), refusal))?;
+        Ok(done?)
     }
 
     /// Checks the hash of the whole body.
