@@ -129,7 +129,7 @@ impl App {
         let mut jobs = self.own_jobs();
         match self.prover() {
             Ok(Some(prover)) => jobs.push(
-                Job::new("proof", proof::PERIOD, move || Ok(Summary::done(prover.run_once(None)?)))
+                Job::new("proof", proof::PERIOD, move || Ok(Summary::done(prover.run_once(None)?.len())))
                     .woken_by(self.wake.on_proof()),
             ),
             Ok(None) => {}

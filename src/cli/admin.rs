@@ -15,7 +15,7 @@ use crate::domain::role::{Role, Scope};
 use crate::domain::time::Time;
 use crate::error::{Error, Result as Done};
 use crate::service::user::Invitation;
-use crate::service::{account, api_token, setting, user};
+use crate::service::{account, api_token, proof, setting, user};
 use crate::store::user::User;
 use crate::store::{self, Conn, Database, Store};
 use anyhow::anyhow;
@@ -171,6 +171,7 @@ impl WriteOptions {
                 Answer::Token { id, token, expires_at } => {
                     format!("{token}\nToken {id} reads until {expires_at}; it is not shown again.\n")
                 }
+                Answer::Test { id } => format!("Restore test {id} is asked for.\n"),
             });
         }
         let is_refused = matches!(answer, Answer::Refused { .. });
@@ -238,6 +239,7 @@ fn act(conn: &mut Conn, actor: &Actor, public_url: &str, request: Request, clock
             let (token, secret) = api_token::make(conn, actor, user.id, &name, i64::from(days), now)?;
             Answer::Token { id: token.id.to_string(), token: secret, expires_at: token.expires_at.iso() }
         }
+        Request::Prove { device } => Answer::Test { id: proof::ask(conn, actor, device, now)? },
         Request::RevokeToken { id } => {
             let id = ApiTokenId::parse(&id).ok_or(Error::NotFound("API token; `admin token list` shows the ids"))?;
             api_token::revoke(conn, actor, id, now)?;

@@ -4,10 +4,9 @@
 //! One JSON line asks, one JSON line answers, then the connection ends. The
 //! socket is in the data folder with mode 0600; the server also asks the
 //! kernel who is at the other end and answers only itself and root.
-use crate::clock::Clock;
 use crate::domain::activity::{Actor, ActorKind, Via};
+use crate::domain::id::{DeviceId, RestoreTestId};
 use crate::domain::role::Role;
-use crate::store::Store;
 use crate::wake::Wake;
 use anyhow::{Context, anyhow};
 use serde::{Deserialize, Serialize};
@@ -16,6 +15,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream as BlockingStream;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
@@ -52,6 +52,10 @@ pub enum Request {
     },
     /// A link that makes the owner's account, while there is none.
     SetupLink,
+    /// A restore test of a device's newest backup.
+    Prove {
+        device: DeviceId,
+    },
 }
 
 /// What came of a [`Request`]. A secret is in here once and stored only as a hash.
@@ -61,20 +65,12 @@ pub enum Answer {
     Done { message: String },
     Link { message: String, url: String, expires_at: String },
     Token { id: String, token: String, expires_at: String },
+    Test { id: RestoreTestId },
     Refused { message: String },
 }
 
-/// Does a request, the same way in the server and without one.
-pub type Execute = fn(&Store, &Actor, &str, Request, &Clock) -> Answer;
-
-/// What the socket needs to do what it is asked.
-#[derive(Clone)]
-pub struct Server {
-    pub store: Store,
-    pub clock: Clock,
-    pub public_url: String,
-    pub execute: Execute,
-}
+/// Does what the socket is asked. Blocks.
+pub type Execute = Arc<dyn Fn(&Actor, Request) -> Answer + Send + Sync>;
 
 /// Who acts on the command line: a user of the operating system.
 pub fn actor(uid: u32) -> Actor {
@@ -91,7 +87,7 @@ pub fn actor(uid: u32) -> Actor {
 ///
 /// # Errors
 /// When the socket cannot be made.
-pub fn listen(data: &Path, context: Server, wake: &Wake) -> anyhow::Result<tokio::task::JoinHandle<()>> {
+pub fn listen(data: &Path, execute: Execute, wake: &Wake) -> anyhow::Result<tokio::task::JoinHandle<()>> {
     let place = Place::of(data)?;
     let path = data.join(SOCKET);
     match std::fs::remove_file(&path) {
@@ -107,7 +103,7 @@ pub fn listen(data: &Path, context: Server, wake: &Wake) -> anyhow::Result<tokio
     let wake = wake.clone();
     Ok(tokio::spawn(async move {
         tokio::select! {
-            () = accept(listener, context) => {}
+            () = accept(listener, execute) => {}
             () = wake.stopped() => {}
         }
         if let Err(error) = std::fs::remove_file(&path) {
@@ -116,11 +112,11 @@ pub fn listen(data: &Path, context: Server, wake: &Wake) -> anyhow::Result<tokio
     }))
 }
 
-async fn accept(listener: UnixListener, context: Server) {
+async fn accept(listener: UnixListener, execute: Execute) {
     loop {
         match listener.accept().await {
             // One at a time: people type slower than this, and it bounds the memory.
-            Ok((stream, _)) => match tokio::time::timeout(PATIENCE, converse(stream, &context)).await {
+            Ok((stream, _)) => match tokio::time::timeout(PATIENCE, converse(stream, &execute)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => tracing::warn!(error = format!("{error:#}"), "a control request failed"),
                 Err(_) => tracing::warn!("a control request took too long"),
@@ -133,21 +129,22 @@ async fn accept(listener: UnixListener, context: Server) {
     }
 }
 
-async fn converse(stream: UnixStream, context: &Server) -> anyhow::Result<()> {
+async fn converse(stream: UnixStream, execute: &Execute) -> anyhow::Result<()> {
     let uid = stream.peer_cred()?.uid();
     let (reader, mut writer) = stream.into_split();
     let mut line = String::new();
     tokio::io::BufReader::new(reader).take(MAX_LINE).read_line(&mut line).await?;
+    if line.is_empty() {
+        // Somebody who only looks whether the server is there.
+        return Ok(());
+    }
     let answer = if uid != 0 && uid != rustix::process::geteuid().as_raw() {
         Answer::Refused { message: "only root and the server's own user may do this".to_owned() }
     } else {
         match serde_json::from_str(&line) {
             Ok(request) => {
-                let context = context.clone();
-                tokio::task::spawn_blocking(move || {
-                    (context.execute)(&context.store, &actor(uid), &context.public_url, request, &context.clock)
-                })
-                .await?
+                let execute = Arc::clone(execute);
+                tokio::task::spawn_blocking(move || execute(&actor(uid), request)).await?
             }
             Err(error) => Answer::Refused { message: format!("the request is not understood: {error}") },
         }
@@ -182,6 +179,11 @@ pub fn ask(data: &Path, request: &Request) -> anyhow::Result<Answer> {
     serde_json::from_str(&line).map_err(|error| anyhow!("the server's answer is not understood: {error}"))
 }
 
+/// Whether a server listens.
+pub fn is_answered(data: &Path) -> bool {
+    Place::of(data).is_ok_and(|place| BlockingStream::connect(&place.path).is_ok())
+}
+
 const SOCKET: &str = "control.sock";
 
 /// A socket's path by which the kernel finds it: it takes at most 108 bytes,
@@ -211,10 +213,9 @@ impl Place {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Database;
 
-    fn echo(_: &Store, actor: &Actor, url: &str, request: Request, _: &Clock) -> Answer {
-        Answer::Done { message: format!("{} {url} {request:?}", actor.name) }
+    fn echo(actor: &Actor, request: Request) -> Answer {
+        Answer::Done { message: format!("{} {request:?}", actor.name) }
     }
 
     #[actix_web::test]
@@ -222,21 +223,24 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("x".repeat(120));
         std::fs::create_dir(&data).unwrap();
-        let store = Store::open(&Database::Sqlite(data.join("holdfast.db"))).unwrap();
         let wake = Wake::new();
-        let context = Server { store, clock: Clock::System, public_url: "http://x".to_owned(), execute: echo };
-        let listening = listen(&data, context, &wake).unwrap();
+        let listening = listen(&data, Arc::new(echo), &wake).unwrap();
         let mode = std::fs::metadata(data.join(SOCKET)).unwrap().permissions().mode();
 
         let asked = data.clone();
-        let answer = tokio::task::spawn_blocking(move || ask(&asked, &Request::SetupLink)).await.unwrap().unwrap();
+        let (is_there, answer) = tokio::task::spawn_blocking(move || {
+            // Who asks nothing keeps nobody from being answered.
+            (is_answered(&asked), ask(&asked, &Request::SetupLink).unwrap())
+        })
+        .await
+        .unwrap();
         wake.stop();
         listening.await.unwrap();
 
-        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!((mode & 0o777, is_there, is_answered(&data)), (0o600, true, false));
         let Answer::Done { message } = answer else { unreachable!("{answer:?}") };
         assert!(message.starts_with("command line (uid "), "{message}");
-        assert!(message.contains("http://x SetupLink"), "{message}");
+        assert!(message.ends_with(" SetupLink"), "{message}");
         assert!(!data.join(SOCKET).exists());
     }
 

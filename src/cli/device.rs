@@ -300,11 +300,12 @@ fn points(rows: &[PointRow]) -> Table {
     table
 }
 
-fn tests(rows: &[TestRow]) -> Table {
-    let mut table = Table::new(&["ID", "QUEUED", "ENDED", "RESULT", "MATCHED"]);
+pub(super) fn tests<'a>(rows: impl IntoIterator<Item = &'a TestRow>) -> Table {
+    let mut table = Table::new(&["ID", "DEVICE", "QUEUED", "ENDED", "RESULT", "MATCHED"]);
     for row in rows {
         table.row([
             row.id.to_string(),
+            row.device.to_string(),
             row.queued_at.clone(),
             row.finished_at.clone().unwrap_or_default(),
             row.result.map_or_else(|| row.state.to_string(), |it| it.to_string()),
@@ -352,7 +353,7 @@ impl Table {
 }
 
 /// Without control characters: a device's name must not write on the terminal.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     text.chars().map(|it| if it.is_control() { ' ' } else { it }).collect()
 }
 

@@ -46,7 +46,7 @@ enum Command {
     Devices(Box<device::DevicesOptions>),
     /// Try everything on this machine: a console and real agents on scratch folders
     Demo(demo::DemoOptions),
-    /// Run restore tests, beside a server on PostgreSQL or while no server runs
+    /// Run restore tests, or ask the server for one
     Prove(prove::ProveOptions),
     /// Measure this program on this machine
     #[command(subcommand)]

@@ -1,20 +1,29 @@
-//! `holdfast prove`: restore tests without a server, or beside one on another host.
+//! `holdfast prove`: restore tests without a server, beside one on another host, or asked of the one that runs here.
 use crate::blob::fs::FsBlobs;
+use crate::cli::control::{self, Answer, Request};
+use crate::cli::device::{self, print, print_json};
 use crate::cli::lock::{self, Lock};
 use crate::cli::serve::told_to_stop;
 use crate::clock::Clock;
 use crate::config::{Config, Options};
-use crate::domain::id::DeviceId;
+use crate::domain::id::{DeviceId, RestoreTestId};
+use crate::domain::proof::TestResult;
 use crate::proof::Prover;
 use crate::proof::keys::ProofKeys;
 use crate::proof::runner::Runner;
 use crate::service;
-use crate::store::{Database, Store};
+use crate::service::report::TestRow;
+use crate::store::{self, Database, Store};
 use crate::wake::Wake;
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
+use serde::Serialize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How often the database is looked at while a server runs the tests.
+const LOOK_EVERY: Duration = Duration::from_millis(300);
 
 /// What `holdfast prove` takes.
 #[derive(Debug, Clone, clap::Args)]
@@ -31,34 +40,115 @@ pub struct ProveOptions {
     /// File with the private key that opens backups [default: DATA/proof.key]
     #[arg(long, value_name = "FILE", env = "HOLDFAST_PROOF_KEY")]
     proof_key: Option<PathBuf>,
-    /// Run the tests that wait, then end
+    /// Run the tests that wait, or wait for the server to; print how they ended, and end with status 1 where one did
+    /// not pass
     #[arg(long)]
     once: bool,
-    /// Test only this device
+    /// Test only this device; a server is asked to test its newest backup now
     #[arg(long, value_name = "ID")]
     device: Option<DeviceId>,
     /// So many tests at once
     #[arg(long, value_name = "N", default_value_t = 1)]
     parallel: usize,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
-/// Runs restore tests until Ctrl-C or SIGTERM, or once.
+/// Runs restore tests until Ctrl-C or SIGTERM, or once. On SQLite a server that runs does it, when asked.
 ///
 /// # Errors
-/// When a server has the data folder, the key is missing, or the database is away.
+/// When the key is missing, the database is away, or the server refuses.
 pub fn run(options: ProveOptions, file: Options) -> anyhow::Result<ExitCode> {
-    let ProveOptions { data, database, blobs, proof_key, once, device, parallel } = options;
+    let ProveOptions { data, database, blobs, proof_key, once, device, parallel, json } = options;
     let given = Options { data, database, blobs, proof_key, ..Options::default() };
     let config = Config::new(given.or(Options { no_prove: None, ..file }))?;
-    let _lock = take_lock(&config)?;
+    let _lock = match config.database {
+        Database::Postgres(_) => None,
+        // SQLite has one writer: while a server runs, its tests are the server's.
+        Database::Sqlite(_) => match Lock::take(&config.data)? {
+            None => return ask_server(&config, once, device, json),
+            lock => lock,
+        },
+    };
     let prover = prover(&config, parallel)?;
     if once {
         let ended = run_once(&prover, device)?;
-        tracing::info!(ended, "restore tests ended");
-        return Ok(ExitCode::SUCCESS);
+        return show(&prover.store, &ended, json);
     }
     actix_web::rt::System::new().block_on(keep_proving(prover, device))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Has the server that runs here test a device's newest backup, and waits for what was asked, or for all that waits.
+fn ask_server(config: &Config, once: bool, device: Option<DeviceId>, json: bool) -> anyhow::Result<ExitCode> {
+    let asked = match device {
+        Some(device) => match control::ask(&config.data, &Request::Prove { device })? {
+            Answer::Test { id } => Some(id),
+            Answer::Refused { message } => bail!(message),
+            answer @ (Answer::Done { .. } | Answer::Link { .. } | Answer::Token { .. }) => {
+                bail!("the server answered something else: {answer:?}")
+            }
+        },
+        None if once => None,
+        None => bail!(
+            "{} uses {} and runs its restore tests by itself. With --device it tests that one now, and with --once \
+             this command waits for all that waits there",
+            lock::holder(&config.data),
+            config.data.display()
+        ),
+    };
+    let store = Store::open_read_only(&config.database)?;
+    let tests = match asked {
+        Some(id) => vec![id],
+        None => Vec::from_iter(store.read_blocking(store::restore_test::open)?),
+    };
+    if once {
+        tracing::info!(count = tests.len(), "waiting for the server's restore tests");
+        await_end(config, &store, &tests)?;
+    }
+    show(&store, &tests, json)
+}
+
+fn await_end(config: &Config, store: &Store, tests: &[RestoreTestId]) -> anyhow::Result<()> {
+    loop {
+        let open = store.read_blocking(store::restore_test::open)?;
+        if !tests.iter().any(|it| open.contains(it)) {
+            return Ok(());
+        }
+        if !control::is_answered(&config.data) {
+            bail!("the server has stopped; the tests that are left run when it is started again");
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+}
+
+/// A test and what it found, as this command prints it.
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    row: TestRow,
+    summary: String,
+}
+
+fn show(store: &Store, tests: &[RestoreTestId], json: bool) -> anyhow::Result<ExitCode> {
+    let mut shown = Vec::with_capacity(tests.len());
+    for id in tests {
+        // A test that waited because of a new backup goes where newer ones come.
+        if let Some(test) = store.read_blocking(|conn| store::restore_test::find(conn, *id))? {
+            shown.push(Shown { row: TestRow::new(&test), summary: test.summary });
+        }
+    }
+    if json {
+        print_json(&shown)?;
+    } else {
+        print(&device::tests(shown.iter().map(|it| &it.row)).text());
+        for it in shown.iter().filter(|it| !it.summary.is_empty()) {
+            print(&format!("{}: {}\n", it.row.id, device::plain(&it.summary)));
+        }
+    }
+    let has_failed = shown.iter().any(|it| matches!(it.row.result, Some(TestResult::Failed | TestResult::Unproven)));
+    Ok(if has_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 fn prover(config: &Config, parallel: usize) -> anyhow::Result<Prover> {
@@ -76,7 +166,7 @@ fn prover(config: &Config, parallel: usize) -> anyhow::Result<Prover> {
     })
 }
 
-fn run_once(prover: &Prover, device: Option<DeviceId>) -> crate::error::Result<usize> {
+fn run_once(prover: &Prover, device: Option<DeviceId>) -> crate::error::Result<Vec<RestoreTestId>> {
     let now = prover.clock.now();
     prover.store.read_blocking(|conn| service::proof::check_clock(conn, now))?;
     prover.run_once(device)
@@ -102,22 +192,6 @@ async fn keep_proving(prover: Prover, device: Option<DeviceId>) -> anyhow::Resul
         }
     }
     Ok(())
-}
-
-/// SQLite has one writer: while a server runs, its tests are the server's.
-fn take_lock(config: &Config) -> anyhow::Result<Option<Lock>> {
-    if let Database::Postgres(_) = config.database {
-        return Ok(None);
-    }
-    let lock = Lock::take(&config.data)?.ok_or_else(|| {
-        anyhow!(
-            "{} uses {} and runs its restore tests; ask for one there with \"Prove now\", or stop it first. \
-             With PostgreSQL this command may run beside it",
-            lock::holder(&config.data),
-            config.data.display()
-        )
-    })?;
-    Ok(Some(lock))
 }
 
 fn host_name() -> String {

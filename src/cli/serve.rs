@@ -1,7 +1,8 @@
 //! `holdfast serve`: the console and the doors for devices.
 use crate::app::{self, App};
+use crate::cli::admin;
+use crate::cli::control::{self, Answer, Request};
 use crate::cli::lock::{Lock, holder};
-use crate::cli::{admin, control};
 use crate::clock::Clock;
 use crate::config::{Config, Options};
 use crate::domain::account::SET_UP_LINK_LIFE;
@@ -11,6 +12,7 @@ use anyhow::Context;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// Serves until Ctrl-C or SIGTERM.
 ///
@@ -82,13 +84,20 @@ pub async fn serve(app: App, listener: TcpListener, ready: impl FnOnce()) -> any
 }
 
 /// What the control socket may do with the server.
-fn commands(app: &App) -> control::Server {
-    control::Server {
-        store: app.store.clone(),
-        clock: app.clock.clone(),
-        public_url: app.config.public_url.clone(),
-        execute: admin::execute,
-    }
+fn commands(app: &App) -> control::Execute {
+    let app = app.clone();
+    Arc::new(move |actor, request| {
+        let is_test = matches!(request, Request::Prove { .. });
+        if is_test && !app.config.prove {
+            let message = "this server runs no restore tests (--no-prove)".to_owned();
+            return Answer::Refused { message };
+        }
+        let answer = admin::execute(&app.store, actor, &app.config.public_url, request, &app.clock);
+        if is_test {
+            app.wake.proof();
+        }
+        answer
+    })
 }
 
 /// Waits for Ctrl-C or SIGTERM.

@@ -114,7 +114,7 @@ impl<'a> Teller<'a> {
         let (actor, id, now) = (self.world.operator.clone(), device.id, self.app.clock.now());
         self.app
             .store
-            .act_blocking(move |conn| -> Result<(), Error> { crate::service::proof::ask(conn, &actor, id, now) })?;
+            .act_blocking(move |conn| -> Result<_, Error> { crate::service::proof::ask(conn, &actor, id, now) })?;
         self.app.wake.proof();
         Ok(())
     }

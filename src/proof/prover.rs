@@ -1,7 +1,7 @@
 //! Takes restore tests from the queue, one process each.
 use crate::blob::BlobStore;
 use crate::clock::Clock;
-use crate::domain::id::DeviceId;
+use crate::domain::id::{DeviceId, RestoreTestId};
 use crate::domain::object::ObjectKind;
 use crate::domain::restore_test::TestReport;
 use crate::domain::time::minutes;
@@ -13,7 +13,7 @@ use crate::service;
 use crate::service::proof::{Claimed, Needed};
 use crate::store::Store;
 use crate::wake::Wake;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -43,16 +43,16 @@ pub struct Prover {
 }
 
 impl Prover {
-    /// Queues what is due by itself, then runs tests until none waits; gives how many have ended.
+    /// Queues what is due by itself, then runs tests until none waits; gives those that have ended.
     ///
     /// # Errors
     /// When the database refuses; tests that were taken are taken again later.
-    pub fn run_once(&self, device: Option<DeviceId>) -> Result<usize> {
+    pub fn run_once(&self, device: Option<DeviceId>) -> Result<Vec<RestoreTestId>> {
         let now = self.clock.now();
         for (point, cause) in self.store.read_blocking(|conn| service::proof::due(conn, now))? {
             self.store.write_blocking(move |conn| service::proof::queue(conn, point, cause, None, now))?;
         }
-        let (ended, failed) = (AtomicUsize::new(0), Mutex::new(None));
+        let (ended, failed) = (Mutex::new(Vec::new()), Mutex::new(None));
         std::thread::scope(|scope| {
             for number in 0..self.parallel.max(1) {
                 let (ended, failed) = (&ended, &failed);
@@ -65,19 +65,20 @@ impl Prover {
         });
         match failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
             Some(error) => Err(error),
-            None => Ok(ended.load(Ordering::Relaxed)),
+            None => Ok(ended.into_inner().unwrap_or_else(PoisonError::into_inner)),
         }
     }
 
-    fn work(&self, number: usize, device: Option<DeviceId>, ended: &AtomicUsize) -> Result<()> {
+    fn work(&self, number: usize, device: Option<DeviceId>, ended: &Mutex<Vec<RestoreTestId>>) -> Result<()> {
         // With the process's id, so that after a crash nobody takes an old claim for his own.
         let runner = format!("{} #{}.{number}", self.name, std::process::id());
         while !self.wake.is_stopping() {
             let (now, runner) = (self.clock.now(), runner.clone());
             let claim = move |conn: &mut _| service::proof::claim(conn, &runner, device, LEASE, now);
             let Some(claimed) = self.store.write_blocking(claim)? else { break };
+            let id = claimed.test.id;
             if self.test(claimed)? {
-                ended.fetch_add(1, Ordering::Relaxed);
+                ended.lock().unwrap_or_else(PoisonError::into_inner).push(id);
             }
         }
         Ok(())

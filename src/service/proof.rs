@@ -61,7 +61,7 @@ pub struct Base {
     pub manifest: ObjectName,
 }
 
-/// Queues a test of a restore point; none when one waits already.
+/// Queues a test of a restore point; one that waits already is hurried on. Gives the one that waits now.
 ///
 /// # Errors
 /// When there is no such point, or the database refuses.
@@ -71,14 +71,14 @@ pub fn queue(
     cause: TestCause,
     asked_by: Option<UserId>,
     now: Time,
-) -> Result<Option<RestoreTestId>> {
+) -> Result<RestoreTestId> {
     let point = store::restore_point::find(conn, point)?.ok_or(Error::NotFound("restore point"))?;
     let waits = cause == TestCause::NewBackup && point.manifest_name.is_none();
-    if store::restore_test::is_queued(conn, point.id)? {
+    if let Some(waiting) = store::restore_test::find_queued(conn, point.id)? {
         if !waits {
-            store::restore_test::hurry(conn, point.id)?;
+            store::restore_test::hurry(conn, waiting)?;
         }
-        return Ok(None);
+        return Ok(waiting);
     }
     let mut test = RestoreTest::queued(point.id, point.device_id, cause, asked_by, now);
     test.claimed_until = waits.then_some(now + REPORT_WAIT);
@@ -87,26 +87,23 @@ pub fn queue(
         // What is newer says more; what is asked for or in doubt is never left out.
         store::restore_test::thin_out(conn, point.device_id, WAITING)?;
     }
-    Ok(Some(test.id))
+    Ok(test.id)
 }
 
-/// Queues a test of a device's newest restore point, because a person asked for it.
+/// Queues a test of a device's newest restore point, because a person asked for it; gives the test.
 ///
 /// # Errors
 /// When the device has no restore point.
-pub fn ask(conn: &mut Conn, actor: &Actor, device: DeviceId, now: Time) -> Result<()> {
+pub fn ask(conn: &mut Conn, actor: &Actor, device: DeviceId, now: Time) -> Result<RestoreTestId> {
     let name = device_name(conn, device)?;
     let newest = store::evidence::points(conn, device, Shown::Stored, 1)?.into_iter().next();
     let point = newest
         .ok_or_else(|| Error::Refused("this device has no backup yet, so there is nothing to test".to_owned()))?;
     let asked_by = actor.id.as_deref().and_then(UserId::parse);
-    queue(conn, point.id, TestCause::Asked, asked_by, now)?;
-    record(
-        conn,
-        actor,
-        &Act::done(Action::RestoreTestAsked, Object::new("restore_point", point.id, name)).on(device),
-        now,
-    )
+    let test = queue(conn, point.id, TestCause::Asked, asked_by, now)?;
+    let act = Act::done(Action::RestoreTestAsked, Object::new("restore_point", point.id, name)).on(device);
+    record(conn, actor, &act, now)?;
+    Ok(test)
 }
 
 /// The public half of the proof's key, to which new repositories are sealed.

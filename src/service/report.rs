@@ -9,6 +9,7 @@ use crate::domain::time::Time;
 use crate::error::Result;
 use crate::service;
 use crate::store::device_list::{self, ListedDevice};
+use crate::store::restore_test::RestoreTest;
 use crate::store::{self, Conn};
 use serde::Serialize;
 
@@ -235,6 +236,7 @@ pub struct PointRow {
 #[derive(Debug, Clone, Serialize)]
 pub struct TestRow {
     pub id: RestoreTestId,
+    pub device: DeviceId,
     pub restore_point: RestorePointId,
     pub state: TestState,
     pub result: Option<TestResult>,
@@ -243,6 +245,24 @@ pub struct TestRow {
     pub file_count: i64,
     pub matched_count: i64,
     pub seconds: Option<u64>,
+}
+
+impl TestRow {
+    /// The row of a restore test.
+    pub fn new(test: &RestoreTest) -> Self {
+        Self {
+            id: test.id,
+            device: test.device_id,
+            restore_point: test.restore_point_id,
+            state: test.state,
+            result: test.result,
+            queued_at: test.queued_at.iso(),
+            finished_at: iso(test.finished_at),
+            file_count: test.file_count,
+            matched_count: test.matched_count,
+            seconds: test.duration().map(|it| it.as_secs()),
+        }
+    }
 }
 
 /// One command.
@@ -304,7 +324,7 @@ pub fn device(conn: &mut Conn, id: DeviceId, now: Time) -> Result<Option<DeviceR
         evidence: evidence_report(&listed),
         policies: findings.iter().map(policy_result).collect(),
         restore_points: points.iter().map(point_row).collect(),
-        restore_tests: tests.iter().map(test_row).collect(),
+        restore_tests: tests.iter().map(TestRow::new).collect(),
         commands: commands.iter().map(CommandRow::new).collect(),
     }))
 }
@@ -349,19 +369,5 @@ fn point_row(point: &store::restore_point::RestorePoint) -> PointRow {
         verified_at: iso(point.verified_at),
         proven_at: iso(point.proven_at),
         failed_at: iso(point.failed_at),
-    }
-}
-
-fn test_row(test: &store::restore_test::RestoreTest) -> TestRow {
-    TestRow {
-        id: test.id,
-        restore_point: test.restore_point_id,
-        state: test.state,
-        result: test.result,
-        queued_at: test.queued_at.iso(),
-        finished_at: iso(test.finished_at),
-        file_count: test.file_count,
-        matched_count: test.matched_count,
-        seconds: test.duration().map(|it| it.as_secs()),
     }
 }

@@ -8,6 +8,7 @@ use crate::store::schema::{device_proof, restore_tests};
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
+use std::collections::HashSet;
 
 /// One restore test.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
@@ -143,14 +144,20 @@ pub fn has_ended(conn: &mut Conn, point: RestorePointId, from: Time, to: Time) -
     .get_result(conn)
 }
 
-/// Whether a test of the point waits.
-pub fn is_queued(conn: &mut Conn, point: RestorePointId) -> QueryResult<bool> {
-    diesel::select(diesel::dsl::exists(
-        restore_tests::table
-            .filter(restore_tests::restore_point_id.eq(point))
-            .filter(restore_tests::state.eq(TestState::Queued)),
-    ))
-    .get_result(conn)
+/// The test of the point that waits.
+pub fn find_queued(conn: &mut Conn, point: RestorePointId) -> QueryResult<Option<RestoreTestId>> {
+    restore_tests::table
+        .filter(restore_tests::restore_point_id.eq(point))
+        .filter(restore_tests::state.eq(TestState::Queued))
+        .select(restore_tests::id)
+        .first(conn)
+        .optional()
+}
+
+/// All tests that wait or run.
+pub fn open(conn: &mut Conn) -> QueryResult<HashSet<RestoreTestId>> {
+    let open = restore_tests::table.filter(restore_tests::state.eq_any([TestState::Queued, TestState::Running]));
+    Ok(open.select(restore_tests::id).load::<RestoreTestId>(conn)?.into_iter().collect())
 }
 
 /// Whether any test of the device waits or runs.
@@ -295,9 +302,8 @@ fn count(value: u64) -> i64 {
 }
 
 /// Lets a waiting test run at once.
-pub fn hurry(conn: &mut Conn, point: RestorePointId) -> QueryResult<()> {
-    diesel::update(restore_tests::table)
-        .filter(restore_tests::restore_point_id.eq(point))
+pub fn hurry(conn: &mut Conn, id: RestoreTestId) -> QueryResult<()> {
+    diesel::update(restore_tests::table.find(id))
         .filter(restore_tests::state.eq(TestState::Queued))
         .set(restore_tests::claimed_until.eq(None::<Time>))
         .execute(conn)

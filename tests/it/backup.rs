@@ -115,7 +115,9 @@ fn damage_has_a_backup_tested_that_came_and_not_one_that_was_only_reported() {
 
     world.server.act(move |conn| proof::test_newest(conn, repository, now));
 
-    let waits = |point: &RestorePoint| world.server.read(|conn| Ok(store::restore_test::is_queued(conn, point.id)?));
+    let waits = |point: &RestorePoint| {
+        world.server.read(|conn| Ok(store::restore_test::find_queued(conn, point.id)?.is_some()))
+    };
     let points = world.points();
     assert_eq!(points.iter().map(waits).collect::<Vec<_>>(), [false, true]);
 }

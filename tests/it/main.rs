@@ -26,6 +26,7 @@ mod overview;
 mod policy;
 mod policy_page;
 mod proof;
+mod prove;
 mod restic;
 mod restic_client;
 mod restore;

@@ -5,7 +5,7 @@
 //! everything that was acknowledged. `HOLDFAST_KILL_CYCLES` says how many.
 mod liar;
 mod load;
-mod server;
+pub mod server;
 
 use crate::support::TestDatabase;
 use liar::Liar;

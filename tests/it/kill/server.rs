@@ -1,5 +1,6 @@
 //! The real program on a data folder that outlives it.
 use crate::support::TestDatabase;
+use holdfast::store::Database;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -8,20 +9,27 @@ use std::time::{Duration, Instant};
 /// What stays while the server comes and goes.
 pub struct World {
     pub data: tempfile::TempDir,
-    pub database: holdfast::store::Database,
+    pub database: Database,
     pub address: String,
-    database_url: String,
+    pub database_url: String,
 }
 
 impl World {
     pub fn new(database: &TestDatabase) -> Self {
+        Self::with(tempfile::tempdir().unwrap(), database.database.clone(), database.url())
+    }
+
+    /// On an SQLite file, whatever the other tests run on.
+    pub fn on_sqlite() -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let path = data.path().join("holdfast.db");
+        let url = path.display().to_string();
+        Self::with(data, Database::Sqlite(path), url)
+    }
+
+    fn with(data: tempfile::TempDir, database: Database, database_url: String) -> Self {
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        Self {
-            data: tempfile::tempdir().unwrap(),
-            database: database.database.clone(),
-            address: free.local_addr().unwrap().to_string(),
-            database_url: database.url(),
-        }
+        Self { data, database, address: free.local_addr().unwrap().to_string(), database_url }
     }
 
     pub fn url(&self) -> String {
@@ -57,6 +65,13 @@ impl Server {
             std::thread::sleep(Duration::from_millis(5));
         }
         Self(child)
+    }
+
+    /// Asks it to stop, and waits until it has.
+    pub fn end(&mut self) {
+        let id = rustix::process::Pid::from_child(&self.0);
+        rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+        self.0.wait().unwrap();
     }
 
     /// SIGKILL: no handler runs, nothing is flushed by the program.
