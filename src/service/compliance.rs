@@ -1,14 +1,15 @@
-//! How many devices meet each policy.
+//! How many devices meet each policy, and how many policies a device fails.
 use crate::domain::device::DeviceFacts;
-use crate::domain::id::PolicyId;
-use crate::domain::policy::{Applied, Compliance, DeviceState, evaluate, overall};
+use crate::domain::id::{DeviceId, PolicyId};
+use crate::domain::policy::{Applied, Compliance, DeviceState, Since, evaluate, overall};
 use crate::domain::role::Reach;
 use crate::domain::time::Time;
 use crate::error::Result;
 use crate::service::policy;
-use crate::store::Conn;
-use crate::store::compliance::{Measured, measured};
+use crate::store::compliance::{Measured, Which, measured};
+use crate::store::device_proof::DeviceProof;
 use crate::store::policy::Policy;
+use crate::store::{self, Conn};
 use std::collections::HashMap;
 
 /// How many devices meet a policy, do not, or cannot be told.
@@ -47,11 +48,11 @@ pub fn tallies(conn: &mut Conn, policies: &[Policy], reach: &Reach, now: Time) -
     let mut tallies = Tallies::default();
     let (mut after, mut seen) = (None, 0);
     loop {
-        let devices = measured(conn, reach, after, CHUNK)?;
+        let devices = measured(conn, Which::After(reach, after, CHUNK))?;
         let Some(last) = devices.last() else { break };
         after = Some(last.id);
         for device in &devices {
-            count(&mut tallies, policies, &applied, device, now)?;
+            count(&mut tallies, outcomes(policies, &applied, device, now)?);
         }
         seen += devices.len();
         if seen >= MOST {
@@ -62,28 +63,53 @@ pub fn tallies(conn: &mut Conn, policies: &[Policy], reach: &Reach, now: Time) -
     Ok(tallies)
 }
 
-fn count(tallies: &mut Tallies, policies: &[Policy], applied: &[Applied], device: &Measured, now: Time) -> Result<()> {
-    let (facts, since) = match &device.status {
-        Some(status) => (status.facts()?, status.since()?),
-        None => (DeviceFacts::default(), crate::domain::policy::Since::default()),
-    };
-    let state = DeviceState {
-        facts: &facts,
-        since,
-        evidence: device.proof.as_ref().map(crate::store::device_proof::DeviceProof::evidence).unwrap_or_default(),
-        last_seen_at: device.status.as_ref().and_then(|it| it.last_seen_at),
-        enrolled_at: device.enrolled_at,
-    };
-    for (policy, requirements) in policies.iter().zip(applied) {
-        if policy.team_id.is_some() && policy.team_id != device.team_id {
-            continue;
-        }
-        let tally = tallies.by_policy.entry(policy.id).or_default();
-        match overall(&evaluate(std::slice::from_ref(requirements), &state, now)) {
+/// How many policies each of these devices fails; none for one that is not enrolled.
+///
+/// # Errors
+/// As [`tallies`].
+pub fn failing(conn: &mut Conn, ids: &[DeviceId], now: Time) -> Result<HashMap<DeviceId, usize>> {
+    let policies = store::policy::all(conn)?;
+    let applied = policy::applied(&policies)?;
+    let mut failing = HashMap::new();
+    for device in measured(conn, Which::Ids(ids))? {
+        let outcomes = outcomes(&policies, &applied, &device, now)?;
+        let count = outcomes.iter().filter(|it| it.1 == Some(Compliance::NotCompliant)).count();
+        failing.insert(device.id, count);
+    }
+    Ok(failing)
+}
+
+fn count(tallies: &mut Tallies, outcomes: Vec<(PolicyId, Option<Compliance>)>) {
+    for (policy, outcome) in outcomes {
+        let tally = tallies.by_policy.entry(policy).or_default();
+        match outcome {
             Some(Compliance::Compliant) => tally.compliant += 1,
             Some(Compliance::NotCompliant) => tally.not_compliant += 1,
             Some(Compliance::Unknown) | None => tally.unknown += 1,
         }
     }
-    Ok(())
+}
+
+/// What becomes of each policy that applies to a device.
+fn outcomes(
+    policies: &[Policy],
+    applied: &[Applied],
+    device: &Measured,
+    now: Time,
+) -> Result<Vec<(PolicyId, Option<Compliance>)>> {
+    let (facts, since) = match &device.status {
+        Some(status) => (status.facts()?, status.since()?),
+        None => (DeviceFacts::default(), Since::default()),
+    };
+    let state = DeviceState {
+        facts: &facts,
+        since,
+        evidence: device.proof.as_ref().map(DeviceProof::evidence).unwrap_or_default(),
+        last_seen_at: device.status.as_ref().and_then(|it| it.last_seen_at),
+        enrolled_at: device.enrolled_at,
+    };
+    let applying = policies.iter().zip(applied).filter(|(it, _)| it.team_id.is_none() || it.team_id == device.team_id);
+    Ok(applying
+        .map(|(policy, requirements)| (policy.id, overall(&evaluate(std::slice::from_ref(requirements), &state, now))))
+        .collect())
 }

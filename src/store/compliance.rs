@@ -19,22 +19,34 @@ pub struct Measured {
     pub proof: Option<DeviceProof>,
 }
 
-/// The enrolled devices within reach after `after`, by id, at most `limit`.
-pub fn measured(conn: &mut Conn, reach: &Reach, after: Option<DeviceId>, limit: i64) -> QueryResult<Vec<Measured>> {
+/// Which devices are looked at.
+#[derive(Debug, Clone, Copy)]
+pub enum Which<'a> {
+    /// Those within reach after an id, by id, at most so many.
+    After(&'a Reach, Option<DeviceId>, i64),
+    Ids(&'a [DeviceId]),
+}
+
+/// The enrolled devices among them.
+pub fn measured(conn: &mut Conn, which: Which<'_>) -> QueryResult<Vec<Measured>> {
     let mut query = devices::table
         .left_join(device_status::table.on(device_status::device_id.eq(devices::id)))
         .left_join(device_proof::table.on(device_proof::device_id.eq(devices::id)))
         .filter(devices::state.eq(DeviceState::Enrolled))
         .into_boxed();
-    if let Reach::Teams(teams) = reach {
-        query = query.filter(devices::team_id.eq_any(teams.clone()));
-    }
-    if let Some(after) = after {
-        query = query.filter(devices::id.gt(after));
+    match which {
+        Which::Ids(ids) => query = query.filter(devices::id.eq_any(ids.to_vec())),
+        Which::After(reach, after, limit) => {
+            if let Reach::Teams(teams) = reach {
+                query = query.filter(devices::team_id.eq_any(teams.clone()));
+            }
+            if let Some(after) = after {
+                query = query.filter(devices::id.gt(after));
+            }
+            query = query.order(devices::id).limit(limit);
+        }
     }
     query
-        .order(devices::id)
-        .limit(limit)
         .select((
             devices::id,
             devices::team_id,

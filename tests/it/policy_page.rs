@@ -78,3 +78,33 @@ fn an_observer_reads_policies_and_writes_none() {
     assert_eq!(visit.get("/policies/new").status, 403);
     assert_eq!(visit.post("/policies", &[("name", "x"), ("encrypted", "on")]).status, 403);
 }
+
+#[test]
+fn the_list_of_devices_counts_the_policies_that_each_fails() {
+    let server = TestServer::start();
+    let visit = Visit::of(&server, colleague(&server, "owner", Role::Owner));
+    let team = location(&visit.post("/teams", &[("name", "Berlin")]));
+    let team = text(&visit.get(&team)).split("/devices?team=").nth(1).unwrap()[..36].to_owned();
+    let ids = server.act(|conn| {
+        let token = fleet::token(conn);
+        let mut add = |name: &str| {
+            let any = fleet::device(token, name);
+            fleet::insert(conn, &any);
+            Ok::<_, holdfast::error::Error>(any.0.id)
+        };
+        Ok([add("first")?, add("second")?])
+    });
+    // A fleet's devices have no proof, so both fail the first; the second policy is for a team of one.
+    let proven = [("name", "Proven"), ("proven", "on"), ("proven_number", "1"), ("proven_unit", "d")];
+    location(&visit.post("/policies", &proven));
+    location(&visit.post("/policies", &[&proven[1..], &[("name", "Proven in Berlin"), ("team", &team)]].concat()));
+    location(&visit.post(&format!("/devices/{}", ids[1]), &[("name", "second"), ("team", &team)]));
+
+    let page = text(&visit.get("/devices"));
+
+    let failing = |at: usize| {
+        let cell = page.split(&format!("href=\"/devices/{}#pol\"", ids[at])).nth(1).unwrap();
+        cell.split("</a>").next().unwrap().rsplit(' ').next().unwrap().to_owned()
+    };
+    assert_eq!([failing(0), failing(1)], ["1", "2"], "{page}");
+}

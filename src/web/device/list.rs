@@ -2,10 +2,12 @@
 use super::query::ListQuery;
 use crate::clock::Clock;
 use crate::domain::device::{DeviceState, Encryption, Ownership, Platform};
+use crate::domain::id::DeviceId;
 use crate::domain::loss::Loss;
 use crate::domain::proof::{Evidence, Grade};
 use crate::domain::role::Permission;
 use crate::domain::time::Time;
+use crate::service::compliance;
 use crate::service::report::{evidence_of, loss_of};
 use crate::store::device_list::{self, Counts, ListedDevice, Sort, View};
 use crate::store::team::Team;
@@ -18,6 +20,7 @@ use actix_web::web::{Data, Query};
 use actix_web::{Responder, get};
 use askama::Template;
 use askama_web::WebTemplate;
+use std::collections::HashMap;
 use std::time::Duration;
 
 #[derive(Template, WebTemplate)]
@@ -28,6 +31,8 @@ struct ListPage {
     counts: Counts,
     total: i64,
     rows: Vec<Row>,
+    /// How many policies each device of the page fails.
+    failing: HashMap<DeviceId, usize>,
     pills: Vec<Pill>,
     columns: Vec<Column>,
     choices: Vec<Choice>,
@@ -50,6 +55,10 @@ impl ListPage {
         let first = allowed.next().into_iter().chain(allowed);
         let parts: Vec<_> = first.map(|(count, what)| format!("{} {what}", self.layout.count(count))).collect();
         format!("all that match and that your roles reach: {}", parts.join(", "))
+    }
+
+    fn failing(&self, id: &DeviceId) -> Option<usize> {
+        self.failing.get(id).copied()
     }
 
     fn summary(&self) -> String {
@@ -120,7 +129,7 @@ pub async fn show(
 ) -> PageResult<impl Responder> {
     let (query, now, reach) = (query.into_inner(), clock.now(), by.reach().clone());
     let (asked, grants) = (query.clone(), layout.grants.clone());
-    let (silence, counts, total, allowed, page, teams) = store
+    let (silence, counts, total, allowed, page, failing, teams) = store
         .read(move |conn| {
             let (silence, cut) = device_list::silent_cut(conn, now)?;
             let listed = asked.parse(&reach, cut)?;
@@ -136,7 +145,9 @@ pub async fn show(
             };
             let allowed = (allowed(Permission::RunBackups)?, allowed(Permission::LockDevices)?);
             let page = device_list::page(conn, &listed, now)?;
-            Ok::<_, crate::error::Error>((silence, counts, total, allowed, page, store::team::all(conn)?))
+            let ids: Vec<_> = page.devices.iter().map(|it| it.device.id).collect();
+            let failing = compliance::failing(conn, &ids, now)?;
+            Ok::<_, crate::error::Error>((silence, counts, total, allowed, page, failing, store::team::all(conn)?))
         })
         .await?;
     let cursor = |name: &str, at: Option<&device_list::Cursor>| {
@@ -149,6 +160,7 @@ pub async fn show(
         may_lock: allowed.1,
         previous: cursor("before", page.before.as_ref()),
         next: cursor("after", page.after.as_ref()),
+        failing,
         rows: page.devices.into_iter().map(|it| Row::new(it, &layout)).collect(),
         pills: pills(&query, &counts, silence, &layout),
         columns: columns(&query),
@@ -208,6 +220,7 @@ fn columns(query: &ListQuery) -> Vec<Column> {
         column("Proven as of", Some(Sort::ProvenAt)),
         column("Newest backup", Some(Sort::NewestBackup)),
         column("If wiped now", None),
+        column("Policies failing", None),
         column("Checked in", Some(Sort::LastSeen)),
     ]
 }
