@@ -1,7 +1,8 @@
 //! Puts mails into the outbox, in the transaction of the act that they tell of.
+use crate::domain::account::UserState;
 use crate::domain::activity::{Action, Actor, Object};
 use crate::domain::id::{MailId, TeamId, UserId};
-use crate::domain::role::Permission;
+use crate::domain::role::{Grants, Permission};
 use crate::domain::time::Time;
 use crate::error::{Error, Result};
 use crate::service::activity::{self, Act};
@@ -20,6 +21,8 @@ pub enum Recipients {
     /// Everyone for whom the permission holds on devices of this team.
     Permission(Permission, Option<TeamId>),
     User(UserId),
+    /// Somebody who may not have come yet; nobody once the account is disabled.
+    Account(UserId),
 }
 
 /// A mail that is to be sent.
@@ -39,10 +42,10 @@ pub struct Mail {
 /// # Errors
 /// When the database refuses; then the act in the same transaction is undone too.
 pub fn enqueue(conn: &mut Conn, mail: &Mail, now: Time) -> Result<usize> {
-    let people = store::mail::recipients(conn)?;
+    let people = people(conn, mail.to)?;
     let room = MAX_WAITING - store::mail::waiting_count(conn)?;
     let mut added = 0;
-    for person in people.iter().filter(|it| is_for(it, mail.to)) {
+    for person in &people {
         let row = if room > i64::try_from(added).unwrap_or(i64::MAX) {
             let key = mail.dedupe_key.as_ref().map(|key| format!("{}/{key}/{}", mail.kind, person.id));
             row(person, key, &mail.subject, &mail.body, now)
@@ -72,13 +75,20 @@ pub fn test(conn: &mut Conn, actor: &Actor, user: UserId, now: Time) -> Result<(
     activity::record(conn, actor, &Act::done(Action::TestMailAsked, Object::new("user", user, &*actor.name)), now)
 }
 
-fn is_for(person: &Recipient, to: Recipients) -> bool {
-    match to {
-        Recipients::User(id) => person.id == id,
+fn people(conn: &mut Conn, to: Recipients) -> Result<Vec<Recipient>> {
+    if let Recipients::Account(id) = to {
+        let user = store::user::find(conn, id)?.filter(|it| it.state != UserState::Disabled);
+        let person = user.map(|it| Recipient { id, email: it.email, grants: Grants::default() });
+        return Ok(person.into_iter().collect());
+    }
+    let mut people = store::mail::recipients(conn)?;
+    people.retain(|person| match to {
+        Recipients::User(id) | Recipients::Account(id) => person.id == id,
         Recipients::Permission(permission, team) => {
             person.grants.reach(permission).is_some_and(|reach| reach.covers(team))
         }
-    }
+    });
+    Ok(people)
 }
 
 fn row(person: &Recipient, dedupe_key: Option<String>, subject: &str, body: &str, now: Time) -> store::mail::Mail {

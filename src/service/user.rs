@@ -1,5 +1,5 @@
 //! People: inviting them, giving and taking roles, and closing accounts.
-use crate::domain::account::{NO_ADDRESS, UserState, is_address};
+use crate::domain::account::{INVITE_LINK_LIFE, NO_ADDRESS, UserState, is_address};
 use crate::domain::activity::{Action, Actor, ActorKind, Object};
 use crate::domain::id::UserId;
 use crate::domain::role::{Role, Scope};
@@ -8,8 +8,11 @@ use crate::error::{Error, Result};
 use crate::service::account::{end_everything, make_invite_link, object};
 use crate::service::activity::{self, Act};
 use crate::service::mail::{self, Mail, Recipients};
+use crate::service::setting;
 use crate::store::user::User;
 use crate::store::{self, Conn};
+use anyhow::Context;
+use askama::Template;
 
 /// A person who is to be invited.
 #[derive(Debug, Clone)]
@@ -50,7 +53,7 @@ pub fn invite(conn: &mut Conn, by: &Actor, who: &Invitation, now: Time) -> Resul
     for grant in &who.roles {
         give(conn, by, &user, *grant, now)?;
     }
-    let path = make_invite_link(conn, user.id, now)?;
+    let path = make_link(conn, by, &user, now)?;
     Ok((user, path))
 }
 
@@ -63,7 +66,7 @@ pub fn invite_again(conn: &mut Conn, by: &Actor, id: UserId, now: Time) -> Resul
     if user.state == UserState::Disabled {
         return Err(Error::Refused("This account is disabled. Enable it first.".to_owned()));
     }
-    let path = make_invite_link(conn, id, now)?;
+    let path = make_link(conn, by, &user, now)?;
     activity::record(conn, by, &Act::done(Action::UserChanged, object(&user)).because("a new one-time link"), now)?;
     Ok(path)
 }
@@ -129,7 +132,37 @@ pub fn enable(conn: &mut Conn, by: &Actor, id: UserId, now: Time) -> Result<Stri
         return Err(Error::Conflict("This account is not disabled.".to_owned()));
     }
     activity::record(conn, by, &Act::done(Action::UserChanged, object(&user)).because("enabled"), now)?;
-    make_invite_link(conn, id, now)
+    make_link(conn, by, &user, now)
+}
+
+/// A link by which a person sets a password, and a mail that says who has it: the link itself would lie readable in
+/// the outbox and in mailboxes, while we keep only its hash.
+fn make_link(conn: &mut Conn, by: &Actor, user: &User, now: Time) -> Result<String> {
+    let path = make_invite_link(conn, user.id, now)?;
+    let body = Invited {
+        by: &by.name,
+        is_new: user.password_hash.is_none(),
+        url: setting::public_url(conn)?.unwrap_or_default(),
+        expires_at: (now + INVITE_LINK_LIFE).iso(),
+    };
+    let mail = Mail {
+        to: Recipients::Account(user.id),
+        kind: "invited",
+        dedupe_key: None,
+        subject: format!("Holdfast: {} has a link for you", by.name),
+        body: body.render().context("writing a mail")?,
+    };
+    mail::enqueue(conn, &mail, now)?;
+    Ok(path)
+}
+
+#[derive(Template)]
+#[template(path = "mail/invited.txt")]
+struct Invited<'a> {
+    by: &'a str,
+    is_new: bool,
+    url: String,
+    expires_at: String,
 }
 
 fn give(conn: &mut Conn, by: &Actor, user: &User, grant: (Role, Scope), now: Time) -> Result<()> {

@@ -263,3 +263,22 @@ fn the_link_of_a_mail_opens_the_list_that_it_tells_of() {
         assert!(others.iter().all(|it| !page.contains(it)), "{link}: {page}");
     }
 }
+
+#[test]
+fn an_invitation_is_mailed_without_its_link() {
+    let server = TestServer::start();
+    let owner = Visit::of(&server, colleague(&server, "Ada", Role::Owner));
+    let fields = [("email", "bob@example.org"), ("name", "Bob"), ("roles", "observer@organisation")];
+
+    let page = text(&owner.post("/users", &fields));
+
+    let secret = page.split("/invite/").nth(1).unwrap().split('<').next().unwrap();
+    let mailer = Mailer::memory();
+    job::mail::run_once(server.store(), Some(&mailer), &server.app.clock).unwrap();
+    let sent = mailer.sent();
+    assert_eq!(sent.len(), 1, "{sent:?}");
+    assert_eq!(sent[0].to, "bob@example.org");
+    assert!(sent[0].body.contains("Ada has made an account for you"), "{}", sent[0].body);
+    assert!(sent[0].body.contains(&server.app.config.public_url));
+    assert!(!sent[0].body.contains(secret) && !sent[0].body.contains("/invite/"), "{}", sent[0].body);
+}
