@@ -3,6 +3,7 @@ use crate::domain::device::{Encryption, Ownership};
 use crate::domain::id::{DeviceId, RestorePointId};
 use crate::domain::proof::Grade;
 use crate::domain::time::Time;
+use crate::domain::words::counted;
 use serde::{Deserialize, Serialize};
 
 /// Files and their size.
@@ -176,6 +177,27 @@ impl Loss {
         format!("{} lost, {} not proven", number(self.only_here), number(self.not_proven))
     }
 
+    /// What is agreed to, after "I accept".
+    pub fn accepted(&self) -> String {
+        let lost = match self.only_here {
+            Some(it) if it.files == 0 => None,
+            Some(it) => Some(format!("losing {}", counted(it.files, "file", "files"))),
+            None => Some("losing an unknown number of files".to_owned()),
+        };
+        let risked = match self.not_proven {
+            Some(it) if it.files == 0 => None,
+            Some(it) => {
+                Some(format!("risking {}", counted(it.files, "file that is not proven", "files that are not proven")))
+            }
+            None => Some("risking an unknown number of files that are not proven".to_owned()),
+        };
+        match (lost, risked) {
+            (Some(lost), Some(risked)) => format!("{lost}, and {risked}"),
+            (Some(one), None) | (None, Some(one)) => one,
+            (None, None) => "that the proof does not hold any more".to_owned(),
+        }
+    }
+
     /// All three layers in plain words, times in UTC; for mails and the history.
     pub fn sentence(&self) -> String {
         if self.is_nothing() {
@@ -281,6 +303,19 @@ pub(super) mod tests {
             grade: Grade::Proven,
             last_seen_at: Some(NOW),
         }
+    }
+
+    #[test]
+    fn what_is_agreed_to_names_only_what_there_is() {
+        let accepted = |only_here: Option<i64>, not_proven: Option<i64>| {
+            let amount = |files: Option<i64>| files.map(|files| Amount { files, bytes: 1 });
+            Facts { only_here: amount(only_here), not_proven: amount(not_proven), ..facts() }.loss().accepted()
+        };
+
+        assert_eq!(accepted(Some(4), Some(92)), "losing 4 files, and risking 92 files that are not proven");
+        assert_eq!(accepted(Some(0), Some(1)), "risking 1 file that is not proven");
+        assert_eq!(accepted(Some(1), Some(0)), "losing 1 file");
+        assert!(accepted(None, None).starts_with("losing an unknown number of files, and risking an unknown"));
     }
 
     type Change = fn(&mut Facts);
