@@ -105,10 +105,19 @@ pub fn set_numbers(conn: &mut Conn, by: &Actor, values: &[(Number, i64)], now: T
         }
         store::setting::set(conn, it.name, &new.to_string(), now)?;
         let act = Act::done(Action::SettingChanged, Object::new("setting", it.name, it.label));
-        activity::record(conn, by, &act.because(&format!("from {old} to {new}")), now)?;
+        activity::record(conn, by, &act.because(&change(it, old, *value)), now)?;
         changed += 1;
     }
     Ok(changed)
+}
+
+/// What became of a number, in the units of its form; what these cannot say exactly is told in seconds.
+fn change(number: &Number, old: i64, value: i64) -> String {
+    if old % number.unit == 0 {
+        format!("from {} to {value}", old / number.unit)
+    } else {
+        format!("from {old} s to {value}")
+    }
 }
 
 /// The address that browsers use, for links in mails and on the command line; none before the server's first start.
