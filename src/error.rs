@@ -11,9 +11,6 @@ pub enum Error {
     NotFound(&'static str),
     #[error("sign in first")]
     SignInNeeded,
-    /// The act needs the password again.
-    #[error("enter your password again to go on")]
-    PasswordNeeded,
     #[error("your roles do not allow this")]
     Forbidden,
     /// What was sent cannot be used as it is.

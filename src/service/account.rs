@@ -325,15 +325,6 @@ pub fn confirm_failed(conn: &mut Conn, by: &Actor, user: &User, now: Time) -> Re
     activity::record(conn, by, &act, now)
 }
 
-/// Gives a session a new id after its password was entered again.
-///
-/// # Errors
-/// `SignInNeeded` when the session ended meanwhile.
-pub fn confirm(conn: &mut Conn, session: &str, now: Time) -> Result<String> {
-    let id = secret::generate("")?;
-    if store::session::renew(conn, session, &secret::hash(&id), now)? { Ok(id) } else { Err(Error::SignInNeeded) }
-}
-
 /// Ends one session of a person.
 ///
 /// # Errors

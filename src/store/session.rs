@@ -44,14 +44,6 @@ pub fn touch(conn: &mut Conn, id_hash: &str, now: Time) -> QueryResult<()> {
     diesel::update(sessions::table.find(id_hash)).set(sessions::last_seen_at.eq(now)).execute(conn).map(drop)
 }
 
-/// Gives a session a new id after its password was entered again; false when it has ended.
-pub fn renew(conn: &mut Conn, old_hash: &str, new_hash: &str, now: Time) -> QueryResult<bool> {
-    diesel::update(sessions::table.find(old_hash))
-        .set((sessions::id_hash.eq(new_hash), sessions::reauthenticated_at.eq(now), sessions::last_seen_at.eq(now)))
-        .execute(conn)
-        .map(|count| count == 1)
-}
-
 /// Ends a session of a person; false when there is no such one.
 pub fn delete(conn: &mut Conn, user: UserId, id_hash: &str) -> QueryResult<bool> {
     diesel::delete(sessions::table.find(id_hash).filter(sessions::user_id.eq(user)))

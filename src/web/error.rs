@@ -29,21 +29,12 @@ pub struct Fault {
     /// What to do.
     pub advice: String,
     pub fields: FieldErrors,
-    /// The password is to be entered again; the gate sends the person to that page.
-    pub password_needed: bool,
     pub sign_in_needed: bool,
 }
 
 impl Fault {
     fn new(status: StatusCode, title: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self {
-            status,
-            title: title.into(),
-            advice: advice.into(),
-            fields: FieldErrors::new(),
-            password_needed: false,
-            sign_in_needed: false,
-        }
+        Self { status, title: title.into(), advice: advice.into(), fields: FieldErrors::new(), sign_in_needed: false }
     }
 
     /// What to tell of a status that came without an error of ours.
@@ -82,10 +73,6 @@ impl From<&Error> for Fault {
             Error::SignInNeeded => Self {
                 sign_in_needed: true,
                 ..Self::new(S::UNAUTHORIZED, "Sign in to go on", "Your session has ended. What you sent was not done.")
-            },
-            Error::PasswordNeeded => Self {
-                password_needed: true,
-                ..Self::new(S::FORBIDDEN, "Enter your password to go on", "This needs a password entered just now.")
             },
             Error::Forbidden => Self::new(
                 S::FORBIDDEN,

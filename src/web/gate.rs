@@ -8,10 +8,10 @@ use crate::secret;
 use crate::web::error::{Fault, PageError};
 use crate::web::layout::{self, Layout};
 use crate::web::session::{self, Identity, Visitor, csrf_token};
-use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
-use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError};
 use askama::Template;
@@ -72,16 +72,17 @@ pub async fn gate(
 
 /// Says whether a request goes on to its handler.
 async fn admit(request: &mut ServiceRequest) -> Result<()> {
-    let Some(pattern) = request.match_pattern() else { return Ok(()) };
-    let is_public = PUBLIC.contains(&pattern.as_str());
-    if pattern.starts_with("/static/") || pattern == "/health" {
+    let pattern = request.match_pattern();
+    if pattern.as_deref().is_some_and(|it| it.starts_with("/static/") || it == "/health") {
         return Ok(());
     }
     let who = session::recognise(request.request()).await?;
     if let Some(who) = &who {
         request.extensions_mut().insert(Arc::clone(who));
     }
-    if who.is_none() && !is_public {
+    // Where nothing is there is nothing to guard; who is signed in keeps the frame around the page that says so.
+    let Some(pattern) = pattern else { return Ok(()) };
+    if who.is_none() && !PUBLIC.contains(&pattern.as_str()) {
         return Err(Error::SignInNeeded);
     }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
@@ -183,8 +184,9 @@ async fn hidden_value(request: &mut ServiceRequest, limit: usize) -> Result<Stri
 /// Gives an answer that went wrong its page, its JSON, or the way to where it can be mended.
 async fn dress(response: ServiceResponse<BoxBody>, id: &str) -> ServiceResponse<BoxBody> {
     let status = response.status();
-    let bare = matches!(response.response().body().size(), BodySize::None | BodySize::Sized(0));
-    if !(status.is_client_error() || status.is_server_error()) || !bare {
+    // Anything but a page is what the framework says of an address or a form that it cannot read.
+    let is_page = layout::is_page(response.headers());
+    if !(status.is_client_error() || status.is_server_error()) || is_page {
         return layout::carry_cookies(response);
     }
     let kept = response.response().extensions().get::<Fault>().cloned();
@@ -215,25 +217,64 @@ fn data_answer(fault: &Fault, id: &str) -> HttpResponse {
         .json(serde_json::json!({ "error": fault.title, "advice": fault.advice, "request_id": id }))
 }
 
-/// Where a person can give what was missing, to come back afterwards.
+/// Where a person who only looks is sent on: to sign in, or from the address of a form to its page.
 fn way_out(request: &HttpRequest, fault: &Fault) -> Option<String> {
-    let is_get = matches!(*request.method(), Method::GET | Method::HEAD);
-    let to = if is_get { request.uri().path_and_query().map(ToString::to_string) } else { referring_page(request) };
-    let to = serde_urlencoded::to_string([("to", to.unwrap_or_else(|| "/".to_owned()))]).ok()?;
-    if fault.password_needed {
-        Some(format!("/confirm-password?{to}"))
-    } else if fault.sign_in_needed && is_get {
-        Some(format!("/sign-in?{to}"))
-    } else {
-        None
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return None;
     }
+    if fault.sign_in_needed {
+        let to = request.uri().path_and_query().map_or("/", |it| it.as_str());
+        return Some(format!("/sign-in?{}", serde_urlencoded::to_string([("to", to)]).ok()?));
+    }
+    if fault.status == StatusCode::NOT_FOUND { page_of_form(request) } else { None }
 }
 
-/// The page of ours that a form was on.
-fn referring_page(request: &HttpRequest) -> Option<String> {
-    let referer: actix_web::http::Uri = request.headers().get(header::REFERER)?.to_str().ok()?.parse().ok()?;
-    let host = request.headers().get(header::HOST)?.to_str().ok()?;
-    (referer.authority()?.as_str() == host).then(|| referer.path_and_query().map(ToString::to_string))?
+/// A form that was not right is answered at the address that takes it. Whoever asks for that address later, by a
+/// bookmark or after signing in again, means the page with the form.
+const PAGES_OF_FORMS: &[(&str, &str)] = &[
+    ("/account/appearance", "/account"),
+    ("/account/password", "/account"),
+    ("/account/sessions/end", "/account"),
+    ("/account/sign-out-everywhere", "/account"),
+    ("/api-tokens/{id}/revoke", "/api-tokens"),
+    ("/commands/{id}/cancellations", "/commands"),
+    ("/devices/backup-commands", "/devices"),
+    ("/devices/lock-commands", "/devices"),
+    ("/devices/restore-tests", "/devices"),
+    ("/devices/{id}/backup-commands", "/devices/{id}"),
+    ("/devices/{id}/enrollment-tokens", "/devices/{id}"),
+    ("/devices/{id}/lock-commands", "/devices/{id}"),
+    ("/devices/{id}/removals", "/devices/{id}/edit"),
+    ("/devices/{id}/repository-tokens", "/devices/{id}"),
+    ("/devices/{id}/restore-tests", "/devices/{id}"),
+    ("/devices/{id}/restore/preview", "/devices/{id}/restore"),
+    ("/devices/{id}/restore/where", "/devices/{id}/restore"),
+    ("/devices/{id}/restores", "/devices/{id}/restore"),
+    ("/devices/{id}/wipe-requests", "/devices/{id}/wipe"),
+    ("/enrollment-tokens", "/enrollment"),
+    ("/enrollment-tokens/{id}/revocations", "/enrollment"),
+    ("/policies/{id}/removals", "/policies/{id}"),
+    ("/repository-tokens/{id}/revocations", "/devices"),
+    ("/restores/{id}/cancellations", "/restores/{id}"),
+    ("/settings/test-mails", "/settings"),
+    ("/sign-out", "/sign-in"),
+    ("/users/{id}/disable", "/users/{id}"),
+    ("/users/{id}/enable", "/users/{id}"),
+    ("/users/{id}/links", "/users/{id}"),
+    ("/users/{id}/roles", "/users/{id}"),
+    ("/wipe-requests/stops", "/approvals"),
+    ("/wipe-requests/{id}/approvals", "/wipe-requests/{id}"),
+    ("/wipe-requests/{id}/hold-ends", "/wipe-requests/{id}"),
+    ("/wipe-requests/{id}/reviews", "/wipe-requests/{id}"),
+    ("/wipe-requests/{id}/stops", "/wipe-requests/{id}"),
+];
+
+fn page_of_form(request: &HttpRequest) -> Option<String> {
+    let (path, pattern) = (request.path(), request.match_pattern());
+    // By the path too: `/devices/{id}` takes what is asked of the forms beside it.
+    let (_, page) = PAGES_OF_FORMS.iter().find(|(form, _)| *form == path || Some(*form) == pattern.as_deref())?;
+    let id = path.split('/').nth(2).unwrap_or_default();
+    Some(page.replace("{id}", id))
 }
 
 async fn page_answer(request: &HttpRequest, fault: Fault, id: &str) -> HttpResponse {
@@ -259,8 +300,7 @@ fn protect(headers: &mut HeaderMap, nonce: &str) {
     for (name, value) in [
         (header::STRICT_TRANSPORT_SECURITY, "max-age=63072000; includeSubDomains"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        // Not `no-referrer`: with it browsers send `Origin: null` with forms, and
-        // the way back after a password is the page that the form was on.
+        // Not `no-referrer`: with it browsers send `Origin: null` with forms.
         (header::REFERRER_POLICY, "same-origin"),
         (header::PERMISSIONS_POLICY, "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
         (header::CROSS_ORIGIN_OPENER_POLICY, "same-origin"),
@@ -285,7 +325,6 @@ pub async fn not_found() -> std::result::Result<HttpResponse, PageError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use actix_web::http::StatusCode;
 
     #[test]
     fn odd_spellings_of_a_path_are_found() {

@@ -83,7 +83,7 @@ const NAV: &[NavItem] = &[
         needs: None,
         icon: "settings",
         label: "Settings",
-        areas: &["settings", "users", "teams", "api-tokens", "account", "confirm-password"],
+        areas: &["settings", "users", "teams", "api-tokens", "account"],
     },
 ];
 
@@ -342,6 +342,11 @@ fn read_flash(request: &HttpRequest) -> Option<String> {
     String::from_utf8(bytes).ok().filter(|it| it.len() <= 500)
 }
 
+/// Whether an answer is a page.
+pub(super) fn is_page(headers: &header::HeaderMap) -> bool {
+    headers.get(header::CONTENT_TYPE).is_some_and(|it| it.as_bytes().starts_with(b"text/html"))
+}
+
 /// Hands out the flash of an answer that leads on, takes it away once a page has shown it, and hands out the visit.
 pub(super) fn carry_cookies(mut response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
     let request = response.request().clone();
@@ -349,12 +354,7 @@ pub(super) fn carry_cookies(mut response: ServiceResponse<BoxBody>) -> ServiceRe
     let mut cookies = Vec::new();
     let flash = response.response().extensions().get::<Flash>().map(|it| BASE64_URL_SAFE_NO_PAD.encode(&it.0));
     cookies.extend(flash.map(|it| session::flash_cookie(it, secure)));
-    let is_page = response
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .and_then(|it| it.to_str().ok())
-        .is_some_and(|it| it.starts_with("text/html"));
-    if is_page {
+    if is_page(response.headers()) {
         if Visitor::of(&request).flash.is_some() && !request.headers().contains_key("hx-request") {
             let mut gone = session::flash_cookie(String::new(), secure);
             gone.make_removal();

@@ -1,4 +1,4 @@
-//! Signing in and out, and entering the password again.
+//! Signing in and out, and the password that comes with a form.
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::{Error, FieldErrors};
@@ -14,14 +14,14 @@ use crate::web::session::{SignedIn, Visitor, browser_cookie, no_session_cookie, 
 use actix_web::cookie::Cookie;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form, Query, ServiceConfig};
-use actix_web::{HttpResponse, Responder, get, post};
+use actix_web::{HttpResponse, get, post};
 use askama::Template;
 use askama_web::WebTemplate;
 use serde::Deserialize;
 
 /// Registers the pages of this area.
 pub fn routes(config: &mut ServiceConfig) {
-    config.service(new).service(sign_in).service(sign_out).service(ask).service(confirm);
+    config.service(new).service(sign_in).service(sign_out);
 }
 
 #[derive(Template, WebTemplate)]
@@ -32,14 +32,6 @@ struct SignInPage {
     to: String,
     errors: FieldErrors,
     needs_set_up: bool,
-}
-
-#[derive(Template, WebTemplate)]
-#[template(path = "login/confirm.html")]
-struct ConfirmPage {
-    layout: Layout,
-    to: String,
-    errors: FieldErrors,
 }
 
 #[derive(Deserialize)]
@@ -165,61 +157,39 @@ async fn sign_out(
     Ok(response)
 }
 
-#[get("/confirm-password")]
-async fn ask(_: SignedIn, layout: Layout, to: Query<To>) -> PageResult<impl Responder> {
-    Ok(ConfirmPage { layout, to: form::local(&to.to).to_owned(), errors: FieldErrors::new() })
-}
-
-#[derive(Deserialize)]
-struct ConfirmForm {
-    password: String,
-    #[serde(default)]
-    to: String,
-}
-
-#[post("/confirm-password")]
-async fn confirm(
-    by: SignedIn,
-    layout: Layout,
-    (store, clock, shared): (Data<Store>, Data<Clock>, Data<Shared>),
-    config: Data<Config>,
-    form: Form<ConfirmForm>,
-) -> PageResult<HttpResponse> {
-    let form = form.into_inner();
-    let to = form::local(&form.to).to_owned();
-    if !is_own_password(&by, &store, &clock, &shared, form.password).await? {
-        let mut errors = FieldErrors::new();
-        errors.add("password", NOT_YOURS);
-        return form::again(&ConfirmPage { layout, to, errors });
-    }
-    let now = clock.now();
-    let session = by.session().map(|it| it.id_hash.clone()).ok_or(Error::SignInNeeded)?;
-    let id = store.write(move |conn| service::account::confirm(conn, &session, now)).await?;
-    let mut response = see_other(&to, Some("Your password counts as fresh for 15 minutes. Send the form now."));
-    set_cookie(&mut response, session_cookie(id, config.is_https()));
-    Ok(response)
-}
-
-/// Asks for a fresh password, or for the right one in the form itself, so that nothing typed is lost on the way to
-/// another page. One that comes with a form counts for that form.
+/// Asks for a password entered just now, or for the right one in the form itself, so that nothing typed is lost on
+/// the way to another page. One that comes with a form counts for that form.
 ///
 /// # Errors
 /// `Invalid` in the field `password`.
 pub(super) async fn require_password(
     by: &SignedIn,
+    desk: (&Store, &Clock, &Shared),
+    password: &str,
+) -> crate::error::Result<()> {
+    require_password_in("password", by, desk, password).await
+}
+
+/// [`require_password`] of a form whose field has the id `field`, where a page has two of them.
+///
+/// # Errors
+/// `Invalid` in that field.
+pub(super) async fn require_password_in(
+    field: &'static str,
+    by: &SignedIn,
     (store, clock, shared): (&Store, &Clock, &Shared),
     password: &str,
 ) -> crate::error::Result<()> {
-    if by.require_fresh_password(clock.now()).is_ok() {
+    if by.is_fresh(clock.now()) {
         return Ok(());
     }
     if password.is_empty() {
-        return Err(Error::invalid("password", "Enter your password: it was entered too long ago."));
+        return Err(Error::invalid(field, "Enter your password: it was entered too long ago."));
     }
     if is_own_password(by, store, clock, shared, password.to_owned()).await? {
         return Ok(());
     }
-    Err(Error::invalid("password", NOT_YOURS))
+    Err(Error::invalid(field, NOT_YOURS))
 }
 
 const NOT_YOURS: &str = "This is not your password. Each further try waits longer.";

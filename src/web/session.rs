@@ -79,12 +79,9 @@ impl SignedIn {
         &self.0.csrf
     }
 
-    /// Asks for a password that was entered in the last 15 minutes.
-    ///
-    /// # Errors
-    /// `PasswordNeeded`; the gate then asks for it and comes back to the form.
-    pub fn require_fresh_password(&self, now: Time) -> Result<()> {
-        if self.0.is_fresh(now) { Ok(()) } else { Err(Error::PasswordNeeded) }
+    /// Whether the password was entered in the last 15 minutes.
+    pub(super) fn is_fresh(&self, now: Time) -> bool {
+        self.0.is_fresh(now)
     }
 }
 

@@ -12,12 +12,14 @@ use crate::service::user::Invitation;
 use crate::store::team::Team;
 use crate::store::user::User;
 use crate::store::{self, Conn, Store};
+use crate::wake::Wake;
 use crate::web::error::PageResult;
 use crate::web::form::{self, Pairs};
 use crate::web::hashing::Shared;
 use crate::web::layout::{Layout, role_names, see_other};
-use crate::web::login::require_password;
+use crate::web::login::{require_password, require_password_in};
 use crate::web::session::{Can, ManageUsers};
+use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form, Path, ServiceConfig};
 use actix_web::{HttpResponse, Responder, get, post};
 use askama::Template;
@@ -126,13 +128,21 @@ struct InvitedPage {
     layout: Layout,
     user: User,
     url: String,
+    /// Whether a mail server is set.
+    is_mailed: bool,
+}
+
+impl InvitedPage {
+    fn new(layout: Layout, config: &Config, user: User, path: &str) -> Self {
+        Self { layout, user, url: format!("{}{path}", config.public_url), is_mailed: config.mail.is_some() }
+    }
 }
 
 #[post("/users")]
 async fn invite(
     by: Can<ManageUsers>,
     layout: Layout,
-    (store, clock, config, shared): (Data<Store>, Data<Clock>, Data<Config>, Data<Shared>),
+    (store, clock, shared, config, wake): Desk,
     form: Form<Pairs>,
 ) -> PageResult<HttpResponse> {
     let now = clock.now();
@@ -151,8 +161,8 @@ async fn invite(
     };
     match done {
         Ok((user, path)) => {
-            let url = format!("{}{path}", config.public_url);
-            form::with_status(&InvitedPage { layout, user, url }, actix_web::http::StatusCode::OK)
+            wake.mail();
+            form::with_status(&InvitedPage::new(layout, &config, user, &path), StatusCode::OK)
         }
         Err(Error::Invalid(errors)) => {
             let teams = store.read(store::team::all).await?;
@@ -221,50 +231,59 @@ async fn set_roles(
     }
 }
 
-/// The page that shows a person's link once.
-async fn link_page(
-    layout: Layout,
-    store: &Store,
-    config: &Config,
-    (id, path): (UserId, String),
-) -> PageResult<HttpResponse> {
-    let user = store.read(move |conn| store::user::find(conn, id)).await?.ok_or(Error::NotFound("user"))?;
-    let url = format!("{}{path}", config.public_url);
-    form::with_status(&InvitedPage { layout, user, url }, actix_web::http::StatusCode::OK)
+/// The field of the password beside the buttons for the account; the one of the roles is `password`.
+const ACCOUNT_PASSWORD: &str = "account-password";
+
+/// Shows a person's page again with why a button of it did nothing.
+async fn show_again(layout: Layout, store: &Store, id: UserId, error: Error) -> PageResult<HttpResponse> {
+    let Error::Invalid(errors) = error else { return Err(error.into()) };
+    let (user, creator, groups) = store.read(move |conn| load(conn, id)).await?;
+    form::again(&ShowPage { layout, user, creator, groups, errors })
 }
+
+/// What an act on an account needs of the server.
+type Desk = (Data<Store>, Data<Clock>, Data<Shared>, Data<Config>, Data<Wake>);
 
 /// Makes a person a link by `make`, an act that gives its path, and shows it.
 async fn new_link(
     by: &Can<ManageUsers>,
     layout: Layout,
-    (store, clock, config): (&Store, &Clock, &Config),
-    id: UserId,
+    (store, clock, shared, config, wake): &Desk,
+    (id, password): (UserId, &str),
     make: fn(&mut Conn, &Actor, UserId, Time) -> crate::error::Result<String>,
 ) -> PageResult<HttpResponse> {
     let (now, actor) = (clock.now(), by.actor());
-    by.require_fresh_password(now)?;
+    if let Err(error) = require_password_in(ACCOUNT_PASSWORD, by, (store, clock, shared), password).await {
+        return show_again(layout, store, id, error).await;
+    }
     let path = store.act(move |conn| make(conn, &actor, id, now)).await?;
-    link_page(layout, store, config, (id, path)).await
+    let user = store.read(move |conn| store::user::find(conn, id)).await?.ok_or(Error::NotFound("user"))?;
+    wake.mail();
+    form::with_status(&InvitedPage::new(layout, config, user, &path), StatusCode::OK)
 }
 
 #[post("/users/{id}/links")]
 async fn make_link(
     by: Can<ManageUsers>,
     layout: Layout,
-    (store, clock, config): (Data<Store>, Data<Clock>, Data<Config>),
-    id: Path<UserId>,
+    desk: Desk,
+    (id, form): (Path<UserId>, Form<Pairs>),
 ) -> PageResult<HttpResponse> {
-    new_link(&by, layout, (&store, &clock, &config), id.into_inner(), service::user::invite_again).await
+    let asked = (id.into_inner(), form::value(&form, "password"));
+    new_link(&by, layout, &desk, asked, service::user::invite_again).await
 }
 
 #[post("/users/{id}/disable")]
 async fn disable(
     by: Can<ManageUsers>,
-    (store, clock): (Data<Store>, Data<Clock>),
-    id: Path<UserId>,
+    layout: Layout,
+    (store, clock, shared): (Data<Store>, Data<Clock>, Data<Shared>),
+    (id, form): (Path<UserId>, Form<Pairs>),
 ) -> PageResult<HttpResponse> {
-    let (id, now, actor) = (id.into_inner(), clock.now(), by.actor());
-    by.require_fresh_password(now)?;
+    let (id, now, actor, password) = (id.into_inner(), clock.now(), by.actor(), form::value(&form, "password"));
+    if let Err(error) = require_password_in(ACCOUNT_PASSWORD, &by, (&store, &clock, &shared), password).await {
+        return show_again(layout, &store, id, error).await;
+    }
     store.act(move |conn| service::user::disable(conn, &actor, id, now)).await?;
     Ok(see_other(format!("/users/{id}"), Some("The account is disabled. All its sessions and tokens ended.")))
 }
@@ -273,8 +292,9 @@ async fn disable(
 async fn enable(
     by: Can<ManageUsers>,
     layout: Layout,
-    (store, clock, config): (Data<Store>, Data<Clock>, Data<Config>),
-    id: Path<UserId>,
+    desk: Desk,
+    (id, form): (Path<UserId>, Form<Pairs>),
 ) -> PageResult<HttpResponse> {
-    new_link(&by, layout, (&store, &clock, &config), id.into_inner(), service::user::enable).await
+    let asked = (id.into_inner(), form::value(&form, "password"));
+    new_link(&by, layout, &desk, asked, service::user::enable).await
 }

@@ -1,7 +1,7 @@
 //! Every route, with the least permission that opens it: a route that is not in the table fails the test.
 use crate::support::people::{SINCE, person};
 use crate::support::server::{Answer, TestServer};
-use crate::support::visit::Visit;
+use crate::support::visit::{Visit, location};
 use holdfast::domain::role::{Permission, Role};
 use std::collections::BTreeSet;
 use std::fs;
@@ -47,8 +47,6 @@ const TABLE: &[(&str, &str, Least)] = &[
     ("get", "/commands", May(P::ViewDevices)),
     ("get", "/commands.json", May(P::ViewDevices)),
     ("post", "/commands/{id}/cancellations", SignedIn),
-    ("get", "/confirm-password", SignedIn),
-    ("post", "/confirm-password", SignedIn),
     ("get", "/devices", May(P::ViewDevices)),
     ("get", "/devices.csv", May(P::ViewDevices)),
     ("get", "/devices.json", May(P::ViewDevices)),
@@ -65,9 +63,10 @@ const TABLE: &[(&str, &str, Least)] = &[
     ("post", "/devices/{id}/removals", May(P::EnrollDevices)),
     ("post", "/devices/{id}/repository-tokens", May(P::RunBackups)),
     ("get", "/devices/{id}/restore", May(P::Restore)),
-    ("get", "/devices/{id}/restore/preview", May(P::Restore)),
+    ("post", "/devices/{id}/restore/preview", May(P::Restore)),
     ("get", "/devices/{id}/restore/what", May(P::Restore)),
-    ("get", "/devices/{id}/restore/where", May(P::Restore)),
+    ("post", "/devices/{id}/restore/what", May(P::Restore)),
+    ("post", "/devices/{id}/restore/where", May(P::Restore)),
     ("post", "/devices/{id}/restore-tests", May(P::RunBackups)),
     ("post", "/devices/{id}/restores", May(P::Restore)),
     ("get", "/devices/{id}/wipe", May(P::RequestWipe)),
@@ -210,6 +209,27 @@ fn each_route_opens_with_its_permission_and_not_without() {
                 assert_eq!(answer.status, 403, "{method} {path} as {role}");
             }
         }
+    }
+}
+
+#[test]
+fn the_address_of_a_form_leads_to_its_page() {
+    let server = TestServer::start();
+    let owner = person(&server, "owner", &[Role::Owner], None, SINCE);
+    let visit = Visit::of(&server, owner);
+    let gets: BTreeSet<_> = TABLE.iter().filter(|it| it.0 == "get").map(|it| it.1).collect();
+    for (method, path, least) in TABLE {
+        if *method == "get" || gets.contains(path) || *least == Device {
+            continue;
+        }
+
+        let answer = visit.get(&address(path));
+        assert_eq!(answer.status, 303, "{path}");
+        let to = location(&answer);
+
+        let pattern = to.replace(&address("{id}"), "{id}");
+        assert!(gets.contains(pattern.as_str()), "{path} leads to {to}, which is no page");
+        assert!(!to.contains("{id}"), "{path}: {to}");
     }
 }
 

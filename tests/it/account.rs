@@ -330,11 +330,13 @@ fn changed_roles_end_the_sessions_of_that_person_and_the_last_owner_stays() {
     assert_eq!(asked.status, 422);
     assert!(text(&asked).contains("value=\"approver@organisation\" checked"), "what was ticked stays");
     assert!(text(&asked).contains("type=\"password\""), "and the password is asked for");
-    assert_eq!(
-        location(&Visit::stale(&server, ada).post(&format!("/users/{bob}/links"), &[])),
-        "/confirm-password?to=%2F",
-        "a button alone has nothing typed to lose"
-    );
+    for button in ["links", "disable"] {
+        let asked = Visit::stale(&server, ada).post(&format!("/users/{bob}/{button}"), &[]);
+        assert_eq!(asked.status, 422);
+        let page = text(&asked);
+        assert!(page.contains("id=\"account-password\" name=\"password\" value=\"\"") && page.contains("aria-invalid"));
+        assert!(page.contains("<a href=\"#account-password\">"), "{page}");
+    }
     assert_eq!(operator.get("/account").status, 200, "a stale password changed nothing");
     assert_eq!(owner.post(&format!("/users/{bob}/roles"), &roles).status, 303);
     assert_eq!(operator.get("/account").status, 303, "the session ended");
@@ -447,17 +449,7 @@ fn each_page_has_one_heading_a_title_and_labels() {
     let ada = colleague(&server, "ada", Role::Owner);
     let owner = Visit::of(&server, ada);
     let user = format!("/users/{ada}");
-    for path in [
-        "/account",
-        "/activity",
-        "/api-tokens",
-        "/confirm-password",
-        "/settings",
-        "/teams",
-        "/users",
-        "/users/new",
-        &user,
-    ] {
+    for path in ["/account", "/activity", "/api-tokens", "/settings", "/teams", "/users", "/users/new", &user] {
         let page = text(&owner.get(path));
         assert_eq!(page.matches("<h1").count(), 1, "{path}");
         let title = page.split("<title>").nth(1).unwrap().split("</title>").next().unwrap();

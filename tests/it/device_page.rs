@@ -324,3 +324,34 @@ fn a_device_without_a_backup_says_what_starts_the_first_one() {
 
     assert!(page(&visit, &path).contains("The first backup starts after the next check-in"));
 }
+
+#[test]
+fn what_gives_access_to_a_device_wants_the_password_in_its_own_form() {
+    let server = TestServer::start();
+    let id = add(&server, "laptop", |_| ());
+    let stale = Visit::stale(&server, owner(&server));
+
+    let client = stale.post(&format!("/devices/{id}/repository-tokens"), &[("name", "My NAS")]);
+    let again = stale.post(&format!("/devices/{id}/enrollment-tokens"), &[]);
+
+    assert_eq!([client.status, again.status], [422; 2]);
+    for (answer, field) in [(&client, "client-password"), (&again, "enroll-password")] {
+        let page = text(answer);
+        assert!(page.contains(&format!("<a href=\"#{field}\">Enter your password")), "{page}");
+    }
+    assert_eq!(text(&again).matches("aria-invalid").count(), 1, "the other form is not at fault");
+}
+
+#[test]
+fn an_address_that_cannot_be_read_has_the_page_of_one_that_is_not_there() {
+    let server = TestServer::start();
+    let visit = Visit::of(&server, owner(&server));
+
+    for path in ["/devices/no-id", "/policies/1/edit", "/no/such/page"] {
+        let answer = visit.get(path);
+        assert_eq!(answer.status, 404, "{path}");
+        let page = text(&answer);
+        assert!(page.contains("There is no such page") && page.contains("aria-label=\"Main\""), "{path}: {page}");
+    }
+    assert!(text(&server.request("GET", "/no/such/page", &[], b"")).contains("href=\"/sign-in\""));
+}

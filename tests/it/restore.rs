@@ -424,18 +424,25 @@ fn the_four_steps_order_a_restore_without_scripts() {
 
     let first = text(&operator.get(&base));
     assert!(first.contains(&format!("{base}/what?point={point}")), "{first}");
-    let second = text(&operator.get(&format!("{base}/what?point={point}&search=B.JPG")));
+    let from_first = text(&operator.get(&format!("{base}/what?point={point}")));
+    assert!(!from_first.contains("value=\"/home/grace/b.jpg\""), "{from_first}");
+    let asked = |path: &str, fields: &[(&str, &str)]| text(&operator.post(&format!("{base}/{path}"), fields));
+    let point = point.to_string();
+    let searched = [("point", point.as_str()), ("path", "/home/grace/c.txt"), ("files", "B.JPG")];
+    let second = asked("what", &searched);
+    assert!(second.contains("value=\"/home/grace/c.txt\" checked"), "a search keeps what was chosen: {second}");
     assert!(
         second.contains("value=\"/home/grace/b.jpg\"") && !second.contains("value=\"/home/grace/a.vcf\""),
         "{second}"
     );
-    let chosen = format!("point={point}&what=paths&path=%2Fhome%2Fgrace%2Fb.jpg");
-    let third = text(&operator.get(&format!("{base}/where?{chosen}")));
+    let target = target.to_string();
+    let chosen = [("point", point.as_str()), ("what", "paths"), ("path", "/home/grace/b.jpg")];
+    let third = asked("where", &chosen);
     assert!(third.contains(&format!("value=\"{target}\"")), "{third}");
-    let chosen = format!("{chosen}&target={target}&conflict=skip");
-    let fourth = text(&operator.get(&format!("{base}/preview?{chosen}")));
+    let chosen = [&chosen[..], &[("target", &target), ("conflict", "skip")]].concat();
+    let fourth = asked("preview", &chosen);
     assert!(fourth.contains("Restore 1 file"), "{fourth}");
-    let (point, target, key) = (point.to_string(), target.to_string(), hidden(&fourth, "request_key"));
+    let key = hidden(&fourth, "request_key");
     let fields = [
         ("request_key", key.as_str()),
         ("point", &point),
@@ -480,12 +487,39 @@ fn a_restore_needs_a_password_entered_just_now() {
     let world = World::new();
     let operator = Visit::stale(&world.server, world.operator);
     let base = format!("/devices/{}/restore", world.source.id());
-    let query = format!("point={}&target={}", world.draft.point, world.target.id());
+    let (point, target) = (world.draft.point.to_string(), world.target.id().to_string());
+    let chosen =
+        [("point", point.as_str()), ("what", "paths"), ("path", "/home/grace/b.jpg"), ("target", target.as_str())];
 
-    let page = text(&operator.get(&format!("{base}/preview?{query}")));
+    let page = text(&operator.post(&format!("{base}/preview"), &chosen));
+    let sent = operator.post(&format!("{base}s"), &chosen);
 
-    assert!(page.contains("/confirm-password?to=") && !page.contains("<button class=\"btn go\""), "{page}");
-    assert!(location(&operator.post(&format!("{base}s"), &[])).starts_with("/confirm-password"));
+    assert!(page.contains("type=\"password\""), "{page}");
+    assert_eq!(sent.status, 422);
+    assert_eq!(hidden(&text(&sent), "path"), "/home/grace/b.jpg", "what was chosen stays");
+    assert!(text(&operator.get("/restores")).contains("Nothing was restored"));
+}
+
+#[test]
+fn a_step_that_was_left_out_is_shown_again_with_what_was_chosen() {
+    let world = World::new();
+    let operator = Visit::of(&world.server, world.operator);
+    let base = format!("/devices/{}/restore", world.source.id());
+    let (point, target) = (world.draft.point.to_string(), world.target.id().to_string());
+    let chosen = [("point", point.as_str()), ("what", "paths"), ("path", "/home/grace/b.jpg")];
+
+    let nothing = operator.post(&format!("{base}/where"), &chosen[..2]);
+    let nowhere = operator.post(&format!("{base}/preview"), &chosen);
+    let odd =
+        operator.post(&format!("{base}/preview"), &[&chosen[..], &[("target", &target), ("conflict", "odd")]].concat());
+
+    assert_eq!([nothing.status, nowhere.status, odd.status], [422; 3]);
+    assert!(text(&nothing).contains("step 2 of 4") && text(&nothing).contains("Nothing is chosen yet"));
+    for answer in [nowhere, odd] {
+        let page = text(&answer);
+        assert!(page.contains("step 3 of 4") && page.contains("<a href=\"#"), "{page}");
+        assert_eq!(hidden(&page, "path"), "/home/grace/b.jpg");
+    }
 }
 
 #[test]

@@ -84,9 +84,7 @@ impl From<Error> for Fault {
                 Some((field, text)) => Self::message(field, text.to_owned()),
                 None => Self::new(ErrorCode::BadMessage, message),
             },
-            Error::SignInNeeded | Error::PasswordNeeded | Error::Forbidden | Error::Refused(_) => {
-                Self::new(ErrorCode::Refused, message)
-            }
+            Error::SignInNeeded | Error::Forbidden | Error::Refused(_) => Self::new(ErrorCode::Refused, message),
             Error::Conflict(_) => Self::new(ErrorCode::Conflict, message),
             Error::TooMany(after) | Error::Busy(after) => Self::busy(message, after),
             Error::Full(_) => Self::new(ErrorCode::Full, message),

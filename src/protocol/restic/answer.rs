@@ -70,7 +70,7 @@ impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
         let status = match &error {
             Error::NotFound(_) => StatusCode::NOT_FOUND,
-            Error::SignInNeeded | Error::PasswordNeeded => StatusCode::UNAUTHORIZED,
+            Error::SignInNeeded => StatusCode::UNAUTHORIZED,
             Error::Forbidden | Error::Refused(_) => StatusCode::FORBIDDEN,
             Error::Invalid(_) => StatusCode::BAD_REQUEST,
             Error::Conflict(_) => StatusCode::CONFLICT,

@@ -80,6 +80,18 @@ fn token_row(
     }
 }
 
+/// The name of a token of an own client, as it is kept.
+///
+/// # Errors
+/// Where it is empty or too long.
+pub fn own_client_name(text: &str) -> Result<&str> {
+    let name = text.trim();
+    if name.is_empty() || name.chars().count() > 100 {
+        return Err(Error::invalid("name", "Say in 1 to 100 characters where you will use it."));
+    }
+    Ok(name)
+}
+
 /// Makes a token for a person's own restic or rustic, which may read and append. It is shown once.
 ///
 /// `key` is the key object of the password that goes with it, kept by [`backup::keep`] beforehand.
@@ -93,10 +105,7 @@ pub fn make_own_client_token(
     name: &str,
     now: Time,
 ) -> Result<(RepositoryTokenId, String)> {
-    let name = name.trim();
-    if name.is_empty() || name.chars().count() > 100 {
-        return Err(Error::invalid("name", "say in 1 to 100 characters where you will use it"));
-    }
+    let name = own_client_name(name)?;
     if key.key.kind != ObjectKind::Keys {
         return Err(anyhow::anyhow!("{} is no key object", key.key).into());
     }

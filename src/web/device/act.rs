@@ -1,4 +1,5 @@
 //! What a person asks of one device.
+use super::show::{ENROLL_PASSWORD, again};
 use crate::clock::Clock;
 use crate::domain::command::CommandKind;
 use crate::domain::id::DeviceId;
@@ -11,7 +12,9 @@ use crate::wake::Wake;
 use crate::web::enrollment::{Made, made_page};
 use crate::web::error::PageResult;
 use crate::web::form::{Pairs, value};
+use crate::web::hashing::Shared;
 use crate::web::layout::{Layout, see_other};
+use crate::web::login::require_password_in;
 use crate::web::session::{Can, EnrollDevices, Grant, LockDevices, RunBackups};
 use actix_web::web::{Data, Form, Path};
 use actix_web::{HttpResponse, post};
@@ -86,14 +89,16 @@ pub async fn prove(
 pub async fn enroll_again(
     by: Can<EnrollDevices>,
     layout: Layout,
-    store: Data<Store>,
-    clock: Data<Clock>,
-    id: Path<DeviceId>,
+    (store, clock, shared): (Data<Store>, Data<Clock>, Data<Shared>),
+    (id, form): (Path<DeviceId>, Form<Pairs>),
     config: Data<crate::config::Config>,
 ) -> PageResult<HttpResponse> {
     let (actor, reach, now, id) = (by.actor(), by.reach().clone(), clock.now(), id.into_inner());
     // Whoever has the token takes the device's place.
-    by.require_fresh_password(now)?;
+    let desk = (&**store, &**clock, &**shared);
+    if let Err(error) = require_password_in(ENROLL_PASSWORD, &by, desk, value(&form, "password")).await {
+        return again((layout, &store, &reach), id, String::new(), error).await;
+    }
     let (token, text, protect) = store
         .act(move |conn| {
             let device = super::within(conn, &reach, id)?;

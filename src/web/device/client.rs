@@ -1,4 +1,5 @@
 //! "Use your own restic client": a token that reads and appends, shown once with the exact command.
+use super::show::{CLIENT_PASSWORD, again};
 use crate::blob::BlobStore;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -11,7 +12,9 @@ use crate::store::device::Device;
 use crate::store::{self, Store};
 use crate::web::error::PageResult;
 use crate::web::form::with_status;
+use crate::web::hashing::Shared;
 use crate::web::layout::{Layout, see_other};
+use crate::web::login::require_password_in;
 use crate::web::session::{Can, RunBackups};
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form, Path, block};
@@ -35,19 +38,27 @@ struct ClientPage {
 pub struct ClientForm {
     #[serde(default)]
     name: String,
+    #[serde(default)]
+    password: String,
 }
 
 #[post("/devices/{id}/repository-tokens")]
 pub async fn make(
     by: Can<RunBackups>,
     layout: Layout,
-    (store, clock, blobs): (Data<Store>, Data<Clock>, Data<dyn BlobStore>),
+    (store, clock, shared, blobs): (Data<Store>, Data<Clock>, Data<Shared>, Data<dyn BlobStore>),
     (config, keys): (Data<Config>, Data<Option<Arc<ProofKeys>>>),
     (id, form): (Path<DeviceId>, Form<ClientForm>),
 ) -> PageResult<HttpResponse> {
     let (actor, reach, now, id) = (by.actor(), by.reach().clone(), clock.now(), id.into_inner());
-    by.require_fresh_password(now)?;
-    let name = form.into_inner().name;
+    let ClientForm { name, password } = form.into_inner();
+    let asked = match repository::own_client_name(&name) {
+        Ok(_) => require_password_in(CLIENT_PASSWORD, &by, (&store, &clock, &shared), &password).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = asked {
+        return again((layout, &store, &reach), id, name, error).await;
+    }
     let (device, target) = store
         .read(move |conn| {
             let device = super::within(conn, &reach, id)?;

@@ -11,7 +11,7 @@ use crate::domain::proof::Grade;
 use crate::domain::restore_test::Failures;
 use crate::domain::role::{Permission, Reach};
 use crate::domain::time::Time;
-use crate::error::{Error, Result};
+use crate::error::{Error, FieldErrors, Result};
 use crate::service;
 use crate::service::report::{evidence_of, loss_of};
 use crate::store::activity::Activity;
@@ -25,10 +25,11 @@ use crate::store::restore_test::RestoreTest;
 use crate::store::{self, Conn, Store};
 use crate::web::error::PageResult;
 use crate::web::filter::{bytes, span};
+use crate::web::form;
 use crate::web::layout::Layout;
 use crate::web::session::{Can, ViewDevices};
 use actix_web::web::{Data, Path};
-use actix_web::{Responder, get};
+use actix_web::{HttpResponse, Responder, get};
 use askama::Template;
 use askama_web::WebTemplate;
 use std::time::Duration;
@@ -49,6 +50,9 @@ struct ShowPage {
     may: May,
     request_key: String,
     failures: Option<Failures>,
+    /// What was typed for a token of an own client.
+    client_name: String,
+    errors: FieldErrors,
 }
 
 /// What the database has of a device.
@@ -90,6 +94,26 @@ struct Detail {
 const STRIP_POINTS: i64 = 3000;
 /// So many of them are listed.
 const LISTED_POINTS: usize = 10;
+
+/// The ids of the fields of passwords: the page has two forms with one.
+pub(super) const ENROLL_PASSWORD: &str = "enroll-password";
+pub(super) const CLIENT_PASSWORD: &str = "client-password";
+
+/// The page again, with why a form of it did nothing.
+///
+/// # Errors
+/// `error` itself where it is about no field.
+pub(super) async fn again(
+    (layout, store, reach): (Layout, &Store, &Reach),
+    id: DeviceId,
+    client_name: String,
+    error: Error,
+) -> PageResult<HttpResponse> {
+    let Error::Invalid(errors) = error else { return Err(error.into()) };
+    let (reach, now) = (reach.clone(), layout.now);
+    let read = store.read(move |conn| read(conn, &reach, id, now)).await?;
+    form::again(&ShowPage { errors, client_name, ..ShowPage::new(read, layout)? })
+}
 
 #[get("/devices/{id}")]
 pub async fn show(
@@ -160,6 +184,8 @@ impl ShowPage {
             request_key: crate::secret::generate("form_")?,
             may,
             failures,
+            client_name: String::new(),
+            errors: FieldErrors::new(),
             read,
             layout,
         })

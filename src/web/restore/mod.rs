@@ -15,6 +15,7 @@ pub fn routes(config: &mut ServiceConfig) {
     config
         .service(wizard::choose_point)
         .service(wizard::choose_what)
+        .service(wizard::choose_again)
         .service(wizard::choose_target)
         .service(wizard::preview)
         .service(wizard::create)
@@ -36,7 +37,8 @@ pub const fn badge(restore: &Restore) -> (&'static str, &'static str) {
     }
 }
 
-/// What was chosen so far, as the address carries it from step to step.
+/// What was chosen so far, as hidden fields carry it from step to step: a list of files is too long for an address,
+/// and an address stays in histories and logs.
 #[derive(Debug, Clone, Default)]
 pub struct Choice {
     pub point: String,
@@ -82,11 +84,6 @@ impl Choice {
         single.into_iter().chain(paths).filter(|(_, value)| !value.is_empty()).collect()
     }
 
-    /// The same after `?` of an address.
-    pub fn query(&self) -> String {
-        serde_urlencoded::to_string(self.pairs()).unwrap_or_default()
-    }
-
     /// Whether this step's own name is among `names`, so that its form shows it as a field of its own.
     pub fn kept<'a>(&'a self, names: &[&str]) -> Vec<(&'static str, &'a str)> {
         self.pairs().into_iter().filter(|(name, _)| !names.contains(name)).collect()
@@ -95,12 +92,15 @@ impl Choice {
     /// What is restored.
     ///
     /// # Errors
-    /// When a class is not one.
+    /// When a class is not one, or no path is chosen.
     pub fn selection(&self) -> Result<Selection> {
         match self.what.as_str() {
             "class" => FileClass::parse(&self.class)
                 .map(Selection::Class)
                 .ok_or_else(|| Error::invalid("class", "Choose what kind of files.")),
+            "paths" if self.paths.is_empty() => {
+                Err(Error::invalid("what-paths", "Nothing is chosen yet: search for files, or choose everything."))
+            }
             "paths" => Ok(Selection::Paths(self.paths.clone())),
             _ => Ok(Selection::All),
         }
@@ -116,8 +116,10 @@ impl Choice {
             device,
             point: RestorePointId::parse(&self.point).ok_or(Error::NotFound("restore point"))?,
             selection: self.selection()?,
-            target: DeviceId::parse(&self.target).ok_or_else(|| Error::invalid("target", "Choose a device."))?,
-            conflict: Conflict::parse(&self.conflict).ok_or_else(|| Error::invalid("conflict", "Choose one."))?,
+            target: DeviceId::parse(&self.target)
+                .ok_or_else(|| Error::invalid("target", "Choose the device that gets the files."))?,
+            conflict: Conflict::parse(&self.conflict)
+                .ok_or_else(|| Error::invalid("conflict", "Say what happens where a file is already there."))?,
             accepts_unproven: self.unproven,
             request_key: Some(request_key.chars().take(80).collect()).filter(|it: &String| !it.is_empty()),
         })
@@ -142,11 +144,10 @@ mod tests {
             ("unproven", "yes"),
         ]));
 
-        let read: Pairs = serde_urlencoded::from_str(&first.query()).unwrap();
-        let second = Choice::of(&read);
+        let second = Choice::of(&pairs(&first.pairs()));
 
         assert_eq!(first.paths, ["/a b/ü&=?", "/c", "/d"]);
-        assert_eq!(first.query(), second.query());
+        assert_eq!(first.pairs(), second.pairs());
         assert_eq!(second.paths, first.paths);
         assert_eq!(second.selection().unwrap(), Selection::Paths(first.paths.clone()));
     }

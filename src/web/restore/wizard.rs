@@ -8,7 +8,7 @@ use crate::domain::manifest::{Manifest, ManifestFile};
 use crate::domain::restore::{Conflict, FileClass, Selection};
 use crate::domain::role::Reach;
 use crate::domain::words::sentence;
-use crate::error::{Error, Result};
+use crate::error::{Error, FieldErrors, Result};
 use crate::proof::keys::ProofKeys;
 use crate::secret;
 use crate::service::restore;
@@ -18,11 +18,14 @@ use crate::store::{self, Store};
 use crate::wake::Wake;
 use crate::web::error::PageResult;
 use crate::web::filter;
-use crate::web::form::{Pairs, value, with_status};
+use crate::web::form::{Pairs, again, value, with_status};
+use crate::web::hashing::Shared;
 use crate::web::layout::{Layout, see_other};
+use crate::web::login::require_password;
 use crate::web::session::{Can, Restore};
 use crate::web::wipe::{Acting, reached};
 use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderValue};
 use actix_web::web::{Data, Form, Path, Query};
 use actix_web::{HttpResponse, get, post, web};
 use anyhow::Context;
@@ -85,6 +88,7 @@ struct WhatPage {
     classes: Vec<(FileClass, usize, i64)>,
     file_count: usize,
     byte_count: i64,
+    errors: FieldErrors,
 }
 
 impl WhatPage {
@@ -106,9 +110,31 @@ pub async fn choose_what(
     id: Path<DeviceId>,
     query: Query<Pairs>,
 ) -> PageResult<HttpResponse> {
-    let (choice, search) = (Choice::of(&query), value(&query, "search").trim().to_owned());
-    let (device, point) = chosen_point(&store, by.reach().clone(), id.into_inner(), &choice).await?;
-    let manifest = manifest_of(&store, blobs, &point).await?;
+    what_page(&by, layout, (&store, blobs), id.into_inner(), &query, FieldErrors::new()).await
+}
+
+/// The same step with what is chosen already: after a search, or on the way back.
+#[post("/devices/{id}/restore/what")]
+pub async fn choose_again(
+    by: Can<Restore>,
+    layout: Layout,
+    (store, blobs): (Data<Store>, Data<dyn BlobStore>),
+    (id, form): (Path<DeviceId>, Form<Pairs>),
+) -> PageResult<HttpResponse> {
+    what_page(&by, layout, (&store, blobs), id.into_inner(), &form, FieldErrors::new()).await
+}
+
+async fn what_page(
+    by: &Can<Restore>,
+    layout: Layout,
+    (store, blobs): (&Store, Data<dyn BlobStore>),
+    id: DeviceId,
+    pairs: &Pairs,
+    errors: FieldErrors,
+) -> PageResult<HttpResponse> {
+    let (choice, search) = (Choice::of(pairs), value(pairs, "files").trim().to_owned());
+    let (device, point) = chosen_point(store, by.reach().clone(), id, &choice).await?;
+    let manifest = manifest_of(store, blobs, &point).await?;
     let matching: Vec<_> = manifest.files.iter().filter(|it| matches(it, &search)).collect();
     let shown = if search.is_empty() { 0 } else { FOUND };
     let page = WhatPage {
@@ -123,8 +149,17 @@ pub async fn choose_what(
         point,
         choice,
         search,
+        errors,
     };
-    with_status(&page, StatusCode::OK)
+    step(&page, &page.errors)
+}
+
+/// A step of the wizard. Going back in the browser shows it again without sending the form once more, so it may be
+/// kept, by this browser only.
+fn step(page: &impl Template, errors: &FieldErrors) -> PageResult<HttpResponse> {
+    let mut response = if errors.is_empty() { with_status(page, StatusCode::OK)? } else { again(page)? };
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    Ok(response)
 }
 
 fn matches(file: &ManifestFile, search: &str) -> bool {
@@ -176,6 +211,7 @@ struct WherePage {
     choice: Choice,
     search: String,
     targets: Vec<Target>,
+    errors: FieldErrors,
 }
 
 impl WherePage {
@@ -188,27 +224,39 @@ impl WherePage {
     }
 }
 
-#[get("/devices/{id}/restore/where")]
+#[post("/devices/{id}/restore/where")]
 pub async fn choose_target(
     by: Can<Restore>,
     layout: Layout,
-    store: Data<Store>,
-    id: Path<DeviceId>,
-    query: Query<Pairs>,
+    (store, blobs): (Data<Store>, Data<dyn BlobStore>),
+    (id, form): (Path<DeviceId>, Form<Pairs>),
 ) -> PageResult<HttpResponse> {
-    let (mut choice, search) = (Choice::of(&query), value(&query, "search").trim().to_owned());
-    let (device, point) = chosen_point(&store, by.reach().clone(), id.into_inner(), &choice).await?;
-    if choice.what == "paths" && choice.paths.is_empty() {
-        let to = format!("/devices/{}/restore/what?{}", device.id, choice.query());
-        return Ok(see_other(to, Some("Nothing is chosen yet: search for files, or choose everything.")));
+    let id = id.into_inner();
+    match Choice::of(&form).selection() {
+        Ok(_) => where_page(&by, layout, &store, id, &form, FieldErrors::new()).await,
+        Err(Error::Invalid(errors)) => what_page(&by, layout, (&store, blobs), id, &form, errors).await,
+        Err(other) => Err(other.into()),
     }
+}
+
+async fn where_page(
+    by: &Can<Restore>,
+    layout: Layout,
+    store: &Store,
+    id: DeviceId,
+    pairs: &Pairs,
+    errors: FieldErrors,
+) -> PageResult<HttpResponse> {
+    let (mut choice, search) = (Choice::of(pairs), value(pairs, "devices").trim().to_owned());
+    let (device, point) = chosen_point(store, by.reach().clone(), id, &choice).await?;
     let (reach, looked) = (by.reach().clone(), search.clone());
     let targets = store.read(move |conn| store::restore::targets(conn, &reach, &looked, TARGETS)).await?;
     let targets: Vec<_> = targets.into_iter().filter(|(target, ..)| *target != device.id).collect();
     if choice.target.is_empty() && device.state == DeviceState::Enrolled {
         choice.target = device.id.to_string();
     }
-    with_status(&WherePage { layout, device, point, choice, search, targets }, StatusCode::OK)
+    let page = WherePage { layout, device, point, choice, search, targets, errors };
+    step(&page, &page.errors)
 }
 
 #[derive(Template)]
@@ -225,9 +273,9 @@ struct PreviewPage {
     byte_count: i64,
     /// How long the last restore test of this point took for as much; empty where it is not known.
     takes: String,
-    is_fresh: bool,
     request_key: String,
     refusal: String,
+    errors: FieldErrors,
 }
 
 impl PreviewPage {
@@ -242,25 +290,24 @@ impl PreviewPage {
             }
         }
     }
-
-    /// The way back to this page after the password was entered.
-    fn back(&self) -> String {
-        let to = format!("/devices/{}/restore/preview?{}", self.device.id, self.choice.query());
-        serde_urlencoded::to_string([("to", to)]).unwrap_or_default()
-    }
 }
 
-#[get("/devices/{id}/restore/preview")]
+#[post("/devices/{id}/restore/preview")]
 pub async fn preview(
     by: Can<Restore>,
     layout: Layout,
     (store, blobs): (Data<Store>, Data<dyn BlobStore>),
-    id: Path<DeviceId>,
-    query: Query<Pairs>,
+    (id, form): (Path<DeviceId>, Form<Pairs>),
 ) -> PageResult<HttpResponse> {
-    let choice = Choice::of(&query);
-    let page = preview_page(&by, layout, (&store, blobs), id.into_inner(), choice).await?;
-    with_status(&page, StatusCode::OK)
+    let (id, choice) = (id.into_inner(), Choice::of(&form));
+    match choice.draft(id, "") {
+        Ok(_) => {
+            let page = preview_page(&by, layout, (&store, blobs), id, choice).await?;
+            step(&page, &page.errors)
+        }
+        Err(Error::Invalid(errors)) => where_page(&by, layout, &store, id, &form, errors).await,
+        Err(other) => Err(other.into()),
+    }
 }
 
 async fn preview_page(
@@ -291,7 +338,6 @@ async fn preview_page(
     let bytes = size(files.iter().copied());
     let takes = test.filter(|it| it.byte_count > 0).and_then(|it| Some((it.duration()?, it.byte_count)));
     Ok(PreviewPage {
-        is_fresh: by.require_fresh_password(layout.now).is_ok(),
         is_proven: restore::is_proven(&point),
         conflict: draft.conflict,
         file_count: files.len(),
@@ -299,6 +345,7 @@ async fn preview_page(
         takes: takes.map(|(took, all)| estimate(took, bytes, all)).unwrap_or_default(),
         request_key: secret::generate("")?,
         refusal,
+        errors: FieldErrors::new(),
         layout,
         device,
         target,
@@ -321,26 +368,31 @@ pub async fn create(
     by: Can<Restore>,
     layout: Layout,
     (store, blobs, keys): (Data<Store>, Data<dyn BlobStore>, Keys),
-    (clock, wake): (Data<Clock>, Data<Wake>),
+    (clock, shared, wake): (Data<Clock>, Data<Shared>, Data<Wake>),
     (id, form): (Path<DeviceId>, Form<Pairs>),
 ) -> PageResult<HttpResponse> {
-    let now = clock.now();
-    by.require_fresh_password(now)?;
-    let (id, choice) = (id.into_inner(), Choice::of(&form));
+    let (id, choice, now) = (id.into_inner(), Choice::of(&form), clock.now());
     let draft = choice.draft(id, value(&form, "request_key"))?;
-    let ordered = order(&by, (&store, blobs.clone(), keys), draft, now).await;
-    let restore = match ordered {
-        Ok(restore) => restore,
-        Err(Error::Refused(why) | Error::Conflict(why)) => {
-            let mut page = preview_page(&by, layout, (&store, blobs), id, choice).await?;
-            page.refusal = sentence(&why);
-            return with_status(&page, StatusCode::CONFLICT);
-        }
-        Err(other) => return Err(other.into()),
+    let ordered = match require_password(&by, (&store, &clock, &shared), value(&form, "password")).await {
+        Ok(()) => order(&by, (&store, blobs.clone(), keys), draft, now).await,
+        Err(error) => Err(error),
     };
-    wake.device(restore.target_device_id);
-    let said = "Restore ordered. It begins when the device checks in.";
-    Ok(see_other(format!("/restores/{}", restore.id), Some(said)))
+    match ordered {
+        Ok(restore) => {
+            wake.device(restore.target_device_id);
+            let said = "Restore ordered. It begins when the device checks in.";
+            Ok(see_other(format!("/restores/{}", restore.id), Some(said)))
+        }
+        Err(Error::Invalid(errors)) => {
+            let page = preview_page(&by, layout, (&store, blobs), id, choice).await?;
+            again(&PreviewPage { errors, ..page })
+        }
+        Err(Error::Refused(why) | Error::Conflict(why)) => {
+            let page = preview_page(&by, layout, (&store, blobs), id, choice).await?;
+            with_status(&PreviewPage { refusal: sentence(&why), ..page }, StatusCode::CONFLICT)
+        }
+        Err(other) => Err(other.into()),
+    }
 }
 
 async fn order(

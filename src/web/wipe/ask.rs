@@ -17,7 +17,9 @@ use crate::wake::Wake;
 use crate::web::error::PageResult;
 use crate::web::filter;
 use crate::web::form::with_status;
+use crate::web::hashing::Shared;
 use crate::web::layout::{Layout, see_other};
+use crate::web::login::require_password;
 use crate::web::session::{Can, RequestWipe};
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form, Path};
@@ -36,6 +38,7 @@ pub struct WipeForm {
     serial: String,
     consent: String,
     request_key: String,
+    password: String,
 }
 
 impl WipeForm {
@@ -91,7 +94,6 @@ struct NewPage {
     token: String,
     open: Option<WipeRequest>,
     hold: String,
-    is_fresh: bool,
     form: WipeForm,
     errors: FieldErrors,
     /// Why what was sent was not done.
@@ -99,7 +101,7 @@ struct NewPage {
 }
 
 impl NewPage {
-    fn new(layout: Layout, shown: Shown, is_fresh: bool, form: WipeForm) -> Result<Self> {
+    fn new(layout: Layout, shown: Shown, form: WipeForm) -> Result<Self> {
         let reachable = wipe::is_reachable(&shown.facts, layout.now);
         Ok(Self {
             loss: shown.facts.loss(),
@@ -111,7 +113,6 @@ impl NewPage {
             facts: shown.facts,
             token: shown.token,
             open: shown.open,
-            is_fresh,
             errors: FieldErrors::new(),
             notice: String::new(),
         })
@@ -140,23 +141,23 @@ pub async fn new(
 ) -> PageResult<HttpResponse> {
     let (reach, id, now) = (by.reach().clone(), id.into_inner(), clock.now());
     let shown = store.read(move |conn| load(conn, &reach, id, now)).await?;
-    let is_fresh = by.require_fresh_password(now).is_ok();
-    with_status(&NewPage::new(layout, shown, is_fresh, WipeForm::default())?, StatusCode::OK)
+    with_status(&NewPage::new(layout, shown, WipeForm::default())?, StatusCode::OK)
 }
 
 #[post("/devices/{id}/wipe-requests")]
 pub async fn create(
     by: Can<RequestWipe>,
     layout: Layout,
-    (store, clock, wake): (Data<Store>, Data<Clock>, Data<Wake>),
+    (store, clock, shared, wake): (Data<Store>, Data<Clock>, Data<Shared>, Data<Wake>),
     id: Path<DeviceId>,
     form: Form<WipeForm>,
 ) -> PageResult<HttpResponse> {
-    let now = clock.now();
-    by.require_fresh_password(now)?;
-    let (form, id, acting) = (form.into_inner(), id.into_inner(), Acting::of(&by));
+    let (form, id, acting, now) = (form.into_inner(), id.into_inner(), Acting::of(&by), clock.now());
     let asked = match form.parse(id) {
-        Ok(ask) => store.act(move |conn| wipe::request(conn, &acting.by(), &ask, now)).await,
+        Ok(ask) => match require_password(&by, (&store, &clock, &shared), &form.password).await {
+            Ok(()) => store.act(move |conn| wipe::request(conn, &acting.by(), &ask, now)).await,
+            Err(error) => Err(error),
+        },
         Err(errors) => Err(errors.into()),
     };
     let (errors, notice) = match asked {
@@ -176,7 +177,7 @@ pub async fn create(
     let status = if errors.is_empty() { StatusCode::CONFLICT } else { StatusCode::UNPROCESSABLE_ENTITY };
     let reach = by.reach().clone();
     let shown = store.read(move |conn| load(conn, &reach, id, now)).await?;
-    let mut page = NewPage::new(layout, shown, true, form)?;
+    let mut page = NewPage::new(layout, shown, form)?;
     (page.errors, page.notice) = (errors, notice);
     with_status(&page, status)
 }

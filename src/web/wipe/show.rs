@@ -16,8 +16,10 @@ use crate::store::{self, Conn, Store};
 use crate::wake::Wake;
 use crate::web::error::PageResult;
 use crate::web::filter;
-use crate::web::form::with_status;
+use crate::web::form::{Pairs, value, with_status};
+use crate::web::hashing::Shared;
 use crate::web::layout::{Layout, see_other};
+use crate::web::login::require_password;
 use crate::web::session::{ApproveWipe, Can, RequestWipe, SignedIn, StopWipe, ViewDevices};
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form, Path};
@@ -53,7 +55,6 @@ struct ShowPage {
     current_loss: Loss,
     changed: Vec<Changed>,
     report: Option<WipeReport>,
-    is_fresh: bool,
     is_mine: bool,
     may_stop: bool,
     errors: FieldErrors,
@@ -69,7 +70,6 @@ impl ShowPage {
             current_loss: it.current.loss(),
             changed: if is_open { changed(&layout, &it.agreed.differences(&it.current)) } else { Vec::new() },
             report: report.context("reading a wipe's report")?,
-            is_fresh: by.require_fresh_password(layout.now).is_ok(),
             is_mine: it.request.requested_by == by.id,
             may_stop: is_open && reach(by, Permission::StopWipe).is_some_and(|it_| it_.covers(it.device.team_id)),
             errors: FieldErrors::new(),
@@ -160,19 +160,21 @@ pub async fn show(
 pub struct ApprovalForm {
     agreed: String,
     current: String,
+    password: String,
 }
 
 #[post("/wipe-requests/{id}/approvals")]
 pub async fn approve(
     by: Can<ApproveWipe>,
     layout: Layout,
-    (store, clock, wake): (Data<Store>, Data<Clock>, Data<Wake>),
+    (store, clock, shared, wake): (Data<Store>, Data<Clock>, Data<Shared>, Data<Wake>),
     id: Path<WipeRequestId>,
     form: Form<ApprovalForm>,
 ) -> PageResult<HttpResponse> {
-    let now = clock.now();
-    by.require_fresh_password(now)?;
-    let (id, acting, form) = (id.into_inner(), Acting::of(&by), form.into_inner());
+    let (id, acting, form, now) = (id.into_inner(), Acting::of(&by), form.into_inner(), clock.now());
+    if let Err(error) = require_password(&by, (&store, &clock, &shared), &form.password).await {
+        return refused(&store, &by, layout, id, error).await;
+    }
     let seen = Seen { agreed: form.agreed, current: form.current };
     let said = match store.act(move |conn| wipe::approve(conn, &acting.by(), id, &seen, now)).await {
         Ok(Decision::Approved(_)) => "Approved. The hold begins; anyone can still stop it.",
@@ -189,12 +191,13 @@ pub async fn approve(
 pub async fn end_hold(
     by: Can<ApproveWipe>,
     layout: Layout,
-    (store, clock): (Data<Store>, Data<Clock>),
-    id: Path<WipeRequestId>,
+    (store, clock, shared): (Data<Store>, Data<Clock>, Data<Shared>),
+    (id, form): (Path<WipeRequestId>, Form<Pairs>),
 ) -> PageResult<HttpResponse> {
-    let now = clock.now();
-    by.require_fresh_password(now)?;
-    let (id, acting) = (id.into_inner(), Acting::of(&by));
+    let (id, acting, now) = (id.into_inner(), Acting::of(&by), clock.now());
+    if let Err(error) = require_password(&by, (&store, &clock, &shared), value(&form, "password")).await {
+        return refused(&store, &by, layout, id, error).await;
+    }
     match store.act(move |conn| wipe::lift(conn, &acting.by(), id, now)).await {
         Ok(_) => Ok(see_other(format!("/wipe-requests/{id}"), Some("The hold is ended. The wipe waits for approval."))),
         Err(error) => refused(&store, &by, layout, id, error).await,
@@ -208,19 +211,21 @@ pub struct ReviewForm {
     facts_token: String,
     serial: String,
     consent: String,
+    password: String,
 }
 
 #[post("/wipe-requests/{id}/reviews")]
 pub async fn review(
     by: Can<RequestWipe>,
     layout: Layout,
-    (store, clock, wake): (Data<Store>, Data<Clock>, Data<Wake>),
+    (store, clock, shared, wake): (Data<Store>, Data<Clock>, Data<Shared>, Data<Wake>),
     id: Path<WipeRequestId>,
     form: Form<ReviewForm>,
 ) -> PageResult<HttpResponse> {
-    let now = clock.now();
-    by.require_fresh_password(now)?;
-    let (id, acting, form) = (id.into_inner(), Acting::of(&by), form.into_inner());
+    let (id, acting, form, now) = (id.into_inner(), Acting::of(&by), form.into_inner(), clock.now());
+    if let Err(error) = require_password(&by, (&store, &clock, &shared), &form.password).await {
+        return refused(&store, &by, layout, id, error).await;
+    }
     let reviewed = store
         .act(move |conn| {
             let request = store::wipe::find(conn, id)?.ok_or(Error::NotFound("wipe request"))?;
