@@ -6,11 +6,10 @@ use crate::store::Store;
 use crate::store::activity::Activity;
 use crate::store::activity_list::{self, Filter};
 use crate::web::error::PageResult;
-use crate::web::export::{finish, json_piece, record};
+use crate::web::export::{file, finish, json_piece, record};
 use crate::web::filter::Zone;
 use crate::web::layout::Layout;
 use crate::web::session::{Can, ViewActivity};
-use actix_web::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use actix_web::web::{Data, Query, ServiceConfig};
 use actix_web::{HttpResponse, Responder, get};
 use anyhow::Context;
@@ -197,7 +196,7 @@ async fn list_json(
             Some((finish(rows.and_then(|rows| json_piece(opening, &rows, closing))), next))
         }
     });
-    Ok(HttpResponse::Ok().content_type("application/json").streaming(Box::pin(body)))
+    Ok(file("application/json", "activity.json").streaming(Box::pin(body)))
 }
 
 #[get("/activity.csv")]
@@ -216,10 +215,7 @@ async fn list_csv(
             Some((finish(rows.and_then(|rows| csv_piece(rows, with_head))), next))
         }
     });
-    Ok(HttpResponse::Ok()
-        .insert_header((CONTENT_TYPE, "text/csv; charset=utf-8"))
-        .insert_header((CONTENT_DISPOSITION, "attachment; filename=\"activity.csv\""))
-        .streaming(Box::pin(body)))
+    Ok(file("text/csv; charset=utf-8", "activity.csv").streaming(Box::pin(body)))
 }
 
 fn csv_piece(rows: Vec<Row>, with_head: bool) -> crate::error::Result<Vec<u8>> {

@@ -3,12 +3,23 @@ use crate::error::Result;
 use crate::service;
 use crate::store::Store;
 use crate::web::session::SignedIn;
+use actix_web::http::header;
 use actix_web::web::Bytes;
+use actix_web::{HttpResponse, HttpResponseBuilder};
 use anyhow::Context;
 use serde::Serialize;
 
 /// A piece of a file that is on its way.
 pub type Piece = std::result::Result<Bytes, actix_web::Error>;
+
+/// The head of a list as a file, which browsers keep instead of showing it.
+pub fn file(content_type: &str, name: &str) -> HttpResponseBuilder {
+    let mut answer = HttpResponse::Ok();
+    answer
+        .content_type(content_type)
+        .insert_header((header::CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")));
+    answer
+}
 
 /// An error breaks the answer off, so that nobody takes half a list for a whole one.
 pub fn finish(piece: Result<Vec<u8>>) -> Piece {

@@ -8,7 +8,7 @@ use crate::service::report::{self, CSV_COLUMNS, DeviceRow};
 use crate::store::Store;
 use crate::store::device_list::{self, From};
 use crate::web::error::PageResult;
-use crate::web::export::{finish, json_piece, record};
+use crate::web::export::{file, finish, json_piece, record};
 use crate::web::session::{Can, ViewDevices};
 use actix_web::web::{Data, Path, Query};
 use actix_web::{HttpResponse, get};
@@ -35,10 +35,7 @@ pub async fn csv_list(
             Some((finish(piece.map(|rows| [head, rows].concat())), next))
         }
     });
-    Ok(HttpResponse::Ok()
-        .content_type("text/csv; charset=utf-8")
-        .insert_header(("content-disposition", "attachment; filename=\"devices.csv\""))
-        .streaming(Box::pin(body)))
+    Ok(file("text/csv; charset=utf-8", "devices.csv").streaming(Box::pin(body)))
 }
 
 #[get("/devices.json")]
@@ -59,7 +56,7 @@ pub async fn json(
             Some((finish(rows.and_then(|rows| json_piece(&opening, &rows, closing))), next))
         }
     });
-    Ok(HttpResponse::Ok().content_type("application/json").streaming(Box::pin(body)))
+    Ok(file("application/json", "devices.json").streaming(Box::pin(body)))
 }
 
 fn csv_bytes(rows: impl Iterator<Item = [String; 22]>) -> crate::error::Result<Vec<u8>> {
