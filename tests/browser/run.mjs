@@ -1,12 +1,13 @@
 // Walks a running demo in headless Chromium: every page in both themes and both
-// widths, and the flows with JavaScript on and off.
+// widths, and every form and flow with JavaScript on and off.
 //
-//   node run.mjs --holdfast ../../target/debug/holdfast [--screenshots DIR] [--only pages|flows]
+//   node run.mjs --holdfast ../../target/debug/holdfast [--screenshots DIR] [--only setup|pages|acts|flows]
 import { parseArgs } from "node:util";
 import { launch } from "./lib/chromium.mjs";
 import { startDemo, startServer } from "./lib/holdfast.mjs";
 import { checkPages } from "./pages.mjs";
 import { checkSetUp } from "./setup.mjs";
+import { checkActs } from "./acts.mjs";
 import { checkFlows } from "./flows.mjs";
 import { takeScreenshots } from "./screenshots.mjs";
 
@@ -39,11 +40,16 @@ try {
       }
     }
   }
-  if (wants("pages") || wants("flows") || options.screenshots) {
+  if (wants("pages") || wants("acts") || wants("flows") || options.screenshots) {
     const demo = await startDemo(options.holdfast);
     try {
       if (options.screenshots) await step("screenshots", () => takeScreenshots({ browser, demo, folder: options.screenshots }));
       if (wants("pages")) await step("pages", () => checkPages({ browser, demo, faults }));
+      if (wants("acts")) {
+        for (const javaScript of [true, false]) {
+          await step(`every form, JavaScript ${javaScript ? "on" : "off"}`, () => checkActs({ browser, demo, faults, javaScript }));
+        }
+      }
       if (wants("flows")) {
         // At once: each waits out the hold.
         await step("wipe and restore, JavaScript on and off", () =>

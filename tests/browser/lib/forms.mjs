@@ -27,3 +27,27 @@ export async function until(page, pattern, seconds) {
     await page.reload();
   }
 }
+
+// What the page says now.
+export async function says(page, pattern) {
+  const text = await page.locator("main").innerText();
+  if (!pattern.test(text)) throw new Error(`${page.url()} does not say ${pattern}:\n${text}`);
+}
+
+// Sends a form by its button, looks at what comes, and goes back in the browser: the page that the form was on is
+// there again, says nothing any more of what was done, and nothing was sent once more.
+export async function press(page, button, pattern, look = async () => {}) {
+  const from = page.url();
+  await button.click();
+  await says(page, pattern);
+  await look();
+  const to = page.url();
+  const answer = await page.goBack();
+  if (answer && answer.status() >= 400) throw new Error(`back from ${to} to ${page.url()} answered ${answer.status()}`);
+  if (page.url() !== from) throw new Error(`back from ${to} leads to ${page.url()}, not to ${from}`);
+  await page.getByRole("heading", { level: 1 }).waitFor();
+  if ((await page.locator("main > [role=status]").count()) > 0) throw new Error(`${from} says once more what was done`);
+}
+
+// A button by the words on it.
+export const button = (page, name) => page.getByRole("button", { name, exact: typeof name === "string" });
