@@ -31,7 +31,6 @@ struct OverviewPage {
     parts: Parts,
     silence: String,
     bars: Vec<(&'static str, i64, String)>,
-    chart_title: String,
     worst: Vec<Row>,
     failed: Vec<Listed>,
     steps: Vec<Step>,
@@ -78,7 +77,7 @@ async fn show(
     let (reach, now) = (by.reach().clone(), clock.now());
     let read = store.read(move |conn| read(conn, &reach, now)).await?;
     let steps = steps(&read, &layout);
-    let (bars, chart_title) = bars(&read, &layout);
+    let bars = bars(&read, &layout);
     let worst = read.worst.into_iter().map(|it| Row::new(it, &layout));
     Ok(OverviewPage {
         counts: read.counts,
@@ -87,7 +86,6 @@ async fn show(
         worst: worst.filter(|it| it.grade != Grade::Proven).collect(),
         failed: read.failed,
         bars,
-        chart_title,
         steps,
         layout,
     })
@@ -127,7 +125,8 @@ fn read(conn: &mut Conn, reach: &Reach, now: Time) -> Result<Read> {
     })
 }
 
-fn bars(read: &Read, layout: &Layout) -> (Vec<(&'static str, i64, String)>, String) {
+/// Devices by the age of the newest data that is proven: class, height of 40, and words.
+fn bars(read: &Read, layout: &Layout) -> Vec<(&'static str, i64, String)> {
     let counts = &read.counts;
     let mut parts: Vec<(&'static str, &'static str, i64)> = Vec::new();
     for (name, count) in ["under 1 d", "1–3 d", "3–7 d", "older"].into_iter().zip(&read.ages) {
@@ -138,9 +137,7 @@ fn bars(read: &Read, layout: &Layout) -> (Vec<(&'static str, i64, String)>, Stri
     parts.push(("c-unk", "unknown", counts.unknown));
     let most = parts.iter().map(|it| it.2).max().unwrap_or(0).max(1);
     let height = |count: i64| if count == 0 { 0 } else { (count * 40 / most).max(2) };
-    let title: Vec<String> = parts.iter().map(|it| format!("{} {}", it.1, layout.count(it.2))).collect();
-    let bars = parts.iter().map(|it| (it.0, height(it.2), format!("{}: {}", it.1, layout.count(it.2)))).collect();
-    (bars, format!("Devices by age of the newest data that is proven: {}.", title.join(", ")))
+    parts.iter().map(|it| (it.0, height(it.2), format!("{}: {}", it.1, layout.count(it.2)))).collect()
 }
 
 fn steps(read: &Read, layout: &Layout) -> Vec<Step> {

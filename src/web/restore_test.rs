@@ -150,7 +150,16 @@ async fn show(
 
 /// How long a test took; empty while it has not ended.
 fn took(test: &RestoreTest) -> String {
-    test.duration().map(span).unwrap_or_default()
+    match test.duration() {
+        Some(it) if it.as_secs() == 0 => "under 1 s".to_owned(),
+        Some(it) => span(it),
+        None => String::new(),
+    }
+}
+
+/// Where a test ran, without the number of the process.
+fn runner(test: &RestoreTest) -> &str {
+    test.runner.split(" #").next().unwrap_or_default()
 }
 
 /// How much of the restore point was compared: "100 %".
