@@ -19,6 +19,9 @@
   };
   if (regions.length) setInterval(refresh, 30000);
 
+  // In a narrow window the navigation is a row that scrolls: the place where one is may be out of sight.
+  document.querySelector(".side [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
   document.addEventListener("keydown", (event) => {
     const typing = event.target.closest("input, textarea, select, [contenteditable]");
     if (event.key !== "/" || typing || event.ctrlKey || event.metaKey || event.altKey) return;
