@@ -5,6 +5,7 @@
 import { parseArgs } from "node:util";
 import { launch } from "./lib/chromium.mjs";
 import { startDemo, startServer } from "./lib/holdfast.mjs";
+import { startMailServer } from "./lib/smtp.mjs";
 import { checkPages } from "./pages.mjs";
 import { checkSetUp } from "./setup.mjs";
 import { checkActs } from "./acts.mjs";
@@ -31,12 +32,14 @@ const browser = await launch();
 try {
   if (wants("setup")) {
     for (const javaScript of [true, false]) {
-      const server = await startServer(options.holdfast);
+      const mail = await startMailServer();
+      const server = await startServer(options.holdfast, ["--mail-url", mail.url]);
       try {
         await step(`set-up, JavaScript ${javaScript ? "on" : "off"}`, () =>
-          checkSetUp({ browser, server, faults, javaScript }));
+          checkSetUp({ browser, server, mail, faults, javaScript }));
       } finally {
         await server.stop();
+        mail.stop();
       }
     }
   }

@@ -1,11 +1,11 @@
-// The first start: the printed link makes the owner, once.
+// The first start: the printed link makes the owner, once, and the first mails arrive.
 import { open } from "./lib/chromium.mjs";
-import { signIn } from "./lib/forms.mjs";
+import { button, press, signIn } from "./lib/forms.mjs";
 import { check } from "./pages.mjs";
 
 const OWNER = { email: "owner@example.org", password: "lantern gravel oboe tuesday" };
 
-export async function checkSetUp({ browser, server, faults, javaScript }) {
+export async function checkSetUp({ browser, server, mail, faults, javaScript }) {
   const { context, page, note } = await open(browser, { faults, javaScript });
   const look = () => (javaScript ? check(page, note, 1360) : undefined);
   await page.goto(server.link);
@@ -28,5 +28,20 @@ export async function checkSetUp({ browser, server, faults, javaScript }) {
 
   const later = await open(browser, { faults, javaScript });
   await signIn(later.page, server.url, OWNER);
+  await checkMail({ page: later.page, base: server.url, mail });
   await later.context.close();
+}
+
+async function checkMail({ page, base, mail }) {
+  await page.goto(`${base}/settings`);
+  await press(page, button(page, "Send me a test mail"), /A test mail to owner@example.org is on its way/);
+  await mail.got(/This is the test mail that Ada Owner asked for/, 30);
+
+  await page.goto(`${base}/users/new`);
+  await page.getByLabel("E-mail address").fill("bob@example.org");
+  await page.getByLabel("Name", { exact: true }).fill("Bob");
+  await page.locator("#observer-organisation").check();
+  await press(page, button(page, "Invite"), /A mail tells them that you have it/);
+  const invitation = await mail.got(/Ada Owner has made an account for you/, 30);
+  if (invitation.includes("/invite/")) throw new Error("the mail has the link");
 }

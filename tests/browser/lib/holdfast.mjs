@@ -17,10 +17,10 @@ export async function startDemo(program) {
 }
 
 // A server that was never set up, with its set-up link.
-export async function startServer(program) {
+export async function startServer(program, options = []) {
   const data = mkdtempSync(join(tmpdir(), "holdfast-serve-"));
   const address = `127.0.0.1:${await freePort()}`;
-  const running = run(program, ["serve", "--data", data, "--listen", address], data);
+  const running = run(program, ["serve", "--data", data, "--listen", address, ...options], data);
   const link = await running.saw(/https?:\/\/\S*\/set-?up\S*/i, 60_000);
   return { url: `http://${address}`, data, link, stop: running.stop };
 }
