@@ -113,11 +113,14 @@ pub fn applied(policies: &[Policy]) -> Result<Vec<Applied>> {
     each.collect()
 }
 
-/// Holds a device against the policies that apply to it.
+/// Holds a device against the policies that apply to it: none to one that was wiped or removed.
 ///
 /// # Errors
 /// When the database refuses.
 pub fn findings(conn: &mut Conn, device: &Device, now: Time) -> Result<Vec<Finding>> {
+    if device.state != crate::domain::device::DeviceState::Enrolled {
+        return Ok(Vec::new());
+    }
     let policies = applied(&applying_to(conn, device)?)?;
     if policies.is_empty() {
         return Ok(Vec::new());

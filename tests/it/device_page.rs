@@ -355,3 +355,20 @@ fn an_address_that_cannot_be_read_has_the_page_of_one_that_is_not_there() {
     }
     assert!(text(&server.request("GET", "/no/such/page", &[], b"")).contains("href=\"/sign-in\""));
 }
+
+#[test]
+fn nothing_is_said_to_be_compliant_of_a_device_that_was_wiped() {
+    let server = TestServer::start();
+    let visit = Visit::of(&server, owner(&server));
+    let policy = [("name", "Seen"), ("check_in", "on"), ("check_in_number", "300"), ("check_in_unit", "d")];
+    assert_eq!(visit.post("/policies", &policy).status, 303);
+    let enrolled = add(&server, "here", |any| any.1.last_seen_at = Some(NOW));
+    let wiped = add(&server, "gone", |any| {
+        any.1.last_seen_at = Some(NOW);
+        any.0.state = DeviceState::Wiped;
+    });
+
+    assert!(page(&visit, &format!("/devices/{enrolled}")).contains("Compliant"));
+    let gone = page(&visit, &format!("/devices/{wiped}"));
+    assert!(gone.contains("No policy applies: the device is wiped") && !gone.contains("Compliant"), "{gone}");
+}

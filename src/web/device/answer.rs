@@ -23,7 +23,7 @@ pub struct Answer {
 const FACT_HOLDS: std::time::Duration = days(7);
 
 /// "Encrypted?"
-pub fn encrypted(facts: &DeviceFacts, last_seen_at: Option<Time>, layout: &Layout) -> Answer {
+pub fn encrypted(facts: &DeviceFacts, last_seen_at: Option<Time>, state: DeviceState, layout: &Layout) -> Answer {
     let Some(fact) = &facts.encryption else {
         let why = match last_seen_at {
             None => "This device has never checked in.",
@@ -31,7 +31,9 @@ pub fn encrypted(facts: &DeviceFacts, last_seen_at: Option<Time>, layout: &Layou
         };
         return Answer { tone: "", icon: "circle-help", headline: "Unknown".to_owned(), lines: vec![why.to_owned()] };
     };
-    let is_old = fact.measured_at + FACT_HOLDS < layout.now || fact.measured_at > layout.now + days(1);
+    let is_old = fact.measured_at + FACT_HOLDS < layout.now
+        || fact.measured_at > layout.now + days(1)
+        || state != DeviceState::Enrolled;
     let (tone, icon, word) = match (fact.value.state, is_old) {
         (Encryption::On, false) => ("t-proven", "lock", "Yes"),
         (Encryption::On, true) => ("", "lock", "Yes, when last measured"),

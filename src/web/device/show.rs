@@ -175,7 +175,7 @@ impl ShowPage {
         };
         Ok(Self {
             grade: evidence.grade(layout.now),
-            encrypted: answer::encrypted(&facts, read.status.last_seen_at, &layout),
+            encrypted: answer::encrypted(&facts, read.status.last_seen_at, read.device.state, &layout),
             proven: answer::proven(&proof_facts, &layout),
             wiped: answer::wiped(&loss_of(&read.listed, layout.now), read.device.state, newest, &layout),
             strip: strip(&read.points, &layout.zone, layout.now),
