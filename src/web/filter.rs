@@ -147,6 +147,11 @@ pub fn span(span: std::time::Duration) -> String {
     }
 }
 
+/// How long something took: "12 s", or "under 1 s".
+pub fn took(span: std::time::Duration) -> String {
+    if span.as_secs() == 0 { "under 1 s".to_owned() } else { self::span(span) }
+}
+
 /// "1,283".
 pub fn count(number: i64) -> String {
     words::number(number)

@@ -13,7 +13,7 @@ use crate::store::restore_test::RestoreTest;
 use crate::store::restore_test_list::{self, Listed, Shown};
 use crate::store::{self, Store};
 use crate::web::error::PageResult;
-use crate::web::filter::span;
+use crate::web::filter;
 use crate::web::layout::Layout;
 use crate::web::session::{Can, ViewDevices};
 use actix_web::web::{Data, Path, Query, ServiceConfig};
@@ -150,11 +150,7 @@ async fn show(
 
 /// How long a test took; empty while it has not ended.
 fn took(test: &RestoreTest) -> String {
-    match test.duration() {
-        Some(it) if it.as_secs() == 0 => "under 1 s".to_owned(),
-        Some(it) => span(it),
-        None => String::new(),
-    }
+    test.duration().map(filter::took).unwrap_or_default()
 }
 
 /// Where a test ran, without the number of the process.

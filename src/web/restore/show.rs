@@ -84,7 +84,7 @@ impl ShowPage {
 
     fn took(&self) -> String {
         match (self.it.restore.started_at, self.it.restore.finished_at) {
-            (Some(start), Some(end)) => crate::web::filter::span(end.since(start)),
+            (Some(start), Some(end)) => crate::web::filter::took(end.since(start)),
             _ => String::new(),
         }
     }

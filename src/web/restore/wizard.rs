@@ -7,7 +7,7 @@ use crate::domain::id::{DeviceId, RestorePointId};
 use crate::domain::manifest::{Manifest, ManifestFile};
 use crate::domain::restore::{Conflict, FileClass, Selection};
 use crate::domain::role::Reach;
-use crate::domain::words::sentence;
+use crate::domain::words::{counted, sentence};
 use crate::error::{Error, FieldErrors, Result};
 use crate::proof::keys::ProofKeys;
 use crate::secret;
@@ -284,10 +284,7 @@ impl PreviewPage {
         match self.choice.selection() {
             Ok(Selection::All) | Err(_) => "Everything".to_owned(),
             Ok(Selection::Class(class)) => class.name().to_owned(),
-            Ok(Selection::Paths(paths)) if paths.len() == 1 => "1 chosen path".to_owned(),
-            Ok(Selection::Paths(paths)) => {
-                format!("{} chosen paths", filter::count(i64::try_from(paths.len()).unwrap_or(i64::MAX)))
-            }
+            Ok(Selection::Paths(paths)) => counted(paths.len(), "chosen path", "chosen paths"),
         }
     }
 }
