@@ -79,30 +79,37 @@ struct Pipe<'a> {
 }
 
 impl Pipe<'_> {
-    fn ask(&mut self, request: &FromChild) -> Result<FromParent, Fault> {
+    /// Asks, and appends to `before` when bytes are the answer.
+    fn ask(&mut self, request: &FromChild, before: Vec<u8>) -> Result<FromParent, Fault> {
         self.spoken = Instant::now();
-        let answer = request.send(self.output).and_then(|()| FromParent::receive(self.input));
+        let answer = request.send(self.output).and_then(|()| FromParent::receive(self.input, before));
         answer.map_err(|error| Fault::Unavailable(error.to_string()))
     }
 }
 
 impl Objects for Pipe<'_> {
     fn read(&mut self, kind: ObjectKind, name: &ObjectName, offset: u64, len: u64) -> Result<Vec<u8>, Fault> {
-        let mut bytes = Vec::new();
+        self.read_into(Vec::new(), kind, name, offset, len)
+    }
+
+    fn read_into(
+        &mut self,
+        mut bytes: Vec<u8>,
+        kind: ObjectKind,
+        name: &ObjectName,
+        offset: u64,
+        len: u64,
+    ) -> Result<Vec<u8>, Fault> {
+        bytes.clear();
         loop {
-            let had = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+            let had = wide(bytes.len());
             let piece = (len - had.min(len)).min(frame::PIECE);
             let request = FromChild::Read { kind, name: name.clone(), offset: offset.saturating_add(had), len: piece };
-            match self.ask(&request)? {
-                FromParent::Bytes(some) => {
-                    let ended = u64::try_from(some.len()).unwrap_or(u64::MAX) < piece;
-                    if bytes.is_empty() {
-                        bytes = some;
-                        bytes.reserve_exact(usize::try_from(rest(len, piece, ended)).unwrap_or(0));
-                    } else {
-                        bytes.extend_from_slice(&some);
-                    }
-                    if ended || u64::try_from(bytes.len()).unwrap_or(u64::MAX) >= len {
+            match self.ask(&request, bytes)? {
+                FromParent::Bytes(all) => {
+                    bytes = all;
+                    let has = wide(bytes.len());
+                    if has < had + piece || has >= len {
                         return Ok(bytes);
                     }
                 }
@@ -114,7 +121,7 @@ impl Objects for Pipe<'_> {
     }
 
     fn list(&mut self, kind: ObjectKind) -> Result<Vec<(ObjectName, u64)>, Fault> {
-        match self.ask(&FromChild::List(kind))? {
+        match self.ask(&FromChild::List(kind), Vec::new())? {
             FromParent::Listed(objects) => Ok(objects),
             FromParent::Unavailable(why) => Err(Fault::Unavailable(why)),
             FromParent::Bytes(_) | FromParent::Missing => {
@@ -124,9 +131,8 @@ impl Objects for Pipe<'_> {
     }
 }
 
-/// Room for what is still to come, so that a pack is not moved as it grows; never more than a pack may have.
-fn rest(len: u64, piece: u64, ended: bool) -> u64 {
-    if ended || len > crate::repository::limit::PACK + 1 { 0 } else { len - piece }
+fn wide(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or(u64::MAX)
 }
 
 impl check::Patience for Pipe<'_> {

@@ -12,8 +12,11 @@ use std::io::{self, Read, Write};
 pub const MAX_FROM_CHILD: usize = 4 << 20;
 /// The longest body from the parent: a list of a million objects.
 pub const MAX_FROM_PARENT: usize = 48 << 20;
-/// A large object comes in pieces of this size.
-pub const PIECE: u64 = 4 << 20;
+/// The pipe to the child holds this much, where the system allows it.
+pub const PIPE: usize = 1 << 20;
+/// A large object comes in pieces of this size: one lies in the pipe whole, so that neither side
+/// waits for the other while it copies.
+pub const PIECE: u64 = 240 * 4096;
 
 /// What is to be tested. The repository's key follows in a frame of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,19 +97,29 @@ pub fn write(out: &mut dyn Write, parts: &[&[u8]]) -> io::Result<()> {
 pub fn read(input: &mut dyn Read, most: usize) -> io::Result<Vec<u8>> {
     let mut length = [0; 4];
     input.read_exact(&mut length)?;
-    body(input, u32::from_le_bytes(length), most)
+    body(input, u32::from_le_bytes(length), most, Vec::new())
 }
 
-fn body(input: &mut dyn Read, length: u32, most: usize) -> io::Result<Vec<u8>> {
+/// Appends a frame's body to `before`.
+fn body(input: &mut dyn Read, length: u32, most: usize, mut before: Vec<u8>) -> io::Result<Vec<u8>> {
     let length = usize::try_from(length).map_err(io::Error::other)?;
     if length > most {
         return Err(bad("a frame is too long"));
     }
-    let mut body = Vec::with_capacity(length);
-    if input.take(u64::try_from(length).map_err(io::Error::other)?).read_to_end(&mut body)? != length {
+    before.reserve(length);
+    if input.take(u64::try_from(length).map_err(io::Error::other)?).read_to_end(&mut before)? != length {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
-    Ok(body)
+    Ok(before)
+}
+
+/// Says that `length` bytes of an object follow.
+///
+/// # Errors
+/// When the child has gone.
+pub fn announce(out: &mut dyn Write, length: usize) -> io::Result<()> {
+    let [a, b, c, d] = u32::try_from(length + 1).map_err(io::Error::other)?.to_le_bytes();
+    out.write_all(&[a, b, c, d, b'B'])
 }
 
 fn bad(what: &str) -> io::Error {
@@ -176,7 +189,10 @@ impl FromParent {
     /// When the child has gone.
     pub fn send(&self, out: &mut dyn Write) -> io::Result<()> {
         match self {
-            Self::Bytes(bytes) => write(out, &[b"B", bytes]),
+            Self::Bytes(bytes) => {
+                announce(out, bytes.len())?;
+                out.write_all(bytes)
+            }
             Self::Missing => write(out, &[b"M"]),
             Self::Unavailable(why) => write(out, &[b"U", why.as_bytes()]),
             Self::Listed(objects) => {
@@ -191,16 +207,17 @@ impl FromParent {
         }
     }
 
-    /// Reads one.
+    /// Reads one; an object's bytes come after those in `before`.
     ///
     /// # Errors
     /// When the parent has gone or does not keep to the protocol.
-    pub fn receive(input: &mut dyn Read) -> io::Result<Self> {
+    pub fn receive(input: &mut dyn Read, before: Vec<u8>) -> io::Result<Self> {
         let mut head = [0; 5];
         input.read_exact(&mut head)?;
         let [a, b, c, d, tag] = head;
         let length = u32::from_le_bytes([a, b, c, d]).checked_sub(1).ok_or_else(|| bad("an empty frame"))?;
-        Self::parse(tag, body(input, length, MAX_FROM_PARENT)?).ok_or_else(|| bad("an answer that is none"))
+        let before = if tag == b'B' { before } else { Vec::new() };
+        Self::parse(tag, body(input, length, MAX_FROM_PARENT, before)?).ok_or_else(|| bad("an answer that is none"))
     }
 
     /// Reads a frame's tag and what follows it.
@@ -251,7 +268,7 @@ mod tests {
         ] {
             let mut bytes = Vec::new();
             said.send(&mut bytes).unwrap();
-            assert_eq!(FromParent::receive(&mut &bytes[..]).unwrap(), said);
+            assert_eq!(FromParent::receive(&mut &bytes[..], Vec::new()).unwrap(), said);
         }
     }
 

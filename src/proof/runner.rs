@@ -106,7 +106,7 @@ impl Runner {
             return Err(io::Error::other("a pipe is missing"));
         };
         // A larger pipe means fewer turns; where the system refuses, it only takes longer.
-        let _ = rustix::pipe::fcntl_setpipe_size(&input, 1 << 20);
+        let _ = rustix::pipe::fcntl_setpipe_size(&input, frame::PIPE);
         Ok((child, input, output))
     }
 

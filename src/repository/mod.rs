@@ -41,6 +41,21 @@ pub trait Objects {
     /// [`Fault::Missing`] when there is no such object, [`Fault::Unavailable`] when nobody can say.
     fn read(&mut self, kind: ObjectKind, name: &ObjectName, offset: u64, len: u64) -> Result<Vec<u8>>;
 
+    /// [`Objects::read`], if it can into memory that is there already; what is in it goes.
+    ///
+    /// # Errors
+    /// As [`Objects::read`].
+    fn read_into(
+        &mut self,
+        _memory: Vec<u8>,
+        kind: ObjectKind,
+        name: &ObjectName,
+        offset: u64,
+        len: u64,
+    ) -> Result<Vec<u8>> {
+        self.read(kind, name, offset, len)
+    }
+
     /// The names and sizes of all objects of a kind.
     ///
     /// # Errors
@@ -51,6 +66,16 @@ pub trait Objects {
 impl<T: Objects + ?Sized> Objects for &mut T {
     fn read(&mut self, kind: ObjectKind, name: &ObjectName, offset: u64, len: u64) -> Result<Vec<u8>> {
         (**self).read(kind, name, offset, len)
+    }
+    fn read_into(
+        &mut self,
+        memory: Vec<u8>,
+        kind: ObjectKind,
+        name: &ObjectName,
+        offset: u64,
+        len: u64,
+    ) -> Result<Vec<u8>> {
+        (**self).read_into(memory, kind, name, offset, len)
     }
     fn list(&mut self, kind: ObjectKind) -> Result<Vec<(ObjectName, u64)>> {
         (**self).list(kind)

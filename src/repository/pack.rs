@@ -127,11 +127,16 @@ impl PackCache {
         self.packs.last()
     }
 
-    /// Makes room for a pack of `size` bytes that is about to be read.
-    pub fn make_room(&mut self, size: usize) {
+    /// Makes room for a pack of `size` bytes that is about to be read, in the memory of one that had to go if
+    /// there is one: what is used again need not be cleared by the system again.
+    pub fn make_room(&mut self, size: usize) -> Vec<u8> {
+        let mut memory = Vec::new();
         while !self.packs.is_empty() && self.held().saturating_add(size) > self.budget {
-            drop(self.packs.remove(0));
+            memory = self.packs.remove(0).bytes;
         }
+        memory.clear();
+        memory.reserve_exact(size);
+        memory
     }
 
     /// Keeps a pack as the one used last.
@@ -140,7 +145,7 @@ impl PackCache {
     }
 
     fn held(&self) -> usize {
-        self.packs.iter().map(|it| it.bytes.len()).sum()
+        self.packs.iter().map(|it| it.bytes.capacity()).sum()
     }
 }
 

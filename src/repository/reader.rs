@@ -218,9 +218,9 @@ impl<O: Objects> Repository<O> {
         if size > limit::PACK {
             return Err(Fault::object(ObjectKind::Data, &name, Problem::TooLarge(limit::PACK)));
         }
-        self.packs.make_room(usize::try_from(size).unwrap_or(usize::MAX));
         // One byte more than there should be shows a pack that has grown.
-        let bytes = match self.objects.read(ObjectKind::Data, &name, 0, size + 1) {
+        let memory = self.packs.make_room(usize::try_from(size + 1).unwrap_or(usize::MAX));
+        let bytes = match self.objects.read_into(memory, ObjectKind::Data, &name, 0, size + 1) {
             Ok(bytes) => bytes,
             Err(fault) => {
                 if fault.damaged().is_some() {
