@@ -2,7 +2,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { open } from "./lib/chromium.mjs";
-import { signIn } from "./lib/forms.mjs";
+import { signIn, until } from "./lib/forms.mjs";
 
 export async function takeScreenshots({ browser, demo, folder }) {
   mkdirSync(folder, { recursive: true });
@@ -18,6 +18,9 @@ export async function takeScreenshots({ browser, demo, folder }) {
   for (const [suffix, theme, width] of [["light", "light", 1360], ["dark", "dark", 1360], ["phone", "light", 390]]) {
     const { context, page } = await open(browser, { faults: [], theme, width });
     await signIn(page, demo.url, demo.account("owner"));
+    // Its story goes on with its next check-in.
+    await page.goto(`${demo.url}/devices/${id("studio-desk-05")}`);
+    await until(page, /files lost/, 60);
     for (const [name, path] of pages) {
       await page.goto(`${demo.url}${path}`);
       await page.screenshot({ path: join(folder, `${name}-${suffix}.png`) });
