@@ -560,3 +560,16 @@ fn head_answers_as_get_does_without_the_body() {
         assert!(answer.body.is_empty(), "{path}");
     }
 }
+
+#[test]
+fn who_sends_a_form_after_the_session_ended_comes_back_to_its_page() {
+    let server = TestServer::start();
+    let ada = colleague(&server, "ada", Role::Owner);
+    let form = format!("/users/{ada}/roles");
+
+    let sent = server.request("POST", &form, &[], b"");
+
+    assert_eq!(sent.status, 401);
+    assert!(text(&sent).contains(&format!("href=\"/sign-in?to={form}\"")), "{}", text(&sent));
+    assert_eq!(location(&Visit::of(&server, ada).get(&form)), format!("/users/{ada}"));
+}
