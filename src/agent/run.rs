@@ -11,6 +11,7 @@ use super::state::{LastBackup, Policy, Wiped};
 use crate::domain::command::CommandKind;
 use crate::domain::id::CommandId;
 use crate::domain::time::Time;
+use crate::domain::words;
 use crate::protocol::agent::message::{Command, ErrorCode, WAIT, Waiting};
 use anyhow::Result;
 use std::sync::atomic::Ordering;
@@ -194,7 +195,7 @@ impl Agent {
     fn back_up_for(&self, command: Option<CommandId>, work_stop: &Stop) -> Result<Done> {
         match self.back_up(work_stop) {
             Ok(backup) => {
-                let detail = format!("{} files, {} bytes", backup.file_count, backup.size_bytes);
+                let detail = format!("{}, {}", words::files(backup.file_count), words::bytes(backup.size_bytes));
                 self.note(Event::Note(format!("Backed up {detail}")));
                 if let Some(id) = command {
                     self.finish(id, Ok(detail))?;

@@ -6,7 +6,7 @@ use crate::domain::device::{DeviceState, Encryption};
 use crate::domain::id::DeviceId;
 use crate::domain::role::Reach;
 use crate::domain::time::Time;
-use crate::domain::words::number;
+use crate::domain::words::{files, number};
 use crate::error::Error;
 use crate::service::report::{self, CommandRow, DeviceReport, DeviceRow, PointRow, TestRow};
 use crate::store::device_list::{self, Filter, From, Query, Sort, View};
@@ -319,7 +319,7 @@ pub(super) fn tests<'a>(rows: impl IntoIterator<Item = &'a TestRow>) -> Table {
 fn proof(told: &DeviceReport) -> String {
     let grade = told.row.grade.name();
     match &told.row.proven_as_of {
-        Some(_) => format!("{grade}, {} of {} files", told.evidence.matched_count, told.evidence.file_count),
+        Some(_) => format!("{grade}, {} of {}", number(told.evidence.matched_count), files(told.evidence.file_count)),
         None => grade.to_owned(),
     }
 }

@@ -17,6 +17,7 @@ mod world;
 pub use people::Account;
 
 use crate::app::App;
+use crate::domain::words;
 use anyhow::{Context, Result};
 use device::Running;
 use scenario::Scenario;
@@ -78,7 +79,7 @@ impl Demo {
     pub fn run(&self, say: &(dyn Fn(String) + Sync)) -> Result<()> {
         let devices = self.enroll_all(say)?;
         self.write_summary(&devices)?;
-        say(format!("{} devices are enrolled; each backs up, and each backup is restore-tested", devices.len()));
+        say(format!("devices enrolled: {}; each backs up, and each backup is restore-tested", devices.len()));
         let mut teller = Teller::new(&self.app, &self.world, devices.len());
         let mut is_told = false;
         while !self.app.wake.is_stopping() {
@@ -113,7 +114,7 @@ impl Demo {
                         scope.spawn(move || {
                             let token = self.world.token_for(&self.app, told)?;
                             let device = Running::start(told.clone(), home, &self.app.config.public_url, token)?;
-                            say(format!("{}: enrolled with {} files", told.name, device.file_count));
+                            say(format!("{}: enrolled with {}", told.name, words::files(device.file_count)));
                             Ok(device)
                         })
                     })

@@ -6,6 +6,7 @@ use super::world::World;
 use crate::app::App;
 use crate::domain::object::ObjectKind;
 use crate::domain::proof::Grade;
+use crate::domain::words::files;
 use crate::error::Error;
 use crate::store;
 use anyhow::{Context, Result};
@@ -65,11 +66,11 @@ impl<'a> Teller<'a> {
             let name = &device.told.name;
             if *chapter == Chapter::Enrolled && row.newest_at.is_some() {
                 *chapter = Chapter::BackedUp;
-                say(format!("{name}: backed up {} files; the restore test follows", device.file_count));
+                say(format!("{name}: backed up {}; the restore test follows", files(device.file_count)));
             }
             if *chapter == Chapter::BackedUp && grade == Grade::Proven {
                 *chapter = Chapter::Proven;
-                say(format!("{name}: proven, {} of {} files restored and equal", row.matched_count, row.file_count));
+                say(format!("{name}: proven, {} of {} restored and equal", row.matched_count, files(row.file_count)));
             }
             if *chapter == Chapter::Proven {
                 *chapter = Chapter::Told;

@@ -29,6 +29,18 @@ text_enum! {
 }
 
 impl CommandState {
+    /// The name on a badge.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Queued => "Queued",
+            Self::Delivered => "Delivered",
+            Self::Acknowledged => "Done",
+            Self::Failed => "Failed",
+            Self::Expired => "Expired",
+            Self::Cancelled => "Cancelled",
+        }
+    }
+
     /// Whether nothing can change any more.
     pub const fn is_final(self) -> bool {
         matches!(self, Self::Acknowledged | Self::Failed | Self::Expired | Self::Cancelled)

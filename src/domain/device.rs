@@ -11,6 +11,18 @@ text_enum! {
     }
 }
 
+impl DeviceState {
+    /// The name on a badge.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Enrolled => "Enrolled",
+            Self::Wiped => "Wiped",
+            Self::WipeFailed => "Wipe failed",
+            Self::Removed => "Removed",
+        }
+    }
+}
+
 impl Platform {
     /// The name that people use.
     pub const fn name(self) -> &'static str {

@@ -4,7 +4,7 @@
 //! lately, its newest backup was compared with the proven one, and the proof holds.
 use crate::domain::proof::Grade;
 use crate::domain::time::{Time, days};
-use crate::domain::words::{counted, number};
+use crate::domain::words::{files, number};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -115,23 +115,20 @@ impl Loss {
             Self::Nothing => "Nothing would be lost".to_owned(),
             Self::Everything => "Everything would be lost".to_owned(),
             Self::Unknown => "Cannot say".to_owned(),
-            Self::Some { lost, at_risk, proof_holds } => {
-                let files = |count: i64| counted(count, "file", "files");
-                match (lost.files, at_risk) {
-                    (0, AtRisk::All) => "Nothing in the backup is proven".to_owned(),
-                    (0, AtRisk::Unknown) => "The newest backup is not proven".to_owned(),
-                    (0, AtRisk::Files(amount)) if amount.files == 0 && !proof_holds => {
-                        "The proof is out of date".to_owned()
-                    }
-                    (0, AtRisk::Files(amount)) => format!("{} not proven", files(amount.files)),
-                    (lost, AtRisk::All) => format!("{} lost, the rest not proven", files(lost)),
-                    (lost, AtRisk::Unknown) => format!("{} lost, newest backup not proven", files(lost)),
-                    (lost, AtRisk::Files(amount)) if amount.files == 0 => format!("{} lost", files(lost)),
-                    (lost, AtRisk::Files(amount)) => {
-                        format!("{} lost, {} not proven", files(lost), number(amount.files))
-                    }
+            Self::Some { lost, at_risk, proof_holds } => match (lost.files, at_risk) {
+                (0, AtRisk::All) => "Nothing in the backup is proven".to_owned(),
+                (0, AtRisk::Unknown) => "The newest backup is not proven".to_owned(),
+                (0, AtRisk::Files(amount)) if amount.files == 0 && !proof_holds => {
+                    "The proof is out of date".to_owned()
                 }
-            }
+                (0, AtRisk::Files(amount)) => format!("{} not proven", files(amount.files)),
+                (lost, AtRisk::All) => format!("{} lost, the rest not proven", files(lost)),
+                (lost, AtRisk::Unknown) => format!("{} lost, newest backup not proven", files(lost)),
+                (lost, AtRisk::Files(amount)) if amount.files == 0 => format!("{} lost", files(lost)),
+                (lost, AtRisk::Files(amount)) => {
+                    format!("{} lost, {} not proven", files(lost), number(amount.files))
+                }
+            },
         }
     }
 }

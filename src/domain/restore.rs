@@ -149,7 +149,7 @@ impl<'a> Chosen<'a> {
 /// Why a restore may not begin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    #[error("the target device is {0}: it takes no restore. Choose an enrolled device")]
+    #[error("the target device is “{}”: it takes no restore. Choose an enrolled device", .0.name())]
     TargetNotEnrolled(DeviceState),
     #[error("the server does not hold this restore point yet; choose another")]
     NotStored,
@@ -165,7 +165,7 @@ pub enum Refusal {
     TooMany,
     #[error("the restore point holds none of the files chosen")]
     NoSuchFiles,
-    #[error("the restore is {0}: there is nothing to cancel")]
+    #[error("the restore is “{}”: there is nothing to cancel", .0.name())]
     TooLate(RestoreState),
 }
 

@@ -20,9 +20,15 @@ pub fn counted(count: impl TryInto<i64>, one: &str, many: &str) -> String {
     format!("{} {}", number(count), if count == 1 { one } else { many })
 }
 
+/// "1 file", "1,283 files".
+pub fn files(count: impl TryInto<i64>) -> String {
+    counted(count, "file", "files")
+}
+
 /// "403 MB": three digits at most, in powers of 1000.
-pub fn bytes(count: i64) -> String {
+pub fn bytes(count: impl TryInto<i64>) -> String {
     const UNITS: [&str; 6] = ["B", "kB", "MB", "GB", "TB", "PB"];
+    let count = count.try_into().unwrap_or(i64::MAX);
     let mut tenths = i128::from(count) * 10;
     let mut unit = 0;
     while tenths.abs() >= 9995 && unit + 1 < UNITS.len() {
@@ -61,8 +67,7 @@ mod tests {
 
     #[test]
     fn one_is_not_many() {
-        let files = |count: u64| counted(count, "file", "files");
-        assert_eq!([files(0), files(1), files(1_283)], ["0 files", "1 file", "1,283 files"]);
+        assert_eq!([0, 1, 1_283].map(files), ["0 files", "1 file", "1,283 files"]);
     }
 
     #[test]
@@ -74,7 +79,7 @@ mod tests {
             (9_949, "9.9 kB"),
             (403_000_000, "403 MB"),
             (999_950, "1.0 MB"),
-            (38_200_000_000, "38 GB"),
+            (38_200_000_000_i64, "38 GB"),
         ] {
             assert_eq!(bytes(count), text, "{count}");
         }

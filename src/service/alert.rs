@@ -7,6 +7,7 @@ use crate::domain::id::{TeamId, WipeRequestId};
 use crate::domain::role::Permission;
 use crate::domain::time::Time;
 use crate::domain::wipe::WipeReason;
+use crate::domain::words;
 use crate::error::Result;
 use crate::service::mail::{self, Mail, Recipients};
 use crate::service::setting;
@@ -43,12 +44,6 @@ pub struct WipeNotice<'a> {
     pub loss: &'a str,
     /// Why it stands where it stands.
     pub note: &'a str,
-}
-
-impl WipeNotice<'_> {
-    fn reason_name(&self) -> String {
-        self.reason.as_str().replace('_', " ")
-    }
 }
 
 #[derive(Template)]
@@ -241,7 +236,7 @@ fn named(devices: &[Untold]) -> (&[Untold], usize) {
 fn subject(what: &str, devices: &[Untold]) -> String {
     match devices {
         [only] => format!("{what}: {}", only.name),
-        many => format!("{what}: {} devices", many.len()),
+        many => format!("{what}: {}", words::counted(many.len(), "device", "devices")),
     }
 }
 

@@ -56,7 +56,7 @@ pub fn queue(conn: &mut Conn, actor: &Actor, device: &Device, ask: Ask<'_>, now:
         };
     }
     if device.state != DeviceState::Enrolled {
-        return Err(Error::Refused(format!("{} is {}: it takes no commands", device.name, device.state)));
+        return Err(takes_none(device));
     }
     let command = Command {
         id: CommandId::generate(now),
@@ -79,6 +79,11 @@ pub fn queue(conn: &mut Conn, actor: &Actor, device: &Device, ask: Ask<'_>, now:
     Ok(command)
 }
 
+/// Why a device that is not enrolled gets no command.
+pub fn takes_none(device: &Device) -> Error {
+    Error::Refused(format!("{} is “{}”: it takes no commands", device.name, device.state.name()))
+}
+
 /// Cancels a command that no device has got yet; an act.
 ///
 /// # Errors
@@ -91,7 +96,7 @@ pub fn cancel(conn: &mut Conn, actor: &Actor, id: CommandId, now: Time) -> Resul
         CommandKind::Lock | CommandKind::BackUpNow => {}
     }
     if !withdraw(conn, id, "cancelled before it was delivered", now)? {
-        return Err(Error::Conflict(format!("too late: the command is {}", command.state)));
+        return Err(Error::Conflict(format!("too late: the command is “{}”", command.state.name())));
     }
     let act = Act::done(Action::CommandCancelled, object(&command)).on(command.device_id);
     activity::record(conn, actor, &act, now)?;

@@ -9,6 +9,7 @@ use crate::domain::message::{Payload, RestoreOrder, RestoreProgress, RestoreResu
 use crate::domain::object::{ObjectKind, ObjectName};
 use crate::domain::restore::{self, Conflict, Refusal, RestoreState, Selection, Start};
 use crate::domain::time::{Time, hours};
+use crate::domain::words;
 use crate::error::{Error, Result};
 use crate::secret;
 use crate::service::activity::{self, Act};
@@ -200,8 +201,8 @@ pub fn request(conn: &mut Conn, by: &By<'_>, draft: &Draft, prepared: Prepared, 
     };
     store::restore::insert(conn, &restore)?;
     let why = format!(
-        "{} files as of {} to {}{}",
-        restore.file_count,
+        "{} as of {} to {}{}",
+        words::files(restore.file_count),
         plan.point.received_at.iso(),
         plan.target.name,
         if draft.accepts_unproven && !is_proven(&plan.point) {
@@ -281,7 +282,7 @@ pub fn progress(
     let restore = of_target(conn, device, id)?;
     let from = restore.state;
     if from.is_final() {
-        return Err(Error::Conflict(format!("this restore is {from}")));
+        return Err(Error::Conflict(format!("this restore is “{}”", from.name())));
     }
     let restored_count = i64::try_from(said.restored_count).unwrap_or(i64::MAX).min(restore.file_count);
     let running = Restore {
@@ -373,9 +374,9 @@ pub fn compare(blobs: &dyn BlobStore, expected: Expected, said: &RestoreResult) 
         not_compared: cut(&found.not_compared),
     };
     let note = format!(
-        "{} of {} files match the manifest; {} differ, {} are missing, {} were there and kept",
-        found.matched_count,
-        found.file_count,
+        "{} of {} as in the manifest; different: {}, missing: {}, there before and kept: {}",
+        words::number(found.matched_count),
+        words::files(found.file_count),
         found.differing.len(),
         found.missing.len(),
         found.kept.len()
@@ -408,7 +409,7 @@ pub fn result(
         RestoreState::Queued | RestoreState::Running => {}
         RestoreState::Compared | RestoreState::Failed => return Ok(()),
         RestoreState::Expired | RestoreState::Cancelled => {
-            return Err(Error::Conflict(format!("this restore is {from}")));
+            return Err(Error::Conflict(format!("this restore is “{}”", from.name())));
         }
     }
     let basis = Basis::of(conn, &restore)?;

@@ -254,7 +254,7 @@ impl Layout {
 
     /// "1 file", "1,283 files".
     pub fn files(&self, number: impl Plain<i64>) -> String {
-        words::counted(number.plain(), "file", "files")
+        words::files(number.plain())
     }
 
     /// "1 device", "1,283 devices".

@@ -61,7 +61,7 @@ async function restore(page, base, from, to) {
   await page.getByRole("button", { name: /Next: preview/ }).click();
   await page.getByRole("button", { name: /^Restore \d/ }).click();
   await page.waitForURL(/\/restores\/[0-9a-f-]{36}$/);
-  await until(page, /files are back and equal/, 120);
+  await until(page, /files? came back equal/, 120);
 }
 
 function hashes(folder) {

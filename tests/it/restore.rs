@@ -461,7 +461,7 @@ fn the_four_steps_order_a_restore_without_scripts() {
         (order.selection.as_slice(), order.conflict),
         (["/home/grace/b.jpg".to_owned()].as_slice(), Conflict::Skip)
     );
-    assert!(text(&operator.get(&made)).contains("1 of 1 files are back and equal"));
+    assert!(text(&operator.get(&made)).contains("1 of 1 file came back equal"));
     assert!(text(&operator.get("/restores")).contains("1 of 1"));
 }
 

@@ -19,6 +19,7 @@ use crate::domain::command::CommandKind;
 use crate::domain::id::CommandId;
 use crate::domain::manifest::ManifestFile;
 use crate::domain::restore::Chosen;
+use crate::domain::words::{files, number};
 use crate::protocol::agent::message::{
     Payload, RESTORES, RestoreFailure, RestoreOrder, RestoreProgress, RestoreResult, RestoreSecret, restore_context,
 };
@@ -131,9 +132,9 @@ impl Agent {
         let outcome =
             Outcome { files: result.files.len() as u64, kept: result.kept.len() as u64, failures: result.failures };
         let said = match sent {
-            Ok(()) => Ok(format!("{} files restored, {} failed", outcome.files, outcome.failures.len())),
+            Ok(()) => Ok(format!("{} restored, {} failed", files(outcome.files), number(outcome.failures.len()))),
             Err(error) if error.is_temporary() => return Err(error.into()),
-            Err(error) => Err(format!("{} files restored, but {error}", outcome.files)),
+            Err(error) => Err(format!("{} restored, but {error}", files(outcome.files))),
         };
         self.state.remove::<RestoreJournal>()?;
         self.finish(journal.command_id, said)?;
@@ -142,7 +143,7 @@ impl Agent {
 
     fn carry_out(&self, journal: &RestoreJournal, stop: &Stop) -> Result<RestoreResult, Cut> {
         let order = &journal.order;
-        self.note(Event::Note(format!("Restoring {} files", order.file_count)));
+        self.note(Event::Note(format!("Restoring {}", files(order.file_count))));
         let context = restore_context(order.restore_id, self.enrollment.device_id);
         let never = |error: anyhow::Error| Cut::Never(format!("{error:#}"));
         let opened = self.client.identity().open(&context, &order.sealed).map_err(never)?;

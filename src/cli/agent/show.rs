@@ -8,8 +8,9 @@ use crate::agent::state::{
 };
 use crate::agent::{Agent, RestoreOutcome};
 use crate::domain::device::Changes;
+use crate::domain::words;
 use anyhow::Result;
-use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -67,22 +68,22 @@ impl Progress for Terminal {
             Event::Note(text) => self.line(&text),
             Event::Warning(text) => self.line(&format!("Warning: {text}")),
             Event::Hashed { files, bytes } => {
-                self.moving(format!("  read {} files, {}", HumanCount(files), HumanBytes(bytes)));
+                self.moving(format!("  read {}, {}", words::files(files), words::bytes(bytes)));
             }
-            Event::BackedUp { bytes, total: None } => self.moving(format!("  backed up {}", HumanBytes(bytes))),
+            Event::BackedUp { bytes, total: None } => self.moving(format!("  backed up {}", words::bytes(bytes))),
             Event::BackedUp { bytes, total: Some(total) } => {
                 let percent = bytes.saturating_mul(100) / total.max(1);
                 self.moving(format!(
                     "  backed up {} of {} ({}%)",
-                    HumanBytes(bytes),
-                    HumanBytes(total),
+                    words::bytes(bytes),
+                    words::bytes(total),
                     percent.min(100)
                 ));
             }
             Event::Restored { files, total } => {
-                self.moving(format!("  restored {} of {} files", HumanCount(files), HumanCount(total)));
+                self.moving(format!("  restored {} of {}", words::number(files), words::files(total)));
             }
-            Event::Erased { files } => self.moving(format!("  erased {} files", HumanCount(files))),
+            Event::Erased { files } => self.moving(format!("  erased {}", words::files(files))),
             Event::Done => {
                 if let Some(bar) = &self.bar {
                     bar.finish_and_clear();
@@ -107,11 +108,11 @@ pub fn enrolled(agent: &Agent) -> Result<()> {
 }
 
 pub fn backup(backup: &LastBackup) {
-    println!("Backed up {} files, {}.", HumanCount(backup.file_count), HumanBytes(backup.size_bytes));
+    println!("Backed up {}, {}.", words::files(backup.file_count), words::bytes(backup.size_bytes));
     if backup.excluded_count > 0 {
         println!(
-            "{} files changed or could not be read meanwhile; the next backup has them.",
-            HumanCount(backup.excluded_count)
+            "{} changed or could not be read meanwhile; left for the next backup.",
+            words::files(backup.excluded_count)
         );
     }
 }
@@ -122,9 +123,9 @@ pub fn restore(outcome: Option<&RestoreOutcome>) -> ExitCode {
         println!("No restore waits for this device. Ask for one in the console.");
         return ExitCode::SUCCESS;
     };
-    println!("Restored {} files. Nothing on this device was removed.", HumanCount(outcome.files));
+    println!("Restored {}. Nothing on this device was removed.", words::files(outcome.files));
     if outcome.kept > 0 {
-        println!("{} files were there already with other content and were kept.", HumanCount(outcome.kept));
+        println!("Already there with other content, and kept: {}.", words::files(outcome.kept));
     }
     for failure in &outcome.failures {
         eprintln!("Not restored: {}: {}", failure.path, failure.reason);
@@ -194,21 +195,21 @@ fn print(status: &Status) {
     match &status.last_backup {
         None => println!("Backed up   never"),
         Some(it) => println!(
-            "Backed up   {}, {} files, {}",
+            "Backed up   {}, {}, {}",
             it.finished_at.iso(),
-            HumanCount(it.file_count),
-            HumanBytes(it.size_bytes)
+            words::files(it.file_count),
+            words::bytes(it.size_bytes)
         ),
     }
-    let count = |it: i64| u64::try_from(it).unwrap_or(0);
     match status.changes_since_backup {
         Some(it) => {
-            println!("Changed     {} files, {} since then", HumanCount(count(it.files)), HumanBytes(count(it.bytes)));
+            println!("Changed     {}, {} since then", words::files(it.files), words::bytes(it.bytes));
         }
         None => println!("Changed     not known: a protected folder cannot be opened"),
     }
     if status.reports_waiting > 0 {
-        println!("Waiting     {} backup reports to be sent", status.reports_waiting);
+        let waiting = words::counted(status.reports_waiting, "backup report", "backup reports");
+        println!("Waiting     {waiting} to be sent");
     }
     if status.wipe_under_way {
         println!("A wipe is under way.");

@@ -16,7 +16,7 @@ pub const FOUNDING: Duration = days(3);
 /// Why somebody may not do what they ask.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    #[error("the device is {0}: there is nothing to wipe")]
+    #[error("the device is “{}”: there is nothing to wipe", .0.name())]
     NotEnrolled(DeviceState),
     #[error("this is a personal device: it has no full wipe. Remove company data instead")]
     PersonalDevice,
@@ -34,9 +34,9 @@ pub enum Refusal {
     CreatedByRequester,
     #[error("the {0}'s account is not in use for 72 hours yet; somebody else must decide")]
     NewAccount(&'static str),
-    #[error("this wipe waits for no decision: it is {0}")]
+    #[error("this wipe waits for no decision: it is “{}”", .0.name())]
     NotWaiting(WipeState),
-    #[error("too late to stop: the wipe is {0}")]
+    #[error("too late to stop: the wipe is “{}”", .0.name())]
     TooLate(WipeState),
     #[error("the limit of {0} wipes an hour is reached; the hold can be ended later")]
     LimitReached(i64),

@@ -2,7 +2,7 @@
 use crate::domain::object::{ObjectKind, ObjectName};
 use crate::domain::proof::{Level, TestResult};
 use crate::domain::restore_test::{Beyond, Failures, MAX_NAMES, ObjectFailure, TestReport};
-use crate::domain::words::number;
+use crate::domain::words::{files, number};
 use crate::repository::{Fault, Id, Problem, Seen};
 
 /// What a test has found so far.
@@ -188,20 +188,20 @@ impl Finding {
     }
 
     fn summary(&self, result: TestResult) -> String {
-        let files = number(self.file_count);
+        let files = files(self.file_count);
         match result {
             TestResult::Passed if self.file_count == 1 => "The one file came back as the device had it.".to_owned(),
-            TestResult::Passed => format!("All {files} files came back as the device had them."),
+            TestResult::Passed => format!("All {files} came back as the device had them."),
             TestResult::Partial if !self.has_manifest => format!(
-                "Every object is intact and {files} files can be read back, but the device sent no list of its files \
+                "Every object is intact and {files} can be read back, but the device sent no list of its files \
                  for this backup, so there is nothing to compare them with."
             ),
             TestResult::Partial if self.file_count == 0 => "Every object is intact, but the backup has no file in it, \
                 so there is nothing that could be proven. Look at the folders that the device protects."
                 .to_owned(),
             TestResult::Partial => format!(
-                "{} of {files} files came back as the device had them. {} were not compared, because they changed \
-                 during the backup, could not be read, or are not in the device's list.",
+                "{} of {files} came back as the device had them. Not compared: {}, changed during the backup, not \
+                 readable, or not in the device's list.",
                 number(self.matched_count),
                 number(self.excluded_count)
             ),
@@ -213,9 +213,9 @@ impl Finding {
         let mut said = Vec::new();
         if let Some(first) = self.failures.files.first() {
             said.push(format!(
-                "{} of {} files did not come back as the device had them, the first is {} ({}).",
+                "{} of {} did not come back as the device had them, the first is {} ({}).",
                 number(self.failures.file_count),
-                number(self.file_count),
+                files(self.file_count),
                 shorten(&first.path),
                 first.reason
             ));

@@ -8,6 +8,7 @@ use crate::domain::id::CommandId;
 use crate::domain::message::{Payload, WipeReceipt, WipeReport};
 use crate::domain::time::Time;
 use crate::domain::wipe::WipeState;
+use crate::domain::words;
 use crate::error::{Error, Result};
 use crate::service::restore;
 use crate::store::command::Command;
@@ -39,7 +40,7 @@ pub fn reported(conn: &mut Conn, actor: &Actor, device: &Device, said: &WipeRepo
     let is_owed = matches!(from, WipeState::Delivered | WipeState::Acknowledged)
         || (from == WipeState::Failed && request.delivered_at.is_some());
     if !is_owed {
-        return Err(Error::Conflict(format!("this wipe is {from}: its order was not handed out")));
+        return Err(Error::Conflict(format!("this wipe is “{}”: its order was not handed out", from.name())));
     }
     let report = serde_json::to_string(&short(said)).context("writing a wipe's report")?;
     let acknowledged =
@@ -114,7 +115,7 @@ fn finished(request: WipeRequest, ordered: &[String], said: &WipeReport, now: Ti
         said.complete && said.key_destroyed && untold == 0 && said.roots.iter().all(|it| it.refused.is_empty());
     let files: u64 = said.roots.iter().map(|it| it.removed_files).fold(0, u64::saturating_add);
     let note = if complete {
-        format!("key destroyed, {files} files removed")
+        format!("key destroyed, {} removed", words::files(files))
     } else if said.key_destroyed && untold > 0 {
         format!("the key is destroyed, but the report says nothing of {untold} of the folders to be erased")
     } else if said.key_destroyed {

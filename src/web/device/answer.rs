@@ -94,10 +94,10 @@ fn proof_lines(facts: &ProofFacts<'_>, grade: Grade, layout: &Layout) -> Vec<Str
         lines.push(format!("{before}{at}{} old{}.", layout.ago(proven.point_at), allowed(facts.findings)));
         if let Some(tested) = row.proven_tested_at {
             lines.push(format!(
-                "Restored and compared {}: {} of {} files match.",
+                "Restored and compared {}: {} of {} came back the same.",
                 layout.zone.short(tested),
                 count(row.matched_count),
-                count(row.file_count)
+                layout.files(row.file_count)
             ));
         }
         if grade == Grade::OutOfDate {
@@ -163,7 +163,7 @@ pub fn wiped(loss: &Loss, state: DeviceState, newest: Option<&RestorePoint>, lay
             "Something was left on the device, and its key is gone: erase it by hand, then remove or enrol it again."
                 .to_owned(),
         ];
-        return Answer { tone: "t-lost", icon: "circle-x", headline: "Wipe failed".to_owned(), lines };
+        return Answer { tone: "t-lost", icon: "circle-x", headline: state.name().to_owned(), lines };
     }
     let (tone, icon) = match loss {
         Loss::Nothing => ("t-proven", "shield-check"),

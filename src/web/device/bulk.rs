@@ -71,7 +71,7 @@ impl Chosen {
         for id in ids {
             let device = super::within(conn, reach, id)?;
             if device.state != DeviceState::Enrolled {
-                return Err(Error::Refused(format!("{} is {}: it takes no commands", device.name, device.state)));
+                return Err(command::takes_none(&device));
             }
             devices.push(device);
         }

@@ -273,9 +273,9 @@ fn choices(query: &ListQuery, teams: &[Team]) -> Vec<Choice> {
             with_any(
                 "Enrolled",
                 vec![
-                    pair(DeviceState::WipeFailed.as_str(), "Wipe failed"),
+                    pair(DeviceState::WipeFailed.as_str(), DeviceState::WipeFailed.name()),
                     pair(DeviceState::Wiped.as_str(), "Wiped"),
-                    pair(DeviceState::Removed.as_str(), "Removed"),
+                    pair(DeviceState::Removed.as_str(), DeviceState::Removed.name()),
                 ],
             ),
             if query.state == DeviceState::Enrolled.as_str() { "" } else { &query.state },

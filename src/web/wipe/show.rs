@@ -6,7 +6,7 @@ use crate::domain::message::WipeReport;
 use crate::domain::role::{Permission, Reach};
 use crate::domain::time::{Time, days};
 use crate::domain::wipe::{Facts, Loss, WipeReason, WipeState};
-use crate::domain::words::sentence;
+use crate::domain::words::{counted, sentence};
 use crate::error::{Error, FieldErrors, Result};
 use crate::service::wipe::{self, Ask, Decision, Seen};
 use crate::store::activity::Activity;
@@ -273,7 +273,7 @@ pub async fn stop(
 pub async fn stop_all(by: Can<StopWipe>, store: Data<Store>, clock: Data<Clock>) -> PageResult<HttpResponse> {
     let (acting, now) = (Acting::of(&by), clock.now());
     let count = store.act(move |conn| wipe::stop_all(conn, &acting.by(), now)).await?;
-    let said = if count == 1 { "1 wipe stopped.".to_owned() } else { format!("{count} wipes stopped.") };
+    let said = format!("{} stopped.", counted(count, "wipe", "wipes"));
     Ok(see_other("/approvals", Some(&said)))
 }
 

@@ -159,7 +159,7 @@ fn what_the_device_has_is_not_stopped() {
 
     let refused = world.stops(request.id).unwrap_err();
 
-    assert_eq!(refused.to_string(), "too late to stop: the wipe is delivered");
+    assert_eq!(refused.to_string(), "too late to stop: the wipe is “Delivered”");
     assert_eq!(world.fetches().len(), 1, "the order is there until the report has come");
 }
 

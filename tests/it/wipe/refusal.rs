@@ -235,6 +235,6 @@ fn a_wiped_device_is_not_wiped_again() {
 
     let refused = world.requests(ask(&facts)).unwrap_err();
 
-    assert!(refused.to_string().contains("the device is wiped"), "{refused}");
+    assert!(refused.to_string().contains("the device is “Wiped”: there is nothing to wipe"), "{refused}");
     assert!(world.server.read(|conn| Ok(store::wipe::open_of_device(conn, facts.device_id)?)).is_none());
 }
