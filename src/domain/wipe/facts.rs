@@ -3,7 +3,7 @@ use crate::domain::device::{Encryption, Ownership};
 use crate::domain::id::{DeviceId, RestorePointId};
 use crate::domain::proof::Grade;
 use crate::domain::time::Time;
-use crate::domain::words::counted;
+use crate::domain::words::{bytes as size, counted, files};
 use serde::{Deserialize, Serialize};
 
 /// Files and their size.
@@ -60,6 +60,7 @@ pub struct Loss {
     pub proven_at: Option<Time>,
     /// Whether that proof still holds.
     pub holds: bool,
+    pub has_backup: bool,
 }
 
 /// What of the facts counts: it is what a person agrees to. Times of measuring move with each check-in and do not.
@@ -127,6 +128,7 @@ impl Facts {
             not_proven: self.not_proven,
             proven_at: self.proven.map(|it| it.at),
             holds: self.grade == Grade::Proven,
+            has_backup: self.newest.is_some(),
         }
     }
 
@@ -177,11 +179,12 @@ impl Loss {
         format!("{} lost, {} not proven", number(self.only_here), number(self.not_proven))
     }
 
-    /// What is agreed to, after "I accept".
+    /// What is agreed to, after "I accept". That a device counted no file is its own word, so what is missing is named
+    /// instead.
     pub fn accepted(&self) -> String {
         let lost = match self.only_here {
             Some(it) if it.files == 0 => None,
-            Some(it) => Some(format!("losing {}", counted(it.files, "file", "files"))),
+            Some(it) => Some(format!("losing {}", files(it.files))),
             None => Some("losing an unknown number of files".to_owned()),
         };
         let risked = match self.not_proven {
@@ -194,7 +197,8 @@ impl Loss {
         match (lost, risked) {
             (Some(lost), Some(risked)) => format!("{lost}, and {risked}"),
             (Some(one), None) | (None, Some(one)) => one,
-            (None, None) => "that the proof does not hold any more".to_owned(),
+            (None, None) if self.has_backup => "that no proof of its backups holds".to_owned(),
+            (None, None) => "that it has no backup: whatever it did not count is lost".to_owned(),
         }
     }
 
@@ -205,13 +209,19 @@ impl Loss {
             return format!("Nothing would be lost: all data up to {at} was restored and compared.");
         }
         let here = match self.only_here {
-            Some(it) if it.files == 0 => "No files exist only on the device.".to_owned(),
-            Some(it) => format!("{} files ({} bytes) exist only on the device and will be lost.", it.files, it.bytes),
+            Some(it) if it.files == 0 => "The device counted no file that exists only on it.".to_owned(),
+            Some(it) => {
+                let verb = if it.files == 1 { "exists" } else { "exist" };
+                format!("{} ({}) {verb} only on the device and will be lost.", files(it.files), size(it.bytes))
+            }
             None => "How many files exist only on the device is not known.".to_owned(),
         };
         let not_proven = match self.not_proven {
             Some(it) if it.files == 0 => String::new(),
-            Some(it) => format!(" {} files ({} bytes) are in a backup that is not proven.", it.files, it.bytes),
+            Some(it) => {
+                let verb = if it.files == 1 { "is" } else { "are" };
+                format!(" {} ({}) {verb} in a backup that is not proven.", files(it.files), size(it.bytes))
+            }
             None => " How much of the newest backup is not proven is not known.".to_owned(),
         };
         let proven = match (self.proven_at, self.holds) {
@@ -413,11 +423,25 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn without_numbers_the_missing_proof_or_backup_is_agreed_to() {
+        let none = Some(Amount::default());
+        let lapsed = Facts { only_here: none, not_proven: none, grade: Grade::OutOfDate, ..facts() };
+        let bare = Facts { newest: None, proven: None, grade: Grade::Never, ..lapsed.clone() };
+        assert!(!lapsed.loss().is_nothing() && !bare.loss().is_nothing());
+        assert_eq!(lapsed.loss().accepted(), "that no proof of its backups holds");
+        assert_eq!(bare.loss().accepted(), "that it has no backup: whatever it did not count is lost");
+    }
+
+    #[test]
     fn the_sentence_names_all_three_layers() {
         let sentence = facts().loss().sentence();
-        assert!(sentence.starts_with("4 files (9000000 bytes) exist only on the device and will be lost."));
-        assert!(sentence.contains("92 files (403000000 bytes) are in a backup that is not proven."), "{sentence}");
+        assert!(sentence.starts_with("4 files (9.0 MB) exist only on the device and will be lost."));
+        assert!(sentence.contains("92 files (403 MB) are in a backup that is not proven."), "{sentence}");
         assert!(sentence.ends_with("is proven."), "{sentence}");
+        let one = Some(Amount { files: 1, bytes: 10 });
+        let single = Facts { only_here: one, not_proven: one, ..facts() }.loss().sentence();
+        assert!(single.starts_with("1 file (10 B) exists only on the device"), "{single}");
+        assert!(single.contains(" 1 file (10 B) is in a backup"), "{single}");
         let never = Facts { proven: None, only_here: None, grade: Grade::Never, ..facts() };
         assert!(never.loss().sentence().contains("is not known"), "{}", never.loss().sentence());
         assert!(never.loss().sentence().ends_with("Nothing is proven."));
