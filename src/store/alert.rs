@@ -18,55 +18,41 @@ pub struct Untold {
     pub evidence_at: Time,
 }
 
+/// Enrolled devices that stand so since `$at` and of which nobody was told at that value; the oldest first. A macro,
+/// because diesel knows each column as a type of its own.
+macro_rules! untold {
+    ($conn:expr, $kind:expr, $limit:expr, $at:ident, $stands_so:expr) => {{
+        let told_at = device_alerts::evidence_at.nullable();
+        devices::table
+            .inner_join(device_proof::table.on(device_proof::device_id.eq(devices::id)))
+            .left_join(
+                device_alerts::table.on(device_alerts::device_id.eq(devices::id).and(device_alerts::kind.eq($kind))),
+            )
+            .filter(devices::state.eq("enrolled").and($stands_so))
+            .filter(told_at.is_null().or(told_at.ne(device_proof::$at)))
+            .order((device_proof::$at.asc(), devices::id.asc()))
+            .limit($limit)
+            .select((
+                devices::id,
+                devices::name,
+                devices::serial,
+                devices::person,
+                devices::team_id,
+                device_proof::$at.assume_not_null(),
+            ))
+            .load($conn)
+    }};
+}
+
 /// Enrolled devices whose newest restore test failed, and nobody was told of that failure.
 pub fn failed_untold(conn: &mut Conn, kind: &str, limit: i64) -> QueryResult<Vec<Untold>> {
-    devices::table
-        .inner_join(device_proof::table.on(device_proof::device_id.eq(devices::id)))
-        .left_join(device_alerts::table.on(device_alerts::device_id.eq(devices::id).and(device_alerts::kind.eq(kind))))
-        .filter(devices::state.eq("enrolled").and(device_proof::failed_at.is_not_null()))
-        .filter(
-            device_alerts::evidence_at
-                .nullable()
-                .is_null()
-                .or(device_alerts::evidence_at.nullable().ne(device_proof::failed_at)),
-        )
-        .order((device_proof::failed_at.asc(), devices::id.asc()))
-        .limit(limit)
-        .select((
-            devices::id,
-            devices::name,
-            devices::serial,
-            devices::person,
-            devices::team_id,
-            device_proof::failed_at.assume_not_null(),
-        ))
-        .load(conn)
+    untold!(conn, kind, limit, failed_at, device_proof::failed_at.is_not_null())
 }
 
 /// Enrolled devices whose proof's time has run out by `now`, and nobody was told of that lapse.
 pub fn lapsed_untold(conn: &mut Conn, kind: &str, now: Time, limit: i64) -> QueryResult<Vec<Untold>> {
-    devices::table
-        .inner_join(device_proof::table.on(device_proof::device_id.eq(devices::id)))
-        .left_join(device_alerts::table.on(device_alerts::device_id.eq(devices::id).and(device_alerts::kind.eq(kind))))
-        .filter(devices::state.eq("enrolled").and(device_proof::failed_at.is_null()))
-        .filter(device_proof::proven_until.le(now))
-        .filter(
-            device_alerts::evidence_at
-                .nullable()
-                .is_null()
-                .or(device_alerts::evidence_at.nullable().ne(device_proof::proven_until)),
-        )
-        .order((device_proof::proven_until.asc(), devices::id.asc()))
-        .limit(limit)
-        .select((
-            devices::id,
-            devices::name,
-            devices::serial,
-            devices::person,
-            devices::team_id,
-            device_proof::proven_until.assume_not_null(),
-        ))
-        .load(conn)
+    let is_lapsed = device_proof::failed_at.is_null().and(device_proof::proven_until.le(now));
+    untold!(conn, kind, limit, proven_until, is_lapsed)
 }
 
 /// Notes that people were told.
