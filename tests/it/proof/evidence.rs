@@ -34,6 +34,17 @@ struct World {
 }
 
 impl World {
+    /// A backup that lacked what its device said of it failed its test, an hour ago.
+    fn failed() -> Self {
+        let mut world = Self::new();
+        let job = world.without_its_files(&[("/data/a", b"other")]);
+        world.receive(&job);
+        world.run();
+        assert_eq!(world.grade(), Grade::Failed);
+        world.clock.advance(hours(1));
+        world
+    }
+
     fn new() -> Self {
         let database = TestDatabase::new();
         let store = database.store();
@@ -333,13 +344,8 @@ fn a_test_that_read_an_object_before_it_was_found_damaged_proves_nothing() {
 
 #[test]
 fn a_later_good_backup_makes_up_for_a_failed_one() {
-    let mut world = World::new();
-    let job = world.without_its_files(&[("/data/a", b"other")]);
-    world.receive(&job);
-    world.run();
-    assert_eq!(world.grade(), Grade::Failed);
+    let mut world = World::failed();
 
-    world.clock.advance(hours(1));
     let job = world.craft.backup(&[("a", b"one")]);
     world.receive(&job);
     assert_eq!(world.grade(), Grade::Failed, "until it is tested");
@@ -350,13 +356,8 @@ fn a_later_good_backup_makes_up_for_a_failed_one() {
 
 #[test]
 fn a_later_backup_that_compares_nothing_makes_up_for_no_failed_comparison() {
-    let mut world = World::new();
-    let job = world.without_its_files(&[("/data/a", b"other")]);
-    world.receive(&job);
-    world.run();
-    assert_eq!(world.grade(), Grade::Failed);
+    let mut world = World::failed();
 
-    world.clock.advance(hours(1));
     let job = TestJob { manifest: None, ..world.craft.backup(&[("b", b"two")]) };
     world.receive(&job);
     world.clock.advance(hours(1));
