@@ -51,6 +51,11 @@ impl Role {
         }
     }
 
+    /// Whether it lets somebody ask for wipes or approve them.
+    pub const fn has_part_in_wipes(self) -> bool {
+        self.allows(Permission::RequestWipe) || self.allows(Permission::ApproveWipe)
+    }
+
     /// Whether this role alone gives `permission`.
     pub const fn allows(self, permission: Permission) -> bool {
         use Permission as P;

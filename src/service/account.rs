@@ -37,6 +37,21 @@ pub fn actor(user: &User, via: Via, address: &str) -> Actor {
     }
 }
 
+/// Who acts, as a mail names them: with the address, because a name is what they call themselves.
+///
+/// # Errors
+/// When the database does not answer.
+pub(super) fn who(conn: &mut Conn, by: &Actor) -> Result<String> {
+    let id = by.id.as_deref().filter(|_| by.kind == ActorKind::User).and_then(UserId::parse);
+    let user = id.map(|it| store::user::find(conn, it)).transpose()?.flatten();
+    Ok(user.as_ref().map_or_else(|| by.name.clone(), name_of))
+}
+
+/// "Bob (bob@example.org)".
+pub(super) fn name_of(user: &User) -> String {
+    format!("{} ({})", user.name, user.email)
+}
+
 /// Makes the link that makes the owner, and ends the one before it; gives its path. An act.
 ///
 /// # Errors

@@ -4,7 +4,7 @@
 //! proof that runs out or a restore test that fails, is found by asking which
 //! devices stand so and nobody was told.
 use crate::domain::id::{TeamId, WipeRequestId};
-use crate::domain::role::Permission;
+use crate::domain::role::{Permission, Role};
 use crate::domain::time::Time;
 use crate::domain::wipe::WipeReason;
 use crate::domain::words;
@@ -12,6 +12,8 @@ use crate::error::Result;
 use crate::service::mail::{self, Mail, Recipients};
 use crate::service::setting;
 use crate::store::alert::Untold;
+use crate::store::device::Device;
+use crate::store::user::User;
 use crate::store::{self, Conn};
 use anyhow::Context;
 use askama::Template;
@@ -84,6 +86,31 @@ struct WipeDone<'a> {
 }
 
 #[derive(Template)]
+#[template(path = "mail/guard_changed.txt")]
+struct GuardChanged<'a> {
+    by: &'a str,
+    label: &'a str,
+    what: &'a str,
+    url: String,
+}
+
+#[derive(Template)]
+#[template(path = "mail/access_changed.txt")]
+struct AccessChanged<'a> {
+    what: &'a str,
+    wipes: bool,
+    url: String,
+}
+
+#[derive(Template)]
+#[template(path = "mail/device_removed.txt")]
+struct DeviceRemoved<'a> {
+    by: &'a str,
+    device: &'a Device,
+    url: String,
+}
+
+#[derive(Template)]
 #[template(path = "mail/proof_out_of_date.txt")]
 struct ProofOutOfDate<'a> {
     devices: &'a [Untold],
@@ -119,7 +146,7 @@ pub fn wipe_held(conn: &mut Conn, it: &WipeNotice<'_>, now: Time) -> Result<()> 
     let mail = Mail {
         to: Recipients::Permission(WIPE_READERS, it.team),
         kind: "wipe_held",
-        dedupe_key: Some((now.seconds() / 3600).to_string()),
+        dedupe_key: Some(hour(now)),
         subject: "Wipes are held: more were requested than the limit allows".to_owned(),
         body,
     };
@@ -174,6 +201,69 @@ fn tell_of_wipe(
         body: body.render().context("writing a mail")?,
     };
     mail::enqueue(conn, &mail, now).map(drop)
+}
+
+/// Tells that a setting which guards wipes is changed, or is to be.
+///
+/// # Errors
+/// When the database refuses.
+pub fn guard_changed(conn: &mut Conn, by: &str, label: &str, what: &str, now: Time) -> Result<()> {
+    let url = url(conn, "/settings")?;
+    let mail = Mail {
+        to: Recipients::Permission(Permission::ManageUsers, None),
+        kind: "guard_changed",
+        dedupe_key: None,
+        subject: "Holdfast: a setting that guards wipes was changed".to_owned(),
+        body: GuardChanged { by, label, what, url }.render().context("writing a mail")?,
+    };
+    mail::enqueue(conn, &mail, now).map(drop)
+}
+
+/// Tells that somebody may do more or less than before, or that somebody else may come in as them. `what` is a
+/// sentence, `roles` what is given by it.
+///
+/// Called before the change, so that nobody is left out by the very change that is told of.
+///
+/// # Errors
+/// When the database refuses.
+pub fn access_changed(
+    conn: &mut Conn,
+    user: &User,
+    (what, roles): (&str, &[Role]),
+    to: Recipients,
+    now: Time,
+) -> Result<()> {
+    let wipes = roles.iter().any(|it| it.has_part_in_wipes());
+    let subject = if wipes {
+        format!("Holdfast: {} may have a part in wipes", user.name)
+    } else {
+        format!("Holdfast: the account of {} was changed", user.name)
+    };
+    let url = url(conn, &format!("/users/{}", user.id))?;
+    let body = AccessChanged { what, wipes, url }.render().context("writing a mail")?;
+    mail::enqueue(conn, &Mail { to, kind: "access_changed", dedupe_key: None, subject, body }, now).map(drop)
+}
+
+/// Tells that a device was removed, which nothing else would: a removed device has no proof that runs out. Once an
+/// hour, whatever their number.
+///
+/// # Errors
+/// When the database refuses.
+pub fn device_removed(conn: &mut Conn, by: &str, device: &Device, now: Time) -> Result<()> {
+    let url = url(conn, "/activity")?;
+    let mail = Mail {
+        to: Recipients::Permission(Permission::ViewActivity, device.team_id),
+        kind: "device_removed",
+        dedupe_key: Some(hour(now)),
+        subject: format!("Device removed: {}", device.name),
+        body: DeviceRemoved { by, device, url }.render().context("writing a mail")?,
+    };
+    mail::enqueue(conn, &mail, now).map(drop)
+}
+
+/// For what is told once an hour.
+fn hour(now: Time) -> String {
+    (now.seconds() / 3600).to_string()
 }
 
 /// Tells of proofs that ran out and restore tests that failed, each once;

@@ -23,6 +23,8 @@ pub enum Recipients {
     User(UserId),
     /// Somebody who may not have come yet; nobody once the account is disabled.
     Account(UserId),
+    /// Everyone who manages people, and the person whom it is about.
+    Overseers(UserId),
 }
 
 /// A mail that is to be sent.
@@ -84,6 +86,7 @@ fn people(conn: &mut Conn, to: Recipients) -> Result<Vec<Recipient>> {
     let mut people = store::mail::recipients(conn)?;
     people.retain(|person| match to {
         Recipients::User(id) | Recipients::Account(id) => person.id == id,
+        Recipients::Overseers(id) => person.id == id || person.grants.allows_everywhere(Permission::ManageUsers),
         Recipients::Permission(permission, team) => {
             person.grants.reach(permission).is_some_and(|reach| reach.covers(team))
         }

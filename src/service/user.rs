@@ -2,13 +2,13 @@
 use crate::domain::account::{INVITE_LINK_LIFE, NO_ADDRESS, UserState, is_address};
 use crate::domain::activity::{Action, Actor, ActorKind, Object};
 use crate::domain::id::UserId;
-use crate::domain::role::{Role, Scope};
+use crate::domain::role::{Permission, Role, Scope};
 use crate::domain::time::Time;
 use crate::error::{Error, Result};
-use crate::service::account::{end_everything, make_invite_link, object};
+use crate::service::account::{end_everything, make_invite_link, name_of, object, who};
 use crate::service::activity::{self, Act};
 use crate::service::mail::{self, Mail, Recipients};
-use crate::service::setting;
+use crate::service::{alert, setting};
 use crate::store::user::User;
 use crate::store::{self, Conn};
 use anyhow::Context;
@@ -26,21 +26,21 @@ pub struct Invitation {
 ///
 /// # Errors
 /// `Invalid` where the address is none or taken, or there is no role.
-pub fn invite(conn: &mut Conn, by: &Actor, who: &Invitation, now: Time) -> Result<(User, String)> {
-    let email = who.email.trim().to_lowercase();
+pub fn invite(conn: &mut Conn, by: &Actor, invited: &Invitation, now: Time) -> Result<(User, String)> {
+    let email = invited.email.trim().to_lowercase();
     if !is_address(&email) {
         return Err(Error::invalid("email", NO_ADDRESS));
     }
     if store::user::find_by_email(conn, &email)?.is_some() {
         return Err(Error::invalid("email", "Someone has an account with this address."));
     }
-    if who.roles.is_empty() {
+    if invited.roles.is_empty() {
         return Err(Error::invalid("roles", "Choose at least one role."));
     }
     let user = User {
         id: UserId::generate(now),
         email,
-        name: who.name.clone(),
+        name: invited.name.clone(),
         password_hash: None,
         state: UserState::Invited,
         time_zone: "UTC".to_owned(),
@@ -48,9 +48,11 @@ pub fn invite(conn: &mut Conn, by: &Actor, who: &Invitation, now: Time) -> Resul
         created_at: now,
         password_changed_at: None,
     };
+    let what = format!("invited {}. Roles: {}.", name_of(&user), describe_all(conn, &invited.roles)?);
+    tell(conn, by, &user, (&what, &invited.roles), OVERSEERS, now)?;
     store::user::insert(conn, &user)?;
     activity::record(conn, by, &Act::done(Action::UserAdded, object(&user)), now)?;
-    for grant in &who.roles {
+    for grant in &invited.roles {
         give(conn, by, &user, *grant, now)?;
     }
     let path = make_link(conn, by, &user, now)?;
@@ -66,6 +68,7 @@ pub fn invite_again(conn: &mut Conn, by: &Actor, id: UserId, now: Time) -> Resul
     if user.state == UserState::Disabled {
         return Err(Error::Refused("This account is disabled. Enable it first.".to_owned()));
     }
+    tell_of_link(conn, by, &user, "", now)?;
     let path = make_link(conn, by, &user, now)?;
     activity::record(conn, by, &Act::done(Action::UserChanged, object(&user)).because("a new one-time link"), now)?;
     Ok(path)
@@ -90,6 +93,14 @@ pub fn set_roles(conn: &mut Conn, by: &Actor, id: UserId, roles: &[(Role, Scope)
     if taken.is_empty() && given.is_empty() {
         return Ok(());
     }
+    let mut parts = Vec::new();
+    for (word, grants) in [("gave", &given), ("took", &taken)] {
+        if !grants.is_empty() {
+            parts.push(format!("{word} {}", describe_all(conn, grants)?));
+        }
+    }
+    let what = format!("changed the roles of {}: {}.", name_of(&user), parts.join("; "));
+    tell(conn, by, &user, (&what, &given), Recipients::Overseers(id), now)?;
     for grant in taken {
         store::user::revoke(conn, id, grant)?;
         let act = Act::done(Action::RoleRevoked, object(&user));
@@ -112,9 +123,13 @@ pub fn set_roles(conn: &mut Conn, by: &Actor, id: UserId, roles: &[(Role, Scope)
 /// `Refused` for the last owner.
 pub fn disable(conn: &mut Conn, by: &Actor, id: UserId, now: Time) -> Result<()> {
     let user = find(conn, id)?;
-    if store::user::grants(conn, id)?.iter().any(|it| *it == (Role::Owner, Scope::Organisation)) {
+    let held: Vec<_> = store::user::grants(conn, id)?.iter().copied().collect();
+    if held.contains(&(Role::Owner, Scope::Organisation)) {
         keep_an_owner(conn, id)?;
     }
+    let roles = describe_all(conn, &held)?;
+    let what = format!("disabled the account of {}. Roles: {roles}.", name_of(&user));
+    tell(conn, by, &user, (&what, &[]), Recipients::Overseers(id), now)?;
     if !store::user::set_state(conn, id, user.state, UserState::Disabled)? || user.state == UserState::Disabled {
         return Err(Error::Conflict("This account was disabled meanwhile.".to_owned()));
     }
@@ -128,6 +143,7 @@ pub fn disable(conn: &mut Conn, by: &Actor, id: UserId, now: Time) -> Result<()>
 /// `Conflict` where it is not disabled.
 pub fn enable(conn: &mut Conn, by: &Actor, id: UserId, now: Time) -> Result<String> {
     let user = find(conn, id)?;
+    tell_of_link(conn, by, &user, "enabled the account and ", now)?;
     if !store::user::set_state(conn, id, UserState::Disabled, UserState::Invited)? {
         return Err(Error::Conflict("This account is not disabled.".to_owned()));
     }
@@ -168,14 +184,38 @@ struct Invited<'a> {
 fn give(conn: &mut Conn, by: &Actor, user: &User, grant: (Role, Scope), now: Time) -> Result<()> {
     store::user::grant(conn, user.id, grant, user_id(by), now)?;
     let what = describe(conn, grant)?;
-    activity::record(conn, by, &Act::done(Action::RoleGranted, object(user)).because(&what), now)?;
-    if grant == (Role::Owner, Scope::Organisation) {
-        let body = format!("{} made {} ({}) an owner of this Holdfast.\n", by.name, user.name, user.email);
-        let subject = format!("Holdfast: {} is a new owner", user.name);
-        let to = Recipients::Permission(crate::domain::role::Permission::ManageUsers, None);
-        mail::enqueue(conn, &Mail { to, kind: "new_owner", dedupe_key: None, subject, body }, now)?;
-    }
-    Ok(())
+    activity::record(conn, by, &Act::done(Action::RoleGranted, object(user)).because(&what), now)
+}
+
+/// Tells of a link: whoever opens it comes in as this person.
+fn tell_of_link(conn: &mut Conn, by: &Actor, user: &User, first: &str, now: Time) -> Result<()> {
+    let held: Vec<_> = store::user::grants(conn, user.id)?.iter().copied().collect();
+    let (roles, whom) = (describe_all(conn, &held)?, name_of(user));
+    let what = format!("{first}made a one-time link for {whom}: whoever opens it is them. Roles: {roles}.");
+    tell(conn, by, user, (&what, &held), OVERSEERS, now)
+}
+
+/// Where the person has a mail of their own.
+const OVERSEERS: Recipients = Recipients::Permission(Permission::ManageUsers, None);
+
+/// Tells of what `by` is about to do; `given` is what somebody may do by it.
+fn tell(
+    conn: &mut Conn,
+    by: &Actor,
+    user: &User,
+    (what, given): (&str, &[(Role, Scope)]),
+    to: Recipients,
+    now: Time,
+) -> Result<()> {
+    let roles: Vec<_> = given.iter().map(|(role, _)| *role).collect();
+    let what = format!("{} {what}", who(conn, by)?);
+    alert::access_changed(conn, user, (&what, &roles), to, now)
+}
+
+/// "Operator in team Berlin, Auditor".
+fn describe_all(conn: &mut Conn, grants: &[(Role, Scope)]) -> Result<String> {
+    let names: Vec<_> = grants.iter().map(|it| describe(conn, *it)).collect::<Result<_>>()?;
+    Ok(if names.is_empty() { "none".to_owned() } else { names.join(", ") })
 }
 
 /// "Operator in team Berlin", or "Operator".

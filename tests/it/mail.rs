@@ -247,9 +247,7 @@ fn the_link_of_a_mail_opens_the_list_that_it_tells_of() {
 
     job::alert::run_once(server.store(), NOW).unwrap();
 
-    let mailer = Mailer::memory();
-    job::mail::run_once(server.store(), Some(&mailer), &server.app.clock).unwrap();
-    let sent = mailer.sent();
+    let sent = server.mails();
     assert_eq!(sent.len(), 2);
     for mail in sent {
         let (named, others) = if mail.subject.contains("Damaged") {
@@ -273,12 +271,65 @@ fn an_invitation_is_mailed_without_its_link() {
     let page = text(&owner.post("/users", &fields));
 
     let secret = page.split("/invite/").nth(1).unwrap().split('<').next().unwrap();
-    let mailer = Mailer::memory();
-    job::mail::run_once(server.store(), Some(&mailer), &server.app.clock).unwrap();
-    let sent = mailer.sent();
+    let mut sent = server.mails();
+    sent.retain(|it| it.to == "bob@example.org");
     assert_eq!(sent.len(), 1, "{sent:?}");
-    assert_eq!(sent[0].to, "bob@example.org");
     assert!(sent[0].body.contains("Ada has made an account for you"), "{}", sent[0].body);
     assert!(sent[0].body.contains(&server.app.config.public_url));
     assert!(!sent[0].body.contains(secret) && !sent[0].body.contains("/invite/"), "{}", sent[0].body);
+}
+
+#[test]
+fn who_gets_or_loses_a_part_in_wipes_is_told_to_all_who_manage_people() {
+    let server = TestServer::start();
+    let (ada, bob) = (colleague(&server, "ada", Role::Owner), colleague(&server, "bob", Role::Observer));
+    let cleo = colleague(&server, "cleo", Role::Owner);
+    colleague(&server, "dan", Role::Operator);
+    let owner = Visit::of(&server, ada);
+    let new = [("email", "eve@example.org"), ("name", "Eve"), ("roles", "operator@organisation")];
+    let path = |id, act| format!("/users/{id}/{act}");
+    let (all, both) = (vec!["ada", "bob", "cleo"], vec!["ada", "cleo"]);
+    // In this order: what is taken from somebody, or whose account ends, is told to them too.
+    for (to, fields, readers, said) in [
+        ("/users".to_owned(), &new[..], &both, "invited Eve (eve@example.org). Roles: Operator."),
+        (path(bob, "roles"), &[("roles", "approver@organisation")], &all, "gave Approver; took Observer."),
+        (path(bob, "links"), &[], &both, "a one-time link for bob (bob@example.org): whoever opens it is them. Roles:"),
+        (path(bob, "disable"), &[], &all, "disabled the account of bob (bob@example.org). Roles: Approver."),
+        (path(bob, "enable"), &[], &both, "enabled the account and made a one-time link for bob"),
+        (path(cleo, "roles"), &[("roles", "observer@organisation")], &both, "gave Observer; took Owner."),
+    ] {
+        let answer = owner.post(&to, fields);
+        assert!(matches!(answer.status, 200 | 303), "{to}: {}", text(&answer));
+
+        let mut told = server.mails();
+        told.retain(|it| !it.subject.ends_with("has a link for you"));
+        let names: Vec<_> = told.iter().map(|it| it.to.split('@').next().unwrap()).collect();
+        assert_eq!(names, *readers, "{to}");
+        for mail in told {
+            assert!(mail.body.contains(said) && mail.body.starts_with("ada (ada@example.org) "), "{to}: {}", mail.body);
+            assert!(mail.body.contains("If this was not meant") && mail.body.contains("/users/"), "{}", mail.body);
+            let has_part = ["invited", "gave Approver", "link for bob"].iter().any(|it| mail.body.contains(it));
+            assert_eq!(mail.body.contains("ask for wipes"), has_part, "{}", mail.body);
+        }
+    }
+}
+
+#[test]
+fn devices_that_are_removed_are_told_of_once_an_hour() {
+    let server = TestServer::start();
+    colleague(&server, "ada", Role::Auditor);
+    colleague(&server, "bob", Role::Helpdesk);
+    let remove = || {
+        let (id, by, now) = (SimDevice::join(&server).id(), crate::support::server::admin(), server.app.clock.now());
+        server.act(move |conn| service::device::remove(conn, &by, id, "laptop-1", now));
+        server.mails()
+    };
+
+    let told = [remove(), remove()];
+    server.app.clock.advance(hours(1));
+    let later = remove();
+
+    assert_eq!(told.each_ref().map(Vec::len), [1, 0]);
+    assert_eq!((told[0][0].to.as_str(), told[0][0].subject.as_str()), ("ada@example.org", "Device removed: laptop-1"));
+    assert_eq!(later.len(), 1);
 }

@@ -8,6 +8,7 @@ use crate::domain::role::Permission;
 use crate::domain::time::Time;
 use crate::domain::wipe::{BEFORE_DELIVERY, Refusal, Verdict, WipeState, held_by_limits, may_approve};
 use crate::error::{Error, Result};
+use crate::service::account::who;
 use crate::service::command;
 use crate::service::wipe::digest;
 use crate::store::wipe::{Approval, WipeRequest};
@@ -74,7 +75,8 @@ pub fn approve(conn: &mut Conn, by: &By<'_>, id: WipeRequestId, seen: &Seen, now
     write(conn, &approved, progress.state)?;
     let note = format!("released at {} unless it is stopped", release_at.iso());
     record(conn, by.actor, &approved, &What::done(Action::WipeApproved, &note), now)?;
-    tell(conn, (&approved, &device), &by.actor.name, News::Approved { release_at }, now)?;
+    let name = who(conn, by.actor)?;
+    tell(conn, (&approved, &device), &name, News::Approved { release_at }, now)?;
     Ok(Decision::Approved(approved))
 }
 

@@ -6,6 +6,7 @@ use crate::domain::id::{DeviceId, WipeRequestId};
 use crate::domain::time::Time;
 use crate::domain::wipe::{self, Asked, Facts, Hold, Refusal, WipeAction, WipeReason, WipeState};
 use crate::error::{Error, Result};
+use crate::service::account::who;
 use crate::store::device::Device;
 use crate::store::wipe::WipeRequest;
 use crate::store::{self, Conn};
@@ -85,7 +86,8 @@ pub fn request(conn: &mut Conn, by: &By<'_>, ask: &Ask, now: Time) -> Result<Wip
         record(conn, by.actor, &request, &what, now)?;
     }
     let news = if is_held { News::Held } else { News::Requested };
-    tell(conn, (&request, &device), &by.actor.name, news, now)?;
+    let name = who(conn, by.actor)?;
+    tell(conn, (&request, &device), &name, news, now)?;
     Ok(request)
 }
 
@@ -118,7 +120,8 @@ pub fn review(conn: &mut Conn, by: &By<'_>, id: WipeRequestId, ask: &Ask, now: T
     };
     write(conn, &request, from)?;
     record(conn, by.actor, &request, &What::done(Action::WipeRequested, &why(&request, &agreed)), now)?;
-    tell(conn, (&request, &device), &by.actor.name, News::Requested, now)?;
+    let name = who(conn, by.actor)?;
+    tell(conn, (&request, &device), &name, News::Requested, now)?;
     Ok(request)
 }
 

@@ -5,6 +5,8 @@ use holdfast::app::App;
 use holdfast::clock::Clock;
 use holdfast::config::{Config, Options};
 use holdfast::domain::activity::{Actor, ActorKind, Via};
+use holdfast::job;
+use holdfast::mail::{Mailer, Message};
 use holdfast::store::{Conn, Store};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -76,6 +78,15 @@ impl TestServer {
 
     pub fn store(&self) -> &Store {
         &self.app.store
+    }
+
+    /// Sends the mails that wait; gives them by reader and subject.
+    pub fn mails(&self) -> Vec<Message> {
+        let mailer = Mailer::memory();
+        while job::mail::run_once(self.store(), Some(&mailer), &self.app.clock).unwrap().more {}
+        let mut sent = mailer.sent();
+        sent.sort_by(|a, b| (&a.to, &a.subject).cmp(&(&b.to, &b.subject)));
+        sent
     }
 
     /// Runs an act.
