@@ -14,7 +14,7 @@ use crate::store::{self, Conn};
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
 
-/// What an owner sets for the demo on the settings page, in the units of its form.
+/// What an owner could set for the demo on the settings page, in the units of its form.
 const NUMBERS: [(&str, i64); 4] = [
     ("wipe.hold_seconds", 1),
     ("wipe.max_per_hour", 20),
@@ -86,7 +86,7 @@ fn settings(conn: &mut Conn, owner: &Actor, now: Time) -> Done<()> {
         .iter()
         .filter_map(|(name, value)| Some((*setting::NUMBERS.iter().find(|it| it.name == *name)?, *value)))
         .collect();
-    setting::set_numbers(conn, owner, &values, now)?;
+    setting::begin_with(conn, owner, &values, now)?;
     store::setting::set(conn, store::device_list::SILENT_SECONDS, SILENT_SECONDS, now)?;
     Ok(store::setting::set(conn, setting::DEMO, "true", now)?)
 }

@@ -1,8 +1,11 @@
 //! What owners change while the server runs.
 use crate::domain::activity::{Action, Actor, Object};
 use crate::domain::time::Time;
-use crate::error::{FieldErrors, Result};
+use crate::domain::wipe::Loosens;
+use crate::error::{Error, FieldErrors, Result};
 use crate::service::activity::{self, Act};
+use crate::service::{account, alert};
+use crate::store::setting::Setting;
 use crate::store::{self, Conn};
 
 /// A number that owners set, within limits.
@@ -19,6 +22,15 @@ pub struct Number {
     pub default: i64,
     pub least: i64,
     pub most: i64,
+    /// Where it guards wipes: such a change is told, and waits where it loosens.
+    pub guard: Option<Loosens>,
+}
+
+/// A number, and what it becomes where that is not in force yet; both as the table has them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Value {
+    pub now: i64,
+    pub next: Option<(i64, Time)>,
 }
 
 /// Every number, in the order of the page. `default`, `least` and `most` are in units of the form.
@@ -32,6 +44,7 @@ pub const NUMBERS: &[Number] = &[
         default: 10,
         least: 1,
         most: 1440,
+        guard: Some(Loosens::Lower),
     },
     Number {
         name: "wipe.max_per_hour",
@@ -42,6 +55,7 @@ pub const NUMBERS: &[Number] = &[
         default: 5,
         least: 1,
         most: 1000,
+        guard: Some(Loosens::Higher),
     },
     Number {
         name: "proof.validity_seconds",
@@ -52,6 +66,7 @@ pub const NUMBERS: &[Number] = &[
         default: 168,
         least: 1,
         most: 8760,
+        guard: None,
     },
     Number {
         name: "proof.verified_validity_seconds",
@@ -62,6 +77,7 @@ pub const NUMBERS: &[Number] = &[
         default: 720,
         least: 1,
         most: 8760,
+        guard: None,
     },
     Number {
         name: "check_in.seconds",
@@ -72,6 +88,7 @@ pub const NUMBERS: &[Number] = &[
         default: 900,
         least: 15,
         most: 86_400,
+        guard: None,
     },
 ];
 
@@ -79,16 +96,40 @@ pub const NUMBERS: &[Number] = &[
 ///
 /// # Errors
 /// When the database does not answer.
-pub fn number(conn: &mut Conn, number: &Number) -> Result<i64> {
-    let stored = store::setting::find(conn, number.name)?.and_then(|it| it.parse().ok());
-    Ok(stored.unwrap_or(number.default * number.unit))
+pub fn number(conn: &mut Conn, number: &Number, now: Time) -> Result<i64> {
+    Ok(value(conn, number, now)?.now)
+}
+
+/// The value of a number, and what it becomes.
+///
+/// # Errors
+/// When the database does not answer.
+pub fn value(conn: &mut Conn, number: &Number, now: Time) -> Result<Value> {
+    let stored = store::setting::find_whole(conn, number.name)?;
+    let read = |text: &str| text.parse().ok();
+    let current = stored.as_ref().and_then(|it| read(&it.value)).unwrap_or(number.default * number.unit);
+    let next = stored.and_then(|it| Some((read(&it.next_value?)?, it.next_at?)));
+    Ok(match next {
+        Some((next, at)) if at <= now => Value { now: next, next: None },
+        next => Value { now: current, next },
+    })
+}
+
+/// How many numbers a form changed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Changed {
+    pub at_once: usize,
+    /// These wait, and can be taken back until they are in force.
+    pub later: usize,
 }
 
 /// Sets the numbers that differ from what they were; each is an act. `values` are in units of the form.
 ///
+/// What gives wipes more room is in force only later, and can be taken back until then.
+///
 /// # Errors
 /// `Invalid` where one is outside of its limits; then none is set.
-pub fn set_numbers(conn: &mut Conn, by: &Actor, values: &[(Number, i64)], now: Time) -> Result<usize> {
+pub fn set_numbers(conn: &mut Conn, by: &Actor, values: &[(Number, i64)], now: Time) -> Result<Changed> {
     let mut errors = FieldErrors::new();
     for (number, value) in values {
         if !(number.least..=number.most).contains(value) {
@@ -96,28 +137,80 @@ pub fn set_numbers(conn: &mut Conn, by: &Actor, values: &[(Number, i64)], now: T
         }
     }
     errors.into_result()?;
-    let mut changed = 0;
+    let mut changed = Changed::default();
     for (it, value) in values {
-        let (old, new) = (number(conn, it)?, value * it.unit);
+        let old = number(conn, it, now)?;
         // What the form cannot say exactly, such as 90 seconds in minutes, stays unless it is changed.
         if old / it.unit == *value {
             continue;
         }
-        store::setting::set(conn, it.name, &new.to_string(), now)?;
-        let act = Act::done(Action::SettingChanged, Object::new("setting", it.name, it.label));
-        activity::record(conn, by, &act.because(&change(it, old, *value)), now)?;
-        changed += 1;
+        let at = it.guard.map_or(now, |guard| guard.in_force_at(old, value * it.unit, now));
+        let what = change(conn, by, it, (old, value * it.unit), at, now)?;
+        tell(conn, by, it, &what, now)?;
+        *(if at > now { &mut changed.later } else { &mut changed.at_once }) += 1;
     }
     Ok(changed)
 }
 
-/// What became of a number, in the units of its form; what these cannot say exactly is told in seconds.
-fn change(number: &Number, old: i64, value: i64) -> String {
-    if old % number.unit == 0 {
-        format!("from {} to {value}", old / number.unit)
-    } else {
-        format!("from {old} s to {value}")
+/// Sets numbers where nothing can be wiped yet: at once, and without telling anyone. `values` as in [`set_numbers`].
+///
+/// # Errors
+/// When the database refuses.
+pub fn begin_with(conn: &mut Conn, by: &Actor, values: &[(Number, i64)], now: Time) -> Result<()> {
+    for (it, value) in values {
+        let old = number(conn, it, now)?;
+        change(conn, by, it, (old, value * it.unit), now, now)?;
     }
+    Ok(())
+}
+
+/// Takes back what a number was to become; an act.
+///
+/// # Errors
+/// `NotFound` where there is no such number, `Conflict` where nothing waits.
+pub fn take_back(conn: &mut Conn, by: &Actor, name: &str, now: Time) -> Result<()> {
+    let it = NUMBERS.iter().find(|it| it.name == name).ok_or(Error::NotFound("setting"))?;
+    let Value { now: current, next: Some((next, _)) } = value(conn, it, now)? else {
+        return Err(Error::Conflict("this change is in force, or was taken back before".to_owned()));
+    };
+    store::setting::set(conn, it.name, &current.to_string(), now)?;
+    let what = format!("stays {}; {} was taken back", in_words(it, current), in_words(it, next));
+    record(conn, by, it, &what, now)?;
+    tell(conn, by, it, &what, now)
+}
+
+/// Writes a change and its entry; gives it in words.
+fn change(conn: &mut Conn, by: &Actor, it: &Number, (old, new): (i64, i64), at: Time, now: Time) -> Result<String> {
+    let (from, to) = (in_words(it, old), in_words(it, new));
+    let what = if at > now {
+        let (next_value, next_at) = (Some(new.to_string()), Some(at));
+        let row = Setting { name: it.name.to_owned(), value: old.to_string(), updated_at: now, next_value, next_at };
+        store::setting::write(conn, &row)?;
+        format!("from {from} to {to}, in force from {}", at.iso())
+    } else {
+        store::setting::set(conn, it.name, &new.to_string(), now)?;
+        format!("from {from} to {to}")
+    };
+    record(conn, by, it, &what, now)?;
+    Ok(what)
+}
+
+/// A value in the units of its form; what these cannot say exactly is told in seconds.
+fn in_words(it: &Number, value: i64) -> String {
+    if value % it.unit == 0 { (value / it.unit).to_string() } else { format!("{value} s") }
+}
+
+fn record(conn: &mut Conn, by: &Actor, it: &Number, what: &str, now: Time) -> Result<()> {
+    let act = Act::done(Action::SettingChanged, Object::new("setting", it.name, it.label));
+    activity::record(conn, by, &act.because(what), now)
+}
+
+fn tell(conn: &mut Conn, by: &Actor, it: &Number, what: &str, now: Time) -> Result<()> {
+    if it.guard.is_none() {
+        return Ok(());
+    }
+    let who = account::who(conn, by)?;
+    alert::guard_changed(conn, &who, it.label, what, now)
 }
 
 /// The address that browsers use, for links in mails and on the command line; none before the server's first start.

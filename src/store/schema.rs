@@ -89,6 +89,8 @@ diesel::table! {
         name -> Text,
         value -> Text,
         updated_at -> BigInt,
+        next_value -> Nullable<Text>,
+        next_at -> Nullable<BigInt>,
     }
 }
 

@@ -5,16 +5,41 @@ use crate::store::schema::settings;
 use crate::store::upsert::UpsertExt;
 use diesel::prelude::*;
 
-/// The value of a setting.
-pub fn find(conn: &mut Conn, name: &str) -> QueryResult<Option<String>> {
-    settings::table.find(name).select(settings::value).first(conn).optional()
+/// A setting, and what it becomes where that is not in force yet.
+#[derive(Debug, Clone, Queryable, Selectable, Insertable)]
+#[diesel(table_name = settings, treat_none_as_default_value = false)]
+pub struct Setting {
+    pub name: String,
+    pub value: String,
+    pub updated_at: Time,
+    pub next_value: Option<String>,
+    pub next_at: Option<Time>,
 }
 
-/// Sets a setting.
+/// The value of a setting, whatever it becomes later.
+pub fn find(conn: &mut Conn, name: &str) -> QueryResult<Option<String>> {
+    Ok(find_whole(conn, name)?.map(|it| it.value))
+}
+
+/// A setting with what it becomes.
+pub fn find_whole(conn: &mut Conn, name: &str) -> QueryResult<Option<Setting>> {
+    settings::table.find(name).select(Setting::as_select()).first(conn).optional()
+}
+
+/// Sets a setting; nothing follows any more.
 pub fn set(conn: &mut Conn, name: &str, value: &str, now: Time) -> QueryResult<()> {
+    let (name, value) = (name.to_owned(), value.to_owned());
+    write(conn, &Setting { name, value, updated_at: now, next_value: None, next_at: None })
+}
+
+/// Writes a setting with what it becomes.
+pub fn write(conn: &mut Conn, setting: &Setting) -> QueryResult<()> {
     diesel::insert_into(settings::table)
-        .values((settings::name.eq(name), settings::value.eq(value), settings::updated_at.eq(now)))
-        .on_conflict_sql("(name) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at")
+        .values(setting)
+        .on_conflict_sql(
+            "(name) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at, \
+             next_value = excluded.next_value, next_at = excluded.next_at",
+        )
         .execute(conn)
         .map(drop)
 }

@@ -257,6 +257,7 @@ const PAGES_OF_FORMS: &[(&str, &str)] = &[
     ("/repository-tokens/{id}/revocations", "/devices"),
     ("/restores/{id}/cancellations", "/restores/{id}"),
     ("/settings/test-mails", "/settings"),
+    ("/settings/{name}/take-backs", "/settings"),
     ("/sign-out", "/sign-in"),
     ("/users/{id}/disable", "/users/{id}"),
     ("/users/{id}/enable", "/users/{id}"),

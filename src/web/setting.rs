@@ -3,9 +3,9 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::time::Time;
 use crate::error::{Error, FieldErrors};
-use crate::service::setting::{NUMBERS, Number};
+use crate::service::setting::{Changed, NUMBERS, Number};
 use crate::store::mail::OutboxStatus;
-use crate::store::{self, Store};
+use crate::store::{self, Conn, Store};
 use crate::web::error::PageResult;
 use crate::web::form::{self, Pairs};
 use crate::web::hashing::Shared;
@@ -13,25 +13,42 @@ use crate::web::layout::{Layout, see_other};
 use crate::web::login::require_password;
 use crate::web::session::{Can, ManageSettings};
 use crate::{service, wake};
-use actix_web::web::{Data, Form, ServiceConfig};
+use actix_web::web::{Data, Form, Path, ServiceConfig};
 use actix_web::{HttpResponse, Responder, get, post};
 use askama::Template;
 use askama_web::WebTemplate;
 
 /// Registers the pages of this area.
 pub fn routes(config: &mut ServiceConfig) {
-    config.service(show).service(change).service(send_test_mail);
+    config.service(show).service(change).service(take_back).service(send_test_mail);
 }
 
 #[derive(Template, WebTemplate)]
 #[template(path = "setting/show.html")]
 struct SettingsPage {
     layout: Layout,
-    /// Each number with what its field shows.
-    numbers: Vec<(Number, String)>,
+    fields: Vec<NumberField>,
     errors: FieldErrors,
     mail: MailStatus,
     public_url: String,
+}
+
+/// A number as the page shows it.
+struct NumberField {
+    number: Number,
+    /// What its field shows.
+    text: String,
+    /// What it becomes, and when; in units of the form.
+    next: Option<(i64, Time)>,
+}
+
+async fn fields(store: &Store, now: Time) -> crate::error::Result<Vec<NumberField>> {
+    let load = move |conn: &mut Conn, it: &Number| -> crate::error::Result<NumberField> {
+        let value = service::setting::value(conn, it, now)?;
+        let next = value.next.map(|(next, at)| (next / it.unit, at));
+        Ok(NumberField { number: *it, text: (value.now / it.unit).to_string(), next })
+    };
+    store.read(move |conn| NUMBERS.iter().map(|it| load(conn, it)).collect()).await
 }
 
 struct MailStatus {
@@ -52,17 +69,10 @@ async fn show(
     store: Data<Store>,
     config: Data<Config>,
 ) -> PageResult<impl Responder> {
-    let numbers = store
-        .read(|conn| -> crate::error::Result<_> {
-            NUMBERS
-                .iter()
-                .map(|it| Ok((*it, (service::setting::number(conn, it)? / it.unit).to_string())))
-                .collect::<crate::error::Result<Vec<_>>>()
-        })
-        .await?;
+    let fields = fields(&store, layout.now).await?;
     let mail = mail_status(&store, &config).await?;
     let public_url = config.public_url.clone();
-    Ok(SettingsPage { layout, numbers, errors: FieldErrors::new(), mail, public_url })
+    Ok(SettingsPage { layout, fields, errors: FieldErrors::new(), mail, public_url })
 }
 
 #[post("/settings")]
@@ -83,16 +93,37 @@ async fn change(
         Err(error) => Err(error),
     };
     match done {
-        Ok(0) => Ok(see_other("/settings", Some("Nothing was different."))),
-        Ok(_) => Ok(see_other("/settings", Some("The settings are changed."))),
+        Ok(changed) => Ok(see_other("/settings", Some(said(changed)))),
         Err(Error::Invalid(errors)) => {
-            let numbers = NUMBERS.iter().map(|it| (*it, form::value(&form, it.field).to_owned())).collect();
+            let mut fields = fields(&store, now).await?;
+            for it in &mut fields {
+                form::value(&form, it.number.field).clone_into(&mut it.text);
+            }
             let mail = mail_status(&store, &config).await?;
             let public_url = config.public_url.clone();
-            form::again(&SettingsPage { layout, numbers, errors, mail, public_url })
+            form::again(&SettingsPage { layout, fields, errors, mail, public_url })
         }
         Err(error) => Err(error.into()),
     }
+}
+
+const fn said(changed: Changed) -> &'static str {
+    match changed {
+        Changed { at_once: 0, later: 0 } => "Nothing was different.",
+        Changed { later: 0, .. } => "The settings are changed.",
+        Changed { .. } => "The settings are changed. What gives wipes more room waits, and is shown with its time.",
+    }
+}
+
+#[post("/settings/{name}/take-backs")]
+async fn take_back(
+    by: Can<ManageSettings>,
+    (store, clock): (Data<Store>, Data<Clock>),
+    name: Path<String>,
+) -> PageResult<HttpResponse> {
+    let (actor, now) = (by.actor(), clock.now());
+    store.act(move |conn| service::setting::take_back(conn, &actor, &name, now)).await?;
+    Ok(see_other("/settings", Some("Taken back. The setting stays as it is.")))
 }
 
 fn read(pairs: &Pairs) -> (Vec<(Number, i64)>, FieldErrors) {

@@ -173,14 +173,17 @@ const ACTS = {
     await page.goto(`${base}/teams`);
     await page.getByLabel("Name", { exact: true }).fill(`Team ${tag}`);
     await press(page, button(page, "Add team"), /is added/);
-    for (const number of ["21", "20"]) {
+    for (const number of ["16", "15"]) {
       await page.goto(`${base}/settings`);
-      await page.getByLabel("Wipes in one hour at most").fill(number);
+      await page.getByLabel("Check-in every, in seconds").fill(number);
       await press(page, button(page, "Change settings"), /The settings are changed/);
       await page.reload();
-      const is = await page.getByLabel("Wipes in one hour at most").inputValue();
+      const is = await page.getByLabel("Check-in every, in seconds").inputValue();
       if (is !== number) throw new Error(`the setting is ${is}`);
     }
+    await page.getByLabel("Wipes in one hour at most").fill("21");
+    await press(page, button(page, "Change settings"), /In force from/);
+    await press(page, button(page, "Take back"), /Taken back/);
     await page.getByLabel("Wipes in one hour at most").fill("-1");
     await press(page, button(page, "Change settings"), /Nothing was changed/);
   },

@@ -95,6 +95,7 @@ const TABLE: &[(&str, &str, Least)] = &[
     ("get", "/settings", May(P::ManageSettings)),
     ("post", "/settings", May(P::ManageSettings)),
     ("post", "/settings/test-mails", May(P::ManageSettings)),
+    ("post", "/settings/{name}/take-backs", May(P::ManageSettings)),
     ("get", "/sign-in", Public),
     ("post", "/sign-in", Public),
     ("post", "/sign-out", SignedIn),
@@ -161,6 +162,7 @@ fn address(pattern: &str) -> String {
     pattern
         .replace("{id}", "0190163d-8694-739b-aea5-966c26f8ad91")
         .replace("{token}", "no-such-token")
+        .replace("{name}", "none")
         .replace("{hash}/{name:.+}", "none/no.css")
 }
 

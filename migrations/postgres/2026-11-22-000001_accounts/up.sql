@@ -73,5 +73,8 @@ CREATE TABLE api_tokens (
 CREATE TABLE settings (
     name TEXT COLLATE "C" PRIMARY KEY NOT NULL,
     value TEXT COLLATE "C" NOT NULL,
-    updated_at BIGINT NOT NULL
+    updated_at BIGINT NOT NULL,
+    -- What it becomes, and when.
+    next_value TEXT COLLATE "C",
+    next_at BIGINT
 );

@@ -73,5 +73,8 @@ CREATE TABLE api_tokens (
 CREATE TABLE settings (
     name TEXT PRIMARY KEY NOT NULL,
     value TEXT NOT NULL,
-    updated_at INTEGER NOT NULL
+    updated_at INTEGER NOT NULL,
+    -- What it becomes, and when.
+    next_value TEXT,
+    next_at INTEGER
 ) STRICT;

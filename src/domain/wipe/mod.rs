@@ -12,7 +12,7 @@ mod state;
 pub use facts::{Amount, Difference, Facts, Loss, Point, Value};
 pub use progress::{Approval, Check, Hold, Progress, Verdict};
 pub use rule::{
-    Account, Advice, Asked, FOUNDING, Limits, Recent, Refusal, SETTLED, advice, check_form, held_by_limits,
+    Account, Advice, Asked, FOUNDING, Limits, Loosens, Recent, Refusal, SETTLED, advice, check_form, held_by_limits,
     may_approve, may_request,
 };
 pub use state::{BEFORE_DELIVERY, WipeAction, WipeReason, WipeState};

@@ -13,6 +13,25 @@ pub const SETTLED: Duration = hours(72);
 /// beginning.
 pub const FOUNDING: Duration = days(3);
 
+/// In which direction a number gives wipes more room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loosens {
+    Lower,
+    Higher,
+}
+
+impl Loosens {
+    /// When a change is in force: a loosening only when whoever it was not meant by had time to see it. Else a stolen
+    /// session would raise the limit and wipe on the same day.
+    pub fn in_force_at(self, from: i64, to: i64, now: Time) -> Time {
+        let is_looser = match self {
+            Self::Lower => to < from,
+            Self::Higher => to > from,
+        };
+        if is_looser { now + SETTLED } else { now }
+    }
+}
+
 /// Why somebody may not do what they ask.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -270,6 +289,31 @@ mod tests {
             assert_eq!(held_by_limits(limits, Recent { by_actor, by_all }), held, "{by_actor} {by_all}");
         }
         assert!(held_by_limits(Limits { per_hour: 0 }, Recent::default()), "a limit of none holds all");
+    }
+
+    #[test]
+    fn only_what_gives_wipes_more_room_waits() {
+        let later = NOW + SETTLED;
+        for (loosens, from, to, expected) in [
+            (Loosens::Lower, 600, 60, later),
+            (Loosens::Lower, 600, 599, later),
+            (Loosens::Lower, 600, 1200, NOW),
+            (Loosens::Higher, 5, 6, later),
+            (Loosens::Higher, 5, 1, NOW),
+        ] {
+            assert_eq!(loosens.in_force_at(from, to, NOW), expected, "{loosens:?} {from} {to}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_states_as_the_pages_do() {
+        for (refusal, said) in [
+            (Refusal::NotWaiting(WipeState::Cooling), "“Waiting”"),
+            (Refusal::TooLate(WipeState::ReviewAgain), "“Review again”"),
+            (Refusal::NotEnrolled(DeviceState::WipeFailed), "“Wipe failed”"),
+        ] {
+            assert!(refusal.to_string().contains(said), "{refusal}");
+        }
     }
 
     #[test]

@@ -52,7 +52,7 @@ pub fn approve(conn: &mut Conn, by: &By<'_>, id: WipeRequestId, seen: &Seen, now
     if digest(&current)? != seen.current {
         return Err(Refusal::FactsChanged.into());
     }
-    let next = progress.approve(by.user, &seen.agreed, hold(conn)?, now)?;
+    let next = progress.approve(by.user, &seen.agreed, hold(conn, now)?, now)?;
     let release_at = next.release_at.unwrap_or(next.expires_at);
     let approved = WipeRequest {
         state: next.state,
@@ -89,7 +89,7 @@ pub fn lift(conn: &mut Conn, by: &By<'_>, id: WipeRequestId, now: Time) -> Resul
     may_decide(conn, by, &request, now)?;
     let from = request.state;
     let next = request.progress(conn)?.lift(by.user)?;
-    let limits = limits(conn)?;
+    let limits = limits(conn, now)?;
     // Not those of the future: a clock that was ahead and set right would lock every wipe until then.
     let recent = store::wipe::recent(conn, request.requested_by, now - WINDOW, now)?;
     if held_by_limits(limits, recent) {

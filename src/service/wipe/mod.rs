@@ -56,8 +56,8 @@ pub struct By<'a> {
 ///
 /// # Errors
 /// When the database refuses.
-pub fn hold(conn: &mut Conn) -> Result<Duration> {
-    let seconds = number(conn, HOLD_SETTING)?;
+pub fn hold(conn: &mut Conn, now: Time) -> Result<Duration> {
+    let seconds = number(conn, HOLD_SETTING, now)?;
     Ok(Duration::from_secs(u64::try_from(seconds).context("the setting of the hold is below zero")?))
 }
 
@@ -65,13 +65,13 @@ pub fn hold(conn: &mut Conn) -> Result<Duration> {
 ///
 /// # Errors
 /// When the database refuses.
-pub fn limits(conn: &mut Conn) -> Result<Limits> {
-    Ok(Limits { per_hour: number(conn, LIMIT_SETTING)? })
+pub fn limits(conn: &mut Conn, now: Time) -> Result<Limits> {
+    Ok(Limits { per_hour: number(conn, LIMIT_SETTING, now)? })
 }
 
-fn number(conn: &mut Conn, name: &str) -> Result<i64> {
+fn number(conn: &mut Conn, name: &str, now: Time) -> Result<i64> {
     let number = setting::NUMBERS.iter().find(|it| it.name == name).context("there is no such setting")?;
-    setting::number(conn, number)
+    setting::number(conn, number, now)
 }
 
 /// A request and its device, where the reach covers it; else there is none.

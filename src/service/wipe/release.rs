@@ -25,7 +25,7 @@ use crate::store::{self, Conn};
 /// When the database refuses.
 pub fn release_due(conn: &mut Conn, limit: i64, steady_since: Time, now: Time) -> Result<Vec<DeviceId>> {
     let mut released = Vec::new();
-    let per_hour = limits(conn)?.per_hour;
+    let per_hour = limits(conn, now)?.per_hour;
     for request in store::wipe::due(conn, now, limit)? {
         let progress = request.progress(conn)?;
         if progress.is_expired(now) {

@@ -52,7 +52,7 @@ pub fn request(conn: &mut Conn, by: &By<'_>, ask: &Ask, now: Time) -> Result<Wip
     }
     // Those of the future too: a clock that is set back gives no room.
     let recent = store::wipe::recent(conn, by.user, now - WINDOW, Time::from_millis(i64::MAX))?;
-    let is_held = wipe::held_by_limits(limits(conn)?, recent);
+    let is_held = wipe::held_by_limits(limits(conn, now)?, recent);
     let request = WipeRequest {
         id: WipeRequestId::generate(now),
         device_id: device.id,

@@ -80,7 +80,7 @@ fn load(conn: &mut Conn, reach: &Reach, id: DeviceId, now: Time) -> Result<Shown
     let facts = wipe::facts(conn, &device, now)?;
     let token = wipe::digest(&facts)?;
     let open = store::wipe::open_of_device(conn, id)?;
-    Ok(Shown { device, facts, token, open, hold: wipe::hold(conn)? })
+    Ok(Shown { device, facts, token, open, hold: wipe::hold(conn, now)? })
 }
 
 #[derive(Template)]

@@ -117,7 +117,7 @@ fn load(conn: &mut Conn, by: &SignedIn, view: &Reach, id: WipeRequestId, now: Ti
         current_token: wipe::digest(&current)?,
         requested_today: store::wipe::requested_count(conn, request.requested_by, now - days(1))?,
         timeline: store::wipe::timeline(conn, &request)?,
-        per_hour: wipe::limits(conn)?.per_hour,
+        per_hour: wipe::limits(conn, now)?.per_hour,
         refusal: None,
         may_decide: false,
         request,

@@ -1,11 +1,13 @@
 //! One stolen session cannot wipe many devices.
 use super::world::{World, ask};
+use crate::setting;
 use crate::support::NOW;
-use crate::support::people::act_as;
+use crate::support::people::{act_as, colleague};
+use crate::support::visit::Visit;
 use holdfast::domain::id::{DeviceId, WipeRequestId};
-use holdfast::domain::role::Reach;
-use holdfast::domain::time::{days, hours};
-use holdfast::domain::wipe::{BEFORE_DELIVERY, WipeState};
+use holdfast::domain::role::{Reach, Role};
+use holdfast::domain::time::{days, hours, minutes};
+use holdfast::domain::wipe::{BEFORE_DELIVERY, SETTLED, WipeState};
 use holdfast::error::{Error, Result};
 use holdfast::service::wipe::{self, Decision, Seen};
 use holdfast::store;
@@ -72,6 +74,32 @@ fn two_hundred_requests_of_one_session_wipe_nothing_and_stop_at_once() {
         all.collect::<Result<Vec<_>>>()
     });
     assert!(orders.iter().all(Option::is_none));
+}
+
+#[test]
+fn a_stolen_owner_cannot_loosen_the_limit_and_wipe_many_on_the_same_day() {
+    let world = World::new();
+    let owner = colleague(&world.server, "owner", Role::Owner);
+    let ids = devices(&world, 30);
+
+    let answer = setting::sends(&Visit::of(&world.server, owner), "1", "1000");
+    let requests: Vec<_> = ids[..20].iter().map(|it| asks_for(&world, *it).unwrap()).collect();
+
+    assert_eq!(answer.status, 303);
+    assert_eq!((count(&world, &[WipeState::Requested]), count(&world, &[WipeState::Held])), (5, 15));
+    approves(&world, requests[0]);
+    assert_eq!(world.find(requests[0]).release_at, Some(NOW + minutes(10)), "the hold is no shorter either");
+    world.server.app.clock.set(NOW + SETTLED - minutes(1));
+    asks_for(&world, ids[20]).unwrap();
+    for id in &ids[21..26] {
+        asks_for(&world, *id).unwrap();
+    }
+    assert_eq!(count(&world, &[WipeState::Held]), 16, "the limit is the old one until then");
+    world.server.app.clock.set(NOW + SETTLED);
+    for id in &ids[26..] {
+        asks_for(&world, *id).unwrap();
+    }
+    assert_eq!(count(&world, &[WipeState::Held]), 16, "what nobody took back is in force");
 }
 
 #[test]
