@@ -1,7 +1,7 @@
 //! People who may sign in, and their roles.
 use crate::domain::account::UserState;
 use crate::domain::id::{TeamId, UserId};
-use crate::domain::role::{Grants, Role, Scope};
+use crate::domain::role::{Grants, Permission, Role, Scope};
 use crate::domain::time::Time;
 use crate::store::Conn;
 use crate::store::schema::{user_roles, users};
@@ -96,6 +96,24 @@ pub fn grants(conn: &mut Conn, id: UserId) -> QueryResult<Grants> {
         .select((user_roles::role, user_roles::scope))
         .load(conn)?;
     Ok(Grants::new(rows.into_iter().filter_map(|(role, scope)| Some((role, read_scope(&scope)?))).collect()))
+}
+
+/// Since when a person holds a permission for devices of a team; none where they do not.
+pub fn held_since(
+    conn: &mut Conn,
+    id: UserId,
+    permission: Permission,
+    team: Option<TeamId>,
+) -> QueryResult<Option<Time>> {
+    let rows: Vec<(Role, String, Time)> = user_roles::table
+        .filter(user_roles::user_id.eq(id))
+        .select((user_roles::role, user_roles::scope, user_roles::granted_at))
+        .load(conn)?;
+    let holds = |role, scope: &str| {
+        let grants = Grants::new(read_scope(scope).map(|it| (role, it)).into_iter().collect());
+        grants.reach(permission).is_some_and(|it| it.covers(team))
+    };
+    Ok(rows.into_iter().filter(|(role, scope, _)| holds(*role, scope)).map(|(_, _, at)| at).min())
 }
 
 /// The roles of everyone.

@@ -51,7 +51,7 @@ pub enum Refusal {
     CreatedRequester,
     #[error("the requester created your account, so somebody else must decide")]
     CreatedByRequester,
-    #[error("the {0}'s account is not in use for 72 hours yet; somebody else must decide")]
+    #[error("the {0} does not have this account and this role for 72 hours yet; somebody else must decide")]
     NewAccount(&'static str),
     #[error("this wipe waits for no decision: it is “{}”", .0.name())]
     NotWaiting(WipeState),
@@ -66,7 +66,8 @@ pub enum Refusal {
 pub struct Account {
     pub id: UserId,
     pub created_by: Option<UserId>,
-    /// When it was made, or when somebody last came in by a one-time link: from then on it may be another person.
+    /// When it was made, when it got its role, or when somebody last came in by a one-time link: from then on it may
+    /// be another person, or another power.
     pub in_use_since: Time,
 }
 

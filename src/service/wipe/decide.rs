@@ -1,12 +1,12 @@
 //! What a second person decides, and what anyone may stop.
 use super::notice::{News, tell};
-use super::release::{may, settle};
+use super::release::settle;
 use super::{By, WINDOW, What, device, facts, find, hold, limits, record, write};
 use crate::domain::activity::{Action, Via};
 use crate::domain::id::{UserId, WipeApprovalId, WipeRequestId};
 use crate::domain::role::Permission;
 use crate::domain::time::Time;
-use crate::domain::wipe::{BEFORE_DELIVERY, Refusal, Verdict, WipeState, held_by_limits, may_approve};
+use crate::domain::wipe::{Account, BEFORE_DELIVERY, Refusal, Verdict, WipeState, held_by_limits, may_approve};
 use crate::error::{Error, Result};
 use crate::service::account::who;
 use crate::service::command;
@@ -164,17 +164,25 @@ pub fn may_decide(conn: &mut Conn, by: &By<'_>, request: &WipeRequest, now: Time
     if by.actor.via != Via::Web {
         return Err(Error::Refused("a wipe is approved on its page, by a person".to_owned()));
     }
+    let team = device(conn, request.device_id)?.team_id;
     let requester = active(conn, request.requested_by)?;
-    let device = device(conn, request.device_id)?;
-    if !may(conn, request.requested_by, Permission::RequestWipe, &device)? {
+    let Some(asks_since) = store::user::held_since(conn, requester.id, Permission::RequestWipe, team)? else {
         return Err(Error::Refused("the requester may not ask for wipes of this device any more".to_owned()));
-    }
+    };
     let approver = active(conn, by.user)?;
+    let approves_since = store::user::held_since(conn, approver.id, Permission::ApproveWipe, team)?;
     let since = store::wipe::organisation_since(conn)?.unwrap_or(now);
-    Ok(may_approve(&requester, &approver, since, now)?)
+    may_approve(&since_role(requester, asks_since), &since_role(approver, approves_since.unwrap_or(now)), since, now)?;
+    if approves_since.is_none() { Err(Error::Forbidden) } else { Ok(()) }
 }
 
-fn active(conn: &mut Conn, id: UserId) -> Result<crate::domain::wipe::Account> {
+/// Who was given their role later than their account counts by the role: else one stolen owner's session gives it to
+/// an old account of no power, and has both ends of every wipe.
+fn since_role(account: Account, since: Time) -> Account {
+    Account { in_use_since: account.in_use_since.max(since), ..account }
+}
+
+fn active(conn: &mut Conn, id: UserId) -> Result<Account> {
     let person = store::wipe::person(conn, id)?.ok_or(Error::NotFound("user"))?;
     if !person.is_active {
         return Err(Error::Refused(format!("the account of {} is disabled", person.name)));

@@ -81,19 +81,13 @@ pub(super) fn check(conn: &mut Conn, request: &WipeRequest, device: &Device, now
         accounts_hold &= store::wipe::person(conn, id)?.is_some_and(|it| {
             it.is_active && request.approved_at.is_none_or(|approved| it.account.in_use_since <= approved)
         });
-        accounts_hold &= may(conn, id, permission, device)?;
+        accounts_hold &= store::user::held_since(conn, id, permission, device.team_id)?.is_some();
     }
     Ok(Check {
         is_worse: request.agreed()?.is_worse(&facts(conn, device, now)?),
         accounts_hold,
         same_enrollment: device.state == DeviceState::Enrolled && device.generation == request.generation,
     })
-}
-
-/// Whether somebody holds a permission for a device now.
-pub(super) fn may(conn: &mut Conn, id: UserId, permission: Permission, device: &Device) -> Result<bool> {
-    let reach = store::user::grants(conn, id)?.reach(permission);
-    Ok(reach.is_some_and(|it| it.covers(device.team_id)))
 }
 
 /// What the order says. Company data is what the agent's key opens: on a personal device no folder is touched.

@@ -5,11 +5,11 @@ use crate::support::people::{SINCE, act_as, act_by, colleague, comes_by_link, di
 use holdfast::domain::activity::Via;
 use holdfast::domain::device::Ownership;
 use holdfast::domain::id::TeamId;
-use holdfast::domain::role::{Reach, Role};
+use holdfast::domain::role::{Reach, Role, Scope};
 use holdfast::domain::time::{days, hours};
-use holdfast::domain::wipe::{WipeAction, WipeState};
+use holdfast::domain::wipe::{SETTLED, WipeAction, WipeState};
 use holdfast::error::Error;
-use holdfast::service::wipe::{self, Ask};
+use holdfast::service::wipe::{self, Ask, Decision};
 use holdfast::store;
 
 #[test]
@@ -154,6 +154,26 @@ fn only_a_second_person_whom_the_first_did_not_make_approves() {
         assert_eq!(world.state(request.id), WipeState::Requested);
     }
     assert!(world.approves_as(owner, &request).is_ok());
+}
+
+#[test]
+fn a_role_that_was_given_today_decides_nothing() {
+    let world = World::new();
+    let (old, before) = (colleague(&world.server, "old", Role::Observer), world.now());
+    let by = crate::support::server::admin();
+    world.server.act(move |conn| {
+        let roles = [(Role::Approver, Scope::Organisation)];
+        holdfast::service::user::set_roles(conn, &by, old, &roles, before)
+    });
+    let request = world.requested();
+
+    let today = world.approves_as(old, &request).unwrap_err();
+    world.server.app.clock.set(before + SETTLED);
+    world.says(4);
+    let settled = world.approves_as(old, &world.find(request.id));
+
+    assert!(today.to_string().contains("this role for 72 hours"), "{today}");
+    assert!(matches!(settled, Ok(Decision::Approved(_))), "{settled:?}");
 }
 
 #[test]
