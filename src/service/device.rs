@@ -6,7 +6,7 @@ use crate::domain::id::{DeviceId, TeamId};
 use crate::domain::time::Time;
 use crate::error::{Error, FieldErrors, Result};
 use crate::service::activity::{self, Act};
-use crate::service::{command, restore};
+use crate::service::{account, alert, command, restore};
 use crate::store::device::Device;
 use crate::store::{self, Conn};
 
@@ -84,5 +84,7 @@ pub fn remove(conn: &mut Conn, actor: &Actor, id: DeviceId, typed_name: &str, no
     restore::cancel_to(conn, id, "the device was removed", now)?;
     store::repository::revoke_all(conn, id, now)?;
     let act = Act::done(Action::DeviceRemoved, Object::new("device", id, device.name.clone())).on(id);
-    activity::record(conn, actor, &act, now)
+    activity::record(conn, actor, &act, now)?;
+    let who = account::who(conn, actor)?;
+    alert::device_removed(conn, &who, &device, now)
 }

@@ -1,4 +1,5 @@
 //! The outbox: once, bounded, and never lost while the mail server is down.
+use crate::support::device::SimDevice;
 use crate::support::people::colleague;
 use crate::support::server::TestServer;
 use crate::support::visit::{Visit, text};
