@@ -62,17 +62,18 @@ pub fn enqueue(conn: &mut Conn, mail: &Mail, now: Time) -> Result<usize> {
 /// Sends a mail to the person who asks for it, to see whether mail works.
 ///
 /// # Errors
-/// When there is no such user, or the database refuses.
+/// `Refused` for a second one within a minute.
 pub fn test(conn: &mut Conn, actor: &Actor, user: UserId, now: Time) -> Result<()> {
     let mail = Mail {
         to: Recipients::User(user),
         kind: "test",
-        dedupe_key: None,
+        // Else one session could fill the outbox with them, and nothing that matters would be mailed.
+        dedupe_key: Some((now.seconds() / 60).to_string()),
         subject: "Holdfast: test mail".to_owned(),
         body: format!("This is the test mail that {} asked for.\n\nMail from Holdfast reaches you.\n", actor.name),
     };
     if enqueue(conn, &mail, now)? == 0 {
-        return Err(Error::NotFound("active user"));
+        return Err(Error::Refused("a test mail was asked for within this minute; look whether it came".to_owned()));
     }
     activity::record(conn, actor, &Act::done(Action::TestMailAsked, Object::new("user", user, &*actor.name)), now)
 }

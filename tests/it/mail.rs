@@ -168,7 +168,12 @@ fn a_test_mail_reaches_the_one_who_asks_and_is_written_down() {
         address: String::new(),
     };
 
-    store.act_blocking(move |conn| service::mail::test(conn, &actor, id, NOW)).unwrap();
+    let ask = || {
+        let actor = actor.clone();
+        store.act_blocking(move |conn| service::mail::test(conn, &actor, id, NOW))
+    };
+    ask().unwrap();
+    assert!(ask().is_err(), "a session that asks without end does not fill the outbox");
 
     let mailer = Mailer::memory();
     job::mail::run_once(&store, Some(&mailer), &Clock::fixed(NOW)).unwrap();
