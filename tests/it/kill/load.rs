@@ -1,4 +1,5 @@
 //! Clients that write as fast as they are answered, and remember every answer.
+use super::people::{Browser, queue_until, restore_until, wipe_until};
 use super::server::{Server, World};
 use diesel::prelude::*;
 use holdfast::agent::net::client::{Client, Signer};
@@ -13,16 +14,18 @@ use holdfast::domain::account::UserState;
 use holdfast::domain::activity::{Actor, ActorKind, Via};
 use holdfast::domain::command::{CommandKind, CommandState};
 use holdfast::domain::device::{DeviceFacts, Fact, Ownership, Platform as Kind};
-use holdfast::domain::id::{CommandId, DeviceId, UserId};
-use holdfast::domain::message::{CHECK_IN, CheckIn, CheckInAnswer, CommandResult};
+use holdfast::domain::id::{CommandId, DeviceId, RestoreId, RestorePointId, UserId, WipeRequestId};
+use holdfast::domain::message::{CHECK_IN, CheckIn, CheckInAnswer, Command, CommandResult};
+use holdfast::domain::restore::RestoreState;
 use holdfast::domain::role::{Role, Scope};
 use holdfast::domain::time::{Time, hours};
+use holdfast::domain::wipe::WipeState;
 use holdfast::service::account::{Origin, open_session};
 use holdfast::service::enrollment::{PROOF_PUBLIC_KEY, TokenDraft, make_token};
+use holdfast::service::wipe::{HOLD_SETTING, LIMIT_SETTING};
 use holdfast::store::Store;
 use holdfast::store::schema::activity;
 use holdfast::store::user::User;
-use holdfast::web::session::csrf_token;
 use holdfast::{secret, store};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -41,9 +44,16 @@ pub struct Acknowledged {
     /// Device and object name.
     uploads: Vec<(usize, String)>,
     /// The request keys of commands that a person queued.
-    commands: Vec<String>,
+    pub commands: Vec<String>,
     /// Commands whose result a device has reported.
     results: Vec<CommandId>,
+    pub wipes: Vec<WipeRequestId>,
+    pub approvals: Vec<WipeRequestId>,
+    pub restores: Vec<RestoreId>,
+    /// The orders to wipe that a device was handed.
+    wipe_orders: Vec<CommandId>,
+    /// Wipes and restores of which a device said that it did not do them.
+    refused: Vec<CommandId>,
     check_in_count: usize,
 }
 
@@ -53,20 +63,37 @@ impl Acknowledged {
         self.uploads.extend(other.uploads);
         self.commands.extend(other.commands);
         self.results.extend(other.results);
+        self.wipes.extend(other.wipes);
+        self.approvals.extend(other.approvals);
+        self.restores.extend(other.restores);
+        self.wipe_orders.extend(other.wipe_orders);
+        self.refused.extend(other.refused);
         self.check_in_count += other.check_in_count;
     }
 
     pub fn has_each_kind(&self) -> bool {
-        let lists = [self.uploads.len(), self.commands.len(), self.results.len()];
-        self.check_in_count > 0 && lists.iter().all(|it| *it > 0)
+        self.counts().iter().all(|(_, count)| *count > 0)
+    }
+
+    fn counts(&self) -> [(&'static str, usize); 9] {
+        [
+            ("check-ins", self.check_in_count),
+            ("uploads", self.uploads.len()),
+            ("commands", self.commands.len()),
+            ("results", self.results.len()),
+            ("wipe requests", self.wipes.len()),
+            ("approvals", self.approvals.len()),
+            ("wipe orders", self.wipe_orders.len()),
+            ("restores", self.restores.len()),
+            ("refused orders", self.refused.len()),
+        ]
     }
 }
 
 impl fmt::Display for Acknowledged {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (commands, results) = (self.commands.len(), self.results.len());
-        let (check_ins, uploads) = (self.check_in_count, self.uploads.len());
-        write!(f, "{check_ins} check-ins, {uploads} uploads, {commands} commands, {results} results")
+        let counts = self.counts().map(|(name, count)| format!("{count} {name}"));
+        f.write_str(&counts.join(", "))
     }
 }
 
@@ -82,10 +109,11 @@ struct Device {
     counter: AtomicI64,
 }
 
-/// The enrolled devices, and a person who is signed in.
+/// The enrolled devices, a device with a backup, and two people who are signed in.
 pub struct Fleet {
     devices: Vec<Arc<Device>>,
-    session: String,
+    source: (DeviceId, RestorePointId),
+    sessions: [String; 2],
 }
 
 /// Says nothing of the machine that the test runs on.
@@ -111,17 +139,21 @@ impl Fleet {
     pub fn enroll(world: &World) -> Self {
         // The first start makes what a new server needs.
         drop(Server::start(world));
-        let (tokens, session) = (tokens(world), sign_in(world));
+        let (mut tokens, sessions) = (tokens(world), ["asker", "second"].map(|it| sign_in(world, it)));
         let server = Server::start(world);
-        let devices = tokens.into_iter().enumerate().map(|(at, token)| Arc::new(enroll(world, at, token))).collect();
+        let source = back_up(world, tokens.pop().unwrap());
+        let join = |(at, token)| Arc::new(Device::of(&enroll(world, &format!("device-{at}"), token)));
+        let devices = tokens.into_iter().enumerate().map(join).collect();
         drop(server);
-        Self { devices, session }
+        let store = Store::open_read_only(&world.database).unwrap();
+        let points = store.read_blocking(move |conn| store::restore_point::of_device(conn, source, 1)).unwrap();
+        Self { devices, source: (source, points[0].id), sessions }
     }
 
     /// Starts the load.
     pub fn start(&self, server: &str, door: &str) -> Load {
         let stop = Stop::default();
-        let threads = self
+        let mut threads: Vec<_> = self
             .devices
             .iter()
             .enumerate()
@@ -134,15 +166,27 @@ impl Fleet {
                     let (device, stop, door) = (Arc::clone(device), stop.clone(), door.to_owned());
                     std::thread::spawn(move || upload_until(&device, at, &door, &stop))
                 };
-                let queueing = {
-                    let (session, stop, server, id) =
-                        (self.session.clone(), stop.clone(), server.to_owned(), device.id);
-                    std::thread::spawn(move || queue_until(id, &session, &server, &stop))
-                };
+                let id = device.id;
+                let queueing = self.person(server, &stop, move |[asker, _], stop| queue_until(id, asker, stop));
                 [checking, uploading, queueing]
             })
             .collect();
+        let (source, devices) = (self.source, self.devices.iter().map(|it| it.id).collect::<Vec<_>>());
+        let targets = devices.clone();
+        threads.push(self.person(server, &stop, move |people, stop| wipe_until(&devices, people, stop)));
+        threads.push(self.person(server, &stop, move |[it, _], stop| restore_until(source, &targets, it, stop)));
         Load { stop, threads }
+    }
+
+    /// A thread of its own in which both people are signed in.
+    fn person(
+        &self,
+        server: &str,
+        stop: &Stop,
+        work: impl FnOnce([&Browser; 2], &Stop) -> Acknowledged + Send + 'static,
+    ) -> JoinHandle<Acknowledged> {
+        let (people, stop) = (self.sessions.each_ref().map(|it| Browser::new(server, it)), stop.clone());
+        std::thread::spawn(move || work(people.each_ref(), &stop))
     }
 
     /// What was acknowledged and is not there.
@@ -160,6 +204,10 @@ impl Fleet {
         }
         let (keys, results) = (acknowledged.commands.clone(), acknowledged.results.clone());
         missing.extend(store.read_blocking(move |conn| missing_commands(conn, &keys, &results)).unwrap());
+        let all = acknowledged.clone();
+        missing.extend(store.read_blocking(move |conn| missing_wipes(conn, &all)).unwrap());
+        let all = acknowledged.clone();
+        missing.extend(store.read_blocking(move |conn| missing_restores(conn, &all)).unwrap());
         for (at, name) in &acknowledged.uploads {
             let door = self.devices[*at].door(&world.url(), Stop::default());
             match door.read(&format!("data/{name}")) {
@@ -179,8 +227,7 @@ fn missing_commands(conn: &mut store::Conn, keys: &[String], results: &[CommandI
             missing.push(format!("command {key}"));
             continue;
         };
-        let entries = activity::table.filter(activity::object_id.eq(command.id.to_string())).count();
-        if entries.get_result::<i64>(conn)? == 0 {
+        if !has_entry(conn, command.id)? {
             missing.push(format!("the activity entry of command {key}"));
         }
     }
@@ -188,6 +235,60 @@ fn missing_commands(conn: &mut store::Conn, keys: &[String], results: &[CommandI
         let state = store::command::find(conn, *id)?.map(|it| it.state);
         if state != Some(CommandState::Acknowledged) {
             missing.push(format!("the result of command {id}: it is {state:?}"));
+        }
+    }
+    Ok(missing)
+}
+
+fn has_entry(conn: &mut store::Conn, object: impl fmt::Display) -> QueryResult<bool> {
+    let entries = activity::table.filter(activity::object_id.eq(object.to_string())).count();
+    Ok(entries.get_result::<i64>(conn)? > 0)
+}
+
+/// Every state that somebody was told is kept, and what a device was handed is the one order of its request.
+fn missing_wipes(conn: &mut store::Conn, told: &Acknowledged) -> QueryResult<Vec<String>> {
+    let mut missing = Vec::new();
+    for id in &told.wipes {
+        if store::wipe::find(conn, *id)?.is_none() || !has_entry(conn, id)? {
+            missing.push(format!("wipe request {id}, or its activity entry"));
+        }
+    }
+    for id in &told.approvals {
+        let Some(request) = store::wipe::find(conn, *id)? else { continue };
+        if request.progress(conn)?.approval.is_none() {
+            missing.push(format!("the approval of wipe request {id}: it is {}", request.state));
+        }
+    }
+    for id in &told.wipe_orders {
+        let request = store::wipe::of_command(conn, *id)?;
+        if request.is_none_or(|it| it.state.is_before_delivery()) {
+            missing.push(format!("the wipe request whose order {id} a device has"));
+        }
+    }
+    for id in &told.refused {
+        let state = store::wipe::of_command(conn, *id)?.map(|it| it.state);
+        if state.is_some_and(|it| it != WipeState::Failed) {
+            missing.push(format!("the end of the wipe with order {id}: it is {state:?}"));
+        }
+    }
+    Ok(missing)
+}
+
+fn missing_restores(conn: &mut store::Conn, told: &Acknowledged) -> QueryResult<Vec<String>> {
+    let mut missing = Vec::new();
+    for id in &told.restores {
+        if store::restore::find(conn, *id)?.is_none() || !has_entry(conn, id)? {
+            missing.push(format!("restore {id}, or its activity entry"));
+        }
+    }
+    for id in &told.refused {
+        let state = store::restore::of_command(conn, *id)?.map(|it| it.state);
+        if state.is_some_and(|it| it != RestoreState::Failed) {
+            missing.push(format!("the end of the restore with order {id}: it is {state:?}"));
+        }
+        let command = store::command::find(conn, *id)?.map(|it| it.state);
+        if command != Some(CommandState::Failed) {
+            missing.push(format!("the answer to order {id}: it is {command:?}"));
         }
     }
     Ok(missing)
@@ -210,7 +311,7 @@ impl Load {
     }
 }
 
-/// One token for each device, made while no server runs.
+/// One token for each device and the source, made while no server runs.
 fn tokens(world: &World) -> Vec<String> {
     let actor = Actor {
         kind: ActorKind::System,
@@ -227,10 +328,13 @@ fn tokens(world: &World) -> Vec<String> {
                 let (public, _) = holdfast::seal::generate()?;
                 store::setting::set(conn, PROOF_PUBLIC_KEY, public.as_str(), now)?;
             }
+            // A cycle is shorter than any hold that an owner can set.
+            store::setting::set(conn, HOLD_SETTING, "0", now)?;
+            store::setting::set(conn, LIMIT_SETTING, "1000000", now)?;
             Ok(())
         })
         .unwrap();
-    (0..DEVICES)
+    (0..=DEVICES)
         .map(|at| {
             let (actor, now) = (actor.clone(), Clock::System.now());
             let draft = TokenDraft {
@@ -247,12 +351,12 @@ fn tokens(world: &World) -> Vec<String> {
 }
 
 /// An owner with a session that outlives every kill; its id.
-fn sign_in(world: &World) -> String {
+fn sign_in(world: &World, name: &str) -> String {
     let now = Clock::System.now();
     let user = User {
         id: UserId::generate(now),
-        email: "owner@example.org".to_owned(),
-        name: "Owner".to_owned(),
+        email: format!("{name}@example.org"),
+        name: name.to_owned(),
         password_hash: None,
         state: UserState::Active,
         time_zone: "UTC".to_owned(),
@@ -269,31 +373,42 @@ fn sign_in(world: &World) -> String {
     opened.unwrap().session
 }
 
-fn enroll(world: &World, at: usize, token: String) -> Device {
+fn enroll(world: &World, name: &str, token: String) -> Agent {
     let around =
         Surroundings { platform: Box::new(Plain), clock: Clock::System, progress: Arc::new(Silent), home: None };
     let request = EnrollRequest {
         server: world.url(),
         token,
-        protect: vec![world.folder(&format!("files-{at}"))],
-        name: Some(format!("device-{at}")),
+        protect: vec![world.folder(&format!("files-{name}"))],
+        name: Some(name.to_owned()),
         ..EnrollRequest::default()
     };
-    let agent = Agent::enroll(State::open(&world.folder(&format!("agent-{at}"))).unwrap(), around, &request).unwrap();
-    let enrollment = agent.enrollment().clone();
-    Device {
-        id: enrollment.device_id,
-        generation: enrollment.generation,
-        audience: enrollment.audience,
-        identity: agent.state().get::<Identity>().unwrap(),
-        repository_path: enrollment.repository_path,
-        repository_user: enrollment.repository_id.to_string(),
-        token: agent.state().get::<Credentials>().unwrap().0.token,
-        counter: AtomicI64::new(0),
-    }
+    Agent::enroll(State::open(&world.folder(&format!("agent-{name}"))).unwrap(), around, &request).unwrap()
+}
+
+/// A device with a backup that can be restored to the others.
+fn back_up(world: &World, token: String) -> DeviceId {
+    std::fs::write(world.folder("files-source").join("a.txt"), b"one").unwrap();
+    let agent = enroll(world, "source", token);
+    agent.back_up(&Stop::default()).unwrap();
+    agent.enrollment().device_id
 }
 
 impl Device {
+    fn of(agent: &Agent) -> Self {
+        let enrollment = agent.enrollment().clone();
+        Self {
+            id: enrollment.device_id,
+            generation: enrollment.generation,
+            audience: enrollment.audience,
+            identity: agent.state().get::<Identity>().unwrap(),
+            repository_path: enrollment.repository_path,
+            repository_user: enrollment.repository_id.to_string(),
+            token: agent.state().get::<Credentials>().unwrap().0.token,
+            counter: AtomicI64::new(0),
+        }
+    }
+
     fn door(&self, server: &str, stop: Stop) -> Door {
         let address = format!("{server}{}", self.repository_path);
         Door::new(Http::new(None).unwrap(), &address, &self.repository_user, &self.token, stop)
@@ -320,30 +435,20 @@ fn check_in_until(device: &Device, server: &str, stop: &Stop) -> Acknowledged {
         let Ok(answer) = client.post::<CheckInAnswer>(CHECK_IN, &message) else { break };
         done.check_ins.insert(device.id, counter);
         done.check_in_count += 1;
-        done.results.extend(message.results.iter().map(|it| it.id));
-        let ended = |id| CommandResult { id, done: true, detail: String::new(), finished_at: Clock::System.now() };
-        results = answer.commands.iter().map(|it| ended(it.id)).collect();
+        for it in &message.results {
+            (if it.done { &mut done.results } else { &mut done.refused }).push(it.id);
+        }
+        let wipes = answer.commands.iter().filter(|it| it.kind == CommandKind::Wipe);
+        done.wipe_orders.extend(wipes.map(|it| it.id));
+        results = answer.commands.iter().map(answered).collect();
     }
     done
 }
 
-/// Queues commands by the device's page, as a person does, until a request fails.
-fn queue_until(device: DeviceId, session: &str, server: &str, stop: &Stop) -> Acknowledged {
-    let agent: ureq::Agent = ureq::Agent::config_builder().max_redirects(0).http_status_as_error(false).build().into();
-    let mut done = Acknowledged::default();
-    while !stop.is_stopped() {
-        let key = secret::generate("form_").unwrap();
-        let form = [("csrf", csrf_token(session)), ("request_key", key.clone())];
-        let answer = agent
-            .post(format!("{server}/devices/{device}/backup-commands"))
-            .header("Cookie", format!("holdfast={session}"))
-            .header("Sec-Fetch-Site", "same-origin")
-            .send_form(form);
-        let Ok(answer) = answer else { break };
-        assert_eq!(answer.status(), 303, "a command was not queued");
-        done.commands.push(format!("{key}/{}", CommandKind::BackUpNow));
-    }
-    done
+/// Backups are done; wipes and restores are refused, so that the same device can be asked again.
+fn answered(order: &Command) -> CommandResult {
+    let done = !matches!(order.kind, CommandKind::Wipe | CommandKind::Restore);
+    CommandResult { id: order.id, done, detail: "not now".to_owned(), finished_at: Clock::System.now() }
 }
 
 /// Uploads objects of its own until a request fails.

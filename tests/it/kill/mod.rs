@@ -1,10 +1,12 @@
 //! kill -9 under load: whatever was acknowledged is there after the restart.
 //!
-//! A cycle starts the real program, lets clients check in, upload and queue
-//! commands, kills it at a random moment, starts it again, and looks for
-//! everything that was acknowledged. `HOLDFAST_KILL_CYCLES` says how many.
+//! A cycle starts the real program, lets clients check in and upload, and people
+//! queue commands, ask for wipes, approve them and order restores, kills it at a
+//! random moment, starts it again, and looks for everything that was
+//! acknowledged. `HOLDFAST_KILL_CYCLES` says how many.
 mod liar;
 mod load;
+mod people;
 pub mod server;
 
 use crate::support::TestDatabase;
@@ -15,6 +17,9 @@ use std::time::Duration;
 
 /// So many without being asked for more: every `cargo test` runs them.
 const FEW_CYCLES: u32 = 3;
+
+/// So many more, each longer than the one before, until the load has done something of each kind.
+const MORE_CYCLES: u32 = 30;
 
 /// Where the clients upload to.
 enum Uploads {
@@ -54,8 +59,13 @@ fn nothing_that_was_acknowledged_is_lost_by_a_kill() {
     let fleet = Fleet::enroll(&world);
     let mut total = Acknowledged::default();
 
-    for number in 0..cycles {
-        let (acknowledged, missing) = cycle(&world, &fleet, &Uploads::Direct, moment(number));
+    for number in 0..cycles + MORE_CYCLES {
+        let more = number.saturating_sub(cycles);
+        if number >= cycles && total.has_each_kind() {
+            break;
+        }
+        let run_for = moment(number) + Duration::from_millis(150) * more;
+        let (acknowledged, missing) = cycle(&world, &fleet, &Uploads::Direct, run_for);
         assert!(missing.is_empty(), "cycle {number} of {cycles}: {missing:#?}");
         total.add(acknowledged);
     }
