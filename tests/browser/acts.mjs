@@ -183,7 +183,9 @@ const ACTS = {
     }
     await page.getByLabel("Wipes in one hour at most").fill("21");
     await press(page, button(page, "Change settings"), /In force from/);
+    await page.reload();
     await press(page, button(page, "Take back"), /Taken back/);
+    await page.reload();
     await page.getByLabel("Wipes in one hour at most").fill("-1");
     await press(page, button(page, "Change settings"), /Nothing was changed/);
   },
