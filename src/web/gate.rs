@@ -33,6 +33,8 @@ pub struct RequestId(pub String);
 struct ErrorPage {
     layout: Layout,
     fault: Fault,
+    /// The page that the form was on; empty where none was sent.
+    back: String,
     request_id: String,
 }
 
@@ -281,7 +283,11 @@ fn page_of_form(request: &HttpRequest) -> Option<String> {
 async fn page_answer(request: &HttpRequest, fault: Fault, id: &str) -> HttpResponse {
     let status = fault.status;
     let layout = Layout::load(request).await.unwrap_or_else(|_| Layout::bare(request));
-    let page = ErrorPage { layout, fault, request_id: id.to_owned() };
+    let back = match *request.method() {
+        Method::POST => page_of_form(request).unwrap_or_else(|| request.path().to_owned()),
+        _ => String::new(),
+    };
+    let page = ErrorPage { layout, fault, back, request_id: id.to_owned() };
     let mut response = HttpResponse::build(status);
     match page.render() {
         Ok(body) => response.content_type("text/html; charset=utf-8").body(body),

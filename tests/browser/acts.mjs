@@ -68,6 +68,11 @@ const ACTS = {
       for (const box of await page.locator("input[name=id]").all()) await box.check();
       await press(page, button(page, name), said);
     }
+    await page.goto(`${base}/devices`);
+    await press(page, button(page, "Lock"), /Tick at least one device/);
+    await button(page, "Lock").click();
+    await page.getByRole("link", { name: "Back to the page" }).click();
+    await says(page, /With the devices/);
   },
 
   async "a policy is made, edited and removed"({ page, base, tag }) {

@@ -372,3 +372,20 @@ fn nothing_is_said_to_be_compliant_of_a_device_that_was_wiped() {
     let gone = page(&visit, &format!("/devices/{wiped}"));
     assert!(gone.contains("No policy applies: the device is wiped") && !gone.contains("Compliant"), "{gone}");
 }
+
+#[test]
+fn a_form_that_cannot_be_done_leads_back_to_its_page() {
+    let server = TestServer::start();
+    let visit = Visit::of(&server, owner(&server));
+    let id = add(&server, "laptop", |_| ());
+
+    for (form, page) in [
+        ("/devices/lock-commands".to_owned(), "/devices".to_owned()),
+        (format!("/devices/{id}/restore-tests"), format!("/devices/{id}")),
+    ] {
+        let answer = visit.post(&form, &[]);
+        assert!(matches!(answer.status, 409 | 422), "{form}: {}", answer.status);
+        let text = text(&answer);
+        assert!(text.contains(&format!("<a class=\"btn go\" href=\"{page}\">Back to the page</a>")), "{text}");
+    }
+}
