@@ -26,14 +26,13 @@ pub use net::backoff::Stop;
 pub use restore::Outcome as RestoreOutcome;
 
 use crate::clock::Clock;
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use net::client::{Client, Signer};
 use net::http::Http;
 use platform::Platform;
 use progress::Progress;
 use state::{ClockOffset, Enrollment, Roots, State, Wiped};
-use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
@@ -109,15 +108,10 @@ impl Agent {
     /// The protected folders, each with its mark in it.
     ///
     /// # Errors
-    /// When one is missing or is not the folder that was enrolled: where its disk is not mounted, an empty one lies
-    /// in its place, and a backup of that would look like one of everything.
+    /// When one is missing or is not the folder that was enrolled: a backup of an empty one in its place would look
+    /// like one of everything.
     fn marked_roots(&self) -> Result<Vec<PathBuf>> {
-        for root in &self.state.get::<Roots>()?.roots {
-            let dir = tree::open_dir(Path::new(&root.path)).with_context(|| format!("opening {}", root.path))?;
-            if !protect::is_marked(dir.as_fd(), root).with_context(|| format!("reading the mark of {}", root.path))? {
-                bail!("{} does not carry its mark ({}): is its disk mounted?", root.path, protect::MARK_NAME);
-            }
-        }
+        self.state.get::<Roots>()?.roots.iter().try_for_each(|it| protect::open_marked(it).map(drop))?;
         self.roots()
     }
 }

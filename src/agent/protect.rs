@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use rustix::fs::{Mode, OFlags, fstat};
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 /// The mark's name: left out of every manifest and backup, and the last thing that a wipe removes.
@@ -187,6 +187,22 @@ pub fn remove_mark(dir: BorrowedFd<'_>) -> std::io::Result<()> {
         Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(()),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Opens a protected folder that carries its mark.
+///
+/// # Errors
+/// When it is missing or is not the folder that was enrolled: where its disk is not mounted, an empty one lies in its
+/// place.
+pub fn open_marked(root: &ProtectedRoot) -> Result<OwnedFd> {
+    let dir = tree::open_dir(Path::new(&root.path)).with_context(|| format!("opening {}", root.path))?;
+    if !is_marked(dir.as_fd(), root).with_context(|| format!("reading the mark of {}", root.path))? {
+        bail!(
+            "{} does not carry its mark ({MARK_NAME}): is its disk mounted? If so, enroll this device again",
+            root.path
+        );
+    }
+    Ok(dir)
 }
 
 /// Whether an open folder carries the mark of the record.

@@ -1,5 +1,6 @@
 //! Directories by handle: no path is looked up twice, and no symlink is followed.
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, statat};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, statat};
+use rustix::io::Errno;
 use std::ffi::{CStr, CString, OsStr};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -32,6 +33,16 @@ pub fn open_parent(path: &Path) -> io::Result<(OwnedFd, CString)> {
 /// Opens a directory in a directory; a symlink is an error.
 pub fn open_child(dir: BorrowedFd<'_>, name: &CStr) -> io::Result<OwnedFd> {
     Ok(rustix::fs::openat(dir, name, DIRECTORY, Mode::empty())?)
+}
+
+/// Opens a directory in a directory, unless something is mounted on it: also a bind mount of the same file system.
+pub fn open_same_mount(dir: BorrowedFd<'_>, name: &CStr) -> rustix::io::Result<OwnedFd> {
+    let resolve = ResolveFlags::NO_XDEV | ResolveFlags::NO_SYMLINKS | ResolveFlags::BENEATH;
+    match rustix::fs::openat2(dir, name, DIRECTORY, Mode::empty(), resolve) {
+        // Kernels before 5.6 have no such call, some containers forbid it; the caller compares device numbers too.
+        Err(Errno::NOSYS | Errno::PERM) => rustix::fs::openat(dir, name, DIRECTORY, Mode::empty()),
+        result => result,
+    }
 }
 
 /// Opens a regular file to read it; a symlink is an error, and a pipe does not block.

@@ -3,12 +3,9 @@
 use super::writer::{Content, Writer, Written};
 use crate::agent::protect;
 use crate::agent::state::{ProtectedRoot, RestoreJournal};
-use crate::agent::tree;
 use crate::repository::Node;
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use std::io;
-use std::os::fd::AsFd;
-use std::path::Path;
 
 /// The protected folders, open for writing.
 pub struct Targets {
@@ -24,10 +21,7 @@ impl Targets {
         let day: String = journal.begun_at.iso().chars().take(10).collect();
         let mut opened = Vec::new();
         for root in roots {
-            let dir = tree::open_dir(Path::new(&root.path)).with_context(|| format!("opening {}", root.path))?;
-            if !protect::is_marked(dir.as_fd(), root)? {
-                bail!("{} does not carry the mark that it got at enrolment; enroll this device again", root.path);
-            }
+            let dir = protect::open_marked(root)?;
             let free = rustix::fs::fstatvfs(&dir).map(|it| it.f_bavail.saturating_mul(it.f_frsize));
             if free.is_ok_and(|free| free < journal.order.size_bytes) {
                 bail!("{} has too little free space for {} bytes", root.path, journal.order.size_bytes);

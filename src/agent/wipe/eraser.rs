@@ -3,7 +3,7 @@
 use crate::agent::protect::{MARK_NAME, remove_mark};
 use crate::agent::tree;
 use crate::domain::manifest::encode_path;
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags, ResolveFlags, Stat, fstat, unlinkat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags, Stat, fstat, unlinkat};
 use rustix::io::Errno;
 use std::ffi::{CStr, CString};
 use std::io;
@@ -139,7 +139,7 @@ impl Eraser<'_> {
         if depth >= DEEPEST {
             return self.move_up(dir, name);
         }
-        let child = match open_same_mount(dir, name) {
+        let child = match tree::open_same_mount(dir, name) {
             Ok(child) => child,
             Err(Errno::XDEV) => {
                 self.leave(path, "another file system is mounted here");
@@ -147,7 +147,7 @@ impl Eraser<'_> {
             }
             Err(Errno::ACCESS) => {
                 allow_owner(dir, name)?;
-                open_same_mount(dir, name)?
+                tree::open_same_mount(dir, name)?
             }
             Err(error) => return Err(error.into()),
         };
@@ -192,17 +192,6 @@ fn unlink(dir: BorrowedFd<'_>, name: &CStr, flags: AtFlags) -> Result<(), Errno>
             rustix::fs::fchmod(dir, Mode::RWXU)?;
             unlinkat(dir, name, flags)
         }
-        result => result,
-    }
-}
-
-/// Opens a folder in a folder, unless something is mounted on it: also a bind mount of the same file system.
-fn open_same_mount(dir: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let resolve = ResolveFlags::NO_XDEV | ResolveFlags::NO_SYMLINKS | ResolveFlags::BENEATH;
-    match rustix::fs::openat2(dir, name, flags, Mode::empty(), resolve) {
-        // Kernels before 5.6 have no such call, some containers forbid it; the device number was compared.
-        Err(Errno::NOSYS | Errno::PERM) => rustix::fs::openat(dir, name, flags, Mode::empty()),
         result => result,
     }
 }
