@@ -143,6 +143,18 @@ fn a_second_client_works_with_its_own_password_until_its_token_is_revoked() {
     assert_eq!(own.get(&format!("keys/{}", crate::support::door::name(b"a key object"))).status, 200);
     assert_eq!(own.put("data", b"appended").status, 200);
     assert_eq!(own.put("keys", b"another key").status, 403);
+    let object = format!("data/{}", crate::support::door::name(b"appended"));
+    let head = own.send("HEAD", &object, "");
+    assert_eq!((head.status, head.header("content-length"), head.body.len()), (200, "8", 0));
+    let part = own.send("GET", &object, "Range: bytes=2-4\r\n");
+    assert_eq!((part.status, part.body.as_slice()), (206, &b"pen"[..]));
+    assert_eq!(own.post(&object, b"another").status, 400, "other bytes of the same name");
+    assert_eq!(own.get(&object).body, b"appended");
+    assert_eq!(own.put("data", b"appended").status, 200, "the same bytes again");
+    for rest in [object.as_str(), "config", ""] {
+        assert_eq!(own.send("DELETE", rest, "").status, 403, "{rest}");
+    }
+    assert_eq!(own.post("config", b"another config").status, 403);
     door.write(move |conn| service::repository::revoke_token(conn, &Actor::system(), id, NOW));
     assert_eq!(own.get("keys/").status, 401);
     let done: Vec<Action> = door.read(|conn| {
