@@ -105,7 +105,7 @@ impl Evidence {
     pub fn grade(&self, now: Time) -> Grade {
         let held = [self.verified, self.proven].into_iter().flatten();
         let times = held.flat_map(|it| [it.point_at, it.tested_at]).chain(self.newest_at);
-        let from_the_future = { times }.any(|at| at > now + TOLERANCE);
+        let from_the_future = { times }.any(|at| is_ahead(at, now));
         if self.failed_at.is_some() {
             return Grade::Failed;
         }
@@ -125,6 +125,11 @@ impl Evidence {
 
 /// Two servers' clocks may differ by this much without alarm.
 pub const TOLERANCE: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// Whether something is dated by a clock that was ahead of the one that is right now.
+pub fn is_ahead(at: Time, now: Time) -> bool {
+    at > now + TOLERANCE
+}
 
 impl Grade {
     /// The word on the badge.

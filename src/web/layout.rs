@@ -2,6 +2,7 @@
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::id::{TeamId, UserId};
+use crate::domain::proof::is_ahead;
 use crate::domain::role::{Grants, Permission};
 use crate::domain::time::Time;
 use crate::domain::wipe::BEFORE_DELIVERY;
@@ -240,6 +241,11 @@ impl Layout {
     /// "4 d".
     pub fn ago(&self, at: impl Plain<Time>) -> String {
         filter::ago(at.plain(), self.now)
+    }
+
+    /// Whether a time lies ahead of the server's clock: it is of a clock that was wrong.
+    pub fn is_ahead(&self, at: impl Plain<Time>) -> bool {
+        is_ahead(at.plain(), self.now)
     }
 
     /// "403 MB".

@@ -137,10 +137,13 @@ fn allowed(findings: &[Finding]) -> String {
 
 fn newest_line(facts: &ProofFacts<'_>, layout: &Layout) -> Option<String> {
     let newest = facts.newest?;
+    let at = layout.zone.short(newest.received_at);
+    if layout.is_ahead(newest.received_at) {
+        return Some(format!("The newest backup, {at}, was received while the clock was ahead: it is not counted."));
+    }
     if facts.evidence.proven.is_some_and(|it| it.point_at >= newest.received_at) {
         return None;
     }
-    let at = layout.zone.short(newest.received_at);
     Some(match (newest.failed_at, newest.verified_at, &newest.manifest_name) {
         (Some(_), ..) => format!("The newest backup, {at}, failed its restore test."),
         (None, Some(_), None) => {
