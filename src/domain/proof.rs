@@ -45,6 +45,16 @@ text_enum! {
 }
 
 text_enum! {
+    /// When a restore point is tested again whose proof damage has taken.
+    Retest {
+        /// In its turn: one of a device at a time, the newest first.
+        Due = "due",
+        /// It needs what is damaged: when that was healed.
+        OnceHealed = "once_healed",
+    }
+}
+
+text_enum! {
     /// What a page shows of a device's proof; one badge each.
     Grade {
         Failed = "failed",

@@ -185,6 +185,7 @@ fn insert_point(
         verified_at: None,
         proven_at: None,
         failed_at: None,
+        retest: None,
     };
     store::restore_point::insert(conn, &point)?;
     Ok(point.id)
@@ -274,7 +275,7 @@ pub fn object_damaged(conn: &mut Conn, key: &BlobKey, now: Time) -> Result<()> {
     proof::object_damaged(conn, &object, now)
 }
 
-/// Notes that good bytes took the place of damaged ones, and has the newest restore point tested.
+/// Notes that good bytes took the place of damaged ones, and has what they took the proof from tested.
 ///
 /// # Errors
 /// When the database refuses.
@@ -285,7 +286,7 @@ pub fn object_healed(conn: &mut Conn, key: &BlobKey, now: Time) -> Result<()> {
     let object = Object::new("object", key, format!("{}/{}", key.kind, key.name));
     let act = Act::done(Action::ObjectHealed, object).on(repository.device_id);
     record(conn, &device, &act.because("the device sent the object again"), now)?;
-    proof::test_newest(conn, key.repository, now)
+    proof::object_healed(conn, key.repository, now)
 }
 
 /// Takes a lock out of the ledger; false when it was not there.

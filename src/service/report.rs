@@ -4,7 +4,7 @@ use crate::domain::device::{DeviceFacts, DeviceState, Encryption, Ownership, Pla
 use crate::domain::id::{CommandId, DeviceId, RestorePointId, RestoreTestId};
 use crate::domain::loss::{Amount, AtRisk, Loss, LossFacts, loss};
 use crate::domain::policy::{Compliance, Finding, Value};
-use crate::domain::proof::{Evidence, Grade, TestResult, TestState};
+use crate::domain::proof::{Evidence, Grade, Retest, TestResult, TestState};
 use crate::domain::time::Time;
 use crate::error::Result;
 use crate::service;
@@ -230,6 +230,8 @@ pub struct PointRow {
     pub verified_at: Option<String>,
     pub proven_at: Option<String>,
     pub failed_at: Option<String>,
+    /// Damage took its proof, and it is to be tested again.
+    pub retest: Option<Retest>,
 }
 
 /// One restore test, without names of files.
@@ -369,5 +371,6 @@ fn point_row(point: &store::restore_point::RestorePoint) -> PointRow {
         verified_at: iso(point.verified_at),
         proven_at: iso(point.proven_at),
         failed_at: iso(point.failed_at),
+        retest: point.retest,
     }
 }

@@ -6,7 +6,7 @@ use crate::domain::command::{CommandKind, CommandState};
 use crate::domain::device::{DeviceState, Encryption, Ownership, Platform};
 use crate::domain::id::{self, *};
 use crate::domain::object::{ObjectKind, ObjectName, RepositoryState, TokenKind};
-use crate::domain::proof::{Level, TestCause, TestResult, TestState};
+use crate::domain::proof::{Level, Retest, TestCause, TestResult, TestState};
 use crate::domain::restore::{Conflict, RestoreState};
 use crate::domain::role::Role;
 use crate::domain::time::Time;
@@ -41,7 +41,7 @@ macro_rules! text {
 
 id::for_each_id!(text);
 text! {
-    Platform, Ownership, DeviceState, Encryption, Role, Level, TestResult, TestState, TestCause,
+    Platform, Ownership, DeviceState, Encryption, Role, Level, Retest, TestResult, TestState, TestCause,
     CommandKind, CommandState, WipeState, WipeAction, WipeReason, RestoreState, Conflict,
     ObjectKind, RepositoryState, TokenKind, Action, ActorKind, Via, Outcome, UserState, LinkPurpose,
 }

@@ -101,13 +101,3 @@ pub fn tested_after(conn: &mut Conn, cut: Time, limit: i64) -> QueryResult<Vec<D
         .select(DeviceProof::as_select())
         .load(conn)
 }
-
-/// Devices whose newest restore test failed.
-pub fn failed(conn: &mut Conn, limit: i64) -> QueryResult<Vec<DeviceProof>> {
-    device_proof::table
-        .filter(device_proof::failed_test_id.is_not_null())
-        .order((device_proof::failed_at, device_proof::device_id))
-        .limit(limit)
-        .select(DeviceProof::as_select())
-        .load(conn)
-}

@@ -1,7 +1,7 @@
 //! What restore tests show of restore points and objects.
 use crate::domain::id::{DeviceId, RepositoryId, RestorePointId, RestoreTestId};
 use crate::domain::object::{ObjectKind, ObjectName};
-use crate::domain::proof::{TestResult, TestState};
+use crate::domain::proof::{Retest, TestResult, TestState};
 use crate::domain::time::Time;
 use crate::store::Conn;
 use crate::store::restore_point::RestorePoint;
@@ -50,10 +50,13 @@ pub fn standing_failure(conn: &mut Conn, device: DeviceId) -> QueryResult<Option
             .filter(restore_points::failed_at.is_null())
             .select(restore_points::id)
             .into_boxed();
-        // What was compared is made up for only by what was compared.
-        let good = match point.manifest_name {
-            Some(_) => later.filter(restore_points::proven_at.gt(point.failed_at)),
-            None => later.filter(restore_points::verified_at.gt(point.failed_at)),
+        // What was compared is made up for only by what was compared. Damage took from all that came later what was
+        // known of it: what is known of it now was shown since.
+        let good = match (&point.manifest_name, point.retest) {
+            (Some(_), None) => later.filter(restore_points::proven_at.gt(point.failed_at)),
+            (None, None) => later.filter(restore_points::verified_at.gt(point.failed_at)),
+            (Some(_), Some(_)) => later.filter(restore_points::proven_at.is_not_null()),
+            (None, Some(_)) => later.filter(restore_points::verified_at.is_not_null()),
         };
         if good.first::<RestorePointId>(conn).optional()?.is_none() {
             return Ok(Some(point));
@@ -82,13 +85,14 @@ pub fn set_point(conn: &mut Conn, point: &RestorePoint) -> QueryResult<()> {
             restore_points::verified_at.eq(point.verified_at),
             restore_points::proven_at.eq(point.proven_at),
             restore_points::failed_at.eq(point.failed_at),
+            restore_points::retest.eq(point.retest),
         ))
         .execute(conn)
         .map(drop)
 }
 
 /// Takes the verified and proven levels from every point of a repository that was received at or after `since`, but
-/// from `but`; gives those that had any, newest first.
+/// from `but`; those that had any are to be tested again, and are given, newest first.
 pub fn demote_since(
     conn: &mut Conn,
     repository: RepositoryId,
@@ -106,30 +110,75 @@ pub fn demote_since(
         .select(restore_points::id)
         .load::<RestorePointId>(conn)?;
     diesel::update(others)
-        .set((restore_points::verified_at.eq(None::<Time>), restore_points::proven_at.eq(None::<Time>)))
+        .set((
+            restore_points::verified_at.eq(None::<Time>),
+            restore_points::proven_at.eq(None::<Time>),
+            restore_points::retest.eq(Retest::Due),
+        ))
         .execute(conn)?;
     Ok(demoted)
 }
 
-/// Marks packs as read back and right by a test that began at `started`; what was damaged before was healed. What was
-/// found damaged since then may have been read before, and stays so.
+/// What waited for damage of a repository to be healed waits no more.
+pub fn end_wait_for_healing(conn: &mut Conn, repository: RepositoryId) -> QueryResult<()> {
+    diesel::update(restore_points::table)
+        .filter(restore_points::repository_id.eq(repository).and(restore_points::retest.eq(Retest::OnceHealed)))
+        .set(restore_points::retest.eq(Retest::Due))
+        .execute(conn)
+        .map(drop)
+}
+
+/// Devices with a restore point that is to be tested again.
+pub fn devices_to_retest(conn: &mut Conn, limit: i64) -> QueryResult<Vec<DeviceId>> {
+    restore_points::table
+        .filter(restore_points::retest.eq(Retest::Due))
+        .select(restore_points::device_id)
+        .distinct()
+        .order(restore_points::device_id)
+        .limit(limit)
+        .load(conn)
+}
+
+/// A device's restore points that are to be tested again, newest first, at most `limit`.
+pub fn to_retest(conn: &mut Conn, device: DeviceId, limit: i64) -> QueryResult<Vec<RestorePointId>> {
+    restore_points::table
+        .filter(restore_points::device_id.eq(device).and(restore_points::retest.eq(Retest::Due)))
+        .order((restore_points::received_at.desc(), restore_points::id.desc()))
+        .limit(limit)
+        .select(restore_points::id)
+        .load(conn)
+}
+
+/// How many restore points of a device are to be tested again, now or once they are healed.
+pub fn count_to_retest(conn: &mut Conn, device: DeviceId) -> QueryResult<i64> {
+    restore_points::table
+        .filter(restore_points::device_id.eq(device).and(restore_points::retest.is_not_null()))
+        .count()
+        .get_result(conn)
+}
+
+/// Marks packs as read back and right by a test that began at `started`; gives how many of them were damaged before.
+///
+/// Those were healed. What was found damaged since then may have been read before, and stays so.
 pub fn set_verified(
     conn: &mut Conn,
     repository: RepositoryId,
     names: &[ObjectName],
     started: Time,
     now: Time,
-) -> QueryResult<()> {
+) -> QueryResult<usize> {
+    let mut healed = 0;
     for some in names.chunks(500) {
-        diesel::update(objects::table)
+        let read = objects::table
             .filter(objects::repository_id.eq(repository))
             .filter(objects::kind.eq(ObjectKind::Data))
-            .filter(objects::name.eq_any(some.to_vec()))
-            .filter(objects::damaged_at.is_null().or(objects::damaged_at.lt(started)))
-            .set((objects::verified_at.eq(now), objects::damaged_at.eq(None::<Time>)))
+            .filter(objects::name.eq_any(some.to_vec()));
+        healed += diesel::update(read.clone().filter(objects::damaged_at.lt(started)))
+            .set(objects::damaged_at.eq(None::<Time>))
             .execute(conn)?;
+        diesel::update(read.filter(objects::damaged_at.is_null())).set(objects::verified_at.eq(now)).execute(conn)?;
     }
-    Ok(())
+    Ok(healed)
 }
 
 /// Whether anything that a point received at `point_at` may need was found damaged at or after `since`, and is.

@@ -1,6 +1,7 @@
 //! Restore points: the snapshots of a device's repositories.
 use crate::domain::id::{DeviceId, RepositoryId, RestorePointId};
 use crate::domain::object::ObjectName;
+use crate::domain::proof::Retest;
 use crate::domain::time::Time;
 use crate::store::Conn;
 use crate::store::column::from_json;
@@ -31,6 +32,7 @@ pub struct RestorePoint {
     pub verified_at: Option<Time>,
     pub proven_at: Option<Time>,
     pub failed_at: Option<Time>,
+    pub retest: Option<Retest>,
 }
 
 /// What a device said of a backup, in the columns it fills.

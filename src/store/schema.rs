@@ -230,6 +230,7 @@ diesel::table! {
         verified_at -> Nullable<BigInt>,
         proven_at -> Nullable<BigInt>,
         failed_at -> Nullable<BigInt>,
+        retest -> Nullable<Text>,
     }
 }
 

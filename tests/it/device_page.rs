@@ -1,20 +1,25 @@
 //! The pages of devices, as a browser gets them.
+use crate::support::device::SimDevice;
 use crate::support::fleet::{self, Random};
 use crate::support::people::{colleague, person};
 use crate::support::server::TestServer;
 use crate::support::visit::{Visit, hidden, location, text};
 use crate::support::{NOW, people};
+use crate::wipe::restore_point;
 use diesel::prelude::*;
 use holdfast::domain::command::{CommandKind, CommandState};
 use holdfast::domain::device::{DeviceState, Encryption, Ownership};
 use holdfast::domain::id::{DeviceId, TeamId, UserId};
+use holdfast::domain::proof::{Retest, TestCause};
 use holdfast::domain::role::Role;
 use holdfast::domain::time::{Time, days, hours};
-use holdfast::store;
 use holdfast::store::device::Device;
 use holdfast::store::device_proof::DeviceProof;
 use holdfast::store::device_status::DeviceStatus;
+use holdfast::store::restore_point::RestorePoint;
+use holdfast::store::restore_test::RestoreTest;
 use holdfast::store::schema::{teams, user_roles};
+use holdfast::{service, store};
 
 type Any = (Device, DeviceStatus, DeviceProof);
 
@@ -319,8 +324,8 @@ fn a_device_without_a_backup_says_what_starts_the_first_one() {
     assert!(page(&visit, &path).contains("No policy asks this device for backups."));
     let (by, now) = (crate::support::server::admin(), server.app.clock.now());
     let requirements = vec![holdfast::domain::policy::Requirement::BackupEvery { minutes: 60 }];
-    let draft = holdfast::service::policy::Draft { name: "Backups".to_owned(), team_id: None, requirements };
-    server.act(move |conn| holdfast::service::policy::add(conn, &by, &draft, now));
+    let draft = service::policy::Draft { name: "Backups".to_owned(), team_id: None, requirements };
+    server.act(move |conn| service::policy::add(conn, &by, &draft, now));
 
     assert!(page(&visit, &path).contains("The first backup starts after the next check-in"));
 }
@@ -387,5 +392,40 @@ fn a_form_that_cannot_be_done_leads_back_to_its_page() {
         assert!(matches!(answer.status, 409 | 422), "{form}: {}", answer.status);
         let text = text(&answer);
         assert!(text.contains(&format!("<a class=\"btn go\" href=\"{page}\">Back to the page</a>")), "{text}");
+    }
+}
+
+#[test]
+fn a_point_to_be_tested_again_and_one_of_a_clock_that_was_ahead_say_so() {
+    let server = TestServer::start();
+    let owner = owner(&server);
+    let device = SimDevice::join(&server).id();
+    let repository = server.read(|conn| Ok(store::repository::active_of_device(conn, device)?)).unwrap().id;
+    let ahead = restore_point(repository, device, NOW + days(300));
+    let due = RestorePoint { retest: Some(Retest::Due), ..restore_point(repository, device, NOW - hours(1)) };
+    let healed = RestorePoint { retest: Some(Retest::OnceHealed), ..restore_point(repository, device, NOW - hours(2)) };
+    let test = RestoreTest::queued(ahead.id, device, TestCause::NewBackup, None, NOW);
+    let test_page = format!("/restore-tests/{}", test.id);
+    server.act(move |conn| {
+        for point in [&ahead, &due, &healed] {
+            store::restore_point::insert(conn, point)?;
+        }
+        store::restore_test::insert(conn, &test)?;
+        service::proof::refresh(conn, device, NOW)
+    });
+    let visit = Visit::of(&server, owner);
+
+    let shown = page(&visit, &format!("/devices/{device}"));
+    for words in [
+        "was received while the clock was ahead: it is not counted",
+        "to be tested again",
+        "tested again once the damage is healed",
+        "Damage took what was known of 2 restore points",
+    ] {
+        assert!(shown.contains(words), "{words}");
+    }
+    for path in [format!("/devices/{device}"), "/restore-tests".to_owned(), test_page] {
+        let shown = page(&visit, &path);
+        assert_eq!(shown.matches("Received while the clock was ahead: not counted").count(), 1, "{path}");
     }
 }

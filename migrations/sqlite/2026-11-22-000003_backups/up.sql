@@ -55,9 +55,12 @@ CREATE TABLE restore_points (
     verified_at INTEGER,
     proven_at INTEGER,
     failed_at INTEGER,
+    retest TEXT CHECK (retest IN ('due', 'once_healed')),
     UNIQUE (repository_id, snapshot_name)
 ) STRICT;
 CREATE INDEX restore_points_by_device ON restore_points (device_id, received_at);
+-- What damage took the proof from, which is little or nothing.
+CREATE INDEX restore_points_to_retest ON restore_points (device_id, received_at) WHERE retest IS NOT NULL;
 
 -- base_point_id, beyond_*: what the tested point holds that the newest proven point before it does not.
 CREATE TABLE restore_tests (
@@ -87,6 +90,7 @@ CREATE TABLE restore_tests (
     runner TEXT NOT NULL
 ) STRICT;
 CREATE INDEX restore_tests_by_device ON restore_tests (device_id, queued_at);
+CREATE INDEX restore_tests_by_point ON restore_tests (restore_point_id, finished_at);
 -- Whose turn is next.
 CREATE INDEX restore_tests_by_turn ON restore_tests (device_id, started_at);
 CREATE INDEX restore_tests_by_state ON restore_tests (state, queued_at);

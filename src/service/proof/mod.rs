@@ -1,10 +1,14 @@
 //! Restore tests: who is to be tested, who tests, and what a result changes.
+mod due;
+
+pub use due::due;
+
 use crate::domain::activity::{Action, Actor, Object, Outcome};
 use crate::domain::id::{DeviceId, RepositoryId, RestorePointId, RestoreTestId, UserId};
 use crate::domain::object::{ObjectKind, ObjectName};
-use crate::domain::proof::{Level, TOLERANCE, TestCause, TestResult};
+use crate::domain::proof::{Level, Retest, TOLERANCE, TestCause, TestResult};
 use crate::domain::restore_test::TestReport;
-use crate::domain::time::{Time, days, minutes};
+use crate::domain::time::{Time, days};
 use crate::error::{Error, Result};
 use crate::service::activity::{Act, record};
 use crate::service::enrollment::PROOF_PUBLIC_KEY;
@@ -21,16 +25,10 @@ use std::time::Duration;
 const PROOF_VALIDITY: Duration = days(7);
 /// How long a verification holds unless it is set otherwise.
 const VERIFIED_VALIDITY: Duration = days(30);
-/// A test that could not be run is tried again after this.
-const RETRY: Duration = minutes(10);
 /// So long a new backup waits for the device's report of it, without which there is nothing to compare.
 const REPORT_WAIT: Duration = Duration::from_secs(20);
-/// After damage, so many of the newest points that were proven are tested again.
-const RETESTS: usize = 5;
 /// So many new backups of one device wait for their test; of more, the oldest go untested.
 const WAITING: i64 = 20;
-/// So many devices are looked at in one round.
-const ROUND: i64 = 200;
 
 /// A test that a runner has taken.
 #[derive(Debug, Clone)]
@@ -199,7 +197,9 @@ pub fn finish(
     }
     let mut point = store::restore_point::find(conn, test.restore_point_id)?.ok_or(Error::NotFound("restore point"))?;
     let (repository, started) = (point.repository_id, test.started_at.unwrap_or(test.queued_at));
-    store::evidence::set_verified(conn, repository, &report.verified, started, now)?;
+    if store::evidence::set_verified(conn, repository, &report.verified, started, now)? > 0 {
+        store::evidence::end_wait_for_healing(conn, repository)?;
+    }
     // The test may have read an object before somebody else found it damaged.
     let is_overtaken = report.result != TestResult::Failed
         && store::evidence::is_in_doubt(conn, repository, point.received_at, started)?;
@@ -226,6 +226,7 @@ fn show(point: &mut RestorePoint, report: &TestReport, now: Time) -> bool {
             point.verified_at = reached(verified);
             point.proven_at = None;
             point.failed_at = Some(now);
+            point.retest = report.failures.objects.iter().any(|it| it.damaged).then_some(Retest::OnceHealed);
         }
         TestResult::Passed | TestResult::Partial => {
             point.stored_at = point.stored_at.or(reached(stored));
@@ -233,6 +234,7 @@ fn show(point: &mut RestorePoint, report: &TestReport, now: Time) -> bool {
             // A test without a manifest says nothing about a proof that one with it gave.
             point.proven_at = reached(proven).or(point.proven_at);
             point.failed_at = None;
+            point.retest = None;
         }
     }
     true
@@ -240,22 +242,23 @@ fn show(point: &mut RestorePoint, report: &TestReport, now: Time) -> bool {
 
 /// Marks damaged objects; any point of the repository may need them, so none but a new test makes those good again.
 fn note_damage(conn: &mut Conn, point: &RestorePoint, report: &TestReport, now: Time) -> Result<()> {
-    let mut damaged = report.failures.objects.iter().filter(|it| it.damaged).peekable();
-    if damaged.peek().is_none() {
-        return Ok(());
+    let mut is_news = false;
+    for object in report.failures.objects.iter().filter(|it| it.damaged) {
+        is_news |= store::object::mark_damaged(conn, point.repository_id, object.kind, &object.name, now)?;
     }
-    for object in damaged {
-        store::object::mark_damaged(conn, point.repository_id, object.kind, &object.name, now)?;
+    if !is_news {
+        // Whoever found it first took from the others what was known of them.
+        return Ok(());
     }
     doubt(conn, point.repository_id, Time::from_millis(0), &[point.id], now).map(drop)
 }
 
-/// Takes from the points that were received at or after `since`, but from `but`, what was known of them, and has the
-/// newest of them tested again; gives how many had anything.
+/// Takes from the points that were received at or after `since`, but from `but`, what was known of them, and has them
+/// tested again: the newest at once, the others in their turn. Gives how many had anything.
 fn doubt(conn: &mut Conn, repository: RepositoryId, since: Time, but: &[RestorePointId], now: Time) -> Result<usize> {
     let doubted = store::evidence::demote_since(conn, repository, since, but)?;
-    for point in doubted.iter().take(RETESTS) {
-        queue(conn, *point, TestCause::Damage, None, now)?;
+    if let Some(newest) = doubted.first() {
+        queue(conn, *newest, TestCause::Damage, None, now)?;
     }
     Ok(doubted.len())
 }
@@ -271,6 +274,15 @@ pub fn object_damaged(conn: &mut Conn, object: &StoredObject, now: Time) -> Resu
     }
     let repository = store::repository::find(conn, object.repository_id)?.ok_or(Error::NotFound("repository"))?;
     refresh(conn, repository.device_id, now)
+}
+
+/// Damage of a repository was healed: its newest point is tested at once, and those that failed for it in their turn.
+///
+/// # Errors
+/// When the database refuses.
+pub fn object_healed(conn: &mut Conn, repository: RepositoryId, now: Time) -> Result<()> {
+    store::evidence::end_wait_for_healing(conn, repository)?;
+    test_newest(conn, repository, now)
 }
 
 /// Has the newest restore point of a repository tested because of damage.
@@ -395,42 +407,6 @@ fn not_proven(
     Ok(beyond.map(|(files, bytes)| (files.saturating_add(left_files), bytes.saturating_add(left_bytes))))
 }
 
-/// What is to be tested by itself: proofs with less than a quarter of their time left, tests that
-/// could not be run, and points whose damaged objects have been healed. Only reads.
-///
-/// # Errors
-/// When the database refuses.
-pub fn due(conn: &mut Conn, now: Time) -> Result<Vec<(RestorePointId, TestCause)>> {
-    let mut due = Vec::new();
-    let quarter = proof_validity(conn)? / 4;
-    // With a proof that holds for minutes, a test that did not renew it is repeated in time.
-    let rest = RETRY.min(quarter);
-    let mut waning = store::device_proof::expiring(conn, now + quarter, ROUND)?;
-    waning.extend(store::device_proof::tested_after(conn, now + TOLERANCE, ROUND)?);
-    for row in waning {
-        let Some(point) = row.proven_point_id.or(row.newest_point_id) else { continue };
-        if !store::restore_test::is_open(conn, row.device_id)? && !is_resting(conn, point, now - rest, now)? {
-            due.push((point, TestCause::ProofExpiring));
-        }
-    }
-    for row in store::device_proof::failed(conn, ROUND)? {
-        let Some(point) = healed(conn, &row)? else { continue };
-        if !is_resting(conn, point, row.failed_at.unwrap_or(now).max(now - rest), now)? {
-            due.push((point, TestCause::Damage));
-        }
-    }
-    for point in store::restore_test::ended_unproven(conn, now - RETRY, ROUND)? {
-        due.push((point, TestCause::ProofExpiring));
-    }
-    Ok(due)
-}
-
-/// Whether a test of a point ended after `since`, so recently that it is not to be run again yet.
-fn is_resting(conn: &mut Conn, point: RestorePointId, since: Time, now: Time) -> Result<bool> {
-    // What ended in the future ended by a clock that was ahead.
-    Ok(store::restore_test::has_ended(conn, point, since, now + TOLERANCE)?)
-}
-
 /// Whether this process may date restore tests: beside a shared database, its clock must be that of the database.
 ///
 /// # Errors
@@ -445,22 +421,4 @@ pub fn check_clock(conn: &mut Conn, now: Time) -> Result<()> {
         )));
     }
     Ok(())
-}
-
-/// The failed point of a device whose damaged objects are all sound again.
-fn healed(conn: &mut Conn, row: &DeviceProof) -> Result<Option<RestorePointId>> {
-    let Some(test) = row.failed_test_id else { return Ok(None) };
-    let Some(test) = store::restore_test::find(conn, test)? else { return Ok(None) };
-    let Some(point) = store::restore_point::find(conn, test.restore_point_id)? else { return Ok(None) };
-    let damaged: Vec<_> = test.failures()?.objects.into_iter().filter(|it| it.damaged).collect();
-    if damaged.is_empty() || store::restore_test::is_open(conn, row.device_id)? {
-        return Ok(None);
-    }
-    for object in &damaged {
-        let stored = store::object::find(conn, point.repository_id, object.kind, &object.name)?;
-        if stored.is_none_or(|it| it.damaged_at.is_some()) {
-            return Ok(None);
-        }
-    }
-    Ok(Some(point.id))
 }

@@ -7,7 +7,7 @@ use crate::domain::device::{DeviceFacts, DeviceState, Encryption, Fact, Ownershi
 use crate::domain::id::DeviceId;
 use crate::domain::object::TokenKind;
 use crate::domain::policy::{Finding, Value};
-use crate::domain::proof::Grade;
+use crate::domain::proof::{Grade, Retest};
 use crate::domain::restore_test::Failures;
 use crate::domain::role::{Permission, Reach};
 use crate::domain::time::Time;
@@ -68,6 +68,8 @@ struct Read {
     findings: Vec<Finding>,
     activity: Vec<Activity>,
     failed_test: Option<RestoreTest>,
+    /// Restore points that damage took the proof from.
+    to_retest: i64,
     tokens: Vec<RepositoryToken>,
     takes_backups: bool,
 }
@@ -152,6 +154,7 @@ fn read(conn: &mut Conn, reach: &Reach, id: DeviceId, now: Time) -> Result<Read>
             Some(id) => store::restore_test::find(conn, id)?,
             None => None,
         },
+        to_retest: store::evidence::count_to_retest(conn, id)?,
         takes_backups: repository.is_some(),
         device,
         listed,

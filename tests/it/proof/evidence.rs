@@ -1,12 +1,13 @@
 //! What a test changes: the point, its objects, the device's evidence, and the history.
 use super::craft::{Craft, Stored, put, runner};
+use crate::support::server::admin;
 use crate::support::{NOW, TestDatabase, fleet};
 use diesel::prelude::*;
 use holdfast::blob::BlobKey;
 use holdfast::clock::Clock;
 use holdfast::domain::id::{DeviceId, RestorePointId};
 use holdfast::domain::object::{ObjectKind, ObjectName, RepositoryState};
-use holdfast::domain::proof::{Grade, TestCause, TestResult};
+use holdfast::domain::proof::{Grade, Retest, TestCause, TestResult};
 use holdfast::domain::restore_test::TestReport;
 use holdfast::domain::time::{Time, days, hours, minutes};
 use holdfast::proof::Prover;
@@ -122,6 +123,7 @@ impl World {
             verified_at: None,
             proven_at: None,
             failed_at: None,
+            retest: None,
         };
         let id = point.id;
         let excluded = serde_json::to_string(&job.excluded).unwrap();
@@ -177,6 +179,27 @@ impl World {
         let key = BlobKey::new(self.craft.repository, ObjectKind::Data, name.clone());
         let now = self.clock.now();
         self.store.act_blocking(move |conn| service::backup::object_damaged(conn, &key, now)).unwrap();
+    }
+
+    /// As when the device posts the object again.
+    fn heals(&self, name: &ObjectName) {
+        let key = BlobKey::new(self.craft.repository, ObjectKind::Data, name.clone());
+        let now = self.clock.now();
+        self.store.act_blocking(move |conn| service::backup::object_healed(conn, &key, now)).unwrap();
+    }
+
+    /// The pack of the file that was backed up first.
+    fn oldest_pack(&self) -> ObjectName {
+        let repository = self.craft.repository;
+        let mut packs = self
+            .store
+            .read_blocking(move |conn| store::object::all(conn, repository, None))
+            .unwrap()
+            .into_iter()
+            .filter(|it| it.kind == ObjectKind::Data)
+            .collect::<Vec<_>>();
+        packs.sort_by_key(|it| (it.received_at, it.size_bytes));
+        packs.swap_remove(0).name
     }
 
     fn small_pack(&self) -> ObjectName {
@@ -252,15 +275,11 @@ fn one_flipped_byte_demotes_the_device_and_healing_it_brings_the_proof_back() {
     world.clock.advance(hours(1));
     assert_eq!(world.run(), 0, "nothing has changed, so nothing is tested again");
     world.flip(&pack);
-    let (name, healed) = (pack, world.clock.now());
-    world
-        .store
-        .write_blocking(move |conn| store::object::mark_healed(conn, repository, ObjectKind::Data, &name, healed))
-        .unwrap();
+    world.heals(&pack);
     assert_eq!(world.run(), 1);
 
     assert_eq!((world.grade(), world.proof().failed_at), (Grade::Proven, None));
-    assert_eq!(world.actions(), ["restore_test_passed", "restore_test_failed", "restore_test_passed"]);
+    assert_eq!(world.actions(), ["restore_test_passed", "restore_test_failed", "object_healed", "restore_test_passed"]);
 }
 
 #[test]
@@ -292,6 +311,77 @@ fn damage_takes_the_proof_from_older_points_until_they_are_tested_again() {
 }
 
 #[test]
+fn each_point_that_damage_demoted_is_tested_again_in_its_turn() {
+    let mut world = World::new();
+    let mut points = Vec::new();
+    for n in 0..4u8 {
+        let job = world.craft.backup(&[("a", &[n])]);
+        points.insert(0, world.receive(&job));
+        assert_eq!(world.run(), 1);
+        world.clock.advance(minutes(1));
+    }
+    let device = world.craft.device;
+    let levels = |world: &World| -> Vec<&str> {
+        let now = world.store.read_blocking(move |conn| store::restore_point::of_device(conn, device, 9)).unwrap();
+        assert_eq!(now.iter().map(|it| it.id).collect::<Vec<_>>(), points);
+        let level = |it: &RestorePoint| match (it.failed_at, it.proven_at, it.retest) {
+            (None, Some(_), None) => "proven",
+            (Some(_), None, Some(Retest::OnceHealed)) => "failed",
+            (None, None, Some(Retest::Due)) => "due",
+            (Some(_), None, Some(Retest::Due)) => "healed",
+            other => panic!("{other:?}"),
+        };
+        now.iter().map(level).collect()
+    };
+    let oldest = world.oldest_pack();
+    world.flip(&oldest);
+    world.door_finds_damage(&oldest);
+    world.clock.advance(minutes(1));
+    assert_eq!(levels(&world), ["due"; 4], "each may need what is damaged");
+
+    for expected in [
+        ["proven", "due", "due", "due"],
+        ["proven", "proven", "due", "due"],
+        ["proven", "proven", "proven", "due"],
+        ["proven", "proven", "proven", "failed"],
+    ] {
+        assert_eq!((world.run(), levels(&world)), (1, expected.to_vec()), "one at a time, the newest first");
+    }
+    assert_eq!((world.run(), world.grade()), (0, Grade::Proven), "nothing is tested in vain");
+
+    world.flip(&oldest);
+    world.heals(&oldest);
+    assert_eq!(levels(&world), ["proven", "proven", "proven", "healed"]);
+    assert_eq!((world.run(), world.run(), world.run()), (1, 1, 0), "the newest, then what had failed");
+    assert_eq!(levels(&world), ["proven"; 4]);
+}
+
+#[test]
+fn a_test_that_finds_damage_gone_ends_the_wait_of_what_had_failed() {
+    let mut world = World::new();
+    let job = world.craft.backup(&[("a", b"one")]);
+    let older = world.receive(&job);
+    let pack = world.small_pack();
+    world.flip(&pack);
+    world.run();
+    world.clock.advance(hours(1));
+    let job = world.craft.backup(&[("a", b"one"), ("b", b"two")]);
+    world.receive(&job);
+    world.run();
+    assert_eq!(world.grade(), Grade::Failed);
+    world.flip(&pack);
+    world.clock.advance(hours(1));
+    let now = world.clock.now();
+    let device = world.craft.device;
+    world.store.act_blocking(move |conn| service::proof::ask(conn, &admin(), device, now)).unwrap();
+
+    assert_eq!((world.run(), world.run(), world.run()), (1, 1, 0));
+
+    let older = world.store.read_blocking(move |conn| store::restore_point::find(conn, older)).unwrap().unwrap();
+    assert_eq!((older.proven_at, older.failed_at, older.retest), (Some(now), None, None));
+}
+
+#[test]
 fn damage_that_the_door_finds_demotes_the_device_at_once() {
     let mut world = World::new();
     let job = world.craft.backup(&[("a", b"one")]);
@@ -312,7 +402,7 @@ fn damage_that_the_door_finds_demotes_the_device_at_once() {
     let proof = world.proof();
     assert_eq!(proof.proven_point_id, Some(older), "it was received before what is damaged");
     assert_eq!((proof.verified_at, proof.proven_at), (Some(NOW), Some(NOW)));
-    assert_eq!(world.run(), 2, "and once more the older one, because of the damage");
+    assert_eq!(world.run(), 1, "the older one cannot need it");
     assert_eq!(world.grade(), Grade::Failed);
 }
 
@@ -444,16 +534,12 @@ fn a_healed_point_whose_test_cannot_run_is_not_tested_all_the_time() {
     world.flip(&pack);
     world.run();
     assert_eq!(world.grade(), Grade::Failed);
-    let (repository, now) = (world.craft.repository, world.clock.now());
-    world
-        .store
-        .write_blocking(move |conn| store::object::mark_healed(conn, repository, ObjectKind::Data, &pack, now))
-        .unwrap();
+    world.heals(&pack);
     world.prover.runner = Runner::of("/nonexistent/holdfast".into());
     world.clock.advance(minutes(1));
 
     assert_eq!(world.run(), 1);
-    assert_eq!(world.actions(), ["restore_test_failed", "restore_test_unproven"]);
+    assert_eq!(world.actions(), ["restore_test_failed", "object_healed", "restore_test_unproven"]);
     world.clock.advance(minutes(1));
     assert_eq!(world.run(), 0);
     world.clock.advance(minutes(10));

@@ -239,6 +239,7 @@ pub fn restore_point(repository: holdfast::domain::id::RepositoryId, device: Dev
         verified_at: Some(at),
         proven_at: None,
         failed_at: None,
+        retest: None,
     }
 }
 
