@@ -1,11 +1,15 @@
 //! Getting a restore point back: ordered by a person, read through a ticket by the target device, and compared with
 //! the manifest that the source device made before its backup.
+mod compare;
+
+pub use compare::{Compared, Expected, compare, expected};
+
 use crate::blob::{self, BlobKey, BlobStore};
 use crate::domain::activity::{Action, Actor, Object, Outcome as Ended};
 use crate::domain::command::CommandKind;
 use crate::domain::id::{DeviceId, RestoreId, RestorePointId};
 use crate::domain::manifest::{self, Manifest};
-use crate::domain::message::{Payload, RestoreOrder, RestoreProgress, RestoreResult};
+use crate::domain::message::{Payload, RestoreOrder, RestoreProgress};
 use crate::domain::object::{ObjectKind, ObjectName};
 use crate::domain::restore::{self, Conflict, Refusal, RestoreState, Selection, Start};
 use crate::domain::time::{Time, hours};
@@ -22,6 +26,7 @@ use crate::store::restore::{Outcome, Restore};
 use crate::store::restore_point::RestorePoint;
 use crate::store::{self, Conn};
 use anyhow::{Context, anyhow};
+use compare::Basis;
 use std::time::Duration;
 
 /// A ticket is good for so long, and so is the order.
@@ -298,99 +303,6 @@ pub fn progress(
     Ok(())
 }
 
-/// What was ordered, and what the source device said of it: a comparison stands on these.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Basis {
-    point: RestorePointId,
-    manifest: ObjectName,
-    selection: Selection,
-    conflict: Conflict,
-}
-
-impl Basis {
-    fn of(conn: &mut Conn, restore: &Restore) -> Result<Self> {
-        let point = restore.restore_point_id;
-        let found = store::restore_point::find(conn, point)?.ok_or(Error::NotFound("restore point"))?;
-        Ok(Self {
-            point,
-            manifest: found.manifest_name.ok_or(Refusal::NoManifest)?,
-            selection: restore.chosen()?,
-            conflict: restore.conflict,
-        })
-    }
-}
-
-/// What a result is to be compared with.
-#[derive(Debug, Clone)]
-pub struct Expected {
-    basis: Basis,
-    repository: Repository,
-    excluded: Vec<String>,
-}
-
-/// Loads what a result of this device is compared with; none where the restore has ended.
-///
-/// # Errors
-/// When the restore is not this device's.
-pub fn expected(conn: &mut Conn, device: DeviceId, id: RestoreId) -> Result<Option<Expected>> {
-    let restore =
-        store::restore::find(conn, id)?.filter(|it| it.target_device_id == device).ok_or(Error::NotFound("restore"))?;
-    if restore.state.is_final() {
-        return Ok(None);
-    }
-    let basis = Basis::of(conn, &restore)?;
-    let repository = store::repository::find(conn, restore.repository_id)?.ok_or(Error::NotFound("repository"))?;
-    let excluded = store::restore_point::excluded(conn, basis.point)?;
-    Ok(Some(Expected { basis, repository, excluded }))
-}
-
-/// A result, held against the manifest.
-#[derive(Debug, Clone)]
-pub struct Compared {
-    basis: Basis,
-    is_good: bool,
-    restored_count: i64,
-    matched_count: i64,
-    outcome: Outcome,
-    note: String,
-}
-
-/// Compares what the device read back with the manifest. Slow with many files, and without the database.
-///
-/// # Errors
-/// When the manifest is not in the store, or is damaged.
-pub fn compare(blobs: &dyn BlobStore, expected: Expected, said: &RestoreResult) -> Result<Compared> {
-    let Expected { basis, repository, excluded } = expected;
-    let manifest = manifest(blobs, &repository, &basis.manifest)?;
-    let kept = (basis.conflict, said.kept.as_slice());
-    let found = restore::compare(&manifest.files, &basis.selection, &excluded, &said.files, kept);
-    let outcome = Outcome {
-        note: String::new(),
-        counts: [found.differing.len(), found.missing.len(), found.kept.len(), found.not_compared.len()],
-        failures: said.failures.iter().take(Outcome::NAMED).map(|it| (it.path.clone(), it.reason.clone())).collect(),
-        differing: cut(&found.differing),
-        missing: cut(&found.missing),
-        kept: cut(&found.kept),
-        not_compared: cut(&found.not_compared),
-    };
-    let note = format!(
-        "{} of {} as in the manifest; different: {}, missing: {}, there before and kept: {}",
-        words::number(found.matched_count),
-        words::files(found.file_count),
-        found.differing.len(),
-        found.missing.len(),
-        found.kept.len()
-    );
-    Ok(Compared {
-        basis,
-        is_good: found.is_good() && said.failures.is_empty(),
-        restored_count: i64::try_from(said.files.len()).unwrap_or(i64::MAX),
-        matched_count: found.matched_count,
-        outcome,
-        note,
-    })
-}
-
 /// Takes what came of a restore. A result that comes again changes nothing.
 ///
 /// # Errors
@@ -432,10 +344,6 @@ pub fn result(
 
 fn changed_meanwhile() -> Error {
     Error::Conflict("this restore changed meanwhile; look at it again".to_owned())
-}
-
-fn cut(paths: &[String]) -> Vec<String> {
-    paths.iter().take(Outcome::NAMED).cloned().collect()
 }
 
 /// Follows the device's answer to the command, where it came without a result: the restore could not be done.

@@ -1,0 +1,109 @@
+//! What a device read back, held against the manifest of the restore point.
+use super::manifest;
+use crate::blob::BlobStore;
+use crate::domain::id::{DeviceId, RestoreId, RestorePointId};
+use crate::domain::message::RestoreResult;
+use crate::domain::object::ObjectName;
+use crate::domain::restore::{self, Conflict, Refusal, Selection};
+use crate::domain::words;
+use crate::error::{Error, Result};
+use crate::store::repository::Repository;
+use crate::store::restore::{Outcome, Restore};
+use crate::store::{self, Conn};
+
+/// What was ordered, and what the source device said of it: a comparison stands on these.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Basis {
+    point: RestorePointId,
+    manifest: ObjectName,
+    selection: Selection,
+    conflict: Conflict,
+}
+
+impl Basis {
+    pub(super) fn of(conn: &mut Conn, restore: &Restore) -> Result<Self> {
+        let point = restore.restore_point_id;
+        let found = store::restore_point::find(conn, point)?.ok_or(Error::NotFound("restore point"))?;
+        Ok(Self {
+            point,
+            manifest: found.manifest_name.ok_or(Refusal::NoManifest)?,
+            selection: restore.chosen()?,
+            conflict: restore.conflict,
+        })
+    }
+}
+
+/// What a result is to be compared with.
+#[derive(Debug, Clone)]
+pub struct Expected {
+    basis: Basis,
+    repository: Repository,
+    excluded: Vec<String>,
+}
+
+/// Loads what a result of this device is compared with; none where the restore has ended.
+///
+/// # Errors
+/// When the restore is not this device's.
+pub fn expected(conn: &mut Conn, device: DeviceId, id: RestoreId) -> Result<Option<Expected>> {
+    let restore =
+        store::restore::find(conn, id)?.filter(|it| it.target_device_id == device).ok_or(Error::NotFound("restore"))?;
+    if restore.state.is_final() {
+        return Ok(None);
+    }
+    let basis = Basis::of(conn, &restore)?;
+    let repository = store::repository::find(conn, restore.repository_id)?.ok_or(Error::NotFound("repository"))?;
+    let excluded = store::restore_point::excluded(conn, basis.point)?;
+    Ok(Some(Expected { basis, repository, excluded }))
+}
+
+/// A result, held against the manifest.
+#[derive(Debug, Clone)]
+pub struct Compared {
+    pub(super) basis: Basis,
+    pub(super) is_good: bool,
+    pub(super) restored_count: i64,
+    pub(super) matched_count: i64,
+    pub(super) outcome: Outcome,
+    pub(super) note: String,
+}
+
+/// Compares what the device read back with the manifest. Slow with many files, and without the database.
+///
+/// # Errors
+/// When the manifest is not in the store, or is damaged.
+pub fn compare(blobs: &dyn BlobStore, expected: Expected, said: &RestoreResult) -> Result<Compared> {
+    let Expected { basis, repository, excluded } = expected;
+    let manifest = manifest(blobs, &repository, &basis.manifest)?;
+    let kept = (basis.conflict, said.kept.as_slice());
+    let found = restore::compare(&manifest.files, &basis.selection, &excluded, &said.files, kept);
+    let outcome = Outcome {
+        note: String::new(),
+        counts: [found.differing.len(), found.missing.len(), found.kept.len(), found.not_compared.len()],
+        failures: said.failures.iter().take(Outcome::NAMED).map(|it| (it.path.clone(), it.reason.clone())).collect(),
+        differing: cut(&found.differing),
+        missing: cut(&found.missing),
+        kept: cut(&found.kept),
+        not_compared: cut(&found.not_compared),
+    };
+    let note = format!(
+        "{} of {} as in the manifest; different: {}, missing: {}, there before and kept: {}",
+        words::number(found.matched_count),
+        words::files(found.file_count),
+        found.differing.len(),
+        found.missing.len(),
+        found.kept.len()
+    );
+    Ok(Compared {
+        basis,
+        is_good: found.is_good() && said.failures.is_empty(),
+        restored_count: i64::try_from(said.files.len()).unwrap_or(i64::MAX),
+        matched_count: found.matched_count,
+        outcome,
+        note,
+    })
+}
+
+fn cut(paths: &[String]) -> Vec<String> {
+    paths.iter().take(Outcome::NAMED).cloned().collect()
+}
