@@ -269,8 +269,38 @@ fn too_large_is_refused_before_the_body() {
         let head = repository.head("POST", &rest, &format!("Content-Length: {}\r\n", most + 1));
         assert_eq!(http::exchange(door.address, &head, b"").status, 413, "{kind}");
     }
-    let unsaid = repository.head("POST", &format!("data/{}", name(b"x")), "Transfer-Encoding: chunked\r\n");
-    assert_eq!(http::exchange(door.address, &unsaid, b"1\r\nx\r\n0\r\n\r\n").status, 411);
+}
+
+#[test]
+fn a_body_in_chunks_is_taken_within_the_same_limits() {
+    let door = TestDoor::start();
+    let repository = door.repository_with_quota(4 << 20);
+    let send = |kind: &str, bytes: &[u8], end: &[u8]| {
+        let head = repository.head("POST", &format!("{kind}/{}", name(bytes)), "Transfer-Encoding: chunked\r\n");
+        let mut body = Vec::new();
+        for chunk in bytes.chunks(100_000) {
+            body.extend(format!("{:x}\r\n", chunk.len()).bytes());
+            body.extend(chunk);
+            body.extend(b"\r\n");
+        }
+        body.extend(end);
+        let mut stream = http::connect(door.address);
+        stream.write_all(format!("{head}Connection: close\r\n\r\n").as_bytes()).unwrap();
+        // A server that refuses early may close before all is sent.
+        let _ = stream.write_all(&body);
+        stream
+    };
+    let post = |kind: &str, bytes: &[u8]| http::finish(send(kind, bytes, b"0\r\n\r\n")).status;
+    let (fits, large) = (vec![1; 3 << 20], vec![2; (1 << 20) + 1]);
+
+    assert_eq!(post("locks", &large), 413, "over the limit of its kind");
+    drop(send("data", &fits, b""));
+    wait_until("what broke off is given up, and a second try is taken", || post("data", &fits) == 200);
+    assert!(repository.get(&format!("data/{}", name(&fits))).body == fits);
+    assert_eq!(post("data", &large), 507, "over the quota");
+    assert_eq!(post("data", &fits), 200, "what is there may still be sent again");
+    assert_eq!(files_below(&door.folder.join(repository.id.as_str())), [path_of(&door, &repository, &fits)]);
+    wait_until("nothing is left in tmp", || files_below(&door.folder.join("tmp")).is_empty());
 }
 
 #[test]

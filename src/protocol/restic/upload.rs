@@ -46,13 +46,13 @@ pub async fn receive(
     name: ObjectName,
     payload: Payload,
 ) -> Result<HttpResponse, Refusal> {
-    let len = may_send(request, &asking, kind)?;
+    let length = may_send(request, &asking, kind)?;
     let Asking { door, access, known } = asking;
     let key = BlobKey::new(access.repository.id, kind, name);
-    let place = door.in_flight.enter(&key, len.min(2 * PIECE as u64))?;
+    let place = door.in_flight.enter(&key, length.most.min(2 * PIECE as u64))?;
     make_room(&door, &key, &known).await?;
     let incoming = Incoming::new(Arc::clone(&door.blobs), key);
-    let (incoming, rest) = take(incoming, payload, len).await?;
+    let (incoming, rest, len) = take(incoming, payload, length).await?;
     let arrived = Arrived { incoming, rest, len, row: known.object };
     // On its own: when the client goes now, what it sent is still brought to its end.
     let finished = actix_web::rt::spawn(finish(door, arrived, place));
@@ -60,8 +60,16 @@ pub async fn receive(
     Ok(HttpResponse::Ok().finish())
 }
 
+/// How long a body is.
+#[derive(Clone, Copy)]
+struct Length {
+    /// None for a body in chunks, as rustic sends it.
+    said: Option<u64>,
+    most: u64,
+}
+
 /// Everything that is refused before a byte of the body is read. Answers the body's length.
-fn may_send(request: &HttpRequest, asking: &Asking, kind: ObjectKind) -> Result<u64, Refusal> {
+fn may_send(request: &HttpRequest, asking: &Asking, kind: ObjectKind) -> Result<Length, Refusal> {
     if asking.access.right.until().is_some() {
         return Err(Refusal::forbidden("this ticket only reads"));
     }
@@ -69,20 +77,28 @@ fn may_send(request: &HttpRequest, asking: &Asking, kind: ObjectKind) -> Result<
     if repository.state != RepositoryState::Active {
         return Err(Refusal::forbidden(backup::READ_ONLY));
     }
-    let len = request.headers().get(CONTENT_LENGTH).and_then(|it| it.to_str().ok()).and_then(|it| it.parse().ok());
-    let len: u64 = len.ok_or_else(|| Refusal::new(StatusCode::LENGTH_REQUIRED, "say Content-Length"))?;
-    if len > kind.max_bytes() {
-        let text = format!("an object of this kind has at most {} bytes", kind.max_bytes());
-        return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, text));
+    let said = request.headers().get(CONTENT_LENGTH).and_then(|it| it.to_str().ok()).and_then(|it| it.parse().ok());
+    if said.is_some_and(|len: u64| len > kind.max_bytes()) {
+        return Err(too_large(kind));
     }
     if asking.known.object.is_none() && repository.object_count >= MAX_OBJECTS {
         return Err(Refusal::full(backup::TOO_MANY_OBJECTS));
     }
     let room = u64::try_from(repository.quota_bytes - repository.stored_bytes).unwrap_or(0);
-    if asking.known.object.is_none() && len > room {
-        return Err(Refusal::full("the backups of this device fill their quota; ask for more room"));
+    let room = if asking.known.object.is_some() { u64::MAX } else { room };
+    if said.unwrap_or(1) > room {
+        return Err(quota_full());
     }
-    Ok(len)
+    Ok(Length { said, most: said.unwrap_or(kind.max_bytes().min(room)) })
+}
+
+fn too_large(kind: ObjectKind) -> Refusal {
+    let text = format!("an object of this kind has at most {} bytes", kind.max_bytes());
+    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, text)
+}
+
+fn quota_full() -> Refusal {
+    Refusal::full("the backups of this device fill their quota; ask for more room")
 }
 
 /// A client that died leaves its lock behind; eight of them would shut the door for good.
@@ -145,8 +161,9 @@ impl Incoming {
     }
 }
 
-/// Receives `len` bytes; what is left of them in memory is written by [`finish`].
-async fn take(incoming: Incoming, mut payload: Payload, len: u64) -> Result<(Incoming, Rest), Refusal> {
+/// Receives a body and its length; what is left of it in memory is written by [`finish`].
+async fn take(incoming: Incoming, mut payload: Payload, length: Length) -> Result<(Incoming, Rest, u64), Refusal> {
+    let kind = incoming.key.kind;
     let mut at_work = AtWork::Idle(incoming);
     let (mut rest, mut received) = (Rest::default(), 0);
     loop {
@@ -156,15 +173,19 @@ async fn take(incoming: Incoming, mut payload: Payload, len: u64) -> Result<(Inc
         let chunk =
             chunk.map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, format!("the body broke off: {error}")))?;
         received += chunk.len() as u64;
+        if received > length.most {
+            // With a length that was said the bytes end there.
+            return Err(if length.most < kind.max_bytes() { quota_full() } else { too_large(kind) });
+        }
         rest.push(chunk);
         if rest.len >= PIECE {
             at_work = at_work.absorb(std::mem::take(&mut rest)).await?;
         }
     }
-    if received != len {
+    if let Some(len) = length.said.filter(|it| *it != received) {
         return Err(Refusal::new(StatusCode::BAD_REQUEST, format!("{received} of {len} bytes came")));
     }
-    Ok((at_work.idle().await?, rest))
+    Ok((at_work.idle().await?, rest, received))
 }
 
 /// One piece is hashed and written while the next is received.
