@@ -2,7 +2,9 @@
 //!
 //! The body goes in pieces to threads that may block, which hash and write one
 //! piece while the next is received; a slow client holds two pieces of memory
-//! and no thread.
+//! and no thread. Two buffers take turns: what was read from the connection is
+//! copied and let go at once, so that its memory, still in the processor's
+//! cache, takes the next read.
 use crate::blob::{BlobKey, BlobStore, Stored, Upload};
 use crate::domain::object::{ObjectKind, ObjectName, RepositoryState};
 use crate::domain::time::hours;
@@ -21,7 +23,6 @@ use actix_web::rt::time::timeout;
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 use aws_lc_rs::digest;
-use bytes::Bytes;
 use futures_util::StreamExt;
 use std::io;
 use std::sync::Arc;
@@ -29,8 +30,6 @@ use std::time::Duration;
 
 /// Bytes are hashed and written in pieces of this size.
 const PIECE: usize = 256 << 10;
-/// Chunks smaller than this are copied: each would hold a whole read buffer.
-const SMALL: usize = 1 << 10;
 /// A client that sends nothing for so long has gone.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Locks of one repository at once.
@@ -128,44 +127,28 @@ struct Incoming {
     digest: digest::Context,
 }
 
-/// Received and not yet written.
-#[derive(Default)]
-struct Rest {
-    chunks: Vec<Bytes>,
-    len: usize,
-}
-
-impl Rest {
-    fn push(&mut self, chunk: Bytes) {
-        self.len += chunk.len();
-        self.chunks.push(if chunk.len() < SMALL { Bytes::copy_from_slice(&chunk) } else { chunk });
-    }
-}
-
 impl Incoming {
     fn new(blobs: Arc<dyn BlobStore>, key: BlobKey) -> Self {
         Self { blobs, key, upload: None, digest: digest::Context::new(&digest::SHA256) }
     }
 
     /// Hashes and writes; blocks.
-    fn absorb(&mut self, rest: &Rest) -> io::Result<()> {
+    fn absorb(&mut self, piece: &[u8]) -> io::Result<()> {
         let upload = match &mut self.upload {
             Some(upload) => upload,
             none => none.insert(self.blobs.begin(&self.key)?),
         };
-        for chunk in &rest.chunks {
-            self.digest.update(chunk);
-            upload.write(chunk)?;
-        }
-        Ok(())
+        self.digest.update(piece);
+        upload.write(piece)
     }
 }
 
 /// Receives a body and its length; what is left of it in memory is written by [`finish`].
-async fn take(incoming: Incoming, mut payload: Payload, length: Length) -> Result<(Incoming, Rest, u64), Refusal> {
+async fn take(incoming: Incoming, mut payload: Payload, length: Length) -> Result<(Incoming, Vec<u8>, u64), Refusal> {
     let kind = incoming.key.kind;
+    let room = usize::try_from(length.most).unwrap_or(usize::MAX).min(PIECE);
     let mut at_work = AtWork::Idle(incoming);
-    let (mut rest, mut received) = (Rest::default(), 0);
+    let (mut piece, mut received) = (Vec::with_capacity(room), 0);
     loop {
         let chunk = timeout(PATIENCE, payload.next()).await;
         let chunk = chunk.map_err(|_gone| Refusal::new(StatusCode::REQUEST_TIMEOUT, "nothing came for a minute"))?;
@@ -177,37 +160,45 @@ async fn take(incoming: Incoming, mut payload: Payload, length: Length) -> Resul
             // With a length that was said the bytes end there.
             return Err(if length.most < kind.max_bytes() { quota_full() } else { too_large(kind) });
         }
-        rest.push(chunk);
-        if rest.len >= PIECE {
-            at_work = at_work.absorb(std::mem::take(&mut rest)).await?;
+        let mut chunk = &*chunk;
+        while let Some((now, later)) = chunk.split_at_checked(PIECE - piece.len()) {
+            piece.extend_from_slice(now);
+            (at_work, piece) = at_work.absorb(piece).await?;
+            chunk = later;
         }
+        piece.extend_from_slice(chunk);
     }
     if let Some(len) = length.said.filter(|it| *it != received) {
         return Err(Refusal::new(StatusCode::BAD_REQUEST, format!("{received} of {len} bytes came")));
     }
-    Ok((at_work.idle().await?, rest, received))
+    Ok((at_work.idle().await?.0, piece, received))
 }
 
 /// One piece is hashed and written while the next is received.
 enum AtWork {
     Idle(Incoming),
-    Busy(JoinHandle<io::Result<Incoming>>),
+    Busy(JoinHandle<io::Result<(Incoming, Vec<u8>)>>),
 }
 
 impl AtWork {
-    async fn idle(self) -> Result<Incoming, Refusal> {
+    /// Waits for the piece that is at work; its memory comes back empty.
+    async fn idle(self) -> Result<(Incoming, Vec<u8>), Refusal> {
         match self {
-            Self::Idle(incoming) => Ok(incoming),
+            Self::Idle(incoming) => Ok((incoming, Vec::new())),
             Self::Busy(work) => Ok(work.await.map_err(io::Error::other)??),
         }
     }
 
-    async fn absorb(self, rest: Rest) -> Result<Self, Refusal> {
-        let mut incoming = self.idle().await?;
-        Ok(Self::Busy(spawn_blocking(move || {
-            incoming.absorb(&rest)?;
-            Ok(incoming)
-        })))
+    /// Starts with a piece, and gives memory for the next.
+    async fn absorb(self, mut piece: Vec<u8>) -> Result<(Self, Vec<u8>), Refusal> {
+        let (mut incoming, mut memory) = self.idle().await?;
+        memory.reserve_exact(PIECE);
+        let work = spawn_blocking(move || {
+            incoming.absorb(&piece)?;
+            piece.clear();
+            Ok((incoming, piece))
+        });
+        Ok((Self::Busy(work), memory))
     }
 }
 
@@ -224,7 +215,7 @@ enum Placed {
 /// A body that came whole.
 struct Arrived {
     incoming: Incoming,
-    rest: Rest,
+    rest: Vec<u8>,
     len: u64,
     row: Option<Object>,
 }
