@@ -289,6 +289,22 @@ pub fn object_healed(conn: &mut Conn, key: &BlobKey, now: Time) -> Result<()> {
     proof::object_healed(conn, key.repository, now)
 }
 
+/// Enters a manifest whose bytes are in place: they healed the one that was damaged there, or it is new; true when
+/// they healed it.
+///
+/// # Errors
+/// As [`received`].
+pub fn manifest_received(conn: &mut Conn, key: &BlobKey, size: i64, now: Time) -> Result<bool> {
+    let known = store::object::find(conn, key.repository, key.kind, &key.name)?;
+    let is_damaged = known.is_some_and(|it| it.damaged_at.is_some());
+    if is_damaged {
+        object_healed(conn, key, now)?;
+    } else {
+        received(conn, key, size, now)?;
+    }
+    Ok(is_damaged)
+}
+
 /// Takes a lock out of the ledger; false when it was not there.
 ///
 /// # Errors

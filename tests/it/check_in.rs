@@ -277,6 +277,26 @@ fn a_manifest_that_is_refused_leaves_no_byte_behind() {
 }
 
 #[test]
+fn a_manifest_that_comes_again_heals_a_damaged_one() {
+    let server = TestServer::start();
+    let device = SimDevice::join(&server);
+    let manifest = manifest_of(&device, vec![]);
+    let name = ObjectName::from_hash(&secret::sha256(&manifest));
+    let post = || device.post(&server, "/agent/v1/manifests", &manifest).status;
+    assert_eq!(post(), 200);
+    let repository = server.read(|conn| Ok(store::repository::active_of_device(conn, device.id())?)).unwrap().id;
+    let damaged = name.clone();
+    server.act(move |conn| {
+        Ok(store::object::mark_damaged(conn, repository, ObjectKind::Manifests, &damaged, NOW).map(drop)?)
+    });
+
+    assert_eq!(post(), 200);
+
+    let row = server.read(|conn| Ok(store::object::find(conn, repository, ObjectKind::Manifests, &name)?)).unwrap();
+    assert_eq!(row.damaged_at, None);
+}
+
+#[test]
 fn a_second_manifest_waits_for_the_first_of_its_device() {
     let server = TestServer::start();
     let (device, other) = (SimDevice::join(&server), SimDevice::join(&server));

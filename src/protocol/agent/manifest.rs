@@ -10,13 +10,12 @@ use crate::domain::message::{ErrorCode, ManifestStored};
 use crate::domain::object::{ObjectKind, ObjectName};
 use crate::error::Error;
 use crate::protocol::agent::body::{self, off_the_worker};
-use crate::protocol::agent::check_in::forgetting;
 use crate::protocol::agent::fault::{Fault, Reply};
 use crate::protocol::agent::shared::Shared;
 use crate::protocol::agent::signed::{Enrolled, data};
 use crate::service::backup;
-use crate::service::request::accept;
 use crate::store::{self, Store};
+use crate::wake::Wake;
 use actix_web::web::{BytesMut, Payload};
 use actix_web::{HttpRequest, post};
 use aws_lc_rs::digest::{Context as Hasher, SHA256};
@@ -73,17 +72,15 @@ async fn enter(
     (blobs, key): (Arc<dyn BlobStore>, &BlobKey),
     size: usize,
 ) -> Result<(), Fault> {
-    let device = from.device();
-    understand(request, blobs, key, device).await?;
+    understand(request, blobs, key, from.device()).await?;
     let now = data::<Clock>(request)?.now();
-    let (signed, row) = (from.signed(), key.clone());
-    let accepted = data::<Store>(request)?
-        .write(move |conn| match accept(conn, &signed, false)? {
-            Ok(_) => backup::received(conn, &row, backup::size_of(size), now).map(Ok),
-            Err(refusal) => Ok(Err(refusal)),
-        })
-        .await?;
-    accepted.map(drop).map_err(|refusal| forgetting(data::<Shared>(request), device, refusal))
+    let row = key.clone();
+    let is_healed =
+        from.act(request, move |conn, _| backup::manifest_received(conn, &row, backup::size_of(size), now)).await?;
+    if is_healed {
+        data::<Wake>(request)?.proof();
+    }
+    Ok(())
 }
 
 /// Bytes on their way, and the hash of those that are written.
