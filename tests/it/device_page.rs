@@ -375,7 +375,7 @@ fn nothing_is_said_to_be_compliant_of_a_device_that_was_wiped() {
 
     assert!(page(&visit, &format!("/devices/{enrolled}")).contains("Compliant"));
     let gone = page(&visit, &format!("/devices/{wiped}"));
-    assert!(gone.contains("No policy applies: the device is wiped") && !gone.contains("Compliant"), "{gone}");
+    assert!(gone.contains("No policy applies: the device is “Wiped”") && !gone.contains("Compliant"), "{gone}");
 }
 
 #[test]
