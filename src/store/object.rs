@@ -133,17 +133,3 @@ pub fn mark_healed(
         .execute(conn)
         .map(drop)
 }
-
-/// Marks an object as read back and hashed to its name at `now`.
-pub fn mark_verified(
-    conn: &mut Conn,
-    repository: RepositoryId,
-    kind: ObjectKind,
-    name: &ObjectName,
-    now: Time,
-) -> QueryResult<()> {
-    diesel::update(objects::table.find((repository, kind, name)))
-        .set(objects::verified_at.eq(now))
-        .execute(conn)
-        .map(drop)
-}

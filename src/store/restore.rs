@@ -1,6 +1,6 @@
 //! Restores: who gets whose data back, and the tickets that let them read it.
 use crate::domain::device::DeviceState;
-use crate::domain::id::{CommandId, DeviceId, RepositoryId, RestoreId, RestorePointId, TeamId};
+use crate::domain::id::{CommandId, DeviceId, RepositoryId, RestoreId, RestorePointId};
 use crate::domain::restore::{Conflict, RestoreState, Selection};
 use crate::domain::role::Reach;
 use crate::domain::time::Time;
@@ -207,9 +207,4 @@ pub fn targets(
         query = query.filter(devices::team_id.eq_any(teams.clone()));
     }
     query.load(conn)
-}
-
-/// The team of a device, for whoever may see it.
-pub fn team_of(conn: &mut Conn, device: DeviceId) -> QueryResult<Option<Option<TeamId>>> {
-    devices::table.find(device).select(devices::team_id).first(conn).optional()
 }
