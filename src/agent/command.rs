@@ -3,7 +3,7 @@
 use super::Agent;
 use super::net::backoff::Stop;
 use super::progress::Event;
-use super::state::{Journal, JournalEntry};
+use super::state::{BackupRequest, Journal, JournalEntry};
 use crate::domain::command::CommandKind;
 use crate::domain::id::CommandId;
 use crate::protocol::agent::message::{Command, CommandResult, Payload};
@@ -108,7 +108,7 @@ impl Agent {
         match (command.kind, command.payload) {
             (CommandKind::Lock, _) => self.finish(command.id, self.around.platform.lock()),
             (CommandKind::BackUpNow, _) => {
-                later(Work::Backup { command: Some(command.id) });
+                later(Work::Backup(AskedBy::Command(command.id)));
                 Ok(())
             }
             (CommandKind::Wipe, Payload::Wipe { roots }) => self.wipe(command.id, &roots, stop),
@@ -127,8 +127,17 @@ impl Agent {
 /// What takes long, and is done beside the check-ins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Work {
-    Backup { command: Option<CommandId> },
+    Backup(AskedBy),
     Restore,
+}
+
+/// Who wants a backup, and is to hear how it went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AskedBy {
+    Policy,
+    Command(CommandId),
+    /// A person at the device, by [`BackupRequest`].
+    Person(BackupRequest),
 }
 
 #[cfg(test)]

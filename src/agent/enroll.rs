@@ -6,8 +6,8 @@ use super::net::http::Http;
 use super::progress::Event;
 use super::protect::{self, Forbidden};
 use super::state::{
-    BackupIndex, ClockOffset, Credentials, Enrollment, Journal, LastBackup, Marks, Outbox, Policy, RestoreJournal,
-    Roots, State, WipeJournal, Wiped,
+    BackupAnswer, BackupIndex, BackupRequest, ClockOffset, Credentials, Enrollment, Journal, LastBackup, Marks, Outbox,
+    Policy, RestoreJournal, Roots, State, WipeJournal, Wiped,
 };
 use super::wipe::finish_wiped;
 use super::{Agent, Surroundings};
@@ -129,6 +129,8 @@ fn keep(
     state.remove::<Journal>()?;
     state.remove::<Outbox>()?;
     state.remove::<LastBackup>()?;
+    state.remove::<BackupRequest>()?;
+    state.remove::<BackupAnswer>()?;
     state.remove::<BackupIndex>()?;
     state.remove::<RestoreJournal>()?;
     state.remove::<WipeJournal>()?;

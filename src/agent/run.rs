@@ -3,13 +3,12 @@
 //! One thread speaks with the server and acts on commands; another does what
 //! takes long, so that a wipe does not wait for a backup to end.
 use super::Agent;
-use super::command::{Order, Work};
+use super::command::{AskedBy, Order, Work};
 use super::net::backoff::{Backoff, Stop, jitter, random};
 use super::net::client::CallError;
 use super::progress::Event;
-use super::state::{LastBackup, Policy, Wiped};
+use super::state::{BackupAnswer, BackupRequest, LastBackup, Policy, Wiped};
 use crate::domain::command::CommandKind;
-use crate::domain::id::CommandId;
 use crate::domain::time::Time;
 use crate::domain::words;
 use crate::protocol::agent::message::{Command, ErrorCode, WAIT, Waiting};
@@ -168,10 +167,11 @@ impl Agent {
         while !stop.is_stopped() && !work_stop.is_stopped() {
             let work = match receive.recv_timeout(TICK) {
                 Ok(work) => work,
-                Err(RecvTimeoutError::Timeout) if Instant::now() >= not_before && self.is_backup_due()? => {
-                    Work::Backup { command: None }
-                }
-                Err(RecvTimeoutError::Timeout) => continue,
+                Err(RecvTimeoutError::Timeout) => match self.state.find::<BackupRequest>()? {
+                    Some(request) => Work::Backup(AskedBy::Person(request)),
+                    None if Instant::now() >= not_before && self.is_backup_due()? => Work::Backup(AskedBy::Policy),
+                    None => continue,
+                },
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             };
             let _busy = lock(&self.busy);
@@ -180,7 +180,7 @@ impl Agent {
             }
             match work {
                 Work::Restore => self.restore_unfinished(work_stop)?,
-                Work::Backup { command } => match self.back_up_for(command, work_stop)? {
+                Work::Backup(asked_by) => match self.back_up_for(asked_by, work_stop)? {
                     Done::Yes => backoff.reset(),
                     Done::Failed => not_before = Instant::now() + backoff.next(None),
                 },
@@ -192,26 +192,29 @@ impl Agent {
         Ok(())
     }
 
-    fn back_up_for(&self, command: Option<CommandId>, work_stop: &Stop) -> Result<Done> {
-        match self.back_up(work_stop) {
-            Ok(backup) => {
-                let detail = format!("{}, {}", words::files(backup.file_count), words::bytes(backup.size_bytes));
-                self.note(Event::Note(format!("Backed up {detail}")));
-                if let Some(id) = command {
-                    self.finish(id, Ok(detail))?;
-                }
-                Ok(Done::Yes)
-            }
-            // The agent is going down: the next start says what became of the command.
-            Err(_) if work_stop.is_stopped() => Ok(Done::Failed),
-            Err(error) => {
-                self.note(Event::Warning(format!("The backup failed: {error:#}")));
-                if let Some(id) = command {
-                    self.finish(id, Err(format!("{error:#}")))?;
-                }
-                Ok(Done::Failed)
+    fn back_up_for(&self, asked_by: AskedBy, work_stop: &Stop) -> Result<Done> {
+        let outcome = self.back_up(work_stop);
+        if outcome.is_err() && work_stop.is_stopped() {
+            // The agent is going down: the next start says what became of a command, and goes on with a request.
+            return Ok(Done::Failed);
+        }
+        let outcome = outcome.map_err(|error| format!("{error:#}"));
+        let detail =
+            outcome.as_ref().map(|it| format!("{}, {}", words::files(it.file_count), words::bytes(it.size_bytes)));
+        self.note(match &detail {
+            Ok(detail) => Event::Note(format!("Backed up {detail}")),
+            Err(error) => Event::Warning(format!("The backup failed: {error}")),
+        });
+        let done = if detail.is_ok() { Done::Yes } else { Done::Failed };
+        match asked_by {
+            AskedBy::Policy => {}
+            AskedBy::Command(id) => self.finish(id, detail.map_err(Clone::clone))?,
+            AskedBy::Person(BackupRequest { id }) => {
+                self.state.put(&BackupAnswer { id, outcome })?;
+                self.state.remove::<BackupRequest>()?;
             }
         }
+        Ok(done)
     }
 
     /// Whether the policy asks for a backup now. Half a minute early at most, so that a backup every N hours is never

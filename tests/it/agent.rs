@@ -4,7 +4,7 @@ use crate::support::device::token;
 use crate::support::gate::Gate;
 use crate::support::server::{TestServer, admin};
 use holdfast::agent::progress::{Event, Progress};
-use holdfast::agent::state::{LastBackup, State};
+use holdfast::agent::state::{BackupRequest, LastBackup, State};
 use holdfast::agent::{Agent, EnrollRequest, Stop, Surroundings, platform};
 use holdfast::clock::Clock;
 use holdfast::config::Options;
@@ -331,6 +331,52 @@ fn a_command_reaches_an_agent_that_waits_and_its_answer_comes_back() {
         run.join().unwrap().unwrap();
     });
     assert_eq!(points(&server, &agent).len(), 1);
+}
+
+#[test]
+fn a_backup_asked_for_at_the_device_is_made_by_the_agent_that_runs() {
+    let server = TestServer::start();
+    let device = Device::new();
+    let agent = device.enroll(&server, &server.url());
+    let ask = || agent_process(&device.state(), "backup").output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let stop = Stop::default();
+
+    let (backed_up, failed) = std::thread::scope(|scope| {
+        let run = scope.spawn(|| agent.run(&stop));
+        device.await_note("Running for");
+        let backed_up = ask();
+        fs::remove_dir_all(device.docs()).unwrap();
+        let failed = ask();
+        stop.stop();
+        run.join().unwrap().unwrap();
+        (backed_up, failed)
+    });
+
+    assert!(backed_up.status.success(), "{}", text(&backed_up.stderr));
+    assert!(text(&backed_up.stderr).contains("The agent that runs here is asked"), "{}", text(&backed_up.stderr));
+    assert!(text(&backed_up.stdout).contains("Backed up 40 files"), "{}", text(&backed_up.stdout));
+    assert!(!failed.status.success() && text(&failed.stderr).contains("docs"), "{}", text(&failed.stderr));
+    assert_eq!(points(&server, &agent).len(), 1);
+}
+
+#[test]
+fn a_backup_asked_of_an_agent_that_stops_is_no_longer_waited_for() {
+    let device = Device::new();
+    // Holds the lock, as an agent that never comes to the backup.
+    let agent = State::open(&device.state()).unwrap();
+
+    let asking = agent_process(&device.state(), "backup").spawn().unwrap();
+    let until = std::time::Instant::now() + PATIENCE;
+    while agent.find::<BackupRequest>().unwrap().is_none() && std::time::Instant::now() < until {
+        std::thread::yield_now();
+    }
+    drop(agent);
+
+    let answer = asking.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&answer.stderr);
+    assert!(!answer.status.success() && said.contains("run this again"), "{said}");
+    assert!(State::view(&device.state()).unwrap().find::<BackupRequest>().unwrap().is_none());
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! A backup: hash the files, upload the manifest, back up, look again.
 mod archive;
+mod ask;
 mod backend;
 mod walk;
 
+pub use ask::ask;
 pub use walk::changes;
 
 use super::Agent;

@@ -6,8 +6,8 @@
 mod record;
 
 pub use record::{
-    BackupIndex, ClockOffset, Credentials, Enrollment, IndexedFile, Journal, JournalEntry, LastBackup, Marks, Outbox,
-    Policy, ProtectedRoot, RestoreJournal, Roots, Seen, WipeJournal, WipeStage, Wiped,
+    BackupAnswer, BackupIndex, BackupRequest, ClockOffset, Credentials, Enrollment, IndexedFile, Journal, JournalEntry,
+    LastBackup, Marks, Outbox, Policy, ProtectedRoot, RestoreJournal, Roots, Seen, WipeJournal, WipeStage, Wiped,
 };
 
 use crate::secret;
@@ -63,10 +63,9 @@ impl State {
             .with_context(|| format!("opening {}", path.display()))?;
         if let Err(error) = lock.try_lock() {
             match error {
-                fs::TryLockError::WouldBlock => bail!(
-                    "an agent uses {} now. If it runs in the background, use \"Back up now\" in the console, or stop it first",
-                    dir.display()
-                ),
+                fs::TryLockError::WouldBlock => {
+                    bail!("an agent uses {} now; stop it first, or name another directory with --state", dir.display())
+                }
                 fs::TryLockError::Error(error) => {
                     return Err(error).with_context(|| format!("locking {}", path.display()));
                 }

@@ -89,6 +89,19 @@ pub struct LastBackup {
     pub excluded_count: u64,
 }
 
+/// A backup that a person at the device asks of the agent that runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupRequest {
+    pub id: String,
+}
+
+/// What became of a [`BackupRequest`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct BackupAnswer {
+    pub id: String,
+    pub outcome: Result<LastBackup, String>,
+}
+
 /// Size and times of each file in the last backup, by its path in the manifest's spelling.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct BackupIndex {
@@ -189,6 +202,8 @@ records! {
     Policy = "policy.json",
     Seen = "seen.json",
     LastBackup = "backup.json",
+    BackupRequest = "backup-request.json",
+    BackupAnswer = "backup-answer.json",
     BackupIndex = "index.json",
     Outbox = "outbox.json",
     Journal = "journal.json",

@@ -12,8 +12,8 @@ use super::net::client::CallError;
 use super::progress::Event;
 use super::protect::{self, Forbidden};
 use super::state::{
-    BackupIndex, Credentials, LastBackup, Outbox, ProtectedRoot, RestoreJournal, Roots, State, WipeJournal, WipeStage,
-    Wiped,
+    BackupAnswer, BackupIndex, BackupRequest, Credentials, LastBackup, Outbox, ProtectedRoot, RestoreJournal, Roots,
+    State, WipeJournal, WipeStage, Wiped,
 };
 use super::{Identity, tree};
 use crate::domain::id::CommandId;
@@ -85,6 +85,8 @@ impl Agent {
         self.state.destroy::<Credentials>()?;
         self.state.remove::<BackupIndex>()?;
         self.state.remove::<LastBackup>()?;
+        self.state.remove::<BackupRequest>()?;
+        self.state.remove::<BackupAnswer>()?;
         self.state.remove::<Outbox>()?;
         self.state.remove::<RestoreJournal>()
     }

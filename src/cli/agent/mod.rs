@@ -2,8 +2,9 @@
 mod show;
 
 use crate::agent::net::http::server_address;
-use crate::agent::state::State;
-use crate::agent::{Agent, EnrollRequest, Stop, Surroundings, platform};
+use crate::agent::progress::Event;
+use crate::agent::state::{LastBackup, State};
+use crate::agent::{Agent, EnrollRequest, Stop, Surroundings, backup, platform};
 use crate::clock::Clock;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
@@ -22,6 +23,8 @@ pub enum AgentCommand {
     /// Check in, back up and carry out commands until stopped (for a service manager)
     Run(StateOption),
     /// Back up the protected folders now
+    ///
+    /// Where `agent run` runs, it is asked to, and this waits until it is done.
     Backup(StateOption),
     /// Show what the agent knows: server, folders, last backup, what has changed since
     Status {
@@ -102,8 +105,7 @@ pub fn run(command: &AgentCommand) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         AgentCommand::Backup(state) => {
-            let (agent, stop) = open(state)?;
-            show::backup(&agent.back_up(&stop)?);
+            show::backup(&back_up(state)?);
             Ok(ExitCode::SUCCESS)
         }
         AgentCommand::Restore(state) => {
@@ -112,6 +114,18 @@ pub fn run(command: &AgentCommand) -> Result<ExitCode> {
         }
         AgentCommand::Status { state, json } => show::status(&State::view(&state.path()?)?, *json),
     }
+}
+
+/// Makes a backup, or has it made by the agent that runs.
+fn back_up(state: &StateOption) -> Result<LastBackup> {
+    if let Ok(view) = State::view(&state.path()?)
+        && view.is_in_use()
+    {
+        surroundings().progress.event(Event::Note("The agent that runs here is asked for a backup".to_owned()));
+        return backup::ask(&view, &stop_on_signals()?);
+    }
+    let (agent, stop) = open(state)?;
+    agent.back_up(&stop)
 }
 
 /// Opens the agent for one act. A wipe that was cut off is finished first, and then there is nothing else to do.

@@ -1,0 +1,37 @@
+//! A backup asked of the agent that runs: two would write the same records.
+use crate::agent::net::backoff::Stop;
+use crate::agent::state::{BackupAnswer, BackupRequest, LastBackup, State};
+use crate::secret;
+use anyhow::{Result, anyhow, bail};
+use std::time::Duration;
+
+/// How often the answer is looked for.
+const GLANCE: Duration = Duration::from_millis(200);
+
+/// Asks the agent that holds the state directory for a backup, and waits until it is done.
+///
+/// # Errors
+/// With the agent's own words when its backup failed; when the agent stops meanwhile, or `stop` was asked for.
+pub fn ask(state: &State, stop: &Stop) -> Result<LastBackup> {
+    let request = match state.find::<BackupRequest>()? {
+        // Somebody else waits for one already: it serves both.
+        Some(request) => request,
+        None => {
+            let request = BackupRequest { id: hex::encode(secret::bytes::<8>()?) };
+            state.put(&request)?;
+            request
+        }
+    };
+    loop {
+        let is_running = state.is_in_use();
+        match state.find::<BackupAnswer>()? {
+            Some(answer) if answer.id == request.id => return answer.outcome.map_err(|error| anyhow!(error)),
+            _ if !is_running => {
+                state.remove::<BackupRequest>()?;
+                bail!("the agent stopped before the backup was done; run this again");
+            }
+            _ if stop.is_stopped() => bail!("stopped waiting; the agent that runs goes on with the backup"),
+            _ => drop(stop.sleep(GLANCE)),
+        }
+    }
+}
