@@ -4,9 +4,10 @@
 //! synced, and linked to its place, which never overwrites; then the folder is
 //! synced. The file in `tmp` goes only after the ledger has the row, so what a
 //! crash leaves in `tmp` is the list of what the next start has to look at.
-use crate::blob::{BlobKey, BlobStore, Stored, Upload};
+use crate::blob::{BlobKey, BlobStore, Stored, Upload, piece};
 use crate::domain::id::RepositoryId;
 use crate::domain::object::{ObjectKind, ObjectName};
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -76,6 +77,23 @@ impl FsBlobs {
         };
         inner.unsettled = inner.clear_tmp()?;
         Ok(Self(Arc::new(inner)))
+    }
+
+    fn upload(&self, key: &BlobKey) -> io::Result<FileUpload> {
+        self.0.may_write()?;
+        let number = self.0.next.fetch_add(1, Ordering::Relaxed);
+        let tmp = self.0.tmp.join(format!("{}.{}.{}.{number}", key.repository, key.kind, key.name));
+        // A number is used again after a restart, when its mark may still be there.
+        let _ = fs::remove_file(&tmp);
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&tmp)?;
+        Ok(FileUpload {
+            store: Arc::clone(&self.0),
+            place: self.0.path(key),
+            tmp,
+            file,
+            cache: Cache::Untried,
+            keep_tmp: false,
+        })
     }
 }
 
@@ -171,13 +189,7 @@ fn key_of_mark(name: &str) -> Option<BlobKey> {
 
 impl BlobStore for FsBlobs {
     fn begin(&self, key: &BlobKey) -> io::Result<Box<dyn Upload>> {
-        self.0.may_write()?;
-        let number = self.0.next.fetch_add(1, Ordering::Relaxed);
-        let tmp = self.0.tmp.join(format!("{}.{}.{}.{number}", key.repository, key.kind, key.name));
-        // A number is used again after a restart, when its mark may still be there.
-        let _ = fs::remove_file(&tmp);
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&tmp)?;
-        Ok(Box::new(FileUpload { store: Arc::clone(&self.0), place: self.0.path(key), tmp, file, keep_tmp: false }))
+        Ok(Box::new(self.upload(key)?))
     }
 
     fn read(&self, key: &BlobKey, offset: u64, len: u64) -> io::Result<Option<Vec<u8>>> {
@@ -256,12 +268,57 @@ struct FileUpload {
     place: PathBuf,
     tmp: PathBuf,
     file: File,
+    cache: Cache,
     keep_tmp: bool,
 }
 
+/// Whether bytes go to the disk through the system's cache. What is large goes past it: that costs less, and the
+/// restore test then reads what the disk has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cache {
+    Untried,
+    Passed,
+    /// For good: one small piece, and the next no longer begins at a block.
+    Used,
+}
+
+impl FileUpload {
+    fn choose(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let pass = self.cache != Cache::Used && piece::is_direct(bytes);
+        if pass && self.cache == Cache::Untried {
+            let passes = fcntl_setfl(&self.file, fcntl_getfl(&self.file)? | OFlags::DIRECT).is_ok();
+            self.cache = if passes { Cache::Passed } else { Cache::Used };
+        } else if !pass {
+            self.use_cache()?;
+        }
+        Ok(())
+    }
+
+    fn use_cache(&mut self) -> io::Result<()> {
+        if self.cache == Cache::Passed {
+            fcntl_setfl(&self.file, fcntl_getfl(&self.file)? - OFlags::DIRECT)?;
+        }
+        self.cache = Cache::Used;
+        Ok(())
+    }
+}
+
 impl Upload for FileUpload {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all(bytes)
+    fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            self.choose(bytes)?;
+            match self.file.write(bytes) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                // This disk has larger blocks, or a full one took part of a block.
+                Err(error) if error.kind() == ErrorKind::InvalidInput && self.cache == Cache::Passed => {
+                    self.use_cache()?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     fn commit(mut self: Box<Self>) -> io::Result<Stored> {
@@ -289,5 +346,41 @@ impl Drop for FileUpload {
         {
             tracing::warn!(%error, path = %self.tmp.display(), "an unfinished upload stays until the next start");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::blob::piece::Piece;
+    use crate::domain::time::Time;
+    use crate::secret;
+
+    /// How an upload of one full piece, and then of one byte, goes to the disk.
+    fn caches(folder: &Path) -> (Cache, Cache) {
+        let store = FsBlobs::open(folder).unwrap();
+        let repository = RepositoryId::generate(Time::from_millis(1_795_356_371_000));
+        let name = ObjectName::from_hash(&secret::sha256(b"name"));
+        let key = BlobKey::new(repository, ObjectKind::Data, name);
+        let mut upload = store.upload(&key).unwrap();
+        let mut piece = Piece::new(piece::SIZE);
+        piece.fill(&vec![7; piece::SIZE]);
+        upload.write(piece.bytes()).unwrap();
+        let full = upload.cache;
+        upload.write(b"x").unwrap();
+        (full, upload.cache)
+    }
+
+    #[test]
+    fn a_full_piece_goes_past_the_cache_where_the_disk_lets_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let probe = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .custom_flags(OFlags::DIRECT.bits().cast_signed())
+            .open(folder.path().join("probe"));
+        let expected = if probe.is_ok() { Cache::Passed } else { Cache::Used };
+
+        assert_eq!(caches(&folder.path().join("blobs")), (expected, Cache::Used));
     }
 }

@@ -4,6 +4,7 @@
 //! its row is in the database, and only then is its upload acknowledged. What a
 //! crash leaves between the two is found by [`BlobStore::unsettled`].
 pub mod fs;
+pub mod piece;
 
 use crate::domain::id::RepositoryId;
 use crate::domain::object::{ObjectKind, ObjectName};

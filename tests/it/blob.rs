@@ -1,6 +1,7 @@
 //! Blobs on a real disk, a full one, and one that fails.
 use crate::support::NOW;
 use holdfast::blob::fs::FsBlobs;
+use holdfast::blob::piece::{self, Piece};
 use holdfast::blob::{BlobKey, BlobStore};
 use holdfast::domain::id::RepositoryId;
 use holdfast::domain::object::{ObjectKind, ObjectName};
@@ -50,6 +51,31 @@ fn what_was_committed_is_read_listed_and_removed() {
     assert!(!blobs.remove(&key).unwrap());
     assert_eq!(blobs.read(&key, 0, 1).unwrap(), None);
     assert_eq!(tmp_count(folder.path()), 0);
+}
+
+/// Uploads as the door does: full pieces, then what is left.
+fn upload_in_pieces(blobs: &FsBlobs, key: &BlobKey, mut bytes: &[u8]) -> io::Result<()> {
+    let mut upload = blobs.begin(key)?;
+    let mut piece = Piece::new(bytes.len());
+    while !bytes.is_empty() {
+        bytes = piece.fill(bytes);
+        upload.write(piece.bytes())?;
+        piece.clear();
+    }
+    upload.commit()?.settle();
+    Ok(())
+}
+
+#[test]
+fn what_went_past_the_cache_is_read_back_whatever_its_length() {
+    let folder = tempfile::tempdir().unwrap();
+    let blobs = FsBlobs::open(folder.path()).unwrap();
+    for len in [piece::SIZE - 1, piece::SIZE, piece::SIZE + 1, 2 * piece::SIZE, 2 * piece::SIZE + 4096] {
+        let bytes: Vec<u8> = (0..=250).cycle().take(len).collect();
+        let key = key(&bytes);
+        upload_in_pieces(&blobs, &key, &bytes).unwrap();
+        assert_eq!(blob::read_all(&blobs, &key, len as u64).unwrap().unwrap(), bytes, "{len}");
+    }
 }
 
 #[test]
@@ -143,10 +169,12 @@ fn a_full_disk_is_said_and_leaves_nothing_half() {
     let (fits, too_large) = (vec![1; 500_000], vec![2; 900_000]);
     upload(&blobs, &key(&fits), &fits).unwrap();
 
-    let error = upload(&blobs, &key(&too_large), &too_large).unwrap_err();
+    for send in [upload, upload_in_pieces] {
+        let error = send(&blobs, &key(&too_large), &too_large).unwrap_err();
 
-    assert_eq!(error.kind(), io::ErrorKind::StorageFull);
-    assert_eq!(tmp_count(disk.0.path()), 0);
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        assert_eq!(tmp_count(disk.0.path()), 0);
+    }
     let small = vec![3; 300_000];
     upload(&blobs, &key(&small), &small).unwrap();
 }

@@ -2,7 +2,7 @@
 use crate::support::door::{TestDoor, TestRepository, name};
 use crate::support::{NOW, http, unreadable};
 use diesel::prelude::*;
-use holdfast::blob::{BlobKey, BlobStore, Stored, Upload};
+use holdfast::blob::{BlobKey, BlobStore, Stored, Upload, piece};
 use holdfast::domain::activity::{Action, Actor};
 use holdfast::domain::id::{CommandId, RepositoryId, RestoreId};
 use holdfast::domain::object::ObjectKind;
@@ -336,21 +336,22 @@ fn a_ninth_lock_waits_until_one_is_stale() {
 
 #[test]
 fn six_uploads_at_once_and_no_device_takes_the_place_of_another() {
+    const LEN: usize = piece::SIZE + 50_000;
     let door = TestDoor::start();
     let (busy, other) = (door.repository(), door.repository());
     let start = |number: u8| {
         let mut stream = http::connect(door.address);
-        let bytes = vec![number; 300_000];
-        let head = busy.head("POST", &format!("data/{}", name(&bytes)), "Content-Length: 300000\r\n");
+        let bytes = vec![number; LEN];
+        let head = busy.head("POST", &format!("data/{}", name(&bytes)), &format!("Content-Length: {LEN}\r\n"));
         stream.write_all(format!("{head}Connection: close\r\n\r\n").as_bytes()).unwrap();
         // Enough that some of it is on the disk.
-        stream.write_all(&bytes[..290_000]).unwrap();
+        stream.write_all(&bytes[..LEN - 10_000]).unwrap();
         stream
     };
     let under_way = || files_below(&door.folder.join("tmp")).len();
     let mut streams = vec![start(0)];
     wait_until("the first is under way", || under_way() == 1);
-    assert!(busy.put("data", &[0; 300_000]).text().contains("on its way"));
+    assert!(busy.put("data", &[0; LEN]).text().contains("on its way"));
     streams.extend((1..6).map(start));
     wait_until("six are under way", || under_way() == 6);
 

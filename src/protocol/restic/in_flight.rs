@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub const PER_REPOSITORY: usize = 6;
 
 /// Bytes that all uploads together may hold in memory.
-pub const BUDGET: u64 = 128 << 20;
+pub const BUDGET: u64 = 256 << 20;
 
 /// What is under way. Cheap to clone.
 #[derive(Debug, Clone, Default)]

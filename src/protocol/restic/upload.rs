@@ -5,6 +5,7 @@
 //! and no thread. Two buffers take turns: what was read from the connection is
 //! copied and let go at once, so that its memory, still in the processor's
 //! cache, takes the next read.
+use crate::blob::piece::{self, Piece};
 use crate::blob::{BlobKey, BlobStore, Stored, Upload};
 use crate::domain::object::{ObjectKind, ObjectName, RepositoryState};
 use crate::domain::time::hours;
@@ -28,8 +29,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Bytes are hashed and written in pieces of this size.
-const PIECE: usize = 256 << 10;
 /// A client that sends nothing for so long has gone.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Locks of one repository at once.
@@ -48,7 +47,7 @@ pub async fn receive(
     let length = may_send(request, &asking, kind)?;
     let Asking { door, access, known } = asking;
     let key = BlobKey::new(access.repository.id, kind, name);
-    let place = door.in_flight.enter(&key, length.most.min(2 * PIECE as u64))?;
+    let place = door.in_flight.enter(&key, length.most.min(2 * piece::SIZE as u64))?;
     make_room(&door, &key, &known).await?;
     let incoming = Incoming::new(Arc::clone(&door.blobs), key);
     let (incoming, rest, len) = take(incoming, payload, length).await?;
@@ -144,11 +143,11 @@ impl Incoming {
 }
 
 /// Receives a body and its length; what is left of it in memory is written by [`finish`].
-async fn take(incoming: Incoming, mut payload: Payload, length: Length) -> Result<(Incoming, Vec<u8>, u64), Refusal> {
+async fn take(incoming: Incoming, mut payload: Payload, length: Length) -> Result<(Incoming, Piece, u64), Refusal> {
     let kind = incoming.key.kind;
-    let room = usize::try_from(length.most).unwrap_or(usize::MAX).min(PIECE);
+    let room = usize::try_from(length.most).unwrap_or(usize::MAX);
     let mut at_work = AtWork::Idle(incoming);
-    let (mut piece, mut received) = (Vec::with_capacity(room), 0);
+    let (mut piece, mut received) = (Piece::new(room), 0);
     loop {
         let chunk = timeout(PATIENCE, payload.next()).await;
         let chunk = chunk.map_err(|_gone| Refusal::new(StatusCode::REQUEST_TIMEOUT, "nothing came for a minute"))?;
@@ -161,44 +160,47 @@ async fn take(incoming: Incoming, mut payload: Payload, length: Length) -> Resul
             return Err(if length.most < kind.max_bytes() { quota_full() } else { too_large(kind) });
         }
         let mut chunk = &*chunk;
-        while let Some((now, later)) = chunk.split_at_checked(PIECE - piece.len()) {
-            piece.extend_from_slice(now);
-            (at_work, piece) = at_work.absorb(piece).await?;
-            chunk = later;
+        while !chunk.is_empty() {
+            if piece.is_full() {
+                (at_work, piece) = at_work.absorb(piece).await?;
+            }
+            chunk = piece.fill(chunk);
         }
-        piece.extend_from_slice(chunk);
     }
     if let Some(len) = length.said.filter(|it| *it != received) {
         return Err(Refusal::new(StatusCode::BAD_REQUEST, format!("{received} of {len} bytes came")));
     }
-    Ok((at_work.idle().await?.0, piece, received))
+    let (incoming, _) = at_work.idle().await?;
+    Ok((incoming, piece, received))
 }
 
 /// One piece is hashed and written while the next is received.
 enum AtWork {
     Idle(Incoming),
-    Busy(JoinHandle<io::Result<(Incoming, Vec<u8>)>>),
+    Busy(JoinHandle<io::Result<(Incoming, Piece)>>),
 }
 
 impl AtWork {
     /// Waits for the piece that is at work; its memory comes back empty.
-    async fn idle(self) -> Result<(Incoming, Vec<u8>), Refusal> {
+    async fn idle(self) -> Result<(Incoming, Option<Piece>), Refusal> {
         match self {
-            Self::Idle(incoming) => Ok((incoming, Vec::new())),
-            Self::Busy(work) => Ok(work.await.map_err(io::Error::other)??),
+            Self::Idle(incoming) => Ok((incoming, None)),
+            Self::Busy(work) => {
+                let (incoming, piece) = work.await.map_err(io::Error::other)??;
+                Ok((incoming, Some(piece)))
+            }
         }
     }
 
     /// Starts with a piece, and gives memory for the next.
-    async fn absorb(self, mut piece: Vec<u8>) -> Result<(Self, Vec<u8>), Refusal> {
-        let (mut incoming, mut memory) = self.idle().await?;
-        memory.reserve_exact(PIECE);
+    async fn absorb(self, mut piece: Piece) -> Result<(Self, Piece), Refusal> {
+        let (mut incoming, memory) = self.idle().await?;
         let work = spawn_blocking(move || {
-            incoming.absorb(&piece)?;
+            incoming.absorb(piece.bytes())?;
             piece.clear();
             Ok((incoming, piece))
         });
-        Ok((Self::Busy(work), memory))
+        Ok((Self::Busy(work), memory.unwrap_or_else(|| Piece::new(piece::SIZE))))
     }
 }
 
@@ -215,7 +217,7 @@ enum Placed {
 /// A body that came whole.
 struct Arrived {
     incoming: Incoming,
-    rest: Vec<u8>,
+    rest: Piece,
     len: u64,
     row: Option<Object>,
 }
@@ -240,7 +242,7 @@ async fn finish(door: Door, arrived: Arrived, _place: Place) -> Result<(), Refus
 
 fn put_in_place(arrived: Arrived) -> Result<Placed, Refusal> {
     let Arrived { mut incoming, rest, row, .. } = arrived;
-    incoming.absorb(&rest)?;
+    incoming.absorb(rest.bytes())?;
     let Incoming { blobs, key, upload, digest } = incoming;
     let hash = digest.finish();
     if key.name.hash().is_none_or(|named| named != hash.as_ref()) {

@@ -1,0 +1,84 @@
+//! Memory from which a disk takes bytes without a copy in between.
+
+/// Direct writes begin and end at multiples of this, in memory and in the file. Disks ask for 512 or 4,096 bytes
+/// (Linux: `open(2)`, "`O_DIRECT`"); one that asks for more is written through the cache.
+const BLOCK: usize = 4 << 10;
+
+/// What a [`Piece`] holds at most, and from where on bytes go past the cache.
+pub const SIZE: usize = 512 << 10;
+
+/// At most [`SIZE`] bytes, the first of which begins a block.
+#[derive(Debug)]
+pub struct Piece {
+    memory: Vec<u8>,
+    start: usize,
+    room: usize,
+}
+
+impl Piece {
+    /// An empty one for `room` bytes, or for [`SIZE`] where that is less.
+    pub fn new(room: usize) -> Self {
+        let room = room.min(SIZE);
+        let mut memory: Vec<u8> = Vec::with_capacity(room + BLOCK);
+        let start = memory.as_ptr().align_offset(BLOCK).min(BLOCK);
+        memory.resize(start, 0);
+        Self { memory, start, room }
+    }
+
+    /// Takes what fits, and answers the rest.
+    pub fn fill<'bytes>(&mut self, bytes: &'bytes [u8]) -> &'bytes [u8] {
+        let left = self.room - self.bytes().len();
+        let (fits, rest) = bytes.split_at_checked(left).unwrap_or((bytes, &[]));
+        self.memory.extend_from_slice(fits);
+        rest
+    }
+
+    /// Whether nothing more fits.
+    pub fn is_full(&self) -> bool {
+        self.bytes().len() == self.room
+    }
+
+    /// What it holds.
+    pub fn bytes(&self) -> &[u8] {
+        self.memory.get(self.start..).unwrap_or_default()
+    }
+
+    /// Forgets what it holds; the memory stays.
+    pub fn clear(&mut self) {
+        self.memory.truncate(self.start);
+    }
+}
+
+/// Whether a disk can take these bytes as they lie, and enough of them to be worth it.
+pub fn is_direct(bytes: &[u8]) -> bool {
+    bytes.len() >= SIZE && bytes.len().is_multiple_of(BLOCK) && bytes.as_ptr().align_offset(BLOCK) == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_piece_can_go_to_the_disk_as_it_lies() {
+        let bytes: Vec<u8> = (0..=250).cycle().take(SIZE + 7).collect();
+        let mut piece = Piece::new(usize::MAX);
+
+        for round in 0..2 {
+            let rest = piece.fill(&bytes[..SIZE - 1]);
+            assert!(rest.is_empty() && !piece.is_full() && !is_direct(piece.bytes()), "{round}");
+            let rest = piece.fill(&bytes[SIZE - 1..]);
+            assert_eq!((rest, piece.bytes()), (&bytes[SIZE..], &bytes[..SIZE]), "{round}");
+            assert!(piece.is_full() && is_direct(piece.bytes()), "{round}");
+            piece.clear();
+        }
+
+        assert!(!is_direct(&[piece.bytes(), &bytes[1..]].concat()[1..]));
+    }
+
+    #[test]
+    fn a_small_piece_takes_no_more_than_it_has_room_for() {
+        let mut piece = Piece::new(3);
+        assert_eq!(piece.fill(b"abcd"), b"d");
+        assert_eq!((piece.bytes(), piece.is_full()), (&b"abc"[..], true));
+    }
+}
