@@ -90,6 +90,17 @@ text_enum! {
     Outcome { Done = "done", Refused = "refused", Failed = "failed" }
 }
 
+impl Outcome {
+    /// The word on the badge.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Done => "Done",
+            Self::Refused => "Refused",
+            Self::Failed => "Failed",
+        }
+    }
+}
+
 /// Who acts, and by which way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actor {

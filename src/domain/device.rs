@@ -42,6 +42,16 @@ text_enum! {
     Ownership { Company = "company", Personal = "personal" }
 }
 
+impl Ownership {
+    /// The name that people use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Company => "Company",
+            Self::Personal => "Personal",
+        }
+    }
+}
+
 text_enum! {
     /// Where a device stands with us; after a failed wipe something is left on it that its key no longer opens.
     DeviceState { Enrolled = "enrolled", Wiped = "wiped", WipeFailed = "wipe_failed", Removed = "removed" }

@@ -23,6 +23,20 @@ text_enum! {
     }
 }
 
+impl Level {
+    /// The word on the badge.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Never => "Never",
+            Self::Reported => "Reported",
+            Self::Stored => "Stored",
+            Self::Verified => "Verified",
+            Self::Proven => "Proven",
+            Self::CopyProven => "Copy proven",
+        }
+    }
+}
+
 text_enum! {
     /// How a restore test ended. `unproven` means that it could not be run to its end.
     TestResult { Passed = "passed", Failed = "failed", Partial = "partial", Unproven = "unproven" }
