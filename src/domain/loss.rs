@@ -4,7 +4,7 @@
 //! lately, its newest backup was compared with the proven one, and the proof holds.
 use crate::domain::proof::Grade;
 use crate::domain::time::{Time, days};
-use crate::domain::words::{files, number};
+use crate::domain::words::{capital, files, number};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -100,11 +100,7 @@ impl Loss {
                 if parts.is_empty() && !proof_holds {
                     parts.push("risk all: proof out of date".to_owned());
                 }
-                let mut text = parts.join(", ");
-                if let Some(first) = text.get_mut(..1) {
-                    first.make_ascii_uppercase();
-                }
-                text
+                capital(&parts.join(", "))
             }
         }
     }

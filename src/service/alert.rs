@@ -6,7 +6,7 @@
 use crate::domain::id::{TeamId, WipeRequestId};
 use crate::domain::role::{Permission, Role};
 use crate::domain::time::Time;
-use crate::domain::wipe::WipeReason;
+use crate::domain::wipe::{WipeAction, WipeReason};
 use crate::domain::words;
 use crate::error::Result;
 use crate::service::mail::{self, Mail, Recipients};
@@ -41,6 +41,7 @@ pub struct WipeNotice<'a> {
     pub team: Option<TeamId>,
     /// Who acted: the requester, the approver, or the device.
     pub by: &'a str,
+    pub action: WipeAction,
     pub reason: WipeReason,
     /// What is lost, in one sentence with the real numbers.
     pub loss: &'a str,

@@ -3,7 +3,7 @@ use crate::domain::device::{Encryption, Ownership};
 use crate::domain::id::{DeviceId, RestorePointId};
 use crate::domain::proof::Grade;
 use crate::domain::time::Time;
-use crate::domain::words::{bytes as size, counted, files};
+use crate::domain::wipe::Loss;
 use serde::{Deserialize, Serialize};
 
 /// Files and their size.
@@ -47,20 +47,6 @@ pub struct Facts {
     pub grade: Grade,
     /// By the server's clock.
     pub last_seen_at: Option<Time>,
-}
-
-/// The three layers of what a wipe loses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Loss {
-    /// Exists only on the device.
-    pub only_here: Option<Amount>,
-    /// Is in a backup that has never been restored.
-    pub not_proven: Option<Amount>,
-    /// Everything up to here was restored and compared, once.
-    pub proven_at: Option<Time>,
-    /// Whether that proof still holds.
-    pub holds: bool,
-    pub has_backup: bool,
 }
 
 /// What of the facts counts: it is what a person agrees to. Times of measuring move with each check-in and do not.
@@ -154,7 +140,7 @@ impl Facts {
         // Each of these turns the decision itself, so any change goes back to the people.
         all.push(text("Encrypted", encryption(self.encryption), encryption(now.encryption), true));
         all.push(text("Serial", &self.serial, &now.serial, true));
-        all.push(text("Ownership", self.ownership.as_str(), now.ownership.as_str(), true));
+        all.push(text("Ownership", self.ownership.name(), now.ownership.name(), true));
         all.push(text("Enrolment", &self.generation.to_string(), &now.generation.to_string(), true));
         all.retain(|it| it.before != it.now);
         all
@@ -163,73 +149,6 @@ impl Facts {
     /// Whether `now` is worse in anything than these facts, which were agreed to.
     pub fn is_worse(&self, now: &Self) -> bool {
         self.differences(now).iter().any(|it| it.is_worse)
-    }
-}
-
-impl Loss {
-    /// Whether everything was restored and compared, and nothing changed since.
-    pub fn is_nothing(&self) -> bool {
-        let none = Some(0);
-        self.holds && self.only_here.map(|it| it.files) == none && self.not_proven.map(|it| it.files) == none
-    }
-
-    /// What the box of consent is sent as: the numbers themselves, so that old ones are not taken for new ones.
-    pub fn consent(&self) -> String {
-        let number = |it: Option<Amount>| it.map_or_else(|| "unknown".to_owned(), |it| it.files.to_string());
-        format!("{} lost, {} not proven", number(self.only_here), number(self.not_proven))
-    }
-
-    /// What is agreed to, after "I accept". That a device counted no file is its own word, so what is missing is named
-    /// instead.
-    pub fn accepted(&self) -> String {
-        let lost = match self.only_here {
-            Some(it) if it.files == 0 => None,
-            Some(it) => Some(format!("losing {}", files(it.files))),
-            None => Some("losing an unknown number of files".to_owned()),
-        };
-        let risked = match self.not_proven {
-            Some(it) if it.files == 0 => None,
-            Some(it) => {
-                Some(format!("risking {}", counted(it.files, "file that is not proven", "files that are not proven")))
-            }
-            None => Some("risking an unknown number of files that are not proven".to_owned()),
-        };
-        match (lost, risked) {
-            (Some(lost), Some(risked)) => format!("{lost}, and {risked}"),
-            (Some(one), None) | (None, Some(one)) => one,
-            (None, None) if self.has_backup => "that no proof of its backups holds".to_owned(),
-            (None, None) => "that it has no backup: whatever it did not count is lost".to_owned(),
-        }
-    }
-
-    /// All three layers in plain words, times in UTC; for mails and the history.
-    pub fn sentence(&self) -> String {
-        if self.is_nothing() {
-            let at = self.proven_at.map(Time::iso).unwrap_or_default();
-            return format!("Nothing would be lost: all data up to {at} was restored and compared.");
-        }
-        let here = match self.only_here {
-            Some(it) if it.files == 0 => "The device counted no file that exists only on it.".to_owned(),
-            Some(it) => {
-                let verb = if it.files == 1 { "exists" } else { "exist" };
-                format!("{} ({}) {verb} only on the device and will be lost.", files(it.files), size(it.bytes))
-            }
-            None => "How many files exist only on the device is not known.".to_owned(),
-        };
-        let not_proven = match self.not_proven {
-            Some(it) if it.files == 0 => String::new(),
-            Some(it) => {
-                let verb = if it.files == 1 { "is" } else { "are" };
-                format!(" {} ({}) {verb} in a backup that is not proven.", files(it.files), size(it.bytes))
-            }
-            None => " How much of the newest backup is not proven is not known.".to_owned(),
-        };
-        let proven = match (self.proven_at, self.holds) {
-            (Some(at), true) => format!(" Everything up to {} is proven.", at.iso()),
-            (Some(at), false) => format!(" Everything up to {} was proven once; that proof does not hold.", at.iso()),
-            (None, _) => " Nothing is proven.".to_owned(),
-        };
-        format!("{here}{not_proven}{proven}")
     }
 }
 
@@ -315,19 +234,6 @@ pub(super) mod tests {
         }
     }
 
-    #[test]
-    fn what_is_agreed_to_names_only_what_there_is() {
-        let accepted = |only_here: Option<i64>, not_proven: Option<i64>| {
-            let amount = |files: Option<i64>| files.map(|files| Amount { files, bytes: 1 });
-            Facts { only_here: amount(only_here), not_proven: amount(not_proven), ..facts() }.loss().accepted()
-        };
-
-        assert_eq!(accepted(Some(4), Some(92)), "losing 4 files, and risking 92 files that are not proven");
-        assert_eq!(accepted(Some(0), Some(1)), "risking 1 file that is not proven");
-        assert_eq!(accepted(Some(1), Some(0)), "losing 1 file");
-        assert!(accepted(None, None).starts_with("losing an unknown number of files, and risking an unknown"));
-    }
-
     type Change = fn(&mut Facts);
 
     #[test]
@@ -402,48 +308,5 @@ pub(super) mod tests {
     fn agreeing_to_the_unknown_covers_any_number() {
         let agreed = Facts { only_here: None, ..facts() };
         assert!(!agreed.is_worse(&Facts { only_here: Some(Amount { files: 9, bytes: 9 }), ..agreed.clone() }));
-    }
-
-    #[test]
-    fn only_a_complete_and_current_proof_loses_nothing() {
-        let none = Some(Amount::default());
-        let safe = Facts { only_here: none, not_proven: none, ..facts() };
-        assert!(safe.loss().is_nothing());
-        for other in [
-            Facts { grade: Grade::OutOfDate, ..safe.clone() },
-            Facts { grade: Grade::Verified, ..safe.clone() },
-            Facts { grade: Grade::Failed, ..safe.clone() },
-            Facts { only_here: None, ..safe.clone() },
-            Facts { measure_holds: false, ..safe.clone() },
-            Facts { not_proven: None, ..safe.clone() },
-            Facts { only_here: Some(Amount { files: 1, bytes: 0 }), ..safe.clone() },
-        ] {
-            assert!(!other.loss().is_nothing(), "{other:?}");
-        }
-    }
-
-    #[test]
-    fn without_numbers_the_missing_proof_or_backup_is_agreed_to() {
-        let none = Some(Amount::default());
-        let lapsed = Facts { only_here: none, not_proven: none, grade: Grade::OutOfDate, ..facts() };
-        let bare = Facts { newest: None, proven: None, grade: Grade::Never, ..lapsed.clone() };
-        assert!(!lapsed.loss().is_nothing() && !bare.loss().is_nothing());
-        assert_eq!(lapsed.loss().accepted(), "that no proof of its backups holds");
-        assert_eq!(bare.loss().accepted(), "that it has no backup: whatever it did not count is lost");
-    }
-
-    #[test]
-    fn the_sentence_names_all_three_layers() {
-        let sentence = facts().loss().sentence();
-        assert!(sentence.starts_with("4 files (9.0 MB) exist only on the device and will be lost."));
-        assert!(sentence.contains("92 files (403 MB) are in a backup that is not proven."), "{sentence}");
-        assert!(sentence.ends_with("is proven."), "{sentence}");
-        let one = Some(Amount { files: 1, bytes: 10 });
-        let single = Facts { only_here: one, not_proven: one, ..facts() }.loss().sentence();
-        assert!(single.starts_with("1 file (10 B) exists only on the device"), "{single}");
-        assert!(single.contains(" 1 file (10 B) is in a backup"), "{single}");
-        let never = Facts { proven: None, only_here: None, grade: Grade::Never, ..facts() };
-        assert!(never.loss().sentence().contains("is not known"), "{}", never.loss().sentence());
-        assert!(never.loss().sentence().ends_with("Nothing is proven."));
     }
 }

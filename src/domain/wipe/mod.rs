@@ -5,11 +5,13 @@
 //! facts are looked at again, and once more when the device asks for its
 //! commands. [`Progress`] decides each step; nothing else moves a request.
 mod facts;
+mod loss;
 mod progress;
 mod rule;
 mod state;
 
-pub use facts::{Amount, Difference, Facts, Loss, Point, Value};
+pub use facts::{Amount, Difference, Facts, Point, Value};
+pub use loss::Loss;
 pub use progress::{Approval, Check, Hold, Progress, Verdict};
 pub use rule::{
     Account, Advice, Asked, FOUNDING, Limits, Loosens, Recent, Refusal, SETTLED, advice, check_form, held_by_limits,

@@ -57,7 +57,7 @@ pub enum Refusal {
     NotWaiting(WipeState),
     #[error("too late to stop: the wipe is “{}”", .0.name())]
     TooLate(WipeState),
-    #[error("the limit of {0} wipes an hour is reached; the hold can be ended later")]
+    #[error("the limit of {0} an hour is reached; the hold can be ended later")]
     LimitReached(i64),
 }
 

@@ -94,6 +94,14 @@ impl WipeAction {
             Self::RemoveCompanyData => "Remove company data",
         }
     }
+
+    /// What is done to a device, before its name: "asks to wipe laptop-1".
+    pub const fn verb(self) -> &'static str {
+        match self {
+            Self::Wipe => "wipe",
+            Self::RemoveCompanyData => "remove company data from",
+        }
+    }
 }
 
 impl WipeReason {

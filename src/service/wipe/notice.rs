@@ -28,7 +28,7 @@ pub(super) fn tell(
     news: News,
     now: Time,
 ) -> Result<()> {
-    let loss = request.agreed()?.loss().sentence();
+    let loss = request.agreed()?.loss().sentence(request.action);
     let notice = WipeNotice {
         request: request.id,
         device_name: &device.name,
@@ -36,6 +36,7 @@ pub(super) fn tell(
         person: &device.person,
         team: device.team_id,
         by,
+        action: request.action,
         reason: request.reason,
         loss: &loss,
         note: &request.state_note,

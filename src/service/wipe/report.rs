@@ -51,10 +51,9 @@ pub fn reported(conn: &mut Conn, actor: &Actor, device: &Device, said: &WipeRepo
     write(conn, &done, from)?;
     let complete = done.state == WipeState::Confirmed;
     close(conn, device, complete, now)?;
-    let (to, text) =
-        if complete { (CommandState::Acknowledged, "wiped") } else { (CommandState::Failed, "not complete") };
+    let to = if complete { CommandState::Acknowledged } else { CommandState::Failed };
     let open = [CommandState::Queued, CommandState::Delivered, CommandState::Expired, CommandState::Failed];
-    store::command::finish(conn, said.command_id, &open, to, (text, now))?;
+    store::command::finish(conn, said.command_id, &open, to, (&done.state_note, now))?;
     let (action, outcome) =
         if complete { (Action::WipeConfirmed, Outcome::Done) } else { (Action::WipeFailed, Outcome::Failed) };
     record(conn, actor, &done, &What { action, outcome, reason: &done.state_note }, now)?;

@@ -139,5 +139,6 @@ fn agree(conn: &mut Conn, device: &Device, ask: &Ask, now: Time) -> Result<Facts
 
 fn why(request: &WipeRequest, agreed: &Facts) -> String {
     let ticket = if request.ticket.is_empty() { String::new() } else { format!(" ({})", request.ticket) };
-    format!("{}: {}{ticket}. {}", request.action.name(), request.reason.name(), agreed.loss().sentence())
+    let loss = agreed.loss().sentence(request.action);
+    format!("{}: {}{ticket}. {loss}", request.action.name(), request.reason.name())
 }

@@ -27,11 +27,16 @@ pub struct Filter {
 /// A request as a row.
 pub struct Row {
     pub it: Listed,
-    pub loss: Loss,
+    loss: Loss,
     pub approver: String,
 }
 
 impl Row {
+    /// What it loses, in few words.
+    pub fn lost(&self) -> String {
+        self.loss.short(self.it.request.action)
+    }
+
     /// The badge's class.
     pub fn class(&self) -> &'static str {
         badge(self.it.request.state).0

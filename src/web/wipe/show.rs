@@ -5,7 +5,7 @@ use crate::domain::id::WipeRequestId;
 use crate::domain::message::WipeReport;
 use crate::domain::role::{Permission, Reach};
 use crate::domain::time::{Time, days};
-use crate::domain::wipe::{Facts, Loss, WipeReason, WipeState};
+use crate::domain::wipe::{Facts, Loss, WipeAction, WipeReason, WipeState};
 use crate::domain::words::{counted, sentence};
 use crate::error::{Error, FieldErrors, Result};
 use crate::service::wipe::{self, Ask, Decision, Seen};
@@ -59,6 +59,8 @@ struct ShowPage {
     may_stop: bool,
     errors: FieldErrors,
     notice: String,
+    /// What was typed to request it anew.
+    serial: String,
 }
 
 impl ShowPage {
@@ -74,6 +76,7 @@ impl ShowPage {
             may_stop: is_open && reach(by, Permission::StopWipe).is_some_and(|it_| it_.covers(it.device.team_id)),
             errors: FieldErrors::new(),
             notice: String::new(),
+            serial: String::new(),
             layout,
             it,
         })
@@ -91,6 +94,11 @@ impl ShowPage {
     fn silence(&self) -> Option<String> {
         let waited = self.layout.now.since(self.it.request.delivered_at?);
         (waited >= days(1)).then(|| filter::span(waited))
+    }
+
+    /// Whether only the keys are erased, and no file.
+    fn is_removal(&self) -> bool {
+        self.it.request.action == WipeAction::RemoveCompanyData
     }
 
     fn is(&self, state: WipeState) -> bool {
@@ -223,8 +231,9 @@ pub async fn review(
     form: Form<ReviewForm>,
 ) -> PageResult<HttpResponse> {
     let (id, acting, form, now) = (id.into_inner(), Acting::of(&by), form.into_inner(), clock.now());
+    let serial = form.serial.clone();
     if let Err(error) = require_password(&by, (&store, &clock, &shared), &form.password).await {
-        return refused(&store, &by, layout, id, error).await;
+        return refused_as((&store, &by, layout), id, serial, error).await;
     }
     let reviewed = store
         .act(move |conn| {
@@ -251,7 +260,7 @@ pub async fn review(
                 Some("You agreed to the facts as they are. Somebody else decides."),
             ))
         }
-        Err(error) => refused(&store, &by, layout, id, error).await,
+        Err(error) => refused_as((&store, &by, layout), id, serial, error).await,
     }
 }
 
@@ -285,6 +294,16 @@ async fn refused(
     id: WipeRequestId,
     error: Error,
 ) -> PageResult<HttpResponse> {
+    refused_as((store, by, layout), id, String::new(), error).await
+}
+
+/// The same with the serial that was typed.
+async fn refused_as(
+    (store, by, layout): (&Store, &SignedIn, Layout),
+    id: WipeRequestId,
+    serial: String,
+    error: Error,
+) -> PageResult<HttpResponse> {
     let (errors, notice) = if let Error::Invalid(errors) = error {
         (errors, String::new())
     } else if let Error::Conflict(why) | Error::Refused(why) = error {
@@ -294,6 +313,6 @@ async fn refused(
     };
     let status = if errors.is_empty() { StatusCode::CONFLICT } else { StatusCode::UNPROCESSABLE_ENTITY };
     let mut page = page(store, by, layout, id).await?;
-    (page.errors, page.notice) = (errors, notice);
+    (page.errors, page.notice, page.serial) = (errors, notice, serial);
     with_status(&page, status)
 }

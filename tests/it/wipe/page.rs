@@ -4,7 +4,8 @@ use crate::support::people::{colleague, person};
 use crate::support::visit::{Visit, hidden, location, text};
 use holdfast::domain::device::Ownership;
 use holdfast::domain::role::Role;
-use holdfast::domain::wipe::WipeState;
+use holdfast::domain::wipe::{WipeAction, WipeState};
+use holdfast::store;
 
 fn ask_fields<'a>(token: &'a str, serial: &'a str, consent: &'a str) -> Vec<(&'a str, &'a str)> {
     vec![
@@ -117,6 +118,40 @@ fn a_personal_device_offers_no_full_wipe_and_takes_none() {
     assert!(page.contains("Remove company data</button>"), "{page}");
     assert_eq!(answer.status, 409);
     assert!(text(&answer).contains("it has no full wipe"));
+}
+
+#[test]
+fn removing_company_data_is_told_as_what_it_is() {
+    let world = World::with(Ownership::Personal);
+    let second = Visit::of(&world.server, world.second);
+    let ask = holdfast::service::wipe::Ask { action: WipeAction::RemoveCompanyData, ..world.ask() };
+
+    let request = world.requests(ask).unwrap();
+
+    let page = text(&second.get(&format!("/wipe-requests/{}", request.id)));
+    assert!(page.contains("No file on the device is touched") && !page.contains("will be lost"), "{page}");
+    let waiting = text(&second.get("/approvals"));
+    assert!(waiting.contains("The keys, no file"), "{waiting}");
+    let mails = world.server.read(|conn| Ok(store::mail::due(conn, world.now(), 50)?));
+    let mail = mails.iter().find(|it| it.subject == "Wipe requested: laptop-1").unwrap();
+    assert!(mail.body.contains("asks to remove company data from laptop-1"), "{}", mail.body);
+    assert!(mail.body.contains("What is lost: No file on the device"), "{}", mail.body);
+}
+
+#[test]
+fn what_was_typed_to_request_anew_stays() {
+    let world = World::new();
+    let asker = Visit::of(&world.server, world.asker);
+    let request = world.requested();
+    world.says(7);
+    world.approves_as(world.second, &request).unwrap();
+    let path = format!("/wipe-requests/{}", request.id);
+    let token = hidden(&text(&asker.get(&path)), "facts_token");
+
+    let answer = asker.post(&format!("{path}/reviews"), &[("facts_token", &token), ("serial", "SN-9")]);
+
+    assert_eq!(answer.status, 422);
+    assert!(text(&answer).contains("value=\"SN-9\""), "{}", text(&answer));
 }
 
 #[test]
