@@ -136,6 +136,11 @@ pub fn ago(at: Time, now: Time) -> String {
     if at > now { format!("in {}", span(at.since(now))) } else { span(now.since(at)) }
 }
 
+/// "4 d ago"; "in 10 min" for what is to come.
+pub fn since(at: Time, now: Time) -> String {
+    if at > now { ago(at, now) } else { format!("{} ago", ago(at, now)) }
+}
+
 /// A span in its largest unit.
 pub fn span(span: std::time::Duration) -> String {
     let seconds = span.as_secs();
@@ -206,6 +211,7 @@ mod tests {
         assert_eq!(paris.name(), "Europe/Paris (UTC+1)");
         assert_eq!(date(at, &paris).to_string(), "<time datetime=\"2026-11-18T02:10:00Z\">18 Nov 03:10</time>");
         assert!(when(at, &paris).to_string().ends_with(">18 Nov 03:10, 4 d</time>"));
+        assert_eq!([since(at, NOW), since(NOW, at)], ["4 d ago", "in 4 d"]);
         assert_eq!(Zone::new("UTC", NOW).short(at), "18 Nov 02:10");
         assert_eq!(Zone::new("No/Where", NOW).name(), "UTC");
         assert_eq!(Zone::new("Asia/Kolkata", NOW).name(), "Asia/Kolkata (UTC+5:30)");

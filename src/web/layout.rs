@@ -243,6 +243,11 @@ impl Layout {
         filter::ago(at.plain(), self.now)
     }
 
+    /// "4 d ago".
+    pub fn since(&self, at: impl Plain<Time>) -> String {
+        filter::since(at.plain(), self.now)
+    }
+
     /// Whether a time lies ahead of the server's clock: it is of a clock that was wrong.
     pub fn is_ahead(&self, at: impl Plain<Time>) -> bool {
         is_ahead(at.plain(), self.now)

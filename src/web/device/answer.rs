@@ -4,7 +4,7 @@ use crate::domain::loss::{Amount, AtRisk, Loss};
 use crate::domain::policy::{Finding, Requirement};
 use crate::domain::proof::{Evidence, Grade};
 use crate::domain::time::{Time, days};
-use crate::domain::words::counted;
+use crate::domain::words::{capital, counted};
 use crate::store::device_proof::DeviceProof;
 use crate::store::restore_point::RestorePoint;
 use crate::web::filter::{bytes, count};
@@ -158,12 +158,13 @@ fn newest_line(facts: &ProofFacts<'_>, layout: &Layout) -> Option<String> {
 /// "If you wipe now"
 pub fn wiped(loss: &Loss, state: DeviceState, newest: Option<&RestorePoint>, layout: &Layout) -> Answer {
     if state == DeviceState::Wiped {
-        let lines = vec!["This device has been wiped. Its backups are kept.".to_owned()];
+        let lines =
+            vec!["This device has been wiped, or company data removed from it. Its backups are kept.".to_owned()];
         return Answer { tone: "", icon: "eraser", headline: "Wiped".to_owned(), lines };
     }
     if state == DeviceState::WipeFailed {
         let lines = vec![
-            "Something was left on the device, and its key is gone: erase it by hand, then remove or enrol it again."
+            "Something was left on the device, and its key is gone: erase it by hand, then remove it or enroll it again."
                 .to_owned(),
         ];
         return Answer { tone: "t-lost", icon: "circle-x", headline: state.name().to_owned(), lines };
@@ -195,10 +196,10 @@ fn loss_lines(loss: &Loss, newest: Option<&RestorePoint>, layout: &Layout) -> Ve
             match at_risk {
                 AtRisk::Files(it) if it.files > 0 => {
                     let verb = if it.files == 1 { "is" } else { "are" };
-                    lines.push(format!("{} {verb} in {backup} and never were restored.", amount(it)));
+                    lines.push(format!("{} {verb} in {backup}, which was never restored.", amount(it)));
                 }
                 AtRisk::All => lines.push(format!("Nothing in {backup} counts as proven.")),
-                AtRisk::Unknown => lines.push(format!("{backup} was not compared with the proven one yet.")),
+                AtRisk::Unknown => lines.push(capital(&format!("{backup} was not compared with the proven one yet."))),
                 AtRisk::Files(_) => {}
             }
             if !proof_holds && matches!(at_risk, AtRisk::Files(_)) {

@@ -223,7 +223,7 @@ impl ShowPage {
             Value::Encryption(Encryption::On) => "Encrypted".to_owned(),
             Value::Encryption(Encryption::Off) => "Not encrypted".to_owned(),
             Value::Encryption(Encryption::Unknown) => "Unknown".to_owned(),
-            Value::At(at) => format!("{} ago", self.layout.ago(at)),
+            Value::At(at) => self.layout.since(at),
             Value::Version(version) => version.clone(),
             Value::Passcode(true) => "Set".to_owned(),
             Value::Passcode(false) => "Not set".to_owned(),
@@ -258,7 +258,7 @@ fn details(read: &Read, facts: &DeviceFacts, layout: &Layout) -> Result<Vec<Deta
     let mut known = |name, value: String| details.push(Detail { name, value, source: String::new() });
     known("Model", device.model.clone());
     known("Operating system", device.os_version.clone());
-    known("Ownership", if device.ownership == Ownership::Personal { "Personal" } else { "Company" }.to_owned());
+    known("Ownership", device.ownership.name().to_owned());
     known("Enrolled", layout.zone.short(device.enrolled_at));
     known("Enrolment", format!("number {}", device.generation));
     known("Agent", device.agent_version.clone());

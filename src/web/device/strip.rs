@@ -1,4 +1,5 @@
 //! The last 30 days of restore points.
+use crate::domain::proof::Grade;
 use crate::domain::time::{Time, days};
 use crate::store::restore_point::RestorePoint;
 use crate::web::filter::Zone;
@@ -18,6 +19,7 @@ pub struct Strip {
 /// One day with at least one restore point.
 pub struct Day {
     pub date: String,
+    /// The worst news of the day, else the best.
     pub word: &'static str,
     pub count: usize,
 }
@@ -52,7 +54,7 @@ pub fn strip(points: &[RestorePoint], zone: &Zone, now: Time) -> Strip {
             .into_iter()
             .rev()
             .filter(|it| it.2 > 0)
-            .map(|(date, word, count)| Day { date, word, count })
+            .map(|(date, word, count)| Day { date, word: name(word), count })
             .collect(),
     }
 }
@@ -63,9 +65,65 @@ fn word(points: &[&RestorePoint]) -> &'static str {
         "failed"
     } else if points.iter().any(|it| it.proven_at.is_some()) {
         "proven"
-    } else if points.is_empty() {
-        "none"
-    } else {
+    } else if points.iter().any(|it| it.stored_at.is_some()) {
         "stored"
+    } else {
+        // What is only reported is no backup yet.
+        "none"
+    }
+}
+
+/// The word of a day with a restore point, as the badges say it.
+fn name(word: &str) -> &'static str {
+    match word {
+        "failed" => Grade::Failed.name(),
+        "proven" => Grade::Proven.name(),
+        "stored" => Grade::Stored.name(),
+        _ => Grade::Reported.name(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::id::{DeviceId, RepositoryId, RestorePointId};
+    use crate::domain::object::ObjectName;
+
+    const NOW: Time = Time::from_millis(1_795_356_371_000);
+
+    fn reported() -> RestorePoint {
+        RestorePoint {
+            id: RestorePointId::generate(NOW),
+            repository_id: RepositoryId::generate(NOW),
+            device_id: DeviceId::generate(NOW),
+            snapshot_name: ObjectName::config(),
+            manifest_name: None,
+            received_at: NOW,
+            claimed_at: Some(NOW),
+            file_count: Some(1),
+            size_bytes: Some(1),
+            excluded_count: 0,
+            reported_at: Some(NOW),
+            stored_at: None,
+            verified_at: None,
+            proven_at: None,
+            failed_at: None,
+            retest: None,
+        }
+    }
+
+    #[test]
+    fn what_is_only_reported_is_not_shown_as_stored() {
+        let zone = Zone::new("UTC", NOW);
+        let stored = RestorePoint { stored_at: Some(NOW), ..reported() };
+        let failed = RestorePoint { failed_at: Some(NOW), ..stored.clone() };
+        for (points, block, word) in [
+            (vec![reported()], "none", "Reported"),
+            (vec![reported(), stored.clone()], "stored", "Stored"),
+            (vec![stored, failed], "failed", "Failed"),
+        ] {
+            let strip = strip(&points, &zone, NOW);
+            assert_eq!((strip.days.last().copied(), strip.rows[0].word), (Some(block), word));
+        }
     }
 }
