@@ -9,9 +9,10 @@ use crate::service::report::CommandRow;
 use crate::store::command_list::{self, Filter, Listed};
 use crate::store::{self, Store};
 use crate::web::error::PageResult;
+use crate::web::form::{Pairs, local, value};
 use crate::web::layout::{Layout, see_other};
 use crate::web::session::{Can, SignedIn, ViewDevices};
-use actix_web::web::{Data, Path, Query, ServiceConfig};
+use actix_web::web::{Data, Form, Path, Query, ServiceConfig};
 use actix_web::{HttpResponse, Responder, get, post};
 use askama::Template;
 use askama_web::WebTemplate;
@@ -117,7 +118,12 @@ async fn json(by: Can<ViewDevices>, store: Data<Store>, query: Query<CommandQuer
 
 /// Whoever may queue a kind of command may cancel it.
 #[post("/commands/{id}/cancellations")]
-async fn cancel(by: SignedIn, store: Data<Store>, clock: Data<Clock>, id: Path<CommandId>) -> PageResult<HttpResponse> {
+async fn cancel(
+    by: SignedIn,
+    store: Data<Store>,
+    clock: Data<Clock>,
+    (id, form): (Path<CommandId>, Form<Pairs>),
+) -> PageResult<HttpResponse> {
     let (actor, grants, now, id) = (by.actor(), by.grants().clone(), clock.now(), id.into_inner());
     store
         .act(move |conn| {
@@ -139,5 +145,7 @@ async fn cancel(by: SignedIn, store: Data<Store>, clock: Data<Clock>, id: Path<C
             command::cancel(conn, &actor, id, now)
         })
         .await?;
-    Ok(see_other("/commands", Some("The command was cancelled before the device got it.")))
+    // The form of a device's page leads back to it.
+    let to = Some(value(&form, "to")).filter(|it| !it.is_empty()).map_or("/commands", local);
+    Ok(see_other(to, Some("The command was cancelled before the device got it.")))
 }

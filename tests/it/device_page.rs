@@ -232,7 +232,10 @@ fn a_button_pressed_twice_queues_one_command_and_it_can_be_cancelled() {
     assert_eq!(commands.len(), 1);
     assert_eq!(commands[0].kind, CommandKind::BackUpNow);
     assert!(page(&visit, "/commands").contains("Back up now"));
-    location(&visit.post(&format!("/commands/{}/cancellations", commands[0].id), &[]));
+    let path = format!("/devices/{id}");
+    assert_eq!(hidden(&page(&visit, &path), "to"), path, "the form knows its page");
+    let sent = visit.post(&format!("/commands/{}/cancellations", commands[0].id), &[("to", &path)]);
+    assert_eq!(location(&sent), path);
     let commands = server.read(|conn| Ok(store::command::of_device(conn, id, 9)?));
     assert_eq!(commands[0].state, CommandState::Cancelled);
 }
