@@ -1,4 +1,4 @@
-//! How many devices meet each policy, and how many policies a device fails.
+//! How many devices meet each policy, and how many policies a device meets.
 use crate::domain::device::DeviceFacts;
 use crate::domain::id::{DeviceId, PolicyId};
 use crate::domain::policy::{Applied, Compliance, DeviceState, Since, evaluate, overall};
@@ -12,12 +12,22 @@ use crate::store::policy::Policy;
 use crate::store::{self, Conn};
 use std::collections::HashMap;
 
-/// How many devices meet a policy, do not, or cannot be told.
+/// How many devices meet a policy, do not, or cannot be told; or of a device, how many policies.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
     pub compliant: i64,
     pub not_compliant: i64,
     pub unknown: i64,
+}
+
+impl Tally {
+    fn add(&mut self, outcome: Option<Compliance>) {
+        match outcome {
+            Some(Compliance::Compliant) => self.compliant += 1,
+            Some(Compliance::NotCompliant) => self.not_compliant += 1,
+            Some(Compliance::Unknown) | None => self.unknown += 1,
+        }
+    }
 }
 
 /// The tallies of all policies.
@@ -63,30 +73,26 @@ pub fn tallies(conn: &mut Conn, policies: &[Policy], reach: &Reach, now: Time) -
     Ok(tallies)
 }
 
-/// How many policies each of these devices fails; none for one that is not enrolled.
+/// How many policies each of these devices meets; none for one that is not enrolled.
 ///
 /// # Errors
 /// As [`tallies`].
-pub fn failing(conn: &mut Conn, ids: &[DeviceId], now: Time) -> Result<HashMap<DeviceId, usize>> {
+pub fn of_devices(conn: &mut Conn, ids: &[DeviceId], now: Time) -> Result<HashMap<DeviceId, Tally>> {
     let policies = store::policy::all(conn)?;
     let applied = policy::applied(&policies)?;
-    let mut failing = HashMap::new();
+    let mut tallies: HashMap<DeviceId, Tally> = HashMap::new();
     for device in measured(conn, Which::Ids(ids))? {
-        let outcomes = outcomes(&policies, &applied, &device, now)?;
-        let count = outcomes.iter().filter(|it| it.1 == Some(Compliance::NotCompliant)).count();
-        failing.insert(device.id, count);
+        let tally = tallies.entry(device.id).or_default();
+        for (_, outcome) in outcomes(&policies, &applied, &device, now)? {
+            tally.add(outcome);
+        }
     }
-    Ok(failing)
+    Ok(tallies)
 }
 
 fn count(tallies: &mut Tallies, outcomes: Vec<(PolicyId, Option<Compliance>)>) {
     for (policy, outcome) in outcomes {
-        let tally = tallies.by_policy.entry(policy).or_default();
-        match outcome {
-            Some(Compliance::Compliant) => tally.compliant += 1,
-            Some(Compliance::NotCompliant) => tally.not_compliant += 1,
-            Some(Compliance::Unknown) | None => tally.unknown += 1,
-        }
+        tallies.by_policy.entry(policy).or_default().add(outcome);
     }
 }
 

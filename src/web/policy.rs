@@ -43,6 +43,8 @@ struct ShowPage {
     team: String,
     tallies: Tallies,
     may_edit: bool,
+    /// What was typed to remove it.
+    confirm: String,
     errors: FieldErrors,
 }
 
@@ -322,7 +324,7 @@ async fn show_page(
     layout: Layout,
     (store, clock): (&Store, &Clock),
     id: PolicyId,
-    errors: FieldErrors,
+    (errors, confirm): (FieldErrors, String),
 ) -> PageResult<ShowPage> {
     let (policy, requirements, teams) = find(store, id).await?;
     if policy.team_id.is_some() && !by.reach().covers(policy.team_id) {
@@ -331,7 +333,7 @@ async fn show_page(
     let (team, one, reach, now) = (team_name(&teams, &policy), vec![policy.clone()], by.reach().clone(), clock.now());
     let tallies = store.read(move |conn| compliance::tallies(conn, &one, &reach, now)).await?;
     let may_edit = by.grants().reach(Permission::EditPolicies).is_some_and(|it| it.covers(policy.team_id));
-    Ok(ShowPage { layout, policy, requirements, team, tallies, may_edit, errors })
+    Ok(ShowPage { layout, policy, requirements, team, tallies, may_edit, confirm, errors })
 }
 
 #[get("/policies/{id}")]
@@ -342,7 +344,7 @@ async fn show(
     clock: Data<Clock>,
     id: Path<PolicyId>,
 ) -> PageResult<impl Responder> {
-    show_page(&by, layout, (&store, &clock), id.into_inner(), FieldErrors::new()).await
+    show_page(&by, layout, (&store, &clock), id.into_inner(), Default::default()).await
 }
 
 #[get("/policies/{id}/edit")]
@@ -411,7 +413,7 @@ async fn remove(
     (id, form): (Path<PolicyId>, Form<RemoveForm>),
 ) -> PageResult<HttpResponse> {
     let (actor, reach, now, id) = (by.actor(), by.reach().clone(), clock.now(), id.into_inner());
-    let typed = form.into_inner().confirm;
+    let (typed, confirm) = (form.confirm.clone(), form.into_inner().confirm);
     let done = store
         .act(move |conn| {
             let old = store::policy::find(conn, id)?.ok_or(Error::NotFound("policy"))?;
@@ -426,7 +428,9 @@ async fn remove(
         .await;
     match done {
         Ok(()) => Ok(see_other("/policies", Some("The policy was removed. Devices drop it with their next check-in."))),
-        Err(Error::Invalid(errors)) => again(&show_page(&viewer, layout, (&store, &clock), id, errors).await?),
+        Err(Error::Invalid(errors)) => {
+            again(&show_page(&viewer, layout, (&store, &clock), id, (errors, confirm)).await?)
+        }
         Err(error) => Err(error.into()),
     }
 }

@@ -50,7 +50,9 @@ fn a_policy_is_written_counted_changed_and_removed() {
     changed.push(("version", &version));
     location(&visit.post(&path, &changed));
     assert_eq!(visit.post(&path, &changed).status, 409, "someone changed it meanwhile");
-    assert_eq!(visit.post(&format!("{path}/removals"), &[("confirm", "Basics")]).status, 422);
+    let refused = visit.post(&format!("{path}/removals"), &[("confirm", "Basic")]);
+    assert_eq!(refused.status, 422);
+    assert!(text(&refused).contains("value=\"Basic\""), "what was typed stays");
     location(&visit.post(&format!("{path}/removals"), &[("confirm", "Basics 2")]));
     assert!(server.read(|conn| Ok(store::policy::all(conn)?)).is_empty());
 }
@@ -107,4 +109,20 @@ fn the_list_of_devices_counts_the_policies_that_each_fails() {
         cell.split("</a>").next().unwrap().rsplit(' ').next().unwrap().to_owned()
     };
     assert_eq!([failing(0), failing(1)], ["1", "2"], "{page}");
+}
+
+#[test]
+fn what_cannot_be_told_is_not_shown_as_no_policy_failing() {
+    let server = TestServer::start();
+    let visit = Visit::of(&server, colleague(&server, "owner", Role::Owner));
+    server.act(|conn| {
+        let token = fleet::token(conn);
+        fleet::insert(conn, &fleet::device(token, "silent on its passcode"));
+        Ok(())
+    });
+    location(&visit.post("/policies", &[("name", "Passcode"), ("passcode", "on")]));
+
+    let page = text(&visit.get("/devices"));
+
+    assert!(page.contains("1 unknown</a>"), "{page}");
 }

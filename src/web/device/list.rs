@@ -7,7 +7,7 @@ use crate::domain::loss::Loss;
 use crate::domain::proof::{Evidence, Grade};
 use crate::domain::role::Permission;
 use crate::domain::time::Time;
-use crate::service::compliance;
+use crate::service::compliance::{self, Tally};
 use crate::service::report::{evidence_of, loss_of};
 use crate::store::device_list::{self, Counts, ListedDevice, Sort, View};
 use crate::store::team::Team;
@@ -31,8 +31,8 @@ struct ListPage {
     counts: Counts,
     total: i64,
     rows: Vec<Row>,
-    /// How many policies each device of the page fails.
-    failing: HashMap<DeviceId, usize>,
+    /// How many policies each device of the page meets, fails, or cannot be held against.
+    tallies: HashMap<DeviceId, Tally>,
     pills: Vec<Pill>,
     columns: Vec<Column>,
     choices: Vec<Choice>,
@@ -57,8 +57,8 @@ impl ListPage {
         format!("all that match and that your roles reach: {}", parts.join(", "))
     }
 
-    fn failing(&self, id: &DeviceId) -> Option<usize> {
-        self.failing.get(id).copied()
+    fn tally(&self, id: &DeviceId) -> Option<Tally> {
+        self.tallies.get(id).copied()
     }
 
     fn summary(&self) -> String {
@@ -129,7 +129,7 @@ pub async fn show(
 ) -> PageResult<impl Responder> {
     let (query, now, reach) = (query.into_inner(), clock.now(), by.reach().clone());
     let (asked, grants) = (query.clone(), layout.grants.clone());
-    let (silence, counts, total, allowed, page, failing, teams) = store
+    let (silence, counts, total, allowed, page, tallies, teams) = store
         .read(move |conn| {
             let (silence, cut) = device_list::silent_cut(conn, now)?;
             let listed = asked.parse(&reach, cut)?;
@@ -146,8 +146,8 @@ pub async fn show(
             let allowed = (allowed(Permission::RunBackups)?, allowed(Permission::LockDevices)?);
             let page = device_list::page(conn, &listed, now)?;
             let ids: Vec<_> = page.devices.iter().map(|it| it.device.id).collect();
-            let failing = compliance::failing(conn, &ids, now)?;
-            Ok::<_, crate::error::Error>((silence, counts, total, allowed, page, failing, store::team::all(conn)?))
+            let tallies = compliance::of_devices(conn, &ids, now)?;
+            Ok::<_, crate::error::Error>((silence, counts, total, allowed, page, tallies, store::team::all(conn)?))
         })
         .await?;
     let cursor = |name: &str, at: Option<&device_list::Cursor>| {
@@ -160,7 +160,7 @@ pub async fn show(
         may_lock: allowed.1,
         previous: cursor("before", page.before.as_ref()),
         next: cursor("after", page.after.as_ref()),
-        failing,
+        tallies,
         rows: page.devices.into_iter().map(|it| Row::new(it, &layout)).collect(),
         pills: pills(&query, &counts, silence, &layout),
         columns: columns(&query),
@@ -261,10 +261,7 @@ fn choices(query: &ListQuery, teams: &[Team]) -> Vec<Choice> {
         choice(
             "Ownership",
             "ownership",
-            with_any(
-                "Any",
-                vec![pair(Ownership::Company.as_str(), "Company"), pair(Ownership::Personal.as_str(), "Personal")],
-            ),
+            with_any("Any", Ownership::ALL.iter().map(|it| pair(it.as_str(), it.name())).collect()),
             &query.ownership,
         ),
         choice(
