@@ -23,10 +23,6 @@ pub fn routes(config: &mut ServiceConfig) {
     config.service(show).service(change).service(take_back).service(send_test_mail);
 }
 
-/// What to do where no mail server is set.
-const HOW_TO_SET_MAIL: &str = "Start the server with --mail-url smtps://USER:PASSWORD@HOST and --mail-from ADDRESS, or \
-    with HOLDFAST_MAIL_URL and HOLDFAST_MAIL_FROM, or with mail_url and mail_from in its configuration file.";
-
 #[derive(Template, WebTemplate)]
 #[template(path = "setting/show.html")]
 struct SettingsPage {
@@ -147,7 +143,9 @@ async fn send_test_mail(
 ) -> PageResult<HttpResponse> {
     let (actor, user, now): (_, _, Time) = (by.actor(), by.id, clock.now());
     if config.mail.is_none() {
-        return Err(Error::Refused(format!("No mail server is set. {HOW_TO_SET_MAIL}")).into());
+        return Err(
+            Error::Refused("no mail server is set; the page of settings says how to name one".to_owned()).into()
+        );
     }
     store.act(move |conn| service::mail::test(conn, &actor, user, now)).await?;
     wake.mail();
