@@ -79,9 +79,9 @@ impl From<diesel::result::Error> for Error {
     fn from(error: diesel::result::Error) -> Self {
         use diesel::result::{DatabaseErrorKind, Error as E};
         match &error {
-            E::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => {
-                Self::Conflict("this was already done, or something of that name exists".to_owned())
-            }
+            E::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => Self::Conflict(
+                "this was already done, or something of that name exists: load the page again and look".to_owned(),
+            ),
             E::DatabaseError(DatabaseErrorKind::ClosedConnection, _) => Self::Busy(Duration::from_secs(2)),
             E::DatabaseError(_, info) if info.message().contains("database or disk is full") => {
                 Self::Full(DISK_FULL.to_owned())

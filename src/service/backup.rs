@@ -6,6 +6,7 @@ use crate::domain::message::BackupReport;
 use crate::domain::object::{ObjectKind, ObjectName, RepositoryState};
 use crate::domain::proof::TestCause;
 use crate::domain::time::Time;
+use crate::domain::words::bytes;
 use crate::error::{Error, Result};
 use crate::secret;
 use crate::service::activity::{Act, record};
@@ -130,15 +131,15 @@ fn why_full(repository: &Repository) -> Error {
         RepositoryState::ReadOnly => Error::Refused(READ_ONLY.to_owned()),
         RepositoryState::Active if repository.object_count >= MAX_OBJECTS => Error::Full(TOO_MANY_OBJECTS.to_owned()),
         RepositoryState::Active => Error::Full(format!(
-            "the backups of this device fill their {} bytes; ask for more room",
-            repository.quota_bytes
+            "the backups of this device fill their {}; enroll it again for a new repository",
+            bytes(repository.quota_bytes)
         )),
     }
 }
 
 /// What an upload to a repository with all the objects that it may have is told.
 pub const TOO_MANY_OBJECTS: &str =
-    "the backups of this device have as many objects as a repository may have; enrol it again for a new one";
+    "the backups of this device have as many objects as a repository may have; enroll it again for a new repository";
 
 /// What an upload to a closed repository is told.
 pub const READ_ONLY: &str = "this repository belongs to an older enrolment and takes no more backups";
@@ -247,8 +248,7 @@ pub fn report(conn: &mut Conn, device: &Device, report: &BackupReport, now: Time
 /// So many restore points of a repository may be only reported; of more, the oldest goes.
 pub const ONLY_REPORTED: i64 = 10;
 
-const NO_ROOM_FOR_NAMES: &str =
-    "the backups of this device leave no room for the names of the files that were left out; ask for more room";
+const NO_ROOM_FOR_NAMES: &str = "the backups of this device leave no room for the names of the files that were left out; enroll it again for a new repository";
 
 fn reported(report: &BackupReport) -> Result<Reported> {
     let count = |it: u64| i64::try_from(it).unwrap_or(i64::MAX);

@@ -3,6 +3,7 @@
 use super::writer::{Content, Writer, Written};
 use crate::agent::protect;
 use crate::agent::state::{ProtectedRoot, RestoreJournal};
+use crate::domain::words;
 use crate::repository::Node;
 use anyhow::{Result, bail};
 use std::io;
@@ -24,7 +25,8 @@ impl Targets {
             let dir = protect::open_marked(root)?;
             let free = rustix::fs::fstatvfs(&dir).map(|it| it.f_bavail.saturating_mul(it.f_frsize));
             if free.is_ok_and(|free| free < journal.order.size_bytes) {
-                bail!("{} has too little free space for {} bytes", root.path, journal.order.size_bytes);
+                let size = words::bytes(journal.order.size_bytes);
+                bail!("{} has too little free space for {size}; free some and ask for the restore again", root.path);
             }
             let writer = Writer::new(dir, &journal.order.restore_id.to_string(), &day, journal.order.conflict)?;
             opened.push((root.path.clone().into_bytes(), writer));

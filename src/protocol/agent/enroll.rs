@@ -86,7 +86,9 @@ fn check_signature(
     }
     Err(Fault::new(
         ErrorCode::BadSignature,
-        format!("the token's `aud` is `{said}`, this server is `{ours}`; enrol with that address, or set --public-url"),
+        format!(
+            "the token's `aud` is `{said}`, this server is `{ours}`; enroll with that address, or set --public-url"
+        ),
     ))
 }
 

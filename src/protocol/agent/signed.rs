@@ -220,9 +220,9 @@ impl From<Refusal> for Fault {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::Unknown => {
-                Self::new(ErrorCode::UnknownDevice, "this server does not know the device; enrol it again")
+                Self::new(ErrorCode::UnknownDevice, "this server does not know the device; enroll it again")
             }
-            Refusal::Wiped => Self::new(ErrorCode::DeviceWiped, "this device was wiped; enrol it again to use it"),
+            Refusal::Wiped => Self::new(ErrorCode::DeviceWiped, "this device was wiped; enroll it again to use it"),
             Refusal::KeyChanged => Self::new(
                 ErrorCode::OldGeneration,
                 "this device has enrolled again since; this enrolment is no longer valid",

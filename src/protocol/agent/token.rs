@@ -64,7 +64,7 @@ impl<'a> Token<'a> {
     /// When it was signed with another key or changed, or a claim is missing or of a wrong type.
     pub fn verify(&self, key: &ParsedPublicKey) -> Result<Claims, Fault> {
         key.verify_sig(self.signed.as_bytes(), &self.signature).map_err(|_why| {
-            bad("the signature does not fit the key that this device enrolled with last; enrol it again")
+            bad("the signature does not fit the key that this device enrolled with last; enroll it again")
         })?;
         serde_json::from_slice(&decode(self.payload)?).map_err(|error| bad(format!("the token's claims: {error}")))
     }

@@ -121,10 +121,15 @@ fn reached(conn: &mut Conn, by: &By<'_>, id: DeviceId) -> Result<Device> {
 /// When it is not in the store, or is damaged.
 pub fn manifest(blobs: &dyn BlobStore, repository: &Repository, name: &ObjectName) -> Result<Manifest> {
     let key = BlobKey::new(repository.id, ObjectKind::Manifests, name.clone());
-    let stored = blob::read_all(blobs, &key, manifest::MAX_STORED_BYTES as u64)?
-        .ok_or_else(|| Error::Refused("the manifest of this restore point is missing in the store".to_owned()))?;
+    let stored = blob::read_all(blobs, &key, manifest::MAX_STORED_BYTES as u64)?.ok_or_else(|| {
+        Error::Refused(
+            "the manifest of this restore point is missing in the store; choose another restore point".to_owned(),
+        )
+    })?;
     if ObjectName::from_hash(&secret::sha256(&stored)) != *name {
-        return Err(Error::Refused("the manifest of this restore point is damaged in the store".to_owned()));
+        return Err(Error::Refused(
+            "the manifest of this restore point is damaged in the store; choose another restore point".to_owned(),
+        ));
     }
     Ok(Manifest::decode(&stored).map_err(|fault| anyhow!("reading manifest {name}: {fault}"))?)
 }

@@ -6,7 +6,7 @@ use crate::domain::device::DeviceState;
 use crate::domain::id::DeviceId;
 use crate::domain::role::{Permission, Reach};
 use crate::domain::time::Time;
-use crate::domain::words::counted;
+use crate::domain::words::{counted, number};
 use crate::error::{Error, Result};
 use crate::service::command::{self, Ask};
 use crate::service::proof;
@@ -15,7 +15,6 @@ use crate::store::device_list::{self, From, Query, Sort};
 use crate::store::{self, Conn, Store};
 use crate::wake::Wake;
 use crate::web::error::PageResult;
-use crate::web::filter::count;
 use crate::web::form::{Pairs, value, values};
 use crate::web::layout::see_other;
 use crate::web::session::{Can, Grant, LockDevices, RunBackups};
@@ -50,7 +49,7 @@ impl Chosen {
             return Err(Error::invalid("id", "tick at least one device"));
         }
         if ids.len() > MOST {
-            return Err(Error::invalid("id", format!("at most {MOST} devices at once")));
+            return Err(Error::invalid("id", format!("choose at most {} at once", devices_of(MOST))));
         }
         Ok(Self {
             expected: value(form, expected).parse().unwrap_or(-1),
@@ -84,13 +83,17 @@ impl Chosen {
         let is = device_list::count(conn, &filter, reach, now)?;
         if is != self.expected {
             return Err(Error::Conflict(format!(
-                "{} devices that you may do this with match now; the page said {}. Nothing was done: look at the list again",
-                count(is),
-                count(self.expected)
+                "{} that you may do this with now; the page said {}. Nothing was done: look at the list again",
+                devices_of(is),
+                number(self.expected)
             )));
         }
         if usize::try_from(is).unwrap_or(usize::MAX) > MOST {
-            return Err(Error::Refused(format!("{} devices match; at most {} at once", count(is), MOST)));
+            return Err(Error::Refused(format!(
+                "{} match; filter the list to at most {} at once",
+                devices_of(is),
+                number(MOST)
+            )));
         }
         let query = Query {
             filter,
@@ -185,6 +188,6 @@ pub async fn prove(
     Ok(see_other(&chosen.back, Some(&text)))
 }
 
-fn devices_of(number: usize) -> String {
+fn devices_of(number: impl TryInto<i64>) -> String {
     counted(number, "device", "devices")
 }
