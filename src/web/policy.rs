@@ -322,7 +322,7 @@ async fn find(store: &Store, id: PolicyId) -> PageResult<(Policy, Vec<Requiremen
 async fn show_page(
     by: &Can<ViewPolicies>,
     layout: Layout,
-    (store, clock): (&Store, &Clock),
+    store: &Store,
     id: PolicyId,
     (errors, confirm): (FieldErrors, String),
 ) -> PageResult<ShowPage> {
@@ -330,7 +330,7 @@ async fn show_page(
     if policy.team_id.is_some() && !by.reach().covers(policy.team_id) {
         return Err(Error::NotFound("policy").into());
     }
-    let (team, one, reach, now) = (team_name(&teams, &policy), vec![policy.clone()], by.reach().clone(), clock.now());
+    let (team, one, reach, now) = (team_name(&teams, &policy), vec![policy.clone()], by.reach().clone(), layout.now);
     let tallies = store.read(move |conn| compliance::tallies(conn, &one, &reach, now)).await?;
     let may_edit = by.grants().reach(Permission::EditPolicies).is_some_and(|it| it.covers(policy.team_id));
     Ok(ShowPage { layout, policy, requirements, team, tallies, may_edit, confirm, errors })
@@ -341,10 +341,9 @@ async fn show(
     by: Can<ViewPolicies>,
     layout: Layout,
     store: Data<Store>,
-    clock: Data<Clock>,
     id: Path<PolicyId>,
 ) -> PageResult<impl Responder> {
-    show_page(&by, layout, (&store, &clock), id.into_inner(), Default::default()).await
+    show_page(&by, layout, &store, id.into_inner(), Default::default()).await
 }
 
 #[get("/policies/{id}/edit")]
@@ -428,9 +427,7 @@ async fn remove(
         .await;
     match done {
         Ok(()) => Ok(see_other("/policies", Some("The policy was removed. Devices drop it with their next check-in."))),
-        Err(Error::Invalid(errors)) => {
-            again(&show_page(&viewer, layout, (&store, &clock), id, (errors, confirm)).await?)
-        }
+        Err(Error::Invalid(errors)) => again(&show_page(&viewer, layout, &store, id, (errors, confirm)).await?),
         Err(error) => Err(error.into()),
     }
 }
