@@ -4,9 +4,9 @@ use crate::clock::Clock;
 use crate::domain::device::Ownership;
 use crate::domain::id::DeviceId;
 use crate::domain::role::Reach;
-use crate::domain::time::Time;
+use crate::domain::time::{Time, hours};
 use crate::domain::wipe::{Advice, Facts, Loss, WipeAction, WipeReason, WipeState, advice};
-use crate::domain::words::sentence;
+use crate::domain::words::{counted, sentence};
 use crate::error::{Error, FieldErrors, Result};
 use crate::secret;
 use crate::service::wipe::{self, Ask};
@@ -26,6 +26,7 @@ use actix_web::web::{Data, Form, Path};
 use actix_web::{HttpResponse, get, post};
 use askama::Template;
 use serde::Deserialize;
+use std::time::Duration;
 
 /// What is posted; what is missing is empty.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -72,7 +73,7 @@ struct Shown {
     facts: Facts,
     token: String,
     open: Option<WipeRequest>,
-    hold: std::time::Duration,
+    hold: Duration,
 }
 
 fn load(conn: &mut Conn, reach: &Reach, id: DeviceId, now: Time) -> Result<Shown> {
@@ -106,7 +107,7 @@ impl NewPage {
         Ok(Self {
             loss: shown.facts.loss(),
             advice: advice(&shown.facts, reachable),
-            hold: filter::span(shown.hold),
+            hold: hold(shown.hold),
             form: WipeForm { request_key: secret::generate("")?, ..form },
             layout,
             device: shown.device,
@@ -129,6 +130,11 @@ impl NewPage {
     fn can_be_stopped(&self, state: &WipeState) -> bool {
         state.is_before_delivery()
     }
+}
+
+/// How long the hold is, to the minute: it is what people rely on to stop a wipe.
+fn hold(span: Duration) -> String {
+    if span < hours(1) { filter::span(span) } else { counted(span.as_secs() / 60, "minute", "minutes") }
 }
 
 #[get("/devices/{id}/wipe")]
