@@ -13,6 +13,20 @@ text_enum! {
     Via { Web = "web", Api = "api", CommandLine = "command_line", Agent = "agent", Restic = "restic", Job = "job" }
 }
 
+impl Via {
+    /// The name that people use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Web => "page",
+            Self::Api => "API token",
+            Self::CommandLine => "command line",
+            Self::Agent => "agent",
+            Self::Restic => "restic client",
+            Self::Job => "by itself",
+        }
+    }
+}
+
 text_enum! {
     /// An act; its wording for people is [`Action::phrase`].
     Action {
