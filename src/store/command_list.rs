@@ -1,6 +1,6 @@
 //! Lists of commands with their devices: what waits, and what was.
 use crate::domain::command::{CommandKind, CommandState};
-use crate::domain::id::CommandId;
+use crate::domain::id::{CommandId, TeamId};
 use crate::domain::role::Reach;
 use crate::store::Conn;
 use crate::store::command::Command;
@@ -19,8 +19,8 @@ pub struct Filter {
 /// The states of a command that has not ended.
 const OPEN: [CommandState; 2] = [CommandState::Queued, CommandState::Delivered];
 
-/// A command with the name of its device.
-pub type Listed = (Command, String);
+/// A command with the name of its device and its team.
+pub type Listed = (Command, String, Option<TeamId>);
 
 /// The newest commands first, at most `limit`, older than `before`.
 pub fn newest(
@@ -47,5 +47,9 @@ pub fn newest(
         query = query.filter(commands::id.lt(before));
     }
     // An id begins with the time at which it was made.
-    query.order(commands::id.desc()).limit(limit).select((Command::as_select(), devices::name)).load(conn)
+    query
+        .order(commands::id.desc())
+        .limit(limit)
+        .select((Command::as_select(), devices::name, devices::team_id))
+        .load(conn)
 }

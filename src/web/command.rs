@@ -65,11 +65,11 @@ impl ListPage {
         format!("{} shown, newest first", self.layout.count(self.commands.len()))
     }
 
-    fn can_cancel(&self, (command, _): &Listed) -> bool {
+    fn can_cancel(&self, (command, _, team): &Listed) -> bool {
         command.state == CommandState::Queued
             && match command.kind {
-                CommandKind::Lock => self.layout.may(Permission::LockDevices),
-                CommandKind::BackUpNow => self.layout.may(Permission::RunBackups),
+                CommandKind::Lock => self.layout.may_in(Permission::LockDevices, *team),
+                CommandKind::BackUpNow => self.layout.may_in(Permission::RunBackups, *team),
                 CommandKind::Wipe | CommandKind::Restore => false,
             }
     }
@@ -92,7 +92,7 @@ async fn list(
     let mut commands = read(&by, &store, &query, PER_PAGE + 1).await?;
     let has_more = commands.len() > PER_PAGE;
     commands.truncate(PER_PAGE);
-    let next = commands.last().filter(|_| has_more).map(|(last, _)| {
+    let next = commands.last().filter(|_| has_more).map(|(last, ..)| {
         let pairs = [("kind", &query.kind), ("state", &query.state), ("before", &last.id.to_string())];
         format!("/commands?{}", serde_urlencoded::to_string(pairs).unwrap_or_default())
     });
@@ -112,7 +112,7 @@ async fn list(
 #[get("/commands.json")]
 async fn json(by: Can<ViewDevices>, store: Data<Store>, query: Query<CommandQuery>) -> PageResult<HttpResponse> {
     let commands = read(&by, &store, &query, 1000).await?;
-    let rows: Vec<CommandRow> = commands.iter().map(|(command, _)| CommandRow::new(command)).collect();
+    let rows: Vec<CommandRow> = commands.iter().map(|(command, ..)| CommandRow::new(command)).collect();
     Ok(HttpResponse::Ok().json(serde_json::json!({ "commands": rows })))
 }
 

@@ -41,6 +41,11 @@ fn owner(server: &TestServer) -> UserId {
 /// Someone with a role in one team only.
 fn member(server: &TestServer, name: &str, role: Role, team: TeamId) -> UserId {
     let id = person(server, name, &[], None, people::SINCE);
+    grant(server, id, role, team);
+    id
+}
+
+fn grant(server: &TestServer, id: UserId, role: Role, team: TeamId) {
     server.act(move |conn| {
         diesel::insert_into(user_roles::table)
             .values((
@@ -50,7 +55,7 @@ fn member(server: &TestServer, name: &str, role: Role, team: TeamId) -> UserId {
                 user_roles::granted_at.eq(NOW),
             ))
             .execute(conn)?;
-        Ok(id)
+        Ok(())
     })
 }
 
@@ -238,6 +243,24 @@ fn a_button_pressed_twice_queues_one_command_and_it_can_be_cancelled() {
     assert_eq!(location(&sent), path);
     let commands = server.read(|conn| Ok(store::command::of_device(conn, id, 9)?));
     assert_eq!(commands[0].state, CommandState::Cancelled);
+}
+
+#[test]
+fn a_command_can_be_cancelled_only_where_the_role_reaches() {
+    let server = TestServer::start();
+    let (ours, other) = (team(&server, "a"), team(&server, "b"));
+    let lead = Visit::of(&server, owner(&server));
+    for (name, of) in [("mine", ours), ("theirs", other)] {
+        let id = add(&server, name, move |it| it.0.team_id = Some(of));
+        location(&lead.post(&format!("/devices/{id}/lock-commands"), &[]));
+    }
+    let helper = member(&server, "helper", Role::Helpdesk, ours);
+    grant(&server, helper, Role::Observer, other);
+
+    let list = page(&Visit::of(&server, helper), "/commands");
+
+    assert!(list.contains("mine") && list.contains("theirs"), "{list}");
+    assert_eq!(list.matches("/cancellations").count(), 1, "{list}");
 }
 
 #[test]
