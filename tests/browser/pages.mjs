@@ -1,5 +1,5 @@
 // Follows every link from the start page, and looks at each kind of page in both
-// themes and both widths: axe, overflow, CSP.
+// themes and both widths: axe, overflow, tables, CSP.
 import AxeBuilder from "@axe-core/playwright";
 import { open, path } from "./lib/chromium.mjs";
 import { signIn } from "./lib/forms.mjs";
@@ -44,6 +44,16 @@ export async function check(page, note, width) {
   }));
   // A phone zooms a page that is too wide out, so both are looked at.
   if (size.inner !== width || size.scroll > width) note(`wider than the window: ${size.scroll} of ${size.inner}`);
+  const tables = await page.evaluate(() => {
+    const said = (it) => it.textContent.replace(/[↑↓]/g, "").trim();
+    const sideways = [...document.querySelectorAll(".wrap")].filter((it) => it.scrollWidth > it.clientWidth);
+    const labelled = [...document.querySelectorAll("td[data-label]")];
+    const wrong = labelled.filter((it) => said(it.closest("table").tHead.rows[0].cells[it.cellIndex]) !== it.dataset.label);
+    return { sideways: sideways.map((it) => it.ariaLabel), wrong: wrong.map((it) => it.dataset.label) };
+  });
+  // On a phone the last column has the buttons.
+  if (width < 600 && tables.sideways.length > 0) note(`tables scroll sideways: ${tables.sideways.join(", ")}`);
+  if (tables.wrong.length > 0) note(`cells named unlike their heading: ${tables.wrong.join(", ")}`);
   const { violations } = await new AxeBuilder({ page }).analyze();
   for (const it of violations) {
     note(`axe ${it.id}: ${it.help}: ${it.nodes.map((node) => node.target.join(" ")).slice(0, 3).join(", ")}`);
