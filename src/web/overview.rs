@@ -30,7 +30,7 @@ struct OverviewPage {
     counts: Counts,
     parts: Parts,
     silence: String,
-    bars: Vec<(&'static str, i64, String)>,
+    bars: Vec<(&'static str, i64, String, &'static str)>,
     worst: Vec<Row>,
     failed: Vec<Listed>,
     steps: Vec<Step>,
@@ -125,8 +125,8 @@ fn read(conn: &mut Conn, reach: &Reach, now: Time) -> Result<Read> {
     })
 }
 
-/// Devices by the age of the newest data that is proven: class, height of 40, and words.
-fn bars(read: &Read, layout: &Layout) -> Vec<(&'static str, i64, String)> {
+/// Devices by the age of the newest data that is proven: class, height of 40, how many, and which.
+fn bars(read: &Read, layout: &Layout) -> Vec<(&'static str, i64, String, &'static str)> {
     let counts = &read.counts;
     let mut parts: Vec<(&'static str, &'static str, i64)> = Vec::new();
     for (name, count) in ["under 1 d", "1–3 d", "3–7 d", "older"].into_iter().zip(&read.ages) {
@@ -137,7 +137,7 @@ fn bars(read: &Read, layout: &Layout) -> Vec<(&'static str, i64, String)> {
     parts.push(("c-unk", "unknown", counts.unknown));
     let most = parts.iter().map(|it| it.2).max().unwrap_or(0).max(1);
     let height = |count: i64| if count == 0 { 0 } else { (count * 40 / most).max(2) };
-    parts.iter().map(|it| (it.0, height(it.2), format!("{}: {}", it.1, layout.count(it.2)))).collect()
+    parts.iter().map(|it| (it.0, height(it.2), layout.count(it.2), it.1)).collect()
 }
 
 fn steps(read: &Read, layout: &Layout) -> Vec<Step> {
@@ -146,8 +146,8 @@ fn steps(read: &Read, layout: &Layout) -> Vec<Step> {
         step(true, "Make the owner’s account", "/account"),
         step(read.counts.all > 0, "Enroll one device", "/enrollment"),
         step(read.has_policy, "Write a policy", "/policies/new"),
-        step(read.has_backup, "Back it up", "/devices"),
-        step(read.counts.proven > 0, "See its first restore test pass", "/restore-tests"),
+        step(read.has_backup, "Back the device up", "/devices"),
+        step(read.counts.proven > 0, "See its restore test pass", "/restore-tests"),
         step(read.has_second_person, "Invite someone who approves wipes", "/users"),
     ];
     let is_new = layout.may(Permission::ManageSettings) && steps.iter().any(|it| !it.is_done);
