@@ -75,6 +75,11 @@ impl Search {
         }
     }
 
+    fn is_filtered(&self) -> bool {
+        let all = [&self.actor, &self.action, &self.device, &self.result, &self.from, &self.until, &self.q];
+        all.iter().any(|it| !it.is_empty())
+    }
+
     fn address(&self, path: &str, before: Option<i64>) -> PageResult<String> {
         let search = Self { before: before.map(|it| it.to_string()).unwrap_or_default(), ..self.clone() };
         let query = serde_urlencoded::to_string(&search).context("writing an address")?;

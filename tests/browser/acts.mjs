@@ -240,6 +240,7 @@ const ACTS = {
     await page.getByRole("link", { name: "Next" }).click();
     if ((await page.locator("tbody tr td:first-child").first().innerText()) === first) throw new Error("Next shows the same");
     await page.goBack();
+    await page.getByText("Filter and search").click();
     await page.getByLabel("Action").selectOption({ label: "device enrolled" });
     await press(page, button(page, "Filter"), /device enrolled/, async () => {
       if (/signed in\n/.test(await page.locator("tbody").innerText())) throw new Error("the filter shows other acts too");
