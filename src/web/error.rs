@@ -63,7 +63,7 @@ impl From<&Error> for Fault {
                 S::NOT_FOUND,
                 "This link does not work any more",
                 "It works once and for a limited time. An owner can make a new one; for the first owner, \
-                 `holdfast admin setup-link --data DIR`.",
+                 holdfast admin setup-link --data DIR prints one.",
             ),
             Error::NotFound(what) => Self::new(
                 S::NOT_FOUND,

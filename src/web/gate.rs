@@ -285,6 +285,9 @@ async fn page_answer(request: &HttpRequest, fault: Fault, id: &str) -> HttpRespo
     let layout = Layout::load(request).await.unwrap_or_else(|_| Layout::bare(request));
     let back = match *request.method() {
         Method::POST => page_of_form(request).unwrap_or_else(|| request.path().to_owned()),
+        _ if status.is_server_error() => request.uri().path_and_query().map_or("/", |it| it.as_str()).to_owned(),
+        // What follows `?` is what was wrong.
+        _ if status == StatusCode::UNPROCESSABLE_ENTITY => request.path().to_owned(),
         _ => String::new(),
     };
     let page = ErrorPage { layout, fault, back, request_id: id.to_owned() };

@@ -422,6 +422,18 @@ fn a_form_that_cannot_be_done_leads_back_to_its_page() {
 }
 
 #[test]
+fn an_address_that_asks_for_what_is_not_leads_back_to_its_page() {
+    let server = TestServer::start();
+    let visit = Visit::of(&server, owner(&server));
+
+    let answer = visit.get("/devices?ownership=rented");
+
+    assert_eq!(answer.status, 422);
+    let text = text(&answer);
+    assert!(text.contains("<a class=\"btn go\" href=\"/devices\">Back to the page</a>"), "{text}");
+}
+
+#[test]
 fn a_point_to_be_tested_again_and_one_of_a_clock_that_was_ahead_say_so() {
     let server = TestServer::start();
     let owner = owner(&server);
