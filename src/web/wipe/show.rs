@@ -1,6 +1,7 @@
 //! `/wipe-requests/{id}`: one request on its way, its approval, its stop, and the record of it.
 use super::{Acting, Changed, badge, changed};
 use crate::clock::Clock;
+use crate::domain::device::DeviceState;
 use crate::domain::id::WipeRequestId;
 use crate::domain::message::WipeReport;
 use crate::domain::role::{Permission, Reach};
@@ -99,6 +100,14 @@ impl ShowPage {
     /// Whether only the keys are erased, and no file.
     fn is_removal(&self) -> bool {
         self.it.request.action == WipeAction::RemoveCompanyData
+    }
+
+    /// Whether this person can ask anew for what came to nothing.
+    fn may_ask_again(&self) -> bool {
+        let device = &self.it.device;
+        matches!(self.it.request.state, WipeState::Failed | WipeState::Expired | WipeState::Cancelled)
+            && device.state == DeviceState::Enrolled
+            && self.layout.may_in(Permission::RequestWipe, device.team_id)
     }
 
     fn is(&self, state: WipeState) -> bool {

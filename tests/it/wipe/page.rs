@@ -155,6 +155,18 @@ fn what_was_typed_to_request_anew_stays() {
 }
 
 #[test]
+fn what_came_to_nothing_says_so_and_can_be_asked_again() {
+    let world = World::new();
+    let request = world.requested();
+    world.stops(request.id).unwrap();
+    let (asker, second) = (Visit::of(&world.server, world.asker), Visit::of(&world.server, world.second));
+
+    let [mine, theirs] = [asker, second].map(|it| text(&it.get(&format!("/wipe-requests/{}", request.id))));
+    assert!(mine.contains("Nothing was erased.") && mine.contains("Request it again"), "{mine}");
+    assert!(theirs.contains("Nothing was erased.") && !theirs.contains("Request it again"), "{theirs}");
+}
+
+#[test]
 fn who_may_not_is_told_so_and_who_sees_it_can_stop_it() {
     let world = World::new();
     let observer = colleague(&world.server, "observer", Role::Observer);
