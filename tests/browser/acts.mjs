@@ -212,7 +212,7 @@ const ACTS = {
     for (const zone of ["Europe/Paris", "UTC"]) {
       await page.goto(`${base}/account`);
       await page.getByLabel("Time zone").selectOption(zone);
-      await press(page, button(page, "Change"), /Your account is changed/, async () => {
+      await press(page, button(page, "Change name and time zone"), /Your account is changed/, async () => {
         if (!(await page.locator(".zone").innerText()).includes(zone)) throw new Error("times are in another zone");
       });
     }
