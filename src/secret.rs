@@ -4,6 +4,9 @@ use anyhow::anyhow;
 use aws_lc_rs::{constant_time, digest, rand};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 /// A new random secret of 256 bits as URL-safe text after `prefix`, such as `hf_enroll_`.
 ///
@@ -21,6 +24,23 @@ pub fn bytes<const N: usize>() -> Result<[u8; N]> {
     let mut bytes = [0; N];
     rand::fill(&mut bytes).map_err(|_unspecified| anyhow!("the operating system gave no randomness"))?;
     Ok(bytes)
+}
+
+/// Takes from everyone but its owner what a file of secrets allows them, and says so in the log.
+pub fn keep_private(path: &Path) {
+    let Ok(found) = path.metadata() else { return };
+    let mode = found.permissions().mode();
+    if mode & 0o077 == 0 {
+        return;
+    }
+    let file = path.display();
+    match std::fs::set_permissions(path, Permissions::from_mode(mode & 0o600)) {
+        Ok(()) => tracing::warn!(%file, "other users of this machine could open this file; now only its owner can"),
+        // It may be another's file, or the disk one that is only read: then it stands as whoever put it there wants it.
+        Err(error) => {
+            tracing::warn!(%file, %error, "other users of this machine can open this file: run `chmod 600 {file}`");
+        }
+    }
 }
 
 /// The SHA-256 of `data`.

@@ -64,6 +64,7 @@ impl ProofKeys {
     /// # Errors
     /// When it is not there, or is not a key pair.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
+        secret::keep_private(path);
         let text =
             std::fs::read_to_string(path).with_context(|| format!("reading the proof key {}", path.display()))?;
         Self::parse(&Zeroizing::new(text)).with_context(|| format!("{} is no proof key", path.display()))
@@ -221,6 +222,18 @@ mod tests {
         assert_eq!(made.public, read.public);
         let mode = std::fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_key_that_others_could_read_is_its_owners_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("proof.key");
+        ProofKeys::open_or_make(&path, None).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+
+        ProofKeys::open_or_make(&path, None).unwrap();
+
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[test]

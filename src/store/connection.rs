@@ -1,12 +1,15 @@
 //! One connection type over two databases, and the two ways in: read and write.
 use crate::domain::time::Time;
 use crate::error::{self, Error};
+use crate::secret;
 use crate::store::migration;
 use crate::store::writer::Writer;
 use anyhow::{Context, anyhow};
 use diesel::connection::{SimpleConnection, TransactionManager};
 use diesel::prelude::*;
 use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool};
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -95,6 +98,9 @@ impl Store {
     /// When it cannot be opened, is newer than this program, or SQLite is too old.
     pub fn open(database: &Database) -> anyhow::Result<Self> {
         let url = database_url(database);
+        if let Database::Sqlite(path) = database {
+            make_private(path)?;
+        }
         let mut conn = connect(database)?;
         migration::run(&mut conn)?;
         let writer = match database {
@@ -268,6 +274,19 @@ pub(super) fn connect(database: &Database) -> anyhow::Result<Conn> {
     Ok(conn)
 }
 
+/// Makes the file where there is none, and keeps it to its owner: SQLite would make one that everyone may read.
+/// What SQLite puts beside it gets the same permissions; what lies there already is narrowed too.
+fn make_private(path: &Path) -> anyhow::Result<()> {
+    let made = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
+    made.with_context(|| format!("opening the database {}", path.display()))?;
+    for end in ["", "-wal", "-shm"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(end);
+        secret::keep_private(Path::new(&name));
+    }
+    Ok(())
+}
+
 fn open_sqlite(path: &Path) -> anyhow::Result<SqliteConnection> {
     SqliteConnection::establish(&path.display().to_string())
         .with_context(|| format!("opening the database {}", path.display()))
@@ -300,6 +319,34 @@ pub fn in_transaction<T, E: Into<Error>>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn modes(path: &Path) -> Vec<u32> {
+        let mode = |end: &str| {
+            let file = std::fs::metadata(format!("{}{end}", path.display())).unwrap();
+            file.permissions().mode() & 0o777
+        };
+        ["", "-wal", "-shm"].map(mode).to_vec()
+    }
+
+    #[test]
+    fn only_its_owner_reads_the_database_in_whatever_folder_it_lies() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+        let path = folder.path().join("x.db");
+        let database = Database::Sqlite(path.clone());
+
+        let store = Store::open(&database).unwrap();
+        assert_eq!(modes(&path), [0o600; 3], "made");
+
+        for end in ["", "-wal", "-shm"] {
+            std::fs::set_permissions(format!("{}{end}", path.display()), Permissions::from_mode(0o644)).unwrap();
+        }
+        let again = Store::open(&database).unwrap();
+        assert_eq!(modes(&path), [0o600; 3], "narrowed");
+        drop((store, again));
+    }
 
     #[test]
     fn an_unknown_scheme_is_refused() {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 /// Each module, with the modules it may use beside itself.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("domain", &[]),
-    ("store", &["domain", "error"]),
+    ("store", &["domain", "error", "secret"]),
     ("service", &["store", "domain", "mail", "blob", "seal", "secret", "error"]),
     ("repository", &["domain", "error", "secret"]),
     (
