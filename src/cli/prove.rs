@@ -147,8 +147,9 @@ fn show(store: &Store, tests: &[RestoreTestId], json: bool) -> anyhow::Result<Ex
             print(&format!("{}: {}\n", it.row.id, device::plain(&it.summary)));
         }
     }
-    let has_failed = shown.iter().any(|it| matches!(it.row.result, Some(TestResult::Failed | TestResult::Unproven)));
-    Ok(if has_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    // Without `--once` a test is shown that has not ended.
+    let is_good = shown.iter().all(|it| matches!(it.row.result, None | Some(TestResult::Passed)));
+    Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn prover(config: &Config, parallel: usize) -> anyhow::Result<Prover> {

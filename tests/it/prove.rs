@@ -2,6 +2,7 @@
 use crate::agent::Device;
 use crate::kill::server::{Server, World};
 use crate::support::server::admin;
+use diesel::connection::SimpleConnection;
 use holdfast::agent::Stop;
 use holdfast::clock::Clock;
 use holdfast::domain::device::Ownership;
@@ -70,4 +71,16 @@ fn prove_has_a_running_server_test_and_tests_itself_without_one() {
     let (tests, is_good) = told(&prove(&world, &[]));
     assert!(is_good);
     assert_eq!((&tests[0]["id"], &tests[0]["result"]), (&asked.to_string().into(), &"passed".into()));
+
+    let store = Store::open(&world.database).unwrap();
+    store
+        .act_blocking(move |conn| {
+            // As of a backup whose list of files never came.
+            conn.batch_execute("UPDATE restore_points SET manifest_name = NULL")?;
+            proof::ask(conn, &admin(), device, Clock::System.now())
+        })
+        .unwrap();
+    drop(store);
+    let (tests, is_good) = told(&prove(&world, &[]));
+    assert_eq!((&tests[0]["result"], is_good), (&"partial".into(), false));
 }
