@@ -61,6 +61,8 @@ pub async fn gate(
     let response = if has_nul || is_odd(request.uri().path()) {
         // Dressed below, as every bare status is.
         request.into_response(HttpResponse::BadRequest().finish())
+    } else if let Some(allowed) = other_methods(&request) {
+        request.into_response(HttpResponse::MethodNotAllowed().insert_header((header::ALLOW, allowed)).finish())
     } else {
         match admit(&mut request).await {
             Ok(()) => tracing::Instrument::instrument(next.call(request), span).await?.map_into_boxed_body(),
@@ -92,6 +94,22 @@ async fn admit(request: &mut ServiceRequest) -> Result<()> {
         check_form(request, who.as_deref()).await?;
     }
     Ok(())
+}
+
+/// What an address takes, where it does not take the method that was sent. A form's address that is only looked at
+/// leads to its page instead.
+fn other_methods(request: &ServiceRequest) -> Option<&'static str> {
+    let pattern = request.match_pattern()?;
+    let allowed = if page_behind(request.path(), Some(&pattern)).is_some() {
+        "POST"
+    } else if FORMS_ON_PAGES.contains(&pattern.as_str()) {
+        "GET, HEAD, POST"
+    } else {
+        "GET, HEAD"
+    };
+    let method = request.method();
+    let is_taken = *method == Method::GET || (*method == Method::POST && allowed.ends_with("POST"));
+    (!is_taken).then_some(allowed)
 }
 
 /// Spellings of a path that servers and proxies read differently.
@@ -272,12 +290,34 @@ const PAGES_OF_FORMS: &[(&str, &str)] = &[
     ("/wipe-requests/{id}/stops", "/wipe-requests/{id}"),
 ];
 
+/// Addresses that show a page and take its form; what neither is one of these nor takes only a form is only looked at.
+const FORMS_ON_PAGES: &[&str] = &[
+    "/account",
+    "/api-tokens",
+    "/devices/{id}",
+    "/devices/{id}/restore/what",
+    "/invite/{token}",
+    "/policies",
+    "/policies/{id}",
+    "/set-up/{token}",
+    "/settings",
+    "/sign-in",
+    "/teams",
+    "/users",
+];
+
 fn page_of_form(request: &HttpRequest) -> Option<String> {
-    let (path, pattern) = (request.path(), request.match_pattern());
-    // By the path too: `/devices/{id}` takes what is asked of the forms beside it.
-    let (_, page) = PAGES_OF_FORMS.iter().find(|(form, _)| *form == path || Some(*form) == pattern.as_deref())?;
+    let path = request.path();
+    let page = page_behind(path, request.match_pattern().as_deref())?;
     let id = path.split('/').nth(2).unwrap_or_default();
     Some(page.replace("{id}", id))
+}
+
+/// The page whose form an address takes; none where it takes no form, or is itself a page.
+fn page_behind(path: &str, pattern: Option<&str>) -> Option<&'static str> {
+    // By the path too: `/devices/{id}` takes what is asked of the forms beside it.
+    let (_, page) = PAGES_OF_FORMS.iter().find(|(form, _)| *form == path || Some(*form) == pattern)?;
+    Some(page)
 }
 
 async fn page_answer(request: &HttpRequest, fault: Fault, id: &str) -> HttpResponse {

@@ -1,4 +1,5 @@
 //! Every route, with the least permission that opens it: a route that is not in the table fails the test.
+use crate::support::NOW;
 use crate::support::people::{SINCE, person};
 use crate::support::server::{Answer, TestServer};
 use crate::support::visit::{Visit, location};
@@ -232,6 +233,52 @@ fn the_address_of_a_form_leads_to_its_page() {
         let pattern = to.replace(&address("{id}"), "{id}");
         assert!(gets.contains(pattern.as_str()), "{path} leads to {to}, which is no page");
         assert!(!to.contains("{id}"), "{path}: {to}");
+    }
+}
+
+#[test]
+fn a_method_that_an_address_does_not_take_is_answered_with_those_that_it_takes() {
+    let server = TestServer::start();
+    let owner = person(&server, "owner", &[Role::Owner], None, SINCE);
+    let visit = Visit::of(&server, owner);
+    let patterns: BTreeSet<_> = TABLE.iter().map(|it| it.1).collect();
+    for path in patterns {
+        let is_device = TABLE.iter().any(|it| it.1 == path && it.2 == Device);
+        let takes = |method: &str| TABLE.iter().any(|it| it.1 == path && it.0 == method);
+        let allowed = match (takes("get"), takes("post")) {
+            (true, true) => "GET, HEAD, POST",
+            (true, false) if is_device => "GET",
+            (true, false) => "GET, HEAD",
+            _ => "POST",
+        };
+        for method in ["OPTIONS", "PUT", "DELETE", "POST"].iter().filter(|it| !takes(&it.to_lowercase())) {
+            for cookie in [String::new(), visit.cookie()] {
+                let answer = server.request(method, &address(path), &[("Cookie", &cookie)], b"");
+                assert_eq!((answer.status, answer.header("allow")), (405, allowed), "{method} {path}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_no_of_the_agents_protocol_is_json() {
+    let server = TestServer::start();
+    for (method, path, status, allowed) in [
+        ("GET", "/agent/v1/check-in", 405, "POST"),
+        ("HEAD", "/agent/v1/check-in", 405, "POST"),
+        ("POST", "/agent/v1/wait", 405, "GET"),
+        ("GET", "/agent/v1/restores/1/result", 405, "POST"),
+        ("POST", "/agent/v1/zzz", 404, ""),
+        ("GET", "/agent/v1", 404, ""),
+        ("GET", "/agent/v1/", 404, ""),
+        ("GET", "/agent/v1/check-in/", 404, ""),
+    ] {
+        let answer = server.request(method, path, &[], b"");
+        assert_eq!((answer.status, answer.header("allow")), (status, allowed), "{method} {path}");
+        if method != "HEAD" {
+            let body = answer.json();
+            assert_eq!((&body["error"], &body["server_time"]), (&"not_found".into(), &NOW.millis().into()), "{path}");
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use crate::domain::time::Time;
 use crate::error::Error;
 use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
-use actix_web::http::header::RETRY_AFTER;
+use actix_web::http::header::{ALLOW, HeaderValue, RETRY_AFTER};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, Responder, ResponseError};
 use serde::Serialize;
@@ -138,6 +138,19 @@ impl ResponseError for Refused {
     fn error_response(&self) -> HttpResponse {
         self.0.response(self.1)
     }
+}
+
+/// The answer to an address that nothing is at, and to a method that an address does not take.
+pub async fn nothing_there(request: HttpRequest) -> HttpResponse {
+    let method = match request.match_pattern().as_deref() {
+        None => return Fault::new(ErrorCode::NotFound, "there is no such address").response(now(&request)),
+        Some("/agent/v1/wait") => "GET",
+        Some(_) => "POST",
+    };
+    let mut response = Fault::new(ErrorCode::NotFound, format!("this address takes {method}")).response(now(&request));
+    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(method));
+    response
 }
 
 /// The server's clock.

@@ -17,7 +17,7 @@ mod wipe;
 pub use crate::domain::message;
 pub use shared::Shared;
 
-use actix_web::web::ServiceConfig;
+use actix_web::web::{self, ServiceConfig};
 
 /// The routes for agents. Needs [`Shared`] among the app's data, the same for all workers.
 pub fn routes(config: &mut ServiceConfig) {
@@ -29,5 +29,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(backup::backups)
         .service(wipe::wipe_reports)
         .service(restore::restore_progress)
-        .service(restore::restore_result);
+        .service(restore::restore_result)
+        // Last: what is left is no page of the console's.
+        .service(web::scope("/agent/v1").default_service(web::to(fault::nothing_there)));
 }

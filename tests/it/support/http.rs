@@ -18,9 +18,14 @@ impl Answer {
 
     /// A header's value; empty when it is not there.
     pub fn header(&self, name: &str) -> &str {
-        let value = |line: &'_ str| line.split_once(':').filter(|(it, _)| it.eq_ignore_ascii_case(name)).is_some();
-        self.head.lines().find(|line| value(line)).and_then(|line| line.split_once(": ")).map_or("", |it| it.1)
+        header(&self.head, name)
     }
+}
+
+/// A header's value in the head of an answer; empty when it is not there.
+pub fn header<'a>(head: &'a str, name: &str) -> &'a str {
+    let mut headers = head.lines().filter_map(|line| line.split_once(": "));
+    headers.find(|(it, _)| it.eq_ignore_ascii_case(name)).map_or("", |it| it.1)
 }
 
 /// Sends `head` (request line and headers, each line ended) and `body`; reads to the end.

@@ -176,6 +176,11 @@ impl Answer {
         Self { status, head, body }
     }
 
+    /// A header's value; empty when it is not there.
+    pub fn header(&self, name: &str) -> &str {
+        super::http::header(&self.head, name)
+    }
+
     /// The body as JSON.
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body)
