@@ -193,11 +193,11 @@ impl Finding {
             TestResult::Passed if self.file_count == 1 => "The one file came back as the device had it.".to_owned(),
             TestResult::Passed => format!("All {files} came back as the device had them."),
             TestResult::Partial if !self.has_manifest => format!(
-                "Every object is intact and {files} can be read back, but the device sent no list of its files \
-                 for this backup, so there is nothing to compare them with."
+                "Every object that this backup needs is intact and {files} can be read back, but the device sent no \
+                 list of its files for this backup, so there is nothing to compare them with."
             ),
-            TestResult::Partial if self.file_count == 0 => "Every object is intact, but the backup has no file in it, \
-                so there is nothing that could be proven. Look at the folders that the device protects."
+            TestResult::Partial if self.file_count == 0 => "Every object that this backup needs is intact, but there \
+                is no file in it, so there is nothing that could be proven. Look at the folders that the device protects."
                 .to_owned(),
             TestResult::Partial => format!(
                 "{} of {files} came back as the device had them. Not compared: {}, changed during the backup, not \
@@ -249,6 +249,7 @@ mod tests {
         let finding = Finding { file_count: 3, ..Finding::default() };
         let report = finding.report();
         assert_eq!((report.result, report.level), (TestResult::Partial, Level::Verified));
+        assert!(report.summary.starts_with("Every object that this backup needs is intact"), "{}", report.summary);
 
         let mut finding = Finding { has_manifest: true, file_count: 1, ..Finding::default() };
         finding.not_compared("/a", 5);
