@@ -38,6 +38,8 @@ pub struct App {
     pub pages: web::hashing::Shared,
     /// None where no mail server is set: mails wait.
     pub mailer: Option<Mailer>,
+    /// None where plain HTTP is served.
+    tls: Option<rustls::ServerConfig>,
 }
 
 /// How long a request that is under way may take after the server was told to stop.
@@ -47,8 +49,10 @@ impl App {
     /// Opens the data directory and the database.
     ///
     /// # Errors
-    /// When a folder cannot be made, or the database cannot be opened or migrated.
+    /// When certificate or key cannot be used, a folder cannot be made, or the database cannot be opened or migrated.
     pub fn open(config: Config, clock: Clock) -> anyhow::Result<Self> {
+        // First: a server that cannot serve makes no database, and shows no link to it.
+        let tls = config.tls.as_ref().map(tls_config).transpose()?;
         make_private_folder(&config.data)?;
         let store = Store::open(&config.database)?;
         let blobs: Arc<dyn BlobStore> = Arc::new(FsBlobs::open(&config.blobs).context("opening the backup store")?);
@@ -72,6 +76,7 @@ impl App {
             agent: protocol::agent::Shared::new(),
             pages: web::hashing::Shared::new(),
             mailer,
+            tls,
         })
     }
 
@@ -91,15 +96,15 @@ impl App {
     /// Serves on `listener` until the handle stops it.
     ///
     /// # Errors
-    /// When the certificate or key cannot be used.
+    /// When the listener cannot be used.
     pub fn serve(&self, listener: TcpListener) -> anyhow::Result<Server> {
         let app = self.clone();
         let server = HttpServer::new(move || HttpApp::new().configure(|config| app.routes(config)))
             .workers(self.config.workers)
             .shutdown_timeout(GRACE.as_secs())
             .disable_signals();
-        let server = match &self.config.tls {
-            Some(tls) => server.listen_rustls_0_23(listener, tls_config(tls)?)?,
+        let server = match &self.tls {
+            Some(tls) => server.listen_rustls_0_23(listener, tls.clone())?,
             None => server.listen(listener)?,
         };
         Ok(server.run())

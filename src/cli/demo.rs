@@ -1,12 +1,15 @@
 //! `holdfast demo`: everything on one machine, to look at and try.
 use crate::app::App;
+use crate::cli::device::try_print;
 use crate::clock::Clock;
 use crate::config::{Config, Options};
 use crate::demo::Demo;
 use anyhow::{Context, bail};
+use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -46,7 +49,9 @@ pub fn run(options: &DemoOptions) -> anyhow::Result<ExitCode> {
     let began = Instant::now();
     let app = App::open(config, Clock::System)?;
     let demo = Arc::new(Demo::prepare(app.clone(), options.devices)?);
-    welcome(&app, &demo, &folder);
+    if welcome(&app, &demo, &folder).is_err() {
+        return Ok(ExitCode::SUCCESS);
+    }
     let telling = Arc::new(OnceLock::new());
     let thread = Arc::clone(&telling);
     let wake = app.wake.clone();
@@ -62,15 +67,24 @@ pub fn run(options: &DemoOptions) -> anyhow::Result<ExitCode> {
         Some(Err(_)) => bail!("the demo panicked"),
         None => {}
     }
-    say(began, "stopped");
+    // Whoever ended it by closing the pipe does not read this either.
+    let _ = say(began, "stopped");
     Ok(ExitCode::SUCCESS)
 }
 
 fn tell(demo: Arc<Demo>, began: Instant) -> JoinHandle<anyhow::Result<()>> {
     std::thread::spawn(move || {
-        let told = demo.run(&|line| say(began, &line));
+        let is_unread = AtomicBool::new(false);
+        let told = demo.run(&|line| {
+            // Nobody reads any more, as behind `head`: a demo is for whoever does.
+            if say(began, &line).is_err() {
+                is_unread.store(true, Ordering::Relaxed);
+                demo.end();
+            }
+        });
         demo.end();
-        told
+        // What a server that was told to stop left undone is no fault then.
+        if is_unread.into_inner() { Ok(()) } else { told }
     })
 }
 
@@ -111,21 +125,20 @@ impl Drop for Folder {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the command line speaks to a person")]
-fn welcome(app: &App, demo: &Demo, folder: &Folder) {
-    println!("Holdfast demo at {}\n", app.config.public_url);
+fn welcome(app: &App, demo: &Demo, folder: &Folder) -> io::Result<()> {
+    let mut text = format!("Holdfast demo at {}\n\n", app.config.public_url);
     for account in demo.accounts() {
-        println!("  {:<9} {:<24} password {}", account.role, account.email, account.password);
+        text += &format!("  {:<9} {:<24} password {}\n", account.role, account.email, account.password);
     }
-    println!("\nFolder: {}{}", display(&folder.path), if folder.keep { "" } else { " (removed at the end)" });
-    println!("Ctrl-C ends the demo.\n");
+    let fate = if folder.keep { "" } else { " (removed at the end)" };
+    text += &format!("\nFolder: {}{fate}\nCtrl-C ends the demo.\n\n", display(&folder.path));
+    try_print(&text)
 }
 
 fn display(path: &Path) -> String {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
 }
 
-#[expect(clippy::print_stdout, reason = "the command line speaks to a person")]
-fn say(began: Instant, line: &str) {
-    println!("{:>6.1} s  {line}", began.elapsed().as_secs_f32());
+fn say(began: Instant, line: &str) -> io::Result<()> {
+    try_print(&format!("{:>6.1} s  {line}\n", began.elapsed().as_secs_f32()))
 }

@@ -359,9 +359,16 @@ pub(super) fn plain(text: &str) -> String {
 
 /// Prints, and lets a reader that has seen enough (`| head`) go.
 pub(super) fn print(text: &str) {
-    use std::io::Write;
     // A closed pipe is no failure of ours.
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+    let _ = try_print(text);
+}
+
+/// Prints, and says whether anybody still reads.
+pub(super) fn try_print(text: &str) -> std::io::Result<()> {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
 }
 
 /// Says something beside the output, where a script that reads it is not disturbed.

@@ -2,6 +2,7 @@
 use crate::app::{self, App};
 use crate::cli::admin;
 use crate::cli::control::{self, Answer, Request};
+use crate::cli::device::print;
 use crate::cli::lock::{Lock, holder};
 use crate::clock::Clock;
 use crate::config::{Config, Options};
@@ -30,7 +31,6 @@ pub fn run(options: Options) -> anyhow::Result<ExitCode> {
 }
 
 /// Prints the link that makes the owner's account while there is no account.
-#[expect(clippy::print_stdout, reason = "the command line speaks to a person")]
 fn offer_set_up(app: &App) -> anyhow::Result<()> {
     let now = app.clock.now();
     let link = app.store.act_blocking(move |conn| match store::user::count(conn)? {
@@ -38,11 +38,11 @@ fn offer_set_up(app: &App) -> anyhow::Result<()> {
         _ => Ok(None),
     })?;
     if let Some(path) = link {
-        println!(
-            "Open this to make the owner's account. It works once, until {}:\n{}{path}",
+        print(&format!(
+            "Open this to make the owner's account. It works once, until {}:\n{}{path}\n",
             (now + SET_UP_LINK_LIFE).iso(),
             app.config.public_url
-        );
+        ));
     }
     Ok(())
 }

@@ -30,6 +30,7 @@ mod prove;
 mod restic;
 mod restic_client;
 mod restore;
+mod serve;
 mod setting;
 mod signature;
 mod store;
