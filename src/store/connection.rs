@@ -9,6 +9,7 @@ use diesel::connection::{SimpleConnection, TransactionManager};
 use diesel::prelude::*;
 use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool};
 use std::fs::OpenOptions;
+use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -277,8 +278,11 @@ pub(super) fn connect(database: &Database) -> anyhow::Result<Conn> {
 /// Makes the file where there is none, and keeps it to its owner: SQLite would make one that everyone may read.
 /// What SQLite puts beside it gets the same permissions; what lies there already is narrowed too.
 fn make_private(path: &Path) -> anyhow::Result<()> {
-    let made = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
-    made.with_context(|| format!("opening the database {}", path.display()))?;
+    // One that is there is not opened: closing it would end the locks that this process holds on it.
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        made => drop(made.with_context(|| format!("opening the database {}", path.display()))?),
+    }
     for end in ["", "-wal", "-shm"] {
         let mut name = path.as_os_str().to_owned();
         name.push(end);
