@@ -55,6 +55,14 @@ impl App {
         let tls = config.tls.as_ref().map(tls_config).transpose()?;
         make_private_folder(&config.data)?;
         let store = Store::open(&config.database)?;
+        if let Some(newest) = store.read_blocking(|conn| service::activity::time_ahead(conn, clock.now()))? {
+            let (now, behind) = (clock.now(), newest.since(clock.now()).as_secs() / 60);
+            tracing::warn!(
+                "the clock, at {}, is {behind} minutes behind the newest time in the database, {}; set it",
+                now.iso(),
+                newest.iso()
+            );
+        }
         let blobs: Arc<dyn BlobStore> = Arc::new(FsBlobs::open(&config.blobs).context("opening the backup store")?);
         service::repository::reconcile(&store, &*blobs, clock.now()).context("looking at interrupted uploads")?;
         let (url, now) = (config.public_url.clone(), clock.now());

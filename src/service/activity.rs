@@ -1,10 +1,23 @@
 //! Writes the history: no act without its entry, in the same transaction.
 use crate::domain::activity::{Action, Actor, Entry, Object, Outcome};
 use crate::domain::id::{ActivityId, DeviceId};
-use crate::domain::time::Time;
+use crate::domain::time::{Time, minutes};
 use crate::error::Result;
 use crate::store::{self, Conn};
 use anyhow::Context;
+use std::time::Duration;
+
+/// A clock that is behind by more than this dates proofs, holds and links wrongly enough to be named.
+const CLOCK_TOLERANCE: Duration = minutes(5);
+
+/// The newest time that was recorded, where `now` is well before it: then the clock is behind, or was ahead.
+///
+/// # Errors
+/// When the database refuses.
+pub fn time_ahead(conn: &mut Conn, now: Time) -> Result<Option<Time>> {
+    let newest = store::activity::newest_at(conn)?.max(store::device_status::newest_check_in(conn)?);
+    Ok(newest.filter(|it| *it > now + CLOCK_TOLERANCE))
+}
 
 /// An act that is to be written down.
 #[derive(Debug, Clone)]

@@ -50,6 +50,11 @@ pub fn newest_seq(conn: &mut Conn) -> QueryResult<i64> {
     activity_head::table.find(1).select(activity_head::seq).first(conn)
 }
 
+/// When the newest entry was written.
+pub fn newest_at(conn: &mut Conn) -> QueryResult<Option<Time>> {
+    activity::table.order(activity::seq.desc()).select(activity::at).first(conn).optional()
+}
+
 /// Appends an entry.
 pub fn insert(conn: &mut Conn, entry: &Activity) -> QueryResult<()> {
     diesel::insert_into(activity::table).values(entry).execute(conn).map(drop)

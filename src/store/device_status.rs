@@ -79,3 +79,8 @@ pub fn insert(conn: &mut Conn, status: &DeviceStatus) -> QueryResult<()> {
 pub fn update(conn: &mut Conn, status: &DeviceStatus) -> QueryResult<()> {
     diesel::update(device_status::table.find(status.device_id)).set(status).execute(conn).map(drop)
 }
+
+/// When a device last checked in, whichever it was.
+pub fn newest_check_in(conn: &mut Conn) -> QueryResult<Option<Time>> {
+    device_status::table.select(diesel::dsl::max(device_status::last_seen_at)).first(conn)
+}

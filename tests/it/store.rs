@@ -2,8 +2,9 @@
 use crate::support::{NOW, TestDatabase};
 use diesel::connection::SimpleConnection;
 use holdfast::domain::activity::{Action, Actor, Object};
+use holdfast::domain::time::minutes;
 use holdfast::error::Error;
-use holdfast::service::activity::{Act, record};
+use holdfast::service::activity::{Act, record, time_ahead};
 use holdfast::store::{self, Conn};
 
 fn act(name: &str) -> Act<'static> {
@@ -97,4 +98,17 @@ fn every_column_of_the_schema_is_in_the_database() {
 fn names(conn: &mut Conn) -> Result<Vec<String>, Error> {
     let all = store::activity::all(conn)?;
     Ok(all.iter().map(|it| format!("{} {}", it.seq, it.object_name)).collect())
+}
+
+#[test]
+fn a_clock_that_is_behind_what_was_recorded_is_found() {
+    let database = TestDatabase::new();
+    let store = database.store();
+    let ahead = |now| store.read_blocking(move |conn| time_ahead(conn, now)).unwrap();
+    assert_eq!(ahead(NOW), None, "nothing is recorded");
+
+    store.act_blocking(|conn| record(conn, &Actor::system(), &act("now"), NOW)).unwrap();
+
+    assert_eq!([NOW, NOW - minutes(5), NOW + minutes(9)].map(ahead), [None; 3]);
+    assert_eq!(ahead(NOW - minutes(6)), Some(NOW));
 }
