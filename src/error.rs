@@ -24,9 +24,12 @@ pub enum Error {
     Conflict(String),
     #[error("too many requests; try again in {} s", .0.as_secs().max(1))]
     TooMany(Duration),
-    /// The database or a store cannot answer now.
+    /// The server has too much to do to answer now.
     #[error("the server is busy; try again in {} s", .0.as_secs().max(1))]
     Busy(Duration),
+    /// The database cannot be reached, or went while it was asked: then nobody knows whether a change was kept.
+    #[error("the server's database does not answer; try again in {} s", .0.as_secs().max(1))]
+    DatabaseAway(Duration),
     /// The disk or a quota is full.
     #[error("{0}")]
     Full(String),
@@ -82,14 +85,17 @@ impl From<diesel::result::Error> for Error {
             E::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => Self::Conflict(
                 "this was already done, or something of that name exists: load the page again and look".to_owned(),
             ),
-            E::DatabaseError(DatabaseErrorKind::ClosedConnection, _) => Self::Busy(Duration::from_secs(2)),
+            E::DatabaseError(DatabaseErrorKind::ClosedConnection, _) => Self::DatabaseAway(Duration::from_secs(2)),
             E::DatabaseError(_, info) if info.message().contains("database or disk is full") => {
                 Self::Full(DISK_FULL.to_owned())
             }
             E::DatabaseError(_, info) if info.message().contains("No space left on device") => {
                 Self::Full(DISK_FULL.to_owned())
             }
-            E::DatabaseError(_, info) if lost_connection(info.message()) => Self::Busy(Duration::from_secs(2)),
+            E::DatabaseError(_, info) if info.message().contains("database is locked") => {
+                Self::Busy(Duration::from_secs(2))
+            }
+            E::DatabaseError(_, info) if lost_connection(info.message()) => Self::DatabaseAway(Duration::from_secs(2)),
             _ => Self::Internal(error.into()),
         }
     }
@@ -104,7 +110,6 @@ fn lost_connection(message: &str) -> bool {
         "terminating connection",
         "connection to server",
         "no connection to the server",
-        "database is locked",
         "the database system is",
     ]
     .iter()

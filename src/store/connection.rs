@@ -3,11 +3,12 @@ use crate::domain::time::Time;
 use crate::error::{self, Error};
 use crate::secret;
 use crate::store::migration;
+use crate::store::presence::Presence;
 use crate::store::writer::Writer;
 use anyhow::{Context, anyhow};
 use diesel::connection::{SimpleConnection, TransactionManager};
 use diesel::prelude::*;
-use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool};
+use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool, PooledConnection};
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
@@ -88,6 +89,7 @@ pub(super) fn set_up(conn: &mut Conn) -> QueryResult<()> {
 #[derive(Clone)]
 pub struct Store {
     pool: Pool<ConnectionManager<Conn>>,
+    presence: Presence,
     /// SQLite only: the thread that owns the one write connection.
     writer: Option<Arc<Writer>>,
 }
@@ -108,7 +110,8 @@ impl Store {
             Database::Sqlite(path) => Some(Arc::new(Writer::start(path.clone(), conn)?)),
             Database::Postgres(_) => None,
         };
-        Ok(Self { pool: pool(url, if writer.is_some() { 4 } else { 16 })?, writer })
+        let presence = Presence::default();
+        Ok(Self { pool: pool(url, if writer.is_some() { 4 } else { 16 }, &presence)?, presence, writer })
     }
 
     /// Opens the database for reading only, beside a server that writes.
@@ -122,13 +125,14 @@ impl Store {
             return Err(anyhow!("there is no database at {}", path.display()));
         }
         migration::check(&mut connect(database)?)?;
-        Ok(Self { pool: pool(database_url(database), 1)?, writer: None })
+        let presence = Presence::default();
+        Ok(Self { pool: pool(database_url(database), 1, &presence)?, presence, writer: None })
     }
 
     /// Runs `work` on a blocking thread with a connection that only reads.
     ///
     /// # Errors
-    /// What `work` returns; `Busy` when no connection is free for 2 s.
+    /// What `work` returns; `DatabaseAway` or `Busy` when there is no connection for 2 s.
     pub async fn read<T, E>(&self, work: impl FnOnce(&mut Conn) -> Result<T, E> + Send + 'static) -> error::Result<T>
     where
         T: Send + 'static,
@@ -144,7 +148,7 @@ impl Store {
     /// # Errors
     /// As [`Store::read`].
     pub fn read_blocking<T, E: Into<Error>>(&self, work: impl FnOnce(&mut Conn) -> Result<T, E>) -> error::Result<T> {
-        let mut conn = self.pool.get().map_err(|_timeout| Error::Busy(POOL_WAIT))?;
+        let mut conn = self.connection()?;
         work(&mut conn).map_err(Into::into)
     }
 
@@ -184,7 +188,7 @@ impl Store {
                 .blocking_recv()
                 .map_err(|_gone| stopped())?;
         }
-        let mut conn = self.pool.get().map_err(|_timeout| Error::Busy(POOL_WAIT))?;
+        let mut conn = self.connection()?;
         if !conn.is_postgres() {
             return Err(anyhow!("this connection only reads").into());
         }
@@ -215,6 +219,23 @@ impl Store {
         E: Into<Error>,
     {
         self.write_blocking(move |conn| in_order(conn, work))
+    }
+
+    /// Whether the database answers the least question in time.
+    pub async fn is_answering(&self) -> bool {
+        let asked = self.read(|conn| diesel::sql_query("SELECT 1").execute(conn));
+        matches!(tokio::time::timeout(POOL_WAIT, asked).await, Ok(Ok(_)))
+    }
+
+    fn connection(&self) -> error::Result<PooledConnection<ConnectionManager<Conn>>> {
+        match self.pool.get() {
+            Ok(conn) => {
+                self.presence.is_there();
+                Ok(conn)
+            }
+            Err(_timeout) if self.presence.is_away() => Err(Error::DatabaseAway(POOL_WAIT)),
+            Err(_timeout) => Err(Error::Busy(POOL_WAIT)),
+        }
     }
 
     /// Whether this is PostgreSQL, where other processes may write too.
@@ -255,12 +276,13 @@ fn database_url(database: &Database) -> String {
     }
 }
 
-fn pool(url: String, size: u32) -> anyhow::Result<Pool<ConnectionManager<Conn>>> {
+fn pool(url: String, size: u32, presence: &Presence) -> anyhow::Result<Pool<ConnectionManager<Conn>>> {
     Pool::builder()
         .max_size(size)
         .min_idle(Some(0))
         .connection_timeout(POOL_WAIT)
         .connection_customizer(Box::new(SetUp))
+        .error_handler(Box::new(presence.clone()))
         .build(ConnectionManager::new(url))
         .context("opening the database's connections")
 }

@@ -6,6 +6,7 @@
 mod column;
 mod connection;
 mod migration;
+mod presence;
 pub mod schema;
 mod upsert;
 mod writer;

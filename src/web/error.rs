@@ -97,6 +97,15 @@ impl From<&Error> for Fault {
                 "The server is busy",
                 format!("Nothing was changed. Try again in {} s.", wait.as_secs().max(1)),
             ),
+            Error::DatabaseAway(wait) => Self::new(
+                S::SERVICE_UNAVAILABLE,
+                "The database does not answer",
+                format!(
+                    "Whoever runs this server sees why in its log. Try again in {} s, and look first whether what you \
+                     sent was done.",
+                    wait.as_secs().max(1)
+                ),
+            ),
             Error::Full(what) => Self::new(S::INSUFFICIENT_STORAGE, "There is no space left", sentence(what)),
             Error::Internal(_) => Self::new(
                 S::INTERNAL_SERVER_ERROR,
@@ -118,7 +127,7 @@ impl ResponseError for PageError {
         }
         let fault = Fault::from(&self.0);
         let mut response = HttpResponse::build(fault.status).finish();
-        if let Error::TooMany(wait) | Error::Busy(wait) = &self.0 {
+        if let Error::TooMany(wait) | Error::Busy(wait) | Error::DatabaseAway(wait) = &self.0 {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
         }
         response.extensions_mut().insert(fault);

@@ -17,8 +17,11 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError};
 use askama::Template;
 use std::sync::Arc;
 
+/// What watches the server asks here, and reads a word and not a page.
+const HEALTH: &str = "/health";
+
 /// The pages that need no one signed in. Every other route does.
-pub const PUBLIC: &[&str] = &["/health", "/static/{hash}/{name:.+}", "/sign-in", "/set-up/{token}", "/invite/{token}"];
+pub const PUBLIC: &[&str] = &[HEALTH, "/static/{hash}/{name:.+}", "/sign-in", "/set-up/{token}", "/invite/{token}"];
 
 /// Fresh for each answer: only scripts that carry it run.
 #[derive(Debug, Clone)]
@@ -77,7 +80,7 @@ pub async fn gate(
 /// Says whether a request goes on to its handler.
 async fn admit(request: &mut ServiceRequest) -> Result<()> {
     let pattern = request.match_pattern();
-    if pattern.as_deref().is_some_and(|it| it.starts_with("/static/") || it == "/health") {
+    if pattern.as_deref().is_some_and(|it| it.starts_with("/static/") || it == HEALTH) {
         return Ok(());
     }
     let who = session::recognise(request.request()).await?;
@@ -205,7 +208,7 @@ async fn hidden_value(request: &mut ServiceRequest, limit: usize) -> Result<Stri
 async fn dress(response: ServiceResponse<BoxBody>, id: &str) -> ServiceResponse<BoxBody> {
     let status = response.status();
     // Anything but a page is what the framework says of an address or a form that it cannot read.
-    let is_page = layout::is_page(response.headers());
+    let is_page = layout::is_page(response.headers()) || response.request().path() == HEALTH;
     if !(status.is_client_error() || status.is_server_error()) || is_page {
         return layout::carry_cookies(response);
     }

@@ -32,8 +32,9 @@ mod user;
 pub mod wipe;
 pub mod zone;
 
+use crate::store::Store;
 use actix_web::middleware::from_fn;
-use actix_web::web::{self, FormConfig, ServiceConfig};
+use actix_web::web::{self, Data, FormConfig, ServiceConfig};
 use actix_web::{HttpResponse, get};
 
 /// Registers all pages. It takes every address that is left, so it comes last.
@@ -68,6 +69,11 @@ fn areas(config: &mut ServiceConfig) {
 }
 
 #[get("/health")]
-async fn health() -> HttpResponse {
-    HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ok\n")
+async fn health(store: Data<Store>) -> HttpResponse {
+    let (mut answer, word) = if store.is_answering().await {
+        (HttpResponse::Ok(), "ok\n")
+    } else {
+        (HttpResponse::ServiceUnavailable(), "the database does not answer\n")
+    };
+    answer.content_type("text/plain; charset=utf-8").body(word)
 }

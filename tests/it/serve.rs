@@ -1,4 +1,9 @@
 //! How the program starts and ends, as whoever runs it sees it.
+use actix_web::App;
+use actix_web::test::{TestRequest, call_service, init_service, read_body};
+use actix_web::web::Data;
+use holdfast::error::Error;
+use holdfast::store::{Conn, Database, Store};
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 
@@ -46,4 +51,28 @@ fn a_demo_that_nobody_reads_any_more_ends_quietly() {
 
     assert!(child.wait().unwrap().success(), "{error}");
     assert!(!error.contains("panicked"), "{error}");
+}
+
+async fn health(store: &Store) -> (u16, String) {
+    let app = init_service(App::new().app_data(Data::new(store.clone())).configure(holdfast::web::routes)).await;
+    let answer = call_service(&app, TestRequest::get().uri("/health").to_request()).await;
+    (answer.status().as_u16(), String::from_utf8(read_body(answer).await.to_vec()).unwrap())
+}
+
+#[actix_web::test]
+async fn a_database_that_is_away_is_named_until_it_is_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let (here, away) = (folder.path().join("here"), folder.path().join("away"));
+    std::fs::create_dir(&here).unwrap();
+    let store = Store::open(&Database::Sqlite(here.join("x.db"))).unwrap();
+    let look = |_: &mut Conn| Ok::<_, Error>(());
+
+    std::fs::rename(&here, &away).unwrap();
+    let failed = store.read(look).await;
+    assert!(matches!(failed, Err(Error::DatabaseAway(_))), "{failed:?}");
+    assert_eq!(health(&store).await, (503, "the database does not answer\n".to_owned()));
+
+    std::fs::rename(&away, &here).unwrap();
+    store.read(look).await.unwrap();
+    assert_eq!(health(&store).await, (200, "ok\n".to_owned()));
 }

@@ -86,7 +86,7 @@ impl From<Error> for Fault {
             },
             Error::SignInNeeded | Error::Forbidden | Error::Refused(_) => Self::new(ErrorCode::Refused, message),
             Error::Conflict(_) => Self::new(ErrorCode::Conflict, message),
-            Error::TooMany(after) | Error::Busy(after) => Self::busy(message, after),
+            Error::TooMany(after) | Error::Busy(after) | Error::DatabaseAway(after) => Self::busy(message, after),
             Error::Full(_) => Self::new(ErrorCode::Full, message),
             Error::Internal(error) => {
                 tracing::error!(?error, "a device's request failed");
