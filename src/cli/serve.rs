@@ -30,12 +30,12 @@ pub fn run(options: Options) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints the link that makes the owner's account while there is no account.
+/// Prints the link that makes the owner's account while there is no owner.
 fn offer_set_up(app: &App) -> anyhow::Result<()> {
     let now = app.clock.now();
-    let link = app.store.act_blocking(move |conn| match store::user::count(conn)? {
-        0 => service::account::make_setup_link(conn, &Actor::system(), now).map(Some),
-        _ => Ok(None),
+    let link = app.store.act_blocking(move |conn| match store::user::has_owner(conn)? {
+        false => service::account::make_setup_link(conn, &Actor::system(), now).map(Some),
+        true => Ok(None),
     })?;
     if let Some(path) = link {
         print(&format!(

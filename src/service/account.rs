@@ -55,16 +55,22 @@ pub(super) fn name_of(user: &User) -> String {
 /// Makes the link that makes the owner, and ends the one before it; gives its path. An act.
 ///
 /// # Errors
-/// `Refused` once there is an account.
+/// `Refused` once there is an owner.
 pub fn make_setup_link(conn: &mut Conn, by: &Actor, now: Time) -> Result<String> {
-    if store::user::count(conn)? > 0 {
-        return Err(Error::Refused("there is an owner already; an owner invites everyone else".to_owned()));
-    }
+    check_ownerless(conn)?;
     store::one_time_link::close(conn, LinkPurpose::SetUp, None, now)?;
     let token = make_link(conn, LinkPurpose::SetUp, None, now)?;
     let act = Act::done(Action::SetUpLinkMade, Object::new("one_time_link", "", "set-up link"));
     activity::record(conn, by, &act, now)?;
     Ok(format!("/set-up/{token}"))
+}
+
+/// Refuses a second first owner. Others may have been invited before the first one came.
+fn check_ownerless(conn: &mut Conn) -> Result<()> {
+    if store::user::has_owner(conn)? {
+        return Err(Error::Refused("there is an owner already; an owner invites everyone else".to_owned()));
+    }
+    Ok(())
 }
 
 /// Makes the link by which a person sets their password, and ends those before it; gives its path.
@@ -115,16 +121,19 @@ pub struct Profile {
 /// Makes the owner by a set-up link.
 ///
 /// # Errors
-/// `NotFound` where the link does not work, `Refused` where there is an account already.
+/// `NotFound` where the link does not work, `Refused` where there is an owner already, `Conflict` where the address is
+/// taken.
 pub fn set_up(conn: &mut Conn, token: &str, owner: &Profile, address: &str, now: Time) -> Result<User> {
     open_link(conn, token, LinkPurpose::SetUp, now)?;
     use_up(conn, token, now)?;
-    if store::user::count(conn)? > 0 {
-        return Err(Error::Refused("there is an owner already; an owner invites everyone else".to_owned()));
+    check_ownerless(conn)?;
+    let email = owner.email.trim().to_lowercase();
+    if store::user::find_by_email(conn, &email)?.is_some() {
+        return Err(Error::Conflict("someone was invited with this address; go back and give your own".to_owned()));
     }
     let user = User {
         id: UserId::generate(now),
-        email: owner.email.trim().to_lowercase(),
+        email,
         name: owner.name.clone(),
         password_hash: Some(owner.password_hash.clone()),
         state: UserState::Active,

@@ -51,11 +51,6 @@ pub fn all(conn: &mut Conn) -> QueryResult<Vec<User>> {
     users::table.order((users::name.asc(), users::id.asc())).select(User::as_select()).load(conn)
 }
 
-/// How many accounts there are in any state.
-pub fn count(conn: &mut Conn) -> QueryResult<i64> {
-    users::table.select(count_star()).first(conn)
-}
-
 /// Sets the password's hash and makes an invited account active; false when it is disabled.
 pub fn set_password(conn: &mut Conn, id: UserId, hash: &str, now: Time) -> QueryResult<bool> {
     diesel::update(users::table.find(id).filter(users::state.ne(UserState::Disabled)))
@@ -150,14 +145,25 @@ pub fn revoke(conn: &mut Conn, id: UserId, (role, scope): (Role, Scope)) -> Quer
     diesel::delete(user_roles::table.find((id, role, write_scope(scope)))).execute(conn).map(|count| count == 1)
 }
 
+/// Whether somebody owns the organisation, or is invited to.
+pub fn has_owner(conn: &mut Conn) -> QueryResult<bool> {
+    let owners = holders(Role::Owner, ORGANISATION).filter(users::state.ne(UserState::Disabled));
+    diesel::select(diesel::dsl::exists(owners)).get_result(conn)
+}
+
 /// How many people who can sign in own the organisation, beside `id`.
 pub fn other_owner_count(conn: &mut Conn, id: UserId) -> QueryResult<i64> {
-    user_roles::table
-        .inner_join(users::table.on(users::id.eq(user_roles::user_id)))
-        .filter(user_roles::role.eq(Role::Owner).and(user_roles::scope.eq(ORGANISATION)))
+    holders(Role::Owner, ORGANISATION)
         .filter(users::state.eq(UserState::Active).and(users::id.ne(id)))
         .select(count_star())
         .first(conn)
+}
+
+/// The people who hold a role in a scope.
+#[diesel::dsl::auto_type(no_type_alias)]
+fn holders(role: Role, scope: &'static str) -> _ {
+    let is_held = user_roles::role.eq(role).and(user_roles::scope.eq(scope));
+    user_roles::table.inner_join(users::table.on(users::id.eq(user_roles::user_id))).filter(is_held)
 }
 
 const ORGANISATION: &str = "organisation";

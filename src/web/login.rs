@@ -45,7 +45,7 @@ async fn new(layout: Layout, store: Data<Store>, to: Query<To>) -> PageResult<Ht
     if layout.person.is_some() {
         return Ok(see_other(form::local(&to.to), None));
     }
-    let needs_set_up = store.read(store::user::count).await? == 0;
+    let needs_set_up = !store.read(store::user::has_owner).await?;
     let page = SignInPage {
         layout,
         email: String::new(),

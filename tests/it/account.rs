@@ -103,6 +103,27 @@ fn the_set_up_link_makes_the_owner_once() {
     );
 }
 
+fn invite(server: &TestServer, email: &str, role: Role) {
+    let (email, now) = (email.to_owned(), server.app.clock.now());
+    let invitation = service::user::Invitation { name: email.clone(), email, roles: vec![(role, Scope::Organisation)] };
+    server.act(move |conn| service::user::invite(conn, &Actor::system(), &invitation, now));
+}
+
+#[test]
+fn the_first_owner_may_come_after_others_were_invited_but_not_beside_an_invited_owner() {
+    let (invited, owned) = (TestServer::start(), TestServer::start());
+    invite(&invited, "bob@example.org", Role::Operator);
+    invite(&owned, "eve@example.org", Role::Owner);
+
+    assert!(text(&invited.request("GET", "/sign-in", &[], b"")).contains("There is no owner yet"));
+    assert_eq!(location(&set_up(&invited)), "/");
+    let now = owned.app.clock.now();
+    let refused =
+        owned.app.store.act_blocking(move |conn| service::account::make_setup_link(conn, &Actor::system(), now));
+
+    assert!(refused.unwrap_err().to_string().contains("there is an owner already"));
+}
+
 #[test]
 fn the_set_up_link_ends_after_an_hour_and_with_the_next_one() {
     let server = TestServer::start();
