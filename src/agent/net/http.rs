@@ -141,8 +141,8 @@ fn host(url: &str) -> String {
 /// A server's address without a trailing slash.
 ///
 /// # Errors
-/// When it is not http or https. Plain http is taken on loopback only: an enrolment token sent in
-/// the clear enrols whoever reads it first.
+/// When it is not http or https, or says more than a host and a port. Plain http is taken on loopback only: an enrolment
+/// token sent in the clear enrols whoever reads it first.
 pub fn server_address(text: &str, allow_http: bool) -> Result<String> {
     let address = text.trim().trim_end_matches('/');
     let rest = match (address.strip_prefix("https://"), address.strip_prefix("http://")) {
@@ -155,7 +155,14 @@ pub fn server_address(text: &str, allow_http: bool) -> Result<String> {
         }
         (None, None) => bail!("`{text}` is no address of a server; it looks like https://holdfast.example.org"),
     };
-    if rest.is_empty() || rest.contains(char::is_whitespace) {
+    if let Some(at) = rest.find(['/', '?', '#']) {
+        let extra = rest.get(at..).unwrap_or_default();
+        bail!(
+            "`{text}` has `{extra}` after the host; a server has an address of its own, such as https://holdfast.example.org"
+        );
+    }
+    // What comes before `@` would hide which host is meant.
+    if rest.is_empty() || rest.contains(char::is_whitespace) || rest.contains('@') {
         bail!("`{text}` is no address of a server; it looks like https://holdfast.example.org");
     }
     Ok(address.to_owned())
@@ -176,12 +183,23 @@ mod tests {
         for good in ["https://h.example", "https://h.example/", "http://127.0.0.1:8080", "http://localhost"] {
             assert!(server_address(good, false).is_ok(), "{good}");
         }
-        for bad in
-            ["", "h.example", "ftp://h", "https://", "http://h.example", "http://127.evil.example", "https://a b"]
-        {
+        for bad in [
+            "",
+            "h.example",
+            "ftp://h",
+            "https://",
+            "http://h.example",
+            "http://127.evil.example",
+            "https://a b",
+            "http://localhost:x@h.example",
+        ] {
             assert!(server_address(bad, false).is_err(), "{bad}");
         }
         assert_eq!(server_address("http://h.example/", true).unwrap(), "http://h.example");
+        for path in ["/some/path", "/x/", "?x", "#x"] {
+            let refused = server_address(&format!("https://h.example{path}"), false).unwrap_err().to_string();
+            assert!(refused.contains("after the host"), "{refused}");
+        }
     }
 
     #[test]
