@@ -1,4 +1,8 @@
 //! Joining a server: keys are made here, and only their public halves leave.
+//!
+//! Each enrolment has keys of its own. They are kept beside those in use until the server's answer is there, and the
+//! answer is written down whole before anything of the enrolment before it is touched: a kill at any moment leaves the
+//! old agent or the new one.
 use super::identity::Identity;
 use super::net::backoff::random;
 use super::net::client::{Client, Signer};
@@ -7,12 +11,14 @@ use super::progress::Event;
 use super::protect::{self, Forbidden};
 use super::state::{
     BackupAnswer, BackupIndex, BackupRequest, ClockOffset, Credentials, Enrollment, Journal, LastBackup, Marks, Outbox,
-    Policy, RestoreJournal, Roots, State, WipeJournal, Wiped,
+    Policy, Record, RestoreJournal, Roots, State, WipeJournal, Wiped,
 };
 use super::wipe::finish_wiped;
 use super::{Agent, Surroundings};
 use crate::protocol::agent::message::{ENROLL, Enroll, Enrolled, RepositoryCredentials, credentials_context};
+use crate::secret;
 use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// What a person says to join a device.
@@ -32,27 +38,54 @@ pub struct Request {
     pub again: bool,
 }
 
+/// An enrolment under way.
+#[derive(Serialize, Deserialize)]
+struct Joining {
+    /// The token that the keys were made for: with another one, the server would take them for another's.
+    token_hash: String,
+    identity: Identity,
+    /// None until the server has answered.
+    joined: Option<Joined>,
+}
+
+impl Record for Joining {
+    const FILE: &'static str = "joining.json";
+}
+
+/// What the server's answer makes of this device.
+#[derive(Serialize, Deserialize)]
+struct Joined {
+    enrollment: Enrollment,
+    credentials: Credentials,
+    clock: ClockOffset,
+    roots: Roots,
+    policy: Policy,
+}
+
 impl Agent {
     /// Joins a server and opens the agent.
     ///
     /// # Errors
     /// When the device is enrolled already, a folder may not be protected, or the server refuses.
     pub fn enroll(state: State, around: Surroundings, request: &Request) -> Result<Self> {
-        // Else the wiped device's key would join, and the server takes only a new one.
+        finish_joining(&state)?;
+        // Else the wiped device's key would be replaced, and not destroyed.
         finish_wiped(&state)?;
         if state.find::<Enrollment>()?.is_some() && state.find::<Wiped>()?.is_none() && !request.again {
             bail!("this device is enrolled already; to enroll it anew (its old commands are dropped), add --again");
         }
         let forbidden = Forbidden { state: state.dir().to_owned(), home: around.home.clone() };
         let folders = protect::check(&request.protect, &forbidden)?;
-        let identity = keys(&state)?;
+        let mut joining = keys(&state, request.token.trim())?;
         let mut marks: Marks = state.find()?.unwrap_or_default();
         protect::invent(&mut marks, &folders)?;
         state.put(&marks)?;
         let marked = protect::mark(&folders, &marks)?;
-        match join(&state, &around, request, identity, &folders) {
-            Ok((enrolled, offset)) => {
-                keep(&state, &around, request, Roots { roots: marked.roots }, &enrolled, offset)?;
+        match join(&state, &around, request, &joining.identity, &folders) {
+            Ok((enrolled, clock)) => {
+                let roots = Roots { roots: marked.roots };
+                joining.joined = Some(read(enrolled, &joining.identity, &around, request, (roots, clock))?);
+                state.put(&joining)?;
                 Self::open(state, around)
             }
             Err(error) => {
@@ -63,23 +96,24 @@ impl Agent {
     }
 }
 
-/// The keys of the device: those that it has, so that a second try after a lost answer is the same device.
-fn keys(state: &State) -> Result<Identity> {
-    if let Some(identity) = state.find::<Identity>()? {
-        return Ok(identity);
+/// New keys for this token, or those of the last try: a second one after a lost answer is the same device.
+fn keys(state: &State, token: &str) -> Result<Joining> {
+    let token_hash = secret::hash(token);
+    if let Some(joining) = state.find::<Joining>()?.filter(|it| it.token_hash == token_hash) {
+        return Ok(joining);
     }
-    let identity = Identity::generate()?;
-    state.put(&identity)?;
-    Ok(identity)
+    let joining = Joining { token_hash, identity: Identity::generate()?, joined: None };
+    state.put(&joining)?;
+    Ok(joining)
 }
 
 fn join(
     state: &State,
     around: &Surroundings,
     request: &Request,
-    identity: Identity,
+    identity: &Identity,
     folders: &[PathBuf],
-) -> Result<(Enrolled, i64)> {
+) -> Result<(Enrolled, ClockOffset)> {
     let hardware = around.platform.hardware();
     let name = request.name.clone().filter(|it| !it.trim().is_empty()).unwrap_or(hardware.host_name);
     let message = Enroll {
@@ -94,37 +128,62 @@ fn join(
         signing_key: identity.signing_public()?,
         sealing_key: identity.sealing_public()?.as_str().to_owned(),
         protected_roots: folders.iter().map(|it| it.to_string_lossy().into_owned()).collect(),
+        device_id: state.find::<Enrollment>()?.map(|it| it.device_id),
     };
-    let signer = Signer { identity, subject: "enroll".to_owned(), audience: request.server.clone() };
+    let signer = Signer { identity: identity.clone(), subject: "enroll".to_owned(), audience: request.server.clone() };
     let offset = state.find::<ClockOffset>()?.unwrap_or_default().millis;
     let http = Http::new(request.ca.as_deref())?;
     let client = Client::new(http, &request.server, signer, around.clock.clone(), offset);
     around.progress.event(Event::Note(format!("Enrolling {} at {}", message.name, request.server)));
     let enrolled: Enrolled = client.post(ENROLL, &message).context("enrolling")?;
     client.learn(enrolled.server_time);
-    Ok((enrolled, client.offset_millis()))
+    Ok((enrolled, ClockOffset { millis: client.offset_millis() }))
 }
 
-/// Writes down what the server answered; the enrolment itself last, so that a kill in between leaves the device as not
-/// enrolled.
-fn keep(
-    state: &State,
+/// Reads the server's answer: only this device can open the credentials.
+fn read(
+    enrolled: Enrolled,
+    identity: &Identity,
     around: &Surroundings,
     request: &Request,
-    roots: Roots,
-    enrolled: &Enrolled,
-    offset: i64,
-) -> Result<()> {
-    let identity: Identity = state.get()?;
+    (roots, clock): (Roots, ClockOffset),
+) -> Result<Joined> {
     let context = credentials_context(enrolled.device_id, enrolled.generation);
     let opened = identity.open(&context, &enrolled.sealed_credentials)?;
     let credentials: RepositoryCredentials =
         serde_json::from_slice(&opened).context("reading the repository's credentials")?;
-    state.put(&Credentials(credentials))?;
-    state.put(&ClockOffset { millis: offset })?;
-    state.put(&roots)?;
-    let next_check_in_seconds = enrolled.next_check_in_seconds;
-    state.put(&Policy { policy: enrolled.policy.clone(), next_check_in_seconds })?;
+    Ok(Joined {
+        enrollment: Enrollment {
+            server: request.server.clone(),
+            ca: request.ca.clone(),
+            device_id: enrolled.device_id,
+            name: request.name.clone().unwrap_or_default(),
+            generation: enrolled.generation,
+            audience: enrolled.audience,
+            ownership: enrolled.ownership,
+            repository_id: enrolled.repository_id,
+            repository_path: enrolled.repository_path,
+            enrolled_at: around.clock.now(),
+        },
+        credentials: Credentials(credentials),
+        clock,
+        roots,
+        policy: Policy { policy: enrolled.policy, next_check_in_seconds: enrolled.next_check_in_seconds },
+    })
+}
+
+/// Puts an enrolment that the server has answered in the place of the one before it. The record of it goes last: until
+/// then a kill leaves this to be done again.
+///
+/// # Errors
+/// When the file system refuses.
+pub(super) fn finish_joining(state: &State) -> Result<()> {
+    let Some(Joining { identity, joined: Some(joined), .. }) = state.find()? else { return Ok(()) };
+    state.put(&identity)?;
+    state.put(&joined.credentials)?;
+    state.put(&joined.clock)?;
+    state.put(&joined.roots)?;
+    state.put(&joined.policy)?;
     // What belongs to an older generation is of no use to the new one.
     state.remove::<Journal>()?;
     state.remove::<Outbox>()?;
@@ -134,17 +193,49 @@ fn keep(
     state.remove::<BackupIndex>()?;
     state.remove::<RestoreJournal>()?;
     state.remove::<WipeJournal>()?;
-    state.put(&Enrollment {
-        server: request.server.clone(),
-        ca: request.ca.clone(),
-        device_id: enrolled.device_id,
-        name: request.name.clone().unwrap_or_default(),
-        generation: enrolled.generation,
-        audience: enrolled.audience.clone(),
-        ownership: enrolled.ownership,
-        repository_id: enrolled.repository_id,
-        repository_path: enrolled.repository_path.clone(),
-        enrolled_at: around.clock.now(),
-    })?;
-    state.remove::<Wiped>()
+    state.put(&joined.enrollment)?;
+    state.remove::<Wiped>()?;
+    state.remove::<Joining>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::testing::{NOW, NOWHERE, enrolled, open};
+    use crate::clock::Clock;
+
+    #[test]
+    fn an_agent_is_the_old_one_until_the_answer_is_written_down_and_then_the_new_one() {
+        let temp = tempfile::tempdir().unwrap();
+        let (docs, dir) = (temp.path().canonicalize().unwrap().join("docs"), temp.path().join("state"));
+        std::fs::create_dir(&docs).unwrap();
+        enrolled(&dir, NOWHERE, &[docs]);
+        let key = |agent: &Agent| agent.client.identity().signing_public().unwrap();
+        let reopen = || open(&dir, &Clock::fixed(NOW), None);
+        let old = key(&reopen());
+
+        let state = State::open(&dir).unwrap();
+        let mut joining = keys(&state, "token").unwrap();
+        let new = joining.identity.signing_public().unwrap();
+        drop(state);
+        assert_eq!(key(&reopen()), old);
+
+        let state = State::open(&dir).unwrap();
+        let again = |token| keys(&state, token).unwrap().identity.signing_public().unwrap();
+        assert_eq!(again("token"), new, "a second try has the same keys");
+        let enrollment = Enrollment { generation: 2, ..state.get().unwrap() };
+        let (credentials, roots) = (state.get().unwrap(), state.get().unwrap());
+        let (clock, policy) = (ClockOffset::default(), Policy::default());
+        joining.joined = Some(Joined { enrollment, credentials, clock, roots, policy });
+        state.put(&joining).unwrap();
+        // As after a kill in the middle of the change.
+        state.put(&joining.identity).unwrap();
+        drop(state);
+
+        let agent = reopen();
+        assert_eq!((key(&agent), agent.enrollment().generation), (new.clone(), 2));
+        assert!(agent.state().find::<Joining>().unwrap().is_none());
+        let other = keys(agent.state(), "other").unwrap().identity.signing_public().unwrap();
+        assert!(other != new && other != old, "each enrolment has its own keys");
+    }
 }

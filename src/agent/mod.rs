@@ -63,6 +63,7 @@ impl Agent {
     /// # Errors
     /// When the device is not enrolled, or was wiped.
     pub fn open(state: State, around: Surroundings) -> Result<Self> {
+        enroll::finish_joining(&state)?;
         wipe::finish_wiped(&state)?;
         if let Some(wiped) = state.find::<Wiped>()? {
             bail!(

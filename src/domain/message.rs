@@ -105,6 +105,9 @@ pub struct Enroll {
     pub sealing_key: String,
     /// Absolute paths of the folders that are backed up, and that a wipe erases.
     pub protected_roots: Vec<String>,
+    /// The device that this machine was until now, on this server or another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_id: Option<DeviceId>,
 }
 
 /// The answer to [`Enroll`].

@@ -210,7 +210,8 @@ pub fn make_audience(conn: &mut Conn, now: Time) -> Result<String> {
 /// lost on the way, and asking again must neither use the token up nor make another device.
 ///
 /// # Errors
-/// When the database refuses. A token's refusal is a value.
+/// `Refused` where the machine is an enrolled device that the token is not for; when the database refuses. A token's
+/// refusal is a value.
 pub fn admit(
     conn: &mut Conn,
     enroll: &Enroll,
@@ -219,18 +220,35 @@ pub fn admit(
     let Some(token) = store::enrollment_token::find_by_hash(conn, &secret::hash(&enroll.token))? else {
         return Ok(Err(TokenRefusal::Unknown));
     };
-    let unheard = match store::device::find_enrolled_by(conn, token.id, &enroll.signing_key)? {
-        Some(device) => {
+    let holder = store::device::find_by_key(conn, &enroll.signing_key)?;
+    let unheard = match &holder {
+        Some(device) if device.enrollment_token_id == token.id => {
             let status = store::device_status::find(conn, device.id)?;
-            Some(device).filter(|_| status.is_none_or(|it| it.last_seen_at.is_none()))
+            holder.clone().filter(|_| status.is_none_or(|it| it.last_seen_at.is_none()))
         }
-        None => None,
+        _ => None,
     };
-    Ok(match check_token(&token, now) {
-        Err(TokenRefusal::UsedUp) if unheard.is_some() => Ok((token, unheard)),
-        Err(refusal) => Err(refusal),
-        Ok(()) => Ok((token, unheard)),
-    })
+    match check_token(&token, now) {
+        Err(TokenRefusal::UsedUp) if unheard.is_some() => {}
+        Err(refusal) => return Ok(Err(refusal)),
+        Ok(()) => {}
+    }
+    if unheard.is_none() && is_another(conn, enroll, holder, token.device_id)? {
+        return Err(Error::Refused(
+            "this machine is enrolled already; use \"Enroll again…\" on its device's page, or remove the device first"
+                .to_owned(),
+        ));
+    }
+    Ok(Ok((token, unheard)))
+}
+
+/// Whether the machine is an enrolled device already, by its key or its own word, that the token is not for.
+fn is_another(conn: &mut Conn, enroll: &Enroll, holder: Option<Device>, token_for: Option<DeviceId>) -> Result<bool> {
+    let known = match (holder, enroll.device_id) {
+        (None, Some(id)) => store::device::find(conn, id)?.filter(|it| it.state == DeviceState::Enrolled),
+        (holder, _) => holder,
+    };
+    Ok(known.is_some_and(|it| token_for != Some(it.id)))
 }
 
 /// Joins a device, or enrols one again: the token is used, the repository

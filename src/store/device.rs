@@ -47,10 +47,9 @@ pub fn find(conn: &mut Conn, id: DeviceId) -> QueryResult<Option<Device>> {
     devices::table.find(id).select(Device::as_select()).first(conn).optional()
 }
 
-/// The device that enrolled by this token with this key.
-pub fn find_enrolled_by(conn: &mut Conn, token: EnrollmentTokenId, signing_key: &str) -> QueryResult<Option<Device>> {
+/// The enrolled device that signs with this key.
+pub fn find_by_key(conn: &mut Conn, signing_key: &str) -> QueryResult<Option<Device>> {
     devices::table
-        .filter(devices::enrollment_token_id.eq(token))
         .filter(devices::signing_key.eq(signing_key))
         .filter(devices::state.eq(DeviceState::Enrolled))
         .select(Device::as_select())

@@ -12,7 +12,7 @@ use holdfast::domain::account::UserState;
 use holdfast::domain::activity::{Actor, ActorKind, Via};
 use holdfast::domain::command::{CommandKind, CommandState};
 use holdfast::domain::device::DeviceState;
-use holdfast::domain::id::{DeviceId, RestorePointId, UserId, WipeRequestId};
+use holdfast::domain::id::{CommandId, DeviceId, RestorePointId, UserId, WipeRequestId};
 use holdfast::domain::object::ObjectKind;
 use holdfast::domain::restore::{Conflict, RestoreState, Selection};
 use holdfast::domain::role::{Reach, Role, Scope};
@@ -103,14 +103,17 @@ impl Device {
     }
 
     pub fn enroll_with(&self, token: String, url: &str, ca: Option<String>, clock: Clock) -> anyhow::Result<Agent> {
-        let request = EnrollRequest {
-            ca,
-            server: url.to_owned(),
-            token,
-            protect: vec![self.docs()],
-            name: Some("laptop-1".to_owned()),
-            ..EnrollRequest::default()
-        };
+        self.join(EnrollRequest { server: url.to_owned(), token, ca, ..EnrollRequest::default() }, clock)
+    }
+
+    fn enroll_again(&self, server: &TestServer, token: &str, url: &str) -> anyhow::Result<Agent> {
+        let (token, again) = (token.to_owned(), true);
+        let request = EnrollRequest { server: url.to_owned(), token, again, ..EnrollRequest::default() };
+        self.join(request, server.app.clock.clone())
+    }
+
+    fn join(&self, request: EnrollRequest, clock: Clock) -> anyhow::Result<Agent> {
+        let request = EnrollRequest { protect: vec![self.docs()], name: Some("laptop-1".to_owned()), ..request };
         let state = State::open(&self.state()).unwrap();
         Agent::enroll(state, self.surroundings(clock), &request)
     }
@@ -282,6 +285,42 @@ fn a_server_that_is_away_is_waited_for() {
 }
 
 #[test]
+fn a_device_that_enrolls_again_goes_on_as_the_same_device_also_after_a_lost_answer() {
+    let server = TestServer::start();
+    let gate = Gate::to(server.address);
+    let device = Device::new();
+    let agent = device.enroll(&server, &gate.url());
+    agent.back_up(&Stop::default()).unwrap();
+    agent.check_in().unwrap();
+    let id = agent.enrollment().device_id;
+    drop(agent);
+    queue_backup(&server, id);
+    let second = device.enroll_again(&server, &token(&server, |_| {}), &gate.url()).err().unwrap();
+    assert!(format!("{second:#}").contains("Enroll again…"), "no second device of one machine: {second:#}");
+    let again = token(&server, |draft| draft.device_id = Some(id));
+
+    gate.lose("POST /agent/v1/enroll");
+    assert!(device.enroll_again(&server, &again, &gate.url()).is_err());
+    let reopened = Agent::open(State::open(&device.state()).unwrap(), device.surroundings(server.app.clock.clone()));
+    assert_eq!(reopened.unwrap().enrollment().generation, 1, "without an answer it is the device that it was");
+    gate.open();
+    let agent = device.enroll_again(&server, &again, &gate.url()).unwrap();
+
+    assert_eq!((agent.enrollment().device_id, agent.enrollment().generation), (id, 3));
+    assert!(agent.check_in().unwrap().commands.is_empty(), "an older command is never delivered");
+    agent.back_up(&Stop::default()).unwrap();
+    let points = points(&server, &agent);
+    assert_eq!(points.len(), 2);
+    assert_eq!(points.iter().filter(|it| it.repository_id == agent.enrollment().repository_id).count(), 1);
+    drop(agent);
+    let refused = device.enroll_again(&server, &again, &gate.url()).err().unwrap();
+    assert!(format!("{refused:#}").contains("already used"), "{refused:#}");
+    let agent =
+        Agent::open(State::open(&device.state()).unwrap(), device.surroundings(server.app.clock.clone())).unwrap();
+    agent.check_in().unwrap();
+}
+
+#[test]
 fn a_report_that_could_not_be_sent_is_sent_later() {
     let server = TestServer::start();
     let gate = Gate::to(server.address);
@@ -302,6 +341,15 @@ fn a_report_that_could_not_be_sent_is_sent_later() {
     assert_eq!(points(&server, &agent)[0].file_count, Some(40));
 }
 
+fn queue_backup(server: &TestServer, id: DeviceId) -> CommandId {
+    let now = server.app.clock.now();
+    server.act(move |conn| {
+        let device = store::device::find(conn, id)?.unwrap();
+        let ask = Ask::plain(CommandKind::BackUpNow, None);
+        Ok(service::command::queue(conn, &admin(), &device, ask, now)?.id)
+    })
+}
+
 #[test]
 fn a_command_reaches_an_agent_that_waits_and_its_answer_comes_back() {
     let server = TestServer::start();
@@ -312,16 +360,11 @@ fn a_command_reaches_an_agent_that_waits_and_its_answer_comes_back() {
 
     std::thread::scope(|scope| {
         let run = scope.spawn(|| agent.run(&stop));
-        let now = server.app.clock.now();
-        let command = server.act(move |conn| {
-            let device = store::device::find(conn, id)?.unwrap();
-            let ask = Ask::plain(CommandKind::BackUpNow, None);
-            service::command::queue(conn, &admin(), &device, ask, now)
-        });
+        let command = queue_backup(&server, id);
         server.app.wake.device(id);
         device.await_note("Backed up 40 files");
         device.await_note("done");
-        let answered = || server.read(move |conn| Ok(store::command::find(conn, command.id)?)).unwrap();
+        let answered = || server.read(move |conn| Ok(store::command::find(conn, command)?)).unwrap();
         let until = std::time::Instant::now() + PATIENCE;
         while answered().state != CommandState::Acknowledged && std::time::Instant::now() < until {
             std::thread::yield_now();

@@ -154,6 +154,21 @@ fn enrolling_again_needs_a_new_key() {
 }
 
 #[test]
+fn the_key_of_an_enrolled_device_makes_no_second_one() {
+    let server = TestServer::start();
+    let (device, other) = (SimDevice::join(&server), SimDevice::join(&server));
+    let (plain, of_other) = (token(&server, |_| {}), token(&server, |draft| draft.device_id = Some(other.id())));
+
+    for token in [plain, of_other] {
+        let answer = device.enroll(&server, &token);
+
+        assert_eq!((answer.status, answer.json()["error"].clone()), (403, json!("refused")));
+        assert!(answer.json()["message"].as_str().unwrap().contains("Enroll again…"), "{}", answer.json());
+        assert_eq!(SimDevice::new().enroll(&server, &token).status, 200, "the refusal did not use the token up");
+    }
+}
+
+#[test]
 fn what_a_device_says_of_itself_is_checked_and_the_field_is_named() {
     let server = TestServer::start();
     let token = token(&server, |_| {});

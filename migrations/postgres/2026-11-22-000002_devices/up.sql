@@ -36,6 +36,7 @@ CREATE TABLE devices (
 CREATE INDEX devices_by_name ON devices (name, id);
 CREATE INDEX devices_by_serial ON devices (serial);
 CREATE INDEX devices_by_team ON devices (team_id);
+CREATE INDEX devices_by_key ON devices (signing_key);
 
 -- What changes with each check-in, kept apart so that one check-in writes one narrow row.
 CREATE TABLE device_status (

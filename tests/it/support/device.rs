@@ -63,6 +63,7 @@ impl SimDevice {
             signing_key: self.public_key(),
             sealing_key: self.sealing_public.as_str().to_owned(),
             protected_roots: vec!["/home/grace".to_owned()],
+            device_id: None,
         }
     }
 

@@ -12,6 +12,8 @@ enum Rule {
     Closed,
     /// Requests whose first line has the text are cut; the others pass.
     Refuse(String),
+    /// Such a request reaches the server, and its answer is lost.
+    Lose(String),
     /// Such a request is kept waiting for ever, and told of.
     Stall(String, Sender<()>),
 }
@@ -57,6 +59,11 @@ impl Gate {
         *self.rule.lock().unwrap() = Rule::Refuse(text.to_owned());
     }
 
+    /// Loses the answers to requests that have `text` in their first line.
+    pub fn lose(&self, text: &str) {
+        *self.rule.lock().unwrap() = Rule::Lose(text.to_owned());
+    }
+
     /// Keeps requests waiting that have `text` in their first line; says when one came.
     pub fn stall(&self, text: &str) -> Receiver<()> {
         let (sender, receiver) = channel();
@@ -77,9 +84,11 @@ fn relay(mut client: TcpStream, server: SocketAddr, rule: &Mutex<Rule>) {
     }
     let first = String::from_utf8_lossy(&head).lines().next().unwrap_or_default().to_owned();
     let rule = rule.lock().unwrap().clone();
+    let mut is_lost = false;
     match rule {
         Rule::Closed => return,
         Rule::Refuse(text) if first.contains(&text) => return,
+        Rule::Lose(text) => is_lost = first.contains(&text),
         Rule::Stall(text, told) if first.contains(&text) => {
             let _ = told.send(());
             // Until the client is gone.
@@ -94,7 +103,11 @@ fn relay(mut client: TcpStream, server: SocketAddr, rule: &Mutex<Rule>) {
     let _ = upstream.write_all(&[&head[..], close].concat());
     let (mut body, mut to) = (client.try_clone().unwrap(), upstream.try_clone().unwrap());
     let up = std::thread::spawn(move || std::io::copy(&mut body, &mut to));
-    let _ = std::io::copy(&mut upstream, &mut client);
+    let _ = if is_lost {
+        std::io::copy(&mut upstream, &mut std::io::sink())
+    } else {
+        std::io::copy(&mut upstream, &mut client)
+    };
     let _ = client.shutdown(Shutdown::Both);
     let _ = up.join();
 }
