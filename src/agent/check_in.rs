@@ -3,7 +3,7 @@ use super::Agent;
 use super::backup;
 use super::net::client::CallError;
 use super::progress::Event;
-use super::state::{ClockOffset, Journal, Policy, Seen};
+use super::state::{Away, ClockOffset, Journal, Policy, Seen};
 use crate::domain::device::{DeviceFacts, Fact};
 use crate::domain::time::days;
 use crate::protocol::agent::message::{CHECK_IN, CheckIn, CheckInAnswer, CommandResult};
@@ -34,7 +34,26 @@ impl Agent {
             }
         })?;
         self.state.put(&Seen { at: self.around.clock.now() })?;
+        self.server_answered()?;
         Ok(answer)
+    }
+
+    /// Keeps since when the server gives no good answer; says whether it gave one until now.
+    pub(super) fn server_failed(&self) -> Result<bool> {
+        if self.state.find::<Away>()?.is_some() {
+            return Ok(false);
+        }
+        self.state.put(&Away { since: self.around.clock.now() })?;
+        Ok(true)
+    }
+
+    /// Says that the server is back, where it was away.
+    pub(super) fn server_answered(&self) -> Result<()> {
+        if self.state.find::<Away>()?.is_some() {
+            self.state.remove::<Away>()?;
+            self.note(Event::Note("The server is back".to_owned()));
+        }
+        Ok(())
     }
 
     fn check_in_message(&self) -> Result<(CheckIn, Vec<CommandResult>)> {

@@ -10,8 +10,8 @@ use super::net::http::Http;
 use super::progress::Event;
 use super::protect::{self, Forbidden};
 use super::state::{
-    BackupAnswer, BackupIndex, BackupRequest, ClockOffset, Credentials, Enrollment, Journal, LastBackup, Marks, Outbox,
-    Policy, Record, RestoreJournal, Roots, State, WipeJournal, Wiped,
+    Away, BackupAnswer, BackupIndex, BackupRequest, ClockOffset, Credentials, Enrollment, Journal, LastBackup, Marks,
+    Outbox, Policy, Record, RestoreJournal, Roots, State, WipeJournal, Wiped,
 };
 use super::wipe::finish_wiped;
 use super::{Agent, Surroundings};
@@ -185,6 +185,7 @@ pub(super) fn finish_joining(state: &State) -> Result<()> {
     state.put(&joined.roots)?;
     state.put(&joined.policy)?;
     // What belongs to an older generation is of no use to the new one.
+    state.remove::<Away>()?;
     state.remove::<Journal>()?;
     state.remove::<Outbox>()?;
     state.remove::<LastBackup>()?;

@@ -69,9 +69,6 @@ impl Agent {
             let answer = self.send_reports().and_then(|()| self.check_in());
             let commands = match answer {
                 Ok(answer) => {
-                    if backoff.attempts() > 0 {
-                        self.note(Event::Note("The server is back".to_owned()));
-                    }
                     backoff.reset();
                     answer.commands
                 }
@@ -79,6 +76,7 @@ impl Agent {
                     if is_final(&error) {
                         return Err(error.into());
                     }
+                    self.server_failed()?;
                     let wait = backoff.next(error.retry_after());
                     self.note(Event::Warning(format!("{error}. Trying again in {} s", wait.as_secs())));
                     stop.sleep(wait);
@@ -131,12 +129,19 @@ impl Agent {
             }
             match lock(&poll).take() {
                 None => return Ok(false),
-                Some(Ok(Waiting { command_waits: true })) => return Ok(true),
-                Some(Ok(Waiting { command_waits: false })) => backoff.reset(),
+                Some(Ok(Waiting { command_waits })) => {
+                    self.server_answered()?;
+                    if command_waits {
+                        return Ok(true);
+                    }
+                    backoff.reset();
+                }
                 Some(Err(error)) if is_final(&error) => return Err(error.into()),
                 Some(Err(error)) => {
                     let pause = backoff.next(error.retry_after()).max(LEAST);
-                    tracing::debug!("waiting for commands: {error}; again in {} s", pause.as_secs());
+                    if self.server_failed()? {
+                        self.note(Event::Warning(format!("{error}. Trying again until it is back")));
+                    }
                     stop.sleep_unless(due.min(Instant::now() + pause), || self.has_news());
                 }
             }

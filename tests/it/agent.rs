@@ -4,7 +4,7 @@ use crate::support::device::token;
 use crate::support::gate::Gate;
 use crate::support::server::{TestServer, admin};
 use holdfast::agent::progress::{Event, Progress};
-use holdfast::agent::state::{BackupRequest, LastBackup, State};
+use holdfast::agent::state::{Away, BackupRequest, LastBackup, State};
 use holdfast::agent::{Agent, EnrollRequest, Stop, Surroundings, platform};
 use holdfast::clock::Clock;
 use holdfast::config::Options;
@@ -318,6 +318,35 @@ fn a_device_that_enrolls_again_goes_on_as_the_same_device_also_after_a_lost_answ
     let agent =
         Agent::open(State::open(&device.state()).unwrap(), device.surroundings(server.app.clock.clone())).unwrap();
     agent.check_in().unwrap();
+}
+
+#[test]
+fn an_agent_that_waits_says_that_the_server_is_away_and_since_when() {
+    let server = TestServer::start();
+    let gate = Gate::to(server.address);
+    let device = Device::new();
+    let agent = device.enroll(&server, &gate.url());
+    let (id, stop) = (agent.enrollment().device_id, Stop::default());
+    let status = || {
+        let output = agent_process(&device.state(), "status").output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    // The check-in passes, and the wait for commands does not.
+    gate.refuse("GET /agent/v1/wait");
+
+    std::thread::scope(|scope| {
+        let run = scope.spawn(|| agent.run(&stop));
+        device.await_note("cannot be reached");
+        let away = State::view(&device.state()).unwrap().get::<Away>().unwrap();
+        assert_eq!(away.since, server.app.clock.now());
+        assert!(status().contains(&format!("no good answer since {}", away.since.iso())), "{}", status());
+        queue_backup(&server, id);
+        gate.open();
+        device.await_note("The server is back");
+        stop.stop();
+        run.join().unwrap().unwrap();
+    });
+    assert!(!status().contains("no good answer"), "{}", status());
 }
 
 #[test]

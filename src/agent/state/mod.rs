@@ -6,8 +6,9 @@
 mod record;
 
 pub use record::{
-    BackupAnswer, BackupIndex, BackupRequest, ClockOffset, Credentials, Enrollment, IndexedFile, Journal, JournalEntry,
-    LastBackup, Marks, Outbox, Policy, ProtectedRoot, RestoreJournal, Roots, Seen, WipeJournal, WipeStage, Wiped,
+    Away, BackupAnswer, BackupIndex, BackupRequest, ClockOffset, Credentials, Enrollment, IndexedFile, Journal,
+    JournalEntry, LastBackup, Marks, Outbox, Policy, ProtectedRoot, RestoreJournal, Roots, Seen, WipeJournal,
+    WipeStage, Wiped,
 };
 
 use crate::secret;

@@ -77,6 +77,12 @@ pub struct Seen {
     pub at: Time,
 }
 
+/// Since when the server has given no good answer; written at the first failure, and removed at the next answer.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct Away {
+    pub since: Time,
+}
+
 /// The last finished backup.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LastBackup {
@@ -201,6 +207,7 @@ records! {
     Marks = "marks.json",
     Policy = "policy.json",
     Seen = "seen.json",
+    Away = "away.json",
     LastBackup = "backup.json",
     BackupRequest = "backup-request.json",
     BackupAnswer = "backup-answer.json",

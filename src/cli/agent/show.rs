@@ -4,7 +4,7 @@
 use crate::agent::backup;
 use crate::agent::progress::{Event, Progress};
 use crate::agent::state::{
-    BackupIndex, Enrollment, LastBackup, Outbox, Policy, Roots, Seen, State, WipeJournal, Wiped,
+    Away, BackupIndex, Enrollment, LastBackup, Outbox, Policy, Roots, Seen, State, WipeJournal, Wiped,
 };
 use crate::agent::{Agent, RestoreOutcome};
 use crate::domain::device::Changes;
@@ -142,6 +142,7 @@ struct Status {
     protected_roots: Vec<String>,
     running: bool,
     last_check_in: Option<Seen>,
+    server_away: Option<Away>,
     last_backup: Option<LastBackup>,
     /// None where a protected folder cannot be opened.
     changes_since_backup: Option<Changes>,
@@ -161,6 +162,7 @@ pub fn status(state: &State, json: bool) -> Result<ExitCode> {
         protected_roots: roots,
         running: state.is_in_use(),
         last_check_in: state.find()?,
+        server_away: state.find()?,
         last_backup: state.find()?,
         changes_since_backup: backup::changes(&folders, &index),
         reports_waiting: state.find::<Outbox>()?.unwrap_or_default().backups.len(),
@@ -189,6 +191,9 @@ fn print(status: &Status) {
     println!("Agent       {}", if status.running { "running" } else { "not running" });
     let seen = status.last_check_in.map_or_else(|| "never".to_owned(), |it| it.at.iso());
     println!("Checked in  {seen}");
+    if let Some(away) = status.server_away {
+        println!("Server      no good answer since {}", away.since.iso());
+    }
     for root in &status.protected_roots {
         println!("Protects    {root}");
     }
