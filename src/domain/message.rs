@@ -230,6 +230,9 @@ pub struct Waiting {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ManifestStored {
     pub name: ObjectName,
+    /// What is stored is damaged: the backup that follows must not count on it, and sends everything again.
+    #[serde(default)]
+    pub damaged: bool,
 }
 
 /// What a finished backup was.

@@ -56,6 +56,9 @@ pub struct Failures {
     pub objects: Vec<ObjectFailure>,
     #[serde(default)]
     pub object_count: u64,
+    /// Damaged objects that this backup does without: all that it needs has a sound copy elsewhere.
+    #[serde(default)]
+    pub spared: Vec<ObjectFailure>,
     /// Files that were read back but not compared.
     #[serde(default)]
     pub not_compared: Vec<String>,
@@ -109,6 +112,11 @@ impl Failures {
         if self.objects.len() < MAX_NAMES {
             self.objects.push(failure);
         }
+    }
+
+    /// The objects whose stored bytes are wrong or gone.
+    pub fn damaged(&self) -> impl Iterator<Item = &ObjectFailure> {
+        self.objects.iter().chain(&self.spared).filter(|it| it.damaged)
     }
 
     /// Whether nothing failed.

@@ -82,6 +82,19 @@ impl Fault {
         }
     }
 
+    /// The object that the fault is about, where it is about one as a whole.
+    pub fn object_name(&self) -> Option<(ObjectKind, &ObjectName)> {
+        match self {
+            Self::Missing { kind, name } | Self::Object { kind, name, .. } => Some((*kind, name)),
+            Self::Unavailable(_)
+            | Self::Blob { .. }
+            | Self::NotIndexed(_)
+            | Self::Node(_)
+            | Self::Limit(_)
+            | Self::Write(_) => None,
+        }
+    }
+
     pub(super) fn object(kind: ObjectKind, name: &ObjectName, problem: Problem) -> Self {
         Self::Object { kind, name: name.clone(), problem }
     }

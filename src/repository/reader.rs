@@ -42,6 +42,8 @@ pub struct Seen {
     pub faults: Vec<Fault>,
     /// Packs whose bytes are what their name says.
     pub verified: HashSet<Id>,
+    /// Packs whose bytes are not, and that something was read from because nothing else has it.
+    pub relied_on: HashSet<Id>,
     /// Bytes that came from the store.
     pub bytes_read: u64,
 }
@@ -160,21 +162,31 @@ impl<O: Objects> Repository<O> {
         Ok(length)
     }
 
-    /// The content of a blob, checked against its id, from the first good copy.
+    /// The content of a blob, checked against its id, from the first good copy; one in a damaged pack comes last.
     ///
     /// # Errors
     /// The fault of the last copy.
     pub fn blob(&mut self, copies: Copies, plain: &mut Vec<u8>) -> Result<()> {
         let places: Vec<Place> = self.index.places_of(copies).copied().collect();
         let mut last = Fault::Limit("a blob without a place");
+        let mut poor = None;
         for place in places {
             match self.blob_at(&place, plain) {
+                Ok(()) if self.is_damaged(&place) => poor = Some(place),
                 Ok(()) => return Ok(()),
                 Err(fault) if fault.is_fatal() => return Err(fault),
                 Err(fault) => last = fault,
             }
         }
-        Err(last)
+        let Some(place) = poor else { return Err(last) };
+        self.seen.relied_on.extend(self.index.pack(place.pack));
+        self.blob_at(&place, plain)
+    }
+
+    /// Whether a pack that was read whole is not what its name says.
+    fn is_damaged(&self, place: &Place) -> bool {
+        matches!(self.access, Access::WholePacks { .. })
+            && self.index.pack(place.pack).is_some_and(|id| !self.seen.verified.contains(&id))
     }
 
     fn blob_at(&mut self, place: &Place, plain: &mut Vec<u8>) -> Result<()> {

@@ -128,6 +128,27 @@ pub fn end_wait_for_healing(conn: &mut Conn, repository: RepositoryId) -> QueryR
         .map(drop)
 }
 
+/// Whether a repository's newest backup by the agent counts on something that was found damaged: its test failed for
+/// it, or the damage was found after the backup came.
+pub fn counts_on_damage(conn: &mut Conn, repository: RepositoryId) -> QueryResult<bool> {
+    let newest = restore_points::table
+        .filter(restore_points::repository_id.eq(repository).and(restore_points::manifest_name.is_not_null()))
+        .order((restore_points::received_at.desc(), restore_points::id.desc()))
+        .select((restore_points::retest, restore_points::received_at))
+        .first::<(Option<Retest>, Time)>(conn)
+        .optional()?;
+    let Some((retest, received_at)) = newest else { return Ok(false) };
+    if retest == Some(Retest::OnceHealed) {
+        return Ok(true);
+    }
+    diesel::select(diesel::dsl::exists(
+        objects::table
+            .filter(objects::repository_id.eq(repository).and(objects::damaged_at.ge(received_at)))
+            .filter(objects::kind.eq_any([ObjectKind::Data, ObjectKind::Index])),
+    ))
+    .get_result(conn)
+}
+
 /// Devices with a restore point that is to be tested again.
 pub fn devices_to_retest(conn: &mut Conn, limit: i64) -> QueryResult<Vec<DeviceId>> {
     restore_points::table

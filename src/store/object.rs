@@ -55,7 +55,10 @@ pub fn remove(conn: &mut Conn, repository: RepositoryId, kind: ObjectKind, name:
     Ok(removed == 1)
 }
 
-/// Name and size of the objects of a kind, by name; with `until` only those received up to it.
+/// The objects of a kind by name, with their sizes; with `until` only those received up to it.
+///
+/// Indexes and snapshots that are damaged are left out: a client reads all that are listed, and could not back up any
+/// more for one that it cannot read.
 pub fn list(
     conn: &mut Conn,
     repository: RepositoryId,
@@ -67,6 +70,9 @@ pub fn list(
         .order(objects::name)
         .select((objects::name, objects::size_bytes))
         .into_boxed();
+    if matches!(kind, ObjectKind::Index | ObjectKind::Snapshots) {
+        query = query.filter(objects::damaged_at.is_null());
+    }
     if let Some(until) = until {
         query = query.filter(objects::received_at.le(until));
     }

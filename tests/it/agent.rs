@@ -14,9 +14,10 @@ use holdfast::domain::command::{CommandKind, CommandState};
 use holdfast::domain::device::DeviceState;
 use holdfast::domain::id::{CommandId, DeviceId, RestorePointId, UserId, WipeRequestId};
 use holdfast::domain::object::ObjectKind;
+use holdfast::domain::proof::Retest;
 use holdfast::domain::restore::{Conflict, RestoreState, Selection};
 use holdfast::domain::role::{Reach, Role, Scope};
-use holdfast::domain::time::{days, hours};
+use holdfast::domain::time::{days, hours, minutes};
 use holdfast::domain::wipe::{WipeAction, WipeReason, WipeState};
 use holdfast::error::Result;
 use holdfast::proof::Prover;
@@ -138,6 +139,62 @@ impl Device {
 fn points(server: &TestServer, agent: &Agent) -> Vec<RestorePoint> {
     let device = agent.enrollment().device_id;
     server.read(move |conn| Ok(store::restore_point::of_device(conn, device, 100)?))
+}
+
+/// Spoils the first bytes of all stored packs and indexes of a repository.
+fn spoil(server: &TestServer, agent: &Agent) {
+    let blobs = &server.app.blobs;
+    for (key, size) in blobs.list(agent.enrollment().repository_id).unwrap() {
+        if matches!(key.kind, ObjectKind::Data | ObjectKind::Index) {
+            let mut bytes = blobs.read(&key, 0, size).unwrap().unwrap();
+            bytes[..100].reverse();
+            let mut upload = blobs.begin(&key).unwrap();
+            upload.write(&bytes).unwrap();
+            upload.replace().unwrap().settle();
+        }
+    }
+}
+
+fn prover(server: &TestServer) -> Prover {
+    let runner = Runner::of(PathBuf::from(env!("CARGO_BIN_EXE_holdfast")));
+    Prover { runner, ..server.app.prover().unwrap().expect("this server proves") }
+}
+
+fn packs(server: &TestServer, agent: &Agent) -> usize {
+    let stored = server.app.blobs.list(agent.enrollment().repository_id).unwrap();
+    stored.iter().filter(|(key, _)| key.kind == ObjectKind::Data).count()
+}
+
+#[test]
+fn what_was_damaged_is_made_good_by_the_next_backup_and_sent_no_more_after_it() {
+    let server = TestServer::start();
+    let device = Device::new();
+    let agent = device.enroll(&server, &server.url());
+    let repository = agent.enrollment().repository_id;
+    let prover = prover(&server);
+    agent.back_up(&Stop::default()).unwrap();
+    prover.run_once(None).unwrap();
+    assert!(points(&server, &agent)[0].proven_at.is_some());
+    let whole = packs(&server, &agent);
+
+    spoil(&server, &agent);
+    let now = server.app.clock.now();
+    server.act(move |conn| service::proof::test_newest(conn, repository, now));
+    prover.run_once(None).unwrap();
+    let spoilt = points(&server, &agent).remove(0);
+    assert_eq!((spoilt.proven_at, spoilt.retest), (None, Some(Retest::OnceHealed)));
+
+    server.app.clock.advance(minutes(1));
+    agent.back_up(&Stop::default()).unwrap();
+    server.app.clock.advance(minutes(1));
+    prover.run_once(None).unwrap();
+
+    let points = points(&server, &agent);
+    assert!(points[0].proven_at.is_some() && points[0].failed_at.is_none(), "{:?}", points[0]);
+    assert_eq!((points[1].id, points[1].proven_at), (spoilt.id, None), "it is read as of its own time");
+    assert_eq!(packs(&server, &agent), 2 * whole);
+    agent.back_up(&Stop::default()).unwrap();
+    assert_eq!(packs(&server, &agent), 2 * whole);
 }
 
 /// A certificate for 127.0.0.1 with its key, and the authority that signed it; PEM.
@@ -679,8 +736,7 @@ fn a_wiped_device_comes_back_on_another_from_its_proven_backup() {
     agent.back_up(&Stop::default()).unwrap();
     agent.check_in().unwrap();
 
-    let runner = Runner::of(PathBuf::from(env!("CARGO_BIN_EXE_holdfast")));
-    let prover = Prover { runner, ..server.app.prover().unwrap().expect("this server proves") };
+    let prover = prover(&server);
     assert_eq!(prover.run_once(None).unwrap().len(), 1);
     let point = points(&server, &agent).remove(0);
     assert!(point.proven_at.is_some(), "{point:?}");

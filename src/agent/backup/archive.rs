@@ -9,7 +9,7 @@ use crate::domain::manifest::TAG_PREFIX;
 use crate::domain::object::ObjectName;
 use anyhow::{Context, Result, anyhow, bail};
 use rustic_core::{
-    BackupOptions, Credentials, Excludes, LocalSource, LocalSourceFilterOptions, LocalSourceSaveOptions,
+    BackupOptions, Credentials, Excludes, LocalSource, LocalSourceFilterOptions, LocalSourceSaveOptions, ParentOptions,
     Progress as Bar, ProgressBars, ProgressType, ReadSource, ReadSourceEntry, ReadSourceOpen, Repository,
     RepositoryBackends, RepositoryOptions, RusticError, RusticProgress, RusticResult, SnapshotOptions,
 };
@@ -28,6 +28,8 @@ pub struct Plan<'a> {
     pub host: &'a str,
     pub manifest: &'a ObjectName,
     pub password: &'a str,
+    /// Counts on nothing that is stored.
+    pub afresh: bool,
 }
 
 /// A finished backup.
@@ -42,7 +44,7 @@ pub struct Archived {
 /// # Errors
 /// When the server cannot be reached or refuses, or `stop` was asked for; then no snapshot was written.
 pub fn run(door: Door, plan: &Plan<'_>, progress: Arc<dyn Progress>, stop: &Stop) -> Result<Archived> {
-    let backend = Backend::new(door);
+    let backend = Backend::new(door, plan.afresh);
     let failed = |error: Box<RusticError>, what: &str| match backend.failure() {
         // The door's own words say what to do; the library's wrap them in others.
         Some(error) => anyhow!(error),
@@ -61,10 +63,10 @@ pub fn run(door: Door, plan: &Plan<'_>, progress: Arc<dyn Progress>, stop: &Stop
         .add_tags(&tag)
         .and_then(|it| it.to_snapshot())
         .map_err(|it| failed(it, "preparing the snapshot"))?;
+    let parent = ParentOptions::default().force(plan.afresh);
+    let options = BackupOptions::default().parent_opts(parent);
     let source = Source::new(plan.roots, stop).map_err(|it| failed(it, "reading the protected folders"))?;
-    let made = repository
-        .archive(&BackupOptions::default(), &source, snapshot, plan.roots)
-        .map_err(|it| failed(it, "backing up"))?;
+    let made = repository.archive(&options, &source, snapshot, plan.roots).map_err(|it| failed(it, "backing up"))?;
     if let Some(error) = backend.failure() {
         return Err(anyhow!(error));
     }

@@ -8,13 +8,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[derive(Debug, Clone)]
 pub struct Backend {
     door: Door,
+    /// Shows no index, so that everything counts as not there yet.
+    afresh: bool,
     /// The first failure that another try did not cure. No snapshot is written after one: it would not be whole.
     failure: Arc<Mutex<Option<DoorError>>>,
 }
 
 impl Backend {
-    pub fn new(door: Door) -> Self {
-        Self { door, failure: Arc::default() }
+    pub fn new(door: Door, afresh: bool) -> Self {
+        Self { door, afresh, failure: Arc::default() }
     }
 
     /// The first failure.
@@ -49,6 +51,9 @@ impl ReadBackend for Backend {
         if kind == FileType::Config {
             let found = self.keep(self.door.size("config"))?;
             return Ok(found.into_iter().map(|it| (Id::default(), size(it))).collect());
+        }
+        if kind == FileType::Index && self.afresh {
+            return Ok(Vec::new());
         }
         let listed = self.keep(self.door.list(kind.dirname()))?;
         Ok(listed.into_iter().filter_map(|it| Some((it.name.parse::<Id>().ok()?, size(it.size)))).collect())

@@ -74,7 +74,12 @@ impl Agent {
         self.note(Event::Note("Reading the files".to_owned()));
         let mut inventory = walk::inventory(roots, self.around.progress.as_ref(), stop)?;
         self.note(Event::Done);
-        let manifest = self.upload_manifest(roots, started_at, &mut inventory)?;
+        let stored = self.upload_manifest(roots, started_at, &mut inventory)?;
+        if stored.damaged {
+            let text = "What the server has of earlier backups is damaged: everything is sent again";
+            self.note(Event::Warning(text.to_owned()));
+        }
+        let manifest = stored.name;
         let credentials: Credentials = self.state.get()?;
         let address = format!("{}{}", self.client.server(), self.enrollment.repository_path);
         let user = self.enrollment.repository_id.to_string();
@@ -84,6 +89,7 @@ impl Agent {
             host: &self.enrollment.device_id.to_string(),
             manifest: &manifest,
             password: &credentials.0.password,
+            afresh: stored.damaged,
         };
         self.note(Event::Note("Backing up".to_owned()));
         let archived = archive::run(door, &plan, Arc::clone(&self.around.progress), stop)?;
@@ -94,7 +100,7 @@ impl Agent {
         Ok(Archived { inventory, manifest, snapshot: archived.snapshot, excluded })
     }
 
-    fn upload_manifest(&self, roots: &[PathBuf], made_at: Time, inventory: &mut Inventory) -> Result<ObjectName> {
+    fn upload_manifest(&self, roots: &[PathBuf], made_at: Time, inventory: &mut Inventory) -> Result<ManifestStored> {
         let header = Header {
             version: 1,
             device_id: self.enrollment.device_id.to_string(),
@@ -109,7 +115,7 @@ impl Agent {
         if answer.name != name {
             bail!("the server stored the manifest under another name; something between changes what is sent");
         }
-        Ok(name)
+        Ok(answer)
     }
 
     /// Sends the reports of backups that the server does not have.

@@ -104,10 +104,17 @@ impl Finding {
         self.failures.object(ObjectFailure { kind, name, reason, damaged });
     }
 
-    /// Takes over what the reader noticed.
-    pub fn take(&mut self, seen: &Seen) {
+    /// Takes over what the reader noticed; `to_the_end` when nothing cut it short.
+    pub fn take(&mut self, seen: &Seen, to_the_end: bool) {
         self.stored_bytes_read = seen.bytes_read;
+        let came_back = to_the_end && !self.is_missing && !self.is_unreadable;
+        let spared: Vec<_> =
+            seen.faults.iter().filter_map(Fault::damaged).filter(|it| came_back && !relies(seen, it)).collect();
         for fault in &seen.faults {
+            if let Some(object) = fault.object_name().filter(|it| spared.contains(it)) {
+                self.spare(object, fault);
+                continue;
+            }
             self.is_unreadable = true;
             // What was named for one of its chunks is named for itself instead.
             if let Some((kind, name)) = fault.damaged() {
@@ -119,6 +126,15 @@ impl Finding {
             self.object(fault);
         }
         self.verified = seen.verified.iter().map(Id::name).take(20_000).collect();
+    }
+
+    /// Damage that keeps nothing from coming back.
+    fn spare(&mut self, (kind, name): (ObjectKind, &ObjectName), fault: &Fault) {
+        let is_news = !self.failures.spared.iter().any(|it| it.kind == kind && it.name == *name);
+        if is_news && fault.damaged().is_some() && self.failures.spared.len() < MAX_NAMES {
+            let (name, reason) = (name.clone(), fault.to_string());
+            self.failures.spared.push(ObjectFailure { kind, name, reason, damaged: true });
+        }
     }
 
     fn note(&mut self, text: String) {
@@ -229,6 +245,18 @@ impl Finding {
             said.push(format!("{}.", shorten(note)));
         }
         said.join(" ")
+    }
+}
+
+/// Whether a damaged object is needed all the same: a folder or chunk is nowhere else.
+fn relies(seen: &Seen, (kind, name): &(ObjectKind, &ObjectName)) -> bool {
+    match kind {
+        ObjectKind::Data => seen.relied_on.iter().any(|it| it.name() == **name),
+        // What an index would have told was told by another.
+        ObjectKind::Index => false,
+        ObjectKind::Config | ObjectKind::Keys | ObjectKind::Locks | ObjectKind::Manifests | ObjectKind::Snapshots => {
+            true
+        }
     }
 }
 

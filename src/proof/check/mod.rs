@@ -55,7 +55,7 @@ fn test<O: Objects + Patience>(
     let excluded = job.excluded.iter().map(|it| (key_of(it), false)).collect();
     let mut test = Test { repository, job, finding, excluded, known, plain: Vec::new() };
     let outcome = test.run();
-    test.finding.take(test.repository.seen());
+    test.finding.take(test.repository.seen(), outcome.is_ok());
     outcome
 }
 

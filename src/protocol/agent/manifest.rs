@@ -47,12 +47,12 @@ async fn run(request: &HttpRequest, from: Enrolled, payload: Payload) -> Result<
     let blobs = Arc::clone(data::<dyn BlobStore>(request)?);
     let (size, stored) = receive(Arc::clone(&blobs), &key, payload).await?;
     let entered = enter(request, &from, (Arc::clone(&blobs), &key), size).await;
-    let (store, is_refused) = (store.clone(), entered.as_ref().is_err_and(Fault::is_refusal));
+    let (ledger, is_refused) = (store.clone(), entered.as_ref().is_err_and(Fault::is_refusal));
     let is_known = entered.is_ok() || is_refused;
     off_the_worker(move || {
         // What was refused must not fill the disk outside of every quota.
         if is_refused {
-            backup::discard(&store, blobs.as_ref(), &key)?;
+            backup::discard(&ledger, blobs.as_ref(), &key)?;
         }
         // Where nobody knows whether the row is there, the mark stays for the next start.
         if is_known {
@@ -62,7 +62,9 @@ async fn run(request: &HttpRequest, from: Enrolled, payload: Payload) -> Result<
     })
     .await?;
     entered?;
-    Ok(ManifestStored { name })
+    let repository = repository.id;
+    let damaged = store.read(move |conn| store::evidence::counts_on_damage(conn, repository)).await?;
+    Ok(ManifestStored { name, damaged })
 }
 
 /// Understands the manifest and writes its row.

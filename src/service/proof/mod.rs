@@ -243,7 +243,7 @@ fn show(point: &mut RestorePoint, report: &TestReport, now: Time) -> bool {
 /// Marks damaged objects; any point of the repository may need them, so none but a new test makes those good again.
 fn note_damage(conn: &mut Conn, point: &RestorePoint, report: &TestReport, now: Time) -> Result<()> {
     let mut is_news = false;
-    for object in report.failures.objects.iter().filter(|it| it.damaged) {
+    for object in report.failures.damaged() {
         is_news |= store::object::mark_damaged(conn, point.repository_id, object.kind, &object.name, now)?;
     }
     if !is_news {

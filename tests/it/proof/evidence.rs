@@ -357,6 +357,27 @@ fn each_point_that_damage_demoted_is_tested_again_in_its_turn() {
 }
 
 #[test]
+fn a_backup_whose_content_has_a_sound_copy_elsewhere_is_proven() {
+    let mut world = World::new();
+    let job = world.craft.backup(&[("a", b"one")]);
+    world.receive(&job);
+    let pack = world.small_pack();
+    world.flip(&pack);
+    world.run();
+    assert_eq!(world.grade(), Grade::Failed);
+    world.clock.advance(hours(1));
+    let job = world.craft.backup(&[("a", b"one")]);
+    world.receive(&job);
+
+    assert_eq!((world.run(), world.run()), (1, 0));
+    assert_eq!(world.grade(), Grade::Proven);
+    let repository = world.craft.repository;
+    let stored = world.store.read_blocking(move |conn| store::object::all(conn, repository, None)).unwrap();
+    let damaged: Vec<_> = stored.into_iter().filter(|it| it.damaged_at.is_some()).map(|it| it.name).collect();
+    assert_eq!(damaged, [pack], "it stays known as damaged");
+}
+
+#[test]
 fn a_test_that_finds_damage_gone_ends_the_wait_of_what_had_failed() {
     let mut world = World::new();
     let job = world.craft.backup(&[("a", b"one")]);
@@ -365,11 +386,14 @@ fn a_test_that_finds_damage_gone_ends_the_wait_of_what_had_failed() {
     world.flip(&pack);
     world.run();
     world.clock.advance(hours(1));
-    let job = world.craft.backup(&[("a", b"one"), ("b", b"two")]);
+    let job = world.craft.backup(&[("b", b"2")]);
     world.receive(&job);
+    let newer = world.small_pack();
+    world.flip(&newer);
     world.run();
     assert_eq!(world.grade(), Grade::Failed);
     world.flip(&pack);
+    world.flip(&newer);
     world.clock.advance(hours(1));
     let now = world.clock.now();
     let device = world.craft.device;
