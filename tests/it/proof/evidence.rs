@@ -365,6 +365,7 @@ fn a_backup_whose_content_has_a_sound_copy_elsewhere_is_proven() {
     world.flip(&pack);
     world.run();
     assert_eq!(world.grade(), Grade::Failed);
+    assert_eq!(world.store.read_blocking(store::attention::damage).unwrap(), (1, 1));
     world.clock.advance(hours(1));
     let job = world.craft.backup(&[("a", b"one")]);
     world.receive(&job);
@@ -375,6 +376,7 @@ fn a_backup_whose_content_has_a_sound_copy_elsewhere_is_proven() {
     let stored = world.store.read_blocking(move |conn| store::object::all(conn, repository, None)).unwrap();
     let damaged: Vec<_> = stored.into_iter().filter(|it| it.damaged_at.is_some()).map(|it| it.name).collect();
     assert_eq!(damaged, [pack], "it stays known as damaged");
+    assert_eq!(world.store.read_blocking(store::attention::damage).unwrap(), (0, 0), "and no page warns of it");
 }
 
 #[test]
