@@ -2,12 +2,14 @@
 use crate::clock::Clock;
 use crate::domain::activity::{Action, Outcome};
 use crate::domain::role::Reach;
+use crate::error::{FieldErrors, Result};
 use crate::store::Store;
 use crate::store::activity::Activity;
 use crate::store::activity_list::{self, Filter};
 use crate::web::error::PageResult;
 use crate::web::export::{file, finish, json_piece, record};
 use crate::web::filter::Zone;
+use crate::web::form::filter;
 use crate::web::layout::Layout;
 use crate::web::session::{Can, ViewActivity};
 use actix_web::web::{Data, Query, ServiceConfig};
@@ -62,17 +64,20 @@ struct Search {
 }
 
 impl Search {
-    fn parse(&self, zone: &Zone) -> Filter {
-        Filter {
+    fn parse(&self, zone: &Zone) -> Result<Filter> {
+        let mut errors = FieldErrors::new();
+        let parsed = Filter {
             actor: self.actor.trim().to_owned(),
-            action: Action::parse(&self.action),
+            action: filter(&self.action, "action", Action::parse, &mut errors),
             device: self.device.trim().to_owned(),
-            result: Outcome::parse(&self.result),
-            from: zone.start_of_day(&self.from),
-            until: zone.end_of_day(&self.until),
+            result: filter(&self.result, "result", Outcome::parse, &mut errors),
+            from: filter(&self.from, "from", |it| zone.start_of_day(it), &mut errors),
+            until: filter(&self.until, "until", |it| zone.end_of_day(it), &mut errors),
             text: self.q.trim().to_owned(),
-            before: self.before.parse().ok(),
-        }
+            before: filter(&self.before, "before", |it| it.parse().ok(), &mut errors),
+        };
+        errors.into_result()?;
+        Ok(parsed)
     }
 
     fn is_filtered(&self) -> bool {
@@ -95,7 +100,7 @@ async fn list(
     search: Query<Search>,
 ) -> PageResult<impl Responder> {
     let search = search.into_inner();
-    let (filter, reach) = (search.parse(&layout.zone), by.reach().clone());
+    let (filter, reach) = (search.parse(&layout.zone)?, by.reach().clone());
     let limit = i64::try_from(PAGE).unwrap_or(50) + 1;
     let mut entries = store.read(move |conn| activity_list::find(conn, &filter, &reach, limit)).await?;
     let more = entries.len() > PAGE;
@@ -159,15 +164,15 @@ impl Export {
         file: &'static str,
     ) -> PageResult<Self> {
         let (now, address) = (clock.now(), search.address("", None)?);
+        let filter = search.parse(&Zone::new(&by.time_zone, now))?;
         let number = record(by, store, file, address.trim_start_matches('?').to_owned(), now).await?;
-        let filter = search.parse(&Zone::new(&by.time_zone, now));
         // The history as it was before this download, which is an entry too.
         let before = Some(filter.before.map_or(number, |it| it.min(number)));
         Ok(Self { store: store.clone(), filter: Filter { before, ..filter }, reach: by.reach().clone() })
     }
 
     /// The next rows, and where to go on.
-    async fn chunk(mut self) -> (crate::error::Result<Vec<Row>>, Option<Self>) {
+    async fn chunk(mut self) -> (Result<Vec<Row>>, Option<Self>) {
         let (filter, reach) = (self.filter.clone(), self.reach.clone());
         let limit = i64::try_from(CHUNK).unwrap_or(i64::MAX);
         match self.store.read(move |conn| activity_list::find(conn, &filter, &reach, limit)).await {
@@ -223,7 +228,7 @@ async fn list_csv(
     Ok(file("text/csv; charset=utf-8", "activity.csv").streaming(Box::pin(body)))
 }
 
-fn csv_piece(rows: Vec<Row>, with_head: bool) -> crate::error::Result<Vec<u8>> {
+fn csv_piece(rows: Vec<Row>, with_head: bool) -> Result<Vec<u8>> {
     let mut writer = csv::WriterBuilder::new().has_headers(with_head).from_writer(Vec::new());
     for mut row in rows {
         for text in [&mut row.actor, &mut row.object_name, &mut row.reason] {

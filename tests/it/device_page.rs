@@ -202,6 +202,23 @@ fn a_wrong_filter_is_refused_and_shows_nothing() {
 }
 
 #[test]
+fn a_wrong_filter_of_a_log_is_refused_and_not_left_out() {
+    let server = TestServer::start();
+    let visit = Visit::of(&server, owner(&server));
+    let wrong = ["action=zz", "result=zz", "from=2026-13-45", "until=today", "before=x"];
+    for path in ["/activity", "/activity.csv", "/activity.json"] {
+        for query in wrong {
+            assert_eq!(visit.get(&format!("{path}?{query}")).status, 422, "{path}?{query}");
+        }
+        assert_eq!(visit.get(&format!("{path}?action=&result=done&from=2026-11-18")).status, 200, "{path}");
+    }
+    assert_eq!(visit.get("/wipe-requests?state=zz").status, 422);
+    for state in ["", "open", "stoppable", "held"] {
+        assert_eq!(visit.get(&format!("/wipe-requests?state={state}")).status, 200, "{state}");
+    }
+}
+
+#[test]
 fn a_team_sees_its_own_devices_only() {
     let server = TestServer::start();
     let (ours, other) = (team(&server, "a"), team(&server, "b"));

@@ -7,6 +7,7 @@ use crate::domain::role::Reach;
 use crate::domain::time::Time;
 use crate::error::Result;
 use crate::store::device_list::{Cursor, Filter, From, Query, Sort, View};
+use crate::web::form::filter;
 use serde::Deserialize;
 
 /// What follows `?` in the address of a list; empty is none.
@@ -32,17 +33,6 @@ pub const PER_PAGE: usize = 50;
 /// A search has at most so many characters.
 const MAX_SEARCH: usize = 200;
 
-fn word<T>(text: &str, name: &'static str, parse: fn(&str) -> Option<T>, errors: &mut FieldErrors) -> Option<T> {
-    if text.is_empty() {
-        return None;
-    }
-    let value = parse(text);
-    if value.is_none() {
-        errors.add(name, "This is no value of this filter. Clear it, and choose one of the list.");
-    }
-    value
-}
-
 impl ListQuery {
     /// The filter that the address spells.
     ///
@@ -51,14 +41,14 @@ impl ListQuery {
     pub fn filter(&self, silent_before: Time) -> Result<Filter> {
         let mut errors = FieldErrors::new();
         let filter = Filter {
-            view: word(&self.view, "view", View::parse, &mut errors).unwrap_or_default(),
+            view: filter(&self.view, "view", View::parse, &mut errors).unwrap_or_default(),
             q: self.q.chars().take(MAX_SEARCH).collect(),
-            team: word(&self.team, "team", TeamId::parse, &mut errors),
-            platform: word(&self.platform, "platform", Platform::parse, &mut errors),
-            encryption: word(&self.encryption, "encryption", Encryption::parse, &mut errors),
-            ownership: word(&self.ownership, "ownership", Ownership::parse, &mut errors),
-            grade: word(&self.grade, "grade", Grade::parse, &mut errors),
-            state: word(&self.state, "state", DeviceState::parse, &mut errors).unwrap_or(DeviceState::Enrolled),
+            team: filter(&self.team, "team", TeamId::parse, &mut errors),
+            platform: filter(&self.platform, "platform", Platform::parse, &mut errors),
+            encryption: filter(&self.encryption, "encryption", Encryption::parse, &mut errors),
+            ownership: filter(&self.ownership, "ownership", Ownership::parse, &mut errors),
+            grade: filter(&self.grade, "grade", Grade::parse, &mut errors),
+            state: filter(&self.state, "state", DeviceState::parse, &mut errors).unwrap_or(DeviceState::Enrolled),
             silent_before,
         };
         errors.into_result()?;

@@ -1,11 +1,11 @@
 //! `/wipe-requests`: every wipe that was asked for.
 use super::badge;
 use crate::domain::wipe::{BEFORE_DELIVERY, Loss, WipeState};
-use crate::error::Result;
+use crate::error::{Error, FieldErrors, Result};
 use crate::store::wipe::{Listed, WipeRequest};
 use crate::store::{self, Store};
 use crate::web::error::PageResult;
-use crate::web::form::with_status;
+use crate::web::form::{self, with_status};
 use crate::web::layout::Layout;
 use crate::web::session::{Can, ViewDevices};
 use actix_web::http::StatusCode;
@@ -81,6 +81,14 @@ impl ListPage {
     }
 }
 
+fn states(filter: &str) -> Option<Vec<WipeState>> {
+    match filter {
+        "open" => Some(WipeState::ALL.iter().copied().filter(|it| !it.is_final()).collect()),
+        "stoppable" => Some(BEFORE_DELIVERY.to_vec()),
+        one => Some(vec![WipeState::parse(one)?]),
+    }
+}
+
 #[get("/wipe-requests")]
 pub async fn list(
     by: Can<ViewDevices>,
@@ -89,11 +97,9 @@ pub async fn list(
     filter: Query<Filter>,
 ) -> PageResult<HttpResponse> {
     let filter = filter.into_inner().state;
-    let states: Vec<_> = match filter.as_str() {
-        "open" => WipeState::ALL.iter().copied().filter(|it| !it.is_final()).collect(),
-        "stoppable" => BEFORE_DELIVERY.to_vec(),
-        one => WipeState::parse(one).map_or_else(|| WipeState::ALL.to_vec(), |it| vec![it]),
-    };
+    let mut errors = FieldErrors::new();
+    let states = form::filter(&filter, "state", states, &mut errors).unwrap_or_else(|| WipeState::ALL.to_vec());
+    errors.into_result().map_err(Error::from)?;
     let reach = by.reach().clone();
     let rows = store
         .read(move |conn| {
