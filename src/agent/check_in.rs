@@ -39,12 +39,15 @@ impl Agent {
     }
 
     /// Keeps since when the server gives no good answer; says whether it gave one until now.
-    pub(super) fn server_failed(&self) -> Result<bool> {
-        if self.state.find::<Away>()?.is_some() {
-            return Ok(false);
+    pub(super) fn server_failed(&self) -> bool {
+        if matches!(self.state.find::<Away>(), Ok(Some(_))) {
+            return false;
         }
-        self.state.put(&Away { since: self.around.clock.now() })?;
-        Ok(true)
+        if let Err(error) = self.state.put(&Away { since: self.around.clock.now() }) {
+            // A full disk is no reason to wait for no command any more.
+            tracing::debug!(error = format!("{error:#}"), "since when the server is away was not written down");
+        }
+        true
     }
 
     /// Says that the server is back, where it was away.

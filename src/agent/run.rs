@@ -76,7 +76,7 @@ impl Agent {
                     if is_final(&error) {
                         return Err(error.into());
                     }
-                    self.server_failed()?;
+                    self.server_failed();
                     let wait = backoff.next(error.retry_after());
                     self.note(Event::Warning(format!("{error}. Trying again in {} s", wait.as_secs())));
                     stop.sleep(wait);
@@ -139,7 +139,7 @@ impl Agent {
                 Some(Err(error)) if is_final(&error) => return Err(error.into()),
                 Some(Err(error)) => {
                     let pause = backoff.next(error.retry_after()).max(LEAST);
-                    if self.server_failed()? {
+                    if self.server_failed() {
                         self.note(Event::Warning(format!("{error}. Trying again until it is back")));
                     }
                     stop.sleep_unless(due.min(Instant::now() + pause), || self.has_news());
