@@ -42,7 +42,7 @@ pub enum AgentCommand {
 pub struct StateOption {
     /// Where the agent keeps its keys and records [default: /var/lib/holdfast-agent for root, else
     /// ~/.local/state/holdfast-agent]
-    #[arg(long = "state", value_name = "DIR", env = "HOLDFAST_AGENT_STATE")]
+    #[arg(long = "state", visible_alias = "data", value_name = "DIR", env = "HOLDFAST_AGENT_STATE")]
     dir: Option<PathBuf>,
 }
 
