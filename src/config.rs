@@ -55,6 +55,9 @@ pub struct Options {
     /// Threads that answer requests [default: one per core, at most 8]
     #[arg(long, value_name = "N", env = "HOLDFAST_WORKERS")]
     pub workers: Option<usize>,
+    /// What to log; a flag of every sub-command.
+    #[arg(skip)]
+    pub log: Option<String>,
 }
 
 impl Options {
@@ -85,6 +88,7 @@ impl Options {
             mail_url: self.mail_url.or(file.mail_url),
             mail_from: self.mail_from.or(file.mail_from),
             workers: self.workers.or(file.workers),
+            log: self.log.or(file.log),
         }
     }
 }

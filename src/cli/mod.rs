@@ -11,6 +11,7 @@ mod serve;
 
 use crate::config::Options;
 use crate::proof;
+use anyhow::Context;
 use clap::{Parser, Subcommand};
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -64,9 +65,12 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let quiet = matches!(arguments.command, Command::Demo(_));
     let usual = if quiet { "warn" } else { "info,actix_server=warn" };
-    log_to_stderr(arguments.log.as_deref().unwrap_or(usual));
-    crate::app::install_crypto();
-    match run(arguments) {
+    let outcome = settings(&arguments).and_then(|file| {
+        log_to_stderr(arguments.log.as_deref().or(file.log.as_deref()).unwrap_or(usual))?;
+        crate::app::install_crypto();
+        run(arguments, file)
+    });
+    match outcome {
         Ok(code) => code,
         Err(error) => {
             tracing::debug!(?error, "failed");
@@ -76,8 +80,11 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let file = arguments.config.as_deref().map(Options::read).transpose()?.unwrap_or_default();
+fn settings(arguments: &Arguments) -> anyhow::Result<Options> {
+    Ok(arguments.config.as_deref().map(Options::read).transpose()?.unwrap_or_default())
+}
+
+fn run(arguments: Arguments, file: Options) -> anyhow::Result<ExitCode> {
     match arguments.command {
         Command::Admin(command) => admin::run(command, file),
         Command::Agent(command) => agent::run(&command),
@@ -91,8 +98,9 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn log_to_stderr(filter: &str) {
-    let filter = tracing_subscriber::EnvFilter::try_new(filter).unwrap_or_else(|_| "info".into());
+fn log_to_stderr(filter: &str) -> anyhow::Result<()> {
+    let filter = tracing_subscriber::EnvFilter::try_new(filter)
+        .with_context(|| format!("--log {filter}: write a level such as `info`, or `holdfast=debug`"))?;
     let colours = std::io::stderr().is_terminal();
     tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -100,6 +108,7 @@ fn log_to_stderr(filter: &str) {
         .with_ansi(colours)
         .with_target(false)
         .init();
+    Ok(())
 }
 
 #[expect(clippy::print_stderr, reason = "the command line speaks to a person")]
