@@ -140,7 +140,7 @@ impl Fleet {
             let token = add_token(conn, now)?;
             for (id, key) in rows {
                 store::device::insert(conn, &device(id, key, token, now))?;
-                store::device_status::insert(conn, &DeviceStatus::new(id))?;
+                store::device_status::set(conn, &DeviceStatus::new(id))?;
             }
             enrollment::make_audience(conn, now)
         })?;

@@ -46,7 +46,7 @@ pub fn add(store: &Store, count: usize, now: Time) -> Result<()> {
             device.team_id = teams.get(number % TEAMS).copied();
             device.platform = PLATFORMS.get(number % PLATFORMS.len()).copied().unwrap_or(Platform::Linux);
             store::device::insert(conn, &device)?;
-            store::device_status::insert(conn, &status(id, number, now))?;
+            store::device_status::set(conn, &status(id, number, now))?;
             store::device_proof::set(conn, &proof(id, number, now))?;
         }
         Ok(())

@@ -124,9 +124,7 @@ fn keep(
     address: &str,
     (now, next_at): (Time, Time),
 ) -> Result<()> {
-    let found = store::device_status::find(conn, device.id)?;
-    let is_new = found.is_none();
-    let old = found.unwrap_or_else(|| DeviceStatus::new(device.id));
+    let old = store::device_status::find(conn, device.id)?.unwrap_or_else(|| DeviceStatus::new(device.id));
     let (known, since) = (old.facts()?, old.since()?);
     let facts = check_in.facts.clone().over(known.clone());
     let encryption = facts.encryption.as_ref().map_or(Encryption::Unknown, |it| it.value.state);
@@ -148,11 +146,7 @@ fn keep(
         policy_version: check_in.policy_version.clone(),
         address: address.to_owned(),
     };
-    if is_new {
-        store::device_status::insert(conn, &status)?;
-    } else {
-        store::device_status::update(conn, &status)?;
-    }
+    store::device_status::set(conn, &status)?;
     let os_version = facts.os_version.as_ref().map_or(&device.os_version, |it| &it.value);
     if *os_version != device.os_version || check_in.agent_version != device.agent_version {
         store::device::set_versions(conn, device.id, os_version, &check_in.agent_version)?;

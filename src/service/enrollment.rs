@@ -317,7 +317,7 @@ fn join(conn: &mut Conn, enroll: &Enroll, token: &EnrollmentToken, now: Time) ->
     let id = DeviceId::generate(now);
     let device = row(id, 1, enroll, token, now)?;
     store::device::insert(conn, &device)?;
-    store::device_status::insert(conn, &DeviceStatus::new(id))?;
+    store::device_status::set(conn, &DeviceStatus::new(id))?;
     Ok(device)
 }
 
@@ -341,7 +341,7 @@ fn join_over(conn: &mut Conn, old: &Device, enroll: &Enroll, token: &EnrollmentT
     }
     restore::cancel_to(conn, id, "the device enrolled again", now)?;
     // What the machine before said of itself is not known of this one.
-    store::device_status::update(conn, &DeviceStatus::new(id))?;
+    store::device_status::set(conn, &DeviceStatus::new(id))?;
     Ok(device)
 }
 

@@ -6,12 +6,12 @@ use crate::domain::time::Time;
 use crate::store::Conn;
 use crate::store::column::from_json;
 use crate::store::schema::device_status;
+use crate::store::upsert::UpsertExt;
 use diesel::prelude::*;
 
 /// What a device last said of itself, and when.
-#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, Identifiable, AsChangeset)]
-#[diesel(table_name = device_status, primary_key(device_id))]
-#[diesel(treat_none_as_default_value = false, treat_none_as_null = true)]
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
+#[diesel(table_name = device_status, treat_none_as_default_value = false)]
 pub struct DeviceStatus {
     pub device_id: DeviceId,
     /// By the server's clock; none before the first check-in.
@@ -70,14 +70,19 @@ pub fn find(conn: &mut Conn, id: DeviceId) -> QueryResult<Option<DeviceStatus>> 
     device_status::table.find(id).select(DeviceStatus::as_select()).first(conn).optional()
 }
 
-/// Adds the row of a new device.
-pub fn insert(conn: &mut Conn, status: &DeviceStatus) -> QueryResult<()> {
-    diesel::insert_into(device_status::table).values(status).execute(conn).map(drop)
-}
-
-/// Writes the row anew.
-pub fn update(conn: &mut Conn, status: &DeviceStatus) -> QueryResult<()> {
-    diesel::update(device_status::table.find(status.device_id)).set(status).execute(conn).map(drop)
+/// Writes the row of a device: one statement that stays prepared, because each check-in runs it.
+pub fn set(conn: &mut Conn, status: &DeviceStatus) -> QueryResult<()> {
+    diesel::insert_into(device_status::table)
+        .values(status)
+        .on_conflict_sql(
+            "(device_id) DO UPDATE SET last_seen_at = excluded.last_seen_at, \
+             next_check_in_at = excluded.next_check_in_at, facts = excluded.facts, encryption = excluded.encryption, \
+             encryption_since = excluded.encryption_since, changed_files = excluded.changed_files, \
+             changed_bytes = excluded.changed_bytes, changed_measured_at = excluded.changed_measured_at, \
+             policy_version = excluded.policy_version, address = excluded.address",
+        )
+        .execute(conn)
+        .map(drop)
 }
 
 /// When a device last checked in, whichever it was.

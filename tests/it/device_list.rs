@@ -258,7 +258,7 @@ fn a_changed_device_is_listed_as_it_is() {
         .write_blocking(move |conn| {
             let renamed = Device { name: "Zebra".to_owned(), team_id: Some(team), generation: 2, ..device };
             assert!(store::device::reenroll(conn, &renamed, 1)?);
-            store::device_status::update(conn, &DeviceStatus { encryption: Encryption::Off, ..status })?;
+            store::device_status::set(conn, &DeviceStatus { encryption: Encryption::Off, ..status })?;
             store::device_proof::set(conn, &fleet::proven(proof, NOW, NOW + days(1)))?;
             Ok::<_, holdfast::error::Error>(())
         })

@@ -120,7 +120,7 @@ pub fn proven(mut proof: DeviceProof, at: Time, until: Time) -> DeviceProof {
 /// Puts a device in.
 pub fn insert(conn: &mut Conn, (device, status, proof): &(Device, DeviceStatus, DeviceProof)) {
     store::device::insert(conn, device).unwrap();
-    store::device_status::insert(conn, status).unwrap();
+    store::device_status::set(conn, status).unwrap();
     store::device_proof::set(conn, proof).unwrap();
 }
 
