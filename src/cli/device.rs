@@ -5,6 +5,7 @@ use crate::config::{Config, Options};
 use crate::domain::device::{DeviceState, Encryption};
 use crate::domain::id::DeviceId;
 use crate::domain::role::Reach;
+use crate::domain::space::Space;
 use crate::domain::time::Time;
 use crate::domain::words::{files, number};
 use crate::error::Error;
@@ -256,6 +257,7 @@ fn print_device(told: &DeviceReport) {
         ("Proof", proof(told)),
         ("Proven as of", or(&row.proven_as_of, "never")),
         ("Newest backup", or(&row.newest_backup_at, "none")),
+        ("Space", told.space.map_or_else(|| "none".to_owned(), Space::words)),
         ("If wiped now", row.if_wiped_now.clone()),
     ];
     let mut text = String::new();

@@ -17,6 +17,7 @@ pub mod proof;
 pub mod restore;
 pub mod restore_test;
 pub mod role;
+pub mod space;
 mod text;
 pub mod time;
 pub mod wipe;

@@ -131,11 +131,14 @@ fn why_full(repository: &Repository) -> Error {
         RepositoryState::ReadOnly => Error::Refused(READ_ONLY.to_owned()),
         RepositoryState::Active if repository.object_count >= MAX_OBJECTS => Error::Full(TOO_MANY_OBJECTS.to_owned()),
         RepositoryState::Active => Error::Full(format!(
-            "the backups of this device fill their {}; enroll it again for a new repository",
+            "the backups of this device fill their {}; {MORE_SPACE}",
             bytes(repository.quota_bytes)
         )),
     }
 }
+
+/// What to do where a repository is full.
+pub const MORE_SPACE: &str = "give it more space on its page, under Edit, or enroll it again for a new repository";
 
 /// What an upload to a repository with all the objects that it may have is told.
 pub const TOO_MANY_OBJECTS: &str =
@@ -236,7 +239,7 @@ pub fn report(conn: &mut Conn, device: &Device, report: &BackupReport, now: Time
     let charged = store::restore_point::charged(&reported.excluded);
     if charged > 0 && !store::repository::charge(conn, repository.id, charged)? {
         // Refused, not full: what a device cannot mend must not keep it from checking in.
-        return Err(Error::Refused(NO_ROOM_FOR_NAMES.to_owned()));
+        return Err(Error::Refused(format!("{NO_ROOM_FOR_NAMES}; {MORE_SPACE}")));
     }
     store::restore_point::set_reported(conn, point, &reported, now)?;
     if has_snapshot {
@@ -248,7 +251,8 @@ pub fn report(conn: &mut Conn, device: &Device, report: &BackupReport, now: Time
 /// So many restore points of a repository may be only reported; of more, the oldest goes.
 pub const ONLY_REPORTED: i64 = 10;
 
-const NO_ROOM_FOR_NAMES: &str = "the backups of this device leave no room for the names of the files that were left out; enroll it again for a new repository";
+const NO_ROOM_FOR_NAMES: &str =
+    "the backups of this device leave no room for the names of the files that were left out";
 
 fn reported(report: &BackupReport) -> Result<Reported> {
     let count = |it: u64| i64::try_from(it).unwrap_or(i64::MAX);

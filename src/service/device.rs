@@ -1,11 +1,15 @@
-//! What people change of a device by hand: its name, its person, its team, and that it is gone.
+//! What people change of a device by hand: its name, its person, its team, the space of its backups, and
+//! that it is gone.
 use crate::domain::activity::{Action, Actor, Object};
 use crate::domain::command::CommandKind;
 use crate::domain::device::DeviceState;
 use crate::domain::id::{DeviceId, TeamId};
+use crate::domain::space::Space;
 use crate::domain::time::Time;
+use crate::domain::words::bytes;
 use crate::error::{Error, FieldErrors, Result};
 use crate::service::activity::{self, Act};
+use crate::service::setting::QUOTA;
 use crate::service::{account, alert, command, restore};
 use crate::store::device::Device;
 use crate::store::{self, Conn};
@@ -16,21 +20,31 @@ pub struct Draft {
     pub name: String,
     pub person: String,
     pub team_id: Option<TeamId>,
+    /// The space of its backups in units of [`QUOTA`]; none leaves it as it is.
+    pub quota: Option<i64>,
 }
 
-/// Changes name, person and team; an act.
+/// Changes name, person, team and space; an act. Gives the space of its backups as it is now; none where nothing takes any.
 ///
 /// # Errors
 /// When a field is wrong, or the device is not there.
-pub fn change(conn: &mut Conn, actor: &Actor, id: DeviceId, draft: &Draft, now: Time) -> Result<Device> {
+pub fn change(conn: &mut Conn, actor: &Actor, id: DeviceId, draft: &Draft, now: Time) -> Result<Option<Space>> {
     check(draft)?;
     let old = store::device::find(conn, id)?.ok_or(Error::NotFound("device"))?;
     let (name, person) = (draft.name.trim(), draft.person.trim());
-    let what = difference(&old, name, person, draft.team_id);
+    let mut what = difference(&old, name, person, draft.team_id);
     store::device::set_names(conn, id, name, person, draft.team_id)?;
-    let act = Act::done(Action::DeviceChanged, Object::new("device", id, name)).on(id).because(&what);
-    activity::record(conn, actor, &act, now)?;
-    store::device::find(conn, id)?.ok_or(Error::NotFound("device"))
+    let mut space = store::repository::active_of_device(conn, id)?.map(|it| (it.id, it.space()));
+    if let (Some((repository, space)), Some(quota)) = (&mut space, draft.quota)
+        && space.quota_bytes / QUOTA.unit != quota
+    {
+        what.push(format!("space for backups was {}", bytes(space.quota_bytes)));
+        space.quota_bytes = quota * QUOTA.unit;
+        store::repository::set_quota(conn, *repository, space.quota_bytes)?;
+    }
+    let act = Act::done(Action::DeviceChanged, Object::new("device", id, name)).on(id);
+    activity::record(conn, actor, &act.because(&what.join("; ")), now)?;
+    Ok(space.map(|(_, space)| space))
 }
 
 fn check(draft: &Draft) -> Result<()> {
@@ -41,10 +55,13 @@ fn check(draft: &Draft) -> Result<()> {
             errors.add(field, format!("{least} to 200 bytes, without control characters"));
         }
     }
+    if draft.quota.is_some_and(|it| !(QUOTA.least..=QUOTA.most).contains(&it)) {
+        errors.add(QUOTA.field, format!("Give a whole number from {} to {}.", QUOTA.least, QUOTA.most));
+    }
     Ok(errors.into_result()?)
 }
 
-fn difference(old: &Device, name: &str, person: &str, team: Option<TeamId>) -> String {
+fn difference(old: &Device, name: &str, person: &str, team: Option<TeamId>) -> Vec<String> {
     let mut parts = Vec::new();
     if old.name != name {
         parts.push(format!("name was {}", old.name));
@@ -55,7 +72,7 @@ fn difference(old: &Device, name: &str, person: &str, team: Option<TeamId>) -> S
     if old.team_id != team {
         parts.push("team changed".to_owned());
     }
-    parts.join("; ")
+    parts
 }
 
 /// Removes a device from the lists: it may not come back without a new enrolment, and its tokens open nothing

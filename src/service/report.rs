@@ -5,6 +5,7 @@ use crate::domain::id::{CommandId, DeviceId, RestorePointId, RestoreTestId};
 use crate::domain::loss::{Amount, AtRisk, Loss, LossFacts, loss};
 use crate::domain::policy::{Compliance, Finding, Value};
 use crate::domain::proof::{Evidence, Grade, Retest, TestResult, TestState};
+use crate::domain::space::Space;
 use crate::domain::time::Time;
 use crate::error::Result;
 use crate::service;
@@ -188,6 +189,8 @@ pub struct DeviceReport {
     /// What the device says of itself, each with its source and the time by its own clock in UTC milliseconds.
     pub facts: DeviceFacts,
     pub evidence: EvidenceReport,
+    /// What its backups take, and the most that they may take; none where nothing takes any.
+    pub space: Option<Space>,
     pub policies: Vec<PolicyResult>,
     /// The newest ones.
     pub restore_points: Vec<PointRow>,
@@ -324,6 +327,7 @@ pub fn device(conn: &mut Conn, id: DeviceId, now: Time) -> Result<Option<DeviceR
         wiped_at: iso(device.wiped_at),
         facts,
         evidence: evidence_report(&listed),
+        space: store::repository::active_of_device(conn, id)?.map(|it| it.space()),
         policies: findings.iter().map(policy_result).collect(),
         restore_points: points.iter().map(point_row).collect(),
         restore_tests: tests.iter().map(TestRow::new).collect(),

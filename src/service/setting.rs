@@ -90,7 +90,21 @@ pub const NUMBERS: &[Number] = &[
         most: 86_400,
         guard: None,
     },
+    QUOTA,
 ];
+
+/// The most that the backups of a new enrolment may take.
+pub const QUOTA: Number = Number {
+    name: "backup.quota_bytes",
+    field: "quota_gb",
+    label: "Space for the backups of a device, in GB",
+    help: "For devices that enroll from now on. What one has is changed on its own page, under Edit.",
+    unit: 1_000_000_000,
+    default: 1000,
+    least: 1,
+    most: 100_000,
+    guard: None,
+};
 
 /// The value of a number in seconds or pieces, as the table has it.
 ///

@@ -1,6 +1,7 @@
 //! Repositories, and the tokens that open the restic door for them.
 use crate::domain::id::{DeviceId, RepositoryId, RepositoryTokenId};
 use crate::domain::object::{RepositoryState, TokenKind};
+use crate::domain::space::Space;
 use crate::domain::time::Time;
 use crate::store::Conn;
 use crate::store::schema::{repositories, repository_tokens};
@@ -25,6 +26,13 @@ pub struct Repository {
     /// When its newest object was received; that of its making while it has none.
     pub newest_at: Time,
     pub created_at: Time,
+}
+
+impl Repository {
+    /// What it holds, and the most that it may hold.
+    pub const fn space(&self) -> Space {
+        Space { stored_bytes: self.stored_bytes, quota_bytes: self.quota_bytes }
+    }
 }
 
 /// The sealing context of [`Repository::sealed_master_key`].
@@ -82,6 +90,11 @@ pub fn close_older(conn: &mut Conn, device: DeviceId, generation: i64) -> QueryR
         .filter(repositories::device_id.eq(device).and(repositories::generation.lt(generation)))
         .set(repositories::state.eq(RepositoryState::ReadOnly))
         .execute(conn)
+}
+
+/// Sets the most that a repository may hold, also below what it holds.
+pub fn set_quota(conn: &mut Conn, id: RepositoryId, bytes: i64) -> QueryResult<()> {
+    diesel::update(repositories::table.find(id)).set(repositories::quota_bytes.eq(bytes)).execute(conn).map(drop)
 }
 
 /// So many objects a repository may have: 4 TB in packs of 16 MiB. Each is a row, and in the memory of each test.

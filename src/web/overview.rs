@@ -30,6 +30,8 @@ struct OverviewPage {
     counts: Counts,
     parts: Parts,
     silence: String,
+    /// So many devices have a tenth of the space of their backups left, or less.
+    nearly_full: i64,
     bars: Vec<(&'static str, i64, String, &'static str)>,
     worst: Vec<Row>,
     failed: Vec<Listed>,
@@ -56,6 +58,7 @@ struct Read {
     counts: Counts,
     parts: Parts,
     silence: Duration,
+    nearly_full: i64,
     ages: Vec<i64>,
     worst: Vec<device_list::ListedDevice>,
     failed: Vec<Listed>,
@@ -83,6 +86,7 @@ async fn show(
         counts: read.counts,
         parts: read.parts,
         silence: span(read.silence),
+        nearly_full: read.nearly_full,
         worst: worst.filter(|it| it.grade != Grade::Proven).collect(),
         failed: read.failed,
         bars,
@@ -101,6 +105,7 @@ fn read(conn: &mut Conn, reach: &Reach, now: Time) -> Result<Read> {
         cannot_say: part(View::CannotSay)?,
         restorable: part(View::Restorable)?,
     };
+    let nearly_full = part(View::NearlyFull)?;
     let cuts = [now - days(1), now - days(3), now - days(7), Time::from_millis(0)];
     let query = Query {
         filter: Filter { silent_before, ..Filter::default() },
@@ -115,6 +120,7 @@ fn read(conn: &mut Conn, reach: &Reach, now: Time) -> Result<Read> {
         counts,
         parts,
         silence,
+        nearly_full,
         ages: device_list::ages(conn, reach, &cuts, now)?,
         has_backup: page.devices.iter().any(|it| it.proof.as_ref().is_some_and(|it| it.stored_at.is_some()))
             || parts.lose_all < counts.all,

@@ -64,6 +64,8 @@ fn matches((device, status, proof): &Any, filter: &Filter, reach: &Reach, now: T
         View::AtRisk => part(proof, grade, is_silent) == View::AtRisk,
         View::CannotSay => part(proof, grade, is_silent) == View::CannotSay,
         View::Restorable => part(proof, grade, is_silent) == View::Restorable,
+        // None of them has a repository.
+        View::NearlyFull => false,
     };
     in_view
         && reach.covers(device.team_id)

@@ -18,8 +18,9 @@ use holdfast::store::device_proof::DeviceProof;
 use holdfast::store::device_status::DeviceStatus;
 use holdfast::store::restore_point::RestorePoint;
 use holdfast::store::restore_test::RestoreTest;
-use holdfast::store::schema::{teams, user_roles};
+use holdfast::store::schema::{repositories, teams, user_roles};
 use holdfast::{service, store};
+use serde_json::json;
 
 type Any = (Device, DeviceStatus, DeviceProof);
 
@@ -483,4 +484,77 @@ fn a_point_to_be_tested_again_and_one_of_a_clock_that_was_ahead_say_so() {
         let shown = page(&visit, &path);
         assert_eq!(shown.matches("Received while the clock was ahead: not counted").count(), 1, "{path}");
     }
+}
+
+/// Says what the backups of a device take.
+fn takes(server: &TestServer, device: DeviceId, stored: i64) {
+    server.act(move |conn| {
+        let own = repositories::table.filter(repositories::device_id.eq(device));
+        diesel::update(own).set(repositories::stored_bytes.eq(stored)).execute(conn)?;
+        Ok(())
+    });
+}
+
+#[test]
+fn the_space_of_a_devices_backups_is_shown_and_changed_with_its_entry() {
+    let server = TestServer::start();
+    let visit = Visit::of(&server, owner(&server));
+    let device = SimDevice::join(&server).id();
+    takes(&server, device, 12_400_000_000);
+    let (path, edit) = (format!("/devices/{device}"), format!("/devices/{device}/edit"));
+    let sends =
+        |quota| visit.post(&path, &[("name", "laptop-1"), ("person", "Ada"), ("team", ""), ("quota_gb", quota)]);
+    let space = || visit.get(&format!("{path}.json")).json()["space"].clone();
+
+    assert!(page(&visit, &path).contains("Backups take 12 GB of 1.0 TB."));
+    let form = page(&visit, &edit);
+    assert!(form.contains("name=\"quota_gb\" value=\"1000\"") && form.contains("They take 12 GB now."), "{form}");
+    for wrong in ["0", "-1", "100001", "9223372036854775807", "1.5", ""] {
+        assert_eq!(sends(wrong).status, 422, "{wrong}");
+    }
+    assert_eq!(space(), json!({"stored_bytes": 12_400_000_000_i64, "quota_bytes": 1_000_000_000_000_i64}));
+
+    assert_eq!(location(&sends("20")), path);
+
+    assert_eq!(space(), json!({"stored_bytes": 12_400_000_000_i64, "quota_bytes": 20_000_000_000_i64}));
+    let entry = || {
+        let all = server.read(|conn| Ok(store::activity::of_device(conn, device, 1)?));
+        (all[0].action.as_str(), all[0].reason.clone())
+    };
+    assert_eq!(entry().0, "device_changed");
+    assert!(entry().1.ends_with("space for backups was 1.0 TB"), "{}", entry().1);
+    location(&visit.post(&path, &[("name", "laptop-1"), ("person", "Bob"), ("team", "")]));
+    assert_eq!(space()["quota_bytes"], 20_000_000_000_i64, "a form without the field leaves it");
+    assert_eq!(entry().1, "person was Ada");
+}
+
+#[test]
+fn a_space_that_is_nearly_or_wholly_taken_is_said_with_what_to_do() {
+    let server = TestServer::start();
+    let visit = Visit::of(&server, owner(&server));
+    let (device, other) = (SimDevice::join(&server).id(), add(&server, "other", |_| {}));
+    let path = format!("/devices/{device}");
+    let nearly = || {
+        let listed = visit.get("/devices.json?view=nearly_full").json();
+        listed["devices"].as_array().unwrap().len()
+    };
+    let attention = "The backups of 1 device fill their space, or nearly";
+
+    takes(&server, device, 899_000_000_000);
+    let shown = page(&visit, &path);
+    assert!(!shown.contains("Nearly full") && !shown.contains("backups are refused"), "{shown}");
+    assert!(nearly() == 0 && !page(&visit, "/").contains(attention));
+
+    takes(&server, device, 900_000_000_000);
+    let shown = page(&visit, &path);
+    assert!(shown.contains("note dated\"><strong>Nearly full.") && shown.contains("c-dated"), "{shown}");
+    assert!(shown.contains(&format!("href=\"{path}/edit#quota_gb\"")), "{shown}");
+    assert!(nearly() == 1 && page(&visit, "/").contains(attention));
+
+    let fields = [("name", "laptop-1"), ("person", "Ada"), ("team", ""), ("quota_gb", "800")];
+    let said = visit.post(&path, &fields);
+    assert_eq!(location(&said), path);
+    let shown = page(&visit, &path);
+    assert!(shown.contains("note lost\"><strong>Full: backups are refused</strong> until"), "{shown}");
+    assert!(nearly() == 1 && page(&visit, &format!("/devices/{other}")).contains("No backup yet"));
 }

@@ -114,7 +114,7 @@ fn a_full_quota_stops_restic_and_spoils_nothing() {
     }
     let (door, source) = (TestDoor::start(), tempfile::tempdir().unwrap());
     door.write(|conn| {
-        let quota = service::repository::QUOTA_SETTING;
+        let quota = service::setting::QUOTA.name;
         store::setting::set(conn, quota, "3000000", NOW)
     });
     let (repository, password) = enrolled(&door);

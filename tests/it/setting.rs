@@ -1,5 +1,6 @@
 //! What owners change while the server runs: within limits, written down, and what guards wipes neither at once nor in
 //! silence.
+use crate::support::device::SimDevice;
 use crate::support::people::colleague;
 use crate::support::server::{Answer, TestServer};
 use crate::support::visit::{Visit, location, text};
@@ -17,6 +18,7 @@ pub fn sends(owner: &Visit<'_>, hold_minutes: &str, per_hour: &str) -> Answer {
         ("proof_validity_hours", "168"),
         ("verified_validity_hours", "720"),
         ("check_in_seconds", "900"),
+        ("quota_gb", "1000"),
     ];
     owner.post("/settings", &fields)
 }
@@ -84,6 +86,32 @@ fn a_tightening_is_in_force_at_once_and_ends_what_waits() {
     assert_eq!(guards(&server), (minutes(30), 2));
     server.app.clock.advance(SETTLED);
     assert_eq!(guards(&server), (minutes(30), 2));
+}
+
+#[test]
+fn a_new_enrolment_has_the_space_that_is_set() {
+    let server = TestServer::start();
+    let owner = Visit::of(&server, colleague(&server, "ada", Role::Owner));
+    let quota = |device: &SimDevice| {
+        let id = device.id();
+        server.read(|conn| Ok(store::repository::active_of_device(conn, id)?)).unwrap().quota_bytes
+    };
+    let before = SimDevice::join(&server);
+    let page = text(&owner.get("/settings"));
+    assert!(page.contains("Space for the backups of a device, in GB"), "{page}");
+
+    let fields = [
+        ("wipe_hold_minutes", "10"),
+        ("wipe_max_per_hour", "5"),
+        ("proof_validity_hours", "168"),
+        ("verified_validity_hours", "720"),
+        ("check_in_seconds", "900"),
+        ("quota_gb", "250"),
+    ];
+    assert_eq!(owner.post("/settings", &fields).status, 303);
+
+    assert_eq!(changes(&server), ["from 1000 to 250"]);
+    assert_eq!([quota(&before), quota(&SimDevice::join(&server))], [1_000_000_000_000, 250_000_000_000]);
 }
 
 #[test]

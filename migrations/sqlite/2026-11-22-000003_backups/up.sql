@@ -11,6 +11,9 @@ CREATE TABLE repositories (
     created_at INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX repositories_by_device ON repositories (device_id);
+-- Few at a time: those whose last tenth is begun.
+CREATE INDEX repositories_nearly_full ON repositories (device_id)
+    WHERE state = 'active' AND stored_bytes >= quota_bytes - quota_bytes / 10;
 
 CREATE TABLE repository_tokens (
     id TEXT PRIMARY KEY NOT NULL,

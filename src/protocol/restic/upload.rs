@@ -96,7 +96,7 @@ fn too_large(kind: ObjectKind) -> Refusal {
 }
 
 fn quota_full() -> Refusal {
-    Refusal::full("the backups of this device fill their quota; enroll it again for a new repository")
+    Refusal::full(&format!("the backups of this device fill their quota; {}", backup::MORE_SPACE))
 }
 
 /// A client that died leaves its lock behind; eight of them would shut the door for good.

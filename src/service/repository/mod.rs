@@ -13,12 +13,9 @@ use crate::error::{Error, Result};
 use crate::secret;
 use crate::service::activity::{Act, record};
 use crate::service::backup::{self, Kept};
+use crate::service::setting;
 use crate::store::repository::{Repository, RepositoryToken};
 use crate::store::{self, Conn};
-
-/// The setting that holds the quota of new repositories, in bytes.
-pub const QUOTA_SETTING: &str = "backup.quota_bytes";
-const DEFAULT_QUOTA: i64 = 1 << 40;
 
 /// The prefix of every token of the restic door.
 pub const TOKEN_PREFIX: &str = "hf_repo_";
@@ -38,14 +35,13 @@ pub fn insert(
 ) -> Result<Repository> {
     store::repository::revoke_older(conn, device, generation, TokenKind::Agent, now)?;
     store::repository::close_older(conn, device, generation)?;
-    let quota = store::setting::find(conn, QUOTA_SETTING)?.and_then(|it| it.parse().ok()).unwrap_or(DEFAULT_QUOTA);
     let repository = Repository {
         id: prepared.id,
         device_id: device,
         generation,
         state: RepositoryState::Active,
         sealed_master_key: prepared.sealed_master_key.clone(),
-        quota_bytes: quota,
+        quota_bytes: setting::number(conn, &setting::QUOTA, now)?,
         stored_bytes: 0,
         object_count: 0,
         newest_at: now,

@@ -27,6 +27,8 @@ pub enum View {
     CannotSay,
     /// Proven and heard of.
     Restorable,
+    /// A tenth of the space of its backups is left, or less.
+    NearlyFull,
 }
 
 impl View {
@@ -47,6 +49,7 @@ impl View {
         Self::AtRisk,
         Self::CannotSay,
         Self::Restorable,
+        Self::NearlyFull,
     ];
 
     /// The word in a URL.
@@ -62,6 +65,7 @@ impl View {
             Self::AtRisk => "at_risk",
             Self::CannotSay => "cannot_say",
             Self::Restorable => "restorable",
+            Self::NearlyFull => "nearly_full",
         }
     }
 
@@ -78,6 +82,7 @@ impl View {
             Self::AtRisk => "Would lose recent work",
             Self::CannotSay => "Cannot say",
             Self::Restorable => "Proven to come back",
+            Self::NearlyFull => "Backups nearly full",
         }
     }
 
@@ -98,6 +103,7 @@ impl View {
             Self::AtRisk => Some(AT_RISK),
             Self::CannotSay => Some(CANNOT_SAY),
             Self::Restorable => Some(RESTORABLE),
+            Self::NearlyFull => Some(NEARLY_FULL),
         }
     }
 }
@@ -194,6 +200,10 @@ const AT_RISK: &str = concat!(
     known!(),
     " AND l.proven_until <= {now}))"
 );
+
+/// As `Space::room` of the domain; in the words of the index `repositories_nearly_full`, so that it is found by that.
+const NEARLY_FULL: &str = "l.device_id IN (SELECT r.device_id FROM repositories r \
+     WHERE r.state = 'active' AND r.stored_bytes >= r.quota_bytes - r.quota_bytes / 10)";
 
 const fn grade_condition(grade: Grade) -> (&'static str, &'static str) {
     match grade {

@@ -173,7 +173,7 @@ impl Counts {
             View::OutOfDate => Some(self.out_of_date),
             View::NotEncrypted => Some(self.not_encrypted),
             View::Silent => Some(self.silent),
-            View::LoseAll | View::AtRisk | View::CannotSay | View::Restorable => None,
+            View::LoseAll | View::AtRisk | View::CannotSay | View::Restorable | View::NearlyFull => None,
         }
     }
 }

@@ -1,14 +1,17 @@
-//! A device's name, person and team; and its removal.
+//! A device's name, person, team and space; and its removal.
 use crate::clock::Clock;
 use crate::domain::fields::FieldErrors;
 use crate::domain::id::{DeviceId, TeamId};
-use crate::error::Error;
+use crate::domain::role::Reach;
+use crate::domain::space::{Room, Space};
+use crate::error::{Error, Result};
 use crate::service::device::{self, Draft};
+use crate::service::setting::QUOTA;
 use crate::store::device::Device;
 use crate::store::team::Team;
-use crate::store::{self, Store};
+use crate::store::{self, Conn, Store};
 use crate::web::error::PageResult;
-use crate::web::form::again;
+use crate::web::form::{self, again};
 use crate::web::hashing::Shared;
 use crate::web::layout::{Layout, see_other};
 use crate::web::login::require_password;
@@ -28,7 +31,22 @@ struct EditPage {
     /// What was typed to remove it.
     confirm: String,
     teams: Vec<(String, String)>,
+    /// Of its backups; none where nothing takes any.
+    space: Option<Space>,
     errors: FieldErrors,
+}
+
+/// What the database has for the page.
+struct Read {
+    device: Device,
+    teams: Vec<Team>,
+    space: Option<Space>,
+}
+
+fn read(conn: &mut Conn, reach: &Reach, id: DeviceId) -> Result<Read> {
+    let device = super::within(conn, reach, id)?;
+    let repository = store::repository::active_of_device(conn, id)?;
+    Ok(Read { device, teams: store::team::all(conn)?, space: repository.map(|it| it.space()) })
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -39,6 +57,8 @@ pub struct DeviceForm {
     person: String,
     #[serde(default)]
     team: String,
+    /// Not there where the page has no such field.
+    quota_gb: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -49,18 +69,28 @@ pub struct RemoveForm {
 }
 
 impl DeviceForm {
-    fn of(device: &Device) -> Self {
+    fn of(Read { device, space, .. }: &Read) -> Self {
         Self {
             name: device.name.clone(),
             person: device.person.clone(),
             team: device.team_id.map(|it| it.to_string()).unwrap_or_default(),
+            quota_gb: space.map(|it| (it.quota_bytes / QUOTA.unit).to_string()),
         }
+    }
+
+    fn parse(&self) -> (Draft, FieldErrors) {
+        let mut errors = FieldErrors::new();
+        let team_id = parse_team(&self.team, &mut errors);
+        let quota = self.quota_gb.as_ref();
+        let quota = quota.map(|it| form::number(it, QUOTA.field, QUOTA.least..=QUOTA.most, &mut errors));
+        (Draft { name: self.name.clone(), person: self.person.clone(), team_id, quota }, errors)
     }
 }
 
 impl EditPage {
-    fn new(layout: Layout, device: Device, teams: Vec<Team>, form: DeviceForm, errors: FieldErrors) -> Self {
-        Self { layout, device, form, confirm: String::new(), teams: team_options(teams), errors }
+    fn new(layout: Layout, read: Read, form: DeviceForm, errors: FieldErrors) -> Self {
+        let Read { device, teams, space } = read;
+        Self { layout, device, form, confirm: String::new(), teams: team_options(teams), space, errors }
     }
 }
 
@@ -88,10 +118,9 @@ pub async fn edit(
     id: Path<DeviceId>,
 ) -> PageResult<impl Responder> {
     let (reach, id) = (by.reach().clone(), id.into_inner());
-    let (device, teams) =
-        store.read(move |conn| Ok::<_, Error>((super::within(conn, &reach, id)?, store::team::all(conn)?))).await?;
-    let form = DeviceForm::of(&device);
-    Ok(EditPage::new(layout, device, teams, form, FieldErrors::new()))
+    let read = store.read(move |conn| read(conn, &reach, id)).await?;
+    let form = DeviceForm::of(&read);
+    Ok(EditPage::new(layout, read, form, FieldErrors::new()))
 }
 
 #[post("/devices/{id}")]
@@ -104,12 +133,10 @@ pub async fn change(
 ) -> PageResult<HttpResponse> {
     let (actor, reach, now, id, form) =
         (by.actor(), by.reach().clone(), clock.now(), id.into_inner(), form.into_inner());
-    let mut errors = FieldErrors::new();
-    let team_id = parse_team(&form.team, &mut errors);
-    if !reach.covers(team_id) {
+    let (draft, mut errors) = form.parse();
+    if !reach.covers(draft.team_id) {
         errors.add("team", "Your roles do not reach this team.");
     }
-    let draft = Draft { name: form.name.clone(), person: form.person.clone(), team_id };
     let (reading, writing) = (reach.clone(), reach);
     let done = if errors.is_empty() {
         store
@@ -122,14 +149,19 @@ pub async fn change(
         Err(errors.into())
     };
     match done {
-        Ok(_) => Ok(see_other(format!("/devices/{id}"), Some("Changed."))),
+        Ok(space) => Ok(see_other(format!("/devices/{id}"), Some(said(space)))),
         Err(Error::Invalid(errors)) => {
-            let (device, teams) = store
-                .read(move |conn| Ok::<_, Error>((super::within(conn, &reading, id)?, store::team::all(conn)?)))
-                .await?;
-            again(&EditPage::new(layout, device, teams, form, errors))
+            let read = store.read(move |conn| read(conn, &reading, id)).await?;
+            again(&EditPage::new(layout, read, form, errors))
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+fn said(space: Option<Space>) -> &'static str {
+    match space.map(Space::room) {
+        Some(Room::None) => "Changed. Its space is already full: backups will be refused until it has more.",
+        Some(Room::Enough | Room::Little) | None => "Changed.",
     }
 }
 
@@ -159,11 +191,9 @@ pub async fn remove(
             Ok(see_other("/devices", Some("The device was removed from the lists. Its backups and its history stay.")))
         }
         Err(Error::Invalid(errors)) => {
-            let (device, teams) = store
-                .read(move |conn| Ok::<_, Error>((super::within(conn, &reading, id)?, store::team::all(conn)?)))
-                .await?;
-            let form = DeviceForm::of(&device);
-            again(&EditPage { confirm: typed, ..EditPage::new(layout, device, teams, form, errors) })
+            let read = store.read(move |conn| read(conn, &reading, id)).await?;
+            let form = DeviceForm::of(&read);
+            again(&EditPage { confirm: typed, ..EditPage::new(layout, read, form, errors) })
         }
         Err(error) => Err(error.into()),
     }

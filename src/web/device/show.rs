@@ -10,6 +10,7 @@ use crate::domain::policy::{Finding, Value};
 use crate::domain::proof::{Grade, Retest};
 use crate::domain::restore_test::Failures;
 use crate::domain::role::{Permission, Reach};
+use crate::domain::space::{Room, Space};
 use crate::domain::time::Time;
 use crate::error::{Error, FieldErrors, Result};
 use crate::service;
@@ -71,7 +72,8 @@ struct Read {
     /// Restore points that damage took the proof from.
     to_retest: i64,
     tokens: Vec<RepositoryToken>,
-    takes_backups: bool,
+    /// Of its backups; none where nothing takes any.
+    space: Option<Space>,
 }
 
 /// What the reader may do with this device: a role in another team does not count.
@@ -155,7 +157,7 @@ fn read(conn: &mut Conn, reach: &Reach, id: DeviceId, now: Time) -> Result<Read>
             None => None,
         },
         to_retest: store::evidence::count_to_retest(conn, id)?,
-        takes_backups: repository.is_some(),
+        space: repository.map(|it| it.space()),
         device,
         listed,
         status,
