@@ -272,8 +272,29 @@ fn stopped() -> Error {
 fn database_url(database: &Database) -> String {
     match database {
         Database::Sqlite(path) => path.display().to_string(),
-        Database::Postgres(url) => url.clone(),
+        Database::Postgres(url) => with_time_limits(url),
     }
+}
+
+/// How soon a connection whose other end is gone without a word (a power cut, a lost network) counts as broken.
+/// Linux alone waits for 15 minutes. (PostgreSQL: "Database Connection Control Functions", 34.1.2.)
+const TIME_LIMITS: [(&str, &str); 5] = [
+    ("connect_timeout", "5"),
+    ("tcp_user_timeout", "10000"),
+    ("keepalives_idle", "5"),
+    ("keepalives_interval", "2"),
+    ("keepalives_count", "3"),
+];
+
+/// Adds the limits that the address does not set itself.
+fn with_time_limits(url: &str) -> String {
+    let (_, query) = url.split_once('?').unwrap_or((url, ""));
+    let is_set = |name: &str| query.split('&').any(|it| it.split('=').next() == Some(name));
+    let missing = TIME_LIMITS.iter().filter(|(name, _)| !is_set(name));
+    missing.fold(url.to_owned(), |url, (name, value)| {
+        let sign = if url.contains('?') { '&' } else { '?' };
+        format!("{url}{sign}{name}={value}")
+    })
 }
 
 fn pool(url: String, size: u32, presence: &Presence) -> anyhow::Result<Pool<ConnectionManager<Conn>>> {
@@ -291,7 +312,9 @@ fn pool(url: String, size: u32, presence: &Presence) -> anyhow::Result<Pool<Conn
 pub(super) fn connect(database: &Database) -> anyhow::Result<Conn> {
     let mut conn = match database {
         Database::Sqlite(path) => Conn::Sqlite(open_sqlite(path)?),
-        Database::Postgres(url) => Conn::Postgres(PgConnection::establish(url).context("connecting to PostgreSQL")?),
+        Database::Postgres(url) => {
+            Conn::Postgres(PgConnection::establish(&with_time_limits(url)).context("connecting to PostgreSQL")?)
+        }
     };
     set_up(&mut conn).context("setting up the database connection")?;
     Ok(conn)
@@ -372,6 +395,15 @@ mod tests {
         let again = Store::open(&database).unwrap();
         assert_eq!(modes(&path), [0o600; 3], "narrowed");
         drop((store, again));
+    }
+
+    #[test]
+    fn a_lost_connection_to_postgresql_is_noticed_in_time_unless_the_address_says_otherwise() {
+        let limits =
+            "connect_timeout=5&tcp_user_timeout=10000&keepalives_idle=5&keepalives_interval=2&keepalives_count=3";
+        assert_eq!(with_time_limits("postgres://u@h/n"), format!("postgres://u@h/n?{limits}"));
+        let own = limits.replace("connect_timeout=5", "connect_timeout=60");
+        assert_eq!(with_time_limits("postgres://u@h/n?connect_timeout=60"), format!("postgres://u@h/n?{own}"));
     }
 
     #[test]
