@@ -2,6 +2,7 @@
 // comes looked at, and the way back in the browser taken after each.
 import { open } from "./lib/chromium.mjs";
 import { button, press, says, signIn, until } from "./lib/forms.mjs";
+import { fillInWipe } from "./lib/wipe.mjs";
 
 const ACTS = {
   async "an enrolment token is made, shown once, and withdrawn"({ page, base, tag }) {
@@ -102,11 +103,7 @@ const ACTS = {
     const operator = await other("operator");
     const { id, serial } = device("field-tablet-04");
     for (const stop of ["Stop, keep device", "Stop all wipes"]) {
-      await operator.goto(`${base}/devices/${id}/wipe`);
-      await operator.getByLabel("Reason").selectOption({ index: 1 });
-      const consent = operator.locator("#consent");
-      if ((await consent.count()) > 0) await consent.check();
-      await operator.locator("#serial").fill(serial);
+      await fillInWipe(operator, base, { id, serial });
       let request;
       await press(operator, button(operator, "Request wipe"), /Waits for approval by a second person/, async () => {
         request = operator.url();

@@ -5,12 +5,12 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { open } from "./lib/chromium.mjs";
 import { signIn, until } from "./lib/forms.mjs";
+import { MARK, approveWipe, requestWipe } from "./lib/wipe.mjs";
 
 const DEVICES = {
   true: { lost: "studio-desk-06", replacement: "spare-laptop-09" },
   false: { lost: "field-laptop-01", replacement: "spare-laptop-10" },
 };
-const MARK = ".holdfast-protected";
 
 export async function checkFlows({ browser, demo, faults, javaScript }) {
   const names = DEVICES[javaScript];
@@ -28,8 +28,7 @@ export async function checkFlows({ browser, demo, faults, javaScript }) {
   await signIn(approver.page, demo.url, demo.account("approver"));
   await approver.page.goto(`${demo.url}/approvals`);
   await approver.page.getByRole("link", { name: names.lost }).first().click();
-  await approver.page.getByRole("button", { name: "Approve wipe" }).click();
-  await until(approver.page, /Waiting/, 10);
+  await approveWipe(approver.page);
   await approver.context.close();
 
   await operator.page.goto(request);
@@ -40,16 +39,6 @@ export async function checkFlows({ browser, demo, faults, javaScript }) {
   await restore(operator.page, demo.url, lost, replacement);
   await operator.context.close();
   compare(had, hashes(replacement.files), `${names.lost} to ${names.replacement}`, faults);
-}
-
-async function requestWipe(page, base, device) {
-  await page.goto(`${base}/devices/${device.id}/wipe`);
-  await page.getByLabel("Reason").selectOption({ index: 1 });
-  const consent = page.locator("#consent");
-  if ((await consent.count()) > 0) await consent.check();
-  await page.locator("#serial").fill(device.serial);
-  await page.getByRole("button", { name: "Request wipe" }).click();
-  await page.waitForURL(/\/wipe-requests\/[0-9a-f-]{36}$/);
 }
 
 async function restore(page, base, from, to) {

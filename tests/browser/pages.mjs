@@ -1,39 +1,154 @@
 // Follows every link from the start page, and looks at each kind of page in both
 // themes and both widths: axe, overflow, tables, CSP.
 import AxeBuilder from "@axe-core/playwright";
-import { open, path } from "./lib/chromium.mjs";
-import { signIn } from "./lib/forms.mjs";
+import { join } from "node:path";
+import { open } from "./lib/chromium.mjs";
+import { signIn, until } from "./lib/forms.mjs";
 
 const WIDTHS = [1360, 390];
 const THEMES = ["light", "dark"];
-// So many pages of one kind (`/devices/{id}`): their states differ.
+// So many pages of one kind (`/devices/{id}`): their states differ. Of one list, each filter once.
 const OF_A_KIND = 3;
 
-export async function checkPages({ browser, demo, faults }) {
-  const { context, page } = await open(browser, { faults });
-  await signIn(page, demo.url, demo.account("owner"));
+// Every page that links lead to, and what no link leads to: `states`, the paths of wipes, lists of nothing, refusals.
+export async function checkPages({ browser, demo, faults, states, album }) {
+  const people = {};
+  for (const role of ["owner", "operator", "approver"]) people[role] = await stateOf(browser, demo, role, faults);
+  const { context, page } = await open(browser, { faults, state: people.owner });
   const found = await crawl(page, demo.url);
-  const state = await context.storageState();
   await context.close();
+  const wipes = Object.values(states);
+  const seenBy = {
+    owner: [...new Set([...found, ...[...wipes, ...NOTHING_FOUND].map((it) => demo.url + it)])],
+    // These have a form for them.
+    operator: ["/approvals", states["Review again"]].map((it) => demo.url + it),
+    approver: ["/approvals", states.Requested, states.Held].map((it) => demo.url + it),
+  };
   console.log(`   ${found.length} pages: ${found.map((it) => it.replace(demo.url, "")).join(" ")}`);
 
-  for (const theme of THEMES) {
-    for (const width of WIDTHS) {
-      const signedIn = await open(browser, { faults, theme, width, state });
-      for (const url of found) await look(signedIn, url, { theme, width });
-      await look(signedIn, `${demo.url}/no/such/page`, { theme, width, status: 404 });
-      await signedIn.context.close();
-      const visitor = await open(browser, { faults, theme, width });
-      await look(visitor, `${demo.url}/sign-in`, { theme, width });
-      await visitor.context.close();
+  await inEachLook(async (look) => {
+    for (const [role, urls] of Object.entries(seenBy)) {
+      const it = await open(browser, { faults, state: people[role], ...look });
+      for (const url of urls) await visit(it, url, { ...look, album, as: role });
+      if (role === "owner") await refusals(it, demo.url, { ...look, album });
+      if (role === "approver") await visit(it, `${demo.url}/users`, { ...look, album, as: role, status: 403 });
+      await it.context.close();
     }
+    const visitor = await open(browser, { faults, ...look });
+    await visit(visitor, `${demo.url}/sign-in`, { ...look, album });
+    await visit(visitor, `${demo.url}/set-up/used`, { ...look, album, status: 404 });
+    await visitor.context.close();
+  });
+}
+
+// A server on which nothing happened yet.
+export async function checkEmptyPages({ browser, server, account, faults, album }) {
+  const { context, page } = await open(browser, { faults });
+  await signIn(page, server.url, account);
+  const found = await crawl(page, server.url);
+  const state = await context.storageState();
+  await context.close();
+  await inEachLook(async (look) => {
+    const it = await open(browser, { faults, state, ...look });
+    for (const url of found) await visit(it, url, { ...look, album, as: "first" });
+    await it.context.close();
+  });
+}
+
+// What time and a broken row bring, as `age` made them.
+export async function checkAged({ browser, demo, faults, states, album }) {
+  const owner = await open(browser, { faults });
+  await signIn(owner.page, demo.url, demo.account("owner"));
+  await owner.page.goto(demo.url + states.Requested);
+  await until(owner.page, /Expired[^]*Nothing was erased/, 30);
+  const state = await owner.context.storageState();
+  await owner.context.close();
+  await inEachLook(async (look) => {
+    const it = await open(browser, { faults, state, breaks: true, ...look });
+    await visit(it, demo.url + states.Requested, { ...look, album, as: "expired" });
+    await visit(it, demo.url + states.Cancelled, { ...look, album, as: "broken", status: 500 });
+    await it.context.close();
+  });
+  await inEachLook(async (look) => {
+    const { context, page, note } = await open(browser, { faults, ...look });
+    await page.goto(`${demo.url}/sign-in`);
+    // The first tries are only wrong.
+    for (let status = 0; status !== 429; ) {
+      await page.getByLabel("E-mail address").fill("nobody@example.org");
+      await page.getByLabel("Password", { exact: true }).fill("wrong");
+      const [answer] = await Promise.all([
+        page.waitForResponse((it) => it.request().method() === "POST"),
+        page.getByRole("button", { name: "Sign in" }).click(),
+      ]);
+      status = answer.status();
+      await page.waitForLoadState();
+    }
+    await check(page, note, look.width);
+    await picture(page, album, "429", look);
+    await context.close();
+  });
+}
+
+const NOTHING_FOUND = [
+  "/devices?q=no-such-device",
+  "/activity?q=no-such-act",
+  "/restore-tests?result=partial",
+  "/commands?state=expired",
+  "/wipe-requests?state=confirmed",
+];
+
+// Forms that no page has, or has with something in it.
+async function refusals(it, base, about) {
+  await visit(it, `${base}/no/such/page`, { ...about, status: 404 });
+  await visit(it, `${base}/devices/00000000-0000-7000-8000-000000000000`, { ...about, status: 404 });
+  await visit(it, `${base}/devices?q=%00`, { ...about, status: 400 });
+  await visit(it, `${base}/activity?from=yesterday`, { ...about, status: 422 });
+  for (const [action, status] of [
+    ["/activity", 405],
+    ["/devices/lock-commands", 422],
+    ["/settings/check_in.seconds/take-backs", 409],
+  ]) {
+    const { page, note } = it;
+    await page.goto(`${base}/account`);
+    const [answer] = await Promise.all([
+      page.waitForNavigation(),
+      page.evaluate((to) => {
+        const form = document.querySelector("main form");
+        form.action = to;
+        form.noValidate = true;
+        form.requestSubmit();
+      }, action),
+    ]);
+    if (answer.status() !== status) note(`a form to ${action} was answered ${answer.status()}, not ${status}`);
+    await check(page, note, about.width);
+    await picture(page, about.album, String(status), about);
   }
 }
 
-async function look({ page, note }, url, { width, status = 200 }) {
+async function inEachLook(work) {
+  for (const theme of THEMES) for (const width of WIDTHS) await work({ theme, width });
+}
+
+async function stateOf(browser, demo, role, faults) {
+  const { context, page } = await open(browser, { faults });
+  await signIn(page, demo.url, demo.account(role));
+  const state = await context.storageState();
+  await context.close();
+  return state;
+}
+
+async function visit({ page, note }, url, { theme, width, album, as = "", status = 200 }) {
   const response = await page.goto(url);
   if (response.status() !== status) note(`${url} answered ${response.status()}`);
+  await picture(page, album, `${as} ${status === 200 ? "" : status} ${url.replace(/^\w+:\/\/[^/]*/, "")}`, { theme, width });
   await check(page, note, width);
+}
+
+// A picture of the whole page, for a person to look at.
+async function picture(page, album, name, { theme, width }) {
+  if (!album) return;
+  const file = `${name.replace(/[^\w.=-]+/g, "_").slice(0, 90)}-${theme}-${width}.png`;
+  await page.screenshot({ path: join(album, file), fullPage: true });
 }
 
 // What must hold of whatever page is shown.
@@ -81,7 +196,7 @@ async function crawl(page, base) {
       const address = to.toString();
       const kind = kindOf(to);
       const count = kinds.get(kind) ?? 0;
-      if (seen.has(address) || count >= OF_A_KIND) continue;
+      if (seen.has(address) || count >= (to.search ? 1 : OF_A_KIND)) continue;
       seen.add(address);
       kinds.set(kind, count + 1);
       queue.push(address);
@@ -90,10 +205,9 @@ async function crawl(page, base) {
   return found;
 }
 
-// `/devices/{id}?proof`: ids and the values of parameters left out.
+// `/devices/{id}?proof`: ids, the values of parameters, and how a list is sorted left out.
 function kindOf(url) {
   const place = url.pathname.replace(/[0-9a-f]{8}-[0-9a-f-]{27}/g, "{id}");
-  return `${place}?${[...url.searchParams.keys()].sort().join("&")}`;
+  const told = [...url.searchParams.keys()].filter((it) => it !== "sort" && it !== "dir");
+  return `${place}?${told.sort().join("&")}`;
 }
-
-export { path };

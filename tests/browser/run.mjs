@@ -1,13 +1,17 @@
 // Walks a running demo in headless Chromium: every page in both themes and both
 // widths, and every form and flow with JavaScript on and off.
 //
-//   node run.mjs --holdfast ../../target/debug/holdfast [--screenshots DIR] [--only setup|pages|acts|flows]
+//   node run.mjs --holdfast ../../target/debug/holdfast [--only setup|pages|acts|flows]
+//     [--screenshots DIR]  the README's pictures
+//     [--album DIR]        a picture of each page that is looked at
+import { mkdirSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { launch } from "./lib/chromium.mjs";
-import { startDemo, startServer } from "./lib/holdfast.mjs";
+import { serveAgain, startDemo, startServer } from "./lib/holdfast.mjs";
 import { startMailServer } from "./lib/smtp.mjs";
-import { checkPages } from "./pages.mjs";
-import { checkSetUp } from "./setup.mjs";
+import { checkAged, checkEmptyPages, checkPages } from "./pages.mjs";
+import { OWNER, checkSetUp } from "./setup.mjs";
+import { age, bringStates } from "./states.mjs";
 import { checkActs } from "./acts.mjs";
 import { checkFlows } from "./flows.mjs";
 import { takeScreenshots } from "./screenshots.mjs";
@@ -16,6 +20,7 @@ const { values: options } = parseArgs({
   options: {
     holdfast: { type: "string", default: "../../target/debug/holdfast" },
     screenshots: { type: "string" },
+    album: { type: "string" },
     only: { type: "string" },
   },
 });
@@ -28,6 +33,8 @@ const faults = Object.assign([], {
   },
 });
 const wants = (part) => !options.only || options.only === part;
+const { album } = options;
+if (album) mkdirSync(album, { recursive: true });
 const browser = await launch();
 try {
   if (wants("setup")) {
@@ -37,6 +44,7 @@ try {
       try {
         await step(`set-up, JavaScript ${javaScript ? "on" : "off"}`, () =>
           checkSetUp({ browser, server, mail, faults, javaScript }));
+        if (javaScript) await step("pages without devices", () => checkEmptyPages({ browser, server, account: OWNER, faults, album }));
       } finally {
         await server.stop();
         mail.stop();
@@ -45,9 +53,9 @@ try {
   }
   if (wants("pages") || wants("acts") || wants("flows") || options.screenshots) {
     const demo = await startDemo(options.holdfast);
+    let states;
     try {
       if (options.screenshots) await step("screenshots", () => takeScreenshots({ browser, demo, folder: options.screenshots }));
-      if (wants("pages")) await step("pages", () => checkPages({ browser, demo, faults }));
       if (wants("acts")) {
         for (const javaScript of [true, false]) {
           await step(`every form, JavaScript ${javaScript ? "on" : "off"}`, () => checkActs({ browser, demo, faults, javaScript }));
@@ -58,8 +66,24 @@ try {
         await step("wipe and restore, JavaScript on and off", () =>
           Promise.all([true, false].map((javaScript) => checkFlows({ browser, demo, faults, javaScript }))));
       }
+      // Last: then there is something on every page.
+      if (wants("pages")) {
+        await step("wipes in every state", async () => {
+          states = await bringStates({ browser, demo, faults });
+        });
+        await step("pages", () => checkPages({ browser, demo, faults, states, album }));
+      }
     } finally {
-      await demo.stop();
+      await demo.stop({ keep: states !== undefined });
+    }
+    if (states) {
+      age(demo.data, { expired: states.Requested, broken: states.Cancelled });
+      const later = await serveAgain(options.holdfast, demo);
+      try {
+        await step("pages after a week", () => checkAged({ browser, demo: later, faults, states, album }));
+      } finally {
+        await later.stop();
+      }
     }
   }
 } finally {

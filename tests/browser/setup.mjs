@@ -3,7 +3,7 @@ import { open } from "./lib/chromium.mjs";
 import { button, press, signIn } from "./lib/forms.mjs";
 import { check } from "./pages.mjs";
 
-const OWNER = { email: "owner@example.org", password: "lantern gravel oboe tuesday" };
+export const OWNER = { email: "owner@example.org", password: "lantern gravel oboe tuesday" };
 
 export async function checkSetUp({ browser, server, mail, faults, javaScript }) {
   const { context, page, note } = await open(browser, { faults, javaScript });

@@ -21,8 +21,12 @@ export function launch() {
   });
 }
 
-// A context of its own: cookies, theme and width; complaints go to `faults`.
-export async function open(browser, { faults, theme = "light", width = 1360, javaScript = true, state } = {}) {
+// A context of its own: cookies, theme and width; complaints go to `faults`. `breaks` where the server's own fault is
+// what is looked for.
+export async function open(
+  browser,
+  { faults, theme = "light", width = 1360, javaScript = true, state, breaks = false } = {},
+) {
   const context = await browser.newContext({
     colorScheme: theme,
     viewport: { width, height: width < 600 ? 844 : 900 },
@@ -37,14 +41,15 @@ export async function open(browser, { faults, theme = "light", width = 1360, jav
     const fault = `${path(page)} (${theme}, ${width}): ${text}`;
     if (!faults.includes(fault)) faults.push(fault);
   };
+  const refused = breaks ? /status of [45]\d\d/ : /status of 4\d\d/;
   page.on("console", (message) => {
     const text = message.text();
     if (/content.security.policy/i.test(text)) note(`CSP: ${text}`);
-    else if (message.type() === "error" && !/status of (404|4\d\d)/.test(text)) note(`console: ${text}`);
+    else if (message.type() === "error" && !refused.test(text)) note(`console: ${text}`);
   });
   page.on("pageerror", (error) => note(`script: ${error.message}`));
   page.on("response", (response) => {
-    if (response.status() >= 500) note(`${response.request().method()} ${response.url()} answered ${response.status()}`);
+    if (!breaks && response.status() >= 500) note(`${response.request().method()} ${response.url()} answered ${response.status()}`);
   });
   return { context, page, note };
 }

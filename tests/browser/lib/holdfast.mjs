@@ -16,6 +16,14 @@ export async function startDemo(program) {
   return { url: summary.url, data, summary, account, device, lines: running.lines, saw: running.saw, stop: running.stop };
 }
 
+// A stopped demo's server without its devices; it was stopped with `keep`.
+export async function serveAgain(program, demo) {
+  const address = `127.0.0.1:${await freePort()}`;
+  const running = run(program, ["serve", "--data", demo.data, "--listen", address], demo.data);
+  await running.saw(/\bready\b/, 60_000);
+  return { ...demo, url: `http://${address}`, lines: running.lines, saw: running.saw, stop: running.stop };
+}
+
 // A server that was never set up, with its set-up link.
 export async function startServer(program, options = []) {
   const data = mkdtempSync(join(tmpdir(), "holdfast-serve-"));
@@ -61,12 +69,12 @@ function run(program, args, data) {
       lines.forEach(look);
     });
 
-  const stop = async () => {
+  const stop = async ({ keep = false } = {}) => {
     child.kill("SIGINT");
     const hard = setTimeout(() => child.kill("SIGKILL"), 20_000);
     await ended;
     clearTimeout(hard);
-    if (existsSync(data)) rmSync(data, { recursive: true, force: true });
+    if (!keep && existsSync(data)) rmSync(data, { recursive: true, force: true });
   };
   return { lines, saw, stop };
 }
