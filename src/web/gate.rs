@@ -61,11 +61,19 @@ pub async fn gate(
     let span = tracing::info_span!("page", id, path = request.path());
     // No text of a person has a NUL, and PostgreSQL takes none.
     let has_nul = request.uri().query().is_some_and(|it| it.contains("%00"));
-    let response = if has_nul || is_odd(request.uri().path()) {
-        // Dressed below, as every bare status is.
-        request.into_response(HttpResponse::BadRequest().finish())
-    } else if let Some(allowed) = other_methods(&request) {
-        request.into_response(HttpResponse::MethodNotAllowed().insert_header((header::ALLOW, allowed)).finish())
+    // Dressed below, as every bare status is.
+    let refusal = if has_nul || is_odd(request.uri().path()) {
+        Some(HttpResponse::BadRequest().finish())
+    } else {
+        other_methods(&request)
+            .map(|allowed| HttpResponse::MethodNotAllowed().insert_header((header::ALLOW, allowed)).finish())
+    };
+    let response = if let Some(refusal) = refusal {
+        // Only for the frame around it: whoever is signed in is not asked to sign in.
+        if let Ok(Some(who)) = session::recognise(request.request()).await {
+            request.extensions_mut().insert(who);
+        }
+        request.into_response(refusal)
     } else {
         match admit(&mut request).await {
             Ok(()) => tracing::Instrument::instrument(next.call(request), span).await?.map_into_boxed_body(),

@@ -2,7 +2,7 @@
 use crate::support::NOW;
 use crate::support::people::{SINCE, person};
 use crate::support::server::{Answer, TestServer};
-use crate::support::visit::{Visit, location};
+use crate::support::visit::{Visit, location, text};
 use holdfast::domain::role::{Permission, Role};
 use std::collections::BTreeSet;
 use std::fs;
@@ -256,6 +256,20 @@ fn a_method_that_an_address_does_not_take_is_answered_with_those_that_it_takes()
                 let answer = server.request(method, &address(path), &[("Cookie", &cookie)], b"");
                 assert_eq!((answer.status, answer.header("allow")), (405, allowed), "{method} {path}");
             }
+        }
+    }
+}
+
+#[test]
+fn who_is_signed_in_is_not_asked_to_sign_in_by_a_refusal() {
+    let server = TestServer::start();
+    let owner = person(&server, "owner", &[Role::Owner], None, SINCE);
+    let visit = Visit::of(&server, owner);
+    for (method, path, status) in [("POST", "/activity", 405), ("GET", "/devices?q=%00", 400), ("GET", "/none", 404)] {
+        for (cookie, asked) in [(visit.cookie(), false), (String::new(), true)] {
+            let answer = server.request(method, path, &[("Cookie", &cookie)], b"");
+            assert_eq!(answer.status, status, "{method} {path}");
+            assert_eq!(text(&answer).contains("href=\"/sign-in"), asked, "{method} {path}");
         }
     }
 }
