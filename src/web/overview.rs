@@ -63,7 +63,7 @@ struct Read {
     worst: Vec<device_list::ListedDevice>,
     failed: Vec<Listed>,
     has_policy: bool,
-    has_second_person: bool,
+    has_second_approver: bool,
     has_backup: bool,
 }
 
@@ -127,8 +127,19 @@ fn read(conn: &mut Conn, reach: &Reach, now: Time) -> Result<Read> {
         worst: page.devices,
         failed: restore_test_list::standing_failures(conn, reach, 5)?,
         has_policy: !store::policy::all(conn)?.is_empty(),
-        has_second_person: store::user::all(conn)?.len() > 1,
+        has_second_approver: approver_count(conn)? > 1,
     })
+}
+
+/// How many people approve wipes, those who were invited to it among them: nobody decides on what they asked for.
+fn approver_count(conn: &mut Conn) -> Result<usize> {
+    let mut approvers: Vec<_> = store::user::all_grants(conn)?
+        .into_iter()
+        .filter(|(_, role, _)| role.allows(Permission::ApproveWipe))
+        .map(|(user, _, _)| user)
+        .collect();
+    approvers.dedup();
+    Ok(approvers.len())
 }
 
 /// Devices by the age of the newest data that is proven: class, height of 40, how many, and which.
@@ -154,7 +165,7 @@ fn steps(read: &Read, layout: &Layout) -> Vec<Step> {
         step(read.has_policy, "Write a policy", "/policies/new"),
         step(read.has_backup, "Back the device up", "/devices"),
         step(read.counts.proven > 0, "See its restore test pass", "/restore-tests"),
-        step(read.has_second_person, "Invite someone who approves wipes", "/users"),
+        step(read.has_second_approver, "Invite someone who approves wipes", "/users"),
     ];
     let is_new = layout.may(Permission::ManageSettings) && steps.iter().any(|it| !it.is_done);
     if is_new { steps } else { Vec::new() }

@@ -24,6 +24,18 @@ fn a_new_server_shows_the_first_steps() {
 }
 
 #[test]
+fn the_step_of_a_second_approver_is_done_by_whoever_can_approve() {
+    let server = TestServer::start();
+    let visit = Visit::of(&server, colleague(&server, "owner", Role::Owner));
+    let is_open = || text(&visit.get("/")).contains(">Invite someone who approves wipes</a>");
+
+    for (role, open) in [(Role::Observer, true), (Role::Operator, true), (Role::Approver, false)] {
+        colleague(&server, role.as_str(), role);
+        assert_eq!(is_open(), open, "{role}");
+    }
+}
+
+#[test]
 fn the_sentence_and_the_tiles_count_the_same_devices() {
     let server = TestServer::start();
     let visit = Visit::of(&server, colleague(&server, "owner", Role::Owner));
