@@ -24,6 +24,11 @@ impl Loss {
         self.holds && self.only_here.map(|it| it.files) == none && self.not_proven.map(|it| it.files) == none
     }
 
+    /// Whether the device counted files that exist only on it.
+    pub fn counts_some_only_here(&self) -> bool {
+        self.only_here.is_some_and(|it| it.files > 0)
+    }
+
     /// What the box of consent is sent as: the numbers themselves, so that old ones are not taken for new ones.
     pub fn consent(&self) -> String {
         let number = |it: Option<Amount>| it.map_or_else(|| "unknown".to_owned(), |it| it.files.to_string());

@@ -167,6 +167,17 @@ fn what_came_to_nothing_says_so_and_can_be_asked_again() {
 }
 
 #[test]
+fn a_first_layer_of_nothing_is_not_followed_by_another() {
+    let world = World::new();
+    world.says(0);
+    let asker = Visit::of(&world.server, world.asker);
+
+    let page = text(&asker.get(&format!("/devices/{}/wipe", world.device.id())));
+
+    assert!(page.contains("counted no file") && page.contains(" 92 files") && !page.contains("Another"), "{page}");
+}
+
+#[test]
 fn who_may_not_is_told_so_and_who_sees_it_can_stop_it() {
     let world = World::new();
     let observer = colleague(&world.server, "observer", Role::Observer);
