@@ -23,6 +23,7 @@ use crate::store::device_status::DeviceStatus;
 use crate::store::repository::RepositoryToken;
 use crate::store::restore_point::RestorePoint;
 use crate::store::restore_test::RestoreTest;
+use crate::store::wipe::WipeRequest;
 use crate::store::{self, Conn, Store};
 use crate::web::error::PageResult;
 use crate::web::filter::{bytes, span};
@@ -66,6 +67,8 @@ struct Read {
     tests: Vec<RestoreTest>,
     upcoming: Vec<Command>,
     past: Vec<Command>,
+    /// The wipe that is under way.
+    wipe: Option<WipeRequest>,
     findings: Vec<Finding>,
     activity: Vec<Activity>,
     failed_test: Option<RestoreTest>,
@@ -156,6 +159,7 @@ fn read(conn: &mut Conn, reach: &Reach, id: DeviceId, now: Time) -> Result<Read>
             Some(id) => store::restore_test::find(conn, id)?,
             None => None,
         },
+        wipe: store::wipe::open_of_device(conn, id)?,
         to_retest: store::evidence::count_to_retest(conn, id)?,
         space: repository.map(|it| it.space()),
         device,

@@ -167,6 +167,23 @@ fn what_came_to_nothing_says_so_and_can_be_asked_again() {
 }
 
 #[test]
+fn the_page_of_a_device_leads_to_its_wipe_as_long_as_that_is_under_way() {
+    let world = World::new();
+    let request = world.requested();
+    let asker = Visit::of(&world.server, world.asker);
+    let page = || text(&asker.get(&format!("/devices/{}", world.device.id())));
+    let [followed, asked] =
+        [format!("/wipe-requests/{}", request.id), format!("/devices/{}/wipe\"", world.device.id())];
+
+    let under_way = page();
+    assert!(under_way.contains(&followed) && under_way.contains("Requested") && !under_way.contains(&asked));
+    world.stops(request.id).unwrap();
+
+    let stopped = page();
+    assert!(!stopped.contains(&followed) && stopped.contains(&asked));
+}
+
+#[test]
 fn a_first_layer_of_nothing_is_not_followed_by_another() {
     let world = World::new();
     world.says(0);
