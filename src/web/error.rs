@@ -110,7 +110,7 @@ impl From<&Error> for Fault {
             Error::Internal(_) => Self::new(
                 S::INTERNAL_SERVER_ERROR,
                 "The server could not do this",
-                "It was written to the server's log. Try again; if it happens again, give an administrator the number below.",
+                "It was written to the server’s log. Try again; if it happens again, give an administrator the number below.",
             ),
         }
     }
