@@ -61,9 +61,9 @@ const ACTS = {
 
   async "ticked devices are backed up, proven and locked at once"({ page, base }) {
     for (const [name, said] of [
-      ["Back up now", /Back up now queued for 2 devices/],
-      ["Prove now", /Restore test queued for 2 devices/],
-      ["Lock", /Lock queued for 2 devices/],
+      ["Back up now", /Back up now queued for 3 devices/],
+      ["Prove now", /Restore test queued for 3 devices/],
+      ["Lock", /Lock queued for 3 devices/],
     ]) {
       await page.goto(`${base}/devices?q=field-laptop`);
       for (const box of await page.locator("input[name=id]").all()) await box.check();

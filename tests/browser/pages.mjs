@@ -17,9 +17,9 @@ export async function checkPages({ browser, demo, faults, states, album }) {
   const { context, page } = await open(browser, { faults, state: people.owner });
   const found = await crawl(page, demo.url);
   await context.close();
-  const wipes = Object.values(states);
+  const others = [...Object.values(states), ...devicePages(demo), ...NOTHING_FOUND];
   const seenBy = {
-    owner: [...new Set([...found, ...[...wipes, ...NOTHING_FOUND].map((it) => demo.url + it)])],
+    owner: [...new Set([...found, ...others.map((it) => demo.url + it)])],
     // These have a form for them.
     operator: ["/approvals", states["Review again"]].map((it) => demo.url + it),
     approver: ["/approvals", states.Requested, states.Held].map((it) => demo.url + it),
@@ -87,6 +87,13 @@ export async function checkAged({ browser, demo, faults, states, album }) {
     await picture(page, album, "429", look);
     await context.close();
   });
+}
+
+// Devices in the states that `bringStates` left them in, and the forms of wipes that are not under way.
+function devicePages(demo) {
+  const at = (name) => `/devices/${demo.device(name).id}`;
+  const shown = ["field-laptop-02", "field-laptop-11", "field-tablet-04", "spare-laptop-09", "studio-desk-05", "studio-laptop-08"];
+  return [...shown.map(at), `${at("spare-laptop-10")}/wipe`, `${at("studio-laptop-08")}/wipe`, `${at("field-laptop-11")}/restore`];
 }
 
 const NOTHING_FOUND = [

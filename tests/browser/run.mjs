@@ -51,11 +51,19 @@ try {
       }
     }
   }
-  if (wants("pages") || wants("acts") || wants("flows") || options.screenshots) {
-    const demo = await startDemo(options.holdfast);
+  if (options.screenshots) {
+    const demo = await startDemo(options.holdfast, 10);
+    try {
+      await step("screenshots", () => takeScreenshots({ browser, demo, folder: options.screenshots }));
+    } finally {
+      await demo.stop();
+    }
+  }
+  if (wants("pages") || wants("acts") || wants("flows")) {
+    // One more than its stories have: some of theirs are wiped.
+    const demo = await startDemo(options.holdfast, 11);
     let states;
     try {
-      if (options.screenshots) await step("screenshots", () => takeScreenshots({ browser, demo, folder: options.screenshots }));
       if (wants("acts")) {
         for (const javaScript of [true, false]) {
           await step(`every form, JavaScript ${javaScript ? "on" : "off"}`, () => checkActs({ browser, demo, faults, javaScript }));

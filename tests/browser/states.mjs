@@ -33,8 +33,9 @@ export async function bringStates({ browser, demo, faults }) {
   };
 
   const found = {};
-  found.Cancelled = await ask("studio-laptop-08");
+  found.Cancelled = await ask("field-tablet-04");
   await button(operator, "Stop, keep device").click();
+  await says(operator, /Cancelled/);
   found["Review again"] = await askAndApprove("field-laptop-02");
   writeFileSync(join(demo.device("field-laptop-02").files, "written-after-the-approval.txt"), "only here");
   // Its story goes on with its next check-in, and what is agreed to before would get worse.
@@ -55,7 +56,7 @@ export async function bringStates({ browser, demo, faults }) {
   found.Waiting = await askAndApprove("contractor-07");
   found.Requested = await ask("field-tablet-03");
   await set("Wipes in one hour at most", 1);
-  found.Held = await ask("spare-laptop-10");
+  found.Held = await ask("field-laptop-11");
   await says(operator, /Held/);
   for (const { context } of Object.values(people)) await context.close();
   return Object.fromEntries(Object.entries(found).map(([state, request]) => [state, request.replace(demo.url, "")]));
