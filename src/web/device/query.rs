@@ -111,7 +111,12 @@ impl ListQuery {
 
     /// Whether anything but the order is chosen.
     pub fn is_filtered(&self) -> bool {
-        [&self.view, &self.q, &self.team, &self.platform, &self.encryption, &self.ownership, &self.grade, &self.state]
+        !self.view.is_empty() || self.has_fields()
+    }
+
+    /// Whether a field of the form says something: then it is shown.
+    pub fn has_fields(&self) -> bool {
+        [&self.q, &self.team, &self.platform, &self.encryption, &self.ownership, &self.grade, &self.state]
             .iter()
             .any(|it| !it.is_empty())
     }
