@@ -423,6 +423,19 @@ fn nothing_is_said_to_be_compliant_of_a_device_that_was_wiped() {
 }
 
 #[test]
+fn no_first_backup_is_asked_of_a_device_that_was_wiped() {
+    let server = TestServer::start();
+    let visit = Visit::of(&server, owner(&server));
+    for (name, state, asked) in [("here", DeviceState::Enrolled, true), ("gone", DeviceState::Wiped, false)] {
+        let id = add(&server, name, move |any| any.0.state = state);
+
+        let html = page(&visit, &format!("/devices/{id}"));
+
+        assert_eq!(html.contains("starts the first one"), asked, "{html}");
+    }
+}
+
+#[test]
 fn a_form_that_cannot_be_done_leads_back_to_its_page() {
     let server = TestServer::start();
     let visit = Visit::of(&server, owner(&server));

@@ -59,6 +59,7 @@ pub struct ProofFacts<'a> {
     pub proof: Option<&'a DeviceProof>,
     pub newest: Option<&'a RestorePoint>,
     pub findings: &'a [Finding],
+    pub state: DeviceState,
 }
 
 /// "Proven restorable"
@@ -84,8 +85,8 @@ fn proof_lines(facts: &ProofFacts<'_>, grade: Grade, layout: &Layout) -> Vec<Str
     match grade {
         Grade::Unknown => lines.push("The server’s clock stands before this evidence: check the clock.".to_owned()),
         Grade::Reported => lines.push("The device says that it backed up; the server has not received it.".to_owned()),
-        Grade::Never => lines.push(first_backup(facts.findings).to_owned()),
-        Grade::Failed | Grade::Stored | Grade::OutOfDate | Grade::Verified | Grade::Proven => {}
+        Grade::Never if facts.state == DeviceState::Enrolled => lines.push(first_backup(facts.findings).to_owned()),
+        Grade::Never | Grade::Failed | Grade::Stored | Grade::OutOfDate | Grade::Verified | Grade::Proven => {}
     }
     if let (Some(proven), Some(row)) = (facts.evidence.proven, facts.proof) {
         let before = if grade == Grade::Failed { "Before that, data as of " } else { "" };

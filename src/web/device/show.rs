@@ -176,7 +176,13 @@ impl ShowPage {
         let facts = read.status.facts()?;
         let evidence = evidence_of(&read.listed);
         let newest = read.points.first();
-        let proof_facts = ProofFacts { evidence, proof: read.listed.proof.as_ref(), newest, findings: &read.findings };
+        let proof_facts = ProofFacts {
+            evidence,
+            proof: read.listed.proof.as_ref(),
+            newest,
+            findings: &read.findings,
+            state: read.device.state,
+        };
         let may = may(&layout, &read.device);
         let failures = match &read.failed_test {
             Some(test) => Some(test.failures()?),
