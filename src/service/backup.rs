@@ -160,7 +160,7 @@ pub fn snapshot_received(conn: &mut Conn, repository: &Repository, snapshot: &Ob
         None => insert_point(conn, repository, snapshot, Some(now), now)?,
     };
     proof::queue(conn, point, TestCause::NewBackup, None, now)?;
-    proof::refresh(conn, repository.device_id, now)?;
+    proof::refresh(conn, repository.device_id)?;
     let device = device_actor(conn, repository.device_id)?;
     let object = Object::new("restore_point", point, device.name.clone());
     record(conn, &device, &Act::done(Action::BackupStored, object).on(repository.device_id), now)
@@ -245,7 +245,7 @@ pub fn report(conn: &mut Conn, device: &Device, report: &BackupReport, now: Time
     if has_snapshot {
         proof::queue(conn, point, TestCause::NewBackup, None, now)?;
     }
-    proof::refresh(conn, device.id, now)
+    proof::refresh(conn, device.id)
 }
 
 /// So many restore points of a repository may be only reported; of more, the oldest goes.

@@ -279,7 +279,7 @@ pub fn enroll(
         (None, Some(id)) => (join_again(conn, id, enroll, &token, now)?, Action::DeviceReenrolled),
     };
     let repository = repository::insert(conn, prepared, device.id, device.generation, now)?;
-    proof::refresh(conn, device.id, now)?;
+    proof::refresh(conn, device.id)?;
     let by = actor(&device, address);
     let act = Act::done(action, Object::new("device", device.id, device.name.clone())).on(device.id);
     activity::record(conn, &by, &act, now)?;

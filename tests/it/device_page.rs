@@ -480,7 +480,7 @@ fn a_point_to_be_tested_again_and_one_of_a_clock_that_was_ahead_say_so() {
             store::restore_point::insert(conn, point)?;
         }
         store::restore_test::insert(conn, &test)?;
-        service::proof::refresh(conn, device, NOW)
+        service::proof::refresh(conn, device)
     });
     let visit = Visit::of(&server, owner);
 

@@ -82,7 +82,7 @@ fn a_failed_test_needs_attention_only_while_it_stands() {
     server.act(move |conn| {
         store::restore_point::insert(conn, &point)?;
         store::restore_test::insert(conn, &test)?;
-        service::proof::refresh(conn, device, NOW)
+        service::proof::refresh(conn, device)
     });
 
     let html = text(&visit.get("/"));
@@ -90,7 +90,7 @@ fn a_failed_test_needs_attention_only_while_it_stands() {
 
     server.act(move |conn| {
         store::evidence::set_point(conn, &RestorePoint { failed_at: None, proven_at: Some(NOW), ..later })?;
-        service::proof::refresh(conn, device, NOW)
+        service::proof::refresh(conn, device)
     });
 
     let html = text(&visit.get("/"));

@@ -209,7 +209,7 @@ pub fn finish(
         store::evidence::set_point(conn, &point)?;
     }
     note_damage(conn, &point, report, now)?;
-    refresh(conn, point.device_id, now)?;
+    refresh(conn, point.device_id)?;
     tell(conn, test, report, now)?;
     Ok(true)
 }
@@ -273,7 +273,7 @@ pub fn object_damaged(conn: &mut Conn, object: &StoredObject, now: Time) -> Resu
         test_newest(conn, object.repository_id, now)?;
     }
     let repository = store::repository::find(conn, object.repository_id)?.ok_or(Error::NotFound("repository"))?;
-    refresh(conn, repository.device_id, now)
+    refresh(conn, repository.device_id)
 }
 
 /// Damage of a repository was healed: its newest point is tested at once, and those that failed for it in their turn.
@@ -331,7 +331,7 @@ fn seconds(conn: &mut Conn, setting: &str, otherwise: Duration) -> Result<Durati
 ///
 /// # Errors
 /// When the database refuses.
-pub fn refresh(conn: &mut Conn, device: DeviceId, _now: Time) -> Result<()> {
+pub fn refresh(conn: &mut Conn, device: DeviceId) -> Result<()> {
     let validity = proof_validity(conn)?;
     let verified_validity = seconds(conn, "proof.verified_validity_seconds", VERIFIED_VALIDITY)?;
     let mut newest = |shown| -> Result<Option<RestorePoint>> {

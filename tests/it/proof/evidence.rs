@@ -133,7 +133,7 @@ impl World {
                 let row = restore_points::table.find(point.id);
                 diesel::update(row).set(restore_points::excluded.eq(excluded)).execute(conn)?;
                 service::proof::queue(conn, point.id, TestCause::NewBackup, None, now)?;
-                service::proof::refresh(conn, point.device_id, now)
+                service::proof::refresh(conn, point.device_id)
             })
             .unwrap();
         id

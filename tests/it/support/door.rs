@@ -115,7 +115,7 @@ impl TestDoor {
         self.write(move |conn| {
             store::enrollment_token::insert(conn, &token)?;
             store::device::insert(conn, &device)?;
-            service::proof::refresh(conn, device.id, NOW)
+            service::proof::refresh(conn, device.id)
         });
         id
     }
