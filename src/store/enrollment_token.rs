@@ -1,6 +1,7 @@
 //! Enrolment tokens, of which only the hash is kept.
 use crate::domain::device::Ownership;
 use crate::domain::id::{DeviceId, EnrollmentTokenId, TeamId};
+use crate::domain::role::Reach;
 use crate::domain::time::Time;
 use crate::store::Conn;
 use crate::store::schema::enrollment_tokens;
@@ -40,13 +41,13 @@ pub fn find_by_hash(conn: &mut Conn, hash: &str) -> QueryResult<Option<Enrollmen
         .optional()
 }
 
-/// The newest tokens first, at most `limit`.
-pub fn newest(conn: &mut Conn, limit: i64) -> QueryResult<Vec<EnrollmentToken>> {
-    enrollment_tokens::table
-        .order(enrollment_tokens::id.desc())
-        .limit(limit)
-        .select(EnrollmentToken::as_select())
-        .load(conn)
+/// The newest tokens within reach first, at most `limit`.
+pub fn newest(conn: &mut Conn, reach: &Reach, limit: i64) -> QueryResult<Vec<EnrollmentToken>> {
+    let mut query = enrollment_tokens::table.into_boxed();
+    if let Reach::Teams(teams) = reach {
+        query = query.filter(enrollment_tokens::team_id.eq_any(teams.clone()));
+    }
+    query.order(enrollment_tokens::id.desc()).limit(limit).select(EnrollmentToken::as_select()).load(conn)
 }
 
 /// Adds a token.

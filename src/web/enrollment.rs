@@ -136,9 +136,7 @@ impl ListPage {
 }
 
 fn read(conn: &mut Conn, reach: &Reach) -> crate::error::Result<(Vec<EnrollmentToken>, Vec<Team>)> {
-    let mut tokens = store::enrollment_token::newest(conn, LISTED)?;
-    tokens.retain(|it| reach.covers(it.team_id));
-    Ok((tokens, store::team::all(conn)?))
+    Ok((store::enrollment_token::newest(conn, reach, LISTED)?, store::team::all(conn)?))
 }
 
 #[get("/enrollment")]

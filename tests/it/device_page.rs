@@ -60,7 +60,7 @@ fn grant(server: &TestServer, id: UserId, role: Role, team: TeamId) {
     })
 }
 
-fn team(server: &TestServer, name: &str) -> TeamId {
+pub fn team(server: &TestServer, name: &str) -> TeamId {
     let (id, name) =
         (TeamId::generate(Time::from_millis(NOW.millis() - i64::from(name.as_bytes()[0]))), name.to_owned());
     server.act(move |conn| {

@@ -1,10 +1,17 @@
 //! Enrolment tokens in the browser.
+use crate::device_page::team;
+use crate::support::NOW;
 use crate::support::device::SimDevice;
+use crate::support::fleet;
 use crate::support::people::colleague;
 use crate::support::server::TestServer;
 use crate::support::visit::{Visit, location, text};
-use holdfast::domain::role::Role;
+use diesel::prelude::*;
+use holdfast::domain::id::EnrollmentTokenId;
+use holdfast::domain::role::{Reach, Role};
+use holdfast::domain::time::days;
 use holdfast::store;
+use holdfast::store::schema::{enrollment_tokens, user_roles};
 
 const FIELDS: [(&str, &str); 5] =
     [("name", "Sales"), ("team", ""), ("ownership", "company"), ("use_limit", "2"), ("valid_hours", "24")];
@@ -28,7 +35,7 @@ fn a_token_is_shown_once_with_its_command_and_code_and_lets_a_device_in() {
     assert!(!text(&visit.get("/enrollment")).contains(&token), "only its hash is kept");
     assert_eq!(SimDevice::new().enroll(&server, &token).status, 200);
     assert!(text(&visit.get("/enrollment")).contains("1 of 2"));
-    let id = server.read(|conn| Ok(store::enrollment_token::newest(conn, 1)?))[0].id;
+    let id = server.read(|conn| Ok(store::enrollment_token::newest(conn, &Reach::All, 1)?))[0].id;
     location(&visit.post(&format!("/enrollment-tokens/{id}/revocations"), &[]));
     assert_eq!(SimDevice::new().enroll(&server, &token).status, 403);
 }
@@ -43,7 +50,7 @@ fn a_wrong_form_is_shown_again_and_makes_no_token() {
         let fields = FIELDS.map(|(name, old)| (name, if name == field { value } else { old }));
         assert_eq!(visit.post("/enrollment-tokens", &fields).status, 422, "{field}");
     }
-    assert!(server.read(|conn| Ok(store::enrollment_token::newest(conn, 9)?)).is_empty());
+    assert!(server.read(|conn| Ok(store::enrollment_token::newest(conn, &Reach::All, 9)?)).is_empty());
 }
 
 #[test]
@@ -59,4 +66,27 @@ fn a_device_enrolls_again_as_itself() {
     assert_eq!(answer.status, 200);
     assert_eq!(answer.json()["device_id"], device.id().to_string());
     assert_eq!(answer.json()["generation"], 2);
+}
+
+#[test]
+fn the_tokens_of_a_team_are_listed_however_many_others_came_after_them() {
+    let server = TestServer::start();
+    let operator = colleague(&server, "operator", Role::Operator);
+    let sales = team(&server, "Sales");
+    server.act(move |conn| {
+        diesel::update(user_roles::table).set(user_roles::scope.eq(sales.to_string())).execute(conn)?;
+        fleet::token(conn);
+        let older = enrollment_tokens::id.eq(EnrollmentTokenId::generate(NOW - days(1)));
+        let own = (enrollment_tokens::team_id.eq(sales), enrollment_tokens::name.eq("the team’s own"));
+        diesel::update(enrollment_tokens::table).set((older, own)).execute(conn)?;
+        for _ in 0..200 {
+            fleet::token(conn);
+        }
+        Ok(())
+    });
+
+    let list = text(&Visit::of(&server, operator).get("/enrollment"));
+
+    assert!(list.contains("the team’s own"), "{list}");
+    assert!(!list.contains("fleet"), "{list}");
 }
