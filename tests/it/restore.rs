@@ -18,10 +18,11 @@ use holdfast::domain::message::{Payload, RestoreFailure, RestoreOrder, RestorePr
 use holdfast::domain::object::{ObjectKind, ObjectName};
 use holdfast::domain::restore::{Conflict, FileClass, RestoreState, Selection};
 use holdfast::domain::role::{Reach, Role};
-use holdfast::domain::time::{Time, hours};
+use holdfast::domain::time::{Time, hours, minutes};
 use holdfast::error::{Error, Result};
 use holdfast::service::restore::{self, Draft};
 use holdfast::store::restore::Restore;
+use holdfast::store::restore_point::RestorePoint;
 use holdfast::{job, seal, secret, service, store};
 
 struct World {
@@ -463,6 +464,26 @@ fn the_four_steps_order_a_restore_without_scripts() {
     );
     assert!(text(&operator.get(&made)).contains("1 of 1 file came back equal"));
     assert!(text(&operator.get("/restores")).contains("1 of 1"));
+}
+
+#[test]
+fn a_proven_point_is_offered_first_however_many_others_came_after_it() {
+    let world = World::new();
+    let device = world.source.id();
+    world.server.act(move |conn| {
+        let repository = store::repository::active_of_device(conn, device)?.unwrap().id;
+        for minute in 1..=70 {
+            let point = restore_point(repository, device, NOW + minutes(minute));
+            let manifest_name = Some(point.snapshot_name.clone());
+            store::restore_point::insert(conn, &RestorePoint { manifest_name, ..point })?;
+        }
+        Ok(())
+    });
+
+    let list = text(&Visit::of(&world.server, world.operator).get(&format!("/devices/{device}/restore")));
+
+    let offered: Vec<_> = list.split("/restore/what?point=").skip(1).map(|it| it.split('"').next().unwrap()).collect();
+    assert_eq!((offered[0], offered.len()), (world.draft.point.as_str(), 61), "{list}");
 }
 
 #[test]

@@ -13,6 +13,7 @@ use crate::proof::keys::ProofKeys;
 use crate::secret;
 use crate::service::restore;
 use crate::store::device::Device;
+use crate::store::evidence::Shown;
 use crate::store::restore_point::RestorePoint;
 use crate::store::{self, Store};
 use crate::wake::Wake;
@@ -30,9 +31,10 @@ use actix_web::web::{Data, Form, Path, Query};
 use actix_web::{HttpResponse, get, post, web};
 use anyhow::Context;
 use askama::Template;
+use std::cmp::Reverse;
 use std::sync::Arc;
 
-/// So many restore points are offered.
+/// So many restore points are offered, and so many proven ones among older points.
 const POINTS: i64 = 60;
 /// So many files a search shows.
 const FOUND: usize = 200;
@@ -64,13 +66,16 @@ pub async fn choose_point(
     let (device, points) = store
         .read(move |conn| {
             let device = reached(conn, &reach, id)?;
-            Ok::<_, Error>((device, store::restore_point::of_device(conn, id, POINTS)?))
+            let mut points = store::evidence::points(conn, id, Shown::Proven, POINTS)?;
+            let newest = store::evidence::points(conn, id, Shown::Anything, POINTS)?;
+            points.extend(newest.into_iter().filter(|it| it.proven_at.is_none()));
+            Ok::<_, Error>((device, points))
         })
         .await?;
     let mut points: Vec<_> =
         points.into_iter().map(|it| Offered { is_proven: restore::is_proven(&it), point: it }).collect();
     // Proven first; each part stays newest first.
-    points.sort_by_key(|it| !it.is_proven);
+    points.sort_by_key(|it| (!it.is_proven, Reverse(it.point.received_at)));
     with_status(&PointPage { layout, device, points }, StatusCode::OK)
 }
 
