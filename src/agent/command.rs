@@ -91,9 +91,9 @@ impl Agent {
                     self.finish(entry.id, Err("the agent was stopped before the restore began; ask again".to_owned()))?;
                 }
                 // The wipe's own journal goes on; without one nothing was destroyed.
-                CommandKind::Wipe if self.has_wipe()? => {}
-                CommandKind::Wipe => {
-                    self.finish(entry.id, Err("the agent was stopped before the wipe began; ask again".to_owned()))?;
+                CommandKind::Wipe | CommandKind::RemoveCompanyData if self.has_wipe()? => {}
+                CommandKind::Wipe | CommandKind::RemoveCompanyData => {
+                    self.finish(entry.id, Err("the agent was stopped before this began; ask again".to_owned()))?;
                 }
             }
         }
@@ -111,7 +111,9 @@ impl Agent {
                 later(Work::Backup(AskedBy::Command(command.id)));
                 Ok(())
             }
-            (CommandKind::Wipe, Payload::Wipe { roots }) => self.wipe(command.id, &roots, stop),
+            (CommandKind::Wipe, Payload::Wipe { roots }) => self.wipe((command.id, command.kind), &roots, stop),
+            // Whatever the order says, it names no folder.
+            (CommandKind::RemoveCompanyData, _) => self.wipe((command.id, command.kind), &[], stop),
             (CommandKind::Restore, Payload::Restore(order)) => {
                 self.begin_restore(command.id, order)?;
                 later(Work::Restore);

@@ -67,7 +67,8 @@ impl Agent {
         wipe::finish_wiped(&state)?;
         if let Some(wiped) = state.find::<Wiped>()? {
             bail!(
-                "this device was wiped at {} and belongs to no server any more; enroll it again to use it",
+                "{} at {}, and it belongs to no server any more; enroll it again to use it",
+                wiped.said(),
                 wiped.wiped_at.iso()
             );
         }

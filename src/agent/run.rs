@@ -8,7 +8,6 @@ use super::net::backoff::{Backoff, Stop, jitter, random};
 use super::net::client::CallError;
 use super::progress::Event;
 use super::state::{BackupAnswer, BackupRequest, LastBackup, Policy, Wiped};
-use crate::domain::command::CommandKind;
 use crate::domain::time::Time;
 use crate::domain::words;
 use crate::protocol::agent::message::{Command, ErrorCode, WAIT, Waiting};
@@ -103,7 +102,7 @@ impl Agent {
             return Ok(());
         }
         self.note(Event::Note(format!("Command {}: {}", command.id, command.kind.name())));
-        if command.kind == CommandKind::Wipe {
+        if command.kind.erases() {
             // A backup in the middle would read what is being erased.
             work_stop.stop();
         }

@@ -217,7 +217,7 @@ pub(super) fn device(id: DeviceId, signing_key: String, token: EnrollmentTokenId
         agent_version: "0.1.0".to_owned(),
         enrollment_token_id: token,
         enrolled_at: now,
-        wiped_at: None,
+        erased_at: None,
     }
 }
 

@@ -4,17 +4,27 @@ use crate::domain::text::text_enum;
 text_enum! {
     /// A command, common to all platforms.
     CommandKind {
-        Lock = "lock", BackUpNow = "back_up_now", Wipe = "wipe", Restore = "restore",
+        Lock = "lock", BackUpNow = "back_up_now", Wipe = "wipe", RemoveCompanyData = "remove_company_data",
+        Restore = "restore",
     }
 }
 
 impl CommandKind {
+    /// Those that a wipe request stands behind.
+    pub const ERASING: [Self; 2] = [Self::Wipe, Self::RemoveCompanyData];
+
+    /// Whether a wipe request stands behind it.
+    pub fn erases(self) -> bool {
+        Self::ERASING.contains(&self)
+    }
+
     /// The name on a button and in a list.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Lock => "Lock",
             Self::BackUpNow => "Back up now",
             Self::Wipe => "Wipe",
+            Self::RemoveCompanyData => "Remove company data",
             Self::Restore => "Restore",
         }
     }

@@ -18,6 +18,8 @@ impl DeviceState {
             Self::Enrolled => "Enrolled",
             Self::Wiped => "Wiped",
             Self::WipeFailed => "Wipe failed",
+            Self::CompanyDataRemoved => "Company data removed",
+            Self::RemovalFailed => "Removal failed",
             Self::Removed => "Removed",
         }
     }
@@ -54,7 +56,10 @@ impl Ownership {
 
 text_enum! {
     /// Where a device stands with us; after a failed wipe something is left on it that its key no longer opens.
-    DeviceState { Enrolled = "enrolled", Wiped = "wiped", WipeFailed = "wipe_failed", Removed = "removed" }
+    DeviceState {
+        Enrolled = "enrolled", Wiped = "wiped", WipeFailed = "wipe_failed",
+        CompanyDataRemoved = "company_data_removed", RemovalFailed = "removal_failed", Removed = "removed",
+    }
 }
 
 text_enum! {

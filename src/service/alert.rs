@@ -49,6 +49,13 @@ pub struct WipeNotice<'a> {
     pub note: &'a str,
 }
 
+impl WipeNotice<'_> {
+    /// "Wipe requested: laptop-1".
+    fn subject(&self, what: &str) -> String {
+        format!("{} {what}: {}", words::capital(self.action.noun()), self.device_name)
+    }
+}
+
 #[derive(Template)]
 #[template(path = "mail/wipe_requested.txt")]
 struct WipeRequested<'a> {
@@ -133,7 +140,7 @@ struct RestoreTestFailed<'a> {
 /// When the database refuses.
 pub fn wipe_requested(conn: &mut Conn, it: &WipeNotice<'_>, now: Time) -> Result<()> {
     let url = url(conn, &format!("/wipe-requests/{}", it.request))?;
-    let subject = format!("Wipe requested: {}", it.device_name);
+    let subject = it.subject("requested");
     tell_of_wipe(conn, it, "wipe_requested", subject, &WipeRequested { it, url }, now)
 }
 
@@ -160,7 +167,7 @@ pub fn wipe_held(conn: &mut Conn, it: &WipeNotice<'_>, now: Time) -> Result<()> 
 /// When the database refuses.
 pub fn wipe_approved(conn: &mut Conn, it: &WipeNotice<'_>, release_at: Time, now: Time) -> Result<()> {
     let url = url(conn, &format!("/wipe-requests/{}", it.request))?;
-    let subject = format!("Wipe approved: {}", it.device_name);
+    let subject = it.subject("approved");
     tell_of_wipe(conn, it, "wipe_approved", subject, &WipeApproved { it, release_at: release_at.iso(), url }, now)
 }
 
@@ -170,7 +177,7 @@ pub fn wipe_approved(conn: &mut Conn, it: &WipeNotice<'_>, release_at: Time, now
 /// When the database refuses.
 pub fn wipe_stands(conn: &mut Conn, it: &WipeNotice<'_>, now: Time) -> Result<()> {
     let url = url(conn, &format!("/wipe-requests/{}", it.request))?;
-    let subject = format!("Wipe not sent: {}", it.device_name);
+    let subject = it.subject("not sent");
     tell_of_wipe(conn, it, "wipe_stands", subject, &WipeStands { it, url }, now)
 }
 
@@ -180,8 +187,7 @@ pub fn wipe_stands(conn: &mut Conn, it: &WipeNotice<'_>, now: Time) -> Result<()
 /// When the database refuses.
 pub fn wipe_done(conn: &mut Conn, it: &WipeNotice<'_>, complete: bool, now: Time) -> Result<()> {
     let url = url(conn, &format!("/wipe-requests/{}", it.request))?;
-    let verb = if complete { "confirmed" } else { "failed" };
-    let subject = format!("Wipe {verb}: {}", it.device_name);
+    let subject = it.subject(if complete { "confirmed" } else { "failed" });
     tell_of_wipe(conn, it, "wipe_done", subject, &WipeDone { it, complete, url }, now)
 }
 

@@ -206,7 +206,7 @@ pub fn actor(device: &Device, address: &str) -> Actor {
 fn deliver(conn: &mut Conn, device: &Device, now: Time) -> Result<Vec<Order>> {
     let mut orders = Vec::new();
     let mut open = store::command::open(conn, device.id, device.generation, now)?;
-    if open.iter().any(|it| it.kind == CommandKind::Wipe) {
+    if open.iter().any(|it| it.kind.erases()) {
         // Handing out a wipe is decided again, so it takes its turn among the acts: a stop before it is seen.
         store::activity::lock(conn)?;
         open = store::command::open(conn, device.id, device.generation, now)?;
@@ -234,7 +234,7 @@ fn order(command: &Command) -> Result<Order> {
 
 fn may_deliver(conn: &mut Conn, command: &Command, now: Time) -> Result<bool> {
     match command.kind {
-        CommandKind::Wipe => wipe::may_deliver(conn, command, now),
+        CommandKind::Wipe | CommandKind::RemoveCompanyData => wipe::may_deliver(conn, command, now),
         CommandKind::Restore => restore::may_deliver(conn, command, now),
         CommandKind::Lock | CommandKind::BackUpNow => Ok(true),
     }
@@ -242,7 +242,7 @@ fn may_deliver(conn: &mut Conn, command: &Command, now: Time) -> Result<bool> {
 
 fn delivered(conn: &mut Conn, command: &Command, now: Time) -> Result<()> {
     match command.kind {
-        CommandKind::Wipe => wipe::delivered(conn, command, now),
+        CommandKind::Wipe | CommandKind::RemoveCompanyData => wipe::delivered(conn, command, now),
         CommandKind::Restore | CommandKind::Lock | CommandKind::BackUpNow => Ok(()),
     }
 }
@@ -250,7 +250,9 @@ fn delivered(conn: &mut Conn, command: &Command, now: Time) -> Result<()> {
 /// A wipe and a restore end by their own reports; this is how they end without one.
 fn ended(conn: &mut Conn, actor: &Actor, command: &Command, done: bool, detail: &str, now: Time) -> Result<()> {
     match command.kind {
-        CommandKind::Wipe => wipe::command_ended(conn, actor, command, done, detail, now),
+        CommandKind::Wipe | CommandKind::RemoveCompanyData => {
+            wipe::command_ended(conn, actor, command, done, detail, now)
+        }
         CommandKind::Restore => restore::command_ended(conn, actor, command, done, detail, now),
         CommandKind::Lock | CommandKind::BackUpNow => Ok(()),
     }

@@ -35,7 +35,7 @@ const fn lifetime(kind: CommandKind) -> Duration {
         CommandKind::BackUpNow => days(1),
         CommandKind::Lock | CommandKind::Restore => days(7),
         // An order is handed out within 7 days, and the device reports for 7 more.
-        CommandKind::Wipe => days(15),
+        CommandKind::Wipe | CommandKind::RemoveCompanyData => days(15),
     }
 }
 
@@ -91,7 +91,9 @@ pub fn takes_none(device: &Device) -> Error {
 pub fn cancel(conn: &mut Conn, actor: &Actor, id: CommandId, now: Time) -> Result<Command> {
     let command = store::command::find(conn, id)?.ok_or(Error::NotFound("command"))?;
     match command.kind {
-        CommandKind::Wipe => return Err(Error::Refused("stop the wipe request instead".to_owned())),
+        CommandKind::Wipe | CommandKind::RemoveCompanyData => {
+            return Err(Error::Refused("stop the wipe request instead".to_owned()));
+        }
         CommandKind::Restore => return Err(Error::Refused("cancel the restore instead".to_owned())),
         CommandKind::Lock | CommandKind::BackUpNow => {}
     }

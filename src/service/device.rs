@@ -1,7 +1,6 @@
 //! What people change of a device by hand: its name, its person, its team, the space of its backups, and
 //! that it is gone.
 use crate::domain::activity::{Action, Actor, Object};
-use crate::domain::command::CommandKind;
 use crate::domain::device::DeviceState;
 use crate::domain::id::{DeviceId, TeamId};
 use crate::domain::space::Space;
@@ -86,7 +85,7 @@ pub fn remove(conn: &mut Conn, actor: &Actor, id: DeviceId, typed_name: &str, no
         return Err(Error::invalid("confirm", "type the name of the device as it stands above"));
     }
     let open = store::command::open(conn, id, device.generation, now)?;
-    if store::wipe::open_of_device(conn, id)?.is_some() || open.iter().any(|it| it.kind == CommandKind::Wipe) {
+    if store::wipe::open_of_device(conn, id)?.is_some() || open.iter().any(|it| it.kind.erases()) {
         return Err(Error::Refused("a wipe of this device is under way: stop it, or wait for its end".to_owned()));
     }
     let from = device.state;

@@ -365,7 +365,7 @@ fn row(id: DeviceId, generation: i64, enroll: &Enroll, token: &EnrollmentToken, 
         agent_version: enroll.agent_version.clone(),
         enrollment_token_id: token.id,
         enrolled_at: now,
-        wiped_at: None,
+        erased_at: None,
     })
 }
 

@@ -185,7 +185,8 @@ pub struct DeviceReport {
     pub generation: i64,
     pub agent_version: String,
     pub protected_roots: Vec<String>,
-    pub wiped_at: Option<String>,
+    /// When the wipe, or the removal of company data, was confirmed; `state` says which.
+    pub erased_at: Option<String>,
     /// What the device says of itself, each with its source and the time by its own clock in UTC milliseconds.
     pub facts: DeviceFacts,
     pub evidence: EvidenceReport,
@@ -324,7 +325,7 @@ pub fn device(conn: &mut Conn, id: DeviceId, now: Time) -> Result<Option<DeviceR
         generation: device.generation,
         agent_version: device.agent_version.clone(),
         protected_roots: device.roots()?,
-        wiped_at: iso(device.wiped_at),
+        erased_at: iso(device.erased_at),
         facts,
         evidence: evidence_report(&listed),
         space: store::repository::active_of_device(conn, id)?.map(|it| it.space()),

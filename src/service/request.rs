@@ -38,9 +38,11 @@ pub fn accept(conn: &mut Conn, signed: &Signed, wiped_too: bool) -> Result<Resul
     let Some(device) = store::device::find(conn, signed.device)? else { return Ok(Err(Refusal::Unknown)) };
     match device.state {
         DeviceState::Enrolled => {}
-        DeviceState::Wiped | DeviceState::WipeFailed if wiped_too => {}
-        DeviceState::Wiped | DeviceState::WipeFailed => return Ok(Err(Refusal::Wiped)),
         DeviceState::Removed => return Ok(Err(Refusal::Unknown)),
+        _ if wiped_too => {}
+        DeviceState::Wiped | DeviceState::WipeFailed | DeviceState::CompanyDataRemoved | DeviceState::RemovalFailed => {
+            return Ok(Err(Refusal::Wiped));
+        }
     }
     if device.generation != signed.generation {
         return Ok(Err(Refusal::KeyChanged));

@@ -50,8 +50,11 @@ pub fn newest(conn: &mut Conn, limit: i64) -> QueryResult<Vec<Command>> {
 }
 
 /// How many commands of this kind were queued after `since`.
-pub fn count_since(conn: &mut Conn, kind: CommandKind, since: Time) -> QueryResult<i64> {
-    commands::table.filter(commands::kind.eq(kind).and(commands::created_at.gt(since))).count().get_result(conn)
+pub fn count_erasing_since(conn: &mut Conn, since: Time) -> QueryResult<i64> {
+    commands::table
+        .filter(commands::kind.eq_any(CommandKind::ERASING).and(commands::created_at.gt(since)))
+        .count()
+        .get_result(conn)
 }
 
 /// A device's newest commands first, at most `limit`.

@@ -32,7 +32,8 @@ pub struct Device {
     pub agent_version: String,
     pub enrollment_token_id: EnrollmentTokenId,
     pub enrolled_at: Time,
-    pub wiped_at: Option<Time>,
+    /// When its wipe, or the removal of company data, was confirmed.
+    pub erased_at: Option<Time>,
 }
 
 impl Device {
@@ -90,7 +91,7 @@ pub fn reenroll(conn: &mut Conn, device: &Device, old_generation: i64) -> QueryR
                 devices::agent_version.eq(&device.agent_version),
                 devices::enrollment_token_id.eq(device.enrollment_token_id),
                 devices::enrolled_at.eq(device.enrolled_at),
-                devices::wiped_at.eq(device.wiped_at),
+                devices::erased_at.eq(device.erased_at),
             ),
         ))
         .execute(conn)?;
@@ -107,7 +108,7 @@ pub fn set_versions(conn: &mut Conn, id: DeviceId, os_version: &str, agent_versi
 
 /// Moves a device of one generation from one state to another; false when it was not in `from`.
 ///
-/// `wiped_at` is set only by the move to [`DeviceState::Wiped`].
+/// `erased_at` is set only by a wipe or a removal of company data that left nothing.
 pub fn set_state(
     conn: &mut Conn,
     id: DeviceId,
@@ -117,10 +118,10 @@ pub fn set_state(
 ) -> QueryResult<bool> {
     let which = devices::table.find(id).filter(devices::generation.eq(generation)).filter(devices::state.eq(from));
     let changed = match to {
-        DeviceState::Wiped => {
-            diesel::update(which).set((devices::state.eq(to), devices::wiped_at.eq(Some(now)))).execute(conn)?
+        DeviceState::Wiped | DeviceState::CompanyDataRemoved => {
+            diesel::update(which).set((devices::state.eq(to), devices::erased_at.eq(Some(now)))).execute(conn)?
         }
-        DeviceState::Enrolled | DeviceState::WipeFailed | DeviceState::Removed => {
+        DeviceState::Enrolled | DeviceState::WipeFailed | DeviceState::RemovalFailed | DeviceState::Removed => {
             diesel::update(which).set(devices::state.eq(to)).execute(conn)?
         }
     };

@@ -130,7 +130,7 @@ diesel::table! {
         agent_version -> Text,
         enrollment_token_id -> Text,
         enrolled_at -> BigInt,
-        wiped_at -> Nullable<BigInt>,
+        erased_at -> Nullable<BigInt>,
     }
 }
 

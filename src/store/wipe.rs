@@ -203,7 +203,7 @@ pub fn due(conn: &mut Conn, now: Time, limit: i64) -> QueryResult<Vec<WipeReques
 pub fn orphaned(conn: &mut Conn, limit: i64) -> QueryResult<Vec<WipeRequest>> {
     use crate::domain::command::CommandState as S;
     let ended = commands::table
-        .filter(commands::kind.eq(CommandKind::Wipe))
+        .filter(commands::kind.eq_any(CommandKind::ERASING))
         .filter(commands::state.eq_any([S::Acknowledged, S::Failed, S::Expired, S::Cancelled]))
         .select(commands::id.nullable());
     wipe_requests::table

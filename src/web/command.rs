@@ -70,7 +70,7 @@ impl ListPage {
             && match command.kind {
                 CommandKind::Lock => self.layout.may_in(Permission::LockDevices, *team),
                 CommandKind::BackUpNow => self.layout.may_in(Permission::RunBackups, *team),
-                CommandKind::Wipe | CommandKind::Restore => false,
+                CommandKind::Wipe | CommandKind::RemoveCompanyData | CommandKind::Restore => false,
             }
     }
 }
@@ -136,7 +136,7 @@ async fn cancel(
             let needed = match found.kind {
                 CommandKind::Lock => Permission::LockDevices,
                 CommandKind::BackUpNow => Permission::RunBackups,
-                CommandKind::Wipe => Permission::StopWipe,
+                CommandKind::Wipe | CommandKind::RemoveCompanyData => Permission::StopWipe,
                 CommandKind::Restore => Permission::Restore,
             };
             if !covers(needed) {

@@ -106,6 +106,8 @@ fn the_three_answers_stand_in_their_order_for_every_state() {
         (add(&server, "mine", |it| it.0.ownership = Ownership::Personal), "Remove company data"),
         (add(&server, "wiped", |it| it.0.state = DeviceState::Wiped), "has been wiped"),
         (add(&server, "left", |it| it.0.state = DeviceState::WipeFailed), "erase it by hand"),
+        (add(&server, "parted", |it| it.0.state = DeviceState::CompanyDataRemoved), "no folder was touched"),
+        (add(&server, "kept", |it| it.0.state = DeviceState::RemovalFailed), "may still be on the device"),
         (add(&server, "gone", |it| it.0.state = DeviceState::Removed), "was removed from the lists"),
     ];
     for (id, words) in cases {

@@ -23,7 +23,7 @@ CREATE TABLE devices (
     serial TEXT COLLATE "C" NOT NULL,
     os_version TEXT COLLATE "C" NOT NULL,
     ownership TEXT COLLATE "C" NOT NULL CHECK (ownership IN ('company', 'personal')),
-    state TEXT COLLATE "C" NOT NULL CHECK (state IN ('enrolled', 'wiped', 'wipe_failed', 'removed')),
+    state TEXT COLLATE "C" NOT NULL CHECK (state IN ('enrolled', 'wiped', 'wipe_failed', 'company_data_removed', 'removal_failed', 'removed')),
     generation BIGINT NOT NULL,
     signing_key TEXT COLLATE "C" NOT NULL,
     sealing_key TEXT COLLATE "C" NOT NULL,
@@ -31,7 +31,7 @@ CREATE TABLE devices (
     agent_version TEXT COLLATE "C" NOT NULL,
     enrollment_token_id TEXT COLLATE "C" NOT NULL REFERENCES enrollment_tokens (id),
     enrolled_at BIGINT NOT NULL,
-    wiped_at BIGINT
+    erased_at BIGINT
 );
 CREATE INDEX devices_by_name ON devices (name, id);
 CREATE INDEX devices_by_serial ON devices (serial);

@@ -23,7 +23,7 @@ CREATE TABLE devices (
     serial TEXT NOT NULL,
     os_version TEXT NOT NULL,
     ownership TEXT NOT NULL CHECK (ownership IN ('company', 'personal')),
-    state TEXT NOT NULL CHECK (state IN ('enrolled', 'wiped', 'wipe_failed', 'removed')),
+    state TEXT NOT NULL CHECK (state IN ('enrolled', 'wiped', 'wipe_failed', 'company_data_removed', 'removal_failed', 'removed')),
     generation INTEGER NOT NULL,
     signing_key TEXT NOT NULL,
     sealing_key TEXT NOT NULL,
@@ -31,7 +31,7 @@ CREATE TABLE devices (
     agent_version TEXT NOT NULL,
     enrollment_token_id TEXT NOT NULL REFERENCES enrollment_tokens (id),
     enrolled_at INTEGER NOT NULL,
-    wiped_at INTEGER
+    erased_at INTEGER
 ) STRICT;
 CREATE INDEX devices_by_name ON devices (name, id);
 CREATE INDEX devices_by_serial ON devices (serial);

@@ -174,6 +174,7 @@ pub enum WipeStage {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct WipeJournal {
     pub command_id: CommandId,
+    pub kind: CommandKind,
     pub generation: i64,
     /// The folders of the order.
     pub roots: Vec<String>,
@@ -186,13 +187,25 @@ pub struct WipeJournal {
     pub report: Option<WipeReport>,
 }
 
-/// All that is left after a wipe.
+/// All that is left after a wipe or a removal of company data.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Wiped {
     pub command_id: CommandId,
+    pub kind: CommandKind,
     pub wiped_at: Time,
     /// Whether the server said that it has the report.
     pub receipt: bool,
+}
+
+impl Wiped {
+    /// What was done, as a sentence without its end.
+    pub const fn said(&self) -> &'static str {
+        if matches!(self.kind, CommandKind::RemoveCompanyData) {
+            "company data was removed from this device"
+        } else {
+            "this device was wiped"
+        }
+    }
 }
 
 macro_rules! records {

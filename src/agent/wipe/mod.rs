@@ -16,6 +16,7 @@ use super::state::{
     State, WipeJournal, WipeStage, Wiped,
 };
 use super::{Identity, tree};
+use crate::domain::command::CommandKind;
 use crate::domain::id::CommandId;
 use crate::domain::time::{Time, days};
 use crate::protocol::agent::message::{ErrorCode, WIPE_REPORTS, WipeReceipt, WipeReport, WipedRoot};
@@ -33,14 +34,20 @@ impl Agent {
         Ok(self.state.find::<WipeJournal>()?.is_some())
     }
 
-    /// Takes the order of a wipe and carries it out to the receipt.
+    /// Takes the order of a wipe or a removal of company data and carries it out to the receipt.
     ///
     /// # Errors
     /// When a step could not be written down or the agent was stopped; the next start goes on.
-    pub(super) fn wipe(&self, command_id: CommandId, roots: &[String], stop: &Stop) -> Result<()> {
+    pub(super) fn wipe(
+        &self,
+        (command_id, kind): (CommandId, CommandKind),
+        roots: &[String],
+        stop: &Stop,
+    ) -> Result<()> {
         if self.state.find::<WipeJournal>()?.is_none() {
             self.state.put(&WipeJournal {
                 command_id,
+                kind,
                 generation: self.enrollment.generation,
                 roots: roots.to_vec(),
                 stage: WipeStage::Ordered,
@@ -60,7 +67,12 @@ impl Agent {
     pub fn resume_wipe(&self, stop: &Stop) -> Result<bool> {
         let Some(mut journal) = self.state.find::<WipeJournal>()? else { return Ok(false) };
         if journal.stage == WipeStage::Ordered {
-            self.note(Event::Warning("This device is being wiped".to_owned()));
+            let what = if journal.kind == CommandKind::RemoveCompanyData {
+                "Company data is being removed from this device"
+            } else {
+                "This device is being wiped"
+            };
+            self.note(Event::Warning(what.to_owned()));
             self.destroy_key()?;
             journal.stage = WipeStage::KeyDestroyed;
             self.state.put(&journal)?;
@@ -75,7 +87,8 @@ impl Agent {
             self.state.put(&journal)?;
         }
         let receipt = self.send_wipe_report(&journal, stop)?;
-        self.state.put(&Wiped { command_id: journal.command_id, wiped_at: self.client.server_now(), receipt })?;
+        let (command_id, kind) = (journal.command_id, journal.kind);
+        self.state.put(&Wiped { command_id, kind, wiped_at: self.client.server_now(), receipt })?;
         finish_wiped(&self.state)?;
         Ok(true)
     }

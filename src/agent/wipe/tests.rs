@@ -5,6 +5,7 @@ use crate::agent::state::{Enrollment, Marks};
 use crate::agent::testing::{NOW, NOWHERE, enrolled, open, server};
 use crate::clock::Clock;
 use crate::domain::time::hours;
+use crate::protocol::agent::message::{Command, Payload};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
@@ -78,6 +79,10 @@ fn command() -> CommandId {
     CommandId::generate(NOW)
 }
 
+fn order() -> (CommandId, CommandKind) {
+    (command(), CommandKind::Wipe)
+}
+
 #[test]
 fn a_wipe_erases_key_and_folders_reports_and_then_forgets_who_it_is() {
     let (address, reports) = receipts();
@@ -85,7 +90,7 @@ fn a_wipe_erases_key_and_folders_reports_and_then_forgets_who_it_is() {
     symlink(world.temp.path().join("outside"), world.docs.join("link")).unwrap();
     let id = command();
 
-    world.agent().wipe(id, &texts(&[&world.docs, &world.photos]), &Stop::default()).unwrap();
+    world.agent().wipe((id, CommandKind::Wipe), &texts(&[&world.docs, &world.photos]), &Stop::default()).unwrap();
 
     let report = reports.recv().unwrap();
     assert!(report.complete && report.key_destroyed);
@@ -106,9 +111,9 @@ fn what_is_not_recorded_marked_or_allowed_is_left_and_said() {
     fs::remove_file(world.photos.join(MARK_NAME)).unwrap();
     fs::rename(&world.docs, world.temp.path().join("moved")).unwrap();
     symlink(&outside, &world.docs).unwrap();
-    let order = [texts(&[&world.docs, &world.photos, &outside]), vec!["/".to_owned()]].concat();
+    let all = [texts(&[&world.docs, &world.photos, &outside]), vec!["/".to_owned()]].concat();
 
-    world.agent().wipe(command(), &order, &Stop::default()).unwrap();
+    world.agent().wipe(order(), &all, &Stop::default()).unwrap();
 
     let report = reports.recv().unwrap();
     assert!(!report.complete && report.key_destroyed);
@@ -138,7 +143,7 @@ fn a_home_directory_or_what_holds_the_state_is_left_even_when_recorded() {
     state.put(&roots).unwrap();
     drop(state);
 
-    world.agent().wipe(command(), &texts(&[&base.join("home"), &base]), &Stop::default()).unwrap();
+    world.agent().wipe(order(), &texts(&[&base.join("home"), &base]), &Stop::default()).unwrap();
 
     let report = reports.recv().unwrap();
     let said: Vec<_> = report.roots.iter().map(|it| it.refused.join("; ")).collect();
@@ -153,7 +158,7 @@ fn without_a_receipt_the_signing_key_stays_until_the_deadline() {
     let stop = Stop::default();
     stop.stop();
 
-    let stopped = world.agent().wipe(command(), &texts(&[&world.docs, &world.photos]), &stop);
+    let stopped = world.agent().wipe(order(), &texts(&[&world.docs, &world.photos]), &stop);
 
     // The folders and the repository's key are gone at once; only the report waits.
     assert!(stopped.is_err());
@@ -171,9 +176,9 @@ fn a_kill_before_the_last_key_is_destroyed_leaves_none_behind() {
     let world = World::new(NOWHERE);
     let stop = Stop::default();
     stop.stop();
-    world.agent().wipe(command(), &texts(&[&world.docs]), &stop).unwrap_err();
+    world.agent().wipe(order(), &texts(&[&world.docs]), &stop).unwrap_err();
     let state = State::open(&world.state()).unwrap();
-    state.put(&Wiped { command_id: command(), wiped_at: NOW, receipt: true }).unwrap();
+    state.put(&Wiped { command_id: command(), kind: CommandKind::Wipe, wiped_at: NOW, receipt: true }).unwrap();
     drop(state);
     assert!(world.is_there::<Identity>());
 
@@ -191,6 +196,7 @@ fn what_was_written_back_while_the_wipe_began_is_destroyed_too() {
         .state
         .put(&WipeJournal {
             command_id: command(),
+            kind: CommandKind::Wipe,
             generation: 1,
             roots: texts(&[&world.docs]),
             stage: WipeStage::KeyDestroyed,
@@ -219,6 +225,7 @@ fn a_wipe_that_was_cut_off_goes_on_where_it_was() {
     state
         .put(&WipeJournal {
             command_id: id,
+            kind: CommandKind::Wipe,
             generation: 1,
             roots: texts(&[&world.docs, &world.photos]),
             stage: WipeStage::KeyDestroyed,
@@ -242,10 +249,32 @@ fn a_wipe_that_was_cut_off_goes_on_where_it_was() {
 fn a_wiped_agent_does_not_open_again() {
     let (address, _reports) = receipts();
     let world = World::new(&address);
-    world.agent().wipe(command(), &texts(&[&world.docs]), &Stop::default()).unwrap();
+    world.agent().wipe(order(), &texts(&[&world.docs]), &Stop::default()).unwrap();
 
     let state = State::open(&world.state()).unwrap();
     assert!(state.find::<Enrollment>().unwrap().is_some());
     drop(state);
     assert!(world.refusal().contains("wiped"));
+}
+
+#[test]
+fn removing_company_data_touches_no_folder_and_is_not_called_a_wipe() {
+    let (address, reports) = receipts();
+    let world = World::new(&address);
+    let order = Command {
+        id: command(),
+        kind: CommandKind::RemoveCompanyData,
+        generation: 1,
+        expires_at: NOW + hours(1),
+        // An order that names folders all the same.
+        payload: Payload::Wipe { roots: texts(&[&world.docs]) },
+    };
+
+    world.agent().act(order, &Stop::default(), &|_| unreachable!()).unwrap();
+
+    let report = reports.recv().unwrap();
+    assert!(report.complete && report.key_destroyed && report.roots.is_empty());
+    assert!(world.docs.join("file").exists() && !world.is_there::<Credentials>());
+    let refusal = world.refusal();
+    assert!(refusal.starts_with("company data was removed from this device at"), "{refusal}");
 }

@@ -3,7 +3,7 @@ mod show;
 
 use crate::agent::net::http::server_address;
 use crate::agent::progress::Event;
-use crate::agent::state::{LastBackup, State};
+use crate::agent::state::{LastBackup, State, Wiped};
 use crate::agent::{Agent, EnrollRequest, Stop, Surroundings, backup, platform};
 use crate::clock::Clock;
 use anyhow::{Context, Result, bail};
@@ -133,7 +133,7 @@ fn open(state: &StateOption) -> Result<(Agent, Stop)> {
     let agent = Agent::open(state.open()?, surroundings())?;
     let stop = stop_on_signals()?;
     if agent.resume_wipe(&stop)? {
-        bail!("this device was wiped");
+        bail!("{}", State::view(&state.path()?)?.get::<Wiped>()?.said());
     }
     Ok((agent, stop))
 }

@@ -180,7 +180,7 @@ pub fn status(state: &State, json: bool) -> Result<ExitCode> {
 fn print(status: &Status) {
     if let Some(wiped) = &status.wiped {
         let receipt = if wiped.receipt { "the server has the report" } else { "the server never took the report" };
-        println!("Wiped at {}; {receipt}.", wiped.wiped_at.iso());
+        println!("{} at {}; {receipt}.", words::capital(wiped.said()), wiped.wiped_at.iso());
         return;
     }
     let Some(enrollment) = &status.enrollment else {

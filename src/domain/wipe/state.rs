@@ -1,4 +1,6 @@
 //! The states of a wipe request, and which may follow which.
+use crate::domain::command::CommandKind;
+use crate::domain::device::DeviceState;
 use crate::domain::text::text_enum;
 
 text_enum! {
@@ -92,6 +94,32 @@ impl WipeAction {
         match self {
             Self::Wipe => "Wipe",
             Self::RemoveCompanyData => "Remove company data",
+        }
+    }
+
+    /// What it is called in the middle of a sentence, and in the subject of a mail.
+    pub const fn noun(self) -> &'static str {
+        match self {
+            Self::Wipe => "wipe",
+            Self::RemoveCompanyData => "removal of company data",
+        }
+    }
+
+    /// The command that carries it out.
+    pub const fn command(self) -> CommandKind {
+        match self {
+            Self::Wipe => CommandKind::Wipe,
+            Self::RemoveCompanyData => CommandKind::RemoveCompanyData,
+        }
+    }
+
+    /// Where the device stands once it has reported.
+    pub const fn outcome(self, complete: bool) -> DeviceState {
+        match (self, complete) {
+            (Self::Wipe, true) => DeviceState::Wiped,
+            (Self::Wipe, false) => DeviceState::WipeFailed,
+            (Self::RemoveCompanyData, true) => DeviceState::CompanyDataRemoved,
+            (Self::RemoveCompanyData, false) => DeviceState::RemovalFailed,
         }
     }
 

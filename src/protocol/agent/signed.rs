@@ -222,7 +222,10 @@ impl From<Refusal> for Fault {
             Refusal::Unknown => {
                 Self::new(ErrorCode::UnknownDevice, "this server does not know the device; enroll it again")
             }
-            Refusal::Wiped => Self::new(ErrorCode::DeviceWiped, "this device was wiped; enroll it again to use it"),
+            Refusal::Wiped => Self::new(
+                ErrorCode::DeviceWiped,
+                "this device was wiped, or company data removed from it; enroll it again to use it",
+            ),
             Refusal::KeyChanged => Self::new(
                 ErrorCode::OldGeneration,
                 "this device has enrolled again since; this enrolment is no longer valid",

@@ -2,7 +2,7 @@
 use super::release::{check, payload, settle};
 use super::{What, device, record, write};
 use crate::domain::activity::{Action, Actor, Outcome};
-use crate::domain::command::{CommandKind, CommandState};
+use crate::domain::command::CommandState;
 use crate::domain::time::Time;
 use crate::domain::wipe::{Verdict, WipeState};
 use crate::error::Result;
@@ -22,7 +22,7 @@ use anyhow::Context;
 /// # Errors
 /// When the database refuses.
 pub fn may_deliver(conn: &mut Conn, order: &Command, now: Time) -> Result<bool> {
-    if order.kind != CommandKind::Wipe {
+    if !order.kind.erases() {
         return Ok(true);
     }
     let Some(request) = store::wipe::of_command(conn, order.id)? else {
@@ -55,6 +55,7 @@ fn is_its_order(request: &WipeRequest, order: &Command, device: &Device) -> Resu
     Ok(request.device_id == order.device_id
         && request.generation == order.generation
         && device.generation == order.generation
+        && request.action.command() == order.kind
         && expected == order.payload)
 }
 

@@ -3,7 +3,7 @@ use super::notice::{News, tell};
 use super::report::fail;
 use super::{WINDOW, What, device, facts, limits, record, write};
 use crate::domain::activity::{Action, Actor, Outcome};
-use crate::domain::command::{CommandKind, CommandState};
+use crate::domain::command::CommandState;
 use crate::domain::device::DeviceState;
 use crate::domain::id::{DeviceId, UserId};
 use crate::domain::message::Payload;
@@ -36,7 +36,7 @@ pub fn release_due(conn: &mut Conn, limit: i64, steady_since: Time, now: Time) -
         let verdict = progress.release(check(conn, &request, &device, now)?, steady_since, now);
         match verdict {
             // Approved in one hour or not, no more leave in one: there is time to see what is going on.
-            Verdict::Go if store::command::count_since(conn, CommandKind::Wipe, now - WINDOW)? >= per_hour => {}
+            Verdict::Go if store::command::count_erasing_since(conn, now - WINDOW)? >= per_hour => {}
             Verdict::Go => {
                 release(conn, request, &device, now)?;
                 released.push(device.id);
@@ -61,7 +61,7 @@ pub fn settle_orphaned(conn: &mut Conn, limit: i64, now: Time) -> Result<usize> 
     for request in orphaned {
         if request.state == WipeState::Delivered {
             let device = device(conn, request.device_id)?;
-            let note = "the order was handed out and no report came: treat the device as not wiped";
+            let note = "the order was handed out and no report came: treat the device as if nothing was erased";
             fail(conn, (&Actor::system(), "Holdfast"), (request, &device), note, now)?;
         } else {
             settle(conn, &request, Verdict::Cancel, now)?;
@@ -90,20 +90,19 @@ pub(super) fn check(conn: &mut Conn, request: &WipeRequest, device: &Device, now
     })
 }
 
-/// What the order says. Company data is what the agent's key opens: on a personal device no folder is touched.
+/// What the order says. Company data is what the agent's key opens: no folder is touched, so none is named.
 pub(super) fn payload(request: &WipeRequest, device: &Device) -> Result<Payload> {
-    let roots = match request.action {
-        WipeAction::Wipe => device.roots()?,
-        WipeAction::RemoveCompanyData => Vec::new(),
-    };
-    Ok(Payload::Wipe { roots })
+    Ok(match request.action {
+        WipeAction::Wipe => Payload::Wipe { roots: device.roots()? },
+        WipeAction::RemoveCompanyData => Payload::None,
+    })
 }
 
 fn release(conn: &mut Conn, request: WipeRequest, device: &Device, now: Time) -> Result<()> {
     let from = request.state;
     let actor = Actor::system();
     let payload = payload(&request, device)?;
-    let ask = Ask { kind: CommandKind::Wipe, payload: &payload, request_key: None };
+    let ask = Ask { kind: request.action.command(), payload: &payload, request_key: None };
     let order = command::queue(conn, &actor, device, ask, now)?;
     let released = WipeRequest {
         state: WipeState::Released,

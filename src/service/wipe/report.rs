@@ -7,7 +7,7 @@ use crate::domain::device::DeviceState;
 use crate::domain::id::CommandId;
 use crate::domain::message::{Payload, WipeReceipt, WipeReport};
 use crate::domain::time::Time;
-use crate::domain::wipe::WipeState;
+use crate::domain::wipe::{WipeAction, WipeState};
 use crate::domain::words;
 use crate::error::{Error, Result};
 use crate::service::restore;
@@ -50,7 +50,7 @@ pub fn reported(conn: &mut Conn, actor: &Actor, device: &Device, said: &WipeRepo
     let done = finished(acknowledged, &ordered, said, now);
     write(conn, &done, from)?;
     let complete = done.state == WipeState::Confirmed;
-    close(conn, device, complete, now)?;
+    close(conn, device, done.action, complete, now)?;
     let to = if complete { CommandState::Acknowledged } else { CommandState::Failed };
     let open = [CommandState::Queued, CommandState::Delivered, CommandState::Expired, CommandState::Failed];
     store::command::finish(conn, said.command_id, &open, to, (&done.state_note, now))?;
@@ -78,7 +78,7 @@ pub fn command_ended(
         return Ok(());
     }
     let device = device(conn, request.device_id)?;
-    fail(conn, (actor, &device.name), (request, &device), &format!("the device did not wipe: {detail}"), now)
+    fail(conn, (actor, &device.name), (request, &device), &format!("the device did not do it: {detail}"), now)
 }
 
 /// Ends a request whose order was handed out and whose device did not wipe, as far as anybody knows.
@@ -113,7 +113,9 @@ fn finished(request: WipeRequest, ordered: &[String], said: &WipeReport, now: Ti
     let complete =
         said.complete && said.key_destroyed && untold == 0 && said.roots.iter().all(|it| it.refused.is_empty());
     let files: u64 = said.roots.iter().map(|it| it.removed_files).fold(0, u64::saturating_add);
-    let note = if complete {
+    let note = if complete && request.action == WipeAction::RemoveCompanyData {
+        "key destroyed, no folder touched".to_owned()
+    } else if complete {
         format!("key destroyed, {} removed", words::files(files))
     } else if said.key_destroyed && untold > 0 {
         format!("the key is destroyed, but the report says nothing of {untold} of the folders to be erased")
@@ -126,13 +128,14 @@ fn finished(request: WipeRequest, ordered: &[String], said: &WipeReport, now: Ti
     WipeRequest { state, finished_at: Some(now), state_note: note, ..request }
 }
 
-/// What the wiped device had is closed to it; its backups stay, to be read by a restore.
-fn close(conn: &mut Conn, device: &Device, complete: bool, now: Time) -> Result<()> {
-    restore::cancel_to(conn, device.id, "the device was wiped", now)?;
+/// What the device had is closed to it; its backups stay, to be read by a restore.
+fn close(conn: &mut Conn, device: &Device, action: WipeAction, complete: bool, now: Time) -> Result<()> {
+    let why = format!("the {} was reported", action.noun());
+    restore::cancel_to(conn, device.id, &why, now)?;
     store::repository::revoke_all(conn, device.id, now)?;
     store::repository::close_older(conn, device.id, device.generation.saturating_add(1))?;
-    let to = if complete { DeviceState::Wiped } else { DeviceState::WipeFailed };
-    store::device::set_state(conn, device.id, device.generation, (DeviceState::Enrolled, to), now)?;
+    let moves = (DeviceState::Enrolled, action.outcome(complete));
+    store::device::set_state(conn, device.id, device.generation, moves, now)?;
     Ok(())
 }
 

@@ -33,7 +33,7 @@ pub struct Named {
     pub ownership: Ownership,
     pub state: DeviceState,
     pub enrolled_at: Time,
-    pub wiped_at: Option<Time>,
+    pub erased_at: Option<Time>,
 }
 
 /// What a list shows of the last check-in.

@@ -60,7 +60,9 @@ async fn queue<P: Grant>(
     wake.device(id);
     let text = match kind {
         CommandKind::BackUpNow => "Backup queued. A restore test follows it by itself.".to_owned(),
-        CommandKind::Lock | CommandKind::Wipe | CommandKind::Restore => format!("{} queued.", kind.name()),
+        CommandKind::Lock | CommandKind::Wipe | CommandKind::RemoveCompanyData | CommandKind::Restore => {
+            format!("{} queued.", kind.name())
+        }
     };
     Ok(see_other(format!("/devices/{id}"), Some(&text)))
 }

@@ -158,17 +158,27 @@ fn newest_line(facts: &ProofFacts<'_>, layout: &Layout) -> Option<String> {
 
 /// "If you wipe now"
 pub fn wiped(loss: &Loss, state: DeviceState, newest: Option<&RestorePoint>, layout: &Layout) -> Answer {
-    if state == DeviceState::Wiped {
-        let lines =
-            vec!["This device has been wiped, or company data removed from it. Its backups are kept.".to_owned()];
-        return Answer { tone: "", icon: "eraser", headline: "Wiped".to_owned(), lines };
-    }
-    if state == DeviceState::WipeFailed {
-        let lines = vec![
-            "Something was left on the device, and its key is gone: erase it by hand, then remove it or enroll it again."
-                .to_owned(),
-        ];
-        return Answer { tone: "t-lost", icon: "circle-x", headline: state.name().to_owned(), lines };
+    let ended = match state {
+        DeviceState::Wiped => Some(("", "eraser", "This device has been wiped. Its backups are kept.")),
+        DeviceState::CompanyDataRemoved => Some((
+            "",
+            "eraser",
+            "The key to its backups is gone from the device, and no folder was touched. Its backups are kept.",
+        )),
+        DeviceState::WipeFailed => Some((
+            "t-lost",
+            "circle-x",
+            "Something was left on the device, and its key is gone: erase it by hand, then remove it or enroll it again.",
+        )),
+        DeviceState::RemovalFailed => Some((
+            "t-lost",
+            "circle-x",
+            "The key to its backups may still be on the device. The server takes it no more; remove the device or enroll it again.",
+        )),
+        DeviceState::Enrolled | DeviceState::Removed => None,
+    };
+    if let Some((tone, icon, line)) = ended {
+        return Answer { tone, icon, headline: state.name().to_owned(), lines: vec![line.to_owned()] };
     }
     let (tone, icon) = match loss {
         Loss::Nothing => ("t-proven", "shield-check"),

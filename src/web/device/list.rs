@@ -269,11 +269,11 @@ fn choices(query: &ListQuery, teams: &[Team]) -> Vec<Choice> {
             "state",
             with_any(
                 "Enrolled",
-                vec![
-                    pair(DeviceState::WipeFailed.as_str(), DeviceState::WipeFailed.name()),
-                    pair(DeviceState::Wiped.as_str(), "Wiped"),
-                    pair(DeviceState::Removed.as_str(), DeviceState::Removed.name()),
-                ],
+                DeviceState::ALL
+                    .iter()
+                    .filter(|it| **it != DeviceState::Enrolled)
+                    .map(|it| pair(it.as_str(), it.name()))
+                    .collect(),
             ),
             if query.state == DeviceState::Enrolled.as_str() { "" } else { &query.state },
         ),

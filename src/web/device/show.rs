@@ -223,7 +223,7 @@ impl ShowPage {
         let is_allowed = match kind {
             CommandKind::Lock => may.lock,
             CommandKind::BackUpNow => may.back_up,
-            CommandKind::Wipe | CommandKind::Restore => false,
+            CommandKind::Wipe | CommandKind::RemoveCompanyData | CommandKind::Restore => false,
         };
         is_allowed && command.state == CommandState::Queued
     }

@@ -109,7 +109,7 @@ impl TestDoor {
             agent_version: String::new(),
             enrollment_token_id: token.id,
             enrolled_at: NOW,
-            wiped_at: None,
+            erased_at: None,
         };
         let id = device.id;
         self.write(move |conn| {

@@ -76,7 +76,7 @@ pub fn device(token: EnrollmentTokenId, name: &str) -> (Device, DeviceStatus, De
         agent_version: "0.1.0".to_owned(),
         enrollment_token_id: token,
         enrolled_at,
-        wiped_at: None,
+        erased_at: None,
     };
     let status = DeviceStatus { last_seen_at: Some(NOW), encryption: Encryption::On, ..DeviceStatus::new(id) };
     (device, status, no_proof(id))
@@ -143,7 +143,7 @@ fn any(token: EnrollmentTokenId, teams: &[TeamId], random: &mut Random) -> (Devi
     it.ownership = *random.pick(Ownership::ALL);
     it.enrolled_at = NOW - days(random.below(60));
     if random.chance(10) {
-        it.state = *random.pick(&[DeviceState::Wiped, DeviceState::Removed]);
+        it.state = *random.pick(&[DeviceState::Wiped, DeviceState::CompanyDataRemoved, DeviceState::Removed]);
     }
     status.encryption = *random.pick(Encryption::ALL);
     status.last_seen_at = random.chance(90).then(|| NOW - days(random.below(30)));

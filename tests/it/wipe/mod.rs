@@ -45,7 +45,7 @@ fn two_people_and_the_hold_wipe_a_device_and_its_backups_stay() {
     let id = world.device.id();
     world.server.read(|conn| {
         let device = store::device::find(conn, id)?.unwrap();
-        assert_eq!((device.state, device.wiped_at), (DeviceState::Wiped, Some(world.now())));
+        assert_eq!((device.state, device.erased_at), (DeviceState::Wiped, Some(world.now())));
         let repositories = store::repository::of_device(conn, id)?;
         assert!(repositories.iter().all(|it| it.state == RepositoryState::ReadOnly));
         let tokens = store::repository::tokens(conn, repositories[0].id)?;
@@ -204,7 +204,7 @@ fn an_order_without_a_report_fails_and_leaves_room_for_another() {
 
     let failed = world.find(released.id);
     assert_eq!((failed.state, failed.finished_at), (WipeState::Failed, Some(world.now())));
-    assert!(failed.state_note.contains("treat the device as not wiped"), "{}", failed.state_note);
+    assert!(failed.state_note.contains("treat the device as if nothing was erased"), "{}", failed.state_note);
     assert_eq!(world.told("Wipe failed: laptop-1"), 2);
     world.requested();
 }
@@ -251,7 +251,7 @@ fn a_wipe_that_left_something_is_failed_and_says_so() {
     assert_eq!(failed.state, WipeState::Failed);
     assert!(failed.report.unwrap().contains("another file system"));
     let device = world.server.read(|conn| Ok(store::device::find(conn, world.device.id())?)).unwrap();
-    assert_eq!((device.state, device.wiped_at), (DeviceState::WipeFailed, None), "it is not called wiped");
+    assert_eq!((device.state, device.erased_at), (DeviceState::WipeFailed, None), "it is not called wiped");
     let again = world.sends(&world.report(&released, &["/home/grace/mount: another file system"]));
     assert_eq!(again.status, 200, "a report whose receipt was lost gets the same one");
 }
@@ -359,7 +359,7 @@ fn a_personal_device_loses_its_key_and_none_of_its_files() {
     world.cools();
 
     let orders = world.fetches();
-    assert_eq!(orders[0].payload, Payload::Wipe { roots: Vec::new() });
+    assert_eq!(orders[0].payload, Payload::None);
 }
 
 #[test]

@@ -1,10 +1,13 @@
 //! The pages of a wipe, without scripts.
 use super::world::World;
-use crate::support::people::{colleague, person};
+use crate::support::people::{self, colleague, person};
 use crate::support::visit::{Visit, hidden, location, text};
-use holdfast::domain::device::Ownership;
+use holdfast::domain::command::CommandKind;
+use holdfast::domain::device::{DeviceState, Ownership};
+use holdfast::domain::message::Payload;
 use holdfast::domain::role::Role;
 use holdfast::domain::wipe::{WipeAction, WipeState};
+use holdfast::service::wipe::Ask;
 use holdfast::store;
 
 fn ask_fields<'a>(token: &'a str, serial: &'a str, consent: &'a str) -> Vec<(&'a str, &'a str)> {
@@ -124,18 +127,52 @@ fn a_personal_device_offers_no_full_wipe_and_takes_none() {
 fn removing_company_data_is_told_as_what_it_is() {
     let world = World::with(Ownership::Personal);
     let second = Visit::of(&world.server, world.second);
-    let ask = holdfast::service::wipe::Ask { action: WipeAction::RemoveCompanyData, ..world.ask() };
 
-    let request = world.requests(ask).unwrap();
+    let request = world.requests(removal(&world)).unwrap();
 
     let page = text(&second.get(&format!("/wipe-requests/{}", request.id)));
     assert!(page.contains("No file on the device is touched") && !page.contains("will be lost"), "{page}");
     let waiting = text(&second.get("/approvals"));
     assert!(waiting.contains("The keys, no file"), "{waiting}");
     let mails = world.server.read(|conn| Ok(store::mail::due(conn, world.now(), 50)?));
-    let mail = mails.iter().find(|it| it.subject == "Wipe requested: laptop-1").unwrap();
+    let mail = mails.iter().find(|it| it.subject == "Removal of company data requested: laptop-1").unwrap();
     assert!(mail.body.contains("asks to remove company data from laptop-1"), "{}", mail.body);
     assert!(mail.body.contains("What is lost: No file on the device"), "{}", mail.body);
+}
+
+fn removal(world: &World) -> Ask {
+    Ask { action: WipeAction::RemoveCompanyData, ..world.ask() }
+}
+
+#[test]
+fn a_device_whose_company_data_was_removed_is_nowhere_called_wiped() {
+    let world = World::with(Ownership::Personal);
+    let released = world.releases(removal(&world));
+    let orders = world.fetches();
+    assert_eq!((orders[0].kind, &orders[0].payload), (CommandKind::RemoveCompanyData, &Payload::None));
+    let mut report = world.report(&released, &[]);
+    report.roots.clear();
+    assert_eq!(world.sends(&report).status, 200);
+
+    let device = world.server.read(|conn| Ok(store::device::find(conn, world.device.id())?)).unwrap();
+    assert_eq!((device.state, device.erased_at), (DeviceState::CompanyDataRemoved, Some(world.now())));
+    assert_eq!(world.find(released.id).state_note, "key destroyed, no folder touched");
+    let visit = Visit::of(&world.server, person(&world.server, "reader", &[Role::Owner], None, people::SINCE));
+    let (one, list) = (format!("/devices/{}", device.id), "/devices?state=company_data_removed");
+    for path in [one.as_str(), list, "/wipe-requests", "/commands?kind=remove_company_data"] {
+        let page = text(&visit.get(path));
+        assert!(page.contains("laptop-1"), "{path}: {page}");
+        let shown = page.replace("<option value=\"wiped\">Wiped</option>", "").replace("If wiped now", "");
+        assert!(shown.contains("ompany data") && !shown.to_lowercase().contains("wiped"), "{path}: {shown}");
+    }
+    let json = visit.get(&format!("{one}.json")).json();
+    assert_eq!(
+        (&json["state"], &json["commands"][0]["kind"]),
+        (&"company_data_removed".into(), &"remove_company_data".into())
+    );
+    for what in ["requested", "approved", "confirmed"] {
+        assert_eq!(world.told(&format!("Removal of company data {what}: laptop-1")), 2, "{what}");
+    }
 }
 
 #[test]

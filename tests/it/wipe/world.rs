@@ -132,7 +132,12 @@ impl World {
 
     /// A request that was approved, and whose hold is over.
     pub fn released(&self) -> WipeRequest {
-        let request = self.requested();
+        self.releases(self.ask())
+    }
+
+    /// The same of another request.
+    pub fn releases(&self, ask: Ask) -> WipeRequest {
+        let request = self.requests(ask).unwrap();
         self.approved(&request);
         self.cools();
         let request = self.find(request.id);
