@@ -43,8 +43,17 @@ pub fn actor(user: &User, via: Via, address: &str) -> Actor {
 /// When the database does not answer.
 pub(super) fn who(conn: &mut Conn, by: &Actor) -> Result<String> {
     let id = by.id.as_deref().filter(|_| by.kind == ActorKind::User).and_then(UserId::parse);
+    person(conn, id, &by.name)
+}
+
+/// The same of a row's `created_by`, which is a user's id or the name of what did it.
+pub(super) fn maker(conn: &mut Conn, created_by: &str) -> Result<String> {
+    person(conn, UserId::parse(created_by), created_by)
+}
+
+fn person(conn: &mut Conn, id: Option<UserId>, otherwise: &str) -> Result<String> {
     let user = id.map(|it| store::user::find(conn, it)).transpose()?.flatten();
-    Ok(user.as_ref().map_or_else(|| by.name.clone(), name_of))
+    Ok(user.as_ref().map_or_else(|| otherwise.to_owned(), name_of))
 }
 
 /// "Bob (bob@example.org)".

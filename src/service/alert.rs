@@ -19,7 +19,7 @@ use anyhow::Context;
 use askama::Template;
 use std::collections::BTreeMap;
 
-/// One mail names so many devices; it says how many more there are.
+/// One mail names so many devices or wipes; it says how many more there are.
 const NAMED: usize = 50;
 
 /// One run tells of so many devices.
@@ -82,6 +82,25 @@ struct WipeApproved<'a> {
 #[template(path = "mail/wipe_stands.txt")]
 struct WipeStands<'a> {
     it: &'a WipeNotice<'a>,
+    url: String,
+}
+
+#[derive(Template)]
+#[template(path = "mail/wipes_stopped.txt")]
+struct WipesStopped<'a> {
+    wipes: &'a [WipeNotice<'a>],
+    by: &'a str,
+    note: &'a str,
+    more_count: usize,
+    url: String,
+}
+
+#[derive(Template)]
+#[template(path = "mail/device_reenrolled.txt")]
+struct DeviceReenrolled<'a> {
+    device: &'a Device,
+    by: &'a str,
+    address: &'a str,
     url: String,
 }
 
@@ -181,6 +200,36 @@ pub fn wipe_stands(conn: &mut Conn, it: &WipeNotice<'_>, now: Time) -> Result<()
     tell_of_wipe(conn, it, "wipe_stands", subject, &WipeStands { it, url }, now)
 }
 
+/// Tells that a person stopped these wipes of one team, and why: in one mail. Where nobody was told of any of them by
+/// name, once an hour.
+///
+/// # Errors
+/// When the database refuses.
+pub fn wipes_stopped(
+    conn: &mut Conn,
+    team: Option<TeamId>,
+    wipes: &[WipeNotice<'_>],
+    were_told: bool,
+    now: Time,
+) -> Result<()> {
+    let Some(first) = wipes.first() else { return Ok(()) };
+    let (path, subject) = match wipes {
+        [only] => (format!("/wipe-requests/{}", only.request), only.subject("stopped")),
+        many => ("/wipe-requests".to_owned(), format!("Wipes stopped: {}", many.len())),
+    };
+    let url = url(conn, &path)?;
+    let (shown, more_count) = named(wipes);
+    let body = WipesStopped { wipes: shown, by: first.by, note: first.note, more_count, url };
+    let mail = Mail {
+        to: Recipients::Permission(WIPE_READERS, team),
+        kind: "wipes_stopped",
+        dedupe_key: (!were_told).then(|| hour(now)),
+        subject,
+        body: body.render().context("writing a mail")?,
+    };
+    mail::enqueue(conn, &mail, now).map(drop)
+}
+
 /// Tells how a wipe ended on the device: all gone, or something left.
 ///
 /// # Errors
@@ -268,6 +317,23 @@ pub fn device_removed(conn: &mut Conn, by: &str, device: &Device, now: Time) -> 
     mail::enqueue(conn, &mail, now).map(drop)
 }
 
+/// Tells that a machine has taken a device's place with keys of its own: whoever has the token and the name could. Once
+/// an hour for each device.
+///
+/// # Errors
+/// When the database refuses.
+pub fn device_reenrolled(conn: &mut Conn, by: &str, device: &Device, address: &str, now: Time) -> Result<()> {
+    let url = url(conn, &format!("/devices/{}", device.id))?;
+    let mail = Mail {
+        to: Recipients::Permission(Permission::ViewActivity, device.team_id),
+        kind: "device_reenrolled",
+        dedupe_key: Some(format!("{}/{}", device.id, hour(now))),
+        subject: format!("Device enrolled again: {}", device.name),
+        body: DeviceReenrolled { device, by, address, url }.render().context("writing a mail")?,
+    };
+    mail::enqueue(conn, &mail, now).map(drop)
+}
+
 /// For what is told once an hour.
 fn hour(now: Time) -> String {
     (now.seconds() / 3600).to_string()
@@ -325,9 +391,9 @@ fn by_team(devices: &[Untold]) -> BTreeMap<Option<TeamId>, Vec<Untold>> {
     teams
 }
 
-fn named(devices: &[Untold]) -> (&[Untold], usize) {
-    let shown = devices.get(..NAMED).unwrap_or(devices);
-    (shown, devices.len() - shown.len())
+fn named<T>(all: &[T]) -> (&[T], usize) {
+    let shown = all.get(..NAMED).unwrap_or(all);
+    (shown, all.len() - shown.len())
 }
 
 fn subject(what: &str, devices: &[Untold]) -> String {

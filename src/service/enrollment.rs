@@ -8,7 +8,7 @@ use crate::error::{Error, FieldErrors, Result};
 use crate::service::activity::{self, Act};
 use crate::service::check_in::actor;
 use crate::service::repository::Prepared;
-use crate::service::{command, policy, proof, repository, restore};
+use crate::service::{account, alert, command, policy, proof, repository, restore};
 use crate::store::device::Device;
 use crate::store::device_status::DeviceStatus;
 use crate::store::enrollment_token::EnrollmentToken;
@@ -273,6 +273,7 @@ pub fn enroll(
     if unheard.is_none() && !store::enrollment_token::take_use(conn, token.id, now)? {
         return Ok(Err(TokenRefusal::UsedUp));
     }
+    let has_new_keys = unheard.is_none();
     let (device, action) = match (unheard, token.device_id) {
         (Some(device), _) => (join_over(conn, &device, enroll, &token, now)?, Action::DeviceReenrolled),
         (None, None) => (join(conn, enroll, &token, now)?, Action::DeviceEnrolled),
@@ -283,6 +284,11 @@ pub fn enroll(
     let by = actor(&device, address);
     let act = Act::done(action, Object::new("device", device.id, device.name.clone())).on(device.id);
     activity::record(conn, &by, &act, now)?;
+    // One whose answer was lost asks again with the keys that were told of.
+    if action == Action::DeviceReenrolled && has_new_keys {
+        let maker = account::maker(conn, &token.created_by)?;
+        alert::device_reenrolled(conn, &maker, &device, address, now)?;
+    }
     answer(conn, &device, repository.id, prepared, now).map(Ok)
 }
 

@@ -1,5 +1,5 @@
 //! What a second person decides, and what anyone may stop.
-use super::notice::{News, tell};
+use super::notice::{News, tell, tell_stopped};
 use super::release::settle;
 use super::{By, WINDOW, What, device, facts, find, hold, limits, record, write};
 use crate::domain::activity::{Action, Via};
@@ -16,6 +16,9 @@ use crate::store::{self, Conn};
 
 /// So many requests are stopped at once.
 const ALL: i64 = 10_000;
+
+/// The longest reason for a stop.
+const MAX_WHY: usize = 200;
 
 /// What the approver saw, so that nobody approves what they were not shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,11 +114,20 @@ pub fn lift(conn: &mut Conn, by: &By<'_>, id: WipeRequestId, now: Time) -> Resul
 
 /// Stops a request for good. Anyone may who may see the device, as long as the device did not get the order.
 ///
+/// Those who were told of the request are told by whom it was stopped, and why.
+///
 /// # Errors
-/// When the order was delivered, or the request has ended.
-pub fn stop(conn: &mut Conn, by: &By<'_>, id: WipeRequestId, now: Time) -> Result<WipeRequest> {
-    let (request, _) = find(conn, by, id)?;
-    stop_one(conn, by, request, now)
+/// When the order was delivered, the request has ended, or the reason is too long.
+pub fn stop(conn: &mut Conn, by: &By<'_>, id: WipeRequestId, why: &str, now: Time) -> Result<WipeRequest> {
+    let (request, device) = find(conn, by, id)?;
+    let why = why.trim();
+    if why.len() > MAX_WHY || why.chars().any(char::is_control) {
+        return Err(Error::invalid("why", format!("Use at most {MAX_WHY} bytes, on one line.")));
+    }
+    let stopped = stop_one(conn, by, request, why, now)?;
+    let name = who(conn, by.actor)?;
+    tell_stopped(conn, std::slice::from_ref(&(stopped.clone(), device)), &name, now)?;
+    Ok(stopped)
 }
 
 /// Stops every request within reach that can still be stopped; answers how many.
@@ -124,14 +136,17 @@ pub fn stop(conn: &mut Conn, by: &By<'_>, id: WipeRequestId, now: Time) -> Resul
 /// When the database refuses; then none was stopped.
 pub fn stop_all(conn: &mut Conn, by: &By<'_>, now: Time) -> Result<usize> {
     let open = store::wipe::list(conn, &BEFORE_DELIVERY, by.reach, ALL)?;
-    let count = open.len();
+    let mut stopped = Vec::with_capacity(open.len());
     for it in open {
-        stop_one(conn, by, it.request, now)?;
+        let device = device(conn, it.request.device_id)?;
+        stopped.push((stop_one(conn, by, it.request, "all wipes were stopped at once", now)?, device));
     }
-    Ok(count)
+    let name = who(conn, by.actor)?;
+    tell_stopped(conn, &stopped, &name, now)?;
+    Ok(stopped.len())
 }
 
-fn stop_one(conn: &mut Conn, by: &By<'_>, request: WipeRequest, now: Time) -> Result<WipeRequest> {
+fn stop_one(conn: &mut Conn, by: &By<'_>, request: WipeRequest, why: &str, now: Time) -> Result<WipeRequest> {
     let from = request.state;
     let next = request.progress(conn)?.stop()?;
     if let Some(id) = request.command_id
@@ -147,11 +162,11 @@ fn stop_one(conn: &mut Conn, by: &By<'_>, request: WipeRequest, now: Time) -> Re
         state: next.state,
         finished_at: Some(now),
         stopped_by: Some(by.actor.name.clone()),
-        state_note: format!("stopped by {}", by.actor.name),
+        state_note: if why.is_empty() { "no reason was given".to_owned() } else { why.to_owned() },
         ..request
     };
     write(conn, &stopped, from)?;
-    record(conn, by.actor, &stopped, &What::done(Action::WipeStopped, ""), now)?;
+    record(conn, by.actor, &stopped, &What::done(Action::WipeStopped, why), now)?;
     Ok(stopped)
 }
 

@@ -5,6 +5,7 @@ use crate::service::alert::{self, WipeNotice};
 use crate::store::Conn;
 use crate::store::device::Device;
 use crate::store::wipe::WipeRequest;
+use std::collections::BTreeMap;
 
 /// What is to be told.
 #[derive(Debug, Clone, Copy)]
@@ -21,15 +22,23 @@ pub(super) enum News {
     },
 }
 
-pub(super) fn tell(
-    conn: &mut Conn,
-    (request, device): (&WipeRequest, &Device),
-    by: &str,
-    news: News,
-    now: Time,
-) -> Result<()> {
-    let loss = request.agreed()?.loss().sentence(request.action);
-    let notice = WipeNotice {
+/// Tells that requests were stopped by a person, each team of its own: one mail, however many they are.
+pub(super) fn tell_stopped(conn: &mut Conn, stopped: &[(WipeRequest, Device)], by: &str, now: Time) -> Result<()> {
+    let mut teams: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for (request, device) in stopped {
+        teams.entry(device.team_id).or_default().push((request, device));
+    }
+    for (team, requests) in teams {
+        // Held by the limit they were told of once an hour, whatever their number: so is their end.
+        let was_told = requests.iter().any(|(request, _)| request.passed_at.is_some());
+        let notices: Vec<_> = requests.iter().map(|it| notice(*it, by, "")).collect();
+        alert::wipes_stopped(conn, team, &notices, was_told, now)?;
+    }
+    Ok(())
+}
+
+fn notice<'a>((request, device): (&'a WipeRequest, &'a Device), by: &'a str, loss: &'a str) -> WipeNotice<'a> {
+    WipeNotice {
         request: request.id,
         device_name: &device.name,
         serial: &device.serial,
@@ -38,9 +47,20 @@ pub(super) fn tell(
         by,
         action: request.action,
         reason: request.reason,
-        loss: &loss,
+        loss,
         note: &request.state_note,
-    };
+    }
+}
+
+pub(super) fn tell(
+    conn: &mut Conn,
+    (request, device): (&WipeRequest, &Device),
+    by: &str,
+    news: News,
+    now: Time,
+) -> Result<()> {
+    let loss = request.agreed()?.loss().sentence(request.action);
+    let notice = notice((request, device), by, &loss);
     match news {
         News::Requested => alert::wipe_requested(conn, &notice, now),
         News::Held => alert::wipe_held(conn, &notice, now),

@@ -60,8 +60,16 @@ struct ShowPage {
     may_stop: bool,
     errors: FieldErrors,
     notice: String,
-    /// What was typed to request it anew.
+    typed: Typed,
+}
+
+/// What was typed into the page's forms.
+#[derive(Default)]
+struct Typed {
+    /// To request it anew.
     serial: String,
+    /// Why it is stopped.
+    why: String,
 }
 
 impl ShowPage {
@@ -77,7 +85,7 @@ impl ShowPage {
             may_stop: is_open && reach(by, Permission::StopWipe).is_some_and(|it_| it_.covers(it.device.team_id)),
             errors: FieldErrors::new(),
             notice: String::new(),
-            serial: String::new(),
+            typed: Typed::default(),
             layout,
             it,
         })
@@ -240,9 +248,9 @@ pub async fn review(
     form: Form<ReviewForm>,
 ) -> PageResult<HttpResponse> {
     let (id, acting, form, now) = (id.into_inner(), Acting::of(&by), form.into_inner(), clock.now());
-    let serial = form.serial.clone();
+    let typed = Typed { serial: form.serial.clone(), ..Typed::default() };
     if let Err(error) = require_password(&by, (&store, &clock, &shared), &form.password).await {
-        return refused_as((&store, &by, layout), id, serial, error).await;
+        return refused_as((&store, &by, layout), id, typed, error).await;
     }
     let reviewed = store
         .act(move |conn| {
@@ -269,28 +277,42 @@ pub async fn review(
                 Some("You agreed to the facts as they are. Somebody else decides."),
             ))
         }
-        Err(error) => refused_as((&store, &by, layout), id, serial, error).await,
+        Err(error) => refused_as((&store, &by, layout), id, typed, error).await,
     }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct StopForm {
+    why: String,
 }
 
 #[post("/wipe-requests/{id}/stops")]
 pub async fn stop(
     by: Can<StopWipe>,
     layout: Layout,
-    (store, clock): (Data<Store>, Data<Clock>),
-    id: Path<WipeRequestId>,
+    (store, clock, wake): (Data<Store>, Data<Clock>, Data<Wake>),
+    (id, form): (Path<WipeRequestId>, Form<StopForm>),
 ) -> PageResult<HttpResponse> {
-    let (id, acting, now) = (id.into_inner(), Acting::of(&by), clock.now());
-    match store.act(move |conn| wipe::stop(conn, &acting.by(), id, now)).await {
-        Ok(_) => Ok(see_other(format!("/wipe-requests/{id}"), Some("Stopped. Nothing is sent to the device."))),
-        Err(error) => refused(&store, &by, layout, id, error).await,
+    let (id, acting, why, now) = (id.into_inner(), Acting::of(&by), form.into_inner().why, clock.now());
+    let typed = Typed { why: why.clone(), ..Typed::default() };
+    match store.act(move |conn| wipe::stop(conn, &acting.by(), id, &why, now)).await {
+        Ok(_) => {
+            wake.mail();
+            Ok(see_other(format!("/wipe-requests/{id}"), Some("Stopped. Nothing is sent to the device.")))
+        }
+        Err(error) => refused_as((&store, &by, layout), id, typed, error).await,
     }
 }
 
 #[post("/wipe-requests/stops")]
-pub async fn stop_all(by: Can<StopWipe>, store: Data<Store>, clock: Data<Clock>) -> PageResult<HttpResponse> {
+pub async fn stop_all(
+    by: Can<StopWipe>,
+    (store, clock, wake): (Data<Store>, Data<Clock>, Data<Wake>),
+) -> PageResult<HttpResponse> {
     let (acting, now) = (Acting::of(&by), clock.now());
     let count = store.act(move |conn| wipe::stop_all(conn, &acting.by(), now)).await?;
+    wake.mail();
     let said = format!("{} stopped.", counted(count, "wipe", "wipes"));
     Ok(see_other("/approvals", Some(&said)))
 }
@@ -303,14 +325,14 @@ async fn refused(
     id: WipeRequestId,
     error: Error,
 ) -> PageResult<HttpResponse> {
-    refused_as((store, by, layout), id, String::new(), error).await
+    refused_as((store, by, layout), id, Typed::default(), error).await
 }
 
-/// The same with the serial that was typed.
+/// The same with what was typed.
 async fn refused_as(
     (store, by, layout): (&Store, &SignedIn, Layout),
     id: WipeRequestId,
-    serial: String,
+    typed: Typed,
     error: Error,
 ) -> PageResult<HttpResponse> {
     let (errors, notice) = if let Error::Invalid(errors) = error {
@@ -322,6 +344,6 @@ async fn refused_as(
     };
     let status = if errors.is_empty() { StatusCode::CONFLICT } else { StatusCode::UNPROCESSABLE_ENTITY };
     let mut page = page(store, by, layout, id).await?;
-    (page.errors, page.notice, page.serial) = (errors, notice, serial);
+    (page.errors, page.notice, page.typed) = (errors, notice, typed);
     with_status(&page, status)
 }

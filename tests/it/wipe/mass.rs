@@ -68,6 +68,7 @@ fn two_hundred_requests_of_one_session_wipe_nothing_and_stop_at_once() {
     let stopped = act_as(&world.server, world.second, move |conn, by| wipe::stop_all(conn, by, now)).unwrap();
 
     assert_eq!(stopped, 200);
+    assert_eq!(world.told("Wipes stopped: 200"), 2, "one mail to each person");
     assert_eq!(count(&world, &BEFORE_DELIVERY), 0);
     let orders = world.server.read(|conn| {
         let all = requests.iter().map(|id| Ok(store::wipe::find(conn, *id)?.unwrap().command_id));

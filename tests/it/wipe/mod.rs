@@ -13,7 +13,7 @@ use holdfast::domain::device::{DeviceState, Ownership};
 use holdfast::domain::id::CommandId;
 use holdfast::domain::message::{ErrorCode, Payload, WipeReceipt};
 use holdfast::domain::object::RepositoryState;
-use holdfast::domain::time::{days, minutes};
+use holdfast::domain::time::{days, hours, minutes};
 use holdfast::domain::wipe::{WipeAction, WipeState};
 use holdfast::store;
 use holdfast::store::command::Command;
@@ -381,4 +381,39 @@ fn an_answer_that_the_wipe_did_not_begin_ends_the_request() {
     let failed = world.find(released.id);
     assert_eq!(failed.state, WipeState::Failed);
     assert!(failed.state_note.contains("ask again"), "{}", failed.state_note);
+}
+
+#[test]
+fn whoever_was_told_of_a_request_is_told_by_whom_and_why_it_was_stopped() {
+    let world = World::new();
+    let request = world.requested();
+
+    world.stops(request.id).unwrap();
+
+    let mut mails = world.server.read(|conn| Ok(store::mail::due(conn, world.now(), 50)?));
+    mails.sort_by(|one, other| one.recipient.cmp(&other.recipient));
+    let told = |subject: &str| -> Vec<_> { mails.iter().filter(|it| it.subject == subject).collect() };
+    let (asked, stopped) = (told("Wipe requested: laptop-1"), told("Wipe stopped: laptop-1"));
+    assert_eq!(asked.len(), 2);
+    assert_eq!(
+        stopped.iter().map(|it| &it.recipient).collect::<Vec<_>>(),
+        asked.iter().map(|it| &it.recipient).collect::<Vec<_>>()
+    );
+    let body = &stopped[0].body;
+    assert!(body.contains("second") && body.contains("Why: the laptop was found"), "{body}");
+}
+
+#[test]
+fn a_device_that_enrols_again_is_told_of_once_an_hour() {
+    let mut world = World::new();
+    let subject = "Device enrolled again: laptop-1";
+    assert_eq!(world.told(subject), 0, "the first enrolment is none");
+
+    world.enrols_again();
+    world.enrols_again();
+    let within_the_hour = world.told(subject);
+    world.server.app.clock.advance(hours(1));
+    world.enrols_again();
+
+    assert_eq!((within_the_hour, world.told(subject)), (2, 4), "to both who read the history");
 }

@@ -176,6 +176,21 @@ fn a_device_whose_company_data_was_removed_is_nowhere_called_wiped() {
 }
 
 #[test]
+fn why_a_wipe_was_stopped_is_on_its_page() {
+    let world = World::new();
+    let visit = Visit::of(&world.server, world.second);
+    let path = format!("/wipe-requests/{}", world.requested().id);
+
+    let refused = visit.post(&format!("{path}/stops"), &[("why", &"x".repeat(201))]);
+    assert_eq!(refused.status, 422);
+    assert!(text(&refused).contains(&"x".repeat(201)), "what was typed stays");
+    assert_eq!(location(&visit.post(&format!("{path}/stops"), &[("why", "found <again>")])), path);
+
+    let page = text(&visit.get(&path));
+    assert!(page.contains("Found &#60;again&#62;. Nothing was erased."), "{page}");
+}
+
+#[test]
 fn what_was_typed_to_request_anew_stays() {
     let world = World::new();
     let asker = Visit::of(&world.server, world.asker);

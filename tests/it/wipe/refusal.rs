@@ -124,8 +124,9 @@ fn a_device_out_of_reach_is_no_device() {
     let approved = act_by(&world.server, world.second, Via::Web, elsewhere.clone(), move |conn, by| {
         wipe::approve(conn, by, request.id, &seen, now)
     });
-    let stopped =
-        act_by(&world.server, world.second, Via::Web, elsewhere, move |conn, by| wipe::stop(conn, by, request.id, now));
+    let stopped = act_by(&world.server, world.second, Via::Web, elsewhere, move |conn, by| {
+        wipe::stop(conn, by, request.id, "", now)
+    });
 
     assert!(matches!(asked, Err(Error::NotFound(_))), "{asked:?}");
     assert!(matches!(approved, Err(Error::NotFound(_))), "{approved:?}");

@@ -162,7 +162,7 @@ impl World {
 
     pub fn stops(&self, id: WipeRequestId) -> Result<WipeRequest> {
         let now = self.now();
-        act_as(&self.server, self.second, move |conn, by| wipe::stop(conn, by, id, now))
+        act_as(&self.server, self.second, move |conn, by| wipe::stop(conn, by, id, "the laptop was found", now))
     }
 
     pub fn find(&self, id: WipeRequestId) -> WipeRequest {
