@@ -14,6 +14,8 @@ pub struct Filter {
     pub state: Option<CommandState>,
     /// Only those that have not ended.
     pub is_open: bool,
+    /// Only older ones.
+    pub before: Option<CommandId>,
 }
 
 /// The states of a command that has not ended.
@@ -22,14 +24,8 @@ const OPEN: [CommandState; 2] = [CommandState::Queued, CommandState::Delivered];
 /// A command with the name of its device and its team.
 pub type Listed = (Command, String, Option<TeamId>);
 
-/// The newest commands first, at most `limit`, older than `before`.
-pub fn newest(
-    conn: &mut Conn,
-    filter: &Filter,
-    reach: &Reach,
-    before: Option<CommandId>,
-    limit: i64,
-) -> QueryResult<Vec<Listed>> {
+/// The newest commands first, at most `limit`.
+pub fn newest(conn: &mut Conn, filter: &Filter, reach: &Reach, limit: i64) -> QueryResult<Vec<Listed>> {
     let mut query = commands::table.inner_join(devices::table.on(devices::id.eq(commands::device_id))).into_boxed();
     if let Reach::Teams(teams) = reach {
         query = query.filter(devices::team_id.eq_any(teams.clone()));
@@ -43,7 +39,7 @@ pub fn newest(
     if filter.is_open {
         query = query.filter(commands::state.eq_any(OPEN));
     }
-    if let Some(before) = before {
+    if let Some(before) = filter.before {
         query = query.filter(commands::id.lt(before));
     }
     // An id begins with the time at which it was made.

@@ -164,13 +164,14 @@ pub fn overdue(conn: &mut Conn, now: Time, limit: i64) -> QueryResult<Vec<Restor
         .load(conn)
 }
 
-/// The newest restores whose source and target are both within reach.
-pub fn list(conn: &mut Conn, reach: &Reach, limit: i64) -> QueryResult<Vec<Listed>> {
+/// The newest restores in these states whose source and target are both within reach.
+pub fn list(conn: &mut Conn, states: &[RestoreState], reach: &Reach, limit: i64) -> QueryResult<Vec<Listed>> {
     let target = diesel::alias!(devices as target);
     let mut query = restores::table
         .inner_join(devices::table.on(devices::id.eq(restores::device_id)))
         .inner_join(target.on(target.field(devices::id).eq(restores::target_device_id)))
         .inner_join(restore_points::table.on(restore_points::id.eq(restores::restore_point_id)))
+        .filter(restores::state.eq_any(states.to_vec()))
         .order(restores::id.desc())
         .limit(limit)
         .select((Restore::as_select(), devices::name, target.field(devices::name), restore_points::received_at))

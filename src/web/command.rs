@@ -3,13 +3,13 @@ use crate::clock::Clock;
 use crate::domain::command::{CommandKind, CommandState};
 use crate::domain::id::CommandId;
 use crate::domain::role::Permission;
-use crate::error::Error;
+use crate::error::{Error, FieldErrors};
 use crate::service::command;
 use crate::service::report::CommandRow;
 use crate::store::command_list::{self, Filter, Listed};
 use crate::store::{self, Store};
 use crate::web::error::PageResult;
-use crate::web::form::{Pairs, local, value};
+use crate::web::form::{Pairs, filter, local, value};
 use crate::web::layout::{Layout, see_other};
 use crate::web::session::{Can, SignedIn, ViewDevices};
 use actix_web::web::{Data, Form, Path, Query, ServiceConfig};
@@ -47,16 +47,17 @@ struct ListPage {
 
 impl CommandQuery {
     fn filter(&self) -> Result<Filter, Error> {
-        let kind = CommandKind::parse(&self.kind);
-        if kind.is_none() && !self.kind.is_empty() {
-            return Err(Error::invalid("kind", "This is no kind of command."));
-        }
-        let state = CommandState::parse(&self.state);
+        let mut errors = FieldErrors::new();
         let is_open = self.state == "open";
-        if state.is_none() && !is_open && !self.state.is_empty() {
-            return Err(Error::invalid("state", "This is no state of a command."));
-        }
-        Ok(Filter { kind, state, is_open })
+        let state = if is_open { "" } else { &self.state };
+        let parsed = Filter {
+            kind: filter(&self.kind, "kind", CommandKind::parse, &mut errors),
+            state: filter(state, "state", CommandState::parse, &mut errors),
+            is_open,
+            before: filter(&self.before, "before", CommandId::parse, &mut errors),
+        };
+        errors.into_result()?;
+        Ok(parsed)
     }
 }
 
@@ -76,9 +77,9 @@ impl ListPage {
 }
 
 async fn read(by: &Can<ViewDevices>, store: &Store, query: &CommandQuery, limit: usize) -> PageResult<Vec<Listed>> {
-    let (filter, reach, before) = (query.filter()?, by.reach().clone(), CommandId::parse(&query.before));
+    let (filter, reach) = (query.filter()?, by.reach().clone());
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    Ok(store.read(move |conn| command_list::newest(conn, &filter, &reach, before, limit)).await?)
+    Ok(store.read(move |conn| command_list::newest(conn, &filter, &reach, limit)).await?)
 }
 
 #[get("/commands")]

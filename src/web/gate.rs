@@ -244,8 +244,10 @@ fn wants_data(request: &HttpRequest) -> bool {
 }
 
 fn data_answer(fault: &Fault, id: &str) -> HttpResponse {
+    let fields: serde_json::Map<_, _> =
+        fault.fields.iter().map(|(name, text)| (name.to_owned(), text.into())).collect();
     HttpResponse::build(fault.status)
-        .json(serde_json::json!({ "error": fault.title, "advice": fault.advice, "request_id": id }))
+        .json(serde_json::json!({ "error": fault.title, "advice": fault.advice, "fields": fields, "request_id": id }))
 }
 
 /// Where a person who only looks is sent on: to sign in, or from the address of a form to its page.

@@ -5,7 +5,7 @@ use crate::domain::proof::{TestCause, TestResult};
 use crate::domain::restore_test::Failures;
 use crate::domain::role::Permission;
 use crate::domain::time::days;
-use crate::error::Error;
+use crate::error::{Error, FieldErrors};
 use crate::store::device::Device;
 use crate::store::device_list::{self, Counts};
 use crate::store::restore_point::RestorePoint;
@@ -14,6 +14,7 @@ use crate::store::restore_test_list::{self, Listed, Shown};
 use crate::store::{self, Store};
 use crate::web::error::PageResult;
 use crate::web::filter;
+use crate::web::form;
 use crate::web::layout::Layout;
 use crate::web::session::{Can, ViewDevices};
 use actix_web::web::{Data, Path, Query, ServiceConfig};
@@ -71,13 +72,17 @@ impl TestQuery {
         self.result == word
     }
 
-    fn shown(&self) -> Result<Shown, Error> {
-        match (self.result.as_str(), TestResult::parse(&self.result)) {
-            ("", _) => Ok(Shown::All),
-            ("open", _) => Ok(Shown::Open),
-            (_, Some(result)) => Ok(Shown::Ended(result)),
-            (_, None) => Err(Error::invalid("result", "This is no result of a restore test.")),
-        }
+    /// Which tests are shown, and the one before which they begin.
+    fn parse(&self) -> Result<(Shown, Option<RestoreTestId>), Error> {
+        let mut errors = FieldErrors::new();
+        let shown = |word: &str| match word {
+            "open" => Some(Shown::Open),
+            result => TestResult::parse(result).map(Shown::Ended),
+        };
+        let shown = form::filter(&self.result, "result", shown, &mut errors).unwrap_or_default();
+        let before = form::filter(&self.before, "before", RestoreTestId::parse, &mut errors);
+        errors.into_result()?;
+        Ok((shown, before))
     }
 }
 
@@ -90,7 +95,7 @@ async fn list(
     query: Query<TestQuery>,
 ) -> PageResult<impl Responder> {
     let (query, reach, now) = (query.into_inner(), by.reach().clone(), clock.now());
-    let (shown, before) = (query.shown()?, RestoreTestId::parse(&query.before));
+    let (shown, before) = query.parse()?;
     let limit = i64::try_from(PER_PAGE + 1).unwrap_or(i64::MAX);
     let (counts, failed_this_week, mut tests) = store
         .read(move |conn| {

@@ -198,9 +198,17 @@ fn csv_and_json_have_the_rows_of_the_list() {
 fn a_wrong_filter_is_refused_and_shows_nothing() {
     let server = TestServer::start();
     let visit = Visit::of(&server, owner(&server));
-    for query in ["view=everything", "team=x", "grade=green", "state=gone", "platform=beos"] {
+    let wrong = ["view=everything", "team=x", "grade=green", "proof=green", "state=gone", "platform=beos", "sort=size"];
+    for query in wrong.into_iter().chain(["dir=up", "after=x", "before=x", "sort=name&after=x"]) {
         assert_eq!(visit.get(&format!("/devices?{query}")).status, 422, "{query}");
         assert_eq!(visit.get(&format!("/devices.csv?{query}")).status, 422, "{query}");
+        let json = visit.get(&format!("/devices.json?{query}"));
+        assert_eq!(json.status, 422, "{query}");
+        let field = query.rsplit('&').next().and_then(|it| it.split('=').next()).unwrap().replace("proof", "grade");
+        assert!(json.json()["fields"][field].as_str().is_some_and(|it| it.contains("no value")), "{query}");
+    }
+    for query in ["sort=name&dir=asc", "proof=proven", "sort=worst"] {
+        assert_eq!(visit.get(&format!("/devices?{query}")).status, 200, "{query}");
     }
 }
 
@@ -215,7 +223,17 @@ fn a_wrong_filter_of_a_log_is_refused_and_not_left_out() {
         }
         assert_eq!(visit.get(&format!("{path}?action=&result=done&from=2026-11-18")).status, 200, "{path}");
     }
-    assert_eq!(visit.get("/wipe-requests?state=zz").status, 422);
+    for path in ["/wipe-requests?state=zz", "/restores?state=zz", "/commands?state=zz", "/commands?kind=zz"] {
+        assert_eq!(visit.get(path).status, 422, "{path}");
+    }
+    for path in
+        ["/commands?before=zz", "/commands.json?before=zz", "/restore-tests?result=zz", "/restore-tests?before=zz"]
+    {
+        assert_eq!(visit.get(path).status, 422, "{path}");
+    }
+    for state in ["open", "compared", "failed"] {
+        assert_eq!(visit.get(&format!("/restores?state={state}")).status, 200, "{state}");
+    }
     for state in ["", "open", "stoppable", "held"] {
         assert_eq!(visit.get(&format!("/wipe-requests?state={state}")).status, 200, "{state}");
     }
@@ -305,7 +323,7 @@ fn a_bulk_act_on_all_is_refused_when_other_devices_match_than_were_shown() {
 fn queued(server: &TestServer) -> usize {
     server.read(|conn| {
         let filter = store::command_list::Filter::default();
-        Ok(store::command_list::newest(conn, &filter, &holdfast::domain::role::Reach::All, None, 99)?.len())
+        Ok(store::command_list::newest(conn, &filter, &holdfast::domain::role::Reach::All, 99)?.len())
     })
 }
 

@@ -129,7 +129,7 @@ pub async fn show(
 ) -> PageResult<impl Responder> {
     let (query, now, reach) = (query.into_inner(), clock.now(), by.reach().clone());
     let (asked, grants) = (query.clone(), layout.grants.clone());
-    let (silence, counts, total, allowed, page, tallies, teams) = store
+    let (silence, order, counts, total, allowed, page, tallies, teams) = store
         .read(move |conn| {
             let (silence, cut) = device_list::silent_cut(conn, now)?;
             let listed = asked.parse(&reach, cut)?;
@@ -147,7 +147,9 @@ pub async fn show(
             let page = device_list::page(conn, &listed, now)?;
             let ids: Vec<_> = page.devices.iter().map(|it| it.device.id).collect();
             let tallies = compliance::of_devices(conn, &ids, now)?;
-            Ok::<_, crate::error::Error>((silence, counts, total, allowed, page, tallies, store::team::all(conn)?))
+            let order = (listed.sort, listed.is_descending);
+            let teams = store::team::all(conn)?;
+            Ok::<_, crate::error::Error>((silence, order, counts, total, allowed, page, tallies, teams))
         })
         .await?;
     let cursor = |name: &str, at: Option<&device_list::Cursor>| {
@@ -163,7 +165,7 @@ pub async fn show(
         tallies,
         rows: page.devices.into_iter().map(|it| Row::new(it, &layout)).collect(),
         pills: pills(&query, &counts, silence, &layout),
-        columns: columns(&query),
+        columns: columns(&query, order),
         choices: choices(&query, &teams),
         request_key: crate::secret::generate("form_")?,
         query,
@@ -191,8 +193,7 @@ fn pills(query: &ListQuery, counts: &Counts, silence: Duration, layout: &Layout)
     views.into_iter().map(|it| Pill { name: name(it), href: href(it), is_current: it == current }).collect()
 }
 
-fn columns(query: &ListQuery) -> Vec<Column> {
-    let (sort, is_descending) = query.order();
+fn columns(query: &ListQuery, (sort, is_descending): (Sort, bool)) -> Vec<Column> {
     let column = |name, by: Option<Sort>| {
         let Some(by) = by else { return Column { name, href: String::new(), sort: "" } };
         let is_current = by == sort || (by == Sort::ProvenAt && sort == Sort::Worst);

@@ -20,6 +20,7 @@ pub struct ListQuery {
     pub platform: String,
     pub encryption: String,
     pub ownership: String,
+    #[serde(alias = "proof")]
     pub grade: String,
     pub state: String,
     pub sort: String,
@@ -40,46 +41,44 @@ impl ListQuery {
     /// What is no value of a filter: a list must not show more than its address says.
     pub fn filter(&self, silent_before: Time) -> Result<Filter> {
         let mut errors = FieldErrors::new();
-        let filter = Filter {
-            view: filter(&self.view, "view", View::parse, &mut errors).unwrap_or_default(),
-            q: self.q.chars().take(MAX_SEARCH).collect(),
-            team: filter(&self.team, "team", TeamId::parse, &mut errors),
-            platform: filter(&self.platform, "platform", Platform::parse, &mut errors),
-            encryption: filter(&self.encryption, "encryption", Encryption::parse, &mut errors),
-            ownership: filter(&self.ownership, "ownership", Ownership::parse, &mut errors),
-            grade: filter(&self.grade, "grade", Grade::parse, &mut errors),
-            state: filter(&self.state, "state", DeviceState::parse, &mut errors).unwrap_or(DeviceState::Enrolled),
-            silent_before,
-        };
+        let filter = self.chosen(silent_before, &mut errors);
         errors.into_result()?;
         Ok(filter)
     }
 
-    /// The order, and whether it is descending.
-    pub fn order(&self) -> (Sort, bool) {
-        (Sort::parse(&self.sort).unwrap_or_default(), self.dir == "desc")
+    fn chosen(&self, silent_before: Time, errors: &mut FieldErrors) -> Filter {
+        Filter {
+            view: filter(&self.view, "view", View::parse, errors).unwrap_or_default(),
+            q: self.q.chars().take(MAX_SEARCH).collect(),
+            team: filter(&self.team, "team", TeamId::parse, errors),
+            platform: filter(&self.platform, "platform", Platform::parse, errors),
+            encryption: filter(&self.encryption, "encryption", Encryption::parse, errors),
+            ownership: filter(&self.ownership, "ownership", Ownership::parse, errors),
+            grade: filter(&self.grade, "grade", Grade::parse, errors),
+            state: filter(&self.state, "state", DeviceState::parse, errors).unwrap_or(DeviceState::Enrolled),
+            silent_before,
+        }
     }
 
     /// The whole query for the devices within reach.
     ///
     /// # Errors
-    /// As [`ListQuery::filter`].
+    /// As [`ListQuery::filter`], and what is no order or no place in it.
     pub fn parse(&self, reach: &Reach, silent_before: Time) -> Result<Query> {
-        let (sort, is_descending) = self.order();
+        let mut errors = FieldErrors::new();
+        let sort = filter(&self.sort, "sort", Sort::parse, &mut errors).unwrap_or_default();
+        let is_descending = filter(&self.dir, "dir", is_descending, &mut errors).unwrap_or_default();
         let cursor = |text: &str| Cursor::parse(sort, text);
-        let from = match (cursor(&self.after), cursor(&self.before)) {
+        let after = filter(&self.after, "after", cursor, &mut errors);
+        let before = filter(&self.before, "before", cursor, &mut errors);
+        let from = match (after, before) {
             (Some(after), _) => From::After(after),
             (None, Some(before)) => From::Before(before),
             (None, None) => From::Start,
         };
-        Ok(Query {
-            filter: self.filter(silent_before)?,
-            reach: reach.clone(),
-            sort,
-            is_descending,
-            from,
-            limit: PER_PAGE,
-        })
+        let filter = self.chosen(silent_before, &mut errors);
+        errors.into_result()?;
+        Ok(Query { filter, reach: reach.clone(), sort, is_descending, from, limit: PER_PAGE })
     }
 
     /// What follows `?`, at the first page.
@@ -119,5 +118,13 @@ impl ListQuery {
         [&self.q, &self.team, &self.platform, &self.encryption, &self.ownership, &self.grade, &self.state]
             .iter()
             .any(|it| !it.is_empty())
+    }
+}
+
+fn is_descending(direction: &str) -> Option<bool> {
+    match direction {
+        "asc" => Some(false),
+        "desc" => Some(true),
+        _ => None,
     }
 }

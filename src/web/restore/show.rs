@@ -4,21 +4,22 @@ use crate::clock::Clock;
 use crate::domain::id::{RestoreId, UserId};
 use crate::domain::restore::{RestoreState, Selection};
 use crate::domain::role::{Permission, Reach};
-use crate::error::{Error, Result};
+use crate::error::{Error, FieldErrors, Result};
 use crate::service::restore;
 use crate::store::device::Device;
 use crate::store::restore::{Listed, Outcome, Restore as Row};
 use crate::store::restore_point::RestorePoint;
 use crate::store::{self, Conn, Store};
 use crate::web::error::PageResult;
-use crate::web::form::with_status;
+use crate::web::form::{filter, with_status};
 use crate::web::layout::{Layout, see_other};
 use crate::web::session::{Can, Restore, ViewDevices};
 use crate::web::wipe::{Acting, reached};
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Path};
+use actix_web::web::{Data, Path, Query};
 use actix_web::{HttpResponse, get, post};
 use askama::Template;
+use serde::Deserialize;
 
 /// So many are shown; older ones stay in Activity.
 const SHOWN: i64 = 200;
@@ -27,6 +28,7 @@ const SHOWN: i64 = 200;
 #[template(path = "restore/list.html")]
 struct ListPage {
     layout: Layout,
+    state: String,
     rows: Vec<Listed>,
     is_full: bool,
 }
@@ -41,12 +43,37 @@ impl ListPage {
     }
 }
 
+/// What follows `?`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ListQuery {
+    state: String,
+}
+
+/// The words of the filter with their names.
+const STATES: [(&str, &str); 4] = [("", "All"), ("open", "Under way"), ("compared", "Compared"), ("failed", "Failed")];
+
+fn states(word: &str) -> Option<Vec<RestoreState>> {
+    match word {
+        "open" => Some(RestoreState::ALL.iter().copied().filter(|it| !it.is_final()).collect()),
+        one => Some(vec![RestoreState::parse(one)?]),
+    }
+}
+
 #[get("/restores")]
-pub async fn list(by: Can<ViewDevices>, layout: Layout, store: Data<Store>) -> PageResult<HttpResponse> {
-    let reach = by.reach().clone();
-    let rows = store.read(move |conn| store::restore::list(conn, &reach, SHOWN)).await?;
+pub async fn list(
+    by: Can<ViewDevices>,
+    layout: Layout,
+    store: Data<Store>,
+    query: Query<ListQuery>,
+) -> PageResult<HttpResponse> {
+    let (state, reach) = (query.into_inner().state, by.reach().clone());
+    let mut errors = FieldErrors::new();
+    let states = filter(&state, "state", states, &mut errors).unwrap_or_else(|| RestoreState::ALL.to_vec());
+    errors.into_result()?;
+    let rows = store.read(move |conn| store::restore::list(conn, &states, &reach, SHOWN)).await?;
     let is_full = i64::try_from(rows.len()).unwrap_or(SHOWN) >= SHOWN;
-    with_status(&ListPage { layout, rows, is_full }, StatusCode::OK)
+    with_status(&ListPage { layout, state, rows, is_full }, StatusCode::OK)
 }
 
 struct Shown {

@@ -267,7 +267,7 @@ fn who_may_not_is_told_so_and_who_sees_it_can_stop_it() {
 #[test]
 fn an_owner_reads_why_they_cannot_approve_their_own() {
     let world = World::new();
-    let owner = person(&world.server, "owner", &[Role::Owner], None, crate::support::people::SINCE);
+    let owner = person(&world.server, "owner", &[Role::Owner], None, people::SINCE);
     let owner = Visit::of(&world.server, owner);
     let path = format!("/devices/{}/wipe", world.device.id());
     let token = hidden(&text(&owner.get(&path)), "facts_token");
