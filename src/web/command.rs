@@ -10,7 +10,7 @@ use crate::store::command_list::{self, Filter, Listed};
 use crate::store::{self, Store};
 use crate::web::error::PageResult;
 use crate::web::form::{Pairs, filter, local, value};
-use crate::web::layout::{Layout, see_other};
+use crate::web::layout::{Layout, see_other, see_other_refused};
 use crate::web::session::{Can, SignedIn, ViewDevices};
 use actix_web::web::{Data, Form, Path, Query, ServiceConfig};
 use actix_web::{HttpResponse, Responder, get, post};
@@ -126,7 +126,7 @@ async fn cancel(
     (id, form): (Path<CommandId>, Form<Pairs>),
 ) -> PageResult<HttpResponse> {
     let (actor, grants, now, id) = (by.actor(), by.grants().clone(), clock.now(), id.into_inner());
-    store
+    let cancelled = store
         .act(move |conn| {
             let found = store::command::find(conn, id)?.ok_or(Error::NotFound("command"))?;
             let device = store::device::find(conn, found.device_id)?.ok_or(Error::NotFound("command"))?;
@@ -145,8 +145,12 @@ async fn cancel(
             }
             command::cancel(conn, &actor, id, now)
         })
-        .await?;
+        .await;
     // The form of a device's page leads back to it.
     let to = Some(value(&form, "to")).filter(|it| !it.is_empty()).map_or("/commands", local);
-    Ok(see_other(to, Some("The command was cancelled before the device got it.")))
+    match cancelled {
+        Ok(_) => Ok(see_other(to, Some("The command was cancelled before the device got it."))),
+        Err(Error::Conflict(why) | Error::Refused(why)) => Ok(see_other_refused(to, &why)),
+        Err(error) => Err(error.into()),
+    }
 }

@@ -110,8 +110,8 @@ pub struct Layout {
     pub stoppable_wipes: i64,
     has_failed_test: bool,
     pub is_demo: bool,
-    /// What the last form did.
-    pub flash: Option<String>,
+    /// What the last form did, or why it did nothing.
+    pub flash: Option<Flash>,
     /// Whether the password was entered so long ago that a form asks for it.
     pub asks_password: bool,
     pub look: Look,
@@ -340,17 +340,46 @@ struct NewVisit(String);
 pub fn see_other(url: impl AsRef<str>, flash: Option<&str>) -> HttpResponse {
     let mut response = HttpResponse::SeeOther().insert_header((header::LOCATION, url.as_ref())).finish();
     if let Some(text) = flash {
-        response.extensions_mut().insert(Flash(text.to_owned()));
+        response.extensions_mut().insert(Flash { text: text.to_owned(), is_refusal: false });
     }
     response
 }
 
-/// What the next page says once; `carry_cookies` gives it to the browser.
-struct Flash(String);
+/// Sends the browser to a page, which then says once why nothing was changed.
+pub fn see_other_refused(url: impl AsRef<str>, why: &str) -> HttpResponse {
+    let mut response = see_other(url, None);
+    response.extensions_mut().insert(Flash { text: words::sentence(why), is_refusal: true });
+    response
+}
 
-fn read_flash(request: &HttpRequest) -> Option<String> {
-    let bytes = BASE64_URL_SAFE_NO_PAD.decode(Visitor::of(request).flash?).ok()?;
-    String::from_utf8(bytes).ok().filter(|it| it.len() <= 500)
+/// What the next page says once; `carry_cookies` gives it to the browser.
+#[derive(Debug, Clone)]
+pub struct Flash {
+    pub text: String,
+    /// Whether it says why nothing was changed.
+    pub is_refusal: bool,
+}
+
+/// Before the text of a refusal in its cookie.
+const REFUSAL: char = '!';
+
+impl Flash {
+    fn encode(&self) -> String {
+        let mark = if self.is_refusal { String::from(REFUSAL) } else { String::new() };
+        BASE64_URL_SAFE_NO_PAD.encode(mark + &self.text)
+    }
+
+    fn decode(cookie: &str) -> Option<Self> {
+        let text = String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(cookie).ok()?).ok().filter(|it| it.len() <= 500)?;
+        Some(match text.strip_prefix(REFUSAL) {
+            Some(why) => Self { text: why.to_owned(), is_refusal: true },
+            None => Self { text, is_refusal: false },
+        })
+    }
+}
+
+fn read_flash(request: &HttpRequest) -> Option<Flash> {
+    Flash::decode(&Visitor::of(request).flash?)
 }
 
 /// Whether an answer is a page.
@@ -363,7 +392,7 @@ pub(super) fn carry_cookies(mut response: ServiceResponse<BoxBody>) -> ServiceRe
     let request = response.request().clone();
     let secure = request.app_data::<Data<Config>>().is_some_and(|it| it.is_https());
     let mut cookies = Vec::new();
-    let flash = response.response().extensions().get::<Flash>().map(|it| BASE64_URL_SAFE_NO_PAD.encode(&it.0));
+    let flash = response.response().extensions().get::<Flash>().map(Flash::encode);
     cookies.extend(flash.map(|it| session::flash_cookie(it, secure)));
     if is_page(response.headers()) {
         if Visitor::of(&request).flash.is_some() && !request.headers().contains_key("hx-request") {

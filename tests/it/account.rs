@@ -1,7 +1,7 @@
 //! Accounts through the pages: the first link, signing in, sessions, forms and tokens.
 use crate::support::people::{SINCE, colleague, person};
 use crate::support::server::{Answer, TestServer};
-use crate::support::visit::{Visit, hidden, location, text};
+use crate::support::visit::{Visit, cookie, hidden, location, text};
 use holdfast::domain::account::{SESSION_IDLE, SESSION_LIFE};
 use holdfast::domain::activity::{Action, Actor};
 use holdfast::domain::id::{TeamId, UserId};
@@ -11,15 +11,6 @@ use holdfast::{service, store};
 use std::time::Duration;
 
 const PASSWORD: &str = "lantern gravel oboe tuesday";
-
-/// The value of a cookie that an answer sets.
-fn cookie(answer: &Answer, name: &str) -> Option<String> {
-    let start = format!("{name}=");
-    answer.head.lines().filter(|it| it.to_ascii_lowercase().starts_with("set-cookie:")).find_map(|line| {
-        let value = line.split_once(':')?.1.trim().strip_prefix(&start)?;
-        Some(value.split(';').next()?.to_owned())
-    })
-}
 
 fn post(server: &TestServer, path: &str, cookies: &str, fields: &[(&str, &str)]) -> Answer {
     let body = serde_urlencoded::to_string(fields).unwrap();

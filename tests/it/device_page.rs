@@ -3,7 +3,7 @@ use crate::support::device::SimDevice;
 use crate::support::fleet::{self, Random};
 use crate::support::people::{colleague, person};
 use crate::support::server::TestServer;
-use crate::support::visit::{Visit, hidden, location, text};
+use crate::support::visit::{Visit, cookie, hidden, location, text};
 use crate::support::{NOW, people};
 use crate::wipe::restore_point;
 use diesel::prelude::*;
@@ -281,6 +281,27 @@ fn a_button_pressed_twice_queues_one_command_and_it_can_be_cancelled() {
     assert_eq!(location(&sent), path);
     let commands = server.read(|conn| Ok(store::command::of_device(conn, id, 9)?));
     assert_eq!(commands[0].state, CommandState::Cancelled);
+}
+
+#[test]
+fn a_command_that_is_cancelled_too_late_says_so_where_the_person_was() {
+    let server = TestServer::start();
+    let visit = Visit::of(&server, owner(&server));
+    let id = add(&server, "laptop", |_| {});
+    location(&visit.post(&format!("/devices/{id}/backup-commands"), &[]));
+    let command = server.read(|conn| Ok(store::command::of_device(conn, id, 9)?)).remove(0).id;
+    server.act(move |conn| Ok(store::command::set_delivered(conn, command, NOW)?));
+    let path = format!("/devices/{id}");
+
+    for (fields, page) in [(vec![("to", path.as_str())], path.as_str()), (Vec::new(), "/commands")] {
+        let sent = visit.post(&format!("/commands/{command}/cancellations"), &fields);
+        assert_eq!(location(&sent), page);
+        let flash = cookie(&sent, "holdfast-flash").unwrap();
+        let cookies = format!("{}; holdfast-flash={flash}", visit.cookie());
+        let shown = text(&server.request("GET", page, &[("Cookie", &cookies)], b""));
+        let alert = "role=\"alert\"><strong>Nothing was changed.</strong> Too late: the command is “Delivered”.";
+        assert!(shown.contains(alert), "{shown}");
+    }
 }
 
 #[test]

@@ -86,3 +86,12 @@ pub fn hidden(page: &str, name: &str) -> String {
     let rest = page.split_once(&start).unwrap_or_else(|| panic!("no {name} in {page}")).1;
     rest.split_once('"').unwrap().0.to_owned()
 }
+
+/// The value of a cookie that an answer sets.
+pub fn cookie(answer: &Answer, name: &str) -> Option<String> {
+    let start = format!("{name}=");
+    answer.head.lines().filter(|it| it.to_ascii_lowercase().starts_with("set-cookie:")).find_map(|line| {
+        let value = line.split_once(':')?.1.trim().strip_prefix(&start)?;
+        Some(value.split(';').next()?.to_owned())
+    })
+}
