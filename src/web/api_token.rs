@@ -2,7 +2,7 @@
 use crate::clock::Clock;
 use crate::domain::account::MAX_API_TOKEN_DAYS;
 use crate::domain::id::ApiTokenId;
-use crate::error::{Error, FieldErrors};
+use crate::error::FieldErrors;
 use crate::service;
 use crate::store::api_token::ApiToken;
 use crate::store::{self, Store};
@@ -89,8 +89,10 @@ async fn make(
             let page = ListPage { layout, tokens, form, errors, made: Some(secret) };
             form::with_status(&page, actix_web::http::StatusCode::OK)
         }
-        Err(Error::Invalid(errors)) => form::again(&ListPage { layout, tokens, form, errors, made: None }),
-        Err(error) => Err(error.into()),
+        Err(error) => {
+            let (errors, refusal) = form::refusal(error)?;
+            refusal.again(&ListPage { layout, tokens, form, errors, made: None })
+        }
     }
 }
 

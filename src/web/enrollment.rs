@@ -13,7 +13,7 @@ use crate::store::team::Team;
 use crate::store::{self, Conn, Store};
 use crate::web::device::{parse_team, team_options};
 use crate::web::error::PageResult;
-use crate::web::form::{again, number, with_status};
+use crate::web::form::{number, refusal, with_status};
 use crate::web::layout::{Layout, see_other};
 use crate::web::session::{Can, EnrollDevices};
 use actix_web::http::StatusCode;
@@ -163,11 +163,11 @@ async fn make(
         Ok((token, text)) => {
             made_page(layout, Made { token, text, server: config.public_url.clone(), protect: Vec::new() })
         }
-        Err(Error::Invalid(errors)) => {
+        Err(error) => {
+            let (errors, refusal) = refusal(error)?;
             let read = store.read(move |conn| read(conn, &reach)).await?;
-            again(&ListPage::new(layout, read, form, errors))
+            refusal.again(&ListPage::new(layout, read, form, errors))
         }
-        Err(error) => Err(error.into()),
     }
 }
 

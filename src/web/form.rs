@@ -2,13 +2,15 @@
 //!
 //! A form is a `*Form` struct that serde reads, with `parse() -> Result<value, FieldErrors>`;
 //! where that fails, the handler renders the same page with the errors and
-//! what was typed, by [`again`].
-use crate::error::FieldErrors;
-use crate::web::error::PageResult;
+//! what was typed, by [`again`]. What a rule or the moment refuses is told the
+//! same way, by [`refusal`].
+use crate::error::{Error, FieldErrors};
+use crate::web::error::{Fault, PageResult};
 use actix_web::HttpResponse;
-use actix_web::http::StatusCode;
+use actix_web::http::{StatusCode, header};
 use anyhow::Context;
 use askama::Template;
+use std::time::Duration;
 
 /// A posted form by name and value, for forms with many boxes of one name.
 pub type Pairs = Vec<(String, String)>;
@@ -90,6 +92,52 @@ pub fn local(to: &str) -> &str {
 /// When the template fails.
 pub fn again(page: &impl Template) -> PageResult<HttpResponse> {
     with_status(page, StatusCode::UNPROCESSABLE_ENTITY)
+}
+
+/// How the page of a form that did nothing is answered.
+#[derive(Debug)]
+pub struct Refusal {
+    status: StatusCode,
+    /// When trying again can help.
+    wait: Option<Duration>,
+}
+
+/// What to say on the page of a form that did nothing, so that what was typed stays; what is about no field is under
+/// the name `form`.
+///
+/// # Errors
+/// `error` itself where that page is not to be shown: nothing is there, it is not allowed, or something broke.
+pub fn refusal(error: Error) -> Result<(FieldErrors, Refusal), Error> {
+    let fault = Fault::from(&error);
+    let (errors, wait) = match error {
+        Error::Invalid(errors) => (errors, None),
+        Error::Conflict(_) | Error::Refused(_) | Error::Full(_) => (whole(fault.advice), None),
+        Error::TooMany(wait) | Error::Busy(wait) => (whole(format!("{}. {}", fault.title, fault.advice)), Some(wait)),
+        Error::NotFound(_) | Error::SignInNeeded | Error::Forbidden | Error::DatabaseAway(_) | Error::Internal(_) => {
+            return Err(error);
+        }
+    };
+    Ok((errors, Refusal { status: fault.status, wait }))
+}
+
+fn whole(why: String) -> FieldErrors {
+    let mut errors = FieldErrors::new();
+    errors.add("form", why);
+    errors
+}
+
+impl Refusal {
+    /// Shows the page again.
+    ///
+    /// # Errors
+    /// When the template fails.
+    pub fn again(&self, page: &impl Template) -> PageResult<HttpResponse> {
+        let mut response = with_status(page, self.status)?;
+        if let Some(wait) = self.wait {
+            response.headers_mut().insert(header::RETRY_AFTER, wait.as_secs().max(1).into());
+        }
+        Ok(response)
+    }
 }
 
 /// Shows a page under a status.

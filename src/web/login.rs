@@ -1,7 +1,7 @@
 //! Signing in and out, and the password that comes with a form.
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::error::{Error, FieldErrors};
+use crate::error::{Error, FieldErrors, Result};
 use crate::service;
 use crate::service::account::{Attempt, Origin};
 use crate::store::user::User;
@@ -73,7 +73,7 @@ struct Desk {
 
 impl Desk {
     /// Looks at one try; none when the password is wrong.
-    async fn check(&self, form: &SignInForm, visitor: &Visitor) -> PageResult<Option<(Attempt, User)>> {
+    async fn check(&self, form: &SignInForm, visitor: &Visitor) -> Result<Option<(Attempt, User)>> {
         let (email, browser, now) = (form.email.clone(), visitor.browser.clone(), self.clock.now());
         let is_known = match browser.clone() {
             Some(browser) => {
@@ -106,7 +106,7 @@ impl Desk {
     }
 
     /// Hashes anew what was hashed with other parameters than today's.
-    async fn keep_strong(&self, user: &User, password: &str, stored: Option<String>) -> PageResult<()> {
+    async fn keep_strong(&self, user: &User, password: &str, stored: Option<String>) -> Result<()> {
         if let Some(old) = stored.filter(|it| service::password::is_outdated(it)) {
             let (fresh, id) = (self.shared.hash(password.to_owned()).await?, user.id);
             self.store.write(move |conn| store::user::rehash(conn, id, &old, &fresh)).await?;
@@ -124,7 +124,8 @@ async fn sign_in(
     form: Form<SignInForm>,
 ) -> PageResult<HttpResponse> {
     let (form, desk) = (form.into_inner(), Desk { store, clock, shared });
-    if let Some((attempt, user)) = desk.check(&form, &visitor).await? {
+    let checked = desk.check(&form, &visitor).await;
+    if let Ok(Some((attempt, user))) = checked {
         let (origin, now) = (origin(&visitor), desk.clock.now());
         let opened = desk.store.act(move |conn| service::account::sign_in(conn, &attempt, &user, &origin, now)).await?;
         let mut response = see_other(form::local(&form.to), None);
@@ -135,10 +136,14 @@ async fn sign_in(
         }
         return Ok(response);
     }
+    let page = |errors| SignInPage { layout, email: form.email, to: form.to, errors, needs_set_up: false };
+    if let Err(error) = checked {
+        let (errors, refusal) = form::refusal(error)?;
+        return refusal.again(&page(errors));
+    }
     let mut errors = FieldErrors::new();
     errors.add("email", "Address and password do not belong together. Look at both; each further try waits longer.");
-    let page = SignInPage { layout, email: form.email, to: form.to, errors, needs_set_up: false };
-    form::with_status(&page, StatusCode::UNAUTHORIZED)
+    form::with_status(&page(errors), StatusCode::UNAUTHORIZED)
 }
 
 #[post("/sign-out")]
@@ -162,11 +167,7 @@ async fn sign_out(
 ///
 /// # Errors
 /// `Invalid` in the field `password`.
-pub(super) async fn require_password(
-    by: &SignedIn,
-    desk: (&Store, &Clock, &Shared),
-    password: &str,
-) -> crate::error::Result<()> {
+pub(super) async fn require_password(by: &SignedIn, desk: (&Store, &Clock, &Shared), password: &str) -> Result<()> {
     require_password_in("password", by, desk, password).await
 }
 
@@ -179,7 +180,7 @@ pub(super) async fn require_password_in(
     by: &SignedIn,
     (store, clock, shared): (&Store, &Clock, &Shared),
     password: &str,
-) -> crate::error::Result<()> {
+) -> Result<()> {
     if by.is_fresh(clock.now()) {
         return Ok(());
     }
@@ -201,7 +202,7 @@ pub(super) async fn is_own_password(
     clock: &Clock,
     shared: &Shared,
     password: String,
-) -> crate::error::Result<bool> {
+) -> Result<bool> {
     let (id, now) = (by.id, clock.now());
     let place = shared.place()?;
     store.act(move |conn| service::account::admit_again(conn, id, now)).await?;

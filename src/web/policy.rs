@@ -12,7 +12,7 @@ use crate::store::team::Team;
 use crate::store::{self, Store};
 use crate::web::device::{parse_team, team_options};
 use crate::web::error::PageResult;
-use crate::web::form::again;
+use crate::web::form::refusal;
 use crate::web::layout::{Layout, see_other};
 use crate::web::session::{Can, EditPolicies, ViewPolicies};
 use actix_web::web::{Data, Form, Path, ServiceConfig};
@@ -300,11 +300,11 @@ async fn add(
         Ok(policy) => {
             Ok(see_other(format!("/policies/{}", policy.id), Some("Saved. Devices get it with their next check-in.")))
         }
-        Err(Error::Invalid(errors)) => {
+        Err(error) => {
+            let (errors, refusal) = refusal(error)?;
             let teams = store.read(store::team::all).await?;
-            again(&EditPage::new(layout, None, teams, form, errors))
+            refusal.again(&EditPage::new(layout, None, teams, form, errors))
         }
-        Err(error) => Err(error.into()),
     }
 }
 
@@ -388,11 +388,11 @@ async fn change(
     };
     match done {
         Ok(_) => Ok(see_other(format!("/policies/{id}"), Some("Saved. Devices get it with their next check-in."))),
-        Err(Error::Invalid(errors)) => {
+        Err(error) => {
+            let (errors, refusal) = refusal(error)?;
             let teams = store.read(store::team::all).await?;
-            again(&EditPage::new(layout, Some(id), teams, form, errors))
+            refusal.again(&EditPage::new(layout, Some(id), teams, form, errors))
         }
-        Err(error) => Err(error.into()),
     }
 }
 
@@ -427,8 +427,10 @@ async fn remove(
         .await;
     match done {
         Ok(()) => Ok(see_other("/policies", Some("The policy was removed. Devices drop it with their next check-in."))),
-        Err(Error::Invalid(errors)) => again(&show_page(&viewer, layout, &store, id, (errors, confirm)).await?),
-        Err(error) => Err(error.into()),
+        Err(error) => {
+            let (errors, refusal) = refusal(error)?;
+            refusal.again(&show_page(&viewer, layout, &store, id, (errors, confirm)).await?)
+        }
     }
 }
 

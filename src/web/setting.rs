@@ -94,16 +94,16 @@ async fn change(
     };
     match done {
         Ok(changed) => Ok(see_other("/settings", Some(said(changed)))),
-        Err(Error::Invalid(errors)) => {
+        Err(error) => {
+            let (errors, refusal) = form::refusal(error)?;
             let mut fields = fields(&store, now).await?;
             for it in &mut fields {
                 form::value(&form, it.number.field).clone_into(&mut it.text);
             }
             let mail = mail_status(&store, &config).await?;
             let public_url = config.public_url.clone();
-            form::again(&SettingsPage { layout, fields, errors, mail, public_url })
+            refusal.again(&SettingsPage { layout, fields, errors, mail, public_url })
         }
-        Err(error) => Err(error.into()),
     }
 }
 

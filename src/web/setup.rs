@@ -2,7 +2,7 @@
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::account::{LinkPurpose, NO_ADDRESS, check_password, is_address};
-use crate::error::FieldErrors;
+use crate::error::{Error, FieldErrors, Result};
 use crate::service;
 use crate::service::account::Profile;
 use crate::store::Store;
@@ -105,18 +105,20 @@ impl Desk {
     }
 
     /// Whose link it is, if anybody's yet: each try counts, and a link that does not work is no page.
-    async fn open(&self, visitor: &Visitor, token: &str, purpose: LinkPurpose) -> PageResult<Option<User>> {
+    async fn open(&self, visitor: &Visitor, token: &str, purpose: LinkPurpose) -> Result<Option<User>> {
         self.shared.count_try(visitor.address)?;
         let (token, now) = (token.to_owned(), self.clock.now());
-        Ok(self.store.read(move |conn| service::account::open_link(conn, &token, purpose, now)).await?)
+        self.store.read(move |conn| service::account::open_link(conn, &token, purpose, now)).await
     }
 
-    async fn profile(&self, form: AccountForm) -> PageResult<Profile> {
-        let password_hash = self.shared.hash(form.password).await?;
+    /// What the form says, of an account with this address.
+    async fn profile(&self, form: &AccountForm, email: &str) -> Result<Profile> {
+        form.check(email).into_result()?;
+        let password_hash = self.shared.hash(form.password.clone()).await?;
         Ok(Profile {
             email: form.email.trim().to_owned(),
             name: form.name.trim().to_owned(),
-            time_zone: form.time_zone,
+            time_zone: form.time_zone.clone(),
             password_hash,
         })
     }
@@ -133,12 +135,19 @@ async fn set_up(
 ) -> PageResult<HttpResponse> {
     let (desk, token, form) = (Desk { store, clock, shared, config }, token.into_inner(), form.into_inner());
     let (now, action) = (desk.clock.now(), format!("/set-up/{token}"));
-    desk.open(&visitor, &token, LinkPurpose::SetUp).await?;
-    let errors = form.check(&form.email);
-    if !errors.is_empty() {
-        return form::again(&SetUpPage { layout, action, invited: None, form, errors });
-    }
-    let (owner, address) = (desk.profile(form).await?, visitor.address.to_string());
+    let opened = desk.open(&visitor, &token, LinkPurpose::SetUp).await;
+    let made = match opened {
+        Ok(_) => desk.profile(&form, &form.email).await,
+        Err(error) => Err(error),
+    };
+    let owner = match made {
+        Ok(owner) => owner,
+        Err(error) => {
+            let (errors, refusal) = form::refusal(error)?;
+            return refusal.again(&SetUpPage { layout, action, invited: None, form, errors });
+        }
+    };
+    let address = visitor.address.to_string();
     let user = desk.store.act(move |conn| service::account::set_up(conn, &token, &owner, &address, now)).await?;
     desk.welcome(user, &visitor, "Your account is made. You own this Holdfast.").await
 }
@@ -155,7 +164,7 @@ async fn show_invite(
     let user = store
         .read(move |conn| service::account::open_link(conn, &token, LinkPurpose::Invite, now))
         .await?
-        .ok_or(crate::error::Error::NotFound(service::account::LINK))?;
+        .ok_or(Error::NotFound(service::account::LINK))?;
     let form = AccountForm { name: user.name.clone(), time_zone: user.time_zone.clone(), ..AccountForm::default() };
     Ok(SetUpPage { layout, action, invited: Some(user.email), form, errors: FieldErrors::new() })
 }
@@ -172,12 +181,15 @@ async fn accept(
     let (desk, token, form) = (Desk { store, clock, shared, config }, token.into_inner(), form.into_inner());
     let (now, action) = (desk.clock.now(), format!("/invite/{token}"));
     let invited = desk.open(&visitor, &token, LinkPurpose::Invite).await?;
-    let user = invited.ok_or(crate::error::Error::NotFound(service::account::LINK))?;
-    let errors = form.check(&user.email);
-    if !errors.is_empty() {
-        return form::again(&SetUpPage { layout, action, invited: Some(user.email), form, errors });
-    }
-    let (profile, address) = (desk.profile(form).await?, visitor.address.to_string());
+    let user = invited.ok_or(Error::NotFound(service::account::LINK))?;
+    let profile = match desk.profile(&form, &user.email).await {
+        Ok(profile) => profile,
+        Err(error) => {
+            let (errors, refusal) = form::refusal(error)?;
+            return refusal.again(&SetUpPage { layout, action, invited: Some(user.email), form, errors });
+        }
+    };
+    let address = visitor.address.to_string();
     let user =
         desk.store.act(move |conn| service::account::accept_invite(conn, &token, &profile, &address, now)).await?;
     desk.welcome(user, &visitor, "Your account is ready.").await

@@ -63,9 +63,9 @@ async fn add(
     };
     match done {
         Ok(_) => Ok(see_other("/teams", Some(&format!("Team {name} is added.")))),
-        Err(Error::Invalid(errors)) => {
-            form::again(&ListPage { layout, teams: load(&store).await?, name: given, errors })
+        Err(error) => {
+            let (errors, refusal) = form::refusal(error)?;
+            refusal.again(&ListPage { layout, teams: load(&store).await?, name: given, errors })
         }
-        Err(error) => Err(error.into()),
     }
 }

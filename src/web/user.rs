@@ -164,12 +164,12 @@ async fn invite(
             wake.mail();
             form::with_status(&InvitedPage::new(layout, &config, user, &path), StatusCode::OK)
         }
-        Err(Error::Invalid(errors)) => {
+        Err(error) => {
+            let (errors, refusal) = form::refusal(error)?;
             let teams = store.read(store::team::all).await?;
             let groups = boxes(&teams, |role, scope| roles.contains(&(role, scope)));
-            form::again(&NewPage { layout, email, name, groups, errors })
+            refusal.again(&NewPage { layout, email, name, groups, errors })
         }
-        Err(error) => Err(error.into()),
     }
 }
 
@@ -221,13 +221,13 @@ async fn set_roles(
         Ok(()) => {
             Ok(see_other(format!("/users/{id}"), Some("The roles are set. Where they changed, all sessions ended.")))
         }
-        Err(Error::Invalid(errors)) => {
+        Err(error) => {
+            let (errors, refusal) = form::refusal(error)?;
             let (user, creator, _) = store.read(move |conn| load(conn, id)).await?;
             let teams = store.read(store::team::all).await?;
             let groups = boxes(&teams, |role, scope| wanted.contains(&(role, scope)));
-            form::again(&ShowPage { layout, user, creator, groups, errors })
+            refusal.again(&ShowPage { layout, user, creator, groups, errors })
         }
-        Err(error) => Err(error.into()),
     }
 }
 
@@ -236,9 +236,9 @@ const ACCOUNT_PASSWORD: &str = "account-password";
 
 /// Shows a person's page again with why a button of it did nothing.
 async fn show_again(layout: Layout, store: &Store, id: UserId, error: Error) -> PageResult<HttpResponse> {
-    let Error::Invalid(errors) = error else { return Err(error.into()) };
+    let (errors, refusal) = form::refusal(error)?;
     let (user, creator, groups) = store.read(move |conn| load(conn, id)).await?;
-    form::again(&ShowPage { layout, user, creator, groups, errors })
+    refusal.again(&ShowPage { layout, user, creator, groups, errors })
 }
 
 /// What an act on an account needs of the server.

@@ -136,7 +136,11 @@ fn a_wrong_password_delays_the_account_but_not_the_owners_own_browser() {
     let browser = cookie(&set_up(&server), "holdfast-browser").unwrap();
 
     assert_eq!(sign_in(&server, "wrong wrong wrong wrong", None).status, 401);
-    assert_eq!(sign_in(&server, PASSWORD, None).status, 429, "at once nobody without the browser gets in");
+    let early = sign_in(&server, PASSWORD, None);
+    assert_eq!(early.status, 429, "at once nobody without the browser gets in");
+    assert!(early.head.to_ascii_lowercase().contains("retry-after: 1"), "{}", early.head);
+    let page = text(&early);
+    assert!(page.contains("Too many tries. Try again in 1 s.") && page.contains("value=\"Ada@example.org\""), "{page}");
     let owner = sign_in(&server, PASSWORD, Some(&browser));
     assert_eq!(owner.status, 303, "{}", text(&owner));
     server.app.clock.advance(Duration::from_secs(1));

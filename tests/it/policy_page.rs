@@ -49,7 +49,9 @@ fn a_policy_is_written_counted_changed_and_removed() {
     changed[0].1 = "Basics 2";
     changed.push(("version", &version));
     location(&visit.post(&path, &changed));
-    assert_eq!(visit.post(&path, &changed).status, 409, "someone changed it meanwhile");
+    let late = visit.post(&path, &changed);
+    assert_eq!(late.status, 409, "someone changed it meanwhile");
+    assert!(text(&late).contains("value=\"Basics 2\""), "what was typed stays: {}", text(&late));
     let refused = visit.post(&format!("{path}/removals"), &[("confirm", "Basic")]);
     assert_eq!(refused.status, 422);
     assert!(text(&refused).contains("value=\"Basic\""), "what was typed stays");

@@ -4,14 +4,14 @@ use crate::domain::fields::FieldErrors;
 use crate::domain::id::{DeviceId, TeamId};
 use crate::domain::role::Reach;
 use crate::domain::space::{Room, Space};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::service::device::{self, Draft};
 use crate::service::setting::QUOTA;
 use crate::store::device::Device;
 use crate::store::team::Team;
 use crate::store::{self, Conn, Store};
 use crate::web::error::PageResult;
-use crate::web::form::{self, again};
+use crate::web::form::{self, refusal};
 use crate::web::hashing::Shared;
 use crate::web::layout::{Layout, see_other};
 use crate::web::login::require_password;
@@ -150,11 +150,11 @@ pub async fn change(
     };
     match done {
         Ok(space) => Ok(see_other(format!("/devices/{id}"), Some(said(space)))),
-        Err(Error::Invalid(errors)) => {
+        Err(error) => {
+            let (errors, refusal) = refusal(error)?;
             let read = store.read(move |conn| read(conn, &reading, id)).await?;
-            again(&EditPage::new(layout, read, form, errors))
+            refusal.again(&EditPage::new(layout, read, form, errors))
         }
-        Err(error) => Err(error.into()),
     }
 }
 
@@ -190,11 +190,11 @@ pub async fn remove(
         Ok(_) => {
             Ok(see_other("/devices", Some("The device was removed from the lists. Its backups and its history stay.")))
         }
-        Err(Error::Invalid(errors)) => {
+        Err(error) => {
+            let (errors, refusal) = refusal(error)?;
             let read = store.read(move |conn| read(conn, &reading, id)).await?;
             let form = DeviceForm::of(&read);
-            again(&EditPage { confirm: typed, ..EditPage::new(layout, read, form, errors) })
+            refusal.again(&EditPage { confirm: typed, ..EditPage::new(layout, read, form, errors) })
         }
-        Err(error) => Err(error.into()),
     }
 }

@@ -109,17 +109,17 @@ pub(super) const CLIENT_PASSWORD: &str = "client-password";
 /// The page again, with why a form of it did nothing.
 ///
 /// # Errors
-/// `error` itself where it is about no field.
+/// `error` itself where it is about more than the form.
 pub(super) async fn again(
     (layout, store, reach): (Layout, &Store, &Reach),
     id: DeviceId,
     client_name: String,
     error: Error,
 ) -> PageResult<HttpResponse> {
-    let Error::Invalid(errors) = error else { return Err(error.into()) };
+    let (errors, refusal) = form::refusal(error)?;
     let (reach, now) = (reach.clone(), layout.now);
     let read = store.read(move |conn| read(conn, &reach, id, now)).await?;
-    form::again(&ShowPage { errors, client_name, ..ShowPage::new(read, layout)? })
+    refusal.again(&ShowPage { errors, client_name, ..ShowPage::new(read, layout)? })
 }
 
 #[get("/devices/{id}")]

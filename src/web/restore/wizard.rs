@@ -19,7 +19,7 @@ use crate::store::{self, Store};
 use crate::wake::Wake;
 use crate::web::error::PageResult;
 use crate::web::filter;
-use crate::web::form::{Pairs, again, value, with_status};
+use crate::web::form::{Pairs, again, refusal, value, with_status};
 use crate::web::hashing::Shared;
 use crate::web::layout::{Layout, see_other};
 use crate::web::login::require_password;
@@ -385,15 +385,15 @@ pub async fn create(
             let said = "Restore ordered. It begins when the device checks in.";
             Ok(see_other(format!("/restores/{}", restore.id), Some(said)))
         }
-        Err(Error::Invalid(errors)) => {
-            let page = preview_page(&by, layout, (&store, blobs), id, choice).await?;
-            again(&PreviewPage { errors, ..page })
-        }
         Err(Error::Refused(why) | Error::Conflict(why)) => {
             let page = preview_page(&by, layout, (&store, blobs), id, choice).await?;
             with_status(&PreviewPage { refusal: sentence(&why), ..page }, StatusCode::CONFLICT)
         }
-        Err(other) => Err(other.into()),
+        Err(error) => {
+            let (errors, refusal) = refusal(error)?;
+            let page = preview_page(&by, layout, (&store, blobs), id, choice).await?;
+            refusal.again(&PreviewPage { errors, ..page })
+        }
     }
 }
 

@@ -6,8 +6,8 @@ use crate::domain::id::DeviceId;
 use crate::domain::role::Reach;
 use crate::domain::time::{Time, hours};
 use crate::domain::wipe::{Advice, Facts, Loss, WipeAction, WipeReason, WipeState, advice};
-use crate::domain::words::{counted, sentence};
-use crate::error::{Error, FieldErrors, Result};
+use crate::domain::words::counted;
+use crate::error::{FieldErrors, Result};
 use crate::secret;
 use crate::service::wipe::{self, Ask};
 use crate::store::device::Device;
@@ -16,7 +16,7 @@ use crate::store::{self, Conn, Store};
 use crate::wake::Wake;
 use crate::web::error::PageResult;
 use crate::web::filter;
-use crate::web::form::with_status;
+use crate::web::form::{refusal, with_status};
 use crate::web::hashing::Shared;
 use crate::web::layout::{Layout, see_other};
 use crate::web::login::require_password;
@@ -97,8 +97,6 @@ struct NewPage {
     hold: String,
     form: WipeForm,
     errors: FieldErrors,
-    /// Why what was sent was not done.
-    notice: String,
 }
 
 impl NewPage {
@@ -115,7 +113,6 @@ impl NewPage {
             token: shown.token,
             open: shown.open,
             errors: FieldErrors::new(),
-            notice: String::new(),
         })
     }
 
@@ -166,7 +163,7 @@ pub async fn create(
         },
         Err(errors) => Err(errors.into()),
     };
-    let (errors, notice) = match asked {
+    let refused = match asked {
         Ok(request) => {
             wake.mail();
             let said = if request.state == WipeState::Held {
@@ -176,14 +173,10 @@ pub async fn create(
             };
             return Ok(see_other(format!("/wipe-requests/{}", request.id), Some(said)));
         }
-        Err(Error::Invalid(errors)) => (errors, String::new()),
-        Err(Error::Conflict(why) | Error::Refused(why)) => (FieldErrors::new(), sentence(&why)),
-        Err(other) => return Err(other.into()),
+        Err(error) => error,
     };
-    let status = if errors.is_empty() { StatusCode::CONFLICT } else { StatusCode::UNPROCESSABLE_ENTITY };
+    let (errors, refusal) = refusal(refused)?;
     let reach = by.reach().clone();
     let shown = store.read(move |conn| load(conn, &reach, id, now)).await?;
-    let mut page = NewPage::new(layout, shown, form)?;
-    (page.errors, page.notice) = (errors, notice);
-    with_status(&page, status)
+    refusal.again(&NewPage { errors, ..NewPage::new(layout, shown, form)? })
 }

@@ -7,7 +7,7 @@ use crate::domain::message::WipeReport;
 use crate::domain::role::{Permission, Reach};
 use crate::domain::time::{Time, days};
 use crate::domain::wipe::{Facts, Loss, WipeAction, WipeReason, WipeState};
-use crate::domain::words::{counted, sentence};
+use crate::domain::words::counted;
 use crate::error::{Error, FieldErrors, Result};
 use crate::service::wipe::{self, Ask, Decision, Seen};
 use crate::store::activity::Activity;
@@ -17,7 +17,7 @@ use crate::store::{self, Conn, Store};
 use crate::wake::Wake;
 use crate::web::error::PageResult;
 use crate::web::filter;
-use crate::web::form::{Pairs, value, with_status};
+use crate::web::form::{Pairs, refusal, value, with_status};
 use crate::web::hashing::Shared;
 use crate::web::layout::{Layout, see_other};
 use crate::web::login::require_password;
@@ -59,7 +59,6 @@ struct ShowPage {
     is_mine: bool,
     may_stop: bool,
     errors: FieldErrors,
-    notice: String,
     typed: Typed,
 }
 
@@ -84,7 +83,6 @@ impl ShowPage {
             is_mine: it.request.requested_by == by.id,
             may_stop: is_open && reach(by, Permission::StopWipe).is_some_and(|it_| it_.covers(it.device.team_id)),
             errors: FieldErrors::new(),
-            notice: String::new(),
             typed: Typed::default(),
             layout,
             it,
@@ -335,15 +333,6 @@ async fn refused_as(
     typed: Typed,
     error: Error,
 ) -> PageResult<HttpResponse> {
-    let (errors, notice) = if let Error::Invalid(errors) = error {
-        (errors, String::new())
-    } else if let Error::Conflict(why) | Error::Refused(why) = error {
-        (FieldErrors::new(), sentence(&why))
-    } else {
-        return Err(error.into());
-    };
-    let status = if errors.is_empty() { StatusCode::CONFLICT } else { StatusCode::UNPROCESSABLE_ENTITY };
-    let mut page = page(store, by, layout, id).await?;
-    (page.errors, page.notice, page.typed) = (errors, notice, typed);
-    with_status(&page, status)
+    let (errors, refusal) = refusal(error)?;
+    refusal.again(&ShowPage { errors, typed, ..page(store, by, layout, id).await? })
 }
