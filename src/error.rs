@@ -52,6 +52,12 @@ impl Error {
         errors.add(field, text);
         Self::Invalid(errors)
     }
+
+    /// What the database refused; `taken` where something of that name came between the look and the write.
+    pub fn or_taken(error: diesel::result::Error, taken: Self) -> Self {
+        use diesel::result::{DatabaseErrorKind, Error as E};
+        if matches!(error, E::DatabaseError(DatabaseErrorKind::UniqueViolation, _)) { taken } else { error.into() }
+    }
 }
 
 impl From<wipe::Refusal> for Error {

@@ -49,6 +49,11 @@ pub fn capital(text: &str) -> String {
     letters.next().map(|first| format!("{}{}", first.to_uppercase(), letters.as_str())).unwrap_or_default()
 }
 
+/// Whether people take two names for one.
+pub fn is_same_name(one: &str, other: &str) -> bool {
+    one.trim().to_lowercase() == other.trim().to_lowercase()
+}
+
 /// With a capital letter and a full stop: what a rule says within a log line, as a sentence of a page.
 pub fn sentence(text: &str) -> String {
     let text = text.trim();

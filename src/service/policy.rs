@@ -4,6 +4,7 @@ use crate::domain::id::{PolicyId, TeamId};
 use crate::domain::message::{DevicePolicy, PolicyName};
 use crate::domain::policy::{Applied, DeviceState, Finding, Requirement, Schedule, evaluate, validate};
 use crate::domain::time::Time;
+use crate::domain::words::is_same_name;
 use crate::error::{Error, Result};
 use crate::secret;
 use crate::service::activity::{self, Act};
@@ -26,9 +27,10 @@ pub struct Draft {
 /// Adds a policy; an act.
 ///
 /// # Errors
-/// When a field is wrong.
+/// When a field is wrong, or the name is taken, in whatever case.
 pub fn add(conn: &mut Conn, actor: &Actor, draft: &Draft, now: Time) -> Result<Policy> {
     validate(&draft.name, &draft.requirements)?;
+    check_name(conn, None, &draft.name)?;
     let policy = Policy {
         id: PolicyId::generate(now),
         name: draft.name.trim().to_owned(),
@@ -40,7 +42,7 @@ pub fn add(conn: &mut Conn, actor: &Actor, draft: &Draft, now: Time) -> Result<P
         updated_at: now,
         removed_at: None,
     };
-    store::policy::insert(conn, &policy)?;
+    store::policy::insert(conn, &policy).map_err(|error| Error::or_taken(error, taken()))?;
     record(conn, actor, Action::PolicyAdded, &policy, now)?;
     Ok(policy)
 }
@@ -48,7 +50,7 @@ pub fn add(conn: &mut Conn, actor: &Actor, draft: &Draft, now: Time) -> Result<P
 /// Changes the policy that the writer saw as `version`; an act.
 ///
 /// # Errors
-/// When a field is wrong, or someone changed or removed the policy meanwhile.
+/// When a field is wrong, the name is another policy's, or someone changed or removed the policy meanwhile.
 pub fn change(
     conn: &mut Conn,
     actor: &Actor,
@@ -58,6 +60,7 @@ pub fn change(
 ) -> Result<Policy> {
     validate(&draft.name, &draft.requirements)?;
     let old = store::policy::find(conn, id)?.ok_or(Error::NotFound("policy"))?;
+    check_name(conn, Some(id), &draft.name)?;
     let policy = Policy {
         name: draft.name.trim().to_owned(),
         team_id: draft.team_id,
@@ -66,11 +69,21 @@ pub fn change(
         updated_at: now,
         ..old
     };
-    if !store::policy::update(conn, &policy, version)? {
+    if !store::policy::update(conn, &policy, version).map_err(|error| Error::or_taken(error, taken()))? {
         return Err(Error::Conflict("someone changed this policy meanwhile; reload the page".to_owned()));
     }
     record(conn, actor, Action::PolicyChanged, &policy, now)?;
     Ok(policy)
+}
+
+/// Two policies of one name could not be told apart, neither in the lists nor on a device.
+fn check_name(conn: &mut Conn, own: Option<PolicyId>, name: &str) -> Result<()> {
+    let is_taken = store::policy::all(conn)?.iter().any(|it| Some(it.id) != own && is_same_name(&it.name, name));
+    if is_taken { Err(taken()) } else { Ok(()) }
+}
+
+fn taken() -> Error {
+    Error::invalid("name", "There is a policy of this name.")
 }
 
 /// Removes a policy; an act.

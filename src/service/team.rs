@@ -2,6 +2,7 @@
 use crate::domain::activity::{Action, Actor};
 use crate::domain::id::TeamId;
 use crate::domain::time::Time;
+use crate::domain::words::is_same_name;
 use crate::error::{Error, Result};
 use crate::service::activity::{self, Act};
 use crate::service::user::team_object;
@@ -11,13 +12,17 @@ use crate::store::{self, Conn};
 /// Adds a team.
 ///
 /// # Errors
-/// `Invalid` where the name is taken.
+/// `Invalid` where the name is taken, in whatever case.
 pub fn add(conn: &mut Conn, by: &Actor, name: &str, now: Time) -> Result<Team> {
-    if store::team::find_by_name(conn, name)?.is_some() {
-        return Err(Error::invalid("name", "There is a team of this name."));
+    if store::team::all(conn)?.iter().any(|it| is_same_name(&it.name, name)) {
+        return Err(taken());
     }
-    let team = Team { id: TeamId::generate(now), name: name.to_owned(), created_at: now };
-    store::team::insert(conn, &team)?;
+    let team = Team { id: TeamId::generate(now), name: name.trim().to_owned(), created_at: now };
+    store::team::insert(conn, &team).map_err(|error| Error::or_taken(error, taken()))?;
     activity::record(conn, by, &Act::done(Action::TeamAdded, team_object(&team)), now)?;
     Ok(team)
+}
+
+fn taken() -> Error {
+    Error::invalid("name", "There is a team of this name.")
 }

@@ -1,12 +1,17 @@
 //! Policies in the browser.
+use crate::support::NOW;
 use crate::support::fleet;
 use crate::support::people::colleague;
 use crate::support::server::TestServer;
 use crate::support::visit::{Visit, hidden, location, text};
 use holdfast::domain::device::Encryption;
+use holdfast::domain::id::{PolicyId, TeamId};
 use holdfast::domain::policy::Requirement;
 use holdfast::domain::role::Role;
+use holdfast::error::Error;
 use holdfast::store;
+use holdfast::store::policy::Policy;
+use holdfast::store::team::Team;
 
 #[test]
 fn a_policy_is_written_counted_changed_and_removed() {
@@ -94,7 +99,7 @@ fn the_list_of_devices_counts_the_policies_that_each_fails() {
         let mut add = |name: &str| {
             let any = fleet::device(token, name);
             fleet::insert(conn, &any);
-            Ok::<_, holdfast::error::Error>(any.0.id)
+            Ok::<_, Error>(any.0.id)
         };
         Ok([add("first")?, add("second")?])
     });
@@ -127,4 +132,51 @@ fn what_cannot_be_told_is_not_shown_as_no_policy_failing() {
     let page = text(&visit.get("/devices"));
 
     assert!(page.contains("1 unknown</a>"), "{page}");
+}
+
+#[test]
+fn two_teams_or_policies_have_no_name_in_common() {
+    let server = TestServer::start();
+    let visit = Visit::of(&server, colleague(&server, "owner", Role::Owner));
+    for (path, what) in [("/teams", "team"), ("/policies", "policy")] {
+        let named = |name: &str| visit.post(path, &[("name", name), ("encrypted", "on")]);
+        location(&named("Équipe Berlin"));
+        for same in ["Équipe Berlin", "équipe BERLIN", "  Équipe berlin "] {
+            let refused = named(same);
+            assert_eq!(refused.status, 422, "{path} {same}");
+            let page = text(&refused);
+            assert!(page.contains(&format!("<a href=\"#name\">There is a {what} of this name.</a>")), "{page}");
+            assert!(page.contains(&format!("value=\"{same}\"")), "what was typed stays: {page}");
+        }
+        let at_once: Vec<u16> = std::thread::scope(|scope| {
+            let all: Vec<_> = (0..4).map(|_| scope.spawn(|| named("Paris").status)).collect();
+            all.into_iter().map(|it| it.join().unwrap()).collect()
+        });
+        assert_eq!(at_once.iter().filter(|it| **it == 303).count(), 1, "{at_once:?}");
+        assert_eq!(at_once.iter().filter(|it| **it == 422).count(), 3, "{at_once:?}");
+    }
+    let paris = server.read(|conn| Ok(store::policy::all(conn)?)).into_iter().find(|it| it.name == "Paris").unwrap();
+    let path = format!("/policies/{}", paris.id);
+    let fields = [("name", "ÉQUIPE berlin"), ("encrypted", "on"), ("version", "1")];
+    assert_eq!(visit.post(&path, &fields).status, 422, "nor after a change");
+    location(&visit.post(&path, &[("name", "PARIS"), ("encrypted", "on"), ("version", "1")]));
+    location(&visit.post(&format!("{path}/removals"), &[("confirm", "PARIS")]));
+    location(&visit.post("/policies", &[("name", "Paris"), ("encrypted", "on")]));
+}
+
+#[test]
+fn the_database_takes_no_second_team_or_policy_of_a_name() {
+    let server = TestServer::start();
+    let visit = Visit::of(&server, colleague(&server, "owner", Role::Owner));
+    location(&visit.post("/teams", &[("name", "Berlin")]));
+    location(&visit.post("/policies", &[("name", "Berlin"), ("encrypted", "on")]));
+    let name = || "BERLIN".to_owned();
+
+    let team = Team { id: TeamId::generate(NOW), name: name(), created_at: NOW };
+    let team = server.store().act_blocking(move |conn| store::team::insert(conn, &team));
+    let policy = server.read(|conn| Ok(store::policy::all(conn)?)).remove(0);
+    let policy = Policy { id: PolicyId::generate(NOW), name: name(), ..policy };
+    let policy = server.store().act_blocking(move |conn| store::policy::insert(conn, &policy));
+
+    assert!(matches!((team, policy), (Err(Error::Conflict(_)), Err(Error::Conflict(_)))));
 }

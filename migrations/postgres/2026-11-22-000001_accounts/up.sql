@@ -1,8 +1,9 @@
 CREATE TABLE teams (
     id TEXT COLLATE "C" PRIMARY KEY NOT NULL,
-    name TEXT COLLATE "C" NOT NULL UNIQUE,
+    name TEXT COLLATE "C" NOT NULL,
     created_at BIGINT NOT NULL
 );
+CREATE UNIQUE INDEX teams_by_name ON teams (lower(name));
 
 CREATE TABLE users (
     id TEXT COLLATE "C" PRIMARY KEY NOT NULL,

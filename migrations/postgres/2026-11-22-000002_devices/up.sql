@@ -76,3 +76,4 @@ CREATE TABLE policies (
     updated_at BIGINT NOT NULL,
     removed_at BIGINT
 );
+CREATE UNIQUE INDEX policies_by_name ON policies (lower(name)) WHERE removed_at IS NULL;

@@ -1,8 +1,9 @@
 CREATE TABLE teams (
     id TEXT PRIMARY KEY NOT NULL,
-    name TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL,
     created_at INTEGER NOT NULL
 ) STRICT;
+CREATE UNIQUE INDEX teams_by_name ON teams (lower(name));
 
 CREATE TABLE users (
     id TEXT PRIMARY KEY NOT NULL,

@@ -76,3 +76,4 @@ CREATE TABLE policies (
     updated_at INTEGER NOT NULL,
     removed_at INTEGER
 ) STRICT;
+CREATE UNIQUE INDEX policies_by_name ON policies (lower(name)) WHERE removed_at IS NULL;
