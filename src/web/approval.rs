@@ -29,6 +29,22 @@ struct ListPage {
     layout: Layout,
     mine: Vec<Row>,
     others: Vec<Row>,
+    /// Whether whoever looks approves at all.
+    approves: bool,
+}
+
+impl ListPage {
+    /// How many of the others wait for a decision that is not this reader's.
+    fn undecided(&self) -> usize {
+        let reader = self.layout.person.as_ref().map(|it| it.id);
+        let waits = |it: &&Row| waits_for_decision(it) && Some(it.it.request.requested_by) != reader;
+        self.others.iter().filter(waits).count()
+    }
+}
+
+fn waits_for_decision(row: &Row) -> bool {
+    use crate::domain::wipe::WipeState as S;
+    matches!(row.it.request.state, S::Requested | S::Held)
 }
 
 #[get("/approvals")]
@@ -38,7 +54,7 @@ pub async fn list(
     store: Data<Store>,
     clock: Data<Clock>,
 ) -> PageResult<HttpResponse> {
-    use crate::domain::wipe::WipeState as S;
+    let approves = by.grants().reach(Permission::ApproveWipe).is_some();
     let (who, view, now) = (by.clone(), by.reach().clone(), clock.now());
     let (mine, others) = store
         .read(move |conn| {
@@ -47,9 +63,8 @@ pub async fn list(
             let acting = who.grants().reach(Permission::ApproveWipe).map(|reach| Acting::within(&who, reach));
             let (mut mine, mut others) = (Vec::new(), Vec::new());
             for row in rows(listed, &names)? {
-                let waits = matches!(row.it.request.state, S::Requested | S::Held);
                 let decides = match &acting {
-                    Some(acting) if waits && acting.by().reach.covers(row.it.team_id) => {
+                    Some(acting) if waits_for_decision(&row) && acting.by().reach.covers(row.it.team_id) => {
                         match wipe::may_decide(conn, &acting.by(), &row.it.request, now) {
                             Ok(()) => true,
                             Err(Error::Refused(_) | Error::Conflict(_)) => false,
@@ -63,5 +78,5 @@ pub async fn list(
             Ok::<_, Error>((mine, others))
         })
         .await?;
-    with_status(&ListPage { layout, mine, others }, StatusCode::OK)
+    with_status(&ListPage { layout, mine, others, approves }, StatusCode::OK)
 }

@@ -282,6 +282,21 @@ fn an_owner_reads_why_they_cannot_approve_their_own() {
 }
 
 #[test]
+fn who_may_not_decide_reads_that_requests_wait_for_somebody_else() {
+    let world = World::new();
+    let newcomer = person(&world.server, "newcomer", &[Role::Owner], None, world.now());
+    let visit = Visit::of(&world.server, newcomer);
+    assert!(text(&visit.get("/approvals")).contains("Nothing waits for you."));
+    world.requested();
+
+    let page = text(&visit.get("/approvals"));
+
+    assert!(page.contains("1 <span class=\"wide\">waiting"), "{page}");
+    assert!(page.contains("1 request waits for a decision that is not yours"), "{page}");
+    assert!(!page.contains("Nothing waits for you"), "{page}");
+}
+
+#[test]
 fn worse_facts_are_marked_and_the_requester_looks_again() {
     let world = World::new();
     let request = world.requested();
