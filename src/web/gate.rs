@@ -10,7 +10,7 @@ use crate::web::layout::{self, Layout};
 use crate::web::session::{self, Identity, Visitor, csrf_token};
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
-use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError};
@@ -368,12 +368,13 @@ fn protect(headers: &mut HeaderMap, nonce: &str) {
         (header::PERMISSIONS_POLICY, "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
         (header::CROSS_ORIGIN_OPENER_POLICY, "same-origin"),
         (header::CROSS_ORIGIN_RESOURCE_POLICY, "same-origin"),
-        (HeaderName::from_static("vary"), "HX-Request"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    if !headers.contains_key(header::CACHE_CONTROL) {
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    for (name, of_a_page) in [(header::VARY, "HX-Request"), (header::CACHE_CONTROL, "no-store")] {
+        if !headers.contains_key(&name) {
+            headers.insert(name, HeaderValue::from_static(of_a_page));
+        }
     }
 }
 

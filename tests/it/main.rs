@@ -12,6 +12,7 @@ mod access;
 mod account;
 mod agent;
 mod architecture;
+mod asset;
 mod backup;
 mod blob;
 mod check_in;
