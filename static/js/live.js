@@ -1,5 +1,6 @@
 // Reads the regions with `data-refresh` again every 30 seconds through htmx,
-// and puts the search field under the `/` key. Pages work without.
+// puts the search field under the `/` key, and copies what has a button for
+// it. Pages work without.
 (() => {
   const regions = document.querySelectorAll("[data-refresh]");
   // Nobody loses what they are typing, ticked, unfolded or are reading with the keyboard.
@@ -21,6 +22,32 @@
 
   // In a narrow window the navigation is a row that scrolls: the place where one is may be out of sight.
   document.querySelector(".side [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
+  document.documentElement.classList.add("js");
+  const copy = async (source) => {
+    try {
+      await navigator.clipboard.writeText(source.textContent.trim());
+      return true;
+    } catch {
+      // Without TLS a script may copy only what is selected.
+      getSelection().selectAllChildren(source);
+      return document.execCommand("copy");
+    }
+  };
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("[data-copy]");
+    const source = button && document.getElementById(button.dataset.copy);
+    if (!source) return;
+    const [name, status] = [button.querySelector("span"), button.nextElementSibling];
+    button.dataset.name ??= name.textContent;
+    const said = (await copy(source)) ? "Copied" : "Selected: copy it by the keyboard";
+    name.textContent = status.textContent = said;
+    clearTimeout(button.reset);
+    button.reset = setTimeout(() => {
+      name.textContent = button.dataset.name;
+      status.textContent = "";
+    }, 3000);
+  });
 
   document.addEventListener("keydown", (event) => {
     const typing = event.target.closest("input, textarea, select, [contenteditable]");

@@ -14,6 +14,12 @@ const ACTS = {
       await says(page, /holdfast agent enroll --server \S+ --token hf_enroll_\S+/);
       const width = await page.locator("img.qr").evaluate((it) => it.naturalWidth);
       if (width === 0) throw new Error("the QR code is not drawn");
+      const copy = button(page, "Copy token");
+      if ((await copy.isVisible()) !== (tag === "with")) throw new Error("a button to copy shows only where it works");
+      if (tag === "with") {
+        await copy.click();
+        await page.getByRole("status").filter({ hasText: "Copied" }).waitFor({ state: "attached" });
+      }
     });
     await page.goto(`${base}/enrollment`);
     await press(page, button(page, `Revoke ${name}`), /The token was revoked/, () => inRow(page, name, /Revoked/));
