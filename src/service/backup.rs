@@ -3,7 +3,7 @@ use crate::blob::{self, BlobKey, BlobStore, Stored};
 use crate::domain::activity::{Action, Actor, ActorKind, Object, Via};
 use crate::domain::id::{DeviceId, RepositoryId, RestorePointId};
 use crate::domain::message::BackupReport;
-use crate::domain::object::{ObjectKind, ObjectName, RepositoryState};
+use crate::domain::object::{ObjectKind, ObjectName, RepositoryState, TokenKind};
 use crate::domain::proof::TestCause;
 use crate::domain::time::Time;
 use crate::domain::words::bytes;
@@ -59,11 +59,12 @@ pub fn keep(blobs: &dyn BlobStore, repository: RepositoryId, kind: ObjectKind, b
     Ok(Kept { key, size: size_of(bytes.len()), stored })
 }
 
-/// Writes the row of durable bytes; false when it is there already. A snapshot becomes a restore point.
+/// Writes the row of durable bytes; false when it is there already. A snapshot becomes a restore point, `sent_by` whose
+/// token it came by.
 ///
 /// # Errors
 /// `Full` when the quota would be passed, `Refused` when the repository takes no more backups.
-pub fn received(conn: &mut Conn, key: &BlobKey, size: i64, now: Time) -> Result<bool> {
+pub fn received(conn: &mut Conn, key: &BlobKey, size: i64, sent_by: TokenKind, now: Time) -> Result<bool> {
     if store::object::find(conn, key.repository, key.kind, &key.name)?.is_some() {
         return Ok(false);
     }
@@ -93,7 +94,7 @@ pub fn received(conn: &mut Conn, key: &BlobKey, size: i64, now: Time) -> Result<
         return Ok(false);
     }
     if let Some(repository) = snapshot_of {
-        snapshot_received(conn, &repository, &key.name, received_at)?;
+        snapshot_received(conn, &repository, &key.name, sent_by, received_at)?;
     }
     Ok(true)
 }
@@ -151,13 +152,19 @@ pub const READ_ONLY: &str = "this repository belongs to an older enrolment and t
 ///
 /// # Errors
 /// When the database refuses.
-pub fn snapshot_received(conn: &mut Conn, repository: &Repository, snapshot: &ObjectName, now: Time) -> Result<()> {
+pub fn snapshot_received(
+    conn: &mut Conn,
+    repository: &Repository,
+    snapshot: &ObjectName,
+    sent_by: TokenKind,
+    now: Time,
+) -> Result<()> {
     let point = match store::restore_point::of_snapshot(conn, repository.id, snapshot)? {
         Some(reported) => {
             store::restore_point::mark_stored(conn, reported.id, now)?;
             reported.id
         }
-        None => insert_point(conn, repository, snapshot, Some(now), now)?,
+        None => insert_point(conn, repository, (snapshot, sent_by), Some(now), now)?,
     };
     proof::queue(conn, point, TestCause::NewBackup, None, now)?;
     proof::refresh(conn, repository.device_id)?;
@@ -169,7 +176,7 @@ pub fn snapshot_received(conn: &mut Conn, repository: &Repository, snapshot: &Ob
 fn insert_point(
     conn: &mut Conn,
     repository: &Repository,
-    snapshot: &ObjectName,
+    (snapshot, sent_by): (&ObjectName, TokenKind),
     stored_at: Option<Time>,
     now: Time,
 ) -> Result<RestorePointId> {
@@ -178,6 +185,7 @@ fn insert_point(
         repository_id: repository.id,
         device_id: repository.device_id,
         snapshot_name: snapshot.clone(),
+        sent_by,
         manifest_name: None,
         received_at: now,
         claimed_at: None,
@@ -231,7 +239,7 @@ pub fn report(conn: &mut Conn, device: &Device, report: &BackupReport, now: Time
         None => {
             let freed = store::restore_point::remove_reported(conn, repository.id, ONLY_REPORTED - 1)?;
             store::repository::discharge(conn, repository.id, freed)?;
-            (insert_point(conn, &repository, &report.snapshot, None, now)?, false)
+            (insert_point(conn, &repository, (&report.snapshot, TokenKind::Agent), None, now)?, false)
         }
     };
     let (point, has_snapshot) = point;
@@ -304,7 +312,7 @@ pub fn manifest_received(conn: &mut Conn, key: &BlobKey, size: i64, now: Time) -
     if is_damaged {
         object_healed(conn, key, now)?;
     } else {
-        received(conn, key, size, now)?;
+        received(conn, key, size, TokenKind::Agent, now)?;
     }
     Ok(is_damaged)
 }

@@ -33,7 +33,8 @@ pub struct DeviceProof {
     /// Files of the proven point, and how many of them matched.
     pub file_count: i64,
     pub matched_count: i64,
-    /// What the newest point holds that is not proven; none while the two have not been compared.
+    /// What the point that changes are counted from ([`baseline`](crate::store::evidence::baseline)) holds that is not
+    /// proven; none while nobody has compared.
     pub not_proven_files: Option<i64>,
     pub not_proven_bytes: Option<i64>,
     /// When a restore test failed that no later good test has made up for.

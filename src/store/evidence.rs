@@ -1,6 +1,6 @@
 //! What restore tests show of restore points and objects.
 use crate::domain::id::{DeviceId, RepositoryId, RestorePointId, RestoreTestId};
-use crate::domain::object::{ObjectKind, ObjectName};
+use crate::domain::object::{ObjectKind, ObjectName, TokenKind};
 use crate::domain::proof::{Retest, TestResult, TestState};
 use crate::domain::time::Time;
 use crate::store::Conn;
@@ -31,6 +31,26 @@ pub fn points(conn: &mut Conn, device: DeviceId, shown: Shown, limit: i64) -> Qu
         .limit(limit)
         .select(RestorePoint::as_select())
         .load(conn)
+}
+
+/// The backup that a device's own count of what changed is held against: its agent's newest, or, where that made none,
+/// the newest of all.
+///
+/// What a person's own client sends beside the agent takes no file from the agent's backup, and adds none to what the
+/// agent counts since then. A backup by the agent's token counts also while its report has not come: the count that
+/// the device sends may be since that one already.
+pub fn baseline(conn: &mut Conn, device: DeviceId) -> QueryResult<Option<RestorePoint>> {
+    let by_agent = restore_points::table
+        .filter(restore_points::device_id.eq(device))
+        .filter(restore_points::sent_by.eq(TokenKind::Agent).or(restore_points::manifest_name.is_not_null()))
+        .order((restore_points::received_at.desc(), restore_points::id.desc()))
+        .select(RestorePoint::as_select())
+        .first(conn)
+        .optional()?;
+    match by_agent {
+        Some(point) => Ok(Some(point)),
+        None => Ok(points(conn, device, Shown::Anything, 1)?.pop()),
+    }
 }
 
 /// The newest restore point of a device that failed and was not made up for by a later good test

@@ -1,6 +1,6 @@
 //! Restore points: the snapshots of a device's repositories.
 use crate::domain::id::{DeviceId, RepositoryId, RestorePointId};
-use crate::domain::object::ObjectName;
+use crate::domain::object::{ObjectName, TokenKind};
 use crate::domain::proof::Retest;
 use crate::domain::time::Time;
 use crate::store::Conn;
@@ -17,6 +17,8 @@ pub struct RestorePoint {
     pub repository_id: RepositoryId,
     pub device_id: DeviceId,
     pub snapshot_name: ObjectName,
+    /// By whose token it came; the agent's where that is not known.
+    pub sent_by: TokenKind,
     /// The device's manifest, once it was reported.
     pub manifest_name: Option<ObjectName>,
     /// By the server's clock: when the snapshot came, or the report where no snapshot has come.

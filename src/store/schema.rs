@@ -218,6 +218,7 @@ diesel::table! {
         repository_id -> Text,
         device_id -> Text,
         snapshot_name -> Text,
+        sent_by -> Text,
         manifest_name -> Nullable<Text>,
         received_at -> BigInt,
         claimed_at -> Nullable<BigInt>,

@@ -5,7 +5,7 @@ use crate::support::door::name;
 use crate::support::server::{Answer, TestServer};
 use diesel::prelude::*;
 use holdfast::domain::message::{BACKUPS, BackupReport, MANIFESTS, ManifestStored};
-use holdfast::domain::object::ObjectName;
+use holdfast::domain::object::{ObjectName, TokenKind};
 use holdfast::domain::time::minutes;
 use holdfast::service::backup::{self, ONLY_REPORTED};
 use holdfast::service::proof;
@@ -47,7 +47,7 @@ impl World {
 
     fn receives(&self, snapshot: &[u8]) {
         let (repository, snapshot, now) = (self.repository(), name(snapshot), self.server.app.clock.now());
-        self.server.act(move |conn| backup::snapshot_received(conn, &repository, &snapshot, now));
+        self.server.act(move |conn| backup::snapshot_received(conn, &repository, &snapshot, TokenKind::Agent, now));
     }
 
     fn repository(&self) -> Repository {

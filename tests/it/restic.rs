@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use holdfast::blob::{BlobKey, BlobStore, Stored, Upload, piece};
 use holdfast::domain::activity::{Action, Actor};
 use holdfast::domain::id::{CommandId, RepositoryId, RestoreId};
-use holdfast::domain::object::ObjectKind;
+use holdfast::domain::object::{ObjectKind, TokenKind};
 use holdfast::domain::proof::TestCause;
 use holdfast::domain::time::{Time, days, hours, minutes};
 use holdfast::store::schema::{activity, repositories, restore_tests, restores};
@@ -521,7 +521,10 @@ fn a_repository_has_only_so_many_objects() {
     assert_eq!(repository.put("data", b"one").status, 200, "it is there");
     assert_eq!(repository.put("data", b"two").status, 507);
     let two = data_key(&repository, b"two");
-    let refused = door.store.write_blocking(move |conn| service::backup::received(conn, &two, 3, NOW)).unwrap_err();
+    let refused = door
+        .store
+        .write_blocking(move |conn| service::backup::received(conn, &two, 3, TokenKind::Agent, NOW))
+        .unwrap_err();
     assert!(refused.to_string().contains("as many objects"), "{refused}");
 }
 

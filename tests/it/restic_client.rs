@@ -1,8 +1,9 @@
 //! The real restic at the door.
 use crate::support::door::{TestDoor, TestRepository};
 use crate::support::{NOW, skip};
+use holdfast::domain::activity::{Action, Actor};
 use holdfast::domain::id::{RepositoryId, RepositoryTokenId};
-use holdfast::domain::object::ObjectKind;
+use holdfast::domain::object::{ObjectKind, TokenKind};
 use holdfast::service::repository::Prepared;
 use holdfast::{seal, service, store};
 use std::path::Path;
@@ -22,6 +23,12 @@ fn enrolled(door: &TestDoor) -> (TestRepository, String) {
     door.write(move |conn| service::repository::insert(conn, &prepared, device, 1, NOW));
     let token_id = RepositoryTokenId::generate(NOW);
     (TestRepository { id, device, token, token_id, address: door.address }, password)
+}
+
+/// A token for an own client of the repository.
+fn own_client(door: &TestDoor, repository: &TestRepository) -> (RepositoryTokenId, String) {
+    let key = service::backup::keep(&*door.blobs, repository.id, ObjectKind::Keys, b"a key object").unwrap();
+    door.write(move |conn| service::repository::make_own_client_token(conn, &Actor::system(), &key, "my laptop", NOW))
 }
 
 struct Restic<'a> {
@@ -130,14 +137,10 @@ fn a_full_quota_stops_restic_and_spoils_nothing() {
 
 #[test]
 fn a_second_client_works_with_its_own_password_until_its_token_is_revoked() {
-    use holdfast::domain::activity::{Action, Actor};
     use holdfast::store::schema::activity;
     let door = TestDoor::start();
     let (repository, _) = enrolled(&door);
-    let key = service::backup::keep(&*door.blobs, repository.id, ObjectKind::Keys, b"a key object").unwrap();
-
-    let (id, token) = door
-        .write(move |conn| service::repository::make_own_client_token(conn, &Actor::system(), &key, "my laptop", NOW));
+    let (id, token) = own_client(&door, &repository);
 
     let own = door.with_token(&repository, &token);
     assert_eq!(own.get(&format!("keys/{}", crate::support::door::name(b"a key object"))).status, 200);
@@ -165,6 +168,26 @@ fn a_second_client_works_with_its_own_password_until_its_token_is_revoked() {
 }
 
 #[test]
+fn a_restore_point_says_whose_token_it_came_by() {
+    let door = TestDoor::start();
+    let (repository, _) = enrolled(&door);
+    let (_, token) = own_client(&door, &repository);
+    let own = door.with_token(&repository, &token);
+
+    assert_eq!(
+        [own.put("snapshots", b"by restic").status, repository.put("snapshots", b"by the agent").status],
+        [200; 2]
+    );
+
+    let device = repository.device;
+    let points = door.read(move |conn| store::restore_point::of_device(conn, device, 9));
+    for (bytes, by) in [(&b"by restic"[..], TokenKind::OwnClient), (b"by the agent", TokenKind::Agent)] {
+        let name = crate::support::door::name(bytes);
+        assert_eq!(points.iter().find(|it| it.snapshot_name == name).map(|it| it.sent_by), Some(by));
+    }
+}
+
+#[test]
 fn a_new_enrolment_closes_the_old_repository() {
     let door = TestDoor::start();
     let (old, _) = enrolled(&door);
@@ -184,6 +207,6 @@ fn a_new_enrolment_closes_the_old_repository() {
     let closed = door.read(move |conn| store::repository::find(conn, id)).unwrap();
     assert_eq!(closed.state, holdfast::domain::object::RepositoryState::ReadOnly);
     let key = holdfast::blob::BlobKey::new(old.id, ObjectKind::Data, crate::support::door::name(b"late"));
-    let late = door.store.write_blocking(move |conn| service::backup::received(conn, &key, 4, NOW));
+    let late = door.store.write_blocking(move |conn| service::backup::received(conn, &key, 4, TokenKind::Agent, NOW));
     assert!(matches!(late, Err(holdfast::error::Error::Refused(_))), "{late:?}");
 }

@@ -46,6 +46,7 @@ CREATE TABLE restore_points (
     repository_id TEXT COLLATE "C" NOT NULL REFERENCES repositories (id),
     device_id TEXT COLLATE "C" NOT NULL REFERENCES devices (id),
     snapshot_name TEXT COLLATE "C" NOT NULL,
+    sent_by TEXT COLLATE "C" NOT NULL CHECK (sent_by IN ('agent', 'own_client')),
     manifest_name TEXT COLLATE "C",
     received_at BIGINT NOT NULL,
     claimed_at BIGINT,

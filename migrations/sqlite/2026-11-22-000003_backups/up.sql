@@ -46,6 +46,7 @@ CREATE TABLE restore_points (
     repository_id TEXT NOT NULL REFERENCES repositories (id),
     device_id TEXT NOT NULL REFERENCES devices (id),
     snapshot_name TEXT NOT NULL,
+    sent_by TEXT NOT NULL CHECK (sent_by IN ('agent', 'own_client')),
     manifest_name TEXT,
     received_at INTEGER NOT NULL,
     claimed_at INTEGER,

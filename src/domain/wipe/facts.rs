@@ -42,6 +42,7 @@ pub struct Facts {
     pub measure_holds: bool,
     /// What the newest backup holds beyond the proof, or all of it where no proof holds; none where that is not known.
     pub not_proven: Option<Amount>,
+    /// The newest backup by the agent, from which `only_here` counts; of any client where the agent made none.
     pub newest: Option<Point>,
     pub proven: Option<Point>,
     pub grade: Grade,

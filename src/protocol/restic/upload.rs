@@ -7,9 +7,10 @@
 //! cache, takes the next read.
 use crate::blob::piece::{self, Piece};
 use crate::blob::{BlobKey, BlobStore, Stored, Upload};
-use crate::domain::object::{ObjectKind, ObjectName, RepositoryState};
+use crate::domain::object::{ObjectKind, ObjectName, RepositoryState, TokenKind};
 use crate::domain::time::hours;
 use crate::error::Error;
+use crate::protocol::restic::access::Right;
 use crate::protocol::restic::answer::Refusal;
 use crate::protocol::restic::in_flight::Place;
 use crate::protocol::restic::object::Known;
@@ -44,14 +45,14 @@ pub async fn receive(
     name: ObjectName,
     payload: Payload,
 ) -> Result<HttpResponse, Refusal> {
-    let length = may_send(request, &asking, kind)?;
+    let (sent_by, length) = may_send(request, &asking, kind)?;
     let Asking { door, access, known } = asking;
     let key = BlobKey::new(access.repository.id, kind, name);
     let place = door.in_flight.enter(&key, length.most.min(2 * piece::SIZE as u64))?;
     make_room(&door, &key, &known).await?;
     let incoming = Incoming::new(Arc::clone(&door.blobs), key);
     let (incoming, rest, len) = take(incoming, payload, length).await?;
-    let arrived = Arrived { incoming, rest, len, row: known.object };
+    let arrived = Arrived { incoming, rest, len, sent_by, row: known.object };
     // On its own: when the client goes now, what it sent is still brought to its end.
     let finished = actix_web::rt::spawn(finish(door, arrived, place));
     finished.await.map_err(|error| Refusal::from(io::Error::other(error)))??;
@@ -66,11 +67,11 @@ struct Length {
     most: u64,
 }
 
-/// Everything that is refused before a byte of the body is read. Answers the body's length.
-fn may_send(request: &HttpRequest, asking: &Asking, kind: ObjectKind) -> Result<Length, Refusal> {
-    if asking.access.right.until().is_some() {
+/// Everything that is refused before a byte of the body is read. Answers who sends it, and its length.
+fn may_send(request: &HttpRequest, asking: &Asking, kind: ObjectKind) -> Result<(TokenKind, Length), Refusal> {
+    let Right::Append(sent_by) = asking.access.right else {
         return Err(Refusal::forbidden("this ticket only reads"));
-    }
+    };
     let repository = &asking.access.repository;
     if repository.state != RepositoryState::Active {
         return Err(Refusal::forbidden(backup::READ_ONLY));
@@ -87,7 +88,7 @@ fn may_send(request: &HttpRequest, asking: &Asking, kind: ObjectKind) -> Result<
     if said.unwrap_or(1) > room {
         return Err(quota_full());
     }
-    Ok(Length { said, most: said.unwrap_or(kind.max_bytes().min(room)) })
+    Ok((sent_by, Length { said, most: said.unwrap_or(kind.max_bytes().min(room)) }))
 }
 
 fn too_large(kind: ObjectKind) -> Refusal {
@@ -219,6 +220,7 @@ struct Arrived {
     incoming: Incoming,
     rest: Piece,
     len: u64,
+    sent_by: TokenKind,
     row: Option<Object>,
 }
 
@@ -226,7 +228,7 @@ struct Arrived {
 ///
 /// The place is held to the end, so that nobody else stores the same object meanwhile.
 async fn finish(door: Door, arrived: Arrived, _place: Place) -> Result<(), Refusal> {
-    let (key, len) = (arrived.incoming.key.clone(), arrived.len);
+    let (key, len, sent_by) = (arrived.incoming.key.clone(), arrived.len, arrived.sent_by);
     let placed = spawn_blocking(move || put_in_place(arrived)).await.map_err(io::Error::other)??;
     match placed {
         Placed::There => Ok(()),
@@ -236,7 +238,7 @@ async fn finish(door: Door, arrived: Arrived, _place: Place) -> Result<(), Refus
             door.wake.proof();
             Ok(())
         }
-        Placed::New(stored) => enter(&door, key, len, stored).await,
+        Placed::New(stored) => enter(&door, key, len, sent_by, stored).await,
     }
 }
 
@@ -263,11 +265,11 @@ fn put_in_place(arrived: Arrived) -> Result<Placed, Refusal> {
 }
 
 /// Writes the ledger's row.
-async fn enter(door: &Door, key: BlobKey, len: u64, stored: Stored) -> Result<(), Refusal> {
+async fn enter(door: &Door, key: BlobKey, len: u64, sent_by: TokenKind, stored: Stored) -> Result<(), Refusal> {
     let now = door.clock.now();
     let size = i64::try_from(len).unwrap_or(i64::MAX);
     let (entered, is_snapshot) = (key.clone(), key.kind == ObjectKind::Snapshots);
-    let work = move |conn: &mut crate::store::Conn| backup::received(conn, &entered, size, now);
+    let work = move |conn: &mut crate::store::Conn| backup::received(conn, &entered, size, sent_by, now);
     let added = if is_snapshot { door.store.act(work).await } else { door.store.write(work).await };
     match added {
         Ok(_) => {

@@ -348,7 +348,8 @@ pub fn refresh(conn: &mut Conn, device: DeviceId) -> Result<()> {
         Some(point) => newest_good(conn, point.id)?,
         None => None,
     };
-    let not_proven = not_proven(conn, any.as_ref(), proven.as_ref(), test.as_ref())?;
+    let baseline = store::evidence::baseline(conn, device)?;
+    let not_proven = not_proven(conn, baseline.as_ref(), proven.as_ref(), test.as_ref())?;
     let rank = match (&failed, &proven, &verified, &stored, &any) {
         (Some(_), ..) => 0,
         (None, Some(_), ..) => 5,
@@ -386,7 +387,7 @@ fn newest_good(conn: &mut Conn, point: RestorePointId) -> Result<Option<RestoreT
     Ok(store::restore_test::newest_with_result(conn, point, &[TestResult::Passed, TestResult::Partial])?)
 }
 
-/// Files and bytes of the newest point that are not proven; none while nobody has compared.
+/// Files and bytes of the point that changes are counted from that are not proven; none while nobody has compared.
 fn not_proven(
     conn: &mut Conn,
     newest: Option<&RestorePoint>,

@@ -49,7 +49,7 @@ pub fn insert(
     };
     store::repository::insert(conn, &repository)?;
     for (key, size) in prepared.objects() {
-        backup::received(conn, &key, size, now)?;
+        backup::received(conn, &key, size, TokenKind::Agent, now)?;
     }
     let token = token_row(prepared.id, TokenKind::Agent, &prepared.token, "Agent", None, now);
     store::repository::insert_token(conn, &token)?;
@@ -106,7 +106,7 @@ pub fn make_own_client_token(
         return Err(anyhow::anyhow!("{} is no key object", key.key).into());
     }
     let repository = store::repository::find(conn, key.key.repository)?.ok_or(Error::NotFound("repository"))?;
-    backup::received(conn, &key.key, key.size, now)?;
+    backup::received(conn, &key.key, key.size, TokenKind::OwnClient, now)?;
     let token = secret::generate(TOKEN_PREFIX)?;
     let row = token_row(repository.id, TokenKind::OwnClient, &token, name, Some(actor.name.clone()), now);
     store::repository::insert_token(conn, &row)?;

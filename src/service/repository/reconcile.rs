@@ -1,7 +1,7 @@
 //! Brings ledger and blobs together after a crash.
 use crate::blob::{self, BlobKey, BlobStore};
 use crate::domain::id::RepositoryId;
-use crate::domain::object::ObjectKind;
+use crate::domain::object::{ObjectKind, TokenKind};
 use crate::domain::time::Time;
 use crate::error::{Error, Result};
 use crate::service::backup;
@@ -94,7 +94,8 @@ fn add(store: &Store, blobs: &dyn BlobStore, key: &BlobKey, now: Time) -> Result
     blobs.make_durable(key).with_context(|| format!("syncing {key}"))?;
     let wanted = key.clone();
     let size = i64::try_from(size).unwrap_or(i64::MAX);
-    let added = store.act_blocking(move |conn| backup::received(conn, &wanted, size, now));
+    // Nobody knows any more who sent it. As the agent's it is the one to hold what changed against, or nothing is.
+    let added = store.act_blocking(move |conn| backup::received(conn, &wanted, size, TokenKind::Agent, now));
     match added {
         Ok(_) => Ok(true),
         Err(Error::Full(_) | Error::Refused(_) | Error::NotFound(_)) => Ok(false),

@@ -23,14 +23,12 @@ pub fn facts(conn: &mut Conn, device: &Device, now: Time) -> Result<Facts> {
     let proof = store::device_proof::find(conn, device.id)?;
     let said = status.facts()?;
     let encryption = said.encryption.as_ref();
-    let newest = proof.as_ref().and_then(|it| Some(Point { id: it.newest_point_id?, at: it.newest_at? }));
+    let newest = store::evidence::baseline(conn, device.id)?;
     let grade = proof.as_ref().map_or(Grade::Never, |it| it.evidence().grade(now));
-    let not_proven = match (&proof, newest) {
+    let not_proven = match (&proof, &newest) {
         (Some(it), Some(_)) if grade == Grade::Proven => amount(it.not_proven_files, it.not_proven_bytes),
         // Beyond a proof that does not hold, all that the backup holds is at risk.
-        (_, Some(newest)) => {
-            store::restore_point::find(conn, newest.id)?.and_then(|it| amount(it.file_count, it.size_bytes))
-        }
+        (_, Some(newest)) => amount(newest.file_count, newest.size_bytes),
         // Without a backup nothing is in one.
         (_, None) => Some(Amount::default()),
     };
@@ -47,7 +45,7 @@ pub fn facts(conn: &mut Conn, device: &Device, now: Time) -> Result<Facts> {
         only_here_measured_at: status.changed_measured_at,
         measure_holds: status.changed_measured_at.is_some_and(|at| measure_holds(at, now)),
         not_proven,
-        newest,
+        newest: newest.map(|it| Point { id: it.id, at: it.received_at }),
         proven: proof.as_ref().and_then(|it| Some(Point { id: it.proven_point_id?, at: it.proven_at? })),
         grade,
         last_seen_at: status.last_seen_at,

@@ -157,7 +157,7 @@ fn newest_line(facts: &ProofFacts<'_>, layout: &Layout) -> Option<String> {
 }
 
 /// "If you wipe now"
-pub fn wiped(loss: &Loss, state: DeviceState, newest: Option<&RestorePoint>, layout: &Layout) -> Answer {
+pub fn wiped(loss: &Loss, state: DeviceState, baseline: Option<&RestorePoint>, layout: &Layout) -> Answer {
     let ended = match state {
         DeviceState::Wiped => Some(("", "eraser", "This device has been wiped. Its backups are kept.")),
         DeviceState::CompanyDataRemoved => Some((
@@ -187,10 +187,10 @@ pub fn wiped(loss: &Loss, state: DeviceState, newest: Option<&RestorePoint>, lay
         Loss::Some { lost, .. } if lost.files > 0 => ("t-lost", "triangle-alert"),
         Loss::Some { .. } => ("t-dated", "triangle-alert"),
     };
-    Answer { tone, icon, headline: loss.headline(), lines: loss_lines(loss, newest, layout) }
+    Answer { tone, icon, headline: loss.headline(), lines: loss_lines(loss, baseline, layout) }
 }
 
-fn loss_lines(loss: &Loss, newest: Option<&RestorePoint>, layout: &Layout) -> Vec<String> {
+fn loss_lines(loss: &Loss, baseline: Option<&RestorePoint>, layout: &Layout) -> Vec<String> {
     let amount = |it: &Amount| format!("{} ({})", counted(it.files, "file", "files"), bytes(it.bytes));
     match loss {
         Loss::Nothing => vec!["All data up to the last check-in was restored and compared.".to_owned()],
@@ -202,7 +202,7 @@ fn loss_lines(loss: &Loss, newest: Option<&RestorePoint>, layout: &Layout) -> Ve
                 let verb = if lost.files == 1 { "is" } else { "are" };
                 lines.push(format!("{} {verb} only on this device.", amount(lost)));
             }
-            let backup = newest.map(|it| format!("the backup of {}", layout.zone.short(it.received_at)));
+            let backup = baseline.map(|it| format!("the backup of {}", layout.zone.short(it.received_at)));
             let backup = backup.unwrap_or_else(|| "the newest backup".to_owned());
             match at_risk {
                 AtRisk::Files(it) if it.files > 0 => {

@@ -64,6 +64,8 @@ struct Read {
     status: DeviceStatus,
     is_silent: bool,
     points: Vec<RestorePoint>,
+    /// The backup from which the device counts what changed.
+    baseline: Option<RestorePoint>,
     tests: Vec<RestoreTest>,
     upcoming: Vec<Command>,
     past: Vec<Command>,
@@ -151,6 +153,7 @@ fn read(conn: &mut Conn, reach: &Reach, id: DeviceId, now: Time) -> Result<Read>
     tokens.retain(|it| it.kind == TokenKind::OwnClient);
     Ok(Read {
         is_silent: device.enrolled_at < cut && status.last_seen_at.is_none_or(|at| at < cut),
+        baseline: store::evidence::baseline(conn, id)?,
         points: store::restore_point::of_device_since(conn, id, begins(now), STRIP_POINTS)?,
         tests: store::restore_test::of_device(conn, id, 5)?,
         findings: service::policy::findings(conn, &device, now)?,
@@ -192,7 +195,12 @@ impl ShowPage {
             grade: evidence.grade(layout.now),
             encrypted: answer::encrypted(&facts, read.status.last_seen_at, read.device.state, &layout),
             proven: answer::proven(&proof_facts, &layout),
-            wiped: answer::wiped(&loss_of(&read.listed, layout.now), read.device.state, newest, &layout),
+            wiped: answer::wiped(
+                &loss_of(&read.listed, layout.now),
+                read.device.state,
+                read.baseline.as_ref(),
+                &layout,
+            ),
             strip: strip(&read.points, &layout.zone, layout.now),
             details: details(&read, &facts, &layout)?,
             estimate: estimate(&read).map(|it| format!(" (about {})", span(it))).unwrap_or_default(),

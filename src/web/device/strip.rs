@@ -87,7 +87,7 @@ fn name(word: &str) -> &'static str {
 mod tests {
     use super::*;
     use crate::domain::id::{DeviceId, RepositoryId, RestorePointId};
-    use crate::domain::object::ObjectName;
+    use crate::domain::object::{ObjectName, TokenKind};
 
     const NOW: Time = Time::from_millis(1_795_356_371_000);
 
@@ -97,6 +97,7 @@ mod tests {
             repository_id: RepositoryId::generate(NOW),
             device_id: DeviceId::generate(NOW),
             snapshot_name: ObjectName::config(),
+            sent_by: TokenKind::Agent,
             manifest_name: None,
             received_at: NOW,
             claimed_at: Some(NOW),

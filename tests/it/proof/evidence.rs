@@ -6,7 +6,7 @@ use diesel::prelude::*;
 use holdfast::blob::BlobKey;
 use holdfast::clock::Clock;
 use holdfast::domain::id::{DeviceId, RestorePointId};
-use holdfast::domain::object::{ObjectKind, ObjectName, RepositoryState};
+use holdfast::domain::object::{ObjectKind, ObjectName, RepositoryState, TokenKind};
 use holdfast::domain::proof::{Grade, Retest, TestCause, TestResult};
 use holdfast::domain::restore_test::TestReport;
 use holdfast::domain::time::{Time, days, hours, minutes};
@@ -90,6 +90,10 @@ impl World {
 
     /// What is new in the repository arrives, and with it a restore point.
     fn receive(&mut self, job: &TestJob) -> RestorePointId {
+        self.receive_by(TokenKind::Agent, job)
+    }
+
+    fn receive_by(&mut self, sent_by: TokenKind, job: &TestJob) -> RestorePointId {
         let now = self.clock.now();
         for ((_, name), (kind, bytes)) in self.craft.objects.clone() {
             let object = store::object::Object {
@@ -112,6 +116,7 @@ impl World {
             repository_id: self.craft.repository,
             device_id: self.craft.device,
             snapshot_name: job.snapshot.clone(),
+            sent_by,
             manifest_name: job.manifest.clone(),
             received_at: now,
             claimed_at: None,
@@ -499,6 +504,55 @@ fn what_the_proven_point_did_not_compare_stays_not_proven_beside_a_newer_backup(
 
     let proof = world.proof();
     assert_eq!((proof.not_proven_files, proof.not_proven_bytes), (Some(2), Some(8)));
+}
+
+#[test]
+fn an_own_clients_backup_takes_nothing_from_what_the_agents_shows() {
+    let mut world = World::new();
+    let job = world.craft.backup(&[("a", b"one")]);
+    let by_agent = world.receive(&job);
+    world.run();
+    let not_proven = |world: &World| world.proof().not_proven_files;
+    assert_eq!(not_proven(&world), Some(0));
+
+    world.clock.advance(hours(1));
+    let job = TestJob { manifest: None, ..world.craft.backup(&[("b", b"two")]) };
+    let own = world.receive_by(TokenKind::OwnClient, &job);
+    assert_eq!(not_proven(&world), Some(0), "before its test");
+    world.clock.advance(minutes(1));
+    assert_eq!(world.run(), 1);
+
+    let proof = world.proof();
+    assert_eq!((proof.newest_point_id, proof.proven_point_id), (Some(own), Some(by_agent)));
+    assert_eq!((world.grade(), proof.not_proven_files), (Grade::Proven, Some(0)));
+
+    // By the agent's token: its report may be on its way, and what the device counts may be since this one.
+    world.clock.advance(hours(1));
+    let job = TestJob { manifest: None, ..world.craft.backup(&[("c", b"three")]) };
+    world.receive(&job);
+    assert_eq!(not_proven(&world), None);
+    world.clock.advance(minutes(1));
+    world.run();
+    assert_eq!(not_proven(&world), None, "nor does a test without a manifest show it");
+
+    let job = TestJob { manifest: None, ..world.craft.backup(&[("d", b"four")]) };
+    world.clock.advance(hours(1));
+    world.receive_by(TokenKind::OwnClient, &job);
+    assert_eq!(not_proven(&world), None, "a later one by an own client hides nothing");
+}
+
+#[test]
+fn where_only_an_own_client_backs_up_its_backups_count_and_prove_nothing() {
+    let mut world = World::new();
+    let job = TestJob { manifest: None, ..world.craft.backup(&[("a", b"one")]) };
+    let own = world.receive_by(TokenKind::OwnClient, &job);
+    world.clock.advance(minutes(1));
+    assert_eq!(world.run(), 1);
+
+    let device = world.craft.device;
+    let baseline = world.store.read_blocking(move |conn| store::evidence::baseline(conn, device)).unwrap();
+    assert_eq!(baseline.map(|it| it.id), Some(own));
+    assert_eq!((world.grade(), world.proof().not_proven_files), (Grade::Verified, None));
 }
 
 #[test]

@@ -1,14 +1,17 @@
 //! The pages of a wipe, without scripts.
-use super::world::World;
+use super::world::{World, restore_point};
+use crate::support::NOW;
 use crate::support::people::{self, colleague, person};
 use crate::support::visit::{Visit, hidden, location, text};
 use holdfast::domain::command::CommandKind;
 use holdfast::domain::device::{DeviceState, Ownership};
 use holdfast::domain::message::Payload;
+use holdfast::domain::object::TokenKind;
 use holdfast::domain::role::Role;
 use holdfast::domain::wipe::{WipeAction, WipeState};
 use holdfast::service::wipe::Ask;
 use holdfast::store;
+use holdfast::store::restore_point::RestorePoint;
 
 fn ask_fields<'a>(token: &'a str, serial: &'a str, consent: &'a str) -> Vec<(&'a str, &'a str)> {
     vec![
@@ -331,4 +334,26 @@ fn everything_stops_with_one_button() {
 
     assert_eq!(world.state(request.id), WipeState::Cancelled);
     assert!(text(&second.get("/approvals")).contains("Nothing waits for you."));
+}
+
+#[test]
+fn an_own_clients_backup_changes_nothing_of_what_a_wipe_would_lose() {
+    let world = World::new();
+    let agreed = world.facts();
+    let id = world.device.id();
+    let receives = |sent_by| {
+        world.server.act(move |conn| {
+            let repository = store::repository::active_of_device(conn, id)?.unwrap();
+            let point = RestorePoint { sent_by, file_count: None, ..restore_point(repository.id, id, NOW) };
+            store::restore_point::insert(conn, &point)?;
+            Ok(point.id)
+        })
+    };
+
+    receives(TokenKind::OwnClient);
+    assert_eq!((world.facts(), world.facts().loss()), (agreed.clone(), agreed.loss()));
+
+    // What the agent sent counts at once, also before the device said what is in it.
+    let by_agent = receives(TokenKind::Agent);
+    assert_eq!(world.facts().newest.map(|it| it.id), Some(by_agent));
 }

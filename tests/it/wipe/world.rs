@@ -6,7 +6,7 @@ use crate::support::server::TestServer;
 use holdfast::domain::device::{Changes, DeviceFacts, Encryption, EncryptionFact, Fact, Ownership};
 use holdfast::domain::id::{DeviceId, RestorePointId, UserId, WipeRequestId};
 use holdfast::domain::message::{Command, WIPE_REPORTS, WipeReport, WipedRoot};
-use holdfast::domain::object::ObjectName;
+use holdfast::domain::object::{ObjectName, TokenKind};
 use holdfast::domain::role::Role;
 use holdfast::domain::time::{Time, days, hours};
 use holdfast::domain::wipe::{Facts, WipeAction, WipeReason, WipeState};
@@ -233,6 +233,7 @@ pub fn restore_point(repository: holdfast::domain::id::RepositoryId, device: Dev
         repository_id: repository,
         device_id: device,
         snapshot_name: ObjectName::from_hash(&secret::sha256(id.as_str().as_bytes())),
+        sent_by: TokenKind::Agent,
         manifest_name: None,
         received_at: at,
         claimed_at: Some(at),
