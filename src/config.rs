@@ -204,6 +204,13 @@ impl Config {
     pub fn is_https(&self) -> bool {
         self.public_url.starts_with("https://")
     }
+
+    /// The origin of [`Config::public_url`], as a browser names it: in lower case, without the scheme's own port.
+    pub fn origin(&self) -> String {
+        let origin = self.public_url.to_ascii_lowercase();
+        let own_port = if self.is_https() { ":443" } else { ":80" };
+        origin.strip_suffix(own_port).map_or_else(|| origin.clone(), ToOwned::to_owned)
+    }
 }
 
 fn cores() -> usize {
@@ -258,6 +265,20 @@ mod tests {
         ] {
             let client = config.client_address(peer.parse().unwrap(), forwarded.iter().copied());
             assert_eq!(client, expected.parse::<IpAddr>().unwrap(), "{peer} {forwarded:?}");
+        }
+    }
+
+    #[test]
+    fn the_origin_is_spelled_as_browsers_do() {
+        for (url, origin) in [
+            ("https://MDM.Example.org:443/", "https://mdm.example.org"),
+            ("http://mdm.example.org:80", "http://mdm.example.org"),
+            ("https://mdm.example.org:80", "https://mdm.example.org:80"),
+            ("https://mdm.example.org:8443", "https://mdm.example.org:8443"),
+            ("https://[::1]:443", "https://[::1]"),
+        ] {
+            let config = Config::new(Options { public_url: Some(url.to_owned()), ..Options::default() }).unwrap();
+            assert_eq!(config.origin(), origin, "{url}");
         }
     }
 

@@ -3,6 +3,7 @@
 //! Odd addresses are refused, the person is recognised, forms of other sites
 //! are refused, and the answer gets its protective headers and, where something
 //! went wrong, its error page.
+use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::secret;
 use crate::web::error::{Fault, PageError};
@@ -13,6 +14,7 @@ use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
+use actix_web::web::Data;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError};
 use askama::Template;
 use std::sync::Arc;
@@ -153,12 +155,15 @@ fn is_utf8_when_decoded(path: &str) -> bool {
 /// A change is asked for by a page of this server, not of another.
 fn check_origin(request: &ServiceRequest) -> Result<()> {
     let text = |name: &str| request.headers().get(name).and_then(|it| it.to_str().ok());
-    let own = text("host").unwrap_or_default();
+    let is_host = |origin: &str| {
+        let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+        host.is_some_and(|it| !it.is_empty() && text("host") == Some(it))
+    };
+    // A proxy may not pass on the host that the browser asked: what the server was told is its address counts too.
+    let is_public = |origin: &str| request.app_data::<Data<Config>>().is_some_and(|it| it.origin() == origin);
     let is_ours = match (text("sec-fetch-site"), text("origin")) {
         (Some(site), _) => site == "same-origin",
-        (None, Some(origin)) => {
-            origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://")).is_some_and(|it| it == own)
-        }
+        (None, Some(origin)) => is_host(origin) || is_public(origin),
         (None, None) => false,
     };
     if is_ours { Ok(()) } else { Err(foreign("The form was sent from another site.")) }

@@ -2,6 +2,7 @@
 use crate::support::people::{SINCE, colleague, person};
 use crate::support::server::{Answer, TestServer};
 use crate::support::visit::{Visit, cookie, hidden, location, text};
+use holdfast::config::Options;
 use holdfast::domain::account::{SESSION_IDLE, SESSION_LIFE};
 use holdfast::domain::activity::{Action, Actor};
 use holdfast::domain::id::{TeamId, UserId};
@@ -306,6 +307,41 @@ fn a_form_of_another_site_or_without_its_hidden_value_is_refused() {
     assert_eq!(entries(&server, Action::TeamAdded), 0);
     assert_eq!(send(&csrf, ("Origin", &server.url())), 303);
     assert_eq!(entries(&server, Action::TeamAdded), 1);
+}
+
+#[test]
+fn behind_a_proxy_that_hides_the_host_a_form_of_the_public_address_is_taken_and_of_no_other() {
+    let public_url = Some("http://mdm.example.org".to_owned());
+    let server = TestServer::with(Options { public_url, ..Options::default() });
+    let owner = Visit::of(&server, colleague(&server, "ada", Role::Owner));
+    let csrf = hidden(&text(&owner.get("/teams")), "csrf");
+    let cookie = owner.cookie();
+    let body = serde_urlencoded::to_string([("csrf", csrf.as_str()), ("name", "Berlin")]).unwrap();
+    let form = [("Cookie", cookie.as_str()), ("Content-Type", "application/x-www-form-urlencoded")];
+    let send =
+        |more: &[(&str, &str)]| server.request("POST", "/teams", &[&form, more].concat(), body.as_bytes()).status;
+
+    for origin in [
+        "https://mdm.example.org",
+        "http://mdm.example.org:8080",
+        "http://mdm.example.org.evil.example",
+        "http://evil-mdm.example.org",
+        "http://evil.mdm.example.org",
+        "http://example.org",
+        "http://mdm.example.org@evil.example",
+        "http://mdm.example.org/",
+        "mdm.example.org",
+        "null",
+        "http://",
+        "",
+    ] {
+        assert_eq!(send(&[("Origin", origin)]), 422, "{origin:?}");
+    }
+    let cross_site = [("Origin", "http://mdm.example.org"), ("Sec-Fetch-Site", "cross-site")];
+    assert_eq!(send(&cross_site), 422, "what the browser says of itself counts first");
+    assert_eq!(entries(&server, Action::TeamAdded), 0);
+
+    assert_eq!(send(&[("Origin", "http://mdm.example.org")]), 303);
 }
 
 #[test]
