@@ -15,9 +15,15 @@ impl Agent {
     /// # Errors
     /// When the server cannot be reached or refuses.
     pub fn check_in(&self) -> Result<CheckInAnswer, CallError> {
-        let (message, results) = self.check_in_message()?;
         let before = self.client.offset_millis();
-        let answer: CheckInAnswer = self.client.post(CHECK_IN, &message)?;
+        let (mut message, mut results) = self.check_in_message()?;
+        let mut answer = self.client.post::<CheckInAnswer>(CHECK_IN, &message);
+        if self.client.offset_millis() != before {
+            // The facts were dated before the server put the clock right: it refused them, or took them for old.
+            (message, results) = self.check_in_message()?;
+            answer = self.client.post(CHECK_IN, &message);
+        }
+        let answer = answer?;
         self.client.learn(answer.server_time);
         if self.client.offset_millis() != before {
             self.state.put(&ClockOffset { millis: self.client.offset_millis() })?;
@@ -79,7 +85,7 @@ impl Agent {
     /// When a record of the agent is damaged.
     pub fn facts(&self) -> Result<DeviceFacts> {
         let roots = self.roots()?;
-        let now = self.around.clock.now();
+        let now = self.client.server_now();
         let mut facts = self.around.platform.facts(&roots, now);
         if facts.changes.is_none() {
             let index = self.state.find()?.unwrap_or_default();

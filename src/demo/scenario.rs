@@ -1,13 +1,10 @@
 //! Who and what takes part in the demo.
 use crate::agent::platform::{Hardware, Platform, linux::Linux};
-use crate::domain::device::{DeviceFacts, Encryption, EncryptionFact, Fact, Ownership, Platform as Kind};
+use crate::domain::device::{DEMO_SOURCE, DeviceFacts, Encryption, EncryptionFact, Fact, Ownership, Platform as Kind};
 use crate::domain::time::Time;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use std::path::PathBuf;
-
-/// Where a fact comes from that a scratch folder cannot supply.
-pub const SOURCE: &str = "demo scenario";
 
 /// Teams and devices.
 #[derive(Debug, Clone, Deserialize)]
@@ -96,7 +93,7 @@ impl ScenarioPlatform {
 }
 
 fn told<T>(value: T, now: Time) -> Option<Fact<T>> {
-    Some(Fact { value, source: SOURCE.to_owned(), measured_at: now })
+    Some(Fact { value, source: DEMO_SOURCE.to_owned(), measured_at: now })
 }
 
 impl Platform for ScenarioPlatform {
@@ -150,7 +147,7 @@ mod tests {
         let device = Scenario::with_devices(0).unwrap().device.remove(0);
         let facts = ScenarioPlatform::new(device).facts(&[PathBuf::from("/")], Time::from_millis(1));
 
-        assert_eq!(facts.encryption.unwrap().source, SOURCE);
+        assert_eq!(facts.encryption.unwrap().source, DEMO_SOURCE);
         assert_eq!(facts.serial.unwrap().value, "PF4K7Q2A");
         assert_eq!(facts.free_bytes.unwrap().source, "statvfs");
     }

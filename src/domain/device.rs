@@ -2,6 +2,7 @@
 use crate::domain::text::text_enum;
 use crate::domain::time::Time;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 text_enum! {
     /// The operating system family.
@@ -69,8 +70,8 @@ text_enum! {
 
 /// One thing a device says of itself: `reported`, never more.
 ///
-/// `source` says how it was learned, such as `dm-crypt` or `demo scenario`;
-/// `measured_at` is by the device's clock.
+/// `source` says how it was learned, such as `dm-crypt` or [`DEMO_SOURCE`];
+/// `measured_at` is by the server's clock, so far as the device knows it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Fact<T> {
     pub value: T,
@@ -118,6 +119,56 @@ impl DeviceFacts {
     }
 }
 
+/// Where a fact comes from: its source and its time, and what these are called in a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin<'a> {
+    pub source_field: &'static str,
+    pub source: &'a str,
+    pub measured_at_field: &'static str,
+    pub measured_at: Time,
+}
+
+macro_rules! origins {
+    ($facts:expr, $($name:ident),+) => {
+        [$($facts.$name.as_ref().map(|it| Origin {
+            source_field: concat!("facts.", stringify!($name), ".source"),
+            source: &it.source,
+            measured_at_field: concat!("facts.", stringify!($name), ".measured_at"),
+            measured_at: it.measured_at,
+        })),+]
+    };
+}
+
+impl DeviceFacts {
+    /// Where each of these facts comes from.
+    pub fn origins(&self) -> impl Iterator<Item = Origin<'_>> {
+        let all =
+            origins!(self, encryption, passcode_set, os_version, model, serial, free_bytes, battery_percent, changes);
+        all.into_iter().flatten()
+    }
+}
+
+/// The source of what the demo's scenario supplies; of no device but the demo's.
+pub const DEMO_SOURCE: &str = "demo scenario";
+
+impl Origin<'_> {
+    /// Whether a reader would take this for the demo's.
+    pub fn is_demo(&self) -> bool {
+        self.source.split_whitespace().map(str::to_lowercase).eq(DEMO_SOURCE.split(' '))
+    }
+
+    /// Whether it was measured at a time that can be: not after `now`, and since there are such devices.
+    pub fn is_dated_well(&self, now: Time) -> bool {
+        (FIRST_MEASURED..=now + CLOCK_SKEW).contains(&self.measured_at)
+    }
+}
+
+/// A device's clock, set right by the server's, may differ from it by so much.
+pub const CLOCK_SKEW: Duration = Duration::from_secs(60);
+
+/// The year 2000: what is dated before was dated by no clock.
+const FIRST_MEASURED: Time = Time::from_millis(946_684_800_000);
+
 /// Encryption of the storage under the protected paths.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EncryptionFact {
@@ -131,4 +182,45 @@ pub struct EncryptionFact {
 pub struct Changes {
     pub files: i64,
     pub bytes: i64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Time = Time::from_millis(1_795_356_371_000);
+
+    fn origin(source: &str, measured_at: Time) -> Origin<'_> {
+        Origin { source_field: "s", source, measured_at_field: "m", measured_at }
+    }
+
+    #[test]
+    fn a_fact_is_dated_by_a_clock_that_can_be_right() {
+        let moment = Duration::from_millis(1);
+        for (at, is_well) in [
+            (NOW, true),
+            (NOW + CLOCK_SKEW, true),
+            (NOW + CLOCK_SKEW + moment, false),
+            (FIRST_MEASURED, true),
+            (FIRST_MEASURED - moment, false),
+            (Time::from_millis(i64::MIN), false),
+            (Time::from_millis(i64::MAX), false),
+        ] {
+            assert_eq!(origin("statvfs", at).is_dated_well(NOW), is_well, "{at:?}");
+        }
+    }
+
+    #[test]
+    fn what_reads_as_the_demos_source_is_the_demos() {
+        for (source, is_demo) in [
+            (DEMO_SOURCE, true),
+            (" Demo  Scenario ", true),
+            ("DEMO\u{a0}SCENARIO", true),
+            ("demo", false),
+            ("dm-crypt", false),
+            ("", false),
+        ] {
+            assert_eq!(origin(source, NOW).is_demo(), is_demo, "{source:?}");
+        }
+    }
 }

@@ -4,14 +4,14 @@
 //! command is written down in the history.
 use crate::domain::activity::{Action, Actor, ActorKind, Outcome, Via};
 use crate::domain::command::{CommandKind, CommandState};
-use crate::domain::device::{DeviceFacts, Encryption};
+use crate::domain::device::{DeviceFacts, Encryption, Origin};
 use crate::domain::message::{CheckIn, CheckInAnswer, Command as Order, CommandResult};
 use crate::domain::policy::Since;
 use crate::domain::time::Time;
-use crate::error::{FieldErrors, Result};
+use crate::error::{Error, FieldErrors, Result};
 use crate::secret;
 use crate::service::activity::{self, Act};
-use crate::service::{command, policy, restore, wipe};
+use crate::service::{command, policy, restore, setting, wipe};
 use crate::store::command::Command;
 use crate::store::device::Device;
 use crate::store::device_status::DeviceStatus;
@@ -27,11 +27,11 @@ const MAX_TEXT: usize = 200;
 /// The longest answer to a command that is kept.
 const MAX_DETAIL: usize = 2000;
 
-/// Checks what serde cannot: ranges and lengths.
+/// Checks what serde cannot: ranges, lengths and times.
 ///
 /// # Errors
 /// Each wrong field.
-pub fn check(check_in: &CheckIn) -> Result<()> {
+pub fn check(check_in: &CheckIn, now: Time) -> Result<()> {
     let mut errors = FieldErrors::new();
     let mut text = |field: &'static str, value: &str| {
         if value.len() > MAX_TEXT || value.chars().any(char::is_control) {
@@ -42,24 +42,18 @@ pub fn check(check_in: &CheckIn) -> Result<()> {
     text("policy_version", &check_in.policy_version);
     let facts = &check_in.facts;
     if let Some(fact) = &facts.encryption {
-        text("facts.encryption.source", &fact.source);
         text("facts.encryption.value.method", &fact.value.method);
     }
     for (field, fact) in
         [("facts.os_version", &facts.os_version), ("facts.model", &facts.model), ("facts.serial", &facts.serial)]
     {
-        if let Some(fact) = fact {
-            text(field, &fact.value);
-            text(field, &fact.source);
-        }
+        text(field, fact.as_ref().map_or("", |it| &it.value));
     }
-    for (field, source) in [
-        ("facts.passcode_set.source", facts.passcode_set.as_ref().map(|it| &it.source)),
-        ("facts.free_bytes.source", facts.free_bytes.as_ref().map(|it| &it.source)),
-        ("facts.battery_percent.source", facts.battery_percent.as_ref().map(|it| &it.source)),
-        ("facts.changes.source", facts.changes.as_ref().map(|it| &it.source)),
-    ] {
-        text(field, source.map_or("", String::as_str));
+    for it in facts.origins() {
+        text(it.source_field, it.source);
+    }
+    for it in facts.origins().filter(|it| !it.is_dated_well(now)) {
+        errors.add(it.measured_at_field, "since 2000, and at most a minute ahead of the server's time");
     }
     if facts.battery_percent.as_ref().is_some_and(|it| !(0..=100).contains(&it.value)) {
         errors.add("facts.battery_percent.value", "0 to 100");
@@ -83,6 +77,11 @@ pub fn check(check_in: &CheckIn) -> Result<()> {
 /// # Errors
 /// When a field is out of range, or the database refuses.
 pub fn run(conn: &mut Conn, device: &Device, check_in: &CheckIn, address: &str, now: Time) -> Result<CheckInAnswer> {
+    if let Some(it) = check_in.facts.origins().find(Origin::is_demo)
+        && !setting::is_demo(conn)?
+    {
+        return Err(Error::invalid(it.source_field, "only the demo's devices have a scenario"));
+    }
     if !check_in.results.is_empty() {
         // What ends a command is written down: in the order of acts, and locked in their order.
         store::activity::lock(conn)?;

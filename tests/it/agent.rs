@@ -17,7 +17,7 @@ use holdfast::domain::object::ObjectKind;
 use holdfast::domain::proof::Retest;
 use holdfast::domain::restore::{Conflict, RestoreState, Selection};
 use holdfast::domain::role::{Reach, Role, Scope};
-use holdfast::domain::time::{days, hours, minutes};
+use holdfast::domain::time::{Time, days, hours, minutes};
 use holdfast::domain::wipe::{WipeAction, WipeReason, WipeState};
 use holdfast::error::Result;
 use holdfast::proof::Prover;
@@ -506,6 +506,26 @@ fn a_backup_asked_of_an_agent_that_stops_is_no_longer_waited_for() {
     let said = String::from_utf8_lossy(&answer.stderr);
     assert!(!answer.status.success() && said.contains("run this again"), "{said}");
     assert!(State::view(&device.state()).unwrap().find::<BackupRequest>().unwrap().is_none());
+}
+
+#[test]
+fn facts_are_dated_by_the_servers_clock_also_when_the_devices_jumps() {
+    let server = TestServer::start();
+    let (device, clock) = (Device::new(), Clock::fixed(server.app.clock.now() + days(400)));
+    let agent = device.enroll_with(token(&server, |_| {}), &server.url(), None, clock.clone()).unwrap();
+    let id = agent.enrollment().device_id;
+    let measured = || {
+        let status = server.read(|conn| Ok(store::device_status::find(conn, id)?)).unwrap();
+        status.facts().unwrap().free_bytes.unwrap().measured_at
+    };
+
+    for own in [clock.now(), server.app.clock.now(), Time::from_millis(0), server.app.clock.now() + days(4000)] {
+        clock.set(own);
+
+        agent.check_in().unwrap();
+
+        assert_eq!(measured(), server.app.clock.now(), "{own:?}");
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::support::http;
 use crate::support::server::{TestServer, admin};
 use diesel::prelude::*;
 use holdfast::blob::BlobKey;
-use holdfast::domain::device::{Changes, DeviceFacts, Encryption, EncryptionFact, Fact};
+use holdfast::domain::device::{Changes, DEMO_SOURCE, DeviceFacts, Encryption, EncryptionFact, Fact};
 use holdfast::domain::message;
 use holdfast::domain::object::{ObjectKind, ObjectName};
 use holdfast::domain::policy::Requirement;
@@ -36,7 +36,7 @@ fn status(server: &TestServer, device: &SimDevice) -> DeviceStatus {
 fn facts_are_kept_with_their_source_and_what_is_not_said_anew_stays() {
     let server = TestServer::start();
     let device = SimDevice::join(&server);
-    device.check_in(&server, encrypted(Encryption::On, "demo scenario", NOW));
+    device.check_in(&server, encrypted(Encryption::On, "dm-crypt", NOW));
     server.app.clock.advance(minutes(15));
     let later = NOW + minutes(15);
     let changes = fact(Changes { files: 3, bytes: 4096 }, "walk", later);
@@ -46,7 +46,7 @@ fn facts_are_kept_with_their_source_and_what_is_not_said_anew_stays() {
     let status = status(&server, &device);
     let facts = status.facts().unwrap();
     let encryption = facts.encryption.unwrap();
-    assert_eq!((encryption.source.as_str(), encryption.measured_at), ("demo scenario", NOW));
+    assert_eq!((encryption.source.as_str(), encryption.measured_at), ("dm-crypt", NOW));
     assert_eq!(
         (status.changed_files, status.changed_bytes, status.changed_measured_at),
         (Some(3), Some(4096), Some(later))
@@ -101,41 +101,50 @@ fn a_wrong_type_or_value_is_refused_and_named_and_nothing_is_kept() {
     let server = TestServer::start();
     let device = SimDevice::join(&server);
     let good = serde_json::to_value(device.check_in_message(DeviceFacts::default(), vec![])).unwrap();
+    let dated = |at| json!({"free_bytes": {"value": 1, "source": "", "measured_at": at}});
     for (path, value, field) in [
         ("/generation", json!("1"), "generation"),
         ("/generation", json!(null), "generation"),
         ("/facts", json!([]), "facts"),
         (
             "/facts",
-            json!({"encryption": {"value": {"state": "maybe", "method": ""}, "source": "", "measured_at": 1}}),
+            json!({"encryption": {"value": {"state": "maybe", "method": ""}, "source": "", "measured_at": NOW.millis()}}),
             "facts.encryption.value.state",
         ),
         (
             "/facts",
-            json!({"passcode_set": {"value": "yes", "source": "", "measured_at": 1}}),
+            json!({"passcode_set": {"value": "yes", "source": "", "measured_at": NOW.millis()}}),
             "facts.passcode_set.value",
         ),
         (
             "/facts",
-            json!({"battery_percent": {"value": 101, "source": "", "measured_at": 1}}),
+            json!({"battery_percent": {"value": 101, "source": "", "measured_at": NOW.millis()}}),
             "facts.battery_percent.value",
         ),
         (
             "/facts",
-            json!({"changes": {"value": {"files": -1, "bytes": 0}, "source": "", "measured_at": 1}}),
+            json!({"changes": {"value": {"files": -1, "bytes": 0}, "source": "", "measured_at": NOW.millis()}}),
             "facts.changes.value",
         ),
         (
             "/facts",
-            json!({"os_version": {"value": "x".repeat(300), "source": "", "measured_at": 1}}),
+            json!({"os_version": {"value": "x".repeat(300), "source": "", "measured_at": NOW.millis()}}),
             "facts.os_version",
         ),
-        ("/facts", json!({"os_version": {"value": "a\u{0}b", "source": "", "measured_at": 1}}), "facts.os_version"),
+        (
+            "/facts",
+            json!({"os_version": {"value": "a\u{0}b", "source": "", "measured_at": NOW.millis()}}),
+            "facts.os_version",
+        ),
         (
             "/facts",
             json!({"free_bytes": {"value": 1, "source": "", "measured_at": "now"}}),
             "facts.free_bytes.measured_at",
         ),
+        ("/facts", dated(NOW + minutes(2)), "facts.free_bytes.measured_at"),
+        ("/facts", dated(Time::from_millis(0)), "facts.free_bytes.measured_at"),
+        ("/facts", dated(Time::from_millis(i64::MIN)), "facts.free_bytes.measured_at"),
+        ("/facts", dated(Time::from_millis(32_503_680_000_000)), "facts.free_bytes.measured_at"),
         ("/results", json!([{"id": "x", "done": true, "detail": "", "finished_at": 1}]), "results[0].id"),
     ] {
         let mut message = good.clone();
@@ -148,6 +157,23 @@ fn a_wrong_type_or_value_is_refused_and_named_and_nothing_is_kept() {
         assert_eq!((answer.status, answer.json()["error"].clone()), (400, json!("bad_message")), "{:.20}", body);
     }
     assert_eq!(status(&server, &device).last_seen_at, None);
+}
+
+#[test]
+fn only_a_demo_takes_the_source_of_its_scenario() {
+    let server = TestServer::start();
+    let device = SimDevice::join(&server);
+    let says = || {
+        let facts = encrypted(Encryption::On, DEMO_SOURCE, NOW);
+        device.send(&server, message::CHECK_IN, &device.check_in_message(facts, vec![]))
+    };
+
+    let refused = says();
+    assert_eq!((refused.status, refused.json()["field"].clone()), (400, json!("facts.encryption.source")));
+    assert_eq!(status(&server, &device).last_seen_at, None, "nothing is kept");
+
+    server.act(|conn| Ok(store::setting::set(conn, service::setting::DEMO, "true", NOW)?));
+    assert_eq!(says().status, 200);
 }
 
 #[test]

@@ -21,9 +21,9 @@ pub async fn check_in(request: HttpRequest, received: Message<CheckIn>) -> Reply
 
 async fn run(request: &HttpRequest, received: Message<CheckIn>) -> Result<CheckInAnswer, Fault> {
     let Message { from, message } = received;
-    service::check_in::check(&message)?;
-    let address = address::of(request)?.to_string();
     let now = data::<Clock>(request)?.now();
+    service::check_in::check(&message, now)?;
+    let address = address::of(request)?.to_string();
     let (device, signed) = (from.device(), from.signed());
     let answer = data::<Store>(request)?
         .write(move |conn| {

@@ -2,6 +2,7 @@
 //!
 //! One algorithm, one place for the key: the header's `alg` is compared and
 //! never followed, and `jwk`, `jku` or `x5u` are not even read.
+use crate::domain::device::CLOCK_SKEW;
 use crate::domain::message::{Claims, ErrorCode};
 use crate::domain::time::Time;
 use crate::protocol::agent::fault::Fault;
@@ -12,8 +13,8 @@ use serde::Deserialize;
 
 /// A JWT is small; anything larger is not ours.
 const MAX_BYTES: usize = 4096;
-/// Clocks may differ by so many seconds.
-const SKEW: i64 = 60;
+/// [`CLOCK_SKEW`] in seconds.
+const SKEW: i64 = CLOCK_SKEW.as_secs().cast_signed();
 /// `exp` is at most so many seconds after `iat`.
 const MAX_LIFE: i64 = 120;
 
