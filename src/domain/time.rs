@@ -3,6 +3,7 @@ use diesel::deserialize::FromSqlRow;
 use diesel::expression::AsExpression;
 use diesel::sql_types::BigInt;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
@@ -44,6 +45,27 @@ impl Time {
     pub fn iso(self) -> String {
         jiff::Timestamp::from_second(self.seconds()).map(|at| at.to_string()).unwrap_or_default()
     }
+}
+
+/// Every time of a message as people read it, in ISO 8601: whatever is called `…_at`, `at` or `since` and is a number.
+pub fn with_iso_times(mut message: Value) -> Value {
+    fn rewrite(value: &mut Value) {
+        match value {
+            Value::Object(fields) => {
+                for (name, value) in fields {
+                    let is_time = name.ends_with("_at") || name == "at" || name == "since";
+                    match value.as_i64().filter(|_| is_time) {
+                        Some(millis) => *value = Value::String(Time::from_millis(millis).iso()),
+                        None => rewrite(value),
+                    }
+                }
+            }
+            Value::Array(items) => items.iter_mut().for_each(rewrite),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+    rewrite(&mut message);
+    message
 }
 
 fn millis(span: Duration) -> i64 {
@@ -91,5 +113,19 @@ mod tests {
     #[test]
     fn iso_is_utc_with_seconds() {
         assert_eq!(Time::from_millis(1_795_356_371_999).iso(), "2026-11-22T14:06:11Z");
+    }
+
+    #[test]
+    fn what_is_a_time_is_written_as_one_and_nothing_else_is() {
+        let message = serde_json::json!({
+            "at": 1_795_356_371_000_i64, "since": null, "files": 3, "format": 1_795_356_371_000_i64,
+            "facts": [{"measured_at": 0, "value": {"free_bytes": 81_604_378_624_i64}}, {"sent_at": "soon"}],
+        });
+
+        let expected = serde_json::json!({
+            "at": "2026-11-22T14:06:11Z", "since": null, "files": 3, "format": 1_795_356_371_000_i64,
+            "facts": [{"measured_at": "1970-01-01T00:00:00Z", "value": {"free_bytes": 81_604_378_624_i64}}, {"sent_at": "soon"}],
+        });
+        assert_eq!(with_iso_times(message), expected);
     }
 }

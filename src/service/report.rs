@@ -6,12 +6,13 @@ use crate::domain::loss::{Amount, AtRisk, Loss, LossFacts, loss};
 use crate::domain::policy::{Compliance, Finding, Value};
 use crate::domain::proof::{Evidence, Grade, Retest, TestResult, TestState};
 use crate::domain::space::Space;
-use crate::domain::time::Time;
+use crate::domain::time::{Time, with_iso_times};
 use crate::error::Result;
 use crate::service;
 use crate::store::device_list::{self, ListedDevice};
 use crate::store::restore_test::RestoreTest;
 use crate::store::{self, Conn};
+use anyhow::Context;
 use serde::Serialize;
 
 /// One device in a list. Times are ISO 8601 in UTC.
@@ -40,9 +41,9 @@ pub struct DeviceRow {
     pub last_seen_at: Option<String>,
     /// What a wipe now would lose, in words.
     pub if_wiped_now: String,
-    /// What is only on the device; none where that is not known.
+    /// What is only on the device; none where that is not known, and where it is nothing but no proof holds either.
     pub lost: Option<Amount>,
-    /// What is backed up and not proven; none where that is not known or all of it is.
+    /// What is backed up and not proven; none where that is not known, and where no proof holds: then it is all.
     pub not_proven: Option<Amount>,
     pub enrolled_at: String,
 }
@@ -85,8 +86,14 @@ impl DeviceRow {
         let (lost, not_proven) = match loss {
             Loss::Nothing => (Some(Amount::default()), Some(Amount::default())),
             Loss::Everything | Loss::Unknown => (None, None),
-            Loss::Some { lost, at_risk: AtRisk::Files(amount), .. } => (Some(lost), Some(amount)),
-            Loss::Some { lost, at_risk: AtRisk::All | AtRisk::Unknown, .. } => (Some(lost), None),
+            Loss::Some { lost, at_risk, proof_holds } => {
+                let not_proven = match at_risk {
+                    AtRisk::Files(amount) if proof_holds => Some(amount),
+                    AtRisk::Files(_) | AtRisk::All | AtRisk::Unknown => None,
+                };
+                // Where no proof holds all may be lost: a zero would say the contrary.
+                (Some(lost).filter(|it| proof_holds || it.files > 0), not_proven)
+            }
         };
         Self {
             id: device.id,
@@ -187,8 +194,8 @@ pub struct DeviceReport {
     pub protected_roots: Vec<String>,
     /// When the wipe, or the removal of company data, was confirmed; `state` says which.
     pub erased_at: Option<String>,
-    /// What the device says of itself, each with its source and the time by its own clock in UTC milliseconds.
-    pub facts: DeviceFacts,
+    /// What the device says of itself ([`DeviceFacts`]), each with its source and its time.
+    pub facts: serde_json::Value,
     pub evidence: EvidenceReport,
     /// What its backups take, and the most that they may take; none where nothing takes any.
     pub space: Option<Space>,
@@ -326,7 +333,7 @@ pub fn device(conn: &mut Conn, id: DeviceId, now: Time) -> Result<Option<DeviceR
         agent_version: device.agent_version.clone(),
         protected_roots: device.roots()?,
         erased_at: iso(device.erased_at),
-        facts,
+        facts: with_iso_times(serde_json::to_value(facts).context("writing a device's facts")?),
         evidence: evidence_report(&listed),
         space: store::repository::active_of_device(conn, id)?.map(|it| it.space()),
         policies: findings.iter().map(policy_result).collect(),

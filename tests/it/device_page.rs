@@ -8,7 +8,7 @@ use crate::support::{NOW, people};
 use crate::wipe::restore_point;
 use diesel::prelude::*;
 use holdfast::domain::command::{CommandKind, CommandState};
-use holdfast::domain::device::{DeviceState, Encryption, Ownership};
+use holdfast::domain::device::{DeviceFacts, DeviceState, Encryption, Fact, Ownership};
 use holdfast::domain::id::{DeviceId, TeamId, UserId};
 use holdfast::domain::proof::{Retest, TestCause};
 use holdfast::domain::role::Role;
@@ -611,4 +611,58 @@ fn a_space_that_is_nearly_or_wholly_taken_is_said_with_what_to_do() {
     let shown = page(&visit, &path);
     assert!(shown.contains("note lost\"><strong>Full: backups are refused</strong> until"), "{shown}");
     assert!(nearly() == 1 && page(&visit, &format!("/devices/{other}")).contains("No backup yet"));
+}
+
+#[test]
+fn json_names_no_number_of_files_where_all_may_be_lost() {
+    let server = TestServer::start();
+    let visit = Visit::of(&server, owner(&server));
+    let counted = |it: &mut Any, files| {
+        (it.1.changed_files, it.1.changed_bytes, it.1.changed_measured_at) = (Some(files), Some(files), Some(NOW));
+    };
+    let failed = move |it: &mut Any, files| {
+        it.2 = fleet::proven(it.2.clone(), NOW - hours(1), NOW + days(1));
+        it.2.failed_at = Some(NOW);
+        counted(it, files);
+    };
+    let lapsed = move |it: &mut Any| {
+        it.2 = fleet::proven(it.2.clone(), NOW - days(9), NOW - days(2));
+        counted(it, 0);
+    };
+    let proven = move |it: &mut Any| {
+        it.2 = fleet::proven(it.2.clone(), NOW - hours(1), NOW + days(1));
+        counted(it, 0);
+    };
+    let none = json!({"files": 0, "bytes": 0});
+    for (id, said, lost, not_proven) in [
+        (add(&server, "failed", move |it| failed(it, 0)), "Risk all", json!(null), json!(null)),
+        (
+            add(&server, "more", move |it| failed(it, 4)),
+            "Lose 4, risk all",
+            json!({"files": 4, "bytes": 4}),
+            json!(null),
+        ),
+        (add(&server, "lapsed", lapsed), "Risk all: proof out of date", json!(null), json!(null)),
+        (add(&server, "proven", proven), "Nothing", none.clone(), none),
+    ] {
+        let told = visit.get(&format!("/devices/{id}.json")).json();
+        assert_eq!(
+            (told["if_wiped_now"].as_str(), &told["lost"], &told["not_proven"]),
+            (Some(said), &lost, &not_proven)
+        );
+    }
+}
+
+#[test]
+fn every_time_in_json_is_iso_8601() {
+    let server = TestServer::start();
+    let visit = Visit::of(&server, owner(&server));
+    let device = SimDevice::join(&server);
+    let free_bytes = Some(Fact { value: 81_604_378_624, source: "statvfs".to_owned(), measured_at: NOW });
+    device.check_in(&server, DeviceFacts { free_bytes, ..DeviceFacts::default() });
+
+    let told = visit.get(&format!("/devices/{}.json", device.id())).json();
+
+    let fact = json!({"value": 81_604_378_624_i64, "source": "statvfs", "measured_at": "2026-11-22T14:06:11Z"});
+    assert_eq!((&told["facts"]["free_bytes"], &told["last_seen_at"]), (&fact, &fact["measured_at"]));
 }
