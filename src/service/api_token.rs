@@ -1,5 +1,5 @@
 //! API tokens: a script reads in the name of a person, for a limited time.
-use crate::domain::account::MAX_API_TOKEN_DAYS;
+use crate::domain::account::{MAX_API_TOKEN_DAYS, UserState};
 use crate::domain::activity::{Action, Actor, Object};
 use crate::domain::id::{ApiTokenId, UserId};
 use crate::domain::time::{Time, days};
@@ -12,7 +12,7 @@ use crate::store::{self, Conn};
 /// Makes a token; the second value is the token itself, which is kept nowhere.
 ///
 /// # Errors
-/// `Invalid` where it would live too long.
+/// `Invalid` where it would live too long, `Refused` for an account that nobody can sign in with.
 pub fn make(
     conn: &mut Conn,
     by: &Actor,
@@ -25,6 +25,17 @@ pub fn make(
     let Some(life) = life else {
         return Err(Error::invalid("days", format!("Give 1 to {MAX_API_TOKEN_DAYS} days.")));
     };
+    let owner = store::user::find(conn, user)?.ok_or(Error::NotFound("user"))?;
+    match owner.state {
+        UserState::Active => {}
+        UserState::Invited => {
+            return Err(Error::Refused(format!(
+                "{} is invited and has no password yet; a token reads in the name of somebody who can sign in",
+                owner.email
+            )));
+        }
+        UserState::Disabled => return Err(Error::Refused(format!("the account of {} is closed", owner.email))),
+    }
     let secret = secret::generate("hf_api_")?;
     let token = ApiToken {
         id: ApiTokenId::generate(now),

@@ -95,10 +95,10 @@ fn the_set_up_link_makes_the_owner_once() {
     );
 }
 
-fn invite(server: &TestServer, email: &str, role: Role) {
+fn invite(server: &TestServer, email: &str, role: Role) -> UserId {
     let (email, now) = (email.to_owned(), server.app.clock.now());
     let invitation = service::user::Invitation { name: email.clone(), email, roles: vec![(role, Scope::Organisation)] };
-    server.act(move |conn| service::user::invite(conn, &Actor::system(), &invitation, now));
+    server.act(move |conn| service::user::invite(conn, &Actor::system(), &invitation, now)).0.id
 }
 
 #[test]
@@ -447,6 +447,23 @@ fn a_token_reads_lists_only_and_ends() {
     assert!(
         server.app.store.act_blocking(move |conn| service::api_token::make(conn, &by, user, "x", 91, now)).is_err()
     );
+}
+
+#[test]
+fn a_token_is_made_only_for_somebody_who_can_sign_in() {
+    let server = TestServer::start();
+    let now = server.app.clock.now();
+    let bob = invite(&server, "bob@example.org", Role::Operator);
+    let carl = colleague(&server, "carl", Role::Operator);
+    server.act(move |conn| service::user::disable(conn, &crate::support::server::admin(), carl, now));
+
+    for (user, why) in [(bob, "has no password yet"), (carl, "is closed")] {
+        let by = crate::support::server::admin();
+        let made =
+            server.app.store.act_blocking(move |conn| service::api_token::make(conn, &by, user, "script", 9, now));
+        assert!(made.unwrap_err().to_string().contains(why), "{why}");
+    }
+    assert_eq!(entries(&server, Action::ApiTokenMade), 0);
 }
 
 #[test]
