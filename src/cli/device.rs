@@ -374,8 +374,13 @@ pub(super) fn try_print(text: &str) -> std::io::Result<()> {
 }
 
 /// Says something beside the output, where a script that reads it is not disturbed.
-fn note(text: &str) {
+pub(super) fn note(text: &str) {
+    say(&format!("holdfast: {text}"));
+}
+
+/// Writes a line beside the output.
+pub(super) fn say(line: &str) {
     use std::io::Write;
     // Nobody listens: then nobody needs to know.
-    let _ = writeln!(std::io::stderr().lock(), "holdfast: {text}");
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
 }

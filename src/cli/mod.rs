@@ -74,7 +74,7 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             tracing::debug!(?error, "failed");
-            print_error(&error);
+            device::note(&format!("{:#}", &error));
             ExitCode::FAILURE
         }
     }
@@ -109,9 +109,4 @@ fn log_to_stderr(filter: &str) -> anyhow::Result<()> {
         .with_target(false)
         .init();
     Ok(())
-}
-
-#[expect(clippy::print_stderr, reason = "the command line speaks to a person")]
-fn print_error(error: &anyhow::Error) {
-    eprintln!("holdfast: {error:#}");
 }

@@ -558,6 +558,26 @@ fn an_agent_that_is_killed_in_a_backup_makes_a_whole_one_afterwards() {
     let status: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(status["changes_since_backup"]["files"], 0);
     assert_eq!(status["last_backup"]["file_count"], 40);
+    for time in [&status["last_backup"]["finished_at"], &status["enrollment"]["enrolled_at"]] {
+        assert!(time.as_str().is_some_and(|it| it.ends_with('Z')), "{time}");
+    }
+}
+
+#[test]
+fn a_reader_that_has_gone_is_no_failure_of_the_agent() {
+    let server = TestServer::start();
+    let device = Device::new();
+    drop(device.enroll(&server, &server.url()));
+    let gone = || std::io::pipe().unwrap().1;
+
+    for arguments in [&[][..], &["--json"]] {
+        let mut status = agent_process(&device.state(), "status");
+        let output = status.args(arguments).stdout(gone()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let missing = device.state().join("nothing");
+    let refused = agent_process(&missing, "backup").stderr(gone()).output().unwrap();
+    assert_eq!(refused.status.code(), Some(1), "it could not say why");
 }
 
 fn agent_process(state: &Path, act: &str) -> Command {

@@ -1,13 +1,13 @@
 //! What the agent says to the person at the device.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the command line speaks to a person")]
-
 use crate::agent::backup;
 use crate::agent::progress::{Event, Progress};
 use crate::agent::state::{
     Away, BackupIndex, Enrollment, LastBackup, Outbox, Policy, Roots, Seen, State, WipeJournal, Wiped,
 };
 use crate::agent::{Agent, RestoreOutcome};
+use crate::cli::device::{print, print_json, say};
 use crate::domain::device::Changes;
+use crate::domain::time::with_iso_times;
 use crate::domain::words;
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -40,8 +40,8 @@ impl Terminal {
 
     fn line(&self, text: &str) {
         match &self.bar {
-            Some(bar) => bar.suspend(|| eprintln!("{text}")),
-            None => eprintln!("{text}"),
+            Some(bar) => bar.suspend(|| say(text)),
+            None => say(text),
         }
     }
 
@@ -55,7 +55,7 @@ impl Terminal {
         if last.is_none_or(|it| it.elapsed() >= LINE_EVERY) {
             // The first moment of a step says nothing yet.
             if last.is_some() {
-                eprintln!("{text}");
+                say(&text);
             }
             *last = Some(Instant::now());
         }
@@ -96,39 +96,39 @@ impl Progress for Terminal {
 
 pub fn enrolled(agent: &Agent) -> Result<()> {
     let enrollment = agent.enrollment();
-    println!("Enrolled as {} at {}.", enrollment.device_id, enrollment.server);
-    println!("Backed up from now on, and erased when the device is wiped:");
-    for root in agent.roots()? {
-        println!("  {}", root.display());
-    }
-    println!(
-        "Next: `holdfast agent run` (or have your service manager run it), or `holdfast agent backup` for one backup."
-    );
+    let roots: String = agent.roots()?.iter().map(|it| format!("  {}\n", it.display())).collect();
+    print(&format!(
+        "Enrolled as {} at {}.\nBacked up from now on, and erased when the device is wiped:\n{roots}Next: `holdfast agent \
+         run` (or have your service manager run it), or `holdfast agent backup` for one backup.\n",
+        enrollment.device_id, enrollment.server
+    ));
     Ok(())
 }
 
 pub fn backup(backup: &LastBackup) {
-    println!("Backed up {}, {}.", words::files(backup.file_count), words::bytes(backup.size_bytes));
+    let mut text = format!("Backed up {}, {}.\n", words::files(backup.file_count), words::bytes(backup.size_bytes));
     if backup.excluded_count > 0 {
-        println!(
-            "{} changed or could not be read meanwhile; left for the next backup.",
+        text.push_str(&format!(
+            "{} changed or could not be read meanwhile; left for the next backup.\n",
             words::files(backup.excluded_count)
-        );
+        ));
     }
+    print(&text);
 }
 
 /// Says how a restore went; the exit code is 1 where something failed.
 pub fn restore(outcome: Option<&RestoreOutcome>) -> ExitCode {
     let Some(outcome) = outcome else {
-        println!("No restore waits for this device. Ask for one in the console.");
+        print("No restore waits for this device. Ask for one in the console.\n");
         return ExitCode::SUCCESS;
     };
-    println!("Restored {}. Nothing on this device was removed.", words::files(outcome.files));
+    let mut text = format!("Restored {}. Nothing on this device was removed.\n", words::files(outcome.files));
     if outcome.kept > 0 {
-        println!("Already there with other content, and kept: {}.", words::files(outcome.kept));
+        text.push_str(&format!("Already there with other content, and kept: {}.\n", words::files(outcome.kept)));
     }
+    print(&text);
     for failure in &outcome.failures {
-        eprintln!("Not restored: {}: {}", failure.path, failure.reason);
+        say(&format!("Not restored: {}: {}", failure.path, failure.reason));
     }
     if outcome.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -169,54 +169,49 @@ pub fn status(state: &State, json: bool) -> Result<ExitCode> {
         policy: state.find()?,
     };
     if json {
-        println!("{}", serde_json::to_string_pretty(&status)?);
+        print_json(&with_iso_times(serde_json::to_value(&status)?))?;
     } else {
-        print(&status);
+        print(&in_words(&status));
     }
     let is_enrolled = status.enrollment.is_some() && status.wiped.is_none();
     Ok(if is_enrolled { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn print(status: &Status) {
+fn in_words(status: &Status) -> String {
     if let Some(wiped) = &status.wiped {
         let receipt = if wiped.receipt { "the server has the report" } else { "the server never took the report" };
-        println!("{} at {}; {receipt}.", words::capital(wiped.said()), wiped.wiped_at.iso());
-        return;
+        return format!("{} at {}; {receipt}.\n", words::capital(wiped.said()), wiped.wiped_at.iso());
     }
     let Some(enrollment) = &status.enrollment else {
-        println!("Not enrolled. Run `holdfast agent enroll`.");
-        return;
+        return "Not enrolled. Run `holdfast agent enroll`.\n".to_owned();
     };
-    println!("Device      {} at {}", enrollment.device_id, enrollment.server);
-    println!("Agent       {}", if status.running { "running" } else { "not running" });
-    let seen = status.last_check_in.map_or_else(|| "never".to_owned(), |it| it.at.iso());
-    println!("Checked in  {seen}");
+    let mut lines = vec![
+        ("Device", format!("{} at {}", enrollment.device_id, enrollment.server)),
+        ("Agent", if status.running { "running" } else { "not running" }.to_owned()),
+        ("Checked in", status.last_check_in.map_or_else(|| "never".to_owned(), |it| it.at.iso())),
+    ];
     if let Some(away) = status.server_away {
-        println!("Server      no good answer since {}", away.since.iso());
+        lines.push(("Server", format!("no good answer since {}", away.since.iso())));
     }
-    for root in &status.protected_roots {
-        println!("Protects    {root}");
-    }
-    match &status.last_backup {
-        None => println!("Backed up   never"),
-        Some(it) => println!(
-            "Backed up   {}, {}, {}",
-            it.finished_at.iso(),
-            words::files(it.file_count),
-            words::bytes(it.size_bytes)
+    lines.extend(status.protected_roots.iter().map(|root| ("Protects", root.clone())));
+    let backup = status.last_backup.as_ref().map(|it| {
+        format!("{}, {}, {}", it.finished_at.iso(), words::files(it.file_count), words::bytes(it.size_bytes))
+    });
+    lines.push(("Backed up", backup.unwrap_or_else(|| "never".to_owned())));
+    lines.push((
+        "Changed",
+        status.changes_since_backup.map_or_else(
+            || "not known: a protected folder cannot be opened".to_owned(),
+            |it| format!("{}, {} since then", words::files(it.files), words::bytes(it.bytes)),
         ),
-    }
-    match status.changes_since_backup {
-        Some(it) => {
-            println!("Changed     {}, {} since then", words::files(it.files), words::bytes(it.bytes));
-        }
-        None => println!("Changed     not known: a protected folder cannot be opened"),
-    }
+    ));
     if status.reports_waiting > 0 {
         let waiting = words::counted(status.reports_waiting, "backup report", "backup reports");
-        println!("Waiting     {waiting} to be sent");
+        lines.push(("Waiting", format!("{waiting} to be sent")));
     }
+    let mut text: String = lines.iter().map(|(name, value)| format!("{name:<12}{value}\n")).collect();
     if status.wipe_under_way {
-        println!("A wipe is under way.");
+        text.push_str("A wipe is under way.\n");
     }
+    text
 }
