@@ -265,14 +265,7 @@ fn print_device(told: &DeviceReport) {
         text.push_str(&format!("{name:<15}{}\n", plain(&value)));
     }
     for it in &told.policies {
-        text.push_str(&format!(
-            "{:<15}{}: {} {} ({})\n",
-            "Policy",
-            plain(&it.policy),
-            it.requirement,
-            it.limit,
-            it.result.as_str()
-        ));
+        text.push_str(&format!("{:<15}{}: {} ({})\n", "Policy", plain(&it.policy), it.sentence, it.result.as_str()));
     }
     for (title, table) in [
         ("Restore points", points(&told.restore_points)),

@@ -223,6 +223,9 @@ pub struct EvidenceReport {
 #[derive(Debug, Clone, Serialize)]
 pub struct PolicyResult {
     pub policy: String,
+    /// Requirement and limit as people say them.
+    #[serde(skip)]
+    pub sentence: String,
     pub requirement: String,
     pub limit: String,
     pub result: Compliance,
@@ -359,6 +362,7 @@ fn evidence_report(listed: &ListedDevice) -> EvidenceReport {
 fn policy_result(finding: &Finding) -> PolicyResult {
     PolicyResult {
         policy: finding.policy_name.clone(),
+        sentence: finding.requirement.sentence(),
         requirement: finding.requirement.name().to_owned(),
         limit: finding.limit.clone(),
         result: finding.outcome,
