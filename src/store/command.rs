@@ -49,7 +49,7 @@ pub fn newest(conn: &mut Conn, limit: i64) -> QueryResult<Vec<Command>> {
         .load(conn)
 }
 
-/// How many commands of this kind were queued after `since`.
+/// How many orders to erase, wipes and removals alike, were queued after `since`.
 pub fn count_erasing_since(conn: &mut Conn, since: Time) -> QueryResult<i64> {
     commands::table
         .filter(commands::kind.eq_any(CommandKind::ERASING).and(commands::created_at.gt(since)))
