@@ -4,8 +4,9 @@
 //! otherwise this process takes the data folder's lock and writes itself. Both
 //! ways end in [`execute`].
 use crate::cli::control::{self, Answer, Request};
-use crate::cli::device::{ReadOptions, Table, print, print_json};
+use crate::cli::device::ReadOptions;
 use crate::cli::lock::Lock;
+use crate::cli::output::{Table, print, print_json};
 use crate::clock::Clock;
 use crate::config::{Config, Options};
 use crate::domain::account::SET_UP_LINK_LIFE;

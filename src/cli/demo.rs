@@ -1,6 +1,6 @@
 //! `holdfast demo`: everything on one machine, to look at and try.
 use crate::app::App;
-use crate::cli::device::try_print;
+use crate::cli::output::try_print;
 use crate::clock::Clock;
 use crate::config::{Config, Options};
 use crate::demo::Demo;

@@ -1,5 +1,6 @@
 //! `holdfast devices`, `holdfast device ID`, `holdfast commands`: what the pages
 //! show, read beside a running server.
+use crate::cli::output::{Table, note, plain, print, print_json};
 use crate::clock::Clock;
 use crate::config::{Config, Options};
 use crate::domain::device::{DeviceState, Encryption};
@@ -14,7 +15,6 @@ use crate::store::device_list::{self, Filter, From, Query, Sort, View};
 use crate::store::{self, Conn, Store};
 use anyhow::anyhow;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use serde::Serialize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -203,11 +203,6 @@ fn find(conn: &mut Conn, text: &str) -> Result<DeviceId, Error> {
     }
 }
 
-pub(super) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
-    print(&(serde_json::to_string_pretty(value)? + "\n"));
-    Ok(())
-}
-
 fn print_devices(rows: &[DeviceRow]) {
     let mut table =
         Table::new(&["ID", "NAME", "SERIAL", "PERSON", "ENCRYPTED", "PROOF", "PROVEN AS OF", "IF WIPED NOW"]);
@@ -317,63 +312,4 @@ fn proof(told: &DeviceReport) -> String {
         Some(_) => format!("{grade}, {} of {}", number(told.evidence.matched_count), files(told.evidence.file_count)),
         None => grade.to_owned(),
     }
-}
-
-/// Columns as wide as their longest cell.
-pub(super) struct Table(Vec<Vec<String>>);
-
-impl Table {
-    pub fn new(head: &[&str]) -> Self {
-        Self(vec![head.iter().map(|it| (*it).to_owned()).collect()])
-    }
-
-    pub fn row<const N: usize>(&mut self, cells: [String; N]) {
-        self.0.push(cells.iter().map(|it| plain(it)).collect());
-    }
-
-    pub fn text(&self) -> String {
-        let columns = self.0.first().map_or(0, Vec::len);
-        let widths: Vec<usize> = (0..columns)
-            .map(|at| self.0.iter().filter_map(|row| row.get(at)).map(|it| it.chars().count()).max().unwrap_or(0))
-            .collect();
-        let mut text = String::new();
-        for row in &self.0 {
-            let line: Vec<String> =
-                row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}", width = *width)).collect();
-            text.push_str(line.join("  ").trim_end());
-            text.push('\n');
-        }
-        text
-    }
-}
-
-/// Without control characters: a device's name must not write on the terminal.
-pub(super) fn plain(text: &str) -> String {
-    text.chars().map(|it| if it.is_control() { ' ' } else { it }).collect()
-}
-
-/// Prints, and lets a reader that has seen enough (`| head`) go.
-pub(super) fn print(text: &str) {
-    // A closed pipe is no failure of ours.
-    let _ = try_print(text);
-}
-
-/// Prints, and says whether anybody still reads.
-pub(super) fn try_print(text: &str) -> std::io::Result<()> {
-    use std::io::Write;
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.flush()
-}
-
-/// Says something beside the output, where a script that reads it is not disturbed.
-pub(super) fn note(text: &str) {
-    say(&format!("holdfast: {text}"));
-}
-
-/// Writes a line beside the output.
-pub(super) fn say(line: &str) {
-    use std::io::Write;
-    // Nobody listens: then nobody needs to know.
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
 }

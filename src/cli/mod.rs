@@ -6,6 +6,7 @@ pub mod control;
 pub mod demo;
 pub mod device;
 pub mod lock;
+mod output;
 mod prove;
 mod serve;
 
@@ -74,7 +75,7 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             tracing::debug!(?error, "failed");
-            device::note(&format!("{:#}", &error));
+            output::note(&format!("{error:#}"));
             ExitCode::FAILURE
         }
     }

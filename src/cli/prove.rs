@@ -1,8 +1,9 @@
 //! `holdfast prove`: restore tests without a server, beside one on another host, or asked of the one that runs here.
 use crate::blob::fs::FsBlobs;
 use crate::cli::control::{self, Answer, Request};
-use crate::cli::device::{self, print, print_json};
+use crate::cli::device;
 use crate::cli::lock::{self, Lock};
+use crate::cli::output::{plain, print, print_json};
 use crate::cli::serve::told_to_stop;
 use crate::clock::Clock;
 use crate::config::{Config, Options};
@@ -144,7 +145,7 @@ fn show(store: &Store, tests: &[RestoreTestId], json: bool) -> anyhow::Result<Ex
     } else {
         print(&device::tests(shown.iter().map(|it| &it.row)).text());
         for it in shown.iter().filter(|it| !it.summary.is_empty()) {
-            print(&format!("{}: {}\n", it.row.id, device::plain(&it.summary)));
+            print(&format!("{}: {}\n", it.row.id, plain(&it.summary)));
         }
     }
     // Without `--once` a test is shown that has not ended.

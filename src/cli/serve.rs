@@ -2,8 +2,8 @@
 use crate::app::{self, App};
 use crate::cli::admin;
 use crate::cli::control::{self, Answer, Request};
-use crate::cli::device::print;
 use crate::cli::lock::{Lock, holder};
+use crate::cli::output::print;
 use crate::clock::Clock;
 use crate::config::{Config, Options};
 use crate::domain::account::SET_UP_LINK_LIFE;

@@ -5,7 +5,7 @@ use crate::agent::state::{
     Away, BackupIndex, Enrollment, LastBackup, Outbox, Policy, Roots, Seen, State, WipeJournal, Wiped,
 };
 use crate::agent::{Agent, RestoreOutcome};
-use crate::cli::device::{print, print_json, say};
+use crate::cli::output::{print, print_json, say};
 use crate::domain::device::Changes;
 use crate::domain::time::with_iso_times;
 use crate::domain::words;
