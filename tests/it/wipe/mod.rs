@@ -334,19 +334,24 @@ fn a_wipe_command_that_nobody_requested_is_not_delivered() {
 
 #[test]
 fn a_changed_order_is_not_delivered() {
-    let world = World::new();
-    let released = world.released();
-    world.server.act(move |conn| {
-        let order = store::command::find(conn, released.command_id.unwrap())?.unwrap();
-        let other =
-            Command { id: CommandId::generate(NOW), payload: r#"{"wipe":{"roots":["/"]}}"#.to_owned(), ..order };
-        store::command::insert(conn, &other)?;
-        let forged = store::wipe::WipeRequest { command_id: Some(other.id), ..released };
-        store::wipe::update(conn, &forged, WipeState::Released)?;
-        Ok(())
-    });
+    let forgeries: [fn(Command) -> Command; 2] = [
+        |order| Command { payload: r#"{"wipe":{"roots":["/"]}}"#.to_owned(), ..order },
+        |order| Command { kind: CommandKind::RemoveCompanyData, ..order },
+    ];
+    for forge in forgeries {
+        let world = World::new();
+        let released = world.released();
+        world.server.act(move |conn| {
+            let order = store::command::find(conn, released.command_id.unwrap())?.unwrap();
+            let other = forge(Command { id: CommandId::generate(NOW), ..order });
+            store::command::insert(conn, &other)?;
+            let forged = store::wipe::WipeRequest { command_id: Some(other.id), ..released };
+            store::wipe::update(conn, &forged, WipeState::Released)?;
+            Ok(())
+        });
 
-    assert!(world.fetches().is_empty());
+        assert!(world.fetches().is_empty());
+    }
 }
 
 #[test]
