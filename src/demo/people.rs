@@ -81,7 +81,12 @@ impl People {
             match role {
                 Role::Owner => owner = actor,
                 Role::Operator => operator = actor,
-                Role::Approver | Role::PolicyEditor | Role::Helpdesk | Role::Auditor | Role::Observer => {}
+                Role::Approver
+                | Role::Recovery
+                | Role::PolicyEditor
+                | Role::Helpdesk
+                | Role::Auditor
+                | Role::Observer => {}
             }
             accounts.push(account);
         }

@@ -7,6 +7,7 @@ pub mod activity;
 pub mod command;
 pub mod device;
 pub mod fields;
+pub mod guard;
 pub mod id;
 pub mod loss;
 pub mod manifest;

@@ -9,6 +9,7 @@ text_enum! {
         Operator = "operator",
         Approver = "approver",
         PolicyEditor = "policy_editor",
+        Recovery = "recovery",
         Helpdesk = "helpdesk",
         Auditor = "auditor",
         Observer = "observer",
@@ -24,13 +25,17 @@ pub enum Permission {
     ViewActivity,
     EnrollDevices,
     LockDevices,
-    /// Back up now, prove now, and the user's own restic client.
+    /// Back up now, prove now, and tokens by which an own restic client appends.
     RunBackups,
+    /// What devices backed up: tokens that read, and restores to another person's device.
+    ReadContents,
     RequestWipe,
     ApproveWipe,
     /// Anyone may stop a wipe who may see the device.
     StopWipe,
     Restore,
+    /// Agrees, as a second person, to a restore from one device to another.
+    ApproveRestore,
     ViewPolicies,
     EditPolicies,
     ManageUsers,
@@ -45,6 +50,7 @@ impl Role {
             Self::Operator => "Operator",
             Self::Approver => "Approver",
             Self::PolicyEditor => "Policy editor",
+            Self::Recovery => "Recovery",
             Self::Helpdesk => "Helpdesk",
             Self::Auditor => "Auditor",
             Self::Observer => "Observer",
@@ -61,13 +67,13 @@ impl Role {
         use Permission as P;
         match permission {
             P::ViewDevices | P::StopWipe | P::ViewPolicies => true,
-            P::ViewFileNames => matches!(self, Self::Owner | Self::Operator | Self::Approver),
+            P::ViewFileNames => matches!(self, Self::Owner | Self::Operator | Self::Approver | Self::Recovery),
             P::ViewActivity => matches!(self, Self::Owner | Self::Auditor | Self::Operator | Self::Approver),
-            P::EnrollDevices | P::RunBackups | P::RequestWipe | P::Restore => {
-                matches!(self, Self::Owner | Self::Operator)
-            }
+            P::EnrollDevices | P::RequestWipe => matches!(self, Self::Owner | Self::Operator),
+            P::RunBackups | P::Restore => matches!(self, Self::Owner | Self::Operator | Self::Recovery),
+            P::ReadContents => matches!(self, Self::Owner | Self::Recovery),
             P::LockDevices => matches!(self, Self::Owner | Self::Operator | Self::Helpdesk),
-            P::ApproveWipe => matches!(self, Self::Owner | Self::Approver),
+            P::ApproveWipe | P::ApproveRestore => matches!(self, Self::Owner | Self::Approver),
             P::EditPolicies => matches!(self, Self::Owner | Self::PolicyEditor),
             P::ManageUsers | P::ManageSettings => matches!(self, Self::Owner),
         }
@@ -155,6 +161,15 @@ mod tests {
         assert!(Role::Helpdesk.allows(Permission::LockDevices));
         assert!(!Role::Helpdesk.allows(Permission::RequestWipe));
         assert!(!Role::Helpdesk.allows(Permission::ApproveWipe));
+    }
+
+    #[test]
+    fn who_runs_backups_does_not_read_them_unless_a_role_says_so() {
+        let readers: Vec<_> = Role::ALL.iter().filter(|it| it.allows(Permission::ReadContents)).collect();
+        assert_eq!(readers, [&Role::Owner, &Role::Recovery]);
+        for role in Role::ALL.iter().filter(|it| **it != Role::Owner) {
+            assert!(!(role.allows(Permission::Restore) && role.allows(Permission::ApproveRestore)), "{role}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! API tokens, with which scripts read lists.
 use crate::clock::Clock;
 use crate::domain::account::MAX_API_TOKEN_DAYS;
+use crate::domain::guard::GuardedAct;
 use crate::domain::id::ApiTokenId;
 use crate::error::FieldErrors;
 use crate::service;
@@ -75,7 +76,7 @@ async fn make(
     let name = form::required(&form.name, "name", 60, &mut errors);
     let days = form::number(&form.days, "days", 1..=MAX_API_TOKEN_DAYS, &mut errors);
     let asked = match errors.into_result() {
-        Ok(()) => require_password(&by, (&store, &clock, &shared), &form.password).await,
+        Ok(()) => require_password(GuardedAct::MakeApiToken, &by, (&store, &clock, &shared), &form.password).await,
         Err(errors) => Err(errors.into()),
     };
     let done = match asked {

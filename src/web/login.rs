@@ -1,6 +1,7 @@
 //! Signing in and out, and the password that comes with a form.
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::domain::guard::GuardedAct;
 use crate::error::{Error, FieldErrors, Result};
 use crate::service;
 use crate::service::account::{Attempt, Origin};
@@ -162,13 +163,18 @@ async fn sign_out(
     Ok(response)
 }
 
-/// Asks for a password entered just now, or for the right one in the form itself, so that nothing typed is lost on
-/// the way to another page. One that comes with a form counts for that form.
+/// Where the table of guards says so, asks for a password entered just now, or for the right one in the form itself, so
+/// that nothing typed is lost on the way to another page. One that comes with a form counts for that form.
 ///
 /// # Errors
 /// `Invalid` in the field `password`.
-pub(super) async fn require_password(by: &SignedIn, desk: (&Store, &Clock, &Shared), password: &str) -> Result<()> {
-    require_password_in("password", by, desk, password).await
+pub(super) async fn require_password(
+    act: GuardedAct,
+    by: &SignedIn,
+    desk: (&Store, &Clock, &Shared),
+    password: &str,
+) -> Result<()> {
+    require_password_in("password", act, by, desk, password).await
 }
 
 /// [`require_password`] of a form whose field has the id `field`, where a page has two of them.
@@ -177,11 +183,12 @@ pub(super) async fn require_password(by: &SignedIn, desk: (&Store, &Clock, &Shar
 /// `Invalid` in that field.
 pub(super) async fn require_password_in(
     field: &'static str,
+    act: GuardedAct,
     by: &SignedIn,
     (store, clock, shared): (&Store, &Clock, &Shared),
     password: &str,
 ) -> Result<()> {
-    if by.is_fresh(clock.now()) {
+    if !act.guard().fresh || by.is_fresh(clock.now()) {
         return Ok(());
     }
     if password.is_empty() {

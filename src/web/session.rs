@@ -148,7 +148,7 @@ macro_rules! grants {
 }
 grants! {
     ViewDevices false, ViewFileNames false, ViewActivity false, EnrollDevices false, LockDevices false,
-    RunBackups false, RequestWipe false, ApproveWipe false, StopWipe false, Restore false,
+    RunBackups false, ReadContents false, ApproveRestore false, RequestWipe false, ApproveWipe false, StopWipe false, Restore false,
     ViewPolicies false, EditPolicies false, ManageUsers true, ManageSettings true,
 }
 

@@ -1,6 +1,7 @@
 //! What owners change for the organisation, and whether mail works.
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::domain::guard::GuardedAct;
 use crate::domain::time::Time;
 use crate::error::{Error, FieldErrors};
 use crate::service::setting::{Changed, NUMBERS, Number};
@@ -85,7 +86,10 @@ async fn change(
     let (actor, now) = (by.actor(), clock.now());
     let (values, errors) = read(&form);
     let asked = match errors.into_result() {
-        Ok(()) => require_password(&by, (&store, &clock, &shared), form::value(&form, "password")).await,
+        Ok(()) => {
+            require_password(GuardedAct::ChangeSettings, &by, (&store, &clock, &shared), form::value(&form, "password"))
+                .await
+        }
         Err(errors) => Err(errors.into()),
     };
     let done = match asked {

@@ -3,6 +3,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::account::UserState;
 use crate::domain::activity::Actor;
+use crate::domain::guard::GuardedAct;
 use crate::domain::id::{TeamId, UserId};
 use crate::domain::role::{Grants, Role, Scope};
 use crate::domain::time::Time;
@@ -153,7 +154,7 @@ async fn invite(
     let actor = by.actor();
     let password = form::value(&form, "password");
     let done = match errors.into_result() {
-        Ok(()) => match require_password(&by, (&store, &clock, &shared), password).await {
+        Ok(()) => match require_password(GuardedAct::InviteUser, &by, (&store, &clock, &shared), password).await {
             Ok(()) => store.act(move |conn| service::user::invite(conn, &actor, &who, now)).await,
             Err(error) => Err(error),
         },
@@ -213,10 +214,13 @@ async fn set_roles(
     let (id, now) = (id.into_inner(), clock.now());
     let (roles, actor) = (read_roles(&form)?, by.actor());
     let wanted = roles.clone();
-    let done = match require_password(&by, (&store, &clock, &shared), form::value(&form, "password")).await {
-        Ok(()) => store.act(move |conn| service::user::set_roles(conn, &actor, id, &roles, now)).await,
-        Err(error) => Err(error),
-    };
+    let done =
+        match require_password(GuardedAct::ChangeRoles, &by, (&store, &clock, &shared), form::value(&form, "password"))
+            .await
+        {
+            Ok(()) => store.act(move |conn| service::user::set_roles(conn, &actor, id, &roles, now)).await,
+            Err(error) => Err(error),
+        };
     match done {
         Ok(()) => {
             Ok(see_other(format!("/users/{id}"), Some("The roles are set. Where they changed, all sessions ended.")))
@@ -244,16 +248,19 @@ async fn show_again(layout: Layout, store: &Store, id: UserId, error: Error) -> 
 /// What an act on an account needs of the server.
 type Desk = (Data<Store>, Data<Clock>, Data<Shared>, Data<Config>, Data<Wake>);
 
+/// An act that gives the path of a link.
+type MakeLink = fn(&mut Conn, &Actor, UserId, Time) -> crate::error::Result<String>;
+
 /// Makes a person a link by `make`, an act that gives its path, and shows it.
 async fn new_link(
     by: &Can<ManageUsers>,
     layout: Layout,
     (store, clock, shared, config, wake): &Desk,
     (id, password): (UserId, &str),
-    make: fn(&mut Conn, &Actor, UserId, Time) -> crate::error::Result<String>,
+    (act, make): (GuardedAct, MakeLink),
 ) -> PageResult<HttpResponse> {
     let (now, actor) = (clock.now(), by.actor());
-    if let Err(error) = require_password_in(ACCOUNT_PASSWORD, by, (store, clock, shared), password).await {
+    if let Err(error) = require_password_in(ACCOUNT_PASSWORD, act, by, (store, clock, shared), password).await {
         return show_again(layout, store, id, error).await;
     }
     let path = store.act(move |conn| make(conn, &actor, id, now)).await?;
@@ -270,7 +277,7 @@ async fn make_link(
     (id, form): (Path<UserId>, Form<Pairs>),
 ) -> PageResult<HttpResponse> {
     let asked = (id.into_inner(), form::value(&form, "password"));
-    new_link(&by, layout, &desk, asked, service::user::invite_again).await
+    new_link(&by, layout, &desk, asked, (GuardedAct::MakeUserLink, service::user::invite_again)).await
 }
 
 #[post("/users/{id}/disable")]
@@ -281,7 +288,9 @@ async fn disable(
     (id, form): (Path<UserId>, Form<Pairs>),
 ) -> PageResult<HttpResponse> {
     let (id, now, actor, password) = (id.into_inner(), clock.now(), by.actor(), form::value(&form, "password"));
-    if let Err(error) = require_password_in(ACCOUNT_PASSWORD, &by, (&store, &clock, &shared), password).await {
+    if let Err(error) =
+        require_password_in(ACCOUNT_PASSWORD, GuardedAct::DisableUser, &by, (&store, &clock, &shared), password).await
+    {
         return show_again(layout, &store, id, error).await;
     }
     store.act(move |conn| service::user::disable(conn, &actor, id, now)).await?;
@@ -296,5 +305,5 @@ async fn enable(
     (id, form): (Path<UserId>, Form<Pairs>),
 ) -> PageResult<HttpResponse> {
     let asked = (id.into_inner(), form::value(&form, "password"));
-    new_link(&by, layout, &desk, asked, service::user::enable).await
+    new_link(&by, layout, &desk, asked, (GuardedAct::EnableUser, service::user::enable)).await
 }

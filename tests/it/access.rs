@@ -10,7 +10,7 @@ use std::path::Path;
 
 /// What opens a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Least {
+pub enum Least {
     /// Nothing: it is on the list of `web::gate`.
     Public,
     /// A device's own proof of who it is; tests of each protocol look closer.
@@ -22,7 +22,7 @@ enum Least {
 use Least::{Device, May, Public, SignedIn};
 use Permission as P;
 
-const TABLE: &[(&str, &str, Least)] = &[
+pub const TABLE: &[(&str, &str, Least)] = &[
     ("get", "/", May(P::ViewDevices)),
     ("get", "/account", SignedIn),
     ("post", "/account", SignedIn),

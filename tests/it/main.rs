@@ -21,6 +21,7 @@ mod device_list;
 mod device_page;
 mod enrollment;
 mod enrollment_page;
+mod guard;
 mod kill;
 mod mail;
 mod overview;

@@ -2,6 +2,7 @@
 use super::show::{ENROLL_PASSWORD, again};
 use crate::clock::Clock;
 use crate::domain::command::CommandKind;
+use crate::domain::guard::GuardedAct;
 use crate::domain::id::DeviceId;
 use crate::domain::time::days;
 use crate::service::command::{self, Ask};
@@ -98,7 +99,9 @@ pub async fn enroll_again(
     let (actor, reach, now, id) = (by.actor(), by.reach().clone(), clock.now(), id.into_inner());
     // Whoever has the token takes the device's place.
     let desk = (&**store, &**clock, &**shared);
-    if let Err(error) = require_password_in(ENROLL_PASSWORD, &by, desk, value(&form, "password")).await {
+    if let Err(error) =
+        require_password_in(ENROLL_PASSWORD, GuardedAct::EnrollAgain, &by, desk, value(&form, "password")).await
+    {
         return again((layout, &store, &reach), id, String::new(), error).await;
     }
     let (token, text, protect) = store

@@ -3,6 +3,7 @@ use super::show::{CLIENT_PASSWORD, again};
 use crate::blob::BlobStore;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::domain::guard::GuardedAct;
 use crate::domain::id::{DeviceId, RepositoryTokenId};
 use crate::domain::object::ObjectKind;
 use crate::error::Error;
@@ -53,7 +54,16 @@ pub async fn make(
     let (actor, reach, now, id) = (by.actor(), by.reach().clone(), clock.now(), id.into_inner());
     let ClientForm { name, password } = form.into_inner();
     let asked = match repository::own_client_name(&name) {
-        Ok(_) => require_password_in(CLIENT_PASSWORD, &by, (&store, &clock, &shared), &password).await,
+        Ok(_) => {
+            require_password_in(
+                CLIENT_PASSWORD,
+                GuardedAct::MakeReadingToken,
+                &by,
+                (&store, &clock, &shared),
+                &password,
+            )
+            .await
+        }
         Err(error) => Err(error),
     };
     if let Err(error) = asked {

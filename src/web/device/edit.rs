@@ -1,6 +1,7 @@
 //! A device's name, person, team and space; and its removal.
 use crate::clock::Clock;
 use crate::domain::fields::FieldErrors;
+use crate::domain::guard::GuardedAct;
 use crate::domain::id::{DeviceId, TeamId};
 use crate::domain::role::Reach;
 use crate::domain::space::{Room, Space};
@@ -175,7 +176,7 @@ pub async fn remove(
     let (actor, reach, now, id, form) =
         (by.actor(), by.reach().clone(), clock.now(), id.into_inner(), form.into_inner());
     let (reading, typed) = (reach.clone(), form.confirm.clone());
-    let done = match require_password(&by, (&store, &clock, &shared), &form.password).await {
+    let done = match require_password(GuardedAct::RemoveDevice, &by, (&store, &clock, &shared), &form.password).await {
         Ok(()) => {
             store
                 .act(move |conn| {

@@ -3,6 +3,7 @@ use super::Choice;
 use crate::blob::BlobStore;
 use crate::clock::Clock;
 use crate::domain::device::DeviceState;
+use crate::domain::guard::GuardedAct;
 use crate::domain::id::{DeviceId, RestorePointId};
 use crate::domain::manifest::{Manifest, ManifestFile};
 use crate::domain::restore::{Conflict, FileClass, Selection};
@@ -375,10 +376,13 @@ pub async fn create(
 ) -> PageResult<HttpResponse> {
     let (id, choice, now) = (id.into_inner(), Choice::of(&form), clock.now());
     let draft = choice.draft(id, value(&form, "request_key"))?;
-    let ordered = match require_password(&by, (&store, &clock, &shared), value(&form, "password")).await {
-        Ok(()) => order(&by, (&store, blobs.clone(), keys), draft, now).await,
-        Err(error) => Err(error),
-    };
+    let ordered =
+        match require_password(GuardedAct::RestoreToItself, &by, (&store, &clock, &shared), value(&form, "password"))
+            .await
+        {
+            Ok(()) => order(&by, (&store, blobs.clone(), keys), draft, now).await,
+            Err(error) => Err(error),
+        };
     match ordered {
         Ok(restore) => {
             wake.device(restore.target_device_id);

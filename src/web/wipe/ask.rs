@@ -2,6 +2,7 @@
 use super::{Acting, reached};
 use crate::clock::Clock;
 use crate::domain::device::Ownership;
+use crate::domain::guard::GuardedAct;
 use crate::domain::id::DeviceId;
 use crate::domain::role::Reach;
 use crate::domain::time::{Time, hours};
@@ -157,10 +158,12 @@ pub async fn create(
 ) -> PageResult<HttpResponse> {
     let (form, id, acting, now) = (form.into_inner(), id.into_inner(), Acting::of(&by), clock.now());
     let asked = match form.parse(id) {
-        Ok(ask) => match require_password(&by, (&store, &clock, &shared), &form.password).await {
-            Ok(()) => store.act(move |conn| wipe::request(conn, &acting.by(), &ask, now)).await,
-            Err(error) => Err(error),
-        },
+        Ok(ask) => {
+            match require_password(GuardedAct::RequestWipe, &by, (&store, &clock, &shared), &form.password).await {
+                Ok(()) => store.act(move |conn| wipe::request(conn, &acting.by(), &ask, now)).await,
+                Err(error) => Err(error),
+            }
+        }
         Err(errors) => Err(errors.into()),
     };
     let refused = match asked {

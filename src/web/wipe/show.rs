@@ -2,6 +2,7 @@
 use super::{Acting, Changed, badge, changed};
 use crate::clock::Clock;
 use crate::domain::device::DeviceState;
+use crate::domain::guard::GuardedAct;
 use crate::domain::id::WipeRequestId;
 use crate::domain::message::WipeReport;
 use crate::domain::role::{Permission, Reach};
@@ -195,7 +196,8 @@ pub async fn approve(
     form: Form<ApprovalForm>,
 ) -> PageResult<HttpResponse> {
     let (id, acting, form, now) = (id.into_inner(), Acting::of(&by), form.into_inner(), clock.now());
-    if let Err(error) = require_password(&by, (&store, &clock, &shared), &form.password).await {
+    if let Err(error) = require_password(GuardedAct::ApproveWipe, &by, (&store, &clock, &shared), &form.password).await
+    {
         return refused(&store, &by, layout, id, error).await;
     }
     let seen = Seen { agreed: form.agreed, current: form.current };
@@ -218,7 +220,9 @@ pub async fn end_hold(
     (id, form): (Path<WipeRequestId>, Form<Pairs>),
 ) -> PageResult<HttpResponse> {
     let (id, acting, now) = (id.into_inner(), Acting::of(&by), clock.now());
-    if let Err(error) = require_password(&by, (&store, &clock, &shared), value(&form, "password")).await {
+    if let Err(error) =
+        require_password(GuardedAct::EndWipeHold, &by, (&store, &clock, &shared), value(&form, "password")).await
+    {
         return refused(&store, &by, layout, id, error).await;
     }
     match store.act(move |conn| wipe::lift(conn, &acting.by(), id, now)).await {
@@ -247,7 +251,7 @@ pub async fn review(
 ) -> PageResult<HttpResponse> {
     let (id, acting, form, now) = (id.into_inner(), Acting::of(&by), form.into_inner(), clock.now());
     let typed = Typed { serial: form.serial.clone(), ..Typed::default() };
-    if let Err(error) = require_password(&by, (&store, &clock, &shared), &form.password).await {
+    if let Err(error) = require_password(GuardedAct::ReviewWipe, &by, (&store, &clock, &shared), &form.password).await {
         return refused_as((&store, &by, layout), id, typed, error).await;
     }
     let reviewed = store

@@ -5,7 +5,7 @@ mod refusal;
 mod review;
 mod world;
 
-pub use world::restore_point;
+pub use world::{World, restore_point};
 
 use crate::support::NOW;
 use holdfast::domain::command::{CommandKind, CommandState};
@@ -18,7 +18,6 @@ use holdfast::domain::wipe::{WipeAction, WipeState};
 use holdfast::store;
 use holdfast::store::command::Command;
 use std::time::Duration;
-use world::World;
 
 #[test]
 fn two_people_and_the_hold_wipe_a_device_and_its_backups_stay() {

@@ -1,0 +1,142 @@
+//! What one session may not do alone: the table of `domain::guard`, held against every route that changes something.
+use crate::access::TABLE;
+use crate::support::people::{SINCE, person};
+use crate::support::visit::{Visit, text};
+use crate::wipe::World;
+use holdfast::domain::guard::GuardedAct as Act;
+use holdfast::domain::role::Role;
+use holdfast::store;
+use std::collections::BTreeSet;
+
+/// What a route is in the table of guards.
+enum Route {
+    /// One of these acts.
+    Guarded(&'static [Act]),
+    /// None, and why not.
+    Free(&'static str),
+}
+use Route::{Free, Guarded};
+
+const OWN: &str = "it is about whoever is signed in, and gives nobody more than before";
+const STOPS: &str = "it only stops something, which must never wait";
+const SAME: &str = "the device does what it does by itself; nothing is lost, read or given away";
+const WIZARD: &str = "a step that shows a page, and changes nothing";
+const POLICY: &str = "a policy asks, and gives no power over devices";
+
+/// Every route that takes a form of a person.
+const ROUTES: &[(&str, Route)] = &[
+    ("/account", Free(OWN)),
+    ("/account/appearance", Free(OWN)),
+    ("/account/password", Guarded(&[Act::ChangePassword])),
+    ("/account/sessions/end", Free(STOPS)),
+    ("/account/sign-out-everywhere", Free(STOPS)),
+    ("/api-tokens", Guarded(&[Act::MakeApiToken])),
+    ("/api-tokens/{id}/revoke", Free(STOPS)),
+    ("/commands/{id}/cancellations", Free(STOPS)),
+    ("/devices/backup-commands", Guarded(&[Act::BackUpMany])),
+    ("/devices/lock-commands", Guarded(&[Act::LockMany])),
+    ("/devices/restore-tests", Guarded(&[Act::ProveMany])),
+    ("/devices/{id}", Free("names, team and space are in the activity with what they were before")),
+    ("/devices/{id}/backup-commands", Free(SAME)),
+    ("/devices/{id}/enrollment-tokens", Guarded(&[Act::EnrollAgain])),
+    ("/devices/{id}/lock-commands", Free("one device locks its screen, which its person opens again")),
+    ("/devices/{id}/removals", Guarded(&[Act::RemoveDevice])),
+    ("/devices/{id}/repository-tokens", Guarded(&[Act::MakeAppendingToken, Act::MakeReadingToken])),
+    ("/devices/{id}/restore/preview", Free(WIZARD)),
+    ("/devices/{id}/restore/what", Free(WIZARD)),
+    ("/devices/{id}/restore/where", Free(WIZARD)),
+    ("/devices/{id}/restore-tests", Free(SAME)),
+    ("/devices/{id}/restores", Guarded(&[Act::RestoreToItself, Act::RestoreElsewhere, Act::RestoreToAnotherPerson])),
+    ("/devices/{id}/wipe-requests", Guarded(&[Act::RequestWipe])),
+    ("/enrollment-tokens", Guarded(&[Act::MakeEnrollmentToken, Act::MakeWideEnrollmentToken])),
+    ("/enrollment-tokens/{id}/revocations", Free(STOPS)),
+    ("/invite/{token}", Free("whoever has the link was told of to all who manage people when it was made")),
+    ("/policies", Free(POLICY)),
+    ("/policies/{id}", Free(POLICY)),
+    ("/policies/{id}/removals", Free(POLICY)),
+    ("/repository-tokens/{id}/revocations", Free(STOPS)),
+    ("/restores/{id}/cancellations", Free(STOPS)),
+    ("/set-up/{token}", Free("the link comes from the host, and works until there is an owner")),
+    ("/settings", Guarded(&[Act::ChangeSettings])),
+    ("/settings/test-mails", Free("it mails whoever asks, once a minute")),
+    ("/settings/{name}/take-backs", Free(STOPS)),
+    ("/sign-in", Free(OWN)),
+    ("/sign-out", Free(STOPS)),
+    ("/teams", Free("a new team has no devices and no people")),
+    ("/users", Guarded(&[Act::InviteUser])),
+    ("/users/{id}/disable", Guarded(&[Act::DisableUser])),
+    ("/users/{id}/enable", Guarded(&[Act::EnableUser])),
+    ("/users/{id}/links", Guarded(&[Act::MakeUserLink])),
+    ("/users/{id}/roles", Guarded(&[Act::ChangeRoles])),
+    ("/wipe-requests/stops", Free(STOPS)),
+    ("/wipe-requests/{id}/approvals", Guarded(&[Act::ApproveWipe])),
+    ("/wipe-requests/{id}/hold-ends", Guarded(&[Act::EndWipeHold])),
+    ("/wipe-requests/{id}/reviews", Guarded(&[Act::ReviewWipe])),
+    ("/wipe-requests/{id}/stops", Free(STOPS)),
+];
+
+#[test]
+fn every_route_that_changes_something_names_its_guard_or_says_why_it_needs_none() {
+    use crate::access::Least;
+    let posts: BTreeSet<_> = TABLE.iter().filter(|it| it.0 != "get" && it.2 != Least::Device).map(|it| it.1).collect();
+    let named: BTreeSet<_> = ROUTES.iter().map(|it| it.0).collect();
+    assert_eq!(posts, named);
+    let acts: BTreeSet<_> = ROUTES
+        .iter()
+        .flat_map(|(_, it)| match it {
+            Guarded(acts) => *acts,
+            Free(_) => &[],
+        })
+        .map(|it| it.as_str())
+        .collect();
+    assert_eq!(acts, Act::ALL.iter().map(|it| it.as_str()).collect(), "each act has a route");
+}
+
+#[test]
+fn a_route_opens_with_the_permission_that_the_table_of_guards_names() {
+    use crate::access::Least::{May, SignedIn};
+    for (path, route) in ROUTES {
+        let Guarded([first, ..]) = route else { continue };
+        let least = TABLE.iter().find(|it| it.0 == "post" && it.1 == *path).unwrap().2;
+        assert_eq!(least, first.guard().permission.map_or(SignedIn, May), "{path}");
+    }
+}
+
+/// What opens each guarded route as far as its password: `{device}`, `{user}`, `{wipe}` stand for what there is.
+const FORMS: &[(&str, Act, &[(&str, &str)])] = &[
+    ("/api-tokens", Act::MakeApiToken, &[("name", "script"), ("days", "30")]),
+    ("/devices/{device}/enrollment-tokens", Act::EnrollAgain, &[]),
+    ("/devices/{device}/removals", Act::RemoveDevice, &[("confirm", "laptop-1")]),
+    ("/devices/{device}/wipe-requests", Act::RequestWipe, &[("action", "wipe"), ("reason", "lost_or_stolen")]),
+    ("/wipe-requests/{wipe}/approvals", Act::ApproveWipe, &[]),
+    ("/wipe-requests/{wipe}/hold-ends", Act::EndWipeHold, &[]),
+    ("/wipe-requests/{wipe}/reviews", Act::ReviewWipe, &[]),
+    ("/users/{user}/roles", Act::ChangeRoles, &[("roles", "owner@organisation")]),
+    ("/users/{user}/links", Act::MakeUserLink, &[]),
+    ("/users/{user}/disable", Act::DisableUser, &[]),
+    ("/users/{user}/enable", Act::EnableUser, &[]),
+];
+
+#[test]
+fn a_guarded_act_of_a_session_whose_password_is_old_asks_for_it_and_does_nothing() {
+    let world = World::new();
+    let owner = person(&world.server, "owner", &[Role::Owner], None, SINCE);
+    let wipe = world.requested();
+    let stale = Visit::stale(&world.server, owner);
+    let seq = || world.server.read(|conn| Ok(store::activity::newest_seq(conn)?));
+    for (path, act, fields) in FORMS {
+        assert!(act.guard().fresh, "{act}");
+        let path = path
+            .replace("{device}", world.device.id().as_str())
+            .replace("{user}", world.second.as_str())
+            .replace("{wipe}", wipe.id.as_str());
+        let before = seq();
+
+        let answer = stale.post(&path, fields);
+
+        let page = text(&answer);
+        assert_eq!(answer.status, 422, "{act}: {page}");
+        assert!(page.contains("type=\"password\"") && page.contains("Enter your password"), "{act}: {page}");
+        assert_eq!(seq(), before, "{act} did something");
+    }
+}
