@@ -28,6 +28,9 @@ pub struct Options {
     /// The address that browsers and agents use, such as `https://mdm.example.org`
     #[arg(long, value_name = "URL", env = "HOLDFAST_PUBLIC_URL")]
     pub public_url: Option<String>,
+    /// A further address by which agents reach this server and may enroll; may be repeated
+    #[arg(long, value_name = "URL", env = "HOLDFAST_OTHER_URL", value_delimiter = ',')]
+    pub other_url: Option<Vec<String>>,
     /// PEM file with the certificate chain: serves TLS
     #[arg(long, value_name = "FILE", env = "HOLDFAST_TLS_CERTIFICATE")]
     pub tls_certificate: Option<PathBuf>,
@@ -79,6 +82,7 @@ impl Options {
             database: self.database.or(file.database),
             listen: self.listen.or(file.listen),
             public_url: self.public_url.or(file.public_url),
+            other_url: self.other_url.or(file.other_url),
             tls_certificate: self.tls_certificate.or(file.tls_certificate),
             tls_key: self.tls_key.or(file.tls_key),
             trusted_proxy: self.trusted_proxy.or(file.trusted_proxy),
@@ -101,6 +105,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Without a slash at the end.
     pub public_url: String,
+    /// Further addresses that agents may enroll with.
+    pub other_urls: Vec<String>,
     pub tls: Option<Tls>,
     pub trusted_proxies: Vec<IpAddr>,
     pub blobs: PathBuf,
@@ -165,6 +171,12 @@ impl Config {
         let public_url = options.public_url.unwrap_or_else(|| format!("{scheme}://{listen}"));
         Ok(Self {
             public_url: check_url(&public_url)?,
+            other_urls: options
+                .other_url
+                .unwrap_or_default()
+                .iter()
+                .map(|it| check_url(it))
+                .collect::<Result<_, _>>()?,
             blobs: options.blobs.unwrap_or_else(|| data.join("blobs")),
             proof_key: options.proof_key.unwrap_or_else(|| data.join("proof.key")),
             prove: !no_prove,
@@ -184,20 +196,29 @@ impl Config {
     /// The client's address: the socket's, or what a trusted proxy says of it.
     ///
     /// `forwarded` are the values of `X-Forwarded-For`. Read from the right: the first address
-    /// that is no trusted proxy's is the client's; whatever stands before it, the client wrote itself.
-    pub fn client_address<'a>(&self, peer: IpAddr, forwarded: impl DoubleEndedIterator<Item = &'a str>) -> IpAddr {
+    /// that is no trusted proxy's is the client's; whatever stands before it, the client wrote itself,
+    /// in whatever bytes.
+    pub fn client_address<'a>(&self, peer: IpAddr, forwarded: impl DoubleEndedIterator<Item = &'a [u8]>) -> IpAddr {
         // A dual-stack socket tells an IPv4 peer as ::ffff:10.0.0.1.
         let mut client = peer.to_canonical();
-        for hop in forwarded.rev().flat_map(|it| it.rsplit(',')) {
+        for hop in forwarded.rev().flat_map(|it| it.rsplit(|byte| *byte == b',')) {
             if !self.trusted_proxies.contains(&client) {
                 break;
             }
-            match hop.trim().parse::<IpAddr>() {
-                Ok(address) => client = address.to_canonical(),
-                Err(_) => break,
+            match hop_address(hop) {
+                Some(address) => client = address.to_canonical(),
+                None => break,
             }
         }
         client
+    }
+
+    /// Whether an address is one that this server was told it has, however it is spelled.
+    ///
+    /// What a request says of its own `Host` does not count: whoever sends it writes that too.
+    pub fn is_public_url(&self, said: &str) -> bool {
+        let said = origin(said.trim_end_matches('/'));
+        said == self.origin() || self.other_urls.iter().any(|it| origin(it) == said)
     }
 
     /// Whether browsers reach this server over TLS, its own or a proxy's: cookies are then `Secure`.
@@ -207,10 +228,21 @@ impl Config {
 
     /// The origin of [`Config::public_url`], as a browser names it: in lower case, without the scheme's own port.
     pub fn origin(&self) -> String {
-        let origin = self.public_url.to_ascii_lowercase();
-        let own_port = if self.is_https() { ":443" } else { ":80" };
-        origin.strip_suffix(own_port).map_or_else(|| origin.clone(), ToOwned::to_owned)
+        origin(&self.public_url)
     }
+}
+
+/// An address in lower case and without the scheme's own port.
+fn origin(url: &str) -> String {
+    let url = url.to_ascii_lowercase();
+    let own_port = if url.starts_with("https://") { ":443" } else { ":80" };
+    url.strip_suffix(own_port).map_or_else(|| url.clone(), ToOwned::to_owned)
+}
+
+/// One hop of `X-Forwarded-For`; some proxies write the port too.
+fn hop_address(hop: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(hop.trim_ascii()).ok()?;
+    text.parse().ok().or_else(|| Some(text.parse::<SocketAddr>().ok()?.ip()))
 }
 
 fn cores() -> usize {
@@ -260,10 +292,15 @@ mod tests {
             ("10.0.0.1", vec!["6.6.6.6, 198.51.100.1"], "198.51.100.1"),
             ("10.0.0.1", vec!["6.6.6.6", "198.51.100.1, 10.0.0.1"], "198.51.100.1"),
             ("10.0.0.1", vec!["rubbish"], "10.0.0.1"),
+            ("10.0.0.1", vec!["6.6.6.6", "ünlesbar"], "10.0.0.1"),
+            ("10.0.0.1", vec!["é, 198.51.100.1"], "198.51.100.1"),
+            ("10.0.0.1", vec!["6.6.6.6", "é, 198.51.100.1"], "198.51.100.1"),
+            ("10.0.0.1", vec!["198.51.100.1:4711"], "198.51.100.1"),
+            ("10.0.0.1", vec!["[2001:db8::1]:4711"], "2001:db8::1"),
             ("::ffff:10.0.0.1", vec!["198.51.100.1"], "198.51.100.1"),
             ("10.0.0.1", vec!["6.6.6.6, ::ffff:198.51.100.1, ::ffff:10.0.0.1"], "198.51.100.1"),
         ] {
-            let client = config.client_address(peer.parse().unwrap(), forwarded.iter().copied());
+            let client = config.client_address(peer.parse().unwrap(), forwarded.iter().map(|it| it.as_bytes()));
             assert_eq!(client, expected.parse::<IpAddr>().unwrap(), "{peer} {forwarded:?}");
         }
     }

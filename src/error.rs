@@ -72,7 +72,7 @@ impl From<wipe::Refusal> for Error {
             | R::CreatedRequester
             | R::CreatedByRequester
             | R::NewAccount(_)
-            | R::LimitReached(_) => Self::Refused(refusal.to_string()),
+            | R::LimitReached { .. } => Self::Refused(refusal.to_string()),
         }
     }
 }

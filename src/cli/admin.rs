@@ -5,11 +5,12 @@
 //! ways end in [`execute`].
 use crate::cli::control::{self, Answer, Request};
 use crate::cli::device::ReadOptions;
+use crate::cli::host::{self, FounderCommand, HostAct, SessionsCommand};
 use crate::cli::lock::Lock;
 use crate::cli::output::{Table, print, print_json};
 use crate::clock::Clock;
 use crate::config::{Config, Options};
-use crate::domain::account::SET_UP_LINK_LIFE;
+use crate::domain::account::{INVITE_LINK_LIFE, SET_UP_LINK_LIFE};
 use crate::domain::activity::Actor;
 use crate::domain::id::ApiTokenId;
 use crate::domain::role::{Role, Scope};
@@ -33,6 +34,16 @@ pub enum AdminCommand {
     /// Read-only API tokens for scripts
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Sessions of people who are signed in
+    #[command(subcommand)]
+    Sessions(SessionsCommand),
+    /// Founders, whose word on wipes counts at once and not after 72 hours
+    #[command(subcommand)]
+    Founder(FounderCommand),
+    /// Stop everything that wipes, removes, restores or loosens a guard, until `unfreeze`
+    Freeze(WriteOptions),
+    /// End the freeze; holds that were under way begin again
+    Unfreeze(WriteOptions),
     /// Print a new one-time link that makes the owner's account
     SetupLink(WriteOptions),
 }
@@ -56,6 +67,18 @@ pub enum UserCommand {
     List(ReadOptions),
     /// Close a person's account: sessions and tokens end at once
     Disable {
+        email: String,
+        #[command(flatten)]
+        write: WriteOptions,
+    },
+    /// Close an account for good, also the only owner's; only `unlock` opens it again
+    Lock {
+        email: String,
+        #[command(flatten)]
+        write: WriteOptions,
+    },
+    /// Open a locked account; prints the one-time link by which the person sets a password
+    Unlock {
         email: String,
         #[command(flatten)]
         write: WriteOptions,
@@ -128,6 +151,23 @@ pub fn run(command: AdminCommand, file: Options) -> anyhow::Result<ExitCode> {
             write.run(Request::AddUser { email, name, roles }, file)
         }
         AdminCommand::User(UserCommand::Disable { email, write }) => write.run(Request::DisableUser { email }, file),
+        AdminCommand::User(UserCommand::Lock { email, write }) => {
+            write.run(Request::Host { act: HostAct::LockUser { email } }, file)
+        }
+        AdminCommand::User(UserCommand::Unlock { email, write }) => {
+            write.run(Request::Host { act: HostAct::UnlockUser { email } }, file)
+        }
+        AdminCommand::Sessions(SessionsCommand::End { email, write }) => {
+            write.run(Request::Host { act: HostAct::EndSessions { email } }, file)
+        }
+        AdminCommand::Founder(FounderCommand::Add { email, write }) => {
+            write.run(Request::Host { act: HostAct::AddFounder { email } }, file)
+        }
+        AdminCommand::Founder(FounderCommand::Remove { email, write }) => {
+            write.run(Request::Host { act: HostAct::RemoveFounder { email } }, file)
+        }
+        AdminCommand::Freeze(write) => write.run(Request::Host { act: HostAct::Freeze }, file),
+        AdminCommand::Unfreeze(write) => write.run(Request::Host { act: HostAct::Unfreeze }, file),
         AdminCommand::User(UserCommand::SetRoles { email, roles, write }) => {
             write.run(Request::SetRoles { email, roles }, file)
         }
@@ -222,7 +262,7 @@ fn act(conn: &mut Conn, actor: &Actor, public_url: &str, request: Request, clock
             Answer::Link {
                 message: format!("{} is invited. Send them this link:", user.email),
                 url: format!("{public_url}{path}"),
-                expires_at: (now + crate::domain::account::INVITE_LINK_LIFE).iso(),
+                expires_at: (now + INVITE_LINK_LIFE).iso(),
             }
         }
         Request::SetRoles { email, roles } => {
@@ -240,6 +280,7 @@ fn act(conn: &mut Conn, actor: &Actor, public_url: &str, request: Request, clock
             let (token, secret) = api_token::make(conn, actor, user.id, &name, i64::from(days), now)?;
             Answer::Token { id: token.id.to_string(), token: secret, expires_at: token.expires_at.iso() }
         }
+        Request::Host { act } => host::last_word(conn, actor, &public_url, act, now)?,
         Request::Prove { device } => Answer::Test { id: proof::ask(conn, actor, device, now)? },
         Request::RevokeToken { id } => {
             let id = ApiTokenId::parse(&id).ok_or(Error::NotFound("API token; `admin token list` shows the ids"))?;
@@ -249,7 +290,7 @@ fn act(conn: &mut Conn, actor: &Actor, public_url: &str, request: Request, clock
     })
 }
 
-fn find(conn: &mut Conn, email: &str) -> Done<User> {
+pub(super) fn find(conn: &mut Conn, email: &str) -> Done<User> {
     store::user::find_by_email(conn, email)?.ok_or(Error::NotFound("user; `admin user list` shows them"))
 }
 

@@ -4,6 +4,7 @@
 //! One JSON line asks, one JSON line answers, then the connection ends. The
 //! socket is in the data folder with mode 0600; the server also asks the
 //! kernel who is at the other end and answers only itself and root.
+use crate::cli::host::HostAct;
 use crate::domain::activity::{Actor, ActorKind, Via};
 use crate::domain::id::{DeviceId, RestoreTestId};
 use crate::domain::role::Role;
@@ -49,6 +50,10 @@ pub enum Request {
     },
     RevokeToken {
         id: String,
+    },
+    /// What only the server's own machine decides.
+    Host {
+        act: HostAct,
     },
     /// A link that makes the owner's account, while there is none.
     SetupLink,

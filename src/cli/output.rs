@@ -32,7 +32,7 @@ impl Table {
 
 /// Without control characters: a device's name must not write on the terminal.
 pub(super) fn plain(text: &str) -> String {
-    text.chars().map(|it| if it.is_control() { ' ' } else { it }).collect()
+    crate::domain::name::plain(text)
 }
 
 /// Prints, and lets a reader that has seen enough (`| head`) go.

@@ -96,6 +96,7 @@ fn commands(app: &App) -> control::Execute {
         if is_test {
             app.wake.proof();
         }
+        app.wake.mail();
         answer
     })
 }

@@ -6,6 +6,7 @@ use crate::domain::time::Time;
 use crate::error::Result as Done;
 use crate::secret;
 use crate::service::account::{self, Profile};
+use crate::service::host;
 use crate::service::password;
 use crate::service::user::{self, Invitation};
 use crate::store::Conn;
@@ -78,6 +79,8 @@ impl People {
                 account::accept_invite(conn, token(&link), &profile, ADDRESS, now)?
             };
             let actor = account::actor(&user, Via::CommandLine, ADDRESS);
+            // Whoever tries the demo sees both ends of a wipe today.
+            host::add_founder(conn, &Actor::system(), user.id, now)?;
             match role {
                 Role::Owner => owner = actor,
                 Role::Operator => operator = actor,

@@ -48,18 +48,6 @@ pub fn still_waits(failures: i64, not_before_at: Time, now: Time) -> Option<Dura
     (!wait.is_zero() && wait <= delay_after(failures)).then_some(wait)
 }
 
-/// Whether a text can be an address; whether it is one, only a mail can tell.
-pub fn is_address(text: &str) -> bool {
-    let text = text.trim();
-    let whole =
-        text.len() <= 200 && !text.chars().any(|it| it.is_whitespace() || it.is_control() || "<>,;\"".contains(it));
-    whole
-        && matches!(text.split_once('@'), Some((name, host)) if !name.is_empty() && !host.is_empty() && !host.contains('@'))
-}
-
-/// What a person reads of a text that cannot be an address.
-pub const NO_ADDRESS: &str = "Give an e-mail address, such as ada@example.org.";
-
 /// The shortest password; every role has one length, so that a role that is
 /// granted later finds no weak password.
 pub const MIN_PASSWORD: usize = 15;
@@ -166,16 +154,6 @@ mod tests {
             (start, start - hours(1), false),
         ] {
             assert_eq!(session_holds(start, seen, now), holds, "{seen:?} {now:?}");
-        }
-    }
-
-    #[test]
-    fn what_cannot_be_an_address_is_found() {
-        for good in ["ada@example.org", " ada+x@example.org ", "ada@localhost"] {
-            assert!(is_address(good), "{good}");
-        }
-        for bad in ["", "ada", "@example.org", "ada@", "a@b@c", "ada lovelace@example.org", "Ada <a@b>", "a@b\nc"] {
-            assert!(!is_address(bad), "{bad}");
         }
     }
 

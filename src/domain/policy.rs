@@ -5,6 +5,7 @@
 use crate::domain::device::{DeviceFacts, Encryption, Fact};
 use crate::domain::fields::FieldErrors;
 use crate::domain::id::PolicyId;
+use crate::domain::name;
 use crate::domain::proof::Evidence;
 use crate::domain::text::text_enum;
 use crate::domain::time::{Time, days, minutes};
@@ -95,10 +96,11 @@ impl Requirement {
 ///
 /// # Errors
 /// Each wrong field with what is wrong: `name` or `requirements`.
-pub fn validate(name: &str, requirements: &[Requirement]) -> Result<(), FieldErrors> {
+pub fn validate(text: &str, requirements: &[Requirement]) -> Result<(), FieldErrors> {
     let mut errors = FieldErrors::new();
-    match name.trim().chars().count() {
+    match text.trim().chars().count() {
         0 => errors.add("name", "give the policy a name"),
+        1..=80 if !name::is_plain(text) => errors.add("name", name::NOT_PLAIN),
         1..=80 => {}
         _ => errors.add("name", "a name has at most 80 characters"),
     }

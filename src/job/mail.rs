@@ -4,7 +4,7 @@ use crate::domain::activity::{Action, Actor, Object, Outcome};
 use crate::domain::time::{Time, days, hours, minutes};
 use crate::error::Result;
 use crate::job::Summary;
-use crate::mail::{Mailer, Message};
+use crate::mail::{Failure, Mailer, Message};
 use crate::service::activity::{self, Act};
 use crate::store::mail::Mail;
 use crate::store::{self, Store};
@@ -39,24 +39,37 @@ pub fn run_once(store: &Store, mailer: Option<&Mailer>, clock: &Clock) -> Result
     let due = store.read_blocking(|conn| store::mail::due(conn, now, BATCH))?;
     let more = i64::try_from(due.len()).unwrap_or(BATCH) == BATCH;
     let mut summary = Summary { more, ..Summary::default() };
+    let mut unanswered: Option<String> = None;
     for mail in due {
+        let recipient = mail.recipient.clone();
+        // One that stalls may be this recipient's doing: the next mail is another's.
+        if unanswered.as_ref() == Some(&recipient) {
+            continue;
+        }
         match attempt(store, mailer, clock, mail)? {
             Attempt::Sent => summary.done_count += 1,
             Attempt::Elsewhere => {}
-            Attempt::Failed => {
+            Attempt::Refused => summary.failed_count += 1,
+            Attempt::Unanswered => {
                 summary.failed_count += 1;
-                // The server is down rather than this one mail bad: the others would wait a minute each for nothing.
-                summary.more = false;
-                break;
+                // The server is down rather than one mail bad: the others would wait a minute each for nothing.
+                if unanswered.replace(recipient).is_some() {
+                    summary.more = false;
+                    break;
+                }
             }
         }
     }
+    // Where one stalled or all were refused, the server is left alone until the next run: it may be its password.
+    summary.more &= unanswered.is_none() && (summary.failed_count == 0 || summary.done_count > 0);
     Ok(summary)
 }
 
 enum Attempt {
     Sent,
-    Failed,
+    /// The server answered, and did not take this one.
+    Refused,
+    Unanswered,
     Elsewhere,
 }
 
@@ -79,10 +92,13 @@ fn attempt(store: &Store, mailer: &Mailer, clock: &Clock, mail: Mail) -> Result<
             Ok(Attempt::Sent)
         }
         Err(error) => {
-            let text = format!("{error:#}");
+            let text = error.to_string();
             tracing::warn!(mail = %id, error = text, "a mail was not taken; it is tried again");
             store.write_blocking(move |conn| store::mail::failed(conn, id, &text))?;
-            Ok(Attempt::Failed)
+            Ok(match error {
+                Failure::Refused(_) => Attempt::Refused,
+                Failure::Away(_) => Attempt::Unanswered,
+            })
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! A mail is a row in the outbox first (`service::mail`); `job::mail` takes it
 //! from there and calls [`Mailer::send`].
+use crate::domain::name::plain;
 use anyhow::{Context, anyhow};
 use lettre::message::header::ContentType;
 use lettre::message::{Mailbox, Message as Letter};
@@ -69,8 +70,9 @@ impl Mailer {
     /// Hands a mail to the server; blocks for at most a minute.
     ///
     /// # Errors
-    /// When the server cannot be reached, refuses the mail, or takes too long.
-    pub fn send(&self, message: &Message) -> anyhow::Result<()> {
+    /// [`Failure::Refused`] where the server answered and did not take this one, [`Failure::Away`] where it cannot be
+    /// reached or takes too long.
+    pub fn send(&self, message: &Message) -> Result<(), Failure> {
         match self {
             Self::Smtp(smtp) => smtp.send(message),
             Self::Memory(sent) => {
@@ -81,17 +83,34 @@ impl Mailer {
     }
 }
 
+/// Why a mail was not handed over.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// This mail was refused; others may be taken.
+    #[error("{0}")]
+    Refused(String),
+    /// The server did not answer.
+    #[error("{0}")]
+    Away(String),
+}
+
 impl Smtp {
-    fn send(&self, message: &Message) -> anyhow::Result<()> {
-        let letter = self.letter(message)?;
-        let transport = transport(&self.url)?;
+    fn send(&self, message: &Message) -> Result<(), Failure> {
+        let letter = self.letter(message).map_err(|error| Failure::Refused(one_line(&format!("{error:#}"))))?;
+        let transport = transport(&self.url).map_err(|error| Failure::Away(error.to_string()))?;
         // A runtime of its own: the limit on the whole conversation needs a timer that can cut it off.
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| Failure::Away(error.to_string()))?;
         runtime.block_on(async {
             let sending = tokio::time::timeout(SEND_LIMIT, transport.build().send(letter)).await;
-            let answer =
-                sending.map_err(|_elapsed| anyhow!("the mail server took longer than {} s", SEND_LIMIT.as_secs()))?;
-            answer.map(drop).map_err(|error| anyhow!("{}", one_line(&chain(&error))))
+            let answer = sending.map_err(|_elapsed| {
+                Failure::Away(format!("the mail server took longer than {} s", SEND_LIMIT.as_secs()))
+            })?;
+            answer.map(drop).map_err(|error| {
+                let text = one_line(&chain(&error));
+                // A code is an answer: the server is there.
+                if error.status().is_some() { Failure::Refused(text) } else { Failure::Away(text) }
+            })
         })
     }
 
@@ -129,7 +148,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 /// Text without line ends and other control characters: a device's name must not become a header.
 fn one_line(text: &str) -> String {
-    text.chars().map(|it| if it.is_control() { ' ' } else { it }).take(300).collect()
+    plain(text).chars().take(300).collect()
 }
 
 #[cfg(test)]

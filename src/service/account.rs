@@ -2,9 +2,10 @@
 use crate::domain::account::{self, INVITE_LINK_LIFE, LinkPurpose, SET_UP_LINK_LIFE, UserState};
 use crate::domain::activity::{Action, Actor, ActorKind, Object, Outcome, Via};
 use crate::domain::id::UserId;
+use crate::domain::name;
 use crate::domain::role::{Grants, Role, Scope};
 use crate::domain::time::{Time, days};
-use crate::error::{Error, Result};
+use crate::error::{Error, FieldErrors, Result};
 use crate::secret;
 use crate::service::activity::{self, Act};
 use crate::store::one_time_link::OneTimeLink;
@@ -56,9 +57,9 @@ fn person(conn: &mut Conn, id: Option<UserId>, otherwise: &str) -> Result<String
     Ok(user.as_ref().map_or_else(|| otherwise.to_owned(), name_of))
 }
 
-/// "Bob (bob@example.org)".
+/// "bob@example.org (Bob)": the address first, which nobody chooses freely.
 pub(super) fn name_of(user: &User) -> String {
-    format!("{} ({})", user.name, user.email)
+    format!("{} ({})", user.email, user.name)
 }
 
 /// Makes the link that makes the owner, and ends the one before it; gives its path. An act.
@@ -136,7 +137,8 @@ pub fn set_up(conn: &mut Conn, token: &str, owner: &Profile, address: &str, now:
     open_link(conn, token, LinkPurpose::SetUp, now)?;
     use_up(conn, token, now)?;
     check_ownerless(conn)?;
-    let email = owner.email.trim().to_lowercase();
+    let email = name::address(&owner.email).ok_or_else(|| Error::invalid("email", name::NO_ADDRESS))?;
+    check_name(&owner.name, &email)?;
     if store::user::find_by_email(conn, &email)?.is_some() {
         return Err(Error::Conflict("someone was invited with this address; go back and give your own".to_owned()));
     }
@@ -164,6 +166,7 @@ pub fn set_up(conn: &mut Conn, token: &str, owner: &Profile, address: &str, now:
 /// `NotFound` where the link does not work or the account is disabled.
 pub fn accept_invite(conn: &mut Conn, token: &str, profile: &Profile, address: &str, now: Time) -> Result<User> {
     let user = open_link(conn, token, LinkPurpose::Invite, now)?.ok_or(Error::NotFound(LINK))?;
+    check_name(&profile.name, &user.email)?;
     use_up(conn, token, now)?;
     if !store::user::set_password(conn, user.id, &profile.password_hash, now)? {
         return Err(Error::NotFound("active account"));
@@ -174,6 +177,12 @@ pub fn accept_invite(conn: &mut Conn, token: &str, profile: &Profile, address: &
     let by = actor(&user, Via::Web, address);
     activity::record(conn, &by, &Act::done(Action::PasswordChanged, object(&user)).because("by an invitation"), now)?;
     Ok(user)
+}
+
+fn check_name(name: &str, email: &str) -> Result<()> {
+    let mut errors = FieldErrors::new();
+    name::check_person(name, email, &mut errors);
+    Ok(errors.into_result()?)
 }
 
 fn use_up(conn: &mut Conn, token: &str, now: Time) -> Result<()> {
@@ -195,7 +204,7 @@ pub struct Attempt {
 /// # Errors
 /// When the database does not answer.
 pub fn knows_browser(conn: &mut Conn, email: &str, browser: &str) -> Result<bool> {
-    let user = find_active(conn, &email.trim().to_lowercase())?;
+    let user = find_active(conn, &name::lookup(email))?;
     is_known(conn, user.as_ref(), Some(&secret::hash(browser)))
 }
 
@@ -220,7 +229,7 @@ fn is_known(conn: &mut Conn, user: Option<&User>, browser_hash: Option<&str>) ->
 /// # Errors
 /// `TooMany` while the delay lasts.
 pub fn admit(conn: &mut Conn, email: &str, browser: Option<&str>, now: Time) -> Result<Attempt> {
-    let email = email.trim().to_lowercase();
+    let email = name::lookup(email);
     let user = find_active(conn, &email)?;
     let browser_hash = browser.map(secret::hash);
     let is_known = is_known(conn, user.as_ref(), browser_hash.as_deref())?;
@@ -393,6 +402,7 @@ pub fn change_password(conn: &mut Conn, by: &Actor, user: &User, hash: &str, now
 /// # Errors
 /// When the database refuses.
 pub fn change_profile(conn: &mut Conn, by: &Actor, user: &User, name: &str, zone: &str, now: Time) -> Result<()> {
+    check_name(name, &user.email)?;
     store::user::set_profile(conn, user.id, name, zone)?;
     activity::record(conn, by, &Act::done(Action::UserChanged, object(user)).because("name or time zone"), now)
 }

@@ -3,12 +3,14 @@
 //! A wipe is told of in the transaction of its act. What happens by itself, a
 //! proof that runs out or a restore test that fails, is found by asking which
 //! devices stand so and nobody was told.
+use crate::domain::activity::Via;
 use crate::domain::id::{TeamId, WipeRequestId};
 use crate::domain::role::{Permission, Role};
 use crate::domain::time::Time;
 use crate::domain::wipe::{WipeAction, WipeReason};
 use crate::domain::words;
 use crate::error::Result;
+use crate::secret;
 use crate::service::mail::{self, Mail, Recipients};
 use crate::service::setting;
 use crate::store::alert::Untold;
@@ -124,8 +126,18 @@ struct GuardChanged<'a> {
 #[derive(Template)]
 #[template(path = "mail/access_changed.txt")]
 struct AccessChanged<'a> {
+    act: &'a str,
+    email: &'a str,
     what: &'a str,
     wipes: bool,
+    url: String,
+}
+
+#[derive(Template)]
+#[template(path = "mail/host_acted.txt")]
+struct HostActed<'a> {
+    by: &'a str,
+    what: &'a str,
     url: String,
 }
 
@@ -177,7 +189,7 @@ pub fn wipe_held(conn: &mut Conn, it: &WipeNotice<'_>, now: Time) -> Result<()> 
         subject: "Wipes are held: more were requested than the limit allows".to_owned(),
         body,
     };
-    mail::enqueue(conn, &mail, now).map(drop)
+    mail::enqueue_guard(conn, &mail, now)
 }
 
 /// Tells that a wipe was approved, and until when anyone may stop it.
@@ -227,7 +239,7 @@ pub fn wipes_stopped(
         subject,
         body: body.render().context("writing a mail")?,
     };
-    mail::enqueue(conn, &mail, now).map(drop)
+    mail::enqueue_guard(conn, &mail, now)
 }
 
 /// Tells how a wipe ended on the device: all gone, or something left.
@@ -256,23 +268,28 @@ fn tell_of_wipe(
         subject,
         body: body.render().context("writing a mail")?,
     };
-    mail::enqueue(conn, &mail, now).map(drop)
+    match kind {
+        // What takes a wipe further is told, or does not happen; what ended or happened has room kept for it.
+        "wipe_requested" | "wipe_approved" => mail::enqueue_or_refuse(conn, Via::Web, &mail, now),
+        _ => mail::enqueue_guard(conn, &mail, now),
+    }
 }
 
-/// Tells that a setting which guards wipes is changed, or is to be.
+/// Tells that a setting which guards wipes is changed, or is to be. One that stays as it was is told where there is
+/// room.
 ///
 /// # Errors
-/// When the database refuses.
-pub fn guard_changed(conn: &mut Conn, by: &str, label: &str, what: &str, now: Time) -> Result<()> {
+/// `Refused` where a change can be told to nobody.
+pub fn guard_changed(conn: &mut Conn, by: &str, (label, what): (&str, &str), is_looser: bool, now: Time) -> Result<()> {
     let url = url(conn, "/settings")?;
     let mail = Mail {
         to: Recipients::Permission(Permission::ManageUsers, None),
         kind: "guard_changed",
         dedupe_key: None,
-        subject: "Holdfast: a setting that guards wipes was changed".to_owned(),
+        subject: format!("Guard changed: {label}"),
         body: GuardChanged { by, label, what, url }.render().context("writing a mail")?,
     };
-    mail::enqueue(conn, &mail, now).map(drop)
+    if is_looser { mail::enqueue_or_refuse(conn, Via::Web, &mail, now) } else { mail::enqueue_guard(conn, &mail, now) }
 }
 
 /// Tells that somebody may do more or less than before, or that somebody else may come in as them. `what` is a
@@ -281,23 +298,40 @@ pub fn guard_changed(conn: &mut Conn, by: &str, label: &str, what: &str, now: Ti
 /// Called before the change, so that nobody is left out by the very change that is told of.
 ///
 /// # Errors
-/// When the database refuses.
-pub fn access_changed(
-    conn: &mut Conn,
-    user: &User,
-    (what, roles): (&str, &[Role]),
-    to: Recipients,
-    now: Time,
-) -> Result<()> {
-    let wipes = roles.iter().any(|it| it.has_part_in_wipes());
-    let subject = if wipes {
-        format!("Holdfast: {} may have a part in wipes", user.name)
-    } else {
-        format!("Holdfast: the account of {} was changed", user.name)
-    };
+/// `Refused` where it can be told to nobody, unless it is done on the server's own machine.
+pub fn access_changed(conn: &mut Conn, by: Via, user: &User, it: &AccessChange<'_>, now: Time) -> Result<()> {
+    let wipes = it.roles.iter().any(|role| role.has_part_in_wipes());
+    let act = if wipes { "Part in wipes given" } else { "Access changed" };
+    let subject = format!("{act}: {}", user.email);
     let url = url(conn, &format!("/users/{}", user.id))?;
-    let body = AccessChanged { what, wipes, url }.render().context("writing a mail")?;
-    mail::enqueue(conn, &Mail { to, kind: "access_changed", dedupe_key: None, subject, body }, now).map(drop)
+    let body = AccessChanged { act, email: &user.email, what: it.what, wipes, url }.render();
+    let body = body.context("writing a mail")?;
+    let dedupe_key = it.once_an_hour.then(|| format!("{}/{}/{}", user.id, hour(now), secret::hash(it.what)));
+    mail::enqueue_or_refuse(conn, by, &Mail { to: it.to, kind: "access_changed", dedupe_key, subject, body }, now)
+}
+
+/// What is told of a change of somebody's access.
+#[derive(Debug, Clone, Copy)]
+pub struct AccessChange<'a> {
+    /// A sentence.
+    pub what: &'a str,
+    /// What is given by it.
+    pub roles: &'a [Role],
+    pub to: Recipients,
+    /// Whether the same again within an hour is told once.
+    pub once_an_hour: bool,
+}
+
+/// Tells everyone of what was done on the server's own machine.
+///
+/// # Errors
+/// When the database refuses.
+pub fn host_acted(conn: &mut Conn, by: &str, subject: &str, what: &str, now: Time) -> Result<()> {
+    let url = url(conn, "/activity")?;
+    let body = HostActed { by, what, url }.render().context("writing a mail")?;
+    let subject = subject.to_owned();
+    let mail = Mail { to: Recipients::Everyone, kind: "host_acted", dedupe_key: None, subject, body };
+    mail::enqueue_guard(conn, &mail, now)
 }
 
 /// Tells that a device was removed, which nothing else would: a removed device has no proof that runs out. Once an
@@ -314,7 +348,7 @@ pub fn device_removed(conn: &mut Conn, by: &str, device: &Device, now: Time) -> 
         subject: format!("Device removed: {}", device.name),
         body: DeviceRemoved { by, device, url }.render().context("writing a mail")?,
     };
-    mail::enqueue(conn, &mail, now).map(drop)
+    mail::enqueue_guard(conn, &mail, now)
 }
 
 /// Tells that a machine has taken a device's place with keys of its own: whoever has the token and the name could. Once
@@ -331,7 +365,7 @@ pub fn device_reenrolled(conn: &mut Conn, by: &str, device: &Device, address: &s
         subject: format!("Device enrolled again: {}", device.name),
         body: DeviceReenrolled { device, by, address, url }.render().context("writing a mail")?,
     };
-    mail::enqueue(conn, &mail, now).map(drop)
+    mail::enqueue_guard(conn, &mail, now)
 }
 
 /// For what is told once an hour.

@@ -2,8 +2,9 @@
 use crate::domain::account::{MAX_API_TOKEN_DAYS, UserState};
 use crate::domain::activity::{Action, Actor, Object};
 use crate::domain::id::{ApiTokenId, UserId};
+use crate::domain::name;
 use crate::domain::time::{Time, days};
-use crate::error::{Error, Result};
+use crate::error::{Error, FieldErrors, Result};
 use crate::secret;
 use crate::service::activity::{self, Act};
 use crate::store::api_token::ApiToken;
@@ -12,12 +13,12 @@ use crate::store::{self, Conn};
 /// Makes a token; the second value is the token itself, which is kept nowhere.
 ///
 /// # Errors
-/// `Invalid` where it would live too long, `Refused` for an account that nobody can sign in with.
+/// `Invalid` where it would live too long or its name is none, `Refused` for an account that nobody can sign in with.
 pub fn make(
     conn: &mut Conn,
     by: &Actor,
     user: UserId,
-    name: &str,
+    called: &str,
     life_days: i64,
     now: Time,
 ) -> Result<(ApiToken, String)> {
@@ -25,6 +26,9 @@ pub fn make(
     let Some(life) = life else {
         return Err(Error::invalid("days", format!("Give 1 to {MAX_API_TOKEN_DAYS} days.")));
     };
+    let mut errors = FieldErrors::new();
+    name::check(called, "name", 60, &mut errors);
+    errors.into_result()?;
     let owner = store::user::find(conn, user)?.ok_or(Error::NotFound("user"))?;
     match owner.state {
         UserState::Active => {}
@@ -40,7 +44,7 @@ pub fn make(
     let token = ApiToken {
         id: ApiTokenId::generate(now),
         user_id: user,
-        name: name.to_owned(),
+        name: called.trim().to_owned(),
         token_hash: secret::hash(&secret),
         created_at: now,
         expires_at: now + days(life),

@@ -6,6 +6,7 @@ use crate::domain::activity::{Action, Actor, ActorKind, Outcome, Via};
 use crate::domain::command::{CommandKind, CommandState};
 use crate::domain::device::{DeviceFacts, Encryption, Origin};
 use crate::domain::message::{CheckIn, CheckInAnswer, Command as Order, CommandResult};
+use crate::domain::name;
 use crate::domain::policy::Since;
 use crate::domain::time::Time;
 use crate::error::{Error, FieldErrors, Result};
@@ -34,8 +35,11 @@ const MAX_DETAIL: usize = 2000;
 pub fn check(check_in: &CheckIn, now: Time) -> Result<()> {
     let mut errors = FieldErrors::new();
     let mut text = |field: &'static str, value: &str| {
-        if value.len() > MAX_TEXT || value.chars().any(char::is_control) {
-            errors.add(field, format!("at most {MAX_TEXT} bytes, without control characters"));
+        if value.len() > MAX_TEXT || !name::is_plain(value) {
+            errors.add(
+                field,
+                format!("at most {MAX_TEXT} bytes, without control characters, line breaks and marks of direction"),
+            );
         }
     };
     text("agent_version", &check_in.agent_version);
@@ -179,7 +183,7 @@ fn take_result(conn: &mut Conn, device: &Device, result: &CommandResult, address
     let from = [CommandState::Queued, CommandState::Delivered, CommandState::Expired];
     let (to, outcome) =
         if result.done { (CommandState::Acknowledged, Outcome::Done) } else { (CommandState::Failed, Outcome::Failed) };
-    let detail: String = result.detail.chars().take(MAX_DETAIL).collect();
+    let detail: String = name::plain(&result.detail).chars().take(MAX_DETAIL).collect();
     if !store::command::finish(conn, command.id, &from, to, (&detail, now))? {
         return Ok(());
     }

@@ -3,13 +3,14 @@
 use crate::domain::activity::{Action, Actor, Object};
 use crate::domain::device::DeviceState;
 use crate::domain::id::{DeviceId, TeamId};
+use crate::domain::name;
 use crate::domain::space::Space;
 use crate::domain::time::Time;
 use crate::domain::words::bytes;
 use crate::error::{Error, FieldErrors, Result};
 use crate::service::activity::{self, Act};
 use crate::service::setting::QUOTA;
-use crate::service::{account, alert, command, restore};
+use crate::service::{account, alert, command, freeze, restore};
 use crate::store::device::Device;
 use crate::store::{self, Conn};
 
@@ -50,8 +51,11 @@ fn check(draft: &Draft) -> Result<()> {
     let mut errors = FieldErrors::new();
     for (field, text, least) in [("name", &draft.name, 1), ("person", &draft.person, 0)] {
         let text = text.trim();
-        if text.len() < least || text.len() > 200 || text.chars().any(char::is_control) {
-            errors.add(field, format!("{least} to 200 bytes, without control characters"));
+        if text.len() < least || text.len() > 200 || !name::is_plain(text) {
+            errors.add(
+                field,
+                format!("{least} to 200 bytes, without control characters, line breaks and marks of direction"),
+            );
         }
     }
     if draft.quota.is_some_and(|it| !(QUOTA.least..=QUOTA.most).contains(&it)) {
@@ -80,6 +84,7 @@ fn difference(old: &Device, name: &str, person: &str, team: Option<TeamId>) -> V
 /// # Errors
 /// When the typed name is another, a wipe of it is open, or it was removed before.
 pub fn remove(conn: &mut Conn, actor: &Actor, id: DeviceId, typed_name: &str, now: Time) -> Result<()> {
+    freeze::check(conn, actor)?;
     let device = store::device::find(conn, id)?.ok_or(Error::NotFound("device"))?;
     if typed_name.trim() != device.name {
         return Err(Error::invalid("confirm", "type the name of the device as it stands above"));

@@ -3,6 +3,7 @@ use crate::domain::activity::{Action, Object};
 use crate::domain::device::{DeviceState, Ownership, Platform};
 use crate::domain::id::{DeviceId, EnrollmentTokenId, RepositoryId, TeamId};
 use crate::domain::message::{self, Enroll, Enrolled, RepositoryCredentials};
+use crate::domain::name;
 use crate::domain::time::{Time, days, minutes};
 use crate::error::{Error, FieldErrors, Result};
 use crate::service::activity::{self, Act};
@@ -69,9 +70,7 @@ pub fn make_token(conn: &mut Conn, actor: &Actor, draft: &TokenDraft, now: Time)
 
 fn check_draft(draft: &TokenDraft) -> Result<()> {
     let mut errors = FieldErrors::new();
-    if !(1..=80).contains(&draft.name.trim().chars().count()) {
-        errors.add("name", "give the token a name of at most 80 characters");
-    }
+    name::check(&draft.name, "name", 80, &mut errors);
     if !(1..=100_000).contains(&draft.use_limit) {
         errors.add("use_limit", "1 to 100,000 devices");
     }
@@ -138,8 +137,11 @@ pub fn check(enroll: &Enroll) -> Result<()> {
         ("os_version", &enroll.os_version, 0),
         ("agent_version", &enroll.agent_version, 0),
     ] {
-        if text.trim().len() < least || text.len() > 200 || text.chars().any(char::is_control) {
-            errors.add(field, format!("{least} to 200 bytes, without control characters"));
+        if text.trim().len() < least || text.len() > 200 || !name::is_plain(text) {
+            errors.add(
+                field,
+                format!("{least} to 200 bytes, without control characters, line breaks and marks of direction"),
+            );
         }
     }
     if seal::PublicKey::parse(&enroll.sealing_key).is_err() {
@@ -166,7 +168,7 @@ fn is_root(path: &str, platform: Platform) -> bool {
     rest.is_some_and(|rest| {
         !rest.is_empty()
             && path.len() <= 4096
-            && !path.chars().any(char::is_control)
+            && name::is_plain(path)
             && rest.trim_end_matches(separators).split(separators).all(|it| !matches!(it, "" | "." | ".."))
     })
 }

@@ -1,7 +1,8 @@
 //! Puts mails into the outbox, in the transaction of the act that they tell of.
 use crate::domain::account::UserState;
-use crate::domain::activity::{Action, Actor, Object};
+use crate::domain::activity::{Action, Actor, Object, Via};
 use crate::domain::id::{MailId, TeamId, UserId};
+use crate::domain::name::plain;
 use crate::domain::role::{Grants, Permission};
 use crate::domain::time::Time;
 use crate::error::{Error, Result};
@@ -9,8 +10,11 @@ use crate::service::activity::{self, Act};
 use crate::store::mail::Recipient;
 use crate::store::{self, Conn};
 
-/// So many mails wait at most; beyond it each person gets one mail a day that says so.
+/// How many mails of every kind may wait; beyond it each person gets one mail a day that says so.
 pub const MAX_WAITING: i64 = 5_000;
+
+/// Further room that only mails of guards may take: whoever fills the queue with others silences none of these.
+pub const RESERVED: i64 = 1_000;
 
 /// The longest body, in characters.
 const MAX_BODY: usize = 20_000;
@@ -25,6 +29,8 @@ pub enum Recipients {
     Account(UserId),
     /// Everyone who manages people, and the person whom it is about.
     Overseers(UserId),
+    /// Everyone who can sign in.
+    Everyone,
 }
 
 /// A mail that is to be sent.
@@ -44,19 +50,60 @@ pub struct Mail {
 /// # Errors
 /// When the database refuses; then the act in the same transaction is undone too.
 pub fn enqueue(conn: &mut Conn, mail: &Mail, now: Time) -> Result<usize> {
+    Ok(put(conn, mail, MAX_WAITING, now)?.added)
+}
+
+/// Puts the mail of a guard into the outbox, where room is kept for it. What it tells of goes on in any case: it takes
+/// power away, or has happened already.
+///
+/// # Errors
+/// When the database refuses.
+pub fn enqueue_guard(conn: &mut Conn, mail: &Mail, now: Time) -> Result<()> {
+    // Half of it, so that what goes on in any case cannot take the room of what must be told.
+    put(conn, mail, MAX_WAITING + RESERVED / 2, now).map(drop)
+}
+
+/// Puts the mail of a guard into the outbox, or refuses what it tells of: a change that nobody hears of is not made.
+/// Only the server's own machine has its way without.
+///
+/// # Errors
+/// `Refused` where the outbox has no room for one of the recipients.
+pub fn enqueue_or_refuse(conn: &mut Conn, by: Via, mail: &Mail, now: Time) -> Result<()> {
+    let put = put(conn, mail, MAX_WAITING + RESERVED, now)?;
+    match by {
+        Via::CommandLine | Via::Job => Ok(()),
+        Via::Web | Via::Api | Via::Agent | Via::Restic if put.left_out == 0 => Ok(()),
+        Via::Web | Via::Api | Via::Agent | Via::Restic => Err(Error::Refused(CANNOT_TELL.to_owned())),
+    }
+}
+
+/// What a person reads whose change cannot be told.
+const CANNOT_TELL: &str = "too many mails are waiting, so nobody could be told of this; nothing was changed. See under \
+    Settings why mail does not leave. On the server’s own machine `holdfast admin` works all the same";
+
+/// How many recipients a mail was queued for, and how many it had no room for.
+struct Put {
+    added: usize,
+    left_out: usize,
+}
+
+fn put(conn: &mut Conn, mail: &Mail, most: i64, now: Time) -> Result<Put> {
     let people = people(conn, mail.to)?;
-    let room = MAX_WAITING - store::mail::waiting_count(conn)?;
-    let mut added = 0;
+    let mut room = most - store::mail::waiting_count(conn)?;
+    let mut put = Put { added: 0, left_out: 0 };
     for person in &people {
-        let row = if room > i64::try_from(added).unwrap_or(i64::MAX) {
+        let row = if room > 0 {
             let key = mail.dedupe_key.as_ref().map(|key| format!("{}/{key}/{}", mail.kind, person.id));
             row(person, key, &mail.subject, &mail.body, now)
         } else {
+            put.left_out += 1;
             overflow(person, now)
         };
-        added += usize::from(store::mail::insert(conn, &row)?);
+        let is_added = store::mail::insert(conn, &row)?;
+        put.added += usize::from(is_added);
+        room -= i64::from(is_added);
     }
-    Ok(added)
+    Ok(put)
 }
 
 /// Sends a mail to the person who asks for it, to see whether mail works.
@@ -88,6 +135,7 @@ fn people(conn: &mut Conn, to: Recipients) -> Result<Vec<Recipient>> {
     people.retain(|person| match to {
         Recipients::User(id) | Recipients::Account(id) => person.id == id,
         Recipients::Overseers(id) => person.id == id || person.grants.allows_everywhere(Permission::ManageUsers),
+        Recipients::Everyone => true,
         Recipients::Permission(permission, team) => {
             person.grants.reach(permission).is_some_and(|reach| reach.covers(team))
         }
@@ -100,8 +148,8 @@ fn row(person: &Recipient, dedupe_key: Option<String>, subject: &str, body: &str
         id: MailId::generate(now),
         dedupe_key,
         recipient: person.email.clone(),
-        subject: subject.chars().map(|it| if it.is_control() { ' ' } else { it }).take(200).collect(),
-        body: body.chars().filter(|it| *it == '\n' || !it.is_control()).take(MAX_BODY).collect(),
+        subject: plain(subject).chars().take(200).collect(),
+        body: lines(body).chars().take(MAX_BODY).collect(),
         state: "waiting".to_owned(),
         created_at: now,
         attempt_count: 0,
@@ -111,13 +159,18 @@ fn row(person: &Recipient, dedupe_key: Option<String>, subject: &str, body: &str
     }
 }
 
+/// A body whose names, also those of before they were checked, neither break nor turn its lines.
+fn lines(body: &str) -> String {
+    body.split('\n').map(plain).collect::<Vec<_>>().join("\n")
+}
+
 fn overflow(person: &Recipient, now: Time) -> store::mail::Mail {
     let day = now.seconds() / 86_400;
     row(
         person,
         Some(format!("overflow/{day}/{}", person.id)),
         "Holdfast: more happened than is mailed",
-        "So many mails are waiting that further ones were left out.\n\
+        "Too many mails are waiting, so further ones were left out.\n\
          Sign in to Holdfast: Activity and Overview show everything that happened.\n",
         now,
     )

@@ -10,6 +10,8 @@ pub mod command;
 pub mod compliance;
 pub mod device;
 pub mod enrollment;
+pub mod freeze;
+pub mod host;
 pub mod mail;
 pub mod password;
 pub mod policy;

@@ -3,11 +3,13 @@ use crate::domain::activity::{Action, Actor, Object};
 use crate::domain::id::{PolicyId, TeamId};
 use crate::domain::message::{DevicePolicy, PolicyName};
 use crate::domain::policy::{Applied, DeviceState, Finding, Requirement, Schedule, evaluate, validate};
+use crate::domain::shown::Shown;
 use crate::domain::time::Time;
 use crate::domain::words::is_same_name;
 use crate::error::{Error, Result};
 use crate::secret;
 use crate::service::activity::{self, Act};
+use crate::service::freeze;
 use crate::store::device::Device;
 use crate::store::device_status::DeviceStatus;
 use crate::store::policy::Policy;
@@ -59,6 +61,7 @@ pub fn change(
     now: Time,
 ) -> Result<Policy> {
     validate(&draft.name, &draft.requirements)?;
+    freeze::check(conn, actor)?;
     let old = store::policy::find(conn, id)?.ok_or(Error::NotFound("policy"))?;
     check_name(conn, Some(id), &draft.name)?;
     let policy = Policy {
@@ -76,6 +79,12 @@ pub fn change(
     Ok(policy)
 }
 
+/// A policy as its form shows it; `team` is what it is for, by name.
+pub fn shown(policy: &Policy, requirements: &[Requirement], team: String) -> Shown {
+    let requirements: Vec<_> = requirements.iter().map(Requirement::sentence).collect();
+    Shown::new([("Name", policy.name.clone()), ("For", team), ("Requirements", requirements.join("; "))])
+}
+
 /// Two policies of one name could not be told apart, neither in the lists nor on a device.
 fn check_name(conn: &mut Conn, own: Option<PolicyId>, name: &str) -> Result<()> {
     let is_taken = store::policy::all(conn)?.iter().any(|it| Some(it.id) != own && is_same_name(&it.name, name));
@@ -91,6 +100,7 @@ fn taken() -> Error {
 /// # Errors
 /// When there is none, or it was removed before.
 pub fn remove(conn: &mut Conn, actor: &Actor, id: PolicyId, now: Time) -> Result<()> {
+    freeze::check(conn, actor)?;
     let policy = store::policy::find(conn, id)?.ok_or(Error::NotFound("policy"))?;
     if !store::policy::remove(conn, id, now)? {
         return Err(Error::Conflict("this policy was already removed".to_owned()));

@@ -1,10 +1,10 @@
 //! What owners change while the server runs.
 use crate::domain::activity::{Action, Actor, Object};
 use crate::domain::time::Time;
-use crate::domain::wipe::Loosens;
+use crate::domain::wipe::{Loosens, SETTLED};
 use crate::error::{Error, FieldErrors, Result};
 use crate::service::activity::{self, Act};
-use crate::service::{account, alert};
+use crate::service::{account, alert, freeze, user};
 use crate::store::setting::Setting;
 use crate::store::{self, Conn};
 
@@ -49,8 +49,8 @@ pub const NUMBERS: &[Number] = &[
     Number {
         name: "wipe.max_per_hour",
         field: "wipe_max_per_hour",
-        label: "Wipes in one hour at most",
-        help: "Further requests are held, and what is approved beyond it waits.",
+        label: "Most wipes per hour",
+        help: "One person and one team may use half of it. Further requests are held, and what is approved beyond it waits.",
         unit: 1,
         default: 5,
         least: 1,
@@ -123,8 +123,9 @@ pub fn value(conn: &mut Conn, number: &Number, now: Time) -> Result<Value> {
     let read = |text: &str| text.parse().ok();
     let current = stored.as_ref().and_then(|it| read(&it.value)).unwrap_or(number.default * number.unit);
     let next = stored.and_then(|it| Some((read(&it.next_value?)?, it.next_at?)));
+    let is_due = next.is_some_and(|(_, at)| at <= now) && freeze::standing(conn)?.is_none();
     Ok(match next {
-        Some((next, at)) if at <= now => Value { now: next, next: None },
+        Some((next, _)) if is_due => Value { now: next, next: None },
         next => Value { now: current, next },
     })
 }
@@ -151,6 +152,7 @@ pub fn set_numbers(conn: &mut Conn, by: &Actor, values: &[(Number, i64)], now: T
         }
     }
     errors.into_result()?;
+    user::admit(conn, by, now)?;
     let mut changed = Changed::default();
     for (it, value) in values {
         let old = number(conn, it, now)?;
@@ -160,7 +162,7 @@ pub fn set_numbers(conn: &mut Conn, by: &Actor, values: &[(Number, i64)], now: T
         }
         let at = it.guard.map_or(now, |guard| guard.in_force_at(old, value * it.unit, now));
         let what = change(conn, by, it, (old, value * it.unit), at, now)?;
-        tell(conn, by, it, &what, now)?;
+        tell(conn, by, it, (&what, true), now)?;
         *(if at > now { &mut changed.later } else { &mut changed.at_once }) += 1;
     }
     Ok(changed)
@@ -178,6 +180,21 @@ pub fn begin_with(conn: &mut Conn, by: &Actor, values: &[(Number, i64)], now: Ti
     Ok(())
 }
 
+/// Begins the wait of every looser guard anew, where a freeze stood over it: nobody could look at it meanwhile.
+///
+/// # Errors
+/// When the database refuses.
+pub(super) fn wait_again(conn: &mut Conn, now: Time) -> Result<()> {
+    for it in NUMBERS.iter().filter(|it| it.guard.is_some()) {
+        let Some(stored) = store::setting::find_whole(conn, it.name)? else { continue };
+        if let Some(at) = stored.next_at {
+            let later = Setting { next_at: Some(at.max(now + SETTLED)), ..stored };
+            store::setting::write(conn, &later)?;
+        }
+    }
+    Ok(())
+}
+
 /// Takes back what a number was to become; an act.
 ///
 /// # Errors
@@ -190,7 +207,7 @@ pub fn take_back(conn: &mut Conn, by: &Actor, name: &str, now: Time) -> Result<(
     store::setting::set(conn, it.name, &current.to_string(), now)?;
     let what = format!("stays {}; {} was taken back", in_words(it, current), in_words(it, next));
     record(conn, by, it, &what, now)?;
-    tell(conn, by, it, &what, now)
+    tell(conn, by, it, (&what, false), now)
 }
 
 /// Writes a change and its entry; gives it in words.
@@ -219,12 +236,12 @@ fn record(conn: &mut Conn, by: &Actor, it: &Number, what: &str, now: Time) -> Re
     activity::record(conn, by, &act.because(what), now)
 }
 
-fn tell(conn: &mut Conn, by: &Actor, it: &Number, what: &str, now: Time) -> Result<()> {
+fn tell(conn: &mut Conn, by: &Actor, it: &Number, (what, is_change): (&str, bool), now: Time) -> Result<()> {
     if it.guard.is_none() {
         return Ok(());
     }
     let who = account::who(conn, by)?;
-    alert::guard_changed(conn, &who, it.label, what, now)
+    alert::guard_changed(conn, &who, (it.label, what), is_change, now)
 }
 
 /// The address that browsers use, for links in mails and on the command line; none before the server's first start.

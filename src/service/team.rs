@@ -1,9 +1,10 @@
 //! Teams.
 use crate::domain::activity::{Action, Actor};
 use crate::domain::id::TeamId;
+use crate::domain::name;
 use crate::domain::time::Time;
 use crate::domain::words::is_same_name;
-use crate::error::{Error, Result};
+use crate::error::{Error, FieldErrors, Result};
 use crate::service::activity::{self, Act};
 use crate::service::user::team_object;
 use crate::store::team::Team;
@@ -12,12 +13,15 @@ use crate::store::{self, Conn};
 /// Adds a team.
 ///
 /// # Errors
-/// `Invalid` where the name is taken, in whatever case.
-pub fn add(conn: &mut Conn, by: &Actor, name: &str, now: Time) -> Result<Team> {
-    if store::team::all(conn)?.iter().any(|it| is_same_name(&it.name, name)) {
+/// `Invalid` where the name is none, or is taken, in whatever case.
+pub fn add(conn: &mut Conn, by: &Actor, wanted: &str, now: Time) -> Result<Team> {
+    let mut errors = FieldErrors::new();
+    name::check(wanted, "name", 60, &mut errors);
+    errors.into_result()?;
+    if store::team::all(conn)?.iter().any(|it| is_same_name(&it.name, wanted)) {
         return Err(taken());
     }
-    let team = Team { id: TeamId::generate(now), name: name.trim().to_owned(), created_at: now };
+    let team = Team { id: TeamId::generate(now), name: wanted.trim().to_owned(), created_at: now };
     store::team::insert(conn, &team).map_err(|error| Error::or_taken(error, taken()))?;
     activity::record(conn, by, &Act::done(Action::TeamAdded, team_object(&team)), now)?;
     Ok(team)

@@ -1,14 +1,16 @@
 //! People: inviting them, giving and taking roles, and closing accounts.
-use crate::domain::account::{INVITE_LINK_LIFE, NO_ADDRESS, UserState, is_address};
-use crate::domain::activity::{Action, Actor, ActorKind, Object};
+use crate::domain::account::{INVITE_LINK_LIFE, UserState};
+use crate::domain::activity::{Action, Actor, ActorKind, Object, Via};
 use crate::domain::id::UserId;
+use crate::domain::name::{NO_ADDRESS, address, check_person};
 use crate::domain::role::{Permission, Role, Scope};
-use crate::domain::time::Time;
-use crate::error::{Error, Result};
+use crate::domain::time::{Time, hours};
+use crate::error::{Error, FieldErrors, Result};
 use crate::service::account::{end_everything, make_invite_link, name_of, object, who};
 use crate::service::activity::{self, Act};
+use crate::service::alert::AccessChange;
 use crate::service::mail::{self, Mail, Recipients};
-use crate::service::{alert, setting};
+use crate::service::{alert, freeze, setting};
 use crate::store::user::User;
 use crate::store::{self, Conn};
 use anyhow::Context;
@@ -27,10 +29,11 @@ pub struct Invitation {
 /// # Errors
 /// `Invalid` where the address is none or taken, or there is no role.
 pub fn invite(conn: &mut Conn, by: &Actor, invited: &Invitation, now: Time) -> Result<(User, String)> {
-    let email = invited.email.trim().to_lowercase();
-    if !is_address(&email) {
-        return Err(Error::invalid("email", NO_ADDRESS));
-    }
+    admit(conn, by, now)?;
+    let email = address(&invited.email).ok_or_else(|| Error::invalid("email", NO_ADDRESS))?;
+    let mut errors = FieldErrors::new();
+    check_person(&invited.name, &invited.email, &mut errors);
+    errors.into_result()?;
     if store::user::find_by_email(conn, &email)?.is_some() {
         return Err(Error::invalid("email", "Someone has an account with this address."));
     }
@@ -40,7 +43,7 @@ pub fn invite(conn: &mut Conn, by: &Actor, invited: &Invitation, now: Time) -> R
     let user = User {
         id: UserId::generate(now),
         email,
-        name: invited.name.clone(),
+        name: invited.name.trim().to_owned(),
         password_hash: None,
         state: UserState::Invited,
         time_zone: "UTC".to_owned(),
@@ -64,13 +67,14 @@ pub fn invite(conn: &mut Conn, by: &Actor, invited: &Invitation, now: Time) -> R
 /// # Errors
 /// `Refused` for a disabled account.
 pub fn invite_again(conn: &mut Conn, by: &Actor, id: UserId, now: Time) -> Result<String> {
+    admit(conn, by, now)?;
     let user = find(conn, id)?;
     if user.state == UserState::Disabled {
         return Err(Error::Refused("This account is disabled. Enable it first.".to_owned()));
     }
     tell_of_link(conn, by, &user, "", now)?;
     let path = make_link(conn, by, &user, now)?;
-    activity::record(conn, by, &Act::done(Action::UserChanged, object(&user)).because("a new one-time link"), now)?;
+    activity::record(conn, by, &Act::done(Action::LinkMade, object(&user)), now)?;
     Ok(path)
 }
 
@@ -79,6 +83,7 @@ pub fn invite_again(conn: &mut Conn, by: &Actor, id: UserId, now: Time) -> Resul
 /// # Errors
 /// `Refused` where nobody would own the organisation any more.
 pub fn set_roles(conn: &mut Conn, by: &Actor, id: UserId, roles: &[(Role, Scope)], now: Time) -> Result<()> {
+    admit(conn, by, now)?;
     let user = find(conn, id)?;
     let held = store::user::grants(conn, id)?;
     let owner = (Role::Owner, Scope::Organisation);
@@ -122,6 +127,7 @@ pub fn set_roles(conn: &mut Conn, by: &Actor, id: UserId, roles: &[(Role, Scope)
 /// # Errors
 /// `Refused` for the last owner.
 pub fn disable(conn: &mut Conn, by: &Actor, id: UserId, now: Time) -> Result<()> {
+    admit(conn, by, now)?;
     let user = find(conn, id)?;
     let held: Vec<_> = store::user::grants(conn, id)?.iter().copied().collect();
     if held.contains(&(Role::Owner, Scope::Organisation)) {
@@ -142,12 +148,20 @@ pub fn disable(conn: &mut Conn, by: &Actor, id: UserId, now: Time) -> Result<()>
 /// # Errors
 /// `Conflict` where it is not disabled.
 pub fn enable(conn: &mut Conn, by: &Actor, id: UserId, now: Time) -> Result<String> {
+    admit(conn, by, now)?;
     let user = find(conn, id)?;
+    if store::user::locked_at(conn, id)?.is_some() {
+        return Err(Error::Refused(
+            "This account was locked on the server’s own machine. There `holdfast admin user unlock` opens it."
+                .to_owned(),
+        ));
+    }
     tell_of_link(conn, by, &user, "enabled the account and ", now)?;
     if !store::user::set_state(conn, id, UserState::Disabled, UserState::Invited)? {
         return Err(Error::Conflict("This account is not disabled.".to_owned()));
     }
     activity::record(conn, by, &Act::done(Action::UserChanged, object(&user)).because("enabled"), now)?;
+    activity::record(conn, by, &Act::done(Action::LinkMade, object(&user)), now)?;
     make_link(conn, by, &user, now)
 }
 
@@ -155,8 +169,9 @@ pub fn enable(conn: &mut Conn, by: &Actor, id: UserId, now: Time) -> Result<Stri
 /// the outbox and in mailboxes, while we keep only its hash.
 fn make_link(conn: &mut Conn, by: &Actor, user: &User, now: Time) -> Result<String> {
     let path = make_invite_link(conn, user.id, now)?;
+    let who = who(conn, by)?;
     let body = Invited {
-        by: &by.name,
+        by: &who,
         is_new: user.password_hash.is_none(),
         url: setting::public_url(conn)?.unwrap_or_default(),
         expires_at: (now + INVITE_LINK_LIFE).iso(),
@@ -164,8 +179,9 @@ fn make_link(conn: &mut Conn, by: &Actor, user: &User, now: Time) -> Result<Stri
     let mail = Mail {
         to: Recipients::Account(user.id),
         kind: "invited",
-        dedupe_key: None,
-        subject: format!("Holdfast: {} has a link for you", by.name),
+        // To a stranger's mailbox once an hour at most, however many links are made.
+        dedupe_key: Some((now.seconds() / 3600).to_string()),
+        subject: format!("Link for {}", user.email),
         body: body.render().context("writing a mail")?,
     };
     mail::enqueue(conn, &mail, now)?;
@@ -191,8 +207,30 @@ fn give(conn: &mut Conn, by: &Actor, user: &User, grant: (Role, Scope), now: Tim
 fn tell_of_link(conn: &mut Conn, by: &Actor, user: &User, first: &str, now: Time) -> Result<()> {
     let held: Vec<_> = store::user::grants(conn, user.id)?.iter().copied().collect();
     let (roles, whom) = (describe_all(conn, &held)?, name_of(user));
-    let what = format!("{first}made a one-time link for {whom}: whoever opens it is them. Roles: {roles}.");
-    tell(conn, by, user, (&what, &held), OVERSEERS, now)
+    let what =
+        format!("{} {first}made a one-time link for {whom}: whoever opens it is them. Roles: {roles}.", who(conn, by)?);
+    let roles: Vec<_> = held.iter().map(|(role, _)| *role).collect();
+    let change = AccessChange { what: &what, roles: &roles, to: OVERSEERS, once_an_hour: true };
+    alert::access_changed(conn, by.via, user, &change, now)
+}
+
+/// How many accounts, links, roles and settings one person may make or change in an hour: more would bury what matters.
+const PER_HOUR: i64 = 30;
+
+/// Lets one more change of access through, unless one person makes too many, or everything is frozen. On the server's
+/// own machine there is no limit.
+pub(super) fn admit(conn: &mut Conn, by: &Actor, now: Time) -> Result<()> {
+    freeze::check(conn, by)?;
+    let Some(id) = user_id(by).filter(|_| by.via != Via::CommandLine) else { return Ok(()) };
+    use Action as A;
+    let acts = [A::UserAdded, A::LinkMade, A::RoleGranted, A::RoleRevoked, A::UserDisabled, A::SettingChanged];
+    if store::activity::count_by(conn, id.as_str(), &acts, now - hours(1))? < PER_HOUR {
+        return Ok(());
+    }
+    Err(Error::Refused(format!(
+        "You made {PER_HOUR} changes to accounts, links, roles and settings within an hour, which is the most that one person may. \
+         Wait, or use `holdfast admin user` on the server’s own machine."
+    )))
 }
 
 /// Where the person has a mail of their own.
@@ -209,7 +247,8 @@ fn tell(
 ) -> Result<()> {
     let roles: Vec<_> = given.iter().map(|(role, _)| *role).collect();
     let what = format!("{} {what}", who(conn, by)?);
-    alert::access_changed(conn, user, (&what, &roles), to, now)
+    let change = AccessChange { what: &what, roles: &roles, to, once_an_hour: false };
+    alert::access_changed(conn, by.via, user, &change, now)
 }
 
 /// "Operator in team Berlin, Auditor".
@@ -233,7 +272,11 @@ fn keep_an_owner(conn: &mut Conn, id: UserId) -> Result<()> {
     if store::user::other_owner_count(conn, id)? > 0 {
         return Ok(());
     }
-    Err(Error::Refused("This is the last owner. Make someone else an owner first.".to_owned()))
+    Err(Error::Refused(
+        "This is the last owner. Make someone else an owner first, or use `holdfast admin user lock` on the server’s own \
+         machine."
+            .to_owned(),
+    ))
 }
 
 fn find(conn: &mut Conn, id: UserId) -> Result<User> {

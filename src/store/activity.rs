@@ -55,6 +55,15 @@ pub fn newest_at(conn: &mut Conn) -> QueryResult<Option<Time>> {
     activity::table.order(activity::seq.desc()).select(activity::at).first(conn).optional()
 }
 
+/// How many acts of these kinds somebody did after `since`.
+pub fn count_by(conn: &mut Conn, actor_id: &str, actions: &[Action], since: Time) -> QueryResult<i64> {
+    activity::table
+        .filter(activity::action.eq_any(actions.to_vec()).and(activity::actor_id.eq(actor_id)))
+        .filter(activity::at.gt(since))
+        .count()
+        .get_result(conn)
+}
+
 /// Appends an entry.
 pub fn insert(conn: &mut Conn, entry: &Activity) -> QueryResult<()> {
     diesel::insert_into(activity::table).values(entry).execute(conn).map(drop)

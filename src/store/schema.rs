@@ -19,6 +19,8 @@ diesel::table! {
         created_by -> Nullable<Text>,
         created_at -> BigInt,
         password_changed_at -> Nullable<BigInt>,
+        founder_at -> Nullable<BigInt>,
+        locked_at -> Nullable<BigInt>,
     }
 }
 

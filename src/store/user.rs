@@ -1,6 +1,7 @@
 //! People who may sign in, and their roles.
 use crate::domain::account::UserState;
 use crate::domain::id::{TeamId, UserId};
+use crate::domain::name::lookup;
 use crate::domain::role::{Grants, Permission, Role, Scope};
 use crate::domain::time::Time;
 use crate::store::Conn;
@@ -8,7 +9,7 @@ use crate::store::schema::{user_roles, users};
 use diesel::dsl::count_star;
 use diesel::prelude::*;
 
-/// A person. `email` is in lower case.
+/// A person. `email` is as [`crate::domain::name::address`] keeps it.
 #[derive(Clone, Queryable, Selectable, Insertable)]
 #[diesel(table_name = users, treat_none_as_default_value = false)]
 pub struct User {
@@ -41,9 +42,9 @@ pub fn find(conn: &mut Conn, id: UserId) -> QueryResult<Option<User>> {
     users::table.find(id).select(User::as_select()).first(conn).optional()
 }
 
-/// A person by address, in any case of letters.
+/// A person by address, in any case of letters and either spelling of its domain.
 pub fn find_by_email(conn: &mut Conn, email: &str) -> QueryResult<Option<User>> {
-    users::table.filter(users::email.eq(email.trim().to_lowercase())).select(User::as_select()).first(conn).optional()
+    users::table.filter(users::email.eq(lookup(email))).select(User::as_select()).first(conn).optional()
 }
 
 /// Everyone, by name.
@@ -81,6 +82,35 @@ pub fn set_state(conn: &mut Conn, id: UserId, from: UserState, to: UserState) ->
         .set(users::state.eq(to))
         .execute(conn)
         .map(|count| count == 1)
+}
+
+/// When a person was named a founder; none where they were not.
+pub fn founder_at(conn: &mut Conn, id: UserId) -> QueryResult<Option<Time>> {
+    Ok(users::table.find(id).select(users::founder_at).first(conn).optional()?.flatten())
+}
+
+/// Names a founder, or takes one back.
+pub fn set_founder(conn: &mut Conn, id: UserId, at: Option<Time>) -> QueryResult<()> {
+    diesel::update(users::table.find(id)).set(users::founder_at.eq(at)).execute(conn).map(drop)
+}
+
+/// When an account was locked on the server's own machine; none where it was not.
+pub fn locked_at(conn: &mut Conn, id: UserId) -> QueryResult<Option<Time>> {
+    Ok(users::table.find(id).select(users::locked_at).first(conn).optional()?.flatten())
+}
+
+/// Notes that an account is locked, or is so no longer.
+pub fn set_locked(conn: &mut Conn, id: UserId, at: Option<Time>) -> QueryResult<()> {
+    diesel::update(users::table.find(id)).set(users::locked_at.eq(at)).execute(conn).map(drop)
+}
+
+/// How many people who can sign in are founders, or have had their account since before `cut`.
+pub fn settled_count(conn: &mut Conn, cut: Time) -> QueryResult<i64> {
+    users::table
+        .filter(users::state.eq(UserState::Active))
+        .filter(users::founder_at.is_not_null().or(users::created_at.le(cut)))
+        .select(count_star())
+        .first(conn)
 }
 
 /// The roles of a person.

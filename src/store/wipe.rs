@@ -168,13 +168,41 @@ pub fn approve(conn: &mut Conn, approval: &Approval) -> QueryResult<()> {
         .map(drop)
 }
 
-/// How many requests got past the limits after `since` and up to `until`, by one person and by all.
-pub fn recent(conn: &mut Conn, actor: UserId, since: Time, until: Time) -> QueryResult<Recent> {
-    let passed =
-        wipe_requests::table.filter(wipe_requests::passed_at.gt(since).and(wipe_requests::passed_at.le(until)));
-    let by_all = passed.count().get_result(conn)?;
-    let by_actor = passed.filter(wipe_requests::requested_by.eq(actor)).count().get_result(conn)?;
-    Ok(Recent { by_actor, by_all })
+/// How many requests got past the limits after `since` and up to `until`: by one person, for devices of one team, and
+/// in all.
+pub fn recent(
+    conn: &mut Conn,
+    (actor, team): (UserId, Option<TeamId>),
+    since: Time,
+    until: Time,
+) -> QueryResult<Recent> {
+    let passed = wipe_requests::table
+        .inner_join(devices::table.on(devices::id.eq(wipe_requests::device_id)))
+        .filter(wipe_requests::passed_at.gt(since).and(wipe_requests::passed_at.le(until)))
+        .select((wipe_requests::requested_by, devices::team_id));
+    Ok(count_of(&passed.load(conn)?, actor, team))
+}
+
+/// How many orders to erase were made after `since`: for requests of one person, for devices of one team, and in all.
+pub fn released(conn: &mut Conn, (actor, team): (UserId, Option<TeamId>), since: Time) -> QueryResult<Recent> {
+    let orders = commands::table
+        .filter(commands::kind.eq_any(CommandKind::ERASING).and(commands::created_at.gt(since)))
+        .select(commands::id.nullable());
+    let left = wipe_requests::table
+        .inner_join(devices::table.on(devices::id.eq(wipe_requests::device_id)))
+        .filter(wipe_requests::command_id.eq_any(orders))
+        .select((wipe_requests::requested_by, devices::team_id));
+    Ok(count_of(&left.load(conn)?, actor, team))
+}
+
+/// Counts requests by whose they are; a device without a team is of no team's share.
+fn count_of(requests: &[(UserId, Option<TeamId>)], actor: UserId, team: Option<TeamId>) -> Recent {
+    let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+    Recent {
+        by_actor: number(requests.iter().filter(|it| it.0 == actor).count()),
+        by_team: number(requests.iter().filter(|it| team.is_some() && it.1 == team).count()),
+        by_all: number(requests.len()),
+    }
 }
 
 /// How many wipes a person requested after `since`, held or not.
@@ -253,13 +281,13 @@ pub fn count(conn: &mut Conn, states: &[WipeState], reach: &Reach) -> QueryResul
 
 /// An account as far as its word counts for a wipe.
 pub fn person(conn: &mut Conn, id: UserId) -> QueryResult<Option<Person>> {
-    type Row = (String, String, Option<String>, Time);
+    type Row = (String, String, Option<String>, Time, Option<Time>);
     let row: Option<Row> = users::table
         .find(id)
-        .select((users::name, users::state, users::created_by, users::created_at))
+        .select((users::name, users::state, users::created_by, users::created_at, users::founder_at))
         .first(conn)
         .optional()?;
-    let Some((name, state, created_by, created_at)) = row else { return Ok(None) };
+    let Some((name, state, created_by, created_at, founder_at)) = row else { return Ok(None) };
     let last_link: Option<Option<Time>> = one_time_links::table
         .filter(one_time_links::user_id.eq(id).and(one_time_links::used_at.is_not_null()))
         .order(one_time_links::used_at.desc())
@@ -268,7 +296,8 @@ pub fn person(conn: &mut Conn, id: UserId) -> QueryResult<Option<Person>> {
         .optional()?;
     let in_use_since = last_link.flatten().map_or(created_at, |used| used.max(created_at));
     let created_by = created_by.as_deref().and_then(UserId::parse);
-    Ok(Some(Person { account: Account { id, created_by, in_use_since }, name, is_active: state == "active" }))
+    let account = Account { id, created_by, in_use_since, founder_at };
+    Ok(Some(Person { account, name, is_active: state == "active" }))
 }
 
 /// The names of people by their ids.
@@ -287,9 +316,4 @@ pub fn timeline(conn: &mut Conn, request: &WipeRequest) -> QueryResult<Vec<Activ
         .order(activity::seq)
         .select(Activity::as_select())
         .load(conn)
-}
-
-/// When the organisation's first account was made.
-pub fn organisation_since(conn: &mut Conn) -> QueryResult<Option<Time>> {
-    users::table.order(users::created_at).select(users::created_at).first(conn).optional()
 }

@@ -1,9 +1,12 @@
 //! One's own account: name, time zone, password and sessions.
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::domain::name::check_person;
+use crate::domain::shown::Shown;
 use crate::error::{Error, FieldErrors};
 use crate::service;
 use crate::store::session::Session;
+use crate::store::user::User;
 use crate::store::{self, Store};
 use crate::web::error::PageResult;
 use crate::web::hashing::Shared;
@@ -37,6 +40,8 @@ struct AccountPage {
     email: String,
     name: String,
     time_zone: String,
+    /// What the form of name and time zone was shown with.
+    version: String,
     errors: FieldErrors,
     /// Each with whether it is this one.
     sessions: Vec<(Session, bool)>,
@@ -50,9 +55,14 @@ async fn page(by: &SignedIn, layout: Layout, store: &Store, errors: FieldErrors)
         email: by.email.clone(),
         name: by.name.clone(),
         time_zone: by.time_zone.clone(),
+        version: shown(by).version(),
         errors,
         sessions: sessions.into_iter().map(|it| (it.id_hash == here, it)).map(|(here, it)| (it, here)).collect(),
     })
+}
+
+fn shown(user: &User) -> Shown {
+    Shown::new([("Name", user.name.clone()), ("Time zone", user.time_zone.clone())])
 }
 
 #[get("/account")]
@@ -64,6 +74,8 @@ async fn show(by: SignedIn, layout: Layout, store: Data<Store>) -> PageResult<im
 struct ProfileForm {
     name: String,
     time_zone: String,
+    #[serde(default)]
+    version: String,
 }
 
 #[post("/account")]
@@ -74,19 +86,30 @@ async fn change_profile(
     form: Form<ProfileForm>,
 ) -> PageResult<HttpResponse> {
     let mut errors = FieldErrors::new();
-    let name = form::required(&form.name, "name", 100, &mut errors);
+    let name = form.name.trim().to_owned();
+    check_person(&name, &by.email, &mut errors);
     zone::check(&form.time_zone, &mut errors);
-    if !errors.is_empty() {
-        let page = AccountPage {
-            name: form.name.clone(),
-            time_zone: form.time_zone.clone(),
-            ..page(&by, layout, &store, errors).await?
-        };
-        return form::again(&page);
-    }
-    let (actor, zone, now) = (by.actor(), form.time_zone.clone(), clock.now());
-    store.act(move |conn| service::account::change_profile(conn, &actor, &by, &name, &zone, now)).await?;
-    Ok(see_other("/account", Some("Your account is changed.")))
+    let (actor, zone, now, version) = (by.actor(), form.time_zone.clone(), clock.now(), form.version.clone());
+    let id = by.id;
+    let done = match errors.into_result() {
+        Ok(()) => {
+            store
+                .act(move |conn| {
+                    let user = store::user::find(conn, id)?.ok_or(Error::NotFound("user"))?;
+                    shown(&user).check(&version).map_err(Error::Conflict)?;
+                    service::account::change_profile(conn, &actor, &user, &name, &zone, now)
+                })
+                .await
+        }
+        Err(errors) => Err(errors.into()),
+    };
+    let Err(error) = done else { return Ok(see_other("/account", Some("Your account is changed."))) };
+    let is_newer = matches!(error, Error::Conflict(_));
+    let (errors, refusal) = form::refusal(error)?;
+    let page = page(&by, layout, &store, errors).await?;
+    let current = store.read(move |conn| store::user::find(conn, id)).await?.map(|it| shown(&it).version());
+    let version = current.filter(|_| is_newer).unwrap_or_else(|| form.version.clone());
+    refusal.again(&AccountPage { name: form.name.clone(), time_zone: form.time_zone.clone(), version, ..page })
 }
 
 #[derive(Deserialize)]

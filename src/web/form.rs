@@ -4,6 +4,7 @@
 //! where that fails, the handler renders the same page with the errors and
 //! what was typed, by [`again`]. What a rule or the moment refuses is told the
 //! same way, by [`refusal`].
+use crate::domain::name::{NOT_PLAIN, is_plain};
 use crate::error::{Error, FieldErrors};
 use crate::web::error::{Fault, PageResult};
 use actix_web::HttpResponse;
@@ -58,6 +59,9 @@ pub fn optional(text: &str, field: &'static str, max: usize, errors: &mut FieldE
     let length = text.chars().count();
     if length > max {
         errors.add(field, format!("Use at most {max} characters. This has {length}."));
+    }
+    if !is_plain(text) {
+        errors.add(field, NOT_PLAIN);
     }
     text.to_owned()
 }

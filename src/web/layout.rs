@@ -120,6 +120,8 @@ pub struct Layout {
     pub now: Time,
     pub zone: Zone,
     pub damage: Option<Damage>,
+    /// Since when everything that erases, removes, restores or loosens is frozen.
+    pub frozen_since: Option<Time>,
 }
 
 /// Stored objects that are missing or damaged.
@@ -136,6 +138,7 @@ struct Frame {
     has_failed_test: bool,
     is_demo: bool,
     damage: Option<Damage>,
+    frozen_since: Option<Time>,
 }
 
 impl Layout {
@@ -153,6 +156,7 @@ impl Layout {
             layout.has_failed_test = frame.has_failed_test;
             layout.is_demo = frame.is_demo;
             layout.damage = frame.damage;
+            layout.frozen_since = frame.frozen_since;
         }
         Ok(layout)
     }
@@ -186,6 +190,7 @@ impl Layout {
             now,
             zone,
             damage: None,
+            frozen_since: None,
         }
     }
 
@@ -298,6 +303,7 @@ impl FromRequest for Layout {
 fn read_frame(conn: &mut Conn, grants: &Grants, person: Option<UserId>) -> Result<Frame> {
     let mut frame = Frame { is_demo: service::setting::is_demo(conn)?, ..Frame::default() };
     let Some(person) = person else { return Ok(frame) };
+    frame.frozen_since = service::freeze::standing(conn)?;
     if let Some(reach) = grants.reach(Permission::ApproveWipe) {
         frame.approvals_waiting = Some(store::attention::approvals_waiting(conn, &reach, person)?);
     }

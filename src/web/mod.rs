@@ -27,6 +27,7 @@ mod restore_test;
 pub mod session;
 mod setting;
 mod setup;
+mod span;
 mod team;
 mod user;
 pub mod wipe;

@@ -3,6 +3,7 @@ use crate::clock::Clock;
 use crate::domain::proof::Grade;
 use crate::domain::role::{Permission, Reach};
 use crate::domain::time::{Time, days};
+use crate::domain::wipe::SETTLED;
 use crate::error::Result;
 use crate::store::device_list::{self, Counts, Filter, From, Query, Sort, View};
 use crate::store::restore_test_list::{self, Listed};
@@ -65,6 +66,7 @@ struct Read {
     has_policy: bool,
     has_second_approver: bool,
     has_backup: bool,
+    has_two_settled: bool,
 }
 
 /// So many devices are in "Who would lose what".
@@ -128,6 +130,7 @@ fn read(conn: &mut Conn, reach: &Reach, now: Time) -> Result<Read> {
         failed: restore_test_list::standing_failures(conn, reach, 5)?,
         has_policy: !store::policy::all(conn)?.is_empty(),
         has_second_approver: approver_count(conn)? > 1,
+        has_two_settled: store::user::settled_count(conn, now - SETTLED)? > 1,
     })
 }
 
@@ -166,6 +169,12 @@ fn steps(read: &Read, layout: &Layout) -> Vec<Step> {
         step(read.has_backup, "Back the device up", "/devices"),
         step(read.counts.proven > 0, "See its restore test pass", "/restore-tests"),
         step(read.has_second_approver, "Invite someone who approves wipes", "/users"),
+        step(
+            read.has_two_settled,
+            "On the server’s own machine, name both founders: holdfast admin founder add ADDRESS. Until then their word \
+             on wipes counts only after 72 hours",
+            "/users",
+        ),
     ];
     let is_new = layout.may(Permission::ManageSettings) && steps.iter().any(|it| !it.is_done);
     if is_new { steps } else { Vec::new() }

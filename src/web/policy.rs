@@ -15,6 +15,7 @@ use crate::web::error::PageResult;
 use crate::web::form::refusal;
 use crate::web::layout::{Layout, see_other};
 use crate::web::session::{Can, EditPolicies, ViewPolicies};
+use crate::web::span::{UNITS, minutes_of, split};
 use actix_web::web::{Data, Form, Path, ServiceConfig};
 use actix_web::{HttpResponse, Responder, get, post};
 use askama::Template;
@@ -98,24 +99,6 @@ pub struct PolicyForm {
     os_version: String,
 }
 
-/// The units of a span, in minutes.
-const UNITS: [(&str, &str, u32); 3] = [("min", "minutes", 1), ("h", "hours", 60), ("d", "days", 1440)];
-
-fn minutes_of(number: &str, unit: &str, errors: &mut FieldErrors) -> u32 {
-    let unit = UNITS.iter().find(|it| it.0 == unit).map_or(60, |it| it.2);
-    let minutes = number.trim().parse::<u32>().ok().and_then(|it| it.checked_mul(unit));
-    minutes.filter(|it| (1..=366 * 1440).contains(it)).unwrap_or_else(|| {
-        errors.add("requirements", "A span is a whole number, from 1 minute to 366 days.");
-        1
-    })
-}
-
-/// A span in the largest unit that has it whole.
-fn split(minutes: u32) -> (String, String) {
-    let unit = UNITS.iter().rev().find(|it| minutes >= it.2 && minutes.is_multiple_of(it.2)).unwrap_or(&UNITS[0]);
-    ((minutes / unit.2).to_string(), unit.0.to_owned())
-}
-
 impl PolicyForm {
     fn new() -> Self {
         let text = ToOwned::to_owned;
@@ -130,11 +113,11 @@ impl PolicyForm {
         }
     }
 
-    fn of(policy: &Policy, requirements: &[Requirement]) -> Self {
+    fn of(policy: &Policy, requirements: &[Requirement], teams: &[Team]) -> Self {
         let mut form = Self {
             name: policy.name.clone(),
             team: policy.team_id.map(|it| it.to_string()).unwrap_or_default(),
-            version: policy.version.to_string(),
+            version: policy::shown(policy, requirements, team_name(teams, policy)).version(),
             ..Self::new()
         };
         let on = || "on".to_owned();
@@ -357,7 +340,7 @@ async fn edit(
     if !by.reach().covers(policy.team_id) {
         return Err(Error::NotFound("policy").into());
     }
-    let form = PolicyForm::of(&policy, &requirements);
+    let form = PolicyForm::of(&policy, &requirements, &teams);
     Ok(EditPage::new(layout, Some(policy.id), teams, form, FieldErrors::new()))
 }
 
@@ -371,7 +354,7 @@ async fn change(
 ) -> PageResult<HttpResponse> {
     let (actor, reach, now, id, form) =
         (by.actor(), by.reach().clone(), clock.now(), id.into_inner(), form.into_inner());
-    let version = form.version.parse().unwrap_or(-1);
+    let version = form.version.clone();
     let done = match form.parse(&by) {
         Ok(draft) => {
             store
@@ -380,7 +363,10 @@ async fn change(
                     if !reach.covers(old.team_id) {
                         return Err(Error::NotFound("policy"));
                     }
-                    policy::change(conn, &actor, (id, version), &draft, now)
+                    let teams = store::team::all(conn)?;
+                    let shown = policy::shown(&old, &old.requirements()?, team_name(&teams, &old));
+                    shown.check(&version).map_err(Error::Conflict)?;
+                    policy::change(conn, &actor, (id, old.version), &draft, now)
                 })
                 .await
         }
@@ -389,9 +375,12 @@ async fn change(
     match done {
         Ok(_) => Ok(see_other(format!("/policies/{id}"), Some("Saved. Devices get it with their next check-in."))),
         Err(error) => {
+            let is_newer = matches!(error, Error::Conflict(_));
             let (errors, refusal) = refusal(error)?;
-            let teams = store.read(store::team::all).await?;
-            refusal.again(&EditPage::new(layout, Some(id), teams, form, errors))
+            let (policy, requirements, teams) = find(&store, id).await?;
+            let current = policy::shown(&policy, &requirements, team_name(&teams, &policy)).version();
+            let version = if is_newer { current } else { form.version.clone() };
+            refusal.again(&EditPage::new(layout, Some(id), teams, PolicyForm { version, ..form }, errors))
         }
     }
 }

@@ -198,7 +198,7 @@ impl Visitor {
         let secure = config.is_some_and(|it| it.is_https());
         let cookie = |name: &str| request.cookie(&cookie_name(name, secure)).map(|it| it.value().to_owned());
         let peer = request.peer_addr().map_or(IpAddr::from([0, 0, 0, 0]), |it| it.ip());
-        let hops: Vec<&str> = request.headers().get_all("x-forwarded-for").filter_map(|it| it.to_str().ok()).collect();
+        let hops: Vec<_> = request.headers().get_all("x-forwarded-for").map(header::HeaderValue::as_bytes).collect();
         Self {
             session: cookie(SESSION),
             visit: cookie(VISIT),

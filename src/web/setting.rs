@@ -2,6 +2,7 @@
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::guard::GuardedAct;
+use crate::domain::shown::Shown;
 use crate::domain::time::Time;
 use crate::error::{Error, FieldErrors};
 use crate::service::setting::{Changed, NUMBERS, Number};
@@ -29,6 +30,8 @@ pub fn routes(config: &mut ServiceConfig) {
 struct SettingsPage {
     layout: Layout,
     fields: Vec<NumberField>,
+    /// What the form was shown with.
+    version: String,
     errors: FieldErrors,
     mail: MailStatus,
     public_url: String,
@@ -43,13 +46,24 @@ struct NumberField {
     next: Option<(i64, Time)>,
 }
 
-async fn fields(store: &Store, now: Time) -> crate::error::Result<Vec<NumberField>> {
-    let load = move |conn: &mut Conn, it: &Number| -> crate::error::Result<NumberField> {
+fn load(conn: &mut Conn, now: Time) -> crate::error::Result<Vec<NumberField>> {
+    let load = |conn: &mut Conn, it: &Number| -> crate::error::Result<NumberField> {
         let value = service::setting::value(conn, it, now)?;
         let next = value.next.map(|(next, at)| (next / it.unit, at));
         Ok(NumberField { number: *it, text: (value.now / it.unit).to_string(), next })
     };
-    store.read(move |conn| NUMBERS.iter().map(|it| load(conn, it)).collect()).await
+    NUMBERS.iter().map(|it| load(conn, it)).collect()
+}
+
+async fn fields(store: &Store, now: Time) -> crate::error::Result<Vec<NumberField>> {
+    store.read(move |conn| load(conn, now)).await
+}
+
+fn shown(fields: &[NumberField]) -> Shown {
+    Shown::new(fields.iter().map(|it| {
+        let next = it.next.map(|(next, at)| format!(", and {next} from {}", at.iso())).unwrap_or_default();
+        (it.number.label, format!("{}{next}", it.text))
+    }))
 }
 
 struct MailStatus {
@@ -72,8 +86,8 @@ async fn show(
 ) -> PageResult<impl Responder> {
     let fields = fields(&store, layout.now).await?;
     let mail = mail_status(&store, &config).await?;
-    let public_url = config.public_url.clone();
-    Ok(SettingsPage { layout, fields, errors: FieldErrors::new(), mail, public_url })
+    let (public_url, version) = (config.public_url.clone(), shown(&fields).version());
+    Ok(SettingsPage { layout, fields, version, errors: FieldErrors::new(), mail, public_url })
 }
 
 #[post("/settings")]
@@ -85,6 +99,7 @@ async fn change(
 ) -> PageResult<HttpResponse> {
     let (actor, now) = (by.actor(), clock.now());
     let (values, errors) = read(&form);
+    let version = form::value(&form, "version").to_owned();
     let asked = match errors.into_result() {
         Ok(()) => {
             require_password(GuardedAct::ChangeSettings, &by, (&store, &clock, &shared), form::value(&form, "password"))
@@ -93,20 +108,30 @@ async fn change(
         Err(errors) => Err(errors.into()),
     };
     let done = match asked {
-        Ok(()) => store.act(move |conn| service::setting::set_numbers(conn, &actor, &values, now)).await,
+        Ok(()) => {
+            store
+                .act(move |conn| {
+                    shown(&load(conn, now)?).check(&version).map_err(Error::Conflict)?;
+                    service::setting::set_numbers(conn, &actor, &values, now)
+                })
+                .await
+        }
         Err(error) => Err(error),
     };
     match done {
         Ok(changed) => Ok(see_other("/settings", Some(said(changed)))),
         Err(error) => {
+            let is_newer = matches!(error, Error::Conflict(_));
             let (errors, refusal) = form::refusal(error)?;
             let mut fields = fields(&store, now).await?;
+            let typed = form::value(&form, "version").to_owned();
+            let version = if is_newer { shown(&fields).version() } else { typed };
             for it in &mut fields {
                 form::value(&form, it.number.field).clone_into(&mut it.text);
             }
             let mail = mail_status(&store, &config).await?;
             let public_url = config.public_url.clone();
-            refusal.again(&SettingsPage { layout, fields, errors, mail, public_url })
+            refusal.again(&SettingsPage { layout, fields, version, errors, mail, public_url })
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The first owner's account, and the accounts of invited people: both by a link that works once.
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::domain::account::{LinkPurpose, NO_ADDRESS, check_password, is_address};
+use crate::domain::account::{LinkPurpose, check_password};
+use crate::domain::name::{NO_ADDRESS, address, check_person};
 use crate::error::{Error, FieldErrors, Result};
 use crate::service;
 use crate::service::account::Profile;
@@ -50,10 +51,10 @@ struct AccountForm {
 impl AccountForm {
     fn check(&self, email: &str) -> FieldErrors {
         let mut errors = FieldErrors::new();
-        if !is_address(email) {
+        if address(email).is_none() {
             errors.add("email", NO_ADDRESS);
         }
-        form::required(&self.name, "name", 100, &mut errors);
+        check_person(&self.name, email, &mut errors);
         zone::check(&self.time_zone, &mut errors);
         new_password(&self.password, &self.again, email, &mut errors);
         errors

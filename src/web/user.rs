@@ -6,6 +6,7 @@ use crate::domain::activity::Actor;
 use crate::domain::guard::GuardedAct;
 use crate::domain::id::{TeamId, UserId};
 use crate::domain::role::{Grants, Role, Scope};
+use crate::domain::shown::Shown;
 use crate::domain::time::Time;
 use crate::error::{Error, FieldErrors};
 use crate::service;
@@ -182,10 +183,27 @@ struct ShowPage {
     /// Who made the account.
     creator: String,
     groups: Vec<Group>,
+    /// What the form of the roles was shown with.
+    version: String,
     errors: FieldErrors,
 }
 
-fn load(conn: &mut Conn, id: UserId) -> crate::error::Result<(User, String, Vec<Group>)> {
+/// The roles that a person holds, as the form of them was shown.
+fn shown(conn: &mut Conn, id: UserId) -> crate::error::Result<Shown> {
+    let (teams, held) = (store::team::all(conn)?, store::user::grants(conn, id)?);
+    let name = |scope: &Scope| match scope {
+        Scope::Organisation => String::new(),
+        Scope::Team(id) => {
+            let team = teams.iter().find(|it| it.id == *id).map_or_else(|| id.to_string(), |it| it.name.clone());
+            format!(" in team {team}")
+        }
+    };
+    let mut roles: Vec<_> = held.iter().map(|(role, scope)| format!("{}{}", role.name(), name(scope))).collect();
+    roles.sort();
+    Ok(Shown::new([("Roles", roles.join(", "))]))
+}
+
+fn load(conn: &mut Conn, id: UserId) -> crate::error::Result<(User, String, Vec<Group>, String)> {
     let user = store::user::find(conn, id)?.ok_or(Error::NotFound("user"))?;
     let creator = match user.created_by {
         Some(by) => store::user::find(conn, by)?.map(|it| it.name).unwrap_or_default(),
@@ -193,14 +211,14 @@ fn load(conn: &mut Conn, id: UserId) -> crate::error::Result<(User, String, Vec<
     };
     let (teams, held) = (store::team::all(conn)?, store::user::grants(conn, id)?);
     let groups = boxes(&teams, |role, scope| held.iter().any(|it| *it == (role, scope)));
-    Ok((user, creator, groups))
+    Ok((user, creator, groups, shown(conn, id)?.version()))
 }
 
 #[get("/users/{id}")]
 async fn show(_: Can<ManageUsers>, layout: Layout, store: Data<Store>, id: Path<UserId>) -> PageResult<impl Responder> {
     let id = id.into_inner();
-    let (user, creator, groups) = store.read(move |conn| load(conn, id)).await?;
-    Ok(ShowPage { layout, user, creator, groups, errors: FieldErrors::new() })
+    let (user, creator, groups, version) = store.read(move |conn| load(conn, id)).await?;
+    Ok(ShowPage { layout, user, creator, groups, version, errors: FieldErrors::new() })
 }
 
 #[post("/users/{id}/roles")]
@@ -213,24 +231,32 @@ async fn set_roles(
 ) -> PageResult<HttpResponse> {
     let (id, now) = (id.into_inner(), clock.now());
     let (roles, actor) = (read_roles(&form)?, by.actor());
-    let wanted = roles.clone();
-    let done =
-        match require_password(GuardedAct::ChangeRoles, &by, (&store, &clock, &shared), form::value(&form, "password"))
-            .await
-        {
-            Ok(()) => store.act(move |conn| service::user::set_roles(conn, &actor, id, &roles, now)).await,
-            Err(error) => Err(error),
-        };
+    let (wanted, version) = (roles.clone(), form::value(&form, "version").to_owned());
+    let typed = version.clone();
+    let password = form::value(&form, "password");
+    let done = match require_password(GuardedAct::ChangeRoles, &by, (&store, &clock, &shared), password).await {
+        Ok(()) => {
+            store
+                .act(move |conn| {
+                    shown(conn, id)?.check(&version).map_err(Error::Conflict)?;
+                    service::user::set_roles(conn, &actor, id, &roles, now)
+                })
+                .await
+        }
+        Err(error) => Err(error),
+    };
     match done {
         Ok(()) => {
             Ok(see_other(format!("/users/{id}"), Some("The roles are set. Where they changed, all sessions ended.")))
         }
         Err(error) => {
+            let is_newer = matches!(error, Error::Conflict(_));
             let (errors, refusal) = form::refusal(error)?;
-            let (user, creator, _) = store.read(move |conn| load(conn, id)).await?;
+            let (user, creator, _, current) = store.read(move |conn| load(conn, id)).await?;
+            let version = if is_newer { current } else { typed };
             let teams = store.read(store::team::all).await?;
             let groups = boxes(&teams, |role, scope| wanted.contains(&(role, scope)));
-            refusal.again(&ShowPage { layout, user, creator, groups, errors })
+            refusal.again(&ShowPage { layout, user, creator, groups, version, errors })
         }
     }
 }
@@ -241,8 +267,8 @@ const ACCOUNT_PASSWORD: &str = "account-password";
 /// Shows a person's page again with why a button of it did nothing.
 async fn show_again(layout: Layout, store: &Store, id: UserId, error: Error) -> PageResult<HttpResponse> {
     let (errors, refusal) = form::refusal(error)?;
-    let (user, creator, groups) = store.read(move |conn| load(conn, id)).await?;
-    refusal.again(&ShowPage { layout, user, creator, groups, errors })
+    let (user, creator, groups, version) = store.read(move |conn| load(conn, id)).await?;
+    refusal.again(&ShowPage { layout, user, creator, groups, version, errors })
 }
 
 /// What an act on an account needs of the server.

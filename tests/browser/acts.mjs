@@ -189,12 +189,12 @@ const ACTS = {
       const is = await page.getByLabel("Check-in every, in seconds").inputValue();
       if (is !== number) throw new Error(`the setting is ${is}`);
     }
-    await page.getByLabel("Wipes in one hour at most").fill("21");
+    await page.getByLabel("Most wipes per hour").fill("21");
     await press(page, button(page, "Change settings"), /In force from/);
     await page.reload();
     await press(page, button(page, "Take back"), /Taken back/);
     await page.reload();
-    await page.getByLabel("Wipes in one hour at most").fill("-1");
+    await page.getByLabel("Most wipes per hour").fill("-1");
     await press(page, button(page, "Change settings"), /Nothing was changed/);
   },
 

@@ -55,7 +55,7 @@ export async function bringStates({ browser, demo, faults }) {
   await set("Hold before an approved wipe, in minutes", 60);
   found.Waiting = await askAndApprove("contractor-07");
   found.Requested = await ask("field-tablet-03");
-  await set("Wipes in one hour at most", 1);
+  await set("Most wipes per hour", 1);
   found.Held = await ask("field-laptop-11");
   await says(operator, /Held/);
   for (const { context } of Object.values(people)) await context.close();

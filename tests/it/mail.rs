@@ -155,6 +155,123 @@ fn a_full_outbox_says_once_a_day_that_more_happened() {
     assert_eq!(store.read_blocking(store::mail::waiting_count).unwrap(), MAX_WAITING + 1);
 }
 
+/// Fills the outbox with mails that nobody asked for.
+fn fill(server: &TestServer, count: i64) {
+    server.act(move |conn| {
+        let at = NOW.millis();
+        sql(
+            conn,
+            &format!(
+                "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})
+                 INSERT INTO mail_outbox (id, recipient, subject, body, state, created_at, attempt_count,
+                                          next_attempt_at, last_error)
+                 SELECT CAST(i AS TEXT), 'a@example.org', '', '', 'waiting', {at}, 0, {at}, '' FROM n"
+            ),
+        );
+        Ok(())
+    });
+}
+
+/// What waits for somebody; thousands need not be sent for it.
+fn subjects(server: &TestServer, to: &str) -> Vec<String> {
+    let waiting = server.read(|conn| Ok(store::mail::due(conn, server.app.clock.now(), 10_000)?));
+    let mut all: Vec<_> = waiting.into_iter().filter(|it| it.recipient == to).map(|it| it.subject).collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn a_queue_that_is_full_of_other_mails_silences_no_guard() {
+    let server = TestServer::start();
+    let (ada, bob) = (colleague(&server, "ada", Role::Owner), colleague(&server, "bob", Role::Observer));
+    colleague(&server, "cleo", Role::Owner);
+    fill(&server, MAX_WAITING);
+    let owner = Visit::of(&server, ada);
+
+    assert_eq!(owner.post(&format!("/users/{bob}/roles"), &[("roles", "approver@organisation")]).status, 303);
+    assert_eq!(crate::setting::sends(&owner, "1", "50").status, 303);
+
+    let told = subjects(&server, "cleo@example.org");
+    assert_eq!(
+        told,
+        [
+            "Guard changed: Hold before an approved wipe, in minutes",
+            "Guard changed: Most wipes per hour",
+            "Part in wipes given: bob@example.org"
+        ]
+    );
+}
+
+#[test]
+fn a_change_that_nobody_can_be_told_of_is_not_made_but_on_the_host() {
+    let server = TestServer::start();
+    let (ada, bob) = (colleague(&server, "ada", Role::Owner), colleague(&server, "bob", Role::Observer));
+    fill(&server, MAX_WAITING + service::mail::RESERVED);
+    let owner = Visit::of(&server, ada);
+    let new = [("email", "eve@example.org"), ("name", "Eve"), ("roles", "operator@organisation")];
+
+    for (path, fields) in [
+        ("/users".to_owned(), &new[..]),
+        (format!("/users/{bob}/roles"), &[("roles", "approver@organisation")]),
+        (format!("/users/{bob}/disable"), &[]),
+    ] {
+        let answer = owner.post(&path, fields);
+        assert_eq!(answer.status, 409, "{path}: {}", text(&answer));
+        assert!(text(&answer).contains("nobody could be told of this"), "{path}: {}", text(&answer));
+    }
+    let refused = crate::setting::sends(&owner, "1", "50");
+    assert_eq!(refused.status, 409, "{}", text(&refused));
+    let state =
+        server.read(move |conn| Ok((store::user::grants(conn, bob)?, store::user::find(conn, bob)?.unwrap().state)));
+    assert!(!state.0.allows_everywhere(Permission::ApproveWipe) && state.1.as_str() == "active");
+
+    let by = holdfast::cli::control::actor(0);
+    server.act(move |conn| service::host::lock(conn, &by, bob, NOW));
+    let state = server.read(move |conn| Ok(store::user::find(conn, bob)?.unwrap().state));
+    assert_eq!(state.as_str(), "disabled", "the host has the last word");
+}
+
+#[test]
+fn invitations_and_links_have_a_limit_for_each_person_and_the_same_link_is_told_once_an_hour() {
+    let server = TestServer::start();
+    let (ada, bob) = (colleague(&server, "ada", Role::Owner), colleague(&server, "bob", Role::Observer));
+    let cleo = colleague(&server, "cleo", Role::Owner);
+    let owner = Visit::of(&server, ada);
+
+    let statuses: Vec<u16> = (0..40).map(|_| owner.post(&format!("/users/{bob}/links"), &[]).status).collect();
+    let told = server.mails();
+
+    assert_eq!(statuses.iter().filter(|it| **it == 200).count(), 30, "{statuses:?}");
+    assert_eq!(statuses.last(), Some(&409));
+    assert_eq!(told.iter().filter(|it| it.to == "bob@example.org").count(), 1, "{told:?}");
+    assert_eq!(told.iter().filter(|it| it.to == "cleo@example.org").count(), 1, "{told:?}");
+    let new = [("email", "eve@example.org"), ("name", "Eve"), ("roles", "operator@organisation")];
+    assert_eq!(owner.post("/users", &new).status, 409, "an invitation counts as well");
+    assert_eq!(Visit::of(&server, cleo).post("/users", &new).status, 200, "another person has a share of their own");
+    server.app.clock.advance(hours(1));
+    assert_eq!(Visit::of(&server, ada).post(&format!("/users/{bob}/links"), &[]).status, 200);
+}
+
+#[test]
+fn one_recipient_whom_the_server_refuses_holds_up_nobody() {
+    let database = TestDatabase::new();
+    let store = database.store();
+    for email in ["a@refused.example", "b@refused.example", "c@refused.example", "d@example.org"] {
+        add_user(&store, email, "approver");
+    }
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let sink = SmtpSink::start(&address);
+    let mailer = Mailer::smtp(&format!("smtp://{address}"), "Holdfast <holdfast@example.org>").unwrap();
+    enqueue(&store, mail(None));
+
+    let summary = job::mail::run_once(&store, Some(&mailer), &Clock::fixed(NOW)).unwrap();
+
+    assert_eq!((summary.done_count, summary.failed_count), (1, 3));
+    assert_eq!(sink.letters().len(), 1, "in the same run");
+    let error = store.read_blocking(store::mail::status).unwrap().last_error;
+    assert!(error.contains("550"), "{error}");
+}
+
 #[test]
 fn a_test_mail_reaches_the_one_who_asks_and_is_written_down() {
     let database = TestDatabase::new();
@@ -280,7 +397,11 @@ fn an_invitation_is_mailed_without_its_link() {
     let mut sent = server.mails();
     sent.retain(|it| it.to == "bob@example.org");
     assert_eq!(sent.len(), 1, "{sent:?}");
-    assert!(sent[0].body.contains("Ada has made an account for you"), "{}", sent[0].body);
+    assert!(
+        sent[0].body.starts_with("An account in Holdfast was made for you by Ada@example.org (Ada)"),
+        "{}",
+        sent[0].body
+    );
     assert!(sent[0].body.contains(&server.app.config.public_url));
     assert!(!sent[0].body.contains(secret) && !sent[0].body.contains("/invite/"), "{}", sent[0].body);
 }
@@ -297,22 +418,29 @@ fn who_gets_or_loses_a_part_in_wipes_is_told_to_all_who_manage_people() {
     let (all, both) = (vec!["ada", "bob", "cleo"], vec!["ada", "cleo"]);
     // In this order: what is taken from somebody, or whose account ends, is told to them too.
     for (to, fields, readers, said) in [
-        ("/users".to_owned(), &new[..], &both, "invited Eve (eve@example.org). Roles: Operator."),
+        ("/users".to_owned(), &new[..], &both, "invited eve@example.org (Eve). Roles: Operator."),
         (path(bob, "roles"), &[("roles", "approver@organisation")], &all, "gave Approver; took Observer."),
-        (path(bob, "links"), &[], &both, "a one-time link for bob (bob@example.org): whoever opens it is them. Roles:"),
-        (path(bob, "disable"), &[], &all, "disabled the account of bob (bob@example.org). Roles: Approver."),
-        (path(bob, "enable"), &[], &both, "enabled the account and made a one-time link for bob"),
+        (path(bob, "links"), &[], &both, "a one-time link for bob@example.org (bob): whoever opens it is them. Roles:"),
+        (path(bob, "disable"), &[], &all, "disabled the account of bob@example.org (bob). Roles: Approver."),
+        (path(bob, "enable"), &[], &both, "enabled the account and made a one-time link for bob@example.org"),
         (path(cleo, "roles"), &[("roles", "observer@organisation")], &both, "gave Observer; took Owner."),
     ] {
         let answer = owner.post(&to, fields);
         assert!(matches!(answer.status, 200 | 303), "{to}: {}", text(&answer));
 
         let mut told = server.mails();
-        told.retain(|it| !it.subject.ends_with("has a link for you"));
+        told.retain(|it| !it.subject.starts_with("Link for "));
         let names: Vec<_> = told.iter().map(|it| it.to.split('@').next().unwrap()).collect();
         assert_eq!(names, *readers, "{to}");
         for mail in told {
-            assert!(mail.body.contains(said) && mail.body.starts_with("ada (ada@example.org) "), "{to}: {}", mail.body);
+            assert!(
+                mail.body.contains(said) && mail.body.contains("\n\nada@example.org (ada) "),
+                "{to}: {}",
+                mail.body
+            );
+            let first = mail.body.lines().next().unwrap();
+            assert!(first.starts_with("Access changed: ") || first.starts_with("Part in wipes given: "), "{first}");
+            assert!(first.ends_with("@example.org") && mail.subject == first, "{first}");
             assert!(mail.body.contains("If this was not meant") && mail.body.contains("/users/"), "{}", mail.body);
             let has_part = ["invited", "gave Approver", "link for bob"].iter().any(|it| mail.body.contains(it));
             assert_eq!(mail.body.contains("ask for wipes"), has_part, "{}", mail.body);

@@ -2,7 +2,7 @@
 use crate::support::NOW;
 use crate::support::device::SimDevice;
 use crate::support::fleet;
-use crate::support::people::colleague;
+use crate::support::people::{colleague, person};
 use crate::support::server::TestServer;
 use crate::support::visit::{Visit, text};
 use crate::wipe::restore_point;
@@ -33,6 +33,23 @@ fn the_step_of_a_second_approver_is_done_by_whoever_can_approve() {
         colleague(&server, role.as_str(), role);
         assert_eq!(is_open(), open, "{role}");
     }
+}
+
+#[test]
+fn the_first_steps_name_the_founders_until_two_people_are_settled() {
+    let server = TestServer::start();
+    let owner = person(&server, "owner", &[Role::Owner], None, NOW);
+    let approver = person(&server, "approver", &[Role::Approver], Some(owner), NOW);
+    let visit = Visit::of(&server, owner);
+    let is_open =
+        || text(&visit.get("/")).contains("<a href=\"/users\">On the server’s own machine, name both founders");
+
+    assert!(is_open());
+    for id in [owner, approver] {
+        assert!(is_open());
+        server.act(move |conn| service::host::add_founder(conn, &holdfast::cli::control::actor(0), id, NOW));
+    }
+    assert!(!is_open());
 }
 
 #[test]

@@ -53,6 +53,56 @@ fn a_demo_that_nobody_reads_any_more_ends_quietly() {
     assert!(!error.contains("panicked"), "{error}");
 }
 
+/// Runs `holdfast admin` on a folder; whether it succeeded, and what it said.
+fn admin(data: &std::path::Path, words: &[&str]) -> (bool, String) {
+    let output = holdfast().arg("admin").args(words).arg("--data").arg(data).output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8(said).unwrap())
+}
+
+#[test]
+fn the_host_has_the_last_word_while_the_server_runs_and_when_it_does_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let mut child = holdfast().args(["serve", "--listen", "127.0.0.1:0"]).arg("--data").arg(&data).spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("/set-up/") {
+        line.clear();
+        assert_ne!(out.read_line(&mut line).unwrap(), 0, "the server ended before it began");
+    }
+    let mut made = (false, String::new());
+    while !made.0 {
+        // The link is printed a moment before the socket answers.
+        made = admin(&data, &["user", "add", "ada@example.org", "--role", "owner"]);
+        assert!(made.0 || made.1.contains("socket"), "{}", made.1);
+    }
+
+    for is_running in [true, false] {
+        if !is_running {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        for (words, said) in [
+            (&["freeze"][..], "Frozen."),
+            (&["freeze"], "Frozen."),
+            (&["user", "lock", "Ada@example.org"], "The account of ada@example.org is locked."),
+            (&["user", "lock", "ada@example.org"], "The account of ada@example.org is locked."),
+            (&["sessions", "end"], "0 sessions ended."),
+            (&["sessions", "end", "ada@example.org"], "0 sessions ended."),
+            (&["unfreeze"], "No longer frozen."),
+            (&["user", "unlock", "ada@example.org"], "/invite/"),
+        ] {
+            let (is_done, text) = admin(&data, words);
+            assert!(is_done && text.contains(said), "{is_running} {words:?}: {text}");
+        }
+        let (is_done, text) = admin(&data, &["founder", "add", "ada@example.org"]);
+        assert!(!is_done && text.contains("once they have signed in"), "{text}");
+        let (is_done, text) = admin(&data, &["user", "lock", "eve@example.org"]);
+        assert!(!is_done && text.contains("there is no such user"), "{text}");
+    }
+}
+
 async fn health(store: &Store) -> (u16, String) {
     let app = init_service(App::new().app_data(Data::new(store.clone())).configure(holdfast::web::routes)).await;
     let answer = call_service(&app, TestRequest::get().uri("/health").to_request()).await;

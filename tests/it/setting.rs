@@ -63,7 +63,7 @@ fn what_gives_wipes_more_room_is_told_shown_and_can_be_taken_back() {
     let told = server.mails();
     let readers: Vec<_> = told.iter().map(|it| it.to.as_str()).collect();
     assert_eq!(readers, ["ada@example.org", "ada@example.org", "bob@example.org", "bob@example.org"]);
-    for said in ["minutes: from 10 to 1, in force from 2026-11-25T14:06:11Z", "most: from 5 to 50, in force from"] {
+    for said in ["minutes: from 10 to 1, in force from 2026-11-25T14:06:11Z", "hour: from 5 to 50, in force from"] {
         assert_eq!(told.iter().filter(|it| it.body.contains(said)).count(), 2, "{said}: {told:?}");
     }
     assert_eq!(location(&bob.post("/settings/wipe.max_per_hour/take-backs", &[])), "/settings");

@@ -14,7 +14,10 @@ CREATE TABLE users (
     time_zone TEXT COLLATE "C" NOT NULL,
     created_by TEXT COLLATE "C",
     created_at BIGINT NOT NULL,
-    password_changed_at BIGINT
+    password_changed_at BIGINT,
+    -- Both are set on the server's own machine only.
+    founder_at BIGINT,
+    locked_at BIGINT
 );
 
 -- scope is 'organisation' or a team's id.

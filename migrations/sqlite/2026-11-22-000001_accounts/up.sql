@@ -14,7 +14,10 @@ CREATE TABLE users (
     time_zone TEXT NOT NULL,
     created_by TEXT,
     created_at INTEGER NOT NULL,
-    password_changed_at INTEGER
+    password_changed_at INTEGER,
+    -- Both are set on the server's own machine only.
+    founder_at INTEGER,
+    locked_at INTEGER
 ) STRICT;
 
 -- scope is 'organisation' or a team's id.

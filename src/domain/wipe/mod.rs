@@ -14,7 +14,6 @@ pub use facts::{Amount, Difference, Facts, Point, Value};
 pub use loss::Loss;
 pub use progress::{Approval, Check, Hold, Progress, Verdict};
 pub use rule::{
-    Account, Advice, Asked, FOUNDING, Limits, Loosens, Recent, Refusal, SETTLED, advice, check_form, held_by_limits,
-    may_approve, may_request,
+    Account, Advice, Asked, Limits, Loosens, Recent, Refusal, SETTLED, advice, check_form, may_approve, may_request,
 };
 pub use state::{BEFORE_DELIVERY, WipeAction, WipeReason, WipeState};

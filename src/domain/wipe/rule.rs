@@ -2,16 +2,13 @@
 use crate::domain::device::{DeviceState, Encryption, Ownership};
 use crate::domain::fields::FieldErrors;
 use crate::domain::id::UserId;
-use crate::domain::time::{Time, days, hours};
+use crate::domain::name;
+use crate::domain::time::{Time, hours};
 use crate::domain::wipe::{Facts, WipeAction, WipeState};
 use std::time::Duration;
 
 /// An account that is younger than this asks for no wipe that others approve, and approves none.
 pub const SETTLED: Duration = hours(72);
-
-/// The accounts made this soon after the organisation's first are its founders, whom the wait would only stop from
-/// beginning.
-pub const FOUNDING: Duration = days(3);
 
 /// In which direction a number gives wipes more room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,14 +48,17 @@ pub enum Refusal {
     CreatedRequester,
     #[error("the requester created your account, so somebody else must decide")]
     CreatedByRequester,
-    #[error("the {0} does not have this account and this role for 72 hours yet; somebody else must decide")]
+    #[error(
+        "the {0} has not held this account and role for 72 hours; somebody else must decide. Founders are named on the \
+         server’s own machine: `holdfast admin founder add ADDRESS`"
+    )]
     NewAccount(&'static str),
     #[error("this wipe waits for no decision: it is “{}”", .0.name())]
     NotWaiting(WipeState),
     #[error("too late to stop: the wipe is “{}”", .0.name())]
     TooLate(WipeState),
-    #[error("the limit of {0} an hour is reached; the hold can be ended later")]
-    LimitReached(i64),
+    #[error("the limit of {most} an hour {whose} is reached; the hold can be ended later")]
+    LimitReached { most: i64, whose: &'static str },
 }
 
 /// An account as far as its word counts.
@@ -69,6 +69,17 @@ pub struct Account {
     /// When it was made, when it got its role, or when somebody last came in by a one-time link: from then on it may
     /// be another person, or another power.
     pub in_use_since: Time,
+    /// When they were named a founder on the server's own machine; none where they were not.
+    pub founder_at: Option<Time>,
+}
+
+impl Account {
+    /// Whether its word counts: for 72 hours it is the same person with the same power, or a founder since they were
+    /// named one.
+    fn is_settled(&self, now: Time) -> bool {
+        self.founder_at.is_some_and(|named| self.in_use_since <= named && named <= now)
+            || now.since(self.in_use_since) >= SETTLED
+    }
 }
 
 /// What is typed and ticked.
@@ -87,10 +98,33 @@ pub struct Limits {
     pub per_hour: i64,
 }
 
+impl Limits {
+    /// What one person or one team may use of it, so that the others always have some left.
+    pub const fn share(self) -> i64 {
+        (self.per_hour + 1) / 2
+    }
+
+    /// Which limit is reached, if one is, as its refusal.
+    pub fn reached(self, recent: Recent) -> Option<Refusal> {
+        let share = self.share();
+        if recent.by_all >= self.per_hour {
+            Some(Refusal::LimitReached { most: self.per_hour, whose: "for everyone" })
+        } else if recent.by_actor >= share {
+            Some(Refusal::LimitReached { most: share, whose: "for one person" })
+        } else if recent.by_team >= share {
+            Some(Refusal::LimitReached { most: share, whose: "for one team" })
+        } else {
+            None
+        }
+    }
+}
+
 /// How many passed within the last hour.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Recent {
     pub by_actor: i64,
+    /// On devices of the same team; 0 for a device without one, whose share is that of everyone.
+    pub by_team: i64,
     pub by_all: i64,
 }
 
@@ -119,7 +153,7 @@ pub fn check_form(facts: &Facts, asked: &Asked<'_>) -> FieldErrors {
     if !loss.is_nothing() && asked.consent != loss.consent() {
         errors.add("consent", "Tick this box if you accept this loss.");
     }
-    if asked.ticket.len() > 200 || asked.ticket.chars().any(char::is_control) {
+    if asked.ticket.len() > 200 || !name::is_plain(asked.ticket) {
         errors.add("ticket", "Use at most 200 bytes, on one line.");
     }
     errors
@@ -127,16 +161,9 @@ pub fn check_form(facts: &Facts, asked: &Asked<'_>) -> FieldErrors {
 
 /// Whether `approver` is a second person to `requester`.
 ///
-/// `organisation_since` is when the first account was made.
-///
 /// # Errors
 /// When they are the same, one created the other, or one of them is so new that the other may have made it for this.
-pub fn may_approve(
-    requester: &Account,
-    approver: &Account,
-    organisation_since: Time,
-    now: Time,
-) -> Result<(), Refusal> {
+pub fn may_approve(requester: &Account, approver: &Account, now: Time) -> Result<(), Refusal> {
     if requester.id == approver.id {
         return Err(Refusal::OwnRequest);
     }
@@ -148,17 +175,11 @@ pub fn may_approve(
     }
     // Else one stolen owner's session makes two accounts and has both ends of every wipe.
     for (name, account) in [("requester", requester), ("approver", approver)] {
-        let is_founder = account.in_use_since <= organisation_since + FOUNDING;
-        if !is_founder && now.since(account.in_use_since) < SETTLED {
+        if !account.is_settled(now) {
             return Err(Refusal::NewAccount(name));
         }
     }
     Ok(())
-}
-
-/// Whether one more request is held.
-pub fn held_by_limits(limits: Limits, recent: Recent) -> bool {
-    recent.by_actor >= limits.per_hour || recent.by_all >= limits.per_hour
 }
 
 /// What we would do.
@@ -195,11 +216,11 @@ pub fn advice(facts: &Facts, reachable: bool) -> Advice {
 mod tests {
     use super::super::facts::tests::{NOW, facts};
     use super::*;
-    use crate::domain::time::minutes;
+    use crate::domain::time::{days, minutes};
     use crate::domain::wipe::Amount;
 
     fn account(at: i64, created_by: Option<UserId>, in_use_since: Time) -> Account {
-        Account { id: UserId::generate(Time::from_millis(at)), created_by, in_use_since }
+        Account { id: UserId::generate(Time::from_millis(at)), created_by, in_use_since, founder_at: None }
     }
 
     #[test]
@@ -261,35 +282,57 @@ mod tests {
             (&made_by_asker, &other, Ok(())),
         ];
         for (requester, approver, expected) in cases {
-            assert_eq!(may_approve(requester, approver, since, NOW), expected, "{requester:?} {approver:?}");
+            assert_eq!(may_approve(requester, approver, NOW), expected, "{requester:?} {approver:?}");
         }
     }
 
     #[test]
-    fn accounts_made_yesterday_decide_nothing_but_at_the_beginning() {
+    fn accounts_made_yesterday_decide_nothing_not_even_at_the_beginning() {
         let since = NOW - days(400);
         let owner = account(1, None, since);
         let old = account(2, Some(owner.id), since + days(1));
         let fresh = account(3, Some(owner.id), NOW - days(1));
         let settled = account(4, Some(owner.id), NOW - SETTLED);
-        assert_eq!(may_approve(&old, &fresh, since, NOW), Err(Refusal::NewAccount("approver")));
-        assert_eq!(may_approve(&fresh, &old, since, NOW), Err(Refusal::NewAccount("requester")));
-        assert_eq!(may_approve(&old, &settled, since, NOW), Ok(()));
+        assert_eq!(may_approve(&old, &fresh, NOW), Err(Refusal::NewAccount("approver")));
+        assert_eq!(may_approve(&fresh, &old, NOW), Err(Refusal::NewAccount("requester")));
+        assert_eq!(may_approve(&old, &settled, NOW), Ok(()));
         // A clock that was set back makes nobody older.
-        assert_eq!(may_approve(&old, &fresh, since, NOW - days(30)), Err(Refusal::NewAccount("approver")));
+        assert_eq!(may_approve(&old, &fresh, NOW - days(30)), Err(Refusal::NewAccount("approver")));
         let young = NOW - minutes(30);
         let (one, two) = (account(5, Some(owner.id), young), account(6, Some(owner.id), young));
-        assert_eq!(may_approve(&one, &two, young - minutes(5), NOW), Ok(()));
+        assert_eq!(may_approve(&one, &two, NOW), Err(Refusal::NewAccount("requester")), "the organisation is as young");
     }
 
     #[test]
-    fn the_limit_counts_by_person_and_by_all() {
+    fn a_founder_counts_at_once_as_the_person_and_with_the_power_that_was_named() {
+        let (maker, begun) = (UserId::generate(NOW), NOW - minutes(30));
+        let named = |at| Account { founder_at: Some(at), ..account(5, Some(maker), begun) };
+        let asker = Account { founder_at: Some(NOW), ..account(6, Some(maker), begun) };
+        assert_eq!(may_approve(&asker, &named(NOW - minutes(1)), NOW), Ok(()));
+        // Somebody came in by a link, or got the role, after the host had named them.
+        assert_eq!(may_approve(&asker, &named(begun - minutes(1)), NOW), Err(Refusal::NewAccount("approver")));
+        assert_eq!(may_approve(&asker, &named(NOW + minutes(1)), NOW), Err(Refusal::NewAccount("approver")));
+    }
+
+    #[test]
+    fn the_limit_counts_by_person_by_team_and_by_all() {
         let limits = Limits { per_hour: 5 };
-        let cases = [(0, 0, false), (4, 4, false), (5, 5, true), (0, 5, true), (200, 200, true)];
-        for (by_actor, by_all, held) in cases {
-            assert_eq!(held_by_limits(limits, Recent { by_actor, by_all }), held, "{by_actor} {by_all}");
+        let cases = [
+            ((0, 0, 0), None),
+            ((2, 2, 4), None),
+            ((3, 0, 3), Some("for one person")),
+            ((0, 3, 3), Some("for one team")),
+            ((0, 0, 5), Some("for everyone")),
+            ((200, 200, 200), Some("for everyone")),
+        ];
+        for ((by_actor, by_team, by_all), expected) in cases {
+            let reached = limits.reached(Recent { by_actor, by_team, by_all });
+            let whose = reached.map(|it| it.to_string());
+            assert_eq!(whose.is_some(), expected.is_some(), "{by_actor} {by_team} {by_all}");
+            assert!(whose.zip(expected).is_none_or(|(said, whose)| said.contains(whose)));
         }
-        assert!(held_by_limits(Limits { per_hour: 0 }, Recent::default()), "a limit of none holds all");
+        assert!(Limits { per_hour: 0 }.reached(Recent::default()).is_some(), "a limit of none holds all");
+        assert_eq!([1, 2, 5, 20].map(|per_hour| Limits { per_hour }.share()), [1, 1, 3, 10]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub use reconcile::{Reconciled, reconcile, reconcile_repository};
 
 use crate::domain::activity::{Action, Actor, Object};
 use crate::domain::id::{DeviceId, RepositoryId, RepositoryTokenId};
+use crate::domain::name::is_plain;
 use crate::domain::object::{ObjectKind, RepositoryState, TokenKind};
 use crate::domain::time::Time;
 use crate::error::{Error, Result};
@@ -82,8 +83,8 @@ fn token_row(
 /// Where it is empty or too long.
 pub fn own_client_name(text: &str) -> Result<&str> {
     let name = text.trim();
-    if name.is_empty() || name.chars().count() > 100 {
-        return Err(Error::invalid("name", "Say in 1 to 100 characters where you will use it."));
+    if name.is_empty() || name.chars().count() > 100 || !is_plain(name) {
+        return Err(Error::invalid("name", "Say in 1 to 100 characters where you will use it, on one line."));
     }
     Ok(name)
 }

@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::secret;
 use crate::service::activity::{self, Act};
 use crate::service::command::{self, Ask};
+use crate::service::freeze;
 use crate::service::wipe::By;
 use crate::store::command::Command;
 use crate::store::device::Device;
@@ -171,6 +172,7 @@ pub fn request(conn: &mut Conn, by: &By<'_>, draft: &Draft, prepared: Prepared, 
     if let Some(earlier) = sent_before(conn, by, draft)? {
         return Ok(earlier);
     }
+    freeze::check(conn, by.actor)?;
     let plan = plan(conn, by, draft)?;
     let order = Payload::Restore(RestoreOrder {
         restore_id: prepared.id,
@@ -267,7 +269,9 @@ pub fn cancel_to(conn: &mut Conn, target: DeviceId, why: &str, now: Time) -> Res
 /// # Errors
 /// When the database refuses.
 pub fn may_deliver(conn: &mut Conn, order: &Command, now: Time) -> Result<bool> {
-    Ok(store::restore::of_command(conn, order.id)?.is_some_and(|it| !it.state.is_final() && now < it.expires_at))
+    let is_open =
+        store::restore::of_command(conn, order.id)?.is_some_and(|it| !it.state.is_final() && now < it.expires_at);
+    Ok(is_open && freeze::standing(conn)?.is_none())
 }
 
 /// A restore that belongs to this device's enrolment.

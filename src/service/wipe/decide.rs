@@ -4,13 +4,14 @@ use super::release::settle;
 use super::{By, WINDOW, What, device, facts, find, hold, limits, record, write};
 use crate::domain::activity::{Action, Via};
 use crate::domain::id::{UserId, WipeApprovalId, WipeRequestId};
+use crate::domain::name;
 use crate::domain::role::Permission;
 use crate::domain::time::Time;
-use crate::domain::wipe::{Account, BEFORE_DELIVERY, Refusal, Verdict, WipeState, held_by_limits, may_approve};
+use crate::domain::wipe::{Account, BEFORE_DELIVERY, Refusal, Verdict, WipeState, may_approve};
 use crate::error::{Error, Result};
 use crate::service::account::who;
-use crate::service::command;
 use crate::service::wipe::digest;
+use crate::service::{command, freeze};
 use crate::store::wipe::{Approval, WipeRequest};
 use crate::store::{self, Conn};
 
@@ -42,6 +43,7 @@ pub enum Decision {
 /// # Errors
 /// When this person may not, the request waits for no approval, or other facts were shown.
 pub fn approve(conn: &mut Conn, by: &By<'_>, id: WipeRequestId, seen: &Seen, now: Time) -> Result<Decision> {
+    freeze::check(conn, by.actor)?;
     let (request, device) = find(conn, by, id)?;
     may_decide(conn, by, &request, now)?;
     let progress = request.progress(conn)?;
@@ -88,15 +90,15 @@ pub fn approve(conn: &mut Conn, by: &By<'_>, id: WipeRequestId, seen: &Seen, now
 /// # Errors
 /// When this person may not, it is not held, or the limit is still reached.
 pub fn lift(conn: &mut Conn, by: &By<'_>, id: WipeRequestId, now: Time) -> Result<WipeRequest> {
-    let (request, _) = find(conn, by, id)?;
+    freeze::check(conn, by.actor)?;
+    let (request, device) = find(conn, by, id)?;
     may_decide(conn, by, &request, now)?;
     let from = request.state;
     let next = request.progress(conn)?.lift(by.user)?;
-    let limits = limits(conn, now)?;
     // Not those of the future: a clock that was ahead and set right would lock every wipe until then.
-    let recent = store::wipe::recent(conn, request.requested_by, now - WINDOW, now)?;
-    if held_by_limits(limits, recent) {
-        return Err(Refusal::LimitReached(limits.per_hour).into());
+    let recent = store::wipe::recent(conn, (request.requested_by, device.team_id), now - WINDOW, now)?;
+    if let Some(refusal) = limits(conn, now)?.reached(recent) {
+        return Err(refusal.into());
     }
     let lifted = WipeRequest {
         state: next.state,
@@ -121,7 +123,7 @@ pub fn lift(conn: &mut Conn, by: &By<'_>, id: WipeRequestId, now: Time) -> Resul
 pub fn stop(conn: &mut Conn, by: &By<'_>, id: WipeRequestId, why: &str, now: Time) -> Result<WipeRequest> {
     let (request, device) = find(conn, by, id)?;
     let why = why.trim();
-    if why.len() > MAX_WHY || why.chars().any(char::is_control) {
+    if why.len() > MAX_WHY || !name::is_plain(why) {
         return Err(Error::invalid("why", format!("Use at most {MAX_WHY} bytes, on one line.")));
     }
     let stopped = stop_one(conn, by, request, why, now)?;
@@ -186,8 +188,7 @@ pub fn may_decide(conn: &mut Conn, by: &By<'_>, request: &WipeRequest, now: Time
     };
     let approver = active(conn, by.user)?;
     let approves_since = store::user::held_since(conn, approver.id, Permission::ApproveWipe, team)?;
-    let since = store::wipe::organisation_since(conn)?.unwrap_or(now);
-    may_approve(&since_role(requester, asks_since), &since_role(approver, approves_since.unwrap_or(now)), since, now)?;
+    may_approve(&since_role(requester, asks_since), &since_role(approver, approves_since.unwrap_or(now)), now)?;
     if approves_since.is_none() { Err(Error::Forbidden) } else { Ok(()) }
 }
 

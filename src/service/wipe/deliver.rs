@@ -7,7 +7,7 @@ use crate::domain::time::Time;
 use crate::domain::wipe::{Verdict, WipeState};
 use crate::error::Result;
 use crate::service::activity::{self, Act};
-use crate::service::command;
+use crate::service::{command, freeze};
 use crate::store::command::Command;
 use crate::store::device::Device;
 use crate::store::wipe::WipeRequest;
@@ -24,6 +24,9 @@ use anyhow::Context;
 pub fn may_deliver(conn: &mut Conn, order: &Command, now: Time) -> Result<bool> {
     if !order.kind.erases() {
         return Ok(true);
+    }
+    if freeze::standing(conn)?.is_some() {
+        return Ok(false);
     }
     let Some(request) = store::wipe::of_command(conn, order.id)? else {
         return refuse(conn, order, "no wipe request stands behind this command", now);

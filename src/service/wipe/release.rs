@@ -9,10 +9,10 @@ use crate::domain::id::{DeviceId, UserId};
 use crate::domain::message::Payload;
 use crate::domain::role::Permission;
 use crate::domain::time::Time;
-use crate::domain::wipe::{Check, Verdict, WipeAction, WipeState};
+use crate::domain::wipe::{Check, Limits, Recent, Verdict, WipeAction, WipeState};
 use crate::error::Result;
-use crate::service::command;
 use crate::service::command::Ask;
+use crate::service::{command, freeze};
 use crate::store::device::Device;
 use crate::store::wipe::WipeRequest;
 use crate::store::{self, Conn};
@@ -25,7 +25,10 @@ use crate::store::{self, Conn};
 /// When the database refuses.
 pub fn release_due(conn: &mut Conn, limit: i64, steady_since: Time, now: Time) -> Result<Vec<DeviceId>> {
     let mut released = Vec::new();
-    let per_hour = limits(conn, now)?.per_hour;
+    let limits = limits(conn, now)?;
+    let is_frozen = freeze::standing(conn)?.is_some();
+    // A hold that a freeze stood over is lived through again: nobody looked at it meanwhile.
+    let steady_since = steady_since.max(freeze::ended_at(conn)?.unwrap_or(steady_since));
     for request in store::wipe::due(conn, now, limit)? {
         let progress = request.progress(conn)?;
         if progress.is_expired(now) {
@@ -36,7 +39,8 @@ pub fn release_due(conn: &mut Conn, limit: i64, steady_since: Time, now: Time) -
         let verdict = progress.release(check(conn, &request, &device, now)?, steady_since, now);
         match verdict {
             // Approved in one hour or not, no more leave in one: there is time to see what is going on.
-            Verdict::Go if store::command::count_erasing_since(conn, now - WINDOW)? >= per_hour => {}
+            Verdict::Go if is_frozen => {}
+            Verdict::Go if is_full(conn, limits, (&request, &device), now)? => {}
             Verdict::Go => {
                 release(conn, request, &device, now)?;
                 released.push(device.id);
@@ -48,6 +52,15 @@ pub fn release_due(conn: &mut Conn, limit: i64, steady_since: Time, now: Time) -
         }
     }
     Ok(released)
+}
+
+/// Whether one more order would be more than the limit of everyone, or the share of its person or team.
+fn is_full(conn: &mut Conn, limits: Limits, (request, device): (&WipeRequest, &Device), now: Time) -> Result<bool> {
+    let since = now - WINDOW;
+    let left = store::wipe::released(conn, (request.requested_by, device.team_id), since)?;
+    // All orders that erase count, whatever stands behind them.
+    let left = Recent { by_all: store::command::count_erasing_since(conn, since)?, ..left };
+    Ok(limits.reached(left).is_some())
 }
 
 /// Ends the requests whose order has ended without them: the device enrolled again, or the order ran out. One whose

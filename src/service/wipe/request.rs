@@ -7,6 +7,7 @@ use crate::domain::time::Time;
 use crate::domain::wipe::{self, Asked, Facts, Hold, Refusal, WipeAction, WipeReason, WipeState};
 use crate::error::{Error, Result};
 use crate::service::account::who;
+use crate::service::freeze;
 use crate::store::device::Device;
 use crate::store::wipe::WipeRequest;
 use crate::store::{self, Conn};
@@ -42,6 +43,7 @@ pub fn request(conn: &mut Conn, by: &By<'_>, ask: &Ask, now: Time) -> Result<Wip
             Err(Error::Conflict("this form was already used for another request; reload the page".to_owned()))
         };
     }
+    freeze::check(conn, by.actor)?;
     let device = device(conn, ask.device)?;
     if !by.reach.covers(device.team_id) {
         return Err(Error::NotFound("device"));
@@ -51,8 +53,9 @@ pub fn request(conn: &mut Conn, by: &By<'_>, ask: &Ask, now: Time) -> Result<Wip
         return Err(Refusal::AlreadyOpen.into());
     }
     // Those of the future too: a clock that is set back gives no room.
-    let recent = store::wipe::recent(conn, by.user, now - WINDOW, Time::from_millis(i64::MAX))?;
-    let is_held = wipe::held_by_limits(limits(conn, now)?, recent);
+    let whose = (by.user, device.team_id);
+    let recent = store::wipe::recent(conn, whose, now - WINDOW, Time::from_millis(i64::MAX))?;
+    let is_held = limits(conn, now)?.reached(recent).is_some();
     let request = WipeRequest {
         id: WipeRequestId::generate(now),
         device_id: device.id,
@@ -96,6 +99,7 @@ pub fn request(conn: &mut Conn, by: &By<'_>, ask: &Ask, now: Time) -> Result<Wip
 /// # Errors
 /// As [`request`], and when the request waits for no review or is somebody else's.
 pub fn review(conn: &mut Conn, by: &By<'_>, id: WipeRequestId, ask: &Ask, now: Time) -> Result<WipeRequest> {
+    freeze::check(conn, by.actor)?;
     let (old, device) = find(conn, by, id)?;
     let from = old.state;
     // Before the form is judged: there may be nothing to review.

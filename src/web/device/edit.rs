@@ -4,8 +4,9 @@ use crate::domain::fields::FieldErrors;
 use crate::domain::guard::GuardedAct;
 use crate::domain::id::{DeviceId, TeamId};
 use crate::domain::role::Reach;
+use crate::domain::shown::Shown;
 use crate::domain::space::{Room, Space};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::service::device::{self, Draft};
 use crate::service::setting::QUOTA;
 use crate::store::device::Device;
@@ -44,6 +45,18 @@ struct Read {
     space: Option<Space>,
 }
 
+impl Read {
+    fn shown(&self) -> Shown {
+        let team = self.teams.iter().find(|it| Some(it.id) == self.device.team_id);
+        Shown::new([
+            ("Name", self.device.name.clone()),
+            ("Person", self.device.person.clone()),
+            ("Team", team.map_or_else(|| "No team".to_owned(), |it| it.name.clone())),
+            ("Space in GB", self.space.map(|it| (it.quota_bytes / QUOTA.unit).to_string()).unwrap_or_default()),
+        ])
+    }
+}
+
 fn read(conn: &mut Conn, reach: &Reach, id: DeviceId) -> Result<Read> {
     let device = super::within(conn, reach, id)?;
     let repository = store::repository::active_of_device(conn, id)?;
@@ -60,6 +73,9 @@ pub struct DeviceForm {
     team: String,
     /// Not there where the page has no such field.
     quota_gb: Option<String>,
+    /// What it was shown with.
+    #[serde(default)]
+    version: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -70,8 +86,10 @@ pub struct RemoveForm {
 }
 
 impl DeviceForm {
-    fn of(Read { device, space, .. }: &Read) -> Self {
+    fn of(read: &Read) -> Self {
+        let Read { device, space, .. } = read;
         Self {
+            version: read.shown().version(),
             name: device.name.clone(),
             person: device.person.clone(),
             team: device.team_id.map(|it| it.to_string()).unwrap_or_default(),
@@ -138,11 +156,11 @@ pub async fn change(
     if !reach.covers(draft.team_id) {
         errors.add("team", "Your roles do not reach this team.");
     }
-    let (reading, writing) = (reach.clone(), reach);
+    let (reading, writing, version) = (reach.clone(), reach, form.version.clone());
     let done = if errors.is_empty() {
         store
             .act(move |conn| {
-                super::within(conn, &writing, id)?;
+                read(conn, &writing, id)?.shown().check(&version).map_err(Error::Conflict)?;
                 device::change(conn, &actor, id, &draft, now)
             })
             .await
@@ -152,9 +170,11 @@ pub async fn change(
     match done {
         Ok(space) => Ok(see_other(format!("/devices/{id}"), Some(said(space)))),
         Err(error) => {
+            let is_newer = matches!(error, Error::Conflict(_));
             let (errors, refusal) = refusal(error)?;
             let read = store.read(move |conn| read(conn, &reading, id)).await?;
-            refusal.again(&EditPage::new(layout, read, form, errors))
+            let version = if is_newer { read.shown().version() } else { form.version.clone() };
+            refusal.again(&EditPage::new(layout, read, DeviceForm { version, ..form }, errors))
         }
     }
 }

@@ -74,10 +74,15 @@ impl SimDevice {
 
     /// Asks to join with any message.
     pub fn send_enroll(&self, server: &TestServer, message: &impl Serialize) -> Answer {
+        self.send_enroll_to(server, &server.app.config.public_url, message)
+    }
+
+    /// Asks to join the server of some address.
+    pub fn send_enroll_to(&self, server: &TestServer, aud: &str, message: &impl Serialize) -> Answer {
         let body = serde_json::to_vec(message).unwrap();
         let mut claims = claims(server.app.clock.now(), "POST", message::ENROLL, &body);
         claims.sub = "enroll".to_owned();
-        claims.aud = server.url();
+        claims.aud = aud.to_owned();
         let token = self.sign(&json!({"alg": "EdDSA", "typ": "JWT"}), &serde_json::to_value(claims).unwrap());
         post(server, message::ENROLL, &token, &body)
     }

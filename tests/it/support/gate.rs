@@ -18,6 +18,25 @@ enum Rule {
     Stall(String, Sender<()>),
 }
 
+/// Listeners that are kept for gates, by the server behind them: agents enroll only with an address that their server
+/// was told when it started.
+static RESERVED: Mutex<Vec<(SocketAddr, TcpListener)>> = Mutex::new(Vec::new());
+
+/// Keeps an address for a gate in front of a server.
+pub fn reserve(server: SocketAddr) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    RESERVED.lock().unwrap().push((server, listener));
+    address
+}
+
+/// The listener that was kept for a server, once.
+pub fn reserved(server: SocketAddr) -> Option<TcpListener> {
+    let mut kept = RESERVED.lock().unwrap();
+    let at = kept.iter().position(|(it, _)| *it == server)?;
+    Some(kept.swap_remove(at).1)
+}
+
 /// A relay to a server.
 pub struct Gate {
     address: SocketAddr,
@@ -27,7 +46,7 @@ pub struct Gate {
 impl Gate {
     /// Opens one.
     pub fn to(server: SocketAddr) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = reserved(server).unwrap_or_else(|| TcpListener::bind("127.0.0.1:0").unwrap());
         let address = listener.local_addr().unwrap();
         let rule = Arc::new(Mutex::new(Rule::Pass));
         let rules = Arc::clone(&rule);

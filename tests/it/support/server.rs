@@ -1,5 +1,5 @@
 //! A real server on a port of its own, with a database and folder of its own.
-use super::{NOW, TestDatabase};
+use super::{NOW, TestDatabase, gate};
 use actix_web::dev::ServerHandle;
 use holdfast::app::App;
 use holdfast::clock::Clock;
@@ -9,7 +9,7 @@ use holdfast::job;
 use holdfast::mail::{Mailer, Message};
 use holdfast::store::{Conn, Store};
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -31,8 +31,9 @@ impl TestServer {
     /// [`TestServer::start`] with settings of its own.
     pub fn with(options: Options) -> Self {
         let (database, folder) = (TestDatabase::new(), tempfile::tempdir().unwrap());
-        let app = open(&database, &folder, Clock::fixed(NOW), options);
-        Self::serve(app, database, folder)
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let app = open(&database, &folder, &listener, Clock::fixed(NOW), options);
+        Self::serve(app, listener, database, folder)
     }
 
     /// The same database and folder under a new process's worth of memory.
@@ -42,12 +43,12 @@ impl TestServer {
         let (database, folder) =
             (std::mem::take(&mut self.database), std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap()));
         drop(self);
-        let app = open(&database, &folder, clock, Options::default());
-        Self::serve(app, database, folder)
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let app = open(&database, &folder, &listener, clock, Options::default());
+        Self::serve(app, listener, database, folder)
     }
 
-    fn serve(app: App, database: TestDatabase, folder: tempfile::TempDir) -> Self {
-        let listener = app.listener().unwrap();
+    fn serve(app: App, listener: TcpListener, database: TestDatabase, folder: tempfile::TempDir) -> Self {
         let address = listener.local_addr().unwrap();
         let (sender, receiver) = std::sync::mpsc::channel();
         let serving = app.clone();
@@ -133,15 +134,24 @@ impl TestServer {
 
 impl Drop for TestServer {
     fn drop(&mut self) {
+        drop(gate::reserved(self.address));
         self.stop();
     }
 }
 
-fn open(database: &TestDatabase, folder: &tempfile::TempDir, clock: Clock, options: Options) -> App {
+/// The listener comes first: a server that is to be enrolled with knows its own address.
+fn open(
+    database: &TestDatabase,
+    folder: &tempfile::TempDir,
+    listener: &TcpListener,
+    clock: Clock,
+    options: Options,
+) -> App {
     let options = Options {
         data: Some(folder.path().join("data")),
         database: Some(database.url()),
-        listen: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
+        listen: Some(listener.local_addr().unwrap()),
+        other_url: Some(vec![format!("http://{}", gate::reserve(listener.local_addr().unwrap()))]),
         workers: Some(2),
         ..options
     };

@@ -57,6 +57,11 @@ impl<'a> Visit<'a> {
     pub fn post(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
         let mut all = vec![("csrf", csrf_token(&self.id))];
         all.extend(fields.iter().map(|(name, value)| (*name, (*value).to_owned())));
+        if let Some(page) = page_of_edit(path)
+            && !fields.iter().any(|(name, _)| *name == "version")
+        {
+            all.extend(find_hidden(&text(&self.get(&page)), "version").map(|it| ("version", it)));
+        }
         let body = serde_urlencoded::to_string(all).unwrap();
         let headers = [
             ("Cookie", self.cookie()),
@@ -80,11 +85,33 @@ pub fn location(answer: &Answer) -> String {
     line.split_once(':').unwrap().1.trim().to_owned()
 }
 
+/// The page whose form changes what is there, and says what it was shown with.
+fn page_of_edit(path: &str) -> Option<String> {
+    match path.split('/').skip(1).collect::<Vec<_>>()[..] {
+        ["settings"] | ["account"] => Some(path.to_owned()),
+        ["users", id, "roles"] => Some(format!("/users/{id}")),
+        ["devices", id] => Some(format!("/devices/{id}/edit")),
+        ["policies", id] => Some(format!("/policies/{id}/edit")),
+        _ => None,
+    }
+}
+
 /// The value of a hidden field.
 pub fn hidden(page: &str, name: &str) -> String {
+    find_hidden(page, name).unwrap_or_else(|| panic!("no {name} in {page}"))
+}
+
+fn find_hidden(page: &str, name: &str) -> Option<String> {
     let start = format!("name=\"{name}\" value=\"");
-    let rest = page.split_once(&start).unwrap_or_else(|| panic!("no {name} in {page}")).1;
-    rest.split_once('"').unwrap().0.to_owned()
+    let value = page.split_once(&start)?.1.split_once('"')?.0;
+    Some(
+        value
+            .replace("&#34;", "\"")
+            .replace("&#39;", "'")
+            .replace("&lt;", "<")
+            .replace("&gt;", ">")
+            .replace("&#38;", "&"),
+    )
 }
 
 /// The value of a cookie that an answer sets.

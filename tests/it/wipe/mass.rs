@@ -4,7 +4,7 @@ use crate::setting;
 use crate::support::NOW;
 use crate::support::people::{act_as, colleague};
 use crate::support::visit::Visit;
-use holdfast::domain::id::{DeviceId, WipeRequestId};
+use holdfast::domain::id::{DeviceId, UserId, WipeRequestId};
 use holdfast::domain::role::{Reach, Role};
 use holdfast::domain::time::{days, hours, minutes};
 use holdfast::domain::wipe::{BEFORE_DELIVERY, SETTLED, WipeState};
@@ -46,8 +46,8 @@ fn two_hundred_requests_of_one_session_wipe_nothing_and_stop_at_once() {
     let world = World::new();
     let requests: Vec<_> = devices(&world, 200).into_iter().map(|it| asks_for(&world, it).unwrap()).collect();
 
-    assert_eq!(count(&world, &[WipeState::Requested]), 5);
-    assert_eq!(count(&world, &[WipeState::Held]), 195);
+    assert_eq!(count(&world, &[WipeState::Requested]), 3);
+    assert_eq!(count(&world, &[WipeState::Held]), 197);
     // The same session tries to be the second person too.
     for id in &requests {
         let request = world.find(*id);
@@ -60,9 +60,9 @@ fn two_hundred_requests_of_one_session_wipe_nothing_and_stop_at_once() {
         world.server.app.clock.advance(hours(20));
         world.job();
     }
-    assert_eq!(count(&world, &[WipeState::Requested]), 5, "time alone ends no hold");
+    assert_eq!(count(&world, &[WipeState::Requested]), 3, "time alone ends no hold");
     let mails = world.server.read(|conn| Ok(store::mail::waiting_count(conn)?));
-    assert!(mails <= 12, "195 held requests are one mail each: {mails}");
+    assert!(mails <= 12, "197 held requests are one mail each: {mails}");
 
     let now = world.now();
     let stopped = act_as(&world.server, world.second, move |conn, by| wipe::stop_all(conn, by, now)).unwrap();
@@ -87,7 +87,7 @@ fn a_stolen_owner_cannot_loosen_the_limit_and_wipe_many_on_the_same_day() {
     let requests: Vec<_> = ids[..20].iter().map(|it| asks_for(&world, *it).unwrap()).collect();
 
     assert_eq!(answer.status, 303);
-    assert_eq!((count(&world, &[WipeState::Requested]), count(&world, &[WipeState::Held])), (5, 15));
+    assert_eq!((count(&world, &[WipeState::Requested]), count(&world, &[WipeState::Held])), (3, 17));
     approves(&world, requests[0]);
     assert_eq!(world.find(requests[0]).release_at, Some(NOW + minutes(10)), "the hold is no shorter either");
     world.server.app.clock.set(NOW + SETTLED - minutes(1));
@@ -95,12 +95,12 @@ fn a_stolen_owner_cannot_loosen_the_limit_and_wipe_many_on_the_same_day() {
     for id in &ids[21..26] {
         asks_for(&world, *id).unwrap();
     }
-    assert_eq!(count(&world, &[WipeState::Held]), 16, "the limit is the old one until then");
+    assert_eq!(count(&world, &[WipeState::Held]), 20, "the limit is the old one until then");
     world.server.app.clock.set(NOW + SETTLED);
     for id in &ids[26..] {
         asks_for(&world, *id).unwrap();
     }
-    assert_eq!(count(&world, &[WipeState::Held]), 16, "what nobody took back is in force");
+    assert_eq!(count(&world, &[WipeState::Held]), 20, "what nobody took back is in force");
 }
 
 #[test]
@@ -116,7 +116,10 @@ fn a_second_person_ends_a_hold_only_within_the_limit() {
     world.server.app.clock.advance(hours(1));
     let later = lift(requests[5], world.now()).unwrap();
 
-    assert!(matches!(&at_once, Err(Error::Refused(why)) if why.contains("limit of 5")), "{at_once:?}");
+    assert!(
+        matches!(&at_once, Err(Error::Refused(why)) if why.contains("limit of 3 an hour for one person")),
+        "{at_once:?}"
+    );
     assert!(passed.is_err(), "it is not held");
     assert_eq!(later.state, WipeState::Requested);
     assert!(world.history().is_empty() || world.state(requests[6]) == WipeState::Held);
@@ -137,19 +140,19 @@ fn approves(world: &World, id: WipeRequestId) {
 fn no_more_leave_in_an_hour_than_the_limit_says() {
     let world = World::new();
     let ids = devices(&world, 6);
-    let mut requests: Vec<_> = ids[..5].iter().map(|it| asks_for(&world, *it).unwrap()).collect();
+    let mut requests: Vec<_> = ids[..3].iter().map(|it| asks_for(&world, *it).unwrap()).collect();
     world.server.app.clock.advance(hours(1));
-    requests.push(asks_for(&world, ids[5]).unwrap());
+    requests.extend(ids[3..].iter().map(|it| asks_for(&world, *it).unwrap()));
     for id in requests {
         approves(&world, id);
     }
 
     world.cools();
-    assert_eq!((count(&world, &[WipeState::Released]), count(&world, &[WipeState::Cooling])), (5, 1));
+    assert_eq!((count(&world, &[WipeState::Released]), count(&world, &[WipeState::Cooling])), (3, 3));
     world.server.app.clock.advance(hours(1));
     world.job();
 
-    assert_eq!(count(&world, &[WipeState::Released]), 6, "the last one waited for its turn");
+    assert_eq!(count(&world, &[WipeState::Released]), 6, "the last ones waited for their turn");
 }
 
 #[test]
@@ -166,4 +169,37 @@ fn a_clock_set_back_gives_no_room_below_the_limit() {
     let now = world.now();
     let lifted = act_as(&world.server, world.second, move |conn, by| wipe::lift(conn, by, id, now)).unwrap();
     assert_eq!(lifted.state, WipeState::Requested, "a second person says that the clock is right now");
+}
+
+fn asks_as(world: &World, user: UserId, id: DeviceId) -> WipeState {
+    let now = world.now();
+    let asked = act_as(&world.server, user, move |conn, by| {
+        let device = store::device::find(conn, id)?.unwrap();
+        let ask = ask(&wipe::facts(conn, &device, now)?);
+        wipe::request(conn, by, &ask, now)
+    });
+    asked.unwrap().state
+}
+
+#[test]
+fn neither_one_person_nor_one_team_uses_the_limit_up_for_all() {
+    let world = World::new();
+    let (other, third) =
+        (colleague(&world.server, "other", Role::Operator), colleague(&world.server, "third", Role::Operator));
+    let ids = devices(&world, 12);
+    let in_team = ids[..6].to_vec();
+    world.server.act(move |conn| {
+        let by = crate::support::server::admin();
+        let team = holdfast::service::team::add(conn, &by, "Berlin", NOW)?.id;
+        in_team.iter().try_for_each(|it| Ok(store::device::set_names(conn, *it, "laptop", "", Some(team))?))
+    });
+
+    let by_one: Vec<_> = ids[..2].iter().map(|it| asks_as(&world, world.asker, *it)).collect();
+    let by_second: Vec<_> = ids[2..6].iter().map(|it| asks_as(&world, other, *it)).collect();
+    let elsewhere: Vec<_> = ids[6..].iter().map(|it| asks_as(&world, third, *it)).collect();
+
+    use WipeState::{Held, Requested};
+    assert_eq!(by_one, [Requested, Requested]);
+    assert_eq!(by_second, [Requested, Held, Held, Held], "the team's share is used up, whoever asks");
+    assert_eq!(elsewhere[..3], [Requested, Requested, Held], "others have what is left of the limit");
 }

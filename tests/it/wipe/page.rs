@@ -139,7 +139,7 @@ fn removing_company_data_is_told_as_what_it_is() {
     assert!(waiting.contains("The keys, no file"), "{waiting}");
     let mails = world.server.read(|conn| Ok(store::mail::due(conn, world.now(), 50)?));
     let mail = mails.iter().find(|it| it.subject == "Removal of company data requested: laptop-1").unwrap();
-    assert!(mail.body.contains("asks to remove company data from laptop-1"), "{}", mail.body);
+    assert!(mail.body.contains("Wipe requested by "), "{}", mail.body);
     assert!(mail.body.contains("What is lost: No file on the device"), "{}", mail.body);
 }
 

@@ -1,0 +1,112 @@
+//! What only the server's own machine decides, and what always works there: against the only owner too, whether the
+//! server runs or not, and whatever waits in the outbox.
+use crate::cli::admin::{WriteOptions, find};
+use crate::cli::control::Answer;
+use crate::domain::account::INVITE_LINK_LIFE;
+use crate::domain::activity::Actor;
+use crate::domain::time::Time;
+use crate::domain::words;
+use crate::error::Result;
+use crate::service::{freeze, host};
+use crate::store::Conn;
+use serde::{Deserialize, Serialize};
+
+/// A write of the server's own machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "snake_case", deny_unknown_fields)]
+pub enum HostAct {
+    /// Closes an account, also the only owner's.
+    LockUser {
+        email: String,
+    },
+    UnlockUser {
+        email: String,
+    },
+    /// Of one person, or of everyone.
+    EndSessions {
+        email: Option<String>,
+    },
+    Freeze,
+    Unfreeze,
+    AddFounder {
+        email: String,
+    },
+    RemoveFounder {
+        email: String,
+    },
+}
+
+/// What can be done with sessions.
+#[derive(Debug, clap::Subcommand)]
+pub enum SessionsCommand {
+    /// End every session of a person, or of everyone where none is named
+    End {
+        email: Option<String>,
+        #[command(flatten)]
+        write: WriteOptions,
+    },
+}
+
+/// What can be done with founders.
+#[derive(Debug, clap::Subcommand)]
+pub enum FounderCommand {
+    /// Name a founder; in force at once, and told to everyone
+    Add {
+        email: String,
+        #[command(flatten)]
+        write: WriteOptions,
+    },
+    /// Take a founder back; told to everyone
+    Remove {
+        email: String,
+        #[command(flatten)]
+        write: WriteOptions,
+    },
+}
+
+/// Does it, in the transaction of its activity entry.
+///
+/// # Errors
+/// When there is no such person, or the database refuses.
+pub(super) fn last_word(conn: &mut Conn, by: &Actor, public_url: &str, act: HostAct, now: Time) -> Result<Answer> {
+    let message = match act {
+        HostAct::LockUser { email } => {
+            let id = find(conn, &email)?.id;
+            let user = host::lock(conn, by, id, now)?;
+            format!("The account of {} is locked. Its sessions, tokens and links ended.", user.email)
+        }
+        HostAct::UnlockUser { email } => {
+            let id = find(conn, &email)?.id;
+            let (user, path) = host::unlock(conn, by, id, now)?;
+            return Ok(Answer::Link {
+                message: format!("The account of {} is open again. Send them this link:", user.email),
+                url: format!("{public_url}{path}"),
+                expires_at: (now + INVITE_LINK_LIFE).iso(),
+            });
+        }
+        HostAct::EndSessions { email } => {
+            let id = email.map(|it| find(conn, &it)).transpose()?.map(|it| it.id);
+            let count = host::end_sessions(conn, by, id, now)?;
+            format!("{} ended.", words::counted(count, "session", "sessions"))
+        }
+        HostAct::Freeze => {
+            freeze::begin(conn, by, now)?;
+            "Frozen. Nothing is wiped, removed, restored or loosened until `holdfast admin unfreeze`.".to_owned()
+        }
+        HostAct::Unfreeze => {
+            freeze::end(conn, by, now)?;
+            "No longer frozen. Holds that were under way begin again.".to_owned()
+        }
+        HostAct::AddFounder { email } => {
+            let id = find(conn, &email)?.id;
+            let user = host::add_founder(conn, by, id, now)?;
+            format!("{} is a founder. Everyone is told by mail.", user.email)
+        }
+        HostAct::RemoveFounder { email } => {
+            let id = find(conn, &email)?.id;
+            let user = host::remove_founder(conn, by, id, now)?;
+            format!("{} is no longer a founder. Everyone is told by mail.", user.email)
+        }
+    };
+    Ok(Answer::Done { message })
+}

@@ -1,0 +1,87 @@
+//! What a form was shown with: nobody overwrites unseen what somebody else changed meanwhile.
+use serde::{Deserialize, Serialize};
+
+/// The fields of a form as they were when it was shown, each under its label.
+///
+/// It goes out with the form as its `version` and comes back with what was typed. It is compared with the fields as
+/// they are now, so that a refusal can say what changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shown(Vec<(String, String)>);
+
+impl Shown {
+    pub fn new<'a>(fields: impl IntoIterator<Item = (&'a str, String)>) -> Self {
+        Self(fields.into_iter().map(|(label, value)| (label.to_owned(), value)).collect())
+    }
+
+    /// What the form carries.
+    pub fn version(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Holds these fields, as they are now, against the `version` that a form came back with.
+    ///
+    /// # Errors
+    /// What changed since the form was shown, as a text for whoever sent it.
+    pub fn check(&self, version: &str) -> Result<(), String> {
+        let Ok(before) = serde_json::from_str::<Self>(version) else {
+            return Err(
+                "This form does not say what it was shown with. Look at what stands now, and send it again.".to_owned()
+            );
+        };
+        if before == *self {
+            return Ok(());
+        }
+        let was = |label: &str| before.0.iter().find(|(it, _)| it == label).map_or("", |(_, value)| value.as_str());
+        let changes: Vec<_> = self
+            .0
+            .iter()
+            .filter(|(label, now)| was(label) != now)
+            .map(|(label, now)| format!("{label} was {}, and is now {}.", quoted(was(label)), quoted(now)))
+            .collect();
+        Err(format!(
+            "Somebody changed this while you were at it. {} What you typed is kept below: send it again to set it all the same.",
+            changes.join(" ")
+        ))
+    }
+}
+
+fn quoted(value: &str) -> String {
+    // What comes back with a form may be of any length.
+    let short: String = value.chars().take(200).collect();
+    if short.is_empty() { "empty".to_owned() } else { format!("“{short}”") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(name: &str, person: &str) -> Shown {
+        Shown::new([("Name", name.to_owned()), ("Person", person.to_owned())])
+    }
+
+    #[test]
+    fn a_form_that_was_shown_with_what_stands_passes() {
+        let now = shown("laptop \"1\"", "");
+        assert_eq!(now.check(&now.version()), Ok(()));
+    }
+
+    #[test]
+    fn what_changed_meanwhile_is_named() {
+        let refused = shown("laptop-2", "Bob").check(&shown("laptop-1", "Bob").version()).unwrap_err();
+        assert!(
+            refused.contains("Name was “laptop-1”, and is now “laptop-2”.") && !refused.contains("Person"),
+            "{refused}"
+        );
+        let refused = shown("laptop-2", "").check(&shown("laptop-2", "Bob").version()).unwrap_err();
+        assert!(refused.contains("Person was “Bob”, and is now empty."), "{refused}");
+    }
+
+    #[test]
+    fn a_version_that_is_none_overwrites_nothing() {
+        let long = format!("[[\"Name\",\"{}\"]]", "x".repeat(100_000));
+        for version in ["", "1", "null", "[]", "{}", "[[\"Name\"]]", "[[\"Name\",1]]", "[[[[[[", &long] {
+            let refused = shown("a", "b").check(version).unwrap_err();
+            assert!(refused.len() < 2_000, "{version}");
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! What is decided on the server's own machine, and by nobody at the console: who founded the organisation, whose account
+//! is locked, and whose sessions end.
+use crate::domain::account::UserState;
+use crate::domain::activity::{Action, Actor};
+use crate::domain::id::UserId;
+use crate::domain::time::Time;
+use crate::error::{Error, Result};
+use crate::service::account::{end_everything, make_invite_link, name_of, object};
+use crate::service::activity::{self, Act};
+use crate::service::alert;
+use crate::store::user::User;
+use crate::store::{self, Conn};
+
+/// Closes an account, also the only owner's: its sessions, tokens and links end, and nobody at the console opens it again.
+/// An act.
+///
+/// # Errors
+/// `NotFound` where there is none.
+pub fn lock(conn: &mut Conn, by: &Actor, id: UserId, now: Time) -> Result<User> {
+    let user = find(conn, id)?;
+    let what = format!("The account of {} was locked. Its sessions, tokens and links ended.", name_of(&user));
+    // First: whose account it is gets the mail too.
+    alert::host_acted(conn, &by.name, &format!("Account locked: {}", user.email), &what, now)?;
+    store::user::set_state(conn, id, user.state, UserState::Disabled)?;
+    store::user::set_locked(conn, id, Some(now))?;
+    end_everything(conn, id, now)?;
+    activity::record(conn, by, &Act::done(Action::UserLocked, object(&user)), now)?;
+    Ok(user)
+}
+
+/// Opens a locked account; the person sets a new password by the link, whose path this gives. An act.
+///
+/// # Errors
+/// `Conflict` where it is not locked.
+pub fn unlock(conn: &mut Conn, by: &Actor, id: UserId, now: Time) -> Result<(User, String)> {
+    let user = find(conn, id)?;
+    if store::user::locked_at(conn, id)?.is_none() {
+        return Err(Error::Conflict(format!("the account of {} is not locked", user.email)));
+    }
+    store::user::set_locked(conn, id, None)?;
+    store::user::set_state(conn, id, user.state, UserState::Invited)?;
+    activity::record(conn, by, &Act::done(Action::UserUnlocked, object(&user)), now)?;
+    let what = format!("The account of {} is open again.", name_of(&user));
+    alert::host_acted(conn, &by.name, &format!("Account unlocked: {}", user.email), &what, now)?;
+    let path = make_invite_link(conn, id, now)?;
+    Ok((user, path))
+}
+
+/// Ends the sessions of one person, or of everyone, and forgets their browsers; gives how many ended. An act.
+///
+/// # Errors
+/// `NotFound` where there is no such person.
+pub fn end_sessions(conn: &mut Conn, by: &Actor, only: Option<UserId>, now: Time) -> Result<usize> {
+    let people = match only {
+        Some(id) => vec![find(conn, id)?],
+        None => store::user::all(conn)?,
+    };
+    let mut count = 0;
+    for user in people {
+        let ended = store::session::delete_all(conn, user.id, true)?;
+        if ended > 0 || only.is_some() {
+            activity::record(conn, by, &Act::done(Action::SessionsEnded, object(&user)), now)?;
+        }
+        count += ended;
+    }
+    Ok(count)
+}
+
+/// Names a founder, whose word on wipes counts at once; everyone is told. An act.
+///
+/// It holds for the person who has the account now: whoever comes in by a link later, or gets another role, waits.
+///
+/// # Errors
+/// `Refused` for an account that nobody has signed in with.
+pub fn add_founder(conn: &mut Conn, by: &Actor, id: UserId, now: Time) -> Result<User> {
+    let user = find(conn, id)?;
+    if user.state != UserState::Active {
+        return Err(Error::Refused(format!(
+            "{} has no password yet or is disabled; name them once they have signed in",
+            user.email
+        )));
+    }
+    store::user::set_founder(conn, id, Some(now))?;
+    activity::record(conn, by, &Act::done(Action::FounderAdded, object(&user)), now)?;
+    let what = format!(
+        "{} is a founder: where their roles let them ask for wipes or approve them, this counts at once and not after \
+         72 hours.",
+        name_of(&user)
+    );
+    alert::host_acted(conn, &by.name, &format!("Founder named: {}", user.email), &what, now)?;
+    Ok(user)
+}
+
+/// Takes a founder back; everyone is told. An act.
+///
+/// # Errors
+/// `Conflict` where they are none.
+pub fn remove_founder(conn: &mut Conn, by: &Actor, id: UserId, now: Time) -> Result<User> {
+    let user = find(conn, id)?;
+    if store::user::founder_at(conn, id)?.is_none() {
+        return Err(Error::Conflict(format!("{} is not a founder", user.email)));
+    }
+    store::user::set_founder(conn, id, None)?;
+    activity::record(conn, by, &Act::done(Action::FounderRemoved, object(&user)), now)?;
+    let what = format!("{} is no longer a founder: the 72 hours hold for them as for everyone.", name_of(&user));
+    alert::host_acted(conn, &by.name, &format!("Founder taken back: {}", user.email), &what, now)?;
+    Ok(user)
+}
+
+fn find(conn: &mut Conn, id: UserId) -> Result<User> {
+    store::user::find(conn, id)?.ok_or(Error::NotFound("user"))
+}
