@@ -85,7 +85,10 @@ fn every_route_that_changes_something_names_its_guard_or_says_why_it_needs_none(
         .iter()
         .flat_map(|(_, it)| match it {
             Guarded(acts) => *acts,
-            Free(_) => &[],
+            Free(why) => {
+                assert!(!why.is_empty());
+                &[]
+            }
         })
         .map(|it| it.as_str())
         .collect();

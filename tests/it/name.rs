@@ -35,13 +35,13 @@ fn no_name_that_a_device_gives_turns_or_breaks_the_line_it_stands_in() {
             let mut message = new.enroll_message(&token(&server, |_| {}));
             change(&mut message, name.to_owned());
             let answer = new.send_enroll(&server, &message);
-            assert_eq!(answer.status, 422, "{field} {name:?}: {}", text(&answer));
+            assert_eq!(answer.status, 400, "{field} {name:?}: {}", text(&answer));
             assert_eq!(answer.json()["field"], field, "{name:?}");
         }
         let fact = Fact { value: name.to_owned(), source: "dmi".to_owned(), measured_at: NOW };
         let facts = DeviceFacts { serial: Some(fact), ..DeviceFacts::default() };
         let answer = device.send(&server, message::CHECK_IN, &device.check_in_message(facts, vec![]));
-        assert_eq!(answer.status, 422, "{name:?}: {}", text(&answer));
+        assert_eq!(answer.status, 400, "{name:?}: {}", text(&answer));
     }
 }
 

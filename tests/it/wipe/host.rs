@@ -144,7 +144,7 @@ fn beginners(world: &World) -> [UserId; 2] {
     [asker, person(&world.server, "new-second", &[Role::Approver], Some(owner), NOW)]
 }
 
-fn asks(world: &World, user: UserId) -> holdfast::store::wipe::WipeRequest {
+fn asks(world: &World, user: UserId) -> store::wipe::WipeRequest {
     let (ask, now) = (world.ask(), world.now());
     act_as(&world.server, user, move |conn, by| wipe::request(conn, by, &ask, now)).unwrap()
 }

@@ -173,7 +173,7 @@ fn a_role_that_was_given_today_decides_nothing() {
     world.says(4);
     let settled = world.approves_as(old, &world.find(request.id));
 
-    assert!(today.to_string().contains("this role for 72 hours"), "{today}");
+    assert!(today.to_string().contains("this account and role for 72 hours"), "{today}");
     assert!(matches!(settled, Ok(Decision::Approved(_))), "{settled:?}");
 }
 
