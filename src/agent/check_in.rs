@@ -44,16 +44,19 @@ impl Agent {
         Ok(answer)
     }
 
-    /// Keeps since when the server gives no good answer; says whether it gave one until now.
-    pub(super) fn server_failed(&self) -> bool {
-        if matches!(self.state.find::<Away>(), Ok(Some(_))) {
+    /// Keeps since when the server gives no good answer, and why; says whether it gave one until now.
+    pub(super) fn server_failed(&self, error: &CallError) -> bool {
+        let known = self.state.find::<Away>().ok().flatten();
+        let since = known.as_ref().map_or_else(|| self.around.clock.now(), |it| it.since);
+        let away = Away { since, reason: error.to_string() };
+        if known.as_ref() == Some(&away) {
             return false;
         }
-        if let Err(error) = self.state.put(&Away { since: self.around.clock.now() }) {
+        if let Err(error) = self.state.put(&away) {
             // A full disk is no reason to wait for no command any more.
             tracing::debug!(error = format!("{error:#}"), "since when the server is away was not written down");
         }
-        true
+        known.is_none()
     }
 
     /// Says that the server is back, where it was away.

@@ -10,6 +10,9 @@ use crate::protocol::agent::message::{Command, CommandResult, Payload};
 use anyhow::Result;
 use std::sync::atomic::Ordering;
 
+/// Said of an order that names nothing to do.
+const INCOMPLETE: &str = "the command came without what it needs";
+
 /// What is to be done with a delivered command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Order {
@@ -46,10 +49,11 @@ impl Agent {
                 finished_at: now,
             });
             self.news.fetch_or(result.is_some(), Ordering::AcqRel);
-            let order = if result.is_some() { Order::Nothing } else { Order::Run };
+            let run = if result.is_some() { Order::Nothing } else { Order::Run };
             let (id, kind) = (command.id, command.kind);
-            journal.commands.push(JournalEntry { id, kind, begun_at: now, result, acknowledged: false });
-            order
+            let order = result.is_none().then(|| command.payload.clone());
+            journal.commands.push(JournalEntry { id, kind, begun_at: now, order, result, acknowledged: false });
+            run
         })
     }
 
@@ -68,32 +72,33 @@ impl Agent {
         self.state.change::<Journal, ()>(|journal| {
             if let Some(entry) = journal.commands.iter_mut().find(|it| it.id == id) {
                 entry.result = Some(CommandResult { id, done, detail, finished_at });
+                entry.order = None;
             }
         })?;
         self.news.store(true, Ordering::Release);
         Ok(())
     }
 
-    /// Ends the commands that were under way when the agent was killed. A restore and a wipe go on instead; a backup
-    /// that was cut off is no backup, and the console says so.
+    /// Goes on with the commands that were accepted before the agent was killed: a lock, a restore and a wipe are
+    /// carried out. A backup that was cut off is no backup, and the console says so.
     ///
     /// # Errors
     /// When the journal cannot be read or written.
     pub fn settle_interrupted(&self) -> Result<()> {
         let journal = self.state.find::<Journal>()?.unwrap_or_default();
         for entry in journal.commands.into_iter().filter(|it| it.result.is_none()) {
-            match entry.kind {
-                CommandKind::Lock | CommandKind::BackUpNow => {
+            match (entry.kind, entry.order) {
+                // Locking twice does no harm, and not locking does.
+                (CommandKind::Lock, _) => self.finish(entry.id, self.around.platform.lock())?,
+                (CommandKind::BackUpNow, _) => {
                     self.finish(entry.id, Err("the agent was stopped while this ran; ask again".to_owned()))?;
                 }
-                CommandKind::Restore if self.has_restore(entry.id)? => {}
-                CommandKind::Restore => {
-                    self.finish(entry.id, Err("the agent was stopped before the restore began; ask again".to_owned()))?;
-                }
-                // The wipe's own journal goes on; without one nothing was destroyed.
-                CommandKind::Wipe | CommandKind::RemoveCompanyData if self.has_wipe()? => {}
-                CommandKind::Wipe | CommandKind::RemoveCompanyData => {
-                    self.finish(entry.id, Err("the agent was stopped before this began; ask again".to_owned()))?;
+                (CommandKind::Restore, _) if self.has_restore(entry.id)? => {}
+                (CommandKind::Restore, Some(Payload::Restore(order))) => self.begin_restore(entry.id, order)?,
+                // The wipe's own journal goes on: `resume_wipe` makes it of an order that was accepted.
+                (CommandKind::Wipe | CommandKind::RemoveCompanyData, _) if self.has_wipe()? => {}
+                (CommandKind::Restore | CommandKind::Wipe | CommandKind::RemoveCompanyData, _) => {
+                    self.finish(entry.id, Err(INCOMPLETE.to_owned()))?;
                 }
             }
         }
@@ -120,7 +125,7 @@ impl Agent {
                 Ok(())
             }
             (CommandKind::Wipe | CommandKind::Restore, _) => {
-                self.finish(command.id, Err("the command came without what it needs".to_owned()))
+                self.finish(command.id, Err(INCOMPLETE.to_owned()))
             }
         }
     }
@@ -167,6 +172,21 @@ mod tests {
         (temp, Clock::fixed(NOW))
     }
 
+    fn restore_order(at: i64) -> Command {
+        let order = RestoreOrder {
+            restore_id: RestoreId::generate(Time::from_millis(at)),
+            repository_id: RepositoryId::generate(NOW),
+            repository_path: "/restic/r/".to_owned(),
+            snapshot: ObjectName::from_hash(&[0; 32]),
+            sealed: String::new(),
+            selection: Vec::new(),
+            conflict: Conflict::KeepBoth,
+            file_count: 1,
+            size_bytes: 1,
+        };
+        Command { payload: Payload::Restore(order), ..command(CommandKind::Restore) }
+    }
+
     fn results(agent: &Agent) -> Vec<(bool, String)> {
         let journal: Journal = agent.state.get().unwrap();
         journal.commands.into_iter().filter_map(|it| it.result).map(|it| (it.done, it.detail)).collect()
@@ -207,7 +227,50 @@ mod tests {
     }
 
     #[test]
-    fn a_wipe_that_never_began_is_told_as_failed_and_destroys_nothing() {
+    fn an_accepted_wipe_is_carried_out_after_a_kill_at_once() {
+        let (temp, clock) = world();
+        let docs = temp.path().canonicalize().unwrap().join("docs");
+        let stop = Stop::default();
+        stop.stop();
+        for kind in [CommandKind::Wipe, CommandKind::RemoveCompanyData] {
+            let (temp, _) = world();
+            let docs = temp.path().canonicalize().unwrap().join("docs");
+            let roots = vec![docs.display().to_string()];
+            let agent = open(&temp.path().join("state"), &clock, None);
+            let order = Command { payload: Payload::Wipe { roots }, ..command(kind) };
+            assert_eq!(agent.accept(&order).unwrap(), Order::Run);
+            // Killed before anything else was written.
+            drop(agent);
+
+            let agent = open(&temp.path().join("state"), &clock, None);
+            let stopped = agent.resume_wipe(&stop).unwrap_err().to_string();
+
+            assert!(stopped.contains("report"), "only the report is still to be sent: {stopped}");
+            assert_eq!(docs.exists(), kind == CommandKind::RemoveCompanyData);
+            assert!(agent.state.find::<crate::agent::state::Credentials>().unwrap().is_none());
+            agent.settle_interrupted().unwrap();
+            assert!(results(&agent).is_empty(), "its report says how it went: {:?}", results(&agent));
+        }
+        assert!(docs.exists(), "without an order nothing is erased");
+    }
+
+    #[test]
+    fn an_accepted_restore_begins_after_a_kill_at_once() {
+        let (temp, clock) = world();
+        let agent = open(&temp.path().join("state"), &clock, None);
+        let order = restore_order(1);
+        let id = order.id;
+        agent.accept(&order).unwrap();
+        drop(agent);
+
+        let agent = open(&temp.path().join("state"), &clock, None);
+        agent.settle_interrupted().unwrap();
+
+        assert!(agent.has_restore(id).unwrap() && results(&agent).is_empty());
+    }
+
+    #[test]
+    fn a_wipe_without_what_it_needs_is_told_as_failed_and_destroys_nothing() {
         let (temp, clock) = world();
         let agent = open(&temp.path().join("state"), &clock, None);
         agent.accept(&command(CommandKind::Wipe)).unwrap();
@@ -222,21 +285,7 @@ mod tests {
     fn a_second_restore_is_refused_while_the_first_is_under_way() {
         let (temp, clock) = world();
         let agent = open(&temp.path().join("state"), &clock, None);
-        let [first, second] = [1, 2].map(|at| {
-            let restore_id = RestoreId::generate(Time::from_millis(at));
-            let order = RestoreOrder {
-                restore_id,
-                repository_id: RepositoryId::generate(NOW),
-                repository_path: "/restic/r/".to_owned(),
-                snapshot: ObjectName::from_hash(&[0; 32]),
-                sealed: String::new(),
-                selection: Vec::new(),
-                conflict: Conflict::KeepBoth,
-                file_count: 1,
-                size_bytes: 1,
-            };
-            Command { payload: Payload::Restore(order), ..command(CommandKind::Restore) }
-        });
+        let [first, second] = [1, 2].map(restore_order);
         let first_id = first.id;
 
         for it in [first, second] {

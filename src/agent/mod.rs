@@ -24,6 +24,7 @@ pub use enroll::Request as EnrollRequest;
 pub use identity::Identity;
 pub use net::backoff::Stop;
 pub use restore::Outcome as RestoreOutcome;
+pub use wipe::accepted as accepted_wipe;
 
 use crate::clock::Clock;
 use anyhow::{Result, bail};

@@ -10,7 +10,7 @@ use super::progress::Event;
 use super::state::{BackupAnswer, BackupRequest, LastBackup, Policy, Wiped};
 use crate::domain::time::Time;
 use crate::domain::words;
-use crate::protocol::agent::message::{Command, ErrorCode, WAIT, Waiting};
+use crate::protocol::agent::message::{Command, WAIT, Waiting};
 use anyhow::Result;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -27,74 +27,106 @@ const UNMET: Duration = Duration::from_secs(5);
 const TICK: Duration = Duration::from_secs(1);
 
 impl Agent {
-    /// Runs until stopped, or until the device is wiped.
+    /// Runs until stopped, or until the device is wiped: nothing else ends it.
+    ///
+    /// Whatever the server says, and whatever cannot be written down just now, is tried again later: a server that was
+    /// started on an empty folder knows no device for an hour, and the right one needs them all back.
     ///
     /// # Errors
-    /// When the state directory can no longer be written, or the server says that it does not know the device.
+    /// When a thread of the agent failed.
     pub fn run(&self, stop: &Stop) -> Result<()> {
-        if self.resume_wipe(stop)? {
+        if self.begin(stop) == Life::Wiped {
             return Ok(());
         }
-        self.settle_interrupted()?;
         self.note(Event::Note(format!("Running for {}", self.enrollment.server)));
         let (send, receive) = channel();
-        if self.has_unfinished_restore()? {
-            let _ = send.send(Work::Restore);
-        }
         // Ends the long work alone, so that a wipe can wait for it.
         let work_stop = Stop::default();
         std::thread::scope(|scope| {
             let work_stop = &work_stop;
             let worker = scope.spawn(move || self.work(&receive, stop, work_stop));
-            let result = self.speak(stop, work_stop, &send);
+            self.speak(stop, work_stop, &send);
             stop.stop();
             work_stop.stop();
             drop(send);
-            let worked = worker.join().unwrap_or_else(|_panic| Err(anyhow::anyhow!("the agent's worker has failed")));
-            if self.state.find::<Wiped>()?.is_some() {
-                // The other thread may have asked a server that knows this device no more.
-                return Ok(());
-            }
-            result.and(worked)
+            worker.join().map_err(|_panic| anyhow::anyhow!("the agent's worker has failed"))
         })
     }
 
-    fn speak(&self, stop: &Stop, work_stop: &Stop, send: &Sender<Work>) -> Result<()> {
+    /// Goes on with what was under way when the agent was stopped, until that could be written down.
+    fn begin(&self, stop: &Stop) -> Life {
+        let mut backoff = Backoff::default();
+        while !stop.is_stopped() {
+            match self.resume_wipe(stop) {
+                Ok(true) => return Life::Wiped,
+                Ok(false) => match self.settle_interrupted() {
+                    Ok(()) => break,
+                    Err(error) => self.wait_after(&error, &mut backoff, stop),
+                },
+                Err(error) => self.wait_after(&error, &mut backoff, stop),
+            }
+        }
+        Life::GoesOn
+    }
+
+    fn wait_after(&self, error: &anyhow::Error, backoff: &mut Backoff, stop: &Stop) {
+        if stop.is_stopped() {
+            return self.note(Event::Note(format!("{error:#}")));
+        }
+        let wait = backoff.next(None);
+        self.note(Event::Warning(format!("{error:#}. Trying again in {} s", wait.as_secs())));
+        stop.sleep(wait);
+    }
+
+    fn speak(&self, stop: &Stop, work_stop: &Stop, send: &Sender<Work>) {
         let mut backoff = Backoff::default();
         let mut called = false;
         while !stop.is_stopped() {
             self.news.store(false, Ordering::Release);
-            // A report that was kept back goes before the check-in that may ask for the next backup.
-            let answer = self.send_reports().and_then(|()| self.check_in());
-            let commands = match answer {
-                Ok(answer) => {
-                    backoff.reset();
-                    answer.commands
-                }
+            match self.turn(&mut called, (stop, work_stop), send, &mut backoff) {
+                Ok(Life::Wiped) => return,
+                Ok(Life::GoesOn) => {}
+                Err(CallError::Internal(error)) => self.wait_after(&error, &mut backoff, stop),
                 Err(error) => {
-                    if is_final(&error) {
-                        return Err(error.into());
-                    }
-                    self.server_failed();
-                    let wait = backoff.next(error.retry_after());
+                    self.server_failed(&error);
+                    let is_disowned = error.is_disowned();
+                    let wait = if is_disowned { backoff.next_slow() } else { backoff.next(error.retry_after()) };
                     self.note(Event::Warning(format!("{error}. Trying again in {} s", wait.as_secs())));
                     stop.sleep(wait);
-                    continue;
-                }
-            };
-            if called && commands.is_empty() {
-                // Woken for a command that is not handed out yet: no reason to ask without a pause.
-                stop.sleep(UNMET);
-            }
-            for command in commands {
-                self.obey(command, stop, work_stop, send)?;
-                if self.state.find::<Wiped>()?.is_some() {
-                    return Ok(());
                 }
             }
-            called = self.await_command(stop)?;
         }
-        Ok(())
+    }
+
+    /// One check-in, what it brings, and the wait for the next.
+    fn turn(
+        &self,
+        called: &mut bool,
+        (stop, work_stop): (&Stop, &Stop),
+        send: &Sender<Work>,
+        backoff: &mut Backoff,
+    ) -> Result<Life, CallError> {
+        // One that could not be written down at its time.
+        if self.resume_wipe(stop)? {
+            return Ok(Life::Wiped);
+        }
+        // A report that was kept back goes before the check-in that may ask for the next backup.
+        self.send_reports()?;
+        let commands = self.check_in()?.commands;
+        backoff.reset();
+        if *called && commands.is_empty() {
+            // Woken for a command that is not handed out yet: no reason to ask without a pause.
+            stop.sleep(UNMET);
+        }
+        for command in commands {
+            self.obey(command, stop, work_stop, send)?;
+            if self.state.find::<Wiped>()?.is_some() {
+                return Ok(Life::Wiped);
+            }
+        }
+        *called = false;
+        *called = self.await_command(stop)?;
+        Ok(Life::GoesOn)
     }
 
     fn obey(&self, command: Command, stop: &Stop, work_stop: &Stop, send: &Sender<Work>) -> Result<()> {
@@ -106,7 +138,6 @@ impl Agent {
             // A backup in the middle would read what is being erased.
             work_stop.stop();
         }
-        // A worker that is gone has left its reason; the run ends with it.
         self.act(command, stop, &|work| drop(send.send(work)))
     }
 
@@ -135,10 +166,9 @@ impl Agent {
                     }
                     backoff.reset();
                 }
-                Some(Err(error)) if is_final(&error) => return Err(error.into()),
                 Some(Err(error)) => {
                     let pause = backoff.next(error.retry_after()).max(LEAST);
-                    if self.server_failed() {
+                    if self.server_failed(&error) {
                         self.note(Event::Warning(format!("{error}. Trying again until it is back")));
                     }
                     stop.sleep_unless(due.min(Instant::now() + pause), || self.has_news());
@@ -165,34 +195,46 @@ impl Agent {
         self.news.load(Ordering::Acquire)
     }
 
-    fn work(&self, receive: &Receiver<Work>, stop: &Stop, work_stop: &Stop) -> Result<()> {
+    fn work(&self, receive: &Receiver<Work>, stop: &Stop, work_stop: &Stop) {
+        let mut backups = Later { backoff: Backoff::default(), not_before: Instant::now() };
         let mut backoff = Backoff::default();
-        let mut not_before = Instant::now();
         while !stop.is_stopped() && !work_stop.is_stopped() {
-            let work = match receive.recv_timeout(TICK) {
-                Ok(work) => work,
-                Err(RecvTimeoutError::Timeout) => match self.state.find::<BackupRequest>()? {
-                    Some(request) => Work::Backup(AskedBy::Person(request)),
-                    None if Instant::now() >= not_before && self.is_backup_due()? => Work::Backup(AskedBy::Policy),
-                    None => continue,
-                },
-                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            let ordered = match receive.recv_timeout(TICK) {
+                Ok(work) => Some(work),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return,
             };
-            let _busy = lock(&self.busy);
-            if work_stop.is_stopped() {
-                return Ok(());
+            match self.work_once(ordered, &mut backups, stop, work_stop) {
+                Ok(()) => backoff.reset(),
+                Err(error) => self.wait_after(&error, &mut backoff, work_stop),
             }
-            match work {
-                Work::Restore => self.restore_unfinished(work_stop)?,
-                Work::Backup(asked_by) => match self.back_up_for(asked_by, work_stop)? {
-                    Done::Yes => backoff.reset(),
-                    Done::Failed => not_before = Instant::now() + backoff.next(None),
-                },
-            }
-            // The server learns of it at once: also that nothing has changed since this backup.
-            self.news.store(true, Ordering::Release);
-            stop.nudge();
         }
+    }
+
+    fn work_once(&self, ordered: Option<Work>, backups: &mut Later, stop: &Stop, work_stop: &Stop) -> Result<()> {
+        let work = match ordered {
+            Some(work) => work,
+            None => match self.state.find::<BackupRequest>()? {
+                Some(request) => Work::Backup(AskedBy::Person(request)),
+                None if self.has_unfinished_restore()? => Work::Restore,
+                None if Instant::now() >= backups.not_before && self.is_backup_due()? => Work::Backup(AskedBy::Policy),
+                None => return Ok(()),
+            },
+        };
+        let _busy = lock(&self.busy);
+        if work_stop.is_stopped() {
+            return Ok(());
+        }
+        match work {
+            Work::Restore => self.restore_unfinished(work_stop)?,
+            Work::Backup(asked_by) => match self.back_up_for(asked_by, work_stop)? {
+                Done::Yes => backups.backoff.reset(),
+                Done::Failed => backups.not_before = Instant::now() + backups.backoff.next(None),
+            },
+        }
+        // The server learns of it at once: also that nothing has changed since this backup.
+        self.news.store(true, Ordering::Release);
+        stop.nudge();
         Ok(())
     }
 
@@ -238,9 +280,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether nothing this agent can do makes the server take it again.
-fn is_final(error: &CallError) -> bool {
-    matches!(error.code(), Some(ErrorCode::UnknownDevice | ErrorCode::OldGeneration | ErrorCode::DeviceWiped))
+/// Whether the device is still one of its server's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Life {
+    GoesOn,
+    Wiped,
+}
+
+/// When the next backup by policy may begin after one that failed.
+struct Later {
+    backoff: Backoff,
+    not_before: Instant,
 }
 
 /// Whether a backup was made.

@@ -27,6 +27,9 @@ pub const WIPE_REPORTS: &str = "/agent/v1/wipe-reports";
 /// `POST`, followed by `/{id}/progress` or `/{id}/result`.
 pub const RESTORES: &str = "/agent/v1/restores";
 
+/// The header by which a sender asks that a copy of its request gets the answer of the first; its value is the `jti`.
+pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
 /// The claims of the JWT that each request carries as `Authorization: Bearer`.
 ///
 /// Signed with the device's Ed25519 key (`alg` `EdDSA`, `kid` the device's id).

@@ -342,6 +342,72 @@ fn a_server_that_is_away_is_waited_for() {
 }
 
 #[test]
+fn an_agent_outlives_a_server_that_was_started_on_an_empty_folder() {
+    let (server, empty) = (TestServer::start(), TestServer::start());
+    let gate = Gate::to(server.address);
+    let device = Device::new();
+    let agent = device.enroll(&server, &gate.url());
+    agent.check_in().unwrap();
+    gate.refuse("POST /agent/v1/backups");
+    agent.back_up(&Stop::default()).unwrap();
+    gate.open();
+    gate.lead_to(empty.address);
+
+    let stop = Stop::default();
+    std::thread::scope(|scope| {
+        let run = scope.spawn(|| agent.run(&stop));
+        // Asked more than once, and said to whoever looks.
+        device.await_note("does not know the device");
+        device.await_note("does not know the device");
+        let away = State::view(&device.state()).unwrap().get::<Away>().unwrap();
+        assert!(away.reason.contains("does not know the device"), "{}", away.reason);
+        assert!(!run.is_finished());
+        gate.lead_to(server.address);
+        device.await_note("The server is back");
+        stop.stop();
+        run.join().unwrap().unwrap();
+    });
+    assert_eq!(points(&server, &agent)[0].file_count, Some(40), "the report that was kept meanwhile has come");
+}
+
+#[test]
+fn one_cut_connection_ends_no_backup() {
+    let server = TestServer::start();
+    let gate = Gate::to(server.address);
+    let device = Device::new();
+    let agent = device.enroll(&server, &gate.url());
+    for message in ["POST /agent/v1/manifests", "GET /restic", "POST /restic"] {
+        gate.refuse_once(message);
+
+        fs::write(device.docs().join("new.txt"), message).unwrap();
+        agent.back_up(&Stop::default()).unwrap();
+
+        assert!(gate.is_open(), "{message} was cut");
+    }
+    assert_eq!(points(&server, &agent).len(), 3);
+}
+
+#[test]
+fn a_proxy_that_sends_everything_twice_costs_nothing() {
+    let server = TestServer::start();
+    let gate = Gate::to(server.address);
+    gate.duplicate();
+    let device = Device::new();
+    let agent = device.enroll(&server, &gate.url());
+    assert_eq!(agent.enrollment().generation, 1, "it joined once");
+    let command = queue_backup(&server, agent.enrollment().device_id);
+
+    assert_eq!(agent.check_in().unwrap().commands[0].id, command);
+    agent.back_up(&Stop::default()).unwrap();
+    agent.send_reports().unwrap();
+    agent.check_in().unwrap();
+
+    let points = points(&server, &agent);
+    assert_eq!((points.len(), points[0].file_count), (1, Some(40)));
+    assert!(State::view(&device.state()).unwrap().find::<Away>().unwrap().is_none());
+}
+
+#[test]
 fn a_device_that_enrolls_again_goes_on_as_the_same_device_also_after_a_lost_answer() {
     let server = TestServer::start();
     let gate = Gate::to(server.address);

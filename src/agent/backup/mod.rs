@@ -74,7 +74,7 @@ impl Agent {
         self.note(Event::Note("Reading the files".to_owned()));
         let mut inventory = walk::inventory(roots, self.around.progress.as_ref(), stop)?;
         self.note(Event::Done);
-        let stored = self.upload_manifest(roots, started_at, &mut inventory)?;
+        let stored = self.upload_manifest(roots, started_at, &mut inventory, stop)?;
         if stored.damaged {
             let text = "What the server has of earlier backups is damaged: everything is sent again";
             self.note(Event::Warning(text.to_owned()));
@@ -100,7 +100,13 @@ impl Agent {
         Ok(Archived { inventory, manifest, snapshot: archived.snapshot, excluded })
     }
 
-    fn upload_manifest(&self, roots: &[PathBuf], made_at: Time, inventory: &mut Inventory) -> Result<ManifestStored> {
+    fn upload_manifest(
+        &self,
+        roots: &[PathBuf],
+        made_at: Time,
+        inventory: &mut Inventory,
+        stop: &Stop,
+    ) -> Result<ManifestStored> {
         let header = Header {
             version: 1,
             device_id: self.enrollment.device_id.to_string(),
@@ -111,7 +117,7 @@ impl Agent {
         let manifest = Manifest { header, files: inventory.files.clone() };
         let stored = manifest.encode().context("encoding the manifest")?;
         let name = ObjectName::from_hash(&secret::sha256(&stored));
-        let answer: ManifestStored = self.client.post_bytes(MANIFESTS, &stored).context("uploading the manifest")?;
+        let answer: ManifestStored = self.client.post_bytes(MANIFESTS, &stored, stop).context("uploading the manifest")?;
         if answer.name != name {
             bail!("the server stored the manifest under another name; something between changes what is sent");
         }

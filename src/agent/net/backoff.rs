@@ -1,17 +1,22 @@
 //! Waiting before another try, so that a fleet does not return all at once.
 use crate::secret;
+use std::fmt::Display;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 const FIRST: Duration = Duration::from_secs(5);
 const LONGEST: Duration = Duration::from_secs(30 * 60);
+/// The longest where the server does not take this device for one of its own.
+const SLOWEST: Duration = Duration::from_secs(60 * 60);
+/// Tries of one message before it counts as failed; with the waits in between about three minutes.
+const TRIES: u32 = 6;
 
-/// The wait after the `attempt`-th failure (from 0): anything up to 5 s · 2^n, and at most 30 min.
+/// The wait after the `attempt`-th failure (from 0): anything up to 5 s · 2^n, and at most `longest`.
 ///
 /// `random` is spread evenly over all of `u64`. The whole span is random, not
 /// its end only: thousands of agents that lost the same server come back evenly.
-pub fn delay(attempt: u32, random: u64) -> Duration {
-    let span = FIRST.saturating_mul(2_u32.saturating_pow(attempt)).min(LONGEST);
+pub fn delay(attempt: u32, longest: Duration, random: u64) -> Duration {
+    let span = FIRST.saturating_mul(2_u32.saturating_pow(attempt)).min(longest);
     part(span, random)
 }
 
@@ -31,6 +36,54 @@ pub fn random() -> u64 {
     secret::bytes::<8>().map_or(u64::MAX / 2, u64::from_le_bytes)
 }
 
+/// Why a try failed, and whether another one may help.
+#[derive(Debug)]
+pub struct Failed<E> {
+    pub error: E,
+    pub again: Again,
+}
+
+/// Whether the same message may be taken at another try, with nobody doing anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Again {
+    Never,
+    /// After what the server asked to wait, where it asked.
+    After(Option<Duration>),
+}
+
+/// Tries until it works, another try would not help, or the tries are used up.
+///
+/// The one policy of everything that is sent while something waits for it. `stopped` is the error where `stop` was
+/// asked for meanwhile.
+///
+/// # Errors
+/// That of the last try.
+pub fn patiently<T, E: Display>(
+    stop: &Stop,
+    stopped: impl Fn() -> E,
+    mut attempt: impl FnMut() -> Result<T, Failed<E>>,
+) -> Result<T, E> {
+    let mut backoff = Backoff::default();
+    loop {
+        if stop.is_stopped() {
+            return Err(stopped());
+        }
+        let Failed { error, again } = match attempt() {
+            Ok(done) => return Ok(done),
+            Err(failed) => failed,
+        };
+        let Again::After(asked) = again else { return Err(error) };
+        if backoff.attempts() + 1 >= TRIES {
+            return Err(error);
+        }
+        let wait = backoff.next(asked);
+        tracing::info!("{error}; trying again in {} s", wait.as_secs());
+        if stop.sleep(wait) {
+            return Err(stopped());
+        }
+    }
+}
+
 /// Counts failures in a row.
 #[derive(Debug, Default)]
 pub struct Backoff {
@@ -40,10 +93,20 @@ pub struct Backoff {
 impl Backoff {
     /// How long to wait after another failure; `asked` is the server's `Retry-After`.
     pub fn next(&mut self, asked: Option<Duration>) -> Duration {
-        let wait = delay(self.attempt, random());
-        self.attempt = self.attempt.saturating_add(1);
+        let wait = self.longest(LONGEST);
         // The server's word is the least; the jitter on top keeps a crowd apart.
         asked.map_or(wait, |asked| asked.min(LONGEST) + part(asked.min(LONGEST) / 4, random()))
+    }
+
+    /// How long to wait after the server said again that it does not know this device: up to an hour.
+    pub fn next_slow(&mut self) -> Duration {
+        self.longest(SLOWEST)
+    }
+
+    fn longest(&mut self, longest: Duration) -> Duration {
+        let wait = delay(self.attempt, longest, random());
+        self.attempt = self.attempt.saturating_add(1);
+        wait
     }
 
     /// After a success.
@@ -105,9 +168,16 @@ mod tests {
     fn the_span_doubles_up_to_half_an_hour_and_is_random_from_zero() {
         let cases = [(0, 5), (1, 10), (3, 40), (8, 1280), (9, 1800), (40, 1800), (u32::MAX, 1800)];
         for (attempt, seconds) in cases {
-            assert_eq!(delay(attempt, u64::MAX), Duration::from_secs(seconds), "{attempt}");
-            assert_eq!(delay(attempt, 0), Duration::ZERO);
+            assert_eq!(delay(attempt, LONGEST, u64::MAX), Duration::from_secs(seconds), "{attempt}");
+            assert_eq!(delay(attempt, LONGEST, 0), Duration::ZERO);
         }
+    }
+
+    #[test]
+    fn a_server_that_does_not_know_the_device_is_asked_every_hour_at_least() {
+        assert_eq!(delay(9, SLOWEST, u64::MAX), Duration::from_secs(2560));
+        assert_eq!(delay(u32::MAX, SLOWEST, u64::MAX), Duration::from_secs(3600));
+        assert!(Backoff::default().next_slow() <= FIRST);
     }
 
     #[test]

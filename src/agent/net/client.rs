@@ -1,9 +1,10 @@
 //! The agent API: each request signed with the device's key.
+use super::backoff::{Again, Failed, Stop, patiently};
 use super::http::{Answer, Call, Http, Unreachable};
 use crate::agent::identity::Identity;
 use crate::clock::Clock;
 use crate::domain::time::Time;
-use crate::protocol::agent::message::{Claims, ErrorAnswer, ErrorCode};
+use crate::protocol::agent::message::{Claims, ErrorAnswer, ErrorCode, IDEMPOTENCY_KEY};
 use crate::secret;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -15,6 +16,8 @@ const VALID_SECONDS: i64 = 60;
 /// Answers are small, but the order of a restore may name many files; nothing larger is read.
 const ANSWER_LIMIT: u64 = 64 << 20;
 const TIMEOUT: Duration = Duration::from_secs(60);
+/// How often a request is signed anew at once: for a clock that was off, and for what a proxy sent twice.
+const SIGNED_ANEW: u32 = 3;
 
 /// Signs and sends requests, and keeps the server's time.
 #[derive(Debug)]
@@ -70,22 +73,27 @@ impl CallError {
         }
     }
 
-    /// Whether the same request may succeed later, with nobody doing anything on this device.
+    /// Whether the same message may be taken later, with nobody doing anything on this device.
+    ///
+    /// A server that does not know the device may have been started on an empty folder: what it says is no word on the
+    /// message, which is kept until the right server is back. Only what is wrong with the message itself is for good.
     pub fn is_temporary(&self) -> bool {
         match self {
             Self::Unreachable(_) => true,
-            Self::Garbled { status, .. } => *status >= 500 || *status == 429,
+            Self::Garbled { status, .. } => *status != 413,
             Self::Internal(_) => false,
             Self::Refused { code, status, .. } => match code {
-                ErrorCode::Busy | ErrorCode::Full | ErrorCode::Internal | ErrorCode::ClockOff | ErrorCode::Replayed => {
-                    true
-                }
-                ErrorCode::BadMessage
+                ErrorCode::Busy
+                | ErrorCode::Full
+                | ErrorCode::Internal
+                | ErrorCode::ClockOff
+                | ErrorCode::Replayed
                 | ErrorCode::BadSignature
                 | ErrorCode::WrongAlgorithm
                 | ErrorCode::UnknownDevice
                 | ErrorCode::DeviceWiped
-                | ErrorCode::OldGeneration
+                | ErrorCode::OldGeneration => true,
+                ErrorCode::BadMessage
                 | ErrorCode::TokenRefused
                 | ErrorCode::TooLarge
                 | ErrorCode::NotFound
@@ -93,6 +101,50 @@ impl CallError {
                 | ErrorCode::Refused => *status >= 500 || *status == 429,
             },
         }
+    }
+
+    /// Whether it is worth trying again at once: the connection or the server had a bad moment.
+    pub fn again(&self) -> Again {
+        match self {
+            Self::Unreachable(_) => Again::After(None),
+            Self::Internal(_) => Again::Never,
+            Self::Garbled { status, retry_after } if *status >= 500 || matches!(*status, 408 | 429) => {
+                Again::After(*retry_after)
+            }
+            Self::Garbled { .. } => Again::Never,
+            Self::Refused { code, retry_after, .. } => match code {
+                ErrorCode::Busy | ErrorCode::Internal | ErrorCode::ClockOff | ErrorCode::Replayed => {
+                    Again::After(*retry_after)
+                }
+                ErrorCode::Full
+                | ErrorCode::BadSignature
+                | ErrorCode::WrongAlgorithm
+                | ErrorCode::UnknownDevice
+                | ErrorCode::DeviceWiped
+                | ErrorCode::OldGeneration
+                | ErrorCode::BadMessage
+                | ErrorCode::TokenRefused
+                | ErrorCode::TooLarge
+                | ErrorCode::NotFound
+                | ErrorCode::Conflict
+                | ErrorCode::Refused => Again::Never,
+            },
+        }
+    }
+
+    /// Whether the server does not take this device for one of its own. Where it was started on an empty folder or a
+    /// wrong database, that ends with the mistake: it is asked again, slowly.
+    pub fn is_disowned(&self) -> bool {
+        matches!(
+            self.code(),
+            Some(
+                ErrorCode::UnknownDevice
+                    | ErrorCode::OldGeneration
+                    | ErrorCode::DeviceWiped
+                    | ErrorCode::BadSignature
+                    | ErrorCode::WrongAlgorithm
+            )
+        )
     }
 }
 
@@ -176,14 +228,16 @@ impl Client {
         self.call(&message).map(|_| ())
     }
 
-    /// Posts bytes.
+    /// Posts bytes, with patience: each try is signed anew.
     ///
     /// # Errors
     /// See [`CallError`].
-    pub fn post_bytes<T: DeserializeOwned>(&self, path: &str, body: &[u8]) -> Result<T, CallError> {
+    pub fn post_bytes<T: DeserializeOwned>(&self, path: &str, body: &[u8], stop: &Stop) -> Result<T, CallError> {
         let content_type = "application/octet-stream";
         let timeout = TIMEOUT * 10;
-        parse(&self.call(&Message { method: "POST", path, query: "", content_type, body, timeout })?)
+        with_patience(stop, || {
+            parse(&self.call(&Message { method: "POST", path, query: "", content_type, body, timeout })?)
+        })
     }
 
     /// Asks, and waits for the answer up to `timeout`.
@@ -206,31 +260,48 @@ impl Client {
     }
 
     fn call(&self, message: &Message<'_>) -> Result<Answer, CallError> {
-        match check(self.send(message)?) {
-            // The clock here is off: take the server's, and sign once more.
-            Err(Failure { error, server_time: Some(server_time) }) if error.code() == Some(ErrorCode::ClockOff) => {
-                self.offset.store(server_time.millis() - self.clock.now().millis(), Ordering::Relaxed);
-                check(self.send(message)?).map_err(|it| it.error)
+        let mut clock_was_off = false;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let Failure { error, server_time } = match check(self.send(message)?) {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => failure,
+            };
+            match (error.code(), server_time) {
+                // The clock here is off: take the server's, and sign once more.
+                (Some(ErrorCode::ClockOff), Some(server_time)) if !clock_was_off => {
+                    clock_was_off = true;
+                    self.offset.store(server_time.millis() - self.clock.now().millis(), Ordering::Relaxed);
+                }
+                // Something between sent it twice: another signature is another request.
+                (Some(ErrorCode::Replayed), _) if tries < SIGNED_ANEW => {}
+                _ => return Err(error),
             }
-            answer => answer.map_err(|it| it.error),
         }
     }
 
     fn send(&self, message: &Message<'_>) -> Result<Answer, CallError> {
         let iat = self.server_now().seconds();
+        let jti = secret::generate("").map_err(anyhow::Error::from)?;
         let claims = Claims {
             sub: self.subject.clone(),
             aud: self.audience.clone(),
             iat,
             exp: iat + VALID_SECONDS,
-            jti: secret::generate("").map_err(anyhow::Error::from)?,
+            jti: jti.clone(),
             htm: message.method.to_owned(),
             htu: message.path.to_owned(),
             body_sha256: hex::encode(secret::sha256(message.body)),
         };
         let authorization = format!("Bearer {}", self.identity.sign(&claims)?);
         let url = format!("{}{}{}", self.server, message.path, message.query);
-        let headers = [("authorization", authorization.as_str()), ("content-type", message.content_type)];
+        let headers = [
+            ("authorization", authorization.as_str()),
+            ("content-type", message.content_type),
+            // A proxy that sends this twice is to get one answer for both.
+            (IDEMPOTENCY_KEY, jti.as_str()),
+        ];
         let call = Call {
             method: message.method,
             url: &url,
@@ -241,6 +312,20 @@ impl Client {
         };
         Ok(self.http.send(&call)?)
     }
+}
+
+/// Sends with the patience that everything has which something waits for.
+fn with_patience<T>(stop: &Stop, mut attempt: impl FnMut() -> Result<T, CallError>) -> Result<T, CallError> {
+    patiently(
+        stop,
+        || CallError::Internal(anyhow::anyhow!("stopped before the server answered")),
+        || {
+            attempt().map_err(|error| {
+                let again = error.again();
+                Failed { error, again }
+            })
+        },
+    )
 }
 
 struct Failure {
@@ -362,6 +447,30 @@ mod tests {
     }
 
     #[test]
+    fn what_was_received_twice_is_signed_anew_and_sent_again() {
+        let (address, thread) = server(2, |number, _| match number {
+            0 => (401, refusal(ErrorCode::Replayed)),
+            _ => (200, "{}".to_owned()),
+        });
+        let client = client(&address, Clock::fixed(SERVER_NOW));
+
+        client.tell("/x", &claims_as_body()).unwrap();
+
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn a_server_that_calls_everything_a_replay_is_asked_three_times_only() {
+        let (address, thread) = server(3, |_, _| (401, refusal(ErrorCode::Replayed)));
+        let client = client(&address, Clock::fixed(SERVER_NOW));
+
+        let error = client.tell("/x", &claims_as_body()).unwrap_err();
+
+        thread.join().unwrap();
+        assert!(error.is_temporary());
+    }
+
+    #[test]
     fn what_went_wrong_is_told_apart() {
         let (address, thread) = server(2, |number, _| match number {
             0 => (404, refusal(ErrorCode::UnknownDevice)),
@@ -374,9 +483,10 @@ mod tests {
         thread.join().unwrap();
         let away = client.tell("/x", &claims_as_body()).unwrap_err();
 
-        assert!(!unknown.is_temporary());
+        assert!(unknown.is_temporary() && unknown.is_disowned(), "a server on an empty folder has no last word");
+        assert_eq!(unknown.again(), Again::Never, "but it is not asked at once");
         assert!(proxy.is_temporary());
-        assert!(away.is_temporary());
+        assert!(away.is_temporary() && away.again() == Again::After(None));
         assert!(away.to_string().contains("cannot be reached"), "{away}");
     }
 }

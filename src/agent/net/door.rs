@@ -1,6 +1,6 @@
 //! The backup door: the restic REST protocol, as a client that is patient with
 //! a server that is away and gives up at once on a refusal.
-use super::backoff::{Backoff, Stop};
+use super::backoff::{Again, Failed, Stop, patiently};
 use super::http::{Answer, Call, Http, Unreachable};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -10,8 +10,6 @@ use std::time::Duration;
 
 /// The version of the listing that gives sizes.
 const LISTING: &str = "application/vnd.x.restic.rest.v2";
-/// Tries of one request; with the waits in between about three minutes.
-const TRIES: u32 = 6;
 /// The largest object; data is at most 132 MiB.
 const OBJECT_LIMIT: u64 = 136 << 20;
 const LISTING_LIMIT: u64 = 512 << 20;
@@ -148,7 +146,11 @@ impl Door {
     /// # Errors
     /// See [`DoorError`].
     pub fn remove(&self, path: &str) -> Result<(), DoorError> {
-        self.ask("DELETE", path, &[], &[], 1 << 16).map(|_| ())
+        match self.ask("DELETE", path, &[], &[], 1 << 16) {
+            // A try before, whose answer was lost, has removed it.
+            Ok(_) | Err(DoorError::Missing(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     fn ask(
@@ -163,50 +165,30 @@ impl Door {
         let mut all = vec![("authorization", self.authorization.as_ref())];
         all.extend_from_slice(headers);
         let call = Call { method, url: &url, headers: &all, body, timeout: TIMEOUT, limit };
-        let mut backoff = Backoff::default();
-        loop {
-            if self.stop.is_stopped() {
-                return Err(DoorError::Stopped);
-            }
-            let (error, asked) = match self.http.send(&call).map_err(away).and_then(|it| judge(it, path)) {
-                Ok(answer) => return Ok(answer),
-                Err(Failure { error, again: None }) => return Err(error),
-                Err(Failure { error, again: Some(asked) }) => (error, asked),
-            };
-            if backoff.attempts() + 1 >= TRIES {
-                return Err(error);
-            }
-            let wait = backoff.next(asked);
-            tracing::info!("{error}; trying again in {} s", wait.as_secs());
-            if self.stop.sleep(wait) {
-                return Err(DoorError::Stopped);
-            }
-        }
+        patiently(
+            &self.stop,
+            || DoorError::Stopped,
+            || self.http.send(&call).map_err(away).and_then(|it| judge(it, path)),
+        )
     }
 }
 
-struct Failure {
-    error: DoorError,
-    /// Set where another try may help: with what the server asked to wait.
-    again: Option<Option<Duration>>,
+fn away(error: Unreachable) -> Failed<DoorError> {
+    Failed { error: DoorError::Away(error.to_string()), again: Again::After(None) }
 }
 
-fn away(error: Unreachable) -> Failure {
-    Failure { error: DoorError::Away(error.to_string()), again: Some(None) }
-}
-
-fn judge(answer: Answer, path: &str) -> Result<Answer, Failure> {
+fn judge(answer: Answer, path: &str) -> Result<Answer, Failed<DoorError>> {
     let reason = || String::from_utf8_lossy(&answer.body).chars().take(300).collect::<String>();
     let refused = |reason: String| DoorError::Refused { status: answer.status, what: path.to_owned(), reason };
     let (error, again) = match answer.status {
         200..=299 => return Ok(answer),
-        401 => (DoorError::Unauthorized, None),
-        404 => (DoorError::Missing(path.to_owned()), None),
-        507 => (DoorError::Full(reason()), None),
-        408 | 429 | 500..=599 => (refused(reason()), Some(answer.retry_after)),
-        _ => (refused(reason()), None),
+        401 => (DoorError::Unauthorized, Again::Never),
+        404 => (DoorError::Missing(path.to_owned()), Again::Never),
+        507 => (DoorError::Full(reason()), Again::Never),
+        408 | 429 | 500..=599 => (refused(reason()), Again::After(answer.retry_after)),
+        _ => (refused(reason()), Again::Never),
     };
-    Err(Failure { error, again })
+    Err(Failed { error, again })
 }
 
 #[cfg(test)]

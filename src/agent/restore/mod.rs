@@ -14,14 +14,15 @@ use super::net::backoff::{Backoff, Stop};
 use super::net::client::CallError;
 use super::net::door::Door;
 use super::progress::Event;
-use super::state::{RestoreJournal, Roots};
+use super::state::{Journal, RestoreJournal, Roots};
 use crate::domain::command::CommandKind;
 use crate::domain::id::CommandId;
 use crate::domain::manifest::ManifestFile;
 use crate::domain::restore::Chosen;
 use crate::domain::words::{files, number};
 use crate::protocol::agent::message::{
-    Payload, RESTORES, RestoreFailure, RestoreOrder, RestoreProgress, RestoreResult, RestoreSecret, restore_context,
+    Payload, RESTORES, RestoreFailure, RestoreOrder, RestoreProgress, RestoreResult, RestoreSecret, WAIT, Waiting,
+    restore_context,
 };
 use crate::repository::{Access, Entry, Fault, MasterKey, NodeKind, Repository};
 use anyhow::{Context, Result, anyhow};
@@ -61,7 +62,13 @@ impl Agent {
             return self.finish(command_id, Err(reason.to_owned()));
         }
         let begun_at = self.client.server_now();
-        self.state.put(&RestoreJournal { command_id, order, begun_at, result: None })
+        self.state.put(&RestoreJournal { command_id, order, begun_at, result: None })?;
+        // It has a record of its own now, and the list of its files may be long.
+        self.state.change::<Journal, ()>(|journal| {
+            if let Some(entry) = journal.commands.iter_mut().find(|it| it.id == command_id) {
+                entry.order = None;
+            }
+        })
     }
 
     pub(super) fn has_restore(&self, id: CommandId) -> Result<bool> {
@@ -119,6 +126,10 @@ impl Agent {
                     self.state.put(&journal)?;
                 }
                 Err(Cut::Later(reason)) => return Err(anyhow!(reason)),
+                Err(Cut::Never(reason)) if !self.is_known() => {
+                    // A server on an empty folder takes no ticket and has no objects: that is no end of the order.
+                    return Err(anyhow!("{reason} (and the server does not take this device for one of its own now)"));
+                }
                 Err(Cut::Never(reason)) => {
                     self.state.remove::<RestoreJournal>()?;
                     self.finish(journal.command_id, Err(reason.clone()))?;
@@ -139,6 +150,11 @@ impl Agent {
         self.state.remove::<RestoreJournal>()?;
         self.finish(journal.command_id, said)?;
         Ok(Some(outcome))
+    }
+
+    /// Whether the server answers, and knows this device.
+    fn is_known(&self) -> bool {
+        self.client.get::<Waiting>(WAIT, "?seconds=0", Duration::from_secs(60)).is_ok()
     }
 
     fn carry_out(&self, journal: &RestoreJournal, stop: &Stop) -> Result<RestoreResult, Cut> {

@@ -6,7 +6,7 @@ use crate::domain::id::{CommandId, DeviceId, RepositoryId};
 use crate::domain::object::ObjectName;
 use crate::domain::time::Time;
 use crate::protocol::agent::message::{
-    BackupReport, CommandResult, DevicePolicy, RepositoryCredentials, RestoreOrder, RestoreResult, WipeReport,
+    BackupReport, CommandResult, DevicePolicy, Payload, RepositoryCredentials, RestoreOrder, RestoreResult, WipeReport,
     WipedRoot,
 };
 use serde::{Deserialize, Serialize};
@@ -77,10 +77,14 @@ pub struct Seen {
     pub at: Time,
 }
 
-/// Since when the server has given no good answer; written at the first failure, and removed at the next answer.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+/// Since when the server has given no good answer, and why; written at the first failure and where the reason is
+/// another one, and removed at the next answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Away {
     pub since: Time,
+    /// For a person.
+    #[serde(default)]
+    pub reason: String,
 }
 
 /// The last finished backup.
@@ -141,6 +145,10 @@ pub struct JournalEntry {
     pub id: CommandId,
     pub kind: CommandKind,
     pub begun_at: Time,
+    /// What was ordered, until it is done or has a record of its own: it is carried out also where the agent was killed
+    /// right after it was written down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<Payload>,
     /// None while it runs, or when the agent was stopped in the middle.
     pub result: Option<CommandResult>,
     /// Whether a check-in with the result was answered.

@@ -12,14 +12,14 @@ use super::net::client::CallError;
 use super::progress::Event;
 use super::protect::{self, Forbidden};
 use super::state::{
-    BackupAnswer, BackupIndex, BackupRequest, Credentials, LastBackup, Outbox, ProtectedRoot, RestoreJournal, Roots,
+    BackupAnswer, BackupIndex, BackupRequest, Credentials, Journal, LastBackup, Outbox, ProtectedRoot, RestoreJournal, Roots,
     State, WipeJournal, WipeStage, Wiped,
 };
 use super::{Identity, tree};
 use crate::domain::command::CommandKind;
 use crate::domain::id::CommandId;
 use crate::domain::time::{Time, days};
-use crate::protocol::agent::message::{ErrorCode, WIPE_REPORTS, WipeReceipt, WipeReport, WipedRoot};
+use crate::protocol::agent::message::{Payload, WIPE_REPORTS, WipeReceipt, WipeReport, WipedRoot};
 use anyhow::Result;
 use eraser::Erased;
 use std::io::ErrorKind;
@@ -45,19 +45,35 @@ impl Agent {
         stop: &Stop,
     ) -> Result<()> {
         if self.state.find::<WipeJournal>()?.is_none() {
-            self.state.put(&WipeJournal {
-                command_id,
-                kind,
-                generation: self.enrollment.generation,
-                roots: roots.to_vec(),
-                stage: WipeStage::Ordered,
-                ordered_at: self.client.server_now(),
-                wiped: Vec::new(),
-                erasing: None,
-                report: None,
-            })?;
+            self.state.put(&self.ordered(command_id, kind, roots.to_vec()))?;
         }
         self.resume_wipe(stop).map(|_| ())
+    }
+
+    fn ordered(&self, command_id: CommandId, kind: CommandKind, roots: Vec<String>) -> WipeJournal {
+        WipeJournal {
+            command_id,
+            kind,
+            generation: self.enrollment.generation,
+            roots,
+            stage: WipeStage::Ordered,
+            ordered_at: self.client.server_now(),
+            wiped: Vec::new(),
+            erasing: None,
+            report: None,
+        }
+    }
+
+    /// The wipe that is under way, or the one that was accepted and is to begin: the agent may have been killed between
+    /// the two.
+    fn wipe_to_do(&self) -> Result<Option<WipeJournal>> {
+        if let Some(journal) = self.state.find()? {
+            return Ok(Some(journal));
+        }
+        let Some((command_id, kind, roots)) = accepted(&self.state)? else { return Ok(None) };
+        let journal = self.ordered(command_id, kind, roots);
+        self.state.put(&journal)?;
+        Ok(Some(journal))
     }
 
     /// Goes on with a wipe; says whether there was one.
@@ -65,7 +81,7 @@ impl Agent {
     /// # Errors
     /// When a step could not be written down or the agent was stopped.
     pub fn resume_wipe(&self, stop: &Stop) -> Result<bool> {
-        let Some(mut journal) = self.state.find::<WipeJournal>()? else { return Ok(false) };
+        let Some(mut journal) = self.wipe_to_do()? else { return Ok(false) };
         if journal.stage == WipeStage::Ordered {
             let what = if journal.kind == CommandKind::RemoveCompanyData {
                 "Company data is being removed from this device"
@@ -177,17 +193,32 @@ impl Agent {
                 Ok(_) => CallError::Internal(anyhow::anyhow!("the receipt is for another wipe")),
                 Err(error) => error,
             };
-            // The server does not know the device any more: nobody is left to report to.
-            let is_forgotten = matches!(error.code(), Some(ErrorCode::UnknownDevice | ErrorCode::OldGeneration));
-            if is_forgotten || self.client.server_now() > journal.ordered_at + DEADLINE {
+            // Also where the server does not know the device: it may be the wrong one, and the right one waits for this.
+            if self.client.server_now() > journal.ordered_at + DEADLINE {
                 return Ok(false);
             }
             self.note(Event::Warning(format!("The report of the wipe is not delivered yet: {error}")));
-            if stop.sleep(backoff.next(error.retry_after())) {
+            let wait = if error.is_disowned() { backoff.next_slow() } else { backoff.next(error.retry_after()) };
+            if stop.sleep(wait) {
                 anyhow::bail!("stopped before the server took the report of the wipe; the next start sends it");
             }
         }
     }
+}
+
+/// The wipe or removal that was accepted and has not begun.
+///
+/// # Errors
+/// When the journal is damaged.
+pub fn accepted(state: &State) -> Result<Option<(CommandId, CommandKind, Vec<String>)>> {
+    let journal = state.find::<Journal>()?.unwrap_or_default();
+    let mut waiting = journal.commands.into_iter().filter(|it| it.result.is_none());
+    Ok(waiting.find_map(|it| match (it.kind, it.order?) {
+        (CommandKind::Wipe, Payload::Wipe { roots }) => Some((it.id, it.kind, roots)),
+        // Whatever the order says, it names no folder.
+        (CommandKind::RemoveCompanyData, _) => Some((it.id, it.kind, Vec::new())),
+        (CommandKind::Wipe | CommandKind::Lock | CommandKind::BackUpNow | CommandKind::Restore, _) => None,
+    }))
 }
 
 /// Destroys the last key of a wiped device. The journal goes last: until then a kill leaves this to be done again.

@@ -4,7 +4,7 @@ use crate::agent::progress::{Event, Progress};
 use crate::agent::state::{
     Away, BackupIndex, Enrollment, LastBackup, Outbox, Policy, Roots, Seen, State, WipeJournal, Wiped,
 };
-use crate::agent::{Agent, RestoreOutcome};
+use crate::agent::{Agent, RestoreOutcome, accepted_wipe};
 use crate::cli::output::{print, print_json, say};
 use crate::domain::device::Changes;
 use crate::domain::time::with_iso_times;
@@ -158,7 +158,7 @@ pub fn status(state: &State, json: bool) -> Result<ExitCode> {
     let status = Status {
         enrollment: state.find()?,
         wiped: state.find()?,
-        wipe_under_way: state.find::<WipeJournal>()?.is_some(),
+        wipe_under_way: state.find::<WipeJournal>()?.is_some() || accepted_wipe(state)?.is_some(),
         protected_roots: roots,
         running: state.is_in_use(),
         last_check_in: state.find()?,
@@ -190,8 +190,9 @@ fn in_words(status: &Status) -> String {
         ("Agent", if status.running { "running" } else { "not running" }.to_owned()),
         ("Checked in", status.last_check_in.map_or_else(|| "never".to_owned(), |it| it.at.iso())),
     ];
-    if let Some(away) = status.server_away {
-        lines.push(("Server", format!("no good answer since {}", away.since.iso())));
+    if let Some(away) = &status.server_away {
+        let why = if away.reason.is_empty() { String::new() } else { format!(": {}", away.reason) };
+        lines.push(("Server", format!("no good answer since {}{why}. The agent goes on asking", away.since.iso())));
     }
     lines.extend(status.protected_roots.iter().map(|root| ("Protects", root.clone())));
     let backup = status.last_backup.as_ref().map(|it| {

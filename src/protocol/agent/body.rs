@@ -5,6 +5,7 @@ use crate::protocol::agent::fault::Fault;
 use actix_web::HttpRequest;
 use actix_web::http::header::CONTENT_LENGTH;
 use actix_web::web::{Bytes, BytesMut};
+use aws_lc_rs::digest::{Context as Hasher, SHA256};
 use futures_util::{Stream, StreamExt};
 use serde::de::DeserializeOwned;
 use std::time::Duration;
@@ -50,6 +51,27 @@ pub async fn read<E: std::fmt::Display>(
         chunk = next(&mut payload).await?;
     }
     Ok(body.freeze())
+}
+
+/// The SHA-256 of a body of at most `limit` bytes, of which nothing is kept.
+///
+/// # Errors
+/// When it is larger, breaks off, or stalls.
+pub async fn hash<E: std::fmt::Display>(
+    payload: &mut (impl Stream<Item = Result<Bytes, E>> + Unpin),
+    limit: usize,
+) -> Result<[u8; 32], Fault> {
+    let (mut hasher, mut size) = (Hasher::new(&SHA256), 0_usize);
+    while let Some(chunk) = next(payload).await? {
+        size = size.saturating_add(chunk.len());
+        if size > limit {
+            return Err(too_large(limit));
+        }
+        hasher.update(&chunk);
+    }
+    let mut hash = [0; 32];
+    hash.copy_from_slice(hasher.finish().as_ref());
+    Ok(hash)
 }
 
 /// The next piece of a body; none at its end.

@@ -6,14 +6,14 @@ use crate::blob::BlobStore;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::id::RepositoryId;
-use crate::domain::message::{Enroll, Enrolled, ErrorCode};
+use crate::domain::message::{Claims, Enroll, Enrolled, ErrorCode};
 use crate::domain::time::Time;
 use crate::error::Error;
-use crate::protocol::agent::fault::{Fault, Reply};
+use crate::protocol::agent::fault::{self, Fault, Refused, Reply};
 use crate::protocol::agent::shared::Shared;
 use crate::protocol::agent::signed::{self, data};
 use crate::protocol::agent::token::{self, Expected, Token};
-use crate::protocol::agent::{address, body};
+use crate::protocol::agent::{address, body, copy};
 use crate::seal;
 use crate::service::enrollment::{self, TokenRefusal};
 use crate::service::repository::Prepared;
@@ -29,11 +29,15 @@ use std::time::Duration;
 const LIMIT: usize = 512 << 10;
 
 #[post("/agent/v1/enroll")]
-pub async fn enroll(request: HttpRequest, payload: Payload) -> Reply<Enrolled> {
-    Reply(run(&request, payload).await)
+pub async fn enroll(request: HttpRequest, payload: Payload) -> Result<Reply<Enrolled>, Refused> {
+    let at = |it| Refused::at(it, fault::now(&request));
+    let (message, claims) = receive(&request, payload).await.map_err(at)?;
+    copy::enter(&request, &message.signing_key, &claims.jti).await?;
+    Ok(Reply(run(&request, message).await))
 }
 
-async fn run(request: &HttpRequest, payload: Payload) -> Result<Enrolled, Fault> {
+/// The message of a stranger that holds the key it names.
+async fn receive(request: &HttpRequest, payload: Payload) -> Result<(Enroll, Claims), Fault> {
     let shared = data::<Shared>(request)?;
     let from = address::of(request)?;
     if !shared.may_enroll(from) {
@@ -44,8 +48,15 @@ async fn run(request: &HttpRequest, payload: Payload) -> Result<Enrolled, Fault>
     let token = Token::parse(signed::authorization(request)?)?;
     let body = body::read(payload, LIMIT).await?;
     let message: Enroll = body::parse(&body)?;
-    check_signature(request, &token, &message, &body, now)?;
+    let claims = check_signature(request, &token, &message, &body, now)?;
     enrollment::check(&message)?;
+    Ok((message, claims))
+}
+
+async fn run(request: &HttpRequest, message: Enroll) -> Result<Enrolled, Fault> {
+    let shared = data::<Shared>(request)?;
+    let from = address::of(request)?;
+    let now = data::<Clock>(request)?.now();
     let store = data::<Store>(request)?;
     let asked = message.clone();
     let admitted = store.read(move |conn| enrollment::admit(conn, &asked, now)).await?;
@@ -64,7 +75,7 @@ fn check_signature(
     message: &Enroll,
     body: &[u8],
     now: Time,
-) -> Result<(), Fault> {
+) -> Result<Claims, Fault> {
     let key = token::public_key(&message.signing_key).ok_or_else(|| {
         Fault::message("signing_key", "an Ed25519 public key is the base64url of 32 bytes, without padding")
     })?;
@@ -75,7 +86,7 @@ fn check_signature(
     let config = data::<Config>(request)?;
     // Not what the request says of its own `Host`: somebody in between writes both as they like.
     if config.is_public_url(&claims.aud) {
-        return Ok(());
+        return Ok(claims);
     }
     let (said, ours) = (claims.aud.trim_end_matches('/'), &config.public_url);
     Err(Fault::new(

@@ -3,11 +3,13 @@ use crate::clock::Clock;
 use crate::domain::message::{ErrorAnswer, ErrorCode};
 use crate::domain::time::Time;
 use crate::error::Error;
+use crate::protocol::agent::copy::{self, Answered};
 use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, HeaderValue, RETRY_AFTER};
+use actix_web::http::header::{ALLOW, HeaderValue};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, Responder, ResponseError};
+use anyhow::anyhow;
 use serde::Serialize;
 use std::borrow::Cow;
 use std::fmt;
@@ -61,17 +63,23 @@ impl Fault {
         }
     }
 
-    fn response(&self, now: Time) -> HttpResponse {
-        let mut response = HttpResponse::build(self.status());
-        if let Some(after) = self.retry_after {
-            response.insert_header((RETRY_AFTER, after.as_secs().max(1)));
-        }
-        response.json(ErrorAnswer {
+    fn answered(&self, now: Time) -> Answered {
+        let said = ErrorAnswer {
             error: self.code,
             message: self.message.clone().into_owned(),
             field: self.field.clone(),
             server_time: now,
-        })
+        };
+        Answered {
+            status: self.status(),
+            retry_after: self.retry_after.map(|after| HeaderValue::from(after.as_secs().max(1))),
+            // A struct of texts and numbers is always written.
+            body: serde_json::to_vec(&said).unwrap_or_default().into(),
+        }
+    }
+
+    fn response(&self, now: Time) -> HttpResponse {
+        self.answered(now).response()
     }
 }
 
@@ -107,36 +115,54 @@ impl<T: Serialize> Responder for Reply<T> {
     type Body = BoxBody;
 
     fn respond_to(self, request: &HttpRequest) -> HttpResponse {
-        match self.0 {
-            Ok(message) => HttpResponse::Ok().json(message),
-            Err(fault) => fault.response(now(request)),
-        }
+        let written = self.0.and_then(|message| {
+            serde_json::to_vec(&message).map_err(|error| Error::Internal(anyhow!("writing an answer: {error}")).into())
+        });
+        let answered = match written {
+            Ok(body) => Answered { status: StatusCode::OK, retry_after: None, body: body.into() },
+            Err(fault) => fault.answered(now(request)),
+        };
+        copy::answer(request, answered)
     }
 }
 
-/// A fault that an extractor found, with the server's time.
+/// Why an extractor lets a request go no further.
 #[derive(Debug)]
-pub struct Refused(Fault, Time);
+pub enum Refused {
+    /// A fault, with the server's time.
+    Fault(Fault, Time),
+    /// It is a copy of a request that was answered so.
+    Answered(Answered),
+}
 
 impl Refused {
     pub fn at(fault: Fault, now: Time) -> Self {
-        Self(fault, now)
+        Self::Fault(fault, now)
     }
 }
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.message)
+        match self {
+            Self::Fault(fault, _) => f.write_str(&fault.message),
+            Self::Answered(_) => f.write_str("a copy of a request that was answered"),
+        }
     }
 }
 
 impl ResponseError for Refused {
     fn status_code(&self) -> StatusCode {
-        self.0.status()
+        match self {
+            Self::Fault(fault, _) => fault.status(),
+            Self::Answered(answered) => answered.status,
+        }
     }
 
     fn error_response(&self) -> HttpResponse {
-        self.0.response(self.1)
+        match self {
+            Self::Fault(fault, now) => fault.response(*now),
+            Self::Answered(answered) => answered.clone().response(),
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use crate::domain::message::{ErrorCode, ManifestStored};
 use crate::domain::object::{ObjectKind, ObjectName};
 use crate::error::Error;
 use crate::protocol::agent::body::{self, off_the_worker};
-use crate::protocol::agent::fault::{Fault, Reply};
+use crate::protocol::agent::fault::{self, Fault, Refused, Reply};
 use crate::protocol::agent::shared::Shared;
 use crate::protocol::agent::signed::{Enrolled, data};
 use crate::service::backup;
@@ -25,8 +25,17 @@ use std::sync::Arc;
 const PIECE: usize = 1 << 20;
 
 #[post("/agent/v1/manifests")]
-pub async fn manifests(request: HttpRequest, from: Enrolled, payload: Payload) -> Reply<ManifestStored> {
-    Reply(run(&request, from, payload).await)
+pub async fn manifests(
+    request: HttpRequest,
+    from: Enrolled,
+    mut payload: Payload,
+) -> Result<Reply<ManifestStored>, Refused> {
+    if let Err(copy) = from.enter(&request).await {
+        // Who is in the middle of sending it would else not see the answer.
+        let hash = body::hash(&mut payload, MAX_STORED_BYTES).await.map(drop);
+        return Err(hash.map_or_else(|it| Refused::at(it, fault::now(&request)), |()| copy));
+    }
+    Ok(Reply(run(&request, from, payload).await))
 }
 
 async fn run(request: &HttpRequest, from: Enrolled, payload: Payload) -> Result<ManifestStored, Fault> {

@@ -3,6 +3,7 @@ mod address;
 mod backup;
 mod body;
 mod check_in;
+mod copy;
 mod enroll;
 mod fault;
 mod large;

@@ -2,6 +2,7 @@
 //! before its one write, and the bounds on what strangers may ask for.
 use crate::domain::id::DeviceId;
 use crate::error::Error;
+use crate::protocol::agent::copy::Answers;
 use crate::protocol::agent::fault::Fault;
 use crate::protocol::agent::large::LargeBodies;
 use crate::protocol::agent::token;
@@ -37,6 +38,7 @@ struct Inner {
     preparing: Arc<Semaphore>,
     manifests: Arc<Semaphore>,
     large: LargeBodies,
+    answers: Answers,
 }
 
 impl Default for Shared {
@@ -50,6 +52,7 @@ impl Default for Shared {
             preparing: Arc::new(Semaphore::new(4)),
             manifests: Arc::new(Semaphore::new(2)),
             large: LargeBodies::default(),
+            answers: Answers::default(),
         }))
     }
 }
@@ -66,6 +69,11 @@ impl Shared {
     /// The large bodies that are being received.
     pub fn large(&self) -> &LargeBodies {
         &self.0.large
+    }
+
+    /// What was answered in the last moments.
+    pub fn answers(&self) -> &Answers {
+        &self.0.answers
     }
 
     /// A device's key, if it is remembered.

@@ -7,6 +7,7 @@ use crate::domain::message::{Claims, ErrorCode};
 use crate::error::{self, Error};
 use crate::protocol::agent::body;
 use crate::protocol::agent::check_in::forgetting;
+use crate::protocol::agent::copy;
 use crate::protocol::agent::fault::{self, Fault, Refused};
 use crate::protocol::agent::shared::{Known, Shared};
 use crate::protocol::agent::token::{self, Expected, Token};
@@ -79,6 +80,18 @@ impl Enrolled {
     pub fn check_body(&self, body: &[u8]) -> Result<(), Fault> {
         check_body(&self.claims, body)
     }
+
+    fn check_hash(&self, hash: &[u8; 32]) -> Result<(), Fault> {
+        check_hash(&self.claims, hash)
+    }
+
+    /// Takes the request as the first of its kind, where its sender asks for that.
+    ///
+    /// # Errors
+    /// With what was answered, where it is a copy of another.
+    pub async fn enter(&self, request: &HttpRequest) -> Result<(), Refused> {
+        copy::enter(request, self.known.id.as_str(), &self.claims.jti).await
+    }
 }
 
 /// Holds a body against the hash that was signed.
@@ -86,9 +99,13 @@ impl Enrolled {
 /// # Errors
 /// When it is another body.
 pub fn check_body(claims: &Claims, body: &[u8]) -> Result<(), Fault> {
+    check_hash(claims, &secret::sha256(body))
+}
+
+fn check_hash(claims: &Claims, hash: &[u8; 32]) -> Result<(), Fault> {
     let mut said = [0; 32];
     let is_hash = hex::decode_to_slice(&claims.body_sha256, &mut said).is_ok();
-    if is_hash && said == secret::sha256(body) {
+    if is_hash && said == *hash {
         Ok(())
     } else {
         Err(Fault::new(ErrorCode::BadSignature, "the body is not the one that was signed (`body_sha256`)"))
@@ -124,13 +141,26 @@ impl<T: Incoming> FromRequest for Message<T> {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let request = request.clone();
         let payload = payload.take();
-        Box::pin(async move { receive(&request, payload).await.map_err(|it| Refused::at(it, fault::now(&request))) })
+        Box::pin(async move {
+            let at = |it| Refused::at(it, fault::now(&request));
+            let from = identify(&request).await.map_err(at)?;
+            let most = body::check_length(&request, T::LIMIT).map_err(at)?.unwrap_or(T::LIMIT as u64);
+            let mut payload = payload;
+            if let Err(copy) = from.enter(&request).await {
+                from.check_hash(&body::hash(&mut payload, T::LIMIT).await.map_err(at)?).map_err(at)?;
+                return Err(copy);
+            }
+            receive(&request, payload, from, most).await.map_err(at)
+        })
     }
 }
 
-async fn receive<T: Incoming>(request: &HttpRequest, payload: Payload) -> Result<Message<T>, Fault> {
-    let from = identify(request).await?;
-    let most = body::check_length(request, T::LIMIT)?.unwrap_or(T::LIMIT as u64);
+async fn receive<T: Incoming>(
+    request: &HttpRequest,
+    payload: Payload,
+    from: Enrolled,
+    most: u64,
+) -> Result<Message<T>, Fault> {
     let is_large = most > SMALL as u64;
     let _place = if is_large { Some(data::<Shared>(request)?.large().enter(from.device(), most)?) } else { None };
     let body = body::read(payload, T::LIMIT).await?;

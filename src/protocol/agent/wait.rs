@@ -4,7 +4,7 @@
 use crate::clock::Clock;
 use crate::domain::message::Waiting;
 use crate::protocol::agent::check_in::forgetting;
-use crate::protocol::agent::fault::{Fault, Reply};
+use crate::protocol::agent::fault::{Fault, Refused, Reply};
 use crate::protocol::agent::shared::Shared;
 use crate::protocol::agent::signed::{Enrolled, data};
 use crate::service::request::{Refusal, accept};
@@ -24,8 +24,9 @@ struct Asked {
 }
 
 #[get("/agent/v1/wait")]
-pub async fn wait(request: HttpRequest, from: Enrolled) -> Reply<Waiting> {
-    Reply(run(&request, from).await)
+pub async fn wait(request: HttpRequest, from: Enrolled) -> Result<Reply<Waiting>, Refused> {
+    from.enter(&request).await?;
+    Ok(Reply(run(&request, from).await))
 }
 
 async fn run(request: &HttpRequest, from: Enrolled) -> Result<Waiting, Fault> {
