@@ -3,10 +3,12 @@ use super::Agent;
 use super::backup;
 use super::net::client::CallError;
 use super::progress::Event;
-use super::state::{Away, ClockOffset, Journal, Policy, Seen};
+use super::state::{Away, ClockOffset, Held, Journal, Policy, Seen};
+use crate::domain::continuity::Brought;
 use crate::domain::device::{DeviceFacts, Fact};
 use crate::domain::time::days;
 use crate::protocol::agent::message::{CHECK_IN, CheckIn, CheckInAnswer, CommandResult};
+use crate::secret;
 use anyhow::Result;
 
 impl Agent {
@@ -24,6 +26,8 @@ impl Agent {
             answer = self.client.post(CHECK_IN, &message);
         }
         let answer = answer?;
+        // Before anything of it is acted on: an agent that is killed now brings what this answer was to.
+        self.state.put(&Held { baton: answer.baton.clone(), attempt: None })?;
         self.client.learn(answer.server_time);
         if self.client.offset_millis() != before {
             self.state.put(&ClockOffset { millis: self.client.offset_millis() })?;
@@ -78,8 +82,23 @@ impl Agent {
             facts: self.facts()?,
             results: results.clone(),
             policy_version: self.state.find::<Policy>()?.unwrap_or_default().policy.version,
+            continuity: Some(self.attempt()?),
         };
         Ok((message, results))
+    }
+
+    /// What shows that this is the machine that was answered last; on the disk before it is sent.
+    fn attempt(&self) -> Result<Brought> {
+        let held = self.state.find::<Held>()?.unwrap_or_default();
+        let (baton, attempt) = match held {
+            Held { baton, attempt: Some(attempt) } => (baton, attempt),
+            Held { baton, attempt: None } => {
+                let attempt = secret::generate("")?;
+                self.state.put(&Held { baton: baton.clone(), attempt: Some(attempt.clone()) })?;
+                (baton, attempt)
+            }
+        };
+        Ok(Brought { baton, attempt })
     }
 
     /// What the device can say of itself now.
@@ -117,5 +136,47 @@ impl Agent {
 
     pub(super) fn note(&self, event: Event) {
         self.around.progress.event(event);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::testing::{NOW, enrolled, open, server};
+    use crate::clock::Clock;
+    use std::sync::mpsc::channel;
+
+    #[test]
+    fn a_check_in_that_was_not_answered_is_the_same_attempt_also_after_a_kill() {
+        let (sender, brought) = channel();
+        let address = server(move |_, body| {
+            let said: CheckIn = serde_json::from_slice(body).unwrap();
+            let said = said.continuity.unwrap();
+            let is_first = said.baton.is_none();
+            sender.send(said).unwrap();
+            // The second try of the first is answered.
+            static TRIES: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+            if is_first && TRIES.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 0 {
+                return (500, String::new());
+            }
+            let time = NOW.millis();
+            let rest = r#""policy":null,"commands":[],"next_check_in_seconds":60,"baton":"1.x""#;
+            (200, format!("{{\"server_time\":{time},{rest}}}"))
+        });
+        let temp = tempfile::tempdir().unwrap();
+        let docs = temp.path().canonicalize().unwrap().join("docs");
+        std::fs::create_dir(&docs).unwrap();
+        let state = temp.path().join("state");
+        enrolled(&state, &address, &[docs]);
+        let reopen = || open(&state, &Clock::fixed(NOW), None);
+
+        assert!(reopen().check_in().is_err());
+        reopen().check_in().unwrap();
+        reopen().check_in().unwrap();
+
+        let [first, second, third] = [(); 3].map(|()| brought.recv().unwrap());
+        assert_eq!(first, second, "one attempt, whatever was lost");
+        assert_eq!(third.baton.as_deref(), Some("1.x"));
+        assert_ne!(third.attempt, first.attempt);
     }
 }

@@ -124,9 +124,7 @@ impl Agent {
                 later(Work::Restore);
                 Ok(())
             }
-            (CommandKind::Wipe | CommandKind::Restore, _) => {
-                self.finish(command.id, Err(INCOMPLETE.to_owned()))
-            }
+            (CommandKind::Wipe | CommandKind::Restore, _) => self.finish(command.id, Err(INCOMPLETE.to_owned())),
         }
     }
 }

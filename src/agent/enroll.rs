@@ -10,8 +10,8 @@ use super::net::http::Http;
 use super::progress::Event;
 use super::protect::{self, Forbidden};
 use super::state::{
-    Away, BackupAnswer, BackupIndex, BackupRequest, ClockOffset, Credentials, Enrollment, Journal, LastBackup, Marks,
-    Outbox, Policy, Record, RestoreJournal, Roots, State, WipeJournal, Wiped,
+    Away, BackupAnswer, BackupIndex, BackupRequest, ClockOffset, Credentials, Enrollment, Held, Journal, LastBackup,
+    Marks, Outbox, Policy, Record, RestoreJournal, Roots, State, WipeJournal, Wiped,
 };
 use super::wipe::finish_wiped;
 use super::{Agent, Surroundings};
@@ -114,7 +114,7 @@ fn join(
     identity: &Identity,
     folders: &[PathBuf],
 ) -> Result<(Enrolled, ClockOffset)> {
-    let hardware = around.platform.hardware();
+    let (hardware, enrollment) = (around.platform.hardware(), state.find::<Enrollment>()?);
     let name = request.name.clone().filter(|it| !it.trim().is_empty()).unwrap_or(hardware.host_name);
     let message = Enroll {
         token: request.token.trim().to_owned(),
@@ -128,7 +128,8 @@ fn join(
         signing_key: identity.signing_public()?,
         sealing_key: identity.sealing_public()?.as_str().to_owned(),
         protected_roots: folders.iter().map(|it| it.to_string_lossy().into_owned()).collect(),
-        device_id: state.find::<Enrollment>()?.map(|it| it.device_id),
+        device_id: enrollment.as_ref().map(|it| it.device_id),
+        device_generation: enrollment.map(|it| it.generation),
     };
     let signer = Signer { identity: identity.clone(), subject: "enroll".to_owned(), audience: request.server.clone() };
     let offset = state.find::<ClockOffset>()?.unwrap_or_default().millis;
@@ -186,6 +187,7 @@ pub(super) fn finish_joining(state: &State) -> Result<()> {
     state.put(&joined.policy)?;
     // What belongs to an older generation is of no use to the new one.
     state.remove::<Away>()?;
+    state.remove::<Held>()?;
     state.remove::<Journal>()?;
     state.remove::<Outbox>()?;
     state.remove::<LastBackup>()?;

@@ -251,6 +251,7 @@ fn request(
         facts: facts(now, at),
         results: Vec::new(),
         policy_version: String::new(),
+        continuity: None,
     };
     let body = serde_json::to_vec(&message)?;
     let claims = Claims {

@@ -49,9 +49,9 @@ pub struct DevicesOptions {
     /// Only devices whose encryption of storage is so
     #[arg(long, value_name = "STATE", value_parser = words(Encryption::ALL, Encryption::as_str, Encryption::parse))]
     encryption: Option<Encryption>,
-    /// Only devices in this state
-    #[arg(long, value_name = "STATE", value_parser = words(DeviceState::ALL, DeviceState::as_str, DeviceState::parse), default_value = "enrolled")]
-    state: DeviceState,
+    /// Only devices in this state [default: enrolled; with --search every state]
+    #[arg(long, value_name = "STATE", value_parser = words(DeviceState::ALL, DeviceState::as_str, DeviceState::parse))]
+    state: Option<DeviceState>,
     /// In which order
     #[arg(long, value_name = "ORDER", value_parser = words(Sort::ALL, Sort::as_str, Sort::parse), default_value = "worst")]
     sort: Sort,
@@ -113,7 +113,7 @@ pub fn devices(options: &DevicesOptions, file: Options) -> anyhow::Result<ExitCo
             q: options.search.clone(),
             team: team(conn, options.team.as_deref())?,
             encryption: options.encryption,
-            state: options.state,
+            state: options.state.or_else(|| options.search.trim().is_empty().then_some(DeviceState::Enrolled)),
             silent_before: device_list::silent_cut(conn, now)?.1,
             ..Filter::default()
         };

@@ -61,6 +61,7 @@ text_enum! {
         EnrollmentTokenRevoked = "enrollment_token_revoked",
         DeviceEnrolled = "device_enrolled",
         DeviceReenrolled = "device_reenrolled",
+        IdentityDoubted = "identity_doubted",
         DeviceChanged = "device_changed",
         DeviceRemoved = "device_removed",
         PolicyAdded = "policy_added",

@@ -4,6 +4,7 @@
 //! a newer one; a wrong type is an error that names the field. Times are UTC
 //! milliseconds, spans are whole seconds.
 use crate::domain::command::CommandKind;
+use crate::domain::continuity::Brought;
 use crate::domain::device::{DeviceFacts, Ownership, Platform};
 use crate::domain::id::{CommandId, DeviceId, PolicyId, RepositoryId, RestoreId};
 use crate::domain::manifest::ManifestFile;
@@ -111,6 +112,9 @@ pub struct Enroll {
     /// The device that this machine was until now, on this server or another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device_id: Option<DeviceId>,
+    /// Which of its enrolments: a machine that another has taken the place of joins as a device of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_generation: Option<i64>,
 }
 
 /// The answer to [`Enroll`].
@@ -178,6 +182,10 @@ pub struct CheckIn {
     /// The policy version that the device holds.
     #[serde(default)]
     pub policy_version: String,
+    /// What shows that it is the machine that was answered last; an agent that says nothing here is not told apart from
+    /// its copy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continuity: Option<Brought>,
 }
 
 /// How a command ended on the device.
@@ -198,6 +206,9 @@ pub struct CheckInAnswer {
     pub policy: Option<DevicePolicy>,
     pub commands: Vec<Command>,
     pub next_check_in_seconds: u32,
+    /// What the next check-in must bring; kept on the disk before anything else of this answer is acted on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baton: Option<String>,
 }
 
 /// One command; delivered again until its result has come.

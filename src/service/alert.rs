@@ -4,6 +4,7 @@
 //! proof that runs out or a restore test that fails, is found by asking which
 //! devices stand so and nobody was told.
 use crate::domain::activity::Via;
+use crate::domain::continuity::{self, Doubt, Line};
 use crate::domain::id::{TeamId, WipeRequestId};
 use crate::domain::role::{Permission, Role};
 use crate::domain::time::Time;
@@ -15,6 +16,7 @@ use crate::service::mail::{self, Mail, Recipients};
 use crate::service::setting;
 use crate::store::alert::Untold;
 use crate::store::device::Device;
+use crate::store::device_status::DeviceStatus;
 use crate::store::user::User;
 use crate::store::{self, Conn};
 use anyhow::Context;
@@ -103,6 +105,16 @@ struct DeviceReenrolled<'a> {
     device: &'a Device,
     by: &'a str,
     address: &'a str,
+    url: String,
+}
+
+#[derive(Template)]
+#[template(path = "mail/identity_doubted.txt")]
+struct IdentityDoubted<'a> {
+    device: &'a Device,
+    doubt: Doubt,
+    lines: &'a [Line],
+    way_out: &'static str,
     url: String,
 }
 
@@ -364,6 +376,28 @@ pub fn device_reenrolled(conn: &mut Conn, by: &str, device: &Device, address: &s
         dedupe_key: Some(format!("{}/{}", device.id, hour(now))),
         subject: format!("Device enrolled again: {}", device.name),
         body: DeviceReenrolled { device, by, address, url }.render().context("writing a mail")?,
+    };
+    mail::enqueue_guard(conn, &mail, now)
+}
+
+/// Tells that nobody can say which machine speaks for a device. Not deduplicated: it comes twice in an enrolment at most.
+///
+/// # Errors
+/// When the database refuses.
+pub fn identity_doubted(conn: &mut Conn, device: &Device, status: &DeviceStatus, now: Time) -> Result<()> {
+    let url = url(conn, &format!("/devices/{}", device.id))?;
+    let (doubt, lines) = (status.doubt, status.continuity()?.lines);
+    let body = IdentityDoubted { device, doubt, lines: &lines, way_out: continuity::WAY_OUT, url };
+    let what = match doubt {
+        Doubt::TwoMachines => "Two machines are one device",
+        Doubt::OlderState | Doubt::None => "Device came back with an older state",
+    };
+    let mail = Mail {
+        to: Recipients::Permission(WIPE_READERS, device.team_id),
+        kind: "identity_doubted",
+        dedupe_key: None,
+        subject: format!("{what}: {}", device.name),
+        body: body.render().context("writing a mail")?,
     };
     mail::enqueue_guard(conn, &mail, now)
 }

@@ -4,6 +4,7 @@
 //! command is written down in the history.
 use crate::domain::activity::{Action, Actor, ActorKind, Outcome, Via};
 use crate::domain::command::{CommandKind, CommandState};
+use crate::domain::continuity::{Brought, Sender};
 use crate::domain::device::{DeviceFacts, Encryption, Origin};
 use crate::domain::message::{CheckIn, CheckInAnswer, Command as Order, CommandResult};
 use crate::domain::name;
@@ -12,7 +13,7 @@ use crate::domain::time::Time;
 use crate::error::{Error, FieldErrors, Result};
 use crate::secret;
 use crate::service::activity::{self, Act};
-use crate::service::{command, policy, restore, setting, wipe};
+use crate::service::{command, identity, policy, restore, setting, wipe};
 use crate::store::command::Command;
 use crate::store::device::Device;
 use crate::store::device_status::DeviceStatus;
@@ -68,6 +69,14 @@ pub fn check(check_in: &CheckIn, now: Time) -> Result<()> {
     if facts.changes.as_ref().is_some_and(|it| it.value.files < 0 || it.value.bytes < 0) {
         errors.add("facts.changes.value", "not below 0");
     }
+    if let Some(brought) = &check_in.continuity {
+        let bad = |it: &str| it.len() > Brought::MAX_BYTES || it.chars().any(char::is_control);
+        if bad(&brought.attempt) || brought.attempt.is_empty() || brought.baton.as_deref().is_some_and(bad) {
+            let most = Brought::MAX_BYTES;
+            errors
+                .add("continuity", format!("a baton and an attempt of at most {most} bytes, as they were handed out"));
+        }
+    }
     if check_in.results.len() > MAX_RESULTS {
         errors.add("results", format!("at most {MAX_RESULTS}"));
     }
@@ -95,8 +104,9 @@ pub fn run(conn: &mut Conn, device: &Device, check_in: &CheckIn, address: &str, 
     }
     let policy = policy::device_policy(conn, device)?;
     let next = jittered(Duration::from_secs(policy.check_in_every_seconds))?;
-    keep(conn, device, check_in, address, (now, now + next))?;
+    let baton = keep(conn, device, check_in, address, (now, now + next))?;
     Ok(CheckInAnswer {
+        baton,
         server_time: now,
         policy: Some(policy).filter(|it| it.version != check_in.policy_version),
         commands: deliver(conn, device, now)?,
@@ -126,9 +136,11 @@ fn keep(
     check_in: &CheckIn,
     address: &str,
     (now, next_at): (Time, Time),
-) -> Result<()> {
+) -> Result<Option<String>> {
     let old = store::device_status::find(conn, device.id)?.unwrap_or_else(|| DeviceStatus::new(device.id));
     let (known, since) = (old.facts()?, old.since()?);
+    let sender = Sender { brought: check_in.continuity.as_ref(), address, now };
+    let step = old.continuity()?.step(old.doubt, sender, &hex::encode(secret::bytes::<8>()?));
     let facts = check_in.facts.clone().over(known.clone());
     let encryption = facts.encryption.as_ref().map_or(Encryption::Unknown, |it| it.value.state);
     let since = Since {
@@ -136,6 +148,8 @@ fn keep(
         passcode_set: moved(value(&known.passcode_set), value(&facts.passcode_set), since.passcode_set, now),
         os_version: moved(value(&known.os_version), value(&facts.os_version), since.os_version, now),
     };
+    // Two machines count their own files: while they may be two, no number says what the device holds.
+    let changes = facts.changes.as_ref().filter(|_| !step.doubt.stands());
     let status = DeviceStatus {
         device_id: device.id,
         last_seen_at: Some(now),
@@ -143,18 +157,32 @@ fn keep(
         facts: serde_json::to_string(&Stored { facts: &facts, since }).context("writing a device's facts")?,
         encryption,
         encryption_since: since.encryption,
-        changed_files: facts.changes.as_ref().map(|it| it.value.files),
-        changed_bytes: facts.changes.as_ref().map(|it| it.value.bytes),
-        changed_measured_at: facts.changes.as_ref().map(|it| it.measured_at),
+        changed_files: changes.map(|it| it.value.files),
+        changed_bytes: changes.map(|it| it.value.bytes),
+        changed_measured_at: changes.map(|it| it.measured_at),
         policy_version: check_in.policy_version.clone(),
         address: address.to_owned(),
+        continuity: serde_json::to_string(&step.continuity).context("writing who has spoken for a device")?,
+        continuity_version: old.continuity_version.saturating_add(1),
+        doubt: step.doubt,
+        doubt_since: if step.doubt == old.doubt { old.doubt_since } else { Some(now) },
     };
-    store::device_status::set(conn, &status)?;
+    if step.doubt != old.doubt {
+        // It is written down: in the order of acts, and locked in their order.
+        store::activity::lock(conn)?;
+    }
+    if !store::device_status::advance(conn, &status)? {
+        // Two machines of one identity at once, or a copy on the way: whoever comes again is judged by what stands.
+        return Err(Error::Busy(Duration::from_secs(1)));
+    }
+    if step.doubt != old.doubt {
+        identity::doubted(conn, device, &status, address, now)?;
+    }
     let os_version = facts.os_version.as_ref().map_or(&device.os_version, |it| &it.value);
     if *os_version != device.os_version || check_in.agent_version != device.agent_version {
         store::device::set_versions(conn, device.id, os_version, &check_in.agent_version)?;
     }
-    Ok(())
+    Ok(step.baton)
 }
 
 fn value<T>(fact: &Option<crate::domain::device::Fact<T>>) -> Option<&T> {

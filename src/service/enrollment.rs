@@ -247,7 +247,10 @@ pub fn admit(
 /// Whether the machine is an enrolled device already, by its key or its own word, that the token is not for.
 fn is_another(conn: &mut Conn, enroll: &Enroll, holder: Option<Device>, token_for: Option<DeviceId>) -> Result<bool> {
     let known = match (holder, enroll.device_id) {
-        (None, Some(id)) => store::device::find(conn, id)?.filter(|it| it.state == DeviceState::Enrolled),
+        // One that another machine has taken the place of since is not that device any more.
+        (None, Some(id)) => store::device::find(conn, id)?
+            .filter(|it| it.state == DeviceState::Enrolled)
+            .filter(|it| enroll.device_generation.is_none_or(|said| said >= it.generation)),
         (holder, _) => holder,
     };
     Ok(known.is_some_and(|it| token_for != Some(it.id)))

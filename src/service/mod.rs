@@ -12,6 +12,7 @@ pub mod device;
 pub mod enrollment;
 pub mod freeze;
 pub mod host;
+pub mod identity;
 pub mod mail;
 pub mod password;
 pub mod policy;

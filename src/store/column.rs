@@ -3,6 +3,7 @@
 use crate::domain::account::{LinkPurpose, UserState};
 use crate::domain::activity::{Action, ActorKind, Outcome, Via};
 use crate::domain::command::{CommandKind, CommandState};
+use crate::domain::continuity::Doubt;
 use crate::domain::device::{DeviceState, Encryption, Ownership, Platform};
 use crate::domain::id::{self, *};
 use crate::domain::object::{ObjectKind, ObjectName, RepositoryState, TokenKind};
@@ -43,7 +44,7 @@ id::for_each_id!(text);
 text! {
     Platform, Ownership, DeviceState, Encryption, Role, Level, Retest, TestResult, TestState, TestCause,
     CommandKind, CommandState, WipeState, WipeAction, WipeReason, RestoreState, Conflict,
-    ObjectKind, RepositoryState, TokenKind, Action, ActorKind, Via, Outcome, UserState, LinkPurpose,
+    ObjectKind, RepositoryState, TokenKind, Doubt, Action, ActorKind, Via, Outcome, UserState, LinkPurpose,
 }
 
 impl<DB: Backend> ToSql<Text, DB> for ObjectName

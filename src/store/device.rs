@@ -58,6 +58,21 @@ pub fn find_by_key(conn: &mut Conn, signing_key: &str) -> QueryResult<Option<Dev
         .optional()
 }
 
+/// Other enrolled devices with the same serial number, by name.
+pub fn with_serial_of(conn: &mut Conn, device: &Device) -> QueryResult<Vec<Device>> {
+    if device.serial.is_empty() {
+        return Ok(Vec::new());
+    }
+    devices::table
+        .filter(devices::serial.eq(&device.serial))
+        .filter(devices::state.eq(DeviceState::Enrolled))
+        .filter(devices::id.ne(device.id))
+        .order((devices::name, devices::id))
+        .limit(20)
+        .select(Device::as_select())
+        .load(conn)
+}
+
 /// All devices, oldest enrolment first.
 pub fn all(conn: &mut Conn) -> QueryResult<Vec<Device>> {
     devices::table.order(devices::id).select(Device::as_select()).load(conn)

@@ -1,4 +1,5 @@
 //! What changes with each check-in of a device: one narrow row.
+use crate::domain::continuity::{Continuity, Doubt};
 use crate::domain::device::{DeviceFacts, Encryption};
 use crate::domain::id::DeviceId;
 use crate::domain::policy::Since;
@@ -28,6 +29,12 @@ pub struct DeviceStatus {
     /// The policy version that the device said it holds.
     pub policy_version: String,
     pub address: String,
+    /// JSON; see [`DeviceStatus::continuity`].
+    pub continuity: String,
+    /// Grows with each check-in.
+    pub continuity_version: i64,
+    pub doubt: Doubt,
+    pub doubt_since: Option<Time>,
 }
 
 impl DeviceStatus {
@@ -45,7 +52,16 @@ impl DeviceStatus {
             changed_measured_at: None,
             policy_version: String::new(),
             address: String::new(),
+            continuity: "{}".to_owned(),
+            continuity_version: 0,
+            doubt: Doubt::None,
+            doubt_since: None,
         }
+    }
+
+    /// Who has spoken for the device in its enrolment.
+    pub fn continuity(&self) -> QueryResult<Continuity> {
+        from_json(&self.continuity)
     }
 
     /// What the device said, each with its source and time.
@@ -70,19 +86,31 @@ pub fn find(conn: &mut Conn, id: DeviceId) -> QueryResult<Option<DeviceStatus>> 
     device_status::table.find(id).select(DeviceStatus::as_select()).first(conn).optional()
 }
 
-/// Writes the row of a device: one statement that stays prepared, because each check-in runs it.
+macro_rules! write {
+    () => {
+        "(device_id) DO UPDATE SET last_seen_at = excluded.last_seen_at, \
+         next_check_in_at = excluded.next_check_in_at, facts = excluded.facts, encryption = excluded.encryption, \
+         encryption_since = excluded.encryption_since, changed_files = excluded.changed_files, \
+         changed_bytes = excluded.changed_bytes, changed_measured_at = excluded.changed_measured_at, \
+         policy_version = excluded.policy_version, address = excluded.address, continuity = excluded.continuity, \
+         continuity_version = excluded.continuity_version, doubt = excluded.doubt, doubt_since = excluded.doubt_since"
+    };
+}
+
+/// Writes the row of a device, whatever was there.
 pub fn set(conn: &mut Conn, status: &DeviceStatus) -> QueryResult<()> {
-    diesel::insert_into(device_status::table)
+    diesel::insert_into(device_status::table).values(status).on_conflict_sql(write!()).execute(conn).map(drop)
+}
+
+/// Writes the row after a check-in; false where another check-in of the device came in between, and nothing was written.
+///
+/// One statement that stays prepared, because each check-in runs it.
+pub fn advance(conn: &mut Conn, status: &DeviceStatus) -> QueryResult<bool> {
+    let written = diesel::insert_into(device_status::table)
         .values(status)
-        .on_conflict_sql(
-            "(device_id) DO UPDATE SET last_seen_at = excluded.last_seen_at, \
-             next_check_in_at = excluded.next_check_in_at, facts = excluded.facts, encryption = excluded.encryption, \
-             encryption_since = excluded.encryption_since, changed_files = excluded.changed_files, \
-             changed_bytes = excluded.changed_bytes, changed_measured_at = excluded.changed_measured_at, \
-             policy_version = excluded.policy_version, address = excluded.address",
-        )
-        .execute(conn)
-        .map(drop)
+        .on_conflict_sql(concat!(write!(), " WHERE device_status.continuity_version = excluded.continuity_version - 1"))
+        .execute(conn)?;
+    Ok(written == 1)
 }
 
 /// When a device last checked in, whichever it was.

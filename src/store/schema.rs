@@ -149,6 +149,10 @@ diesel::table! {
         changed_measured_at -> Nullable<BigInt>,
         policy_version -> Text,
         address -> Text,
+        continuity -> Text,
+        continuity_version -> BigInt,
+        doubt -> Text,
+        doubt_since -> Nullable<BigInt>,
     }
 }
 

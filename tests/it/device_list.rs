@@ -69,7 +69,7 @@ fn matches((device, status, proof): &Any, filter: &Filter, reach: &Reach, now: T
     };
     in_view
         && reach.covers(device.team_id)
-        && device.state == filter.state
+        && filter.state.is_none_or(|it| device.state == it)
         && filter.team.is_none_or(|it| device.team_id == Some(it))
         && filter.platform.is_none_or(|it| device.platform == it)
         && filter.encryption.is_none_or(|it| status.encryption == it)
@@ -150,7 +150,7 @@ fn any_query(random: &mut Random, teams: &[TeamId]) -> Query {
     filter.ownership = random.chance(20).then(|| *random.pick(Ownership::ALL));
     filter.grade = random.chance(30).then(|| *random.pick(Grade::ALL));
     if random.chance(10) {
-        filter.state = *random.pick(DeviceState::ALL);
+        filter.state = Some(*random.pick(DeviceState::ALL));
     }
     let reach = match random.below(4) {
         0 => Reach::Teams(vec![teams[0]]),

@@ -50,7 +50,12 @@ CREATE TABLE device_status (
     changed_bytes BIGINT,
     changed_measured_at BIGINT,
     policy_version TEXT COLLATE "C" NOT NULL,
-    address TEXT COLLATE "C" NOT NULL
+    address TEXT COLLATE "C" NOT NULL,
+    -- Who has spoken for the device; the number makes two check-ins at once one after the other.
+    continuity TEXT COLLATE "C" NOT NULL,
+    continuity_version BIGINT NOT NULL,
+    doubt TEXT COLLATE "C" NOT NULL CHECK (doubt IN ('none', 'older_state', 'two_machines')),
+    doubt_since BIGINT
 );
 -- The list of devices sorts by it; 0 stands for never.
 CREATE INDEX device_status_by_last_seen ON device_status ((coalesce(last_seen_at, 0)), device_id);

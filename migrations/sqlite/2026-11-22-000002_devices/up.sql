@@ -50,7 +50,12 @@ CREATE TABLE device_status (
     changed_bytes INTEGER,
     changed_measured_at INTEGER,
     policy_version TEXT NOT NULL,
-    address TEXT NOT NULL
+    address TEXT NOT NULL,
+    -- Who has spoken for the device; the number makes two check-ins at once one after the other.
+    continuity TEXT NOT NULL,
+    continuity_version INTEGER NOT NULL,
+    doubt TEXT NOT NULL CHECK (doubt IN ('none', 'older_state', 'two_machines')),
+    doubt_since INTEGER
 ) STRICT;
 -- The list of devices sorts by it; 0 stands for never.
 CREATE INDEX device_status_by_last_seen ON device_status ((coalesce(last_seen_at, 0)), device_id);

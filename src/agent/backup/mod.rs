@@ -117,7 +117,8 @@ impl Agent {
         let manifest = Manifest { header, files: inventory.files.clone() };
         let stored = manifest.encode().context("encoding the manifest")?;
         let name = ObjectName::from_hash(&secret::sha256(&stored));
-        let answer: ManifestStored = self.client.post_bytes(MANIFESTS, &stored, stop).context("uploading the manifest")?;
+        let answer: ManifestStored =
+            self.client.post_bytes(MANIFESTS, &stored, stop).context("uploading the manifest")?;
         if answer.name != name {
             bail!("the server stored the manifest under another name; something between changes what is sent");
         }

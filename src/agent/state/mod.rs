@@ -6,7 +6,7 @@
 mod record;
 
 pub use record::{
-    Away, BackupAnswer, BackupIndex, BackupRequest, ClockOffset, Credentials, Enrollment, IndexedFile, Journal,
+    Away, BackupAnswer, BackupIndex, BackupRequest, ClockOffset, Credentials, Enrollment, Held, IndexedFile, Journal,
     JournalEntry, LastBackup, Marks, Outbox, Policy, ProtectedRoot, RestoreJournal, Roots, Seen, WipeJournal,
     WipeStage, Wiped,
 };

@@ -87,6 +87,18 @@ pub struct Away {
     pub reason: String,
 }
 
+/// What the next check-in brings, so that the server knows this machine from a copy of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// As the last answer handed it out.
+    #[serde(default)]
+    pub baton: Option<String>,
+    /// Written before the check-in is sent, and the same until it is answered: also after a kill, and an answer that was
+    /// lost is no copy.
+    #[serde(default)]
+    pub attempt: Option<String>,
+}
+
 /// The last finished backup.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LastBackup {
@@ -229,6 +241,7 @@ records! {
     Policy = "policy.json",
     Seen = "seen.json",
     Away = "away.json",
+    Held = "baton.json",
     LastBackup = "backup.json",
     BackupRequest = "backup-request.json",
     BackupAnswer = "backup-answer.json",

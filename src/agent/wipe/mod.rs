@@ -12,8 +12,8 @@ use super::net::client::CallError;
 use super::progress::Event;
 use super::protect::{self, Forbidden};
 use super::state::{
-    BackupAnswer, BackupIndex, BackupRequest, Credentials, Journal, LastBackup, Outbox, ProtectedRoot, RestoreJournal, Roots,
-    State, WipeJournal, WipeStage, Wiped,
+    BackupAnswer, BackupIndex, BackupRequest, Credentials, Journal, LastBackup, Outbox, ProtectedRoot, RestoreJournal,
+    Roots, State, WipeJournal, WipeStage, Wiped,
 };
 use super::{Identity, tree};
 use crate::domain::command::CommandKind;

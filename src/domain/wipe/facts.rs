@@ -1,4 +1,5 @@
 //! What is known of a device when somebody decides to wipe it.
+use crate::domain::continuity::Doubt;
 use crate::domain::device::{Encryption, Ownership};
 use crate::domain::id::{DeviceId, RestorePointId};
 use crate::domain::proof::Grade;
@@ -48,7 +49,20 @@ pub struct Facts {
     pub grade: Grade,
     /// By the server's clock.
     pub last_seen_at: Option<Time>,
+    /// What is doubtful about which machine would be wiped.
+    #[serde(default = "no_doubt")]
+    pub doubt: Doubt,
+    /// Another enrolled device has the same serial, so that it names neither alone.
+    #[serde(default)]
+    pub shares_serial: bool,
 }
+
+const fn no_doubt() -> Doubt {
+    Doubt::None
+}
+
+/// The part of the consent that names what doubt about the machine means.
+const EITHER: &str = "every machine with this identity";
 
 /// What of the facts counts: it is what a person agrees to. Times of measuring move with each check-in and do not.
 #[derive(Serialize)]
@@ -64,6 +78,9 @@ struct Material<'a> {
     newest: Option<Point>,
     proven: Option<Point>,
     grade: Grade,
+    doubt: Doubt,
+    /// None where no other device has it: what is typed then.
+    shared_serial_of: Option<&'a str>,
 }
 
 /// One thing that is not as it was agreed to.
@@ -104,6 +121,8 @@ impl Facts {
             newest: self.newest,
             proven: self.proven,
             grade: self.grade,
+            doubt: self.doubt,
+            shared_serial_of: self.shares_serial.then_some(self.name.as_str()),
         })
     }
 
@@ -119,9 +138,39 @@ impl Facts {
         }
     }
 
-    /// What is typed to show that this device is meant: its serial, or its name where it has none.
-    pub fn typed_name(&self) -> &str {
-        if self.serial.is_empty() { &self.name } else { &self.serial }
+    /// What is typed to show that this device is meant: its serial, or its name where it has none, and both where
+    /// another device has the same serial.
+    pub fn typed_name(&self) -> String {
+        if self.serial.is_empty() {
+            self.name.clone()
+        } else if self.shares_serial {
+            format!("{} {}", self.serial, self.name)
+        } else {
+            self.serial.clone()
+        }
+    }
+
+    /// What [`Facts::typed_name`] is, in words.
+    pub const fn typed_what(&self) -> &'static str {
+        if self.serial.is_empty() {
+            "name"
+        } else if self.shares_serial {
+            "serial number and the name"
+        } else {
+            "serial number"
+        }
+    }
+
+    /// The consent that is ticked: the loss by number, and where two machines may have this identity, that either may be
+    /// erased. Empty where nothing needs consent.
+    pub fn consent(&self) -> String {
+        let loss = self.loss();
+        let loss = if loss.is_nothing() { String::new() } else { loss.consent() };
+        match (loss.is_empty(), self.doubt.stands()) {
+            (_, false) => loss,
+            (true, true) => EITHER.to_owned(),
+            (false, true) => format!("{loss}, {EITHER}"),
+        }
     }
 
     /// What differs between these facts, which were agreed to, and `now`. Numbers that only got old are no difference:
@@ -138,6 +187,7 @@ impl Facts {
             when("Newest backup", self.newest.map(|it| it.at), now.newest.map(|it| it.at)),
         ];
         all.push(text("Proof", self.grade.name(), now.grade.name(), is_worse_grade(self.grade, now.grade)));
+        all.push(text("Machines", self.doubt.name(), now.doubt.name(), now.doubt.is_worse_than(self.doubt)));
         // Each of these turns the decision itself, so any change goes back to the people.
         all.push(text("Encrypted", encryption(self.encryption), encryption(now.encryption), true));
         all.push(text("Serial", &self.serial, &now.serial, true));
@@ -232,6 +282,8 @@ pub(super) mod tests {
             proven: Some(proven),
             grade: Grade::Proven,
             last_seen_at: Some(NOW),
+            doubt: Doubt::None,
+            shares_serial: false,
         }
     }
 
@@ -255,6 +307,8 @@ pub(super) mod tests {
             ("another serial", |it| it.serial = "SN-2".to_owned()),
             ("personal", |it| it.ownership = Ownership::Personal),
             ("enrolled again", |it| it.generation = 2),
+            ("an older state", |it| it.doubt = Doubt::OlderState),
+            ("two machines", |it| it.doubt = Doubt::TwoMachines),
         ];
         for (name, change) in changes {
             let agreed = facts();
@@ -303,6 +357,21 @@ pub(super) mod tests {
         assert_eq!(old.loss().consent(), "unknown lost, 92 not proven");
         assert!(!agreed.is_worse(&old));
         assert_ne!(agreed.canonical().unwrap(), old.canonical().unwrap());
+    }
+
+    #[test]
+    fn where_two_devices_have_one_serial_the_name_is_typed_too() {
+        let shared = Facts { shares_serial: true, ..facts() };
+        assert_eq!((facts().typed_name().as_str(), shared.typed_name().as_str()), ("SN-1", "SN-1 laptop-1"));
+        assert_ne!(facts().canonical().unwrap(), shared.canonical().unwrap());
+    }
+
+    #[test]
+    fn doubt_about_the_machine_is_consented_to_by_name() {
+        let doubted = Facts { doubt: Doubt::TwoMachines, ..facts() };
+        assert_eq!(doubted.consent(), "4 lost, 92 not proven, every machine with this identity");
+        let older = Facts { doubt: Doubt::OlderState, ..facts() };
+        assert!(older.is_worse(&doubted) && !doubted.is_worse(&older));
     }
 
     #[test]

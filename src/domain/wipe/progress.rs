@@ -36,6 +36,8 @@ pub struct Approval {
 pub struct Check {
     /// The facts are worse than those agreed to.
     pub is_worse: bool,
+    /// It is doubtful which machine would be erased, and nobody agreed to that.
+    pub is_doubtful: bool,
     /// The accounts of requester and approver are those of the approval, and may still do what they did.
     pub accounts_hold: bool,
     /// The device is enrolled, and that enrolment is the one of the request.
@@ -49,6 +51,7 @@ pub enum Hold {
     ClockWentBack,
     AccountChanged,
     NotApproved,
+    Identity,
 }
 
 /// What becomes of a request that could go on.
@@ -73,6 +76,9 @@ impl Hold {
             Self::ClockWentBack => "the server's clock was set back after the approval",
             Self::AccountChanged => {
                 "the account of the requester or of the approver was disabled, changed hands or lost its role since the approval"
+            }
+            Self::Identity => {
+                "two machines may have the identity of this device, and either could be erased: enroll the right one again, or let both people agree to that"
             }
             Self::NotApproved => "there is no valid approval by a second person for these facts",
         }
@@ -193,6 +199,9 @@ impl Progress {
         if !check.accounts_hold {
             return Verdict::Hold(Hold::AccountChanged);
         }
+        if check.is_doubtful {
+            return Verdict::Hold(Hold::Identity);
+        }
         if check.is_worse {
             return Verdict::Review;
         }
@@ -209,7 +218,7 @@ mod tests {
     const HOLD: Duration = minutes(10);
     /// The clock has run long enough.
     const BEFORE: Time = Time::from_millis(NOW.millis() - 86_400_000);
-    const FINE: Check = Check { is_worse: false, accounts_hold: true, same_enrollment: true };
+    const FINE: Check = Check { is_worse: false, is_doubtful: false, accounts_hold: true, same_enrollment: true };
 
     fn people() -> [UserId; 3] {
         [1, 2, 3].map(|at| UserId::generate(Time::from_millis(at)))
@@ -246,6 +255,16 @@ mod tests {
         let released = Progress { state: WipeState::Released, ..cooling };
         assert_eq!(released.deliver(FINE, NOW - hours(1)), Verdict::Hold(Hold::ClockWentBack));
         assert_eq!(released.deliver(FINE, NOW + minutes(5)), Verdict::Wait);
+    }
+
+    #[test]
+    fn doubt_about_the_machine_holds_at_release_and_at_delivery() {
+        let [asker, second, _] = people();
+        let cooling = requested(asker).approve(second, "a", HOLD, NOW).unwrap();
+        let doubtful = Check { is_doubtful: true, is_worse: true, ..FINE };
+        assert_eq!(cooling.release(doubtful, BEFORE, NOW + HOLD), Verdict::Hold(Hold::Identity));
+        let released = Progress { state: WipeState::Released, ..cooling };
+        assert_eq!(released.deliver(doubtful, NOW + HOLD), Verdict::Hold(Hold::Identity));
     }
 
     #[test]
@@ -347,6 +366,7 @@ mod tests {
                 let who = [asker, second, third][usize::try_from(random.below(3)).unwrap()];
                 let digest = ["a", "b"][usize::try_from(random.below(2)).unwrap()];
                 let check = Check {
+                    is_doubtful: false,
                     is_worse: random.below(12) == 0,
                     accounts_hold: random.below(12) != 0,
                     same_enrollment: random.below(40) != 0,

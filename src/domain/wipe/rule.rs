@@ -146,11 +146,10 @@ pub fn may_request(facts: &Facts, state: DeviceState, action: WipeAction) -> Res
 pub fn check_form(facts: &Facts, asked: &Asked<'_>) -> FieldErrors {
     let mut errors = FieldErrors::new();
     if asked.serial.trim() != facts.typed_name() {
-        let what = if facts.serial.is_empty() { "name" } else { "serial number" };
-        errors.add("serial", format!("Type the {what} exactly: {}", facts.typed_name()));
+        errors.add("serial", format!("Type the {} exactly: {}", facts.typed_what(), facts.typed_name()));
     }
-    let loss = facts.loss();
-    if !loss.is_nothing() && asked.consent != loss.consent() {
+    let consent = facts.consent();
+    if !consent.is_empty() && asked.consent != consent {
         errors.add("consent", "Tick this box if you accept this loss.");
     }
     if asked.ticket.len() > 200 || !name::is_plain(asked.ticket) {

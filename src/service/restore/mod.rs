@@ -19,6 +19,7 @@ use crate::secret;
 use crate::service::activity::{self, Act};
 use crate::service::command::{self, Ask};
 use crate::service::freeze;
+use crate::service::identity;
 use crate::service::wipe::By;
 use crate::store::command::Command;
 use crate::store::device::Device;
@@ -88,6 +89,7 @@ pub fn plan(conn: &mut Conn, by: &By<'_>, draft: &Draft) -> Result<Plan> {
     let point = store::restore_point::find(conn, draft.point)?
         .filter(|it| it.device_id == device.id)
         .ok_or(Error::NotFound("restore point"))?;
+    identity::require_one_machine(conn, &target)?;
     let proof = store::device_proof::find(conn, device.id)?;
     let is_newest_proven = proof.is_some_and(|it| it.proven_point_id == Some(point.id));
     restore::may_start(&Start {
@@ -269,6 +271,10 @@ pub fn cancel_to(conn: &mut Conn, target: DeviceId, why: &str, now: Time) -> Res
 /// # Errors
 /// When the database refuses.
 pub fn may_deliver(conn: &mut Conn, order: &Command, now: Time) -> Result<bool> {
+    // Held while two machines may be asking: which of them would get the files?
+    if identity::doubt(conn, order.device_id)?.stands() {
+        return Ok(false);
+    }
     let is_open =
         store::restore::of_command(conn, order.id)?.is_some_and(|it| !it.state.is_final() && now < it.expires_at);
     Ok(is_open && freeze::standing(conn)?.is_none())

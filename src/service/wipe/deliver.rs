@@ -4,7 +4,7 @@ use super::{What, device, record, write};
 use crate::domain::activity::{Action, Actor, Outcome};
 use crate::domain::command::CommandState;
 use crate::domain::time::Time;
-use crate::domain::wipe::{Verdict, WipeState};
+use crate::domain::wipe::{Hold, Verdict, WipeState};
 use crate::error::Result;
 use crate::service::activity::{self, Act};
 use crate::service::{command, freeze};
@@ -46,6 +46,8 @@ pub fn may_deliver(conn: &mut Conn, order: &Command, now: Time) -> Result<bool> 
         Verdict::Wait => Ok(false),
         // The order may be with the enrolment before: only its own end says so.
         Verdict::Cancel if is_handed_out => Ok(false),
+        // One machine has the order and reports; the other one, which asks now, gets none.
+        Verdict::Hold(Hold::Identity) if is_handed_out => Ok(false),
         Verdict::Hold(_) | Verdict::Review | Verdict::Cancel | Verdict::Expire => {
             settle(conn, &request, verdict, now)?;
             Ok(false)

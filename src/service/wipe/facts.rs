@@ -43,12 +43,15 @@ pub fn facts(conn: &mut Conn, device: &Device, now: Time) -> Result<Facts> {
         encryption_measured_at: encryption.map(|it| it.measured_at),
         only_here: amount(status.changed_files, status.changed_bytes),
         only_here_measured_at: status.changed_measured_at,
-        measure_holds: status.changed_measured_at.is_some_and(|at| measure_holds(at, now)),
+        // Two machines count their own files: neither number says what a wipe would lose.
+        measure_holds: !status.doubt.stands() && status.changed_measured_at.is_some_and(|at| measure_holds(at, now)),
         not_proven,
         newest: newest.map(|it| Point { id: it.id, at: it.received_at }),
         proven: proof.as_ref().and_then(|it| Some(Point { id: it.proven_point_id?, at: it.proven_at? })),
         grade,
         last_seen_at: status.last_seen_at,
+        doubt: status.doubt,
+        shares_serial: !store::device::with_serial_of(conn, device)?.is_empty(),
     })
 }
 

@@ -96,8 +96,10 @@ pub(super) fn check(conn: &mut Conn, request: &WipeRequest, device: &Device, now
         });
         accounts_hold &= store::user::held_since(conn, id, permission, device.team_id)?.is_some();
     }
+    let (agreed, current) = (request.agreed()?, facts(conn, device, now)?);
     Ok(Check {
-        is_worse: request.agreed()?.is_worse(&facts(conn, device, now)?),
+        is_worse: agreed.is_worse(&current),
+        is_doubtful: current.doubt.is_worse_than(agreed.doubt),
         accounts_hold,
         same_enrollment: device.state == DeviceState::Enrolled && device.generation == request.generation,
     })

@@ -55,7 +55,12 @@ pub fn request(conn: &mut Conn, by: &By<'_>, ask: &Ask, now: Time) -> Result<Wip
     // Those of the future too: a clock that is set back gives no room.
     let whose = (by.user, device.team_id);
     let recent = store::wipe::recent(conn, whose, now - WINDOW, Time::from_millis(i64::MAX))?;
-    let is_held = limits(conn, now)?.reached(recent).is_some();
+    let hold = if agreed.doubt.stands() {
+        Some(Hold::Identity)
+    } else {
+        limits(conn, now)?.reached(recent).map(|_| Hold::Limit)
+    };
+    let is_held = hold.is_some();
     let request = WipeRequest {
         id: WipeRequestId::generate(now),
         device_id: device.id,
@@ -78,17 +83,17 @@ pub fn request(conn: &mut Conn, by: &By<'_>, ask: &Ask, now: Time) -> Result<Wip
         acknowledged_at: None,
         finished_at: None,
         stopped_by: None,
-        state_note: if is_held { Hold::Limit.reason().to_owned() } else { String::new() },
+        state_note: hold.map_or(String::new(), |it| it.reason().to_owned()),
         report: None,
         expires_at: now + EXPIRES_AFTER,
     };
     store::wipe::insert(conn, &request)?;
     record(conn, by.actor, &request, &What::done(Action::WipeRequested, &why(&request, &agreed)), now)?;
-    if is_held {
-        let what = What { action: Action::WipeHeld, outcome: Outcome::Refused, reason: Hold::Limit.reason() };
+    if let Some(hold) = hold {
+        let what = What { action: Action::WipeHeld, outcome: Outcome::Refused, reason: hold.reason() };
         record(conn, by.actor, &request, &what, now)?;
     }
-    let news = if is_held { News::Held } else { News::Requested };
+    let news = if hold == Some(Hold::Limit) { News::Held } else { News::Requested };
     let name = who(conn, by.actor)?;
     tell(conn, (&request, &device), &name, news, now)?;
     Ok(request)

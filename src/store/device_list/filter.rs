@@ -119,7 +119,8 @@ pub struct Filter {
     pub encryption: Option<Encryption>,
     pub ownership: Option<Ownership>,
     pub grade: Option<Grade>,
-    pub state: DeviceState,
+    /// None for devices in every state.
+    pub state: Option<DeviceState>,
     /// A device is silent when it last checked in before this; see [`silent_cut`].
     pub silent_before: Time,
 }
@@ -134,7 +135,7 @@ impl Default for Filter {
             encryption: None,
             ownership: None,
             grade: None,
-            state: DeviceState::Enrolled,
+            state: Some(DeviceState::Enrolled),
             silent_before: Time::from_millis(0),
         }
     }
@@ -262,7 +263,10 @@ impl Filter {
 
     /// Writes the conditions, for the table as `l`.
     pub(super) fn write(&self, sql: &mut Sql, reach: &Reach, now: Time) {
-        sql.push("l.state = ").bind_text(self.state.as_str());
+        match self.state {
+            Some(state) => sql.push("l.state = ").bind_text(state.as_str()),
+            None => sql.push("1 = 1"),
+        };
         write_reach(sql, reach);
         if let Some(team) = self.team {
             sql.push(" AND l.team_id = ").bind_text(team.as_str());

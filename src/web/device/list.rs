@@ -269,7 +269,7 @@ fn choices(query: &ListQuery, teams: &[Team]) -> Vec<Choice> {
             "State",
             "state",
             with_any(
-                "Enrolled",
+                "Enrolled; for a search, any",
                 DeviceState::ALL
                     .iter()
                     .filter(|it| **it != DeviceState::Enrolled)

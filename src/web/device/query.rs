@@ -55,7 +55,9 @@ impl ListQuery {
             encryption: filter(&self.encryption, "encryption", Encryption::parse, errors),
             ownership: filter(&self.ownership, "ownership", Ownership::parse, errors),
             grade: filter(&self.grade, "grade", Grade::parse, errors),
-            state: filter(&self.state, "state", DeviceState::parse, errors).unwrap_or(DeviceState::Enrolled),
+            // Who looks for a serial or a name is to find what became of the device, too.
+            state: filter(&self.state, "state", DeviceState::parse, errors)
+                .or_else(|| (self.q.trim().is_empty() || !self.view.is_empty()).then_some(DeviceState::Enrolled)),
             silent_before,
         }
     }

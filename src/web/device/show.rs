@@ -3,6 +3,7 @@ use super::answer::{self, Answer, ProofFacts};
 use super::strip::{Strip, begins, strip};
 use crate::clock::Clock;
 use crate::domain::command::{CommandKind, CommandState};
+use crate::domain::continuity::Line;
 use crate::domain::device::{DeviceFacts, DeviceState, Encryption, Fact, Ownership};
 use crate::domain::id::DeviceId;
 use crate::domain::object::TokenKind;
@@ -14,6 +15,7 @@ use crate::domain::space::{Room, Space};
 use crate::domain::time::Time;
 use crate::error::{Error, FieldErrors, Result};
 use crate::service;
+use crate::service::identity::Twins;
 use crate::service::report::{evidence_of, loss_of};
 use crate::store::activity::Activity;
 use crate::store::command::Command;
@@ -79,6 +81,10 @@ struct Read {
     tokens: Vec<RepositoryToken>,
     /// Of its backups; none where nothing takes any.
     space: Option<Space>,
+    /// Other devices with its serial number.
+    twins: Twins,
+    /// The machines that spoke for it, where more than one may.
+    machines: Vec<Line>,
 }
 
 /// What the reader may do with this device: a role in another team does not count.
@@ -151,7 +157,10 @@ fn read(conn: &mut Conn, reach: &Reach, id: DeviceId, now: Time) -> Result<Read>
         None => Vec::new(),
     };
     tokens.retain(|it| it.kind == TokenKind::OwnClient);
+    let machines = if status.doubt.stands() { status.continuity()?.lines } else { Vec::new() };
     Ok(Read {
+        twins: service::identity::twins(conn, reach, &device)?,
+        machines,
         is_silent: device.enrolled_at < cut && status.last_seen_at.is_none_or(|at| at < cut),
         baseline: store::evidence::baseline(conn, id)?,
         points: store::restore_point::of_device_since(conn, id, begins(now), STRIP_POINTS)?,

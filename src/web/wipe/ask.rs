@@ -10,6 +10,7 @@ use crate::domain::wipe::{Advice, Facts, Loss, WipeAction, WipeReason, WipeState
 use crate::domain::words::counted;
 use crate::error::{FieldErrors, Result};
 use crate::secret;
+use crate::service::identity::{self, Twins};
 use crate::service::wipe::{self, Ask};
 use crate::store::device::Device;
 use crate::store::wipe::WipeRequest;
@@ -75,6 +76,7 @@ struct Shown {
     token: String,
     open: Option<WipeRequest>,
     hold: Duration,
+    twins: Twins,
 }
 
 fn load(conn: &mut Conn, reach: &Reach, id: DeviceId, now: Time) -> Result<Shown> {
@@ -82,7 +84,8 @@ fn load(conn: &mut Conn, reach: &Reach, id: DeviceId, now: Time) -> Result<Shown
     let facts = wipe::facts(conn, &device, now)?;
     let token = wipe::digest(&facts)?;
     let open = store::wipe::open_of_device(conn, id)?;
-    Ok(Shown { device, facts, token, open, hold: wipe::hold(conn, now)? })
+    let twins = identity::twins(conn, reach, &device)?;
+    Ok(Shown { device, facts, token, open, hold: wipe::hold(conn, now)?, twins })
 }
 
 #[derive(Template)]
@@ -96,6 +99,7 @@ struct NewPage {
     token: String,
     open: Option<WipeRequest>,
     hold: String,
+    twins: Twins,
     form: WipeForm,
     errors: FieldErrors,
 }
@@ -107,6 +111,7 @@ impl NewPage {
             loss: shown.facts.loss(),
             advice: advice(&shown.facts, reachable),
             hold: hold(shown.hold),
+            twins: shown.twins,
             form: WipeForm { request_key: secret::generate("")?, ..form },
             layout,
             device: shown.device,
@@ -170,7 +175,7 @@ pub async fn create(
         Ok(request) => {
             wake.mail();
             let said = if request.state == WipeState::Held {
-                "Wipe requested. It is held: more were requested than the limit allows."
+                "Wipe requested. It is held; its page says why."
             } else {
                 "Wipe requested. Nothing is sent before somebody else approves."
             };

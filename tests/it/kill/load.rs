@@ -431,6 +431,7 @@ fn check_in_until(device: &Device, server: &str, stop: &Stop) -> Acknowledged {
             facts: DeviceFacts { free_bytes: Some(free), ..DeviceFacts::default() },
             results: std::mem::take(&mut results),
             policy_version: String::new(),
+            continuity: None,
         };
         let Ok(answer) = client.post::<CheckInAnswer>(CHECK_IN, &message) else { break };
         done.check_ins.insert(device.id, counter);

@@ -64,6 +64,7 @@ impl SimDevice {
             sealing_key: self.sealing_public.as_str().to_owned(),
             protected_roots: vec!["/home/grace".to_owned()],
             device_id: None,
+            device_generation: None,
         }
     }
 
@@ -148,6 +149,7 @@ impl SimDevice {
             facts,
             results,
             policy_version: String::new(),
+            continuity: None,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Wiping a device: nothing is sent without the facts, a second person, the hold, and one more look.
 mod host;
+mod identity;
 mod mass;
 mod page;
 mod refusal;

@@ -210,8 +210,8 @@ pub fn ask(facts: &Facts) -> Ask {
         reason: WipeReason::LostOrStolen,
         ticket: "T-17".to_owned(),
         facts_token: wipe::digest(facts).unwrap(),
-        serial: facts.serial.clone(),
-        consent: facts.loss().consent(),
+        serial: facts.typed_name(),
+        consent: facts.consent(),
         request_key: None,
     }
 }
