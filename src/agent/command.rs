@@ -179,6 +179,7 @@ mod tests {
             sealed: String::new(),
             selection: Vec::new(),
             conflict: Conflict::KeepBoth,
+            landing: crate::domain::restore::Landing::InPlace,
             file_count: 1,
             size_bytes: 1,
         };

@@ -9,7 +9,7 @@ use crate::domain::device::{DeviceFacts, Ownership, Platform};
 use crate::domain::id::{CommandId, DeviceId, PolicyId, RepositoryId, RestoreId};
 use crate::domain::manifest::ManifestFile;
 use crate::domain::object::ObjectName;
-use crate::domain::restore::Conflict;
+use crate::domain::restore::{Conflict, Landing};
 use crate::domain::time::Time;
 use serde::{Deserialize, Serialize};
 
@@ -277,6 +277,9 @@ pub struct RestoreOrder {
     /// Paths in the manifest's spelling; a folder means all below it. Empty means all.
     pub selection: Vec<String>,
     pub conflict: Conflict,
+    /// Where the data lands; beside what is there where an order does not say.
+    #[serde(default = "Landing::unsaid")]
+    pub landing: Landing,
     pub file_count: u64,
     pub size_bytes: u64,
 }

@@ -1,5 +1,6 @@
 //! Getting a restore point back onto a device.
 use crate::domain::device::DeviceState;
+use crate::domain::id::DeviceId;
 use crate::domain::manifest::ManifestFile;
 use crate::domain::text::text_enum;
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,29 @@ text_enum! {
 text_enum! {
     /// What happens to a file that is already there; nothing is ever removed.
     Conflict { KeepBoth = "keep_both", Skip = "skip" }
+}
+
+text_enum! {
+    /// Where restored data lands on its target.
+    Landing {
+        /// In its old places, with all its rights: only for a device that gets its own data back.
+        InPlace = "in_place",
+        /// In a folder of its own, named after the day, and without the right to be executed: what another device
+        /// holds must neither replace nor start anything here.
+        Beside = "beside",
+    }
+}
+
+impl Landing {
+    /// Where the data of one device lands on another, or on itself.
+    pub fn of(source: DeviceId, target: DeviceId) -> Self {
+        if source == target { Self::InPlace } else { Self::Beside }
+    }
+
+    /// Where data lands by an order that does not say so: the way that can harm nothing.
+    pub const fn unsaid() -> Self {
+        Self::Beside
+    }
 }
 
 text_enum! {

@@ -20,8 +20,16 @@ pub struct Node {
     pub kind: NodeKind,
     /// Unix permission bits, setuid, setgid and sticky bit.
     pub mode: u32,
-    /// Seconds and nanoseconds since 1970, where the device said.
-    pub modified: Option<(i64, i32)>,
+    /// Where the device said.
+    pub uid: Option<u32>,
+    pub gid: Option<u32>,
+    /// Seconds since 1970, negative before, and the nanoseconds after them; where the device said.
+    pub modified: Option<(i64, u32)>,
+    pub accessed: Option<(i64, u32)>,
+    /// Extended attributes, access lists among them: name and value.
+    pub attributes: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Device and inode of a file that has more names than one: the nodes with the same are one file.
+    pub hard_link: Option<(u64, u64)>,
 }
 
 /// What a node is.
@@ -57,6 +65,20 @@ struct RawNode {
     #[serde(default)]
     mtime: Option<String>,
     #[serde(default)]
+    atime: Option<String>,
+    #[serde(default)]
+    uid: Option<u32>,
+    #[serde(default)]
+    gid: Option<u32>,
+    #[serde(default)]
+    inode: Option<u64>,
+    #[serde(default)]
+    device_id: Option<u64>,
+    #[serde(default)]
+    links: Option<u64>,
+    #[serde(default)]
+    extended_attributes: Option<Vec<RawAttribute>>,
+    #[serde(default)]
     size: Option<u64>,
     #[serde(default)]
     content: Option<Vec<Id>>,
@@ -66,6 +88,13 @@ struct RawNode {
     linktarget: Option<String>,
     #[serde(default)]
     linktarget_raw: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct RawAttribute {
+    name: String,
+    #[serde(default)]
+    value: Option<String>,
 }
 
 impl Tree {
@@ -87,15 +116,37 @@ impl From<RawNode> for Node {
             "symlink" => NodeKind::Symlink { target: target(raw.linktarget, raw.linktarget_raw) },
             _ => NodeKind::Other(raw.kind),
         };
-        let modified = raw.mtime.and_then(|it| it.parse::<jiff::Timestamp>().ok());
+        let attributes = raw.extended_attributes.unwrap_or_default().into_iter().map(RawAttribute::read).collect();
         Self {
             name: unescape(&raw.name),
             spelled: raw.name,
             kind,
             mode: permissions(raw.mode.unwrap_or(0)),
-            modified: modified.map(|it| (it.as_second(), it.subsec_nanosecond())),
+            uid: raw.uid,
+            gid: raw.gid,
+            modified: raw.mtime.as_deref().and_then(time),
+            accessed: raw.atime.as_deref().and_then(time),
+            attributes,
+            hard_link: raw
+                .inode
+                .filter(|_| raw.links.is_some_and(|it| it > 1))
+                .map(|it| (raw.device_id.unwrap_or(0), it)),
         }
     }
+}
+
+impl RawAttribute {
+    fn read(self) -> (Vec<u8>, Vec<u8>) {
+        let value = self.value.and_then(|it| BASE64_STANDARD.decode(it).ok()).unwrap_or_default();
+        (self.name.into_bytes(), value)
+    }
+}
+
+/// The nanoseconds count forward also before 1970, as the system wants them.
+fn time(text: &str) -> Option<(i64, u32)> {
+    let nanoseconds = text.parse::<jiff::Timestamp>().ok()?.as_nanosecond();
+    let seconds = i64::try_from(nanoseconds.div_euclid(1_000_000_000)).ok()?;
+    Some((seconds, u32::try_from(nanoseconds.rem_euclid(1_000_000_000)).ok()?))
 }
 
 fn target(text: Option<String>, raw: Option<String>) -> Vec<u8> {
@@ -131,6 +182,24 @@ mod tests {
         assert_eq!(folder.kind, NodeKind::Folder { tree: None });
         assert_eq!(link.kind, NodeKind::Symlink { target: vec![0xff] });
         assert_eq!(other.kind, NodeKind::Other("fifo".to_owned()));
+    }
+
+    #[test]
+    fn owner_attributes_hard_links_and_times_before_1970_are_read() {
+        let tree = Tree::parse(
+            br#"{"nodes":[{"name":"a","type":"file","mode":2147484159,"mtime":"1969-12-31T23:59:58.25Z","uid":7,"gid":8,
+            "atime":"1901-12-13T20:45:52Z","links":2,"inode":5,"device_id":9,
+            "extended_attributes":[{"name":"user.a","value":"AAE="},{"name":"user.none","value":null}]},
+            {"name":"b","type":"file","links":1,"inode":6,"mtime":"no time"}]}"#,
+        )
+        .unwrap();
+
+        let [one, other] = &tree.nodes[..] else { panic!("{tree:?}") };
+        assert_eq!((one.uid, one.gid, one.hard_link), (Some(7), Some(8), Some((9, 5))));
+        assert_eq!(one.modified, Some((-2, 250_000_000)), "no negative nanoseconds");
+        assert_eq!(one.accessed, Some((-2_147_483_648, 0)));
+        assert_eq!(one.attributes, [(b"user.a".to_vec(), vec![0, 1]), (b"user.none".to_vec(), vec![])]);
+        assert_eq!((other.uid, other.hard_link, other.modified), (None, None, None));
     }
 
     #[test]

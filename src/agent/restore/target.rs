@@ -3,6 +3,7 @@
 use super::writer::{Content, Writer, Written};
 use crate::agent::protect;
 use crate::agent::state::{ProtectedRoot, RestoreJournal};
+use crate::domain::restore::Landing;
 use crate::domain::words;
 use crate::repository::Node;
 use anyhow::{Result, bail};
@@ -13,6 +14,7 @@ pub struct Targets {
     roots: Vec<(Vec<u8>, Writer)>,
     /// Such as `restored-2026-11-22`.
     folder: Vec<u8>,
+    landing: Landing,
 }
 
 impl Targets {
@@ -34,7 +36,7 @@ impl Targets {
         if opened.is_empty() {
             bail!("this device protects no folder to restore into");
         }
-        Ok(Self { roots: opened, folder: format!("restored-{day}").into_bytes() })
+        Ok(Self { roots: opened, folder: format!("restored-{day}").into_bytes(), landing: journal.order.landing })
     }
 
     /// The writer for an absolute path of the restore point, and the names below its folder.
@@ -46,7 +48,10 @@ impl Targets {
         };
         let split =
             |it: &[u8]| it.split(|byte| *byte == b'/').filter(|it| !it.is_empty()).map(<[u8]>::to_vec).collect();
-        let same = self.roots.iter().position(|(root, _)| rest(root).is_some());
+        let same = match self.landing {
+            Landing::InPlace => self.roots.iter().position(|(root, _)| rest(root).is_some()),
+            Landing::Beside => None,
+        };
         let at = same.unwrap_or(0);
         let (root, writer) = self.roots.get_mut(at).ok_or_else(|| io::Error::other("no protected folder"))?;
         let names: Vec<Vec<u8>> = match same {
@@ -67,8 +72,12 @@ impl Targets {
     }
 
     pub fn file(&mut self, path: &[u8], node: &Node, content: Content<'_>) -> io::Result<Written> {
+        let mode = match self.landing {
+            Landing::InPlace => node.mode,
+            Landing::Beside => node.mode & 0o666,
+        };
         let (writer, names) = self.place(path)?;
-        writer.file(&names, node.mode, node.modified, content)
+        writer.file(&names, mode, node.modified, content)
     }
 
     /// Brings the last folders to the disk.

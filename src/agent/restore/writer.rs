@@ -63,7 +63,7 @@ impl Writer {
         &mut self,
         names: &[Vec<u8>],
         mode: u32,
-        modified: Option<(i64, i32)>,
+        modified: Option<(i64, u32)>,
         content: Content<'_>,
     ) -> io::Result<Written> {
         let (name, folders) = names.split_last().ok_or(Errno::INVAL)?;
@@ -254,7 +254,7 @@ fn create(dir: BorrowedFd<'_>, name: &CStr) -> io::Result<File> {
 }
 
 /// Fills a file, brings it to the disk and reads it back from there.
-fn fill(file: File, mode: u32, modified: Option<(i64, i32)>, content: Content<'_>) -> io::Result<(u64, String)> {
+fn fill(file: File, mode: u32, modified: Option<(i64, u32)>, content: Content<'_>) -> io::Result<(u64, String)> {
     let mut out = Hashing { file, context: digest::Context::new(&digest::SHA256) };
     content(&mut out)?;
     let Hashing { mut file, context } = out;

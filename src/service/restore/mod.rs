@@ -11,7 +11,7 @@ use crate::domain::id::{DeviceId, RestoreId, RestorePointId};
 use crate::domain::manifest::{self, Manifest};
 use crate::domain::message::{Payload, RestoreOrder, RestoreProgress};
 use crate::domain::object::{ObjectKind, ObjectName};
-use crate::domain::restore::{self, Conflict, Refusal, RestoreState, Selection, Start};
+use crate::domain::restore::{self, Conflict, Landing, Refusal, RestoreState, Selection, Start};
 use crate::domain::time::{Time, hours};
 use crate::domain::words;
 use crate::error::{Error, Result};
@@ -184,6 +184,7 @@ pub fn request(conn: &mut Conn, by: &By<'_>, draft: &Draft, prepared: Prepared, 
         sealed: prepared.sealed,
         selection: prepared.paths,
         conflict: draft.conflict,
+        landing: Landing::of(plan.device.id, plan.target.id),
         file_count: u64::try_from(prepared.file_count).unwrap_or(0),
         size_bytes: u64::try_from(prepared.byte_count).unwrap_or(0),
     });
