@@ -10,6 +10,7 @@ use crate::domain::id::{CommandId, DeviceId, PolicyId, RepositoryId, RestoreId};
 use crate::domain::manifest::ManifestFile;
 use crate::domain::object::ObjectName;
 use crate::domain::restore::{Conflict, Landing};
+use crate::domain::shortfall::Shortfall;
 use crate::domain::time::Time;
 use serde::{Deserialize, Serialize};
 
@@ -306,7 +307,7 @@ pub struct RestoreProgress {
 }
 
 /// What a restore left on the disk: the files as they were read back there.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestoreResult {
     /// Paths as in the restore point, hashes of what is on the disk now.
     pub files: Vec<ManifestFile>,
@@ -314,6 +315,9 @@ pub struct RestoreResult {
     pub failures: Vec<RestoreFailure>,
     /// Files that were there already and were kept.
     pub kept: Vec<String>,
+    /// What came back otherwise than it was, or was not made, and is no failure.
+    #[serde(default)]
+    pub shortfalls: Vec<Shortfall>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,6 +2,7 @@
 //!
 //! A decision gets `now` and the facts as arguments and returns a value; a
 //! refusal is a value too, so that a page can say why.
+pub mod access_list;
 pub mod account;
 pub mod activity;
 pub mod command;
@@ -20,6 +21,7 @@ pub mod proof;
 pub mod restore;
 pub mod restore_test;
 pub mod role;
+pub mod shortfall;
 pub mod shown;
 pub mod space;
 mod text;

@@ -3,6 +3,7 @@ use crate::domain::device::DeviceState;
 use crate::domain::id::{CommandId, DeviceId, RepositoryId, RestoreId, RestorePointId};
 use crate::domain::restore::{Conflict, RestoreState, Selection};
 use crate::domain::role::Reach;
+use crate::domain::shortfall::Shortfall;
 use crate::domain::time::Time;
 use crate::store::Conn;
 use crate::store::column::from_json;
@@ -62,6 +63,9 @@ pub struct Outcome {
     pub kept: Vec<String>,
     #[serde(default)]
     pub not_compared: Vec<String>,
+    /// What the device says came back otherwise than it was, and is no failure.
+    #[serde(default)]
+    pub shortfalls: Vec<Shortfall>,
     /// The whole lengths of `differing`, `missing`, `kept` and `not_compared`.
     #[serde(default)]
     pub counts: [usize; 4],

@@ -18,6 +18,7 @@ use holdfast::domain::message::{Payload, RestoreFailure, RestoreOrder, RestorePr
 use holdfast::domain::object::{ObjectKind, ObjectName};
 use holdfast::domain::restore::{Conflict, FileClass, RestoreState, Selection};
 use holdfast::domain::role::{Reach, Role};
+use holdfast::domain::shortfall::{Shortfall, ShortfallKind};
 use holdfast::domain::time::{Time, hours, minutes};
 use holdfast::error::{Error, Result};
 use holdfast::service::restore::{self, Draft};
@@ -122,7 +123,7 @@ impl World {
     }
 
     fn all_back(&self) -> RestoreResult {
-        RestoreResult { files: self.manifest.files.clone(), failures: vec![], kept: vec![] }
+        RestoreResult { files: self.manifest.files.clone(), failures: vec![], kept: vec![], shortfalls: vec![] }
     }
 }
 
@@ -192,6 +193,27 @@ fn a_file_that_was_there_and_kept_as_asked_is_no_failure() {
 }
 
 #[test]
+fn what_could_not_be_made_is_said_by_kind_and_count_and_is_no_failure() {
+    let world = World::new();
+    let restore = world.orders(&world.draft).unwrap();
+    world.fetched().unwrap();
+    let mut said = world.all_back();
+    let short = |kind, count| Shortfall { kind, count, paths: vec!["/home/grace/special".to_owned()] };
+    said.shortfalls = vec![short(ShortfallKind::Socket, 2), short(ShortfallKind::Pipe, 1)];
+
+    world.tells(&world.target, restore.id, &said);
+
+    let done = world.find(restore.id);
+    assert_eq!((done.state, done.matched_count), (RestoreState::Compared, 4));
+    let [operator, observer] = [world.operator, colleague(&world.server, "observer", Role::Observer)]
+        .map(|it| text(&Visit::of(&world.server, it).get(&format!("/restores/{}", restore.id))));
+    for page in [&operator, &observer] {
+        assert!(page.contains("1 pipe was not made.") && page.contains("2 sockets were not made"), "{page}");
+    }
+    assert!(operator.contains("/home/grace/special") && !observer.contains("/home/grace/special"));
+}
+
+#[test]
 fn only_what_was_chosen_is_ordered_and_compared() {
     let world = World::new();
     let cases = [
@@ -203,7 +225,11 @@ fn only_what_was_chosen_is_ordered_and_compared() {
         let order = world.fetched().unwrap();
         assert_eq!(order.selection, paths);
         let files = world.manifest.files.iter().filter(|it| selection.chosen().covers(&it.path)).cloned().collect();
-        world.tells(&world.target, restore.id, &RestoreResult { files, failures: vec![], kept: vec![] });
+        world.tells(
+            &world.target,
+            restore.id,
+            &RestoreResult { files, failures: vec![], kept: vec![], shortfalls: vec![] },
+        );
         let done = world.find(restore.id);
         assert_eq!((done.state, done.matched_count, done.file_count), (RestoreState::Compared, 1, 1));
         let command = world.server.read(|conn| Ok(store::command::find(conn, done.command_id.unwrap())?)).unwrap();
@@ -456,7 +482,11 @@ fn the_four_steps_order_a_restore_without_scripts() {
     assert_eq!(location(&operator.post(&format!("{base}s"), &fields)), made, "sent twice is one restore");
     let order = world.fetched().unwrap();
     let files = vec![file("/home/grace/b.jpg")];
-    world.tells(&world.target, order.restore_id, &RestoreResult { files, failures: vec![], kept: vec![] });
+    world.tells(
+        &world.target,
+        order.restore_id,
+        &RestoreResult { files, failures: vec![], kept: vec![], shortfalls: vec![] },
+    );
 
     assert_eq!(
         (order.selection.as_slice(), order.conflict),
@@ -491,7 +521,11 @@ fn who_may_not_restore_sees_results_without_names() {
     let world = World::new();
     let restore = world.orders(&world.draft).unwrap();
     world.fetched().unwrap();
-    world.tells(&world.target, restore.id, &RestoreResult { files: vec![], failures: vec![], kept: vec![] });
+    world.tells(
+        &world.target,
+        restore.id,
+        &RestoreResult { files: vec![], failures: vec![], kept: vec![], shortfalls: vec![] },
+    );
     let observer = Visit::of(&world.server, colleague(&world.server, "observer", Role::Observer));
     let operator = Visit::of(&world.server, world.operator);
     let path = format!("/restores/{}", restore.id);

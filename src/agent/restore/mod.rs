@@ -3,40 +3,44 @@
 //!
 //! Nothing on the device is removed or replaced. The order is written down, so
 //! that a restore goes on after a restart; what is already there and the same
-//! counts as restored.
+//! counts as restored. What came back otherwise than it was, and is no data, is
+//! said by kind and count, and is no failure.
+mod content;
+mod folders;
+mod place;
+mod rights;
+mod run;
 mod source;
 mod target;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use super::Agent;
 use super::command::Order;
 use super::net::backoff::{Backoff, Stop};
-use super::net::client::CallError;
 use super::net::door::Door;
 use super::progress::Event;
 use super::state::{Journal, RestoreJournal, Roots};
 use crate::domain::command::CommandKind;
 use crate::domain::id::CommandId;
-use crate::domain::manifest::ManifestFile;
 use crate::domain::restore::Chosen;
+use crate::domain::shortfall::Shortfall;
 use crate::domain::words::{files, number};
 use crate::protocol::agent::message::{
-    Payload, RESTORES, RestoreFailure, RestoreOrder, RestoreProgress, RestoreResult, RestoreSecret, WAIT, Waiting,
-    restore_context,
+    Payload, RESTORES, RestoreFailure, RestoreOrder, RestoreResult, RestoreSecret, WAIT, Waiting, restore_context,
 };
-use crate::repository::{Access, Entry, Fault, MasterKey, NodeKind, Repository};
+use crate::repository::{Access, MasterKey};
 use anyhow::{Context, Result, anyhow};
+use run::Run;
 use source::Remote;
-use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use target::Targets;
-use writer::Written;
 
 /// Packs that are kept while reading.
 const KEEP: usize = 128 << 20;
 /// Fewer files than this are fetched by ranges, not by whole packs.
 const FEW: u64 = 200;
-const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 
 /// Why a restore did not come to its end.
 enum Cut {
@@ -52,6 +56,7 @@ pub struct Outcome {
     pub files: u64,
     pub kept: u64,
     pub failures: Vec<RestoreFailure>,
+    pub shortfalls: Vec<Shortfall>,
 }
 
 impl Agent {
@@ -133,15 +138,19 @@ impl Agent {
                 Err(Cut::Never(reason)) => {
                     self.state.remove::<RestoreJournal>()?;
                     self.finish(journal.command_id, Err(reason.clone()))?;
-                    let path = "/".to_owned();
-                    return Ok(Some(Outcome { files: 0, kept: 0, failures: vec![RestoreFailure { path, reason }] }));
+                    let failures = vec![RestoreFailure { path: "/".to_owned(), reason }];
+                    return Ok(Some(Outcome { files: 0, kept: 0, failures, shortfalls: Vec::new() }));
                 }
             }
         }
         let result = journal.result.context("the restore has no result")?;
         let sent = self.client.tell(&format!("{RESTORES}/{}/result", journal.order.restore_id), &result);
-        let outcome =
-            Outcome { files: result.files.len() as u64, kept: result.kept.len() as u64, failures: result.failures };
+        let outcome = Outcome {
+            files: result.files.len() as u64,
+            kept: result.kept.len() as u64,
+            failures: result.failures,
+            shortfalls: result.shortfalls,
+        };
         let said = match sent {
             Ok(()) => Ok(format!("{} restored, {} failed", files(outcome.files), number(outcome.failures.len()))),
             Err(error) if error.is_temporary() => return Err(error.into()),
@@ -178,138 +187,8 @@ impl Agent {
             Access::Ranges
         };
         let chosen = if order.selection.is_empty() { Chosen::All } else { Chosen::below(&order.selection) };
-        let run = Run { agent: self, order, stop, chosen, targets, result: empty(), last: None };
+        let run = Run { agent: self, order, stop, chosen, targets, result: RestoreResult::default(), last: None };
         let outcome = run.run(&mut remote, key, access);
         outcome.map_err(|fault| remote.cut(&fault, stop))
     }
-}
-
-fn empty() -> RestoreResult {
-    RestoreResult { files: Vec::new(), failures: Vec::new(), kept: Vec::new() }
-}
-
-struct Run<'a> {
-    agent: &'a Agent,
-    order: &'a RestoreOrder,
-    stop: &'a Stop,
-    chosen: Chosen<'a>,
-    targets: Targets,
-    result: RestoreResult,
-    last: Option<Instant>,
-}
-
-impl Run<'_> {
-    fn run(mut self, remote: &mut Remote, key: MasterKey, access: Access) -> Result<RestoreResult, Fault> {
-        let mut repository = Repository::open(remote, key, access)?;
-        let snapshot = repository.snapshot(&self.order.snapshot)?;
-        let roots: BTreeSet<Vec<u8>> =
-            snapshot.paths.clone().unwrap_or_default().into_iter().map(String::into_bytes).collect();
-        let mut walk = repository.walk(snapshot.tree);
-        while let Some(met) = walk.next(&mut repository) {
-            if self.stop.is_stopped() {
-                return Err(Fault::Unavailable("the restore was stopped".to_owned()));
-            }
-            match met {
-                Err(it) if it.fault.is_fatal() => return Err(it.fault),
-                Err(it) => self.fail(it.path, it.fault.to_string()),
-                Ok(entry) => self.restore(&mut repository, &entry, &roots)?,
-            }
-        }
-        if let Err(error) = self.targets.finish() {
-            return Err(Fault::Write(error.to_string()));
-        }
-        self.tell(true);
-        self.agent.note(Event::Done);
-        self.result.files.sort_unstable();
-        Ok(self.result)
-    }
-
-    fn restore(
-        &mut self,
-        repository: &mut Repository<&mut Remote>,
-        entry: &Entry,
-        roots: &BTreeSet<Vec<u8>>,
-    ) -> Result<(), Fault> {
-        let path = entry.spelled();
-        if !self.chosen.covers(&path) {
-            return Ok(());
-        }
-        match &entry.node.kind {
-            // The folders above what was backed up are not part of it.
-            NodeKind::Folder { .. } if !roots.iter().any(|root| is_in(&entry.path, root)) => Ok(()),
-            NodeKind::Folder { .. } => {
-                if let Err(error) = self.targets.folder(&entry.path) {
-                    self.fail(path, error.to_string());
-                }
-                Ok(())
-            }
-            NodeKind::Symlink { target } => {
-                match self.targets.symlink(&entry.path, target) {
-                    Ok(Written::Kept) => self.result.kept.push(path),
-                    Ok(Written::File { .. }) => {}
-                    Err(error) => self.fail(path, error.to_string()),
-                }
-                Ok(())
-            }
-            NodeKind::Other(kind) => {
-                self.fail(path, format!("it is a {kind}; only files, folders and links are restored"));
-                Ok(())
-            }
-            NodeKind::File { content, .. } => {
-                let mut fault = None;
-                let written = self.targets.file(&entry.path, &entry.node, &mut |out| {
-                    repository.copy(content, out).map(|_| ()).map_err(|it| {
-                        let text = it.to_string();
-                        fault = Some(it);
-                        std::io::Error::other(text)
-                    })
-                });
-                self.wrote(path, written, fault)
-            }
-        }
-    }
-
-    fn wrote(&mut self, path: String, written: std::io::Result<Written>, fault: Option<Fault>) -> Result<(), Fault> {
-        match (written, fault) {
-            (Ok(Written::File { size, sha256, beside }), _) => {
-                if beside {
-                    self.result.kept.push(path.clone());
-                }
-                self.result.files.push(ManifestFile { path, size, sha256 });
-                self.tell(false);
-            }
-            (Ok(Written::Kept), _) => self.result.kept.push(path),
-            (Err(_), Some(fault @ (Fault::Unavailable(_) | Fault::Limit(_)))) => return Err(fault),
-            (Err(error), _) if error.kind() == std::io::ErrorKind::StorageFull => {
-                return Err(Fault::Write("the disk is full; free some space and ask for the restore again".to_owned()));
-            }
-            (Err(error), _) => self.fail(path, error.to_string()),
-        }
-        Ok(())
-    }
-
-    fn fail(&mut self, path: String, reason: String) {
-        self.result.failures.push(RestoreFailure { path, reason });
-    }
-
-    /// Tells the server and whoever watches, at most once a second.
-    fn tell(&mut self, is_end: bool) {
-        if !is_end && self.last.is_some_and(|it| it.elapsed() < PROGRESS_EVERY) {
-            return;
-        }
-        self.last = Some(Instant::now());
-        let (files, total) = (self.result.files.len() as u64, self.order.file_count);
-        self.agent.note(Event::Restored { files, total });
-        let progress = RestoreProgress { restored_count: files, file_count: total };
-        let path = format!("{RESTORES}/{}/progress", self.order.restore_id);
-        let told: Result<(), CallError> = self.agent.client.tell(&path, &progress);
-        if let Err(error) = told {
-            // The result says all of it again.
-            tracing::debug!("progress of the restore: {error}");
-        }
-    }
-}
-
-fn is_in(path: &[u8], folder: &[u8]) -> bool {
-    path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
 }

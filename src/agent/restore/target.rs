@@ -1,13 +1,20 @@
-//! Where restored files go: in place where this device protects the same
-//! folder, else into a folder of their own inside its first protected one.
-use super::writer::{Content, Writer, Written};
-use crate::agent::protect;
+//! Where restored entries go: in place where this device gets its own data back and protects the same folder, else into
+//! a folder of their own inside its first protected one.
+use super::content::Content;
+use super::writer::{Item, Manner, Writer, Written};
 use crate::agent::state::{ProtectedRoot, RestoreJournal};
+use crate::agent::{protect, tree};
+use crate::domain::manifest::encode_path;
 use crate::domain::restore::Landing;
+use crate::domain::shortfall::{self, Shortfall};
 use crate::domain::words;
-use crate::repository::Node;
-use anyhow::{Result, bail};
+use crate::repository::{Entry, Id};
+use anyhow::{Context, Result, bail};
+use rustix::fs::{FileType, fstat};
+use rustix::io::Errno;
+use std::ffi::CString;
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 
 /// The protected folders, open for writing.
 pub struct Targets {
@@ -21,22 +28,30 @@ impl Targets {
     /// # Errors
     /// When a protected folder is not there any more, or has too little space.
     pub fn open(roots: &[ProtectedRoot], journal: &RestoreJournal) -> Result<Self> {
+        let order = &journal.order;
         let day: String = journal.begun_at.iso().chars().take(10).collect();
         let mut opened = Vec::new();
+        let mut folder = None;
         for root in roots {
             let dir = protect::open_marked(root)?;
             let free = rustix::fs::fstatvfs(&dir).map(|it| it.f_bavail.saturating_mul(it.f_frsize));
-            if free.is_ok_and(|free| free < journal.order.size_bytes) {
-                let size = words::bytes(journal.order.size_bytes);
+            if free.is_ok_and(|free| free < order.size_bytes) {
+                let size = words::bytes(order.size_bytes);
                 bail!("{} has too little free space for {size}; free some and ask for the restore again", root.path);
             }
-            let writer = Writer::new(dir, &journal.order.restore_id.to_string(), &day, journal.order.conflict)?;
-            opened.push((root.path.clone().into_bytes(), writer));
+            if folder.is_none() {
+                folder = Some(own_folder(dir.as_fd(), &day).with_context(|| root.path.clone())?);
+            }
+            let manner = Manner {
+                restore: order.restore_id.to_string(),
+                day: day.clone(),
+                conflict: order.conflict,
+                landing: order.landing,
+            };
+            opened.push((root.path.clone().into_bytes(), Writer::new(dir, manner)?));
         }
-        if opened.is_empty() {
-            bail!("this device protects no folder to restore into");
-        }
-        Ok(Self { roots: opened, folder: format!("restored-{day}").into_bytes(), landing: journal.order.landing })
+        let folder = folder.context("this device protects no folder to restore into")?;
+        Ok(Self { roots: opened, folder, landing: order.landing })
     }
 
     /// The writer for an absolute path of the restore point, and the names below its folder.
@@ -61,27 +76,64 @@ impl Targets {
         Ok((writer, names))
     }
 
-    pub fn folder(&mut self, path: &[u8]) -> io::Result<()> {
-        let (writer, names) = self.place(path)?;
-        writer.folder(&names)
+    fn at<T>(&mut self, entry: &Entry, act: impl FnOnce(&mut Writer, Item<'_>) -> T) -> io::Result<T> {
+        let (writer, names) = self.place(&entry.path)?;
+        let path = encode_path(&entry.path);
+        Ok(act(writer, Item { names: &names, path: &path, node: &entry.node }))
     }
 
-    pub fn symlink(&mut self, path: &[u8], target: &[u8]) -> io::Result<Written> {
-        let (writer, names) = self.place(path)?;
-        writer.symlink(&names, target)
+    /// Says what a folder of the backup had, before anything in it is written.
+    pub fn know(&mut self, entry: &Entry) -> io::Result<()> {
+        self.at(entry, |writer, item| writer.know(item))
     }
 
-    pub fn file(&mut self, path: &[u8], node: &Node, content: Content<'_>) -> io::Result<Written> {
-        let mode = match self.landing {
-            Landing::InPlace => node.mode,
-            Landing::Beside => node.mode & 0o666,
-        };
-        let (writer, names) = self.place(path)?;
-        writer.file(&names, mode, node.modified, content)
+    pub fn folder(&mut self, entry: &Entry) -> io::Result<()> {
+        self.at(entry, |writer, item| writer.folder(item))?
     }
 
-    /// Brings the last folders to the disk.
-    pub fn finish(&mut self) -> io::Result<()> {
-        self.roots.iter_mut().try_for_each(|(_, writer)| writer.finish())
+    pub fn symlink(&mut self, entry: &Entry, target: &[u8]) -> io::Result<Written> {
+        self.at(entry, |writer, item| writer.symlink(item, target))?
     }
+
+    pub fn pipe(&mut self, entry: &Entry) -> io::Result<Written> {
+        self.at(entry, |writer, item| writer.pipe(item))?
+    }
+
+    pub fn file(&mut self, entry: &Entry, chunks: &[Id], content: Content<'_>) -> io::Result<Written> {
+        self.at(entry, |writer, item| writer.file(item, chunks, content))?
+    }
+
+    /// Gives the last folders their rights and brings them to the disk. Answers what came back otherwise than it was, and
+    /// the folders that were lost on the way.
+    pub fn finish(&mut self) -> io::Result<(Vec<Shortfall>, Vec<(String, String)>)> {
+        let (mut all, mut lost) = (Vec::new(), Vec::new());
+        for (_, writer) in &mut self.roots {
+            writer.finish()?;
+            let (short, gone) = writer.take_told();
+            short.into_iter().for_each(|it| shortfall::add(&mut all, it));
+            lost.extend(gone);
+        }
+        Ok((all, lost))
+    }
+}
+
+/// The name of the folder for what does not come back in place. One of the same day is taken again where nobody but its
+/// owner can look into it: what is restored may be somebody's whom its own rights do not protect here.
+fn own_folder(root: BorrowedFd<'_>, day: &str) -> io::Result<Vec<u8>> {
+    let owner = fstat(root)?.st_uid;
+    let euid = rustix::process::geteuid().as_raw();
+    for number in 1..100 {
+        let name = if number == 1 { format!("restored-{day}") } else { format!("restored-{day}-{number}") };
+        match tree::stat(root, &CString::new(name.as_str())?) {
+            Err(Errno::NOENT) => return Ok(name.into_bytes()),
+            Err(error) => return Err(error.into()),
+            Ok(it) => {
+                let is_folder = FileType::from_raw_mode(it.st_mode) == FileType::Directory;
+                if is_folder && it.st_mode & 0o077 == 0 && (it.st_uid == owner || it.st_uid == euid) {
+                    return Ok(name.into_bytes());
+                }
+            }
+        }
+    }
+    Err(io::Error::other("too many folders of restores of this day are there; move some away"))
 }

@@ -1,453 +1,373 @@
-//! Writes files inside one folder and nowhere else.
+//! Writes entries inside one folder and nowhere else.
 //!
-//! Every folder on the way is opened by handle and never through a symlink; a
-//! file is written under a temporary name, brought to the disk, read back, and
-//! renamed without replacing anything.
+//! Every folder on the way is opened by handle and never through a symlink; an entry is made under a temporary name
+//! with all that belongs to it, a file is brought to the disk and read back, and only then renamed, without replacing
+//! anything.
+use super::content::{self, Content};
+use super::folders::{Folders, Left, checked, open_up, said};
+use super::place::{Place, Placed};
+use super::rights::{self, Rights};
 use crate::agent::tree;
-use crate::domain::restore::Conflict;
-use aws_lc_rs::digest;
-use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags, Timespec, Timestamps, unlinkat};
+use crate::domain::restore::{Conflict, Landing};
+use crate::domain::shortfall::{self, Shortfall, ShortfallKind};
+use crate::repository::{Id, Node};
+use aws_lc_rs::digest::{Context, SHA256};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat, unlinkat};
 use rustix::io::Errno;
+use std::collections::HashMap;
 use std::ffi::{CStr, CString};
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// Gives a file's content.
-pub type Content<'a> = &'a mut dyn FnMut(&mut dyn Write) -> io::Result<()>;
-
-/// The longest name of a file.
-const LONGEST: usize = 255;
-const BUFFER: usize = 1 << 18;
-
-/// What became of a file.
+/// What became of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Written {
-    /// It is on the disk as read back there; `beside` where something else had its name.
+    /// A file is on the disk as read back there; `beside` where something else had its name.
     File { size: u64, sha256: String, beside: bool },
+    /// A link or a pipe is there.
+    Made { beside: bool },
     /// Something else has its name, and stays.
     Kept,
 }
 
+/// An entry of the backup, and the names that lead to it below the target folder.
+#[derive(Debug, Clone, Copy)]
+pub struct Item<'a> {
+    pub names: &'a [Vec<u8>],
+    /// The path in the manifest's spelling, for what is told.
+    pub path: &'a str,
+    pub node: &'a Node,
+}
+
+impl<'a> Item<'a> {
+    fn split(&self) -> io::Result<(CString, &'a [Vec<u8>])> {
+        let (name, folders) = self.names.split_last().ok_or(Errno::INVAL)?;
+        Ok((checked(name)?, folders))
+    }
+}
+
+/// How a target folder is written to.
+#[derive(Debug, Clone)]
+pub struct Manner {
+    /// Part of the temporary name.
+    pub restore: String,
+    /// Part of the names beside what is there.
+    pub day: String,
+    pub conflict: Conflict,
+    pub landing: Landing,
+}
+
+/// The first of a file's names.
+#[derive(Debug, Clone)]
+struct First {
+    folders: Vec<Vec<u8>>,
+    name: CString,
+    id: (u64, u64),
+    content: [u8; 32],
+    size: u64,
+    sha256: String,
+}
+
 /// One target folder.
 pub struct Writer {
-    root: OwnedFd,
+    folders: Folders,
     temporary: CString,
-    day: String,
-    conflict: Conflict,
-    /// The folder that was last written in, and its handle.
-    current: Option<(Vec<Vec<u8>>, OwnedFd)>,
+    manner: Manner,
+    /// Files with more names than one, by what they were on their own device.
+    linked: HashMap<(u64, u64), First>,
+    shortfalls: Vec<Shortfall>,
 }
 
 impl Writer {
     /// # Errors
-    /// When `restore` cannot be part of a file's name.
-    pub fn new(root: OwnedFd, restore: &str, day: &str, conflict: Conflict) -> io::Result<Self> {
-        let temporary = CString::new(format!(".holdfast-restore-{restore}"))?;
-        Ok(Self { root, temporary, day: day.to_owned(), conflict, current: None })
+    /// When the folder cannot be examined, or the restore cannot be part of a file's name.
+    pub fn new(root: OwnedFd, manner: Manner) -> io::Result<Self> {
+        let temporary = CString::new(format!(".holdfast-restore-{}", manner.restore))?;
+        let folders = Folders::new(root)?;
+        Ok(Self { folders, temporary, manner, linked: HashMap::new(), shortfalls: Vec::new() })
+    }
+
+    /// Says what a folder of the backup had, before anything in it is written.
+    pub fn know(&mut self, item: Item<'_>) {
+        let rights = self.rights(item.node, true);
+        self.folders.know(item.names, item.path.to_owned(), rights);
     }
 
     /// Makes a folder and those above it.
     ///
     /// # Errors
     /// When something else is in the way, such as a symlink.
-    pub fn folder(&mut self, names: &[Vec<u8>]) -> io::Result<()> {
-        self.enter(names).map(|_| ())
+    pub fn folder(&mut self, item: Item<'_>) -> io::Result<()> {
+        self.folders.enter(item.names)
     }
 
-    /// Writes a file.
+    /// Writes a file, or gives one that was written before another name.
     ///
     /// # Errors
     /// When its folder cannot be entered, the content cannot be had, or the disk refuses.
-    pub fn file(
-        &mut self,
-        names: &[Vec<u8>],
-        mode: u32,
-        modified: Option<(i64, u32)>,
-        content: Content<'_>,
-    ) -> io::Result<Written> {
-        let (name, folders) = names.split_last().ok_or(Errno::INVAL)?;
-        let name = checked(name)?;
-        self.enter(folders)?;
-        let dir = self.here()?;
-        let file = create(dir, &self.temporary)?;
-        let written = fill(file, mode, modified, content).and_then(|(size, sha256)| {
-            let place = Place { dir, temporary: &self.temporary, day: &self.day, conflict: self.conflict };
-            place.put(&name, size, &sha256)
-        });
-        if !matches!(written, Ok(Written::File { .. })) {
-            // The temporary file is ours alone; one that stays is replaced by the next try.
-            let _ = unlinkat(dir, &self.temporary, AtFlags::empty());
+    pub fn file(&mut self, item: Item<'_>, chunks: &[Id], content: Content<'_>) -> io::Result<Written> {
+        let (name, folders) = item.split()?;
+        self.folders.enter(folders)?;
+        let chunks = item.node.hard_link.map(|_| digest(chunks));
+        if let Some(written) = self.another_name(item, &name, chunks) {
+            return Ok(written);
         }
-        written
+        let rights = self.rights(item.node, false);
+        let dir = self.folders.here()?;
+        let made = create(dir, &self.temporary).and_then(|file| {
+            let (file, sha256) = content::fill(file, content)?;
+            let short = rights::apply(file.as_fd(), &rights);
+            let size = content::settle(&file, &sha256)?;
+            let is_same = |name: &CStr| is_file(dir, name, size, &sha256);
+            let placed = place(dir, &self.temporary, &self.manner).put(&name, &is_same)?;
+            Ok((file, size, sha256, short, placed))
+        });
+        let (file, size, sha256, short, placed) = match made {
+            Ok(made) => made,
+            Err(error) => {
+                // The temporary file is ours alone; one that stays is replaced by the next try.
+                let _ = unlinkat(dir, &self.temporary, AtFlags::empty());
+                return Err(error);
+            }
+        };
+        let (name, beside) = match self.placed(item, placed, short)? {
+            Some(it) => it,
+            None => return Ok(Written::Kept),
+        };
+        drop(file);
+        if let (Some(key), Some(content)) = (item.node.hard_link, chunks)
+            && let Ok(stat) = tree::stat(self.folders.here()?, &name)
+        {
+            let (folders, id) = (folders.to_vec(), (stat.st_dev, stat.st_ino));
+            let first = First { folders, name, id, content, size, sha256: sha256.clone() };
+            self.linked.entry(key).or_insert(first);
+        }
+        Ok(Written::File { size, sha256, beside })
     }
 
-    /// Makes a symlink that leads to something inside the target folder.
+    /// Makes a symbolic link to whatever it led to; nothing here follows it.
     ///
     /// # Errors
-    /// When it would lead outside.
-    pub fn symlink(&mut self, names: &[Vec<u8>], target: &[u8]) -> io::Result<Written> {
-        let (name, folders) = names.split_last().ok_or(Errno::INVAL)?;
-        let name = checked(name)?;
-        if !stays_inside(target, folders.len()) {
-            return Err(io::Error::other("the link leads out of the restored folder; it was not made"));
-        }
-        self.enter(folders)?;
-        let dir = self.here()?;
+    /// When the disk refuses.
+    pub fn symlink(&mut self, item: Item<'_>, target: &[u8]) -> io::Result<Written> {
         let target = CString::new(target)?;
-        match rustix::fs::symlinkat(&target, dir, &name) {
-            Ok(()) => {}
-            Err(Errno::EXIST) if rustix::fs::readlinkat(dir, &name, Vec::new()).is_ok_and(|it| it == target) => {}
-            Err(Errno::EXIST) => return Ok(Written::Kept),
-            Err(error) => return Err(error.into()),
-        }
-        Ok(Written::File { size: 0, sha256: String::new(), beside: false })
+        let rights = self.rights(item.node, true);
+        self.special(
+            item,
+            &|dir, name| rustix::fs::symlinkat(&target, dir, name),
+            &|dir, name| rights::apply_to_link(dir, name, &rights),
+            &|dir, name| rustix::fs::readlinkat(dir, name, Vec::new()).is_ok_and(|it| it == target),
+        )
     }
 
-    /// Brings the last folder to the disk.
+    /// Makes a pipe.
+    ///
+    /// # Errors
+    /// When the system makes none here.
+    pub fn pipe(&mut self, item: Item<'_>) -> io::Result<Written> {
+        let rights = self.rights(item.node, false);
+        let private = Mode::RUSR | Mode::WUSR;
+        self.special(
+            item,
+            &|dir, name| rustix::fs::mknodat(dir, name, FileType::Fifo, private, 0),
+            &|dir, name| {
+                // For both, so that it waits for nobody.
+                let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                let pipe = rustix::fs::openat(dir, name, flags, Mode::empty())?;
+                let stat = fstat(&pipe)?;
+                if FileType::from_raw_mode(stat.st_mode) != FileType::Fifo || stat.st_nlink != 1 {
+                    return Err(io::Error::other("the pipe was replaced while the restore ran"));
+                }
+                Ok(rights::apply(pipe.as_fd(), &rights))
+            },
+            &|dir, name| tree::stat(dir, name).is_ok_and(|it| FileType::from_raw_mode(it.st_mode) == FileType::Fifo),
+        )
+    }
+
+    /// Leaves all folders, and brings them to the disk.
     ///
     /// # Errors
     /// When the disk refuses.
     pub fn finish(&mut self) -> io::Result<()> {
-        match self.current.take() {
-            Some((_, dir)) => Ok(rustix::fs::fsync(&dir)?),
-            None => Ok(()),
-        }
+        self.folders.finish()
     }
 
-    fn here(&self) -> io::Result<BorrowedFd<'_>> {
-        Ok(self.current.as_ref().map_or(self.root.as_fd(), |(_, dir)| dir.as_fd()))
-    }
-
-    /// Opens a folder below the root, making what is missing.
-    fn enter(&mut self, names: &[Vec<u8>]) -> io::Result<()> {
-        if self.current.as_ref().is_some_and(|(current, _)| current == names) {
-            return Ok(());
-        }
-        self.finish()?;
-        let mut dir = self.root.try_clone()?;
-        for name in names {
-            let name = checked(name)?;
-            let is_new = match rustix::fs::mkdirat(&dir, &name, Mode::RWXU) {
-                Ok(()) => true,
-                Err(Errno::EXIST) => false,
-                Err(error) => return Err(error.into()),
-            };
-            let child = tree::open_child(dir.as_fd(), &name)
-                .map_err(|error| io::Error::other(format!("something that is no folder is in the way: {error}")))?;
-            if is_new {
-                rustix::fs::fsync(&dir)?;
-            }
-            dir = child;
-        }
-        self.current = Some((names.to_vec(), dir));
-        Ok(())
-    }
-}
-
-/// Where a finished temporary file goes.
-struct Place<'a> {
-    dir: BorrowedFd<'a>,
-    temporary: &'a CStr,
-    day: &'a str,
-    conflict: Conflict,
-}
-
-impl Place<'_> {
-    fn put(&self, name: &CStr, size: u64, sha256: &str) -> io::Result<Written> {
-        let done = |beside| Ok(Written::File { size, sha256: sha256.to_owned(), beside });
-        if self.take_name(name, sha256)? {
-            return done(false);
-        }
-        match self.conflict {
-            Conflict::Skip => return Ok(Written::Kept),
-            Conflict::KeepBoth => {}
-        }
-        for number in 1..1000 {
-            if self.take_name(&beside(name, self.day, number)?, sha256)? {
-                return done(true);
+    /// What came back otherwise than it was, and the folders that were lost on the way, with the reason.
+    pub fn take_told(&mut self) -> (Vec<Shortfall>, Vec<(String, String)>) {
+        let mut lost = Vec::new();
+        for left in std::mem::take(&mut self.folders.left) {
+            match left {
+                Left::Short(path, kinds) => self.note(&path, kinds),
+                Left::Existing(path) => self.note(&path, [ShortfallKind::Existing]),
+                Left::Lost(path, reason) => lost.push((path, reason)),
             }
         }
-        Err(io::Error::other("too many files of this name are there already"))
+        (std::mem::take(&mut self.shortfalls), lost)
     }
 
-    /// Gives the temporary file a name; false where another has it. One that is the same already is as good.
-    fn take_name(&self, name: &CStr, sha256: &str) -> io::Result<bool> {
-        match rename_new(self.dir, self.temporary, name) {
-            Ok(()) => Ok(true),
-            Err(Errno::EXIST) => {
-                let is_same = tree::open_file(self.dir, name)
-                    .and_then(|it| hash(&mut File::from(it)))
-                    .is_ok_and(|(_, had)| had == sha256);
-                if is_same {
-                    unlinkat(self.dir, self.temporary, AtFlags::empty())?;
+    fn rights(&self, node: &Node, keeps_execute: bool) -> Rights {
+        match self.manner.landing {
+            Landing::InPlace => Rights::from(node),
+            Landing::Beside => Rights::from(node).strip(keeps_execute),
+        }
+    }
+
+    fn note(&mut self, path: &str, kinds: impl IntoIterator<Item = ShortfallKind>) {
+        for kind in kinds {
+            shortfall::note(&mut self.shortfalls, kind, path);
+        }
+    }
+
+    /// Tells what came of giving an entry its name: that name, and whether it is beside; none where it was kept.
+    fn placed(
+        &mut self,
+        item: Item<'_>,
+        placed: Placed,
+        short: Vec<ShortfallKind>,
+    ) -> io::Result<Option<(CString, bool)>> {
+        match placed {
+            Placed::New { name, beside } => {
+                self.note(item.path, short);
+                self.folders.wrote();
+                Ok(Some((name, beside)))
+            }
+            Placed::Same { name, beside } => {
+                self.folders.wrote();
+                let rights = self.rights(item.node, false);
+                let had = tree::open_file(self.folders.here()?, &name);
+                if had.is_ok_and(|file| rights.differ_from(file.as_fd())) {
+                    self.note(item.path, [ShortfallKind::Existing]);
                 }
-                Ok(is_same)
+                Ok(Some((name, beside)))
             }
-            Err(error) => Err(error.into()),
+            Placed::Kept => {
+                let _ = unlinkat(self.folders.here()?, &self.temporary, AtFlags::empty());
+                Ok(None)
+            }
         }
     }
-}
 
-/// Renames without replacing, also on file systems that cannot do so in one step.
-fn rename_new(dir: BorrowedFd<'_>, from: &CStr, to: &CStr) -> Result<(), Errno> {
-    match rustix::fs::renameat_with(dir, from, dir, to, RenameFlags::NOREPLACE) {
-        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
-            rustix::fs::linkat(dir, from, dir, to, AtFlags::empty())?;
-            unlinkat(dir, from, AtFlags::empty())
+    /// Gives a file that was written before this name too; none where it is to be written as a file of its own.
+    fn another_name(&mut self, item: Item<'_>, name: &CStr, chunks: Option<[u8; 32]>) -> Option<Written> {
+        let first = self.linked.get(&item.node.hard_link?)?.clone();
+        // What says that it is the same file and has other content is two.
+        if chunks != Some(first.content) {
+            return None;
         }
-        result => result,
-    }
-}
-
-/// `name (restored 2026-11-22).txt`, then `… 2)` and so on.
-fn beside(name: &CStr, day: &str, number: u32) -> io::Result<CString> {
-    let name = name.to_bytes();
-    let dot = name.iter().rposition(|it| *it == b'.').filter(|at| *at > 0 && name.len() - at <= 16);
-    let (stem, extension) = name.split_at(dot.unwrap_or(name.len()));
-    let mark = if number == 1 { format!(" (restored {day})") } else { format!(" (restored {day} {number})") };
-    let room = LONGEST.saturating_sub(mark.len() + extension.len()).min(stem.len());
-    let mut bytes = stem.get(..room).unwrap_or_default().to_vec();
-    bytes.extend_from_slice(mark.as_bytes());
-    bytes.extend_from_slice(extension);
-    Ok(CString::new(bytes)?)
-}
-
-/// A name that is one: not empty, not `.` or `..`, without `/` and NUL.
-fn checked(name: &[u8]) -> io::Result<CString> {
-    if name.is_empty() || name == b"." || name == b".." || name.contains(&b'/') || name.len() > LONGEST {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the name is none that a file may have here"));
-    }
-    Ok(CString::new(name)?)
-}
-
-/// Whether a link `depth` folders below the target folder leads to something in it. Only leading `..` are taken: one
-/// after a name may lead anywhere, since that name may be a link itself.
-fn stays_inside(target: &[u8], depth: usize) -> bool {
-    if target.is_empty() || target.starts_with(b"/") {
-        return false;
-    }
-    let mut ups = 0;
-    let mut has_name = false;
-    for part in target.split(|it| *it == b'/') {
-        match part {
-            b"" | b"." => {}
-            b".." if has_name => return false,
-            b".." => ups += 1,
-            _ => has_name = true,
+        match self.link(item, name, &first) {
+            Ok(written) => Some(written),
+            Err(_) => {
+                self.note(item.path, [ShortfallKind::HardLink]);
+                None
+            }
         }
     }
-    ups <= depth
+
+    fn link(&mut self, item: Item<'_>, name: &CStr, first: &First) -> io::Result<Written> {
+        let from = self.folders.open(&first.folders)?;
+        let dir = self.folders.here()?;
+        // A number alone says little: the system gives that of a removed file to the next.
+        let is_first = |name: &CStr| {
+            tree::stat(dir, name).is_ok_and(|it| (it.st_dev, it.st_ino) == first.id)
+                && is_file(dir, name, first.size, &first.sha256)
+        };
+        let done = |beside| Written::File { size: first.size, sha256: first.sha256.clone(), beside };
+        if is_first(name) {
+            return Ok(done(false));
+        }
+        fresh(dir, &self.temporary, || rustix::fs::linkat(&from, &first.name, dir, &self.temporary, AtFlags::empty()))?;
+        let placed = if is_first(&self.temporary) {
+            let is_same = |name: &CStr| is_file(dir, name, first.size, &first.sha256);
+            place(dir, &self.temporary, &self.manner).put(name, &is_same)
+        } else {
+            Err(io::Error::other("the file was replaced while the restore ran"))
+        };
+        let placed = placed.inspect_err(|_| {
+            let _ = unlinkat(dir, &self.temporary, AtFlags::empty());
+        })?;
+        let is_own = matches!(&placed, Placed::Same { name, .. } if !is_first(name));
+        let short = if is_own { vec![ShortfallKind::HardLink] } else { Vec::new() };
+        self.note(item.path, short);
+        Ok(self.placed(item, placed, Vec::new())?.map_or(Written::Kept, |(_, beside)| done(beside)))
+    }
+
+    /// Makes what has no content.
+    fn special(
+        &mut self,
+        item: Item<'_>,
+        make: &dyn Fn(BorrowedFd<'_>, &CStr) -> rustix::io::Result<()>,
+        finish: &dyn Fn(BorrowedFd<'_>, &CStr) -> io::Result<Vec<ShortfallKind>>,
+        is_same: &dyn Fn(BorrowedFd<'_>, &CStr) -> bool,
+    ) -> io::Result<Written> {
+        let (name, folders) = item.split()?;
+        self.folders.enter(folders)?;
+        let dir = self.folders.here()?;
+        fresh(dir, &self.temporary, || make(dir, &self.temporary))?;
+        let made = finish(dir, &self.temporary).and_then(|short| {
+            let placed = place(dir, &self.temporary, &self.manner).put(&name, &|name| is_same(dir, name))?;
+            Ok((short, placed))
+        });
+        let (short, placed) = made.inspect_err(|_| {
+            let _ = unlinkat(dir, &self.temporary, AtFlags::empty());
+        })?;
+        Ok(self.placed(item, placed, short)?.map_or(Written::Kept, |(_, beside)| Written::Made { beside }))
+    }
+}
+
+fn place<'a>(dir: BorrowedFd<'a>, temporary: &'a CStr, manner: &'a Manner) -> Place<'a> {
+    Place { dir, temporary, day: &manner.day, conflict: manner.conflict }
+}
+
+fn digest(chunks: &[Id]) -> [u8; 32] {
+    let mut context = Context::new(&SHA256);
+    chunks.iter().for_each(|it| context.update(&it.0));
+    let mut out = [0; 32];
+    out.iter_mut().zip(context.finish().as_ref()).for_each(|(to, from)| *to = *from);
+    out
+}
+
+/// Makes something under the temporary name. What a try that was cut off left there is this restore's own, and goes.
+fn fresh<T>(dir: BorrowedFd<'_>, name: &CStr, mut make: impl FnMut() -> rustix::io::Result<T>) -> io::Result<T> {
+    match make() {
+        Err(Errno::EXIST) => {
+            unlinkat(dir, name, AtFlags::empty())?;
+            make().map_err(said)
+        }
+        result => result.map_err(said),
+    }
 }
 
 fn create(dir: BorrowedFd<'_>, name: &CStr) -> io::Result<File> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mode = Mode::RUSR | Mode::WUSR;
-    match rustix::fs::openat(dir, name, flags, mode) {
-        // Left by a try that was cut off: the name is this restore's own.
-        Err(Errno::EXIST) => {
-            unlinkat(dir, name, AtFlags::empty())?;
-            Ok(File::from(rustix::fs::openat(dir, name, flags, mode)?))
-        }
-        result => Ok(File::from(result?)),
+    fresh(dir, name, || rustix::fs::openat(dir, name, flags, mode)).map(File::from)
+}
+
+/// Whether a regular file has this size and hash.
+fn is_file(dir: BorrowedFd<'_>, name: &CStr, size: u64, sha256: &str) -> bool {
+    let is_it = |file: OwnedFd| {
+        let file = File::from(file);
+        file.metadata().is_ok_and(|it| it.len() == size) && content::hash(&file).is_ok_and(|(_, had)| had == sha256)
+    };
+    match tree::open_file(dir, name) {
+        Ok(file) => is_it(file),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => readable(dir, name).is_ok_and(is_it),
+        Err(_) => false,
     }
 }
 
-/// Fills a file, brings it to the disk and reads it back from there.
-fn fill(file: File, mode: u32, modified: Option<(i64, u32)>, content: Content<'_>) -> io::Result<(u64, String)> {
-    let mut out = Hashing { file, context: digest::Context::new(&digest::SHA256) };
-    content(&mut out)?;
-    let Hashing { mut file, context } = out;
-    let sent = hex::encode(context.finish().as_ref());
-    // Never setuid, setgid or sticky: the backup comes from another device.
-    rustix::fs::fchmod(&file, Mode::from_raw_mode(mode & 0o777))?;
-    if let Some((seconds, nanoseconds)) = modified {
-        let at = Timespec { tv_sec: seconds, tv_nsec: nanoseconds.into() };
-        rustix::fs::futimens(&file, &Timestamps { last_access: at, last_modification: at })?;
+/// Opens a file of our own that we may not read.
+fn readable(dir: BorrowedFd<'_>, name: &CStr) -> io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let place = rustix::fs::openat(dir, name, flags, Mode::empty())?;
+    let stat = fstat(&place)?;
+    let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+    if !is_file || stat.st_uid != rustix::process::geteuid().as_raw() {
+        return Err(Errno::ACCESS.into());
     }
-    file.sync_all()?;
-    // So that what is read back comes from the disk. Where the system does not do so, the check is of its memory.
-    let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
-    file.seek(SeekFrom::Start(0))?;
-    let (size, sha256) = hash(&mut file)?;
-    if sha256 != sent {
-        return Err(io::Error::other("what was read back from the disk is not what was written"));
-    }
-    Ok((size, sha256))
-}
-
-struct Hashing {
-    file: File,
-    context: digest::Context,
-}
-
-impl Write for Hashing {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write_all(bytes)?;
-        self.context.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-fn hash(file: &mut File) -> io::Result<(u64, String)> {
-    let mut context = digest::Context::new(&digest::SHA256);
-    let mut buffer = vec![0; BUFFER];
-    let mut size = 0;
-    loop {
-        let count = file.read(&mut buffer)?;
-        if count == 0 {
-            return Ok((size, hex::encode(context.finish().as_ref())));
-        }
-        context.update(buffer.get(..count).unwrap_or_default());
-        size += count as u64;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::secret;
-    use std::fs;
-    use std::os::unix::fs::{PermissionsExt, symlink};
-    use std::path::{Path, PathBuf};
-
-    fn folder() -> (tempfile::TempDir, PathBuf) {
-        let temp = tempfile::tempdir().unwrap();
-        let root = temp.path().canonicalize().unwrap().join("docs");
-        fs::create_dir(&root).unwrap();
-        (temp, root)
-    }
-
-    fn writer(root: &Path, conflict: Conflict) -> Writer {
-        Writer::new(tree::open_dir(root).unwrap(), "r", "2026-11-22", conflict).unwrap()
-    }
-
-    fn names(path: &str) -> Vec<Vec<u8>> {
-        path.split('/').map(|it| it.as_bytes().to_vec()).collect()
-    }
-
-    fn write(writer: &mut Writer, path: &str, text: &str) -> io::Result<Written> {
-        writer.file(&names(path), 0o4755, Some((1_000_000_000, 5)), &mut |out| out.write_all(text.as_bytes()))
-    }
-
-    fn file(text: &str, beside: bool) -> Written {
-        let sha256 = hex::encode(secret::sha256(text.as_bytes()));
-        Written::File { size: text.len() as u64, sha256, beside }
-    }
-
-    #[test]
-    fn a_file_comes_back_with_its_time_and_without_setuid() {
-        let (_temp, root) = folder();
-        let mut writer = writer(&root, Conflict::KeepBoth);
-
-        assert_eq!(write(&mut writer, "a/b/x.txt", "hello").unwrap(), file("hello", false));
-        writer.finish().unwrap();
-
-        let meta = fs::metadata(root.join("a/b/x.txt")).unwrap();
-        assert_eq!(meta.permissions().mode() & 0o7777, 0o755);
-        let modified = meta.modified().unwrap().duration_since(std::time::UNIX_EPOCH).unwrap();
-        assert_eq!(modified.as_nanos(), 1_000_000_000_000_000_005);
-        assert_eq!(fs::read_dir(root.join("a/b")).unwrap().count(), 1);
-    }
-
-    #[test]
-    fn what_is_there_is_kept() {
-        let (_temp, root) = folder();
-        for name in ["same.txt", "other.txt", "link.txt"] {
-            fs::write(root.join("same.txt"), "same").unwrap();
-            fs::write(root.join("other.txt"), "mine").unwrap();
-            let _ = symlink("other.txt", root.join("link.txt"));
-            let mut both = writer(&root, Conflict::KeepBoth);
-            let is_same = name == "same.txt";
-            assert_eq!(write(&mut both, name, "same").unwrap(), file("same", !is_same), "{name}");
-            // Once more, as after a restart: nothing is doubled.
-            assert_eq!(write(&mut both, name, "same").unwrap(), file("same", !is_same), "{name}");
-        }
-        assert_eq!(fs::read(root.join("other.txt")).unwrap(), b"mine");
-        assert_eq!(fs::read(root.join("other (restored 2026-11-22).txt")).unwrap(), b"same");
-        assert_eq!(fs::read_dir(&root).unwrap().count(), 5);
-
-        let mut skip = writer(&root, Conflict::Skip);
-        assert_eq!(write(&mut skip, "other.txt", "theirs").unwrap(), Written::Kept);
-        assert_eq!(write(&mut skip, "same.txt", "same").unwrap(), file("same", false));
-        assert_eq!(fs::read_dir(&root).unwrap().count(), 5);
-    }
-
-    #[test]
-    fn nothing_is_written_outside() {
-        let (temp, root) = folder();
-        let outside = temp.path().join("outside");
-        fs::create_dir(&outside).unwrap();
-        symlink(&outside, root.join("link")).unwrap();
-        let mut writer = writer(&root, Conflict::KeepBoth);
-
-        for bad in ["../x", "a/../x", "/x", "a//x", ".", "..", "a/..", "link/x", "nul\0x"] {
-            assert!(write(&mut writer, bad, "evil").is_err(), "{bad}");
-        }
-        let long = "x".repeat(256);
-        assert!(write(&mut writer, &long, "evil").is_err());
-        // Swapped for a symlink after it was made: the handle still leads to the folder.
-        write(&mut writer, "swap/one", "1").unwrap();
-        fs::rename(root.join("swap"), root.join("moved")).unwrap();
-        symlink(&outside, root.join("swap")).unwrap();
-        write(&mut writer, "swap/two", "2").unwrap();
-        write(&mut writer, "else/three", "3").unwrap();
-        assert!(write(&mut writer, "swap/four", "4").is_err());
-
-        assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
-        assert_eq!(fs::read(root.join("moved/two")).unwrap(), b"2");
-    }
-
-    #[test]
-    fn a_link_is_made_only_where_it_stays_inside() {
-        let (_temp, root) = folder();
-        let mut writer = writer(&root, Conflict::KeepBoth);
-        for (target, depth, inside) in [
-            ("x", 0, true),
-            ("./x/y", 0, true),
-            ("../x", 0, false),
-            ("../x", 1, true),
-            ("../../x", 1, false),
-            ("a/../x", 3, false),
-            ("/etc/passwd", 3, false),
-            ("", 0, false),
-        ] {
-            assert_eq!(stays_inside(target.as_bytes(), depth), inside, "{target} {depth}");
-        }
-        assert!(writer.symlink(&names("bad"), b"/etc/passwd").is_err());
-        writer.symlink(&names("a/good"), b"../x").unwrap();
-        writer.symlink(&names("a/good"), b"../x").unwrap();
-        assert_eq!(writer.symlink(&names("a/good"), b"../y").unwrap(), Written::Kept);
-        assert_eq!(fs::read_link(root.join("a/good")).unwrap(), Path::new("../x"));
-    }
-
-    #[test]
-    fn what_a_cut_off_try_left_is_replaced_and_a_failed_one_leaves_nothing() {
-        let (_temp, root) = folder();
-        fs::write(root.join(".holdfast-restore-r"), "half").unwrap();
-        let mut writer = writer(&root, Conflict::KeepBoth);
-        write(&mut writer, "x", "whole").unwrap();
-
-        let failed = writer.file(&names("y"), 0o600, None, &mut |out| {
-            out.write_all(b"half")?;
-            Err(io::Error::other("the server went away"))
-        });
-
-        assert!(failed.is_err());
-        assert_eq!(fs::read_dir(&root).unwrap().count(), 1);
-        assert_eq!(fs::read(root.join("x")).unwrap(), b"whole");
-    }
-
-    #[test]
-    fn a_long_name_still_finds_a_place_beside() {
-        let name = CString::new(format!("{}.jpeg", "x".repeat(250))).unwrap();
-        let made = beside(&name, "2026-11-22", 12).unwrap();
-        assert_eq!(made.as_bytes().len(), LONGEST);
-        assert!(made.as_bytes().ends_with(b" (restored 2026-11-22 12).jpeg"));
-        assert_eq!(beside(c".bashrc", "d", 1).unwrap().as_c_str(), c".bashrc (restored d)");
-    }
+    open_up(&place, stat.st_mode & 0o7777 | 0o400)?;
+    let opened = tree::open_file(dir, name);
+    open_up(&place, stat.st_mode & 0o7777)?;
+    opened
 }

@@ -126,6 +126,10 @@ pub fn restore(outcome: Option<&RestoreOutcome>) -> ExitCode {
     if outcome.kept > 0 {
         text.push_str(&format!("Already there with other content, and kept: {}.\n", words::files(outcome.kept)));
     }
+    for it in &outcome.shortfalls {
+        text.push_str(&it.sentence());
+        text.push('\n');
+    }
     print(&text);
     for failure in &outcome.failures {
         say(&format!("Not restored: {}: {}", failure.path, failure.reason));

@@ -5,6 +5,7 @@ use crate::domain::id::{DeviceId, RestoreId, RestorePointId};
 use crate::domain::message::RestoreResult;
 use crate::domain::object::ObjectName;
 use crate::domain::restore::{self, Conflict, Refusal, Selection};
+use crate::domain::shortfall;
 use crate::domain::words;
 use crate::error::{Error, Result};
 use crate::store::repository::Repository;
@@ -85,6 +86,7 @@ pub fn compare(blobs: &dyn BlobStore, expected: Expected, said: &RestoreResult) 
         missing: cut(&found.missing),
         kept: cut(&found.kept),
         not_compared: cut(&found.not_compared),
+        shortfalls: shortfall::bounded(&said.shortfalls),
     };
     let note = format!(
         "{} of {} as in the manifest; different: {}, missing: {}, there before and kept: {}",
