@@ -173,7 +173,8 @@ fn write_files(args: &Args, source: &Path, device: DeviceId) -> anyhow::Result<M
     }
     files.sort();
     let roots = vec![source.display().to_string()];
-    let header = Header { version: 1, device_id: device.to_string(), roots, made_at: 0, file_count: args.files };
+    let header =
+        Header { version: 1, device_id: device.to_string(), roots, away: vec![], made_at: 0, file_count: args.files };
     Ok(Manifest { header, files })
 }
 

@@ -111,6 +111,7 @@ impl Agent {
             version: 1,
             device_id: self.enrollment.device_id.to_string(),
             roots: roots.iter().map(|it| it.to_string_lossy().into_owned()).collect(),
+            away: vec![],
             made_at: made_at.millis(),
             file_count: inventory.files.len() as u64,
         };

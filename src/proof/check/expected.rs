@@ -101,8 +101,14 @@ mod tests {
                 sha256: hex::encode([*n; 32]),
             })
             .collect();
-        let header =
-            Header { version: 1, device_id: "d".to_owned(), roots: vec![], made_at: 0, file_count: files.len() as u64 };
+        let header = Header {
+            version: 1,
+            device_id: "d".to_owned(),
+            roots: vec![],
+            away: vec![],
+            made_at: 0,
+            file_count: files.len() as u64,
+        };
         Manifest { header, files }.encode().unwrap()
     }
 

@@ -151,6 +151,7 @@ impl Craft {
             version: 1,
             device_id: device.to_owned(),
             roots: vec!["/data".to_owned()],
+            away: vec![],
             made_at: 0,
             file_count: files.len() as u64,
         };

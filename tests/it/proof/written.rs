@@ -115,7 +115,8 @@ fn manifest(device: DeviceId, paths: &[PathBuf]) -> Vec<u8> {
         .collect();
     files.sort();
     let file_count = files.len() as u64;
-    let header = Header { version: 1, device_id: device.to_string(), roots: vec![], made_at: 0, file_count };
+    let header =
+        Header { version: 1, device_id: device.to_string(), roots: vec![], away: vec![], made_at: 0, file_count };
     Manifest { header, files }.encode().unwrap()
 }
 

@@ -160,6 +160,7 @@ pub fn manifest_of(device: &SimDevice, files: Vec<ManifestFile>) -> Vec<u8> {
         version: 1,
         device_id: device.id().to_string(),
         roots: vec!["/home/grace".to_owned()],
+        away: vec![],
         made_at: NOW.millis(),
         file_count: files.len() as u64,
     };
