@@ -11,7 +11,7 @@ use super::progress::Event;
 use super::protect::{self, Forbidden};
 use super::state::{
     Away, BackupAnswer, BackupIndex, BackupRequest, ClockOffset, Credentials, Enrollment, Held, Journal, LastBackup,
-    Marks, Outbox, Policy, Record, RestoreJournal, Roots, State, WipeJournal, Wiped,
+    LastFailure, Marks, Outbox, Policy, Record, RestoreJournal, Roots, State, WipeJournal, Wiped,
 };
 use super::wipe::finish_wiped;
 use super::{Agent, Surroundings};
@@ -34,6 +34,8 @@ pub struct Request {
     pub person: String,
     /// Certificates to trust instead of the public ones, PEM.
     pub ca: Option<String>,
+    /// Whether what is mounted in the protected folders is backed up with them.
+    pub mounts: bool,
     /// Whether to join although this device is enrolled already.
     pub again: bool,
 }
@@ -83,7 +85,7 @@ impl Agent {
         let marked = protect::mark(&folders, &marks)?;
         match join(&state, &around, request, &joining.identity, &folders) {
             Ok((enrolled, clock)) => {
-                let roots = Roots { roots: marked.roots };
+                let roots = Roots { roots: marked.roots, mounts: request.mounts };
                 joining.joined = Some(read(enrolled, &joining.identity, &around, request, (roots, clock))?);
                 state.put(&joining)?;
                 Self::open(state, around)
@@ -191,6 +193,7 @@ pub(super) fn finish_joining(state: &State) -> Result<()> {
     state.remove::<Journal>()?;
     state.remove::<Outbox>()?;
     state.remove::<LastBackup>()?;
+    state.remove::<LastFailure>()?;
     state.remove::<BackupRequest>()?;
     state.remove::<BackupAnswer>()?;
     state.remove::<BackupIndex>()?;

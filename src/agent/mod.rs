@@ -27,7 +27,9 @@ pub use restore::Outcome as RestoreOutcome;
 pub use wipe::accepted as accepted_wipe;
 
 use crate::clock::Clock;
+use crate::protocol::agent::message::RootAway;
 use anyhow::{Result, bail};
+use backup::Scope;
 use net::client::{Client, Signer};
 use net::http::Http;
 use platform::Platform;
@@ -108,13 +110,31 @@ impl Agent {
         Ok(self.state.get::<Roots>()?.roots.into_iter().map(|it| PathBuf::from(it.path)).collect())
     }
 
-    /// The protected folders, each with its mark in it.
+    /// Whether a protected folder is there with its mark.
+    fn is_back(&self, path: &str) -> bool {
+        let roots = self.state.get::<Roots>().map(|it| it.roots).unwrap_or_default();
+        roots.iter().any(|it| it.path == path && protect::open_marked(it).is_ok())
+    }
+
+    /// The protected folders that are there, each with its mark in it, and those that are not, with the reason: a backup
+    /// of an empty folder in the place of one would look like one of everything.
     ///
     /// # Errors
-    /// When one is missing or is not the folder that was enrolled: a backup of an empty one in its place would look
-    /// like one of everything.
-    fn marked_roots(&self) -> Result<Vec<PathBuf>> {
-        self.state.get::<Roots>()?.roots.iter().try_for_each(|it| protect::open_marked(it).map(drop))?;
-        self.roots()
+    /// When none is there.
+    fn marked_roots(&self) -> Result<(Scope, Vec<RootAway>)> {
+        let Roots { roots, mounts } = self.state.get()?;
+        let (mut scope, mut away) = (Scope { roots: Vec::new(), mounts }, Vec::new());
+        for root in roots {
+            match protect::open_marked(&root) {
+                Ok(_) => scope.roots.push(PathBuf::from(root.path)),
+                Err(error) => away.push(RootAway { path: root.path, reason: format!("{error:#}") }),
+            }
+        }
+        if scope.roots.is_empty() {
+            let reasons: Vec<_> = away.into_iter().map(|it| it.reason).collect();
+            bail!("no protected folder can be backed up: {}", reasons.join("; "));
+        }
+        scope.roots.sort_unstable();
+        Ok((scope, away))
     }
 }

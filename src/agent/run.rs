@@ -268,8 +268,12 @@ impl Agent {
     fn is_backup_due(&self) -> Result<bool> {
         let policy = self.state.find::<Policy>()?.unwrap_or_default().policy;
         let Some(every) = policy.backup_every_seconds else { return Ok(false) };
-        let last = self.state.find::<LastBackup>()?.map(|it| it.started_at);
-        Ok(is_due(last, Duration::from_secs(every), self.client.server_now()))
+        let last = self.state.find::<LastBackup>()?;
+        if last.as_ref().is_some_and(|it| it.away.iter().any(|root| self.is_back(&root.path))) {
+            // Its files are in no backup that counts now.
+            return Ok(true);
+        }
+        Ok(is_due(last.map(|it| it.started_at), Duration::from_secs(every), self.client.server_now()))
     }
 }
 

@@ -25,7 +25,7 @@ pub fn enrolled(state: &Path, server: &str, folders: &[PathBuf]) {
     let mut marks = Marks::default();
     protect::invent(&mut marks, folders).unwrap();
     let roots = protect::mark(folders, &marks).unwrap().roots;
-    state.put(&Roots { roots }).unwrap();
+    state.put(&Roots { roots, mounts: false }).unwrap();
     let text = |it: &str| it.to_owned();
     state.put(&Credentials(RepositoryCredentials { token: text("t"), password: text("p") })).unwrap();
     let enrollment = Enrollment {

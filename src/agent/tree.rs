@@ -81,7 +81,16 @@ pub fn c_name(name: &OsStr) -> io::Result<CString> {
     CString::new(name.as_bytes()).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
 }
 
-/// Nanoseconds since 1970.
+/// Nanoseconds since 1970, to tell one time from another: beyond the year 2262 they begin again, so that two such
+/// times are not the same.
 pub fn nanos(seconds: i64, nanoseconds: impl TryInto<i64>) -> i64 {
-    seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds.try_into().unwrap_or(0))
+    seconds.wrapping_mul(1_000_000_000).wrapping_add(nanoseconds.try_into().unwrap_or(0))
+}
+
+/// Whether a folder is of a file system that is no storage: processes, devices, settings of the kernel.
+pub fn is_unreal(dir: BorrowedFd<'_>) -> bool {
+    const SYSFS: rustix::fs::FsWord = 0x6265_6572;
+    const CGROUP: rustix::fs::FsWord = 0x6367_7270;
+    const DEVPTS: rustix::fs::FsWord = 0x1cd1;
+    rustix::fs::fstatfs(dir).is_ok_and(|it| [rustix::fs::PROC_SUPER_MAGIC, SYSFS, CGROUP, DEVPTS].contains(&it.f_type))
 }

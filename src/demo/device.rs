@@ -39,6 +39,7 @@ impl Running {
             name: Some(told.name.clone()),
             person: told.person.clone(),
             ca: None,
+            mounts: false,
             again: false,
         };
         let agent = Agent::enroll(State::open(&home.join("agent"))?, surroundings(&told), &request)

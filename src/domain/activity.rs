@@ -74,6 +74,7 @@ text_enum! {
         RepositoryTokenMade = "repository_token_made",
         RepositoryTokenRevoked = "repository_token_revoked",
         BackupStored = "backup_stored",
+        BackupFailed = "backup_failed",
         ObjectHealed = "object_healed",
         RestoreTestAsked = "restore_test_asked",
         RestoreTestPassed = "restore_test_passed",

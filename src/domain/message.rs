@@ -24,6 +24,8 @@ pub const WAIT: &str = "/agent/v1/wait";
 pub const MANIFESTS: &str = "/agent/v1/manifests";
 /// `POST`: what a finished backup was.
 pub const BACKUPS: &str = "/agent/v1/backups";
+/// `POST`: that a backup did not come about, and why.
+pub const BACKUP_FAILURES: &str = "/agent/v1/backup-failures";
 /// `POST`: how a wipe went; the answer is the receipt.
 pub const WIPE_REPORTS: &str = "/agent/v1/wipe-reports";
 /// `POST`, followed by `/{id}/progress` or `/{id}/result`.
@@ -261,8 +263,69 @@ pub struct BackupReport {
     /// Files whose size, mtime or ctime changed while they were read, and files that could not be
     /// read, in the manifest's spelling: left out of the comparison, counted against the coverage.
     pub excluded: Vec<String>,
+    /// What a wipe may erase and the backup does not hold, with the reasons.
+    #[serde(default)]
+    pub left_out: LeftOut,
+    /// Protected folders that could not be backed up, because they were not there.
+    #[serde(default)]
+    pub away: Vec<RootAway>,
     pub started_at: Time,
     pub finished_at: Time,
+}
+
+/// What a backup does not hold: how much in all, and the first by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    pub count: u64,
+    pub named: Vec<NotBackedUp>,
+}
+
+/// One path, in the manifest's spelling, and why it is not in the backup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotBackedUp {
+    pub path: String,
+    pub reason: String,
+}
+
+/// A protected folder that was not there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RootAway {
+    pub path: String,
+    pub reason: String,
+}
+
+impl LeftOut {
+    /// At most so many are named.
+    pub const NAMED: usize = 200;
+    /// A longer path or reason is cut.
+    const LONGEST: usize = 1024;
+
+    /// Adds one.
+    pub fn add(&mut self, path: &str, reason: &str) {
+        self.count += 1;
+        if self.named.len() < Self::NAMED {
+            let cut = |text: &str| text.chars().take(Self::LONGEST).collect();
+            self.named.push(NotBackedUp { path: cut(path), reason: cut(reason) });
+        }
+    }
+
+    /// What is kept of it: a device may send anything.
+    pub fn bounded(mut self) -> Self {
+        let count = self.count.max(self.named.len() as u64);
+        let named = std::mem::take(&mut self.named);
+        named.iter().take(Self::NAMED).for_each(|it| self.add(&it.path, &it.reason));
+        Self { count, ..self }
+    }
+}
+
+/// A backup that did not come about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedAttempt {
+    pub generation: i64,
+    /// When it ended, by the server's clock as far as the device knows it.
+    pub at: Time,
+    /// For a person: what was wrong.
+    pub reason: String,
 }
 
 /// What a device is to restore. Everything secret is in `sealed`.

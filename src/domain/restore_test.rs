@@ -65,6 +65,14 @@ pub struct Failures {
     /// What is wrong with the restore point as a whole.
     #[serde(default)]
     pub notes: Vec<String>,
+    /// Entries whose content came back, with other rights, owners, times, attributes or links than they had.
+    #[serde(default)]
+    pub metadata: Vec<FileFailure>,
+    #[serde(default)]
+    pub metadata_count: u64,
+    /// Protected folders that were away when this backup was made: nothing of them is in it.
+    #[serde(default)]
+    pub away: Vec<String>,
 }
 
 /// One file that failed, in the manifest's spelling.
@@ -101,6 +109,41 @@ impl Failures {
         if self.files.len() < MAX_NAMES {
             self.files.push(FileFailure { path, reason });
         }
+    }
+
+    /// Adds an entry that came back with other metadata; only the first names are kept.
+    pub fn metadata(&mut self, path: String, reason: String) {
+        self.metadata_count += 1;
+        if self.metadata.len() < MAX_NAMES {
+            self.metadata.push(FileFailure { path, reason });
+        }
+    }
+
+    /// Whether something beside the files' content keeps the backup from being proven whole.
+    pub fn is_partial(&self) -> bool {
+        self.metadata_count > 0 || !self.away.is_empty()
+    }
+
+    /// What [`Failures::is_partial`] is about, in sentences; empty where there is nothing.
+    pub fn said_apart(&self) -> String {
+        let mut said = String::new();
+        if let Some(first) = self.metadata.first() {
+            let entries = counted(self.metadata_count, "entry", "entries");
+            said.push_str(&format!(
+                " {entries} came back with the same content and otherwise not as before, the first is {} ({}).",
+                first.path, first.reason
+            ));
+        }
+        if let Some(first) = self.away.first() {
+            let more = match self.away.len() {
+                1 => "was away".to_owned(),
+                more => {
+                    format!("and {} were away", counted(more - 1, "other protected folder", "other protected folders"))
+                }
+            };
+            said.push_str(&format!(" {first} {more} when this backup was made, so nothing of it is in it."));
+        }
+        said
     }
 
     /// Adds an object once; only the first names are kept.

@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 pub const SUB_COMMAND: &str = "proof-child";
 
 /// Address space: with the program itself and its stack, far above what a large backup needs.
-const MEMORY: u64 = 512 << 20;
+const MEMORY: u64 = 1 << 30;
 /// At most this, whatever a job says.
 const MOST_CPU_SECONDS: u64 = 6 * 3600;
 /// What it exits with when it could not even start its job.

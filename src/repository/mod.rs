@@ -17,6 +17,7 @@ mod name;
 mod pack;
 mod reader;
 mod snapshot;
+mod stream;
 mod tree;
 mod walk;
 
@@ -28,6 +29,7 @@ pub use name::{encode as encode_name, unescape};
 pub use pack::{HeaderEntry, parse_header};
 pub use reader::{Access, Repository, Seen};
 pub use snapshot::Snapshot;
+pub use stream::TreeReader;
 pub use tree::{Node, NodeKind, Tree};
 pub use walk::{Entry, Walk, WalkFault};
 
@@ -88,8 +90,12 @@ pub mod limit {
     pub const PACK: u64 = 160 << 20;
     /// A chunk of a file, decompressed.
     pub const DATA_BLOB: usize = 32 << 20;
-    /// A folder's JSON, decompressed.
-    pub const TREE_BLOB: usize = 64 << 20;
+    /// A folder's JSON, decompressed: it is read node by node, never as one.
+    pub const TREE_BLOB: usize = 1 << 30;
+    /// A folder's JSON up to which it is decompressed at once.
+    pub const WHOLE_TREE: u32 = 4 << 20;
+    /// One node of a folder's JSON: a file of more than a tebibyte.
+    pub const NODE: usize = 128 << 20;
     /// A config, snapshot or key file as stored, and decompressed.
     pub const SMALL: usize = 8 << 20;
     /// An index as stored, and decompressed.
@@ -99,11 +105,11 @@ pub mod limit {
     /// Nodes of one walk.
     pub const NODES: u64 = 5_000_000;
     /// Folders within folders.
-    pub const DEPTH: usize = 1024;
-    /// Folders' JSON that is kept while its subfolders are walked.
-    pub const OPEN_TREES: usize = 128 << 20;
+    pub const DEPTH: usize = 4096;
+    /// Folders' JSON, as it is kept while its subfolders are walked.
+    pub const OPEN_TREES: usize = 256 << 20;
     /// A whole path.
-    pub const PATH: usize = 32 << 10;
+    pub const PATH: usize = crate::domain::manifest::MAX_PATH;
     /// One name of a path.
     pub const NAME: usize = 4096;
 }

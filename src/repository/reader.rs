@@ -5,7 +5,7 @@ use crate::repository::fault::json;
 use crate::repository::index::{Place, Refused};
 use crate::repository::pack::{Pack, PackCache};
 use crate::repository::{
-    BlobKind, Copies, Fault, Id, Index, MasterKey, Objects, Problem, Result, Snapshot, Tree, Walk, limit,
+    BlobKind, Copies, Fault, Id, Index, MasterKey, Objects, Problem, Result, Snapshot, TreeReader, Walk, limit, stream,
 };
 use aws_lc_rs::digest::{SHA256, digest};
 use serde::Deserialize;
@@ -133,17 +133,40 @@ impl<O: Objects> Repository<O> {
         Walk::new(tree)
     }
 
-    /// A folder.
+    /// A folder, to be read node by node.
     ///
     /// # Errors
     /// When no copy of it is good.
-    pub fn tree(&mut self, id: &Id) -> Result<(Tree, usize)> {
+    pub fn tree(&mut self, id: &Id) -> Result<TreeReader> {
         let copies = self.index.find(BlobKind::Tree, id).ok_or(Fault::NotIndexed(*id))?;
-        let mut plain = Vec::new();
-        self.blob(copies, &mut plain)?;
-        let tree =
-            Tree::parse(&plain).map_err(|error| Fault::Node(format!("folder {}: {}", id.short(), json(&error))))?;
-        Ok((tree, plain.len()))
+        let is_large = self.index.places_of(copies).any(|it| it.content_length() > limit::WHOLE_TREE);
+        if !is_large {
+            let mut plain = Vec::new();
+            self.blob(copies, &mut plain)?;
+            return Ok(TreeReader::plain(plain));
+        }
+        let mut reader = None;
+        self.best(copies, &mut |it, place| {
+            reader = Some(it.large_tree(place)?);
+            Ok(())
+        })?;
+        reader.ok_or(Fault::Limit("a folder without a place"))
+    }
+
+    /// A folder that is checked, and later read, without being decompressed as one.
+    fn large_tree(&mut self, place: &Place) -> Result<TreeReader> {
+        self.open_at(place)?;
+        let sealed = std::mem::take(&mut self.scratch);
+        let pack = self.index.pack(place.pack).ok_or(Fault::Limit("a blob without a pack"))?;
+        let bad = |problem| Fault::Blob { id: place.id, pack, problem };
+        match place.plain {
+            Some(size) => {
+                stream::check(&sealed, size.get().into(), &place.id).map_err(bad)?;
+                TreeReader::packed(sealed).map_err(bad)
+            }
+            None if digest(&SHA256, &sealed).as_ref() == place.id.0 => Ok(TreeReader::plain(sealed)),
+            None => Err(bad(Problem::Content)),
+        }
     }
 
     /// Writes a file's content, chunk by chunk, and gives its length.
@@ -175,11 +198,16 @@ impl<O: Objects> Repository<O> {
     /// # Errors
     /// The fault of the last copy.
     pub fn blob(&mut self, copies: Copies, plain: &mut Vec<u8>) -> Result<()> {
+        self.best(copies, &mut |it, place| it.blob_at(place, plain))
+    }
+
+    /// Reads the first good copy; one in a damaged pack comes last.
+    fn best(&mut self, copies: Copies, read: &mut dyn FnMut(&mut Self, &Place) -> Result<()>) -> Result<()> {
         let places: Vec<Place> = self.index.places_of(copies).copied().collect();
         let mut last = Fault::Limit("a blob without a place");
         let mut poor = None;
         for place in places {
-            match self.blob_at(&place, plain) {
+            match read(self, &place) {
                 Ok(()) if self.is_damaged(&place) => poor = Some(place),
                 Ok(()) => return Ok(()),
                 Err(fault) if fault.is_fatal() => return Err(fault),
@@ -188,7 +216,7 @@ impl<O: Objects> Repository<O> {
         }
         let Some(place) = poor else { return Err(last) };
         self.seen.relied_on.extend(self.index.pack(place.pack));
-        self.blob_at(&place, plain)
+        read(self, &place)
     }
 
     /// Whether a pack that was read whole is not what its name says.
@@ -198,6 +226,21 @@ impl<O: Objects> Repository<O> {
     }
 
     fn blob_at(&mut self, place: &Place, plain: &mut Vec<u8>) -> Result<()> {
+        self.open_at(place)?;
+        let pack = self.index.pack(place.pack).ok_or(Fault::Limit("a blob without a pack"))?;
+        let bad = |problem| Fault::Blob { id: place.id, pack, problem };
+        match place.plain {
+            Some(size) => {
+                let size = usize::try_from(size.get()).map_err(|_why| bad(Problem::Zstd))?;
+                self.unpacker.unpack(&self.scratch, size, plain).map_err(bad)?;
+            }
+            None => std::mem::swap(&mut self.scratch, plain),
+        }
+        if digest(&SHA256, plain).as_ref() == place.id.0 { Ok(()) } else { Err(bad(Problem::Content)) }
+    }
+
+    /// Decrypts a blob, as it was packed, into `scratch`.
+    fn open_at(&mut self, place: &Place) -> Result<()> {
         let pack = self.index.pack(place.pack).ok_or(Fault::Limit("a blob without a pack"))?;
         let bad = |problem| Fault::Blob { id: place.id, pack, problem };
         check_length(place).map_err(bad)?;
@@ -214,15 +257,7 @@ impl<O: Objects> Repository<O> {
                 self.key.open(&sealed, &mut self.scratch)
             }
         };
-        opened.map_err(bad)?;
-        match place.plain {
-            Some(size) => {
-                let size = usize::try_from(size.get()).map_err(|_why| bad(Problem::Zstd))?;
-                self.unpacker.unpack(&self.scratch, size, plain).map_err(bad)?;
-            }
-            None => std::mem::swap(&mut self.scratch, plain),
-        }
-        if digest(&SHA256, plain).as_ref() == place.id.0 { Ok(()) } else { Err(bad(Problem::Content)) }
+        opened.map_err(bad)
     }
 
     /// Reads a pack whole, once as long as it is kept, and checks it against its name.

@@ -108,6 +108,16 @@ impl Tree {
     }
 }
 
+impl Node {
+    /// Reads one node's JSON.
+    ///
+    /// # Errors
+    /// When it is not one.
+    pub fn parse(json: &[u8]) -> serde_json::Result<Self> {
+        serde_json::from_slice::<RawNode>(json).map(Self::from)
+    }
+}
+
 impl From<RawNode> for Node {
     fn from(raw: RawNode) -> Self {
         let kind = match raw.kind.as_str() {

@@ -1,6 +1,6 @@
 //! Going through a snapshot's folders, one entry at a time.
 use crate::repository::name::is_safe;
-use crate::repository::{Fault, Id, Node, NodeKind, Objects, Repository, Result, limit};
+use crate::repository::{Fault, Id, Node, NodeKind, Objects, Repository, Result, TreeReader, limit};
 use std::collections::HashSet;
 
 /// A file, folder, symlink or other thing, with its checked path.
@@ -42,9 +42,9 @@ pub struct Walk {
 #[derive(Debug)]
 struct Open {
     path: Vec<u8>,
-    nodes: std::vec::IntoIter<Node>,
+    tree: Id,
+    nodes: TreeReader,
     names: HashSet<[u8; 16]>,
-    bytes: usize,
 }
 
 impl Walk {
@@ -73,8 +73,14 @@ impl Walk {
             return Some(Err(WalkFault { path: spelled(&path), fault }));
         }
         let node = loop {
-            match self.open.last_mut()?.nodes.next() {
-                Some(node) => break node,
+            let folder = self.open.last_mut()?;
+            match folder.nodes.next_node() {
+                Some(Ok(node)) => break node,
+                Some(Err(error)) => {
+                    // What came before it in the folder is good.
+                    let fault = Fault::Node(format!("folder {}: {error}", folder.tree.short()));
+                    return Some(Err(WalkFault { path: spelled(&folder.path), fault }));
+                }
                 None => self.leave(),
             }
         };
@@ -89,18 +95,18 @@ impl Walk {
         if self.open.len() >= limit::DEPTH {
             return Err(Fault::Limit("the backup's folders are nested deeper than is read here"));
         }
-        let (tree, bytes) = repository.tree(tree)?;
-        self.open_bytes += bytes;
+        let nodes = repository.tree(tree)?;
+        self.open_bytes += nodes.held();
         if self.open_bytes > limit::OPEN_TREES {
             return Err(Fault::Limit("the backup's folders are larger than is read here"));
         }
-        self.open.push(Open { path: path.to_vec(), nodes: tree.nodes.into_iter(), names: HashSet::new(), bytes });
+        self.open.push(Open { path: path.to_vec(), tree: *tree, nodes, names: HashSet::new() });
         Ok(())
     }
 
     fn leave(&mut self) {
         if let Some(closed) = self.open.pop() {
-            self.open_bytes = self.open_bytes.saturating_sub(closed.bytes);
+            self.open_bytes = self.open_bytes.saturating_sub(closed.nodes.held());
         }
     }
 

@@ -10,7 +10,7 @@ use crate::domain::words::bytes;
 use crate::error::{Error, Result};
 use crate::secret;
 use crate::service::activity::{Act, record};
-use crate::service::proof;
+use crate::service::{backup_attempt, proof};
 use crate::store::device::Device;
 use crate::store::repository::{MAX_OBJECTS, Repository};
 use crate::store::restore_point::{Reported, RestorePoint};
@@ -250,6 +250,7 @@ pub fn report(conn: &mut Conn, device: &Device, report: &BackupReport, now: Time
         return Err(Error::Refused(format!("{NO_ROOM_FOR_NAMES}; {MORE_SPACE}")));
     }
     store::restore_point::set_reported(conn, point, &reported, now)?;
+    backup_attempt::done(conn, device, report, now)?;
     if has_snapshot {
         proof::queue(conn, point, TestCause::NewBackup, None, now)?;
     }

@@ -5,6 +5,7 @@ pub mod activity;
 pub mod alert;
 pub mod api_token;
 pub mod backup;
+pub mod backup_attempt;
 pub mod check_in;
 pub mod command;
 pub mod compliance;

@@ -16,6 +16,7 @@ pub mod activity_list;
 pub mod alert;
 pub mod api_token;
 pub mod attention;
+pub mod backup_attempt;
 pub mod command;
 pub mod command_list;
 pub mod compliance;

@@ -271,6 +271,18 @@ diesel::table! {
 }
 
 diesel::table! {
+    backup_attempts (device_id) {
+        device_id -> Text,
+        tried_at -> BigInt,
+        failing_since -> Nullable<BigInt>,
+        failed_count -> BigInt,
+        reason -> Text,
+        left_out -> Text,
+        away -> Text,
+    }
+}
+
+diesel::table! {
     device_proof (device_id) {
         device_id -> Text,
         rank -> BigInt,
@@ -473,6 +485,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     objects,
     restore_points,
     restore_tests,
+    backup_attempts,
     device_proof,
     device_listings,
     commands,

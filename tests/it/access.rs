@@ -40,6 +40,7 @@ pub const TABLE: &[(&str, &str, Least)] = &[
     ("post", "/agent/v1/restores/{id}/progress", Device),
     ("post", "/agent/v1/restores/{id}/result", Device),
     ("get", "/agent/v1/wait", Device),
+    ("post", "/agent/v1/backup-failures", Device),
     ("post", "/agent/v1/wipe-reports", Device),
     ("get", "/api-tokens", May(P::ManageUsers)),
     ("post", "/api-tokens", May(P::ManageUsers)),

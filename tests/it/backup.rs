@@ -4,7 +4,7 @@ use crate::support::device::{SimDevice, manifest_of};
 use crate::support::door::name;
 use crate::support::server::{Answer, TestServer};
 use diesel::prelude::*;
-use holdfast::domain::message::{BACKUPS, BackupReport, MANIFESTS, ManifestStored};
+use holdfast::domain::message::{BACKUPS, BackupReport, LeftOut, MANIFESTS, ManifestStored};
 use holdfast::domain::object::{ObjectName, TokenKind};
 use holdfast::domain::time::minutes;
 use holdfast::service::backup::{self, ONLY_REPORTED};
@@ -38,6 +38,8 @@ impl World {
             file_count: 3,
             size_bytes: 30,
             excluded: excluded.iter().map(|it| (*it).to_owned()).collect(),
+            left_out: LeftOut::default(),
+            away: vec![],
             started_at: NOW,
             finished_at: NOW,
         };

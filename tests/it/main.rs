@@ -11,6 +11,7 @@
 mod access;
 mod account;
 mod agent;
+mod agent_entries;
 mod architecture;
 mod asset;
 mod backup;

@@ -4,6 +4,7 @@ DROP TRIGGER device_status_list ON device_status;
 DROP TRIGGER device_status_relist ON device_status;
 DROP TABLE device_listings;
 DROP TABLE device_proof;
+DROP TABLE backup_attempts;
 DROP TABLE restore_tests;
 DROP TABLE restore_points;
 DROP TABLE objects;

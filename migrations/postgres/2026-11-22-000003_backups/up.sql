@@ -99,6 +99,18 @@ CREATE INDEX restore_tests_by_point ON restore_tests (restore_point_id, finished
 CREATE INDEX restore_tests_by_turn ON restore_tests (device_id, started_at);
 CREATE INDEX restore_tests_by_state ON restore_tests (state, queued_at);
 
+-- One row per device: the last backup that it tried. failing_since: since when none has come about. left_out, away: what
+-- the last one that did does not hold, as JSON.
+CREATE TABLE backup_attempts (
+    device_id TEXT PRIMARY KEY NOT NULL REFERENCES devices (id),
+    tried_at BIGINT NOT NULL,
+    failing_since BIGINT,
+    failed_count BIGINT NOT NULL,
+    reason TEXT NOT NULL,
+    left_out TEXT NOT NULL,
+    away TEXT NOT NULL
+);
+
 -- One row per device that sums up its evidence; rewritten with each change of it.
 -- not_proven_*: null while the newest point has not been compared with the proven one.
 -- rank: 0 failed, 1 never, 2 reported, 3 stored, 4 verified, 5 proven.

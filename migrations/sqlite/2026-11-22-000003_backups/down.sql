@@ -4,6 +4,7 @@ DROP TRIGGER device_status_list;
 DROP TRIGGER device_status_relist;
 DROP TABLE device_listings;
 DROP TABLE device_proof;
+DROP TABLE backup_attempts;
 DROP TABLE restore_tests;
 DROP TABLE restore_points;
 DROP TABLE objects;

@@ -1,29 +1,28 @@
 //! Writing a backup by `rustic_core`, which is used for nothing else.
 use super::backend::Backend;
+use super::source::{Source, Unreadable};
+use super::walk::Scope;
 use crate::agent::net::backoff::Stop;
 use crate::agent::net::door::Door;
 use crate::agent::progress::{Event, Progress};
-use crate::agent::protect::MARK_NAME;
-use crate::agent::tree;
 use crate::domain::manifest::TAG_PREFIX;
 use crate::domain::object::ObjectName;
 use anyhow::{Context, Result, anyhow, bail};
 use rustic_core::{
-    BackupOptions, Credentials, Excludes, LocalSource, LocalSourceFilterOptions, LocalSourceSaveOptions, ParentOptions,
-    Progress as Bar, ProgressBars, ProgressType, ReadSource, ReadSourceEntry, ReadSourceOpen, Repository,
-    RepositoryBackends, RepositoryOptions, RusticError, RusticProgress, RusticResult, SnapshotOptions,
+    BackupOptions, Credentials, ParentOptions, Progress as Bar, ProgressBars, ProgressType, Repository,
+    RepositoryBackends, RepositoryOptions, RusticError, RusticProgress, SnapshotOptions,
 };
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::os::fd::AsFd;
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 /// What is backed up, and how the repository opens.
 pub struct Plan<'a> {
-    pub roots: &'a [PathBuf],
+    pub scope: &'a Scope,
+    /// Bytes of all files, as the manifest has them.
+    pub size: u64,
+    /// The newest change that the manifest has, nanoseconds of the file system's clock.
+    pub newest: i64,
     /// The same for each backup of the device, so that its last one is found as the parent.
     pub host: &'a str,
     pub manifest: &'a ObjectName,
@@ -65,8 +64,16 @@ pub fn run(door: Door, plan: &Plan<'_>, progress: Arc<dyn Progress>, stop: &Stop
         .map_err(|it| failed(it, "preparing the snapshot"))?;
     let parent = ParentOptions::default().force(plan.afresh);
     let options = BackupOptions::default().parent_opts(parent);
-    let source = Source::new(plan.roots, stop).map_err(|it| failed(it, "reading the protected folders"))?;
-    let made = repository.archive(&options, &source, snapshot, plan.roots).map_err(|it| failed(it, "backing up"))?;
+    let unreadable = Unreadable::default();
+    let source = Source {
+        scope: plan.scope.clone(),
+        size: plan.size,
+        newest: plan.newest,
+        unreadable: Arc::clone(&unreadable),
+        stop: stop.clone(),
+    };
+    let roots = &plan.scope.roots;
+    let made = repository.archive(&options, &source, snapshot, roots).map_err(|it| failed(it, "backing up"))?;
     if let Some(error) = backend.failure() {
         return Err(anyhow!(error));
     }
@@ -75,101 +82,8 @@ pub fn run(door: Door, plan: &Plan<'_>, progress: Arc<dyn Progress>, stop: &Stop
     }
     let id = made.id.to_hex();
     let snapshot = ObjectName::parse(id.as_str()).context("the snapshot has no name")?;
-    let unreadable = std::mem::take(&mut *source.unreadable.lock().unwrap_or_else(PoisonError::into_inner));
+    let unreadable = std::mem::take(&mut *unreadable.lock().unwrap_or_else(PoisonError::into_inner));
     Ok(Archived { snapshot, unreadable })
-}
-
-type Unreadable = Arc<Mutex<BTreeSet<Vec<u8>>>>;
-
-/// The protected folders as `rustic_core` walks them, but without the marks, and with files opened by handle.
-struct Source {
-    inner: LocalSource,
-    marks: Vec<PathBuf>,
-    unreadable: Unreadable,
-    stop: Stop,
-}
-
-impl Source {
-    fn new(roots: &[PathBuf], stop: &Stop) -> RusticResult<Self> {
-        let filter = LocalSourceFilterOptions::default().one_file_system(true);
-        let inner = LocalSource::new(LocalSourceSaveOptions::default(), &Excludes::default(), &filter, roots)?;
-        let marks = roots.iter().map(|it| it.join(MARK_NAME)).collect();
-        Ok(Self { inner, marks, unreadable: Arc::default(), stop: stop.clone() })
-    }
-}
-
-impl ReadSource for Source {
-    type Open = Open;
-    type Iter = Box<dyn Iterator<Item = RusticResult<ReadSourceEntry<Open>>> + Send>;
-
-    fn size(&self) -> RusticResult<Option<u64>> {
-        self.inner.size()
-    }
-
-    fn entries(&self) -> Self::Iter {
-        let marks = self.marks.clone();
-        let unreadable = Arc::clone(&self.unreadable);
-        let stop = self.stop.clone();
-        let entries = self.inner.entries().take_while(move |_| !stop.is_stopped());
-        Box::new(entries.filter_map(move |entry| {
-            let entry = match entry {
-                Ok(entry) => entry,
-                Err(error) => return Some(Err(error)),
-            };
-            if marks.contains(&entry.path) {
-                return None;
-            }
-            let open =
-                entry.open.is_some().then(|| Open { path: entry.path.clone(), unreadable: Arc::clone(&unreadable) });
-            Some(Ok(ReadSourceEntry { path: entry.path, node: entry.node, open }))
-        }))
-    }
-}
-
-/// A file to read: no symlink in its path is followed, whatever was put there since it was listed.
-struct Open {
-    path: PathBuf,
-    unreadable: Unreadable,
-}
-
-impl ReadSourceOpen for Open {
-    type Reader = Reader;
-
-    fn open(self) -> RusticResult<Reader> {
-        match open(&self.path) {
-            Ok(file) => Ok(Reader { file, path: self.path, unreadable: self.unreadable }),
-            Err(error) => {
-                note(&self.unreadable, &self.path);
-                Err(RusticError::with_source(rustic_core::ErrorKind::InputOutput, "a file could not be opened", error))
-            }
-        }
-    }
-}
-
-fn open(path: &Path) -> std::io::Result<File> {
-    let (dir, name) = tree::open_parent(path)?;
-    Ok(File::from(tree::open_file(dir.as_fd(), &name)?))
-}
-
-fn note(unreadable: &Unreadable, path: &Path) {
-    unreadable.lock().unwrap_or_else(PoisonError::into_inner).insert(path.as_os_str().as_bytes().to_vec());
-}
-
-/// Reads a file, and remembers where that failed: the library leaves such a file out and goes on.
-struct Reader {
-    file: File,
-    path: PathBuf,
-    unreadable: Unreadable,
-}
-
-impl std::io::Read for Reader {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        self.file.read(buffer).inspect_err(|error| {
-            if error.kind() != std::io::ErrorKind::Interrupted {
-                note(&self.unreadable, &self.path);
-            }
-        })
-    }
 }
 
 /// The library's progress bars as events.

@@ -2,27 +2,34 @@
 mod archive;
 mod ask;
 mod backend;
+mod look;
+mod source;
 mod walk;
+mod walker;
 
 pub use ask::ask;
-pub use walk::changes;
+pub use walk::{Scope, changes};
 
 use super::Agent;
 use super::net::backoff::Stop;
 use super::net::client::CallError;
 use super::net::door::Door;
 use super::progress::Event;
-use super::state::{BackupIndex, Credentials, LastBackup, Outbox};
-use crate::domain::manifest::{Header, Manifest, encode_path};
+use super::state::{Credentials, LastBackup, LastFailure, Outbox};
+use crate::domain::manifest::{Header, VERSION, encode_path};
 use crate::domain::object::ObjectName;
 use crate::domain::time::Time;
-use crate::protocol::agent::message::{BACKUPS, BackupReport, MANIFESTS, ManifestStored};
+use crate::protocol::agent::message::{
+    BACKUP_FAILURES, BACKUPS, BackupReport, FailedAttempt, MANIFESTS, ManifestStored, RootAway,
+};
 use crate::secret;
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::sync::Arc;
 use walk::Inventory;
+
+/// A longer reason is cut: a device says one of each folder.
+const REASON: usize = 2000;
 
 /// What a backup left behind, before it is reported.
 struct Archived {
@@ -36,20 +43,37 @@ impl Agent {
     /// Backs up the protected folders once; the report is sent, or kept until it can be.
     ///
     /// # Errors
-    /// When a folder is missing or without its mark, the server cannot be reached or refuses, or `stop` was asked for.
+    /// When no folder is there with its mark, the server cannot be reached or refuses, or `stop` was asked for. Why is
+    /// kept until a backup comes about.
     pub fn back_up(&self, stop: &Stop) -> Result<LastBackup> {
-        let roots = self.marked_roots()?;
+        let outcome = self.back_up_once(stop);
+        match &outcome {
+            Ok(_) => self.state.remove::<LastFailure>()?,
+            // Whoever stops it knows.
+            Err(_) if stop.is_stopped() => {}
+            Err(error) => self.failed(&format!("{error:#}"))?,
+        }
+        outcome
+    }
+
+    fn back_up_once(&self, stop: &Stop) -> Result<LastBackup> {
+        let (scope, away) = self.marked_roots()?;
+        for root in &away {
+            self.note(Event::Warning(format!("{} is not backed up: {}", root.path, root.reason)));
+        }
         let started_at = self.client.server_now();
-        let done = self.archive(&roots, started_at, stop)?;
+        let done = self.archive(&scope, &away, started_at, stop)?;
         let finished_at = self.client.server_now();
         let backup = LastBackup {
             snapshot: done.snapshot.clone(),
             manifest: done.manifest.clone(),
             started_at,
             finished_at,
-            file_count: done.inventory.files.len() as u64,
-            size_bytes: done.inventory.size(),
+            file_count: done.inventory.totals.files,
+            size_bytes: done.inventory.totals.bytes,
             excluded_count: done.excluded.len() as u64,
+            left_out: done.inventory.left_out.clone(),
+            away: away.clone(),
         };
         let report = BackupReport {
             generation: self.enrollment.generation,
@@ -58,23 +82,37 @@ impl Agent {
             file_count: backup.file_count,
             size_bytes: backup.size_bytes,
             excluded: done.excluded.into_iter().collect(),
+            left_out: backup.left_out.clone(),
+            away,
             started_at,
             finished_at,
         };
-        self.state.change::<Outbox, ()>(|outbox| outbox.backups.push(report))?;
+        self.state.change::<Outbox, ()>(|outbox| {
+            outbox.backups.push(report);
+            // A failure that was not told before this backup is none any more.
+            outbox.failure = None;
+        })?;
         self.state.put(&backup)?;
-        self.state.put(&BackupIndex { files: done.inventory.index })?;
+        self.state.put(&done.inventory.into_index())?;
         if let Err(error) = self.send_reports() {
             self.note(Event::Warning(format!("The backup is done; its report is sent later: {error}")));
         }
         Ok(backup)
     }
 
-    fn archive(&self, roots: &[PathBuf], started_at: Time, stop: &Stop) -> Result<Archived> {
+    fn archive(&self, scope: &Scope, away: &[RootAway], started_at: Time, stop: &Stop) -> Result<Archived> {
         self.note(Event::Note("Reading the files".to_owned()));
-        let mut inventory = walk::inventory(roots, self.around.progress.as_ref(), stop)?;
+        let header = Header {
+            version: VERSION,
+            device_id: self.enrollment.device_id.to_string(),
+            roots: scope.roots.iter().map(|it| it.to_string_lossy().into_owned()).collect(),
+            away: away.iter().map(|it| it.path.clone()).collect(),
+            made_at: started_at.millis(),
+            file_count: 0,
+        };
+        let mut inventory = walk::inventory(scope, &header, self.around.progress.as_ref(), stop)?;
         self.note(Event::Done);
-        let stored = self.upload_manifest(roots, started_at, &mut inventory, stop)?;
+        let stored = self.upload_manifest(&std::mem::take(&mut inventory.manifest), stop)?;
         if stored.damaged {
             let text = "What the server has of earlier backups is damaged: everything is sent again";
             self.note(Event::Warning(text.to_owned()));
@@ -85,7 +123,9 @@ impl Agent {
         let user = self.enrollment.repository_id.to_string();
         let door = Door::new(self.client.http().clone(), &address, &user, &credentials.0.token, stop.clone());
         let plan = archive::Plan {
-            roots,
+            scope,
+            size: inventory.totals.bytes,
+            newest: inventory.newest,
             host: &self.enrollment.device_id.to_string(),
             manifest: &manifest,
             password: &credentials.0.password,
@@ -100,30 +140,42 @@ impl Agent {
         Ok(Archived { inventory, manifest, snapshot: archived.snapshot, excluded })
     }
 
-    fn upload_manifest(
-        &self,
-        roots: &[PathBuf],
-        made_at: Time,
-        inventory: &mut Inventory,
-        stop: &Stop,
-    ) -> Result<ManifestStored> {
-        let header = Header {
-            version: 1,
-            device_id: self.enrollment.device_id.to_string(),
-            roots: roots.iter().map(|it| it.to_string_lossy().into_owned()).collect(),
-            away: vec![],
-            made_at: made_at.millis(),
-            file_count: inventory.files.len() as u64,
-        };
-        let manifest = Manifest { header, files: inventory.files.clone() };
-        let stored = manifest.encode().context("encoding the manifest")?;
-        let name = ObjectName::from_hash(&secret::sha256(&stored));
+    fn upload_manifest(&self, stored: &[u8], stop: &Stop) -> Result<ManifestStored> {
+        let name = ObjectName::from_hash(&secret::sha256(stored));
         let answer: ManifestStored =
-            self.client.post_bytes(MANIFESTS, &stored, stop).context("uploading the manifest")?;
+            self.client.post_bytes(MANIFESTS, stored, stop).context("uploading the manifest")?;
         if answer.name != name {
             bail!("the server stored the manifest under another name; something between changes what is sent");
         }
         Ok(answer)
+    }
+
+    /// Keeps why a backup did not come about, and tells the server, now or when it can.
+    fn failed(&self, reason: &str) -> Result<()> {
+        let failure = LastFailure { at: self.client.server_now(), reason: reason.chars().take(REASON).collect() };
+        self.state.put(&failure)?;
+        self.state.change::<Outbox, ()>(|outbox| outbox.failure = Some(failure))?;
+        // The next check-in tries again.
+        if let Err(error) = self.send_reports() {
+            tracing::debug!("why a backup failed is told later: {error}");
+        }
+        Ok(())
+    }
+
+    fn send_failure(&self, failure: LastFailure) -> Result<(), CallError> {
+        let generation = self.enrollment.generation;
+        let told = FailedAttempt { generation, at: failure.at, reason: failure.reason.clone() };
+        match self.client.tell(BACKUP_FAILURES, &told) {
+            Err(error) if error.is_temporary() => return Err(error),
+            // A server that does not take it has nothing to do with it.
+            Ok(()) | Err(_) => {}
+        }
+        self.state.change::<Outbox, ()>(|outbox| {
+            if outbox.failure.as_ref() == Some(&failure) {
+                outbox.failure = None;
+            }
+        })?;
+        Ok(())
     }
 
     /// Sends the reports of backups that the server does not have.
@@ -131,8 +183,11 @@ impl Agent {
     /// # Errors
     /// When the server cannot be reached; a report that it refuses for good is dropped with a warning.
     pub fn send_reports(&self) -> Result<(), CallError> {
-        let waiting = self.state.find::<Outbox>()?.unwrap_or_default().backups;
-        for report in waiting {
+        let Outbox { backups, failure } = self.state.find::<Outbox>()?.unwrap_or_default();
+        if let Some(failure) = failure {
+            self.send_failure(failure)?;
+        }
+        for report in backups {
             match self.client.tell(BACKUPS, &report) {
                 Ok(()) => {}
                 Err(error) if error.is_temporary() => return Err(error),

@@ -1,12 +1,14 @@
-//! The protected folders, walked by handle: no symlink is followed, no other
-//! file system entered, and each file is read in bounded memory.
+//! What the protected folders hold: read once for the manifest, looked at again after the backup.
+use super::look::{Groups, look};
+use super::walker::{Found, Walker, Walkers, is_elsewhere};
 use crate::agent::net::backoff::Stop;
 use crate::agent::progress::{Event, Progress};
-use crate::agent::protect::MARK_NAME;
 use crate::agent::state::{BackupIndex, IndexedFile};
 use crate::agent::tree;
 use crate::domain::device::Changes;
-use crate::domain::manifest::{ManifestFile, encode_path};
+use crate::domain::manifest::{Entry, EntryKind, Header, MAX_STORED_BYTES, Meta, Totals, Writer, encode_path};
+use crate::domain::message::LeftOut;
+use crate::secret;
 use anyhow::{Context, Result, bail};
 use aws_lc_rs::digest;
 use rustix::fs::{FileType, Stat, fstat};
@@ -14,156 +16,145 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CStr;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::os::fd::BorrowedFd;
+use std::path::PathBuf;
 
-/// Deeper folders are listed as unreadable: each level holds a file handle.
-const DEEPEST: usize = 200;
 const BUFFER: usize = 1 << 18;
 /// Times on a disk move in ticks; a change within this after another may not show.
-const TICK_NANOS: i64 = 50_000_000;
+pub const TICK_NANOS: i64 = 50_000_000;
 
-/// What a walk met.
-pub enum Met<'a> {
-    /// A regular file: its folder, its name, its path and what the file system says of it.
-    File { dir: BorrowedFd<'a>, name: &'a CStr, path: &'a [u8], stat: &'a Stat },
-    /// Something that could not be looked at.
-    Unreadable { path: &'a [u8] },
+/// Which folders are walked, and whether what is mounted in them belongs to them.
+#[derive(Debug, Clone, Default)]
+pub struct Scope {
+    pub roots: Vec<PathBuf>,
+    pub mounts: bool,
 }
 
-/// Walks one folder; `visit` says whether to go on.
-///
-/// # Errors
-/// When the folder itself cannot be opened.
-pub fn walk(root: &Path, visit: &mut dyn FnMut(Met<'_>) -> bool) -> io::Result<()> {
-    let dir = tree::open_dir(root)?;
-    let device = fstat(&dir)?.st_dev;
-    let mut path = root.as_os_str().as_bytes().to_vec();
-    enter(dir.as_fd(), device, 0, &mut path, visit);
-    Ok(())
-}
-
-fn enter(
-    dir: BorrowedFd<'_>,
-    device: u64,
-    depth: usize,
-    path: &mut Vec<u8>,
-    visit: &mut dyn FnMut(Met<'_>) -> bool,
-) -> bool {
-    let Ok(names) = tree::names(dir) else { return visit(Met::Unreadable { path }) };
-    let length = path.len();
-    for name in names {
-        if depth == 0 && name.as_bytes() == MARK_NAME.as_bytes() {
-            continue;
-        }
-        path.push(b'/');
-        path.extend_from_slice(name.as_bytes());
-        let goes_on = look(dir, &name, device, depth, path, visit);
-        path.truncate(length);
-        if !goes_on {
-            return false;
-        }
-    }
-    true
-}
-
-fn look(
-    dir: BorrowedFd<'_>,
-    name: &CStr,
-    device: u64,
-    depth: usize,
-    path: &mut Vec<u8>,
-    visit: &mut dyn FnMut(Met<'_>) -> bool,
-) -> bool {
-    let Ok(stat) = tree::stat(dir, name) else { return visit(Met::Unreadable { path }) };
-    match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile => visit(Met::File { dir, name, path, stat: &stat }),
-        // Another file system, and what is below it, is not ours.
-        FileType::Directory if stat.st_dev != device => true,
-        FileType::Directory if depth >= DEEPEST => visit(Met::Unreadable { path }),
-        FileType::Directory => match tree::open_child(dir, name) {
-            Ok(child) => enter(child.as_fd(), device, depth + 1, path, visit),
-            Err(_) => visit(Met::Unreadable { path }),
-        },
-        // Symlinks and devices are backed up as what they are; they hold no bytes to hash.
-        FileType::Symlink
-        | FileType::Fifo
-        | FileType::Socket
-        | FileType::CharacterDevice
-        | FileType::BlockDevice
-        | FileType::Unknown => true,
-    }
-}
-
-/// Every file of the protected folders, hashed.
+/// Everything in the protected folders, read.
 #[derive(Debug, Default)]
 pub struct Inventory {
-    /// Sorted by path.
-    pub files: Vec<ManifestFile>,
-    pub index: BTreeMap<String, IndexedFile>,
+    /// The manifest's stored bytes.
+    pub manifest: Vec<u8>,
+    pub totals: Totals,
     /// Paths that could not be read, in the manifest's spelling.
     pub unreadable: BTreeSet<String>,
-    roots: Vec<PathBuf>,
-    /// When the walk ended, nanoseconds of the file system's clock as far as it shows.
-    newest: i64,
+    /// What is not in the backup, and why.
+    pub left_out: LeftOut,
+    /// The newest change that was met, nanoseconds of the file system's clock.
+    pub newest: i64,
+    known: BTreeMap<String, Known>,
+    scope: Scope,
+}
+
+#[derive(Debug)]
+struct Known {
+    is_file: bool,
+    seen: IndexedFile,
+    /// Over all that the manifest says of it.
+    digest: [u8; 32],
 }
 
 impl Inventory {
-    /// Bytes of all files.
-    pub fn size(&self) -> u64 {
-        self.files.iter().map(|it| it.size).sum()
+    /// What tells the files that change after this backup.
+    pub fn into_index(self) -> BackupIndex {
+        let files = self.known.into_iter().filter(|it| it.1.is_file).map(|(path, it)| (path, it.seen)).collect();
+        BackupIndex { files, mounts: self.scope.mounts }
     }
 }
 
-/// Hashes every file.
+/// Reads everything, and writes the manifest on the way.
 ///
 /// # Errors
-/// When a root is missing, or `stop` was asked for.
-pub fn inventory(roots: &[PathBuf], progress: &dyn Progress, stop: &Stop) -> Result<Inventory> {
-    let mut found = Inventory { roots: roots.to_vec(), ..Inventory::default() };
-    let mut hashed = 0;
-    let mut buffer = vec![0; BUFFER];
-    for root in roots {
-        walk(root, &mut |met| {
-            match met {
-                Met::Unreadable { path } => {
-                    found.unreadable.insert(encode_path(path));
-                }
-                Met::File { dir, name, path, .. } => {
-                    let path = encode_path(path);
-                    match hash(dir, name, &mut buffer) {
-                        Ok((sha256, seen)) => {
-                            hashed += seen.size;
-                            found.newest = found.newest.max(seen.ctime);
-                            found.files.push(ManifestFile { path: path.clone(), size: seen.size, sha256 });
-                            found.index.insert(path, seen);
-                        }
-                        Err(_) => {
-                            found.unreadable.insert(path);
-                        }
-                    }
-                    if found.files.len().is_multiple_of(64) {
-                        progress.event(Event::Hashed { files: found.files.len() as u64, bytes: hashed });
-                    }
-                }
-            }
-            !stop.is_stopped()
-        })
-        .with_context(|| format!("reading the protected folder {}", root.display()))?;
+/// When a root is missing, `stop` was asked for, or there is more than a manifest can list.
+pub fn inventory(scope: &Scope, header: &Header, progress: &dyn Progress, stop: &Stop) -> Result<Inventory> {
+    let mut writer = Writer::new(Vec::new(), header).context("writing the manifest")?;
+    let mut found = Inventory { scope: scope.clone(), ..Inventory::default() };
+    let mut walkers = Walkers::new(&scope.roots, scope.mounts);
+    let (mut groups, mut buffer, mut count) = (Groups::default(), vec![0; BUFFER], Totals::default());
+    while let Some(met) = walkers.next() {
+        let met = met.context("reading a protected folder")?;
+        let (entry, seen) = read(&met, walkers.handle(), &mut groups, &mut buffer);
+        if let Some(seen) = seen {
+            found.newest = found.newest.max(seen.ctime);
+            let is_file = entry.sha256.is_some();
+            found.known.insert(entry.path.clone(), Known { is_file, seen, digest: digest_of(&entry)? });
+        }
+        found.take_note(&entry, met.fault.as_deref());
+        writer.entry(&entry).context("writing the manifest")?;
+        count.entries += 1;
+        count.files += u64::from(entry.sha256.is_some());
+        count.bytes += entry.size;
+        if count.entries.is_multiple_of(64) {
+            progress.event(Event::Hashed { files: count.files, bytes: count.bytes });
+        }
         if stop.is_stopped() {
             bail!("stopped");
         }
     }
-    progress.event(Event::Hashed { files: found.files.len() as u64, bytes: hashed });
-    found.files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+    progress.event(Event::Hashed { files: count.files, bytes: count.bytes });
+    (found.manifest, found.totals) = writer.finish().context("writing the manifest")?;
+    if found.manifest.len() > MAX_STORED_BYTES {
+        bail!("the protected folders have more entries than one backup can list; protect fewer of them");
+    }
     Ok(found)
 }
 
-/// The hash of a file and what it was when reading began. One that grew or shrank meanwhile shows as changed later.
+impl Inventory {
+    fn take_note(&mut self, entry: &Entry, fault: Option<&str>) {
+        match (&entry.left_out, entry.kind) {
+            (Some(why), kind) => {
+                self.left_out.add(&entry.path, why);
+                let is_cut = kind == EntryKind::Folder && fault.is_some_and(|it| !is_elsewhere(it));
+                if is_cut || (kind == EntryKind::File && entry.sha256.is_none()) || kind == EntryKind::Unknown {
+                    self.unreadable.insert(entry.path.clone());
+                }
+            }
+            (None, EntryKind::Pipe | EntryKind::Socket | EntryKind::CharDevice | EntryKind::BlockDevice) => {
+                self.left_out
+                    .add(&entry.path, &format!("{} has no content that could be backed up", entry.kind.name()));
+            }
+            (None, EntryKind::File | EntryKind::Folder | EntryKind::Symlink | EntryKind::Unknown) => {}
+        }
+    }
+}
+
+/// What the manifest says of an entry, and what shows whether it changes.
+fn read(
+    met: &Found,
+    handle: Option<BorrowedFd<'_>>,
+    groups: &mut Groups,
+    buffer: &mut [u8],
+) -> (Entry, Option<IndexedFile>) {
+    let mut entry = look(met, handle, groups).entry;
+    let mut seen = met.stat.as_ref().map(seen);
+    if let (EntryKind::File, Some(handle)) = (entry.kind, handle) {
+        match hash(handle, &met.name, buffer) {
+            Ok((sha256, was)) => {
+                entry.size = was.size;
+                entry.sha256 = Some(sha256);
+                seen = Some(was);
+            }
+            Err(error) => {
+                entry.left_out.get_or_insert_with(|| format!("it cannot be read: {}", error.kind()));
+            }
+        }
+    }
+    (entry, seen)
+}
+
+fn digest_of(entry: &Entry) -> Result<[u8; 32]> {
+    // Its number depends on what else was met before, and how much room it takes on what was written back meanwhile.
+    let meta = entry.meta.clone().map(|it| Meta { sparse: false, ..it });
+    let entry = Entry { link_group: None, meta, ..entry.clone() };
+    Ok(secret::sha256(&serde_json::to_vec(&entry).context("writing an entry")?))
+}
+
+/// The hash of a file and what it was when reading began; one that grows is read as far as it went then. One that
+/// changed meanwhile shows as changed later.
 fn hash(dir: BorrowedFd<'_>, name: &CStr, buffer: &mut [u8]) -> io::Result<(String, IndexedFile)> {
-    let mut file = File::from(tree::open_file(dir, name)?);
+    let file = File::from(tree::open_file(dir, name)?);
     let before = seen(&fstat(&file)?);
+    let mut file = file.take(before.size);
     let mut context = digest::Context::new(&digest::SHA256);
     let mut size = 0;
     loop {
@@ -177,44 +168,40 @@ fn hash(dir: BorrowedFd<'_>, name: &CStr, buffer: &mut [u8]) -> io::Result<(Stri
     Ok((hex::encode(context.finish().as_ref()), IndexedFile { size, ..before }))
 }
 
-/// What shows whether a file has changed.
+/// What shows whether an entry has changed.
 pub fn seen(stat: &Stat) -> IndexedFile {
+    let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
     IndexedFile {
-        size: u64::try_from(stat.st_size).unwrap_or(0),
+        size: if is_file { u64::try_from(stat.st_size).unwrap_or(0) } else { 0 },
         mtime: tree::nanos(stat.st_mtime, stat.st_mtime_nsec),
         ctime: tree::nanos(stat.st_ctime, stat.st_ctime_nsec),
     }
 }
 
-/// The files that are not as they were hashed: changed, or gone.
+/// The entries that are not as they were read: changed, or gone.
 ///
-/// A file whose last change lies within a tick of the newest time seen is read
-/// again: a second change in the same tick would not show.
+/// One whose last change lies within a tick of the newest time seen is read again: a second change in the same tick
+/// would not show.
 pub fn changed_since(inventory: &Inventory) -> BTreeSet<String> {
-    let hashes: BTreeMap<&str, &str> =
-        inventory.files.iter().map(|it| (it.path.as_str(), it.sha256.as_str())).collect();
     let mut buffer = vec![0; BUFFER];
-    let mut left: BTreeSet<&str> = inventory.index.keys().map(String::as_str).collect();
+    let mut left: BTreeSet<&str> = inventory.known.keys().map(String::as_str).collect();
     let mut changed = BTreeSet::new();
-    for root in &inventory.roots {
-        // A root that is gone leaves all its files in `left`.
-        let _ = walk(root, &mut |met| {
-            if let Met::File { dir, name, path, stat } = met {
-                let path = encode_path(path);
-                if let Some(was) = inventory.index.get(&path) {
-                    left.remove(path.as_str());
-                    let is_fresh = was.ctime.max(was.mtime) >= inventory.newest - TICK_NANOS;
-                    let mut same = || {
-                        hash(dir, name, &mut buffer)
-                            .is_ok_and(|(it, _)| hashes.get(path.as_str()) == Some(&it.as_str()))
-                    };
-                    if seen(stat) != *was || (is_fresh && !same()) {
-                        changed.insert(path);
-                    }
-                }
-            }
-            true
-        });
+    let mut walkers = Walkers::new(&inventory.scope.roots, inventory.scope.mounts);
+    while let Some(met) = walkers.next() {
+        // A root that is gone leaves all that is in it in `left`.
+        let Ok(met) = met else { continue };
+        let path = encode_path(&met.path);
+        let Some(was) = inventory.known.get(&path) else { continue };
+        left.remove(path.as_str());
+        let now = met.stat.as_ref().map(seen);
+        let is_fresh = was.seen.ctime >= inventory.newest.saturating_sub(TICK_NANOS);
+        let mut same = || {
+            let (entry, _) = read(&met, walkers.handle(), &mut Groups::default(), &mut buffer);
+            digest_of(&entry).is_ok_and(|it| it == was.digest)
+        };
+        if now != Some(was.seen) || (is_fresh && !same()) {
+            changed.insert(path);
+        }
     }
     changed.extend(left.into_iter().map(str::to_owned));
     changed
@@ -225,21 +212,20 @@ pub fn changed_since(inventory: &Inventory) -> BTreeSet<String> {
 pub fn changes(roots: &[PathBuf], index: &BackupIndex) -> Option<Changes> {
     let mut changes = Changes { files: 0, bytes: 0 };
     for root in roots {
-        let walked = walk(root, &mut |met| {
-            match met {
-                Met::File { path, stat, .. } => {
-                    let now = seen(stat);
-                    if index.files.get(&encode_path(path)) != Some(&now) {
-                        changes.files += 1;
-                        changes.bytes = changes.bytes.saturating_add(i64::try_from(now.size).unwrap_or(i64::MAX));
-                    }
-                }
+        let mut walker = Walker::new(root, index.mounts).ok()?;
+        while let Some(met) = walker.next() {
+            // What is mounted in a protected folder is no part of it, and no wipe erases it.
+            if met.fault.as_deref().is_some_and(|it| !is_elsewhere(it)) {
                 // It is in no backup, and a wipe may still erase it: one file at least.
-                Met::Unreadable { .. } => changes.files += 1,
+                changes.files += 1;
+            } else if met.kind() == FileType::RegularFile
+                && let Some(now) = met.stat.as_ref().map(seen)
+                && index.files.get(&encode_path(&met.path)) != Some(&now)
+            {
+                changes.files += 1;
+                changes.bytes = changes.bytes.saturating_add(i64::try_from(now.size).unwrap_or(i64::MAX));
             }
-            true
-        });
-        walked.ok()?;
+        }
     }
     Some(changes)
 }
@@ -248,10 +234,17 @@ pub fn changes(roots: &[PathBuf], index: &BackupIndex) -> Option<Changes> {
 mod tests {
     use super::*;
     use crate::agent::progress::Silent;
-    use crate::secret;
+    use crate::agent::protect::MARK_NAME;
+    use crate::domain::manifest;
+    use rustix::fs::OFlags;
     use std::ffi::OsStr;
     use std::fs;
+    use std::io::Write;
+    use std::os::fd::{AsFd, OwnedFd};
+    use std::os::unix::ffi::OsStrExt;
     use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::path::Path;
+    use std::sync::Arc;
 
     fn folder() -> (tempfile::TempDir, PathBuf) {
         let temp = tempfile::tempdir().unwrap();
@@ -261,31 +254,93 @@ mod tests {
     }
 
     fn take(root: &Path) -> Inventory {
-        inventory(&[root.to_owned()], &Silent, &Stop::default()).unwrap()
+        inventory(&scope(root), &header(), &Silent, &Stop::default()).unwrap()
+    }
+
+    fn scope(root: &Path) -> Scope {
+        Scope { roots: vec![root.to_owned()], mounts: false }
+    }
+
+    fn header() -> Header {
+        Header { version: 2, device_id: String::new(), roots: vec![], away: vec![], made_at: 0, file_count: 0 }
+    }
+
+    fn listed(found: &Inventory) -> Vec<Entry> {
+        let mut all = Vec::new();
+        manifest::entries(&found.manifest, |it| all.push(it)).unwrap();
+        all
+    }
+
+    /// A folder so deep that its path is longer than any system call takes, and what is in the last one.
+    fn deep(root: &Path, levels: usize) -> OwnedFd {
+        let mut dir = tree::open_dir(root).unwrap();
+        for _ in 0..levels {
+            rustix::fs::mkdirat(&dir, c"dddddddddddddddddddd", 0o700.into()).unwrap();
+            dir = tree::open_child(dir.as_fd(), c"dddddddddddddddddddd").unwrap();
+        }
+        dir
+    }
+
+    fn remove(root: &Path) {
+        assert!(std::process::Command::new("rm").arg("-rf").arg(root).status().unwrap().success());
     }
 
     #[test]
-    fn every_regular_file_is_hashed_and_sorted() {
+    fn everything_that_a_wipe_erases_is_listed() {
         let (temp, root) = folder();
         fs::create_dir_all(root.join("b/c")).unwrap();
+        fs::create_dir(root.join("empty")).unwrap();
         fs::write(root.join("b/c/z.txt"), "zz").unwrap();
+        fs::hard_link(root.join("b/c/z.txt"), root.join("b/same")).unwrap();
         fs::write(root.join("b-first.txt"), "").unwrap();
         fs::write(root.join(OsStr::from_bytes(b"bad\xff\n%")), "x").unwrap();
         fs::write(root.join(MARK_NAME), "mark").unwrap();
         fs::write(root.join("b").join(MARK_NAME), "not the mark of the root").unwrap();
-        fs::write(temp.path().join("secret"), "s").unwrap();
-        symlink(temp.path().join("secret"), root.join("link")).unwrap();
-        symlink(temp.path(), root.join("link-dir")).unwrap();
+        symlink(temp.path().join("no\nwhere"), root.join("link")).unwrap();
         rustix::fs::mknodat(rustix::fs::CWD, root.join("pipe"), FileType::Fifo, 0o600.into(), 0).unwrap();
+        fs::set_permissions(root.join("empty"), fs::Permissions::from_mode(0o2570)).unwrap();
+        let early = rustix::fs::Timespec { tv_sec: -2, tv_nsec: 250_000_000 };
+        let times = rustix::fs::Timestamps { last_access: early, last_modification: early };
+        rustix::fs::utimensat(rustix::fs::CWD, root.join("empty"), &times, rustix::fs::AtFlags::empty()).unwrap();
+        let long = vec![7; 3000];
+        let has_attributes =
+            rustix::fs::setxattr(root.join("b-first.txt"), "user.a", &long, rustix::fs::XattrFlags::empty()).is_ok();
 
         let found = take(&root);
 
         let base = root.to_str().unwrap();
-        let paths: Vec<_> = found.files.iter().map(|it| it.path.strip_prefix(base).unwrap()).collect();
-        assert_eq!(paths, ["/b-first.txt", "/b/.holdfast-protected", "/b/c/z.txt", "/bad%FF%0A%25"]);
-        assert_eq!(found.files[2].sha256, hex::encode(secret::sha256(b"zz")));
-        assert_eq!(found.size(), 2 + 1 + 24);
+        let all = listed(&found);
+        let paths: Vec<_> = all.iter().map(|it| it.path.strip_prefix(base).unwrap()).collect();
+        assert_eq!(
+            paths,
+            [
+                "",
+                "/b",
+                "/b/.holdfast-protected",
+                "/b/c",
+                "/b/c/z.txt",
+                "/b/same",
+                "/b-first.txt",
+                "/bad%FF%0A%25",
+                "/empty",
+                "/link",
+                "/pipe"
+            ]
+        );
+        let of = |name: &str| all.iter().find(|it| it.path.strip_prefix(base) == Some(name)).unwrap();
+        assert_eq!(of("/b/c/z.txt").sha256, Some(hex::encode(secret::sha256(b"zz"))));
+        assert!(of("/b/same").link_group.is_some() && of("/b/same").link_group == of("/b/c/z.txt").link_group);
+        let empty = of("/empty").meta.clone().unwrap();
+        assert_eq!((of("/empty").kind, empty.mode, empty.mtime), (EntryKind::Folder, 0o2570, (-2, 250_000_000)));
+        assert_eq!(
+            (of("/link").kind, of("/link").target.as_deref().unwrap().ends_with("no%0Awhere")),
+            (EntryKind::Symlink, true)
+        );
+        assert_eq!(of("/b-first.txt").meta.clone().unwrap().attributes.is_some(), has_attributes);
+        assert_eq!(found.totals, Totals { entries: 11, files: 5, bytes: 2 + 2 + 24 + 1 });
         assert!(found.unreadable.is_empty());
+        let left: Vec<_> = found.left_out.named.iter().map(|it| it.reason.as_str()).collect();
+        assert_eq!(left, ["a pipe has no content that could be backed up"]);
     }
 
     #[test]
@@ -304,7 +359,8 @@ mod tests {
 
         let base = root.to_str().unwrap();
         let changed: Vec<_> = changed_since(&found).into_iter().map(|it| it.replace(base, "")).collect();
-        assert_eq!(changed, ["/gone", "/grown", "/same-size"]);
+        // The folder too: it has other names in it.
+        assert_eq!(changed, ["", "/gone", "/grown", "/same-size"]);
     }
 
     #[test]
@@ -315,7 +371,7 @@ mod tests {
         let roots = [root.clone()];
         assert_eq!(changes(&roots, &BackupIndex::default()), Some(Changes { files: 2, bytes: 3 }));
 
-        let index = BackupIndex { files: take(&root).index };
+        let index = take(&root).into_index();
         assert_eq!(changes(&roots, &index), Some(Changes { files: 0, bytes: 0 }));
 
         fs::write(root.join("b"), "333").unwrap();
@@ -324,16 +380,61 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_looked_at_is_never_counted_as_nothing() {
+    fn no_depth_and_no_length_of_a_path_keeps_a_file_out() {
         let (_temp, root) = folder();
-        let mut dir = tree::open_dir(&root).unwrap();
-        for _ in 0..DEEPEST + 5 {
-            rustix::fs::mkdirat(&dir, c"d", 0o700.into()).unwrap();
-            dir = tree::open_child(dir.as_fd(), c"d").unwrap();
-        }
-        let index = BackupIndex { files: take(&root).index };
+        let last = deep(&root, 700);
+        rustix::fs::openat(&last, c"file", OFlags::CREATE | OFlags::WRONLY, 0o600.into()).unwrap();
+        drop(last);
+        fs::write(root.join("e"), "after it").unwrap();
+
+        let found = take(&root);
+
+        assert_eq!((found.totals.entries, found.totals.files), (703, 2));
+        assert!(found.unreadable.is_empty() && changed_since(&found).is_empty());
+        assert_eq!(found.left_out, LeftOut::default());
+        let index = found.into_index();
+        assert_eq!(changes(std::slice::from_ref(&root), &index), Some(Changes { files: 0, bytes: 0 }));
+        remove(&root);
+    }
+
+    #[test]
+    fn what_cannot_be_looked_at_is_named_and_never_counted_as_nothing() {
+        let (_temp, root) = folder();
+        drop(deep(&root, 2100));
+
+        let found = take(&root);
+
+        assert_eq!((found.unreadable.len(), found.left_out.count), (1, 1));
+        assert!(found.left_out.named[0].reason.contains("deep"), "{:?}", found.left_out);
+        let index = found.into_index();
         assert_eq!(changes(std::slice::from_ref(&root), &index), Some(Changes { files: 1, bytes: 0 }));
-        assert_eq!(changes(&[root.join("missing"), root], &index), None);
+        assert_eq!(changes(&[root.join("missing"), root.clone()], &index), None);
+        remove(&root);
+    }
+
+    #[test]
+    fn a_log_that_grows_is_read_as_far_as_it_was_and_told_as_changed() {
+        let (_temp, root) = folder();
+        fs::write(root.join("log"), "1").unwrap();
+        fs::write(root.join("still"), "2").unwrap();
+        let found = take(&root);
+        let node = source_nodes(&root, &found).into_iter().find(|it| &*it.name() == OsStr::new("log")).unwrap();
+        fs::OpenOptions::new().append(true).open(root.join("log")).unwrap().write_all(b"23").unwrap();
+
+        assert_eq!(node.meta.size, 1);
+        let changed: Vec<_> = changed_since(&found).into_iter().collect();
+        assert_eq!(changed, [encode_path(root.join("log").as_os_str().as_bytes())]);
+    }
+
+    fn source_nodes(root: &Path, found: &Inventory) -> Vec<rustic_core::repofile::Node> {
+        let source = crate::agent::backup::source::Source {
+            scope: scope(root),
+            size: 0,
+            newest: found.newest,
+            unreadable: Arc::default(),
+            stop: Stop::default(),
+        };
+        rustic_core::ReadSource::entries(&source).map(|it| it.unwrap().node).collect()
     }
 
     #[test]
@@ -345,28 +446,17 @@ mod tests {
             return; // root reads everything
         }
         let found = take(&root);
-        assert_eq!(found.unreadable.len(), 1);
-        assert!(found.files.is_empty());
-    }
-
-    #[test]
-    fn a_very_deep_folder_is_listed_and_not_followed() {
-        let (_temp, root) = folder();
-        let mut dir = tree::open_dir(&root).unwrap();
-        for _ in 0..DEEPEST + 5 {
-            rustix::fs::mkdirat(&dir, c"d", 0o700.into()).unwrap();
-            dir = tree::open_child(dir.as_fd(), c"d").unwrap();
-        }
-        assert_eq!(take(&root).unreadable.len(), 1);
+        assert_eq!((found.unreadable.len(), found.totals.files, found.left_out.count), (1, 0, 1));
+        assert!(listed(&found).iter().any(|it| it.left_out.is_some() && it.meta.is_some()), "its rights are known");
     }
 
     #[test]
     fn a_missing_root_is_an_error_and_a_stop_ends_the_walk() {
         let (_temp, root) = folder();
-        assert!(inventory(&[root.join("missing")], &Silent, &Stop::default()).is_err());
+        assert!(inventory(&scope(&root.join("missing")), &header(), &Silent, &Stop::default()).is_err());
         fs::write(root.join("a"), "1").unwrap();
         let stop = Stop::default();
         stop.stop();
-        assert!(inventory(&[root], &Silent, &stop).is_err());
+        assert!(inventory(&scope(&root), &header(), &Silent, &stop).is_err());
     }
 }

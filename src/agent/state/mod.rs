@@ -7,8 +7,8 @@ mod record;
 
 pub use record::{
     Away, BackupAnswer, BackupIndex, BackupRequest, ClockOffset, Credentials, Enrollment, Held, IndexedFile, Journal,
-    JournalEntry, LastBackup, Marks, Outbox, Policy, ProtectedRoot, RestoreJournal, Roots, Seen, WipeJournal,
-    WipeStage, Wiped,
+    JournalEntry, LastBackup, LastFailure, Marks, Outbox, Policy, ProtectedRoot, RestoreJournal, Roots, Seen,
+    WipeJournal, WipeStage, Wiped,
 };
 
 use crate::secret;

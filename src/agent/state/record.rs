@@ -6,8 +6,8 @@ use crate::domain::id::{CommandId, DeviceId, RepositoryId};
 use crate::domain::object::ObjectName;
 use crate::domain::time::Time;
 use crate::protocol::agent::message::{
-    BackupReport, CommandResult, DevicePolicy, Payload, RepositoryCredentials, RestoreOrder, RestoreResult, WipeReport,
-    WipedRoot,
+    BackupReport, CommandResult, DevicePolicy, LeftOut, Payload, RepositoryCredentials, RestoreOrder, RestoreResult,
+    RootAway, WipeReport, WipedRoot,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -56,6 +56,9 @@ pub struct ProtectedRoot {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Roots {
     pub roots: Vec<ProtectedRoot>,
+    /// Whether what is mounted in them is backed up with them.
+    #[serde(default)]
+    pub mounts: bool,
 }
 
 /// The marks that this agent made, by folder: written before they are, so that it knows them after a kill.
@@ -109,6 +112,19 @@ pub struct LastBackup {
     pub file_count: u64,
     pub size_bytes: u64,
     pub excluded_count: u64,
+    /// What is not in it, and why.
+    #[serde(default)]
+    pub left_out: LeftOut,
+    /// Protected folders that were not there.
+    #[serde(default)]
+    pub away: Vec<RootAway>,
+}
+
+/// Why the last backup that was tried did not come about; gone once one did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastFailure {
+    pub at: Time,
+    pub reason: String,
 }
 
 /// A backup that a person at the device asks of the agent that runs.
@@ -128,6 +144,9 @@ pub struct BackupAnswer {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct BackupIndex {
     pub files: BTreeMap<String, IndexedFile>,
+    /// Whether what is mounted in the protected folders was backed up with them.
+    #[serde(default)]
+    pub mounts: bool,
 }
 
 /// What shows whether a file has changed, without reading it.
@@ -143,6 +162,9 @@ pub struct IndexedFile {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Outbox {
     pub backups: Vec<BackupReport>,
+    /// The last backup that did not come about, where the server does not know of it.
+    #[serde(default)]
+    pub failure: Option<LastFailure>,
 }
 
 /// What became of each command, so that none runs twice and no result is lost.
@@ -243,6 +265,7 @@ records! {
     Away = "away.json",
     Held = "baton.json",
     LastBackup = "backup.json",
+    LastFailure = "backup-failure.json",
     BackupRequest = "backup-request.json",
     BackupAnswer = "backup-answer.json",
     BackupIndex = "index.json",

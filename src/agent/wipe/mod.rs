@@ -12,8 +12,8 @@ use super::net::client::CallError;
 use super::progress::Event;
 use super::protect::{self, Forbidden};
 use super::state::{
-    BackupAnswer, BackupIndex, BackupRequest, Credentials, Journal, LastBackup, Outbox, ProtectedRoot, RestoreJournal,
-    Roots, State, WipeJournal, WipeStage, Wiped,
+    BackupAnswer, BackupIndex, BackupRequest, Credentials, Journal, LastBackup, LastFailure, Outbox, ProtectedRoot,
+    RestoreJournal, Roots, State, WipeJournal, WipeStage, Wiped,
 };
 use super::{Identity, tree};
 use crate::domain::command::CommandKind;
@@ -114,6 +114,7 @@ impl Agent {
         self.state.destroy::<Credentials>()?;
         self.state.remove::<BackupIndex>()?;
         self.state.remove::<LastBackup>()?;
+        self.state.remove::<LastFailure>()?;
         self.state.remove::<BackupRequest>()?;
         self.state.remove::<BackupAnswer>()?;
         self.state.remove::<Outbox>()?;

@@ -59,6 +59,9 @@ pub struct Enroll {
     /// A folder to back up, and to erase when the device is wiped; may be given several times
     #[arg(long, value_name = "DIR", required = true, num_args = 1..)]
     protect: Vec<PathBuf>,
+    /// Back up what is mounted inside the protected folders too; a wipe leaves it
+    #[arg(long)]
+    include_mounts: bool,
     /// The device's name in the console [default: the host's]
     #[arg(long)]
     name: Option<String>,
@@ -151,6 +154,7 @@ fn enroll(options: &Enroll) -> Result<ExitCode> {
         name: options.name.clone(),
         person: options.person.clone(),
         ca,
+        mounts: options.include_mounts,
         again: options.again,
     };
     let agent = Agent::enroll(options.state.open()?, surroundings(), &request)?;

@@ -2,7 +2,7 @@
 use crate::agent::backup;
 use crate::agent::progress::{Event, Progress};
 use crate::agent::state::{
-    Away, BackupIndex, Enrollment, LastBackup, Outbox, Policy, Roots, Seen, State, WipeJournal, Wiped,
+    Away, BackupIndex, Enrollment, LastBackup, LastFailure, Outbox, Policy, Roots, Seen, State, WipeJournal, Wiped,
 };
 use crate::agent::{Agent, RestoreOutcome, accepted_wipe};
 use crate::cli::output::{print, print_json, say};
@@ -110,10 +110,29 @@ pub fn backup(backup: &LastBackup) {
     if backup.excluded_count > 0 {
         text.push_str(&format!(
             "{} changed or could not be read meanwhile; left for the next backup.\n",
-            words::files(backup.excluded_count)
+            words::counted(backup.excluded_count, "entry", "entries")
         ));
     }
+    text.push_str(&not_in_it(backup));
     print(&text);
+}
+
+/// So many of what is not in a backup are printed.
+const NAMED: usize = 20;
+
+/// What a backup does not hold, by name.
+fn not_in_it(backup: &LastBackup) -> String {
+    let mut text: String =
+        backup.away.iter().map(|it| format!("Not backed up: {}: {}\n", it.path, it.reason)).collect();
+    if backup.left_out.count > 0 {
+        text.push_str(&format!("Left out: {}\n", words::counted(backup.left_out.count, "entry", "entries")));
+        let named = backup.left_out.named.iter().take(NAMED);
+        text.extend(named.map(|it| format!("  {}: {}\n", it.path, it.reason)));
+        if backup.left_out.count > NAMED as u64 {
+            text.push_str("  and more; `holdfast agent status --json` lists up to 200\n");
+        }
+    }
+    text
 }
 
 /// Says how a restore went; the exit code is 1 where something failed.
@@ -148,6 +167,8 @@ struct Status {
     last_check_in: Option<Seen>,
     server_away: Option<Away>,
     last_backup: Option<LastBackup>,
+    /// Why the last backup that was tried did not come about; none where it did.
+    last_failure: Option<LastFailure>,
     /// None where a protected folder cannot be opened.
     changes_since_backup: Option<Changes>,
     reports_waiting: usize,
@@ -168,6 +189,7 @@ pub fn status(state: &State, json: bool) -> Result<ExitCode> {
         last_check_in: state.find()?,
         server_away: state.find()?,
         last_backup: state.find()?,
+        last_failure: state.find()?,
         changes_since_backup: backup::changes(&folders, &index),
         reports_waiting: state.find::<Outbox>()?.unwrap_or_default().backups.len(),
         policy: state.find()?,
@@ -203,6 +225,9 @@ fn in_words(status: &Status) -> String {
         format!("{}, {}, {}", it.finished_at.iso(), words::files(it.file_count), words::bytes(it.size_bytes))
     });
     lines.push(("Backed up", backup.unwrap_or_else(|| "never".to_owned())));
+    if let Some(failure) = &status.last_failure {
+        lines.push(("Failed", format!("the last backup, {}: {}", failure.at.iso(), failure.reason)));
+    }
     lines.push((
         "Changed",
         status.changes_since_backup.map_or_else(
@@ -215,6 +240,7 @@ fn in_words(status: &Status) -> String {
         lines.push(("Waiting", format!("{waiting} to be sent")));
     }
     let mut text: String = lines.iter().map(|(name, value)| format!("{name:<12}{value}\n")).collect();
+    text.push_str(&status.last_backup.as_ref().map(not_in_it).unwrap_or_default());
     if status.wipe_under_way {
         text.push_str("A wipe is under way.\n");
     }

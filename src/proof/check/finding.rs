@@ -49,6 +49,23 @@ impl Finding {
         self.failures.file(path, reason);
     }
 
+    /// An entry whose content came back and whose rights, owner, time, attributes or links are others.
+    pub fn other_metadata(&mut self, path: String, reason: String) {
+        self.failures.metadata(path, reason);
+    }
+
+    /// Something that is not a file and was not compared: it is named, and no file less is proven.
+    pub fn entry_not_compared(&mut self, path: &str) {
+        if self.failures.not_compared.len() < MAX_NAMES {
+            self.failures.not_compared.push(path.to_owned());
+        }
+    }
+
+    /// Protected folders of which nothing is in the backup.
+    pub fn away(&mut self, roots: &[String]) {
+        self.failures.away = roots.iter().take(MAX_NAMES).cloned().collect();
+    }
+
     /// A file of the manifest that the backup has not.
     pub fn missing(&mut self, path: String) {
         let reason =
@@ -149,12 +166,13 @@ impl Finding {
         let level = self.level();
         let result = if !self.failures.is_empty() {
             TestResult::Failed
-        } else if !self.has_manifest || self.excluded_count > 0 || self.matched_count == 0 {
+        } else if !self.has_manifest || self.excluded_count > 0 || self.matched_count == 0 || self.failures.is_partial()
+        {
             TestResult::Partial
         } else {
             TestResult::Passed
         };
-        let summary = self.summary(result);
+        let summary = self.summary(result) + &self.failures.said_apart();
         self.finish(result, level, summary)
     }
 
@@ -179,7 +197,11 @@ impl Finding {
             Level::Reported
         } else if self.is_unreadable {
             Level::Stored
-        } else if !self.has_manifest || !self.failures.is_empty() || self.matched_count == 0 {
+        } else if !self.has_manifest
+            || !self.failures.is_empty()
+            || self.matched_count == 0
+            || self.failures.is_partial()
+        {
             Level::Verified
         } else {
             Level::Proven

@@ -2,15 +2,17 @@
 mod expected;
 mod files;
 mod finding;
+mod listing;
 
-use crate::domain::manifest::MAX_STORED_BYTES;
+use crate::domain::manifest::{EntryKind, MAX_STORED_BYTES};
 use crate::domain::object::{ObjectKind, ObjectName};
 use crate::domain::restore_test::{Beyond, TestReport};
 use crate::proof::frame::TestJob;
-use crate::repository::{Access, Fault, Id, MasterKey, NodeKind, Objects, Repository, Snapshot};
+use crate::repository::{Access, Entry, Fault, Id, MasterKey, NodeKind, Objects, Repository, Snapshot};
 use expected::{Content, Expected, key_of};
 use files::{File, Files};
 use finding::Finding;
+use listing::{Listing, Met};
 use std::collections::HashMap;
 
 /// Packs that are kept in memory, so that files that lie in the same pack read it once.
@@ -63,7 +65,7 @@ impl<O: Objects + Patience> Test<'_, O> {
     fn run(&mut self) -> Result<(), Fault> {
         let snapshot = self.repository.snapshot(&self.job.snapshot)?;
         let mut expected = self.expected(&snapshot)?;
-        let files = self.walk(snapshot.tree)?;
+        let files = self.walk(snapshot.tree, expected.as_mut().and_then(|it| it.listing.as_mut()))?;
         self.check_stored(&files);
         for file in files.in_stored_order() {
             self.check_file(&files, file, expected.as_mut().map(|it| &mut it.content))?;
@@ -71,6 +73,7 @@ impl<O: Objects + Patience> Test<'_, O> {
         }
         if let Some(expected) = expected {
             self.check_missing(&expected)?;
+            self.check_missing_entries(&expected)?;
             self.count_unmet();
         }
         Ok(())
@@ -110,8 +113,10 @@ impl<O: Objects + Patience> Test<'_, O> {
             return Ok(None);
         }
         self.finding.has_manifest = true;
+        let listing = Listing::read(&stored).unwrap_or_default();
+        self.finding.away(listing.as_ref().map(Listing::away).unwrap_or_default());
         self.finding.beyond = self.beyond(&stored)?;
-        Ok(Some(Manifest { stored, content }))
+        Ok(Some(Manifest { stored, content, listing }))
     }
 
     /// What this manifest has beyond that of the newest proven point.
@@ -125,12 +130,15 @@ impl<O: Objects + Patience> Test<'_, O> {
         }
     }
 
-    fn walk(&mut self, tree: Id) -> Result<Files, Fault> {
+    fn walk(&mut self, tree: Id, mut listing: Option<&mut Listing>) -> Result<Files, Fault> {
         let mut files = Files::default();
         let mut walk = self.repository.walk(tree);
         while let Some(item) = walk.next(&mut self.repository) {
             match item {
                 Ok(entry) => {
+                    if let Some(listing) = &mut listing {
+                        self.compare(listing, &entry);
+                    }
                     if let NodeKind::File { size, content } = &entry.node.kind {
                         let path = entry.spelled();
                         match files.add(&path, *size, content, self.repository.index()) {
@@ -149,6 +157,30 @@ impl<O: Objects + Patience> Test<'_, O> {
             self.repository.objects().alive();
         }
         Ok(files)
+    }
+
+    /// Holds what the backup has of an entry, beside a file's content, against the manifest.
+    fn compare(&mut self, listing: &mut Listing, entry: &Entry) {
+        let path = entry.spelled();
+        let met = listing.meet(&path, &entry.node);
+        let is_excluded = self.excluded.get_mut(&key_of(&path)).map(|met| *met = true).is_some();
+        let is_file = matches!(entry.node.kind, NodeKind::File { .. });
+        match met {
+            Met::Same => {}
+            // A file is counted where its content is looked at.
+            Met::Unlisted if is_file || listing.is_above(&path) => {}
+            Met::Unlisted => self.finding.entry_not_compared(&path),
+            Met::Other(_) | Met::Changed(_) if is_excluded => {
+                if !is_file {
+                    self.finding.entry_not_compared(&path);
+                }
+            }
+            Met::Other(why) => self.finding.other_metadata(path, why),
+            Met::Changed(why) => {
+                self.finding.file_count += u64::from(!is_file);
+                self.finding.differs(path, why);
+            }
+        }
     }
 
     /// Whether every chunk lies within a pack of the ledger.
@@ -184,7 +216,7 @@ impl<O: Objects + Patience> Test<'_, O> {
             Ok(it) => it,
         };
         self.finding.byte_count += size;
-        if size != file.size {
+        if size != file.size && !is_excluded {
             let reason = format!("has {size} bytes where its folder says {}", file.size);
             self.finding.entry_failed(path, &Fault::Node(reason));
             return Ok(());
@@ -261,6 +293,28 @@ impl<O: Objects + Patience> Test<'_, O> {
         again.map(drop).map_err(|error| Fault::Node(error.to_string()))
     }
 
+    /// Folders, links and other entries of the manifest that the backup does not have.
+    fn check_missing_entries(&mut self, expected: &Manifest) -> Result<(), Fault> {
+        let Some(listing) = &expected.listing else { return Ok(()) };
+        let (finding, excluded) = (&mut *self.finding, &mut self.excluded);
+        let again = crate::domain::manifest::entries(&expected.stored, |entry| {
+            if entry.kind == EntryKind::File || !listing.is_missing(&entry) {
+                return;
+            }
+            match excluded.get_mut(&key_of(&entry.path)) {
+                Some(met) => {
+                    *met = true;
+                    finding.entry_not_compared(&entry.path);
+                }
+                None => {
+                    finding.file_count += 1;
+                    finding.missing(entry.path);
+                }
+            }
+        });
+        again.map(drop).map_err(|error| Fault::Node(error.to_string()))
+    }
+
     /// Files that the device could never read: they are nowhere but on the device, and no less unproven for it.
     fn count_unmet(&mut self) {
         for path in &self.job.excluded {
@@ -276,4 +330,6 @@ impl<O: Objects + Patience> Test<'_, O> {
 struct Manifest {
     stored: Vec<u8>,
     content: Content,
+    /// None in version 1, which lists only files.
+    listing: Option<Listing>,
 }

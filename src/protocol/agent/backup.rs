@@ -1,6 +1,6 @@
-//! `POST /agent/v1/backups`: what a finished backup was.
+//! `POST /agent/v1/backups`: what a finished backup was; `…/backup-failures`: that one did not come about.
 use crate::clock::Clock;
-use crate::domain::message::BackupReport;
+use crate::domain::message::{BackupReport, FailedAttempt};
 use crate::protocol::agent::fault::{Done, Fault, Reply};
 use crate::protocol::agent::signed::{Incoming, Message, data};
 use crate::service;
@@ -23,5 +23,21 @@ async fn run(request: &HttpRequest, received: Message<BackupReport>) -> Result<D
     // An act, for it decides what is tested: two at once must not both be the first.
     from.act(request, move |conn, device| service::backup::report(conn, device, &message, now)).await?;
     data::<Wake>(request)?.proof();
+    Ok(Done {})
+}
+
+impl Incoming for FailedAttempt {
+    const LIMIT: usize = 16 << 10;
+}
+
+#[post("/agent/v1/backup-failures")]
+pub async fn backup_failures(request: HttpRequest, received: Message<FailedAttempt>) -> Reply<Done> {
+    Reply(run_failed(&request, received).await)
+}
+
+async fn run_failed(request: &HttpRequest, received: Message<FailedAttempt>) -> Result<Done, Fault> {
+    let Message { from, message } = received;
+    let now = data::<Clock>(request)?.now();
+    from.act(request, move |conn, device| service::backup_attempt::failed(conn, device, &message, now)).await?;
     Ok(Done {})
 }

@@ -28,6 +28,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(wait::wait)
         .service(manifest::manifests)
         .service(backup::backups)
+        .service(backup::backup_failures)
         .service(wipe::wipe_reports)
         .service(restore::restore_progress)
         .service(restore::restore_result)

@@ -5,6 +5,7 @@ use crate::domain::policy::{Finding, Requirement};
 use crate::domain::proof::{Evidence, Grade};
 use crate::domain::time::{Time, days};
 use crate::domain::words::{capital, counted};
+use crate::store::backup_attempt::BackupAttempt;
 use crate::store::device_proof::DeviceProof;
 use crate::store::restore_point::RestorePoint;
 use crate::web::filter::{bytes, count};
@@ -60,6 +61,8 @@ pub struct ProofFacts<'a> {
     pub newest: Option<&'a RestorePoint>,
     pub findings: &'a [Finding],
     pub state: DeviceState,
+    /// The last backup that the device tried.
+    pub attempt: Option<&'a BackupAttempt>,
 }
 
 /// "Proven restorable"
@@ -85,6 +88,8 @@ fn proof_lines(facts: &ProofFacts<'_>, grade: Grade, layout: &Layout) -> Vec<Str
     match grade {
         Grade::Unknown => lines.push("The server’s clock stands before this evidence: check the clock.".to_owned()),
         Grade::Reported => lines.push("The device says that it backed up; the server has not received it.".to_owned()),
+        // No promise of a first backup that cannot come: what keeps it away is said below.
+        Grade::Never if facts.attempt.is_some_and(|it| it.failing_since.is_some()) => {}
         Grade::Never if facts.state == DeviceState::Enrolled => lines.push(first_backup(facts.findings).to_owned()),
         Grade::Never | Grade::Failed | Grade::Stored | Grade::OutOfDate | Grade::Verified | Grade::Proven => {}
     }
@@ -111,7 +116,20 @@ fn proof_lines(facts: &ProofFacts<'_>, grade: Grade, layout: &Layout) -> Vec<Str
             .push(format!("Every stored byte of the backup of {} was read back and re-hashed.", layout.zone.short(at)));
     }
     lines.extend(newest_line(facts, layout));
+    lines.extend(attempt_line(facts, layout));
     lines
+}
+
+/// Why no backup comes about now, in the device's words.
+fn attempt_line(facts: &ProofFacts<'_>, layout: &Layout) -> Option<String> {
+    let attempt = facts.attempt.filter(|_| facts.state == DeviceState::Enrolled)?;
+    let since = layout.zone.short(attempt.failing_since?);
+    let tries = counted(attempt.failed_count, "try has", "tries have");
+    Some(format!(
+        "Backups have failed since {since}: {tries} failed, the last {}. The device says: {}",
+        layout.zone.short(attempt.tried_at),
+        attempt.reason
+    ))
 }
 
 /// What starts the first backup. The agent's schedule is a policy's: without one nothing starts by itself.

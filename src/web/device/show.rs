@@ -6,6 +6,7 @@ use crate::domain::command::{CommandKind, CommandState};
 use crate::domain::continuity::Line;
 use crate::domain::device::{DeviceFacts, DeviceState, Encryption, Fact, Ownership};
 use crate::domain::id::DeviceId;
+use crate::domain::message::{LeftOut, RootAway};
 use crate::domain::object::TokenKind;
 use crate::domain::policy::{Finding, Value};
 use crate::domain::proof::{Grade, Retest};
@@ -18,6 +19,7 @@ use crate::service;
 use crate::service::identity::Twins;
 use crate::service::report::{evidence_of, loss_of};
 use crate::store::activity::Activity;
+use crate::store::backup_attempt::BackupAttempt;
 use crate::store::command::Command;
 use crate::store::device::Device;
 use crate::store::device_list::{self, ListedDevice};
@@ -54,6 +56,8 @@ struct ShowPage {
     may: May,
     request_key: String,
     failures: Option<Failures>,
+    left_out: LeftOut,
+    away: Vec<RootAway>,
     /// What was typed for a token of an own client.
     client_name: String,
     errors: FieldErrors,
@@ -79,6 +83,8 @@ struct Read {
     /// Restore points that damage took the proof from.
     to_retest: i64,
     tokens: Vec<RepositoryToken>,
+    /// The last backup that it tried.
+    attempt: Option<BackupAttempt>,
     /// Of its backups; none where nothing takes any.
     space: Option<Space>,
     /// Other devices with its serial number.
@@ -173,6 +179,7 @@ fn read(conn: &mut Conn, reach: &Reach, id: DeviceId, now: Time) -> Result<Read>
         },
         wipe: store::wipe::open_of_device(conn, id)?,
         to_retest: store::evidence::count_to_retest(conn, id)?,
+        attempt: store::backup_attempt::find(conn, id)?,
         space: repository.map(|it| it.space()),
         device,
         listed,
@@ -194,6 +201,11 @@ impl ShowPage {
             newest,
             findings: &read.findings,
             state: read.device.state,
+            attempt: read.attempt.as_ref(),
+        };
+        let (left_out, away) = match &read.attempt {
+            Some(attempt) => (attempt.left_out()?, attempt.away()?),
+            None => (LeftOut::default(), Vec::new()),
         };
         let may = may(&layout, &read.device);
         let failures = match &read.failed_test {
@@ -216,6 +228,8 @@ impl ShowPage {
             request_key: crate::secret::generate("form_")?,
             may,
             failures,
+            left_out,
+            away,
             client_name: String::new(),
             errors: FieldErrors::new(),
             read,

@@ -167,7 +167,7 @@ fn a_folder_that_contains_itself_cannot_be_made_and_is_not_followed() {
 fn folders_nested_without_end_stop_at_a_limit() {
     let mut craft = Craft::new(2);
     let mut blobs = vec![craft.tree(&[])];
-    for _ in 0..1100 {
+    for _ in 0..4100 {
         let inner = blobs.last().unwrap().id;
         blobs.push(craft.tree(&[Craft::folder_node("d", inner)]));
     }

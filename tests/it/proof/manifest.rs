@@ -40,6 +40,22 @@ fn a_file_of_many_chunks_and_an_empty_one_are_compared_whole() {
 }
 
 #[test]
+fn a_folder_of_200_000_names_is_read_name_by_name() {
+    let mut craft = Craft::new(2);
+    let chunk = craft.blob(false, b"text");
+    let long = "n".repeat(300);
+    let mut nodes: Vec<_> = (0..200_000).map(|n| Craft::file_node(&format!("{long}{n:06}"), 0, &[])).collect();
+    nodes.push(Craft::file_node("z", 4, &[chunk.id]));
+    craft.pack(&[chunk]);
+    let job = craft.backup_of(&nodes, &[("z", b"text")]);
+
+    let report = craft.test(&job);
+
+    assert_eq!((report.file_count, report.matched_count), (200_001, 1), "{report:?}");
+    assert!(report.failures.is_empty(), "{report:?}");
+}
+
+#[test]
 fn a_changed_and_a_missing_file_fail_by_name() {
     let mut craft = Craft::new(2);
     let mut job = craft.backup(FILES);

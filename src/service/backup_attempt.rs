@@ -1,0 +1,73 @@
+//! What a device says of the backups that it tried: those that did not come about are told, with the reason.
+use crate::domain::activity::{Action, Actor, ActorKind, Object, Via};
+use crate::domain::message::{BackupReport, FailedAttempt, LeftOut, RootAway};
+use crate::domain::time::Time;
+use crate::error::{Error, Result};
+use crate::service::activity::{Act, record};
+use crate::store::backup_attempt::BackupAttempt;
+use crate::store::device::Device;
+use crate::store::{self, Conn};
+
+/// So much is kept of what a device says.
+const LONGEST: usize = 1000;
+/// As many folders as a device may protect.
+const MOST_AWAY: usize = 64;
+
+/// Notes that a backup came about, and what is not in it.
+///
+/// # Errors
+/// When the database refuses.
+pub fn done(conn: &mut Conn, device: &Device, report: &BackupReport, now: Time) -> Result<()> {
+    let away: Vec<_> = report.away.iter().take(MOST_AWAY).map(bounded).collect();
+    let row = BackupAttempt::done(device.id, &report.left_out.clone().bounded(), &away, now)?;
+    Ok(store::backup_attempt::set(conn, &row)?)
+}
+
+/// Notes that a backup did not come about. The history gets an entry when the reason is another one than before.
+///
+/// # Errors
+/// When the report is of an older enrolment, or the database refuses.
+pub fn failed(conn: &mut Conn, device: &Device, attempt: &FailedAttempt, now: Time) -> Result<()> {
+    if attempt.generation != device.generation {
+        return Err(Error::Conflict("this report is of an older enrolment of the device".to_owned()));
+    }
+    let reason = cut(&attempt.reason);
+    let before = match store::backup_attempt::find(conn, device.id)? {
+        Some(row) => row,
+        None => BackupAttempt::done(device.id, &LeftOut::default(), &[], now)?,
+    };
+    let is_news = before.failing_since.is_none() || before.reason != reason;
+    let row = BackupAttempt {
+        tried_at: now,
+        failing_since: before.failing_since.or(Some(now)),
+        failed_count: before.failed_count.saturating_add(1),
+        reason: reason.clone(),
+        ..before
+    };
+    store::backup_attempt::set(conn, &row)?;
+    if is_news {
+        let actor = Actor {
+            kind: ActorKind::Device,
+            id: Some(device.id.to_string()),
+            name: device.name.clone(),
+            via: Via::Agent,
+            address: String::new(),
+        };
+        let object = Object::new("device", device.id, device.name.clone());
+        record(conn, &actor, &Act::done(Action::BackupFailed, object).on(device.id).because(&reason), now)?;
+    }
+    Ok(())
+}
+
+fn bounded(root: &RootAway) -> RootAway {
+    RootAway { path: cut(&root.path), reason: cut(&root.reason) }
+}
+
+/// What a device says, without what would break a line or turn it round.
+fn cut(text: &str) -> String {
+    let plain = text.chars().map(|it| if it.is_control() { ' ' } else { it });
+    plain
+        .filter(|it| !matches!(it, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'))
+        .take(LONGEST)
+        .collect()
+}
