@@ -35,7 +35,7 @@ fn the_process_can_open_nothing_and_has_little_memory() {
         line[name.len()..].split_whitespace().take(2).map(str::to_owned).collect::<Vec<_>>()
     };
     assert_eq!(limit("Max open files"), ["0", "0"]);
-    assert_eq!(limit("Max address space"), ["536870912", "536870912"]);
+    assert_eq!(limit("Max address space"), ["1073741824", "1073741824"]);
     assert_eq!(limit("Max file size"), ["0", "0"]);
     assert_eq!(limit("Max core file size"), ["0", "0"]);
     assert_eq!(limit("Max cpu time"), ["120", "125"]);
