@@ -28,6 +28,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use walk::Inventory;
 
+/// Bytes of the names that changed during a backup; the server takes a report of 32 MiB.
+const EXCLUDED: usize = 16 << 20;
+
 /// A longer reason is cut: a device says one of each folder.
 const REASON: usize = 2000;
 
@@ -137,6 +140,9 @@ impl Agent {
         let mut excluded = walk::changed_since(&inventory);
         excluded.extend(inventory.unreadable.iter().cloned());
         excluded.extend(archived.unreadable.iter().map(|it| encode_path(it)));
+        if excluded.iter().map(String::len).sum::<usize>() > EXCLUDED {
+            bail!("too much changed while it was backed up: more names than a report can carry");
+        }
         Ok(Archived { inventory, manifest, snapshot: archived.snapshot, excluded })
     }
 

@@ -307,6 +307,9 @@ fn details(read: &Read, facts: &DeviceFacts, layout: &Layout) -> Result<Vec<Deta
     known("Agent", device.agent_version.clone());
     known("Protected folders", device.roots()?.join(", "));
     known("Address", read.status.address.clone());
+    if let Some(attempt) = &read.attempt {
+        known("Last backup tried", layout.zone.short(attempt.tried_at));
+    }
     reported(&mut details, "Passcode", facts.passcode_set.as_ref(), layout, |it| {
         if *it { "Set".to_owned() } else { "Not set".to_owned() }
     });
