@@ -3,7 +3,7 @@ use super::Agent;
 use super::backup;
 use super::net::client::CallError;
 use super::progress::Event;
-use super::state::{Away, ClockOffset, Held, Journal, Policy, Seen};
+use super::state::{Away, ClockOffset, Held, Journal, Policy, Roots, Seen};
 use crate::domain::continuity::Brought;
 use crate::domain::device::{DeviceFacts, Fact};
 use crate::domain::time::days;
@@ -111,11 +111,13 @@ impl Agent {
         let mut facts = self.around.platform.facts(&roots, now);
         if facts.changes.is_none() {
             let index = self.state.find()?.unwrap_or_default();
-            facts.changes = backup::changes(&roots, &index).map(|value| Fact {
-                value,
-                source: "file times".to_owned(),
-                measured_at: now,
-            });
+            let (changes, away) = match backup::changes(&self.state.get::<Roots>()?.roots, &index) {
+                Ok(changes) => (Some(changes), Vec::new()),
+                Err(away) => (None, away),
+            };
+            let source = || "file times".to_owned();
+            facts.changes = changes.map(|value| Fact { value, source: source(), measured_at: now });
+            facts.roots_away = Some(Fact { value: away, source: "folder marks".to_owned(), measured_at: now });
         }
         Ok(facts)
     }

@@ -236,6 +236,7 @@ fn facts(now: Time, at: usize) -> DeviceFacts {
         free_bytes: fact(200_000_000_000 + small, "statvfs", now),
         battery_percent: fact(small, "power_supply", now),
         changes: fact(Changes { files: small, bytes: small * 4096 }, "file times", now),
+        roots_away: None,
     }
 }
 

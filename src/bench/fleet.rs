@@ -2,7 +2,7 @@
 use crate::bench::check_in;
 use crate::domain::account::UserState;
 use crate::domain::device::{Encryption, Platform};
-use crate::domain::id::{DeviceId, TeamId, UserId};
+use crate::domain::id::{DeviceId, RestorePointId, TeamId, UserId};
 use crate::domain::role::{Role, Scope};
 use crate::domain::time::{Time, days, hours, minutes};
 use crate::error::Result;
@@ -69,6 +69,8 @@ fn status(id: DeviceId, number: usize, now: Time) -> DeviceStatus {
         changed_files: Some(12),
         changed_bytes: Some(48_000),
         changed_measured_at: Some(now - ago),
+        changed_until: Some(now - ago + minutes(30)),
+        heard_until: Some(now - ago + minutes(30)),
         address: "192.0.2.7".to_owned(),
         ..DeviceStatus::new(id)
     }
@@ -102,6 +104,11 @@ fn proof(id: DeviceId, number: usize, now: Time) -> DeviceProof {
         matched_count: 400,
         not_proven_files: Some(3),
         not_proven_bytes: Some(40_000),
+        baseline_id: is_there.map(RestorePointId::generate),
+        baseline_at: is_there,
+        baseline_files: is_there.map(|_| 400),
+        baseline_bytes: is_there.map(|_| 4_000_000),
+        filled_points: i64::from(is_there.is_some()),
         failed_at,
         failed_test_id: None,
     }

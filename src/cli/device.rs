@@ -10,6 +10,7 @@ use crate::domain::space::Space;
 use crate::domain::time::Time;
 use crate::domain::words::{files, number};
 use crate::error::Error;
+use crate::service::loss;
 use crate::service::report::{self, CommandRow, DeviceReport, DeviceRow, PointRow, TestRow};
 use crate::store::device_list::{self, Filter, From, Query, Sort, View};
 use crate::store::{self, Conn, Store};
@@ -114,14 +115,14 @@ pub fn devices(options: &DevicesOptions, file: Options) -> anyhow::Result<ExitCo
             team: team(conn, options.team.as_deref())?,
             encryption: options.encryption,
             state: options.state.or_else(|| options.search.trim().is_empty().then_some(DeviceState::Enrolled)),
-            silent_before: device_list::silent_cut(conn, now)?.1,
-            ..Filter::default()
+            ..loss::all_devices(conn, now)?.0
         };
         let limit = options.limit;
         let query =
             Query { filter, reach: Reach::All, sort: options.sort, is_descending: false, from: From::Start, limit };
         let page = device_list::page(conn, &query, now)?;
-        Ok((page.devices.iter().map(|it| DeviceRow::new(it, now)).collect(), page.after.is_some()))
+        let moment = loss::moment(conn, now)?;
+        Ok((page.devices.iter().map(|it| DeviceRow::new(it, &moment)).collect(), page.after.is_some()))
     })?;
     if is_cut {
         note(&format!("These are the first {}; there are more. See them with --limit.", number(rows.len())));

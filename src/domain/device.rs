@@ -100,13 +100,22 @@ pub struct DeviceFacts {
     /// What differs from the last backup, in the protected paths.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub changes: Option<Fact<Changes>>,
+    /// Protected folders that are not there, or not those that were enrolled: then nobody knows what is in them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub roots_away: Option<Fact<Vec<String>>>,
 }
+
+/// A device has so many protected folders at most.
+pub const MAX_ROOTS: usize = 64;
 
 impl DeviceFacts {
     /// These facts over older ones: what is not said anew stays, with the time at which it was measured.
     #[must_use]
     pub fn over(self, older: Self) -> Self {
+        // Whoever counts anew has looked at the folders anew.
+        let has_looked = self.changes.is_some() || self.roots_away.is_some();
         Self {
+            roots_away: if has_looked { self.roots_away } else { older.roots_away },
             encryption: self.encryption.or(older.encryption),
             passcode_set: self.passcode_set.or(older.passcode_set),
             os_version: self.os_version.or(older.os_version),
@@ -142,8 +151,18 @@ macro_rules! origins {
 impl DeviceFacts {
     /// Where each of these facts comes from.
     pub fn origins(&self) -> impl Iterator<Item = Origin<'_>> {
-        let all =
-            origins!(self, encryption, passcode_set, os_version, model, serial, free_bytes, battery_percent, changes);
+        let all = origins!(
+            self,
+            encryption,
+            passcode_set,
+            os_version,
+            model,
+            serial,
+            free_bytes,
+            battery_percent,
+            changes,
+            roots_away
+        );
         all.into_iter().flatten()
     }
 }

@@ -5,7 +5,7 @@
 use crate::domain::activity::{Action, Actor, ActorKind, Outcome, Via};
 use crate::domain::command::{CommandKind, CommandState};
 use crate::domain::continuity::{Brought, Sender};
-use crate::domain::device::{DeviceFacts, Encryption, Origin};
+use crate::domain::device::{Changes, DeviceFacts, Encryption, Fact, MAX_ROOTS, Origin};
 use crate::domain::message::{CheckIn, CheckInAnswer, Command as Order, CommandResult};
 use crate::domain::name;
 use crate::domain::policy::Since;
@@ -26,6 +26,8 @@ use std::time::Duration;
 const MAX_RESULTS: usize = 100;
 /// The longest text of a fact.
 const MAX_TEXT: usize = 200;
+/// The longest path of a folder.
+const MAX_PATH: usize = 4096;
 /// The longest answer to a command that is kept.
 const MAX_DETAIL: usize = 2000;
 
@@ -77,6 +79,12 @@ pub fn check(check_in: &CheckIn, now: Time) -> Result<()> {
                 .add("continuity", format!("a baton and an attempt of at most {most} bytes, as they were handed out"));
         }
     }
+    if let Some(fact) = &facts.roots_away {
+        let is_path = |it: &String| (1..=MAX_PATH).contains(&it.len()) && !it.chars().any(char::is_control);
+        if fact.value.len() > MAX_ROOTS || !fact.value.iter().all(is_path) {
+            errors.add("facts.roots_away.value", format!("at most {MAX_ROOTS} paths without control characters"));
+        }
+    }
     if check_in.results.len() > MAX_RESULTS {
         errors.add("results", format!("at most {MAX_RESULTS}"));
     }
@@ -104,7 +112,8 @@ pub fn run(conn: &mut Conn, device: &Device, check_in: &CheckIn, address: &str, 
     }
     let policy = policy::device_policy(conn, device)?;
     let next = jittered(Duration::from_secs(policy.check_in_every_seconds))?;
-    let baton = keep(conn, device, check_in, address, (now, now + next))?;
+    let kept = Kept { now, next_at: now + next, every: Duration::from_secs(policy.check_in_every_seconds) };
+    let baton = keep(conn, device, check_in, address, &kept)?;
     Ok(CheckInAnswer {
         baton,
         server_time: now,
@@ -130,13 +139,35 @@ struct Stored<'a> {
     since: Since,
 }
 
-fn keep(
-    conn: &mut Conn,
-    device: &Device,
-    check_in: &CheckIn,
-    address: &str,
-    (now, next_at): (Time, Time),
-) -> Result<Option<String>> {
+/// When a check-in came, when the next is due, and the schedule that the device was told.
+struct Kept {
+    now: Time,
+    next_at: Time,
+    every: Duration,
+}
+
+/// So many check-ins in a row may be missed before nobody knows what is on the device.
+const MISSED: u32 = 2;
+
+impl Kept {
+    /// When two check-ins of this schedule have been missed.
+    fn until(&self, since: Time) -> Time {
+        since + self.every.saturating_mul(MISSED)
+    }
+
+    /// Until when the count of the device holds: a new one for two check-ins of the schedule that comes with it, an
+    /// older one for as long as it did, and never longer than the device is heard of.
+    fn count_until(&self, changes: Option<&Fact<Changes>>, old: &DeviceStatus) -> Option<Time> {
+        let until = match changes {
+            Some(new) => Some(self.until(new.measured_at.min(self.now))),
+            None => old.changed_until,
+        };
+        until.map(|it| it.min(self.until(self.now)))
+    }
+}
+
+fn keep(conn: &mut Conn, device: &Device, check_in: &CheckIn, address: &str, kept: &Kept) -> Result<Option<String>> {
+    let now = kept.now;
     let old = store::device_status::find(conn, device.id)?.unwrap_or_else(|| DeviceStatus::new(device.id));
     let (known, since) = (old.facts()?, old.since()?);
     let sender = Sender { brought: check_in.continuity.as_ref(), address, now };
@@ -153,13 +184,16 @@ fn keep(
     let status = DeviceStatus {
         device_id: device.id,
         last_seen_at: Some(now),
-        next_check_in_at: Some(next_at),
+        next_check_in_at: Some(kept.next_at),
         facts: serde_json::to_string(&Stored { facts: &facts, since }).context("writing a device's facts")?,
         encryption,
         encryption_since: since.encryption,
         changed_files: changes.map(|it| it.value.files),
         changed_bytes: changes.map(|it| it.value.bytes),
         changed_measured_at: changes.map(|it| it.measured_at),
+        changed_until: kept.count_until(check_in.facts.changes.as_ref(), &old),
+        heard_until: Some(kept.until(now)),
+        roots_away: roots_away(&facts)?,
         policy_version: check_in.policy_version.clone(),
         address: address.to_owned(),
         continuity: serde_json::to_string(&step.continuity).context("writing who has spoken for a device")?,
@@ -185,7 +219,12 @@ fn keep(
     Ok(step.baton)
 }
 
-fn value<T>(fact: &Option<crate::domain::device::Fact<T>>) -> Option<&T> {
+fn roots_away(facts: &DeviceFacts) -> Result<String> {
+    let roots = facts.roots_away.as_ref().map(|it| it.value.as_slice()).unwrap_or_default();
+    Ok(serde_json::to_string(roots).context("writing the folders that are away")?)
+}
+
+fn value<T>(fact: &Option<Fact<T>>) -> Option<&T> {
     fact.as_ref().map(|it| &it.value)
 }
 

@@ -1,6 +1,6 @@
 //! Enrolment: tokens that let devices in, and the one transaction in which a device joins.
 use crate::domain::activity::{Action, Object};
-use crate::domain::device::{DeviceState, Ownership, Platform};
+use crate::domain::device::{DeviceState, MAX_ROOTS, Ownership, Platform};
 use crate::domain::id::{DeviceId, EnrollmentTokenId, RepositoryId, TeamId};
 use crate::domain::message::{self, Enroll, Enrolled, RepositoryCredentials};
 use crate::domain::name;
@@ -147,7 +147,7 @@ pub fn check(enroll: &Enroll) -> Result<()> {
     if seal::PublicKey::parse(&enroll.sealing_key).is_err() {
         errors.add("sealing_key", "an X25519 public key is the base64 of 32 bytes");
     }
-    if !(1..=64).contains(&enroll.protected_roots.len()) {
+    if !(1..=MAX_ROOTS).contains(&enroll.protected_roots.len()) {
         errors.add("protected_roots", "1 to 64 folders");
     }
     if let Some(root) = enroll.protected_roots.iter().find(|it| !is_root(it, enroll.platform)) {

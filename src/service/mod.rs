@@ -14,6 +14,7 @@ pub mod enrollment;
 pub mod freeze;
 pub mod host;
 pub mod identity;
+pub mod loss;
 pub mod mail;
 pub mod password;
 pub mod policy;

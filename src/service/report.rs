@@ -2,13 +2,14 @@
 use crate::domain::command::{CommandKind, CommandState};
 use crate::domain::device::{DeviceFacts, DeviceState, Encryption, Ownership, Platform};
 use crate::domain::id::{CommandId, DeviceId, RestorePointId, RestoreTestId};
-use crate::domain::loss::{Amount, AtRisk, Loss, LossFacts, loss};
+use crate::domain::loss::{Amount, Part};
 use crate::domain::policy::{Compliance, Finding, Value};
 use crate::domain::proof::{Evidence, Grade, Retest, TestResult, TestState};
 use crate::domain::space::Space;
 use crate::domain::time::{Time, with_iso_times};
 use crate::error::Result;
 use crate::service;
+use crate::service::loss::{self, Moment};
 use crate::store::device_list::{self, ListedDevice};
 use crate::store::restore_test::RestoreTest;
 use crate::store::{self, Conn};
@@ -41,9 +42,11 @@ pub struct DeviceRow {
     pub last_seen_at: Option<String>,
     /// What a wipe now would lose, in words.
     pub if_wiped_now: String,
-    /// What is only on the device; none where that is not known, and where it is nothing but no proof holds either.
+    /// The part of "If we lost…" that the device is in; none where it is not enrolled.
+    pub if_lost: Option<Part>,
+    /// What exists nowhere else; none where that is not known, and where it is nothing but no proof holds either.
     pub lost: Option<Amount>,
-    /// What is backed up and not proven; none where that is not known, and where no proof holds: then it is all.
+    /// What is backed up and not proven, where that is known. Where no proof holds it is all of the newest backup.
     pub not_proven: Option<Amount>,
     pub enrolled_at: String,
 }
@@ -63,38 +66,12 @@ pub fn proof_word(evidence: &Evidence, now: Time) -> &'static str {
     }
 }
 
-/// The evidence of a listed device.
-pub fn evidence_of(device: &ListedDevice) -> Evidence {
-    device.proof.as_ref().map(store::device_proof::DeviceProof::evidence).unwrap_or_default()
-}
-
-/// What a wipe of a listed device would lose now.
-pub fn loss_of(device: &ListedDevice, now: Time) -> Loss {
-    let changed = device.status.as_ref().and_then(|it| {
-        let amount = Amount { files: it.changed_files?, bytes: it.changed_bytes? };
-        Some((amount, it.changed_measured_at?))
-    });
-    let beyond =
-        device.proof.as_ref().and_then(|it| Some(Amount { files: it.not_proven_files?, bytes: it.not_proven_bytes? }));
-    loss(&LossFacts { grade: evidence_of(device).grade(now), changed, beyond_proof: beyond }, now)
-}
-
 impl DeviceRow {
-    /// The row of a device at `now`.
-    pub fn new(listed: &ListedDevice, now: Time) -> Self {
-        let (device, evidence, loss) = (&listed.device, evidence_of(listed), loss_of(listed, now));
-        let (lost, not_proven) = match loss {
-            Loss::Nothing => (Some(Amount::default()), Some(Amount::default())),
-            Loss::Everything | Loss::Unknown => (None, None),
-            Loss::Some { lost, at_risk, proof_holds } => {
-                let not_proven = match at_risk {
-                    AtRisk::Files(amount) if proof_holds => Some(amount),
-                    AtRisk::Files(_) | AtRisk::All | AtRisk::Unknown => None,
-                };
-                // Where no proof holds all may be lost: a zero would say the contrary.
-                (Some(lost).filter(|it| proof_holds || it.files > 0), not_proven)
-            }
-        };
+    /// The row of a device at that moment.
+    pub fn new(listed: &ListedDevice, moment: &Moment) -> Self {
+        let (device, evidence, loss, now) =
+            (&listed.device, loss::evidence(listed), loss::of(listed, moment), moment.now);
+        let (lost, not_proven) = loss.numbers();
         Self {
             id: device.id,
             name: device.name.clone(),
@@ -113,7 +90,8 @@ impl DeviceRow {
             proven_until: iso(evidence.proven.map(|it| it.until)),
             newest_backup_at: iso(evidence.newest_at),
             last_seen_at: iso(listed.status.as_ref().and_then(|it| it.last_seen_at)),
-            if_wiped_now: loss.short(),
+            if_wiped_now: loss.short(&Time::iso),
+            if_lost: loss.part(),
             lost,
             not_proven,
             enrolled_at: device.enrolled_at.iso(),
@@ -122,7 +100,7 @@ impl DeviceRow {
 }
 
 /// The names of the columns of [`DeviceRow::csv`].
-pub const CSV_COLUMNS: [&str; 22] = [
+pub const CSV_COLUMNS: [&str; 23] = [
     "id",
     "name",
     "person",
@@ -145,11 +123,12 @@ pub const CSV_COLUMNS: [&str; 22] = [
     "not_proven_files",
     "not_proven_bytes",
     "enrolled_at",
+    "if_lost",
 ];
 
 impl DeviceRow {
     /// The row as fields of a CSV file; what a spreadsheet would run as a formula is made text.
-    pub fn csv(&self) -> [String; 22] {
+    pub fn csv(&self) -> [String; 23] {
         let text = |it: &Option<String>| it.clone().unwrap_or_default();
         let number = |it: Option<i64>| it.map(|it| it.to_string()).unwrap_or_default();
         [
@@ -170,11 +149,12 @@ impl DeviceRow {
             text(&self.proven_until),
             text(&self.newest_backup_at),
             text(&self.last_seen_at),
-            self.if_wiped_now.clone(),
+            harmless(&self.if_wiped_now),
             number(self.lost.map(|it| it.files)),
             number(self.not_proven.map(|it| it.files)),
             number(self.not_proven.map(|it| it.bytes)),
             self.enrolled_at.clone(),
+            self.if_lost.map(|it| it.to_string()).unwrap_or_default(),
         ]
     }
 }
@@ -330,8 +310,9 @@ pub fn device(conn: &mut Conn, id: DeviceId, now: Time) -> Result<Option<DeviceR
     let tests = store::restore_test::of_device(conn, id, NEWEST)?;
     let commands = store::command::of_device(conn, id, NEWEST)?;
     let findings = service::policy::findings(conn, &device, now)?;
+    let moment = loss::moment(conn, now)?;
     Ok(Some(DeviceReport {
-        row: DeviceRow::new(&listed, now),
+        row: DeviceRow::new(&listed, &moment),
         generation: device.generation,
         agent_version: device.agent_version.clone(),
         protected_roots: device.roots()?,

@@ -37,6 +37,13 @@ pub struct DeviceProof {
     /// proven; none while nobody has compared.
     pub not_proven_files: Option<i64>,
     pub not_proven_bytes: Option<i64>,
+    /// That point: its id, when it was received, and what it holds, as far as the device has said.
+    pub baseline_id: Option<RestorePointId>,
+    pub baseline_at: Option<Time>,
+    pub baseline_files: Option<i64>,
+    pub baseline_bytes: Option<i64>,
+    /// How many restore points hold a file, or may hold one.
+    pub filled_points: i64,
     /// When a restore test failed that no later good test has made up for.
     pub failed_at: Option<Time>,
     pub failed_test_id: Option<RestoreTestId>,
@@ -74,7 +81,9 @@ pub fn set(conn: &mut Conn, row: &DeviceProof) -> QueryResult<()> {
              proven_at = excluded.proven_at, proven_tested_at = excluded.proven_tested_at, \
              proven_until = excluded.proven_until, file_count = excluded.file_count, \
              matched_count = excluded.matched_count, not_proven_files = excluded.not_proven_files, \
-             not_proven_bytes = excluded.not_proven_bytes, failed_at = excluded.failed_at, \
+             not_proven_bytes = excluded.not_proven_bytes, baseline_id = excluded.baseline_id, \
+             baseline_at = excluded.baseline_at, baseline_files = excluded.baseline_files, \
+             baseline_bytes = excluded.baseline_bytes, filled_points = excluded.filled_points, failed_at = excluded.failed_at, \
              failed_test_id = excluded.failed_test_id",
         )
         .execute(conn)

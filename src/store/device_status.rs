@@ -26,6 +26,12 @@ pub struct DeviceStatus {
     pub changed_files: Option<i64>,
     pub changed_bytes: Option<i64>,
     pub changed_measured_at: Option<Time>,
+    /// The count holds until then: two check-ins of the schedule that the device was on when it counted.
+    pub changed_until: Option<Time>,
+    /// Unless it checks in before, the device will have missed two check-ins of its schedule.
+    pub heard_until: Option<Time>,
+    /// JSON: the protected folders that the device did not find, or found without their mark.
+    pub roots_away: String,
     /// The policy version that the device said it holds.
     pub policy_version: String,
     pub address: String,
@@ -50,6 +56,9 @@ impl DeviceStatus {
             changed_files: None,
             changed_bytes: None,
             changed_measured_at: None,
+            changed_until: None,
+            heard_until: None,
+            roots_away: "[]".to_owned(),
             policy_version: String::new(),
             address: String::new(),
             continuity: "{}".to_owned(),
@@ -92,7 +101,8 @@ macro_rules! write {
          next_check_in_at = excluded.next_check_in_at, facts = excluded.facts, encryption = excluded.encryption, \
          encryption_since = excluded.encryption_since, changed_files = excluded.changed_files, \
          changed_bytes = excluded.changed_bytes, changed_measured_at = excluded.changed_measured_at, \
-         policy_version = excluded.policy_version, address = excluded.address, continuity = excluded.continuity, \
+         changed_until = excluded.changed_until, heard_until = excluded.heard_until, \
+         roots_away = excluded.roots_away, policy_version = excluded.policy_version, address = excluded.address, continuity = excluded.continuity, \
          continuity_version = excluded.continuity_version, doubt = excluded.doubt, doubt_since = excluded.doubt_since"
     };
 }

@@ -53,6 +53,15 @@ pub fn baseline(conn: &mut Conn, device: DeviceId) -> QueryResult<Option<Restore
     }
 }
 
+/// How many restore points of a device hold a file, or may: of those that nobody has described it is not known.
+pub fn count_filled(conn: &mut Conn, device: DeviceId) -> QueryResult<i64> {
+    restore_points::table
+        .filter(restore_points::device_id.eq(device))
+        .filter(restore_points::file_count.is_null().or(restore_points::file_count.gt(0)))
+        .count()
+        .get_result(conn)
+}
+
 /// The newest restore point of a device that failed and was not made up for by a later good test
 /// of the same or a newer point.
 pub fn standing_failure(conn: &mut Conn, device: DeviceId) -> QueryResult<Option<RestorePoint>> {

@@ -147,6 +147,9 @@ diesel::table! {
         changed_files -> Nullable<BigInt>,
         changed_bytes -> Nullable<BigInt>,
         changed_measured_at -> Nullable<BigInt>,
+        changed_until -> Nullable<BigInt>,
+        heard_until -> Nullable<BigInt>,
+        roots_away -> Text,
         policy_version -> Text,
         address -> Text,
         continuity -> Text,
@@ -300,6 +303,11 @@ diesel::table! {
         matched_count -> BigInt,
         not_proven_files -> Nullable<BigInt>,
         not_proven_bytes -> Nullable<BigInt>,
+        baseline_id -> Nullable<Text>,
+        baseline_at -> Nullable<BigInt>,
+        baseline_files -> Nullable<BigInt>,
+        baseline_bytes -> Nullable<BigInt>,
+        filled_points -> BigInt,
         failed_at -> Nullable<BigInt>,
         failed_test_id -> Nullable<Text>,
     }
@@ -324,7 +332,11 @@ diesel::table! {
         proven_until -> BigInt,
         tested_at -> BigInt,
         failed_at -> BigInt,
-        seen_hour -> BigInt,
+        seen_at -> BigInt,
+        changed -> BigInt,
+        counted_until -> BigInt,
+        not_proven -> BigInt,
+        holds_files -> BigInt,
     }
 }
 

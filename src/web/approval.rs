@@ -1,9 +1,11 @@
 //! `/approvals`: wipes that wait, those that the reader decides and those that others do.
 use crate::clock::Clock;
+use crate::domain::id::DeviceId;
+use crate::domain::loss::Loss;
 use crate::domain::role::Permission;
-use crate::domain::wipe::BEFORE_DELIVERY;
+use crate::domain::wipe::{BEFORE_DELIVERY, WipeAction};
 use crate::error::Error;
-use crate::service::wipe;
+use crate::service::{loss, wipe};
 use crate::store::{self, Store};
 use crate::web::error::PageResult;
 use crate::web::form::with_status;
@@ -14,6 +16,7 @@ use actix_web::http::StatusCode;
 use actix_web::web::{Data, ServiceConfig};
 use actix_web::{HttpResponse, get};
 use askama::Template;
+use std::collections::HashMap;
 
 /// So many are shown.
 const SHOWN: i64 = 500;
@@ -29,11 +32,22 @@ struct ListPage {
     layout: Layout,
     mine: Vec<Row>,
     others: Vec<Row>,
+    /// What each device would lose now.
+    losses: HashMap<DeviceId, Loss>,
     /// Whether whoever looks approves at all.
     approves: bool,
 }
 
 impl ListPage {
+    /// What would be lost now, in few words.
+    fn lost(&self, row: &Row) -> String {
+        let say = |at| self.layout.zone.short(at);
+        match (row.it.request.action, self.losses.get(&row.it.request.device_id)) {
+            (WipeAction::Wipe, Some(loss)) => loss.short(&say),
+            (WipeAction::Wipe | WipeAction::RemoveCompanyData, _) => row.lost(&self.layout),
+        }
+    }
+
     /// How many of the others wait for a decision that is not this reader's.
     fn undecided(&self) -> usize {
         let reader = self.layout.person.as_ref().map(|it| it.id);
@@ -56,7 +70,7 @@ pub async fn list(
 ) -> PageResult<HttpResponse> {
     let approves = by.grants().reach(Permission::ApproveWipe).is_some();
     let (who, view, now) = (by.clone(), by.reach().clone(), clock.now());
-    let (mine, others) = store
+    let (mine, others, losses) = store
         .read(move |conn| {
             let listed = store::wipe::list(conn, &BEFORE_DELIVERY, &view, SHOWN)?;
             let names = store::wipe::names(conn, &approvers(&listed))?;
@@ -75,8 +89,12 @@ pub async fn list(
                 };
                 if decides { mine.push(row) } else { others.push(row) }
             }
-            Ok::<_, Error>((mine, others))
+            let ids: Vec<_> = mine.iter().map(|it: &Row| it.it.request.device_id).collect();
+            let moment = loss::moment(conn, now)?;
+            let listed = store::device_list::of_ids(conn, &ids)?;
+            let losses = listed.iter().map(|it| (it.device.id, loss::of(it, &moment))).collect();
+            Ok::<_, Error>((mine, others, losses))
         })
         .await?;
-    with_status(&ListPage { layout, mine, others, approves }, StatusCode::OK)
+    with_status(&ListPage { layout, mine, others, losses, approves }, StatusCode::OK)
 }

@@ -5,6 +5,7 @@ use crate::domain::role::{Permission, Reach};
 use crate::domain::time::{Time, days};
 use crate::domain::wipe::SETTLED;
 use crate::error::Result;
+use crate::service::loss::{self, Moment};
 use crate::store::device_list::{self, Counts, Filter, From, Query, Sort, View};
 use crate::store::restore_test_list::{self, Listed};
 use crate::store::{self, Conn, Store};
@@ -29,7 +30,6 @@ pub fn routes(config: &mut ServiceConfig) {
 struct OverviewPage {
     layout: Layout,
     counts: Counts,
-    parts: Parts,
     silence: String,
     /// So many devices have a tenth of the space of their backups left, or less.
     nearly_full: i64,
@@ -37,15 +37,6 @@ struct OverviewPage {
     worst: Vec<Row>,
     failed: Vec<Listed>,
     steps: Vec<Step>,
-}
-
-/// The four parts of "If we lost…".
-#[derive(Debug, Clone, Copy, Default)]
-struct Parts {
-    lose_all: i64,
-    at_risk: i64,
-    cannot_say: i64,
-    restorable: i64,
 }
 
 /// A step of the first days.
@@ -57,7 +48,7 @@ struct Step {
 
 struct Read {
     counts: Counts,
-    parts: Parts,
+    moment: Moment,
     silence: Duration,
     nearly_full: i64,
     ages: Vec<i64>,
@@ -83,13 +74,12 @@ async fn show(
     let read = store.read(move |conn| read(conn, &reach, now)).await?;
     let steps = steps(&read, &layout);
     let bars = bars(&read, &layout);
-    let worst = read.worst.into_iter().map(|it| Row::new(it, &layout));
+    let worst = read.worst.into_iter().map(|it| Row::new(it, &read.moment, &layout));
     Ok(OverviewPage {
         counts: read.counts,
-        parts: read.parts,
         silence: span(read.silence),
         nearly_full: read.nearly_full,
-        worst: worst.filter(|it| it.grade != Grade::Proven).collect(),
+        worst: worst.collect(),
         failed: read.failed,
         bars,
         steps,
@@ -98,19 +88,12 @@ async fn show(
 }
 
 fn read(conn: &mut Conn, reach: &Reach, now: Time) -> Result<Read> {
-    let (silence, silent_before) = device_list::silent_cut(conn, now)?;
-    let counts = device_list::counts(conn, reach, silent_before, now)?;
-    let mut part = |view| device_list::count(conn, &Filter { view, silent_before, ..Filter::default() }, reach, now);
-    let parts = Parts {
-        lose_all: part(View::LoseAll)?,
-        at_risk: part(View::AtRisk)?,
-        cannot_say: part(View::CannotSay)?,
-        restorable: part(View::Restorable)?,
-    };
-    let nearly_full = part(View::NearlyFull)?;
+    let (all, silence) = loss::all_devices(conn, now)?;
+    let counts = device_list::counts(conn, &all, reach, now)?;
+    let nearly_full = device_list::count(conn, &Filter { view: View::NearlyFull, ..all.clone() }, reach, now)?;
     let cuts = [now - days(1), now - days(3), now - days(7), Time::from_millis(0)];
     let query = Query {
-        filter: Filter { silent_before, ..Filter::default() },
+        filter: Filter { view: View::NotRestorable, ..all },
         reach: reach.clone(),
         sort: Sort::Worst,
         is_descending: false,
@@ -120,12 +103,12 @@ fn read(conn: &mut Conn, reach: &Reach, now: Time) -> Result<Read> {
     let page = device_list::page(conn, &query, now)?;
     Ok(Read {
         counts,
-        parts,
+        moment: loss::moment(conn, now)?,
         silence,
         nearly_full,
         ages: device_list::ages(conn, reach, &cuts, now)?,
         has_backup: page.devices.iter().any(|it| it.proof.as_ref().is_some_and(|it| it.stored_at.is_some()))
-            || parts.lose_all < counts.all,
+            || counts.lose_all < counts.all,
         worst: page.devices,
         failed: restore_test_list::standing_failures(conn, reach, 5)?,
         has_policy: !store::policy::all(conn)?.is_empty(),
@@ -167,7 +150,7 @@ fn steps(read: &Read, layout: &Layout) -> Vec<Step> {
         step(read.counts.all > 0, "Enroll one device", "/enrollment"),
         step(read.has_policy, "Write a policy", "/policies/new"),
         step(read.has_backup, "Back the device up", "/devices"),
-        step(read.counts.proven > 0, "See its restore test pass", "/restore-tests"),
+        step(read.counts.proof_holds > 0, "See its restore test pass", "/restore-tests"),
         step(read.has_second_approver, "Invite someone who approves wipes", "/users"),
         step(
             read.has_two_settled,

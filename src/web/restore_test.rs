@@ -6,6 +6,7 @@ use crate::domain::restore_test::Failures;
 use crate::domain::role::Permission;
 use crate::domain::time::days;
 use crate::error::{Error, FieldErrors};
+use crate::service::loss;
 use crate::store::device::Device;
 use crate::store::device_list::{self, Counts};
 use crate::store::restore_point::RestorePoint;
@@ -99,9 +100,9 @@ async fn list(
     let limit = i64::try_from(PER_PAGE + 1).unwrap_or(i64::MAX);
     let (counts, failed_this_week, mut tests) = store
         .read(move |conn| {
-            let (_, cut) = device_list::silent_cut(conn, now)?;
+            let all = loss::all_devices(conn, now)?.0;
             Ok::<_, Error>((
-                device_list::counts(conn, &reach, cut, now)?,
+                device_list::counts(conn, &all, &reach, now)?,
                 restore_test_list::ended_since(conn, TestResult::Failed, &reach, now - days(7))?,
                 restore_test_list::newest(conn, shown, &reach, before, limit)?,
             ))

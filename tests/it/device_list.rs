@@ -2,7 +2,8 @@
 use crate::support::fleet::{self, Random};
 use crate::support::{NOW, TestDatabase};
 use holdfast::domain::device::{DeviceState, Encryption, Ownership, Platform};
-use holdfast::domain::id::{DeviceId, TeamId};
+use holdfast::domain::id::{DeviceId, RestorePointId, TeamId};
+use holdfast::domain::loss::{Amount, Count, Damaged, LossFacts, Part, Point, loss};
 use holdfast::domain::proof::Grade;
 use holdfast::domain::role::Reach;
 use holdfast::domain::time::{Time, days};
@@ -15,6 +16,10 @@ use holdfast::store::{self, Conn, Store};
 type Any = (Device, DeviceStatus, DeviceProof);
 
 const CUT: Time = Time::from_millis(NOW.millis() - 14 * 86_400_000);
+
+fn base() -> Filter {
+    Filter { silent_before: CUT, ..Filter::default() }
+}
 
 struct World {
     store: Store,
@@ -48,7 +53,8 @@ fn insert_team(conn: &mut Conn, id: TeamId, name: &str) {
         .unwrap();
 }
 
-fn matches((device, status, proof): &Any, filter: &Filter, reach: &Reach, now: Time) -> bool {
+fn matches(it: &Any, filter: &Filter, reach: &Reach, now: Time) -> bool {
+    let (device, status, proof) = it;
     let grade = proof.evidence().grade(now);
     let text = format!("{}\n{}\n{}", device.name, device.person, device.serial).to_lowercase();
     let is_silent =
@@ -60,10 +66,11 @@ fn matches((device, status, proof): &Any, filter: &Filter, reach: &Reach, now: T
         View::OutOfDate => grade == Grade::OutOfDate,
         View::NotEncrypted => status.encryption == Encryption::Off,
         View::Silent => is_silent,
-        View::LoseAll => part(proof, grade, is_silent) == View::LoseAll,
-        View::AtRisk => part(proof, grade, is_silent) == View::AtRisk,
-        View::CannotSay => part(proof, grade, is_silent) == View::CannotSay,
-        View::Restorable => part(proof, grade, is_silent) == View::Restorable,
+        View::LoseAll => part(it, now) == Some(Part::LoseAll),
+        View::AtRisk => part(it, now) == Some(Part::AtRisk),
+        View::CannotSay => part(it, now) == Some(Part::CannotSay),
+        View::Restorable => part(it, now) == Some(Part::Restorable),
+        View::NotRestorable => part(it, now).is_some_and(|part| part != Part::Restorable),
         // None of them has a repository.
         View::NearlyFull => false,
     };
@@ -78,19 +85,36 @@ fn matches((device, status, proof): &Any, filter: &Filter, reach: &Reach, now: T
         && filter.q.split_whitespace().all(|word| text.contains(&word.to_lowercase()))
 }
 
-/// The part of "If we lost…" that a device is in.
-fn part(proof: &DeviceProof, grade: Grade, is_silent: bool) -> View {
+/// The part of "If we lost…" that a device is in, by the domain.
+fn part((device, status, proof): &Any, now: Time) -> Option<Part> {
     let evidence = proof.evidence();
-    let has_nothing = evidence.stored_at.is_none() && evidence.verified.is_none() && evidence.proven.is_none();
-    if has_nothing && evidence.newest_at.is_none_or(|it| it <= NOW) {
-        View::LoseAll
-    } else if is_silent || grade == Grade::Unknown {
-        View::CannotSay
-    } else if grade == Grade::Proven {
-        View::Restorable
-    } else {
-        View::AtRisk
-    }
+    let count = || {
+        Some(Count {
+            amount: Amount::of(status.changed_files, status.changed_bytes)?,
+            measured_at: status.changed_measured_at?,
+            until: status.changed_until?,
+        })
+    };
+    let point = |id: Option<RestorePointId>, at: Option<Time>| Some(Point { id: id?, at: at? });
+    loss(&LossFacts {
+        at: now,
+        state: device.state,
+        grade: evidence.grade(now),
+        is_stored: evidence.stored_at.is_some() || evidence.verified.is_some() || evidence.proven.is_some(),
+        holds_files: proof.filled_points > 0,
+        count: count(),
+        roots_away: serde_json::from_str(&status.roots_away).unwrap(),
+        is_doubted: status.doubt.stands(),
+        last_seen_at: status.last_seen_at,
+        heard_until: status.heard_until,
+        newest: point(proof.baseline_id, proof.baseline_at),
+        in_newest: Amount::of(proof.baseline_files, proof.baseline_bytes),
+        beyond_proof: Amount::of(proof.not_proven_files, proof.not_proven_bytes),
+        proven: point(proof.proven_point_id, proof.proven_at),
+        damaged: Damaged::default(),
+        store_away_since: None,
+    })
+    .part()
 }
 
 fn expected(world: &World, query: &Query, now: Time) -> Vec<DeviceId> {
@@ -190,14 +214,14 @@ fn every_filter_order_and_page_is_that_of_a_naive_list() {
 fn the_counts_of_the_views_are_those_of_their_lists() {
     let world = world(300, 3);
     for reach in [Reach::All, Reach::Teams(vec![world.teams[1]]), Reach::Teams(vec![])] {
-        let counts = world.store.read_blocking(|conn| device_list::counts(conn, &reach, CUT, NOW)).unwrap();
+        let counts = world.store.read_blocking(|conn| device_list::counts(conn, &base(), &reach, NOW)).unwrap();
 
         for view in View::PILLS {
             let filter = Filter { view: *view, silent_before: CUT, ..Filter::default() };
             let expected = world.fleet.iter().filter(|it| matches(it, &filter, &reach, NOW)).count();
             assert_eq!(usize::try_from(counts.of(*view).unwrap()).unwrap(), expected, "{view:?} {reach:?}");
         }
-        let sum = counts.failed + counts.unknown + counts.proven + counts.out_of_date + counts.never_proven;
+        let sum = counts.failed + counts.unknown + counts.proof_holds + counts.out_of_date + counts.never_proven;
         assert_eq!(sum, counts.all, "each device has one grade");
         let parts: i64 = world
             .store
@@ -213,13 +237,13 @@ fn the_counts_of_the_views_are_those_of_their_lists() {
 #[test]
 fn proof_goes_out_of_date_by_the_clock_alone() {
     let world = world(300, 5);
-    let at = |now| world.store.read_blocking(|conn| device_list::counts(conn, &Reach::All, CUT, now)).unwrap();
+    let at = |now| world.store.read_blocking(|conn| device_list::counts(conn, &base(), &Reach::All, now)).unwrap();
 
     let (today, later) = (at(NOW), at(NOW + days(8)));
 
-    assert!(today.proven > 0);
-    assert_eq!(later.proven, 0);
-    assert!(later.out_of_date >= today.out_of_date + today.proven);
+    assert!(today.proof_holds > 0);
+    assert_eq!(later.proof_holds, 0);
+    assert!(later.out_of_date >= today.out_of_date + today.proof_holds);
 }
 
 #[test]
@@ -227,9 +251,9 @@ fn a_clock_that_was_set_back_shows_nothing_as_proven() {
     let world = world(300, 5);
 
     let then = NOW - days(365);
-    let counts = world.store.read_blocking(|conn| device_list::counts(conn, &Reach::All, CUT, then)).unwrap();
+    let counts = world.store.read_blocking(|conn| device_list::counts(conn, &base(), &Reach::All, then)).unwrap();
 
-    assert_eq!(counts.proven, 0);
+    assert_eq!(counts.proof_holds, 0);
     assert!(counts.unknown > 0);
 }
 
@@ -241,12 +265,12 @@ fn the_ages_of_proven_data_add_up() {
     let (ages, counts) = world
         .store
         .read_blocking(|conn| {
-            let counts = device_list::counts(conn, &Reach::All, CUT, NOW)?;
+            let counts = device_list::counts(conn, &base(), &Reach::All, NOW)?;
             Ok::<_, holdfast::error::Error>((device_list::ages(conn, &Reach::All, &cuts, NOW)?, counts))
         })
         .unwrap();
 
-    assert_eq!(ages.iter().sum::<i64>(), counts.proven);
+    assert_eq!(ages.iter().sum::<i64>(), counts.proof_holds);
 }
 
 #[test]

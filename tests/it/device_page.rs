@@ -82,7 +82,7 @@ fn the_three_answers_stand_in_their_order_for_every_state() {
     let server = TestServer::start();
     let visit = Visit::of(&server, owner(&server));
     let changed = |it: &mut Any, files| {
-        (it.1.changed_files, it.1.changed_bytes, it.1.changed_measured_at) = (Some(files), Some(0), Some(NOW));
+        fleet::counts(&mut it.1, files, NOW);
     };
     let cases = [
         (add(&server, "never", |_| {}), "Everything would be lost"),
@@ -98,11 +98,11 @@ fn the_three_answers_stand_in_their_order_for_every_state() {
                 it.2 = fleet::proven(it.2.clone(), NOW - days(9), NOW - days(2));
                 changed(it, 4);
             }),
-            "4 files lost",
+            "4 files lost, 1,204 not proven",
         ),
         (add(&server, "unknown", |it| it.1.encryption = Encryption::Unknown), "Unknown"),
         (add(&server, "unseen", |it| it.1.last_seen_at = None), "Never checked in"),
-        (add(&server, "silent", |it| it.1.last_seen_at = Some(NOW - days(20))), "Silent 20 d"),
+        (add(&server, "silent", |it| fleet::seen(&mut it.1, NOW - days(20))), "Silent 20 d"),
         (add(&server, "mine", |it| it.0.ownership = Ownership::Personal), "Remove company data"),
         (add(&server, "wiped", |it| it.0.state = DeviceState::Wiped), "has been wiped"),
         (add(&server, "left", |it| it.0.state = DeviceState::WipeFailed), "erase it by hand"),
@@ -126,7 +126,7 @@ fn what_is_out_of_date_or_unknown_is_never_green() {
     let visit = Visit::of(&server, owner(&server));
     let id = add(&server, "laptop", |it| {
         it.2 = fleet::proven(it.2.clone(), NOW - hours(1), NOW + days(1));
-        (it.1.changed_files, it.1.changed_bytes, it.1.changed_measured_at) = (Some(0), Some(0), Some(NOW));
+        fleet::counts(&mut it.1, 0, NOW);
     });
     let proof = |html: &str| {
         let rest = html.split_once("id=\"a2\"").unwrap().1;
@@ -139,8 +139,8 @@ fn what_is_out_of_date_or_unknown_is_never_green() {
     let html = page(&later, &format!("/devices/{id}"));
 
     assert!(!proof(&html).contains("t-proven") && proof(&html).contains("t-dated"), "{}", proof(&html));
-    // Nothing was measured for two days, so what a wipe would lose is not known.
-    assert!(html.contains("Cannot say"));
+    // Nothing was heard for two days, so what a wipe would lose is not known.
+    assert!(html.contains("Not known since 22 Nov 14:06"), "{html}");
 }
 
 #[test]
@@ -614,11 +614,11 @@ fn a_space_that_is_nearly_or_wholly_taken_is_said_with_what_to_do() {
 }
 
 #[test]
-fn json_names_no_number_of_files_where_all_may_be_lost() {
+fn json_never_says_that_no_file_is_lost_where_all_may_be() {
     let server = TestServer::start();
     let visit = Visit::of(&server, owner(&server));
     let counted = |it: &mut Any, files| {
-        (it.1.changed_files, it.1.changed_bytes, it.1.changed_measured_at) = (Some(files), Some(files), Some(NOW));
+        fleet::counts(&mut it.1, files, NOW);
     };
     let failed = move |it: &mut Any, files| {
         it.2 = fleet::proven(it.2.clone(), NOW - hours(1), NOW + days(1));
@@ -634,15 +634,16 @@ fn json_names_no_number_of_files_where_all_may_be_lost() {
         counted(it, 0);
     };
     let none = json!({"files": 0, "bytes": 0});
+    let all = json!({"files": 1204, "bytes": 1_000_000});
     for (id, said, lost, not_proven) in [
-        (add(&server, "failed", move |it| failed(it, 0)), "Risk all", json!(null), json!(null)),
+        (add(&server, "failed", move |it| failed(it, 0)), "Risk all 1,204", json!(null), all.clone()),
         (
             add(&server, "more", move |it| failed(it, 4)),
-            "Lose 4, risk all",
-            json!({"files": 4, "bytes": 4}),
-            json!(null),
+            "Lose 4, risk all 1,204",
+            json!({"files": 4, "bytes": 4_000}),
+            all.clone(),
         ),
-        (add(&server, "lapsed", lapsed), "Risk all: proof out of date", json!(null), json!(null)),
+        (add(&server, "lapsed", lapsed), "Risk all 1,204", json!(null), all),
         (add(&server, "proven", proven), "Nothing", none.clone(), none),
     ] {
         let told = visit.get(&format!("/devices/{id}.json")).json();

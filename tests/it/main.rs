@@ -24,6 +24,7 @@ mod enrollment;
 mod enrollment_page;
 mod guard;
 mod kill;
+mod loss;
 mod mail;
 mod name;
 mod overview;

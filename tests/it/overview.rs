@@ -65,9 +65,12 @@ fn the_sentence_and_the_tiles_count_the_same_devices() {
                 2 => any.2 = fleet::proven(any.2, NOW - days(9), NOW - days(2)),
                 3 => {
                     any.2 = fleet::proven(any.2, NOW - days(1), NOW + days(2));
-                    any.1.last_seen_at = Some(NOW - days(20));
+                    fleet::counts(&mut any.1, 0, NOW - days(20));
                 }
                 _ => any.2 = fleet::proven(any.2, NOW - hours(2), NOW + days(2)),
+            }
+            if at != 3 {
+                fleet::counts(&mut any.1, if at < 2 { 5 } else { 0 }, NOW);
             }
             fleet::insert(conn, &any);
         }

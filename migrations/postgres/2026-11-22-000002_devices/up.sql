@@ -49,6 +49,9 @@ CREATE TABLE device_status (
     changed_files BIGINT,
     changed_bytes BIGINT,
     changed_measured_at BIGINT,
+    changed_until BIGINT,
+    heard_until BIGINT,
+    roots_away TEXT COLLATE "C" NOT NULL DEFAULT '[]',
     policy_version TEXT COLLATE "C" NOT NULL,
     address TEXT COLLATE "C" NOT NULL,
     -- Who has spoken for the device; the number makes two check-ins at once one after the other.

@@ -1,7 +1,6 @@
 DROP TRIGGER devices_list ON devices;
 DROP TRIGGER devices_relist ON devices;
 DROP TRIGGER device_status_list ON device_status;
-DROP TRIGGER device_status_relist ON device_status;
 DROP TABLE device_listings;
 DROP TABLE device_proof;
 DROP TABLE backup_attempts;

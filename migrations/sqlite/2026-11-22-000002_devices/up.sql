@@ -49,6 +49,9 @@ CREATE TABLE device_status (
     changed_files INTEGER,
     changed_bytes INTEGER,
     changed_measured_at INTEGER,
+    changed_until INTEGER,
+    heard_until INTEGER,
+    roots_away TEXT NOT NULL DEFAULT '[]',
     policy_version TEXT NOT NULL,
     address TEXT NOT NULL,
     -- Who has spoken for the device; the number makes two check-ins at once one after the other.

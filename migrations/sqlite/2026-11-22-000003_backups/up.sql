@@ -113,6 +113,8 @@ CREATE TABLE backup_attempts (
 
 -- One row per device that sums up its evidence; rewritten with each change of it.
 -- not_proven_*: null while the newest point has not been compared with the proven one.
+-- baseline_*: the backup that the device counts its changes from. filled_points: how many backups hold, or may hold,
+-- a file.
 -- rank: 0 failed, 1 never, 2 reported, 3 stored, 4 verified, 5 proven.
 CREATE TABLE device_proof (
     device_id TEXT PRIMARY KEY NOT NULL REFERENCES devices (id),
@@ -131,6 +133,11 @@ CREATE TABLE device_proof (
     matched_count INTEGER NOT NULL,
     not_proven_files INTEGER,
     not_proven_bytes INTEGER,
+    baseline_id TEXT,
+    baseline_at INTEGER,
+    baseline_files INTEGER,
+    baseline_bytes INTEGER,
+    filled_points INTEGER NOT NULL DEFAULT 0,
     failed_at INTEGER,
     failed_test_id TEXT,
     -- The evidence of a level is whole or not there: which point, when it was tested, and until when that holds.
@@ -139,9 +146,9 @@ CREATE TABLE device_proof (
 ) STRICT;
 CREATE INDEX device_proof_worst_first ON device_proof (rank, proven_until, device_id);
 
--- What the list of devices is filtered and sorted by, in one narrow row per device: a page of 100,000 devices
--- reads this table alone. The triggers keep it; a check-in touches it when the encryption or the hour changes.
--- In a time, 0 stands for none, so that rows compare without a special case.
+-- What the list of devices is filtered, counted and sorted by, in one narrow row per device: a page of 100,000
+-- devices reads this table alone. The triggers keep it. In a time, 0 stands for none, so that rows compare without a
+-- special case. changed: 0 none, 1 some, 2 not known; not_proven likewise. counted_until: no count holds after it.
 CREATE TABLE device_listings (
     device_id TEXT PRIMARY KEY NOT NULL REFERENCES devices (id),
     state TEXT NOT NULL,
@@ -160,8 +167,11 @@ CREATE TABLE device_listings (
     proven_until INTEGER NOT NULL,
     tested_at INTEGER NOT NULL,
     failed_at INTEGER NOT NULL,
-    -- The hour of the last check-in since 1970, so that a check-in touches the row once an hour; 0 for never.
-    seen_hour INTEGER NOT NULL
+    seen_at INTEGER NOT NULL,
+    changed INTEGER NOT NULL,
+    counted_until INTEGER NOT NULL,
+    not_proven INTEGER NOT NULL,
+    holds_files INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX device_listings_by_rank ON device_listings (state, rank, proven_until, device_id);
 CREATE INDEX device_listings_by_name ON device_listings (state, name, device_id);
@@ -172,7 +182,7 @@ CREATE TRIGGER devices_list AFTER INSERT ON devices BEGIN
     INSERT INTO device_listings VALUES (
         NEW.id, NEW.state, NEW.team_id, NEW.platform, NEW.ownership, NEW.name,
         lower(NEW.name || char(10) || NEW.person || char(10) || NEW.serial), NEW.enrolled_at,
-        'unknown', 1, 0, 0, 0, 0, 0, 0, 0, 0);
+        'unknown', 1, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 2, 0);
 END;
 CREATE TRIGGER devices_relist AFTER UPDATE OF state, team_id, platform, ownership, name, person, serial, enrolled_at ON devices BEGIN
     UPDATE device_listings SET
@@ -181,12 +191,23 @@ CREATE TRIGGER devices_relist AFTER UPDATE OF state, team_id, platform, ownershi
     WHERE device_id = NEW.id;
 END;
 CREATE TRIGGER device_status_list AFTER INSERT ON device_status BEGIN
-    UPDATE device_listings SET encryption = NEW.encryption, seen_hour = coalesce(NEW.last_seen_at, 0) / 3600000
+    UPDATE device_listings SET
+        encryption = NEW.encryption, seen_at = coalesce(NEW.last_seen_at, 0),
+        changed = CASE
+            WHEN NEW.roots_away <> '[]' OR NEW.doubt <> 'none' OR NEW.changed_files IS NULL OR NEW.changed_bytes IS NULL
+                OR NEW.changed_measured_at IS NULL THEN 2
+            WHEN NEW.changed_files = 0 THEN 0 ELSE 1 END,
+        counted_until = min(coalesce(NEW.changed_until, 0), coalesce(NEW.heard_until, 0))
     WHERE device_id = NEW.device_id;
 END;
-CREATE TRIGGER device_status_relist AFTER UPDATE OF encryption, last_seen_at ON device_status
-WHEN NEW.encryption <> OLD.encryption OR coalesce(NEW.last_seen_at, 0) / 3600000 <> coalesce(OLD.last_seen_at, 0) / 3600000 BEGIN
-    UPDATE device_listings SET encryption = NEW.encryption, seen_hour = coalesce(NEW.last_seen_at, 0) / 3600000
+CREATE TRIGGER device_status_relist AFTER UPDATE ON device_status BEGIN
+    UPDATE device_listings SET
+        encryption = NEW.encryption, seen_at = coalesce(NEW.last_seen_at, 0),
+        changed = CASE
+            WHEN NEW.roots_away <> '[]' OR NEW.doubt <> 'none' OR NEW.changed_files IS NULL OR NEW.changed_bytes IS NULL
+                OR NEW.changed_measured_at IS NULL THEN 2
+            WHEN NEW.changed_files = 0 THEN 0 ELSE 1 END,
+        counted_until = min(coalesce(NEW.changed_until, 0), coalesce(NEW.heard_until, 0))
     WHERE device_id = NEW.device_id;
 END;
 CREATE TRIGGER device_proof_list AFTER INSERT ON device_proof BEGIN
@@ -196,7 +217,12 @@ CREATE TRIGGER device_proof_list AFTER INSERT ON device_proof BEGIN
         proven_at = coalesce(NEW.proven_at, 0),
         proven_until = coalesce(NEW.proven_until, 0),
         tested_at = max(coalesce(NEW.verified_tested_at, 0), coalesce(NEW.proven_tested_at, 0)),
-        failed_at = coalesce(NEW.failed_at, 0)
+        failed_at = coalesce(NEW.failed_at, 0),
+        not_proven = CASE
+            WHEN NEW.baseline_id IS NULL OR NEW.baseline_at IS NULL THEN 0
+            WHEN NEW.not_proven_files IS NULL OR NEW.not_proven_bytes IS NULL THEN 2
+            WHEN NEW.not_proven_files = 0 THEN 0 ELSE 1 END,
+        holds_files = CASE WHEN NEW.filled_points > 0 THEN 1 ELSE 0 END
     WHERE device_id = NEW.device_id;
 END;
 CREATE TRIGGER device_proof_relist AFTER UPDATE ON device_proof BEGIN
@@ -206,6 +232,11 @@ CREATE TRIGGER device_proof_relist AFTER UPDATE ON device_proof BEGIN
         proven_at = coalesce(NEW.proven_at, 0),
         proven_until = coalesce(NEW.proven_until, 0),
         tested_at = max(coalesce(NEW.verified_tested_at, 0), coalesce(NEW.proven_tested_at, 0)),
-        failed_at = coalesce(NEW.failed_at, 0)
+        failed_at = coalesce(NEW.failed_at, 0),
+        not_proven = CASE
+            WHEN NEW.baseline_id IS NULL OR NEW.baseline_at IS NULL THEN 0
+            WHEN NEW.not_proven_files IS NULL OR NEW.not_proven_bytes IS NULL THEN 2
+            WHEN NEW.not_proven_files = 0 THEN 0 ELSE 1 END,
+        holds_files = CASE WHEN NEW.filled_points > 0 THEN 1 ELSE 0 END
     WHERE device_id = NEW.device_id;
 END;

@@ -2,13 +2,15 @@
 mod archive;
 mod ask;
 mod backend;
+mod count;
 mod look;
 mod source;
 mod walk;
 mod walker;
 
 pub use ask::ask;
-pub use walk::{Scope, changes};
+pub use count::changes;
+pub use walk::Scope;
 
 use super::Agent;
 use super::net::backoff::Stop;

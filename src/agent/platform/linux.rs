@@ -38,6 +38,7 @@ impl Platform for Linux {
             free_bytes: free_bytes(roots).map(|it| fact(it, "statvfs", now)),
             battery_percent: battery(Path::new("/sys/class/power_supply")).map(|it| fact(it, "power_supply", now)),
             changes: None,
+            roots_away: None,
         }
     }
 

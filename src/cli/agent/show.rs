@@ -13,7 +13,6 @@ use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::io::IsTerminal;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -169,17 +168,20 @@ struct Status {
     last_backup: Option<LastBackup>,
     /// Why the last backup that was tried did not come about; none where it did.
     last_failure: Option<LastFailure>,
-    /// None where a protected folder cannot be opened.
+    /// None where a protected folder is away.
     changes_since_backup: Option<Changes>,
+    /// Protected folders that are missing, or not those that were enrolled.
+    roots_away: Vec<String>,
     reports_waiting: usize,
     policy: Option<Policy>,
 }
 
 /// Says where the device stands; the exit code is 1 where it is not enrolled.
 pub fn status(state: &State, json: bool) -> Result<ExitCode> {
-    let roots: Vec<String> = state.find::<Roots>()?.unwrap_or_default().roots.into_iter().map(|it| it.path).collect();
+    let roots = state.find::<Roots>()?.unwrap_or_default().roots;
     let index: BackupIndex = state.find()?.unwrap_or_default();
-    let folders: Vec<PathBuf> = roots.iter().map(PathBuf::from).collect();
+    let counted = backup::changes(&roots, &index);
+    let roots: Vec<String> = roots.into_iter().map(|it| it.path).collect();
     let status = Status {
         enrollment: state.find()?,
         wiped: state.find()?,
@@ -190,7 +192,8 @@ pub fn status(state: &State, json: bool) -> Result<ExitCode> {
         server_away: state.find()?,
         last_backup: state.find()?,
         last_failure: state.find()?,
-        changes_since_backup: backup::changes(&folders, &index),
+        changes_since_backup: counted.as_ref().ok().copied(),
+        roots_away: counted.err().unwrap_or_default(),
         reports_waiting: state.find::<Outbox>()?.unwrap_or_default().backups.len(),
         policy: state.find()?,
     };
@@ -231,7 +234,12 @@ fn in_words(status: &Status) -> String {
     lines.push((
         "Changed",
         status.changes_since_backup.map_or_else(
-            || "not known: a protected folder cannot be opened".to_owned(),
+            || {
+                format!(
+                    "not known: {} is not there, or is not the folder that was enrolled",
+                    status.roots_away.join(", ")
+                )
+            },
             |it| format!("{}, {} since then", words::files(it.files), words::bytes(it.bytes)),
         ),
     ));

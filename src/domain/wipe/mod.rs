@@ -4,14 +4,12 @@
 //! approves the same facts; after a hold that anyone may end by stopping it, the
 //! facts are looked at again, and once more when the device asks for its
 //! commands. [`Progress`] decides each step; nothing else moves a request.
-mod facts;
-mod loss;
+mod agreed;
 mod progress;
 mod rule;
 mod state;
 
-pub use facts::{Amount, Difference, Facts, Point, Value};
-pub use loss::Loss;
+pub use agreed::{Difference, Facts, Value};
 pub use progress::{Approval, Check, Hold, Progress, Verdict};
 pub use rule::{
     Account, Advice, Asked, Limits, Loosens, Recent, Refusal, SETTLED, advice, check_form, may_approve, may_request,

@@ -213,10 +213,9 @@ pub fn advice(facts: &Facts, reachable: bool) -> Advice {
 
 #[cfg(test)]
 mod tests {
-    use super::super::facts::tests::{NOW, facts};
+    use super::super::agreed::tests::{NOW, facts, safe};
     use super::*;
     use crate::domain::time::{days, minutes};
-    use crate::domain::wipe::Amount;
 
     fn account(at: i64, created_by: Option<UserId>, in_use_since: Time) -> Account {
         Account { id: UserId::generate(Time::from_millis(at)), created_by, in_use_since, founder_at: None }
@@ -257,8 +256,7 @@ mod tests {
 
     #[test]
     fn without_a_serial_the_name_is_typed_and_without_loss_nothing_is_ticked() {
-        let none = Some(Amount::default());
-        let safe = Facts { serial: String::new(), only_here: none, not_proven: none, ..facts() };
+        let safe = Facts { serial: String::new(), ..safe() };
         let asked = Asked { action: WipeAction::Wipe, ticket: "", serial: "laptop-1", consent: "" };
         assert!(check_form(&safe, &asked).is_empty());
         assert!(check_form(&safe, &Asked { serial: "", ..asked }).of("serial").is_some());
@@ -361,9 +359,7 @@ mod tests {
 
     #[test]
     fn the_advice_follows_the_matrix() {
-        let none = Some(Amount::default());
-        let lossy = facts();
-        let safe = Facts { only_here: none, not_proven: none, ..facts() };
+        let (lossy, safe) = (facts(), safe());
         let with = |facts: &Facts, encryption| Facts { encryption, ..facts.clone() };
         let cases = [
             (with(&safe, Encryption::On), true, Advice::SafeToWipe),

@@ -376,6 +376,11 @@ pub fn refresh(conn: &mut Conn, device: DeviceId) -> Result<()> {
         matched_count: test.as_ref().map_or(0, |it| it.matched_count),
         not_proven_files: not_proven.map(|it| it.0),
         not_proven_bytes: not_proven.map(|it| it.1),
+        baseline_id: baseline.as_ref().map(|it| it.id),
+        baseline_at: baseline.as_ref().map(|it| it.received_at),
+        baseline_files: baseline.as_ref().and_then(|it| it.file_count),
+        baseline_bytes: baseline.as_ref().and_then(|it| it.size_bytes),
+        filled_points: store::evidence::count_filled(conn, device)?,
         failed_at: failed.as_ref().and_then(|it| it.failed_at),
         failed_test_id: failed_test,
     };

@@ -6,7 +6,7 @@
 //! it is kept.
 mod decide;
 mod deliver;
-mod facts;
+mod digest;
 mod notice;
 mod release;
 mod report;
@@ -14,7 +14,7 @@ mod request;
 
 pub use decide::{Decision, Seen, approve, lift, may_decide, stop, stop_all};
 pub use deliver::{delivered, may_deliver};
-pub use facts::{digest, facts, is_reachable};
+pub use digest::{digest, facts};
 pub use release::{release_due, settle_orphaned};
 pub use report::{command_ended, reported};
 pub use request::{Ask, request, review};

@@ -59,7 +59,7 @@ pub(super) fn tell(
     news: News,
     now: Time,
 ) -> Result<()> {
-    let loss = request.agreed()?.loss().sentence(request.action);
+    let loss = request.agreed()?.loss_sentence(request.action, &Time::iso);
     let notice = notice((request, device), by, &loss);
     match news {
         News::Requested => alert::wipe_requested(conn, &notice, now),

@@ -148,6 +148,6 @@ fn agree(conn: &mut Conn, device: &Device, ask: &Ask, now: Time) -> Result<Facts
 
 fn why(request: &WipeRequest, agreed: &Facts) -> String {
     let ticket = if request.ticket.is_empty() { String::new() } else { format!(" ({})", request.ticket) };
-    let loss = agreed.loss().sentence(request.action);
+    let loss = agreed.loss_sentence(request.action, &Time::iso);
     format!("{}: {}{ticket}. {loss}", request.action.name(), request.reason.name())
 }

@@ -2,6 +2,7 @@
 use super::sql::Sql;
 use crate::domain::device::{DeviceState, Encryption, Ownership, Platform};
 use crate::domain::id::TeamId;
+use crate::domain::loss::Part;
 use crate::domain::proof::{Grade, TOLERANCE};
 use crate::domain::role::Reach;
 use crate::domain::time::{Time, days};
@@ -21,12 +22,14 @@ pub enum View {
     Silent,
     /// Nothing of the device is on the server.
     LoseAll,
-    /// Something is on the server, and its proof failed, is missing or is out of date.
+    /// Something changed since the proof, or no proof holds.
     AtRisk,
-    /// Silent, or the evidence comes from the future; what the device holds is not known.
+    /// What is on the device is not known, or there is no data yet.
     CannotSay,
-    /// Proven and heard of.
+    /// All of it is proven, and nothing changed since.
     Restorable,
+    /// Any part but the last.
+    NotRestorable,
     /// A tenth of the space of its backups is left, or less.
     NearlyFull,
 }
@@ -49,6 +52,7 @@ impl View {
         Self::AtRisk,
         Self::CannotSay,
         Self::Restorable,
+        Self::NotRestorable,
         Self::NearlyFull,
     ];
 
@@ -61,10 +65,11 @@ impl View {
             Self::OutOfDate => "out_of_date",
             Self::NotEncrypted => "not_encrypted",
             Self::Silent => "silent",
-            Self::LoseAll => "lose_all",
-            Self::AtRisk => "at_risk",
-            Self::CannotSay => "cannot_say",
-            Self::Restorable => "restorable",
+            Self::LoseAll => Part::LoseAll.as_str(),
+            Self::AtRisk => Part::AtRisk.as_str(),
+            Self::CannotSay => Part::CannotSay.as_str(),
+            Self::Restorable => Part::Restorable.as_str(),
+            Self::NotRestorable => "not_restorable",
             Self::NearlyFull => "nearly_full",
         }
     }
@@ -82,6 +87,7 @@ impl View {
             Self::AtRisk => "Would lose recent work",
             Self::CannotSay => "Cannot say",
             Self::Restorable => "Proven to come back",
+            Self::NotRestorable => "Not proven to come back",
             Self::NearlyFull => "Backups nearly full",
         }
     }
@@ -103,6 +109,7 @@ impl View {
             Self::AtRisk => Some(AT_RISK),
             Self::CannotSay => Some(CANNOT_SAY),
             Self::Restorable => Some(RESTORABLE),
+            Self::NotRestorable => Some(NOT_RESTORABLE),
             Self::NearlyFull => Some(NEARLY_FULL),
         }
     }
@@ -123,6 +130,8 @@ pub struct Filter {
     pub state: Option<DeviceState>,
     /// A device is silent when it last checked in before this; see [`silent_cut`].
     pub silent_before: Time,
+    /// The store of the backups cannot be read: then no backup is counted on.
+    pub is_store_away: bool,
 }
 
 impl Default for Filter {
@@ -137,20 +146,14 @@ impl Default for Filter {
             grade: None,
             state: Some(DeviceState::Enrolled),
             silent_before: Time::from_millis(0),
+            is_store_away: false,
         }
     }
 }
 
 /// The setting that says after how many seconds without a check-in a device is silent.
 pub const SILENT_SECONDS: &str = "silent.seconds";
-/// The hour decides for all but the devices that were last seen in the very hour of the cut.
-macro_rules! silent {
-    () => {
-        "(l.enrolled_at < {silent} AND (l.seen_hour < {silent_hour} OR (l.seen_hour = {silent_hour} AND coalesce(\
-          (SELECT s.last_seen_at FROM device_status s WHERE s.device_id = l.device_id), 0) < {silent})))"
-    };
-}
-const SILENT: &str = silent!();
+const SILENT: &str = "l.enrolled_at < {silent} AND l.seen_at < {silent}";
 
 /// After how long without a check-in a device is silent, and so since when it was not seen.
 pub fn silent_cut(conn: &mut Conn, now: Time) -> QueryResult<(Duration, Time)> {
@@ -183,24 +186,35 @@ pub(super) const PROVEN: &str = proven!();
 const OUT_OF_DATE: &str = concat!(known!(), " AND l.proven_until > 0 AND l.proven_until <= {now}");
 const NEVER_PROVEN: &str = concat!(known!(), " AND l.proven_until = 0");
 
-// The four parts of "If we lost…". Nothing on the server is lost whatever else is known; then what is not known.
-macro_rules! lose_all {
+/// The device's own count still counts.
+macro_rules! counted {
     () => {
-        "(l.newest_at <= {future} AND l.stored_at = 0 AND l.verified_until = 0 AND l.proven_until = 0)"
+        "l.changed < 2 AND l.seen_at <= {future} AND l.counted_until > {now}"
     };
 }
-const LOSE_ALL: &str = lose_all!();
-const CANNOT_SAY: &str = concat!("NOT ", lose_all!(), " AND (", silent!(), " OR (", unknown!(), "))");
-const RESTORABLE: &str = concat!(proven!(), " AND NOT ", silent!());
-const AT_RISK: &str = concat!(
-    "NOT ",
-    lose_all!(),
-    " AND NOT ",
-    silent!(),
-    " AND (l.failed_at > 0 OR (",
-    known!(),
-    " AND l.proven_until <= {now}))"
-);
+// The four parts of "If we lost…", as `domain::loss` tells them; each enrolled device is in exactly one.
+// 0 would lose everything, 1 recent work, 2 cannot say, 3 proven to come back.
+macro_rules! part {
+    () => {
+        concat!(
+            "CASE WHEN ",
+            counted!(),
+            " AND l.changed = 0 AND l.holds_files = 0 THEN 2 WHEN l.stored_at = 0 AND l.verified_until = 0 \
+             AND l.proven_until = 0 AND (l.newest_at <= {future} OR l.failed_at > 0) THEN 0 WHEN {away} = 1 OR (",
+            unknown!(),
+            ") OR NOT (",
+            counted!(),
+            ") THEN 2 WHEN ",
+            proven!(),
+            " AND l.changed = 0 AND l.not_proven = 0 THEN 3 ELSE 1 END"
+        )
+    };
+}
+const LOSE_ALL: &str = concat!("l.state = 'enrolled' AND 0 = ", part!());
+const AT_RISK: &str = concat!("l.state = 'enrolled' AND 1 = ", part!());
+const CANNOT_SAY: &str = concat!("l.state = 'enrolled' AND 2 = ", part!());
+const RESTORABLE: &str = concat!("l.state = 'enrolled' AND 3 = ", part!());
+const NOT_RESTORABLE: &str = concat!("l.state = 'enrolled' AND 3 <> ", part!());
 
 /// As `Space::room` of the domain; in the words of the index `repositories_nearly_full`, so that it is found by that.
 const NEARLY_FULL: &str = "l.device_id IN (SELECT r.device_id FROM repositories r \
@@ -221,29 +235,37 @@ const fn grade_condition(grade: Grade) -> (&'static str, &'static str) {
     }
 }
 
-/// Writes a condition with the values of `{now}` and `{future}` bound.
-pub(super) fn write_condition(sql: &mut Sql, condition: &str, now: Time) {
-    write_with_silence(sql, condition, now, Time::from_millis(0));
+/// The values that conditions are held against.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Values {
+    pub now: Time,
+    pub silent_before: Time,
+    pub is_store_away: bool,
 }
 
-/// As the triggers count hours.
-const HOUR_MILLIS: i64 = 3_600_000;
-
-pub(super) fn write_with_silence(sql: &mut Sql, condition: &str, now: Time, silent_before: Time) {
-    sql.push("(");
-    let mut rest = condition;
-    while let Some((before, after)) = rest.split_once('{') {
-        sql.push(before);
-        let (name, after) = after.split_once('}').unwrap_or((after, ""));
-        sql.bind_int(match name {
-            "future" => (now + TOLERANCE).millis(),
-            "silent" => silent_before.millis(),
-            "silent_hour" => silent_before.millis() / HOUR_MILLIS,
-            _ => now.millis(),
-        });
-        rest = after;
+impl Values {
+    /// For conditions of evidence alone.
+    pub fn at(now: Time) -> Self {
+        Self { now, silent_before: Time::from_millis(0), is_store_away: false }
     }
-    sql.push(rest).push(")");
+
+    /// Writes a condition with the values of its `{names}` bound.
+    pub fn write(&self, sql: &mut Sql, condition: &str) {
+        sql.push("(");
+        let mut rest = condition;
+        while let Some((before, after)) = rest.split_once('{') {
+            sql.push(before);
+            let (name, after) = after.split_once('}').unwrap_or((after, ""));
+            sql.bind_int(match name {
+                "future" => (self.now + TOLERANCE).millis(),
+                "silent" => self.silent_before.millis(),
+                "away" => i64::from(self.is_store_away),
+                _ => self.now.millis(),
+            });
+            rest = after;
+        }
+        sql.push(rest).push(")");
+    }
 }
 
 /// At most so many words of a search are looked for.
@@ -259,6 +281,10 @@ impl Filter {
             && self.encryption.is_none()
             && self.ownership.is_none()
             && self.grade.is_none()
+    }
+
+    pub(super) fn values(&self, now: Time) -> Values {
+        Values { now, silent_before: self.silent_before, is_store_away: self.is_store_away }
     }
 
     /// Writes the conditions, for the table as `l`.
@@ -282,12 +308,12 @@ impl Filter {
         }
         if let Some(condition) = self.view.condition() {
             sql.push(" AND ");
-            write_with_silence(sql, condition, now, self.silent_before);
+            self.values(now).write(sql, condition);
         }
         if let Some(grade) = self.grade {
             let (base, more) = grade_condition(grade);
             sql.push(" AND ");
-            write_condition(sql, &format!("{base}{more}"), now);
+            self.values(now).write(sql, &format!("{base}{more}"));
         }
         for word in self.q.split_whitespace().take(MAX_WORDS) {
             write_search(sql, word);

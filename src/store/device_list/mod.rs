@@ -2,8 +2,9 @@
 //!
 //! Filtering and sorting read `device_listings` alone, one narrow row per
 //! device that triggers keep; the devices of one page are then read whole.
-//! A grade is never stored: it is made of the evidence and `now`, here in SQL
-//! as in [`Evidence::grade`](crate::domain::proof::Evidence::grade).
+//! Neither a grade nor a loss is stored: they are made of the evidence and `now`, here in SQL
+//! as in [`Evidence::grade`](crate::domain::proof::Evidence::grade) and [`loss`](crate::domain::loss::loss);
+//! `tests/it/loss.rs` holds the two against each other.
 mod filter;
 mod row;
 mod sort;
@@ -152,19 +153,30 @@ pub struct Counts {
     pub never_proven: i64,
     pub out_of_date: i64,
     pub unknown: i64,
-    pub proven: i64,
+    /// Devices whose proof holds, whatever changed on them since.
+    pub proof_holds: i64,
     pub not_encrypted: i64,
     pub silent: i64,
+    pub lose_all: i64,
+    pub at_risk: i64,
+    pub cannot_say: i64,
+    /// Devices that are proven to come back: the one count of proven devices that pages show.
+    pub restorable: i64,
 }
 
 impl Counts {
     /// How many devices pass a filter that is a view and nothing else; none for any other.
     pub fn total(&self, filter: &Filter) -> Option<i64> {
-        let view_alone = Filter { view: filter.view, silent_before: filter.silent_before, ..Filter::default() };
+        let view_alone = Filter {
+            view: filter.view,
+            silent_before: filter.silent_before,
+            is_store_away: filter.is_store_away,
+            ..Filter::default()
+        };
         if *filter == view_alone { self.of(filter.view) } else { None }
     }
 
-    /// The count of a view that has a pill.
+    /// The count of a view, where it is counted with the others.
     pub const fn of(&self, view: View) -> Option<i64> {
         match view {
             View::All => Some(self.all),
@@ -173,7 +185,12 @@ impl Counts {
             View::OutOfDate => Some(self.out_of_date),
             View::NotEncrypted => Some(self.not_encrypted),
             View::Silent => Some(self.silent),
-            View::LoseAll | View::AtRisk | View::CannotSay | View::Restorable | View::NearlyFull => None,
+            View::LoseAll => Some(self.lose_all),
+            View::AtRisk => Some(self.at_risk),
+            View::CannotSay => Some(self.cannot_say),
+            View::Restorable => Some(self.restorable),
+            View::NotRestorable => Some(self.all - self.restorable),
+            View::NearlyFull => None,
         }
     }
 }
@@ -191,15 +208,24 @@ struct Sums {
     #[diesel(sql_type = BigInt)]
     unknown: i64,
     #[diesel(sql_type = BigInt)]
-    proven: i64,
+    proof_holds: i64,
     #[diesel(sql_type = BigInt)]
     not_encrypted: i64,
     #[diesel(sql_type = BigInt)]
     silent: i64,
+    #[diesel(sql_type = BigInt)]
+    lose_all: i64,
+    #[diesel(sql_type = BigInt)]
+    at_risk: i64,
+    #[diesel(sql_type = BigInt)]
+    cannot_say: i64,
+    #[diesel(sql_type = BigInt)]
+    restorable: i64,
 }
 
-/// Counts the devices of every view in one pass.
-pub fn counts(conn: &mut Conn, reach: &Reach, silent_before: Time, now: Time) -> QueryResult<Counts> {
+/// Counts the devices of every view in one pass; of `filter` only what bears on all devices alike is looked at.
+pub fn counts(conn: &mut Conn, filter: &Filter, reach: &Reach, now: Time) -> QueryResult<Counts> {
+    let values = filter.values(now);
     let mut sql = Sql::new(conn.is_postgres());
     sql.push("SELECT count(*) AS all_count");
     for (column, condition) in [
@@ -207,12 +233,16 @@ pub fn counts(conn: &mut Conn, reach: &Reach, silent_before: Time, now: Time) ->
         ("never_proven", View::NeverProven.condition()),
         ("out_of_date", View::OutOfDate.condition()),
         ("unknown", Some(filter::UNKNOWN)),
-        ("proven", Some(filter::PROVEN)),
+        ("proof_holds", Some(filter::PROVEN)),
         ("not_encrypted", View::NotEncrypted.condition()),
         ("silent", View::Silent.condition()),
+        ("lose_all", View::LoseAll.condition()),
+        ("at_risk", View::AtRisk.condition()),
+        ("cannot_say", View::CannotSay.condition()),
+        ("restorable", View::Restorable.condition()),
     ] {
         sql.push(", CAST(coalesce(sum(CASE WHEN ");
-        filter::write_with_silence(&mut sql, condition.unwrap_or("1 = 1"), now, silent_before);
+        values.write(&mut sql, condition.unwrap_or("1 = 1"));
         sql.push(" THEN 1 ELSE 0 END), 0) AS BIGINT) AS ").push(column);
     }
     sql.push(" FROM ").push(one_pass(conn)).push(" WHERE ");
@@ -224,9 +254,13 @@ pub fn counts(conn: &mut Conn, reach: &Reach, silent_before: Time, now: Time) ->
         never_proven: sums.never_proven,
         out_of_date: sums.out_of_date,
         unknown: sums.unknown,
-        proven: sums.proven,
+        proof_holds: sums.proof_holds,
         not_encrypted: sums.not_encrypted,
         silent: sums.silent,
+        lose_all: sums.lose_all,
+        at_risk: sums.at_risk,
+        cannot_say: sums.cannot_say,
+        restorable: sums.restorable,
     })
 }
 
@@ -240,7 +274,7 @@ pub fn ages(conn: &mut Conn, reach: &Reach, cuts: &[Time], now: Time) -> QueryRe
         sql.push("SELECT count(*) AS value FROM device_listings l WHERE ");
         Filter::default().write(&mut sql, reach, now);
         sql.push(" AND ");
-        filter::write_condition(&mut sql, filter::PROVEN, now);
+        filter::Values::at(now).write(&mut sql, filter::PROVEN);
         sql.push(" AND l.proven_at >= ").bind_int(cut.millis());
         sql.push(" AND l.proven_at < ").bind_int(below);
         let row: Value = sql.into_query().get_result(conn)?;

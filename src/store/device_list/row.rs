@@ -1,4 +1,5 @@
 //! The devices of one page, read whole in one statement.
+use crate::domain::continuity::Doubt;
 use crate::domain::device::{DeviceState, Encryption, Ownership, Platform};
 use crate::domain::id::{DeviceId, TeamId};
 use crate::domain::time::Time;
@@ -45,6 +46,18 @@ pub struct Status {
     pub changed_files: Option<i64>,
     pub changed_bytes: Option<i64>,
     pub changed_measured_at: Option<Time>,
+    pub changed_until: Option<Time>,
+    pub heard_until: Option<Time>,
+    pub roots_away: String,
+    pub doubt: Doubt,
+}
+
+impl Status {
+    /// The protected folders that the device did not find. What cannot be read is a folder without a name: it must not
+    /// pass for none.
+    pub fn roots_away(&self) -> Vec<String> {
+        serde_json::from_str(&self.roots_away).unwrap_or_else(|_unreadable| vec!["a folder".to_owned()])
+    }
 }
 
 /// The devices with these ids, in this order; ids that are not there are left out.

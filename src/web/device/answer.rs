@@ -1,23 +1,30 @@
 //! The three answers at the top of a device's page.
 use crate::domain::device::{DeviceFacts, DeviceState, Encryption, Fact};
-use crate::domain::loss::{Amount, AtRisk, Loss};
 use crate::domain::policy::{Finding, Requirement};
 use crate::domain::proof::{Evidence, Grade};
 use crate::domain::time::{Time, days};
-use crate::domain::words::{capital, counted};
+use crate::domain::words::counted;
 use crate::store::backup_attempt::BackupAttempt;
 use crate::store::device_proof::DeviceProof;
 use crate::store::restore_point::RestorePoint;
-use crate::web::filter::{bytes, count};
+use crate::web::filter::count;
 use crate::web::layout::Layout;
 
 /// One answer: its colour, its icon, its words.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     /// "t-proven", "t-dated", "t-lost" or "" for what is not known.
     pub tone: &'static str,
     pub icon: &'static str,
     pub headline: String,
     pub lines: Vec<String>,
+}
+
+impl Answer {
+    /// The colour of a note that says the same: "proven", "dated", "lost" or "".
+    pub fn note(&self) -> &'static str {
+        self.tone.strip_prefix("t-").unwrap_or_default()
+    }
 }
 
 /// What a device says of its encryption counts for so long.
@@ -172,69 +179,4 @@ fn newest_line(facts: &ProofFacts<'_>, layout: &Layout) -> Option<String> {
         (None, None, _) if newest.stored_at.is_none() => format!("The newest backup, {at}, is only reported."),
         (None, None, _) => format!("The newest backup, {at}, is stored, not proven."),
     })
-}
-
-/// "If you wipe now"
-pub fn wiped(loss: &Loss, state: DeviceState, baseline: Option<&RestorePoint>, layout: &Layout) -> Answer {
-    let ended = match state {
-        DeviceState::Wiped => Some(("", "eraser", "This device has been wiped. Its backups are kept.")),
-        DeviceState::CompanyDataRemoved => Some((
-            "",
-            "eraser",
-            "The key to its backups is gone from the device, and no folder was touched. Its backups are kept.",
-        )),
-        DeviceState::WipeFailed => Some((
-            "t-lost",
-            "circle-x",
-            "Something was left on the device, and its key is gone: erase it by hand, then remove it or enroll it again.",
-        )),
-        DeviceState::RemovalFailed => Some((
-            "t-lost",
-            "circle-x",
-            "The key to its backups may still be on the device. The server takes it no more; remove the device or enroll it again.",
-        )),
-        DeviceState::Enrolled | DeviceState::Removed => None,
-    };
-    if let Some((tone, icon, line)) = ended {
-        return Answer { tone, icon, headline: state.name().to_owned(), lines: vec![line.to_owned()] };
-    }
-    let (tone, icon) = match loss {
-        Loss::Nothing => ("t-proven", "shield-check"),
-        Loss::Everything => ("t-lost", "triangle-alert"),
-        Loss::Unknown => ("", "circle-help"),
-        Loss::Some { lost, .. } if lost.files > 0 => ("t-lost", "triangle-alert"),
-        Loss::Some { .. } => ("t-dated", "triangle-alert"),
-    };
-    Answer { tone, icon, headline: loss.headline(), lines: loss_lines(loss, baseline, layout) }
-}
-
-fn loss_lines(loss: &Loss, baseline: Option<&RestorePoint>, layout: &Layout) -> Vec<String> {
-    let amount = |it: &Amount| format!("{} ({})", counted(it.files, "file", "files"), bytes(it.bytes));
-    match loss {
-        Loss::Nothing => vec!["All data up to the last check-in was restored and compared.".to_owned()],
-        Loss::Everything => vec!["There is no backup of this device.".to_owned()],
-        Loss::Unknown => vec!["The device has not measured its changes in the last day.".to_owned()],
-        Loss::Some { lost, at_risk, proof_holds } => {
-            let mut lines = Vec::new();
-            if lost.files > 0 {
-                let verb = if lost.files == 1 { "is" } else { "are" };
-                lines.push(format!("{} {verb} only on this device.", amount(lost)));
-            }
-            let backup = baseline.map(|it| format!("the backup of {}", layout.zone.short(it.received_at)));
-            let backup = backup.unwrap_or_else(|| "the newest backup".to_owned());
-            match at_risk {
-                AtRisk::Files(it) if it.files > 0 => {
-                    let verb = if it.files == 1 { "is" } else { "are" };
-                    lines.push(format!("{} {verb} in {backup}, which was never restored.", amount(it)));
-                }
-                AtRisk::All => lines.push(format!("Nothing in {backup} counts as proven.")),
-                AtRisk::Unknown => lines.push(capital(&format!("{backup} was not compared with the proven one yet."))),
-                AtRisk::Files(_) => {}
-            }
-            if !proof_holds && matches!(at_risk, AtRisk::Files(_)) {
-                lines.push("The proof of the rest is out of date.".to_owned());
-            }
-            lines
-        }
-    }
 }

@@ -9,6 +9,7 @@ use crate::domain::time::Time;
 use crate::domain::words::{counted, number};
 use crate::error::{Error, Result};
 use crate::service::command::{self, Ask};
+use crate::service::loss;
 use crate::service::proof;
 use crate::store::device::Device;
 use crate::store::device_list::{self, From, Query, Sort};
@@ -78,8 +79,7 @@ impl Chosen {
     }
 
     fn matching(&self, conn: &mut Conn, query: &ListQuery, reach: &Reach, now: Time) -> Result<Vec<DeviceId>> {
-        let (_, cut) = device_list::silent_cut(conn, now)?;
-        let filter = query.filter(cut)?;
+        let filter = query.filter(&loss::all_devices(conn, now)?.0)?;
         let is = device_list::count(conn, &filter, reach, now)?;
         if is != self.expected {
             return Err(Error::Conflict(format!(

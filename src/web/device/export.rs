@@ -2,8 +2,8 @@
 use super::query::ListQuery;
 use crate::clock::Clock;
 use crate::domain::id::DeviceId;
-use crate::domain::time::Time;
 use crate::error::Error;
+use crate::service::loss::{self, Moment};
 use crate::service::report::{self, CSV_COLUMNS, DeviceRow};
 use crate::store::Store;
 use crate::store::device_list::{self, From};
@@ -46,7 +46,7 @@ pub async fn json(
     query: Query<ListQuery>,
 ) -> PageResult<HttpResponse> {
     let export = Export::begin(&by, &store, &clock, &query, "devices.json").await?;
-    let as_of = export.now.iso();
+    let as_of = export.moment.now.iso();
     let mut opening = format!("{{\"as_of\":\"{as_of}\",\"devices\":[");
     let body = stream::unfold(Some(export), move |export| {
         let opening = std::mem::take(&mut opening);
@@ -59,7 +59,7 @@ pub async fn json(
     Ok(file("application/json", "devices.json").streaming(Box::pin(body)))
 }
 
-fn csv_bytes(rows: impl Iterator<Item = [String; 22]>) -> crate::error::Result<Vec<u8>> {
+fn csv_bytes(rows: impl Iterator<Item = [String; 23]>) -> crate::error::Result<Vec<u8>> {
     let mut writer = ::csv::Writer::from_writer(Vec::new());
     for row in rows {
         writer.write_record(&row).context("writing a row of CSV")?;
@@ -71,7 +71,7 @@ fn csv_bytes(rows: impl Iterator<Item = [String; 22]>) -> crate::error::Result<V
 struct Export {
     store: Data<Store>,
     query: device_list::Query,
-    now: Time,
+    moment: Moment,
 }
 
 impl Export {
@@ -83,22 +83,26 @@ impl Export {
         list: &'static str,
     ) -> crate::error::Result<Self> {
         let (now, reach, asked, address) = (clock.now(), by.reach().clone(), query.clone(), query.address());
-        let query = store
+        let (query, moment) = store
             .read(move |conn| {
-                let (_, cut) = device_list::silent_cut(conn, now)?;
-                asked.parse(&reach, cut)
+                let base = loss::all_devices(conn, now)?.0;
+                Ok::<_, Error>((asked.parse(&reach, &base)?, loss::moment(conn, now)?))
             })
             .await?;
         record(by, store, list, address, now).await?;
-        Ok(Self { store: store.clone(), query: device_list::Query { from: From::Start, limit: CHUNK, ..query }, now })
+        Ok(Self {
+            store: store.clone(),
+            query: device_list::Query { from: From::Start, limit: CHUNK, ..query },
+            moment,
+        })
     }
 
     /// The next rows, and where to go on.
     async fn chunk(mut self) -> (crate::error::Result<Vec<DeviceRow>>, Option<Self>) {
-        let (query, now) = (self.query.clone(), self.now);
-        match self.store.read(move |conn| device_list::page(conn, &query, now)).await {
+        let (query, moment) = (self.query.clone(), self.moment);
+        match self.store.read(move |conn| device_list::page(conn, &query, moment.now)).await {
             Ok(page) => {
-                let rows = page.devices.iter().map(|it| DeviceRow::new(it, now)).collect();
+                let rows = page.devices.iter().map(|it| DeviceRow::new(it, &moment)).collect();
                 let next = page.after.map(|after| {
                     self.query.from = From::After(after);
                     self

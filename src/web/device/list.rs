@@ -3,12 +3,12 @@ use super::query::ListQuery;
 use crate::clock::Clock;
 use crate::domain::device::{DeviceState, Encryption, Ownership, Platform};
 use crate::domain::id::DeviceId;
-use crate::domain::loss::Loss;
+use crate::domain::loss::Part;
 use crate::domain::proof::{Evidence, Grade};
 use crate::domain::role::Permission;
 use crate::domain::time::Time;
 use crate::service::compliance::{self, Tally};
-use crate::service::report::{evidence_of, loss_of};
+use crate::service::loss::{self, Moment};
 use crate::store::device_list::{self, Counts, ListedDevice, Sort, View};
 use crate::store::team::Team;
 use crate::store::{self, Store};
@@ -73,17 +73,20 @@ pub(in crate::web) struct Row {
     pub evidence: Evidence,
     pub grade: Grade,
     pub encryption: Encryption,
-    pub loss: Loss,
+    pub is_unknown: bool,
+    /// What a wipe now would lose, in few words.
+    pub if_wiped: String,
 }
 
 impl Row {
-    pub(in crate::web) fn new(listed: ListedDevice, layout: &Layout) -> Self {
-        let evidence = evidence_of(&listed);
+    pub(in crate::web) fn new(listed: ListedDevice, moment: &Moment, layout: &Layout) -> Self {
+        let (evidence, loss) = (loss::evidence(&listed), loss::of(&listed, moment));
         Self {
             evidence,
             grade: evidence.grade(layout.now),
             encryption: listed.status.as_ref().map_or(Encryption::Unknown, |it| it.encryption),
-            loss: loss_of(&listed, layout.now),
+            is_unknown: loss.part() == Some(Part::CannotSay),
+            if_wiped: loss.short(&|at| layout.zone.short(at)),
             listed,
         }
     }
@@ -129,11 +132,12 @@ pub async fn show(
 ) -> PageResult<impl Responder> {
     let (query, now, reach) = (query.into_inner(), clock.now(), by.reach().clone());
     let (asked, grants) = (query.clone(), layout.grants.clone());
-    let (silence, order, counts, total, allowed, page, tallies, teams) = store
+    let (silence, order, counts, total, allowed, page, tallies, teams, moment) = store
         .read(move |conn| {
-            let (silence, cut) = device_list::silent_cut(conn, now)?;
-            let listed = asked.parse(&reach, cut)?;
-            let counts = device_list::counts(conn, &reach, cut, now)?;
+            let (base, silence) = loss::all_devices(conn, now)?;
+            let listed = asked.parse(&reach, &base)?;
+            let counts = device_list::counts(conn, &base, &reach, now)?;
+            let moment = loss::moment(conn, now)?;
             let total = match counts.total(&listed.filter) {
                 Some(known) => known,
                 None => device_list::count(conn, &listed.filter, &reach, now)?,
@@ -149,7 +153,7 @@ pub async fn show(
             let tallies = compliance::of_devices(conn, &ids, now)?;
             let order = (listed.sort, listed.is_descending);
             let teams = store::team::all(conn)?;
-            Ok::<_, crate::error::Error>((silence, order, counts, total, allowed, page, tallies, teams))
+            Ok::<_, crate::error::Error>((silence, order, counts, total, allowed, page, tallies, teams, moment))
         })
         .await?;
     let cursor = |name: &str, at: Option<&device_list::Cursor>| {
@@ -163,7 +167,7 @@ pub async fn show(
         previous: cursor("before", page.before.as_ref()),
         next: cursor("after", page.after.as_ref()),
         tallies,
-        rows: page.devices.into_iter().map(|it| Row::new(it, &layout)).collect(),
+        rows: page.devices.into_iter().map(|it| Row::new(it, &moment, &layout)).collect(),
         pills: pills(&query, &counts, silence, &layout),
         columns: columns(&query, order),
         choices: choices(&query, &teams),

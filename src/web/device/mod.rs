@@ -10,6 +10,7 @@ mod query;
 mod show;
 mod strip;
 
+pub(in crate::web) use answer::Answer;
 pub(in crate::web) use edit::{parse_team, team_options};
 pub(in crate::web) use list::Row;
 

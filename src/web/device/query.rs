@@ -4,7 +4,6 @@ use crate::domain::fields::FieldErrors;
 use crate::domain::id::TeamId;
 use crate::domain::proof::Grade;
 use crate::domain::role::Reach;
-use crate::domain::time::Time;
 use crate::error::Result;
 use crate::store::device_list::{Cursor, Filter, From, Query, Sort, View};
 use crate::web::form::filter;
@@ -35,18 +34,18 @@ pub const PER_PAGE: usize = 50;
 const MAX_SEARCH: usize = 200;
 
 impl ListQuery {
-    /// The filter that the address spells.
+    /// The filter that the address spells, with what of `base` bears on all devices alike.
     ///
     /// # Errors
     /// What is no value of a filter: a list must not show more than its address says.
-    pub fn filter(&self, silent_before: Time) -> Result<Filter> {
+    pub fn filter(&self, base: &Filter) -> Result<Filter> {
         let mut errors = FieldErrors::new();
-        let filter = self.chosen(silent_before, &mut errors);
+        let filter = self.chosen(base, &mut errors);
         errors.into_result()?;
         Ok(filter)
     }
 
-    fn chosen(&self, silent_before: Time, errors: &mut FieldErrors) -> Filter {
+    fn chosen(&self, base: &Filter, errors: &mut FieldErrors) -> Filter {
         Filter {
             view: filter(&self.view, "view", View::parse, errors).unwrap_or_default(),
             q: self.q.chars().take(MAX_SEARCH).collect(),
@@ -58,7 +57,8 @@ impl ListQuery {
             // Who looks for a serial or a name is to find what became of the device, too.
             state: filter(&self.state, "state", DeviceState::parse, errors)
                 .or_else(|| (self.q.trim().is_empty() || !self.view.is_empty()).then_some(DeviceState::Enrolled)),
-            silent_before,
+            silent_before: base.silent_before,
+            is_store_away: base.is_store_away,
         }
     }
 
@@ -66,7 +66,7 @@ impl ListQuery {
     ///
     /// # Errors
     /// As [`ListQuery::filter`], and what is no order or no place in it.
-    pub fn parse(&self, reach: &Reach, silent_before: Time) -> Result<Query> {
+    pub fn parse(&self, reach: &Reach, base: &Filter) -> Result<Query> {
         let mut errors = FieldErrors::new();
         let sort = filter(&self.sort, "sort", Sort::parse, &mut errors).unwrap_or_default();
         let is_descending = filter(&self.dir, "dir", is_descending, &mut errors).unwrap_or_default();
@@ -78,7 +78,7 @@ impl ListQuery {
             (None, Some(before)) => From::Before(before),
             (None, None) => From::Start,
         };
-        let filter = self.chosen(silent_before, &mut errors);
+        let filter = self.chosen(base, &mut errors);
         errors.into_result()?;
         Ok(Query { filter, reach: reach.clone(), sort, is_descending, from, limit: PER_PAGE })
     }

@@ -6,6 +6,7 @@ use crate::domain::command::{CommandKind, CommandState};
 use crate::domain::continuity::Line;
 use crate::domain::device::{DeviceFacts, DeviceState, Encryption, Fact, Ownership};
 use crate::domain::id::DeviceId;
+use crate::domain::loss::{LossFacts, loss as told};
 use crate::domain::message::{LeftOut, RootAway};
 use crate::domain::object::TokenKind;
 use crate::domain::policy::{Finding, Value};
@@ -17,7 +18,7 @@ use crate::domain::time::Time;
 use crate::error::{Error, FieldErrors, Result};
 use crate::service;
 use crate::service::identity::Twins;
-use crate::service::report::{evidence_of, loss_of};
+use crate::service::loss;
 use crate::store::activity::Activity;
 use crate::store::backup_attempt::BackupAttempt;
 use crate::store::command::Command;
@@ -33,6 +34,7 @@ use crate::web::error::PageResult;
 use crate::web::filter::{bytes, span};
 use crate::web::form;
 use crate::web::layout::Layout;
+use crate::web::loss as web_loss;
 use crate::web::session::{Can, ViewDevices};
 use actix_web::web::{Data, Path};
 use actix_web::{HttpResponse, Responder, get};
@@ -68,10 +70,9 @@ struct Read {
     device: Device,
     listed: ListedDevice,
     status: DeviceStatus,
-    is_silent: bool,
+    /// What the answers about its loss stand on.
+    known: LossFacts,
     points: Vec<RestorePoint>,
-    /// The backup from which the device counts what changed.
-    baseline: Option<RestorePoint>,
     tests: Vec<RestoreTest>,
     upcoming: Vec<Command>,
     past: Vec<Command>,
@@ -153,7 +154,7 @@ fn read(conn: &mut Conn, reach: &Reach, id: DeviceId, now: Time) -> Result<Read>
     let device = super::within(conn, reach, id)?;
     let listed = device_list::of_ids(conn, &[id])?.pop().ok_or(Error::NotFound("device"))?;
     let status = store::device_status::find(conn, id)?.unwrap_or_else(|| DeviceStatus::new(id));
-    let (_, cut) = device_list::silent_cut(conn, now)?;
+    let moment = loss::moment(conn, now)?;
     let commands = store::command::of_device(conn, id, 20)?;
     let (upcoming, past) = commands.into_iter().partition(|it| !it.state.is_final());
     let failed = listed.proof.as_ref().and_then(|it| it.failed_test_id);
@@ -167,8 +168,7 @@ fn read(conn: &mut Conn, reach: &Reach, id: DeviceId, now: Time) -> Result<Read>
     Ok(Read {
         twins: service::identity::twins(conn, reach, &device)?,
         machines,
-        is_silent: device.enrolled_at < cut && status.last_seen_at.is_none_or(|at| at < cut),
-        baseline: store::evidence::baseline(conn, id)?,
+        known: loss::facts(&listed, &moment),
         points: store::restore_point::of_device_since(conn, id, begins(now), STRIP_POINTS)?,
         tests: store::restore_test::of_device(conn, id, 5)?,
         findings: service::policy::findings(conn, &device, now)?,
@@ -193,7 +193,7 @@ fn read(conn: &mut Conn, reach: &Reach, id: DeviceId, now: Time) -> Result<Read>
 impl ShowPage {
     fn new(read: Read, layout: Layout) -> Result<Self> {
         let facts = read.status.facts()?;
-        let evidence = evidence_of(&read.listed);
+        let evidence = loss::evidence(&read.listed);
         let newest = read.points.first();
         let proof_facts = ProofFacts {
             evidence,
@@ -216,12 +216,7 @@ impl ShowPage {
             grade: evidence.grade(layout.now),
             encrypted: answer::encrypted(&facts, read.status.last_seen_at, read.device.state, &layout),
             proven: answer::proven(&proof_facts, &layout),
-            wiped: answer::wiped(
-                &loss_of(&read.listed, layout.now),
-                read.device.state,
-                read.baseline.as_ref(),
-                &layout,
-            ),
+            wiped: web_loss::shown(&told(&read.known), &layout),
             strip: strip(&read.points, &layout.zone, layout.now),
             details: details(&read, &facts, &layout)?,
             estimate: estimate(&read).map(|it| format!(" (about {})", span(it))).unwrap_or_default(),

@@ -4,9 +4,10 @@ use crate::clock::Clock;
 use crate::domain::device::Ownership;
 use crate::domain::guard::GuardedAct;
 use crate::domain::id::DeviceId;
+use crate::domain::loss::Loss;
 use crate::domain::role::Reach;
 use crate::domain::time::{Time, hours};
-use crate::domain::wipe::{Advice, Facts, Loss, WipeAction, WipeReason, WipeState, advice};
+use crate::domain::wipe::{Advice, Facts, WipeAction, WipeReason, WipeState, advice};
 use crate::domain::words::counted;
 use crate::error::{FieldErrors, Result};
 use crate::secret;
@@ -16,12 +17,14 @@ use crate::store::device::Device;
 use crate::store::wipe::WipeRequest;
 use crate::store::{self, Conn, Store};
 use crate::wake::Wake;
+use crate::web::device::Answer;
 use crate::web::error::PageResult;
 use crate::web::filter;
 use crate::web::form::{refusal, with_status};
 use crate::web::hashing::Shared;
 use crate::web::layout::{Layout, see_other};
 use crate::web::login::require_password;
+use crate::web::loss as web_loss;
 use crate::web::session::{Can, RequestWipe};
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form, Path};
@@ -95,6 +98,8 @@ struct NewPage {
     device: Device,
     facts: Facts,
     loss: Loss,
+    /// The loss in words.
+    said: Answer,
     advice: Advice,
     token: String,
     open: Option<WipeRequest>,
@@ -106,10 +111,11 @@ struct NewPage {
 
 impl NewPage {
     fn new(layout: Layout, shown: Shown, form: WipeForm) -> Result<Self> {
-        let reachable = wipe::is_reachable(&shown.facts, layout.now);
+        let loss = shown.facts.loss();
         Ok(Self {
-            loss: shown.facts.loss(),
-            advice: advice(&shown.facts, reachable),
+            said: web_loss::shown(&loss, &layout),
+            loss,
+            advice: advice(&shown.facts, shown.facts.known.is_heard()),
             hold: hold(shown.hold),
             twins: shown.twins,
             form: WipeForm { request_key: secret::generate("")?, ..form },

@@ -1,6 +1,6 @@
 //! `/wipe-requests`: every wipe that was asked for.
 use super::badge;
-use crate::domain::wipe::{BEFORE_DELIVERY, Loss, WipeState};
+use crate::domain::wipe::{BEFORE_DELIVERY, Facts, WipeState};
 use crate::error::{Error, FieldErrors, Result};
 use crate::store::wipe::{Listed, WipeRequest};
 use crate::store::{self, Store};
@@ -27,14 +27,14 @@ pub struct Filter {
 /// A request as a row.
 pub struct Row {
     pub it: Listed,
-    loss: Loss,
+    agreed: Facts,
     pub approver: String,
 }
 
 impl Row {
-    /// What it loses, in few words.
-    pub fn lost(&self) -> String {
-        self.loss.short(self.it.request.action)
+    /// What was agreed to lose, in few words.
+    pub fn lost(&self, layout: &Layout) -> String {
+        self.agreed.lost_by(self.it.request.action, &|at| layout.zone.short(at))
     }
 
     /// The badge's class.
@@ -55,7 +55,7 @@ impl Row {
 pub fn rows(listed: Vec<Listed>, names: &HashMap<String, String>) -> Result<Vec<Row>> {
     let row = |it: Listed| {
         let approver = it.request.approved_by.as_ref().and_then(|id| names.get(id)).cloned().unwrap_or_default();
-        Ok(Row { loss: it.request.agreed()?.loss(), approver, it })
+        Ok(Row { agreed: it.request.agreed()?, approver, it })
     };
     listed.into_iter().map(row).collect()
 }

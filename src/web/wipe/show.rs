@@ -7,7 +7,7 @@ use crate::domain::id::WipeRequestId;
 use crate::domain::message::WipeReport;
 use crate::domain::role::{Permission, Reach};
 use crate::domain::time::{Time, days};
-use crate::domain::wipe::{Facts, Loss, WipeAction, WipeReason, WipeState};
+use crate::domain::wipe::{Facts, WipeAction, WipeReason, WipeState};
 use crate::domain::words::counted;
 use crate::error::{Error, FieldErrors, Result};
 use crate::service::wipe::{self, Ask, Decision, Seen};
@@ -16,12 +16,14 @@ use crate::store::device::Device;
 use crate::store::wipe::{Person, WipeRequest};
 use crate::store::{self, Conn, Store};
 use crate::wake::Wake;
+use crate::web::device::Answer;
 use crate::web::error::PageResult;
 use crate::web::filter;
 use crate::web::form::{Pairs, refusal, value, with_status};
 use crate::web::hashing::Shared;
 use crate::web::layout::{Layout, see_other};
 use crate::web::login::require_password;
+use crate::web::loss as web_loss;
 use crate::web::session::{ApproveWipe, Can, RequestWipe, SignedIn, StopWipe, ViewDevices};
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form, Path};
@@ -53,8 +55,9 @@ struct Shown {
 struct ShowPage {
     layout: Layout,
     it: Shown,
-    loss: Loss,
-    current_loss: Loss,
+    /// What was agreed to, and what would be lost now, in words.
+    agreed: Answer,
+    current: Answer,
     changed: Vec<Changed>,
     report: Option<WipeReport>,
     is_mine: bool,
@@ -77,8 +80,8 @@ impl ShowPage {
         let report = it.request.report.as_deref().map(serde_json::from_str).transpose();
         let is_open = it.request.state.is_before_delivery();
         Ok(Self {
-            loss: it.agreed.loss(),
-            current_loss: it.current.loss(),
+            agreed: web_loss::shown(&it.agreed.loss(), &layout),
+            current: web_loss::shown(&it.current.loss(), &layout),
             changed: if is_open { changed(&layout, &it.agreed.differences(&it.current)) } else { Vec::new() },
             report: report.context("reading a wipe's report")?,
             is_mine: it.request.requested_by == by.id,

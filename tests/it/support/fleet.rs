@@ -1,8 +1,8 @@
 //! Devices put straight into the database, with any evidence.
 use super::NOW;
 use holdfast::domain::device::{DeviceState, Encryption, Ownership, Platform};
-use holdfast::domain::id::{DeviceId, EnrollmentTokenId, TeamId};
-use holdfast::domain::time::{Time, days};
+use holdfast::domain::id::{DeviceId, EnrollmentTokenId, RestorePointId, TeamId};
+use holdfast::domain::time::{Time, days, minutes};
 use holdfast::store::device::Device;
 use holdfast::store::device_proof::DeviceProof;
 use holdfast::store::device_status::DeviceStatus;
@@ -78,7 +78,8 @@ pub fn device(token: EnrollmentTokenId, name: &str) -> (Device, DeviceStatus, De
         enrolled_at,
         erased_at: None,
     };
-    let status = DeviceStatus { last_seen_at: Some(NOW), encryption: Encryption::On, ..DeviceStatus::new(id) };
+    let mut status = DeviceStatus { encryption: Encryption::On, ..DeviceStatus::new(id) };
+    seen(&mut status, NOW);
     (device, status, no_proof(id))
 }
 
@@ -101,6 +102,11 @@ pub fn no_proof(id: DeviceId) -> DeviceProof {
         matched_count: 0,
         not_proven_files: None,
         not_proven_bytes: None,
+        baseline_id: None,
+        baseline_at: None,
+        baseline_files: None,
+        baseline_bytes: None,
+        filled_points: 0,
         failed_at: None,
         failed_test_id: None,
     }
@@ -114,7 +120,22 @@ pub fn proven(mut proof: DeviceProof, at: Time, until: Time) -> DeviceProof {
     (proof.proven_until, proof.verified_until) = (Some(until), Some(until));
     (proof.file_count, proof.matched_count) = (1204, 1204);
     (proof.not_proven_files, proof.not_proven_bytes) = (Some(0), Some(0));
+    (proof.baseline_id, proof.baseline_at) = (Some(RestorePointId::generate(at)), Some(at));
+    (proof.baseline_files, proof.baseline_bytes, proof.filled_points) = (Some(1204), Some(1_000_000), 1);
     proof
+}
+
+/// The device counted so many files that no backup has, at `at`, on a schedule of a quarter of an hour.
+pub fn counts(status: &mut DeviceStatus, files: i64, at: Time) {
+    (status.changed_files, status.changed_bytes) = (Some(files), Some(files * 1_000));
+    status.changed_measured_at = Some(at);
+    seen(status, at);
+    status.changed_until = status.heard_until;
+}
+
+/// The device checked in at `at`, on that schedule.
+pub fn seen(status: &mut DeviceStatus, at: Time) {
+    (status.last_seen_at, status.heard_until) = (Some(at), Some(at + minutes(30)));
 }
 
 /// Puts a device in.
@@ -146,9 +167,27 @@ fn any(token: EnrollmentTokenId, teams: &[TeamId], random: &mut Random) -> (Devi
         it.state = *random.pick(&[DeviceState::Wiped, DeviceState::CompanyDataRemoved, DeviceState::Removed]);
     }
     status.encryption = *random.pick(Encryption::ALL);
-    status.last_seen_at = random.chance(90).then(|| NOW - days(random.below(30)));
+    said(&mut status, random);
     evidence(&mut proof, random);
     (it, status, proof)
+}
+
+/// Any check-in, long ago or just now, with or without a count.
+fn said(status: &mut DeviceStatus, random: &mut Random) {
+    let ago = if random.chance(60) { minutes(random.below(40)) } else { days(random.below(30)) };
+    let at = if random.chance(3) { NOW + days(2) } else { NOW - ago };
+    if random.chance(90) {
+        counts(status, if random.chance(60) { 0 } else { 3 }, at);
+    }
+    if random.chance(10) {
+        status.changed_files = None;
+    }
+    if random.chance(10) {
+        status.changed_until = Some(at + minutes(random.below(20)));
+    }
+    if random.chance(8) {
+        status.roots_away = r#"["/mnt/disk"]"#.to_owned();
+    }
 }
 
 /// Whole days, so that many times are equal and the order must fall back to the id.
@@ -159,6 +198,12 @@ fn evidence(proof: &mut DeviceProof, random: &mut Random) {
     proof.verified_at = past(70).and(proof.stored_at);
     proof.proven_at = past(70).and(proof.verified_at);
     proof.failed_at = past(8);
+    proof.baseline_at = proof.newest_at;
+    proof.baseline_id = proof.newest_at.map(RestorePointId::generate);
+    let mut some = |percent: u64| random.chance(percent).then(|| i64::from(random.chance(40)) * 92);
+    (proof.not_proven_files, proof.baseline_files) = (some(85), some(85));
+    (proof.not_proven_bytes, proof.baseline_bytes) = (proof.not_proven_files, proof.baseline_files);
+    proof.filled_points = i64::from(proof.newest_at.is_some() && random.chance(80));
     let until = |at: Option<Time>, days_left: u64| at.map(|it| it + days(days_left));
     proof.verified_until = until(proof.verified_at, 10);
     proof.proven_until = until(proof.proven_at, 7);

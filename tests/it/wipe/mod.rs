@@ -7,7 +7,7 @@ mod refusal;
 mod review;
 mod world;
 
-pub use world::{World, restore_point};
+pub use world::{World, restore_point, said};
 
 use crate::support::NOW;
 use holdfast::domain::command::{CommandKind, CommandState};
@@ -186,7 +186,11 @@ fn an_order_of_an_older_enrolment_is_never_delivered() {
 
     assert_eq!(world.device.generation(), 2);
     let facts = world.facts();
-    assert_eq!((facts.only_here, facts.last_seen_at), (None, None), "what the old one said is not known of the new");
+    assert_eq!(
+        (facts.loss().only_here, facts.known.last_seen_at),
+        (None, None),
+        "what the old one said is not known of the new"
+    );
     assert!(world.fetches().is_empty());
     assert_eq!(world.state(released.id), WipeState::Cancelled);
 }

@@ -1,25 +1,12 @@
-//! What is known of a device when somebody decides to wipe it.
+//! What somebody agrees to when a device is to be wiped, and what of it changed since.
 use crate::domain::continuity::Doubt;
 use crate::domain::device::{Encryption, Ownership};
-use crate::domain::id::{DeviceId, RestorePointId};
+use crate::domain::id::DeviceId;
+use crate::domain::loss::{Amount, Loss, LossFacts, Point, Say, loss};
 use crate::domain::proof::Grade;
 use crate::domain::time::Time;
-use crate::domain::wipe::Loss;
+use crate::domain::wipe::WipeAction;
 use serde::{Deserialize, Serialize};
-
-/// Files and their size.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Amount {
-    pub files: i64,
-    pub bytes: i64,
-}
-
-/// A restore point, and when the server received it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Point {
-    pub id: RestorePointId,
-    pub at: Time,
-}
 
 /// What is known of a device at one moment; stored with each request as what was agreed to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,31 +21,12 @@ pub struct Facts {
     pub encryption_method: String,
     /// By the device's clock.
     pub encryption_measured_at: Option<Time>,
-    /// What changed on the device since its last backup; none where it never said.
-    pub only_here: Option<Amount>,
-    /// By the device's clock.
-    pub only_here_measured_at: Option<Time>,
-    /// Whether that was so lately that `only_here` still counts.
-    #[serde(default)]
-    pub measure_holds: bool,
-    /// What the newest backup holds beyond the proof, or all of it where no proof holds; none where that is not known.
-    pub not_proven: Option<Amount>,
-    /// The newest backup by the agent, from which `only_here` counts; of any client where the agent made none.
-    pub newest: Option<Point>,
-    pub proven: Option<Point>,
-    pub grade: Grade,
-    /// By the server's clock.
-    pub last_seen_at: Option<Time>,
+    /// What the loss is told from.
+    pub known: LossFacts,
     /// What is doubtful about which machine would be wiped.
-    #[serde(default = "no_doubt")]
     pub doubt: Doubt,
     /// Another enrolled device has the same serial, so that it names neither alone.
-    #[serde(default)]
     pub shares_serial: bool,
-}
-
-const fn no_doubt() -> Doubt {
-    Doubt::None
 }
 
 /// The part of the consent that names what doubt about the machine means.
@@ -73,11 +41,13 @@ struct Material<'a> {
     ownership: Ownership,
     encryption: Encryption,
     only_here: Option<Amount>,
-    measure_holds: bool,
+    roots_away: &'a [String],
+    damaged: Amount,
     not_proven: Option<Amount>,
     newest: Option<Point>,
     proven: Option<Point>,
     grade: Grade,
+    is_store_away: bool,
     doubt: Doubt,
     /// None where no other device has it: what is typed then.
     shared_serial_of: Option<&'a str>,
@@ -109,32 +79,44 @@ impl Facts {
     /// # Errors
     /// None in practice: every part of it is written as JSON.
     pub fn canonical(&self) -> serde_json::Result<String> {
+        let (loss, known) = (self.loss(), &self.known);
         serde_json::to_string(&Material {
             device_id: self.device_id,
             serial: &self.serial,
             generation: self.generation,
             ownership: self.ownership,
             encryption: self.encryption,
-            only_here: self.only_here,
-            measure_holds: self.measure_holds,
-            not_proven: self.not_proven,
-            newest: self.newest,
-            proven: self.proven,
-            grade: self.grade,
+            only_here: loss.only_here,
+            roots_away: &known.roots_away,
+            damaged: known.damaged.amount,
+            not_proven: loss.not_proven,
+            newest: known.newest,
+            proven: known.proven,
+            grade: known.grade,
+            is_store_away: known.store_away_since.is_some(),
             doubt: self.doubt,
             shared_serial_of: self.shares_serial.then_some(self.name.as_str()),
         })
     }
 
-    /// What a wipe would lose now.
+    /// What a wipe would lose at the moment of these facts.
     pub fn loss(&self) -> Loss {
-        Loss {
-            // What a device counted long ago says nothing of what is on it now.
-            only_here: self.only_here.filter(|_| self.measure_holds),
-            not_proven: self.not_proven,
-            proven_at: self.proven.map(|it| it.at),
-            holds: self.grade == Grade::Proven,
-            has_backup: self.newest.is_some(),
+        loss(&self.known)
+    }
+
+    /// What `action` loses in few words, for a list.
+    pub fn lost_by(&self, action: WipeAction, say: Say<'_>) -> String {
+        match action {
+            WipeAction::Wipe => self.loss().short(say),
+            WipeAction::RemoveCompanyData => "The keys, no file".to_owned(),
+        }
+    }
+
+    /// The same in sentences, for mails and the history.
+    pub fn loss_sentence(&self, action: WipeAction, say: Say<'_>) -> String {
+        match action {
+            WipeAction::Wipe => self.loss().sentence(say),
+            WipeAction::RemoveCompanyData => "No file on the device; it can no longer read its backups.".to_owned(),
         }
     }
 
@@ -173,21 +155,38 @@ impl Facts {
         }
     }
 
-    /// What differs between these facts, which were agreed to, and `now`. Numbers that only got old are no difference:
-    /// a device that is away would never be wiped.
+    /// What differs between these facts, which were agreed to, and `now`. Numbers that only got old are no difference
+    /// for the worse: a device that is away would never be wiped. When it comes for its order it must count again.
     pub fn differences(&self, now: &Self) -> Vec<Difference> {
-        let (old_here, here) = (self.only_here, now.only_here);
-        let (old_not, not) = (self.not_proven, now.not_proven);
+        let (old, new) = (self.loss(), now.loss());
+        let here = |pick: fn(Amount) -> i64| (old.only_here.map(pick), new.only_here.map(pick));
+        let not = |pick: fn(Amount) -> i64| (old.not_proven.map(pick), new.not_proven.map(pick));
+        let is_silent = !now.known.is_heard();
+        let is_worse_here = |(before, now): (Option<i64>, Option<i64>)| {
+            if now.is_none() && is_silent { false } else { is_more(before, now) }
+        };
+        let (here_files, here_bytes) = (here(|it| it.files), here(|it| it.bytes));
+        let (not_files, not_bytes) = (not(|it| it.files), not(|it| it.bytes));
+        let (before, after) = (&self.known, &now.known);
+        let (damaged, damaged_now) = (before.damaged.amount.files, after.damaged.amount.files);
         let mut all = vec![
-            count("Files only on the device", old_here.map(|it| it.files), here.map(|it| it.files)),
-            bytes("Their size", old_here.map(|it| it.bytes), here.map(|it| it.bytes)),
-            count("Files not proven", old_not.map(|it| it.files), not.map(|it| it.files)),
-            bytes("Size not proven", old_not.map(|it| it.bytes), not.map(|it| it.bytes)),
-            when("Proven up to", self.proven.map(|it| it.at), now.proven.map(|it| it.at)),
-            when("Newest backup", self.newest.map(|it| it.at), now.newest.map(|it| it.at)),
+            Difference {
+                is_worse: is_worse_here(here_files),
+                ..count("Files only on the device", here_files.0, here_files.1)
+            },
+            Difference { is_worse: is_worse_here(here_bytes), ..bytes("Their size", here_bytes.0, here_bytes.1) },
+            count("Files damaged in the store", Some(damaged), Some(damaged_now)),
+            count("Files not proven", not_files.0, not_files.1),
+            bytes("Size not proven", not_bytes.0, not_bytes.1),
+            when("Proven up to", before.proven.map(|it| it.at), after.proven.map(|it| it.at)),
+            when("Newest backup", before.newest.map(|it| it.at), after.newest.map(|it| it.at)),
         ];
-        all.push(text("Proof", self.grade.name(), now.grade.name(), is_worse_grade(self.grade, now.grade)));
+        let is_away_anew = after.roots_away.iter().any(|it| !before.roots_away.contains(it));
+        all.push(text("Folders that are not there", &roots(before), &roots(after), is_away_anew));
+        let (could, can) = (before.store_away_since.is_none(), after.store_away_since.is_none());
+        all.push(text("Backups can be read", yes(could), yes(can), could && !can));
         all.push(text("Machines", self.doubt.name(), now.doubt.name(), now.doubt.is_worse_than(self.doubt)));
+        all.push(text("Proof", before.grade.name(), after.grade.name(), is_worse_grade(before.grade, after.grade)));
         // Each of these turns the decision itself, so any change goes back to the people.
         all.push(text("Encrypted", encryption(self.encryption), encryption(now.encryption), true));
         all.push(text("Serial", &self.serial, &now.serial, true));
@@ -201,6 +200,14 @@ impl Facts {
     pub fn is_worse(&self, now: &Self) -> bool {
         self.differences(now).iter().any(|it| it.is_worse)
     }
+}
+
+fn roots(known: &LossFacts) -> String {
+    if known.roots_away.is_empty() { "None".to_owned() } else { known.roots_away.join(", ") }
+}
+
+const fn yes(is: bool) -> &'static str {
+    if is { "Yes" } else { "No" }
 }
 
 const fn encryption(it: Encryption) -> &'static str {
@@ -258,13 +265,13 @@ const fn trust(grade: Grade) -> u8 {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::domain::time::hours;
+    use crate::domain::id::RestorePointId;
+    use crate::domain::loss::{self as losses, Count};
+    use crate::domain::time::{hours, minutes};
 
-    pub const NOW: Time = Time::from_millis(1_795_356_371_000);
+    pub const NOW: Time = losses::tests::NOW;
 
     pub fn facts() -> Facts {
-        let point = |at| Point { id: RestorePointId::generate(at), at };
-        let (proven, newest) = (point(NOW - hours(20)), point(NOW - hours(2)));
         Facts {
             device_id: DeviceId::generate(NOW),
             name: "laptop-1".to_owned(),
@@ -274,17 +281,30 @@ pub(super) mod tests {
             encryption: Encryption::On,
             encryption_method: "LUKS2".to_owned(),
             encryption_measured_at: Some(NOW),
-            only_here: Some(Amount { files: 4, bytes: 9_000_000 }),
-            only_here_measured_at: Some(NOW),
-            measure_holds: true,
-            not_proven: Some(Amount { files: 92, bytes: 403_000_000 }),
-            newest: Some(newest),
-            proven: Some(proven),
-            grade: Grade::Proven,
-            last_seen_at: Some(NOW),
+            known: losses::tests::facts(),
             doubt: Doubt::None,
             shares_serial: false,
         }
+    }
+
+    /// The same device with nothing to lose.
+    pub fn safe() -> Facts {
+        let mut safe = facts();
+        counts(&mut safe, 0, 0);
+        safe.known.beyond_proof = Some(Amount::default());
+        safe
+    }
+
+    fn counts(facts: &mut Facts, files: i64, bytes: i64) {
+        let count = Count { amount: Amount { files, bytes }, measured_at: NOW, until: NOW + minutes(30) };
+        facts.known.count = Some(count);
+    }
+
+    /// The device is not heard of for a day.
+    fn silent(facts: &Facts) -> Facts {
+        let mut later = facts.clone();
+        later.known.at = NOW + hours(24);
+        later
     }
 
     type Change = fn(&mut Facts);
@@ -292,16 +312,19 @@ pub(super) mod tests {
     #[test]
     fn each_change_for_the_worse_is_seen() {
         let changes: &[(&str, Change)] = &[
-            ("one more file", |it| it.only_here = Some(Amount { files: 5, bytes: 9_000_000 })),
-            ("more bytes", |it| it.only_here = Some(Amount { files: 4, bytes: 9_000_001 })),
-            ("not known any more", |it| it.only_here = None),
-            ("more not proven", |it| it.not_proven = Some(Amount { files: 93, bytes: 403_000_000 })),
-            ("not proven not known", |it| it.not_proven = None),
-            ("proof gone", |it| it.proven = None),
-            ("proof older", |it| it.proven = it.proven.map(|p| Point { at: p.at - hours(1), ..p })),
-            ("backup gone", |it| it.newest = None),
-            ("proof out of date", |it| it.grade = Grade::OutOfDate),
-            ("restore test failed", |it| it.grade = Grade::Failed),
+            ("one more file", |it| counts(it, 5, 9_000_000)),
+            ("more bytes", |it| counts(it, 4, 9_000_001)),
+            ("not counted any more", |it| it.known.count = None),
+            ("a folder away", |it| it.known.roots_away = vec!["/mnt/disk".to_owned()]),
+            ("a file damaged", |it| it.known.damaged.amount.files = 1),
+            ("the store away", |it| it.known.store_away_since = Some(NOW)),
+            ("more not proven", |it| it.known.beyond_proof = Some(Amount { files: 93, bytes: 403_000_000 })),
+            ("not proven not known", |it| it.known.beyond_proof = None),
+            ("proof gone", |it| it.known.proven = None),
+            ("proof older", |it| it.known.proven = it.known.proven.map(|p| Point { at: p.at - hours(1), ..p })),
+            ("backup gone", |it| it.known.newest = None),
+            ("proof out of date", |it| it.known.grade = Grade::OutOfDate),
+            ("restore test failed", |it| it.known.grade = Grade::Failed),
             ("not encrypted", |it| it.encryption = Encryption::Off),
             ("encryption unknown", |it| it.encryption = Encryption::Unknown),
             ("another serial", |it| it.serial = "SN-2".to_owned()),
@@ -322,12 +345,12 @@ pub(super) mod tests {
     #[test]
     fn what_is_better_or_only_newer_is_not_worse() {
         let changes: &[(&str, Change)] = &[
-            ("fewer files", |it| it.only_here = Some(Amount { files: 3, bytes: 1 })),
-            ("all proven", |it| it.not_proven = Some(Amount::default())),
-            ("newer proof", |it| it.proven = it.newest),
-            ("newer backup", |it| it.newest = it.newest.map(|p| Point { at: p.at + hours(1), ..p })),
-            ("seen again", |it| it.last_seen_at = Some(NOW + hours(1))),
-            ("measured again", |it| it.only_here_measured_at = Some(NOW + hours(1))),
+            ("fewer files", |it| counts(it, 3, 1)),
+            ("all proven", |it| it.known.beyond_proof = Some(Amount::default())),
+            ("newer proof", |it| it.known.proven = it.known.newest),
+            ("newer backup", |it| it.known.newest = it.known.newest.map(|p| Point { at: p.at + hours(1), ..p })),
+            ("seen again", |it| it.known.heard_until = Some(NOW + hours(1))),
+            ("measured again", |it| it.known.count = it.known.count.map(|c| Count { until: NOW + hours(1), ..c })),
         ];
         for (name, change) in changes {
             let agreed = facts();
@@ -340,23 +363,32 @@ pub(super) mod tests {
     #[test]
     fn measuring_again_does_not_change_what_was_agreed_to() {
         let agreed = facts();
-        let later = Facts {
-            last_seen_at: Some(NOW + hours(1)),
-            only_here_measured_at: Some(NOW + hours(1)),
-            encryption_measured_at: None,
-            ..agreed.clone()
-        };
+        let mut later = Facts { encryption_measured_at: None, ..agreed.clone() };
+        later.known.at = NOW + minutes(10);
+        later.known.last_seen_at = Some(NOW + minutes(10));
+        later.known.heard_until = Some(NOW + minutes(40));
+        later.known.count =
+            later.known.count.map(|it| Count { measured_at: NOW + minutes(10), until: NOW + minutes(40), ..it });
         assert_eq!(agreed.canonical().unwrap(), later.canonical().unwrap());
     }
 
     #[test]
-    fn numbers_that_got_old_are_shown_as_unknown_and_are_no_worse() {
+    fn a_device_that_went_silent_is_shown_as_unknown_and_is_no_worse() {
         let agreed = facts();
-        let old = Facts { measure_holds: false, ..agreed.clone() };
+        let old = silent(&agreed);
         assert_eq!(old.loss().only_here, None);
         assert_eq!(old.loss().consent(), "unknown lost, 92 not proven");
         assert!(!agreed.is_worse(&old));
         assert_ne!(agreed.canonical().unwrap(), old.canonical().unwrap());
+    }
+
+    #[test]
+    fn a_device_that_speaks_and_does_not_count_is_worse() {
+        let agreed = facts();
+        let mut now = silent(&agreed);
+        now.known.last_seen_at = Some(now.known.at);
+        now.known.heard_until = Some(now.known.at + minutes(30));
+        assert!(agreed.is_worse(&now));
     }
 
     #[test]
@@ -376,7 +408,24 @@ pub(super) mod tests {
 
     #[test]
     fn agreeing_to_the_unknown_covers_any_number() {
-        let agreed = Facts { only_here: None, ..facts() };
-        assert!(!agreed.is_worse(&Facts { only_here: Some(Amount { files: 9, bytes: 9 }), ..agreed.clone() }));
+        let agreed = silent(&facts());
+        let mut now = facts();
+        counts(&mut now, 9, 9);
+        assert!(!agreed.is_worse(&now));
+    }
+
+    #[test]
+    fn a_point_is_named_by_its_id_too() {
+        let agreed = facts();
+        let mut now = agreed.clone();
+        now.known.newest = now.known.newest.map(|it| Point { id: RestorePointId::generate(NOW), ..it });
+        assert_ne!(agreed.canonical().unwrap(), now.canonical().unwrap());
+    }
+
+    #[test]
+    fn removing_company_data_loses_no_file() {
+        let (facts, action) = (facts(), WipeAction::RemoveCompanyData);
+        assert_eq!(facts.lost_by(action, &Time::iso), "The keys, no file");
+        assert!(!facts.loss_sentence(action, &Time::iso).contains("lost"));
     }
 }
