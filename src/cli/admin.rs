@@ -298,7 +298,9 @@ pub(super) fn find(conn: &mut Conn, email: &str) -> Done<User> {
 struct UserRow {
     email: String,
     name: String,
+    /// `locked` where the server's own machine said so.
     state: String,
+    founder: bool,
     roles: Vec<String>,
 }
 
@@ -313,7 +315,10 @@ fn list_users(read: &ReadOptions, file: Options) -> anyhow::Result<ExitCode> {
                     Scope::Team(team) => format!("{role} in {}", team_name(conn, *team)?),
                 });
             }
-            rows.push(UserRow { email: user.email, name: user.name, state: user.state.to_string(), roles });
+            let host = store::user::host_said(conn, user.id)?;
+            let state = if host.locked_at.is_some() { "locked".to_owned() } else { user.state.to_string() };
+            let (email, name, founder) = (user.email, user.name, host.founder_at.is_some());
+            rows.push(UserRow { email, name, state, founder, roles });
         }
         Ok(rows)
     })?;
@@ -321,9 +326,10 @@ fn list_users(read: &ReadOptions, file: Options) -> anyhow::Result<ExitCode> {
         print_json(&rows)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let mut table = Table::new(&["ADDRESS", "NAME", "STATE", "ROLES"]);
+    let mut table = Table::new(&["ADDRESS", "NAME", "STATE", "FOUNDER", "ROLES"]);
     for row in rows {
-        table.row([row.email, row.name, row.state, row.roles.join(", ")]);
+        let founder = if row.founder { "yes" } else { "-" };
+        table.row([row.email, row.name, row.state, founder.to_owned(), row.roles.join(", ")]);
     }
     print(&table.text());
     Ok(ExitCode::SUCCESS)

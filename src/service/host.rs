@@ -34,7 +34,7 @@ pub fn lock(conn: &mut Conn, by: &Actor, id: UserId, now: Time) -> Result<User> 
 /// `Conflict` where it is not locked.
 pub fn unlock(conn: &mut Conn, by: &Actor, id: UserId, now: Time) -> Result<(User, String)> {
     let user = find(conn, id)?;
-    if store::user::locked_at(conn, id)?.is_none() {
+    if store::user::host_said(conn, id)?.locked_at.is_none() {
         return Err(Error::Conflict(format!("the account of {} is not locked", user.email)));
     }
     store::user::set_locked(conn, id, None)?;
@@ -97,7 +97,7 @@ pub fn add_founder(conn: &mut Conn, by: &Actor, id: UserId, now: Time) -> Result
 /// `Conflict` where they are none.
 pub fn remove_founder(conn: &mut Conn, by: &Actor, id: UserId, now: Time) -> Result<User> {
     let user = find(conn, id)?;
-    if store::user::founder_at(conn, id)?.is_none() {
+    if store::user::host_said(conn, id)?.founder_at.is_none() {
         return Err(Error::Conflict(format!("{} is not a founder", user.email)));
     }
     store::user::set_founder(conn, id, None)?;

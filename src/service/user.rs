@@ -150,7 +150,7 @@ pub fn disable(conn: &mut Conn, by: &Actor, id: UserId, now: Time) -> Result<()>
 pub fn enable(conn: &mut Conn, by: &Actor, id: UserId, now: Time) -> Result<String> {
     admit(conn, by, now)?;
     let user = find(conn, id)?;
-    if store::user::locked_at(conn, id)?.is_some() {
+    if store::user::host_said(conn, id)?.locked_at.is_some() {
         return Err(Error::Refused(
             "This account was locked on the server’s own machine. There `holdfast admin user unlock` opens it."
                 .to_owned(),

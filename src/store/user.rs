@@ -84,19 +84,24 @@ pub fn set_state(conn: &mut Conn, id: UserId, from: UserState, to: UserState) ->
         .map(|count| count == 1)
 }
 
-/// When a person was named a founder; none where they were not.
-pub fn founder_at(conn: &mut Conn, id: UserId) -> QueryResult<Option<Time>> {
-    Ok(users::table.find(id).select(users::founder_at).first(conn).optional()?.flatten())
-}
-
 /// Names a founder, or takes one back.
 pub fn set_founder(conn: &mut Conn, id: UserId, at: Option<Time>) -> QueryResult<()> {
     diesel::update(users::table.find(id)).set(users::founder_at.eq(at)).execute(conn).map(drop)
 }
 
-/// When an account was locked on the server's own machine; none where it was not.
-pub fn locked_at(conn: &mut Conn, id: UserId) -> QueryResult<Option<Time>> {
-    Ok(users::table.find(id).select(users::locked_at).first(conn).optional()?.flatten())
+/// What the server's own machine said of a person.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct HostSaid {
+    pub founder_at: Option<Time>,
+    pub locked_at: Option<Time>,
+}
+
+/// What the server's own machine said of a person.
+pub fn host_said(conn: &mut Conn, id: UserId) -> QueryResult<HostSaid> {
+    let row: Option<(Option<Time>, Option<Time>)> =
+        users::table.find(id).select((users::founder_at, users::locked_at)).first(conn).optional()?;
+    let (founder_at, locked_at) = row.unwrap_or_default();
+    Ok(HostSaid { founder_at, locked_at })
 }
 
 /// Notes that an account is locked, or is so no longer.

@@ -12,7 +12,7 @@ use crate::error::{Error, FieldErrors};
 use crate::service;
 use crate::service::user::Invitation;
 use crate::store::team::Team;
-use crate::store::user::User;
+use crate::store::user::{HostSaid, User};
 use crate::store::{self, Conn, Store};
 use crate::wake::Wake;
 use crate::web::error::PageResult;
@@ -185,6 +185,7 @@ struct ShowPage {
     groups: Vec<Group>,
     /// What the form of the roles was shown with.
     version: String,
+    host: HostSaid,
     errors: FieldErrors,
 }
 
@@ -203,7 +204,23 @@ fn shown(conn: &mut Conn, id: UserId) -> crate::error::Result<Shown> {
     Ok(Shown::new([("Roles", roles.join(", "))]))
 }
 
-fn load(conn: &mut Conn, id: UserId) -> crate::error::Result<(User, String, Vec<Group>, String)> {
+/// A person as their page shows them.
+struct Loaded {
+    user: User,
+    creator: String,
+    groups: Vec<Group>,
+    version: String,
+    host: HostSaid,
+}
+
+impl Loaded {
+    fn page(self, layout: Layout, errors: FieldErrors) -> ShowPage {
+        let Self { user, creator, groups, version, host } = self;
+        ShowPage { layout, user, creator, groups, version, host, errors }
+    }
+}
+
+fn load(conn: &mut Conn, id: UserId) -> crate::error::Result<Loaded> {
     let user = store::user::find(conn, id)?.ok_or(Error::NotFound("user"))?;
     let creator = match user.created_by {
         Some(by) => store::user::find(conn, by)?.map(|it| it.name).unwrap_or_default(),
@@ -211,14 +228,14 @@ fn load(conn: &mut Conn, id: UserId) -> crate::error::Result<(User, String, Vec<
     };
     let (teams, held) = (store::team::all(conn)?, store::user::grants(conn, id)?);
     let groups = boxes(&teams, |role, scope| held.iter().any(|it| *it == (role, scope)));
-    Ok((user, creator, groups, shown(conn, id)?.version()))
+    let (version, host) = (shown(conn, id)?.version(), store::user::host_said(conn, id)?);
+    Ok(Loaded { user, creator, groups, version, host })
 }
 
 #[get("/users/{id}")]
 async fn show(_: Can<ManageUsers>, layout: Layout, store: Data<Store>, id: Path<UserId>) -> PageResult<impl Responder> {
     let id = id.into_inner();
-    let (user, creator, groups, version) = store.read(move |conn| load(conn, id)).await?;
-    Ok(ShowPage { layout, user, creator, groups, version, errors: FieldErrors::new() })
+    Ok(store.read(move |conn| load(conn, id)).await?.page(layout, FieldErrors::new()))
 }
 
 #[post("/users/{id}/roles")]
@@ -252,11 +269,11 @@ async fn set_roles(
         Err(error) => {
             let is_newer = matches!(error, Error::Conflict(_));
             let (errors, refusal) = form::refusal(error)?;
-            let (user, creator, _, current) = store.read(move |conn| load(conn, id)).await?;
-            let version = if is_newer { current } else { typed };
+            let current = store.read(move |conn| load(conn, id)).await?;
+            let version = if is_newer { current.version.clone() } else { typed };
             let teams = store.read(store::team::all).await?;
             let groups = boxes(&teams, |role, scope| wanted.contains(&(role, scope)));
-            refusal.again(&ShowPage { layout, user, creator, groups, version, errors })
+            refusal.again(&Loaded { groups, version, ..current }.page(layout, errors))
         }
     }
 }
@@ -267,8 +284,8 @@ const ACCOUNT_PASSWORD: &str = "account-password";
 /// Shows a person's page again with why a button of it did nothing.
 async fn show_again(layout: Layout, store: &Store, id: UserId, error: Error) -> PageResult<HttpResponse> {
     let (errors, refusal) = form::refusal(error)?;
-    let (user, creator, groups, version) = store.read(move |conn| load(conn, id)).await?;
-    refusal.again(&ShowPage { layout, user, creator, groups, version, errors })
+    let loaded = store.read(move |conn| load(conn, id)).await?;
+    refusal.again(&loaded.page(layout, errors))
 }
 
 /// What an act on an account needs of the server.

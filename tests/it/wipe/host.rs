@@ -115,6 +115,8 @@ fn the_host_locks_the_only_owner_and_nobody_at_the_console_opens_the_account() {
     assert_eq!(refused.status, 409);
     assert!(text(&refused).contains("holdfast admin user unlock"), "{}", text(&refused));
     assert_eq!(cleo.post(&format!("/users/{ada}/links"), &[]).status, 409);
+    let page = text(&cleo.get(&format!("/users/{ada}")));
+    assert!(page.contains("<dt>Locked</dt>") && !page.contains("Enable account"), "no button that cannot work: {page}");
     let (_, path) = on_host(&world, move |conn, by, now| host::unlock(conn, by, ada, now));
     assert_eq!(server.request("GET", &path, &[], b"").status, 200);
     let told = server.mails();
