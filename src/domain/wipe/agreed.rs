@@ -29,8 +29,8 @@ pub struct Facts {
     pub shares_serial: bool,
 }
 
-/// The part of the consent that names what doubt about the machine means.
-const EITHER: &str = "every machine with this identity";
+/// The part of the consent that names what doubt about the machine means; the second person ticks it alone.
+pub const EITHER: &str = "every machine with this identity";
 
 /// What of the facts counts: it is what a person agrees to. Times of measuring move with each check-in and do not.
 #[derive(Serialize)]

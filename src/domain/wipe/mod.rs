@@ -9,7 +9,7 @@ mod progress;
 mod rule;
 mod state;
 
-pub use agreed::{Difference, Facts, Value};
+pub use agreed::{Difference, EITHER, Facts, Value};
 pub use progress::{Approval, Check, Hold, Progress, Verdict};
 pub use rule::{
     Account, Advice, Asked, Limits, Loosens, Recent, Refusal, SETTLED, advice, check_form, may_approve, may_request,

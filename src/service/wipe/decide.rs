@@ -7,9 +7,10 @@ use crate::domain::id::{UserId, WipeApprovalId, WipeRequestId};
 use crate::domain::name;
 use crate::domain::role::Permission;
 use crate::domain::time::Time;
-use crate::domain::wipe::{Account, BEFORE_DELIVERY, Refusal, Verdict, WipeState, may_approve};
+use crate::domain::wipe::{Account, BEFORE_DELIVERY, EITHER, Refusal, Verdict, WipeState, may_approve};
 use crate::error::{Error, Result};
 use crate::service::account::who;
+use crate::service::identity;
 use crate::service::wipe::digest;
 use crate::service::{command, freeze};
 use crate::store::wipe::{Approval, WipeRequest};
@@ -90,11 +91,23 @@ pub fn approve(conn: &mut Conn, by: &By<'_>, id: WipeRequestId, seen: &Seen, now
 /// # Errors
 /// When this person may not, it is not held, or the limit is still reached.
 pub fn lift(conn: &mut Conn, by: &By<'_>, id: WipeRequestId, now: Time) -> Result<WipeRequest> {
+    lift_agreed(conn, by, id, "", now)
+}
+
+/// Ends a hold as [`lift`], with what the second person ticked: while two machines may have the device's identity, that
+/// either may be erased.
+///
+/// # Errors
+/// As [`lift`], and without that consent while there is such doubt.
+pub fn lift_agreed(conn: &mut Conn, by: &By<'_>, id: WipeRequestId, consent: &str, now: Time) -> Result<WipeRequest> {
     freeze::check(conn, by.actor)?;
     let (request, device) = find(conn, by, id)?;
     may_decide(conn, by, &request, now)?;
     let from = request.state;
     let next = request.progress(conn)?.lift(by.user)?;
+    if identity::doubt(conn, request.device_id)?.stands() && consent != EITHER {
+        return Err(Error::invalid("consent", "Tick this box if every machine with this identity may be erased."));
+    }
     // Not those of the future: a clock that was ahead and set right would lock every wipe until then.
     let recent = store::wipe::recent(conn, (request.requested_by, device.team_id), now - WINDOW, now)?;
     if let Some(refusal) = limits(conn, now)?.reached(recent) {

@@ -12,7 +12,7 @@ mod release;
 mod report;
 mod request;
 
-pub use decide::{Decision, Seen, approve, lift, may_decide, stop, stop_all};
+pub use decide::{Decision, Seen, approve, lift, lift_agreed, may_decide, stop, stop_all};
 pub use deliver::{delivered, may_deliver};
 pub use digest::{digest, facts};
 pub use release::{release_due, settle_orphaned};

@@ -7,7 +7,7 @@ use holdfast::domain::continuity::{Brought, Doubt};
 use holdfast::domain::device::{DeviceState, Encryption};
 use holdfast::domain::message::{CHECK_IN, CheckInAnswer};
 use holdfast::domain::role::Role;
-use holdfast::domain::wipe::WipeState;
+use holdfast::domain::wipe::{EITHER, WipeState};
 use holdfast::service::wipe;
 use holdfast::{secret, store};
 
@@ -88,7 +88,10 @@ fn a_wipe_is_held_while_two_machines_may_be_meant_and_goes_on_only_with_both_peo
     assert!(world.approves_as(world.second, &request_again).is_err(), "nobody approves what is held");
     let (id, now) = (request_again.id, world.now());
     assert!(act_as(&world.server, world.asker, move |conn, by| wipe::lift(conn, by, id, now)).is_err());
-    act_as(&world.server, world.second, move |conn, by| wipe::lift(conn, by, id, now)).unwrap();
+    let lift =
+        |consent| act_as(&world.server, world.second, move |conn, by| wipe::lift_agreed(conn, by, id, consent, now));
+    assert!(lift("").is_err(), "the second person names it too");
+    lift(EITHER).unwrap();
     world.approved(&world.find(id));
     world.cools();
     assert_eq!(world.state(id), WipeState::Released, "{}", world.find(id).state_note);
