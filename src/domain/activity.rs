@@ -94,6 +94,8 @@ text_enum! {
         WipeStopped = "wipe_stopped",
         WipeNeedsReview = "wipe_needs_review",
         RestoreRequested = "restore_requested",
+        RestoreApproved = "restore_approved",
+        RestoreRefused = "restore_refused",
         RestoreStarted = "restore_started",
         RestoreCompared = "restore_compared",
         RestoreFailed = "restore_failed",

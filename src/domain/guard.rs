@@ -28,6 +28,8 @@ text_enum! {
         /// An enrolment token for more than [`FEW_USES`] devices.
         MakeWideEnrollmentToken = "make_wide_enrollment_token",
         EnrollAgain = "enroll_again",
+        /// Another person, or another team, of a device that has one: who is told of it, and who may act on it, change.
+        ChangePerson = "change_person",
         RemoveDevice = "remove_device",
         LockMany = "lock_many",
         BackUpMany = "back_up_many",
@@ -42,6 +44,9 @@ text_enum! {
         ChangePassword = "change_password",
     }
 }
+
+/// One by one, this many devices are locked by one person within an hour without a fresh sign-in; then it is locking many.
+pub const FEW_LOCKS: i64 = 20;
 
 /// An enrolment token for at most this many devices needs no fresh sign-in.
 pub const FEW_USES: i64 = 20;
@@ -113,6 +118,7 @@ impl GuardedAct {
             Self::MakeEnrollmentToken => Guard { fresh: false, ..by(P::EnrollDevices) },
             Self::MakeWideEnrollmentToken => Guard { told: Told::Watchers, ..by(P::EnrollDevices) },
             Self::EnrollAgain => by(P::EnrollDevices),
+            Self::ChangePerson => Guard { told: Told::WatchersAndPerson, ..by(P::EnrollDevices) },
             Self::RemoveDevice => Guard { told: Told::Watchers, wait: Wait::WipeHold, ..by(P::EnrollDevices) },
             Self::LockMany => Guard { told: Told::Watchers, ..by(P::LockDevices) },
             Self::BackUpMany | Self::ProveMany => Guard { fresh: false, ..by(P::RunBackups) },

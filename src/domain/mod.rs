@@ -7,6 +7,7 @@ pub mod account;
 pub mod activity;
 pub mod command;
 pub mod continuity;
+pub mod crossing;
 pub mod device;
 pub mod fields;
 pub mod guard;

@@ -39,8 +39,21 @@ text_enum! {
 }
 
 text_enum! {
-    /// Whose token opens the restic door: the agent's, or a person's own restic client.
-    TokenKind { Agent = "agent", OwnClient = "own_client" }
+    /// Whose token opens the restic door: the agent's, or a person's own restic client that reads, or only appends.
+    TokenKind { Agent = "agent", OwnClient = "own_client", AppendClient = "append_client" }
+}
+
+impl TokenKind {
+    /// Whether a token reads what is stored under `kind`. One that only appends gets what a backup cannot be made
+    /// without: how to encrypt, and which pieces are there already; never a snapshot, a folder or a file.
+    pub const fn reads(self, kind: ObjectKind) -> bool {
+        match self {
+            Self::Agent | Self::OwnClient => true,
+            Self::AppendClient => {
+                matches!(kind, ObjectKind::Config | ObjectKind::Keys | ObjectKind::Index | ObjectKind::Locks)
+            }
+        }
+    }
 }
 
 /// An object's name: 64 lower-case hex digits, the SHA-256 of its bytes.

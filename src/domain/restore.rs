@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 text_enum! {
     /// Where a restore stands.
     RestoreState {
-        Queued = "queued", Running = "running", Compared = "compared",
+        Requested = "requested", Queued = "queued", Running = "running", Compared = "compared",
         Failed = "failed", Expired = "expired", Cancelled = "cancelled",
     }
 }
@@ -57,6 +57,7 @@ impl RestoreState {
     /// The name on a badge.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Requested => "Waits for approval",
             Self::Queued => "Queued",
             Self::Running => "Running",
             Self::Compared => "Compared",
@@ -191,6 +192,14 @@ pub enum Refusal {
     NoSuchFiles,
     #[error("the restore is “{}”: there is nothing to cancel", .0.name())]
     TooLate(RestoreState),
+    #[error("this restore does not wait for a decision: it is “{}”", .0.name())]
+    NotWaiting(RestoreState),
+    #[error("the restore is not what this page showed. Load the page again, then decide")]
+    NotAsShown,
+    #[error(
+        "your roles do not let you read what other people backed up: somebody with the role Recovery or Owner can ask for this restore"
+    )]
+    MayNotRead,
 }
 
 /// What is looked at before a restore begins.

@@ -3,11 +3,13 @@ use crate::domain::account::{self, INVITE_LINK_LIFE, LinkPurpose, SET_UP_LINK_LI
 use crate::domain::activity::{Action, Actor, ActorKind, Object, Outcome, Via};
 use crate::domain::id::UserId;
 use crate::domain::name;
-use crate::domain::role::{Grants, Role, Scope};
+use crate::domain::object::TokenKind;
+use crate::domain::role::{Grants, Permission, Role, Scope};
 use crate::domain::time::{Time, days};
 use crate::error::{Error, FieldErrors, Result};
 use crate::secret;
 use crate::service::activity::{self, Act};
+use crate::service::guard;
 use crate::store::one_time_link::OneTimeLink;
 use crate::store::session::Session;
 use crate::store::throttle::Throttle;
@@ -69,7 +71,7 @@ pub(super) fn name_of(user: &User) -> String {
 pub fn make_setup_link(conn: &mut Conn, by: &Actor, now: Time) -> Result<String> {
     check_ownerless(conn)?;
     store::one_time_link::close(conn, LinkPurpose::SetUp, None, now)?;
-    let token = make_link(conn, LinkPurpose::SetUp, None, now)?;
+    let token = make_link(conn, LinkPurpose::SetUp, (None, None), now)?;
     let act = Act::done(Action::SetUpLinkMade, Object::new("one_time_link", "", "set-up link"));
     activity::record(conn, by, &act, now)?;
     Ok(format!("/set-up/{token}"))
@@ -84,20 +86,28 @@ fn check_ownerless(conn: &mut Conn) -> Result<()> {
 }
 
 /// Makes the link by which a person sets their password, and ends those before it; gives its path.
-pub(super) fn make_invite_link(conn: &mut Conn, user: UserId, now: Time) -> Result<String> {
+///
+/// `by` is the account that makes it, and with which it dies; none where the host makes it.
+pub(super) fn make_invite_link(conn: &mut Conn, user: UserId, by: Option<UserId>, now: Time) -> Result<String> {
     store::one_time_link::close(conn, LinkPurpose::Invite, Some(user), now)?;
-    let token = make_link(conn, LinkPurpose::Invite, Some(user), now)?;
+    let token = make_link(conn, LinkPurpose::Invite, (Some(user), by), now)?;
     Ok(format!("/invite/{token}"))
 }
 
-fn make_link(conn: &mut Conn, purpose: LinkPurpose, user_id: Option<UserId>, now: Time) -> Result<String> {
+fn make_link(
+    conn: &mut Conn,
+    purpose: LinkPurpose,
+    (user_id, created_by): (Option<UserId>, Option<UserId>),
+    now: Time,
+) -> Result<String> {
     let token = secret::generate("")?;
     let life = match purpose {
         LinkPurpose::SetUp => SET_UP_LINK_LIFE,
         LinkPurpose::Invite => INVITE_LINK_LIFE,
     };
     let token_hash = secret::hash(&token);
-    let link = OneTimeLink { token_hash, purpose, user_id, created_at: now, expires_at: now + life, used_at: None };
+    let expires_at = now + life;
+    let link = OneTimeLink { token_hash, purpose, user_id, created_by, created_at: now, expires_at, used_at: None };
     store::one_time_link::insert(conn, &link)?;
     Ok(token)
 }
@@ -108,10 +118,16 @@ pub const LINK: &str = "link";
 /// Whether a link may still be used, and for whom.
 ///
 /// # Errors
-/// `NotFound` where it was used, has expired, or never was.
+/// `NotFound` where it was used, has expired, never was, or whoever made it no longer manages people.
 pub fn open_link(conn: &mut Conn, token: &str, purpose: LinkPurpose, now: Time) -> Result<Option<User>> {
     let link =
         store::one_time_link::find_open(conn, &secret::hash(token), purpose, now)?.ok_or(Error::NotFound(LINK))?;
+    // Whoever made it may have been closed out since: then it lets in nobody.
+    if let Some(maker) = link.created_by
+        && !guard::still_holds_everywhere(conn, maker, Permission::ManageUsers)?
+    {
+        return Err(Error::NotFound(LINK));
+    }
     Ok(match link.user_id {
         Some(id) => store::user::find(conn, id)?,
         None => None,
@@ -411,6 +427,7 @@ pub fn change_profile(conn: &mut Conn, by: &Actor, user: &User, name: &str, zone
 pub(super) fn end_everything(conn: &mut Conn, user: UserId, now: Time) -> Result<()> {
     store::session::delete_all(conn, user, true)?;
     store::api_token::revoke_all(conn, user, now)?;
+    store::repository::revoke_of_user(conn, user, TokenKind::OwnClient, now)?;
     store::one_time_link::close(conn, LinkPurpose::Invite, Some(user), now)?;
     Ok(())
 }

@@ -346,8 +346,8 @@ pub fn host_acted(conn: &mut Conn, by: &str, subject: &str, what: &str, now: Tim
     mail::enqueue_guard(conn, &mail, now)
 }
 
-/// Tells that a device was removed, which nothing else would: a removed device has no proof that runs out. Once an
-/// hour, whatever their number.
+/// Tells that a device was removed, which nothing else would: a removed device has no proof that runs out. One mail
+/// each: the hourly limit of removals bounds them.
 ///
 /// # Errors
 /// When the database refuses.
@@ -356,7 +356,7 @@ pub fn device_removed(conn: &mut Conn, by: &str, device: &Device, now: Time) -> 
     let mail = Mail {
         to: Recipients::Permission(Permission::ViewActivity, device.team_id),
         kind: "device_removed",
-        dedupe_key: Some(hour(now)),
+        dedupe_key: Some(format!("{}/{}", device.id, device.generation)),
         subject: format!("Device removed: {}", device.name),
         body: DeviceRemoved { by, device, url }.render().context("writing a mail")?,
     };

@@ -276,8 +276,9 @@ pub fn actor(device: &Device, address: &str) -> Actor {
 fn deliver(conn: &mut Conn, device: &Device, now: Time) -> Result<Vec<Order>> {
     let mut orders = Vec::new();
     let mut open = store::command::open(conn, device.id, device.generation, now)?;
-    if open.iter().any(|it| it.kind.erases()) {
-        // Handing out a wipe is decided again, so it takes its turn among the acts: a stop before it is seen.
+    if open.iter().any(|it| it.kind.erases() || it.kind == CommandKind::Restore) {
+        // Handing out a wipe or a restore is decided again, so it takes its turn among the acts: a stop before it is
+        // seen.
         store::activity::lock(conn)?;
         open = store::command::open(conn, device.id, device.generation, now)?;
     }

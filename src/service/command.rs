@@ -2,11 +2,13 @@
 use crate::domain::activity::{Action, Actor, Object};
 use crate::domain::command::{CommandKind, CommandState};
 use crate::domain::device::DeviceState;
+use crate::domain::guard::{FEW_LOCKS, GuardedAct};
 use crate::domain::id::CommandId;
 use crate::domain::message::Payload;
-use crate::domain::time::{Time, days};
+use crate::domain::time::{Time, days, hours};
 use crate::error::{Error, Result};
 use crate::service::activity::{self, Act};
+use crate::service::guard;
 use crate::store::command::Command;
 use crate::store::device::Device;
 use crate::store::{self, Conn};
@@ -66,7 +68,7 @@ pub fn queue(conn: &mut Conn, actor: &Actor, device: &Device, ask: Ask<'_>, now:
         payload: serde_json::to_string(ask.payload).context("writing a command's payload")?,
         state: CommandState::Queued,
         request_key: ask.request_key.map(ToOwned::to_owned),
-        created_by: actor.id.clone().unwrap_or_else(|| actor.name.clone()),
+        created_by: maker(actor).to_owned(),
         created_at: now,
         expires_at: now + lifetime(ask.kind),
         delivered_at: None,
@@ -77,6 +79,54 @@ pub fn queue(conn: &mut Conn, actor: &Actor, device: &Device, ask: Ask<'_>, now:
     let act = Act::done(Action::CommandQueued, object(&command)).on(device.id);
     activity::record(conn, actor, &act, now)?;
     Ok(command)
+}
+
+/// Queues a command for one device, as a button on its page does. Locks that follow each other are no way around the
+/// page for many.
+///
+/// # Errors
+/// As [`queue`]; `Refused` where this person has locked [`FEW_LOCKS`] devices within the hour.
+pub fn queue_one(conn: &mut Conn, actor: &Actor, device: &Device, ask: Ask<'_>, now: Time) -> Result<Command> {
+    let is_new = match ask.request_key {
+        Some(key) => store::command::find_by_request_key(conn, key)?.is_none(),
+        None => true,
+    };
+    if ask.kind == CommandKind::Lock
+        && is_new
+        && store::command::count_by(conn, maker(actor), ask.kind, now - hours(1), now)? >= FEW_LOCKS
+    {
+        return Err(Error::Refused(format!(
+            "you locked {FEW_LOCKS} devices within this hour; lock more from the list of devices, which asks for your password and tells everyone who watches them"
+        )));
+    }
+    queue(conn, actor, device, ask, now)
+}
+
+fn maker(actor: &Actor) -> &str {
+    actor.id.as_deref().unwrap_or(&actor.name)
+}
+
+/// Queues one command for each of many devices, and tells whom the table of guards names; an act.
+///
+/// `key` is the one of the form: the same again queues nothing twice, and names them all for "Cancel all".
+///
+/// # Errors
+/// When a device is not enrolled, or there is no key.
+pub fn queue_many(
+    conn: &mut Conn,
+    actor: &Actor,
+    (act, kind): (GuardedAct, CommandKind),
+    (devices, key): (&[Device], &str),
+    now: Time,
+) -> Result<()> {
+    if key.is_empty() {
+        return Err(Error::invalid("request_key", "load the list again"));
+    }
+    for device in devices {
+        let key = format!("{key}/{kind}/{}", device.id);
+        queue(conn, actor, device, Ask::plain(kind, Some(&key)), now)?;
+    }
+    guard::tell_of_many(conn, actor, (act, kind.name()), (devices, key), now)
 }
 
 /// Why a device that is not enrolled gets no command.

@@ -2,17 +2,22 @@
 //! that it is gone.
 use crate::domain::activity::{Action, Actor, Object};
 use crate::domain::device::DeviceState;
+use crate::domain::guard::GuardedAct;
 use crate::domain::id::{DeviceId, TeamId};
 use crate::domain::name;
 use crate::domain::space::Space;
-use crate::domain::time::Time;
+use crate::domain::time::{Time, hours};
+use crate::domain::wipe::Recent;
 use crate::domain::words::bytes;
 use crate::error::{Error, FieldErrors, Result};
 use crate::service::activity::{self, Act};
-use crate::service::setting::QUOTA;
-use crate::service::{account, alert, command, freeze, restore};
+use crate::service::guard::{self, News};
+use crate::service::setting::{self, QUOTA};
+use crate::service::{account, alert, command, freeze, restore, wipe};
 use crate::store::device::Device;
 use crate::store::{self, Conn};
+use anyhow::Context;
+use askama::Template;
 
 /// A device as a form gives it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +38,9 @@ pub fn change(conn: &mut Conn, actor: &Actor, id: DeviceId, draft: &Draft, now: 
     let old = store::device::find(conn, id)?.ok_or(Error::NotFound("device"))?;
     let (name, person) = (draft.name.trim(), draft.person.trim());
     let mut what = difference(&old, name, person, draft.team_id);
+    if let Some(act) = act_of(&old, draft) {
+        tell_of_change(conn, actor, act, (&old, &what.join("; ")), now)?;
+    }
     store::device::set_names(conn, id, name, person, draft.team_id)?;
     let mut space = store::repository::active_of_device(conn, id)?.map(|it| (it.id, it.space()));
     if let (Some((repository, space)), Some(quota)) = (&mut space, draft.quota)
@@ -45,6 +53,37 @@ pub fn change(conn: &mut Conn, actor: &Actor, id: DeviceId, draft: &Draft, now: 
     let act = Act::done(Action::DeviceChanged, Object::new("device", id, name)).on(id);
     activity::record(conn, actor, &act.because(&what.join("; ")), now)?;
     Ok(space.map(|(_, space)| space))
+}
+
+/// The row of the table of guards that a change is; none for what nobody need be told of.
+pub fn act_of(old: &Device, draft: &Draft) -> Option<GuardedAct> {
+    let is_other_person = !old.person.is_empty() && old.person != draft.person.trim();
+    (is_other_person || old.team_id != draft.team_id).then_some(GuardedAct::ChangePerson)
+}
+
+#[derive(Template)]
+#[template(path = "mail/person_changed.txt")]
+struct PersonChanged<'a> {
+    by: &'a str,
+    device: &'a Device,
+    what: &'a str,
+    url: String,
+}
+
+/// Tells those who watched the device until now, and the person whose it was.
+fn tell_of_change(
+    conn: &mut Conn,
+    actor: &Actor,
+    act: GuardedAct,
+    (old, what): (&Device, &str),
+    now: Time,
+) -> Result<()> {
+    let by = account::who(conn, actor)?;
+    let url = format!("{}/devices/{}", setting::public_url(conn)?.unwrap_or_default(), old.id);
+    let body = PersonChanged { by: &by, device: old, what, url }.render().context("writing a mail")?;
+    let key = format!("{}/{}", old.id, now.millis());
+    let subject = format!("Device changed: {}", old.name);
+    guard::tell(conn, News { act, via: actor.via, key: &key, subject, body }, old, now)
 }
 
 fn check(draft: &Draft) -> Result<()> {
@@ -78,6 +117,21 @@ fn difference(old: &Device, name: &str, person: &str, team: Option<TeamId>) -> V
     parts
 }
 
+/// Refuses one more removal where as many were removed within the hour as wipes may pass.
+fn check_limit(conn: &mut Conn, actor: &Actor, now: Time) -> Result<()> {
+    let limits = wipe::limits(conn, now)?;
+    // Not those of the future: a clock that was ahead and set right would refuse every removal until then.
+    let (by_actor, by_all) =
+        store::activity::count_done(conn, Action::DeviceRemoved, actor.id.as_deref(), now - hours(1), now)?;
+    // Each team's share is one of wipes only: a device may have left its team before.
+    if limits.reached(Recent { by_actor, by_team: 0, by_all }).is_none() {
+        return Ok(());
+    }
+    Err(Error::Refused(
+        "as many devices were removed within this hour as may be wiped; remove the next one later".to_owned(),
+    ))
+}
+
 /// Removes a device from the lists: it may not come back without a new enrolment, and its tokens open nothing
 /// any more. Its backups and its history stay. An act.
 ///
@@ -99,6 +153,7 @@ pub fn remove(conn: &mut Conn, actor: &Actor, id: DeviceId, typed_name: &str, no
     {
         return Err(Error::Conflict("this device was already removed".to_owned()));
     }
+    check_limit(conn, actor, now)?;
     for command in open {
         command::withdraw(conn, command.id, "the device was removed", now)?;
     }

@@ -1,15 +1,17 @@
 //! Enrolment: tokens that let devices in, and the one transaction in which a device joins.
-use crate::domain::activity::{Action, Object};
+use crate::domain::activity::{Action, Object, Via};
 use crate::domain::device::{DeviceState, MAX_ROOTS, Ownership, Platform};
-use crate::domain::id::{DeviceId, EnrollmentTokenId, RepositoryId, TeamId};
+use crate::domain::guard::{FEW_USES, GuardedAct};
+use crate::domain::id::{DeviceId, EnrollmentTokenId, RepositoryId, TeamId, UserId};
 use crate::domain::message::{self, Enroll, Enrolled, RepositoryCredentials};
 use crate::domain::name;
-use crate::domain::time::{Time, days, minutes};
+use crate::domain::role::Permission;
+use crate::domain::time::{Time, days, hours, minutes};
 use crate::error::{Error, FieldErrors, Result};
 use crate::service::activity::{self, Act};
 use crate::service::check_in::actor;
 use crate::service::repository::Prepared;
-use crate::service::{account, alert, command, policy, proof, repository, restore};
+use crate::service::{account, alert, command, guard, policy, proof, repository, restore, wipe};
 use crate::store::device::Device;
 use crate::store::device_status::DeviceStatus;
 use crate::store::enrollment_token::EnrollmentToken;
@@ -48,6 +50,9 @@ pub fn make_token(conn: &mut Conn, actor: &Actor, draft: &TokenDraft, now: Time)
         Some(id) => Some(store::device::find(conn, id)?.ok_or(Error::NotFound("device"))?),
         None => None,
     };
+    if device.is_some() {
+        check_again_limit(conn, actor, now)?;
+    }
     let text = secret::generate(TOKEN_PREFIX)?;
     let token = EnrollmentToken {
         id: EnrollmentTokenId::generate(now),
@@ -58,14 +63,48 @@ pub fn make_token(conn: &mut Conn, actor: &Actor, draft: &TokenDraft, now: Time)
         ownership: draft.ownership,
         use_limit: draft.use_limit,
         use_count: 0,
-        created_by: actor.id.clone().unwrap_or_else(|| actor.name.clone()),
+        created_by: maker(actor).to_owned(),
         created_at: now,
         expires_at: now + draft.valid_for,
         revoked_at: None,
     };
+    if act_of(conn, actor, draft, now)? == GuardedAct::MakeWideEnrollmentToken {
+        guard::tell_of_token(conn, actor, &token, now)?;
+    }
     store::enrollment_token::insert(conn, &token)?;
     record_token(conn, actor, Action::EnrollmentTokenMade, &token, now)?;
     Ok((token, text))
+}
+
+/// Which act making a token is: those that somebody made and that are open count together, or twenty tokens of twenty
+/// uses each would pass.
+///
+/// # Errors
+/// When the database refuses.
+pub fn act_of(conn: &mut Conn, actor: &Actor, draft: &TokenDraft, now: Time) -> Result<GuardedAct> {
+    if draft.device_id.is_some() {
+        return Ok(GuardedAct::EnrollAgain);
+    }
+    let open = store::enrollment_token::open_uses(conn, maker(actor), now)?;
+    let is_wide = open.saturating_add(draft.use_limit) > FEW_USES;
+    Ok(if is_wide { GuardedAct::MakeWideEnrollmentToken } else { GuardedAct::MakeEnrollmentToken })
+}
+
+/// Whoever enrolls another machine in a device's place has removed it: an hour takes as many of both.
+fn check_again_limit(conn: &mut Conn, actor: &Actor, now: Time) -> Result<()> {
+    let per_hour = wipe::limits(conn, now)?.per_hour;
+    if actor.via != Via::Web
+        || store::enrollment_token::count_again(conn, maker(actor), now - hours(1), now)? < per_hour
+    {
+        return Ok(());
+    }
+    Err(Error::Refused(format!(
+        "you made {per_hour} tokens for devices that enroll again within this hour, which is the limit; make the next one later"
+    )))
+}
+
+fn maker(actor: &Actor) -> &str {
+    actor.id.as_deref().unwrap_or(&actor.name)
 }
 
 fn check_draft(draft: &TokenDraft) -> Result<()> {
@@ -112,6 +151,10 @@ pub enum TokenRefusal {
     Revoked,
     #[error("this enrolment token was already used; ask for a new one")]
     UsedUp,
+    #[error(
+        "the account that made this enrolment token may not enroll devices now; ask somebody who may for a new one"
+    )]
+    Orphaned,
 }
 
 fn check_token(token: &EnrollmentToken, now: Time) -> std::result::Result<(), TokenRefusal> {
@@ -222,6 +265,9 @@ pub fn admit(
     let Some(token) = store::enrollment_token::find_by_hash(conn, &secret::hash(&enroll.token))? else {
         return Ok(Err(TokenRefusal::Unknown));
     };
+    if !is_backed(conn, &token)? {
+        return Ok(Err(TokenRefusal::Orphaned));
+    }
     let holder = store::device::find_by_key(conn, &enroll.signing_key)?;
     let unheard = match &holder {
         Some(device) if device.enrollment_token_id == token.id => {
@@ -242,6 +288,17 @@ pub fn admit(
         ));
     }
     Ok(Ok((token, unheard)))
+}
+
+/// Whether the account that made a token may still enrol devices where it does. What the host made needs no account.
+fn is_backed(conn: &mut Conn, token: &EnrollmentToken) -> Result<bool> {
+    let Some(maker) = UserId::parse(&token.created_by) else { return Ok(true) };
+    let again = match token.device_id {
+        Some(id) => store::device::find(conn, id)?,
+        None => None,
+    };
+    let team = again.map_or(token.team_id, |it| it.team_id);
+    guard::still_holds(conn, maker, Permission::EnrollDevices, team)
 }
 
 /// Whether the machine is an enrolled device already, by its key or its own word, that the token is not for.

@@ -2,7 +2,7 @@
 use crate::domain::account::UserState;
 use crate::domain::activity::{Action, Actor, Object, Via};
 use crate::domain::id::{MailId, TeamId, UserId};
-use crate::domain::name::plain;
+use crate::domain::name::{self, plain};
 use crate::domain::role::{Grants, Permission};
 use crate::domain::time::Time;
 use crate::error::{Error, Result};
@@ -104,6 +104,32 @@ fn put(conn: &mut Conn, mail: &Mail, most: i64, now: Time) -> Result<Put> {
         room -= i64::from(is_added);
     }
     Ok(put)
+}
+
+/// The address of a device's person who has no account, where their name is one.
+///
+/// # Errors
+/// When the database refuses.
+pub(super) fn outside(conn: &mut Conn, person: &str) -> Result<Option<String>> {
+    let Some(address) = name::address(person) else { return Ok(None) };
+    Ok(store::user::find_by_email(conn, &address)?.is_none().then_some(address))
+}
+
+/// [`enqueue_or_refuse`] to an address without an account; the mail's recipients are not looked at.
+///
+/// # Errors
+/// `Refused` where the outbox has no room for it.
+pub(super) fn enqueue_to_address(conn: &mut Conn, by: Via, address: &str, mail: &Mail, now: Time) -> Result<()> {
+    if store::mail::waiting_count(conn)? >= MAX_WAITING + RESERVED {
+        return match by {
+            Via::CommandLine | Via::Job => Ok(()),
+            Via::Web | Via::Api | Via::Agent | Via::Restic => Err(Error::Refused(CANNOT_TELL.to_owned())),
+        };
+    }
+    let key = mail.dedupe_key.as_ref().map(|key| format!("{}/{key}/{address}", mail.kind));
+    let to = Recipient { id: UserId::generate(now), email: address.to_owned(), grants: Grants::default() };
+    store::mail::insert(conn, &row(&to, key, &mail.subject, &mail.body, now))?;
+    Ok(())
 }
 
 /// Sends a mail to the person who asks for it, to see whether mail works.

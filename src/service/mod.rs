@@ -12,6 +12,7 @@ pub mod compliance;
 pub mod device;
 pub mod enrollment;
 pub mod freeze;
+pub mod guard;
 pub mod host;
 pub mod identity;
 pub mod loss;

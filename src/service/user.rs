@@ -3,6 +3,7 @@ use crate::domain::account::{INVITE_LINK_LIFE, UserState};
 use crate::domain::activity::{Action, Actor, ActorKind, Object, Via};
 use crate::domain::id::UserId;
 use crate::domain::name::{NO_ADDRESS, address, check_person};
+use crate::domain::object::TokenKind;
 use crate::domain::role::{Permission, Role, Scope};
 use crate::domain::time::{Time, hours};
 use crate::error::{Error, FieldErrors, Result};
@@ -140,6 +141,9 @@ pub fn disable(conn: &mut Conn, by: &Actor, id: UserId, now: Time) -> Result<()>
         return Err(Error::Conflict("This account was disabled meanwhile.".to_owned()));
     }
     end_everything(conn, id, now)?;
+    // What a later opening of the account must not bring back to life.
+    store::repository::revoke_of_user(conn, id, TokenKind::AppendClient, now)?;
+    store::enrollment_token::revoke_of(conn, id.as_str(), now)?;
     activity::record(conn, by, &Act::done(Action::UserDisabled, object(&user)), now)
 }
 
@@ -168,7 +172,7 @@ pub fn enable(conn: &mut Conn, by: &Actor, id: UserId, now: Time) -> Result<Stri
 /// A link by which a person sets a password, and a mail that says who has it: the link itself would lie readable in
 /// the outbox and in mailboxes, while we keep only its hash.
 fn make_link(conn: &mut Conn, by: &Actor, user: &User, now: Time) -> Result<String> {
-    let path = make_invite_link(conn, user.id, now)?;
+    let path = make_invite_link(conn, user.id, user_id(by), now)?;
     let who = who(conn, by)?;
     let body = Invited {
         by: &who,

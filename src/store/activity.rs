@@ -64,6 +64,26 @@ pub fn count_by(conn: &mut Conn, actor_id: &str, actions: &[Action], since: Time
         .get_result(conn)
 }
 
+/// How often something was done after `since` and up to `until`: by one actor, and by all.
+pub fn count_done(
+    conn: &mut Conn,
+    action: Action,
+    actor: Option<&str>,
+    since: Time,
+    until: Time,
+) -> QueryResult<(i64, i64)> {
+    let done = || {
+        activity::table
+            .filter(activity::action.eq(action).and(activity::at.gt(since)).and(activity::at.le(until)))
+            .count()
+    };
+    let by_actor = match actor {
+        Some(id) => done().filter(activity::actor_id.eq(id)).get_result(conn)?,
+        None => 0,
+    };
+    Ok((by_actor, done().get_result(conn)?))
+}
+
 /// Appends an entry.
 pub fn insert(conn: &mut Conn, entry: &Activity) -> QueryResult<()> {
     diesel::insert_into(activity::table).values(entry).execute(conn).map(drop)

@@ -126,6 +126,15 @@ pub fn open_before(conn: &mut Conn, device: DeviceId, generation: i64) -> QueryR
         .load(conn)
 }
 
+/// How many commands of a kind somebody queued after `since` and up to `until`.
+pub fn count_by(conn: &mut Conn, by: &str, kind: CommandKind, since: Time, until: Time) -> QueryResult<i64> {
+    commands::table
+        .filter(commands::created_by.eq(by).and(commands::kind.eq(kind)))
+        .filter(commands::created_at.gt(since).and(commands::created_at.le(until)))
+        .count()
+        .get_result(conn)
+}
+
 /// Adds a command.
 pub fn insert(conn: &mut Conn, command: &Command) -> QueryResult<()> {
     diesel::insert_into(commands::table).values(command).execute(conn).map(drop)

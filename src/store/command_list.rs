@@ -5,6 +5,7 @@ use crate::domain::role::Reach;
 use crate::store::Conn;
 use crate::store::command::Command;
 use crate::store::schema::{commands, devices};
+use crate::store::search::starts_with;
 use diesel::prelude::*;
 
 /// Which commands are shown.
@@ -14,6 +15,8 @@ pub struct Filter {
     pub state: Option<CommandState>,
     /// Only those that have not ended.
     pub is_open: bool,
+    /// Only those of one form: the key that it was sent with.
+    pub batch: Option<String>,
     /// Only older ones.
     pub before: Option<CommandId>,
 }
@@ -38,6 +41,9 @@ pub fn newest(conn: &mut Conn, filter: &Filter, reach: &Reach, limit: i64) -> Qu
     }
     if filter.is_open {
         query = query.filter(commands::state.eq_any(OPEN));
+    }
+    if let Some(batch) = &filter.batch {
+        query = query.filter(commands::request_key.like(starts_with(&format!("{batch}/"))).escape('!'));
     }
     if let Some(before) = filter.before {
         query = query.filter(commands::id.lt(before));

@@ -67,6 +67,33 @@ pub fn take_use(conn: &mut Conn, id: EnrollmentTokenId, now: Time) -> QueryResul
     Ok(changed == 1)
 }
 
+/// How many devices could still enrol with the open tokens of new devices that somebody made, all together.
+pub fn open_uses(conn: &mut Conn, created_by: &str, now: Time) -> QueryResult<i64> {
+    let open: Vec<(i64, i64)> = enrollment_tokens::table
+        .filter(enrollment_tokens::created_by.eq(created_by).and(enrollment_tokens::device_id.is_null()))
+        .filter(enrollment_tokens::expires_at.gt(now).and(enrollment_tokens::revoked_at.is_null()))
+        .select((enrollment_tokens::use_limit, enrollment_tokens::use_count))
+        .load(conn)?;
+    Ok(open.iter().map(|(limit, count)| limit - count).sum())
+}
+
+/// How many tokens by which a device enrols again somebody made after `since` and up to `until`.
+pub fn count_again(conn: &mut Conn, created_by: &str, since: Time, until: Time) -> QueryResult<i64> {
+    enrollment_tokens::table
+        .filter(enrollment_tokens::created_by.eq(created_by).and(enrollment_tokens::device_id.is_not_null()))
+        .filter(enrollment_tokens::created_at.gt(since).and(enrollment_tokens::created_at.le(until)))
+        .count()
+        .get_result(conn)
+}
+
+/// Revokes every token that somebody made.
+pub fn revoke_of(conn: &mut Conn, created_by: &str, now: Time) -> QueryResult<usize> {
+    diesel::update(enrollment_tokens::table)
+        .filter(enrollment_tokens::created_by.eq(created_by).and(enrollment_tokens::revoked_at.is_null()))
+        .set(enrollment_tokens::revoked_at.eq(Some(now)))
+        .execute(conn)
+}
+
 /// Revokes a token; false when it was revoked before.
 pub fn revoke(conn: &mut Conn, id: EnrollmentTokenId, now: Time) -> QueryResult<bool> {
     let which = enrollment_tokens::table.find(id).filter(enrollment_tokens::revoked_at.is_null());

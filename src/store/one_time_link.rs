@@ -13,6 +13,8 @@ pub struct OneTimeLink {
     pub token_hash: String,
     pub purpose: LinkPurpose,
     pub user_id: Option<UserId>,
+    /// The account that made it, and with which it dies; none where it came from the host.
+    pub created_by: Option<UserId>,
     pub created_at: Time,
     pub expires_at: Time,
     pub used_at: Option<Time>,

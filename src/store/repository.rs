@@ -1,5 +1,5 @@
 //! Repositories, and the tokens that open the restic door for them.
-use crate::domain::id::{DeviceId, RepositoryId, RepositoryTokenId};
+use crate::domain::id::{DeviceId, RepositoryId, RepositoryTokenId, UserId};
 use crate::domain::object::{RepositoryState, TokenKind};
 use crate::domain::space::Space;
 use crate::domain::time::Time;
@@ -51,7 +51,13 @@ pub struct RepositoryToken {
     pub name: String,
     /// The user's name; none for the agent's own token.
     pub created_by: Option<String>,
+    /// The account that made it, and with which it dies; none for the agent's own token.
+    pub user_id: Option<UserId>,
+    /// Why somebody wants to read; empty where nothing is read.
+    pub reason: String,
     pub created_at: Time,
+    /// None for one that lasts until it is revoked.
+    pub expires_at: Option<Time>,
     pub revoked_at: Option<Time>,
 }
 
@@ -197,6 +203,15 @@ pub fn revoke_older(
     diesel::update(repository_tokens::table)
         .filter(repository_tokens::repository_id.eq_any(older))
         .filter(repository_tokens::kind.eq(kind).and(repository_tokens::revoked_at.is_null()))
+        .set(repository_tokens::revoked_at.eq(now))
+        .execute(conn)
+}
+
+/// Revokes every token that an account made, of one kind.
+pub fn revoke_of_user(conn: &mut Conn, user: UserId, kind: TokenKind, now: Time) -> QueryResult<usize> {
+    diesel::update(repository_tokens::table)
+        .filter(repository_tokens::user_id.eq(user).and(repository_tokens::kind.eq(kind)))
+        .filter(repository_tokens::revoked_at.is_null())
         .set(repository_tokens::revoked_at.eq(now))
         .execute(conn)
 }

@@ -1,5 +1,6 @@
 //! Restores: who gets whose data back, and the tickets that let them read it.
-use crate::domain::device::DeviceState;
+use crate::domain::crossing::Crossing;
+use crate::domain::device::{DeviceState, Encryption, Ownership};
 use crate::domain::id::{CommandId, DeviceId, RepositoryId, RestoreId, RestorePointId};
 use crate::domain::restore::{Conflict, RestoreState, Selection};
 use crate::domain::role::Reach;
@@ -7,7 +8,7 @@ use crate::domain::shortfall::Shortfall;
 use crate::domain::time::Time;
 use crate::store::Conn;
 use crate::store::column::from_json;
-use crate::store::schema::{devices, restore_points, restores};
+use crate::store::schema::{device_status, devices, restore_points, restores};
 use crate::store::search::{lower, pattern};
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,15 @@ pub struct Restore {
     /// A user's id.
     pub requested_by: String,
     pub requested_at: Time,
+    /// Why it leaves its device; may be empty where it does not.
+    pub reason: String,
+    /// JSON of the [`Crossing`] that was agreed to; none for a device that gets its own back.
+    pub agreed: Option<String>,
+    /// JSON of the order while it waits for its approval.
+    pub waiting_order: Option<String>,
+    /// A user's id.
+    pub approved_by: Option<String>,
+    pub approved_at: Option<Time>,
     /// The hash of the ticket that opens the repository for reading.
     pub ticket_hash: Option<String>,
     pub expires_at: Time,
@@ -82,6 +92,11 @@ impl Restore {
         from_json(&self.selection)
     }
 
+    /// What was agreed to; none for a device that gets its own back.
+    pub fn crossing(&self) -> QueryResult<Option<Crossing>> {
+        self.agreed.as_deref().map(from_json).transpose()
+    }
+
     /// What the comparison found, or why there was none.
     pub fn outcome(&self) -> QueryResult<Outcome> {
         from_json(&self.failures)
@@ -91,11 +106,9 @@ impl Restore {
 /// What a restore's ticket opens: one repository as it was when the restore point was received.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable)]
 pub struct Ticket {
-    pub restore_id: RestoreId,
-    pub repository_id: RepositoryId,
     /// When the restore point was received; nothing later is in view.
     pub received_at: Time,
-    pub expires_at: Time,
+    pub restore: Restore,
 }
 
 /// A restore as lists show it.
@@ -116,7 +129,7 @@ pub fn find_ticket(conn: &mut Conn, hash: &str) -> QueryResult<Option<Ticket>> {
         .filter(devices::state.eq(DeviceState::Enrolled).and(devices::generation.eq(restores::target_generation)))
         .filter(restores::ticket_hash.eq(hash))
         .filter(restores::state.eq_any([RestoreState::Queued, RestoreState::Running]))
-        .select((restores::id, restores::repository_id, restore_points::received_at, restores::expires_at))
+        .select((restore_points::received_at, Restore::as_select()))
         .first(conn)
         .optional()
 }
@@ -151,16 +164,19 @@ pub fn update(conn: &mut Conn, restore: &Restore, from: RestoreState) -> QueryRe
 pub fn open_to(conn: &mut Conn, target: DeviceId) -> QueryResult<Vec<Restore>> {
     restores::table
         .filter(restores::target_device_id.eq(target))
-        .filter(restores::state.eq_any([RestoreState::Queued, RestoreState::Running]))
+        .filter(restores::state.eq_any(OPEN))
         .order(restores::id)
         .select(Restore::as_select())
         .load(conn)
 }
 
+/// Where a restore has not ended.
+const OPEN: [RestoreState; 3] = [RestoreState::Requested, RestoreState::Queued, RestoreState::Running];
+
 /// Restores whose ticket has run out before they ended, oldest first.
 pub fn overdue(conn: &mut Conn, now: Time, limit: i64) -> QueryResult<Vec<Restore>> {
     restores::table
-        .filter(restores::state.eq_any([RestoreState::Queued, RestoreState::Running]))
+        .filter(restores::state.eq_any(OPEN))
         .filter(restores::expires_at.le(now))
         .order(restores::id)
         .limit(limit)
@@ -187,15 +203,26 @@ pub fn list(conn: &mut Conn, states: &[RestoreState], reach: &Reach, limit: i64)
     query.load(conn)
 }
 
-/// Enrolled devices within reach, by name, to which something can be restored.
-pub fn targets(
-    conn: &mut Conn,
-    reach: &Reach,
-    search: &str,
-    limit: i64,
-) -> QueryResult<Vec<(DeviceId, String, String)>> {
+/// A device that a restore may go to, with what tells it from others.
+#[derive(Debug, Clone, Queryable)]
+pub struct Target {
+    pub id: DeviceId,
+    pub name: String,
+    pub serial: String,
+    pub person: String,
+    pub ownership: Ownership,
+    pub enrolled_at: Time,
+    /// As it says itself; none before its first check-in.
+    pub encryption: Option<Encryption>,
+    pub last_seen_at: Option<Time>,
+}
+
+/// Enrolled devices within reach, the newest first, to which something can be restored.
+pub fn targets(conn: &mut Conn, reach: &Reach, search: &str, limit: i64) -> QueryResult<Vec<Target>> {
     let pattern = pattern(search);
+    let status = device_status::table.on(device_status::device_id.eq(devices::id));
     let mut query = devices::table
+        .left_join(status)
         .filter(devices::state.eq(DeviceState::Enrolled))
         .filter(
             lower(devices::name)
@@ -206,7 +233,16 @@ pub fn targets(
         )
         .order((devices::enrolled_at.desc(), devices::id))
         .limit(limit)
-        .select((devices::id, devices::name, devices::serial))
+        .select((
+            devices::id,
+            devices::name,
+            devices::serial,
+            devices::person,
+            devices::ownership,
+            devices::enrolled_at,
+            device_status::encryption.nullable(),
+            device_status::last_seen_at.nullable(),
+        ))
         .into_boxed();
     if let Reach::Teams(teams) = reach {
         query = query.filter(devices::team_id.eq_any(teams.clone()));

@@ -19,3 +19,16 @@ pub fn pattern(text: &str) -> String {
     pattern.push('%');
     pattern
 }
+
+/// A pattern for `column.like(…).escape('!')` that finds what begins with `text`.
+pub fn starts_with(text: &str) -> String {
+    let mut pattern = String::new();
+    for letter in text.chars() {
+        if matches!(letter, '%' | '_' | '!') {
+            pattern.push('!');
+        }
+        pattern.push(letter);
+    }
+    pattern.push('%');
+    pattern
+}

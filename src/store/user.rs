@@ -47,6 +47,21 @@ pub fn find_by_email(conn: &mut Conn, email: &str) -> QueryResult<Option<User>> 
     users::table.filter(users::email.eq(lookup(email))).select(User::as_select()).first(conn).optional()
 }
 
+/// The accounts that a device's person may be: those of that address or, in any case of letters, of that name.
+pub fn by_name_or_address(conn: &mut Conn, person: &str) -> QueryResult<Vec<UserId>> {
+    let wanted = person.trim().to_lowercase();
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let all: Vec<(UserId, String, String)> = users::table
+        .filter(users::state.ne(UserState::Disabled))
+        .select((users::id, users::email, users::name))
+        .load(conn)?;
+    // Not in SQL: SQLite folds the case of ASCII letters only.
+    let is_them = |email: &str, name: &str| email == wanted || name.trim().to_lowercase() == wanted;
+    Ok(all.into_iter().filter(|(_, email, name)| is_them(email, name)).map(|(id, ..)| id).collect())
+}
+
 /// Everyone, by name.
 pub fn all(conn: &mut Conn) -> QueryResult<Vec<User>> {
     users::table.order((users::name.asc(), users::id.asc())).select(User::as_select()).load(conn)

@@ -1,11 +1,13 @@
-//! `/approvals`: wipes that wait, those that the reader decides and those that others do.
+//! `/approvals`: restores to other devices that wait; wipes that wait, those that the reader decides and those that others do.
 use crate::clock::Clock;
 use crate::domain::id::DeviceId;
 use crate::domain::loss::Loss;
+use crate::domain::restore::RestoreState;
 use crate::domain::role::Permission;
 use crate::domain::wipe::{BEFORE_DELIVERY, WipeAction};
 use crate::error::Error;
 use crate::service::{loss, wipe};
+use crate::store::restore::Listed;
 use crate::store::{self, Store};
 use crate::web::error::PageResult;
 use crate::web::form::with_status;
@@ -34,6 +36,8 @@ struct ListPage {
     others: Vec<Row>,
     /// What each device would lose now.
     losses: HashMap<DeviceId, Loss>,
+    /// Restores to other devices that wait for a second person.
+    restores: Vec<Listed>,
     /// Whether whoever looks approves at all.
     approves: bool,
 }
@@ -70,8 +74,9 @@ pub async fn list(
 ) -> PageResult<HttpResponse> {
     let approves = by.grants().reach(Permission::ApproveWipe).is_some();
     let (who, view, now) = (by.clone(), by.reach().clone(), clock.now());
-    let (mine, others, losses) = store
+    let (mine, others, losses, restores) = store
         .read(move |conn| {
+            let restores = store::restore::list(conn, &[RestoreState::Requested], &view, SHOWN)?;
             let listed = store::wipe::list(conn, &BEFORE_DELIVERY, &view, SHOWN)?;
             let names = store::wipe::names(conn, &approvers(&listed))?;
             let acting = who.grants().reach(Permission::ApproveWipe).map(|reach| Acting::within(&who, reach));
@@ -93,8 +98,8 @@ pub async fn list(
             let moment = loss::moment(conn, now)?;
             let listed = store::device_list::of_ids(conn, &ids)?;
             let losses = listed.iter().map(|it| (it.device.id, loss::of(it, &moment))).collect();
-            Ok::<_, Error>((mine, others, losses))
+            Ok::<_, Error>((mine, others, losses, restores))
         })
         .await?;
-    with_status(&ListPage { layout, mine, others, losses, approves }, StatusCode::OK)
+    with_status(&ListPage { layout, mine, others, losses, restores, approves }, StatusCode::OK)
 }

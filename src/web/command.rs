@@ -3,6 +3,7 @@ use crate::clock::Clock;
 use crate::domain::command::{CommandKind, CommandState};
 use crate::domain::id::CommandId;
 use crate::domain::role::Permission;
+use crate::domain::words::counted;
 use crate::error::{Error, FieldErrors};
 use crate::service::command;
 use crate::service::report::CommandRow;
@@ -20,7 +21,7 @@ use serde::Deserialize;
 
 /// Registers the pages.
 pub fn routes(config: &mut ServiceConfig) {
-    config.service(list).service(json).service(cancel);
+    config.service(list).service(json).service(cancel_all).service(cancel);
 }
 
 /// What follows `?`.
@@ -29,6 +30,8 @@ pub fn routes(config: &mut ServiceConfig) {
 pub struct CommandQuery {
     kind: String,
     state: String,
+    /// The key of the form that queued them for many devices.
+    batch: String,
     before: String,
 }
 
@@ -54,6 +57,7 @@ impl CommandQuery {
             kind: filter(&self.kind, "kind", CommandKind::parse, &mut errors),
             state: filter(state, "state", CommandState::parse, &mut errors),
             is_open,
+            batch: Some(self.batch.clone()).filter(|it| !it.is_empty()),
             before: filter(&self.before, "before", CommandId::parse, &mut errors),
         };
         errors.into_result()?;
@@ -64,6 +68,11 @@ impl CommandQuery {
 impl ListPage {
     fn summary(&self) -> String {
         format!("{} shown, newest first", self.layout.count(self.commands.len()))
+    }
+
+    /// Whether one of those shown can be cancelled, so that all can.
+    fn can_cancel_any(&self) -> bool {
+        self.commands.iter().any(|it| self.can_cancel(it))
     }
 
     fn can_cancel(&self, (command, _, team): &Listed) -> bool {
@@ -94,7 +103,8 @@ async fn list(
     let has_more = commands.len() > PER_PAGE;
     commands.truncate(PER_PAGE);
     let next = commands.last().filter(|_| has_more).map(|(last, ..)| {
-        let pairs = [("kind", &query.kind), ("state", &query.state), ("before", &last.id.to_string())];
+        let pairs =
+            [("kind", &query.kind), ("state", &query.state), ("batch", &query.batch), ("before", &last.id.to_string())];
         format!("/commands?{}", serde_urlencoded::to_string(pairs).unwrap_or_default())
     });
     let pair = |value: &str, text: &str| (value.to_owned(), text.to_owned());
@@ -118,6 +128,40 @@ async fn json(by: Can<ViewDevices>, store: Data<Store>, query: Query<CommandQuer
 }
 
 /// Whoever may queue a kind of command may cancel it.
+/// So many are cancelled by one form.
+const CANCELLED_AT_ONCE: i64 = 10_000;
+
+/// Cancels all that the list shows and no device has got yet, as far as the reader's roles reach.
+#[post("/commands/cancellations")]
+async fn cancel_all(
+    by: SignedIn,
+    (store, clock): (Data<Store>, Data<Clock>),
+    form: Form<CommandQuery>,
+) -> PageResult<HttpResponse> {
+    let (actor, grants, now, query) = (by.actor(), by.grants().clone(), clock.now(), form.into_inner());
+    let filter = Filter { state: Some(CommandState::Queued), is_open: false, before: None, ..query.filter()? };
+    let count = store
+        .act(move |conn| {
+            let mut count = 0_usize;
+            for kind in [CommandKind::Lock, CommandKind::BackUpNow] {
+                let needed = if kind == CommandKind::Lock { Permission::LockDevices } else { Permission::RunBackups };
+                let Some(reach) = grants.reach(needed) else { continue };
+                if filter.kind.is_some_and(|it| it != kind) {
+                    continue;
+                }
+                let filter = Filter { kind: Some(kind), ..filter.clone() };
+                for (found, ..) in command_list::newest(conn, &filter, &reach, CANCELLED_AT_ONCE)? {
+                    command::cancel(conn, &actor, found.id, now)?;
+                    count += 1;
+                }
+            }
+            Ok::<_, Error>(count)
+        })
+        .await?;
+    let said = format!("{} cancelled before a device got it.", counted(count, "command", "commands"));
+    Ok(see_other("/commands", Some(&said)))
+}
+
 #[post("/commands/{id}/cancellations")]
 async fn cancel(
     by: SignedIn,

@@ -1,8 +1,10 @@
 //! Enrolment tokens: made, shown once as text, command and QR code, and revoked.
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::domain::activity::Actor;
 use crate::domain::device::Ownership;
 use crate::domain::fields::FieldErrors;
+use crate::domain::guard::GuardedAct;
 use crate::domain::id::EnrollmentTokenId;
 use crate::domain::role::Reach;
 use crate::domain::time::{Time, hours};
@@ -11,10 +13,13 @@ use crate::service::enrollment::{self, TokenDraft};
 use crate::store::enrollment_token::EnrollmentToken;
 use crate::store::team::Team;
 use crate::store::{self, Conn, Store};
+use crate::wake::Wake;
 use crate::web::device::{parse_team, team_options};
 use crate::web::error::PageResult;
 use crate::web::form::{number, refusal, with_status};
+use crate::web::hashing::Shared;
 use crate::web::layout::{Layout, see_other};
+use crate::web::login::require_password;
 use crate::web::session::{Can, EnrollDevices};
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form, Path, ServiceConfig};
@@ -57,6 +62,7 @@ pub struct TokenForm {
     ownership: String,
     use_limit: String,
     valid_hours: String,
+    password: String,
 }
 
 impl Default for TokenForm {
@@ -67,6 +73,7 @@ impl Default for TokenForm {
             ownership: Ownership::Company.as_str().to_owned(),
             use_limit: "1".to_owned(),
             valid_hours: "24".to_owned(),
+            password: String::new(),
         }
     }
 }
@@ -151,16 +158,20 @@ async fn make(
     by: Can<EnrollDevices>,
     layout: Layout,
     store: Data<Store>,
-    (clock, config): (Data<Clock>, Data<Config>),
+    (clock, config, shared, wake): (Data<Clock>, Data<Config>, Data<Shared>, Data<Wake>),
     form: Form<TokenForm>,
 ) -> PageResult<HttpResponse> {
     let (actor, reach, now, form) = (by.actor(), by.reach().clone(), clock.now(), form.into_inner());
     let done = match form.parse(&reach) {
-        Ok(draft) => store.act(move |conn| enrollment::make_token(conn, &actor, &draft, now)).await,
+        Ok(draft) => match require_sign_in(&by, (&store, &clock, &shared), &draft, &form.password).await {
+            Ok(act) => store.act(move |conn| make_as(conn, act, &actor, &draft, now)).await,
+            Err(error) => Err(error),
+        },
         Err(errors) => Err(errors.into()),
     };
     match done {
         Ok((token, text)) => {
+            wake.mail();
             made_page(layout, Made { token, text, server: config.public_url.clone(), protect: Vec::new() })
         }
         Err(error) => {
@@ -169,6 +180,34 @@ async fn make(
             refusal.again(&ListPage::new(layout, read, form, errors))
         }
     }
+}
+
+/// Asks for the password where the token lets in many devices; gives which act it is.
+async fn require_sign_in(
+    by: &Can<EnrollDevices>,
+    (store, clock, shared): (&Store, &Clock, &Shared),
+    draft: &TokenDraft,
+    password: &str,
+) -> crate::error::Result<GuardedAct> {
+    let (actor, draft, now) = (by.actor(), draft.clone(), clock.now());
+    let act = store.read(move |conn| enrollment::act_of(conn, &actor, &draft, now)).await?;
+    require_password(act, by, (store, clock, shared), password).await?;
+    Ok(act)
+}
+
+/// Makes the token, unless it has become another act than the one that the password was asked for.
+fn make_as(
+    conn: &mut Conn,
+    asked: GuardedAct,
+    actor: &Actor,
+    draft: &TokenDraft,
+    now: Time,
+) -> crate::error::Result<(EnrollmentToken, String)> {
+    let is = enrollment::act_of(conn, actor, draft, now)?;
+    if is.guard().fresh && !asked.guard().fresh {
+        return Err(Error::Conflict("another token was made at the same time; send the form again".to_owned()));
+    }
+    enrollment::make_token(conn, actor, draft, now)
 }
 
 #[post("/enrollment-tokens/{id}/revocations")]

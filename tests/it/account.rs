@@ -617,3 +617,26 @@ fn who_sends_a_form_after_the_session_ended_comes_back_to_its_page() {
     assert!(text(&sent).contains(&format!("href=\"/sign-in?to={form}\"")), "{}", text(&sent));
     assert_eq!(location(&Visit::of(&server, ada).get(&form)), format!("/users/{ada}"));
 }
+
+#[test]
+fn a_link_dies_with_the_account_and_the_role_of_whoever_made_it() {
+    type End = fn(&TestServer, UserId);
+    let ends: [End; 2] = [crate::support::people::disable, crate::support::people::take_roles];
+    for end in ends {
+        let server = TestServer::start();
+        let eve = colleague(&server, "eve", Role::Owner);
+        let who = service::user::Invitation {
+            email: "puppet@example.org".to_owned(),
+            name: "Puppet".to_owned(),
+            roles: vec![(Role::Owner, Scope::Organisation)],
+        };
+        let now = server.app.clock.now();
+        let by = crate::support::people::actor(eve);
+        let (_, path) = server.act(move |conn| service::user::invite(conn, &by, &who, now));
+        assert_eq!(server.request("GET", &path, &[], b"").status, 200);
+
+        end(&server, eve);
+
+        assert_eq!(server.request("GET", &path, &[], b"").status, 404);
+    }
+}

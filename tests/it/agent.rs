@@ -686,7 +686,7 @@ fn listing(folder: &Path) -> Vec<(PathBuf, u32, i64, Vec<u8>)> {
     found
 }
 
-/// A person orders a restore of a backup of `from` to `to`.
+/// A person orders a restore of a backup of `from` to `to`; a second one approves where it leaves its device.
 pub fn order_restore(server: &TestServer, from: DeviceId, point: RestorePointId, to: &Agent) -> Restore {
     let draft = Draft {
         device: from,
@@ -695,14 +695,23 @@ pub fn order_restore(server: &TestServer, from: DeviceId, point: RestorePointId,
         target: to.enrollment().device_id,
         conflict: Conflict::KeepBoth,
         accepts_unproven: true,
+        reason: "the old one broke".to_owned(),
         request_key: None,
     };
     let (keys, blobs, now) = (server.app.proof_keys.clone().unwrap(), server.app.blobs.clone(), server.app.clock.now());
-    as_person(server, &person(server, "eve"), move |conn, by| {
+    let asked = as_person(server, &person(server, "eve"), move |conn, by| {
         let plan = service::restore::plan(conn, by, &draft)?;
         let manifest = service::restore::manifest(blobs.as_ref(), &plan.repository, &plan.manifest)?;
         let prepared = service::restore::prepare(&plan, &manifest, &draft.selection, keys.as_ref(), now)?;
         service::restore::request(conn, by, &draft, prepared, now)
+    });
+    let Some(crossing) = asked.crossing().unwrap() else { return asked };
+    let seen = service::restore::crossing_digest(&crossing).unwrap();
+    as_person(server, &person(server, "carol"), move |conn, by| {
+        match service::restore::approve(conn, by, asked.id, &seen, now)? {
+            service::restore::Decision::Approved(it) => Ok(it),
+            service::restore::Decision::Ended(it) => panic!("{it:?}"),
+        }
     })
 }
 

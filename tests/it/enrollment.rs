@@ -1,13 +1,18 @@
 //! Enrolment tokens, joining, and joining again.
+use crate::support::NOW;
 use crate::support::device::{SimDevice, token};
+use crate::support::people::{act_as, colleague, disable, take_roles};
 use crate::support::server::{TestServer, admin};
+use crate::support::visit::{Visit, text};
 use holdfast::domain::command::{CommandKind, CommandState};
 use holdfast::domain::device::{DeviceFacts, Ownership};
+use holdfast::domain::id::UserId;
 use holdfast::domain::message::{self, Enrolled, RepositoryCredentials};
 use holdfast::domain::object::RepositoryState;
+use holdfast::domain::role::Role;
 use holdfast::domain::time::{hours, minutes};
 use holdfast::service::command::{self, Ask};
-use holdfast::service::enrollment;
+use holdfast::service::enrollment::{self, TokenDraft};
 use holdfast::{seal, secret, store};
 use serde_json::json;
 
@@ -249,4 +254,57 @@ fn every_step_is_in_the_history() {
 
     assert_eq!(actions, ["enrollment_token_made", "device_enrolled"]);
     assert_eq!(device.generation(), 1);
+}
+
+#[test]
+fn an_enrolment_token_dies_with_the_account_and_the_role_of_whoever_made_it() {
+    type End = fn(&TestServer, UserId);
+    let ends: [End; 2] = [disable, take_roles];
+    for end in ends {
+        let server = TestServer::start();
+        let operator = colleague(&server, "operator", Role::Operator);
+        let made = |use_limit| {
+            let draft = TokenDraft {
+                name: "Office".to_owned(),
+                team_id: None,
+                ownership: Ownership::Company,
+                use_limit,
+                valid_for: hours(24),
+                device_id: None,
+            };
+            act_as(&server, operator, move |conn, by| enrollment::make_token(conn, by.actor, &draft, NOW)).unwrap().1
+        };
+        let token = made(5);
+        assert_eq!(SimDevice::new().enroll(&server, &token).status, 200);
+
+        end(&server, operator);
+
+        let answer = SimDevice::new().enroll(&server, &token);
+        assert_eq!(answer.status, 403);
+        assert!(answer.json()["message"].as_str().unwrap().contains("may not enroll devices now"), "{}", answer.json());
+        assert_eq!(server.read(|conn| Ok(store::device::all(conn)?)).len(), 1);
+    }
+}
+
+#[test]
+fn many_small_tokens_of_one_account_count_as_the_wide_one_that_they_are() {
+    let server = TestServer::start();
+    let operator = colleague(&server, "operator", Role::Operator);
+    colleague(&server, "auditor", Role::Auditor);
+    let stale = Visit::stale(&server, operator);
+    let fields = |use_limit| {
+        [("name", "Sales"), ("team", ""), ("ownership", "company"), ("use_limit", use_limit), ("valid_hours", "24")]
+    };
+
+    assert_eq!(stale.post("/enrollment-tokens", &fields("21")).status, 422, "more than 20");
+    assert_eq!(stale.post("/enrollment-tokens", &fields("15")).status, 200);
+    let second = stale.post("/enrollment-tokens", &fields("6"));
+    assert_eq!(second.status, 422, "15 and 6 are more than 20");
+    assert!(text(&second).contains("Enter your password"));
+    assert!(server.mails().is_empty());
+    assert_eq!(stale.post("/enrollment-tokens", &fields("5")).status, 200);
+
+    assert_eq!(Visit::of(&server, operator).post("/enrollment-tokens", &fields("6")).status, 200);
+    let mails = server.mails();
+    assert!(mails.iter().any(|it| it.to == "auditor@example.org" && it.body.contains("6 devices")), "{mails:?}");
 }

@@ -32,11 +32,12 @@ const ROUTES: &[(&str, Route)] = &[
     ("/account/sign-out-everywhere", Free(STOPS)),
     ("/api-tokens", Guarded(&[Act::MakeApiToken])),
     ("/api-tokens/{id}/revoke", Free(STOPS)),
+    ("/commands/cancellations", Free(STOPS)),
     ("/commands/{id}/cancellations", Free(STOPS)),
     ("/devices/backup-commands", Guarded(&[Act::BackUpMany])),
     ("/devices/lock-commands", Guarded(&[Act::LockMany])),
     ("/devices/restore-tests", Guarded(&[Act::ProveMany])),
-    ("/devices/{id}", Free("names, team and space are in the activity with what they were before")),
+    ("/devices/{id}", Guarded(&[Act::ChangePerson])),
     ("/devices/{id}/backup-commands", Free(SAME)),
     ("/devices/{id}/enrollment-tokens", Guarded(&[Act::EnrollAgain])),
     ("/devices/{id}/lock-commands", Free("one device locks its screen, which its person opens again")),
@@ -55,7 +56,9 @@ const ROUTES: &[(&str, Route)] = &[
     ("/policies/{id}", Free(POLICY)),
     ("/policies/{id}/removals", Free(POLICY)),
     ("/repository-tokens/{id}/revocations", Free(STOPS)),
+    ("/restores/{id}/approvals", Guarded(&[Act::ApproveRestore])),
     ("/restores/{id}/cancellations", Free(STOPS)),
+    ("/restores/{id}/refusals", Free(STOPS)),
     ("/set-up/{token}", Free("the link comes from the host, and works until there is an owner")),
     ("/settings", Guarded(&[Act::ChangeSettings])),
     ("/settings/test-mails", Free("it mails whoever asks, once a minute")),
@@ -105,10 +108,13 @@ fn a_route_opens_with_the_permission_that_the_table_of_guards_names() {
     }
 }
 
+type Fields = &'static [(&'static str, &'static str)];
+
 /// What opens each guarded route as far as its password: `{device}`, `{user}`, `{wipe}` stand for what there is.
-const FORMS: &[(&str, Act, &[(&str, &str)])] = &[
+const FORMS: &[(&str, Act, Fields)] = &[
     ("/api-tokens", Act::MakeApiToken, &[("name", "script"), ("days", "30")]),
     ("/devices/{device}/enrollment-tokens", Act::EnrollAgain, &[]),
+    ("/devices/{device}", Act::ChangePerson, &[("name", "laptop-1"), ("person", "Eve"), ("team", "")]),
     ("/devices/{device}/removals", Act::RemoveDevice, &[("confirm", "laptop-1")]),
     ("/devices/{device}/wipe-requests", Act::RequestWipe, &[("action", "wipe"), ("reason", "lost_or_stolen")]),
     ("/wipe-requests/{wipe}/approvals", Act::ApproveWipe, &[]),

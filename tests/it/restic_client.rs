@@ -1,10 +1,15 @@
 //! The real restic at the door.
 use crate::support::door::{TestDoor, TestRepository};
+use crate::support::people::{SINCE, actor, insert_person};
 use crate::support::{NOW, skip};
+use holdfast::domain::account::UserState;
 use holdfast::domain::activity::{Action, Actor};
-use holdfast::domain::id::{RepositoryId, RepositoryTokenId};
+use holdfast::domain::id::{RepositoryId, RepositoryTokenId, UserId};
 use holdfast::domain::object::{ObjectKind, TokenKind};
-use holdfast::service::repository::Prepared;
+use holdfast::domain::role::{Permission, Role, Scope};
+use holdfast::domain::time::hours;
+use holdfast::error::Error;
+use holdfast::service::repository::{ClientDraft, Prepared};
 use holdfast::{seal, service, store};
 use std::path::Path;
 use std::process::Command;
@@ -25,10 +30,144 @@ fn enrolled(door: &TestDoor) -> (TestRepository, String) {
     (TestRepository { id, device, token, token_id, address: door.address }, password)
 }
 
-/// A token for an own client of the repository.
+/// A token that reads, for an own client of the repository, made by an owner.
 fn own_client(door: &TestDoor, repository: &TestRepository) -> (RepositoryTokenId, String) {
+    let owner = door.write(|conn| insert_person(conn, "owner", &[Role::Owner], None, SINCE));
+    let reads = Some((hours(24), "a file is missed".to_owned()));
+    client_token(door, repository, owner, &ClientDraft { name: "my laptop".to_owned(), reads }).unwrap()
+}
+
+fn client_token(
+    door: &TestDoor,
+    repository: &TestRepository,
+    by: UserId,
+    draft: &ClientDraft,
+) -> Result<(RepositoryTokenId, String), Error> {
     let key = service::backup::keep(&*door.blobs, repository.id, ObjectKind::Keys, b"a key object").unwrap();
-    door.write(move |conn| service::repository::make_own_client_token(conn, &Actor::system(), &key, "my laptop", NOW))
+    let (draft, now) = (draft.clone(), door.clock.now());
+    door.store.act_blocking(move |conn| service::repository::make_client_token(conn, &actor(by), &key, &draft, now))
+}
+
+fn appends() -> ClientDraft {
+    ClientDraft { name: "my NAS".to_owned(), reads: None }
+}
+
+fn reads(span: std::time::Duration) -> ClientDraft {
+    ClientDraft { name: "my laptop".to_owned(), reads: Some((span, "a file is missed".to_owned())) }
+}
+
+#[test]
+fn a_token_that_only_appends_backs_up_with_restic_and_reads_no_backup() {
+    if !has_restic() {
+        return;
+    }
+    let (door, source) = (TestDoor::start(), tempfile::tempdir().unwrap());
+    let (repository, password) = enrolled(&door);
+    let agent = restic(&repository, &password);
+    std::fs::write(source.path().join("canary"), b"what nobody else may read").unwrap();
+    let path = source.path().to_str().unwrap();
+    agent.good(&["backup", path]);
+    let operator = door.write(|conn| insert_person(conn, "operator", &[Role::Operator], None, SINCE));
+    let (_, token) = client_token(&door, &repository, operator, &appends()).unwrap();
+    let blind = door.with_token(&repository, &token);
+    let client = restic(&blind, &password);
+
+    std::fs::write(source.path().join("more"), b"another file").unwrap();
+    client.good(&["backup", path]);
+    client.good(&["backup", path]);
+
+    assert!(!client.good(&["snapshots"]).contains(path), "it sees no snapshot, its own neither");
+    assert!(agent.good(&["check", "--read-data"]).contains("no errors were found"));
+    assert_eq!(agent.good(&["snapshots"]).matches(path).count(), 3);
+    let id = repository.id;
+    for kind in [ObjectKind::Data, ObjectKind::Snapshots] {
+        let there = door.read(move |conn| store::object::all(conn, id, Some(kind)));
+        assert!(!there.is_empty());
+        for object in there {
+            let path = format!("{kind}/{}", object.name);
+            assert_eq!(blind.get(&path).status, 403, "{path}");
+            assert_eq!(blind.send("GET", &path, "Range: bytes=0-9\r\n").status, 403, "{path}");
+        }
+        assert_eq!(blind.get(&format!("{kind}/")).body, b"[]");
+    }
+}
+
+#[test]
+fn who_may_not_read_gets_no_token_that_reads() {
+    let door = TestDoor::start();
+    let (repository, _) = enrolled(&door);
+    for role in Role::ALL {
+        let user = door.write(move |conn| insert_person(conn, role.as_str(), &[*role], None, SINCE));
+        let made = client_token(&door, &repository, user, &reads(hours(1)));
+        let may = role.allows(Permission::ReadContents);
+        assert_eq!(made.is_ok(), may, "{role}: {made:?}");
+    }
+}
+
+#[test]
+fn a_token_that_reads_ends_by_itself_and_lives_no_longer_than_90_days() {
+    let door = TestDoor::start();
+    let (repository, _) = enrolled(&door);
+    let owner = door.write(|conn| insert_person(conn, "owner", &[Role::Owner], None, SINCE));
+    for span in [hours(0), hours(2161), hours(10_000)] {
+        assert!(matches!(client_token(&door, &repository, owner, &reads(span)), Err(Error::Invalid(_))), "{span:?}");
+    }
+    let without = ClientDraft { reads: Some((hours(1), " ".to_owned())), ..reads(hours(1)) };
+    assert!(matches!(client_token(&door, &repository, owner, &without), Err(Error::Invalid(_))), "no reason");
+    let (_, token) = client_token(&door, &repository, owner, &reads(hours(24))).unwrap();
+    let own = door.with_token(&repository, &token);
+
+    door.clock.advance(hours(24) - std::time::Duration::from_secs(1));
+    assert_eq!(own.get("config").status, 200);
+    door.clock.advance(std::time::Duration::from_secs(1));
+    assert_eq!(own.get("config").status, 401);
+}
+
+#[test]
+fn a_token_dies_with_the_account_and_with_the_role_of_whoever_made_it() {
+    type End = fn(&mut store::Conn, UserId) -> Result<(), Error>;
+    let ends: [(&str, End); 3] = [
+        ("disabled", |conn, user| {
+            store::user::set_state(conn, user, UserState::Active, UserState::Disabled)?;
+            Ok(())
+        }),
+        ("without the role", |conn, user| {
+            store::user::revoke(conn, user, (Role::Owner, Scope::Organisation))?;
+            Ok(())
+        }),
+        ("with another role", |conn, user| {
+            store::user::revoke(conn, user, (Role::Owner, Scope::Organisation))?;
+            store::user::grant(conn, user, (Role::Auditor, Scope::Organisation), None, NOW)?;
+            Ok(())
+        }),
+    ];
+    for (why, end) in ends {
+        let door = TestDoor::start();
+        let (repository, _) = enrolled(&door);
+        let owner = door.write(|conn| insert_person(conn, "owner", &[Role::Owner], None, SINCE));
+        let tokens = [appends(), reads(hours(24))].map(|it| client_token(&door, &repository, owner, &it).unwrap().1);
+        let doors = tokens.map(|it| door.with_token(&repository, &it));
+        assert!(doors.iter().all(|it| it.get("config").status == 200), "{why}");
+
+        door.write(move |conn| end(conn, owner));
+
+        assert!(doors.iter().all(|it| it.get("config").status == 401), "{why}");
+        assert_eq!(repository.get("config").status, 200, "the agent's own token is nobody's");
+    }
+}
+
+#[test]
+fn an_operator_whose_role_to_read_was_taken_appends_still() {
+    let door = TestDoor::start();
+    let (repository, _) = enrolled(&door);
+    let roles = [Role::Recovery, Role::Operator];
+    let user = door.write(move |conn| insert_person(conn, "both", &roles, None, SINCE));
+    let [blind, own] = [appends(), reads(hours(24))].map(|it| client_token(&door, &repository, user, &it).unwrap().1);
+
+    door.write(move |conn| store::user::revoke(conn, user, (Role::Recovery, Scope::Organisation)));
+
+    assert_eq!(door.with_token(&repository, &blind).get("config").status, 200);
+    assert_eq!(door.with_token(&repository, &own).get("config").status, 401);
 }
 
 struct Restic<'a> {

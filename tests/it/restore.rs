@@ -21,18 +21,20 @@ use holdfast::domain::role::{Reach, Role};
 use holdfast::domain::shortfall::{Shortfall, ShortfallKind};
 use holdfast::domain::time::{Time, hours, minutes};
 use holdfast::error::{Error, Result};
-use holdfast::service::restore::{self, Draft};
+use holdfast::service::restore::{self, Decision, Draft};
 use holdfast::store::restore::Restore;
 use holdfast::store::restore_point::RestorePoint;
 use holdfast::{job, seal, secret, service, store};
 
-struct World {
-    server: TestServer,
-    source: SimDevice,
-    target: SimDevice,
-    operator: UserId,
-    manifest: Manifest,
-    draft: Draft,
+pub struct World {
+    pub server: TestServer,
+    pub source: SimDevice,
+    pub target: SimDevice,
+    pub operator: UserId,
+    /// May approve.
+    pub second: UserId,
+    pub manifest: Manifest,
+    pub draft: Draft,
 }
 
 fn file(path: &str) -> ManifestFile {
@@ -41,10 +43,11 @@ fn file(path: &str) -> ManifestFile {
 
 impl World {
     /// A source whose point is proven, and a target that has just joined.
-    fn new() -> Self {
+    pub fn new() -> Self {
         let server = TestServer::start();
         let (source, target) = (SimDevice::join(&server), SimDevice::join(&server));
         let operator = colleague(&server, "operator", Role::Operator);
+        let second = colleague(&server, "second", Role::Approver);
         let files =
             ["/home/grace/a.vcf", "/home/grace/b.jpg", "/home/grace/c.pdf", "/home/grace/d.db"].map(file).to_vec();
         let stored = manifest_of(&source, files);
@@ -66,40 +69,60 @@ impl World {
             target: target.id(),
             conflict: Conflict::KeepBoth,
             accepts_unproven: false,
+            reason: "the old one broke".to_owned(),
             request_key: None,
         };
         server.act(move |conn| Ok(store::restore_point::insert(conn, &point)?));
-        Self { server, source, target, operator, manifest, draft }
+        Self { server, source, target, operator, second, manifest, draft }
     }
 
-    fn now(&self) -> Time {
+    pub fn now(&self) -> Time {
         self.server.app.clock.now()
     }
 
-    fn orders(&self, draft: &Draft) -> Result<Restore> {
-        self.orders_within(draft, Reach::All)
+    /// Asked for by the operator and, where it leaves its device, approved by a second person.
+    pub fn orders(&self, draft: &Draft) -> Result<Restore> {
+        let restore = self.asks(draft)?;
+        if restore.state != RestoreState::Requested {
+            return Ok(restore);
+        }
+        match self.approves_as(self.second, &restore)? {
+            Decision::Approved(it) => Ok(it),
+            Decision::Ended(it) => panic!("{it:?}"),
+        }
     }
 
-    fn orders_within(&self, draft: &Draft, reach: Reach) -> Result<Restore> {
+    pub fn asks(&self, draft: &Draft) -> Result<Restore> {
+        self.asks_as(self.operator, draft)
+    }
+
+    pub fn asks_as(&self, user: UserId, draft: &Draft) -> Result<Restore> {
+        self.asks_within(user, draft, Reach::All)
+    }
+
+    pub fn approves_as(&self, user: UserId, restore: &Restore) -> Result<Decision> {
+        let (id, now) = (restore.id, self.now());
+        let seen = restore::crossing_digest(&restore.crossing().unwrap().unwrap()).unwrap();
+        act_as(&self.server, user, move |conn, by| restore::approve(conn, by, id, &seen, now))
+    }
+
+    pub fn asks_within(&self, user: UserId, draft: &Draft, reach: Reach) -> Result<Restore> {
         let now = self.now();
         let (planned, looked) = (draft.clone(), reach.clone());
-        let plan =
-            act_by(&self.server, self.operator, Via::Web, looked, move |conn, by| restore::plan(conn, by, &planned))?;
+        let plan = act_by(&self.server, user, Via::Web, looked, move |conn, by| restore::plan(conn, by, &planned))?;
         let manifest = restore::manifest(&*self.server.app.blobs, &plan.repository, &plan.manifest)?;
         let keys = self.server.app.proof_keys.clone().unwrap();
         let prepared = restore::prepare(&plan, &manifest, &draft.selection, &*keys, now)?;
         let draft = draft.clone();
-        act_by(&self.server, self.operator, Via::Web, reach, move |conn, by| {
-            restore::request(conn, by, &draft, prepared, now)
-        })
+        act_by(&self.server, user, Via::Web, reach, move |conn, by| restore::request(conn, by, &draft, prepared, now))
     }
 
-    fn find(&self, id: RestoreId) -> Restore {
+    pub fn find(&self, id: RestoreId) -> Restore {
         self.server.read(|conn| Ok(store::restore::find(conn, id)?)).unwrap()
     }
 
     /// The order as the target gets it.
-    fn fetched(&self) -> Option<RestoreOrder> {
+    pub fn fetched(&self) -> Option<RestoreOrder> {
         let orders = self.target.check_in(&self.server, DeviceFacts::default()).commands;
         orders.into_iter().find_map(|it| match it.payload {
             Payload::Restore(order) => Some(order),
@@ -107,22 +130,22 @@ impl World {
         })
     }
 
-    fn secret(&self, order: &RestoreOrder) -> RestoreSecret {
+    pub fn secret(&self, order: &RestoreOrder) -> RestoreSecret {
         let context = restore_context(order.restore_id, self.target.id());
         serde_json::from_slice(&seal::open(&self.target.sealing, &context, &order.sealed).unwrap()).unwrap()
     }
 
-    fn reads(&self, order: &RestoreOrder, ticket: &str) -> Answer {
+    pub fn reads(&self, order: &RestoreOrder, ticket: &str) -> Answer {
         let basic = BASE64_STANDARD.encode(format!("{}:{ticket}", order.repository_id));
         let path = format!("{}config", order.repository_path);
         self.server.request("GET", &path, &[("Authorization", &format!("Basic {basic}"))], b"")
     }
 
-    fn tells(&self, by: &SimDevice, id: RestoreId, said: &RestoreResult) -> Answer {
+    pub fn tells(&self, by: &SimDevice, id: RestoreId, said: &RestoreResult) -> Answer {
         by.send(&self.server, &format!("/agent/v1/restores/{id}/result"), said)
     }
 
-    fn all_back(&self) -> RestoreResult {
+    pub fn all_back(&self) -> RestoreResult {
         RestoreResult { files: self.manifest.files.clone(), failures: vec![], kept: vec![], shortfalls: vec![] }
     }
 }
@@ -403,7 +426,7 @@ fn both_devices_must_be_within_reach_and_the_target_enrolled() {
     let world = World::new();
     let elsewhere = Reach::Teams(vec![TeamId::generate(NOW)]);
 
-    let hidden = world.orders_within(&world.draft, elsewhere);
+    let hidden = world.asks_within(world.operator, &world.draft, elsewhere);
     let target = world.target.id();
     world.server.act(move |conn| {
         use holdfast::domain::device::DeviceState as S;
@@ -478,8 +501,16 @@ fn the_four_steps_order_a_restore_without_scripts() {
         ("target", &target),
         ("conflict", "skip"),
     ];
+    let without = operator.post(&format!("{base}s"), &fields);
+    assert_eq!(without.status, 422, "it leaves its device, and nobody said why");
+    let fields = [&fields[..], &[("reason", "the old one broke")]].concat();
     let made = location(&operator.post(&format!("{base}s"), &fields));
     assert_eq!(location(&operator.post(&format!("{base}s"), &fields)), made, "sent twice is one restore");
+    assert!(world.fetched().is_none(), "nothing is sent before a second person approves");
+    let second = Visit::of(&world.server, world.second);
+    assert!(text(&second.get("/approvals")).contains(&format!("href=\"{made}\"")));
+    let seen = hidden(&text(&second.get(&made)), "seen");
+    assert_eq!(location(&second.post(&format!("{made}/approvals"), &[("seen", &seen)])), made);
     let order = world.fetched().unwrap();
     let files = vec![file("/home/grace/b.jpg")];
     world.tells(
@@ -543,8 +574,13 @@ fn a_restore_needs_a_password_entered_just_now() {
     let operator = Visit::stale(&world.server, world.operator);
     let base = format!("/devices/{}/restore", world.source.id());
     let (point, target) = (world.draft.point.to_string(), world.target.id().to_string());
-    let chosen =
-        [("point", point.as_str()), ("what", "paths"), ("path", "/home/grace/b.jpg"), ("target", target.as_str())];
+    let chosen = [
+        ("point", point.as_str()),
+        ("what", "paths"),
+        ("path", "/home/grace/b.jpg"),
+        ("target", target.as_str()),
+        ("reason", "the old one broke"),
+    ];
 
     let page = text(&operator.post(&format!("{base}/preview"), &chosen));
     let sent = operator.post(&format!("{base}s"), &chosen);
@@ -585,6 +621,7 @@ fn many_files_are_chosen_at_once() {
     let paths: Vec<String> = (0..5_000).map(|at| format!("/home/grace/photos/{at:0>80}.jpg")).collect();
     let mut fields = vec![("point", point.as_str()), ("what", "paths"), ("target", &target), ("conflict", "skip")];
     fields.push(("path", "/home/grace/b.jpg"));
+    fields.push(("reason", "the old one broke"));
     fields.extend(paths.iter().map(|it| ("path", it.as_str())));
 
     let made = operator.post(&format!("/devices/{}/restores", world.source.id()), &fields);

@@ -18,11 +18,12 @@ CREATE INDEX repositories_nearly_full ON repositories (device_id)
 CREATE TABLE repository_tokens (
     id TEXT COLLATE "C" PRIMARY KEY NOT NULL,
     repository_id TEXT COLLATE "C" NOT NULL REFERENCES repositories (id),
-    kind TEXT COLLATE "C" NOT NULL CHECK (kind IN ('agent', 'own_client')),
+    kind TEXT COLLATE "C" NOT NULL CHECK (kind IN ('agent', 'own_client', 'append_client')),
     token_hash TEXT COLLATE "C" NOT NULL UNIQUE,
     name TEXT COLLATE "C" NOT NULL,
     created_by TEXT COLLATE "C",
     created_at BIGINT NOT NULL,
+    expires_at BIGINT,
     revoked_at BIGINT
 );
 CREATE INDEX repository_tokens_by_repository ON repository_tokens (repository_id);
@@ -46,7 +47,7 @@ CREATE TABLE restore_points (
     repository_id TEXT COLLATE "C" NOT NULL REFERENCES repositories (id),
     device_id TEXT COLLATE "C" NOT NULL REFERENCES devices (id),
     snapshot_name TEXT COLLATE "C" NOT NULL,
-    sent_by TEXT COLLATE "C" NOT NULL CHECK (sent_by IN ('agent', 'own_client')),
+    sent_by TEXT COLLATE "C" NOT NULL CHECK (sent_by IN ('agent', 'own_client', 'append_client')),
     manifest_name TEXT COLLATE "C",
     received_at BIGINT NOT NULL,
     claimed_at BIGINT,

@@ -58,6 +58,7 @@ CREATE TABLE one_time_links (
     token_hash TEXT PRIMARY KEY NOT NULL,
     purpose TEXT NOT NULL,
     user_id TEXT REFERENCES users (id),
+    created_by TEXT,
     created_at INTEGER NOT NULL,
     expires_at INTEGER NOT NULL,
     used_at INTEGER

@@ -18,11 +18,14 @@ CREATE INDEX repositories_nearly_full ON repositories (device_id)
 CREATE TABLE repository_tokens (
     id TEXT PRIMARY KEY NOT NULL,
     repository_id TEXT NOT NULL REFERENCES repositories (id),
-    kind TEXT NOT NULL CHECK (kind IN ('agent', 'own_client')),
+    kind TEXT NOT NULL CHECK (kind IN ('agent', 'own_client', 'append_client')),
     token_hash TEXT NOT NULL UNIQUE,
     name TEXT NOT NULL,
     created_by TEXT,
+    user_id TEXT REFERENCES users (id),
+    reason TEXT NOT NULL,
     created_at INTEGER NOT NULL,
+    expires_at INTEGER,
     revoked_at INTEGER
 ) STRICT;
 CREATE INDEX repository_tokens_by_repository ON repository_tokens (repository_id);
@@ -46,7 +49,7 @@ CREATE TABLE restore_points (
     repository_id TEXT NOT NULL REFERENCES repositories (id),
     device_id TEXT NOT NULL REFERENCES devices (id),
     snapshot_name TEXT NOT NULL,
-    sent_by TEXT NOT NULL CHECK (sent_by IN ('agent', 'own_client')),
+    sent_by TEXT NOT NULL CHECK (sent_by IN ('agent', 'own_client', 'append_client')),
     manifest_name TEXT,
     received_at INTEGER NOT NULL,
     claimed_at INTEGER,

@@ -1,9 +1,10 @@
 //! Who is at the door: HTTP Basic, the repository's id and a token.
 use crate::domain::id::RepositoryId;
-use crate::domain::object::TokenKind;
+use crate::domain::object::{ObjectKind, TokenKind};
 use crate::domain::time::Time;
 use crate::error::Result;
 use crate::secret;
+use crate::service;
 use crate::store::repository::Repository;
 use crate::store::{self, Conn};
 use actix_web::HttpRequest;
@@ -28,7 +29,7 @@ pub struct Access {
 /// What a token gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Right {
-    /// Read and append; remove locks.
+    /// Append, and remove locks; read what [`TokenKind::reads`] says.
     Append(TokenKind),
     /// Read what was received up to this time: a restore's ticket.
     ReadUntil(Time),
@@ -40,6 +41,14 @@ impl Right {
         match self {
             Self::Append(_) => None,
             Self::ReadUntil(until) => Some(until),
+        }
+    }
+
+    /// Whether what is stored under `kind` may be read.
+    pub const fn reads(self, kind: ObjectKind) -> bool {
+        match self {
+            Self::Append(token) => token.reads(kind),
+            Self::ReadUntil(_) => true,
         }
     }
 
@@ -61,13 +70,15 @@ pub fn credentials(request: &HttpRequest) -> Option<Credentials> {
     Some(Credentials { repository: RepositoryId::parse(user)?, token_hash: secret::hash(token) })
 }
 
-/// Looks the token up; none when it is not this repository's, was revoked or has expired.
+/// Looks the token up; none when it is not this repository's, was revoked or has expired, or whoever made it may not
+/// any more.
 ///
 /// # Errors
 /// When the database refuses.
 pub fn find(conn: &mut Conn, shown: &Credentials, now: Time) -> Result<Option<Access>> {
     let access = match store::repository::find_token(conn, &shown.token_hash)? {
-        Some((token, repository)) => Some(Access { repository, right: Right::Append(token.kind) }),
+        Some((token, repository)) => service::repository::may_use(conn, &token, &repository, now)?
+            .then_some(Access { repository, right: Right::Append(token.kind) }),
         None => ticket(conn, shown, now)?,
     };
     Ok(access.filter(|it| it.repository.id == shown.repository))
@@ -75,9 +86,9 @@ pub fn find(conn: &mut Conn, shown: &Credentials, now: Time) -> Result<Option<Ac
 
 fn ticket(conn: &mut Conn, shown: &Credentials, now: Time) -> Result<Option<Access>> {
     let Some(ticket) = store::restore::find_ticket(conn, &shown.token_hash)? else { return Ok(None) };
-    if now >= ticket.expires_at {
+    if now >= ticket.restore.expires_at || !service::restore::is_backed(conn, &ticket.restore)? {
         return Ok(None);
     }
-    let repository = store::repository::find(conn, ticket.repository_id)?;
+    let repository = store::repository::find(conn, ticket.restore.repository_id)?;
     Ok(repository.map(|repository| Access { repository, right: Right::ReadUntil(ticket.received_at) }))
 }

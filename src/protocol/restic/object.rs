@@ -9,8 +9,8 @@ use crate::service::backup;
 use crate::store::object::Object;
 use crate::store::{self, Conn};
 use actix_web::body::SizedStream;
-use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap};
+use actix_web::http::{Method, StatusCode};
 use actix_web::rt::task::{JoinHandle, spawn_blocking};
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
@@ -47,10 +47,13 @@ impl Known {
 /// `GET` and `HEAD` of an object.
 pub async fn read(request: &HttpRequest, asking: Asking) -> Result<HttpResponse, Refusal> {
     let right = asking.access.right;
+    if asking.known.object.as_ref().is_some_and(|it| !right.reads(it.kind)) && request.method() != Method::HEAD {
+        return Err(Refusal::forbidden("this token only appends: it reads no backups"));
+    }
     let object = asking.known.object.filter(|it| right.shows(it.received_at)).ok_or_else(Refusal::not_found)?;
     let size = object.size();
     let key = BlobKey::new(object.repository_id, object.kind, object.name);
-    if request.method() == actix_web::http::Method::HEAD {
+    if request.method() == Method::HEAD {
         let nothing = stream::empty::<Result<Bytes, io::Error>>();
         return Ok(HttpResponse::Ok().content_type("application/octet-stream").body(SizedStream::new(size, nothing)));
     }
@@ -183,9 +186,10 @@ async fn damaged(door: &Door, key: BlobKey) -> Result<(), Refusal> {
 /// `GET {kind}/`.
 pub async fn list(request: &HttpRequest, asking: Asking, kind: ObjectKind) -> Result<HttpResponse, Refusal> {
     let is_v2 = request.headers().get(header::ACCEPT).is_some_and(|it| it == V2);
-    let (id, until) = (asking.access.repository.id, asking.access.right.until());
+    let (id, right) = (asking.access.repository.id, asking.access.right);
     let text = asking.door.store.read(move |conn| {
-        let objects = store::object::list(conn, id, kind, until)?;
+        // To who cannot read them there are none: restic then makes a backup that builds on no earlier one.
+        let objects = if right.reads(kind) { store::object::list(conn, id, kind, right.until())? } else { Vec::new() };
         Ok::<_, Error>(if is_v2 { names_and_sizes(&objects) } else { names(&objects) })
     });
     Ok(HttpResponse::Ok().content_type(if is_v2 { V2 } else { V1 }).body(text.await?))

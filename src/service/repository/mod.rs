@@ -1,19 +1,20 @@
 //! Repositories: made at enrolment, opened by tokens, closed by the next enrolment.
+mod client;
 mod prepare;
 mod reconcile;
 
+pub use client::{ClientDraft, MAX_READING, READING, make_client_token, may_use, own_client_name};
 pub use prepare::Prepared;
 pub use reconcile::{Reconciled, reconcile, reconcile_repository};
 
 use crate::domain::activity::{Action, Actor, Object};
 use crate::domain::id::{DeviceId, RepositoryId, RepositoryTokenId};
-use crate::domain::name::is_plain;
-use crate::domain::object::{ObjectKind, RepositoryState, TokenKind};
+use crate::domain::object::{RepositoryState, TokenKind};
 use crate::domain::time::Time;
 use crate::error::{Error, Result};
 use crate::secret;
 use crate::service::activity::{Act, record};
-use crate::service::backup::{self, Kept};
+use crate::service::backup;
 use crate::service::setting;
 use crate::store::repository::{Repository, RepositoryToken};
 use crate::store::{self, Conn};
@@ -52,68 +53,24 @@ pub fn insert(
     for (key, size) in prepared.objects() {
         backup::received(conn, &key, size, TokenKind::Agent, now)?;
     }
-    let token = token_row(prepared.id, TokenKind::Agent, &prepared.token, "Agent", None, now);
-    store::repository::insert_token(conn, &token)?;
+    store::repository::insert_token(conn, &agent_token(prepared.id, &prepared.token, now))?;
     store::repository::find(conn, prepared.id)?.ok_or(Error::NotFound("repository"))
 }
 
-fn token_row(
-    repository: RepositoryId,
-    kind: TokenKind,
-    token: &str,
-    name: &str,
-    created_by: Option<String>,
-    now: Time,
-) -> RepositoryToken {
+fn agent_token(repository: RepositoryId, token: &str, now: Time) -> RepositoryToken {
     RepositoryToken {
         id: RepositoryTokenId::generate(now),
         repository_id: repository,
-        kind,
+        kind: TokenKind::Agent,
         token_hash: secret::hash(token),
-        name: name.to_owned(),
-        created_by,
+        name: "Agent".to_owned(),
+        created_by: None,
+        user_id: None,
+        reason: String::new(),
         created_at: now,
+        expires_at: None,
         revoked_at: None,
     }
-}
-
-/// The name of a token of an own client, as it is kept.
-///
-/// # Errors
-/// Where it is empty or too long.
-pub fn own_client_name(text: &str) -> Result<&str> {
-    let name = text.trim();
-    if name.is_empty() || name.chars().count() > 100 || !is_plain(name) {
-        return Err(Error::invalid("name", "Say in 1 to 100 characters where you will use it, on one line."));
-    }
-    Ok(name)
-}
-
-/// Makes a token for a person's own restic or rustic, which may read and append. It is shown once.
-///
-/// `key` is the key object of the password that goes with it, kept by [`backup::keep`] beforehand.
-///
-/// # Errors
-/// When the name is empty, or the repository takes no more backups.
-pub fn make_own_client_token(
-    conn: &mut Conn,
-    actor: &Actor,
-    key: &Kept,
-    name: &str,
-    now: Time,
-) -> Result<(RepositoryTokenId, String)> {
-    let name = own_client_name(name)?;
-    if key.key.kind != ObjectKind::Keys {
-        return Err(anyhow::anyhow!("{} is no key object", key.key).into());
-    }
-    let repository = store::repository::find(conn, key.key.repository)?.ok_or(Error::NotFound("repository"))?;
-    backup::received(conn, &key.key, key.size, TokenKind::OwnClient, now)?;
-    let token = secret::generate(TOKEN_PREFIX)?;
-    let row = token_row(repository.id, TokenKind::OwnClient, &token, name, Some(actor.name.clone()), now);
-    store::repository::insert_token(conn, &row)?;
-    let object = Object::new("repository_token", row.id, name);
-    record(conn, actor, &Act::done(Action::RepositoryTokenMade, object).on(repository.device_id), now)?;
-    Ok((row.id, token))
 }
 
 /// Revokes a token of the restic door; it opens nothing from the next request on.

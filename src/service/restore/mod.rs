@@ -1,12 +1,15 @@
 //! Getting a restore point back: ordered by a person, read through a ticket by the target device, and compared with
 //! the manifest that the source device made before its backup.
 mod compare;
+mod cross;
 
 pub use compare::{Compared, Expected, compare, expected};
+pub use cross::{Decision, WAITS_FOR, act_of, approve, crossing_digest, current, is_backed, may_decide, refuse};
 
 use crate::blob::{self, BlobKey, BlobStore};
 use crate::domain::activity::{Action, Actor, Object, Outcome as Ended};
-use crate::domain::command::CommandKind;
+use crate::domain::command::{CommandKind, CommandState};
+use crate::domain::guard::GuardedAct;
 use crate::domain::id::{DeviceId, RestoreId, RestorePointId};
 use crate::domain::manifest::{self, Manifest};
 use crate::domain::message::{Payload, RestoreOrder, RestoreProgress};
@@ -19,6 +22,7 @@ use crate::secret;
 use crate::service::activity::{self, Act};
 use crate::service::command::{self, Ask};
 use crate::service::freeze;
+use crate::service::guard;
 use crate::service::identity;
 use crate::service::wipe::By;
 use crate::store::command::Command;
@@ -45,6 +49,8 @@ pub struct Draft {
     pub conflict: Conflict,
     /// Somebody ticked that the point is not proven.
     pub accepts_unproven: bool,
+    /// Why it leaves its device; asked for where it does.
+    pub reason: String,
     /// The same key again is the same restore.
     pub request_key: Option<String>,
 }
@@ -57,6 +63,13 @@ pub struct Plan {
     pub point: RestorePoint,
     pub repository: Repository,
     pub manifest: ObjectName,
+}
+
+impl Plan {
+    /// The row of the table of guards that it is.
+    pub fn act(&self) -> GuardedAct {
+        act_of(&self.device, &self.repository, &self.target)
+    }
 }
 
 /// What is made without the database: the ticket, and what is sealed to the target.
@@ -102,7 +115,9 @@ pub fn plan(conn: &mut Conn, by: &By<'_>, draft: &Draft) -> Result<Plan> {
     })?;
     let repository = store::repository::find(conn, point.repository_id)?.ok_or(Error::NotFound("repository"))?;
     let manifest = point.manifest_name.clone().ok_or(Refusal::NoManifest)?;
-    Ok(Plan { device, target, point, repository, manifest })
+    let plan = Plan { device, target, point, repository, manifest };
+    cross::may_ask(conn, by, plan.act(), [&plan.device, &plan.target])?;
+    Ok(plan)
 }
 
 /// Whether a point was restored and compared, and has not failed since.
@@ -176,6 +191,8 @@ pub fn request(conn: &mut Conn, by: &By<'_>, draft: &Draft, prepared: Prepared, 
     }
     freeze::check(conn, by.actor)?;
     let plan = plan(conn, by, draft)?;
+    let crosses = plan.act() != GuardedAct::RestoreToItself;
+    let reason = guard::reason(plan.act(), &draft.reason)?;
     let order = Payload::Restore(RestoreOrder {
         restore_id: prepared.id,
         repository_id: plan.repository.id,
@@ -188,9 +205,13 @@ pub fn request(conn: &mut Conn, by: &By<'_>, draft: &Draft, prepared: Prepared, 
         file_count: u64::try_from(prepared.file_count).unwrap_or(0),
         size_bytes: u64::try_from(prepared.byte_count).unwrap_or(0),
     });
-    let ask = Ask { kind: CommandKind::Restore, payload: &order, request_key: None };
-    let order = command::queue(conn, by.actor, &plan.target, ask, now)?;
-    let restore = Restore {
+    let (command_id, waiting_order) = if crosses {
+        (None, Some(serde_json::to_string(&order).context("writing a restore's order")?))
+    } else {
+        let ask = Ask { kind: CommandKind::Restore, payload: &order, request_key: None };
+        (Some(command::queue(conn, by.actor, &plan.target, ask, now)?.id), None)
+    };
+    let mut restore = Restore {
         id: prepared.id,
         device_id: plan.device.id,
         target_device_id: plan.target.id,
@@ -199,13 +220,18 @@ pub fn request(conn: &mut Conn, by: &By<'_>, draft: &Draft, prepared: Prepared, 
         restore_point_id: plan.point.id,
         selection: serde_json::to_string(&draft.selection).context("writing a selection")?,
         conflict: draft.conflict,
-        state: RestoreState::Queued,
+        state: if crosses { RestoreState::Requested } else { RestoreState::Queued },
         request_key: draft.request_key.clone(),
         requested_by: by.user.to_string(),
         requested_at: now,
+        reason: reason.to_owned(),
+        agreed: None,
+        waiting_order,
+        approved_by: None,
+        approved_at: None,
         ticket_hash: Some(prepared.ticket_hash),
-        expires_at: now + VALID_FOR,
-        command_id: Some(order.id),
+        expires_at: now + if crosses { WAITS_FOR } else { VALID_FOR },
+        command_id,
         started_at: None,
         finished_at: None,
         file_count: prepared.file_count,
@@ -214,9 +240,13 @@ pub fn request(conn: &mut Conn, by: &By<'_>, draft: &Draft, prepared: Prepared, 
         byte_count: prepared.byte_count,
         failures: "{}".to_owned(),
     };
+    let crossing = current(conn, &restore)?;
+    if crosses {
+        restore.agreed = Some(serde_json::to_string(&crossing).context("writing what a restore does")?);
+    }
     store::restore::insert(conn, &restore)?;
     let why = format!(
-        "{} as of {} to {}{}",
+        "{} as of {} to {}{}{}",
         words::files(restore.file_count),
         plan.point.received_at.iso(),
         plan.target.name,
@@ -224,9 +254,13 @@ pub fn request(conn: &mut Conn, by: &By<'_>, draft: &Draft, prepared: Prepared, 
             ", from a restore point that is not proven"
         } else {
             ""
-        }
+        },
+        if crosses { format!(": {reason}") } else { String::new() }
     );
     record(conn, by.actor, &restore, Action::RestoreRequested, (Ended::Done, &why), now)?;
+    if crosses {
+        cross::tell(conn, by.actor, (&restore, &crossing), "requested", now)?;
+    }
     Ok(restore)
 }
 
@@ -276,9 +310,16 @@ pub fn may_deliver(conn: &mut Conn, order: &Command, now: Time) -> Result<bool> 
     if identity::doubt(conn, order.device_id)?.stands() {
         return Ok(false);
     }
-    let is_open =
-        store::restore::of_command(conn, order.id)?.is_some_and(|it| !it.state.is_final() && now < it.expires_at);
-    Ok(is_open && freeze::standing(conn)?.is_none())
+    if freeze::standing(conn)?.is_some() {
+        return Ok(false);
+    }
+    let Some(restore) = store::restore::of_command(conn, order.id)? else { return Ok(false) };
+    let is_open = matches!(restore.state, RestoreState::Queued | RestoreState::Running) && now < restore.expires_at;
+    // What was handed out goes on: its ticket is looked at with each use.
+    if !is_open || order.state != CommandState::Queued {
+        return Ok(is_open);
+    }
+    cross::still_stands(conn, restore, now)
 }
 
 /// A restore that belongs to this device's enrolment.
@@ -302,7 +343,7 @@ pub fn progress(
 ) -> Result<()> {
     let restore = of_target(conn, device, id)?;
     let from = restore.state;
-    if from.is_final() {
+    if from.is_final() || from == RestoreState::Requested {
         return Err(Error::Conflict(format!("this restore is “{}”", from.name())));
     }
     let restored_count = i64::try_from(said.restored_count).unwrap_or(i64::MAX).min(restore.file_count);
@@ -335,6 +376,7 @@ pub fn result(
     let from = restore.state;
     match from {
         RestoreState::Queued | RestoreState::Running => {}
+        RestoreState::Requested => return Err(Refusal::NotWaiting(from).into()),
         RestoreState::Compared | RestoreState::Failed => return Ok(()),
         RestoreState::Expired | RestoreState::Cancelled => {
             return Err(Error::Conflict(format!("this restore is “{}”", from.name())));
@@ -393,7 +435,12 @@ pub fn expire_overdue(conn: &mut Conn, limit: i64, now: Time) -> Result<usize> {
     let count = overdue.len();
     for restore in overdue {
         let to = (RestoreState::Expired, Action::RestoreExpired, Ended::Done);
-        end(conn, &Actor::system(), restore, to, "it was not finished within 24 hours", now)?;
+        let why = if restore.state == RestoreState::Requested {
+            "nobody approved it within 7 days"
+        } else {
+            "it was not finished within 24 hours"
+        };
+        end(conn, &Actor::system(), restore, to, why, now)?;
     }
     Ok(count)
 }
@@ -412,7 +459,8 @@ fn end(
     }
     let outcome = Outcome { note: note.to_owned(), ..Outcome::default() };
     let failures = serde_json::to_string(&outcome).context("writing a restore's outcome")?;
-    let ended_row = Restore { state, finished_at: Some(now), ticket_hash: None, failures, ..restore };
+    let ended_row =
+        Restore { state, finished_at: Some(now), ticket_hash: None, waiting_order: None, failures, ..restore };
     write(conn, &ended_row, from)?;
     record(conn, actor, &ended_row, action, (ended, note), now)?;
     Ok(ended_row)

@@ -3,7 +3,7 @@ use super::notice::{News, tell, tell_stopped};
 use super::release::settle;
 use super::{By, WINDOW, What, device, facts, find, hold, limits, record, write};
 use crate::domain::activity::{Action, Via};
-use crate::domain::id::{UserId, WipeApprovalId, WipeRequestId};
+use crate::domain::id::{TeamId, UserId, WipeApprovalId, WipeRequestId};
 use crate::domain::name;
 use crate::domain::role::Permission;
 use crate::domain::time::Time;
@@ -190,17 +190,44 @@ fn stop_one(conn: &mut Conn, by: &By<'_>, request: WipeRequest, why: &str, now: 
 /// # Errors
 /// When they are not, or act by a way that no person sits at.
 pub fn may_decide(conn: &mut Conn, by: &By<'_>, request: &WipeRequest, now: Time) -> Result<()> {
+    let team = device(conn, request.device_id)?.team_id;
+    let asked = Asked { what: "a wipe", asks: Permission::RequestWipe, approves: Permission::ApproveWipe, team };
+    second_person(conn, by, request.requested_by, &asked, now)
+}
+
+/// What two people must agree to.
+pub(in crate::service) struct Asked<'a> {
+    /// "a wipe".
+    pub what: &'a str,
+    /// What the one who asked must still hold.
+    pub asks: Permission,
+    /// What the one who agrees must hold.
+    pub approves: Permission,
+    /// Of the device that it is about.
+    pub team: Option<TeamId>,
+}
+
+/// Whether whoever acts is a second person to `requester`, and both may still do their part.
+///
+/// # Errors
+/// When they are not, or act by a way that no person sits at.
+pub(in crate::service) fn second_person(
+    conn: &mut Conn,
+    by: &By<'_>,
+    requester: UserId,
+    asked: &Asked<'_>,
+    now: Time,
+) -> Result<()> {
     // Tokens and scripts can ask for things; only a person in front of the facts agrees.
     if by.actor.via != Via::Web {
-        return Err(Error::Refused("a wipe is approved on its page, by a person".to_owned()));
+        return Err(Error::Refused(format!("{} is approved on its page, by a person", asked.what)));
     }
-    let team = device(conn, request.device_id)?.team_id;
-    let requester = active(conn, request.requested_by)?;
-    let Some(asks_since) = store::user::held_since(conn, requester.id, Permission::RequestWipe, team)? else {
-        return Err(Error::Refused("the requester may not ask for wipes of this device any more".to_owned()));
+    let requester = active(conn, requester)?;
+    let Some(asks_since) = store::user::held_since(conn, requester.id, asked.asks, asked.team)? else {
+        return Err(Error::Refused(format!("the requester may no longer ask for {} of this device", asked.what)));
     };
     let approver = active(conn, by.user)?;
-    let approves_since = store::user::held_since(conn, approver.id, Permission::ApproveWipe, team)?;
+    let approves_since = store::user::held_since(conn, approver.id, asked.approves, asked.team)?;
     may_approve(&since_role(requester, asks_since), &since_role(approver, approves_since.unwrap_or(now)), now)?;
     if approves_since.is_none() { Err(Error::Forbidden) } else { Ok(()) }
 }

@@ -12,6 +12,7 @@ mod release;
 mod report;
 mod request;
 
+pub(in crate::service) use decide::{Asked, second_person};
 pub use decide::{Decision, Seen, approve, lift, lift_agreed, may_decide, stop, stop_all};
 pub use deliver::{delivered, may_deliver};
 pub use digest::{digest, facts};

@@ -1,5 +1,5 @@
 //! What a person asks of one device.
-use super::show::{ENROLL_PASSWORD, again};
+use super::show::{ClientTyped, ENROLL_PASSWORD, again};
 use crate::clock::Clock;
 use crate::domain::command::CommandKind;
 use crate::domain::guard::GuardedAct;
@@ -55,7 +55,7 @@ async fn queue<P: Grant>(
         .act(move |conn| {
             let device = super::within(conn, &reach, id)?;
             let key = Some(format!("{key}/{kind}")).filter(|_| !key.is_empty());
-            command::queue(conn, &actor, &device, Ask::plain(kind, key.as_deref()), now)
+            command::queue_one(conn, &actor, &device, Ask::plain(kind, key.as_deref()), now)
         })
         .await?;
     wake.device(id);
@@ -102,7 +102,7 @@ pub async fn enroll_again(
     if let Err(error) =
         require_password_in(ENROLL_PASSWORD, GuardedAct::EnrollAgain, &by, desk, value(&form, "password")).await
     {
-        return again((layout, &store, &reach), id, String::new(), error).await;
+        return again((layout, &store, &reach), id, ClientTyped::default(), error).await;
     }
     let (token, text, protect) = store
         .act(move |conn| {

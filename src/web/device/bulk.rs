@@ -1,30 +1,34 @@
-//! One act for many devices. There is no wipe here.
+//! One act for many devices: a page that names them all and asks, then the act. There is no wipe here.
 use super::query::ListQuery;
 use crate::clock::Clock;
 use crate::domain::command::CommandKind;
 use crate::domain::device::DeviceState;
+use crate::domain::guard::GuardedAct;
 use crate::domain::id::DeviceId;
 use crate::domain::role::{Permission, Reach};
 use crate::domain::time::Time;
 use crate::domain::words::{counted, number};
-use crate::error::{Error, Result};
-use crate::service::command::{self, Ask};
-use crate::service::loss;
-use crate::service::proof;
+use crate::error::{Error, FieldErrors, Result};
+use crate::secret;
+use crate::service::{command, loss, proof};
 use crate::store::device::Device;
 use crate::store::device_list::{self, From, Query, Sort};
 use crate::store::{self, Conn, Store};
 use crate::wake::Wake;
 use crate::web::error::PageResult;
-use crate::web::form::{Pairs, value, values};
-use crate::web::layout::see_other;
+use crate::web::form::{Pairs, refusal, value, values, with_status};
+use crate::web::hashing::Shared;
+use crate::web::layout::{Layout, see_other};
+use crate::web::login::require_password;
 use crate::web::session::{Can, Grant, LockDevices, RunBackups};
+use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form};
 use actix_web::{HttpResponse, post};
+use askama::Template;
 use std::sync::Arc;
 
-/// At most so many devices at once.
-const MOST: usize = 5000;
+/// At most so many devices at once: a page that names them all is still read.
+const MOST: usize = 500;
 
 /// Which devices a form means.
 struct Chosen {
@@ -34,6 +38,9 @@ struct Chosen {
     /// How many the person was told it would be.
     expected: i64,
     request_key: String,
+    /// The digest of the devices that the page named; empty before it was shown.
+    confirmed: String,
+    password: String,
     back: String,
 }
 
@@ -55,6 +62,8 @@ impl Chosen {
         Ok(Self {
             expected: value(form, expected).parse().unwrap_or(-1),
             request_key: value(form, "request_key").chars().take(80).collect(),
+            confirmed: value(form, "confirmed").to_owned(),
+            password: value(form, "password").to_owned(),
             back: format!("/devices?{}", query.with(&[])),
             query: all.then_some(query),
             ids,
@@ -107,69 +116,173 @@ impl Chosen {
     }
 }
 
+/// A digest of the devices that somebody agreed to, whatever their order.
+fn digest(devices: &[Device]) -> String {
+    let mut ids: Vec<_> = devices.iter().map(|it| it.id.to_string()).collect();
+    ids.sort_unstable();
+    hex::encode(secret::sha256(ids.join(" ").as_bytes()))
+}
+
+#[derive(Template)]
+#[template(path = "device/bulk.html")]
+struct ConfirmPage {
+    layout: Layout,
+    /// "Lock 12 devices".
+    title: String,
+    /// Where the form goes.
+    action: &'static str,
+    /// What it does to each.
+    what: &'static str,
+    devices: Vec<Device>,
+    /// What the first form said, for the second.
+    kept: Vec<(&'static str, String)>,
+    back: String,
+    asks_password: bool,
+    /// Whether the devices are others than the page before named.
+    is_changed: bool,
+    errors: FieldErrors,
+}
+
+/// What one act is on its pages.
+struct Bulk {
+    act: GuardedAct,
+    name: &'static str,
+    action: &'static str,
+    what: &'static str,
+}
+
+const LOCK: Bulk = Bulk {
+    act: GuardedAct::LockMany,
+    name: "Lock",
+    action: "/devices/lock-commands",
+    what: "Each device locks its screen at its next check-in; its person unlocks it with their own password. Everyone who watches these devices is told by mail.",
+};
+const BACK_UP: Bulk = Bulk {
+    act: GuardedAct::BackUpMany,
+    name: "Back up",
+    action: "/devices/backup-commands",
+    what: "Each device backs up at its next check-in, and a restore test follows.",
+};
+const PROVE: Bulk = Bulk {
+    act: GuardedAct::ProveMany,
+    name: "Prove",
+    action: "/devices/restore-tests",
+    what: "The newest backup of each device is restored and compared.",
+};
+
+/// The page that names the devices.
+fn confirm(
+    bulk: &Bulk,
+    layout: Layout,
+    chosen: &Chosen,
+    devices: Vec<Device>,
+    errors: FieldErrors,
+) -> Result<ConfirmPage> {
+    let digest = digest(&devices);
+    let mut kept = vec![("confirmed", digest.clone()), ("request_key", secret::generate("")?)];
+    kept.push(("query", chosen.query.as_ref().map_or_else(String::new, ListQuery::address)));
+    kept.extend(devices.iter().map(|it| ("id", it.id.to_string())));
+    Ok(ConfirmPage {
+        title: format!("{} {}", bulk.name, devices_of(devices.len())),
+        action: bulk.action,
+        what: bulk.what,
+        asks_password: bulk.act.guard().fresh,
+        is_changed: !chosen.confirmed.is_empty() && chosen.confirmed != digest,
+        back: chosen.back.clone(),
+        layout,
+        devices,
+        kept,
+        errors,
+    })
+}
+
+/// Whether the very devices that a page named were agreed to; otherwise the page that names them.
+async fn agreed<P: Grant>(
+    bulk: &Bulk,
+    by: &Can<P>,
+    layout: Layout,
+    desk: (&Store, &Clock, &Shared),
+    chosen: &Arc<Chosen>,
+) -> PageResult<Option<HttpResponse>> {
+    let (asked, reach, now) = (Arc::clone(chosen), by.reach().clone(), desk.1.now());
+    let devices = desk.0.read(move |conn| asked.load(conn, &reach, now)).await?;
+    if chosen.confirmed != digest(&devices) {
+        let page = confirm(bulk, layout, chosen, devices, FieldErrors::new())?;
+        return with_status(&page, StatusCode::OK).map(Some);
+    }
+    match require_password(bulk.act, by, desk, &chosen.password).await {
+        Ok(()) => Ok(None),
+        Err(error) => {
+            let (errors, refusal) = refusal(error)?;
+            refusal.again(&confirm(bulk, layout, chosen, devices, errors)?).map(Some)
+        }
+    }
+}
+
+/// The devices in the transaction of the act: still the ones that were agreed to.
+fn load_agreed(conn: &mut Conn, chosen: &Chosen, reach: &Reach, now: Time) -> Result<Vec<Device>> {
+    let devices = chosen.load(conn, reach, now)?;
+    if digest(&devices) == chosen.confirmed {
+        Ok(devices)
+    } else {
+        Err(Error::Conflict("the devices changed since the page named them; look at the list again".to_owned()))
+    }
+}
+
+type Desk = (Data<Store>, Data<Clock>, Data<Shared>, Data<Wake>);
+
 #[post("/devices/lock-commands")]
-pub async fn lock(
-    by: Can<LockDevices>,
-    store: Data<Store>,
-    clock: Data<Clock>,
-    wake: Data<Wake>,
-    form: Form<Pairs>,
-) -> PageResult<HttpResponse> {
-    queue(&by, &store, &clock, &wake, &form, CommandKind::Lock).await
+pub async fn lock(by: Can<LockDevices>, layout: Layout, desk: Desk, form: Form<Pairs>) -> PageResult<HttpResponse> {
+    queue(&LOCK, &by, layout, &desk, &form, CommandKind::Lock).await
 }
 
 #[post("/devices/backup-commands")]
-pub async fn back_up(
-    by: Can<RunBackups>,
-    store: Data<Store>,
-    clock: Data<Clock>,
-    wake: Data<Wake>,
-    form: Form<Pairs>,
-) -> PageResult<HttpResponse> {
-    queue(&by, &store, &clock, &wake, &form, CommandKind::BackUpNow).await
+pub async fn back_up(by: Can<RunBackups>, layout: Layout, desk: Desk, form: Form<Pairs>) -> PageResult<HttpResponse> {
+    queue(&BACK_UP, &by, layout, &desk, &form, CommandKind::BackUpNow).await
 }
 
 async fn queue<P: Grant>(
+    bulk: &Bulk,
     by: &Can<P>,
-    store: &Store,
-    clock: &Clock,
-    wake: &Wake,
+    layout: Layout,
+    (store, clock, shared, wake): &Desk,
     form: &Pairs,
     kind: CommandKind,
 ) -> PageResult<HttpResponse> {
     let chosen = Arc::new(Chosen::parse(form, P::PERMISSION)?);
+    if let Some(page) = agreed(bulk, by, layout, (store, clock, shared), &chosen).await? {
+        return Ok(page);
+    }
     let (actor, reach, now, asked) = (by.actor(), by.reach().clone(), clock.now(), Arc::clone(&chosen));
+    let act = bulk.act;
     let devices = store
         .act(move |conn| {
-            let devices = asked.load(conn, &reach, now)?;
-            for device in &devices {
-                let key = format!("{}/{}/{}", asked.request_key, kind, device.id);
-                command::queue(conn, &actor, device, Ask::plain(kind, Some(&key)), now)?;
-            }
+            let devices = load_agreed(conn, &asked, &reach, now)?;
+            command::queue_many(conn, &actor, (act, kind), (&devices, &asked.request_key), now)?;
             Ok::<_, Error>(devices)
         })
         .await?;
     for device in &devices {
         wake.device(device.id);
     }
+    wake.mail();
     let text = format!("{} queued for {}.", kind.name(), devices_of(devices.len()));
-    Ok(see_other(&chosen.back, Some(&text)))
+    let batch = serde_urlencoded::to_string([("batch", &chosen.request_key)]).unwrap_or_default();
+    Ok(see_other(format!("/commands?{batch}"), Some(&text)))
 }
 
 #[post("/devices/restore-tests")]
-pub async fn prove(
-    by: Can<RunBackups>,
-    store: Data<Store>,
-    clock: Data<Clock>,
-    wake: Data<Wake>,
-    form: Form<Pairs>,
-) -> PageResult<HttpResponse> {
+pub async fn prove(by: Can<RunBackups>, layout: Layout, desk: Desk, form: Form<Pairs>) -> PageResult<HttpResponse> {
+    let (store, clock, shared, wake) = &desk;
     let chosen = Arc::new(Chosen::parse(&form, Permission::RunBackups)?);
+    if let Some(page) = agreed(&PROVE, &by, layout, (store, clock, shared), &chosen).await? {
+        return Ok(page);
+    }
     let (actor, reach, now, asked) = (by.actor(), by.reach().clone(), clock.now(), Arc::clone(&chosen));
     let (queued, without) = store
         .act(move |conn| {
             let (mut queued, mut without) = (0, 0);
-            for device in asked.load(conn, &reach, now)? {
+            for device in load_agreed(conn, &asked, &reach, now)? {
                 if store::restore_point::of_device(conn, device.id, 1)?.is_empty() {
                     without += 1;
                     continue;

@@ -1,16 +1,19 @@
-//! "Use your own restic client": a token that reads and appends, shown once with the exact command.
-use super::show::{CLIENT_PASSWORD, again};
+//! "Use your own restic client": a token that appends, or one that reads for a while, shown once with the exact command.
+use super::show::{CLIENT_PASSWORD, ClientTyped, READER_PASSWORD, again};
 use crate::blob::BlobStore;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::domain::guard::GuardedAct;
 use crate::domain::id::{DeviceId, RepositoryTokenId};
 use crate::domain::object::ObjectKind;
+use crate::domain::role::Permission;
+use crate::domain::time::{Time, hours};
 use crate::error::Error;
 use crate::proof::keys::ProofKeys;
-use crate::service::{backup, repository};
+use crate::service::backup;
+use crate::service::repository::{self, ClientDraft};
 use crate::store::device::Device;
 use crate::store::{self, Store};
+use crate::wake::Wake;
 use crate::web::error::PageResult;
 use crate::web::form::with_status;
 use crate::web::hashing::Shared;
@@ -33,14 +36,32 @@ struct ClientPage {
     name: String,
     repository: String,
     password: String,
+    /// Until when it reads; none where it only appends.
+    reads_until: Option<Time>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
 pub struct ClientForm {
-    #[serde(default)]
     name: String,
-    #[serde(default)]
+    /// "yes" for a token that reads.
+    reads: String,
+    hours: String,
+    reason: String,
     password: String,
+}
+
+impl ClientForm {
+    fn draft(&self) -> ClientDraft {
+        // What is no number of hours is refused with the limits, as one out of them is.
+        let span = hours(self.hours.trim().parse().ok().filter(|it: &u64| *it <= 10_000).unwrap_or(0));
+        let reads = (self.reads == "yes").then(|| (span, self.reason.trim().to_owned()));
+        ClientDraft { name: self.name.clone(), reads }
+    }
+
+    fn typed(self) -> ClientTyped {
+        ClientTyped { name: self.name, hours: self.hours, reason: self.reason }
+    }
 }
 
 #[post("/devices/{id}/repository-tokens")]
@@ -48,26 +69,26 @@ pub async fn make(
     by: Can<RunBackups>,
     layout: Layout,
     (store, clock, shared, blobs): (Data<Store>, Data<Clock>, Data<Shared>, Data<dyn BlobStore>),
-    (config, keys): (Data<Config>, Data<Option<Arc<ProofKeys>>>),
+    (config, keys, wake): (Data<Config>, Data<Option<Arc<ProofKeys>>>, Data<Wake>),
     (id, form): (Path<DeviceId>, Form<ClientForm>),
 ) -> PageResult<HttpResponse> {
     let (actor, reach, now, id) = (by.actor(), by.reach().clone(), clock.now(), id.into_inner());
-    let ClientForm { name, password } = form.into_inner();
-    let asked = match repository::own_client_name(&name) {
-        Ok(_) => {
-            require_password_in(
-                CLIENT_PASSWORD,
-                GuardedAct::MakeReadingToken,
-                &by,
-                (&store, &clock, &shared),
-                &password,
-            )
-            .await
-        }
+    let form = form.into_inner();
+    let draft = form.draft();
+    let field = if draft.reads.is_some() { READER_PASSWORD } else { CLIENT_PASSWORD };
+    // Before the password is asked for: who may not read is not asked for one.
+    let reads = by.grants().reach(Permission::ReadContents);
+    let looked = reach.clone();
+    let team = store.read(move |conn| super::within(conn, &looked, id)).await?.team_id;
+    if draft.reads.is_some() && !reads.is_some_and(|it| it.covers(team)) {
+        return Err(Error::Forbidden.into());
+    }
+    let asked = match draft.check() {
+        Ok(()) => require_password_in(field, draft.act(), &by, (&store, &clock, &shared), &form.password).await,
         Err(error) => Err(error),
     };
     if let Err(error) = asked {
-        return again((layout, &store, &reach), id, name, error).await;
+        return again((layout, &store, &reach), id, form.typed(), error).await;
     }
     let (device, target) = store
         .read(move |conn| {
@@ -91,8 +112,10 @@ pub async fn make(
     })
     .await
     .context("making a password")??;
-    let label = name.clone();
-    let (_, token) = store.act(move |conn| repository::make_own_client_token(conn, &actor, &kept, &label, now)).await?;
+    let name = draft.name.trim().to_owned();
+    let reads_until = draft.reads.as_ref().map(|(span, _)| now + *span);
+    let (_, token) = store.act(move |conn| repository::make_client_token(conn, &actor, &kept, &draft, now)).await?;
+    wake.mail();
     let (scheme, host) = config.public_url.split_once("://").unwrap_or(("http", &config.public_url));
     let page = ClientPage {
         layout,
@@ -100,6 +123,7 @@ pub async fn make(
         name,
         repository: format!("rest:{scheme}://{repository_id}:{token}@{host}/restic/{repository_id}/"),
         password,
+        reads_until,
     };
     with_status(&page, StatusCode::OK)
 }

@@ -16,7 +16,7 @@ use crate::web::error::PageResult;
 use crate::web::form::{self, refusal};
 use crate::web::hashing::Shared;
 use crate::web::layout::{Layout, see_other};
-use crate::web::login::require_password;
+use crate::web::login::{require_password, require_password_in};
 use crate::web::session::{Can, EnrollDevices};
 use actix_web::web::{Data, Form, Path};
 use actix_web::{HttpResponse, Responder, get, post};
@@ -76,6 +76,8 @@ pub struct DeviceForm {
     /// What it was shown with.
     #[serde(default)]
     version: String,
+    #[serde(default)]
+    password: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -94,6 +96,7 @@ impl DeviceForm {
             person: device.person.clone(),
             team: device.team_id.map(|it| it.to_string()).unwrap_or_default(),
             quota_gb: space.map(|it| (it.quota_bytes / QUOTA.unit).to_string()),
+            password: String::new(),
         }
     }
 
@@ -146,8 +149,7 @@ pub async fn edit(
 pub async fn change(
     by: Can<EnrollDevices>,
     layout: Layout,
-    store: Data<Store>,
-    clock: Data<Clock>,
+    (store, clock, shared): (Data<Store>, Data<Clock>, Data<Shared>),
     (id, form): (Path<DeviceId>, Form<DeviceForm>),
 ) -> PageResult<HttpResponse> {
     let (actor, reach, now, id, form) =
@@ -157,15 +159,25 @@ pub async fn change(
         errors.add("team", "Your roles do not reach this team.");
     }
     let (reading, writing, version) = (reach.clone(), reach, form.version.clone());
-    let done = if errors.is_empty() {
-        store
-            .act(move |conn| {
-                read(conn, &writing, id)?.shown().check(&version).map_err(Error::Conflict)?;
-                device::change(conn, &actor, id, &draft, now)
-            })
-            .await
-    } else {
-        Err(errors.into())
+    let asked = match errors.into_result() {
+        Ok(()) => signed(&by, (&store, &clock, &shared), (id, &draft), &form.password).await,
+        Err(errors) => Err(errors.into()),
+    };
+    let done = match asked {
+        Ok(is_signed) => {
+            store
+                .act(move |conn| {
+                    let old = read(conn, &writing, id)?;
+                    old.shown().check(&version).map_err(Error::Conflict)?;
+                    // Somebody else changed it between the question and this: then it is another act.
+                    if !is_signed && device::act_of(&old.device, &draft).is_some() {
+                        return Err(Error::Conflict("the device changed meanwhile; load the page again".to_owned()));
+                    }
+                    device::change(conn, &actor, id, &draft, now)
+                })
+                .await
+        }
+        Err(error) => Err(error),
     };
     match done {
         Ok(space) => Ok(see_other(format!("/devices/{id}"), Some(said(space)))),
@@ -178,6 +190,23 @@ pub async fn change(
         }
     }
 }
+
+/// Asks for the password where person or team change; gives whether it did.
+async fn signed(
+    by: &Can<EnrollDevices>,
+    (store, clock, shared): (&Store, &Clock, &Shared),
+    (id, draft): (DeviceId, &Draft),
+    password: &str,
+) -> Result<bool> {
+    let reach = by.reach().clone();
+    let old = store.read(move |conn| super::within(conn, &reach, id)).await?;
+    let Some(act) = device::act_of(&old, draft) else { return Ok(false) };
+    require_password_in(CHANGE_PASSWORD, act, by, (store, clock, shared), password).await?;
+    Ok(true)
+}
+
+/// The field of the password for a change; the one for a removal is `password`.
+const CHANGE_PASSWORD: &str = "change-password";
 
 fn said(space: Option<Space>) -> &'static str {
     match space.map(Space::room) {

@@ -61,7 +61,7 @@ struct ShowPage {
     left_out: LeftOut,
     away: Vec<RootAway>,
     /// What was typed for a token of an own client.
-    client_name: String,
+    client: ClientTyped,
     errors: FieldErrors,
 }
 
@@ -98,6 +98,7 @@ struct Read {
 struct May {
     lock: bool,
     back_up: bool,
+    read: bool,
     wipe: bool,
     restore: bool,
     edit: bool,
@@ -117,9 +118,24 @@ const STRIP_POINTS: i64 = 3000;
 /// So many of them are listed.
 const LISTED_POINTS: usize = 10;
 
-/// The ids of the fields of passwords: the page has two forms with one.
+/// The ids of the fields of passwords: the page has three forms with one.
 pub(super) const ENROLL_PASSWORD: &str = "enroll-password";
 pub(super) const CLIENT_PASSWORD: &str = "client-password";
+pub(super) const READER_PASSWORD: &str = "reader-password";
+
+/// What was typed for a token of an own client.
+pub(super) struct ClientTyped {
+    pub name: String,
+    pub hours: String,
+    pub reason: String,
+}
+
+impl Default for ClientTyped {
+    fn default() -> Self {
+        let hours = (service::repository::READING.as_secs() / 3600).to_string();
+        Self { name: String::new(), hours, reason: String::new() }
+    }
+}
 
 /// The page again, with why a form of it did nothing.
 ///
@@ -128,13 +144,13 @@ pub(super) const CLIENT_PASSWORD: &str = "client-password";
 pub(super) async fn again(
     (layout, store, reach): (Layout, &Store, &Reach),
     id: DeviceId,
-    client_name: String,
+    client: ClientTyped,
     error: Error,
 ) -> PageResult<HttpResponse> {
     let (errors, refusal) = form::refusal(error)?;
     let (reach, now) = (reach.clone(), layout.now);
     let read = store.read(move |conn| read(conn, &reach, id, now)).await?;
-    refusal.again(&ShowPage { errors, client_name, ..ShowPage::new(read, layout)? })
+    refusal.again(&ShowPage { errors, client, ..ShowPage::new(read, layout)? })
 }
 
 #[get("/devices/{id}")]
@@ -163,7 +179,7 @@ fn read(conn: &mut Conn, reach: &Reach, id: DeviceId, now: Time) -> Result<Read>
         Some(repository) => store::repository::tokens(conn, repository.id)?,
         None => Vec::new(),
     };
-    tokens.retain(|it| it.kind == TokenKind::OwnClient);
+    tokens.retain(|it| it.kind != TokenKind::Agent);
     let machines = if status.doubt.stands() { status.continuity()?.lines } else { Vec::new() };
     Ok(Read {
         twins: service::identity::twins(conn, reach, &device)?,
@@ -225,7 +241,7 @@ impl ShowPage {
             failures,
             left_out,
             away,
-            client_name: String::new(),
+            client: ClientTyped::default(),
             errors: FieldErrors::new(),
             read,
             layout,
@@ -274,6 +290,7 @@ fn may(layout: &Layout, device: &Device) -> May {
     May {
         lock: may(Permission::LockDevices),
         back_up: may(Permission::RunBackups),
+        read: may(Permission::ReadContents),
         wipe: may(Permission::RequestWipe),
         restore: may(Permission::Restore),
         edit: may(Permission::EnrollDevices),

@@ -1,4 +1,5 @@
 //! Getting data back: four steps, each with its own address, and what became of it.
+mod decide;
 mod show;
 mod wizard;
 
@@ -21,12 +22,15 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(wizard::create)
         .service(show::list)
         .service(show::show)
-        .service(show::cancel);
+        .service(show::cancel)
+        .service(decide::approve)
+        .service(decide::refuse);
 }
 
 /// The badge of a restore: its class and its icon.
 pub const fn badge(restore: &Restore) -> (&'static str, &'static str) {
     match restore.state {
+        RestoreState::Requested => ("held", "circle-help"),
         RestoreState::Queued => ("dated", "send"),
         RestoreState::Running => ("dated", "hourglass"),
         // What was there already was not compared.
@@ -49,6 +53,7 @@ pub struct Choice {
     pub target: String,
     pub conflict: String,
     pub unproven: bool,
+    pub reason: String,
 }
 
 impl Choice {
@@ -67,6 +72,7 @@ impl Choice {
             target: text("target"),
             conflict: Some(text("conflict")).filter(|it| !it.is_empty()).unwrap_or_else(|| "keep_both".to_owned()),
             unproven: value(pairs, "unproven") == "yes",
+            reason: text("reason"),
         }
     }
 
@@ -79,6 +85,7 @@ impl Choice {
             ("target", self.target.as_str()),
             ("conflict", self.conflict.as_str()),
             ("unproven", if self.unproven { "yes" } else { "" }),
+            ("reason", self.reason.as_str()),
         ];
         let paths = self.paths.iter().map(|it| ("path", it.as_str()));
         single.into_iter().chain(paths).filter(|(_, value)| !value.is_empty()).collect()
@@ -121,6 +128,7 @@ impl Choice {
             conflict: Conflict::parse(&self.conflict)
                 .ok_or_else(|| Error::invalid("conflict", "Say what happens where a file is already there."))?,
             accepts_unproven: self.unproven,
+            reason: self.reason.clone(),
             request_key: Some(request_key.chars().take(80).collect()).filter(|it: &String| !it.is_empty()),
         })
     }

@@ -1,9 +1,11 @@
 //! `/restores` and `/restores/{id}`: what was ordered, how far it is, and what the comparison found.
 use super::badge;
 use crate::clock::Clock;
+use crate::domain::crossing::Crossing;
 use crate::domain::id::{RestoreId, UserId};
 use crate::domain::restore::{RestoreState, Selection};
 use crate::domain::role::{Permission, Reach};
+use crate::domain::time::Time;
 use crate::error::{Error, FieldErrors, Result};
 use crate::service::restore;
 use crate::store::device::Device;
@@ -11,9 +13,9 @@ use crate::store::restore::{Listed, Outcome, Restore as Row};
 use crate::store::restore_point::RestorePoint;
 use crate::store::{self, Conn, Store};
 use crate::web::error::PageResult;
-use crate::web::form::{filter, with_status};
+use crate::web::form::{filter, refusal, with_status};
 use crate::web::layout::{Layout, see_other};
-use crate::web::session::{Can, Restore, ViewDevices};
+use crate::web::session::{ApproveRestore, Can, Restore, SignedIn, ViewDevices};
 use crate::web::wipe::{Acting, reached};
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path, Query};
@@ -51,7 +53,13 @@ pub struct ListQuery {
 }
 
 /// The words of the filter with their names.
-const STATES: [(&str, &str); 4] = [("", "All"), ("open", "Under way"), ("compared", "Compared"), ("failed", "Failed")];
+const STATES: [(&str, &str); 5] = [
+    ("", "All"),
+    ("requested", "Wait for approval"),
+    ("open", "Under way"),
+    ("compared", "Compared"),
+    ("failed", "Failed"),
+];
 
 fn states(word: &str) -> Option<Vec<RestoreState>> {
     match word {
@@ -82,8 +90,13 @@ struct Shown {
     target: Device,
     point: RestorePoint,
     requester: String,
+    approver: String,
     outcome: Outcome,
     chosen: Selection,
+    /// What the second person agrees to, and its digest; none for a device that gets its own back.
+    agreed: Option<(Crossing, String)>,
+    /// What changed since it was asked for.
+    changes: Vec<&'static str>,
 }
 
 #[derive(Template)]
@@ -94,6 +107,9 @@ struct ShowPage {
     may_cancel: bool,
     /// Names of files only for who may see them.
     may_see_names: bool,
+    /// Whether whoever looks decides; why not, where they approve restores at all.
+    decides: std::result::Result<(), String>,
+    errors: FieldErrors,
 }
 
 impl ShowPage {
@@ -142,11 +158,78 @@ fn load(conn: &mut Conn, reach: &Reach, id: RestoreId) -> Result<Shown> {
     let device = reached(conn, reach, restore.device_id).map_err(hidden)?;
     let target = reached(conn, reach, restore.target_device_id).map_err(hidden)?;
     let point = store::restore_point::find(conn, restore.restore_point_id)?.ok_or(Error::NotFound("restore point"))?;
-    let requester = match UserId::parse(&restore.requested_by) {
-        Some(id) => store::wipe::person(conn, id)?.map(|it| it.name).unwrap_or_default(),
-        None => restore.requested_by.clone(),
+    let requester = name(conn, &restore.requested_by)?;
+    let approver = restore.approved_by.as_deref().map(|it| name(conn, it)).transpose()?.unwrap_or_default();
+    let agreed = match restore.crossing()? {
+        Some(it) => Some((it.clone(), restore::crossing_digest(&it)?)),
+        None => None,
     };
-    Ok(Shown { outcome: restore.outcome()?, chosen: restore.chosen()?, restore, device, target, point, requester })
+    let changes = match &agreed {
+        Some((it, _)) if restore.state == RestoreState::Requested => it.changes(&restore::current(conn, &restore)?),
+        _ => Vec::new(),
+    };
+    let (outcome, chosen) = (restore.outcome()?, restore.chosen()?);
+    Ok(Shown { outcome, chosen, restore, device, target, point, requester, approver, agreed, changes })
+}
+
+/// The name of an account, or of what else did it.
+fn name(conn: &mut Conn, id: &str) -> Result<String> {
+    Ok(match UserId::parse(id) {
+        Some(id) => store::wipe::person(conn, id)?.map(|it| it.name).unwrap_or_default(),
+        None => id.to_owned(),
+    })
+}
+
+/// Whether somebody decides on a restore that waits, and why not.
+fn decides(conn: &mut Conn, by: &SignedIn, it: &Shown, now: Time) -> Result<std::result::Result<(), String>> {
+    let Some(reach) = by.grants().reach(Permission::ApproveRestore) else { return Ok(Err(String::new())) };
+    if it.restore.state != RestoreState::Requested {
+        return Ok(Err(String::new()));
+    }
+    match restore::may_decide(conn, &Acting::within(by, reach).by(), &it.restore, now) {
+        Ok(()) => Ok(Ok(())),
+        Err(Error::Refused(why) | Error::Conflict(why)) => Ok(Err(why)),
+        Err(Error::Forbidden | Error::NotFound(_)) => Ok(Err(String::new())),
+        Err(other) => Err(other),
+    }
+}
+
+async fn page(
+    (by, layout, store): (&SignedIn, Layout, &Store),
+    reach: Reach,
+    id: RestoreId,
+    errors: FieldErrors,
+) -> Result<ShowPage> {
+    let (who, now) = (by.clone(), layout.now);
+    let (it, decides) = store
+        .read(move |conn| {
+            let it = load(conn, &reach, id)?;
+            let decides = decides(conn, &who, &it, now)?;
+            Ok::<_, Error>((it, decides))
+        })
+        .await?;
+    let covers = |permission, team| by.grants().reach(permission).is_some_and(|it: Reach| it.covers(team));
+    Ok(ShowPage {
+        may_cancel: !it.restore.state.is_final() && covers(Permission::Restore, it.device.team_id),
+        may_see_names: covers(Permission::ViewFileNames, it.device.team_id),
+        decides,
+        errors,
+        layout,
+        it,
+    })
+}
+
+/// The page again, with why a form of it did nothing.
+///
+/// # Errors
+/// `error` itself where it is about more than the form.
+pub(super) async fn show_again(
+    (by, layout, store): (&Can<ApproveRestore>, Layout, &Store),
+    id: RestoreId,
+    error: Error,
+) -> PageResult<HttpResponse> {
+    let (errors, refusal) = refusal(error)?;
+    refusal.again(&page((by, layout, store), by.reach().clone(), id, errors).await?)
 }
 
 #[get("/restores/{id}")]
@@ -156,15 +239,7 @@ pub async fn show(
     store: Data<Store>,
     id: Path<RestoreId>,
 ) -> PageResult<HttpResponse> {
-    let (reach, id) = (by.reach().clone(), id.into_inner());
-    let it = store.read(move |conn| load(conn, &reach, id)).await?;
-    let covers = |permission, team| by.grants().reach(permission).is_some_and(|it: Reach| it.covers(team));
-    let page = ShowPage {
-        may_cancel: !it.restore.state.is_final() && covers(Permission::Restore, it.device.team_id),
-        may_see_names: covers(Permission::ViewFileNames, it.device.team_id),
-        layout,
-        it,
-    };
+    let page = page((&by, layout, &store), by.reach().clone(), id.into_inner(), FieldErrors::new()).await?;
     with_status(&page, StatusCode::OK)
 }
 

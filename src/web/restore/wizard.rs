@@ -2,19 +2,20 @@
 use super::Choice;
 use crate::blob::BlobStore;
 use crate::clock::Clock;
-use crate::domain::device::DeviceState;
+use crate::domain::device::{DeviceState, Encryption};
 use crate::domain::guard::GuardedAct;
 use crate::domain::id::{DeviceId, RestorePointId};
 use crate::domain::manifest::{Manifest, ManifestFile};
-use crate::domain::restore::{Conflict, FileClass, Selection};
+use crate::domain::restore::{Conflict, FileClass, RestoreState, Selection};
 use crate::domain::role::Reach;
 use crate::domain::words::{counted, sentence};
 use crate::error::{Error, FieldErrors, Result};
 use crate::proof::keys::ProofKeys;
 use crate::secret;
-use crate::service::restore;
+use crate::service::{guard, restore};
 use crate::store::device::Device;
 use crate::store::evidence::Shown;
+use crate::store::restore::Target;
 use crate::store::restore_point::RestorePoint;
 use crate::store::{self, Store};
 use crate::wake::Wake;
@@ -205,9 +206,6 @@ async fn manifest_of(store: &Store, blobs: Data<dyn BlobStore>, point: &RestoreP
     web::block(move || restore::manifest(&*blobs, &repository, &name)).await.context("reading a manifest")?
 }
 
-/// A device to which it can be restored.
-type Target = (DeviceId, String, String);
-
 #[derive(Template)]
 #[template(path = "restore/where.html")]
 struct WherePage {
@@ -220,7 +218,27 @@ struct WherePage {
     errors: FieldErrors,
 }
 
+/// What a target says of its disk.
+fn encryption(target: &Target) -> &'static str {
+    match target.encryption {
+        Some(Encryption::On) => "encrypted",
+        Some(Encryption::Off) => "not encrypted",
+        Some(Encryption::Unknown) | None => "encryption not known",
+    }
+}
+
 impl WherePage {
+    /// "Grace, company, encrypted, seen 4 d ago": what tells a target from one that somebody just made.
+    fn described(&self, it: &Target) -> String {
+        let person = if it.person.trim().is_empty() { "no person" } else { &it.person };
+        let seen = match it.last_seen_at {
+            Some(at) => format!("last seen {}", self.layout.since(at)),
+            None => "never seen".to_owned(),
+        };
+        let (ownership, enrolled) = (it.ownership.name().to_lowercase(), self.layout.since(it.enrolled_at));
+        format!("{person}, {ownership}, {}, {seen}, enrolled {enrolled}", encryption(it))
+    }
+
     fn can_be_itself(&self) -> bool {
         self.device.state == DeviceState::Enrolled
     }
@@ -257,7 +275,7 @@ async fn where_page(
     let (device, point) = chosen_point(store, by.reach().clone(), id, &choice).await?;
     let (reach, looked) = (by.reach().clone(), search.clone());
     let targets = store.read(move |conn| store::restore::targets(conn, &reach, &looked, TARGETS)).await?;
-    let targets: Vec<_> = targets.into_iter().filter(|(target, ..)| *target != device.id).collect();
+    let targets: Vec<_> = targets.into_iter().filter(|it| it.id != device.id).collect();
     if choice.target.is_empty() && device.state == DeviceState::Enrolled {
         choice.target = device.id.to_string();
     }
@@ -281,6 +299,8 @@ struct PreviewPage {
     takes: String,
     request_key: String,
     refusal: String,
+    /// Whether it leaves its device, so that a second person decides.
+    crosses: bool,
     errors: FieldErrors,
 }
 
@@ -322,9 +342,9 @@ async fn preview_page(
 ) -> Result<PreviewPage> {
     let draft = choice.draft(id, "")?;
     let (device, point) = chosen_point(store, by.reach().clone(), id, &choice).await?;
-    let (acting, point_id, target_id) = (Acting::of(by), point.id, draft.target);
+    let (acting, point_id, target_id, repository_id) = (Acting::of(by), point.id, draft.target, point.repository_id);
     let asked = draft.clone();
-    let (target, refusal, test) = store
+    let (target, refusal, crosses, test) = store
         .read(move |conn| {
             let target = reached(conn, acting.by().reach, target_id)?;
             let refusal = match restore::plan(conn, &acting.by(), &asked) {
@@ -332,7 +352,10 @@ async fn preview_page(
                 Err(Error::Refused(why)) => sentence(&why),
                 Err(other) => return Err(other),
             };
-            Ok((target, refusal, store::restore_test::newest_of_point(conn, point_id)?))
+            let source = reached(conn, acting.by().reach, id)?;
+            let repository = store::repository::find(conn, repository_id)?.ok_or(Error::NotFound("repository"))?;
+            let crosses = restore::act_of(&source, &repository, &target) != GuardedAct::RestoreToItself;
+            Ok((target, refusal, crosses, store::restore_test::newest_of_point(conn, point_id)?))
         })
         .await?;
     let manifest = manifest_of(store, blobs, &point).await?;
@@ -348,6 +371,7 @@ async fn preview_page(
         takes: takes.map(|(took, all)| estimate(took, bytes, all)).unwrap_or_default(),
         request_key: secret::generate("")?,
         refusal,
+        crosses,
         errors: FieldErrors::new(),
         layout,
         device,
@@ -376,17 +400,25 @@ pub async fn create(
 ) -> PageResult<HttpResponse> {
     let (id, choice, now) = (id.into_inner(), Choice::of(&form), clock.now());
     let draft = choice.draft(id, value(&form, "request_key"))?;
-    let ordered =
-        match require_password(GuardedAct::RestoreToItself, &by, (&store, &clock, &shared), value(&form, "password"))
-            .await
-        {
-            Ok(()) => order(&by, (&store, blobs.clone(), keys), draft, now).await,
-            Err(error) => Err(error),
-        };
+    let (acting, asked) = (Acting::of(&by), draft.clone());
+    let ordered = match store.read(move |conn| restore::plan(conn, &acting.by(), &asked)).await {
+        Ok(plan) => {
+            match signed(&by, (&store, &clock, &shared), (plan.act(), &draft), value(&form, "password")).await {
+                Ok(()) => order(&by, (&store, blobs.clone(), keys), (plan, draft), now).await,
+                Err(error) => Err(error),
+            }
+        }
+        Err(error) => Err(error),
+    };
     match ordered {
         Ok(restore) => {
-            wake.device(restore.target_device_id);
-            let said = "Restore ordered. It begins when the device checks in.";
+            let said = if restore.state == RestoreState::Requested {
+                wake.mail();
+                "Restore requested. Nothing is sent before somebody else approves."
+            } else {
+                wake.device(restore.target_device_id);
+                "Restore ordered. It begins when the device checks in."
+            };
             Ok(see_other(format!("/restores/{}", restore.id), Some(said)))
         }
         Err(Error::Refused(why) | Error::Conflict(why)) => {
@@ -401,14 +433,23 @@ pub async fn create(
     }
 }
 
+/// Asks for what the table of guards asks for: a reason, and a password entered just now.
+async fn signed(
+    by: &Can<Restore>,
+    desk: (&Store, &Clock, &Shared),
+    (act, draft): (GuardedAct, &restore::Draft),
+    password: &str,
+) -> Result<()> {
+    guard::reason(act, &draft.reason)?;
+    require_password(act, by, desk, password).await
+}
+
 async fn order(
     by: &Can<Restore>,
     (store, blobs, keys): (&Store, Data<dyn BlobStore>, Keys),
-    draft: restore::Draft,
+    (plan, draft): (restore::Plan, restore::Draft),
     now: crate::domain::time::Time,
 ) -> Result<store::restore::Restore> {
-    let (acting, asked) = (Acting::of(by), draft.clone());
-    let plan = store.read(move |conn| restore::plan(conn, &acting.by(), &asked)).await?;
     let Some(keys) = keys.as_ref().clone() else {
         let why = "the key that opens backups is on another host: order this restore where `holdfast prove` runs";
         return Err(Error::Refused(why.to_owned()));

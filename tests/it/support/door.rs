@@ -147,7 +147,10 @@ impl TestDoor {
             token_hash: secret::hash(&token),
             name: "Agent".to_owned(),
             created_by: None,
+            user_id: None,
+            reason: String::new(),
             created_at: NOW,
+            expires_at: None,
             revoked_at: None,
         };
         let made = TestRepository { id: repository.id, device, token, token_id: row.id, address: self.address };

@@ -19,32 +19,52 @@ pub const SINCE: Time = Time::from_millis(NOW.millis() - 400 * 86_400_000);
 /// An active account, with roles in the whole organisation.
 pub fn person(server: &TestServer, name: &str, roles: &[Role], created_by: Option<UserId>, at: Time) -> UserId {
     let (name, roles) = (name.to_owned(), roles.to_vec());
-    server.act(move |conn| {
-        // Not by `at`: many people begin at the same moment.
-        let id = UserId::generate(at);
-        diesel::insert_into(users::table)
+    server.act(move |conn| insert_person(conn, &name, &roles, created_by, at))
+}
+
+/// [`person`] where there is no server.
+pub fn insert_person(
+    conn: &mut Conn,
+    name: &str,
+    roles: &[Role],
+    created_by: Option<UserId>,
+    at: Time,
+) -> Result<UserId> {
+    // Not by `at`: many people begin at the same moment.
+    let id = UserId::generate(at);
+    diesel::insert_into(users::table)
+        .values((
+            users::id.eq(id),
+            users::email.eq(format!("{name}@example.org")),
+            users::name.eq(name),
+            users::state.eq("active"),
+            users::time_zone.eq("UTC"),
+            users::created_by.eq(created_by.map(|it| it.to_string())),
+            users::created_at.eq(at),
+        ))
+        .execute(conn)?;
+    for role in roles {
+        diesel::insert_into(user_roles::table)
             .values((
-                users::id.eq(id),
-                users::email.eq(format!("{name}@example.org")),
-                users::name.eq(&name),
-                users::state.eq("active"),
-                users::time_zone.eq("UTC"),
-                users::created_by.eq(created_by.map(|it| it.to_string())),
-                users::created_at.eq(at),
+                user_roles::user_id.eq(id),
+                user_roles::role.eq(role),
+                user_roles::scope.eq("organisation"),
+                user_roles::granted_at.eq(at),
             ))
             .execute(conn)?;
-        for role in roles {
-            diesel::insert_into(user_roles::table)
-                .values((
-                    user_roles::user_id.eq(id),
-                    user_roles::role.eq(role),
-                    user_roles::scope.eq("organisation"),
-                    user_roles::granted_at.eq(at),
-                ))
-                .execute(conn)?;
-        }
-        Ok(id)
-    })
+    }
+    Ok(id)
+}
+
+/// Somebody as the actor of an act at the console.
+pub fn actor(user: UserId) -> Actor {
+    Actor {
+        kind: ActorKind::User,
+        id: Some(user.to_string()),
+        name: user.to_string(),
+        via: Via::Web,
+        address: "192.0.2.7".to_owned(),
+    }
 }
 
 /// An account that has been in use for a year, made by nobody.
@@ -75,6 +95,7 @@ pub fn comes_by_link(server: &TestServer, id: UserId, now: Time) {
             token_hash: format!("{id}-{}", now.millis()),
             purpose: LinkPurpose::Invite,
             user_id: Some(id),
+            created_by: None,
             created_at: now,
             expires_at: now + days(3),
             used_at: Some(now),

@@ -1,0 +1,182 @@
+//! The table of guards at work: who is told of an act, and whether what an account made still counts.
+use crate::domain::activity::{Actor, Via};
+use crate::domain::guard::{GuardedAct, Told};
+use crate::domain::id::{TeamId, UserId};
+use crate::domain::name::is_plain;
+use crate::domain::role::{Grants, Permission, Reach};
+use crate::domain::time::Time;
+use crate::domain::words;
+use crate::error::{Error, FieldErrors, Result};
+use crate::service::mail::{self, Mail, Recipients};
+use crate::service::{account, setting};
+use crate::store::device::Device;
+use crate::store::enrollment_token::EnrollmentToken;
+use crate::store::{self, Conn};
+use anyhow::Context;
+use askama::Template;
+use std::collections::BTreeMap;
+
+/// The longest reason for a guarded act, in bytes.
+const MAX_REASON: usize = 200;
+
+/// A mail of a guarded act.
+pub(super) struct News<'a> {
+    pub act: GuardedAct,
+    /// By which way it was done: only what the host does goes on where it cannot be told.
+    pub via: Via,
+    /// What is told of once, such as the id of a token.
+    pub key: &'a str,
+    pub subject: String,
+    pub body: String,
+}
+
+/// Queues the mail of an act on a device for those whom the table of guards names.
+///
+/// # Errors
+/// When the database refuses; then the act in the same transaction is undone too.
+pub(super) fn tell(conn: &mut Conn, news: News<'_>, device: &Device, now: Time) -> Result<()> {
+    let told = news.act.guard().told;
+    let mail = |to| Mail {
+        to,
+        kind: news.act.as_str(),
+        dedupe_key: Some(news.key.to_owned()),
+        subject: news.subject.clone(),
+        body: news.body.clone(),
+    };
+    let mut to = Vec::new();
+    match told {
+        Told::Nobody | Told::Oneself => {}
+        Told::Overseers => to.push(Recipients::Permission(Permission::ManageUsers, None)),
+        Told::Watchers | Told::WatchersAndPerson => {
+            to.push(Recipients::Permission(Permission::ViewActivity, device.team_id));
+        }
+    }
+    if told == Told::WatchersAndPerson {
+        let of_person = store::user::by_name_or_address(conn, &device.person)?;
+        to.extend(of_person.into_iter().map(Recipients::Account));
+        if let Some(address) = mail::outside(conn, &device.person)? {
+            let mail = mail(Recipients::Permission(Permission::ViewActivity, None));
+            mail::enqueue_to_address(conn, news.via, &address, &mail, now)?;
+        }
+    }
+    // One who is both a watcher and the device's person is told once: the key says so.
+    for to in to {
+        mail::enqueue_or_refuse(conn, news.via, &mail(to), now)?;
+    }
+    Ok(())
+}
+
+#[derive(Template)]
+#[template(path = "mail/wide_token_made.txt")]
+struct WideTokenMade<'a> {
+    by: &'a str,
+    name: &'a str,
+    use_limit: i64,
+    expires_at: String,
+    url: String,
+}
+
+/// Tells of an enrolment token that lets in many devices, alone or with others of the same account.
+///
+/// # Errors
+/// When the database refuses.
+pub(super) fn tell_of_token(conn: &mut Conn, actor: &Actor, token: &EnrollmentToken, now: Time) -> Result<()> {
+    let act = GuardedAct::MakeWideEnrollmentToken;
+    let by = account::who(conn, actor)?;
+    let url = format!("{}/enrollment", setting::public_url(conn)?.unwrap_or_default());
+    let expires_at = token.expires_at.iso();
+    let body = WideTokenMade { by: &by, name: &token.name, use_limit: token.use_limit, expires_at, url };
+    let mail = Mail {
+        to: Recipients::Permission(Permission::ViewActivity, token.team_id),
+        kind: act.as_str(),
+        dedupe_key: Some(token.id.to_string()),
+        subject: format!("Enrolment token made: {}", token.name),
+        body: body.render().context("writing a mail")?,
+    };
+    mail::enqueue_or_refuse(conn, actor.via, &mail, now)
+}
+
+#[derive(Template)]
+#[template(path = "mail/many_devices.txt")]
+struct ManyDevices<'a> {
+    by: &'a str,
+    what: &'a str,
+    devices: &'a [&'a Device],
+    more_count: usize,
+    url: String,
+}
+
+/// A mail names so many devices; it says how many more there are.
+const NAMED: usize = 200;
+
+/// Tells of one act on many devices, each team of its own. `what` is what was done, such as "Lock".
+///
+/// # Errors
+/// When the database refuses.
+pub(super) fn tell_of_many(
+    conn: &mut Conn,
+    actor: &Actor,
+    (act, what): (GuardedAct, &str),
+    (devices, key): (&[Device], &str),
+    now: Time,
+) -> Result<()> {
+    if act.guard().told == Told::Nobody {
+        return Ok(());
+    }
+    let by = account::who(conn, actor)?;
+    let query = serde_urlencoded::to_string([("batch", key)]).context("writing an address")?;
+    let url = format!("{}/commands?{query}", setting::public_url(conn)?.unwrap_or_default());
+    let mut teams: BTreeMap<Option<TeamId>, Vec<&Device>> = BTreeMap::new();
+    for device in devices {
+        teams.entry(device.team_id).or_default().push(device);
+    }
+    for (team, devices) in teams {
+        let named = devices.get(..NAMED).unwrap_or(&devices);
+        let more_count = devices.len() - named.len();
+        let body = ManyDevices { by: &by, what, devices: named, more_count, url: url.clone() };
+        let mail = Mail {
+            to: Recipients::Permission(Permission::ViewActivity, team),
+            kind: act.as_str(),
+            dedupe_key: Some(format!("{key}/{}", team.map(|it| it.to_string()).unwrap_or_default())),
+            subject: format!("{what} queued for {}", words::counted(devices.len(), "device", "devices")),
+            body: body.render().context("writing a mail")?,
+        };
+        mail::enqueue_or_refuse(conn, actor.via, &mail, now)?;
+    }
+    Ok(())
+}
+
+/// Whether somebody who made something may still do what it does: their account is open, and holds `permission` for
+/// devices of `team`. Asked each time it is used, so that what they made dies with the account and with the role.
+///
+/// # Errors
+/// When the database refuses.
+pub fn still_holds(conn: &mut Conn, user: UserId, permission: Permission, team: Option<TeamId>) -> Result<bool> {
+    let reach = |grants: Grants| grants.reach(permission).is_some_and(|it| it.covers(team));
+    Ok(account::active(conn, user)?.is_some_and(|(_, grants)| reach(grants)))
+}
+
+/// The same for what is about the whole organisation.
+///
+/// # Errors
+/// When the database refuses.
+pub fn still_holds_everywhere(conn: &mut Conn, user: UserId, permission: Permission) -> Result<bool> {
+    Ok(account::active(conn, user)?.is_some_and(|(_, grants)| grants.reach(permission) == Some(Reach::All)))
+}
+
+/// The reason of a guarded act, as it is kept and told.
+///
+/// # Errors
+/// `Invalid` in the field `reason` where the table asks for one and there is none, or it is no line of text.
+pub fn reason(act: GuardedAct, text: &str) -> Result<&str> {
+    let text = text.trim();
+    let mut errors = FieldErrors::new();
+    if act.guard().reason && text.is_empty() {
+        errors.add("reason", "Say why: everyone who is told reads it.");
+    }
+    if text.len() > MAX_REASON || !is_plain(text) {
+        errors.add("reason", format!("Use at most {MAX_REASON} bytes, on one line."));
+    }
+    errors.into_result().map_err(Error::from)?;
+    Ok(text)
+}

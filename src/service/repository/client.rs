@@ -1,0 +1,203 @@
+//! Tokens of people's own restic clients. Each belongs to the account that made it, and dies with it.
+use super::TOKEN_PREFIX;
+use crate::domain::activity::{Action, Actor, ActorKind, Object};
+use crate::domain::guard::GuardedAct;
+use crate::domain::id::{DeviceId, RepositoryTokenId, UserId};
+use crate::domain::name::is_plain;
+use crate::domain::object::{ObjectKind, TokenKind};
+use crate::domain::role::Permission;
+use crate::domain::time::{Time, days, hours};
+use crate::error::{Error, Result};
+use crate::secret;
+use crate::service::activity::{Act, record};
+use crate::service::backup::{self, Kept};
+use crate::service::guard::{self, News};
+use crate::service::{account, setting};
+use crate::store::repository::{Repository, RepositoryToken};
+use crate::store::{self, Conn};
+use anyhow::Context;
+use askama::Template;
+use std::time::Duration;
+
+/// How long a token reads unless another time is chosen.
+pub const READING: Duration = hours(24);
+
+/// The longest that a token reads.
+pub const MAX_READING: Duration = days(90);
+
+/// A token for an own client, as a form gives it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientDraft {
+    /// Where it will be used.
+    pub name: String,
+    /// For how long it reads, and why; none for one that only appends.
+    pub reads: Option<(Duration, String)>,
+}
+
+impl ClientDraft {
+    /// The row of the table of guards that making it is.
+    pub const fn act(&self) -> GuardedAct {
+        if self.reads.is_some() { GuardedAct::MakeReadingToken } else { GuardedAct::MakeAppendingToken }
+    }
+
+    /// What is wrong with it.
+    ///
+    /// # Errors
+    /// `Invalid` in `name`, `reason` or `hours`.
+    pub fn check(&self) -> Result<()> {
+        own_client_name(&self.name)?;
+        if let Some((valid_for, reason)) = &self.reads {
+            guard::reason(self.act(), reason)?;
+            if *valid_for < hours(1) || *valid_for > MAX_READING {
+                return Err(Error::invalid("hours", "Give a whole number of hours from 1 to 2,160, which is 90 days."));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The name of a token of an own client, as it is kept.
+///
+/// # Errors
+/// Where it is empty or too long.
+pub fn own_client_name(text: &str) -> Result<&str> {
+    let name = text.trim();
+    if name.is_empty() || name.chars().count() > 100 || !is_plain(name) {
+        return Err(Error::invalid("name", "Say in 1 to 100 characters where you will use it, on one line."));
+    }
+    Ok(name)
+}
+
+/// What an account needs for a token of this kind; none for the agent's own.
+const fn needed(kind: TokenKind) -> Option<Permission> {
+    match kind {
+        TokenKind::Agent => None,
+        TokenKind::AppendClient => Some(Permission::RunBackups),
+        TokenKind::OwnClient => Some(Permission::ReadContents),
+    }
+}
+
+/// Makes a token for a person's own restic or rustic. It is shown once.
+///
+/// `key` is the key object of the password that goes with it, kept by [`backup::keep`] beforehand.
+///
+/// # Errors
+/// When the draft is wrong, whoever acts may not, or the repository takes no more backups.
+pub fn make_client_token(
+    conn: &mut Conn,
+    actor: &Actor,
+    key: &Kept,
+    draft: &ClientDraft,
+    now: Time,
+) -> Result<(RepositoryTokenId, String)> {
+    draft.check()?;
+    let name = own_client_name(&draft.name)?;
+    if key.key.kind != ObjectKind::Keys {
+        return Err(anyhow::anyhow!("{} is no key object", key.key).into());
+    }
+    let repository = store::repository::find(conn, key.key.repository)?.ok_or(Error::NotFound("repository"))?;
+    let user = actor.id.as_deref().filter(|_| actor.kind == ActorKind::User).and_then(UserId::parse);
+    let user = user.ok_or(Error::Forbidden)?;
+    let kind = if draft.reads.is_some() { TokenKind::OwnClient } else { TokenKind::AppendClient };
+    if !may_hold(conn, kind, user, repository.device_id)? {
+        return Err(Error::Forbidden);
+    }
+    backup::received(conn, &key.key, key.size, kind, now)?;
+    let token = secret::generate(TOKEN_PREFIX)?;
+    let (expires_at, reason) = match &draft.reads {
+        Some((valid_for, reason)) => (Some(now + *valid_for), reason.trim()),
+        None => (None, ""),
+    };
+    let row = RepositoryToken {
+        id: RepositoryTokenId::generate(now),
+        repository_id: repository.id,
+        kind,
+        token_hash: secret::hash(&token),
+        name: name.to_owned(),
+        created_by: Some(actor.name.clone()),
+        user_id: Some(user),
+        reason: reason.to_owned(),
+        created_at: now,
+        expires_at,
+        revoked_at: None,
+    };
+    store::repository::insert_token(conn, &row)?;
+    let what = match expires_at {
+        Some(at) => format!("reads until {}: {reason}", at.iso()),
+        None => "appends, and cannot read".to_owned(),
+    };
+    let act = Act::done(Action::RepositoryTokenMade, Object::new("repository_token", row.id, name));
+    record(conn, actor, &act.on(repository.device_id).because(&what), now)?;
+    if let Some(until) = expires_at {
+        tell(conn, actor, (&row, repository.device_id), until, now)?;
+    }
+    Ok((row.id, token))
+}
+
+/// Whether a token opens the door now: it has not expired, and the account that made it may still do what it does.
+///
+/// # Errors
+/// When the database refuses.
+pub fn may_use(conn: &mut Conn, token: &RepositoryToken, repository: &Repository, now: Time) -> Result<bool> {
+    if token.kind == TokenKind::Agent {
+        return Ok(true);
+    }
+    // A clock that was set back makes no token live longer.
+    if token.expires_at.is_some_and(|it| now >= it || it > now + MAX_READING) {
+        return Ok(false);
+    }
+    match token.user_id {
+        Some(user) => may_hold(conn, token.kind, user, repository.device_id),
+        None => Ok(false),
+    }
+}
+
+fn may_hold(conn: &mut Conn, kind: TokenKind, user: UserId, device: DeviceId) -> Result<bool> {
+    let Some(permission) = needed(kind) else { return Ok(true) };
+    let Some(device) = store::device::find(conn, device)? else { return Ok(false) };
+    guard::still_holds(conn, user, permission, device.team_id)
+}
+
+#[derive(Template)]
+#[template(path = "mail/contents_read.txt")]
+struct ContentsRead<'a> {
+    by: &'a str,
+    device_name: &'a str,
+    serial: &'a str,
+    person: &'a str,
+    name: &'a str,
+    reason: &'a str,
+    until: String,
+    url: String,
+}
+
+fn tell(
+    conn: &mut Conn,
+    actor: &Actor,
+    (token, device): (&RepositoryToken, DeviceId),
+    until: Time,
+    now: Time,
+) -> Result<()> {
+    let device = store::device::find(conn, device)?.ok_or(Error::NotFound("device"))?;
+    let by = account::who(conn, actor)?;
+    let url = setting::public_url(conn)?.unwrap_or_default();
+    let body = ContentsRead {
+        by: &by,
+        device_name: &device.name,
+        serial: &device.serial,
+        person: &device.person,
+        name: &token.name,
+        reason: &token.reason,
+        until: until.iso(),
+        url: format!("{url}/devices/{}", device.id),
+    };
+    let body = body.render().context("writing a mail")?;
+    let subject = format!("Backups of {} can be read until {}", device.name, until.iso());
+    let key = token.id.to_string();
+    guard::tell(
+        conn,
+        News { act: GuardedAct::MakeReadingToken, via: actor.via, key: &key, subject, body },
+        &device,
+        now,
+    )
+}

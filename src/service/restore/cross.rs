@@ -1,0 +1,267 @@
+//! A restore that leaves its device: told, agreed to by a second person, and looked at again when it is delivered.
+use super::{VALID_FOR, changed_meanwhile, end, reached, record, write};
+use crate::domain::activity::{Action, Actor, Outcome as Ended};
+use crate::domain::command::CommandKind;
+use crate::domain::crossing::{Crossing, Side, act};
+use crate::domain::guard::GuardedAct;
+use crate::domain::id::{RestoreId, UserId};
+use crate::domain::message::Payload;
+use crate::domain::restore::{Refusal, RestoreState};
+use crate::domain::role::Permission;
+use crate::domain::time::{Time, days};
+use crate::domain::words;
+use crate::error::{Error, Result};
+use crate::secret;
+use crate::service::command::{self, Ask};
+use crate::service::guard::{self, News};
+use crate::service::wipe::{Asked, By, second_person};
+use crate::service::{account, setting};
+use crate::store::device::Device;
+use crate::store::repository::Repository;
+use crate::store::restore::Restore;
+use crate::store::{self, Conn};
+use anyhow::Context;
+use askama::Template;
+use std::time::Duration;
+
+/// A restore that nobody approved ends after this.
+pub const WAITS_FOR: Duration = days(7);
+
+/// A device as one side of a restore.
+pub fn side(device: &Device) -> Side {
+    Side {
+        id: device.id,
+        name: device.name.clone(),
+        serial: device.serial.clone(),
+        person: device.person.clone(),
+        ownership: device.ownership,
+        team: device.team_id,
+        state: device.state,
+        generation: device.generation,
+    }
+}
+
+/// The row of the table of guards that a restore from one device's repository to a device is.
+pub fn act_of(source: &Device, repository: &Repository, target: &Device) -> GuardedAct {
+    act(&side(source), repository.generation, &side(target))
+}
+
+/// Whether whoever asks may read what the source backed up, where it is another person's.
+pub(super) fn may_ask(conn: &mut Conn, by: &By<'_>, act: GuardedAct, teams: [&Device; 2]) -> Result<()> {
+    let Some(permission) = act.guard().permission else { return Ok(()) };
+    for device in teams {
+        if !guard::still_holds(conn, by.user, permission, device.team_id)? {
+            return Err(Refusal::MayNotRead.into());
+        }
+    }
+    Ok(())
+}
+
+/// What a restore would do now, in the words that were agreed to.
+///
+/// # Errors
+/// When one of its rows is gone, or the database refuses.
+pub fn current(conn: &mut Conn, restore: &Restore) -> Result<Crossing> {
+    let source = store::device::find(conn, restore.device_id)?.ok_or(Error::NotFound("device"))?;
+    let target = store::device::find(conn, restore.target_device_id)?.ok_or(Error::NotFound("device"))?;
+    let repository = store::repository::find(conn, restore.repository_id)?.ok_or(Error::NotFound("repository"))?;
+    Ok(Crossing {
+        source: side(&source),
+        target: side(&target),
+        repository: repository.id,
+        repository_generation: repository.generation,
+        point: restore.restore_point_id,
+        selection_digest: hex::encode(secret::sha256(restore.selection.as_bytes())),
+        file_count: restore.file_count,
+        byte_count: restore.byte_count,
+    })
+}
+
+/// A digest of what two people agree to.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn crossing_digest(crossing: &Crossing) -> Result<String> {
+    let text = serde_json::to_vec(crossing).context("writing what a restore does")?;
+    Ok(hex::encode(secret::sha256(&text)))
+}
+
+/// What became of an approval.
+#[derive(Debug, Clone)]
+pub enum Decision {
+    Approved(Restore),
+    /// Something is another than when it was asked for: it ended, and has to be asked for anew.
+    Ended(Restore),
+}
+
+/// Whether whoever acts is a second person to the restore, for both devices.
+///
+/// # Errors
+/// When they are not, or act by a way that no person sits at.
+pub fn may_decide(conn: &mut Conn, by: &By<'_>, restore: &Restore, now: Time) -> Result<()> {
+    let crossing = restore.crossing()?.ok_or(Refusal::NotWaiting(restore.state))?;
+    let guard = crossing.act().guard();
+    let requester = UserId::parse(&restore.requested_by).ok_or(Error::NotFound("user"))?;
+    for id in [restore.device_id, restore.target_device_id] {
+        let team = reached(conn, by, id)?.team_id;
+        let asked = Asked {
+            what: "a restore",
+            asks: guard.permission.unwrap_or(Permission::Restore),
+            approves: guard.second.unwrap_or(Permission::ApproveRestore),
+            team,
+        };
+        second_person(conn, by, requester, &asked, now)?;
+    }
+    Ok(())
+}
+
+/// Approves a restore to another device, as the second person; wake the target after the commit. An act.
+///
+/// `seen` is the digest of what the page showed.
+///
+/// # Errors
+/// When this person may not, it does not wait for approval, or the page showed something else.
+pub fn approve(conn: &mut Conn, by: &By<'_>, id: RestoreId, seen: &str, now: Time) -> Result<Decision> {
+    let restore = waiting(conn, id)?;
+    may_decide(conn, by, &restore, now)?;
+    let (Some(agreed), Some(order)) = (restore.crossing()?, restore.waiting_order.clone()) else {
+        return Err(Refusal::NotWaiting(restore.state).into());
+    };
+    if crossing_digest(&agreed)? != seen {
+        return Err(Refusal::NotAsShown.into());
+    }
+    if now >= restore.expires_at {
+        return Err(Refusal::NotWaiting(RestoreState::Expired).into());
+    }
+    let changes = agreed.changes(&current(conn, &restore)?);
+    if !changes.is_empty() {
+        return cut(conn, &Actor::system(), restore, &changes.join(", "), now).map(Decision::Ended);
+    }
+    let target = reached(conn, by, restore.target_device_id)?;
+    let payload: Payload = serde_json::from_str(&order).context("reading a restore's order")?;
+    let ask = Ask { kind: CommandKind::Restore, payload: &payload, request_key: None };
+    let queued = command::queue(conn, by.actor, &target, ask, now)?;
+    let approved = Restore {
+        state: RestoreState::Queued,
+        waiting_order: None,
+        approved_by: Some(by.user.to_string()),
+        approved_at: Some(now),
+        expires_at: now + VALID_FOR,
+        command_id: Some(queued.id),
+        ..restore
+    };
+    write(conn, &approved, RestoreState::Requested)?;
+    record(conn, by.actor, &approved, Action::RestoreApproved, (Ended::Done, ""), now)?;
+    tell(conn, by.actor, (&approved, &agreed), "approved", now)?;
+    Ok(Decision::Approved(approved))
+}
+
+/// Says no to a restore that waits, as somebody who may approve it. An act.
+///
+/// # Errors
+/// When it does not wait, or a device is out of reach.
+pub fn refuse(conn: &mut Conn, by: &By<'_>, id: RestoreId, now: Time) -> Result<Restore> {
+    let restore = waiting(conn, id)?;
+    for device in [restore.device_id, restore.target_device_id] {
+        reached(conn, by, device)?;
+    }
+    let note = format!("refused by {}", by.actor.name);
+    end(conn, by.actor, restore, (RestoreState::Cancelled, Action::RestoreRefused, Ended::Refused), &note, now)
+}
+
+fn waiting(conn: &mut Conn, id: RestoreId) -> Result<Restore> {
+    let restore = store::restore::find(conn, id)?.ok_or(Error::NotFound("restore"))?;
+    if restore.state == RestoreState::Requested { Ok(restore) } else { Err(Refusal::NotWaiting(restore.state).into()) }
+}
+
+/// Ends a restore of which `what` is another than agreed.
+fn cut(conn: &mut Conn, by: &Actor, restore: Restore, what: &str, now: Time) -> Result<Restore> {
+    let note = format!("not sent: {what} changed since it was asked for. Ask for it again");
+    end(conn, by, restore, (RestoreState::Cancelled, Action::RestoreCancelled, Ended::Refused), &note, now)
+}
+
+/// Looks again before an order is handed out: both devices are as agreed, and both people may still do their part.
+/// Otherwise the restore ends, and that is written down.
+///
+/// # Errors
+/// When the database refuses.
+pub(super) fn still_stands(conn: &mut Conn, restore: Restore, now: Time) -> Result<bool> {
+    let is_to_itself = current(conn, &restore)?.act() == GuardedAct::RestoreToItself;
+    let why = match restore.crossing()? {
+        None if is_to_itself => String::new(),
+        None => "where it goes".to_owned(),
+        Some(_) if restore.approved_by.is_none() => "nobody’s approval".to_owned(),
+        Some(agreed) => agreed.changes(&current(conn, &restore)?).join(", "),
+    };
+    if !why.is_empty() {
+        cut(conn, &Actor::system(), restore, &why, now)?;
+        return Ok(false);
+    }
+    if !is_backed(conn, &restore)? {
+        cut(conn, &Actor::system(), restore, "what its requester or its approver may do", now)?;
+        return Ok(false);
+    }
+    Ok(true)
+}
+
+/// Whether whoever ordered a restore, and whoever approved it, may still do so for both devices. Asked each time that its
+/// ticket is used, so that it dies with either account.
+///
+/// # Errors
+/// When the database refuses.
+pub fn is_backed(conn: &mut Conn, restore: &Restore) -> Result<bool> {
+    let agreed = restore.crossing()?;
+    let guard = agreed.as_ref().map_or(GuardedAct::RestoreToItself, Crossing::act).guard();
+    let mut parts = vec![(Some(restore.requested_by.clone()), guard.permission)];
+    if agreed.is_some() {
+        parts.push((restore.approved_by.clone(), guard.second));
+    }
+    for id in [restore.device_id, restore.target_device_id] {
+        let Some(device) = store::device::find(conn, id)? else { return Ok(false) };
+        for (user, permission) in &parts {
+            let (Some(user), Some(permission)) = (user.as_deref().and_then(UserId::parse), permission) else {
+                return Ok(false);
+            };
+            if !guard::still_holds(conn, user, *permission, device.team_id)? {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
+}
+
+#[derive(Template)]
+#[template(path = "mail/restore_crosses.txt")]
+struct RestoreCrosses<'a> {
+    by: &'a str,
+    what: &'a str,
+    agreed: &'a Crossing,
+    files: String,
+    reason: &'a str,
+    url: String,
+}
+
+/// Tells everyone who watches either device, and the people of both. `what` is "requested" or "approved".
+pub(super) fn tell(
+    conn: &mut Conn,
+    by: &Actor,
+    (restore, agreed): (&Restore, &Crossing),
+    what: &str,
+    now: Time,
+) -> Result<()> {
+    let via = by.via;
+    let by = account::who(conn, by)?;
+    let url = format!("{}/restores/{}", setting::public_url(conn)?.unwrap_or_default(), restore.id);
+    let files = words::files(restore.file_count);
+    let body = RestoreCrosses { by: &by, what, agreed, files, reason: &restore.reason, url };
+    let body = body.render().context("writing a mail")?;
+    let subject = format!("Restore {what}: {} to {}", agreed.source.name, agreed.target.name);
+    // One key for both devices: who watches both is told once.
+    let key = format!("{}/{what}", restore.id);
+    for id in [restore.device_id, restore.target_device_id] {
+        let device = store::device::find(conn, id)?.ok_or_else(changed_meanwhile)?;
+        let news = News { act: agreed.act(), via, key: &key, subject: subject.clone(), body: body.clone() };
+        guard::tell(conn, news, &device, now)?;
+    }
+    Ok(())
+}

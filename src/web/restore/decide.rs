@@ -1,0 +1,56 @@
+//! The second person's word on a restore to another device.
+use super::show::show_again;
+use crate::clock::Clock;
+use crate::domain::guard::GuardedAct;
+use crate::domain::id::RestoreId;
+use crate::service::restore::{self, Decision};
+use crate::store::Store;
+use crate::wake::Wake;
+use crate::web::error::PageResult;
+use crate::web::form::{Pairs, value};
+use crate::web::hashing::Shared;
+use crate::web::layout::{Layout, see_other};
+use crate::web::login::require_password;
+use crate::web::session::{ApproveRestore, Can};
+use crate::web::wipe::Acting;
+use actix_web::web::{Data, Form, Path};
+use actix_web::{HttpResponse, post};
+
+#[post("/restores/{id}/approvals")]
+pub async fn approve(
+    by: Can<ApproveRestore>,
+    layout: Layout,
+    (store, clock, shared, wake): (Data<Store>, Data<Clock>, Data<Shared>, Data<Wake>),
+    (id, form): (Path<RestoreId>, Form<Pairs>),
+) -> PageResult<HttpResponse> {
+    let (id, acting, now) = (id.into_inner(), Acting::of(&by), clock.now());
+    let desk = (&**store, &**clock, &**shared);
+    if let Err(error) = require_password(GuardedAct::ApproveRestore, &by, desk, value(&form, "password")).await {
+        return show_again((&by, layout, &store), id, error).await;
+    }
+    let seen = value(&form, "seen").to_owned();
+    let said = match store.act(move |conn| restore::approve(conn, &acting.by(), id, &seen, now)).await {
+        Ok(Decision::Approved(restore)) => {
+            wake.device(restore.target_device_id);
+            "Approved. It begins when the device checks in."
+        }
+        Ok(Decision::Ended(_)) => "Not approved: something changed since it was asked for, so it ended.",
+        Err(error) => return show_again((&by, layout, &store), id, error).await,
+    };
+    wake.mail();
+    Ok(see_other(format!("/restores/{id}"), Some(said)))
+}
+
+#[post("/restores/{id}/refusals")]
+pub async fn refuse(
+    by: Can<ApproveRestore>,
+    layout: Layout,
+    (store, clock): (Data<Store>, Data<Clock>),
+    id: Path<RestoreId>,
+) -> PageResult<HttpResponse> {
+    let (id, acting, now) = (id.into_inner(), Acting::of(&by), clock.now());
+    match store.act(move |conn| restore::refuse(conn, &acting.by(), id, now)).await {
+        Ok(_) => Ok(see_other(format!("/restores/{id}"), Some("Refused. Nothing was sent."))),
+        Err(error) => show_again((&by, layout, &store), id, error).await,
+    }
+}
