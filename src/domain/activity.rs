@@ -64,6 +64,8 @@ text_enum! {
         IdentityDoubted = "identity_doubted",
         DeviceChanged = "device_changed",
         DeviceRemoved = "device_removed",
+        DeviceRemovalHeld = "device_removal_held",
+        DeviceRemovalStopped = "device_removal_stopped",
         PolicyAdded = "policy_added",
         PolicyChanged = "policy_changed",
         PolicyRemoved = "policy_removed",

@@ -1,4 +1,4 @@
-//! Releases wipes whose hold is over, and ends wipes and restores whose time is over.
+//! Releases wipes and removals whose hold is over, and ends wipes and restores whose time is over.
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::job::Summary;
@@ -24,7 +24,8 @@ pub fn run_once(store: &Store, wake: &Wake, clock: &Clock) -> Result<Summary> {
         Ok::<_, crate::error::Error>(
             crate::store::wipe::due(conn, now, 1)?.is_empty()
                 && crate::store::wipe::orphaned(conn, 1)?.is_empty()
-                && crate::store::restore::overdue(conn, now, 1)?.is_empty(),
+                && crate::store::restore::overdue(conn, now, 1)?.is_empty()
+                && crate::store::removal::due(conn, now, 1)?.is_empty(),
         )
     })?;
     if is_idle {
@@ -34,7 +35,8 @@ pub fn run_once(store: &Store, wake: &Wake, clock: &Clock) -> Result<Summary> {
         let released = service::wipe::release_due(conn, BATCH, steady_since, now)?;
         let ended = service::wipe::settle_orphaned(conn, BATCH, now)?;
         let expired = service::restore::expire_overdue(conn, BATCH, now)?;
-        Ok::<_, crate::error::Error>((released, ended + expired))
+        let removed = service::removal::release_due(conn, BATCH, now)?;
+        Ok::<_, crate::error::Error>((released, ended + expired + removed))
     })?;
     let done_count = released.len() + ended;
     if done_count > 0 {

@@ -6,14 +6,13 @@ use crate::domain::guard::GuardedAct;
 use crate::domain::id::{DeviceId, TeamId};
 use crate::domain::name;
 use crate::domain::space::Space;
-use crate::domain::time::{Time, hours};
-use crate::domain::wipe::Recent;
+use crate::domain::time::Time;
 use crate::domain::words::bytes;
 use crate::error::{Error, FieldErrors, Result};
 use crate::service::activity::{self, Act};
 use crate::service::guard::{self, News};
 use crate::service::setting::{self, QUOTA};
-use crate::service::{account, alert, command, freeze, restore, wipe};
+use crate::service::{account, alert, command, freeze, restore};
 use crate::store::device::Device;
 use crate::store::{self, Conn};
 use anyhow::Context;
@@ -117,19 +116,23 @@ fn difference(old: &Device, name: &str, person: &str, team: Option<TeamId>) -> V
     parts
 }
 
-/// Refuses one more removal where as many were removed within the hour as wipes may pass.
-fn check_limit(conn: &mut Conn, actor: &Actor, now: Time) -> Result<()> {
-    let limits = wipe::limits(conn, now)?;
-    // Not those of the future: a clock that was ahead and set right would refuse every removal until then.
-    let (by_actor, by_all) =
-        store::activity::count_done(conn, Action::DeviceRemoved, actor.id.as_deref(), now - hours(1), now)?;
-    // Each team's share is one of wipes only: a device may have left its team before.
-    if limits.reached(Recent { by_actor, by_team: 0, by_all }).is_none() {
-        return Ok(());
+/// The device that is to be removed, where it may be.
+///
+/// # Errors
+/// When the typed name is another, a wipe of it is open, or it was removed before.
+pub(super) fn removable(conn: &mut Conn, id: DeviceId, typed_name: &str, now: Time) -> Result<Device> {
+    let device = store::device::find(conn, id)?.ok_or(Error::NotFound("device"))?;
+    if typed_name.trim() != device.name {
+        return Err(Error::invalid("confirm", "type the name of the device as it stands above"));
     }
-    Err(Error::Refused(
-        "as many devices were removed within this hour as may be wiped; remove the next one later".to_owned(),
-    ))
+    let open = store::command::open(conn, id, device.generation, now)?;
+    if store::wipe::open_of_device(conn, id)?.is_some() || open.iter().any(|it| it.kind.erases()) {
+        return Err(Error::Refused("a wipe of this device is under way: stop it, or wait for its end".to_owned()));
+    }
+    if device.state == DeviceState::Removed {
+        return Err(Error::Conflict("this device was already removed".to_owned()));
+    }
+    Ok(device)
 }
 
 /// Removes a device from the lists: it may not come back without a new enrolment, and its tokens open nothing
@@ -139,22 +142,12 @@ fn check_limit(conn: &mut Conn, actor: &Actor, now: Time) -> Result<()> {
 /// When the typed name is another, a wipe of it is open, or it was removed before.
 pub fn remove(conn: &mut Conn, actor: &Actor, id: DeviceId, typed_name: &str, now: Time) -> Result<()> {
     freeze::check(conn, actor)?;
-    let device = store::device::find(conn, id)?.ok_or(Error::NotFound("device"))?;
-    if typed_name.trim() != device.name {
-        return Err(Error::invalid("confirm", "type the name of the device as it stands above"));
-    }
-    let open = store::command::open(conn, id, device.generation, now)?;
-    if store::wipe::open_of_device(conn, id)?.is_some() || open.iter().any(|it| it.kind.erases()) {
-        return Err(Error::Refused("a wipe of this device is under way: stop it, or wait for its end".to_owned()));
-    }
+    let device = removable(conn, id, typed_name, now)?;
     let from = device.state;
-    if from == DeviceState::Removed
-        || !store::device::set_state(conn, id, device.generation, (from, DeviceState::Removed), now)?
-    {
+    if !store::device::set_state(conn, id, device.generation, (from, DeviceState::Removed), now)? {
         return Err(Error::Conflict("this device was already removed".to_owned()));
     }
-    check_limit(conn, actor, now)?;
-    for command in open {
+    for command in store::command::open(conn, id, device.generation, now)? {
         command::withdraw(conn, command.id, "the device was removed", now)?;
     }
     restore::cancel_to(conn, id, "the device was removed", now)?;

@@ -20,6 +20,7 @@ pub mod mail;
 pub mod password;
 pub mod policy;
 pub mod proof;
+pub mod removal;
 pub mod report;
 pub mod repository;
 pub mod request;

@@ -30,6 +30,7 @@ pub mod mail;
 pub mod object;
 pub mod one_time_link;
 pub mod policy;
+pub mod removal;
 pub mod repository;
 pub mod request_id;
 pub mod restore;

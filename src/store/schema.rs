@@ -138,6 +138,17 @@ diesel::table! {
 }
 
 diesel::table! {
+    device_removals (device_id) {
+        device_id -> Text,
+        generation -> BigInt,
+        requested_by -> Text,
+        requested_name -> Text,
+        requested_at -> BigInt,
+        due_at -> BigInt,
+    }
+}
+
+diesel::table! {
     device_status (device_id) {
         device_id -> Text,
         last_seen_at -> Nullable<BigInt>,
@@ -498,6 +509,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     settings,
     enrollment_tokens,
     devices,
+    device_removals,
     device_status,
     request_ids,
     policies,

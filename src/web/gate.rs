@@ -284,6 +284,7 @@ const PAGES_OF_FORMS: &[(&str, &str)] = &[
     ("/devices/{id}/enrollment-tokens", "/devices/{id}"),
     ("/devices/{id}/lock-commands", "/devices/{id}"),
     ("/devices/{id}/removals", "/devices/{id}/edit"),
+    ("/devices/{id}/removals/stops", "/devices/{id}"),
     ("/devices/{id}/repository-tokens", "/devices/{id}"),
     ("/devices/{id}/restore-tests", "/devices/{id}"),
     ("/devices/{id}/restore/preview", "/devices/{id}/restore"),

@@ -64,6 +64,7 @@ pub const TABLE: &[(&str, &str, Least)] = &[
     ("post", "/devices/{id}/enrollment-tokens", May(P::EnrollDevices)),
     ("post", "/devices/{id}/lock-commands", May(P::LockDevices)),
     ("post", "/devices/{id}/removals", May(P::EnrollDevices)),
+    ("post", "/devices/{id}/removals/stops", May(P::StopWipe)),
     ("post", "/devices/{id}/repository-tokens", May(P::RunBackups)),
     ("get", "/devices/{id}/restore", May(P::Restore)),
     ("post", "/devices/{id}/restore/preview", May(P::Restore)),

@@ -42,6 +42,7 @@ const ROUTES: &[(&str, Route)] = &[
     ("/devices/{id}/enrollment-tokens", Guarded(&[Act::EnrollAgain])),
     ("/devices/{id}/lock-commands", Free("one device locks its screen, which its person opens again")),
     ("/devices/{id}/removals", Guarded(&[Act::RemoveDevice])),
+    ("/devices/{id}/removals/stops", Free(STOPS)),
     ("/devices/{id}/repository-tokens", Guarded(&[Act::MakeAppendingToken, Act::MakeReadingToken])),
     ("/devices/{id}/restore/preview", Free(WIZARD)),
     ("/devices/{id}/restore/what", Free(WIZARD)),

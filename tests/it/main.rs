@@ -34,6 +34,7 @@ mod policy;
 mod policy_page;
 mod proof;
 mod prove;
+mod removal;
 mod restic;
 mod restic_client;
 mod restore;

@@ -85,3 +85,14 @@ CREATE TABLE policies (
     removed_at INTEGER
 ) STRICT;
 CREATE UNIQUE INDEX policies_by_name ON policies (lower(name)) WHERE removed_at IS NULL;
+
+-- Removals on hold: one person asked for more than one within an hour.
+CREATE TABLE device_removals (
+    device_id TEXT PRIMARY KEY NOT NULL REFERENCES devices (id),
+    generation INTEGER NOT NULL,
+    requested_by TEXT NOT NULL,
+    requested_name TEXT NOT NULL,
+    requested_at INTEGER NOT NULL,
+    due_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX device_removals_by_due ON device_removals (due_at);

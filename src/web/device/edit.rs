@@ -8,6 +8,7 @@ use crate::domain::shown::Shown;
 use crate::domain::space::{Room, Space};
 use crate::error::{Error, Result};
 use crate::service::device::{self, Draft};
+use crate::service::removal::{self, Asked};
 use crate::service::setting::QUOTA;
 use crate::store::device::Device;
 use crate::store::team::Team;
@@ -17,7 +18,7 @@ use crate::web::form::{self, refusal};
 use crate::web::hashing::Shared;
 use crate::web::layout::{Layout, see_other};
 use crate::web::login::{require_password, require_password_in};
-use crate::web::session::{Can, EnrollDevices};
+use crate::web::session::{Can, EnrollDevices, StopWipe};
 use actix_web::web::{Data, Form, Path};
 use actix_web::{HttpResponse, Responder, get, post};
 use askama::Template;
@@ -215,6 +216,22 @@ fn said(space: Option<Space>) -> &'static str {
     }
 }
 
+#[post("/devices/{id}/removals/stops")]
+pub async fn stop_removal(
+    by: Can<StopWipe>,
+    (store, clock): (Data<Store>, Data<Clock>),
+    id: Path<DeviceId>,
+) -> PageResult<HttpResponse> {
+    let (actor, reach, now, id) = (by.actor(), by.reach().clone(), clock.now(), id.into_inner());
+    store
+        .act(move |conn| {
+            super::within(conn, &reach, id)?;
+            removal::stop(conn, &actor, id, now)
+        })
+        .await?;
+    Ok(see_other(format!("/devices/{id}"), Some("Stopped. The device stays.")))
+}
+
 #[post("/devices/{id}/removals")]
 pub async fn remove(
     by: Can<EnrollDevices>,
@@ -230,15 +247,19 @@ pub async fn remove(
             store
                 .act(move |conn| {
                     super::within(conn, &reach, id)?;
-                    device::remove(conn, &actor, id, &form.confirm, now)
+                    removal::request(conn, &actor, id, &form.confirm, now)
                 })
                 .await
         }
         Err(error) => Err(error),
     };
     match done {
-        Ok(_) => {
+        Ok(Asked::Removed) => {
             Ok(see_other("/devices", Some("The device was removed from the lists. Its backups and its history stay.")))
+        }
+        Ok(Asked::Held(_)) => {
+            let said = "You removed another device within this hour, so this one is on hold. Anyone can stop it.";
+            Ok(see_other(format!("/devices/{id}"), Some(said)))
         }
         Err(error) => {
             let (errors, refusal) = refusal(error)?;

@@ -38,6 +38,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(act::enroll_again)
         .service(edit::edit)
         .service(edit::change)
+        .service(edit::stop_removal)
         .service(edit::remove)
         .service(client::make)
         .service(client::revoke);

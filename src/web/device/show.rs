@@ -25,6 +25,7 @@ use crate::store::command::Command;
 use crate::store::device::Device;
 use crate::store::device_list::{self, ListedDevice};
 use crate::store::device_status::DeviceStatus;
+use crate::store::removal::Removal;
 use crate::store::repository::RepositoryToken;
 use crate::store::restore_point::RestorePoint;
 use crate::store::restore_test::RestoreTest;
@@ -78,6 +79,8 @@ struct Read {
     past: Vec<Command>,
     /// The wipe that is under way.
     wipe: Option<WipeRequest>,
+    /// The removal that is on hold.
+    removal: Option<Removal>,
     findings: Vec<Finding>,
     activity: Vec<Activity>,
     failed_test: Option<RestoreTest>,
@@ -194,6 +197,7 @@ fn read(conn: &mut Conn, reach: &Reach, id: DeviceId, now: Time) -> Result<Read>
             None => None,
         },
         wipe: store::wipe::open_of_device(conn, id)?,
+        removal: store::removal::find(conn, id)?,
         to_retest: store::evidence::count_to_retest(conn, id)?,
         attempt: store::backup_attempt::find(conn, id)?,
         space: repository.map(|it| it.space()),

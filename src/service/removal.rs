@@ -1,0 +1,141 @@
+//! Removing devices: the first at once, what follows within the hour after the hold of wipes, and no more than their
+//! limit. One stolen session cannot take the devices from the lists before somebody can see it.
+use crate::domain::activity::{Action, Actor, Object, Outcome};
+use crate::domain::guard::GuardedAct;
+use crate::domain::id::DeviceId;
+use crate::domain::time::{Time, hours};
+use crate::domain::wipe::Recent;
+use crate::error::{Error, Result};
+use crate::service::activity::{self, Act};
+use crate::service::guard::{self, News};
+use crate::service::{account, device, freeze, setting, wipe};
+use crate::store::device::Device;
+use crate::store::removal::Removal;
+use crate::store::{self, Conn};
+use anyhow::Context;
+use askama::Template;
+
+/// What became of a removal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    Removed,
+    /// It is on hold until then; anyone who sees the device may stop it.
+    Held(Time),
+}
+
+/// Removes a device, or puts its removal on hold where the same person removed another within the hour. An act.
+///
+/// # Errors
+/// As [`device::remove`]; `Refused` where the hour's limit is reached, `Conflict` where it is on hold already.
+pub fn request(conn: &mut Conn, actor: &Actor, id: DeviceId, typed_name: &str, now: Time) -> Result<Asked> {
+    freeze::check(conn, actor)?;
+    let (by_actor, by_all) = recent(conn, actor, now)?;
+    // Each team's share is one of wipes only: a device may have left its team before.
+    if wipe::limits(conn, now)?.reached(Recent { by_actor, by_team: 0, by_all }).is_some() {
+        return Err(Error::Refused(
+            "as many devices were removed within this hour as may be wiped; remove the next one later".to_owned(),
+        ));
+    }
+    if by_actor == 0 {
+        device::remove(conn, actor, id, typed_name, now)?;
+        store::removal::delete(conn, id)?;
+        return Ok(Asked::Removed);
+    }
+    let found = device::removable(conn, id, typed_name, now)?;
+    if store::removal::find(conn, id)?.is_some() {
+        return Err(Error::Conflict("the removal of this device is on hold already; stop it, or wait".to_owned()));
+    }
+    let due_at = now + wipe::hold(conn, now)?;
+    store::removal::insert(
+        conn,
+        &Removal {
+            device_id: id,
+            generation: found.generation,
+            requested_by: actor.id.clone().unwrap_or_default(),
+            requested_name: actor.name.clone(),
+            requested_at: now,
+            due_at,
+        },
+    )?;
+    let why = format!("removed at {} unless it is stopped", due_at.iso());
+    activity::record(conn, actor, &act(Action::DeviceRemovalHeld, &found).because(&why), now)?;
+    tell(conn, actor, &found, due_at, now)?;
+    Ok(Asked::Held(due_at))
+}
+
+/// How many devices were removed, or put on hold for it, within the hour: by this person, and by all.
+fn recent(conn: &mut Conn, actor: &Actor, now: Time) -> Result<(i64, i64)> {
+    let mut sum = (0, 0);
+    for action in [Action::DeviceRemoved, Action::DeviceRemovalHeld] {
+        // Not those of the future: a clock that was ahead and set right would refuse every removal until then.
+        let (by_actor, by_all) = store::activity::count_done(conn, action, actor.id.as_deref(), now - hours(1), now)?;
+        sum = (sum.0 + by_actor, sum.1 + by_all);
+    }
+    Ok(sum)
+}
+
+/// Stops a removal that is on hold. An act.
+///
+/// # Errors
+/// When none is.
+pub fn stop(conn: &mut Conn, actor: &Actor, id: DeviceId, now: Time) -> Result<()> {
+    let found = store::device::find(conn, id)?.ok_or(Error::NotFound("device"))?;
+    if !store::removal::delete(conn, id)? {
+        return Err(Error::Conflict("no removal of this device is on hold".to_owned()));
+    }
+    activity::record(conn, actor, &act(Action::DeviceRemovalStopped, &found), now)
+}
+
+/// Carries out the removals whose hold is over; one that cannot be carried out any more ends, and says why. Gives how
+/// many were looked at.
+///
+/// # Errors
+/// When the database refuses.
+pub fn release_due(conn: &mut Conn, limit: i64, now: Time) -> Result<usize> {
+    if freeze::standing(conn)?.is_some() {
+        return Ok(0);
+    }
+    let due = store::removal::due(conn, now, limit)?;
+    let count = due.len();
+    for it in due {
+        store::removal::delete(conn, it.device_id)?;
+        let Some(found) = store::device::find(conn, it.device_id)? else { continue };
+        let is_same = found.generation == it.generation;
+        let done = if is_same {
+            device::remove(conn, &Actor::system(), found.id, &found.name, now)
+        } else {
+            Err(Error::Refused("the device enrolled again".to_owned()))
+        };
+        match done {
+            Ok(()) => {}
+            Err(Error::Refused(why) | Error::Conflict(why)) => {
+                let act = act(Action::DeviceRemovalStopped, &found).because(&why).ended(Outcome::Refused);
+                activity::record(conn, &Actor::system(), &act, now)?;
+            }
+            Err(other) => return Err(other),
+        }
+    }
+    Ok(count)
+}
+
+fn act(action: Action, device: &Device) -> Act {
+    Act::done(action, Object::new("device", device.id, device.name.clone())).on(device.id)
+}
+
+#[derive(Template)]
+#[template(path = "mail/removal_held.txt")]
+struct RemovalHeld<'a> {
+    by: &'a str,
+    device: &'a Device,
+    due_at: String,
+    url: String,
+}
+
+fn tell(conn: &mut Conn, actor: &Actor, device: &Device, due_at: Time, now: Time) -> Result<()> {
+    let by = account::who(conn, actor)?;
+    let url = format!("{}/devices/{}", setting::public_url(conn)?.unwrap_or_default(), device.id);
+    let body = RemovalHeld { by: &by, device, due_at: due_at.iso(), url }.render().context("writing a mail")?;
+    let key = format!("{}/{}", device.id, now.millis());
+    let subject = format!("Device is to be removed: {}", device.name);
+    guard::tell(conn, News { act: GuardedAct::RemoveDevice, via: actor.via, key: &key, subject, body }, device, now)
+}

@@ -1,0 +1,49 @@
+//! One stolen session cannot remove many devices before somebody sees it.
+use crate::device_page::{add, owner};
+use crate::support::people::colleague;
+use crate::support::server::TestServer;
+use crate::support::visit::{Visit, location, text};
+use holdfast::domain::device::DeviceState;
+use holdfast::domain::id::DeviceId;
+use holdfast::domain::role::Role;
+use holdfast::domain::time::{hours, minutes};
+use holdfast::{job, store};
+
+fn removes(visit: &Visit<'_>, id: DeviceId, name: &str) -> u16 {
+    visit.post(&format!("/devices/{id}/removals"), &[("confirm", name)]).status
+}
+
+fn removed(server: &TestServer) -> usize {
+    let all = server.read(|conn| Ok(store::device::all(conn)?));
+    all.iter().filter(|it| it.state == DeviceState::Removed).count()
+}
+
+fn job(server: &TestServer) {
+    job::wipe::run_once(&server.app.store, &server.app.wake, &server.app.clock).unwrap();
+}
+
+#[test]
+fn removals_that_follow_each_other_have_the_hold_and_the_limit_of_wipes_and_a_mail_each() {
+    let server = TestServer::start();
+    colleague(&server, "auditor", Role::Auditor);
+    let observer = Visit::of(&server, colleague(&server, "observer", Role::Observer));
+    let visit = Visit::of(&server, owner(&server));
+    let ids: Vec<_> = (0..10).map(|at| add(&server, &format!("laptop-{at}"), |_| {})).collect();
+
+    let answers: Vec<_> =
+        ids.iter().enumerate().map(|(at, id)| removes(&visit, *id, &format!("laptop-{at}"))).collect();
+
+    assert_eq!(removed(&server), 1, "the first at once");
+    assert_eq!(answers, [303, 303, 303, 409, 409, 409, 409, 409, 409, 409], "one person's share of five is three");
+    let named: Vec<_> = server.mails().into_iter().filter(|it| it.to == "auditor@example.org").collect();
+    assert!((0..3).all(|at| named.iter().any(|it| it.subject.contains(&format!("laptop-{at}")))), "{named:?}");
+
+    let held = format!("/devices/{}", ids[1]);
+    assert!(text(&observer.get(&held)).contains("Stop the removal"));
+    assert_eq!(location(&observer.post(&format!("{held}/removals/stops"), &[])), held);
+    server.app.clock.advance(minutes(10));
+    job(&server);
+    assert_eq!(removed(&server), 2, "one was stopped, one went on");
+    server.app.clock.advance(hours(1));
+    assert_eq!(removes(&visit, ids[1], "laptop-1"), 303, "the next hour has room again");
+}
