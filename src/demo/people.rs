@@ -73,7 +73,11 @@ impl People {
                 let link = account::make_setup_link(conn, &Actor::system(), now)?;
                 account::set_up(conn, token(&link), &profile, ADDRESS, now)?
             } else {
-                let roles = vec![(role, Scope::Organisation)];
+                let mut roles = vec![(role, Scope::Organisation)];
+                // Restores go to other people's replacements in the demo.
+                if role == Role::Operator {
+                    roles.push((Role::Recovery, Scope::Organisation));
+                }
                 let who = Invitation { email: profile.email.clone(), name: profile.name.clone(), roles };
                 let (_, link) = user::invite(conn, &owner, &who, now)?;
                 account::accept_invite(conn, token(&link), &profile, ADDRESS, now)?

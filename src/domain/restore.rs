@@ -1,6 +1,6 @@
 //! Getting a restore point back onto a device.
 use crate::domain::device::DeviceState;
-use crate::domain::id::DeviceId;
+use crate::domain::id::{DeviceId, RepositoryId};
 use crate::domain::manifest::ManifestFile;
 use crate::domain::text::text_enum;
 use serde::{Deserialize, Serialize};
@@ -31,9 +31,15 @@ text_enum! {
 }
 
 impl Landing {
-    /// Where the data of one device lands on another, or on itself.
-    pub fn of(source: DeviceId, target: DeviceId) -> Self {
+    /// Where the data of one enrolment of a device lands on another, or on itself.
+    pub fn of(source: (DeviceId, i64), target: (DeviceId, i64)) -> Self {
         if source == target { Self::InPlace } else { Self::Beside }
+    }
+
+    /// The same as an agent judges it, which knows its own repository: it takes no server's word that somebody else's
+    /// data may go in place.
+    pub fn allowed(self, ordered: RepositoryId, own: RepositoryId) -> Self {
+        if ordered == own { self } else { Self::Beside }
     }
 
     /// Where data lands by an order that does not say so: the way that can harm nothing.
@@ -297,6 +303,23 @@ pub fn compare(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::time::Time;
+
+    #[test]
+    fn only_ones_own_data_lands_in_place_whatever_the_server_orders() {
+        let [own, other] = [1, 2].map(|at| RepositoryId::generate(Time::from_millis(at)));
+        for (ordered, repository, lands) in [
+            (Landing::InPlace, own, Landing::InPlace),
+            (Landing::Beside, own, Landing::Beside),
+            (Landing::InPlace, other, Landing::Beside),
+            (Landing::Beside, other, Landing::Beside),
+        ] {
+            assert_eq!(ordered.allowed(repository, own), lands, "{ordered}");
+        }
+        let id = DeviceId::generate(Time::from_millis(1));
+        assert_eq!(Landing::of((id, 2), (id, 2)), Landing::InPlace);
+        assert_eq!(Landing::of((id, 1), (id, 2)), Landing::Beside, "a machine that took its place");
+    }
 
     fn file(path: &str, content: char) -> ManifestFile {
         ManifestFile { path: path.to_owned(), size: 1, sha256: content.to_string().repeat(64) }

@@ -42,7 +42,7 @@ pub fn unlock(conn: &mut Conn, by: &Actor, id: UserId, now: Time) -> Result<(Use
     activity::record(conn, by, &Act::done(Action::UserUnlocked, object(&user)), now)?;
     let what = format!("The account of {} is open again.", name_of(&user));
     alert::host_acted(conn, &by.name, &format!("Account unlocked: {}", user.email), &what, now)?;
-    let path = make_invite_link(conn, id, now)?;
+    let path = make_invite_link(conn, id, None, now)?;
     Ok((user, path))
 }
 

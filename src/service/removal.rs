@@ -118,7 +118,7 @@ pub fn release_due(conn: &mut Conn, limit: i64, now: Time) -> Result<usize> {
     Ok(count)
 }
 
-fn act(action: Action, device: &Device) -> Act {
+fn act(action: Action, device: &Device) -> Act<'static> {
     Act::done(action, Object::new("device", device.id, device.name.clone())).on(device.id)
 }
 

@@ -40,8 +40,8 @@ const ACTS = {
   async "a token of an own client is made and revoked"({ page, base, device, tag }) {
     const name = `NAS ${tag}`;
     await page.goto(`${base}/devices/${device("field-laptop-02").id}`);
-    await page.getByLabel("Where will you use it?").fill(name);
-    await press(page, button(page, "Make a token"), /RESTIC_PASSWORD='\S+'/);
+    await page.getByLabel("Where will you use it?").first().fill(name);
+    await press(page, button(page, "Make a token that appends"), /RESTIC_PASSWORD='\S+'/);
     await page.reload();
     await press(page, button(page, `Revoke ${name}`), /The token was revoked/, () => inRow(page, name, /Revoked/));
   },
@@ -66,14 +66,15 @@ const ACTS = {
   },
 
   async "ticked devices are backed up, proven and locked at once"({ page, base }) {
-    for (const [name, said] of [
-      ["Back up now", /Back up now queued for 3 devices/],
-      ["Prove now", /Restore test queued for 3 devices/],
-      ["Lock", /Lock queued for 3 devices/],
+    for (const [name, sure, said] of [
+      ["Back up now", "Back up 3 devices", /Back up now queued for 3 devices/],
+      ["Prove now", "Prove 3 devices", /Restore test queued for 3 devices/],
+      ["Lock", "Lock 3 devices", /Lock queued for 3 devices/],
     ]) {
       await page.goto(`${base}/devices?q=field-laptop`);
       for (const box of await page.locator("input[name=id]").all()) await box.check();
-      await press(page, button(page, name), said);
+      await press(page, button(page, name), new RegExp(`${sure}\\?`));
+      await press(page, button(page, sure), said);
     }
     await page.goto(`${base}/devices`);
     await press(page, button(page, "Lock"), /Tick at least one device/);

@@ -36,21 +36,29 @@ export async function checkFlows({ browser, demo, faults, javaScript }) {
   const left = existsSync(lost.files) ? hashes(lost.files).size : 0;
   if (left > 0) faults.push(`${names.lost}: ${left} files are left after the wipe`);
 
-  await restore(operator.page, demo.url, lost, replacement);
+  await askToRestore(operator.page, demo.url, lost, replacement);
+  const second = await open(browser, { faults, javaScript });
+  await signIn(second.page, demo.url, demo.account("approver"));
+  await second.page.goto(operator.page.url());
+  await second.page.getByRole("button", { name: "Approve restore" }).click();
+  await second.page.getByText("Approved. It begins when the device checks in.").waitFor();
+  await second.context.close();
+  await until(operator.page, /files? came back equal/, 120);
   await operator.context.close();
   compare(had, hashes(replacement.files), `${names.lost} to ${names.replacement}`, faults);
 }
 
-async function restore(page, base, from, to) {
+// It leaves its device: a reason, and a second person.
+async function askToRestore(page, base, from, to) {
   await page.goto(`${base}/devices/${from.id}/restore`);
   await page.locator("a[id^=choose-]").first().click();
   await page.locator("#what-all").check();
   await page.getByRole("button", { name: /Next: where to/ }).click();
   await page.locator("label", { hasText: to.name }).locator("input[name=target]").check();
   await page.getByRole("button", { name: /Next: preview/ }).click();
-  await page.getByRole("button", { name: /^Restore \d/ }).click();
+  await page.getByLabel("Why does it go to another device?").fill("the old one was wiped");
+  await page.getByRole("button", { name: /^Ask to restore \d/ }).click();
   await page.waitForURL(/\/restores\/[0-9a-f-]{36}$/);
-  await until(page, /files? came back equal/, 120);
 }
 
 function hashes(folder) {

@@ -716,6 +716,43 @@ pub fn order_restore(server: &TestServer, from: DeviceId, point: RestorePointId,
 }
 
 #[test]
+fn another_devices_data_never_lands_in_place_though_the_server_orders_it() {
+    let server = TestServer::start();
+    let (attacker, victim) = (Device::new(), Device::new());
+    let from = attacker.enroll(&server, &server.url());
+    let to = victim.enroll(&server, &server.url());
+    // A script that a start-up folder would run.
+    let start_up = attacker.docs().join("start-up");
+    fs::write(&start_up, "#!/bin/sh\necho owned\n").unwrap();
+    fs::set_permissions(&start_up, fs::Permissions::from_mode(0o4755)).unwrap();
+    from.back_up(&Stop::default()).unwrap();
+    let (id, point) = (from.enrollment().device_id, points(&server, &from)[0].id);
+    let before = listing(&victim.docs());
+
+    let restore = order_restore(&server, id, point, &to);
+    // The server, or who has it in hand, says otherwise than it should.
+    server.act(move |conn| {
+        use diesel::prelude::*;
+        use holdfast::store::schema::commands;
+        let command = restore.command_id.unwrap();
+        let order = store::command::find(conn, command)?.unwrap();
+        assert!(order.payload.contains("\"landing\":\"beside\""), "{}", order.payload);
+        let payload = order.payload.replace("\"landing\":\"beside\"", "\"landing\":\"in_place\"");
+        diesel::update(commands::table.find(command)).set(commands::payload.eq(payload)).execute(conn)?;
+        Ok(())
+    });
+    to.restore_waiting(&Stop::default()).unwrap().expect("a restore waited");
+
+    let day = server.app.clock.now().iso()[..10].to_owned();
+    let folder = format!("restored-{day}");
+    let landed = victim.docs().join(&folder).join(start_up.strip_prefix("/").unwrap());
+    assert_eq!(fs::metadata(&landed).unwrap().permissions().mode() & 0o7111, 0, "nothing of it can be executed");
+    let outside: Vec<_> =
+        listing(&victim.docs()).into_iter().filter(|it| !format!("{it:?}").contains(&folder)).collect();
+    assert_eq!(outside, before);
+}
+
+#[test]
 fn what_one_device_backed_up_another_gets_back_file_by_file() {
     let server = TestServer::start();
     let (lost, fresh) = (Device::new(), Device::new());

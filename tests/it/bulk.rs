@@ -99,7 +99,6 @@ fn devices_that_the_page_did_not_name_are_named_before_anything_is_done() {
     let page = text(&answer);
     assert_eq!((answer.status, queued(&server)), (200, 0), "{page}");
     assert!(page.contains("Nothing was done."), "{page}");
-    assert!(!page.contains(&hidden(&page, "request_key").repeat(2)));
 }
 
 #[test]

@@ -3,7 +3,7 @@ use crate::access::TABLE;
 use crate::support::people::{SINCE, person};
 use crate::support::visit::{Visit, text};
 use crate::wipe::World;
-use holdfast::domain::guard::GuardedAct as Act;
+use holdfast::domain::guard::{GuardedAct as Act, Told};
 use holdfast::domain::role::Role;
 use holdfast::store;
 use std::collections::BTreeSet;
@@ -121,6 +121,18 @@ const FORMS: &[(&str, Act, Fields)] = &[
     ("/wipe-requests/{wipe}/approvals", Act::ApproveWipe, &[]),
     ("/wipe-requests/{wipe}/hold-ends", Act::EndWipeHold, &[]),
     ("/wipe-requests/{wipe}/reviews", Act::ReviewWipe, &[]),
+    ("/devices/{device}/repository-tokens", Act::MakeAppendingToken, &[("name", "NAS")]),
+    (
+        "/devices/{device}/repository-tokens",
+        Act::MakeReadingToken,
+        &[("name", "laptop"), ("reads", "yes"), ("hours", "24"), ("reason", "a file is missed")],
+    ),
+    (
+        "/enrollment-tokens",
+        Act::MakeWideEnrollmentToken,
+        &[("name", "Sales"), ("team", ""), ("ownership", "company"), ("use_limit", "21"), ("valid_hours", "24")],
+    ),
+    ("/users", Act::InviteUser, &[("name", "Carl"), ("email", "carl@example.org"), ("roles", "operator@organisation")]),
     ("/users/{user}/roles", Act::ChangeRoles, &[("roles", "owner@organisation")]),
     ("/users/{user}/links", Act::MakeUserLink, &[]),
     ("/users/{user}/disable", Act::DisableUser, &[]),
@@ -148,5 +160,55 @@ fn a_guarded_act_of_a_session_whose_password_is_old_asks_for_it_and_does_nothing
         assert_eq!(answer.status, 422, "{act}: {page}");
         assert!(page.contains("type=\"password\"") && page.contains("Enter your password"), "{act}: {page}");
         assert_eq!(seq(), before, "{act} did something");
+    }
+}
+
+/// The acts whose forms have to be looked at in their own tests, and where.
+const ELSEWHERE: &[(Act, &str)] = &[
+    (Act::RestoreToItself, "restore"),
+    (Act::RestoreElsewhere, "restore"),
+    (Act::RestoreToAnotherPerson, "restore"),
+    (Act::ApproveRestore, "crossing"),
+    (Act::LockMany, "bulk"),
+    (Act::ChangeSettings, "setting"),
+    (Act::ChangePassword, "account"),
+];
+
+#[test]
+fn each_act_that_asks_for_the_password_is_looked_at_here_or_in_its_own_tests() {
+    for act in Act::ALL.iter().filter(|it| it.guard().fresh) {
+        let is_here = FORMS.iter().any(|it| it.1 == *act);
+        let is_elsewhere = ELSEWHERE
+            .iter()
+            .any(|it| it.0 == *act && std::path::Path::new("tests/it").join(format!("{}.rs", it.1)).exists());
+        assert!(is_here != is_elsewhere, "{act}");
+    }
+}
+
+#[test]
+fn whoever_the_table_names_is_mailed_of_an_act_in_its_own_transaction() {
+    for act in [
+        Act::ChangePerson,
+        Act::RemoveDevice,
+        Act::MakeReadingToken,
+        Act::MakeWideEnrollmentToken,
+        Act::InviteUser,
+        Act::ChangeRoles,
+        Act::MakeUserLink,
+        Act::DisableUser,
+    ] {
+        let world = World::new();
+        let owner = person(&world.server, "owner", &[Role::Owner], None, SINCE);
+        person(&world.server, "overseer", &[Role::Owner], None, SINCE);
+        let (_, path, fields) = FORMS.iter().find(|it| it.1 == act).map(|it| (it.1, it.0, it.2)).unwrap();
+        let path = path.replace("{device}", world.device.id().as_str()).replace("{user}", world.second.as_str());
+        world.server.mails();
+
+        let answer = Visit::of(&world.server, owner).post(&path, fields);
+
+        assert!(matches!(answer.status, 200 | 303), "{act}: {} {}", answer.status, text(&answer));
+        let mails = world.server.mails();
+        let told = mails.iter().filter(|it| it.to == "overseer@example.org").count();
+        assert_eq!(told > 0, act.guard().told != Told::Nobody, "{act}: {mails:?}");
     }
 }

@@ -176,7 +176,8 @@ impl Agent {
         let key = MasterKey::from_base64(&secret.master_key)
             .ok_or_else(|| Cut::Never("the order holds no readable key".to_owned()))?;
         let roots = self.state.get::<Roots>().map_err(never)?.roots;
-        let targets = Targets::open(&roots, journal).map_err(never)?;
+        let landing = order.landing.allowed(order.repository_id, self.enrollment.repository_id);
+        let targets = Targets::open(&roots, journal, landing).map_err(never)?;
         let address = format!("{}{}", self.client.server(), order.repository_path);
         let user = order.repository_id.to_string();
         let door = Door::new(self.client.http().clone(), &address, &user, &secret.ticket, stop.clone());

@@ -27,7 +27,7 @@ pub struct Targets {
 impl Targets {
     /// # Errors
     /// When a protected folder is not there any more, or has too little space.
-    pub fn open(roots: &[ProtectedRoot], journal: &RestoreJournal) -> Result<Self> {
+    pub fn open(roots: &[ProtectedRoot], journal: &RestoreJournal, landing: Landing) -> Result<Self> {
         let order = &journal.order;
         let day: String = journal.begun_at.iso().chars().take(10).collect();
         let mut opened = Vec::new();
@@ -46,12 +46,12 @@ impl Targets {
                 restore: order.restore_id.to_string(),
                 day: day.clone(),
                 conflict: order.conflict,
-                landing: order.landing,
+                landing,
             };
             opened.push((root.path.clone().into_bytes(), Writer::new(dir, manner)?));
         }
         let folder = folder.context("this device protects no folder to restore into")?;
-        Ok(Self { roots: opened, folder, landing: order.landing })
+        Ok(Self { roots: opened, folder, landing })
     }
 
     /// The writer for an absolute path of the restore point, and the names below its folder.

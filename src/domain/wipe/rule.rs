@@ -40,7 +40,7 @@ pub enum Refusal {
     AlreadyOpen,
     #[error("the facts changed since this page was shown. They are shown again: look at them, then decide")]
     FactsChanged,
-    #[error("you requested this wipe; somebody else must decide")]
+    #[error("you requested this; somebody else must decide")]
     OwnRequest,
     #[error("only the requester can look at this request again; anyone can stop it and make a new one")]
     NotRequester,

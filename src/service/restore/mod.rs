@@ -201,7 +201,7 @@ pub fn request(conn: &mut Conn, by: &By<'_>, draft: &Draft, prepared: Prepared, 
         sealed: prepared.sealed,
         selection: prepared.paths,
         conflict: draft.conflict,
-        landing: Landing::of(plan.device.id, plan.target.id),
+        landing: Landing::of((plan.device.id, plan.repository.generation), (plan.target.id, plan.target.generation)),
         file_count: u64::try_from(prepared.file_count).unwrap_or(0),
         size_bytes: u64::try_from(prepared.byte_count).unwrap_or(0),
     });

@@ -145,7 +145,7 @@ fn only_a_second_person_whom_the_first_did_not_make_approves() {
     let request = world.requested();
 
     for (who, why) in [
-        (world.asker, "you requested this wipe"),
+        (world.asker, "you requested this"),
         (made_by_asker, "the requester created your account"),
         (fresh, "72 hours"),
         (gone, "is disabled"),
