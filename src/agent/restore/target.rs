@@ -42,12 +42,8 @@ impl Targets {
             if folder.is_none() {
                 folder = Some(own_folder(dir.as_fd(), &day).with_context(|| root.path.clone())?);
             }
-            let manner = Manner {
-                restore: order.restore_id.to_string(),
-                day: day.clone(),
-                conflict: order.conflict,
-                landing,
-            };
+            let manner =
+                Manner { restore: order.restore_id.to_string(), day: day.clone(), conflict: order.conflict, landing };
             opened.push((root.path.clone().into_bytes(), Writer::new(dir, manner)?));
         }
         let folder = folder.context("this device protects no folder to restore into")?;
