@@ -46,7 +46,7 @@ fn a_token_is_refused_when_used_up_expired_revoked_or_wrong() {
     let hash = secret::hash(&revoked);
     server.act(move |conn| {
         let id = store::enrollment_token::find_by_hash(conn, &hash)?.unwrap().id;
-        enrollment::revoke_token(conn, &admin(), id, crate::support::NOW)
+        enrollment::revoke_token(conn, &admin(), id, NOW)
     });
     let expired = token(&server, |draft| draft.valid_for = minutes(5));
     server.app.clock.advance(minutes(5));
@@ -124,7 +124,7 @@ fn enrolling_again_fences_everything_of_the_older_enrolment() {
     let id = old.id();
     let queued = server.act(move |conn| {
         let device = store::device::find(conn, id)?.unwrap();
-        command::queue(conn, &admin(), &device, Ask::plain(CommandKind::Lock, None), crate::support::NOW)
+        command::queue(conn, &admin(), &device, Ask::plain(CommandKind::Lock, None), NOW)
     });
 
     let mut new = SimDevice::new();

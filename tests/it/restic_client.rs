@@ -80,7 +80,7 @@ fn a_token_that_only_appends_backs_up_with_restic_and_reads_no_backup() {
     let operator = door.write(|conn| insert_person(conn, "operator", &[Role::Operator], None, SINCE));
     // The password's own key once more: restic opens each that is there.
     let id = repository.id;
-    let name = door.read(move |conn| store::object::all(conn, id, Some(ObjectKind::Keys)))[0].name.clone();
+    let name = door.read(move |conn| store::object::list(conn, id, ObjectKind::Keys, None))[0].0.clone();
     let key = repository.get(&format!("keys/{name}")).body;
     let (_, token) = client_token_with(&door, &repository, operator, &appends(), &key).unwrap();
     let blind = door.with_token(&repository, &token);
@@ -94,10 +94,10 @@ fn a_token_that_only_appends_backs_up_with_restic_and_reads_no_backup() {
     assert!(agent.good(&["check", "--read-data"]).contains("no errors were found"));
     assert_eq!(agent.good(&["snapshots"]).matches(path).count(), 3);
     for kind in [ObjectKind::Data, ObjectKind::Snapshots] {
-        let there = door.read(move |conn| store::object::all(conn, id, Some(kind)));
+        let there = door.read(move |conn| store::object::list(conn, id, kind, None));
         assert!(!there.is_empty());
-        for object in there {
-            let path = format!("{kind}/{}", object.name);
+        for (name, _) in there {
+            let path = format!("{kind}/{name}");
             assert_eq!(blind.get(&path).status, 403, "{path}");
             assert_eq!(blind.send("GET", &path, "Range: bytes=0-9\r\n").status, 403, "{path}");
         }
@@ -360,5 +360,5 @@ fn a_new_enrolment_closes_the_old_repository() {
     assert_eq!(closed.state, holdfast::domain::object::RepositoryState::ReadOnly);
     let key = holdfast::blob::BlobKey::new(old.id, ObjectKind::Data, crate::support::door::name(b"late"));
     let late = door.store.write_blocking(move |conn| service::backup::received(conn, &key, 4, TokenKind::Agent, NOW));
-    assert!(matches!(late, Err(holdfast::error::Error::Refused(_))), "{late:?}");
+    assert!(matches!(late, Err(Error::Refused(_))), "{late:?}");
 }
