@@ -245,8 +245,10 @@ impl Agent {
             return Ok(Done::Failed);
         }
         let outcome = outcome.map_err(|error| format!("{error:#}"));
-        let detail =
-            outcome.as_ref().map(|it| format!("{}, {}", words::files(it.file_count), words::bytes(it.size_bytes)));
+        let detail = outcome.as_ref().map(|it| {
+            let away: String = it.away.iter().map(|root| format!("; {} was not backed up", root.path)).collect();
+            format!("{}, {}{away}", words::files(it.file_count), words::bytes(it.size_bytes))
+        });
         self.note(match &detail {
             Ok(detail) => Event::Note(format!("Backed up {detail}")),
             Err(error) => Event::Warning(format!("The backup failed: {error}")),

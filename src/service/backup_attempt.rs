@@ -10,6 +10,8 @@ use crate::store::{self, Conn};
 
 /// So much is kept of what a device says.
 const LONGEST: usize = 1000;
+/// A device that fails for ever new reasons does not fill the history.
+const TOLD: i64 = 10;
 /// As many folders as a device may protect.
 const MOST_AWAY: usize = 64;
 
@@ -19,7 +21,11 @@ const MOST_AWAY: usize = 64;
 /// When the database refuses.
 pub fn done(conn: &mut Conn, device: &Device, report: &BackupReport, now: Time) -> Result<()> {
     let away: Vec<_> = report.away.iter().take(MOST_AWAY).map(bounded).collect();
-    let row = BackupAttempt::done(device.id, &report.left_out.clone().bounded(), &away, now)?;
+    let mut left_out = report.left_out.clone().bounded();
+    for entry in &mut left_out.named {
+        (entry.path, entry.reason) = (cut(&entry.path), cut(&entry.reason));
+    }
+    let row = BackupAttempt::done(device.id, &left_out, &away, now)?;
     Ok(store::backup_attempt::set(conn, &row)?)
 }
 
@@ -36,7 +42,8 @@ pub fn failed(conn: &mut Conn, device: &Device, attempt: &FailedAttempt, now: Ti
         Some(row) => row,
         None => BackupAttempt::done(device.id, &LeftOut::default(), &[], now)?,
     };
-    let is_news = before.failing_since.is_none() || before.reason != reason;
+    let is_other = before.reason != reason && before.failed_count < TOLD;
+    let is_news = before.failing_since.is_none() || is_other;
     let row = BackupAttempt {
         tried_at: now,
         failing_since: before.failing_since.or(Some(now)),

@@ -113,16 +113,11 @@ impl Device {
         self.join(request, server.app.clock.clone())
     }
 
-    fn join(&self, request: EnrollRequest, clock: Clock) -> anyhow::Result<Agent> {
+    pub fn join(&self, request: EnrollRequest, clock: Clock) -> anyhow::Result<Agent> {
         let protect = if request.protect.is_empty() { vec![self.docs()] } else { request.protect.clone() };
         let request = EnrollRequest { protect, name: Some("laptop-1".to_owned()), ..request };
         let state = State::open(&self.state()).unwrap();
         Agent::enroll(state, self.surroundings(clock), &request)
-    }
-
-    pub fn enroll_over(&self, token: String, server: &TestServer, protect: Vec<PathBuf>) -> Agent {
-        let request = EnrollRequest { server: server.url(), token, protect, ..EnrollRequest::default() };
-        self.join(request, server.app.clock.clone()).unwrap()
     }
 
     /// Does something when the agent says `event`.

@@ -3,7 +3,7 @@ use crate::agent::Device;
 use crate::support::device::token;
 use crate::support::server::TestServer;
 use holdfast::agent::progress::Event;
-use holdfast::agent::{Agent, Stop};
+use holdfast::agent::{Agent, EnrollRequest, Stop};
 use holdfast::domain::activity::Action;
 use holdfast::domain::proof::{Level, TestResult};
 use holdfast::domain::time::minutes;
@@ -35,11 +35,15 @@ impl World {
     }
 
     fn over(prepare: impl FnOnce(&Device)) -> Self {
-        let server = TestServer::start();
         let device = Device::new();
         prepare(&device);
-        let token = token(&server, |_| {});
-        let agent = device.enroll_with(token, &server.url(), None, server.app.clock.clone()).unwrap();
+        Self::joined(device, EnrollRequest::default())
+    }
+
+    fn joined(device: Device, request: EnrollRequest) -> Self {
+        let server = TestServer::start();
+        let request = EnrollRequest { server: server.url(), token: token(&server, |_| {}), ..request };
+        let agent = device.join(request, server.app.clock.clone()).unwrap();
         Self { server, device, agent }
     }
 
@@ -200,13 +204,12 @@ fn what_is_cut_replaced_or_gone_between_listing_and_backup_fails_nothing() {
 
 #[test]
 fn a_protected_folder_that_is_away_is_told_and_does_not_stop_the_others() {
-    let server = TestServer::start();
     let device = Device::new();
     let disk = device.docs().with_file_name("disk");
     fs::create_dir(&disk).unwrap();
     fs::write(disk.join("on the disk"), "x").unwrap();
-    let agent = device.enroll_over(token(&server, |_| {}), &server, vec![device.docs(), disk.clone()]);
-    let world = World { server, device, agent };
+    let protect = vec![device.docs(), disk.clone()];
+    let world = World::joined(device, EnrollRequest { protect, ..EnrollRequest::default() });
     let aside = disk.with_file_name("aside");
     fs::rename(&disk, &aside).unwrap();
     fs::create_dir(&disk).unwrap();
@@ -224,6 +227,43 @@ fn a_protected_folder_that_is_away_is_told_and_does_not_stop_the_others() {
     let test = world.proves();
     assert_eq!((test.result, test.matched_count), (Some(TestResult::Passed), 41), "{test:?}");
     assert!(world.attempt().unwrap().away().unwrap().is_empty());
+}
+
+/// A file system of its own, where this account may mount one.
+struct Mounted(PathBuf);
+
+impl Mounted {
+    fn at(path: PathBuf) -> Option<Self> {
+        fs::create_dir(&path).unwrap();
+        let mounted = std::process::Command::new("mount").args(["-t", "tmpfs", "none"]).arg(&path).output().ok()?;
+        mounted.status.success().then(|| Self(path))
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_disk_mounted_inside_a_protected_folder_is_named_and_backed_up_where_that_was_chosen() {
+    for mounts in [false, true] {
+        let device = Device::new();
+        let Some(disk) = Mounted::at(device.docs().join("disk")) else { return };
+        fs::write(disk.0.join("on it"), "x").unwrap();
+        let world = World::joined(device, EnrollRequest { mounts, ..EnrollRequest::default() });
+
+        let test = world.proves();
+
+        let left = world.attempt().unwrap().left_out().unwrap();
+        assert_eq!((test.result, test.level), (Some(TestResult::Passed), Level::Proven), "{test:?}");
+        assert_eq!((test.matched_count, left.count), if mounts { (41, 0) } else { (40, 1) });
+        assert!(mounts || left.named[0].reason.contains("another disk is mounted here"), "{left:?}");
+        let changes = world.agent.facts().unwrap().changes.unwrap().value;
+        assert_eq!(changes.files, 0, "no wipe erases it");
+        drop(disk);
+    }
 }
 
 #[test]

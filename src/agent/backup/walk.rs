@@ -214,6 +214,9 @@ pub fn changes(roots: &[PathBuf], index: &BackupIndex) -> Option<Changes> {
     for root in roots {
         let mut walker = Walker::new(root, index.mounts).ok()?;
         while let Some(met) = walker.next() {
+            if met.name.is_empty() && met.fault.is_some() {
+                return None;
+            }
             // What is mounted in a protected folder is no part of it, and no wipe erases it.
             if met.fault.as_deref().is_some_and(|it| !is_elsewhere(it)) {
                 // It is in no backup, and a wipe may still erase it: one file at least.

@@ -77,10 +77,11 @@ impl Walker {
         let dir = tree::open_dir(root)?;
         let stat = fstat(&dir)?;
         let path = root.as_os_str().as_bytes().to_vec();
-        let names = tree::names(dir.as_fd())?.into_iter().filter(|it| it.as_bytes() != MARK_NAME.as_bytes());
-        let names: Vec<_> = names.collect();
         let mut walker = Self { levels: Vec::new(), root: None, path, device: stat.st_dev, mounts };
-        let (names, fault) = walker.bounded(names);
+        let (names, fault) = match tree::names(dir.as_fd()) {
+            Ok(names) => walker.bounded(names.into_iter().filter(|it| it.as_bytes() != MARK_NAME.as_bytes()).collect()),
+            Err(error) => (Vec::new(), Some(format!("what is in it cannot be read: {error}"))),
+        };
         walker.root =
             Some(Found { path: walker.path.clone(), name: CString::default(), stat: Some(stat), fault, is_open: true });
         walker.push(dir, &stat, names);
