@@ -79,8 +79,8 @@ fn status(id: DeviceId, number: usize, now: Time) -> DeviceStatus {
 fn proof(id: DeviceId, number: usize, now: Time) -> DeviceProof {
     let at = now - minutes((number as u64).wrapping_mul(104_729) % (40 * 60));
     let (rank, until, failed_at) = match number % 100 {
-        0..70 => (5, Some(now + hours(24)), None),
-        70..82 => (5, Some(now - hours(1)), None),
+        0..70 => (6, Some(now + hours(24)), None),
+        70..82 => (6, Some(now - hours(1)), None),
         82..87 => (0, None, Some(at)),
         87..92 => (4, None, None),
         92..95 => (3, None, None),
@@ -88,15 +88,12 @@ fn proof(id: DeviceId, number: usize, now: Time) -> DeviceProof {
     };
     let is_there = (rank != 1).then_some(at);
     DeviceProof {
-        device_id: id,
         rank,
-        newest_point_id: None,
         newest_at: is_there,
         stored_at: is_there,
         verified_at: is_there.filter(|_| rank >= 4),
         verified_tested_at: is_there.filter(|_| rank >= 4),
         verified_until: (rank >= 4).then(|| now + hours(24)),
-        proven_point_id: None,
         proven_at: until.and(is_there),
         proven_tested_at: until.and(is_there),
         proven_until: until,
@@ -110,7 +107,8 @@ fn proof(id: DeviceId, number: usize, now: Time) -> DeviceProof {
         baseline_bytes: is_there.map(|_| 4_000_000),
         filled_points: i64::from(is_there.is_some()),
         failed_at,
-        failed_test_id: None,
+        noted_at: is_there,
+        ..DeviceProof::none(id)
     }
 }
 

@@ -11,7 +11,7 @@ use crate::domain::manifest::{Header, Manifest, ManifestFile, TAG_PREFIX, encode
 use crate::domain::object::{ObjectKind, ObjectName};
 use crate::domain::proof::TestResult;
 use crate::domain::time::Time;
-use crate::proof::frame::TestJob;
+use crate::proof::frame::{FailedBefore, TestJob};
 use crate::proof::runner::{Ended, Runner, Served, Used};
 use crate::repository::MasterKey;
 use crate::secret::sha256;
@@ -147,6 +147,7 @@ fn prepare(args: &Args, folder: &Path) -> anyhow::Result<(Served, MasterKey, Tes
         manifest: Some(list),
         base_manifest: None,
         excluded: Vec::new(),
+        failed_before: FailedBefore::default(),
         cpu_seconds: 3600,
     };
     Ok((served, key, job))

@@ -75,6 +75,27 @@ impl Requirement {
         }
     }
 
+    /// Whether data depends on it: that backups come, that they are proven, and that silence is noticed.
+    pub const fn guards_data(&self) -> bool {
+        match self {
+            Self::ProvenRestorePoint { .. } | Self::BackupEvery { .. } | Self::CheckInWithin { .. } => true,
+            Self::StorageEncrypted | Self::MinimumOsVersion { .. } | Self::PasscodeSet => false,
+        }
+    }
+
+    /// Whether it asks for as much as `other`, or for more of the same.
+    fn is_as_strict_as(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::ProvenRestorePoint { within_minutes: new }, Self::ProvenRestorePoint { within_minutes: old })
+            | (Self::BackupEvery { minutes: new }, Self::BackupEvery { minutes: old })
+            | (Self::CheckInWithin { minutes: new }, Self::CheckInWithin { minutes: old }) => new <= old,
+            (Self::MinimumOsVersion { version: new }, Self::MinimumOsVersion { version: old }) => {
+                at_least(new, old) == Compliance::Compliant
+            }
+            (new, old) => new == old,
+        }
+    }
+
     fn check(&self) -> Result<(), &'static str> {
         match self {
             Self::ProvenRestorePoint { within_minutes: count }
@@ -116,6 +137,30 @@ pub fn validate(text: &str, requirements: &[Requirement]) -> Result<(), FieldErr
         }
     }
     errors.into_result()
+}
+
+/// What a change takes from a policy that guards data, in words.
+///
+/// Empty where it takes nothing, or where the policy guards none. `new` is none where the policy is removed; `is_for_fewer` where it
+/// no longer applies to all devices that it applied to.
+pub fn loosened(old: &[Requirement], new: Option<&[Requirement]>, is_for_fewer: bool) -> Vec<String> {
+    if !old.iter().any(Requirement::guards_data) {
+        return Vec::new();
+    }
+    let Some(new) = new else { return vec!["the policy is removed".to_owned()] };
+    let mut said = Vec::new();
+    for was in old {
+        let same = new.iter().find(|it| it.name() == was.name());
+        match same {
+            Some(is) if is.is_as_strict_as(was) => {}
+            Some(is) => said.push(format!("{}, which was {}", is.sentence(), was.limit())),
+            None => said.push(format!("{} is no longer required", was.sentence())),
+        }
+    }
+    if is_for_fewer {
+        said.push("it no longer applies to the same devices".to_owned());
+    }
+    said
 }
 
 /// A policy as far as a device must meet it.
@@ -401,6 +446,30 @@ mod tests {
     use Compliance::{Compliant, NotCompliant, Unknown};
 
     const NOW: Time = Time::from_millis(1_795_356_371_000);
+
+    #[test]
+    fn what_a_change_takes_from_a_policy_that_guards_data_is_said() {
+        let backup = |minutes| Requirement::BackupEvery { minutes };
+        let (old, os) = ([backup(240), Requirement::PasscodeSet], |it: &str| Requirement::MinimumOsVersion {
+            version: it.to_owned(),
+        });
+        let gone = "Passcode set is no longer required";
+        for (new, is_for_fewer, expected) in [
+            (Some(&old[..]), false, vec![]),
+            (Some(&[backup(60), Requirement::PasscodeSet, os("12")][..]), false, vec![]),
+            (Some(&[backup(1440), Requirement::PasscodeSet]), false, vec!["Backup every 1 d, which was every 4 h"]),
+            (Some(&[backup(240)]), false, vec![gone]),
+            (Some(&[Requirement::PasscodeSet]), false, vec!["Backup every 4 h is no longer required"]),
+            (Some(&old), true, vec!["it no longer applies to the same devices"]),
+            (None, false, vec!["the policy is removed"]),
+        ] {
+            assert_eq!(loosened(&old, new, is_for_fewer), expected);
+        }
+        assert!(loosened(&[Requirement::PasscodeSet, os("12")], None, true).is_empty(), "it guards no data");
+        let with_os = [backup(240), os("12.4")];
+        assert!(loosened(&with_os, Some(&[backup(240), os("12.10")]), false).is_empty());
+        assert_eq!(loosened(&with_os, Some(&[backup(240), os("12.3")]), false).len(), 1);
+    }
     const ENROLLED: Time = Time::from_millis(1_795_000_000_000);
 
     fn fact<T>(value: T, measured_at: Time) -> Option<Fact<T>> {
@@ -527,8 +596,13 @@ mod tests {
             ..encryption(Encryption::On, NOW)
         };
         let held = Some(Held { point_at: NOW, tested_at: NOW, until: NOW + days(7) });
-        let evidence =
-            Evidence { newest_at: Some(NOW), stored_at: Some(NOW), verified: held, proven: held, failed_at: None };
+        let evidence = Evidence {
+            newest_at: Some(NOW),
+            stored_at: Some(NOW),
+            verified: held,
+            proven: held,
+            ..Evidence::default()
+        };
         for requirement in [
             Requirement::StorageEncrypted,
             Requirement::ProvenRestorePoint { within_minutes: 60 },

@@ -4,6 +4,7 @@
 //! carries the time until which it holds, and unknown is a grade of its own.
 use crate::domain::text::text_enum;
 use crate::domain::time::Time;
+use crate::domain::words::{counted, number};
 
 text_enum! {
     /// How much is proven of a restore point (recovery design, section 5.1).
@@ -16,6 +17,8 @@ text_enum! {
         Stored = "stored",
         /// Every object was read back and hashed.
         Verified = "verified",
+        /// Some files were compared and came back equal; too many others were not compared.
+        Partial = "partial",
         /// Every file was restored and compared with the device's manifest.
         Proven = "proven",
         /// The second copy alone was restored and compared.
@@ -31,6 +34,7 @@ impl Level {
             Self::Reported => "Reported",
             Self::Stored => "Stored",
             Self::Verified => "Verified",
+            Self::Partial => "Partly proven",
             Self::Proven => "Proven",
             Self::CopyProven => "Copy proven",
         }
@@ -78,6 +82,7 @@ text_enum! {
         Stored = "stored",
         OutOfDate = "out_of_date",
         Verified = "verified",
+        Partial = "partial",
         Proven = "proven",
     }
 }
@@ -91,10 +96,14 @@ pub struct Evidence {
     pub stored_at: Option<Time>,
     /// The newest verified restore point was received at, and that holds until.
     pub verified: Option<Held>,
+    /// The newest restore point of which only a part is proven, where it is newer than the proven one.
+    pub partial: Option<Held>,
     /// The newest proven restore point was received at, and that holds until.
     pub proven: Option<Held>,
-    /// The newest restore point failed its test at; cleared by a later pass.
+    /// The newest restore point failed its test at; cleared when the very files that failed are proven.
     pub failed_at: Option<Time>,
+    /// When the last of this was learned. It is later than now only where a clock is, or was, wrong.
+    pub noted_at: Option<Time>,
 }
 
 /// A restore point at some level: when it was received, when it was tested, and until when the evidence holds.
@@ -105,13 +114,21 @@ pub struct Held {
     pub until: Time,
 }
 
+impl Held {
+    fn holds(self, now: Time) -> bool {
+        now < self.until && !is_ahead(self.tested_at, now)
+    }
+}
+
 impl Evidence {
     /// The level at `now`. A test that failed leaves what was received, not what was proven before it.
     pub fn level(&self, now: Time) -> Level {
-        let holds = |held: Option<Held>| held.is_some_and(|it| now < it.until);
-        if self.failed_at.is_none() && holds(self.proven) {
+        let holds = |held: Option<Held>| self.failed_at.is_none() && held.is_some_and(|it| it.holds(now));
+        if holds(self.proven) {
             Level::Proven
-        } else if self.failed_at.is_none() && holds(self.verified) {
+        } else if holds(self.partial) {
+            Level::Partial
+        } else if holds(self.verified) {
             Level::Verified
         } else if self.stored_at.is_some() {
             Level::Stored
@@ -124,20 +141,23 @@ impl Evidence {
 
     /// What a page shows at `now`.
     ///
-    /// A proof whose time has run out is out of date, never green; a clock that
-    /// stands before the evidence makes it unknown rather than fresh.
+    /// A proof whose time has run out is out of date, never green. Where the last that was learned lies ahead, the
+    /// clock may stand before the evidence: that is unknown rather than fresh. A test by a clock that was ahead counts
+    /// for nothing until it is repeated; what came after it, by a clock that is right, counts at once.
     pub fn grade(&self, now: Time) -> Grade {
-        let held = [self.verified, self.proven].into_iter().flatten();
-        let times = held.flat_map(|it| [it.point_at, it.tested_at]).chain(self.newest_at);
-        let from_the_future = { times }.any(|at| is_ahead(at, now));
         if self.failed_at.is_some() {
             return Grade::Failed;
         }
-        if from_the_future {
+        if self.noted_at.is_some_and(|at| is_ahead(at, now)) {
             return Grade::Unknown;
         }
-        match (self.level(now), self.proven) {
+        let level = self.level(now);
+        let held = [self.verified, self.partial, self.proven].into_iter().flatten();
+        let is_by_a_wrong_clock = { held }.any(|it| is_ahead(it.tested_at, now));
+        match (level, self.proven) {
             (Level::Proven | Level::CopyProven, _) => Grade::Proven,
+            (_, _) if is_by_a_wrong_clock => Grade::Unknown,
+            (Level::Partial, _) => Grade::Partial,
             (Level::Never, _) => Grade::Never,
             (_, Some(_)) => Grade::OutOfDate,
             (Level::Verified, None) => Grade::Verified,
@@ -145,6 +165,11 @@ impl Evidence {
             (Level::Reported, None) => Grade::Reported,
         }
     }
+}
+
+/// "1 of 201 files proven".
+pub fn part_in_words(matched: i64, files: i64) -> String {
+    format!("{} of {} proven", number(matched), counted(files, "file", "files"))
 }
 
 /// Two servers' clocks may differ by this much without alarm.
@@ -166,6 +191,7 @@ impl Grade {
             Self::Stored => "Stored",
             Self::OutOfDate => "Out of date",
             Self::Verified => "Verified",
+            Self::Partial => "Partly proven",
             Self::Proven => "Proven",
         }
     }
@@ -237,7 +263,7 @@ mod tests {
             stored_at: Some(NOW),
             verified: held(0, 24),
             proven: held(0, 24),
-            failed_at: None,
+            ..Evidence::default()
         };
         assert_eq!(evidence.grade(NOW), Grade::Proven);
         assert_eq!(evidence.grade(NOW + days(1)), Grade::OutOfDate);
@@ -254,10 +280,47 @@ mod tests {
     fn a_test_by_a_clock_that_was_ahead_proves_nothing_until_it_is_repeated() {
         let ahead = held(1, 24).map(|it| Held { tested_at: NOW + days(3650), until: NOW + days(3657), ..it });
         let seen = Some(NOW - hours(1));
-        for (verified, proven) in [(ahead, ahead), (ahead, None), (held(1, 24), ahead)] {
-            let evidence = Evidence { newest_at: seen, stored_at: seen, verified, proven, failed_at: None };
+        for (verified, partial, proven) in [
+            (ahead, None, ahead),
+            (ahead, None, None),
+            (held(1, 24), None, ahead),
+            (None, ahead, None),
+            (held(1, 24), ahead, None),
+            (None, ahead, held(90, -1)),
+        ] {
+            let evidence =
+                Evidence { newest_at: seen, stored_at: seen, verified, partial, proven, ..Evidence::default() };
             assert_eq!(evidence.grade(NOW), Grade::Unknown, "{evidence:?}");
         }
+    }
+
+    #[test]
+    fn a_new_proof_by_the_right_clock_counts_while_older_evidence_lies_ahead() {
+        let ahead = Some(NOW + hours(1));
+        let old = held(0, 24).map(|it| Held { tested_at: NOW + hours(1), until: NOW + days(8), ..it });
+        let evidence = Evidence { newest_at: ahead, stored_at: ahead, proven: held(0, 24), ..Evidence::default() };
+        for it in [evidence, Evidence { verified: old, ..evidence }, Evidence { noted_at: Some(NOW), ..evidence }] {
+            assert_eq!(it.grade(NOW), Grade::Proven, "{it:?}");
+        }
+        // Nothing was learned since the clock stood there: it may be this one that is wrong.
+        assert_eq!(Evidence { noted_at: ahead, ..evidence }.grade(NOW), Grade::Unknown);
+    }
+
+    #[test]
+    fn a_part_is_no_proof_and_hides_none_that_holds() {
+        let seen = Some(NOW);
+        let part = Evidence {
+            newest_at: seen,
+            stored_at: seen,
+            verified: held(0, 99),
+            partial: held(0, 24),
+            ..Evidence::default()
+        };
+        assert_eq!((part.grade(NOW), part.level(NOW)), (Grade::Partial, Level::Partial));
+        assert_eq!(part.grade(NOW + hours(24)), Grade::Verified, "its time runs out as that of a proof");
+        assert_eq!(Evidence { proven: held(30, 5), ..part }.grade(NOW), Grade::Proven);
+        assert_eq!(Evidence { proven: held(300, -5), ..part }.grade(NOW), Grade::Partial);
+        assert_eq!(Evidence { failed_at: seen, ..part }.grade(NOW), Grade::Failed);
     }
 
     #[test]
@@ -268,6 +331,7 @@ mod tests {
             verified: held(0, 24),
             proven: held(0, 24),
             failed_at: Some(NOW),
+            ..Evidence::default()
         };
         assert_eq!(evidence.level(NOW), Level::Stored);
     }

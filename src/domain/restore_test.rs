@@ -1,11 +1,15 @@
 //! What a restore test found.
 use crate::domain::object::{ObjectKind, ObjectName};
 use crate::domain::proof::{Level, TestResult};
+use crate::domain::text::text_enum;
 use crate::domain::words::{counted, number};
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// At most so many names of files or objects are kept of one test; the counts are always whole.
 pub const MAX_NAMES: usize = 50;
+
+/// At most so many keys of failed files are kept of one test; of more, the manifest says what makes it good.
+pub const MAX_KEYS: usize = 5_000;
 
 /// What a restore test found, as its process reports it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,8 +36,34 @@ pub struct TestReport {
     /// Objects that were read back whole and have the bytes that their name says.
     #[serde(default)]
     pub verified: Vec<ObjectName>,
+    /// What must come back before this failure is made good.
+    #[serde(default)]
+    pub failed: Failed,
+    /// What failed of other points and came back here.
+    #[serde(default)]
+    pub made_good: MadeGood,
     /// One or two sentences for a person.
     pub summary: String,
+}
+
+/// How much of a restore point was compared and came back equal, and how much was not compared.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Coverage {
+    pub matched_files: u64,
+    pub matched_bytes: u64,
+    pub left_files: u64,
+    pub left_bytes: u64,
+}
+
+impl Coverage {
+    /// Whether what was not compared is so little that the point counts as proven: some files came back equal, and at
+    /// most 5 % of the files and of the bytes were left out.
+    pub fn is_whole(&self) -> bool {
+        let is_little = |left: u64, matched: u64| u128::from(left) * 19 <= u128::from(matched);
+        self.matched_files > 0
+            && is_little(self.left_files, self.matched_files)
+            && is_little(self.left_bytes, self.matched_bytes)
+    }
 }
 
 /// Files that one manifest has and another does not have with the same content.
@@ -41,6 +71,41 @@ pub struct TestReport {
 pub struct Beyond {
     pub files: u64,
     pub bytes: u64,
+}
+
+/// What must come back, in a later test, before a failure is made good.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failed {
+    /// The start of the SHA-256 of each failed file's path, in hex.
+    #[serde(default)]
+    pub keys: Vec<String>,
+    /// Set where the keys do not say it all.
+    #[serde(default)]
+    pub rest: Option<FailedRest>,
+}
+
+text_enum! {
+    /// What failed beyond what can be told file by file.
+    FailedRest {
+        /// Every file of the point's manifest may have.
+        Manifest = "manifest",
+        /// Nobody can say which files: there is no manifest that could be read.
+        Unnamed = "unnamed",
+    }
+}
+
+/// What failed of other points and came back in this test.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MadeGood {
+    /// Keys, as in [`Failed`], of files that came back as the manifest has them.
+    #[serde(default)]
+    pub proven: Vec<String>,
+    /// Keys of files that could be read back, with nothing to compare them with.
+    #[serde(default)]
+    pub read: Vec<String>,
+    /// Manifests of which each file came back in this test as its own manifest has it.
+    #[serde(default)]
+    pub manifests: Vec<ObjectName>,
 }
 
 /// What a restore test names: the first names of each kind, and all counts.
@@ -202,6 +267,8 @@ impl TestReport {
             beyond: None,
             failures: Failures::default(),
             verified: Vec::new(),
+            failed: Failed::default(),
+            made_good: MadeGood::default(),
             summary: summary.into(),
         }
     }
@@ -216,6 +283,7 @@ impl TestReport {
         let why = why.into();
         let mut report = Self::bare(TestResult::Failed, level, why.clone());
         report.failures.notes.push(why);
+        report.failed.rest = Some(FailedRest::Unnamed);
         report
     }
 }
@@ -223,6 +291,19 @@ impl TestReport {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn above_five_per_cent_of_files_or_of_bytes_is_a_part() {
+        let of = |matched_files, left_files, matched_bytes, left_bytes| {
+            Coverage { matched_files, matched_bytes, left_files, left_bytes }.is_whole()
+        };
+        assert!(of(1, 0, 0, 0) && of(95, 5, 100, 0) && of(1000, 1, 95, 5));
+        assert!(!of(1, 200, 1, 200), "1 of 201");
+        assert!(!of(94, 6, 100, 0) && !of(9499, 501, 1, 0));
+        assert!(!of(1000, 1, 94, 6) && !of(1000, 1, 0, 1), "one file may be most of the bytes");
+        assert!(!of(0, 0, 0, 0), "nothing was compared");
+        assert!(!of(u64::MAX, u64::MAX, 1, 0) && of(u64::MAX, 1, u64::MAX, 1));
+    }
 
     #[test]
     fn a_report_that_names_the_config_can_be_read() {

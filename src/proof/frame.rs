@@ -29,7 +29,19 @@ pub struct TestJob {
     pub base_manifest: Option<ObjectName>,
     /// Files that the device left out of the comparison, in the manifest's spelling.
     pub excluded: Vec<String>,
+    /// What failed of other points, to say what of it came back in this one.
+    #[serde(default)]
+    pub failed_before: FailedBefore,
     pub cpu_seconds: u64,
+}
+
+/// What failed of other points and was not made good.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedBefore {
+    /// The keys of files, as in [`Failed`](crate::domain::restore_test::Failed).
+    pub keys: Vec<String>,
+    /// The manifests of points that failed as a whole.
+    pub manifests: Vec<ObjectName>,
 }
 
 /// What the child asks for or says.

@@ -6,7 +6,7 @@ use crate::domain::object::ObjectKind;
 use crate::domain::restore_test::TestReport;
 use crate::domain::time::minutes;
 use crate::error::Result;
-use crate::proof::frame::TestJob;
+use crate::proof::frame::{FailedBefore, TestJob};
 use crate::proof::keys::ProofKeys;
 use crate::proof::runner::{Ended, Runner, Served, Watcher};
 use crate::service;
@@ -115,12 +115,13 @@ impl Prover {
     fn served(&self, needed: &Needed) -> Served {
         let repository = needed.repository.id;
         let base = needed.base.as_ref().map(|it| (it.manifest.clone(), it.repository));
+        let failed = needed.failed_before.manifests.iter().cloned();
         let own = needed.point.manifest_name.clone().map(|it| (it, repository));
         Served {
             blobs: Arc::clone(&self.blobs),
             repository,
             ledger: needed.ledger.iter().map(|it| ((it.kind, it.name.clone()), it.size())).collect(),
-            manifests: own.into_iter().chain(base).collect(),
+            manifests: failed.chain(own).chain(base).collect(),
         }
     }
 }
@@ -136,6 +137,10 @@ fn job(claimed: &Claimed, needed: &Needed) -> Result<TestJob> {
         manifest: needed.point.manifest_name.clone(),
         base_manifest: needed.base.as_ref().map(|it| it.manifest.clone()),
         excluded: needed.excluded.clone(),
+        failed_before: FailedBefore {
+            keys: needed.failed_before.keys.clone(),
+            manifests: needed.failed_before.manifests.iter().map(|it| it.0.clone()).collect(),
+        },
         cpu_seconds: cpu_seconds(stored, restored),
     })
 }

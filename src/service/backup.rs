@@ -1,7 +1,7 @@
 //! Backups arrive: rows of objects, restore points, and what the device says of them.
 use crate::blob::{self, BlobKey, BlobStore, Stored};
 use crate::domain::activity::{Action, Actor, ActorKind, Object, Via};
-use crate::domain::id::{DeviceId, RepositoryId, RestorePointId};
+use crate::domain::id::{DeviceId, RepositoryId};
 use crate::domain::message::BackupReport;
 use crate::domain::object::{ObjectKind, ObjectName, RepositoryState, TokenKind};
 use crate::domain::proof::TestCause;
@@ -94,7 +94,7 @@ pub fn received(conn: &mut Conn, key: &BlobKey, size: i64, sent_by: TokenKind, n
         return Ok(false);
     }
     if let Some(repository) = snapshot_of {
-        snapshot_received(conn, &repository, &key.name, sent_by, received_at)?;
+        snapshot_received(conn, &repository, &key.name, sent_by, now)?;
     }
     Ok(true)
 }
@@ -148,7 +148,7 @@ pub const TOO_MANY_OBJECTS: &str =
 /// What an upload to a closed repository is told.
 pub const READ_ONLY: &str = "this repository belongs to an older enrolment and takes no more backups";
 
-/// Turns a snapshot into a restore point and asks for its test.
+/// Turns a snapshot into a restore point and asks for its test. `repository` is as it was left by the snapshot's receipt.
 ///
 /// # Errors
 /// When the database refuses.
@@ -161,46 +161,24 @@ pub fn snapshot_received(
 ) -> Result<()> {
     let point = match store::restore_point::of_snapshot(conn, repository.id, snapshot)? {
         Some(reported) => {
-            store::restore_point::mark_stored(conn, reported.id, now)?;
+            store::restore_point::mark_stored(conn, &reported, repository.newest_at, now)?;
             reported.id
         }
-        None => insert_point(conn, repository, (snapshot, sent_by), Some(now), now)?,
+        None => {
+            let of = (repository.id, repository.device_id);
+            let point = RestorePoint::received(of, snapshot, sent_by, now);
+            store::restore_point::insert(
+                conn,
+                &RestorePoint { as_of: repository.newest_at.max(now), ..point.clone() },
+            )?;
+            point.id
+        }
     };
     proof::queue(conn, point, TestCause::NewBackup, None, now)?;
-    proof::refresh(conn, repository.device_id)?;
+    proof::learned(conn, repository.device_id, now)?;
     let device = device_actor(conn, repository.device_id)?;
     let object = Object::new("restore_point", point, device.name.clone());
     record(conn, &device, &Act::done(Action::BackupStored, object).on(repository.device_id), now)
-}
-
-fn insert_point(
-    conn: &mut Conn,
-    repository: &Repository,
-    (snapshot, sent_by): (&ObjectName, TokenKind),
-    stored_at: Option<Time>,
-    now: Time,
-) -> Result<RestorePointId> {
-    let point = RestorePoint {
-        id: RestorePointId::generate(now),
-        repository_id: repository.id,
-        device_id: repository.device_id,
-        snapshot_name: snapshot.clone(),
-        sent_by,
-        manifest_name: None,
-        received_at: now,
-        claimed_at: None,
-        file_count: None,
-        size_bytes: None,
-        excluded_count: 0,
-        reported_at: None,
-        stored_at,
-        verified_at: None,
-        proven_at: None,
-        failed_at: None,
-        retest: None,
-    };
-    store::restore_point::insert(conn, &point)?;
-    Ok(point.id)
 }
 
 fn device_actor(conn: &mut Conn, id: DeviceId) -> Result<Actor> {
@@ -239,7 +217,10 @@ pub fn report(conn: &mut Conn, device: &Device, report: &BackupReport, now: Time
         None => {
             let freed = store::restore_point::remove_reported(conn, repository.id, ONLY_REPORTED - 1)?;
             store::repository::discharge(conn, repository.id, freed)?;
-            (insert_point(conn, &repository, (&report.snapshot, TokenKind::Agent), None, now)?, false)
+            let of = (repository.id, repository.device_id);
+            let point = RestorePoint::received(of, &report.snapshot, TokenKind::Agent, now);
+            store::restore_point::insert(conn, &RestorePoint { stored_at: None, ..point.clone() })?;
+            (point.id, false)
         }
     };
     let (point, has_snapshot) = point;

@@ -110,7 +110,7 @@ pub fn run(conn: &mut Conn, device: &Device, check_in: &CheckIn, address: &str, 
     for result in &check_in.results {
         take_result(conn, device, result, address, now)?;
     }
-    let policy = policy::device_policy(conn, device)?;
+    let policy = policy::device_policy(conn, device, now)?;
     let next = jittered(Duration::from_secs(policy.check_in_every_seconds))?;
     let kept = Kept { now, next_at: now + next, every: Duration::from_secs(policy.check_in_every_seconds) };
     let baton = keep(conn, device, check_in, address, &kept)?;

@@ -365,7 +365,7 @@ fn answer(
     let plain = serde_json::to_vec(&credentials).context("writing a device's credentials")?;
     let key = seal::PublicKey::parse(&device.sealing_key)?;
     let context = message::credentials_context(device.id, device.generation);
-    let policy = policy::device_policy(conn, device)?;
+    let policy = policy::device_policy(conn, device, now)?;
     Ok(Enrolled {
         device_id: device.id,
         generation: device.generation,

@@ -2,14 +2,14 @@
 use crate::domain::activity::{Action, Actor, Object};
 use crate::domain::id::{PolicyId, TeamId};
 use crate::domain::message::{DevicePolicy, PolicyName};
-use crate::domain::policy::{Applied, DeviceState, Finding, Requirement, Schedule, evaluate, validate};
+use crate::domain::policy::{Applied, DeviceState, Finding, Requirement, Schedule, evaluate, loosened, validate};
 use crate::domain::shown::Shown;
 use crate::domain::time::Time;
 use crate::domain::words::is_same_name;
 use crate::error::{Error, Result};
 use crate::secret;
 use crate::service::activity::{self, Act};
-use crate::service::freeze;
+use crate::service::{account, alert, freeze, setting};
 use crate::store::device::Device;
 use crate::store::device_status::DeviceStatus;
 use crate::store::policy::Policy;
@@ -64,6 +64,7 @@ pub fn change(
     freeze::check(conn, actor)?;
     let old = store::policy::find(conn, id)?.ok_or(Error::NotFound("policy"))?;
     check_name(conn, Some(id), &draft.name)?;
+    let said = taken_from(&old, Some(draft))?;
     let policy = Policy {
         name: draft.name.trim().to_owned(),
         team_id: draft.team_id,
@@ -76,6 +77,7 @@ pub fn change(
         return Err(Error::Conflict("someone changed this policy meanwhile; reload the page".to_owned()));
     }
     record(conn, actor, Action::PolicyChanged, &policy, now)?;
+    tell(conn, actor, &policy, &said, now)?;
     Ok(policy)
 }
 
@@ -105,7 +107,32 @@ pub fn remove(conn: &mut Conn, actor: &Actor, id: PolicyId, now: Time) -> Result
     if !store::policy::remove(conn, id, now)? {
         return Err(Error::Conflict("this policy was already removed".to_owned()));
     }
-    record(conn, actor, Action::PolicyRemoved, &policy, now)
+    record(conn, actor, Action::PolicyRemoved, &policy, now)?;
+    tell(conn, actor, &policy, &taken_from(&policy, None)?, now)
+}
+
+/// What a change, or a removal where there is no draft, takes from a policy that guards data.
+fn taken_from(old: &Policy, draft: Option<&Draft>) -> Result<Vec<String>> {
+    let is_for_fewer = draft.is_some_and(|it| it.team_id.is_some() && it.team_id != old.team_id);
+    Ok(loosened(&old.requirements()?, draft.map(|it| it.requirements.as_slice()), is_for_fewer))
+}
+
+/// Whether a change, or a removal, takes anything from a policy that guards data: that needs a fresh password.
+///
+/// # Errors
+/// When there is no such policy, or the database refuses.
+pub fn is_guarded(conn: &mut Conn, id: PolicyId, draft: Option<&Draft>) -> Result<bool> {
+    let old = store::policy::find(conn, id)?.ok_or(Error::NotFound("policy"))?;
+    Ok(!taken_from(&old, draft)?.is_empty())
+}
+
+/// A policy that guards data less is told to everyone who manages people.
+fn tell(conn: &mut Conn, actor: &Actor, policy: &Policy, said: &[String], now: Time) -> Result<()> {
+    if said.is_empty() {
+        return Ok(());
+    }
+    let who = account::who(conn, actor)?;
+    alert::guard_changed(conn, &who, &format!("Policy {}", policy.name), &said.join("; "), now)
 }
 
 /// The policies that apply to a device: those of all devices, and those of its team.
@@ -161,19 +188,15 @@ pub fn findings(conn: &mut Conn, device: &Device, now: Time) -> Result<Vec<Findi
     Ok(evaluate(&policies, &state, now))
 }
 
-/// The name of the setting that says how often devices check in, in seconds.
-pub const CHECK_IN_SECONDS: &str = "check_in.seconds";
-const DEFAULT_CHECK_IN: Duration = Duration::from_secs(900);
-
 /// What a device must follow: the tightest of all policies that apply to it.
 ///
 /// # Errors
 /// When the database refuses.
-pub fn device_policy(conn: &mut Conn, device: &Device) -> Result<DevicePolicy> {
+pub fn device_policy(conn: &mut Conn, device: &Device, now: Time) -> Result<DevicePolicy> {
     let policies = applied(&applying_to(conn, device)?)?;
-    let default = store::setting::find(conn, CHECK_IN_SECONDS)?
-        .and_then(|it| it.parse().ok())
-        .map_or(DEFAULT_CHECK_IN, Duration::from_secs);
+    let number = setting::NUMBERS.iter().find(|it| it.name == setting::CHECK_IN_SECONDS);
+    let seconds = setting::number(conn, number.context("there is no such setting")?, now)?;
+    let default = Duration::from_secs(u64::try_from(seconds).context("a span of check-ins below zero")?);
     let schedule = Schedule::tightest(&policies);
     let mut policy = DevicePolicy {
         version: String::new(),

@@ -30,11 +30,13 @@ pub struct DeviceRow {
     pub ownership: Ownership,
     pub state: DeviceState,
     pub encryption: Encryption,
-    /// `never`, `reported`, `stored`, `verified`, `proven`; `failed` after a failed restore test, `unknown` where
+    /// `never`, `reported`, `stored`, `verified`, `partial`, `proven`; `failed` after a failed restore test, `unknown` where
     /// the server's clock stands before the evidence.
     pub proof: &'static str,
     /// What the badge says: `proof`, or `out_of_date` where a proof's time has run out.
     pub grade: Grade,
+    /// Where only a part is proven, how much: "1 of 201 files proven".
+    pub part: Option<String>,
     /// When the newest proven data was received.
     pub proven_as_of: Option<String>,
     pub proven_until: Option<String>,
@@ -60,9 +62,13 @@ pub fn proof_word(evidence: &Evidence, now: Time) -> &'static str {
     match evidence.grade(now) {
         Grade::Failed => "failed",
         Grade::Unknown => "unknown",
-        Grade::Never | Grade::Reported | Grade::Stored | Grade::OutOfDate | Grade::Verified | Grade::Proven => {
-            evidence.level(now).as_str()
-        }
+        Grade::Never
+        | Grade::Reported
+        | Grade::Stored
+        | Grade::OutOfDate
+        | Grade::Verified
+        | Grade::Partial
+        | Grade::Proven => evidence.level(now).as_str(),
     }
 }
 
@@ -86,6 +92,7 @@ impl DeviceRow {
             encryption: listed.status.as_ref().map_or(Encryption::Unknown, |it| it.encryption),
             proof: proof_word(&evidence, now),
             grade: evidence.grade(now),
+            part: listed.proof.as_ref().and_then(|it| it.part(now)),
             proven_as_of: iso(evidence.proven.map(|it| it.point_at)),
             proven_until: iso(evidence.proven.map(|it| it.until)),
             newest_backup_at: iso(evidence.newest_at),
@@ -114,6 +121,7 @@ pub const CSV_COLUMNS: [&str; 23] = [
     "encryption",
     "proof",
     "grade",
+    "part",
     "proven_as_of",
     "proven_until",
     "newest_backup_at",
@@ -145,6 +153,7 @@ impl DeviceRow {
             self.encryption.to_string(),
             self.proof.to_owned(),
             self.grade.to_string(),
+            text(&self.part),
             text(&self.proven_as_of),
             text(&self.proven_until),
             text(&self.newest_backup_at),
@@ -192,6 +201,11 @@ pub struct EvidenceReport {
     pub stored_at: Option<String>,
     pub verified_at: Option<String>,
     pub verified_until: Option<String>,
+    pub partial_at: Option<String>,
+    pub partial_tested_at: Option<String>,
+    pub partial_until: Option<String>,
+    pub partial_file_count: i64,
+    pub partial_matched_count: i64,
     pub proven_tested_at: Option<String>,
     pub file_count: i64,
     pub matched_count: i64,
@@ -222,6 +236,7 @@ pub struct PointRow {
     pub file_count: Option<i64>,
     pub size_bytes: Option<i64>,
     pub verified_at: Option<String>,
+    pub partial_at: Option<String>,
     pub proven_at: Option<String>,
     pub failed_at: Option<String>,
     /// Damage took its proof, and it is to be tested again.
@@ -332,6 +347,11 @@ fn evidence_report(listed: &ListedDevice) -> EvidenceReport {
         stored_at: iso(it.stored_at),
         verified_at: iso(it.verified_at),
         verified_until: iso(it.verified_until),
+        partial_at: iso(it.partial_at),
+        partial_tested_at: iso(it.partial_tested_at),
+        partial_until: iso(it.partial_until),
+        partial_file_count: it.partial_file_count,
+        partial_matched_count: it.partial_matched_count,
         proven_tested_at: iso(it.proven_tested_at),
         file_count: it.file_count,
         matched_count: it.matched_count,
@@ -366,6 +386,7 @@ fn point_row(point: &store::restore_point::RestorePoint) -> PointRow {
         file_count: point.file_count,
         size_bytes: point.size_bytes,
         verified_at: iso(point.verified_at),
+        partial_at: iso(point.partial_at),
         proven_at: iso(point.proven_at),
         failed_at: iso(point.failed_at),
         retest: point.retest,

@@ -7,6 +7,7 @@ use crate::service::activity::{self, Act};
 use crate::service::{account, alert, freeze, user};
 use crate::store::setting::Setting;
 use crate::store::{self, Conn};
+use std::time::Duration;
 
 /// A number that owners set, within limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +23,7 @@ pub struct Number {
     pub default: i64,
     pub least: i64,
     pub most: i64,
-    /// Where it guards wipes: such a change is told, and waits where it loosens.
+    /// Where it guards data: such a change is told, and waits where it loosens.
     pub guard: Option<Loosens>,
 }
 
@@ -33,12 +34,19 @@ pub struct Value {
     pub next: Option<(i64, Time)>,
 }
 
+/// How long a restore test that compared files holds.
+pub const PROOF_VALIDITY: &str = "proof.validity_seconds";
+/// How long a restore test that only read back holds.
+pub const VERIFIED_VALIDITY: &str = "proof.verified_validity_seconds";
+/// How often devices check in.
+pub const CHECK_IN_SECONDS: &str = "check_in.seconds";
+
 /// Every number, in the order of the page. `default`, `least` and `most` are in units of the form.
 pub const NUMBERS: &[Number] = &[
     Number {
         name: "wipe.hold_seconds",
         field: "wipe_hold_minutes",
-        label: "Hold before an approved wipe, in minutes",
+        label: "Hold before an approved wipe (minutes)",
         help: "Anyone who sees the device may stop the wipe in this time.",
         unit: 60,
         default: 10,
@@ -58,37 +66,37 @@ pub const NUMBERS: &[Number] = &[
         guard: Some(Loosens::Higher),
     },
     Number {
-        name: "proof.validity_seconds",
+        name: PROOF_VALIDITY,
         field: "proof_validity_hours",
-        label: "A restore test proves for, in hours",
-        help: "Afterwards the device shows Out of date; a new test runs before.",
+        label: "Proof valid for (hours)",
+        help: "After that the device is out of date. A new test runs before then. A longer time counts only for tests that end once it is in force.",
         unit: 3600,
         default: 168,
         least: 1,
         most: 8760,
-        guard: None,
+        guard: Some(Loosens::Higher),
     },
     Number {
-        name: "proof.verified_validity_seconds",
+        name: VERIFIED_VALIDITY,
         field: "verified_validity_hours",
-        label: "Reading back verifies for, in hours",
-        help: "For backups without a manifest of their files.",
+        label: "Verification valid for (hours)",
+        help: "For backups that came without a list of their files.",
         unit: 3600,
         default: 720,
         least: 1,
         most: 8760,
-        guard: None,
+        guard: Some(Loosens::Higher),
     },
     Number {
-        name: "check_in.seconds",
+        name: CHECK_IN_SECONDS,
         field: "check_in_seconds",
-        label: "Check-in every, in seconds",
+        label: "Check in every (seconds)",
         help: "900 is a quarter of an hour. A policy may ask for less.",
         unit: 1,
         default: 900,
         least: 15,
         most: 86_400,
-        guard: None,
+        guard: Some(Loosens::Higher),
     },
     QUOTA,
 ];
@@ -140,7 +148,7 @@ pub struct Changed {
 
 /// Sets the numbers that differ from what they were; each is an act. `values` are in units of the form.
 ///
-/// What gives wipes more room is in force only later, and can be taken back until then.
+/// What loosens a guard is in force only later, and can be taken back until then.
 ///
 /// # Errors
 /// `Invalid` where one is outside of its limits; then none is set.
@@ -220,10 +228,20 @@ fn change(conn: &mut Conn, by: &Actor, it: &Number, (old, new): (i64, i64), at: 
         format!("from {from} to {to}, in force from {}", at.iso())
     } else {
         store::setting::set(conn, it.name, &new.to_string(), now)?;
+        shorten(conn, it, new)?;
         format!("from {from} to {to}")
     };
     record(conn, by, it, &what, now)?;
     Ok(what)
+}
+
+/// Evidence that is there holds no longer than a validity that was made shorter; a longer one changes nothing of it.
+fn shorten(conn: &mut Conn, it: &Number, seconds: i64) -> Result<()> {
+    if [PROOF_VALIDITY, VERIFIED_VALIDITY].contains(&it.name) {
+        let validity = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
+        store::evidence::shorten(conn, it.name == PROOF_VALIDITY, validity)?;
+    }
+    Ok(())
 }
 
 /// A value in the units of its form; what these cannot say exactly is told in seconds.

@@ -35,13 +35,15 @@ pub fn has_failed_test(conn: &mut Conn, reach: &Reach) -> QueryResult<bool> {
     Ok(failed.first::<DeviceId>(conn).optional()?.is_some())
 }
 
-/// How many stored objects are missing or damaged, and of how many devices; not those that a later proof shows a
-/// device to do without.
+/// How many stored objects of enrolled devices are missing or damaged, and of how many devices; not those that a later
+/// proof shows a device to do without.
 pub fn damage(conn: &mut Conn) -> QueryResult<(i64, i64)> {
     let tested = device_proof::proven_tested_at;
     objects::table
         .inner_join(repositories::table.on(repositories::id.eq(objects::repository_id)))
+        .inner_join(devices::table.on(devices::id.eq(repositories::device_id)))
         .left_join(device_proof::table.on(device_proof::device_id.eq(repositories::device_id)))
+        .filter(devices::state.eq(DeviceState::Enrolled))
         .filter(objects::damaged_at.is_not_null())
         .filter(tested.nullable().is_null().or(tested.nullable().lt(objects::damaged_at)))
         .select((count_star(), count(repositories::device_id).aggregate_distinct()))

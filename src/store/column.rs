@@ -9,6 +9,7 @@ use crate::domain::id::{self, *};
 use crate::domain::object::{ObjectKind, ObjectName, RepositoryState, TokenKind};
 use crate::domain::proof::{Level, Retest, TestCause, TestResult, TestState};
 use crate::domain::restore::{Conflict, RestoreState};
+use crate::domain::restore_test::FailedRest;
 use crate::domain::role::Role;
 use crate::domain::time::Time;
 use crate::domain::wipe::{WipeAction, WipeReason, WipeState};
@@ -42,7 +43,7 @@ macro_rules! text {
 
 id::for_each_id!(text);
 text! {
-    Platform, Ownership, DeviceState, Encryption, Role, Level, Retest, TestResult, TestState, TestCause,
+    Platform, Ownership, DeviceState, Encryption, Role, Level, Retest, FailedRest, TestResult, TestState, TestCause,
     CommandKind, CommandState, WipeState, WipeAction, WipeReason, RestoreState, Conflict,
     ObjectKind, RepositoryState, TokenKind, Doubt, Action, ActorKind, Via, Outcome, UserState, LinkPurpose,
 }

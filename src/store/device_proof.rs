@@ -1,6 +1,6 @@
 //! One row per device that sums up its evidence.
 use crate::domain::id::{DeviceId, RestorePointId, RestoreTestId};
-use crate::domain::proof::{Evidence, Held};
+use crate::domain::proof::{Evidence, Grade, Held, part_in_words};
 use crate::domain::time::Time;
 use crate::store::Conn;
 use crate::store::schema::device_proof;
@@ -12,7 +12,7 @@ use diesel::prelude::*;
 #[diesel(table_name = device_proof, treat_none_as_default_value = false)]
 pub struct DeviceProof {
     pub device_id: DeviceId,
-    /// 0 failed, 1 never, 2 reported, 3 stored, 4 verified, 5 proven; whatever holds only for a time is compared when read.
+    /// 0 failed, 1 never, 2 reported, 3 stored, 4 verified, 5 partly proven, 6 proven; whatever holds only for a time is compared when read.
     pub rank: i64,
     pub newest_point_id: Option<RestorePointId>,
     /// When the newest restore point was received.
@@ -24,6 +24,13 @@ pub struct DeviceProof {
     /// When it was tested.
     pub verified_tested_at: Option<Time>,
     pub verified_until: Option<Time>,
+    /// When the newest point of which a part is proven was received, where it is newer than the proven one.
+    pub partial_at: Option<Time>,
+    pub partial_tested_at: Option<Time>,
+    pub partial_until: Option<Time>,
+    /// Files of that point, and how many of them matched.
+    pub partial_file_count: i64,
+    pub partial_matched_count: i64,
     pub proven_point_id: Option<RestorePointId>,
     /// When the newest proven point was received.
     pub proven_at: Option<Time>,
@@ -47,6 +54,8 @@ pub struct DeviceProof {
     /// When a restore test failed that no later good test has made up for.
     pub failed_at: Option<Time>,
     pub failed_test_id: Option<RestoreTestId>,
+    /// When the last of this was learned: a backup that came, a test that showed something.
+    pub noted_at: Option<Time>,
 }
 
 impl DeviceProof {
@@ -59,9 +68,54 @@ impl DeviceProof {
             newest_at: self.newest_at,
             stored_at: self.stored_at,
             verified: held(self.verified_at, self.verified_tested_at, self.verified_until),
+            partial: held(self.partial_at, self.partial_tested_at, self.partial_until),
             proven: held(self.proven_at, self.proven_tested_at, self.proven_until),
             failed_at: self.failed_at,
+            noted_at: self.noted_at,
         }
+    }
+}
+
+impl DeviceProof {
+    /// The row of a device without a backup.
+    pub const fn none(device: DeviceId) -> Self {
+        Self {
+            device_id: device,
+            rank: 1,
+            newest_point_id: None,
+            newest_at: None,
+            stored_at: None,
+            verified_at: None,
+            verified_tested_at: None,
+            verified_until: None,
+            partial_at: None,
+            partial_tested_at: None,
+            partial_until: None,
+            partial_file_count: 0,
+            partial_matched_count: 0,
+            proven_point_id: None,
+            proven_at: None,
+            proven_tested_at: None,
+            proven_until: None,
+            file_count: 0,
+            matched_count: 0,
+            not_proven_files: None,
+            not_proven_bytes: None,
+            baseline_id: None,
+            baseline_at: None,
+            baseline_files: None,
+            baseline_bytes: None,
+            filled_points: 0,
+            failed_at: None,
+            failed_test_id: None,
+            noted_at: None,
+        }
+    }
+
+    /// How much is proven where only a part is: "1 of 201 files proven"; none at any other grade.
+    pub fn part(&self, now: Time) -> Option<String> {
+        let is_part = self.evidence().grade(now) == Grade::Partial;
+        is_part.then(|| part_in_words(self.partial_matched_count, self.partial_file_count))
     }
 }
 
@@ -77,14 +131,17 @@ pub fn set(conn: &mut Conn, row: &DeviceProof) -> QueryResult<()> {
         .on_conflict_sql(
             "(device_id) DO UPDATE SET rank = excluded.rank, newest_point_id = excluded.newest_point_id, \
              newest_at = excluded.newest_at, stored_at = excluded.stored_at, verified_at = excluded.verified_at, \
-             verified_tested_at = excluded.verified_tested_at, verified_until = excluded.verified_until, proven_point_id = excluded.proven_point_id, \
+             verified_tested_at = excluded.verified_tested_at, verified_until = excluded.verified_until, \
+             partial_at = excluded.partial_at, partial_tested_at = excluded.partial_tested_at, \
+             partial_until = excluded.partial_until, partial_file_count = excluded.partial_file_count, \
+             partial_matched_count = excluded.partial_matched_count, proven_point_id = excluded.proven_point_id, \
              proven_at = excluded.proven_at, proven_tested_at = excluded.proven_tested_at, \
              proven_until = excluded.proven_until, file_count = excluded.file_count, \
              matched_count = excluded.matched_count, not_proven_files = excluded.not_proven_files, \
              not_proven_bytes = excluded.not_proven_bytes, baseline_id = excluded.baseline_id, \
              baseline_at = excluded.baseline_at, baseline_files = excluded.baseline_files, \
              baseline_bytes = excluded.baseline_bytes, filled_points = excluded.filled_points, failed_at = excluded.failed_at, \
-             failed_test_id = excluded.failed_test_id",
+             failed_test_id = excluded.failed_test_id, noted_at = excluded.noted_at",
         )
         .execute(conn)
         .map(drop)
@@ -93,7 +150,7 @@ pub fn set(conn: &mut Conn, row: &DeviceProof) -> QueryResult<()> {
 /// Devices whose proof runs out before `cut`, soonest first.
 pub fn expiring(conn: &mut Conn, cut: Time, limit: i64) -> QueryResult<Vec<DeviceProof>> {
     device_proof::table
-        .filter(device_proof::proven_until.le(cut))
+        .filter(device_proof::proven_until.le(cut).or(device_proof::partial_until.le(cut)))
         .filter(device_proof::failed_at.is_null())
         .order((device_proof::proven_until, device_proof::device_id))
         .limit(limit)
@@ -104,7 +161,12 @@ pub fn expiring(conn: &mut Conn, cut: Time, limit: i64) -> QueryResult<Vec<Devic
 /// Devices whose evidence was made by a clock that was ahead: it is tested again by the one that is right.
 pub fn tested_after(conn: &mut Conn, cut: Time, limit: i64) -> QueryResult<Vec<DeviceProof>> {
     device_proof::table
-        .filter(device_proof::proven_tested_at.gt(cut).or(device_proof::verified_tested_at.gt(cut)))
+        .filter(
+            device_proof::proven_tested_at
+                .gt(cut)
+                .or(device_proof::partial_tested_at.gt(cut))
+                .or(device_proof::verified_tested_at.gt(cut)),
+        )
         .filter(device_proof::failed_at.is_null())
         .order(device_proof::device_id)
         .limit(limit)

@@ -1,12 +1,15 @@
 //! What restore tests show of restore points and objects.
-use crate::domain::id::{DeviceId, RepositoryId, RestorePointId, RestoreTestId};
+use crate::domain::id::{DeviceId, RepositoryId, RestorePointId};
 use crate::domain::object::{ObjectKind, ObjectName, TokenKind};
-use crate::domain::proof::{Retest, TestResult, TestState};
+use crate::domain::proof::Retest;
+use crate::domain::restore_test::FailedRest;
 use crate::domain::time::Time;
 use crate::store::Conn;
+use crate::store::column::{from_json, to_json};
 use crate::store::restore_point::RestorePoint;
-use crate::store::schema::{objects, restore_points, restore_tests};
+use crate::store::schema::{objects, restore_points};
 use diesel::prelude::*;
+use std::time::Duration;
 
 /// One kind of evidence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +17,8 @@ pub enum Shown {
     Anything,
     Stored,
     Verified,
+    /// At least a part was compared and came back equal.
+    Compared,
     Proven,
 }
 
@@ -24,10 +29,13 @@ pub fn points(conn: &mut Conn, device: DeviceId, shown: Shown, limit: i64) -> Qu
         Shown::Anything => query,
         Shown::Stored => query.filter(restore_points::stored_at.is_not_null()),
         Shown::Verified => query.filter(restore_points::verified_at.is_not_null()),
+        Shown::Compared => {
+            query.filter(restore_points::proven_at.is_not_null().or(restore_points::partial_at.is_not_null()))
+        }
         Shown::Proven => query.filter(restore_points::proven_at.is_not_null()),
     };
     query
-        .order((restore_points::received_at.desc(), restore_points::id.desc()))
+        .order((restore_points::sequence.desc(), restore_points::id.desc()))
         .limit(limit)
         .select(RestorePoint::as_select())
         .load(conn)
@@ -43,7 +51,7 @@ pub fn baseline(conn: &mut Conn, device: DeviceId) -> QueryResult<Option<Restore
     let by_agent = restore_points::table
         .filter(restore_points::device_id.eq(device))
         .filter(restore_points::sent_by.eq(TokenKind::Agent).or(restore_points::manifest_name.is_not_null()))
-        .order((restore_points::received_at.desc(), restore_points::id.desc()))
+        .order((restore_points::sequence.desc(), restore_points::id.desc()))
         .select(RestorePoint::as_select())
         .first(conn)
         .optional()?;
@@ -62,48 +70,60 @@ pub fn count_filled(conn: &mut Conn, device: DeviceId) -> QueryResult<i64> {
         .get_result(conn)
 }
 
-/// The newest restore point of a device that failed and was not made up for by a later good test
-/// of the same or a newer point.
-pub fn standing_failure(conn: &mut Conn, device: DeviceId) -> QueryResult<Option<RestorePoint>> {
-    let failed = restore_points::table
+/// The restore points of a device that failed and whose failed files did not all come back since, newest first.
+pub fn standing_failures(conn: &mut Conn, device: DeviceId, limit: i64) -> QueryResult<Vec<RestorePoint>> {
+    restore_points::table
         .filter(restore_points::device_id.eq(device))
-        .filter(restore_points::failed_at.is_not_null())
-        .order((restore_points::received_at.desc(), restore_points::id.desc()))
-        .limit(50)
+        .filter(restore_points::failed_at.is_not_null().and(restore_points::made_good_at.is_null()))
+        .order((restore_points::sequence.desc(), restore_points::id.desc()))
+        .limit(limit)
         .select(RestorePoint::as_select())
-        .load::<RestorePoint>(conn)?;
-    for point in failed {
-        let later = restore_points::table
-            .filter(restore_points::device_id.eq(device))
-            .filter(restore_points::received_at.ge(point.received_at))
-            .filter(restore_points::failed_at.is_null())
-            .select(restore_points::id)
-            .into_boxed();
-        // What was compared is made up for only by what was compared. Damage took from all that came later what was
-        // known of it: what is known of it now was shown since.
-        let good = match (&point.manifest_name, point.retest) {
-            (Some(_), None) => later.filter(restore_points::proven_at.gt(point.failed_at)),
-            (None, None) => later.filter(restore_points::verified_at.gt(point.failed_at)),
-            (Some(_), Some(_)) => later.filter(restore_points::proven_at.is_not_null()),
-            (None, Some(_)) => later.filter(restore_points::verified_at.is_not_null()),
-        };
-        if good.first::<RestorePointId>(conn).optional()?.is_none() {
-            return Ok(Some(point));
-        }
-    }
-    Ok(None)
+        .load(conn)
 }
 
-/// The newest failed test of a restore point.
-pub fn failed_test(conn: &mut Conn, point: RestorePointId) -> QueryResult<Option<RestoreTestId>> {
-    restore_tests::table
-        .filter(restore_tests::restore_point_id.eq(point))
-        .filter(restore_tests::state.eq(TestState::Finished))
-        .filter(restore_tests::result.eq(TestResult::Failed))
-        .order((restore_tests::finished_at.desc(), restore_tests::id.desc()))
-        .select(restore_tests::id)
-        .first(conn)
-        .optional()
+/// The keys of the files of a point that failed and did not come back since.
+pub fn failed_keys(conn: &mut Conn, point: RestorePointId) -> QueryResult<Vec<String>> {
+    let text: String = restore_points::table.find(point).select(restore_points::failed_keys).first(conn)?;
+    from_json(&text)
+}
+
+/// Writes what of a point still has to come back, and since when nothing has to any more.
+pub fn set_failed(
+    conn: &mut Conn,
+    point: RestorePointId,
+    keys: &[String],
+    rest: Option<FailedRest>,
+    made_good_at: Option<Time>,
+) -> QueryResult<()> {
+    diesel::update(restore_points::table.find(point))
+        .set((
+            restore_points::failed_keys.eq(to_json(&keys)?),
+            restore_points::failed_rest.eq(rest),
+            restore_points::made_good_at.eq(made_good_at),
+        ))
+        .execute(conn)
+        .map(drop)
+}
+
+/// Ends evidence of a level after `validity` from its test where it would hold longer: a validity that was made
+/// shorter counts for what was tested before.
+pub fn shorten(conn: &mut Conn, is_proof: bool, validity: Duration) -> QueryResult<()> {
+    let millis = i64::try_from(validity.as_millis()).unwrap_or(i64::MAX);
+    let columns: &[(&str, &str, &str)] = if is_proof {
+        &[
+            ("restore_points", "proven_until", "proven_at"),
+            ("restore_points", "partial_until", "partial_at"),
+            ("device_proof", "proven_until", "proven_tested_at"),
+            ("device_proof", "partial_until", "partial_tested_at"),
+        ]
+    } else {
+        &[("restore_points", "verified_until", "verified_at"), ("device_proof", "verified_until", "verified_tested_at")]
+    };
+    for (table, until, tested) in columns {
+        let statement = format!("UPDATE {table} SET {until} = {tested} + {millis} WHERE {until} > {tested} + {millis}");
+        diesel::sql_query(statement).execute(conn)?;
+    }
+    Ok(())
 }
 
 /// Writes what a test showed of a restore point: each level that it has and since when it is known.
@@ -112,15 +132,20 @@ pub fn set_point(conn: &mut Conn, point: &RestorePoint) -> QueryResult<()> {
         .set((
             restore_points::stored_at.eq(point.stored_at),
             restore_points::verified_at.eq(point.verified_at),
+            restore_points::verified_until.eq(point.verified_until),
+            restore_points::partial_at.eq(point.partial_at),
+            restore_points::partial_until.eq(point.partial_until),
             restore_points::proven_at.eq(point.proven_at),
+            restore_points::proven_until.eq(point.proven_until),
             restore_points::failed_at.eq(point.failed_at),
+            restore_points::test_id.eq(point.test_id),
             restore_points::retest.eq(point.retest),
         ))
         .execute(conn)
         .map(drop)
 }
 
-/// Takes the verified and proven levels from every point of a repository that was received at or after `since`, but
+/// Takes the verified and proven levels from every point of a repository that may need what came at `since`, but
 /// from `but`; those that had any are to be tested again, and are given, newest first.
 pub fn demote_since(
     conn: &mut Conn,
@@ -130,18 +155,27 @@ pub fn demote_since(
 ) -> QueryResult<Vec<RestorePointId>> {
     let others = restore_points::table
         .filter(restore_points::repository_id.eq(repository))
-        .filter(restore_points::received_at.ge(since))
+        .filter(restore_points::as_of.ge(since))
         .filter(restore_points::id.ne_all(but.to_vec()))
-        .filter(restore_points::verified_at.is_not_null().or(restore_points::proven_at.is_not_null()));
+        .filter(
+            restore_points::verified_at
+                .is_not_null()
+                .or(restore_points::partial_at.is_not_null())
+                .or(restore_points::proven_at.is_not_null()),
+        );
     let demoted = others
         .clone()
-        .order(restore_points::received_at.desc())
+        .order(restore_points::sequence.desc())
         .select(restore_points::id)
         .load::<RestorePointId>(conn)?;
     diesel::update(others)
         .set((
             restore_points::verified_at.eq(None::<Time>),
+            restore_points::verified_until.eq(None::<Time>),
+            restore_points::partial_at.eq(None::<Time>),
+            restore_points::partial_until.eq(None::<Time>),
             restore_points::proven_at.eq(None::<Time>),
+            restore_points::proven_until.eq(None::<Time>),
             restore_points::retest.eq(Retest::Due),
         ))
         .execute(conn)?;
@@ -162,7 +196,7 @@ pub fn end_wait_for_healing(conn: &mut Conn, repository: RepositoryId) -> QueryR
 pub fn counts_on_damage(conn: &mut Conn, repository: RepositoryId) -> QueryResult<bool> {
     let newest = restore_points::table
         .filter(restore_points::repository_id.eq(repository).and(restore_points::manifest_name.is_not_null()))
-        .order((restore_points::received_at.desc(), restore_points::id.desc()))
+        .order((restore_points::sequence.desc(), restore_points::id.desc()))
         .select((restore_points::retest, restore_points::received_at))
         .first::<(Option<Retest>, Time)>(conn)
         .optional()?;
@@ -193,7 +227,7 @@ pub fn devices_to_retest(conn: &mut Conn, limit: i64) -> QueryResult<Vec<DeviceI
 pub fn to_retest(conn: &mut Conn, device: DeviceId, limit: i64) -> QueryResult<Vec<RestorePointId>> {
     restore_points::table
         .filter(restore_points::device_id.eq(device).and(restore_points::retest.eq(Retest::Due)))
-        .order((restore_points::received_at.desc(), restore_points::id.desc()))
+        .order((restore_points::sequence.desc(), restore_points::id.desc()))
         .limit(limit)
         .select(restore_points::id)
         .load(conn)
@@ -231,7 +265,7 @@ pub fn set_verified(
     Ok(healed)
 }
 
-/// Whether anything that a point received at `point_at` may need was found damaged at or after `since`, and is.
+/// Whether anything that a point as of `point_at` may need was found damaged at or after `since`, and is.
 pub fn is_in_doubt(conn: &mut Conn, repository: RepositoryId, point_at: Time, since: Time) -> QueryResult<bool> {
     diesel::select(diesel::dsl::exists(
         objects::table

@@ -106,8 +106,8 @@ impl Restore {
 /// What a restore's ticket opens: one repository as it was when the restore point was received.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable)]
 pub struct Ticket {
-    /// When the restore point was received; nothing later is in view.
-    pub received_at: Time,
+    /// What the repository held at this time is in view, and nothing later.
+    pub as_of: Time,
     pub restore: Restore,
 }
 
@@ -129,7 +129,7 @@ pub fn find_ticket(conn: &mut Conn, hash: &str) -> QueryResult<Option<Ticket>> {
         .filter(devices::state.eq(DeviceState::Enrolled).and(devices::generation.eq(restores::target_generation)))
         .filter(restores::ticket_hash.eq(hash))
         .filter(restores::state.eq_any([RestoreState::Queued, RestoreState::Running]))
-        .select((restore_points::received_at, Restore::as_select()))
+        .select((restore_points::as_of, Restore::as_select()))
         .first(conn)
         .optional()
 }

@@ -1,7 +1,8 @@
 //! Restore points: the snapshots of a device's repositories.
-use crate::domain::id::{DeviceId, RepositoryId, RestorePointId};
+use crate::domain::id::{DeviceId, RepositoryId, RestorePointId, RestoreTestId};
 use crate::domain::object::{ObjectName, TokenKind};
 use crate::domain::proof::Retest;
+use crate::domain::restore_test::FailedRest;
 use crate::domain::time::Time;
 use crate::store::Conn;
 use crate::store::column::from_json;
@@ -21,8 +22,12 @@ pub struct RestorePoint {
     pub sent_by: TokenKind,
     /// The device's manifest, once it was reported.
     pub manifest_name: Option<ObjectName>,
-    /// By the server's clock: when the snapshot came, or the report where no snapshot has come.
+    /// By the server's clock as it stood: when the snapshot came, or the report where no snapshot has come.
     pub received_at: Time,
+    /// What the repository holds up to this belongs to the point: never before what it needs, whatever a clock did.
+    pub as_of: Time,
+    /// The order in which the device's points came; [`insert`] gives it.
+    pub sequence: i64,
     /// By the device's clock: when the backup ended. A label, never evidence.
     pub claimed_at: Option<Time>,
     pub file_count: Option<i64>,
@@ -32,9 +37,60 @@ pub struct RestorePoint {
     /// The snapshot object was received at; none while it is only reported.
     pub stored_at: Option<Time>,
     pub verified_at: Option<Time>,
+    /// Until when the test holds: fixed when it ended, and no setting makes it later.
+    pub verified_until: Option<Time>,
+    /// A part was compared and came back equal, too much was not compared.
+    pub partial_at: Option<Time>,
+    pub partial_until: Option<Time>,
     pub proven_at: Option<Time>,
+    pub proven_until: Option<Time>,
     pub failed_at: Option<Time>,
+    /// What failed and cannot be told file by file.
+    pub failed_rest: Option<FailedRest>,
+    /// All that failed came back in tests of later points.
+    pub made_good_at: Option<Time>,
+    /// The test that last showed something of it.
+    pub test_id: Option<RestoreTestId>,
     pub retest: Option<Retest>,
+}
+
+impl RestorePoint {
+    /// A snapshot that came at `at`, of which nothing more is known.
+    pub fn received(
+        (repository, device): (RepositoryId, DeviceId),
+        snapshot: &ObjectName,
+        sent_by: TokenKind,
+        at: Time,
+    ) -> Self {
+        Self {
+            id: RestorePointId::generate(at),
+            repository_id: repository,
+            device_id: device,
+            snapshot_name: snapshot.clone(),
+            sent_by,
+            manifest_name: None,
+            received_at: at,
+            as_of: at,
+            sequence: 0,
+            claimed_at: None,
+            file_count: None,
+            size_bytes: None,
+            excluded_count: 0,
+            reported_at: None,
+            stored_at: Some(at),
+            verified_at: None,
+            verified_until: None,
+            partial_at: None,
+            partial_until: None,
+            proven_at: None,
+            proven_until: None,
+            failed_at: None,
+            failed_rest: None,
+            made_good_at: None,
+            test_id: None,
+            retest: None,
+        }
+    }
 }
 
 /// What a device said of a backup, in the columns it fills.
@@ -77,7 +133,7 @@ pub fn of_snapshot(
 pub fn of_device(conn: &mut Conn, device: DeviceId, limit: i64) -> QueryResult<Vec<RestorePoint>> {
     restore_points::table
         .filter(restore_points::device_id.eq(device))
-        .order((restore_points::received_at.desc(), restore_points::id.desc()))
+        .order((restore_points::sequence.desc(), restore_points::id.desc()))
         .limit(limit)
         .select(RestorePoint::as_select())
         .load(conn)
@@ -95,15 +151,27 @@ pub fn of_device_since(conn: &mut Conn, device: DeviceId, since: Time, limit: i6
 pub fn newest_stored(conn: &mut Conn, repository: RepositoryId) -> QueryResult<Option<RestorePoint>> {
     restore_points::table
         .filter(restore_points::repository_id.eq(repository).and(restore_points::stored_at.is_not_null()))
-        .order((restore_points::received_at.desc(), restore_points::id.desc()))
+        .order((restore_points::sequence.desc(), restore_points::id.desc()))
         .select(RestorePoint::as_select())
         .first(conn)
         .optional()
 }
 
-/// Adds a restore point.
+/// Adds a restore point, as the newest of its device.
 pub fn insert(conn: &mut Conn, point: &RestorePoint) -> QueryResult<()> {
+    let sequence = next_sequence(conn, point.device_id)?;
+    let point = RestorePoint { sequence, ..point.clone() };
     diesel::insert_into(restore_points::table).values(point).execute(conn).map(drop)
+}
+
+fn next_sequence(conn: &mut Conn, device: DeviceId) -> QueryResult<i64> {
+    let newest: Option<i64> = restore_points::table
+        .filter(restore_points::device_id.eq(device))
+        .order(restore_points::sequence.desc())
+        .select(restore_points::sequence)
+        .first(conn)
+        .optional()?;
+    Ok(newest.unwrap_or(0) + 1)
 }
 
 /// Removes all but the newest `keep` of a repository's points that are only reported; answers how long the names of
@@ -111,7 +179,7 @@ pub fn insert(conn: &mut Conn, point: &RestorePoint) -> QueryResult<()> {
 pub fn remove_reported(conn: &mut Conn, repository: RepositoryId, keep: i64) -> QueryResult<i64> {
     let surplus = restore_points::table
         .filter(restore_points::repository_id.eq(repository).and(restore_points::stored_at.is_null()))
-        .order((restore_points::received_at.desc(), restore_points::id.desc()))
+        .order((restore_points::sequence.desc(), restore_points::id.desc()))
         .limit(i64::from(u16::MAX))
         .offset(keep)
         .select((restore_points::id, restore_points::excluded))
@@ -126,11 +194,17 @@ pub fn charged(excluded: &str) -> i64 {
     if excluded == "[]" { 0 } else { i64::try_from(excluded.len()).unwrap_or(i64::MAX) }
 }
 
-/// Notes that the snapshot of a reported point has come; false when it had before.
-pub fn mark_stored(conn: &mut Conn, id: RestorePointId, at: Time) -> QueryResult<bool> {
-    let changed = diesel::update(restore_points::table.find(id))
+/// Notes that the snapshot of a reported point has come, with all that came up to `as_of`; false when it had before.
+pub fn mark_stored(conn: &mut Conn, point: &RestorePoint, as_of: Time, at: Time) -> QueryResult<bool> {
+    let sequence = next_sequence(conn, point.device_id)?;
+    let changed = diesel::update(restore_points::table.find(point.id))
         .filter(restore_points::stored_at.is_null())
-        .set((restore_points::stored_at.eq(at), restore_points::received_at.eq(at)))
+        .set((
+            restore_points::stored_at.eq(at),
+            restore_points::received_at.eq(at),
+            restore_points::as_of.eq(as_of),
+            restore_points::sequence.eq(sequence),
+        ))
         .execute(conn)?;
     Ok(changed == 1)
 }

@@ -2,13 +2,14 @@
 use crate::domain::id::{DeviceId, RestorePointId, RestoreTestId, UserId};
 use crate::domain::proof::{Level, TestCause, TestResult, TestState};
 use crate::domain::restore_test::{Failures, TestReport};
-use crate::domain::time::Time;
+use crate::domain::time::{Time, minutes};
 use crate::store::Conn;
 use crate::store::schema::{device_proof, restore_tests};
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use std::collections::HashSet;
+use std::time::Duration;
 
 /// One restore test.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
@@ -88,7 +89,7 @@ impl RestoreTest {
     }
 
     /// How long it took, once it has ended.
-    pub fn duration(&self) -> Option<std::time::Duration> {
+    pub fn duration(&self) -> Option<Duration> {
         Some(self.finished_at?.since(self.started_at?))
     }
 }
@@ -186,7 +187,12 @@ pub fn next(conn: &mut Conn, device: Option<DeviceId>, now: Time) -> QueryResult
     ] {
         let mut query = restore_tests::table
             .filter(restore_tests::state.eq_any([TestState::Queued, TestState::Running]))
-            .filter(restore_tests::claimed_until.is_null().or(restore_tests::claimed_until.le(now)))
+            .filter(
+                restore_tests::claimed_until
+                    .is_null()
+                    .or(restore_tests::claimed_until.le(now))
+                    .or(restore_tests::claimed_until.gt(now + LONGEST_CLAIM)),
+            )
             .filter(restore_tests::cause.eq_any(cause.to_vec()))
             .into_boxed();
         if let Some(device) = device {
@@ -203,6 +209,9 @@ pub fn next(conn: &mut Conn, device: Option<DeviceId>, now: Time) -> QueryResult
     }
     Ok(None)
 }
+
+/// No claim is longer; one that lasts longer was made by a clock that was ahead.
+const LONGEST_CLAIM: Duration = minutes(30);
 
 /// When a test of the same device last began.
 const LAST_TURN: &str = "coalesce((SELECT max(turn.started_at) FROM restore_tests AS turn \
@@ -227,7 +236,12 @@ pub fn claim(conn: &mut Conn, id: RestoreTestId, runner: &str, until: Time, now:
     let open = restore_tests::table
         .find(id)
         .filter(restore_tests::state.eq_any([TestState::Queued, TestState::Running]))
-        .filter(restore_tests::claimed_until.is_null().or(restore_tests::claimed_until.le(now)));
+        .filter(
+            restore_tests::claimed_until
+                .is_null()
+                .or(restore_tests::claimed_until.le(now))
+                .or(restore_tests::claimed_until.gt(now + LONGEST_CLAIM)),
+        );
     diesel::update(open)
         .set((
             restore_tests::state.eq(TestState::Running),

@@ -135,6 +135,7 @@ fn bars(read: &Read, layout: &Layout) -> Vec<(&'static str, i64, String, &'stati
     for (name, count) in ["under 1 d", "1–3 d", "3–7 d", "older"].into_iter().zip(&read.ages) {
         parts.push(("c-proven", name, *count));
     }
+    parts.push(("c-dated", "in part", counts.partial));
     parts.push(("c-dated", "out of date", counts.out_of_date));
     parts.push(("c-lost", "never, failed", counts.never_proven + counts.failed));
     parts.push(("c-unk", "unknown", counts.unknown));

@@ -140,7 +140,9 @@ const fn said(changed: Changed) -> &'static str {
     match changed {
         Changed { at_once: 0, later: 0 } => "Nothing was different.",
         Changed { later: 0, .. } => "The settings are changed.",
-        Changed { .. } => "The settings are changed. What gives wipes more room waits, and is shown with its time.",
+        Changed { .. } => {
+            "The settings are changed. What loosens a guard waits for 72 hours, and is shown with the time it takes effect."
+        }
     }
 }
 

@@ -184,10 +184,10 @@ const ACTS = {
     await press(page, button(page, "Add team"), /is added/);
     for (const number of ["16", "15"]) {
       await page.goto(`${base}/settings`);
-      await page.getByLabel("Check-in every, in seconds").fill(number);
+      await page.getByLabel("Check in every (seconds)").fill(number);
       await press(page, button(page, "Change settings"), /The settings are changed/);
       await page.reload();
-      const is = await page.getByLabel("Check-in every, in seconds").inputValue();
+      const is = await page.getByLabel("Check in every (seconds)").inputValue();
       if (is !== number) throw new Error(`the setting is ${is}`);
     }
     await page.getByLabel("Most wipes per hour").fill("21");

@@ -52,7 +52,7 @@ export async function bringStates({ browser, demo, faults }) {
   }
 
   // From here on nothing is released while the pages are looked at, and one more is too many.
-  await set("Hold before an approved wipe, in minutes", 60);
+  await set("Hold before an approved wipe (minutes)", 60);
   found.Waiting = await askAndApprove("contractor-07");
   found.Requested = await ask("field-tablet-03");
   await set("Most wipes per hour", 1);

@@ -64,6 +64,7 @@ fn matches(it: &Any, filter: &Filter, reach: &Reach, now: Time) -> bool {
         View::Failed => grade == Grade::Failed,
         View::NeverProven => matches!(grade, Grade::Never | Grade::Reported | Grade::Stored | Grade::Verified),
         View::OutOfDate => grade == Grade::OutOfDate,
+        View::Partial => grade == Grade::Partial,
         View::NotEncrypted => status.encryption == Encryption::Off,
         View::Silent => is_silent,
         View::LoseAll => part(it, now) == Some(Part::LoseAll),

@@ -109,7 +109,10 @@ fn a_failed_test_needs_attention_only_while_it_stands() {
     assert!(html.contains("A restore test of") && html.contains("favicon-alarm"), "{html}");
 
     server.act(move |conn| {
-        store::evidence::set_point(conn, &RestorePoint { failed_at: None, proven_at: Some(NOW), ..later })?;
+        store::evidence::set_point(
+            conn,
+            &RestorePoint { failed_at: None, proven_at: Some(NOW), proven_until: Some(NOW + days(7)), ..later },
+        )?;
         service::proof::refresh(conn, device)
     });
 

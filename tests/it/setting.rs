@@ -63,7 +63,8 @@ fn what_gives_wipes_more_room_is_told_shown_and_can_be_taken_back() {
     let told = server.mails();
     let readers: Vec<_> = told.iter().map(|it| it.to.as_str()).collect();
     assert_eq!(readers, ["ada@example.org", "ada@example.org", "bob@example.org", "bob@example.org"]);
-    for said in ["minutes: from 10 to 1, in force from 2026-11-25T14:06:11Z", "hour: from 5 to 50, in force from"] {
+    for said in ["(minutes): from 10 to 1, in force from 2026-11-25T14:06:11Z", "per hour: from 5 to 50, in force from"]
+    {
         assert_eq!(told.iter().filter(|it| it.body.contains(said)).count(), 2, "{said}: {told:?}");
     }
     assert_eq!(location(&bob.post("/settings/wipe.max_per_hour/take-backs", &[])), "/settings");
@@ -86,6 +87,39 @@ fn a_tightening_is_in_force_at_once_and_ends_what_waits() {
     assert_eq!(guards(&server), (minutes(30), 2));
     server.app.clock.advance(SETTLED);
     assert_eq!(guards(&server), (minutes(30), 2));
+}
+
+#[test]
+fn a_longer_validity_and_rarer_check_ins_wait_and_are_told() {
+    let server = TestServer::start();
+    let owner = Visit::of(&server, colleague(&server, "ada", Role::Owner));
+    let device = SimDevice::join(&server);
+    let span = || {
+        let (id, now) = (device.id(), server.app.clock.now());
+        server.read(move |conn| {
+            let device = store::device::find(conn, id)?.unwrap();
+            Ok(service::policy::device_policy(conn, &device, now)?.check_in_every_seconds)
+        })
+    };
+    let fields = [
+        ("wipe_hold_minutes", "10"),
+        ("wipe_max_per_hour", "5"),
+        ("proof_validity_hours", "8760"),
+        ("verified_validity_hours", "8000"),
+        ("check_in_seconds", "86400"),
+        ("quota_gb", "1000"),
+    ];
+
+    assert_eq!(owner.post("/settings", &fields).status, 303);
+
+    let told = server.mails();
+    for said in ["Proof valid for (hours): from 168 to 8760, in force from", "from 720 to 8000", "from 900 to 86400"] {
+        assert!(told.iter().any(|it| it.body.contains(said)), "{said}: {told:?}");
+    }
+    assert_eq!(text(&owner.get("/settings")).matches("In force from").count(), 3);
+    assert_eq!(span(), 900);
+    server.app.clock.advance(SETTLED);
+    assert_eq!(span(), 86_400, "what nobody took back is in force");
 }
 
 #[test]

@@ -42,6 +42,10 @@ CREATE TABLE objects (
 -- Every page asks whether anything is damaged.
 CREATE INDEX objects_damaged ON objects (repository_id) WHERE damaged_at IS NOT NULL;
 
+-- received_at is by the clock as it stood; as_of is never before what the point needs, whatever the clock did; sequence
+-- is the order in which a device's points came. *_until was fixed when the test ended: no setting makes it later.
+-- failed_keys, failed_rest: what must come back in a test before the failure is made good. test_id: the test that last
+-- showed something of the point.
 CREATE TABLE restore_points (
     id TEXT COLLATE "C" PRIMARY KEY NOT NULL,
     repository_id TEXT COLLATE "C" NOT NULL REFERENCES repositories (id),
@@ -50,6 +54,8 @@ CREATE TABLE restore_points (
     sent_by TEXT COLLATE "C" NOT NULL CHECK (sent_by IN ('agent', 'own_client', 'append_client')),
     manifest_name TEXT COLLATE "C",
     received_at BIGINT NOT NULL,
+    as_of BIGINT NOT NULL,
+    sequence BIGINT NOT NULL,
     claimed_at BIGINT,
     file_count BIGINT,
     size_bytes BIGINT,
@@ -58,14 +64,24 @@ CREATE TABLE restore_points (
     reported_at BIGINT,
     stored_at BIGINT,
     verified_at BIGINT,
+    verified_until BIGINT,
+    partial_at BIGINT,
+    partial_until BIGINT,
     proven_at BIGINT,
+    proven_until BIGINT,
     failed_at BIGINT,
+    failed_keys TEXT COLLATE "C" NOT NULL DEFAULT '[]',
+    failed_rest TEXT COLLATE "C" CHECK (failed_rest IN ('manifest', 'unnamed')),
+    made_good_at BIGINT,
+    test_id TEXT COLLATE "C",
     retest TEXT COLLATE "C" CHECK (retest IN ('due', 'once_healed')),
     UNIQUE (repository_id, snapshot_name)
 );
-CREATE INDEX restore_points_by_device ON restore_points (device_id, received_at);
+CREATE INDEX restore_points_by_device ON restore_points (device_id, sequence);
+-- Failures that nothing has made good, which are few or none.
+CREATE INDEX restore_points_failed ON restore_points (device_id, sequence) WHERE failed_at IS NOT NULL AND made_good_at IS NULL;
 -- What damage took the proof from, which is little or nothing.
-CREATE INDEX restore_points_to_retest ON restore_points (device_id, received_at) WHERE retest IS NOT NULL;
+CREATE INDEX restore_points_to_retest ON restore_points (device_id, sequence) WHERE retest IS NOT NULL;
 
 -- base_point_id, beyond_*: what the tested point holds that the newest proven point before it does not.
 CREATE TABLE restore_tests (
@@ -116,7 +132,8 @@ CREATE TABLE backup_attempts (
 -- not_proven_*: null while the newest point has not been compared with the proven one.
 -- baseline_*: the backup that the device counts its changes from. filled_points: how many backups hold, or may hold,
 -- a file.
--- rank: 0 failed, 1 never, 2 reported, 3 stored, 4 verified, 5 proven.
+-- rank: 0 failed, 1 never, 2 reported, 3 stored, 4 verified, 5 partly proven, 6 proven.
+-- noted_at: when the last of the evidence was learned. partial_*: only where that point is newer than the proven one.
 CREATE TABLE device_proof (
     device_id TEXT COLLATE "C" PRIMARY KEY NOT NULL REFERENCES devices (id),
     rank BIGINT NOT NULL,
@@ -126,6 +143,11 @@ CREATE TABLE device_proof (
     verified_at BIGINT,
     verified_tested_at BIGINT,
     verified_until BIGINT,
+    partial_at BIGINT,
+    partial_tested_at BIGINT,
+    partial_until BIGINT,
+    partial_file_count BIGINT NOT NULL DEFAULT 0,
+    partial_matched_count BIGINT NOT NULL DEFAULT 0,
     proven_point_id TEXT COLLATE "C",
     proven_at BIGINT,
     proven_tested_at BIGINT,
@@ -141,8 +163,10 @@ CREATE TABLE device_proof (
     filled_points BIGINT NOT NULL DEFAULT 0,
     failed_at BIGINT,
     failed_test_id TEXT COLLATE "C",
+    noted_at BIGINT,
     -- The evidence of a level is whole or not there: which point, when it was tested, and until when that holds.
     CHECK ((verified_at IS NULL) = (verified_tested_at IS NULL) AND (verified_at IS NULL) = (verified_until IS NULL)),
+    CHECK ((partial_at IS NULL) = (partial_tested_at IS NULL) AND (partial_at IS NULL) = (partial_until IS NULL)),
     CHECK ((proven_at IS NULL) = (proven_tested_at IS NULL) AND (proven_at IS NULL) = (proven_until IS NULL))
 );
 CREATE INDEX device_proof_worst_first ON device_proof (rank, proven_until, device_id);
@@ -164,9 +188,12 @@ CREATE TABLE device_listings (
     newest_at BIGINT NOT NULL,
     stored_at BIGINT NOT NULL,
     verified_until BIGINT NOT NULL,
+    partial_until BIGINT NOT NULL,
     proven_at BIGINT NOT NULL,
     proven_until BIGINT NOT NULL,
+    proven_tested_at BIGINT NOT NULL,
     tested_at BIGINT NOT NULL,
+    noted_at BIGINT NOT NULL,
     failed_at BIGINT NOT NULL,
     seen_at BIGINT NOT NULL,
     changed BIGINT NOT NULL,
@@ -183,7 +210,7 @@ CREATE FUNCTION devices_list() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
     INSERT INTO device_listings VALUES (
         NEW.id, NEW.state, NEW.team_id, NEW.platform, NEW.ownership, NEW.name,
         lower(NEW.name || chr(10) || NEW.person || chr(10) || NEW.serial), NEW.enrolled_at,
-        'unknown', 1, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 2, 0);
+        'unknown', 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 2, 0);
     RETURN NULL;
 END $$;
 CREATE TRIGGER devices_list AFTER INSERT ON devices FOR EACH ROW EXECUTE FUNCTION devices_list();
@@ -215,9 +242,12 @@ CREATE FUNCTION device_proof_list() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
     UPDATE device_listings SET
         rank = NEW.rank, newest_at = coalesce(NEW.newest_at, 0), stored_at = coalesce(NEW.stored_at, 0),
         verified_until = coalesce(NEW.verified_until, 0),
+        partial_until = coalesce(NEW.partial_until, 0),
         proven_at = coalesce(NEW.proven_at, 0),
         proven_until = coalesce(NEW.proven_until, 0),
-        tested_at = greatest(coalesce(NEW.verified_tested_at, 0), coalesce(NEW.proven_tested_at, 0)),
+        proven_tested_at = coalesce(NEW.proven_tested_at, 0),
+        tested_at = greatest(coalesce(NEW.verified_tested_at, 0), coalesce(NEW.partial_tested_at, 0), coalesce(NEW.proven_tested_at, 0)),
+        noted_at = coalesce(NEW.noted_at, 0),
         failed_at = coalesce(NEW.failed_at, 0),
         not_proven = CASE
             WHEN NEW.baseline_id IS NULL OR NEW.baseline_at IS NULL THEN 0

@@ -44,6 +44,10 @@ CREATE TABLE objects (
 -- Every page asks whether anything is damaged.
 CREATE INDEX objects_damaged ON objects (repository_id) WHERE damaged_at IS NOT NULL;
 
+-- received_at is by the clock as it stood; as_of is never before what the point needs, whatever the clock did; sequence
+-- is the order in which a device's points came. *_until was fixed when the test ended: no setting makes it later.
+-- failed_keys, failed_rest: what must come back in a test before the failure is made good. test_id: the test that last
+-- showed something of the point.
 CREATE TABLE restore_points (
     id TEXT PRIMARY KEY NOT NULL,
     repository_id TEXT NOT NULL REFERENCES repositories (id),
@@ -52,6 +56,8 @@ CREATE TABLE restore_points (
     sent_by TEXT NOT NULL CHECK (sent_by IN ('agent', 'own_client', 'append_client')),
     manifest_name TEXT,
     received_at INTEGER NOT NULL,
+    as_of INTEGER NOT NULL,
+    sequence INTEGER NOT NULL,
     claimed_at INTEGER,
     file_count INTEGER,
     size_bytes INTEGER,
@@ -60,14 +66,24 @@ CREATE TABLE restore_points (
     reported_at INTEGER,
     stored_at INTEGER,
     verified_at INTEGER,
+    verified_until INTEGER,
+    partial_at INTEGER,
+    partial_until INTEGER,
     proven_at INTEGER,
+    proven_until INTEGER,
     failed_at INTEGER,
+    failed_keys TEXT NOT NULL DEFAULT '[]',
+    failed_rest TEXT CHECK (failed_rest IN ('manifest', 'unnamed')),
+    made_good_at INTEGER,
+    test_id TEXT,
     retest TEXT CHECK (retest IN ('due', 'once_healed')),
     UNIQUE (repository_id, snapshot_name)
 ) STRICT;
-CREATE INDEX restore_points_by_device ON restore_points (device_id, received_at);
+CREATE INDEX restore_points_by_device ON restore_points (device_id, sequence);
+-- Failures that nothing has made good, which are few or none.
+CREATE INDEX restore_points_failed ON restore_points (device_id, sequence) WHERE failed_at IS NOT NULL AND made_good_at IS NULL;
 -- What damage took the proof from, which is little or nothing.
-CREATE INDEX restore_points_to_retest ON restore_points (device_id, received_at) WHERE retest IS NOT NULL;
+CREATE INDEX restore_points_to_retest ON restore_points (device_id, sequence) WHERE retest IS NOT NULL;
 
 -- base_point_id, beyond_*: what the tested point holds that the newest proven point before it does not.
 CREATE TABLE restore_tests (
@@ -118,7 +134,8 @@ CREATE TABLE backup_attempts (
 -- not_proven_*: null while the newest point has not been compared with the proven one.
 -- baseline_*: the backup that the device counts its changes from. filled_points: how many backups hold, or may hold,
 -- a file.
--- rank: 0 failed, 1 never, 2 reported, 3 stored, 4 verified, 5 proven.
+-- rank: 0 failed, 1 never, 2 reported, 3 stored, 4 verified, 5 partly proven, 6 proven.
+-- noted_at: when the last of the evidence was learned. partial_*: only where that point is newer than the proven one.
 CREATE TABLE device_proof (
     device_id TEXT PRIMARY KEY NOT NULL REFERENCES devices (id),
     rank INTEGER NOT NULL,
@@ -128,6 +145,11 @@ CREATE TABLE device_proof (
     verified_at INTEGER,
     verified_tested_at INTEGER,
     verified_until INTEGER,
+    partial_at INTEGER,
+    partial_tested_at INTEGER,
+    partial_until INTEGER,
+    partial_file_count INTEGER NOT NULL DEFAULT 0,
+    partial_matched_count INTEGER NOT NULL DEFAULT 0,
     proven_point_id TEXT,
     proven_at INTEGER,
     proven_tested_at INTEGER,
@@ -143,8 +165,10 @@ CREATE TABLE device_proof (
     filled_points INTEGER NOT NULL DEFAULT 0,
     failed_at INTEGER,
     failed_test_id TEXT,
+    noted_at INTEGER,
     -- The evidence of a level is whole or not there: which point, when it was tested, and until when that holds.
     CHECK ((verified_at IS NULL) = (verified_tested_at IS NULL) AND (verified_at IS NULL) = (verified_until IS NULL)),
+    CHECK ((partial_at IS NULL) = (partial_tested_at IS NULL) AND (partial_at IS NULL) = (partial_until IS NULL)),
     CHECK ((proven_at IS NULL) = (proven_tested_at IS NULL) AND (proven_at IS NULL) = (proven_until IS NULL))
 ) STRICT;
 CREATE INDEX device_proof_worst_first ON device_proof (rank, proven_until, device_id);
@@ -166,9 +190,12 @@ CREATE TABLE device_listings (
     newest_at INTEGER NOT NULL,
     stored_at INTEGER NOT NULL,
     verified_until INTEGER NOT NULL,
+    partial_until INTEGER NOT NULL,
     proven_at INTEGER NOT NULL,
     proven_until INTEGER NOT NULL,
+    proven_tested_at INTEGER NOT NULL,
     tested_at INTEGER NOT NULL,
+    noted_at INTEGER NOT NULL,
     failed_at INTEGER NOT NULL,
     seen_at INTEGER NOT NULL,
     changed INTEGER NOT NULL,
@@ -185,7 +212,7 @@ CREATE TRIGGER devices_list AFTER INSERT ON devices BEGIN
     INSERT INTO device_listings VALUES (
         NEW.id, NEW.state, NEW.team_id, NEW.platform, NEW.ownership, NEW.name,
         lower(NEW.name || char(10) || NEW.person || char(10) || NEW.serial), NEW.enrolled_at,
-        'unknown', 1, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 2, 0);
+        'unknown', 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 2, 0);
 END;
 CREATE TRIGGER devices_relist AFTER UPDATE OF state, team_id, platform, ownership, name, person, serial, enrolled_at ON devices BEGIN
     UPDATE device_listings SET
@@ -217,9 +244,12 @@ CREATE TRIGGER device_proof_list AFTER INSERT ON device_proof BEGIN
     UPDATE device_listings SET
         rank = NEW.rank, newest_at = coalesce(NEW.newest_at, 0), stored_at = coalesce(NEW.stored_at, 0),
         verified_until = coalesce(NEW.verified_until, 0),
+        partial_until = coalesce(NEW.partial_until, 0),
         proven_at = coalesce(NEW.proven_at, 0),
         proven_until = coalesce(NEW.proven_until, 0),
-        tested_at = max(coalesce(NEW.verified_tested_at, 0), coalesce(NEW.proven_tested_at, 0)),
+        proven_tested_at = coalesce(NEW.proven_tested_at, 0),
+        tested_at = max(coalesce(NEW.verified_tested_at, 0), coalesce(NEW.partial_tested_at, 0), coalesce(NEW.proven_tested_at, 0)),
+        noted_at = coalesce(NEW.noted_at, 0),
         failed_at = coalesce(NEW.failed_at, 0),
         not_proven = CASE
             WHEN NEW.baseline_id IS NULL OR NEW.baseline_at IS NULL THEN 0
@@ -232,9 +262,12 @@ CREATE TRIGGER device_proof_relist AFTER UPDATE ON device_proof BEGIN
     UPDATE device_listings SET
         rank = NEW.rank, newest_at = coalesce(NEW.newest_at, 0), stored_at = coalesce(NEW.stored_at, 0),
         verified_until = coalesce(NEW.verified_until, 0),
+        partial_until = coalesce(NEW.partial_until, 0),
         proven_at = coalesce(NEW.proven_at, 0),
         proven_until = coalesce(NEW.proven_until, 0),
-        tested_at = max(coalesce(NEW.verified_tested_at, 0), coalesce(NEW.proven_tested_at, 0)),
+        proven_tested_at = coalesce(NEW.proven_tested_at, 0),
+        tested_at = max(coalesce(NEW.verified_tested_at, 0), coalesce(NEW.partial_tested_at, 0), coalesce(NEW.proven_tested_at, 0)),
+        noted_at = coalesce(NEW.noted_at, 0),
         failed_at = coalesce(NEW.failed_at, 0),
         not_proven = CASE
             WHEN NEW.baseline_id IS NULL OR NEW.baseline_at IS NULL THEN 0

@@ -183,6 +183,8 @@ impl LossFacts {
         }
         match self.grade {
             Grade::Proven => self.beyond_proof,
+            // What the test of the part left out, where that test was of this backup.
+            Grade::Partial => self.beyond_proof.or(self.in_newest),
             Grade::Unknown => None,
             // Beyond a proof that does not hold, all that the backup holds is not proven.
             Grade::Failed | Grade::Never | Grade::Reported | Grade::Stored | Grade::OutOfDate | Grade::Verified => {

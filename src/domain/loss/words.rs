@@ -237,6 +237,7 @@ impl Loss {
             (Grade::Proven, true) => {
                 return Some(format!("{what} {are} in the {} backup and could not be compared.", say(newest.at)));
             }
+            (Grade::Partial, _) => "and could not be shown to come back",
             (Grade::Never | Grade::Unknown | Grade::Reported | Grade::Stored | Grade::Verified | Grade::Proven, _) => {
                 "which has never been restored"
             }

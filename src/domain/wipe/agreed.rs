@@ -258,7 +258,8 @@ const fn trust(grade: Grade) -> u8 {
         Grade::Stored => 4,
         Grade::OutOfDate => 5,
         Grade::Verified => 6,
-        Grade::Proven => 7,
+        Grade::Partial => 7,
+        Grade::Proven => 8,
     }
 }
 

@@ -10,6 +10,8 @@ pub struct Expected {
     pub size: u64,
     pub sha256: [u8; 32],
     pub seen: bool,
+    /// Whether it came back as the manifest has it.
+    pub is_equal: bool,
 }
 
 /// All files of a manifest, found by their path's key.
@@ -19,6 +21,13 @@ pub struct Content(Vec<Expected>);
 /// What a path is found by: nobody can make two paths with the same 128 bits.
 pub fn key_of(path: &str) -> [u8; 16] {
     start_of(&sha256(path.as_bytes()))
+}
+
+/// Reads a key that was written in hex.
+pub fn key_from(text: &str) -> Option<[u8; 16]> {
+    let mut key = [0; 16];
+    hex::decode_to_slice(text, &mut key).ok()?;
+    Some(key)
 }
 
 fn start_of(hash: &[u8; 32]) -> [u8; 16] {
@@ -40,7 +49,7 @@ impl Expected {
                 bad.get_or_insert(file.path);
                 return;
             }
-            files.push(Self { key: key_of(&file.path), size: file.size, sha256: hash, seen: false });
+            files.push(Self { key: key_of(&file.path), size: file.size, sha256: hash, seen: false, is_equal: false });
         })?;
         if bad.is_some() {
             return Err(Fault::Line(0, "a file has no SHA-256".to_owned()));
@@ -62,19 +71,26 @@ impl Content {
         at.and_then(|at| self.0.get(at)).is_some_and(|it| it.seen)
     }
 
+    pub fn is_equal(&self, key: &[u8; 16]) -> bool {
+        let at = self.0.binary_search_by_key(key, |it| it.key).ok();
+        at.and_then(|at| self.0.get(at)).is_some_and(|it| it.is_equal)
+    }
+
     pub fn all_seen(&self) -> bool {
         self.0.iter().all(|it| it.seen)
     }
 }
 
 /// Files of one manifest that another has not, or not with the same content; none where one cannot be read.
-pub fn beyond(newer: &[u8], base: &[u8]) -> Option<Beyond> {
+///
+/// `is_counted` says which of them count: what is not compared is counted where that is found.
+pub fn beyond(newer: &[u8], base: &[u8], is_counted: impl Fn(&[u8; 16]) -> bool) -> Option<Beyond> {
     let mut have = Vec::new();
     manifest::each(base, |file| have.push(same_of(&file))).ok()?;
     have.sort_unstable();
     let mut beyond = Beyond::default();
     manifest::each(newer, |file| {
-        if have.binary_search(&same_of(&file)).is_err() {
+        if is_counted(&key_of(&file.path)) && have.binary_search(&same_of(&file)).is_err() {
             beyond.files += 1;
             beyond.bytes = beyond.bytes.saturating_add(file.size);
         }
@@ -116,8 +132,10 @@ mod tests {
     fn new_and_changed_files_are_beyond() {
         let base = manifest(&[("/a", 1), ("/b", 2), ("/gone", 3)]);
         let newer = manifest(&[("/a", 1), ("/b", 20), ("/c", 30)]);
-        assert_eq!(beyond(&newer, &base), Some(Beyond { files: 2, bytes: 50 }));
-        assert_eq!(beyond(&newer, b"?"), None);
+        assert_eq!(beyond(&newer, &base, |_| true), Some(Beyond { files: 2, bytes: 50 }));
+        let but_c = |key: &[u8; 16]| *key != key_of("/c");
+        assert_eq!(beyond(&newer, &base, but_c), Some(Beyond { files: 1, bytes: 20 }));
+        assert_eq!(beyond(&newer, b"?", |_| true), None);
     }
 
     #[test]

@@ -1,22 +1,27 @@
 //! What a test has found so far, and the report it makes.
 use crate::domain::object::{ObjectKind, ObjectName};
 use crate::domain::proof::{Level, TestResult};
-use crate::domain::restore_test::{Beyond, Failures, MAX_NAMES, ObjectFailure, TestReport};
-use crate::domain::words::{files, number};
+use crate::domain::restore_test::{
+    Beyond, Coverage, Failed, FailedRest, Failures, MAX_KEYS, MAX_NAMES, MadeGood, ObjectFailure, TestReport,
+};
+use crate::domain::words::{bytes, files, number};
+use crate::proof::check::expected::key_of;
 use crate::repository::{Fault, Id, Problem, Seen};
 
 /// What a test has found so far.
 #[derive(Debug, Default)]
 pub struct Finding {
     pub has_manifest: bool,
+    has_bad_manifest: bool,
     pub file_count: u64,
-    pub matched_count: u64,
     pub byte_count: u64,
     pub beyond: Option<Beyond>,
+    pub made_good: MadeGood,
     /// Files whose chunks are in no index; they are in no table and counted here.
     pub lost: u64,
-    excluded_count: u64,
-    excluded_bytes: u64,
+    coverage: Coverage,
+    /// The keys of the files that failed, as many as are kept.
+    failed_keys: Vec<String>,
     stored_bytes_read: u64,
     verified: Vec<ObjectName>,
     failures: Failures,
@@ -32,7 +37,7 @@ impl Finding {
     /// A file whose content cannot be read back.
     pub fn read_failed(&mut self, path: String, fault: &Fault) {
         self.is_unreadable = true;
-        self.failures.file(path, fault.to_string());
+        self.file(path, fault.to_string());
         self.object(fault);
     }
 
@@ -46,6 +51,19 @@ impl Finding {
 
     /// A file that came back otherwise than the device had it.
     pub fn differs(&mut self, path: String, reason: String) {
+        self.file(path, reason);
+    }
+
+    /// A file that came back as the device had it.
+    pub fn matched(&mut self, size: u64) {
+        self.coverage.matched_files += 1;
+        self.coverage.matched_bytes = self.coverage.matched_bytes.saturating_add(size);
+    }
+
+    fn file(&mut self, path: String, reason: String) {
+        if self.failed_keys.len() < MAX_KEYS {
+            self.failed_keys.push(hex::encode(key_of(&path)));
+        }
         self.failures.file(path, reason);
     }
 
@@ -70,13 +88,17 @@ impl Finding {
     pub fn missing(&mut self, path: String) {
         let reason =
             if self.is_cut_off { "cannot be reached: a folder cannot be read" } else { "is not in the backup" };
-        self.failures.file(path, reason.to_owned());
+        self.file(path, reason.to_owned());
     }
 
     /// A file that was read back but not compared.
     pub fn not_compared(&mut self, path: &str, size: u64) {
-        self.excluded_count += 1;
-        self.excluded_bytes = self.excluded_bytes.saturating_add(size);
+        self.coverage.left_files += 1;
+        self.coverage.left_bytes = self.coverage.left_bytes.saturating_add(size);
+        if let Some(beyond) = &mut self.beyond {
+            beyond.files += 1;
+            beyond.bytes = beyond.bytes.saturating_add(size);
+        }
         if self.has_manifest && self.failures.not_compared.len() < MAX_NAMES {
             self.failures.not_compared.push(path.to_owned());
         }
@@ -84,6 +106,7 @@ impl Finding {
 
     /// The manifest is there and is not this backup's.
     pub fn unbound(&mut self, why: &str) {
+        self.has_bad_manifest = true;
         self.note(why.to_owned());
     }
 
@@ -166,14 +189,13 @@ impl Finding {
         let level = self.level();
         let result = if !self.failures.is_empty() {
             TestResult::Failed
-        } else if !self.has_manifest || self.excluded_count > 0 || self.matched_count == 0 || self.failures.is_partial()
-        {
+        } else if !self.has_manifest || !self.coverage.is_whole() || self.failures.is_partial() {
             TestResult::Partial
         } else {
             TestResult::Passed
         };
         let summary = self.summary(result) + &self.failures.said_apart();
-        self.finish(result, level, summary)
+        self.finish(result, level, summary, false)
     }
 
     /// The report of a test that a fault ended.
@@ -183,13 +205,14 @@ impl Finding {
                 TestResult::Unproven,
                 Level::Reported,
                 format!("The test could not be run to its end: {fault}."),
+                true,
             );
         }
         self.is_unreadable = true;
         self.object(fault);
         self.note(fault.to_string());
         let level = self.level();
-        self.finish(TestResult::Failed, level, format!("The backup cannot be restored: {fault}."))
+        self.finish(TestResult::Failed, level, format!("The backup cannot be restored: {fault}."), true)
     }
 
     fn level(&self) -> Level {
@@ -197,30 +220,45 @@ impl Finding {
             Level::Reported
         } else if self.is_unreadable {
             Level::Stored
-        } else if !self.has_manifest
-            || !self.failures.is_empty()
-            || self.matched_count == 0
-            || self.failures.is_partial()
-        {
+        } else if !self.has_manifest || !self.failures.is_empty() || self.coverage.matched_files == 0 {
             Level::Verified
-        } else {
+        } else if self.coverage.is_whole() && !self.failures.is_partial() {
             Level::Proven
+        } else {
+            Level::Partial
         }
     }
 
-    fn finish(self, result: TestResult, level: Level, summary: String) -> TestReport {
+    /// What must come back before the failure is made good.
+    fn failed(&mut self, was_cut_short: bool) -> Failed {
+        let keys = std::mem::take(&mut self.failed_keys);
+        let is_named = !was_cut_short
+            && !keys.is_empty()
+            && u64::try_from(keys.len()) == Ok(self.failures.file_count)
+            && (self.has_manifest || !self.is_cut_off);
+        match (is_named, self.has_bad_manifest) {
+            (true, _) => Failed { keys, rest: None },
+            (false, true) => Failed { keys: Vec::new(), rest: Some(FailedRest::Unnamed) },
+            (false, false) => Failed { keys: Vec::new(), rest: Some(FailedRest::Manifest) },
+        }
+    }
+
+    fn finish(mut self, result: TestResult, level: Level, summary: String, was_cut_short: bool) -> TestReport {
+        let failed = if result == TestResult::Failed { self.failed(was_cut_short) } else { Failed::default() };
         TestReport {
             result,
             level,
             file_count: self.file_count,
-            matched_count: self.matched_count,
-            excluded_count: self.excluded_count,
-            excluded_bytes: self.excluded_bytes,
+            matched_count: self.coverage.matched_files,
+            excluded_count: self.coverage.left_files,
+            excluded_bytes: self.coverage.left_bytes,
             byte_count: self.byte_count,
             stored_bytes_read: self.stored_bytes_read,
             beyond: self.beyond,
             failures: self.failures,
             verified: self.verified,
+            failed,
+            made_good: self.made_good,
             summary,
         }
     }
@@ -228,8 +266,16 @@ impl Finding {
     fn summary(&self, result: TestResult) -> String {
         let files = files(self.file_count);
         match result {
-            TestResult::Passed if self.file_count == 1 => "The one file came back as the device had it.".to_owned(),
-            TestResult::Passed => format!("All {files} came back as the device had them."),
+            TestResult::Passed if self.file_count == 1 && self.coverage.left_files == 0 => "The one file came back as the device had it.".to_owned(),
+            TestResult::Passed if self.coverage.left_files == 0 => {
+                format!("All {files} came back as the device had them.")
+            }
+            TestResult::Passed => format!(
+                "{} of {files} came back as the device had them. Not compared, and not proven: {}, which changed \
+                 during the backup, could not be read, or are not in the device's list.",
+                number(self.coverage.matched_files),
+                number(self.coverage.left_files)
+            ),
             TestResult::Partial if !self.has_manifest => format!(
                 "Every object that this backup needs is intact and {files} can be read back, but the device sent no \
                  list of its files for this backup, so there is nothing to compare them with."
@@ -238,10 +284,11 @@ impl Finding {
                 is no file in it, so there is nothing that could be proven. Look at the folders that the device protects."
                 .to_owned(),
             TestResult::Partial => format!(
-                "{} of {files} came back as the device had them. Not compared: {}, changed during the backup, not \
-                 readable, or not in the device's list.",
-                number(self.matched_count),
-                number(self.excluded_count)
+                "{} of {files} proven. The others, {} with {}, were not compared: they changed during the backup, \
+                 could not be read, or are not in the device's list. That is too much to call the backup proven.",
+                number(self.coverage.matched_files),
+                number(self.coverage.left_files),
+                bytes(i64::try_from(self.coverage.left_bytes).unwrap_or(i64::MAX))
             ),
             TestResult::Failed | TestResult::Unproven => self.failed_summary(),
         }

@@ -9,11 +9,11 @@ use crate::domain::object::{ObjectKind, ObjectName};
 use crate::domain::restore_test::{Beyond, TestReport};
 use crate::proof::frame::TestJob;
 use crate::repository::{Access, Entry, Fault, Id, MasterKey, NodeKind, Objects, Repository, Snapshot};
-use expected::{Content, Expected, key_of};
+use expected::{Content, Expected, key_from, key_of};
 use files::{File, Files};
 use finding::Finding;
 use listing::{Listing, Met};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Packs that are kept in memory, so that files that lie in the same pack read it once.
 const KEEP: usize = 96 << 20;
@@ -39,6 +39,8 @@ struct Test<'a, O> {
     repository: Repository<&'a mut O>,
     job: &'a TestJob,
     finding: &'a mut Finding,
+    /// Files of other points that failed before.
+    failed_before: HashSet<[u8; 16]>,
     /// What the device left out, and whether it was met in the backup or the manifest.
     excluded: HashMap<[u8; 16], bool>,
     /// The length of each chunk that was read and is what its id says.
@@ -55,7 +57,8 @@ fn test<O: Objects + Patience>(
     let repository = Repository::open(objects, key, Access::WholePacks { keep: KEEP })?;
     let known = vec![None; repository.index().len()];
     let excluded = job.excluded.iter().map(|it| (key_of(it), false)).collect();
-    let mut test = Test { repository, job, finding, excluded, known, plain: Vec::new() };
+    let failed_before = job.failed_before.keys.iter().filter_map(|it| key_from(it)).collect();
+    let mut test = Test { repository, job, finding, failed_before, excluded, known, plain: Vec::new() };
     let outcome = test.run();
     test.finding.take(test.repository.seen(), outcome.is_ok());
     outcome
@@ -75,6 +78,29 @@ impl<O: Objects + Patience> Test<'_, O> {
             self.check_missing(&expected)?;
             self.check_missing_entries(&expected)?;
             self.count_unmet();
+            self.check_failed_before(&expected.content)?;
+        }
+        Ok(())
+    }
+
+    /// Whether all that an earlier test missed came back in this one.
+    fn check_failed_before(&mut self, content: &Content) -> Result<(), Fault> {
+        for name in &self.job.failed_before.manifests {
+            match self.repository.stored(ObjectKind::Manifests, name, MAX_STORED_BYTES) {
+                Err(fault) if fault.is_fatal() => return Err(fault),
+                // It cannot be said what was in it, so nothing is made good.
+                Err(_) => {}
+                Ok(stored) => {
+                    let mut is_whole = true;
+                    let read = crate::domain::manifest::each(&stored, |file| {
+                        is_whole &= content.is_equal(&key_of(&file.path));
+                    });
+                    if is_whole && read.is_ok() {
+                        self.finding.made_good.manifests.push(name.clone());
+                    }
+                }
+            }
+            self.repository.objects().alive();
         }
         Ok(())
     }
@@ -126,7 +152,7 @@ impl<O: Objects + Patience> Test<'_, O> {
             Err(fault) if fault.is_fatal() => Err(fault),
             // Another point's manifest says nothing about this one.
             Err(_) => Ok(None),
-            Ok(base) => Ok(expected::beyond(stored, &base)),
+            Ok(base) => Ok(expected::beyond(stored, &base, |key| !self.excluded.contains_key(key))),
         }
     }
 
@@ -166,6 +192,10 @@ impl<O: Objects + Patience> Test<'_, O> {
         let is_excluded = self.excluded.get_mut(&key_of(&path)).map(|met| *met = true).is_some();
         let is_file = matches!(entry.node.kind, NodeKind::File { .. });
         match met {
+            // A file is made good where its content is looked at.
+            Met::Same if !is_file && self.failed_before.contains(&key_of(&path)) => {
+                self.finding.made_good.proven.push(hex::encode(key_of(&path)));
+            }
             Met::Same => {}
             // A file is counted where its content is looked at.
             Met::Unlisted if is_file || listing.is_above(&path) => {}
@@ -230,7 +260,16 @@ impl<O: Objects + Patience> Test<'_, O> {
             Some(wanted) if wanted.sha256 != hash => {
                 self.finding.differs(path.to_owned(), "has another content than the device had".to_owned());
             }
-            Some(_) => self.finding.matched_count += 1,
+            Some(wanted) => {
+                wanted.is_equal = true;
+                self.finding.matched(size);
+                if self.failed_before.contains(&key) {
+                    self.finding.made_good.proven.push(hex::encode(key));
+                }
+            }
+        }
+        if !self.finding.has_manifest && self.failed_before.contains(&key) {
+            self.finding.made_good.read.push(hex::encode(key));
         }
         Ok(())
     }

@@ -90,5 +90,5 @@ fn ticket(conn: &mut Conn, shown: &Credentials, now: Time) -> Result<Option<Acce
         return Ok(None);
     }
     let repository = store::repository::find(conn, ticket.restore.repository_id)?;
-    Ok(repository.map(|repository| Access { repository, right: Right::ReadUntil(ticket.received_at) }))
+    Ok(repository.map(|repository| Access { repository, right: Right::ReadUntil(ticket.as_of) }))
 }

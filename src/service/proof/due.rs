@@ -1,11 +1,12 @@
 //! What is to be tested by itself.
-use super::proof_validity;
+use super::level::holds;
 use crate::domain::id::{DeviceId, RestorePointId};
 use crate::domain::proof::{TOLERANCE, TestCause, TestResult, is_ahead};
 use crate::domain::time::{Time, minutes};
 use crate::error::Result;
 use crate::store::device_proof::DeviceProof;
 use crate::store::evidence::Shown;
+use crate::store::restore_point::RestorePoint;
 use crate::store::{self, Conn};
 use std::time::Duration;
 
@@ -23,13 +24,13 @@ const ROUND: i64 = 200;
 /// When the database refuses.
 pub fn due(conn: &mut Conn, now: Time) -> Result<Vec<(RestorePointId, TestCause)>> {
     let mut due = Vec::new();
-    let quarter = proof_validity(conn)? / 4;
+    let quarter = holds(conn, now)?.proof / 4;
     // With a proof that holds for minutes, a test that did not renew it is repeated in time.
     let rest = RETRY.min(quarter);
     let mut waning = store::device_proof::expiring(conn, now + quarter, ROUND)?;
     waning.extend(store::device_proof::tested_after(conn, now + TOLERANCE, ROUND)?);
     for row in waning {
-        let Some(point) = newest_held(conn, &row)? else { continue };
+        let Some(point) = renewed(conn, &row, now + quarter, now)? else { continue };
         if !store::restore_test::is_open(conn, row.device_id)? && !is_resting(conn, point, now - rest, now)? {
             due.push((point, TestCause::ProofExpiring));
         }
@@ -51,12 +52,23 @@ fn is_resting(conn: &mut Conn, point: RestorePointId, since: Time, now: Time) ->
     Ok(store::restore_test::has_ended(conn, point, since, now + TOLERANCE)?)
 }
 
-/// The newest proven point of a device; the newest verified one where none is proven.
-fn newest_held(conn: &mut Conn, row: &DeviceProof) -> Result<Option<RestorePointId>> {
-    if row.proven_point_id.is_some() {
-        return Ok(row.proven_point_id);
+/// The point of a device whose evidence is to be made new: one that was tested by a clock that was ahead, or the one
+/// whose proof ends before `cut`.
+fn renewed(conn: &mut Conn, row: &DeviceProof, cut: Time, now: Time) -> Result<Option<RestorePointId>> {
+    let mut newest =
+        |shown| -> Result<Option<RestorePoint>> { Ok(store::evidence::points(conn, row.device_id, shown, 1)?.pop()) };
+    let (compared, proven) = (newest(Shown::Compared)?, newest(Shown::Proven)?);
+    let verified = newest(Shown::Verified)?;
+    let is_of_a_wrong_clock = |it: &&RestorePoint| {
+        let tested = [it.verified_at, it.partial_at, it.proven_at];
+        tested.into_iter().flatten().any(|at| is_ahead(at, now))
+    };
+    if let Some(point) = [&proven, &compared, &verified].into_iter().flatten().find(is_of_a_wrong_clock) {
+        return Ok(Some(point.id));
     }
-    Ok(store::evidence::points(conn, row.device_id, Shown::Verified, 1)?.first().map(|it| it.id))
+    let ends = row.proven_until.is_some_and(|it| it <= cut);
+    let point = if ends { proven } else { compared };
+    Ok(point.map(|it| it.id))
 }
 
 /// The newest point of a device that damage took the proof from and whose test did not just fail to run; none while

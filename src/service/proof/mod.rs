@@ -1,18 +1,20 @@
 //! Restore tests: who is to be tested, who tests, and what a result changes.
 mod due;
+mod failure;
+mod level;
 
 pub use due::due;
+pub use level::{learned, refresh};
 
 use crate::domain::activity::{Action, Actor, Object, Outcome};
 use crate::domain::id::{DeviceId, RepositoryId, RestorePointId, RestoreTestId, UserId};
 use crate::domain::object::{ObjectKind, ObjectName};
-use crate::domain::proof::{Level, Retest, TOLERANCE, TestCause, TestResult};
+use crate::domain::proof::{TOLERANCE, TestCause, TestResult};
 use crate::domain::restore_test::TestReport;
-use crate::domain::time::{Time, days};
+use crate::domain::time::Time;
 use crate::error::{Error, Result};
 use crate::service::activity::{Act, record};
 use crate::service::enrollment::PROOF_PUBLIC_KEY;
-use crate::store::device_proof::DeviceProof;
 use crate::store::evidence::Shown;
 use crate::store::object::Object as StoredObject;
 use crate::store::repository::Repository;
@@ -21,10 +23,6 @@ use crate::store::restore_test::RestoreTest;
 use crate::store::{self, Conn};
 use std::time::Duration;
 
-/// How long a proof holds unless it is set otherwise.
-const PROOF_VALIDITY: Duration = days(7);
-/// How long a verification holds unless it is set otherwise.
-const VERIFIED_VALIDITY: Duration = days(30);
 /// So long a new backup waits for the device's report of it, without which there is nothing to compare.
 const REPORT_WAIT: Duration = Duration::from_secs(20);
 /// So many new backups of one device wait for their test; of more, the oldest go untested.
@@ -49,7 +47,11 @@ pub struct Needed {
     pub ledger: Vec<StoredObject>,
     /// The newest proven point beside this one, to say what this one holds beyond it.
     pub base: Option<Base>,
+    /// What failed of other points and is looked for in this one.
+    pub failed_before: FailedBefore,
 }
+
+pub use failure::{FailedBefore, Unsound, unsound};
 
 /// A proven point that another is compared with.
 #[derive(Debug, Clone)]
@@ -148,15 +150,16 @@ pub fn claim(
 pub fn needed(conn: &mut Conn, test: &RestoreTest) -> Result<Needed> {
     let point = store::restore_point::find(conn, test.restore_point_id)?.ok_or(Error::NotFound("restore point"))?;
     let repository = store::repository::find(conn, point.repository_id)?.ok_or(Error::NotFound("repository"))?;
-    let ledger = store::object::all(conn, point.repository_id, Some(point.received_at))?;
+    let ledger = store::object::all(conn, point.repository_id, Some(point.as_of))?;
     let excluded = store::restore_point::excluded(conn, point.id)?;
     let base = base(conn, &point)?;
-    Ok(Needed { point, excluded, repository, ledger, base })
+    let failed_before = failure::before(conn, &point)?;
+    Ok(Needed { point, excluded, repository, ledger, base, failed_before })
 }
 
 fn base(conn: &mut Conn, point: &RestorePoint) -> Result<Option<Base>> {
     let proven = store::evidence::points(conn, point.device_id, Shown::Proven, 2)?;
-    let Some(proven) = proven.into_iter().find(|it| it.id != point.id && it.received_at <= point.received_at) else {
+    let Some(proven) = proven.into_iter().find(|it| it.id != point.id && it.sequence <= point.sequence) else {
         return Ok(None);
     };
     let (point, repository) = (proven.id, proven.repository_id);
@@ -201,43 +204,24 @@ pub fn finish(
         store::evidence::end_wait_for_healing(conn, repository)?;
     }
     // The test may have read an object before somebody else found it damaged.
-    let is_overtaken = report.result != TestResult::Failed
-        && store::evidence::is_in_doubt(conn, repository, point.received_at, started)?;
+    let is_overtaken =
+        report.result != TestResult::Failed && store::evidence::is_in_doubt(conn, repository, point.as_of, started)?;
+    let mut has_shown = false;
     if is_overtaken {
         queue(conn, point.id, TestCause::Damage, None, now)?;
-    } else if show(&mut point, report, now) {
+    } else if level::show(&mut point, (test.id, report), level::holds(conn, now)?, now) {
         store::evidence::set_point(conn, &point)?;
+        failure::note(conn, &point, report, now)?;
+        has_shown = true;
     }
     note_damage(conn, &point, report, now)?;
-    refresh(conn, point.device_id)?;
+    if has_shown {
+        learned(conn, point.device_id, now)?;
+    } else {
+        refresh(conn, point.device_id)?;
+    }
     tell(conn, test, report, now)?;
     Ok(true)
-}
-
-/// Takes over what a test showed; false when it showed nothing.
-fn show(point: &mut RestorePoint, report: &TestReport, now: Time) -> bool {
-    let reached = |level: bool| level.then_some(now);
-    let stored = matches!(report.level, Level::Stored | Level::Verified | Level::Proven | Level::CopyProven);
-    let verified = matches!(report.level, Level::Verified | Level::Proven | Level::CopyProven);
-    let proven = matches!(report.level, Level::Proven | Level::CopyProven);
-    match report.result {
-        TestResult::Unproven => return false,
-        TestResult::Failed => {
-            point.verified_at = reached(verified);
-            point.proven_at = None;
-            point.failed_at = Some(now);
-            point.retest = report.failures.objects.iter().any(|it| it.damaged).then_some(Retest::OnceHealed);
-        }
-        TestResult::Passed | TestResult::Partial => {
-            point.stored_at = point.stored_at.or(reached(stored));
-            point.verified_at = reached(verified);
-            // A test without a manifest says nothing about a proof that one with it gave.
-            point.proven_at = reached(proven).or(point.proven_at);
-            point.failed_at = None;
-            point.retest = None;
-        }
-    }
-    true
 }
 
 /// Marks damaged objects; any point of the repository may need them, so none but a new test makes those good again.
@@ -312,105 +296,6 @@ fn tell(conn: &mut Conn, test: &RestoreTest, report: &TestReport, now: Time) -> 
 
 fn device_name(conn: &mut Conn, device: DeviceId) -> Result<String> {
     Ok(store::device::find(conn, device)?.ok_or(Error::NotFound("device"))?.name)
-}
-
-/// How long a proof holds.
-///
-/// # Errors
-/// When the database refuses.
-pub fn proof_validity(conn: &mut Conn) -> Result<Duration> {
-    seconds(conn, "proof.validity_seconds", PROOF_VALIDITY)
-}
-
-fn seconds(conn: &mut Conn, setting: &str, otherwise: Duration) -> Result<Duration> {
-    let text = store::setting::find(conn, setting)?;
-    Ok(text.and_then(|it| it.parse().ok()).map_or(otherwise, Duration::from_secs))
-}
-
-/// Writes the row that sums up a device's evidence.
-///
-/// # Errors
-/// When the database refuses.
-pub fn refresh(conn: &mut Conn, device: DeviceId) -> Result<()> {
-    let validity = proof_validity(conn)?;
-    let verified_validity = seconds(conn, "proof.verified_validity_seconds", VERIFIED_VALIDITY)?;
-    let mut newest = |shown| -> Result<Option<RestorePoint>> {
-        Ok(store::evidence::points(conn, device, shown, 1)?.into_iter().next())
-    };
-    let (any, stored) = (newest(Shown::Anything)?, newest(Shown::Stored)?);
-    let (verified, proven) = (newest(Shown::Verified)?, newest(Shown::Proven)?);
-    let failed = store::evidence::standing_failure(conn, device)?;
-    let failed_test = match &failed {
-        Some(point) => store::evidence::failed_test(conn, point.id)?,
-        None => None,
-    };
-    let test = match proven.as_ref().or(any.as_ref()) {
-        Some(point) => newest_good(conn, point.id)?,
-        None => None,
-    };
-    let baseline = store::evidence::baseline(conn, device)?;
-    let not_proven = not_proven(conn, baseline.as_ref(), proven.as_ref(), test.as_ref())?;
-    let rank = match (&failed, &proven, &verified, &stored, &any) {
-        (Some(_), ..) => 0,
-        (None, Some(_), ..) => 5,
-        (None, None, Some(_), ..) => 4,
-        (None, None, None, Some(_), _) => 3,
-        (None, None, None, None, Some(_)) => 2,
-        (None, None, None, None, None) => 1,
-    };
-    let proven_tested_at = proven.as_ref().and_then(|it| it.proven_at);
-    let row = DeviceProof {
-        device_id: device,
-        rank,
-        newest_point_id: any.as_ref().map(|it| it.id),
-        newest_at: any.as_ref().map(|it| it.received_at),
-        stored_at: stored.as_ref().map(|it| it.received_at),
-        verified_at: verified.as_ref().map(|it| it.received_at),
-        verified_tested_at: verified.as_ref().and_then(|it| it.verified_at),
-        verified_until: verified.as_ref().and_then(|it| it.verified_at).map(|at| at + verified_validity),
-        proven_point_id: proven.as_ref().map(|it| it.id),
-        proven_at: proven.as_ref().map(|it| it.received_at),
-        proven_tested_at,
-        proven_until: proven_tested_at.map(|at| at + validity),
-        file_count: test.as_ref().map_or(0, |it| it.file_count),
-        matched_count: test.as_ref().map_or(0, |it| it.matched_count),
-        not_proven_files: not_proven.map(|it| it.0),
-        not_proven_bytes: not_proven.map(|it| it.1),
-        baseline_id: baseline.as_ref().map(|it| it.id),
-        baseline_at: baseline.as_ref().map(|it| it.received_at),
-        baseline_files: baseline.as_ref().and_then(|it| it.file_count),
-        baseline_bytes: baseline.as_ref().and_then(|it| it.size_bytes),
-        filled_points: store::evidence::count_filled(conn, device)?,
-        failed_at: failed.as_ref().and_then(|it| it.failed_at),
-        failed_test_id: failed_test,
-    };
-    store::device_proof::set(conn, &row)?;
-    Ok(())
-}
-
-fn newest_good(conn: &mut Conn, point: RestorePointId) -> Result<Option<RestoreTest>> {
-    Ok(store::restore_test::newest_with_result(conn, point, &[TestResult::Passed, TestResult::Partial])?)
-}
-
-/// Files and bytes of the point that changes are counted from that are not proven; none while nobody has compared.
-fn not_proven(
-    conn: &mut Conn,
-    newest: Option<&RestorePoint>,
-    proven: Option<&RestorePoint>,
-    proven_test: Option<&RestoreTest>,
-) -> Result<Option<(i64, i64)>> {
-    let (Some(newest), Some(proven)) = (newest, proven) else { return Ok(None) };
-    if newest.id == proven.id {
-        return Ok(proven_test.map(|it| (it.excluded_count, it.excluded_bytes)));
-    }
-    let Some(test) = store::restore_test::newest_of_point(conn, newest.id)? else { return Ok(None) };
-    if test.base_point_id != Some(proven.id) {
-        return Ok(None);
-    }
-    // What the proven point holds and was not compared is as little proven as what came after it.
-    let (left_files, left_bytes) = proven_test.map_or((0, 0), |it| (it.excluded_count, it.excluded_bytes));
-    let beyond = test.beyond_files.zip(test.beyond_bytes);
-    Ok(beyond.map(|(files, bytes)| (files.saturating_add(left_files), bytes.saturating_add(left_bytes))))
 }
 
 /// Whether this process may date restore tests: beside a shared database, its clock must be that of the database.

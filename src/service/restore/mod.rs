@@ -122,11 +122,7 @@ pub fn plan(conn: &mut Conn, by: &By<'_>, draft: &Draft) -> Result<Plan> {
 
 /// Whether a point was restored and compared, and has not failed since.
 pub fn is_proven(point: &RestorePoint) -> bool {
-    match (point.proven_at, point.failed_at) {
-        (Some(proven), Some(failed)) => proven > failed,
-        (Some(_), None) => true,
-        (None, _) => false,
-    }
+    point.proven_at.is_some() && point.failed_at.is_none()
 }
 
 fn reached(conn: &mut Conn, by: &By<'_>, id: DeviceId) -> Result<Device> {

@@ -18,6 +18,8 @@ pub enum View {
     Failed,
     NeverProven,
     OutOfDate,
+    /// Only a part of the newest backup that was tested came back and was compared.
+    Partial,
     NotEncrypted,
     Silent,
     /// Nothing of the device is on the server.
@@ -37,7 +39,7 @@ pub enum View {
 impl View {
     /// The views of the pills, in their order.
     pub const PILLS: &'static [Self] =
-        &[Self::All, Self::Failed, Self::NeverProven, Self::OutOfDate, Self::NotEncrypted, Self::Silent];
+        &[Self::All, Self::Failed, Self::NeverProven, Self::Partial, Self::OutOfDate, Self::NotEncrypted, Self::Silent];
     /// The four parts of "If we lost…": every enrolled device is in exactly one.
     pub const PARTS: &'static [Self] = &[Self::LoseAll, Self::AtRisk, Self::CannotSay, Self::Restorable];
     /// Every view.
@@ -45,6 +47,7 @@ impl View {
         Self::All,
         Self::Failed,
         Self::NeverProven,
+        Self::Partial,
         Self::OutOfDate,
         Self::NotEncrypted,
         Self::Silent,
@@ -63,6 +66,7 @@ impl View {
             Self::Failed => "failed",
             Self::NeverProven => "never_proven",
             Self::OutOfDate => "out_of_date",
+            Self::Partial => "partial",
             Self::NotEncrypted => "not_encrypted",
             Self::Silent => "silent",
             Self::LoseAll => Part::LoseAll.as_str(),
@@ -81,6 +85,7 @@ impl View {
             Self::Failed => "Failed",
             Self::NeverProven => "Never proven",
             Self::OutOfDate => "Proof out of date",
+            Self::Partial => "Partly proven",
             Self::NotEncrypted => "Not encrypted",
             Self::Silent => "Silent",
             Self::LoseAll => "Would lose everything",
@@ -103,6 +108,7 @@ impl View {
             Self::Failed => Some(FAILED),
             Self::NeverProven => Some(NEVER_PROVEN),
             Self::OutOfDate => Some(OUT_OF_DATE),
+            Self::Partial => Some(PARTIAL),
             Self::NotEncrypted => Some("l.encryption = 'off'"),
             Self::Silent => Some(SILENT),
             Self::LoseAll => Some(LOSE_ALL),
@@ -163,28 +169,30 @@ pub fn silent_cut(conn: &mut Conn, now: Time) -> QueryResult<(Duration, Time)> {
 }
 
 // The grades of `Evidence::grade`, one condition each: every device meets exactly one of
-// failed, unknown, proven, never, out of date, verified, stored and reported.
+// failed, unknown, proven, partial, never, out of date, verified, stored and reported.
 const FAILED: &str = "l.failed_at > 0";
+macro_rules! proven {
+    () => {
+        "l.failed_at = 0 AND l.noted_at <= {future} AND l.proven_tested_at <= {future} AND l.proven_until > {now}"
+    };
+}
 macro_rules! known {
     () => {
-        "l.failed_at = 0 AND l.newest_at <= {future} AND l.proven_at <= {future} AND l.tested_at <= {future}"
+        "l.failed_at = 0 AND l.noted_at <= {future} AND l.tested_at <= {future}"
     };
 }
 macro_rules! unknown {
     () => {
-        "l.failed_at = 0 AND (l.newest_at > {future} OR l.proven_at > {future} OR l.tested_at > {future})"
+        "l.failed_at = 0 AND (l.noted_at > {future} OR (l.tested_at > {future} AND \
+          (l.proven_tested_at > {future} OR l.proven_until <= {now})))"
     };
 }
-macro_rules! proven {
-    () => {
-        concat!(known!(), " AND l.proven_until > {now}")
-    };
-}
-const KNOWN: &str = known!();
 pub(super) const UNKNOWN: &str = unknown!();
 pub(super) const PROVEN: &str = proven!();
-const OUT_OF_DATE: &str = concat!(known!(), " AND l.proven_until > 0 AND l.proven_until <= {now}");
-const NEVER_PROVEN: &str = concat!(known!(), " AND l.proven_until = 0");
+const PARTIAL: &str = concat!(known!(), " AND l.proven_until <= {now} AND l.partial_until > {now}");
+const OUT_OF_DATE: &str =
+    concat!(known!(), " AND l.proven_until > 0 AND l.proven_until <= {now} AND l.partial_until <= {now}");
+const NEVER_PROVEN: &str = concat!(known!(), " AND l.proven_until = 0 AND l.partial_until <= {now}");
 
 /// The device's own count still counts.
 macro_rules! counted {
@@ -200,7 +208,9 @@ macro_rules! part {
             "CASE WHEN ",
             counted!(),
             " AND l.changed = 0 AND l.holds_files = 0 THEN 2 WHEN l.stored_at = 0 AND l.verified_until = 0 \
-             AND l.proven_until = 0 AND (l.newest_at <= {future} OR l.failed_at > 0) THEN 0 WHEN {away} = 1 OR (",
+             AND l.proven_until = 0 AND NOT (",
+            unknown!(),
+            ") THEN 0 WHEN {away} = 1 OR (",
             unknown!(),
             ") OR NOT (",
             counted!(),
@@ -225,13 +235,12 @@ const fn grade_condition(grade: Grade) -> (&'static str, &'static str) {
         Grade::Failed => (FAILED, ""),
         Grade::Unknown => (UNKNOWN, ""),
         Grade::Proven => (PROVEN, ""),
+        Grade::Partial => (PARTIAL, ""),
         Grade::OutOfDate => (OUT_OF_DATE, ""),
         Grade::Verified => (NEVER_PROVEN, " AND l.verified_until > {now}"),
         Grade::Stored => (NEVER_PROVEN, " AND l.verified_until <= {now} AND l.stored_at > 0"),
         Grade::Reported => (NEVER_PROVEN, " AND l.verified_until <= {now} AND l.stored_at = 0 AND l.newest_at > 0"),
-        Grade::Never => {
-            (KNOWN, " AND l.proven_until = 0 AND l.verified_until <= {now} AND l.stored_at = 0 AND l.newest_at = 0")
-        }
+        Grade::Never => (NEVER_PROVEN, " AND l.verified_until <= {now} AND l.stored_at = 0 AND l.newest_at = 0"),
     }
 }
 

@@ -152,6 +152,7 @@ pub struct Counts {
     pub failed: i64,
     pub never_proven: i64,
     pub out_of_date: i64,
+    pub partial: i64,
     pub unknown: i64,
     /// Devices whose proof holds, whatever changed on them since.
     pub proof_holds: i64,
@@ -183,6 +184,7 @@ impl Counts {
             View::Failed => Some(self.failed),
             View::NeverProven => Some(self.never_proven),
             View::OutOfDate => Some(self.out_of_date),
+            View::Partial => Some(self.partial),
             View::NotEncrypted => Some(self.not_encrypted),
             View::Silent => Some(self.silent),
             View::LoseAll => Some(self.lose_all),
@@ -205,6 +207,8 @@ struct Sums {
     never_proven: i64,
     #[diesel(sql_type = BigInt)]
     out_of_date: i64,
+    #[diesel(sql_type = BigInt)]
+    partial: i64,
     #[diesel(sql_type = BigInt)]
     unknown: i64,
     #[diesel(sql_type = BigInt)]
@@ -232,6 +236,7 @@ pub fn counts(conn: &mut Conn, filter: &Filter, reach: &Reach, now: Time) -> Que
         ("failed", View::Failed.condition()),
         ("never_proven", View::NeverProven.condition()),
         ("out_of_date", View::OutOfDate.condition()),
+        ("partial", View::Partial.condition()),
         ("unknown", Some(filter::UNKNOWN)),
         ("proof_holds", Some(filter::PROVEN)),
         ("not_encrypted", View::NotEncrypted.condition()),
@@ -253,6 +258,7 @@ pub fn counts(conn: &mut Conn, filter: &Filter, reach: &Reach, now: Time) -> Que
         failed: sums.failed,
         never_proven: sums.never_proven,
         out_of_date: sums.out_of_date,
+        partial: sums.partial,
         unknown: sums.unknown,
         proof_holds: sums.proof_holds,
         not_encrypted: sums.not_encrypted,

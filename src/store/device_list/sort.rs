@@ -5,7 +5,7 @@ use crate::domain::id::DeviceId;
 /// What a list is sorted by; the device's id decides among equals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Sort {
-    /// Worst proof first: failed, never, reported, stored, verified, then by when the proof runs out.
+    /// Worst proof first: failed, never, reported, stored, verified, partly proven, then by when the proof runs out.
     #[default]
     Worst,
     Name,

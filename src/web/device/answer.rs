@@ -80,6 +80,7 @@ pub fn proven(facts: &ProofFacts<'_>, layout: &Layout) -> Answer {
     let (tone, icon, headline) = match (grade, proven_at) {
         (Grade::Proven, Some(at)) => ("t-proven", "shield-check", as_of(at)),
         (Grade::OutOfDate, Some(at)) => ("t-dated", "history", as_of(at)),
+        (Grade::Partial, _) => ("t-dated", "circle-dashed", facts.part(layout.now)),
         (Grade::Failed, _) => ("t-lost", "circle-x", "Restore test failed".to_owned()),
         (Grade::Never, _) => ("t-lost", "circle-x", "Never: no backup yet".to_owned()),
         (Grade::Unknown, _) => ("", "circle-help", "Cannot say".to_owned()),
@@ -93,18 +94,29 @@ pub fn proven(facts: &ProofFacts<'_>, layout: &Layout) -> Answer {
 fn proof_lines(facts: &ProofFacts<'_>, grade: Grade, layout: &Layout) -> Vec<String> {
     let mut lines = Vec::new();
     match grade {
-        Grade::Unknown => lines.push("The server’s clock stands before this evidence: check the clock.".to_owned()),
+        Grade::Unknown => lines.push(
+            "The server’s clock stands before this evidence, or was ahead when it was made. It is tested again: check \
+             the clock."
+                .to_owned(),
+        ),
         Grade::Reported => lines.push("The device says that it backed up; the server has not received it.".to_owned()),
         // No promise of a first backup that cannot come: what keeps it away is said below.
         Grade::Never if facts.attempt.is_some_and(|it| it.failing_since.is_some()) => {}
         Grade::Never if facts.state == DeviceState::Enrolled => lines.push(first_backup(facts.findings).to_owned()),
+        Grade::Partial => lines.extend(part_line(facts, layout)),
         Grade::Never | Grade::Failed | Grade::Stored | Grade::OutOfDate | Grade::Verified | Grade::Proven => {}
     }
     if let (Some(proven), Some(row)) = (facts.evidence.proven, facts.proof) {
-        let before = if grade == Grade::Failed { "Before that, data as of " } else { "" };
-        let at =
-            if grade == Grade::Failed { layout.zone.short(proven.point_at) + " was proven. " } else { String::new() };
-        lines.push(format!("{before}{at}{} old{}.", layout.ago(proven.point_at), allowed(facts.findings)));
+        let before = if matches!(grade, Grade::Failed | Grade::Partial) {
+            format!("Before that, data as of {} was proven. ", layout.zone.short(proven.point_at))
+        } else {
+            String::new()
+        };
+        lines.push(if layout.is_ahead(proven.point_at) {
+            format!("{before}It was received while the server’s clock was ahead, so its age is not known.")
+        } else {
+            format!("{before}{} old{}.", layout.ago(proven.point_at), allowed(facts.findings))
+        });
         if let Some(tested) = row.proven_tested_at {
             lines.push(format!(
                 "Restored and compared {}: {} of {} came back the same.",
@@ -139,6 +151,23 @@ fn attempt_line(facts: &ProofFacts<'_>, layout: &Layout) -> Option<String> {
     ))
 }
 
+impl ProofFacts<'_> {
+    fn part(&self, now: Time) -> String {
+        self.proof.and_then(|it| it.part(now)).unwrap_or_else(|| Grade::Partial.name().to_owned())
+    }
+}
+
+/// What was compared of the newest backup that was tested, where that is only a part.
+fn part_line(facts: &ProofFacts<'_>, layout: &Layout) -> Option<String> {
+    let partial = facts.evidence.partial?;
+    Some(format!(
+        "The backup of {} was restored {}. The other files changed during the backup, could not be read, or are not in \
+         the device’s list: they were not compared.",
+        layout.zone.short(partial.point_at),
+        layout.zone.short(partial.tested_at)
+    ))
+}
+
 /// What starts the first backup. The agent's schedule is a policy's: without one nothing starts by itself.
 fn first_backup(findings: &[Finding]) -> &'static str {
     if findings.iter().any(|it| matches!(it.requirement, Requirement::BackupEvery { .. })) {
@@ -165,9 +194,9 @@ fn newest_line(facts: &ProofFacts<'_>, layout: &Layout) -> Option<String> {
     let newest = facts.newest?;
     let at = layout.zone.short(newest.received_at);
     if layout.is_ahead(newest.received_at) {
-        return Some(format!("The newest backup, {at}, was received while the clock was ahead: it is not counted."));
+        return Some(format!("The newest backup, {at}, was received while the server’s clock was ahead."));
     }
-    if facts.evidence.proven.is_some_and(|it| it.point_at >= newest.received_at) {
+    if newest.proven_at.is_some() || newest.partial_at.is_some() {
         return None;
     }
     Some(match (newest.failed_at, newest.verified_at, &newest.manifest_name) {

@@ -4,7 +4,7 @@ use crate::clock::Clock;
 use crate::domain::device::{DeviceState, Encryption, Ownership, Platform};
 use crate::domain::id::DeviceId;
 use crate::domain::loss::Part;
-use crate::domain::proof::{Evidence, Grade};
+use crate::domain::proof::{Evidence, Grade, part_in_words};
 use crate::domain::role::Permission;
 use crate::domain::time::Time;
 use crate::service::compliance::{self, Tally};
@@ -94,6 +94,15 @@ impl Row {
     /// When the newest data was received that is proven.
     pub(in crate::web) fn proven_as_of(&self) -> Option<Time> {
         self.evidence.proven.map(|it| it.point_at)
+    }
+
+    /// How much is proven where only a part is.
+    pub(in crate::web) fn part(&self) -> Option<String> {
+        self.listed
+            .proof
+            .as_ref()
+            .filter(|_| self.grade == Grade::Partial)
+            .map(|it| part_in_words(it.partial_matched_count, it.partial_file_count))
     }
 
     fn last_seen(&self) -> Option<Time> {

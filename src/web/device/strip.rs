@@ -86,31 +86,14 @@ fn name(word: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::id::{DeviceId, RepositoryId, RestorePointId};
+    use crate::domain::id::{DeviceId, RepositoryId};
     use crate::domain::object::{ObjectName, TokenKind};
 
     const NOW: Time = Time::from_millis(1_795_356_371_000);
 
     fn reported() -> RestorePoint {
-        RestorePoint {
-            id: RestorePointId::generate(NOW),
-            repository_id: RepositoryId::generate(NOW),
-            device_id: DeviceId::generate(NOW),
-            snapshot_name: ObjectName::config(),
-            sent_by: TokenKind::Agent,
-            manifest_name: None,
-            received_at: NOW,
-            claimed_at: Some(NOW),
-            file_count: Some(1),
-            size_bytes: Some(1),
-            excluded_count: 0,
-            reported_at: Some(NOW),
-            stored_at: None,
-            verified_at: None,
-            proven_at: None,
-            failed_at: None,
-            retest: None,
-        }
+        let of = (RepositoryId::generate(NOW), DeviceId::generate(NOW));
+        RestorePoint { stored_at: None, ..RestorePoint::received(of, &ObjectName::config(), TokenKind::Agent, NOW) }
     }
 
     #[test]

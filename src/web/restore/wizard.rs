@@ -77,7 +77,7 @@ pub async fn choose_point(
     let mut points: Vec<_> =
         points.into_iter().map(|it| Offered { is_proven: restore::is_proven(&it), point: it }).collect();
     // Proven first; each part stays newest first.
-    points.sort_by_key(|it| (!it.is_proven, Reverse(it.point.received_at)));
+    points.sort_by_key(|it| (!it.is_proven, Reverse(it.point.sequence)));
     with_status(&PointPage { layout, device, points }, StatusCode::OK)
 }
 

@@ -5,7 +5,7 @@ use holdfast::domain::id::{DeviceId, RepositoryId, RestorePointId};
 use holdfast::domain::manifest::{Header, Manifest, ManifestFile, TAG_PREFIX};
 use holdfast::domain::object::{ObjectKind, ObjectName};
 use holdfast::domain::restore_test::TestReport;
-use holdfast::proof::frame::TestJob;
+use holdfast::proof::frame::{FailedBefore, TestJob};
 use holdfast::proof::runner::{Ended, Runner, Served, Used};
 use holdfast::repository::{Id, MasterKey};
 use holdfast::secret::sha256;
@@ -214,6 +214,7 @@ impl Craft {
             manifest,
             base_manifest: None,
             excluded: Vec::new(),
+            failed_before: FailedBefore::default(),
             cpu_seconds: 120,
         }
     }

@@ -24,19 +24,19 @@ use holdfast::{seal, service};
 use std::fs;
 use std::sync::Arc;
 
-struct World {
+pub struct World {
     _database: TestDatabase,
-    store: Store,
+    pub store: Store,
     prover: Prover,
-    craft: Craft,
-    stored: Stored,
-    clock: Clock,
+    pub craft: Craft,
+    pub stored: Stored,
+    pub clock: Clock,
     _keys: tempfile::TempDir,
 }
 
 impl World {
     /// A backup that lacked what its device said of it failed its test, an hour ago.
-    fn failed() -> Self {
+    pub fn failed() -> Self {
         let mut world = Self::new();
         let job = world.without_its_files(&[("/data/a", b"other")]);
         world.receive(&job);
@@ -46,7 +46,7 @@ impl World {
         world
     }
 
-    fn new() -> Self {
+    pub fn new() -> Self {
         let database = TestDatabase::new();
         let store = database.store();
         let keys_folder = tempfile::tempdir().unwrap();
@@ -89,7 +89,7 @@ impl World {
     }
 
     /// What is new in the repository arrives, and with it a restore point.
-    fn receive(&mut self, job: &TestJob) -> RestorePointId {
+    pub fn receive(&mut self, job: &TestJob) -> RestorePointId {
         self.receive_by(TokenKind::Agent, job)
     }
 
@@ -111,24 +111,13 @@ impl World {
                 put(&*self.stored.served.blobs, self.craft.repository, kind, &name, &bytes);
             }
         }
+        let of = (self.craft.repository, self.craft.device);
+        let repository = self.craft.repository;
+        let ledger = self.store.read_blocking(move |conn| store::object::all(conn, repository, None)).unwrap();
         let point = RestorePoint {
-            id: RestorePointId::generate(now),
-            repository_id: self.craft.repository,
-            device_id: self.craft.device,
-            snapshot_name: job.snapshot.clone(),
-            sent_by,
             manifest_name: job.manifest.clone(),
-            received_at: now,
-            claimed_at: None,
-            file_count: None,
-            size_bytes: None,
-            excluded_count: 0,
-            reported_at: None,
-            stored_at: Some(now),
-            verified_at: None,
-            proven_at: None,
-            failed_at: None,
-            retest: None,
+            as_of: ledger.iter().map(|it| it.received_at).max().unwrap_or(now).max(now),
+            ..RestorePoint::received(of, &job.snapshot, sent_by, now)
         };
         let id = point.id;
         let excluded = serde_json::to_string(&job.excluded).unwrap();
@@ -138,14 +127,14 @@ impl World {
                 let row = restore_points::table.find(point.id);
                 diesel::update(row).set(restore_points::excluded.eq(excluded)).execute(conn)?;
                 service::proof::queue(conn, point.id, TestCause::NewBackup, None, now)?;
-                service::proof::refresh(conn, point.device_id)
+                service::proof::learned(conn, point.device_id, now)
             })
             .unwrap();
         id
     }
 
     /// A backup with a manifest of `files` and none of them in it.
-    fn without_its_files(&mut self, files: &[(&str, &[u8])]) -> TestJob {
+    pub fn without_its_files(&mut self, files: &[(&str, &[u8])]) -> TestJob {
         let manifest = self.craft.manifest(&self.craft.device.to_string(), files);
         let tree = self.craft.tree(&[]);
         let top = tree.id;
@@ -154,26 +143,26 @@ impl World {
         self.craft.job(snapshot, Some(manifest))
     }
 
-    fn run(&self) -> usize {
+    pub fn run(&self) -> usize {
         self.prover.run_once(None).unwrap().len()
     }
 
-    fn proof(&self) -> DeviceProof {
+    pub fn proof(&self) -> DeviceProof {
         let device = self.craft.device;
         self.store.read_blocking(move |conn| store::device_proof::find(conn, device)).unwrap().unwrap()
     }
 
-    fn grade(&self) -> Grade {
+    pub fn grade(&self) -> Grade {
         self.proof().evidence().grade(self.clock.now())
     }
 
-    fn actions(&self) -> Vec<String> {
+    pub fn actions(&self) -> Vec<String> {
         use holdfast::store::schema::activity;
         let load = |conn: &mut _| activity::table.order(activity::seq).select(activity::action).load::<String>(conn);
         self.store.read_blocking(load).unwrap()
     }
 
-    fn flip(&self, name: &ObjectName) {
+    pub fn flip(&self, name: &ObjectName) {
         let path = self.stored.path(name);
         let mut bytes = fs::read(&path).unwrap();
         bytes[3] ^= 1;
@@ -187,7 +176,7 @@ impl World {
     }
 
     /// As when the device posts the object again.
-    fn heals(&self, name: &ObjectName) {
+    pub fn heals(&self, name: &ObjectName) {
         let key = BlobKey::new(self.craft.repository, ObjectKind::Data, name.clone());
         let now = self.clock.now();
         self.store.act_blocking(move |conn| service::backup::object_healed(conn, &key, now)).unwrap();
@@ -223,7 +212,7 @@ fn a_new_backup_becomes_proven_and_stays_so_for_its_time() {
     assert_eq!(world.run(), 1);
 
     let proof = world.proof();
-    assert_eq!((world.grade(), proof.rank), (Grade::Proven, 5));
+    assert_eq!((world.grade(), proof.rank), (Grade::Proven, 6));
     assert_eq!(
         (proof.proven_point_id, proof.proven_at, proof.proven_until),
         (Some(point), Some(NOW), Some(NOW + days(7)))
@@ -352,7 +341,9 @@ fn each_point_that_damage_demoted_is_tested_again_in_its_turn() {
     ] {
         assert_eq!((world.run(), levels(&world)), (1, expected.to_vec()), "one at a time, the newest first");
     }
-    assert_eq!((world.run(), world.grade()), (0, Grade::Proven), "nothing is tested in vain");
+    assert_eq!(world.grade(), Grade::Failed, "what failed was not looked for in the newer ones");
+    assert_eq!((world.run(), world.grade()), (1, Grade::Proven), "the newest has it");
+    assert_eq!(world.run(), 0, "nothing is tested in vain");
 
     world.flip(&oldest);
     world.heals(&oldest);
@@ -491,14 +482,21 @@ fn a_later_backup_that_compares_nothing_makes_up_for_no_failed_comparison() {
 #[test]
 fn what_the_proven_point_did_not_compare_stays_not_proven_beside_a_newer_backup() {
     let mut world = World::new();
-    let mut job = world.craft.backup(&[("a", b"one"), ("b", b"two")]);
+    let names: Vec<String> = (0..20).map(|it| format!("f{it}")).collect();
+    let mut files: Vec<(&str, &[u8])> = names.iter().map(|it| (it.as_str(), &b"of ten bytes"[..])).collect();
+    files.push(("b", b"two"));
+    let mut job = world.craft.backup(&files);
     job.excluded = vec!["/data/b".to_owned()];
     world.receive(&job);
     world.run();
-    assert_eq!(world.proof().not_proven_files, Some(1));
+    assert_eq!((world.grade(), world.proof().not_proven_files), (Grade::Proven, Some(1)));
 
     world.clock.advance(hours(1));
-    let job = world.without_its_files(&[("/data/a", b"one"), ("/data/b", b"two"), ("/data/c", b"three")]);
+    files.push(("c", b"three"));
+    let paths: Vec<(String, &[u8])> = files.iter().map(|it| (format!("/data/{}", it.0), it.1)).collect();
+    let mut listed: Vec<(&str, &[u8])> = paths.iter().map(|it| (it.0.as_str(), it.1)).collect();
+    listed.sort_unstable();
+    let job = world.without_its_files(&listed);
     world.receive(&job);
     world.run();
 

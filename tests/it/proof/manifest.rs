@@ -97,7 +97,7 @@ fn files_that_are_not_compared_count_against_the_coverage() {
 
     let report = craft.test(&job);
 
-    assert_eq!((report.result, report.level), (TestResult::Partial, Level::Proven), "{report:?}");
+    assert_eq!((report.result, report.level), (TestResult::Partial, Level::Partial), "{report:?}");
     // The one that the device could not read is nowhere but on the device, and counts too.
     assert_eq!((report.file_count, report.matched_count, report.excluded_count), (4, 2, 2));
     assert_eq!(report.excluded_bytes, 6);

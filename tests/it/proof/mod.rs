@@ -5,4 +5,5 @@ mod evidence;
 mod hostile;
 mod manifest;
 mod process;
+mod stretch;
 mod written;

@@ -85,37 +85,14 @@ pub fn device(token: EnrollmentTokenId, name: &str) -> (Device, DeviceStatus, De
 
 /// What is known of a device without a backup.
 pub fn no_proof(id: DeviceId) -> DeviceProof {
-    DeviceProof {
-        device_id: id,
-        rank: 1,
-        newest_point_id: None,
-        newest_at: None,
-        stored_at: None,
-        verified_at: None,
-        verified_tested_at: None,
-        verified_until: None,
-        proven_point_id: None,
-        proven_at: None,
-        proven_tested_at: None,
-        proven_until: None,
-        file_count: 0,
-        matched_count: 0,
-        not_proven_files: None,
-        not_proven_bytes: None,
-        baseline_id: None,
-        baseline_at: None,
-        baseline_files: None,
-        baseline_bytes: None,
-        filled_points: 0,
-        failed_at: None,
-        failed_test_id: None,
-    }
+    DeviceProof::none(id)
 }
 
 /// Evidence that data of `at` was proven, and that this holds until `until`.
 pub fn proven(mut proof: DeviceProof, at: Time, until: Time) -> DeviceProof {
-    proof.rank = 5;
+    proof.rank = 6;
     (proof.newest_at, proof.stored_at, proof.verified_at, proof.proven_at) = (Some(at), Some(at), Some(at), Some(at));
+    proof.noted_at = Some(at);
     (proof.proven_tested_at, proof.verified_tested_at) = (Some(at), Some(at));
     (proof.proven_until, proof.verified_until) = (Some(until), Some(until));
     (proof.file_count, proof.matched_count) = (1204, 1204);
@@ -197,6 +174,7 @@ fn evidence(proof: &mut DeviceProof, random: &mut Random) {
     proof.stored_at = past(90).and(proof.newest_at);
     proof.verified_at = past(70).and(proof.stored_at);
     proof.proven_at = past(70).and(proof.verified_at);
+    proof.partial_at = past(20).and(proof.verified_at);
     proof.failed_at = past(8);
     proof.baseline_at = proof.newest_at;
     proof.baseline_id = proof.newest_at.map(RestorePointId::generate);
@@ -204,12 +182,21 @@ fn evidence(proof: &mut DeviceProof, random: &mut Random) {
     (proof.not_proven_files, proof.baseline_files) = (some(85), some(85));
     (proof.not_proven_bytes, proof.baseline_bytes) = (proof.not_proven_files, proof.baseline_files);
     proof.filled_points = i64::from(proof.newest_at.is_some() && random.chance(80));
+    proof.noted_at = proof.newest_at;
     let until = |at: Option<Time>, days_left: u64| at.map(|it| it + days(days_left));
     proof.verified_until = until(proof.verified_at, 10);
     proof.proven_until = until(proof.proven_at, 7);
+    proof.partial_until = until(proof.partial_at, 7);
     (proof.verified_tested_at, proof.proven_tested_at) = (proof.verified_at, proof.proven_at);
+    proof.partial_tested_at = proof.partial_at;
     if random.chance(5) {
         proof.newest_at = Some(NOW + days(365));
+    }
+    if random.chance(5) {
+        proof.noted_at = Some(NOW + days(365));
+    }
+    if random.chance(5) {
+        proof.partial_tested_at = proof.partial_at.map(|_| NOW + days(365));
     }
     if random.chance(5) {
         proof.proven_tested_at = proof.proven_at.map(|_| NOW + days(365));
@@ -219,7 +206,7 @@ fn evidence(proof: &mut DeviceProof, random: &mut Random) {
     }
     proof.rank = match (proof.failed_at, proof.proven_at, proof.verified_at, proof.stored_at, proof.newest_at) {
         (Some(_), ..) => 0,
-        (_, Some(_), ..) => 5,
+        (_, Some(_), ..) => 6,
         (_, _, Some(_), ..) => 4,
         (_, _, _, Some(_), _) => 3,
         (.., Some(_)) => 2,

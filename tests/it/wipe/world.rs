@@ -228,31 +228,21 @@ pub fn said(files: i64, encryption: Encryption, now: Time) -> DeviceFacts {
 
 pub fn restore_point(repository: holdfast::domain::id::RepositoryId, device: DeviceId, at: Time) -> RestorePoint {
     let id = RestorePointId::generate(at);
+    let snapshot = ObjectName::from_hash(&secret::sha256(id.as_str().as_bytes()));
     RestorePoint {
-        id,
-        repository_id: repository,
-        device_id: device,
-        snapshot_name: ObjectName::from_hash(&secret::sha256(id.as_str().as_bytes())),
-        sent_by: TokenKind::Agent,
-        manifest_name: None,
-        received_at: at,
         claimed_at: Some(at),
         file_count: Some(100),
         size_bytes: Some(1_000_000),
-        excluded_count: 0,
         reported_at: Some(at),
-        stored_at: Some(at),
         verified_at: Some(at),
-        proven_at: None,
-        failed_at: None,
-        retest: None,
+        verified_until: Some(at + days(30)),
+        ..RestorePoint::received((repository, device), &snapshot, TokenKind::Agent, at)
     }
 }
 
 fn proof(device: DeviceId, newest: &RestorePoint, proven: Option<&RestorePoint>, not_proven: i64) -> DeviceProof {
     DeviceProof {
-        device_id: device,
-        rank: if proven.is_some() { 5 } else { 4 },
+        rank: if proven.is_some() { 6 } else { 4 },
         newest_point_id: Some(newest.id),
         newest_at: Some(newest.received_at),
         stored_at: Some(newest.received_at),
@@ -272,7 +262,7 @@ fn proof(device: DeviceId, newest: &RestorePoint, proven: Option<&RestorePoint>,
         baseline_files: newest.file_count,
         baseline_bytes: newest.size_bytes,
         filled_points: 1,
-        failed_at: None,
-        failed_test_id: None,
+        noted_at: Some(newest.received_at),
+        ..DeviceProof::none(device)
     }
 }
