@@ -43,6 +43,16 @@ pub fn bytes(count: impl TryInto<i64>) -> String {
     }
 }
 
+/// "4 hours", "90 minutes", "1 day": the largest unit that has it whole.
+pub fn span(time: std::time::Duration) -> String {
+    let minutes = time.as_secs().div_ceil(60);
+    match minutes {
+        _ if minutes > 0 && minutes.is_multiple_of(24 * 60) => counted(minutes / (24 * 60), "day", "days"),
+        _ if minutes > 0 && minutes.is_multiple_of(60) => counted(minutes / 60, "hour", "hours"),
+        _ => counted(minutes, "minute", "minutes"),
+    }
+}
+
 /// With a capital letter.
 pub fn capital(text: &str) -> String {
     let mut letters = text.chars();

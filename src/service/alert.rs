@@ -287,8 +287,8 @@ fn tell_of_wipe(
     }
 }
 
-/// Tells that a setting which guards wipes is changed, or is to be. One that stays as it was is told where there is
-/// room.
+/// Tells that a setting or a policy which guards data is changed, or is to be. One that stays as it was is told where
+/// there is room.
 ///
 /// # Errors
 /// `Refused` where a change can be told to nobody.
@@ -438,7 +438,7 @@ pub fn tell(conn: &mut Conn, now: Time) -> Result<usize> {
     Ok(failed.len() + lapsed.len())
 }
 
-fn tell_of_devices(
+pub(super) fn tell_of_devices(
     conn: &mut Conn,
     kind: &'static str,
     team: Option<TeamId>,
@@ -451,7 +451,7 @@ fn tell_of_devices(
 }
 
 /// Devices by team: each team's people are told of their own only.
-fn by_team(devices: &[Untold]) -> BTreeMap<Option<TeamId>, Vec<Untold>> {
+pub(super) fn by_team(devices: &[Untold]) -> BTreeMap<Option<TeamId>, Vec<Untold>> {
     let mut teams: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for device in devices {
         teams.entry(device.team_id).or_default().push(device.clone());
@@ -459,12 +459,12 @@ fn by_team(devices: &[Untold]) -> BTreeMap<Option<TeamId>, Vec<Untold>> {
     teams
 }
 
-fn named<T>(all: &[T]) -> (&[T], usize) {
+pub(super) fn named<T>(all: &[T]) -> (&[T], usize) {
     let shown = all.get(..NAMED).unwrap_or(all);
     (shown, all.len() - shown.len())
 }
 
-fn subject(what: &str, devices: &[Untold]) -> String {
+pub(super) fn subject(what: &str, devices: &[Untold]) -> String {
     match devices {
         [only] => format!("{what}: {}", only.name),
         many => format!("{what}: {}", words::counted(many.len(), "device", "devices")),
@@ -472,6 +472,6 @@ fn subject(what: &str, devices: &[Untold]) -> String {
 }
 
 /// A page's address, or its path where the server does not know its own address.
-fn url(conn: &mut Conn, path: &str) -> Result<String> {
+pub(super) fn url(conn: &mut Conn, path: &str) -> Result<String> {
     Ok(format!("{}{path}", setting::public_url(conn)?.unwrap_or_default()))
 }

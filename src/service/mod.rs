@@ -1,5 +1,6 @@
 //! Use cases: load the facts, ask the domain, store, write the activity entry,
 //! all on one connection and so in one transaction. Sync functions on `&mut Conn`.
+pub mod absence;
 pub mod account;
 pub mod activity;
 pub mod alert;

@@ -132,7 +132,8 @@ fn tell(conn: &mut Conn, actor: &Actor, policy: &Policy, said: &[String], now: T
         return Ok(());
     }
     let who = account::who(conn, actor)?;
-    alert::guard_changed(conn, &who, &format!("Policy {}", policy.name), &said.join("; "), now)
+    let label = format!("Policy {}", policy.name);
+    alert::guard_changed(conn, &who, (&label, &said.join("; ")), true, now)
 }
 
 /// The policies that apply to a device: those of all devices, and those of its team.

@@ -11,6 +11,7 @@ pub mod schema;
 mod upsert;
 mod writer;
 
+pub mod absence;
 pub mod activity;
 pub mod activity_list;
 pub mod alert;

@@ -8,6 +8,7 @@
     reason = "a test that cannot go on stops there; its own settings come from the environment"
 )]
 
+mod absence;
 mod access;
 mod account;
 mod agent;
