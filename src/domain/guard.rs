@@ -40,6 +40,8 @@ text_enum! {
         EnableUser = "enable_user",
         MakeUserLink = "make_user_link",
         ChangeSettings = "change_settings",
+        /// Asking for less in a policy that guards data, or removing it: its devices follow at once.
+        LoosenPolicy = "loosen_policy",
         MakeApiToken = "make_api_token",
         ChangePassword = "change_password",
     }
@@ -127,6 +129,7 @@ impl GuardedAct {
             }
             Self::DisableUser => Guard { told: Told::Overseers, ..by(P::ManageUsers) },
             Self::ChangeSettings => Guard { told: Told::Overseers, wait: Wait::Settles, ..by(P::ManageSettings) },
+            Self::LoosenPolicy => Guard { told: Told::Overseers, ..by(P::EditPolicies) },
             Self::MakeApiToken => by(P::ManageUsers),
             Self::ChangePassword => fresh,
         }

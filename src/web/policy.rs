@@ -1,6 +1,7 @@
 //! Policies: the list with its results, and the form that writes one.
 use crate::clock::Clock;
 use crate::domain::fields::FieldErrors;
+use crate::domain::guard::GuardedAct;
 use crate::domain::id::PolicyId;
 use crate::domain::policy::Requirement;
 use crate::domain::role::Permission;
@@ -13,7 +14,9 @@ use crate::store::{self, Store};
 use crate::web::device::{parse_team, team_options};
 use crate::web::error::PageResult;
 use crate::web::form::refusal;
+use crate::web::hashing::Shared;
 use crate::web::layout::{Layout, see_other};
+use crate::web::login::require_password;
 use crate::web::session::{Can, EditPolicies, ViewPolicies};
 use crate::web::span::{UNITS, minutes_of, split};
 use actix_web::web::{Data, Form, Path, ServiceConfig};
@@ -97,6 +100,8 @@ pub struct PolicyForm {
     check_in_unit: String,
     os: String,
     os_version: String,
+    /// Where what is changed guards data; never shown again.
+    password: String,
 }
 
 impl PolicyForm {
@@ -350,26 +355,31 @@ async fn change(
     layout: Layout,
     store: Data<Store>,
     clock: Data<Clock>,
+    shared: Data<Shared>,
     (id, form): (Path<PolicyId>, Form<PolicyForm>),
 ) -> PageResult<HttpResponse> {
+    let desk: Desk = (store.clone(), clock.clone(), shared);
     let (actor, reach, now, id, form) =
         (by.actor(), by.reach().clone(), clock.now(), id.into_inner(), form.into_inner());
     let version = form.version.clone();
     let done = match form.parse(&by) {
-        Ok(draft) => {
-            store
-                .act(move |conn| {
-                    let old = store::policy::find(conn, id)?.ok_or(Error::NotFound("policy"))?;
-                    if !reach.covers(old.team_id) {
-                        return Err(Error::NotFound("policy"));
-                    }
-                    let teams = store::team::all(conn)?;
-                    let shown = policy::shown(&old, &old.requirements()?, team_name(&teams, &old));
-                    shown.check(&version).map_err(Error::Conflict)?;
-                    policy::change(conn, &actor, (id, old.version), &draft, now)
-                })
-                .await
-        }
+        Ok(draft) => match guarded(&by, &desk, id, Some(&draft), &form.password).await {
+            Err(error) => Err(error),
+            Ok(()) => {
+                store
+                    .act(move |conn| {
+                        let old = store::policy::find(conn, id)?.ok_or(Error::NotFound("policy"))?;
+                        if !reach.covers(old.team_id) {
+                            return Err(Error::NotFound("policy"));
+                        }
+                        let teams = store::team::all(conn)?;
+                        let shown = policy::shown(&old, &old.requirements()?, team_name(&teams, &old));
+                        shown.check(&version).map_err(Error::Conflict)?;
+                        policy::change(conn, &actor, (id, old.version), &draft, now)
+                    })
+                    .await
+            }
+        },
         Err(errors) => Err(errors.into()),
     };
     match done {
@@ -390,6 +400,24 @@ async fn change(
 #[serde(default)]
 pub struct RemoveForm {
     confirm: String,
+    password: String,
+}
+
+type Desk = (Data<Store>, Data<Clock>, Data<Shared>);
+
+/// Asks for a fresh password where a change, or a removal, takes from a policy that guards data.
+async fn guarded(
+    by: &Can<EditPolicies>,
+    (store, clock, shared): &Desk,
+    id: PolicyId,
+    draft: Option<&Draft>,
+    password: &str,
+) -> Result<(), Error> {
+    let draft = draft.cloned();
+    if store.read(move |conn| policy::is_guarded(conn, id, draft.as_ref())).await? {
+        require_password(GuardedAct::LoosenPolicy, by, (store, clock, shared), password).await?;
+    }
+    Ok(())
 }
 
 #[post("/policies/{id}/removals")]
@@ -397,23 +425,30 @@ async fn remove(
     by: Can<EditPolicies>,
     viewer: Can<ViewPolicies>,
     layout: Layout,
-    (store, clock): (Data<Store>, Data<Clock>),
+    (store, clock, shared): Desk,
     (id, form): (Path<PolicyId>, Form<RemoveForm>),
 ) -> PageResult<HttpResponse> {
+    let desk: Desk = (store.clone(), clock.clone(), shared);
     let (actor, reach, now, id) = (by.actor(), by.reach().clone(), clock.now(), id.into_inner());
-    let (typed, confirm) = (form.confirm.clone(), form.into_inner().confirm);
-    let done = store
-        .act(move |conn| {
-            let old = store::policy::find(conn, id)?.ok_or(Error::NotFound("policy"))?;
-            if !reach.covers(old.team_id) {
-                return Err(Error::NotFound("policy"));
-            }
-            if typed.trim() != old.name {
-                return Err(Error::invalid("confirm", "Type the name of the policy as it stands above."));
-            }
-            policy::remove(conn, &actor, id, now)
-        })
-        .await;
+    let RemoveForm { confirm, password } = form.into_inner();
+    let typed = confirm.clone();
+    let done = match guarded(&by, &desk, id, None, &password).await {
+        Err(error) => Err(error),
+        Ok(()) => {
+            store
+                .act(move |conn| {
+                    let old = store::policy::find(conn, id)?.ok_or(Error::NotFound("policy"))?;
+                    if !reach.covers(old.team_id) {
+                        return Err(Error::NotFound("policy"));
+                    }
+                    if typed.trim() != old.name {
+                        return Err(Error::invalid("confirm", "Type the name of the policy as it stands above."));
+                    }
+                    policy::remove(conn, &actor, id, now)
+                })
+                .await
+        }
+    };
     match done {
         Ok(()) => Ok(see_other("/policies", Some("The policy was removed. Devices drop it with their next check-in."))),
         Err(error) => {

@@ -21,7 +21,7 @@ const OWN: &str = "it is about whoever is signed in, and gives nobody more than 
 const STOPS: &str = "it only stops something, which must never wait";
 const SAME: &str = "the device does what it does by itself; nothing is lost, read or given away";
 const WIZARD: &str = "a step that shows a page, and changes nothing";
-const POLICY: &str = "a policy asks, and gives no power over devices";
+const POLICY: &str = "a new policy only asks for more";
 
 /// Every route that takes a form of a person.
 const ROUTES: &[(&str, Route)] = &[
@@ -54,8 +54,8 @@ const ROUTES: &[(&str, Route)] = &[
     ("/enrollment-tokens/{id}/revocations", Free(STOPS)),
     ("/invite/{token}", Free("whoever has the link was told of to all who manage people when it was made")),
     ("/policies", Free(POLICY)),
-    ("/policies/{id}", Free(POLICY)),
-    ("/policies/{id}/removals", Free(POLICY)),
+    ("/policies/{id}", Guarded(&[Act::LoosenPolicy])),
+    ("/policies/{id}/removals", Guarded(&[Act::LoosenPolicy])),
     ("/repository-tokens/{id}/revocations", Free(STOPS)),
     ("/restores/{id}/approvals", Guarded(&[Act::ApproveRestore])),
     ("/restores/{id}/cancellations", Free(STOPS)),
