@@ -3,6 +3,7 @@ use crate::domain::id::{DeviceId, RestorePointId, RestoreTestId};
 use crate::domain::proof::{Evidence, Grade, Held, part_in_words};
 use crate::domain::time::Time;
 use crate::store::Conn;
+use crate::store::column::from_json;
 use crate::store::schema::device_proof;
 use crate::store::upsert::UpsertExt;
 use diesel::prelude::*;
@@ -56,6 +57,10 @@ pub struct DeviceProof {
     pub failed_test_id: Option<RestoreTestId>,
     /// When the last of this was learned: a backup that came, a test that showed something.
     pub noted_at: Option<Time>,
+    /// Files that failed a restore test, and that no later one found whole: no backup holds them intact.
+    pub damaged_files: i64,
+    /// The first of their names, as JSON; see [`DeviceProof::damaged`].
+    pub damaged_names: String,
 }
 
 impl DeviceProof {
@@ -78,7 +83,7 @@ impl DeviceProof {
 
 impl DeviceProof {
     /// The row of a device without a backup.
-    pub const fn none(device: DeviceId) -> Self {
+    pub fn none(device: DeviceId) -> Self {
         Self {
             device_id: device,
             rank: 1,
@@ -109,7 +114,14 @@ impl DeviceProof {
             failed_at: None,
             failed_test_id: None,
             noted_at: None,
+            damaged_files: 0,
+            damaged_names: "[]".to_owned(),
         }
+    }
+
+    /// The first names of the files that no backup holds intact.
+    pub fn damaged(&self) -> QueryResult<Vec<String>> {
+        from_json(&self.damaged_names)
     }
 
     /// How much is proven where only a part is: "1 of 201 files proven"; none at any other grade.
@@ -141,7 +153,8 @@ pub fn set(conn: &mut Conn, row: &DeviceProof) -> QueryResult<()> {
              not_proven_bytes = excluded.not_proven_bytes, baseline_id = excluded.baseline_id, \
              baseline_at = excluded.baseline_at, baseline_files = excluded.baseline_files, \
              baseline_bytes = excluded.baseline_bytes, filled_points = excluded.filled_points, failed_at = excluded.failed_at, \
-             failed_test_id = excluded.failed_test_id, noted_at = excluded.noted_at",
+             failed_test_id = excluded.failed_test_id, noted_at = excluded.noted_at, \
+             damaged_files = excluded.damaged_files, damaged_names = excluded.damaged_names",
         )
         .execute(conn)
         .map(drop)

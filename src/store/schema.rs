@@ -341,6 +341,8 @@ diesel::table! {
         failed_at -> Nullable<BigInt>,
         failed_test_id -> Nullable<Text>,
         noted_at -> Nullable<BigInt>,
+        damaged_files -> BigInt,
+        damaged_names -> Text,
     }
 }
 

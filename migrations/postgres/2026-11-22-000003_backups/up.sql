@@ -164,6 +164,9 @@ CREATE TABLE device_proof (
     failed_at BIGINT,
     failed_test_id TEXT COLLATE "C",
     noted_at BIGINT,
+    -- Files that no backup holds intact, and the first of their names as JSON.
+    damaged_files BIGINT NOT NULL DEFAULT 0,
+    damaged_names TEXT COLLATE "C" NOT NULL DEFAULT '[]',
     -- The evidence of a level is whole or not there: which point, when it was tested, and until when that holds.
     CHECK ((verified_at IS NULL) = (verified_tested_at IS NULL) AND (verified_at IS NULL) = (verified_until IS NULL)),
     CHECK ((partial_at IS NULL) = (partial_tested_at IS NULL) AND (partial_at IS NULL) = (partial_until IS NULL)),

@@ -166,6 +166,9 @@ CREATE TABLE device_proof (
     failed_at INTEGER,
     failed_test_id TEXT,
     noted_at INTEGER,
+    -- Files that no backup holds intact, and the first of their names as JSON.
+    damaged_files INTEGER NOT NULL DEFAULT 0,
+    damaged_names TEXT NOT NULL DEFAULT '[]',
     -- The evidence of a level is whole or not there: which point, when it was tested, and until when that holds.
     CHECK ((verified_at IS NULL) = (verified_tested_at IS NULL) AND (verified_at IS NULL) = (verified_until IS NULL)),
     CHECK ((partial_at IS NULL) = (partial_tested_at IS NULL) AND (partial_at IS NULL) = (partial_until IS NULL)),

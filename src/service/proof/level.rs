@@ -1,4 +1,5 @@
 //! What a restore test shows of its point, and what a device's points show of the device.
+use super::failure;
 use crate::domain::id::{DeviceId, RestoreTestId};
 use crate::domain::proof::{Level, Retest, TestResult};
 use crate::domain::restore_test::TestReport;
@@ -151,6 +152,7 @@ fn sum_up(conn: &mut Conn, device: DeviceId, noted_at: Option<Time>) -> Result<(
     // Beside a part that is newer than the proof, what is beyond that proof says too much and too little.
     let base = proven.as_ref().filter(|_| partial.is_none());
     let not_proven = not_proven(conn, baseline.as_ref(), base)?;
+    let unsound = failure::unsound(conn, device)?;
     let received = |point: &Option<RestorePoint>| point.as_ref().map(|it| it.received_at);
     let verified_at = verified.as_ref().and_then(|it| it.verified_at);
     let partial_at = partial.as_ref().and_then(|it| it.partial_at);
@@ -185,6 +187,8 @@ fn sum_up(conn: &mut Conn, device: DeviceId, noted_at: Option<Time>) -> Result<(
         failed_at: failed.as_ref().and_then(|it| it.failed_at),
         failed_test_id: failed.as_ref().and_then(|it| it.test_id),
         noted_at,
+        damaged_files: unsound.files,
+        damaged_names: serde_json::to_string(&unsound.names).context("writing names of files")?,
         ..DeviceProof::none(device)
     };
     store::device_proof::set(conn, &row)?;

@@ -131,6 +131,9 @@ fn what_changed_while_it_was_read_is_listed_and_not_proven_beside_a_proof() {
 fn a_failure_ends_only_when_the_very_files_that_failed_are_proven() {
     let mut world = World::failed();
 
+    let damaged = |world: &World| (world.proof().damaged_files, world.proof().damaged().unwrap());
+    assert_eq!(damaged(&world), (1, vec!["/data/a".to_owned()]));
+
     let other = world.craft.backup(&[("b", b"two"), ("c", b"three")]);
     world.receive(&other);
     assert_eq!(world.run(), 1);
@@ -149,6 +152,7 @@ fn a_failure_ends_only_when_the_very_files_that_failed_are_proven() {
     world.receive(&same);
     assert_eq!(world.run(), 1);
     assert_eq!((world.grade(), world.proof().failed_at), (Grade::Proven, None));
+    assert_eq!(damaged(&world), (0, vec![]));
 }
 
 #[test]

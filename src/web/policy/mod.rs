@@ -1,4 +1,8 @@
 //! Policies: the list with its results, and the form that writes one.
+mod form;
+
+pub use form::PolicyForm;
+
 use crate::clock::Clock;
 use crate::domain::fields::FieldErrors;
 use crate::domain::guard::GuardedAct;
@@ -11,18 +15,19 @@ use crate::service::policy::{self, Draft};
 use crate::store::policy::Policy;
 use crate::store::team::Team;
 use crate::store::{self, Store};
-use crate::web::device::{parse_team, team_options};
+use crate::web::device::team_options;
 use crate::web::error::PageResult;
 use crate::web::form::refusal;
 use crate::web::hashing::Shared;
 use crate::web::layout::{Layout, see_other};
 use crate::web::login::require_password;
 use crate::web::session::{Can, EditPolicies, ViewPolicies};
-use crate::web::span::{UNITS, minutes_of, split};
+use crate::web::span::UNITS;
 use actix_web::web::{Data, Form, Path, ServiceConfig};
 use actix_web::{HttpResponse, Responder, get, post};
 use askama::Template;
 use askama_web::WebTemplate;
+use form::Span;
 use serde::Deserialize;
 
 /// Registers the pages.
@@ -62,163 +67,6 @@ struct EditPage {
     teams: Vec<(String, String)>,
     spans: [Span; 3],
     errors: FieldErrors,
-}
-
-/// A requirement with a span, as the form shows it.
-struct Span {
-    name: &'static str,
-    label: &'static str,
-    help: &'static str,
-    is_on: bool,
-    number: String,
-    unit: String,
-}
-
-impl Span {
-    fn is_in(&self, unit: &str) -> bool {
-        self.unit == unit
-    }
-}
-
-/// What a person types for a policy.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub struct PolicyForm {
-    name: String,
-    team: String,
-    version: String,
-    encrypted: String,
-    passcode: String,
-    proven: String,
-    proven_number: String,
-    proven_unit: String,
-    backup: String,
-    backup_number: String,
-    backup_unit: String,
-    check_in: String,
-    check_in_number: String,
-    check_in_unit: String,
-    os: String,
-    os_version: String,
-    /// Where what is changed guards data; never shown again.
-    password: String,
-}
-
-impl PolicyForm {
-    fn new() -> Self {
-        let text = ToOwned::to_owned;
-        Self {
-            proven_number: text("7"),
-            proven_unit: text("d"),
-            backup_number: text("24"),
-            backup_unit: text("h"),
-            check_in_number: text("1"),
-            check_in_unit: text("d"),
-            ..Self::default()
-        }
-    }
-
-    fn of(policy: &Policy, requirements: &[Requirement], teams: &[Team]) -> Self {
-        let mut form = Self {
-            name: policy.name.clone(),
-            team: policy.team_id.map(|it| it.to_string()).unwrap_or_default(),
-            version: policy::shown(policy, requirements, team_name(teams, policy)).version(),
-            ..Self::new()
-        };
-        let on = || "on".to_owned();
-        for requirement in requirements {
-            match requirement {
-                Requirement::StorageEncrypted => form.encrypted = on(),
-                Requirement::PasscodeSet => form.passcode = on(),
-                Requirement::ProvenRestorePoint { within_minutes } => {
-                    form.proven = on();
-                    (form.proven_number, form.proven_unit) = split(*within_minutes);
-                }
-                Requirement::BackupEvery { minutes } => {
-                    form.backup = on();
-                    (form.backup_number, form.backup_unit) = split(*minutes);
-                }
-                Requirement::CheckInWithin { minutes } => {
-                    form.check_in = on();
-                    (form.check_in_number, form.check_in_unit) = split(*minutes);
-                }
-                Requirement::MinimumOsVersion { version } => {
-                    form.os = on();
-                    form.os_version.clone_from(version);
-                }
-            }
-        }
-        form
-    }
-
-    fn parse(&self, by: &Can<EditPolicies>) -> Result<Draft, FieldErrors> {
-        let mut errors = FieldErrors::new();
-        let team_id = parse_team(&self.team, &mut errors);
-        if !by.reach().covers(team_id) {
-            errors.add("team", "Choose a team that your roles reach.");
-        }
-        let mut requirements = Vec::new();
-        if !self.encrypted.is_empty() {
-            requirements.push(Requirement::StorageEncrypted);
-        }
-        if !self.proven.is_empty() {
-            let within_minutes = minutes_of(&self.proven_number, &self.proven_unit, &mut errors);
-            requirements.push(Requirement::ProvenRestorePoint { within_minutes });
-        }
-        if !self.backup.is_empty() {
-            let minutes = minutes_of(&self.backup_number, &self.backup_unit, &mut errors);
-            requirements.push(Requirement::BackupEvery { minutes });
-        }
-        if !self.check_in.is_empty() {
-            let minutes = minutes_of(&self.check_in_number, &self.check_in_unit, &mut errors);
-            requirements.push(Requirement::CheckInWithin { minutes });
-        }
-        if !self.os.is_empty() {
-            requirements.push(Requirement::MinimumOsVersion { version: self.os_version.trim().to_owned() });
-        }
-        if !self.passcode.is_empty() {
-            requirements.push(Requirement::PasscodeSet);
-        }
-        errors.into_result()?;
-        Ok(Draft { name: self.name.clone(), team_id, requirements })
-    }
-
-    fn spans(&self) -> [Span; 3] {
-        let span = |name, label, help, is_on: &str, number: &str, unit: &str| Span {
-            name,
-            label,
-            help,
-            is_on: !is_on.is_empty(),
-            number: number.to_owned(),
-            unit: unit.to_owned(),
-        };
-        [
-            span(
-                "proven",
-                "A proven restore point, not older than",
-                "Restored and compared file by file.",
-                &self.proven,
-                &self.proven_number,
-                &self.proven_unit,
-            ),
-            span(
-                "backup",
-                "A backup every",
-                "The agent’s schedule follows it.",
-                &self.backup,
-                &self.backup_number,
-                &self.backup_unit,
-            ),
-            span(
-                "check_in",
-                "A check-in at least every",
-                "The agent checks in twice in this time.",
-                &self.check_in,
-                &self.check_in_number,
-                &self.check_in_unit,
-            ),
-        ]
-    }
 }
 
 impl EditPage {
@@ -454,18 +302,6 @@ async fn remove(
         Err(error) => {
             let (errors, refusal) = refusal(error)?;
             refusal.again(&show_page(&viewer, layout, &store, id, (errors, confirm)).await?)
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_span_is_shown_in_the_largest_unit_that_has_it_whole() {
-        for (minutes, number, unit) in [(1, "1", "min"), (90, "90", "min"), (120, "2", "h"), (4320, "3", "d")] {
-            assert_eq!(split(minutes), (number.to_owned(), unit.to_owned()));
         }
     }
 }
