@@ -517,7 +517,7 @@ fn a_point_to_be_tested_again_and_one_of_a_clock_that_was_ahead_say_so() {
     let test = RestoreTest::queued(ahead.id, device, TestCause::NewBackup, None, NOW);
     let test_page = format!("/restore-tests/{}", test.id);
     server.act(move |conn| {
-        for point in [&ahead, &due, &healed] {
+        for point in [&healed, &due, &ahead] {
             store::restore_point::insert(conn, point)?;
         }
         store::restore_test::insert(conn, &test)?;
@@ -527,7 +527,7 @@ fn a_point_to_be_tested_again_and_one_of_a_clock_that_was_ahead_say_so() {
 
     let shown = page(&visit, &format!("/devices/{device}"));
     for words in [
-        "was received while the clock was ahead: it is not counted",
+        "was received while the server’s clock was ahead.",
         "to be tested again",
         "tested again once the damage is healed",
         "Damage took what was known of 2 restore points",
@@ -536,7 +536,7 @@ fn a_point_to_be_tested_again_and_one_of_a_clock_that_was_ahead_say_so() {
     }
     for path in [format!("/devices/{device}"), "/restore-tests".to_owned(), test_page] {
         let shown = page(&visit, &path);
-        assert_eq!(shown.matches("Received while the clock was ahead: not counted").count(), 1, "{path}");
+        assert_eq!(shown.matches("Received while the clock was ahead: its age is not known").count(), 1, "{path}");
     }
 }
 
