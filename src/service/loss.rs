@@ -64,9 +64,14 @@ pub fn facts(device: &ListedDevice, moment: &Moment) -> LossFacts {
         in_newest: proof.and_then(|it| Amount::of(it.baseline_files, it.baseline_bytes)),
         beyond_proof: proof.and_then(|it| Amount::of(it.not_proven_files, it.not_proven_bytes)),
         proven: proof.and_then(|it| Some(Point { id: it.proven_point_id?, at: it.proven_at? })),
-        damaged: Damaged::default(),
+        damaged: proof.map(damaged).unwrap_or_default(),
         store_away_since: moment.store_away_since,
     }
+}
+
+/// Files that no backup holds intact. Names that cannot be read are none: the number is what counts.
+fn damaged(proof: &DeviceProof) -> Damaged {
+    Damaged { amount: Amount { files: proof.damaged_files, bytes: 0 }, names: proof.damaged().unwrap_or_default() }
 }
 
 fn count(status: &Status) -> Option<Count> {

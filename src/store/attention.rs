@@ -35,6 +35,21 @@ pub fn has_failed_test(conn: &mut Conn, reach: &Reach) -> QueryResult<bool> {
     Ok(failed.first::<DeviceId>(conn).optional()?.is_some())
 }
 
+/// How many files of wiped devices within reach no backup holds intact, and of how many devices: they are lost.
+pub fn lost(conn: &mut Conn, reach: &Reach) -> QueryResult<(i64, i64)> {
+    let mut found = device_proof::table
+        .inner_join(devices::table.on(devices::id.eq(device_proof::device_id)))
+        .filter(devices::state.eq_any([DeviceState::Wiped, DeviceState::WipeFailed]))
+        .filter(device_proof::damaged_files.gt(0))
+        .select(device_proof::damaged_files)
+        .into_boxed();
+    if let Reach::Teams(teams) = reach {
+        found = found.filter(devices::team_id.eq_any(teams.clone()));
+    }
+    let files = found.load::<i64>(conn)?;
+    Ok((files.iter().sum(), i64::try_from(files.len()).unwrap_or(i64::MAX)))
+}
+
 /// How many stored objects of enrolled devices are missing or damaged, and of how many devices; not those that a later
 /// proof shows a device to do without.
 pub fn damage(conn: &mut Conn) -> QueryResult<(i64, i64)> {

@@ -373,6 +373,7 @@ diesel::table! {
         counted_until -> BigInt,
         not_proven -> BigInt,
         holds_files -> BigInt,
+        damaged -> BigInt,
     }
 }
 

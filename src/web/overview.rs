@@ -36,6 +36,8 @@ struct OverviewPage {
     bars: Vec<(&'static str, i64, String, &'static str)>,
     worst: Vec<Row>,
     failed: Vec<Listed>,
+    /// Files of wiped devices that no backup holds intact, and of how many devices.
+    lost: (i64, i64),
     steps: Vec<Step>,
 }
 
@@ -54,6 +56,7 @@ struct Read {
     ages: Vec<i64>,
     worst: Vec<device_list::ListedDevice>,
     failed: Vec<Listed>,
+    lost: (i64, i64),
     has_policy: bool,
     has_second_approver: bool,
     has_backup: bool,
@@ -81,6 +84,7 @@ async fn show(
         nearly_full: read.nearly_full,
         worst: worst.collect(),
         failed: read.failed,
+        lost: read.lost,
         bars,
         steps,
         layout,
@@ -111,6 +115,7 @@ fn read(conn: &mut Conn, reach: &Reach, now: Time) -> Result<Read> {
             || counts.lose_all < counts.all,
         worst: page.devices,
         failed: restore_test_list::standing_failures(conn, reach, 5)?,
+        lost: store::attention::lost(conn, reach)?,
         has_policy: !store::policy::all(conn)?.is_empty(),
         has_second_approver: approver_count(conn)? > 1,
         has_two_settled: store::user::settled_count(conn, now - SETTLED)? > 1,

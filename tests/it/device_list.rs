@@ -112,7 +112,7 @@ fn part((device, status, proof): &Any, now: Time) -> Option<Part> {
         in_newest: Amount::of(proof.baseline_files, proof.baseline_bytes),
         beyond_proof: Amount::of(proof.not_proven_files, proof.not_proven_bytes),
         proven: point(proof.proven_point_id, proof.proven_at),
-        damaged: Damaged::default(),
+        damaged: Damaged { amount: Amount { files: proof.damaged_files, bytes: 0 }, names: Vec::new() },
         store_away_since: None,
     })
     .part()

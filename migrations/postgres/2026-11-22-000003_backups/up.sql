@@ -202,7 +202,8 @@ CREATE TABLE device_listings (
     changed BIGINT NOT NULL,
     counted_until BIGINT NOT NULL,
     not_proven BIGINT NOT NULL,
-    holds_files BIGINT NOT NULL
+    holds_files BIGINT NOT NULL,
+    damaged BIGINT NOT NULL
 );
 CREATE INDEX device_listings_by_rank ON device_listings (state, rank, proven_until, device_id);
 CREATE INDEX device_listings_by_name ON device_listings (state, name, device_id);
@@ -213,7 +214,7 @@ CREATE FUNCTION devices_list() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
     INSERT INTO device_listings VALUES (
         NEW.id, NEW.state, NEW.team_id, NEW.platform, NEW.ownership, NEW.name,
         lower(NEW.name || chr(10) || NEW.person || chr(10) || NEW.serial), NEW.enrolled_at,
-        'unknown', 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 2, 0);
+        'unknown', 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 2, 0, 0);
     RETURN NULL;
 END $$;
 CREATE TRIGGER devices_list AFTER INSERT ON devices FOR EACH ROW EXECUTE FUNCTION devices_list();
@@ -256,7 +257,8 @@ CREATE FUNCTION device_proof_list() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
             WHEN NEW.baseline_id IS NULL OR NEW.baseline_at IS NULL THEN 0
             WHEN NEW.not_proven_files IS NULL OR NEW.not_proven_bytes IS NULL THEN 2
             WHEN NEW.not_proven_files = 0 THEN 0 ELSE 1 END,
-        holds_files = CASE WHEN NEW.filled_points > 0 THEN 1 ELSE 0 END
+        holds_files = CASE WHEN NEW.filled_points > 0 THEN 1 ELSE 0 END,
+        damaged = NEW.damaged_files
     WHERE device_id = NEW.device_id;
     RETURN NULL;
 END $$;

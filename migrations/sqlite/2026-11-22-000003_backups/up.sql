@@ -204,7 +204,8 @@ CREATE TABLE device_listings (
     changed INTEGER NOT NULL,
     counted_until INTEGER NOT NULL,
     not_proven INTEGER NOT NULL,
-    holds_files INTEGER NOT NULL
+    holds_files INTEGER NOT NULL,
+    damaged INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX device_listings_by_rank ON device_listings (state, rank, proven_until, device_id);
 CREATE INDEX device_listings_by_name ON device_listings (state, name, device_id);
@@ -215,7 +216,7 @@ CREATE TRIGGER devices_list AFTER INSERT ON devices BEGIN
     INSERT INTO device_listings VALUES (
         NEW.id, NEW.state, NEW.team_id, NEW.platform, NEW.ownership, NEW.name,
         lower(NEW.name || char(10) || NEW.person || char(10) || NEW.serial), NEW.enrolled_at,
-        'unknown', 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 2, 0);
+        'unknown', 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 2, 0, 0);
 END;
 CREATE TRIGGER devices_relist AFTER UPDATE OF state, team_id, platform, ownership, name, person, serial, enrolled_at ON devices BEGIN
     UPDATE device_listings SET
@@ -258,7 +259,8 @@ CREATE TRIGGER device_proof_list AFTER INSERT ON device_proof BEGIN
             WHEN NEW.baseline_id IS NULL OR NEW.baseline_at IS NULL THEN 0
             WHEN NEW.not_proven_files IS NULL OR NEW.not_proven_bytes IS NULL THEN 2
             WHEN NEW.not_proven_files = 0 THEN 0 ELSE 1 END,
-        holds_files = CASE WHEN NEW.filled_points > 0 THEN 1 ELSE 0 END
+        holds_files = CASE WHEN NEW.filled_points > 0 THEN 1 ELSE 0 END,
+        damaged = NEW.damaged_files
     WHERE device_id = NEW.device_id;
 END;
 CREATE TRIGGER device_proof_relist AFTER UPDATE ON device_proof BEGIN
@@ -276,6 +278,7 @@ CREATE TRIGGER device_proof_relist AFTER UPDATE ON device_proof BEGIN
             WHEN NEW.baseline_id IS NULL OR NEW.baseline_at IS NULL THEN 0
             WHEN NEW.not_proven_files IS NULL OR NEW.not_proven_bytes IS NULL THEN 2
             WHEN NEW.not_proven_files = 0 THEN 0 ELSE 1 END,
-        holds_files = CASE WHEN NEW.filled_points > 0 THEN 1 ELSE 0 END
+        holds_files = CASE WHEN NEW.filled_points > 0 THEN 1 ELSE 0 END,
+        damaged = NEW.damaged_files
     WHERE device_id = NEW.device_id;
 END;

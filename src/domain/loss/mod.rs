@@ -48,6 +48,7 @@ pub struct Count {
 /// Files whose stored copy is damaged and which no other restore point holds intact: certain to be lost.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Damaged {
+    /// The size is not known.
     pub amount: Amount,
     /// Some of them by name, for whoever may see names of files.
     pub names: Vec<String>,

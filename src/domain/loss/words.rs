@@ -204,7 +204,7 @@ impl Loss {
         (it.files > 0).then(|| {
             format!(
                 "{} {are} damaged in the store, and no other restore point holds an intact copy. {they} will be lost.",
-                amount(it)
+                if it.bytes == 0 { files(it.files) } else { amount(it) }
             )
         })
     }

@@ -48,6 +48,8 @@ pub struct Check {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hold {
     Limit,
+    /// Files of the device are damaged in the store.
+    Damaged,
     ClockWentBack,
     AccountChanged,
     NotApproved,
@@ -73,6 +75,10 @@ impl Hold {
     pub const fn reason(self) -> &'static str {
         match self {
             Self::Limit => "more wipes were requested within an hour than the limit allows",
+            Self::Damaged => {
+                "files of this device are damaged in the store, and no backup holds them intact: a wipe loses them for \
+                 good, so a second person has to accept that too"
+            }
             Self::ClockWentBack => "the server's clock was set back after the approval",
             Self::AccountChanged => {
                 "the account of the requester or of the approver was disabled, changed hands or lost its role since the approval"

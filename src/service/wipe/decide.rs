@@ -1,6 +1,7 @@
 //! What a second person decides, and what anyone may stop.
 use super::notice::{News, tell, tell_stopped};
 use super::release::settle;
+use super::request::is_damaged;
 use super::{By, WINDOW, What, device, facts, find, hold, limits, record, write};
 use crate::domain::activity::{Action, Via};
 use crate::domain::id::{TeamId, UserId, WipeApprovalId, WipeRequestId};
@@ -100,6 +101,21 @@ pub fn lift(conn: &mut Conn, by: &By<'_>, id: WipeRequestId, now: Time) -> Resul
 /// # Errors
 /// As [`lift`], and without that consent while there is such doubt.
 pub fn lift_agreed(conn: &mut Conn, by: &By<'_>, id: WipeRequestId, consent: &str, now: Time) -> Result<WipeRequest> {
+    lift_accepting(conn, by, id, (consent, consent), now)
+}
+
+/// The same with what was ticked of the identity, and of files that are damaged in the store: the second person accepts
+/// their loss by number, as the requester did.
+///
+/// # Errors
+/// As [`lift_agreed`], and when the consent is not to the numbers as they are.
+pub fn lift_accepting(
+    conn: &mut Conn,
+    by: &By<'_>,
+    id: WipeRequestId,
+    (consent, damage): (&str, &str),
+    now: Time,
+) -> Result<WipeRequest> {
     freeze::check(conn, by.actor)?;
     let (request, device) = find(conn, by, id)?;
     may_decide(conn, by, &request, now)?;
@@ -107,6 +123,10 @@ pub fn lift_agreed(conn: &mut Conn, by: &By<'_>, id: WipeRequestId, consent: &st
     let next = request.progress(conn)?.lift(by.user)?;
     if identity::doubt(conn, request.device_id)?.stands() && consent != EITHER {
         return Err(Error::invalid("consent", "Tick this box if every machine with this identity may be erased."));
+    }
+    let current = facts(conn, &device, now)?;
+    if is_damaged(&current, request.action) && damage != current.loss().consent() {
+        return Err(Error::invalid("damage", "Tick this box if you accept this loss."));
     }
     // Not those of the future: a clock that was ahead and set right would lock every wipe until then.
     let recent = store::wipe::recent(conn, (request.requested_by, device.team_id), now - WINDOW, now)?;

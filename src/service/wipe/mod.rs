@@ -13,7 +13,7 @@ mod report;
 mod request;
 
 pub(in crate::service) use decide::{Asked, second_person};
-pub use decide::{Decision, Seen, approve, lift, lift_agreed, may_decide, stop, stop_all};
+pub use decide::{Decision, Seen, approve, lift, lift_accepting, lift_agreed, may_decide, stop, stop_all};
 pub use deliver::{delivered, may_deliver};
 pub use digest::{digest, facts};
 pub use release::{release_due, settle_orphaned};

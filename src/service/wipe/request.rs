@@ -52,14 +52,7 @@ pub fn request(conn: &mut Conn, by: &By<'_>, ask: &Ask, now: Time) -> Result<Wip
     if store::wipe::open_of_device(conn, device.id)?.is_some() {
         return Err(Refusal::AlreadyOpen.into());
     }
-    // Those of the future too: a clock that is set back gives no room.
-    let whose = (by.user, device.team_id);
-    let recent = store::wipe::recent(conn, whose, now - WINDOW, Time::from_millis(i64::MAX))?;
-    let hold = if agreed.doubt.stands() {
-        Some(Hold::Identity)
-    } else {
-        limits(conn, now)?.reached(recent).map(|_| Hold::Limit)
-    };
+    let hold = hold_of(conn, by, &device, &agreed, ask.action, now)?;
     let is_held = hold.is_some();
     let request = WipeRequest {
         id: WipeRequestId::generate(now),
@@ -83,7 +76,7 @@ pub fn request(conn: &mut Conn, by: &By<'_>, ask: &Ask, now: Time) -> Result<Wip
         acknowledged_at: None,
         finished_at: None,
         stopped_by: None,
-        state_note: hold.map_or(String::new(), |it| it.reason().to_owned()),
+        state_note: hold.map(|it| it.reason().to_owned()).unwrap_or_default(),
         report: None,
         expires_at: now + EXPIRES_AFTER,
     };
@@ -93,6 +86,7 @@ pub fn request(conn: &mut Conn, by: &By<'_>, ask: &Ask, now: Time) -> Result<Wip
         let what = What { action: Action::WipeHeld, outcome: Outcome::Refused, reason: hold.reason() };
         record(conn, by.actor, &request, &what, now)?;
     }
+    // What one person's many requests make is told once an hour; damage is told of each device.
     let news = if hold == Some(Hold::Limit) { News::Held } else { News::Requested };
     let name = who(conn, by.actor)?;
     tell(conn, (&request, &device), &name, news, now)?;
@@ -114,8 +108,9 @@ pub fn review(conn: &mut Conn, by: &By<'_>, id: WipeRequestId, ask: &Ask, now: T
     let agreed = agree(conn, &device, &ask, now)?;
     let token = digest(&agreed)?;
     let next = old.progress(conn)?.review(by.user, &token, now + EXPIRES_AFTER)?;
+    let is_held = is_damaged(&agreed, ask.action);
     let request = WipeRequest {
-        state: next.state,
+        state: if is_held { WipeState::Held } else { next.state },
         generation: device.generation,
         facts: serde_json::to_string(&agreed).context("writing a device's facts")?,
         facts_digest: token,
@@ -123,7 +118,11 @@ pub fn review(conn: &mut Conn, by: &By<'_>, id: WipeRequestId, ask: &Ask, now: T
         approved_at: None,
         release_at: None,
         command_id: None,
-        state_note: "the requester agreed to the facts as they are now".to_owned(),
+        state_note: if is_held {
+            Hold::Damaged.reason().to_owned()
+        } else {
+            "the requester agreed to the facts as they are now".to_owned()
+        },
         expires_at: next.expires_at,
         ..old
     };
@@ -144,6 +143,32 @@ fn agree(conn: &mut Conn, device: &Device, ask: &Ask, now: Time) -> Result<Facts
     let asked = Asked { action: ask.action, ticket: &ask.ticket, serial: &ask.serial, consent: &ask.consent };
     wipe::check_form(&current, &asked).into_result()?;
     Ok(current)
+}
+
+/// Why a request is held from its beginning.
+fn hold_of(
+    conn: &mut Conn,
+    by: &By<'_>,
+    device: &Device,
+    agreed: &Facts,
+    action: WipeAction,
+    now: Time,
+) -> Result<Option<Hold>> {
+    if agreed.doubt.stands() {
+        return Ok(Some(Hold::Identity));
+    }
+    if is_damaged(agreed, action) {
+        return Ok(Some(Hold::Damaged));
+    }
+    // Those of the future too: a clock that is set back gives no room.
+    let whose = (by.user, device.team_id);
+    let recent = store::wipe::recent(conn, whose, now - WINDOW, Time::from_millis(i64::MAX))?;
+    Ok(limits(conn, now)?.reached(recent).map(|_| Hold::Limit))
+}
+
+/// Whether a wipe would lose files for certain that no backup holds intact.
+pub(super) fn is_damaged(facts: &Facts, action: WipeAction) -> bool {
+    action == WipeAction::Wipe && facts.known.damaged.amount.files > 0
 }
 
 fn why(request: &WipeRequest, agreed: &Facts) -> String {

@@ -210,7 +210,7 @@ macro_rules! part {
             " AND l.changed = 0 AND l.holds_files = 0 THEN 2 WHEN l.stored_at = 0 AND l.verified_until = 0 \
              AND l.proven_until = 0 AND NOT (",
             unknown!(),
-            ") THEN 0 WHEN {away} = 1 OR (",
+            ") THEN 0 WHEN l.damaged > 0 THEN 1 WHEN {away} = 1 OR (",
             unknown!(),
             ") OR NOT (",
             counted!(),

@@ -229,7 +229,8 @@ pub async fn end_hold(
         return refused(&store, &by, layout, id, error).await;
     }
     let consent = value(&form, "consent").to_owned();
-    match store.act(move |conn| wipe::lift_agreed(conn, &acting.by(), id, &consent, now)).await {
+    let damage = value(&form, "damage").to_owned();
+    match store.act(move |conn| wipe::lift_accepting(conn, &acting.by(), id, (&consent, &damage), now)).await {
         Ok(_) => Ok(see_other(format!("/wipe-requests/{id}"), Some("The hold is ended. The wipe waits for approval."))),
         Err(error) => refused(&store, &by, layout, id, error).await,
     }

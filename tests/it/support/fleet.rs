@@ -183,6 +183,7 @@ fn evidence(proof: &mut DeviceProof, random: &mut Random) {
     (proof.not_proven_bytes, proof.baseline_bytes) = (proof.not_proven_files, proof.baseline_files);
     proof.filled_points = i64::from(proof.newest_at.is_some() && random.chance(80));
     proof.noted_at = proof.newest_at;
+    proof.damaged_files = if random.chance(5) { 3 } else { 0 };
     let until = |at: Option<Time>, days_left: u64| at.map(|it| it + days(days_left));
     proof.verified_until = until(proof.verified_at, 10);
     proof.proven_until = until(proof.proven_at, 7);

@@ -1,4 +1,5 @@
 //! Wiping a device: nothing is sent without the facts, a second person, the hold, and one more look.
+mod damage;
 mod host;
 mod identity;
 mod mass;

@@ -1,0 +1,69 @@
+//! Files that are damaged in the store are certain to be lost: both people name their number, or nothing goes on.
+use super::World;
+use crate::support::NOW;
+use crate::support::people::act_as;
+use holdfast::domain::role::Reach;
+use holdfast::domain::wipe::WipeState;
+use holdfast::error::Error;
+use holdfast::service::wipe;
+use holdfast::store;
+use holdfast::store::device_proof::DeviceProof;
+
+/// Three files of the device failed their restore test, and no later one found them whole.
+fn damages(world: &World) {
+    let id = world.device.id();
+    world.server.act(move |conn| {
+        let row = store::device_proof::find(conn, id)?.unwrap();
+        let damaged_names = r#"["/home/grace/thesis.odt"]"#.to_owned();
+        let row = DeviceProof { rank: 0, failed_at: Some(NOW), damaged_files: 3, damaged_names, ..row };
+        store::device_proof::set(conn, &row)?;
+        Ok(())
+    });
+}
+
+#[test]
+fn damage_is_certain_loss_and_holds_a_wipe_until_both_people_accept_it_by_number() {
+    let world = World::new();
+    damages(&world);
+    let facts = world.facts();
+    assert!(!facts.loss().is_nothing());
+    assert!(facts.loss().consent().contains("(3 damaged)"), "{}", facts.loss().consent());
+    assert_eq!(facts.known.damaged.names, ["/home/grace/thesis.odt"]);
+    let blind = wipe::Ask { consent: String::new(), ..world.ask() };
+    assert!(matches!(world.requests(blind), Err(Error::Invalid(_))), "the requester has to accept it");
+
+    let request = world.requested();
+    assert_eq!(request.state, WipeState::Held);
+    assert!(request.state_note.contains("damaged in the store"), "{}", request.state_note);
+    assert!(world.approves_as(world.second, &request).is_err(), "nobody approves what is held");
+    let (id, now, consent) = (request.id, world.now(), facts.loss().consent());
+    let blind = act_as(&world.server, world.second, move |conn, by| wipe::lift(conn, by, id, now));
+    assert!(matches!(blind, Err(Error::Invalid(_))), "the second person has to accept it too");
+    assert_eq!(world.state(id), WipeState::Held);
+
+    let lifted =
+        act_as(&world.server, world.second, move |conn, by| wipe::lift_agreed(conn, by, id, &consent, now)).unwrap();
+    assert_eq!(lifted.state, WipeState::Requested);
+    assert_eq!(world.approved(&lifted).state, WipeState::Cooling);
+    assert_eq!(world.server.read(|conn| Ok(store::attention::lost(conn, &Reach::All)?)), (0, 0));
+    world.cools();
+    world.fetches();
+    let report = world.report(&world.find(id), &[]);
+    world.sends(&report);
+    assert_eq!(world.state(id), WipeState::Confirmed);
+    assert_eq!(world.server.read(|conn| Ok(store::attention::lost(conn, &Reach::All)?)), (3, 1));
+    assert_eq!(world.server.read(|conn| Ok(store::attention::damage(conn)?)), (0, 0));
+}
+
+#[test]
+fn damage_that_is_found_after_a_request_sends_it_back_and_holds_it() {
+    let world = World::new();
+    let request = world.requested();
+    assert_eq!(request.state, WipeState::Requested);
+
+    damages(&world);
+    assert!(matches!(world.approves_as(world.second, &request), Ok(wipe::Decision::ReviewAgain(_))));
+    let (id, now, ask) = (request.id, world.now(), world.ask());
+    let again = act_as(&world.server, world.asker, move |conn, by| wipe::review(conn, by, id, &ask, now)).unwrap();
+    assert_eq!(again.state, WipeState::Held);
+}
