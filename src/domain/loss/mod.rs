@@ -54,6 +54,13 @@ pub struct Damaged {
     pub names: Vec<String>,
 }
 
+impl Damaged {
+    /// Whether there are more of them than names.
+    pub fn has_more(&self) -> bool {
+        i64::try_from(self.names.len()).is_ok_and(|named| named < self.amount.files)
+    }
+}
+
 /// What is known of a device at one moment, as far as its loss depends on it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LossFacts {
