@@ -107,7 +107,7 @@ impl DeviceRow {
 }
 
 /// The names of the columns of [`DeviceRow::csv`].
-pub const CSV_COLUMNS: [&str; 23] = [
+pub const CSV_COLUMNS: [&str; 24] = [
     "id",
     "name",
     "person",
@@ -136,7 +136,7 @@ pub const CSV_COLUMNS: [&str; 23] = [
 
 impl DeviceRow {
     /// The row as fields of a CSV file; what a spreadsheet would run as a formula is made text.
-    pub fn csv(&self) -> [String; 23] {
+    pub fn csv(&self) -> [String; 24] {
         let text = |it: &Option<String>| it.clone().unwrap_or_default();
         let number = |it: Option<i64>| it.map(|it| it.to_string()).unwrap_or_default();
         [

@@ -59,7 +59,7 @@ pub async fn json(
     Ok(file("application/json", "devices.json").streaming(Box::pin(body)))
 }
 
-fn csv_bytes(rows: impl Iterator<Item = [String; 23]>) -> crate::error::Result<Vec<u8>> {
+fn csv_bytes(rows: impl Iterator<Item = [String; 24]>) -> crate::error::Result<Vec<u8>> {
     let mut writer = ::csv::Writer::from_writer(Vec::new());
     for row in rows {
         writer.write_record(&row).context("writing a row of CSV")?;
