@@ -18,11 +18,12 @@ const BATCH: i64 = 1_000;
 const OVERDUE: &str = "backup_overdue";
 const UNASKED: &str = "no_backup_policy";
 const FAILING: &str = "backup_failing";
+const ATTEMPTS: &str = "backup_attempts_failing";
 
 /// So long after its enrolment nobody is told that no policy asks a device for backups: it may be about to be written.
 const WRITING: Duration = hours(1);
 
-/// So many orders to back up must fail, with no backup in between.
+/// So many orders to back up, or attempts by the schedule, must fail with no backup in between.
 const FAILURES: i64 = 2;
 
 /// How late a backup may be beside its span: a tenth of it, for the time that a backup takes.
@@ -61,6 +62,7 @@ pub struct Found {
     overdue: Vec<(Option<TeamId>, Duration, Vec<Untold>)>,
     unasked: Vec<(Option<TeamId>, Vec<Untold>)>,
     failing: Vec<Untold>,
+    attempts: Vec<Untold>,
     /// A policy asks these for backups again.
     asked_again: Vec<DeviceId>,
 }
@@ -68,8 +70,9 @@ pub struct Found {
 impl Found {
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
-        let Self { overdue, unasked, failing, asked_again } = self;
-        overdue.is_empty() && unasked.is_empty() && failing.is_empty() && asked_again.is_empty()
+        let Self { overdue, unasked, failing, attempts, asked_again } = self;
+        let has_failing = !failing.is_empty() || !attempts.is_empty();
+        !has_failing && overdue.is_empty() && unasked.is_empty() && asked_again.is_empty()
     }
 }
 
@@ -81,8 +84,11 @@ impl Found {
 pub fn look(conn: &mut Conn, now: Time) -> Result<Found> {
     let mut teams: Vec<Option<TeamId>> = vec![None];
     teams.extend(store::team::all(conn)?.into_iter().map(|it| Some(it.id)));
-    let mut found =
-        Found { failing: store::absence::failing_untold(conn, FAILING, FAILURES, BATCH)?, ..Found::default() };
+    let mut found = Found {
+        failing: store::absence::failing_untold(conn, FAILING, FAILURES, BATCH)?,
+        attempts: store::absence::attempts_untold(conn, ATTEMPTS, FAILURES, BATCH)?,
+        ..Found::default()
+    };
     for team in teams {
         let policies = policy::applied(&policy::applying_to_team(conn, team)?)?;
         if let Some(span) = Schedule::tightest(&policies).backup_every {
@@ -107,7 +113,7 @@ pub fn look(conn: &mut Conn, now: Time) -> Result<Found> {
 /// When the database refuses; then nobody counts as told.
 pub fn tell(conn: &mut Conn, found: &Found, now: Time) -> Result<usize> {
     store::absence::forget(conn, UNASKED, &found.asked_again)?;
-    let mut count = failing(conn, &found.failing, now)?;
+    let mut count = failing(conn, FAILING, &found.failing, now)? + failing(conn, ATTEMPTS, &found.attempts, now)?;
     for (team, span, devices) in &found.overdue {
         count += overdue(conn, (*team, *span), devices, now)?;
     }
@@ -135,20 +141,25 @@ fn unasked(conn: &mut Conn, team: Option<TeamId>, all: &[Untold], now: Time) -> 
     told(conn, UNASKED, all, now)
 }
 
-fn failing(conn: &mut Conn, all: &[Untold], now: Time) -> Result<usize> {
+fn failing(conn: &mut Conn, kind: &'static str, all: &[Untold], now: Time) -> Result<usize> {
     for (team, devices) in by_team(all) {
         let mut reasons = Vec::with_capacity(devices.len());
         for device in &devices {
-            let reason = store::absence::failure_of(conn, device.id)?.unwrap_or_default();
+            let reason = if kind == ATTEMPTS {
+                store::backup_attempt::find(conn, device.id)?.map(|it| it.reason)
+            } else {
+                store::absence::failure_of(conn, device.id)?
+            };
+            let reason = reason.unwrap_or_default();
             reasons.push((device.clone(), words::sentence(&reason)));
         }
         let (devices_named, more_count) = named(&reasons);
         let url = url(conn, "/devices?sort=newest_backup")?;
         let body = BackupFailing { devices: devices_named, more_count, url }.render();
         let subject = subject("Backups keep failing", &devices);
-        tell_of_devices(conn, FAILING, team, subject, body.context("writing a mail")?, now)?;
+        tell_of_devices(conn, kind, team, subject, body.context("writing a mail")?, now)?;
     }
-    told(conn, FAILING, all, now)
+    told(conn, kind, all, now)
 }
 
 fn told(conn: &mut Conn, kind: &str, devices: &[Untold], now: Time) -> Result<usize> {

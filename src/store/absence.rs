@@ -4,7 +4,7 @@ use crate::domain::id::{DeviceId, TeamId};
 use crate::domain::time::Time;
 use crate::store::Conn;
 use crate::store::alert::Untold;
-use crate::store::schema::{commands, device_alerts, device_proof, device_status, devices};
+use crate::store::schema::{backup_attempts, commands, device_alerts, device_proof, device_status, devices};
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Text};
@@ -116,6 +116,11 @@ pub fn failing_untold(conn: &mut Conn, kind: &str, times: i64, limit: i64) -> Qu
     let any = sql::<Bool>("devices.id IN (SELECT f.device_id FROM commands f WHERE f.state = ")
         .bind::<Text, _>(CommandState::Failed)
         .sql(")");
+    // What the device says of its attempts is told apart.
+    let any = any
+        .sql(" AND devices.id NOT IN (SELECT a.device_id FROM backup_attempts a WHERE a.failed_count >= ")
+        .bind::<BigInt, _>(times)
+        .sql(")");
     let failures = sql::<Bool>("(SELECT count(*) FROM commands c WHERE c.device_id = devices.id AND c.kind = ")
         .bind::<Text, _>(CommandKind::BackUpNow)
         .sql(" AND c.state = ")
@@ -133,6 +138,28 @@ pub fn failing_untold(conn: &mut Conn, kind: &str, times: i64, limit: i64) -> Qu
         .order((sql::<BigInt>(LAST), devices::id))
         .limit(limit)
         .select((devices::id, devices::name, devices::serial, devices::person, devices::team_id, sql::<BigInt>(LAST)))
+        .load(conn)
+}
+
+/// Enrolled devices that say that their last `times` backups or more did not come about; `evidence_at` is since when.
+pub fn attempts_untold(conn: &mut Conn, kind: &str, times: i64, limit: i64) -> QueryResult<Vec<Untold>> {
+    let told_at = device_alerts::evidence_at.nullable();
+    devices::table
+        .inner_join(backup_attempts::table.on(backup_attempts::device_id.eq(devices::id)))
+        .left_join(device_alerts::table.on(device_alerts::device_id.eq(devices::id).and(device_alerts::kind.eq(kind))))
+        .filter(devices::state.eq("enrolled"))
+        .filter(backup_attempts::failed_count.ge(times).and(backup_attempts::failing_since.is_not_null()))
+        .filter(told_at.is_null().or(told_at.ne(backup_attempts::failing_since)))
+        .order((backup_attempts::failing_since.asc(), devices::id.asc()))
+        .limit(limit)
+        .select((
+            devices::id,
+            devices::name,
+            devices::serial,
+            devices::person,
+            devices::team_id,
+            backup_attempts::failing_since.assume_not_null(),
+        ))
         .load(conn)
 }
 

@@ -3,7 +3,7 @@ use crate::support::NOW;
 use crate::support::device::SimDevice;
 use crate::support::people::colleague;
 use crate::support::server::{TestServer, admin};
-use crate::support::visit::Visit;
+use crate::support::visit::{Visit, hidden, text};
 use holdfast::domain::command::CommandKind;
 use holdfast::domain::device::DeviceFacts;
 use holdfast::domain::message::CommandResult;
@@ -12,6 +12,7 @@ use holdfast::domain::role::Role;
 use holdfast::domain::time::{days, hours, minutes};
 use holdfast::service::command::Ask;
 use holdfast::service::policy::{self, Draft};
+use holdfast::store::backup_attempt::BackupAttempt;
 use holdfast::store::policy::Policy;
 use holdfast::{job, service, store};
 
@@ -103,6 +104,36 @@ fn backups_that_keep_failing_are_told_with_the_devices_reason() {
 }
 
 #[test]
+fn scheduled_backups_that_keep_failing_are_told_with_the_devices_reason() {
+    let server = TestServer::start();
+    colleague(&server, "op", Role::Operator);
+    let id = SimDevice::join(&server).id();
+    write_policy(&server, vec![Requirement::BackupEvery { minutes: 60 * 24 * 30 }]);
+    let fails = |count: i64| {
+        let row = BackupAttempt {
+            device_id: id,
+            tried_at: NOW,
+            failing_since: Some(NOW),
+            failed_count: count,
+            reason: "`/mnt/disk` carries no mark".to_owned(),
+            left_out: "{}".to_owned(),
+            away: "[]".to_owned(),
+        };
+        server.act(move |conn| Ok(store::backup_attempt::set(conn, &row)?));
+    };
+
+    fails(1);
+    assert!(alarms(&server).is_empty());
+    fails(2);
+    let told = alarms(&server);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].0.starts_with("Backups keep failing: "), "{told:?}");
+    assert!(told[0].1.contains("`/mnt/disk` carries no mark"), "{told:?}");
+    fails(3);
+    assert!(alarms(&server).is_empty(), "once");
+}
+
+#[test]
 fn loosening_a_backup_policy_needs_a_fresh_password_and_is_told() {
     let server = TestServer::start();
     let ada = colleague(&server, "ada", Role::Owner);
@@ -110,7 +141,8 @@ fn loosening_a_backup_policy_needs_a_fresh_password_and_is_told() {
     let _ = ada;
     let made = write_policy(&server, vec![Requirement::BackupEvery { minutes: 240 }, Requirement::PasscodeSet]);
     let path = format!("/policies/{}", made.id);
-    let fields = |number: &'static str, version: &'static str| {
+    let version = hidden(&text(&editor.get(&format!("{path}/edit"))), "version");
+    let fields = |number: &'static str| {
         [
             ("name", "Basics"),
             ("team", ""),
@@ -118,15 +150,15 @@ fn loosening_a_backup_policy_needs_a_fresh_password_and_is_told() {
             ("backup_number", number),
             ("backup_unit", "h"),
             ("passcode", "on"),
-            ("version", version),
+            ("version", version.as_str()),
         ]
     };
     server.app.clock.advance(minutes(20));
 
-    assert_eq!(editor.post(&path, &fields("24", "1")).status, 422, "the password was entered too long ago");
+    assert_eq!(editor.post(&path, &fields("24")).status, 422, "the password was entered too long ago");
     assert_eq!(editor.post(&format!("{path}/removals"), &[("confirm", "Basics")]).status, 422);
     assert_eq!(server.mails().len(), 0);
-    assert_eq!(editor.post(&path, &fields("2", "1")).status, 303, "asking for more needs none");
+    assert_eq!(editor.post(&path, &fields("2")).status, 303, "asking for more needs none");
     assert_eq!(server.mails().len(), 0);
 
     server.act(move |conn| policy::remove(conn, &admin(), made.id, NOW));

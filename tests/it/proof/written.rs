@@ -6,7 +6,7 @@ use holdfast::domain::id::{DeviceId, RepositoryId, RestorePointId};
 use holdfast::domain::manifest::{Header, Manifest, ManifestFile, TAG_PREFIX, encode_path};
 use holdfast::domain::object::{ObjectKind, ObjectName};
 use holdfast::domain::proof::{Level, TestResult};
-use holdfast::proof::frame::TestJob;
+use holdfast::proof::frame::{FailedBefore, TestJob};
 use holdfast::proof::runner::Served;
 use holdfast::repository::{Access, Fault, MasterKey, NodeKind, Objects, Repository};
 use holdfast::secret::sha256;
@@ -144,6 +144,7 @@ fn stored(files: &Files, key: MasterKey, device: DeviceId, manifest: &[u8]) -> (
         manifest: Some(list),
         base_manifest: None,
         excluded: vec![],
+        failed_before: FailedBefore::default(),
         cpu_seconds: 300,
     };
     (Stored { folder, served, key }, job)
