@@ -17,6 +17,8 @@ use crate::store::{self, Conn};
 use anyhow::Context;
 use std::time::Duration;
 
+pub use crate::service::setting::CHECK_IN_SECONDS;
+
 /// A policy as a form gives it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draft {
