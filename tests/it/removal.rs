@@ -27,7 +27,8 @@ fn removals_that_follow_each_other_have_the_hold_and_the_limit_of_wipes_and_a_ma
     let server = TestServer::start();
     colleague(&server, "auditor", Role::Auditor);
     let observer = Visit::of(&server, colleague(&server, "observer", Role::Observer));
-    let visit = Visit::of(&server, owner(&server));
+    let owner = owner(&server);
+    let visit = Visit::of(&server, owner);
     let ids: Vec<_> = (0..10).map(|at| add(&server, &format!("laptop-{at}"), |_| {})).collect();
 
     let answers: Vec<_> =
@@ -45,5 +46,6 @@ fn removals_that_follow_each_other_have_the_hold_and_the_limit_of_wipes_and_a_ma
     job(&server);
     assert_eq!(removed(&server), 2, "one was stopped, one went on");
     server.app.clock.advance(hours(1));
+    let visit = Visit::of(&server, owner);
     assert_eq!(removes(&visit, ids[1], "laptop-1"), 303, "the next hour has room again");
 }

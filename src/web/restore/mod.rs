@@ -1,5 +1,6 @@
 //! Getting data back: four steps, each with its own address, and what became of it.
 mod decide;
+mod order;
 mod show;
 mod wizard;
 
@@ -19,7 +20,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(wizard::choose_again)
         .service(wizard::choose_target)
         .service(wizard::preview)
-        .service(wizard::create)
+        .service(order::create)
         .service(show::list)
         .service(show::show)
         .service(show::cancel)

@@ -1,30 +1,25 @@
 //! `/devices/{id}/restore…`: which point, what of it, where to, and what that would do.
 use super::Choice;
 use crate::blob::BlobStore;
-use crate::clock::Clock;
 use crate::domain::device::{DeviceState, Encryption};
 use crate::domain::guard::GuardedAct;
 use crate::domain::id::{DeviceId, RestorePointId};
 use crate::domain::manifest::{Manifest, ManifestFile};
-use crate::domain::restore::{Conflict, FileClass, RestoreState, Selection};
+use crate::domain::restore::{Conflict, FileClass, Selection};
 use crate::domain::role::Reach;
 use crate::domain::words::{counted, sentence};
 use crate::error::{Error, FieldErrors, Result};
-use crate::proof::keys::ProofKeys;
 use crate::secret;
-use crate::service::{guard, restore};
+use crate::service::restore;
 use crate::store::device::Device;
 use crate::store::evidence::Shown;
 use crate::store::restore::Target;
 use crate::store::restore_point::RestorePoint;
 use crate::store::{self, Store};
-use crate::wake::Wake;
 use crate::web::error::PageResult;
 use crate::web::filter;
-use crate::web::form::{Pairs, again, refusal, value, with_status};
-use crate::web::hashing::Shared;
-use crate::web::layout::{Layout, see_other};
-use crate::web::login::require_password;
+use crate::web::form::{Pairs, again, value, with_status};
+use crate::web::layout::Layout;
 use crate::web::session::{Can, Restore};
 use crate::web::wipe::{Acting, reached};
 use actix_web::http::StatusCode;
@@ -34,7 +29,6 @@ use actix_web::{HttpResponse, get, post, web};
 use anyhow::Context;
 use askama::Template;
 use std::cmp::Reverse;
-use std::sync::Arc;
 
 /// So many restore points are offered, and so many proven ones among older points.
 const POINTS: i64 = 60;
@@ -285,7 +279,7 @@ async fn where_page(
 
 #[derive(Template)]
 #[template(path = "restore/preview.html")]
-struct PreviewPage {
+pub(super) struct PreviewPage {
     layout: Layout,
     device: Device,
     target: Device,
@@ -298,10 +292,10 @@ struct PreviewPage {
     /// How long the last restore test of this point took for as much; empty where it is not known.
     takes: String,
     request_key: String,
-    refusal: String,
+    pub(super) refusal: String,
     /// Whether it leaves its device, so that a second person decides.
     crosses: bool,
-    errors: FieldErrors,
+    pub(super) errors: FieldErrors,
 }
 
 impl PreviewPage {
@@ -333,7 +327,11 @@ pub async fn preview(
     }
 }
 
-async fn preview_page(
+/// The page of the last step.
+///
+/// # Errors
+/// When something of it is not there, or its manifest cannot be read.
+pub(super) async fn preview_page(
     by: &Can<Restore>,
     layout: Layout,
     (store, blobs): (&Store, Data<dyn BlobStore>),
@@ -385,83 +383,4 @@ async fn preview_page(
 fn estimate(took: std::time::Duration, bytes: i64, of: i64) -> String {
     let millis = i128::try_from(took.as_millis()).unwrap_or(0) * i128::from(bytes) / i128::from(of.max(1));
     filter::span(std::time::Duration::from_millis(u64::try_from(millis).unwrap_or(0).max(1000)))
-}
-
-/// None where the proof side lives on another host.
-type Keys = Data<Option<Arc<ProofKeys>>>;
-
-#[post("/devices/{id}/restores")]
-pub async fn create(
-    by: Can<Restore>,
-    layout: Layout,
-    (store, blobs, keys): (Data<Store>, Data<dyn BlobStore>, Keys),
-    (clock, shared, wake): (Data<Clock>, Data<Shared>, Data<Wake>),
-    (id, form): (Path<DeviceId>, Form<Pairs>),
-) -> PageResult<HttpResponse> {
-    let (id, choice, now) = (id.into_inner(), Choice::of(&form), clock.now());
-    let draft = choice.draft(id, value(&form, "request_key"))?;
-    let (acting, asked) = (Acting::of(&by), draft.clone());
-    let ordered = match store.read(move |conn| restore::plan(conn, &acting.by(), &asked)).await {
-        Ok(plan) => {
-            match signed(&by, (&store, &clock, &shared), (plan.act(), &draft), value(&form, "password")).await {
-                Ok(()) => order(&by, (&store, blobs.clone(), keys), (plan, draft), now).await,
-                Err(error) => Err(error),
-            }
-        }
-        Err(error) => Err(error),
-    };
-    match ordered {
-        Ok(restore) => {
-            let said = if restore.state == RestoreState::Requested {
-                wake.mail();
-                "Restore requested. Nothing is sent before somebody else approves."
-            } else {
-                wake.device(restore.target_device_id);
-                "Restore ordered. It begins when the device checks in."
-            };
-            Ok(see_other(format!("/restores/{}", restore.id), Some(said)))
-        }
-        Err(Error::Refused(why) | Error::Conflict(why)) => {
-            let page = preview_page(&by, layout, (&store, blobs), id, choice).await?;
-            with_status(&PreviewPage { refusal: sentence(&why), ..page }, StatusCode::CONFLICT)
-        }
-        Err(error) => {
-            let (errors, refusal) = refusal(error)?;
-            let page = preview_page(&by, layout, (&store, blobs), id, choice).await?;
-            refusal.again(&PreviewPage { errors, ..page })
-        }
-    }
-}
-
-/// Asks for what the table of guards asks for: a reason, and a password entered just now.
-async fn signed(
-    by: &Can<Restore>,
-    desk: (&Store, &Clock, &Shared),
-    (act, draft): (GuardedAct, &restore::Draft),
-    password: &str,
-) -> Result<()> {
-    guard::reason(act, &draft.reason)?;
-    require_password(act, by, desk, password).await
-}
-
-async fn order(
-    by: &Can<Restore>,
-    (store, blobs, keys): (&Store, Data<dyn BlobStore>, Keys),
-    (plan, draft): (restore::Plan, restore::Draft),
-    now: crate::domain::time::Time,
-) -> Result<store::restore::Restore> {
-    let Some(keys) = keys.as_ref().clone() else {
-        let why = "the key that opens backups is on another host: order this restore where `holdfast prove` runs";
-        return Err(Error::Refused(why.to_owned()));
-    };
-    let blobs = blobs.into_inner();
-    let selection = draft.selection.clone();
-    let prepared = web::block(move || {
-        let manifest = restore::manifest(&*blobs, &plan.repository, &plan.manifest)?;
-        restore::prepare(&plan, &manifest, &selection, &*keys, now)
-    })
-    .await
-    .context("preparing a restore")??;
-    let acting = Acting::of(by);
-    store.act(move |conn| restore::request(conn, &acting.by(), &draft, prepared, now)).await
 }

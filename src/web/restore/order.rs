@@ -1,0 +1,107 @@
+//! The last step of a restore: the form that orders it, or asks for it where it leaves its device.
+use super::Choice;
+use super::wizard::preview_page;
+use crate::blob::BlobStore;
+use crate::clock::Clock;
+use crate::domain::guard::GuardedAct;
+use crate::domain::id::DeviceId;
+use crate::domain::restore::RestoreState;
+use crate::domain::words::sentence;
+use crate::error::{Error, Result};
+use crate::proof::keys::ProofKeys;
+use crate::service::{guard, restore};
+use crate::store::{self, Store};
+use crate::wake::Wake;
+use crate::web::error::PageResult;
+use crate::web::form::{Pairs, refusal, value, with_status};
+use crate::web::hashing::Shared;
+use crate::web::layout::{Layout, see_other};
+use crate::web::login::require_password;
+use crate::web::session::{Can, Restore};
+use crate::web::wipe::Acting;
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Form, Path};
+use actix_web::{HttpResponse, post, web};
+use anyhow::Context;
+use std::sync::Arc;
+
+/// None where the proof side lives on another host.
+type Keys = Data<Option<Arc<ProofKeys>>>;
+
+#[post("/devices/{id}/restores")]
+pub async fn create(
+    by: Can<Restore>,
+    layout: Layout,
+    (store, blobs, keys): (Data<Store>, Data<dyn BlobStore>, Keys),
+    (clock, shared, wake): (Data<Clock>, Data<Shared>, Data<Wake>),
+    (id, form): (Path<DeviceId>, Form<Pairs>),
+) -> PageResult<HttpResponse> {
+    let (id, choice, now) = (id.into_inner(), Choice::of(&form), clock.now());
+    let draft = choice.draft(id, value(&form, "request_key"))?;
+    let (acting, asked) = (Acting::of(&by), draft.clone());
+    let ordered = match store.read(move |conn| restore::plan(conn, &acting.by(), &asked)).await {
+        Ok(plan) => {
+            match signed(&by, (&store, &clock, &shared), (plan.act(), &draft), value(&form, "password")).await {
+                Ok(()) => order(&by, (&store, blobs.clone(), keys), (plan, draft), now).await,
+                Err(error) => Err(error),
+            }
+        }
+        Err(error) => Err(error),
+    };
+    match ordered {
+        Ok(restore) => {
+            let said = if restore.state == RestoreState::Requested {
+                wake.mail();
+                "Restore requested. Nothing is sent before somebody else approves."
+            } else {
+                wake.device(restore.target_device_id);
+                "Restore ordered. It begins when the device checks in."
+            };
+            Ok(see_other(format!("/restores/{}", restore.id), Some(said)))
+        }
+        Err(Error::Refused(why) | Error::Conflict(why)) => {
+            let mut page = preview_page(&by, layout, (&store, blobs), id, choice).await?;
+            page.refusal = sentence(&why);
+            with_status(&page, StatusCode::CONFLICT)
+        }
+        Err(error) => {
+            let (errors, refusal) = refusal(error)?;
+            let mut page = preview_page(&by, layout, (&store, blobs), id, choice).await?;
+            page.errors = errors;
+            refusal.again(&page)
+        }
+    }
+}
+
+/// Asks for what the table of guards asks for: a reason, and a password entered just now.
+async fn signed(
+    by: &Can<Restore>,
+    desk: (&Store, &Clock, &Shared),
+    (act, draft): (GuardedAct, &restore::Draft),
+    password: &str,
+) -> Result<()> {
+    guard::reason(act, &draft.reason)?;
+    require_password(act, by, desk, password).await
+}
+
+async fn order(
+    by: &Can<Restore>,
+    (store, blobs, keys): (&Store, Data<dyn BlobStore>, Keys),
+    (plan, draft): (restore::Plan, restore::Draft),
+    now: crate::domain::time::Time,
+) -> Result<store::restore::Restore> {
+    let Some(keys) = keys.as_ref().clone() else {
+        let why = "the key that opens backups is on another host: order this restore where `holdfast prove` runs";
+        return Err(Error::Refused(why.to_owned()));
+    };
+    let blobs = blobs.into_inner();
+    let selection = draft.selection.clone();
+    let prepared = web::block(move || {
+        let manifest = restore::manifest(&*blobs, &plan.repository, &plan.manifest)?;
+        restore::prepare(&plan, &manifest, &selection, &*keys, now)
+    })
+    .await
+    .context("preparing a restore")??;
+    let acting = Acting::of(by);
+    store.act(move |conn| restore::request(conn, &acting.by(), &draft, prepared, now)).await
+}
