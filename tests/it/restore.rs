@@ -491,7 +491,7 @@ fn the_four_steps_order_a_restore_without_scripts() {
     assert!(third.contains(&format!("value=\"{target}\"")), "{third}");
     let chosen = [&chosen[..], &[("target", &target), ("conflict", "skip")]].concat();
     let fourth = asked("preview", &chosen);
-    assert!(fourth.contains("Restore 1 file"), "{fourth}");
+    assert!(fourth.contains("Ask to restore 1 file"), "{fourth}");
     let key = hidden(&fourth, "request_key");
     let fields = [
         ("request_key", key.as_str()),
