@@ -58,6 +58,7 @@ CREATE TABLE one_time_links (
     token_hash TEXT COLLATE "C" PRIMARY KEY NOT NULL,
     purpose TEXT COLLATE "C" NOT NULL,
     user_id TEXT COLLATE "C" REFERENCES users (id),
+    created_by TEXT COLLATE "C",
     created_at BIGINT NOT NULL,
     expires_at BIGINT NOT NULL,
     used_at BIGINT

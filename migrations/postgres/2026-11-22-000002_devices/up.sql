@@ -88,10 +88,10 @@ CREATE UNIQUE INDEX policies_by_name ON policies (lower(name)) WHERE removed_at 
 
 -- Removals on hold: one person asked for more than one within an hour.
 CREATE TABLE device_removals (
-    device_id TEXT PRIMARY KEY NOT NULL REFERENCES devices (id),
+    device_id TEXT COLLATE "C" PRIMARY KEY NOT NULL REFERENCES devices (id),
     generation BIGINT NOT NULL,
-    requested_by TEXT NOT NULL,
-    requested_name TEXT NOT NULL,
+    requested_by TEXT COLLATE "C" NOT NULL,
+    requested_name TEXT COLLATE "C" NOT NULL,
     requested_at BIGINT NOT NULL,
     due_at BIGINT NOT NULL
 );

@@ -22,6 +22,8 @@ CREATE TABLE repository_tokens (
     token_hash TEXT COLLATE "C" NOT NULL UNIQUE,
     name TEXT COLLATE "C" NOT NULL,
     created_by TEXT COLLATE "C",
+    user_id TEXT COLLATE "C" REFERENCES users (id),
+    reason TEXT COLLATE "C" NOT NULL,
     created_at BIGINT NOT NULL,
     expires_at BIGINT,
     revoked_at BIGINT
