@@ -61,6 +61,7 @@ pub struct ProveOptions {
 /// # Errors
 /// When the key is missing, the database is away, or the server refuses.
 pub fn run(options: ProveOptions, file: Options) -> anyhow::Result<ExitCode> {
+    crate::proof::confine::close_memory()?;
     let ProveOptions { data, database, blobs, proof_key, once, device, parallel, json } = options;
     let given = Options { data, database, blobs, proof_key, ..Options::default() };
     let config = Config::new(given.or(Options { no_prove: None, ..file }))?;

@@ -8,7 +8,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Options};
 use crate::domain::account::SET_UP_LINK_LIFE;
 use crate::domain::activity::Actor;
-use crate::{service, store};
+use crate::{proof, service, store};
 use anyhow::Context;
 use std::net::TcpListener;
 use std::path::Path;
@@ -20,6 +20,7 @@ use std::sync::Arc;
 /// # Errors
 /// When the settings are wrong, another process has the data folder, or the server cannot start.
 pub fn run(options: Options) -> anyhow::Result<ExitCode> {
+    proof::confine::close_memory()?;
     let config = Config::new(options)?;
     let _lock = take(&config.data)?;
     let app = App::open(config, Clock::System)?;

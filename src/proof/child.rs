@@ -1,14 +1,14 @@
 //! The process that reads what a device wrote: no network, no files, little memory.
 //!
-//! It limits itself before it reads a byte. From then on it can open nothing:
-//! neither file nor socket. What it has are two pipes to its parent, and one
+//! It confines itself before it reads a byte ([`confine`]). From then on it can
+//! open nothing: neither file nor socket. What it has are two pipes to its parent, and one
 //! repository's key, which goes when it ends.
 use crate::domain::object::{ObjectKind, ObjectName};
 use crate::proof::check;
+use crate::proof::confine;
 use crate::proof::frame::{self, FromChild, FromParent, TestJob};
 use crate::repository::{Fault, MasterKey, Objects};
 use anyhow::{Context, anyhow};
-use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 use std::io::{Read, Write};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -17,10 +17,6 @@ use zeroize::Zeroizing;
 /// The sub-command's name.
 pub const SUB_COMMAND: &str = "proof-child";
 
-/// Address space: with the program itself and its stack, far above what a large backup needs.
-const MEMORY: u64 = 1 << 30;
-/// At most this, whatever a job says.
-const MOST_CPU_SECONDS: u64 = 6 * 3600;
 /// What it exits with when it could not even start its job.
 const NO_JOB: u8 = 3;
 
@@ -28,7 +24,7 @@ const NO_JOB: u8 = 3;
 ///
 /// Call this before anything else of the program has run: no thread, no open file.
 pub fn main() -> ExitCode {
-    if limit().is_err() {
+    if confine::all().is_err() {
         // Without its limits it does nothing.
         return ExitCode::from(NO_JOB);
     }
@@ -39,29 +35,13 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn limit() -> rustix::io::Result<()> {
-    set(Resource::As, MEMORY, MEMORY)?;
-    set(Resource::Core, 0, 0)?;
-    set(Resource::Fsize, 0, 0)?;
-    // The pipes are open; nothing else can be, from here on.
-    set(Resource::Nofile, 0, 0)?;
-    set(Resource::Nproc, 0, 0)?;
-    set(Resource::Cpu, MOST_CPU_SECONDS, MOST_CPU_SECONDS + 5)?;
-    // No other process of this user may look into the one that holds a key.
-    set_dumpable_behavior(DumpableBehavior::NotDumpable)
-}
-
-fn set(resource: Resource, current: u64, maximum: u64) -> rustix::io::Result<()> {
-    setrlimit(resource, Rlimit { current: Some(current), maximum: Some(maximum) })
-}
-
 fn run(input: &mut dyn Read, output: &mut dyn Write) -> anyhow::Result<()> {
     let job: TestJob =
         serde_json::from_slice(&frame::read(input, frame::MAX_FROM_PARENT)?).context("reading the job")?;
     let key = Zeroizing::new(frame::read(input, 64)?);
     let key = MasterKey::from_bytes(&key).ok_or_else(|| anyhow!("a key has 64 bytes"))?;
-    let most = job.cpu_seconds.min(MOST_CPU_SECONDS);
-    set(Resource::Cpu, most, most + 5)?;
+    let most = job.cpu_seconds.min(confine::MOST_CPU_SECONDS);
+    confine::cpu(most)?;
     let mut pipe = Pipe { input, output, spoken: Instant::now() };
     let report = check::run(&mut pipe, key, &job);
     FromChild::Done(Box::new(report)).send(pipe.output)?;

@@ -7,6 +7,7 @@
 //! ([`keys`]).
 mod check;
 pub mod child;
+pub mod confine;
 pub mod frame;
 pub mod keys;
 mod prover;

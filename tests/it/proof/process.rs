@@ -121,3 +121,50 @@ fn a_test_is_stopped_with_the_server() {
     let stored = craft.stored();
     assert_eq!(runner().run(&stored.served, &stored.key, &job, &Stopping), Ended::Stopped);
 }
+
+/// Set for the process that confines itself and then tries to get out.
+const CONFINED: &str = "HOLDFAST_TEST_CONFINED";
+
+#[test]
+fn what_reads_a_backup_can_neither_open_nor_connect_nor_trace_nor_read_its_parent() {
+    if let Ok(target) = std::env::var(CONFINED) {
+        let (port, secret) = target.split_once(' ').unwrap();
+        std::process::exit(tries_to_get_out(port.parse().unwrap(), secret.parse().unwrap()));
+    }
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let secret = Box::new(7_u64);
+    let target = format!("{} {}", listener.local_addr().unwrap().port(), std::ptr::from_ref(&*secret) as usize);
+    let name = "proof::process::what_reads_a_backup_can_neither_open_nor_connect_nor_trace_nor_read_its_parent";
+
+    let status = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--test-threads=1"])
+        .env(CONFINED, target)
+        .stdout(Stdio::null())
+        .status()
+        .unwrap();
+
+    assert_eq!(status.code(), Some(ALL_TRIED), "a bit for each thing that it could do: {status:?}");
+}
+
+/// What is given where nothing could be done.
+const ALL_TRIED: i32 = 0;
+
+fn tries_to_get_out(port: u16, secret: usize) -> i32 {
+    let parent = nix::unistd::Pid::from_raw(i32::try_from(std::os::unix::process::parent_id()).unwrap());
+    let remote = [nix::sys::uio::RemoteIoVec { base: secret, len: 8 }];
+    holdfast::proof::confine::all().unwrap();
+
+    let mut read = [0; 8];
+    let could = [
+        fs::File::open("/etc/hostname").is_ok(),
+        fs::File::open(format!("/proc/{parent}/mem")).is_ok() || fs::read_dir("/").is_ok(),
+        std::net::TcpStream::connect(("127.0.0.1", port)).is_ok(),
+        std::net::UdpSocket::bind("127.0.0.1:0").is_ok(),
+        nix::sys::ptrace::attach(parent).is_ok(),
+        nix::sys::uio::process_vm_readv(parent, &mut [std::io::IoSliceMut::new(&mut read)], &remote).is_ok(),
+        Command::new("/bin/true").spawn().is_ok(),
+        // Alone the question whether it may be sent a signal.
+        nix::sys::signal::kill(parent, None).is_ok(),
+    ];
+    could.iter().enumerate().filter(|(_, could)| **could).fold(ALL_TRIED, |bits, (at, _)| bits | 1 << at)
+}
