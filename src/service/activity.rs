@@ -1,10 +1,11 @@
 //! Writes the history: no act without its entry, in the same transaction.
 use crate::domain::activity::{Action, Actor, Entry, Object, Outcome};
 use crate::domain::id::{ActivityId, DeviceId};
-use crate::domain::time::{Time, minutes};
+use crate::domain::time::{Time, days, minutes};
 use crate::error::Result;
 use crate::store::{self, Conn};
 use anyhow::Context;
+use std::cmp::Ordering;
 use std::time::Duration;
 
 /// A clock that is behind by more than this dates proofs, holds and links wrongly enough to be named.
@@ -96,6 +97,25 @@ pub fn record(conn: &mut Conn, actor: &Actor, act: &Act<'_>, now: Time) -> Resul
     };
     store::activity::insert(conn, &row)?;
     Ok(())
+}
+
+/// Entries of one kind about one device in a day, where the device itself can make them as fast as it likes.
+const OFTEN: i64 = 100;
+
+/// [`record`] for what a device can make happen without end: the entry after [`OFTEN`] in a day says that further ones
+/// are left out, and they are.
+///
+/// # Errors
+/// As [`record`].
+pub fn record_often(conn: &mut Conn, actor: &Actor, act: &Act<'_>, now: Time) -> Result<()> {
+    let Some(device) = act.device else { return record(conn, actor, act, now) };
+    let had = store::activity::count_since(conn, device, act.action, now - days(1))?;
+    let last = format!("The last entry of its kind for a day: this device has made {OFTEN}. {}", act.reason);
+    match had.cmp(&OFTEN) {
+        Ordering::Less => record(conn, actor, act, now),
+        Ordering::Equal => record(conn, actor, &Act { reason: last.trim_end(), ..act.clone() }, now),
+        Ordering::Greater => Ok(()),
+    }
 }
 
 /// Writes down that somebody took a list as a file, with the filter of its address; gives the number of the entry.

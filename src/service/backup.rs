@@ -9,7 +9,7 @@ use crate::domain::time::Time;
 use crate::domain::words::bytes;
 use crate::error::{Error, Result};
 use crate::secret;
-use crate::service::activity::{Act, record};
+use crate::service::activity::{Act, record, record_often};
 use crate::service::{backup_attempt, proof};
 use crate::store::device::Device;
 use crate::store::repository::{MAX_OBJECTS, Repository};
@@ -178,7 +178,7 @@ pub fn snapshot_received(
     proof::learned(conn, repository.device_id, now)?;
     let device = device_actor(conn, repository.device_id)?;
     let object = Object::new("restore_point", point, device.name.clone());
-    record(conn, &device, &Act::done(Action::BackupStored, object).on(repository.device_id), now)
+    record_often(conn, &device, &Act::done(Action::BackupStored, object).on(repository.device_id), now)
 }
 
 fn device_actor(conn: &mut Conn, id: DeviceId) -> Result<Actor> {

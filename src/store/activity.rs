@@ -94,6 +94,14 @@ pub fn all(conn: &mut Conn) -> QueryResult<Vec<Activity>> {
     activity::table.order(activity::seq).select(Activity::as_select()).load(conn)
 }
 
+/// How many entries of one kind there are about a device since `since`.
+pub fn count_since(conn: &mut Conn, device: DeviceId, action: Action, since: Time) -> QueryResult<i64> {
+    activity::table
+        .filter(activity::device_id.eq(device).and(activity::action.eq(action)).and(activity::at.gt(since)))
+        .count()
+        .get_result(conn)
+}
+
 /// The newest entries about a device, newest first.
 pub fn of_device(conn: &mut Conn, device: DeviceId, limit: i64) -> QueryResult<Vec<Activity>> {
     activity::table

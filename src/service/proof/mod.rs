@@ -13,7 +13,7 @@ use crate::domain::proof::{TOLERANCE, TestCause, TestResult};
 use crate::domain::restore_test::TestReport;
 use crate::domain::time::Time;
 use crate::error::{Error, Result};
-use crate::service::activity::{Act, record};
+use crate::service::activity::{Act, record, record_often};
 use crate::service::enrollment::PROOF_PUBLIC_KEY;
 use crate::store::evidence::Shown;
 use crate::store::object::Object as StoredObject;
@@ -291,7 +291,7 @@ fn tell(conn: &mut Conn, test: &RestoreTest, report: &TestReport, now: Time) -> 
     let object = Object::new("restore_test", test.id, name);
     let reason = report.outline();
     let act = Act::done(action, object).on(test.device_id).because(&reason).ended(outcome);
-    record(conn, &Actor::system(), &act, now)
+    record_often(conn, &Actor::system(), &act, now)
 }
 
 fn device_name(conn: &mut Conn, device: DeviceId) -> Result<String> {
