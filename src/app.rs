@@ -10,9 +10,13 @@ use crate::proof::{self, Prover};
 use crate::protocol;
 use crate::service;
 use crate::store::Store;
+use crate::traffic;
+use crate::traffic::crowd::{Crowd, Room};
+use crate::traffic::pace::Least;
 use crate::wake::Wake;
 use crate::web;
 use actix_web::dev::{Server, ServerHandle};
+use actix_web::middleware::from_fn;
 use actix_web::web::{Data, ServiceConfig};
 use actix_web::{App as HttpApp, HttpServer};
 use anyhow::{Context, anyhow};
@@ -38,6 +42,10 @@ pub struct App {
     pub pages: web::hashing::Shared,
     /// None where no mail server is set: mails wait.
     pub mailer: Option<Mailer>,
+    /// Who is connected.
+    pub crowd: Crowd,
+    /// How slowly a body may come.
+    pub least: Least,
     /// None where plain HTTP is served.
     tls: Option<rustls::ServerConfig>,
 }
@@ -73,7 +81,10 @@ impl App {
         let proof_keys = ProofKeys::of(&store, &config.proof_key, config.prove, clock.now())?;
         let door = protocol::restic::Door::new(store.clone(), Arc::clone(&blobs), clock.clone(), wake.clone());
         let mailer = config.mail.as_ref().map(|it| Mailer::smtp(&it.url, &it.from)).transpose()?;
+        let crowd = Crowd::new(Room::of(traffic::raise_descriptor_limit()), config.trusted_proxies.clone());
         Ok(Self {
+            crowd,
+            least: Least::default(),
             config: Arc::new(config),
             store,
             clock,
@@ -106,9 +117,11 @@ impl App {
     /// # Errors
     /// When the listener cannot be used.
     pub fn serve(&self, listener: TcpListener) -> anyhow::Result<Server> {
-        let app = self.clone();
-        let server = HttpServer::new(move || HttpApp::new().configure(|config| app.routes(config)))
+        let (app, crowd) = (self.clone(), self.crowd.clone());
+        let around = || from_fn(traffic::keep);
+        let server = HttpServer::new(move || HttpApp::new().wrap(around()).configure(|config| app.routes(config)))
             .workers(self.config.workers)
+            .on_connect(move |io, of_connection| traffic::on_connect(&crowd, io, of_connection))
             .shutdown_timeout(GRACE.as_secs())
             .disable_signals();
         let server = match &self.tls {
@@ -182,6 +195,7 @@ impl App {
             .app_data(Data::from(Arc::clone(&self.config)))
             .app_data(Data::new(self.store.clone()))
             .app_data(Data::new(self.clock.clone()))
+            .app_data(Data::new(self.least))
             .app_data(Data::from(Arc::clone(&self.blobs)))
             .app_data(Data::new(self.wake.clone()))
             .app_data(Data::new(self.proof_keys.clone()))

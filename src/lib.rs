@@ -26,6 +26,8 @@ pub mod agent;
 
 pub mod web;
 
+pub mod traffic;
+
 pub mod job;
 
 pub mod app;

@@ -14,7 +14,7 @@ pub struct Wake(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    devices: Mutex<HashMap<DeviceId, watch::Sender<()>>>,
+    devices: Mutex<HashMap<DeviceId, watch::Sender<Turn>>>,
     proof: watch::Sender<()>,
     mail: watch::Sender<()>,
     stop: watch::Sender<bool>,
@@ -39,7 +39,7 @@ impl Wake {
     /// Ends the long poll of a device, if there is one. Called after the commit that queued a command.
     pub fn device(&self, id: DeviceId) {
         if let Some(waiting) = self.devices().get(&id) {
-            waiting.send_replace(());
+            waiting.send_modify(|it| it.woken += 1);
         }
     }
 
@@ -47,12 +47,16 @@ impl Wake {
     ///
     /// Subscribe first, then look at the database, then wait.
     pub fn subscribe(&self, id: DeviceId) -> Waiting {
-        let woken = self.devices().entry(id).or_insert_with(|| watch::Sender::new(())).subscribe();
-        Waiting { wake: self.clone(), id, woken: Some(woken) }
+        let mut devices = self.devices();
+        let sender = devices.entry(id).or_insert_with(|| watch::Sender::new(Turn::default()));
+        // Whoever waited for this device before does so no longer: there is one wait of each.
+        sender.send_modify(|it| it.waiter += 1);
+        let began = *sender.borrow();
+        Waiting { wake: self.clone(), id, began, turn: Some(sender.subscribe()) }
     }
 
-    /// Waits until the device is woken, at most `timeout`; true when it was woken.
-    pub async fn wait(&self, id: DeviceId, timeout: Duration) -> bool {
+    /// Waits until the device is woken, at most `timeout`.
+    pub async fn wait(&self, id: DeviceId, timeout: Duration) -> Woken {
         self.subscribe(id).wait(timeout).await
     }
 
@@ -98,10 +102,28 @@ impl Wake {
         let _ = stop.wait_for(|it| *it).await;
     }
 
-    fn devices(&self) -> MutexGuard<'_, HashMap<DeviceId, watch::Sender<()>>> {
+    fn devices(&self) -> MutexGuard<'_, HashMap<DeviceId, watch::Sender<Turn>>> {
         // A map of senders is whole after any panic.
         self.0.devices.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How often a device was woken, and how many waits of it there were.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Turn {
+    woken: u64,
+    waiter: u64,
+}
+
+/// How a wait ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Woken {
+    /// There is something to do.
+    Yes,
+    /// Its time is over, or the server stops.
+    No,
+    /// The same device began to wait anew.
+    Replaced,
 }
 
 /// One long poll.
@@ -109,18 +131,23 @@ impl Wake {
 pub struct Waiting {
     wake: Wake,
     id: DeviceId,
-    woken: Option<watch::Receiver<()>>,
+    began: Turn,
+    turn: Option<watch::Receiver<Turn>>,
 }
 
 impl Waiting {
-    /// Waits until the device is woken or the server stops, at most `timeout`; true when it was woken.
-    pub async fn wait(mut self, timeout: Duration) -> bool {
-        let wake = self.wake.clone();
-        let Some(woken) = self.woken.as_mut() else { return false };
+    /// Waits until the device is woken, waits anew, or the server stops; at most `timeout`.
+    pub async fn wait(mut self, timeout: Duration) -> Woken {
+        let (wake, began) = (self.wake.clone(), self.began);
+        let Some(turn) = self.turn.as_mut() else { return Woken::No };
         tokio::select! {
-            changed = woken.changed() => changed.is_ok(),
-            () = tokio::time::sleep(timeout) => false,
-            () = wake.stopped() => false,
+            changed = turn.wait_for(|it| *it != began) => match changed {
+                Ok(now) if now.woken != began.woken => Woken::Yes,
+                Ok(_) => Woken::Replaced,
+                Err(_) => Woken::No,
+            },
+            () = tokio::time::sleep(timeout) => Woken::No,
+            () = wake.stopped() => Woken::No,
         }
     }
 }
@@ -128,7 +155,7 @@ impl Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         let mut devices = self.wake.devices();
-        self.woken = None;
+        self.turn = None;
         if devices.get(&self.id).is_some_and(|it| it.receiver_count() == 0) {
             devices.remove(&self.id);
         }
@@ -151,7 +178,18 @@ mod tests {
 
         wake.device(id);
 
-        assert!(waiting.wait(Duration::from_secs(5)).await);
+        assert_eq!(waiting.wait(Duration::from_secs(5)).await, Woken::Yes);
+    }
+
+    #[actix_web::test]
+    async fn a_device_that_waits_anew_ends_its_older_wait() {
+        let (wake, id) = (Wake::new(), id());
+        let older = wake.subscribe(id);
+        let newer = wake.subscribe(id);
+
+        assert_eq!(older.wait(Duration::from_secs(5)).await, Woken::Replaced);
+        wake.device(id);
+        assert_eq!(newer.wait(Duration::from_secs(5)).await, Woken::Yes);
     }
 
     #[actix_web::test]
@@ -162,7 +200,7 @@ mod tests {
 
         wake.device(waiting.id);
 
-        assert!(!other.wait(Duration::from_millis(1)).await);
+        assert_eq!(other.wait(Duration::from_millis(1)).await, Woken::No);
         drop(waiting);
         assert!(!wake.has_waiting_devices());
     }
@@ -174,6 +212,6 @@ mod tests {
 
         wake.stop();
 
-        assert!(!waiting.wait(Duration::from_secs(5)).await);
+        assert_eq!(waiting.wait(Duration::from_secs(5)).await, Woken::No);
     }
 }

@@ -13,9 +13,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &["repository", "service", "store", "blob", "seal", "secret", "domain", "error", "clock", "wake", "protocol"],
     ),
     ("agent", &["repository", "domain", "seal", "secret", "error", "clock", "protocol"]),
-    ("protocol", &["service", "store", "blob", "domain", "error", "clock", "secret", "seal", "wake", "config"]),
+    (
+        "protocol",
+        &["service", "store", "blob", "domain", "error", "clock", "secret", "seal", "wake", "config", "traffic"],
+    ),
     ("web", &["service", "store", "domain", "error", "clock", "secret", "wake", "config", "proof", "blob", "seal"]),
     ("job", &["service", "store", "domain", "mail", "error", "clock", "wake"]),
+    ("traffic", &["domain", "web"]),
     ("mail", &["domain", "error"]),
     ("blob", &["domain", "error"]),
 ];

@@ -11,6 +11,7 @@
 mod absence;
 mod access;
 mod account;
+mod activity;
 mod agent;
 mod agent_entries;
 mod architecture;
@@ -45,4 +46,5 @@ mod shown;
 mod signature;
 mod store;
 mod support;
+mod traffic;
 mod wipe;

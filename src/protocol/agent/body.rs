@@ -28,22 +28,25 @@ pub fn check_length(request: &HttpRequest, limit: usize) -> Result<Option<u64>, 
     }
 }
 
-/// Reads a body of at most `limit` bytes.
+/// Reads a body of at most `limit` bytes; `holds` is told how many bytes more are kept.
 ///
 /// # Errors
-/// When it is larger, breaks off, or stalls.
+/// When it is larger, breaks off, or stalls, or as `holds`.
 pub async fn read<E: std::fmt::Display>(
     mut payload: impl Stream<Item = Result<Bytes, E>> + Unpin,
     limit: usize,
+    mut holds: impl FnMut(usize) -> Result<(), Fault>,
 ) -> Result<Bytes, Fault> {
     let Some(first) = next(&mut payload).await? else { return Ok(Bytes::new()) };
     let Some(second) = next(&mut payload).await? else {
         // Nearly every body comes in one piece: no copy.
         return if first.len() > limit { Err(too_large(limit)) } else { Ok(first) };
     };
+    holds(first.len())?;
     let mut body = BytesMut::from(first);
     let mut chunk = Some(second);
     while let Some(bytes) = chunk {
+        holds(bytes.len())?;
         body.extend_from_slice(&bytes);
         if body.len() > limit {
             return Err(too_large(limit));
@@ -167,7 +170,7 @@ mod tests {
     #[actix_web::test]
     async fn a_body_is_bounded_while_it_is_read() {
         let body = || futures_util::stream::iter((0..10).map(|_| Ok::<_, String>(Bytes::from_static(b"12345"))));
-        assert_eq!(read(body(), 50).await.unwrap().len(), 50);
-        assert!(read(body(), 49).await.is_err());
+        assert_eq!(read(body(), 50, |_| Ok(())).await.unwrap().len(), 50);
+        assert!(read(body(), 49, |_| Ok(())).await.is_err());
     }
 }

@@ -1,4 +1,6 @@
-//! Large bodies are held in memory until they are understood: so many bytes at once, and one of each device.
+//! Large bodies are held in memory until they are understood: one of each device, and all together within a budget.
+//!
+//! What counts is what has come, not what was promised: a device that claims much and sends little takes no room.
 use crate::domain::id::DeviceId;
 use crate::protocol::agent::fault::Fault;
 use std::collections::HashMap;
@@ -7,6 +9,7 @@ use std::time::Duration;
 
 /// Bytes that all large bodies together may hold: two of the largest.
 const BUDGET: u64 = 128 << 20;
+const PAUSE: Duration = Duration::from_secs(2);
 
 /// The large bodies that are being received, by their device. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -22,21 +25,32 @@ impl LargeBodies {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the place of a body of at most `bytes`.
+    /// Takes the place of a body of which nothing has come yet.
     ///
     /// # Errors
-    /// 503 when this device sends one already, or all together are too many bytes.
-    pub fn enter(&self, device: DeviceId, bytes: u64) -> Result<Place, Fault> {
-        let busy = |text| Err(Fault::busy(text, Duration::from_secs(2)));
+    /// 503 when this device sends one already.
+    pub fn enter(&self, device: DeviceId) -> Result<Place, Fault> {
         let mut now = self.now();
         if now.contains_key(&device) {
-            return busy("this device sends another large message; try again");
+            return Err(Fault::busy("this device sends another large message; try again", PAUSE));
         }
-        if now.values().sum::<u64>() + bytes > BUDGET {
-            return busy("the server has all the large messages that it can take; try again");
-        }
-        now.insert(device, bytes);
+        now.insert(device, 0);
         Ok(Place(self.clone(), device))
+    }
+}
+
+impl Place {
+    /// So many bytes more have come.
+    ///
+    /// # Errors
+    /// 503 when all bodies together hold too many.
+    pub fn holds(&self, bytes: u64) -> Result<(), Fault> {
+        let mut now = self.0.now();
+        if now.values().sum::<u64>() + bytes > BUDGET {
+            return Err(Fault::busy("the server has all the large messages that it can take; try again", PAUSE));
+        }
+        *now.entry(self.1).or_default() += bytes;
+        Ok(())
     }
 }
 
@@ -59,12 +73,15 @@ mod tests {
     fn one_of_a_device_and_no_more_than_the_memory_holds() {
         let (bodies, one) = (LargeBodies::default(), device(1));
 
-        let first = bodies.enter(one, 64 << 20).unwrap();
-        assert!(bodies.enter(one, 1 << 20).is_err(), "a second of the same device");
-        let second = bodies.enter(device(2), 64 << 20).unwrap();
-        assert!(bodies.enter(device(3), 1).is_err(), "over the budget");
+        let first = bodies.enter(one).unwrap();
+        assert!(bodies.enter(one).is_err(), "a second of the same device");
+        let (second, third) = (bodies.enter(device(2)).unwrap(), bodies.enter(device(3)).unwrap());
+        third.holds(1).unwrap();
+        first.holds(64 << 20).unwrap();
+        second.holds((64 << 20) - 1).unwrap();
+        assert!(third.holds(1).is_err(), "over the budget");
 
         drop((first, second));
-        assert!(bodies.enter(one, 128 << 20).is_ok());
+        third.holds((128 << 20) - 1).unwrap();
     }
 }

@@ -51,7 +51,7 @@ async fn run(request: &HttpRequest, from: Enrolled, payload: Payload) -> Result<
     // Without a length the row's own check is the only one.
     backup::check_room(&repository, said.and_then(|it| i64::try_from(it).ok()).unwrap_or(0))?;
     // One at a time: what one request takes away again must not be what another is about to write the row of.
-    let _place = data::<Shared>(request)?.large().enter(device, PIECE as u64)?;
+    let _place = data::<Shared>(request)?.large().enter(device)?;
     let key = BlobKey::new(repository.id, ObjectKind::Manifests, name.clone());
     let blobs = Arc::clone(data::<dyn BlobStore>(request)?);
     let (size, stored) = receive(Arc::clone(&blobs), &key, payload).await?;

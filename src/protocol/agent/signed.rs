@@ -16,6 +16,7 @@ use crate::service::enrollment;
 use crate::service::request::{Refusal, Signed, accept};
 use crate::store::device::Device;
 use crate::store::{self, Conn, Store, in_transaction};
+use crate::traffic;
 use actix_web::dev::Payload;
 use actix_web::http::header::AUTHORIZATION;
 use actix_web::web::Data;
@@ -162,8 +163,9 @@ async fn receive<T: Incoming>(
     most: u64,
 ) -> Result<Message<T>, Fault> {
     let is_large = most > SMALL as u64;
-    let _place = if is_large { Some(data::<Shared>(request)?.large().enter(from.device(), most)?) } else { None };
-    let body = body::read(payload, T::LIMIT).await?;
+    let place = if is_large { Some(data::<Shared>(request)?.large().enter(from.device())?) } else { None };
+    let holds = |bytes| place.as_ref().map_or(Ok(()), |it| it.holds(bytes as u64));
+    let body = body::read(payload, T::LIMIT, holds).await?;
     from.check_body(&body)?;
     // A large one would hold up everything else on this worker.
     let message = if body.len() <= SMALL {
@@ -196,6 +198,7 @@ async fn identify(request: &HttpRequest) -> Result<Enrolled, Fault> {
     if claims.aud != audience {
         return Err(Fault::new(ErrorCode::BadSignature, "the token's `aud` is not this server's audience"));
     }
+    traffic::is_of_device(request, id);
     Ok(Enrolled { known, claims })
 }
 

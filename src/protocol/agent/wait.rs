@@ -9,7 +9,7 @@ use crate::protocol::agent::shared::Shared;
 use crate::protocol::agent::signed::{Enrolled, data};
 use crate::service::request::{Refusal, accept};
 use crate::store::{self, Store};
-use crate::wake::Wake;
+use crate::wake::{Wake, Woken};
 use actix_web::web::Query;
 use actix_web::{HttpRequest, get};
 use serde::Deserialize;
@@ -17,6 +17,8 @@ use std::time::Duration;
 
 /// Proxies give up after a minute.
 const LONGEST: u64 = 50;
+/// What a wait that was replaced pauses for.
+const PAUSE: Duration = Duration::from_secs(30);
 
 #[derive(Deserialize)]
 struct Asked {
@@ -45,6 +47,13 @@ async fn run(request: &HttpRequest, from: Enrolled) -> Result<Waiting, Fault> {
         })
         .await?
         .map_err(|refusal| forgetting(data::<Shared>(request), device, refusal))?;
-    let command_waits = queued || waiting.wait(patience).await;
-    Ok(Waiting { command_waits })
+    if queued {
+        return Ok(Waiting { command_waits: true });
+    }
+    match waiting.wait(patience).await {
+        Woken::Yes => Ok(Waiting { command_waits: true }),
+        Woken::No => Ok(Waiting { command_waits: false }),
+        // Two programs that wait for one device would else end each other's waits without a pause.
+        Woken::Replaced => Err(Fault::busy("this device waits by another request; try again later", PAUSE)),
+    }
 }

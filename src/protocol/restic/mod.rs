@@ -14,6 +14,7 @@ use crate::blob::BlobStore;
 use crate::clock::Clock;
 use crate::domain::object::{ObjectKind, ObjectName};
 use crate::store::Store;
+use crate::traffic;
 use crate::wake::Wake;
 use access::Access;
 use actix_web::http::header::{self, HeaderValue};
@@ -66,6 +67,7 @@ async fn answer(request: &HttpRequest, door: &Data<Door>, payload: Payload) -> R
         Ok::<_, crate::error::Error>(Some((access, known)))
     });
     let (access, known) = found.await?.ok_or_else(unknown)?;
+    traffic::is_of_device(request, access.repository.device_id);
     let (repository, target) = named.ok_or_else(Refusal::not_found)?;
     if repository != access.repository.id {
         return Err(Refusal::forbidden("this token opens another repository"));

@@ -36,6 +36,14 @@ impl TestServer {
         Self::serve(app, listener, database, folder)
     }
 
+    /// [`TestServer::start`] with parts of it changed before it serves.
+    pub fn changed(change: impl FnOnce(&mut App)) -> Self {
+        let (database, folder) = (TestDatabase::new(), tempfile::tempdir().unwrap());
+        let mut app = open(&database, &folder, Clock::fixed(NOW), Options::default());
+        change(&mut app);
+        Self::serve(app, database, folder)
+    }
+
     /// The same database and folder under a new process's worth of memory.
     pub fn restart(mut self) -> Self {
         self.stop();

@@ -1,0 +1,316 @@
+//! Who is connected. When there is no more room a stranger that says nothing goes first; who showed who he is stays.
+//!
+//! Each connection costs two file descriptors: its own, and one by which it can be ended from here.
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::domain::id::{DeviceId, UserId};
+
+/// A stranger's request is given so long before its connection may go to make room.
+const TURN: Duration = Duration::from_secs(10);
+
+/// How many connections there may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Of all.
+    pub all: usize,
+    /// Of one address that is no trusted proxy.
+    pub address: usize,
+    /// Of one device, and of one person.
+    pub owner: usize,
+    /// Of all devices together, so that people find room.
+    pub devices: usize,
+}
+
+impl Room {
+    /// What fits into so many file descriptors, with a share that is kept for the database, the backups and the rest.
+    pub fn of(descriptors: u64) -> Self {
+        let descriptors = usize::try_from(descriptors).unwrap_or(usize::MAX).min(1 << 17);
+        let all = (descriptors.saturating_sub((descriptors / 4).min(1024)) / 2).max(16);
+        Self { all, address: (all / 4).max(8), owner: 32.min(all / 4).max(4), devices: all - all / 4 }
+    }
+}
+
+/// Whom a connection belongs to, once a request on it has shown that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Owner {
+    Device(DeviceId),
+    Person(UserId),
+}
+
+/// Every connection of the server. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Crowd(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    room: Room,
+    proxies: Vec<IpAddr>,
+    now: Mutex<Now>,
+}
+
+#[derive(Debug, Default)]
+struct Now {
+    /// By number, so the oldest comes first.
+    all: BTreeMap<u64, Entry>,
+    addresses: HashMap<IpAddr, usize>,
+    owners: HashMap<Owner, usize>,
+    devices: usize,
+    next: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    address: IpAddr,
+    owner: Option<Owner>,
+    /// When a request came last; none before the first.
+    asked: Option<Instant>,
+    /// Told to end: no room is made twice by the same one.
+    is_ended: bool,
+    socket: OwnedFd,
+}
+
+/// One connection; dropping it makes room.
+#[derive(Debug)]
+pub struct Connection {
+    crowd: Crowd,
+    number: u64,
+}
+
+impl Crowd {
+    /// An empty one. Connections of `proxies` are those of many people, so no limit by address holds for them.
+    pub fn new(room: Room, proxies: Vec<IpAddr>) -> Self {
+        Self(Arc::new(Shared { room, proxies, now: Mutex::default() }))
+    }
+
+    /// A new connection comes in; where there is no room, the one that is missed least is ended: this one, at the worst.
+    ///
+    /// None where the system gives no descriptor to end it by; then its owner should let it go.
+    pub fn enter(&self, address: IpAddr, socket: impl AsFd) -> Option<Connection> {
+        let socket = rustix::io::fcntl_dupfd_cloexec(socket, 0).ok()?;
+        let (room, mut now) = (self.0.room, self.now());
+        let number = now.next;
+        now.next += 1;
+        now.all.insert(number, Entry { address, owner: None, asked: None, is_ended: false, socket });
+        *now.addresses.entry(address).or_default() += 1;
+        let is_proxy = self.0.proxies.contains(&address);
+        if !is_proxy && now.addresses.get(&address).is_some_and(|it| *it > room.address) {
+            now.make_room(number, |it| it.address == address);
+        }
+        if now.all.len() > room.all {
+            now.make_room(number, |_| true);
+        }
+        Some(Connection { crowd: self.clone(), number })
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.now().all.len()
+    }
+
+    /// Whether nobody is connected.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn now(&self) -> MutexGuard<'_, Now> {
+        // Its counts may be off by one after a panic, and that only makes room sooner or later.
+        self.0.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Now {
+    /// Ends one of `among`: a stranger that never asked, then one whose turn is over, the oldest first; else the newcomer.
+    fn make_room(&mut self, newcomer: u64, among: impl Fn(&Entry) -> bool) {
+        let strangers = || {
+            self.all
+                .iter()
+                .filter(|(number, it)| **number != newcomer && !it.is_ended && it.owner.is_none() && among(it))
+        };
+        let silent = strangers().find(|(_, it)| it.asked.is_none());
+        let idle = || {
+            strangers().filter(|(_, it)| it.asked.is_some_and(|at| at.elapsed() > TURN)).min_by_key(|(_, it)| it.asked)
+        };
+        let gone = silent.or_else(idle).map_or(newcomer, |(number, _)| *number);
+        self.end(gone);
+    }
+
+    fn end(&mut self, number: u64) {
+        if let Some(entry) = self.all.get_mut(&number) {
+            entry.is_ended = true;
+            // It fails only where the other side has gone already.
+            let _ = rustix::net::shutdown(&entry.socket, rustix::net::Shutdown::Both);
+        }
+    }
+
+    /// Ends the oldest of those that `are` one owner's, or a device's.
+    fn end_oldest(&mut self, but: u64, are: impl Fn(&Owner) -> bool) {
+        let oldest = self
+            .all
+            .iter()
+            .filter(|(number, it)| **number != but && !it.is_ended && it.owner.as_ref().is_some_and(&are))
+            .min_by_key(|(_, it)| it.asked);
+        if let Some(number) = oldest.map(|(number, _)| *number) {
+            self.end(number);
+        }
+    }
+}
+
+impl Connection {
+    /// A request came.
+    pub fn asks(&self) {
+        if let Some(entry) = self.crowd.now().all.get_mut(&self.number) {
+            entry.asked = Some(Instant::now());
+        }
+    }
+
+    /// A request showed whose it is. An owner with too many connections loses the one that it used least lately.
+    pub fn belongs_to(&self, owner: Owner) {
+        let (room, mut now) = (self.crowd.0.room, self.crowd.now());
+        let Some(entry) = now.all.get_mut(&self.number).filter(|it| it.owner != Some(owner)) else { return };
+        let before = entry.owner.replace(owner);
+        now.forget_owner(before);
+        let count = now.owners.entry(owner).or_default();
+        *count += 1;
+        if *count > room.owner {
+            now.end_oldest(self.number, |it| *it == owner);
+        }
+        if matches!(owner, Owner::Device(_)) {
+            now.devices += 1;
+            if now.devices > room.devices {
+                now.end_oldest(self.number, |it| matches!(it, Owner::Device(_)));
+            }
+        }
+    }
+}
+
+impl Now {
+    fn forget_owner(&mut self, owner: Option<Owner>) {
+        let Some(owner) = owner else { return };
+        if matches!(owner, Owner::Device(_)) {
+            self.devices = self.devices.saturating_sub(1);
+        }
+        take_one(&mut self.owners, owner);
+    }
+}
+
+fn take_one<K: std::hash::Hash + Eq>(counts: &mut HashMap<K, usize>, key: K) {
+    if let Some(count) = counts.get_mut(&key) {
+        *count = count.saturating_sub(1);
+        if *count == 0 {
+            counts.remove(&key);
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let mut now = self.crowd.now();
+        let Some(entry) = now.all.remove(&self.number) else { return };
+        take_one(&mut now.addresses, entry.address);
+        now.forget_owner(entry.owner);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::time::Time;
+    use std::io::Read;
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
+
+    const ROOM: Room = Room { all: 6, address: 3, owner: 2, devices: 4 };
+
+    struct Door(TcpListener, Crowd);
+
+    impl Door {
+        fn new() -> Self {
+            Self(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap(), Crowd::new(ROOM, vec![address(9)]))
+        }
+
+        fn enters(&self, from: u8) -> (TcpStream, Connection) {
+            let client = TcpStream::connect(self.0.local_addr().unwrap()).unwrap();
+            let (server, _) = self.0.accept().unwrap();
+            let connection = self.1.enter(address(from), &server).unwrap();
+            (client, connection)
+        }
+    }
+
+    fn address(last: u8) -> IpAddr {
+        IpAddr::from([192, 0, 2, last])
+    }
+
+    fn device(at: i64) -> Owner {
+        Owner::Device(DeviceId::generate(Time::from_millis(at)))
+    }
+
+    /// Whether the other side was told that it is over; nothing else is ever sent here.
+    fn is_over((client, _): &mut (TcpStream, Connection)) -> bool {
+        client.set_nonblocking(true).unwrap();
+        client.read(&mut [0]).is_ok_and(|it| it == 0)
+    }
+
+    #[test]
+    fn an_address_with_too_many_loses_its_oldest_silent_one() {
+        let door = Door::new();
+        let mut first = door.enters(1);
+        first.1.asks();
+        let (mut second, mut third, mut fourth) = (door.enters(1), door.enters(1), door.enters(1));
+
+        assert!(is_over(&mut second), "the oldest that never asked");
+        assert!(!is_over(&mut first) && !is_over(&mut third) && !is_over(&mut fourth));
+    }
+
+    #[test]
+    fn strangers_never_push_out_who_is_known_and_a_full_house_turns_the_newcomer_away() {
+        let door = Door::new();
+        let mut known: Vec<_> = (0..6).map(|at| (at, door.enters(u8::try_from(at).unwrap() + 1))).collect();
+        for (at, (_, connection)) in &known {
+            connection.belongs_to(if *at < 4 {
+                device(i64::try_from(*at).unwrap())
+            } else {
+                Owner::Person(UserId::generate(Time::from_millis(i64::try_from(*at).unwrap())))
+            });
+        }
+
+        let mut stranger = door.enters(8);
+
+        assert!(is_over(&mut stranger));
+        assert!(known.iter_mut().all(|(_, it)| !is_over(it)));
+        drop((known, stranger));
+        assert!(door.1.is_empty() && door.1.now().addresses.is_empty() && door.1.now().owners.is_empty());
+        assert_eq!(door.1.now().devices, 0);
+    }
+
+    #[test]
+    fn a_device_has_its_share_and_all_devices_have_theirs() {
+        let door = Door::new();
+        let (mut a, mut b, c) = (door.enters(1), door.enters(2), door.enters(3));
+        for (at, it) in [&a, &b, &c].into_iter().enumerate() {
+            it.1.asks();
+            it.1.belongs_to(device(7 + i64::try_from(at).unwrap() / 3));
+        }
+        assert!(is_over(&mut a), "its third ended its first");
+        drop(a);
+        let others: Vec<_> = (4..7).map(|at| door.enters(at)).collect();
+        for (at, it) in others.iter().enumerate() {
+            it.1.asks();
+            it.1.belongs_to(device(20 + i64::try_from(at).unwrap()));
+        }
+        assert!(is_over(&mut b), "five devices' connections are one too many");
+    }
+
+    #[test]
+    fn a_trusted_proxy_brings_many_and_the_share_of_the_rest_is_kept() {
+        let door = Door::new();
+        let mut all: Vec<_> = (0..6).map(|_| door.enters(9)).collect();
+        assert!(all.iter_mut().all(|it| !is_over(it)));
+
+        let small = Room::of(1024);
+        assert!(small.all * 2 + 256 <= 1024 && small.address * 2 < small.all && small.devices < small.all, "{small:?}");
+        assert!(Room::of(524_288).all >= 60_000);
+    }
+}

@@ -1,0 +1,123 @@
+//! Strangers and noisy devices: what they may hold, and that people get their pages beside them.
+use crate::support::device::SimDevice;
+use crate::support::people::colleague;
+use crate::support::server::TestServer;
+use crate::support::visit::Visit;
+use holdfast::domain::activity::Action;
+use holdfast::domain::object::{ObjectName, TokenKind};
+use holdfast::domain::role::Role;
+use holdfast::domain::time::days;
+use holdfast::traffic::crowd::{Crowd, Room};
+use holdfast::traffic::pace::Least;
+use holdfast::{secret, service, store};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+const ROOM: Room = Room { all: 60, address: 40, owner: 8, devices: 40 };
+
+/// A server with little room, as one has that may open few files.
+fn small() -> TestServer {
+    TestServer::changed(|app| {
+        app.crowd = Crowd::new(ROOM, Vec::new());
+        app.least = Least { grace: Duration::from_millis(300), rate: 64 << 10 };
+    })
+}
+
+fn silent(server: &TestServer, count: usize) -> Vec<TcpStream> {
+    (0..count).map(|_| TcpStream::connect(server.address).unwrap()).collect()
+}
+
+#[test]
+fn pages_answer_while_strangers_hold_silent_connections() {
+    let server = small();
+    let visit = Visit::of(&server, colleague(&server, "ada", Role::Owner));
+    let began = Instant::now();
+
+    let _held: Vec<_> = (0..5)
+        .map(|_| {
+            let held = silent(&server, 100);
+            assert_eq!(visit.get("/devices").status, 200);
+            assert_eq!(server.request("GET", "/health", &[], b"").status, 200);
+            held
+        })
+        .collect();
+
+    assert!(server.app.crowd.len() <= ROOM.all + 2, "{}", server.app.crowd.len());
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_body_that_trickles_is_broken_off_on_every_kind_of_route() {
+    let server = small();
+    let device = SimDevice::join(&server);
+    let visit = Visit::of(&server, colleague(&server, "ada", Role::Owner));
+    let csrf = visit.cookie();
+    let bearer =
+        format!("Bearer {}", device.token(server.app.clock.now(), "POST", "/agent/v1/check-in", b"never sent"));
+    for (path, headers) in [
+        ("/sign-in", vec![("Content-Type", "application/x-www-form-urlencoded".to_owned())]),
+        ("/account", vec![("Cookie", csrf), ("Content-Type", "application/x-www-form-urlencoded".to_owned())]),
+        ("/agent/v1/enroll", vec![]),
+        ("/agent/v1/check-in", vec![("Authorization", bearer)]),
+    ] {
+        let mut client = TcpStream::connect(server.address).unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        write!(client, "POST {path} HTTP/1.1\r\nHost: {}\r\nContent-Length: 10000\r\n{headers}\r\nx", server.address)
+            .unwrap();
+        let mut answer = Vec::new();
+        let read = client.read_to_end(&mut answer);
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+
+        assert!(read.is_ok(), "{path}: nothing came: {read:?}");
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{path}: {answer}");
+    }
+}
+
+#[test]
+fn a_device_that_waits_twice_ends_its_first_wait() {
+    let server = TestServer::start();
+    let device = SimDevice::join(&server);
+    let (first, second) = std::thread::scope(|scope| {
+        let first = scope.spawn(|| device.wait(&server, 50));
+        while !server.app.wake.has_waiting_devices() {
+            std::thread::yield_now();
+        }
+        let second = device.wait(&server, 1);
+        (first.join().unwrap(), second)
+    });
+
+    assert_eq!((first.status, second.status), (503, 200));
+    assert!(!first.header("retry-after").is_empty());
+}
+
+#[test]
+fn snapshots_without_end_do_not_flood_the_history() {
+    let server = TestServer::start();
+    let device = SimDevice::join(&server);
+    let (id, now) = (device.id(), server.app.clock.now());
+
+    server.act(move |conn| {
+        let repository = store::repository::active_of_device(conn, id)?.unwrap();
+        for at in 0_u32..250 {
+            let name = ObjectName::from_hash(&secret::sha256(&at.to_be_bytes()));
+            service::backup::snapshot_received(conn, &repository, &name, TokenKind::Agent, now)?;
+        }
+        Ok(())
+    });
+
+    let entries = server.read(|conn| Ok(store::activity::all(conn)?));
+    let stored: Vec<_> = entries.iter().filter(|it| it.action == Action::BackupStored).collect();
+    assert_eq!(stored.len(), 101);
+    assert!(stored[100].reason.contains("last entry of its kind"), "{}", stored[100].reason);
+    server.app.clock.advance(days(1));
+    let later = server.app.clock.now();
+    server.act(move |conn| {
+        let repository = store::repository::active_of_device(conn, id)?.unwrap();
+        let name = ObjectName::from_hash(&secret::sha256(b"tomorrow"));
+        service::backup::snapshot_received(conn, &repository, &name, TokenKind::Agent, later)
+    });
+    let entries = server.read(|conn| Ok(store::activity::all(conn)?));
+    assert_eq!(entries.iter().filter(|it| it.action == Action::BackupStored).count(), 102, "the next day begins anew");
+}
