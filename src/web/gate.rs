@@ -380,7 +380,7 @@ fn protect(headers: &mut HeaderMap, nonce: &str) {
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    for (name, of_a_page) in [(header::VARY, "HX-Request"), (header::CACHE_CONTROL, "no-store")] {
+    for (name, of_a_page) in [(header::VARY, session::REFRESH), (header::CACHE_CONTROL, "no-store")] {
         if !headers.contains_key(&name) {
             headers.insert(name, HeaderValue::from_static(of_a_page));
         }

@@ -401,7 +401,7 @@ pub(super) fn carry_cookies(mut response: ServiceResponse<BoxBody>) -> ServiceRe
     let flash = response.response().extensions().get::<Flash>().map(Flash::encode);
     cookies.extend(flash.map(|it| session::flash_cookie(it, secure)));
     if is_page(response.headers()) {
-        if Visitor::of(&request).flash.is_some() && !request.headers().contains_key("hx-request") {
+        if Visitor::of(&request).flash.is_some() && !request.headers().contains_key(session::REFRESH) {
             let mut gone = session::flash_cookie(String::new(), secure);
             gone.make_removal();
             cookies.push(gone);

@@ -185,6 +185,10 @@ pub struct Visitor {
     pub user_agent: String,
 }
 
+/// The header of a page that reads itself again: nobody's doing, so it neither keeps a session open nor takes what was
+/// to be shown once.
+pub const REFRESH: &str = "x-refresh";
+
 const SESSION: &str = "holdfast";
 const VISIT: &str = "holdfast-visit";
 const BROWSER: &str = "holdfast-browser";
@@ -300,8 +304,7 @@ pub(super) async fn recognise(request: &HttpRequest) -> Result<Option<Arc<Identi
     let (hash, address) = (secret::hash(&id), visitor.address.to_string());
     let found = store.read(move |conn| find_session(conn, &hash, now)).await?;
     let Some((user, grants, session)) = found else { return Ok(None) };
-    // A page that refreshes itself is nobody's doing: it must not keep a session open.
-    let by_hand = !request.headers().contains_key("hx-request");
+    let by_hand = !request.headers().contains_key(REFRESH);
     if by_hand && now.since(session.last_seen_at) >= minutes(1) {
         let hash = session.id_hash.clone();
         store.write(move |conn| store::session::touch(conn, &hash, now)).await?;

@@ -1,5 +1,6 @@
-// Reads the regions with `data-refresh` again every 30 seconds through htmx,
-// puts the search field under the `/` key, and copies what has a button for
+// Reads the regions with `data-refresh` again every 30 seconds, says so where
+// that fails, says that a button was pressed, puts the search field under the
+// `/` key, and copies what has a button for
 // it. Pages work without.
 (() => {
   const regions = document.querySelectorAll("[data-refresh]");
@@ -9,16 +10,57 @@
     [...region.querySelectorAll("input, textarea, details")].some(
       (it) => it.open || it.checked !== it.defaultChecked || it.value !== it.defaultValue,
     );
-  const refresh = () => {
-    if (document.hidden || !window.htmx) return;
-    const here = location.pathname + location.search;
+  const zone = document.documentElement.dataset.zone;
+  const clock = (at) => at.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", timeZone: zone });
+  let updated = new Date();
+  // A page that shows old facts says so: a server that is away, or a session that has ended.
+  const stale = document.getElementById("stale");
+  const say = (why) => {
+    if (!stale) return;
+    stale.hidden = !why;
+    stale.lastElementChild.textContent = why ? `Not updated since ${clock(updated)}. ${why}` : "";
+  };
+  const reach = async (here) => {
+    try {
+      const answer = await fetch(here, { headers: { "X-Refresh": "1" }, signal: AbortSignal.timeout(10000) });
+      if (answer.ok && !answer.redirected) return { page: await answer.text() };
+      if (answer.status === 401 || answer.redirected) return { why: "Your session has ended: sign in again." };
+      return { why: `The server answered ${answer.status}.` };
+    } catch {
+      return { why: "The server does not answer." };
+    }
+  };
+  const refresh = async () => {
+    if (document.hidden) return;
+    const { page, why } = await reach(location.pathname + location.search);
+    say(why);
+    if (!page) return;
+    updated = new Date();
+    const fresh = new DOMParser().parseFromString(page, "text/html");
     for (const region of regions) {
-      const now = document.getElementById(region.id);
-      if (!now || isInUse(now)) continue;
-      htmx.ajax("GET", here, { target: "#" + region.id, select: "#" + region.id, swap: "outerHTML" });
+      const [now, next] = [document.getElementById(region.id), fresh.getElementById(region.id)];
+      if (!now || !next || isInUse(now)) continue;
+      now.replaceWith(document.adoptNode(next));
     }
   };
   if (regions.length) setInterval(refresh, 30000);
+
+  // A button that was pressed says that it was, and what it waits for.
+  document.addEventListener("submit", (event) => {
+    const button = event.submitter;
+    const name = button?.querySelector("span") ?? button?.lastChild;
+    if (!name || event.target.method !== "post") return;
+    const before = name.textContent;
+    button.setAttribute("aria-busy", "true");
+    name.textContent = " Sending…";
+    const after = (text) => {
+      button.removeAttribute("aria-busy");
+      name.textContent = text;
+    };
+    setTimeout(() => after(" No answer yet. Try again?"), 15000);
+    // Back to this page from the next one: as it was.
+    addEventListener("pageshow", () => after(before), { once: true });
+  });
 
   // In a narrow window the navigation is a row that scrolls: the place where one is may be out of sight.
   document.querySelector(".side [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
