@@ -1,10 +1,10 @@
 //! Finding entries of the history.
 use crate::domain::activity::{Action, Outcome};
-use crate::domain::id::DeviceId;
+use crate::domain::id::{DeviceId, WipeRequestId};
 use crate::domain::role::Reach;
 use crate::domain::time::Time;
 use crate::store::activity::Activity;
-use crate::store::schema::{activity, devices};
+use crate::store::schema::{activity, devices, wipe_requests};
 use crate::store::search::{lower, pattern};
 use crate::store::{Conn, MultiBackend};
 use diesel::prelude::*;
@@ -19,7 +19,9 @@ pub struct Filter {
     pub result: Option<Outcome>,
     pub from: Option<Time>,
     pub until: Option<Time>,
-    /// A part of the object's name or of the reason.
+    /// The whole story of one wipe: its request and the command that carried it.
+    pub wipe: Option<WipeRequestId>,
+    /// A part of the act, of the object's name or id, of the reason, or of the device's name, serial or person.
     pub text: String,
     /// Only entries before this one: the next page.
     pub before: Option<i64>,
@@ -46,13 +48,26 @@ pub fn find(conn: &mut Conn, filter: &Filter, reach: &Reach, limit: i64) -> Quer
     if !filter.actor.is_empty() {
         query = query.filter(lower(activity::actor_name).like(pattern(&filter.actor)).escape('!'));
     }
+    if let Some(wipe) = filter.wipe {
+        let order = wipe_requests::table.find(wipe).select(wipe_requests::command_id);
+        let objects = activity::object_id.eq(wipe.to_string()).or(activity::object_id.nullable().eq_any(order));
+        query = query.filter(objects);
+    }
     if !filter.text.is_empty() {
         let like = pattern(&filter.text);
+        let of_device = devices::table
+            .filter(lower(devices::name).like(like.clone()).escape('!'))
+            .or_filter(lower(devices::serial).like(like.clone()).escape('!'))
+            .or_filter(lower(devices::person).like(like.clone()).escape('!'))
+            .select(devices::id.nullable());
         query = query.filter(
             lower(activity::object_name)
                 .like(like.clone())
                 .escape('!')
-                .or(lower(activity::reason).like(like).escape('!')),
+                .or(lower(activity::reason).like(like).escape('!'))
+                .or(activity::object_id.eq(filter.text.trim().to_owned()))
+                .or(activity::action.eq_any(acts(&filter.text)))
+                .or(activity::device_id.eq_any(of_device)),
         );
     }
     if let Some(action) = filter.action {
@@ -71,4 +86,10 @@ pub fn find(conn: &mut Conn, filter: &Filter, reach: &Reach, limit: i64) -> Quer
         query = query.filter(activity::seq.lt(before));
     }
     query.order(activity::seq.desc()).limit(limit).select(Activity::as_select()).load(conn)
+}
+
+/// The acts whose wording holds a text.
+fn acts(text: &str) -> Vec<Action> {
+    let text = text.trim().to_ascii_lowercase();
+    Action::ALL.iter().copied().filter(|it| it.phrase().contains(&text)).collect()
 }

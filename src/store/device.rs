@@ -6,6 +6,7 @@ use crate::store::Conn;
 use crate::store::column::from_json;
 use crate::store::schema::devices;
 use diesel::prelude::*;
+use std::collections::{HashMap, HashSet};
 
 /// A device as it enrolled; what changes with each check-in is its [`DeviceStatus`](super::device_status::DeviceStatus).
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, Identifiable)]
@@ -41,6 +42,24 @@ impl Device {
     pub fn roots(&self) -> QueryResult<Vec<String>> {
         from_json(&self.protected_roots)
     }
+}
+
+/// What tells people which device is meant.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Queryable)]
+pub struct Label {
+    pub name: String,
+    pub serial: String,
+    pub person: String,
+}
+
+/// The labels of devices by their ids, of removed and wiped ones too.
+pub fn labels(conn: &mut Conn, ids: impl IntoIterator<Item = DeviceId>) -> QueryResult<HashMap<DeviceId, Label>> {
+    let ids: HashSet<DeviceId> = ids.into_iter().collect();
+    let rows: Vec<(DeviceId, Label)> = devices::table
+        .filter(devices::id.eq_any(ids))
+        .select((devices::id, (devices::name, devices::serial, devices::person)))
+        .load(conn)?;
+    Ok(rows.into_iter().collect())
 }
 
 /// A device by its id.

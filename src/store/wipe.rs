@@ -243,8 +243,14 @@ pub fn orphaned(conn: &mut Conn, limit: i64) -> QueryResult<Vec<WipeRequest>> {
         .load(conn)
 }
 
-/// Requests in one of `states` within reach, newest first.
-pub fn list(conn: &mut Conn, states: &[WipeState], reach: &Reach, limit: i64) -> QueryResult<Vec<Listed>> {
+/// Requests in one of `states` within reach, newest first; only older ones than `before`.
+pub fn list(
+    conn: &mut Conn,
+    states: &[WipeState],
+    reach: &Reach,
+    before: Option<WipeRequestId>,
+    limit: i64,
+) -> QueryResult<Vec<Listed>> {
     let mut query = wipe_requests::table
         .inner_join(devices::table.on(devices::id.eq(wipe_requests::device_id)))
         .inner_join(users::table.on(users::id.eq(wipe_requests::requested_by)))
@@ -262,6 +268,9 @@ pub fn list(conn: &mut Conn, states: &[WipeState], reach: &Reach, limit: i64) ->
         .into_boxed();
     if let Reach::Teams(teams) = reach {
         query = query.filter(devices::team_id.eq_any(teams.clone()));
+    }
+    if let Some(before) = before {
+        query = query.filter(wipe_requests::id.lt(before));
     }
     query.load(conn)
 }

@@ -1,13 +1,15 @@
 //! The history of acts, for people, spreadsheets and scripts.
 use crate::clock::Clock;
 use crate::domain::activity::{Action, Outcome};
+use crate::domain::id::WipeRequestId;
 use crate::domain::role::Reach;
 use crate::error::{FieldErrors, Result};
-use crate::store::Store;
 use crate::store::activity::Activity;
 use crate::store::activity_list::{self, Filter};
+use crate::store::device::Label;
+use crate::store::{self, Conn, Store};
 use crate::web::error::PageResult;
-use crate::web::export::{file, finish, json_piece, record};
+use crate::web::export::{csv_piece, file, finish, json_piece, record};
 use crate::web::filter::Zone;
 use crate::web::form::filter;
 use crate::web::layout::Layout;
@@ -34,11 +36,22 @@ const CHUNK: usize = 1_000;
 struct ListPage {
     layout: Layout,
     search: Search,
-    entries: Vec<Activity>,
+    entries: Vec<Listed>,
     /// The addresses of the next page and of the downloads.
     next: String,
     csv: String,
     json: String,
+}
+
+/// An entry with the device that it is about, as that is called now.
+type Listed = (Activity, Label);
+
+impl ListPage {
+    /// The page of everything that one wipe did.
+    fn story(&self, entry: &Activity) -> Option<String> {
+        let is_wipe = entry.object_kind == "wipe_request" && self.search.wipe.is_empty();
+        is_wipe.then(|| format!("/activity?wipe={}", entry.object_id))
+    }
 }
 
 /// The filters, as the address has them.
@@ -58,6 +71,8 @@ struct Search {
     #[serde(skip_serializing_if = "String::is_empty")]
     until: String,
     #[serde(skip_serializing_if = "String::is_empty")]
+    wipe: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
     q: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     before: String,
@@ -71,8 +86,9 @@ impl Search {
             action: filter(&self.action, "action", Action::parse, &mut errors),
             device: self.device.trim().to_owned(),
             result: filter(&self.result, "result", Outcome::parse, &mut errors),
-            from: filter(&self.from, "from", |it| zone.start_of_day(it), &mut errors),
-            until: filter(&self.until, "until", |it| zone.end_of_day(it), &mut errors),
+            from: filter(&self.from, "from", |it| zone.start_of(it), &mut errors),
+            until: filter(&self.until, "until", |it| zone.end_of(it), &mut errors),
+            wipe: filter(&self.wipe, "wipe", WipeRequestId::parse, &mut errors),
             text: self.q.trim().to_owned(),
             before: filter(&self.before, "before", |it| it.parse().ok(), &mut errors),
         };
@@ -81,8 +97,17 @@ impl Search {
     }
 
     fn is_filtered(&self) -> bool {
-        let all = [&self.actor, &self.action, &self.device, &self.result, &self.from, &self.until, &self.q];
+        let all = [&self.actor, &self.action, &self.device, &self.result, &self.from, &self.until, &self.wipe, &self.q];
         all.iter().any(|it| !it.is_empty())
+    }
+
+    /// `from` and `until` as a field for date and time takes them: a link may name a day alone.
+    fn from_field(&self) -> String {
+        with_time(&self.from, "00:00")
+    }
+
+    fn until_field(&self) -> String {
+        with_time(&self.until, "23:59")
     }
 
     fn address(&self, path: &str, before: Option<i64>) -> PageResult<String> {
@@ -90,6 +115,18 @@ impl Search {
         let query = serde_urlencoded::to_string(&search).context("writing an address")?;
         Ok(format!("{path}?{query}"))
     }
+}
+
+fn with_time(text: &str, time: &str) -> String {
+    if text.is_empty() || text.contains('T') { text.to_owned() } else { format!("{text}T{time}") }
+}
+
+/// The entries that match, each with its device.
+fn find(conn: &mut Conn, filter: &Filter, reach: &Reach, limit: usize) -> Result<Vec<Listed>> {
+    let entries = activity_list::find(conn, filter, reach, i64::try_from(limit).unwrap_or(i64::MAX))?;
+    let labels = store::device::labels(conn, entries.iter().filter_map(|it| it.device_id))?;
+    let label = |entry: &Activity| entry.device_id.and_then(|id| labels.get(&id)).cloned().unwrap_or_default();
+    Ok(entries.into_iter().map(|it| (label(&it), it)).map(|(label, it)| (it, label)).collect())
 }
 
 #[get("/activity")]
@@ -101,12 +138,11 @@ async fn list(
 ) -> PageResult<impl Responder> {
     let search = search.into_inner();
     let (filter, reach) = (search.parse(&layout.zone)?, by.reach().clone());
-    let limit = i64::try_from(PAGE).unwrap_or(50) + 1;
-    let mut entries = store.read(move |conn| activity_list::find(conn, &filter, &reach, limit)).await?;
+    let mut entries = store.read(move |conn| find(conn, &filter, &reach, PAGE + 1)).await?;
     let more = entries.len() > PAGE;
     entries.truncate(PAGE);
     let next = match entries.last() {
-        Some(last) if more => search.address("/activity", Some(last.seq))?,
+        Some((last, _)) if more => search.address("/activity", Some(last.seq))?,
         _ => String::new(),
     };
     let (csv, json) = (search.address("/activity.csv", None)?, search.address("/activity.json", None)?);
@@ -125,13 +161,43 @@ struct Row {
     object_id: String,
     object_name: String,
     device_id: String,
+    device_name: String,
+    device_serial: String,
     result: &'static str,
     reason: String,
     address: String,
 }
 
-impl From<Activity> for Row {
-    fn from(it: Activity) -> Self {
+const COLUMNS: &[&str] = &[
+    "seq",
+    "at",
+    "actor",
+    "via",
+    "action",
+    "object_kind",
+    "object_id",
+    "object_name",
+    "device_id",
+    "device_name",
+    "device_serial",
+    "result",
+    "reason",
+    "address",
+];
+
+impl Row {
+    fn fields(self) -> Vec<String> {
+        let (via, action, result) = (self.via.to_owned(), self.action.to_owned(), self.result.to_owned());
+        let object = [self.object_kind, self.object_id, self.object_name];
+        let device = [self.device_id, self.device_name, self.device_serial];
+        let mut fields = vec![self.seq.to_string(), self.at, self.actor, via, action];
+        fields.extend(object.into_iter().chain(device).chain([result, self.reason, self.address]));
+        fields
+    }
+}
+
+impl From<Listed> for Row {
+    fn from((it, device): Listed) -> Self {
         Self {
             seq: it.seq,
             at: it.at.iso(),
@@ -142,6 +208,8 @@ impl From<Activity> for Row {
             object_id: it.object_id,
             object_name: it.object_name,
             device_id: it.device_id.map(|id| id.to_string()).unwrap_or_default(),
+            device_name: device.name,
+            device_serial: device.serial,
             result: it.result.as_str(),
             reason: it.reason,
             address: it.address,
@@ -174,10 +242,9 @@ impl Export {
     /// The next rows, and where to go on.
     async fn chunk(mut self) -> (Result<Vec<Row>>, Option<Self>) {
         let (filter, reach) = (self.filter.clone(), self.reach.clone());
-        let limit = i64::try_from(CHUNK).unwrap_or(i64::MAX);
-        match self.store.read(move |conn| activity_list::find(conn, &filter, &reach, limit)).await {
+        match self.store.read(move |conn| find(conn, &filter, &reach, CHUNK)).await {
             Ok(entries) => {
-                let last = entries.last().filter(|_| entries.len() == CHUNK).map(|it| it.seq);
+                let last = entries.last().filter(|_| entries.len() == CHUNK).map(|(it, _)| it.seq);
                 let next = last.map(|seq| {
                     self.filter.before = Some(seq);
                     self
@@ -217,43 +284,13 @@ async fn list_csv(
     search: Query<Search>,
 ) -> PageResult<HttpResponse> {
     let export = Export::begin(&by, (&store, &clock), &search, "activity.csv").await?;
-    let mut is_first = true;
+    let mut head = COLUMNS;
     let body = stream::unfold(Some(export), move |export| {
-        let with_head = std::mem::replace(&mut is_first, false);
+        let head = std::mem::take(&mut head);
         async move {
             let (rows, next) = export?.chunk().await;
-            Some((finish(rows.and_then(|rows| csv_piece(rows, with_head))), next))
+            Some((finish(rows.and_then(|rows| csv_piece(head, rows.into_iter().map(Row::fields)))), next))
         }
     });
     Ok(file("text/csv; charset=utf-8", "activity.csv").streaming(Box::pin(body)))
-}
-
-fn csv_piece(rows: Vec<Row>, with_head: bool) -> Result<Vec<u8>> {
-    let mut writer = csv::WriterBuilder::new().has_headers(with_head).from_writer(Vec::new());
-    for mut row in rows {
-        for text in [&mut row.actor, &mut row.object_name, &mut row.reason] {
-            disarm(text);
-        }
-        writer.serialize(row).context("writing a line")?;
-    }
-    Ok(writer.into_inner().map_err(|error| anyhow::anyhow!("writing lines: {error}"))?)
-}
-
-/// Keeps a spreadsheet from taking a text that someone chose for a formula.
-pub(super) fn disarm(text: &mut String) {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
-        text.insert(0, '\'');
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_cannot_become_a_formula() {
-        let mut name = "=HYPERLINK(\"x\")".to_owned();
-        disarm(&mut name);
-        assert_eq!(name, "'=HYPERLINK(\"x\")");
-    }
 }

@@ -77,7 +77,7 @@ pub async fn list(
     let (mine, others, losses, restores) = store
         .read(move |conn| {
             let restores = store::restore::list(conn, &[RestoreState::Requested], &view, SHOWN)?;
-            let listed = store::wipe::list(conn, &BEFORE_DELIVERY, &view, SHOWN)?;
+            let listed = store::wipe::list(conn, &BEFORE_DELIVERY, &view, None, SHOWN)?;
             let names = store::wipe::names(conn, &approvers(&listed))?;
             let acting = who.grants().reach(Permission::ApproveWipe).map(|reach| Acting::within(&who, reach));
             let (mut mine, mut others) = (Vec::new(), Vec::new());

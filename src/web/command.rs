@@ -7,9 +7,12 @@ use crate::domain::words::counted;
 use crate::error::{Error, FieldErrors};
 use crate::service::command;
 use crate::service::report::CommandRow;
+use crate::store::command::Command;
 use crate::store::command_list::{self, Filter, Listed};
+use crate::store::device::Label;
 use crate::store::{self, Store};
 use crate::web::error::PageResult;
+use crate::web::export::{CHUNK, csv_stream, iso, next, record};
 use crate::web::form::{Pairs, filter, local, value};
 use crate::web::layout::{Layout, see_other, see_other_refused};
 use crate::web::session::{Can, SignedIn, ViewDevices};
@@ -21,7 +24,7 @@ use serde::Deserialize;
 
 /// Registers the pages.
 pub fn routes(config: &mut ServiceConfig) {
-    config.service(list).service(json).service(cancel_all).service(cancel);
+    config.service(list).service(json).service(csv).service(cancel_all).service(cancel);
 }
 
 /// What follows `?`.
@@ -46,6 +49,7 @@ struct ListPage {
     kinds: Vec<(String, String)>,
     states: Vec<(String, String)>,
     next: String,
+    download: String,
 }
 
 impl CommandQuery {
@@ -62,6 +66,12 @@ impl CommandQuery {
         };
         errors.into_result()?;
         Ok(parsed)
+    }
+
+    /// What follows `?` in an address.
+    fn address(&self) -> String {
+        let pairs = [("kind", &self.kind), ("state", &self.state), ("batch", &self.batch), ("before", &self.before)];
+        serde_urlencoded::to_string(pairs.map(|(name, value)| (name, value.as_str()))).unwrap_or_default()
     }
 }
 
@@ -102,11 +112,9 @@ async fn list(
     let mut commands = read(&by, &store, &query, PER_PAGE + 1).await?;
     let has_more = commands.len() > PER_PAGE;
     commands.truncate(PER_PAGE);
-    let next = commands.last().filter(|_| has_more).map(|(last, ..)| {
-        let pairs =
-            [("kind", &query.kind), ("state", &query.state), ("batch", &query.batch), ("before", &last.id.to_string())];
-        format!("/commands?{}", serde_urlencoded::to_string(pairs).unwrap_or_default())
-    });
+    let last = commands.last().filter(|_| has_more).map(|(last, ..)| last.id.to_string());
+    let next = last.map(|before| format!("/commands?{}", CommandQuery { before, ..query.clone() }.address()));
+    let download = format!("/commands.csv?{}", CommandQuery { before: String::new(), ..query.clone() }.address());
     let pair = |value: &str, text: &str| (value.to_owned(), text.to_owned());
     let mut kinds = vec![pair("", "Any command")];
     kinds.extend(CommandKind::ALL.iter().map(|it| pair(it.as_str(), it.name())));
@@ -117,7 +125,7 @@ async fn list(
         pair("expired", "Expired"),
         pair("cancelled", "Cancelled"),
     ]);
-    Ok(ListPage { layout, query, commands, kinds, states, next: next.unwrap_or_default() })
+    Ok(ListPage { layout, query, commands, kinds, states, next: next.unwrap_or_default(), download })
 }
 
 #[get("/commands.json")]
@@ -127,7 +135,67 @@ async fn json(by: Can<ViewDevices>, store: Data<Store>, query: Query<CommandQuer
     Ok(HttpResponse::Ok().json(serde_json::json!({ "commands": rows })))
 }
 
-/// Whoever may queue a kind of command may cancel it.
+const COLUMNS: &[&str] = &[
+    "id",
+    "device_id",
+    "device",
+    "serial",
+    "person",
+    "command",
+    "state",
+    "queued_at",
+    "delivered_at",
+    "ended_at",
+    "expires_at",
+    "answer",
+];
+
+fn fields(command: Command, device: Label) -> Vec<String> {
+    vec![
+        command.id.to_string(),
+        command.device_id.to_string(),
+        device.name,
+        device.serial,
+        device.person,
+        command.kind.to_string(),
+        command.state.to_string(),
+        command.created_at.iso(),
+        iso(command.delivered_at),
+        iso(command.finished_at),
+        command.expires_at.iso(),
+        command.result.unwrap_or_default(),
+    ]
+}
+
+#[get("/commands.csv")]
+async fn csv(
+    by: Can<ViewDevices>,
+    store: Data<Store>,
+    clock: Data<Clock>,
+    query: Query<CommandQuery>,
+) -> PageResult<HttpResponse> {
+    let (filter, reach) = (query.filter()?, by.reach().clone());
+    record(&by, &store, "commands.csv", query.address(), clock.now()).await?;
+    Ok(csv_stream("commands.csv", COLUMNS, move |after| {
+        let (store, reach) = (store.clone(), reach.clone());
+        let filter = Filter { before: after.or(filter.before), ..filter.clone() };
+        async move {
+            let read = store.read(move |conn| {
+                let commands = command_list::newest(conn, &filter, &reach, CHUNK)?;
+                let labels = store::device::labels(conn, commands.iter().map(|(it, ..)| it.device_id))?;
+                Ok::<_, Error>((commands, labels))
+            });
+            let (commands, labels) = read.await?;
+            let last = next(&commands, |(it, ..)| it.id);
+            let row = |(it, ..): Listed| {
+                let label = labels.get(&it.device_id).cloned().unwrap_or_default();
+                fields(it, label)
+            };
+            Ok((commands.into_iter().map(row).collect(), last))
+        }
+    }))
+}
+
 /// So many are cancelled by one form.
 const CANCELLED_AT_ONCE: i64 = 10_000;
 
@@ -162,6 +230,7 @@ async fn cancel_all(
     Ok(see_other("/commands", Some(&said)))
 }
 
+/// Whoever may queue a kind of command may cancel it.
 #[post("/commands/{id}/cancellations")]
 async fn cancel(
     by: SignedIn,

@@ -1,16 +1,29 @@
 //! Lists as files: streamed piece by piece, and each download an entry of the history.
+use crate::domain::time::Time;
 use crate::error::Result;
 use crate::service;
+use crate::service::report::harmless;
 use crate::store::Store;
 use crate::web::session::SignedIn;
 use actix_web::http::header;
 use actix_web::web::Bytes;
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use anyhow::Context;
+use futures_util::stream;
 use serde::Serialize;
+use std::future::Future;
 
 /// A piece of a file that is on its way.
 pub type Piece = std::result::Result<Bytes, actix_web::Error>;
+
+/// Rows of a list that are read at once for a file.
+pub const CHUNK: i64 = 1_000;
+
+/// The position to go on from after a chunk: its last row's, unless it was not full.
+pub fn next<Row, At>(rows: &[Row], at: impl Fn(&Row) -> At) -> Option<At> {
+    let is_full = i64::try_from(rows.len()).is_ok_and(|it| it >= CHUNK);
+    rows.last().filter(|_| is_full).map(at)
+}
 
 /// The head of a list as a file, which browsers keep instead of showing it.
 pub fn file(content_type: &str, name: &str) -> HttpResponseBuilder {
@@ -45,17 +58,53 @@ pub fn json_piece(opening: &str, rows: &[impl Serialize], closing: &str) -> Resu
     Ok(out)
 }
 
+/// Rows as a piece of a CSV file, with `head` above them where it is the first piece.
+///
+/// No field begins as a formula does: people and devices choose many of them, and spreadsheets run what they open.
+///
+/// # Errors
+/// When a row cannot be written.
+pub fn csv_piece(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Result<Vec<u8>> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    if !head.is_empty() {
+        writer.write_record(head).context("writing the head of a CSV file")?;
+    }
+    for row in rows {
+        writer.write_record(row.iter().map(|it| harmless(it))).context("writing a row of CSV")?;
+    }
+    Ok(writer.into_inner().context("writing CSV")?)
+}
+
+/// A list as a CSV file that is read and sent in chunks: `read` gives the rows after a position (none: from the
+/// start), and the position to go on from (none: that was all).
+pub fn csv_stream<At, Read, Reading>(name: &str, head: &'static [&'static str], read: Read) -> HttpResponse
+where
+    At: 'static,
+    Read: Fn(Option<At>) -> Reading + 'static,
+    Reading: Future<Output = Result<(Vec<Vec<String>>, Option<At>)>> + 'static,
+{
+    let body = stream::unfold(Some((read, None, head)), |state| async move {
+        let (read, after, head) = state?;
+        Some(match read(after).await {
+            Ok((rows, next)) => {
+                (finish(csv_piece(head, rows)), next.map(|next| (read, Some(next), &[] as &'static [&'static str])))
+            }
+            Err(error) => (finish(Err(error)), None),
+        })
+    });
+    file("text/csv; charset=utf-8", name).streaming(Box::pin(body))
+}
+
+/// A time as files have it: ISO 8601 in UTC; empty where there is none.
+pub fn iso(at: Option<Time>) -> String {
+    at.map(Time::iso).unwrap_or_default()
+}
+
 /// Writes down who took which list; gives the number of the entry.
 ///
 /// # Errors
 /// When the database refuses; then nothing is handed out.
-pub async fn record(
-    by: &SignedIn,
-    store: &Store,
-    list: &'static str,
-    filter: String,
-    now: crate::domain::time::Time,
-) -> Result<i64> {
+pub async fn record(by: &SignedIn, store: &Store, list: &'static str, filter: String, now: Time) -> Result<i64> {
     let actor = by.actor();
     store.act(move |conn| service::activity::exported(conn, &actor, list, &filter, now)).await
 }

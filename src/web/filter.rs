@@ -61,6 +61,11 @@ impl Zone {
         format!("{name} (UTC{sign}{hours}{rest})")
     }
 
+    /// Its IANA name, such as "Europe/Paris".
+    pub fn iana(&self) -> &str {
+        self.zone.iana_name().unwrap_or("UTC")
+    }
+
     /// "14:06:11".
     pub fn clock(&self, at: Time) -> String {
         self.format(at, "%H:%M:%S")
@@ -82,23 +87,39 @@ impl Zone {
         self.format(at, "%Y-%m-%d")
     }
 
-    /// The first moment of a day that is written `2026-11-18`; none for any other text.
-    pub fn start_of_day(&self, date: &str) -> Option<Time> {
-        let date: jiff::civil::Date = date.parse().ok()?;
-        let start = date.to_zoned(self.zone.clone()).ok()?;
-        Some(Time::from_millis(start.timestamp().as_millisecond()))
+    /// The first moment of a day (`2026-11-18`) or a minute (`2026-11-18T14:06`) of this zone; none for any other text.
+    pub fn start_of(&self, text: &str) -> Option<Time> {
+        self.moment(match day(text) {
+            Some(day) => day.at(0, 0, 0, 0),
+            None => minute(text)?,
+        })
     }
 
-    /// The first moment of the day after one that is written `2026-11-18`.
-    pub fn end_of_day(&self, date: &str) -> Option<Time> {
-        let date: jiff::civil::Date = date.parse().ok()?;
-        let end = date.tomorrow().ok()?.to_zoned(self.zone.clone()).ok()?;
-        Some(Time::from_millis(end.timestamp().as_millisecond()))
+    /// The first moment after a day or a minute, written as for [`Zone::start_of`].
+    pub fn end_of(&self, text: &str) -> Option<Time> {
+        self.moment(match day(text) {
+            Some(day) => day.tomorrow().ok()?.at(0, 0, 0, 0),
+            None => minute(text)?.checked_add(jiff::Span::new().minutes(1)).ok()?,
+        })
+    }
+
+    fn moment(&self, at: jiff::civil::DateTime) -> Option<Time> {
+        let at = at.to_zoned(self.zone.clone()).ok()?;
+        Some(Time::from_millis(at.timestamp().as_millisecond()))
     }
 
     fn format(&self, at: Time, format: &str) -> String {
         timestamp(at).to_zoned(self.zone.clone()).strftime(format).to_string()
     }
+}
+
+fn day(text: &str) -> Option<jiff::civil::Date> {
+    (text.len() == "2026-11-18".len()).then(|| text.parse().ok()).flatten()
+}
+
+/// As a field for date and time sends it, with seconds or without.
+fn minute(text: &str) -> Option<jiff::civil::DateTime> {
+    text.contains('T').then(|| text.parse().ok()).flatten()
 }
 
 fn timestamp(at: Time) -> jiff::Timestamp {
@@ -221,8 +242,12 @@ mod tests {
     #[test]
     fn a_day_of_a_form_is_a_day_of_the_readers_zone() {
         let paris = Zone::new("Europe/Paris", NOW);
-        assert_eq!(paris.start_of_day("2026-11-18").map(Time::iso).as_deref(), Some("2026-11-17T23:00:00Z"));
-        assert_eq!(paris.end_of_day("2026-11-18").map(Time::iso).as_deref(), Some("2026-11-18T23:00:00Z"));
-        assert_eq!(paris.start_of_day("18.11.2026"), None);
+        assert_eq!(paris.start_of("2026-11-18").map(Time::iso).as_deref(), Some("2026-11-17T23:00:00Z"));
+        assert_eq!(paris.end_of("2026-11-18").map(Time::iso).as_deref(), Some("2026-11-18T23:00:00Z"));
+        assert_eq!(paris.start_of("2026-11-18T14:06").map(Time::iso).as_deref(), Some("2026-11-18T13:06:00Z"));
+        assert_eq!(paris.end_of("2026-11-18T14:06").map(Time::iso).as_deref(), Some("2026-11-18T13:07:00Z"));
+        for wrong in ["18.11.2026", "2026-11-18T25:00", "2026-11-18 nonsense", "T", ""] {
+            assert_eq!((paris.start_of(wrong), paris.end_of(wrong)), (None, None), "{wrong}");
+        }
     }
 }

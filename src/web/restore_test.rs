@@ -4,29 +4,30 @@ use crate::domain::id::RestoreTestId;
 use crate::domain::proof::{TestCause, TestResult};
 use crate::domain::restore_test::Failures;
 use crate::domain::role::Permission;
-use crate::domain::time::days;
+use crate::domain::time::{Time, days};
 use crate::error::{Error, FieldErrors};
 use crate::service::loss;
-use crate::store::device::Device;
+use crate::store::device::{Device, Label};
 use crate::store::device_list::{self, Counts};
 use crate::store::restore_point::RestorePoint;
 use crate::store::restore_test::RestoreTest;
 use crate::store::restore_test_list::{self, Listed, Shown};
 use crate::store::{self, Store};
 use crate::web::error::PageResult;
+use crate::web::export::{CHUNK, csv_stream, iso, next, record};
 use crate::web::filter;
 use crate::web::form;
 use crate::web::layout::Layout;
 use crate::web::session::{Can, ViewDevices};
 use actix_web::web::{Data, Path, Query, ServiceConfig};
-use actix_web::{Responder, get};
+use actix_web::{HttpResponse, Responder, get};
 use askama::Template;
 use askama_web::WebTemplate;
 use serde::Deserialize;
 
 /// Registers the pages.
 pub fn routes(config: &mut ServiceConfig) {
-    config.service(list).service(show);
+    config.service(list).service(csv).service(show);
 }
 
 /// What follows `?`.
@@ -116,6 +117,75 @@ async fn list(
     });
     let sees_files = by.grants().allows_everywhere(Permission::ViewFileNames);
     Ok(ListPage { layout, query, counts, failed_this_week, tests, sees_files, next: next.unwrap_or_default() })
+}
+
+const COLUMNS: &[&str] = &[
+    "id",
+    "device_id",
+    "device",
+    "serial",
+    "person",
+    "restore_point_id",
+    "restore_point_received_at",
+    "cause",
+    "state",
+    "result",
+    "file_count",
+    "matched_count",
+    "not_compared_count",
+    "queued_at",
+    "started_at",
+    "finished_at",
+];
+
+/// Without what failed: those are names of files.
+fn fields(test: RestoreTest, received_at: Time, device: Label) -> Vec<String> {
+    vec![
+        test.id.to_string(),
+        test.device_id.to_string(),
+        device.name,
+        device.serial,
+        device.person,
+        test.restore_point_id.to_string(),
+        received_at.iso(),
+        test.cause.to_string(),
+        test.state.to_string(),
+        test.result.map(|it| it.to_string()).unwrap_or_default(),
+        test.file_count.to_string(),
+        test.matched_count.to_string(),
+        test.excluded_count.to_string(),
+        test.queued_at.iso(),
+        iso(test.started_at),
+        iso(test.finished_at),
+    ]
+}
+
+#[get("/restore-tests.csv")]
+async fn csv(
+    by: Can<ViewDevices>,
+    store: Data<Store>,
+    clock: Data<Clock>,
+    query: Query<TestQuery>,
+) -> PageResult<HttpResponse> {
+    let ((shown, before), reach) = (query.parse()?, by.reach().clone());
+    record(&by, &store, "restore-tests.csv", format!("result={}", query.result), clock.now()).await?;
+    Ok(csv_stream("restore-tests.csv", COLUMNS, move |after| {
+        let (store, reach) = (store.clone(), reach.clone());
+        async move {
+            let read = store.read(move |conn| {
+                let tests = restore_test_list::newest(conn, shown, &reach, after.or(before), CHUNK)?;
+                let labels = store::device::labels(conn, tests.iter().map(|(it, ..)| it.device_id))?;
+                Ok::<_, Error>((tests, labels))
+            });
+            let (tests, labels) = read.await?;
+            let last = next(&tests, |(it, ..)| it.id);
+            let row = |(it, _, received_at): Listed| {
+                let label = labels.get(&it.device_id).cloned().unwrap_or_default();
+                fields(it, received_at, label)
+            };
+            Ok((tests.into_iter().map(row).collect(), last))
+        }
+    }))
 }
 
 #[derive(Template, WebTemplate)]

@@ -170,7 +170,7 @@ pub fn stop(conn: &mut Conn, by: &By<'_>, id: WipeRequestId, why: &str, now: Tim
 /// # Errors
 /// When the database refuses; then none was stopped.
 pub fn stop_all(conn: &mut Conn, by: &By<'_>, now: Time) -> Result<usize> {
-    let open = store::wipe::list(conn, &BEFORE_DELIVERY, by.reach, ALL)?;
+    let open = store::wipe::list(conn, &BEFORE_DELIVERY, by.reach, None, ALL)?;
     let mut stopped = Vec::with_capacity(open.len());
     for it in open {
         let device = device(conn, it.request.device_id)?;

@@ -1,10 +1,12 @@
 //! `/wipe-requests`: every wipe that was asked for.
 use super::badge;
+use crate::clock::Clock;
 use crate::domain::wipe::{BEFORE_DELIVERY, Facts, WipeState};
-use crate::error::{Error, FieldErrors, Result};
+use crate::error::{FieldErrors, Result};
 use crate::store::wipe::{Listed, WipeRequest};
 use crate::store::{self, Store};
 use crate::web::error::PageResult;
+use crate::web::export::{CHUNK, csv_stream, iso, next, record};
 use crate::web::form::{self, with_status};
 use crate::web::layout::Layout;
 use crate::web::session::{Can, ViewDevices};
@@ -89,6 +91,14 @@ fn states(filter: &str) -> Option<Vec<WipeState>> {
     }
 }
 
+/// The states that the filter of an address means.
+fn parse(filter: &str) -> Result<Vec<WipeState>> {
+    let mut errors = FieldErrors::new();
+    let states = form::filter(filter, "state", states, &mut errors).unwrap_or_else(|| WipeState::ALL.to_vec());
+    errors.into_result()?;
+    Ok(states)
+}
+
 #[get("/wipe-requests")]
 pub async fn list(
     by: Can<ViewDevices>,
@@ -97,17 +107,86 @@ pub async fn list(
     filter: Query<Filter>,
 ) -> PageResult<HttpResponse> {
     let filter = filter.into_inner().state;
-    let mut errors = FieldErrors::new();
-    let states = form::filter(&filter, "state", states, &mut errors).unwrap_or_else(|| WipeState::ALL.to_vec());
-    errors.into_result().map_err(Error::from)?;
+    let states = parse(&filter)?;
     let reach = by.reach().clone();
     let rows = store
         .read(move |conn| {
-            let listed = store::wipe::list(conn, &states, &reach, SHOWN)?;
+            let listed = store::wipe::list(conn, &states, &reach, None, SHOWN)?;
             let names = store::wipe::names(conn, &approvers(&listed))?;
             rows(listed, &names)
         })
         .await?;
     let is_full = i64::try_from(rows.len()).unwrap_or(SHOWN) >= SHOWN;
     with_status(&ListPage { layout, rows, filter, is_full }, StatusCode::OK)
+}
+
+const COLUMNS: &[&str] = &[
+    "id",
+    "device_id",
+    "device",
+    "serial",
+    "person",
+    "action",
+    "reason",
+    "ticket",
+    "loss_accepted",
+    "state",
+    "requested_by",
+    "requested_at",
+    "approved_by",
+    "approved_at",
+    "delivered_at",
+    "finished_at",
+    "stopped_by",
+    "note",
+];
+
+fn fields(row: Row) -> Vec<String> {
+    let lost = row.lost();
+    let Listed { request, device_name, serial, person, requester, .. } = row.it;
+    vec![
+        request.id.to_string(),
+        request.device_id.to_string(),
+        device_name,
+        serial,
+        person,
+        request.action.to_string(),
+        request.reason.to_string(),
+        request.ticket,
+        lost,
+        request.state.to_string(),
+        requester,
+        request.requested_at.iso(),
+        row.approver,
+        iso(request.approved_at),
+        iso(request.delivered_at),
+        iso(request.finished_at),
+        request.stopped_by.unwrap_or_default(),
+        request.state_note,
+    ]
+}
+
+#[get("/wipe-requests.csv")]
+pub async fn csv(
+    by: Can<ViewDevices>,
+    store: Data<Store>,
+    clock: Data<Clock>,
+    filter: Query<Filter>,
+) -> PageResult<HttpResponse> {
+    let states = parse(&filter.state)?;
+    record(&by, &store, "wipe-requests.csv", format!("state={}", filter.state), clock.now()).await?;
+    let reach = by.reach().clone();
+    Ok(csv_stream("wipe-requests.csv", COLUMNS, move |after| {
+        let (store, states, reach) = (store.clone(), states.clone(), reach.clone());
+        async move {
+            let read = store.read(move |conn| {
+                let listed = store::wipe::list(conn, &states, &reach, after, CHUNK)?;
+                let names = store::wipe::names(conn, &approvers(&listed))?;
+                rows(listed, &names)
+            });
+            let rows = read.await?;
+            let last = next(&rows, |it| it.it.request.id);
+            Ok((rows.into_iter().map(fields).collect(), last))
+        }
+    }))
 }

@@ -22,6 +22,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(ask::new)
         .service(ask::create)
         .service(list::list)
+        .service(list::csv)
         // Before the page of one request, whose pattern would take it.
         .service(show::stop_all)
         .service(show::show)

@@ -39,9 +39,10 @@ impl TestServer {
     /// [`TestServer::start`] with parts of it changed before it serves.
     pub fn changed(change: impl FnOnce(&mut App)) -> Self {
         let (database, folder) = (TestDatabase::new(), tempfile::tempdir().unwrap());
-        let mut app = open(&database, &folder, Clock::fixed(NOW), Options::default());
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut app = open(&database, &folder, &listener, Clock::fixed(NOW), Options::default());
         change(&mut app);
-        Self::serve(app, database, folder)
+        Self::serve(app, listener, database, folder)
     }
 
     /// The same database and folder under a new process's worth of memory.
