@@ -1,6 +1,7 @@
 //! `/wipe-requests`: every wipe that was asked for.
 use super::badge;
 use crate::clock::Clock;
+use crate::domain::time::Time;
 use crate::domain::wipe::{BEFORE_DELIVERY, Facts, WipeState};
 use crate::error::{FieldErrors, Result};
 use crate::store::wipe::{Listed, WipeRequest};
@@ -142,7 +143,7 @@ const COLUMNS: &[&str] = &[
 ];
 
 fn fields(row: Row) -> Vec<String> {
-    let lost = row.lost();
+    let lost = row.agreed.lost_by(row.it.request.action, &Time::iso);
     let Listed { request, device_name, serial, person, requester, .. } = row.it;
     vec![
         request.id.to_string(),
