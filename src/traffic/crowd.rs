@@ -11,8 +11,10 @@ use crate::domain::id::{DeviceId, UserId};
 
 /// A stranger's request is given so long before its connection may go to make room.
 const TURN: Duration = Duration::from_secs(10);
+/// A new connection is given so long to begin its first request, as long as there are not twice too many.
+const FIRST_WORD: Duration = Duration::from_millis(250);
 
-/// How many connections there may be.
+/// How many connections there may be; up to twice as many where most are so new that nobody knows what they want.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Room {
     /// Of all.
@@ -29,7 +31,7 @@ impl Room {
     /// What fits into so many file descriptors, with a share that is kept for the database, the backups and the rest.
     pub fn of(descriptors: u64) -> Self {
         let descriptors = usize::try_from(descriptors).unwrap_or(usize::MAX).min(1 << 17);
-        let all = (descriptors.saturating_sub((descriptors / 4).min(1024)) / 2).max(16);
+        let all = (descriptors.saturating_sub((descriptors / 4).min(1024)) / 4).max(16);
         Self { all, address: (all / 4).max(8), owner: 32.min(all / 4).max(4), devices: all - all / 4 }
     }
 }
@@ -66,6 +68,7 @@ struct Now {
 struct Entry {
     address: IpAddr,
     owner: Option<Owner>,
+    since: Instant,
     /// When a request came last; none before the first.
     asked: Option<Instant>,
     /// Told to end: no room is made twice by the same one.
@@ -94,14 +97,19 @@ impl Crowd {
         let (room, mut now) = (self.0.room, self.now());
         let number = now.next;
         now.next += 1;
-        now.all.insert(number, Entry { address, owner: None, asked: None, is_ended: false, socket });
+        now.all.insert(
+            number,
+            Entry { address, owner: None, since: Instant::now(), asked: None, is_ended: false, socket },
+        );
         *now.addresses.entry(address).or_default() += 1;
         let is_proxy = self.0.proxies.contains(&address);
-        if !is_proxy && now.addresses.get(&address).is_some_and(|it| *it > room.address) {
-            now.make_room(number, |it| it.address == address);
+        let of_address = now.addresses.get(&address).copied().unwrap_or(0);
+        if !is_proxy && of_address > room.address {
+            now.make_room(number, of_address > 2 * room.address, |it| it.address == address);
         }
-        if now.all.len() > room.all {
-            now.make_room(number, |_| true);
+        let of_all = now.all.len();
+        if of_all > room.all {
+            now.make_room(number, of_all > 2 * room.all, |_| true);
         }
         Some(Connection { crowd: self.clone(), number })
     }
@@ -123,19 +131,24 @@ impl Crowd {
 }
 
 impl Now {
-    /// Ends one of `among`: a stranger that never asked, then one whose turn is over, the oldest first; else the newcomer.
-    fn make_room(&mut self, newcomer: u64, among: impl Fn(&Entry) -> bool) {
+    /// Ends one of `among`: a stranger that never asked, then one whose turn is over, the oldest first. Where there `must`
+    /// be room, one that had no time yet to say what it wants goes too; else the newcomer.
+    fn make_room(&mut self, newcomer: u64, must: bool, among: impl Fn(&Entry) -> bool) {
         let strangers = || {
             self.all
                 .iter()
                 .filter(|(number, it)| **number != newcomer && !it.is_ended && it.owner.is_none() && among(it))
         };
-        let silent = strangers().find(|(_, it)| it.asked.is_none());
+        let says_nothing =
+            |it: &Entry| it.asked.is_none() && rustix::io::ioctl_fionread(&it.socket).is_ok_and(|it| it == 0);
+        let silent = strangers().find(|(_, it)| (must || it.since.elapsed() > FIRST_WORD) && says_nothing(it));
         let idle = || {
             strangers().filter(|(_, it)| it.asked.is_some_and(|at| at.elapsed() > TURN)).min_by_key(|(_, it)| it.asked)
         };
-        let gone = silent.or_else(idle).map_or(newcomer, |(number, _)| *number);
-        self.end(gone);
+        let gone = silent.or_else(idle).map(|(number, _)| *number);
+        if let Some(number) = gone.or(must.then_some(newcomer)) {
+            self.end(number);
+        }
     }
 
     fn end(&mut self, number: u64) {
@@ -258,10 +271,13 @@ mod tests {
         let door = Door::new();
         let mut first = door.enters(1);
         first.1.asks();
-        let (mut second, mut third, mut fourth) = (door.enters(1), door.enters(1), door.enters(1));
+        let mut silent: Vec<_> = (0..5).map(|_| door.enters(1)).collect();
+        assert!(silent.iter_mut().all(|it| !is_over(it)), "each is given a moment for its first word");
 
-        assert!(is_over(&mut second), "the oldest that never asked");
-        assert!(!is_over(&mut first) && !is_over(&mut third) && !is_over(&mut fourth));
+        let mut seventh = door.enters(1);
+
+        assert!(is_over(&mut silent[0]), "the oldest that never asked");
+        assert!(!is_over(&mut first) && !is_over(&mut seventh) && silent[1..].iter_mut().all(|it| !is_over(it)));
     }
 
     #[test]
@@ -276,11 +292,11 @@ mod tests {
             });
         }
 
-        let mut stranger = door.enters(8);
+        let mut strangers: Vec<_> = (0..7).map(|at| door.enters(10 + at)).collect();
 
-        assert!(is_over(&mut stranger));
+        assert!(is_over(&mut strangers[0]), "the oldest of the strangers");
         assert!(known.iter_mut().all(|(_, it)| !is_over(it)));
-        drop((known, stranger));
+        drop((known, strangers));
         assert!(door.1.is_empty() && door.1.now().addresses.is_empty() && door.1.now().owners.is_empty());
         assert_eq!(door.1.now().devices, 0);
     }
@@ -310,7 +326,7 @@ mod tests {
         assert!(all.iter_mut().all(|it| !is_over(it)));
 
         let small = Room::of(1024);
-        assert!(small.all * 2 + 256 <= 1024 && small.address * 2 < small.all && small.devices < small.all, "{small:?}");
-        assert!(Room::of(524_288).all >= 60_000);
+        assert!(small.all * 4 + 256 <= 1024 && small.address * 2 < small.all && small.devices < small.all, "{small:?}");
+        assert!(Room::of(524_288).all >= 30_000);
     }
 }

@@ -42,13 +42,16 @@ fn the_history_is_found_by_act_object_serial_and_person() {
     let auditor = Visit::of(&world.server, colleague(&world.server, "ada", Role::Auditor));
     let request = world.requested();
     let device = world.server.read(|conn| Ok(holdfast::store::device::find(conn, world.device.id())?)).unwrap();
-    let found = |q: &str| acts(&text(&auditor.get(&format!("/activity.csv?q={q}"))));
+    let found = |q: &str| {
+        let query = serde_urlencoded::to_string([("q", q)]).unwrap();
+        acts(&text(&auditor.get(&format!("/activity.csv?{query}"))))
+    };
 
     for q in [device.serial.as_str(), device.person.as_str(), device.name.as_str(), &request.id.to_string()] {
         assert!(!q.is_empty() && found(q).iter().any(|it| it == "wipe_requested"), "{q}: {:?}", found(q));
     }
-    assert!(found("wipe+requested").iter().any(|it| it == "wipe_requested"));
-    assert!(!found("wipe+confirmed").iter().any(|it| it == "wipe_requested"));
+    assert!(found("wipe requested").iter().any(|it| it == "wipe_requested"));
+    assert!(!found("wipe confirmed").iter().any(|it| it == "wipe_requested"));
     let page = text(&auditor.get("/activity?q=wipe+requested"));
     assert!(page.contains(&device.serial) && page.contains(&device.name), "{page}");
 }

@@ -78,7 +78,7 @@ struct ListPage {
 }
 
 impl ListPage {
-    fn time(&self, request: &WipeRequest) -> crate::domain::time::Time {
+    fn time(&self, request: &WipeRequest) -> Time {
         let last = request.finished_at.or(request.delivered_at).or(request.approved_at);
         last.unwrap_or(request.requested_at)
     }
