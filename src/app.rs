@@ -1,5 +1,7 @@
 //! Wiring: settings, database, stores and clock become routes and jobs; start and stop.
-use crate::blob::{BlobStore, fs::FsBlobs};
+use crate::blob::BlobStore;
+use crate::blob::fs::FsBlobs;
+use crate::blob::home::{self, Opening};
 use crate::clock::Clock;
 use crate::config::{Config, Tls};
 use crate::job::{self, Job, Summary};
@@ -9,7 +11,8 @@ use crate::proof::runner::Runner;
 use crate::proof::{self, Prover};
 use crate::protocol;
 use crate::service;
-use crate::store::Store;
+use crate::service::ground::Watch;
+use crate::store::{self, Database, Store};
 use crate::traffic;
 use crate::traffic::crowd::{Crowd, Room};
 use crate::traffic::pace::Least;
@@ -35,6 +38,7 @@ pub struct App {
     pub clock: Clock,
     pub blobs: Arc<dyn BlobStore>,
     pub wake: Wake,
+    pub watch: Watch,
     pub agent: protocol::agent::Shared,
     pub door: protocol::restic::Door,
     /// None where the proof side is on another host.
@@ -62,7 +66,7 @@ impl App {
         // First: a server that cannot serve makes no database, and shows no link to it.
         let tls = config.tls.as_ref().map(tls_config).transpose()?;
         make_private_folder(&config.data)?;
-        let store = Store::open(&config.database)?;
+        let store = open_database(&config)?;
         if let Some(newest) = store.read_blocking(|conn| service::activity::time_ahead(conn, clock.now()))? {
             let (now, behind) = (clock.now(), newest.since(clock.now()).as_secs() / 60);
             tracing::warn!(
@@ -71,8 +75,7 @@ impl App {
                 newest.iso()
             );
         }
-        let blobs: Arc<dyn BlobStore> = Arc::new(FsBlobs::open(&config.blobs).context("opening the backup store")?);
-        service::repository::reconcile(&store, &*blobs, clock.now()).context("looking at interrupted uploads")?;
+        let blobs = open_blobs(&config, &store, &clock)?;
         let (url, now) = (config.public_url.clone(), clock.now());
         store
             .write_blocking(move |conn| service::setting::set_public_url(conn, &url, now))
@@ -80,6 +83,11 @@ impl App {
         let wake = Wake::new();
         let proof_keys = ProofKeys::of(&store, &config.proof_key, config.prove, clock.now())?;
         let door = protocol::restic::Door::new(store.clone(), Arc::clone(&blobs), clock.clone(), wake.clone());
+        let database = match &config.database {
+            Database::Sqlite(path) => path.parent().map(Path::to_owned),
+            Database::Postgres(_) => None,
+        };
+        let watch = Watch::new(store.clone(), Arc::clone(&blobs), database);
         let mailer = config.mail.as_ref().map(|it| Mailer::smtp(&it.url, &it.from)).transpose()?;
         let crowd = Crowd::new(Room::of(traffic::raise_descriptor_limit()), config.trusted_proxies.clone());
         Ok(Self {
@@ -90,6 +98,7 @@ impl App {
             clock,
             blobs,
             wake,
+            watch,
             door,
             proof_keys,
             agent: protocol::agent::Shared::new(),
@@ -165,9 +174,18 @@ impl App {
     }
 
     fn own_jobs(&self) -> Vec<Job> {
+        let ground = self.clone();
         let (mail, alert, expiry, command) = (self.clone(), self.clone(), self.clone(), self.clone());
         let wipe = self.clone();
         vec![
+            Job::new("ground", job::ground::PERIOD, move || {
+                let summary = job::ground::run_once(&ground.watch, ground.clock.now())?;
+                if summary.done_count > 0 {
+                    ground.wake.mail();
+                    ground.wake.proof();
+                }
+                Ok(summary)
+            }),
             Job::new("expiry", job::expiry::PERIOD, move || {
                 expiry.agent.forget_addresses();
                 job::expiry::run_once(&expiry.store, expiry.clock.now())
@@ -198,6 +216,7 @@ impl App {
             .app_data(Data::new(self.least))
             .app_data(Data::from(Arc::clone(&self.blobs)))
             .app_data(Data::new(self.wake.clone()))
+            .app_data(Data::new(self.watch.clone()))
             .app_data(Data::new(self.proof_keys.clone()))
             .app_data(Data::new(self.agent.clone()))
             .configure(protocol::agent::routes)
@@ -207,6 +226,68 @@ impl App {
             // Last: it takes every address that is left.
             .configure(web::routes);
     }
+}
+
+/// Opens the database; makes a new one only where nothing says that there was one.
+fn open_database(config: &Config) -> anyhow::Result<Store> {
+    if Store::is_new(&config.database)? {
+        refuse_beside_others(config)?;
+    }
+    Store::open(&config.database)
+}
+
+/// A new database beside backups or a key would know nothing of either: the old one is missing.
+fn refuse_beside_others(config: &Config) -> anyhow::Result<()> {
+    let found = if home::holds_backups(&config.blobs).context("looking for backups")? {
+        format!("{} holds backups", config.blobs.display())
+    } else if config.prove && config.proof_key.try_exists()? {
+        format!("the proof key {} is there", config.proof_key.display())
+    } else {
+        return Ok(());
+    };
+    let server = home::read_marker(&config.blobs)
+        .map_or_else(String::new, |it| format!(" (server {}, database {})", it.server, it.database));
+    Err(anyhow!(
+        "there is no database at {}, but {found}{server}: the database is missing, and a new one would know nothing \
+         of them. Is its disk mounted, and is --database right? Otherwise put the database back from its copy. To \
+         begin anew, move {} and {} to a safe place first, or name others with --blobs and --proof-key",
+        config.database.name(),
+        config.blobs.display(),
+        config.proof_key.display()
+    ))
+}
+
+/// Opens the folder of backups: the right one, or none.
+fn open_blobs(config: &Config, store: &Store, clock: &Clock) -> anyhow::Result<Arc<dyn BlobStore>> {
+    let now = clock.now();
+    let (identity, has_objects) = store.write_blocking(move |conn| {
+        let identity = service::ground::identity(conn, now)?;
+        Ok::<_, crate::error::Error>((identity, store::ground::has_objects(conn)?))
+    })?;
+    let opening = match (config.adopt_blobs, has_objects) {
+        (true, _) => Opening::Adopted,
+        (false, true) => Opening::Known,
+        (false, false) => Opening::New,
+    };
+    let blobs = FsBlobs::open_home(&config.blobs, &identity, opening).with_context(|| {
+        format!(
+            "opening the store of backups {}; this is server {}, database {}. Mount the right disk, or name the \
+             right folder with --blobs. Where the backups were restored from a copy without its folder `holdfast`, or \
+             are lost for good, start once with --adopt-blobs",
+            config.blobs.display(),
+            identity.server,
+            identity.database
+        )
+    })?;
+    let blobs: Arc<dyn BlobStore> = Arc::new(blobs);
+    service::repository::reconcile(store, &*blobs, now).context("looking at interrupted uploads")?;
+    if config.adopt_blobs {
+        for id in store.read_blocking(store::ground::repositories)? {
+            let done = service::repository::reconcile_repository(store, &*blobs, id, now)?;
+            tracing::info!(repository = %id, ?done, "the adopted folder was held against the ledger");
+        }
+    }
+    Ok(blobs)
 }
 
 /// Stops a server, letting requests that are under way finish.

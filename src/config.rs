@@ -58,6 +58,11 @@ pub struct Options {
     /// Threads that answer requests [default: one per core, at most 8]
     #[arg(long, value_name = "N", env = "HOLDFAST_WORKERS")]
     pub workers: Option<usize>,
+    /// Take the folder of backups as this server's, whatever marker it has; what it lacks counts as damaged. Once, after
+    /// backups were restored from a copy or are lost for good
+    #[arg(long)]
+    #[serde(skip)]
+    pub adopt_blobs: bool,
     /// What to log; a flag of every sub-command.
     #[arg(skip)]
     pub log: Option<String>,
@@ -92,6 +97,7 @@ impl Options {
             mail_url: self.mail_url.or(file.mail_url),
             mail_from: self.mail_from.or(file.mail_from),
             workers: self.workers.or(file.workers),
+            adopt_blobs: self.adopt_blobs,
             log: self.log.or(file.log),
         }
     }
@@ -115,6 +121,8 @@ pub struct Config {
     pub prove: bool,
     pub mail: Option<MailServer>,
     pub workers: usize,
+    /// Whether the folder of backups is taken as it is.
+    pub adopt_blobs: bool,
 }
 
 /// Which server takes our mail, and whom it comes from. The URL may hold a password, so `Debug` leaves it out.
@@ -181,6 +189,7 @@ impl Config {
             proof_key: options.proof_key.unwrap_or_else(|| data.join("proof.key")),
             prove: !no_prove,
             workers: options.workers.unwrap_or_else(cores).clamp(1, 64),
+            adopt_blobs: options.adopt_blobs,
             mail: options.mail_url.map(|url| MailServer {
                 url,
                 from: options.mail_from.unwrap_or_else(|| "Holdfast <holdfast@localhost>".to_owned()),

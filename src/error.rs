@@ -98,9 +98,7 @@ impl From<diesel::result::Error> for Error {
             E::DatabaseError(_, info) if info.message().contains("No space left on device") => {
                 Self::Full(DISK_FULL.to_owned())
             }
-            E::DatabaseError(_, info) if info.message().contains("database is locked") => {
-                Self::Busy(Duration::from_secs(2))
-            }
+            E::DatabaseError(_, info) if waited_too_long(info.message()) => Self::Busy(Duration::from_secs(2)),
             E::DatabaseError(_, info) if lost_connection(info.message()) => Self::DatabaseAway(Duration::from_secs(2)),
             _ => Self::Internal(error.into()),
         }
@@ -109,6 +107,13 @@ impl From<diesel::result::Error> for Error {
 
 /// What a person reads when the disk is full.
 pub const DISK_FULL: &str = "the disk of the server is full; nothing was changed. Free some space and try again";
+
+/// Somebody else holds what this needs: a lock in PostgreSQL or SQLite. Nothing was changed.
+fn waited_too_long(message: &str) -> bool {
+    ["database is locked", "due to lock timeout", "due to statement timeout", "deadlock detected"]
+        .iter()
+        .any(|it| message.contains(it))
+}
 
 fn lost_connection(message: &str) -> bool {
     [

@@ -4,16 +4,26 @@
 //! synced, and linked to its place, which never overwrites; then the folder is
 //! synced. The file in `tmp` goes only after the ledger has the row, so what a
 //! crash leaves in `tmp` is the list of what the next start has to look at.
-use crate::blob::{BlobKey, BlobStore, Stored, Upload, piece};
+//!
+//! `DIR/holdfast` says whose folder it is ([`home`](super::home)): it is looked at before each write, and
+//! before something counts as missing.
+use crate::blob::disk::{has_room, is_read_only, space_of};
+use crate::blob::home::{Home, Identity, Opening};
+use crate::blob::mark::{is_probe, key_of_mark};
+use crate::blob::writes::Writes;
+use crate::blob::{self, BlobKey, BlobStore, StoreFault, Stored, Upload, piece};
+use crate::domain::ground::{ReadFault, WriteFault};
 use crate::domain::id::RepositoryId;
 use crate::domain::object::{ObjectKind, ObjectName};
-use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::fs::{AtFlags, CWD, OFlags, fcntl_getfl, fcntl_setfl, linkat};
+use rustix::io::Errno;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// How a file or folder is made durable; tests put a failing one in its place.
 pub type Sync = fn(&File) -> io::Result<()>;
@@ -26,16 +36,21 @@ pub struct FsBlobs(Arc<Inner>);
 struct Inner {
     dir: PathBuf,
     tmp: PathBuf,
+    home: Home,
     sync: Sync,
+    /// Two processes whose lock does not reach each other still use names that cannot meet.
+    run: String,
     next: AtomicU64,
-    /// Set by the first sync that failed: after it nobody knows what is on the
-    /// disk, and a second try would "succeed" while data is gone.
-    stopped: AtomicBool,
+    writes: Writes,
+    takes_writes: bool,
+    /// An object that the system did not let us read: it is tried again before the store counts as readable.
+    unreadable: Mutex<Option<BlobKey>>,
     unsettled: Vec<(BlobKey, PathBuf)>,
 }
 
 impl FsBlobs {
-    /// Opens the folder, making it where it is not there, and clears uploads that never finished.
+    /// Opens a folder that belongs to nobody in particular, making it where it is not there, and clears uploads that
+    /// never finished. For tests and measurements: a server opens its own, see [`FsBlobs::open_home`].
     ///
     /// # Errors
     /// When the folder cannot be made or read.
@@ -43,38 +58,39 @@ impl FsBlobs {
         Self::open_with(dir, File::sync_all)
     }
 
-    /// Opens the folder for reading, beside a server that writes there.
-    ///
-    /// # Errors
-    /// When the folder is not there.
-    pub fn open_read_only(dir: &Path) -> io::Result<Self> {
-        File::open(dir)?;
-        Ok(Self(Arc::new(Inner {
-            dir: dir.to_owned(),
-            tmp: dir.join("tmp"),
-            sync: File::sync_all,
-            next: AtomicU64::new(0),
-            stopped: AtomicBool::new(true),
-            unsettled: Vec::new(),
-        })))
-    }
-
     /// [`FsBlobs::open`] with another way to make files durable.
     ///
     /// # Errors
     /// As [`FsBlobs::open`].
     pub fn open_with(dir: &Path, sync: Sync) -> io::Result<Self> {
-        let tmp = dir.join("tmp");
-        builder().recursive(true).create(&tmp)?;
+        Self::begin_writing(dir, Home::unnamed(dir)?, sync)
+    }
+
+    /// Opens the folder of a server, for this process alone.
+    ///
+    /// # Errors
+    /// A [`StoreFault`] when it is not there, is another's, or is used by another process.
+    pub fn open_home(dir: &Path, identity: &Identity, opening: Opening) -> io::Result<Self> {
+        Self::begin_writing(dir, Home::open(dir, identity, opening)?, File::sync_all)
+    }
+
+    /// Opens the folder of a server for reading, beside it.
+    ///
+    /// # Errors
+    /// A [`StoreFault`] when it is not there or another's.
+    pub fn open_read_only(dir: &Path, identity: &Identity) -> io::Result<Self> {
+        let home = Home::open(dir, identity, Opening::Beside)?;
+        Ok(Self(Arc::new(Inner::new(dir, home, File::sync_all, false))))
+    }
+
+    fn begin_writing(dir: &Path, home: Home, sync: Sync) -> io::Result<Self> {
+        let mut inner = Inner::new(dir, home, sync, true);
+        if is_read_only(dir) {
+            tracing::error!(folder = %dir.display(), "the disk of the backups is read-only: none are taken");
+            return Ok(Self(Arc::new(inner)));
+        }
+        builder().recursive(true).create(&inner.tmp)?;
         sync(&File::open(dir)?)?;
-        let mut inner = Inner {
-            dir: dir.to_owned(),
-            tmp,
-            sync,
-            next: AtomicU64::new(0),
-            stopped: AtomicBool::new(false),
-            unsettled: Vec::new(),
-        };
         inner.unsettled = inner.clear_tmp()?;
         Ok(Self(Arc::new(inner)))
     }
@@ -82,10 +98,8 @@ impl FsBlobs {
     fn upload(&self, key: &BlobKey) -> io::Result<FileUpload> {
         self.0.may_write()?;
         let number = self.0.next.fetch_add(1, Ordering::Relaxed);
-        let tmp = self.0.tmp.join(format!("{}.{}.{}.{number}", key.repository, key.kind, key.name));
-        // A number is used again after a restart, when its mark may still be there.
-        let _ = fs::remove_file(&tmp);
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&tmp)?;
+        let tmp = self.0.tmp.join(format!("{}.{}.{}.{}-{number}", key.repository, key.kind, key.name, self.0.run));
+        let file = self.0.writes.noting(self.0.make_file(&tmp))?;
         Ok(FileUpload {
             store: Arc::clone(&self.0),
             place: self.0.path(key),
@@ -125,29 +139,114 @@ impl Inner {
             let path = entry?.path();
             match path.file_name().and_then(|it| it.to_str()).and_then(key_of_mark) {
                 Some(key) if self.path(&key).try_exists()? => unsettled.push((key, path)),
-                _ => fs::remove_file(&path)?,
+                None if self.home.is_named() && !is_probe(&path) => {
+                    tracing::warn!(path = %path.display(), "this is no upload of ours; it is left where it is");
+                }
+                Some(_) | None => fs::remove_file(&path)?,
             }
         }
         Ok(unsettled)
     }
 
+    fn new(dir: &Path, home: Home, sync: Sync, takes_writes: bool) -> Self {
+        Self {
+            dir: dir.to_owned(),
+            tmp: dir.join("tmp"),
+            home,
+            sync,
+            run: uuid::Uuid::new_v4().simple().to_string(),
+            next: AtomicU64::new(0),
+            writes: Writes::default(),
+            takes_writes,
+            unreadable: Mutex::default(),
+            unsettled: Vec::new(),
+        }
+    }
+
+    fn make_file(&self, path: &Path) -> io::Result<File> {
+        let make = || OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+        match make() {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                self.home.still().map_err(io::Error::other)?;
+                self.make_folder(&self.tmp)?;
+                make()
+            }
+            other => other,
+        }
+    }
+
     fn synced(&self, file: &File, what: &Path) -> io::Result<()> {
         (self.sync)(file).inspect_err(|error| {
-            self.stopped.store(true, Ordering::SeqCst);
+            self.writes.sync_failed(what, error);
             tracing::error!(%error, path = %what.display(), "the disk could not keep what was written; no more backups are taken until a restart");
         })
     }
 
+    /// Nothing is written to a folder that took the place of the right one: an upload would be acknowledged onto the
+    /// disk below a missing mount.
     fn may_write(&self) -> io::Result<()> {
-        if self.stopped.load(Ordering::SeqCst) {
+        if !self.takes_writes {
+            return Err(io::Error::other("this process only reads the store"));
+        }
+        if self.writes.have_stopped() {
             return Err(io::Error::other("the disk failed earlier; check it, then restart the server"));
         }
-        Ok(())
+        self.home.still().map_err(io::Error::other)
     }
 
-    /// Makes the folder of `path` and every folder above it, each entry durable.
+    /// Looks for something at `key`. That nothing is there counts only of a store that is there, before and after.
+    fn looked<T>(&self, key: &BlobKey, look: impl Fn() -> io::Result<T>) -> io::Result<Option<T>> {
+        match self.present(key, look())? {
+            None => {
+                self.home.still().map_err(io::Error::other)?;
+                let found = self.present(key, look())?;
+                self.home.still().map_err(io::Error::other)?;
+                Ok(found)
+            }
+            found => Ok(found),
+        }
+    }
+
+    /// An object that is there and that the system does not let us read stands for the whole store, but for a bad
+    /// sector, which is damage of that object.
+    fn present<T>(&self, key: &BlobKey, result: io::Result<T>) -> io::Result<Option<T>> {
+        match present(result) {
+            Err(error) if !blob::is_bad_sector(&error) && blob::fault_of(&error).is_none() => {
+                *self.unreadable.lock().unwrap_or_else(PoisonError::into_inner) = Some(key.clone());
+                let why = format!("{} cannot be read: {error}", self.path(key).display());
+                Err(io::Error::new(error.kind(), StoreFault { fault: ReadFault::Unreadable, why }))
+            }
+            other => other,
+        }
+    }
+
+    fn read(&self, key: &BlobKey, offset: u64, len: u64) -> io::Result<Vec<u8>> {
+        let mut file = File::open(self.path(key))?;
+        if offset > 0 {
+            file.seek(SeekFrom::Start(offset))?;
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(len).unwrap_or(usize::MAX).min(MAX_CAPACITY));
+        file.take(len).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Writes a block as an upload would, and takes it away again.
+    fn try_write(&self) -> io::Result<()> {
+        self.may_write()?;
+        let path = self.tmp.join(format!("probe-{}", self.run));
+        let _ = fs::remove_file(&path);
+        let mut file = self.make_file(&path)?;
+        let written = file.write_all(&[0; 4096]).and_then(|()| self.synced(&file, &path));
+        fs::remove_file(&path)?;
+        written
+    }
+
+    /// Makes the folder of `path` and every folder above it, each entry durable; never the store's own, which is there
+    /// or has gone.
     fn make_folder(&self, folder: &Path) -> io::Result<()> {
-        let Some(above) = folder.parent() else { return Ok(()) };
+        let Some(above) = folder.parent().filter(|_| folder != self.dir) else {
+            return self.home.still().map_err(io::Error::other);
+        };
         match builder().create(folder) {
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(()),
@@ -177,33 +276,17 @@ impl Inner {
     }
 }
 
-/// `repository.kind.name.number`.
-fn key_of_mark(name: &str) -> Option<BlobKey> {
-    let mut parts = name.split('.');
-    let repository = RepositoryId::parse(parts.next()?)?;
-    let kind = ObjectKind::parse(parts.next()?)?;
-    let name = parts.next()?;
-    let name = if kind == ObjectKind::Config { ObjectName::config() } else { ObjectName::parse(name)? };
-    Some(BlobKey { repository, kind, name })
-}
-
 impl BlobStore for FsBlobs {
     fn begin(&self, key: &BlobKey) -> io::Result<Box<dyn Upload>> {
         Ok(Box::new(self.upload(key)?))
     }
 
     fn read(&self, key: &BlobKey, offset: u64, len: u64) -> io::Result<Option<Vec<u8>>> {
-        let Some(mut file) = present(File::open(self.0.path(key)))? else { return Ok(None) };
-        if offset > 0 {
-            file.seek(SeekFrom::Start(offset))?;
-        }
-        let mut bytes = Vec::with_capacity(usize::try_from(len).unwrap_or(usize::MAX).min(MAX_CAPACITY));
-        file.take(len).read_to_end(&mut bytes)?;
-        Ok(Some(bytes))
+        self.0.looked(key, || self.0.read(key, offset, len))
     }
 
     fn size(&self, key: &BlobKey) -> io::Result<Option<u64>> {
-        Ok(present(fs::metadata(self.0.path(key)))?.map(|it| it.len()))
+        Ok(self.0.looked(key, || fs::metadata(self.0.path(key)))?.map(|it| it.len()))
     }
 
     fn remove(&self, key: &BlobKey) -> io::Result<bool> {
@@ -211,6 +294,7 @@ impl BlobStore for FsBlobs {
     }
 
     fn list(&self, repository: RepositoryId) -> io::Result<Vec<(BlobKey, u64)>> {
+        self.0.home.still().map_err(io::Error::other)?;
         let folder = self.0.dir.join(repository.as_str());
         let mut found = Vec::new();
         if let Some(config) = self.size(&BlobKey::new(repository, ObjectKind::Config, ObjectName::config()))? {
@@ -221,6 +305,8 @@ impl BlobStore for FsBlobs {
                 found.push((BlobKey::new(repository, kind, name), size));
             })?;
         }
+        // What the list lacks counts as missing.
+        self.0.home.still().map_err(io::Error::other)?;
         Ok(found)
     }
 
@@ -234,6 +320,36 @@ impl BlobStore for FsBlobs {
 
     fn unsettled(&self) -> io::Result<Vec<(BlobKey, Stored)>> {
         Ok(self.0.unsettled.iter().map(|(key, mark)| (key.clone(), Stored { mark: Some(mark.clone()) })).collect())
+    }
+
+    fn check(&self) -> Result<(), StoreFault> {
+        self.0.home.look_again()?;
+        let tried = self.0.unreadable.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(key) = tried else { return Ok(()) };
+        let read = self.read(&key, 0, 1);
+        match read.as_ref().err().and_then(blob::fault_of) {
+            Some(fault) => Err(fault.clone()),
+            None => {
+                *self.0.unreadable.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                Ok(())
+            }
+        }
+    }
+
+    fn check_writes(&self) -> Option<(WriteFault, String)> {
+        if self.0.takes_writes && !self.0.writes.have_stopped() && self.0.home.still().is_ok() {
+            if is_read_only(&self.0.dir) {
+                return Some((WriteFault::ReadOnly, format!("the disk of {} is read-only", self.0.dir.display())));
+            }
+            if self.0.writes.noting(self.0.try_write()).is_ok() && has_room(&self.0.dir) {
+                self.0.writes.work();
+            }
+        }
+        self.0.writes.fault()
+    }
+
+    fn space(&self) -> Option<(u64, u64)> {
+        space_of(&self.0.dir)
     }
 }
 
@@ -304,7 +420,44 @@ impl FileUpload {
 }
 
 impl Upload for FileUpload {
-    fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let store = Arc::clone(&self.store);
+        store.writes.noting(self.append(bytes))
+    }
+
+    fn commit(mut self: Box<Self>) -> io::Result<Stored> {
+        self.store.may_write()?;
+        self.store.synced(&self.file, &self.tmp)?;
+        let linked = self.store.in_folder(&self.place, || self.link());
+        self.store.writes.noting(linked)?;
+        self.keep_tmp = true;
+        Ok(Stored { mark: Some(self.tmp.clone()) })
+    }
+
+    fn replace(mut self: Box<Self>) -> io::Result<Stored> {
+        self.store.may_write()?;
+        self.store.synced(&self.file, &self.tmp)?;
+        let renamed = self.store.in_folder(&self.place, || fs::rename(&self.tmp, &self.place));
+        self.store.writes.noting(renamed)?;
+        self.keep_tmp = true;
+        Ok(Stored::default())
+    }
+}
+
+impl FileUpload {
+    /// Links the open file itself, not whatever has its name by now.
+    fn link(&self) -> io::Result<()> {
+        let open = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+        match linkat(CWD, open, CWD, &self.place, AtFlags::SYMLINK_FOLLOW) {
+            // No /proc here, or another file system between: by name, which the lock makes ours.
+            Err(Errno::NOENT | Errno::XDEV) if !Path::new("/proc/self/fd").exists() => {
+                fs::hard_link(&self.tmp, &self.place)
+            }
+            other => Ok(other?),
+        }
+    }
+
+    fn append(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             self.choose(bytes)?;
             match self.file.write(bytes) {
@@ -319,22 +472,6 @@ impl Upload for FileUpload {
             }
         }
         Ok(())
-    }
-
-    fn commit(mut self: Box<Self>) -> io::Result<Stored> {
-        self.store.may_write()?;
-        self.store.synced(&self.file, &self.tmp)?;
-        self.store.in_folder(&self.place, || fs::hard_link(&self.tmp, &self.place))?;
-        self.keep_tmp = true;
-        Ok(Stored { mark: Some(self.tmp.clone()) })
-    }
-
-    fn replace(mut self: Box<Self>) -> io::Result<Stored> {
-        self.store.may_write()?;
-        self.store.synced(&self.file, &self.tmp)?;
-        self.store.in_folder(&self.place, || fs::rename(&self.tmp, &self.place))?;
-        self.keep_tmp = true;
-        Ok(Stored::default())
     }
 }
 

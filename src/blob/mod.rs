@@ -3,9 +3,14 @@
 //! A [`BlobStore`] knows nothing of the ledger: an object counts as there when
 //! its row is in the database, and only then is its upload acknowledged. What a
 //! crash leaves between the two is found by [`BlobStore::unsettled`].
+pub mod disk;
 pub mod fs;
+pub mod home;
+mod mark;
 pub mod piece;
+mod writes;
 
+use crate::domain::ground::{ReadFault, WriteFault};
 use crate::domain::id::RepositoryId;
 use crate::domain::object::{ObjectKind, ObjectName};
 use aws_lc_rs::digest;
@@ -42,7 +47,8 @@ pub trait BlobStore: Send + Sync {
     /// When the store takes no more writes, or is full.
     fn begin(&self, key: &BlobKey) -> io::Result<Box<dyn Upload>>;
 
-    /// At most `len` bytes from `offset` on, fewer only at the end; none when nothing is at `key`.
+    /// At most `len` bytes from `offset` on, fewer only at the end; none when nothing is at `key` of a store that is
+    /// itself there.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -77,6 +83,38 @@ pub trait BlobStore: Send + Sync {
     /// # Errors
     /// When the store cannot be read.
     fn unsettled(&self) -> io::Result<Vec<(BlobKey, Stored)>>;
+
+    /// Looks whether this is still the store that was opened and whether it can be read. What one access could not
+    /// read is tried again.
+    ///
+    /// # Errors
+    /// What is wrong with the store as a whole.
+    fn check(&self) -> Result<(), StoreFault> {
+        Ok(())
+    }
+
+    /// Why no writes are taken; none while they are. Where the last one failed, another is tried.
+    fn check_writes(&self) -> Option<(WriteFault, String)> {
+        None
+    }
+
+    /// How many bytes are free where the store lies, and how many there are; none where that is not known.
+    fn space(&self) -> Option<(u64, u64)> {
+        None
+    }
+}
+
+/// What is wrong with a store as a whole, rather than with one object.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{why}")]
+pub struct StoreFault {
+    pub fault: ReadFault,
+    pub why: String,
+}
+
+/// The fault of the store behind an error of one access; none where only that access failed.
+pub fn fault_of(error: &io::Error) -> Option<&StoreFault> {
+    error.get_ref()?.downcast_ref()
 }
 
 /// Bytes on their way; dropping it leaves nothing behind.

@@ -155,11 +155,17 @@ fn show(store: &Store, tests: &[RestoreTestId], json: bool) -> anyhow::Result<Ex
 }
 
 fn prover(config: &Config, parallel: usize) -> anyhow::Result<Prover> {
+    if Store::is_new(&config.database)? {
+        bail!("there is no database at {}: start the server first", config.database.name());
+    }
     let store = Store::open(&config.database)?;
+    let identity = store
+        .read_blocking(service::ground::known_identity)?
+        .ok_or_else(|| anyhow!("no server has used this database yet: start it first"))?;
     let keys = ProofKeys::of(&store, &config.proof_key, true, Clock::System.now())?;
     Ok(Prover {
         store,
-        blobs: Arc::new(FsBlobs::open_read_only(&config.blobs).context("opening the backup store")?),
+        blobs: Arc::new(FsBlobs::open_read_only(&config.blobs, &identity).context("opening the backup store")?),
         keys: keys.ok_or_else(|| anyhow!("there is no proof key"))?,
         clock: Clock::System,
         wake: Wake::new(),

@@ -10,6 +10,7 @@ pub mod continuity;
 pub mod crossing;
 pub mod device;
 pub mod fields;
+pub mod ground;
 pub mod guard;
 pub mod id;
 pub mod loss;

@@ -294,10 +294,11 @@ fn find(requirement: &Requirement, device: &DeviceState<'_>, now: Time) -> Found
             happened_within(device.last_seen_at, span_of(*count), device.enrolled_at, now)
         }
         Requirement::BackupEvery { minutes: count } => {
-            happened_within(device.evidence.stored_at, span_of(*count), device.enrolled_at, now)
+            let found = happened_within(device.evidence.stored_at, span_of(*count), device.enrolled_at, now);
+            unless_away(found, &device.evidence)
         }
         Requirement::ProvenRestorePoint { within_minutes: count } => {
-            proven_within(&device.evidence, span_of(*count), device.enrolled_at, now)
+            unless_away(proven_within(&device.evidence, span_of(*count), device.enrolled_at, now), &device.evidence)
         }
     }
 }
@@ -330,6 +331,14 @@ fn happened_within(at: Option<Time>, limit: Duration, enrolled_at: Time, now: Ti
         Some(at) => (Compliance::NotCompliant, Some(at + limit)),
     };
     Found { outcome, value: at.map_or(Value::Nothing, Value::At), since, source: String::new() }
+}
+
+/// What only the store shows is not known while that cannot be read.
+fn unless_away(found: Found, evidence: &Evidence) -> Found {
+    match evidence.store_away_since {
+        Some(since) => Found { outcome: Compliance::Unknown, since: Some(since), ..found },
+        None => found,
+    }
 }
 
 fn proven_within(evidence: &Evidence, limit: Duration, enrolled_at: Time, now: Time) -> Found {

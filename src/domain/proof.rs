@@ -104,6 +104,8 @@ pub struct Evidence {
     pub failed_at: Option<Time>,
     /// When the last of this was learned. It is later than now only where a clock is, or was, wrong.
     pub noted_at: Option<Time>,
+    /// Since when the store that holds all this cannot be read; none while it can, or where it holds nothing.
+    pub store_away_since: Option<Time>,
 }
 
 /// A restore point at some level: when it was received, when it was tested, and until when the evidence holds.
@@ -123,6 +125,10 @@ impl Held {
 impl Evidence {
     /// The level at `now`. A test that failed leaves what was received, not what was proven before it.
     pub fn level(&self, now: Time) -> Level {
+        // What was stored is not known to be there; that a backup was made still is.
+        if self.store_away_since.is_some() {
+            return if self.newest_at.is_some() { Level::Reported } else { Level::Never };
+        }
         let holds = |held: Option<Held>| self.failed_at.is_none() && held.is_some_and(|it| it.holds(now));
         if holds(self.proven) {
             Level::Proven
@@ -148,7 +154,7 @@ impl Evidence {
         if self.failed_at.is_some() {
             return Grade::Failed;
         }
-        if self.noted_at.is_some_and(|at| is_ahead(at, now)) {
+        if self.store_away_since.is_some() || self.noted_at.is_some_and(|at| is_ahead(at, now)) {
             return Grade::Unknown;
         }
         let level = self.level(now);

@@ -4,6 +4,7 @@
 pub mod alert;
 pub mod command;
 pub mod expiry;
+pub mod ground;
 pub mod mail;
 pub mod wipe;
 

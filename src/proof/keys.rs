@@ -9,9 +9,9 @@ use crate::seal::{self, PrivateKey, PublicKey};
 use crate::secret;
 use crate::service;
 use crate::service::restore::Reseal;
-use crate::store::Store;
 use crate::store::device::Device;
 use crate::store::repository::{Repository, master_key_context};
+use crate::store::{self, Store};
 use anyhow::{Context, anyhow};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -50,6 +50,12 @@ impl ProofKeys {
         let known = store.read_blocking(service::proof::public_key)?;
         if !needed && !path.try_exists()? {
             return Ok(None);
+        }
+        if known.is_none() && !path.try_exists()? && !store.read_blocking(store::ground::repositories)?.is_empty() {
+            return Err(anyhow!(
+                "the proof key {} is missing, but this database has backups: put it back from where you keep a copy",
+                path.display()
+            ));
         }
         let keys = Self::open_or_make(path, known.as_deref())?;
         if known.is_none() {

@@ -87,6 +87,11 @@ impl Prover {
     /// Runs one test; false when it was given back, or another has it.
     fn test(&self, claimed: Claimed) -> Result<bool> {
         let needed = self.store.read_blocking(|conn| service::proof::needed(conn, &claimed.test))?;
+        // Where this process may write there, what opens the repository is put back first.
+        if let Err(error) = service::repository::heal(&self.store, &*self.blobs, needed.repository.id, self.clock.now())
+        {
+            tracing::warn!(error = format!("{error:#}"), "the files that open a repository could not be looked at");
+        }
         let report = match self.keys.open_master_key(&needed.repository) {
             Ok(key) => {
                 let job = job(&claimed, &needed)?;

@@ -15,7 +15,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// So many other objects are looked for when one is gone.
+/// So many other objects are tried when the disk cannot read one.
 const WITNESSES: usize = 20;
 
 /// Starts the processes.
@@ -204,8 +204,9 @@ impl Served {
         let key = BlobKey::new(repository, kind, name);
         match self.blobs.read(&key, offset, len.min(frame::PIECE)) {
             Ok(Some(bytes)) => FromParent::Bytes(bytes),
-            Ok(None) => self.lost(&key, "nothing of this device's backups is in the store".to_owned()),
-            Err(error) if blob::is_bad_sector(&error) => self.lost(&key, error.to_string()),
+            // Of a store that is itself there: the object is gone.
+            Ok(None) => FromParent::Missing,
+            Err(error) if blob::is_bad_sector(&error) => self.bad_sector(&key, error.to_string()),
             Err(error) => FromParent::Unavailable(error.to_string()),
         }
     }
@@ -217,8 +218,8 @@ impl Served {
         self.ledger.contains_key(&(kind, name.clone())).then_some(self.repository)
     }
 
-    /// An object is gone; where no other can be read either, the store itself is (a disk that is not mounted).
-    fn lost(&self, key: &BlobKey, otherwise: String) -> FromParent {
+    /// The disk cannot read an object; where it can read no other either, it is not the object that is damaged.
+    fn bad_sector(&self, key: &BlobKey, otherwise: String) -> FromParent {
         let config = BlobKey::new(self.repository, ObjectKind::Config, ObjectName::config());
         let listed = self.ledger.keys().map(|(kind, name)| BlobKey::new(self.repository, *kind, name.clone()));
         let mut others = std::iter::once(config).chain(listed).filter(|it| it != key).take(WITNESSES);

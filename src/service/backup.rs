@@ -23,6 +23,8 @@ use anyhow::Context;
 pub struct Kept {
     pub key: BlobKey,
     pub size: i64,
+    /// The bytes themselves, where the database keeps a copy of them.
+    pub copy: Option<Vec<u8>>,
     stored: Stored,
 }
 
@@ -56,7 +58,8 @@ pub fn keep(blobs: &dyn BlobStore, repository: RepositoryId, kind: ObjectKind, b
     upload.write(bytes)?;
     // What is there has the same name, so it is the same bytes or damaged ones.
     let stored = if blobs.size(&key)?.is_some() { upload.replace()? } else { upload.commit()? };
-    Ok(Kept { key, size: size_of(bytes.len()), stored })
+    let copy = store::kept_object::KINDS.contains(&kind).then(|| bytes.to_vec());
+    Ok(Kept { key, size: size_of(bytes.len()), copy, stored })
 }
 
 /// Writes the row of durable bytes; false when it is there already. A snapshot becomes a restore point, `sent_by` whose
@@ -280,6 +283,19 @@ pub fn object_healed(conn: &mut Conn, key: &BlobKey, now: Time) -> Result<()> {
     let object = Object::new("object", key, format!("{}/{}", key.kind, key.name));
     let act = Act::done(Action::ObjectHealed, object).on(repository.device_id);
     record(conn, &device, &act.because("the device sent the object again"), now)?;
+    proof::object_healed(conn, key.repository, now)
+}
+
+/// Notes that one of the files that open a repository was put back from its copy, and has what waited for it tested.
+///
+/// # Errors
+/// When the database refuses.
+pub fn object_put_back(conn: &mut Conn, key: &BlobKey, now: Time) -> Result<()> {
+    store::object::mark_healed(conn, key.repository, key.kind, &key.name, now)?;
+    let repository = store::repository::find(conn, key.repository)?.ok_or(Error::NotFound("repository"))?;
+    let object = Object::new("object", key, format!("{}/{}", key.kind, key.name));
+    let act = Act::done(Action::ObjectHealed, object).on(repository.device_id);
+    record(conn, &Actor::system(), &act.because("it was put back from the copy in the database"), now)?;
     proof::object_healed(conn, key.repository, now)
 }
 

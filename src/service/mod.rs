@@ -13,6 +13,7 @@ pub mod compliance;
 pub mod device;
 pub mod enrollment;
 pub mod freeze;
+pub mod ground;
 pub mod guard;
 pub mod host;
 pub mod identity;

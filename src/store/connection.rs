@@ -56,6 +56,17 @@ impl Database {
         }
         Ok(Self::Sqlite(PathBuf::from(path)))
     }
+
+    /// What it is called in messages: never with its password.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Sqlite(path) => path.display().to_string(),
+            Self::Postgres(url) => {
+                let place = url.rsplit_once('@').or_else(|| url.split_once("://")).map_or("", |it| it.1);
+                format!("postgres://{}", place.split('?').next().unwrap_or_default())
+            }
+        }
+    }
 }
 
 /// Waits at most this long for a connection; then the answer is "busy".
@@ -74,7 +85,7 @@ pub(super) fn set_up(conn: &mut Conn) -> QueryResult<()> {
     conn.batch_execute(match conn {
         // An answer comes after the commit is on the disk: no setting of the server takes that back.
         Conn::Postgres(_) => {
-            "SET TIME ZONE 'UTC'; SET statement_timeout = '60s';
+            "SET TIME ZONE 'UTC'; SET statement_timeout = '60s'; SET lock_timeout = '5s';
              SELECT set_config('synchronous_commit', 'on', false)
              WHERE current_setting('synchronous_commit') = 'off'"
         }
@@ -112,6 +123,21 @@ impl Store {
         };
         let presence = Presence::default();
         Ok(Self { pool: pool(url, if writer.is_some() { 4 } else { 16 }, &presence)?, presence, writer })
+    }
+
+    /// Whether there is no database yet, or one that no server has made its own.
+    ///
+    /// # Errors
+    /// When that cannot be told.
+    pub fn is_new(database: &Database) -> anyhow::Result<bool> {
+        match database {
+            Database::Sqlite(path) => match path.metadata() {
+                Ok(found) => Ok(found.len() == 0),
+                Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
+                Err(error) => Err(error).with_context(|| format!("looking at the database {}", path.display())),
+            },
+            Database::Postgres(_) => migration::is_empty(&mut connect(database)?),
+        }
     }
 
     /// Opens the database for reading only, beside a server that writes.

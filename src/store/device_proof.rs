@@ -61,6 +61,8 @@ pub struct DeviceProof {
     pub damaged_files: i64,
     /// The first of their names, as JSON; see [`DeviceProof::damaged`].
     pub damaged_names: String,
+    /// Since when the store cannot be read, where something of the device is in it.
+    pub store_away_since: Option<Time>,
 }
 
 impl DeviceProof {
@@ -77,6 +79,7 @@ impl DeviceProof {
             proven: held(self.proven_at, self.proven_tested_at, self.proven_until),
             failed_at: self.failed_at,
             noted_at: self.noted_at,
+            store_away_since: self.store_away_since,
         }
     }
 }
@@ -154,7 +157,8 @@ pub fn set(conn: &mut Conn, row: &DeviceProof) -> QueryResult<()> {
              baseline_at = excluded.baseline_at, baseline_files = excluded.baseline_files, \
              baseline_bytes = excluded.baseline_bytes, filled_points = excluded.filled_points, failed_at = excluded.failed_at, \
              failed_test_id = excluded.failed_test_id, noted_at = excluded.noted_at, \
-             damaged_files = excluded.damaged_files, damaged_names = excluded.damaged_names",
+             damaged_files = excluded.damaged_files, damaged_names = excluded.damaged_names, \
+             store_away_since = excluded.store_away_since",
         )
         .execute(conn)
         .map(drop)

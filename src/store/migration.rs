@@ -59,6 +59,16 @@ pub fn run(conn: &mut Conn) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Whether a PostgreSQL database has no schema at all; asked without making anything.
+///
+/// # Errors
+/// When the database refuses.
+pub fn is_empty(conn: &mut Conn) -> anyhow::Result<bool> {
+    let sql = "SELECT coalesce(CAST(to_regclass('__diesel_schema_migrations') AS TEXT), '') AS version";
+    let found: Version = diesel::sql_query(sql).get_result(conn).context("looking for a schema")?;
+    Ok(found.version.is_empty())
+}
+
 /// Checks that the schema is this program's, without changing it.
 ///
 /// # Errors

@@ -27,6 +27,8 @@ pub mod device_proof;
 pub mod device_status;
 pub mod enrollment_token;
 pub mod evidence;
+pub mod ground;
+pub mod kept_object;
 pub mod mail;
 pub mod object;
 pub mod one_time_link;

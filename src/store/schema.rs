@@ -237,6 +237,15 @@ diesel::table! {
 }
 
 diesel::table! {
+    kept_objects (repository_id, kind, name) {
+        repository_id -> Text,
+        kind -> Text,
+        name -> Text,
+        body -> Text,
+    }
+}
+
+diesel::table! {
     restore_points (id) {
         id -> Text,
         repository_id -> Text,
@@ -343,6 +352,7 @@ diesel::table! {
         noted_at -> Nullable<BigInt>,
         damaged_files -> BigInt,
         damaged_names -> Text,
+        store_away_since -> Nullable<BigInt>,
     }
 }
 
@@ -374,6 +384,7 @@ diesel::table! {
         not_proven -> BigInt,
         holds_files -> BigInt,
         damaged -> BigInt,
+        store_away_at -> BigInt,
     }
 }
 
@@ -511,6 +522,15 @@ diesel::table! {
 }
 
 diesel::table! {
+    disk_samples (disk, at) {
+        disk -> Text,
+        at -> BigInt,
+        free_bytes -> BigInt,
+        total_bytes -> BigInt,
+    }
+}
+
+diesel::table! {
     device_alerts (device_id, kind) {
         device_id -> Text,
         kind -> Text,
@@ -538,6 +558,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     repositories,
     repository_tokens,
     objects,
+    kept_objects,
     restore_points,
     restore_tests,
     backup_attempts,
@@ -550,5 +571,6 @@ diesel::allow_tables_to_appear_in_same_query!(
     activity,
     activity_head,
     mail_outbox,
+    disk_samples,
     device_alerts,
 );

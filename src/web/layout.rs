@@ -1,6 +1,7 @@
 //! What every page needs around its content.
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::domain::ground::Ground;
 use crate::domain::id::{TeamId, UserId};
 use crate::domain::proof::is_ahead;
 use crate::domain::role::{Grants, Permission};
@@ -122,6 +123,8 @@ pub struct Layout {
     pub damage: Option<Damage>,
     /// Since when everything that erases, removes, restores or loosens is frozen.
     pub frozen_since: Option<Time>,
+    /// Whether the store of backups can be read and takes backups.
+    pub ground: Ground,
 }
 
 /// Stored objects that are missing or damaged.
@@ -139,6 +142,7 @@ struct Frame {
     is_demo: bool,
     damage: Option<Damage>,
     frozen_since: Option<Time>,
+    ground: Ground,
 }
 
 impl Layout {
@@ -157,6 +161,7 @@ impl Layout {
             layout.is_demo = frame.is_demo;
             layout.damage = frame.damage;
             layout.frozen_since = frame.frozen_since;
+            layout.ground = frame.ground;
         }
         Ok(layout)
     }
@@ -191,6 +196,7 @@ impl Layout {
             zone,
             damage: None,
             frozen_since: None,
+            ground: Ground::default(),
         }
     }
 
@@ -285,7 +291,9 @@ impl Layout {
 
     /// The icon of the browser's tab: red while something needs a person now.
     pub fn favicon(&self) -> String {
-        let alarmed = self.damage.is_some() || self.has_failed_test || self.approvals_waiting.is_some_and(|it| it > 0);
+        let stands = self.ground == Ground::default();
+        let alarmed =
+            self.damage.is_some() || !stands || self.has_failed_test || self.approvals_waiting.is_some_and(|it| it > 0);
         asset::url(if alarmed { "favicon-alarm.svg" } else { "favicon.svg" })
     }
 }
@@ -304,6 +312,7 @@ fn read_frame(conn: &mut Conn, grants: &Grants, person: Option<UserId>) -> Resul
     let mut frame = Frame { is_demo: service::setting::is_demo(conn)?, ..Frame::default() };
     let Some(person) = person else { return Ok(frame) };
     frame.frozen_since = service::freeze::standing(conn)?;
+    frame.ground = store::ground::find(conn)?;
     if let Some(reach) = grants.reach(Permission::ApproveWipe) {
         frame.approvals_waiting = Some(store::attention::approvals_waiting(conn, &reach, person)?);
     }

@@ -34,10 +34,11 @@ mod user;
 pub mod wipe;
 pub mod zone;
 
+use crate::service::ground::Watch;
 use crate::store::Store;
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, Data, FormConfig, ServiceConfig};
-use actix_web::{HttpResponse, get};
+use actix_web::{HttpRequest, HttpResponse, get};
 
 /// Registers all pages. It takes every address that is left, so it comes last.
 pub fn routes(config: &mut ServiceConfig) {
@@ -71,11 +72,15 @@ fn areas(config: &mut ServiceConfig) {
 }
 
 #[get("/health")]
-async fn health(store: Data<Store>) -> HttpResponse {
-    let (mut answer, word) = if store.is_answering().await {
-        (HttpResponse::Ok(), "ok\n")
+async fn health(request: HttpRequest, store: Data<Store>) -> HttpResponse {
+    let complaints = request.app_data::<Data<Watch>>().map_or_else(Vec::new, |it| it.complaints());
+    let (mut answer, word) = if !store.is_answering().await {
+        (HttpResponse::ServiceUnavailable(), "the database does not answer\n".to_owned())
+    } else if complaints.is_empty() {
+        (HttpResponse::Ok(), "ok\n".to_owned())
     } else {
-        (HttpResponse::ServiceUnavailable(), "the database does not answer\n")
+        // The console itself works, and is where to look: a proxy must not take it away.
+        (HttpResponse::Ok(), format!("degraded: {}\n", complaints.join("; ")))
     };
     answer.content_type("text/plain; charset=utf-8").body(word)
 }

@@ -1,11 +1,13 @@
 //! The first page: what would be lost, and what needs a person.
 use crate::clock::Clock;
+use crate::domain::ground::{Alarm, Room};
 use crate::domain::proof::Grade;
 use crate::domain::role::{Permission, Reach};
 use crate::domain::time::{Time, days};
 use crate::domain::wipe::SETTLED;
 use crate::error::Result;
 use crate::service::loss::{self, Moment};
+use crate::service;
 use crate::store::device_list::{self, Counts, Filter, From, Query, Sort, View};
 use crate::store::restore_test_list::{self, Listed};
 use crate::store::{self, Conn, Store};
@@ -33,6 +35,7 @@ struct OverviewPage {
     silence: String,
     /// So many devices have a tenth of the space of their backups left, or less.
     nearly_full: i64,
+    rooms: Vec<Room>,
     bars: Vec<(&'static str, i64, String, &'static str)>,
     worst: Vec<Row>,
     failed: Vec<Listed>,
@@ -53,6 +56,7 @@ struct Read {
     moment: Moment,
     silence: Duration,
     nearly_full: i64,
+    rooms: Vec<Room>,
     ages: Vec<i64>,
     worst: Vec<device_list::ListedDevice>,
     failed: Vec<Listed>,
@@ -83,6 +87,7 @@ async fn show(
         silence: span(read.silence),
         nearly_full: read.nearly_full,
         worst: worst.collect(),
+        rooms: read.rooms,
         failed: read.failed,
         lost: read.lost,
         bars,
@@ -110,6 +115,7 @@ fn read(conn: &mut Conn, reach: &Reach, now: Time) -> Result<Read> {
         moment: loss::moment(conn, now)?,
         silence,
         nearly_full,
+        rooms: service::ground::rooms(conn)?,
         ages: device_list::ages(conn, reach, &cuts, now)?,
         has_backup: page.devices.iter().any(|it| it.proof.as_ref().is_some_and(|it| it.stored_at.is_some()))
             || counts.lose_all < counts.all,

@@ -26,6 +26,7 @@ mod device_list;
 mod device_page;
 mod enrollment;
 mod enrollment_page;
+mod ground;
 mod guard;
 mod kill;
 mod loss;

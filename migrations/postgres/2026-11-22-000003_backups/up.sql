@@ -44,6 +44,15 @@ CREATE TABLE objects (
 -- Every page asks whether anything is damaged.
 CREATE INDEX objects_damaged ON objects (repository_id) WHERE damaged_at IS NOT NULL;
 
+-- A second copy of the files without which a repository opens for nobody, in base64.
+CREATE TABLE kept_objects (
+    repository_id TEXT COLLATE "C" NOT NULL REFERENCES repositories (id),
+    kind TEXT COLLATE "C" NOT NULL CHECK (kind IN ('config', 'keys')),
+    name TEXT COLLATE "C" NOT NULL,
+    body TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (repository_id, kind, name)
+);
+
 -- received_at is by the clock as it stood; as_of is never before what the point needs, whatever the clock did; sequence
 -- is the order in which a device's points came. *_until was fixed when the test ended: no setting makes it later.
 -- failed_keys, failed_rest: what must come back in a test before the failure is made good. test_id: the test that last
@@ -169,6 +178,8 @@ CREATE TABLE device_proof (
     -- Files that no backup holds intact, and the first of their names as JSON.
     damaged_files BIGINT NOT NULL DEFAULT 0,
     damaged_names TEXT COLLATE "C" NOT NULL DEFAULT '[]',
+    -- Since when the store cannot be read, where something of the device is in it: then its levels are not known.
+    store_away_since BIGINT,
     -- The evidence of a level is whole or not there: which point, when it was tested, and until when that holds.
     CHECK ((verified_at IS NULL) = (verified_tested_at IS NULL) AND (verified_at IS NULL) = (verified_until IS NULL)),
     CHECK ((partial_at IS NULL) = (partial_tested_at IS NULL) AND (partial_at IS NULL) = (partial_until IS NULL)),
@@ -205,7 +216,8 @@ CREATE TABLE device_listings (
     counted_until BIGINT NOT NULL,
     not_proven BIGINT NOT NULL,
     holds_files BIGINT NOT NULL,
-    damaged BIGINT NOT NULL
+    damaged BIGINT NOT NULL,
+    store_away_at BIGINT NOT NULL
 );
 CREATE INDEX device_listings_by_rank ON device_listings (state, rank, proven_until, device_id);
 CREATE INDEX device_listings_by_name ON device_listings (state, name, device_id);
@@ -216,7 +228,7 @@ CREATE FUNCTION devices_list() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
     INSERT INTO device_listings VALUES (
         NEW.id, NEW.state, NEW.team_id, NEW.platform, NEW.ownership, NEW.name,
         lower(NEW.name || chr(10) || NEW.person || chr(10) || NEW.serial), NEW.enrolled_at,
-        'unknown', 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 2, 0, 0);
+        'unknown', 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 2, 0, 0, 0);
     RETURN NULL;
 END $$;
 CREATE TRIGGER devices_list AFTER INSERT ON devices FOR EACH ROW EXECUTE FUNCTION devices_list();
@@ -260,7 +272,8 @@ CREATE FUNCTION device_proof_list() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
             WHEN NEW.not_proven_files IS NULL OR NEW.not_proven_bytes IS NULL THEN 2
             WHEN NEW.not_proven_files = 0 THEN 0 ELSE 1 END,
         holds_files = CASE WHEN NEW.filled_points > 0 THEN 1 ELSE 0 END,
-        damaged = NEW.damaged_files
+        damaged = NEW.damaged_files,
+        store_away_at = coalesce(NEW.store_away_since, 0)
     WHERE device_id = NEW.device_id;
     RETURN NULL;
 END $$;

@@ -49,3 +49,12 @@ CREATE TABLE device_alerts (
     told_at BIGINT NOT NULL,
     PRIMARY KEY (device_id, kind)
 );
+
+-- How much room the disks of the database and of the backups had, an hour apart.
+CREATE TABLE disk_samples (
+    disk TEXT COLLATE "C" NOT NULL CHECK (disk IN ('database', 'backups')),
+    at BIGINT NOT NULL,
+    free_bytes BIGINT NOT NULL,
+    total_bytes BIGINT NOT NULL,
+    PRIMARY KEY (disk, at)
+);

@@ -7,6 +7,7 @@ DROP TABLE device_proof;
 DROP TABLE backup_attempts;
 DROP TABLE restore_tests;
 DROP TABLE restore_points;
+DROP TABLE kept_objects;
 DROP TABLE objects;
 DROP TABLE repository_tokens;
 DROP TABLE repositories;

@@ -44,6 +44,15 @@ CREATE TABLE objects (
 -- Every page asks whether anything is damaged.
 CREATE INDEX objects_damaged ON objects (repository_id) WHERE damaged_at IS NOT NULL;
 
+-- A second copy of the files without which a repository opens for nobody, in base64.
+CREATE TABLE kept_objects (
+    repository_id TEXT NOT NULL REFERENCES repositories (id),
+    kind TEXT NOT NULL CHECK (kind IN ('config', 'keys')),
+    name TEXT NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (repository_id, kind, name)
+) STRICT;
+
 -- received_at is by the clock as it stood; as_of is never before what the point needs, whatever the clock did; sequence
 -- is the order in which a device's points came. *_until was fixed when the test ended: no setting makes it later.
 -- failed_keys, failed_rest: what must come back in a test before the failure is made good. test_id: the test that last
@@ -169,6 +178,8 @@ CREATE TABLE device_proof (
     -- Files that no backup holds intact, and the first of their names as JSON.
     damaged_files INTEGER NOT NULL DEFAULT 0,
     damaged_names TEXT NOT NULL DEFAULT '[]',
+    -- Since when the store cannot be read, where something of the device is in it: then its levels are not known.
+    store_away_since INTEGER,
     -- The evidence of a level is whole or not there: which point, when it was tested, and until when that holds.
     CHECK ((verified_at IS NULL) = (verified_tested_at IS NULL) AND (verified_at IS NULL) = (verified_until IS NULL)),
     CHECK ((partial_at IS NULL) = (partial_tested_at IS NULL) AND (partial_at IS NULL) = (partial_until IS NULL)),
@@ -205,7 +216,8 @@ CREATE TABLE device_listings (
     counted_until INTEGER NOT NULL,
     not_proven INTEGER NOT NULL,
     holds_files INTEGER NOT NULL,
-    damaged INTEGER NOT NULL
+    damaged INTEGER NOT NULL,
+    store_away_at INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX device_listings_by_rank ON device_listings (state, rank, proven_until, device_id);
 CREATE INDEX device_listings_by_name ON device_listings (state, name, device_id);
@@ -216,7 +228,7 @@ CREATE TRIGGER devices_list AFTER INSERT ON devices BEGIN
     INSERT INTO device_listings VALUES (
         NEW.id, NEW.state, NEW.team_id, NEW.platform, NEW.ownership, NEW.name,
         lower(NEW.name || char(10) || NEW.person || char(10) || NEW.serial), NEW.enrolled_at,
-        'unknown', 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 2, 0, 0);
+        'unknown', 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 2, 0, 0, 0);
 END;
 CREATE TRIGGER devices_relist AFTER UPDATE OF state, team_id, platform, ownership, name, person, serial, enrolled_at ON devices BEGIN
     UPDATE device_listings SET
@@ -260,7 +272,8 @@ CREATE TRIGGER device_proof_list AFTER INSERT ON device_proof BEGIN
             WHEN NEW.not_proven_files IS NULL OR NEW.not_proven_bytes IS NULL THEN 2
             WHEN NEW.not_proven_files = 0 THEN 0 ELSE 1 END,
         holds_files = CASE WHEN NEW.filled_points > 0 THEN 1 ELSE 0 END,
-        damaged = NEW.damaged_files
+        damaged = NEW.damaged_files,
+        store_away_at = coalesce(NEW.store_away_since, 0)
     WHERE device_id = NEW.device_id;
 END;
 CREATE TRIGGER device_proof_relist AFTER UPDATE ON device_proof BEGIN
@@ -279,6 +292,7 @@ CREATE TRIGGER device_proof_relist AFTER UPDATE ON device_proof BEGIN
             WHEN NEW.not_proven_files IS NULL OR NEW.not_proven_bytes IS NULL THEN 2
             WHEN NEW.not_proven_files = 0 THEN 0 ELSE 1 END,
         holds_files = CASE WHEN NEW.filled_points > 0 THEN 1 ELSE 0 END,
-        damaged = NEW.damaged_files
+        damaged = NEW.damaged_files,
+        store_away_at = coalesce(NEW.store_away_since, 0)
     WHERE device_id = NEW.device_id;
 END;

@@ -49,3 +49,12 @@ CREATE TABLE device_alerts (
     told_at INTEGER NOT NULL,
     PRIMARY KEY (device_id, kind)
 ) STRICT;
+
+-- How much room the disks of the database and of the backups had, an hour apart.
+CREATE TABLE disk_samples (
+    disk TEXT NOT NULL CHECK (disk IN ('database', 'backups')),
+    at INTEGER NOT NULL,
+    free_bytes INTEGER NOT NULL,
+    total_bytes INTEGER NOT NULL,
+    PRIMARY KEY (disk, at)
+) STRICT;

@@ -1,5 +1,6 @@
 //! What a client is told when the answer is no. Restic retries all but 401,
 //! 403, 404, 416 and 507, so these are for what another try cannot change.
+use crate::blob;
 use crate::error::{DISK_FULL, Error};
 use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
@@ -96,8 +97,16 @@ impl From<io::Error> for Refusal {
             return Self::busy("the object is being stored by another request; try again");
         }
         tracing::error!(%error, "the store of backups failed");
+        if let Some(fault) = blob::fault_of(&error) {
+            return Self::busy(&format!("the store of backups cannot be used now: {}; try again later", fault.fault));
+        }
         if matches!(kind, Kind::StorageFull | Kind::QuotaExceeded) {
             return Self::full(DISK_FULL);
+        }
+        if kind == Kind::ReadOnlyFilesystem {
+            return Self::full(
+                "the disk of the backups is read-only: what is stored can be read, and nothing can be added",
+            );
         }
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "the server cannot store or read backups now; its log says why")
     }

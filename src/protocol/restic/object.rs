@@ -5,7 +5,7 @@ use crate::domain::object::{ObjectKind, ObjectName};
 use crate::error::Error;
 use crate::protocol::restic::answer::Refusal;
 use crate::protocol::restic::{Asking, Door};
-use crate::service::backup;
+use crate::service::{backup, repository};
 use crate::store::object::Object;
 use crate::store::{self, Conn};
 use actix_web::body::SizedStream;
@@ -65,7 +65,15 @@ pub async fn read(request: &HttpRequest, asking: Asking) -> Result<HttpResponse,
             return Ok(past_the_end(&mut response, size));
         }
     };
-    let first = fetch(&asking.door.blobs, &key, &range).await?;
+    if store::kept_object::KINDS.contains(&key.kind) {
+        let (door, opens, now) = (asking.door.clone(), key.clone(), asking.door.clock.now());
+        let healed = spawn_blocking(move || repository::heal_one(&door.store, &*door.blobs, &opens, now)).await;
+        // Where it cannot be put back, what is there is judged as any other object.
+        if let Ok(Err(error)) = healed {
+            tracing::warn!(%key, error = format!("{error:#}"), "a file that opens a repository could not be healed");
+        }
+    }
+    let first = fetch(&asking.door.blobs, &key, &range, size).await?;
     let Some(first) = first.filter(|it| it.len() as u64 == (range.end - range.start).min(PIECE)) else {
         damaged(&asking.door, key).await?;
         return Err(Refusal::new(
@@ -112,19 +120,44 @@ fn range(headers: &HeaderMap, size: u64) -> Wanted {
     if part.start >= size { Wanted::PastTheEnd } else { Wanted::Part(part) }
 }
 
-async fn fetch(blobs: &Arc<dyn BlobStore>, key: &BlobKey, range: &Range<u64>) -> Result<Option<Bytes>, Refusal> {
-    let piece = read_piece(Arc::clone(blobs), key.clone(), range.start, range.end.min(range.start + PIECE));
+async fn fetch(
+    blobs: &Arc<dyn BlobStore>,
+    key: &BlobKey,
+    range: &Range<u64>,
+    size: u64,
+) -> Result<Option<Bytes>, Refusal> {
+    let piece = (range.start, range.end.min(range.start + PIECE));
+    let piece = first_piece(Arc::clone(blobs), key.clone(), piece, size);
     let piece = piece.await.map_err(|error| Refusal::from(io::Error::other(error)))?;
     Ok(piece?)
 }
 
-/// A piece of an object; none where the store has lost it.
-fn read_piece(blobs: Arc<dyn BlobStore>, key: BlobKey, from: u64, to: u64) -> JoinHandle<io::Result<Option<Bytes>>> {
-    spawn_blocking(move || match blobs.read(&key, from, to - from) {
+/// The first piece of an object; none where the store has lost it or part of it.
+///
+/// An object that is shorter than its row is lost before its first byte is sent, not in the middle of an answer.
+fn first_piece(
+    blobs: Arc<dyn BlobStore>,
+    key: BlobKey,
+    (from, to): (u64, u64),
+    size: u64,
+) -> JoinHandle<io::Result<Option<Bytes>>> {
+    spawn_blocking(move || match blobs.size(&key)? {
+        Some(found) if found == size => read_whole(&*blobs, &key, from, to),
+        Some(_) | None => Ok(None),
+    })
+}
+
+fn read_whole(blobs: &dyn BlobStore, key: &BlobKey, from: u64, to: u64) -> io::Result<Option<Bytes>> {
+    match blobs.read(key, from, to - from) {
         Ok(piece) => Ok(piece.map(Bytes::from)),
         Err(error) if blob::is_bad_sector(&error) => Ok(None),
         Err(error) => Err(error),
-    })
+    }
+}
+
+/// A piece of an object; none where the store has lost it.
+fn read_piece(blobs: Arc<dyn BlobStore>, key: BlobKey, from: u64, to: u64) -> JoinHandle<io::Result<Option<Bytes>>> {
+    spawn_blocking(move || read_whole(&*blobs, &key, from, to))
 }
 
 /// An object on its way out: while one piece is sent, the next is read.

@@ -189,6 +189,7 @@ fn sum_up(conn: &mut Conn, device: DeviceId, noted_at: Option<Time>) -> Result<(
         noted_at,
         damaged_files: unsound.files,
         damaged_names: serde_json::to_string(&unsound.names).context("writing names of files")?,
+        store_away_since: if stored.is_some() { store::ground::away(conn)?.map(|it| it.since) } else { None },
         ..DeviceProof::none(device)
     };
     store::device_proof::set(conn, &row)?;

@@ -103,6 +103,9 @@ pub fn make_client_token(
         return Err(Error::Forbidden);
     }
     backup::received(conn, &key.key, key.size, kind, now)?;
+    if let Some(copy) = &key.copy {
+        store::kept_object::keep(conn, key.key.repository, key.key.kind, &key.key.name, copy)?;
+    }
     let token = secret::generate(TOKEN_PREFIX)?;
     let (expires_at, reason) = match &draft.reads {
         Some((valid_for, reason)) => (Some(now + *valid_for), reason.trim()),

@@ -1,9 +1,11 @@
 //! Repositories: made at enrolment, opened by tokens, closed by the next enrolment.
 mod client;
+mod heal;
 mod prepare;
 mod reconcile;
 
 pub use client::{ClientDraft, MAX_READING, READING, make_client_token, may_use, own_client_name};
+pub use heal::{heal, heal_one};
 pub use prepare::Prepared;
 pub use reconcile::{Reconciled, reconcile, reconcile_repository};
 
@@ -52,6 +54,9 @@ pub fn insert(
     store::repository::insert(conn, &repository)?;
     for (key, size) in prepared.objects() {
         backup::received(conn, &key, size, TokenKind::Agent, now)?;
+    }
+    for (key, bytes) in prepared.copies() {
+        store::kept_object::keep(conn, key.repository, key.kind, &key.name, bytes)?;
     }
     store::repository::insert_token(conn, &agent_token(prepared.id, &prepared.token, now))?;
     store::repository::find(conn, prepared.id)?.ok_or(Error::NotFound("repository"))

@@ -64,6 +64,12 @@ impl Prepared {
         Ok(())
     }
 
+    /// What the database keeps a copy of.
+    pub(super) fn copies(&self) -> [(crate::blob::BlobKey, &[u8]); 2] {
+        [(ObjectKind::Config, &self.config), (ObjectKind::Keys, &self.key)]
+            .map(|(kind, bytes)| (backup::key_of(self.id, kind, bytes), bytes.as_ref()))
+    }
+
     /// What belongs in the ledger.
     pub(super) fn objects(&self) -> [(crate::blob::BlobKey, i64); 2] {
         [(ObjectKind::Config, &self.config), (ObjectKind::Keys, &self.key)]

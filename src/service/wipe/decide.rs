@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::service::account::who;
 use crate::service::identity;
 use crate::service::wipe::digest;
-use crate::service::{command, freeze};
+use crate::service::{command, freeze, ground};
 use crate::store::wipe::{Approval, WipeRequest};
 use crate::store::{self, Conn};
 
@@ -242,6 +242,7 @@ pub(in crate::service) fn second_person(
     if by.actor.via != Via::Web {
         return Err(Error::Refused(format!("{} is approved on its page, by a person", asked.what)));
     }
+    ground::refuse_while_away(conn)?;
     let requester = active(conn, requester)?;
     let Some(asks_since) = store::user::held_since(conn, requester.id, asked.asks, asked.team)? else {
         return Err(Error::Refused(format!("the requester may no longer ask for {} of this device", asked.what)));

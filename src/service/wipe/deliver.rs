@@ -17,7 +17,7 @@ use anyhow::Context;
 /// Whether a command may be handed to its device now.
 ///
 /// A wipe only with a request that was released, approved by a second person for the facts as they still are; whatever
-/// else stands in the table is ended and written down.
+/// else stands in the table is ended and written down. While the store of backups cannot be read it waits.
 ///
 /// # Errors
 /// When the database refuses.
@@ -39,6 +39,9 @@ pub fn may_deliver(conn: &mut Conn, order: &Command, now: Time) -> Result<bool> 
     let is_handed_out = request.state == WipeState::Delivered && order.state == CommandState::Delivered;
     if !is_handed_out && request.state != WipeState::Released {
         return refuse(conn, order, "its wipe request is not released", now);
+    }
+    if store::ground::away(conn)?.is_some() {
+        return Ok(false);
     }
     let verdict = request.progress(conn)?.deliver(check(conn, &request, &device, now)?, now);
     match verdict {

@@ -29,10 +29,15 @@ pub fn release_due(conn: &mut Conn, limit: i64, steady_since: Time, now: Time) -
     let is_frozen = freeze::standing(conn)?.is_some();
     // A hold that a freeze stood over is lived through again: nobody looked at it meanwhile.
     let steady_since = steady_since.max(freeze::ended_at(conn)?.unwrap_or(steady_since));
+    let is_away = store::ground::away(conn)?.is_some();
     for request in store::wipe::due(conn, now, limit)? {
         let progress = request.progress(conn)?;
         if progress.is_expired(now) {
             settle(conn, &request, Verdict::Expire, now)?;
+            continue;
+        }
+        // Nobody can say what would be lost: it waits, and every page says so.
+        if is_away {
             continue;
         }
         let device = device(conn, request.device_id)?;

@@ -7,7 +7,7 @@ use crate::domain::time::Time;
 use crate::domain::wipe::{self, Asked, Facts, Hold, Refusal, WipeAction, WipeReason, WipeState};
 use crate::error::{Error, Result};
 use crate::service::account::who;
-use crate::service::freeze;
+use crate::service::{freeze, ground};
 use crate::store::device::Device;
 use crate::store::wipe::WipeRequest;
 use crate::store::{self, Conn};
@@ -44,6 +44,7 @@ pub fn request(conn: &mut Conn, by: &By<'_>, ask: &Ask, now: Time) -> Result<Wip
         };
     }
     freeze::check(conn, by.actor)?;
+    ground::refuse_while_away(conn)?;
     let device = device(conn, ask.device)?;
     if !by.reach.covers(device.team_id) {
         return Err(Error::NotFound("device"));
@@ -99,6 +100,7 @@ pub fn request(conn: &mut Conn, by: &By<'_>, ask: &Ask, now: Time) -> Result<Wip
 /// As [`request`], and when the request waits for no review or is somebody else's.
 pub fn review(conn: &mut Conn, by: &By<'_>, id: WipeRequestId, ask: &Ask, now: Time) -> Result<WipeRequest> {
     freeze::check(conn, by.actor)?;
+    ground::refuse_while_away(conn)?;
     let (old, device) = find(conn, by, id)?;
     let from = old.state;
     // Before the form is judged: there may be nothing to review.

@@ -173,17 +173,17 @@ pub fn silent_cut(conn: &mut Conn, now: Time) -> QueryResult<(Duration, Time)> {
 const FAILED: &str = "l.failed_at > 0";
 macro_rules! proven {
     () => {
-        "l.failed_at = 0 AND l.noted_at <= {future} AND l.proven_tested_at <= {future} AND l.proven_until > {now}"
+        "l.failed_at = 0 AND l.store_away_at = 0 AND l.noted_at <= {future} AND l.proven_tested_at <= {future} AND l.proven_until > {now}"
     };
 }
 macro_rules! known {
     () => {
-        "l.failed_at = 0 AND l.noted_at <= {future} AND l.tested_at <= {future}"
+        "l.failed_at = 0 AND l.store_away_at = 0 AND l.noted_at <= {future} AND l.tested_at <= {future}"
     };
 }
 macro_rules! unknown {
     () => {
-        "l.failed_at = 0 AND (l.noted_at > {future} OR (l.tested_at > {future} AND \
+        "l.failed_at = 0 AND (l.store_away_at > 0 OR l.noted_at > {future} OR (l.tested_at > {future} AND \
           (l.proven_tested_at > {future} OR l.proven_until <= {now})))"
     };
 }

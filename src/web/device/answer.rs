@@ -94,6 +94,10 @@ pub fn proven(facts: &ProofFacts<'_>, layout: &Layout) -> Answer {
 fn proof_lines(facts: &ProofFacts<'_>, grade: Grade, layout: &Layout) -> Vec<String> {
     let mut lines = Vec::new();
     match grade {
+        Grade::Unknown if let Some(since) = facts.evidence.store_away_since => lines.push(format!(
+            "The store of backups cannot be read since {}: what was proven of them is not known to be there.",
+            layout.zone.short(since)
+        )),
         Grade::Unknown => lines.push(
             "The server’s clock stands before this evidence, or was ahead when it was made. It is tested again: check \
              the clock."

@@ -19,7 +19,7 @@ use holdfast::store::{self, Store};
 use holdfast::wake::Wake;
 use holdfast::{secret, service};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -31,8 +31,8 @@ pub struct TestDoor {
     pub address: SocketAddr,
     pub folder: PathBuf,
     handle: ServerHandle,
-    _folder: tempfile::TempDir,
-    _database: TestDatabase,
+    _folder: Option<tempfile::TempDir>,
+    _database: Option<TestDatabase>,
 }
 
 /// A repository, and what opens it.
@@ -55,6 +55,22 @@ impl TestDoor {
         let (database, folder) = (TestDatabase::new(), tempfile::tempdir().unwrap());
         let store = database.store();
         let blobs = wrap(Arc::new(FsBlobs::open(folder.path()).unwrap()));
+        let path = folder.path().to_owned();
+        Self::serve(store, blobs, path, (Some(folder), Some(database)))
+    }
+
+    /// On a database and a folder that stay.
+    pub fn on(database: &TestDatabase, folder: &Path) -> Self {
+        let blobs = Arc::new(FsBlobs::open(folder).unwrap());
+        Self::serve(database.store(), blobs, folder.to_owned(), (None, None))
+    }
+
+    fn serve(
+        store: Store,
+        blobs: Arc<dyn BlobStore>,
+        folder: PathBuf,
+        own: (Option<tempfile::TempDir>, Option<TestDatabase>),
+    ) -> Self {
         let clock = Clock::fixed(NOW);
         let door = Door::new(store.clone(), Arc::clone(&blobs), clock.clone(), Wake::new());
         let (sender, receiver) = std::sync::mpsc::channel();
@@ -69,8 +85,7 @@ impl TestDoor {
             });
         });
         let (address, handle) = receiver.recv().unwrap();
-        let path = folder.path().to_owned();
-        Self { store, blobs, clock, address, folder: path, handle, _folder: folder, _database: database }
+        Self { store, blobs, clock, address, folder, handle, _folder: own.0, _database: own.1 }
     }
 
     /// A new device.

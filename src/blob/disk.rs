@@ -1,0 +1,20 @@
+//! The disk that a folder lies on.
+use crate::domain::object::ObjectKind;
+use rustix::fs::{StatVfsMountFlags, statvfs};
+use std::path::Path;
+
+/// Whether the disk of a folder is mounted read-only.
+pub fn is_read_only(dir: &Path) -> bool {
+    statvfs(dir).is_ok_and(|it| it.f_flag.contains(StatVfsMountFlags::RDONLY))
+}
+
+/// The free bytes of the disk of a folder that this process may use, and all of its bytes.
+pub fn space_of(path: &Path) -> Option<(u64, u64)> {
+    let found = statvfs(path).ok()?;
+    Some((found.f_bavail.saturating_mul(found.f_frsize), found.f_blocks.saturating_mul(found.f_frsize)))
+}
+
+/// Whether the largest object fits: less is full for a backup, whatever a small file shows.
+pub fn has_room(dir: &Path) -> bool {
+    space_of(dir).is_none_or(|(free, _)| free >= ObjectKind::Data.max_bytes())
+}

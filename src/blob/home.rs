@@ -1,0 +1,362 @@
+//! Whose folder of blobs it is: a marker in it, a lock on it, and a look before each write.
+//!
+//! A folder that lost its disk looks like a new, empty one. Without the marker nobody could tell, and uploads would be
+//! acknowledged onto the disk below the missing mount.
+use crate::blob::StoreFault;
+use crate::domain::ground::ReadFault;
+use rustix::fs::{FlockOperation, flock};
+use serde::{Deserialize, Serialize};
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The folder of the marker and of the lock, beside those of the repositories.
+const FOLDER: &str = "holdfast";
+const MARKER: &str = "store.json";
+const LOCK: &str = "lock";
+/// Where uploads are on their way; a folder without a marker is known again by it.
+const UPLOADS: &str = "tmp";
+
+/// A server that ends holds the lock a moment longer than its data folder.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// To whom a folder of blobs belongs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    pub server: String,
+    pub database: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Marker {
+    about: String,
+    #[serde(flatten)]
+    identity: Identity,
+}
+
+/// How a folder is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opening {
+    /// The ledger has no object yet: the folder may be made.
+    New,
+    /// The ledger has objects, so the marker must be there.
+    Known,
+    /// As it is found, without a lock; for reading beside a server.
+    Beside,
+    /// Whatever marker it has: whoever runs the server says that it is the right one.
+    Adopted,
+}
+
+/// A folder that was found to be the right one.
+#[derive(Debug)]
+pub struct Home {
+    dir: PathBuf,
+    identity: Option<Identity>,
+    held: Mutex<Held>,
+    locks: bool,
+}
+
+#[derive(Debug)]
+struct Held {
+    device: u64,
+    inode: u64,
+    /// None where the disk is read-only and has no lock file: nobody writes there.
+    _lock: Option<File>,
+}
+
+impl Home {
+    /// Takes the folder for this process.
+    ///
+    /// # Errors
+    /// When it is not there, is another's, is used by another process, or cannot be read.
+    pub fn open(dir: &Path, identity: &Identity, opening: Opening) -> io::Result<Self> {
+        match (look(dir, identity), opening) {
+            (Ok(_), _) => {}
+            (Err(fault), Opening::New) if fault.fault == ReadFault::Away => {
+                if holds_backups(dir)? {
+                    return Err(io::Error::other(StoreFault {
+                        why: format!("{} holds backups that this database knows nothing of", dir.display()),
+                        fault: ReadFault::Foreign,
+                    }));
+                }
+                mark(dir, identity)?;
+            }
+            (Err(fault), Opening::Adopted) if matches!(fault.fault, ReadFault::Away | ReadFault::Foreign) => {
+                mark(dir, identity)?;
+            }
+            (Err(fault), Opening::New | Opening::Known | Opening::Beside | Opening::Adopted) => {
+                return Err(io::Error::other(fault));
+            }
+        }
+        let (device, inode) = look(dir, identity).map_err(io::Error::other)?;
+        let locks = opening != Opening::Beside;
+        let lock = if locks { take_lock(dir)? } else { None };
+        let held = Mutex::new(Held { device, inode, _lock: lock });
+        Ok(Self { dir: dir.to_owned(), identity: Some(identity.clone()), held, locks })
+    }
+
+    /// Opens a folder that belongs to nobody in particular, and may be opened again: for tests and measurements.
+    ///
+    /// # Errors
+    /// When it cannot be made or read.
+    pub fn unnamed(dir: &Path) -> io::Result<Self> {
+        DirBuilder::new().recursive(true).mode(0o700).create(dir.join(UPLOADS))?;
+        let (device, inode) = look_at_unnamed(dir).map_err(io::Error::other)?;
+        let held = Mutex::new(Held { device, inode, _lock: None });
+        Ok(Self { dir: dir.to_owned(), identity: None, held, locks: false })
+    }
+
+    /// Whether the folder carries the marker of a server.
+    pub fn is_named(&self) -> bool {
+        self.identity.is_some()
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the folder is still the one that was opened: one `stat` where it is.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn still(&self) -> Result<(), StoreFault> {
+        let path = if self.is_named() { marker_path(&self.dir) } else { self.dir.join(UPLOADS) };
+        if let Ok(found) = fs::metadata(&path) {
+            let held = self.held();
+            if (held.device, held.inode) == (found.dev(), found.ino()) {
+                return Ok(());
+            }
+        }
+        self.look_again()
+    }
+
+    /// Reads the marker once more. A folder that was put back in place of the other is taken with its lock.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn look_again(&self) -> Result<(), StoreFault> {
+        let (device, inode) = match &self.identity {
+            Some(identity) => look(&self.dir, identity)?,
+            None => look_at_unnamed(&self.dir)?,
+        };
+        let mut held = self.held();
+        if (held.device, held.inode) != (device, inode) {
+            let lock =
+                if self.locks { take_lock(&self.dir).map_err(|error| of_error(&self.dir, &error))? } else { None };
+            *held = Held { device, inode, _lock: lock };
+        }
+        Ok(())
+    }
+}
+
+fn marker_path(dir: &Path) -> PathBuf {
+    dir.join(FOLDER).join(MARKER)
+}
+
+/// The identity in the marker of a folder; none where there is no marker that can be read.
+pub fn read_marker(dir: &Path) -> Option<Identity> {
+    let text = fs::read_to_string(marker_path(dir)).ok()?;
+    Some(serde_json::from_str::<Marker>(&text).ok()?.identity)
+}
+
+/// Whether a folder holds backups or a marker: whoever finds them beside no database has lost the database.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn holds_backups(dir: &Path) -> io::Result<bool> {
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        other => other?,
+    };
+    for entry in entries {
+        let name = entry?.file_name();
+        let name = name.to_string_lossy();
+        if crate::domain::id::RepositoryId::parse(&name).is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(read_marker(dir).is_some())
+}
+
+fn look_at_unnamed(dir: &Path) -> Result<(u64, u64), StoreFault> {
+    match fs::metadata(dir.join(UPLOADS)) {
+        Ok(found) => Ok((found.dev(), found.ino())),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let why = format!("{} is not the folder that it was", dir.display());
+            Err(StoreFault { fault: ReadFault::Away, why })
+        }
+        Err(error) => Err(of_error(dir, &error)),
+    }
+}
+
+/// Device and inode of the marker, where it is the right one.
+fn look(dir: &Path, identity: &Identity) -> Result<(u64, u64), StoreFault> {
+    let fault = |fault, why| StoreFault { fault, why };
+    let path = marker_path(dir);
+    let found = fs::metadata(&path).and_then(|found| Ok((found, fs::read_to_string(&path)?)));
+    let (found, text) = match found {
+        Ok(it) => it,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let why = match dir.try_exists() {
+                Ok(true) => format!("{} does not carry the marker of this server ({FOLDER}/{MARKER})", dir.display()),
+                Ok(false) => format!("the folder {} is not there", dir.display()),
+                Err(error) => return Err(of_error(dir, &error)),
+            };
+            return Err(fault(ReadFault::Away, why));
+        }
+        Err(error) => return Err(of_error(&path, &error)),
+    };
+    let marker = serde_json::from_str::<Marker>(&text)
+        .map_err(|_| fault(ReadFault::Unreadable, format!("the marker {} is damaged", path.display())))?;
+    if marker.identity != *identity {
+        let whose = if marker.identity.server == identity.server { "another database" } else { "another server" };
+        let Identity { server, database } = &marker.identity;
+        let why = format!("{} is the store of {whose} (server {server}, database {database})", dir.display());
+        return Err(fault(ReadFault::Foreign, why));
+    }
+    // The marker may come from the system's cache where the folder itself can no longer be read.
+    if let Err(error) = fs::read_dir(dir).and_then(|mut it| it.next().transpose()) {
+        return Err(of_error(dir, &error));
+    }
+    Ok((found.dev(), found.ino()))
+}
+
+fn of_error(path: &Path, error: &io::Error) -> StoreFault {
+    if let Some(fault) = super::fault_of(error) {
+        return fault.clone();
+    }
+    StoreFault { fault: ReadFault::Unreadable, why: format!("{} cannot be read: {error}", path.display()) }
+}
+
+/// Makes the folder and its marker, both durable.
+fn mark(dir: &Path, identity: &Identity) -> io::Result<()> {
+    let folder = dir.join(FOLDER);
+    DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+    let about = "This folder holds the backups of a Holdfast server. The server does not start without this file.";
+    let marker = Marker { about: about.to_owned(), identity: identity.clone() };
+    let part = folder.join("store.part");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
+    file.write_all(&serde_json::to_vec_pretty(&marker)?)?;
+    file.sync_all()?;
+    fs::rename(&part, folder.join(MARKER))?;
+    File::open(&folder)?.sync_all()?;
+    File::open(dir)?.sync_all()
+}
+
+/// Locks the folder for this process; it is free again when the process ends, however it ends.
+fn take_lock(dir: &Path) -> io::Result<Option<File>> {
+    let path = dir.join(FOLDER).join(LOCK);
+    let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+    let file = match opened {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::ReadOnlyFilesystem => match File::open(&path) {
+            Ok(file) => file,
+            Err(_) => return Ok(None),
+        },
+        Err(error) => return Err(error),
+    };
+    let begun = Instant::now();
+    loop {
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(Some(file)),
+            Err(rustix::io::Errno::WOULDBLOCK) if begun.elapsed() < PATIENCE => {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                return Err(io::Error::other(StoreFault {
+                    fault: ReadFault::Foreign,
+                    why: format!("another server is using {}", dir.display()),
+                }));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity(server: &str, database: &str) -> Identity {
+        Identity { server: server.to_owned(), database: database.to_owned() }
+    }
+
+    fn why(opened: io::Result<Home>) -> (ReadFault, String) {
+        let error = opened.map(drop).unwrap_err();
+        let fault = super::super::fault_of(&error).unwrap_or_else(|| panic!("{error}"));
+        (fault.fault, fault.why.clone())
+    }
+
+    #[test]
+    fn a_folder_is_made_only_while_nothing_is_known_to_be_in_it() {
+        let above = tempfile::tempdir().unwrap();
+        let dir = above.path().join("blobs");
+        let ours = identity("s", "d");
+
+        assert_eq!(why(Home::open(&dir, &ours, Opening::Known)).0, ReadFault::Away);
+        assert!(!dir.exists(), "a missing mount is not made");
+        drop(Home::open(&dir, &ours, Opening::New).unwrap());
+        drop(Home::open(&dir, &ours, Opening::Known).unwrap());
+
+        fs::remove_dir_all(dir.join(FOLDER)).unwrap();
+        assert_eq!(why(Home::open(&dir, &ours, Opening::Known)).0, ReadFault::Away, "an empty mount point");
+    }
+
+    #[test]
+    fn a_folder_of_another_server_or_database_is_refused_unless_it_is_adopted() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(Home::open(dir.path(), &identity("s", "d"), Opening::New).unwrap());
+
+        for (other, word) in [(identity("t", "e"), "another server"), (identity("s", "e"), "another database")] {
+            for opening in [Opening::New, Opening::Known, Opening::Beside] {
+                let (fault, why) = why(Home::open(dir.path(), &other, opening));
+                assert_eq!(fault, ReadFault::Foreign);
+                assert!(why.contains(word), "{why}");
+            }
+        }
+        drop(Home::open(dir.path(), &identity("s", "e"), Opening::Adopted).unwrap());
+        drop(Home::open(dir.path(), &identity("s", "e"), Opening::Known).unwrap());
+    }
+
+    #[test]
+    fn backups_without_a_marker_are_not_taken_for_a_new_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("0190163d-8694-739b-aea5-966c26f8ad90")).unwrap();
+        assert_eq!(why(Home::open(dir.path(), &identity("s", "d"), Opening::New)).0, ReadFault::Foreign);
+        fs::create_dir(dir.path().join("lost+found")).unwrap();
+        assert!(holds_backups(dir.path()).unwrap());
+    }
+
+    #[test]
+    fn one_process_has_a_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        let ours = identity("s", "d");
+        let first = Home::open(dir.path(), &ours, Opening::New).unwrap();
+
+        let (_, text) = why(Home::open(dir.path(), &ours, Opening::Known));
+        assert!(text.contains("another server is using"), "{text}");
+        Home::open(dir.path(), &ours, Opening::Beside).unwrap().still().unwrap();
+        drop(first);
+        Home::open(dir.path(), &ours, Opening::Known).unwrap();
+    }
+
+    #[test]
+    fn a_folder_that_goes_while_it_is_used_is_missed_and_known_again_when_it_is_back() {
+        let above = tempfile::tempdir().unwrap();
+        let (dir, aside) = (above.path().join("blobs"), above.path().join("aside"));
+        let home = Home::open(&dir, &identity("s", "d"), Opening::New).unwrap();
+
+        fs::rename(&dir, &aside).unwrap();
+        assert_eq!(home.still().unwrap_err().fault, ReadFault::Away, "gone");
+        fs::create_dir(&dir).unwrap();
+        assert_eq!(home.still().unwrap_err().fault, ReadFault::Away, "an empty folder in its place");
+        drop(Home::open(&dir, &identity("t", "e"), Opening::New).unwrap());
+        assert_eq!(home.still().unwrap_err().fault, ReadFault::Foreign, "another's in its place");
+        fs::remove_dir_all(&dir).unwrap();
+        fs::rename(&aside, &dir).unwrap();
+        home.still().unwrap();
+    }
+}

@@ -1,0 +1,386 @@
+//! What the server stands on: looks whether the store of backups is the right one, can be read and takes backups, and
+//! how much room the disks have; keeps what it finds, and tells whoever can do something about it.
+mod notice;
+
+use crate::blob::disk::space_of;
+use crate::blob::home::Identity;
+use crate::blob::{BlobKey, BlobStore, StoreFault};
+use crate::domain::activity::{Action, Actor, Object, Outcome};
+use crate::domain::ground::{Alarm, Away, Disk, ReadFault, Room, Sample, Stopped, WriteFault};
+use crate::domain::id::RepositoryId;
+use crate::domain::object::ObjectKind;
+use crate::domain::time::{Time, days, hours};
+use crate::error::{Error, Result};
+use crate::service::activity::{Act, record};
+use crate::service::backup;
+use crate::store::ground::Witness;
+use crate::store::repository::MAX_OBJECTS;
+use crate::store::{self, Conn, Store};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// A store that says nothing for so long is away.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// So many repositories and objects are looked for in one run.
+const WITNESSES: i64 = 100;
+const WALK: i64 = 200;
+/// A write is tried this often while all is well.
+const TRY_WRITES_EVERY: Duration = Duration::from_secs(60);
+const SAMPLE_EVERY: Duration = hours(1);
+/// The trend is that of the last week.
+const TREND: Duration = days(7);
+
+const SERVER_ID: &str = "server.id";
+const DATABASE_ID: &str = "database.id";
+
+/// Looks after the ground. Cheap to clone.
+#[derive(Clone)]
+pub struct Watch(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    blobs: Arc<dyn BlobStore>,
+    /// The SQLite file; none where the database is on another machine.
+    database: Option<PathBuf>,
+    turn: Mutex<Turn>,
+    live: Mutex<Live>,
+    /// A look that has not come back: another would only hang as well.
+    hangs: Arc<AtomicBool>,
+}
+
+/// Where the next run goes on.
+#[derive(Default)]
+struct Turn {
+    repository: Option<RepositoryId>,
+    object: Option<Witness>,
+    tried_at: Option<Time>,
+    sampled_at: Option<Time>,
+}
+
+/// What was found last, also where the database could not take it.
+#[derive(Default)]
+struct Live {
+    away: Option<StoreFault>,
+    stopped: Option<(WriteFault, String)>,
+    at_object_limit: usize,
+}
+
+/// Who this server and its database are, as the marker of the store says it; made where there are none yet.
+///
+/// # Errors
+/// When the database refuses.
+pub fn identity(conn: &mut Conn, now: Time) -> Result<Identity> {
+    let mut id = |name: &str| -> Result<String> {
+        if let Some(known) = store::setting::find(conn, name)? {
+            return Ok(known);
+        }
+        let new = hex::encode(crate::secret::bytes::<16>()?);
+        store::setting::set(conn, name, &new, now)?;
+        Ok(new)
+    };
+    Ok(Identity { server: id(SERVER_ID)?, database: id(DATABASE_ID)? })
+}
+
+/// The identity that was made before; none where no server has started on this database.
+///
+/// # Errors
+/// When the database refuses.
+pub fn known_identity(conn: &mut Conn) -> Result<Option<Identity>> {
+    let (server, database) = (store::setting::find(conn, SERVER_ID)?, store::setting::find(conn, DATABASE_ID)?);
+    Ok(server.zip(database).map(|(server, database)| Identity { server, database }))
+}
+
+/// Lets nothing that may destroy the last copy go on while nobody can read the others.
+///
+/// # Errors
+/// `Refused`, with since when and why, while the store cannot be read.
+pub fn refuse_while_away(conn: &mut Conn) -> Result<()> {
+    match store::ground::away(conn)? {
+        Some(away) => Err(Error::Refused(away.refusal())),
+        None => Ok(()),
+    }
+}
+
+/// The room of each disk that is known, with its trend.
+///
+/// # Errors
+/// When the database refuses.
+pub fn rooms(conn: &mut Conn) -> Result<Vec<Room>> {
+    let mut rooms = Vec::new();
+    for disk in Disk::ALL {
+        rooms.extend(Room::of(*disk, &store::ground::samples(conn, *disk)?));
+    }
+    Ok(rooms)
+}
+
+impl Watch {
+    /// Watches `blobs`, and the disk of `database` where that is a file here.
+    pub fn new(store: Store, blobs: Arc<dyn BlobStore>, database: Option<PathBuf>) -> Self {
+        Self(Arc::new(Inner {
+            store,
+            blobs,
+            database,
+            turn: Mutex::default(),
+            live: Mutex::default(),
+            hangs: Arc::default(),
+        }))
+    }
+
+    fn turn(&self) -> MutexGuard<'_, Turn> {
+        self.0.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn live(&self) -> MutexGuard<'_, Live> {
+        self.0.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One look at everything; gives how much it found or changed.
+    ///
+    /// # Errors
+    /// When the database refuses: what was found is then known to [`Watch::complaints`] alone.
+    pub fn look(&self, now: Time) -> Result<usize> {
+        let found = self.guarded(|blobs| blobs.check()).and_then(|it| it);
+        let is_there = found.is_ok();
+        self.live().away = found.as_ref().err().cloned();
+        let mut changed = usize::from(self.keep_away(found, now)?);
+        if is_there {
+            changed += self.look_for_objects(now)?;
+            changed += usize::from(self.look_at_writes(now)?);
+        }
+        changed += self.look_at_room(now)?;
+        self.live().at_object_limit =
+            self.0.store.read_blocking(|conn| store::ground::at_object_limit(conn, MAX_OBJECTS))?.len();
+        Ok(changed)
+    }
+
+    /// Why backups cannot be stored or read now, in words; empty while all is well.
+    pub fn complaints(&self) -> Vec<String> {
+        let live = self.live();
+        let mut said = Vec::new();
+        if let Some(fault) = &live.away {
+            said.push(format!("the store of backups cannot be read: {}", fault.why));
+        }
+        if let Some((_, why)) = &live.stopped {
+            said.push(format!("no backups can be stored: {why}"));
+        }
+        if live.at_object_limit > 0 {
+            let what = crate::domain::words::counted(
+                i64::try_from(live.at_object_limit).unwrap_or(i64::MAX),
+                "device has",
+                "devices have",
+            );
+            said.push(format!("{what} as many stored objects as a device may have, and can store no more backups"));
+        }
+        said
+    }
+
+    /// Does `work` on a thread of its own: a disk on a network that went may never answer.
+    fn guarded<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&dyn BlobStore) -> T + Send + 'static,
+    ) -> std::result::Result<T, StoreFault> {
+        let silent = || StoreFault {
+            fault: ReadFault::Silent,
+            why: format!("it has not answered for {} s", PATIENCE.as_secs()),
+        };
+        if self.0.hangs.load(Ordering::SeqCst) {
+            return Err(silent());
+        }
+        let (sender, receiver) = channel();
+        let (blobs, hangs) = (Arc::clone(&self.0.blobs), Arc::clone(&self.0.hangs));
+        hangs.store(true, Ordering::SeqCst);
+        let thread = std::thread::Builder::new().name("ground".to_owned()).spawn(move || {
+            let done = work(&*blobs);
+            hangs.store(false, Ordering::SeqCst);
+            // Nobody waits any more where it took too long.
+            let _ = sender.send(done);
+        });
+        if let Err(error) = thread {
+            self.0.hangs.store(false, Ordering::SeqCst);
+            let why = format!("the server has no thread to look at it: {error}");
+            return Err(StoreFault { fault: ReadFault::Silent, why });
+        }
+        receiver.recv_timeout(PATIENCE).map_err(|error| match error {
+            RecvTimeoutError::Timeout => silent(),
+            RecvTimeoutError::Disconnected => {
+                self.0.hangs.store(false, Ordering::SeqCst);
+                StoreFault {
+                    fault: ReadFault::Unreadable,
+                    why: "looking at it failed; see the server's log".to_owned(),
+                }
+            }
+        })
+    }
+
+    /// Writes down that the store went or came back; true where that is news.
+    fn keep_away(&self, found: std::result::Result<(), StoreFault>, now: Time) -> Result<bool> {
+        let before = self.0.store.read_blocking(store::ground::away)?;
+        match (found, before) {
+            (Ok(()), None) => Ok(false),
+            (Err(fault), Some(before)) if fault.fault == before.fault => Ok(false),
+            (Err(fault), before) => {
+                tracing::error!(fault = %fault.fault, why = fault.why, "the store of backups cannot be read");
+                let since = before.map_or(now, |it| it.since);
+                let away = Away { fault: fault.fault, why: fault.why, since };
+                self.0.store.act_blocking(move |conn| went(conn, &away, now))?;
+                Ok(true)
+            }
+            (Ok(()), Some(before)) => {
+                tracing::warn!("the store of backups can be read again");
+                self.0.store.act_blocking(move |conn| came_back(conn, &before, now))?;
+                Ok(true)
+            }
+        }
+    }
+
+    /// Looks whether a snapshot of each repository and the next objects of the ledger are there, each with its length.
+    fn look_for_objects(&self, now: Time) -> Result<usize> {
+        let (after, from) = {
+            let turn = self.turn();
+            (turn.repository, turn.object.clone())
+        };
+        let (some, walked) = self.0.store.read_blocking(move |conn| {
+            let some = store::ground::witnesses(conn, after, WITNESSES)?;
+            Ok::<_, Error>((some, store::ground::walk(conn, from.as_ref(), WALK)?))
+        })?;
+        {
+            let mut turn = self.turn();
+            turn.repository = some.last().map(|it| it.0);
+            turn.object = walked.last().cloned();
+        }
+        let wanted: Vec<Witness> = some.into_iter().filter_map(|it| it.1).chain(walked).collect();
+        let Ok(missing) = self.guarded(move |blobs| missing(blobs, wanted)) else { return Ok(0) };
+        let count = missing.len();
+        for (repository, kind, name) in missing {
+            let key = BlobKey::new(repository, kind, name);
+            if matches!(crate::service::repository::heal_one(&self.0.store, &*self.0.blobs, &key, now), Ok(true)) {
+                continue;
+            }
+            self.0.store.act_blocking(move |conn| backup::object_damaged(conn, &key, now))?;
+        }
+        Ok(count)
+    }
+
+    fn look_at_writes(&self, now: Time) -> Result<bool> {
+        let before = self.0.store.read_blocking(store::ground::find)?.stopped;
+        let is_due = self.turn().tried_at.is_none_or(|at| now >= at + TRY_WRITES_EVERY || now < at);
+        if before.is_none() && !is_due {
+            return Ok(false);
+        }
+        self.turn().tried_at = Some(now);
+        let Ok(found) = self.guarded(|blobs| blobs.check_writes()) else { return Ok(false) };
+        self.live().stopped.clone_from(&found);
+        match (found, before) {
+            (None, None) => Ok(false),
+            (Some((fault, _)), Some(before)) if fault == before.fault => Ok(false),
+            (Some((fault, why)), before) => {
+                tracing::error!(%fault, why, "no backups are taken");
+                let stopped = Stopped { fault, why, since: before.map_or(now, |it| it.since) };
+                self.0.store.act_blocking(move |conn| stop(conn, &stopped, now))?;
+                Ok(true)
+            }
+            (None, Some(before)) => {
+                self.0.store.act_blocking(move |conn| go_on(conn, &before, now))?;
+                Ok(true)
+            }
+        }
+    }
+
+    fn look_at_room(&self, now: Time) -> Result<usize> {
+        let is_due = self.turn().sampled_at.is_none_or(|at| now >= at + SAMPLE_EVERY || now < at);
+        if !is_due {
+            return Ok(0);
+        }
+        let blobs = self.guarded(|blobs| blobs.space()).ok().flatten();
+        let database = self.0.database.as_deref().and_then(space_of);
+        let bytes = |it: u64| i64::try_from(it).unwrap_or(i64::MAX);
+        let mut told = 0;
+        for (disk, space) in [(Disk::Database, database), (Disk::Backups, blobs)] {
+            let Some((free, total)) = space else { continue };
+            let sample = Sample { at: now, free_bytes: bytes(free), total_bytes: bytes(total) };
+            told += usize::from(self.0.store.act_blocking(move |conn| note_room(conn, disk, sample))?);
+        }
+        self.turn().sampled_at = Some(now);
+        Ok(told)
+    }
+}
+
+/// Those that are not there whole; what cannot be read is the store's fault, and found by its own look.
+fn missing(
+    blobs: &dyn BlobStore,
+    wanted: Vec<Witness>,
+) -> Vec<(RepositoryId, ObjectKind, crate::domain::object::ObjectName)> {
+    let mut missing = Vec::new();
+    for (repository, kind, name, size) in wanted {
+        match blobs.size(&BlobKey::new(repository, kind, name.clone())) {
+            Ok(Some(found)) if i64::try_from(found).is_ok_and(|it| it == size) => {}
+            // A lock may have been given back since.
+            Ok(Some(_) | None) if kind != ObjectKind::Locks => missing.push((repository, kind, name)),
+            Ok(_) => {}
+            Err(_) => break,
+        }
+    }
+    missing
+}
+
+fn object() -> Object {
+    Object::new("store", "backups", "store of backups")
+}
+
+fn went(conn: &mut Conn, away: &Away, now: Time) -> Result<()> {
+    store::ground::set_away(conn, Some(away), now)?;
+    let act = Act::done(Action::StoreAway, object()).because(&away.why).ended(Outcome::Failed);
+    record(conn, &Actor::system(), &act, now)?;
+    notice::away(conn, away, now)
+}
+
+fn came_back(conn: &mut Conn, before: &Away, now: Time) -> Result<()> {
+    store::ground::set_away(conn, None, now)?;
+    let why = format!("it could not be read since {}", before.since.iso());
+    record(conn, &Actor::system(), &Act::done(Action::StoreBack, object()).because(&why), now)?;
+    notice::back(conn, before, now)
+}
+
+fn stop(conn: &mut Conn, stopped: &Stopped, now: Time) -> Result<()> {
+    store::ground::set_stopped(conn, Some(stopped), now)?;
+    let act = Act::done(Action::BackupsStopped, object()).because(&stopped.why).ended(Outcome::Failed);
+    record(conn, &Actor::system(), &act, now)?;
+    notice::stopped(conn, stopped, now)
+}
+
+fn go_on(conn: &mut Conn, before: &Stopped, now: Time) -> Result<()> {
+    store::ground::set_stopped(conn, None, now)?;
+    let why = format!("none could be stored since {}", before.since.iso());
+    record(conn, &Actor::system(), &Act::done(Action::BackupsTakenAgain, object()).because(&why), now)
+}
+
+/// Keeps what was found of a disk; tells, once for each step, that it is getting full. True where that was told.
+fn note_room(conn: &mut Conn, disk: Disk, sample: Sample) -> Result<bool> {
+    let now = sample.at;
+    store::ground::add_sample(conn, disk, sample, now - TREND)?;
+    let Some(room) = Room::of(disk, &store::ground::samples(conn, disk)?) else { return Ok(false) };
+    let name = format!("ground.told.{disk}");
+    let told = match store::setting::find(conn, &name)?.as_deref() {
+        Some("low") => Alarm::Low,
+        Some("very_low") => Alarm::VeryLow,
+        Some(_) | None => Alarm::None,
+    };
+    let alarm = room.alarm();
+    if alarm == told {
+        return Ok(false);
+    }
+    let word = match alarm {
+        Alarm::None => "none",
+        Alarm::Low => "low",
+        Alarm::VeryLow => "very_low",
+    };
+    store::setting::set(conn, &name, word, now)?;
+    if alarm < told {
+        return Ok(false);
+    }
+    notice::room(conn, &room, now)?;
+    Ok(true)
+}

@@ -1,0 +1,103 @@
+//! The mails of the ground: to the people who run the server's settings, who can do something about it.
+use crate::domain::ground::{Away, Room, Stopped};
+use crate::domain::role::Permission;
+use crate::domain::time::Time;
+use crate::domain::words::bytes;
+use crate::error::Result;
+use crate::service::mail::{self, Mail, Recipients};
+use crate::service::setting;
+use crate::store::Conn;
+use anyhow::Context;
+use askama::Template;
+
+#[derive(Template)]
+#[template(path = "mail/store_away.txt")]
+struct StoreAway<'a> {
+    it: &'a Away,
+    since: String,
+    url: String,
+}
+
+#[derive(Template)]
+#[template(path = "mail/store_back.txt")]
+struct StoreBack {
+    since: String,
+    url: String,
+}
+
+#[derive(Template)]
+#[template(path = "mail/backups_stopped.txt")]
+struct BackupsStopped<'a> {
+    it: &'a Stopped,
+    since: String,
+    url: String,
+}
+
+#[derive(Template)]
+#[template(path = "mail/disk_filling.txt")]
+struct DiskFilling {
+    disk: String,
+    free: String,
+    total: String,
+    trend: String,
+    url: String,
+}
+
+/// Tells that the store cannot be read.
+///
+/// # Errors
+/// When the database refuses.
+pub fn away(conn: &mut Conn, it: &Away, now: Time) -> Result<()> {
+    let body = StoreAway { it, since: it.since.iso(), url: url(conn)? };
+    send(conn, "store_away", "Holdfast: the store of backups cannot be read", &body, now)
+}
+
+/// Tells that the store can be read again.
+///
+/// # Errors
+/// When the database refuses.
+pub fn back(conn: &mut Conn, before: &Away, now: Time) -> Result<()> {
+    let body = StoreBack { since: before.since.iso(), url: url(conn)? };
+    send(conn, "store_back", "Holdfast: the store of backups can be read again", &body, now)
+}
+
+/// Tells that no backups are taken.
+///
+/// # Errors
+/// When the database refuses.
+pub fn stopped(conn: &mut Conn, it: &Stopped, now: Time) -> Result<()> {
+    let body = BackupsStopped { it, since: it.since.iso(), url: url(conn)? };
+    send(conn, "backups_stopped", "Holdfast: no backups can be stored", &body, now)
+}
+
+/// Tells that a disk is getting full.
+///
+/// # Errors
+/// When the database refuses.
+pub fn room(conn: &mut Conn, it: &Room, now: Time) -> Result<()> {
+    let disk = it.disk.name().to_lowercase();
+    let subject = format!("Holdfast: the disk of the {disk} is getting full");
+    let body = DiskFilling {
+        disk,
+        free: bytes(it.now.free_bytes),
+        total: bytes(it.now.total_bytes),
+        trend: it.trend(),
+        url: url(conn)?,
+    };
+    send(conn, "disk_filling", &subject, &body, now)
+}
+
+fn send(conn: &mut Conn, kind: &'static str, subject: &str, body: &impl Template, now: Time) -> Result<()> {
+    let mail = Mail {
+        to: Recipients::Permission(Permission::ManageSettings, None),
+        kind,
+        dedupe_key: None,
+        subject: subject.to_owned(),
+        body: body.render().context("writing a mail")?,
+    };
+    mail::enqueue(conn, &mail, now).map(drop)
+}
+
+fn url(conn: &mut Conn) -> Result<String> {
+    Ok(format!("{}/", setting::public_url(conn)?.unwrap_or_default()))
+}

@@ -1,0 +1,45 @@
+//! Puts a repository's `config` and key files back from the copies in the database.
+use crate::blob::{BlobKey, BlobStore, is_bad_sector};
+use crate::domain::id::RepositoryId;
+use crate::domain::time::Time;
+use crate::error::Result;
+use crate::service::backup;
+use crate::store::{self, Store};
+
+/// Heals what is missing or changed of the files that open a repository; gives how many were. Blocks.
+///
+/// # Errors
+/// When the database or the store does not answer; a store that is away is not healed.
+pub fn heal(store: &Store, blobs: &dyn BlobStore, repository: RepositoryId, now: Time) -> Result<usize> {
+    let names = store.read_blocking(move |conn| store::kept_object::names(conn, repository))?;
+    let mut healed = 0;
+    for (kind, name) in names {
+        healed += usize::from(heal_one(store, blobs, &BlobKey::new(repository, kind, name), now)?);
+    }
+    Ok(healed)
+}
+
+/// Heals one of them; true where it was missing or changed. Nothing is done to what has no copy.
+///
+/// # Errors
+/// As [`heal`].
+pub fn heal_one(store: &Store, blobs: &dyn BlobStore, key: &BlobKey, now: Time) -> Result<bool> {
+    let asked = key.clone();
+    let copy =
+        store.read_blocking(move |conn| store::kept_object::find(conn, asked.repository, asked.kind, &asked.name))?;
+    let Some(copy) = copy else { return Ok(false) };
+    let found = match blobs.read(key, 0, copy.len() as u64 + 1) {
+        Err(error) if is_bad_sector(&error) => None,
+        found => found?,
+    };
+    if found.as_ref() == Some(&copy) {
+        return Ok(false);
+    }
+    let mut upload = blobs.begin(key)?;
+    upload.write(&copy)?;
+    upload.replace()?.settle();
+    tracing::warn!(%key, "a file that opens a repository was missing or changed; it was put back from the database");
+    let key = key.clone();
+    store.act_blocking(move |conn| backup::object_put_back(conn, &key, now))?;
+    Ok(true)
+}

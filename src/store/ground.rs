@@ -1,0 +1,167 @@
+//! How the store of backups stands, kept so that a restart forgets nothing, and how full the disks were.
+use crate::domain::ground::{Away, Disk, Ground, Sample, Stopped};
+use crate::domain::id::{DeviceId, RepositoryId};
+use crate::domain::object::{ObjectKind, ObjectName};
+use crate::domain::time::Time;
+use crate::store::Conn;
+use crate::store::schema::{device_proof, disk_samples, objects, repositories, restore_points, settings};
+use crate::store::setting;
+use crate::store::upsert::UpsertExt;
+use diesel::prelude::*;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+const AWAY: &str = "ground.away";
+const STOPPED: &str = "ground.stopped";
+
+/// How the store stands, as it was last found.
+pub fn find(conn: &mut Conn) -> QueryResult<Ground> {
+    let rows = settings::table
+        .filter(settings::name.eq_any([AWAY, STOPPED]))
+        .select((settings::name, settings::value))
+        .load::<(String, String)>(conn)?;
+    let value = |name: &str| rows.iter().find(|it| it.0 == name).map_or("", |it| it.1.as_str());
+    Ok(Ground { away: parse::<Away>(value(AWAY)), stopped: parse::<Stopped>(value(STOPPED)) })
+}
+
+/// Since when the store cannot be read; none while it can.
+pub fn away(conn: &mut Conn) -> QueryResult<Option<Away>> {
+    Ok(setting::find(conn, AWAY)?.and_then(|it| parse(&it)))
+}
+
+fn parse<T: DeserializeOwned>(text: &str) -> Option<T> {
+    serde_json::from_str(text).ok()
+}
+
+fn write<T: Serialize>(conn: &mut Conn, name: &str, value: Option<&T>, now: Time) -> QueryResult<()> {
+    let text = value.map_or_else(|| Ok(String::new()), serde_json::to_string);
+    let text = text.map_err(|error| diesel::result::Error::SerializationError(Box::new(error)))?;
+    setting::set(conn, name, &text, now)
+}
+
+/// Writes that the store cannot be read, or that it can, and with it what is known of each device that has something
+/// in it.
+pub fn set_away(conn: &mut Conn, away: Option<&Away>, now: Time) -> QueryResult<()> {
+    write(conn, AWAY, away, now)?;
+    diesel::update(device_proof::table.filter(device_proof::stored_at.is_not_null()))
+        .set(device_proof::store_away_since.eq(away.map(|it| it.since)))
+        .execute(conn)
+        .map(drop)
+}
+
+/// Writes that the store takes no backups, or that it does.
+pub fn set_stopped(conn: &mut Conn, stopped: Option<&Stopped>, now: Time) -> QueryResult<()> {
+    write(conn, STOPPED, stopped, now)
+}
+
+/// Whether the ledger has any object: then its bytes must be somewhere.
+pub fn has_objects(conn: &mut Conn) -> QueryResult<bool> {
+    let any = objects::table.select(objects::name).first::<String>(conn).optional()?;
+    Ok(any.is_some())
+}
+
+/// Every repository.
+pub fn repositories(conn: &mut Conn) -> QueryResult<Vec<RepositoryId>> {
+    repositories::table.select(repositories::id).order(repositories::id).load(conn)
+}
+
+/// An object that is looked for, and its length.
+pub type Witness = (RepositoryId, ObjectKind, ObjectName, i64);
+
+/// A sound object of each of at most `limit` repositories after `after`: the newest snapshot, so that a folder that is
+/// gone is found without reading it all.
+pub fn witnesses(
+    conn: &mut Conn,
+    after: Option<RepositoryId>,
+    limit: i64,
+) -> QueryResult<Vec<(RepositoryId, Option<Witness>)>> {
+    let mut next = repositories::table.select(repositories::id).order(repositories::id).limit(limit).into_boxed();
+    if let Some(after) = after {
+        next = next.filter(repositories::id.gt(after));
+    }
+    let mut found = Vec::new();
+    for repository in next.load::<RepositoryId>(conn)? {
+        found.push((repository, newest_snapshot(conn, repository)?));
+    }
+    Ok(found)
+}
+
+fn newest_snapshot(conn: &mut Conn, repository: RepositoryId) -> QueryResult<Option<Witness>> {
+    let snapshot = restore_points::table
+        .filter(restore_points::repository_id.eq(repository).and(restore_points::stored_at.is_not_null()))
+        .order((restore_points::received_at.desc(), restore_points::id.desc()))
+        .select(restore_points::snapshot_name)
+        .first::<ObjectName>(conn)
+        .optional()?;
+    let Some(name) = snapshot else { return Ok(None) };
+    let object = crate::store::object::find(conn, repository, ObjectKind::Snapshots, &name)?;
+    Ok(object.filter(|it| it.damaged_at.is_none()).map(|it| (it.repository_id, it.kind, it.name, it.size_bytes)))
+}
+
+/// The next sound objects of the ledger after `after`, for a walk over all of them.
+pub fn walk(conn: &mut Conn, after: Option<&Witness>, limit: i64) -> QueryResult<Vec<Witness>> {
+    let mut next = objects::table
+        .filter(objects::damaged_at.is_null())
+        .order((objects::repository_id, objects::kind, objects::name))
+        .select((objects::repository_id, objects::kind, objects::name, objects::size_bytes))
+        .limit(limit)
+        .into_boxed();
+    if let Some((repository, kind, name, _)) = after {
+        let later_name = objects::kind.eq(*kind).and(objects::name.gt(name.clone()));
+        let later_kind = objects::kind.gt(*kind).or(later_name);
+        next = next
+            .filter(objects::repository_id.gt(*repository).or(objects::repository_id.eq(*repository).and(later_kind)));
+    }
+    next.load(conn)
+}
+
+/// Devices whose repository holds as many objects as it may.
+pub fn at_object_limit(conn: &mut Conn, most: i64) -> QueryResult<Vec<DeviceId>> {
+    use crate::domain::object::RepositoryState;
+    repositories::table
+        .filter(repositories::state.eq(RepositoryState::Active).and(repositories::object_count.ge(most)))
+        .select(repositories::device_id)
+        .limit(1000)
+        .load(conn)
+}
+
+#[derive(Queryable, Selectable, Insertable)]
+#[diesel(table_name = disk_samples)]
+struct Row {
+    disk: String,
+    at: Time,
+    free_bytes: i64,
+    total_bytes: i64,
+}
+
+/// Adds what was found of a disk, and forgets what is older than `cut`.
+pub fn add_sample(conn: &mut Conn, disk: Disk, sample: Sample, cut: Time) -> QueryResult<()> {
+    let row = Row {
+        disk: disk.as_str().to_owned(),
+        at: sample.at,
+        free_bytes: sample.free_bytes,
+        total_bytes: sample.total_bytes,
+    };
+    diesel::insert_into(disk_samples::table)
+        .values(&row)
+        .on_conflict_sql(
+            "(disk, at) DO UPDATE SET free_bytes = excluded.free_bytes, total_bytes = excluded.total_bytes",
+        )
+        .execute(conn)?;
+    diesel::delete(disk_samples::table.filter(disk_samples::disk.eq(disk.as_str()).and(disk_samples::at.lt(cut))))
+        .execute(conn)
+        .map(drop)
+}
+
+/// What was found of a disk, the oldest first.
+pub fn samples(conn: &mut Conn, disk: Disk) -> QueryResult<Vec<Sample>> {
+    let rows = disk_samples::table
+        .filter(disk_samples::disk.eq(disk.as_str()))
+        .order(disk_samples::at)
+        .select(Row::as_select())
+        .load::<Row>(conn)?;
+    Ok(rows
+        .into_iter()
+        .map(|it| Sample { at: it.at, free_bytes: it.free_bytes, total_bytes: it.total_bytes })
+        .collect())
+}

@@ -1,0 +1,339 @@
+//! What the server stands on: a store that is away is never green, is known again, and is nobody else's.
+use crate::support::door::{TestDoor, name};
+use crate::support::people::{act_as, colleague};
+use crate::support::server::TestServer;
+use crate::support::visit::{Visit, text};
+use crate::support::{NOW, TestDatabase};
+use crate::wipe::World;
+use holdfast::app::App;
+use holdfast::blob::BlobKey;
+use holdfast::clock::Clock;
+use holdfast::config::{Config, Options};
+use holdfast::domain::ground::ReadFault;
+use holdfast::domain::id::RepositoryId;
+use holdfast::domain::object::{ObjectKind, TokenKind};
+use holdfast::domain::role::Role;
+use holdfast::domain::wipe::WipeState;
+use holdfast::error::Error;
+use holdfast::service::{backup, wipe};
+use holdfast::store;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn look(server: &TestServer) {
+    server.app.watch.look(server.app.clock.now()).unwrap();
+}
+
+/// The folder of backups, moved away and back.
+struct Disk {
+    place: PathBuf,
+    aside: PathBuf,
+}
+
+impl Disk {
+    fn of(server: &TestServer) -> Self {
+        let place = server.app.config.blobs.clone();
+        Self { aside: place.with_extension("aside"), place }
+    }
+
+    fn goes(&self) {
+        fs::rename(&self.place, &self.aside).unwrap();
+    }
+
+    fn comes_back(&self) {
+        let _ = fs::remove_dir_all(&self.place);
+        fs::rename(&self.aside, &self.place).unwrap();
+    }
+}
+
+fn grade(visit: &Visit<'_>) -> String {
+    visit.get("/devices.json").json()["devices"][0]["grade"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_store_that_is_away_is_never_green_and_stops_every_wipe() {
+    let world = World::new();
+    let owner = colleague(&world.server, "owner", Role::Owner);
+    let (disk, visit) = (Disk::of(&world.server), Visit::of(&world.server, owner));
+    look(&world.server);
+    assert_eq!(grade(&visit), "proven");
+    let waiting = world.requested();
+
+    for empty in [false, true] {
+        disk.goes();
+        if empty {
+            fs::create_dir(&disk.place).unwrap();
+        }
+        look(&world.server);
+
+        assert_eq!(grade(&visit), "unknown");
+        for page in ["/", "/devices", "/settings", "/activity", &format!("/devices/{}", world.device.id())] {
+            let html = text(&visit.get(page));
+            assert!(html.contains("The store of backups cannot be read since"), "{page}: {html}");
+        }
+        assert!(text(&visit.get("/")).contains("1 we cannot say"), "no tile is green");
+        let refused = world.approves_as(world.second, &waiting).unwrap_err();
+        assert!(matches!(&refused, Error::Refused(why) if why.contains("cannot be read since")), "{refused}");
+        let health = world.server.request("GET", "/health", &[], b"");
+        let said = String::from_utf8(health.body).unwrap();
+        assert!(said.starts_with("degraded: the store of backups cannot be read"), "{said}");
+
+        disk.comes_back();
+        look(&world.server);
+        assert_eq!(grade(&visit), "proven", "it comes back by itself");
+        assert_eq!(world.server.request("GET", "/health", &[], b"").body, b"ok\n");
+    }
+    assert_eq!(world.told("Holdfast: the store of backups cannot be read"), 2);
+    assert_eq!(world.told("Holdfast: the store of backups can be read again"), 2);
+}
+
+#[test]
+fn a_wipe_that_was_approved_waits_until_the_store_is_back() {
+    let world = World::new();
+    let disk = Disk::of(&world.server);
+    let request = world.requested();
+    world.approved(&request);
+    disk.goes();
+    look(&world.server);
+
+    world.cools();
+    assert_eq!(world.state(request.id), WipeState::Approved, "it is not released");
+    disk.comes_back();
+    look(&world.server);
+    world.job();
+    assert_eq!(world.state(request.id), WipeState::Released);
+    disk.goes();
+    look(&world.server);
+    assert!(world.fetches().is_empty(), "it is not delivered");
+    let ask = world.ask();
+    let again = act_as(&world.server, world.asker, move |conn, by| wipe::request(conn, by, &ask, NOW));
+    assert!(matches!(&again, Err(Error::Refused(why)) if why.contains("No wipe goes on")), "{again:?}");
+    disk.comes_back();
+    look(&world.server);
+    assert_eq!(world.fetches().len(), 1);
+}
+
+#[test]
+fn a_restart_does_not_forget_that_the_store_is_away() {
+    let world = World::new();
+    let disk = Disk::of(&world.server);
+    disk.goes();
+    look(&world.server);
+    disk.comes_back();
+
+    let server = world.server.restart();
+
+    let away = server.read(|conn| Ok(store::ground::away(conn)?)).unwrap();
+    assert_eq!((away.fault, away.since), (ReadFault::Away, NOW));
+    look(&server);
+    assert_eq!(server.read(|conn| Ok(store::ground::away(conn)?)), None);
+}
+
+#[test]
+fn a_folder_of_one_device_that_went_is_damage_that_is_found_without_a_test() {
+    let world = World::new();
+    let id = world.device.id();
+    let repository = world.server.read(|conn| Ok(store::repository::active_of_device(conn, id)?)).unwrap().id;
+    let pack = BlobKey::new(repository, ObjectKind::Data, name(b"pack"));
+    let mut upload = world.server.app.blobs.begin(&pack).unwrap();
+    upload.write(b"pack").unwrap();
+    upload.commit().unwrap().settle();
+    world.server.act(move |conn| backup::received(conn, &pack, 4, TokenKind::Agent, NOW).map(drop));
+    fs::remove_dir_all(world.server.app.config.blobs.join(repository.to_string())).unwrap();
+
+    look(&world.server);
+
+    assert_eq!(world.server.read(|conn| Ok(store::ground::away(conn)?)), None, "the store itself is there");
+    let rows = world.server.read(|conn| Ok(store::object::all(conn, repository, None)?));
+    assert!(rows.len() == 3, "{rows:?}");
+    for row in rows {
+        let opens = matches!(row.kind, ObjectKind::Config | ObjectKind::Keys);
+        assert_eq!(row.damaged_at.is_none(), opens, "what opens the repository is put back: {row:?}");
+    }
+}
+
+fn options(data: &Path, database: &TestDatabase) -> Options {
+    Options {
+        data: Some(data.to_owned()),
+        database: Some(database.url()),
+        listen: Some("127.0.0.1:0".parse().unwrap()),
+        ..Options::default()
+    }
+}
+
+fn opens(options: Options) -> Result<App, String> {
+    App::open(Config::new(options).unwrap(), Clock::fixed(NOW)).map_err(|error| format!("{error:#}"))
+}
+
+/// A data folder and a database with a device and its repository.
+fn used() -> (tempfile::TempDir, TestDatabase, RepositoryId) {
+    let (folder, database) = (tempfile::tempdir().unwrap(), TestDatabase::new());
+    let data = folder.path().join("data");
+    let app = opens(options(&data, &database)).unwrap();
+    drop(app);
+    let door = TestDoor::on(&database, &data.join("blobs"));
+    let repository = door.repository();
+    assert_eq!(repository.put("data", b"pack").status, 200);
+    (folder, database, repository.id)
+}
+
+#[test]
+fn a_server_does_not_start_on_a_folder_that_lost_its_disk_nor_on_anothers() {
+    let (folder, database, repository) = used();
+    let (data, aside) = (folder.path().join("data"), folder.path().join("aside"));
+    let blobs = data.join("blobs");
+    fs::rename(&blobs, &aside).unwrap();
+
+    let why = opens(options(&data, &database)).err().unwrap();
+    assert!(why.contains("is not there") && why.contains("--adopt-blobs"), "{why}");
+    assert!(!blobs.exists(), "a missing mount is not made");
+    fs::create_dir(&blobs).unwrap();
+    let why = opens(options(&data, &database)).err().unwrap();
+    assert!(why.contains("does not carry the marker"), "{why}");
+    assert_eq!(fs::read_dir(&blobs).unwrap().count(), 0, "and nothing is put there");
+
+    let (other, others) = (tempfile::tempdir().unwrap(), TestDatabase::new());
+    drop(opens(options(other.path(), &others)).unwrap());
+    let foreign = Options { blobs: Some(other.path().join("blobs")), ..options(&data, &database) };
+    let why = opens(foreign).err().unwrap();
+    assert!(why.contains("another server"), "{why}");
+
+    let app = opens(Options { adopt_blobs: true, ..options(&data, &database) }).unwrap();
+    let row = app
+        .store
+        .read_blocking(move |conn| store::object::find(conn, repository, ObjectKind::Data, &name(b"pack")))
+        .unwrap();
+    assert!(row.unwrap().damaged_at.is_some(), "what an adopted folder lacks is damaged");
+}
+
+#[test]
+fn one_folder_has_one_server() {
+    let (folder, database) = (tempfile::tempdir().unwrap(), TestDatabase::new());
+    let blobs = folder.path().join("blobs");
+    let with = |data: &str| Options { blobs: Some(blobs.clone()), ..options(&folder.path().join(data), &database) };
+    let first = opens(with("one")).unwrap();
+    fs::create_dir(folder.path().join("two")).unwrap();
+    fs::copy(folder.path().join("one/proof.key"), folder.path().join("two/proof.key")).unwrap();
+
+    let why = opens(with("two")).err().unwrap();
+
+    assert!(why.contains("another server is using"), "{why}");
+    drop(first);
+    opens(with("two")).unwrap();
+}
+
+#[test]
+fn a_database_is_not_made_beside_backups_or_a_key() {
+    let (folder, _database, _) = used();
+    let data = folder.path().join("data");
+
+    let empty = TestDatabase::new();
+    let why = opens(options(&data, &empty)).err().unwrap();
+    assert!(why.contains("there is no database") && why.contains("holds backups"), "{why}");
+    fs::remove_dir_all(data.join("blobs")).unwrap();
+    let why = opens(options(&data, &empty)).err().unwrap();
+    assert!(why.contains("proof.key is there"), "{why}");
+    fs::remove_file(data.join("proof.key")).unwrap();
+    opens(options(&data, &empty)).unwrap();
+}
+
+#[test]
+fn a_key_is_not_made_beside_a_database_that_has_one() {
+    let (folder, database, _) = used();
+    let data = folder.path().join("data");
+    fs::remove_file(data.join("proof.key")).unwrap();
+
+    let why = opens(options(&data, &database)).err().unwrap();
+
+    assert!(why.contains("proof.key is missing"), "{why}");
+    assert!(!data.join("proof.key").exists());
+}
+
+#[test]
+fn an_upload_is_refused_while_another_folder_is_in_the_place_of_the_store() {
+    let world = World::new();
+    let (server, disk) = (&world.server, Disk::of(&world.server));
+    let key = BlobKey::new(RepositoryId::generate(NOW), ObjectKind::Data, name(b"pack"));
+    let mut begun = server.app.blobs.begin(&key).unwrap();
+    begun.write(b"pack").unwrap();
+    disk.goes();
+    fs::create_dir(&disk.place).unwrap();
+
+    let error = server.app.blobs.begin(&key).map(drop).unwrap_err();
+    assert_eq!(holdfast::blob::fault_of(&error).unwrap().fault, ReadFault::Away);
+    assert!(begun.commit().is_err(), "nor is one that had begun");
+    assert_eq!(fs::read_dir(&disk.place).unwrap().count(), 0);
+
+    disk.comes_back();
+    let mut again = server.app.blobs.begin(&key).unwrap();
+    again.write(b"pack").unwrap();
+    again.commit().unwrap().settle();
+}
+
+#[test]
+fn the_door_answers_come_again_while_the_store_is_away() {
+    let door = TestDoor::start();
+    let repository = door.repository();
+    repository.put("data", b"pack");
+    let aside = door.folder.with_extension("aside");
+    fs::rename(&door.folder, &aside).unwrap();
+
+    let (sent, read) = (repository.put("data", b"more"), repository.get(&format!("data/{}", name(b"pack"))));
+    fs::rename(&aside, &door.folder).unwrap();
+
+    assert_eq!((sent.status, read.status), (503, 503));
+    assert!(!read.header("Retry-After").is_empty());
+    let known = door.read(move |conn| store::object::find(conn, repository.id, ObjectKind::Data, &name(b"pack")));
+    assert_eq!(known.unwrap().damaged_at, None, "a store that is away damages nothing");
+}
+
+#[test]
+fn an_object_that_is_too_short_is_lost_before_its_first_byte_is_sent() {
+    let door = TestDoor::start();
+    let repository = door.repository();
+    let bytes = vec![9; 700_000];
+    repository.put("data", &bytes);
+    let path = format!("{}/data/{}/{}", repository.id, &name(&bytes).as_str()[..2], name(&bytes));
+    fs::write(door.folder.join(path), &bytes[..600_000]).unwrap();
+
+    let answer = repository.get(&format!("data/{}", name(&bytes)));
+
+    assert_eq!(answer.status, 404);
+    assert!(answer.text().contains("lost"), "{}", answer.text());
+}
+
+#[test]
+fn room_on_the_disks_is_shown_and_told_before_it_ends() {
+    let world = World::new();
+    let owner = colleague(&world.server, "owner", Role::Owner);
+    look(&world.server);
+
+    let html = text(&Visit::of(&world.server, owner).get("/"));
+
+    assert!(html.contains("Room on the server") && html.contains("Backups: "), "{html}");
+}
+
+#[test]
+fn a_lock_in_the_database_is_answered_come_again() {
+    use diesel::connection::SimpleConnection;
+    let Ok(_) = std::env::var("TEST_DATABASE_URL") else { return };
+    let database = TestDatabase::new();
+    let (one, two) = (database.store(), database.store());
+    let (sender, locked) = std::sync::mpsc::channel();
+    let (done, waits) = std::sync::mpsc::channel::<()>();
+    let holder = std::thread::spawn(move || {
+        one.write_blocking(move |conn| {
+            conn.batch_execute("LOCK TABLE settings IN ACCESS EXCLUSIVE MODE")?;
+            sender.send(()).unwrap();
+            let _ = waits.recv();
+            Ok::<_, Error>(())
+        })
+    });
+    locked.recv().unwrap();
+
+    let answer = two.read_blocking(|conn| store::setting::find(conn, "x"));
+
+    done.send(()).unwrap();
+    holder.join().unwrap().unwrap();
+    assert!(matches!(answer, Err(Error::Busy(_))), "{answer:?}");
+}
