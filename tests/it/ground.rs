@@ -97,7 +97,7 @@ fn a_wipe_that_was_approved_waits_until_the_store_is_back() {
     look(&world.server);
 
     world.cools();
-    assert_eq!(world.state(request.id), WipeState::Approved, "it is not released");
+    assert_eq!(world.state(request.id), WipeState::Cooling, "it is not released");
     disk.comes_back();
     look(&world.server);
     world.job();
