@@ -32,6 +32,11 @@ pub fn set(conn: &mut Conn, name: &str, value: &str, now: Time) -> QueryResult<(
     write(conn, &Setting { name, value, updated_at: now, next_value: None, next_at: None })
 }
 
+/// Takes a setting away.
+pub fn remove(conn: &mut Conn, name: &str) -> QueryResult<()> {
+    diesel::delete(settings::table.find(name)).execute(conn).map(drop)
+}
+
 /// Writes a setting with what it becomes.
 pub fn write(conn: &mut Conn, setting: &Setting) -> QueryResult<()> {
     diesel::insert_into(settings::table)

@@ -13,6 +13,7 @@ use crate::domain::time::{Time, days, hours};
 use crate::error::{Error, Result};
 use crate::service::activity::{Act, record};
 use crate::service::backup;
+use crate::service::loss::STORE_AWAY_SINCE;
 use crate::store::ground::Witness;
 use crate::store::repository::MAX_OBJECTS;
 use crate::store::{self, Conn, Store};
@@ -332,6 +333,7 @@ fn object() -> Object {
 
 fn went(conn: &mut Conn, away: &Away, now: Time) -> Result<()> {
     store::ground::set_away(conn, Some(away), now)?;
+    store::setting::set(conn, STORE_AWAY_SINCE, &away.since.millis().to_string(), now)?;
     let act = Act::done(Action::StoreAway, object()).because(&away.why).ended(Outcome::Failed);
     record(conn, &Actor::system(), &act, now)?;
     notice::away(conn, away, now)
@@ -339,6 +341,7 @@ fn went(conn: &mut Conn, away: &Away, now: Time) -> Result<()> {
 
 fn came_back(conn: &mut Conn, before: &Away, now: Time) -> Result<()> {
     store::ground::set_away(conn, None, now)?;
+    store::setting::remove(conn, STORE_AWAY_SINCE)?;
     let why = format!("it could not be read since {}", before.since.iso());
     record(conn, &Actor::system(), &Act::done(Action::StoreBack, object()).because(&why), now)?;
     notice::back(conn, before, now)
