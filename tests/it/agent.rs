@@ -694,7 +694,9 @@ pub fn order_restore(server: &TestServer, from: DeviceId, point: RestorePointId,
         request_key: None,
     };
     let (keys, blobs, now) = (server.app.proof_keys.clone().unwrap(), server.app.blobs.clone(), server.app.clock.now());
-    let asked = as_person(server, &person(server, "eve"), move |conn, by| {
+    // One person for each target, for an account is made once.
+    let eve = person(server, &format!("eve-{}", to.enrollment().device_id));
+    let asked = as_person(server, &eve, move |conn, by| {
         let plan = service::restore::plan(conn, by, &draft)?;
         let manifest = service::restore::manifest(blobs.as_ref(), &plan.repository, &plan.manifest)?;
         let prepared = service::restore::prepare(&plan, &manifest, &draft.selection, keys.as_ref(), now)?;
@@ -809,7 +811,7 @@ fn a_restore_that_was_cut_off_goes_on_and_keeps_what_is_there() {
 }
 
 /// An account of long standing.
-fn person(server: &TestServer, name: &'static str) -> User {
+fn person(server: &TestServer, name: &str) -> User {
     let since = NOW - days(90);
     let user = User {
         id: UserId::generate(since),

@@ -41,6 +41,7 @@ mod removal;
 mod restic;
 mod restic_client;
 mod restore;
+mod restore_tree;
 mod serve;
 mod setting;
 mod shown;
