@@ -197,7 +197,7 @@ pub fn findings(conn: &mut Conn, device: &Device, now: Time) -> Result<Vec<Findi
 /// When the database refuses.
 pub fn device_policy(conn: &mut Conn, device: &Device, now: Time) -> Result<DevicePolicy> {
     let policies = applied(&applying_to(conn, device)?)?;
-    let number = setting::NUMBERS.iter().find(|it| it.name == setting::CHECK_IN_SECONDS);
+    let number = setting::NUMBERS.iter().find(|it| it.name == CHECK_IN_SECONDS);
     let seconds = setting::number(conn, number.context("there is no such setting")?, now)?;
     let default = Duration::from_secs(u64::try_from(seconds).context("a span of check-ins below zero")?);
     let schedule = Schedule::tightest(&policies);

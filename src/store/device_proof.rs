@@ -119,6 +119,7 @@ impl DeviceProof {
             noted_at: None,
             damaged_files: 0,
             damaged_names: "[]".to_owned(),
+            store_away_since: None,
         }
     }
 

@@ -4,6 +4,7 @@ use crate::clock::Clock;
 use crate::domain::device::DeviceState;
 use crate::domain::guard::GuardedAct;
 use crate::domain::id::WipeRequestId;
+use crate::domain::loss::Loss;
 use crate::domain::message::WipeReport;
 use crate::domain::role::{Permission, Reach};
 use crate::domain::time::{Time, days};
@@ -58,6 +59,7 @@ struct ShowPage {
     /// What was agreed to, and what would be lost now, in words.
     agreed: Answer,
     current: Answer,
+    current_loss: Loss,
     changed: Vec<Changed>,
     report: Option<WipeReport>,
     is_mine: bool,
@@ -82,6 +84,7 @@ impl ShowPage {
         Ok(Self {
             agreed: web_loss::shown(&it.agreed.loss(), &layout),
             current: web_loss::shown(&it.current.loss(), &layout),
+            current_loss: it.current.loss(),
             changed: if is_open { changed(&layout, &it.agreed.differences(&it.current)) } else { Vec::new() },
             report: report.context("reading a wipe's report")?,
             is_mine: it.request.requested_by == by.id,
