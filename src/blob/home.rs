@@ -210,7 +210,7 @@ fn look(dir: &Path, identity: &Identity) -> Result<(u64, u64), StoreFault> {
         Err(error) => return Err(of_error(&path, &error)),
     };
     let marker = serde_json::from_str::<Marker>(&text)
-        .map_err(|_| fault(ReadFault::Unreadable, format!("the marker {} is damaged", path.display())))?;
+        .map_err(|why| fault(ReadFault::Unreadable, format!("the marker {} is damaged: {why}", path.display())))?;
     if marker.identity != *identity {
         let whose = if marker.identity.server == identity.server { "another database" } else { "another server" };
         let Identity { server, database } = &marker.identity;

@@ -76,8 +76,10 @@ impl Found {
     }
 }
 
-/// Looks for devices that check in and do not back up within the span of their policies, for those that no policy asks
-/// for backups, and for those whose backups keep failing, where nobody was told of it. Only reads.
+/// Looks for devices whose backups are missing, where nobody was told of it. Only reads.
+///
+/// They check in and do not back up within the span of their policies, or no policy asks them for backups, or their
+/// backups keep failing.
 ///
 /// # Errors
 /// When the database refuses.

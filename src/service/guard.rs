@@ -146,8 +146,10 @@ pub(super) fn tell_of_many(
     Ok(())
 }
 
-/// Whether somebody who made something may still do what it does: their account is open, and holds `permission` for
-/// devices of `team`. Asked each time it is used, so that what they made dies with the account and with the role.
+/// Whether somebody who made something may still do what it does.
+///
+/// Their account is open, and holds `permission` for devices of `team`. Asked each time it is used, so that what they
+/// made dies with the account and with the role.
 ///
 /// # Errors
 /// When the database refuses.

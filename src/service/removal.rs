@@ -1,5 +1,6 @@
-//! Removing devices: the first at once, what follows within the hour after the hold of wipes, and no more than their
-//! limit. One stolen session cannot take the devices from the lists before somebody can see it.
+//! Removing devices: the first at once, what follows within the hour after the hold of wipes.
+//!
+//! No more than their limit: one stolen session cannot take the devices from the lists before somebody can see it.
 use crate::domain::activity::{Action, Actor, Object, Outcome};
 use crate::domain::guard::GuardedAct;
 use crate::domain::id::DeviceId;

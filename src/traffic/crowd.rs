@@ -286,9 +286,9 @@ mod tests {
         let mut known: Vec<_> = (0..6).map(|at| (at, door.enters(u8::try_from(at).unwrap() + 1))).collect();
         for (at, (_, connection)) in &known {
             connection.belongs_to(if *at < 4 {
-                device(i64::try_from(*at).unwrap())
+                device(i64::from(*at))
             } else {
-                Owner::Person(UserId::generate(Time::from_millis(i64::try_from(*at).unwrap())))
+                Owner::Person(UserId::generate(Time::from_millis(i64::from(*at))))
             });
         }
 

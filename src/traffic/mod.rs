@@ -65,7 +65,9 @@ pub async fn keep(
     let body = request.take_payload();
     request.set_payload(match body {
         Payload::None => Payload::None,
-        body => Payload::Stream { payload: Box::pin(Paced::new(body, least)) },
+        body @ (Payload::H1 { .. } | Payload::Stream { .. }) => {
+            Payload::Stream { payload: Box::pin(Paced::new(body, least)) }
+        }
     });
     let response = next.call(request).await?;
     let person = response.request().extensions().get::<Arc<Identity>>().map(|it| it.user.id);

@@ -102,7 +102,7 @@ impl Search {
     }
 
     /// `from` and `until` as a field for date and time takes them: a link may name a day alone.
-    fn from_field(&self) -> String {
+    fn since_field(&self) -> String {
         with_time(&self.from, "00:00")
     }
 

@@ -10,7 +10,7 @@
     [...region.querySelectorAll("input, textarea, details")].some(
       (it) => it.open || it.checked !== it.defaultChecked || it.value !== it.defaultValue,
     );
-  const zone = document.documentElement.dataset.zone;
+  const zone = document.body.dataset.zone;
   const clock = (at) => at.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", timeZone: zone });
   let updated = new Date();
   // A page that shows old facts says so: a server that is away, or a session that has ended.

@@ -198,7 +198,7 @@ fn a_queue_that_is_full_of_other_mails_silences_no_guard() {
     assert_eq!(
         told,
         [
-            "Guard changed: Hold before an approved wipe, in minutes",
+            "Guard changed: Hold before an approved wipe (minutes)",
             "Guard changed: Most wipes per hour",
             "Part in wipes given: bob@example.org"
         ]

@@ -95,8 +95,8 @@ fn a_failed_test_needs_attention_only_while_it_stands() {
     let device = SimDevice::join(&server).id();
     let repository = server.read(|conn| Ok(store::repository::active_of_device(conn, device)?)).unwrap();
     let mut point = restore_point(repository.id, device, NOW);
-    point.failed_at = Some(NOW);
     let mut test = RestoreTest::queued(point.id, device, TestCause::NewBackup, None, NOW);
+    (point.failed_at, point.test_id) = (Some(NOW), Some(test.id));
     (test.state, test.result, test.finished_at) = (TestState::Finished, Some(TestResult::Failed), Some(NOW));
     let later = point.clone();
     server.act(move |conn| {

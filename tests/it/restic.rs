@@ -1,5 +1,6 @@
 //! The backup door, byte by byte.
 use crate::support::door::{TestDoor, TestRepository, name};
+use crate::support::people::{SINCE, insert_person};
 use crate::support::{NOW, http, unreadable};
 use diesel::prelude::*;
 use holdfast::blob::{BlobKey, BlobStore, Stored, Upload, piece};
@@ -7,6 +8,7 @@ use holdfast::domain::activity::{Action, Actor};
 use holdfast::domain::id::{CommandId, RepositoryId, RestoreId};
 use holdfast::domain::object::{ObjectKind, TokenKind};
 use holdfast::domain::proof::TestCause;
+use holdfast::domain::role::Role;
 use holdfast::domain::time::{Time, days, hours, minutes};
 use holdfast::store::schema::{activity, repositories, restore_tests, restores};
 use holdfast::{secret, service, store};
@@ -540,7 +542,7 @@ fn a_snapshot_is_never_older_than_what_it_needs() {
     let device = repository.device;
     let points = door.read(move |conn| store::restore_point::of_device(conn, device, 10));
     assert_eq!(points.len(), 1);
-    assert!(points[0].received_at >= NOW);
+    assert!(points[0].as_of >= NOW, "a view as of it shows all of it");
     assert_eq!(points[0].stored_at, Some(points[0].received_at));
 }
 
@@ -548,6 +550,7 @@ fn ticket(door: &TestDoor, repository: &TestRepository, expires_at: Time) -> Tes
     let token = secret::generate("hf_ticket_").unwrap();
     let (hash, repository_id, device) = (secret::hash(&token), repository.id, repository.device);
     door.write(move |conn| {
+        let owner = insert_person(conn, "owner", &[Role::Owner], None, SINCE)?;
         let point = store::restore_point::newest_stored(conn, repository_id)?.unwrap();
         diesel::insert_into(restores::table)
             .values((
@@ -561,7 +564,8 @@ fn ticket(door: &TestDoor, repository: &TestRepository, expires_at: Time) -> Tes
                     restores::selection.eq("[]"),
                     restores::conflict.eq("keep_both"),
                     restores::state.eq("queued"),
-                    restores::requested_by.eq("test"),
+                    restores::requested_by.eq(owner.to_string()),
+                    restores::reason.eq(""),
                     restores::requested_at.eq(NOW),
                     restores::ticket_hash.eq(hash),
                     restores::expires_at.eq(expires_at),

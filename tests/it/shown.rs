@@ -56,7 +56,7 @@ fn a_lost_update_is_refused_in_every_edit_form_and_what_was_typed_stays() {
             "/settings".to_owned(),
             settings("20"),
             settings("30"),
-            "Hold before an approved wipe, in minutes was “10”, and is now “20”.",
+            "Hold before an approved wipe (minutes) was “10”, and is now “20”.",
             "value=\"30\"",
         ),
         (

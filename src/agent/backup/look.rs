@@ -101,8 +101,11 @@ const fn kind_of(kind: FileType) -> EntryKind {
     }
 }
 
+/// Extended attributes: names and values.
+type Attributes = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// All extended attributes that this account can see.
-fn attributes(found: &Found, handle: BorrowedFd<'_>) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Errno> {
+fn attributes(found: &Found, handle: BorrowedFd<'_>) -> Result<Attributes, Errno> {
     if found.is_open {
         return read_all(
             |buffer| rustix::fs::flistxattr(handle, buffer),
@@ -137,7 +140,7 @@ fn errno(error: io::Error) -> Errno {
 fn read_all(
     list: impl Fn(&mut [u8]) -> Result<usize, Errno>,
     get: impl Fn(&[u8], &mut [u8]) -> Result<usize, Errno>,
-) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Errno> {
+) -> Result<Attributes, Errno> {
     let mut small = [0; 1024];
     let names = match list(&mut small) {
         Ok(0) | Err(Errno::NOTSUP) => return Ok(Vec::new()),

@@ -207,7 +207,7 @@ pub struct Walkers {
 
 impl Walkers {
     pub fn new(roots: &[PathBuf], mounts: bool) -> Self {
-        Self { roots: roots.to_vec().into_iter(), now: None, mounts }
+        Self { roots: Vec::from(roots).into_iter(), now: None, mounts }
     }
 
     /// The next entry; none at the end.

@@ -192,7 +192,9 @@ mod tests {
     #[test]
     fn the_disks_own_error_is_given_on() {
         let full = File::options().read(true).write(true).open("/dev/full").unwrap();
-        let error = fill(full, &mut |out| out.write_all(b"x").map_err(|_| io::Error::other("wrapped"))).unwrap_err();
+        let error =
+            fill(full, &mut |out| out.write_all(b"x").map_err(|why| io::Error::other(format!("wrapped: {why}"))))
+                .unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
     }
 }

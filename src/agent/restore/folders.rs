@@ -204,7 +204,7 @@ impl Folders {
     }
 
     fn leave(&mut self) -> io::Result<()> {
-        let opened = self.here().and_then(|it| Ok(it.try_clone_to_owned()?));
+        let opened = self.here().and_then(|it| it.try_clone_to_owned());
         let Some(mut level) = self.open.pop() else { return Ok(()) };
         let dir = match opened {
             Ok(dir) => dir,

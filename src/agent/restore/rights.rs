@@ -250,7 +250,7 @@ pub fn apply_to_link(dir: BorrowedFd<'_>, name: &CStr, rights: &Rights) -> std::
     for (key, value) in &rights.attributes {
         let is_of_files = is_list(key) || key == CAPABILITY;
         let keyed = CString::new(key.as_slice()).ok().filter(|_| !is_of_files);
-        if !keyed.is_some_and(|it| rustix::fs::lsetxattr(&path, &it, value, XattrFlags::empty()).is_ok()) {
+        if keyed.is_none_or(|it| rustix::fs::lsetxattr(&path, &it, value, XattrFlags::empty()).is_err()) {
             short.push(Short::Attribute);
         }
     }

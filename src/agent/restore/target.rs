@@ -16,6 +16,9 @@ use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
+/// Folders that could not be kept, each with the reason.
+type Lost = Vec<(String, String)>;
+
 /// The protected folders, open for writing.
 pub struct Targets {
     roots: Vec<(Vec<u8>, Writer)>,
@@ -80,11 +83,11 @@ impl Targets {
 
     /// Says what a folder of the backup had, before anything in it is written.
     pub fn know(&mut self, entry: &Entry) -> io::Result<()> {
-        self.at(entry, |writer, item| writer.know(item))
+        self.at(entry, Writer::know)
     }
 
     pub fn folder(&mut self, entry: &Entry) -> io::Result<()> {
-        self.at(entry, |writer, item| writer.folder(item))?
+        self.at(entry, Writer::folder)?
     }
 
     pub fn symlink(&mut self, entry: &Entry, target: &[u8]) -> io::Result<Written> {
@@ -92,7 +95,7 @@ impl Targets {
     }
 
     pub fn pipe(&mut self, entry: &Entry) -> io::Result<Written> {
-        self.at(entry, |writer, item| writer.pipe(item))?
+        self.at(entry, Writer::pipe)?
     }
 
     pub fn file(&mut self, entry: &Entry, chunks: &[Id], content: Content<'_>) -> io::Result<Written> {
@@ -101,7 +104,7 @@ impl Targets {
 
     /// Gives the last folders their rights and brings them to the disk. Answers what came back otherwise than it was, and
     /// the folders that were lost on the way.
-    pub fn finish(&mut self) -> io::Result<(Vec<Shortfall>, Vec<(String, String)>)> {
+    pub fn finish(&mut self) -> io::Result<(Vec<Shortfall>, Lost)> {
         let (mut all, mut lost) = (Vec::new(), Vec::new());
         for (_, writer) in &mut self.roots {
             writer.finish()?;

@@ -1,5 +1,7 @@
-//! What the server stands on: looks whether the store of backups is the right one, can be read and takes backups, and
-//! how much room the disks have; keeps what it finds, and tells whoever can do something about it.
+//! What the server stands on: the store of backups, and the disks.
+//!
+//! Looks whether the store is the right one, can be read and takes backups, and how much room the disks have; keeps what
+//! it finds, and tells whoever can do something about it.
 mod notice;
 
 use crate::blob::disk::space_of;

@@ -194,8 +194,8 @@ pub fn request(conn: &mut Conn, by: &By<'_>, draft: &Draft, prepared: Prepared, 
         repository_id: plan.repository.id,
         repository_path: format!("/restic/{}/", plan.repository.id),
         snapshot: plan.point.snapshot_name.clone(),
-        sealed: prepared.sealed,
-        selection: prepared.paths,
+        sealed: prepared.sealed.clone(),
+        selection: prepared.paths.clone(),
         conflict: draft.conflict,
         landing: Landing::of((plan.device.id, plan.repository.generation), (plan.target.id, plan.target.generation)),
         file_count: u64::try_from(prepared.file_count).unwrap_or(0),
@@ -207,35 +207,8 @@ pub fn request(conn: &mut Conn, by: &By<'_>, draft: &Draft, prepared: Prepared, 
         let ask = Ask { kind: CommandKind::Restore, payload: &order, request_key: None };
         (Some(command::queue(conn, by.actor, &plan.target, ask, now)?.id), None)
     };
-    let mut restore = Restore {
-        id: prepared.id,
-        device_id: plan.device.id,
-        target_device_id: plan.target.id,
-        target_generation: plan.target.generation,
-        repository_id: plan.repository.id,
-        restore_point_id: plan.point.id,
-        selection: serde_json::to_string(&draft.selection).context("writing a selection")?,
-        conflict: draft.conflict,
-        state: if crosses { RestoreState::Requested } else { RestoreState::Queued },
-        request_key: draft.request_key.clone(),
-        requested_by: by.user.to_string(),
-        requested_at: now,
-        reason: reason.to_owned(),
-        agreed: None,
-        waiting_order,
-        approved_by: None,
-        approved_at: None,
-        ticket_hash: Some(prepared.ticket_hash),
-        expires_at: now + if crosses { WAITS_FOR } else { VALID_FOR },
-        command_id,
-        started_at: None,
-        finished_at: None,
-        file_count: prepared.file_count,
-        restored_count: 0,
-        matched_count: 0,
-        byte_count: prepared.byte_count,
-        failures: "{}".to_owned(),
-    };
+    let mut restore =
+        Restore { reason: reason.to_owned(), waiting_order, command_id, ..ordered(by, draft, &plan, prepared, now)? };
     let crossing = current(conn, &restore)?;
     if crosses {
         restore.agreed = Some(serde_json::to_string(&crossing).context("writing what a restore does")?);
@@ -258,6 +231,40 @@ pub fn request(conn: &mut Conn, by: &By<'_>, draft: &Draft, prepared: Prepared, 
         cross::tell(conn, by.actor, (&restore, &crossing), "requested", now)?;
     }
     Ok(restore)
+}
+
+/// The row of a restore that was asked for just now.
+fn ordered(by: &By<'_>, draft: &Draft, plan: &Plan, prepared: Prepared, now: Time) -> Result<Restore> {
+    let crosses = plan.act() != GuardedAct::RestoreToItself;
+    Ok(Restore {
+        id: prepared.id,
+        device_id: plan.device.id,
+        target_device_id: plan.target.id,
+        target_generation: plan.target.generation,
+        repository_id: plan.repository.id,
+        restore_point_id: plan.point.id,
+        selection: serde_json::to_string(&draft.selection).context("writing a selection")?,
+        conflict: draft.conflict,
+        state: if crosses { RestoreState::Requested } else { RestoreState::Queued },
+        request_key: draft.request_key.clone(),
+        requested_by: by.user.to_string(),
+        requested_at: now,
+        reason: String::new(),
+        agreed: None,
+        waiting_order: None,
+        approved_by: None,
+        approved_at: None,
+        ticket_hash: Some(prepared.ticket_hash),
+        expires_at: now + if crosses { WAITS_FOR } else { VALID_FOR },
+        command_id: None,
+        started_at: None,
+        finished_at: None,
+        file_count: prepared.file_count,
+        restored_count: 0,
+        matched_count: 0,
+        byte_count: prepared.byte_count,
+        failures: "{}".to_owned(),
+    })
 }
 
 /// What the same form ordered when it was sent before.

@@ -118,6 +118,7 @@ pub fn restore_until(
             ("what", "all"),
             ("target", target.as_str()),
             ("unproven", "yes"),
+            ("reason", "Replacement"),
             ("request_key", key.as_str()),
         ];
         let to = person.post(&format!("/devices/{source}/restores"), &fields)?;

@@ -34,8 +34,8 @@ fn a_longer_validity_and_a_test_that_could_not_run_make_no_old_proof_hold_again(
     let now = world.clock.now();
     let raise = move |conn: &mut _| store::setting::set(conn, "proof.validity_seconds", "31536000", now);
     world.store.write_blocking(raise).unwrap();
-    let folder = world.stored.folder.path().join(world.craft.repository.as_str());
-    let aside = world.stored.folder.path().join("aside");
+    let folder = world.stored.folder.path().to_owned();
+    let aside = folder.with_extension("aside");
     fs::rename(&folder, &aside).unwrap();
     ask(&world);
     assert_eq!(world.run(), 1);

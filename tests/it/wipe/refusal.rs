@@ -242,7 +242,7 @@ fn a_requester_without_the_role_has_nothing_approved() {
     take_roles(&world.server, world.asker);
 
     let refused = world.approves_as(world.second, &request).unwrap_err();
-    assert!(refused.to_string().contains("the requester may not ask"), "{refused}");
+    assert!(refused.to_string().contains("the requester may no longer ask"), "{refused}");
     assert_eq!(world.state(request.id), WipeState::Requested);
 }
 

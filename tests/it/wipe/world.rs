@@ -68,8 +68,8 @@ impl World {
                 store::restore_point::insert(conn, &row)?;
                 Ok(row)
             };
+            let proven = proven_hours.map(&mut point).transpose()?;
             let newest = point(2)?;
-            let proven = proven_hours.map(point).transpose()?;
             store::device_proof::set(conn, &proof(id, &newest, proven.as_ref(), not_proven))?;
             Ok(())
         });
