@@ -549,7 +549,7 @@ fn a_snapshot_is_never_older_than_what_it_needs() {
 fn ticket(door: &TestDoor, repository: &TestRepository, expires_at: Time) -> TestRepository {
     let token = secret::generate("hf_ticket_").unwrap();
     let (hash, repository_id, device) = (secret::hash(&token), repository.id, repository.device);
-    door.write(move |conn| {
+    door.write(move |conn| -> holdfast::error::Result<_> {
         let owner = insert_person(conn, "owner", &[Role::Owner], None, SINCE)?;
         let point = store::restore_point::newest_stored(conn, repository_id)?.unwrap();
         diesel::insert_into(restores::table)
@@ -579,7 +579,8 @@ fn ticket(door: &TestDoor, repository: &TestRepository, expires_at: Time) -> Tes
                     restores::failures.eq("[]"),
                 ),
             ))
-            .execute(conn)
+            .execute(conn)?;
+        Ok(())
     });
     door.with_token(repository, &token)
 }
