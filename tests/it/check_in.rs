@@ -264,6 +264,7 @@ fn a_check_in_that_is_sent_twice_leaves_what_one_leaves() {
     once.next_check_in_at = twice.next_check_in_at;
     // Each answer hands out another value to bring.
     once.continuity.clone_from(&twice.continuity);
+    once.continuity_version = twice.continuity_version;
     assert_eq!(once, twice);
 }
 

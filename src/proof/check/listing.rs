@@ -250,11 +250,14 @@ mod tests {
         let linked =
             |inode: u32| node(&format!(r#"{{"name":"a","type":"file","links":2,"inode":{inode},"device_id":1}}"#));
         let alone = node(r#"{"name":"a","type":"file","links":1,"inode":7}"#);
-        let mut all = listing(&[file("a", Some(1)), file("b", Some(1)), file("c", Some(2)), file("d", None)]);
+        let entries = [file("a", Some(1)), file("b", Some(1)), file("c", Some(2)), file("d", None)];
+        let mut mixed = listing(&entries);
+        assert_eq!(mixed.meet("/a", &linked(5)), Met::Same);
+        assert!(matches!(mixed.meet("/c", &linked(5)), Met::Other(_)), "it would become a name of the others");
+        let mut all = listing(&entries);
         assert_eq!(all.meet("/a", &linked(5)), Met::Same);
         assert_eq!(all.meet("/b", &linked(5)), Met::Same);
         assert!(matches!(all.meet("/b", &linked(6)), Met::Other(_)), "another file");
-        assert!(matches!(all.meet("/c", &linked(5)), Met::Other(_)), "it would become a name of the others");
         assert_eq!(all.meet("/c", &linked(8)), Met::Same);
         assert_eq!(all.meet("/d", &alone), Met::Same);
         assert!(matches!(all.meet("/d", &linked(5)), Met::Other(_)));

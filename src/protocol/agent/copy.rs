@@ -192,7 +192,10 @@ mod tests {
         for number in 0..=MAX_KEPT {
             answers.first(key(number)).await.unwrap().answer(said("done"));
         }
-        let kept = || (answers.kept().by_request.len(), answers.kept().order.len());
+        let kept = || {
+            let kept = answers.kept();
+            (kept.by_request.len(), kept.order.len())
+        };
         assert_eq!(kept(), (MAX_KEPT, MAX_KEPT));
         assert!(answers.first(key(0)).await.is_ok(), "the oldest was forgotten");
 
