@@ -18,7 +18,7 @@ use holdfast::domain::id::{CommandId, DeviceId, RestoreId, RestorePointId, UserI
 use holdfast::domain::message::{CHECK_IN, CheckIn, CheckInAnswer, Command, CommandResult};
 use holdfast::domain::restore::RestoreState;
 use holdfast::domain::role::{Role, Scope};
-use holdfast::domain::time::{Time, hours};
+use holdfast::domain::time::{Time, days, hours};
 use holdfast::domain::wipe::WipeState;
 use holdfast::service::account::{Origin, open_session};
 use holdfast::service::enrollment::{PROOF_PUBLIC_KEY, TokenDraft, make_token};
@@ -353,20 +353,22 @@ fn tokens(world: &World) -> Vec<String> {
 /// An owner with a session that outlives every kill; its id.
 fn sign_in(world: &World, name: &str) -> String {
     let now = Clock::System.now();
+    // Accounts and roles count for wipes and restores only after 72 hours.
+    let since = now - days(4);
     let user = User {
-        id: UserId::generate(now),
+        id: UserId::generate(since),
         email: format!("{name}@example.org"),
         name: name.to_owned(),
         password_hash: None,
         state: UserState::Active,
         time_zone: "UTC".to_owned(),
         created_by: None,
-        created_at: now,
+        created_at: since,
         password_changed_at: None,
     };
     let opened = Store::open(&world.database).unwrap().act_blocking(move |conn| {
         store::user::insert(conn, &user)?;
-        store::user::grant(conn, user.id, (Role::Owner, Scope::Organisation), None, now)?;
+        store::user::grant(conn, user.id, (Role::Owner, Scope::Organisation), None, since)?;
         let origin = Origin { address: "127.0.0.1".to_owned(), user_agent: "test".to_owned() };
         open_session(conn, &user, &origin, None, now)
     });
