@@ -102,7 +102,7 @@ pub fn record(conn: &mut Conn, actor: &Actor, act: &Act<'_>, now: Time) -> Resul
 /// Entries of one kind about one device in a day, where the device itself can make them as fast as it likes.
 const OFTEN: i64 = 100;
 
-/// [`record`] for what a device can make happen without end: the entry after [`OFTEN`] in a day says that further ones
+/// [`record`] for what a device can make happen without end: the entry after the hundredth in a day says that further ones
 /// are left out, and they are.
 ///
 /// # Errors
