@@ -73,8 +73,10 @@ const ACTS = {
     ]) {
       await page.goto(`${base}/devices?q=field-laptop`);
       for (const box of await page.locator("input[name=id]").all()) await box.check();
-      await press(page, button(page, name), new RegExp(`${sure}\\?`));
-      await press(page, button(page, sure), said);
+      await button(page, name).click();
+      await says(page, new RegExp(`${sure}\\?`));
+      await button(page, sure).click();
+      await says(page, said);
     }
     await page.goto(`${base}/devices`);
     await press(page, button(page, "Lock"), /Tick at least one device/);
@@ -182,12 +184,12 @@ const ACTS = {
     await page.goto(`${base}/teams`);
     await page.getByLabel("Name", { exact: true }).fill(`Team ${tag}`);
     await press(page, button(page, "Add team"), /is added/);
-    for (const number of ["16", "15"]) {
+    for (const number of ["999", "1000"]) {
       await page.goto(`${base}/settings`);
-      await page.getByLabel("Check in every (seconds)").fill(number);
+      await page.getByLabel("Space for the backups of a device, in GB").fill(number);
       await press(page, button(page, "Change settings"), /The settings are changed/);
       await page.reload();
-      const is = await page.getByLabel("Check in every (seconds)").inputValue();
+      const is = await page.getByLabel("Space for the backups of a device, in GB").inputValue();
       if (is !== number) throw new Error(`the setting is ${is}`);
     }
     await page.getByLabel("Most wipes per hour").fill("21");
