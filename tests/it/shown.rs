@@ -7,6 +7,7 @@ use holdfast::domain::role::Role;
 use holdfast::store;
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of the forms, and one loop")]
 fn a_lost_update_is_refused_in_every_edit_form_and_what_was_typed_stays() {
     let server = TestServer::start();
     let (ada, bob) = (colleague(&server, "ada", Role::Owner), colleague(&server, "bob", Role::Observer));

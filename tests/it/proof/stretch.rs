@@ -166,7 +166,8 @@ fn a_backup_that_failed_whole_is_made_good_by_one_that_has_all_its_files() {
     fs::write(&path, bytes).unwrap();
     assert_eq!((world.run(), world.grade()), (1, Grade::Failed));
 
-    let rounds: [(&[(&str, &[u8])], Grade); 3] = [
+    type Files<'a> = &'a [(&'a str, &'a [u8])];
+    let rounds: [(Files<'_>, Grade); 3] = [
         (&[("c", b"three")], Grade::Failed),
         (&[("a", b"one"), ("c", b"three")], Grade::Failed),
         (&[("a", b"changed"), ("b", b"two")], Grade::Proven),
