@@ -339,7 +339,6 @@ fn everything_stops_with_one_button() {
 #[test]
 fn an_own_clients_backup_changes_nothing_of_what_a_wipe_would_lose() {
     let world = World::new();
-    let agreed = world.facts();
     let id = world.device.id();
     let receives = |sent_by| {
         world.server.act(move |conn| {
@@ -350,14 +349,16 @@ fn an_own_clients_backup_changes_nothing_of_what_a_wipe_would_lose() {
         })
     };
 
-    // Other evidence than this restore test's: only the backup that the device counts from is looked at.
-    let baseline = || world.server.read(|conn| Ok(store::evidence::baseline(conn, id)?.map(|it| it.id)));
+    let refreshes = || world.server.act(move |conn| holdfast::service::proof::refresh(conn, id));
+    // What the points themselves show, before and after.
+    refreshes();
+    let agreed = world.facts();
     receives(TokenKind::OwnClient);
-    assert_eq!(baseline(), agreed.known.newest.map(|it| it.id));
+    refreshes();
+    assert_eq!((world.facts(), world.facts().loss()), (agreed.clone(), agreed.loss()));
 
     // What the agent sent counts at once, also before the device said what is in it.
     let by_agent = receives(TokenKind::Agent);
-    assert_eq!(baseline(), Some(by_agent));
-    world.server.act(move |conn| holdfast::service::proof::refresh(conn, id));
+    refreshes();
     assert_eq!(world.facts().known.newest.map(|it| it.id), Some(by_agent));
 }
