@@ -10,8 +10,8 @@ use crate::domain::space::Space;
 use crate::domain::time::Time;
 use crate::domain::words::{files, number};
 use crate::error::Error;
-use crate::service::loss;
 use crate::service::report::{self, CommandRow, DeviceReport, DeviceRow, PointRow, TestRow};
+use crate::service::{compliance, loss};
 use crate::store::device_list::{self, Filter, From, Query, Sort, View};
 use crate::store::{self, Conn, Store};
 use anyhow::anyhow;
@@ -109,7 +109,7 @@ pub fn devices(options: &DevicesOptions, file: Options) -> anyhow::Result<ExitCo
     let store = options.read.open(file)?;
     let now = Clock::System.now();
     let (rows, is_cut) = store.read_blocking(|conn| -> Result<(Vec<DeviceRow>, bool), Error> {
-        let filter = Filter {
+        let mut filter = Filter {
             view: options.view,
             q: options.search.clone(),
             team: team(conn, options.team.as_deref())?,
@@ -117,6 +117,9 @@ pub fn devices(options: &DevicesOptions, file: Options) -> anyhow::Result<ExitCo
             state: options.state.or_else(|| options.search.trim().is_empty().then_some(DeviceState::Enrolled)),
             ..loss::all_devices(conn, now)?.0
         };
+        if options.sort == Sort::Failing {
+            filter.scores = compliance::scores(conn, &Reach::All, now)?;
+        }
         let limit = options.limit;
         let query =
             Query { filter, reach: Reach::All, sort: options.sort, is_descending: false, from: From::Start, limit };

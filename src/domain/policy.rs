@@ -35,20 +35,51 @@ pub enum Requirement {
     PasscodeSet,
 }
 
+text_enum! {
+    /// What a requirement is about, whatever its limit.
+    RequirementKind {
+        StorageEncrypted = "storage_encrypted",
+        ProvenRestorePoint = "proven_restore_point",
+        BackupEvery = "backup_every",
+        CheckInWithin = "check_in_within",
+        MinimumOsVersion = "minimum_os_version",
+        PasscodeSet = "passcode_set",
+    }
+}
+
+impl RequirementKind {
+    /// The name that people use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::StorageEncrypted => "Storage encrypted",
+            Self::ProvenRestorePoint => "Proven restore point",
+            Self::BackupEvery => "Backup",
+            Self::CheckInWithin => "Check-in",
+            Self::MinimumOsVersion => "Minimum OS version",
+            Self::PasscodeSet => "Passcode set",
+        }
+    }
+}
+
 /// The longest span that a requirement may allow: a year.
 const MAX_MINUTES: u32 = 366 * 24 * 60;
 
 impl Requirement {
+    /// What it is about.
+    pub const fn kind(&self) -> RequirementKind {
+        match self {
+            Self::StorageEncrypted => RequirementKind::StorageEncrypted,
+            Self::ProvenRestorePoint { .. } => RequirementKind::ProvenRestorePoint,
+            Self::BackupEvery { .. } => RequirementKind::BackupEvery,
+            Self::CheckInWithin { .. } => RequirementKind::CheckInWithin,
+            Self::MinimumOsVersion { .. } => RequirementKind::MinimumOsVersion,
+            Self::PasscodeSet => RequirementKind::PasscodeSet,
+        }
+    }
+
     /// The name that people use.
     pub const fn name(&self) -> &'static str {
-        match self {
-            Self::StorageEncrypted => "Storage encrypted",
-            Self::ProvenRestorePoint { .. } => "Proven restore point",
-            Self::BackupEvery { .. } => "Backup",
-            Self::CheckInWithin { .. } => "Check-in",
-            Self::MinimumOsVersion { .. } => "Minimum OS version",
-            Self::PasscodeSet => "Passcode set",
-        }
+        self.kind().name()
     }
 
     /// The limit in words, such as `within 24 h`.
@@ -260,10 +291,14 @@ pub fn evaluate(policies: &[Applied], device: &DeviceState<'_>, now: Time) -> Ve
     .collect()
 }
 
-/// The outcome for a device as a whole: the worst of its findings; none where nothing is required.
-pub fn overall(findings: &[Finding]) -> Option<Compliance> {
-    let has = |outcome| findings.iter().any(|it| it.outcome == outcome);
-    [Compliance::NotCompliant, Compliance::Unknown, Compliance::Compliant].into_iter().find(|it| has(*it))
+/// The outcome of these findings as a whole: the worst of them; none where nothing is required.
+pub fn overall<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> Option<Compliance> {
+    let from_worst = |it: &Compliance| match it {
+        Compliance::NotCompliant => 0,
+        Compliance::Unknown => 1,
+        Compliance::Compliant => 2,
+    };
+    findings.into_iter().map(|it| it.outcome).min_by_key(from_worst)
 }
 
 struct Found {

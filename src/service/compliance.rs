@@ -1,12 +1,15 @@
-//! How many devices meet each policy, and how many policies a device meets.
+//! How many devices meet each policy, which ones do not, and how many policies a device meets.
+//!
+//! Every count, list and table is made of [`walk`] and [`overall`], so that they never differ.
 use crate::domain::device::DeviceFacts;
 use crate::domain::id::{DeviceId, PolicyId};
-use crate::domain::policy::{Applied, Compliance, DeviceState, Since, evaluate, overall};
+use crate::domain::policy::{Applied, Compliance, DeviceState, Finding, RequirementKind, Since, evaluate, overall};
 use crate::domain::role::Reach;
 use crate::domain::time::Time;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::service::policy;
 use crate::store::compliance::{Measured, Which, measured};
+use crate::store::device_list::{self, Among, Filter, From, Named, Query, Scores, Sort};
 use crate::store::device_proof::DeviceProof;
 use crate::store::policy::Policy;
 use crate::store::{self, Conn};
@@ -21,19 +24,20 @@ pub struct Tally {
 }
 
 impl Tally {
-    fn add(&mut self, outcome: Option<Compliance>) {
+    fn add(&mut self, outcome: Compliance) {
         match outcome {
-            Some(Compliance::Compliant) => self.compliant += 1,
-            Some(Compliance::NotCompliant) => self.not_compliant += 1,
-            Some(Compliance::Unknown) | None => self.unknown += 1,
+            Compliance::Compliant => self.compliant += 1,
+            Compliance::NotCompliant => self.not_compliant += 1,
+            Compliance::Unknown => self.unknown += 1,
         }
     }
 }
 
-/// The tallies of all policies.
+/// The tallies of all policies, and of each of their requirements.
 #[derive(Debug, Clone, Default)]
 pub struct Tallies {
     by_policy: HashMap<PolicyId, Tally>,
+    by_requirement: HashMap<(PolicyId, RequirementKind), Tally>,
     /// Whether only the first devices were counted, because there are more than [`MOST`].
     pub is_partial: bool,
 }
@@ -42,6 +46,31 @@ impl Tallies {
     /// The tally of a policy.
     pub fn of(&self, policy: PolicyId) -> Tally {
         self.by_policy.get(&policy).copied().unwrap_or_default()
+    }
+
+    /// The tally of one requirement of a policy.
+    pub fn of_requirement(&self, policy: PolicyId, requirement: RequirementKind) -> Tally {
+        self.by_requirement.get(&(policy, requirement)).copied().unwrap_or_default()
+    }
+}
+
+/// Which devices are asked for, by what policies make of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asked {
+    /// None: every policy that applies to the device.
+    pub policy: Option<PolicyId>,
+    /// None: every requirement.
+    pub requirement: Option<RequirementKind>,
+    pub outcome: Compliance,
+}
+
+impl Asked {
+    fn is_met_by(&self, findings: &[Finding]) -> bool {
+        let asked = findings
+            .iter()
+            .filter(|it| self.policy.is_none_or(|policy| it.policy == policy))
+            .filter(|it| self.requirement.is_none_or(|kind| it.requirement.kind() == kind));
+        overall(asked) == Some(self.outcome)
     }
 }
 
@@ -54,22 +83,16 @@ const CHUNK: i64 = 1000;
 /// # Errors
 /// When the database refuses, or a stored fact or requirement cannot be read.
 pub fn tallies(conn: &mut Conn, policies: &[Policy], reach: &Reach, now: Time) -> Result<Tallies> {
-    let applied = policy::applied(policies)?;
     let mut tallies = Tallies::default();
-    let (mut after, mut seen) = (None, 0);
-    loop {
-        let devices = measured(conn, Which::After(reach, after, CHUNK))?;
-        let Some(last) = devices.last() else { break };
-        after = Some(last.id);
-        for device in &devices {
-            count(&mut tallies, outcomes(policies, &applied, device, now)?);
+    tallies.is_partial = walk(conn, policies, reach, now, |_, findings| {
+        for of_one in by_policy(findings) {
+            let (Some(first), Some(outcome)) = (of_one.first(), overall(of_one)) else { continue };
+            tallies.by_policy.entry(first.policy).or_default().add(outcome);
+            for it in of_one {
+                tallies.by_requirement.entry((it.policy, it.requirement.kind())).or_default().add(it.outcome);
+            }
         }
-        seen += devices.len();
-        if seen >= MOST {
-            tallies.is_partial = true;
-            break;
-        }
-    }
+    })?;
     Ok(tallies)
 }
 
@@ -79,43 +102,169 @@ pub fn tallies(conn: &mut Conn, policies: &[Policy], reach: &Reach, now: Time) -
 /// As [`tallies`].
 pub fn of_devices(conn: &mut Conn, ids: &[DeviceId], now: Time) -> Result<HashMap<DeviceId, Tally>> {
     let policies = store::policy::all(conn)?;
-    let applied = policy::applied(&policies)?;
-    let mut tallies: HashMap<DeviceId, Tally> = HashMap::new();
-    for device in measured(conn, Which::Ids(ids))? {
-        let tally = tallies.entry(device.id).or_default();
-        for (_, outcome) in outcomes(&policies, &applied, &device, now)? {
-            tally.add(outcome);
+    Ok(findings(conn, &policies, ids, now)?.into_iter().map(|(id, findings)| (id, tally(&findings))).collect())
+}
+
+/// What these policies find of each of these devices; none for one that is not enrolled.
+///
+/// # Errors
+/// As [`tallies`].
+pub fn findings(
+    conn: &mut Conn,
+    policies: &[Policy],
+    ids: &[DeviceId],
+    now: Time,
+) -> Result<HashMap<DeviceId, Vec<Finding>>> {
+    let judge = Judge::new(policies, now)?;
+    measured(conn, Which::Ids(ids))?.iter().map(|it| Ok((it.id, judge.findings(it)?))).collect()
+}
+
+/// The devices within reach that are asked for.
+///
+/// # Errors
+/// As [`tallies`], and when there is no such policy within reach.
+pub fn among(conn: &mut Conn, asked: &Asked, reach: &Reach, now: Time) -> Result<Among> {
+    let mut policies = within(conn, reach)?;
+    if let Some(id) = asked.policy {
+        policies.retain(|it| it.id == id);
+        if policies.is_empty() {
+            return Err(Error::invalid("policy", "There is no such policy. It may have been removed."));
         }
     }
-    Ok(tallies)
+    chosen(conn, &policies, asked, (reach, now))
 }
 
-fn count(tallies: &mut Tallies, outcomes: Vec<(PolicyId, Option<Compliance>)>) {
-    for (policy, outcome) in outcomes {
-        tallies.by_policy.entry(policy).or_default().add(outcome);
+fn chosen(conn: &mut Conn, policies: &[Policy], asked: &Asked, (reach, now): (&Reach, Time)) -> Result<Among> {
+    let mut ids = Vec::new();
+    let is_partial = walk(conn, policies, reach, now, |device, findings| {
+        if asked.is_met_by(findings) {
+            ids.push(device);
+        }
+    })?;
+    Ok(Among::new(&ids, is_partial))
+}
+
+/// What the first devices that do not meet one of `policies` fail of them, in the order of the list of devices.
+///
+/// # Errors
+/// As [`tallies`].
+pub fn failing(
+    conn: &mut Conn,
+    policies: &[Policy],
+    reach: &Reach,
+    most: usize,
+    now: Time,
+) -> Result<Vec<(Named, Finding)>> {
+    let asked = Asked { policy: None, requirement: None, outcome: Compliance::NotCompliant };
+    let among = Some(chosen(conn, policies, &asked, (reach, now))?);
+    let query = Query {
+        filter: Filter { among, ..Filter::default() },
+        reach: reach.clone(),
+        sort: Sort::Worst,
+        is_descending: false,
+        from: From::Start,
+        limit: most,
+    };
+    let devices = device_list::page(conn, &query, now)?.devices;
+    let ids: Vec<_> = devices.iter().map(|it| it.device.id).collect();
+    let mut found = findings(conn, policies, &ids, now)?;
+    let mut failing = Vec::new();
+    for listed in devices {
+        let findings = found.remove(&listed.device.id).unwrap_or_default();
+        let failed = findings.into_iter().filter(|it| it.outcome == Compliance::NotCompliant);
+        failing.extend(failed.map(|it| (listed.device.clone(), it)));
+    }
+    Ok(failing)
+}
+
+/// How badly each device within reach does by its policies, for an order by it: first by the number that it fails, then
+/// by the number that cannot be told.
+///
+/// # Errors
+/// As [`tallies`].
+pub fn scores(conn: &mut Conn, reach: &Reach, now: Time) -> Result<Scores> {
+    const FAILS: i64 = 1_000_000;
+    let policies = store::policy::all(conn)?;
+    let mut scores = Vec::new();
+    walk(conn, &policies, reach, now, |device, findings| {
+        let tally = tally(findings);
+        scores.push((device, tally.not_compliant * FAILS + tally.unknown));
+    })?;
+    Ok(Scores::new(scores))
+}
+
+/// The policies that somebody with this reach sees: those of all devices, and those of their teams.
+///
+/// # Errors
+/// When the database refuses.
+pub fn within(conn: &mut Conn, reach: &Reach) -> Result<Vec<Policy>> {
+    let mut policies = store::policy::all(conn)?;
+    policies.retain(|it| it.team_id.is_none() || reach.covers(it.team_id));
+    Ok(policies)
+}
+
+/// The findings of each policy: those of one policy stand together.
+fn by_policy(findings: &[Finding]) -> impl Iterator<Item = &[Finding]> {
+    findings.chunk_by(|a, b| a.policy == b.policy)
+}
+
+fn tally(findings: &[Finding]) -> Tally {
+    let mut tally = Tally::default();
+    by_policy(findings).filter_map(overall).for_each(|it| tally.add(it));
+    tally
+}
+
+/// Takes each enrolled device within reach, with what the policies that apply to it find; says whether there were more
+/// than [`MOST`], and so only the first were taken.
+fn walk(
+    conn: &mut Conn,
+    policies: &[Policy],
+    reach: &Reach,
+    now: Time,
+    mut take: impl FnMut(DeviceId, &[Finding]),
+) -> Result<bool> {
+    let judge = Judge::new(policies, now)?;
+    let (mut after, mut seen) = (None, 0);
+    loop {
+        let devices = measured(conn, Which::After(reach, after, CHUNK))?;
+        let Some(last) = devices.last() else { return Ok(false) };
+        if seen >= MOST {
+            return Ok(true);
+        }
+        after = Some(last.id);
+        for device in &devices {
+            take(device.id, &judge.findings(device)?);
+        }
+        seen += devices.len();
     }
 }
 
-/// What becomes of each policy that applies to a device.
-fn outcomes(
-    policies: &[Policy],
-    applied: &[Applied],
-    device: &Measured,
+/// Policies as devices are held against them.
+struct Judge<'a> {
+    policies: &'a [Policy],
+    applied: Vec<Applied>,
     now: Time,
-) -> Result<Vec<(PolicyId, Option<Compliance>)>> {
-    let (facts, since) = match &device.status {
-        Some(status) => (status.facts()?, status.since()?),
-        None => (DeviceFacts::default(), Since::default()),
-    };
-    let state = DeviceState {
-        facts: &facts,
-        since,
-        evidence: device.proof.as_ref().map(DeviceProof::evidence).unwrap_or_default(),
-        last_seen_at: device.status.as_ref().and_then(|it| it.last_seen_at),
-        enrolled_at: device.enrolled_at,
-    };
-    let applying = policies.iter().zip(applied).filter(|(it, _)| it.team_id.is_none() || it.team_id == device.team_id);
-    Ok(applying
-        .map(|(policy, requirements)| (policy.id, overall(&evaluate(std::slice::from_ref(requirements), &state, now))))
-        .collect())
+}
+
+impl<'a> Judge<'a> {
+    fn new(policies: &'a [Policy], now: Time) -> Result<Self> {
+        Ok(Self { policies, applied: policy::applied(policies)?, now })
+    }
+
+    fn findings(&self, device: &Measured) -> Result<Vec<Finding>> {
+        let (facts, since) = match &device.status {
+            Some(status) => (status.facts()?, status.since()?),
+            None => (DeviceFacts::default(), Since::default()),
+        };
+        let state = DeviceState {
+            facts: &facts,
+            since,
+            evidence: device.proof.as_ref().map(DeviceProof::evidence).unwrap_or_default(),
+            last_seen_at: device.status.as_ref().and_then(|it| it.last_seen_at),
+            enrolled_at: device.enrolled_at,
+        };
+        let each = self.policies.iter().zip(&self.applied);
+        let applying = each.filter(|(it, _)| it.team_id.is_none() || it.team_id == device.team_id);
+        Ok(applying.flat_map(|(_, it)| evaluate(std::slice::from_ref(it), &state, self.now)).collect())
+    }
 }

@@ -21,6 +21,7 @@ pub mod loss;
 pub mod mail;
 pub mod password;
 pub mod policy;
+pub mod preference;
 pub mod proof;
 pub mod removal;
 pub mod report;

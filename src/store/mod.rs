@@ -33,6 +33,7 @@ pub mod mail;
 pub mod object;
 pub mod one_time_link;
 pub mod policy;
+pub mod preference;
 pub mod removal;
 pub mod repository;
 pub mod request_id;

@@ -35,6 +35,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    preferences (user_id, name) {
+        user_id -> Text,
+        name -> Text,
+        value -> Text,
+    }
+}
+
+diesel::table! {
     sessions (id_hash) {
         id_hash -> Text,
         user_id -> Text,
@@ -364,6 +372,7 @@ diesel::table! {
         platform -> Text,
         ownership -> Text,
         name -> Text,
+        person -> Text,
         search -> Text,
         enrolled_at -> BigInt,
         encryption -> Text,
@@ -543,6 +552,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     teams,
     users,
     user_roles,
+    preferences,
     sessions,
     sign_in_throttles,
     known_browsers,

@@ -39,7 +39,7 @@ pub fn filter<T>(
     }
     let value = parse(text);
     if value.is_none() {
-        errors.add(name, "This is no value of this filter. Clear it, and choose one of the list.");
+        errors.add(name, "Not a valid filter value. Choose one from the list.");
     }
     value
 }

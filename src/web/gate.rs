@@ -278,6 +278,7 @@ const PAGES_OF_FORMS: &[(&str, &str)] = &[
     ("/commands/cancellations", "/commands"),
     ("/commands/{id}/cancellations", "/commands"),
     ("/devices/backup-commands", "/devices"),
+    ("/devices/columns", "/devices"),
     ("/devices/lock-commands", "/devices"),
     ("/devices/restore-tests", "/devices"),
     ("/devices/{id}/backup-commands", "/devices/{id}"),

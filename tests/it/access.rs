@@ -55,6 +55,7 @@ pub const TABLE: &[(&str, &str, Least)] = &[
     ("get", "/devices.csv", May(P::ViewDevices)),
     ("get", "/devices.json", May(P::ViewDevices)),
     ("post", "/devices/backup-commands", May(P::RunBackups)),
+    ("post", "/devices/columns", May(P::ViewDevices)),
     ("post", "/devices/lock-commands", May(P::LockDevices)),
     ("post", "/devices/restore-tests", May(P::RunBackups)),
     ("get", "/devices/{id}", May(P::ViewDevices)),

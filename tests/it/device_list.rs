@@ -4,14 +4,15 @@ use crate::support::{NOW, TestDatabase};
 use holdfast::domain::device::{DeviceState, Encryption, Ownership, Platform};
 use holdfast::domain::id::{DeviceId, RestorePointId, TeamId};
 use holdfast::domain::loss::{Amount, Count, Damaged, LossFacts, Part, Point, loss};
-use holdfast::domain::proof::Grade;
+use holdfast::domain::proof::{Grade, TOLERANCE};
 use holdfast::domain::role::Reach;
 use holdfast::domain::time::{Time, days};
 use holdfast::store::device::Device;
-use holdfast::store::device_list::{self, Filter, From, Query, Sort, View};
+use holdfast::store::device_list::{self, Among, Filter, From, Query, Scores, Sort, View};
 use holdfast::store::device_proof::DeviceProof;
 use holdfast::store::device_status::DeviceStatus;
 use holdfast::store::{self, Conn, Store};
+use std::collections::HashMap;
 
 type Any = (Device, DeviceStatus, DeviceProof);
 
@@ -25,6 +26,8 @@ struct World {
     store: Store,
     fleet: Vec<Any>,
     teams: Vec<TeamId>,
+    /// Numbers of some devices, many of them the same.
+    scores: HashMap<DeviceId, i64>,
     _database: TestDatabase,
 }
 
@@ -41,7 +44,9 @@ fn world(count: usize, seed: u64) -> World {
             Ok::<_, holdfast::error::Error>((fleet, teams))
         })
         .unwrap();
-    World { store, fleet, teams, _database: database }
+    let some = fleet.iter().enumerate().filter(|(at, _)| at % 3 > 0);
+    let scores = some.map(|(at, it)| (it.0.id, i64::try_from(at % 5).unwrap())).collect();
+    World { store, fleet, teams, scores, _database: database }
 }
 
 fn insert_team(conn: &mut Conn, id: TeamId, name: &str) {
@@ -121,10 +126,15 @@ fn part((device, status, proof): &Any, now: Time) -> Option<Part> {
 fn expected(world: &World, query: &Query, now: Time) -> Vec<DeviceId> {
     let time = |at: Option<Time>| at.map_or(0, Time::millis);
     let mut rows: Vec<&Any> = world.fleet.iter().filter(|it| matches(it, &query.filter, &query.reach, now)).collect();
-    rows.sort_by_key(|(device, status, proof)| {
+    rows.sort_by_key(|it| {
+        let (device, status, proof) = *it;
         let (major, minor, name) = match query.sort {
             Sort::Worst => (proof.rank, time(proof.proven_until), String::new()),
             Sort::Name => (0, 0, device.name.clone()),
+            Sort::Person => (0, 0, device.person.clone()),
+            Sort::Encryption => (encryption_order(status.encryption), 0, String::new()),
+            Sort::IfWiped => (part_order(it, now), -lost(status, now), String::new()),
+            Sort::Failing => (world.scores.get(&device.id).copied().unwrap_or_default(), 0, String::new()),
             Sort::ProvenAt => (time(proof.proven_at), 0, String::new()),
             Sort::NewestBackup => (time(proof.newest_at), 0, String::new()),
             Sort::LastSeen => (time(status.last_seen_at), 0, String::new()),
@@ -137,30 +147,74 @@ fn expected(world: &World, query: &Query, now: Time) -> Vec<DeviceId> {
     rows.iter().map(|(device, ..)| device.id).collect()
 }
 
+fn encryption_order(state: Encryption) -> i64 {
+    match state {
+        Encryption::Off => 0,
+        Encryption::Unknown => 1,
+        Encryption::On => 2,
+    }
+}
+
+fn part_order(it: &Any, now: Time) -> i64 {
+    match part(it, now) {
+        Some(Part::LoseAll) => 0,
+        Some(Part::AtRisk) => 1,
+        Some(Part::CannotSay) => 2,
+        Some(Part::Restorable) => 3,
+        None => 4,
+    }
+}
+
+/// The files of a count that still holds.
+fn lost(status: &DeviceStatus, now: Time) -> i64 {
+    let holds = status.roots_away == "[]"
+        && !status.doubt.stands()
+        && status.changed_measured_at.is_some()
+        && status.changed_bytes.is_some()
+        && status.last_seen_at.is_none_or(|it| it <= now + TOLERANCE)
+        && status.changed_until.min(status.heard_until).is_some_and(|it| it > now);
+    status.changed_files.filter(|_| holds).unwrap_or_default()
+}
+
 /// Walks all pages forward, then all of them backward, and expects the same devices both times.
 fn walk(world: &World, query: &Query, now: Time) -> Vec<DeviceId> {
-    let page = |from: From| {
-        let query = Query { from, ..query.clone() };
-        world.store.read_blocking(|conn| device_list::page(conn, &query, now)).unwrap()
+    let scores = Scores::new(world.scores.iter().map(|(id, score)| (*id, *score)).collect());
+    let filter = Filter { scores, ..query.filter.clone() };
+    let page = |from: From, position: usize| {
+        let query = Query { from, filter: filter.clone(), ..query.clone() };
+        let (page, is) = world
+            .store
+            .read_blocking(|conn| {
+                let page = device_list::page(conn, &query, now)?;
+                let position = device_list::position(conn, &query, &page, now)?;
+                Ok::<_, holdfast::error::Error>((page, position))
+            })
+            .unwrap();
+        assert_eq!(usize::try_from(is).unwrap(), position, "{query:?}");
+        page
     };
     let mut pages = Vec::new();
-    let mut current = page(From::Start);
+    let (mut current, mut position) = (page(From::Start, 0), 0);
     assert!(current.before.is_none());
     loop {
         pages.push(current.devices.iter().map(|it| it.device.id).collect::<Vec<_>>());
         let Some(after) = current.after.clone() else { break };
-        current = page(From::After(after));
+        position += current.devices.len();
+        current = page(From::After(after), position);
     }
     let forward = pages.concat();
     for expected in pages.iter().rev().skip(1) {
-        current = page(From::Before(current.before.clone().expect("a page before")));
+        position -= expected.len();
+        current = page(From::Before(current.before.clone().expect("a page before")), position);
         assert_eq!(&current.devices.iter().map(|it| it.device.id).collect::<Vec<_>>(), expected);
     }
     assert!(current.before.is_none());
     forward
 }
 
-fn any_query(random: &mut Random, teams: &[TeamId]) -> Query {
+/// A query, with the devices that it keeps to where it does.
+fn any_query(random: &mut Random, world: &World) -> (Query, Option<Vec<DeviceId>>) {
+    let (teams, mut among) = (&world.teams, None);
     let mut filter = Filter { silent_before: CUT, ..Filter::default() };
     if random.chance(50) {
         filter.view = *random.pick(View::ALL);
@@ -174,6 +228,11 @@ fn any_query(random: &mut Random, teams: &[TeamId]) -> Query {
     filter.encryption = random.chance(20).then(|| *random.pick(Encryption::ALL));
     filter.ownership = random.chance(20).then(|| *random.pick(Ownership::ALL));
     filter.grade = random.chance(30).then(|| *random.pick(Grade::ALL));
+    if random.chance(20) {
+        let some: Vec<_> = world.fleet.iter().map(|it| it.0.id).filter(|_| random.chance(60)).collect();
+        filter.among = Some(Among::new(&some, false));
+        among = Some(some);
+    }
     if random.chance(10) {
         filter.state = Some(*random.pick(DeviceState::ALL));
     }
@@ -182,14 +241,15 @@ fn any_query(random: &mut Random, teams: &[TeamId]) -> Query {
         1 => Reach::Teams(vec![teams[1], teams[2]]),
         _ => Reach::All,
     };
-    Query {
+    let query = Query {
         filter,
         reach,
         sort: *random.pick(Sort::ALL),
         is_descending: random.chance(50),
         from: From::Start,
         limit: 1 + usize::try_from(random.below(40)).unwrap(),
-    }
+    };
+    (query, among)
 }
 
 #[test]
@@ -199,8 +259,9 @@ fn every_filter_order_and_page_is_that_of_a_naive_list() {
 
     let mut shown = 0;
     for _ in 0..150 {
-        let query = any_query(&mut random, &world.teams);
-        let expected = expected(&world, &query, NOW);
+        let (query, among) = any_query(&mut random, &world);
+        let mut expected = expected(&world, &query, NOW);
+        expected.retain(|id| among.as_ref().is_none_or(|it| it.contains(id)));
 
         assert_eq!(walk(&world, &query, NOW), expected, "{query:?}");
         let count =

@@ -35,6 +35,7 @@ const ROUTES: &[(&str, Route)] = &[
     ("/commands/cancellations", Free(STOPS)),
     ("/commands/{id}/cancellations", Free(STOPS)),
     ("/devices/backup-commands", Guarded(&[Act::BackUpMany])),
+    ("/devices/columns", Free(OWN)),
     ("/devices/lock-commands", Guarded(&[Act::LockMany])),
     ("/devices/restore-tests", Guarded(&[Act::ProveMany])),
     ("/devices/{id}", Guarded(&[Act::ChangePerson])),

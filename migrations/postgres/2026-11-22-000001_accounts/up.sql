@@ -30,6 +30,14 @@ CREATE TABLE user_roles (
     PRIMARY KEY (user_id, role, scope)
 );
 
+-- How one person likes a page to look; it changes nothing for anybody else.
+CREATE TABLE preferences (
+    user_id TEXT COLLATE "C" NOT NULL REFERENCES users (id),
+    name TEXT COLLATE "C" NOT NULL,
+    value TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (user_id, name)
+);
+
 CREATE TABLE sessions (
     id_hash TEXT COLLATE "C" PRIMARY KEY NOT NULL,
     user_id TEXT COLLATE "C" NOT NULL REFERENCES users (id),

@@ -197,6 +197,7 @@ CREATE TABLE device_listings (
     platform TEXT COLLATE "C" NOT NULL,
     ownership TEXT COLLATE "C" NOT NULL,
     name TEXT COLLATE "C" NOT NULL,
+    person TEXT COLLATE "C" NOT NULL,
     search TEXT COLLATE "C" NOT NULL,
     enrolled_at BIGINT NOT NULL,
     encryption TEXT COLLATE "C" NOT NULL,
@@ -226,7 +227,7 @@ CREATE INDEX device_listings_by_backup ON device_listings (state, newest_at, dev
 
 CREATE FUNCTION devices_list() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
     INSERT INTO device_listings VALUES (
-        NEW.id, NEW.state, NEW.team_id, NEW.platform, NEW.ownership, NEW.name,
+        NEW.id, NEW.state, NEW.team_id, NEW.platform, NEW.ownership, NEW.name, NEW.person,
         lower(NEW.name || chr(10) || NEW.person || chr(10) || NEW.serial), NEW.enrolled_at,
         'unknown', 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 2, 0, 0, 0);
     RETURN NULL;
@@ -236,7 +237,7 @@ CREATE TRIGGER devices_list AFTER INSERT ON devices FOR EACH ROW EXECUTE FUNCTIO
 CREATE FUNCTION devices_relist() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
     UPDATE device_listings SET
         state = NEW.state, team_id = NEW.team_id, platform = NEW.platform, ownership = NEW.ownership, name = NEW.name,
-        search = lower(NEW.name || chr(10) || NEW.person || chr(10) || NEW.serial), enrolled_at = NEW.enrolled_at
+        person = NEW.person, search = lower(NEW.name || chr(10) || NEW.person || chr(10) || NEW.serial), enrolled_at = NEW.enrolled_at
     WHERE device_id = NEW.id;
     RETURN NULL;
 END $$;

@@ -4,6 +4,7 @@ DROP TABLE one_time_links;
 DROP TABLE known_browsers;
 DROP TABLE sign_in_throttles;
 DROP TABLE sessions;
+DROP TABLE preferences;
 DROP TABLE user_roles;
 DROP TABLE users;
 DROP TABLE teams;

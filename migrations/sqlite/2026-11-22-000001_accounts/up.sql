@@ -30,6 +30,14 @@ CREATE TABLE user_roles (
     PRIMARY KEY (user_id, role, scope)
 ) STRICT;
 
+-- How one person likes a page to look; it changes nothing for anybody else.
+CREATE TABLE preferences (
+    user_id TEXT NOT NULL REFERENCES users (id),
+    name TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (user_id, name)
+) STRICT;
+
 CREATE TABLE sessions (
     id_hash TEXT PRIMARY KEY NOT NULL,
     user_id TEXT NOT NULL REFERENCES users (id),

@@ -197,6 +197,7 @@ CREATE TABLE device_listings (
     platform TEXT NOT NULL,
     ownership TEXT NOT NULL,
     name TEXT NOT NULL,
+    person TEXT NOT NULL,
     search TEXT NOT NULL,
     enrolled_at INTEGER NOT NULL,
     encryption TEXT NOT NULL,
@@ -226,14 +227,14 @@ CREATE INDEX device_listings_by_backup ON device_listings (state, newest_at, dev
 
 CREATE TRIGGER devices_list AFTER INSERT ON devices BEGIN
     INSERT INTO device_listings VALUES (
-        NEW.id, NEW.state, NEW.team_id, NEW.platform, NEW.ownership, NEW.name,
+        NEW.id, NEW.state, NEW.team_id, NEW.platform, NEW.ownership, NEW.name, NEW.person,
         lower(NEW.name || char(10) || NEW.person || char(10) || NEW.serial), NEW.enrolled_at,
         'unknown', 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 2, 0, 0, 0);
 END;
 CREATE TRIGGER devices_relist AFTER UPDATE OF state, team_id, platform, ownership, name, person, serial, enrolled_at ON devices BEGIN
     UPDATE device_listings SET
         state = NEW.state, team_id = NEW.team_id, platform = NEW.platform, ownership = NEW.ownership, name = NEW.name,
-        search = lower(NEW.name || char(10) || NEW.person || char(10) || NEW.serial), enrolled_at = NEW.enrolled_at
+        person = NEW.person, search = lower(NEW.name || char(10) || NEW.person || char(10) || NEW.serial), enrolled_at = NEW.enrolled_at
     WHERE device_id = NEW.id;
 END;
 CREATE TRIGGER device_status_list AFTER INSERT ON device_status BEGIN

@@ -1,4 +1,5 @@
 //! Which devices a list shows.
+use super::among::{Among, Scores};
 use super::sql::Sql;
 use crate::domain::device::{DeviceState, Encryption, Ownership, Platform};
 use crate::domain::id::TeamId;
@@ -134,10 +135,14 @@ pub struct Filter {
     pub grade: Option<Grade>,
     /// None for devices in every state.
     pub state: Option<DeviceState>,
+    /// Only these, of which something that is not in the database was asked.
+    pub among: Option<Among>,
     /// A device is silent when it last checked in before this; see [`silent_cut`].
     pub silent_before: Time,
     /// The store of the backups cannot be read: then no backup is counted on.
     pub is_store_away: bool,
+    /// What [`Sort::Failing`](super::Sort::Failing) sorts by; nothing else looks at it.
+    pub scores: Scores,
 }
 
 impl Default for Filter {
@@ -151,8 +156,10 @@ impl Default for Filter {
             ownership: None,
             grade: None,
             state: Some(DeviceState::Enrolled),
+            among: None,
             silent_before: Time::from_millis(0),
             is_store_away: false,
+            scores: Scores::default(),
         }
     }
 }
@@ -220,6 +227,12 @@ macro_rules! part {
         )
     };
 }
+/// The order of the parts, from the worst; devices that are not enrolled come last.
+pub(super) const PART_ORDER: &str =
+    concat!("CAST(CASE WHEN l.state <> 'enrolled' THEN 4 ELSE ", part!(), " END AS BIGINT)");
+/// Among the devices of one part those that would lose the most files come first.
+pub(super) const LOST_ORDER: &str =
+    concat!("CAST(CASE WHEN ", counted!(), " THEN -coalesce(s.changed_files, 0) ELSE 0 END AS BIGINT)");
 const LOSE_ALL: &str = concat!("l.state = 'enrolled' AND 0 = ", part!());
 const AT_RISK: &str = concat!("l.state = 'enrolled' AND 1 = ", part!());
 const CANNOT_SAY: &str = concat!("l.state = 'enrolled' AND 2 = ", part!());
@@ -261,7 +274,13 @@ impl Values {
     /// Writes a condition with the values of its `{names}` bound.
     pub fn write(&self, sql: &mut Sql, condition: &str) {
         sql.push("(");
-        let mut rest = condition;
+        self.write_bare(sql, condition);
+        sql.push(")");
+    }
+
+    /// The same without parentheses.
+    pub fn write_bare(&self, sql: &mut Sql, expression: &str) {
+        let mut rest = expression;
         while let Some((before, after)) = rest.split_once('{') {
             sql.push(before);
             let (name, after) = after.split_once('}').unwrap_or((after, ""));
@@ -273,7 +292,7 @@ impl Values {
             });
             rest = after;
         }
-        sql.push(rest).push(")");
+        sql.push(rest);
     }
 }
 
@@ -290,6 +309,7 @@ impl Filter {
             && self.encryption.is_none()
             && self.ownership.is_none()
             && self.grade.is_none()
+            && self.among.is_none()
     }
 
     pub(super) fn values(&self, now: Time) -> Values {
@@ -323,6 +343,9 @@ impl Filter {
             let (base, more) = grade_condition(grade);
             sql.push(" AND ");
             self.values(now).write(sql, &format!("{base}{more}"));
+        }
+        if let Some(among) = &self.among {
+            among.write(sql);
         }
         for word in self.q.split_whitespace().take(MAX_WORDS) {
             write_search(sql, word);

@@ -5,11 +5,13 @@
 //! Neither a grade nor a loss is stored: they are made of the evidence and `now`, here in SQL
 //! as in [`Evidence::grade`](crate::domain::proof::Evidence::grade) and [`loss`](crate::domain::loss::loss);
 //! `tests/it/loss.rs` holds the two against each other.
+mod among;
 mod filter;
 mod row;
 mod sort;
 mod sql;
 
+pub use among::{Among, Scores};
 pub use filter::{Filter, SILENT_SECONDS, View, silent_cut};
 pub use row::{ListedDevice, Named, Status, of_ids};
 pub use sort::{Cursor, Key, Sort};
@@ -59,7 +61,7 @@ struct Found {
     #[diesel(sql_type = Text)]
     device_id: DeviceId,
     #[diesel(sql_type = Text)]
-    name: String,
+    text: String,
     #[diesel(sql_type = BigInt)]
     major: i64,
     #[diesel(sql_type = BigInt)]
@@ -68,14 +70,14 @@ struct Found {
 
 /// One page of the devices that match.
 pub fn page(conn: &mut Conn, query: &Query, now: Time) -> QueryResult<Page> {
-    let mut found: Vec<Found> = statement(conn, query, now)?.load(conn)?;
+    let mut found: Vec<Found> = statement(conn, query, now).load(conn)?;
     let has_more = found.len() > query.limit;
     found.truncate(query.limit);
     let backwards = matches!(query.from, From::Before(_));
     if backwards {
         found.reverse();
     }
-    let cursor = |it: Option<&Found>| it.map(|it| query.sort.cursor(it.device_id, &it.name, (it.major, it.minor)));
+    let cursor = |it: Option<&Found>| it.map(|it| query.sort.cursor(it.device_id, &it.text, (it.major, it.minor)));
     let (first, last) = (cursor(found.first()), cursor(found.last()));
     let (has_before, has_after) = match query.from {
         From::Start => (false, has_more),
@@ -88,19 +90,53 @@ pub fn page(conn: &mut Conn, query: &Query, now: Time) -> QueryResult<Page> {
 
 /// The ids of the devices that match, at most `limit`, in the list's order.
 pub fn ids(conn: &mut Conn, query: &Query, now: Time) -> QueryResult<Vec<DeviceId>> {
-    let found: Vec<Found> = statement(conn, query, now)?.load(conn)?;
+    let found: Vec<Found> = statement(conn, query, now).load(conn)?;
     Ok(found.into_iter().map(|it| it.device_id).take(query.limit).collect())
 }
 
-fn statement(conn: &Conn, query: &Query, now: Time) -> QueryResult<sql::Boxed> {
-    let is_postgres = conn.is_postgres();
-    let mut sql = Sql::new(is_postgres);
-    let (major, minor) = query.sort.columns();
-    sql.push(&format!("SELECT l.device_id, l.name, {major} AS major, {minor} AS minor FROM "));
+/// How many devices of the list come before this page.
+pub fn position(conn: &mut Conn, query: &Query, page: &Page, now: Time) -> QueryResult<i64> {
+    let Some(first) = &page.before else { return Ok(0) };
+    let mut sql = Sql::new(conn.is_postgres());
+    let values = query.filter.values(now);
+    write_from(&mut sql, query, |sql| {
+        sql.push("SELECT count(*) AS value");
+    });
+    query.filter.write(&mut sql, &query.reach, now);
+    query.sort.write_beyond(&mut sql, &values, first, !query.is_descending);
+    let row: Value = sql.into_query().get_result(conn)?;
+    Ok(row.value)
+}
+
+fn statement(conn: &Conn, query: &Query, now: Time) -> sql::Boxed {
+    let mut sql = Sql::new(conn.is_postgres());
+    let values = query.filter.values(now);
+    write_from(&mut sql, query, |sql| {
+        sql.push("SELECT l.device_id");
+        query.sort.write_columns(sql, &values);
+    });
+    query.filter.write(&mut sql, &query.reach, now);
+    let backwards = matches!(query.from, From::Before(_));
+    let descending = query.is_descending != backwards;
+    if let From::After(cursor) | From::Before(cursor) = &query.from {
+        query.sort.write_beyond(&mut sql, &values, cursor, descending);
+    }
+    query.sort.write_order(&mut sql, &values, descending);
+    let limit = i64::try_from(query.limit).unwrap_or(i64::MAX).saturating_add(1);
+    sql.push(" LIMIT ").bind_int(limit);
+    sql.into_query()
+}
+
+/// Writes what is selected, and the tables that the order needs.
+fn write_from(sql: &mut Sql, query: &Query, select: impl FnOnce(&mut Sql)) {
     // A filter that few devices pass would make a walk along the order's index look at every row in random
     // order; one pass over the narrow table and a sort is ten times faster.
-    let in_order = query.filter.is_broad();
-    sql.push(match (query.sort, is_postgres, in_order) {
+    let in_order = query.filter.is_broad() && query.sort.has_index();
+    if query.sort == Sort::Failing {
+        query.filter.scores.write(sql);
+    }
+    select(sql);
+    let tables = match (query.sort, sql.is_postgres, in_order) {
         (Sort::LastSeen, true, _) => "device_status s JOIN device_listings l ON l.device_id = s.device_id",
         (Sort::LastSeen, false, true) => "device_status s CROSS JOIN device_listings l ON l.device_id = s.device_id",
         (Sort::LastSeen, false, false) => {
@@ -108,18 +144,19 @@ fn statement(conn: &Conn, query: &Query, now: Time) -> QueryResult<sql::Boxed> {
         }
         (_, false, false) => IN_ONE_PASS,
         (_, _, _) => "device_listings l",
+    };
+    sql.push(" FROM ").push(tables).push(match query.sort {
+        Sort::IfWiped => " LEFT JOIN device_status s ON s.device_id = l.device_id",
+        Sort::Failing => " LEFT JOIN f ON f.id = l.device_id",
+        Sort::Worst
+        | Sort::Name
+        | Sort::Person
+        | Sort::Encryption
+        | Sort::ProvenAt
+        | Sort::NewestBackup
+        | Sort::LastSeen => "",
     });
     sql.push(" WHERE ");
-    query.filter.write(&mut sql, &query.reach, now);
-    let backwards = matches!(query.from, From::Before(_));
-    let descending = query.is_descending != backwards;
-    if let From::After(cursor) | From::Before(cursor) = &query.from {
-        query.sort.write_beyond(&mut sql, cursor, descending);
-    }
-    query.sort.write_order(&mut sql, descending);
-    let limit = i64::try_from(query.limit).unwrap_or(i64::MAX).saturating_add(1);
-    sql.push(" LIMIT ").bind_int(limit);
-    Ok(sql.into_query())
 }
 
 /// How many devices match.
@@ -172,6 +209,7 @@ impl Counts {
             view: filter.view,
             silent_before: filter.silent_before,
             is_store_away: filter.is_store_away,
+            scores: filter.scores.clone(),
             ..Filter::default()
         };
         if *filter == view_alone { self.of(filter.view) } else { None }

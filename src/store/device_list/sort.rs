@@ -1,4 +1,5 @@
 //! The order of a list, and the place in it where a page begins.
+use super::filter::{LOST_ORDER, PART_ORDER, Values};
 use super::sql::Sql;
 use crate::domain::id::DeviceId;
 
@@ -9,22 +10,50 @@ pub enum Sort {
     #[default]
     Worst,
     Name,
+    Person,
+    /// Not encrypted, unknown, encrypted.
+    Encryption,
     ProvenAt,
     NewestBackup,
+    /// What a wipe now would lose: everything, recent work, not known, nothing.
+    IfWiped,
+    /// The number of policies that a device fails, then of those that cannot be told.
+    Failing,
     LastSeen,
+}
+
+/// What an order compares before the ids.
+enum Keys {
+    Text(&'static str),
+    One(&'static str),
+    Two(&'static str, &'static str),
 }
 
 impl Sort {
     /// Every order.
-    pub const ALL: &'static [Self] = &[Self::Worst, Self::Name, Self::ProvenAt, Self::NewestBackup, Self::LastSeen];
+    pub const ALL: &'static [Self] = &[
+        Self::Worst,
+        Self::Name,
+        Self::Person,
+        Self::Encryption,
+        Self::ProvenAt,
+        Self::NewestBackup,
+        Self::IfWiped,
+        Self::Failing,
+        Self::LastSeen,
+    ];
 
     /// The word in a URL.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Worst => "worst",
             Self::Name => "name",
+            Self::Person => "person",
+            Self::Encryption => "encryption",
             Self::ProvenAt => "proven_at",
             Self::NewestBackup => "newest_backup",
+            Self::IfWiped => "if_wiped",
+            Self::Failing => "failing",
             Self::LastSeen => "last_seen",
         }
     }
@@ -34,14 +63,20 @@ impl Sort {
         Self::ALL.iter().copied().find(|it| it.as_str() == text)
     }
 
-    /// The two numbers that are sorted by; a name is a column of its own.
-    pub(super) const fn columns(self) -> (&'static str, &'static str) {
+    /// No key is ever null: rows that compare as unknown would be on no page.
+    const fn keys(self) -> Keys {
         match self {
-            Self::Worst => ("l.rank", "l.proven_until"),
-            Self::Name => (NOTHING, NOTHING),
-            Self::ProvenAt => ("l.proven_at", NOTHING),
-            Self::NewestBackup => ("l.newest_at", NOTHING),
-            Self::LastSeen => ("coalesce(s.last_seen_at, 0)", NOTHING),
+            Self::Worst => Keys::Two("l.rank", "l.proven_until"),
+            Self::Name => Keys::Text("l.name"),
+            Self::Person => Keys::Text("l.person"),
+            Self::Encryption => {
+                Keys::One("CAST(CASE l.encryption WHEN 'off' THEN 0 WHEN 'unknown' THEN 1 ELSE 2 END AS BIGINT)")
+            }
+            Self::ProvenAt => Keys::One("l.proven_at"),
+            Self::NewestBackup => Keys::One("l.newest_at"),
+            Self::IfWiped => Keys::Two(PART_ORDER, LOST_ORDER),
+            Self::Failing => Keys::One("coalesce(f.score, 0)"),
+            Self::LastSeen => Keys::One("coalesce(s.last_seen_at, 0)"),
         }
     }
 
@@ -49,51 +84,79 @@ impl Sort {
         match self {
             // The index of check-ins has its own copy of the id.
             Self::LastSeen => "s.device_id",
-            Self::Worst | Self::Name | Self::ProvenAt | Self::NewestBackup => "l.device_id",
+            Self::Worst
+            | Self::Name
+            | Self::Person
+            | Self::Encryption
+            | Self::ProvenAt
+            | Self::NewestBackup
+            | Self::IfWiped
+            | Self::Failing => "l.device_id",
         }
     }
 
-    fn keys(self) -> Vec<&'static str> {
-        let (major, minor) = self.columns();
-        let mut keys = if self == Self::Name { vec!["l.name"] } else { vec![major, minor] };
-        keys.retain(|it| *it != NOTHING);
-        keys.push(self.id_column());
-        keys
+    /// Whether an index has the rows in this order.
+    pub(super) const fn has_index(self) -> bool {
+        match self {
+            Self::Worst | Self::Name | Self::ProvenAt | Self::NewestBackup | Self::LastSeen => true,
+            Self::Person | Self::Encryption | Self::IfWiped | Self::Failing => false,
+        }
     }
 
-    pub(super) fn write_order(self, sql: &mut Sql, descending: bool) {
-        let direction = if descending { " DESC" } else { " ASC" };
+    /// Writes what is sorted by as the columns `text`, `major` and `minor`.
+    pub(super) fn write_columns(self, sql: &mut Sql, values: &Values) {
+        const NO_TEXT: &str = "''";
+        const NOTHING: &str = "CAST(0 AS BIGINT)";
+        let (text, major, minor) = match self.keys() {
+            Keys::Text(text) => (text, NOTHING, NOTHING),
+            Keys::One(major) => (NO_TEXT, major, NOTHING),
+            Keys::Two(major, minor) => (NO_TEXT, major, minor),
+        };
+        for (key, name) in [(text, "text"), (major, "major"), (minor, "minor")] {
+            sql.push(", ");
+            values.write_bare(sql, key);
+            sql.push(" AS ").push(name);
+        }
+    }
+
+    fn write_keys(self, sql: &mut Sql, values: &Values, after_each: &str) {
+        let keys = match self.keys() {
+            Keys::Text(key) | Keys::One(key) => vec![key],
+            Keys::Two(major, minor) => vec![major, minor],
+        };
+        for key in keys {
+            values.write_bare(sql, key);
+            sql.push(after_each).push(", ");
+        }
+        sql.push(self.id_column()).push(after_each);
+    }
+
+    pub(super) fn write_order(self, sql: &mut Sql, values: &Values, descending: bool) {
         sql.push(" ORDER BY ");
-        for (at, key) in self.keys().iter().enumerate() {
-            sql.push(if at > 0 { ", " } else { "" }).push(key).push(direction);
-        }
+        self.write_keys(sql, values, if descending { " DESC" } else { " ASC" });
     }
 
     /// Writes that a row comes after `cursor` in the direction of reading.
-    pub(super) fn write_beyond(self, sql: &mut Sql, cursor: &Cursor, descending: bool) {
-        sql.push(" AND (").push(&self.keys().join(", "));
+    pub(super) fn write_beyond(self, sql: &mut Sql, values: &Values, cursor: &Cursor, descending: bool) {
+        sql.push(" AND (");
+        self.write_keys(sql, values, "");
         sql.push(if descending { ") < (" } else { ") > (" });
-        match &cursor.key {
-            Key::Numbers(major, minor) => {
-                sql.bind_int(*major);
-                if self == Self::Worst {
-                    sql.push(", ").bind_int(*minor);
-                }
-            }
-            Key::Name(name) => {
-                sql.bind_text(name.as_str());
-            }
-        }
+        match (&cursor.key, self.keys()) {
+            (Key::Text(text), _) => sql.bind_text(text.as_str()),
+            (Key::Numbers(major, minor), Keys::Two(..)) => sql.bind_int(*major).push(", ").bind_int(*minor),
+            (Key::Numbers(major, _), Keys::One(_) | Keys::Text(_)) => sql.bind_int(*major),
+        };
         sql.push(", ").bind_text(cursor.id.as_str()).push(")");
     }
 
-    pub(super) fn cursor(self, id: DeviceId, name: &str, (major, minor): (i64, i64)) -> Cursor {
-        let key = if self == Self::Name { Key::Name(name.to_owned()) } else { Key::Numbers(major, minor) };
+    pub(super) fn cursor(self, id: DeviceId, text: &str, (major, minor): (i64, i64)) -> Cursor {
+        let key = match self.keys() {
+            Keys::Text(_) => Key::Text(text.to_owned()),
+            Keys::One(_) | Keys::Two(..) => Key::Numbers(major, minor),
+        };
         Cursor { key, id }
     }
 }
-
-const NOTHING: &str = "CAST(0 AS BIGINT)";
 
 /// A row's place in an order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,7 +169,7 @@ pub struct Cursor {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Key {
     Numbers(i64, i64),
-    Name(String),
+    Text(String),
 }
 
 impl Cursor {
@@ -114,7 +177,7 @@ impl Cursor {
     pub fn encode(&self) -> String {
         match &self.key {
             Key::Numbers(major, minor) => format!("{major}~{minor}~{}", self.id),
-            Key::Name(name) => format!("{name}~{}", self.id),
+            Key::Text(text) => format!("{text}~{}", self.id),
         }
     }
 
@@ -122,11 +185,12 @@ impl Cursor {
     pub fn parse(sort: Sort, text: &str) -> Option<Self> {
         let (key, id) = text.rsplit_once('~')?;
         let id = DeviceId::parse(id)?;
-        let key = if sort == Sort::Name {
-            Key::Name(key.to_owned())
-        } else {
-            let (major, minor) = key.split_once('~')?;
-            Key::Numbers(major.parse().ok()?, minor.parse().ok()?)
+        let key = match sort.keys() {
+            Keys::Text(_) => Key::Text(key.to_owned()),
+            Keys::One(_) | Keys::Two(..) => {
+                let (major, minor) = key.split_once('~')?;
+                Key::Numbers(major.parse().ok()?, minor.parse().ok()?)
+            }
         };
         Some(Self { key, id })
     }
@@ -142,8 +206,8 @@ mod tests {
         let id = DeviceId::generate(Time::from_millis(1_795_356_371_000));
         for (sort, key) in [
             (Sort::Worst, Key::Numbers(5, 1_795_356_371_000)),
-            (Sort::Name, Key::Name("a~b~c".to_owned())),
-            (Sort::Name, Key::Name(String::new())),
+            (Sort::Name, Key::Text("a~b~c".to_owned())),
+            (Sort::Person, Key::Text(String::new())),
         ] {
             let cursor = Cursor { key, id };
             assert_eq!(Cursor::parse(sort, &cursor.encode()), Some(cursor));

@@ -10,7 +10,7 @@ use crate::domain::time::Time;
 use crate::domain::words::{counted, number};
 use crate::error::{Error, FieldErrors, Result};
 use crate::secret;
-use crate::service::{command, loss, proof};
+use crate::service::{command, proof};
 use crate::store::device::Device;
 use crate::store::device_list::{self, From, Query, Sort};
 use crate::store::{self, Conn, Store};
@@ -88,7 +88,7 @@ impl Chosen {
     }
 
     fn matching(&self, conn: &mut Conn, query: &ListQuery, reach: &Reach, now: Time) -> Result<Vec<DeviceId>> {
-        let filter = query.filter(&loss::all_devices(conn, now)?.0)?;
+        let filter = query.filter(conn, reach, now)?;
         let is = device_list::count(conn, &filter, reach, now)?;
         if is != self.expected {
             return Err(Error::Conflict(format!(

@@ -83,12 +83,8 @@ impl Export {
         list: &'static str,
     ) -> crate::error::Result<Self> {
         let (now, reach, asked, address) = (clock.now(), by.reach().clone(), query.clone(), query.address());
-        let (query, moment) = store
-            .read(move |conn| {
-                let base = loss::all_devices(conn, now)?.0;
-                Ok::<_, Error>((asked.parse(&reach, &base)?, loss::moment(conn, now)?))
-            })
-            .await?;
+        let (query, moment) =
+            store.read(move |conn| Ok::<_, Error>((asked.parse(conn, &reach, now)?, loss::moment(conn, now)?))).await?;
         record(by, store, list, address, now).await?;
         Ok(Self {
             store: store.clone(),

@@ -1,17 +1,19 @@
 //! The list of devices.
+use super::choice::{Chip, Choice, chips, choices};
+use super::column::{self, Column, Heading, headings};
 use super::query::ListQuery;
 use crate::clock::Clock;
-use crate::domain::device::{DeviceState, Encryption, Ownership, Platform};
+use crate::domain::device::Encryption;
 use crate::domain::id::DeviceId;
 use crate::domain::loss::Part;
 use crate::domain::proof::{Evidence, Grade, part_in_words};
 use crate::domain::role::Permission;
 use crate::domain::time::Time;
+use crate::error::Result;
 use crate::service::compliance::{self, Tally};
 use crate::service::loss::{self, Moment};
-use crate::store::device_list::{self, Counts, ListedDevice, Sort, View};
-use crate::store::team::Team;
-use crate::store::{self, Store};
+use crate::store::device_list::{self, Counts, ListedDevice, View};
+use crate::store::{self, Conn, Store};
 use crate::web::error::PageResult;
 use crate::web::filter::span;
 use crate::web::layout::Layout;
@@ -34,8 +36,15 @@ struct ListPage {
     /// How many policies each device of the page meets, fails, or cannot be held against.
     tallies: HashMap<DeviceId, Tally>,
     pills: Vec<Pill>,
+    headings: Vec<Heading>,
+    /// The columns that are shown.
     columns: Vec<Column>,
     choices: Vec<Choice>,
+    chips: Vec<Chip>,
+    /// How many devices come before the page.
+    position: i64,
+    /// Whether there are devices that were not held against the policy.
+    is_partial: bool,
     previous: String,
     next: String,
     may_run: Option<i64>,
@@ -61,9 +70,19 @@ impl ListPage {
         self.tallies.get(id).copied()
     }
 
+    fn shows(&self, column: &Column) -> bool {
+        self.columns.contains(column)
+    }
+
+    /// "101 to 150 of 2,000".
     fn summary(&self) -> String {
-        let (shown, layout) = (self.rows.len(), &self.layout);
-        format!("{} of {} · as of {}", layout.count(shown), layout.count(self.total), layout.as_of())
+        let (layout, shown) = (&self.layout, i64::try_from(self.rows.len()).unwrap_or_default());
+        let (first, last) = (layout.count(self.position + 1), layout.count(self.position + shown));
+        format!(
+            "{first} to {last} of {} · as of {}",
+            layout.count(self.total.max(self.position + shown)),
+            layout.as_of()
+        )
     }
 }
 
@@ -116,19 +135,53 @@ struct Pill {
     is_current: bool,
 }
 
-struct Column {
-    name: &'static str,
-    href: String,
-    /// As `aria-sort` says it.
-    sort: &'static str,
+/// What the database has of the page.
+struct Read {
+    silence: Duration,
+    listed: device_list::Query,
+    counts: Counts,
+    total: i64,
+    may_run: Option<i64>,
+    may_lock: Option<i64>,
+    page: device_list::Page,
+    position: i64,
+    tallies: HashMap<DeviceId, Tally>,
+    choices: Vec<Choice>,
+    columns: Vec<Column>,
+    moment: Moment,
 }
 
-/// A filter with a list of values.
-struct Choice {
-    label: &'static str,
-    name: &'static str,
-    options: Vec<(String, String)>,
-    chosen: String,
+fn read(conn: &mut Conn, by: &Can<ViewDevices>, query: &ListQuery, now: Time) -> Result<Read> {
+    let (reach, grants) = (by.reach(), by.grants());
+    let (base, silence) = loss::all_devices(conn, now)?;
+    let listed = query.parse(conn, reach, now)?;
+    let counts = device_list::counts(conn, &base, reach, now)?;
+    let total = match counts.total(&listed.filter) {
+        Some(known) => known,
+        None => device_list::count(conn, &listed.filter, reach, now)?,
+    };
+    let mut allowed = |permission| match grants.reach(permission) {
+        None => Ok(None),
+        Some(same) if same == *reach => Ok(Some(total)),
+        Some(other) => device_list::count(conn, &listed.filter, &other, now).map(Some),
+    };
+    let (may_run, may_lock) = (allowed(Permission::RunBackups)?, allowed(Permission::LockDevices)?);
+    let page = device_list::page(conn, &listed, now)?;
+    let ids: Vec<_> = page.devices.iter().map(|it| it.device.id).collect();
+    Ok(Read {
+        silence,
+        position: device_list::position(conn, &listed, &page, now)?,
+        tallies: compliance::of_devices(conn, &ids, now)?,
+        choices: choices(query, &store::team::all(conn)?, &compliance::within(conn, reach)?),
+        columns: column::shown(conn, by)?,
+        moment: loss::moment(conn, now)?,
+        listed,
+        counts,
+        total,
+        may_run,
+        may_lock,
+        page,
+    })
 }
 
 #[get("/devices")]
@@ -139,47 +192,28 @@ pub async fn show(
     clock: Data<Clock>,
     query: Query<ListQuery>,
 ) -> PageResult<impl Responder> {
-    let (query, now, reach) = (query.into_inner(), clock.now(), by.reach().clone());
-    let (asked, grants) = (query.clone(), layout.grants.clone());
-    let (silence, order, counts, total, allowed, page, tallies, teams, moment) = store
-        .read(move |conn| {
-            let (base, silence) = loss::all_devices(conn, now)?;
-            let listed = asked.parse(&reach, &base)?;
-            let counts = device_list::counts(conn, &base, &reach, now)?;
-            let moment = loss::moment(conn, now)?;
-            let total = match counts.total(&listed.filter) {
-                Some(known) => known,
-                None => device_list::count(conn, &listed.filter, &reach, now)?,
-            };
-            let mut allowed = |permission| match grants.reach(permission) {
-                None => Ok(None),
-                Some(same) if same == reach => Ok(Some(total)),
-                Some(other) => device_list::count(conn, &listed.filter, &other, now).map(Some),
-            };
-            let allowed = (allowed(Permission::RunBackups)?, allowed(Permission::LockDevices)?);
-            let page = device_list::page(conn, &listed, now)?;
-            let ids: Vec<_> = page.devices.iter().map(|it| it.device.id).collect();
-            let tallies = compliance::of_devices(conn, &ids, now)?;
-            let order = (listed.sort, listed.is_descending);
-            let teams = store::team::all(conn)?;
-            Ok::<_, crate::error::Error>((silence, order, counts, total, allowed, page, tallies, teams, moment))
-        })
-        .await?;
+    let (query, now) = (query.into_inner(), clock.now());
+    let asked = query.clone();
+    let read = store.read(move |conn| read(conn, &by, &asked, now)).await?;
     let cursor = |name: &str, at: Option<&device_list::Cursor>| {
         at.map(|it| format!("/devices?{}", query.with(&[(name, &it.encode())]))).unwrap_or_default()
     };
     Ok(ListPage {
-        counts,
-        total,
-        may_run: allowed.0,
-        may_lock: allowed.1,
-        previous: cursor("before", page.before.as_ref()),
-        next: cursor("after", page.after.as_ref()),
-        tallies,
-        rows: page.devices.into_iter().map(|it| Row::new(it, &moment, &layout)).collect(),
-        pills: pills(&query, &counts, silence, &layout),
-        columns: columns(&query, order),
-        choices: choices(&query, &teams),
+        counts: read.counts,
+        total: read.total,
+        may_run: read.may_run,
+        may_lock: read.may_lock,
+        previous: cursor("before", read.page.before.as_ref()),
+        next: cursor("after", read.page.after.as_ref()),
+        tallies: read.tallies,
+        rows: read.page.devices.into_iter().map(|it| Row::new(it, &read.moment, &layout)).collect(),
+        pills: pills(&query, &read.counts, read.silence, &layout),
+        headings: headings(&query, (read.listed.sort, read.listed.is_descending), &read.columns),
+        columns: read.columns,
+        chips: chips(&query, &read.choices),
+        choices: read.choices,
+        position: read.position,
+        is_partial: read.listed.filter.among.is_some_and(|it| it.is_partial),
         request_key: crate::secret::generate("form_")?,
         query,
         layout,
@@ -204,92 +238,4 @@ fn pills(query: &ListQuery, counts: &Counts, silence: Duration, layout: &Layout)
         format!("/devices?{}", query.with(&[("view", word)]))
     };
     views.into_iter().map(|it| Pill { name: name(it), href: href(it), is_current: it == current }).collect()
-}
-
-fn columns(query: &ListQuery, (sort, is_descending): (Sort, bool)) -> Vec<Column> {
-    let column = |name, by: Option<Sort>| {
-        let Some(by) = by else { return Column { name, href: String::new(), sort: "" } };
-        let is_current = by == sort || (by == Sort::ProvenAt && sort == Sort::Worst);
-        // Worst first is the order of the list; the heading turns from it to the age of the proof and back.
-        let next = match (by, sort, is_descending) {
-            (Sort::ProvenAt, Sort::Worst, _) => ("proven_at", ""),
-            (Sort::ProvenAt, Sort::ProvenAt, true) => ("", ""),
-            _ if by == sort && !is_descending => (by.as_str(), "desc"),
-            _ => (by.as_str(), ""),
-        };
-        Column {
-            name,
-            href: format!("/devices?{}", query.with(&[("sort", next.0), ("dir", next.1)])),
-            sort: match (is_current, is_descending) {
-                (false, _) => "",
-                (true, false) => "ascending",
-                (true, true) => "descending",
-            },
-        }
-    };
-    vec![
-        column("Device", Some(Sort::Name)),
-        column("Person", None),
-        column("Encrypted", None),
-        column("Proven as of", Some(Sort::ProvenAt)),
-        column("Newest backup", Some(Sort::NewestBackup)),
-        column("If wiped now", None),
-        column("Policies failing", None),
-        column("Checked in", Some(Sort::LastSeen)),
-    ]
-}
-
-fn choices(query: &ListQuery, teams: &[Team]) -> Vec<Choice> {
-    let with_any = |any: &str, values: Vec<(String, String)>| {
-        let mut options = vec![(String::new(), any.to_owned())];
-        options.extend(values);
-        options
-    };
-    let pair = |value: &str, name: &str| (value.to_owned(), name.to_owned());
-    let choice = |label, name, options, chosen: &str| Choice { label, name, options, chosen: chosen.to_owned() };
-    vec![
-        choice(
-            "Team",
-            "team",
-            with_any("Any team", teams.iter().map(|it| (it.id.to_string(), it.name.clone())).collect()),
-            &query.team,
-        ),
-        choice(
-            "Platform",
-            "platform",
-            with_any("Any platform", Platform::ALL.iter().map(|it| pair(it.as_str(), it.name())).collect()),
-            &query.platform,
-        ),
-        choice(
-            "Proof",
-            "grade",
-            with_any("Any proof", Grade::ALL.iter().map(|it| pair(it.as_str(), it.name())).collect()),
-            &query.grade,
-        ),
-        choice(
-            "Encryption",
-            "encryption",
-            with_any("Any", vec![pair("on", "Encrypted"), pair("off", "Not encrypted"), pair("unknown", "Unknown")]),
-            &query.encryption,
-        ),
-        choice(
-            "Ownership",
-            "ownership",
-            with_any("Any", Ownership::ALL.iter().map(|it| pair(it.as_str(), it.name())).collect()),
-            &query.ownership,
-        ),
-        choice(
-            "State",
-            "state",
-            with_any(
-                "Enrolled; for a search, any",
-                DeviceState::ALL
-                    .iter()
-                    .filter(|it| **it != DeviceState::Enrolled)
-                    .map(|it| pair(it.as_str(), it.name()))
-                    .collect(),
-            ),
-            if query.state == DeviceState::Enrolled.as_str() { "" } else { &query.state },
-        ),
-    ]
 }

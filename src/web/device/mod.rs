@@ -2,7 +2,9 @@
 mod act;
 mod answer;
 mod bulk;
+mod choice;
 mod client;
+mod column;
 mod edit;
 mod export;
 mod list;
@@ -13,6 +15,7 @@ mod strip;
 pub(in crate::web) use answer::Answer;
 pub(in crate::web) use edit::{parse_team, team_options};
 pub(in crate::web) use list::Row;
+pub(in crate::web) use show::measured;
 
 use crate::domain::id::DeviceId;
 use crate::domain::role::Reach;
@@ -27,6 +30,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(list::show)
         .service(export::csv_list)
         .service(export::json)
+        .service(column::choose)
         .service(bulk::lock)
         .service(bulk::back_up)
         .service(bulk::prove)

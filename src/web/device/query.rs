@@ -1,10 +1,15 @@
 //! The address of a list of devices: its filter, order and page.
 use crate::domain::device::{DeviceState, Encryption, Ownership, Platform};
 use crate::domain::fields::FieldErrors;
-use crate::domain::id::TeamId;
+use crate::domain::id::{PolicyId, TeamId};
+use crate::domain::policy::{Compliance, RequirementKind};
 use crate::domain::proof::Grade;
 use crate::domain::role::Reach;
+use crate::domain::time::Time;
 use crate::error::Result;
+use crate::service::compliance::{self, Asked};
+use crate::service::loss;
+use crate::store::Conn;
 use crate::store::device_list::{Cursor, Filter, From, Query, Sort, View};
 use crate::web::form::filter;
 use serde::Deserialize;
@@ -22,6 +27,10 @@ pub struct ListQuery {
     #[serde(alias = "proof")]
     pub grade: String,
     pub state: String,
+    pub policy: String,
+    pub requirement: String,
+    /// What the policies make of the device; where one is chosen and nothing is said, that it does not meet it.
+    pub outcome: String,
     pub sort: String,
     pub dir: String,
     pub after: String,
@@ -34,18 +43,23 @@ pub const PER_PAGE: usize = 50;
 const MAX_SEARCH: usize = 200;
 
 impl ListQuery {
-    /// The filter that the address spells, with what of `base` bears on all devices alike.
+    /// The filter that the address spells, for somebody with this reach.
     ///
     /// # Errors
-    /// What is no value of a filter: a list must not show more than its address says.
-    pub fn filter(&self, base: &Filter) -> Result<Filter> {
-        let mut errors = FieldErrors::new();
-        let filter = self.chosen(base, &mut errors);
-        errors.into_result()?;
-        Ok(filter)
+    /// What is no value of a filter: a list must not show more than its address says. When the database refuses.
+    pub fn filter(&self, conn: &mut Conn, reach: &Reach, now: Time) -> Result<Filter> {
+        self.read(conn, reach, now, FieldErrors::new())
     }
 
-    fn chosen(&self, base: &Filter, errors: &mut FieldErrors) -> Filter {
+    fn read(&self, conn: &mut Conn, reach: &Reach, now: Time, mut errors: FieldErrors) -> Result<Filter> {
+        let base = loss::all_devices(conn, now)?.0;
+        let (chosen, asked) = (self.chosen(base, &mut errors), self.asked(&mut errors));
+        errors.into_result()?;
+        let among = asked.map(|it| compliance::among(conn, &it, reach, now)).transpose()?;
+        Ok(Filter { among, ..chosen })
+    }
+
+    fn chosen(&self, base: Filter, errors: &mut FieldErrors) -> Filter {
         Filter {
             view: filter(&self.view, "view", View::parse, errors).unwrap_or_default(),
             q: self.q.chars().take(MAX_SEARCH).collect(),
@@ -57,16 +71,29 @@ impl ListQuery {
             // Who looks for a serial or a name is to find what became of the device, too.
             state: filter(&self.state, "state", DeviceState::parse, errors)
                 .or_else(|| (self.q.trim().is_empty() || !self.view.is_empty()).then_some(DeviceState::Enrolled)),
-            silent_before: base.silent_before,
-            is_store_away: base.is_store_away,
+            ..base
         }
+    }
+
+    /// What of the policies is asked for; none where nothing is.
+    fn asked(&self, errors: &mut FieldErrors) -> Option<Asked> {
+        let policy = filter(&self.policy, "policy", PolicyId::parse, errors);
+        let requirement = filter(&self.requirement, "requirement", RequirementKind::parse, errors);
+        let outcome = filter(self.outcome(), "outcome", Compliance::parse, errors)?;
+        Some(Asked { policy, requirement, outcome })
+    }
+
+    /// What the policies make of the devices that are shown; "" for anything.
+    pub fn outcome(&self) -> &str {
+        let is_asked = !self.policy.is_empty() || !self.requirement.is_empty();
+        if self.outcome.is_empty() && is_asked { Compliance::NotCompliant.as_str() } else { &self.outcome }
     }
 
     /// The whole query for the devices within reach.
     ///
     /// # Errors
     /// As [`ListQuery::filter`], and what is no order or no place in it.
-    pub fn parse(&self, reach: &Reach, base: &Filter) -> Result<Query> {
+    pub fn parse(&self, conn: &mut Conn, reach: &Reach, now: Time) -> Result<Query> {
         let mut errors = FieldErrors::new();
         let sort = filter(&self.sort, "sort", Sort::parse, &mut errors).unwrap_or_default();
         let is_descending = filter(&self.dir, "dir", is_descending, &mut errors).unwrap_or_default();
@@ -78,8 +105,10 @@ impl ListQuery {
             (None, Some(before)) => From::Before(before),
             (None, None) => From::Start,
         };
-        let filter = self.chosen(base, &mut errors);
-        errors.into_result()?;
+        let mut filter = self.read(conn, reach, now, errors)?;
+        if sort == Sort::Failing {
+            filter.scores = compliance::scores(conn, reach, now)?;
+        }
         Ok(Query { filter, reach: reach.clone(), sort, is_descending, from, limit: PER_PAGE })
     }
 
@@ -99,6 +128,9 @@ impl ListQuery {
             ("ownership", &self.ownership),
             ("grade", &self.grade),
             ("state", &self.state),
+            ("policy", &self.policy),
+            ("requirement", &self.requirement),
+            ("outcome", &self.outcome),
             ("sort", &self.sort),
             ("dir", &self.dir),
         ];
@@ -117,9 +149,20 @@ impl ListQuery {
 
     /// Whether a field of the form says something: then it is shown.
     pub fn has_fields(&self) -> bool {
-        [&self.q, &self.team, &self.platform, &self.encryption, &self.ownership, &self.grade, &self.state]
-            .iter()
-            .any(|it| !it.is_empty())
+        [
+            &self.q,
+            &self.team,
+            &self.platform,
+            &self.encryption,
+            &self.ownership,
+            &self.grade,
+            &self.state,
+            &self.policy,
+            &self.requirement,
+            &self.outcome,
+        ]
+        .iter()
+        .any(|it| !it.is_empty())
     }
 }
 

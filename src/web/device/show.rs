@@ -273,19 +273,19 @@ impl ShowPage {
         };
         is_allowed && command.state == CommandState::Queued
     }
+}
 
-    /// A finding's value in words.
-    fn value(&self, finding: &Finding) -> String {
-        match &finding.value {
-            Value::Nothing => "Nothing known".to_owned(),
-            Value::Encryption(Encryption::On) => "Encrypted".to_owned(),
-            Value::Encryption(Encryption::Off) => "Not encrypted".to_owned(),
-            Value::Encryption(Encryption::Unknown) => "Unknown".to_owned(),
-            Value::At(at) => self.layout.since(at),
-            Value::Version(version) => version.clone(),
-            Value::Passcode(true) => "Set".to_owned(),
-            Value::Passcode(false) => "Not set".to_owned(),
-        }
+/// The value that a requirement was held against, in words.
+pub(in crate::web) fn measured(layout: &Layout, value: &Value) -> String {
+    match value {
+        Value::Nothing => "Nothing known".to_owned(),
+        Value::Encryption(Encryption::On) => "Encrypted".to_owned(),
+        Value::Encryption(Encryption::Off) => "Not encrypted".to_owned(),
+        Value::Encryption(Encryption::Unknown) => "Unknown".to_owned(),
+        Value::At(at) => layout.since(at),
+        Value::Version(version) => version.clone(),
+        Value::Passcode(true) => "Set".to_owned(),
+        Value::Passcode(false) => "Not set".to_owned(),
     }
 }
 

@@ -7,11 +7,12 @@ use crate::clock::Clock;
 use crate::domain::fields::FieldErrors;
 use crate::domain::guard::GuardedAct;
 use crate::domain::id::PolicyId;
-use crate::domain::policy::Requirement;
+use crate::domain::policy::{Finding, Requirement};
 use crate::domain::role::Permission;
 use crate::error::Error;
 use crate::service::compliance::{self, Tallies};
 use crate::service::policy::{self, Draft};
+use crate::store::device_list::Named;
 use crate::store::policy::Policy;
 use crate::store::team::Team;
 use crate::store::{self, Store};
@@ -51,10 +52,27 @@ struct ShowPage {
     requirements: Vec<Requirement>,
     team: String,
     tallies: Tallies,
+    /// What the first devices that do not meet it fail.
+    failing: Vec<(Named, Finding)>,
     may_edit: bool,
     /// What was typed to remove it.
     confirm: String,
     errors: FieldErrors,
+}
+
+/// At most so many devices are shown of those that do not meet a policy.
+const FIRST: usize = 20;
+
+impl ShowPage {
+    /// How many devices do not meet this requirement of it.
+    fn fails(&self, requirement: &Requirement) -> i64 {
+        self.tallies.of_requirement(self.policy.id, requirement.kind()).not_compliant
+    }
+
+    /// Whether there are more devices that do not meet it than are shown.
+    fn is_cut(&self) -> bool {
+        usize::try_from(self.tallies.of(self.policy.id).not_compliant).is_ok_and(|it| it > FIRST)
+    }
 }
 
 #[derive(Template, WebTemplate)]
@@ -97,8 +115,7 @@ async fn list(
     let (policies, tallies) = store
         .read(move |conn| {
             let teams = store::team::all(conn)?;
-            let mut policies = store::policy::all(conn)?;
-            policies.retain(|it| it.team_id.is_none() || reach.covers(it.team_id));
+            let policies = compliance::within(conn, &reach)?;
             let tallies = compliance::tallies(conn, &policies, &reach, now)?;
             let mut rows = Vec::with_capacity(policies.len());
             for policy in policies {
@@ -167,9 +184,14 @@ async fn show_page(
         return Err(Error::NotFound("policy").into());
     }
     let (team, one, reach, now) = (team_name(&teams, &policy), vec![policy.clone()], by.reach().clone(), layout.now);
-    let tallies = store.read(move |conn| compliance::tallies(conn, &one, &reach, now)).await?;
+    let (tallies, failing) = store
+        .read(move |conn| {
+            let tallies = compliance::tallies(conn, &one, &reach, now)?;
+            Ok::<_, Error>((tallies, compliance::failing(conn, &one, &reach, FIRST, now)?))
+        })
+        .await?;
     let may_edit = by.grants().reach(Permission::EditPolicies).is_some_and(|it| it.covers(policy.team_id));
-    Ok(ShowPage { layout, policy, requirements, team, tallies, may_edit, confirm, errors })
+    Ok(ShowPage { layout, policy, requirements, team, tallies, failing, may_edit, confirm, errors })
 }
 
 #[get("/policies/{id}")]

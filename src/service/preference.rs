@@ -1,0 +1,25 @@
+//! How one person likes a page to look. That is no act: it changes nothing for anybody else, and has no entry.
+use crate::domain::id::UserId;
+use crate::error::Result;
+use crate::store::{self, Conn};
+
+/// The columns of a list that somebody does not want to see.
+///
+/// # Errors
+/// When the database refuses.
+pub fn hidden_columns(conn: &mut Conn, user: UserId, list: &str) -> Result<Vec<String>> {
+    let value = store::preference::find(conn, user, &name(list))?.unwrap_or_default();
+    Ok(value.split_whitespace().map(ToOwned::to_owned).collect())
+}
+
+/// Keeps which columns of a list somebody does not want to see. Those that come later are shown.
+///
+/// # Errors
+/// When the database refuses.
+pub fn hide_columns(conn: &mut Conn, user: UserId, list: &str, hidden: &[&str]) -> Result<()> {
+    Ok(store::preference::set(conn, user, &name(list), &hidden.join(" "))?)
+}
+
+fn name(list: &str) -> String {
+    format!("{list}.hidden_columns")
+}
