@@ -42,6 +42,7 @@
       if (!now || !next || isInUse(now)) continue;
       now.replaceWith(document.adoptNode(next));
     }
+    document.dispatchEvent(new Event("refreshed"));
   };
   if (regions.length) setInterval(refresh, 30000);
 
