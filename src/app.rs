@@ -130,6 +130,8 @@ impl App {
         let around = || from_fn(traffic::keep);
         let server = HttpServer::new(move || HttpApp::new().wrap(around()).configure(|config| app.routes(config)))
             .workers(self.config.workers)
+            // Beyond that who comes waits in the system's queue: the files that are left are the database's.
+            .max_connections(self.crowd.room().taken().div_ceil(self.config.workers.max(1)))
             .on_connect(move |io, of_connection| traffic::on_connect(&crowd, io, of_connection))
             .shutdown_timeout(GRACE.as_secs())
             .disable_signals();

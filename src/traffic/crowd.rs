@@ -1,8 +1,9 @@
-//! Who is connected. When there is no more room a stranger that says nothing goes first; who showed who he is stays.
+//! Who is connected. When room runs out a stranger that says nothing goes first, then one of the address that has most
+//! strangers; who showed who they are stays.
 //!
 //! Each connection costs two file descriptors: its own, and one by which it can be ended from here.
 use std::collections::{BTreeMap, HashMap};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,7 +15,7 @@ const TURN: Duration = Duration::from_secs(10);
 /// A new connection is given so long to begin its first request, as long as there are not twice too many.
 const FIRST_WORD: Duration = Duration::from_millis(250);
 
-/// How many connections there may be; up to twice as many where most are so new that nobody knows what they want.
+/// How many connections there may be; up to half as many again where most are so new that nobody knows what they want.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Room {
     /// Of all.
@@ -33,6 +34,17 @@ impl Room {
         let descriptors = usize::try_from(descriptors).unwrap_or(usize::MAX).min(1 << 17);
         let all = (descriptors.saturating_sub((descriptors / 4).min(1024)) / 4).max(16);
         Self { all, address: (all / 4).max(8), owner: 32.min(all / 4).max(4), devices: all - all / 4 }
+    }
+
+    /// How many are taken from the system at once; who comes then waits in its queue. Beyond [`Self::full`], so that
+    /// those who were ended have time to go.
+    pub const fn taken(self) -> usize {
+        2 * self.all
+    }
+
+    /// How many are too many whatever they may want.
+    const fn full(self) -> usize {
+        self.all + self.all / 2
     }
 }
 
@@ -58,6 +70,8 @@ struct Shared {
 struct Now {
     /// By number, so the oldest comes first.
     all: BTreeMap<u64, Entry>,
+    /// Of those that were not told to end, as `addresses` is.
+    living: usize,
     addresses: HashMap<IpAddr, usize>,
     owners: HashMap<Owner, usize>,
     devices: usize,
@@ -67,6 +81,8 @@ struct Now {
 #[derive(Debug)]
 struct Entry {
     address: IpAddr,
+    /// Many people come by it.
+    is_proxy: bool,
     owner: Option<Owner>,
     since: Instant,
     /// When a request came last; none before the first.
@@ -93,25 +109,32 @@ impl Crowd {
     ///
     /// None where the system gives no descriptor to end it by; then its owner should let it go.
     pub fn enter(&self, address: IpAddr, socket: impl AsFd) -> Option<Connection> {
+        let is_proxy = self.0.proxies.contains(&address);
+        let address = network(address);
         let socket = rustix::io::fcntl_dupfd_cloexec(socket, 0).ok()?;
         let (room, mut now) = (self.0.room, self.now());
         let number = now.next;
         now.next += 1;
         now.all.insert(
             number,
-            Entry { address, owner: None, since: Instant::now(), asked: None, is_ended: false, socket },
+            Entry { address, is_proxy, owner: None, since: Instant::now(), asked: None, is_ended: false, socket },
         );
+        now.living += 1;
         *now.addresses.entry(address).or_default() += 1;
-        let is_proxy = self.0.proxies.contains(&address);
         let of_address = now.addresses.get(&address).copied().unwrap_or(0);
         if !is_proxy && of_address > room.address {
             now.make_room(number, of_address > 2 * room.address, |it| it.address == address);
         }
-        let of_all = now.all.len();
+        let of_all = now.living;
         if of_all > room.all {
-            now.make_room(number, of_all > 2 * room.all, |_| true);
+            now.make_room(number, of_all > room.full(), |_| true);
         }
         Some(Connection { crowd: self.clone(), number })
+    }
+
+    /// How many there may be.
+    pub fn room(&self) -> Room {
+        self.0.room
     }
 
     /// How many there are.
@@ -132,7 +155,8 @@ impl Crowd {
 
 impl Now {
     /// Ends one of `among`: a stranger that never asked, then one whose turn is over, the oldest first. Where there `must`
-    /// be room, one that had no time yet to say what it wants goes too; else the newcomer.
+    /// be room, one of the address that has most strangers goes: one that had no time yet to say what it wants, then the
+    /// oldest if the newcomer's address has fewer; else the newcomer.
     fn make_room(&mut self, newcomer: u64, must: bool, among: impl Fn(&Entry) -> bool) {
         let strangers = || {
             self.all
@@ -141,22 +165,41 @@ impl Now {
         };
         let says_nothing =
             |it: &Entry| it.asked.is_none() && rustix::io::ioctl_fionread(&it.socket).is_ok_and(|it| it == 0);
-        let silent = strangers().find(|(_, it)| (must || it.since.elapsed() > FIRST_WORD) && says_nothing(it));
+        let silent = || strangers().find(|(_, it)| it.since.elapsed() > FIRST_WORD && says_nothing(it));
         let idle = || {
             strangers().filter(|(_, it)| it.asked.is_some_and(|at| at.elapsed() > TURN)).min_by_key(|(_, it)| it.asked)
         };
-        let gone = silent.or_else(idle).map(|(number, _)| *number);
+        let crowded = || {
+            let counts = self.strangers_by_address();
+            let count = |it: &Entry| counts.get(&it.address).copied().unwrap_or(0);
+            let most = counts.values().copied().max().unwrap_or(0);
+            let has_most = || strangers().filter(|(_, it)| count(it) == most);
+            let is_less = self.all.get(&newcomer).is_some_and(|it| count(it) < most);
+            let oldest = || has_most().min_by_key(|(_, it)| it.asked).filter(|_| is_less);
+            has_most().find(|(_, it)| says_nothing(it)).or_else(oldest)
+        };
+        let gone = silent().or_else(idle);
+        let gone = if must { gone.or_else(crowded) } else { gone }.map(|(number, _)| *number);
         if let Some(number) = gone.or(must.then_some(newcomer)) {
             self.end(number);
         }
     }
 
-    fn end(&mut self, number: u64) {
-        if let Some(entry) = self.all.get_mut(&number) {
-            entry.is_ended = true;
-            // It fails only where the other side has gone already.
-            let _ = rustix::net::shutdown(&entry.socket, rustix::net::Shutdown::Both);
+    fn strangers_by_address(&self) -> HashMap<IpAddr, usize> {
+        let mut counts = HashMap::new();
+        for it in self.all.values().filter(|it| it.owner.is_none() && !it.is_ended && !it.is_proxy) {
+            *counts.entry(it.address).or_default() += 1;
         }
+        counts
+    }
+
+    fn end(&mut self, number: u64) {
+        let Some(entry) = self.all.get_mut(&number).filter(|it| !it.is_ended) else { return };
+        entry.is_ended = true;
+        // It fails only where the other side has gone already.
+        let _ = rustix::net::shutdown(&entry.socket, rustix::net::Shutdown::Both);
+        self.living = self.living.saturating_sub(1);
+        take_one(&mut self.addresses, entry.address);
     }
 
     /// Ends the oldest of those that `are` one owner's, or a device's.
@@ -173,11 +216,12 @@ impl Now {
 }
 
 impl Connection {
-    /// A request came.
-    pub fn asks(&self) {
-        if let Some(entry) = self.crowd.now().all.get_mut(&self.number) {
-            entry.asked = Some(Instant::now());
-        }
+    /// A request came. Whether it is a stranger's.
+    pub fn asks(&self) -> bool {
+        let mut now = self.crowd.now();
+        let Some(entry) = now.all.get_mut(&self.number) else { return true };
+        entry.asked = Some(Instant::now());
+        entry.owner.is_none()
     }
 
     /// A request showed whose it is. An owner with too many connections loses the one that it used least lately.
@@ -210,6 +254,14 @@ impl Now {
     }
 }
 
+/// Whose an address is: a network of IPv6 gives each of its machines more addresses than anyone could count.
+fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(it) => IpAddr::V6(Ipv6Addr::from_bits(it.to_bits() >> 64 << 64)),
+    }
+}
+
 fn take_one<K: std::hash::Hash + Eq>(counts: &mut HashMap<K, usize>, key: K) {
     if let Some(count) = counts.get_mut(&key) {
         *count = count.saturating_sub(1);
@@ -223,7 +275,10 @@ impl Drop for Connection {
     fn drop(&mut self) {
         let mut now = self.crowd.now();
         let Some(entry) = now.all.remove(&self.number) else { return };
-        take_one(&mut now.addresses, entry.address);
+        if !entry.is_ended {
+            now.living = now.living.saturating_sub(1);
+            take_one(&mut now.addresses, entry.address);
+        }
         now.forget_owner(entry.owner);
     }
 }
@@ -297,8 +352,47 @@ mod tests {
         assert!(is_over(&mut strangers[0]), "the oldest of the strangers");
         assert!(known.iter_mut().all(|(_, it)| !is_over(it)));
         drop((known, strangers));
-        assert!(door.1.is_empty() && door.1.now().addresses.is_empty() && door.1.now().owners.is_empty());
+        assert!(
+            door.1.is_empty()
+                && door.1.now().living == 0
+                && door.1.now().addresses.is_empty()
+                && door.1.now().owners.is_empty()
+        );
         assert_eq!(door.1.now().devices, 0);
+    }
+
+    #[test]
+    fn many_addresses_push_out_nobody_who_asked() {
+        let door = Door::new();
+        let mut asked: Vec<_> = (0..9).map(|at| door.enters(1 + at)).collect();
+        for (_, it) in &asked {
+            it.asks();
+        }
+
+        let mut tenth = door.enters(20);
+
+        assert!(is_over(&mut tenth) && asked.iter_mut().all(|it| !is_over(it)));
+    }
+
+    #[test]
+    fn who_comes_alone_gets_in_beside_a_few_addresses_that_take_everything() {
+        let door = Door::new();
+        let mut many: Vec<_> = (0..9).map(|at| door.enters(1 + at % 3)).collect();
+        for (_, it) in &many {
+            it.asks();
+        }
+
+        let mut alone = door.enters(20);
+
+        assert!(!is_over(&mut alone));
+        assert_eq!(many.iter_mut().filter_map(|it| is_over(it).then_some(())).count(), 1);
+    }
+
+    #[test]
+    fn a_network_of_ipv6_is_one_address() {
+        let of = |it: &str| network(it.parse().unwrap());
+        assert_eq!(of("2001:db8:1:2::1"), of("2001:db8:1:2:ffff::9"));
+        assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
     }
 
     #[test]

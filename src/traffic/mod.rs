@@ -58,8 +58,9 @@ pub async fn keep(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let connection = request.conn_data::<Arc<Connection>>().map(Arc::clone);
-    if let Some(connection) = &connection {
-        connection.asks();
+    if connection.as_ref().is_none_or(|it| it.asks()) {
+        // Many requests that a stranger sends at once take turns with everybody else's.
+        tokio::task::yield_now().await;
     }
     let least = request.app_data::<Data<Least>>().map(|it| ***it).unwrap_or_default();
     let body = request.take_payload();
