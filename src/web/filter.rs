@@ -50,15 +50,20 @@ impl Zone {
 
     /// The name with the offset, such as "Europe/Paris (UTC+1)".
     pub fn name(&self) -> String {
-        let seconds = self.zone.to_offset(timestamp(self.now)).seconds();
-        let name = self.zone.iana_name().unwrap_or("UTC");
-        if seconds == 0 && name == "UTC" {
-            return "UTC".to_owned();
-        }
+        let (name, offset) = (self.iana(), self.offset(self.now));
+        if name == offset { offset } else { format!("{name} ({offset})") }
+    }
+
+    /// "UTC+1", "UTC+5:30", "UTC": what this zone adds at that time.
+    fn offset(&self, at: Time) -> String {
+        let seconds = self.zone.to_offset(timestamp(at)).seconds();
         let (hours, minutes) = (seconds.abs() / 3600, seconds.abs() % 3600 / 60);
         let sign = if seconds < 0 { '−' } else { '+' };
-        let rest = if minutes > 0 { format!(":{minutes:02}") } else { String::new() };
-        format!("{name} (UTC{sign}{hours}{rest})")
+        match (hours, minutes) {
+            (0, 0) => "UTC".to_owned(),
+            (_, 0) => format!("UTC{sign}{hours}"),
+            _ => format!("UTC{sign}{hours}:{minutes:02}"),
+        }
     }
 
     /// Its IANA name, such as "Europe/Paris".
@@ -75,6 +80,16 @@ impl Zone {
     pub fn short(&self, at: Time) -> String {
         let this_year = self.format(at, "%Y") == self.format(self.now, "%Y");
         self.format(at, if this_year { "%-d %b %H:%M" } else { "%-d %b %Y %H:%M" })
+    }
+
+    /// "18 Nov 2026 03:10 UTC+1"; for what is read elsewhere and later.
+    pub fn full(&self, at: Time) -> String {
+        format!("{} {}", self.format(at, "%-d %b %Y %H:%M"), self.offset(at))
+    }
+
+    /// "2026".
+    pub fn year(&self, at: Time) -> String {
+        self.format(at, "%Y")
     }
 
     /// "18 Nov"; for the axis of a chart.
@@ -126,16 +141,18 @@ fn timestamp(at: Time) -> jiff::Timestamp {
     jiff::Timestamp::from_millisecond(at.millis()).unwrap_or_default()
 }
 
-/// A moment as `<time>`: the absolute time first, the age second where it is asked for.
+/// A moment as `<time>`: the absolute time first, the age second where it is asked for. Its title has year and zone,
+/// which paper shows in its place.
 #[derive(Debug, Clone)]
 pub struct Moment {
     iso: String,
+    full: String,
     text: String,
 }
 
 impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "<time datetime=\"{}\">{}</time>", self.iso, self.text)
+        write!(f, "<time datetime=\"{}\" title=\"{}\">{}</time>", self.iso, self.full, self.text)
     }
 }
 
@@ -144,12 +161,16 @@ impl HtmlSafe for Moment {}
 
 /// "18 Nov 03:10" in the reader's zone, as `<time datetime>`.
 pub fn date(at: Time, zone: &Zone) -> Moment {
-    Moment { iso: at.iso(), text: zone.short(at) }
+    moment(at, zone, zone.short(at))
 }
 
 /// "18 Nov 03:10, 4 d": the absolute time, then the age.
 pub fn when(at: Time, zone: &Zone) -> Moment {
-    Moment { iso: at.iso(), text: format!("{}, {}", zone.short(at), ago(at, zone.now)) }
+    moment(at, zone, format!("{}, {}", zone.short(at), ago(at, zone.now)))
+}
+
+fn moment(at: Time, zone: &Zone, text: String) -> Moment {
+    Moment { iso: at.iso(), full: zone.full(at), text }
 }
 
 /// The age in one unit: "45 s", "4 min", "3 h", "4 d"; "in 10 min" for what is to come.
@@ -230,13 +251,30 @@ mod tests {
         let at = Time::from_millis(1_794_967_800_000);
         let paris = Zone::new("Europe/Paris", NOW);
         assert_eq!(paris.name(), "Europe/Paris (UTC+1)");
-        assert_eq!(date(at, &paris).to_string(), "<time datetime=\"2026-11-18T02:10:00Z\">18 Nov 03:10</time>");
+        assert_eq!(
+            date(at, &paris).to_string(),
+            "<time datetime=\"2026-11-18T02:10:00Z\" title=\"18 Nov 2026 03:10 UTC+1\">18 Nov 03:10</time>"
+        );
         assert!(when(at, &paris).to_string().ends_with(">18 Nov 03:10, 4 d</time>"));
         assert_eq!([since(at, NOW), since(NOW, at)], ["4 d ago", "in 4 d"]);
         assert_eq!(Zone::new("UTC", NOW).short(at), "18 Nov 02:10");
         assert_eq!(Zone::new("No/Where", NOW).name(), "UTC");
         assert_eq!(Zone::new("Asia/Kolkata", NOW).name(), "Asia/Kolkata (UTC+5:30)");
         assert_eq!(paris.short(Time::from_millis(0)), "1 Jan 1970 01:00");
+    }
+
+    #[test]
+    fn a_time_that_is_read_elsewhere_has_the_year_and_the_zone_as_it_was_then() {
+        let (summer, winter) = (Time::from_millis(1_784_000_000_000), Time::from_millis(1_794_967_800_000));
+        for (zone, expected) in [
+            ("Europe/Paris", ["14 Jul 2026 05:33 UTC+2", "18 Nov 2026 03:10 UTC+1"]),
+            ("UTC", ["14 Jul 2026 03:33 UTC", "18 Nov 2026 02:10 UTC"]),
+            ("Asia/Kolkata", ["14 Jul 2026 09:03 UTC+5:30", "18 Nov 2026 07:40 UTC+5:30"]),
+            ("America/St_Johns", ["14 Jul 2026 01:03 UTC−2:30", "17 Nov 2026 22:40 UTC−3:30"]),
+        ] {
+            let zone = Zone::new(zone, NOW);
+            assert_eq!([zone.full(summer), zone.full(winter)], expected);
+        }
     }
 
     #[test]

@@ -289,6 +289,12 @@ impl Layout {
         self.zone.clock(self.now)
     }
 
+    /// What paper says of its times, some of which stand in sentences without a year.
+    pub fn printed(&self) -> String {
+        let (zone, now) = (&self.zone, self.now);
+        format!("{}. Times are in {}; a date without a year is of {}.", zone.full(now), zone.name(), zone.year(now))
+    }
+
     /// The icon of the browser's tab: red while something needs a person now.
     pub fn favicon(&self) -> String {
         let stands = self.ground == Ground::default();

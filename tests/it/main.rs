@@ -29,6 +29,7 @@ mod enrollment_page;
 mod ground;
 mod guard;
 mod kill;
+mod list_page;
 mod loss;
 mod mail;
 mod name;

@@ -52,7 +52,7 @@ impl Sort {
             Self::Encryption => "encryption",
             Self::ProvenAt => "proven_at",
             Self::NewestBackup => "newest_backup",
-            Self::IfWiped => "if_wiped",
+            Self::IfWiped => "loss",
             Self::Failing => "failing",
             Self::LastSeen => "last_seen",
         }

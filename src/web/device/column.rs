@@ -42,7 +42,7 @@ impl Column {
             Self::Encrypted => "encrypted",
             Self::Proven => "proven",
             Self::NewestBackup => "newest_backup",
-            Self::IfWiped => "if_wiped",
+            Self::IfWiped => "loss",
             Self::Policies => "policies",
             Self::CheckedIn => "checked_in",
         }

@@ -318,13 +318,13 @@ fn details(read: &Read, facts: &DeviceFacts, layout: &Layout) -> Result<Vec<Deta
     known("Model", device.model.clone());
     known("Operating system", device.os_version.clone());
     known("Ownership", device.ownership.name().to_owned());
-    known("Enrolled", layout.zone.short(device.enrolled_at));
+    known("Enrolled", layout.zone.full(device.enrolled_at));
     known("Enrolment", format!("number {}", device.generation));
     known("Agent", device.agent_version.clone());
     known("Protected folders", device.roots()?.join(", "));
     known("Address", read.status.address.clone());
     if let Some(attempt) = &read.attempt {
-        known("Last backup tried", layout.zone.short(attempt.tried_at));
+        known("Last backup tried", layout.zone.full(attempt.tried_at));
     }
     reported(&mut details, "Passcode", facts.passcode_set.as_ref(), layout, |it| {
         if *it { "Set".to_owned() } else { "Not set".to_owned() }

@@ -85,7 +85,7 @@ pub fn fact(layout: &Layout, value: &Value) -> String {
         Value::Count(Some(count)) => layout.count(*count),
         Value::Bytes(Some(count)) => layout.bytes(*count),
         Value::Count(None) | Value::Bytes(None) => "Unknown".to_owned(),
-        Value::When(Some(at)) => layout.zone.short(*at),
+        Value::When(Some(at)) => layout.zone.full(*at),
         Value::When(None) => "None".to_owned(),
         Value::Text(text) => text.clone(),
     }
