@@ -1,7 +1,7 @@
 //! Reading a manifest line by line: the bytes come from a device and may be anything.
 use super::{
-    END, End, Entry, EntryKind, Fault, Header, MAX_BYTES, MAX_LINE, MAX_PATH, ManifestFile, Totals, decode_path,
-    is_plain, order,
+    END, End, Entry, EntryKind, Fault, Header, MAX_BYTES, MAX_EXPANSION, MAX_LINE, MAX_PATH, ManifestFile, ROOM,
+    Totals, decode_path, is_plain, order,
 };
 use serde::Deserialize;
 use std::cmp::Ordering;
@@ -18,7 +18,13 @@ pub fn each(stored: &[u8], mut take: impl FnMut(ManifestFile)) -> Result<Header,
 
 /// Reads all entries of either version, in little memory; a fault may come after some entries.
 pub fn entries(stored: &[u8], take: impl FnMut(Entry)) -> Result<Header, Fault> {
-    up_to(stored, MAX_BYTES, take)
+    up_to(stored, most(stored.len()), take)
+}
+
+/// How many bytes so many stored ones may unfold to: a few kilobytes keep nobody busy with a gigabyte.
+const fn most(stored: usize) -> usize {
+    let expanded = ROOM.saturating_add(stored.saturating_mul(MAX_EXPANSION));
+    if expanded < MAX_BYTES { expanded } else { MAX_BYTES }
 }
 
 fn up_to(stored: &[u8], most: usize, take: impl FnMut(Entry)) -> Result<Header, Fault> {
@@ -239,6 +245,17 @@ mod tests {
         assert_eq!(read(&bomb), Err(Fault::Line(1, "it is too long".to_owned())));
         let empty = zstd::encode_all(&b"\n\n"[..], 1).unwrap();
         assert_eq!(read(&empty), Err(Fault::Line(1, "it is empty".to_owned())));
+    }
+
+    #[test]
+    fn a_few_bytes_unfold_to_no_gigabyte() {
+        let path = |n: u32| format!("/{}{n:04}", "x".repeat(60 << 10));
+        let folders: Vec<_> = (0..900).map(|n| Entry::bare(path(n), EntryKind::Folder)).collect();
+        let bomb = write(&folders);
+        assert!(most(bomb.len()) < 900 * path(0).len(), "{} bytes are no bomb", bomb.len());
+
+        assert_eq!(read(&bomb), Err(Fault::TooLarge));
+        assert_eq!((most(0), most(usize::MAX)), (ROOM, MAX_BYTES));
     }
 
     #[test]
