@@ -1,7 +1,7 @@
 // Walks a running demo in headless Chromium: every page in both themes and both
 // widths, and every form and flow with JavaScript on and off.
 //
-//   node run.mjs --holdfast ../../target/debug/holdfast [--only setup|pages|acts|flows]
+//   node run.mjs --holdfast ../../target/debug/holdfast [--only setup|lists|pages|acts|flows]
 //     [--screenshots DIR]  the README's pictures
 //     [--album DIR]        a picture of each page that is looked at
 import { mkdirSync } from "node:fs";
@@ -11,6 +11,7 @@ import { serveAgain, startDemo, startServer } from "./lib/holdfast.mjs";
 import { startMailServer } from "./lib/smtp.mjs";
 import { checkAged, checkEmptyPages, checkPages } from "./pages.mjs";
 import { OWNER, checkSetUp } from "./setup.mjs";
+import { checkLists } from "./lists.mjs";
 import { age, bringStates } from "./states.mjs";
 import { checkActs } from "./acts.mjs";
 import { checkFlows } from "./flows.mjs";
@@ -59,7 +60,7 @@ try {
       await demo.stop();
     }
   }
-  if (wants("pages") || wants("acts") || wants("flows")) {
+  if (["lists", "pages", "acts", "flows"].some(wants)) {
     // One more than its stories have: some of theirs are wiped.
     const demo = await startDemo(options.holdfast, 11);
     let states;
@@ -69,6 +70,7 @@ try {
           await step(`every form, JavaScript ${javaScript ? "on" : "off"}`, () => checkActs({ browser, demo, faults, javaScript }));
         }
       }
+      if (wants("lists")) await step("lists", () => checkLists({ browser, demo, faults }));
       if (wants("flows")) {
         // At once: each waits out the hold.
         await step("wipe and restore, JavaScript on and off", () =>

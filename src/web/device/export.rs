@@ -8,11 +8,10 @@ use crate::service::report::{self, CSV_COLUMNS, DeviceRow};
 use crate::store::Store;
 use crate::store::device_list::{self, From};
 use crate::web::error::PageResult;
-use crate::web::export::{file, finish, json_piece, record};
+use crate::web::export::{csv_piece, file, finish, json_piece, record};
 use crate::web::session::{Can, ViewDevices};
 use actix_web::web::{Data, Path, Query};
 use actix_web::{HttpResponse, get};
-use anyhow::Context;
 use futures_util::stream;
 
 /// So many devices are read at once.
@@ -26,13 +25,12 @@ pub async fn csv_list(
     query: Query<ListQuery>,
 ) -> PageResult<HttpResponse> {
     let export = Export::begin(&by, &store, &clock, &query, "devices.csv").await?;
-    let mut head = csv_bytes(std::iter::once(CSV_COLUMNS.map(ToOwned::to_owned)))?;
+    let mut head: &[&str] = &CSV_COLUMNS;
     let body = stream::unfold(Some(export), move |export| {
         let head = std::mem::take(&mut head);
         async move {
             let (rows, next) = export?.chunk().await;
-            let piece = rows.and_then(|rows| csv_bytes(rows.iter().map(DeviceRow::csv)));
-            Some((finish(piece.map(|rows| [head, rows].concat())), next))
+            Some((finish(rows.and_then(|rows| csv_piece(head, rows.iter().map(|it| it.csv().to_vec())))), next))
         }
     });
     Ok(file("text/csv; charset=utf-8", "devices.csv").streaming(Box::pin(body)))
@@ -57,14 +55,6 @@ pub async fn json(
         }
     });
     Ok(file("application/json", "devices.json").streaming(Box::pin(body)))
-}
-
-fn csv_bytes(rows: impl Iterator<Item = [String; 24]>) -> crate::error::Result<Vec<u8>> {
-    let mut writer = ::csv::Writer::from_writer(Vec::new());
-    for row in rows {
-        writer.write_record(&row).context("writing a row of CSV")?;
-    }
-    Ok(writer.into_inner().context("writing CSV")?)
 }
 
 /// How far an export has come.
