@@ -27,6 +27,7 @@ mod device_page;
 mod enrollment;
 mod enrollment_page;
 mod ground;
+mod guarantees;
 mod guard;
 mod kill;
 mod list_page;
