@@ -72,6 +72,10 @@ impl Database {
 /// Waits at most this long for a connection; then the answer is "busy".
 const POOL_WAIT: Duration = Duration::from_secs(2);
 
+/// A request waits at most this long for what it asked of the database: longer than PostgreSQL itself lets a statement
+/// take. A server that is halted keeps its connections open and answers nothing.
+const PATIENCE: Duration = Duration::from_secs(35);
+
 #[derive(Debug)]
 struct SetUp;
 
@@ -85,7 +89,7 @@ pub(super) fn set_up(conn: &mut Conn) -> QueryResult<()> {
     conn.batch_execute(match conn {
         // An answer comes after the commit is on the disk: no setting of the server takes that back.
         Conn::Postgres(_) => {
-            "SET TIME ZONE 'UTC'; SET statement_timeout = '60s'; SET lock_timeout = '5s';
+            "SET TIME ZONE 'UTC'; SET statement_timeout = '30s'; SET lock_timeout = '5s';
              SELECT set_config('synchronous_commit', 'on', false)
              WHERE current_setting('synchronous_commit') = 'off'"
         }
@@ -101,6 +105,7 @@ pub(super) fn set_up(conn: &mut Conn) -> QueryResult<()> {
 pub struct Store {
     pool: Pool<ConnectionManager<Conn>>,
     presence: Presence,
+    patience: Duration,
     /// SQLite only: the thread that owns the one write connection.
     writer: Option<Arc<Writer>>,
 }
@@ -122,7 +127,12 @@ impl Store {
             Database::Postgres(_) => None,
         };
         let presence = Presence::default();
-        Ok(Self { pool: pool(url, if writer.is_some() { 4 } else { 16 }, &presence)?, presence, writer })
+        Ok(Self {
+            pool: pool(url, if writer.is_some() { 4 } else { 16 }, &presence)?,
+            presence,
+            patience: PATIENCE,
+            writer,
+        })
     }
 
     /// Whether there is no database yet, or one that no server has made its own.
@@ -152,21 +162,22 @@ impl Store {
         }
         migration::check(&mut connect(database)?)?;
         let presence = Presence::default();
-        Ok(Self { pool: pool(database_url(database), 1, &presence)?, presence, writer: None })
+        Ok(Self { pool: pool(database_url(database), 1, &presence)?, presence, patience: PATIENCE, writer: None })
     }
 
     /// Runs `work` on a blocking thread with a connection that only reads.
     ///
     /// # Errors
-    /// What `work` returns; `DatabaseAway` or `Busy` when there is no connection for 2 s.
+    /// What `work` returns; `DatabaseAway` or `Busy` when there is no connection for 2 s, or no answer for 35 s.
     pub async fn read<T, E>(&self, work: impl FnOnce(&mut Conn) -> Result<T, E> + Send + 'static) -> error::Result<T>
     where
         T: Send + 'static,
         E: Into<Error>,
     {
         let store = self.clone();
-        let done = actix_web::web::block(move || store.read_blocking(work));
-        done.await.context("running a database task")?
+        self.in_time(actix_web::web::block(move || store.read_blocking(work)))
+            .await?
+            .context("running a database task")?
     }
 
     /// [`Store::read`] for code that is on a thread of its own.
@@ -182,18 +193,33 @@ impl Store {
     /// comes after the commit is on the disk.
     ///
     /// # Errors
-    /// What `work` returns, or that the commit failed.
+    /// What `work` returns, or that the commit failed; `DatabaseAway` when there is no answer for 35 s.
     pub async fn write<T, E>(&self, work: impl FnOnce(&mut Conn) -> Result<T, E> + Send + 'static) -> error::Result<T>
     where
         T: Send + 'static,
         E: Into<Error>,
     {
         if let Some(writer) = &self.writer {
-            return writer.send(move |conn| work(conn).map_err(Into::into))?.await.map_err(|_gone| stopped())?;
+            let done = writer.send(move |conn| work(conn).map_err(Into::into))?;
+            return self.in_time(done).await?.map_err(|_gone| stopped())?;
         }
         let store = self.clone();
-        let done = actix_web::web::block(move || store.write_blocking(work));
-        done.await.context("running a database task")?
+        self.in_time(actix_web::web::block(move || store.write_blocking(work)))
+            .await?
+            .context("running a database task")?
+    }
+
+    /// Waits for what the database does, and not without end. It may still be done after that, as behind a connection
+    /// that was cut: whoever asked looks, or asks again.
+    async fn in_time<T>(&self, done: impl Future<Output = T>) -> error::Result<T> {
+        tokio::time::timeout(self.patience, done).await.map_err(|_late| Error::DatabaseAway(POOL_WAIT))
+    }
+
+    /// The same database for who waits no longer than `patience`.
+    #[must_use]
+    pub const fn with_patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
     }
 
     /// [`Store::write`] for code that is on a thread of its own.

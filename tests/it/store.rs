@@ -6,6 +6,7 @@ use holdfast::domain::time::minutes;
 use holdfast::error::Error;
 use holdfast::service::activity::{Act, record, time_ahead};
 use holdfast::store::{self, Conn};
+use std::time::Duration;
 
 fn act(name: &str) -> Act<'static> {
     Act::done(Action::TeamAdded, Object::new("team", name, name))
@@ -111,4 +112,23 @@ fn a_clock_that_is_behind_what_was_recorded_is_found() {
 
     assert_eq!([NOW, NOW - minutes(5), NOW + minutes(9)].map(ahead), [None; 3]);
     assert_eq!(ahead(NOW - minutes(6)), Some(NOW));
+}
+
+#[actix_web::test]
+async fn nobody_waits_without_end_for_a_database_that_is_halted() {
+    let database = TestDatabase::new();
+    let store = database.store().with_patience(Duration::from_millis(50));
+    let (end, halted) = std::sync::mpsc::channel::<()>();
+    let halted = std::sync::Mutex::new(halted);
+
+    let read = store
+        .read(move |_| {
+            let _over = halted.lock().unwrap().recv();
+            Ok::<_, Error>(())
+        })
+        .await;
+
+    assert!(matches!(read, Err(Error::DatabaseAway(_))), "{read:?}");
+    drop(end);
+    store.with_patience(Duration::from_secs(30)).write(|_| Ok::<_, Error>(())).await.unwrap();
 }
