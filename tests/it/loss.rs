@@ -183,13 +183,13 @@ fn a_folder_that_is_away_makes_the_count_unknown_by_its_name() {
 
     world.device.check_in(&world.server, away(vec!["/mnt/disk".to_owned()]));
 
-    all_say(&surfaces(&visit, id), "Not known: /mnt/disk is not there");
+    all_say(&surfaces(&visit, id), "Not known: /mnt/disk does not carry its mark");
     // A check-in that says nothing of it, or counts the other folders beside it, changes nothing.
     world.fetches();
     let changes = Fact { value: Changes { files: 0, bytes: 0 }, source: "walk".to_owned(), measured_at: world.now() };
     let both = DeviceFacts { changes: Some(changes), ..away(vec!["/mnt/disk".to_owned()]) };
     world.device.check_in(&world.server, both);
-    all_say(&surfaces(&visit, id), "Not known: /mnt/disk is not there");
+    all_say(&surfaces(&visit, id), "Not known: /mnt/disk does not carry its mark");
     assert!(world.ask().consent.starts_with("unknown lost"));
     assert_eq!(surfaces(&visit, id).json["if_lost"], "cannot_say");
 

@@ -123,13 +123,13 @@ fn a_folder_that_is_away_is_named() {
         LossFacts { roots_away, ..safe() }
     };
     for (roots, said) in [
-        (vec!["/mnt/disk"], "Not known: /mnt/disk is not there"),
-        (vec!["/a", "/b"], "Not known: /a and /b are not there"),
-        (vec!["/a", "/b", "/c"], "Not known: /a and 2 more folders are not there"),
+        (vec!["/mnt/disk"], "Not known: /mnt/disk does not carry its mark"),
+        (vec!["/a", "/b"], "Not known: /a and /b do not carry their marks"),
+        (vec!["/a", "/b", "/c"], "Not known: /a and 2 more folders do not carry their marks"),
     ] {
         let facts = away(&roots);
         assert_eq!((short(&facts), headline(&facts)), (said.to_owned(), said.to_owned()));
-        assert!(sentence(&facts).contains("not there"));
+        assert!(sentence(&facts).contains("the disk may not be mounted there"));
     }
 }
 

@@ -40,7 +40,9 @@ impl Unknown {
                 )
             }
             Self::Clock => "The server’s clock stands before what it knows of this device: check the clock.".to_owned(),
-            Self::RootsAway(roots) => format!("When the device looked, {}.", away(roots)),
+            Self::RootsAway(roots) => {
+                format!("When the device looked, {}: the disk may not be mounted there.", away(roots))
+            }
             Self::TwoMachines => {
                 "Two machines may have this device’s identity, and each counts its own files only.".to_owned()
             }
@@ -61,13 +63,13 @@ impl Unknown {
     }
 }
 
-/// "/mnt/disk is not there".
+/// "/mnt/disk does not carry its mark": the folder itself may well be there, empty, where a disk is not mounted.
 fn away(roots: &[String]) -> String {
     match roots {
-        [] => "a folder is not there".to_owned(),
-        [one] => format!("{one} is not there"),
-        [one, other] => format!("{one} and {other} are not there"),
-        [one, rest @ ..] => format!("{one} and {} more folders are not there", number(rest.len())),
+        [] => "a folder does not carry its mark".to_owned(),
+        [one] => format!("{one} does not carry its mark"),
+        [one, other] => format!("{one} and {other} do not carry their marks"),
+        [one, rest @ ..] => format!("{one} and {} more folders do not carry their marks", number(rest.len())),
     }
 }
 
