@@ -71,7 +71,7 @@ impl People {
         for (role, account, profile) in self.0 {
             let user = if role == Role::Owner {
                 let link = account::make_setup_link(conn, &Actor::system(), now)?;
-                account::set_up(conn, token(&link), &profile, ADDRESS, now)?
+                account::set_up(conn, token(&link), &profile, false, ADDRESS, now)?
             } else {
                 let mut roles = vec![(role, Scope::Organisation)];
                 // Restores go to other people's replacements in the demo.

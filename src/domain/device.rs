@@ -27,6 +27,21 @@ impl DeviceState {
 }
 
 impl Platform {
+    /// What a lock does there, and what it does not.
+    pub const fn lock_sentence(self) -> &'static str {
+        match self {
+            Self::Linux => {
+                "Locks the screen of everybody who is signed in. Data stays readable to whoever removes the disk unless it is encrypted."
+            }
+            Self::Macos | Self::Windows => {
+                "Locks the screen. Data stays readable to whoever removes the disk unless it is encrypted."
+            }
+            Self::Ios | Self::Ipados | Self::Android => {
+                "Locks the screen. Without a passcode anybody can unlock it and read the data."
+            }
+        }
+    }
+
     /// The name that people use.
     pub const fn name(self) -> &'static str {
         match self {

@@ -57,6 +57,25 @@ impl Role {
         }
     }
 
+    /// What it is for, in a sentence.
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::Owner => "Manages people and settings, and may do everything that the other roles may.",
+            Self::Operator => "Enrolls devices, backs them up, restores to them, locks them and asks for wipes.",
+            Self::Approver => "Decides on wipes and on restores to another device that somebody else asked for.",
+            Self::PolicyEditor => "Writes the policies that say what devices must meet.",
+            Self::Recovery => "Restores files, and may read what devices backed up.",
+            Self::Helpdesk => "Sees devices and locks them.",
+            Self::Auditor => "Sees devices and their activity. Changes nothing, but may stop a wipe.",
+            Self::Observer => "Sees devices and policies. Changes nothing, but may stop a wipe.",
+        }
+    }
+
+    /// Whether it is offered for a single team: people and settings belong to the organisation, so an owner does too.
+    pub const fn is_for_teams(self) -> bool {
+        !matches!(self, Self::Owner)
+    }
+
     /// Whether it lets somebody ask for wipes or approve them.
     pub const fn has_part_in_wipes(self) -> bool {
         self.allows(Permission::RequestWipe) || self.allows(Permission::ApproveWipe)
@@ -155,6 +174,39 @@ mod tests {
         assert!(!reach.covers(None));
         assert!(!grants.allows_everywhere(Permission::RequestWipe));
     }
+
+    #[test]
+    fn what_is_said_of_a_role_is_what_it_may_do() {
+        use Permission as P;
+        for (words, permission) in [
+            ("wipes", P::RequestWipe),
+            ("locks", P::LockDevices),
+            ("read what devices backed up", P::ReadContents),
+            ("Writes the policies", P::EditPolicies),
+            ("Enrolls", P::EnrollDevices),
+            ("Decides on wipes", P::ApproveWipe),
+        ] {
+            for role in Role::ALL.iter().filter(|it| it.sentence().contains(words)) {
+                let is_decided = words == "wipes" && role.allows(P::ApproveWipe);
+                assert!(role.allows(permission) || is_decided, "{role}: {words}");
+            }
+        }
+        for role in Role::ALL.iter().filter(|it| it.sentence().contains("Changes nothing")) {
+            assert!(P_CHANGING.iter().all(|it| !role.allows(*it)), "{role}");
+        }
+    }
+
+    /// Stopping a wipe is everybody's who sees the device, and not counted here.
+    const P_CHANGING: [Permission; 8] = [
+        Permission::EnrollDevices,
+        Permission::LockDevices,
+        Permission::RunBackups,
+        Permission::RequestWipe,
+        Permission::ApproveWipe,
+        Permission::Restore,
+        Permission::EditPolicies,
+        Permission::ManageUsers,
+    ];
 
     #[test]
     fn helpdesk_may_lock_but_never_wipe() {

@@ -9,7 +9,7 @@ use crate::domain::time::{Time, days};
 use crate::error::{Error, FieldErrors, Result};
 use crate::secret;
 use crate::service::activity::{self, Act};
-use crate::service::guard;
+use crate::service::{guard, policy};
 use crate::store::one_time_link::OneTimeLink;
 use crate::store::session::Session;
 use crate::store::throttle::Throttle;
@@ -144,12 +144,19 @@ pub struct Profile {
     pub password_hash: String,
 }
 
-/// Makes the owner by a set-up link.
+/// Makes the owner by a set-up link, and with `with_baseline` the policy that set-up offers.
 ///
 /// # Errors
 /// `NotFound` where the link does not work, `Refused` where there is an owner already, `Conflict` where the address is
 /// taken.
-pub fn set_up(conn: &mut Conn, token: &str, owner: &Profile, address: &str, now: Time) -> Result<User> {
+pub fn set_up(
+    conn: &mut Conn,
+    token: &str,
+    owner: &Profile,
+    with_baseline: bool,
+    address: &str,
+    now: Time,
+) -> Result<User> {
     open_link(conn, token, LinkPurpose::SetUp, now)?;
     use_up(conn, token, now)?;
     check_ownerless(conn)?;
@@ -173,6 +180,9 @@ pub fn set_up(conn: &mut Conn, token: &str, owner: &Profile, address: &str, now:
     store::user::grant(conn, user.id, (Role::Owner, Scope::Organisation), None, now)?;
     let by = actor(&user, Via::Web, address);
     activity::record(conn, &by, &Act::done(Action::SetUp, object(&user)), now)?;
+    if with_baseline {
+        policy::add_baseline(conn, &by, now)?;
+    }
     Ok(user)
 }
 

@@ -1,5 +1,6 @@
 //! Policies: written by people, delivered to devices, held against what is known.
 use crate::domain::activity::{Action, Actor, Object};
+use crate::domain::baseline;
 use crate::domain::id::{PolicyId, TeamId};
 use crate::domain::message::{DevicePolicy, PolicyName};
 use crate::domain::policy::{Applied, DeviceState, Finding, Requirement, Schedule, evaluate, loosened, validate};
@@ -49,6 +50,37 @@ pub fn add(conn: &mut Conn, actor: &Actor, draft: &Draft, now: Time) -> Result<P
     store::policy::insert(conn, &policy).map_err(|error| Error::or_taken(error, taken()))?;
     record(conn, actor, Action::PolicyAdded, &policy, now)?;
     Ok(policy)
+}
+
+/// Adds the policy that set-up offers, for all devices; part of the act that makes the owner.
+///
+/// Nothing where somebody has written a policy before: then set-up does not offer it.
+///
+/// # Errors
+/// When the database refuses.
+pub fn add_baseline(conn: &mut Conn, actor: &Actor, now: Time) -> Result<()> {
+    if !offers_baseline(conn)? {
+        return Ok(());
+    }
+    let draft = Draft { name: baseline::NAME.to_owned(), team_id: None, requirements: baseline::requirements() };
+    add(conn, actor, &draft, now).map(|_| ())
+}
+
+/// Whether set-up offers the baseline: while there is no policy yet.
+///
+/// # Errors
+/// When the database refuses.
+pub fn offers_baseline(conn: &mut Conn) -> Result<bool> {
+    Ok(store::policy::all(conn)?.is_empty())
+}
+
+/// Whether a policy asks any device for backups.
+///
+/// # Errors
+/// When the database refuses, or a stored requirement cannot be read.
+pub fn asks_for_backups(conn: &mut Conn) -> Result<bool> {
+    let all = applied(&store::policy::all(conn)?)?;
+    Ok(all.iter().any(|it| it.requirements.iter().any(|it| matches!(it, Requirement::BackupEvery { .. }))))
 }
 
 /// Changes the policy that the writer saw as `version`; an act.

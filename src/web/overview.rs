@@ -41,6 +41,9 @@ struct OverviewPage {
     failed: Vec<Listed>,
     /// Files of wiped devices that no backup holds intact, and of how many devices.
     lost: (i64, i64),
+    /// For so many it is not known which machine speaks for them.
+    in_doubt: i64,
+    asks_for_backups: bool,
     steps: Vec<Step>,
 }
 
@@ -61,7 +64,8 @@ struct Read {
     worst: Vec<device_list::ListedDevice>,
     failed: Vec<Listed>,
     lost: (i64, i64),
-    has_policy: bool,
+    asks_for_backups: bool,
+    in_doubt: i64,
     has_second_approver: bool,
     has_backup: bool,
     has_two_settled: bool,
@@ -90,6 +94,8 @@ async fn show(
         rooms: read.rooms,
         failed: read.failed,
         lost: read.lost,
+        in_doubt: read.in_doubt,
+        asks_for_backups: read.asks_for_backups,
         bars,
         steps,
         layout,
@@ -100,6 +106,7 @@ fn read(conn: &mut Conn, reach: &Reach, now: Time) -> Result<Read> {
     let (all, silence) = loss::all_devices(conn, now)?;
     let counts = device_list::counts(conn, &all, reach, now)?;
     let nearly_full = device_list::count(conn, &Filter { view: View::NearlyFull, ..all.clone() }, reach, now)?;
+    let in_doubt = device_list::count(conn, &Filter { view: View::InDoubt, ..all.clone() }, reach, now)?;
     let cuts = [now - days(1), now - days(3), now - days(7), Time::from_millis(0)];
     let query = Query {
         filter: Filter { view: View::NotRestorable, ..all },
@@ -122,7 +129,8 @@ fn read(conn: &mut Conn, reach: &Reach, now: Time) -> Result<Read> {
         worst: page.devices,
         failed: restore_test_list::standing_failures(conn, reach, 5)?,
         lost: store::attention::lost(conn, reach)?,
-        has_policy: !store::policy::all(conn)?.is_empty(),
+        asks_for_backups: service::policy::asks_for_backups(conn)?,
+        in_doubt,
         has_second_approver: approver_count(conn)? > 1,
         has_two_settled: store::user::settled_count(conn, now - SETTLED)? > 1,
     })
@@ -160,7 +168,7 @@ fn steps(read: &Read, layout: &Layout) -> Vec<Step> {
     let steps = vec![
         step(true, "Make the owner’s account", "/account"),
         step(read.counts.all > 0, "Enroll one device", "/enrollment"),
-        step(read.has_policy, "Write a policy", "/policies/new"),
+        step(read.asks_for_backups, "Write a policy that asks for backups", "/policies/new"),
         step(read.has_backup, "Back the device up", "/devices"),
         step(read.counts.proof_holds > 0, "See its restore test pass", "/restore-tests"),
         step(read.has_second_approver, "Invite someone who approves wipes", "/users"),

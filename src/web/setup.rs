@@ -2,12 +2,14 @@
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::account::{LinkPurpose, check_password};
+use crate::domain::baseline;
 use crate::domain::name::{NO_ADDRESS, address, check_person};
+use crate::domain::policy::Requirement;
 use crate::error::{Error, FieldErrors, Result};
 use crate::service;
 use crate::service::account::Profile;
-use crate::store::Store;
 use crate::store::user::User;
+use crate::store::{Conn, Store};
 use crate::web::error::PageResult;
 use crate::web::form;
 use crate::web::hashing::Shared;
@@ -36,6 +38,8 @@ struct SetUpPage {
     invited: Option<String>,
     form: AccountForm,
     errors: FieldErrors,
+    /// What the baseline policy asks for, where it is offered.
+    baseline: Vec<String>,
 }
 
 #[derive(Deserialize, Default, Clone)]
@@ -46,6 +50,9 @@ struct AccountForm {
     time_zone: String,
     password: String,
     again: String,
+    /// Any text where the box of the baseline policy is ticked.
+    #[serde(default)]
+    baseline: String,
 }
 
 impl AccountForm {
@@ -79,8 +86,22 @@ async fn new(
 ) -> PageResult<impl Responder> {
     let (token, now) = (token.into_inner(), clock.now());
     let action = format!("/set-up/{token}");
-    store.read(move |conn| service::account::open_link(conn, &token, LinkPurpose::SetUp, now)).await?;
-    Ok(SetUpPage { layout, action, invited: None, form: AccountForm::default(), errors: FieldErrors::new() })
+    let baseline = store
+        .read(move |conn| {
+            service::account::open_link(conn, &token, LinkPurpose::SetUp, now)?;
+            offered(conn)
+        })
+        .await?;
+    let form = AccountForm { baseline: "yes".to_owned(), ..AccountForm::default() };
+    Ok(SetUpPage { layout, action, invited: None, form, errors: FieldErrors::new(), baseline })
+}
+
+/// What the baseline policy asks for; empty where set-up does not offer it.
+fn offered(conn: &mut Conn) -> Result<Vec<String>> {
+    if !service::policy::offers_baseline(conn)? {
+        return Ok(Vec::new());
+    }
+    Ok(baseline::requirements().iter().map(Requirement::sentence).collect())
 }
 
 /// What the pages of this area need of the server.
@@ -145,12 +166,25 @@ async fn set_up(
         Ok(owner) => owner,
         Err(error) => {
             let (errors, refusal) = form::refusal(error)?;
-            return refusal.again(&SetUpPage { layout, action, invited: None, form, errors });
+            let baseline = desk.store.read(offered).await?;
+            return refusal.again(&SetUpPage { layout, action, invited: None, form, errors, baseline });
         }
     };
     let address = visitor.address.to_string();
-    let user = desk.store.act(move |conn| service::account::set_up(conn, &token, &owner, &address, now)).await?;
-    desk.welcome(user, &visitor, "Your account is made. You own this Holdfast.").await
+    let with_baseline = !form.baseline.is_empty();
+    let (user, asks) = desk
+        .store
+        .act(move |conn| {
+            let user = service::account::set_up(conn, &token, &owner, with_baseline, &address, now)?;
+            Ok::<_, Error>((user, service::policy::asks_for_backups(conn)?))
+        })
+        .await?;
+    let flash = if asks {
+        "Your account is ready, and you own this Holdfast. Devices that enroll are asked for backups."
+    } else {
+        "Your account is ready, and you own this Holdfast. No policy asks for backups yet."
+    };
+    desk.welcome(user, &visitor, flash).await
 }
 
 #[get("/invite/{token}")]
@@ -167,7 +201,8 @@ async fn show_invite(
         .await?
         .ok_or(Error::NotFound(service::account::LINK))?;
     let form = AccountForm { name: user.name.clone(), time_zone: user.time_zone.clone(), ..AccountForm::default() };
-    Ok(SetUpPage { layout, action, invited: Some(user.email), form, errors: FieldErrors::new() })
+    let (errors, baseline) = (FieldErrors::new(), Vec::new());
+    Ok(SetUpPage { layout, action, invited: Some(user.email), form, errors, baseline })
 }
 
 #[post("/invite/{token}")]
@@ -187,7 +222,8 @@ async fn accept(
         Ok(profile) => profile,
         Err(error) => {
             let (errors, refusal) = form::refusal(error)?;
-            return refusal.again(&SetUpPage { layout, action, invited: Some(user.email), form, errors });
+            let (invited, baseline) = (Some(user.email), Vec::new());
+            return refusal.again(&SetUpPage { layout, action, invited, form, errors, baseline });
         }
     };
     let address = visitor.address.to_string();

@@ -68,6 +68,8 @@ struct RoleBox {
     /// `operator@organisation`, or `operator@` and a team's id.
     value: String,
     name: &'static str,
+    /// What the role is for; said once, with the organisation's boxes.
+    sentence: &'static str,
     is_on: bool,
 }
 
@@ -81,10 +83,12 @@ fn boxes(teams: &[Team], is_on: impl Fn(Role, Scope) -> bool) -> Vec<Group> {
         .map(|(title, scope, word)| {
             let group = Role::ALL
                 .iter()
+                .filter(|role| scope == Scope::Organisation || role.is_for_teams() || is_on(**role, scope))
                 .map(|role| RoleBox {
                     id: format!("{role}-{word}"),
                     value: format!("{role}@{word}"),
                     name: role.name(),
+                    sentence: if scope == Scope::Organisation { role.sentence() } else { "" },
                     is_on: is_on(*role, scope),
                 })
                 .collect();

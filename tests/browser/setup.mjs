@@ -14,6 +14,7 @@ export async function checkSetUp({ browser, server, mail, faults, javaScript }) 
   await page.getByLabel("Name", { exact: true }).fill("Ada Owner");
   await page.getByLabel("Password", { exact: true }).fill("short");
   await page.getByLabel("Password again").fill("short");
+  if (!(await page.getByLabel("Add a baseline policy for all devices").isChecked())) note("the baseline is not ticked");
   await page.getByRole("button", { name: "Make account" }).click();
   await page.getByText("Nothing was changed.").waitFor();
   await look();
@@ -22,6 +23,8 @@ export async function checkSetUp({ browser, server, mail, faults, javaScript }) 
   await page.getByRole("button", { name: "Make account" }).click();
   await page.waitForURL((url) => !url.pathname.startsWith("/set-up"));
   await look();
+  await page.goto(new URL("/policies", server.link).href);
+  await page.getByText("Baseline", { exact: true }).first().waitFor();
   const again = await page.goto(server.link);
   if (again.ok()) note("the set-up link works twice");
   await context.close();

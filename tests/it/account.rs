@@ -1,13 +1,17 @@
 //! Accounts through the pages: the first link, signing in, sessions, forms and tokens.
+use crate::support::device::SimDevice;
 use crate::support::people::{SINCE, colleague, person};
 use crate::support::server::{Answer, TestServer};
 use crate::support::visit::{Visit, cookie, hidden, location, text};
 use holdfast::config::Options;
 use holdfast::domain::account::{SESSION_IDLE, SESSION_LIFE};
 use holdfast::domain::activity::{Action, Actor};
+use holdfast::domain::device::DeviceFacts;
 use holdfast::domain::id::{TeamId, UserId};
+use holdfast::domain::policy::Requirement;
 use holdfast::domain::role::{Role, Scope};
 use holdfast::domain::time::{days, hours, minutes};
+use holdfast::service::policy;
 use holdfast::{service, store};
 use std::time::Duration;
 
@@ -51,6 +55,72 @@ fn sign_in(server: &TestServer, password: &str, browser: Option<&str>) -> Answer
 
 fn entries(server: &TestServer, action: Action) -> usize {
     server.read(|conn| Ok(store::activity::all(conn)?)).iter().filter(|it| it.action == action).count()
+}
+
+/// Sets a server up with these fields beside the usual ones; gives what the page said before and after.
+fn set_up_with(server: &TestServer, more: &[(&str, &str)]) -> (String, String) {
+    let now = server.app.clock.now();
+    let path = server.act(move |conn| service::account::make_setup_link(conn, &Actor::system(), now));
+    let offered = text(&server.request("GET", &path, &[], b""));
+    let mut fields = vec![
+        ("email", "ada@example.org"),
+        ("name", "Ada"),
+        ("time_zone", "UTC"),
+        ("password", PASSWORD),
+        ("again", PASSWORD),
+    ];
+    fields.extend_from_slice(more);
+    let made = visit_post(server, &path, None, &fields);
+    assert_eq!(location(&made), "/", "{}", text(&made));
+    let session = format!("holdfast={}", cookie(&made, "holdfast").unwrap());
+    let first = text(&server.request("GET", "/", &[("Cookie", &session)], b""));
+    (offered, first)
+}
+
+#[test]
+fn a_first_device_backs_up_by_the_baseline_that_set_up_offered() {
+    let server = TestServer::start();
+
+    let (offered, first) = set_up_with(&server, &[("baseline", "yes")]);
+
+    let is_ticked = offered.contains("name=\"baseline\" value=\"yes\" checked");
+    assert!(is_ticked && offered.contains("Backup every 1 d"), "{offered}");
+    assert!(!first.contains("No policy asks for backups"), "{first}");
+    assert_eq!(entries(&server, Action::PolicyAdded), 1);
+    let policies = server.read(|conn| Ok(store::policy::all(conn)?));
+    assert_eq!((policies.len(), policies[0].team_id), (1, None), "it applies to all devices");
+    let device = SimDevice::join(&server);
+    let answer = device.check_in(&server, DeviceFacts::default());
+    let policy = answer.policy.expect("the first answer brings the policy");
+    assert_eq!((policy.backup_every_seconds, policy.policies.len()), (Some(86_400), 1));
+}
+
+#[test]
+fn without_the_baseline_no_backup_is_asked_for_and_the_first_page_says_so() {
+    let server = TestServer::start();
+
+    let (_, first) = set_up_with(&server, &[]);
+
+    assert!(first.contains("No policy asks for backups</a>"), "{first}");
+    assert_eq!(entries(&server, Action::PolicyAdded), 0);
+    let device = SimDevice::join(&server);
+    let policy = device.check_in(&server, DeviceFacts::default()).policy.unwrap();
+    assert_eq!(policy.backup_every_seconds, None);
+}
+
+#[test]
+fn set_up_offers_no_baseline_where_somebody_wrote_a_policy_before() {
+    let server = TestServer::start();
+    let now = server.app.clock.now();
+    let draft =
+        policy::Draft { name: "baseline".to_owned(), team_id: None, requirements: vec![Requirement::StorageEncrypted] };
+    server.act(move |conn| policy::add(conn, &Actor::system(), &draft, now));
+
+    let (offered, first) = set_up_with(&server, &[("baseline", "yes")]);
+
+    assert!(!offered.contains("name=\"baseline\""), "{offered}");
+    assert!(first.contains("No policy asks for backups</a>"), "{first}");
+    assert_eq!(server.read(|conn| Ok(store::policy::all(conn)?)).len(), 1);
 }
 
 #[test]

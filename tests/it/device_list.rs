@@ -78,7 +78,7 @@ fn matches(it: &Any, filter: &Filter, reach: &Reach, now: Time) -> bool {
         View::Restorable => part(it, now) == Some(Part::Restorable),
         View::NotRestorable => part(it, now).is_some_and(|part| part != Part::Restorable),
         // None of them has a repository.
-        View::NearlyFull => false,
+        View::NearlyFull | View::InDoubt => false,
     };
     in_view
         && reach.covers(device.team_id)

@@ -6,6 +6,7 @@ use crate::support::people::{colleague, person};
 use crate::support::server::TestServer;
 use crate::support::visit::{Visit, text};
 use crate::wipe::restore_point;
+use holdfast::domain::continuity::Doubt;
 use holdfast::domain::proof::{TestCause, TestResult, TestState};
 use holdfast::domain::role::Role;
 use holdfast::domain::time::{days, hours};
@@ -50,6 +51,27 @@ fn the_first_steps_name_the_founders_until_two_people_are_settled() {
         server.act(move |conn| service::host::add_founder(conn, &holdfast::cli::control::actor(0), id, NOW));
     }
     assert!(!is_open());
+}
+
+#[test]
+fn a_device_of_which_two_machines_speak_needs_attention_and_can_be_listed() {
+    let server = TestServer::start();
+    let visit = Visit::of(&server, colleague(&server, "owner", Role::Owner));
+    server.act(|conn| {
+        let token = fleet::token(conn);
+        for (name, doubt) in [("cloned", Doubt::TwoMachines), ("alone", Doubt::None)] {
+            let mut any = fleet::device(token, name);
+            any.1.doubt = doubt;
+            fleet::insert(conn, &any);
+        }
+        Ok(())
+    });
+
+    let first = text(&visit.get("/"));
+    assert!(first.contains("<a href=\"/devices?view=in_doubt\">1 device may be two machines"), "{first}");
+
+    let list = text(&visit.get("/devices?view=in_doubt"));
+    assert!(list.contains(">cloned</a>") && !list.contains(">alone</a>"), "{list}");
 }
 
 #[test]

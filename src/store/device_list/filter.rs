@@ -35,6 +35,8 @@ pub enum View {
     NotRestorable,
     /// A tenth of the space of its backups is left, or less.
     NearlyFull,
+    /// It is not known which machine speaks for the device: a clone, or state from an older image.
+    InDoubt,
 }
 
 impl View {
@@ -58,6 +60,7 @@ impl View {
         Self::Restorable,
         Self::NotRestorable,
         Self::NearlyFull,
+        Self::InDoubt,
     ];
 
     /// The word in a URL.
@@ -76,6 +79,7 @@ impl View {
             Self::Restorable => Part::Restorable.as_str(),
             Self::NotRestorable => "not_restorable",
             Self::NearlyFull => "nearly_full",
+            Self::InDoubt => "in_doubt",
         }
     }
 
@@ -95,6 +99,7 @@ impl View {
             Self::Restorable => "Proven to come back",
             Self::NotRestorable => "Not proven to come back",
             Self::NearlyFull => "Backups nearly full",
+            Self::InDoubt => "Two machines, perhaps",
         }
     }
 
@@ -118,6 +123,7 @@ impl View {
             Self::Restorable => Some(RESTORABLE),
             Self::NotRestorable => Some(NOT_RESTORABLE),
             Self::NearlyFull => Some(NEARLY_FULL),
+            Self::InDoubt => Some(IN_DOUBT),
         }
     }
 }
@@ -242,6 +248,9 @@ const NOT_RESTORABLE: &str = concat!("l.state = 'enrolled' AND 3 <> ", part!());
 /// As `Space::room` of the domain; in the words of the index `repositories_nearly_full`, so that it is found by that.
 const NEARLY_FULL: &str = "l.device_id IN (SELECT r.device_id FROM repositories r \
      WHERE r.state = 'active' AND r.stored_bytes >= r.quota_bytes - r.quota_bytes / 10)";
+
+const IN_DOUBT: &str =
+    "l.state = 'enrolled' AND l.device_id IN (SELECT d.device_id FROM device_status d WHERE d.doubt <> 'none')";
 
 const fn grade_condition(grade: Grade) -> (&'static str, &'static str) {
     match grade {

@@ -230,7 +230,7 @@ impl Counts {
             View::CannotSay => Some(self.cannot_say),
             View::Restorable => Some(self.restorable),
             View::NotRestorable => Some(self.all - self.restorable),
-            View::NearlyFull => None,
+            View::NearlyFull | View::InDoubt => None,
         }
     }
 }

@@ -2,7 +2,7 @@
 use super::query::ListQuery;
 use crate::clock::Clock;
 use crate::domain::command::CommandKind;
-use crate::domain::device::DeviceState;
+use crate::domain::device::{DeviceState, Platform};
 use crate::domain::guard::GuardedAct;
 use crate::domain::id::DeviceId;
 use crate::domain::role::{Permission, Reach};
@@ -133,6 +133,8 @@ struct ConfirmPage {
     action: &'static str,
     /// What it does to each.
     what: &'static str,
+    /// By platform, where the act is not the same on each.
+    by_platform: Vec<(&'static str, &'static str)>,
     devices: Vec<Device>,
     /// What the first form said, for the second.
     kept: Vec<(&'static str, String)>,
@@ -186,6 +188,7 @@ fn confirm(
         title: format!("{} {}", bulk.name, devices_of(devices.len())),
         action: bulk.action,
         what: bulk.what,
+        by_platform: if bulk.act == GuardedAct::LockMany { lock_sentences(&devices) } else { Vec::new() },
         asks_password: bulk.act.guard().fresh,
         is_changed: !chosen.confirmed.is_empty() && chosen.confirmed != digest,
         back: chosen.back.clone(),
@@ -194,6 +197,12 @@ fn confirm(
         kept,
         errors,
     })
+}
+
+/// What a lock does on each of the devices' platforms.
+fn lock_sentences(devices: &[Device]) -> Vec<(&'static str, &'static str)> {
+    let of_some = |it: &&Platform| devices.iter().any(|device| device.platform == **it);
+    Platform::ALL.iter().filter(of_some).map(|it| (it.name(), it.lock_sentence())).collect()
 }
 
 /// Whether the very devices that a page named were agreed to; otherwise the page that names them.

@@ -237,7 +237,7 @@ impl ShowPage {
             encrypted: answer::encrypted(&facts, read.status.last_seen_at, read.device.state, &layout),
             proven: answer::proven(&proof_facts, &layout),
             wiped: web_loss::shown(&told(&read.known), &layout),
-            strip: strip(&read.points, &layout.zone, layout.now),
+            strip: strip(&read.points, &layout.zone, read.device.enrolled_at, layout.now),
             details: details(&read, &facts, &layout)?,
             estimate: estimate(&read).map(|it| format!(" (about {})", span(it))).unwrap_or_default(),
             request_key: crate::secret::generate("form_")?,

@@ -1,6 +1,7 @@
 //! The last 30 days of restore points.
 use crate::domain::proof::Grade;
 use crate::domain::time::{Time, days};
+use crate::domain::words::counted;
 use crate::store::restore_point::RestorePoint;
 use crate::web::filter::Zone;
 
@@ -29,27 +30,42 @@ pub fn begins(now: Time) -> Time {
     now - days(DAYS)
 }
 
-/// Puts points into the days of the reader's zone.
-pub fn strip(points: &[RestorePoint], zone: &Zone, now: Time) -> Strip {
+/// Puts points into the days of the reader's zone, from the day of enrolment on: before it there was nothing to back up.
+pub fn strip(points: &[RestorePoint], zone: &Zone, enrolled_at: Time, now: Time) -> Strip {
+    // Backups of an earlier enrolment are shown all the same.
+    let oldest = points.iter().map(|it| it.received_at).fold(enrolled_at.min(now), Time::min);
+    // A date is written year first, so that it sorts as text.
+    let begin = zone.field(oldest);
     let each: Vec<(String, &'static str, usize)> = (0..DAYS)
         .rev()
+        .filter(|ago| zone.field(now - days(*ago)) >= begin)
         .map(|ago| {
             let date = zone.field(now - days(ago));
             let of_day: Vec<&RestorePoint> = points.iter().filter(|it| zone.field(it.received_at) == date).collect();
             (zone.day(now - days(ago)), word(&of_day), of_day.len())
         })
         .collect();
+    let is_young = each.len() < usize::try_from(DAYS).unwrap_or(usize::MAX);
     let count = |word: &str| each.iter().filter(|it| it.1 == word).count();
     Strip {
         days: each.iter().map(|it| it.1).collect(),
         title: format!(
-            "Last {DAYS} days: {} with a proven restore point, {} stored but not proven, {} without a backup, {} failed.",
+            "{}: {} with a proven restore point, {} stored but not proven, {} without a backup, {} failed.",
+            if is_young {
+                format!("Since enrolment, {}", counted(each.len(), "day", "days"))
+            } else {
+                format!("Last {DAYS} days")
+            },
             count("proven"),
             count("stored"),
             count("none"),
             count("failed")
         ),
-        first: each.first().map(|it| it.0.clone()).unwrap_or_default(),
+        first: match each.first() {
+            Some((day, ..)) if is_young => format!("enrolled {day}"),
+            Some((day, ..)) => day.clone(),
+            None => String::new(),
+        },
         rows: each
             .into_iter()
             .rev()
@@ -97,6 +113,21 @@ mod tests {
     }
 
     #[test]
+    fn the_strip_begins_with_enrolment_and_counts_no_gap_before_it() {
+        let zone = Zone::new("UTC", NOW);
+        let stored = RestorePoint { stored_at: Some(NOW), ..reported() };
+
+        let young = strip(std::slice::from_ref(&stored), &zone, NOW - days(2), NOW);
+
+        assert_eq!(young.days, ["none", "none", "stored"]);
+        assert!(young.title.starts_with("Since enrolment, 3 days: 0 with a proven"), "{}", young.title);
+        let old = strip(std::slice::from_ref(&stored), &zone, NOW - days(60), NOW);
+        assert_eq!(old.days.len(), 30);
+        let earlier = RestorePoint { received_at: NOW - days(5), ..stored };
+        assert_eq!(strip(&[earlier], &zone, NOW, NOW).days.len(), 6, "backups of an earlier enrolment are shown");
+    }
+
+    #[test]
     fn what_is_only_reported_is_not_shown_as_stored() {
         let zone = Zone::new("UTC", NOW);
         let stored = RestorePoint { stored_at: Some(NOW), ..reported() };
@@ -106,7 +137,7 @@ mod tests {
             (vec![reported(), stored.clone()], "stored", "Stored"),
             (vec![stored, failed], "failed", "Failed"),
         ] {
-            let strip = strip(&points, &zone, NOW);
+            let strip = strip(&points, &zone, NOW - days(60), NOW);
             assert_eq!((strip.days.last().copied(), strip.rows[0].word), (Some(block), word));
         }
     }
