@@ -1,6 +1,6 @@
 //! How many devices meet each policy, which ones do not, and how many policies a device meets.
 //!
-//! Every count, list and table is made of [`walk`] and [`overall`], so that they never differ.
+//! Every count, list and table is made of `walk` and [`overall`], so that they never differ.
 use crate::domain::device::DeviceFacts;
 use crate::domain::id::{DeviceId, PolicyId};
 use crate::domain::policy::{Applied, Compliance, DeviceState, Finding, RequirementKind, Since, evaluate, overall};

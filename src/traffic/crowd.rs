@@ -36,7 +36,7 @@ impl Room {
         Self { all, address: (all / 4).max(8), owner: 32.min(all / 4).max(4), devices: all - all / 4 }
     }
 
-    /// How many are taken from the system at once; who comes then waits in its queue. Beyond [`Self::full`], so that
+    /// How many are taken from the system at once; who comes then waits in its queue. Beyond `full`, so that
     /// those who were ended have time to go.
     pub const fn taken(self) -> usize {
         2 * self.all
