@@ -210,7 +210,7 @@ fn a_folder_that_goes_away_before_delivery_brings_the_wipe_back_to_the_people() 
     assert!(answer.commands.is_empty());
     let request = world.find(released.id);
     assert_eq!(request.state, holdfast::domain::wipe::WipeState::ReviewAgain);
-    assert!(request.state_note.contains("folders that are not there"), "{}", request.state_note);
+    assert!(request.state_note.contains("folders without their mark"), "{}", request.state_note);
 }
 
 #[test]

@@ -182,7 +182,7 @@ impl Facts {
             when("Newest backup", before.newest.map(|it| it.at), after.newest.map(|it| it.at)),
         ];
         let is_away_anew = after.roots_away.iter().any(|it| !before.roots_away.contains(it));
-        all.push(text("Folders that are not there", &roots(before), &roots(after), is_away_anew));
+        all.push(text("Folders without their mark", &roots(before), &roots(after), is_away_anew));
         let (could, can) = (before.store_away_since.is_none(), after.store_away_since.is_none());
         all.push(text("Backups can be read", yes(could), yes(can), could && !can));
         all.push(text("Machines", self.doubt.name(), now.doubt.name(), now.doubt.is_worse_than(self.doubt)));
