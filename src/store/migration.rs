@@ -45,6 +45,8 @@ pub fn run(conn: &mut Conn) -> anyhow::Result<()> {
         Conn::Postgres(conn) => {
             conn.batch_execute(&format!("SELECT pg_advisory_lock({POSTGRES_LOCK})"))
                 .context("taking the migration lock")?;
+            // What holds for a request's statement is too little for a large table. This connection does nothing else.
+            conn.batch_execute("SET statement_timeout = 0").context("giving the migration its time")?;
             let done = refuse_newer(&applied(conn.applied_migrations())?).and_then(|()| {
                 conn.run_pending_migrations(POSTGRES)
                     .map(drop)
