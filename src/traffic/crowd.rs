@@ -12,7 +12,7 @@ use crate::domain::id::{DeviceId, UserId};
 
 /// A stranger's request is given so long before its connection may go to make room.
 const TURN: Duration = Duration::from_secs(10);
-/// A new connection is given so long to begin its first request, as long as there are not twice too many.
+/// A new connection is given so long to begin its first request, as long as there are not half as many again.
 const FIRST_WORD: Duration = Duration::from_millis(250);
 
 /// How many connections there may be; up to half as many again where most are so new that nobody knows what they want.

@@ -58,7 +58,8 @@ pub async fn keep(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let connection = request.conn_data::<Arc<Connection>>().map(Arc::clone);
-    if connection.as_ref().is_none_or(|it| it.asks()) {
+    let is_stranger = connection.as_ref().is_none_or(|it| it.asks());
+    if is_stranger {
         // Many requests that a stranger sends at once take turns with everybody else's.
         tokio::task::yield_now().await;
     }
