@@ -11,7 +11,7 @@ use crate::domain::role::Role;
 use crate::wake::Wake;
 use anyhow::{Context, anyhow};
 use serde::{Deserialize, Serialize};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream as BlockingStream;
@@ -167,7 +167,7 @@ async fn converse(stream: UnixStream, execute: &Execute) -> anyhow::Result<()> {
 /// When it does not answer.
 pub fn ask(data: &Path, request: &Request) -> anyhow::Result<Answer> {
     let place = Place::of(data)?;
-    let mut stream = BlockingStream::connect(&place.path).with_context(|| {
+    let stream = BlockingStream::connect(&place.path).with_context(|| {
         format!(
             "{} holds {} and does not answer on its socket: is it starting or stopping? Try again",
             super::lock::holder(data),
@@ -178,10 +178,23 @@ pub fn ask(data: &Path, request: &Request) -> anyhow::Result<Answer> {
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut text = serde_json::to_string(request)?;
     text.push('\n');
-    stream.write_all(text.as_bytes())?;
-    let mut line = String::new();
-    BufReader::new(stream.take(MAX_LINE)).read_line(&mut line).context("waiting for the server's answer")?;
+    let line = exchange(stream, &text).map_err(|error| match error.kind() {
+        ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof => anyhow!(CUT_OFF),
+        _ => anyhow::Error::new(error).context("waiting for the server's answer"),
+    })?;
     serde_json::from_str(&line).map_err(|error| anyhow!("the server's answer is not understood: {error}"))
+}
+
+/// It may have been done: only a second try tells.
+const CUT_OFF: &str = "the server stopped before it answered, so this may or may not be done: run the command again";
+
+fn exchange(mut stream: BlockingStream, question: &str) -> std::io::Result<String> {
+    stream.write_all(question.as_bytes())?;
+    let mut answer = String::new();
+    match BufReader::new(stream.take(MAX_LINE)).read_line(&mut answer)? {
+        0 => Err(ErrorKind::UnexpectedEof.into()),
+        _ => Ok(answer),
+    }
 }
 
 /// Whether a server listens.
@@ -247,6 +260,24 @@ mod tests {
         assert!(message.starts_with("command line (uid "), "{message}");
         assert!(message.ends_with(" SetupLink"), "{message}");
         assert!(!data.join(SOCKET).exists());
+    }
+
+    #[test]
+    fn a_server_that_dies_before_it_answers_leaves_the_act_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let listener = std::os::unix::net::UnixListener::bind(folder.path().join(SOCKET)).unwrap();
+        let dying = std::thread::spawn(move || {
+            // One hangs up without having read, which resets; the other after it has read.
+            drop(listener.accept().unwrap());
+            let (stream, _) = listener.accept().unwrap();
+            BufReader::new(stream).read_line(&mut String::new()).unwrap();
+        });
+
+        for _ in 0..2 {
+            let error = ask(folder.path(), &Request::SetupLink).unwrap_err();
+            assert!(error.to_string().contains("may or may not be done"), "{error:#}");
+        }
+        dying.join().unwrap();
     }
 
     #[test]

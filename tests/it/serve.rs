@@ -81,6 +81,8 @@ fn the_host_has_the_last_word_while_the_server_runs_and_when_it_does_not() {
     for is_running in [true, false] {
         if !is_running {
             child.kill().unwrap();
+            // Its socket takes connections until it is gone.
+            child.wait().unwrap();
         }
         for (words, said) in [
             (&["freeze"][..], "Frozen."),
@@ -100,7 +102,6 @@ fn the_host_has_the_last_word_while_the_server_runs_and_when_it_does_not() {
         let (is_done, text) = admin(&data, &["user", "lock", "eve@example.org"]);
         assert!(!is_done && text.contains("there is no such user"), "{text}");
     }
-    child.wait().unwrap();
 }
 
 async fn health(store: &Store) -> (u16, String) {
