@@ -8,6 +8,7 @@ pub mod clock;
 pub mod config;
 pub mod error;
 pub mod mail;
+pub mod program;
 pub mod seal;
 pub mod secret;
 pub mod wake;

@@ -8,6 +8,7 @@ use crate::cli::device::ReadOptions;
 use crate::cli::host::{self, FounderCommand, HostAct, SessionsCommand};
 use crate::cli::lock::Lock;
 use crate::cli::output::{Table, print, print_json};
+use crate::cli::proof_key::ProofKeyCommand;
 use crate::clock::Clock;
 use crate::config::{Config, Options};
 use crate::domain::account::{INVITE_LINK_LIFE, SET_UP_LINK_LIFE};
@@ -44,6 +45,9 @@ pub enum AdminCommand {
     Freeze(WriteOptions),
     /// End the freeze; holds that were under way begin again
     Unfreeze(WriteOptions),
+    /// The key that opens every backup: without it none can be tested or restored
+    #[command(subcommand)]
+    ProofKey(ProofKeyCommand),
     /// Print a new one-time link that makes the owner's account
     SetupLink(WriteOptions),
 }
@@ -146,6 +150,7 @@ fn role(text: &str) -> Result<Role, String> {
 /// When the data cannot be reached; what a rule refuses is printed, and the exit code says so.
 pub fn run(command: AdminCommand, file: Options) -> anyhow::Result<ExitCode> {
     match command {
+        AdminCommand::ProofKey(command) => command.run(file),
         AdminCommand::SetupLink(write) => write.run(Request::SetupLink, file),
         AdminCommand::User(UserCommand::Add { email, name, roles, write }) => {
             write.run(Request::AddUser { email, name, roles }, file)
@@ -181,9 +186,14 @@ pub fn run(command: AdminCommand, file: Options) -> anyhow::Result<ExitCode> {
 }
 
 impl WriteOptions {
-    fn run(&self, request: Request, file: Options) -> anyhow::Result<ExitCode> {
+    /// The server's settings, as far as this command line knows them.
+    pub(super) fn config(&self, file: Options) -> anyhow::Result<Config> {
         let given = Options { data: self.data.clone(), database: self.database.clone(), ..Options::default() };
-        let config = Config::new(given.or(Options { no_prove: None, ..file }))?;
+        Config::new(given.or(Options { no_prove: None, ..file }))
+    }
+
+    pub(super) fn run(&self, request: Request, file: Options) -> anyhow::Result<ExitCode> {
+        let config = self.config(file)?;
         if !config.data.is_dir() {
             expect_server(&config)?;
         }

@@ -34,6 +34,10 @@ pub enum HostAct {
     RemoveFounder {
         email: String,
     },
+    /// A copy of the proof key was read; the public half is all that is told of it.
+    ProofKeyCopy {
+        public: String,
+    },
 }
 
 /// What can be done with sessions.
@@ -106,6 +110,10 @@ pub(super) fn last_word(conn: &mut Conn, by: &Actor, public_url: &str, act: Host
             let id = find(conn, &email)?.id;
             let user = host::remove_founder(conn, by, id, now)?;
             format!("{} is no longer a founder. Everyone is told by mail.", user.email)
+        }
+        HostAct::ProofKeyCopy { public } => {
+            host::proof_key_copy_checked(conn, by, &public, now)?;
+            "The copy is good: it opens every backup of this server.".to_owned()
         }
     };
     Ok(Answer::Done { message })

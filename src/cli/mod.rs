@@ -8,6 +8,7 @@ pub mod device;
 pub mod host;
 mod lock;
 mod output;
+mod proof_key;
 mod prove;
 mod serve;
 

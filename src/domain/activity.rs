@@ -46,6 +46,7 @@ text_enum! {
         SessionsEnded = "sessions_ended",
         FounderAdded = "founder_added",
         FounderRemoved = "founder_removed",
+        ProofKeyCopyChecked = "proof_key_copy_checked",
         Frozen = "frozen",
         Unfrozen = "unfrozen",
         RoleGranted = "role_granted",

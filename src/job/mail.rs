@@ -5,6 +5,7 @@ use crate::domain::time::{Time, days, hours, minutes};
 use crate::error::Result;
 use crate::job::Summary;
 use crate::mail::{Failure, Mailer, Message};
+use crate::service;
 use crate::service::activity::{self, Act};
 use crate::store::mail::Mail;
 use crate::store::{self, Store};
@@ -88,7 +89,7 @@ fn attempt(store: &Store, mailer: &Mailer, clock: &Clock, mail: Mail) -> Result<
     match mailer.send(&message) {
         Ok(()) => {
             let now = clock.now();
-            store.write_blocking(move |conn| store::mail::sent(conn, id, now))?;
+            store.write_blocking(move |conn| service::mail::sent(conn, id, now))?;
             Ok(Attempt::Sent)
         }
         Err(error) => {

@@ -113,7 +113,11 @@ impl ProofKeys {
         Ok(Self { public, private })
     }
 
-    fn parse(text: &str) -> anyhow::Result<Self> {
+    /// Reads the text of a key file.
+    ///
+    /// # Errors
+    /// When it is not one, or its halves do not belong together.
+    pub fn parse(text: &str) -> anyhow::Result<Self> {
         let (private, public) = text.trim_end().split_once('\n').ok_or_else(|| anyhow!("it has not two lines"))?;
         let keys = Self { public: PublicKey::parse(public)?, private: PrivateKey::from_text(private.to_owned()) };
         let sealed = seal::seal(&keys.public, "holdfast/self-test", b"holdfast")?;

@@ -290,6 +290,18 @@ pub fn admit(
     Ok(Ok((token, unheard)))
 }
 
+/// Whether a device could enrol with a token now; asking does not use it up.
+///
+/// # Errors
+/// When the database refuses. A token's refusal is a value.
+pub fn check_open(conn: &mut Conn, token: &str, now: Time) -> Result<std::result::Result<(), TokenRefusal>> {
+    Ok(match store::enrollment_token::find_by_hash(conn, &secret::hash(token))? {
+        None => Err(TokenRefusal::Unknown),
+        Some(token) if !is_backed(conn, &token)? => Err(TokenRefusal::Orphaned),
+        Some(token) => check_token(&token, now),
+    })
+}
+
 /// Whether the account that made a token may still enrol devices where it does. What the host made needs no account.
 fn is_backed(conn: &mut Conn, token: &EnrollmentToken) -> Result<bool> {
     let Some(maker) = UserId::parse(&token.created_by) else { return Ok(true) };

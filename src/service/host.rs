@@ -1,13 +1,13 @@
 //! What is decided on the server's own machine, and by nobody at the console: who founded the organisation, whose account
 //! is locked, and whose sessions end.
 use crate::domain::account::UserState;
-use crate::domain::activity::{Action, Actor};
+use crate::domain::activity::{Action, Actor, Object};
 use crate::domain::id::UserId;
 use crate::domain::time::Time;
 use crate::error::{Error, Result};
 use crate::service::account::{end_everything, make_invite_link, name_of, object};
 use crate::service::activity::{self, Act};
-use crate::service::alert;
+use crate::service::{alert, proof};
 use crate::store::user::User;
 use crate::store::{self, Conn};
 
@@ -106,6 +106,35 @@ pub fn remove_founder(conn: &mut Conn, by: &Actor, id: UserId, now: Time) -> Res
     alert::host_acted(conn, &by.name, &format!("Founder taken back: {}", user.email), &what, now)?;
     Ok(user)
 }
+
+/// Keeps that a copy of the proof key was read and opens what the key opens; `public` is its public half. An act.
+///
+/// # Errors
+/// `Refused` where it is a copy of another key.
+pub fn proof_key_copy_checked(conn: &mut Conn, by: &Actor, public: &str, now: Time) -> Result<()> {
+    match proof::public_key(conn)? {
+        Some(known) if known == public => {}
+        Some(_) => return Err(Error::Refused(OTHER_KEY.to_owned())),
+        None => return Err(Error::Refused("this server has no proof key yet; start it once".to_owned())),
+    }
+    store::setting::set(conn, PROOF_KEY_COPY, public, now)?;
+    activity::record(conn, by, &Act::done(Action::ProofKeyCopyChecked, Object::new("server", "", "the proof key")), now)
+}
+
+/// When a copy of the proof key that is in use was last found to be good; none where no one looked.
+///
+/// # Errors
+/// When the database refuses.
+pub fn proof_key_copy(conn: &mut Conn) -> Result<Option<Time>> {
+    let Some(known) = proof::public_key(conn)? else { return Ok(None) };
+    let checked = store::setting::find_whole(conn, PROOF_KEY_COPY)?;
+    Ok(checked.filter(|it| it.value == known).map(|it| it.updated_at))
+}
+
+/// The public half of the copy that was checked, as a setting.
+const PROOF_KEY_COPY: &str = "proof_key.copy";
+
+const OTHER_KEY: &str = "this is a proof key, but of another server: it opens none of the backups here";
 
 fn find(conn: &mut Conn, id: UserId) -> Result<User> {
     store::user::find(conn, id)?.ok_or(Error::NotFound("user"))

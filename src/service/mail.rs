@@ -151,6 +151,29 @@ pub fn test(conn: &mut Conn, actor: &Actor, user: UserId, now: Time) -> Result<(
     activity::record(conn, actor, &Act::done(Action::TestMailAsked, Object::new("user", user, &*actor.name)), now)
 }
 
+/// Notes that the mail server took a mail.
+///
+/// # Errors
+/// When the database refuses.
+pub fn sent(conn: &mut Conn, id: MailId, now: Time) -> Result<()> {
+    store::mail::sent(conn, id, now)?;
+    if !has_worked(conn)? {
+        store::setting::set(conn, WORKED, "yes", now)?;
+    }
+    Ok(())
+}
+
+/// Whether a mail server ever took a mail of ours.
+///
+/// # Errors
+/// When the database refuses.
+pub fn has_worked(conn: &mut Conn) -> Result<bool> {
+    Ok(store::setting::find(conn, WORKED)?.is_some())
+}
+
+/// A setting, because mails that ended are forgotten after a while.
+const WORKED: &str = "mail.worked";
+
 fn people(conn: &mut Conn, to: Recipients) -> Result<Vec<Recipient>> {
     if let Recipients::Account(id) = to {
         let user = store::user::find(conn, id)?.filter(|it| it.state != UserState::Disabled);

@@ -9,6 +9,7 @@ use crate::domain::id::EnrollmentTokenId;
 use crate::domain::role::Reach;
 use crate::domain::time::{Time, hours};
 use crate::error::Error;
+use crate::program::Program;
 use crate::service::enrollment::{self, TokenDraft};
 use crate::store::enrollment_token::EnrollmentToken;
 use crate::store::team::Team;
@@ -172,7 +173,7 @@ async fn make(
     match done {
         Ok((token, text)) => {
             wake.mail();
-            made_page(layout, Made { token, text, server: config.public_url.clone(), protect: Vec::new() })
+            made_page(layout, Made { token, text, server: config.public_url.clone(), protect: Vec::new() }).await
         }
         Err(error) => {
             let (errors, refusal) = refusal(error)?;
@@ -252,6 +253,51 @@ impl Made {
         }
         command
     }
+
+    /// What makes a machine that has nothing of ours a device: it fetches this server's own program, looks whether it
+    /// came whole, and runs it.
+    fn install_command(&self, program: &Program) -> String {
+        format!(
+            "curl -fsS -o holdfast -H 'Authorization: Bearer {}' {}/agent/v1/program &&\n\
+             echo '{}  holdfast' | sha256sum --check &&\n\
+             chmod +x holdfast &&\n\
+             ./{} &&\n\
+             ./holdfast agent run",
+            self.text,
+            self.server,
+            program.sha256(),
+            self.command()
+        )
+    }
+}
+
+/// The agent that this server hands out.
+struct Offered {
+    command: String,
+    platform: String,
+    sha256: String,
+    size: u64,
+}
+
+impl Offered {
+    /// None for a device that has it already, and where the program's own file cannot be read.
+    async fn of(made: &Made) -> Option<Self> {
+        if made.token.device_id.is_some() {
+            return None;
+        }
+        match actix_web::web::block(Program::own).await.map_err(anyhow::Error::from).and_then(|it| Ok(it?)) {
+            Ok(program) => Some(Self {
+                command: made.install_command(program),
+                platform: Program::platform(),
+                sha256: program.sha256().to_owned(),
+                size: program.size(),
+            }),
+            Err(error) => {
+                tracing::warn!(?error, "this program's file cannot be read, so no device can fetch it from here");
+                None
+            }
+        }
+    }
 }
 
 #[derive(Template)]
@@ -259,6 +305,7 @@ impl Made {
 struct MadePage {
     layout: Layout,
     made: Made,
+    offered: Option<Offered>,
     /// The QR code as a `data:` address.
     qr: String,
 }
@@ -267,9 +314,10 @@ struct MadePage {
 ///
 /// # Errors
 /// When it is too long for a QR code.
-pub fn made_page(layout: Layout, made: Made) -> PageResult<HttpResponse> {
+pub async fn made_page(layout: Layout, made: Made) -> PageResult<HttpResponse> {
     let qr = qr(&format!("holdfast://enroll?server={}&token={}", made.server, made.text))?;
-    with_status(&MadePage { layout, made, qr }, StatusCode::OK)
+    let offered = Offered::of(&made).await;
+    with_status(&MadePage { layout, made, offered, qr }, StatusCode::OK)
 }
 
 fn qr(text: &str) -> crate::error::Result<String> {

@@ -69,6 +69,8 @@ struct Read {
     has_second_approver: bool,
     has_backup: bool,
     has_two_settled: bool,
+    has_key_copy: bool,
+    has_sent_mail: bool,
 }
 
 /// So many devices are in "Who would lose what".
@@ -132,6 +134,8 @@ fn read(conn: &mut Conn, reach: &Reach, now: Time) -> Result<Read> {
         asks_for_backups: service::policy::asks_for_backups(conn)?,
         in_doubt,
         has_second_approver: approver_count(conn)? > 1,
+        has_key_copy: service::host::proof_key_copy(conn)?.is_some(),
+        has_sent_mail: service::mail::has_worked(conn)?,
         has_two_settled: store::user::settled_count(conn, now - SETTLED)? > 1,
     })
 }
@@ -167,7 +171,18 @@ fn steps(read: &Read, layout: &Layout) -> Vec<Step> {
     let step = |is_done, text, href| Step { is_done, text, href };
     let steps = vec![
         step(true, "Make the owner’s account", "/account"),
-        step(read.counts.all > 0, "Enroll one device", "/enrollment"),
+        step(
+            read.has_key_copy,
+            "Keep a copy of the proof key, without which no backup opens, on another disk, and check it there: \
+             holdfast admin proof-key verify COPY",
+            "/settings",
+        ),
+        step(read.has_sent_mail, "Set a mail server, and send yourself a test mail", "/settings"),
+        step(
+            read.counts.all > 0,
+            "Enroll one device: this server has the agent for it, and the command",
+            "/enrollment",
+        ),
         step(read.asks_for_backups, "Write a policy that asks for backups", "/policies/new"),
         step(read.has_backup, "Back the device up", "/devices"),
         step(read.counts.proof_holds > 0, "See its restore test pass", "/restore-tests"),

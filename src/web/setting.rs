@@ -35,6 +35,9 @@ struct SettingsPage {
     errors: FieldErrors,
     mail: MailStatus,
     public_url: String,
+    proof_key: String,
+    /// When a copy of the proof key was last found to be good.
+    proof_key_copy: Option<Time>,
 }
 
 /// A number as the page shows it.
@@ -72,9 +75,18 @@ struct MailStatus {
     outbox: OutboxStatus,
 }
 
-async fn mail_status(store: &Store, config: &Config) -> PageResult<MailStatus> {
-    let outbox = store.read(store::mail::status).await?;
-    Ok(MailStatus { from: config.mail.as_ref().map(|it| it.from.clone()), outbox })
+async fn page(
+    layout: Layout,
+    (store, config): (&Store, &Config),
+    fields: Vec<NumberField>,
+    version: String,
+    errors: FieldErrors,
+) -> PageResult<SettingsPage> {
+    let read = |conn: &mut Conn| Ok::<_, Error>((store::mail::status(conn)?, service::host::proof_key_copy(conn)?));
+    let (outbox, proof_key_copy) = store.read(read).await?;
+    let mail = MailStatus { from: config.mail.as_ref().map(|it| it.from.clone()), outbox };
+    let (public_url, proof_key) = (config.public_url.clone(), config.proof_key.display().to_string());
+    Ok(SettingsPage { layout, fields, version, errors, mail, public_url, proof_key, proof_key_copy })
 }
 
 #[get("/settings")]
@@ -85,9 +97,8 @@ async fn show(
     config: Data<Config>,
 ) -> PageResult<impl Responder> {
     let fields = fields(&store, layout.now).await?;
-    let mail = mail_status(&store, &config).await?;
-    let (public_url, version) = (config.public_url.clone(), shown(&fields).version());
-    Ok(SettingsPage { layout, fields, version, errors: FieldErrors::new(), mail, public_url })
+    let version = shown(&fields).version();
+    page(layout, (&store, &config), fields, version, FieldErrors::new()).await
 }
 
 #[post("/settings")]
@@ -129,9 +140,7 @@ async fn change(
             for it in &mut fields {
                 form::value(&form, it.number.field).clone_into(&mut it.text);
             }
-            let mail = mail_status(&store, &config).await?;
-            let public_url = config.public_url.clone();
-            refusal.again(&SettingsPage { layout, fields, version, errors, mail, public_url })
+            refusal.again(&page(layout, (&store, &config), fields, version, errors).await?)
         }
     }
 }

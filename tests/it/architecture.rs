@@ -15,9 +15,18 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("agent", &["repository", "domain", "seal", "secret", "error", "clock", "protocol"]),
     (
         "protocol",
-        &["service", "store", "blob", "domain", "error", "clock", "secret", "seal", "wake", "config", "traffic"],
+        &[
+            "service", "store", "blob", "domain", "error", "clock", "secret", "seal", "wake", "config", "traffic",
+            "program",
+        ],
     ),
-    ("web", &["service", "store", "domain", "error", "clock", "secret", "wake", "config", "proof", "blob", "seal"]),
+    (
+        "web",
+        &[
+            "service", "store", "domain", "error", "clock", "secret", "wake", "config", "proof", "blob", "seal",
+            "program",
+        ],
+    ),
     ("job", &["service", "store", "domain", "mail", "error", "clock", "wake"]),
     ("traffic", &["domain", "web"]),
     ("mail", &["domain", "error"]),

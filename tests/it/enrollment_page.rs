@@ -3,7 +3,7 @@ use crate::device_page::team;
 use crate::support::NOW;
 use crate::support::device::SimDevice;
 use crate::support::fleet;
-use crate::support::people::colleague;
+use crate::support::people::{self, colleague};
 use crate::support::server::TestServer;
 use crate::support::visit::{Visit, location, text};
 use diesel::prelude::*;
@@ -12,6 +12,8 @@ use holdfast::domain::role::{Reach, Role};
 use holdfast::domain::time::days;
 use holdfast::store;
 use holdfast::store::schema::{enrollment_tokens, user_roles};
+
+const PROGRAM: &str = "/agent/v1/program";
 
 const FIELDS: [(&str, &str); 5] =
     [("name", "Sales"), ("team", ""), ("ownership", "company"), ("use_limit", "2"), ("valid_hours", "24")];
@@ -38,6 +40,46 @@ fn a_token_is_shown_once_with_its_command_and_code_and_lets_a_device_in() {
     let id = server.read(|conn| Ok(store::enrollment_token::newest(conn, &Reach::All, 1)?))[0].id;
     location(&visit.post(&format!("/enrollment-tokens/{id}/revocations"), &[]));
     assert_eq!(SimDevice::new().enroll(&server, &token).status, 403);
+}
+
+#[test]
+fn the_page_of_a_token_shows_one_command_that_fetches_checks_and_enrolls() {
+    let server = TestServer::start();
+    let visit = Visit::of(&server, colleague(&server, "operator", Role::Operator));
+    let html = text(&visit.post("/enrollment-tokens", &FIELDS));
+    let token = token_of(&html);
+    let fetch = |authorization: &str| server.request("GET", PROGRAM, &[("Authorization", authorization)], b"");
+
+    let own = std::fs::read("/proc/self/exe").unwrap();
+    let sha256 = hex::encode(holdfast::secret::sha256(&own));
+    let answer = fetch(&format!("Bearer {token}"));
+
+    assert!(html.contains(&format!("Authorization: Bearer {token}")) && html.contains(&server.url()), "{html}");
+    assert!(html.contains(&format!("echo &#39;{sha256}  holdfast&#39; | sha256sum --check")), "{html}");
+    assert_eq!(answer.status, 200);
+    assert!(answer.body == own, "{} bytes of {}", answer.body.len(), own.len());
+    let is_used = server.read(|conn| Ok(store::enrollment_token::newest(conn, &Reach::All, 1)?))[0].use_count;
+    assert_eq!(is_used, 0, "fetching the agent enrolls nothing");
+}
+
+#[test]
+fn only_an_open_token_fetches_the_agent() {
+    let server = TestServer::start();
+    let operator = colleague(&server, "operator", Role::Operator);
+    let visit = Visit::of(&server, operator);
+    let fetch = |authorization: &str| server.request("GET", PROGRAM, &[("Authorization", authorization)], b"").status;
+    let once = FIELDS.map(|(name, old)| (name, if name == "use_limit" { "1" } else { old }));
+    let made = || format!("Bearer {}", token_of(&text(&visit.post("/enrollment-tokens", &once))));
+
+    for wrong in ["", "Bearer", "Bearer ", "Bearer hf_enroll_unknown", "Basic hf_enroll_unknown", "x"] {
+        assert_eq!(fetch(wrong), 403, "{wrong}");
+    }
+    let (used, orphaned) = (made(), made());
+    assert_eq!((fetch(&used), fetch(&orphaned)), (200, 200));
+    assert_eq!(SimDevice::new().enroll(&server, used.strip_prefix("Bearer ").unwrap()).status, 200);
+    assert_eq!(fetch(&used), 403, "used up");
+    people::disable(&server, operator);
+    assert_eq!(fetch(&orphaned), 403, "who made it has gone");
 }
 
 #[test]

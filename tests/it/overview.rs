@@ -2,7 +2,7 @@
 use crate::support::NOW;
 use crate::support::device::SimDevice;
 use crate::support::fleet;
-use crate::support::people::{colleague, person};
+use crate::support::people::{self, colleague, person};
 use crate::support::server::TestServer;
 use crate::support::visit::{Visit, text};
 use crate::wipe::restore_point;
@@ -50,6 +50,54 @@ fn the_first_steps_name_the_founders_until_two_people_are_settled() {
         assert!(is_open());
         server.act(move |conn| service::host::add_founder(conn, &holdfast::cli::control::actor(0), id, NOW));
     }
+    assert!(!is_open());
+}
+
+#[test]
+fn the_first_steps_name_the_copy_of_the_proof_key_until_one_of_the_key_in_use_was_checked() {
+    let server = TestServer::start();
+    let visit = Visit::of(&server, colleague(&server, "owner", Role::Owner));
+    let by = holdfast::cli::control::actor(0);
+    let (said, here) = (by.clone(), by.clone());
+    let is_open = || text(&visit.get("/")).contains("<a href=\"/settings\">Keep a copy of the proof key");
+    let never = || text(&visit.get("/settings")).contains("Copy never checked");
+    let known = server.read(service::proof::public_key).unwrap();
+
+    assert!(is_open() && never());
+    let other = server
+        .store()
+        .act_blocking(move |conn| service::host::proof_key_copy_checked(conn, &said, "of another server", NOW));
+    assert!(other.unwrap_err().to_string().contains("of another server"));
+    assert!(is_open() && never());
+    let public = known.clone();
+    server.act(move |conn| service::host::proof_key_copy_checked(conn, &by, &public, NOW));
+    assert!(!is_open() && !never());
+    assert!(text(&visit.get("/activity")).contains("proof key copy checked"));
+
+    // A copy of a key that is no longer in use opens nothing.
+    server.act(|conn| service::proof::publish_key(conn, "a new one", NOW));
+    assert!(is_open() && never());
+    server.act(move |conn| service::host::proof_key_copy_checked(conn, &here, "a new one", NOW));
+    assert!(!is_open());
+}
+
+#[test]
+fn the_first_steps_ask_for_mail_until_a_mail_server_took_one() {
+    let server = TestServer::start();
+    let owner = colleague(&server, "owner", Role::Owner);
+    let visit = Visit::of(&server, owner);
+    let is_open = || text(&visit.get("/")).contains("<a href=\"/settings\">Set a mail server");
+    let mailer = holdfast::mail::Mailer::memory();
+
+    assert!(is_open());
+    server.act(move |conn| service::mail::test(conn, &people::actor(owner), owner, NOW));
+    assert!(is_open(), "it only waits");
+    holdfast::job::mail::run_once(server.store(), Some(&mailer), &holdfast::clock::Clock::fixed(NOW)).unwrap();
+    assert_eq!(mailer.sent().len(), 1);
+    assert!(!is_open());
+    // Mails that ended are forgotten; that mail worked is not.
+    let later = holdfast::clock::Clock::fixed(NOW + days(60));
+    holdfast::job::mail::run_once(server.store(), Some(&mailer), &later).unwrap();
     assert!(!is_open());
 }
 

@@ -97,6 +97,13 @@ fn the_host_has_the_last_word_while_the_server_runs_and_when_it_does_not() {
             let (is_done, text) = admin(&data, words);
             assert!(is_done && text.contains(said), "{is_running} {words:?}: {text}");
         }
+        let copy = std::fs::File::open(data.join("proof.key")).unwrap();
+        let mut verify = holdfast();
+        verify.args(["admin", "proof-key", "verify", "-"]).arg("--data").arg(&data).stdin(copy);
+        let output = verify.output().unwrap();
+        assert!(output.status.success(), "{is_running}: {}", String::from_utf8_lossy(&output.stderr));
+        let (is_done, text) = admin(&data, &["proof-key", "verify", data.join("proof.key").to_str().unwrap()]);
+        assert!(!is_done && text.contains("the proof key itself"), "{text}");
         let (is_done, text) = admin(&data, &["founder", "add", "ada@example.org"]);
         assert!(!is_done && text.contains("once they have signed in"), "{text}");
         let (is_done, text) = admin(&data, &["user", "lock", "eve@example.org"]);

@@ -111,10 +111,10 @@ async fn prepare(request: &HttpRequest, key: seal::PublicKey, now: Time) -> Resu
     .await
 }
 
-fn refused(shared: &Data<Shared>, from: IpAddr, refusal: TokenRefusal) -> Fault {
+pub fn refused(shared: &Data<Shared>, from: IpAddr, refusal: TokenRefusal) -> Fault {
     if shared.may_be_refused(from) { Fault::new(ErrorCode::TokenRefused, refusal.to_string()) } else { too_many() }
 }
 
-fn too_many() -> Fault {
+pub fn too_many() -> Fault {
     Fault::busy("too many enrolments from this address; try again in a minute", Duration::from_secs(60))
 }

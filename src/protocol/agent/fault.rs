@@ -170,7 +170,7 @@ impl ResponseError for Refused {
 pub async fn nothing_there(request: HttpRequest) -> HttpResponse {
     let method = match request.match_pattern().as_deref() {
         None => return Fault::new(ErrorCode::NotFound, "there is no such address").response(now(&request)),
-        Some("/agent/v1/wait") => "GET",
+        Some("/agent/v1/wait" | "/agent/v1/program") => "GET",
         Some(_) => "POST",
     };
     let mut response = Fault::new(ErrorCode::NotFound, format!("this address takes {method}")).response(now(&request));

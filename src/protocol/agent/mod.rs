@@ -8,6 +8,7 @@ mod enroll;
 mod fault;
 mod large;
 mod manifest;
+mod program;
 mod restore;
 mod shared;
 mod signed;
@@ -26,6 +27,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(enroll::enroll)
         .service(check_in::check_in)
         .service(wait::wait)
+        .service(program::fetch)
         .service(manifest::manifests)
         .service(backup::backups)
         .service(backup::backup_failures)

@@ -119,5 +119,5 @@ pub async fn enroll_again(
             Ok::<_, crate::error::Error>((token, text, device.roots()?))
         })
         .await?;
-    made_page(layout, Made { token, text, server: config.public_url.clone(), protect })
+    made_page(layout, Made { token, text, server: config.public_url.clone(), protect }).await
 }

@@ -1,0 +1,119 @@
+//! `holdfast admin proof-key`: whether the copy that is kept elsewhere opens the backups.
+use crate::cli::admin::WriteOptions;
+use crate::cli::control::Request;
+use crate::cli::host::HostAct;
+use crate::config::Options;
+use crate::proof::keys::ProofKeys;
+use anyhow::{Context, anyhow};
+use std::fs::{self, Metadata};
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use zeroize::Zeroizing;
+
+/// A key file has two lines of base64; anything longer is not one.
+const MAX_BYTES: u64 = 64 << 10;
+
+/// What can be done with the proof key.
+#[derive(Debug, clap::Subcommand)]
+pub enum ProofKeyCommand {
+    /// Check a copy of the proof key that you keep elsewhere; the console remembers that it was good
+    Verify {
+        /// The copy, on another disk than the key itself; `-` reads it from standard input, as from a password manager
+        copy: PathBuf,
+        /// The key itself [default: DATA/proof.key]
+        #[arg(long, value_name = "FILE", env = "HOLDFAST_PROOF_KEY")]
+        proof_key: Option<PathBuf>,
+        #[command(flatten)]
+        write: WriteOptions,
+    },
+}
+
+impl ProofKeyCommand {
+    /// Runs one sub-command.
+    ///
+    /// # Errors
+    /// When the copy cannot be read, is none, or lies where the key itself lies.
+    pub(super) fn run(self, file: Options) -> anyhow::Result<ExitCode> {
+        let Self::Verify { copy, proof_key, write } = self;
+        let given = Options { proof_key, ..Options::default() };
+        let live = write.config(given.or(file.clone()))?.proof_key;
+        let public = verify(&copy, &live)?;
+        write.run(Request::Host { act: HostAct::ProofKeyCopy { public } }, file)
+    }
+}
+
+/// Reads a copy, and gives its public half.
+fn verify(copy: &Path, live: &Path) -> anyhow::Result<String> {
+    let text = if copy == Path::new("-") {
+        read(io::stdin()).context("reading the copy from standard input")?
+    } else {
+        let name = copy.display();
+        let opened = fs::File::open(copy).with_context(|| format!("reading {name}"))?;
+        let about = opened.metadata().with_context(|| format!("reading {name}"))?;
+        // Where the key is on another host than this one, there is nothing to hold it against.
+        if let Ok(live) = fs::metadata(live) {
+            refuse_beside(&about, &live)?;
+        }
+        read(opened).with_context(|| format!("reading {name}"))?
+    };
+    let keys = ProofKeys::parse(&text).context("this is not a proof key")?;
+    Ok(keys.public().as_str().to_owned())
+}
+
+fn read(from: impl Read) -> io::Result<Zeroizing<String>> {
+    let mut text = Zeroizing::new(String::new());
+    from.take(MAX_BYTES).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// One disk that fails must not take both.
+fn refuse_beside(copy: &Metadata, live: &Metadata) -> anyhow::Result<()> {
+    match (copy.dev() == live.dev(), copy.ino() == live.ino()) {
+        (true, true) => Err(anyhow!("this is the proof key itself and not a copy of it; keep a copy on another disk")),
+        (true, false) => Err(anyhow!(
+            "this copy is on the same disk as the proof key, and would be lost with it; keep it elsewhere, and check \
+             it there"
+        )),
+        (false, _) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_itself_and_a_copy_beside_it_are_no_copies() {
+        let folder = tempfile::tempdir().unwrap();
+        let (live, link, beside) = (folder.path().join("live"), folder.path().join("link"), folder.path().join("copy"));
+        ProofKeys::open_or_make(&live, None).unwrap();
+        fs::hard_link(&live, &link).unwrap();
+        fs::copy(&live, &beside).unwrap();
+
+        for (copy, said) in [(&live, "the proof key itself"), (&link, "the proof key itself"), (&beside, "same disk")] {
+            let error = verify(copy, &live).unwrap_err().to_string();
+            assert!(error.contains(said), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_key_is_said_to_be_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let (copy, live) = (folder.path().join("copy"), folder.path().join("nothing"));
+        let keys = folder.path().join("keys");
+        ProofKeys::open_or_make(&keys, None).unwrap();
+        let text = fs::read_to_string(&keys).unwrap();
+        let swapped = text.lines().rev().collect::<Vec<_>>().join("\n");
+
+        for wrong in ["", "\n", "a\nb\n", &text[..text.len() / 2], &swapped, &"x".repeat(100_000)] {
+            fs::write(&copy, wrong).unwrap();
+            assert!(verify(&copy, &live).is_err(), "{wrong}");
+        }
+        fs::write(&copy, [0xff, 0xfe]).unwrap();
+        assert!(verify(&copy, &live).is_err());
+        fs::write(&copy, &text).unwrap();
+        assert!(text.contains(&verify(&copy, &live).unwrap()));
+    }
+}

@@ -1,0 +1,99 @@
+//! This program's own file, which devices of the server's platform fetch to become agents.
+//!
+//! Size, hash and bytes are of one descriptor: what was installed over the file since is not what runs here.
+use aws_lc_rs::digest;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::OnceLock;
+
+/// What one read takes.
+const PIECE: u64 = 256 << 10;
+
+/// The running program.
+#[derive(Debug)]
+pub struct Program {
+    file: File,
+    size: u64,
+    sha256: String,
+}
+
+impl Program {
+    /// The one that runs. The first call reads the whole file, so it blocks.
+    ///
+    /// # Errors
+    /// When the file cannot be read: a program may be allowed to run and not to be read.
+    pub fn own() -> io::Result<&'static Self> {
+        static OWN: OnceLock<Program> = OnceLock::new();
+        if let Some(own) = OWN.get() {
+            return Ok(own);
+        }
+        let own = Self::of(File::open("/proc/self/exe")?)?;
+        Ok(OWN.get_or_init(|| own))
+    }
+
+    fn of(file: File) -> io::Result<Self> {
+        let mut program = Self { size: file.metadata()?.len(), file, sha256: String::new() };
+        let mut hash = digest::Context::new(&digest::SHA256);
+        let mut at = 0;
+        while at < program.size {
+            let piece = program.read(at)?;
+            hash.update(&piece);
+            at += piece.len() as u64;
+        }
+        program.sha256 = hex::encode(hash.finish());
+        Ok(program)
+    }
+
+    /// Where it runs, such as `linux-x86_64`.
+    pub fn platform() -> String {
+        format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH)
+    }
+
+    /// Its length in bytes.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Its SHA-256 in lower-case hex.
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
+    /// The bytes from `at` on: a piece of at most 256 KiB, empty at the end. Blocks.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or has become shorter.
+    pub fn read(&self, at: u64) -> io::Result<Vec<u8>> {
+        let length = self.size.saturating_sub(at).min(PIECE);
+        let mut piece = vec![0; usize::try_from(length).unwrap_or_default()];
+        self.file.read_exact_at(&mut piece, at)?;
+        Ok(piece)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn size_hash_and_pieces_are_of_the_same_bytes() {
+        let bytes: Vec<u8> = (0..PIECE * 2 + 17).map(|it| it.to_le_bytes()[0]).collect();
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&bytes).unwrap();
+
+        let program = Program::of(file).unwrap();
+        let mut read = Vec::new();
+        while let Ok(piece) = program.read(read.len() as u64) {
+            if piece.is_empty() {
+                break;
+            }
+            read.extend(piece);
+        }
+
+        assert_eq!(program.size(), bytes.len() as u64);
+        assert_eq!(program.sha256(), hex::encode(digest::digest(&digest::SHA256, &bytes)));
+        assert!(read == bytes);
+    }
+}
