@@ -1,7 +1,7 @@
 // Follows every link from the start page, and looks at each kind of page in both
 // themes and both widths: axe, overflow, tables, CSP.
-import AxeBuilder from "@axe-core/playwright";
 import { join } from "node:path";
+import { violations } from "./lib/axe.mjs";
 import { open } from "./lib/chromium.mjs";
 import { signIn, until } from "./lib/forms.mjs";
 
@@ -158,8 +158,8 @@ async function picture(page, album, name, { theme, width }) {
   await page.screenshot({ path: join(album, file), fullPage: true });
 }
 
-// What must hold of whatever page is shown.
-export async function check(page, note, width) {
+// What must hold of whatever page is shown; `without` names rules of axe that are left out.
+export async function check(page, note, width, without = []) {
   const size = await page.evaluate(() => ({
     inner: window.innerWidth,
     scroll: document.documentElement.scrollWidth,
@@ -176,10 +176,7 @@ export async function check(page, note, width) {
   // On a phone the last column has the buttons.
   if (width < 600 && tables.sideways.length > 0) note(`tables scroll sideways: ${tables.sideways.join(", ")}`);
   if (tables.wrong.length > 0) note(`cells named unlike their heading: ${tables.wrong.join(", ")}`);
-  const { violations } = await new AxeBuilder({ page }).analyze();
-  for (const it of violations) {
-    note(`axe ${it.id}: ${it.help}: ${it.nodes.map((node) => node.target.join(" ")).slice(0, 3).join(", ")}`);
-  }
+  for (const it of await violations(page, without)) note(it);
   const text = await page.evaluate(() => document.body.innerText);
   if (/\{\{|\}\}|undefined|NaN/.test(text)) note("a template shows its bones");
 }

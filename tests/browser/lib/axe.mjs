@@ -1,0 +1,20 @@
+// What axe says of a page. It runs in the page itself: a page of its own for each run, as its wrapper for Playwright
+// opens, takes four times as long.
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+
+const SOURCE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+// The violations, each in one line; `without` names rules that are left out.
+export async function violations(page, without = []) {
+  // Not by a script of the page: its policy would refuse it.
+  if (!(await page.evaluate(() => "axe" in window))) await page.evaluate(SOURCE);
+  return page.evaluate(async (left) => {
+    const rules = Object.fromEntries(left.map((it) => [it, { enabled: false }]));
+    const found = await window.axe.run(document, { resultTypes: ["violations"], rules });
+    return found.violations.map((it) => {
+      const where = it.nodes.map((node) => node.target.join(" ")).slice(0, 3).join(", ");
+      return `axe ${it.id}: ${it.help}: ${where}`;
+    });
+  }, without);
+}
