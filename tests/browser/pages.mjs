@@ -158,8 +158,14 @@ async function picture(page, album, name, { theme, width }) {
   await page.screenshot({ path: join(album, file), fullPage: true });
 }
 
-// What must hold of whatever page is shown; `without` names rules of axe that are left out.
-export async function check(page, note, width, without = []) {
+// What must hold of whatever page is shown.
+export async function check(page, note, width) {
+  await checkShape(page, note, width);
+  for (const it of await violations(page)) note(it);
+}
+
+// The same but for axe, which takes most of the time.
+export async function checkShape(page, note, width) {
   const size = await page.evaluate(() => ({
     inner: window.innerWidth,
     scroll: document.documentElement.scrollWidth,
@@ -176,7 +182,6 @@ export async function check(page, note, width, without = []) {
   // On a phone the last column has the buttons.
   if (width < 600 && tables.sideways.length > 0) note(`tables scroll sideways: ${tables.sideways.join(", ")}`);
   if (tables.wrong.length > 0) note(`cells named unlike their heading: ${tables.wrong.join(", ")}`);
-  for (const it of await violations(page, without)) note(it);
   const text = await page.evaluate(() => document.body.innerText);
   if (/\{\{|\}\}|undefined|NaN/.test(text)) note("a template shows its bones");
 }
