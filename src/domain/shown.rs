@@ -36,7 +36,7 @@ impl Shown {
             .0
             .iter()
             .filter(|(label, now)| was(label) != now)
-            .map(|(label, now)| format!("{label} was {}, and is now {}.", quoted(was(label)), quoted(now)))
+            .map(|(label, now)| format!("{label} changed from {} to {}.", quoted(was(label)), quoted(now)))
             .collect();
         Err(format!(
             "Somebody changed this while you were at it. {} What you typed is kept below: send it again to set it all the same.",
@@ -48,7 +48,7 @@ impl Shown {
 fn quoted(value: &str) -> String {
     // What comes back with a form may be of any length.
     let short: String = value.chars().take(200).collect();
-    if short.is_empty() { "empty".to_owned() } else { format!("“{short}”") }
+    if short.is_empty() { "nothing".to_owned() } else { format!("“{short}”") }
 }
 
 #[cfg(test)]
@@ -69,11 +69,11 @@ mod tests {
     fn what_changed_meanwhile_is_named() {
         let refused = shown("laptop-2", "Bob").check(&shown("laptop-1", "Bob").version()).unwrap_err();
         assert!(
-            refused.contains("Name was “laptop-1”, and is now “laptop-2”.") && !refused.contains("Person"),
+            refused.contains("Name changed from “laptop-1” to “laptop-2”.") && !refused.contains("Person"),
             "{refused}"
         );
         let refused = shown("laptop-2", "").check(&shown("laptop-2", "Bob").version()).unwrap_err();
-        assert!(refused.contains("Person was “Bob”, and is now empty."), "{refused}");
+        assert!(refused.contains("Person changed from “Bob” to nothing."), "{refused}");
     }
 
     #[test]

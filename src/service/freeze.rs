@@ -38,8 +38,8 @@ fn time(conn: &mut Conn, name: &str) -> Result<Option<Time>> {
 pub fn check(conn: &mut Conn, by: &Actor) -> Result<()> {
     if by.via != Via::CommandLine && standing(conn)?.is_some() {
         return Err(Error::Refused(
-            "everything that erases, removes, restores or loosens a guard was frozen on the server’s own machine. There \
-             `holdfast admin unfreeze` ends it"
+            "everything that erases, removes, restores or loosens a guard is frozen. To end that, run holdfast admin \
+             unfreeze on the server’s own machine"
                 .to_owned(),
         ));
     }

@@ -156,7 +156,7 @@ pub fn enable(conn: &mut Conn, by: &Actor, id: UserId, now: Time) -> Result<Stri
     let user = find(conn, id)?;
     if store::user::host_said(conn, id)?.locked_at.is_some() {
         return Err(Error::Refused(
-            "This account was locked on the server’s own machine. There `holdfast admin user unlock` opens it."
+            "This account was locked on the server’s own machine. To open it, run holdfast admin user unlock there."
                 .to_owned(),
         ));
     }

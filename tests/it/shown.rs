@@ -33,7 +33,7 @@ fn a_lost_update_is_refused_in_every_edit_form_and_what_was_typed_stays() {
             format!("/devices/{device}"),
             vec![("name", "laptop-2"), ("person", "Eve")],
             vec![("name", "laptop-3"), ("person", "Grace Hopper")],
-            "Name was “laptop-1”, and is now “laptop-2”.",
+            "Name changed from “laptop-1” to “laptop-2”.",
             "value=\"laptop-3\"",
         ),
         (
@@ -49,7 +49,7 @@ fn a_lost_update_is_refused_in_every_edit_form_and_what_was_typed_stays() {
             format!("/users/{bob}/roles"),
             vec![("roles", "auditor@organisation")],
             vec![("roles", "helpdesk@organisation")],
-            "Roles was “Observer”, and is now “Auditor”.",
+            "Roles changed from “Observer” to “Auditor”.",
             "value=\"helpdesk@organisation\" checked",
         ),
         (
@@ -57,7 +57,7 @@ fn a_lost_update_is_refused_in_every_edit_form_and_what_was_typed_stays() {
             "/settings".to_owned(),
             settings("20"),
             settings("30"),
-            "Hold before an approved wipe (minutes) was “10”, and is now “20”.",
+            "Hold before an approved wipe (minutes) changed from “10” to “20”.",
             "value=\"30\"",
         ),
         (
@@ -65,7 +65,7 @@ fn a_lost_update_is_refused_in_every_edit_form_and_what_was_typed_stays() {
             "/account".to_owned(),
             vec![("name", "Ada L."), ("time_zone", "UTC")],
             vec![("name", "Ada B."), ("time_zone", "UTC")],
-            "Name was “ada”, and is now “Ada L.”.",
+            "Name changed from “ada” to “Ada L.”.",
             "value=\"Ada B.\"",
         ),
     ];
