@@ -182,8 +182,29 @@ export async function checkShape(page, note, width) {
   // On a phone the last column has the buttons.
   if (width < 600 && tables.sideways.length > 0) note(`tables scroll sideways: ${tables.sideways.join(", ")}`);
   if (tables.wrong.length > 0) note(`cells named unlike their heading: ${tables.wrong.join(", ")}`);
+  const broken = await page.evaluate(brokenWords);
+  if (broken.length > 0) note(`words break into letters: ${broken.slice(0, 5).join(", ")}`);
   const text = await page.evaluate(() => document.body.innerText);
   if (/\{\{|\}\}|undefined|NaN/.test(text)) note("a template shows its bones");
+}
+
+// Words of a table that stand on two lines; what nobody could read as a word may break anywhere.
+function brokenWords() {
+  const found = new Set();
+  for (const cell of document.querySelectorAll(".wrap :is(td, th)")) {
+    const walker = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
+    while (walker.nextNode()) {
+      if (walker.currentNode.parentElement.closest("pre, code, .mono")) continue;
+      for (const { 0: word, index } of walker.currentNode.data.matchAll(/(?<![\w./@=&-])[A-Za-z’]{3,14}(?![\w./@=&-])/g)) {
+        const range = document.createRange();
+        range.setStart(walker.currentNode, index);
+        range.setEnd(walker.currentNode, index + word.length);
+        const lines = new Set([...range.getClientRects()].map((it) => Math.round(it.top)));
+        if (lines.size > 1) found.add(word);
+      }
+    }
+  }
+  return [...found];
 }
 
 async function crawl(page, base) {

@@ -1,9 +1,10 @@
 // Walks a running demo in headless Chromium: every page in both themes and both
 // widths, and every form and flow with JavaScript on and off.
 //
-//   node run.mjs --holdfast ../../target/debug/holdfast [--only setup|lists|pages|acts|flows]
+//   node run.mjs --holdfast ../../target/debug/holdfast [--only setup|lists|pages|acts|flows|walk] [--story WORDS]
 //     [--screenshots DIR]  the README's pictures
 //     [--album DIR]        a picture of each page that is looked at
+//     [--story WORDS]      of the walk, only what has these words in its name
 import { mkdirSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { launch } from "./lib/chromium.mjs";
@@ -16,6 +17,7 @@ import { age, bringStates } from "./states.mjs";
 import { checkActs } from "./acts.mjs";
 import { checkFlows } from "./flows.mjs";
 import { takeScreenshots } from "./screenshots.mjs";
+import { checkWalk } from "./walk.mjs";
 
 const { values: options } = parseArgs({
   options: {
@@ -23,6 +25,7 @@ const { values: options } = parseArgs({
     screenshots: { type: "string" },
     album: { type: "string" },
     only: { type: "string" },
+    story: { type: "string" },
   },
 });
 
@@ -94,6 +97,19 @@ try {
       } finally {
         await later.stop();
       }
+    }
+  }
+  if (wants("walk")) {
+    // A server of its own: its store is taken away, and it is frozen.
+    const demo = await startDemo(options.holdfast, 11);
+    try {
+      for (const javaScript of [true, false]) {
+        const { holdfast: program, story } = options;
+        await step(`a walk by two people, JavaScript ${javaScript ? "on" : "off"}`, () =>
+          checkWalk({ browser, demo, program, faults, album, javaScript, story }));
+      }
+    } finally {
+      await demo.stop();
     }
   }
 } finally {
