@@ -224,7 +224,8 @@ impl Loss {
         if it.files == 0 {
             return None;
         }
-        let is_second = self.lost().is_some_and(|it| it.files > 0);
+        // What is damaged may be among the backup's files: those are not counted as others.
+        let is_second = self.only_here.is_some_and(|it| it.files > 0);
         let what = match (is_second, it.files) {
             (true, 1) => format!("Another file ({})", bytes(it.bytes)),
             (true, _) => format!("Another {}", amount(it)),
