@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
-"""Strangers against a running demo that may open 1,024 files: pages must answer within 2 s throughout.
+"""Strangers and two devices that were taken over, against a running demo that may open 1,024 files: pages must answer
+within 2 s throughout.
 
     tests/tool/hostile.py target/debug/holdfast [--seconds 60] [--files 1024]
 
-The demo's own devices go on backing up meanwhile. All strangers come from one address that is not the one people use
+The demo's other devices go on backing up meanwhile. All attackers come from one address that is not the one people use
 (127.0.0.2 to 127.0.0.9), as they would. Prints, for each attack, how long people's pages took, and fails where one took
 more than 2 s or was refused.
 """
 import argparse
+import base64
 import http.client
 import json
 import os
@@ -118,7 +120,28 @@ def post(path, length, extra=""):
     ).encode()
 
 
-def attacks(port):
+class Device:
+    """A device of the demo that does as somebody else likes."""
+
+    def __init__(self, data, name):
+        agent = Path(data) / "devices" / name / "agent"
+        enrolled = json.loads((agent / "enrollment.json").read_text())
+        token = json.loads((agent / "credentials.json").read_text())["token"]
+        self.path = enrolled["repository_path"]
+        user = f"{enrolled['repository_id']}:{token}"
+        self.head = f"Host: 127.0.0.1\r\nAuthorization: Basic {base64.b64encode(user.encode()).decode()}\r\n"
+        packs = [it for it in (Path(data) / "blobs" / enrolled["repository_id"] / "data").rglob("*") if it.is_file()]
+        self.largest = max(packs, key=lambda it: it.stat().st_size).name
+
+    def upload(self, length):
+        name = f"{random.getrandbits(256):064x}"
+        return f"POST {self.path}data/{name} HTTP/1.1\r\n{self.head}Content-Length: {length}\r\n\r\nx".encode()
+
+    def download(self):
+        return f"GET {self.path}data/{self.largest} HTTP/1.1\r\n{self.head}\r\n".encode() * 50
+
+
+def attacks(devices):
     wrong = lambda: (
         b"POST /sign-in HTTP/1.1\r\nHost: 127.0.0.1\r\nSec-Fetch-Site: same-origin\r\nConnection: close\r\n"
         b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 48\r\n\r\n"
@@ -134,6 +157,10 @@ def attacks(port):
     yield "400 claims of 64 MiB", 400, post("/agent/v1/manifests", 64 << 20, token), lambda: b"x"
     yield "400 uploads that trickle", 400, post("/restic/01a225d7-1775-7c9b-93a3-345e8dd698d0/data/" + "0" * 64, 16 << 20, token), lambda: b"x"
     yield "400 readers that take nothing", 400, lambda: get("/static/css/app.css")() * 50, None
+    device = lambda: random.choice(devices)
+    yield "two devices with 400 uploads that trickle", 400, lambda: device().upload(64 << 20), lambda: b"x"
+    yield "two devices with 400 uploads that stand still", 400, lambda: device().upload(16 << 20), None
+    yield "two devices with 400 downloads that take nothing", 400, lambda: device().download(), None
     yield "64 at a time with wrong passwords", 64, wrong, None
     yield "400 pages that are not there", 400, lambda: get("/" + "a" * 500)() * 20, None
 
@@ -171,7 +198,8 @@ def main():
         owner = next(it for it in json.loads((Path(data) / "demo.json").read_text())["accounts"] if it["role"] == "owner")
         person = Person(port, owner)
         files = Path(f"/proc/{demo.pid}/fd")
-        for name, count, first, then in attacks(port):
+        taken = [Device(data, it) for it in ("field-laptop-01", "studio-desk-05")]
+        for name, count, first, then in attacks(taken):
             if options.only and options.only not in name:
                 continue
             strangers = Strangers(port, count, first, then)
