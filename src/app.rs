@@ -1,5 +1,6 @@
 //! Wiring: settings, database, stores and clock become routes and jobs; start and stop.
 use crate::blob::BlobStore;
+use crate::blob::disk::is_read_only;
 use crate::blob::fs::FsBlobs;
 use crate::blob::home::{self, Opening};
 use crate::clock::Clock;
@@ -76,10 +77,12 @@ impl App {
             );
         }
         let blobs = open_blobs(&config, &store, &clock)?;
-        let (url, now) = (config.public_url.clone(), clock.now());
-        store
-            .write_blocking(move |conn| service::setting::set_public_url(conn, &url, now))
-            .context("keeping the server's address")?;
+        if !store.is_read_only() {
+            let (url, now) = (config.public_url.clone(), clock.now());
+            store
+                .write_blocking(move |conn| service::setting::set_public_url(conn, &url, now))
+                .context("keeping the server's address")?;
+        }
         let wake = Wake::new();
         let proof_keys = ProofKeys::of(&store, &config.proof_key, config.prove, clock.now())?;
         let door = protocol::restic::Door::new(store.clone(), Arc::clone(&blobs), clock.clone(), wake.clone());
@@ -163,6 +166,10 @@ impl App {
     }
 
     fn jobs(&self) -> Vec<Job> {
+        if self.store.is_read_only() {
+            // Each of them keeps what it finds.
+            return Vec::new();
+        }
         let mut jobs = self.own_jobs();
         match self.prover() {
             Ok(Some(prover)) => jobs.push(
@@ -235,7 +242,16 @@ fn open_database(config: &Config) -> anyhow::Result<Store> {
     if Store::is_new(&config.database)? {
         refuse_beside_others(config)?;
     }
-    Store::open(&config.database)
+    match &config.database {
+        Database::Sqlite(path) if is_read_only(path) => {
+            tracing::error!(
+                database = %path.display(),
+                "the disk of the database is read-only: what is there is served, and nothing can be changed"
+            );
+            Store::open_on_read_only_disk(path).context("reading the database on its read-only disk")
+        }
+        Database::Sqlite(_) | Database::Postgres(_) => Store::open(&config.database),
+    }
 }
 
 /// A new database beside backups or a key would know nothing of either: the old one is missing.
@@ -262,10 +278,13 @@ fn refuse_beside_others(config: &Config) -> anyhow::Result<()> {
 /// Opens the folder of backups: the right one, or none.
 fn open_blobs(config: &Config, store: &Store, clock: &Clock) -> anyhow::Result<Arc<dyn BlobStore>> {
     let now = clock.now();
-    let (identity, has_objects) = store.write_blocking(move |conn| {
-        let identity = service::ground::identity(conn, now)?;
-        Ok::<_, crate::error::Error>((identity, store::ground::has_objects(conn)?))
-    })?;
+    let identity = match store.is_read_only() {
+        true => {
+            store.read_blocking(service::ground::known_identity)?.context("no server has used this database yet")?
+        }
+        false => store.write_blocking(move |conn| service::ground::identity(conn, now))?,
+    };
+    let has_objects = store.read_blocking(store::ground::has_objects)?;
     let opening = match (config.adopt_blobs, has_objects) {
         (true, _) => Opening::Adopted,
         (false, true) => Opening::Known,
@@ -282,6 +301,9 @@ fn open_blobs(config: &Config, store: &Store, clock: &Clock) -> anyhow::Result<A
         )
     })?;
     let blobs: Arc<dyn BlobStore> = Arc::new(blobs);
+    if store.is_read_only() {
+        return Ok(blobs);
+    }
     service::repository::reconcile(store, &*blobs, now).context("looking at interrupted uploads")?;
     if config.adopt_blobs {
         for id in store.read_blocking(store::ground::repositories)? {

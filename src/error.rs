@@ -98,6 +98,7 @@ impl From<diesel::result::Error> for Error {
             E::DatabaseError(_, info) if info.message().contains("No space left on device") => {
                 Self::Full(DISK_FULL.to_owned())
             }
+            E::DatabaseError(_, info) if takes_no_writes(info.message()) => Self::Full(DISK_READ_ONLY.to_owned()),
             E::DatabaseError(_, info) if waited_too_long(info.message()) => Self::Busy(Duration::from_secs(2)),
             E::DatabaseError(_, info) if lost_connection(info.message()) => Self::DatabaseAway(Duration::from_secs(2)),
             _ => Self::Internal(error.into()),
@@ -107,6 +108,14 @@ impl From<diesel::result::Error> for Error {
 
 /// What a person reads when the disk is full.
 pub const DISK_FULL: &str = "the disk of the server is full; nothing was changed. Free some space and try again";
+
+/// What a person reads when the disk of the database takes no writes.
+pub const DISK_READ_ONLY: &str = "the database of the server is read-only, so nothing was changed and nothing can be: \
+    what is there can still be read. Check why its disk is read-only, mount it writable, then restart the server";
+
+fn takes_no_writes(message: &str) -> bool {
+    message.contains("attempt to write a readonly database") || message.contains("in a read-only transaction")
+}
 
 /// Somebody else holds what this needs: a lock in PostgreSQL or SQLite. Nothing was changed.
 fn waited_too_long(message: &str) -> bool {

@@ -6,7 +6,7 @@
 use crate::cli::control::{self, Answer, Request};
 use crate::cli::device::ReadOptions;
 use crate::cli::host::{self, FounderCommand, HostAct, SessionsCommand};
-use crate::cli::lock::Lock;
+use crate::cli::lock::{Lock, refuse_read_only};
 use crate::cli::output::{Table, print, print_json};
 use crate::cli::proof_key::ProofKeyCommand;
 use crate::clock::Clock;
@@ -194,6 +194,7 @@ impl WriteOptions {
 
     pub(super) fn run(&self, request: Request, file: Options) -> anyhow::Result<ExitCode> {
         let config = self.config(file)?;
+        refuse_read_only(&config.database)?;
         if !config.data.is_dir() {
             expect_server(&config)?;
         }

@@ -1,5 +1,6 @@
 //! `holdfast devices`, `holdfast device ID`, `holdfast commands`: what the pages
 //! show, read beside a running server.
+use crate::blob::disk::is_read_only;
 use crate::cli::output::{Table, note, plain, print, print_json};
 use crate::clock::Clock;
 use crate::config::{Config, Options};
@@ -13,7 +14,7 @@ use crate::error::Error;
 use crate::service::report::{self, CommandRow, DeviceReport, DeviceRow, PointRow, TestRow};
 use crate::service::{compliance, loss};
 use crate::store::device_list::{self, Filter, From, Query, Sort, View};
-use crate::store::{self, Conn, Store};
+use crate::store::{self, Conn, Database, Store};
 use anyhow::anyhow;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::path::PathBuf;
@@ -97,7 +98,10 @@ impl ReadOptions {
     /// Opens the database for reading; a server may be writing.
     pub fn open(&self, file: Options) -> anyhow::Result<Store> {
         let given = Options { data: self.data.clone(), database: self.database.clone(), ..Options::default() };
-        Store::open_read_only(&Config::new(given.or(Options { no_prove: None, ..file }))?.database)
+        match Config::new(given.or(Options { no_prove: None, ..file }))?.database {
+            Database::Sqlite(path) if is_read_only(&path) => Store::open_on_read_only_disk(&path),
+            database => Store::open_read_only(&database),
+        }
     }
 }
 

@@ -1,8 +1,11 @@
 //! The lock of a data folder: one process writes there.
-use anyhow::Context;
+use crate::blob::disk::is_read_only;
+use crate::error::DISK_READ_ONLY;
+use crate::store::Database;
+use anyhow::{Context, anyhow};
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, Write};
+use std::io::{ErrorKind, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -17,15 +20,15 @@ impl Lock {
     /// When the lock file cannot be made.
     pub fn take(data: &Path) -> anyhow::Result<Option<Self>> {
         let path = data.join("lock");
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .with_context(|| format!("opening the lock file {}", path.display()))?;
+        let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let (mut file, is_read_only) = match opened {
+            Ok(file) => (file, false),
+            // There is nothing to write on a disk that is read-only, and the folder itself can be locked.
+            Err(error) if error.kind() == ErrorKind::ReadOnlyFilesystem => (File::open(data)?, true),
+            Err(error) => return Err(error).with_context(|| format!("opening the lock file {}", path.display())),
+        };
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) if is_read_only => Ok(Some(Self(file))),
             Ok(()) => {
                 file.set_len(0)?;
                 write!(file, "{}", std::process::id())?;
@@ -34,6 +37,17 @@ impl Lock {
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
             Err(error) => Err(error).with_context(|| format!("locking {}", path.display())),
         }
+    }
+}
+
+/// Refuses what would write where the disk of the database takes no writes.
+///
+/// # Errors
+/// With the reason, and what to do.
+pub fn refuse_read_only(database: &Database) -> anyhow::Result<()> {
+    match database {
+        Database::Sqlite(path) if is_read_only(path) => Err(anyhow!(DISK_READ_ONLY)),
+        Database::Sqlite(_) | Database::Postgres(_) => Ok(()),
     }
 }
 

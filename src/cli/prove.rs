@@ -65,6 +65,7 @@ pub fn run(options: ProveOptions, file: Options) -> anyhow::Result<ExitCode> {
     let ProveOptions { data, database, blobs, proof_key, once, device, parallel, json } = options;
     let given = Options { data, database, blobs, proof_key, ..Options::default() };
     let config = Config::new(given.or(Options { no_prove: None, ..file }))?;
+    lock::refuse_read_only(&config.database)?;
     let _lock = match config.database {
         Database::Postgres(_) => None,
         // SQLite has one writer: while a server runs, its tests are the server's.

@@ -33,6 +33,9 @@ pub fn run(options: Options) -> anyhow::Result<ExitCode> {
 
 /// Prints the link that makes the owner's account while there is no owner.
 fn offer_set_up(app: &App) -> anyhow::Result<()> {
+    if app.store.is_read_only() {
+        return Ok(());
+    }
     let now = app.clock.now();
     let link = app.store.act_blocking(move |conn| match store::user::has_owner(conn)? {
         false => service::account::make_setup_link(conn, &Actor::system(), now).map(Some),
@@ -66,7 +69,11 @@ pub fn take(data: &Path) -> anyhow::Result<Lock> {
 pub async fn serve(app: App, listener: TcpListener, ready: impl FnOnce()) -> anyhow::Result<()> {
     let server = app.serve(listener)?;
     let jobs = app.start_jobs();
-    let control = control::listen(&app.config.data, commands(&app), &app.wake)?;
+    let control = match app.store.is_read_only() {
+        // The socket writes, and there is nothing to write.
+        true => None,
+        false => Some(control::listen(&app.config.data, commands(&app), &app.wake)?),
+    };
     ready();
     let (handle, wake) = (server.handle(), app.wake.clone());
     actix_web::rt::spawn(async move {
@@ -80,7 +87,9 @@ pub async fn serve(app: App, listener: TcpListener, ready: impl FnOnce()) -> any
     server.await?;
     app.wake.stop();
     jobs.finished().await;
-    control.await.context("closing the control socket")?;
+    if let Some(control) = control {
+        control.await.context("closing the control socket")?;
+    }
     Ok(())
 }
 

@@ -108,6 +108,8 @@ pub struct Store {
     patience: Duration,
     /// SQLite only: the thread that owns the one write connection.
     writer: Option<Arc<Writer>>,
+    /// The disk takes no writes: what is there can be read.
+    is_read_only: bool,
 }
 
 impl Store {
@@ -132,6 +134,7 @@ impl Store {
             presence,
             patience: PATIENCE,
             writer,
+            is_read_only: false,
         })
     }
 
@@ -162,7 +165,34 @@ impl Store {
         }
         migration::check(&mut connect(database)?)?;
         let presence = Presence::default();
-        Ok(Self { pool: pool(database_url(database), 1, &presence)?, presence, patience: PATIENCE, writer: None })
+        Ok(Self {
+            pool: pool(database_url(database), 1, &presence)?,
+            presence,
+            patience: PATIENCE,
+            writer: None,
+            is_read_only: false,
+        })
+    }
+
+    /// Opens an SQLite database whose disk is mounted read-only: reads work, and every write is refused with the reason.
+    ///
+    /// # Errors
+    /// When it is not there, has another schema than this program, or SQLite's own files beside it do not allow it.
+    pub fn open_on_read_only_disk(path: &Path) -> anyhow::Result<Self> {
+        let url = read_only_url(path);
+        let mut conn = Conn::Sqlite(SqliteConnection::establish(&url).context("opening the database for reading")?);
+        migration::check(&mut conn)?;
+        let presence = Presence::default();
+        Ok(Self { pool: pool(url, 4, &presence)?, presence, patience: PATIENCE, writer: None, is_read_only: true })
+    }
+
+    /// Whether the disk of the database takes no writes, so that [`Store::write`] refuses them all.
+    pub fn is_read_only(&self) -> bool {
+        self.is_read_only
+    }
+
+    fn refuse_writes(&self) -> error::Result<()> {
+        if self.is_read_only { Err(Error::Full(error::DISK_READ_ONLY.to_owned())) } else { Ok(()) }
     }
 
     /// Runs `work` on a blocking thread with a connection that only reads.
@@ -199,6 +229,7 @@ impl Store {
         T: Send + 'static,
         E: Into<Error>,
     {
+        self.refuse_writes()?;
         if let Some(writer) = &self.writer {
             let done = writer.send(move |conn| work(conn).map_err(Into::into))?;
             return self.in_time(done).await?.map_err(|_gone| stopped())?;
@@ -234,6 +265,7 @@ impl Store {
         T: Send + 'static,
         E: Into<Error>,
     {
+        self.refuse_writes()?;
         if let Some(writer) = &self.writer {
             return writer
                 .send(move |conn| work(conn).map_err(Into::into))?
@@ -292,7 +324,7 @@ impl Store {
 
     /// Whether this is PostgreSQL, where other processes may write too.
     pub fn is_shared(&self) -> bool {
-        self.writer.is_none()
+        self.writer.is_none() && !self.is_read_only
     }
 }
 
@@ -386,6 +418,17 @@ fn make_private(path: &Path) -> anyhow::Result<()> {
         secret::keep_private(Path::new(&name));
     }
     Ok(())
+}
+
+/// How SQLite opens a database that nobody can write to. With a log beside it, its index in `-shm` is read as it lies;
+/// without one everything is in the database, which is then read without any file beside it.
+/// (SQLite: "Write-Ahead Logging", 5, and "URI Filenames", 3.)
+fn read_only_url(path: &Path) -> String {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    let has_log = Path::new(&log).metadata().is_ok_and(|it| it.len() > 0);
+    let name = path.display().to_string().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    format!("file:{name}?{}", if has_log { "mode=ro" } else { "immutable=1" })
 }
 
 fn open_sqlite(path: &Path) -> anyhow::Result<SqliteConnection> {

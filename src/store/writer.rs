@@ -84,6 +84,8 @@ impl Drop for Writer {
 fn commit_failed(why: &str) -> Error {
     if why.contains("database or disk is full") {
         Error::Full(crate::error::DISK_FULL.to_owned())
+    } else if why.contains("readonly database") {
+        Error::Full(crate::error::DISK_READ_ONLY.to_owned())
     } else {
         Error::Internal(anyhow!("the change was not kept: {why}"))
     }

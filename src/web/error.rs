@@ -1,6 +1,6 @@
 //! How errors look to a person: one page for each kind, in the frame of every other page.
 use crate::domain::words::sentence;
-use crate::error::{Error, FieldErrors};
+use crate::error::{DISK_READ_ONLY, Error, FieldErrors};
 use crate::service::account::LINK;
 use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
@@ -106,6 +106,9 @@ impl From<&Error> for Fault {
                     wait.as_secs().max(1)
                 ),
             ),
+            Error::Full(what) if *what == DISK_READ_ONLY => {
+                Self::new(S::INSUFFICIENT_STORAGE, "The server’s disk is read-only", sentence(what))
+            }
             Error::Full(what) => Self::new(S::INSUFFICIENT_STORAGE, "There is no space left", sentence(what)),
             Error::Internal(_) => Self::new(
                 S::INTERNAL_SERVER_ERROR,

@@ -125,6 +125,8 @@ pub struct Layout {
     pub frozen_since: Option<Time>,
     /// Whether the store of backups can be read and takes backups.
     pub ground: Ground,
+    /// The disk of the database takes no writes.
+    pub is_read_only: bool,
 }
 
 /// Stored objects that are missing or damaged.
@@ -153,6 +155,7 @@ impl Layout {
     pub async fn load(request: &HttpRequest) -> Result<Self> {
         let mut layout = Self::bare(request);
         if let Some(store) = request.app_data::<Data<Store>>() {
+            layout.is_read_only = layout.person.is_some() && store.is_read_only();
             let (grants, person) = (layout.grants.clone(), layout.person.as_ref().map(|it| it.id));
             let frame = store.read(move |conn| read_frame(conn, &grants, person)).await?;
             layout.approvals_waiting = frame.approvals_waiting;
@@ -197,6 +200,7 @@ impl Layout {
             damage: None,
             frozen_since: None,
             ground: Ground::default(),
+            is_read_only: false,
         }
     }
 

@@ -73,7 +73,10 @@ fn areas(config: &mut ServiceConfig) {
 
 #[get("/health")]
 async fn health(request: HttpRequest, store: Data<Store>) -> HttpResponse {
-    let complaints = request.app_data::<Data<Watch>>().map_or_else(Vec::new, |it| it.complaints());
+    let mut complaints = request.app_data::<Data<Watch>>().map_or_else(Vec::new, |it| it.complaints());
+    if store.is_read_only() {
+        complaints.insert(0, "the disk of the database is read-only: nothing can be changed or stored".to_owned());
+    }
     let (mut answer, word) = if !store.is_answering().await {
         (HttpResponse::ServiceUnavailable(), "the database does not answer\n".to_owned())
     } else if complaints.is_empty() {

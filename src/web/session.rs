@@ -307,9 +307,17 @@ pub(super) async fn recognise(request: &HttpRequest) -> Result<Option<Arc<Identi
     let by_hand = !request.headers().contains_key(REFRESH);
     if by_hand && now.since(session.last_seen_at) >= minutes(1) {
         let hash = session.id_hash.clone();
-        store.write(move |conn| store::session::touch(conn, &hash, now)).await?;
+        noted(store.write(move |conn| store::session::touch(conn, &hash, now)).await);
     }
     Ok(Some(Arc::new(Identity { user, grants, csrf: csrf_token(&id), session: Some(session), address })))
+}
+
+/// Where it cannot be kept that somebody was here, on a disk that is full or read-only, they read all the same; the
+/// session only ends sooner.
+fn noted(kept: Result<()>) {
+    if let Err(error) = kept {
+        tracing::warn!(%error, "that a session or token was used could not be kept");
+    }
 }
 
 fn bearer(request: &HttpRequest) -> Option<String> {
@@ -334,7 +342,7 @@ async fn by_token(
         return Err(Error::Forbidden);
     }
     if token.last_used_at.is_none_or(|it| now.since(it) >= minutes(1)) {
-        store.write(move |conn| store::api_token::touch(conn, token.id, now)).await?;
+        noted(store.write(move |conn| store::api_token::touch(conn, token.id, now)).await);
     }
     let address = visitor.address.to_string();
     Ok(Arc::new(Identity { user, grants, session: None, csrf: String::new(), address }))

@@ -1,4 +1,5 @@
 //! What the server stands on: a store that is away is never green, is known again, and is nobody else's.
+use crate::support::device::SimDevice;
 use crate::support::door::{TestDoor, name};
 use crate::support::people::{act_as, colleague};
 use crate::support::server::TestServer;
@@ -6,19 +7,22 @@ use crate::support::visit::{Visit, text};
 use crate::support::{NOW, TestDatabase};
 use crate::wipe::World;
 use holdfast::app::App;
-use holdfast::blob::BlobKey;
+use holdfast::blob::{BlobKey, BlobStore, Stored, Upload};
 use holdfast::clock::Clock;
 use holdfast::config::{Config, Options};
-use holdfast::domain::ground::ReadFault;
+use holdfast::domain::ground::{ReadFault, WriteFault};
 use holdfast::domain::id::RepositoryId;
 use holdfast::domain::object::{ObjectKind, TokenKind};
 use holdfast::domain::role::Role;
+use holdfast::domain::time::minutes;
 use holdfast::domain::wipe::WipeState;
 use holdfast::error::Error;
+use holdfast::service::ground::Watch;
 use holdfast::service::{backup, wipe};
-use holdfast::store;
-use std::fs;
+use holdfast::store::{self, Database, Store};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::{fs, io};
 
 fn look(server: &TestServer) {
     server.app.watch.look(server.app.clock.now()).unwrap();
@@ -336,4 +340,143 @@ fn a_lock_in_the_database_is_answered_come_again() {
     done.send(()).unwrap();
     holder.join().unwrap().unwrap();
     assert!(matches!(answer, Err(Error::Busy(_))), "{answer:?}");
+}
+
+/// A store that takes no writes while it is told so.
+struct Stopping {
+    blobs: Arc<dyn BlobStore>,
+    fault: Arc<Mutex<Option<(WriteFault, String)>>>,
+}
+
+impl BlobStore for Stopping {
+    fn begin(&self, key: &BlobKey) -> io::Result<Box<dyn Upload>> {
+        self.blobs.begin(key)
+    }
+    fn read(&self, key: &BlobKey, offset: u64, len: u64) -> io::Result<Option<Vec<u8>>> {
+        self.blobs.read(key, offset, len)
+    }
+    fn size(&self, key: &BlobKey) -> io::Result<Option<u64>> {
+        self.blobs.size(key)
+    }
+    fn remove(&self, key: &BlobKey) -> io::Result<bool> {
+        self.blobs.remove(key)
+    }
+    fn list(&self, repository: RepositoryId) -> io::Result<Vec<(BlobKey, u64)>> {
+        self.blobs.list(repository)
+    }
+    fn make_durable(&self, key: &BlobKey) -> io::Result<()> {
+        self.blobs.make_durable(key)
+    }
+    fn unsettled(&self) -> io::Result<Vec<(BlobKey, Stored)>> {
+        self.blobs.unsettled()
+    }
+    fn check_writes(&self) -> Option<(WriteFault, String)> {
+        self.fault.lock().unwrap().clone()
+    }
+}
+
+#[test]
+fn what_stops_backups_is_told_once_and_stands_on_every_page_until_it_ends() {
+    let fault = Arc::new(Mutex::new(None));
+    let told_to = Arc::clone(&fault);
+    let server = TestServer::changed(|app| {
+        app.blobs = Arc::new(Stopping { blobs: Arc::clone(&app.blobs), fault: told_to });
+        app.watch = Watch::new(app.store.clone(), Arc::clone(&app.blobs), None);
+    });
+    let visit = Visit::of(&server, colleague(&server, "owner", Role::Owner));
+    let pages = || ["/", "/devices", "/activity", "/account"].map(|page| text(&visit.get(page)));
+    let health = || text(&server.request("GET", "/health", &[], b""));
+    look(&server);
+    assert_eq!(health(), "ok\n");
+
+    for kind in [WriteFault::Full, WriteFault::ReadOnly, WriteFault::Sync, WriteFault::Refused] {
+        *fault.lock().unwrap() = Some((kind, format!("reason {kind}")));
+        server.app.clock.advance(minutes(2));
+        look(&server);
+        server.app.clock.advance(minutes(2));
+        look(&server);
+
+        let mails = server.mails();
+        let mails: Vec<_> = mails.iter().filter(|it| it.subject == "Holdfast: no backups can be stored").collect();
+        assert_eq!(mails.len(), 1, "{kind}: {mails:?}");
+        assert!(mails[0].body.contains(&format!("reason {kind}")) && mails[0].body.contains(kind.advice()));
+        for page in pages() {
+            assert!(page.contains("No backups have been stored since") && page.contains(kind.advice()), "{kind}");
+        }
+        assert_eq!(health(), format!("degraded: no backups can be stored: reason {kind}\n"));
+    }
+
+    *fault.lock().unwrap() = None;
+    server.app.clock.advance(minutes(2));
+    look(&server);
+    assert!(pages().iter().all(|page| !page.contains("No backups have been stored since")));
+    assert_eq!(health(), "ok\n");
+}
+
+/// What [`holdfast::app::App::open`] does where the system says that the disk is mounted read-only.
+#[test]
+fn a_database_on_a_read_only_disk_is_served_for_reading_and_says_so() {
+    let server = TestServer::start();
+    let Database::Sqlite(path) = server.app.config.database.clone() else {
+        return println!("skipped: the disk of a PostgreSQL database is its own server's");
+    };
+    let cookie = Visit::of(&server, colleague(&server, "owner", Role::Owner)).cookie();
+    let device = SimDevice::join(&server);
+    server.app.clock.advance(minutes(10));
+    let server = server.restart_with(|app| app.store = Store::open_on_read_only_disk(&path).unwrap());
+    let get = |path: &str| server.request("GET", path, &[("Cookie", &cookie)], b"");
+
+    for page in ["/", "/devices", "/activity", &format!("/devices/{}", device.id())] {
+        let answer = get(page);
+        assert_eq!(answer.status, 200, "{page}: {}", text(&answer));
+        assert!(text(&answer).contains("The disk of the database is read-only."), "{page}");
+    }
+    let health = text(&get("/health"));
+    assert!(health.starts_with("degraded: the disk of the database is read-only"), "{health}");
+
+    let csrf = holdfast::web::session::csrf_token(cookie.strip_prefix("holdfast=").unwrap());
+    let form = format!("csrf={csrf}&name=Field");
+    let headers = [
+        ("Cookie", cookie.as_str()),
+        ("Content-Type", "application/x-www-form-urlencoded"),
+        ("Sec-Fetch-Site", "same-origin"),
+    ];
+    let refused = server.request("POST", "/teams", &headers, form.as_bytes());
+    assert_eq!(refused.status, 507, "{}", text(&refused));
+    assert!(text(&refused).contains("mount it writable, then restart the server"), "{}", text(&refused));
+    let refused = device.send(&server, "/agent/v1/check-in", &device.check_in_message(Default::default(), Vec::new()));
+    assert_eq!((refused.status, refused.json()["error"].as_str()), (507, Some("full")), "{refused:?}");
+}
+
+#[test]
+fn a_database_is_read_on_a_read_only_disk_with_and_without_its_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a name 100% of which is odd?#.db");
+    let open = || Store::open(&Database::Sqlite(path.clone())).unwrap();
+    let set = |store: &Store, value: &'static str| {
+        store.write_blocking(move |conn| store::setting::set(conn, "word", value, NOW)).unwrap();
+    };
+    let word = |store: &Store| store.read_blocking(|conn| store::setting::find(conn, "word")).unwrap();
+
+    let store = open();
+    set(&store, "first");
+    drop(store);
+    let closed = Store::open_on_read_only_disk(&path).unwrap();
+    assert_eq!(word(&closed).as_deref(), Some("first"));
+    drop(closed);
+
+    // As a kill leaves it: the newest is in the log alone.
+    let store = open();
+    set(&store, "second");
+    let copy = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(folder.path()).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
+    }
+    let killed = Store::open_on_read_only_disk(&copy.path().join(path.file_name().unwrap())).unwrap();
+    assert_eq!(word(&killed).as_deref(), Some("second"));
+    let refused = killed.write_blocking(|conn| store::setting::set(conn, "word", "third", NOW));
+    assert!(matches!(refused, Err(Error::Full(text)) if text.contains("read-only")));
+    let written = killed.read_blocking(|conn| store::setting::set(conn, "word", "fourth", NOW));
+    assert!(matches!(written, Err(Error::Full(text)) if text.contains("read-only")), "by whichever way");
 }

@@ -46,14 +46,20 @@ impl TestServer {
     }
 
     /// The same database and folder under a new process's worth of memory.
-    pub fn restart(mut self) -> Self {
+    pub fn restart(self) -> Self {
+        self.restart_with(|_| {})
+    }
+
+    /// [`TestServer::restart`] with parts of it changed before it serves.
+    pub fn restart_with(mut self, change: impl FnOnce(&mut App)) -> Self {
         self.stop();
         let clock = self.app.clock.clone();
         let (database, folder) =
             (std::mem::take(&mut self.database), std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap()));
         drop(self);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let app = open(&database, &folder, &listener, clock, Options::default());
+        let mut app = open(&database, &folder, &listener, clock, Options::default());
+        change(&mut app);
         Self::serve(app, listener, database, folder)
     }
 
