@@ -89,7 +89,7 @@ impl Away {
     /// Why a wipe does not go on.
     pub fn refusal(&self) -> String {
         format!(
-            "the store of backups cannot be read since {}, so nobody can say what would be lost: {}. No wipe goes on \
+            "the store of backups has been unreadable since {}, so nobody can say what would be lost: {}. No wipe goes on \
              until it can be read again",
             self.since.iso(),
             self.why

@@ -73,11 +73,11 @@ fn a_store_that_is_away_is_never_green_and_stops_every_wipe() {
         assert_eq!(grade(&visit), "unknown");
         for page in ["/", "/devices", "/settings", "/activity", &format!("/devices/{}", world.device.id())] {
             let html = text(&visit.get(page));
-            assert!(html.contains("The store of backups cannot be read since"), "{page}: {html}");
+            assert!(html.contains("The store of backups has been unreadable since"), "{page}: {html}");
         }
         assert!(text(&visit.get("/")).contains("1 we cannot say"), "no tile is green");
         let refused = world.approves_as(world.second, &waiting).unwrap_err();
-        assert!(matches!(&refused, Error::Refused(why) if why.contains("cannot be read since")), "{refused}");
+        assert!(matches!(&refused, Error::Refused(why) if why.contains("has been unreadable since")), "{refused}");
         let health = world.server.request("GET", "/health", &[], b"");
         let said = String::from_utf8(health.body).unwrap();
         assert!(said.starts_with("degraded: the store of backups cannot be read"), "{said}");

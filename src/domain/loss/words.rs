@@ -35,7 +35,7 @@ impl Unknown {
         match self {
             Self::StoreAway(since) => {
                 format!(
-                    "The store of the backups cannot be read since {}, so nothing in it can be counted on.",
+                    "The store of the backups has been unreadable since {}, so nothing in it can be counted on.",
                     say(*since)
                 )
             }

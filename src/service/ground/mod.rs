@@ -344,7 +344,7 @@ fn went(conn: &mut Conn, away: &Away, now: Time) -> Result<()> {
 fn came_back(conn: &mut Conn, before: &Away, now: Time) -> Result<()> {
     store::ground::set_away(conn, None, now)?;
     store::setting::remove(conn, STORE_AWAY_SINCE)?;
-    let why = format!("it could not be read since {}", before.since.iso());
+    let why = format!("it had been unreadable since {}", before.since.iso());
     record(conn, &Actor::system(), &Act::done(Action::StoreBack, object()).because(&why), now)?;
     notice::back(conn, before, now)
 }
