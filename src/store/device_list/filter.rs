@@ -321,6 +321,12 @@ impl Filter {
             && self.among.is_none()
     }
 
+    /// Those of them that take commands; none where devices of another state are asked for.
+    pub fn taking_commands(self) -> Option<Self> {
+        let has_any = self.state.is_none_or(|it| it == DeviceState::Enrolled);
+        has_any.then(|| Self { state: Some(DeviceState::Enrolled), ..self })
+    }
+
     pub(super) fn values(&self, now: Time) -> Values {
         Values { now, silent_before: self.silent_before, is_store_away: self.is_store_away }
     }

@@ -88,7 +88,9 @@ impl Chosen {
     }
 
     fn matching(&self, conn: &mut Conn, query: &ListQuery, reach: &Reach, now: Time) -> Result<Vec<DeviceId>> {
-        let filter = query.filter(conn, reach, now)?;
+        let Some(filter) = query.filter(conn, reach, now)?.taking_commands() else {
+            return Err(Error::Refused("none of these devices takes commands".to_owned()));
+        };
         let is = device_list::count(conn, &filter, reach, now)?;
         if is != self.expected {
             return Err(Error::Conflict(format!(

@@ -160,10 +160,13 @@ fn read(conn: &mut Conn, by: &Can<ViewDevices>, query: &ListQuery, now: Time) ->
         Some(known) => known,
         None => device_list::count(conn, &listed.filter, reach, now)?,
     };
-    let mut allowed = |permission| match grants.reach(permission) {
-        None => Ok(None),
-        Some(same) if same == *reach => Ok(Some(total)),
-        Some(other) => device_list::count(conn, &listed.filter, &other, now).map(Some),
+    // A search shows what was wiped or removed as well, and nothing can be asked of that.
+    let taking = listed.filter.clone().taking_commands();
+    let mut allowed = |permission| match (grants.reach(permission), &taking) {
+        (None, _) => Ok(None),
+        (Some(_), None) => Ok(Some(0)),
+        (Some(same), Some(all)) if same == *reach && *all == listed.filter => Ok(Some(total)),
+        (Some(other), Some(all)) => device_list::count(conn, all, &other, now).map(Some),
     };
     let (may_run, may_lock) = (allowed(Permission::RunBackups)?, allowed(Permission::LockDevices)?);
     let page = device_list::page(conn, &listed, now)?;
