@@ -31,7 +31,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Everything that a request or a job may need. Cheap to clone.
+/// Everything a request or a job may need. Cheap to clone.
 #[derive(Clone)]
 pub struct App {
     pub config: Arc<Config>,
@@ -42,29 +42,30 @@ pub struct App {
     pub watch: Watch,
     pub agent: protocol::agent::Shared,
     pub door: protocol::restic::Door,
-    /// None where the proof side is on another host.
+    /// None if the proof side is on another host.
     pub proof_keys: Option<Arc<ProofKeys>>,
     pub pages: web::hashing::Shared,
-    /// None where no mail server is set: mails wait.
+    /// None if no mail server is set: mails wait.
     pub mailer: Option<Mailer>,
     /// Who is connected.
     pub crowd: Crowd,
-    /// How slowly a body may come.
+    /// How slowly a body may arrive.
     pub least: Least,
-    /// None where plain HTTP is served.
+    /// None if plain HTTP is served.
     tls: Option<rustls::ServerConfig>,
 }
 
-/// How long a request that is under way may take after the server was told to stop.
+/// How long a running request may take after the server was told to stop.
 const GRACE: Duration = Duration::from_secs(10);
 
 impl App {
     /// Opens the data directory and the database.
     ///
     /// # Errors
-    /// When certificate or key cannot be used, a folder cannot be made, or the database cannot be opened or migrated.
+    /// When the certificate or the key cannot be used, a folder cannot be created, or the database cannot be
+    /// opened or migrated.
     pub fn open(config: Config, clock: Clock) -> anyhow::Result<Self> {
-        // First: a server that cannot serve makes no database, and shows no link to it.
+        // First: a server that cannot serve should not create a database or print a link to it.
         let tls = config.tls.as_ref().map(tls_config).transpose()?;
         make_private_folder(&config.data)?;
         let store = open_database(&config)?;
@@ -114,7 +115,7 @@ impl App {
     /// Binds the address of the settings.
     ///
     /// # Errors
-    /// When the address is taken or not ours.
+    /// When the address is taken or is not one of ours.
     pub fn listener(&self) -> anyhow::Result<TcpListener> {
         TcpListener::bind(self.config.listen).with_context(|| {
             format!(
@@ -133,7 +134,8 @@ impl App {
         let around = || from_fn(traffic::keep);
         let server = HttpServer::new(move || HttpApp::new().wrap(around()).configure(|config| app.routes(config)))
             .workers(self.config.workers)
-            // Beyond that who comes waits in the system's queue: the files that are left are the database's.
+            // Further connections wait in the system's queue: the remaining file handles belong to the
+            // database.
             .max_connections(self.crowd.room().taken().div_ceil(self.config.workers.max(1)))
             .on_connect(move |io, of_connection| traffic::on_connect(&crowd, io, of_connection))
             .shutdown_timeout(GRACE.as_secs())
@@ -150,7 +152,7 @@ impl App {
         job::start(self.jobs(), &self.wake)
     }
 
-    /// What runs restore tests in this process; none where `holdfast prove` does.
+    /// What runs restore tests in this process; none if `holdfast prove` runs them.
     pub fn prover(&self) -> anyhow::Result<Option<Prover>> {
         let Some(keys) = self.proof_keys.as_ref().filter(|_| self.config.prove) else { return Ok(None) };
         Ok(Some(Prover {
@@ -237,7 +239,7 @@ impl App {
     }
 }
 
-/// Opens the database; makes a new one only where nothing says that there was one.
+/// Opens the database; creates a new one only if nothing suggests that there was one before.
 fn open_database(config: &Config) -> anyhow::Result<Store> {
     if Store::is_new(&config.database)? {
         refuse_beside_others(config)?;
@@ -254,7 +256,7 @@ fn open_database(config: &Config) -> anyhow::Result<Store> {
     }
 }
 
-/// A new database beside backups or a key would know nothing of either: the old one is missing.
+/// A new database beside existing backups or a key would know nothing about them: the old one is missing.
 fn refuse_beside_others(config: &Config) -> anyhow::Result<()> {
     let found = if home::holds_backups(&config.blobs).context("looking for backups")? {
         format!("{} holds backups", config.blobs.display())
@@ -266,16 +268,17 @@ fn refuse_beside_others(config: &Config) -> anyhow::Result<()> {
     let server = home::read_marker(&config.blobs)
         .map_or_else(String::new, |it| format!(" (server {}, database {})", it.server, it.database));
     Err(anyhow!(
-        "there is no database at {}, but {found}{server}: the database is missing, and a new one would know nothing \
-         of them. Is its disk mounted, and is --database right? Otherwise put the database back from its copy. To \
-         begin anew, move {} and {} to a safe place first, or name others with --blobs and --proof-key",
+        "there is no database at {}, but {found}{server}: the database is missing, and a new one would know \
+         nothing about them. Is its disk mounted, and is --database right? Otherwise restore the database from \
+         its copy. To start over, move {} and {} to a safe place first, or name others with --blobs and \
+         --proof-key",
         config.database.name(),
         config.blobs.display(),
         config.proof_key.display()
     ))
 }
 
-/// Opens the folder of backups: the right one, or none.
+/// Opens the backup folder: the right one, or none.
 fn open_blobs(config: &Config, store: &Store, clock: &Clock) -> anyhow::Result<Arc<dyn BlobStore>> {
     let now = clock.now();
     let identity = match store.is_read_only() {
@@ -292,9 +295,9 @@ fn open_blobs(config: &Config, store: &Store, clock: &Clock) -> anyhow::Result<A
     };
     let blobs = FsBlobs::open_home(&config.blobs, &identity, opening).with_context(|| {
         format!(
-            "opening the store of backups {}; this is server {}, database {}. Mount the right disk, or name the \
-             right folder with --blobs. Where the backups were restored from a copy without its folder `holdfast`, or \
-             are lost for good, start once with --adopt-blobs",
+            "opening the backup store {}; this is server {}, database {}. Mount the right disk, or name the \
+             right folder with --blobs. If the backups were restored from a copy without its folder \
+             `holdfast`, or are lost for good, start once with --adopt-blobs",
             config.blobs.display(),
             identity.server,
             identity.database
@@ -308,24 +311,24 @@ fn open_blobs(config: &Config, store: &Store, clock: &Clock) -> anyhow::Result<A
     if config.adopt_blobs {
         for id in store.read_blocking(store::ground::repositories)? {
             let done = service::repository::reconcile_repository(store, &*blobs, id, now)?;
-            tracing::info!(repository = %id, ?done, "the adopted folder was held against the ledger");
+            tracing::info!(repository = %id, ?done, "the adopted folder was checked against the ledger");
         }
     }
     Ok(blobs)
 }
 
-/// Stops a server, letting requests that are under way finish.
+/// Stops a server, letting running requests finish.
 pub async fn stop(handle: ServerHandle) {
     handle.stop(true).await;
 }
 
-/// Makes one crypto provider the default of the whole process. Harmless when repeated.
+/// Makes one crypto provider the default for the whole process. Safe to repeat.
 pub fn install_crypto() {
-    // Fails only when a default is installed already, which is then the same one.
+    // Fails only if a default is already installed, which is then the same one.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
 }
 
-/// Makes a folder that only its owner can look into.
+/// Creates a folder that only its owner can look into.
 ///
 /// # Errors
 /// When it cannot be made.
@@ -348,5 +351,5 @@ fn tls_config(tls: &Tls) -> anyhow::Result<rustls::ServerConfig> {
     rustls::ServerConfig::builder()
         .with_no_client_auth()
         .with_single_cert(certificates, key)
-        .with_context(|| format!("using {tls}: do certificate and key belong together?"))
+        .with_context(|| format!("using {tls}: do the certificate and the key belong together?"))
 }

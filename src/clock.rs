@@ -4,10 +4,11 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A wall clock that leaves the steady one by more than this has jumped; time servers move it in small steps.
+/// A wall clock that drifts from the steady one by more than this has jumped; time servers move it in small
+/// steps.
 const JUMP: Duration = Duration::from_secs(60);
 
-/// Where the system's two clocks stood together, since when the wall clock has not jumped.
+/// What the system's two clocks showed at one moment since which the wall clock has not jumped.
 static STEADY: Mutex<Option<(Instant, Time)>> = Mutex::new(None);
 
 /// Where the time comes from.
@@ -41,8 +42,8 @@ impl Clock {
         }
     }
 
-    /// Since when the clock has run without a jump, as far as this process has seen it run: what it says of an earlier
-    /// time may be wrong.
+    /// Since when the clock has run without a jump, as far as this process has seen: what it says about an
+    /// earlier time may be wrong.
     pub fn steady_since(&self) -> Time {
         match self {
             Self::System => {
@@ -65,7 +66,7 @@ impl Clock {
         }
     }
 
-    /// Sets a fixed clock, also backwards; a system clock cannot be set.
+    /// Sets a fixed clock, even backwards; a system clock cannot be set.
     pub fn set(&self, to: Time) {
         if let Self::Fixed(hands) = self
             && hands.now.swap(to.millis(), Ordering::SeqCst) != to.millis()
@@ -75,7 +76,7 @@ impl Clock {
     }
 }
 
-/// Whether a clock that should show `expected` and shows `now` was set meanwhile.
+/// Whether a clock that should show `expected` but shows `now` was set in between.
 fn has_jumped(expected: Time, now: Time) -> bool {
     expected.since(now).max(now.since(expected)) > JUMP
 }

@@ -1,9 +1,8 @@
 //! All settings of the server process, typed and checked at start; the only
 //! reader of settings from flags, environment and file.
 //!
-//! A flag wins over the environment, the environment over the file, the file
-//! over the default. What admins change while it runs is kept in the database
-//! instead (`service::setting`).
+//! A flag wins over the environment, the environment over the file, the file over the default. What admins
+//! change while the server runs is kept in the database instead (`service::setting`).
 use anyhow::{Context, anyhow};
 use serde::Deserialize;
 use std::fmt;
@@ -12,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use crate::store::Database;
 
-/// The settings as they are given, each optional. Also the shape of the TOML file.
+/// The settings as given, each optional. Also the shape of the TOML file.
 #[derive(Debug, Clone, Default, clap::Args, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Options {
@@ -28,16 +27,16 @@ pub struct Options {
     /// The address that browsers and agents use, such as `https://mdm.example.org`
     #[arg(long, value_name = "URL", env = "HOLDFAST_PUBLIC_URL")]
     pub public_url: Option<String>,
-    /// A further address by which agents reach this server and may enroll; may be repeated
+    /// Another address at which agents can reach this server and enroll; may be repeated
     #[arg(long, value_name = "URL", env = "HOLDFAST_OTHER_URL", value_delimiter = ',')]
     pub other_url: Option<Vec<String>>,
-    /// PEM file with the certificate chain: serves TLS
+    /// PEM file with the certificate chain; turns on TLS
     #[arg(long, value_name = "FILE", env = "HOLDFAST_TLS_CERTIFICATE")]
     pub tls_certificate: Option<PathBuf>,
     /// PEM file with the private key of the certificate
     #[arg(long, value_name = "FILE", env = "HOLDFAST_TLS_KEY")]
     pub tls_key: Option<PathBuf>,
-    /// Address of a reverse proxy whose X-Forwarded-For is believed; may be repeated
+    /// Address of a reverse proxy whose X-Forwarded-For is trusted; may be repeated
     #[arg(long, value_name = "IP", env = "HOLDFAST_TRUSTED_PROXY", value_delimiter = ',')]
     pub trusted_proxy: Option<Vec<IpAddr>>,
     /// Folder for backups [default: DATA/blobs]
@@ -46,20 +45,20 @@ pub struct Options {
     /// File with the private key that opens backups for restore tests [default: DATA/proof.key]
     #[arg(long, value_name = "FILE", env = "HOLDFAST_PROOF_KEY", global = true)]
     pub proof_key: Option<PathBuf>,
-    /// Run no restore tests in this process; `holdfast prove` does on another host (PostgreSQL only)
+    /// Run no restore tests in this process; `holdfast prove` runs them on another host (PostgreSQL only)
     #[arg(long, value_name = "BOOL", env = "HOLDFAST_NO_PROVE", num_args = 0..=1, default_missing_value = "true")]
     pub no_prove: Option<bool>,
     /// Mail server, such as `smtps://USER:PASSWORD@HOST:465` or `smtp://HOST:587?tls=required`
     #[arg(long, value_name = "URL", env = "HOLDFAST_MAIL_URL", hide_env_values = true)]
     pub mail_url: Option<String>,
-    /// The address that mail comes from; `Holdfast <holdfast@localhost>` unless given
+    /// Sender address of mails [default: Holdfast <holdfast@localhost>]
     #[arg(long, value_name = "ADDRESS", env = "HOLDFAST_MAIL_FROM")]
     pub mail_from: Option<String>,
     /// Threads that answer requests [default: one per core, at most 8]
     #[arg(long, value_name = "N", env = "HOLDFAST_WORKERS")]
     pub workers: Option<usize>,
-    /// Take the folder of backups as this server's, whatever marker it has; what it lacks counts as damaged. Once, after
-    /// backups were restored from a copy or are lost for good
+    /// Adopt the backup folder as this server's, whatever marker it has; what is missing counts as damaged. Use
+    /// it once, after backups were restored from a copy or are lost for good
     #[arg(long)]
     #[serde(skip)]
     pub adopt_blobs: bool,
@@ -72,14 +71,14 @@ impl Options {
     /// Reads a TOML file with the same names.
     ///
     /// # Errors
-    /// When it cannot be read, or has a name or type that is not known.
+    /// When it cannot be read, or has an unknown name or a wrong type.
     pub fn read(path: &Path) -> anyhow::Result<Self> {
         let text =
             std::fs::read_to_string(path).with_context(|| format!("reading the settings file {}", path.display()))?;
         toml::from_str(&text).with_context(|| format!("understanding the settings file {}", path.display()))
     }
 
-    /// These settings, with those of `file` where there are none.
+    /// These settings, filled in from `file` where not given.
     #[must_use]
     pub fn or(self, file: Self) -> Self {
         Self {
@@ -109,9 +108,9 @@ pub struct Config {
     pub data: PathBuf,
     pub database: Database,
     pub listen: SocketAddr,
-    /// Without a slash at the end.
+    /// Without a trailing slash.
     pub public_url: String,
-    /// Further addresses that agents may enroll with.
+    /// Other addresses that agents may enroll at.
     pub other_urls: Vec<String>,
     pub tls: Option<Tls>,
     pub trusted_proxies: Vec<IpAddr>,
@@ -121,11 +120,11 @@ pub struct Config {
     pub prove: bool,
     pub mail: Option<MailServer>,
     pub workers: usize,
-    /// Whether the folder of backups is taken as it is.
+    /// Whether the backup folder is taken as it is.
     pub adopt_blobs: bool,
 }
 
-/// Which server takes our mail, and whom it comes from. The URL may hold a password, so `Debug` leaves it out.
+/// The server that takes our mail, and the sender. The URL may hold a password, so `Debug` leaves it out.
 #[derive(Clone)]
 pub struct MailServer {
     pub url: String,
@@ -138,21 +137,21 @@ impl fmt::Debug for MailServer {
     }
 }
 
-/// Where certificate and key are.
+/// Where the certificate and the key are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tls {
     pub certificate: PathBuf,
     pub key: PathBuf,
 }
 
-/// The folder that is used when none is named.
+/// The folder used when none is given.
 pub const DEFAULT_DATA: &str = "holdfast-data";
 
 impl Config {
     /// Checks the settings and fills in the defaults.
     ///
     /// # Errors
-    /// When two settings do not fit together; the text names both.
+    /// When two settings contradict each other; the text names both.
     pub fn new(options: Options) -> anyhow::Result<Self> {
         let data = options.data.unwrap_or_else(|| DEFAULT_DATA.into());
         let listen = options.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080)));
@@ -202,13 +201,12 @@ impl Config {
         })
     }
 
-    /// The client's address: the socket's, or what a trusted proxy says of it.
+    /// The client's address: the socket's, or the one a trusted proxy reports.
     ///
-    /// `forwarded` are the values of `X-Forwarded-For`. Read from the right: the first address
-    /// that is no trusted proxy's is the client's; whatever stands before it, the client wrote itself,
-    /// in whatever bytes.
+    /// `forwarded` are the values of `X-Forwarded-For`. Read from the right: the first address that is not a
+    /// trusted proxy's is the client's; anything before it may have been written by the client, in any bytes.
     pub fn client_address<'a>(&self, peer: IpAddr, forwarded: impl DoubleEndedIterator<Item = &'a [u8]>) -> IpAddr {
-        // A dual-stack socket tells an IPv4 peer as ::ffff:10.0.0.1.
+        // A dual-stack socket shows an IPv4 peer as ::ffff:10.0.0.1.
         let mut client = peer.to_canonical();
         for hop in forwarded.rev().flat_map(|it| it.rsplit(|byte| *byte == b',')) {
             if !self.trusted_proxies.contains(&client) {
@@ -222,26 +220,27 @@ impl Config {
         client
     }
 
-    /// Whether an address is one that this server was told it has, however it is spelled.
+    /// Whether an address is one of those this server was configured with, however it is spelled.
     ///
-    /// What a request says of its own `Host` does not count: whoever sends it writes that too.
+    /// A request's own `Host` header does not count: the sender writes it too.
     pub fn is_public_url(&self, said: &str) -> bool {
         let said = origin(said.trim_end_matches('/'));
         said == self.origin() || self.other_urls.iter().any(|it| origin(it) == said)
     }
 
-    /// Whether browsers reach this server over TLS, its own or a proxy's: cookies are then `Secure`.
+    /// Whether browsers reach this server over TLS, its own or a proxy's; cookies are then `Secure`.
     pub fn is_https(&self) -> bool {
         self.public_url.starts_with("https://")
     }
 
-    /// The origin of [`Config::public_url`], as a browser names it: in lower case, without the scheme's own port.
+    /// The origin of [`Config::public_url`], as a browser writes it: in lower case, without the scheme's
+    /// default port.
     pub fn origin(&self) -> String {
         origin(&self.public_url)
     }
 }
 
-/// An address in lower case and without the scheme's own port.
+/// An address in lower case, without the scheme's default port.
 fn origin(url: &str) -> String {
     let url = url.to_ascii_lowercase();
     let own_port = if url.starts_with("https://") { ":443" } else { ":80" };
@@ -264,7 +263,7 @@ fn check_url(url: &str) -> anyhow::Result<String> {
         Some(host) if !host.is_empty() && !host.contains(['/', '?', '#', ' ']) => {
             Ok(url.trim_end_matches('/').to_owned())
         }
-        _ => Err(anyhow!("public-url is http:// or https:// and a host, without a path, not `{url}`")),
+        _ => Err(anyhow!("public-url must be http:// or https:// and a host, without a path; `{url}` is not")),
     }
 }
 

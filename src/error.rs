@@ -1,5 +1,5 @@
-//! What can go wrong in a use case. Adapters decide how each case looks to
-//! their client: `web` renders a page, each protocol its own status.
+//! What can go wrong in a use case. Adapters decide how each case looks to their client: `web` renders a page,
+//! each protocol sends its own status.
 pub use crate::domain::fields::FieldErrors;
 use crate::domain::{restore, wipe};
 use std::time::Duration;
@@ -19,15 +19,16 @@ pub enum Error {
     /// A rule says no; the text says why and what to do.
     #[error("{0}")]
     Refused(String),
-    /// Something changed meanwhile.
+    /// Something changed in the meantime.
     #[error("{0}")]
     Conflict(String),
     #[error("too many requests; try again in {} s", .0.as_secs().max(1))]
     TooMany(Duration),
-    /// The server has too much to do to answer now.
+    /// The server is too busy to answer now.
     #[error("the server is busy; try again in {} s", .0.as_secs().max(1))]
     Busy(Duration),
-    /// The database cannot be reached, or went while it was asked: then nobody knows whether a change was kept.
+    /// The database cannot be reached, or the connection broke during a query: then nobody knows whether a
+    /// change was kept.
     #[error("the server's database does not answer; try again in {} s", .0.as_secs().max(1))]
     DatabaseAway(Duration),
     /// The disk or a quota is full.
@@ -53,7 +54,7 @@ impl Error {
         Self::Invalid(errors)
     }
 
-    /// What the database refused; `taken` where something of that name came between the look and the write.
+    /// What the database refused; `taken` if something with that name appeared between the check and the write.
     pub fn or_taken(error: diesel::result::Error, taken: Self) -> Self {
         use diesel::result::{DatabaseErrorKind, Error as E};
         if matches!(error, E::DatabaseError(DatabaseErrorKind::UniqueViolation, _)) { taken } else { error.into() }
@@ -89,7 +90,9 @@ impl From<diesel::result::Error> for Error {
         use diesel::result::{DatabaseErrorKind, Error as E};
         match &error {
             E::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => Self::Conflict(
-                "this was already done, or something of that name exists: load the page again and look".to_owned(),
+                "this was already done, or something with that name exists: load the page again and \
+                 check"
+                    .to_owned(),
             ),
             E::DatabaseError(DatabaseErrorKind::ClosedConnection, _) => Self::DatabaseAway(Duration::from_secs(2)),
             E::DatabaseError(_, info) if info.message().contains("database or disk is full") => {
@@ -107,7 +110,7 @@ impl From<diesel::result::Error> for Error {
 }
 
 /// What a person reads when the disk is full.
-pub const DISK_FULL: &str = "the disk of the server is full; nothing was changed. Free some space and try again";
+pub const DISK_FULL: &str = "the server's disk is full; nothing was changed. Free some space and try again";
 
 /// What a person reads when the disk of the database takes no writes.
 pub const DISK_READ_ONLY: &str = "the database of the server is read-only, so nothing was changed and nothing can be: \

@@ -1,8 +1,8 @@
 //! Sealing to a public key: HPKE (RFC 9180) with X25519, HKDF-SHA256 and AES-256-GCM.
 //!
 //! Used for a repository's master key, which only the proof side can open, and
-//! for what the server hands to one device. `context` names the use and the
-//! ids, so that a sealed text cannot serve in another place.
+//! for what the server hands to one device. `context` names the use and the ids, so that a sealed text cannot
+//! be used anywhere else.
 use crate::error::Result;
 use anyhow::{Context, anyhow};
 use base64::Engine;
@@ -43,7 +43,7 @@ impl PrivateKey {
         Self(Zeroizing::new(text))
     }
 
-    /// The key as text, to be kept in a file that only its owner reads.
+    /// The key as text, to be kept in a file only its owner can read.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -52,17 +52,17 @@ impl PrivateKey {
 /// A new key pair.
 ///
 /// # Errors
-/// When the operating system gives no randomness.
+/// When the operating system provides no randomness.
 pub fn generate() -> Result<(PublicKey, PrivateKey)> {
     let (public, private) = SUITE.generate_key_pair().context("making an X25519 key pair")?;
     let public = PublicKey(BASE64_STANDARD.encode(public.0));
     Ok((public, PrivateKey(Zeroizing::new(BASE64_STANDARD.encode(private.secret_bytes())))))
 }
 
-/// Seals `plain` to `key`; the answer is base64.
+/// Seals `plain` to `key`; the result is base64.
 ///
 /// # Errors
-/// When the key is not one.
+/// When the key is not valid.
 pub fn seal(key: &PublicKey, context: &str, plain: &[u8]) -> Result<String> {
     let key = HpkePublicKey(BASE64_STANDARD.decode(&key.0).context("reading an X25519 key")?);
     let (encapsulated, sealed) = SUITE.seal(context.as_bytes(), &[], plain, &key).context("sealing")?;

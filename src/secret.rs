@@ -1,4 +1,4 @@
-//! Random secrets, and what is stored of them.
+//! Random secrets, and what is stored for them.
 use crate::error::Result;
 use anyhow::anyhow;
 use aws_lc_rs::{constant_time, digest, rand};
@@ -11,7 +11,7 @@ use std::path::Path;
 /// A new random secret of 256 bits as URL-safe text after `prefix`, such as `hf_enroll_`.
 ///
 /// # Errors
-/// When the operating system gives no randomness.
+/// When the operating system provides no randomness.
 pub fn generate(prefix: &str) -> Result<String> {
     Ok(format!("{prefix}{}", BASE64_URL_SAFE_NO_PAD.encode(bytes::<32>()?)))
 }
@@ -19,14 +19,14 @@ pub fn generate(prefix: &str) -> Result<String> {
 /// Random bytes.
 ///
 /// # Errors
-/// When the operating system gives no randomness.
+/// When the operating system provides no randomness.
 pub fn bytes<const N: usize>() -> Result<[u8; N]> {
     let mut bytes = [0; N];
-    rand::fill(&mut bytes).map_err(|_unspecified| anyhow!("the operating system gave no randomness"))?;
+    rand::fill(&mut bytes).map_err(|_unspecified| anyhow!("the operating system provided no randomness"))?;
     Ok(bytes)
 }
 
-/// Takes from everyone but its owner what a file of secrets allows them, and says so in the log.
+/// Closes a file of secrets to everyone except its owner, and says so in the log.
 pub fn keep_private(path: &Path) {
     let Ok(found) = path.metadata() else { return };
     let mode = found.permissions().mode();
@@ -36,7 +36,8 @@ pub fn keep_private(path: &Path) {
     let file = path.display();
     match std::fs::set_permissions(path, Permissions::from_mode(mode & 0o600)) {
         Ok(()) => tracing::warn!(%file, "other users of this machine could open this file; now only its owner can"),
-        // It may be another's file, or the disk one that is only read: then it stands as whoever put it there wants it.
+        // The file may belong to someone else, or the disk may be read-only: then it stays as whoever put it
+        // there wants it.
         Err(error) => {
             tracing::warn!(%file, %error, "other users of this machine can open this file: run `chmod 600 {file}`");
         }
@@ -50,7 +51,7 @@ pub fn sha256(data: &[u8]) -> [u8; 32] {
     hash
 }
 
-/// What is stored of a random secret: its SHA-256 in hex. A secret of 256 bits needs no slow hash.
+/// What is stored for a random secret: its SHA-256 in hex. A secret of 256 bits needs no slow hash.
 pub fn hash(secret: &str) -> String {
     hex::encode(sha256(secret.as_bytes()))
 }

@@ -1,7 +1,7 @@
 //! Wakes what waits: long polls of devices, and jobs that would sleep until their next turn.
 //!
-//! A wake holds no database connection and no thread. It carries nothing: who
-//! is woken looks at the database again, so a lost or doubled wake does no harm.
+//! Waiting holds no database connection and no thread. A wake carries nothing: whoever is woken looks at the
+//! database again, so a lost or repeated wake does no harm.
 use crate::domain::id::DeviceId;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -43,13 +43,13 @@ impl Wake {
         }
     }
 
-    /// Takes part from now on: a wake between this and [`Waiting::wait`] is not lost.
+    /// Subscribes: a wake between this call and [`Waiting::wait`] is not lost.
     ///
     /// Subscribe first, then look at the database, then wait.
     pub fn subscribe(&self, id: DeviceId) -> Waiting {
         let mut devices = self.devices();
         let sender = devices.entry(id).or_insert_with(|| watch::Sender::new(Turn::default()));
-        // Whoever waited for this device before does so no longer: there is one wait of each.
+        // Ends an earlier wait for this device: each device has one.
         sender.send_modify(|it| it.waiter += 1);
         let began = *sender.borrow();
         Waiting { wake: self.clone(), id, began, turn: Some(sender.subscribe()) }
@@ -70,7 +70,7 @@ impl Wake {
         self.0.proof.send_replace(());
     }
 
-    /// What changes with each wake of the restore tests.
+    /// A receiver that changes with each wake of the restore tests.
     pub fn on_proof(&self) -> watch::Receiver<()> {
         self.0.proof.subscribe()
     }
@@ -80,17 +80,17 @@ impl Wake {
         self.0.mail.send_replace(());
     }
 
-    /// What changes with each wake of the mails.
+    /// A receiver that changes with each wake of the mails.
     pub fn on_mail(&self) -> watch::Receiver<()> {
         self.0.mail.subscribe()
     }
 
-    /// Ends all that waits: the server stops.
+    /// Ends all waits: the server is stopping.
     pub fn stop(&self) {
         self.0.stop.send_replace(true);
     }
 
-    /// Whether the server stops.
+    /// Whether the server is stopping.
     pub fn is_stopping(&self) -> bool {
         *self.0.stop.borrow()
     }
@@ -108,7 +108,7 @@ impl Wake {
     }
 }
 
-/// How often a device was woken, and how many waits of it there were.
+/// How often a device was woken, and how many times it waited.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Turn {
     woken: u64,
@@ -120,9 +120,9 @@ struct Turn {
 pub enum Woken {
     /// There is something to do.
     Yes,
-    /// Its time is over, or the server stops.
+    /// The timeout passed, or the server is stopping.
     No,
-    /// The same device began to wait anew.
+    /// The same device started a new wait.
     Replaced,
 }
 

@@ -43,7 +43,7 @@ impl Identity {
     /// Makes new keys.
     ///
     /// # Errors
-    /// When the operating system gives no randomness.
+    /// When the operating system provides no randomness.
     pub fn generate() -> Result<Self> {
         let pkcs8 = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new())
             .map_err(|error| anyhow!("making a signing key: {error}"))?;

@@ -136,7 +136,7 @@ pub struct Marked {
 /// Adds a new mark for each folder that has none.
 ///
 /// # Errors
-/// When the operating system gives no randomness.
+/// When the operating system provides no randomness.
 pub fn invent(marks: &mut Marks, roots: &[PathBuf]) -> Result<()> {
     for root in roots {
         let path = root.to_str().context("the path is not UTF-8")?;

@@ -164,7 +164,12 @@ fn write_files(args: &Args, source: &Path, device: DeviceId) -> anyhow::Result<M
     for number in 0..args.files {
         let size = if number < large_count { large_size } else { small_size };
         content.resize(usize::try_from(size)?, 0);
-        aws_lc_rs::rand::fill(&mut content).map_err(|_why| anyhow!("the operating system gave no randomness"))?;
+        aws_lc_rs::rand::fill(&mut content).map_err(|_why| {
+            anyhow!(
+                "the operating system provided no \
+         randomness"
+            )
+        })?;
         let folder = source.join(format!("{:03}", number % 200));
         std::fs::create_dir_all(&folder)?;
         let path = folder.join(format!("{number:06}.bin"));

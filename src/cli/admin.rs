@@ -296,7 +296,7 @@ fn act(conn: &mut Conn, actor: &Actor, public_url: &str, request: Request, clock
         Request::RevokeToken { id } => {
             let id = ApiTokenId::parse(&id).ok_or(Error::NotFound("API token; `admin token list` shows the ids"))?;
             api_token::revoke(conn, actor, id, now)?;
-            Answer::Done { message: "The token is revoked.".to_owned() }
+            Answer::Done { message: "The token was revoked.".to_owned() }
         }
     })
 }

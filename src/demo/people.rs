@@ -44,7 +44,7 @@ impl People {
     /// Makes passwords.
     ///
     /// # Errors
-    /// When the operating system gives no randomness.
+    /// When the operating system provides no randomness.
     pub fn prepare() -> Result<Self> {
         let mut people = Vec::new();
         for (role, name, email) in PEOPLE {

@@ -121,7 +121,7 @@ pub struct Failures {
     pub objects: Vec<ObjectFailure>,
     #[serde(default)]
     pub object_count: u64,
-    /// Damaged objects that this backup does without: all that it needs has a sound copy elsewhere.
+    /// Damaged objects that this backup does not need: all that it needs has a sound copy elsewhere.
     #[serde(default)]
     pub spared: Vec<ObjectFailure>,
     /// Files that were read back but not compared.

@@ -97,7 +97,7 @@ fn check(draft: &Draft) -> Result<()> {
         }
     }
     if draft.quota.is_some_and(|it| !(QUOTA.least..=QUOTA.most).contains(&it)) {
-        errors.add(QUOTA.field, format!("Give a whole number from {} to {}.", QUOTA.least, QUOTA.most));
+        errors.add(QUOTA.field, format!("Enter a whole number from {} to {}.", QUOTA.least, QUOTA.most));
     }
     Ok(errors.into_result()?)
 }

@@ -56,8 +56,8 @@ pub fn begin(conn: &mut Conn, by: &Actor, now: Time) -> Result<()> {
     }
     store::setting::set(conn, SINCE, &now.millis().to_string(), now)?;
     activity::record(conn, by, &Act::done(Action::Frozen, object()), now)?;
-    let what = "No wipe, removal or restore leaves, and no guard can be loosened, until `holdfast admin unfreeze` is \
-                run on the server’s own machine.";
+    let what = "No wipe, removal or restore leaves, and no guard can be loosened, until `holdfast admin \
+     unfreeze` is run on the server’s own machine.";
     alert::host_acted(conn, &by.name, "Frozen: nothing is wiped, removed or restored", what, now)
 }
 

@@ -20,7 +20,7 @@ fn argon2() -> Result<Argon2<'static>> {
 /// What is stored of a password.
 ///
 /// # Errors
-/// When the operating system gives no randomness.
+/// When the operating system provides no randomness.
 pub fn hash(password: &str) -> Result<String> {
     let hash = argon2()?.hash_password(password.as_bytes()).map_err(|error| anyhow!("hashing a password: {error}"))?;
     Ok(hash.to_string())

@@ -156,7 +156,7 @@ pub fn set_numbers(conn: &mut Conn, by: &Actor, values: &[(Number, i64)], now: T
     let mut errors = FieldErrors::new();
     for (number, value) in values {
         if !(number.least..=number.most).contains(value) {
-            errors.add(number.field, format!("Give a whole number from {} to {}.", number.least, number.most));
+            errors.add(number.field, format!("Enter a whole number from {} to {}.", number.least, number.most));
         }
     }
     errors.into_result()?;

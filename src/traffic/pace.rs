@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep};
 
-/// How slowly a body may come.
+/// How slowly a body may arrive.
 #[derive(Debug, Clone, Copy)]
 pub struct Least {
     /// Added to what the bytes may take: a first round trip, a phone that changes its cell.

@@ -40,10 +40,10 @@ struct AccountPage {
     email: String,
     name: String,
     time_zone: String,
-    /// What the form of name and time zone was shown with.
+    /// The values shown in the form for name and time zone.
     version: String,
     errors: FieldErrors,
-    /// Each with whether it is this one.
+    /// Each session, and whether it is this one.
     sessions: Vec<(Session, bool)>,
 }
 
@@ -103,7 +103,7 @@ async fn change_profile(
         }
         Err(errors) => Err(errors.into()),
     };
-    let Err(error) = done else { return Ok(see_other("/account", Some("Your account is changed."))) };
+    let Err(error) = done else { return Ok(see_other("/account", Some("Your account was changed."))) };
     let is_newer = matches!(error, Error::Conflict(_));
     let (errors, refusal) = form::refusal(error)?;
     let page = page(&by, layout, &store, errors).await?;
@@ -120,7 +120,7 @@ struct LookForm {
 
 #[post("/account/appearance")]
 async fn change_look(_: SignedIn, config: Data<Config>, form: Form<LookForm>) -> PageResult<HttpResponse> {
-    let mut response = see_other("/account", Some("The appearance is changed in this browser."));
+    let mut response = see_other("/account", Some("The appearance was changed in this browser."));
     set_cookie(&mut response, look_cookie(Look::new(&form.theme, &form.density), config.is_https()));
     Ok(response)
 }
@@ -143,14 +143,14 @@ async fn change_password(
     let (form, mut errors) = (form.into_inner(), FieldErrors::new());
     new_password(&form.password, &form.again, &by.email, &mut errors);
     if errors.is_empty() && !is_own_password(&by, &store, &clock, &shared, form.current).await? {
-        errors.add("current", "This is not your password. Each further try waits longer.");
+        errors.add("current", "This is not your password. You have to wait longer after each try.");
     }
     if !errors.is_empty() {
         return form::again(&page(&by, layout, &store, errors).await?);
     }
     let (hash, actor, now) = (shared.hash(form.password).await?, by.actor(), clock.now());
     store.act(move |conn| service::account::change_password(conn, &actor, &by, &hash, now)).await?;
-    let mut response = see_other("/sign-in", Some("Your password is changed. Sign in with the new one."));
+    let mut response = see_other("/sign-in", Some("Your password was changed. Sign in with the new one."));
     set_cookie(&mut response, no_session_cookie(config.is_https()));
     Ok(response)
 }
@@ -171,7 +171,7 @@ async fn end_session(
         return Err(Error::NotFound("session").into());
     }
     store.act(move |conn| service::account::end_session(conn, &actor, &by, &session, now)).await?;
-    Ok(see_other("/account", Some("The session is ended.")))
+    Ok(see_other("/account", Some("The session was ended.")))
 }
 
 #[post("/account/sign-out-everywhere")]
@@ -186,12 +186,12 @@ async fn sign_out_everywhere(
     Ok(response)
 }
 
-/// "Firefox on Linux"; what is no browser that we know stays as it names itself.
+/// "Firefox on Linux"; an unknown browser keeps the name it sent.
 fn browser(user_agent: &str) -> String {
     let known = |names: &[(&str, &'static str)]| {
         names.iter().find(|(mark, _)| user_agent.contains(mark)).map(|(_, name)| *name)
     };
-    // Nearly all of them claim to be Safari, and most to be Chrome: the more special ones come first.
+    // Nearly all of them claim to be Safari, and most claim to be Chrome: the more specific ones come first.
     let browser = known(&[
         ("Edg/", "Edge"),
         ("OPR/", "Opera"),

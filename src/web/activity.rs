@@ -28,7 +28,7 @@ pub fn routes(config: &mut ServiceConfig) {
 }
 
 const PAGE: usize = 50;
-/// So many entries of a download are read at once.
+/// How many entries of a download are read at once.
 const CHUNK: usize = 1_000;
 
 #[derive(Template, WebTemplate)]
@@ -43,18 +43,18 @@ struct ListPage {
     json: String,
 }
 
-/// An entry with the device that it is about, as that is called now.
+/// An entry with the device it is about, under its current name.
 type Listed = (Activity, Label);
 
 impl ListPage {
-    /// The page of everything that one wipe did.
+    /// The address of everything that happened in one wipe.
     fn story(&self, entry: &Activity) -> Option<String> {
         let is_wipe = entry.object_kind == "wipe_request" && self.search.wipe.is_empty();
         is_wipe.then(|| format!("/activity?wipe={}", entry.object_id))
     }
 }
 
-/// The filters, as the address has them.
+/// The filters as they stand in the address.
 #[derive(Deserialize, Serialize, Default, Clone)]
 #[serde(default)]
 struct Search {
@@ -101,7 +101,7 @@ impl Search {
         all.iter().any(|it| !it.is_empty())
     }
 
-    /// `from` and `until` as a field for date and time takes them: a link may name a day alone.
+    /// `from` and `until` in the format of a date-and-time field: a link may give only a day.
     fn since_field(&self) -> String {
         with_time(&self.from, "00:00")
     }
@@ -234,7 +234,7 @@ impl Export {
         let (now, address) = (clock.now(), search.address("", None)?);
         let filter = search.parse(&Zone::new(&by.time_zone, now))?;
         let number = record(by, store, file, address.trim_start_matches('?').to_owned(), now).await?;
-        // The history as it was before this download, which is an entry too.
+        // The history as it was before this download, which is itself an entry.
         let before = Some(filter.before.map_or(number, |it| it.min(number)));
         Ok(Self { store: store.clone(), filter: Filter { before, ..filter }, reach: by.reach().clone() })
     }

@@ -105,5 +105,5 @@ async fn revoke(
 ) -> PageResult<HttpResponse> {
     let (id, actor, now) = (id.into_inner(), by.actor(), clock.now());
     store.act(move |conn| service::api_token::revoke(conn, &actor, id, now)).await?;
-    Ok(see_other("/api-tokens", Some("The token is revoked.")))
+    Ok(see_other("/api-tokens", Some("The token was revoked.")))
 }

@@ -1,4 +1,5 @@
-//! `/approvals`: restores to other devices that wait; wipes that wait, those that the reader decides and those that others do.
+//! `/approvals`: waiting restores to other devices, and waiting wipes: those for the reader to decide and those
+//! for others.
 use crate::clock::Clock;
 use crate::domain::id::DeviceId;
 use crate::domain::loss::Loss;
@@ -20,7 +21,7 @@ use actix_web::{HttpResponse, get};
 use askama::Template;
 use std::collections::HashMap;
 
-/// So many are shown.
+/// How many are shown.
 const SHOWN: i64 = 500;
 
 /// The pages of this area.
@@ -36,14 +37,14 @@ struct ListPage {
     others: Vec<Row>,
     /// What each device would lose now.
     losses: HashMap<DeviceId, Loss>,
-    /// Restores to other devices that wait for a second person.
+    /// Restores to other devices that are waiting for a second person.
     restores: Vec<Listed>,
-    /// Whether whoever looks approves at all.
+    /// Whether the reader can approve at all.
     approves: bool,
 }
 
 impl ListPage {
-    /// What would be lost now, in few words.
+    /// What would be lost now, in a few words.
     fn lost(&self, row: &Row) -> String {
         let say = |at| self.layout.zone.short(at);
         match (row.it.request.action, self.losses.get(&row.it.request.device_id)) {

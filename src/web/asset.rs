@@ -1,9 +1,8 @@
 //! Style sheets, icons and scripts, embedded in the program.
 //!
-//! The address of each file carries a hash of its content, so browsers keep
-//! it for ever and never show an old one. They go out compressed to who takes
-//! that. Pages never do: they hold secrets beside what a request chose, and
-//! their length would tell (BREACH).
+//! The address of each file carries a hash of its content, so browsers keep it forever and never show an old
+//! one. They are sent compressed to clients that accept it. Pages never are: they hold secrets next to text
+//! chosen by the request, and their length would give them away (BREACH).
 use crate::error::Error;
 use crate::secret;
 use crate::web::error::PageResult;
@@ -21,14 +20,14 @@ use std::sync::LazyLock;
 #[folder = "static/"]
 struct Files;
 
-/// All style sheets in one file, in the order of their names.
+/// All style sheets in one file, ordered by name.
 const STYLE: &str = "app.css";
 
 struct Asset {
     hash: String,
     kind: &'static str,
     bytes: Bytes,
-    /// By gzip; none where that saves nothing.
+    /// Compressed with gzip; none if that saves nothing.
     packed: Option<Bytes>,
 }
 
@@ -63,7 +62,7 @@ fn asset(name: &str, bytes: Vec<u8>) -> Asset {
     Asset { hash, kind, bytes: bytes.into(), packed }
 }
 
-/// Once for the life of the process, so as small as it gets.
+/// Done once per process, so compressed as small as possible.
 fn pack(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut writer = GzEncoder::new(Vec::new(), Compression::best());
     writer.write_all(bytes).ok()?;
@@ -71,7 +70,8 @@ fn pack(bytes: &[u8]) -> Option<Vec<u8>> {
 }
 
 impl Asset {
-    /// What is sent to who accepts this, with its tag and its coding: two forms of one file are two things to a cache.
+    /// What is sent to a client with this `Accept-Encoding`, with its tag and encoding: to a cache, two
+    /// encodings of a file are two things.
     fn form(&self, accepted: &AcceptEncoding) -> (&Bytes, EntityTag, Option<Encoding>) {
         let known = [Encoding::gzip(), Encoding::identity()];
         match &self.packed {
@@ -91,12 +91,12 @@ pub fn url(name: &str) -> String {
     }
 }
 
-/// The address of one of our scripts, by its name without the ending.
+/// The address of one of our scripts, by its name without the extension.
 pub fn script(name: &str) -> String {
     url(&format!("js/{name}.js"))
 }
 
-/// The address of an icon of the sprite.
+/// The address of an icon in the sprite.
 pub fn icon(name: &str) -> String {
     format!("{}#{name}", url("icons.svg"))
 }
@@ -109,7 +109,7 @@ pub async fn show(
 ) -> PageResult<HttpResponse> {
     let (_, name) = path.into_inner();
     let asset = ASSETS.get(&name).ok_or(Error::NotFound("file"))?;
-    // What cannot be read is as good as none: the file as it is suits everyone.
+    // An unreadable header counts as none: the uncompressed file suits everyone.
     let accepted = accepted.map_or_else(|| AcceptEncoding(Vec::new()), Header::into_inner);
     let (body, tag, coding) = asset.form(&accepted);
     let is_known = match known.map(Header::into_inner) {

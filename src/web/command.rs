@@ -1,4 +1,4 @@
-//! Commands: what waits, what was, and cancelling what no device has got yet.
+//! Commands: waiting and past ones, and cancelling what no device has received yet.
 use crate::clock::Clock;
 use crate::domain::command::{CommandKind, CommandState};
 use crate::domain::id::CommandId;
@@ -33,7 +33,7 @@ pub fn routes(config: &mut ServiceConfig) {
 pub struct CommandQuery {
     kind: String,
     state: String,
-    /// The key of the form that queued them for many devices.
+    /// The key of the form that queued them for several devices.
     batch: String,
     before: String,
 }
@@ -80,7 +80,7 @@ impl ListPage {
         format!("{} shown, newest first", self.layout.count(self.commands.len()))
     }
 
-    /// Whether one of those shown can be cancelled, so that all can.
+    /// Whether any of those shown can be cancelled; then all of them can.
     fn can_cancel_any(&self) -> bool {
         self.commands.iter().any(|it| self.can_cancel(it))
     }
@@ -196,10 +196,10 @@ async fn csv(
     }))
 }
 
-/// So many are cancelled by one form.
+/// How many one form cancels.
 const CANCELLED_AT_ONCE: i64 = 10_000;
 
-/// Cancels all that the list shows and no device has got yet, as far as the reader's roles reach.
+/// Cancels everything the list shows that no device has received yet, as far as the reader's roles reach.
 #[post("/commands/cancellations")]
 async fn cancel_all(
     by: SignedIn,
@@ -226,7 +226,7 @@ async fn cancel_all(
             Ok::<_, Error>(count)
         })
         .await?;
-    let said = format!("{} cancelled before a device got it.", counted(count, "command", "commands"));
+    let said = format!("{} cancelled before a device received it.", counted(count, "command", "commands"));
     Ok(see_other("/commands", Some(&said)))
 }
 
@@ -259,10 +259,10 @@ async fn cancel(
             command::cancel(conn, &actor, id, now)
         })
         .await;
-    // The form of a device's page leads back to it.
+    // A form on a device's page leads back to that page.
     let to = Some(value(&form, "to")).filter(|it| !it.is_empty()).map_or("/commands", local);
     match cancelled {
-        Ok(_) => Ok(see_other(to, Some("The command was cancelled before the device got it."))),
+        Ok(_) => Ok(see_other(to, Some("The command was cancelled before the device received it."))),
         Err(Error::Conflict(why) | Error::Refused(why)) => Ok(see_other_refused(to, &why)),
         Err(error) => Err(error.into()),
     }

@@ -39,7 +39,7 @@ pub fn routes(config: &mut ServiceConfig) {
     config.service(list).service(make).service(revoke);
 }
 
-/// So many tokens are listed.
+/// How many tokens are listed.
 const LISTED: i64 = 200;
 
 #[derive(Template, WebTemplate)]
@@ -88,7 +88,7 @@ impl TokenForm {
         }
         let ownership = Ownership::parse(&self.ownership);
         if ownership.is_none() {
-            errors.add("ownership", "Say whose the devices are.");
+            errors.add("ownership", "Say who owns the devices.");
         }
         let use_limit = number(&self.use_limit, "use_limit", 1..=100_000, &mut errors);
         let valid = number(&self.valid_hours, "valid_hours", 1..=24 * 366, &mut errors);
@@ -104,7 +104,7 @@ impl TokenForm {
     }
 }
 
-/// Where a token stands.
+/// The state of a token.
 fn word(token: &EnrollmentToken, now: &Time) -> &'static str {
     if token.revoked_at.is_some() {
         "Revoked"
@@ -183,7 +183,7 @@ async fn make(
     }
 }
 
-/// Asks for the password where the token lets in many devices; gives which act it is.
+/// Asks for the password if the token admits many devices; returns which act it is.
 async fn require_sign_in(
     by: &Can<EnrollDevices>,
     (store, clock, shared): (&Store, &Clock, &Shared),
@@ -196,7 +196,7 @@ async fn require_sign_in(
     Ok(act)
 }
 
-/// Makes the token, unless it has become another act than the one that the password was asked for.
+/// Makes the token, unless the act is no longer the one the password was asked for.
 fn make_as(
     conn: &mut Conn,
     asked: GuardedAct,
@@ -228,7 +228,7 @@ async fn revoke(
             enrollment::revoke_token(conn, &actor, id, now)
         })
         .await?;
-    Ok(see_other("/enrollment", Some("The token was revoked: nobody enrolls with it any more.")))
+    Ok(see_other("/enrollment", Some("The token was revoked: nobody can enroll with it any more.")))
 }
 
 /// A token that was just made, with its text, which is shown once.
@@ -236,12 +236,12 @@ pub struct Made {
     pub token: EnrollmentToken,
     pub text: String,
     pub server: String,
-    /// The folders that the device protects already; none for a new one.
+    /// The folders the device already protects; none for a new one.
     pub protect: Vec<String>,
 }
 
 impl Made {
-    /// What is to be run on the device.
+    /// The command to run on the device.
     fn command(&self) -> String {
         let again = if self.token.device_id.is_some() { " --again" } else { "" };
         let mut command = format!("holdfast agent enroll{again} --server {} --token {}", self.server, self.text);

@@ -1,4 +1,4 @@
-//! How errors look to a person: one page for each kind, in the frame of every other page.
+//! How errors look to a person: one page for each kind, in the same frame as every other page.
 use crate::domain::words::sentence;
 use crate::error::{DISK_READ_ONLY, Error, FieldErrors};
 use crate::service::account::LINK;
@@ -7,7 +7,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
 
-/// An error on its way to a page. `?` makes it from every error of ours.
+/// An error on its way to a page. `?` converts every error of ours to it.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub struct PageError(Error);
@@ -20,7 +20,7 @@ impl<E: Into<Error>> From<E> for PageError {
     }
 }
 
-/// What an error page or a JSON answer tells; `web::gate` puts it into its frame.
+/// What an error page or a JSON answer says; `web::gate` puts it into its frame.
 #[derive(Debug, Clone)]
 pub struct Fault {
     pub status: StatusCode,
@@ -37,18 +37,18 @@ impl Fault {
         Self { status, title: title.into(), advice: advice.into(), fields: FieldErrors::new(), sign_in_needed: false }
     }
 
-    /// What to tell of a status that came without an error of ours.
+    /// What to say for a status that did not come from an error of ours.
     pub fn of_status(status: StatusCode) -> Self {
         match status {
             StatusCode::BAD_REQUEST => Self::new(status, "This request cannot be understood", "Go back and try again."),
             StatusCode::NOT_FOUND => {
-                Self::new(status, "There is no such page", "Look at the address, or start at the overview.")
+                Self::new(status, "There is no such page", "Check the address, or start from the overview.")
             }
             StatusCode::METHOD_NOT_ALLOWED => {
-                Self::new(status, "This page does not do that", "Go back and use the buttons of the page.")
+                Self::new(status, "This page does not do that", "Go back and use the buttons on the page.")
             }
             StatusCode::PAYLOAD_TOO_LARGE => {
-                Self::new(status, "This is more than the page takes", "Send less at once.")
+                Self::new(status, "This is more than the page accepts", "Send less at once.")
             }
             _ => Self::new(status, "This did not work", "Go back and try again."),
         }
@@ -61,34 +61,39 @@ impl From<&Error> for Fault {
         match error {
             Error::NotFound(what) if *what == LINK => Self::new(
                 S::NOT_FOUND,
-                "This link does not work any more",
+                "This link no longer works",
                 "It works once and for a limited time. An owner can make a new one; for the first owner, \
                  holdfast admin setup-link --data DIR prints one.",
             ),
             Error::NotFound(what) => Self::new(
                 S::NOT_FOUND,
                 format!("There is no such {what}"),
-                "It may have been removed, or it is outside of what your roles reach.",
+                "It may have been removed, or your roles may not reach it.",
             ),
             Error::SignInNeeded => Self {
                 sign_in_needed: true,
-                ..Self::new(S::UNAUTHORIZED, "Sign in to go on", "Your session has ended. What you sent was not done.")
+                ..Self::new(
+                    S::UNAUTHORIZED,
+                    "Sign in to continue",
+                    "Your session has ended. What you sent was \
+                 not done.",
+                )
             },
             Error::Forbidden => Self::new(
                 S::FORBIDDEN,
                 "Your roles do not allow this",
-                "Nothing was changed. An owner can give you the role that it needs.",
+                "Nothing was changed. An owner can give you the role you need.",
             ),
             Error::Invalid(fields) => Self {
                 fields: fields.clone(),
                 ..Self::new(
                     S::UNPROCESSABLE_ENTITY,
-                    "Something is missing or not right",
+                    "Something is missing or wrong",
                     "Nothing was changed. Go back and correct it.",
                 )
             },
             Error::Refused(why) => Self::new(S::CONFLICT, "This cannot be done", sentence(why)),
-            Error::Conflict(why) => Self::new(S::CONFLICT, "Something changed meanwhile", sentence(why)),
+            Error::Conflict(why) => Self::new(S::CONFLICT, "Something has changed in the meantime", sentence(why)),
             Error::TooMany(wait) => {
                 Self::new(S::TOO_MANY_REQUESTS, "Too many tries", format!("Try again in {} s.", wait.as_secs().max(1)))
             }
@@ -101,8 +106,8 @@ impl From<&Error> for Fault {
                 S::SERVICE_UNAVAILABLE,
                 "The database does not answer",
                 format!(
-                    "Whoever runs this server sees why in its log. Try again in {} s, and look first whether what you \
-                     sent was done.",
+                    "Whoever runs this server can see why in its log. Wait {} s, check whether what you sent \
+                     was done, and if not, try again.",
                     wait.as_secs().max(1)
                 ),
             ),
@@ -113,7 +118,8 @@ impl From<&Error> for Fault {
             Error::Internal(_) => Self::new(
                 S::INTERNAL_SERVER_ERROR,
                 "The server could not do this",
-                "It was written to the server’s log. Try again; if it happens again, give an administrator the number below.",
+                "The error is in the server’s log. Try again; if it happens again, give an administrator the \
+                 number below.",
             ),
         }
     }

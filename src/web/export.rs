@@ -1,4 +1,4 @@
-//! Lists as files: streamed piece by piece, and each download an entry of the history.
+//! Lists as files: streamed piece by piece, with an entry in the history for each download.
 use crate::domain::time::Time;
 use crate::error::Result;
 use crate::service;
@@ -16,16 +16,16 @@ use std::future::Future;
 /// A piece of a file that is on its way.
 pub type Piece = std::result::Result<Bytes, actix_web::Error>;
 
-/// Rows of a list that are read at once for a file.
+/// How many rows of a list are read at once for a file.
 pub const CHUNK: i64 = 1_000;
 
-/// The position to go on from after a chunk: its last row's, unless it was not full.
+/// The position to continue from after a chunk: that of its last row, or none if the chunk was not full.
 pub fn next<Row, At>(rows: &[Row], at: impl Fn(&Row) -> At) -> Option<At> {
     let is_full = i64::try_from(rows.len()).is_ok_and(|it| it >= CHUNK);
     rows.last().filter(|_| is_full).map(at)
 }
 
-/// The head of a list as a file, which browsers keep instead of showing it.
+/// The headers of a list as a file, which browsers save instead of showing it.
 pub fn file(content_type: &str, name: &str) -> HttpResponseBuilder {
     let mut answer = HttpResponse::Ok();
     answer
@@ -34,7 +34,7 @@ pub fn file(content_type: &str, name: &str) -> HttpResponseBuilder {
     answer
 }
 
-/// An error breaks the answer off, so that nobody takes half a list for a whole one.
+/// An error breaks off the answer, so that nobody takes half a list for a whole one.
 pub fn finish(piece: Result<Vec<u8>>) -> Piece {
     piece.map(Bytes::from).map_err(|error| {
         tracing::error!(error = format!("{error:#}"), "an export broke off");
@@ -42,7 +42,8 @@ pub fn finish(piece: Result<Vec<u8>>) -> Piece {
     })
 }
 
-/// Rows as a piece of a JSON list; `opening` is empty but for the first piece, `closing` but for the last.
+/// Rows as a piece of a JSON list; `opening` is empty except for the first piece, `closing` except for the
+/// last.
 ///
 /// # Errors
 /// When a row cannot be written.
@@ -58,9 +59,10 @@ pub fn json_piece(opening: &str, rows: &[impl Serialize], closing: &str) -> Resu
     Ok(out)
 }
 
-/// Rows as a piece of a CSV file, with `head` above them where it is the first piece.
+/// Rows as a piece of a CSV file, with `head` above them in the first piece.
 ///
-/// No field begins as a formula does: people and devices choose many of them, and spreadsheets run what they open.
+/// No field begins like a formula: people and devices choose many of the values, and spreadsheets run what they
+/// open.
 ///
 /// # Errors
 /// When a row cannot be written.
@@ -75,8 +77,8 @@ pub fn csv_piece(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> 
     Ok(writer.into_inner().context("writing CSV")?)
 }
 
-/// A list as a CSV file that is read and sent in chunks: `read` gives the rows after a position (none: from the
-/// start), and the position to go on from (none: that was all).
+/// A list as a CSV file that is read and sent in chunks: `read` returns the rows after a position (none: from
+/// the start) and the position to continue from (none: that was all).
 pub fn csv_stream<At, Read, Reading>(name: &str, head: &'static [&'static str], read: Read) -> HttpResponse
 where
     At: 'static,
@@ -95,12 +97,12 @@ where
     file("text/csv; charset=utf-8", name).streaming(Box::pin(body))
 }
 
-/// A time as files have it: ISO 8601 in UTC; empty where there is none.
+/// A time as written in files: ISO 8601 in UTC; empty if there is none.
 pub fn iso(at: Option<Time>) -> String {
     at.map(Time::iso).unwrap_or_default()
 }
 
-/// Writes down who took which list; gives the number of the entry.
+/// Records who took which list; returns the number of the entry.
 ///
 /// # Errors
 /// When the database refuses; then nothing is handed out.

@@ -43,7 +43,7 @@ pub struct Zone {
 }
 
 impl Zone {
-    /// The zone of this IANA name; UTC where it is not known.
+    /// The zone with this IANA name; UTC if the name is unknown.
     pub fn new(name: &str, now: Time) -> Self {
         Self { zone: TimeZone::get(name).unwrap_or(TimeZone::UTC), now }
     }
@@ -54,7 +54,7 @@ impl Zone {
         if name == offset { offset } else { format!("{name} ({offset})") }
     }
 
-    /// "UTC+1", "UTC+5:30", "UTC": what this zone adds at that time.
+    /// "UTC+1", "UTC+5:30", "UTC": this zone's offset at that time.
     fn offset(&self, at: Time) -> String {
         let seconds = self.zone.to_offset(timestamp(at)).seconds();
         let (hours, minutes) = (seconds.abs() / 3600, seconds.abs() % 3600 / 60);
@@ -76,13 +76,13 @@ impl Zone {
         self.format(at, "%H:%M:%S")
     }
 
-    /// "18 Nov 03:10"; with the year when it is another one.
+    /// "18 Nov 03:10"; with the year if it is not this year.
     pub fn short(&self, at: Time) -> String {
         let this_year = self.format(at, "%Y") == self.format(self.now, "%Y");
         self.format(at, if this_year { "%-d %b %H:%M" } else { "%-d %b %Y %H:%M" })
     }
 
-    /// "18 Nov 2026 03:10 UTC+1"; for what is read elsewhere and later.
+    /// "18 Nov 2026 03:10 UTC+1"; for texts that are read elsewhere and later.
     pub fn full(&self, at: Time) -> String {
         format!("{} {}", self.format(at, "%-d %b %Y %H:%M"), self.offset(at))
     }
@@ -97,12 +97,13 @@ impl Zone {
         self.format(at, "%-d %b")
     }
 
-    /// "2026-11-18", as a date field wants it.
+    /// "2026-11-18", as a date field expects it.
     pub fn field(&self, at: Time) -> String {
         self.format(at, "%Y-%m-%d")
     }
 
-    /// The first moment of a day (`2026-11-18`) or a minute (`2026-11-18T14:06`) of this zone; none for any other text.
+    /// The first moment of a day (`2026-11-18`) or a minute (`2026-11-18T14:06`) in this zone; none for any
+    /// other text.
     pub fn start_of(&self, text: &str) -> Option<Time> {
         self.moment(match day(text) {
             Some(day) => day.at(0, 0, 0, 0),
@@ -132,7 +133,7 @@ fn day(text: &str) -> Option<jiff::civil::Date> {
     (text.len() == "2026-11-18".len()).then(|| text.parse().ok()).flatten()
 }
 
-/// As a field for date and time sends it, with seconds or without.
+/// As a date-and-time field sends it, with or without seconds.
 fn minute(text: &str) -> Option<jiff::civil::DateTime> {
     text.contains('T').then(|| text.parse().ok()).flatten()
 }
@@ -141,8 +142,8 @@ fn timestamp(at: Time) -> jiff::Timestamp {
     jiff::Timestamp::from_millisecond(at.millis()).unwrap_or_default()
 }
 
-/// A moment as `<time>`: the absolute time first, the age second where it is asked for. Its title has year and zone,
-/// which paper shows in its place.
+/// A moment as `<time>`: the absolute time first, then the age if asked for. Its title has the year and the
+/// zone, which are printed in its place.
 #[derive(Debug, Clone)]
 pub struct Moment {
     iso: String,
@@ -156,7 +157,7 @@ impl fmt::Display for Moment {
     }
 }
 
-/// Both parts are made of digits, our words and the month's name.
+/// Both parts consist of digits, our words and the month's name.
 impl HtmlSafe for Moment {}
 
 /// "18 Nov 03:10" in the reader's zone, as `<time datetime>`.

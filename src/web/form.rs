@@ -1,9 +1,8 @@
 //! Forms: what was typed, what is wrong with it, and where to go back to.
 //!
 //! A form is a `*Form` struct that serde reads, with `parse() -> Result<value, FieldErrors>`;
-//! where that fails, the handler renders the same page with the errors and
-//! what was typed, by [`again`]. What a rule or the moment refuses is told the
-//! same way, by [`refusal`].
+//! if that fails, the handler renders the same page with the errors and what was typed, using [`again`]. What a
+//! rule or the current state refuses is shown the same way, using [`refusal`].
 use crate::domain::name::{NOT_PLAIN, is_plain};
 use crate::error::{Error, FieldErrors};
 use crate::web::error::{Fault, PageResult};
@@ -13,7 +12,7 @@ use anyhow::Context;
 use askama::Template;
 use std::time::Duration;
 
-/// A posted form by name and value, for forms with many boxes of one name.
+/// A posted form as names and values, for forms with several boxes of one name.
 pub type Pairs = Vec<(String, String)>;
 
 /// The first value of a name.
@@ -26,7 +25,7 @@ pub fn values<'a>(pairs: &'a Pairs, name: &'a str) -> impl Iterator<Item = &'a s
     pairs.iter().filter(move |(it, _)| it == name).map(|(_, value)| value.as_str())
 }
 
-/// A filter's value; none where it is not set. What is no value is an error: a list must not show more than it was
+/// A filter's value; none if it is not set. An invalid value is an error: a list must not show more than it was
 /// asked for.
 pub fn filter<T>(
     text: &str,
@@ -44,7 +43,7 @@ pub fn filter<T>(
     value
 }
 
-/// A text that must be there and has at most `max` characters.
+/// A required text of at most `max` characters.
 pub fn required(text: &str, field: &'static str, max: usize, errors: &mut FieldErrors) -> String {
     let text = text.trim();
     if text.is_empty() {
@@ -71,20 +70,20 @@ pub fn number(text: &str, field: &'static str, limits: std::ops::RangeInclusive<
     match text.trim().parse() {
         Ok(number) if limits.contains(&number) => number,
         _ => {
-            errors.add(field, format!("Give a whole number from {} to {}.", limits.start(), limits.end()));
+            errors.add(field, format!("Enter a whole number from {} to {}.", limits.start(), limits.end()));
             *limits.start()
         }
     }
 }
 
-/// A text as a part of an address.
+/// A text as part of an address.
 pub fn encode(text: &str) -> String {
     serde_urlencoded::to_string([("", text)]).unwrap_or_default().trim_start_matches('=').to_owned()
 }
 
 /// A page of this server to go back to; the overview for anything else.
 pub fn local(to: &str) -> &str {
-    // Browsers leave out control characters and take a backslash for a slash: both can turn a path into a host.
+    // Browsers drop control characters and treat a backslash as a slash: both can turn a path into a host.
     let is_local =
         to.starts_with('/') && !to.starts_with("//") && !to.contains(|it: char| it.is_control() || it == '\\');
     if is_local { to } else { "/" }
@@ -98,19 +97,20 @@ pub fn again(page: &impl Template) -> PageResult<HttpResponse> {
     with_status(page, StatusCode::UNPROCESSABLE_ENTITY)
 }
 
-/// How the page of a form that did nothing is answered.
+/// The answer to a form that did nothing.
 #[derive(Debug)]
 pub struct Refusal {
     status: StatusCode,
-    /// When trying again can help.
+    /// When trying again may help.
     wait: Option<Duration>,
 }
 
-/// What to say on the page of a form that did nothing, so that what was typed stays; what is about no field is under
-/// the name `form`.
+/// What to say on the page of a form that did nothing, so that what was typed stays; what concerns no field is
+/// under the name `form`.
 ///
 /// # Errors
-/// `error` itself where that page is not to be shown: nothing is there, it is not allowed, or something broke.
+/// `error` itself if that page is not to be shown: there is nothing there, it is not allowed, or something
+/// broke.
 pub fn refusal(error: Error) -> Result<(FieldErrors, Refusal), Error> {
     let fault = Fault::from(&error);
     let (errors, wait) = match error {
@@ -179,7 +179,7 @@ mod tests {
         assert_eq!(number("12", "a", 1..=20, &mut errors), 12);
         number("21", "b", 1..=20, &mut errors);
         number("x", "c", 1..=20, &mut errors);
-        assert_eq!(errors.of("b"), Some("Give a whole number from 1 to 20."));
+        assert_eq!(errors.of("b"), Some("Enter a whole number from 1 to 20."));
         assert!(errors.of("c").is_some() && errors.of("a").is_none());
     }
 }

@@ -1,8 +1,7 @@
 //! What every request of a person passes.
 //!
-//! Odd addresses are refused, the person is recognised, forms of other sites
-//! are refused, and the answer gets its protective headers and, where something
-//! went wrong, its error page.
+//! Odd addresses are refused, the person is recognised, forms from other sites are refused, and the answer gets
+//! its protective headers and, if something went wrong, its error page.
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::secret;
@@ -19,17 +18,17 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError};
 use askama::Template;
 use std::sync::Arc;
 
-/// What watches the server asks here, and reads a word and not a page.
+/// Monitoring asks here, and gets a word instead of a page.
 const HEALTH: &str = "/health";
 
-/// The pages that need no one signed in. Every other route does.
+/// The pages that work without signing in. Every other route needs it.
 pub const PUBLIC: &[&str] = &[HEALTH, "/static/{hash}/{name:.+}", "/sign-in", "/set-up/{token}", "/invite/{token}"];
 
 /// Fresh for each answer: only scripts that carry it run.
 #[derive(Debug, Clone)]
 pub struct Nonce(pub String);
 
-/// Names a request in the log and on error pages.
+/// Identifies a request in the log and on error pages.
 #[derive(Debug, Clone)]
 pub struct RequestId(pub String);
 
@@ -46,7 +45,7 @@ struct ErrorPage {
 /// The middleware around all pages.
 ///
 /// # Errors
-/// None of its own: what goes wrong becomes an answer.
+/// None of its own: whatever goes wrong becomes an answer.
 pub async fn gate(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -61,9 +60,9 @@ pub async fn gate(
     request.extensions_mut().insert(Nonce(nonce.clone()));
     request.extensions_mut().insert(RequestId(id.clone()));
     let span = tracing::info_span!("page", id, path = request.path());
-    // No text of a person has a NUL, and PostgreSQL takes none.
+    // No text typed by a person contains a NUL, and PostgreSQL accepts none.
     let has_nul = request.uri().query().is_some_and(|it| it.contains("%00"));
-    // Dressed below, as every bare status is.
+    // Gets its page below, like every bare status.
     let refusal = if has_nul || is_odd(request.uri().path()) {
         Some(HttpResponse::BadRequest().finish())
     } else {
@@ -71,7 +70,7 @@ pub async fn gate(
             .map(|allowed| HttpResponse::MethodNotAllowed().insert_header((header::ALLOW, allowed)).finish())
     };
     let response = if let Some(refusal) = refusal {
-        // Only for the frame around it: whoever is signed in is not asked to sign in.
+        // Only for the frame around it: somebody who is signed in is not asked to sign in.
         if let Ok(Some(who)) = session::recognise(request.request()).await {
             request.extensions_mut().insert(who);
         }
@@ -87,7 +86,7 @@ pub async fn gate(
     Ok(response)
 }
 
-/// Says whether a request goes on to its handler.
+/// Decides whether a request goes on to its handler.
 async fn admit(request: &mut ServiceRequest) -> Result<()> {
     let pattern = request.match_pattern();
     if pattern.as_deref().is_some_and(|it| it.starts_with("/static/") || it == HEALTH) {
@@ -97,7 +96,8 @@ async fn admit(request: &mut ServiceRequest) -> Result<()> {
     if let Some(who) = &who {
         request.extensions_mut().insert(Arc::clone(who));
     }
-    // Where nothing is there is nothing to guard; who is signed in keeps the frame around the page that says so.
+    // An address without a page needs no guard; somebody who is signed in keeps the frame around the page that
+    // says so.
     let Some(pattern) = pattern else { return Ok(()) };
     if who.is_none() && !PUBLIC.contains(&pattern.as_str()) {
         return Err(Error::SignInNeeded);
@@ -109,8 +109,8 @@ async fn admit(request: &mut ServiceRequest) -> Result<()> {
     Ok(())
 }
 
-/// What an address takes, where it does not take the method that was sent. A form's address that is only looked at
-/// leads to its page instead.
+/// The methods an address accepts, if it does not accept the one sent. Opening a form's address leads to its
+/// page instead.
 fn other_methods(request: &ServiceRequest) -> Option<&'static str> {
     let pattern = request.match_pattern()?;
     let allowed = if page_behind(request.path(), Some(&pattern)).is_some() {
@@ -152,14 +152,15 @@ fn is_utf8_when_decoded(path: &str) -> bool {
     std::str::from_utf8(&bytes).is_ok()
 }
 
-/// A change is asked for by a page of this server, not of another.
+/// A change must be requested by a page of this server, not of another.
 fn check_origin(request: &ServiceRequest) -> Result<()> {
     let text = |name: &str| request.headers().get(name).and_then(|it| it.to_str().ok());
     let is_host = |origin: &str| {
         let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
         host.is_some_and(|it| !it.is_empty() && text("host") == Some(it))
     };
-    // A proxy may not pass on the host that the browser asked: what the server was told is its address counts too.
+    // A proxy may not pass on the host that the browser asked for, so the server's configured address counts
+    // too.
     let is_public = |origin: &str| request.app_data::<Data<Config>>().is_some_and(|it| it.origin() == origin);
     let is_ours = match (text("sec-fetch-site"), text("origin")) {
         (Some(site), _) => site == "same-origin",
@@ -198,29 +199,29 @@ fn foreign(why: &str) -> Error {
     Error::invalid("form", why)
 }
 
-/// A form of somebody who is signed in has at most so many bytes: a restore may name many files.
+/// The most bytes of a form by somebody who is signed in: a restore may name many files.
 pub const MAX_FORM: usize = 2 << 20;
-/// A form of a visitor, who has no more to say than an account.
+/// The most bytes of a visitor's form, which holds no more than an account.
 const MAX_VISITOR_FORM: usize = 16 << 10;
 
 /// Reads the form for its hidden value, and puts it back for the handler.
 async fn hidden_value(request: &mut ServiceRequest, limit: usize) -> Result<String> {
-    let cut = || Error::invalid("form", "It is more than a page takes, or it did not arrive whole.");
+    let cut = || Error::invalid("form", "It is more than a page accepts, or it did not arrive complete.");
     let payload = request.extract::<actix_web::web::Payload>().await.map_err(|_none| cut())?;
     let body = payload.to_bytes_limited(limit).await.map_err(|_too_long| cut())?.map_err(|_broken_off| cut())?;
     let fields: Vec<(String, String)> = serde_urlencoded::from_bytes(&body).unwrap_or_default();
     if fields.iter().any(|(_, value)| value.contains('\0')) {
-        return Err(Error::invalid("form", "A text has a character that is none: NUL."));
+        return Err(Error::invalid("form", "A text contains a NUL character."));
     }
     let payload = futures_util::stream::once(std::future::ready(Ok(body)));
     request.set_payload(Payload::Stream { payload: Box::pin(payload) });
     Ok(fields.into_iter().find(|(name, _)| name == "csrf").map(|(_, value)| value).unwrap_or_default())
 }
 
-/// Gives an answer that went wrong its page, its JSON, or the way to where it can be mended.
+/// Gives a failed answer its page, its JSON, or a redirect to where it can be put right.
 async fn dress(response: ServiceResponse<BoxBody>, id: &str) -> ServiceResponse<BoxBody> {
     let status = response.status();
-    // Anything but a page is what the framework says of an address or a form that it cannot read.
+    // Anything other than a page comes from the framework, about an address or a form it cannot read.
     let is_page = layout::is_page(response.headers()) || response.request().path() == HEALTH;
     if !(status.is_client_error() || status.is_server_error()) || is_page {
         return layout::carry_cookies(response);
@@ -255,7 +256,7 @@ fn data_answer(fault: &Fault, id: &str) -> HttpResponse {
         .json(serde_json::json!({ "error": fault.title, "advice": fault.advice, "fields": fields, "request_id": id }))
 }
 
-/// Where a person who only looks is sent on: to sign in, or from the address of a form to its page.
+/// Where a person who only opens an address is sent: to sign in, or from a form's address to its page.
 fn way_out(request: &HttpRequest, fault: &Fault) -> Option<String> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return None;
@@ -267,8 +268,8 @@ fn way_out(request: &HttpRequest, fault: &Fault) -> Option<String> {
     if fault.status == StatusCode::NOT_FOUND { page_of_form(request) } else { None }
 }
 
-/// A form that was not right is answered at the address that takes it. Whoever asks for that address later, by a
-/// bookmark or after signing in again, means the page with the form.
+/// A faulty form is answered at the address that accepts it. Whoever opens that address later, from a bookmark
+/// or after signing in again, means the page with the form.
 const PAGES_OF_FORMS: &[(&str, &str)] = &[
     ("/account/appearance", "/account"),
     ("/account/password", "/account"),
@@ -313,7 +314,8 @@ const PAGES_OF_FORMS: &[(&str, &str)] = &[
     ("/wipe-requests/{id}/stops", "/wipe-requests/{id}"),
 ];
 
-/// Addresses that show a page and take its form; what neither is one of these nor takes only a form is only looked at.
+/// Addresses that show a page and also accept its form. All others either only accept a form or only show a
+/// page.
 const FORMS_ON_PAGES: &[&str] = &[
     "/account",
     "/api-tokens",
@@ -336,9 +338,9 @@ fn page_of_form(request: &HttpRequest) -> Option<String> {
     Some(page.replace("{id}", id))
 }
 
-/// The page whose form an address takes; none where it takes no form, or is itself a page.
+/// The page whose form an address accepts; none if it accepts no form, or is itself a page.
 fn page_behind(path: &str, pattern: Option<&str>) -> Option<&'static str> {
-    // By the path too: `/devices/{id}` takes what is asked of the forms beside it.
+    // By the path too: `/devices/{id}` would also match the forms beside it.
     let (_, page) = PAGES_OF_FORMS.iter().find(|(form, _)| *form == path || Some(*form) == pattern)?;
     Some(page)
 }
@@ -361,7 +363,7 @@ async fn page_answer(request: &HttpRequest, fault: Fault, id: &str) -> HttpRespo
     }
 }
 
-/// The headers that keep a page to itself.
+/// The headers that isolate a page.
 fn protect(headers: &mut HeaderMap, nonce: &str) {
     let policy = format!(
         "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
@@ -373,7 +375,7 @@ fn protect(headers: &mut HeaderMap, nonce: &str) {
     for (name, value) in [
         (header::STRICT_TRANSPORT_SECURITY, "max-age=63072000; includeSubDomains"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        // Not `no-referrer`: with it browsers send `Origin: null` with forms.
+        // Not `no-referrer`: with that, browsers send `Origin: null` with forms.
         (header::REFERRER_POLICY, "same-origin"),
         (header::PERMISSIONS_POLICY, "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
         (header::CROSS_ORIGIN_OPENER_POLICY, "same-origin"),
@@ -388,7 +390,7 @@ fn protect(headers: &mut HeaderMap, nonce: &str) {
     }
 }
 
-/// The answer to an address that nothing is at.
+/// The answer for an address with nothing at it.
 ///
 /// # Errors
 /// Always.

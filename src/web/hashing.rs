@@ -1,6 +1,5 @@
-//! Bounds the work of passwords: two are hashed at once, 32 wait, and the
-//! rest is told to try again. A storm of sign-ins so costs two cores' worth
-//! and 38 MiB, not the server.
+//! Bounds the work of hashing passwords: two are hashed at once, 32 wait, and the rest are told to try again. A
+//! storm of sign-ins thus costs two cores and 38 MiB, not the server.
 use crate::error::{Error, Result};
 use crate::service::password;
 use actix_web::web;
@@ -18,7 +17,7 @@ use tokio::sync::Semaphore;
 const AT_ONCE: usize = 2;
 const WAITING: usize = 32;
 
-/// 30 tries in 10 minutes from one network: one each 20 s, 30 in a row.
+/// 30 tries in 10 minutes from one network: one every 20 s, at most 30 in a row.
 const TRIES: NonZeroU32 = NonZeroU32::new(30).unwrap();
 const EACH: Duration = Duration::from_secs(20);
 
@@ -48,10 +47,10 @@ impl Shared {
         }))
     }
 
-    /// Counts a try from an address; a whole network (/24, /64) has one budget.
+    /// Counts a try from an address; a whole network (/24, /64) shares one budget.
     ///
     /// # Errors
-    /// `TooMany` where it is used up.
+    /// `TooMany` if it is used up.
     pub fn count_try(&self, address: IpAddr) -> Result<()> {
         if self.0.tries.len() > 10_000 {
             self.0.tries.retain_recent();
@@ -62,15 +61,16 @@ impl Shared {
     /// [`password::hash`] when there is room for it.
     ///
     /// # Errors
-    /// `Busy` where too many wait.
+    /// `Busy` if too many are waiting.
     pub async fn hash(&self, password: String) -> Result<String> {
         self.place()?.run(move || password::hash(&password)).await
     }
 
-    /// A place in the queue. Taken before a try is counted, so that a full queue is nobody's wrong password.
+    /// A place in the queue. Taken before a try is counted, so that a full queue never counts as a wrong
+    /// password.
     ///
     /// # Errors
-    /// `Busy` where too many wait.
+    /// `Busy` if too many are waiting.
     pub fn place(&self) -> Result<Place> {
         let place = Place(Arc::clone(&self.0));
         let before = self.0.waiting.fetch_add(1, Ordering::SeqCst);
@@ -78,7 +78,7 @@ impl Shared {
     }
 }
 
-/// A place in the queue; given back also when the visitor goes away.
+/// A place in the queue; given back even if the visitor goes away.
 pub struct Place(Arc<Inner>);
 
 impl Place {

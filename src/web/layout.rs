@@ -27,7 +27,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use std::future::Future;
 use std::pin::Pin;
 
-/// A link of the navigation, with the first parts of the addresses that belong to it.
+/// A link of the navigation, with the prefixes of the addresses that belong to it.
 #[derive(Debug)]
 pub struct NavItem {
     pub href: &'static str,
@@ -89,7 +89,7 @@ const NAV: &[NavItem] = &[
     },
 ];
 
-/// The person whom the page is for.
+/// The person the page is for.
 #[derive(Debug, Clone)]
 pub struct Person {
     pub id: UserId,
@@ -103,9 +103,9 @@ pub struct Person {
 pub struct Layout {
     pub person: Option<Person>,
     pub grants: Grants,
-    /// The address of this page without what follows `?`.
+    /// The address of this page without its query.
     pub path: String,
-    /// Wipe requests that wait for an approver; none for people who do not approve.
+    /// Wipe requests waiting for an approver; none for people who cannot approve.
     pub approvals_waiting: Option<i64>,
     /// Wipes under way that this person may stop.
     pub stoppable_wipes: i64,
@@ -113,7 +113,7 @@ pub struct Layout {
     pub is_demo: bool,
     /// What the last form did, or why it did nothing.
     pub flash: Option<Flash>,
-    /// Whether the password was entered so long ago that a form asks for it.
+    /// Whether the password was entered so long ago that a form asks for it again.
     pub asks_password: bool,
     pub look: Look,
     pub csrf: String,
@@ -123,7 +123,7 @@ pub struct Layout {
     pub damage: Option<Damage>,
     /// Since when everything that erases, removes, restores or loosens is frozen.
     pub frozen_since: Option<Time>,
-    /// Whether the store of backups can be read and takes backups.
+    /// Whether the backup store can be read and accepts backups.
     pub ground: Ground,
     /// The disk of the database takes no writes.
     pub is_read_only: bool,
@@ -263,7 +263,7 @@ impl Layout {
         filter::since(at.plain(), self.now)
     }
 
-    /// Whether a time lies ahead of the server's clock: it is of a clock that was wrong.
+    /// Whether a time lies ahead of the server's clock: it comes from a clock that was wrong.
     pub fn is_ahead(&self, at: impl Plain<Time>) -> bool {
         is_ahead(at.plain(), self.now)
     }
@@ -293,10 +293,10 @@ impl Layout {
         self.zone.clock(self.now)
     }
 
-    /// What paper says of its times, some of which stand in sentences without a year.
+    /// What a printed page says about its times, some of which stand in sentences without a year.
     pub fn printed(&self) -> String {
         let (zone, now) = (&self.zone, self.now);
-        format!("{}. Times are in {}; a date without a year is of {}.", zone.full(now), zone.name(), zone.year(now))
+        format!("{}. Times are in {}; dates without a year are in {}.", zone.full(now), zone.name(), zone.year(now))
     }
 
     /// The icon of the browser's tab: red while something needs a person now.
@@ -337,7 +337,7 @@ fn read_frame(conn: &mut Conn, grants: &Grants, person: Option<UserId>) -> Resul
     Ok(frame)
 }
 
-/// "Owner", or "Operator, Approver"; each once, whatever teams it holds in.
+/// "Owner", or "Operator, Approver"; each once, whatever teams it is held in.
 pub fn role_names(grants: &Grants) -> String {
     let mut names: Vec<&str> = grants.iter().map(|(role, _)| role.name()).collect();
     names.sort_unstable();
@@ -358,7 +358,7 @@ fn visit(request: &HttpRequest) -> Option<String> {
     Some(new)
 }
 
-/// A visit that the browser does not know of yet.
+/// A visit that the browser does not know about yet.
 struct NewVisit(String);
 
 /// Sends the browser to another page, which then shows `flash` once.
@@ -385,7 +385,7 @@ pub struct Flash {
     pub is_refusal: bool,
 }
 
-/// Before the text of a refusal in its cookie.
+/// Precedes the text of a refusal in its cookie.
 const REFUSAL: char = '!';
 
 impl Flash {
@@ -412,7 +412,7 @@ pub(super) fn is_page(headers: &header::HeaderMap) -> bool {
     headers.get(header::CONTENT_TYPE).is_some_and(|it| it.as_bytes().starts_with(b"text/html"))
 }
 
-/// Hands out the flash of an answer that leads on, takes it away once a page has shown it, and hands out the visit.
+/// Sets the flash cookie of a redirect, removes it once a page has shown it, and sets the visit's cookie.
 pub(super) fn carry_cookies(mut response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
     let request = response.request().clone();
     let secure = request.app_data::<Data<Config>>().is_some_and(|it| it.is_https());

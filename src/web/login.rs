@@ -65,7 +65,7 @@ struct SignInForm {
     to: String,
 }
 
-/// What signing in needs of the server.
+/// What signing in needs from the server.
 struct Desk {
     store: Data<Store>,
     clock: Data<Clock>,
@@ -73,7 +73,7 @@ struct Desk {
 }
 
 impl Desk {
-    /// Looks at one try; none when the password is wrong.
+    /// Checks one try; none if the password is wrong.
     async fn check(&self, form: &SignInForm, visitor: &Visitor) -> Result<Option<(Attempt, User)>> {
         let (email, browser, now) = (form.email.clone(), visitor.browser.clone(), self.clock.now());
         let is_known = match browser.clone() {
@@ -83,12 +83,12 @@ impl Desk {
             }
             None => false,
         };
-        // A known browser has a delay of its own, so its whole network need not be bounded too.
+        // A known browser has its own delay, so its network does not need to be bounded as well.
         if !is_known {
             self.shared.count_try(visitor.address)?;
         }
         let place = self.shared.place()?;
-        // One after the other, as acts are: on PostgreSQL two tries at once would each find none before them.
+        // One after the other, like acts: on PostgreSQL two simultaneous tries would not see each other.
         let attempt =
             self.store.act(move |conn| service::account::admit(conn, &email, browser.as_deref(), now)).await?;
         let stored = attempt.user.as_ref().and_then(|it| it.password_hash.clone());
@@ -106,7 +106,7 @@ impl Desk {
         }
     }
 
-    /// Hashes anew what was hashed with other parameters than today's.
+    /// Rehashes what was hashed with parameters other than today's.
     async fn keep_strong(&self, user: &User, password: &str, stored: Option<String>) -> Result<()> {
         if let Some(old) = stored.filter(|it| service::password::is_outdated(it)) {
             let (fresh, id) = (self.shared.hash(password.to_owned()).await?, user.id);
@@ -143,7 +143,11 @@ async fn sign_in(
         return refusal.again(&page(errors));
     }
     let mut errors = FieldErrors::new();
-    errors.add("email", "Address and password do not belong together. Look at both; each further try waits longer.");
+    errors.add(
+        "email",
+        "The address and the password do not match. Check both; you have to wait longer after \
+     each try.",
+    );
     form::with_status(&page(errors), StatusCode::UNAUTHORIZED)
 }
 
@@ -163,8 +167,8 @@ async fn sign_out(
     Ok(response)
 }
 
-/// Where the table of guards says so, asks for a password entered just now, or for the right one in the form itself, so
-/// that nothing typed is lost on the way to another page. One that comes with a form counts for that form.
+/// If the table of guards says so, requires a password entered recently, or the right one in the form itself,
+/// so that nothing typed is lost on the way to another page. A password sent with a form counts for that form.
 ///
 /// # Errors
 /// `Invalid` in the field `password`.
@@ -177,7 +181,7 @@ pub(super) async fn require_password(
     require_password_in("password", act, by, desk, password).await
 }
 
-/// [`require_password`] of a form whose field has the id `field`, where a page has two of them.
+/// [`require_password`] for a form whose field has the id `field`, for pages with two of them.
 ///
 /// # Errors
 /// `Invalid` in that field.
@@ -192,7 +196,7 @@ pub(super) async fn require_password_in(
         return Ok(());
     }
     if password.is_empty() {
-        return Err(Error::invalid(field, "Enter your password: it was entered too long ago."));
+        return Err(Error::invalid(field, "Enter your password again: you last entered it too long ago."));
     }
     if is_own_password(by, store, clock, shared, password.to_owned()).await? {
         return Ok(());
@@ -200,9 +204,9 @@ pub(super) async fn require_password_in(
     Err(Error::invalid(field, NOT_YOURS))
 }
 
-const NOT_YOURS: &str = "This is not your password. Each further try waits longer.";
+const NOT_YOURS: &str = "This is not your password. You have to wait longer after each try.";
 
-/// Looks at the password of the person who is signed in, and writes down a wrong one.
+/// Checks the password of the person who is signed in, and records a wrong one.
 pub(super) async fn is_own_password(
     by: &SignedIn,
     store: &Store,

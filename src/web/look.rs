@@ -1,6 +1,6 @@
 //! How pages look in one browser: kept in a cookie, so that it works before sign-in and without scripts.
 
-/// Theme and density; "" is the choice of the operating system, and the usual density.
+/// Theme and density; "" means the operating system's choice and the usual density.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Look {
     pub theme: &'static str,
@@ -8,13 +8,13 @@ pub struct Look {
 }
 
 /// The themes with their names.
-pub const THEMES: [(&str, &str); 3] = [("", "As the system has it"), ("light", "Light"), ("dark", "Dark")];
+pub const THEMES: [(&str, &str); 3] = [("", "Same as the system"), ("light", "Light"), ("dark", "Dark")];
 
 /// The densities with their names.
 pub const DENSITIES: [(&str, &str); 2] = [("", "Comfortable"), ("compact", "Compact")];
 
 impl Look {
-    /// What a form or a cookie says; an unknown word is the usual look.
+    /// What a form or a cookie says; an unknown word means the usual look.
     pub fn new(theme: &str, density: &str) -> Self {
         Self { theme: known(&THEMES, theme), density: known(&DENSITIES, density) }
     }

@@ -1,8 +1,7 @@
 //! The people's side: pages, one file for each area.
 //!
-//! `gate` stands around all of them: it recognises the person, and lets only
-//! [`gate::PUBLIC`] through without one. Which permission a page needs stands
-//! in its handler's signature (`session::Can`).
+//! `gate` wraps them all: it recognises the person, and lets only [`gate::PUBLIC`] through without one. The
+//! permission a page needs is in its handler's signature (`session::Can`).
 mod account;
 mod activity;
 mod api_token;
@@ -42,7 +41,7 @@ use actix_web::{HttpRequest, HttpResponse, get};
 
 /// Registers all pages. It takes every address that is left, so it comes last.
 pub fn routes(config: &mut ServiceConfig) {
-    // The gate has read the form before its handler does, and bounds it.
+    // The gate reads and bounds the form before its handler does.
     config.app_data(FormConfig::default().limit(gate::MAX_FORM));
     config.service(web::scope("").wrap(from_fn(gate::gate)).configure(areas).default_service(web::to(gate::not_found)));
 }
@@ -82,7 +81,7 @@ async fn health(request: HttpRequest, store: Data<Store>) -> HttpResponse {
     } else if complaints.is_empty() {
         (HttpResponse::Ok(), "ok\n".to_owned())
     } else {
-        // The console itself works, and is where to look: a proxy must not take it away.
+        // The console itself works and is the place to look, so a proxy must not take it out of service.
         (HttpResponse::Ok(), format!("degraded: {}\n", complaints.join("; ")))
     };
     answer.content_type("text/plain; charset=utf-8").body(word)

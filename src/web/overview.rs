@@ -33,15 +33,15 @@ struct OverviewPage {
     layout: Layout,
     counts: Counts,
     silence: String,
-    /// So many devices have a tenth of the space of their backups left, or less.
+    /// How many devices have a tenth or less of their backup space left.
     nearly_full: i64,
     rooms: Vec<Room>,
     bars: Vec<(&'static str, i64, String, &'static str)>,
     worst: Vec<Row>,
     failed: Vec<Listed>,
-    /// Files of wiped devices that no backup holds intact, and of how many devices.
+    /// Files of wiped devices that no backup holds intact, and how many devices they come from.
     lost: (i64, i64),
-    /// For so many it is not known which machine speaks for them.
+    /// How many devices may have more than one machine reporting as them.
     in_doubt: i64,
     asks_for_backups: bool,
     steps: Vec<Step>,
@@ -73,7 +73,7 @@ struct Read {
     has_sent_mail: bool,
 }
 
-/// So many devices are in "Who would lose what".
+/// How many devices are listed in "Who would lose what".
 const WORST: usize = 10;
 
 #[get("/")]
@@ -140,7 +140,7 @@ fn read(conn: &mut Conn, reach: &Reach, now: Time) -> Result<Read> {
     })
 }
 
-/// How many people approve wipes, those who were invited to it among them: nobody decides on what they asked for.
+/// How many people can approve wipes, including those invited to: nobody decides on their own request.
 fn approver_count(conn: &mut Conn) -> Result<usize> {
     let mut approvers: Vec<_> = store::user::all_grants(conn)?
         .into_iter()

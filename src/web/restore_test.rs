@@ -40,7 +40,7 @@ pub struct TestQuery {
 
 const PER_PAGE: usize = 50;
 
-/// The words of the filter with their names.
+/// The filter's values with their names.
 const RESULTS: [(&str, &str); 6] = [
     ("", "All"),
     ("open", "Waiting or running"),
@@ -58,7 +58,7 @@ struct ListPage {
     counts: Counts,
     failed_this_week: i64,
     tests: Vec<Listed>,
-    /// What failed is told only to who may see names of files of all devices.
+    /// What failed is shown only to people who may see the file names of all devices.
     sees_files: bool,
     next: String,
 }
@@ -74,7 +74,7 @@ impl TestQuery {
         self.result == word
     }
 
-    /// Which tests are shown, and the one before which they begin.
+    /// Which tests are shown, and the one they start before.
     fn parse(&self) -> Result<(Shown, Option<RestoreTestId>), Error> {
         let mut errors = FieldErrors::new();
         let shown = |word: &str| match word {
@@ -138,7 +138,7 @@ const COLUMNS: &[&str] = &[
     "finished_at",
 ];
 
-/// Without what failed: those are names of files.
+/// Without what failed: that would be file names.
 fn fields(test: RestoreTest, received_at: Time, device: Label) -> Vec<String> {
     vec![
         test.id.to_string(),
@@ -196,7 +196,7 @@ struct ShowPage {
     device: Device,
     point: Option<RestorePoint>,
     failures: Failures,
-    /// Whether the reader may see names of files of this device.
+    /// Whether the reader may see this device's file names.
     sees_files: bool,
 }
 
@@ -224,7 +224,7 @@ async fn show(
     Ok(ShowPage { layout, failures, sees_files, test, device, point })
 }
 
-/// How long a test took; empty while it has not ended.
+/// How long a test took; empty while it is running.
 fn took(test: &RestoreTest) -> String {
     test.duration().map(filter::took).unwrap_or_default()
 }

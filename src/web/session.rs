@@ -115,7 +115,7 @@ pub struct Can<P> {
 }
 
 impl<P> Can<P> {
-    /// The devices for which the permission holds.
+    /// The devices the permission covers.
     pub fn reach(&self) -> &Reach {
         &self.reach
     }
@@ -131,7 +131,7 @@ impl<P> Deref for Can<P> {
 /// A permission as a type.
 pub trait Grant {
     const PERMISSION: Permission;
-    /// Whether it is about the organisation, so that holding it for a team is not enough.
+    /// Whether it concerns the organisation, so that holding it for a team is not enough.
     const EVERYWHERE: bool;
 }
 
@@ -174,9 +174,9 @@ fn can<P: Grant>(request: &HttpRequest) -> Result<Can<P>> {
 #[derive(Debug, Clone)]
 pub struct Visitor {
     pub session: Option<String>,
-    /// Ties the forms of pages before sign-in to one browser.
+    /// Ties forms on pages before sign-in to one browser.
     pub visit: Option<String>,
-    /// Says that this browser has signed someone in before.
+    /// Says that someone has signed in from this browser before.
     pub browser: Option<String>,
     /// What the last form did, for the next page.
     pub flash: Option<String>,
@@ -185,8 +185,8 @@ pub struct Visitor {
     pub user_agent: String,
 }
 
-/// The header of a page that reads itself again: nobody's doing, so it neither keeps a session open nor takes what was
-/// to be shown once.
+/// The header of a page that refreshes itself. No person did that, so it neither keeps a session alive nor
+/// consumes what is shown only once.
 pub const REFRESH: &str = "x-refresh";
 
 const SESSION: &str = "holdfast";
@@ -229,7 +229,7 @@ impl FromRequest for Visitor {
     }
 }
 
-/// The `__Host-` prefix makes a browser refuse the cookie from anyone but this host, and needs `Secure`.
+/// The `__Host-` prefix makes a browser refuse the cookie from any other host, and needs `Secure`.
 fn cookie_name(name: &str, secure: bool) -> String {
     if secure { format!("__Host-{name}") } else { name.to_owned() }
 }
@@ -258,7 +258,7 @@ pub fn flash_cookie(text: String, secure: bool) -> Cookie<'static> {
     cookie(FLASH, text, secure)
 }
 
-/// The cookie that tells a browser which has signed in before.
+/// The cookie that identifies a browser somebody has signed in from before.
 pub fn browser_cookie(token: String, secure: bool) -> Cookie<'static> {
     lasting(cookie(BROWSER, token, secure))
 }
@@ -268,7 +268,7 @@ pub fn look_cookie(look: Look, secure: bool) -> Cookie<'static> {
     lasting(cookie(LOOK, look.value(), secure))
 }
 
-/// As long as browsers keep a cookie at all.
+/// As long as browsers keep any cookie.
 fn lasting(mut cookie: Cookie<'static>) -> Cookie<'static> {
     cookie.set_max_age(actix_web::cookie::time::Duration::days(400));
     cookie

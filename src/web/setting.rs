@@ -30,7 +30,7 @@ pub fn routes(config: &mut ServiceConfig) {
 struct SettingsPage {
     layout: Layout,
     fields: Vec<NumberField>,
-    /// What the form was shown with.
+    /// The values shown in the form.
     version: String,
     errors: FieldErrors,
     mail: MailStatus,
@@ -45,7 +45,7 @@ struct NumberField {
     number: Number,
     /// What its field shows.
     text: String,
-    /// What it becomes, and when; in units of the form.
+    /// What it becomes, and when; in the form's units.
     next: Option<(i64, Time)>,
 }
 
@@ -70,7 +70,7 @@ fn shown(fields: &[NumberField]) -> Shown {
 }
 
 struct MailStatus {
-    /// The address that mail comes from; none where no server is set.
+    /// The sender of mails; none if no server is set.
     from: Option<String>,
     outbox: OutboxStatus,
 }
@@ -147,11 +147,9 @@ async fn change(
 
 const fn said(changed: Changed) -> &'static str {
     match changed {
-        Changed { at_once: 0, later: 0 } => "Nothing was different.",
-        Changed { later: 0, .. } => "The settings are changed.",
-        Changed { .. } => {
-            "The settings are changed. What loosens a guard waits for 72 hours, and is shown with the time it takes effect."
-        }
+        Changed { at_once: 0, later: 0 } => "Nothing was changed: all values are the same as before.",
+        Changed { later: 0, .. } => "The settings were changed.",
+        Changed { .. } => "The settings were changed. Looser values take effect after 72 hours; the page shows when.",
     }
 }
 
@@ -183,9 +181,7 @@ async fn send_test_mail(
 ) -> PageResult<HttpResponse> {
     let (actor, user, now): (_, _, Time) = (by.actor(), by.id, clock.now());
     if config.mail.is_none() {
-        return Err(
-            Error::Refused("no mail server is set; the page of settings says how to name one".to_owned()).into()
-        );
+        return Err(Error::Refused("no mail server is set; the settings page says how to set one".to_owned()).into());
     }
     store.act(move |conn| service::mail::test(conn, &actor, user, now)).await?;
     wake.mail();

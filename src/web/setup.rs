@@ -34,11 +34,11 @@ struct SetUpPage {
     layout: Layout,
     /// Where the form goes.
     action: String,
-    /// Invited people have an address already.
+    /// Invited people already have an address.
     invited: Option<String>,
     form: AccountForm,
     errors: FieldErrors,
-    /// What the baseline policy asks for, where it is offered.
+    /// What the baseline policy asks for, if it is offered.
     baseline: Vec<String>,
 }
 
@@ -50,7 +50,7 @@ struct AccountForm {
     time_zone: String,
     password: String,
     again: String,
-    /// Any text where the box of the baseline policy is ticked.
+    /// Any text if the box of the baseline policy is ticked.
     #[serde(default)]
     baseline: String,
 }
@@ -96,7 +96,7 @@ async fn new(
     Ok(SetUpPage { layout, action, invited: None, form, errors: FieldErrors::new(), baseline })
 }
 
-/// What the baseline policy asks for; empty where set-up does not offer it.
+/// What the baseline policy asks for; empty if set-up does not offer it.
 fn offered(conn: &mut Conn) -> Result<Vec<String>> {
     if !service::policy::offers_baseline(conn)? {
         return Ok(Vec::new());
@@ -104,7 +104,7 @@ fn offered(conn: &mut Conn) -> Result<Vec<String>> {
     Ok(baseline::requirements().iter().map(Requirement::sentence).collect())
 }
 
-/// What the pages of this area need of the server.
+/// What the pages of this area need from the server.
 struct Desk {
     store: Data<Store>,
     clock: Data<Clock>,
@@ -126,14 +126,14 @@ impl Desk {
         Ok(response)
     }
 
-    /// Whose link it is, if anybody's yet: each try counts, and a link that does not work is no page.
+    /// Whose link it is, if it still works: each try counts, and a link that does not work gets no page.
     async fn open(&self, visitor: &Visitor, token: &str, purpose: LinkPurpose) -> Result<Option<User>> {
         self.shared.count_try(visitor.address)?;
         let (token, now) = (token.to_owned(), self.clock.now());
         self.store.read(move |conn| service::account::open_link(conn, &token, purpose, now)).await
     }
 
-    /// What the form says, of an account with this address.
+    /// What the form says, for an account with this address.
     async fn profile(&self, form: &AccountForm, email: &str) -> Result<Profile> {
         form.check(email).into_result()?;
         let password_hash = self.shared.hash(form.password.clone()).await?;
@@ -180,9 +180,10 @@ async fn set_up(
         })
         .await?;
     let flash = if asks {
-        "Your account is ready, and you own this Holdfast. Devices that enroll are asked for backups."
+        "Your account is ready, and you are the owner. The baseline policy asks every device that enrolls for \
+         backups."
     } else {
-        "Your account is ready, and you own this Holdfast. No policy asks for backups yet."
+        "Your account is ready, and you are the owner. No policy asks for backups yet."
     };
     desk.welcome(user, &visitor, flash).await
 }

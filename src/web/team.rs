@@ -62,7 +62,7 @@ async fn add(
         Err(errors) => Err(Error::Invalid(errors)),
     };
     match done {
-        Ok(_) => Ok(see_other("/teams", Some(&format!("Team {name} is added.")))),
+        Ok(_) => Ok(see_other("/teams", Some(&format!("Team {name} was added.")))),
         Err(error) => {
             let (errors, refusal) = form::refusal(error)?;
             refusal.again(&ListPage { layout, teams: load(&store).await?, name: given, errors })

@@ -68,7 +68,7 @@ struct RoleBox {
     /// `operator@organisation`, or `operator@` and a team's id.
     value: String,
     name: &'static str,
-    /// What the role is for; said once, with the organisation's boxes.
+    /// What the role is for; shown once, with the organisation's boxes.
     sentence: &'static str,
     is_on: bool,
 }
@@ -193,7 +193,7 @@ struct ShowPage {
     errors: FieldErrors,
 }
 
-/// The roles that a person holds, as the form of them was shown.
+/// The roles the person held when the form was shown.
 fn shown(conn: &mut Conn, id: UserId) -> crate::error::Result<Shown> {
     let (teams, held) = (store::team::all(conn)?, store::user::grants(conn, id)?);
     let name = |scope: &Scope| match scope {
@@ -267,9 +267,13 @@ async fn set_roles(
         Err(error) => Err(error),
     };
     match done {
-        Ok(()) => {
-            Ok(see_other(format!("/users/{id}"), Some("The roles are set. Where they changed, all sessions ended.")))
-        }
+        Ok(()) => Ok(see_other(
+            format!("/users/{id}"),
+            Some(
+                "The roles were set. If they changed, all the person’s \
+             sessions have ended.",
+            ),
+        )),
         Err(error) => {
             let is_newer = matches!(error, Error::Conflict(_));
             let (errors, refusal) = form::refusal(error)?;
@@ -282,23 +286,23 @@ async fn set_roles(
     }
 }
 
-/// The field of the password beside the buttons for the account; the one of the roles is `password`.
+/// The password field beside the buttons for the account; the one for the roles is `password`.
 const ACCOUNT_PASSWORD: &str = "account-password";
 
-/// Shows a person's page again with why a button of it did nothing.
+/// Shows a person's page again with the reason why one of its buttons did nothing.
 async fn show_again(layout: Layout, store: &Store, id: UserId, error: Error) -> PageResult<HttpResponse> {
     let (errors, refusal) = form::refusal(error)?;
     let loaded = store.read(move |conn| load(conn, id)).await?;
     refusal.again(&loaded.page(layout, errors))
 }
 
-/// What an act on an account needs of the server.
+/// What an act on an account needs from the server.
 type Desk = (Data<Store>, Data<Clock>, Data<Shared>, Data<Config>, Data<Wake>);
 
-/// An act that gives the path of a link.
+/// An act that returns the path of a link.
 type MakeLink = fn(&mut Conn, &Actor, UserId, Time) -> crate::error::Result<String>;
 
-/// Makes a person a link by `make`, an act that gives its path, and shows it.
+/// Makes a link for a person with `make`, an act that returns its path, and shows it.
 async fn new_link(
     by: &Can<ManageUsers>,
     layout: Layout,
@@ -341,7 +345,13 @@ async fn disable(
         return show_again(layout, &store, id, error).await;
     }
     store.act(move |conn| service::user::disable(conn, &actor, id, now)).await?;
-    Ok(see_other(format!("/users/{id}"), Some("The account is disabled. All its sessions and tokens ended.")))
+    Ok(see_other(
+        format!("/users/{id}"),
+        Some(
+            "The account was disabled. All its sessions and tokens have \
+     ended.",
+        ),
+    ))
 }
 
 #[post("/users/{id}/enable")]

@@ -22,6 +22,6 @@ const AREAS: &[&str] =
 /// Checks the name of a zone.
 pub fn check(name: &str, errors: &mut FieldErrors) {
     if name != "UTC" && jiff::tz::TimeZone::get(name).is_err() {
-        errors.add("time_zone", "Choose a time zone of the list.");
+        errors.add("time_zone", "Choose a time zone from the list.");
     }
 }

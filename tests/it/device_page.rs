@@ -412,7 +412,7 @@ fn a_device_without_a_backup_says_what_starts_the_first_one() {
     let id = add(&server, "laptop", |_| {});
     let path = format!("/devices/{id}");
 
-    assert!(page(&visit, &path).contains("No policy asks this device for backups."));
+    assert!(page(&visit, &path).contains("No policy requires backups of this device."));
     let (by, now) = (crate::support::server::admin(), server.app.clock.now());
     let requirements = vec![holdfast::domain::policy::Requirement::BackupEvery { minutes: 60 }];
     let draft = service::policy::Draft { name: "Backups".to_owned(), team_id: None, requirements };

@@ -444,7 +444,7 @@ fn who_gets_or_loses_a_part_in_wipes_is_told_to_all_who_manage_people() {
             let first = mail.body.lines().next().unwrap();
             assert!(first.starts_with("Access changed: ") || first.starts_with("Part in wipes given: "), "{first}");
             assert!(first.ends_with("@example.org") && mail.subject == first, "{first}");
-            assert!(mail.body.contains("If this was not meant") && mail.body.contains("/users/"), "{}", mail.body);
+            assert!(mail.body.contains("If this was not intended") && mail.body.contains("/users/"), "{}", mail.body);
             let has_part = ["invited", "gave Approver", "link for bob"].iter().any(|it| mail.body.contains(it));
             assert_eq!(mail.body.contains("ask for wipes"), has_part, "{}", mail.body);
         }

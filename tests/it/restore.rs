@@ -588,7 +588,7 @@ fn a_restore_needs_a_password_entered_just_now() {
     assert!(page.contains("type=\"password\""), "{page}");
     assert_eq!(sent.status, 422);
     assert_eq!(hidden(&text(&sent), "path"), "/home/grace/b.jpg", "what was chosen stays");
-    assert!(text(&operator.get("/restores")).contains("Nothing was restored"));
+    assert!(text(&operator.get("/restores")).contains("Nothing has been restored"));
 }
 
 #[test]

@@ -160,7 +160,7 @@ fn without_a_mail_server_the_page_and_the_test_mail_say_how_to_set_one() {
     for said in ["smtps://USER:PASSWORD@HOST", "--mail-from", "HOLDFAST_MAIL_FROM", "0 mails wait."] {
         assert!(page.contains(said), "{said}: {page}");
     }
-    assert!(text(&tried).contains("says how to name one"), "{}", text(&tried));
+    assert!(text(&tried).contains("says how to set one"), "{}", text(&tried));
     assert!(!page.contains("/settings/test-mails"), "no button that cannot work");
     assert!(server.mails().is_empty());
 }

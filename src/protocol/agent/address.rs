@@ -6,7 +6,7 @@ use actix_web::HttpRequest;
 use actix_web::http::header::HeaderValue;
 use std::net::{IpAddr, Ipv4Addr};
 
-/// The client's address: the socket's, or what a trusted proxy says of it.
+/// The client's address: the socket's, or the one a trusted proxy reports.
 ///
 /// # Errors
 /// When the server was put together without settings.

@@ -60,7 +60,7 @@ async fn queue<P: Grant>(
         .await?;
     wake.device(id);
     let text = match kind {
-        CommandKind::BackUpNow => "Backup queued. A restore test follows it by itself.".to_owned(),
+        CommandKind::BackUpNow => "Backup queued. A restore test follows automatically.".to_owned(),
         CommandKind::Lock | CommandKind::Wipe | CommandKind::RemoveCompanyData | CommandKind::Restore => {
             format!("{} queued.", kind.name())
         }
@@ -87,7 +87,7 @@ pub async fn prove(
     Ok(see_other(format!("/devices/{id}"), Some("Restore test of the newest backup queued.")))
 }
 
-/// A token by which only this device enrols again.
+/// A token with which only this device can enroll again.
 #[post("/devices/{id}/enrollment-tokens")]
 pub async fn enroll_again(
     by: Can<EnrollDevices>,

@@ -13,7 +13,7 @@ use crate::web::layout::Layout;
 /// One answer: its colour, its icon, its words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// "t-proven", "t-dated", "t-lost" or "" for what is not known.
+    /// "t-proven", "t-dated", "t-lost", or "" if it is not known.
     pub tone: &'static str,
     pub icon: &'static str,
     pub headline: String,
@@ -27,7 +27,7 @@ impl Answer {
     }
 }
 
-/// What a device says of its encryption counts for so long.
+/// How long a device's report about its encryption counts.
 const FACT_HOLDS: std::time::Duration = days(7);
 
 /// "Encrypted?"
@@ -61,14 +61,14 @@ pub fn said<T>(fact: &Fact<T>, layout: &Layout) -> String {
     format!("reported by the device {} ({})", layout.zone.short(fact.measured_at), fact.source)
 }
 
-/// What the second answer is made of.
+/// The facts behind the second answer.
 pub struct ProofFacts<'a> {
     pub evidence: Evidence,
     pub proof: Option<&'a DeviceProof>,
     pub newest: Option<&'a RestorePoint>,
     pub findings: &'a [Finding],
     pub state: DeviceState,
-    /// The last backup that the device tried.
+    /// The device's last attempt at a backup.
     pub attempt: Option<&'a BackupAttempt>,
 }
 
@@ -99,12 +99,16 @@ fn proof_lines(facts: &ProofFacts<'_>, grade: Grade, layout: &Layout) -> Vec<Str
             layout.zone.short(since)
         )),
         Grade::Unknown => lines.push(
-            "The server’s clock stands before this evidence, or was ahead when it was made. It is tested again: check \
-             the clock."
+            "The server’s clock is behind this evidence, or was ahead when it was made. The restore point will \
+             be tested again; check the clock."
                 .to_owned(),
         ),
-        Grade::Reported => lines.push("The device says that it backed up; the server has not received it.".to_owned()),
-        // No promise of a first backup that cannot come: what keeps it away is said below.
+        Grade::Reported => lines.push(
+            "The device says it backed up, but the server has not received the \
+         backup."
+                .to_owned(),
+        ),
+        // Do not promise a first backup that cannot happen; the reason is given below.
         Grade::Never if facts.attempt.is_some_and(|it| it.failing_since.is_some()) => {}
         Grade::Never if facts.state == DeviceState::Enrolled => lines.push(first_backup(facts.findings).to_owned()),
         Grade::Partial => lines.extend(part_line(facts, layout)),
@@ -130,7 +134,7 @@ fn proof_lines(facts: &ProofFacts<'_>, grade: Grade, layout: &Layout) -> Vec<Str
             ));
         }
         if grade == Grade::OutOfDate {
-            lines.push(format!("The proof ran out {}; it was not repeated.", layout.zone.short(proven.until)));
+            lines.push(format!("The proof expired {}; the test was not repeated.", layout.zone.short(proven.until)));
         }
     } else if let (Some(row), Grade::Verified) = (facts.proof, grade)
         && let Some(at) = row.verified_at
@@ -143,7 +147,7 @@ fn proof_lines(facts: &ProofFacts<'_>, grade: Grade, layout: &Layout) -> Vec<Str
     lines
 }
 
-/// Why no backup comes about now, in the device's words.
+/// Why backups fail at the moment, in the device's words.
 fn attempt_line(facts: &ProofFacts<'_>, layout: &Layout) -> Option<String> {
     let attempt = facts.attempt.filter(|_| facts.state == DeviceState::Enrolled)?;
     let since = layout.zone.short(attempt.failing_since?);
@@ -161,7 +165,7 @@ impl ProofFacts<'_> {
     }
 }
 
-/// What was compared of the newest backup that was tested, where that is only a part.
+/// How much of the newest tested backup was compared, if only a part was.
 fn part_line(facts: &ProofFacts<'_>, layout: &Layout) -> Option<String> {
     let partial = facts.evidence.partial?;
     Some(format!(
@@ -172,12 +176,13 @@ fn part_line(facts: &ProofFacts<'_>, layout: &Layout) -> Option<String> {
     ))
 }
 
-/// What starts the first backup. The agent's schedule is a policy's: without one nothing starts by itself.
+/// What starts the first backup. The agent's schedule comes from a policy: without one, nothing starts by
+/// itself.
 fn first_backup(findings: &[Finding]) -> &'static str {
     if findings.iter().any(|it| matches!(it.requirement, Requirement::BackupEvery { .. })) {
-        "The first backup starts after the next check-in, or with Back up and prove."
+        "The first backup starts after the next check-in, or when you choose Back up and prove."
     } else {
-        "No policy asks this device for backups. Back up and prove starts the first one."
+        "No policy requires backups of this device. Back up and prove starts the first one."
     }
 }
 
@@ -206,7 +211,10 @@ fn newest_line(facts: &ProofFacts<'_>, layout: &Layout) -> Option<String> {
     Some(match (newest.failed_at, newest.verified_at, &newest.manifest_name) {
         (Some(_), ..) => format!("The newest backup, {at}, failed its restore test."),
         (None, Some(_), None) => {
-            format!("The newest backup, {at}, came without an agent’s manifest: it can go no further than Verified.")
+            format!(
+                "The newest backup, {at}, came without an agent’s manifest, so it cannot go beyond \
+             Verified."
+            )
         }
         (None, Some(_), Some(_)) => format!("The newest backup, {at}, is verified, not proven."),
         (None, None, _) if newest.stored_at.is_none() => format!("The newest backup, {at}, is only reported."),

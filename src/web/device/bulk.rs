@@ -1,4 +1,4 @@
-//! One act for many devices: a page that names them all and asks, then the act. There is no wipe here.
+//! One act for many devices: first a page that names them all and asks, then the act. There is no wipe here.
 use super::query::ListQuery;
 use crate::clock::Clock;
 use crate::domain::command::CommandKind;
@@ -27,7 +27,7 @@ use actix_web::{HttpResponse, post};
 use askama::Template;
 use std::sync::Arc;
 
-/// At most so many devices at once: a page that names them all is still read.
+/// The most devices at once: people still read a page that names this many.
 const MOST: usize = 500;
 
 /// Which devices a form means.
@@ -35,7 +35,7 @@ struct Chosen {
     ids: Vec<DeviceId>,
     /// The list's address, for all that match.
     query: Option<ListQuery>,
-    /// How many the person was told it would be.
+    /// How many devices the person was told it would be.
     expected: i64,
     request_key: String,
     /// The digest of the devices that the page named; empty before it was shown.
@@ -46,7 +46,7 @@ struct Chosen {
 
 impl Chosen {
     fn parse(form: &Pairs, permission: Permission) -> Result<Self> {
-        // The page counts for each permission what it reaches.
+        // For each permission the page counts the devices within reach.
         let expected = if permission == Permission::LockDevices { "expected_lock" } else { "expected_run" };
         let text = value(form, "query");
         let query: ListQuery =
@@ -70,7 +70,7 @@ impl Chosen {
         })
     }
 
-    /// The devices, all of them within reach and enrolled, and as many as the person was told.
+    /// The devices: all within reach and enrolled, and as many as the person was told.
     fn load(&self, conn: &mut Conn, reach: &Reach, now: Time) -> Result<Vec<Device>> {
         let ids = match &self.query {
             None => self.ids.clone(),
@@ -94,7 +94,7 @@ impl Chosen {
         let is = device_list::count(conn, &filter, reach, now)?;
         if is != self.expected {
             return Err(Error::Conflict(format!(
-                "{} that you may do this with now; the page said {}. Nothing was done: look at the list again",
+                "{} that you may do this with now; the page said {}. Nothing was done: check the list again",
                 devices_of(is),
                 number(self.expected)
             )));
@@ -118,7 +118,7 @@ impl Chosen {
     }
 }
 
-/// A digest of the devices that somebody agreed to, whatever their order.
+/// A digest of the devices that somebody agreed to, independent of their order.
 fn digest(devices: &[Device]) -> String {
     let mut ids: Vec<_> = devices.iter().map(|it| it.id.to_string()).collect();
     ids.sort_unstable();
@@ -135,14 +135,14 @@ struct ConfirmPage {
     action: &'static str,
     /// What it does to each.
     what: &'static str,
-    /// By platform, where the act is not the same on each.
+    /// By platform, if the act differs between platforms.
     by_platform: Vec<(&'static str, &'static str)>,
     devices: Vec<Device>,
-    /// What the first form said, for the second.
+    /// What the first form said, passed on to the second.
     kept: Vec<(&'static str, String)>,
     back: String,
     asks_password: bool,
-    /// Whether the devices are others than the page before named.
+    /// Whether the devices differ from those the previous page named.
     is_changed: bool,
     errors: FieldErrors,
 }
@@ -159,7 +159,8 @@ const LOCK: Bulk = Bulk {
     act: GuardedAct::LockMany,
     name: "Lock",
     action: "/devices/lock-commands",
-    what: "Each device locks its screen at its next check-in; its person unlocks it with their own password. Everyone who watches these devices is told by mail.",
+    what: "Each device locks its screen at its next check-in; its person unlocks it with their own password. \
+     Everyone who is notified about these devices is told by mail.",
 };
 const BACK_UP: Bulk = Bulk {
     act: GuardedAct::BackUpMany,
@@ -207,7 +208,7 @@ fn lock_sentences(devices: &[Device]) -> Vec<(&'static str, &'static str)> {
     Platform::ALL.iter().filter(of_some).map(|it| (it.name(), it.lock_sentence())).collect()
 }
 
-/// Whether the very devices that a page named were agreed to; otherwise the page that names them.
+/// Whether exactly the devices a page named were agreed to; otherwise the page that names them.
 async fn agreed<P: Grant>(
     bulk: &Bulk,
     by: &Can<P>,
@@ -230,13 +231,17 @@ async fn agreed<P: Grant>(
     }
 }
 
-/// The devices in the transaction of the act: still the ones that were agreed to.
+/// The devices, read in the transaction of the act: still the ones that were agreed to.
 fn load_agreed(conn: &mut Conn, chosen: &Chosen, reach: &Reach, now: Time) -> Result<Vec<Device>> {
     let devices = chosen.load(conn, reach, now)?;
     if digest(&devices) == chosen.confirmed {
         Ok(devices)
     } else {
-        Err(Error::Conflict("the devices changed since the page named them; look at the list again".to_owned()))
+        Err(Error::Conflict(
+            "the devices have changed since the page named them; check the list \
+         again"
+                .to_owned(),
+        ))
     }
 }
 
@@ -307,7 +312,7 @@ pub async fn prove(by: Can<RunBackups>, layout: Layout, desk: Desk, form: Form<P
     wake.proof();
     let mut text = format!("Restore test queued for {}.", devices_of(queued));
     if without > 0 {
-        text.push_str(&format!(" {} without a backup left out.", devices_of(without)));
+        text.push_str(&format!(" {} left out because there is no backup yet.", devices_of(without)));
     }
     Ok(see_other(&chosen.back, Some(&text)))
 }

@@ -1,4 +1,4 @@
-//! The fields that filter the list, and what of them is set.
+//! The fields that filter the list, and which of them are set.
 use super::query::ListQuery;
 use crate::domain::device::{DeviceState, Ownership, Platform};
 use crate::domain::policy::{Compliance, RequirementKind};
@@ -14,7 +14,7 @@ pub struct Choice {
     pub chosen: String,
 }
 
-/// A filter that is set, and the list without it.
+/// A filter that is set, and the address of the list without it.
 pub struct Chip {
     pub text: String,
     pub href: String,
@@ -28,7 +28,7 @@ impl Choice {
     }
 }
 
-/// The fields, but for the text that is searched for.
+/// The fields, except the search text.
 pub fn choices(query: &ListQuery, teams: &[Team], policies: &[Policy]) -> Vec<Choice> {
     let of = |value: &str, name: &str| (value.to_owned(), name.to_owned());
     let teams = teams.iter().map(|it| of(it.id.as_str(), &it.name)).collect();
@@ -55,10 +55,10 @@ pub fn choices(query: &ListQuery, teams: &[Team], policies: &[Policy]) -> Vec<Ch
     ]
 }
 
-/// What is set, each with the list without it.
+/// The filters that are set, each with the address of the list without it.
 pub fn chips(query: &ListQuery, choices: &[Choice]) -> Vec<Chip> {
     let without = |name: &str| {
-        // A result alone would be the result of all policies, which nobody asked for.
+        // A result alone would mean the result of all policies, which nobody asked for.
         let is_last_of_policy = match name {
             "policy" => query.requirement.is_empty(),
             "requirement" => query.policy.is_empty(),

@@ -36,7 +36,7 @@ struct ClientPage {
     name: String,
     repository: String,
     password: String,
-    /// Until when it reads; none where it only appends.
+    /// Until when it can read; none if it can only append.
     reads_until: Option<Time>,
 }
 
@@ -53,7 +53,7 @@ pub struct ClientForm {
 
 impl ClientForm {
     fn draft(&self) -> ClientDraft {
-        // What is no number of hours is refused with the limits, as one out of them is.
+        // Anything that is not a number of hours is refused like one outside the limits.
         let span = hours(self.hours.trim().parse().ok().filter(|it: &u64| *it <= 10_000).unwrap_or(0));
         let reads = (self.reads == "yes").then(|| (span, self.reason.trim().to_owned()));
         ClientDraft { name: self.name.clone(), reads }
@@ -76,7 +76,7 @@ pub async fn make(
     let form = form.into_inner();
     let draft = form.draft();
     let field = if draft.reads.is_some() { READER_PASSWORD } else { CLIENT_PASSWORD };
-    // Before the password is asked for: who may not read is not asked for one.
+    // Before asking for the password: whoever may not read is not asked for one.
     let reads = by.grants().reach(Permission::ReadContents);
     let looked = reach.clone();
     let team = store.read(move |conn| super::within(conn, &looked, id)).await?.team_id;
@@ -97,7 +97,13 @@ pub async fn make(
             Ok::<_, Error>((device, active))
         })
         .await?;
-    let target = target.ok_or_else(|| Error::Refused("this device takes no backups now".to_owned()))?;
+    let target = target.ok_or_else(|| {
+        Error::Refused(
+            "this device cannot be backed up at the \
+     moment"
+                .to_owned(),
+        )
+    })?;
     let keys = keys.as_ref().clone().ok_or_else(|| {
         Error::Refused(
             "the key for backups is on another host: a token can be made only where restore tests run".into(),
@@ -145,5 +151,5 @@ pub async fn revoke(
             Ok::<_, Error>(owner.device_id)
         })
         .await?;
-    Ok(see_other(format!("/devices/{device}"), Some("The token was revoked: it opens nothing any more.")))
+    Ok(see_other(format!("/devices/{device}"), Some("The token was revoked: it no longer opens anything.")))
 }

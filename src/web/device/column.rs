@@ -1,4 +1,4 @@
-//! The columns of the list: which of them somebody wants to see, and how each sorts.
+//! The columns of the list: which of them somebody wants to see, and how each one sorts.
 use super::query::ListQuery;
 use crate::error::{Error, Result};
 use crate::service::preference;
@@ -11,7 +11,7 @@ use crate::web::session::{Can, SignedIn, ViewDevices};
 use actix_web::web::{Data, Form};
 use actix_web::{HttpResponse, post};
 
-/// A column that may be hidden; the first one, which names the device, may not.
+/// A column that can be hidden; the first one, which names the device, cannot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Column {
     Person,
@@ -35,7 +35,7 @@ impl Column {
         Self::CheckedIn,
     ];
 
-    /// The word in the form and in what is kept.
+    /// The word in the form and in what is stored.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Person => "person",
@@ -78,11 +78,11 @@ impl Column {
 pub struct Heading {
     pub name: &'static str,
     pub href: String,
-    /// As `aria-sort` says it.
+    /// The value of `aria-sort`.
     pub sort: &'static str,
 }
 
-/// The headings of the device and of the columns that are shown.
+/// The headings for the device and for the columns that are shown.
 pub fn headings(query: &ListQuery, order: (Sort, bool), shown: &[Column]) -> Vec<Heading> {
     let device = heading(query, order, "Device", Sort::Name);
     std::iter::once(device).chain(shown.iter().map(|it| heading(query, order, it.name(), it.sort()))).collect()
@@ -90,8 +90,8 @@ pub fn headings(query: &ListQuery, order: (Sort, bool), shown: &[Column]) -> Vec
 
 fn heading(query: &ListQuery, (sort, is_descending): (Sort, bool), name: &'static str, by: Sort) -> Heading {
     let is_current = by == sort || (by == Sort::ProvenAt && sort == Sort::Worst);
-    // Worst first is the order of the list; the heading turns from it to the age of the proof and back. Of the
-    // policies that fail, the most come first.
+    // The list is sorted worst first; the heading switches between that and the age of the proof. For failing
+    // policies, the most failures come first.
     let next = match (by, sort, is_descending) {
         (Sort::ProvenAt, Sort::Worst, _) => ("proven_at", ""),
         (Sort::ProvenAt, Sort::ProvenAt, true) => ("", ""),
@@ -134,5 +134,5 @@ pub async fn choose(by: Can<ViewDevices>, store: Data<Store>, form: Form<Pairs>)
     let hidden: Vec<_> = Column::ALL.iter().map(|it| it.as_str()).filter(|it| !ticked.contains(it)).collect();
     let user = by.id;
     store.write(move |conn| preference::hide_columns(conn, user, LIST, &hidden)).await?;
-    Ok(see_other(format!("/devices?{}", query.address()), Some("The columns are kept for you.")))
+    Ok(see_other(format!("/devices?{}", query.address()), Some("Your choice of columns was saved.")))
 }

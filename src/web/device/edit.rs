@@ -1,4 +1,4 @@
-//! A device's name, person, team and space; and its removal.
+//! A device's name, person, team and space, and its removal.
 use crate::clock::Clock;
 use crate::domain::fields::FieldErrors;
 use crate::domain::guard::GuardedAct;
@@ -34,7 +34,7 @@ struct EditPage {
     /// What was typed to remove it.
     confirm: String,
     teams: Vec<(String, String)>,
-    /// Of its backups; none where nothing takes any.
+    /// The space of its backups; none if it cannot be backed up.
     space: Option<Space>,
     errors: FieldErrors,
 }
@@ -72,9 +72,9 @@ pub struct DeviceForm {
     person: String,
     #[serde(default)]
     team: String,
-    /// Not there where the page has no such field.
+    /// Missing if the page has no such field.
     quota_gb: Option<String>,
-    /// What it was shown with.
+    /// The values the form was shown with.
     #[serde(default)]
     version: String,
     #[serde(default)]
@@ -128,7 +128,7 @@ pub(in crate::web) fn team_options(teams: Vec<Team>) -> Vec<(String, String)> {
 pub(in crate::web) fn parse_team(text: &str, errors: &mut FieldErrors) -> Option<TeamId> {
     let team = TeamId::parse(text);
     if team.is_none() && !text.is_empty() {
-        errors.add("team", "Choose a team of the list.");
+        errors.add("team", "Choose a team from the list.");
     }
     team
 }
@@ -170,9 +170,13 @@ pub async fn change(
                 .act(move |conn| {
                     let old = read(conn, &writing, id)?;
                     old.shown().check(&version).map_err(Error::Conflict)?;
-                    // Somebody else changed it between the question and this: then it is another act.
+                    // Somebody else changed it between the question and now: then this is a different act.
                     if !is_signed && device::act_of(&old.device, &draft).is_some() {
-                        return Err(Error::Conflict("the device changed meanwhile; load the page again".to_owned()));
+                        return Err(Error::Conflict(
+                            "the device has changed in the meantime; load the page \
+                         again"
+                                .to_owned(),
+                        ));
                     }
                     device::change(conn, &actor, id, &draft, now)
                 })
@@ -192,7 +196,7 @@ pub async fn change(
     }
 }
 
-/// Asks for the password where person or team change; gives whether it did.
+/// Asks for the password if the person or the team changes; returns whether it did.
 async fn signed(
     by: &Can<EnrollDevices>,
     (store, clock, shared): (&Store, &Clock, &Shared),
@@ -211,7 +215,7 @@ const CHANGE_PASSWORD: &str = "change-password";
 
 fn said(space: Option<Space>) -> &'static str {
     match space.map(Space::room) {
-        Some(Room::None) => "Changed. Its space is already full: backups will be refused until it has more.",
+        Some(Room::None) => "Changed. Its space is already full: backups will be refused until it gets more.",
         Some(Room::Enough | Room::Little) | None => "Changed.",
     }
 }
@@ -258,7 +262,8 @@ pub async fn remove(
             Ok(see_other("/devices", Some("The device was removed from the lists. Its backups and its history stay.")))
         }
         Ok(Asked::Held(_)) => {
-            let said = "You removed another device within this hour, so this one is on hold. Anyone can stop it.";
+            let said = "You removed another device within the last hour, so this removal is on hold. Anyone \
+             can stop it.";
             Ok(see_other(format!("/devices/{id}"), Some(said)))
         }
         Err(error) => {

@@ -14,7 +14,7 @@ use actix_web::web::{Data, Path, Query};
 use actix_web::{HttpResponse, get};
 use futures_util::stream;
 
-/// So many devices are read at once.
+/// How many devices are read at once.
 const CHUNK: usize = 1000;
 
 #[get("/devices.csv")]

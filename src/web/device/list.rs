@@ -33,7 +33,7 @@ struct ListPage {
     counts: Counts,
     total: i64,
     rows: Vec<Row>,
-    /// How many policies each device of the page meets, fails, or cannot be held against.
+    /// How many policies each device on the page meets, fails, or cannot be checked against.
     tallies: HashMap<DeviceId, Tally>,
     pills: Vec<Pill>,
     headings: Vec<Heading>,
@@ -43,18 +43,19 @@ struct ListPage {
     chips: Vec<Chip>,
     /// How many devices come before the page.
     position: i64,
-    /// Whether there are devices that were not held against the policy.
+    /// Whether there are devices that were not checked against the policy.
     is_partial: bool,
     previous: String,
     next: String,
     may_run: Option<i64>,
     may_lock: Option<i64>,
-    /// Says to the server that the form is the one that was shown.
+    /// Tells the server that the form is the one that was shown.
     request_key: String,
 }
 
 impl ListPage {
-    /// How many devices a bulk act on all would mean: a role in one team reaches fewer than the list may show.
+    /// How many devices a bulk act on all would affect: a role in one team reaches fewer than the list may
+    /// show.
     fn all_that_match(&self) -> String {
         let allowed = [(self.may_run, "to back up or prove"), (self.may_lock, "to lock")];
         let mut allowed = allowed.into_iter().filter_map(|(count, what)| Some((count?, what)));
@@ -93,7 +94,7 @@ pub(in crate::web) struct Row {
     pub grade: Grade,
     pub encryption: Encryption,
     pub is_unknown: bool,
-    /// What a wipe now would lose, in few words.
+    /// What a wipe would lose now, in a few words.
     pub if_wiped: String,
 }
 
@@ -110,12 +111,12 @@ impl Row {
         }
     }
 
-    /// When the newest data was received that is proven.
+    /// When the newest proven data was received.
     pub(in crate::web) fn proven_as_of(&self) -> Option<Time> {
         self.evidence.proven.map(|it| it.point_at)
     }
 
-    /// How much is proven where only a part is.
+    /// How much is proven, if only a part is.
     pub(in crate::web) fn part(&self) -> Option<String> {
         self.listed
             .proof
@@ -135,7 +136,7 @@ struct Pill {
     is_current: bool,
 }
 
-/// What the database has of the page.
+/// What the page needs from the database.
 struct Read {
     silence: Duration,
     listed: device_list::Query,

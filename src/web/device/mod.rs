@@ -48,7 +48,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(client::revoke);
 }
 
-/// A device within reach; outside of it, even that it exists is not told.
+/// A device within reach; outside it, not even its existence is revealed.
 fn within(conn: &mut Conn, reach: &Reach, id: DeviceId) -> Result<Device> {
     let device = store::device::find(conn, id)?.ok_or(Error::NotFound("device"))?;
     if reach.covers(device.team_id) { Ok(device) } else { Err(Error::NotFound("device")) }

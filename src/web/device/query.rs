@@ -14,7 +14,7 @@ use crate::store::device_list::{Cursor, Filter, From, Query, Sort, View};
 use crate::web::form::filter;
 use serde::Deserialize;
 
-/// What follows `?` in the address of a list; empty is none.
+/// What follows `?` in the address of a list; empty means not set.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct ListQuery {
@@ -29,7 +29,8 @@ pub struct ListQuery {
     pub state: String,
     pub policy: String,
     pub requirement: String,
-    /// What the policies make of the device; where one is chosen and nothing is said, that it does not meet it.
+    /// The result of the policies for the device; if a policy is chosen without a result, the devices that do
+    /// not meet it.
     pub outcome: String,
     pub sort: String,
     pub dir: String,
@@ -37,16 +38,16 @@ pub struct ListQuery {
     pub before: String,
 }
 
-/// So many devices are on a page.
+/// How many devices are on a page.
 pub const PER_PAGE: usize = 50;
-/// A search has at most so many characters.
+/// The most characters in a search.
 const MAX_SEARCH: usize = 200;
 
 impl ListQuery {
     /// The filter that the address spells, for somebody with this reach.
     ///
     /// # Errors
-    /// What is no value of a filter: a list must not show more than its address says. When the database refuses.
+    /// For an invalid filter value: a list must not show more than its address says. When the database refuses.
     pub fn filter(&self, conn: &mut Conn, reach: &Reach, now: Time) -> Result<Filter> {
         self.read(conn, reach, now, FieldErrors::new())
     }
@@ -68,14 +69,14 @@ impl ListQuery {
             encryption: filter(&self.encryption, "encryption", Encryption::parse, errors),
             ownership: filter(&self.ownership, "ownership", Ownership::parse, errors),
             grade: filter(&self.grade, "grade", Grade::parse, errors),
-            // Who looks for a serial or a name is to find what became of the device, too.
+            // Whoever searches for a serial or a name should also find out what became of the device.
             state: filter(&self.state, "state", DeviceState::parse, errors)
                 .or_else(|| (self.q.trim().is_empty() || !self.view.is_empty()).then_some(DeviceState::Enrolled)),
             ..base
         }
     }
 
-    /// What of the policies is asked for; none where nothing is.
+    /// The policy results asked for; none if nothing is.
     fn asked(&self, errors: &mut FieldErrors) -> Option<Asked> {
         let policy = filter(&self.policy, "policy", PolicyId::parse, errors);
         let requirement = filter(&self.requirement, "requirement", RequirementKind::parse, errors);
@@ -83,7 +84,7 @@ impl ListQuery {
         Some(Asked { policy, requirement, outcome })
     }
 
-    /// What the policies make of the devices that are shown; "" for anything.
+    /// The policy result of the devices shown; "" for any.
     pub fn outcome(&self) -> &str {
         let is_asked = !self.policy.is_empty() || !self.requirement.is_empty();
         if self.outcome.is_empty() && is_asked { Compliance::NotCompliant.as_str() } else { &self.outcome }
@@ -92,7 +93,7 @@ impl ListQuery {
     /// The whole query for the devices within reach.
     ///
     /// # Errors
-    /// As [`ListQuery::filter`], and what is no order or no place in it.
+    /// As [`ListQuery::filter`], and for an invalid order or position.
     pub fn parse(&self, conn: &mut Conn, reach: &Reach, now: Time) -> Result<Query> {
         let mut errors = FieldErrors::new();
         let sort = filter(&self.sort, "sort", Sort::parse, &mut errors).unwrap_or_default();
@@ -112,7 +113,7 @@ impl ListQuery {
         Ok(Query { filter, reach: reach.clone(), sort, is_descending, from, limit: PER_PAGE })
     }
 
-    /// What follows `?`, at the first page.
+    /// What follows `?`, for the first page.
     pub fn address(&self) -> String {
         self.with(&[])
     }
@@ -142,12 +143,12 @@ impl ListQuery {
         serde_urlencoded::to_string(pairs).unwrap_or_default()
     }
 
-    /// Whether anything but the order is chosen.
+    /// Whether anything other than the order is chosen.
     pub fn is_filtered(&self) -> bool {
         !self.view.is_empty() || self.has_fields()
     }
 
-    /// Whether a field of the form says something: then it is shown.
+    /// Whether a field of the form is filled in; then the form is shown.
     pub fn has_fields(&self) -> bool {
         [
             &self.q,

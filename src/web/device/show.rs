@@ -1,4 +1,4 @@
-//! One device: three answers, and what they stand on.
+//! One device: three answers, and the facts behind them.
 use super::answer::{self, Answer, ProofFacts};
 use super::strip::{Strip, begins, strip};
 use crate::clock::Clock;
@@ -61,17 +61,17 @@ struct ShowPage {
     failures: Option<Failures>,
     left_out: LeftOut,
     away: Vec<RootAway>,
-    /// What was typed for a token of an own client.
+    /// What was typed into the form for an own client's token.
     client: ClientTyped,
     errors: FieldErrors,
 }
 
-/// What the database has of a device.
+/// What the page needs from the database.
 struct Read {
     device: Device,
     listed: ListedDevice,
     status: DeviceStatus,
-    /// What the answers about its loss stand on.
+    /// The facts behind the answers about its loss.
     known: LossFacts,
     points: Vec<RestorePoint>,
     tests: Vec<RestoreTest>,
@@ -84,16 +84,16 @@ struct Read {
     findings: Vec<Finding>,
     activity: Vec<Activity>,
     failed_test: Option<RestoreTest>,
-    /// Restore points that damage took the proof from.
+    /// Restore points that lost their proof to damage.
     to_retest: i64,
     tokens: Vec<RepositoryToken>,
-    /// The last backup that it tried.
+    /// Its last attempt at a backup.
     attempt: Option<BackupAttempt>,
-    /// Of its backups; none where nothing takes any.
+    /// The space of its backups; none if it cannot be backed up.
     space: Option<Space>,
     /// Other devices with its serial number.
     twins: Twins,
-    /// The machines that spoke for it, where more than one may.
+    /// The machines that reported as it, if there may be more than one.
     machines: Vec<Line>,
 }
 
@@ -109,24 +109,24 @@ struct May {
     see_activity: bool,
 }
 
-/// A line of the details, with how it was learned.
+/// A line of the details, with where it comes from.
 struct Detail {
     name: &'static str,
     value: String,
     source: String,
 }
 
-/// So many restore points are read for the strip; more than one a quarter of an hour.
+/// How many restore points are read for the strip: more than one every quarter of an hour.
 const STRIP_POINTS: i64 = 3000;
-/// So many of them are listed.
+/// How many of them are listed.
 const LISTED_POINTS: usize = 10;
 
-/// The ids of the fields of passwords: the page has three forms with one.
+/// The ids of the password fields: three forms on the page have one.
 pub(super) const ENROLL_PASSWORD: &str = "enroll-password";
 pub(super) const CLIENT_PASSWORD: &str = "client-password";
 pub(super) const READER_PASSWORD: &str = "reader-password";
 
-/// What was typed for a token of an own client.
+/// What was typed into the form for an own client's token.
 pub(super) struct ClientTyped {
     pub name: String,
     pub hours: String,
@@ -140,10 +140,10 @@ impl Default for ClientTyped {
     }
 }
 
-/// The page again, with why a form of it did nothing.
+/// The page again, with the reason why one of its forms did nothing.
 ///
 /// # Errors
-/// `error` itself where it is about more than the form.
+/// `error` itself if it is about more than the form.
 pub(super) async fn again(
     (layout, store, reach): (Layout, &Store, &Reach),
     id: DeviceId,
@@ -275,7 +275,7 @@ impl ShowPage {
     }
 }
 
-/// The value that a requirement was held against, in words.
+/// The value that a requirement was checked against, in words.
 pub(in crate::web) fn measured(layout: &Layout, value: &Value) -> String {
     match value {
         Value::Nothing => "Nothing known".to_owned(),
@@ -303,7 +303,7 @@ fn may(layout: &Layout, device: &Device) -> May {
     }
 }
 
-/// How long a backup and its test took the last time.
+/// How long the last backup and its test took.
 fn estimate(read: &Read) -> Option<Duration> {
     let backup =
         read.past.iter().find(|it| it.kind == CommandKind::BackUpNow && it.state == CommandState::Acknowledged)?;
@@ -324,7 +324,7 @@ fn details(read: &Read, facts: &DeviceFacts, layout: &Layout) -> Result<Vec<Deta
     known("Protected folders", device.roots()?.join(", "));
     known("Address", read.status.address.clone());
     if let Some(attempt) = &read.attempt {
-        known("Last backup tried", layout.zone.full(attempt.tried_at));
+        known("Last backup attempt", layout.zone.full(attempt.tried_at));
     }
     reported(&mut details, "Passcode", facts.passcode_set.as_ref(), layout, |it| {
         if *it { "Set".to_owned() } else { "Not set".to_owned() }

@@ -20,7 +20,7 @@ pub struct Strip {
 /// One day with at least one restore point.
 pub struct Day {
     pub date: String,
-    /// The worst news of the day, else the best.
+    /// The worst news of the day, otherwise the best.
     pub word: &'static str,
     pub count: usize,
 }
@@ -30,9 +30,10 @@ pub fn begins(now: Time) -> Time {
     now - days(DAYS)
 }
 
-/// Puts points into the days of the reader's zone, from the day of enrolment on: before it there was nothing to back up.
+/// Sorts points into days in the reader's zone, from the day of enrolment on: before that there was nothing to
+/// back up.
 pub fn strip(points: &[RestorePoint], zone: &Zone, enrolled_at: Time, now: Time) -> Strip {
-    // Backups of an earlier enrolment are shown all the same.
+    // Backups of an earlier enrolment are shown nevertheless.
     let oldest = points.iter().map(|it| it.received_at).fold(enrolled_at.min(now), Time::min);
     // A date is written year first, so that it sorts as text.
     let begin = zone.field(oldest);
@@ -84,12 +85,12 @@ fn word(points: &[&RestorePoint]) -> &'static str {
     } else if points.iter().any(|it| it.stored_at.is_some()) {
         "stored"
     } else {
-        // What is only reported is no backup yet.
+        // What is only reported is not a backup yet.
         "none"
     }
 }
 
-/// The word of a day with a restore point, as the badges say it.
+/// The word for a day with a restore point, as on the badges.
 fn name(word: &str) -> &'static str {
     match word {
         "failed" => Grade::Failed.name(),

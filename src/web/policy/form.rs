@@ -46,7 +46,7 @@ pub struct PolicyForm {
     pub(super) check_in_unit: String,
     pub(super) os: String,
     pub(super) os_version: String,
-    /// Where what is changed guards data; never shown again.
+    /// For changes to what guards data; never shown again.
     pub(super) password: String,
 }
 
@@ -141,7 +141,7 @@ impl PolicyForm {
         [
             span(
                 "proven",
-                "A proven restore point, not older than",
+                "A proven restore point no older than",
                 "Restored and compared file by file.",
                 &self.proven,
                 &self.proven_number,

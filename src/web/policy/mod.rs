@@ -60,11 +60,11 @@ struct ShowPage {
     errors: FieldErrors,
 }
 
-/// At most so many devices are shown of those that do not meet a policy.
+/// How many of the devices that do not meet a policy are shown.
 const FIRST: usize = 20;
 
 impl ShowPage {
-    /// How many devices do not meet this requirement of it.
+    /// How many devices do not meet this requirement.
     fn fails(&self, requirement: &Requirement) -> i64 {
         self.tallies.of_requirement(self.policy.id, requirement.kind()).not_compliant
     }
@@ -79,7 +79,7 @@ impl ShowPage {
 #[template(path = "policy/edit.html")]
 struct EditPage {
     layout: Layout,
-    /// None while it is new.
+    /// None for a new policy.
     id: Option<PolicyId>,
     form: PolicyForm,
     teams: Vec<(String, String)>,
@@ -150,9 +150,13 @@ async fn add(
         Err(errors) => Err(errors.into()),
     };
     match done {
-        Ok(policy) => {
-            Ok(see_other(format!("/policies/{}", policy.id), Some("Saved. Devices get it with their next check-in.")))
-        }
+        Ok(policy) => Ok(see_other(
+            format!("/policies/{}", policy.id),
+            Some(
+                "Saved. Devices get it at their next \
+             check-in.",
+            ),
+        )),
         Err(error) => {
             let (errors, refusal) = refusal(error)?;
             let teams = store.read(store::team::all).await?;
@@ -253,7 +257,13 @@ async fn change(
         Err(errors) => Err(errors.into()),
     };
     match done {
-        Ok(_) => Ok(see_other(format!("/policies/{id}"), Some("Saved. Devices get it with their next check-in."))),
+        Ok(_) => Ok(see_other(
+            format!("/policies/{id}"),
+            Some(
+                "Saved. Devices get it at their next \
+         check-in.",
+            ),
+        )),
         Err(error) => {
             let is_newer = matches!(error, Error::Conflict(_));
             let (errors, refusal) = refusal(error)?;
@@ -275,7 +285,7 @@ pub struct RemoveForm {
 
 type Desk = (Data<Store>, Data<Clock>, Data<Shared>);
 
-/// Asks for a fresh password where a change, or a removal, takes from a policy that guards data.
+/// Asks for a fresh password if a change or a removal weakens a policy that guards data.
 async fn guarded(
     by: &Can<EditPolicies>,
     (store, clock, shared): &Desk,
@@ -312,7 +322,7 @@ async fn remove(
                         return Err(Error::NotFound("policy"));
                     }
                     if typed.trim() != old.name {
-                        return Err(Error::invalid("confirm", "Type the name of the policy as it stands above."));
+                        return Err(Error::invalid("confirm", "Type the policy’s name as shown above."));
                     }
                     policy::remove(conn, &actor, id, now)
                 })
@@ -320,7 +330,13 @@ async fn remove(
         }
     };
     match done {
-        Ok(()) => Ok(see_other("/policies", Some("The policy was removed. Devices drop it with their next check-in."))),
+        Ok(()) => Ok(see_other(
+            "/policies",
+            Some(
+                "The policy was removed. Devices drop it at their next \
+         check-in.",
+            ),
+        )),
         Err(error) => {
             let (errors, refusal) = refusal(error)?;
             refusal.again(&show_page(&viewer, layout, &store, id, (errors, confirm)).await?)

@@ -1,4 +1,4 @@
-//! The second person's word on a restore to another device.
+//! The second person's decision on a restore to another device.
 use super::show::show_again;
 use crate::clock::Clock;
 use crate::domain::guard::GuardedAct;
@@ -34,7 +34,7 @@ pub async fn approve(
             wake.device(restore.target_device_id);
             "Approved. It begins when the device checks in."
         }
-        Ok(Decision::Ended(_)) => "Not approved: something changed since it was asked for, so it ended.",
+        Ok(Decision::Ended(_)) => "Not approved: something has changed since it was requested, so it ended.",
         Err(error) => return show_again((&by, layout, &store), id, error).await,
     };
     wake.mail();

@@ -34,7 +34,7 @@ pub const fn badge(restore: &Restore) -> (&'static str, &'static str) {
         RestoreState::Requested => ("held", "circle-help"),
         RestoreState::Queued => ("dated", "send"),
         RestoreState::Running => ("dated", "hourglass"),
-        // What was there already was not compared.
+        // Files that were already there were not compared.
         RestoreState::Compared if restore.matched_count < restore.file_count => ("dated", "triangle-alert"),
         RestoreState::Compared => ("proven", "circle-check"),
         RestoreState::Failed => ("lost", "circle-x"),
@@ -42,8 +42,8 @@ pub const fn badge(restore: &Restore) -> (&'static str, &'static str) {
     }
 }
 
-/// What was chosen so far, as hidden fields carry it from step to step: a list of files is too long for an address,
-/// and an address stays in histories and logs.
+/// What has been chosen so far, carried from step to step in hidden fields: a list of files is too long for an
+/// address, and addresses stay in histories and logs.
 #[derive(Debug, Clone, Default)]
 pub struct Choice {
     pub point: String,
@@ -77,7 +77,7 @@ impl Choice {
         }
     }
 
-    /// Everything chosen, for the hidden fields of the next step. What is empty is left out.
+    /// Everything chosen, for the hidden fields of the next step. Empty values are left out.
     pub fn pairs(&self) -> Vec<(&'static str, &str)> {
         let single = [
             ("point", self.point.as_str()),
@@ -92,7 +92,7 @@ impl Choice {
         single.into_iter().chain(paths).filter(|(_, value)| !value.is_empty()).collect()
     }
 
-    /// Whether this step's own name is among `names`, so that its form shows it as a field of its own.
+    /// Whether this value's name is among `names`; then the form has its own field for it.
     pub fn kept<'a>(&'a self, names: &[&str]) -> Vec<(&'static str, &'a str)> {
         self.pairs().into_iter().filter(|(name, _)| !names.contains(name)).collect()
     }
@@ -100,12 +100,12 @@ impl Choice {
     /// What is restored.
     ///
     /// # Errors
-    /// When a class is not one, or no path is chosen.
+    /// When the class is unknown, or no path is chosen.
     pub fn selection(&self) -> Result<Selection> {
         match self.what.as_str() {
             "class" => FileClass::parse(&self.class)
                 .map(Selection::Class)
-                .ok_or_else(|| Error::invalid("class", "Choose what kind of files.")),
+                .ok_or_else(|| Error::invalid("class", "Choose a kind of files.")),
             "paths" if self.paths.is_empty() => {
                 Err(Error::invalid("what-paths", "Nothing is chosen yet: search for files, or choose everything."))
             }
@@ -114,10 +114,10 @@ impl Choice {
         }
     }
 
-    /// All of it as the service takes it.
+    /// All of it in the form the service takes.
     ///
     /// # Errors
-    /// When a step was left out.
+    /// When a step was skipped.
     pub fn draft(&self, device: DeviceId, request_key: &str) -> Result<Draft> {
         use crate::domain::id::RestorePointId;
         Ok(Draft {
@@ -125,9 +125,9 @@ impl Choice {
             point: RestorePointId::parse(&self.point).ok_or(Error::NotFound("restore point"))?,
             selection: self.selection()?,
             target: DeviceId::parse(&self.target)
-                .ok_or_else(|| Error::invalid("target", "Choose the device that gets the files."))?,
+                .ok_or_else(|| Error::invalid("target", "Choose the device to restore to."))?,
             conflict: Conflict::parse(&self.conflict)
-                .ok_or_else(|| Error::invalid("conflict", "Say what happens where a file is already there."))?,
+                .ok_or_else(|| Error::invalid("conflict", "Choose what happens if a file is already there."))?,
             accepts_unproven: self.unproven,
             reason: self.reason.clone(),
             request_key: Some(request_key.chars().take(80).collect()).filter(|it: &String| !it.is_empty()),

@@ -1,4 +1,4 @@
-//! The last step of a restore: the form that orders it, or asks for it where it leaves its device.
+//! The last step of a restore: the form that orders it, or requests it if the data leaves its device.
 use super::Choice;
 use super::wizard::preview_page;
 use crate::blob::BlobStore;
@@ -25,7 +25,7 @@ use actix_web::{HttpResponse, post, web};
 use anyhow::Context;
 use std::sync::Arc;
 
-/// None where the proof side lives on another host.
+/// None if the proof side is on another host.
 type Keys = Data<Option<Arc<ProofKeys>>>;
 
 #[post("/devices/{id}/restores")]
@@ -52,7 +52,7 @@ pub async fn create(
         Ok(restore) => {
             let said = if restore.state == RestoreState::Requested {
                 wake.mail();
-                "Restore requested. Nothing is sent before somebody else approves."
+                "Restore requested. Nothing is sent until somebody else approves."
             } else {
                 wake.device(restore.target_device_id);
                 "Restore ordered. It begins when the device checks in."
@@ -73,7 +73,7 @@ pub async fn create(
     }
 }
 
-/// Asks for what the table of guards asks for: a reason, and a password entered just now.
+/// Requires what the table of guards requires: a reason, and a recently entered password.
 async fn signed(
     by: &Can<Restore>,
     desk: (&Store, &Clock, &Shared),

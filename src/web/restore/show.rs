@@ -23,7 +23,7 @@ use actix_web::{HttpResponse, get, post};
 use askama::Template;
 use serde::Deserialize;
 
-/// So many are shown; older ones stay in Activity.
+/// How many are shown; older ones are in Activity.
 const SHOWN: i64 = 200;
 
 #[derive(Template)]
@@ -52,10 +52,10 @@ pub struct ListQuery {
     state: String,
 }
 
-/// The words of the filter with their names.
+/// The filter's values with their names.
 const STATES: [(&str, &str); 5] = [
     ("", "All"),
-    ("requested", "Wait for approval"),
+    ("requested", "Waiting for approval"),
     ("open", "Under way"),
     ("compared", "Compared"),
     ("failed", "Failed"),
@@ -93,9 +93,9 @@ struct Shown {
     approver: String,
     outcome: Outcome,
     chosen: Selection,
-    /// What the second person agrees to, and its digest; none for a device that gets its own back.
+    /// What the second person agrees to, and its digest; none for a device that gets its own data back.
     agreed: Option<(Crossing, String)>,
-    /// What changed since it was asked for.
+    /// What has changed since it was requested.
     changes: Vec<&'static str>,
 }
 
@@ -105,9 +105,9 @@ struct ShowPage {
     layout: Layout,
     it: Shown,
     may_cancel: bool,
-    /// Names of files only for who may see them.
+    /// File names only for those who may see them.
     may_see_names: bool,
-    /// Whether whoever looks decides; why not, where they approve restores at all.
+    /// Whether the reader can decide, or why not, if they approve restores at all.
     decides: std::result::Result<(), String>,
     errors: FieldErrors,
 }
@@ -132,16 +132,16 @@ impl ShowPage {
         }
     }
 
-    /// Each kind of file that did not come back as it was: its heading, how many, and names.
+    /// Each kind of file that did not come back as it was: its heading, how many, and their names.
     fn groups(&self) -> Vec<(&'static str, usize, &[String])> {
         let it = &self.it.outcome;
         let [differing, missing, kept, not_compared] = it.counts;
         let all = [
-            ("Came back otherwise than the manifest says", differing, it.differing.as_slice()),
+            ("Came back different from the manifest", differing, it.differing.as_slice()),
             ("Did not come back", missing, it.missing.as_slice()),
-            ("Were there already and stayed as they were", kept, it.kept.as_slice()),
+            ("Were already there and stayed as they were", kept, it.kept.as_slice()),
             (
-                "Changed while they were backed up, so there is nothing to compare with",
+                "Changed during the backup, so there is nothing to compare them with",
                 not_compared,
                 it.not_compared.as_slice(),
             ),
@@ -153,7 +153,7 @@ impl ShowPage {
 fn load(conn: &mut Conn, reach: &Reach, id: RestoreId) -> Result<Shown> {
     let none = || Error::NotFound("restore");
     let restore = store::restore::find(conn, id)?.ok_or_else(none)?;
-    // Out of reach is as if it were not there; a database that fails is not.
+    // Out of reach counts as not there; a failing database does not.
     let hidden = |error| if matches!(error, Error::NotFound(_)) { none() } else { error };
     let device = reached(conn, reach, restore.device_id).map_err(hidden)?;
     let target = reached(conn, reach, restore.target_device_id).map_err(hidden)?;
@@ -172,7 +172,7 @@ fn load(conn: &mut Conn, reach: &Reach, id: RestoreId) -> Result<Shown> {
     Ok(Shown { outcome, chosen, restore, device, target, point, requester, approver, agreed, changes })
 }
 
-/// The name of an account, or of what else did it.
+/// The name of an account, or of whatever else did it.
 fn name(conn: &mut Conn, id: &str) -> Result<String> {
     Ok(match UserId::parse(id) {
         Some(id) => store::wipe::person(conn, id)?.map(|it| it.name).unwrap_or_default(),
@@ -180,7 +180,7 @@ fn name(conn: &mut Conn, id: &str) -> Result<String> {
     })
 }
 
-/// Whether somebody decides on a restore that waits, and why not.
+/// Whether somebody can decide on a waiting restore, or why not.
 fn decides(conn: &mut Conn, by: &SignedIn, it: &Shown, now: Time) -> Result<std::result::Result<(), String>> {
     let Some(reach) = by.grants().reach(Permission::ApproveRestore) else { return Ok(Err(String::new())) };
     if it.restore.state != RestoreState::Requested {
@@ -219,10 +219,10 @@ async fn page(
     })
 }
 
-/// The page again, with why a form of it did nothing.
+/// The page again, with the reason why one of its forms did nothing.
 ///
 /// # Errors
-/// `error` itself where it is about more than the form.
+/// `error` itself if it is about more than the form.
 pub(super) async fn show_again(
     (by, layout, store): (&Can<ApproveRestore>, Layout, &Store),
     id: RestoreId,

@@ -30,11 +30,11 @@ use anyhow::Context;
 use askama::Template;
 use std::cmp::Reverse;
 
-/// So many restore points are offered, and so many proven ones among older points.
+/// How many restore points are offered, plus as many proven ones among older points.
 const POINTS: i64 = 60;
-/// So many files a search shows.
+/// How many files a search shows.
 const FOUND: usize = 200;
-/// So many devices are offered as targets.
+/// How many devices are offered as targets.
 const TARGETS: i64 = 50;
 
 /// A restore point as a choice.
@@ -70,7 +70,7 @@ pub async fn choose_point(
         .await?;
     let mut points: Vec<_> =
         points.into_iter().map(|it| Offered { is_proven: restore::is_proven(&it), point: it }).collect();
-    // Proven first; each part stays newest first.
+    // Proven ones first; each group stays newest first.
     points.sort_by_key(|it| (!it.is_proven, Reverse(it.point.sequence)));
     with_status(&PointPage { layout, device, points }, StatusCode::OK)
 }
@@ -114,7 +114,7 @@ pub async fn choose_what(
     what_page(&by, layout, (&store, blobs), id.into_inner(), &query, FieldErrors::new()).await
 }
 
-/// The same step with what is chosen already: after a search, or on the way back.
+/// The same step with what is already chosen: after a search, or on the way back.
 #[post("/devices/{id}/restore/what")]
 pub async fn choose_again(
     by: Can<Restore>,
@@ -155,8 +155,8 @@ async fn what_page(
     step(&page, &page.errors)
 }
 
-/// A step of the wizard. Going back in the browser shows it again without sending the form once more, so it may be
-/// kept, by this browser only.
+/// A step of the wizard. Going back in the browser should show it without sending the form again, so this
+/// browser alone may cache it.
 fn step(page: &impl Template, errors: &FieldErrors) -> PageResult<HttpResponse> {
     let mut response = if errors.is_empty() { with_status(page, StatusCode::OK)? } else { again(page)? };
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
@@ -212,17 +212,17 @@ struct WherePage {
     errors: FieldErrors,
 }
 
-/// What a target says of its disk.
+/// What a target reports about its disk.
 fn encryption(target: &Target) -> &'static str {
     match target.encryption {
         Some(Encryption::On) => "encrypted",
         Some(Encryption::Off) => "not encrypted",
-        Some(Encryption::Unknown) | None => "encryption not known",
+        Some(Encryption::Unknown) | None => "encryption unknown",
     }
 }
 
 impl WherePage {
-    /// "Grace, company, encrypted, seen 4 d ago": what tells a target from one that somebody just made.
+    /// "Grace, company, encrypted, seen 4 d ago": what distinguishes a target from one that somebody just made.
     fn described(&self, it: &Target) -> String {
         let person = if it.person.trim().is_empty() { "no person" } else { &it.person };
         let seen = match it.last_seen_at {
@@ -289,11 +289,11 @@ pub(super) struct PreviewPage {
     conflict: Conflict,
     file_count: usize,
     byte_count: i64,
-    /// How long the last restore test of this point took for as much; empty where it is not known.
+    /// How long the last restore test of this point took, scaled to what is chosen; empty if unknown.
     takes: String,
     request_key: String,
     pub(super) refusal: String,
-    /// Whether it leaves its device, so that a second person decides.
+    /// Whether the data leaves its device, so that a second person decides.
     crosses: bool,
     pub(super) errors: FieldErrors,
 }
@@ -330,7 +330,7 @@ pub async fn preview(
 /// The page of the last step.
 ///
 /// # Errors
-/// When something of it is not there, or its manifest cannot be read.
+/// When something it needs is missing, or its manifest cannot be read.
 pub(super) async fn preview_page(
     by: &Can<Restore>,
     layout: Layout,
@@ -379,7 +379,7 @@ pub(super) async fn preview_page(
     })
 }
 
-/// The measured time of a restore test, for as many bytes as are chosen.
+/// The measured time of a restore test, scaled to the bytes chosen.
 fn estimate(took: std::time::Duration, bytes: i64, of: i64) -> String {
     let millis = i128::try_from(took.as_millis()).unwrap_or(0) * i128::from(bytes) / i128::from(of.max(1));
     filter::span(std::time::Duration::from_millis(u64::try_from(millis).unwrap_or(0).max(1000)))

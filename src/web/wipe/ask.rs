@@ -1,4 +1,4 @@
-//! `/devices/{id}/wipe`: what would be lost, what we would do instead, and the form.
+//! `/devices/{id}/wipe`: what would be lost, what we advise instead, and the form.
 use super::{Acting, reached};
 use crate::clock::Clock;
 use crate::domain::device::Ownership;
@@ -33,7 +33,7 @@ use askama::Template;
 use serde::Deserialize;
 use std::time::Duration;
 
-/// What is posted; what is missing is empty.
+/// What is posted; missing fields are empty.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct WipeForm {
@@ -72,7 +72,7 @@ impl WipeForm {
     }
 }
 
-/// What of the page comes from the database.
+/// What the page needs from the database.
 struct Shown {
     device: Device,
     facts: Facts,
@@ -141,7 +141,7 @@ impl NewPage {
     }
 }
 
-/// How long the hold is, to the minute: it is what people rely on to stop a wipe.
+/// How long the hold is, to the minute: people rely on it to stop a wipe.
 fn hold(span: Duration) -> String {
     if span < hours(1) { filter::span(span) } else { counted(span.as_secs() / 60, "minute", "minutes") }
 }
@@ -183,7 +183,7 @@ pub async fn create(
             let said = if request.state == WipeState::Held {
                 "Wipe requested. It is held; its page says why."
             } else {
-                "Wipe requested. Nothing is sent before somebody else approves."
+                "Wipe requested. Nothing is sent until somebody else approves."
             };
             return Ok(see_other(format!("/wipe-requests/{}", request.id), Some(said)));
         }

@@ -1,4 +1,4 @@
-//! `/wipe-requests`: every wipe that was asked for.
+//! `/wipe-requests`: every wipe that was requested.
 use super::badge;
 use crate::clock::Clock;
 use crate::domain::time::Time;
@@ -18,7 +18,7 @@ use askama::Template;
 use serde::Deserialize;
 use std::collections::HashMap;
 
-/// So many are shown; older ones stay in Activity.
+/// How many are shown; older ones are in Activity.
 const SHOWN: i64 = 200;
 
 #[derive(Debug, Default, Deserialize)]
@@ -35,7 +35,7 @@ pub struct Row {
 }
 
 impl Row {
-    /// What was agreed to lose, in few words.
+    /// The loss that was agreed to, in a few words.
     pub fn lost(&self, layout: &Layout) -> String {
         self.agreed.lost_by(self.it.request.action, &|at| layout.zone.short(at))
     }
@@ -51,7 +51,7 @@ impl Row {
     }
 }
 
-/// Rows with what they need beside the request.
+/// Rows with what they need besides the request.
 ///
 /// # Errors
 /// When the database refuses.
@@ -92,7 +92,7 @@ fn states(filter: &str) -> Option<Vec<WipeState>> {
     }
 }
 
-/// The states that the filter of an address means.
+/// The states that the filter in an address stands for.
 fn parse(filter: &str) -> Result<Vec<WipeState>> {
     let mut errors = FieldErrors::new();
     let states = form::filter(filter, "state", states, &mut errors).unwrap_or_else(|| WipeState::ALL.to_vec());

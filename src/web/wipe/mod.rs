@@ -23,7 +23,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(ask::create)
         .service(list::list)
         .service(list::csv)
-        // Before the page of one request, whose pattern would take it.
+        // Before the page of one request, whose pattern would match it.
         .service(show::stop_all)
         .service(show::show)
         .service(show::approve)
@@ -32,7 +32,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(show::stop);
 }
 
-/// Who acts, owned, so that it can go to another thread.
+/// Who acts, owned, so that it can move to another thread.
 pub struct Acting {
     actor: crate::domain::activity::Actor,
     user: UserId,
@@ -50,13 +50,13 @@ impl Acting {
         Self { actor: by.actor(), user: by.id, reach }
     }
 
-    /// The same as services take it.
+    /// The same in the form services take.
     pub fn by(&self) -> By<'_> {
         By { actor: &self.actor, user: self.user, reach: &self.reach }
     }
 }
 
-/// A device within reach; else there is none.
+/// A device within reach.
 ///
 /// # Errors
 /// When there is none.

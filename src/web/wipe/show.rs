@@ -33,7 +33,7 @@ use anyhow::Context;
 use askama::Template;
 use serde::Deserialize;
 
-/// What of the page comes from the database.
+/// What the page needs from the database.
 struct Shown {
     request: WipeRequest,
     device: Device,
@@ -43,11 +43,11 @@ struct Shown {
     requester: Person,
     approver: Option<Person>,
     requested_today: i64,
-    /// Why whoever looks at it may not decide; none where they may, or have no part in it.
+    /// Why the reader may not decide; none if they may, or have no part in it.
     refusal: Option<String>,
     may_decide: bool,
     timeline: Vec<Activity>,
-    /// So many wipes are released within an hour.
+    /// How many wipes are released per hour.
     per_hour: i64,
 }
 
@@ -71,7 +71,7 @@ struct ShowPage {
 /// What was typed into the page's forms.
 #[derive(Default)]
 struct Typed {
-    /// To request it anew.
+    /// To request it again.
     serial: String,
     /// Why it is stopped.
     why: String,
@@ -104,7 +104,7 @@ impl ShowPage {
         badge(self.it.request.state).1
     }
 
-    /// For how long the device owes its report, where that is worth a word.
+    /// How long the device's report has been overdue, if that is worth mentioning.
     fn silence(&self) -> Option<String> {
         let waited = self.layout.now.since(self.it.request.delivered_at?);
         (waited >= days(1)).then(|| filter::span(waited))
@@ -115,7 +115,7 @@ impl ShowPage {
         self.it.request.action == WipeAction::RemoveCompanyData
     }
 
-    /// Whether this person can ask anew for what came to nothing.
+    /// Whether this person can repeat a request that came to nothing.
     fn may_ask_again(&self) -> bool {
         let device = &self.it.device;
         matches!(self.it.request.state, WipeState::Failed | WipeState::Expired | WipeState::Cancelled)
@@ -210,7 +210,7 @@ pub async fn approve(
     let said = match store.act(move |conn| wipe::approve(conn, &acting.by(), id, &seen, now)).await {
         Ok(Decision::Approved(_)) => "Approved. The hold begins; anyone can still stop it.",
         Ok(Decision::ReviewAgain(_)) => {
-            "Not approved: the facts got worse since the request. The requester must look again."
+            "Not approved: the facts have got worse since the request. The requester must look at them again."
         }
         Err(error) => return refused(&store, &by, layout, id, error).await,
     };
@@ -234,12 +234,18 @@ pub async fn end_hold(
     let consent = value(&form, "consent").to_owned();
     let damage = value(&form, "damage").to_owned();
     match store.act(move |conn| wipe::lift_accepting(conn, &acting.by(), id, (&consent, &damage), now)).await {
-        Ok(_) => Ok(see_other(format!("/wipe-requests/{id}"), Some("The hold is ended. The wipe waits for approval."))),
+        Ok(_) => Ok(see_other(
+            format!("/wipe-requests/{id}"),
+            Some(
+                "The hold was ended. The wipe is waiting \
+         for approval.",
+            ),
+        )),
         Err(error) => refused(&store, &by, layout, id, error).await,
     }
 }
 
-/// What the requester's form carries when the facts are looked at again.
+/// What the requester's form carries when they look at the facts again.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct ReviewForm {
@@ -284,7 +290,7 @@ pub async fn review(
             wake.mail();
             Ok(see_other(
                 format!("/wipe-requests/{id}"),
-                Some("You agreed to the facts as they are. Somebody else decides."),
+                Some("You agreed to the facts as they are now. Somebody else decides."),
             ))
         }
         Err(error) => refused_as((&store, &by, layout), id, typed, error).await,
@@ -327,7 +333,7 @@ pub async fn stop_all(
     Ok(see_other("/approvals", Some(&said)))
 }
 
-/// The same page with why not, and the facts as they are.
+/// The same page with the reason, and the facts as they are now.
 async fn refused(
     store: &Store,
     by: &SignedIn,

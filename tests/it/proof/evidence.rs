@@ -336,7 +336,7 @@ fn each_point_that_damage_demoted_is_tested_again_in_its_turn() {
     for expected in
         [["proven", "due", "due", "due"], ["proven", "proven", "due", "due"], ["proven", "proven", "proven", "due"]]
     {
-        assert_eq!((world.run(), levels(&world)), (1, expected.to_vec()), "one at a time, the newest first");
+        assert_eq!((world.run(), levels(&world)), (1, expected.to_vec()), "one at a time, newest first");
     }
     assert_eq!(world.run(), 2, "what the oldest lost is looked for in the newest at once");
     assert_eq!(levels(&world), ["proven", "proven", "proven", "failed"]);

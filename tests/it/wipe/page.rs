@@ -98,7 +98,7 @@ fn a_wipe_needs_a_password_entered_just_now() {
     assert!(page.contains("name=\"password\""), "{page}");
     assert_eq!(sent.status, 422);
     assert!(text(&sent).contains("value=\"SN-1\""), "what was typed stays");
-    assert!(text(&asker.get("/wipe-requests")).contains("No wipe was requested yet"));
+    assert!(text(&asker.get("/wipe-requests")).contains("No wipe has been requested yet"));
     let request = world.requested();
     let second = Visit::stale(&world.server, world.second);
     for act in ["approvals", "hold-ends"] {
@@ -289,14 +289,14 @@ fn who_may_not_decide_reads_that_requests_wait_for_somebody_else() {
     let world = World::new();
     let newcomer = person(&world.server, "newcomer", &[Role::Owner], None, world.now());
     let visit = Visit::of(&world.server, newcomer);
-    assert!(text(&visit.get("/approvals")).contains("Nothing waits for you."));
+    assert!(text(&visit.get("/approvals")).contains("Nothing is waiting for you."));
     world.requested();
 
     let page = text(&visit.get("/approvals"));
 
     assert!(page.contains("1 <span class=\"wide\">waiting"), "{page}");
     assert!(page.contains("1 request waits for a decision that is not yours"), "{page}");
-    assert!(!page.contains("Nothing waits for you"), "{page}");
+    assert!(!page.contains("Nothing is waiting for you"), "{page}");
 }
 
 #[test]
@@ -333,7 +333,7 @@ fn everything_stops_with_one_button() {
     assert_eq!(location(&second.post("/wipe-requests/stops", &[])), "/approvals");
 
     assert_eq!(world.state(request.id), WipeState::Cancelled);
-    assert!(text(&second.get("/approvals")).contains("Nothing waits for you."));
+    assert!(text(&second.get("/approvals")).contains("Nothing is waiting for you."));
 }
 
 #[test]
