@@ -1,19 +1,19 @@
 //! POSIX access lists, as the system keeps them in two extended attributes.
 //!
-//! Only arithmetic: what rights a list gives, and the rights that are left where a list, or its owner, cannot be set.
-//! Whatever is changed here may take rights away and never adds one.
+//! Only arithmetic: which rights a list grants, and which are left if a list or its owner cannot be set.
+//! Changes made here may take rights away but never add any.
 use std::ffi::CStr;
 
 /// The attribute with the list of the entry itself.
 pub const ACCESS: &CStr = c"system.posix_acl_access";
-/// The attribute with the list that what is made in a folder begins with.
+/// The attribute with the default list for new entries in a folder.
 pub const DEFAULT: &CStr = c"system.posix_acl_default";
 
 const VERSION: u32 = 2;
-/// More than any file system takes.
+/// More than any file system accepts.
 const MOST: usize = 8192;
 
-/// Whose rights an entry of a list says.
+/// Whose rights an entry of a list sets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Tag {
     Owner,
@@ -35,14 +35,14 @@ impl Tag {
     ];
 }
 
-/// A list that is well formed: it says the rights of the owner, the owning group and all others once each.
+/// A well-formed list: it sets the rights of the owner, the owning group and all others exactly once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccessList {
     entries: Vec<(Tag, u32, u32)>,
 }
 
 impl AccessList {
-    /// Reads an attribute's value; none where it is not a list.
+    /// Reads an attribute's value; none if it is not a list.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let (version, rest) = bytes.split_first_chunk::<4>()?;
         let (entries, []) = rest.as_chunks::<8>() else { return None };
@@ -74,8 +74,8 @@ impl AccessList {
         self.entries.iter_mut().for_each(|it| it.1 &= !rights);
     }
 
-    /// Narrows the list for an entry that will belong to somebody else: who owned it is anybody then, and who is in the
-    /// owning group is not who was.
+    /// Narrows the list for an entry that will belong to somebody else: the former owner is then just anybody,
+    /// and the owning group has other members.
     pub fn narrow(&mut self, owner_is_other: bool, group_is_other: bool) {
         let owners = self.of(Tag::Owner);
         for (tag, rights, _) in &mut self.entries {
@@ -116,7 +116,7 @@ impl AccessList {
         self.of(Tag::Mask)
     }
 
-    /// What each of these named may do; everything where nobody is named.
+    /// What each of these named may do; everything if nobody is named.
     fn least(&self, tag: Tag) -> u32 {
         let mask = self.mask();
         self.entries.iter().filter(|it| it.0 == tag).fold(7, |all, it| all & it.1 & mask)
@@ -155,13 +155,13 @@ mod tests {
         // The mask in the mode's group bits is rw; the owning group itself may do nothing.
         let masked = [(1, 6, NOBODY), (2, 6, 1000), (4, 0, NOBODY), (16, 6, NOBODY), (32, 0, NOBODY)];
         assert_eq!(list(&masked).mode_without(), 0o600);
-        // One person is shut out of what everybody reads.
+        // One person is shut out of what everybody else can read.
         let shut = [(1, 6, NOBODY), (2, 0, 1000), (4, 4, NOBODY), (16, 7, NOBODY), (32, 4, NOBODY)];
         assert_eq!(list(&shut).mode_without(), 0o600);
         // One group is shut out: the owning group may still read, others may be in the group that is shut out.
         let group = [(1, 7, NOBODY), (4, 5, NOBODY), (8, 0, 50), (16, 7, NOBODY), (32, 5, NOBODY)];
         assert_eq!(list(&group).mode_without(), 0o750);
-        // Nothing but what the mode says.
+        // Nothing beyond what the mode says.
         assert_eq!(list(&[(1, 6, NOBODY), (4, 4, NOBODY), (32, 4, NOBODY)]).mode_without(), 0o644);
     }
 

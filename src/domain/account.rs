@@ -4,7 +4,7 @@ use crate::domain::time::{Time, days, hours, minutes};
 use std::time::Duration;
 
 text_enum! {
-    /// Where an account stands.
+    /// The state of an account.
     UserState { Invited = "invited", Active = "active", Disabled = "disabled" }
 }
 
@@ -13,23 +13,22 @@ text_enum! {
     LinkPurpose { SetUp = "set_up", Invite = "invite" }
 }
 
-/// A set-up link makes the owner, so it lives shortly.
+/// A set-up link creates the owner, so it is short-lived.
 pub const SET_UP_LINK_LIFE: Duration = hours(1);
 /// An invited person may be on holiday.
 pub const INVITE_LINK_LIFE: Duration = days(7);
-/// A session ends after this, whatever is done in it.
+/// A session ends after this, whatever happens in it.
 pub const SESSION_LIFE: Duration = hours(8);
-/// A session ends when nobody does anything in it for so long.
+/// A session ends after this long without activity.
 pub const SESSION_IDLE: Duration = minutes(30);
-/// A password that was entered counts as fresh for so long.
+/// How long an entered password counts as fresh.
 pub const FRESH_PASSWORD: Duration = minutes(15);
-/// An API token lives at most so long.
+/// The longest life of an API token.
 pub const MAX_API_TOKEN_DAYS: i64 = 90;
 
-/// Whether a session of these times still holds at `now`.
+/// Whether a session with these times is still valid at `now`.
 ///
-/// A clock that was set back by more than a minute ends it too: nobody knows
-/// how old it is then.
+/// A clock set back by more than a minute ends it too: then nobody knows how old it is.
 pub fn session_holds(created_at: Time, last_seen_at: Time, now: Time) -> bool {
     now < created_at + SESSION_LIFE && now < last_seen_at + SESSION_IDLE && now + minutes(1) >= created_at
 }
@@ -40,7 +39,7 @@ pub fn delay_after(failures: i64) -> Duration {
     Duration::from_secs((1_u64 << doublings).min(900))
 }
 
-/// How long an account still waits after its `failures`-th wrong password; none when it may be tried.
+/// How long an account still waits after its `failures`-th wrong password; none if it may be tried.
 ///
 /// More than the whole delay means that the clock was set back; waiting for the old time would lock everybody out.
 pub fn still_waits(failures: i64, not_before_at: Time, now: Time) -> Option<Duration> {
@@ -48,10 +47,9 @@ pub fn still_waits(failures: i64, not_before_at: Time, now: Time) -> Option<Dura
     (!wait.is_zero() && wait <= delay_after(failures)).then_some(wait)
 }
 
-/// The shortest password; every role has one length, so that a role that is
-/// granted later finds no weak password.
+/// The shortest password; the same for every role, so that a role granted later does not meet a weak password.
 pub const MIN_PASSWORD: usize = 15;
-/// The longest password; a longer one is work for the server only.
+/// The longest password; anything longer only costs the server work.
 pub const MAX_PASSWORD: usize = 128;
 
 /// Says what is wrong with a new password.
@@ -75,13 +73,13 @@ pub fn check_password(password: &str, email: &str) -> Result<(), String> {
         return Err("This is little more than your address. Use something that has nothing to do with it.".to_owned());
     }
     if is_common(&plain) {
-        return Err("This is one of the passwords that are tried first. Use four unrelated words.".to_owned());
+        return Err("This is one of the first passwords an attacker tries. Use four unrelated words.".to_owned());
     }
     Ok(())
 }
 
-/// Whether a password, lower-case letters and digits only, is a common one,
-/// also repeated, doubled up with digits, or put together from two of them.
+/// Whether a password, lower-case letters and digits only, is a common one, possibly repeated, extended with
+/// digits, or combined from two of them.
 fn is_common(plain: &str) -> bool {
     let distinct: std::collections::BTreeSet<char> = plain.chars().collect();
     if distinct.len() < 5 || SEQUENCES.iter().any(|it| it.contains(plain)) {

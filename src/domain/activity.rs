@@ -9,7 +9,7 @@ text_enum! {
 }
 
 text_enum! {
-    /// By which way an act came in.
+    /// How an act came in.
     Via { Web = "web", Api = "api", CommandLine = "command_line", Agent = "agent", Restic = "restic", Job = "job" }
 }
 
@@ -134,7 +134,7 @@ impl Outcome {
     }
 }
 
-/// Who acts, and by which way.
+/// Who acts, and how.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actor {
     pub kind: ActorKind,
@@ -142,7 +142,7 @@ pub struct Actor {
     pub id: Option<String>,
     pub name: String,
     pub via: Via,
-    /// The address the request came from; empty where there is none.
+    /// The address the request came from; empty if there is none.
     pub address: String,
 }
 
@@ -153,11 +153,10 @@ impl Actor {
     }
 }
 
-/// One entry of the history as its canonical bytes spell it.
+/// One entry of the history in the form of its canonical bytes.
 ///
 /// The bytes are this struct as JSON: fields in the order below, no white
-/// space. They are stored beside the columns, so that the history can be hashed
-/// and checked by anyone.
+/// space. They are stored beside the columns, so that anyone can hash and check the history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// 1, 2, 3 … without a gap.

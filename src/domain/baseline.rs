@@ -1,7 +1,7 @@
 //! The policy that set-up offers, so that a first device backs up before anybody has written one.
 use crate::domain::policy::Requirement;
 
-/// What it is called.
+/// Its name.
 pub const NAME: &str = "Baseline";
 
 /// Storage encrypted, a backup every day, a proof of the last 7 days, and a check-in every hour.

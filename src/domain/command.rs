@@ -10,10 +10,10 @@ text_enum! {
 }
 
 impl CommandKind {
-    /// Those that a wipe request stands behind.
+    /// Those that come from a wipe request.
     pub const ERASING: [Self; 2] = [Self::Wipe, Self::RemoveCompanyData];
 
-    /// Whether a wipe request stands behind it.
+    /// Whether it comes from a wipe request.
     pub fn erases(self) -> bool {
         Self::ERASING.contains(&self)
     }
@@ -51,7 +51,7 @@ impl CommandState {
         }
     }
 
-    /// Whether nothing can change any more.
+    /// Whether it is final.
     pub const fn is_final(self) -> bool {
         matches!(self, Self::Acknowledged | Self::Failed | Self::Expired | Self::Cancelled)
     }

@@ -1,14 +1,14 @@
-//! Whether one machine speaks for a device, or two.
+//! Whether one machine reports as a device, or two.
 //!
-//! Each answer to a check-in hands the device a *baton*, and the next check-in brings it. A copy of the machine, or its
-//! state from an older image, brings one that was passed on before. Only what was said and answered counts: no clock
-//! has a say, and an answer that was lost is told apart by the attempt, which a device repeats until it has the answer.
+//! Each answer to a check-in hands the device a *baton*, and the next check-in brings it back. A copy of the
+//! machine, or its state from an older image, brings one that was already handed in. Only messages count, no
+//! clock: a lost answer is recognised by the attempt, which a device repeats until it has the answer.
 use crate::domain::text::text_enum;
 use crate::domain::time::Time;
 use serde::{Deserialize, Serialize};
 
 text_enum! {
-    /// What is doubtful about who speaks for a device.
+    /// The doubt about which machine reports as a device.
     Doubt { None = "none", OlderState = "older_state", TwoMachines = "two_machines" }
 }
 
@@ -18,7 +18,7 @@ impl Doubt {
         !matches!(self, Self::None)
     }
 
-    /// How bad it is: what was agreed to covers no worse.
+    /// How bad it is: agreeing to one degree does not cover a worse one.
     const fn rank(self) -> u8 {
         match self {
             Self::None => 0,
@@ -41,7 +41,7 @@ impl Doubt {
         }
     }
 
-    /// What a page and a mail say; empty where there is none.
+    /// What a page and a mail say; empty if there is none.
     pub const fn sentence(self) -> &'static str {
         match self {
             Self::None => "",
@@ -49,22 +49,24 @@ impl Doubt {
                 "This device came back with an older state. Either it was restored from an older image, or a second machine has its identity."
             }
             Self::TwoMachines => {
-                "Two machines use the identity of this device: both check in, each from where the other left off."
+                "Two machines use this device’s identity: both are checking in."
             }
         }
     }
 }
 
-/// What stands while there is doubt, and the way out of it: the same sentence everywhere.
-pub const WAY_OUT: &str = "Wipes, removals of company data and restores are held until that is settled. Choose “Enroll again…” for the machine that is meant to be this device: the other one is then locked out, and can be enrolled as a device of its own.";
+/// What is on hold while there is doubt, and the way out: the same sentence everywhere.
+pub const WAY_OUT: &str = "Wipes, removals of company data and restores are held until this is settled. Choose \
+ “Enroll again…” for the machine that should be this device; the other one is then locked out, and can be enrolled as \
+ a separate device.";
 
 /// What a check-in brings.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Brought {
-    /// As the last answer handed it out; none before the first.
+    /// As handed out in the last answer; none before the first.
     #[serde(default)]
     pub baton: Option<String>,
-    /// Random, and the same at each try until this baton was answered.
+    /// Random, and the same on each try until this baton has been answered.
     pub attempt: String,
 }
 
@@ -73,30 +75,30 @@ impl Brought {
     pub const MAX_BYTES: usize = 100;
 }
 
-/// One machine, as far as its check-ins tell it from another.
+/// One machine, as far as its check-ins distinguish it from another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
-    /// The baton that it was handed last; empty where its agent takes none.
+    /// The baton it was handed last; empty if its agent does not use one.
     baton: String,
-    /// What it brought for that one, and by which attempt.
+    /// What it brought for that one, and in which attempt.
     before: String,
     attempt: String,
     pub address: String,
     pub seen_at: Time,
 }
 
-/// Who has spoken for a device in its enrolment.
+/// Which machines have reported as a device in its enrolment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Continuity {
     /// How many batons were handed out.
     #[serde(default)]
     issued: u64,
-    /// The machine heard of last comes first.
+    /// The machine heard from last comes first.
     #[serde(default)]
     pub lines: Vec<Line>,
 }
 
-/// So many machines are told apart.
+/// How many machines are distinguished.
 const MAX_LINES: usize = 4;
 
 /// Who sends a check-in, and when.
@@ -107,30 +109,30 @@ pub struct Sender<'a> {
     pub now: Time,
 }
 
-/// What a check-in did to what is known.
+/// How a check-in changed what is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
     pub continuity: Continuity,
     pub doubt: Doubt,
-    /// What the answer hands out; none to an agent that takes none.
+    /// What the answer hands out; none for an agent that does not use batons.
     pub baton: Option<String>,
 }
 
 impl Continuity {
-    /// Takes a check-in; `random` makes a new baton one that nobody can guess.
+    /// Takes a check-in; `random` makes a new baton unguessable.
     #[must_use]
     pub fn step(&self, doubt: Doubt, sender: Sender<'_>, random: &str) -> Step {
         let brought = sender.brought.and_then(|it| it.baton.as_deref()).unwrap_or_default();
         let attempt = sender.brought.map_or("", |it| &it.attempt);
         let mut next = self.clone();
         let (mut line, doubt) = match self.lines.iter().position(|it| it.continues(brought, attempt)) {
-            // Another than the one heard of last is heard of again: both are there.
+            // A machine other than the one heard from last is heard from again: both exist.
             Some(at) => (next.lines.remove(at), if at == 0 { doubt } else { Doubt::TwoMachines }),
             None => {
                 let is_known = self.lines.is_empty() || self.is_ahead(brought);
                 if is_known {
-                    // A baton that was never handed out, as far as this database knows: it was restored from a backup,
-                    // and the device is ahead of it.
+                    // A baton that this database never handed out: the database was restored from a backup, and
+                    // the device is ahead of it.
                     next.lines.clear();
                     next.issued = number(brought).max(self.issued);
                 }
@@ -173,13 +175,13 @@ impl Line {
         brought == self.baton || self.is_answer_lost(brought, attempt)
     }
 
-    /// Whether this is the attempt that was answered last: its answer was lost, and it gets the same.
+    /// Whether this is the attempt that was answered last: its answer was lost, so it gets the same one.
     fn is_answer_lost(&self, brought: &str, attempt: &str) -> bool {
         !attempt.is_empty() && brought == self.before && attempt == self.attempt && brought != self.baton
     }
 }
 
-/// The place of a baton among those handed out; 0 for what is none.
+/// The place of a baton among those handed out; 0 for anything else.
 fn number(baton: &str) -> u64 {
     baton.split_once('.').and_then(|(number, _)| number.parse().ok()).unwrap_or(0)
 }
@@ -190,7 +192,7 @@ mod tests {
 
     const NOW: Time = Time::from_millis(1_795_356_371_000);
 
-    /// A machine's state, as its disk has it.
+    /// A machine's state, as on its disk.
     #[derive(Clone, Default)]
     struct Machine {
         baton: Option<String>,
@@ -210,7 +212,7 @@ mod tests {
             self.doubt.unwrap_or(Doubt::None)
         }
 
-        /// A check-in that is answered, and whose answer may be lost.
+        /// A check-in that is answered, but whose answer may be lost.
         fn hears(&mut self, machine: &mut Machine, is_lost: bool) {
             self.count += 1;
             let attempt = machine.attempt.clone().unwrap_or_else(|| format!("attempt-{}", self.count));
@@ -234,7 +236,7 @@ mod tests {
 
     #[test]
     fn one_machine_is_never_doubted_whatever_answers_are_lost() {
-        // Every pattern of ten check-ins of which some answers are lost.
+        // Every pattern of ten check-ins in which some answers are lost.
         for pattern in 0..1024_u32 {
             let (mut world, mut machine) = (World::default(), Machine::default());
             for bit in 0..10 {
@@ -283,7 +285,7 @@ mod tests {
             assert_eq!(world.doubt(), Doubt::OlderState);
             world.hears(&mut one, false);
             assert_eq!(world.doubt(), Doubt::TwoMachines);
-            // It stands, whichever is heard of.
+            // The doubt remains, whichever is heard from.
             world.hears_all(&mut two, 3);
             assert_eq!(world.doubt(), Doubt::TwoMachines);
         }
@@ -317,7 +319,7 @@ mod tests {
         world.hears_all(&mut machine, 4);
 
         assert_eq!(world.doubt(), Doubt::None);
-        // And a clone is noticed all the same.
+        // And a clone is noticed nevertheless.
         let mut clone = machine.clone();
         world.hears(&mut machine, false);
         world.hears(&mut clone, false);
@@ -354,7 +356,7 @@ mod tests {
         silent(&mut world);
         silent(&mut world);
         assert_eq!(world.doubt(), Doubt::None);
-        // It is updated, and takes one from now on.
+        // It is updated, and uses batons from now on.
         let mut machine = Machine::default();
         world.hears_all(&mut machine, 2);
         assert_eq!(world.doubt(), Doubt::None);

@@ -1,4 +1,5 @@
-//! A restore that leaves its device: what the second person is shown, and what must still be so when it is delivered.
+//! A restore whose data leaves its device: what the second person is shown, and what must still be true when it
+//! is delivered.
 use crate::domain::device::{DeviceState, Ownership};
 use crate::domain::guard::GuardedAct;
 use crate::domain::id::{DeviceId, RepositoryId, RestorePointId, TeamId};
@@ -39,7 +40,7 @@ impl Crossing {
         act(&self.source, self.repository_generation, &self.target)
     }
 
-    /// What is another now than when it was agreed to, in words; empty where all is as it was.
+    /// What has changed since it was agreed to, in words; empty if nothing has.
     pub fn changes(&self, now: &Self) -> Vec<&'static str> {
         let mut changed = Vec::new();
         for (which, was, is) in [("source", &self.source, &now.source), ("target", &self.target, &now.target)] {
@@ -66,10 +67,10 @@ impl Crossing {
     }
 }
 
-/// What a restore from `source`, of a backup that its enrolment `generation` made, to `target` is.
+/// Which act a restore from `source`, of a backup made by its enrolment `generation`, to `target` is.
 ///
-/// Whoever enrolls a machine in a device's place gets none of what was backed up before without a second person: to a
-/// stolen session that machine would be its own.
+/// Whoever enrolls a machine in a device's place gets nothing of earlier backups without a second person: a
+/// thief with a stolen session would own that machine.
 pub fn act(source: &Side, generation: i64, target: &Side) -> GuardedAct {
     if source.id == target.id {
         return if generation == target.generation {

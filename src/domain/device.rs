@@ -1,4 +1,4 @@
-//! A device, what it says of itself, and how far that can be believed.
+//! A device, what it reports about itself, and how far that can be believed.
 use crate::domain::text::text_enum;
 use crate::domain::time::Time;
 use serde::{Deserialize, Serialize};
@@ -56,7 +56,7 @@ impl Platform {
 }
 
 text_enum! {
-    /// Whose device it is; a personal device has no full wipe.
+    /// Who owns the device; a personal device has no full wipe.
     Ownership { Company = "company", Personal = "personal" }
 }
 
@@ -71,7 +71,7 @@ impl Ownership {
 }
 
 text_enum! {
-    /// Where a device stands with us; after a failed wipe something is left on it that its key no longer opens.
+    /// The state of a device with us; after a failed wipe something is left on it that its key no longer opens.
     DeviceState {
         Enrolled = "enrolled", Wiped = "wiped", WipeFailed = "wipe_failed",
         CompanyDataRemoved = "company_data_removed", RemovalFailed = "removal_failed", Removed = "removed",
@@ -79,14 +79,14 @@ text_enum! {
 }
 
 text_enum! {
-    /// Whether the protected paths are encrypted; unknown is an answer of its own.
+    /// Whether the protected paths are encrypted; unknown is a separate answer.
     Encryption { On = "on", Off = "off", Unknown = "unknown" }
 }
 
-/// One thing a device says of itself: `reported`, never more.
+/// One thing a device says about itself: `reported`, never more.
 ///
-/// `source` says how it was learned, such as `dm-crypt` or [`DEMO_SOURCE`];
-/// `measured_at` is by the server's clock, so far as the device knows it.
+/// `source` says where it comes from, such as `dm-crypt` or [`DEMO_SOURCE`]; `measured_at` is by the server's
+/// clock, as far as the device knows it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Fact<T> {
     pub value: T,
@@ -94,7 +94,7 @@ pub struct Fact<T> {
     pub measured_at: Time,
 }
 
-/// What a device says of itself at a check-in; what it does not know is absent.
+/// What a device reports about itself at a check-in; what it does not know is absent.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct DeviceFacts {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -109,25 +109,26 @@ pub struct DeviceFacts {
     pub serial: Option<Fact<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub free_bytes: Option<Fact<i64>>,
-    /// 0 to 100; absent where there is no battery.
+    /// 0 to 100; absent if there is no battery.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub battery_percent: Option<Fact<i64>>,
-    /// What differs from the last backup, in the protected paths.
+    /// What differs from the last backup in the protected paths.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub changes: Option<Fact<Changes>>,
-    /// Protected folders that are not there, or not those that were enrolled: then nobody knows what is in them.
+    /// Protected folders that are missing, or are not the ones that were enrolled: then nobody knows what is in
+    /// them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub roots_away: Option<Fact<Vec<String>>>,
 }
 
-/// A device has so many protected folders at most.
+/// The most protected folders of a device.
 pub const MAX_ROOTS: usize = 64;
 
 impl DeviceFacts {
-    /// These facts over older ones: what is not said anew stays, with the time at which it was measured.
+    /// These facts over older ones: what is not reported again stays, with the time it was measured.
     #[must_use]
     pub fn over(self, older: Self) -> Self {
-        // Whoever counts anew has looked at the folders anew.
+        // Whoever counts again has looked at the folders again.
         let has_looked = self.changes.is_some() || self.roots_away.is_some();
         Self {
             roots_away: if has_looked { self.roots_away } else { older.roots_away },
@@ -182,7 +183,7 @@ impl DeviceFacts {
     }
 }
 
-/// The source of what the demo's scenario supplies; of no device but the demo's.
+/// The source of what the demo's scenario supplies; only demo devices have it.
 pub const DEMO_SOURCE: &str = "demo scenario";
 
 impl Origin<'_> {
@@ -191,23 +192,23 @@ impl Origin<'_> {
         self.source.split_whitespace().map(str::to_lowercase).eq(DEMO_SOURCE.split(' '))
     }
 
-    /// Whether it was measured at a time that can be: not after `now`, and since there are such devices.
+    /// Whether it was measured at a possible time: not after `now`, and not before such devices existed.
     pub fn is_dated_well(&self, now: Time) -> bool {
         (FIRST_MEASURED..=now + CLOCK_SKEW).contains(&self.measured_at)
     }
 }
 
-/// A device's clock, set right by the server's, may differ from it by so much.
+/// How much a device's clock, corrected by the server's, may differ from it.
 pub const CLOCK_SKEW: Duration = Duration::from_secs(60);
 
-/// The year 2000: what is dated before was dated by no clock.
+/// The year 2000: an earlier date did not come from a working clock.
 const FIRST_MEASURED: Time = Time::from_millis(946_684_800_000);
 
 /// Encryption of the storage under the protected paths.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EncryptionFact {
     pub state: Encryption,
-    /// Such as `LUKS2`; empty where unknown.
+    /// Such as `LUKS2`; empty if unknown.
     pub method: String,
 }
 

@@ -29,10 +29,10 @@ impl FieldErrors {
         self.0.iter().map(|(name, text)| (*name, text.as_str()))
     }
 
-    /// `Ok` when nothing is wrong.
+    /// `Ok` if nothing is wrong.
     ///
     /// # Errors
-    /// These errors, when there are any.
+    /// These errors, if there are any.
     pub fn into_result(self) -> Result<(), Self> {
         if self.is_empty() { Ok(()) } else { Err(self) }
     }

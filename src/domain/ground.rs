@@ -1,36 +1,36 @@
-//! What the server stands on: the store of backups, and the disks below it and below the database.
+//! What the server depends on: the backup store, and the disks below it and below the database.
 //!
-//! What is said of a store that is away, or that takes no backups, is worded here alone: pages, mails, `/health` and
+//! The words about a store that is away or accepts no backups are only here: pages, mails, `/health` and
 //! refusals all say the same.
 use crate::domain::text::text_enum;
 use crate::domain::time::Time;
 use serde::{Deserialize, Serialize};
 
 text_enum! {
-    /// Why the store of backups cannot be read.
+    /// Why the backup store cannot be read.
     ReadFault {
         /// Its folder or the marker in it is missing: a disk that is not mounted, or a folder that was emptied.
         Away = "away",
         /// The folder carries the marker of another server or database.
         Foreign = "foreign",
-        /// The folder is there, and the system does not let it be read.
+        /// The folder is there, but the system does not allow reading it.
         Unreadable = "unreadable",
-        /// Nothing comes back at all.
+        /// It does not answer at all.
         Silent = "silent",
     }
 }
 
 impl ReadFault {
-    /// What whoever runs the server does about it.
+    /// What the person who runs the server does about it.
     pub const fn advice(self) -> &'static str {
         match self {
-            Self::Away => "Mount its disk, or put the folder back where it was: the server notices within seconds.",
+            Self::Away => "Mount its disk, or put the folder back where it was; the server notices within seconds.",
             Self::Foreign => "Mount the right disk there, or restart the server with the right folder as --blobs.",
             Self::Unreadable => {
-                "Give the server’s account its rights to this folder again, or check the disk: the server notices \
-                 within seconds."
+                "Give the server’s account access to this folder again, or check the disk; the server notices within \
+                 seconds."
             }
-            Self::Silent => "Check the disk, or the network on the way to it: the server notices when it answers.",
+            Self::Silent => "Check the disk, or the network connection to it; the server notices when it answers.",
         }
     }
 }
@@ -38,7 +38,7 @@ impl ReadFault {
 text_enum! {
     /// Why no new backup can be stored.
     WriteFault {
-        /// The disk could not keep what was written: nothing is taken until a restart.
+        /// The disk could not keep what was written: nothing is accepted until a restart.
         Sync = "sync",
         Full = "full",
         ReadOnly = "read_only",
@@ -48,15 +48,15 @@ text_enum! {
 }
 
 impl WriteFault {
-    /// What whoever runs the server does about it.
+    /// What the person who runs the server does about it.
     pub const fn advice(self) -> &'static str {
         match self {
-            Self::Sync => "Check the disk, then restart the server: until then it takes no backups.",
-            Self::Full => "Free some space or enlarge the disk: backups go on by themselves.",
+            Self::Sync => "Check the disk, then restart the server; until then it accepts no backups.",
+            Self::Full => "Free some space or enlarge the disk; backups then continue by themselves.",
             Self::ReadOnly => {
-                "What is stored can be read and restored. Check why the disk is read-only, then mount it writable."
+                "What is stored can be read and restored. Find out why the disk is read-only, then mount it writable."
             }
-            Self::Refused => "Give the server’s account the right to write there, or check the disk.",
+            Self::Refused => "Give the server’s account write access there, or check the disk.",
         }
     }
 }
@@ -70,7 +70,7 @@ pub struct Away {
     pub since: Time,
 }
 
-/// The store takes no new backups.
+/// The store accepts no new backups.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stopped {
     pub fault: WriteFault,
@@ -78,7 +78,7 @@ pub struct Stopped {
     pub since: Time,
 }
 
-/// How the store of backups stands.
+/// The state of the backup store.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ground {
     pub away: Option<Away>,
@@ -86,7 +86,7 @@ pub struct Ground {
 }
 
 impl Away {
-    /// Why a wipe does not go on.
+    /// Why a wipe does not go ahead.
     pub fn refusal(&self) -> String {
         format!(
             "the store of backups has been unreadable since {}, so nobody can say what would be lost: {}. No wipe goes on \
@@ -103,7 +103,7 @@ text_enum! {
 }
 
 impl Disk {
-    /// What a page calls it.
+    /// Its name on pages.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Database => "Database",
@@ -120,31 +120,31 @@ pub struct Sample {
     pub total_bytes: i64,
 }
 
-/// How near a disk is to its end.
+/// How close a disk is to being full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Alarm {
     None,
-    /// A tenth is left, or a week.
+    /// A tenth of the space or a week is left.
     Low,
-    /// A thirtieth is left, or a day.
+    /// A thirtieth of the space or a day is left.
     VeryLow,
 }
 
-/// A disk's room, and where it goes.
+/// A disk's room, and its trend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Room {
     pub disk: Disk,
     pub now: Sample,
-    /// When it is full where it goes on as it did; none where it is not filling, or where that is not known yet.
+    /// When it will be full at the current rate; none if it is not filling, or if that is not known yet.
     pub full_at: Option<Time>,
 }
 
-/// A trend is told of samples that are at least this far apart.
+/// A trend is computed from samples at least this far apart.
 const LEAST_SPAN_MILLIS: i64 = 6 * 3_600_000;
 const DAY_MILLIS: i64 = 86_400_000;
 
 impl Room {
-    /// The room of a disk by its samples, the newest last; none without any.
+    /// The room of a disk from its samples, the newest last; none without any.
     pub fn of(disk: Disk, samples: &[Sample]) -> Option<Self> {
         let (first, now) = (samples.first()?, *samples.last()?);
         let span = now.at.millis() - first.at.millis();
@@ -159,7 +159,7 @@ impl Room {
         Some(Self { disk, now, full_at })
     }
 
-    /// How near the end is.
+    /// How close it is to being full.
     pub fn alarm(&self) -> Alarm {
         let Sample { at, free_bytes, total_bytes } = self.now;
         let left = self.full_at.map_or(i64::MAX, |it| it.millis() - at.millis());
@@ -172,7 +172,7 @@ impl Room {
         }
     }
 
-    /// "full in about 12 days at this rate"; empty where it is not filling.
+    /// "full in about 12 days at this rate"; empty if it is not filling.
     pub fn trend(&self) -> String {
         let Some(full_at) = self.full_at else { return String::new() };
         let days = (full_at.millis() - self.now.at.millis()) / DAY_MILLIS;

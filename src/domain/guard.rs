@@ -1,8 +1,8 @@
-//! What one session may not do alone: the one table of the acts that ask for a fresh sign-in, are told by mail, wait,
-//! or need a second person.
+//! What one session may not do alone: the one table of the acts that ask for the password again, are reported
+//! by mail, wait, or need a second person.
 //!
-//! Pages, jobs, the API and the command line all read it here, so that no way around one of them is a way around all.
-//! `tests/it/guard.rs` walks every route that changes something and holds it against this table.
+//! Pages, jobs, the API and the command line all read it here, so that a hole in one of them is not a hole in
+//! all. `tests/it/guard.rs` walks every route that changes something and checks it against this table.
 use crate::domain::role::Permission;
 use crate::domain::text::text_enum;
 
@@ -13,11 +13,11 @@ text_enum! {
         ReviewWipe = "review_wipe",
         ApproveWipe = "approve_wipe",
         EndWipeHold = "end_wipe_hold",
-        /// A restore of a device's own backup to the very enrolment that made it.
+        /// A restore of a device's own backup to the same enrolment that made it.
         RestoreToItself = "restore_to_itself",
         /// A restore to another device, or to another enrolment of the same one.
         RestoreElsewhere = "restore_elsewhere",
-        /// The same where the two devices do not belong to one person.
+        /// The same if the two devices do not belong to one person.
         RestoreToAnotherPerson = "restore_to_another_person",
         ApproveRestore = "approve_restore",
         /// A token for a restic client that appends and cannot read.
@@ -28,7 +28,8 @@ text_enum! {
         /// An enrolment token for more than [`FEW_USES`] devices.
         MakeWideEnrollmentToken = "make_wide_enrollment_token",
         EnrollAgain = "enroll_again",
-        /// Another person, or another team, of a device that has one: who is told of it, and who may act on it, change.
+        /// A change of the person or team of a device that has one: it changes who is told about the device,
+        /// and who may act on it.
         ChangePerson = "change_person",
         RemoveDevice = "remove_device",
         LockMany = "lock_many",
@@ -47,49 +48,50 @@ text_enum! {
     }
 }
 
-/// One by one, this many devices are locked by one person within an hour without a fresh sign-in; then it is locking many.
+/// How many devices one person can lock one by one within an hour without entering the password again; after
+/// that it counts as locking many.
 pub const FEW_LOCKS: i64 = 20;
 
-/// An enrolment token for at most this many devices needs no fresh sign-in.
+/// An enrolment token for at most this many devices does not ask for the password again.
 pub const FEW_USES: i64 = 20;
 
-/// Who gets a mail of an act, queued in the act's own transaction.
+/// Who gets a mail about an act, queued in the act's own transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Told {
     /// The activity is enough.
     Nobody,
-    /// Everyone who may read the activity of the devices it is about.
+    /// Everyone who may read the activity of the devices concerned.
     Watchers,
-    /// The same, and the person whose device it is.
+    /// The same, and the device's person.
     WatchersAndPerson,
     /// Everyone who manages people, and the person whose account it is.
     Overseers,
-    /// The one who acts: it is their own.
+    /// The one who acts: it concerns only them.
     Oneself,
 }
 
-/// What passes between an act and its effect.
+/// What has to pass between an act and its effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wait {
     None,
     /// The hold and the hourly limit of wipes.
     WipeHold,
-    /// 72 hours, where it loosens a guard or gives power over wipes.
+    /// 72 hours, if it loosens a guard or gives power over wipes.
     Settles,
 }
 
-/// What stands before one act.
+/// What one act has to pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Guard {
-    /// What whoever acts must hold; none for what anybody does with their own account.
+    /// The permission needed to act; none for what anybody does with their own account.
     pub permission: Option<Permission>,
     /// Whether the password is asked for again unless it was entered in the last 15 minutes.
     pub fresh: bool,
     pub told: Told,
     pub wait: Wait,
-    /// What a second person must hold who agrees before anything happens.
+    /// The permission a second person needs to agree before anything happens.
     pub second: Option<Permission>,
-    /// Whether a reason is asked for, which the mail and the activity repeat.
+    /// Whether a reason is required, which the mail and the activity repeat.
     pub reason: bool,
 }
 
@@ -136,7 +138,7 @@ impl GuardedAct {
     }
 }
 
-/// Both kinds of a restore to another device: the target's start-up files would be the source's.
+/// Both kinds of restore to another device: the target's start-up files would be the source's.
 const fn elsewhere(permission: Permission) -> Guard {
     Guard {
         permission: Some(permission),

@@ -1,4 +1,4 @@
-//! Ids: UUIDv7 as text, one type per noun, so that one cannot pass for another.
+//! Ids: UUIDv7 as text, one type per noun, so that one cannot be mistaken for another.
 use crate::domain::time::Time;
 use diesel::deserialize::FromSqlRow;
 use diesel::expression::AsExpression;

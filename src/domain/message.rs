@@ -1,4 +1,4 @@
-//! The messages of the agent protocol, as both sides use them.
+//! The messages of the agent protocol, as used by both sides.
 //!
 //! All are JSON. Unknown fields are ignored, so that an older side can talk to
 //! a newer one; a wrong type is an error that names the field. Times are UTC
@@ -24,14 +24,15 @@ pub const WAIT: &str = "/agent/v1/wait";
 pub const MANIFESTS: &str = "/agent/v1/manifests";
 /// `POST`: what a finished backup was.
 pub const BACKUPS: &str = "/agent/v1/backups";
-/// `POST`: that a backup did not come about, and why.
+/// `POST`: that a backup failed, and why.
 pub const BACKUP_FAILURES: &str = "/agent/v1/backup-failures";
 /// `POST`: how a wipe went; the answer is the receipt.
 pub const WIPE_REPORTS: &str = "/agent/v1/wipe-reports";
 /// `POST`, followed by `/{id}/progress` or `/{id}/result`.
 pub const RESTORES: &str = "/agent/v1/restores";
 
-/// The header by which a sender asks that a copy of its request gets the answer of the first; its value is the `jti`.
+/// The header with which a sender asks that a copy of its request gets the answer to the first; its value is
+/// the `jti`.
 pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// The claims of the JWT that each request carries as `Authorization: Bearer`.
@@ -41,7 +42,7 @@ pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 pub struct Claims {
     /// The device's id; at enrolment the word `enroll`.
     pub sub: String,
-    /// The `audience` that the server gave at enrolment; at enrolment its public URL as the agent was told it.
+    /// The `audience` that the server gave at enrolment; at enrolment its public URL as given to the agent.
     pub aud: String,
     /// Seconds since 1970.
     pub iat: i64,
@@ -63,7 +64,7 @@ pub struct ErrorAnswer {
     pub error: ErrorCode,
     /// For a person: what is wrong and what to do.
     pub message: String,
-    /// The field that is wrong, where one is.
+    /// The field that is wrong, if one is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
     /// The server's clock, so that an agent whose clock is off can sign again.
@@ -80,7 +81,7 @@ pub enum ErrorCode {
     ClockOff,
     Replayed,
     UnknownDevice,
-    /// The device was wiped; only its report is taken.
+    /// The device was wiped; only its report is accepted.
     DeviceWiped,
     OldGeneration,
     TokenRefused,
@@ -112,10 +113,10 @@ pub struct Enroll {
     pub sealing_key: String,
     /// Absolute paths of the folders that are backed up, and that a wipe erases.
     pub protected_roots: Vec<String>,
-    /// The device that this machine was until now, on this server or another.
+    /// The device this machine was until now, on this server or another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device_id: Option<DeviceId>,
-    /// Which of its enrolments: a machine that another has taken the place of joins as a device of its own.
+    /// Which of its enrolments: a machine that another one replaced joins as a separate device.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device_generation: Option<i64>,
 }
@@ -126,12 +127,12 @@ pub struct Enrolled {
     pub device_id: DeviceId,
     /// Grows with each enrolment of the same device; commands of an older one are never delivered.
     pub generation: i64,
-    /// What `aud` must be from now on.
+    /// The required `aud` from now on.
     pub audience: String,
     pub ownership: Ownership,
     pub server_time: Time,
     pub repository_id: RepositoryId,
-    /// The path of the restic door for this repository, such as `/restic/{id}/`.
+    /// The path of the restic endpoint for this repository, such as `/restic/{id}/`.
     pub repository_path: String,
     /// [`RepositoryCredentials`] as JSON, sealed to `sealing_key` with [`credentials_context`].
     pub sealed_credentials: String,
@@ -142,7 +143,7 @@ pub struct Enrolled {
 /// What opens a device's own repository.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RepositoryCredentials {
-    /// The password of the restic door; the user name is the repository's id.
+    /// The password for the restic endpoint; the user name is the repository's id.
     pub token: String,
     /// The password of the repository's key.
     pub password: String,
@@ -157,7 +158,7 @@ pub fn credentials_context(device: DeviceId, generation: i64) -> String {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DevicePolicy {
     pub version: String,
-    /// The shortest backup interval of all policies; none where no policy asks for backups.
+    /// The shortest backup interval of all policies; none if no policy asks for backups.
     pub backup_every_seconds: Option<u64>,
     pub check_in_every_seconds: u64,
     /// The folders recorded at enrolment.
@@ -182,10 +183,10 @@ pub struct CheckIn {
     /// Answers to commands, the device's own; repeated until a check-in is acknowledged.
     #[serde(default)]
     pub results: Vec<CommandResult>,
-    /// The policy version that the device holds.
+    /// The policy version the device holds.
     #[serde(default)]
     pub policy_version: String,
-    /// What shows that it is the machine that was answered last; an agent that says nothing here is not told apart from
+    /// Shows that it is the machine that was answered last; an agent without it cannot be distinguished from
     /// its copy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub continuity: Option<Brought>,
@@ -205,16 +206,16 @@ pub struct CommandResult {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct CheckInAnswer {
     pub server_time: Time,
-    /// Only where it differs from what the device holds.
+    /// Only if it differs from what the device holds.
     pub policy: Option<DevicePolicy>,
     pub commands: Vec<Command>,
     pub next_check_in_seconds: u32,
-    /// What the next check-in must bring; kept on the disk before anything else of this answer is acted on.
+    /// What the next check-in must bring; written to disk before anything else in this answer is acted on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baton: Option<String>,
 }
 
-/// One command; delivered again until its result has come.
+/// One command; delivered again until its result arrives.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Command {
     pub id: CommandId,
@@ -230,7 +231,7 @@ pub struct Command {
 pub enum Payload {
     None,
     Restore(RestoreOrder),
-    /// The folders as recorded at enrolment; the agent erases those that its own record has too.
+    /// The folders as recorded at enrolment; the agent erases only those that are also in its own record.
     Wipe {
         roots: Vec<String>,
     },
@@ -247,7 +248,7 @@ pub struct Waiting {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ManifestStored {
     pub name: ObjectName,
-    /// What is stored is damaged: the backup that follows must not count on it, and sends everything again.
+    /// What is stored is damaged: the backup that follows must not rely on it, and sends everything again.
     #[serde(default)]
     pub damaged: bool,
 }
@@ -263,17 +264,17 @@ pub struct BackupReport {
     /// Files whose size, mtime or ctime changed while they were read, and files that could not be
     /// read, in the manifest's spelling: left out of the comparison, counted against the coverage.
     pub excluded: Vec<String>,
-    /// What a wipe may erase and the backup does not hold, with the reasons.
+    /// What a wipe may erase but the backup does not hold, with the reasons.
     #[serde(default)]
     pub left_out: LeftOut,
-    /// Protected folders that could not be backed up, because they were not there.
+    /// Protected folders that could not be backed up because they were missing.
     #[serde(default)]
     pub away: Vec<RootAway>,
     pub started_at: Time,
     pub finished_at: Time,
 }
 
-/// What a backup does not hold: how much in all, and the first by name.
+/// What a backup does not hold: how much in total, and the first ones by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeftOut {
     pub count: u64,
@@ -295,7 +296,7 @@ pub struct RootAway {
 }
 
 impl LeftOut {
-    /// At most so many are named.
+    /// The most that are named.
     pub const NAMED: usize = 200;
     /// A longer path or reason is cut.
     const LONGEST: usize = 1024;
@@ -318,7 +319,7 @@ impl LeftOut {
     }
 }
 
-/// A backup that did not come about.
+/// A backup that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailedAttempt {
     pub generation: i64,
@@ -333,15 +334,15 @@ pub struct FailedAttempt {
 pub struct RestoreOrder {
     pub restore_id: RestoreId,
     pub repository_id: RepositoryId,
-    /// The path of the restic door for that repository.
+    /// The path of the restic endpoint for that repository.
     pub repository_path: String,
     pub snapshot: ObjectName,
     /// [`RestoreSecret`] as JSON, sealed to the target's key with [`restore_context`].
     pub sealed: String,
-    /// Paths in the manifest's spelling; a folder means all below it. Empty means all.
+    /// Paths in the manifest's spelling; a folder means everything below it. Empty means everything.
     pub selection: Vec<String>,
     pub conflict: Conflict,
-    /// Where the data lands; beside what is there where an order does not say.
+    /// Where the data goes; beside existing files if an order does not say.
     #[serde(default = "Landing::unsaid")]
     pub landing: Landing,
     pub file_count: u64,
@@ -351,7 +352,7 @@ pub struct RestoreOrder {
 /// What opens another device's repository for reading, for one restore.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RestoreSecret {
-    /// The password of the restic door, good for reading this repository as it was at the restore point.
+    /// The password for the restic endpoint, valid for reading this repository as it was at the restore point.
     pub ticket: String,
     /// The 64-byte master key, base64: 32 bytes AES-256, 16 bytes Poly1305 k, 16 bytes r.
     pub master_key: String,
@@ -369,16 +370,16 @@ pub struct RestoreProgress {
     pub file_count: u64,
 }
 
-/// What a restore left on the disk: the files as they were read back there.
+/// What a restore left on the disk: the files as read back from it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestoreResult {
     /// Paths as in the restore point, hashes of what is on the disk now.
     pub files: Vec<ManifestFile>,
-    /// A path and what went wrong, each.
+    /// Paths, each with what went wrong.
     pub failures: Vec<RestoreFailure>,
     /// Files that were there already and were kept.
     pub kept: Vec<String>,
-    /// What came back otherwise than it was, or was not made, and is no failure.
+    /// What came back different or was not made, without being a failure.
     #[serde(default)]
     pub shortfalls: Vec<Shortfall>,
 }
@@ -407,7 +408,7 @@ pub struct WipedRoot {
     pub path: String,
     pub removed_files: u64,
     pub removed_bytes: u64,
-    /// Why the root, or something in it, was left; empty when all of it is gone.
+    /// Why the root, or something in it, was left; empty if all of it is gone.
     pub refused: Vec<String>,
 }
 

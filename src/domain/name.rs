@@ -1,10 +1,10 @@
-//! Names that people and devices give, and e-mail addresses: what no such text may hold.
+//! Names given by people and devices, and e-mail addresses: what they must not contain.
 use crate::domain::fields::FieldErrors;
 
 /// Whether a text stays on its line and reads in the order in which it is stored.
 ///
-/// Names stand in mails, lists, the history and the command line, next to words of ours. One with a line break or a
-/// mark that turns the direction of writing could make these say something else.
+/// Names appear in mails, lists, the history and the command line, next to our own words. A line break or a
+/// direction mark in a name could make these say something else.
 pub fn is_plain(text: &str) -> bool {
     !text.chars().any(is_steering)
 }
@@ -14,8 +14,8 @@ pub fn plain(text: &str) -> String {
     text.chars().map(|it| if is_steering(it) { ' ' } else { it }).collect()
 }
 
-/// Control characters, line breaks of every kind, marks and overrides of direction, and other invisible ones that
-/// steer how a text is laid out. Joiners stay: names in Persian and Hindi are spelled with them.
+/// Control characters, line breaks of every kind, direction marks and overrides, and other invisible ones that
+/// affect how a text is laid out. Joiners stay: names in Persian and Hindi are spelled with them.
 fn is_steering(it: char) -> bool {
     it.is_control()
         || matches!(
@@ -25,10 +25,10 @@ fn is_steering(it: char) -> bool {
         )
 }
 
-/// What a person or device reads of a text that is not plain.
-pub const NOT_PLAIN: &str = "Leave out line breaks, control characters and marks that turn the direction of writing.";
+/// What a person or device is told about a text that is not plain.
+pub const NOT_PLAIN: &str = "Remove line breaks, control characters and direction marks.";
 
-/// Adds an error where a name is empty, longer than `most` characters, or not plain.
+/// Adds an error if a name is empty, longer than `most` characters, or not plain.
 pub fn check(text: &str, field: &'static str, most: usize, errors: &mut FieldErrors) {
     let length = text.trim().chars().count();
     if length == 0 {
@@ -40,25 +40,25 @@ pub fn check(text: &str, field: &'static str, most: usize, errors: &mut FieldErr
     }
 }
 
-/// Adds an error where what a person calls themselves could be taken for somebody else: for an address that is not
-/// theirs, or for the server.
+/// Adds an error if a person's name could pass for somebody else: an address that is not theirs, or the server.
 pub fn check_person(name: &str, address: &str, errors: &mut FieldErrors) {
     check(name, "name", 100, errors);
     let lower = name.trim().to_lowercase();
     if lower.contains('@') && lower != address.trim().to_lowercase() && self::address(&lower) != self::address(address)
     {
-        errors.add("name", "Leave out the @: only your own address may stand here.");
+        errors.add("name", "Remove the @: only your own address may be used here.");
     }
     let letters: String = lower.chars().filter(|it| it.is_alphanumeric()).collect();
     if letters == "holdfast" || letters == "system" || letters.starts_with("commandline") {
-        errors.add("name", "The server itself goes by this name. Choose another.");
+        errors.add("name", "The server itself uses this name. Choose another.");
     }
 }
 
-/// An e-mail address as it is kept and mailed, in lower case and with the domain in ASCII; none where no mail server
-/// would take it.
+/// An e-mail address as stored and mailed, in lower case and with the domain in ASCII; none if no mail server
+/// would accept it.
 ///
-/// A domain may be typed in any letters. Before the `@` only ASCII is taken: most servers refuse anything else.
+/// A domain may be typed in any letters. Before the `@` only ASCII is accepted: most servers refuse anything
+/// else.
 pub fn address(text: &str) -> Option<String> {
     let (local, host) = text.trim().split_once('@')?;
     let is_local =
@@ -70,18 +70,18 @@ pub fn address(text: &str) -> Option<String> {
     (is_local && is_host && whole.len() <= 200).then_some(whole)
 }
 
-/// The characters that RFC 5322 takes before the `@` without quotes.
+/// The characters that RFC 5322 allows before the `@` without quotes.
 fn is_atom(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&byte)
 }
 
-/// An address to look an account up by: as [`address`] keeps it, or as it was typed where that can be none.
+/// An address for looking up an account: as stored by [`address`], or as typed if it cannot be valid.
 pub fn lookup(text: &str) -> String {
     address(text).unwrap_or_else(|| text.trim().to_lowercase())
 }
 
-/// What a person reads of a text that cannot be mailed.
-pub const NO_ADDRESS: &str = "Give an e-mail address that mail can be sent to, such as ada@example.org.";
+/// What a person is told about a text that cannot be mailed to.
+pub const NO_ADDRESS: &str = "Enter an e-mail address that mail can be sent to, such as ada@example.org.";
 
 #[cfg(test)]
 mod tests {

@@ -16,10 +16,10 @@ text_enum! {
 }
 
 impl ObjectKind {
-    /// What any restore point received later may need to come back.
+    /// What any restore point received later may need.
     pub const NEEDED: &'static [Self] = &[Self::Config, Self::Data, Self::Index, Self::Snapshots];
 
-    /// The largest object of this kind that is taken, in bytes.
+    /// The largest object of this kind that is accepted, in bytes.
     ///
     /// Restic's packs end at 128 MiB and its index files at 8 MiB; rustic writes larger ones.
     pub const fn max_bytes(self) -> u64 {
@@ -34,18 +34,19 @@ impl ObjectKind {
 }
 
 text_enum! {
-    /// Whether a repository still takes backups.
+    /// Whether a repository still accepts backups.
     RepositoryState { Active = "active", ReadOnly = "read_only" }
 }
 
 text_enum! {
-    /// Whose token opens the restic door: the agent's, or a person's own restic client that reads, or only appends.
+    /// Whose token opens the restic endpoint: the agent's, or that of a person's own restic client, which reads
+    /// or only appends.
     TokenKind { Agent = "agent", OwnClient = "own_client", AppendClient = "append_client" }
 }
 
 impl TokenKind {
-    /// Whether a token reads what is stored under `kind`. One that only appends gets what a backup cannot be made
-    /// without: how to encrypt, and which pieces are there already; never a snapshot, a folder or a file.
+    /// Whether a token may read what is stored under `kind`. One that only appends gets what a backup needs:
+    /// how to encrypt, and which pieces are already there; never a snapshot, a folder or a file.
     pub const fn reads(self, kind: ObjectKind) -> bool {
         match self {
             Self::Agent | Self::OwnClient => true,
@@ -76,7 +77,7 @@ impl ObjectName {
         Self(hex::encode(hash))
     }
 
-    /// The one name that is no hash.
+    /// The one name that is not a hash.
     pub fn config() -> Self {
         Self("config".to_owned())
     }

@@ -1,7 +1,7 @@
 //! What is required of devices, and whether a device meets it.
 //!
-//! Nothing is compliant by default: what is not known, was measured too long
-//! ago, or comes from the future is unknown, and unknown is never compliant.
+//! Nothing is compliant by default: what is not known, was measured too long ago, or comes from the future is
+//! unknown, and unknown is never compliant.
 use crate::domain::device::{DeviceFacts, Encryption, Fact};
 use crate::domain::fields::FieldErrors;
 use crate::domain::id::PolicyId;
@@ -17,11 +17,11 @@ use std::time::Duration;
 #[serde(tag = "require", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Requirement {
     StorageEncrypted,
-    /// A restore point that is proven and was received within so many minutes.
+    /// A proven restore point received within this many minutes.
     ProvenRestorePoint {
         within_minutes: u32,
     },
-    /// A backup within so many minutes; the agent's schedule follows it.
+    /// A backup within this many minutes; the agent's schedule follows it.
     BackupEvery {
         minutes: u32,
     },
@@ -106,7 +106,7 @@ impl Requirement {
         }
     }
 
-    /// Whether data depends on it: that backups come, that they are proven, and that silence is noticed.
+    /// Whether data depends on it: that backups arrive, that they are proven, and that silence is noticed.
     pub const fn guards_data(&self) -> bool {
         match self {
             Self::ProvenRestorePoint { .. } | Self::BackupEvery { .. } | Self::CheckInWithin { .. } => true,
@@ -114,7 +114,7 @@ impl Requirement {
         }
     }
 
-    /// Whether it asks for as much as `other`, or for more of the same.
+    /// Whether it asks for at least as much as `other`.
     fn is_as_strict_as(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::ProvenRestorePoint { within_minutes: new }, Self::ProvenRestorePoint { within_minutes: old })
@@ -133,11 +133,11 @@ impl Requirement {
             | Self::BackupEvery { minutes: count }
             | Self::CheckInWithin { minutes: count } => match count {
                 1..=MAX_MINUTES => Ok(()),
-                _ => Err("the span is 1 minute to 366 days"),
+                _ => Err("the span must be 1 minute to 366 days"),
             },
             Self::MinimumOsVersion { version } => match Version::parse(version) {
                 Some(_) if version.len() <= 40 => Ok(()),
-                _ => Err("a version is numbers and dots, such as 14.2"),
+                _ => Err("a version consists of numbers and dots, such as 14.2"),
             },
             Self::StorageEncrypted | Self::PasscodeSet => Ok(()),
         }
@@ -164,16 +164,16 @@ pub fn validate(text: &str, requirements: &[Requirement]) -> Result<(), FieldErr
             errors.add("requirements", format!("{}: {why}", requirement.name()));
         }
         if requirements.iter().take(at).any(|it| it.name() == requirement.name()) {
-            errors.add("requirements", format!("{} is there twice", requirement.name()));
+            errors.add("requirements", format!("{} appears twice", requirement.name()));
         }
     }
     errors.into_result()
 }
 
-/// What a change takes from a policy that guards data, in words.
+/// What a change weakens in a policy that guards data, in words.
 ///
-/// Empty where it takes nothing, or where the policy guards none. `new` is none where the policy is removed; `is_for_fewer` where it
-/// no longer applies to all devices that it applied to.
+/// Empty if it weakens nothing, or if the policy guards no data. `new` is none if the policy is removed;
+/// `is_for_fewer` is set if it no longer applies to all the devices it applied to.
 pub fn loosened(old: &[Requirement], new: Option<&[Requirement]>, is_for_fewer: bool) -> Vec<String> {
     if !old.iter().any(Requirement::guards_data) {
         return Vec::new();
@@ -194,7 +194,7 @@ pub fn loosened(old: &[Requirement], new: Option<&[Requirement]>, is_for_fewer: 
     said
 }
 
-/// A policy as far as a device must meet it.
+/// The part of a policy that a device must meet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Applied {
     pub id: PolicyId,
@@ -202,18 +202,18 @@ pub struct Applied {
     pub requirements: Vec<Requirement>,
 }
 
-/// What is known of a device when it is held against its policies.
+/// What is known about a device when it is checked against its policies.
 #[derive(Debug, Clone, Copy)]
 pub struct DeviceState<'a> {
     pub facts: &'a DeviceFacts,
-    /// Since when the value of a fact is what it is, by the server's clock.
+    /// Since when a fact has had its value, by the server's clock.
     pub since: Since,
     pub evidence: Evidence,
     pub last_seen_at: Option<Time>,
     pub enrolled_at: Time,
 }
 
-/// Since when facts have their value, by the server's clock.
+/// Since when facts have had their values, by the server's clock.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Since {
     pub encryption: Option<Time>,
@@ -247,16 +247,16 @@ pub struct Finding {
     pub value: Value,
     /// In words.
     pub limit: String,
-    /// Since when the outcome is what it is, where that is known.
+    /// Since when this has been the outcome, if known.
     pub since: Option<Time>,
-    /// How the value was learned; empty where the server knows it by itself.
+    /// Where the value comes from; empty if the server knows it itself.
     pub source: String,
 }
 
-/// The value that a requirement was held against.
+/// The value that a requirement was checked against.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
-    /// There is none.
+    /// There is no value.
     Nothing,
     Encryption(Encryption),
     /// Something last happened at this time.
@@ -265,14 +265,14 @@ pub enum Value {
     Passcode(bool),
 }
 
-/// A fact counts for so long after it was measured.
+/// How long a fact counts after it was measured.
 const FACT_HOLDS: Duration = days(7);
-/// A device's clock may be ahead by so much.
+/// How much a device's clock may be ahead.
 const DEVICE_CLOCK: Duration = days(1);
-/// The server's own clock may have been set back by so much without alarm.
+/// How much the server's own clock may have been set back without alarm.
 const SERVER_CLOCK: Duration = minutes(1);
 
-/// Holds a device against the policies that apply to it at `now`.
+/// Checks a device against the policies that apply to it at `now`.
 pub fn evaluate(policies: &[Applied], device: &DeviceState<'_>, now: Time) -> Vec<Finding> {
     let each = policies.iter().flat_map(|policy| policy.requirements.iter().map(move |it| (policy, it)));
     each.map(|(policy, requirement)| {
@@ -291,7 +291,7 @@ pub fn evaluate(policies: &[Applied], device: &DeviceState<'_>, now: Time) -> Ve
     .collect()
 }
 
-/// The outcome of these findings as a whole: the worst of them; none where nothing is required.
+/// The overall outcome of these findings: the worst of them; none if nothing is required.
 pub fn overall<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> Option<Compliance> {
     let from_worst = |it: &Compliance| match it {
         Compliance::NotCompliant => 0,
@@ -360,7 +360,7 @@ fn from_fact<T>(
 fn happened_within(at: Option<Time>, limit: Duration, enrolled_at: Time, now: Time) -> Found {
     let (outcome, since) = match at {
         None => (Compliance::NotCompliant, Some(enrolled_at)),
-        // The clock was set back: how old this is cannot be told.
+        // The clock was set back, so nobody knows how old this is.
         Some(at) if at > now + SERVER_CLOCK => (Compliance::Unknown, None),
         Some(at) if now.since(at) <= limit => (Compliance::Compliant, Some(at)),
         Some(at) => (Compliance::NotCompliant, Some(at + limit)),
@@ -368,7 +368,7 @@ fn happened_within(at: Option<Time>, limit: Duration, enrolled_at: Time, now: Ti
     Found { outcome, value: at.map_or(Value::Nothing, Value::At), since, source: String::new() }
 }
 
-/// What only the store shows is not known while that cannot be read.
+/// What only the store can show is not known while the store cannot be read.
 fn unless_away(found: Found, evidence: &Evidence) -> Found {
     match evidence.store_away_since {
         Some(since) => Found { outcome: Compliance::Unknown, since: Some(since), ..found },
@@ -382,7 +382,7 @@ fn proven_within(evidence: &Evidence, limit: Duration, enrolled_at: Time, now: T
     if found.outcome == Compliance::Unknown {
         return found;
     }
-    // A failed test takes the proof away at once, and so does its time running out.
+    // A failed test ends the proof at once, and so does its expiry.
     let lost_at = [evidence.failed_at, Some(proven.until).filter(|until| *until <= now)].into_iter().flatten().min();
     if let Some(lost_at) = lost_at {
         let since = match found.outcome {
@@ -452,7 +452,7 @@ fn span(count: u32) -> String {
     }
 }
 
-/// The spans that a device's schedule follows: the tightest of all policies that apply to it.
+/// The spans a device's schedule follows: the tightest of all policies that apply to it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Schedule {
     pub backup_every: Option<Duration>,
@@ -472,7 +472,7 @@ impl Schedule {
         Self { backup_every: backups.min(), check_in_within: check_ins.min() }
     }
 
-    /// How often to check in: `default`, or twice in the time that a policy allows.
+    /// How often to check in: `default`, or twice in the time a policy allows.
     pub fn check_in_every(&self, default: Duration) -> Duration {
         self.check_in_within.map_or(default, |it| default.min(it / 2)).max(MIN_CHECK_IN)
     }

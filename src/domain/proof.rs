@@ -1,17 +1,17 @@
-//! The proof ladder: what is known of a device's backups, and for how long.
+//! The proof ladder: what is known about a device's backups, and for how long.
 //!
-//! Nothing here is green by default: a level is reached by evidence, evidence
-//! carries the time until which it holds, and unknown is a grade of its own.
+//! Nothing here is green by default: a level is reached through evidence, evidence has an expiry, and unknown
+//! is a separate grade.
 use crate::domain::text::text_enum;
 use crate::domain::time::Time;
 use crate::domain::words::{counted, number};
 
 text_enum! {
-    /// How much is proven of a restore point (recovery design, section 5.1).
+    /// How much of a restore point is proven (recovery design, section 5.1).
     Level {
         /// No backup.
         Never = "never",
-        /// The device says that it backed up.
+        /// The device says it backed up.
         Reported = "reported",
         /// The server holds every object that the restore point needs.
         Stored = "stored",
@@ -47,7 +47,7 @@ text_enum! {
 }
 
 text_enum! {
-    /// Where a restore test stands.
+    /// The state of a restore test.
     TestState { Queued = "queued", Running = "running", Finished = "finished" }
 }
 
@@ -63,17 +63,17 @@ text_enum! {
 }
 
 text_enum! {
-    /// When a restore point is tested again whose proof damage has taken.
+    /// When a restore point that lost its proof to damage is tested again.
     Retest {
-        /// In its turn: one of a device at a time, the newest first.
+        /// In turn: one per device at a time, the newest first.
         Due = "due",
-        /// It needs what is damaged: when that was healed.
+        /// It needs what is damaged: once that is healed.
         OnceHealed = "once_healed",
     }
 }
 
 text_enum! {
-    /// What a page shows of a device's proof; one badge each.
+    /// What a page shows about a device's proof; one badge each.
     Grade {
         Failed = "failed",
         Never = "never",
@@ -87,24 +87,24 @@ text_enum! {
     }
 }
 
-/// The evidence that there is of one device, times by the server's clock.
+/// The evidence about one device; times are by the server's clock.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Evidence {
-    /// The newest backup of any level was received at.
+    /// When the newest backup of any level was received.
     pub newest_at: Option<Time>,
-    /// The newest restore point whose objects are all there was received at.
+    /// When the newest restore point with all its objects was received.
     pub stored_at: Option<Time>,
-    /// The newest verified restore point was received at, and that holds until.
+    /// When the newest verified restore point was received, and until when that holds.
     pub verified: Option<Held>,
-    /// The newest restore point of which only a part is proven, where it is newer than the proven one.
+    /// The newest restore point of which only a part is proven, if it is newer than the proven one.
     pub partial: Option<Held>,
-    /// The newest proven restore point was received at, and that holds until.
+    /// When the newest proven restore point was received, and until when that holds.
     pub proven: Option<Held>,
-    /// The newest restore point failed its test at; cleared when the very files that failed are proven.
+    /// When the newest restore point failed its test; cleared once the files that failed are proven.
     pub failed_at: Option<Time>,
-    /// When the last of this was learned. It is later than now only where a clock is, or was, wrong.
+    /// When the last of this was learned. It is later than now only if a clock is, or was, wrong.
     pub noted_at: Option<Time>,
-    /// Since when the store that holds all this cannot be read; none while it can, or where it holds nothing.
+    /// Since when the store that holds all this cannot be read; none while it can, or if it holds nothing.
     pub store_away_since: Option<Time>,
 }
 
@@ -123,9 +123,9 @@ impl Held {
 }
 
 impl Evidence {
-    /// The level at `now`. A test that failed leaves what was received, not what was proven before it.
+    /// The level at `now`. A failed test leaves what was received, not what was proven before.
     pub fn level(&self, now: Time) -> Level {
-        // What was stored is not known to be there; that a backup was made still is.
+        // Nobody knows whether what was stored is still there; but that a backup was made is known.
         if self.store_away_since.is_some() {
             return if self.newest_at.is_some() { Level::Reported } else { Level::Never };
         }
@@ -147,9 +147,9 @@ impl Evidence {
 
     /// What a page shows at `now`.
     ///
-    /// A proof whose time has run out is out of date, never green. Where the last that was learned lies ahead, the
-    /// clock may stand before the evidence: that is unknown rather than fresh. A test by a clock that was ahead counts
-    /// for nothing until it is repeated; what came after it, by a clock that is right, counts at once.
+    /// An expired proof is out of date, never green. If the newest evidence lies in the future, the clock may
+    /// be behind it: that is unknown rather than fresh. A test dated by a clock that was ahead counts for
+    /// nothing until it is repeated; what came after it, dated by a correct clock, counts at once.
     pub fn grade(&self, now: Time) -> Grade {
         if self.failed_at.is_some() {
             return Grade::Failed;
@@ -181,7 +181,7 @@ pub fn part_in_words(matched: i64, files: i64) -> String {
 /// Two servers' clocks may differ by this much without alarm.
 pub const TOLERANCE: std::time::Duration = std::time::Duration::from_secs(60);
 
-/// Whether something is dated by a clock that was ahead of the one that is right now.
+/// Whether something was dated by a clock that was ahead of the correct one.
 pub fn is_ahead(at: Time, now: Time) -> bool {
     at > now + TOLERANCE
 }
@@ -308,7 +308,7 @@ mod tests {
         for it in [evidence, Evidence { verified: old, ..evidence }, Evidence { noted_at: Some(NOW), ..evidence }] {
             assert_eq!(it.grade(NOW), Grade::Proven, "{it:?}");
         }
-        // Nothing was learned since the clock stood there: it may be this one that is wrong.
+        // Nothing was learned since that date, so it may be this clock that is wrong.
         assert_eq!(Evidence { noted_at: ahead, ..evidence }.grade(NOW), Grade::Unknown);
     }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 text_enum! {
-    /// Where a restore stands.
+    /// The state of a restore.
     RestoreState {
         Requested = "requested", Queued = "queued", Running = "running", Compared = "compared",
         Failed = "failed", Expired = "expired", Cancelled = "cancelled",
@@ -20,36 +20,36 @@ text_enum! {
 }
 
 text_enum! {
-    /// Where restored data lands on its target.
+    /// Where restored data goes on its target.
     Landing {
-        /// In its old places, with all its rights: only for a device that gets its own data back.
+        /// To its original place, with all its rights: only for a device that gets its own data back.
         InPlace = "in_place",
-        /// In a folder of its own, named after the day, and without the right to be executed: what another device
-        /// holds must neither replace nor start anything here.
+        /// Into a separate folder named after the day, without execute rights: another device's data must
+        /// neither replace nor start anything here.
         Beside = "beside",
     }
 }
 
 impl Landing {
-    /// Where the data of one enrolment of a device lands on another, or on itself.
+    /// Where data from one enrolment of a device goes on another device, or on itself.
     pub fn of(source: (DeviceId, i64), target: (DeviceId, i64)) -> Self {
         if source == target { Self::InPlace } else { Self::Beside }
     }
 
-    /// The same as an agent judges it, which knows its own repository: it takes no server's word that somebody else's
-    /// data may go in place.
+    /// The same, judged by an agent, which knows its own repository: it does not take the server's word that
+    /// somebody else's data may go in place.
     pub fn allowed(self, ordered: RepositoryId, own: RepositoryId) -> Self {
         if ordered == own { self } else { Self::Beside }
     }
 
-    /// Where data lands by an order that does not say so: the way that can harm nothing.
+    /// Where data goes if the order does not say: where it can harm nothing.
     pub const fn unsaid() -> Self {
         Self::Beside
     }
 }
 
 text_enum! {
-    /// What kind of thing a file is, by the ending of its name.
+    /// What kind of thing a file is, judged by its extension.
     FileClass {
         Contacts = "contacts", Calendars = "calendars", Photos = "photos",
         Documents = "documents", AppData = "app_data",
@@ -63,7 +63,7 @@ impl RestoreState {
     /// The name on a badge.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Requested => "Waits for approval",
+            Self::Requested => "Waiting for approval",
             Self::Queued => "Queued",
             Self::Running => "Running",
             Self::Compared => "Compared",
@@ -83,8 +83,8 @@ impl Conflict {
     /// What it means, on a form.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::KeepBoth => "Keep both: what is there stays, what is restored gets another name",
-            Self::Skip => "Skip: what is there stays, the file is not restored",
+            Self::KeepBoth => "Keep both: existing files stay, restored ones get another name",
+            Self::Skip => "Skip: existing files stay, and those files are not restored",
         }
     }
 }
@@ -97,7 +97,7 @@ impl FileClass {
             Self::Calendars => "Calendars",
             Self::Photos => "Photos",
             Self::Documents => "Documents",
-            Self::AppData => "App data and all else",
+            Self::AppData => "App data and everything else",
         }
     }
 
@@ -117,18 +117,18 @@ impl FileClass {
     }
 }
 
-/// What of a restore point is restored.
+/// Which part of a restore point is restored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Selection {
     All,
     Class(FileClass),
-    /// Files and folders in the manifest's spelling; a folder means all below it.
+    /// Files and folders in the manifest's spelling; a folder means everything below it.
     Paths(Vec<String>),
 }
 
 impl Selection {
-    /// What is chosen, ready to be asked file by file.
+    /// What is chosen, ready to be checked file by file.
     pub fn chosen(&self) -> Chosen<'_> {
         match self {
             Self::All => Chosen::All,
@@ -137,7 +137,7 @@ impl Selection {
         }
     }
 
-    /// The paths as an order spells them; none at all means everything.
+    /// The paths as in an order; an empty list means everything.
     pub fn paths(&self, files: &[ManifestFile]) -> Vec<String> {
         match self {
             Self::All => Vec::new(),
@@ -149,17 +149,17 @@ impl Selection {
     }
 }
 
-/// A [`Selection`] that is asked for each of many files, and may itself name each of them.
+/// A [`Selection`] prepared for checking many files, and possibly naming many.
 #[derive(Debug)]
 pub enum Chosen<'a> {
     All,
     Class(FileClass),
-    /// Without the slash at their end.
+    /// Without a trailing slash.
     Below(HashSet<&'a str>),
 }
 
 impl<'a> Chosen<'a> {
-    /// Files, and folders with all below them.
+    /// Files, and folders with everything below them.
     pub fn below(paths: &'a [String]) -> Self {
         Self::Below(paths.iter().map(|it| it.trim_end_matches('/')).collect())
     }
@@ -180,7 +180,7 @@ impl<'a> Chosen<'a> {
 /// Why a restore may not begin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    #[error("the target device is “{}”: it takes no restore. Choose an enrolled device", .0.name())]
+    #[error("the target device is “{}”, so nothing can be restored to it. Choose an enrolled device", .0.name())]
     TargetNotEnrolled(DeviceState),
     #[error("the server does not hold this restore point yet; choose another")]
     NotStored,
@@ -188,27 +188,28 @@ pub enum Refusal {
         "this backup came without a manifest, so nothing could be compared; restore it with your own restic client"
     )]
     NoManifest,
-    #[error("this restore point is not proven. Tick the box to restore it all the same, or choose a proven one")]
+    #[error("this restore point is not proven. Tick the box to restore it anyway, or choose a proven one")]
     NotProven,
     #[error("nothing is chosen")]
     NothingChosen,
     #[error("choose at most 10,000 files, or their folders")]
     TooMany,
-    #[error("the restore point holds none of the files chosen")]
+    #[error("the restore point holds none of the chosen files")]
     NoSuchFiles,
     #[error("the restore is “{}”: there is nothing to cancel", .0.name())]
     TooLate(RestoreState),
-    #[error("this restore does not wait for a decision: it is “{}”", .0.name())]
+    #[error("this restore is not waiting for a decision: it is “{}”", .0.name())]
     NotWaiting(RestoreState),
-    #[error("the restore is not what this page showed. Load the page again, then decide")]
+    #[error("the restore is no longer what this page showed. Load the page again, then decide")]
     NotAsShown,
     #[error(
-        "your roles do not let you read what other people backed up: somebody with the role Recovery or Owner can ask for this restore"
+        "your roles do not let you read what other people backed up: somebody with the role Recovery or Owner can \
+         request this restore"
     )]
     MayNotRead,
 }
 
-/// What is looked at before a restore begins.
+/// What is checked before a restore begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Start<'a> {
     pub target: DeviceState,
@@ -244,7 +245,7 @@ pub fn may_start(start: &Start<'_>) -> Result<(), Refusal> {
     }
 }
 
-/// What came back, held against the manifest.
+/// What came back, compared with the manifest.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Comparison {
     /// Files that were to be restored and can be compared.
@@ -254,22 +255,22 @@ pub struct Comparison {
     pub differing: Vec<String>,
     /// Neither restored nor kept.
     pub missing: Vec<String>,
-    /// Left as they were, because something was there and `skip` was chosen.
+    /// Left as they were because something was already there and `skip` was chosen.
     pub kept: Vec<String>,
     /// Changed while they were backed up, so the manifest does not say what they were.
     pub not_compared: Vec<String>,
 }
 
 impl Comparison {
-    /// Whether all that was to be restored is there as it was. The device's word that something is there already is no
-    /// comparison: without one file that matches, nothing is shown.
+    /// Whether everything that was to be restored is there as it was. The device's word that something is
+    /// already there is not a comparison: without one matching file, nothing is shown.
     pub fn is_good(&self) -> bool {
         self.differing.is_empty() && self.missing.is_empty() && self.matched_count > 0
     }
 }
 
-/// Compares what a device read back with what the manifest says of the chosen files. What it `kept` counts as kept only
-/// where that was asked for: else each file comes back beside what was there.
+/// Compares what a device read back with what the manifest says of the chosen files. What it `kept` counts as
+/// kept only if that was asked for; otherwise each file comes back beside what was there.
 pub fn compare(
     manifest: &[ManifestFile],
     selection: &Selection,

@@ -5,41 +5,42 @@ use crate::domain::text::text_enum;
 use crate::domain::words::{counted, number};
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// At most so many names of files or objects are kept of one test; the counts are always whole.
+/// The most names of files or objects kept for one test; the counts are always complete.
 pub const MAX_NAMES: usize = 50;
 
-/// At most so many keys of failed files are kept of one test; of more, the manifest says what makes it good.
+/// The most keys of failed files kept for one test; beyond that, the manifest says what makes it good.
 pub const MAX_KEYS: usize = 5_000;
 
 /// What a restore test found, as its process reports it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TestReport {
     pub result: TestResult,
-    /// The level that this test shows for its restore point.
+    /// The level this test shows for its restore point.
     pub level: Level,
     /// Files of the restore point: those of the manifest and those of the snapshot together.
     pub file_count: u64,
     /// Files whose path, size and SHA-256 are those of the manifest.
     pub matched_count: u64,
-    /// Files that were not compared: they changed during the backup, could not be read, or the manifest has them not.
+    /// Files that were not compared: they changed during the backup, could not be read, or are missing from the
+    /// manifest.
     pub excluded_count: u64,
     pub excluded_bytes: u64,
     /// Bytes of the files that were read back.
     pub byte_count: u64,
     /// Bytes that were read from the store.
     pub stored_bytes_read: u64,
-    /// What the point holds beyond the proven one; none where the two were not compared.
+    /// What the point holds beyond the proven one; none if the two were not compared.
     #[serde(default)]
     pub beyond: Option<Beyond>,
     #[serde(default)]
     pub failures: Failures,
-    /// Objects that were read back whole and have the bytes that their name says.
+    /// Objects that were read back completely and whose bytes match their name.
     #[serde(default)]
     pub verified: Vec<ObjectName>,
     /// What must come back before this failure is made good.
     #[serde(default)]
     pub failed: Failed,
-    /// What failed of other points and came back here.
+    /// What failed in other points and came back here.
     #[serde(default)]
     pub made_good: MadeGood,
     /// One or two sentences for a person.
@@ -56,8 +57,8 @@ pub struct Coverage {
 }
 
 impl Coverage {
-    /// Whether what was not compared is so little that the point counts as proven: some files came back equal, and at
-    /// most 5 % of the files and of the bytes were left out.
+    /// Whether so little was left uncompared that the point counts as proven: some files came back equal, and
+    /// at most 5 % of the files and of the bytes were left out.
     pub fn is_whole(&self) -> bool {
         let is_little = |left: u64, matched: u64| u128::from(left) * 19 <= u128::from(matched);
         self.matched_files > 0
@@ -66,7 +67,7 @@ impl Coverage {
     }
 }
 
-/// Files that one manifest has and another does not have with the same content.
+/// Files in one manifest that another does not have with the same content.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Beyond {
     pub files: u64,
@@ -79,31 +80,31 @@ pub struct Failed {
     /// The start of the SHA-256 of each failed file's path, in hex.
     #[serde(default)]
     pub keys: Vec<String>,
-    /// Set where the keys do not say it all.
+    /// Set if the keys do not say everything.
     #[serde(default)]
     pub rest: Option<FailedRest>,
 }
 
 text_enum! {
-    /// What failed beyond what can be told file by file.
+    /// What failed beyond what can be listed file by file.
     FailedRest {
-        /// Every file of the point's manifest may have.
+        /// Any file in the point's manifest may have failed.
         Manifest = "manifest",
-        /// Nobody can say which files: there is no manifest that could be read.
+        /// Nobody can say which files: there is no readable manifest.
         Unnamed = "unnamed",
     }
 }
 
-/// What failed of other points and came back in this test.
+/// What failed in other points and came back in this test.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MadeGood {
-    /// Keys, as in [`Failed`], of files that came back as the manifest has them.
+    /// Keys, as in [`Failed`], of files that came back as in the manifest.
     #[serde(default)]
     pub proven: Vec<String>,
     /// Keys of files that could be read back, with nothing to compare them with.
     #[serde(default)]
     pub read: Vec<String>,
-    /// Manifests of which each file came back in this test as its own manifest has it.
+    /// Manifests whose every file came back in this test as recorded.
     #[serde(default)]
     pub manifests: Vec<ObjectName>,
 }
@@ -116,12 +117,12 @@ pub struct Failures {
     pub files: Vec<FileFailure>,
     #[serde(default)]
     pub file_count: u64,
-    /// Stored objects that are missing or are not what their name says.
+    /// Stored objects that are missing or do not match their name.
     #[serde(default)]
     pub objects: Vec<ObjectFailure>,
     #[serde(default)]
     pub object_count: u64,
-    /// Damaged objects that this backup does not need: all that it needs has a sound copy elsewhere.
+    /// Damaged objects that this backup does not need: everything it needs has a sound copy elsewhere.
     #[serde(default)]
     pub spared: Vec<ObjectFailure>,
     /// Files that were read back but not compared.
@@ -130,12 +131,12 @@ pub struct Failures {
     /// What is wrong with the restore point as a whole.
     #[serde(default)]
     pub notes: Vec<String>,
-    /// Entries whose content came back, with other rights, owners, times, attributes or links than they had.
+    /// Entries whose content came back, but with different rights, owners, times, attributes or links.
     #[serde(default)]
     pub metadata: Vec<FileFailure>,
     #[serde(default)]
     pub metadata_count: u64,
-    /// Protected folders that were away when this backup was made: nothing of them is in it.
+    /// Protected folders that were missing when this backup was made: it contains nothing from them.
     #[serde(default)]
     pub away: Vec<String>,
 }
@@ -154,11 +155,11 @@ pub struct ObjectFailure {
     #[serde(deserialize_with = "any_name")]
     pub name: ObjectName,
     pub reason: String,
-    /// Whether the stored bytes are wrong or gone, so that posting the object again heals it.
+    /// Whether the stored bytes are wrong or gone, so that uploading the object again heals it.
     pub damaged: bool,
 }
 
-/// Restic's `config` has no hash for a name.
+/// Restic's `config` is not named by a hash.
 fn any_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectName, D::Error> {
     let text = String::deserialize(deserializer)?;
     if text == "config" {
@@ -184,29 +185,40 @@ impl Failures {
         }
     }
 
-    /// Whether something beside the files' content keeps the backup from being proven whole.
+    /// Whether something other than the files' content keeps the backup from being fully proven.
     pub fn is_partial(&self) -> bool {
         self.metadata_count > 0 || !self.away.is_empty()
     }
 
-    /// What [`Failures::is_partial`] is about, in sentences; empty where there is nothing.
+    /// What [`Failures::is_partial`] is about, in sentences; empty if there is nothing.
     pub fn said_apart(&self) -> String {
         let mut said = String::new();
         if let Some(first) = self.metadata.first() {
             let entries = counted(self.metadata_count, "entry", "entries");
             said.push_str(&format!(
-                " {entries} came back with the same content and otherwise not as before, the first is {} ({}).",
+                " {entries} came back with the same content but otherwise different; the first is {} ({}).",
                 first.path, first.reason
             ));
         }
         if let Some(first) = self.away.first() {
             let more = match self.away.len() {
-                1 => "was away".to_owned(),
+                1 => "was missing".to_owned(),
                 more => {
-                    format!("and {} were away", counted(more - 1, "other protected folder", "other protected folders"))
+                    format!(
+                        "and {} were missing",
+                        counted(
+                            more - 1,
+                            "other protected folder",
+                            "other protected \
+                     folders"
+                        )
+                    )
                 }
             };
-            said.push_str(&format!(" {first} {more} when this backup was made, so nothing of it is in it."));
+            said.push_str(&format!(
+                " {first} {more} when this backup was made, so the backup contains nothing from \
+             it."
+            ));
         }
         said
     }
@@ -234,14 +246,14 @@ impl Failures {
 }
 
 impl TestReport {
-    /// The outcome in numbers, without a name of a file: the history is read by people who may not see those.
+    /// The outcome in numbers, without file names: people who may not see those read the history.
     pub fn outline(&self) -> String {
         let (files, objects) = (self.failures.file_count, self.failures.object_count);
         match self.result {
             TestResult::Unproven => "the test could not be run to its end".to_owned(),
             TestResult::Failed if files == 0 && objects == 0 => "the backup cannot be restored".to_owned(),
             TestResult::Failed => format!(
-                "{} came back otherwise, {} cannot be used",
+                "{} came back different, {} cannot be used",
                 counted(files, "file", "files"),
                 counted(objects, "stored object", "stored objects")
             ),
@@ -253,7 +265,7 @@ impl TestReport {
         }
     }
 
-    /// A test that ended without a finding of its own.
+    /// A test that ended without findings of its own.
     pub fn bare(result: TestResult, level: Level, summary: impl Into<String>) -> Self {
         Self {
             result,
@@ -273,12 +285,12 @@ impl TestReport {
         }
     }
 
-    /// A test that could not be run to its end through no fault of the backup.
+    /// A test that could not finish through no fault of the backup.
     pub fn unproven(why: impl Into<String>) -> Self {
         Self::bare(TestResult::Unproven, Level::Reported, why)
     }
 
-    /// A test that ended because the backup is wrong as a whole.
+    /// A test that ended because the backup as a whole is wrong.
     pub fn failed(level: Level, why: impl Into<String>) -> Self {
         let why = why.into();
         let mut report = Self::bare(TestResult::Failed, level, why.clone());

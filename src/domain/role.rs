@@ -3,7 +3,7 @@ use crate::domain::id::TeamId;
 use crate::domain::text::text_enum;
 
 text_enum! {
-    /// A set of permissions that a person holds in the organisation or in one team.
+    /// A set of permissions a person holds in the organisation or in one team.
     Role {
         Owner = "owner",
         Operator = "operator",
@@ -16,25 +16,25 @@ text_enum! {
     }
 }
 
-/// One thing that a handler may ask for.
+/// One permission that a handler may require.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Permission {
     ViewDevices,
-    /// Names of files in backups and failures.
+    /// File names in backups and failures.
     ViewFileNames,
     ViewActivity,
     EnrollDevices,
     LockDevices,
-    /// Back up now, prove now, and tokens by which an own restic client appends.
+    /// Back up now, prove now, and tokens with which a person's own restic client appends.
     RunBackups,
-    /// What devices backed up: tokens that read, and restores to another person's device.
+    /// Reading what devices backed up: tokens that read, and restores to another person's device.
     ReadContents,
     RequestWipe,
     ApproveWipe,
-    /// Anyone may stop a wipe who may see the device.
+    /// Anyone who may see the device may stop a wipe.
     StopWipe,
     Restore,
-    /// Agrees, as a second person, to a restore from one device to another.
+    /// Agreeing, as a second person, to a restore from one device to another.
     ApproveRestore,
     ViewPolicies,
     EditPolicies,
@@ -60,14 +60,14 @@ impl Role {
     /// What it is for, in a sentence.
     pub const fn sentence(self) -> &'static str {
         match self {
-            Self::Owner => "Manages people and settings, and may do everything that the other roles may.",
-            Self::Operator => "Enrolls devices, backs them up, restores to them, locks them and asks for wipes.",
-            Self::Approver => "Decides on wipes and on restores to another device that somebody else asked for.",
+            Self::Owner => "Manages people and settings, and can do everything the other roles can.",
+            Self::Operator => "Enrolls devices, backs them up, restores to them, locks them and requests wipes.",
+            Self::Approver => "Decides on wipes, and on restores to another device, that somebody else requested.",
             Self::PolicyEditor => "Writes the policies that say what devices must meet.",
-            Self::Recovery => "Restores files, and may read what devices backed up.",
+            Self::Recovery => "Restores files, and can read what devices backed up.",
             Self::Helpdesk => "Sees devices and locks them.",
-            Self::Auditor => "Sees devices and their activity. Changes nothing, but may stop a wipe.",
-            Self::Observer => "Sees devices and policies. Changes nothing, but may stop a wipe.",
+            Self::Auditor => "Sees devices and their activity. Changes nothing, but can stop a wipe.",
+            Self::Observer => "Sees devices and policies. Changes nothing, but can stop a wipe.",
         }
     }
 
@@ -76,7 +76,7 @@ impl Role {
         !matches!(self, Self::Owner)
     }
 
-    /// Whether it lets somebody ask for wipes or approve them.
+    /// Whether it lets somebody request or approve wipes.
     pub const fn has_part_in_wipes(self) -> bool {
         self.allows(Permission::RequestWipe) || self.allows(Permission::ApproveWipe)
     }
@@ -106,7 +106,7 @@ pub enum Scope {
     Team(TeamId),
 }
 
-/// The devices that a permission reaches.
+/// The devices a permission covers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reach {
     All,
@@ -137,7 +137,7 @@ impl Grants {
         self.0.iter()
     }
 
-    /// The devices for which `permission` holds; none where it holds nowhere.
+    /// The devices for which `permission` holds; none if it holds nowhere.
     pub fn reach(&self, permission: Permission) -> Option<Reach> {
         let mut teams = Vec::new();
         for (role, scope) in &self.0 {
@@ -196,7 +196,7 @@ mod tests {
         }
     }
 
-    /// Stopping a wipe is everybody's who sees the device, and not counted here.
+    /// Anybody who sees the device can stop a wipe, so that does not count here.
     const P_CHANGING: [Permission; 8] = [
         Permission::EnrollDevices,
         Permission::LockDevices,

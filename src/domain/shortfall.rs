@@ -1,22 +1,22 @@
-//! What came back otherwise than it was, where all content came back: said by kind and count, and no failure.
+//! What came back different although all content came back: reported by kind and count, not as a failure.
 use crate::domain::text::text_enum;
 use crate::domain::words::counted;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::borrow::Cow;
 
 text_enum! {
-    /// In what an entry came back otherwise.
+    /// How an entry came back different.
     ShortfallKind {
         Pipe = "pipe", Socket = "socket", Device = "device", Unknown = "unknown",
         Owner = "owner", Rights = "rights", Wider = "wider", Time = "time",
         Attribute = "attribute", AccessList = "access_list", Capability = "capability",
         HardLink = "hard_link", Existing = "existing", Executable = "executable",
-        /// A kind that this server does not know.
+        /// A kind this server does not know.
         Other = "other",
     }
 }
 
-/// One kind, and how many entries it is about.
+/// One kind, and how many entries it concerns.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shortfall {
     #[serde(deserialize_with = "any_kind")]
@@ -28,12 +28,12 @@ pub struct Shortfall {
 }
 
 impl Shortfall {
-    /// So many paths of each kind are named.
+    /// How many paths of each kind are named.
     pub const NAMED: usize = 20;
     /// A result has each kind once.
     pub const KINDS: usize = ShortfallKind::ALL.len();
 
-    /// What is said of it.
+    /// What is said about it.
     pub fn sentence(&self) -> String {
         format!("{}.", self.said())
     }
@@ -47,29 +47,32 @@ impl Shortfall {
         match self.kind {
             ShortfallKind::Pipe => made("pipe", "pipes"),
             ShortfallKind::Socket => {
-                format!("{}; the program that listens makes it again", made("socket", "sockets"))
+                format!("{}; the program that listens on it creates it again", made("socket", "sockets"))
             }
             ShortfallKind::Device => {
-                format!("{}; whoever may open one reaches the hardware", made("device node", "device nodes"))
+                format!("{}; whoever can open one reaches the hardware", made("device node", "device nodes"))
             }
             ShortfallKind::Unknown => made("entry of an unknown kind", "entries of an unknown kind"),
-            ShortfallKind::Owner => entries("came back with another owner or group, because the agent may not set it"),
+            ShortfallKind::Owner => entries(
+                "came back with a different owner or group, because the agent may not set \
+             it",
+            ),
             ShortfallKind::Rights => entries("came back with fewer rights, so that nobody can do more than before"),
             ShortfallKind::Wider => {
                 entries("came back with more rights, because the file system here does not keep them")
             }
             ShortfallKind::Time => {
-                entries("came back with another time, because the file system here cannot hold theirs")
+                entries("came back with a different time, because the file system here cannot store theirs")
             }
             ShortfallKind::Attribute => entries("came back without some of their extended attributes"),
             ShortfallKind::AccessList => entries("came back without their access list"),
             ShortfallKind::Capability => entries("came back without their capabilities"),
-            ShortfallKind::HardLink => entries("came back as files of their own, although they were hard links"),
-            ShortfallKind::Existing => entries("were there already and kept the rights that they had"),
+            ShortfallKind::HardLink => entries("came back as separate files, although they were hard links"),
+            ShortfallKind::Existing => entries("were already there and kept their rights"),
             ShortfallKind::Executable => {
-                entries("of another device came back without the right to be executed and other special rights")
+                entries("from another device came back without execute and other special rights")
             }
-            ShortfallKind::Other => entries("came back otherwise than in the backup"),
+            ShortfallKind::Other => entries("came back different from the backup"),
         }
     }
 }
@@ -96,7 +99,7 @@ pub fn add(list: &mut Vec<Shortfall>, more: Shortfall) {
     }
 }
 
-/// What a device told, bounded: each kind once, in the order of their declaration, with few paths.
+/// What a device reported, bounded: each kind once, in the order of declaration, with a few paths.
 pub fn bounded(told: &[Shortfall]) -> Vec<Shortfall> {
     let mut list = Vec::new();
     for kind in ShortfallKind::ALL {
@@ -121,7 +124,7 @@ mod tests {
         note(&mut list, ShortfallKind::Socket, "/s");
         let [pipes, socket] = &list[..] else { panic!("{list:?}") };
         assert_eq!((pipes.count, pipes.paths.len(), pipes.sentence().as_str()), (100, 20, "100 pipes were not made."));
-        assert_eq!(socket.sentence(), "1 socket was not made; the program that listens makes it again.");
+        assert_eq!(socket.sentence(), "1 socket was not made; the program that listens on it creates it again.");
     }
 
     #[test]

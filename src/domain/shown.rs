@@ -1,4 +1,5 @@
-//! What a form was shown with: nobody overwrites unseen what somebody else changed meanwhile.
+//! What a form was shown with, so that nobody unknowingly overwrites what somebody else changed in the
+//! meantime.
 use serde::{Deserialize, Serialize};
 
 /// The fields of a form as they were when it was shown, each under its label.
@@ -18,14 +19,16 @@ impl Shown {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// Holds these fields, as they are now, against the `version` that a form came back with.
+    /// Compares these fields, as they are now, with the `version` a form came back with.
     ///
     /// # Errors
-    /// What changed since the form was shown, as a text for whoever sent it.
+    /// What has changed since the form was shown, as a text for whoever sent it.
     pub fn check(&self, version: &str) -> Result<(), String> {
         let Ok(before) = serde_json::from_str::<Self>(version) else {
             return Err(
-                "This form does not say what it was shown with. Look at what stands now, and send it again.".to_owned()
+                "This form does not say which values it was shown with. Check the current values, and send it \
+                 again."
+                    .to_owned(),
             );
         };
         if before == *self {
@@ -39,7 +42,8 @@ impl Shown {
             .map(|(label, now)| format!("{label} changed from {} to {}.", quoted(was(label)), quoted(now)))
             .collect();
         Err(format!(
-            "Somebody changed this while you were at it. {} What you typed is kept below: send it again to set it all the same.",
+            "Somebody changed this while you were editing. {} What you typed is kept below: send it again to set it \
+             anyway.",
             changes.join(" ")
         ))
     }

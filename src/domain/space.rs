@@ -2,7 +2,7 @@
 use crate::domain::words::bytes;
 use serde::Serialize;
 
-/// What a repository holds, and the most that it may hold.
+/// What a repository holds, and the most it may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Space {
     pub stored_bytes: i64,

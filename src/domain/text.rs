@@ -1,4 +1,4 @@
-//! Enums that are kept and sent as a word.
+//! Enums that are stored and sent as a word.
 
 /// Declares an enum whose values have one word each, used alike in the
 /// database, in JSON and in URLs.
@@ -41,7 +41,7 @@ macro_rules! text_enum {
                 let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
                 Self::parse(&text).ok_or_else(|| {
                     let expected: &[&str] = &[$($word),+];
-                    serde::de::Error::custom(format_args!("`{text}` is none of: {}", expected.join(", ")))
+                    serde::de::Error::custom(format_args!("`{text}` is not one of: {}", expected.join(", ")))
                 })
             }
         }

@@ -36,7 +36,7 @@ impl Time {
         self.0.div_euclid(1000)
     }
 
-    /// How long after `earlier` this is; zero when it is not after it.
+    /// How long after `earlier` this is; zero if it is not after it.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
@@ -47,7 +47,8 @@ impl Time {
     }
 }
 
-/// Every time of a message as people read it, in ISO 8601: whatever is called `…_at`, `at` or `since` and is a number.
+/// Turns every time in a message into ISO 8601 for people: whatever is called `…_at`, `at` or `since` and is a
+/// number.
 pub fn with_iso_times(mut message: Value) -> Value {
     fn rewrite(value: &mut Value) {
         match value {

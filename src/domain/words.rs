@@ -1,4 +1,5 @@
-//! Numbers and sentences as people read them, alike on pages, in mails, in the history and on the command line.
+//! Numbers and sentences as people read them, the same on pages, in mails, in the history and on the command
+//! line.
 
 /// "1,283".
 pub fn number(count: impl TryInto<i64>) -> String {
@@ -25,7 +26,7 @@ pub fn files(count: impl TryInto<i64>) -> String {
     counted(count, "file", "files")
 }
 
-/// "403 MB": three digits at most, in powers of 1000.
+/// "403 MB": at most three digits, in powers of 1000.
 pub fn bytes(count: impl TryInto<i64>) -> String {
     const UNITS: [&str; 6] = ["B", "kB", "MB", "GB", "TB", "PB"];
     let count = count.try_into().unwrap_or(i64::MAX);
@@ -43,7 +44,7 @@ pub fn bytes(count: impl TryInto<i64>) -> String {
     }
 }
 
-/// "4 hours", "90 minutes", "1 day": the largest unit that has it whole.
+/// "4 hours", "90 minutes", "1 day": the largest unit that divides it evenly.
 pub fn span(time: std::time::Duration) -> String {
     let minutes = time.as_secs().div_ceil(60);
     match minutes {
@@ -59,12 +60,12 @@ pub fn capital(text: &str) -> String {
     letters.next().map(|first| format!("{}{}", first.to_uppercase(), letters.as_str())).unwrap_or_default()
 }
 
-/// Whether people take two names for one.
+/// Whether people would take two names for the same one.
 pub fn is_same_name(one: &str, other: &str) -> bool {
     one.trim().to_lowercase() == other.trim().to_lowercase()
 }
 
-/// With a capital letter and a full stop: what a rule says within a log line, as a sentence of a page.
+/// With a capital letter and a full stop: turns a rule's text for a log line into a sentence for a page.
 pub fn sentence(text: &str) -> String {
     let text = text.trim();
     let stop = if text.is_empty() || text.ends_with(['.', '!', '?', ':', '…']) { "" } else { "." };

@@ -1,4 +1,4 @@
-//! Tells of backups that do not come: nothing happens then, so nothing else would say it.
+//! Reports backups that fail to arrive: nothing happens then, so nothing else would report it.
 use crate::domain::id::{DeviceId, TeamId};
 use crate::domain::policy::Schedule;
 use crate::domain::time::{Time, hours, minutes};
@@ -12,7 +12,7 @@ use anyhow::Context;
 use askama::Template;
 use std::time::Duration;
 
-/// One run tells of so many devices of a team.
+/// How many devices of a team one run reports.
 const BATCH: i64 = 1_000;
 
 const OVERDUE: &str = "backup_overdue";
@@ -20,13 +20,14 @@ const UNASKED: &str = "no_backup_policy";
 const FAILING: &str = "backup_failing";
 const ATTEMPTS: &str = "backup_attempts_failing";
 
-/// So long after its enrolment nobody is told that no policy asks a device for backups: it may be about to be written.
+/// How long after a device's enrolment nobody is told that no policy asks it for backups: somebody may be about
+/// to write one.
 const WRITING: Duration = hours(1);
 
-/// So many orders to back up, or attempts by the schedule, must fail with no backup in between.
+/// How many ordered or scheduled backups in a row must fail.
 const FAILURES: i64 = 2;
 
-/// How late a backup may be beside its span: a tenth of it, for the time that a backup takes.
+/// How late a backup may be beyond its span: a tenth of it, for the time a backup takes.
 fn slack(span: Duration) -> Duration {
     (span / 10).clamp(minutes(5), hours(2))
 }
@@ -56,7 +57,7 @@ struct BackupFailing<'a> {
     url: String,
 }
 
-/// What is to be told.
+/// What is to be reported.
 #[derive(Debug, Clone, Default)]
 pub struct Found {
     overdue: Vec<(Option<TeamId>, Duration, Vec<Untold>)>,
@@ -76,10 +77,10 @@ impl Found {
     }
 }
 
-/// Looks for devices whose backups are missing, where nobody was told of it. Only reads.
+/// Looks for devices whose backups are missing, if nobody was told about it. Only reads.
 ///
-/// They check in and do not back up within the span of their policies, or no policy asks them for backups, or their
-/// backups keep failing.
+/// They check in but do not back up within the span of their policies, or no policy asks them for backups, or
+/// their backups keep failing.
 ///
 /// # Errors
 /// When the database refuses.
@@ -109,7 +110,7 @@ pub fn look(conn: &mut Conn, now: Time) -> Result<Found> {
     Ok(found)
 }
 
-/// Tells what was found, each once; gives of how many devices.
+/// Reports what was found, each once; returns how many devices were reported.
 ///
 /// # Errors
 /// When the database refuses; then nobody counts as told.

@@ -40,7 +40,7 @@ pub fn actor(user: &User, via: Via, address: &str) -> Actor {
     }
 }
 
-/// Who acts, as a mail names them: with the address, because a name is what they call themselves.
+/// Who acts, as named in mails: with the address, because people choose their own names.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -49,7 +49,7 @@ pub(super) fn who(conn: &mut Conn, by: &Actor) -> Result<String> {
     person(conn, id, &by.name)
 }
 
-/// The same of a row's `created_by`, which is a user's id or the name of what did it.
+/// The same for a row's `created_by`, which is a user's id or the name of whatever did it.
 pub(super) fn maker(conn: &mut Conn, created_by: &str) -> Result<String> {
     person(conn, UserId::parse(created_by), created_by)
 }
@@ -59,12 +59,12 @@ fn person(conn: &mut Conn, id: Option<UserId>, otherwise: &str) -> Result<String
     Ok(user.as_ref().map_or_else(|| otherwise.to_owned(), name_of))
 }
 
-/// "bob@example.org (Bob)": the address first, which nobody chooses freely.
+/// "bob@example.org (Bob)": the address first, because nobody can choose that freely.
 pub(super) fn name_of(user: &User) -> String {
     format!("{} ({})", user.email, user.name)
 }
 
-/// Makes the link that makes the owner, and ends the one before it; gives its path. An act.
+/// Makes the link that creates the owner, and ends the previous one; returns its path. An act.
 ///
 /// # Errors
 /// `Refused` once there is an owner.
@@ -77,7 +77,7 @@ pub fn make_setup_link(conn: &mut Conn, by: &Actor, now: Time) -> Result<String>
     Ok(format!("/set-up/{token}"))
 }
 
-/// Refuses a second first owner. Others may have been invited before the first one came.
+/// Refuses a second first owner. Other people may have been invited before the first owner came.
 fn check_ownerless(conn: &mut Conn) -> Result<()> {
     if store::user::has_owner(conn)? {
         return Err(Error::Refused("there is an owner already; an owner invites everyone else".to_owned()));
@@ -85,9 +85,9 @@ fn check_ownerless(conn: &mut Conn) -> Result<()> {
     Ok(())
 }
 
-/// Makes the link by which a person sets their password, and ends those before it; gives its path.
+/// Makes the link with which a person sets their password, and ends earlier ones; returns its path.
 ///
-/// `by` is the account that makes it, and with which it dies; none where the host makes it.
+/// `by` is the account that makes it, and the link dies with that account; none if the host makes it.
 pub(super) fn make_invite_link(conn: &mut Conn, user: UserId, by: Option<UserId>, now: Time) -> Result<String> {
     store::one_time_link::close(conn, LinkPurpose::Invite, Some(user), now)?;
     let token = make_link(conn, LinkPurpose::Invite, (Some(user), by), now)?;
@@ -112,17 +112,17 @@ fn make_link(
     Ok(token)
 }
 
-/// What is not found where a link does not work.
+/// What is "not found" when a link does not work.
 pub const LINK: &str = "link";
 
 /// Whether a link may still be used, and for whom.
 ///
 /// # Errors
-/// `NotFound` where it was used, has expired, never was, or whoever made it no longer manages people.
+/// `NotFound` if it was used, has expired or never existed, or if whoever made it no longer manages people.
 pub fn open_link(conn: &mut Conn, token: &str, purpose: LinkPurpose, now: Time) -> Result<Option<User>> {
     let link =
         store::one_time_link::find_open(conn, &secret::hash(token), purpose, now)?.ok_or(Error::NotFound(LINK))?;
-    // Whoever made it may have been closed out since: then it lets in nobody.
+    // Whoever made it may have lost access since: then it lets nobody in.
     if let Some(maker) = link.created_by
         && !guard::still_holds_everywhere(conn, maker, Permission::ManageUsers)?
     {
@@ -134,7 +134,7 @@ pub fn open_link(conn: &mut Conn, token: &str, purpose: LinkPurpose, now: Time) 
     })
 }
 
-/// What a person says about themselves when they first come.
+/// What people say about themselves when they first sign in.
 #[derive(Debug, Clone)]
 pub struct Profile {
     pub email: String,
@@ -144,10 +144,10 @@ pub struct Profile {
     pub password_hash: String,
 }
 
-/// Makes the owner by a set-up link, and with `with_baseline` the policy that set-up offers.
+/// Creates the owner from a set-up link, and with `with_baseline` the policy that set-up offers.
 ///
 /// # Errors
-/// `NotFound` where the link does not work, `Refused` where there is an owner already, `Conflict` where the address is
+/// `NotFound` if the link does not work, `Refused` if there already is an owner, `Conflict` if the address is
 /// taken.
 pub fn set_up(
     conn: &mut Conn,
@@ -163,7 +163,7 @@ pub fn set_up(
     let email = name::address(&owner.email).ok_or_else(|| Error::invalid("email", name::NO_ADDRESS))?;
     check_name(&owner.name, &email)?;
     if store::user::find_by_email(conn, &email)?.is_some() {
-        return Err(Error::Conflict("someone was invited with this address; go back and give your own".to_owned()));
+        return Err(Error::Conflict("someone was invited with this address; go back and enter your own".to_owned()));
     }
     let user = User {
         id: UserId::generate(now),
@@ -186,10 +186,10 @@ pub fn set_up(
     Ok(user)
 }
 
-/// Sets the password of an invited person by their link.
+/// Sets an invited person's password through their link.
 ///
 /// # Errors
-/// `NotFound` where the link does not work or the account is disabled.
+/// `NotFound` if the link does not work or the account is disabled.
 pub fn accept_invite(conn: &mut Conn, token: &str, profile: &Profile, address: &str, now: Time) -> Result<User> {
     let user = open_link(conn, token, LinkPurpose::Invite, now)?.ok_or(Error::NotFound(LINK))?;
     check_name(&profile.name, &user.email)?;
@@ -215,7 +215,7 @@ fn use_up(conn: &mut Conn, token: &str, now: Time) -> Result<()> {
     if store::one_time_link::use_up(conn, &secret::hash(token), now)? { Ok(()) } else { Err(Error::NotFound(LINK)) }
 }
 
-/// One try to sign in, which the account's delay let through.
+/// One try to sign in that the account's delay let through.
 #[derive(Debug, Clone)]
 pub struct Attempt {
     pub email: String,
@@ -225,7 +225,7 @@ pub struct Attempt {
     browser_hash: Option<String>,
 }
 
-/// Whether a browser has signed the person of this address in before.
+/// Whether somebody with this address has signed in from this browser before.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -245,12 +245,11 @@ fn is_known(conn: &mut Conn, user: Option<&User>, browser_hash: Option<&str>) ->
     }
 }
 
-/// Lets one try through, and counts it as wrong until it turns out right: so
-/// many tries at once are not more than one. Belongs into an act of its own,
-/// committed before the password is looked at.
+/// Lets one try through, and counts it as wrong until it turns out right, so that simultaneous tries gain
+/// nothing. Belongs in its own act, committed before the password is checked.
 ///
-/// A browser that has signed this person in before has a delay of its own:
-/// someone who guesses elsewhere cannot lock the real owner out.
+/// A browser this person has signed in from before has its own delay: someone guessing elsewhere cannot lock
+/// out the real owner.
 ///
 /// # Errors
 /// `TooMany` while the delay lasts.
@@ -261,14 +260,14 @@ pub fn admit(conn: &mut Conn, email: &str, browser: Option<&str>, now: Time) -> 
     let is_known = is_known(conn, user.as_ref(), browser_hash.as_deref())?;
     let throttle = match &browser_hash {
         Some(hash) if is_known => format!("browser/{hash}"),
-        // Hashed, so that what people mistype into the field is kept nowhere.
+        // Hashed, so that whatever people mistype into the field is not stored anywhere.
         _ => format!("account/{}", secret::hash(&email)),
     };
     count_try(conn, &throttle, now)?;
     Ok(Attempt { email, user, throttle, browser_hash: browser_hash.filter(|_| is_known) })
 }
 
-/// Lets a signed-in person try their own password again, with a delay of its own.
+/// Lets a signed-in person enter their own password again, with a separate delay.
 ///
 /// # Errors
 /// `TooMany` while the delay lasts.
@@ -307,11 +306,11 @@ pub struct Origin {
     pub user_agent: String,
 }
 
-/// A session that was opened; both values are only ever in the browser.
+/// A session that was opened; both values exist only in the browser.
 #[derive(Debug)]
 pub struct Opened {
     pub session: String,
-    /// New where this browser had not signed this person in before.
+    /// New if this person had not signed in from this browser before.
     pub browser: Option<String>,
 }
 
@@ -370,7 +369,7 @@ pub fn open_session(
     Ok(Opened { session: id, browser })
 }
 
-/// Writes down a wrong password.
+/// Records a wrong password.
 ///
 /// # Errors
 /// When the database refuses.
@@ -384,7 +383,7 @@ pub fn sign_in_failed(conn: &mut Conn, attempt: &Attempt, address: &str, now: Ti
     activity::record(conn, &by, &act, now)
 }
 
-/// Writes down that a signed-in person entered a wrong password.
+/// Records that a signed-in person entered a wrong password.
 ///
 /// # Errors
 /// When the database refuses.
@@ -396,7 +395,7 @@ pub fn confirm_failed(conn: &mut Conn, by: &Actor, user: &User, now: Time) -> Re
 /// Ends one session of a person.
 ///
 /// # Errors
-/// `NotFound` when it ended meanwhile.
+/// `NotFound` if it has ended in the meantime.
 pub fn end_session(conn: &mut Conn, by: &Actor, user: &User, session: &str, now: Time) -> Result<()> {
     if !store::session::delete(conn, user.id, session)? {
         return Err(Error::NotFound("session"));
@@ -413,7 +412,7 @@ pub fn sign_out_everywhere(conn: &mut Conn, by: &Actor, user: &User, now: Time) 
     activity::record(conn, by, &Act::done(Action::SignedOutEverywhere, object(user)), now)
 }
 
-/// Changes a person's own password; every session and API token of theirs ends.
+/// Changes a person's own password; all their sessions and API tokens end.
 ///
 /// # Errors
 /// When the database refuses.
@@ -433,7 +432,7 @@ pub fn change_profile(conn: &mut Conn, by: &Actor, user: &User, name: &str, zone
     activity::record(conn, by, &Act::done(Action::UserChanged, object(user)).because("name or time zone"), now)
 }
 
-/// Ends all that lets someone act as this person: after their password or roles changed.
+/// Ends everything that lets someone act as this person, after their password or roles changed.
 pub(super) fn end_everything(conn: &mut Conn, user: UserId, now: Time) -> Result<()> {
     store::session::delete_all(conn, user, true)?;
     store::api_token::revoke_all(conn, user, now)?;

@@ -8,10 +8,10 @@ use anyhow::Context;
 use std::cmp::Ordering;
 use std::time::Duration;
 
-/// A clock that is behind by more than this dates proofs, holds and links wrongly enough to be named.
+/// A clock that is behind by more than this dates proofs, holds and links wrongly enough to be reported.
 const CLOCK_TOLERANCE: Duration = minutes(5);
 
-/// The newest time that was recorded, where `now` is well before it: then the clock is behind, or was ahead.
+/// The newest recorded time, if `now` is well before it: then the clock is behind, or was ahead.
 ///
 /// # Errors
 /// When the database refuses.
@@ -20,7 +20,7 @@ pub fn time_ahead(conn: &mut Conn, now: Time) -> Result<Option<Time>> {
     Ok(newest.filter(|it| *it > now + CLOCK_TOLERANCE))
 }
 
-/// An act that is to be written down.
+/// An act to be recorded.
 #[derive(Debug, Clone)]
 pub struct Act<'a> {
     pub action: Action,
@@ -36,7 +36,7 @@ impl<'a> Act<'a> {
         Self { action, device: None, object, reason: "", outcome: Outcome::Done }
     }
 
-    /// Names the device that the act is about.
+    /// Names the device the act is about.
     #[must_use]
     pub fn on(mut self, device: DeviceId) -> Self {
         self.device = Some(device);
@@ -99,18 +99,19 @@ pub fn record(conn: &mut Conn, actor: &Actor, act: &Act<'_>, now: Time) -> Resul
     Ok(())
 }
 
-/// Entries of one kind about one device in a day, where the device itself can make them as fast as it likes.
+/// The most entries of one kind about one device in a day, if the device itself can cause them as fast as it
+/// likes.
 const OFTEN: i64 = 100;
 
-/// [`record`] for what a device can make happen without end: the entry after the hundredth in a day says that further ones
-/// are left out, and they are.
+/// [`record`] for what a device can cause without limit: after the hundredth entry in a day, one more says that
+/// further ones are left out.
 ///
 /// # Errors
 /// As [`record`].
 pub fn record_often(conn: &mut Conn, actor: &Actor, act: &Act<'_>, now: Time) -> Result<()> {
     let Some(device) = act.device else { return record(conn, actor, act, now) };
     let had = store::activity::count_since(conn, device, act.action, now - days(1))?;
-    let last = format!("The last entry of its kind for a day: this device has made {OFTEN}. {}", act.reason);
+    let last = format!("The last entry of its kind for a day: this device has caused {OFTEN}. {}", act.reason);
     match had.cmp(&OFTEN) {
         Ordering::Less => record(conn, actor, act, now),
         Ordering::Equal => record(conn, actor, &Act { reason: last.trim_end(), ..act.clone() }, now),
@@ -118,7 +119,8 @@ pub fn record_often(conn: &mut Conn, actor: &Actor, act: &Act<'_>, now: Time) ->
     }
 }
 
-/// Writes down that somebody took a list as a file, with the filter of its address; gives the number of the entry.
+/// Records that somebody took a list as a file, with the filter in its address; returns the number of the
+/// entry.
 ///
 /// # Errors
 /// When the database refuses.

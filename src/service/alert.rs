@@ -1,8 +1,7 @@
 //! What people are told by mail, and when.
 //!
-//! A wipe is told of in the transaction of its act. What happens by itself, a
-//! proof that runs out or a restore test that fails, is found by asking which
-//! devices stand so and nobody was told.
+//! A wipe is reported in the transaction of its act. What happens by itself, such as a proof expiring or a
+//! restore test failing, is found by asking which devices are in that state without anybody having been told.
 use crate::domain::activity::Via;
 use crate::domain::continuity::{self, Doubt, Line};
 use crate::domain::id::{TeamId, WipeRequestId};
@@ -23,19 +22,19 @@ use anyhow::Context;
 use askama::Template;
 use std::collections::BTreeMap;
 
-/// One mail names so many devices or wipes; it says how many more there are.
+/// How many devices or wipes one mail names; it says how many more there are.
 const NAMED: usize = 50;
 
-/// One run tells of so many devices.
+/// How many devices one run reports.
 const BATCH: i64 = 1_000;
 
 const PROOF_OUT_OF_DATE: &str = "proof_out_of_date";
 const RESTORE_TEST_FAILED: &str = "restore_test_failed";
 
-/// Who wants to know of a wipe: everyone who may read the history of that device.
+/// Who wants to know about a wipe: everyone who may read the history of that device.
 const WIPE_READERS: Permission = Permission::ViewActivity;
 
-/// The wipe that a mail is about.
+/// The wipe a mail is about.
 #[derive(Debug, Clone, Copy)]
 pub struct WipeNotice<'a> {
     pub request: WipeRequestId,
@@ -49,7 +48,7 @@ pub struct WipeNotice<'a> {
     pub reason: WipeReason,
     /// What is lost, in one sentence with the real numbers.
     pub loss: &'a str,
-    /// Why it stands where it stands.
+    /// Why it is in its current state.
     pub note: &'a str,
 }
 
@@ -177,7 +176,7 @@ struct RestoreTestFailed<'a> {
     url: String,
 }
 
-/// Tells that a wipe was requested and waits for approval.
+/// Reports that a wipe was requested and is waiting for approval.
 ///
 /// # Errors
 /// When the database refuses.
@@ -187,7 +186,7 @@ pub fn wipe_requested(conn: &mut Conn, it: &WipeNotice<'_>, now: Time) -> Result
     tell_of_wipe(conn, it, "wipe_requested", subject, &WipeRequested { it, url }, now)
 }
 
-/// Tells that wipes are held because too many were requested; once an hour, whatever their number.
+/// Reports that wipes are held because too many were requested; once an hour, however many there are.
 ///
 /// # Errors
 /// When the database refuses.
@@ -204,7 +203,7 @@ pub fn wipe_held(conn: &mut Conn, it: &WipeNotice<'_>, now: Time) -> Result<()> 
     mail::enqueue_guard(conn, &mail, now)
 }
 
-/// Tells that a wipe was approved, and until when anyone may stop it.
+/// Reports that a wipe was approved, and until when anyone may stop it.
 ///
 /// # Errors
 /// When the database refuses.
@@ -214,7 +213,7 @@ pub fn wipe_approved(conn: &mut Conn, it: &WipeNotice<'_>, release_at: Time, now
     tell_of_wipe(conn, it, "wipe_approved", subject, &WipeApproved { it, release_at: release_at.iso(), url }, now)
 }
 
-/// Tells that a wipe does not go on by itself, or ended before it was sent, and why.
+/// Reports that a wipe does not continue by itself, or ended before it was sent, and why.
 ///
 /// # Errors
 /// When the database refuses.
@@ -224,8 +223,8 @@ pub fn wipe_stands(conn: &mut Conn, it: &WipeNotice<'_>, now: Time) -> Result<()
     tell_of_wipe(conn, it, "wipe_stands", subject, &WipeStands { it, url }, now)
 }
 
-/// Tells that a person stopped these wipes of one team, and why: in one mail. Where nobody was told of any of them by
-/// name, once an hour.
+/// Reports in one mail that a person stopped these wipes of one team, and why; once an hour if nobody had been
+/// told about any of them by name.
 ///
 /// # Errors
 /// When the database refuses.
@@ -254,7 +253,7 @@ pub fn wipes_stopped(
     mail::enqueue_guard(conn, &mail, now)
 }
 
-/// Tells how a wipe ended on the device: all gone, or something left.
+/// Reports how a wipe ended on the device: everything gone, or something left.
 ///
 /// # Errors
 /// When the database refuses.
@@ -275,23 +274,24 @@ fn tell_of_wipe(
     let mail = Mail {
         to: Recipients::Permission(WIPE_READERS, it.team),
         kind,
-        // A request that was looked at again is told of again.
+        // A request that was reviewed is reported again.
         dedupe_key: Some(format!("{}/{}", it.request, now.millis())),
         subject,
         body: body.render().context("writing a mail")?,
     };
     match kind {
-        // What takes a wipe further is told, or does not happen; what ended or happened has room kept for it.
+        // What takes a wipe further must be reported or does not happen; for what ended or has happened, room
+        // is reserved.
         "wipe_requested" | "wipe_approved" => mail::enqueue_or_refuse(conn, Via::Web, &mail, now),
         _ => mail::enqueue_guard(conn, &mail, now),
     }
 }
 
-/// Tells that a setting or a policy which guards data is changed, or is to be. One that stays as it was is told where
-/// there is room.
+/// Reports that a setting or a policy that guards data was changed, or will be. One that stays as it was is
+/// reported if there is room.
 ///
 /// # Errors
-/// `Refused` where a change can be told to nobody.
+/// `Refused` if nobody can be told about the change.
 pub fn guard_changed(conn: &mut Conn, by: &str, (label, what): (&str, &str), is_looser: bool, now: Time) -> Result<()> {
     let url = url(conn, "/settings")?;
     let mail = Mail {
@@ -304,16 +304,16 @@ pub fn guard_changed(conn: &mut Conn, by: &str, (label, what): (&str, &str), is_
     if is_looser { mail::enqueue_or_refuse(conn, Via::Web, &mail, now) } else { mail::enqueue_guard(conn, &mail, now) }
 }
 
-/// Tells that somebody may do more or less than before, or that somebody else may come in as them. `what` is a
-/// sentence, `roles` what is given by it.
+/// Reports that somebody may do more or less than before, or that somebody else may sign in as them. `what` is
+/// a sentence, `roles` what it grants.
 ///
-/// Called before the change, so that nobody is left out by the very change that is told of.
+/// Called before the change, so that the change itself cannot leave anybody out.
 ///
 /// # Errors
-/// `Refused` where it can be told to nobody, unless it is done on the server's own machine.
+/// `Refused` if nobody can be told, unless it is done on the server's own machine.
 pub fn access_changed(conn: &mut Conn, by: Via, user: &User, it: &AccessChange<'_>, now: Time) -> Result<()> {
     let wipes = it.roles.iter().any(|role| role.has_part_in_wipes());
-    let act = if wipes { "Part in wipes given" } else { "Access changed" };
+    let act = if wipes { "Access to wipes granted" } else { "Access changed" };
     let subject = format!("{act}: {}", user.email);
     let url = url(conn, &format!("/users/{}", user.id))?;
     let body = AccessChanged { act, email: &user.email, what: it.what, wipes, url }.render();
@@ -322,19 +322,19 @@ pub fn access_changed(conn: &mut Conn, by: Via, user: &User, it: &AccessChange<'
     mail::enqueue_or_refuse(conn, by, &Mail { to: it.to, kind: "access_changed", dedupe_key, subject, body }, now)
 }
 
-/// What is told of a change of somebody's access.
+/// What is reported about a change to somebody's access.
 #[derive(Debug, Clone, Copy)]
 pub struct AccessChange<'a> {
     /// A sentence.
     pub what: &'a str,
-    /// What is given by it.
+    /// What it grants.
     pub roles: &'a [Role],
     pub to: Recipients,
-    /// Whether the same again within an hour is told once.
+    /// Whether a repetition within an hour is reported only once.
     pub once_an_hour: bool,
 }
 
-/// Tells everyone of what was done on the server's own machine.
+/// Tells everyone what was done on the server's own machine.
 ///
 /// # Errors
 /// When the database refuses.
@@ -346,8 +346,8 @@ pub fn host_acted(conn: &mut Conn, by: &str, subject: &str, what: &str, now: Tim
     mail::enqueue_guard(conn, &mail, now)
 }
 
-/// Tells that a device was removed, which nothing else would: a removed device has no proof that runs out. One mail
-/// each: the hourly limit of removals bounds them.
+/// Reports that a device was removed, which nothing else would: a removed device has no proof that can expire.
+/// One mail each: the hourly limit on removals bounds them.
 ///
 /// # Errors
 /// When the database refuses.
@@ -363,8 +363,8 @@ pub fn device_removed(conn: &mut Conn, by: &str, device: &Device, now: Time) -> 
     mail::enqueue_guard(conn, &mail, now)
 }
 
-/// Tells that a machine has taken a device's place with keys of its own: whoever has the token and the name could. Once
-/// an hour for each device.
+/// Reports that a machine has taken a device's place with its own keys: whoever has the token and the name
+/// could. Once an hour for each device.
 ///
 /// # Errors
 /// When the database refuses.
@@ -380,7 +380,8 @@ pub fn device_reenrolled(conn: &mut Conn, by: &str, device: &Device, address: &s
     mail::enqueue_guard(conn, &mail, now)
 }
 
-/// Tells that nobody can say which machine speaks for a device. Not deduplicated: it comes twice in an enrolment at most.
+/// Reports that nobody can say which machine reports as a device. Not deduplicated: it happens at most twice in
+/// an enrolment.
 ///
 /// # Errors
 /// When the database refuses.
@@ -389,7 +390,7 @@ pub fn identity_doubted(conn: &mut Conn, device: &Device, status: &DeviceStatus,
     let (doubt, lines) = (status.doubt, status.continuity()?.lines);
     let body = IdentityDoubted { device, doubt, lines: &lines, way_out: continuity::WAY_OUT, url };
     let what = match doubt {
-        Doubt::TwoMachines => "Two machines are one device",
+        Doubt::TwoMachines => "Two machines report as one device",
         Doubt::OlderState | Doubt::None => "Device came back with an older state",
     };
     let mail = Mail {
@@ -402,13 +403,13 @@ pub fn identity_doubted(conn: &mut Conn, device: &Device, status: &DeviceStatus,
     mail::enqueue_guard(conn, &mail, now)
 }
 
-/// For what is told once an hour.
+/// For what is reported once an hour.
 fn hour(now: Time) -> String {
     (now.seconds() / 3600).to_string()
 }
 
-/// Tells of proofs that ran out and restore tests that failed, each once;
-/// gives how many devices were told of.
+/// Reports proofs that expired and restore tests that failed, each once; returns how many devices were
+/// reported.
 ///
 /// # Errors
 /// When the database refuses; then nobody counts as told.
@@ -450,7 +451,7 @@ pub(super) fn tell_of_devices(
     mail::enqueue(conn, &Mail { to, kind, dedupe_key: None, subject, body }, now).map(drop)
 }
 
-/// Devices by team: each team's people are told of their own only.
+/// Devices by team: each team's people are told only about their own.
 pub(super) fn by_team(devices: &[Untold]) -> BTreeMap<Option<TeamId>, Vec<Untold>> {
     let mut teams: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for device in devices {
@@ -471,7 +472,7 @@ pub(super) fn subject(what: &str, devices: &[Untold]) -> String {
     }
 }
 
-/// A page's address, or its path where the server does not know its own address.
+/// A page's address, or its path if the server does not know its own address.
 pub(super) fn url(conn: &mut Conn, path: &str) -> Result<String> {
     Ok(format!("{}{path}", setting::public_url(conn)?.unwrap_or_default()))
 }

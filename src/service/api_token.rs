@@ -1,4 +1,4 @@
-//! API tokens: a script reads in the name of a person, for a limited time.
+//! API tokens: a script reads in a person's name, for a limited time.
 use crate::domain::account::{MAX_API_TOKEN_DAYS, UserState};
 use crate::domain::activity::{Action, Actor, Object};
 use crate::domain::id::{ApiTokenId, UserId};
@@ -10,10 +10,11 @@ use crate::service::activity::{self, Act};
 use crate::store::api_token::ApiToken;
 use crate::store::{self, Conn};
 
-/// Makes a token; the second value is the token itself, which is kept nowhere.
+/// Makes a token; the second value is the token itself, which is not stored.
 ///
 /// # Errors
-/// `Invalid` where it would live too long or its name is none, `Refused` for an account that nobody can sign in with.
+/// `Invalid` if it would live too long or its name is not valid, `Refused` for an account that nobody can sign
+/// in to.
 pub fn make(
     conn: &mut Conn,
     by: &Actor,
@@ -24,7 +25,7 @@ pub fn make(
 ) -> Result<(ApiToken, String)> {
     let life = u64::try_from(life_days).ok().filter(|_| (1..=MAX_API_TOKEN_DAYS).contains(&life_days));
     let Some(life) = life else {
-        return Err(Error::invalid("days", format!("Give 1 to {MAX_API_TOKEN_DAYS} days.")));
+        return Err(Error::invalid("days", format!("Enter 1 to {MAX_API_TOKEN_DAYS} days.")));
     };
     let mut errors = FieldErrors::new();
     name::check(called, "name", 60, &mut errors);
@@ -34,7 +35,7 @@ pub fn make(
         UserState::Active => {}
         UserState::Invited => {
             return Err(Error::Refused(format!(
-                "{} is invited and has no password yet; a token reads in the name of somebody who can sign in",
+                "{} is invited and has no password yet; a token can read only in the name of somebody who can sign in",
                 owner.email
             )));
         }
@@ -59,11 +60,11 @@ pub fn make(
 /// Ends a token.
 ///
 /// # Errors
-/// `NotFound` where there is none, `Conflict` where it had ended.
+/// `NotFound` if there is none, `Conflict` if it had already ended.
 pub fn revoke(conn: &mut Conn, by: &Actor, id: ApiTokenId, now: Time) -> Result<()> {
     let token = store::api_token::find(conn, id)?.ok_or(Error::NotFound("API token"))?;
     if !store::api_token::revoke(conn, id, now)? {
-        return Err(Error::Conflict("This token was revoked meanwhile.".to_owned()));
+        return Err(Error::Conflict("This token has been revoked in the meantime.".to_owned()));
     }
     activity::record(conn, by, &Act::done(Action::ApiTokenRevoked, object(&token)), now)
 }

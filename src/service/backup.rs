@@ -1,4 +1,4 @@
-//! Backups arrive: rows of objects, restore points, and what the device says of them.
+//! Backups arrive: rows of objects, restore points, and what the device reports about them.
 use crate::blob::{self, BlobKey, BlobStore, Stored};
 use crate::domain::activity::{Action, Actor, ActorKind, Object, Via};
 use crate::domain::id::{DeviceId, RepositoryId};
@@ -17,19 +17,19 @@ use crate::store::restore_point::{Reported, RestorePoint};
 use crate::store::{self, Conn, Store};
 use anyhow::Context;
 
-/// Bytes that are durable and wait for their row.
+/// Bytes that are durable and waiting for their row.
 #[derive(Debug)]
 #[must_use = "settle it once the ledger has the row"]
 pub struct Kept {
     pub key: BlobKey,
     pub size: i64,
-    /// The bytes themselves, where the database keeps a copy of them.
+    /// The bytes themselves, if the database keeps a copy of them.
     pub copy: Option<Vec<u8>>,
     stored: Stored,
 }
 
 impl Kept {
-    /// Says that the row was committed.
+    /// Records that the row was committed.
     pub fn settle(self) {
         self.stored.settle();
     }
@@ -47,8 +47,8 @@ pub fn size_of(len: usize) -> i64 {
     i64::try_from(len).unwrap_or(i64::MAX)
 }
 
-/// Makes whole bytes durable under their hash. Slow, and without the database;
-/// [`received`] gives them their row.
+/// Makes a complete object durable under its hash. Slow, and without the database; [`received`] gives it its
+/// row.
 ///
 /// # Errors
 /// When the store is full or cannot be written.
@@ -56,17 +56,17 @@ pub fn keep(blobs: &dyn BlobStore, repository: RepositoryId, kind: ObjectKind, b
     let key = key_of(repository, kind, bytes);
     let mut upload = blobs.begin(&key)?;
     upload.write(bytes)?;
-    // What is there has the same name, so it is the same bytes or damaged ones.
+    // What is there has the same name, so its bytes are the same or damaged.
     let stored = if blobs.size(&key)?.is_some() { upload.replace()? } else { upload.commit()? };
     let copy = store::kept_object::KINDS.contains(&kind).then(|| bytes.to_vec());
     Ok(Kept { key, size: size_of(bytes.len()), copy, stored })
 }
 
-/// Writes the row of durable bytes; false when it is there already. A snapshot becomes a restore point, `sent_by` whose
-/// token it came by.
+/// Writes the row of durable bytes; false if it is already there. A snapshot becomes a restore point; `sent_by`
+/// is whose token it came with.
 ///
 /// # Errors
-/// `Full` when the quota would be passed, `Refused` when the repository takes no more backups.
+/// `Full` if the quota would be exceeded, `Refused` if the repository accepts no more backups.
 pub fn received(conn: &mut Conn, key: &BlobKey, size: i64, sent_by: TokenKind, now: Time) -> Result<bool> {
     if store::object::find(conn, key.repository, key.kind, &key.name)?.is_some() {
         return Ok(false);
@@ -79,8 +79,8 @@ pub fn received(conn: &mut Conn, key: &BlobKey, size: i64, sent_by: TokenKind, n
     } else {
         None
     };
-    // A snapshot is never older than what it needs, even when the clock was set back in between: a view as of the
-    // snapshot must show all of it.
+    // A snapshot is never older than what it needs, even when the clock was set back in between: a view as of
+    // the snapshot must show all of it.
     let received_at = snapshot_of.as_ref().map_or(now, |it| it.newest_at);
     let object = store::object::Object {
         repository_id: key.repository,
@@ -92,7 +92,7 @@ pub fn received(conn: &mut Conn, key: &BlobKey, size: i64, sent_by: TokenKind, n
         damaged_at: None,
     };
     if !store::object::insert(conn, &object)? {
-        // Another process was faster, which only PostgreSQL lets happen: its count is the one that holds.
+        // Another process was faster, which can only happen on PostgreSQL: its count is the one that holds.
         store::repository::count_out(conn, key.repository, size)?;
         return Ok(false);
     }
@@ -102,7 +102,8 @@ pub fn received(conn: &mut Conn, key: &BlobKey, size: i64, sent_by: TokenKind, n
     Ok(true)
 }
 
-/// Whether a repository takes `size` more bytes, as it was when it was read: asked before a body is received.
+/// Whether a repository accepts `size` more bytes, judged by its state when it was read: asked before a body is
+/// received.
 ///
 /// # Errors
 /// As [`received`].
@@ -113,8 +114,8 @@ pub fn check_room(repository: &Repository, size: i64) -> Result<()> {
     if has_room { Ok(()) } else { Err(why_full(repository)) }
 }
 
-/// Takes away bytes whose row was refused, unless the ledger has them after all: a disk that is full fails commits
-/// too, and nobody is told which. Blocks.
+/// Removes bytes whose row was refused, unless the ledger has them after all: a full disk can fail a commit in
+/// a way that leaves it unclear whether it happened. Blocks.
 ///
 /// # Errors
 /// When the database or the store does not answer; then the next start looks at them.
@@ -141,17 +142,18 @@ fn why_full(repository: &Repository) -> Error {
     }
 }
 
-/// What to do where a repository is full.
+/// What to do when a repository is full.
 pub const MORE_SPACE: &str = "give it more space on its page, under Edit, or enroll it again for a new repository";
 
-/// What an upload to a repository with all the objects that it may have is told.
-pub const TOO_MANY_OBJECTS: &str =
-    "the backups of this device have as many objects as a repository may have; enroll it again for a new repository";
+/// The answer to an upload to a repository that has the most objects it may have.
+pub const TOO_MANY_OBJECTS: &str = "the backups of this device have reached the most objects a repository may have; enroll it again for a new \
+     repository";
 
-/// What an upload to a closed repository is told.
-pub const READ_ONLY: &str = "this repository belongs to an older enrolment and takes no more backups";
+/// The answer to an upload to a closed repository.
+pub const READ_ONLY: &str = "this repository belongs to an older enrolment and accepts no more backups";
 
-/// Turns a snapshot into a restore point and asks for its test. `repository` is as it was left by the snapshot's receipt.
+/// Turns a snapshot into a restore point and queues its test. `repository` is as the receipt of the snapshot
+/// left it.
 ///
 /// # Errors
 /// When the database refuses.
@@ -195,17 +197,17 @@ fn device_actor(conn: &mut Conn, id: DeviceId) -> Result<Actor> {
     })
 }
 
-/// Ties what the device says of a backup to its restore point, in either order of arrival.
+/// Ties the device's report of a backup to its restore point, in either order of arrival.
 ///
-/// A test that ran before had no manifest to compare with, so another is queued.
-/// The same report may come again.
+/// A test that ran earlier had no manifest to compare with, so another is queued. The same report may come
+/// again.
 ///
 /// # Errors
-/// When the report is of an older enrolment, its manifest was not uploaded, the backup has another one already, or the
-/// quota has no room for the names of excluded files.
+/// When the report is from an older enrolment, its manifest was not uploaded, the backup already has another
+/// one, or the quota has no room for the names of excluded files.
 pub fn report(conn: &mut Conn, device: &Device, report: &BackupReport, now: Time) -> Result<()> {
     if report.generation != device.generation {
-        return Err(Error::Conflict("this report is of an older enrolment of the device".to_owned()));
+        return Err(Error::Conflict("this report is from an older enrolment of the device".to_owned()));
     }
     let repository = store::repository::active_of_device(conn, device.id)?.ok_or(Error::NotFound("repository"))?;
     if store::object::find(conn, repository.id, ObjectKind::Manifests, &report.manifest)?.is_none() {
@@ -214,7 +216,7 @@ pub fn report(conn: &mut Conn, device: &Device, report: &BackupReport, now: Time
     let point = match store::restore_point::of_snapshot(conn, repository.id, &report.snapshot)? {
         Some(point) if point.manifest_name.as_ref() == Some(&report.manifest) => return Ok(()),
         Some(RestorePoint { manifest_name: Some(_), .. }) => {
-            return Err(Error::Conflict("this backup was reported before, with another manifest".to_owned()));
+            return Err(Error::Conflict("this backup was reported before, with a different manifest".to_owned()));
         }
         Some(point) => (point.id, point.stored_at.is_some() || point.failed_at.is_some()),
         None => {
@@ -230,7 +232,7 @@ pub fn report(conn: &mut Conn, device: &Device, report: &BackupReport, now: Time
     let reported = reported(report)?;
     let charged = store::restore_point::charged(&reported.excluded);
     if charged > 0 && !store::repository::charge(conn, repository.id, charged)? {
-        // Refused, not full: what a device cannot mend must not keep it from checking in.
+        // Refused, not full: a problem the device cannot fix must not keep it from checking in.
         return Err(Error::Refused(format!("{NO_ROOM_FOR_NAMES}; {MORE_SPACE}")));
     }
     store::restore_point::set_reported(conn, point, &reported, now)?;
@@ -241,7 +243,7 @@ pub fn report(conn: &mut Conn, device: &Device, report: &BackupReport, now: Time
     proof::refresh(conn, device.id)
 }
 
-/// So many restore points of a repository may be only reported; of more, the oldest goes.
+/// How many restore points of a repository may be only reported; beyond that, the oldest goes.
 pub const ONLY_REPORTED: i64 = 10;
 
 const NO_ROOM_FOR_NAMES: &str =
@@ -259,7 +261,7 @@ fn reported(report: &BackupReport) -> Result<Reported> {
     })
 }
 
-/// Marks an object whose bytes are missing or changed; what was proven of points that may need it is so no longer.
+/// Marks an object whose bytes are missing or changed; points that may need it are no longer proven.
 ///
 /// # Errors
 /// When the database refuses.
@@ -272,7 +274,7 @@ pub fn object_damaged(conn: &mut Conn, key: &BlobKey, now: Time) -> Result<()> {
     proof::object_damaged(conn, &object, now)
 }
 
-/// Notes that good bytes took the place of damaged ones, and has what they took the proof from tested.
+/// Notes that good bytes replaced damaged ones, and has the points that lost their proof tested.
 ///
 /// # Errors
 /// When the database refuses.
@@ -286,7 +288,8 @@ pub fn object_healed(conn: &mut Conn, key: &BlobKey, now: Time) -> Result<()> {
     proof::object_healed(conn, key.repository, now)
 }
 
-/// Notes that one of the files that open a repository was put back from its copy, and has what waited for it tested.
+/// Notes that one of the files that open a repository was restored from its copy, and has whatever waited for
+/// it tested.
 ///
 /// # Errors
 /// When the database refuses.
@@ -295,12 +298,12 @@ pub fn object_put_back(conn: &mut Conn, key: &BlobKey, now: Time) -> Result<()> 
     let repository = store::repository::find(conn, key.repository)?.ok_or(Error::NotFound("repository"))?;
     let object = Object::new("object", key, format!("{}/{}", key.kind, key.name));
     let act = Act::done(Action::ObjectHealed, object).on(repository.device_id);
-    record(conn, &Actor::system(), &act.because("it was put back from the copy in the database"), now)?;
+    record(conn, &Actor::system(), &act.because("it was restored from the copy in the database"), now)?;
     proof::object_healed(conn, key.repository, now)
 }
 
-/// Enters a manifest whose bytes are in place: they healed the one that was damaged there, or it is new; true when
-/// they healed it.
+/// Records a manifest whose bytes are in place: they either healed a damaged one or are new; true if they
+/// healed it.
 ///
 /// # Errors
 /// As [`received`].
@@ -315,7 +318,7 @@ pub fn manifest_received(conn: &mut Conn, key: &BlobKey, size: i64, now: Time) -
     Ok(is_damaged)
 }
 
-/// Takes a lock out of the ledger; false when it was not there.
+/// Removes a lock from the ledger; false if it was not there.
 ///
 /// # Errors
 /// When the database refuses.
@@ -330,7 +333,7 @@ pub fn unlocked(conn: &mut Conn, key: &BlobKey) -> Result<bool> {
     Ok(removed)
 }
 
-/// Takes out of the ledger the locks that came before `cut`; answers which.
+/// Removes the locks that came before `cut` from the ledger; returns which ones.
 ///
 /// # Errors
 /// When the database refuses.
@@ -343,7 +346,7 @@ pub fn remove_locks(conn: &mut Conn, repository: RepositoryId, cut: Time) -> Res
     Ok(keys)
 }
 
-/// Whether the stored bytes of an object are those that its name stands for.
+/// Whether the stored bytes of an object match its name.
 ///
 /// # Errors
 /// When the store cannot be read.

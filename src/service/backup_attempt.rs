@@ -1,4 +1,4 @@
-//! What a device says of the backups that it tried: those that did not come about are told, with the reason.
+//! What a device reports about its attempts to back up: failed ones are reported to people, with the reason.
 use crate::domain::activity::{Action, Actor, ActorKind, Object, Via};
 use crate::domain::message::{BackupReport, FailedAttempt, LeftOut, RootAway};
 use crate::domain::time::Time;
@@ -8,14 +8,14 @@ use crate::store::backup_attempt::BackupAttempt;
 use crate::store::device::Device;
 use crate::store::{self, Conn};
 
-/// So much is kept of what a device says.
+/// How much is kept of what a device says.
 const LONGEST: usize = 1000;
-/// A device that fails for ever new reasons does not fill the history.
+/// A device that keeps failing for new reasons must not fill the history.
 const TOLD: i64 = 10;
-/// As many folders as a device may protect.
+/// The most folders that a device may protect.
 const MOST_AWAY: usize = 64;
 
-/// Notes that a backup came about, and what is not in it.
+/// Notes that a backup was made, and what is not in it.
 ///
 /// # Errors
 /// When the database refuses.
@@ -29,13 +29,13 @@ pub fn done(conn: &mut Conn, device: &Device, report: &BackupReport, now: Time) 
     Ok(store::backup_attempt::set(conn, &row)?)
 }
 
-/// Notes that a backup did not come about. The history gets an entry when the reason is another one than before.
+/// Notes that a backup failed. The history gets an entry if the reason differs from the previous one.
 ///
 /// # Errors
-/// When the report is of an older enrolment, or the database refuses.
+/// When the report is from an older enrolment, or the database refuses.
 pub fn failed(conn: &mut Conn, device: &Device, attempt: &FailedAttempt, now: Time) -> Result<()> {
     if attempt.generation != device.generation {
-        return Err(Error::Conflict("this report is of an older enrolment of the device".to_owned()));
+        return Err(Error::Conflict("this report is from an older enrolment of the device".to_owned()));
     }
     let reason = cut(&attempt.reason);
     let before = match store::backup_attempt::find(conn, device.id)? {
@@ -70,7 +70,7 @@ fn bounded(root: &RootAway) -> RootAway {
     RootAway { path: cut(&root.path), reason: cut(&root.reason) }
 }
 
-/// What a device says, without what would break a line or turn it round.
+/// What a device says, without characters that would break a line or reverse its direction.
 fn cut(text: &str) -> String {
     let plain = text.chars().map(|it| if it.is_control() { ' ' } else { it });
     plain

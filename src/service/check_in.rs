@@ -1,7 +1,7 @@
-//! A check-in: what a device says of itself, the results of its commands, and what it is to do next.
+//! A check-in: what a device reports about itself, the results of its commands, and what it should do next.
 //!
-//! One write, no act: it runs thousands of times a second. Only the end of a
-//! command is written down in the history.
+//! One write, no act: it runs thousands of times a second. Only the end of a command is recorded in the
+//! history.
 use crate::domain::activity::{Action, Actor, ActorKind, Outcome, Via};
 use crate::domain::command::{CommandKind, CommandState};
 use crate::domain::continuity::{Brought, Sender};
@@ -22,7 +22,7 @@ use anyhow::Context;
 use serde::Serialize;
 use std::time::Duration;
 
-/// The most results that one check-in may bring.
+/// The most results one check-in may bring.
 const MAX_RESULTS: usize = 100;
 /// The longest text of a fact.
 const MAX_TEXT: usize = 200;
@@ -41,7 +41,7 @@ pub fn check(check_in: &CheckIn, now: Time) -> Result<()> {
         if value.len() > MAX_TEXT || !name::is_plain(value) {
             errors.add(
                 field,
-                format!("at most {MAX_TEXT} bytes, without control characters, line breaks and marks of direction"),
+                format!("at most {MAX_TEXT} bytes, without control characters, line breaks or direction marks"),
             );
         }
     };
@@ -75,8 +75,7 @@ pub fn check(check_in: &CheckIn, now: Time) -> Result<()> {
         let bad = |it: &str| it.len() > Brought::MAX_BYTES || it.chars().any(char::is_control);
         if bad(&brought.attempt) || brought.attempt.is_empty() || brought.baton.as_deref().is_some_and(bad) {
             let most = Brought::MAX_BYTES;
-            errors
-                .add("continuity", format!("a baton and an attempt of at most {most} bytes, as they were handed out"));
+            errors.add("continuity", format!("a baton and an attempt of at most {most} bytes, as handed out"));
         }
     }
     if let Some(fact) = &facts.roots_away {
@@ -91,7 +90,7 @@ pub fn check(check_in: &CheckIn, now: Time) -> Result<()> {
     Ok(errors.into_result()?)
 }
 
-/// Takes a check-in of the device's current enrolment and answers what it is to do.
+/// Takes a check-in of the device's current enrolment and returns what it should do.
 ///
 /// `address` is where it came from.
 ///
@@ -104,7 +103,7 @@ pub fn run(conn: &mut Conn, device: &Device, check_in: &CheckIn, address: &str, 
         return Err(Error::invalid(it.source_field, "only the demo's devices have a scenario"));
     }
     if !check_in.results.is_empty() {
-        // What ends a command is written down: in the order of acts, and locked in their order.
+        // The end of a command is recorded, so it takes its turn among the acts and locks in their order.
         store::activity::lock(conn)?;
     }
     for result in &check_in.results {
@@ -123,7 +122,7 @@ pub fn run(conn: &mut Conn, device: &Device, check_in: &CheckIn, address: &str, 
     })
 }
 
-/// Half to one and a half of `every`: devices that were switched on together do not stay together.
+/// Half to one and a half of `every`: devices that were switched on together do not stay in step.
 fn jittered(every: Duration) -> Result<Duration> {
     let random = u64::from(u16::from_le_bytes(secret::bytes()?));
     let millis = u64::try_from(every.as_millis()).unwrap_or(u64::MAX / 2);
@@ -131,7 +130,7 @@ fn jittered(every: Duration) -> Result<Duration> {
     Ok(Duration::from_millis((millis / 2).saturating_add(jitter)).max(Duration::from_secs(1)))
 }
 
-/// The facts as they are stored, with the times by our clock that the device cannot know.
+/// The facts as stored, with the times by our clock, which the device cannot know.
 #[derive(Serialize)]
 struct Stored<'a> {
     #[serde(flatten)]
@@ -139,14 +138,14 @@ struct Stored<'a> {
     since: Since,
 }
 
-/// When a check-in came, when the next is due, and the schedule that the device was told.
+/// When a check-in came, when the next is due, and the schedule the device was told.
 struct Kept {
     now: Time,
     next_at: Time,
     every: Duration,
 }
 
-/// So many check-ins in a row may be missed before nobody knows what is on the device.
+/// How many check-ins in a row a device may miss before nobody knows what is on it.
 const MISSED: u32 = 2;
 
 impl Kept {
@@ -155,8 +154,8 @@ impl Kept {
         since + self.every.saturating_mul(MISSED)
     }
 
-    /// Until when the count of the device holds: a new one for two check-ins of the schedule that comes with it, an
-    /// older one for as long as it did, and never longer than the device is heard of.
+    /// Until when the device's count holds: a new one for two check-ins of the schedule it came with, an older
+    /// one as long as it did before, and never longer than the device is heard from.
     fn count_until(&self, changes: Option<&Fact<Changes>>, old: &DeviceStatus) -> Option<Time> {
         let until = match changes {
             Some(new) => Some(self.until(new.measured_at.min(self.now))),
@@ -179,7 +178,7 @@ fn keep(conn: &mut Conn, device: &Device, check_in: &CheckIn, address: &str, kep
         passcode_set: moved(value(&known.passcode_set), value(&facts.passcode_set), since.passcode_set, now),
         os_version: moved(value(&known.os_version), value(&facts.os_version), since.os_version, now),
     };
-    // Two machines count their own files: while they may be two, no number says what the device holds.
+    // Two machines each count their own files: while there may be two, no number says what the device holds.
     let changes = facts.changes.as_ref().filter(|_| !step.doubt.stands());
     let status = DeviceStatus {
         device_id: device.id,
@@ -196,17 +195,18 @@ fn keep(conn: &mut Conn, device: &Device, check_in: &CheckIn, address: &str, kep
         roots_away: roots_away(&facts)?,
         policy_version: check_in.policy_version.clone(),
         address: address.to_owned(),
-        continuity: serde_json::to_string(&step.continuity).context("writing who has spoken for a device")?,
+        continuity: serde_json::to_string(&step.continuity).context("writing who has reported as a device")?,
         continuity_version: old.continuity_version.saturating_add(1),
         doubt: step.doubt,
         doubt_since: if step.doubt == old.doubt { old.doubt_since } else { Some(now) },
     };
     if step.doubt != old.doubt {
-        // It is written down: in the order of acts, and locked in their order.
+        // It is recorded, so it takes its turn among the acts and locks in their order.
         store::activity::lock(conn)?;
     }
     if !store::device_status::advance(conn, &status)? {
-        // Two machines of one identity at once, or a copy on the way: whoever comes again is judged by what stands.
+        // Two machines with one identity at once, or a duplicated request: whoever comes again is judged by
+        // what is stored.
         return Err(Error::Busy(Duration::from_secs(1)));
     }
     if step.doubt != old.doubt {
@@ -228,7 +228,7 @@ fn value<T>(fact: &Option<Fact<T>>) -> Option<&T> {
     fact.as_ref().map(|it| &it.value)
 }
 
-/// Since when a value is what it is: it moves only when the value does.
+/// Since when a value is what it is: it changes only when the value does.
 fn moved<T: PartialEq>(old: Option<&T>, new: Option<&T>, since: Option<Time>, now: Time) -> Option<Time> {
     if new.is_none() {
         None
@@ -239,14 +239,14 @@ fn moved<T: PartialEq>(old: Option<&T>, new: Option<&T>, since: Option<Time>, no
     }
 }
 
-/// Ends a command by the device's own answer. What does not belong to this
-/// enrolment, or has ended already, changes nothing: answers are repeated.
+/// Ends a command with the device's own answer. An answer from another enrolment, or for a command that has
+/// ended, changes nothing: answers are repeated.
 fn take_result(conn: &mut Conn, device: &Device, result: &CommandResult, address: &str, now: Time) -> Result<()> {
     let Some(command) = store::command::find(conn, result.id)? else { return Ok(()) };
     if command.device_id != device.id || command.generation != device.generation {
         return Ok(());
     }
-    // The device's answer is the truth, also when it comes after we stopped waiting.
+    // The device's answer is the truth, even if it comes after we stopped waiting.
     let from = [CommandState::Queued, CommandState::Delivered, CommandState::Expired];
     let (to, outcome) =
         if result.done { (CommandState::Acknowledged, Outcome::Done) } else { (CommandState::Failed, Outcome::Failed) };
@@ -272,13 +272,13 @@ pub fn actor(device: &Device, address: &str) -> Actor {
     }
 }
 
-/// The open commands of this enrolment, again with each check-in until their results have come.
+/// The open commands of this enrolment, sent with each check-in until their results have come.
 fn deliver(conn: &mut Conn, device: &Device, now: Time) -> Result<Vec<Order>> {
     let mut orders = Vec::new();
     let mut open = store::command::open(conn, device.id, device.generation, now)?;
     if open.iter().any(|it| it.kind.erases() || it.kind == CommandKind::Restore) {
-        // Handing out a wipe or a restore is decided again, so it takes its turn among the acts: a stop before it is
-        // seen.
+        // Handing out a wipe or a restore is decided afresh, so it takes its turn among the acts and sees any
+        // earlier stop.
         store::activity::lock(conn)?;
         open = store::command::open(conn, device.id, device.generation, now)?;
     }
@@ -318,7 +318,7 @@ fn delivered(conn: &mut Conn, command: &Command, now: Time) -> Result<()> {
     }
 }
 
-/// A wipe and a restore end by their own reports; this is how they end without one.
+/// A wipe and a restore end with their own reports; this is how they end without one.
 fn ended(conn: &mut Conn, actor: &Actor, command: &Command, done: bool, detail: &str, now: Time) -> Result<()> {
     match command.kind {
         CommandKind::Wipe | CommandKind::RemoveCompanyData => {

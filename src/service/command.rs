@@ -20,12 +20,12 @@ use std::time::Duration;
 pub struct Ask<'a> {
     pub kind: CommandKind,
     pub payload: &'a Payload,
-    /// A key of the one who asks: the same key again is the same command.
+    /// A key chosen by the one who asks: the same key again means the same command.
     pub request_key: Option<&'a str>,
 }
 
 impl<'a> Ask<'a> {
-    /// A command that needs no more than its name.
+    /// A command that needs nothing but its name.
     pub const fn plain(kind: CommandKind, request_key: Option<&'a str>) -> Self {
         Self { kind, payload: &Payload::None, request_key }
     }
@@ -43,7 +43,7 @@ const fn lifetime(kind: CommandKind) -> Duration {
 
 /// Queues a command for the device's enrolment as it is now; an act.
 ///
-/// Wake the device by `Wake::device` after the commit.
+/// Wake the device with `Wake::device` after the commit.
 ///
 /// # Errors
 /// When the device is not enrolled, or the request key belongs to another command.
@@ -81,11 +81,11 @@ pub fn queue(conn: &mut Conn, actor: &Actor, device: &Device, ask: Ask<'_>, now:
     Ok(command)
 }
 
-/// Queues a command for one device, as a button on its page does. Locks that follow each other are no way around the
-/// page for many.
+/// Queues a command for one device, as a button on its page does. Locking devices one after another is no way
+/// around the page for many.
 ///
 /// # Errors
-/// As [`queue`]; `Refused` where this person has locked [`FEW_LOCKS`] devices within the hour.
+/// As [`queue`]; `Refused` if this person has locked [`FEW_LOCKS`] devices within the hour.
 pub fn queue_one(conn: &mut Conn, actor: &Actor, device: &Device, ask: Ask<'_>, now: Time) -> Result<Command> {
     let is_new = match ask.request_key {
         Some(key) => store::command::find_by_request_key(conn, key)?.is_none(),
@@ -96,7 +96,8 @@ pub fn queue_one(conn: &mut Conn, actor: &Actor, device: &Device, ask: Ask<'_>, 
         && store::command::count_by(conn, maker(actor), ask.kind, now - hours(1), now)? >= FEW_LOCKS
     {
         return Err(Error::Refused(format!(
-            "you locked {FEW_LOCKS} devices within this hour; lock more from the list of devices, which asks for your password and tells everyone who watches them"
+            "you locked {FEW_LOCKS} devices within the hour; lock more from the list of devices, which asks for your \
+             password and notifies the people concerned"
         )));
     }
     queue(conn, actor, device, ask, now)
@@ -106,9 +107,9 @@ fn maker(actor: &Actor) -> &str {
     actor.id.as_deref().unwrap_or(&actor.name)
 }
 
-/// Queues one command for each of many devices, and tells whom the table of guards names; an act.
+/// Queues one command for each of several devices, and tells those named in the table of guards; an act.
 ///
-/// `key` is the one of the form: the same again queues nothing twice, and names them all for "Cancel all".
+/// `key` is the form's: the same key again queues nothing twice, and it identifies them all for "Cancel all".
 ///
 /// # Errors
 /// When a device is not enrolled, or there is no key.
@@ -134,10 +135,10 @@ pub fn takes_none(device: &Device) -> Error {
     Error::Refused(format!("the device {} is “{}”: it takes no commands", device.name, device.state.name()))
 }
 
-/// Cancels a command that no device has got yet; an act.
+/// Cancels a command that no device has received yet; an act.
 ///
 /// # Errors
-/// When it was delivered or has ended, or belongs to a wipe or restore, which have their own way to stop.
+/// When it was delivered or has ended, or belongs to a wipe or restore, which are stopped in their own way.
 pub fn cancel(conn: &mut Conn, actor: &Actor, id: CommandId, now: Time) -> Result<Command> {
     let command = store::command::find(conn, id)?.ok_or(Error::NotFound("command"))?;
     match command.kind {
@@ -155,9 +156,9 @@ pub fn cancel(conn: &mut Conn, actor: &Actor, id: CommandId, now: Time) -> Resul
     store::command::find(conn, id)?.ok_or(Error::NotFound("command"))
 }
 
-/// Takes a queued command back, without an entry of its own; false when it was delivered or has ended.
+/// Takes back a queued command, without its own entry; false if it was delivered or has ended.
 ///
-/// For wipes and restores, whose stop is the act that is written down.
+/// For wipes and restores, where the stop itself is the recorded act.
 ///
 /// # Errors
 /// When the database refuses.
@@ -165,7 +166,7 @@ pub fn withdraw(conn: &mut Conn, id: CommandId, why: &str, now: Time) -> Result<
     Ok(store::command::finish(conn, id, &[CommandState::Queued], CommandState::Cancelled, (why, now))?)
 }
 
-/// Ends an open command that nobody answered; false when it has ended meanwhile.
+/// Ends an open command that nobody answered; false if it has ended in the meantime.
 ///
 /// # Errors
 /// When the database refuses.
@@ -179,7 +180,7 @@ pub fn expire(conn: &mut Conn, command: &Command, why: &str, now: Time) -> Resul
     Ok(true)
 }
 
-/// Expires every open command whose time is over, at most `limit`; answers how many.
+/// Expires open commands whose time is over, at most `limit`; returns how many.
 ///
 /// # Errors
 /// When the database refuses.

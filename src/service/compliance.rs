@@ -1,6 +1,6 @@
 //! How many devices meet each policy, which ones do not, and how many policies a device meets.
 //!
-//! Every count, list and table is made of `walk` and [`overall`], so that they never differ.
+//! Every count, list and table is made with `walk` and [`overall`], so that they never differ.
 use crate::domain::device::DeviceFacts;
 use crate::domain::id::{DeviceId, PolicyId};
 use crate::domain::policy::{Applied, Compliance, DeviceState, Finding, RequirementKind, Since, evaluate, overall};
@@ -15,7 +15,7 @@ use crate::store::policy::Policy;
 use crate::store::{self, Conn};
 use std::collections::HashMap;
 
-/// How many devices meet a policy, do not, or cannot be told; or of a device, how many policies.
+/// How many devices meet a policy, do not meet it, or are unknown; or for a device, how many policies.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
     pub compliant: i64,
@@ -54,7 +54,7 @@ impl Tallies {
     }
 }
 
-/// Which devices are asked for, by what policies make of them.
+/// Which devices are asked for, by their policy results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Asked {
     /// None: every policy that applies to the device.
@@ -74,11 +74,11 @@ impl Asked {
     }
 }
 
-/// At most so many devices are counted: each is held against every policy when the page is read.
+/// The most devices that are counted: each is checked against every policy when the page is loaded.
 pub const MOST: usize = 20_000;
 const CHUNK: i64 = 1000;
 
-/// Holds the devices within reach against `policies`.
+/// Checks the devices within reach against `policies`.
 ///
 /// # Errors
 /// When the database refuses, or a stored fact or requirement cannot be read.
@@ -105,7 +105,7 @@ pub fn of_devices(conn: &mut Conn, ids: &[DeviceId], now: Time) -> Result<HashMa
     Ok(findings(conn, &policies, ids, now)?.into_iter().map(|(id, findings)| (id, tally(&findings))).collect())
 }
 
-/// What these policies find of each of these devices; none for one that is not enrolled.
+/// What these policies find about each of these devices; none for one that is not enrolled.
 ///
 /// # Errors
 /// As [`tallies`].
@@ -144,7 +144,8 @@ fn chosen(conn: &mut Conn, policies: &[Policy], asked: &Asked, (reach, now): (&R
     Ok(Among::new(&ids, is_partial))
 }
 
-/// What the first devices that do not meet one of `policies` fail of them, in the order of the list of devices.
+/// For the first devices that do not meet one of `policies`, what they fail, in the order of the list of
+/// devices.
 ///
 /// # Errors
 /// As [`tallies`].
@@ -177,8 +178,8 @@ pub fn failing(
     Ok(failing)
 }
 
-/// How badly each device within reach does by its policies, for an order by it: first by the number that it fails, then
-/// by the number that cannot be told.
+/// How badly each device within reach does by its policies, for sorting: first by how many it fails, then by
+/// how many are unknown.
 ///
 /// # Errors
 /// As [`tallies`].
@@ -193,7 +194,7 @@ pub fn scores(conn: &mut Conn, reach: &Reach, now: Time) -> Result<Scores> {
     Ok(Scores::new(scores))
 }
 
-/// The policies that somebody with this reach sees: those of all devices, and those of their teams.
+/// The policies that somebody with this reach sees: those for all devices, and those for their teams.
 ///
 /// # Errors
 /// When the database refuses.
@@ -203,7 +204,7 @@ pub fn within(conn: &mut Conn, reach: &Reach) -> Result<Vec<Policy>> {
     Ok(policies)
 }
 
-/// The findings of each policy: those of one policy stand together.
+/// The findings of each policy, with those of one policy together.
 fn by_policy(findings: &[Finding]) -> impl Iterator<Item = &[Finding]> {
     findings.chunk_by(|a, b| a.policy == b.policy)
 }
@@ -214,8 +215,8 @@ fn tally(findings: &[Finding]) -> Tally {
     tally
 }
 
-/// Takes each enrolled device within reach, with what the policies that apply to it find; says whether there were more
-/// than [`MOST`], and so only the first were taken.
+/// Walks the enrolled devices within reach with the findings of the policies that apply to them; says whether
+/// there were more than [`MOST`], so that only the first were taken.
 fn walk(
     conn: &mut Conn,
     policies: &[Policy],
@@ -239,7 +240,7 @@ fn walk(
     }
 }
 
-/// Policies as devices are held against them.
+/// Policies in the form devices are checked against.
 struct Judge<'a> {
     policies: &'a [Policy],
     applied: Vec<Applied>,

@@ -1,5 +1,4 @@
-//! What people change of a device by hand: its name, its person, its team, the space of its backups, and
-//! that it is gone.
+//! What people change about a device by hand: its name, person, team and backup space, and its removal.
 use crate::domain::activity::{Action, Actor, Object};
 use crate::domain::device::DeviceState;
 use crate::domain::guard::GuardedAct;
@@ -18,7 +17,7 @@ use crate::store::{self, Conn};
 use anyhow::Context;
 use askama::Template;
 
-/// A device as a form gives it.
+/// A device as entered in a form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draft {
     pub name: String,
@@ -28,7 +27,8 @@ pub struct Draft {
     pub quota: Option<i64>,
 }
 
-/// Changes name, person, team and space; an act. Gives the space of its backups as it is now; none where nothing takes any.
+/// Changes name, person, team and space; an act. Returns the space of its backups as it is now; none if it
+/// cannot be backed up.
 ///
 /// # Errors
 /// When a field is wrong, or the device is not there.
@@ -54,7 +54,7 @@ pub fn change(conn: &mut Conn, actor: &Actor, id: DeviceId, draft: &Draft, now: 
     Ok(space.map(|(_, space)| space))
 }
 
-/// The row of the table of guards that a change is; none for what nobody need be told of.
+/// The row of the table of guards for a change; none if nobody needs to be told.
 pub fn act_of(old: &Device, draft: &Draft) -> Option<GuardedAct> {
     let is_other_person = !old.person.is_empty() && old.person != draft.person.trim();
     (is_other_person || old.team_id != draft.team_id).then_some(GuardedAct::ChangePerson)
@@ -69,7 +69,7 @@ struct PersonChanged<'a> {
     url: String,
 }
 
-/// Tells those who watched the device until now, and the person whose it was.
+/// Tells those who were notified about the device until now, and the person it belonged to.
 fn tell_of_change(
     conn: &mut Conn,
     actor: &Actor,
@@ -92,7 +92,7 @@ fn check(draft: &Draft) -> Result<()> {
         if text.len() < least || text.len() > 200 || !name::is_plain(text) {
             errors.add(
                 field,
-                format!("{least} to 200 bytes, without control characters, line breaks and marks of direction"),
+                format!("{least} to 200 bytes, without control characters, line breaks or direction marks"),
             );
         }
     }
@@ -116,18 +116,22 @@ fn difference(old: &Device, name: &str, person: &str, team: Option<TeamId>) -> V
     parts
 }
 
-/// The device that is to be removed, where it may be.
+/// The device to be removed, if it may be.
 ///
 /// # Errors
-/// When the typed name is another, a wipe of it is open, or it was removed before.
+/// When the typed name is different, a wipe of it is open, or it was already removed.
 pub(super) fn removable(conn: &mut Conn, id: DeviceId, typed_name: &str, now: Time) -> Result<Device> {
     let device = store::device::find(conn, id)?.ok_or(Error::NotFound("device"))?;
     if typed_name.trim() != device.name {
-        return Err(Error::invalid("confirm", "type the name of the device as it stands above"));
+        return Err(Error::invalid("confirm", "type the name of the device as shown above"));
     }
     let open = store::command::open(conn, id, device.generation, now)?;
     if store::wipe::open_of_device(conn, id)?.is_some() || open.iter().any(|it| it.kind.erases()) {
-        return Err(Error::Refused("a wipe of this device is under way: stop it, or wait for its end".to_owned()));
+        return Err(Error::Refused(
+            "a wipe of this device is under way: stop it, or wait until it has \
+         ended"
+                .to_owned(),
+        ));
     }
     if device.state == DeviceState::Removed {
         return Err(Error::Conflict("this device was already removed".to_owned()));
@@ -135,11 +139,11 @@ pub(super) fn removable(conn: &mut Conn, id: DeviceId, typed_name: &str, now: Ti
     Ok(device)
 }
 
-/// Removes a device from the lists: it may not come back without a new enrolment, and its tokens open nothing
-/// any more. Its backups and its history stay. An act.
+/// Removes a device from the lists: it cannot come back without a new enrolment, and its tokens no longer open
+/// anything. Its backups and its history stay. An act.
 ///
 /// # Errors
-/// When the typed name is another, a wipe of it is open, or it was removed before.
+/// When the typed name is different, a wipe of it is open, or it was already removed.
 pub fn remove(conn: &mut Conn, actor: &Actor, id: DeviceId, typed_name: &str, now: Time) -> Result<()> {
     freeze::check(conn, actor)?;
     let device = removable(conn, id, typed_name, now)?;

@@ -24,10 +24,10 @@ use std::time::Duration;
 pub const TOKEN_PREFIX: &str = "hf_enroll_";
 /// The setting that holds the public half of the proof key.
 pub const PROOF_PUBLIC_KEY: &str = "proof.public_key";
-/// The setting that holds what `aud` must be in devices' tokens.
+/// The setting that holds the required `aud` of devices' tokens.
 const AUDIENCE: &str = "agent.audience";
 
-/// An enrolment token as a form gives it.
+/// An enrolment token as entered in a form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenDraft {
     pub name: String,
@@ -36,14 +36,14 @@ pub struct TokenDraft {
     /// 1 for a one-time token.
     pub use_limit: i64,
     pub valid_for: Duration,
-    /// The one device that is to enrol again; none for new devices.
+    /// The one device that is to enroll again; none for new devices.
     pub device_id: Option<DeviceId>,
 }
 
 /// Makes an enrolment token; an act. The text is shown once: only its hash is kept.
 ///
 /// # Errors
-/// When a field is wrong, or the device to enrol again is not there.
+/// When a field is wrong, or the device to enroll again does not exist.
 pub fn make_token(conn: &mut Conn, actor: &Actor, draft: &TokenDraft, now: Time) -> Result<(EnrollmentToken, String)> {
     check_draft(draft)?;
     let device = match draft.device_id {
@@ -76,8 +76,8 @@ pub fn make_token(conn: &mut Conn, actor: &Actor, draft: &TokenDraft, now: Time)
     Ok((token, text))
 }
 
-/// Which act making a token is: those that somebody made and that are open count together, or twenty tokens of twenty
-/// uses each would pass.
+/// Which act making a token counts as: a person's open tokens count together, otherwise twenty tokens of twenty
+/// uses each would slip through.
 ///
 /// # Errors
 /// When the database refuses.
@@ -90,7 +90,8 @@ pub fn act_of(conn: &mut Conn, actor: &Actor, draft: &TokenDraft, now: Time) -> 
     Ok(if is_wide { GuardedAct::MakeWideEnrollmentToken } else { GuardedAct::MakeEnrollmentToken })
 }
 
-/// Whoever enrolls another machine in a device's place has removed it: an hour takes as many of both.
+/// Whoever enrolls another machine in a device's place has in effect removed it, so the same hourly limit
+/// applies to both.
 fn check_again_limit(conn: &mut Conn, actor: &Actor, now: Time) -> Result<()> {
     let per_hour = wipe::limits(conn, now)?.per_hour;
     if actor.via != Via::Web
@@ -99,7 +100,8 @@ fn check_again_limit(conn: &mut Conn, actor: &Actor, now: Time) -> Result<()> {
         return Ok(());
     }
     Err(Error::Refused(format!(
-        "you made {per_hour} tokens for devices that enroll again within this hour, which is the limit; make the next one later"
+        "you have made {per_hour} tokens for devices to enroll again within the hour, which is the limit; make the \
+         next one later"
     )))
 }
 
@@ -125,7 +127,7 @@ fn check_draft(draft: &TokenDraft) -> Result<()> {
 /// Revokes an enrolment token; an act.
 ///
 /// # Errors
-/// When there is none, or it was revoked before.
+/// When there is none, or it was already revoked.
 pub fn revoke_token(conn: &mut Conn, actor: &Actor, id: EnrollmentTokenId, now: Time) -> Result<()> {
     let token = store::enrollment_token::find(conn, id)?.ok_or(Error::NotFound("enrolment token"))?;
     if !store::enrollment_token::revoke(conn, id, now)? {
@@ -143,7 +145,7 @@ fn record_token(conn: &mut Conn, actor: &Actor, action: Action, token: &Enrollme
 /// Why a token lets nobody in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TokenRefusal {
-    #[error("this enrolment token is not known; check that it was copied whole")]
+    #[error("this enrolment token is unknown; check that all of it was copied")]
     Unknown,
     #[error("this enrolment token has expired; ask for a new one")]
     Expired,
@@ -152,7 +154,7 @@ pub enum TokenRefusal {
     #[error("this enrolment token was already used; ask for a new one")]
     UsedUp,
     #[error(
-        "the account that made this enrolment token may not enroll devices now; ask somebody who may for a new one"
+        "the account that made this enrolment token may no longer enroll devices; ask somebody who may for a new one"
     )]
     Orphaned,
 }
@@ -166,7 +168,7 @@ fn check_token(token: &EnrollmentToken, now: Time) -> std::result::Result<(), To
     }
 }
 
-/// Checks what a device says of itself.
+/// Checks what a device says about itself.
 ///
 /// # Errors
 /// Each wrong field.
@@ -183,7 +185,7 @@ pub fn check(enroll: &Enroll) -> Result<()> {
         if text.trim().len() < least || text.len() > 200 || !name::is_plain(text) {
             errors.add(
                 field,
-                format!("{least} to 200 bytes, without control characters, line breaks and marks of direction"),
+                format!("{least} to 200 bytes, without control characters, line breaks or direction marks"),
             );
         }
     }
@@ -194,7 +196,7 @@ pub fn check(enroll: &Enroll) -> Result<()> {
         errors.add("protected_roots", "1 to 64 folders");
     }
     if let Some(root) = enroll.protected_roots.iter().find(|it| !is_root(it, enroll.platform)) {
-        errors.add("protected_roots", format!("`{root}` is not the absolute path of a folder below the top"));
+        errors.add("protected_roots", format!("`{root}` is not the absolute path of a folder below the root"));
     }
     Ok(errors.into_result()?)
 }
@@ -216,7 +218,7 @@ fn is_root(path: &str, platform: Platform) -> bool {
     })
 }
 
-/// What `aud` must be in devices' tokens; none before the first enrolment.
+/// The required `aud` of devices' tokens; none before the first enrolment.
 ///
 /// # Errors
 /// When the database refuses.
@@ -235,7 +237,7 @@ pub fn proof_key(conn: &mut Conn) -> Result<seal::PublicKey> {
     seal::PublicKey::parse(&key)
 }
 
-/// What `aud` must be in devices' tokens; made where there is none yet.
+/// The required `aud` of devices' tokens; created if there is none yet.
 ///
 /// # Errors
 /// When the database refuses.
@@ -243,20 +245,20 @@ pub fn make_audience(conn: &mut Conn, now: Time) -> Result<String> {
     if let Some(audience) = audience(conn)? {
         return Ok(audience);
     }
-    // Of this installation, not of its address: that may change.
+    // Of this installation, not of its address, which may change.
     let audience = secret::generate("holdfast:")?;
     store::setting::set(conn, AUDIENCE, &audience, now)?;
     Ok(audience)
 }
 
-/// Whether an enrolment may go on, and over which device.
+/// Whether an enrolment may proceed, and over which device.
 ///
-/// That is the one that this very token and key have made before and that was never heard of since: its answer was
-/// lost on the way, and asking again must neither use the token up nor make another device.
+/// That is the device this same token and key enrolled before and that was never heard from since: its answer
+/// was lost on the way, and asking again must neither use up the token nor create another device.
 ///
 /// # Errors
-/// `Refused` where the machine is an enrolled device that the token is not for; when the database refuses. A token's
-/// refusal is a value.
+/// `Refused` if the machine is an enrolled device that the token is not for; when the database refuses. A
+/// token's refusal is a value.
 pub fn admit(
     conn: &mut Conn,
     enroll: &Enroll,
@@ -283,7 +285,7 @@ pub fn admit(
     }
     if unheard.is_none() && is_another(conn, enroll, holder, token.device_id)? {
         return Err(Error::Refused(
-            "this machine is enrolled already; use \"Enroll again…\" on its device's page, or remove the device first"
+            "this machine is already enrolled; use \"Enroll again…\" on its device's page, or remove the device first"
                 .to_owned(),
         ));
     }
@@ -313,10 +315,10 @@ fn is_backed(conn: &mut Conn, token: &EnrollmentToken) -> Result<bool> {
     guard::still_holds(conn, maker, Permission::EnrollDevices, team)
 }
 
-/// Whether the machine is an enrolled device already, by its key or its own word, that the token is not for.
+/// Whether the machine is already an enrolled device, by its key or by what it says, that the token is not for.
 fn is_another(conn: &mut Conn, enroll: &Enroll, holder: Option<Device>, token_for: Option<DeviceId>) -> Result<bool> {
     let known = match (holder, enroll.device_id) {
-        // One that another machine has taken the place of since is not that device any more.
+        // One that another machine has since replaced is no longer that device.
         (None, Some(id)) => store::device::find(conn, id)?
             .filter(|it| it.state == DeviceState::Enrolled)
             .filter(|it| enroll.device_generation.is_none_or(|said| said >= it.generation)),
@@ -325,13 +327,13 @@ fn is_another(conn: &mut Conn, enroll: &Enroll, holder: Option<Device>, token_fo
     Ok(known.is_some_and(|it| token_for != Some(it.id)))
 }
 
-/// Joins a device, or enrols one again: the token is used, the repository
-/// gets its rows, the device its answer, all or nothing. An act.
+/// Joins a device, or enrolls one again: the token is used, the repository gets its rows, the device its
+/// answer, all or nothing. An act.
 ///
 /// `address` is where the request came from. `enroll` was checked by [`check`].
 ///
 /// # Errors
-/// When the database refuses, or a key is none. A token's refusal is a value; nothing was changed then.
+/// When the database refuses, or a key is not valid. A token's refusal is a value; nothing was changed then.
 pub fn enroll(
     conn: &mut Conn,
     enroll: &Enroll,
@@ -343,7 +345,7 @@ pub fn enroll(
         Ok(admitted) => admitted,
         Err(refusal) => return Ok(Err(refusal)),
     };
-    // Two that race for the last use: the update lets one through.
+    // If two race for the last use, the update lets one through.
     if unheard.is_none() && !store::enrollment_token::take_use(conn, token.id, now)? {
         return Ok(Err(TokenRefusal::UsedUp));
     }
@@ -358,7 +360,7 @@ pub fn enroll(
     let by = actor(&device, address);
     let act = Act::done(action, Object::new("device", device.id, device.name.clone())).on(device.id);
     activity::record(conn, &by, &act, now)?;
-    // One whose answer was lost asks again with the keys that were told of.
+    // A device whose answer was lost asks again with the keys already reported.
     if action == Action::DeviceReenrolled && has_new_keys {
         let maker = account::maker(conn, &token.created_by)?;
         alert::device_reenrolled(conn, &maker, &device, address, now)?;
@@ -387,7 +389,7 @@ fn answer(
         repository_id: repository,
         repository_path: format!("/restic/{repository}/"),
         sealed_credentials: seal::seal(&key, &context, &plain)?,
-        // The first check-in is at once: until then the device is a name only.
+        // The first check-in is due at once: until then the device is only a name.
         next_check_in_seconds: 1,
         policy,
     })
@@ -409,7 +411,7 @@ fn join_again(conn: &mut Conn, id: DeviceId, enroll: &Enroll, token: &Enrollment
     join_over(conn, &old, enroll, token, now)
 }
 
-/// A new enrolment over the one before it, whose commands and restores end.
+/// A new enrolment over the previous one, whose commands and restores end.
 fn join_over(conn: &mut Conn, old: &Device, enroll: &Enroll, token: &EnrollmentToken, now: Time) -> Result<Device> {
     let id = old.id;
     let device = row(id, old.generation + 1, enroll, token, now)?;
@@ -420,7 +422,7 @@ fn join_over(conn: &mut Conn, old: &Device, enroll: &Enroll, token: &EnrollmentT
         command::expire(conn, &open, "the device enrolled again", now)?;
     }
     restore::cancel_to(conn, id, "the device enrolled again", now)?;
-    // What the machine before said of itself is not known of this one.
+    // What the previous machine said about itself is not known about this one.
     store::device_status::set(conn, &DeviceStatus::new(id))?;
     Ok(device)
 }
@@ -449,7 +451,7 @@ fn row(id: DeviceId, generation: i64, enroll: &Enroll, token: &EnrollmentToken, 
     })
 }
 
-/// Virtual machines may have no serial number, but a wipe is confirmed by typing it: they get one.
+/// Virtual machines may have no serial number, but a wipe is confirmed by typing it, so they get one.
 fn serial(enroll: &Enroll, id: DeviceId) -> String {
     match enroll.serial.trim() {
         "" => format!("HF-{}", id.as_str().get(24..).unwrap_or_default().to_uppercase()),

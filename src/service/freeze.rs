@@ -1,6 +1,6 @@
-//! The freeze: while it stands nothing is erased, removed, restored or loosened.
+//! The freeze: while it is in force, nothing is erased, removed, restored or loosened.
 //!
-//! It is set and ended on the server's own machine only, so that no session at the console undoes it.
+//! It is set and ended only on the server's own machine, so that no console session can undo it.
 use crate::domain::activity::{Action, Actor, Object, Via};
 use crate::domain::time::Time;
 use crate::error::{Error, Result};
@@ -11,7 +11,7 @@ use crate::store::{self, Conn};
 const SINCE: &str = "freeze.since";
 const UNTIL: &str = "freeze.until";
 
-/// Since when everything is frozen; none where it is not.
+/// Since when everything is frozen; none if it is not.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -19,7 +19,7 @@ pub fn standing(conn: &mut Conn) -> Result<Option<Time>> {
     time(conn, SINCE)
 }
 
-/// When the last freeze ended: what waited through it waits again from then.
+/// When the last freeze ended: whatever was waiting starts its wait again from then.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -34,7 +34,7 @@ fn time(conn: &mut Conn, name: &str) -> Result<Option<Time>> {
 /// Refuses what a freeze stops, unless it is done on the server's own machine.
 ///
 /// # Errors
-/// `Refused` while it stands.
+/// `Refused` while it is in force.
 pub fn check(conn: &mut Conn, by: &Actor) -> Result<()> {
     if by.via != Via::CommandLine && standing(conn)?.is_some() {
         return Err(Error::Refused(
@@ -56,12 +56,12 @@ pub fn begin(conn: &mut Conn, by: &Actor, now: Time) -> Result<()> {
     }
     store::setting::set(conn, SINCE, &now.millis().to_string(), now)?;
     activity::record(conn, by, &Act::done(Action::Frozen, object()), now)?;
-    let what = "No wipe, removal or restore leaves, and no guard can be loosened, until `holdfast admin \
+    let what = "No wipe, removal or restore is sent, and no guard can be loosened, until `holdfast admin \
      unfreeze` is run on the server’s own machine.";
     alert::host_acted(conn, &by.name, "Frozen: nothing is wiped, removed or restored", what, now)
 }
 
-/// Ends the freeze; everyone is told. An act. What waited begins its wait anew.
+/// Ends the freeze; everyone is told. An act. Whatever was waiting starts its wait again.
 ///
 /// # Errors
 /// When the database refuses.
@@ -73,9 +73,9 @@ pub fn end(conn: &mut Conn, by: &Actor, now: Time) -> Result<()> {
     store::setting::set(conn, UNTIL, &now.millis().to_string(), now)?;
     setting::wait_again(conn, now)?;
     activity::record(conn, by, &Act::done(Action::Unfrozen, object()), now)?;
-    let what = "Wipes, removals and restores go on. The hold of each approved wipe, and the 72 hours of each looser \
-                guard, begin again now: look at them, and stop what was not meant.";
-    alert::host_acted(conn, &by.name, "Unfrozen: wipes, removals and restores go on", what, now)
+    let what = "Wipes, removals and restores continue. The hold of each approved wipe, and the 72 hours of each \
+     looser guard, start again now: look at them, and stop what was not intended.";
+    alert::host_acted(conn, &by.name, "Unfrozen: wipes, removals and restores continue", what, now)
 }
 
 fn object() -> Object {

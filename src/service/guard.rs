@@ -1,4 +1,4 @@
-//! The table of guards at work: who is told of an act, and whether what an account made still counts.
+//! The table of guards in use: who is told about an act, and whether what an account made still counts.
 use crate::domain::activity::{Actor, Via};
 use crate::domain::guard::{GuardedAct, Told};
 use crate::domain::id::{TeamId, UserId};
@@ -19,18 +19,18 @@ use std::collections::BTreeMap;
 /// The longest reason for a guarded act, in bytes.
 const MAX_REASON: usize = 200;
 
-/// A mail of a guarded act.
+/// A mail about a guarded act.
 pub(super) struct News<'a> {
     pub act: GuardedAct,
-    /// By which way it was done: only what the host does goes on where it cannot be told.
+    /// How it was done: only what the host does goes ahead if nobody can be told.
     pub via: Via,
-    /// What is told of once, such as the id of a token.
+    /// What is reported once, such as the id of a token.
     pub key: &'a str,
     pub subject: String,
     pub body: String,
 }
 
-/// Queues the mail of an act on a device for those whom the table of guards names.
+/// Queues the mail about an act on a device for those named in the table of guards.
 ///
 /// # Errors
 /// When the database refuses; then the act in the same transaction is undone too.
@@ -59,7 +59,7 @@ pub(super) fn tell(conn: &mut Conn, news: News<'_>, device: &Device, now: Time) 
             mail::enqueue_to_address(conn, news.via, &address, &mail, now)?;
         }
     }
-    // One who is both a watcher and the device's person is told once: the key says so.
+    // Somebody who is both notified and the device's person is told once: the key ensures it.
     for to in to {
         mail::enqueue_or_refuse(conn, news.via, &mail(to), now)?;
     }
@@ -76,7 +76,7 @@ struct WideTokenMade<'a> {
     url: String,
 }
 
-/// Tells of an enrolment token that lets in many devices, alone or with others of the same account.
+/// Reports an enrolment token that admits many devices, alone or together with others of the same account.
 ///
 /// # Errors
 /// When the database refuses.
@@ -106,10 +106,10 @@ struct ManyDevices<'a> {
     url: String,
 }
 
-/// A mail names so many devices; it says how many more there are.
+/// How many devices a mail names; it says how many more there are.
 const NAMED: usize = 200;
 
-/// Tells of one act on many devices, each team of its own. `what` is what was done, such as "Lock".
+/// Reports one act on many devices, to each team about its own. `what` is what was done, such as "Lock".
 ///
 /// # Errors
 /// When the database refuses.
@@ -148,8 +148,8 @@ pub(super) fn tell_of_many(
 
 /// Whether somebody who made something may still do what it does.
 ///
-/// Their account is open, and holds `permission` for devices of `team`. Asked each time it is used, so that what they
-/// made dies with the account and with the role.
+/// Their account is open, and holds `permission` for devices of `team`. Asked on each use, so that what they
+/// made dies with the account or the role.
 ///
 /// # Errors
 /// When the database refuses.
@@ -158,7 +158,7 @@ pub fn still_holds(conn: &mut Conn, user: UserId, permission: Permission, team: 
     Ok(account::active(conn, user)?.is_some_and(|(_, grants)| reach(grants)))
 }
 
-/// The same for what is about the whole organisation.
+/// The same for what concerns the whole organisation.
 ///
 /// # Errors
 /// When the database refuses.
@@ -166,10 +166,10 @@ pub fn still_holds_everywhere(conn: &mut Conn, user: UserId, permission: Permiss
     Ok(account::active(conn, user)?.is_some_and(|(_, grants)| grants.reach(permission) == Some(Reach::All)))
 }
 
-/// The reason of a guarded act, as it is kept and told.
+/// The reason for a guarded act, as it is kept and reported.
 ///
 /// # Errors
-/// `Invalid` in the field `reason` where the table asks for one and there is none, or it is no line of text.
+/// `Invalid` in the field `reason` if the table asks for one and there is none, or it is not a line of text.
 pub fn reason(act: GuardedAct, text: &str) -> Result<&str> {
     let text = text.trim();
     let mut errors = FieldErrors::new();

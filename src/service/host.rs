@@ -1,5 +1,5 @@
-//! What is decided on the server's own machine, and by nobody at the console: who founded the organisation, whose account
-//! is locked, and whose sessions end.
+//! What is decided only on the server's own machine, by nobody at the console: who founded the organisation,
+//! whose account is locked, and whose sessions end.
 use crate::domain::account::UserState;
 use crate::domain::activity::{Action, Actor, Object};
 use crate::domain::id::UserId;
@@ -11,15 +11,15 @@ use crate::service::{alert, proof};
 use crate::store::user::User;
 use crate::store::{self, Conn};
 
-/// Closes an account, also the only owner's: its sessions, tokens and links end, and nobody at the console opens it again.
-/// An act.
+/// Closes an account, even the only owner's: its sessions, tokens and links end, and nobody at the console can
+/// open it again. An act.
 ///
 /// # Errors
-/// `NotFound` where there is none.
+/// `NotFound` if there is none.
 pub fn lock(conn: &mut Conn, by: &Actor, id: UserId, now: Time) -> Result<User> {
     let user = find(conn, id)?;
     let what = format!("The account of {} was locked. Its sessions, tokens and links ended.", name_of(&user));
-    // First: whose account it is gets the mail too.
+    // First, so that the account's own person gets the mail too.
     alert::host_acted(conn, &by.name, &format!("Account locked: {}", user.email), &what, now)?;
     store::user::set_state(conn, id, user.state, UserState::Disabled)?;
     store::user::set_locked(conn, id, Some(now))?;
@@ -28,10 +28,10 @@ pub fn lock(conn: &mut Conn, by: &Actor, id: UserId, now: Time) -> Result<User> 
     Ok(user)
 }
 
-/// Opens a locked account; the person sets a new password by the link, whose path this gives. An act.
+/// Opens a locked account; the person sets a new password with the link whose path this returns. An act.
 ///
 /// # Errors
-/// `Conflict` where it is not locked.
+/// `Conflict` if it is not locked.
 pub fn unlock(conn: &mut Conn, by: &Actor, id: UserId, now: Time) -> Result<(User, String)> {
     let user = find(conn, id)?;
     if store::user::host_said(conn, id)?.locked_at.is_none() {
@@ -46,10 +46,10 @@ pub fn unlock(conn: &mut Conn, by: &Actor, id: UserId, now: Time) -> Result<(Use
     Ok((user, path))
 }
 
-/// Ends the sessions of one person, or of everyone, and forgets their browsers; gives how many ended. An act.
+/// Ends the sessions of one person, or of everyone, and forgets their browsers; returns how many ended. An act.
 ///
 /// # Errors
-/// `NotFound` where there is no such person.
+/// `NotFound` if there is no such person.
 pub fn end_sessions(conn: &mut Conn, by: &Actor, only: Option<UserId>, now: Time) -> Result<usize> {
     let people = match only {
         Some(id) => vec![find(conn, id)?],
@@ -68,10 +68,11 @@ pub fn end_sessions(conn: &mut Conn, by: &Actor, only: Option<UserId>, now: Time
 
 /// Names a founder, whose word on wipes counts at once; everyone is told. An act.
 ///
-/// It holds for the person who has the account now: whoever comes in by a link later, or gets another role, waits.
+/// It holds for the person who has the account now: whoever comes in through a link later, or gets another
+/// role, waits.
 ///
 /// # Errors
-/// `Refused` for an account that nobody has signed in with.
+/// `Refused` for an account that nobody has signed in to.
 pub fn add_founder(conn: &mut Conn, by: &Actor, id: UserId, now: Time) -> Result<User> {
     let user = find(conn, id)?;
     if user.state != UserState::Active {
@@ -83,18 +84,18 @@ pub fn add_founder(conn: &mut Conn, by: &Actor, id: UserId, now: Time) -> Result
     store::user::set_founder(conn, id, Some(now))?;
     activity::record(conn, by, &Act::done(Action::FounderAdded, object(&user)), now)?;
     let what = format!(
-        "{} is a founder: where their roles let them ask for wipes or approve them, this counts at once and not after \
-         72 hours.",
+        "{} is a founder: if their roles let them request or approve wipes, this counts at once and not only after 72 \
+         hours.",
         name_of(&user)
     );
     alert::host_acted(conn, &by.name, &format!("Founder named: {}", user.email), &what, now)?;
     Ok(user)
 }
 
-/// Takes a founder back; everyone is told. An act.
+/// Revokes a founder; everyone is told. An act.
 ///
 /// # Errors
-/// `Conflict` where they are none.
+/// `Conflict` if they are not one.
 pub fn remove_founder(conn: &mut Conn, by: &Actor, id: UserId, now: Time) -> Result<User> {
     let user = find(conn, id)?;
     if store::user::host_said(conn, id)?.founder_at.is_none() {
@@ -102,8 +103,8 @@ pub fn remove_founder(conn: &mut Conn, by: &Actor, id: UserId, now: Time) -> Res
     }
     store::user::set_founder(conn, id, None)?;
     activity::record(conn, by, &Act::done(Action::FounderRemoved, object(&user)), now)?;
-    let what = format!("{} is no longer a founder: the 72 hours hold for them as for everyone.", name_of(&user));
-    alert::host_acted(conn, &by.name, &format!("Founder taken back: {}", user.email), &what, now)?;
+    let what = format!("{} is no longer a founder: the 72 hours apply to them as to everyone.", name_of(&user));
+    alert::host_acted(conn, &by.name, &format!("No longer a founder: {}", user.email), &what, now)?;
     Ok(user)
 }
 

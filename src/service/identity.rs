@@ -1,4 +1,5 @@
-//! Who speaks for a device: doubt is written down and told, and other devices of the same serial are named.
+//! Which machine reports as a device: doubt is recorded and reported, and other devices with the same serial
+//! are named.
 use crate::domain::activity::{Action, Object, Outcome};
 use crate::domain::continuity::Doubt;
 use crate::domain::id::DeviceId;
@@ -12,8 +13,8 @@ use crate::store::device::Device;
 use crate::store::device_status::DeviceStatus;
 use crate::store::{self, Conn};
 
-/// Writes down and tells that it is doubtful which machine speaks for a device. Each kind of doubt comes once in an
-/// enrolment, so a device that makes it up cannot flood anybody.
+/// Records and reports doubt about which machine reports as a device. Each kind of doubt comes once in an
+/// enrolment, so a device that fakes it cannot flood anybody.
 ///
 /// # Errors
 /// When the database refuses.
@@ -26,7 +27,7 @@ pub fn doubted(conn: &mut Conn, device: &Device, status: &DeviceStatus, address:
     alert::identity_doubted(conn, device, status, now)
 }
 
-/// What is doubtful about who speaks for a device.
+/// The doubt about which machine reports as a device.
 ///
 /// # Errors
 /// When the database refuses.
@@ -34,7 +35,7 @@ pub fn doubt(conn: &mut Conn, id: DeviceId) -> Result<Doubt> {
     Ok(store::device_status::find(conn, id)?.map_or(Doubt::None, |it| it.doubt))
 }
 
-/// Refuses what would be done to one machine while nobody can say to which.
+/// Refuses what would be done to one machine while nobody can say which.
 ///
 /// # Errors
 /// While there is doubt.
@@ -50,7 +51,7 @@ pub fn require_one_machine(conn: &mut Conn, device: &Device) -> Result<()> {
     )))
 }
 
-/// Other enrolled devices with the serial number of one, as far as somebody may see them.
+/// Other enrolled devices with the same serial number, as far as somebody may see them.
 #[derive(Debug, Clone, Default)]
 pub struct Twins {
     /// Within reach.
@@ -59,7 +60,7 @@ pub struct Twins {
     pub has_unseen: bool,
 }
 
-/// Who else has this device's serial number.
+/// Which other devices have this device's serial number.
 ///
 /// # Errors
 /// When the database refuses.

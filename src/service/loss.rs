@@ -1,4 +1,5 @@
-//! The facts that the loss of devices is told from: one function for pages, lists, mails and the command line.
+//! The facts from which the loss of devices is computed: one function for pages, lists, mails and the command
+//! line.
 use crate::domain::loss::{Amount, Count, Damaged, Loss, LossFacts, Point, loss};
 use crate::domain::proof::Evidence;
 use crate::domain::time::Time;
@@ -8,14 +9,14 @@ use crate::store::device_proof::DeviceProof;
 use crate::store::{self, Conn};
 use std::time::Duration;
 
-/// The setting that says since when the store of the backups cannot be read, in milliseconds; none while it can.
+/// The setting that says since when the backup store cannot be read, in milliseconds; none while it can.
 pub const STORE_AWAY_SINCE: &str = "store.away_since";
 
-/// What bears on the loss of all devices alike: read once for a page.
+/// What affects the loss of all devices alike: read once for a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
     pub now: Time,
-    /// Since when the store of the backups cannot be read.
+    /// Since when the backup store cannot be read.
     pub store_away_since: Option<Time>,
 }
 
@@ -30,8 +31,8 @@ pub fn moment(conn: &mut Conn, now: Time) -> Result<Moment> {
     Ok(Moment { now, store_away_since })
 }
 
-/// The filter of all enrolled devices at `now`, with what bears on all of them alike, and after how long a device is
-/// called silent.
+/// The filter for all enrolled devices at `now`, with what affects all of them alike, and how long until a
+/// device counts as silent.
 ///
 /// # Errors
 /// When the database refuses.
@@ -69,7 +70,7 @@ pub fn facts(device: &ListedDevice, moment: &Moment) -> LossFacts {
     }
 }
 
-/// Files that no backup holds intact. Names that cannot be read are none: the number is what counts.
+/// Files that no backup holds intact. Unreadable names are left out: the number is what counts.
 fn damaged(proof: &DeviceProof) -> Damaged {
     Damaged { amount: Amount { files: proof.damaged_files, bytes: 0 }, names: proof.damaged().unwrap_or_default() }
 }

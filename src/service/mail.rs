@@ -1,4 +1,4 @@
-//! Puts mails into the outbox, in the transaction of the act that they tell of.
+//! Puts mails into the outbox, in the transaction of the act they report.
 use crate::domain::account::UserState;
 use crate::domain::activity::{Action, Actor, Object, Via};
 use crate::domain::id::{MailId, TeamId, UserId};
@@ -10,10 +10,10 @@ use crate::service::activity::{self, Act};
 use crate::store::mail::Recipient;
 use crate::store::{self, Conn};
 
-/// How many mails of every kind may wait; beyond it each person gets one mail a day that says so.
+/// How many mails of all kinds may wait; beyond that each person gets one mail a day that says so.
 pub const MAX_WAITING: i64 = 5_000;
 
-/// Further room that only mails of guards may take: whoever fills the queue with others silences none of these.
+/// Extra room reserved for mails of guards: filling the queue with others silences none of these.
 pub const RESERVED: i64 = 1_000;
 
 /// The longest body, in characters.
@@ -25,27 +25,27 @@ pub enum Recipients {
     /// Everyone for whom the permission holds on devices of this team.
     Permission(Permission, Option<TeamId>),
     User(UserId),
-    /// Somebody who may not have come yet; nobody once the account is disabled.
+    /// Somebody who may not have signed in yet; nobody once the account is disabled.
     Account(UserId),
-    /// Everyone who manages people, and the person whom it is about.
+    /// Everyone who manages people, and the person it is about.
     Overseers(UserId),
     /// Everyone who can sign in.
     Everyone,
 }
 
-/// A mail that is to be sent.
+/// A mail to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mail {
     pub to: Recipients,
-    /// A word for what it tells, such as `wipe_requested`.
+    /// A word for what it reports, such as `wipe_requested`.
     pub kind: &'static str,
-    /// The same kind and key are told once to each person; none to tell again each time.
+    /// Each person is told once for the same kind and key; none to tell them every time.
     pub dedupe_key: Option<String>,
     pub subject: String,
     pub body: String,
 }
 
-/// Puts a mail into the outbox, once for each recipient; gives how many were added.
+/// Puts a mail into the outbox, once for each recipient; returns how many were added.
 ///
 /// # Errors
 /// When the database refuses; then the act in the same transaction is undone too.
@@ -53,21 +53,21 @@ pub fn enqueue(conn: &mut Conn, mail: &Mail, now: Time) -> Result<usize> {
     Ok(put(conn, mail, MAX_WAITING, now)?.added)
 }
 
-/// Puts the mail of a guard into the outbox, where room is kept for it. What it tells of goes on in any case: it takes
-/// power away, or has happened already.
+/// Puts a guard's mail into the outbox, which has room reserved for it. What it reports goes ahead in any case:
+/// it takes power away, or has already happened.
 ///
 /// # Errors
 /// When the database refuses.
 pub fn enqueue_guard(conn: &mut Conn, mail: &Mail, now: Time) -> Result<()> {
-    // Half of it, so that what goes on in any case cannot take the room of what must be told.
+    // Half of it, so that what goes ahead in any case cannot use up the room for what must be reported.
     put(conn, mail, MAX_WAITING + RESERVED / 2, now).map(drop)
 }
 
-/// Puts the mail of a guard into the outbox, or refuses what it tells of: a change that nobody hears of is not made.
-/// Only the server's own machine has its way without.
+/// Puts a guard's mail into the outbox, or refuses what it reports: a change nobody would hear about is not
+/// made. Only the server's own machine can act without it.
 ///
 /// # Errors
-/// `Refused` where the outbox has no room for one of the recipients.
+/// `Refused` if the outbox has no room for one of the recipients.
 pub fn enqueue_or_refuse(conn: &mut Conn, by: Via, mail: &Mail, now: Time) -> Result<()> {
     let put = put(conn, mail, MAX_WAITING + RESERVED, now)?;
     match by {
@@ -77,9 +77,9 @@ pub fn enqueue_or_refuse(conn: &mut Conn, by: Via, mail: &Mail, now: Time) -> Re
     }
 }
 
-/// What a person reads whose change cannot be told.
-const CANNOT_TELL: &str = "too many mails are waiting, so nobody could be told of this; nothing was changed. See under \
-    Settings why mail does not leave. On the server’s own machine `holdfast admin` works all the same";
+/// What a person reads if nobody can be told about their change.
+const CANNOT_TELL: &str = "too many mails are waiting, so nobody could be told about this; nothing was changed. \
+ Settings shows why mail is not being sent. On the server’s own machine `holdfast admin` still works";
 
 /// How many recipients a mail was queued for, and how many it had no room for.
 struct Put {
@@ -106,7 +106,7 @@ fn put(conn: &mut Conn, mail: &Mail, most: i64, now: Time) -> Result<Put> {
     Ok(put)
 }
 
-/// The address of a device's person who has no account, where their name is one.
+/// The address of a device's person who has no account, if their name is an address.
 ///
 /// # Errors
 /// When the database refuses.
@@ -115,10 +115,10 @@ pub(super) fn outside(conn: &mut Conn, person: &str) -> Result<Option<String>> {
     Ok(store::user::find_by_email(conn, &address)?.is_none().then_some(address))
 }
 
-/// [`enqueue_or_refuse`] to an address without an account; the mail's recipients are not looked at.
+/// [`enqueue_or_refuse`] for an address without an account; the mail's recipients are ignored.
 ///
 /// # Errors
-/// `Refused` where the outbox has no room for it.
+/// `Refused` if the outbox has no room for it.
 pub(super) fn enqueue_to_address(conn: &mut Conn, by: Via, address: &str, mail: &Mail, now: Time) -> Result<()> {
     if store::mail::waiting_count(conn)? >= MAX_WAITING + RESERVED {
         return match by {
@@ -132,7 +132,7 @@ pub(super) fn enqueue_to_address(conn: &mut Conn, by: Via, address: &str, mail: 
     Ok(())
 }
 
-/// Sends a mail to the person who asks for it, to see whether mail works.
+/// Sends a mail to the person who asks for it, to check whether mail works.
 ///
 /// # Errors
 /// `Refused` for a second one within a minute.
@@ -140,13 +140,23 @@ pub fn test(conn: &mut Conn, actor: &Actor, user: UserId, now: Time) -> Result<(
     let mail = Mail {
         to: Recipients::User(user),
         kind: "test",
-        // Else one session could fill the outbox with them, and nothing that matters would be mailed.
+        // Otherwise one session could fill the outbox with them, and nothing that matters would be mailed.
         dedupe_key: Some((now.seconds() / 60).to_string()),
         subject: "Holdfast: test mail".to_owned(),
-        body: format!("This is the test mail that {} asked for.\n\nMail from Holdfast reaches you.\n", actor.name),
+        body: format!(
+            "This is the test mail that {} asked for.
+
+Mail from Holdfast reaches you.
+",
+            actor.name
+        ),
     };
     if enqueue(conn, &mail, now)? == 0 {
-        return Err(Error::Refused("a test mail was asked for within this minute; look whether it came".to_owned()));
+        return Err(Error::Refused(
+            "a test mail was requested within the last minute; check whether it has \
+         arrived"
+                .to_owned(),
+        ));
     }
     activity::record(conn, actor, &Act::done(Action::TestMailAsked, Object::new("user", user, &*actor.name)), now)
 }
@@ -208,7 +218,7 @@ fn row(person: &Recipient, dedupe_key: Option<String>, subject: &str, body: &str
     }
 }
 
-/// A body whose names, also those of before they were checked, neither break nor turn its lines.
+/// A body in which no name, not even one stored before names were checked, breaks or reverses a line.
 fn lines(body: &str) -> String {
     body.split('\n').map(plain).collect::<Vec<_>>().join("\n")
 }
@@ -218,7 +228,7 @@ fn overflow(person: &Recipient, now: Time) -> store::mail::Mail {
     row(
         person,
         Some(format!("overflow/{day}/{}", person.id)),
-        "Holdfast: more happened than is mailed",
+        "Holdfast: more has happened than was mailed",
         "Too many mails are waiting, so further ones were left out.\n\
          Sign in to Holdfast: Activity and Overview show everything that happened.\n",
         now,

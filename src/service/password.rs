@@ -26,11 +26,11 @@ pub fn hash(password: &str) -> Result<String> {
     Ok(hash.to_string())
 }
 
-/// Whether a password is the one of `stored`. Without one it works as long and says no,
-/// so that nobody learns by the time which accounts there are.
+/// Whether a password matches `stored`. Without a stored one it takes just as long and says no, so that the
+/// time does not reveal which accounts exist.
 ///
 /// # Errors
-/// When `stored` is no hash.
+/// When `stored` is not a hash.
 pub fn is_right(password: &str, stored: Option<&str>) -> Result<bool> {
     let hash =
         PasswordHash::new(stored.unwrap_or(&DUMMY)).map_err(|error| anyhow!("reading a stored hash: {error}"))?;
@@ -38,7 +38,7 @@ pub fn is_right(password: &str, stored: Option<&str>) -> Result<bool> {
     Ok(right && stored.is_some())
 }
 
-/// Whether a hash was made with other parameters than today's.
+/// Whether a hash was made with parameters other than today's.
 pub fn is_outdated(stored: &str) -> bool {
     !stored.starts_with(&format!("$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p={LANES}$"))
 }

@@ -1,4 +1,4 @@
-//! Policies: written by people, delivered to devices, held against what is known.
+//! Policies: written by people, delivered to devices, checked against what is known.
 use crate::domain::activity::{Action, Actor, Object};
 use crate::domain::baseline;
 use crate::domain::id::{PolicyId, TeamId};
@@ -20,7 +20,7 @@ use std::time::Duration;
 
 pub use crate::service::setting::CHECK_IN_SECONDS;
 
-/// A policy as a form gives it.
+/// A policy as entered in a form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draft {
     pub name: String,
@@ -32,7 +32,7 @@ pub struct Draft {
 /// Adds a policy; an act.
 ///
 /// # Errors
-/// When a field is wrong, or the name is taken, in whatever case.
+/// When a field is wrong, or the name is taken, ignoring case.
 pub fn add(conn: &mut Conn, actor: &Actor, draft: &Draft, now: Time) -> Result<Policy> {
     validate(&draft.name, &draft.requirements)?;
     check_name(conn, None, &draft.name)?;
@@ -52,9 +52,9 @@ pub fn add(conn: &mut Conn, actor: &Actor, draft: &Draft, now: Time) -> Result<P
     Ok(policy)
 }
 
-/// Adds the policy that set-up offers, for all devices; part of the act that makes the owner.
+/// Adds the policy that set-up offers, for all devices; part of the act that creates the owner.
 ///
-/// Nothing where somebody has written a policy before: then set-up does not offer it.
+/// Does nothing if somebody has already written a policy: then set-up does not offer it.
 ///
 /// # Errors
 /// When the database refuses.
@@ -83,10 +83,11 @@ pub fn asks_for_backups(conn: &mut Conn) -> Result<bool> {
     Ok(all.iter().any(|it| it.requirements.iter().any(|it| matches!(it, Requirement::BackupEvery { .. }))))
 }
 
-/// Changes the policy that the writer saw as `version`; an act.
+/// Changes the policy that its editor saw as `version`; an act.
 ///
 /// # Errors
-/// When a field is wrong, the name is another policy's, or someone changed or removed the policy meanwhile.
+/// When a field is wrong, the name is another policy's, or someone has changed or removed the policy in the
+/// meantime.
 pub fn change(
     conn: &mut Conn,
     actor: &Actor,
@@ -108,7 +109,7 @@ pub fn change(
         ..old
     };
     if !store::policy::update(conn, &policy, version).map_err(|error| Error::or_taken(error, taken()))? {
-        return Err(Error::Conflict("someone changed this policy meanwhile; reload the page".to_owned()));
+        return Err(Error::Conflict("someone has changed this policy in the meantime; reload the page".to_owned()));
     }
     record(conn, actor, Action::PolicyChanged, &policy, now)?;
     tell(conn, actor, &policy, &said, now)?;
@@ -121,14 +122,14 @@ pub fn shown(policy: &Policy, requirements: &[Requirement], team: String) -> Sho
     Shown::new([("Name", policy.name.clone()), ("For", team), ("Requirements", requirements.join("; "))])
 }
 
-/// Two policies of one name could not be told apart, neither in the lists nor on a device.
+/// Two policies with one name could not be told apart, in the lists or on a device.
 fn check_name(conn: &mut Conn, own: Option<PolicyId>, name: &str) -> Result<()> {
     let is_taken = store::policy::all(conn)?.iter().any(|it| Some(it.id) != own && is_same_name(&it.name, name));
     if is_taken { Err(taken()) } else { Ok(()) }
 }
 
 fn taken() -> Error {
-    Error::invalid("name", "There is a policy of this name.")
+    Error::invalid("name", "There already is a policy with this name.")
 }
 
 /// Removes a policy; an act.
@@ -145,13 +146,13 @@ pub fn remove(conn: &mut Conn, actor: &Actor, id: PolicyId, now: Time) -> Result
     tell(conn, actor, &policy, &taken_from(&policy, None)?, now)
 }
 
-/// What a change, or a removal where there is no draft, takes from a policy that guards data.
+/// What a change (or, without a draft, a removal) weakens in a policy that guards data.
 fn taken_from(old: &Policy, draft: Option<&Draft>) -> Result<Vec<String>> {
     let is_for_fewer = draft.is_some_and(|it| it.team_id.is_some() && it.team_id != old.team_id);
     Ok(loosened(&old.requirements()?, draft.map(|it| it.requirements.as_slice()), is_for_fewer))
 }
 
-/// Whether a change, or a removal, takes anything from a policy that guards data: that needs a fresh password.
+/// Whether a change or a removal weakens a policy that guards data: that needs a fresh password.
 ///
 /// # Errors
 /// When there is no such policy, or the database refuses.
@@ -160,7 +161,7 @@ pub fn is_guarded(conn: &mut Conn, id: PolicyId, draft: Option<&Draft>) -> Resul
     Ok(!taken_from(&old, draft)?.is_empty())
 }
 
-/// A policy that guards data less is told to everyone who manages people.
+/// Everyone who manages people is told about a policy that guards data less.
 fn tell(conn: &mut Conn, actor: &Actor, policy: &Policy, said: &[String], now: Time) -> Result<()> {
     if said.is_empty() {
         return Ok(());
@@ -170,7 +171,7 @@ fn tell(conn: &mut Conn, actor: &Actor, policy: &Policy, said: &[String], now: T
     alert::guard_changed(conn, &who, (&label, &said.join("; ")), true, now)
 }
 
-/// The policies that apply to a device: those of all devices, and those of its team.
+/// The policies that apply to a device: those for all devices, and those for its team.
 ///
 /// # Errors
 /// When the database refuses.
@@ -188,7 +189,7 @@ pub fn applying_to_team(conn: &mut Conn, team: Option<TeamId>) -> Result<Vec<Pol
     Ok(policies)
 }
 
-/// The policies as the domain takes them.
+/// The policies in the domain's form.
 ///
 /// # Errors
 /// When a stored requirement cannot be read.
@@ -198,7 +199,7 @@ pub fn applied(policies: &[Policy]) -> Result<Vec<Applied>> {
     each.collect()
 }
 
-/// Holds a device against the policies that apply to it: none to one that was wiped or removed.
+/// Checks a device against the policies that apply to it: none do if it was wiped or removed.
 ///
 /// # Errors
 /// When the database refuses.

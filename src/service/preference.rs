@@ -1,4 +1,5 @@
-//! How one person likes a page to look. That is no act: it changes nothing for anybody else, and has no entry.
+//! How one person likes a page to look. This is not an act: it changes nothing for anybody else, and has no
+//! entry.
 use crate::domain::id::UserId;
 use crate::error::Result;
 use crate::store::{self, Conn};
@@ -12,7 +13,7 @@ pub fn hidden_columns(conn: &mut Conn, user: UserId, list: &str) -> Result<Vec<S
     Ok(value.split_whitespace().map(ToOwned::to_owned).collect())
 }
 
-/// Keeps which columns of a list somebody does not want to see. Those that come later are shown.
+/// Saves which columns of a list somebody does not want to see. Columns added later are shown.
 ///
 /// # Errors
 /// When the database refuses.

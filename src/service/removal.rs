@@ -1,6 +1,6 @@
-//! Removing devices: the first at once, what follows within the hour after the hold of wipes.
+//! Removing devices: the first at once, further ones within the hour after the same hold as wipes.
 //!
-//! No more than their limit: one stolen session cannot take the devices from the lists before somebody can see it.
+//! Limited like wipes: one stolen session cannot remove the devices from the lists before somebody can notice.
 use crate::domain::activity::{Action, Actor, Object, Outcome};
 use crate::domain::guard::GuardedAct;
 use crate::domain::id::DeviceId;
@@ -24,17 +24,19 @@ pub enum Asked {
     Held(Time),
 }
 
-/// Removes a device, or puts its removal on hold where the same person removed another within the hour. An act.
+/// Removes a device, or puts its removal on hold if the same person removed another within the hour. An act.
 ///
 /// # Errors
-/// As [`device::remove`]; `Refused` where the hour's limit is reached, `Conflict` where it is on hold already.
+/// As [`device::remove`]; `Refused` if the hour's limit is reached, `Conflict` if it is already on hold.
 pub fn request(conn: &mut Conn, actor: &Actor, id: DeviceId, typed_name: &str, now: Time) -> Result<Asked> {
     freeze::check(conn, actor)?;
     let (by_actor, by_all) = recent(conn, actor, now)?;
-    // Each team's share is one of wipes only: a device may have left its team before.
+    // The share for each team applies only to wipes: a device may have left its team before.
     if wipe::limits(conn, now)?.reached(Recent { by_actor, by_team: 0, by_all }).is_some() {
         return Err(Error::Refused(
-            "as many devices were removed within this hour as may be wiped; remove the next one later".to_owned(),
+            "the hourly limit on wipes also applies to removals, and it has been reached; remove the next device \
+             later"
+                .to_owned(),
         ));
     }
     if by_actor == 0 {
@@ -44,7 +46,7 @@ pub fn request(conn: &mut Conn, actor: &Actor, id: DeviceId, typed_name: &str, n
     }
     let found = device::removable(conn, id, typed_name, now)?;
     if store::removal::find(conn, id)?.is_some() {
-        return Err(Error::Conflict("the removal of this device is on hold already; stop it, or wait".to_owned()));
+        return Err(Error::Conflict("the removal of this device is already on hold; stop it, or wait".to_owned()));
     }
     let due_at = now + wipe::hold(conn, now)?;
     store::removal::insert(
@@ -64,11 +66,12 @@ pub fn request(conn: &mut Conn, actor: &Actor, id: DeviceId, typed_name: &str, n
     Ok(Asked::Held(due_at))
 }
 
-/// How many devices were removed, or put on hold for it, within the hour: by this person, and by all.
+/// How many devices were removed, or put on hold for removal, within the hour: by this person, and by everyone.
 fn recent(conn: &mut Conn, actor: &Actor, now: Time) -> Result<(i64, i64)> {
     let mut sum = (0, 0);
     for action in [Action::DeviceRemoved, Action::DeviceRemovalHeld] {
-        // Not those of the future: a clock that was ahead and set right would refuse every removal until then.
+        // Not those in the future: otherwise a clock that was ahead and then corrected would block every
+        // removal until that time.
         let (by_actor, by_all) = store::activity::count_done(conn, action, actor.id.as_deref(), now - hours(1), now)?;
         sum = (sum.0 + by_actor, sum.1 + by_all);
     }
@@ -87,8 +90,8 @@ pub fn stop(conn: &mut Conn, actor: &Actor, id: DeviceId, now: Time) -> Result<(
     activity::record(conn, actor, &act(Action::DeviceRemovalStopped, &found), now)
 }
 
-/// Carries out the removals whose hold is over; one that cannot be carried out any more ends, and says why. Gives how
-/// many were looked at.
+/// Carries out the removals whose hold is over; one that can no longer be carried out ends and says why.
+/// Returns how many were looked at.
 ///
 /// # Errors
 /// When the database refuses.
@@ -137,6 +140,6 @@ fn tell(conn: &mut Conn, actor: &Actor, device: &Device, due_at: Time, now: Time
     let url = format!("{}/devices/{}", setting::public_url(conn)?.unwrap_or_default(), device.id);
     let body = RemovalHeld { by: &by, device, due_at: due_at.iso(), url }.render().context("writing a mail")?;
     let key = format!("{}/{}", device.id, now.millis());
-    let subject = format!("Device is to be removed: {}", device.name);
+    let subject = format!("Device will be removed: {}", device.name);
     guard::tell(conn, News { act: GuardedAct::RemoveDevice, via: actor.via, key: &key, subject, body }, device, now)
 }

@@ -1,4 +1,4 @@
-//! What is told of devices in JSON and CSV: by the pages and the command line alike.
+//! What pages and the command line report about devices in JSON and CSV.
 use crate::domain::command::{CommandKind, CommandState};
 use crate::domain::device::{DeviceFacts, DeviceState, Encryption, Ownership, Platform};
 use crate::domain::id::{CommandId, DeviceId, RestorePointId, RestoreTestId};
@@ -30,25 +30,26 @@ pub struct DeviceRow {
     pub ownership: Ownership,
     pub state: DeviceState,
     pub encryption: Encryption,
-    /// `never`, `reported`, `stored`, `verified`, `partial`, `proven`; `failed` after a failed restore test, `unknown` where
-    /// the server's clock stands before the evidence.
+    /// `never`, `reported`, `stored`, `verified`, `partial`, `proven`; `failed` after a failed restore test,
+    /// `unknown` if the server's clock is behind the evidence.
     pub proof: &'static str,
-    /// What the badge says: `proof`, or `out_of_date` where a proof's time has run out.
+    /// What the badge says: `proof`, or `out_of_date` if a proof has expired.
     pub grade: Grade,
-    /// Where only a part is proven, how much: "1 of 201 files proven".
+    /// If only a part is proven, how much: "1 of 201 files proven".
     pub part: Option<String>,
     /// When the newest proven data was received.
     pub proven_as_of: Option<String>,
     pub proven_until: Option<String>,
     pub newest_backup_at: Option<String>,
     pub last_seen_at: Option<String>,
-    /// What a wipe now would lose, in words.
+    /// What a wipe would lose now, in words.
     pub if_wiped_now: String,
-    /// The part of "If we lost…" that the device is in; none where it is not enrolled.
+    /// The part of "If we lost…" that the device is in; none if it is not enrolled.
     pub if_lost: Option<Part>,
-    /// What exists nowhere else; none where that is not known, and where it is nothing but no proof holds either.
+    /// What exists nowhere else; none if that is not known, or if it would be nothing but no proof holds
+    /// either.
     pub lost: Option<Amount>,
-    /// What is backed up and not proven, where that is known. Where no proof holds it is all of the newest backup.
+    /// What is backed up but not proven, if known. If no proof holds, it is all of the newest backup.
     pub not_proven: Option<Amount>,
     pub enrolled_at: String,
 }
@@ -135,7 +136,7 @@ pub const CSV_COLUMNS: [&str; 24] = [
 ];
 
 impl DeviceRow {
-    /// The row as fields of a CSV file; what a spreadsheet would run as a formula is made text.
+    /// The row as fields of a CSV file; what a spreadsheet would run as a formula is turned into text.
     pub fn csv(&self) -> [String; 24] {
         let text = |it: &Option<String>| it.clone().unwrap_or_default();
         let number = |it: Option<i64>| it.map(|it| it.to_string()).unwrap_or_default();
@@ -173,7 +174,7 @@ pub fn harmless(text: &str) -> String {
     if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) { format!("'{text}") } else { text.to_owned() }
 }
 
-/// All that is told of one device.
+/// Everything reported about one device.
 #[derive(Debug, Clone, Serialize)]
 pub struct DeviceReport {
     #[serde(flatten)]
@@ -183,10 +184,10 @@ pub struct DeviceReport {
     pub protected_roots: Vec<String>,
     /// When the wipe, or the removal of company data, was confirmed; `state` says which.
     pub erased_at: Option<String>,
-    /// What the device says of itself ([`DeviceFacts`]), each with its source and its time.
+    /// What the device reports about itself ([`DeviceFacts`]), each with its source and time.
     pub facts: serde_json::Value,
     pub evidence: EvidenceReport,
-    /// What its backups take, and the most that they may take; none where nothing takes any.
+    /// How much space its backups take, and the most they may take; none if it cannot be backed up.
     pub space: Option<Space>,
     pub policies: Vec<PolicyResult>,
     /// The newest ones.
@@ -195,7 +196,7 @@ pub struct DeviceReport {
     pub commands: Vec<CommandRow>,
 }
 
-/// What the level of a device stands on.
+/// The evidence behind the level of a device.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct EvidenceReport {
     pub stored_at: Option<String>,
@@ -217,7 +218,7 @@ pub struct EvidenceReport {
 #[derive(Debug, Clone, Serialize)]
 pub struct PolicyResult {
     pub policy: String,
-    /// Requirement and limit as people say them.
+    /// Requirement and limit in plain words.
     #[serde(skip)]
     pub sentence: String,
     pub requirement: String,
@@ -239,11 +240,11 @@ pub struct PointRow {
     pub partial_at: Option<String>,
     pub proven_at: Option<String>,
     pub failed_at: Option<String>,
-    /// Damage took its proof, and it is to be tested again.
+    /// It lost its proof to damage, and is to be tested again.
     pub retest: Option<Retest>,
 }
 
-/// One restore test, without names of files.
+/// One restore test, without file names.
 #[derive(Debug, Clone, Serialize)]
 pub struct TestRow {
     pub id: RestoreTestId,
@@ -307,10 +308,10 @@ impl CommandRow {
     }
 }
 
-/// So many restore points, tests and commands are told of a device.
+/// How many restore points, tests and commands are reported for a device.
 const NEWEST: i64 = 50;
 
-/// All that is told of a device; none where there is no such device.
+/// Everything reported about a device; none if there is no such device.
 ///
 /// # Errors
 /// When the database refuses, or what it keeps cannot be read.

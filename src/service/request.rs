@@ -1,4 +1,4 @@
-//! A signed request of a device: accepted once, for the enrolment that signed it.
+//! A device's signed request: accepted once, for the enrolment that signed it.
 use crate::domain::device::DeviceState;
 use crate::domain::id::DeviceId;
 use crate::domain::time::Time;
@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::store::device::Device;
 use crate::store::{self, Conn};
 
-/// What a verified signature says of a request.
+/// What a verified signature says about a request.
 #[derive(Debug, Clone)]
 pub struct Signed {
     pub device: DeviceId,
@@ -20,7 +20,7 @@ pub struct Signed {
 /// Why a well-signed request is not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// There is no such device any more.
+    /// The device no longer exists.
     Unknown,
     Wiped,
     /// The device has enrolled again since its key was looked up.
@@ -28,7 +28,7 @@ pub enum Refusal {
     Replayed,
 }
 
-/// Takes the request's id and answers its device, in the transaction of what the request does.
+/// Records the request's id and returns its device, in the transaction of what the request does.
 ///
 /// A wiped device is refused unless `wiped_too`: its report may come twice.
 ///

@@ -18,16 +18,16 @@ pub struct Number {
     pub field: &'static str,
     pub label: &'static str,
     pub help: &'static str,
-    /// What one unit of the form is in the table: a minute is 60 seconds.
+    /// What one unit in the form is in the table: a minute is 60 seconds.
     pub unit: i64,
     pub default: i64,
     pub least: i64,
     pub most: i64,
-    /// Where it guards data: such a change is told, and waits where it loosens.
+    /// Whether it guards data: such a change is reported, and waits if it loosens the guard.
     pub guard: Option<Loosens>,
 }
 
-/// A number, and what it becomes where that is not in force yet; both as the table has them.
+/// A number, and what it becomes if that is not in force yet; both as in the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Value {
     pub now: i64,
@@ -47,7 +47,7 @@ pub const NUMBERS: &[Number] = &[
         name: "wipe.hold_seconds",
         field: "wipe_hold_minutes",
         label: "Hold before an approved wipe (minutes)",
-        help: "Anyone who sees the device may stop the wipe in this time.",
+        help: "Anyone who sees the device can stop the wipe during this time.",
         unit: 60,
         default: 10,
         least: 1,
@@ -58,7 +58,8 @@ pub const NUMBERS: &[Number] = &[
         name: "wipe.max_per_hour",
         field: "wipe_max_per_hour",
         label: "Most wipes per hour",
-        help: "One person and one team may use half of it. Further requests are held, and what is approved beyond it waits.",
+        help: "One person or one team can use half of it. Requests beyond the limit are held, and approved wipes \
+         beyond it wait.",
         unit: 1,
         default: 5,
         least: 1,
@@ -69,7 +70,8 @@ pub const NUMBERS: &[Number] = &[
         name: PROOF_VALIDITY,
         field: "proof_validity_hours",
         label: "Proof valid for (hours)",
-        help: "After that the device is out of date. A new test runs before then. A longer time counts only for tests that end once it is in force.",
+        help: "After that the device is out of date; a new test runs before then. A longer time counts only for tests \
+         that finish once it is in force.",
         unit: 3600,
         default: 168,
         least: 1,
@@ -101,12 +103,12 @@ pub const NUMBERS: &[Number] = &[
     QUOTA,
 ];
 
-/// The most that the backups of a new enrolment may take.
+/// The most space the backups of a new enrolment may take.
 pub const QUOTA: Number = Number {
     name: "backup.quota_bytes",
     field: "quota_gb",
-    label: "Space for the backups of a device, in GB",
-    help: "For devices that enroll from now on. What one has is changed on its own page, under Edit.",
+    label: "Backup space per device (GB)",
+    help: "For devices that enroll from now on. Change an existing device’s space on its page, under Edit.",
     unit: 1_000_000_000,
     default: 1000,
     least: 1,
@@ -142,16 +144,16 @@ pub fn value(conn: &mut Conn, number: &Number, now: Time) -> Result<Value> {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Changed {
     pub at_once: usize,
-    /// These wait, and can be taken back until they are in force.
+    /// These are waiting, and can be taken back until they are in force.
     pub later: usize,
 }
 
-/// Sets the numbers that differ from what they were; each is an act. `values` are in units of the form.
+/// Sets the numbers that differ from their current values; each is an act. `values` are in units of the form.
 ///
-/// What loosens a guard is in force only later, and can be taken back until then.
+/// What loosens a guard takes effect later, and can be taken back until then.
 ///
 /// # Errors
-/// `Invalid` where one is outside of its limits; then none is set.
+/// `Invalid` if one is outside its limits; then none is set.
 pub fn set_numbers(conn: &mut Conn, by: &Actor, values: &[(Number, i64)], now: Time) -> Result<Changed> {
     let mut errors = FieldErrors::new();
     for (number, value) in values {
@@ -164,7 +166,7 @@ pub fn set_numbers(conn: &mut Conn, by: &Actor, values: &[(Number, i64)], now: T
     let mut changed = Changed::default();
     for (it, value) in values {
         let old = number(conn, it, now)?;
-        // What the form cannot say exactly, such as 90 seconds in minutes, stays unless it is changed.
+        // A value the form cannot show exactly, such as 90 seconds in minutes, stays unless it is changed.
         if old / it.unit == *value {
             continue;
         }
@@ -176,7 +178,8 @@ pub fn set_numbers(conn: &mut Conn, by: &Actor, values: &[(Number, i64)], now: T
     Ok(changed)
 }
 
-/// Sets numbers where nothing can be wiped yet: at once, and without telling anyone. `values` as in [`set_numbers`].
+/// Sets numbers while nothing can be wiped yet: at once, and without telling anyone. `values` as in
+/// [`set_numbers`].
 ///
 /// # Errors
 /// When the database refuses.
@@ -188,7 +191,7 @@ pub fn begin_with(conn: &mut Conn, by: &Actor, values: &[(Number, i64)], now: Ti
     Ok(())
 }
 
-/// Begins the wait of every looser guard anew, where a freeze stood over it: nobody could look at it meanwhile.
+/// Restarts the wait of every looser guard that was frozen: nobody could review it in the meantime.
 ///
 /// # Errors
 /// When the database refuses.
@@ -203,14 +206,14 @@ pub(super) fn wait_again(conn: &mut Conn, now: Time) -> Result<()> {
     Ok(())
 }
 
-/// Takes back what a number was to become; an act.
+/// Takes back a waiting change of a number; an act.
 ///
 /// # Errors
-/// `NotFound` where there is no such number, `Conflict` where nothing waits.
+/// `NotFound` if there is no such number, `Conflict` if nothing is waiting.
 pub fn take_back(conn: &mut Conn, by: &Actor, name: &str, now: Time) -> Result<()> {
     let it = NUMBERS.iter().find(|it| it.name == name).ok_or(Error::NotFound("setting"))?;
     let Value { now: current, next: Some((next, _)) } = value(conn, it, now)? else {
-        return Err(Error::Conflict("this change is in force, or was taken back before".to_owned()));
+        return Err(Error::Conflict("this change is already in force, or was already taken back".to_owned()));
     };
     store::setting::set(conn, it.name, &current.to_string(), now)?;
     let what = format!("stays {}; {} was taken back", in_words(it, current), in_words(it, next));
@@ -218,7 +221,7 @@ pub fn take_back(conn: &mut Conn, by: &Actor, name: &str, now: Time) -> Result<(
     tell(conn, by, it, (&what, false), now)
 }
 
-/// Writes a change and its entry; gives it in words.
+/// Writes a change and its entry; returns it in words.
 fn change(conn: &mut Conn, by: &Actor, it: &Number, (old, new): (i64, i64), at: Time, now: Time) -> Result<String> {
     let (from, to) = (in_words(it, old), in_words(it, new));
     let what = if at > now {
@@ -235,7 +238,7 @@ fn change(conn: &mut Conn, by: &Actor, it: &Number, (old, new): (i64, i64), at: 
     Ok(what)
 }
 
-/// Evidence that is there holds no longer than a validity that was made shorter; a longer one changes nothing of it.
+/// Existing evidence is cut to a shorter validity; a longer one does not change it.
 fn shorten(conn: &mut Conn, it: &Number, seconds: i64) -> Result<()> {
     if [PROOF_VALIDITY, VERIFIED_VALIDITY].contains(&it.name) {
         let validity = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
@@ -244,7 +247,7 @@ fn shorten(conn: &mut Conn, it: &Number, seconds: i64) -> Result<()> {
     Ok(())
 }
 
-/// A value in the units of its form; what these cannot say exactly is told in seconds.
+/// A value in the units of its form; what these cannot show exactly is given in seconds.
 fn in_words(it: &Number, value: i64) -> String {
     if value % it.unit == 0 { (value / it.unit).to_string() } else { format!("{value} s") }
 }
@@ -270,7 +273,7 @@ pub fn public_url(conn: &mut Conn) -> Result<Option<String>> {
     Ok(store::setting::find(conn, PUBLIC_URL)?)
 }
 
-/// Keeps the address that the server was started with, for what runs without its settings.
+/// Stores the address the server was started with, for what runs without its settings.
 ///
 /// # Errors
 /// When the database refuses.

@@ -13,7 +13,7 @@ use crate::store::{self, Conn};
 /// Adds a team.
 ///
 /// # Errors
-/// `Invalid` where the name is none, or is taken, in whatever case.
+/// `Invalid` if the name is not valid, or is taken, ignoring case.
 pub fn add(conn: &mut Conn, by: &Actor, wanted: &str, now: Time) -> Result<Team> {
     let mut errors = FieldErrors::new();
     name::check(wanted, "name", 60, &mut errors);
@@ -28,5 +28,5 @@ pub fn add(conn: &mut Conn, by: &Actor, wanted: &str, now: Time) -> Result<Team>
 }
 
 fn taken() -> Error {
-    Error::invalid("name", "There is a team of this name.")
+    Error::invalid("name", "There already is a team with this name.")
 }

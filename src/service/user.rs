@@ -17,7 +17,7 @@ use crate::store::{self, Conn};
 use anyhow::Context;
 use askama::Template;
 
-/// A person who is to be invited.
+/// A person to be invited.
 #[derive(Debug, Clone)]
 pub struct Invitation {
     pub email: String,
@@ -25,10 +25,10 @@ pub struct Invitation {
     pub roles: Vec<(Role, Scope)>,
 }
 
-/// Makes an account without a password, and the link by which the person sets one; gives its path.
+/// Makes an account without a password, and the link with which the person sets one; returns its path.
 ///
 /// # Errors
-/// `Invalid` where the address is none or taken, or there is no role.
+/// `Invalid` if the address is not valid or is taken, or no role is given.
 pub fn invite(conn: &mut Conn, by: &Actor, invited: &Invitation, now: Time) -> Result<(User, String)> {
     admit(conn, by, now)?;
     let email = address(&invited.email).ok_or_else(|| Error::invalid("email", NO_ADDRESS))?;
@@ -36,7 +36,7 @@ pub fn invite(conn: &mut Conn, by: &Actor, invited: &Invitation, now: Time) -> R
     check_person(&invited.name, &invited.email, &mut errors);
     errors.into_result()?;
     if store::user::find_by_email(conn, &email)?.is_some() {
-        return Err(Error::invalid("email", "Someone has an account with this address."));
+        return Err(Error::invalid("email", "Someone already has an account with this address."));
     }
     if invited.roles.is_empty() {
         return Err(Error::invalid("roles", "Choose at least one role."));
@@ -63,7 +63,7 @@ pub fn invite(conn: &mut Conn, by: &Actor, invited: &Invitation, now: Time) -> R
     Ok((user, path))
 }
 
-/// Makes a new link for a person who lost theirs or their password.
+/// Makes a new link for a person who lost their link or their password.
 ///
 /// # Errors
 /// `Refused` for a disabled account.
@@ -79,10 +79,10 @@ pub fn invite_again(conn: &mut Conn, by: &Actor, id: UserId, now: Time) -> Resul
     Ok(path)
 }
 
-/// Sets the roles of a person; where they change, every session and token of theirs ends.
+/// Sets a person's roles; if they change, all their sessions and tokens end.
 ///
 /// # Errors
-/// `Refused` where nobody would own the organisation any more.
+/// `Refused` if the organisation would have no owner left.
 pub fn set_roles(conn: &mut Conn, by: &Actor, id: UserId, roles: &[(Role, Scope)], now: Time) -> Result<()> {
     admit(conn, by, now)?;
     let user = find(conn, id)?;
@@ -116,14 +116,14 @@ pub fn set_roles(conn: &mut Conn, by: &Actor, id: UserId, roles: &[(Role, Scope)
     for grant in given {
         give(conn, by, &user, grant, now)?;
     }
-    // Not the open link of a person who has not come yet: it carries no role.
+    // Except the open link of a person who has not signed in yet: it carries no role.
     if user.state != UserState::Invited {
         end_everything(conn, id, now)?;
     }
     Ok(())
 }
 
-/// Closes an account: nobody signs in with it, and all that was open ends.
+/// Closes an account: nobody can sign in to it, and everything open ends.
 ///
 /// # Errors
 /// `Refused` for the last owner.
@@ -138,19 +138,19 @@ pub fn disable(conn: &mut Conn, by: &Actor, id: UserId, now: Time) -> Result<()>
     let what = format!("disabled the account of {}. Roles: {roles}.", name_of(&user));
     tell(conn, by, &user, (&what, &[]), Recipients::Overseers(id), now)?;
     if !store::user::set_state(conn, id, user.state, UserState::Disabled)? || user.state == UserState::Disabled {
-        return Err(Error::Conflict("This account was disabled meanwhile.".to_owned()));
+        return Err(Error::Conflict("This account has been disabled in the meantime.".to_owned()));
     }
     end_everything(conn, id, now)?;
-    // What a later opening of the account must not bring back to life.
+    // What reopening the account later must not bring back to life.
     store::repository::revoke_of_user(conn, id, TokenKind::AppendClient, now)?;
     store::enrollment_token::revoke_of(conn, id.as_str(), now)?;
     activity::record(conn, by, &Act::done(Action::UserDisabled, object(&user)), now)
 }
 
-/// Opens a closed account again; the person sets a new password by the link, whose path this gives.
+/// Opens a closed account again; the person sets a new password with the link whose path this returns.
 ///
 /// # Errors
-/// `Conflict` where it is not disabled.
+/// `Conflict` if it is not disabled.
 pub fn enable(conn: &mut Conn, by: &Actor, id: UserId, now: Time) -> Result<String> {
     admit(conn, by, now)?;
     let user = find(conn, id)?;
@@ -169,8 +169,8 @@ pub fn enable(conn: &mut Conn, by: &Actor, id: UserId, now: Time) -> Result<Stri
     make_link(conn, by, &user, now)
 }
 
-/// A link by which a person sets a password, and a mail that says who has it: the link itself would lie readable in
-/// the outbox and in mailboxes, while we keep only its hash.
+/// A link with which a person sets a password, and a mail that says who has it: the link itself would be
+/// readable in the outbox and in mailboxes, while we keep only its hash.
 fn make_link(conn: &mut Conn, by: &Actor, user: &User, now: Time) -> Result<String> {
     let path = make_invite_link(conn, user.id, user_id(by), now)?;
     let who = who(conn, by)?;
@@ -183,7 +183,7 @@ fn make_link(conn: &mut Conn, by: &Actor, user: &User, now: Time) -> Result<Stri
     let mail = Mail {
         to: Recipients::Account(user.id),
         kind: "invited",
-        // To a stranger's mailbox once an hour at most, however many links are made.
+        // At most once an hour to a stranger's mailbox, however many links are made.
         dedupe_key: Some((now.seconds() / 3600).to_string()),
         subject: format!("Link for {}", user.email),
         body: body.render().context("writing a mail")?,
@@ -207,12 +207,14 @@ fn give(conn: &mut Conn, by: &Actor, user: &User, grant: (Role, Scope), now: Tim
     activity::record(conn, by, &Act::done(Action::RoleGranted, object(user)).because(&what), now)
 }
 
-/// Tells of a link: whoever opens it comes in as this person.
+/// Reports a link: whoever opens it signs in as this person.
 fn tell_of_link(conn: &mut Conn, by: &Actor, user: &User, first: &str, now: Time) -> Result<()> {
     let held: Vec<_> = store::user::grants(conn, user.id)?.iter().copied().collect();
     let (roles, whom) = (describe_all(conn, &held)?, name_of(user));
-    let what =
-        format!("{} {first}made a one-time link for {whom}: whoever opens it is them. Roles: {roles}.", who(conn, by)?);
+    let what = format!(
+        "{} {first}made a one-time link for {whom}: whoever opens it can sign in as them. Roles: {roles}.",
+        who(conn, by)?
+    );
     let roles: Vec<_> = held.iter().map(|(role, _)| *role).collect();
     let change = AccessChange { what: &what, roles: &roles, to: OVERSEERS, once_an_hour: true };
     alert::access_changed(conn, by.via, user, &change, now)
@@ -232,15 +234,15 @@ pub(super) fn admit(conn: &mut Conn, by: &Actor, now: Time) -> Result<()> {
         return Ok(());
     }
     Err(Error::Refused(format!(
-        "You made {PER_HOUR} changes to accounts, links, roles and settings within an hour, which is the most that one person may. \
-         Wait, or use `holdfast admin user` on the server’s own machine."
+        "You made {PER_HOUR} changes to accounts, links, roles and settings within an hour, which is the most for one \
+         person. Wait, or use `holdfast admin user` on the server’s own machine."
     )))
 }
 
-/// Where the person has a mail of their own.
+/// If the person has a mail of their own.
 const OVERSEERS: Recipients = Recipients::Permission(Permission::ManageUsers, None);
 
-/// Tells of what `by` is about to do; `given` is what somebody may do by it.
+/// Reports what `by` is about to do; `given` is what somebody may then do.
 fn tell(
     conn: &mut Conn,
     by: &Actor,

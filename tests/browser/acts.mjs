@@ -186,10 +186,10 @@ const ACTS = {
     await press(page, button(page, "Add team"), /is added/);
     for (const number of ["999", "1000"]) {
       await page.goto(`${base}/settings`);
-      await page.getByLabel("Space for the backups of a device, in GB").fill(number);
+      await page.getByLabel("Backup space per device (GB)").fill(number);
       await press(page, button(page, "Change settings"), /The settings are changed/);
       await page.reload();
-      const is = await page.getByLabel("Space for the backups of a device, in GB").inputValue();
+      const is = await page.getByLabel("Backup space per device (GB)").inputValue();
       if (is !== number) throw new Error(`the setting is ${is}`);
     }
     await page.getByLabel("Most wipes per hour").fill("21");

@@ -143,8 +143,8 @@ fn what_changes_between_the_approval_and_the_delivery_is_seen_at_the_delivery() 
     type Change = fn(&World);
     let changes: &[(&str, Change)] = &[
         ("the person of the target", |world| renames_person(world, &world.target, "Eve")),
-        ("what its requester or its approver may do", |world| disable(&world.server, world.operator)),
-        ("what its requester or its approver may do", |world| take_roles(&world.server, world.second)),
+        ("what its requester or approver may do", |world| disable(&world.server, world.operator)),
+        ("what its requester or approver may do", |world| take_roles(&world.server, world.second)),
     ];
     for (why, change) in changes {
         let world = World::new();

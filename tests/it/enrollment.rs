@@ -281,7 +281,11 @@ fn an_enrolment_token_dies_with_the_account_and_the_role_of_whoever_made_it() {
 
         let answer = SimDevice::new().enroll(&server, &token);
         assert_eq!(answer.status, 403);
-        assert!(answer.json()["message"].as_str().unwrap().contains("may not enroll devices now"), "{}", answer.json());
+        assert!(
+            answer.json()["message"].as_str().unwrap().contains("may no longer enroll devices"),
+            "{}",
+            answer.json()
+        );
         assert_eq!(server.read(|conn| Ok(store::device::all(conn)?)).len(), 1);
     }
 }

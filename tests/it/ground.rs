@@ -80,15 +80,15 @@ fn a_store_that_is_away_is_never_green_and_stops_every_wipe() {
         assert!(matches!(&refused, Error::Refused(why) if why.contains("has been unreadable since")), "{refused}");
         let health = world.server.request("GET", "/health", &[], b"");
         let said = String::from_utf8(health.body).unwrap();
-        assert!(said.starts_with("degraded: the store of backups cannot be read"), "{said}");
+        assert!(said.starts_with("degraded: the backup store cannot be read"), "{said}");
 
         disk.comes_back();
         look(&world.server);
         assert_eq!(grade(&visit), "proven", "it comes back by itself");
         assert_eq!(world.server.request("GET", "/health", &[], b"").body, b"ok\n");
     }
-    assert_eq!(world.told("Holdfast: the store of backups cannot be read"), 2);
-    assert_eq!(world.told("Holdfast: the store of backups can be read again"), 2);
+    assert_eq!(world.told("Holdfast: the backup store cannot be read"), 2);
+    assert_eq!(world.told("Holdfast: the backup store can be read again"), 2);
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn a_wipe_that_was_approved_waits_until_the_store_is_back() {
     assert!(world.fetches().is_empty(), "it is not delivered");
     let ask = world.ask();
     let again = act_as(&world.server, world.asker, move |conn, by| wipe::request(conn, by, &ask, NOW));
-    assert!(matches!(&again, Err(Error::Refused(why)) if why.contains("No wipe goes on")), "{again:?}");
+    assert!(matches!(&again, Err(Error::Refused(why)) if why.contains("No wipe goes ahead")), "{again:?}");
     disk.comes_back();
     look(&world.server);
     assert_eq!(world.fetches().len(), 1);

@@ -132,7 +132,7 @@ fn a_new_enrolment_has_the_space_that_is_set() {
     };
     let before = SimDevice::join(&server);
     let page = text(&owner.get("/settings"));
-    assert!(page.contains("Space for the backups of a device, in GB"), "{page}");
+    assert!(page.contains("Backup space per device (GB)"), "{page}");
 
     let fields = [
         ("wipe_hold_minutes", "10"),

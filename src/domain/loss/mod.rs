@@ -1,8 +1,8 @@
 //! What would be lost if a device were wiped now: one answer for every page, list, mail and command.
 //!
-//! [`LossFacts`] go in, one [`Loss`] comes out, and every word that is shown is made of that value (`words`). Nothing
-//! is only said where it is known: the device counted its changes on the schedule that it was given and with all its
-//! folders there, its newest backup was compared with the proven one, and the proof holds.
+//! [`LossFacts`] go in, one [`Loss`] comes out, and every word shown is made from that value (`words`).
+//! "Nothing" is only said if it is known: the device counted its changes on the schedule it was given and with
+//! all its folders present, its newest backup was compared with the proven one, and the proof holds.
 mod words;
 
 pub use words::Say;
@@ -22,7 +22,7 @@ pub struct Amount {
 }
 
 impl Amount {
-    /// An amount of which both halves are known.
+    /// An amount with both halves known.
     pub fn of(files: Option<i64>, bytes: Option<i64>) -> Option<Self> {
         Some(Self { files: files?, bytes: bytes? })
     }
@@ -35,22 +35,22 @@ pub struct Point {
     pub at: Time,
 }
 
-/// The files that a device counted as different from its newest backup: its own word.
+/// The files a device counted as different from its newest backup, by its own word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Count {
     pub amount: Amount,
     /// By the device's clock.
     pub measured_at: Time,
-    /// Two check-ins later, by the schedule that the device was on when it counted.
+    /// Two check-ins later, by the schedule the device was on when it counted.
     pub until: Time,
 }
 
-/// Files whose stored copy is damaged and which no other restore point holds intact: certain to be lost.
+/// Files whose stored copy is damaged and that no other restore point holds intact: certain to be lost.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Damaged {
     /// The size is not known.
     pub amount: Amount,
-    /// Some of them by name, for whoever may see names of files.
+    /// Some of them by name, for people who may see file names.
     pub names: Vec<String>,
 }
 
@@ -61,7 +61,7 @@ impl Damaged {
     }
 }
 
-/// What is known of a device at one moment, as far as its loss depends on it.
+/// What is known about a device at one moment, as far as its loss depends on it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LossFacts {
     /// The moment, by the server's clock.
@@ -73,7 +73,7 @@ pub struct LossFacts {
     pub is_stored: bool,
     /// Whether any of its backups holds a file, as far as anybody knows.
     pub holds_files: bool,
-    /// None where the device never counted.
+    /// None if the device has never counted.
     pub count: Option<Count>,
     /// Protected folders that the device did not find, or found without their mark.
     pub roots_away: Vec<String>,
@@ -83,47 +83,47 @@ pub struct LossFacts {
     pub last_seen_at: Option<Time>,
     /// When the device will have missed two check-ins of its schedule.
     pub heard_until: Option<Time>,
-    /// The backup from which the device counts: its agent's newest; of any client where the agent made none.
+    /// The backup the device counts from: its agent's newest, or any client's if the agent made none.
     pub newest: Option<Point>,
-    /// What that backup holds; none where the device has not said.
+    /// What that backup holds; none if the device has not said.
     pub in_newest: Option<Amount>,
-    /// What that backup holds beyond the proven one; none where the two were not compared.
+    /// What that backup holds beyond the proven one; none if the two were not compared.
     pub beyond_proof: Option<Amount>,
     pub proven: Option<Point>,
     pub damaged: Damaged,
-    /// Since when the store of the backups cannot be read.
+    /// Since when the backup store cannot be read.
     pub store_away_since: Option<Time>,
 }
 
-/// Why it is not known what is only on a device.
+/// Why it is not known what exists only on a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unknown {
-    /// The store of the backups cannot be read since then.
+    /// The backup store has been unreadable since then.
     StoreAway(Time),
-    /// The server's clock stands before what it knows.
+    /// The server's clock is behind what it knows.
     Clock,
-    /// These folders were not there when the device looked.
+    /// These folders were missing when the device looked.
     RootsAway(Vec<String>),
-    /// Two machines may have its identity, and neither's count says what is on the other.
+    /// Two machines may have its identity, and neither one's count says what is on the other.
     TwoMachines,
-    /// It missed two check-ins; the last was at.
+    /// It missed two check-ins; this is when the last one was.
     Silent(Time),
-    /// It checks in, and has not counted since.
+    /// It checks in, but has not counted since.
     NotCounted(Option<Time>),
 }
 
 /// The answer in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// The device is not enrolled any more; its state says what became of it.
+    /// The device is no longer enrolled; its state says what became of it.
     Ended(DeviceState),
-    /// Its folders are empty, and so is whatever was backed up of them.
+    /// Its folders are empty, and so are its backups.
     NoData,
     /// There is no backup.
     Everything,
-    /// It cannot be said what is only on the device, or what its backups are worth.
+    /// Nobody can say what exists only on the device, or what its backups are worth.
     Unknown,
-    /// Something is lost for certain, or is in a backup that is not proven.
+    /// Something would certainly be lost, or is in a backup that is not proven.
     Some,
     /// Every file has a copy that was restored and compared.
     Nothing,
@@ -138,13 +138,13 @@ text_enum! {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Loss {
     pub verdict: Verdict,
-    /// Why the first layer is not known, or the backups cannot be counted on; none where neither is so.
+    /// Why the first layer is not known, or the backups cannot be counted on; none if neither applies.
     pub unknown: Option<Unknown>,
     /// First layer: what exists only on the device.
     pub only_here: Option<Amount>,
-    /// First layer too: what exists nowhere intact but on the device.
+    /// Also first layer: what exists intact only on the device.
     pub damaged: Damaged,
-    /// Second layer: what is in a backup and not proven. Where no proof holds, all that the newest backup holds.
+    /// Second layer: what is in a backup but not proven. If no proof holds, everything in the newest backup.
     pub not_proven: Option<Amount>,
     /// Third layer: everything up to here was restored and compared, once.
     pub proven: Option<Point>,
@@ -155,13 +155,13 @@ pub struct Loss {
 }
 
 impl LossFacts {
-    /// Whether the device was heard of on its schedule.
+    /// Whether the device was heard from on its schedule.
     pub fn is_heard(&self) -> bool {
         let is_right = |at: Time| !is_ahead(at, self.at);
         self.last_seen_at.is_some_and(is_right) && self.heard_until.is_some_and(|until| self.at < until)
     }
 
-    /// What the device counted, where that still counts.
+    /// What the device counted, if that still counts.
     fn count_now(&self) -> Result<Amount, Unknown> {
         if self.last_seen_at.is_some_and(|at| is_ahead(at, self.at)) {
             return Err(Unknown::Clock);
@@ -183,7 +183,7 @@ impl LossFacts {
 
     fn not_proven(&self) -> Option<Amount> {
         if self.newest.is_none() {
-            // Without a backup nothing is in one.
+            // Without a backup, nothing is in one.
             return Some(Amount::default());
         }
         if self.store_away_since.is_some() {
@@ -191,10 +191,10 @@ impl LossFacts {
         }
         match self.grade {
             Grade::Proven => self.beyond_proof,
-            // What the test of the part left out, where that test was of this backup.
+            // What the partial test left out, if it tested this backup.
             Grade::Partial => self.beyond_proof.or(self.in_newest),
             Grade::Unknown => None,
-            // Beyond a proof that does not hold, all that the backup holds is not proven.
+            // If no proof holds, everything in the backup is unproven.
             Grade::Failed | Grade::Never | Grade::Reported | Grade::Stored | Grade::OutOfDate | Grade::Verified => {
                 self.in_newest
             }
@@ -223,7 +223,7 @@ impl LossFacts {
     }
 }
 
-/// Tells the loss from the facts.
+/// Computes the loss from the facts.
 pub fn loss(facts: &LossFacts) -> Loss {
     let count = facts.count_now();
     let not_proven = facts.not_proven();
@@ -249,12 +249,12 @@ impl Loss {
         self.verdict == Verdict::Nothing
     }
 
-    /// The part of "If we lost…" that the device is in; none where it is not enrolled.
+    /// The part of "If we lost…" the device is in; none if it is not enrolled.
     pub const fn part(&self) -> Option<Part> {
         match self.verdict {
             Verdict::Ended(_) => None,
             Verdict::Everything => Some(Part::LoseAll),
-            // Nothing is there to lose, and nothing is proven either.
+            // There is nothing to lose, but nothing is proven either.
             Verdict::NoData | Verdict::Unknown => Some(Part::CannotSay),
             Verdict::Some => Some(Part::AtRisk),
             Verdict::Nothing => Some(Part::Restorable),
@@ -266,7 +266,8 @@ impl Loss {
         self.grade == Grade::Proven && !matches!(self.unknown, Some(Unknown::StoreAway(_)))
     }
 
-    /// The first layer: what is only on the device, and what is damaged elsewhere; none where the first is not known.
+    /// The first layer: what exists only on the device, and what is damaged elsewhere; none if the former is
+    /// not known.
     pub fn lost(&self) -> Option<Amount> {
         let (here, damaged) = (self.only_here?, self.damaged.amount);
         Some(Amount {
@@ -275,7 +276,8 @@ impl Loss {
         })
     }
 
-    /// The layers for JSON and CSV: lost, and not proven. A zero is told only where it says that nothing is lost.
+    /// The layers for JSON and CSV: lost, and not proven. A zero is given only if it means that nothing is
+    /// lost.
     pub fn numbers(&self) -> (Option<Amount>, Option<Amount>) {
         let known = match self.verdict {
             Verdict::Ended(_) | Verdict::NoData | Verdict::Everything => return (None, None),

@@ -4,7 +4,7 @@ use crate::domain::time::{days, hours, minutes};
 pub const NOW: Time = Time::from_millis(1_795_356_371_000);
 const NONE: Amount = Amount { files: 0, bytes: 0 };
 
-/// A device with 4 files of its own and 92 beyond its proof, heard of just now.
+/// A device with 4 files of its own and 92 beyond its proof, heard from just now.
 pub fn facts() -> LossFacts {
     let point = |at| Point { id: RestorePointId::generate(at), at };
     LossFacts {
@@ -36,7 +36,7 @@ fn counting(files: i64) -> LossFacts {
     LossFacts { count: Some(count), ..facts() }
 }
 
-/// Nothing of it would be lost.
+/// A device that would lose nothing.
 fn safe() -> LossFacts {
     LossFacts { beyond_proof: Some(NONE), ..counting(0) }
 }
@@ -103,13 +103,13 @@ fn silence_is_not_knowledge() {
     assert!(sentence(&silent).contains("it counted 0 files (0 B) that no backup had"), "the past is dated");
     assert_eq!(loss(&silent).consent(), "unknown lost, 0 not proven");
     assert_eq!(loss(&silent).part(), Some(Part::CannotSay));
-    // One missed check-in is none.
+    // One missed check-in does not count.
     assert!(loss(&LossFacts { at: NOW + minutes(29), ..safe() }).is_nothing());
 }
 
 #[test]
 fn a_count_never_outlives_the_schedule_it_came_with() {
-    // The device is heard of, on a longer schedule or without a count.
+    // The device is heard from, on a longer schedule or without a count.
     let heard = LossFacts { at: NOW + minutes(30), last_seen_at: Some(NOW + minutes(29)), ..safe() };
     let heard = LossFacts { heard_until: Some(NOW + hours(48)), ..heard };
     assert_eq!(short(&heard), format!("Not known since {}", NOW.iso()));
@@ -246,11 +246,11 @@ fn what_is_agreed_to_names_only_what_there_is() {
     assert_eq!(accepted(Some(1), Some(0)), "losing 1 file");
     assert!(accepted(None, None).starts_with("losing an unknown number of files, and risking an unknown"));
     let lapsed = LossFacts { grade: Grade::OutOfDate, in_newest: Some(NONE), ..safe() };
-    assert_eq!(loss(&lapsed).accepted(), "that no proof of its backups holds");
+    assert_eq!(loss(&lapsed).accepted(), "that none of its backups has a proof that holds");
     assert_eq!(loss(&fresh(0)).accepted(), "that it has no backup: whatever it did not count is lost");
 }
 
-/// Numbers that look random and are the same in each run.
+/// Numbers that look random but are the same in each run.
 struct Random(u64);
 
 impl Random {
@@ -314,7 +314,7 @@ fn any(random: &mut Random) -> LossFacts {
     }
 }
 
-/// What must hold of a device before any word may say that nothing is lost, written down once more.
+/// What must be true of a device before any word may say that nothing is lost, written independently.
 fn is_certainly_safe(facts: &LossFacts) -> bool {
     let none = |it: Option<Amount>| it.is_some_and(|it| it.files == 0);
     facts.state == DeviceState::Enrolled
@@ -343,7 +343,7 @@ fn a_hundred_thousand_devices_have_one_answer_in_all_words() {
         let (lost, not_proven) = loss.numbers();
         let told = format!("{facts:?}\n{short}\n{headline}\n{sentence}\n{}", loss.consent());
 
-        // Nothing, everywhere or nowhere, and only where it is certain.
+        // "Nothing" everywhere or nowhere, and only if it is certain.
         assert_eq!(loss.is_nothing(), is_certainly_safe(&facts), "{told}");
         for says_nothing in [
             short == "Nothing",
@@ -356,13 +356,13 @@ fn a_hundred_thousand_devices_have_one_answer_in_all_words() {
         if loss.is_nothing() {
             assert_eq!(loss.consent(), "0 lost, 0 not proven", "{told}");
         }
-        // One part for each enrolled device, none for any other, and no loss is said of those.
+        // One part for each enrolled device, none for any other, and no loss is stated for the others.
         assert_eq!(loss.part().is_some(), facts.state == DeviceState::Enrolled, "{told}");
         if let Verdict::Ended(state) = loss.verdict {
             assert_eq!((short.as_str(), headline.as_str()), (state.name(), state.name()), "{told}");
             assert!(!sentence.contains("lost") && (lost, not_proven) == (None, None), "{told}");
         }
-        // What is not known is said in all words, since when and why.
+        // Every wording says what is not known, since when and why.
         let is_unknown = loss.verdict == Verdict::Unknown;
         for words in [&short, &headline, &sentence] {
             assert_eq!(words.starts_with("Not known"), is_unknown, "{told}");
@@ -376,7 +376,7 @@ fn a_hundred_thousand_devices_have_one_answer_in_all_words() {
         if loss.only_here.is_none() && loss.part().is_some() && loss.verdict != Verdict::Everything {
             assert!(loss.consent().starts_with("unknown lost") && lost.is_none(), "{told}");
         }
-        // The numbers of all words are the same.
+        // All wordings show the same numbers.
         let is_told = matches!(loss.verdict, Verdict::Some | Verdict::Unknown | Verdict::Nothing);
         if let (Some(it), true) = (lost.filter(|it| it.files > 0), loss.verdict == Verdict::Some) {
             let files = crate::domain::words::number(it.files);

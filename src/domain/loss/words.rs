@@ -5,7 +5,7 @@ use crate::domain::proof::Grade;
 use crate::domain::time::Time;
 use crate::domain::words::{bytes, capital, counted, files, number};
 
-/// How times are said: in the reader's zone on a page, in UTC elsewhere.
+/// How times are written: in the reader's zone on a page, in UTC elsewhere.
 pub type Say<'a> = &'a dyn Fn(Time) -> String;
 
 /// "1 file (10 B)".
@@ -39,31 +39,31 @@ impl Unknown {
                     say(*since)
                 )
             }
-            Self::Clock => "The server’s clock stands before what it knows of this device: check the clock.".to_owned(),
+            Self::Clock => "The server’s clock is behind what it knows about this device: check the clock.".to_owned(),
             Self::RootsAway(roots) => {
                 format!("When the device looked, {}: the disk may not be mounted there.", away(roots))
             }
             Self::TwoMachines => {
-                "Two machines may have this device’s identity, and each counts its own files only.".to_owned()
+                "Two machines may have this device’s identity, and each counts only its own files.".to_owned()
             }
             Self::Silent(since) => {
                 format!(
-                    "Cannot say what is on the device: it checked in at {} and has missed two check-ins since.",
+                    "What is on the device is unknown: it last checked in at {} and has missed two check-ins since.",
                     say(*since)
                 )
             }
             Self::NotCounted(Some(since)) => {
                 format!(
-                    "Cannot say what is on the device: it checks in, but has not counted its files since {}.",
+                    "What is on the device is unknown: it checks in, but has not counted its files since {}.",
                     say(*since)
                 )
             }
-            Self::NotCounted(None) => "Cannot say what is on the device: it has never counted its files.".to_owned(),
+            Self::NotCounted(None) => "What is on the device is unknown: it has never counted its files.".to_owned(),
         }
     }
 }
 
-/// "/mnt/disk does not carry its mark": the folder itself may well be there, empty, where a disk is not mounted.
+/// "/mnt/disk does not carry its mark": the folder itself may be there but empty because a disk is not mounted.
 fn away(roots: &[String]) -> String {
     match roots {
         [] => "a folder does not carry its mark".to_owned(),
@@ -92,7 +92,7 @@ const fn ended(state: DeviceState) -> &'static str {
 }
 
 impl Loss {
-    /// In few words, for a list: "Lose 4, risk 92".
+    /// In a few words, for a list: "Lose 4, risk 92".
     pub fn short(&self, say: Say<'_>) -> String {
         match self.verdict {
             Verdict::Ended(state) => state.name().to_owned(),
@@ -162,8 +162,8 @@ impl Loss {
         match self.verdict {
             Verdict::Ended(state) => vec![ended(state).to_owned()],
             Verdict::NoData => {
-                let what = if self.newest.is_some() { "no backup holds one" } else { "there is no backup" };
-                vec![format!("The device counted no file in its folders, and {what}.")]
+                let what = if self.newest.is_some() { "no backup holds any" } else { "there is no backup" };
+                vec![format!("The device counted no files in its folders, and {what}.")]
             }
             Verdict::Nothing => {
                 let at = self.proven.map(|it| format!(" up to {}", say(it.at))).unwrap_or_default();
@@ -182,7 +182,7 @@ impl Loss {
     fn first_layer(&self, say: Say<'_>) -> Vec<String> {
         let mut lines: Vec<_> = self.unknown.iter().map(|it| it.line(say)).collect();
         match self.only_here {
-            Some(it) if it.files == 0 => lines.push("The device counted no file that exists only on it.".to_owned()),
+            Some(it) if it.files == 0 => lines.push("The device counted no files that exist only on it.".to_owned()),
             Some(it) => lines.push(format!(
                 "{} {} only on this device and will be lost.",
                 amount(it),
@@ -219,7 +219,7 @@ impl Loss {
             });
         };
         let Some(it) = self.not_proven else {
-            return Some(format!("How much of the {} backup is not proven is not known.", say(newest.at)));
+            return Some(format!("How much of the {} backup is unproven is not known.", say(newest.at)));
         };
         if it.files == 0 {
             return None;
@@ -236,7 +236,7 @@ impl Loss {
         let which = match (self.grade, is_proven_point) {
             (Grade::Failed, _) => "which failed its restore test",
             (Grade::OutOfDate, true) => "whose proof is out of date",
-            (Grade::OutOfDate, false) => "of which no proof holds",
+            (Grade::OutOfDate, false) => "for which no proof holds",
             (Grade::Proven, true) => {
                 return Some(format!("{what} {are} in the {} backup and could not be compared.", say(newest.at)));
             }
@@ -270,7 +270,7 @@ impl Loss {
         }
     }
 
-    /// What the box of consent is sent as: the numbers themselves, so that old ones are not taken for new ones.
+    /// The value of the consent box: the numbers themselves, so that old ones are not taken for new ones.
     pub fn consent(&self) -> String {
         let number = |it: Option<Amount>| it.map_or_else(|| "unknown".to_owned(), |it| it.files.to_string());
         let damaged = match self.damaged.amount.files {
@@ -280,8 +280,8 @@ impl Loss {
         format!("{} lost{damaged}, {} not proven", number(self.lost()), number(self.not_proven))
     }
 
-    /// What is agreed to, after "I accept". That a device counted no file is its own word, so what is missing is named
-    /// instead.
+    /// What is agreed to, after "I accept". That a device counted no files is only its own word, so what is
+    /// missing is named instead.
     pub fn accepted(&self) -> String {
         let damaged = self.damaged.amount.files;
         let are_damaged = match damaged {
@@ -303,13 +303,13 @@ impl Loss {
         match (lost, risked) {
             (Some(lost), Some(risked)) => format!("{lost}, and {risked}"),
             (Some(one), None) | (None, Some(one)) => one,
-            (None, None) if self.newest.is_some() => "that no proof of its backups holds".to_owned(),
+            (None, None) if self.newest.is_some() => "that none of its backups has a proof that holds".to_owned(),
             (None, None) => "that it has no backup: whatever it did not count is lost".to_owned(),
         }
     }
 }
 
-/// With a small letter, in the middle of a sentence.
+/// In lower case, for the middle of a sentence.
 fn lower(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map(|first| format!("{}{}", first.to_lowercase(), letters.as_str())).unwrap_or_default()

@@ -13,7 +13,7 @@ pub enum EntryKind {
     Socket,
     CharDevice,
     BlockDevice,
-    /// Something that this agent does not know.
+    /// Something this agent does not know.
     Unknown,
 }
 
@@ -49,11 +49,11 @@ pub struct Entry {
     /// Where a symbolic link points, spelt like a path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
-    /// Entries with the same number are one file under several names (hard links). A number of its own says that the
-    /// other names lie outside of the protected roots.
+    /// Entries with the same number are one file under several names (hard links). A number used only once
+    /// means that the other names are outside the protected roots.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link_group: Option<u64>,
-    /// None in a manifest of version 1, and where it could not be read.
+    /// None in a manifest of version 1, and if it could not be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub meta: Option<Meta>,
     /// Why this entry, or what is in it, is not in the backup.
@@ -61,7 +61,7 @@ pub struct Entry {
     pub left_out: Option<String>,
 }
 
-/// What a file system keeps of an entry beside its content.
+/// What a file system keeps about an entry besides its content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Meta {
     /// Permission bits with set-uid, set-gid and sticky: at most `0o7777`.
@@ -70,12 +70,12 @@ pub struct Meta {
     pub gid: u32,
     /// When it was last modified: seconds since 1970, which may be negative, and the nanoseconds after them.
     pub mtime: (i64, u32),
-    /// The SHA-256 in hex of [`attribute_bytes`]: its extended attributes, access lists among them; none where it has
-    /// none.
+    /// The SHA-256 in hex of [`attribute_bytes`]: its extended attributes, including access lists; none if it
+    /// has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attributes: Option<String>,
-    /// Whether a file takes less room on the disk than it has bytes. A backup does not keep this; a restore makes holes
-    /// where a file has long runs of zeros.
+    /// Whether a file takes less room on the disk than its size. A backup does not keep this; a restore makes
+    /// holes where a file has long runs of zeros.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub sparse: bool,
 }
@@ -86,12 +86,12 @@ const fn is_zero(number: &u64) -> bool {
 }
 
 impl Entry {
-    /// An entry of which nothing is known but its place.
+    /// An entry about which only its path is known.
     pub const fn bare(path: String, kind: EntryKind) -> Self {
         Self { path, kind, size: 0, sha256: None, target: None, link_group: None, meta: None, left_out: None }
     }
 
-    /// The entry as version 1 lists it; none where that version does not.
+    /// The entry as version 1 lists it; none if that version does not.
     pub fn into_file(self) -> Option<ManifestFile> {
         match (self.kind, self.sha256) {
             (EntryKind::File, Some(sha256)) => Some(ManifestFile { path: self.path, size: self.size, sha256 }),
@@ -106,7 +106,7 @@ impl From<ManifestFile> for Entry {
     }
 }
 
-/// What the digest of extended attributes is the SHA-256 of; none where there are no attributes.
+/// The bytes whose SHA-256 is the digest of extended attributes; none if there are no attributes.
 ///
 /// For each attribute, in the order of their names as bytes: the name's length, the name, the value's length, the
 /// value. Lengths are 32 bits, little-endian.

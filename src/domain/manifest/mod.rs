@@ -7,9 +7,8 @@
 //!
 //! The bytes are lines of JSON, compressed with zstd. Version 2 has a
 //! [`Header`], one [`Entry`] per line in the [`order`] of their paths, and
-//! a last line that begins with `{"end":`, by which a list that was cut off is
-//! told from a whole one. Version 1, which older agents write and which is
-//! still read, has only files, as [`ManifestFile`], sorted by their text.
+//! a last line that begins with `{"end":`, which distinguishes a truncated list from a complete one. Version 1,
+//! which older agents write and which is still read, has only files, as [`ManifestFile`], sorted by their text.
 mod entry;
 mod path;
 mod read;
@@ -30,12 +29,13 @@ pub const TAG_PREFIX: &str = "holdfast-manifest:";
 
 /// The largest manifest that is read, uncompressed: more than three million entries.
 pub const MAX_BYTES: usize = 1 << 30;
-/// And for each stored byte, beyond [`ROOM`]. Measured: 200,000 names in a folder whose own path has 4,000 bytes, the
-/// longest that one system call takes, come to 1,103; below a path of 200 bytes to 212.
+/// The most uncompressed bytes for each stored byte, beyond [`ROOM`]. Measured: 200,000 names in a folder whose
+/// own path has 4,000 bytes, the longest that one system call takes, come to 1,103; below a path of 200 bytes
+/// to 212.
 const MAX_EXPANSION: usize = 4000;
-/// A manifest may have so many bytes whatever it is stored in.
+/// How many bytes a manifest may have however small it is stored.
 const ROOM: usize = 32 << 20;
-/// The largest manifest as it is stored, compressed: a million files take some 50 MB, most of it their hashes.
+/// The largest manifest as stored, compressed: a million files take some 50 MB, mostly for their hashes.
 pub const MAX_STORED_BYTES: usize = 160 << 20;
 /// The longest path of an entry, in bytes: sixteen times what one system call takes.
 pub const MAX_PATH: usize = 64 << 10;
@@ -57,7 +57,7 @@ pub struct Header {
     pub away: Vec<String>,
     /// When the walk began, by the device's clock, UTC milliseconds.
     pub made_at: i64,
-    /// How many files follow. Version 2 says so in its last line, and here only once it was read.
+    /// How many files follow. Version 2 says this in its last line, and here only after that was read.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub file_count: u64,
 }
@@ -98,19 +98,17 @@ pub struct ManifestFile {
     pub sha256: String,
 }
 
-/// The files of a manifest, whole, in the form of version 1.
+/// The files of a whole manifest, in the form of version 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Manifest {
     pub header: Header,
     pub files: Vec<ManifestFile>,
 }
 
-/// Why bytes are no manifest.
+/// Why bytes are not a manifest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    #[error(
-        "the manifest is larger than {MAX_BYTES} bytes, or than {MAX_EXPANSION} for each byte that it is stored in"
-    )]
+    #[error("the manifest is larger than {MAX_BYTES} bytes, or than {MAX_EXPANSION} bytes for each stored byte")]
     TooLarge,
     #[error("the manifest cannot be decompressed")]
     NotZstd,
@@ -118,7 +116,7 @@ pub enum Fault {
     Line(u64, String),
     #[error("the manifest has version {0}; this server reads versions 1 and 2")]
     Version(u32),
-    #[error("the manifest says {said} entries and has {had}")]
+    #[error("the manifest announces {said} entries but has {had}")]
     Count { said: u64, had: u64 },
     #[error("line {0} of the manifest is not in order")]
     Order(u64),
@@ -140,7 +138,8 @@ impl Manifest {
         out.finish()
     }
 
-    /// Reads stored bytes line by line, without keeping them: whether [`Manifest::decode`] would take them.
+    /// Reads stored bytes line by line, without keeping them, to check whether [`Manifest::decode`] would
+    /// accept them.
     pub fn check(stored: &[u8]) -> Result<Header, Fault> {
         entries(stored, drop)
     }

@@ -1,7 +1,7 @@
-//! How paths are spelt in a manifest, and in which order they come.
+//! How paths are spelled in a manifest, and in which order they come.
 use std::cmp::Ordering;
 
-/// Writes a path's bytes as text: UTF-8 stays, all else and `%` become `%XX`.
+/// Writes a path's bytes as text: UTF-8 stays, everything else and `%` become `%XX`.
 pub fn encode_path(path: &[u8]) -> String {
     use std::fmt::Write;
     let mut text = String::with_capacity(path.len());
@@ -23,7 +23,7 @@ pub fn encode_path(path: &[u8]) -> String {
     text
 }
 
-/// The bytes of a path written by [`encode_path`]; none where a `%` is not followed by two hex digits.
+/// The bytes of a path written by [`encode_path`]; none if a `%` is not followed by two hex digits.
 pub fn decode_path(text: &str) -> Option<Vec<u8>> {
     let mut bytes = text.bytes();
     let mut path = Vec::with_capacity(text.len());
@@ -46,7 +46,7 @@ pub fn order(a: &[u8], b: &[u8]) -> Ordering {
     a.iter().map(weight).cmp(b.iter().map(weight))
 }
 
-/// Whether bytes are a path that an entry may have: absolute, and without an empty name, `.`, `..` or a NUL.
+/// Whether bytes are a path an entry may have: absolute, without an empty name, `.`, `..` or a NUL.
 pub fn is_plain(path: &[u8]) -> bool {
     let Some(rest) = path.strip_prefix(b"/") else { return false };
     rest.split(|it| *it == b'/').all(|name| !matches!(name, b"" | b"." | b"..") && !name.contains(&0))

@@ -21,7 +21,8 @@ pub fn entries(stored: &[u8], take: impl FnMut(Entry)) -> Result<Header, Fault> 
     up_to(stored, most(stored.len()), take)
 }
 
-/// How many bytes so many stored ones may unfold to: a few kilobytes keep nobody busy with a gigabyte.
+/// How many bytes this many stored bytes may expand to: a few kilobytes must not keep anybody busy with a
+/// gigabyte.
 const fn most(stored: usize) -> usize {
     let expanded = ROOM.saturating_add(stored.saturating_mul(MAX_EXPANSION));
     if expanded < MAX_BYTES { expanded } else { MAX_BYTES }
@@ -88,7 +89,7 @@ fn new<R: BufRead>(lines: &mut Lines<R>, mut header: Header, mut take: impl FnMu
     Err(Fault::CutOff)
 }
 
-/// The path of an entry as bytes, if the entry says what one of its kind may say.
+/// The path of an entry as bytes, if the entry has only what its kind may have.
 fn sound(entry: &Entry) -> Result<Vec<u8>, &'static str> {
     let path = decode_path(&entry.path).filter(|it| is_plain(it)).ok_or("its path is not absolute and plain")?;
     if path.len() > MAX_PATH {
@@ -112,7 +113,7 @@ fn sound(entry: &Entry) -> Result<Vec<u8>, &'static str> {
     }
     let meta = entry.meta.as_ref();
     if meta.is_some_and(|it| it.mode > 0o7777 || it.mtime.1 > 999_999_999) {
-        return Err("its mode or time is none that a file may have");
+        return Err("its mode or time is not one that a file can have");
     }
     if meta.and_then(|it| it.attributes.as_deref()).is_some_and(|it| !is_hash(it)) {
         return Err("the digest of its attributes is not 64 lower-case hex digits");
@@ -149,7 +150,7 @@ impl<R: BufRead> Lines<R> {
         if had as u64 > MAX_LINE {
             return Err(Fault::Line(self.number, "it is too long".to_owned()));
         }
-        // Nobody writes one, and a gigabyte of them would be read for nothing.
+        // Nobody writes empty lines, and a gigabyte of them would be read for nothing.
         if self.text().is_empty() {
             return Err(Fault::Line(self.number, "it is empty".to_owned()));
         }

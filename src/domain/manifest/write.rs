@@ -2,7 +2,7 @@
 use super::{End, Entry, EntryKind, Header, Totals};
 use std::io::{self, Write};
 
-/// Writes version 2 to where its stored bytes go.
+/// Writes version 2 to the destination of its stored bytes.
 pub struct Writer<W: Write> {
     out: zstd::Encoder<'static, W>,
     totals: Totals,
@@ -32,7 +32,7 @@ impl<W: Write> Writer<W> {
         self.line(entry)
     }
 
-    /// Ends the manifest; gives back where it went and what it has.
+    /// Ends the manifest; returns its destination and its totals.
     pub fn finish(mut self) -> io::Result<(W, Totals)> {
         self.line(&End { end: self.totals })?;
         Ok((self.out.finish()?, self.totals))

@@ -1,4 +1,4 @@
-//! What somebody agrees to when a device is to be wiped, and what of it changed since.
+//! What somebody agrees to when a device is to be wiped, and which of it has changed since.
 use crate::domain::continuity::Doubt;
 use crate::domain::device::{Encryption, Ownership};
 use crate::domain::id::DeviceId;
@@ -8,7 +8,7 @@ use crate::domain::time::Time;
 use crate::domain::wipe::WipeAction;
 use serde::{Deserialize, Serialize};
 
-/// What is known of a device at one moment; stored with each request as what was agreed to.
+/// What is known about a device at one moment; stored with each request as what was agreed to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     pub device_id: DeviceId,
@@ -21,18 +21,19 @@ pub struct Facts {
     pub encryption_method: String,
     /// By the device's clock.
     pub encryption_measured_at: Option<Time>,
-    /// What the loss is told from.
+    /// What the loss is computed from.
     pub known: LossFacts,
-    /// What is doubtful about which machine would be wiped.
+    /// The doubt about which machine would be wiped.
     pub doubt: Doubt,
-    /// Another enrolled device has the same serial, so that it names neither alone.
+    /// Another enrolled device has the same serial, so it identifies neither.
     pub shares_serial: bool,
 }
 
-/// The part of the consent that names what doubt about the machine means; the second person ticks it alone.
+/// The part of the consent that says what doubt about the machine means; the second person ticks only this.
 pub const EITHER: &str = "every machine with this identity";
 
-/// What of the facts counts: it is what a person agrees to. Times of measuring move with each check-in and do not.
+/// The facts that count: what a person agrees to. Times of measurement change with each check-in and do not
+/// count.
 #[derive(Serialize)]
 struct Material<'a> {
     device_id: DeviceId,
@@ -49,7 +50,7 @@ struct Material<'a> {
     grade: Grade,
     is_store_away: bool,
     doubt: Doubt,
-    /// None where no other device has it: what is typed then.
+    /// None if no other device has it: it decides what is typed.
     shared_serial_of: Option<&'a str>,
 }
 
@@ -104,11 +105,11 @@ impl Facts {
         loss(&self.known)
     }
 
-    /// What `action` loses in few words, for a list.
+    /// What `action` loses in a few words, for a list.
     pub fn lost_by(&self, action: WipeAction, say: Say<'_>) -> String {
         match action {
             WipeAction::Wipe => self.loss().short(say),
-            WipeAction::RemoveCompanyData => "The keys, no file".to_owned(),
+            WipeAction::RemoveCompanyData => "The keys, no files".to_owned(),
         }
     }
 
@@ -116,12 +117,12 @@ impl Facts {
     pub fn loss_sentence(&self, action: WipeAction, say: Say<'_>) -> String {
         match action {
             WipeAction::Wipe => self.loss().sentence(say),
-            WipeAction::RemoveCompanyData => "No file on the device; it can no longer read its backups.".to_owned(),
+            WipeAction::RemoveCompanyData => "No files on the device; it can no longer read its backups.".to_owned(),
         }
     }
 
-    /// What is typed to show that this device is meant: its serial, or its name where it has none, and both where
-    /// another device has the same serial.
+    /// What is typed to confirm this device: its serial, or its name if it has none, and both if another device
+    /// has the same serial.
     pub fn typed_name(&self) -> String {
         if self.serial.is_empty() {
             self.name.clone()
@@ -143,8 +144,8 @@ impl Facts {
         }
     }
 
-    /// The consent that is ticked: the loss by number, and where two machines may have this identity, that either may be
-    /// erased. Empty where nothing needs consent.
+    /// The consent that is ticked: the loss by number, and if two machines may have this identity, that either
+    /// may be erased. Empty if nothing needs consent.
     pub fn consent(&self) -> String {
         let loss = self.loss();
         let loss = if loss.is_nothing() { String::new() } else { loss.consent() };
@@ -155,8 +156,9 @@ impl Facts {
         }
     }
 
-    /// What differs between these facts, which were agreed to, and `now`. Numbers that only got old are no difference
-    /// for the worse: a device that is away would never be wiped. When it comes for its order it must count again.
+    /// What differs between these facts, which were agreed to, and `now`. Numbers that have only got old do not
+    /// count as worse, otherwise a device that is away could never be wiped. When it comes for its order it
+    /// must count again.
     pub fn differences(&self, now: &Self) -> Vec<Difference> {
         let (old, new) = (self.loss(), now.loss());
         let here = |pick: fn(Amount) -> i64| (old.only_here.map(pick), new.only_here.map(pick));
@@ -187,7 +189,7 @@ impl Facts {
         all.push(text("Backups can be read", yes(could), yes(can), could && !can));
         all.push(text("Machines", self.doubt.name(), now.doubt.name(), now.doubt.is_worse_than(self.doubt)));
         all.push(text("Proof", before.grade.name(), after.grade.name(), is_worse_grade(before.grade, after.grade)));
-        // Each of these turns the decision itself, so any change goes back to the people.
+        // Each of these affects the decision itself, so any change goes back to the people.
         all.push(text("Encrypted", encryption(self.encryption), encryption(now.encryption), true));
         all.push(text("Serial", &self.serial, &now.serial, true));
         all.push(text("Ownership", self.ownership.name(), now.ownership.name(), true));
@@ -218,7 +220,8 @@ const fn encryption(it: Encryption) -> &'static str {
     }
 }
 
-/// More is worse, and so is not knowing any more. A number where there was none is what "unknown" was agreed to.
+/// More is worse, and so is no longer knowing. A number where there was none is covered by having agreed to
+/// "unknown".
 fn is_more(before: Option<i64>, now: Option<i64>) -> bool {
     match (before, now) {
         (Some(before), Some(now)) => now > before,
@@ -301,7 +304,7 @@ pub(super) mod tests {
         facts.known.count = Some(count);
     }
 
-    /// The device is not heard of for a day.
+    /// The device has not been heard from for a day.
     fn silent(facts: &Facts) -> Facts {
         let mut later = facts.clone();
         later.known.at = NOW + hours(24);
@@ -426,7 +429,7 @@ pub(super) mod tests {
     #[test]
     fn removing_company_data_loses_no_file() {
         let (facts, action) = (facts(), WipeAction::RemoveCompanyData);
-        assert_eq!(facts.lost_by(action, &Time::iso), "The keys, no file");
+        assert_eq!(facts.lost_by(action, &Time::iso), "The keys, no files");
         assert!(!facts.loss_sentence(action, &Time::iso).contains("lost"));
     }
 }

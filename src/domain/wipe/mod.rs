@@ -1,9 +1,8 @@
 //! When a device may be wiped, and by whom.
 //!
-//! A request binds one person to the facts that were shown; a second person
-//! approves the same facts; after a hold that anyone may end by stopping it, the
-//! facts are looked at again, and once more when the device asks for its
-//! commands. [`Progress`] decides each step; nothing else moves a request.
+//! A request binds one person to the facts shown; a second person approves the same facts; after a hold during
+//! which anyone can stop it, the facts are checked again, and once more when the device asks for its commands.
+//! [`Progress`] decides each step; nothing else moves a request.
 mod agreed;
 mod progress;
 mod rule;

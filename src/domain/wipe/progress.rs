@@ -4,18 +4,18 @@ use crate::domain::time::{Time, hours, minutes};
 use crate::domain::wipe::{Refusal, WipeState};
 use std::time::Duration;
 
-/// A clock that stands this far before the approval was set back, and nothing is believed of the hold.
+/// A clock this far before the approval was set back, and then nothing about the hold is believed.
 const CLOCK_TOLERANCE: Duration = minutes(1);
 
-/// After a jump of the clock, or a restart, so much of a hold is to be lived through at most.
+/// The most of a hold that has to pass again after the clock jumped or the server restarted.
 const LIVED: Duration = hours(1);
 
-/// A wipe request as far as its steps depend on it.
+/// The parts of a wipe request that its steps depend on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Progress {
     pub state: WipeState,
     pub requested_by: UserId,
-    /// Stands for the facts that the requester agreed to.
+    /// A digest of the facts the requester agreed to.
     pub digest: String,
     pub approval: Option<Approval>,
     /// When the hold is over.
@@ -31,20 +31,20 @@ pub struct Approval {
     pub at: Time,
 }
 
-/// What is looked at anew before a request goes on.
+/// What is checked again before a request continues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Check {
     /// The facts are worse than those agreed to.
     pub is_worse: bool,
     /// It is doubtful which machine would be erased, and nobody agreed to that.
     pub is_doubtful: bool,
-    /// The accounts of requester and approver are those of the approval, and may still do what they did.
+    /// The accounts of requester and approver are the same as at the approval, and may still do what they did.
     pub accounts_hold: bool,
-    /// The device is enrolled, and that enrolment is the one of the request.
+    /// The device is enrolled, and its enrolment is the request's.
     pub same_enrollment: bool,
 }
 
-/// Why a request stands still until a person looks at it.
+/// Why a request is stuck until a person looks at it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hold {
     Limit,
@@ -56,16 +56,16 @@ pub enum Hold {
     Identity,
 }
 
-/// What becomes of a request that could go on.
+/// What becomes of a request that could continue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     Go,
     /// Not yet.
     Wait,
     Hold(Hold),
-    /// To the people again: the facts are worse.
+    /// Back to the people: the facts are worse.
     Review,
-    /// The device is another enrolment, or none.
+    /// The device has another enrolment, or none.
     Cancel,
     Expire,
 }
@@ -76,8 +76,8 @@ impl Hold {
         match self {
             Self::Limit => "more wipes were requested within an hour than the limit allows",
             Self::Damaged => {
-                "files of this device are damaged in the store, and no backup holds them intact: a wipe loses them for \
-                 good, so a second person has to accept that too"
+                "files of this device are damaged in the store, and no backup holds them intact: a wipe would lose \
+                 them for good, so a second person has to accept that too"
             }
             Self::ClockWentBack => "the server's clock was set back after the approval",
             Self::AccountChanged => {
@@ -92,10 +92,10 @@ impl Hold {
 }
 
 impl Progress {
-    /// Approves; the hold begins. Whether this person may, [`may_approve`](super::may_approve) says.
+    /// Approves; the hold begins. [`may_approve`](super::may_approve) says whether this person may.
     ///
     /// # Errors
-    /// When it waits for no approval, the approver saw other facts, or is the requester.
+    /// When it is not waiting for approval, the approver saw other facts, or is the requester.
     pub fn approve(&self, by: UserId, digest: &str, hold: Duration, now: Time) -> Result<Self, Refusal> {
         if self.state != WipeState::Requested {
             return Err(Refusal::NotWaiting(self.state));
@@ -125,10 +125,10 @@ impl Progress {
         }
     }
 
-    /// Ends a hold; an approval from before it counts no more.
+    /// Ends a hold; an approval from before it no longer counts.
     ///
     /// # Errors
-    /// When it is not held, or by the requester, who may not end a hold alone.
+    /// When it is not held, or for the requester, who may not end a hold alone.
     pub fn lift(&self, by: UserId) -> Result<Self, Refusal> {
         if self.state != WipeState::Held {
             return Err(Refusal::NotWaiting(self.state));
@@ -139,10 +139,10 @@ impl Progress {
         Ok(Self { state: WipeState::Requested, approval: None, release_at: None, ..self.clone() })
     }
 
-    /// The requester agrees to newer facts; everything begins again.
+    /// The requester agrees to newer facts; everything starts again.
     ///
     /// # Errors
-    /// When it waits for no review, or by another than the requester, whose request would then be approved by them.
+    /// When it is not waiting for review, or for anyone other than the requester.
     pub fn review(&self, by: UserId, digest: &str, expires_at: Time) -> Result<Self, Refusal> {
         if self.state != WipeState::ReviewAgain {
             return Err(Refusal::NotWaiting(self.state));
@@ -162,8 +162,8 @@ impl Progress {
 
     /// Whether the hold is over and the order may be queued.
     ///
-    /// The hold is there for people to stop it, so time that nobody lived through does not count: the clock must have
-    /// been steady for as long as the hold, at most for an hour.
+    /// The hold gives people time to stop it, so time that did not really pass does not count: the clock must
+    /// have been steady for as long as the hold, at most an hour.
     pub fn release(&self, check: Check, steady_since: Time, now: Time) -> Verdict {
         if self.state != WipeState::Cooling {
             return Verdict::Wait;
@@ -177,7 +177,7 @@ impl Progress {
         if verdict == Verdict::Go && !is_lived { Verdict::Wait } else { verdict }
     }
 
-    /// Whether the order may be handed to the device, also once more.
+    /// Whether the order may be handed to the device, possibly again.
     pub fn deliver(&self, check: Check, now: Time) -> Verdict {
         let is_ordered = matches!(self.state, WipeState::Released | WipeState::Delivered);
         if is_ordered { self.gate(check, now) } else { Verdict::Hold(Hold::NotApproved) }
@@ -222,7 +222,7 @@ mod tests {
 
     const NOW: Time = Time::from_millis(1_795_356_371_000);
     const HOLD: Duration = minutes(10);
-    /// The clock has run long enough.
+    /// The clock has run steadily for long enough.
     const BEFORE: Time = Time::from_millis(NOW.millis() - 86_400_000);
     const FINE: Check = Check { is_worse: false, is_doubtful: false, accounts_hold: true, same_enrollment: true };
 
@@ -345,7 +345,7 @@ mod tests {
         }
     }
 
-    /// What really happened, kept apart from what the request says of itself.
+    /// What really happened, kept apart from what the request says about itself.
     struct Witness {
         agreed: String,
         /// Since the last request, lift or review.

@@ -1,4 +1,4 @@
-//! Who may ask, who may approve, how many, and what we would do instead.
+//! Who may request, who may approve, how many, and what we advise instead.
 use crate::domain::device::{DeviceState, Encryption, Ownership};
 use crate::domain::fields::FieldErrors;
 use crate::domain::id::UserId;
@@ -7,7 +7,7 @@ use crate::domain::time::{Time, hours};
 use crate::domain::wipe::{Facts, WipeAction, WipeState};
 use std::time::Duration;
 
-/// An account that is younger than this asks for no wipe that others approve, and approves none.
+/// An account younger than this cannot request a wipe for others to approve, nor approve one.
 pub const SETTLED: Duration = hours(72);
 
 /// In which direction a number gives wipes more room.
@@ -18,8 +18,8 @@ pub enum Loosens {
 }
 
 impl Loosens {
-    /// When a change is in force: a loosening only when whoever it was not meant by had time to see it. Else a stolen
-    /// session would raise the limit and wipe on the same day.
+    /// When a change takes effect: a loosening only after the people who did not intend it had time to notice.
+    /// Otherwise a stolen session could raise the limit and wipe on the same day.
     pub fn in_force_at(self, from: i64, to: i64, now: Time) -> Time {
         let is_looser = match self {
             Self::Lower => to < from,
@@ -29,7 +29,7 @@ impl Loosens {
     }
 }
 
-/// Why somebody may not do what they ask.
+/// Why somebody may not do what they ask for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     #[error("the device is “{}”: there is nothing to wipe", .0.name())]
@@ -38,11 +38,11 @@ pub enum Refusal {
     PersonalDevice,
     #[error("another wipe of this device is under way: stop it, or follow it")]
     AlreadyOpen,
-    #[error("the facts changed since this page was shown. They are shown again: look at them, then decide")]
+    #[error("the facts have changed since this page was shown. Here they are again: look at them, then decide")]
     FactsChanged,
     #[error("you requested this; somebody else must decide")]
     OwnRequest,
-    #[error("only the requester can look at this request again; anyone can stop it and make a new one")]
+    #[error("only the requester can review this request; anyone can stop it and make a new one")]
     NotRequester,
     #[error("you created the requester's account, so somebody else must decide")]
     CreatedRequester,
@@ -53,29 +53,29 @@ pub enum Refusal {
          server’s own machine: `holdfast admin founder add ADDRESS`"
     )]
     NewAccount(&'static str),
-    #[error("this wipe waits for no decision: it is “{}”", .0.name())]
+    #[error("this wipe is not waiting for a decision: it is “{}”", .0.name())]
     NotWaiting(WipeState),
     #[error("too late to stop: the wipe is “{}”", .0.name())]
     TooLate(WipeState),
-    #[error("the limit of {most} an hour {whose} is reached; the hold can be ended later")]
+    #[error("the limit of {most} per hour {whose} has been reached; the hold can be ended later")]
     LimitReached { most: i64, whose: &'static str },
 }
 
-/// An account as far as its word counts.
+/// The parts of an account that decide whether its word counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Account {
     pub id: UserId,
     pub created_by: Option<UserId>,
-    /// When it was made, when it got its role, or when somebody last came in by a one-time link: from then on it may
-    /// be another person, or another power.
+    /// When it was made, when it got its role, or when somebody last signed in with a one-time link: from then
+    /// on it may be another person, or have other powers.
     pub in_use_since: Time,
-    /// When they were named a founder on the server's own machine; none where they were not.
+    /// When they were named a founder on the server's own machine; none if they were not.
     pub founder_at: Option<Time>,
 }
 
 impl Account {
-    /// Whether its word counts: for 72 hours it is the same person with the same power, or a founder since they were
-    /// named one.
+    /// Whether its word counts: it has been the same person with the same powers for 72 hours, or a founder
+    /// since being named one.
     fn is_settled(&self, now: Time) -> bool {
         self.founder_at.is_some_and(|named| self.in_use_since <= named && named <= now)
             || now.since(self.in_use_since) >= SETTLED
@@ -88,7 +88,7 @@ pub struct Asked<'a> {
     pub action: WipeAction,
     pub ticket: &'a str,
     pub serial: &'a str,
-    /// The value of the box of consent; empty when it was not ticked.
+    /// The value of the consent box; empty if it was not ticked.
     pub consent: &'a str,
 }
 
@@ -99,7 +99,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// What one person or one team may use of it, so that the others always have some left.
+    /// How much of it one person or one team may use, so that the others always have some left.
     pub const fn share(self) -> i64 {
         (self.per_hour + 1) / 2
     }
@@ -123,7 +123,7 @@ impl Limits {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Recent {
     pub by_actor: i64,
-    /// On devices of the same team; 0 for a device without one, whose share is that of everyone.
+    /// On devices of the same team; 0 for a device without a team, which shares everyone's limit.
     pub by_team: i64,
     pub by_all: i64,
 }
@@ -131,7 +131,7 @@ pub struct Recent {
 /// Whether this device can be wiped in this way at all.
 ///
 /// # Errors
-/// When it is not enrolled, or is personal and all of it was asked for.
+/// When it is not enrolled, or is personal and a full wipe was requested.
 pub fn may_request(facts: &Facts, state: DeviceState, action: WipeAction) -> Result<(), Refusal> {
     if state != DeviceState::Enrolled {
         return Err(Refusal::NotEnrolled(state));
@@ -142,7 +142,7 @@ pub fn may_request(facts: &Facts, state: DeviceState, action: WipeAction) -> Res
     Ok(())
 }
 
-/// What is wrong with what was typed and ticked, held against the real numbers.
+/// What is wrong with what was typed and ticked, compared with the real numbers.
 pub fn check_form(facts: &Facts, asked: &Asked<'_>) -> FieldErrors {
     let mut errors = FieldErrors::new();
     if asked.serial.trim() != facts.typed_name() {
@@ -161,7 +161,8 @@ pub fn check_form(facts: &Facts, asked: &Asked<'_>) -> FieldErrors {
 /// Whether `approver` is a second person to `requester`.
 ///
 /// # Errors
-/// When they are the same, one created the other, or one of them is so new that the other may have made it for this.
+/// When they are the same, one created the other, or one of them is so new that the other may have made it for
+/// this purpose.
 pub fn may_approve(requester: &Account, approver: &Account, now: Time) -> Result<(), Refusal> {
     if requester.id == approver.id {
         return Err(Refusal::OwnRequest);
@@ -172,7 +173,7 @@ pub fn may_approve(requester: &Account, approver: &Account, now: Time) -> Result
     if approver.created_by == Some(requester.id) {
         return Err(Refusal::CreatedByRequester);
     }
-    // Else one stolen owner's session makes two accounts and has both ends of every wipe.
+    // Otherwise one stolen owner's session could make two accounts and hold both ends of every wipe.
     for (name, account) in [("requester", requester), ("approver", approver)] {
         if !account.is_settled(now) {
             return Err(Refusal::NewAccount(name));
@@ -181,16 +182,16 @@ pub fn may_approve(requester: &Account, approver: &Account, now: Time) -> Result
     Ok(())
 }
 
-/// What we would do.
+/// What we advise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Advice {
     /// Encrypted, nothing lost: a wipe is safe, and a lock is enough.
     SafeToWipe,
-    /// As before, but the device is away: the lock is queued first.
+    /// The same, but the device is away: the lock is queued first.
     QueueLockAndWipe,
     /// Encrypted, something would be lost: lock and back up.
     LockInstead,
-    /// As before, but the device is away.
+    /// The same, but the device is away.
     LockWhenSeen,
     /// Not encrypted, nothing lost.
     WipeNow,
@@ -198,7 +199,7 @@ pub enum Advice {
     Conflict,
 }
 
-/// Weighs exposure against loss. Encryption that is not known is taken for none: nobody can say that it protects.
+/// Weighs exposure against loss. Unknown encryption counts as none: nobody can say that it protects.
 pub fn advice(facts: &Facts, reachable: bool) -> Advice {
     let loses_nothing = facts.loss().is_nothing();
     match (facts.encryption, loses_nothing, reachable) {
@@ -293,7 +294,7 @@ mod tests {
         assert_eq!(may_approve(&old, &fresh, NOW), Err(Refusal::NewAccount("approver")));
         assert_eq!(may_approve(&fresh, &old, NOW), Err(Refusal::NewAccount("requester")));
         assert_eq!(may_approve(&old, &settled, NOW), Ok(()));
-        // A clock that was set back makes nobody older.
+        // Setting the clock back makes nobody older.
         assert_eq!(may_approve(&old, &fresh, NOW - days(30)), Err(Refusal::NewAccount("approver")));
         let young = NOW - minutes(30);
         let (one, two) = (account(5, Some(owner.id), young), account(6, Some(owner.id), young));
@@ -306,7 +307,7 @@ mod tests {
         let named = |at| Account { founder_at: Some(at), ..account(5, Some(maker), begun) };
         let asker = Account { founder_at: Some(NOW), ..account(6, Some(maker), begun) };
         assert_eq!(may_approve(&asker, &named(NOW - minutes(1)), NOW), Ok(()));
-        // Somebody came in by a link, or got the role, after the host had named them.
+        // Somebody signed in with a link, or got the role, after the host had named them.
         assert_eq!(may_approve(&asker, &named(begun - minutes(1)), NOW), Err(Refusal::NewAccount("approver")));
         assert_eq!(may_approve(&asker, &named(NOW + minutes(1)), NOW), Err(Refusal::NewAccount("approver")));
     }

@@ -4,7 +4,7 @@ use crate::domain::device::DeviceState;
 use crate::domain::text::text_enum;
 
 text_enum! {
-    /// Where a wipe request stands. Pages call `cooling` "Waiting".
+    /// The state of a wipe request. Pages call `cooling` "Waiting".
     WipeState {
         Draft = "draft", Requested = "requested", Held = "held", Approved = "approved",
         Cooling = "cooling", Released = "released", Delivered = "delivered",
@@ -26,7 +26,7 @@ text_enum! {
     }
 }
 
-/// The states in which nothing was sent to the device, so that a request can still be stopped.
+/// The states in which nothing has been sent to the device, so that a request can still be stopped.
 pub const BEFORE_DELIVERY: [WipeState; 7] = [
     WipeState::Draft,
     WipeState::Requested,
@@ -57,12 +57,12 @@ impl WipeState {
         }
     }
 
-    /// Whether nothing was sent to the device yet.
+    /// Whether nothing has been sent to the device yet.
     pub fn is_before_delivery(self) -> bool {
         BEFORE_DELIVERY.contains(&self)
     }
 
-    /// Whether nothing follows any more, but a late report of a device that got its order.
+    /// Whether nothing more follows, except a late report from a device that got its order.
     pub const fn is_final(self) -> bool {
         matches!(self, Self::Confirmed | Self::Failed | Self::Expired | Self::Cancelled)
     }
@@ -78,10 +78,10 @@ impl WipeState {
             S::Approved => matches!(to, S::Cooling | S::Held | S::ReviewAgain | S::Expired | S::Cancelled),
             S::Cooling => matches!(to, S::Released | S::Held | S::ReviewAgain | S::Expired | S::Cancelled),
             S::Released => matches!(to, S::Delivered | S::Held | S::ReviewAgain | S::Expired | S::Cancelled),
-            // Back to the people only from a device that asks again, so that it cannot have got the order.
+            // Back to the people only if the device asks again, because then it cannot have got the order.
             S::Delivered => matches!(to, S::Acknowledged | S::Failed | S::Held | S::ReviewAgain),
             S::Acknowledged => matches!(to, S::Confirmed | S::Failed),
-            // The report of a device that was given up may still come.
+            // A device that was given up may still report.
             S::Failed => matches!(to, S::Acknowledged),
             S::Confirmed | S::Expired | S::Cancelled => false,
         }
@@ -97,7 +97,7 @@ impl WipeAction {
         }
     }
 
-    /// What it is called in the middle of a sentence, and in the subject of a mail.
+    /// Its name in the middle of a sentence and in the subject of a mail.
     pub const fn noun(self) -> &'static str {
         match self {
             Self::Wipe => "wipe",
@@ -113,7 +113,7 @@ impl WipeAction {
         }
     }
 
-    /// Where the device stands once it has reported.
+    /// The state of the device once it has reported.
     pub const fn outcome(self, complete: bool) -> DeviceState {
         match (self, complete) {
             (Self::Wipe, true) => DeviceState::Wiped,

@@ -1,7 +1,7 @@
-//! What the server stands on: the store of backups, and the disks.
+//! What the server depends on: the backup store and the disks.
 //!
-//! Looks whether the store is the right one, can be read and takes backups, and how much room the disks have; keeps what
-//! it finds, and tells whoever can do something about it.
+//! Checks whether the store is the right one, can be read and accepts backups, and how much room the disks
+//! have; keeps what it finds, and tells whoever can do something about it.
 mod notice;
 
 use crate::blob::disk::space_of;
@@ -25,15 +25,15 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// A store that says nothing for so long is away.
+/// How long a store may be silent before it counts as away.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// So many repositories and objects are looked for in one run.
+/// How many repositories and objects are checked in one run.
 const WITNESSES: i64 = 100;
 const WALK: i64 = 200;
-/// A write is tried this often while all is well.
+/// How often a write is tried while all is well.
 const TRY_WRITES_EVERY: Duration = Duration::from_secs(60);
 const SAMPLE_EVERY: Duration = hours(1);
-/// The trend is that of the last week.
+/// The trend covers the last week.
 const TREND: Duration = days(7);
 
 const SERVER_ID: &str = "server.id";
@@ -46,15 +46,15 @@ pub struct Watch(Arc<Inner>);
 struct Inner {
     store: Store,
     blobs: Arc<dyn BlobStore>,
-    /// The SQLite file; none where the database is on another machine.
+    /// The SQLite file; none if the database is on another machine.
     database: Option<PathBuf>,
     turn: Mutex<Turn>,
     live: Mutex<Live>,
-    /// A look that has not come back: another would only hang as well.
+    /// A check that has not come back: another would only hang as well.
     hangs: Arc<AtomicBool>,
 }
 
-/// Where the next run goes on.
+/// Where the next run continues.
 #[derive(Default)]
 struct Turn {
     repository: Option<RepositoryId>,
@@ -63,7 +63,7 @@ struct Turn {
     sampled_at: Option<Time>,
 }
 
-/// What was found last, also where the database could not take it.
+/// What was found last, even if the database could not store it.
 #[derive(Default)]
 struct Live {
     away: Option<StoreFault>,
@@ -71,7 +71,7 @@ struct Live {
     at_object_limit: usize,
 }
 
-/// Who this server and its database are, as the marker of the store says it; made where there are none yet.
+/// The identity of this server and its database, as in the store's marker; created if there is none yet.
 ///
 /// # Errors
 /// When the database refuses.
@@ -87,7 +87,7 @@ pub fn identity(conn: &mut Conn, now: Time) -> Result<Identity> {
     Ok(Identity { server: id(SERVER_ID)?, database: id(DATABASE_ID)? })
 }
 
-/// The identity that was made before; none where no server has started on this database.
+/// The identity created earlier; none if no server has started on this database.
 ///
 /// # Errors
 /// When the database refuses.
@@ -96,10 +96,10 @@ pub fn known_identity(conn: &mut Conn) -> Result<Option<Identity>> {
     Ok(server.zip(database).map(|(server, database)| Identity { server, database }))
 }
 
-/// Lets nothing that may destroy the last copy go on while nobody can read the others.
+/// Stops anything that may destroy the last copy while nobody can read the others.
 ///
 /// # Errors
-/// `Refused`, with since when and why, while the store cannot be read.
+/// `Refused`, with the reason and since when, while the store cannot be read.
 pub fn refuse_while_away(conn: &mut Conn) -> Result<()> {
     match store::ground::away(conn)? {
         Some(away) => Err(Error::Refused(away.refusal())),
@@ -107,7 +107,7 @@ pub fn refuse_while_away(conn: &mut Conn) -> Result<()> {
     }
 }
 
-/// The room of each disk that is known, with its trend.
+/// The room on each known disk, with its trend.
 ///
 /// # Errors
 /// When the database refuses.
@@ -120,7 +120,7 @@ pub fn rooms(conn: &mut Conn) -> Result<Vec<Room>> {
 }
 
 impl Watch {
-    /// Watches `blobs`, and the disk of `database` where that is a file here.
+    /// Watches `blobs`, and the disk of `database` if that is a local file.
     pub fn new(store: Store, blobs: Arc<dyn BlobStore>, database: Option<PathBuf>) -> Self {
         Self(Arc::new(Inner {
             store,
@@ -140,10 +140,10 @@ impl Watch {
         self.0.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One look at everything; gives how much it found or changed.
+    /// One check of everything; returns how much it found or changed.
     ///
     /// # Errors
-    /// When the database refuses: what was found is then known to [`Watch::complaints`] alone.
+    /// When the database refuses: then only [`Watch::complaints`] knows what was found.
     pub fn look(&self, now: Time) -> Result<usize> {
         let found = self.guarded(|blobs| blobs.check()).and_then(|it| it);
         let is_there = found.is_ok();
@@ -164,7 +164,7 @@ impl Watch {
         let live = self.live();
         let mut said = Vec::new();
         if let Some(fault) = &live.away {
-            said.push(format!("the store of backups cannot be read: {}", fault.why));
+            said.push(format!("the backup store cannot be read: {}", fault.why));
         }
         if let Some((_, why)) = &live.stopped {
             said.push(format!("no backups can be stored: {why}"));
@@ -175,12 +175,12 @@ impl Watch {
                 "device has",
                 "devices have",
             );
-            said.push(format!("{what} as many stored objects as a device may have, and can store no more backups"));
+            said.push(format!("{what} reached the most stored objects allowed, and cannot store more backups"));
         }
         said
     }
 
-    /// Does `work` on a thread of its own: a disk on a network that went may never answer.
+    /// Does `work` on its own thread: a network disk that has gone may never answer.
     fn guarded<T: Send + 'static>(
         &self,
         work: impl FnOnce(&dyn BlobStore) -> T + Send + 'static,
@@ -198,7 +198,7 @@ impl Watch {
         let thread = std::thread::Builder::new().name("ground".to_owned()).spawn(move || {
             let done = work(&*blobs);
             hangs.store(false, Ordering::SeqCst);
-            // Nobody waits any more where it took too long.
+            // Nobody is waiting any more if it took too long.
             let _ = sender.send(done);
         });
         if let Err(error) = thread {
@@ -218,28 +218,29 @@ impl Watch {
         })
     }
 
-    /// Writes down that the store went or came back; true where that is news.
+    /// Records that the store went away or came back; true if that is news.
     fn keep_away(&self, found: std::result::Result<(), StoreFault>, now: Time) -> Result<bool> {
         let before = self.0.store.read_blocking(store::ground::away)?;
         match (found, before) {
             (Ok(()), None) => Ok(false),
             (Err(fault), Some(before)) if fault.fault == before.fault => Ok(false),
             (Err(fault), before) => {
-                tracing::error!(fault = %fault.fault, why = fault.why, "the store of backups cannot be read");
+                tracing::error!(fault = %fault.fault, why = fault.why, "the backup store cannot be read");
                 let since = before.map_or(now, |it| it.since);
                 let away = Away { fault: fault.fault, why: fault.why, since };
                 self.0.store.act_blocking(move |conn| went(conn, &away, now))?;
                 Ok(true)
             }
             (Ok(()), Some(before)) => {
-                tracing::warn!("the store of backups can be read again");
+                tracing::warn!("the backup store can be read again");
                 self.0.store.act_blocking(move |conn| came_back(conn, &before, now))?;
                 Ok(true)
             }
         }
     }
 
-    /// Looks whether a snapshot of each repository and the next objects of the ledger are there, each with its length.
+    /// Checks that a snapshot of each repository and the next objects in the ledger are there, each with the
+    /// right length.
     fn look_for_objects(&self, now: Time) -> Result<usize> {
         let (after, from) = {
             let turn = self.turn();
@@ -280,7 +281,7 @@ impl Watch {
             (None, None) => Ok(false),
             (Some((fault, _)), Some(before)) if fault == before.fault => Ok(false),
             (Some((fault, why)), before) => {
-                tracing::error!(%fault, why, "no backups are taken");
+                tracing::error!(%fault, why, "no backups are accepted");
                 let stopped = Stopped { fault, why, since: before.map_or(now, |it| it.since) };
                 self.0.store.act_blocking(move |conn| stop(conn, &stopped, now))?;
                 Ok(true)
@@ -311,7 +312,8 @@ impl Watch {
     }
 }
 
-/// Those that are not there whole; what cannot be read is the store's fault, and found by its own look.
+/// Those that are not completely there; an unreadable one is the store's fault, and found by the store's own
+/// check.
 fn missing(
     blobs: &dyn BlobStore,
     wanted: Vec<Witness>,
@@ -320,7 +322,7 @@ fn missing(
     for (repository, kind, name, size) in wanted {
         match blobs.size(&BlobKey::new(repository, kind, name.clone())) {
             Ok(Some(found)) if i64::try_from(found).is_ok_and(|it| it == size) => {}
-            // A lock may have been given back since.
+            // A lock may have been released since.
             Ok(Some(_) | None) if kind != ObjectKind::Locks => missing.push((repository, kind, name)),
             Ok(_) => {}
             Err(_) => break,
@@ -330,7 +332,7 @@ fn missing(
 }
 
 fn object() -> Object {
-    Object::new("store", "backups", "store of backups")
+    Object::new("store", "backups", "backup store")
 }
 
 fn went(conn: &mut Conn, away: &Away, now: Time) -> Result<()> {
@@ -362,7 +364,8 @@ fn go_on(conn: &mut Conn, before: &Stopped, now: Time) -> Result<()> {
     record(conn, &Actor::system(), &Act::done(Action::BackupsTakenAgain, object()).because(&why), now)
 }
 
-/// Keeps what was found of a disk; tells, once for each step, that it is getting full. True where that was told.
+/// Keeps what was found about a disk; reports, once for each step, that it is getting full. True if that was
+/// reported.
 fn note_room(conn: &mut Conn, disk: Disk, sample: Sample) -> Result<bool> {
     let now = sample.at;
     store::ground::add_sample(conn, disk, sample, now - TREND)?;

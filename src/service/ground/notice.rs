@@ -1,4 +1,5 @@
-//! The mails of the ground: to the people who run the server's settings, who can do something about it.
+//! The mails about store and disks: to the people who manage the server's settings, who can do something about
+//! it.
 use crate::domain::ground::{Away, Room, Stopped};
 use crate::domain::role::Permission;
 use crate::domain::time::Time;
@@ -43,25 +44,25 @@ struct DiskFilling {
     url: String,
 }
 
-/// Tells that the store cannot be read.
+/// Reports that the store cannot be read.
 ///
 /// # Errors
 /// When the database refuses.
 pub fn away(conn: &mut Conn, it: &Away, now: Time) -> Result<()> {
     let body = StoreAway { it, since: it.since.iso(), url: url(conn)? };
-    send(conn, "store_away", "Holdfast: the store of backups cannot be read", &body, now)
+    send(conn, "store_away", "Holdfast: the backup store cannot be read", &body, now)
 }
 
-/// Tells that the store can be read again.
+/// Reports that the store can be read again.
 ///
 /// # Errors
 /// When the database refuses.
 pub fn back(conn: &mut Conn, before: &Away, now: Time) -> Result<()> {
     let body = StoreBack { since: before.since.iso(), url: url(conn)? };
-    send(conn, "store_back", "Holdfast: the store of backups can be read again", &body, now)
+    send(conn, "store_back", "Holdfast: the backup store can be read again", &body, now)
 }
 
-/// Tells that no backups are taken.
+/// Reports that no backups can be stored.
 ///
 /// # Errors
 /// When the database refuses.
@@ -70,7 +71,7 @@ pub fn stopped(conn: &mut Conn, it: &Stopped, now: Time) -> Result<()> {
     send(conn, "backups_stopped", "Holdfast: no backups can be stored", &body, now)
 }
 
-/// Tells that a disk is getting full.
+/// Reports that a disk is getting full.
 ///
 /// # Errors
 /// When the database refuses.

@@ -1,4 +1,4 @@
-//! What is to be tested by itself.
+//! What is tested automatically.
 use super::level::holds;
 use crate::domain::id::{DeviceId, RestorePointId};
 use crate::domain::proof::{TOLERANCE, TestCause, TestResult, is_ahead};
@@ -12,20 +12,21 @@ use std::time::Duration;
 
 /// A test that could not be run is tried again after this.
 const RETRY: Duration = minutes(10);
-/// So many of a device's points that damage took the proof from are looked at in one round; one of them is tested.
+/// How many of a device's points that lost their proof to damage are looked at in one round; one of them is
+/// tested.
 const RETESTS: i64 = 5;
-/// So many devices are looked at in one round.
+/// How many devices are looked at in one round.
 const ROUND: i64 = 200;
 
-/// What is to be tested by itself: proofs with less than a quarter of their time left, tests that could not be run, and
-/// points that damage took the proof from, one of a device at a time. Only reads.
+/// What is tested automatically: proofs with less than a quarter of their time left, tests that could not be
+/// run, and points that lost their proof to damage, one per device at a time. Only reads.
 ///
 /// # Errors
 /// When the database refuses.
 pub fn due(conn: &mut Conn, now: Time) -> Result<Vec<(RestorePointId, TestCause)>> {
     let mut due = Vec::new();
     let quarter = holds(conn, now)?.proof / 4;
-    // With a proof that holds for minutes, a test that did not renew it is repeated in time.
+    // If a proof holds for minutes, a test that did not renew it is repeated in time.
     let rest = RETRY.min(quarter);
     let mut waning = store::device_proof::expiring(conn, now + quarter, ROUND)?;
     waning.extend(store::device_proof::tested_after(conn, now + TOLERANCE, ROUND)?);
@@ -46,14 +47,14 @@ pub fn due(conn: &mut Conn, now: Time) -> Result<Vec<(RestorePointId, TestCause)
     Ok(due)
 }
 
-/// Whether a test of a point ended after `since`, so recently that it is not to be run again yet.
+/// Whether a test of a point ended after `since`, so recently that it should not run again yet.
 fn is_resting(conn: &mut Conn, point: RestorePointId, since: Time, now: Time) -> Result<bool> {
-    // What ended in the future ended by a clock that was ahead.
+    // A test that ended in the future was dated by a clock that was ahead.
     Ok(store::restore_test::has_ended(conn, point, since, now + TOLERANCE)?)
 }
 
-/// The point of a device whose evidence is to be made new: one that was tested by a clock that was ahead, or the one
-/// whose proof ends before `cut`.
+/// The point of a device whose evidence is to be renewed: one that was tested while the clock was ahead, or the
+/// one whose proof ends before `cut`.
 fn renewed(conn: &mut Conn, row: &DeviceProof, cut: Time, now: Time) -> Result<Option<RestorePointId>> {
     let mut newest =
         |shown| -> Result<Option<RestorePoint>> { Ok(store::evidence::points(conn, row.device_id, shown, 1)?.pop()) };
@@ -71,8 +72,8 @@ fn renewed(conn: &mut Conn, row: &DeviceProof, cut: Time, now: Time) -> Result<O
     Ok(point.map(|it| it.id))
 }
 
-/// The newest point of a device that damage took the proof from and whose test did not just fail to run; none while
-/// another test of the device is open.
+/// The newest point of a device that lost its proof to damage and whose test did not just fail to run; none
+/// while another test of the device is open.
 fn to_retest(conn: &mut Conn, device: DeviceId, since: Time, now: Time) -> Result<Option<RestorePointId>> {
     if store::restore_test::is_open(conn, device)? {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! Failures that stand: a test failed, and the very files that failed have not come back since.
+//! Failures that stand: a test failed, and the files that failed have not come back since.
 use super::queue;
 use crate::domain::id::{DeviceId, RepositoryId};
 use crate::domain::object::ObjectName;
@@ -12,21 +12,21 @@ use crate::store::restore_point::RestorePoint;
 use crate::store::{self, Conn};
 use std::collections::{BTreeSet, HashSet};
 
-/// So many failed points of a device are looked at in one test.
+/// How many failed points of a device are looked at in one test.
 const POINTS: i64 = 50;
-/// So many keys of files are looked for in one test.
+/// How many file keys are looked for in one test.
 const KEYS: usize = 20_000;
-/// So many manifests are compared whole in one test.
+/// How many manifests are compared as a whole in one test.
 const MANIFESTS: usize = 3;
 
-/// What failed of other points and was not made good.
+/// What failed in other points and was not made good.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FailedBefore {
     pub keys: Vec<String>,
     pub manifests: Vec<(ObjectName, RepositoryId)>,
 }
 
-/// What failed of a device's earlier points and is to be looked for in `point`.
+/// What failed in a device's earlier points and is to be looked for in `point`.
 pub(super) fn before(conn: &mut Conn, point: &RestorePoint) -> Result<FailedBefore> {
     let (mut keys, mut manifests) = (BTreeSet::new(), Vec::new());
     for failed in earlier(conn, point)? {
@@ -46,11 +46,11 @@ fn earlier(conn: &mut Conn, point: &RestorePoint) -> Result<Vec<RestorePoint>> {
     Ok(failed)
 }
 
-/// Writes what failed in a test, and what of earlier failures it made good.
+/// Records what failed in a test, and which earlier failures it made good.
 pub(super) fn note(conn: &mut Conn, point: &RestorePoint, report: &TestReport, now: Time) -> Result<()> {
     match report.result {
         TestResult::Unproven => return Ok(()),
-        // It stands where nothing was compared.
+        // It stands if nothing was compared.
         TestResult::Passed | TestResult::Partial if point.failed_at.is_some() => {}
         TestResult::Passed | TestResult::Partial => store::evidence::set_failed(conn, point.id, &[], None, None)?,
         TestResult::Failed => {
@@ -70,7 +70,7 @@ pub(super) fn note(conn: &mut Conn, point: &RestorePoint, report: &TestReport, n
     Ok(())
 }
 
-/// A newer point may hold what failed in this one, and was tested before that was known.
+/// A newer point may hold what failed in this one, but was tested before that was known.
 fn look_in_newer(conn: &mut Conn, point: &RestorePoint, now: Time) -> Result<()> {
     let shown = if point.manifest_name.is_some() { Shown::Compared } else { Shown::Verified };
     let newest = store::evidence::points(conn, point.device_id, shown, 1)?.pop();
@@ -80,7 +80,7 @@ fn look_in_newer(conn: &mut Conn, point: &RestorePoint, now: Time) -> Result<()>
     Ok(())
 }
 
-/// Takes from a failure what came back in the test of a later point.
+/// Removes from a failure what came back in the test of a later point.
 fn make_good(conn: &mut Conn, failed: &RestorePoint, report: &TestReport, now: Time) -> Result<()> {
     let was_compared = failed.manifest_name.is_some();
     let back: HashSet<&String> = if was_compared {
@@ -115,13 +115,14 @@ fn is_good(report: &TestReport, was_compared: bool) -> bool {
     }
 }
 
-/// Files whose stored copy failed its test, and which no later test found whole: a wipe loses them for certain.
+/// Files whose stored copy failed its test and that no later test found intact: a wipe would certainly lose
+/// them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Unsound {
     pub files: i64,
     /// The first names, in the manifest's spelling.
     pub names: Vec<String>,
-    /// Some failed as a whole, so that any of their files may be among these.
+    /// Some points failed as a whole, so any of their files may be among these.
     pub has_unnamed: bool,
 }
 
@@ -154,7 +155,7 @@ pub fn unsound(conn: &mut Conn, device: DeviceId) -> Result<Unsound> {
     Ok(unsound)
 }
 
-/// As the process of a restore test makes it.
+/// As the restore-test process produces it.
 fn path_key(path: &str) -> String {
     hex::encode(secret::sha256(path.as_bytes())).chars().take(32).collect()
 }

@@ -1,4 +1,4 @@
-//! What a restore test shows of its point, and what a device's points show of the device.
+//! What a restore test shows about its point, and what a device's points show about the device.
 use super::failure;
 use crate::domain::id::{DeviceId, RestoreTestId};
 use crate::domain::proof::{Level, Retest, TestResult};
@@ -14,14 +14,14 @@ use crate::store::{self, Conn};
 use anyhow::Context;
 use std::time::Duration;
 
-/// How long a test shows what it shows.
+/// How long the result of a test holds.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Holds {
     pub proof: Duration,
     pub verified: Duration,
 }
 
-/// The validities in force at `now`: a longer one that still waits does not count.
+/// The validities in force at `now`: a longer one that is still waiting does not count.
 pub(super) fn holds(conn: &mut Conn, now: Time) -> Result<Holds> {
     let mut span = |name: &str| -> Result<Duration> {
         let number = setting::NUMBERS.iter().find(|it| it.name == name).context("there is no such setting")?;
@@ -30,7 +30,7 @@ pub(super) fn holds(conn: &mut Conn, now: Time) -> Result<Holds> {
     Ok(Holds { proof: span(setting::PROOF_VALIDITY)?, verified: span(setting::VERIFIED_VALIDITY)? })
 }
 
-/// Takes over what a test showed, and until when that holds; false when it showed nothing.
+/// Records what a test showed, and until when that holds; false if it showed nothing.
 pub(super) fn show(
     point: &mut RestorePoint,
     (test, report): (RestoreTestId, &TestReport),
@@ -62,7 +62,7 @@ pub(super) fn show(
             let knows_more = point.proven_at.or(point.partial_at).is_some() && !was_compared;
             let failed_a_comparison = point.failed_at.is_some() && point.manifest_name.is_some() && !was_compared;
             if knows_more || failed_a_comparison {
-                // A test that compared nothing says nothing about what one that did found.
+                // A test that compared nothing says nothing about the findings of one that did.
                 return true;
             }
             (point.failed_at, point.retest) = (None, None);
@@ -74,8 +74,8 @@ pub(super) fn show(
     true
 }
 
-/// Writes the row that sums up a device's evidence, after something was learned of it: a backup came, or a test showed
-/// something.
+/// Writes the row that sums up a device's evidence after something new was learned: a backup came, or a test
+/// showed something.
 ///
 /// # Errors
 /// When the database refuses.
@@ -83,7 +83,7 @@ pub fn learned(conn: &mut Conn, device: DeviceId, now: Time) -> Result<()> {
     sum_up(conn, device, Some(now))
 }
 
-/// Writes the row that sums up a device's evidence, where nothing new was learned: no grade rises by it.
+/// Writes the row that sums up a device's evidence when nothing new was learned: no grade rises.
 ///
 /// # Errors
 /// When the database refuses.
@@ -97,7 +97,7 @@ struct Newest {
     any: Option<RestorePoint>,
     stored: Option<RestorePoint>,
     verified: Option<RestorePoint>,
-    /// Only where it is newer than the proven one: it adds nothing to that otherwise.
+    /// Only if it is newer than the proven one: otherwise it adds nothing to that.
     partial: Option<RestorePoint>,
     proven: Option<RestorePoint>,
     failed: Option<RestorePoint>,
@@ -149,7 +149,8 @@ fn sum_up(conn: &mut Conn, device: DeviceId, noted_at: Option<Time>) -> Result<(
         None => None,
     };
     let baseline = store::evidence::baseline(conn, device)?;
-    // Beside a part that is newer than the proof, what is beyond that proof says too much and too little.
+    // If a partly proven point is newer than the proof, what lies beyond that proof says both too much and too
+    // little.
     let base = proven.as_ref().filter(|_| partial.is_none());
     let not_proven = not_proven(conn, baseline.as_ref(), base)?;
     let unsound = failure::unsound(conn, device)?;
@@ -164,7 +165,7 @@ fn sum_up(conn: &mut Conn, device: DeviceId, noted_at: Option<Time>) -> Result<(
         stored_at: received(stored),
         verified_at: received(verified),
         verified_tested_at: verified_at,
-        // Evidence without an end holds no longer than its test.
+        // Evidence without an end date holds no longer than its test.
         verified_until: verified.as_ref().and_then(|it| it.verified_until).or(verified_at),
         partial_at: received(partial),
         partial_tested_at: partial_at,
@@ -196,7 +197,7 @@ fn sum_up(conn: &mut Conn, device: DeviceId, noted_at: Option<Time>) -> Result<(
     Ok(())
 }
 
-/// The test that last showed something of a point.
+/// The test that last showed something about a point.
 fn test_of(conn: &mut Conn, point: &RestorePoint) -> Result<Option<RestoreTest>> {
     Ok(match point.test_id {
         Some(test) => store::restore_test::find(conn, test)?,
@@ -204,7 +205,7 @@ fn test_of(conn: &mut Conn, point: &RestorePoint) -> Result<Option<RestoreTest>>
     })
 }
 
-/// Files and bytes of the point that changes are counted from that are not proven; none while nobody has compared.
+/// Unproven files and bytes in the point from which changes are counted; none while nothing has been compared.
 fn not_proven(
     conn: &mut Conn,
     newest: Option<&RestorePoint>,
@@ -212,7 +213,7 @@ fn not_proven(
 ) -> Result<Option<(i64, i64)>> {
     let Some(newest) = newest else { return Ok(None) };
     let Some(test) = test_of(conn, newest)? else { return Ok(None) };
-    // What was compared came back equal; what the same test left out is what is not proven.
+    // What was compared came back equal; what the same test left out is not proven.
     if newest.proven_at.or(newest.partial_at).is_some() {
         return Ok(Some((test.excluded_count, test.excluded_bytes)));
     }
@@ -220,7 +221,7 @@ fn not_proven(
     if test.base_point_id != Some(proven.id) {
         return Ok(None);
     }
-    // What the proven point holds and was not compared is as little proven as what came after it.
+    // What the proven point holds but was not compared is no more proven than what came after it.
     let (left_files, left_bytes) = test_of(conn, proven)?.map_or((0, 0), |it| (it.excluded_count, it.excluded_bytes));
     let beyond = test.beyond_files.zip(test.beyond_bytes);
     Ok(beyond.map(|(files, bytes)| (files.saturating_add(left_files), bytes.saturating_add(left_bytes))))

@@ -1,4 +1,4 @@
-//! Restore tests: who is to be tested, who tests, and what a result changes.
+//! Restore tests: what is tested, who tests, and what a result changes.
 mod due;
 mod failure;
 mod level;
@@ -23,9 +23,9 @@ use crate::store::restore_test::RestoreTest;
 use crate::store::{self, Conn};
 use std::time::Duration;
 
-/// So long a new backup waits for the device's report of it, without which there is nothing to compare.
+/// How long a new backup waits for the device's report, without which there is nothing to compare.
 const REPORT_WAIT: Duration = Duration::from_secs(20);
-/// So many new backups of one device wait for their test; of more, the oldest go untested.
+/// How many new backups of one device wait for their test; beyond that, the oldest go untested.
 const WAITING: i64 = 20;
 
 /// A test that a runner has taken.
@@ -36,7 +36,7 @@ pub struct Claimed {
     pub lease: Duration,
 }
 
-/// All that a test needs.
+/// Everything a test needs.
 #[derive(Debug, Clone)]
 pub struct Needed {
     pub point: RestorePoint,
@@ -45,9 +45,9 @@ pub struct Needed {
     pub repository: Repository,
     /// The objects of the repository as it was when the point was received.
     pub ledger: Vec<StoredObject>,
-    /// The newest proven point beside this one, to say what this one holds beyond it.
+    /// The newest proven point other than this one, to say what this one holds beyond it.
     pub base: Option<Base>,
-    /// What failed of other points and is looked for in this one.
+    /// What failed in other points and is looked for in this one.
     pub failed_before: FailedBefore,
 }
 
@@ -61,7 +61,8 @@ pub struct Base {
     pub manifest: ObjectName,
 }
 
-/// Queues a test of a restore point; one that waits already is hurried on. Gives the one that waits now.
+/// Queues a test of a restore point; one that is already waiting is moved up. Returns the one that is waiting
+/// now.
 ///
 /// # Errors
 /// When there is no such point, or the database refuses.
@@ -84,13 +85,13 @@ pub fn queue(
     test.claimed_until = waits.then_some(now + REPORT_WAIT);
     store::restore_test::insert(conn, &test)?;
     if cause == TestCause::NewBackup {
-        // What is newer says more; what is asked for or in doubt is never left out.
+        // Newer points say more; what is asked for or in doubt is never left out.
         store::restore_test::thin_out(conn, point.device_id, WAITING)?;
     }
     Ok(test.id)
 }
 
-/// Queues a test of a device's newest restore point, because a person asked for it; gives the test.
+/// Queues a test of a device's newest restore point, because a person asked for it; returns the test.
 ///
 /// # Errors
 /// When the device has no restore point.
@@ -106,7 +107,7 @@ pub fn ask(conn: &mut Conn, actor: &Actor, device: DeviceId, now: Time) -> Resul
     Ok(test)
 }
 
-/// The public half of the proof's key, to which new repositories are sealed.
+/// The public half of the proof key, to which new repositories are sealed.
 ///
 /// # Errors
 /// When the database refuses.
@@ -114,7 +115,7 @@ pub fn public_key(conn: &mut Conn) -> Result<Option<String>> {
     Ok(store::setting::find(conn, PROOF_PUBLIC_KEY)?)
 }
 
-/// Makes the public half of the proof's key known.
+/// Makes the public half of the proof key known.
 ///
 /// # Errors
 /// When the database refuses.
@@ -122,7 +123,7 @@ pub fn publish_key(conn: &mut Conn, public: &str, now: Time) -> Result<()> {
     Ok(store::setting::set(conn, PROOF_PUBLIC_KEY, public, now)?)
 }
 
-/// Takes the next test for `runner` until `now + lease`; none when nothing waits.
+/// Takes the next test for `runner` until `now + lease`; none if nothing is waiting.
 ///
 /// The update is conditional, so that two runners never have the same test.
 ///
@@ -143,7 +144,7 @@ pub fn claim(
     Ok(Some(Claimed { test, lease }))
 }
 
-/// Reads all that a test needs.
+/// Reads everything a test needs.
 ///
 /// # Errors
 /// When the database refuses.
@@ -174,7 +175,7 @@ pub fn extend(conn: &mut Conn, claimed: &Claimed, now: Time) -> Result<bool> {
     Ok(store::restore_test::extend(conn, claimed.test.id, &claimed.test.runner, now + claimed.lease)?)
 }
 
-/// Gives a test back that was stopped because the runner itself stops.
+/// Gives back a test that was stopped because the runner itself is stopping.
 ///
 /// # Errors
 /// When the database refuses.
@@ -182,9 +183,10 @@ pub fn release(conn: &mut Conn, claimed: &Claimed) -> Result<bool> {
     Ok(store::restore_test::release(conn, claimed.test.id, &claimed.test.runner)?)
 }
 
-/// Writes how a test ended: the test, its point, damaged objects, the device's evidence, and the activity entry.
+/// Records how a test ended: the test, its point, damaged objects, the device's evidence, and the activity
+/// entry.
 ///
-/// False when the claim had run out and another runner has the test: then nothing is changed.
+/// False if the claim had run out and another runner has the test: then nothing is changed.
 ///
 /// # Errors
 /// When the database refuses.
@@ -224,21 +226,22 @@ pub fn finish(
     Ok(true)
 }
 
-/// Marks damaged objects; any point of the repository may need them, so none but a new test makes those good again.
+/// Marks damaged objects; any point of the repository may need them, so only a new test can make those good
+/// again.
 fn note_damage(conn: &mut Conn, point: &RestorePoint, report: &TestReport, now: Time) -> Result<()> {
     let mut is_news = false;
     for object in report.failures.damaged() {
         is_news |= store::object::mark_damaged(conn, point.repository_id, object.kind, &object.name, now)?;
     }
     if !is_news {
-        // Whoever found it first took from the others what was known of them.
+        // Whoever found it first has already withdrawn what was known about the others.
         return Ok(());
     }
     doubt(conn, point.repository_id, Time::from_millis(0), &[point.id], now).map(drop)
 }
 
-/// Takes from the points that were received at or after `since`, but from `but`, what was known of them, and has them
-/// tested again: the newest at once, the others in their turn. Gives how many had anything.
+/// Withdraws what was known about the points received at or after `since`, except `but`, and has them tested
+/// again: the newest at once, the others in turn. Returns how many had anything to withdraw.
 fn doubt(conn: &mut Conn, repository: RepositoryId, since: Time, but: &[RestorePointId], now: Time) -> Result<usize> {
     let doubted = store::evidence::demote_since(conn, repository, since, but)?;
     if let Some(newest) = doubted.first() {
@@ -247,7 +250,7 @@ fn doubt(conn: &mut Conn, repository: RepositoryId, since: Time, but: &[RestoreP
     Ok(doubted.len())
 }
 
-/// An object was found damaged outside of a test: every point that may need it is in doubt from now on.
+/// An object was found damaged outside a test: every point that may need it is in doubt from now on.
 ///
 /// # Errors
 /// When the database refuses.
@@ -260,7 +263,8 @@ pub fn object_damaged(conn: &mut Conn, object: &StoredObject, now: Time) -> Resu
     refresh(conn, repository.device_id)
 }
 
-/// Damage of a repository was healed: its newest point is tested at once, and those that failed for it in their turn.
+/// Damage to a repository was healed: its newest point is tested at once, and those that failed because of it
+/// in turn.
 ///
 /// # Errors
 /// When the database refuses.
@@ -298,7 +302,8 @@ fn device_name(conn: &mut Conn, device: DeviceId) -> Result<String> {
     Ok(store::device::find(conn, device)?.ok_or(Error::NotFound("device"))?.name)
 }
 
-/// Whether this process may date restore tests: beside a shared database, its clock must be that of the database.
+/// Whether this process may date restore tests: with a shared database, its clock must agree with the
+/// database's.
 ///
 /// # Errors
 /// When it is not.
@@ -307,7 +312,7 @@ pub fn check_clock(conn: &mut Conn, now: Time) -> Result<()> {
     let apart = Duration::from_millis(theirs.millis().abs_diff(now.millis()));
     if apart > TOLERANCE {
         return Err(Error::Refused(format!(
-            "the clock here is {} s away from the database's; set it right, for a restore test is dated by it",
+            "the clock here differs from the database's by {} s; set it right, because restore tests are dated by it",
             apart.as_secs()
         )));
     }

@@ -19,23 +19,23 @@ use anyhow::Context;
 use askama::Template;
 use std::time::Duration;
 
-/// How long a token reads unless another time is chosen.
+/// How long a token can read unless another time is chosen.
 pub const READING: Duration = hours(24);
 
-/// The longest that a token reads.
+/// The longest time a token can read.
 pub const MAX_READING: Duration = days(90);
 
-/// A token for an own client, as a form gives it.
+/// A token for an own client, as entered in a form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientDraft {
     /// Where it will be used.
     pub name: String,
-    /// For how long it reads, and why; none for one that only appends.
+    /// How long it can read, and why; none for one that only appends.
     pub reads: Option<(Duration, String)>,
 }
 
 impl ClientDraft {
-    /// The row of the table of guards that making it is.
+    /// The row of the table of guards for making it.
     pub const fn act(&self) -> GuardedAct {
         if self.reads.is_some() { GuardedAct::MakeReadingToken } else { GuardedAct::MakeAppendingToken }
     }
@@ -49,7 +49,7 @@ impl ClientDraft {
         if let Some((valid_for, reason)) = &self.reads {
             guard::reason(self.act(), reason)?;
             if *valid_for < hours(1) || *valid_for > MAX_READING {
-                return Err(Error::invalid("hours", "Give a whole number of hours from 1 to 2,160, which is 90 days."));
+                return Err(Error::invalid("hours", "Enter a whole number of hours from 1 to 2,160 (90 days)."));
             }
         }
         Ok(())
@@ -59,11 +59,11 @@ impl ClientDraft {
 /// The name of a token of an own client, as it is kept.
 ///
 /// # Errors
-/// Where it is empty or too long.
+/// When it is empty or too long.
 pub fn own_client_name(text: &str) -> Result<&str> {
     let name = text.trim();
     if name.is_empty() || name.chars().count() > 100 || !is_plain(name) {
-        return Err(Error::invalid("name", "Say in 1 to 100 characters where you will use it, on one line."));
+        return Err(Error::invalid("name", "Enter where you will use it: 1 to 100 characters, on one line."));
     }
     Ok(name)
 }
@@ -79,10 +79,10 @@ const fn needed(kind: TokenKind) -> Option<Permission> {
 
 /// Makes a token for a person's own restic or rustic. It is shown once.
 ///
-/// `key` is the key object of the password that goes with it, kept by [`backup::keep`] beforehand.
+/// `key` is the key object of the password that goes with it, stored beforehand with [`backup::keep`].
 ///
 /// # Errors
-/// When the draft is wrong, whoever acts may not, or the repository takes no more backups.
+/// When the draft is wrong, the person may not do this, or the repository accepts no more backups.
 pub fn make_client_token(
     conn: &mut Conn,
     actor: &Actor,
@@ -93,7 +93,7 @@ pub fn make_client_token(
     draft.check()?;
     let name = own_client_name(&draft.name)?;
     if key.key.kind != ObjectKind::Keys {
-        return Err(anyhow::anyhow!("{} is no key object", key.key).into());
+        return Err(anyhow::anyhow!("{} is not a key object", key.key).into());
     }
     let repository = store::repository::find(conn, key.key.repository)?.ok_or(Error::NotFound("repository"))?;
     let user = actor.id.as_deref().filter(|_| actor.kind == ActorKind::User).and_then(UserId::parse);
@@ -137,7 +137,7 @@ pub fn make_client_token(
     Ok((row.id, token))
 }
 
-/// Whether a token opens the door now: it has not expired, and the account that made it may still do what it does.
+/// Whether a token is accepted now: it has not expired, and the account that made it may still do what it does.
 ///
 /// # Errors
 /// When the database refuses.
@@ -145,7 +145,7 @@ pub fn may_use(conn: &mut Conn, token: &RepositoryToken, repository: &Repository
     if token.kind == TokenKind::Agent {
         return Ok(true);
     }
-    // A clock that was set back makes no token live longer.
+    // Setting the clock back does not make a token live longer.
     if token.expires_at.is_some_and(|it| now >= it || it > now + MAX_READING) {
         return Ok(false);
     }

@@ -1,4 +1,4 @@
-//! Puts a repository's `config` and key files back from the copies in the database.
+//! Restores a repository's `config` and key files from the copies in the database.
 use crate::blob::{BlobKey, BlobStore, is_bad_sector};
 use crate::domain::id::RepositoryId;
 use crate::domain::time::Time;
@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::service::backup;
 use crate::store::{self, Store};
 
-/// Heals what is missing or changed of the files that open a repository; gives how many were. Blocks.
+/// Heals missing or changed files that open a repository; returns how many there were. Blocks.
 ///
 /// # Errors
 /// When the database or the store does not answer; a store that is away is not healed.
@@ -19,7 +19,7 @@ pub fn heal(store: &Store, blobs: &dyn BlobStore, repository: RepositoryId, now:
     Ok(healed)
 }
 
-/// Heals one of them; true where it was missing or changed. Nothing is done to what has no copy.
+/// Heals one of them; true if it was missing or changed. A file without a copy is left alone.
 ///
 /// # Errors
 /// As [`heal`].
@@ -38,7 +38,7 @@ pub fn heal_one(store: &Store, blobs: &dyn BlobStore, key: &BlobKey, now: Time) 
     let mut upload = blobs.begin(key)?;
     upload.write(&copy)?;
     upload.replace()?.settle();
-    tracing::warn!(%key, "a file that opens a repository was missing or changed; it was put back from the database");
+    tracing::warn!(%key, "a file that opens a repository was missing or changed; it was restored from the database");
     let key = key.clone();
     store.act_blocking(move |conn| backup::object_put_back(conn, &key, now))?;
     Ok(true)

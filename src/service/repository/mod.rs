@@ -21,15 +21,14 @@ use crate::service::setting;
 use crate::store::repository::{Repository, RepositoryToken};
 use crate::store::{self, Conn};
 
-/// The prefix of every token of the restic door.
+/// The prefix of every token for the restic endpoint.
 pub const TOKEN_PREFIX: &str = "hf_repo_";
 
-/// Adds the repository of a new enrolment and closes those of older ones: they
-/// keep what they have for restores, take nothing more, and the agent's old
-/// token dies.
+/// Adds the repository of a new enrolment and closes those of older ones: they keep what they have for
+/// restores, accept nothing more, and the agent's old token dies.
 ///
 /// # Errors
-/// When the repository is there already, or the database refuses.
+/// When the repository already exists, or the database refuses.
 pub fn insert(
     conn: &mut Conn,
     prepared: &Prepared,
@@ -78,15 +77,15 @@ fn agent_token(repository: RepositoryId, token: &str, now: Time) -> RepositoryTo
     }
 }
 
-/// Revokes a token of the restic door; it opens nothing from the next request on.
+/// Revokes a token for the restic endpoint; it opens nothing from the next request on.
 ///
 /// # Errors
-/// When there is no such token that is not revoked already.
+/// When there is no such token, or it is already revoked.
 pub fn revoke_token(conn: &mut Conn, actor: &Actor, id: RepositoryTokenId, now: Time) -> Result<()> {
     let token = store::repository::token(conn, id)?.ok_or(Error::NotFound("token"))?;
     let repository = store::repository::find(conn, token.repository_id)?.ok_or(Error::NotFound("repository"))?;
     if !store::repository::revoke_token(conn, id, now)? {
-        return Err(Error::Conflict("this token was revoked already".to_owned()));
+        return Err(Error::Conflict("this token was already revoked".to_owned()));
     }
     let object = Object::new("repository_token", id, token.name);
     record(conn, actor, &Act::done(Action::RepositoryTokenRevoked, object).on(repository.device_id), now)

@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 /// A repository that is ready to be stored, with the secrets that only the device may learn.
 pub struct Prepared {
     pub id: RepositoryId,
-    /// The password of the restic door.
+    /// The password for the restic endpoint.
     pub token: String,
     /// The password of the repository's key.
     pub password: String,
@@ -40,7 +40,7 @@ impl Prepared {
     /// the key object under the password.
     ///
     /// # Errors
-    /// When the operating system gives no randomness, or `proof_key` is none.
+    /// When the operating system gives no randomness, or `proof_key` is not valid.
     pub fn make(proof_key: &seal::PublicKey, id: RepositoryId) -> Result<Self> {
         let token = secret::generate(super::TOKEN_PREFIX)?;
         let password = secret::generate("")?;
@@ -53,12 +53,12 @@ impl Prepared {
         Ok(Self { id, token, password, sealed_master_key, config, key })
     }
 
-    /// Writes config and key; does nothing that a second call would not do again.
+    /// Writes config and key; calling it twice does no harm.
     ///
     /// # Errors
     /// When the store is full or cannot be written.
     pub fn store(&self, blobs: &dyn BlobStore) -> Result<()> {
-        // Without a row nothing finds them, so there is nothing that a start would have to look at.
+        // Without a row nothing finds them, so a start has nothing to look at.
         backup::keep(blobs, self.id, ObjectKind::Config, &self.config)?.settle();
         backup::keep(blobs, self.id, ObjectKind::Keys, &self.key)?.settle();
         Ok(())
@@ -102,7 +102,7 @@ fn master_key_text(key: &MasterKey) -> Result<Zeroizing<String>> {
     Ok(Zeroizing::new(BASE64_STANDARD.encode(&*bytes)))
 }
 
-/// A repository in memory, just large enough to be made in.
+/// A repository in memory, just large enough to be created in.
 #[derive(Debug, Default)]
 struct Memory(Mutex<Vec<(FileType, Id, Bytes)>>);
 

@@ -1,4 +1,4 @@
-//! Brings ledger and blobs together after a crash.
+//! Reconciles the ledger and the blobs after a crash.
 use crate::blob::{self, BlobKey, BlobStore};
 use crate::domain::id::RepositoryId;
 use crate::domain::object::{ObjectKind, TokenKind};
@@ -9,7 +9,7 @@ use crate::store::{self, Store};
 use anyhow::Context;
 use std::collections::HashSet;
 
-/// What was done to bring ledger and blobs together.
+/// What was done to reconcile the ledger and the blobs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Reconciled {
     /// Whole objects that had no row.
@@ -20,10 +20,10 @@ pub struct Reconciled {
     pub damaged: usize,
 }
 
-/// Looks at the uploads that were under way when the server last stopped: what
-/// is whole gets its row, the rest goes.
+/// Looks at the uploads that were under way when the server last stopped: complete ones get their row, the rest
+/// is removed.
 ///
-/// It looks at those alone, so it takes no longer for many objects than for few.
+/// It looks only at those, so it takes no longer with many objects than with few.
 ///
 /// # Errors
 /// When the database or the blobs cannot be read.
@@ -73,13 +73,13 @@ fn settle(store: &Store, blobs: &dyn BlobStore, key: &BlobKey, now: Time, done: 
     if is_worth_a_row(blobs, key)? && add(store, blobs, key, now)? {
         done.added += 1;
     } else if blobs.remove(key).with_context(|| format!("removing {key}"))? {
-        tracing::warn!(%key, "bytes without a row were removed: nobody was told that they are kept");
+        tracing::warn!(%key, "bytes without a row were removed: nobody was told that they are stored");
         done.removed += 1;
     }
     Ok(())
 }
 
-/// A lock is of no use to anyone after a crash; all else is whole when it hashes to its name.
+/// A lock is useless after a crash; everything else is complete if it hashes to its name.
 fn is_worth_a_row(blobs: &dyn BlobStore, key: &BlobKey) -> Result<bool> {
     if matches!(key.kind, ObjectKind::Locks | ObjectKind::Config) {
         return Ok(false);
@@ -88,13 +88,14 @@ fn is_worth_a_row(blobs: &dyn BlobStore, key: &BlobKey) -> Result<bool> {
     Ok(hash.is_some() && hash == key.name.hash())
 }
 
-/// False when the ledger does not want it: no such repository, or no room.
+/// False if the ledger does not want it: no such repository, or no room.
 fn add(store: &Store, blobs: &dyn BlobStore, key: &BlobKey, now: Time) -> Result<bool> {
     let Some(size) = blobs.size(key).with_context(|| format!("reading {key}"))? else { return Ok(false) };
     blobs.make_durable(key).with_context(|| format!("syncing {key}"))?;
     let wanted = key.clone();
     let size = i64::try_from(size).unwrap_or(i64::MAX);
-    // Nobody knows any more who sent it. As the agent's it is the one to hold what changed against, or nothing is.
+    // Nobody knows any more who sent it. Taken as the agent's, it is what changes are counted from; otherwise
+    // nothing would be.
     let added = store.act_blocking(move |conn| backup::received(conn, &wanted, size, TokenKind::Agent, now));
     match added {
         Ok(_) => Ok(true),

@@ -1,4 +1,4 @@
-//! What a device read back, held against the manifest of the restore point.
+//! What a device read back, compared with the manifest of the restore point.
 use super::manifest;
 use crate::blob::BlobStore;
 use crate::domain::id::{DeviceId, RestoreId, RestorePointId};
@@ -12,7 +12,7 @@ use crate::store::repository::Repository;
 use crate::store::restore::{Outcome, Restore};
 use crate::store::{self, Conn};
 
-/// What was ordered, and what the source device said of it: a comparison stands on these.
+/// What was ordered, and what the source device said about it: the basis of a comparison.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Basis {
     point: RestorePointId,
@@ -34,7 +34,7 @@ impl Basis {
     }
 }
 
-/// What a result is to be compared with.
+/// What a result is compared with.
 #[derive(Debug, Clone)]
 pub struct Expected {
     basis: Basis,
@@ -42,7 +42,7 @@ pub struct Expected {
     excluded: Vec<String>,
 }
 
-/// Loads what a result of this device is compared with; none where the restore has ended.
+/// Loads what a result of this device is compared with; none if the restore has ended.
 ///
 /// # Errors
 /// When the restore is not this device's.
@@ -58,7 +58,7 @@ pub fn expected(conn: &mut Conn, device: DeviceId, id: RestoreId) -> Result<Opti
     Ok(Some(Expected { basis, repository, excluded }))
 }
 
-/// A result, held against the manifest.
+/// A result, compared with the manifest.
 #[derive(Debug, Clone)]
 pub struct Compared {
     pub(super) basis: Basis,
@@ -89,7 +89,7 @@ pub fn compare(blobs: &dyn BlobStore, expected: Expected, said: &RestoreResult) 
         shortfalls: shortfall::bounded(&said.shortfalls),
     };
     let note = format!(
-        "{} of {} as in the manifest; different: {}, missing: {}, there before and kept: {}",
+        "{} of {} as in the manifest; different: {}, missing: {}, already there and kept: {}",
         words::number(found.matched_count),
         words::files(found.file_count),
         found.differing.len(),

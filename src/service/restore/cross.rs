@@ -1,4 +1,5 @@
-//! A restore that leaves its device: told, agreed to by a second person, and looked at again when it is delivered.
+//! A restore whose data leaves its device: reported, approved by a second person, and checked again when it is
+//! delivered.
 use super::{VALID_FOR, changed_meanwhile, end, reached, record, write};
 use crate::domain::activity::{Action, Actor, Outcome as Ended};
 use crate::domain::command::CommandKind;
@@ -41,12 +42,12 @@ pub fn side(device: &Device) -> Side {
     }
 }
 
-/// The row of the table of guards that a restore from one device's repository to a device is.
+/// The row of the table of guards for a restore from one device's repository to a device.
 pub fn act_of(source: &Device, repository: &Repository, target: &Device) -> GuardedAct {
     act(&side(source), repository.generation, &side(target))
 }
 
-/// Whether whoever asks may read what the source backed up, where it is another person's.
+/// Whether the person who asks may read what the source backed up, if it belongs to another person.
 pub(super) fn may_ask(conn: &mut Conn, by: &By<'_>, act: GuardedAct, teams: [&Device; 2]) -> Result<()> {
     let Some(permission) = act.guard().permission else { return Ok(()) };
     for device in teams {
@@ -90,14 +91,14 @@ pub fn crossing_digest(crossing: &Crossing) -> Result<String> {
 #[derive(Debug, Clone)]
 pub enum Decision {
     Approved(Restore),
-    /// Something is another than when it was asked for: it ended, and has to be asked for anew.
+    /// Something has changed since it was requested: it ended, and has to be requested again.
     Ended(Restore),
 }
 
-/// Whether whoever acts is a second person to the restore, for both devices.
+/// Whether the person acting is a second person to the restore, for both devices.
 ///
 /// # Errors
-/// When they are not, or act by a way that no person sits at.
+/// When they are not, or act through something other than a person at the console.
 pub fn may_decide(conn: &mut Conn, by: &By<'_>, restore: &Restore, now: Time) -> Result<()> {
     let crossing = restore.crossing()?.ok_or(Refusal::NotWaiting(restore.state))?;
     let guard = crossing.act().guard();
@@ -120,7 +121,7 @@ pub fn may_decide(conn: &mut Conn, by: &By<'_>, restore: &Restore, now: Time) ->
 /// `seen` is the digest of what the page showed.
 ///
 /// # Errors
-/// When this person may not, it does not wait for approval, or the page showed something else.
+/// When this person may not, it is not waiting for approval, or the page showed something else.
 pub fn approve(conn: &mut Conn, by: &By<'_>, id: RestoreId, seen: &str, now: Time) -> Result<Decision> {
     let restore = waiting(conn, id)?;
     may_decide(conn, by, &restore, now)?;
@@ -156,10 +157,10 @@ pub fn approve(conn: &mut Conn, by: &By<'_>, id: RestoreId, seen: &str, now: Tim
     Ok(Decision::Approved(approved))
 }
 
-/// Says no to a restore that waits, as somebody who may approve it. An act.
+/// Refuses a waiting restore, as somebody who may approve it. An act.
 ///
 /// # Errors
-/// When it does not wait, or a device is out of reach.
+/// When it is not waiting, or a device is out of reach.
 pub fn refuse(conn: &mut Conn, by: &By<'_>, id: RestoreId, now: Time) -> Result<Restore> {
     let restore = waiting(conn, id)?;
     for device in [restore.device_id, restore.target_device_id] {
@@ -174,14 +175,14 @@ fn waiting(conn: &mut Conn, id: RestoreId) -> Result<Restore> {
     if restore.state == RestoreState::Requested { Ok(restore) } else { Err(Refusal::NotWaiting(restore.state).into()) }
 }
 
-/// Ends a restore of which `what` is another than agreed.
+/// Ends a restore in which `what` differs from what was agreed.
 fn cut(conn: &mut Conn, by: &Actor, restore: Restore, what: &str, now: Time) -> Result<Restore> {
-    let note = format!("not sent: {what} changed since it was asked for. Ask for it again");
+    let note = format!("not sent: {what} changed since it was requested. Request it again");
     end(conn, by, restore, (RestoreState::Cancelled, Action::RestoreCancelled, Ended::Refused), &note, now)
 }
 
-/// Looks again before an order is handed out: both devices are as agreed, and both people may still do their part.
-/// Otherwise the restore ends, and that is written down.
+/// Checks again before an order is handed out: both devices are as agreed, and both people may still do their
+/// part. Otherwise the restore ends, and that is recorded.
 ///
 /// # Errors
 /// When the database refuses.
@@ -189,8 +190,8 @@ pub(super) fn still_stands(conn: &mut Conn, restore: Restore, now: Time) -> Resu
     let is_to_itself = current(conn, &restore)?.act() == GuardedAct::RestoreToItself;
     let why = match restore.crossing()? {
         None if is_to_itself => String::new(),
-        None => "where it goes".to_owned(),
-        Some(_) if restore.approved_by.is_none() => "nobody’s approval".to_owned(),
+        None => "its destination".to_owned(),
+        Some(_) if restore.approved_by.is_none() => "its approval".to_owned(),
         Some(agreed) => agreed.changes(&current(conn, &restore)?).join(", "),
     };
     if !why.is_empty() {
@@ -198,14 +199,14 @@ pub(super) fn still_stands(conn: &mut Conn, restore: Restore, now: Time) -> Resu
         return Ok(false);
     }
     if !is_backed(conn, &restore)? {
-        cut(conn, &Actor::system(), restore, "what its requester or its approver may do", now)?;
+        cut(conn, &Actor::system(), restore, "what its requester or approver may do", now)?;
         return Ok(false);
     }
     Ok(true)
 }
 
-/// Whether whoever ordered a restore, and whoever approved it, may still do so for both devices. Asked each time that its
-/// ticket is used, so that it dies with either account.
+/// Whether whoever ordered a restore, and whoever approved it, may still do so for both devices. Asked each
+/// time its ticket is used, so that it dies with either account.
 ///
 /// # Errors
 /// When the database refuses.
@@ -241,7 +242,8 @@ struct RestoreCrosses<'a> {
     url: String,
 }
 
-/// Tells everyone who watches either device, and the people of both. `what` is "requested" or "approved".
+/// Tells everyone who is notified about either device, and the people of both. `what` is "requested" or
+/// "approved".
 pub(super) fn tell(
     conn: &mut Conn,
     by: &Actor,
@@ -256,7 +258,7 @@ pub(super) fn tell(
     let body = RestoreCrosses { by: &by, what, agreed, files, reason: &restore.reason, url };
     let body = body.render().context("writing a mail")?;
     let subject = format!("Restore {what}: {} to {}", agreed.source.name, agreed.target.name);
-    // One key for both devices: who watches both is told once.
+    // One key for both devices: somebody notified about both is told once.
     let key = format!("{}/{what}", restore.id);
     for id in [restore.device_id, restore.target_device_id] {
         let device = store::device::find(conn, id)?.ok_or_else(changed_meanwhile)?;

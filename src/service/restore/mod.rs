@@ -35,10 +35,10 @@ use anyhow::{Context, anyhow};
 use compare::Basis;
 use std::time::Duration;
 
-/// A ticket is good for so long, and so is the order.
+/// How long a ticket is valid, and so is the order.
 pub const VALID_FOR: Duration = hours(24);
 
-/// What is to be restored, and where to.
+/// What to restore, and where to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draft {
     /// Whose data it is.
@@ -47,15 +47,15 @@ pub struct Draft {
     pub selection: Selection,
     pub target: DeviceId,
     pub conflict: Conflict,
-    /// Somebody ticked that the point is not proven.
+    /// Somebody ticked that they know the point is not proven.
     pub accepts_unproven: bool,
-    /// Why it leaves its device; asked for where it does.
+    /// Why the data leaves its device; required if it does.
     pub reason: String,
-    /// The same key again is the same restore.
+    /// The same key again means the same restore.
     pub request_key: Option<String>,
 }
 
-/// The rows that a restore is about.
+/// The rows a restore is about.
 #[derive(Debug, Clone)]
 pub struct Plan {
     pub device: Device,
@@ -66,7 +66,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The row of the table of guards that it is.
+    /// Its row in the table of guards.
     pub fn act(&self) -> GuardedAct {
         act_of(&self.device, &self.repository, &self.target)
     }
@@ -88,14 +88,14 @@ pub trait Reseal {
     /// What goes into the order.
     ///
     /// # Errors
-    /// When the master key cannot be opened, or the target's key is none.
+    /// When the master key cannot be opened, or the target's key is not valid.
     fn reseal(&self, repository: &Repository, restore: RestoreId, target: &Device, ticket: &str) -> Result<String>;
 }
 
 /// Loads what a restore is about, and says whether it may begin.
 ///
 /// # Errors
-/// When something of it is not there or out of reach, or a rule refuses.
+/// When something it needs is missing or out of reach, or a rule refuses.
 pub fn plan(conn: &mut Conn, by: &By<'_>, draft: &Draft) -> Result<Plan> {
     let device = reached(conn, by, draft.device)?;
     let target = reached(conn, by, draft.target)?;
@@ -137,7 +137,7 @@ pub fn manifest(blobs: &dyn BlobStore, repository: &Repository, name: &ObjectNam
     let key = BlobKey::new(repository.id, ObjectKind::Manifests, name.clone());
     let stored = blob::read_all(blobs, &key, manifest::MAX_STORED_BYTES as u64)?.ok_or_else(|| {
         Error::Refused(
-            "the manifest of this restore point is missing in the store; choose another restore point".to_owned(),
+            "the manifest of this restore point is missing from the store; choose another restore point".to_owned(),
         )
     })?;
     if ObjectName::from_hash(&secret::sha256(&stored)) != *name {
@@ -151,7 +151,7 @@ pub fn manifest(blobs: &dyn BlobStore, repository: &Repository, name: &ObjectNam
 /// Makes the ticket and seals it. Needs no database.
 ///
 /// # Errors
-/// When nothing of the point is chosen, or it cannot be sealed.
+/// When nothing in the point is chosen, or it cannot be sealed.
 pub fn prepare(
     plan: &Plan,
     manifest: &Manifest,
@@ -180,7 +180,7 @@ pub fn prepare(
 /// Orders a restore; wake the target device after the commit.
 ///
 /// # Errors
-/// As [`plan`]; all of it is looked at again.
+/// As [`plan`]; everything is checked again.
 pub fn request(conn: &mut Conn, by: &By<'_>, draft: &Draft, prepared: Prepared, now: Time) -> Result<Restore> {
     if let Some(earlier) = sent_before(conn, by, draft)? {
         return Ok(earlier);
@@ -233,7 +233,7 @@ pub fn request(conn: &mut Conn, by: &By<'_>, draft: &Draft, prepared: Prepared, 
     Ok(restore)
 }
 
-/// The row of a restore that was asked for just now.
+/// The row of a restore that was just requested.
 fn ordered(by: &By<'_>, draft: &Draft, plan: &Plan, prepared: Prepared, now: Time) -> Result<Restore> {
     let crosses = plan.act() != GuardedAct::RestoreToItself;
     Ok(Restore {
@@ -292,7 +292,7 @@ pub fn cancel(conn: &mut Conn, by: &By<'_>, id: RestoreId, now: Time) -> Result<
     end(conn, by.actor, restore, (RestoreState::Cancelled, Action::RestoreCancelled, Ended::Done), &note, now)
 }
 
-/// Cancels every restore to a device that is none any more; their tickets open nothing from then on.
+/// Cancels every restore to a device that is no longer enrolled; their tickets open nothing from then on.
 ///
 /// # Errors
 /// When the database refuses.
@@ -318,7 +318,7 @@ pub fn may_deliver(conn: &mut Conn, order: &Command, now: Time) -> Result<bool> 
     }
     let Some(restore) = store::restore::of_command(conn, order.id)? else { return Ok(false) };
     let is_open = matches!(restore.state, RestoreState::Queued | RestoreState::Running) && now < restore.expires_at;
-    // What was handed out goes on: its ticket is looked at with each use.
+    // What was already handed out continues: its ticket is checked on each use.
     if !is_open || order.state != CommandState::Queued {
         return Ok(is_open);
     }
@@ -332,7 +332,7 @@ fn of_target(conn: &mut Conn, device: &Device, id: RestoreId) -> Result<Restore>
         .ok_or(Error::NotFound("restore"))
 }
 
-/// Keeps how far the device has come.
+/// Records how far the device has got.
 ///
 /// # Errors
 /// When the restore is not this device's, or has ended.
@@ -363,10 +363,10 @@ pub fn progress(
     Ok(())
 }
 
-/// Takes what came of a restore. A result that comes again changes nothing.
+/// Records the result of a restore. A repeated result changes nothing.
 ///
 /// # Errors
-/// When the restore is not this device's, was cancelled, has run out, or is not the one that was compared.
+/// When the restore is not this device's, was cancelled, has expired, or is not the one that was compared.
 pub fn result(
     conn: &mut Conn,
     actor: &Actor,
@@ -404,10 +404,10 @@ pub fn result(
 }
 
 fn changed_meanwhile() -> Error {
-    Error::Conflict("this restore changed meanwhile; look at it again".to_owned())
+    Error::Conflict("this restore has changed in the meantime; look at it again".to_owned())
 }
 
-/// Follows the device's answer to the command, where it came without a result: the restore could not be done.
+/// Follows the device's answer to the command if it came without a result: the restore could not be done.
 ///
 /// # Errors
 /// When the database refuses.
@@ -429,7 +429,7 @@ pub fn command_ended(
     end(conn, actor, restore, to, &format!("the device could not restore: {detail}"), now).map(drop)
 }
 
-/// Ends the restores whose ticket has run out; answers how many.
+/// Ends the restores whose ticket has expired; returns how many.
 ///
 /// # Errors
 /// When the database refuses.
@@ -484,7 +484,7 @@ fn record(
     let name = store::device::find(conn, restore.device_id)?.map_or_else(String::new, |it| it.name);
     let act = Act::done(action, Object::new("restore", restore.id, name)).because(reason).ended(outcome);
     activity::record(conn, actor, &act.clone().on(restore.target_device_id), now)?;
-    // Whose data it was is told in that device's history too.
+    // The history of the device the data came from records it too.
     if restore.device_id != restore.target_device_id {
         activity::record(conn, actor, &act.on(restore.device_id), now)?;
     }

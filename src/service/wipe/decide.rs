@@ -17,7 +17,7 @@ use crate::service::{command, freeze, ground};
 use crate::store::wipe::{Approval, WipeRequest};
 use crate::store::{self, Conn};
 
-/// So many requests are stopped at once.
+/// How many requests are stopped at once.
 const ALL: i64 = 10_000;
 
 /// The longest reason for a stop.
@@ -36,14 +36,14 @@ pub struct Seen {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
     Approved(WipeRequest),
-    /// The facts got worse since the request: nothing is approved, and the requester must look again.
+    /// The facts have got worse since the request: nothing is approved, and the requester must look again.
     ReviewAgain(WipeRequest),
 }
 
 /// Approves a request, as the second person; the hold begins.
 ///
 /// # Errors
-/// When this person may not, the request waits for no approval, or other facts were shown.
+/// When this person may not, the request is not waiting for approval, or other facts were shown.
 pub fn approve(conn: &mut Conn, by: &By<'_>, id: WipeRequestId, seen: &Seen, now: Time) -> Result<Decision> {
     freeze::check(conn, by.actor)?;
     let (request, device) = find(conn, by, id)?;
@@ -87,7 +87,7 @@ pub fn approve(conn: &mut Conn, by: &By<'_>, id: WipeRequestId, seen: &Seen, now
     Ok(Decision::Approved(approved))
 }
 
-/// Ends a hold, as the second person; the request then waits for its approval.
+/// Ends a hold, as the second person; the request then waits for approval.
 ///
 /// # Errors
 /// When this person may not, it is not held, or the limit is still reached.
@@ -95,8 +95,8 @@ pub fn lift(conn: &mut Conn, by: &By<'_>, id: WipeRequestId, now: Time) -> Resul
     lift_agreed(conn, by, id, "", now)
 }
 
-/// Ends a hold as [`lift`], with what the second person ticked: while two machines may have the device's identity, that
-/// either may be erased.
+/// Ends a hold as [`lift`] does, with what the second person ticked: while two machines may have the device's
+/// identity, that either may be erased.
 ///
 /// # Errors
 /// As [`lift`], and without that consent while there is such doubt.
@@ -104,8 +104,8 @@ pub fn lift_agreed(conn: &mut Conn, by: &By<'_>, id: WipeRequestId, consent: &st
     lift_accepting(conn, by, id, (consent, consent), now)
 }
 
-/// The same with what was ticked of the identity, and of files that are damaged in the store: the second person accepts
-/// their loss by number, as the requester did.
+/// The same with what was ticked about the identity, and about files that are damaged in the store: the second
+/// person accepts their loss by number, as the requester did.
 ///
 /// # Errors
 /// As [`lift_agreed`], and when the consent is not to the numbers as they are.
@@ -128,7 +128,8 @@ pub fn lift_accepting(
     if is_damaged(&current, request.action) && damage != current.loss().consent() {
         return Err(Error::invalid("damage", "Tick this box if you accept this loss."));
     }
-    // Not those of the future: a clock that was ahead and set right would lock every wipe until then.
+    // Not those in the future: otherwise a clock that was ahead and then corrected would block every wipe until
+    // that time.
     let recent = store::wipe::recent(conn, (request.requested_by, device.team_id), now - WINDOW, now)?;
     if let Some(refusal) = limits(conn, now)?.reached(recent) {
         return Err(refusal.into());
@@ -147,9 +148,10 @@ pub fn lift_accepting(
     Ok(lifted)
 }
 
-/// Stops a request for good. Anyone may who may see the device, as long as the device did not get the order.
+/// Stops a request for good. Anyone who may see the device can do so, as long as the device has not received
+/// the order.
 ///
-/// Those who were told of the request are told by whom it was stopped, and why.
+/// Those who were told about the request are told who stopped it, and why.
 ///
 /// # Errors
 /// When the order was delivered, the request has ended, or the reason is too long.
@@ -165,7 +167,7 @@ pub fn stop(conn: &mut Conn, by: &By<'_>, id: WipeRequestId, why: &str, now: Tim
     Ok(stopped)
 }
 
-/// Stops every request within reach that can still be stopped; answers how many.
+/// Stops every request within reach that can still be stopped; returns how many.
 ///
 /// # Errors
 /// When the database refuses; then none was stopped.
@@ -205,10 +207,10 @@ fn stop_one(conn: &mut Conn, by: &By<'_>, request: WipeRequest, why: &str, now: 
     Ok(stopped)
 }
 
-/// Whether whoever acts is a second person to the request.
+/// Whether the person acting is a second person to the request.
 ///
 /// # Errors
-/// When they are not, or act by a way that no person sits at.
+/// When they are not, or act through something other than a person at the console.
 pub fn may_decide(conn: &mut Conn, by: &By<'_>, request: &WipeRequest, now: Time) -> Result<()> {
     let team = device(conn, request.device_id)?.team_id;
     let asked = Asked { what: "a wipe", asks: Permission::RequestWipe, approves: Permission::ApproveWipe, team };
@@ -219,18 +221,18 @@ pub fn may_decide(conn: &mut Conn, by: &By<'_>, request: &WipeRequest, now: Time
 pub(in crate::service) struct Asked<'a> {
     /// "a wipe".
     pub what: &'a str,
-    /// What the one who asked must still hold.
+    /// The permission the requester must still hold.
     pub asks: Permission,
-    /// What the one who agrees must hold.
+    /// The permission the approver must hold.
     pub approves: Permission,
-    /// Of the device that it is about.
+    /// Of the device it is about.
     pub team: Option<TeamId>,
 }
 
-/// Whether whoever acts is a second person to `requester`, and both may still do their part.
+/// Whether the person acting is a second person to `requester`, and both may still do their part.
 ///
 /// # Errors
-/// When they are not, or act by a way that no person sits at.
+/// When they are not, or act through something other than a person at the console.
 pub(in crate::service) fn second_person(
     conn: &mut Conn,
     by: &By<'_>,
@@ -238,14 +240,14 @@ pub(in crate::service) fn second_person(
     asked: &Asked<'_>,
     now: Time,
 ) -> Result<()> {
-    // Tokens and scripts can ask for things; only a person in front of the facts agrees.
+    // Tokens and scripts can ask for things; only a person looking at the facts can agree.
     if by.actor.via != Via::Web {
-        return Err(Error::Refused(format!("{} is approved on its page, by a person", asked.what)));
+        return Err(Error::Refused(format!("{} can only be approved on its page, by a person", asked.what)));
     }
     ground::refuse_while_away(conn)?;
     let requester = active(conn, requester)?;
     let Some(asks_since) = store::user::held_since(conn, requester.id, asked.asks, asked.team)? else {
-        return Err(Error::Refused(format!("the requester may no longer ask for {} of this device", asked.what)));
+        return Err(Error::Refused(format!("the requester may no longer request {} of this device", asked.what)));
     };
     let approver = active(conn, by.user)?;
     let approves_since = store::user::held_since(conn, approver.id, asked.approves, asked.team)?;
@@ -253,8 +255,8 @@ pub(in crate::service) fn second_person(
     if approves_since.is_none() { Err(Error::Forbidden) } else { Ok(()) }
 }
 
-/// Who was given their role later than their account counts by the role: else one stolen owner's session gives it to
-/// an old account of no power, and has both ends of every wipe.
+/// Somebody who got their role later than their account counts from the role: otherwise one stolen owner's
+/// session could give it to an old, powerless account and hold both ends of every wipe.
 fn since_role(account: Account, since: Time) -> Account {
     Account { in_use_since: account.in_use_since.max(since), ..account }
 }

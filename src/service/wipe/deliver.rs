@@ -1,4 +1,4 @@
-//! The last look, in the transaction that hands the order to the device.
+//! The last check, in the transaction that hands the order to the device.
 use super::release::{check, payload, settle};
 use super::{What, device, record, write};
 use crate::domain::activity::{Action, Actor, Outcome};
@@ -16,8 +16,8 @@ use anyhow::Context;
 
 /// Whether a command may be handed to its device now.
 ///
-/// A wipe only with a request that was released, approved by a second person for the facts as they still are; whatever
-/// else stands in the table is ended and written down. While the store of backups cannot be read it waits.
+/// A wipe only with a request that was released, and approved by a second person for the facts as they still
+/// are; anything else in the table is ended and recorded. While the backup store cannot be read, it waits.
 ///
 /// # Errors
 /// When the database refuses.
@@ -29,13 +29,14 @@ pub fn may_deliver(conn: &mut Conn, order: &Command, now: Time) -> Result<bool> 
         return Ok(false);
     }
     let Some(request) = store::wipe::of_command(conn, order.id)? else {
-        return refuse(conn, order, "no wipe request stands behind this command", now);
+        return refuse(conn, order, "no wipe request belongs to this command", now);
     };
     let device = device(conn, order.device_id)?;
     if !is_its_order(&request, order, &device)? {
-        return refuse(conn, order, "this command is not what its wipe request says", now);
+        return refuse(conn, order, "this command does not match its wipe request", now);
     }
-    // A device that took its order reports before it checks in again: one that asks without a report did not get it.
+    // A device that took its order reports before it checks in again: one that asks without a report did not
+    // receive it.
     let is_handed_out = request.state == WipeState::Delivered && order.state == CommandState::Delivered;
     if !is_handed_out && request.state != WipeState::Released {
         return refuse(conn, order, "its wipe request is not released", now);
@@ -47,9 +48,9 @@ pub fn may_deliver(conn: &mut Conn, order: &Command, now: Time) -> Result<bool> 
     match verdict {
         Verdict::Go => Ok(true),
         Verdict::Wait => Ok(false),
-        // The order may be with the enrolment before: only its own end says so.
+        // The previous enrolment may have the order: only its own end tells.
         Verdict::Cancel if is_handed_out => Ok(false),
-        // One machine has the order and reports; the other one, which asks now, gets none.
+        // One machine has the order and will report; the other, which is asking now, gets none.
         Verdict::Hold(Hold::Identity) if is_handed_out => Ok(false),
         Verdict::Hold(_) | Verdict::Review | Verdict::Cancel | Verdict::Expire => {
             settle(conn, &request, verdict, now)?;
@@ -67,7 +68,7 @@ fn is_its_order(request: &WipeRequest, order: &Command, device: &Device) -> Resu
         && expected == order.payload)
 }
 
-/// Ends a command that nobody with the right to it queued.
+/// Ends a command that was not queued by somebody with the right to.
 fn refuse(conn: &mut Conn, order: &Command, why: &str, now: Time) -> Result<bool> {
     tracing::error!(command = %order.id, device = %order.device_id, why, "a wipe was refused at delivery");
     let open = [CommandState::Queued, CommandState::Delivered];
@@ -84,14 +85,14 @@ fn refuse(conn: &mut Conn, order: &Command, why: &str, now: Time) -> Result<bool
 /// Notes that the device was handed its order.
 ///
 /// # Errors
-/// When the request was moved meanwhile; then the order is not handed out either.
+/// When the request has moved on in the meantime; then the order is not handed out either.
 pub fn delivered(conn: &mut Conn, order: &Command, now: Time) -> Result<()> {
     let Some(request) = store::wipe::of_command(conn, order.id)? else { return Ok(()) };
     let from = request.state;
     let delivered = WipeRequest {
         state: WipeState::Delivered,
         delivered_at: Some(now),
-        state_note: "the device has the order; its report is awaited".to_owned(),
+        state_note: "the device has the order; waiting for its report".to_owned(),
         ..request
     };
     write(conn, &delivered, from)?;

@@ -1,4 +1,4 @@
-//! The facts that a request is about, and what stands for them.
+//! The facts a request is about, and their digest.
 use crate::domain::time::Time;
 use crate::domain::wipe::Facts;
 use crate::error::{Error, Result};
@@ -34,7 +34,7 @@ pub fn facts(conn: &mut Conn, device: &Device, now: Time) -> Result<Facts> {
     })
 }
 
-/// Stands for what of the facts is agreed to.
+/// A digest of the part of the facts that is agreed to.
 ///
 /// # Errors
 /// None in practice.

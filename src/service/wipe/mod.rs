@@ -1,9 +1,8 @@
-//! Wiping a device: asked for by one person, agreed to by a second, stoppable by anyone, and looked at again each time
-//! before it goes further.
+//! Wiping a device: requested by one person, approved by a second, stoppable by anyone, and checked again
+//! before each step.
 //!
-//! A refusal that changes nothing is an error. Where looking again moves a
-//! request, back to the people or onto hold, that move is the result, so that
-//! it is kept.
+//! A refusal that changes nothing is an error. If a check moves a request, back to the people or onto hold,
+//! that move is the result, so that it is kept.
 mod decide;
 mod deliver;
 mod digest;
@@ -37,12 +36,12 @@ use std::time::Duration;
 /// A request that was never sent ends after this.
 pub const EXPIRES_AFTER: Duration = days(7);
 
-/// Over which the limit counts.
+/// The period over which the limit counts.
 const WINDOW: Duration = hours(1);
 
-/// The setting of how long an approved wipe waits, in seconds.
+/// The setting for how long an approved wipe waits, in seconds.
 pub const HOLD_SETTING: &str = "wipe.hold_seconds";
-/// The setting of how many wipes pass within an hour, by one person and by all.
+/// The setting for how many wipes pass within an hour, by one person and by everyone.
 pub const LIMIT_SETTING: &str = "wipe.max_per_hour";
 
 /// Who acts, and which devices their permission reaches.
@@ -53,7 +52,7 @@ pub struct By<'a> {
     pub reach: &'a Reach,
 }
 
-/// How long an approved wipe waits. A setting that cannot be read counts as not set: never as none.
+/// How long an approved wipe waits. An unreadable setting counts as not set, never as zero.
 ///
 /// # Errors
 /// When the database refuses.
@@ -75,7 +74,7 @@ fn number(conn: &mut Conn, name: &str, now: Time) -> Result<i64> {
     setting::number(conn, number, now)
 }
 
-/// A request and its device, where the reach covers it; else there is none.
+/// A request and its device, if the reach covers it.
 fn find(conn: &mut Conn, by: &By<'_>, id: WipeRequestId) -> Result<(WipeRequest, Device)> {
     let request = store::wipe::find(conn, id)?.ok_or(Error::NotFound("wipe request"))?;
     let device = device(conn, request.device_id)?;

@@ -1,4 +1,4 @@
-//! Who is told of a wipe, in the transaction of its act.
+//! Who is told about a wipe, in the transaction of its act.
 use crate::domain::time::Time;
 use crate::error::Result;
 use crate::service::alert::{self, WipeNotice};
@@ -7,7 +7,7 @@ use crate::store::device::Device;
 use crate::store::wipe::WipeRequest;
 use std::collections::BTreeMap;
 
-/// What is to be told.
+/// What is to be reported.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum News {
     Requested,
@@ -15,21 +15,22 @@ pub(super) enum News {
     Approved {
         release_at: Time,
     },
-    /// It waits for people, or ended before it was sent.
+    /// It is waiting for people, or ended before it was sent.
     Stands,
     Done {
         complete: bool,
     },
 }
 
-/// Tells that requests were stopped by a person, each team of its own: one mail, however many they are.
+/// Reports that requests were stopped by a person, to each team about its own: one mail, however many there
+/// are.
 pub(super) fn tell_stopped(conn: &mut Conn, stopped: &[(WipeRequest, Device)], by: &str, now: Time) -> Result<()> {
     let mut teams: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for (request, device) in stopped {
         teams.entry(device.team_id).or_default().push((request, device));
     }
     for (team, requests) in teams {
-        // Held by the limit they were told of once an hour, whatever their number: so is their end.
+        // Those held by the limit were reported once an hour, however many there were; so is their end.
         let was_told = requests.iter().any(|(request, _)| request.passed_at.is_some());
         let notices: Vec<_> = requests.iter().map(|it| notice(*it, by, "")).collect();
         alert::wipes_stopped(conn, team, &notices, was_told, now)?;

@@ -1,4 +1,4 @@
-//! Requests whose time has come, and what becomes of one that cannot go on.
+//! Requests whose time has come, and what becomes of one that cannot continue.
 use super::notice::{News, tell};
 use super::report::fail;
 use super::{WINDOW, What, device, facts, limits, record, write};
@@ -17,9 +17,10 @@ use crate::store::device::Device;
 use crate::store::wipe::WipeRequest;
 use crate::store::{self, Conn};
 
-/// Releases what waited long enough and is as it was agreed to, within the limit of one hour, and ends what ran out.
+/// Releases what has waited long enough and is still as agreed, within the hourly limit, and ends what has
+/// expired.
 ///
-/// Answers the devices that now have an order: wake them after the commit. `steady_since` is that of the clock.
+/// Returns the devices that now have an order: wake them after the commit. `steady_since` comes from the clock.
 ///
 /// # Errors
 /// When the database refuses.
@@ -27,7 +28,7 @@ pub fn release_due(conn: &mut Conn, limit: i64, steady_since: Time, now: Time) -
     let mut released = Vec::new();
     let limits = limits(conn, now)?;
     let is_frozen = freeze::standing(conn)?.is_some();
-    // A hold that a freeze stood over is lived through again: nobody looked at it meanwhile.
+    // A hold interrupted by a freeze starts again: nobody could look at it in the meantime.
     let steady_since = steady_since.max(freeze::ended_at(conn)?.unwrap_or(steady_since));
     let is_away = store::ground::away(conn)?.is_some();
     for request in store::wipe::due(conn, now, limit)? {
@@ -43,7 +44,8 @@ pub fn release_due(conn: &mut Conn, limit: i64, steady_since: Time, now: Time) -
         let device = device(conn, request.device_id)?;
         let verdict = progress.release(check(conn, &request, &device, now)?, steady_since, now);
         match verdict {
-            // Approved in one hour or not, no more leave in one: there is time to see what is going on.
+            // Whenever they were approved, no more than the limit leave within an hour: there is time to see
+            // what is going on.
             Verdict::Go if is_frozen => {}
             Verdict::Go if is_full(conn, limits, (&request, &device), now)? => {}
             Verdict::Go => {
@@ -59,17 +61,17 @@ pub fn release_due(conn: &mut Conn, limit: i64, steady_since: Time, now: Time) -
     Ok(released)
 }
 
-/// Whether one more order would be more than the limit of everyone, or the share of its person or team.
+/// Whether one more order would exceed the limit for everyone, or the share of its person or team.
 fn is_full(conn: &mut Conn, limits: Limits, (request, device): (&WipeRequest, &Device), now: Time) -> Result<bool> {
     let since = now - WINDOW;
     let left = store::wipe::released(conn, (request.requested_by, device.team_id), since)?;
-    // All orders that erase count, whatever stands behind them.
+    // All orders that erase count, whatever is behind them.
     let left = Recent { by_all: store::command::count_erasing_since(conn, since)?, ..left };
     Ok(limits.reached(left).is_some())
 }
 
-/// Ends the requests whose order has ended without them: the device enrolled again, or the order ran out. One whose
-/// order was handed out is failed: nobody knows what became of the data.
+/// Ends the requests whose order has ended without them: the device enrolled again, or the order expired. One
+/// whose order was handed out has failed: nobody knows what became of the data.
 ///
 /// # Errors
 /// When the database refuses.
@@ -79,7 +81,7 @@ pub fn settle_orphaned(conn: &mut Conn, limit: i64, now: Time) -> Result<usize> 
     for request in orphaned {
         if request.state == WipeState::Delivered {
             let device = device(conn, request.device_id)?;
-            let note = "the order was handed out and no report came: treat the device as if nothing was erased";
+            let note = "the order was handed out but no report came: treat the device as if nothing was erased";
             fail(conn, (&Actor::system(), "Holdfast"), (request, &device), note, now)?;
         } else {
             settle(conn, &request, Verdict::Cancel, now)?;
@@ -88,14 +90,14 @@ pub fn settle_orphaned(conn: &mut Conn, limit: i64, now: Time) -> Result<usize> 
     Ok(count)
 }
 
-/// What is looked at before each step.
+/// What is checked before each step.
 pub(super) fn check(conn: &mut Conn, request: &WipeRequest, device: &Device, now: Time) -> Result<Check> {
     let approver = request.approved_by.as_deref().and_then(UserId::parse);
     let mut accounts_hold = true;
     for (id, permission) in [(Some(request.requested_by), Permission::RequestWipe), (approver, Permission::ApproveWipe)]
     {
         let Some(id) = id else { continue };
-        // Whoever came in by a link since then may be somebody else.
+        // Whoever came in through a link since then may be somebody else.
         accounts_hold &= store::wipe::person(conn, id)?.is_some_and(|it| {
             it.is_active && request.approved_at.is_none_or(|approved| it.account.in_use_since <= approved)
         });
@@ -127,7 +129,7 @@ fn release(conn: &mut Conn, request: WipeRequest, device: &Device, now: Time) ->
     let released = WipeRequest {
         state: WipeState::Released,
         command_id: Some(order.id),
-        state_note: "the order waits for the device".to_owned(),
+        state_note: "the order is waiting for the device".to_owned(),
         ..request
     };
     write(conn, &released, from)?;
@@ -140,7 +142,7 @@ fn release(conn: &mut Conn, request: WipeRequest, device: &Device, now: Time) ->
     )
 }
 
-/// Moves a request that cannot go on to where it belongs, takes its order back, and tells of it.
+/// Moves a request that cannot continue to the state it belongs in, takes back its order, and reports it.
 pub(super) fn settle(conn: &mut Conn, request: &WipeRequest, verdict: Verdict, now: Time) -> Result<WipeRequest> {
     let (state, action, outcome, note) = match verdict {
         Verdict::Go | Verdict::Wait => return Ok(request.clone()),
@@ -151,7 +153,8 @@ pub(super) fn settle(conn: &mut Conn, request: &WipeRequest, verdict: Verdict, n
             (WipeState::ReviewAgain, Action::WipeNeedsReview, Outcome::Refused, note)
         }
         Verdict::Cancel => {
-            let note = "the device is enrolled again, or not any more: this request was for an enrolment that is over";
+            let note = "the device has enrolled again or is no longer enrolled: this request was for an enrolment \
+             that is over";
             (WipeState::Cancelled, Action::WipeStopped, Outcome::Refused, note.to_owned())
         }
         Verdict::Expire => {
@@ -160,7 +163,7 @@ pub(super) fn settle(conn: &mut Conn, request: &WipeRequest, verdict: Verdict, n
         }
     };
     if let Some(id) = request.command_id {
-        // Also one that was handed out to a device that did not get it.
+        // Also one that was handed out but did not reach the device.
         let open = [CommandState::Queued, CommandState::Delivered];
         store::command::finish(conn, id, &open, CommandState::Cancelled, (&note, now))?;
     }
@@ -181,5 +184,5 @@ pub(super) fn settle(conn: &mut Conn, request: &WipeRequest, verdict: Verdict, n
 fn worse(request: &WipeRequest, current: &crate::domain::wipe::Facts) -> Result<String> {
     let agreed = request.agreed()?;
     let names: Vec<_> = agreed.differences(current).iter().filter(|it| it.is_worse).map(|it| it.what).collect();
-    Ok(format!("the facts got worse: {}", names.join(", ").to_lowercase()))
+    Ok(format!("the facts have got worse: {}", names.join(", ").to_lowercase()))
 }

@@ -17,15 +17,15 @@ use crate::store::wipe::WipeRequest;
 use crate::store::{self, Conn};
 use anyhow::Context;
 
-/// So much of a report is kept.
+/// How much of a report is kept.
 const MAX_REFUSED: usize = 200;
 
 /// Takes the device's signed report; the answer is the receipt, after which the agent destroys its last key.
 ///
-/// A report that comes again gets the same receipt.
+/// A repeated report gets the same receipt.
 ///
 /// # Errors
-/// When the report is of another device, enrolment or command, or of an order that was never handed out.
+/// When the report is from another device, enrolment or command, or about an order that was never handed out.
 pub fn reported(conn: &mut Conn, actor: &Actor, device: &Device, said: &WipeReport, now: Time) -> Result<WipeReceipt> {
     let request = store::wipe::of_command(conn, said.command_id)?
         .filter(|it| it.device_id == device.id && it.generation == said.generation)
@@ -36,7 +36,8 @@ pub fn reported(conn: &mut Conn, actor: &Actor, device: &Device, said: &WipeRepo
         return Ok(receipt);
     }
     let from = request.state;
-    // A device that was long away may report after we stopped waiting; its order was handed out all the same.
+    // A device that was away for long may report after we stopped waiting; its order was handed out
+    // nevertheless.
     let is_owed = matches!(from, WipeState::Delivered | WipeState::Acknowledged)
         || (from == WipeState::Failed && request.delivered_at.is_some());
     if !is_owed {
@@ -45,7 +46,13 @@ pub fn reported(conn: &mut Conn, actor: &Actor, device: &Device, said: &WipeRepo
     let report = serde_json::to_string(&short(said)).context("writing a wipe's report")?;
     let acknowledged =
         WipeRequest { state: WipeState::Acknowledged, acknowledged_at: Some(now), report: Some(report), ..request };
-    record(conn, actor, &acknowledged, &What::done(Action::WipeAcknowledged, "the device's signed report came"), now)?;
+    record(
+        conn,
+        actor,
+        &acknowledged,
+        &What::done(Action::WipeAcknowledged, "the device's signed report arrived"),
+        now,
+    )?;
     let ordered = ordered(conn, said.command_id)?;
     let done = finished(acknowledged, &ordered, said, now);
     write(conn, &done, from)?;
@@ -61,7 +68,7 @@ pub fn reported(conn: &mut Conn, actor: &Actor, device: &Device, said: &WipeRepo
     Ok(receipt)
 }
 
-/// Follows the device's answer to the command, where it came without a report: the wipe did not begin.
+/// Follows the device's answer to the command if it came without a report: the wipe did not begin.
 ///
 /// # Errors
 /// When the database refuses.
@@ -108,7 +115,7 @@ fn ordered(conn: &mut Conn, id: CommandId) -> Result<Vec<String>> {
 }
 
 fn finished(request: WipeRequest, ordered: &[String], said: &WipeReport, now: Time) -> WipeRequest {
-    // The parts are believed before their sum, and a folder of which nothing is said was not erased.
+    // The parts are believed over their sum, and a folder the report does not mention was not erased.
     let untold = ordered.iter().filter(|path| !said.roots.iter().any(|it| it.path == **path)).count();
     let complete =
         said.complete && said.key_destroyed && untold == 0 && said.roots.iter().all(|it| it.refused.is_empty());
@@ -118,7 +125,7 @@ fn finished(request: WipeRequest, ordered: &[String], said: &WipeReport, now: Ti
     } else if complete {
         format!("key destroyed, {} removed", words::files(files))
     } else if said.key_destroyed && untold > 0 {
-        format!("the key is destroyed, but the report says nothing of {untold} of the folders to be erased")
+        format!("the key is destroyed, but the report does not mention {untold} of the folders to be erased")
     } else if said.key_destroyed {
         "the key is destroyed, but something was left; the report names it".to_owned()
     } else {
@@ -128,7 +135,7 @@ fn finished(request: WipeRequest, ordered: &[String], said: &WipeReport, now: Ti
     WipeRequest { state, finished_at: Some(now), state_note: note, ..request }
 }
 
-/// What the device had is closed to it; its backups stay, to be read by a restore.
+/// The device loses access to what it had; its backups stay, for restores.
 fn close(conn: &mut Conn, device: &Device, action: WipeAction, complete: bool, now: Time) -> Result<()> {
     let why = format!("the {} was reported", action.noun());
     restore::cancel_to(conn, device.id, &why, now)?;

@@ -1,4 +1,4 @@
-//! Asking for a wipe, and agreeing to newer facts.
+//! Requesting a wipe, and agreeing to newer facts.
 use super::notice::{News, tell};
 use super::{By, EXPIRES_AFTER, WINDOW, What, device, digest, facts, find, limits, record, write};
 use crate::domain::activity::{Action, Outcome};
@@ -13,7 +13,7 @@ use crate::store::wipe::WipeRequest;
 use crate::store::{self, Conn};
 use anyhow::Context;
 
-/// What is asked, with what was shown and typed.
+/// What is requested, with what was shown and typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ask {
     pub device: DeviceId,
@@ -23,16 +23,17 @@ pub struct Ask {
     /// [`digest`] of the facts that were shown.
     pub facts_token: String,
     pub serial: String,
-    /// The value of the box of consent; empty when it was not ticked.
+    /// The value of the consent box; empty if it was not ticked.
     pub consent: String,
-    /// The same key again is the same request.
+    /// The same key again means the same request.
     pub request_key: Option<String>,
 }
 
-/// Asks for a wipe. Nothing is sent to the device before somebody else approves.
+/// Requests a wipe. Nothing is sent to the device until somebody else approves.
 ///
 /// # Errors
-/// When the device cannot be wiped so, the facts are not those that were shown, or something was typed or ticked wrong.
+/// When the device cannot be wiped this way, the facts are not those that were shown, or something was typed or
+/// ticked wrong.
 pub fn request(conn: &mut Conn, by: &By<'_>, ask: &Ask, now: Time) -> Result<WipeRequest> {
     if let Some(key) = &ask.request_key
         && let Some(earlier) = store::wipe::find_by_request_key(conn, key)?
@@ -87,14 +88,14 @@ pub fn request(conn: &mut Conn, by: &By<'_>, ask: &Ask, now: Time) -> Result<Wip
         let what = What { action: Action::WipeHeld, outcome: Outcome::Refused, reason: hold.reason() };
         record(conn, by.actor, &request, &what, now)?;
     }
-    // What one person's many requests make is told once an hour; damage is told of each device.
+    // Holds caused by one person's many requests are reported once an hour; damage is reported for each device.
     let news = if hold == Some(Hold::Limit) { News::Held } else { News::Requested };
     let name = who(conn, by.actor)?;
     tell(conn, (&request, &device), &name, news, now)?;
     Ok(request)
 }
 
-/// The requester agrees to the facts as they are now; a second person decides anew.
+/// The requester agrees to the facts as they are now; a second person decides again.
 ///
 /// # Errors
 /// As [`request`], and when the request waits for no review or is somebody else's.
@@ -103,7 +104,7 @@ pub fn review(conn: &mut Conn, by: &By<'_>, id: WipeRequestId, ask: &Ask, now: T
     ground::refuse_while_away(conn)?;
     let (old, device) = find(conn, by, id)?;
     let from = old.state;
-    // Before the form is judged: there may be nothing to review.
+    // Before the form is checked: there may be nothing to review.
     old.progress(conn)?.review(by.user, &old.facts_digest, now + EXPIRES_AFTER)?;
     let ask =
         Ask { device: device.id, action: old.action, reason: old.reason, ticket: old.ticket.clone(), ..ask.clone() };
@@ -135,7 +136,7 @@ pub fn review(conn: &mut Conn, by: &By<'_>, id: WipeRequestId, ask: &Ask, now: T
     Ok(request)
 }
 
-/// The current facts, when they are those that were shown and all was typed and ticked right.
+/// The current facts, if they are those that were shown and everything was typed and ticked correctly.
 fn agree(conn: &mut Conn, device: &Device, ask: &Ask, now: Time) -> Result<Facts> {
     let current = facts(conn, device, now)?;
     wipe::may_request(&current, device.state, ask.action)?;
@@ -147,7 +148,7 @@ fn agree(conn: &mut Conn, device: &Device, ask: &Ask, now: Time) -> Result<Facts
     Ok(current)
 }
 
-/// Why a request is held from its beginning.
+/// Why a request is held from the start.
 fn hold_of(
     conn: &mut Conn,
     by: &By<'_>,
@@ -162,13 +163,13 @@ fn hold_of(
     if is_damaged(agreed, action) {
         return Ok(Some(Hold::Damaged));
     }
-    // Those of the future too: a clock that is set back gives no room.
+    // Those in the future too: setting the clock back must not make room.
     let whose = (by.user, device.team_id);
     let recent = store::wipe::recent(conn, whose, now - WINDOW, Time::from_millis(i64::MAX))?;
     Ok(limits(conn, now)?.reached(recent).map(|_| Hold::Limit))
 }
 
-/// Whether a wipe would lose files for certain that no backup holds intact.
+/// Whether a wipe would certainly lose files that no backup holds intact.
 pub(super) fn is_damaged(facts: &Facts, action: WipeAction) -> bool {
     action == WipeAction::Wipe && facts.known.damaged.amount.files > 0
 }

@@ -59,7 +59,7 @@ fn two_machines_with_one_identity_are_noticed_shown_and_told() {
     let visitor = Visit::of(&world.server, world.asker);
     for path in [format!("/devices/{}", world.device.id()), format!("/devices/{}/wipe", world.device.id())] {
         let page = text(&visitor.get(&path));
-        assert!(page.contains("Two machines use the identity of this device"), "{page}");
+        assert!(page.contains("Two machines use this device’s identity"), "{page}");
         assert!(page.contains("Enroll again"), "{page}");
     }
 }

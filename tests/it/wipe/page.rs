@@ -136,7 +136,7 @@ fn removing_company_data_is_told_as_what_it_is() {
     let page = text(&second.get(&format!("/wipe-requests/{}", request.id)));
     assert!(page.contains("No file on the device is touched") && !page.contains("will be lost"), "{page}");
     let waiting = text(&second.get("/approvals"));
-    assert!(waiting.contains("The keys, no file"), "{waiting}");
+    assert!(waiting.contains("The keys, no files"), "{waiting}");
     let mails = world.server.read(|conn| Ok(store::mail::due(conn, world.now(), 50)?));
     let mail = mails.iter().find(|it| it.subject == "Removal of company data requested: laptop-1").unwrap();
     assert!(mail.body.contains("Wipe requested by "), "{}", mail.body);

@@ -46,7 +46,7 @@ fn facts_that_changed_since_the_page_are_shown_again() {
     let refused = world.requests(old.clone()).unwrap_err();
     let forged = Ask { consent: "5 lost, 92 not proven".to_owned(), ..old };
 
-    assert!(refused.to_string().starts_with("the facts changed"), "{refused}");
+    assert!(refused.to_string().starts_with("the facts have changed"), "{refused}");
     assert!(world.requests(forged).is_err(), "the token stands for what was shown");
     assert!(world.requests(world.ask()).is_ok());
 }
@@ -242,7 +242,7 @@ fn a_requester_without_the_role_has_nothing_approved() {
     take_roles(&world.server, world.asker);
 
     let refused = world.approves_as(world.second, &request).unwrap_err();
-    assert!(refused.to_string().contains("the requester may no longer ask"), "{refused}");
+    assert!(refused.to_string().contains("the requester may no longer request"), "{refused}");
     assert_eq!(world.state(request.id), WipeState::Requested);
 }
 
