@@ -12,7 +12,7 @@ use crate::secret;
 use anyhow::Result;
 
 impl Agent {
-    /// Checks in once; the commands of the answer are not run here.
+    /// Checks in once; the commands in the answer are not run here.
     ///
     /// # Errors
     /// When the server cannot be reached or refuses.
@@ -21,18 +21,19 @@ impl Agent {
         let (mut message, mut results) = self.check_in_message()?;
         let mut answer = self.client.post::<CheckInAnswer>(CHECK_IN, &message);
         if self.client.offset_millis() != before {
-            // The facts were dated before the server put the clock right: it refused them, or took them for old.
+            // The facts were dated before the server corrected the clock: it refused them, or took them for
+            // old.
             (message, results) = self.check_in_message()?;
             answer = self.client.post(CHECK_IN, &message);
         }
         let answer = answer?;
-        // Before anything of it is acted on: an agent that is killed now brings what this answer was to.
+        // Before acting on anything in it: an agent that is killed now brings what this answer belonged to.
         self.state.put(&Held { baton: answer.baton.clone(), attempt: None })?;
         self.client.learn(answer.server_time);
         if self.client.offset_millis() != before {
             self.state.put(&ClockOffset { millis: self.client.offset_millis() })?;
             self.note(Event::Note(
-                "This device's clock differs from the server's; requests are signed by the server's".to_owned(),
+                "This device's clock differs from the server's; requests are signed with the server's time".to_owned(),
             ));
         }
         self.acknowledge(&results)?;
@@ -48,7 +49,7 @@ impl Agent {
         Ok(answer)
     }
 
-    /// Keeps since when the server gives no good answer, and why; says whether it gave one until now.
+    /// Keeps since when the server has given no good answer, and why; says whether it gave one until now.
     pub(super) fn server_failed(&self, error: &CallError) -> bool {
         let known = self.state.find::<Away>().ok().flatten();
         let since = known.as_ref().map_or_else(|| self.around.clock.now(), |it| it.since);
@@ -57,13 +58,13 @@ impl Agent {
             return false;
         }
         if let Err(error) = self.state.put(&away) {
-            // A full disk is no reason to wait for no command any more.
-            tracing::debug!(error = format!("{error:#}"), "since when the server is away was not written down");
+            // A full disk is no reason to stop waiting for commands.
+            tracing::debug!(error = format!("{error:#}"), "could not record since when the server is away");
         }
         known.is_none()
     }
 
-    /// Says that the server is back, where it was away.
+    /// Says that the server is back, if it was away.
     pub(super) fn server_answered(&self) -> Result<()> {
         if self.state.find::<Away>()?.is_some() {
             self.state.remove::<Away>()?;
@@ -87,7 +88,7 @@ impl Agent {
         Ok((message, results))
     }
 
-    /// What shows that this is the machine that was answered last; on the disk before it is sent.
+    /// Shows that this is the machine that was answered last; on disk before it is sent.
     fn attempt(&self) -> Result<Brought> {
         let held = self.state.find::<Held>()?.unwrap_or_default();
         let (baton, attempt) = match held {
@@ -101,7 +102,7 @@ impl Agent {
         Ok(Brought { baton, attempt })
     }
 
-    /// What the device can say of itself now.
+    /// What the device can report about itself now.
     ///
     /// # Errors
     /// When a record of the agent is damaged.
@@ -122,7 +123,7 @@ impl Agent {
         Ok(facts)
     }
 
-    /// Marks results that the server has; forgets commands of a month ago.
+    /// Marks the results that the server has; forgets commands older than a month.
     fn acknowledge(&self, results: &[CommandResult]) -> Result<()> {
         if results.is_empty() {
             return Ok(());

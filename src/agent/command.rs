@@ -1,5 +1,5 @@
-//! Commands: each is written down before it is acted on and runs once, and its
-//! result is kept until the server has it.
+//! Commands: each is written down before it is acted on, runs once, and its result is kept until the server has
+//! it.
 use super::Agent;
 use super::net::backoff::Stop;
 use super::progress::Event;
@@ -10,13 +10,13 @@ use crate::protocol::agent::message::{Command, CommandResult, Payload};
 use anyhow::Result;
 use std::sync::atomic::Ordering;
 
-/// Said of an order that names nothing to do.
-const INCOMPLETE: &str = "the command came without what it needs";
+/// Said about an order that names nothing to do.
+const INCOMPLETE: &str = "the command is missing what it needs";
 
-/// What is to be done with a delivered command.
+/// What to do with a delivered command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Order {
-    /// Ran or runs already, or was refused: nothing.
+    /// It ran, is running, or was refused: nothing.
     Nothing,
     /// It is written down and may run.
     Run,
@@ -79,8 +79,8 @@ impl Agent {
         Ok(())
     }
 
-    /// Goes on with the commands that were accepted before the agent was killed: a lock, a restore and a wipe are
-    /// carried out. A backup that was cut off is no backup, and the console says so.
+    /// Continues the commands that were accepted before the agent was killed: a lock, a restore and a wipe are
+    /// carried out. An interrupted backup is not a backup, and the console says so.
     ///
     /// # Errors
     /// When the journal cannot be read or written.
@@ -88,14 +88,14 @@ impl Agent {
         let journal = self.state.find::<Journal>()?.unwrap_or_default();
         for entry in journal.commands.into_iter().filter(|it| it.result.is_none()) {
             match (entry.kind, entry.order) {
-                // Locking twice does no harm, and not locking does.
+                // Locking twice does no harm; not locking does.
                 (CommandKind::Lock, _) => self.finish(entry.id, self.around.platform.lock())?,
                 (CommandKind::BackUpNow, _) => {
                     self.finish(entry.id, Err("the agent was stopped while this ran; ask again".to_owned()))?;
                 }
                 (CommandKind::Restore, _) if self.has_restore(entry.id)? => {}
                 (CommandKind::Restore, Some(Payload::Restore(order))) => self.begin_restore(entry.id, order)?,
-                // The wipe's own journal goes on: `resume_wipe` makes it of an order that was accepted.
+                // The wipe has its own journal: `resume_wipe` creates it from an accepted order.
                 (CommandKind::Wipe | CommandKind::RemoveCompanyData, _) if self.has_wipe()? => {}
                 (CommandKind::Restore | CommandKind::Wipe | CommandKind::RemoveCompanyData, _) => {
                     self.finish(entry.id, Err(INCOMPLETE.to_owned()))?;
@@ -129,19 +129,19 @@ impl Agent {
     }
 }
 
-/// What takes long, and is done beside the check-ins.
+/// Long work that is done beside the check-ins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Work {
     Backup(AskedBy),
     Restore,
 }
 
-/// Who wants a backup, and is to hear how it went.
+/// Who wants a backup and should hear how it went.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AskedBy {
     Policy,
     Command(CommandId),
-    /// A person at the device, by [`BackupRequest`].
+    /// A person at the device, through a [`BackupRequest`].
     Person(BackupRequest),
 }
 

@@ -1,8 +1,8 @@
 //! Joining a server: keys are made here, and only their public halves leave.
 //!
-//! Each enrolment has keys of its own. They are kept beside those in use until the server's answer is there, and the
-//! answer is written down whole before anything of the enrolment before it is touched: a kill at any moment leaves the
-//! old agent or the new one.
+//! Each enrolment has its own keys. They are kept beside those in use until the server answers, and the answer
+//! is written down completely before anything of the previous enrolment is touched: a kill at any moment leaves
+//! either the old agent or the new one.
 use super::identity::Identity;
 use super::net::backoff::random;
 use super::net::client::{Client, Signer};
@@ -21,14 +21,14 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// What a person says to join a device.
+/// What a person provides to join a device.
 #[derive(Debug, Clone, Default)]
 pub struct Request {
     /// The server's address, without a trailing slash.
     pub server: String,
     pub token: String,
     pub protect: Vec<PathBuf>,
-    /// The device's name; the host's where none is given.
+    /// The device's name; the host's if none is given.
     pub name: Option<String>,
     /// Who uses the device.
     pub person: String,
@@ -36,14 +36,14 @@ pub struct Request {
     pub ca: Option<String>,
     /// Whether what is mounted in the protected folders is backed up with them.
     pub mounts: bool,
-    /// Whether to join although this device is enrolled already.
+    /// Whether to join even though this device is already enrolled.
     pub again: bool,
 }
 
 /// An enrolment under way.
 #[derive(Serialize, Deserialize)]
 struct Joining {
-    /// The token that the keys were made for: with another one, the server would take them for another's.
+    /// The token the keys were made for: with another token, the server would take them for another device's.
     token_hash: String,
     identity: Identity,
     /// None until the server has answered.
@@ -54,7 +54,7 @@ impl Record for Joining {
     const FILE: &'static str = "joining.json";
 }
 
-/// What the server's answer makes of this device.
+/// What this device becomes by the server's answer.
 #[derive(Serialize, Deserialize)]
 struct Joined {
     enrollment: Enrollment,
@@ -68,13 +68,13 @@ impl Agent {
     /// Joins a server and opens the agent.
     ///
     /// # Errors
-    /// When the device is enrolled already, a folder may not be protected, or the server refuses.
+    /// When the device is already enrolled, a folder may not be protected, or the server refuses.
     pub fn enroll(state: State, around: Surroundings, request: &Request) -> Result<Self> {
         finish_joining(&state)?;
-        // Else the wiped device's key would be replaced, and not destroyed.
+        // Otherwise the wiped device's key would be replaced instead of destroyed.
         finish_wiped(&state)?;
         if state.find::<Enrollment>()?.is_some() && state.find::<Wiped>()?.is_none() && !request.again {
-            bail!("this device is enrolled already; to enroll it anew (its old commands are dropped), add --again");
+            bail!("this device is already enrolled; to enroll it again (dropping its old commands), add --again");
         }
         let forbidden = Forbidden { state: state.dir().to_owned(), home: around.home.clone() };
         let folders = protect::check(&request.protect, &forbidden)?;
@@ -98,7 +98,7 @@ impl Agent {
     }
 }
 
-/// New keys for this token, or those of the last try: a second one after a lost answer is the same device.
+/// New keys for this token, or those of the last try: a second try after a lost answer is the same device.
 fn keys(state: &State, token: &str) -> Result<Joining> {
     let token_hash = secret::hash(token);
     if let Some(joining) = state.find::<Joining>()?.filter(|it| it.token_hash == token_hash) {
@@ -175,8 +175,8 @@ fn read(
     })
 }
 
-/// Puts an enrolment that the server has answered in the place of the one before it. The record of it goes last: until
-/// then a kill leaves this to be done again.
+/// Replaces the previous enrolment with one that the server has answered. The record of it goes last: until
+/// then a kill means that this is done again.
 ///
 /// # Errors
 /// When the file system refuses.

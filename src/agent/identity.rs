@@ -1,5 +1,5 @@
-//! The device's own keys: Ed25519 to sign, X25519 for what is sealed to it.
-//! Both are made here and never leave the state directory.
+//! The device's own keys: Ed25519 for signing, X25519 for what is sealed to it. Both are made here and never
+//! leave the state directory.
 use super::state::Record;
 use crate::protocol::agent::message::Claims;
 use crate::seal::{self, PrivateKey, PublicKey};
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use zeroize::Zeroize;
 
-/// The keys as they are kept.
+/// The keys as stored.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Identity {
     /// PKCS#8, base64.
@@ -55,7 +55,7 @@ impl Identity {
         })
     }
 
-    /// The public half of the signing key, as the server keeps it.
+    /// The public half of the signing key, in the form the server keeps.
     ///
     /// # Errors
     /// When the key is damaged.

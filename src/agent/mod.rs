@@ -44,7 +44,7 @@ pub struct Surroundings {
     pub platform: Box<dyn Platform>,
     pub clock: Clock,
     pub progress: Arc<dyn Progress>,
-    /// The home directory of the account that the agent runs as: never a protected folder.
+    /// The home directory of the account the agent runs as: never a protected folder.
     pub home: Option<PathBuf>,
 }
 
@@ -54,7 +54,7 @@ pub struct Agent {
     around: Surroundings,
     enrollment: Enrollment,
     client: Arc<Client>,
-    /// Held while something long is done, so that a wipe does not erase below a restore.
+    /// Held during long work, so that a wipe does not erase files under a running restore.
     busy: Mutex<()>,
     /// Set when there is something to tell the server before the next check-in is due.
     news: AtomicBool,
@@ -70,7 +70,7 @@ impl Agent {
         wipe::finish_wiped(&state)?;
         if let Some(wiped) = state.find::<Wiped>()? {
             bail!(
-                "{} at {}, and it belongs to no server any more; enroll it again to use it",
+                "{} at {}, and it no longer belongs to any server; enroll it again to use it",
                 wiped.said(),
                 wiped.wiped_at.iso()
             );
@@ -116,8 +116,8 @@ impl Agent {
         roots.iter().any(|it| it.path == path && protect::open_marked(it).is_ok())
     }
 
-    /// The protected folders that are there, each with its mark in it, and those that are not, with the reason: a backup
-    /// of an empty folder in the place of one would look like one of everything.
+    /// The protected folders that are there, each with its mark, and those that are not, with the reason: a
+    /// backup of an empty folder in place of one would look complete.
     ///
     /// # Errors
     /// When none is there.

@@ -1,6 +1,6 @@
 //! What the agent is doing, for whoever watches.
 
-/// One step, or how far it has come.
+/// One step, or its progress.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// Something worth a line.

@@ -1,9 +1,8 @@
 //! Which folders may be protected, and the mark in each.
 //!
-//! A protected folder is erased by a wipe, so what may become one is checked
-//! when it is named and again when it is erased. The mark is a file in the
-//! folder, made at enrolment; its text is in the agent's own record. A folder
-//! that was put in the place of a protected one has no such mark and is left.
+//! A protected folder is erased by a wipe, so what may become one is checked when it is named and again when it
+//! is erased. The mark is a file in the folder, made at enrolment; its text is in the agent's own record. A
+//! folder put in place of a protected one has no such mark and is left alone.
 use super::state::{Marks, ProtectedRoot};
 use super::tree;
 use crate::secret;
@@ -14,13 +13,13 @@ use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-/// The mark's name: left out of every manifest and backup, and the last thing that a wipe removes.
+/// The mark's name: left out of every manifest and backup, and the last thing a wipe removes.
 pub const MARK_NAME: &str = ".holdfast-protected";
 const MARK_NAME_C: &std::ffi::CStr = c".holdfast-protected";
 const MARK_TEXT: &str =
     "Holdfast backs up this folder, and erases it when this device is wiped. Leave this file here.\n";
 
-/// Folders of the system; what lies in the last three is no storage at all.
+/// Folders of the system; what is in the last three is not storage at all.
 const SYSTEM: [&str; 16] = [
     "/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/lib64", "/opt", "/proc", "/root", "/run", "/sbin", "/sys",
     "/tmp", "/usr", "/var",
@@ -35,7 +34,7 @@ pub struct Forbidden {
 }
 
 impl Forbidden {
-    /// Why a folder may not be protected or erased, by its path and by what it is on the disk.
+    /// Why a folder may not be protected or erased, judged by its path and by what it is on disk.
     pub fn reason(&self, path: &Path, dir: BorrowedFd<'_>) -> Option<String> {
         let stat = match fstat(dir) {
             Ok(stat) => stat,
@@ -54,27 +53,27 @@ impl Forbidden {
             return Some("it is a whole home directory; name the folders in it instead".to_owned());
         }
         if SYSTEM.iter().any(|it| path == Path::new(it) || is(Path::new(it))) {
-            return Some("it is a folder of the system".to_owned());
+            return Some("it is a system folder".to_owned());
         }
         if UNREAL.iter().any(|it| path.starts_with(it)) {
-            return Some("it is no storage".to_owned());
+            return Some("it is not storage".to_owned());
         }
         let state = std::fs::canonicalize(&self.state).unwrap_or_else(|_| self.state.clone());
         if state.ancestors().any(|it| path == it || is(it)) {
-            return Some(format!("the agent's own state ({}) lies in it", state.display()));
+            return Some(format!("the agent's own state ({}) is in it", state.display()));
         }
         let home = self.home.as_ref().map(|it| std::fs::canonicalize(it).unwrap_or_else(|_| it.clone()));
         if home.is_some_and(|home| home.ancestors().any(|it| path == it || is(it))) {
-            return Some("a whole home directory lies in it; name the folders in that instead".to_owned());
+            return Some("a whole home directory is in it; name the folders in that instead".to_owned());
         }
         None
     }
 }
 
-/// Checks the folders that a person named, and gives them without symlinks.
+/// Checks the folders that a person named, and returns them without symlinks.
 ///
 /// # Errors
-/// When one is missing, no folder, may not be protected, or lies in another.
+/// When one is missing, is not a folder, may not be protected, or is inside another.
 pub fn check(folders: &[PathBuf], forbidden: &Forbidden) -> Result<Vec<PathBuf>> {
     if folders.is_empty() {
         bail!("name at least one folder with --protect");
@@ -86,14 +85,14 @@ pub fn check(folders: &[PathBuf], forbidden: &Forbidden) -> Result<Vec<PathBuf>>
             bail!("--protect {}: the path is not UTF-8; rename the folder", folder.display());
         }
         if forbidden.state.starts_with(&root) {
-            bail!("--protect {}: the agent's own state would lie in it; choose another --state", folder.display());
+            bail!("--protect {}: the agent's own state would be in it; choose another --state", folder.display());
         }
         let dir = tree::open_dir(&root).with_context(|| format!("--protect {}", folder.display()))?;
         if let Some(reason) = forbidden.reason(&root, dir.as_fd()) {
             bail!("--protect {}: {reason}", folder.display());
         }
         if let Some(other) = roots.iter().find(|it| it.starts_with(&root) || root.starts_with(it)) {
-            bail!("--protect {}: it overlaps {}; name the outer one only", folder.display(), other.display());
+            bail!("--protect {}: it overlaps {}; name only the outer one", folder.display(), other.display());
         }
         roots.push(root);
     }
@@ -104,8 +103,8 @@ pub fn check(folders: &[PathBuf], forbidden: &Forbidden) -> Result<Vec<PathBuf>>
 /// Puts a mark in each folder, or finds that of `known` there.
 ///
 /// # Errors
-/// When one cannot be written, or the folder carries the mark of another agent; the marks made so far are taken away
-/// again.
+/// When one cannot be written, or the folder carries the mark of another agent; the marks made so far are
+/// removed again.
 pub fn mark(roots: &[PathBuf], known: &Marks) -> Result<Marked> {
     let mut marked = Marked::default();
     for root in roots {
@@ -156,11 +155,11 @@ fn mark_one(root: &Path, path: &str, mark: &str) -> Result<(ProtectedRoot, bool)
         if is_marked(dir.as_fd(), &root)? {
             return Ok((root, false));
         }
-        bail!("another agent protects this folder; if it does so no more, remove {path}/{MARK_NAME} and try again");
+        bail!("another agent protects this folder; if it no longer does, remove {path}/{MARK_NAME} and try again");
     }
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = rustix::fs::openat(&dir, MARK_NAME_C, flags, Mode::from_raw_mode(0o600))
-        .context("the agent must be able to write in the folder")?;
+        .context("the agent must be able to write to the folder")?;
     let mut file = File::from(file);
     file.write_all(format!("{MARK_TEXT}{mark}\n").as_bytes())?;
     file.sync_all()?;
@@ -168,11 +167,11 @@ fn mark_one(root: &Path, path: &str, mark: &str) -> Result<(ProtectedRoot, bool)
     Ok((root, true))
 }
 
-/// Takes the marks away again, as far as that goes.
+/// Removes the marks again, as far as possible.
 pub fn unmark(roots: &[ProtectedRoot]) {
     for root in roots {
         if let Ok(dir) = tree::open_dir(Path::new(&root.path)) {
-            // The folder is no worse off with a mark that no record knows.
+            // A mark that no record knows does the folder no harm.
             let _ = remove_mark(dir.as_fd());
         }
     }
@@ -192,8 +191,8 @@ pub fn remove_mark(dir: BorrowedFd<'_>) -> std::io::Result<()> {
 /// Opens a protected folder that carries its mark.
 ///
 /// # Errors
-/// When it is missing or is not the folder that was enrolled: where its disk is not mounted, an empty one lies in its
-/// place.
+/// When it is missing or is not the folder that was enrolled: if its disk is not mounted, an empty one is in
+/// its place.
 pub fn open_marked(root: &ProtectedRoot) -> Result<OwnedFd> {
     let dir = tree::open_dir(Path::new(&root.path)).with_context(|| format!("opening {}", root.path))?;
     if !is_marked(dir.as_fd(), root).with_context(|| format!("reading the mark of {}", root.path))? {
@@ -208,7 +207,7 @@ pub fn open_marked(root: &ProtectedRoot) -> Result<OwnedFd> {
 /// Whether an open folder carries the mark of the record.
 ///
 /// # Errors
-/// When the mark is there and cannot be read.
+/// When the mark is there but cannot be read.
 pub fn is_marked(dir: BorrowedFd<'_>, root: &ProtectedRoot) -> std::io::Result<bool> {
     let file = match tree::open_file(dir, MARK_NAME_C) {
         Ok(file) => File::from(file),
@@ -216,7 +215,7 @@ pub fn is_marked(dir: BorrowedFd<'_>, root: &ProtectedRoot) -> std::io::Result<b
         Err(error) => return Err(error),
     };
     let mut text = String::new();
-    // A mark is 140 bytes; whatever is longer is none.
+    // A mark is 140 bytes; anything longer is not one.
     file.take(1024).read_to_string(&mut text)?;
     Ok(text.lines().next_back() == Some(root.mark.as_str()) && !root.mark.is_empty())
 }

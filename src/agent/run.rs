@@ -1,7 +1,7 @@
 //! The agent's life: check in, wait for commands, back up by policy.
 //!
-//! One thread speaks with the server and acts on commands; another does what
-//! takes long, so that a wipe does not wait for a backup to end.
+//! One thread talks to the server and acts on commands; another does the long work, so that a wipe does not
+//! wait for a backup to end.
 use super::Agent;
 use super::command::{AskedBy, Order, Work};
 use super::net::backoff::{Backoff, Stop, jitter, random};
@@ -17,20 +17,20 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The longest that one wait for commands is open; the server answers before.
+/// The longest one wait for commands stays open; the server answers earlier.
 const WAIT_SECONDS: u64 = 50;
-/// The least between two check-ins, whatever the server says.
+/// The shortest time between two check-ins, whatever the server says.
 const LEAST: Duration = Duration::from_secs(1);
-/// The pause after a call for a command that then was not there.
+/// The pause after being woken for a command that was not there.
 const UNMET: Duration = Duration::from_secs(5);
-/// How often the clock is asked whether a backup is due.
+/// How often to check whether a backup is due.
 const TICK: Duration = Duration::from_secs(1);
 
 impl Agent {
     /// Runs until stopped, or until the device is wiped: nothing else ends it.
     ///
-    /// Whatever the server says, and whatever cannot be written down just now, is tried again later: a server that was
-    /// started on an empty folder knows no device for an hour, and the right one needs them all back.
+    /// Whatever the server says, and whatever cannot be written down right now, is tried again later: a server
+    /// started on an empty folder may know no device for an hour, and the right one needs them all back.
     ///
     /// # Errors
     /// When a thread of the agent failed.
@@ -40,7 +40,7 @@ impl Agent {
         }
         self.note(Event::Note(format!("Running for {}", self.enrollment.server)));
         let (send, receive) = channel();
-        // Ends the long work alone, so that a wipe can wait for it.
+        // Ends only the long work, so that a wipe can wait for it.
         let work_stop = Stop::default();
         std::thread::scope(|scope| {
             let work_stop = &work_stop;
@@ -53,7 +53,7 @@ impl Agent {
         })
     }
 
-    /// Goes on with what was under way when the agent was stopped, until that could be written down.
+    /// Continues what was under way when the agent was stopped, until that is written down.
     fn begin(&self, stop: &Stop) -> Life {
         let mut backoff = Backoff::default();
         while !stop.is_stopped() {
@@ -106,11 +106,11 @@ impl Agent {
         send: &Sender<Work>,
         backoff: &mut Backoff,
     ) -> Result<Life, CallError> {
-        // One that could not be written down at its time.
+        // One that could not be written down at the time.
         if self.resume_wipe(stop)? {
             return Ok(Life::Wiped);
         }
-        // A report that was kept back goes before the check-in that may ask for the next backup.
+        // A pending report goes before the check-in that may ask for the next backup.
         self.send_reports()?;
         let commands = self.check_in()?.commands;
         backoff.reset();
@@ -135,13 +135,14 @@ impl Agent {
         }
         self.note(Event::Note(format!("Command {}: {}", command.id, command.kind.name())));
         if command.kind.erases() {
-            // A backup in the middle would read what is being erased.
+            // A running backup would read what is being erased.
             work_stop.stop();
         }
         self.act(command, stop, &|work| drop(send.send(work)))
     }
 
-    /// Waits until a check-in is due, a command waits, or there is something to tell; says whether a command waits.
+    /// Waits until a check-in is due, a command is waiting, or there is something to report; says whether a
+    /// command is waiting.
     fn await_command(&self, stop: &Stop) -> Result<bool> {
         let seconds = self.state.find::<Policy>()?.unwrap_or_default().next_check_in_seconds;
         let due = Instant::now() + jitter(Duration::from_secs(seconds.into()).max(LEAST), random());
@@ -177,8 +178,8 @@ impl Agent {
         }
     }
 
-    /// Asks the server to say when a command waits, on a thread of its own, so that a stop or a result does not wait
-    /// for the answer.
+    /// Asks the server to say when a command is waiting, on a separate thread, so that a stop or a result does
+    /// not wait for the answer.
     fn poll(&self, seconds: u64, stop: &Stop) -> Poll {
         let poll = Poll::default();
         let (client, answer, stop) = (Arc::clone(&self.client), Arc::clone(&poll), stop.clone());
@@ -232,7 +233,7 @@ impl Agent {
                 Done::Failed => backups.not_before = Instant::now() + backups.backoff.next(None),
             },
         }
-        // The server learns of it at once: also that nothing has changed since this backup.
+        // The server learns about it at once, including that nothing has changed since this backup.
         self.news.store(true, Ordering::Release);
         stop.nudge();
         Ok(())
@@ -241,7 +242,8 @@ impl Agent {
     fn back_up_for(&self, asked_by: AskedBy, work_stop: &Stop) -> Result<Done> {
         let outcome = self.back_up(work_stop);
         if outcome.is_err() && work_stop.is_stopped() {
-            // The agent is going down: the next start says what became of a command, and goes on with a request.
+            // The agent is shutting down: the next start says what became of a command, and continues a
+            // request.
             return Ok(Done::Failed);
         }
         let outcome = outcome.map_err(|error| format!("{error:#}"));
@@ -265,8 +267,8 @@ impl Agent {
         Ok(done)
     }
 
-    /// Whether the policy asks for a backup now. Half a minute early at most, so that a backup every N hours is never
-    /// late by the time that it takes.
+    /// Whether the policy asks for a backup now. At most half a minute early, so that a backup every N hours is
+    /// not late by the time it takes.
     fn is_backup_due(&self) -> Result<bool> {
         let policy = self.state.find::<Policy>()?.unwrap_or_default().policy;
         let Some(every) = policy.backup_every_seconds else { return Ok(false) };
@@ -279,21 +281,21 @@ impl Agent {
     }
 }
 
-/// The answer of a poll, once it is there.
+/// The answer to a poll, once it is there.
 type Poll = Arc<Mutex<Option<Result<Waiting, CallError>>>>;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether the device is still one of its server's.
+/// Whether the device still belongs to its server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Life {
     GoesOn,
     Wiped,
 }
 
-/// When the next backup by policy may begin after one that failed.
+/// When the next backup by policy may begin after a failed one.
 struct Later {
     backoff: Backoff,
     not_before: Instant,
@@ -307,7 +309,7 @@ enum Done {
 
 fn is_due(last: Option<Time>, every: Duration, now: Time) -> bool {
     let early = Duration::from_secs(30).min(every / 10);
-    // A last backup that lies in the future means that a clock was set back: back up, and be right again.
+    // A last backup in the future means that a clock was set back: a new backup puts that right.
     last.is_none_or(|last| last > now + Duration::from_secs(60) || now.since(last) + early >= every)
 }
 

@@ -15,10 +15,10 @@ use std::sync::Arc;
 
 pub const NOW: Time = Time::from_millis(1_795_356_371_000);
 
-/// Where nobody listens.
+/// An address where nobody listens.
 pub const NOWHERE: &str = "http://127.0.0.1:1";
 
-/// Writes down an enrolment over the folders, as [`Agent::enroll`] does after the server's answer.
+/// Records an enrolment for the folders, as [`Agent::enroll`] does after the server's answer.
 pub fn enrolled(state: &Path, server: &str, folders: &[PathBuf]) {
     let state = State::open(state).unwrap();
     state.put(&Identity::generate().unwrap()).unwrap();

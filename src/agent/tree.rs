@@ -22,7 +22,7 @@ pub fn open_dir(path: &Path) -> io::Result<OwnedFd> {
     dir.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "an empty path"))
 }
 
-/// Opens the directory that a path lies in, and gives the last name.
+/// Opens the directory that contains a path, and returns the last name.
 pub fn open_parent(path: &Path) -> io::Result<(OwnedFd, CString)> {
     match (path.parent(), path.file_name()) {
         (Some(parent), Some(name)) => Ok((open_dir(parent)?, c_name(name)?)),
@@ -35,11 +35,13 @@ pub fn open_child(dir: BorrowedFd<'_>, name: &CStr) -> io::Result<OwnedFd> {
     Ok(rustix::fs::openat(dir, name, DIRECTORY, Mode::empty())?)
 }
 
-/// Opens a directory in a directory, unless something is mounted on it: also a bind mount of the same file system.
+/// Opens a directory in a directory, unless something is mounted on it, even a bind mount of the same file
+/// system.
 pub fn open_same_mount(dir: BorrowedFd<'_>, name: &CStr) -> rustix::io::Result<OwnedFd> {
     let resolve = ResolveFlags::NO_XDEV | ResolveFlags::NO_SYMLINKS | ResolveFlags::BENEATH;
     match rustix::fs::openat2(dir, name, DIRECTORY, Mode::empty(), resolve) {
-        // Kernels before 5.6 have no such call, some containers forbid it; the caller compares device numbers too.
+        // Kernels before 5.6 do not have this call, and some containers forbid it; the caller also compares
+        // device numbers.
         Err(Errno::NOSYS | Errno::PERM) => rustix::fs::openat(dir, name, DIRECTORY, Mode::empty()),
         result => result,
     }
@@ -53,7 +55,7 @@ pub fn open_file(dir: BorrowedFd<'_>, name: &CStr) -> io::Result<OwnedFd> {
     if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile {
         Ok(file)
     } else {
-        Err(io::Error::new(io::ErrorKind::InvalidInput, "no regular file"))
+        Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"))
     }
 }
 
@@ -81,13 +83,13 @@ pub fn c_name(name: &OsStr) -> io::Result<CString> {
     CString::new(name.as_bytes()).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
 }
 
-/// Nanoseconds since 1970, to tell one time from another: beyond the year 2262 they begin again, so that two such
-/// times are not the same.
+/// Nanoseconds since 1970, to tell one time from another: beyond the year 2262 they wrap around, but two nearby
+/// times still differ.
 pub fn nanos(seconds: i64, nanoseconds: impl TryInto<i64>) -> i64 {
     seconds.wrapping_mul(1_000_000_000).wrapping_add(nanoseconds.try_into().unwrap_or(0))
 }
 
-/// Whether a folder is of a file system that is no storage: processes, devices, settings of the kernel.
+/// Whether a folder is on a file system that is not storage: processes, devices, kernel settings.
 pub fn is_unreal(dir: BorrowedFd<'_>) -> bool {
     const SYSFS: rustix::fs::FsWord = 0x6265_6572;
     const CGROUP: rustix::fs::FsWord = 0x6367_7270;

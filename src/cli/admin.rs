@@ -1,8 +1,7 @@
 //! `holdfast admin`: people, API tokens and the set-up link, from the server's own machine.
 //!
-//! While the server runs it does the writing, asked through its control socket;
-//! otherwise this process takes the data folder's lock and writes itself. Both
-//! ways end in [`execute`].
+//! While the server runs, it does the writing, asked through its control socket; otherwise this process takes
+//! the data folder's lock and writes itself. Both ways end in [`execute`].
 use crate::cli::control::{self, Answer, Request};
 use crate::cli::device::ReadOptions;
 use crate::cli::host::{self, FounderCommand, HostAct, SessionsCommand};
@@ -38,12 +37,12 @@ pub enum AdminCommand {
     /// Sessions of people who are signed in
     #[command(subcommand)]
     Sessions(SessionsCommand),
-    /// Founders, whose word on wipes counts at once and not after 72 hours
+    /// Founders, whose word on wipes counts at once, without the wait of 72 hours
     #[command(subcommand)]
     Founder(FounderCommand),
     /// Stop everything that wipes, removes, restores or loosens a guard, until `unfreeze`
     Freeze(WriteOptions),
-    /// End the freeze; holds that were under way begin again
+    /// End the freeze; holds that were under way start again
     Unfreeze(WriteOptions),
     /// The key that opens every backup: without it none can be tested or restored
     #[command(subcommand)]
@@ -55,7 +54,7 @@ pub enum AdminCommand {
 /// What can be done with people.
 #[derive(Debug, clap::Subcommand)]
 pub enum UserCommand {
-    /// Add a person; prints the one-time link by which they set a password
+    /// Add a person; prints the one-time link with which they set a password
     Add {
         email: String,
         /// The person's name [default: the address]
@@ -75,13 +74,13 @@ pub enum UserCommand {
         #[command(flatten)]
         write: WriteOptions,
     },
-    /// Close an account for good, also the only owner's; only `unlock` opens it again
+    /// Close an account for good, even the only owner's; only `unlock` opens it again
     Lock {
         email: String,
         #[command(flatten)]
         write: WriteOptions,
     },
-    /// Open a locked account; prints the one-time link by which the person sets a password
+    /// Open a locked account; prints the one-time link with which the person sets a password
     Unlock {
         email: String,
         #[command(flatten)]
@@ -100,7 +99,7 @@ pub enum UserCommand {
 /// What can be done with API tokens.
 #[derive(Debug, clap::Subcommand)]
 pub enum TokenCommand {
-    /// Make a token that reads what this person may read; it is printed once
+    /// Make a token that can read what this person can read; it is printed once
     Create {
         /// The person in whose name it reads
         email: String,
@@ -221,9 +220,9 @@ impl WriteOptions {
                     format!("{message}\n{url}\nIt works once, until {expires_at}.\n")
                 }
                 Answer::Token { id, token, expires_at } => {
-                    format!("{token}\nToken {id} reads until {expires_at}; it is not shown again.\n")
+                    format!("{token}\nToken {id} can read until {expires_at}; it is not shown again.\n")
                 }
-                Answer::Test { id } => format!("Restore test {id} is asked for.\n"),
+                Answer::Test { id } => format!("Restore test {id} was requested.\n"),
             });
         }
         let is_refused = matches!(answer, Answer::Refused { .. });
@@ -231,7 +230,7 @@ impl WriteOptions {
     }
 }
 
-/// Refuses a folder without a server's database: a typing mistake must not make a new, empty server.
+/// Refuses a folder without a server's database: a typo must not create a new, empty server.
 fn expect_server(config: &Config) -> anyhow::Result<()> {
     match &config.database {
         Database::Sqlite(path) if !path.exists() => {
@@ -241,7 +240,7 @@ fn expect_server(config: &Config) -> anyhow::Result<()> {
     }
 }
 
-/// Does a request, in one transaction with its activity entry.
+/// Carries out a request, in one transaction with its activity entry.
 pub fn execute(store: &Store, actor: &Actor, public_url: &str, request: Request, clock: &Clock) -> Answer {
     let (actor, public_url, clock) = (actor.clone(), public_url.to_owned(), clock.clone());
     let done = store.act_blocking(move |conn| act(conn, &actor, &public_url, request, &clock));
@@ -255,14 +254,14 @@ pub fn execute(store: &Store, actor: &Actor, public_url: &str, request: Request,
 
 fn act(conn: &mut Conn, actor: &Actor, public_url: &str, request: Request, clock: &Clock) -> Done<Answer> {
     let now = clock.now();
-    // What the server was started with; this process may know of another address only by its defaults.
+    // What the server was started with; this process only knows its own defaults.
     let public_url = setting::public_url(conn)?.unwrap_or_else(|| public_url.to_owned());
     let everywhere = |roles: Vec<Role>| roles.into_iter().map(|it| (it, Scope::Organisation)).collect::<Vec<_>>();
     Ok(match request {
         Request::SetupLink => {
             let path = account::make_setup_link(conn, actor, now)?;
             Answer::Link {
-                message: "Open this to make the owner's account:".to_owned(),
+                message: "Open this to create the owner's account:".to_owned(),
                 url: format!("{public_url}{path}"),
                 expires_at: (now + SET_UP_LINK_LIFE).iso(),
             }
@@ -271,7 +270,7 @@ fn act(conn: &mut Conn, actor: &Actor, public_url: &str, request: Request, clock
             let name = if name.is_empty() { email.clone() } else { name };
             let (user, path) = user::invite(conn, actor, &Invitation { email, name, roles: everywhere(roles) }, now)?;
             Answer::Link {
-                message: format!("{} is invited. Send them this link:", user.email),
+                message: format!("{} was invited. Send them this link:", user.email),
                 url: format!("{public_url}{path}"),
                 expires_at: (now + INVITE_LINK_LIFE).iso(),
             }
@@ -279,12 +278,12 @@ fn act(conn: &mut Conn, actor: &Actor, public_url: &str, request: Request, clock
         Request::SetRoles { email, roles } => {
             let user = find(conn, &email)?;
             user::set_roles(conn, actor, user.id, &everywhere(roles), now)?;
-            Answer::Done { message: format!("The roles of {} are set; their sessions ended.", user.email) }
+            Answer::Done { message: format!("The roles of {} were set; their sessions have ended.", user.email) }
         }
         Request::DisableUser { email } => {
             let user = find(conn, &email)?;
             user::disable(conn, actor, user.id, now)?;
-            Answer::Done { message: format!("The account of {} is closed.", user.email) }
+            Answer::Done { message: format!("The account of {} was closed.", user.email) }
         }
         Request::MakeToken { email, name, days } => {
             let user = find(conn, &email)?;
@@ -309,7 +308,7 @@ pub(super) fn find(conn: &mut Conn, email: &str) -> Done<User> {
 struct UserRow {
     email: String,
     name: String,
-    /// `locked` where the server's own machine said so.
+    /// `locked` if the server's own machine said so.
     state: String,
     founder: bool,
     roles: Vec<String>,

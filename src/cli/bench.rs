@@ -1,4 +1,4 @@
-//! `holdfast bench`: measures, and prints with machine and settings.
+//! `holdfast bench`: measures, and prints the results with machine and settings.
 use crate::bench;
 use clap::Subcommand;
 use std::process::ExitCode;
@@ -6,11 +6,11 @@ use std::process::ExitCode;
 /// What to measure.
 #[derive(Debug, Subcommand)]
 pub enum BenchCommand {
-    /// Durable check-ins a second, signed, with the load generator on the same cores
+    /// Durable signed check-ins per second, with the load generator on the same cores
     CheckIn(bench::check_in::Args),
-    /// What uploads and downloads cost the server, by a load generator and by restic
+    /// What uploads and downloads cost the server, with a load generator and with restic
     Door(bench::door::Args),
-    /// The list of devices at 100,000, the server's start, and its memory
+    /// The list of devices at 100,000 devices, the server's start, and its memory
     Page(bench::page::Args),
     /// Restore tests: stored data per second of processor time, and memory
     Proof(bench::proof::Args),
@@ -19,7 +19,7 @@ pub enum BenchCommand {
 /// Measures.
 ///
 /// # Errors
-/// When something failed: a figure with errors is none.
+/// When something failed: a figure with errors is not a result.
 pub fn run(command: &BenchCommand) -> anyhow::Result<ExitCode> {
     match command {
         BenchCommand::CheckIn(args) => bench::check_in::run(args)?,

@@ -21,13 +21,13 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 
-/// A line may be so long.
+/// The longest line.
 const MAX_LINE: u64 = 64 << 10;
 
-/// Either side waits so long for the other.
+/// How long either side waits for the other.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A write that the command line asks for.
+/// A write the command line asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Request {
@@ -55,7 +55,7 @@ pub enum Request {
     Host {
         act: HostAct,
     },
-    /// A link that makes the owner's account, while there is none.
+    /// A link for creating the owner's account, while there is none.
     SetupLink,
     /// A restore test of a device's newest backup.
     Prove {
@@ -63,7 +63,7 @@ pub enum Request {
     },
 }
 
-/// What came of a [`Request`]. A secret is in here once and stored only as a hash.
+/// The result of a [`Request`]. A secret is in here once, and stored only as a hash.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "snake_case")]
 pub enum Answer {
@@ -74,7 +74,7 @@ pub enum Answer {
     Refused { message: String },
 }
 
-/// Does what the socket is asked. Blocks.
+/// Carries out what the socket is asked for. Blocks.
 pub type Execute = Arc<dyn Fn(&Actor, Request) -> Answer + Send + Sync>;
 
 /// Who acts on the command line: a user of the operating system.
@@ -88,7 +88,7 @@ pub fn actor(uid: u32) -> Actor {
     }
 }
 
-/// Listens until the server stops. The caller holds the folder's lock, so a socket that is there is left over.
+/// Listens until the server stops. The caller holds the folder's lock, so an existing socket is left over.
 ///
 /// # Errors
 /// When the socket cannot be made.
@@ -127,7 +127,7 @@ async fn accept(listener: UnixListener, execute: Execute) {
                 Err(_) => tracing::warn!("a control request took too long"),
             },
             Err(error) => {
-                tracing::warn!(%error, "the control socket does not accept");
+                tracing::warn!(%error, "the control socket does not accept connections");
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
         }
@@ -140,7 +140,7 @@ async fn converse(stream: UnixStream, execute: &Execute) -> anyhow::Result<()> {
     let mut line = String::new();
     tokio::io::BufReader::new(reader).take(MAX_LINE).read_line(&mut line).await?;
     if line.is_empty() {
-        // Somebody who only looks whether the server is there.
+        // Somebody only checking whether the server is there.
         return Ok(());
     }
     let answer = if uid != 0 && uid != rustix::process::geteuid().as_raw() {
@@ -169,7 +169,7 @@ pub fn ask(data: &Path, request: &Request) -> anyhow::Result<Answer> {
     let place = Place::of(data)?;
     let stream = BlockingStream::connect(&place.path).with_context(|| {
         format!(
-            "{} holds {} and does not answer on its socket: is it starting or stopping? Try again",
+            "{} holds {} but does not answer on its socket: is it starting or stopping? Try again",
             super::lock::holder(data),
             data.display()
         )
@@ -204,8 +204,8 @@ pub fn is_answered(data: &Path) -> bool {
 
 const SOCKET: &str = "control.sock";
 
-/// A socket's path by which the kernel finds it: it takes at most 108 bytes,
-/// so a long folder is named by an open descriptor instead.
+/// A socket path the kernel accepts: at most 108 bytes, so a long folder is named through an open descriptor
+/// instead.
 struct Place {
     path: PathBuf,
     _folder: Option<OwnedFd>,
@@ -247,7 +247,7 @@ mod tests {
 
         let asked = data.clone();
         let (is_there, answer) = tokio::task::spawn_blocking(move || {
-            // Who asks nothing keeps nobody from being answered.
+            // A silent client must not keep others from being answered.
             (is_answered(&asked), ask(&asked, &Request::SetupLink).unwrap())
         })
         .await
@@ -267,7 +267,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let listener = std::os::unix::net::UnixListener::bind(folder.path().join(SOCKET)).unwrap();
         let dying = std::thread::spawn(move || {
-            // One hangs up without having read, which resets; the other after it has read.
+            // One hangs up without reading, which resets the connection; the other hangs up after reading.
             drop(listener.accept().unwrap());
             let (stream, _) = listener.accept().unwrap();
             BufReader::new(stream).read_line(&mut String::new()).unwrap();

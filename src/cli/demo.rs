@@ -14,19 +14,19 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-/// What the demo may be told.
+/// The demo's options.
 #[derive(Debug, clap::Args)]
 pub struct DemoOptions {
     /// Keep the demo's database, backups and folders here [default: a folder that is removed at the end]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Address and port to listen on [default: 127.0.0.1:8080, or a free port where that is taken]
+    /// Address and port to listen on [default: 127.0.0.1:8080, or a free port if that is taken]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
-    /// How many devices take part; at least those of the scenario
+    /// How many devices there are; at least those of the scenario
     #[arg(long, value_name = "N", default_value_t = 10)]
     devices: usize,
-    /// Leave the folder when the demo ends
+    /// Keep the folder when the demo ends
     #[arg(long)]
     keep: bool,
 }
@@ -56,14 +56,14 @@ pub fn run(options: &DemoOptions) -> anyhow::Result<ExitCode> {
     let thread = Arc::clone(&telling);
     let wake = app.wake.clone();
     let served = actix_web::rt::System::new().block_on(super::serve::serve(app, listener, move || {
-        // Set once: the server gets ready once.
+        // Set once: the server becomes ready once.
         let _ = thread.set(tell(demo, began));
     }));
     wake.stop();
     let told = Arc::into_inner(telling).and_then(OnceLock::into_inner).map(JoinHandle::join);
     served?;
     match told {
-        Some(Ok(told)) => told.context("the demo could not go on")?,
+        Some(Ok(told)) => told.context("the demo could not continue")?,
         Some(Err(_)) => bail!("the demo panicked"),
         None => {}
     }
@@ -76,14 +76,14 @@ fn tell(demo: Arc<Demo>, began: Instant) -> JoinHandle<anyhow::Result<()>> {
     std::thread::spawn(move || {
         let is_unread = AtomicBool::new(false);
         let told = demo.run(&|line| {
-            // Nobody reads any more, as behind `head`: a demo is for whoever does.
+            // Nobody reads any more, as with `head`: a demo needs somebody who does.
             if say(began, &line).is_err() {
                 is_unread.store(true, Ordering::Relaxed);
                 demo.end();
             }
         });
         demo.end();
-        // What a server that was told to stop left undone is no fault then.
+        // What a server left undone because it was told to stop is not an error.
         if is_unread.into_inner() { Ok(()) } else { told }
     })
 }

@@ -20,7 +20,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Where the data is, and how it is printed.
+/// Where the data is, and how to print it.
 #[derive(Debug, clap::Args)]
 pub struct ReadOptions {
     /// Folder of the server's data
@@ -42,22 +42,22 @@ pub struct DevicesOptions {
     /// Which view of the list
     #[arg(long, value_name = "VIEW", value_parser = words(View::ALL, View::as_str, View::parse), default_value = "all")]
     view: View,
-    /// Words that must be in name, person or serial number
+    /// Words that must be in the name, person or serial number
     #[arg(long, value_name = "WORDS", default_value = "")]
     search: String,
     /// Only devices of this team
     #[arg(long, value_name = "NAME")]
     team: Option<String>,
-    /// Only devices whose encryption of storage is so
+    /// Only devices with this state of storage encryption
     #[arg(long, value_name = "STATE", value_parser = words(Encryption::ALL, Encryption::as_str, Encryption::parse))]
     encryption: Option<Encryption>,
     /// Only devices in this state [default: enrolled; with --search every state]
     #[arg(long, value_name = "STATE", value_parser = words(DeviceState::ALL, DeviceState::as_str, DeviceState::parse))]
     state: Option<DeviceState>,
-    /// In which order
+    /// The order
     #[arg(long, value_name = "ORDER", value_parser = words(Sort::ALL, Sort::as_str, Sort::parse), default_value = "worst")]
     sort: Sort,
-    /// At most so many
+    /// At most this many
     #[arg(long, value_name = "N", default_value_t = 1000)]
     limit: usize,
 }
@@ -79,7 +79,7 @@ pub struct CommandsOptions {
     /// Only commands of this device: its id, serial number or name
     #[arg(long, value_name = "DEVICE")]
     device: Option<String>,
-    /// At most so many, the newest first
+    /// At most this many, the newest first
     #[arg(long, value_name = "N", default_value_t = 100)]
     limit: u32,
 }
@@ -91,7 +91,7 @@ fn words<T: Copy + Send + Sync + 'static>(
     parse: fn(&str) -> Option<T>,
 ) -> impl TypedValueParser<Value = T> {
     PossibleValuesParser::new(all.iter().map(|it| word(*it)))
-        .try_map(move |text| parse(&text).ok_or("this is none of the words"))
+        .try_map(move |text| parse(&text).ok_or("this is not one of the words"))
 }
 
 impl ReadOptions {
@@ -193,7 +193,7 @@ pub fn commands(options: &CommandsOptions, file: Options) -> anyhow::Result<Exit
     Ok(ExitCode::SUCCESS)
 }
 
-/// A device by id, serial number or name; an error where several match.
+/// A device by id, serial number or name; an error if several match.
 fn find(conn: &mut Conn, text: &str) -> Result<DeviceId, Error> {
     if let Some(id) = DeviceId::parse(text) {
         return Ok(id);
@@ -313,7 +313,7 @@ pub(super) fn tests<'a>(rows: impl IntoIterator<Item = &'a TestRow>) -> Table {
     table
 }
 
-/// The grade, and how much of the proven point matched where there is one.
+/// The grade, and how much of the proven point matched, if there is one.
 fn proof(told: &DeviceReport) -> String {
     let grade = told.row.grade.name();
     match &told.row.proven_as_of {

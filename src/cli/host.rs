@@ -1,5 +1,5 @@
-//! What only the server's own machine decides, and what always works there: against the only owner too, whether the
-//! server runs or not, and whatever waits in the outbox.
+//! What only the server's own machine decides, and what always works there: even against the only owner,
+//! whether the server runs or not, and whatever is waiting in the outbox.
 use crate::cli::admin::{WriteOptions, find};
 use crate::cli::control::Answer;
 use crate::domain::account::INVITE_LINK_LIFE;
@@ -11,11 +11,11 @@ use crate::service::{freeze, host};
 use crate::store::Conn;
 use serde::{Deserialize, Serialize};
 
-/// A write of the server's own machine.
+/// A write from the server's own machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "snake_case", deny_unknown_fields)]
 pub enum HostAct {
-    /// Closes an account, also the only owner's.
+    /// Closes an account, even the only owner's.
     LockUser {
         email: String,
     },
@@ -43,7 +43,7 @@ pub enum HostAct {
 /// What can be done with sessions.
 #[derive(Debug, clap::Subcommand)]
 pub enum SessionsCommand {
-    /// End every session of a person, or of everyone where none is named
+    /// End every session of a person, or of everyone if none is named
     End {
         email: Option<String>,
         #[command(flatten)]
@@ -54,13 +54,13 @@ pub enum SessionsCommand {
 /// What can be done with founders.
 #[derive(Debug, clap::Subcommand)]
 pub enum FounderCommand {
-    /// Name a founder; in force at once, and told to everyone
+    /// Name a founder; takes effect at once, and everyone is told
     Add {
         email: String,
         #[command(flatten)]
         write: WriteOptions,
     },
-    /// Take a founder back; told to everyone
+    /// Revoke a founder; everyone is told
     Remove {
         email: String,
         #[command(flatten)]
@@ -68,7 +68,7 @@ pub enum FounderCommand {
     },
 }
 
-/// Does it, in the transaction of its activity entry.
+/// Carries it out, in the transaction of its activity entry.
 ///
 /// # Errors
 /// When there is no such person, or the database refuses.
@@ -99,7 +99,7 @@ pub(super) fn last_word(conn: &mut Conn, by: &Actor, public_url: &str, act: Host
         }
         HostAct::Unfreeze => {
             freeze::end(conn, by, now)?;
-            "No longer frozen. Holds that were under way begin again.".to_owned()
+            "No longer frozen. Holds that were under way start again.".to_owned()
         }
         HostAct::AddFounder { email } => {
             let id = find(conn, &email)?.id;

@@ -14,7 +14,7 @@ use std::path::Path;
 pub struct Lock(#[expect(dead_code, reason = "the lock is held as long as the file is open")] File);
 
 impl Lock {
-    /// Takes the folder; none when another process has it.
+    /// Takes the folder; none if another process has it.
     ///
     /// # Errors
     /// When the lock file cannot be made.

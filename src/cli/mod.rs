@@ -24,7 +24,7 @@ use std::process::ExitCode;
 #[derive(Debug, Parser)]
 #[command(name = "holdfast", version, propagate_version = true)]
 struct Arguments {
-    /// TOML file with settings; flags and environment win over it
+    /// TOML file with settings; flags and environment variables override it
     #[arg(long, value_name = "FILE", env = "HOLDFAST_CONFIG", global = true)]
     config: Option<PathBuf>,
     /// What to log, such as `info` or `holdfast=debug` [default: info; the demo: warn]
@@ -36,17 +36,17 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make users, API tokens and the set-up link
+    /// Manage users, API tokens and the set-up link
     #[command(subcommand)]
     Admin(admin::AdminCommand),
-    /// Enroll this device, back it up, and carry out what the console asks
+    /// Enroll this device, back it up, and carry out what the console asks for
     #[command(subcommand)]
     Agent(agent::AgentCommand),
-    /// List commands, the newest first
+    /// List commands, newest first
     Commands(device::CommandsOptions),
     /// Show one device: proof, facts, policies, restore points, tests and commands
     Device(device::DeviceOptions),
-    /// List devices, the worst proof first
+    /// List devices, worst proof first
     Devices(Box<device::DevicesOptions>),
     /// Try everything on this machine: a console and real agents on scratch folders
     Demo(demo::DemoOptions),
@@ -55,13 +55,13 @@ enum Command {
     /// Measure this program on this machine
     #[command(subcommand)]
     Bench(bench::BenchCommand),
-    /// Run the console and the doors for devices
+    /// Run the console and the endpoints for devices
     Serve(Box<Options>),
 }
 
 /// Reads the arguments, runs the sub-command, and prints what went wrong.
 pub fn main() -> ExitCode {
-    // Before anything else: this process limits itself while it has one thread and no open file.
+    // Before anything else: this process limits itself while it has one thread and no open files.
     if std::env::args_os().nth(1).is_some_and(|it| it == proof::child::SUB_COMMAND) {
         return proof::child::main();
     }

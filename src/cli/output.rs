@@ -1,4 +1,5 @@
-//! What the command line writes: a table, a text or JSON to who reads on, and a line to the person beside it.
+//! What the command line writes: a table, a text or JSON for whatever reads it, and a line for the person
+//! beside it.
 use serde::Serialize;
 use std::io::Write;
 
@@ -35,9 +36,9 @@ pub(super) fn plain(text: &str) -> String {
     crate::domain::name::plain(text)
 }
 
-/// Prints, and lets a reader that has seen enough (`| head`) go.
+/// Prints, and tolerates a reader that has seen enough (`| head`).
 pub(super) fn print(text: &str) {
-    // A closed pipe is no failure of ours.
+    // A closed pipe is not our failure.
     let _ = try_print(text);
 }
 
@@ -54,7 +55,7 @@ pub(super) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Says something beside the output, where a script that reads it is not disturbed.
+/// Says something beside the output, so that a script reading it is not disturbed.
 pub(super) fn note(text: &str) {
     say(&format!("holdfast: {text}"));
 }

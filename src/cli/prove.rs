@@ -1,4 +1,5 @@
-//! `holdfast prove`: restore tests without a server, beside one on another host, or asked of the one that runs here.
+//! `holdfast prove`: restore tests without a server, beside one on another host, or requested from the one
+//! running here.
 use crate::blob::fs::FsBlobs;
 use crate::cli::control::{self, Answer, Request};
 use crate::cli::device;
@@ -23,7 +24,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How often the database is looked at while a server runs the tests.
+/// How often to look at the database while a server runs the tests.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
 
 /// What `holdfast prove` takes.
@@ -41,14 +42,14 @@ pub struct ProveOptions {
     /// File with the private key that opens backups [default: DATA/proof.key]
     #[arg(long, value_name = "FILE", env = "HOLDFAST_PROOF_KEY")]
     proof_key: Option<PathBuf>,
-    /// Run the tests that wait, or wait for the server to; print how they ended, and end with status 1 where one did
-    /// not pass
+    /// Run the waiting tests, or wait for the server to run them; print how they ended, and exit with status 1
+    /// if one did not pass
     #[arg(long)]
     once: bool,
-    /// Test only this device; a server is asked to test its newest backup now
+    /// Test only this device; a running server is asked to test its newest backup now
     #[arg(long, value_name = "ID")]
     device: Option<DeviceId>,
-    /// So many tests at once
+    /// How many tests to run at once
     #[arg(long, value_name = "N", default_value_t = 1)]
     parallel: usize,
     /// Print JSON
@@ -56,7 +57,7 @@ pub struct ProveOptions {
     json: bool,
 }
 
-/// Runs restore tests until Ctrl-C or SIGTERM, or once. On SQLite a server that runs does it, when asked.
+/// Runs restore tests until Ctrl-C or SIGTERM, or once. On SQLite a running server does it when asked.
 ///
 /// # Errors
 /// When the key is missing, the database is away, or the server refuses.
@@ -68,7 +69,7 @@ pub fn run(options: ProveOptions, file: Options) -> anyhow::Result<ExitCode> {
     lock::refuse_read_only(&config.database)?;
     let _lock = match config.database {
         Database::Postgres(_) => None,
-        // SQLite has one writer: while a server runs, its tests are the server's.
+        // SQLite has one writer: while a server runs, the server runs the tests.
         Database::Sqlite(_) => match Lock::take(&config.data)? {
             None => return ask_server(&config, once, device, json),
             lock => lock,
@@ -83,20 +84,21 @@ pub fn run(options: ProveOptions, file: Options) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Has the server that runs here test a device's newest backup, and waits for what was asked, or for all that waits.
+/// Has the server running here test a device's newest backup, and waits for that test, or for all waiting
+/// tests.
 fn ask_server(config: &Config, once: bool, device: Option<DeviceId>, json: bool) -> anyhow::Result<ExitCode> {
     let asked = match device {
         Some(device) => match control::ask(&config.data, &Request::Prove { device })? {
             Answer::Test { id } => Some(id),
             Answer::Refused { message } => bail!(message),
             answer @ (Answer::Done { .. } | Answer::Link { .. } | Answer::Token { .. }) => {
-                bail!("the server answered something else: {answer:?}")
+                bail!("the server gave an unexpected answer: {answer:?}")
             }
         },
         None if once => None,
         None => bail!(
-            "{} uses {} and runs its restore tests by itself. With --device it tests that one now, and with --once \
-             this command waits for all that waits there",
+            "{} is using {} and runs its restore tests by itself. With --device it tests that device now, and with \
+             --once this command waits for all waiting tests",
             lock::holder(&config.data),
             config.data.display()
         ),
@@ -120,7 +122,7 @@ fn await_end(config: &Config, store: &Store, tests: &[RestoreTestId]) -> anyhow:
             return Ok(());
         }
         if !control::is_answered(&config.data) {
-            bail!("the server has stopped; the tests that are left run when it is started again");
+            bail!("the server has stopped; the remaining tests run when it is started again");
         }
         std::thread::sleep(LOOK_EVERY);
     }
@@ -137,7 +139,7 @@ struct Shown {
 fn show(store: &Store, tests: &[RestoreTestId], json: bool) -> anyhow::Result<ExitCode> {
     let mut shown = Vec::with_capacity(tests.len());
     for id in tests {
-        // A test that waited because of a new backup goes where newer ones come.
+        // A test that waited because of a new backup disappears when newer ones come.
         if let Some(test) = store.read_blocking(|conn| store::restore_test::find(conn, *id))? {
             shown.push(Shown { row: TestRow::new(&test), summary: test.summary });
         }

@@ -1,4 +1,4 @@
-//! `holdfast serve`: the console and the doors for devices.
+//! `holdfast serve`: the console and the endpoints for devices.
 use crate::app::{self, App};
 use crate::cli::admin;
 use crate::cli::control::{self, Answer, Request};
@@ -31,7 +31,7 @@ pub fn run(options: Options) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints the link that makes the owner's account while there is no owner.
+/// Prints the link for creating the owner's account while there is no owner.
 fn offer_set_up(app: &App) -> anyhow::Result<()> {
     if app.store.is_read_only() {
         return Ok(());
@@ -43,7 +43,7 @@ fn offer_set_up(app: &App) -> anyhow::Result<()> {
     })?;
     if let Some(path) = link {
         print(&format!(
-            "Open this to make the owner's account. It works once, until {}:\n{}{path}\n",
+            "Open this to create the owner's account. It works once, until {}:\n{}{path}\n",
             (now + SET_UP_LINK_LIFE).iso(),
             app.config.public_url
         ));
@@ -51,14 +51,14 @@ fn offer_set_up(app: &App) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Makes the data folder and takes it for this process.
+/// Creates the data folder and takes it for this process.
 ///
 /// # Errors
 /// When another process has it.
 pub fn take(data: &Path) -> anyhow::Result<Lock> {
     app::make_private_folder(data)?;
     Lock::take(data)?.with_context(|| {
-        format!("{} uses {}; stop it, or choose another folder with --data", holder(data), data.display())
+        format!("{} is using {}; stop it, or choose another folder with --data", holder(data), data.display())
     })
 }
 

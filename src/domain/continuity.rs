@@ -48,9 +48,7 @@ impl Doubt {
             Self::OlderState => {
                 "This device came back with an older state. Either it was restored from an older image, or a second machine has its identity."
             }
-            Self::TwoMachines => {
-                "Two machines use this device’s identity: both are checking in."
-            }
+            Self::TwoMachines => "Two machines use this device’s identity: both are checking in.",
         }
     }
 }

@@ -132,7 +132,7 @@ pub struct Enrolled {
     pub ownership: Ownership,
     pub server_time: Time,
     pub repository_id: RepositoryId,
-    /// The path of the restic endpoint for this repository, such as `/restic/{id}/`.
+    /// The path of the backup door for this repository, such as `/restic/{id}/`.
     pub repository_path: String,
     /// [`RepositoryCredentials`] as JSON, sealed to `sealing_key` with [`credentials_context`].
     pub sealed_credentials: String,
@@ -143,7 +143,7 @@ pub struct Enrolled {
 /// What opens a device's own repository.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RepositoryCredentials {
-    /// The password for the restic endpoint; the user name is the repository's id.
+    /// The password for the backup door; the user name is the repository's id.
     pub token: String,
     /// The password of the repository's key.
     pub password: String,
@@ -334,7 +334,7 @@ pub struct FailedAttempt {
 pub struct RestoreOrder {
     pub restore_id: RestoreId,
     pub repository_id: RepositoryId,
-    /// The path of the restic endpoint for that repository.
+    /// The path of the backup door for that repository.
     pub repository_path: String,
     pub snapshot: ObjectName,
     /// [`RestoreSecret`] as JSON, sealed to the target's key with [`restore_context`].
@@ -352,7 +352,7 @@ pub struct RestoreOrder {
 /// What opens another device's repository for reading, for one restore.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RestoreSecret {
-    /// The password for the restic endpoint, valid for reading this repository as it was at the restore point.
+    /// The password for the backup door, valid for reading this repository as it was at the restore point.
     pub ticket: String,
     /// The 64-byte master key, base64: 32 bytes AES-256, 16 bytes Poly1305 k, 16 bytes r.
     pub master_key: String,

@@ -39,7 +39,7 @@ text_enum! {
 }
 
 text_enum! {
-    /// Whose token opens the restic endpoint: the agent's, or that of a person's own restic client, which reads
+    /// Whose token opens the backup door: the agent's, or that of a person's own restic client, which reads
     /// or only appends.
     TokenKind { Agent = "agent", OwnClient = "own_client", AppendClient = "append_client" }
 }

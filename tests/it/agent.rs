@@ -551,7 +551,7 @@ fn a_backup_asked_for_at_the_device_is_made_by_the_agent_that_runs() {
     });
 
     assert!(backed_up.status.success(), "{}", text(&backed_up.stderr));
-    assert!(text(&backed_up.stderr).contains("The agent that runs here is asked"), "{}", text(&backed_up.stderr));
+    assert!(text(&backed_up.stderr).contains("Asking the running agent"), "{}", text(&backed_up.stderr));
     assert!(text(&backed_up.stdout).contains("Backed up 40 files"), "{}", text(&backed_up.stdout));
     assert!(!failed.status.success() && text(&failed.stderr).contains("docs"), "{}", text(&failed.stderr));
     assert_eq!(points(&server, &agent).len(), 1);
@@ -798,7 +798,7 @@ fn a_restore_that_was_cut_off_goes_on_and_keeps_what_is_there() {
     drop(agent);
     let agent =
         Agent::open(State::open(&device.state()).unwrap(), device.surroundings(server.app.clock.clone())).unwrap();
-    let outcome = agent.restore_waiting(&Stop::default()).unwrap().expect("the restore goes on");
+    let outcome = agent.restore_waiting(&Stop::default()).unwrap().expect("the restore continues");
 
     // The same folder is protected here, so files come back in their places.
     assert_eq!((outcome.files, outcome.kept, outcome.failures.len()), (40, 1, 0));

@@ -132,7 +132,7 @@ fn entries_of_every_kind_are_proven() {
     let left: Vec<_> = world.attempt().unwrap().left_out().unwrap().named.into_iter().map(|it| it.reason).collect();
     assert_eq!(
         left,
-        ["a pipe has no content that could be backed up", "a socket has no content that could be backed up"]
+        ["a pipe has no content to back up", "a socket has no content that could be backed up"]
     );
     assert!(std::process::Command::new("rm").arg("-rf").arg(world.docs()).status().unwrap().success());
 }

@@ -1,4 +1,4 @@
-//! Writing a backup by `rustic_core`, which is used for nothing else.
+//! Writing a backup with `rustic_core`, which is used for nothing else.
 use super::backend::Backend;
 use super::source::{Source, Unreadable};
 use super::walk::Scope;
@@ -19,15 +19,15 @@ use std::sync::{Arc, PoisonError};
 /// What is backed up, and how the repository opens.
 pub struct Plan<'a> {
     pub scope: &'a Scope,
-    /// Bytes of all files, as the manifest has them.
+    /// Bytes of all files, according to the manifest.
     pub size: u64,
-    /// The newest change that the manifest has, nanoseconds of the file system's clock.
+    /// The newest change in the manifest, in nanoseconds of the file system's clock.
     pub newest: i64,
     /// The same for each backup of the device, so that its last one is found as the parent.
     pub host: &'a str,
     pub manifest: &'a ObjectName,
     pub password: &'a str,
-    /// Counts on nothing that is stored.
+    /// Relies on nothing that is already stored.
     pub afresh: bool,
 }
 
@@ -38,14 +38,14 @@ pub struct Archived {
     pub unreadable: BTreeSet<Vec<u8>>,
 }
 
-/// Backs up, and gives the snapshot's name.
+/// Backs up, and returns the snapshot's name.
 ///
 /// # Errors
-/// When the server cannot be reached or refuses, or `stop` was asked for; then no snapshot was written.
+/// When the server cannot be reached or refuses, or `stop` was requested; then no snapshot was written.
 pub fn run(door: Door, plan: &Plan<'_>, progress: Arc<dyn Progress>, stop: &Stop) -> Result<Archived> {
     let backend = Backend::new(door, plan.afresh);
     let failed = |error: Box<RusticError>, what: &str| match backend.failure() {
-        // The door's own words say what to do; the library's wrap them in others.
+        // The door's own words say what to do; the library wraps them in others.
         Some(error) => anyhow!(error),
         None => anyhow!("{what}: {}", error.display_log()),
     };

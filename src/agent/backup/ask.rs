@@ -1,20 +1,21 @@
-//! A backup asked of the agent that runs: two would write the same records.
+//! Asking the running agent for a backup: two processes would write the same records.
 use crate::agent::net::backoff::Stop;
 use crate::agent::state::{BackupAnswer, BackupRequest, LastBackup, State};
 use crate::secret;
 use anyhow::{Result, anyhow, bail};
 use std::time::Duration;
 
-/// How often the answer is looked for.
+/// How often to look for the answer.
 const GLANCE: Duration = Duration::from_millis(200);
 
 /// Asks the agent that holds the state directory for a backup, and waits until it is done.
 ///
 /// # Errors
-/// With the agent's own words when its backup failed; when the agent stops meanwhile, or `stop` was asked for.
+/// With the agent's own words if its backup failed; when the agent stops in the meantime, or `stop` was
+/// requested.
 pub fn ask(state: &State, stop: &Stop) -> Result<LastBackup> {
     let request = match state.find::<BackupRequest>()? {
-        // Somebody else waits for one already: it serves both.
+        // Somebody else is already waiting for one: it serves both.
         Some(request) => request,
         None => {
             let request = BackupRequest { id: hex::encode(secret::bytes::<8>()?) };
@@ -30,7 +31,7 @@ pub fn ask(state: &State, stop: &Stop) -> Result<LastBackup> {
                 state.remove::<BackupRequest>()?;
                 bail!("the agent stopped before the backup was done; run this again");
             }
-            _ if stop.is_stopped() => bail!("stopped waiting; the agent that runs goes on with the backup"),
+            _ if stop.is_stopped() => bail!("stopped waiting; the running agent continues the backup"),
             _ => drop(stop.sleep(GLANCE)),
         }
     }

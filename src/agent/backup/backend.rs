@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[derive(Debug, Clone)]
 pub struct Backend {
     door: Door,
-    /// Shows no index, so that everything counts as not there yet.
+    /// Shows no index, so that everything counts as missing.
     afresh: bool,
-    /// The first failure that another try did not cure. No snapshot is written after one: it would not be whole.
+    /// The first failure that retrying did not cure. No snapshot is written after one: it would be incomplete.
     failure: Arc<Mutex<Option<DoorError>>>,
 }
 
@@ -75,7 +75,7 @@ impl ReadBackend for Backend {
 impl WriteBackend for Backend {
     fn write_bytes(&self, kind: FileType, id: &Id, _: bool, content: BytesList) -> RusticResult<()> {
         if let Some(error) = self.failure() {
-            return Err(RusticError::with_source(ErrorKind::Backend, "the backup has failed before", error));
+            return Err(RusticError::with_source(ErrorKind::Backend, "the backup has already failed", error));
         }
         let mut body = Vec::with_capacity(content.size());
         for part in content.slice() {

@@ -7,15 +7,15 @@ use crate::domain::device::Changes;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
-/// Files that are new or different since the last backup, by size and times only.
+/// Files that are new or different since the last backup, judged only by size and times.
 ///
 /// # Errors
-/// The folders that are missing, cannot be listed, or do not carry their mark: what is in them nobody knows, and an
-/// empty one in the place of a disk that is not mounted must not pass for one without changes.
+/// The folders that are missing, cannot be listed, or do not carry their mark: nobody knows what is in them,
+/// and an empty folder in place of an unmounted disk must not pass for one without changes.
 pub fn changes(roots: &[ProtectedRoot], index: &BackupIndex) -> Result<Changes, Vec<String>> {
     let (mut all, mut away) = (Changes { files: 0, bytes: 0 }, Vec::new());
     for root in roots {
-        // The mark is looked for once more afterwards: the disk may have gone while it was walked.
+        // The mark is checked once more afterwards: the disk may have gone during the walk.
         let counted = if is_there(root) { walk::changes(&[PathBuf::from(&root.path)], index) } else { None };
         match counted.filter(|_| is_there(root)) {
             Some(it) => {
@@ -28,7 +28,7 @@ pub fn changes(roots: &[ProtectedRoot], index: &BackupIndex) -> Result<Changes, 
     if away.is_empty() { Ok(all) } else { Err(away) }
 }
 
-/// A walk takes a folder that it cannot list for one file that is not in the backup: not so the root itself.
+/// A walk counts a folder it cannot list as one file that is not in the backup, but not the root itself.
 fn is_there(root: &ProtectedRoot) -> bool {
     open_marked(root).is_ok_and(|dir| tree::names(dir.as_fd()).is_ok())
 }

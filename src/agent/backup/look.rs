@@ -1,4 +1,4 @@
-//! What the file system says of an entry beside its content.
+//! What the file system says about an entry besides its content.
 use super::walker::{Found, said};
 use crate::agent::tree;
 use crate::domain::manifest::{Entry, EntryKind, Meta, attribute_bytes, encode_path};
@@ -9,13 +9,13 @@ use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-/// The kernel's own bound of one attribute's value and of the list of their names.
+/// The kernel's own limit for one attribute's value and for the list of names.
 const ATTRIBUTE: usize = 64 << 10;
-/// The first and the last second that a backup can say: a day inside of the years 0 and 9999, so that no time zone
-/// leads out of them.
+/// The first and the last second that a backup can express: a day inside the years 0 to 9999, so that no time
+/// zone leads outside them.
 const TIMES: std::ops::RangeInclusive<i64> = -62_167_132_800..=253_402_214_399;
 
-/// An entry, and what only the backup needs of it.
+/// An entry, and what only the backup needs to know about it.
 pub struct Looked {
     /// Without a file's size and hash.
     pub entry: Entry,
@@ -35,7 +35,7 @@ impl Groups {
     }
 }
 
-/// Looks at an entry; `handle` is what the walk says of it.
+/// Looks at an entry; `handle` is what the walk opened for it.
 pub fn look(found: &Found, handle: Option<BorrowedFd<'_>>, groups: &mut Groups) -> Looked {
     let kind = kind_of(found.kind());
     let mut entry = Entry { left_out: found.fault.clone(), ..Entry::bare(encode_path(&found.path), kind) };
@@ -65,7 +65,7 @@ pub fn look(found: &Found, handle: Option<BorrowedFd<'_>>, groups: &mut Groups) 
     }
     let (seconds, nanos) = time(stat);
     if seconds != stat.st_mtime {
-        leave_out("its time is outside of the years 0 to 9999".to_owned());
+        leave_out("its time is outside the years 0 to 9999".to_owned());
     }
     let digest = attribute_bytes(looked.attributes.iter().map(|(name, value)| (&name[..], &value[..])));
     entry.meta = Some(Meta {
@@ -81,7 +81,7 @@ pub fn look(found: &Found, handle: Option<BorrowedFd<'_>>, groups: &mut Groups) 
     Looked { entry, ..looked }
 }
 
-/// The time of the last change as a backup can say it.
+/// The time of the last change, as far as a backup can express it.
 pub fn time(stat: &Stat) -> (i64, u32) {
     let seconds = stat.st_mtime.clamp(*TIMES.start(), *TIMES.end());
     let nanos = if seconds == stat.st_mtime { u32::try_from(stat.st_mtime_nsec).unwrap_or(0) } else { 0 };
@@ -104,7 +104,7 @@ const fn kind_of(kind: FileType) -> EntryKind {
 /// Extended attributes: names and values.
 type Attributes = Vec<(Vec<u8>, Vec<u8>)>;
 
-/// All extended attributes that this account can see.
+/// All extended attributes this account can see.
 fn attributes(found: &Found, handle: BorrowedFd<'_>) -> Result<Attributes, Errno> {
     if found.is_open {
         return read_all(
@@ -112,7 +112,7 @@ fn attributes(found: &Found, handle: BorrowedFd<'_>) -> Result<Attributes, Errno
             |name, buffer| rustix::fs::fgetxattr(handle, name, buffer),
         );
     }
-    // There is no call that takes a folder and a name; this path is short, whatever the entry's own is.
+    // No system call takes a folder and a name; this path is short, however long the entry's own is.
     let mut path = format!("/proc/self/fd/{}/", handle.as_raw_fd()).into_bytes();
     path.extend_from_slice(found.name.as_bytes());
     let by_path = read_all(
@@ -120,7 +120,7 @@ fn attributes(found: &Found, handle: BorrowedFd<'_>) -> Result<Attributes, Errno
         |name, buffer| rustix::fs::lgetxattr(&path[..], name, buffer),
     );
     match by_path {
-        // Without /proc a file can be asked by its own handle; links, pipes and sockets seldom have any.
+        // Without /proc a file can be asked through its own handle; links, pipes and sockets seldom have any.
         Err(Errno::NOENT | Errno::NOTDIR) if found.kind() == FileType::RegularFile => {
             let file = tree::open_file(handle, &found.name).map_err(errno)?;
             read_all(

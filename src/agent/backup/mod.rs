@@ -30,13 +30,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use walk::Inventory;
 
-/// Bytes of the names that changed during a backup; the server takes a report of 32 MiB.
+/// The most bytes of names that changed during a backup; the server accepts a report of 32 MiB.
 const EXCLUDED: usize = 16 << 20;
 
-/// A longer reason is cut: a device says one of each folder.
+/// A longer reason is cut: a device gives one for each folder.
 const REASON: usize = 2000;
 
-/// What a backup left behind, before it is reported.
+/// The result of a backup, before it is reported.
 struct Archived {
     inventory: Inventory,
     manifest: ObjectName,
@@ -48,13 +48,13 @@ impl Agent {
     /// Backs up the protected folders once; the report is sent, or kept until it can be.
     ///
     /// # Errors
-    /// When no folder is there with its mark, the server cannot be reached or refuses, or `stop` was asked for. Why is
-    /// kept until a backup comes about.
+    /// When no folder is there with its mark, the server cannot be reached or refuses, or `stop` was requested.
+    /// The reason is kept until a backup succeeds.
     pub fn back_up(&self, stop: &Stop) -> Result<LastBackup> {
         let outcome = self.back_up_once(stop);
         match &outcome {
             Ok(_) => self.state.remove::<LastFailure>()?,
-            // Whoever stops it knows.
+            // Whoever stopped it knows.
             Err(_) if stop.is_stopped() => {}
             Err(error) => self.failed(&format!("{error:#}"))?,
         }
@@ -94,13 +94,13 @@ impl Agent {
         };
         self.state.change::<Outbox, ()>(|outbox| {
             outbox.backups.push(report);
-            // A failure that was not told before this backup is none any more.
+            // An earlier failure that was not reported no longer matters after this backup.
             outbox.failure = None;
         })?;
         self.state.put(&backup)?;
         self.state.put(&done.inventory.into_index())?;
         if let Err(error) = self.send_reports() {
-            self.note(Event::Warning(format!("The backup is done; its report is sent later: {error}")));
+            self.note(Event::Warning(format!("The backup is done; its report will be sent later: {error}")));
         }
         Ok(backup)
     }
@@ -119,7 +119,7 @@ impl Agent {
         self.note(Event::Done);
         let stored = self.upload_manifest(&std::mem::take(&mut inventory.manifest), stop)?;
         if stored.damaged {
-            let text = "What the server has of earlier backups is damaged: everything is sent again";
+            let text = "The server's copy of earlier backups is damaged: everything is sent again";
             self.note(Event::Warning(text.to_owned()));
         }
         let manifest = stored.name;
@@ -143,7 +143,7 @@ impl Agent {
         excluded.extend(inventory.unreadable.iter().cloned());
         excluded.extend(archived.unreadable.iter().map(|it| encode_path(it)));
         if excluded.iter().map(String::len).sum::<usize>() > EXCLUDED {
-            bail!("too much changed while it was backed up: more names than a report can carry");
+            bail!("too much changed during the backup: more names than a report can carry");
         }
         Ok(Archived { inventory, manifest, snapshot: archived.snapshot, excluded })
     }
@@ -153,19 +153,19 @@ impl Agent {
         let answer: ManifestStored =
             self.client.post_bytes(MANIFESTS, stored, stop).context("uploading the manifest")?;
         if answer.name != name {
-            bail!("the server stored the manifest under another name; something between changes what is sent");
+            bail!("the server stored the manifest under another name; something on the way changes what is sent");
         }
         Ok(answer)
     }
 
-    /// Keeps why a backup did not come about, and tells the server, now or when it can.
+    /// Keeps the reason why a backup failed, and tells the server, now or when it can.
     fn failed(&self, reason: &str) -> Result<()> {
         let failure = LastFailure { at: self.client.server_now(), reason: reason.chars().take(REASON).collect() };
         self.state.put(&failure)?;
         self.state.change::<Outbox, ()>(|outbox| outbox.failure = Some(failure))?;
         // The next check-in tries again.
         if let Err(error) = self.send_reports() {
-            tracing::debug!("why a backup failed is told later: {error}");
+            tracing::debug!("the reason why a backup failed will be reported later: {error}");
         }
         Ok(())
     }
@@ -175,7 +175,7 @@ impl Agent {
         let told = FailedAttempt { generation, at: failure.at, reason: failure.reason.clone() };
         match self.client.tell(BACKUP_FAILURES, &told) {
             Err(error) if error.is_temporary() => return Err(error),
-            // A server that does not take it has nothing to do with it.
+            // A server that refuses it has no use for it.
             Ok(()) | Err(_) => {}
         }
         self.state.change::<Outbox, ()>(|outbox| {
@@ -186,10 +186,10 @@ impl Agent {
         Ok(())
     }
 
-    /// Sends the reports of backups that the server does not have.
+    /// Sends the reports of backups the server does not have yet.
     ///
     /// # Errors
-    /// When the server cannot be reached; a report that it refuses for good is dropped with a warning.
+    /// When the server cannot be reached; a report it refuses for good is dropped with a warning.
     pub fn send_reports(&self) -> Result<(), CallError> {
         let Outbox { backups, failure } = self.state.find::<Outbox>()?.unwrap_or_default();
         if let Some(failure) = failure {
@@ -201,9 +201,7 @@ impl Agent {
                 Err(error) if error.is_temporary() => return Err(error),
                 Err(error) => {
                     let at = report.finished_at.iso();
-                    self.note(Event::Warning(format!(
-                        "The server does not take the report of the backup of {at}: {error}"
-                    )));
+                    self.note(Event::Warning(format!("The server refused the report of the backup of {at}: {error}")));
                 }
             }
             self.state.change::<Outbox, ()>(|outbox| outbox.backups.retain(|it| it.snapshot != report.snapshot))?;

@@ -1,4 +1,4 @@
-//! The protected folders as `rustic_core` takes them: our own walk, and files that are opened by handle.
+//! The protected folders in the form `rustic_core` takes: our own walk, and files opened by handle.
 use super::look::{Groups, Looked, look, time};
 use super::walk::{Scope, TICK_NANOS, seen};
 use super::walker::{Found, Walkers};
@@ -68,7 +68,7 @@ impl Iterator for Entries {
     fn next(&mut self) -> Option<Self::Item> {
         while !self.stop.is_stopped() {
             let Ok(found) = self.walkers.next()? else { continue };
-            // What nobody can look at has no place in the backup; the manifest names it.
+            // What nobody can look at cannot be in the backup; the manifest names it.
             let Some(stat) = found.stat else { continue };
             let looked = look(&found, self.walkers.handle(), &mut self.groups);
             let Some(node) = node(&found, &stat, &looked, self.newest) else { continue };
@@ -101,15 +101,15 @@ fn node(found: &Found, stat: &Stat, looked: &Looked, newest: i64) -> Option<Node
     let is_folder = looked.entry.kind == EntryKind::Folder;
     let is_linked = !is_folder && stat.st_nlink > 1;
     let was = seen(stat);
-    // The next backup takes a file for unchanged where its times are the same. After a change in the same tick they
-    // would be, so the time that only tells this is written as another one, and the file is read again.
+    // The next backup takes a file as unchanged if its times are the same. After a change in the same tick they
+    // would be, so the time used only for this check is altered, and the file is read again.
     let is_fresh = was.ctime >= newest.saturating_sub(TICK_NANOS);
     let ctime = if is_fresh {
         Timestamp::UNIX_EPOCH
     } else {
         Timestamp::new(stat.st_ctime, i32::try_from(stat.st_ctime_nsec).unwrap_or(0)).unwrap_or_default()
     };
-    // The library shows no constructor of these, but reads them.
+    // The library has no constructor for these, but can deserialise them.
     let attribute = |(name, value): &(Vec<u8>, Vec<u8>)| serde_json::json!({ "name": String::from_utf8_lossy(name), "value": BASE64_STANDARD.encode(value) });
     let attributes: serde_json::Value = looked.attributes.iter().map(attribute).collect();
     let meta = Metadata {
@@ -131,12 +131,12 @@ fn node(found: &Found, stat: &Stat, looked: &Looked, newest: i64) -> Option<Node
     Some(Node::new_node(name, kind, meta))
 }
 
-/// The number of names has another width on other processors.
+/// The number of names has a different width on other processors.
 fn wide(count: impl Into<u64>) -> u64 {
     count.into()
 }
 
-/// The mode as Go has it: permissions, and the rest in bits of its own.
+/// The mode as in Go: permissions, and the rest in its own bits.
 fn go_mode(mode: u32, kind: EntryKind) -> u32 {
     let special = [(0o4000, 1 << 23), (0o2000, 1 << 22), (0o1000, 1 << 20)];
     let special: u32 = special.into_iter().filter(|(unix, _)| mode & unix != 0).map(|it| it.1).sum();
@@ -164,7 +164,7 @@ impl ReadSourceOpen for Open {
 
     fn open(self) -> RusticResult<Reader> {
         match open(&self.path) {
-            // A file that grows is read as far as it was listed, so that its size is that of its content.
+            // A growing file is read up to its listed size, so that its size matches its content.
             Ok(file) => Ok(Reader { file: file.take(self.size), path: self.path, unreadable: self.unreadable }),
             Err(error) => {
                 note(&self.unreadable, &self.path);
@@ -183,7 +183,7 @@ fn note(unreadable: &Unreadable, path: &Path) {
     unreadable.lock().unwrap_or_else(PoisonError::into_inner).insert(path.as_os_str().as_bytes().to_vec());
 }
 
-/// Reads a file, and remembers where that failed: the library leaves such a file out and goes on.
+/// Reads a file, and remembers whether that failed: the library leaves out such a file and continues.
 pub struct Reader {
     file: io::Take<File>,
     path: PathBuf,

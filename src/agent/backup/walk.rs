@@ -1,4 +1,4 @@
-//! What the protected folders hold: read once for the manifest, looked at again after the backup.
+//! What the protected folders hold: read once for the manifest, checked again after the backup.
 use super::look::{Groups, look};
 use super::walker::{Found, Walker, Walkers, is_elsewhere};
 use crate::agent::net::backoff::Stop;
@@ -20,7 +20,7 @@ use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 
 const BUFFER: usize = 1 << 18;
-/// Times on a disk move in ticks; a change within this after another may not show.
+/// Times on a disk move in ticks; a change within this time after another may not show.
 pub const TICK_NANOS: i64 = 50_000_000;
 
 /// Which folders are walked, and whether what is mounted in them belongs to them.
@@ -40,7 +40,7 @@ pub struct Inventory {
     pub unreadable: BTreeSet<String>,
     /// What is not in the backup, and why.
     pub left_out: LeftOut,
-    /// The newest change that was met, nanoseconds of the file system's clock.
+    /// The newest change that was met, in nanoseconds of the file system's clock.
     pub newest: i64,
     known: BTreeMap<String, Known>,
     scope: Scope,
@@ -50,12 +50,12 @@ pub struct Inventory {
 struct Known {
     is_file: bool,
     seen: IndexedFile,
-    /// Over all that the manifest says of it.
+    /// Over everything the manifest says about it.
     digest: [u8; 32],
 }
 
 impl Inventory {
-    /// What tells the files that change after this backup.
+    /// What identifies files that change after this backup.
     pub fn into_index(self) -> BackupIndex {
         let files = self.known.into_iter().filter(|it| it.1.is_file).map(|(path, it)| (path, it.seen)).collect();
         BackupIndex { files, mounts: self.scope.mounts }
@@ -65,7 +65,7 @@ impl Inventory {
 /// Reads everything, and writes the manifest on the way.
 ///
 /// # Errors
-/// When a root is missing, `stop` was asked for, or there is more than a manifest can list.
+/// When a root is missing, `stop` was requested, or there is more than a manifest can list.
 pub fn inventory(scope: &Scope, header: &Header, progress: &dyn Progress, stop: &Stop) -> Result<Inventory> {
     let mut writer = Writer::new(Vec::new(), header).context("writing the manifest")?;
     let mut found = Inventory { scope: scope.clone(), ..Inventory::default() };
@@ -110,15 +110,14 @@ impl Inventory {
                 }
             }
             (None, EntryKind::Pipe | EntryKind::Socket | EntryKind::CharDevice | EntryKind::BlockDevice) => {
-                self.left_out
-                    .add(&entry.path, &format!("{} has no content that could be backed up", entry.kind.name()));
+                self.left_out.add(&entry.path, &format!("{} has no content to back up", entry.kind.name()));
             }
             (None, EntryKind::File | EntryKind::Folder | EntryKind::Symlink | EntryKind::Unknown) => {}
         }
     }
 }
 
-/// What the manifest says of an entry, and what shows whether it changes.
+/// What the manifest says about an entry, and what shows whether it changes.
 fn read(
     met: &Found,
     handle: Option<BorrowedFd<'_>>,
@@ -143,14 +142,15 @@ fn read(
 }
 
 fn digest_of(entry: &Entry) -> Result<[u8; 32]> {
-    // Its number depends on what else was met before, and how much room it takes on what was written back meanwhile.
+    // Its number depends on what else was met before, and its disk usage on what has been written back in the
+    // meantime.
     let meta = entry.meta.clone().map(|it| Meta { sparse: false, ..it });
     let entry = Entry { link_group: None, meta, ..entry.clone() };
     Ok(secret::sha256(&serde_json::to_vec(&entry).context("writing an entry")?))
 }
 
-/// The hash of a file and what it was when reading began; one that grows is read as far as it went then. One that
-/// changed meanwhile shows as changed later.
+/// The hash of a file and its state when reading began; a growing file is read up to its size at that time. One
+/// that changed in the meantime shows as changed later.
 fn hash(dir: BorrowedFd<'_>, name: &CStr, buffer: &mut [u8]) -> io::Result<(String, IndexedFile)> {
     let file = File::from(tree::open_file(dir, name)?);
     let before = seen(&fstat(&file)?);
@@ -178,17 +178,17 @@ pub fn seen(stat: &Stat) -> IndexedFile {
     }
 }
 
-/// The entries that are not as they were read: changed, or gone.
+/// The entries that are no longer as they were read: changed, or gone.
 ///
-/// One whose last change lies within a tick of the newest time seen is read again: a second change in the same tick
-/// would not show.
+/// One whose last change is within a tick of the newest time seen is read again: a second change in the same
+/// tick would not show.
 pub fn changed_since(inventory: &Inventory) -> BTreeSet<String> {
     let mut buffer = vec![0; BUFFER];
     let mut left: BTreeSet<&str> = inventory.known.keys().map(String::as_str).collect();
     let mut changed = BTreeSet::new();
     let mut walkers = Walkers::new(&inventory.scope.roots, inventory.scope.mounts);
     while let Some(met) = walkers.next() {
-        // A root that is gone leaves all that is in it in `left`.
+        // A root that is gone leaves everything in it in `left`.
         let Ok(met) = met else { continue };
         let path = encode_path(&met.path);
         let Some(was) = inventory.known.get(&path) else { continue };
@@ -207,8 +207,8 @@ pub fn changed_since(inventory: &Inventory) -> BTreeSet<String> {
     changed
 }
 
-/// Files that are new or different since the last backup, by size and times only; none where a root cannot be opened,
-/// so that nobody knows.
+/// Files that are new or different since the last backup, by size and times only; none if a root cannot be
+/// opened, because then nobody knows.
 pub fn changes(roots: &[PathBuf], index: &BackupIndex) -> Option<Changes> {
     let mut changes = Changes { files: 0, bytes: 0 };
     for root in roots {
@@ -217,9 +217,9 @@ pub fn changes(roots: &[PathBuf], index: &BackupIndex) -> Option<Changes> {
             if met.name.is_empty() && met.fault.is_some() {
                 return None;
             }
-            // What is mounted in a protected folder is no part of it, and no wipe erases it.
+            // What is mounted in a protected folder is not part of it, and no wipe erases it.
             if met.fault.as_deref().is_some_and(|it| !is_elsewhere(it)) {
-                // It is in no backup, and a wipe may still erase it: one file at least.
+                // It is in no backup, but a wipe may still erase it: at least one file.
                 changes.files += 1;
             } else if met.kind() == FileType::RegularFile
                 && let Some(now) = met.stat.as_ref().map(seen)
@@ -274,7 +274,7 @@ mod tests {
         all
     }
 
-    /// A folder so deep that its path is longer than any system call takes, and what is in the last one.
+    /// A folder so deep that its path is longer than any system call accepts, and what is in the last one.
     fn deep(root: &Path, levels: usize) -> OwnedFd {
         let mut dir = tree::open_dir(root).unwrap();
         for _ in 0..levels {
@@ -343,7 +343,7 @@ mod tests {
         assert_eq!(found.totals, Totals { entries: 11, files: 5, bytes: 2 + 2 + 24 + 1 });
         assert!(found.unreadable.is_empty());
         let left: Vec<_> = found.left_out.named.iter().map(|it| it.reason.as_str()).collect();
-        assert_eq!(left, ["a pipe has no content that could be backed up"]);
+        assert_eq!(left, ["a pipe has no content to back up"]);
     }
 
     #[test]
@@ -362,7 +362,7 @@ mod tests {
 
         let base = root.to_str().unwrap();
         let changed: Vec<_> = changed_since(&found).into_iter().map(|it| it.replace(base, "")).collect();
-        // The folder too: it has other names in it.
+        // The folder too: the names in it have changed.
         assert_eq!(changed, ["", "/gone", "/grown", "/same-size"]);
     }
 

@@ -1,7 +1,7 @@
 //! Everything below the protected folders, entry by entry, in the order of a manifest.
 //!
-//! Folders are entered by handle, one name at a time: no symlink is followed, and neither the length of a path nor the
-//! depth of folders is bounded by one system call or by the handles that a process may hold.
+//! Folders are entered by handle, one name at a time: no symlink is followed, and neither path length nor
+//! folder depth is limited by a system call or by how many handles a process may hold.
 use crate::agent::protect::MARK_NAME;
 use crate::agent::tree;
 use crate::domain::manifest::MAX_PATH;
@@ -14,20 +14,21 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// Folders within folders; the server reads as many.
+/// The deepest nesting of folders; the server reads as many.
 const DEEPEST: usize = 2000;
-/// Levels whose handles are held; those above are opened again from below.
+/// How many levels keep their handles; those above are reopened from below.
 const HELD: usize = 64;
-/// Names in one folder: its listing in a backup stays below what the server takes as one object.
+/// The most names in one folder: its listing in a backup stays below what the server accepts as one object.
 const MOST_NAMES: usize = 1_000_000;
 /// The longest name, with its separator.
 const NAME: usize = 256;
 
 /// Why what is mounted inside a protected folder is not backed up.
-const MOUNTED: &str = "another disk is mounted here, and it was not chosen at enrolment (--include-mounts)";
-const UNREAL: &str = "what is mounted here is no storage";
+const MOUNTED: &str = "another disk is mounted here and was not included at enrolment (--include-mounts)";
+const UNREAL: &str = "what is mounted here is not storage";
 
-/// Whether this is why something was left out that is no part of the protected folder, so that no wipe erases it.
+/// Whether this is the reason for leaving out something that is not part of the protected folder, so that no
+/// wipe erases it.
 pub fn is_elsewhere(fault: &str) -> bool {
     fault == MOUNTED || fault == UNREAL
 }
@@ -37,11 +38,11 @@ pub struct Found {
     pub path: Vec<u8>,
     /// The name in its folder; empty for a protected folder itself.
     pub name: CString,
-    /// None where nobody can say what it is.
+    /// None if nobody can say what it is.
     pub stat: Option<Stat>,
-    /// Why it, or what is in it, could not be gone into.
+    /// Why it, or what is in it, could not be entered.
     pub fault: Option<String>,
-    /// Whether [`Walker::handle`] is this folder itself, and not the one that it lies in.
+    /// Whether [`Walker::handle`] is this folder itself, and not its parent.
     pub is_open: bool,
 }
 
@@ -69,7 +70,7 @@ pub struct Walker {
 }
 
 impl Walker {
-    /// Begins at a protected folder; `mounts` says whether what is mounted in it belongs to it.
+    /// Starts at a protected folder; `mounts` says whether what is mounted in it belongs to it.
     ///
     /// # Errors
     /// When the folder itself cannot be opened.
@@ -88,7 +89,7 @@ impl Walker {
         Ok(walker)
     }
 
-    /// The folder that the last entry is, where it was opened, or that it lies in.
+    /// The last entry's folder: the entry itself if it was opened, otherwise its parent.
     pub fn handle(&self) -> Option<BorrowedFd<'_>> {
         self.levels.last().and_then(|it| it.dir.as_ref()).map(AsFd::as_fd)
     }
@@ -111,7 +112,7 @@ impl Walker {
         }
     }
 
-    /// What is at a name; none where it has gone since it was listed.
+    /// What is at a name; none if it has gone since it was listed.
     fn look(&mut self, name: CString) -> Option<Found> {
         self.path.push(b'/');
         self.path.extend_from_slice(name.as_bytes());
@@ -137,7 +138,7 @@ impl Walker {
     fn enter(&mut self, name: &CString, listed: &Stat) -> Result<(Stat, Option<String>), String> {
         let dir = self.handle().ok_or("the folder is gone")?;
         if self.levels.len() > DEEPEST {
-            return Err(format!("it lies more than {} folders deep", number(DEEPEST as u64)));
+            return Err(format!("it is more than {} folders deep", number(DEEPEST as u64)));
         }
         if self.path.len() + NAME > MAX_PATH {
             return Err(format!("the paths of what is in it are longer than {} bytes", number(MAX_PATH as u64)));
@@ -166,7 +167,13 @@ impl Walker {
     fn bounded(&self, names: Vec<CString>) -> (Vec<CString>, Option<String>) {
         if names.len() > MOST_NAMES {
             let (had, most) = (number(names.len() as u64), number(MOST_NAMES as u64));
-            return (Vec::new(), Some(format!("it has {had} entries, and a backup holds {most} of one folder")));
+            return (
+                Vec::new(),
+                Some(format!(
+                    "it has {had} entries, but a backup can hold only {most} from one \
+             folder"
+                )),
+            );
         }
         (names, None)
     }
@@ -179,7 +186,7 @@ impl Walker {
         self.levels.push(Level { dir: Some(dir), id, names: names.into_iter(), length: self.path.len() });
     }
 
-    /// Goes up one level, and opens it again where its handle was given back.
+    /// Goes up one level, and reopens it if its handle was released.
     fn leave(&mut self) {
         let Some(left) = self.levels.pop() else { return };
         let Some(above) = self.levels.last_mut() else { return };

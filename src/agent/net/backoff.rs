@@ -6,15 +6,15 @@ use std::time::{Duration, Instant};
 
 const FIRST: Duration = Duration::from_secs(5);
 const LONGEST: Duration = Duration::from_secs(30 * 60);
-/// The longest where the server does not take this device for one of its own.
+/// The longest wait while the server does not recognise this device.
 const SLOWEST: Duration = Duration::from_secs(60 * 60);
-/// Tries of one message before it counts as failed; with the waits in between about three minutes.
+/// How often one message is tried before it counts as failed; about three minutes including the waits.
 const TRIES: u32 = 6;
 
 /// The wait after the `attempt`-th failure (from 0): anything up to 5 s · 2^n, and at most `longest`.
 ///
-/// `random` is spread evenly over all of `u64`. The whole span is random, not
-/// its end only: thousands of agents that lost the same server come back evenly.
+/// `random` is spread evenly over all of `u64`. The whole span is random, not only its end: thousands of agents
+/// that lost the same server come back evenly.
 pub fn delay(attempt: u32, longest: Duration, random: u64) -> Duration {
     let span = FIRST.saturating_mul(2_u32.saturating_pow(attempt)).min(longest);
     part(span, random)
@@ -31,7 +31,7 @@ pub fn jitter(base: Duration, random: u64) -> Duration {
     base.mul_f64(0.9) + part(base.mul_f64(0.2), random)
 }
 
-/// A random number; without randomness from the system the middle, which is a wait too.
+/// A random number; without randomness from the system the middle, which is a fair wait too.
 pub fn random() -> u64 {
     secret::bytes::<8>().map_or(u64::MAX / 2, u64::from_le_bytes)
 }
@@ -43,11 +43,11 @@ pub struct Failed<E> {
     pub again: Again,
 }
 
-/// Whether the same message may be taken at another try, with nobody doing anything.
+/// Whether the same message may be accepted on another try without anybody doing anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Again {
     Never,
-    /// After what the server asked to wait, where it asked.
+    /// How long the server asked to wait, if it asked.
     After(Option<Duration>),
 }
 
@@ -94,7 +94,7 @@ impl Backoff {
     /// How long to wait after another failure; `asked` is the server's `Retry-After`.
     pub fn next(&mut self, asked: Option<Duration>) -> Duration {
         let wait = self.longest(LONGEST);
-        // The server's word is the least; the jitter on top keeps a crowd apart.
+        // The server's word is the minimum; the jitter on top keeps a crowd apart.
         asked.map_or(wait, |asked| asked.min(LONGEST) + part(asked.min(LONGEST) / 4, random()))
     }
 
@@ -119,7 +119,7 @@ impl Backoff {
     }
 }
 
-/// A wish to stop that wakes whoever sleeps.
+/// A request to stop that wakes all sleepers.
 #[derive(Debug, Clone, Default)]
 pub struct Stop(Arc<(Mutex<bool>, Condvar)>);
 
@@ -154,7 +154,7 @@ impl Stop {
 
     /// Makes sleepers look again, after what they wait for was set.
     pub fn nudge(&self) {
-        // Who is about to sleep holds the lock while it looks, so it either sees what was set or is woken.
+        // A thread about to sleep holds the lock while it looks, so it either sees what was set or is woken.
         drop(self.0.0.lock().unwrap_or_else(PoisonError::into_inner));
         self.0.1.notify_all();
     }

@@ -16,7 +16,7 @@ const VALID_SECONDS: i64 = 60;
 /// Answers are small, but the order of a restore may name many files; nothing larger is read.
 const ANSWER_LIMIT: u64 = 64 << 20;
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// How often a request is signed anew at once: for a clock that was off, and for what a proxy sent twice.
+/// How often a request is signed again at once: for a clock that was off, and for a request a proxy sent twice.
 const SIGNED_ANEW: u32 = 3;
 
 /// Signs and sends requests, and keeps the server's time.
@@ -28,7 +28,7 @@ pub struct Client {
     subject: String,
     audience: String,
     clock: Clock,
-    /// Milliseconds that the server's clock is ahead.
+    /// How many milliseconds the server's clock is ahead.
     offset: AtomicI64,
 }
 
@@ -41,7 +41,7 @@ pub struct Signer {
     pub audience: String,
 }
 
-/// Why a call has no good answer.
+/// Why a call got no good answer.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     #[error(transparent)]
@@ -50,14 +50,14 @@ pub enum CallError {
     #[error("the server says: {message}")]
     Refused { code: ErrorCode, message: String, status: u16, retry_after: Option<Duration> },
     /// Not an answer of this protocol, such as a proxy's error page.
-    #[error("the server answered {status} without a reason; a proxy in between may have done so")]
+    #[error("the server answered {status} without a reason; the answer may come from a proxy in between")]
     Garbled { status: u16, retry_after: Option<Duration> },
     #[error(transparent)]
     Internal(#[from] anyhow::Error),
 }
 
 impl CallError {
-    /// What the server asked to wait.
+    /// How long the server asked to wait.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Refused { retry_after, .. } | Self::Garbled { retry_after, .. } => *retry_after,
@@ -65,7 +65,7 @@ impl CallError {
         }
     }
 
-    /// The protocol's reason, where the server gave one.
+    /// The protocol's reason, if the server gave one.
     pub fn code(&self) -> Option<ErrorCode> {
         match self {
             Self::Refused { code, .. } => Some(*code),
@@ -73,10 +73,11 @@ impl CallError {
         }
     }
 
-    /// Whether the same message may be taken later, with nobody doing anything on this device.
+    /// Whether the same message may be accepted later without anybody doing anything on this device.
     ///
-    /// A server that does not know the device may have been started on an empty folder: what it says is no word on the
-    /// message, which is kept until the right server is back. Only what is wrong with the message itself is for good.
+    /// A server that does not know the device may have been started on an empty folder: its answer says nothing
+    /// about the message, which is kept until the right server is back. Only what is wrong with the message
+    /// itself is final.
     pub fn is_temporary(&self) -> bool {
         match self {
             Self::Unreachable(_) => true,
@@ -132,8 +133,8 @@ impl CallError {
         }
     }
 
-    /// Whether the server does not take this device for one of its own. Where it was started on an empty folder or a
-    /// wrong database, that ends with the mistake: it is asked again, slowly.
+    /// Whether the server does not recognise this device. If it was started on an empty folder or the wrong
+    /// database, that ends with the mistake, so it is asked again, slowly.
     pub fn is_disowned(&self) -> bool {
         matches!(
             self.code(),
@@ -172,7 +173,7 @@ impl Client {
         }
     }
 
-    /// Milliseconds that the server's clock is ahead of this device's, as last learned.
+    /// How many milliseconds the server's clock is ahead of this device's, as last learned.
     pub fn offset_millis(&self) -> i64 {
         self.offset.load(Ordering::Relaxed)
     }
@@ -211,7 +212,7 @@ impl Client {
         parse(&self.call(&message)?)
     }
 
-    /// Posts a message whose answer says nothing.
+    /// Posts a message whose answer is empty.
     ///
     /// # Errors
     /// See [`CallError`].
@@ -228,7 +229,7 @@ impl Client {
         self.call(&message).map(|_| ())
     }
 
-    /// Posts bytes, with patience: each try is signed anew.
+    /// Posts bytes, with retries: each try is signed anew.
     ///
     /// # Errors
     /// See [`CallError`].
@@ -249,7 +250,7 @@ impl Client {
         parse(&self.call(&Message { method: "GET", path, query, content_type, body: &[], timeout })?)
     }
 
-    /// Takes the server's time where this device's is more than a few seconds off; says whether it did.
+    /// Adopts the server's time if this device's is more than a few seconds off; says whether it did.
     pub fn learn(&self, server_time: Time) -> bool {
         let off = server_time.millis() - self.server_now().millis();
         let is_off = off.abs() > 5_000;
@@ -269,12 +270,12 @@ impl Client {
                 Err(failure) => failure,
             };
             match (error.code(), server_time) {
-                // The clock here is off: take the server's, and sign once more.
+                // The clock here is off: use the server's, and sign once more.
                 (Some(ErrorCode::ClockOff), Some(server_time)) if !clock_was_off => {
                     clock_was_off = true;
                     self.offset.store(server_time.millis() - self.clock.now().millis(), Ordering::Relaxed);
                 }
-                // Something between sent it twice: another signature is another request.
+                // Something in between sent it twice: another signature makes it another request.
                 (Some(ErrorCode::Replayed), _) if tries < SIGNED_ANEW => {}
                 _ => return Err(error),
             }
@@ -299,7 +300,7 @@ impl Client {
         let headers = [
             ("authorization", authorization.as_str()),
             ("content-type", message.content_type),
-            // A proxy that sends this twice is to get one answer for both.
+            // A proxy that sends this twice should get one answer for both.
             (IDEMPOTENCY_KEY, jti.as_str()),
         ];
         let call = Call {
@@ -314,7 +315,7 @@ impl Client {
     }
 }
 
-/// Sends with the patience that everything has which something waits for.
+/// Sends with the retries that everything gets that something waits for.
 fn with_patience<T>(stop: &Stop, mut attempt: impl FnMut() -> Result<T, CallError>) -> Result<T, CallError> {
     patiently(
         stop,

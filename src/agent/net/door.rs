@@ -1,5 +1,5 @@
-//! The backup door: the restic REST protocol, as a client that is patient with
-//! a server that is away and gives up at once on a refusal.
+//! The backup door: the restic REST protocol, as a client that retries while a server is away and gives up at
+//! once on a refusal.
 use super::backoff::{Again, Failed, Stop, patiently};
 use super::http::{Answer, Call, Http, Unreachable};
 use base64::Engine;
@@ -8,7 +8,7 @@ use serde::Deserialize;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The version of the listing that gives sizes.
+/// The version of the listing that includes sizes.
 const LISTING: &str = "application/vnd.x.restic.rest.v2";
 /// The largest object; data is at most 132 MiB.
 const OBJECT_LIMIT: u64 = 136 << 20;
@@ -42,7 +42,8 @@ pub enum DoorError {
     #[error("there is no {0} in the repository")]
     Missing(String),
     #[error(
-        "the server refuses the token of this repository; if the device was enrolled anew elsewhere, enroll it again"
+        "the server refuses the token of this repository; if the device has been enrolled elsewhere since, enroll it \
+         again"
     )]
     Unauthorized,
     #[error("the server has no space left for this device's backups: {0}")]
@@ -76,7 +77,7 @@ impl Door {
         })
     }
 
-    /// The size of an object; none where it is not there.
+    /// The size of an object; none if it is not there.
     ///
     /// # Errors
     /// See [`DoorError`].
@@ -125,7 +126,7 @@ impl Door {
         };
         let mut body = answer.body;
         if answer.status != 206 {
-            // A proxy may ignore the range and send all.
+            // A proxy may ignore the range and send everything.
             let from = usize::try_from(offset).unwrap_or(usize::MAX).min(body.len());
             body.drain(..from);
         }
@@ -133,7 +134,7 @@ impl Door {
         Ok(body)
     }
 
-    /// Stores an object; one that is there already is fine.
+    /// Stores an object; one that is already there is fine.
     ///
     /// # Errors
     /// See [`DoorError`].
@@ -147,7 +148,7 @@ impl Door {
     /// See [`DoorError`].
     pub fn remove(&self, path: &str) -> Result<(), DoorError> {
         match self.ask("DELETE", path, &[], &[], 1 << 16) {
-            // A try before, whose answer was lost, has removed it.
+            // An earlier try, whose answer was lost, has removed it.
             Ok(_) | Err(DoorError::Missing(_)) => Ok(()),
             Err(error) => Err(error),
         }
@@ -198,7 +199,7 @@ mod tests {
     use std::net::TcpListener;
     use std::thread::JoinHandle;
 
-    /// Answers each connection with the next of `answers`; gives the requests' first lines and ranges.
+    /// Answers each connection with the next of `answers`; returns the requests' first lines and ranges.
     fn server(answers: Vec<&'static str>) -> (String, JoinHandle<Vec<String>>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}/restic/r", listener.local_addr().unwrap());

@@ -8,7 +8,7 @@ use ureq::http::{Method, Request, Response as HttpResponse};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider};
 use ureq::{Agent, Body};
 
-/// Whom to speak to, and whom to trust for it.
+/// Which server to talk to, and whom to trust for it.
 #[derive(Debug, Clone)]
 pub struct Http {
     agent: Agent,
@@ -46,9 +46,9 @@ pub struct Unreachable {
 
 fn advice(cause: &str) -> &'static str {
     if cause.contains("certificate") {
-        "Its certificate is not one to trust: where your own authority signed it, name that authority's file with --ca"
+        "Its certificate is not trusted: if your own authority signed it, give that authority's file with --ca"
     } else {
-        "Check the network, the address, and that the server runs"
+        "Check the network, the address, and that the server is running"
     }
 }
 
@@ -71,7 +71,7 @@ impl Http {
         let config = Agent::config_builder()
             .tls_config(tls)
             .http_status_as_error(false)
-            // A redirect would carry the signature to another place.
+            // A redirect would carry the signature somewhere else.
             .max_redirects(0)
             .max_redirects_will_error(false)
             .timeout_connect(Some(Duration::from_secs(10)))
@@ -141,29 +141,30 @@ fn host(url: &str) -> String {
 /// A server's address without a trailing slash.
 ///
 /// # Errors
-/// When it is not http or https, or says more than a host and a port. Plain http is taken on loopback only: an enrolment
-/// token sent in the clear enrols whoever reads it first.
+/// When it is not http or https, or has more than a host and a port. Plain http is accepted only on loopback:
+/// an enrolment token sent in the clear enrolls whoever reads it first.
 pub fn server_address(text: &str, allow_http: bool) -> Result<String> {
     let address = text.trim().trim_end_matches('/');
     let rest = match (address.strip_prefix("https://"), address.strip_prefix("http://")) {
         (Some(rest), _) => rest,
         (None, Some(rest)) => {
             if !is_loopback(rest) && !allow_http {
-                bail!("{address} is not encrypted. Use https://, or --allow-http in a network that you trust");
+                bail!("{address} is not encrypted. Use https://, or --allow-http on a network that you trust");
             }
             rest
         }
-        (None, None) => bail!("`{text}` is no address of a server; it looks like https://holdfast.example.org"),
+        (None, None) => bail!("`{text}` is not a server's address; an example is https://holdfast.example.org"),
     };
     if let Some(at) = rest.find(['/', '?', '#']) {
         let extra = rest.get(at..).unwrap_or_default();
         bail!(
-            "`{text}` has `{extra}` after the host; a server has an address of its own, such as https://holdfast.example.org"
+            "`{text}` has `{extra}` after the host; a server's address ends with its host, such as \
+             https://holdfast.example.org"
         );
     }
     // What comes before `@` would hide which host is meant.
     if rest.is_empty() || rest.contains(char::is_whitespace) || rest.contains('@') {
-        bail!("`{text}` is no address of a server; it looks like https://holdfast.example.org");
+        bail!("`{text}` is not a server's address; an example is https://holdfast.example.org");
     }
     Ok(address.to_owned())
 }

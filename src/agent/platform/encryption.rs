@@ -1,16 +1,15 @@
 //! Whether storage is encrypted: from the mount table down to the block devices.
 //!
-//! A path lies on a mount, a mount on a block device, and that on others
-//! (`slaves`): an LVM volume on a dm-crypt device, say. The path is encrypted
-//! when every way down passes through dm-crypt. Where the way cannot be
-//! followed (an overlay, a network file system) the answer is unknown.
+//! A path is on a mount, a mount on a block device, and that on others (`slaves`), such as an LVM volume on a
+//! dm-crypt device. The path is encrypted if every way down passes through dm-crypt. If the way cannot be
+//! followed (an overlay, a network file system), the answer is unknown.
 use crate::domain::device::{Encryption, EncryptionFact};
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-/// The state of all roots together, and how it was learned: one that is not encrypted makes it off.
+/// The state of all roots together, and where it comes from: one that is not encrypted makes it off.
 pub fn of(roots: &[PathBuf]) -> (EncryptionFact, String) {
     let mounts = fs::read("/proc/self/mountinfo").unwrap_or_default();
     together(roots.iter().map(|root| of_path(root, &mounts, Path::new("/sys/dev/block"))))
@@ -48,7 +47,7 @@ fn of_path(path: &Path, mounts: &[u8], blocks: &Path) -> Finding {
     }
 }
 
-/// The method of each way down from a block device; empty where one ends without encryption.
+/// The method of each way down from a block device; empty if one ends without encryption.
 fn methods(device: &Path, depth: u32) -> Option<Vec<String>> {
     if depth > 16 {
         return None;
@@ -59,7 +58,7 @@ fn methods(device: &Path, depth: u32) -> Option<Vec<String>> {
         let method = rest.split('-').next().unwrap_or_default();
         return Some(vec![if method.is_empty() { "dm-crypt".to_owned() } else { method.to_owned() }]);
     }
-    // A partition's slaves are its own; the disk below it is no slave.
+    // A partition has its own slaves; the disk below it is not one of them.
     let slaves: Vec<PathBuf> = match fs::read_dir(device.join("slaves")) {
         Ok(entries) => entries.filter_map(Result::ok).map(|it| it.path()).collect(),
         Err(_) => Vec::new(),
@@ -80,7 +79,7 @@ struct Mount {
     file_system: String,
 }
 
-/// The mount that a path lies on: the longest mount point that leads to it, the last one where several do.
+/// The mount a path is on: the longest mount point that leads to it, the last one if there are several.
 fn mount_of(path: &Path, mounts: &[u8]) -> Option<Mount> {
     let mut best: Option<(usize, Mount)> = None;
     for line in mounts.split(|it| *it == b'\n') {

@@ -30,7 +30,7 @@ impl Platform for Linux {
         let (encryption, source) = encryption::of(roots);
         DeviceFacts {
             encryption: Some(fact(encryption, &source, now)),
-            // Linux has no one place that says whether a password protects the screen.
+            // Linux has no single place that says whether a password protects the screen.
             passcode_set: None,
             os_version: text(hardware.os_version, "/etc/os-release"),
             model: text(hardware.model, "dmi"),
@@ -64,7 +64,7 @@ fn line(path: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-/// Makers leave these where a value should be.
+/// Manufacturers leave these where a value should be.
 fn is_real(text: &str) -> bool {
     let lower = text.to_ascii_lowercase();
     ![

@@ -6,7 +6,7 @@ use crate::domain::device::{DeviceFacts, Platform as Kind};
 use crate::domain::time::Time;
 use std::path::PathBuf;
 
-/// What the device is, as it says when it enrolls. Empty where it cannot be known.
+/// What the device is, as it says when it enrolls. Empty if it cannot be known.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Hardware {
     pub host_name: String,
@@ -21,13 +21,13 @@ pub trait Platform: Send + Sync {
 
     fn hardware(&self) -> Hardware;
 
-    /// What the device can say of itself; what it cannot know is absent. `changes` is left to the agent.
+    /// What the device can report about itself; what it cannot know is absent. `changes` is left to the agent.
     fn facts(&self, roots: &[PathBuf], now: Time) -> DeviceFacts;
 
     /// Locks every session.
     ///
     /// # Errors
-    /// With the reason, for a person, where it could not be done.
+    /// With the reason, for a person, if it could not be done.
     fn lock(&self) -> Result<String, String>;
 }
 

@@ -10,16 +10,16 @@ use std::os::unix::fs::FileExt;
 pub type Content<'a> = &'a mut dyn FnMut(&mut dyn Write) -> io::Result<()>;
 
 const BUFFER: usize = 1 << 18;
-/// Zeros for as long as a block of the file system are left out: there the file has a hole.
+/// Runs of zeros as long as a block of the file system are left out: the file has a hole there.
 const BLOCK: usize = 4096;
 static ZEROS: [u8; BUFFER] = [0; BUFFER];
 
-/// A file that is empty at first, as it is filled.
+/// A file that starts empty, while it is being filled.
 pub struct Sink {
     file: File,
     context: digest::Context,
     at: u64,
-    /// The system's own error, which what gives the content wraps in another.
+    /// The system's own error, which the source of the content wraps in another.
     failure: Option<io::Error>,
 }
 
@@ -64,10 +64,10 @@ impl Write for Sink {
     }
 }
 
-/// Fills an empty file; gives it back with the hash of what was written.
+/// Fills an empty file; returns it with the hash of what was written.
 ///
 /// # Errors
-/// When the content cannot be had, or the disk refuses.
+/// When the content is not available, or the disk refuses.
 pub fn fill(file: File, content: Content<'_>) -> io::Result<(File, String)> {
     let mut sink = Sink { file, context: digest::Context::new(&digest::SHA256), at: 0, failure: None };
     let given = content(&mut sink);
@@ -75,18 +75,19 @@ pub fn fill(file: File, content: Content<'_>) -> io::Result<(File, String)> {
         return Err(error);
     }
     given?;
-    // Zeros at the end are a hole too, so the size is said.
+    // Zeros at the end are a hole too, so the size is set explicitly.
     sink.file.set_len(sink.at)?;
     Ok((sink.file, hex::encode(sink.context.finish().as_ref())))
 }
 
-/// Brings a file to the disk and reads it back from there: its size and hash.
+/// Flushes a file to disk and reads it back from there: its size and hash.
 ///
 /// # Errors
-/// When the disk refuses, or holds something else than was `sent`.
+/// When the disk refuses, or holds something other than what was `sent`.
 pub fn settle(file: &File, sent: &str) -> io::Result<u64> {
     file.sync_all()?;
-    // So that what is read back comes from the disk. Where the system does not do so, the check is of its memory.
+    // So that what is read back comes from the disk. If the system does not do this, only its memory is
+    // checked.
     let _ = rustix::fs::fadvise(file, 0, None, Advice::DontNeed);
     let (size, sha256) = hash(file)?;
     if sha256 != sent {
@@ -105,7 +106,7 @@ pub fn hash(file: &File) -> io::Result<(u64, String)> {
         let data = match rustix::fs::seek(file, At::Data(at)) {
             Ok(data) => data.clamp(at, size),
             Err(Errno::NXIO) => size,
-            // A file system that does not tell its holes.
+            // A file system that does not report holes.
             Err(_) => at,
         };
         zeros(&mut context, data - at);

@@ -1,8 +1,8 @@
-//! The folders that a restore stands in, from the target folder down.
+//! The folders a restore is currently in, from the target folder down.
 //!
-//! Each is opened in the one above it, never through a symlink. One that this restore makes is closed to everybody else
-//! until all in it is written, and gets its own rights and times when it is left: so it does not matter what these are.
-//! One that was there keeps its rights.
+//! Each is opened from the one above it, never through a symlink. One that this restore creates is closed to
+//! everybody else until everything in it is written, and gets its own rights and times when it is left, so it
+//! does not matter what these are. An existing one keeps its rights.
 use super::rights::{self, Rights};
 use crate::agent::tree;
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, Stat, Uid, fchmod, fstat};
@@ -13,13 +13,14 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// The longest name of a file.
 pub const LONGEST: usize = 255;
-/// What a folder has from when it is made until it is left. The sticky bit does nothing on it, and by it a restore that
-/// goes on knows what it made itself.
+/// The mode of a folder from its creation until it is left. The sticky bit has no effect on it, but tells a
+/// resumed restore which folders it made itself.
 const UNDER_WAY: u32 = 0o1700;
-/// Handles are kept for the innermost folders, and above them for one in so many: no depth uses them up.
+/// Handles are kept for the innermost folders, and above them for one in this many, so that no depth uses them
+/// up.
 const HANDLES: usize = 32;
 
-/// What a folder of the backup had.
+/// What a folder in the backup had.
 #[derive(Debug, Clone)]
 pub struct Known {
     name: Vec<u8>,
@@ -27,14 +28,14 @@ pub struct Known {
     rights: Rights,
 }
 
-/// What a folder was left with, to be told.
+/// What a folder was left with, to be reported.
 #[derive(Debug)]
 pub enum Left {
-    /// This restore made it, and could not give it all.
+    /// This restore made it, and could not give it everything.
     Short(String, Vec<crate::domain::shortfall::ShortfallKind>),
-    /// It was there, with other rights.
+    /// It was already there, with different rights.
     Existing(String),
-    /// It could not be opened again.
+    /// It could not be reopened.
     Lost(String, String),
 }
 
@@ -43,21 +44,21 @@ struct Level {
     dir: Option<OwnedFd>,
     id: (u64, u64),
     is_ours: bool,
-    /// Its own rights, where they were widened for the time being.
+    /// Its own rights, if they were temporarily widened.
     give_back: Option<u32>,
     is_written: bool,
     known: Option<Known>,
 }
 
-/// The way from the target folder to where is written.
+/// The path from the target folder to where the restore is writing.
 pub struct Folders {
     root: OwnedFd,
-    /// Whom the target folder belongs to, and so what is made above what was backed up.
+    /// The owner of the target folder, and so of the folders made above what was backed up.
     owner: (u32, u32),
     root_known: Option<Known>,
     is_root_written: bool,
     open: Vec<Level>,
-    /// The folders of the backup that the walk is in, by their depth.
+    /// The folders of the backup the walk is in, by depth.
     known: Vec<Option<Known>>,
     pub left: Vec<Left>,
 }
@@ -78,7 +79,7 @@ impl Folders {
         })
     }
 
-    /// Says what a folder of the backup had, before anything in it comes.
+    /// Records what a folder in the backup had, before anything in it arrives.
     pub fn know(&mut self, names: &[Vec<u8>], path: String, rights: Rights) {
         let known = |name: &[u8]| Known { name: name.to_vec(), path, rights };
         match names.split_last() {
@@ -90,7 +91,7 @@ impl Folders {
         }
     }
 
-    /// Goes to a folder, making what is missing on the way.
+    /// Goes to a folder, creating what is missing on the way.
     ///
     /// # Errors
     /// When something else is in the way, such as a symlink, or the disk refuses.
@@ -105,7 +106,7 @@ impl Folders {
     /// The folder that was entered.
     ///
     /// # Errors
-    /// When it cannot be opened again.
+    /// When it cannot be reopened.
     pub fn here(&mut self) -> io::Result<BorrowedFd<'_>> {
         let depth = self.open.len();
         if self.open.last().is_some_and(|it| it.dir.is_none()) {
@@ -117,7 +118,7 @@ impl Folders {
         Ok(self.open.last().and_then(|it| it.dir.as_ref()).unwrap_or(&self.root).as_fd())
     }
 
-    /// Says that something was made in the folder that was entered.
+    /// Notes that something was created in the folder that was entered.
     pub fn wrote(&mut self) {
         match self.open.last_mut() {
             Some(level) => level.is_written = true,
@@ -125,7 +126,7 @@ impl Folders {
         }
     }
 
-    /// Opens a folder below the target folder, which stays where it is.
+    /// Opens a folder below the target folder without moving there.
     ///
     /// # Errors
     /// When it is not there.
@@ -138,7 +139,7 @@ impl Folders {
         Ok(dir)
     }
 
-    /// Leaves all folders and brings them to the disk.
+    /// Leaves all folders and flushes them to disk.
     ///
     /// # Errors
     /// When the disk refuses.
@@ -166,7 +167,7 @@ impl Folders {
             self.wrote();
         }
         let known = self.known.get(depth).and_then(Option::as_ref).filter(|it| it.name == name.to_bytes()).cloned();
-        // Also right after it was made: whoever owns the folder above may have put another in its place.
+        // Even right after it was made: whoever owns the parent folder may have replaced it.
         let is_ours = stat.st_mode & 0o5777 == UNDER_WAY && stat.st_uid == rustix::process::geteuid().as_raw();
         self.open.push(Level {
             name,
@@ -177,7 +178,7 @@ impl Folders {
             is_written: false,
             known,
         });
-        // The handle that is one too many now.
+        // The handle that is now one too many.
         if let Some(old) = self.open.len().checked_sub(HANDLES + 1)
             && old % HANDLES != 0
             && let Some(level) = self.open.get_mut(old)
@@ -187,7 +188,7 @@ impl Folders {
         Ok(())
     }
 
-    /// Opens the folder at a depth again, from the nearest above it that is open.
+    /// Reopens the folder at a depth, from the nearest open one above it.
     fn reopen(&self, depth: usize) -> io::Result<OwnedFd> {
         let levels = self.open.get(..depth).unwrap_or_default();
         let from = levels.iter().rposition(|it| it.dir.is_some());
@@ -241,7 +242,8 @@ impl Folders {
         Ok(rustix::fs::fsync(&dir)?)
     }
 
-    /// A folder that was there keeps its rights. Its time was lost where something was made in it, and comes back.
+    /// A folder that was already there keeps its rights. Its time changed if something was created in it, and
+    /// is put back.
     fn close_existing(&mut self, dir: Option<BorrowedFd<'_>>, known: Known, is_written: bool) {
         let dir = dir.unwrap_or(self.root.as_fd());
         let differs = known.rights.differ_from(dir);
@@ -259,9 +261,14 @@ impl Folders {
     }
 }
 
-/// Opens a folder; one of our own that we may not use gets the owner's rights for the time being.
+/// Opens a folder; if it is ours but closed to us, it temporarily gets the owner's rights.
 fn open_folder(above: BorrowedFd<'_>, name: &CStr) -> io::Result<(OwnedFd, Stat, Option<u32>)> {
-    let in_the_way = |error: io::Error| io::Error::other(format!("something that is no folder is in the way: {error}"));
+    let in_the_way = |error: io::Error| {
+        io::Error::other(format!(
+            "something other than a folder is in the way: \
+     {error}"
+        ))
+    };
     let opened = tree::open_child(above, name);
     let dir = match opened {
         Ok(dir) => dir,
@@ -286,16 +293,16 @@ fn open_folder(above: BorrowedFd<'_>, name: &CStr) -> io::Result<(OwnedFd, Stat,
     Ok((again, stat, Some(had)))
 }
 
-/// Sets the permission bits of something that is open by its place only.
+/// Sets the permission bits of something that is open only as a path.
 pub fn open_up(file: &OwnedFd, mode: u32) -> io::Result<()> {
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
     Ok(rustix::fs::chmodat(rustix::fs::CWD, path, Mode::from_raw_mode(mode), AtFlags::empty())?)
 }
 
-/// A name that is one: not empty, not `.` or `..`, without `/` and NUL.
+/// A valid name: not empty, not `.` or `..`, without `/` or NUL.
 pub fn checked(name: &[u8]) -> io::Result<CString> {
     if name.is_empty() || name == b"." || name == b".." || name.contains(&b'/') || name.len() > LONGEST {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "no file here may have this name"));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "no file can have this name here"));
     }
     Ok(CString::new(name)?)
 }
@@ -305,7 +312,8 @@ pub fn said(error: Errno) -> io::Error {
     match error {
         Errno::PERM => io::Error::new(
             io::ErrorKind::PermissionDenied,
-            "the system does not permit it; if the folder is marked as immutable (lsattr), take the mark away (chattr -i)",
+            "the system does not permit it; if the folder is marked as immutable (lsattr), remove that mark (chattr \
+             -i)",
         ),
         Errno::ROFS => io::Error::new(io::ErrorKind::ReadOnlyFilesystem, "the disk is mounted read-only"),
         other => other.into(),

@@ -1,10 +1,9 @@
 //! A restore: another device's restore point, read by our own reader through
 //! the door with a ticket, and written inside this device's protected folders.
 //!
-//! Nothing on the device is removed or replaced. The order is written down, so
-//! that a restore goes on after a restart; what is already there and the same
-//! counts as restored. What came back otherwise than it was, and is no data, is
-//! said by kind and count, and is no failure.
+//! Nothing on the device is removed or replaced. The order is written down, so that a restore continues after a
+//! restart; what is already there and identical counts as restored. What came back different but is not data is
+//! reported by kind and count, not as a failure.
 mod content;
 mod folders;
 mod place;
@@ -37,14 +36,14 @@ use source::Remote;
 use std::time::Duration;
 use target::Targets;
 
-/// Packs that are kept while reading.
+/// How many packs are kept while reading.
 const KEEP: usize = 128 << 20;
-/// Fewer files than this are fetched by ranges, not by whole packs.
+/// Fewer files than this are fetched by ranges instead of whole packs.
 const FEW: u64 = 200;
 
-/// Why a restore did not come to its end.
+/// Why a restore did not finish.
 enum Cut {
-    /// The server is away, or the agent is stopped: it goes on later.
+    /// The server is away, or the agent is stopped: it continues later.
     Later(String),
     /// It cannot be done as ordered.
     Never(String),
@@ -60,15 +59,16 @@ pub struct Outcome {
 }
 
 impl Agent {
-    /// Writes the order down, so that it is carried out whatever happens. One at a time: another would take its place.
+    /// Writes down the order, so that it is carried out whatever happens. One at a time: another would replace
+    /// it.
     pub(super) fn begin_restore(&self, command_id: CommandId, order: RestoreOrder) -> Result<()> {
         if self.state.find::<RestoreJournal>()?.is_some_and(|it| it.command_id != command_id) {
-            let reason = "another restore is under way here; ask again when it is done";
+            let reason = "another restore is under way here; order this one again when it is done";
             return self.finish(command_id, Err(reason.to_owned()));
         }
         let begun_at = self.client.server_now();
         self.state.put(&RestoreJournal { command_id, order, begun_at, result: None })?;
-        // It has a record of its own now, and the list of its files may be long.
+        // It has its own record now, and the list of its files may be long.
         self.state.change::<Journal, ()>(|journal| {
             if let Some(entry) = journal.commands.iter_mut().find(|it| it.id == command_id) {
                 entry.order = None;
@@ -84,7 +84,7 @@ impl Agent {
         Ok(self.state.find::<RestoreJournal>()?.is_some())
     }
 
-    /// Carries out a restore that waits for this device, if one does.
+    /// Carries out a restore that is waiting for this device, if there is one.
     ///
     /// # Errors
     /// When the server cannot be reached, or the restore cannot be done.
@@ -108,20 +108,20 @@ impl Agent {
         Ok(outcome)
     }
 
-    /// Goes on with a restore until it is done, cannot be done, or the agent stops.
+    /// Continues a restore until it is done, cannot be done, or the agent stops.
     pub(super) fn restore_unfinished(&self, stop: &Stop) -> Result<()> {
         let mut backoff = Backoff::default();
         while self.has_unfinished_restore()? && !stop.is_stopped() {
             if let Err(error) = self.restore_once(stop) {
                 let wait = backoff.next(None);
-                self.note(Event::Warning(format!("The restore goes on in {} s: {error:#}", wait.as_secs())));
+                self.note(Event::Warning(format!("The restore continues in {} s: {error:#}", wait.as_secs())));
                 stop.sleep(wait);
             }
         }
         Ok(())
     }
 
-    /// Goes on with the restore that is written down; an error means that it is still to be done.
+    /// Continues the restore that is written down; an error means that it is still to be done.
     fn restore_once(&self, stop: &Stop) -> Result<Option<Outcome>> {
         let Some(mut journal) = self.state.find::<RestoreJournal>()? else { return Ok(None) };
         if journal.result.is_none() {
@@ -132,8 +132,9 @@ impl Agent {
                 }
                 Err(Cut::Later(reason)) => return Err(anyhow!(reason)),
                 Err(Cut::Never(reason)) if !self.is_known() => {
-                    // A server on an empty folder takes no ticket and has no objects: that is no end of the order.
-                    return Err(anyhow!("{reason} (and the server does not take this device for one of its own now)"));
+                    // A server on an empty folder accepts no ticket and has no objects: that does not end the
+                    // order.
+                    return Err(anyhow!("{reason} (and the server does not recognise this device at the moment)"));
                 }
                 Err(Cut::Never(reason)) => {
                     self.state.remove::<RestoreJournal>()?;

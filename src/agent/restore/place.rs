@@ -18,9 +18,9 @@ pub struct Place<'a> {
 /// What became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Placed {
-    /// It has this name now; `beside` where something else had its own.
+    /// It has this name now; `beside` if something else had its own name.
     New { name: CString, beside: bool },
-    /// The same was there already, under this name.
+    /// The same was already there, under this name.
     Same { name: CString, beside: bool },
     /// Something else has its name, and stays.
     Kept,
@@ -44,10 +44,10 @@ impl Place<'_> {
                 return Ok(placed);
             }
         }
-        Err(io::Error::other("too many files of this name are there already"))
+        Err(io::Error::other("too many files with this name already exist"))
     }
 
-    /// None where something else has the name. What is the same is as good.
+    /// None if something else has the name. An identical entry is just as good.
     fn take_name(&self, name: &CStr, beside: bool, is_same: &dyn Fn(&CStr) -> bool) -> io::Result<Option<Placed>> {
         match rename_new(self.dir, self.temporary, name) {
             Ok(()) => Ok(Some(Placed::New { name: name.to_owned(), beside })),
@@ -61,7 +61,7 @@ impl Place<'_> {
     }
 }
 
-/// Renames without replacing, also on file systems that cannot do so in one step.
+/// Renames without replacing, even on file systems that cannot do that in one step.
 fn rename_new(dir: BorrowedFd<'_>, from: &CStr, to: &CStr) -> Result<(), Errno> {
     match rustix::fs::renameat_with(dir, from, dir, to, RenameFlags::NOREPLACE) {
         Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {

@@ -1,9 +1,10 @@
-//! What an entry has beside its content: owner, permission bits, access lists, other extended attributes and times.
+//! What an entry has besides its content: owner, permission bits, access lists, other extended attributes and
+//! times.
 //!
-//! The order matters. Attributes come while the entry is still ours; the owner before the permission bits, for a new
-//! owner takes set-id bits away; the bits without the access list before the list, so that there is no moment in which
-//! anybody may do more than before; capabilities after the owner, who takes these away too; times last. What the
-//! system refuses is told, and narrows what is left.
+//! The order matters. Attributes come while the entry is still ours; the owner before the permission bits,
+//! because a new owner clears set-id bits; the bits without the access list before the list, so that at no
+//! moment anybody may do more than before; capabilities after the owner, which clears these too; times last.
+//! What the system refuses is reported, and narrows what is left.
 use crate::agent::tree;
 use crate::domain::access_list::{self as acl, AccessList};
 use crate::domain::shortfall::ShortfallKind as Short;
@@ -44,8 +45,8 @@ impl From<&Node> for Rights {
 }
 
 impl Rights {
-    /// Takes away what could start something on a device that it does not come from: the right to be executed, set-id
-    /// bits, and all attributes but a person's own and access lists.
+    /// Removes what could start something on a device it does not come from: execute rights, set-id bits, and
+    /// all attributes except user attributes and access lists.
     pub fn strip(mut self, is_folder: bool) -> Self {
         let before = (self.mode, self.attributes.clone());
         self.mode &= if is_folder { 0o1777 } else { 0o666 };
@@ -74,7 +75,7 @@ impl Rights {
         Some(Timestamps { last_access: stamp(self.accessed.unwrap_or(modified)), last_modification: stamp(modified) })
     }
 
-    /// Whether an open entry has other rights than these; times and what it has beyond these do not count.
+    /// Whether an open entry has rights other than these; times and additional attributes do not count.
     pub fn differ_from(&self, file: BorrowedFd<'_>) -> bool {
         let Ok(stat) = rustix::fs::fstat(file) else { return true };
         let is_other = |said: Option<u32>, had| said.is_some_and(|it| it != had);
@@ -96,10 +97,11 @@ fn has(file: BorrowedFd<'_>, name: &[u8], value: &[u8]) -> bool {
     had.is_ok_and(|had| buffer.get(..had) == Some(value))
 }
 
-/// Gives an open file, folder or pipe that this restore made its rights and times; answers what could not be given.
+/// Gives an open file, folder or pipe that this restore made its rights and times; returns what could not be
+/// given.
 pub fn apply(file: BorrowedFd<'_>, rights: &Rights) -> Vec<Short> {
     let mut short = Vec::new();
-    // What the folder around it gives to all that is made in it was not there in the backup.
+    // Defaults inherited from the folder around it were not in the backup.
     for name in [acl::ACCESS, acl::DEFAULT] {
         let _ = rustix::fs::fremovexattr(file, name);
     }
@@ -138,10 +140,10 @@ fn once(mut short: Vec<Short>) -> Vec<Short> {
     short
 }
 
-/// Sets the times of an open entry; whether it has them now.
+/// Sets the times of an open entry; says whether it has them now.
 pub fn keep_time(file: BorrowedFd<'_>, rights: &Rights) -> bool {
     let Some(times) = rights.times() else { return true };
-    // A time that the file system cannot hold is cut to the nearest that it can, and no error.
+    // A time the file system cannot store is silently cut to the nearest one it can.
     rustix::fs::futimens(file, &times).is_ok() && rustix::fs::fstat(file).is_ok_and(|it| has_time(&it, rights))
 }
 
@@ -150,7 +152,7 @@ fn has_time(stat: &Stat, rights: &Rights) -> bool {
     rights.modified.is_none_or(|(seconds, nanoseconds)| had == (seconds, nanoseconds.into()))
 }
 
-/// Whether an entry belongs to whom it did.
+/// Whether an entry has its original owner.
 #[derive(Debug, Clone, Copy)]
 struct Owned {
     owner: bool,
@@ -168,7 +170,7 @@ fn own(file: BorrowedFd<'_>, rights: &Rights) -> Owned {
     let uid = rights.uid.filter(|it| *it != u32::MAX);
     let gid = rights.gid.filter(|it| *it != u32::MAX);
     if rustix::fs::fchown(file, uid.map(Uid::from_raw), gid.map(Gid::from_raw)).is_err() {
-        // Who is not root may still choose among the groups that they are in.
+        // Without root, an account may still choose among its own groups.
         let _ = rustix::fs::fchown(file, None, gid.map(Gid::from_raw));
     }
     match rustix::fs::fstat(file) {
@@ -177,16 +179,16 @@ fn own(file: BorrowedFd<'_>, rights: &Rights) -> Owned {
     }
 }
 
-/// The permission bits that give nobody more than `mode` did to those whom it was made for.
+/// The permission bits that give nobody more than `mode` gave the people it was made for.
 fn narrowed(mode: u32, owned: Owned) -> u32 {
     let (special, owner, mut group, mut other) = (mode & 0o7000, mode >> 6 & 7, mode >> 3 & 7, mode & 7);
     let mut taken = 0;
     if !owned.owner {
-        // Who owned it is anybody now.
+        // The former owner is just anybody now.
         (group, other, taken) = (group & owner, other & owner, SET_UID);
     }
     if !owned.group {
-        // Who was in its group is anybody now, and somebody else is in the group that it has.
+        // Former group members are just anybody now, and its present group has other members.
         (group, other, taken) = (group & other, group & other, taken | SET_GID);
     }
     special & !taken | owner << 6 | group << 3 | other
@@ -200,7 +202,7 @@ fn permit(file: BorrowedFd<'_>, rights: &Rights, owned: Owned, short: &mut Vec<S
             list.narrow(!owned.owner, !owned.group);
             list
         });
-        // The group bits of a mode are the list's mask, so without the list they say too much.
+        // The group bits of a mode are the list's mask, so without the list they would grant too much.
         let bare = list.as_ref().map_or(0o700, AccessList::mode_without) & wanted | wanted & 0o7000;
         let _ = rustix::fs::fchmod(file, Mode::from_raw_mode(bare & 0o777));
         has_list = list.is_some_and(|list| set(file, acl::ACCESS.to_bytes(), &list.encode()));
@@ -212,7 +214,7 @@ fn permit(file: BorrowedFd<'_>, rights: &Rights, owned: Owned, short: &mut Vec<S
             wanted = bare;
         }
     }
-    // The list has set all bits but the special ones.
+    // The list has set all bits except the special ones.
     if !has_list || wanted & 0o7000 != 0 {
         let _ = rustix::fs::fchmod(file, Mode::from_raw_mode(wanted));
     }
@@ -245,7 +247,7 @@ pub fn apply_to_link(dir: BorrowedFd<'_>, name: &CStr, rights: &Rights) -> std::
         return Err(std::io::Error::other("the link was replaced while the restore ran"));
     }
     let mut short = Vec::new();
-    // No call sets an attribute of a link by its handle or folder, but a folder's handle has a path.
+    // No call sets an attribute of a link through its handle or folder, but a folder's handle has a path.
     let path = [format!("/proc/self/fd/{}/", dir.as_raw_fd()).as_bytes(), name.to_bytes()].concat();
     for (key, value) in &rights.attributes {
         let is_of_files = is_list(key) || key == CAPABILITY;

@@ -100,7 +100,7 @@ impl Run<'_> {
         (written, fault)
     }
 
-    /// What is no data: it is told where it is not made, and is no failure.
+    /// What is not data: if it is not made, that is reported, but is not a failure.
     fn other(&mut self, path: String, entry: &Entry, kind: &str) -> Result<(), Fault> {
         let not_made = match kind {
             "fifo" => match self.targets.pipe(entry) {
@@ -109,7 +109,7 @@ impl Run<'_> {
                 made @ Ok(_) => return self.wrote(path, made, None),
             },
             "socket" => ShortfallKind::Socket,
-            // Never: whoever may open it reaches the hardware behind it.
+            // Never: whoever can open it reaches the hardware behind it.
             "dev" | "chardev" => ShortfallKind::Device,
             _ => ShortfallKind::Unknown,
         };
@@ -134,10 +134,10 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// A full disk ends the restore; whatever else was refused is about this entry only.
+    /// A full disk ends the restore; any other refusal concerns only this entry.
     fn refused(&mut self, path: String, error: &Error) -> Result<(), Fault> {
         if is_full(error) {
-            return Err(Fault::Write("the disk is full; free some space and ask for the restore again".to_owned()));
+            return Err(Fault::Write("the disk is full; free some space and order the restore again".to_owned()));
         }
         self.fail(path, error.to_string());
         Ok(())
@@ -159,7 +159,7 @@ impl Run<'_> {
         let path = format!("{RESTORES}/{}/progress", self.order.restore_id);
         let told: Result<(), CallError> = self.agent.client.tell(&path, &progress);
         if let Err(error) = told {
-            // The result says all of it again.
+            // The result repeats all of this.
             tracing::debug!("progress of the restore: {error}");
         }
     }

@@ -17,11 +17,11 @@ impl Remote {
         Self { door, failure: None }
     }
 
-    /// Whether a restore that ended in `fault` may go on later.
+    /// Whether a restore that ended in `fault` may continue later.
     pub fn cut(&self, fault: &Fault, stop: &Stop) -> Cut {
         match (fault, &self.failure) {
             (_, Some(DoorError::Unauthorized)) => {
-                Cut::Never("the server no longer takes the ticket of this restore; ask for it again".to_owned())
+                Cut::Never("the server no longer accepts the ticket of this restore; order it again".to_owned())
             }
             (Fault::Unavailable(_), Some(DoorError::Refused { status, .. })) if *status < 500 => {
                 Cut::Never(fault.to_string())

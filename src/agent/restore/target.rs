@@ -1,5 +1,5 @@
-//! Where restored entries go: in place where this device gets its own data back and protects the same folder, else into
-//! a folder of their own inside its first protected one.
+//! Where restored entries go: in place if this device gets its own data back and protects the same folder,
+//! otherwise into a separate folder inside its first protected one.
 use super::content::Content;
 use super::writer::{Item, Manner, Writer, Written};
 use crate::agent::state::{ProtectedRoot, RestoreJournal};
@@ -29,7 +29,7 @@ pub struct Targets {
 
 impl Targets {
     /// # Errors
-    /// When a protected folder is not there any more, or has too little space.
+    /// When a protected folder is no longer there, or has too little space.
     pub fn open(roots: &[ProtectedRoot], journal: &RestoreJournal, landing: Landing) -> Result<Self> {
         let order = &journal.order;
         let day: String = journal.begun_at.iso().chars().take(10).collect();
@@ -40,7 +40,7 @@ impl Targets {
             let free = rustix::fs::fstatvfs(&dir).map(|it| it.f_bavail.saturating_mul(it.f_frsize));
             if free.is_ok_and(|free| free < order.size_bytes) {
                 let size = words::bytes(order.size_bytes);
-                bail!("{} has too little free space for {size}; free some and ask for the restore again", root.path);
+                bail!("{} has too little free space for {size}; free some and order the restore again", root.path);
             }
             if folder.is_none() {
                 folder = Some(own_folder(dir.as_fd(), &day).with_context(|| root.path.clone())?);
@@ -53,7 +53,7 @@ impl Targets {
         Ok(Self { roots: opened, folder, landing })
     }
 
-    /// The writer for an absolute path of the restore point, and the names below its folder.
+    /// The writer for an absolute path in the restore point, and the names below its folder.
     fn place(&mut self, path: &[u8]) -> io::Result<(&mut Writer, Vec<Vec<u8>>)> {
         let rest = |root: &[u8]| match path.strip_prefix(root) {
             Some([]) => Some(&[][..]),
@@ -81,7 +81,7 @@ impl Targets {
         Ok(act(writer, Item { names: &names, path: &path, node: &entry.node }))
     }
 
-    /// Says what a folder of the backup had, before anything in it is written.
+    /// Records what a folder in the backup had, before anything in it is written.
     pub fn know(&mut self, entry: &Entry) -> io::Result<()> {
         self.at(entry, Writer::know)
     }
@@ -102,8 +102,8 @@ impl Targets {
         self.at(entry, |writer, item| writer.file(item, chunks, content))?
     }
 
-    /// Gives the last folders their rights and brings them to the disk. Answers what came back otherwise than it was, and
-    /// the folders that were lost on the way.
+    /// Gives the last folders their rights and flushes them to disk. Returns what came back different, and the
+    /// folders that were lost on the way.
     pub fn finish(&mut self) -> io::Result<(Vec<Shortfall>, Lost)> {
         let (mut all, mut lost) = (Vec::new(), Vec::new());
         for (_, writer) in &mut self.roots {
@@ -116,8 +116,9 @@ impl Targets {
     }
 }
 
-/// The name of the folder for what does not come back in place. One of the same day is taken again where nobody but its
-/// owner can look into it: what is restored may be somebody's whom its own rights do not protect here.
+/// The name of the folder for what does not come back in place. A folder from the same day is reused if only
+/// its owner can look into it: the restored data may belong to somebody whom its own rights do not protect
+/// here.
 fn own_folder(root: BorrowedFd<'_>, day: &str) -> io::Result<Vec<u8>> {
     let owner = fstat(root)?.st_uid;
     let euid = rustix::process::geteuid().as_raw();
@@ -134,5 +135,5 @@ fn own_folder(root: BorrowedFd<'_>, day: &str) -> io::Result<Vec<u8>> {
             }
         }
     }
-    Err(io::Error::other("too many folders of restores of this day are there; move some away"))
+    Err(io::Error::other("there are too many restore folders from this day; move some away"))
 }

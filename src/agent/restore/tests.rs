@@ -235,7 +235,7 @@ fn a_link_of_any_target_is_made_and_followed_by_nobody() {
         assert_eq!(fs::read_link(root.join(&name)).unwrap(), Path::new(target));
         assert_eq!(fs::symlink_metadata(root.join(&name)).unwrap().mtime(), 1_000_000_000);
     }
-    // What comes after a link of this name goes neither through it nor to what it leads to.
+    // What comes after a link with this name goes neither through it nor to its target.
     assert!(write(&mut writer, "a/6/x", "evil").is_err());
     link(&mut writer, "a/y", absolute.as_bytes()).unwrap();
     assert_eq!(write(&mut writer, "a/y", "evil").unwrap(), file("evil", true));
@@ -257,7 +257,7 @@ fn the_names_of_one_file_come_back_as_one_file() {
     put(&mut writer, "b/two", &twice(7), "same").unwrap();
     assert_eq!(put(&mut writer, "taken", &twice(7), "same").unwrap(), file("same", true));
     put(&mut writer, "other", &twice(8), "same").unwrap();
-    // The same number and other content: the backup says two things, and the content counts.
+    // The same number with different content: the backup contradicts itself, and the content counts.
     let names = names("lie");
     let item = Item { names: &names, path: "lie", node: &twice(7) };
     let lie = writer.file(item, &[Id([9; 32])], &mut |out| out.write_all(b"lie")).unwrap();
@@ -364,7 +364,7 @@ fn what_the_folder_gives_to_all_in_it_is_not_added_to_what_comes_back() {
     };
     let given = rustix::fs::setxattr(&root, "system.posix_acl_default", &list(7), rustix::fs::XattrFlags::empty());
     if given.is_err() {
-        // This file system keeps no access lists.
+        // This file system does not store access lists.
         return;
     }
     let mut writer = writer(&root, Conflict::KeepBoth);

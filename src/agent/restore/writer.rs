@@ -1,8 +1,8 @@
 //! Writes entries inside one folder and nowhere else.
 //!
-//! Every folder on the way is opened by handle and never through a symlink; an entry is made under a temporary name
-//! with all that belongs to it, a file is brought to the disk and read back, and only then renamed, without replacing
-//! anything.
+//! Every folder on the way is opened by handle and never through a symlink; an entry is created under a
+//! temporary name with everything that belongs to it, a file is flushed to disk and read back, and only then
+//! renamed, without replacing anything.
 use super::content::{self, Content};
 use super::folders::{Folders, Left, checked, open_up, said};
 use super::place::{Place, Placed};
@@ -23,7 +23,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 /// What became of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Written {
-    /// A file is on the disk as read back there; `beside` where something else had its name.
+    /// A file is on disk, as read back; `beside` if something else had its name.
     File { size: u64, sha256: String, beside: bool },
     /// A link or a pipe is there.
     Made { beside: bool },
@@ -31,11 +31,11 @@ pub enum Written {
     Kept,
 }
 
-/// An entry of the backup, and the names that lead to it below the target folder.
+/// An entry in the backup, and the names that lead to it below the target folder.
 #[derive(Debug, Clone, Copy)]
 pub struct Item<'a> {
     pub names: &'a [Vec<u8>],
-    /// The path in the manifest's spelling, for what is told.
+    /// The path in the manifest's spelling, for reports.
     pub path: &'a str,
     pub node: &'a Node,
 }
@@ -52,7 +52,7 @@ impl<'a> Item<'a> {
 pub struct Manner {
     /// Part of the temporary name.
     pub restore: String,
-    /// Part of the names beside what is there.
+    /// Part of the names used beside existing files.
     pub day: String,
     pub conflict: Conflict,
     pub landing: Landing,
@@ -74,27 +74,27 @@ pub struct Writer {
     folders: Folders,
     temporary: CString,
     manner: Manner,
-    /// Files with more names than one, by what they were on their own device.
+    /// Files with more than one name, by what they were on their own device.
     linked: HashMap<(u64, u64), First>,
     shortfalls: Vec<Shortfall>,
 }
 
 impl Writer {
     /// # Errors
-    /// When the folder cannot be examined, or the restore cannot be part of a file's name.
+    /// When the folder cannot be examined, or the restore's name cannot be part of a file name.
     pub fn new(root: OwnedFd, manner: Manner) -> io::Result<Self> {
         let temporary = CString::new(format!(".holdfast-restore-{}", manner.restore))?;
         let folders = Folders::new(root)?;
         Ok(Self { folders, temporary, manner, linked: HashMap::new(), shortfalls: Vec::new() })
     }
 
-    /// Says what a folder of the backup had, before anything in it is written.
+    /// Records what a folder in the backup had, before anything in it is written.
     pub fn know(&mut self, item: Item<'_>) {
         let rights = self.rights(item.node, true);
         self.folders.know(item.names, item.path.to_owned(), rights);
     }
 
-    /// Makes a folder and those above it.
+    /// Creates a folder and those above it.
     ///
     /// # Errors
     /// When something else is in the way, such as a symlink.
@@ -102,10 +102,10 @@ impl Writer {
         self.folders.enter(item.names)
     }
 
-    /// Writes a file, or gives one that was written before another name.
+    /// Writes a file, or gives one that was already written another name.
     ///
     /// # Errors
-    /// When its folder cannot be entered, the content cannot be had, or the disk refuses.
+    /// When its folder cannot be entered, the content is not available, or the disk refuses.
     pub fn file(&mut self, item: Item<'_>, chunks: &[Id], content: Content<'_>) -> io::Result<Written> {
         let (name, folders) = item.split()?;
         self.folders.enter(folders)?;
@@ -126,7 +126,7 @@ impl Writer {
         let (file, size, sha256, short, placed) = match made {
             Ok(made) => made,
             Err(error) => {
-                // The temporary file is ours alone; one that stays is replaced by the next try.
+                // The temporary file is ours alone; one left behind is replaced by the next try.
                 let _ = unlinkat(dir, &self.temporary, AtFlags::empty());
                 return Err(error);
             }
@@ -146,7 +146,7 @@ impl Writer {
         Ok(Written::File { size, sha256, beside })
     }
 
-    /// Makes a symbolic link to whatever it led to; nothing here follows it.
+    /// Makes a symbolic link to its original target; nothing here follows it.
     ///
     /// # Errors
     /// When the disk refuses.
@@ -164,7 +164,7 @@ impl Writer {
     /// Makes a pipe.
     ///
     /// # Errors
-    /// When the system makes none here.
+    /// When the system cannot make one here.
     pub fn pipe(&mut self, item: Item<'_>) -> io::Result<Written> {
         let rights = self.rights(item.node, false);
         let private = Mode::RUSR | Mode::WUSR;
@@ -172,7 +172,7 @@ impl Writer {
             item,
             &|dir, name| rustix::fs::mknodat(dir, name, FileType::Fifo, private, 0),
             &|dir, name| {
-                // For both, so that it waits for nobody.
+                // For reading and writing, so that it waits for nobody.
                 let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
                 let pipe = rustix::fs::openat(dir, name, flags, Mode::empty())?;
                 let stat = fstat(&pipe)?;
@@ -185,7 +185,7 @@ impl Writer {
         )
     }
 
-    /// Leaves all folders, and brings them to the disk.
+    /// Leaves all folders, and flushes them to disk.
     ///
     /// # Errors
     /// When the disk refuses.
@@ -193,7 +193,7 @@ impl Writer {
         self.folders.finish()
     }
 
-    /// What came back otherwise than it was, and the folders that were lost on the way, with the reason.
+    /// What came back different, and the folders that were lost on the way, with the reason.
     pub fn take_told(&mut self) -> (Vec<Shortfall>, Vec<(String, String)>) {
         let mut lost = Vec::new();
         for left in std::mem::take(&mut self.folders.left) {
@@ -219,7 +219,8 @@ impl Writer {
         }
     }
 
-    /// Tells what came of giving an entry its name: that name, and whether it is beside; none where it was kept.
+    /// The outcome of giving an entry its name: that name, and whether it is beside another; none if the
+    /// existing one was kept.
     fn placed(
         &mut self,
         item: Item<'_>,
@@ -248,10 +249,10 @@ impl Writer {
         }
     }
 
-    /// Gives a file that was written before this name too; none where it is to be written as a file of its own.
+    /// Gives a file that was already written this name too; none if it has to be written as a separate file.
     fn another_name(&mut self, item: Item<'_>, name: &CStr, chunks: Option<[u8; 32]>) -> Option<Written> {
         let first = self.linked.get(&item.node.hard_link?)?.clone();
-        // What says that it is the same file and has other content is two.
+        // Two entries that claim to be the same file but differ in content are two files.
         if chunks != Some(first.content) {
             return None;
         }
@@ -267,7 +268,7 @@ impl Writer {
     fn link(&mut self, item: Item<'_>, name: &CStr, first: &First) -> io::Result<Written> {
         let from = self.folders.open(&first.folders)?;
         let dir = self.folders.here()?;
-        // A number alone says little: the system gives that of a removed file to the next.
+        // A number alone says little: the system reuses those of removed files.
         let is_first = |name: &CStr| {
             tree::stat(dir, name).is_ok_and(|it| (it.st_dev, it.st_ino) == first.id)
                 && is_file(dir, name, first.size, &first.sha256)
@@ -327,7 +328,8 @@ fn digest(chunks: &[Id]) -> [u8; 32] {
     out
 }
 
-/// Makes something under the temporary name. What a try that was cut off left there is this restore's own, and goes.
+/// Makes something under the temporary name. Anything an interrupted try left there is this restore's own and
+/// is removed.
 fn fresh<T>(dir: BorrowedFd<'_>, name: &CStr, mut make: impl FnMut() -> rustix::io::Result<T>) -> io::Result<T> {
     match make() {
         Err(Errno::EXIST) => {

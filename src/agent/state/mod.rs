@@ -1,8 +1,8 @@
-//! The state directory: what survives a restart, and no more.
+//! The state directory: what survives a restart, and nothing else.
 //!
-//! Each record is one file, mode 0600, replaced whole (temporary file, fsync,
-//! rename, fsync of the directory), so that a kill at any moment leaves the old
-//! or the new one. A lock keeps a second agent out.
+//! Each record is one file, mode 0600, replaced as a whole (temporary file, fsync,
+//! rename, fsync of the directory), so that a kill at any moment leaves the old or the new one. A lock keeps
+//! out a second agent.
 mod record;
 
 pub use record::{
@@ -21,7 +21,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-/// Space that is kept, so that a wipe and a lock can be written down on a full disk.
+/// Reserved space, so that a wipe and a lock can be written down on a full disk.
 const RESERVE: &str = "reserve";
 const RESERVE_BLOCK: usize = 1 << 10;
 const RESERVE_BLOCKS: usize = 64;
@@ -35,17 +35,17 @@ pub trait Record: Serialize + DeserializeOwned {
 #[derive(Debug)]
 pub struct State {
     dir: PathBuf,
-    /// Held as long as the agent lives; none for one who only looks.
+    /// Held as long as the agent lives; none for read-only use.
     _lock: Option<File>,
-    /// One writer at a time: a record is read, changed and written as one step.
+    /// One writer at a time: a record is read, changed and written in one step.
     change: Mutex<()>,
 }
 
 impl State {
-    /// Opens the directory for the one agent that may change it; makes it where it is missing.
+    /// Opens the directory for the one agent that may change it; creates it if it is missing.
     ///
     /// # Errors
-    /// When another agent uses it, or it cannot be made or is open to others.
+    /// When another agent is using it, or it cannot be created or is open to others.
     pub fn open(dir: &Path) -> Result<Self> {
         DirBuilder::new()
             .recursive(true)
@@ -65,7 +65,7 @@ impl State {
         if let Err(error) = lock.try_lock() {
             match error {
                 fs::TryLockError::WouldBlock => {
-                    bail!("an agent uses {} now; stop it first, or name another directory with --state", dir.display())
+                    bail!("an agent is using {}; stop it first, or name another directory with --state", dir.display())
                 }
                 fs::TryLockError::Error(error) => {
                     return Err(error).with_context(|| format!("locking {}", path.display()));
@@ -73,14 +73,14 @@ impl State {
             }
         }
         let state = Self { dir: dir.to_owned(), _lock: Some(lock), change: Mutex::new(()) };
-        // On a disk that is full now, the next start tries again.
+        // If the disk is full now, the next start tries again.
         if let Err(error) = state.make_reserve() {
-            tracing::warn!("no space is kept in {}: {error:#}", dir.display());
+            tracing::warn!("no space could be reserved in {}: {error:#}", dir.display());
         }
         Ok(state)
     }
 
-    /// Opens the directory to look at it, while an agent may be using it.
+    /// Opens the directory for reading, while an agent may be using it.
     ///
     /// # Errors
     /// When it is not there.
@@ -104,7 +104,7 @@ impl State {
         &self.dir
     }
 
-    /// Reads a record; none where it was never written.
+    /// Reads a record; none if it was never written.
     ///
     /// # Errors
     /// When the file cannot be read or is damaged.
@@ -128,17 +128,17 @@ impl State {
             .with_context(|| format!("{} has no {}; run `holdfast agent enroll` first", self.dir.display(), R::FILE))
     }
 
-    /// Replaces a record; it is on the disk when this returns.
+    /// Replaces a record; it is on disk when this returns.
     ///
     /// # Errors
-    /// When it cannot be written, such as on a full disk; the old one stays.
+    /// When it cannot be written, for example on a full disk; the old one stays.
     pub fn put<R: Record>(&self, record: &R) -> Result<()> {
         let bytes = serde_json::to_vec(record).with_context(|| format!("encoding {}", R::FILE))?;
         let path = self.dir.join(R::FILE);
         self.with_reserve(|| self.replace(&path, &bytes)).with_context(|| format!("writing {}", path.display()))
     }
 
-    /// Reads a record (or its default), changes it, and writes it, as one step.
+    /// Reads a record (or its default), changes it, and writes it, in one step.
     ///
     /// # Errors
     /// When it cannot be read or written.
@@ -178,7 +178,7 @@ impl State {
         self.remove::<R>()
     }
 
-    /// Fills the file that is given up on a full disk, where it is not there.
+    /// Fills the file that is given up on a full disk, if it is missing.
     fn make_reserve(&self) -> Result<()> {
         let path = self.dir.join(RESERVE);
         if fs::metadata(&path).is_ok_and(|it| it.len() >= (RESERVE_BLOCK * RESERVE_BLOCKS) as u64) {
@@ -186,13 +186,13 @@ impl State {
         }
         let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&path)?;
         for _ in 0..RESERVE_BLOCKS {
-            // Random: zeros take no space on a file system that compresses.
+            // Random: zeros take no space on a compressing file system.
             file.write_all(&secret::bytes::<RESERVE_BLOCK>()?)?;
         }
         Ok(file.sync_all()?)
     }
 
-    /// Writes something; on a full disk once more in the place of the reserve.
+    /// Writes something; on a full disk once more, using the reserve.
     fn with_reserve(&self, write: impl Fn() -> std::io::Result<()>) -> std::io::Result<()> {
         match write() {
             Err(error) if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {
@@ -242,7 +242,7 @@ mod tests {
 
         let refused = State::open(dir.path()).unwrap_err().to_string();
 
-        assert!(refused.contains("an agent uses"), "{refused}");
+        assert!(refused.contains("an agent is using"), "{refused}");
         assert!(State::view(dir.path()).unwrap().is_in_use());
         drop(state);
         State::open(dir.path()).unwrap();

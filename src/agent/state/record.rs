@@ -15,9 +15,9 @@ use std::collections::BTreeMap;
 /// Which server the device belongs to, and as what.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Enrollment {
-    /// The server's address, as it was given at enrolment.
+    /// The server's address, as given at enrolment.
     pub server: String,
-    /// The certificates that are trusted instead of the public ones, PEM.
+    /// The certificates trusted instead of the public ones, PEM.
     pub ca: Option<String>,
     pub device_id: DeviceId,
     pub name: String,
@@ -30,7 +30,7 @@ pub struct Enrollment {
     pub enrolled_at: Time,
 }
 
-/// What opens the device's own repository; the first thing that a wipe destroys.
+/// What opens the device's own repository; the first thing a wipe destroys.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Credentials(pub RepositoryCredentials);
@@ -61,13 +61,13 @@ pub struct Roots {
     pub mounts: bool,
 }
 
-/// The marks that this agent made, by folder: written before they are, so that it knows them after a kill.
+/// The marks this agent made, by folder: recorded before they are made, so that it knows them after a kill.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Marks {
     pub marks: BTreeMap<String, String>,
 }
 
-/// The policy that the device follows, and when it speaks next.
+/// The policy the device follows, and when it checks in next.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
     pub policy: DevicePolicy,
@@ -80,8 +80,8 @@ pub struct Seen {
     pub at: Time,
 }
 
-/// Since when the server has given no good answer, and why; written at the first failure and where the reason is
-/// another one, and removed at the next answer.
+/// Since when the server has given no good answer, and why; written at the first failure and whenever the
+/// reason changes, removed at the next answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Away {
     pub since: Time,
@@ -90,14 +90,14 @@ pub struct Away {
     pub reason: String,
 }
 
-/// What the next check-in brings, so that the server knows this machine from a copy of it.
+/// What the next check-in brings, so that the server can tell this machine from a copy of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Held {
-    /// As the last answer handed it out.
+    /// As handed out in the last answer.
     #[serde(default)]
     pub baton: Option<String>,
-    /// Written before the check-in is sent, and the same until it is answered: also after a kill, and an answer that was
-    /// lost is no copy.
+    /// Written before the check-in is sent, and unchanged until it is answered, even after a kill: a lost
+    /// answer does not look like a copy.
     #[serde(default)]
     pub attempt: Option<String>,
 }
@@ -120,14 +120,14 @@ pub struct LastBackup {
     pub away: Vec<RootAway>,
 }
 
-/// Why the last backup that was tried did not come about; gone once one did.
+/// Why the last attempt at a backup failed; removed once one succeeds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastFailure {
     pub at: Time,
     pub reason: String,
 }
 
-/// A backup that a person at the device asks of the agent that runs.
+/// A backup that a person at the device asks the running agent for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackupRequest {
     pub id: String,
@@ -162,7 +162,7 @@ pub struct IndexedFile {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Outbox {
     pub backups: Vec<BackupReport>,
-    /// The last backup that did not come about, where the server does not know of it.
+    /// The last failed backup, if the server does not know about it.
     #[serde(default)]
     pub failure: Option<LastFailure>,
 }
@@ -179,8 +179,8 @@ pub struct JournalEntry {
     pub id: CommandId,
     pub kind: CommandKind,
     pub begun_at: Time,
-    /// What was ordered, until it is done or has a record of its own: it is carried out also where the agent was killed
-    /// right after it was written down.
+    /// What was ordered, until it is done or has its own record: it is carried out even if the agent was killed
+    /// right after writing it down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order: Option<Payload>,
     /// None while it runs, or when the agent was stopped in the middle.
@@ -194,13 +194,13 @@ pub struct JournalEntry {
 pub struct RestoreJournal {
     pub command_id: CommandId,
     pub order: RestoreOrder,
-    /// Names the target folder, also when the restore goes on another day.
+    /// Names the target folder, even if the restore continues on another day.
     pub begun_at: Time,
-    /// What to tell the server, once all is written.
+    /// What to tell the server, once everything is written.
     pub result: Option<RestoreResult>,
 }
 
-/// How far a wipe has come.
+/// How far a wipe has got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WipeStage {
@@ -208,7 +208,7 @@ pub enum WipeStage {
     Ordered,
     /// The repository's password and token are gone.
     KeyDestroyed,
-    /// The folders are gone, as far as they may be; the report waits for its receipt.
+    /// The folders are gone, as far as they may be; the report is waiting for its receipt.
     Erased,
 }
 
@@ -224,7 +224,7 @@ pub struct WipeJournal {
     pub ordered_at: Time,
     /// Roots that are done.
     pub wiped: Vec<WipedRoot>,
-    /// The root whose erasing has begun: its marker may be gone already.
+    /// The root whose erasure has begun: its marker may already be gone.
     pub erasing: Option<String>,
     pub report: Option<WipeReport>,
 }
@@ -240,7 +240,7 @@ pub struct Wiped {
 }
 
 impl Wiped {
-    /// What was done, as a sentence without its end.
+    /// What was done, as the start of a sentence.
     pub const fn said(&self) -> &'static str {
         if matches!(self.kind, CommandKind::RemoveCompanyData) {
             "company data was removed from this device"

@@ -1,5 +1,5 @@
-//! Empties one folder by handle: a symlink is removed and never followed, and
-//! what is mounted inside is left.
+//! Empties one folder by handle: a symlink is removed and never followed, and what is mounted inside is left
+//! alone.
 use crate::agent::protect::{MARK_NAME, remove_mark};
 use crate::agent::tree;
 use crate::domain::manifest::encode_path;
@@ -32,7 +32,7 @@ struct Eraser<'a> {
     watch: &'a mut dyn FnMut(u64),
 }
 
-/// Empties the folder; its mark goes last, and only when nothing else is left.
+/// Empties the folder; its mark goes last, and only if nothing else is left.
 pub fn erase(root: &OwnedFd, watch: &mut dyn FnMut(u64)) -> Erased {
     let device = match fstat(root) {
         Ok(stat) => stat.st_dev,
@@ -61,12 +61,12 @@ pub fn erase(root: &OwnedFd, watch: &mut dyn FnMut(u64)) -> Erased {
     erased
 }
 
-/// Removes the emptied folder itself, unless another now stands at its path or it is a mount point.
+/// Removes the emptied folder itself, unless another is now at its path or it is a mount point.
 pub fn remove_root(path: &Path, dir: &OwnedFd) -> io::Result<()> {
     let (parent, name) = tree::open_parent(path)?;
     let (here, opened) = (tree::stat(parent.as_fd(), &name)?, fstat(dir)?);
     if (here.st_dev, here.st_ino) != (opened.st_dev, opened.st_ino) {
-        // The folder was emptied; what stands in its place now is not ours to touch.
+        // The folder was emptied; what is in its place now is not ours to touch.
         return Ok(());
     }
     match unlinkat(&parent, &name, AtFlags::REMOVEDIR) {
@@ -185,7 +185,7 @@ impl Eraser<'_> {
     }
 }
 
-/// Removes a name; in a folder that its owner closed, opens it for the owner first.
+/// Removes a name; if its owner closed the folder, opens it for the owner first.
 fn unlink(dir: BorrowedFd<'_>, name: &CStr, flags: AtFlags) -> Result<(), Errno> {
     match unlinkat(dir, name, flags) {
         Err(Errno::ACCESS) => {
@@ -196,7 +196,7 @@ fn unlink(dir: BorrowedFd<'_>, name: &CStr, flags: AtFlags) -> Result<(), Errno>
     }
 }
 
-/// Gives the owner back the right to enter a folder, by a handle that follows no symlink.
+/// Gives the owner back the right to enter a folder, through a handle that follows no symlink.
 fn allow_owner(dir: BorrowedFd<'_>, name: &CStr) -> io::Result<()> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let handle = rustix::fs::openat(dir, name, flags, Mode::empty())?;

@@ -1,9 +1,8 @@
 //! A wipe: the repository's key first, then the folders, then the signed
 //! report until the server has it, then the signing key.
 //!
-//! Each step is written down before it is taken, so that a wipe goes on after
-//! a restart. Only folders that are in the order, in the agent's own record,
-//! and carry the mark are erased.
+//! Each step is written down before it is taken, so that a wipe continues after a restart. Only folders that
+//! are in the order and in the agent's own record and that carry the mark are erased.
 mod eraser;
 
 use super::Agent;
@@ -26,7 +25,7 @@ use std::io::ErrorKind;
 use std::os::fd::AsFd;
 use std::path::Path;
 
-/// Without a receipt the signing key is destroyed after this.
+/// Without a receipt the signing key is destroyed after this time.
 const DEADLINE: std::time::Duration = days(7);
 
 impl Agent {
@@ -34,10 +33,10 @@ impl Agent {
         Ok(self.state.find::<WipeJournal>()?.is_some())
     }
 
-    /// Takes the order of a wipe or a removal of company data and carries it out to the receipt.
+    /// Takes the order for a wipe or a removal of company data and carries it out up to the receipt.
     ///
     /// # Errors
-    /// When a step could not be written down or the agent was stopped; the next start goes on.
+    /// When a step could not be written down or the agent was stopped; the next start continues.
     pub(super) fn wipe(
         &self,
         (command_id, kind): (CommandId, CommandKind),
@@ -64,8 +63,8 @@ impl Agent {
         }
     }
 
-    /// The wipe that is under way, or the one that was accepted and is to begin: the agent may have been killed between
-    /// the two.
+    /// The wipe that is under way, or one that was accepted but has not begun: the agent may have been killed
+    /// in between.
     fn wipe_to_do(&self) -> Result<Option<WipeJournal>> {
         if let Some(journal) = self.state.find()? {
             return Ok(Some(journal));
@@ -76,7 +75,7 @@ impl Agent {
         Ok(Some(journal))
     }
 
-    /// Goes on with a wipe; says whether there was one.
+    /// Continues a wipe; says whether there was one.
     ///
     /// # Errors
     /// When a step could not be written down or the agent was stopped.
@@ -109,7 +108,7 @@ impl Agent {
         Ok(true)
     }
 
-    /// Destroys what opens the backups, and what tells of the files.
+    /// Destroys what opens the backups, and what tells about the files.
     fn destroy_key(&self) -> Result<()> {
         self.state.destroy::<Credentials>()?;
         self.state.remove::<BackupIndex>()?;
@@ -150,7 +149,7 @@ impl Agent {
         Ok(())
     }
 
-    /// The open folder, where it may be erased; none where it is gone already. `begun` is set where its erasing was
+    /// The open folder, if it may be erased; none if it is already gone. `begun` is set if its erasure was
     /// under way when the agent was stopped: then its mark may be gone.
     fn may_erase(&self, root: &ProtectedRoot, begun: bool) -> Result<Option<std::os::fd::OwnedFd>, String> {
         let path = Path::new(&root.path);
@@ -168,7 +167,7 @@ impl Agent {
         match protect::is_marked(dir.as_fd(), root) {
             Ok(true) => Ok(Some(dir)),
             Ok(false) if begun && is_same => Ok(Some(dir)),
-            Ok(false) => Err("the folder does not carry the mark that it got at enrolment".to_owned()),
+            Ok(false) => Err("the folder does not carry the mark it got at enrolment".to_owned()),
             Err(error) => Err(format!("the folder's mark cannot be read: {error}")),
         }
     }
@@ -194,20 +193,21 @@ impl Agent {
                 Ok(_) => CallError::Internal(anyhow::anyhow!("the receipt is for another wipe")),
                 Err(error) => error,
             };
-            // Also where the server does not know the device: it may be the wrong one, and the right one waits for this.
+            // Even if the server does not know the device: it may be the wrong one, and the right one is
+            // waiting for this.
             if self.client.server_now() > journal.ordered_at + DEADLINE {
                 return Ok(false);
             }
-            self.note(Event::Warning(format!("The report of the wipe is not delivered yet: {error}")));
+            self.note(Event::Warning(format!("The report of the wipe has not been delivered yet: {error}")));
             let wait = if error.is_disowned() { backoff.next_slow() } else { backoff.next(error.retry_after()) };
             if stop.sleep(wait) {
-                anyhow::bail!("stopped before the server took the report of the wipe; the next start sends it");
+                anyhow::bail!("stopped before the server accepted the report of the wipe; the next start sends it");
             }
         }
     }
 }
 
-/// The wipe or removal that was accepted and has not begun.
+/// The wipe or removal that was accepted but has not begun.
 ///
 /// # Errors
 /// When the journal is damaged.
@@ -222,7 +222,8 @@ pub fn accepted(state: &State) -> Result<Option<(CommandId, CommandKind, Vec<Str
     }))
 }
 
-/// Destroys the last key of a wiped device. The journal goes last: until then a kill leaves this to be done again.
+/// Destroys the last key of a wiped device. The journal goes last: until then a kill means that this is done
+/// again.
 ///
 /// # Errors
 /// When the file system refuses.

@@ -62,7 +62,7 @@ fn texts(paths: &[&PathBuf]) -> Vec<String> {
     paths.iter().map(|it| it.display().to_string()).collect()
 }
 
-/// Gives receipts, and the reports that it got.
+/// Gives receipts, and the reports it got.
 fn receipts() -> (String, Receiver<WipeReport>) {
     let (sender, receiver) = channel();
     let address = server(move |path, body| {
@@ -135,7 +135,7 @@ fn a_home_directory_or_what_holds_the_state_is_left_even_when_recorded() {
     let state = State::open(&world.state()).unwrap();
     let mut roots: Roots = state.get().unwrap();
     roots.roots[0].path = base.join("home").display().to_string();
-    // A record that was tampered with names the folder above the state.
+    // A tampered record names the folder above the state.
     let mut marks = Marks::default();
     protect::invent(&mut marks, std::slice::from_ref(&base)).unwrap();
     let above = protect::mark(std::slice::from_ref(&base), &marks).unwrap().roots.remove(0);
@@ -218,7 +218,7 @@ fn a_wipe_that_was_cut_off_goes_on_where_it_was() {
     let (address, reports) = receipts();
     let world = World::new(&address);
     let state = State::open(&world.state()).unwrap();
-    // Killed after `docs` was emptied up to its mark, and before it was removed.
+    // Killed after `docs` was emptied except for its mark, but before it was removed.
     fs::remove_file(world.docs.join("file")).unwrap();
     fs::remove_file(world.docs.join(MARK_NAME)).unwrap();
     let id = command();
@@ -266,7 +266,7 @@ fn removing_company_data_touches_no_folder_and_is_not_called_a_wipe() {
         kind: CommandKind::RemoveCompanyData,
         generation: 1,
         expires_at: NOW + hours(1),
-        // An order that names folders all the same.
+        // An order that names folders nevertheless.
         payload: Payload::Wipe { roots: texts(&[&world.docs]) },
     };
 

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-/// What the agent of this device is to do.
+/// What the agent of this device should do.
 #[derive(Debug, Subcommand)]
 pub enum AgentCommand {
     /// Join this device to a server
@@ -24,7 +24,7 @@ pub enum AgentCommand {
     Run(StateOption),
     /// Back up the protected folders now
     ///
-    /// Where `agent run` runs, it is asked to, and this waits until it is done.
+    /// If `agent run` is running, it is asked to, and this command waits until it is done.
     Backup(StateOption),
     /// Show what the agent knows: server, folders, last backup, what has changed since
     Status {
@@ -34,13 +34,13 @@ pub enum AgentCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Look for a restore that waits for this device, and carry it out now
+    /// Look for a restore that is waiting for this device, and carry it out now
     Restore(StateOption),
 }
 
 #[derive(Debug, Args)]
 pub struct StateOption {
-    /// Where the agent keeps its keys and records [default: /var/lib/holdfast-agent for root, else
+    /// Where the agent keeps its keys and records [default: /var/lib/holdfast-agent for root, otherwise
     /// ~/.local/state/holdfast-agent]
     #[arg(long = "state", visible_alias = "data", value_name = "DIR", env = "HOLDFAST_AGENT_STATE")]
     dir: Option<PathBuf>,
@@ -59,7 +59,7 @@ pub struct Enroll {
     /// A folder to back up, and to erase when the device is wiped; may be given several times
     #[arg(long, value_name = "DIR", required = true, num_args = 1..)]
     protect: Vec<PathBuf>,
-    /// Back up what is mounted inside the protected folders too; a wipe leaves it
+    /// Also back up what is mounted inside the protected folders; a wipe leaves it alone
     #[arg(long)]
     include_mounts: bool,
     /// The device's name in the console [default: the host's]
@@ -71,10 +71,10 @@ pub struct Enroll {
     /// PEM file with the certificates to trust instead of the public authorities
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
-    /// Speak plain http to a server that is not on this machine
+    /// Use plain http with a server that is not on this machine
     #[arg(long)]
     allow_http: bool,
-    /// Enroll although this device is enrolled; commands of the earlier enrolment are dropped
+    /// Enroll even if this device is already enrolled; commands of the earlier enrolment are dropped
     #[arg(long)]
     again: bool,
 }
@@ -119,19 +119,19 @@ pub fn run(command: &AgentCommand) -> Result<ExitCode> {
     }
 }
 
-/// Makes a backup, or has it made by the agent that runs.
+/// Makes a backup, or has the running agent make it.
 fn back_up(state: &StateOption) -> Result<LastBackup> {
     if let Ok(view) = State::view(&state.path()?)
         && view.is_in_use()
     {
-        surroundings().progress.event(Event::Note("The agent that runs here is asked for a backup".to_owned()));
+        surroundings().progress.event(Event::Note("Asking the running agent for a backup".to_owned()));
         return backup::ask(&view, &stop_on_signals()?);
     }
     let (agent, stop) = open(state)?;
     agent.back_up(&stop)
 }
 
-/// Opens the agent for one act. A wipe that was cut off is finished first, and then there is nothing else to do.
+/// Opens the agent for one act. An interrupted wipe is finished first, and then there is nothing else to do.
 fn open(state: &StateOption) -> Result<(Agent, Stop)> {
     let agent = Agent::open(state.open()?, surroundings())?;
     let stop = stop_on_signals()?;

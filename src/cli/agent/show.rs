@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// Progress as a bar on a terminal, and as a line now and then elsewhere.
+/// Progress as a bar on a terminal, and as an occasional line elsewhere.
 pub struct Terminal {
     bar: Option<ProgressBar>,
     last_line: Mutex<Option<Instant>>,
@@ -97,8 +97,8 @@ pub fn enrolled(agent: &Agent) -> Result<()> {
     let enrollment = agent.enrollment();
     let roots: String = agent.roots()?.iter().map(|it| format!("  {}\n", it.display())).collect();
     print(&format!(
-        "Enrolled as {} at {}.\nBacked up from now on, and erased when the device is wiped:\n{roots}Next: `holdfast agent \
-         run` (or have your service manager run it), or `holdfast agent backup` for one backup.\n",
+        "Enrolled as {} at {}.\nBacked up from now on, and erased if the device is wiped:\n{roots}Next: `holdfast \
+         agent run` (or have your service manager run it), or `holdfast agent backup` for one backup.\n",
         enrollment.device_id, enrollment.server
     ));
     Ok(())
@@ -108,7 +108,7 @@ pub fn backup(backup: &LastBackup) {
     let mut text = format!("Backed up {}, {}.\n", words::files(backup.file_count), words::bytes(backup.size_bytes));
     if backup.excluded_count > 0 {
         text.push_str(&format!(
-            "{} changed or could not be read meanwhile; left for the next backup.\n",
+            "{} changed during the backup or could not be read; left for the next backup.\n",
             words::counted(backup.excluded_count, "entry", "entries")
         ));
     }
@@ -116,7 +116,7 @@ pub fn backup(backup: &LastBackup) {
     print(&text);
 }
 
-/// So many of what is not in a backup are printed.
+/// How many of the entries missing from a backup are printed.
 const NAMED: usize = 20;
 
 /// What a backup does not hold, by name.
@@ -134,15 +134,15 @@ fn not_in_it(backup: &LastBackup) -> String {
     text
 }
 
-/// Says how a restore went; the exit code is 1 where something failed.
+/// Says how a restore went; the exit code is 1 if something failed.
 pub fn restore(outcome: Option<&RestoreOutcome>) -> ExitCode {
     let Some(outcome) = outcome else {
-        print("No restore waits for this device. Ask for one in the console.\n");
+        print("No restore is waiting for this device. Order one in the console.\n");
         return ExitCode::SUCCESS;
     };
     let mut text = format!("Restored {}. Nothing on this device was removed.\n", words::files(outcome.files));
     if outcome.kept > 0 {
-        text.push_str(&format!("Already there with other content, and kept: {}.\n", words::files(outcome.kept)));
+        text.push_str(&format!("Already there with different content, and kept: {}.\n", words::files(outcome.kept)));
     }
     for it in &outcome.shortfalls {
         text.push_str(&it.sentence());
@@ -166,17 +166,17 @@ struct Status {
     last_check_in: Option<Seen>,
     server_away: Option<Away>,
     last_backup: Option<LastBackup>,
-    /// Why the last backup that was tried did not come about; none where it did.
+    /// Why the last attempt at a backup failed; none if it succeeded.
     last_failure: Option<LastFailure>,
-    /// None where a protected folder is away.
+    /// None if a protected folder is missing.
     changes_since_backup: Option<Changes>,
-    /// Protected folders that are missing, or not those that were enrolled.
+    /// Protected folders that are missing, or are not the ones that were enrolled.
     roots_away: Vec<String>,
     reports_waiting: usize,
     policy: Option<Policy>,
 }
 
-/// Says where the device stands; the exit code is 1 where it is not enrolled.
+/// Shows the device's state; the exit code is 1 if it is not enrolled.
 pub fn status(state: &State, json: bool) -> Result<ExitCode> {
     let roots = state.find::<Roots>()?.unwrap_or_default().roots;
     let index: BackupIndex = state.find()?.unwrap_or_default();
@@ -208,7 +208,7 @@ pub fn status(state: &State, json: bool) -> Result<ExitCode> {
 
 fn in_words(status: &Status) -> String {
     if let Some(wiped) = &status.wiped {
-        let receipt = if wiped.receipt { "the server has the report" } else { "the server never took the report" };
+        let receipt = if wiped.receipt { "the server has the report" } else { "the server never accepted the report" };
         return format!("{} at {}; {receipt}.\n", words::capital(wiped.said()), wiped.wiped_at.iso());
     }
     let Some(enrollment) = &status.enrollment else {
@@ -221,7 +221,7 @@ fn in_words(status: &Status) -> String {
     ];
     if let Some(away) = &status.server_away {
         let why = if away.reason.is_empty() { String::new() } else { format!(": {}", away.reason) };
-        lines.push(("Server", format!("no good answer since {}{why}. The agent goes on asking", away.since.iso())));
+        lines.push(("Server", format!("no good answer since {}{why}. The agent keeps asking", away.since.iso())));
     }
     lines.extend(status.protected_roots.iter().map(|root| ("Protects", root.clone())));
     let backup = status.last_backup.as_ref().map(|it| {

@@ -21,7 +21,7 @@ use crate::service::setting;
 use crate::store::repository::{Repository, RepositoryToken};
 use crate::store::{self, Conn};
 
-/// The prefix of every token for the restic endpoint.
+/// The prefix of every token for the backup door.
 pub const TOKEN_PREFIX: &str = "hf_repo_";
 
 /// Adds the repository of a new enrolment and closes those of older ones: they keep what they have for
@@ -77,7 +77,7 @@ fn agent_token(repository: RepositoryId, token: &str, now: Time) -> RepositoryTo
     }
 }
 
-/// Revokes a token for the restic endpoint; it opens nothing from the next request on.
+/// Revokes a token for the backup door; it opens nothing from the next request on.
 ///
 /// # Errors
 /// When there is no such token, or it is already revoked.

@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 /// A repository that is ready to be stored, with the secrets that only the device may learn.
 pub struct Prepared {
     pub id: RepositoryId,
-    /// The password for the restic endpoint.
+    /// The password for the backup door.
     pub token: String,
     /// The password of the repository's key.
     pub password: String,

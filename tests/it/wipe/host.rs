@@ -179,7 +179,7 @@ fn a_young_organisation_exempts_nobody_but_the_founders_whom_the_host_names() {
     comes_by_link(&world.server, second, world.now());
     assert!(world.approves_as(second, &request).is_err(), "whoever came in by a link since is somebody else");
     on_host(&world, move |conn, by, now| host::add_founder(conn, by, second, now));
-    assert!(world.approves_as(second, &request).is_ok(), "in force at once");
+    assert!(world.approves_as(second, &request).is_ok(), "takes effect at once");
 }
 
 #[test]
