@@ -1,8 +1,7 @@
-//! `holdfast bench check-in`: how many durable check-ins a second.
+//! `holdfast bench check-in`: how many durable check-ins per second.
 //!
-//! A real server on a loopback port, and a load generator with kept
-//! connections on the same cores. Each request is signed by its own device
-//! before the clock starts, as it would be on the device; each is verified,
+//! A real server on a loopback port, and a load generator with persistent connections on the same cores. Each
+//! request is signed by its own device before the clock starts, as it would be on the device; each is verified,
 //! written and synced before it is answered.
 use crate::app::App;
 use crate::bench::machine;
@@ -46,10 +45,10 @@ pub struct Args {
     /// Connections that are kept open
     #[arg(long, default_value_t = 500)]
     connections: usize,
-    /// Runs, of which the median counts
+    /// Runs; the median counts
     #[arg(long, default_value_t = 3)]
     runs: usize,
-    /// Folder for the database; made, and removed at the end
+    /// Folder for the database; created, and removed at the end
     #[arg(long, default_value = "holdfast-bench")]
     folder: PathBuf,
     /// Another database, such as postgres://…
@@ -60,10 +59,10 @@ pub struct Args {
 /// Measures and prints.
 ///
 /// # Errors
-/// When the server cannot start, or a check-in fails: a figure with errors is none.
+/// When the server cannot start, or a check-in fails: a figure with errors is not a result.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     std::fs::create_dir(&args.folder)
-        .with_context(|| format!("making {}: is it there from an earlier run?", args.folder.display()))?;
+        .with_context(|| format!("creating {}: is it left from an earlier run?", args.folder.display()))?;
     let measured = measure_all(args);
     std::fs::remove_dir_all(&args.folder).with_context(|| format!("removing {}", args.folder.display()))?;
     measured
@@ -80,7 +79,7 @@ fn measure_all(args: &Args) -> anyhow::Result<()> {
     let fleet = Fleet::make(&app, args.devices)?;
     print_settings(&app, args, &args.folder)?;
     let (address, stop) = serve(&app)?;
-    // The first run warms caches and pages; it is printed and not counted.
+    // The first run warms caches and pages; it is printed but not counted.
     let mut runs = Vec::new();
     for number in 0..=args.runs {
         let requests = Arc::new(fleet.sign(args.count, &address, app.clock.now())?);
@@ -147,7 +146,7 @@ impl Fleet {
         Ok(Self { devices, audience, before: now })
     }
 
-    /// So many requests, device after device, ready to be sent.
+    /// This many requests, device after device, ready to be sent.
     fn sign(&self, count: usize, address: &SocketAddr, now: Time) -> anyhow::Result<Vec<Vec<u8>>> {
         let devices = self.devices.iter().cycle().take(count).enumerate();
         devices.map(|(at, (id, key))| request(*id, key, &self.audience, (address, now, at))).collect()
@@ -158,7 +157,7 @@ impl Fleet {
         for (id, _) in &self.devices {
             let status = app.store.read_blocking(|conn| store::device_status::find(conn, *id))?;
             if status.and_then(|it| it.last_seen_at).is_none_or(|it| it < self.before) {
-                return Err(anyhow!("the check-in of device {id} was answered and is not in the database"));
+                return Err(anyhow!("the check-in of device {id} was answered but is not in the database"));
             }
         }
         Ok(())
@@ -278,7 +277,7 @@ fn request(
     Ok(request)
 }
 
-/// What was spent between two looks, the most first.
+/// What was spent between two samples, the most first.
 fn spent(before: &BTreeMap<String, u64>, after: &BTreeMap<String, u64>) -> Vec<(String, u64)> {
     let spent =
         after.iter().map(|(name, ticks)| (name.clone(), ticks - before.get(name).copied().unwrap_or(0).min(*ticks)));
@@ -331,7 +330,7 @@ impl std::fmt::Display for Run {
     }
 }
 
-/// Sends all requests over kept connections, each as soon as the one before it was answered.
+/// Sends all requests over persistent connections, each as soon as the previous one was answered.
 fn load(address: SocketAddr, connections: usize, requests: Arc<Vec<Vec<u8>>>) -> anyhow::Result<Run> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -388,7 +387,7 @@ async fn client(
     Ok(latencies)
 }
 
-/// Whether an answer has come as long as its head says.
+/// Whether an answer is as long as its headers say.
 fn is_whole(answer: &[u8]) -> bool {
     let Some(end) = answer.windows(4).position(|it| it == b"\r\n\r\n") else { return false };
     let head = answer.get(..end).unwrap_or_default();

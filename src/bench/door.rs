@@ -1,7 +1,7 @@
 //! `holdfast bench door`: what a backup costs the server.
 //!
-//! A real server on a loopback port. Its CPU time is that of the whole process
-//! without the threads of the load generator; restic is a process of its own.
+//! A real server on a loopback port. Its CPU time is that of the whole process without the load generator's
+//! threads; restic is a separate process.
 use crate::app::App;
 use crate::bench::server::{say, serve};
 use crate::bench::{check_in, machine};
@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 /// What to measure.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// Devices that send at once, with 4 connections each
+    /// Devices that send at the same time, with 4 connections each
     #[arg(long, default_value_t = 8)]
     devices: usize,
     /// Packs of 16 MiB in one run
@@ -37,10 +37,10 @@ pub struct Args {
     /// MiB of random data that restic backs up, beside 20,000 small files
     #[arg(long, default_value_t = 1024)]
     restic_mib: usize,
-    /// Runs, of which the median counts
+    /// Runs; the median counts
     #[arg(long, default_value_t = 3)]
     runs: usize,
-    /// Folder for database and backups; made, and removed at the end
+    /// Folder for the database and backups; created, and removed at the end
     #[arg(long, default_value = "holdfast-bench")]
     folder: PathBuf,
 }
@@ -52,10 +52,10 @@ const SMALL: usize = 64 << 10;
 /// Measures and prints.
 ///
 /// # Errors
-/// When the server cannot start, or a request fails: a figure with errors is none.
+/// When the server cannot start, or a request fails: a figure with errors is not a result.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     std::fs::create_dir(&args.folder)
-        .with_context(|| format!("making {}: is it there from an earlier run?", args.folder.display()))?;
+        .with_context(|| format!("creating {}: is it left from an earlier run?", args.folder.display()))?;
     let measured = measure_all(args);
     std::fs::remove_dir_all(&args.folder).with_context(|| format!("removing {}", args.folder.display()))?;
     measured
@@ -194,7 +194,7 @@ impl Target {
 /// The load generator.
 struct Load {
     devices: Vec<Target>,
-    /// Makes every object of every run another one.
+    /// Makes every object of every run different.
     next: AtomicUsize,
 }
 
@@ -234,7 +234,7 @@ impl Load {
             stream.write_all(target.head("GET", &object.name, "Range: bytes=0-\r\n").as_bytes())?;
             let mut buffer = vec![0; 256 << 10];
             let len = answer(stream, &mut buffer)?;
-            if len == PACK { Ok(()) } else { Err(anyhow!("{len} bytes came")) }
+            if len == PACK { Ok(()) } else { Err(anyhow!("{len} bytes arrived")) }
         })
     }
 
@@ -280,7 +280,7 @@ impl Load {
     }
 }
 
-/// A connection that is read through a buffer and written past it.
+/// A connection that is read through a buffer and written directly.
 struct Stream(TcpStream);
 
 impl Stream {
@@ -307,7 +307,7 @@ impl WriteAll for BufReader<Stream> {
     }
 }
 
-/// Reads an answer and drops its body; gives the body's length.
+/// Reads an answer and drops its body; returns the body's length.
 fn answer(stream: &mut BufReader<Stream>, buffer: &mut Vec<u8>) -> anyhow::Result<usize> {
     let (mut line, mut length, mut status) = (String::new(), 0, String::new());
     loop {
@@ -341,7 +341,7 @@ fn answer(stream: &mut BufReader<Stream>, buffer: &mut Vec<u8>) -> anyhow::Resul
     Ok(length)
 }
 
-/// A backup by the real restic, and what it cost the server.
+/// A backup with the real restic, and what it cost the server.
 fn restic(args: &Args, app: &App, address: SocketAddr) -> anyhow::Result<()> {
     let is_there = Command::new("restic").arg("version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     if !is_there.is_ok_and(|it| it.success()) {

@@ -1,4 +1,4 @@
-//! An organisation's devices in a database, as mixed as real ones are.
+//! An organisation's devices in a database, as mixed as in real life.
 use crate::bench::check_in;
 use crate::domain::account::UserState;
 use crate::domain::device::{Encryption, Platform};
@@ -112,7 +112,7 @@ fn proof(id: DeviceId, number: usize, now: Time) -> DeviceProof {
     }
 }
 
-/// Makes an owner and signs them in; gives the cookie as a browser sends it.
+/// Makes an owner and signs them in; returns the cookie as a browser sends it.
 ///
 /// # Errors
 /// When the database refuses.

@@ -1,4 +1,4 @@
-//! On what a figure was measured.
+//! What a figure was measured on.
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Figures that can be measured again: `holdfast bench …`.
+//! Figures that can be reproduced: `holdfast bench …`.
 pub mod check_in;
 pub mod door;
 mod fleet;

@@ -1,7 +1,7 @@
-//! `holdfast bench page`: how long the list of devices takes, how soon a server serves, and what it holds in memory.
+//! `holdfast bench page`: how long the list of devices takes, how soon a server answers, and how much memory it
+//! uses.
 //!
-//! The server is a process of its own, started as `holdfast serve` on the
-//! database that this one has made.
+//! The server is a separate process, started as `holdfast serve` on the database this one has made.
 use crate::bench::fleet;
 use crate::bench::machine;
 use crate::bench::server::say;
@@ -23,18 +23,18 @@ pub struct Args {
     /// Requests of each page
     #[arg(long, default_value_t = 100)]
     count: usize,
-    /// Starts of the server, of which the median counts
+    /// Starts of the server; the median counts
     #[arg(long, default_value_t = 9)]
     starts: usize,
     /// Seconds without a request before memory is read
     #[arg(long, default_value_t = 20)]
     idle: u64,
-    /// Folder for the database; made, and removed at the end
+    /// Folder for the database; created, and removed at the end
     #[arg(long, default_value = "holdfast-bench")]
     folder: PathBuf,
 }
 
-/// The pages of the list that are asked for: filtered, sorted and searched.
+/// The pages of the list that are requested: filtered, sorted and searched.
 const PAGES: [(&str, &str); 11] = [
     ("worst first", "/devices"),
     ("by name, last first", "/devices?sort=name&dir=desc"),
@@ -52,10 +52,10 @@ const PAGES: [(&str, &str); 11] = [
 /// Measures and prints.
 ///
 /// # Errors
-/// When the server cannot start, or a page is not served: a figure with errors is none.
+/// When the server cannot start, or a page is not served: a figure with errors is not a result.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     std::fs::create_dir(&args.folder)
-        .with_context(|| format!("making {}: is it there from an earlier run?", args.folder.display()))?;
+        .with_context(|| format!("creating {}: is it left from an earlier run?", args.folder.display()))?;
     let measured = measure(args);
     std::fs::remove_dir_all(&args.folder).with_context(|| format!("removing {}", args.folder.display()))?;
     measured
@@ -102,7 +102,7 @@ fn pages(args: &Args, address: SocketAddr, cookie: &str) -> anyhow::Result<()> {
     let mut all = Vec::new();
     for (name, path) in PAGES {
         let first = get(&agent, address, path, cookie)?;
-        // The page after the first, where there is one: deep pages must not be dearer.
+        // The page after the first, if there is one: deep pages must not cost more.
         let next = next_page(&first);
         let mut took = Vec::with_capacity(args.count);
         for number in 0..args.count {
@@ -139,11 +139,11 @@ fn at_percent(sorted: &[Duration], percent: usize) -> Duration {
     sorted.get(at).copied().unwrap_or_default()
 }
 
-/// `holdfast serve` as a process of its own; killed when this is dropped.
+/// `holdfast serve` as a separate process; killed when this is dropped.
 struct Server(Child);
 
 impl Server {
-    /// Gives also how long it took until a page was served.
+    /// Also returns how long it took until a page was served.
     fn start(data: &Path) -> anyhow::Result<(Self, SocketAddr, Duration)> {
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         let began = Instant::now();
@@ -167,7 +167,7 @@ impl Server {
         Ok((server, free, began.elapsed()))
     }
 
-    /// What it holds in memory after so long without a request.
+    /// How much memory it uses after this long without a request.
     fn after(&mut self, idle: Duration) -> anyhow::Result<String> {
         std::thread::sleep(idle);
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id()))?;

@@ -1,8 +1,8 @@
 //! `holdfast bench proof`: what a restore test costs.
 //!
 //! A repository of random files, written by `rustic_core` as the agent writes
-//! it, is tested by the real process. Counted is the processor time of both
-//! sides: of the test's process and of the parent that hands it the objects.
+//! it, is tested by the real process. The processor time of both sides counts: that of the test's process and
+//! that of the parent that hands it the objects.
 use crate::bench::machine;
 use crate::blob::fs::FsBlobs;
 use crate::blob::{BlobKey, BlobStore};
@@ -32,13 +32,13 @@ pub struct Args {
     /// Files of the backup
     #[arg(long, default_value_t = 20_000)]
     files: u64,
-    /// Their content together
+    /// Their total content
     #[arg(long, default_value_t = 1434, value_name = "MIB")]
     size: u64,
-    /// Runs, of which the median counts
+    /// Runs; the median counts
     #[arg(long, default_value_t = 3)]
     runs: usize,
-    /// Folder for files and repository; made, and removed at the end
+    /// Folder for the files and the repository; created, and removed at the end
     #[arg(long, default_value = "holdfast-bench")]
     folder: PathBuf,
     /// Another build of this program that runs the tests
@@ -49,10 +49,10 @@ pub struct Args {
 /// Measures and prints.
 ///
 /// # Errors
-/// When a test does not pass: then its figure is none.
+/// When a test does not pass: then its figure does not count.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     std::fs::create_dir(&args.folder)
-        .with_context(|| format!("making {}: is it there from an earlier run?", args.folder.display()))?;
+        .with_context(|| format!("creating {}: is it left from an earlier run?", args.folder.display()))?;
     let measured = std::fs::canonicalize(&args.folder).map_err(Into::into).and_then(|it| measure(args, &it));
     std::fs::remove_dir_all(&args.folder).with_context(|| format!("removing {}", args.folder.display()))?;
     measured
@@ -194,7 +194,7 @@ fn back_up(backend: Backend, source: &Path, list: &ObjectName) -> Result<(Master
     )?;
     let key = repository.key();
     let bytes = [key.encrypt.as_slice(), key.mac.k.as_slice(), key.mac.r.as_slice()].concat();
-    let key = MasterKey::from_bytes(&bytes).ok_or_else(|| failed("the key has not 64 bytes"))?;
+    let key = MasterKey::from_bytes(&bytes).ok_or_else(|| failed("the key does not have 64 bytes"))?;
     let snapshot = SnapshotOptions::default().add_tags(&format!("{TAG_PREFIX}{list}"))?.to_snapshot()?;
     let made =
         repository.to_indexed_ids()?.backup(&BackupOptions::default(), &PathList::from_iter([source]), snapshot)?;

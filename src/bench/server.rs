@@ -1,4 +1,4 @@
-//! The server that is measured, and how figures are printed.
+//! The server being measured, and how figures are printed.
 use crate::app::App;
 use anyhow::Context;
 use std::io::Write;
@@ -12,7 +12,7 @@ pub fn say(line: &str) -> anyhow::Result<()> {
     Ok(writeln!(std::io::stdout(), "{line}")?)
 }
 
-/// Starts the server on a thread of its own; the second value stops it.
+/// Starts the server on its own thread; the second value stops it.
 ///
 /// # Errors
 /// When it cannot start.
@@ -24,7 +24,7 @@ pub fn serve(app: &App) -> anyhow::Result<(SocketAddr, impl FnOnce())> {
     let thread = std::thread::spawn(move || -> anyhow::Result<()> {
         actix_web::rt::System::new().block_on(async move {
             let server = serving.serve(listener)?;
-            sender.send(server.handle()).context("telling that the server runs")?;
+            sender.send(server.handle()).context("announcing that the server is running")?;
             Ok(server.await?)
         })
     });

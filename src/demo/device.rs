@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-/// A device whose agent runs.
+/// A device whose agent is running.
 pub struct Running {
     pub told: Device,
     pub id: DeviceId,
@@ -55,7 +55,7 @@ impl Running {
         Ok(Self { told, id, repository, files, file_count, stop, thread: Some(thread) })
     }
 
-    /// Asks the agent to stop, and does not wait.
+    /// Asks the agent to stop, without waiting.
     pub fn stop(&self) {
         self.stop.stop();
     }

@@ -39,7 +39,7 @@ const WORDS: [&str; 24] = [
 const KINDS: [(&str, u64); 5] =
     [("contacts", 70), ("calendars", 40), ("photos", 60), ("documents", 90), ("app data", 50)];
 
-/// Fills a folder with a few hundred files; gives how many.
+/// Fills a folder with a few hundred files; returns how many.
 ///
 /// # Errors
 /// When a file cannot be written.

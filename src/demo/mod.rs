@@ -1,10 +1,9 @@
 //! `holdfast demo`: a console and real agents on scratch folders.
 //!
-//! Nothing here is simulated but what the scenario file names: the agents are
-//! those of `holdfast agent`, they back up through the restic door, and the
-//! server's own restore tests prove what they stored. The demo acts on the
-//! world only as a person could: it fills folders, changes files, stops an
-//! agent, presses buttons, and flips bytes on the disk.
+//! Nothing here is simulated except what the scenario file names: the agents are those of `holdfast agent`,
+//! they back up through the backup door, and the server's own restore tests prove what they stored. The demo
+//! acts on the world only as a person could: it fills folders, changes files, stops an agent, presses buttons,
+//! and flips bytes on the disk.
 mod device;
 mod files;
 mod people;
@@ -27,13 +26,13 @@ use std::time::Duration;
 use story::Teller;
 use world::World;
 
-/// Devices that join at the same time; more would only wait for the same two cores.
+/// How many devices join at the same time; more would only wait for the same two cores.
 const AT_ONCE: usize = 4;
 
-/// How often the teller looks.
+/// How often the storyteller looks.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
 
-/// A demo whose accounts, teams and policies are made.
+/// A demo with its accounts, teams and policies in place.
 pub struct Demo {
     app: App,
     world: World,
@@ -72,21 +71,21 @@ impl Demo {
         &self.world.accounts
     }
 
-    /// Enrolls the devices of a server that answers, and tells their stories until the server stops.
+    /// Enrolls the devices on a running server, and plays their stories until the server stops.
     ///
     /// # Errors
     /// When a device cannot enroll, or the database cannot be read.
     pub fn run(&self, say: &(dyn Fn(String) + Sync)) -> Result<()> {
         let devices = self.enroll_all(say)?;
         self.write_summary(&devices)?;
-        say(format!("devices enrolled: {}; each backs up, and each backup is restore-tested", devices.len()));
+        say(format!("devices enrolled: {}; each one backs up, and each backup is restore-tested", devices.len()));
         let mut teller = Teller::new(&self.app, &self.world, devices.len());
         let mut is_told = false;
         while !self.app.wake.is_stopping() {
             teller.look(&devices, say)?;
             if !is_told && teller.is_done(&devices) {
                 is_told = true;
-                say("every story is told; the devices go on checking in, backing up and being tested".to_owned());
+                say("every story has been told; the devices keep checking in, backing up and being tested".to_owned());
             }
             std::thread::sleep(LOOK_EVERY);
         }
@@ -153,7 +152,7 @@ impl Demo {
         };
         let path = self.app.config.data.join("demo.json");
         let text = serde_json::to_string_pretty(&summary).context("writing what the demo made")?;
-        // The data folder is for its owner only; so are the demo's passwords.
+        // Only its owner may see the data folder; the same goes for the demo's passwords.
         std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))
     }
 }

@@ -1,4 +1,4 @@
-//! Who can sign in to the demo; made as a new server's people are, by links that work once.
+//! Who can sign in to the demo; made like a new server's people, through links that work once.
 use super::random::Random;
 use crate::domain::activity::{Actor, Via};
 use crate::domain::role::{Role, Scope};
@@ -13,7 +13,7 @@ use crate::store::Conn;
 use anyhow::Result;
 use serde::Serialize;
 
-/// Nobody calls from anywhere.
+/// There is no client address.
 const ADDRESS: &str = "127.0.0.1";
 
 const WORDS: [&str; 32] = [
@@ -60,11 +60,11 @@ impl People {
         Ok(Self(people))
     }
 
-    /// Makes the owner by a set-up link, and everyone else by the owner's invitation; gives
-    /// the owner, the operator, and how all can sign in.
+    /// Makes the owner through a set-up link, and everyone else through the owner's invitation; returns the
+    /// owner, the operator, and how they can all sign in.
     ///
     /// # Errors
-    /// When there is an account already.
+    /// When there already is an account.
     pub fn add(self, conn: &mut Conn, now: Time) -> Done<(Actor, Actor, Vec<Account>)> {
         let (mut owner, mut operator) = (Actor::system(), Actor::system());
         let mut accounts = Vec::new();

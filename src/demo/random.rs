@@ -1,11 +1,11 @@
-//! Numbers that look random and are the same each time, so that a demo can be told again.
+//! Numbers that look random but are the same each time, so that a demo can be repeated.
 
 /// `SplitMix64`.
 #[derive(Debug, Clone)]
 pub struct Random(u64);
 
 impl Random {
-    /// A sequence that depends on `seed` only.
+    /// A sequence that depends only on `seed`.
     pub fn new(seed: &str) -> Self {
         let start = seed
             .bytes()
@@ -22,12 +22,12 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// A number below `limit`; 0 where the limit is 0.
+    /// A number below `limit`; 0 if the limit is 0.
     pub fn below(&mut self, limit: u64) -> u64 {
         self.next().checked_rem(limit).unwrap_or(0)
     }
 
-    /// One of `choices`; the default where there are none.
+    /// One of `choices`; the default if there are none.
     pub fn pick<T: Copy + Default>(&mut self, choices: &[T]) -> T {
         let at = usize::try_from(self.below(choices.len() as u64)).unwrap_or(0);
         choices.get(at).copied().unwrap_or_default()

@@ -1,4 +1,4 @@
-//! Who and what takes part in the demo.
+//! The people, teams and devices of the demo.
 use crate::agent::platform::{Hardware, Platform, linux::Linux};
 use crate::domain::device::{DEMO_SOURCE, DeviceFacts, Encryption, EncryptionFact, Fact, Ownership, Platform as Kind};
 use crate::domain::time::Time;
@@ -14,7 +14,7 @@ pub struct Scenario {
     pub device: Vec<Device>,
 }
 
-/// A team; its policy asks for backups where it names an interval.
+/// A team; its policy asks for backups if it names an interval.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Team {
@@ -40,7 +40,7 @@ pub struct Device {
     pub story: Story,
 }
 
-/// What happens to a device while one watches.
+/// What happens to a device while somebody watches.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Story {
@@ -52,7 +52,7 @@ pub enum Story {
     ChangesAfterProof,
     /// Bytes of one of its stored objects are flipped after the first proof.
     DamagedBackup,
-    /// It has no files, and waits to be restored to.
+    /// It has no files, and is waiting for a restore.
     Empty,
 }
 
@@ -61,7 +61,7 @@ fn company() -> Ownership {
 }
 
 impl Scenario {
-    /// The scenario with `count` devices: the first ones as told, then more of the working kind.
+    /// The scenario with `count` devices: the first ones as described, then more of the working kind.
     ///
     /// # Errors
     /// When the file that comes with the program is not readable.
@@ -81,7 +81,7 @@ impl Scenario {
     }
 }
 
-/// The machine that the demo runs on, with what the scenario says laid over it.
+/// The machine the demo runs on, overlaid with what the scenario says.
 pub struct ScenarioPlatform {
     device: Device,
 }
@@ -118,7 +118,7 @@ impl Platform for ScenarioPlatform {
     }
 
     fn lock(&self) -> std::result::Result<String, String> {
-        // Never the screen of the person who looks at the demo.
+        // Never the screen of the person watching the demo.
         Ok("demo scenario: this device is a folder and has no screen to lock".to_owned())
     }
 }

@@ -1,4 +1,4 @@
-//! What happens while one watches: each device's turn, when its time has come.
+//! What happens while somebody watches: each device's turn, when its time has come.
 use super::device::Running;
 use super::files;
 use super::scenario::Story;
@@ -14,14 +14,14 @@ use std::fs::OpenOptions;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-/// Where one device stands in the telling.
+/// How far one device's story has got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Chapter {
-    /// Waits for its first backup.
+    /// Waiting for its first backup.
     Enrolled,
     BackedUp,
     Proven,
-    /// Its turn has come and is told.
+    /// Its turn has come and has been told.
     Told,
 }
 
@@ -38,7 +38,7 @@ impl<'a> Teller<'a> {
         Self { app, world, chapters: vec![Chapter::Enrolled; device_count], grades: vec![None; device_count] }
     }
 
-    /// Whether every story was told as far as it goes by itself.
+    /// Whether every story has been told as far as it goes by itself.
     pub fn is_done(&self, devices: &[Running]) -> bool {
         self.chapters
             .iter()
@@ -95,7 +95,7 @@ impl<'a> Teller<'a> {
             }
             Story::ChangesAfterProof => {
                 files::work_on(&device.files, name)?;
-                say(format!("{name}: somebody works on 11 files; the next check-in says so"));
+                say(format!("{name}: somebody works on 11 files; the next check-in reports it"));
             }
             Story::DamagedBackup => {
                 let object = largest(&self.app.config.blobs.join(device.repository.as_str()))
@@ -143,7 +143,7 @@ fn largest(repository: &Path) -> Option<PathBuf> {
     best.map(|(_, path)| path)
 }
 
-/// Flips 16 bytes in the middle of a file, as a failing disk does: length and times of the file aside.
+/// Flips 16 bytes in the middle of a file, as a failing disk does: the length and times of the file stay.
 fn flip(path: &Path) -> Result<()> {
     let mut permissions = std::fs::metadata(path)?.permissions();
     #[expect(clippy::permissions_set_readonly_false, reason = "only the owner's bit matters in this private folder")]

@@ -1,4 +1,4 @@
-//! What stands before the first device joins: people, teams, policies, settings.
+//! What exists before the first device joins: people, teams, policies, settings.
 use super::people::{Account, People};
 use super::scenario::{Device, Scenario, Team};
 use crate::app::App;
@@ -23,7 +23,7 @@ const NUMBERS: [(&str, i64); 4] = [
     ("check_in.seconds", 15),
 ];
 
-/// After so long without a check-in a device is silent; days are more than a demo has.
+/// How long without a check-in makes a device silent; a demo does not have days.
 const SILENT_SECONDS: &str = "180";
 
 /// What was made.

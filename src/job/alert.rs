@@ -1,4 +1,4 @@
-//! Tells of proofs that ran out, restore tests that failed, and backups that do not come.
+//! Reports expired proofs, failed restore tests, and backups that fail to arrive.
 use crate::domain::time::Time;
 use crate::error::Result;
 use crate::job::Summary;
@@ -6,16 +6,16 @@ use crate::service;
 use crate::store::Store;
 use std::time::Duration;
 
-/// A proof runs out without any event, so somebody has to look.
+/// A proof expires without any event, so somebody has to look.
 pub const PERIOD: Duration = Duration::from_secs(20);
 
-/// Puts into the outbox what people were not told.
+/// Puts what people have not been told yet into the outbox.
 ///
 /// # Errors
 /// When the database cannot be reached.
 pub fn run_once(store: &Store, now: Time) -> Result<Summary> {
     let told = store.write_blocking(move |conn| service::alert::tell(conn, now))?;
-    // Looked for without the lock that writes take: most runs find nothing, and look at every device.
+    // Searched without the write lock: most runs find nothing, but look at every device.
     let found = store.read_blocking(move |conn| service::absence::look(conn, now))?;
     if found.is_empty() {
         return Ok(Summary::done(told));

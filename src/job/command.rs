@@ -1,8 +1,8 @@
 //! Wakes the devices whose commands were queued by another process.
 //!
 //! On SQLite all commands are queued in this process, which wakes at once. On
-//! PostgreSQL other processes write too: one look a second serves every long
-//! poll, and none is made while nobody waits.
+//! PostgreSQL other processes write too: one look per second serves every long poll, and none is made while
+//! nobody is waiting.
 use crate::domain::time::Time;
 use crate::error::Result;
 use crate::job::Summary;

@@ -1,4 +1,4 @@
-//! Ends what nobody answered in time, and forgets what is only kept for a time.
+//! Ends what nobody answered in time, and forgets what is kept only for a while.
 use crate::domain::time::{Time, minutes};
 use crate::error::Result;
 use crate::job::Summary;
@@ -6,13 +6,13 @@ use crate::service;
 use crate::store::{self, Store};
 use std::time::Duration;
 
-/// Commands live for hours and days; half a minute late is in time.
+/// Commands live for hours and days; half a minute late is soon enough.
 pub const PERIOD: Duration = Duration::from_secs(30);
 
-/// So many commands are ended in one run.
+/// How many commands are ended in one run.
 const BATCH: i64 = 200;
 
-/// The ids of requests are kept a little longer than they could be used, for a clock that is set back by minutes.
+/// Request ids are kept a little longer than they could be used, in case the clock is set back by minutes.
 const KEEP: Duration = minutes(10);
 
 /// Expires open commands whose time is over, and forgets old request ids.
@@ -21,7 +21,7 @@ const KEEP: Duration = minutes(10);
 /// When the database cannot be reached.
 pub fn run_once(store: &Store, now: Time) -> Result<Summary> {
     store.write_blocking(move |conn| store::request_id::prune(conn, now - KEEP))?;
-    // Looked at first without the lock that acts take: most runs find nothing.
+    // Checked first without the lock for acts: most runs find nothing.
     let overdue = store.read_blocking(|conn| store::command::overdue(conn, now, 1))?;
     if overdue.is_empty() {
         return Ok(Summary::default());

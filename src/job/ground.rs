@@ -1,11 +1,11 @@
-//! Looks at the store of backups and at the disks.
+//! Checks the backup store and the disks.
 use crate::domain::time::Time;
 use crate::error::Result;
 use crate::job::Summary;
 use crate::service::ground::Watch;
 use std::time::Duration;
 
-/// A folder that went is found this soon.
+/// How soon a missing folder is noticed.
 pub const PERIOD: Duration = Duration::from_secs(5);
 
 /// One look.

@@ -1,4 +1,4 @@
-//! Sends what waits in the outbox, again and again until the server takes it.
+//! Sends what is waiting in the outbox, retrying until the server accepts it.
 use crate::clock::Clock;
 use crate::domain::activity::{Action, Actor, Object, Outcome};
 use crate::domain::time::{Time, days, hours, minutes};
@@ -11,23 +11,22 @@ use crate::store::mail::Mail;
 use crate::store::{self, Store};
 use std::time::Duration;
 
-/// How often the outbox is looked at without being woken.
+/// How often to look at the outbox without being woken.
 pub const PERIOD: Duration = Duration::from_secs(30);
 
-/// So many mails are sent in one run.
+/// How many mails are sent in one run.
 const BATCH: i64 = 20;
 
-/// A mail that the server did not take for so long is given up, and the activity says so.
+/// How long the server may refuse a mail before it is given up, which the activity records.
 const GIVE_UP_AFTER: Duration = days(3);
 
-/// Mails that ended are kept so long.
+/// How long finished mails are kept.
 const KEEP: Duration = days(30);
 
 /// Sends the mails that are due; without a mailer they wait.
 ///
-/// A mail is taken by a conditional update before it is handed over: two
-/// processes never send the same one, and one that is killed in between tries
-/// again later rather than forgetting it.
+/// A mail is claimed with a conditional update before it is handed over: two processes never send the same one,
+/// and one that is killed in between tries again later instead of losing it.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -43,7 +42,7 @@ pub fn run_once(store: &Store, mailer: Option<&Mailer>, clock: &Clock) -> Result
     let mut unanswered: Option<String> = None;
     for mail in due {
         let recipient = mail.recipient.clone();
-        // One that stalls may be this recipient's doing: the next mail is another's.
+        // A stall may be due to this recipient: the next mail goes to another.
         if unanswered.as_ref() == Some(&recipient) {
             continue;
         }
@@ -53,7 +52,8 @@ pub fn run_once(store: &Store, mailer: Option<&Mailer>, clock: &Clock) -> Result
             Attempt::Refused => summary.failed_count += 1,
             Attempt::Unanswered => {
                 summary.failed_count += 1;
-                // The server is down rather than one mail bad: the others would wait a minute each for nothing.
+                // The server is down, rather than one mail bad: the others would each wait a minute for
+                // nothing.
                 if unanswered.replace(recipient).is_some() {
                     summary.more = false;
                     break;
@@ -61,14 +61,15 @@ pub fn run_once(store: &Store, mailer: Option<&Mailer>, clock: &Clock) -> Result
             }
         }
     }
-    // Where one stalled or all were refused, the server is left alone until the next run: it may be its password.
+    // If one stalled or all were refused, the server is left alone until the next run: the password may be
+    // wrong.
     summary.more &= unanswered.is_none() && (summary.failed_count == 0 || summary.done_count > 0);
     Ok(summary)
 }
 
 enum Attempt {
     Sent,
-    /// The server answered, and did not take this one.
+    /// The server answered, but refused this one.
     Refused,
     Unanswered,
     Elsewhere,
@@ -94,7 +95,7 @@ fn attempt(store: &Store, mailer: &Mailer, clock: &Clock, mail: Mail) -> Result<
         }
         Err(error) => {
             let text = error.to_string();
-            tracing::warn!(mail = %id, error = text, "a mail was not taken; it is tried again");
+            tracing::warn!(mail = %id, error = text, "a mail was not accepted; it will be tried again");
             store.write_blocking(move |conn| store::mail::failed(conn, id, &text))?;
             Ok(match error {
                 Failure::Refused(_) => Attempt::Refused,

@@ -1,6 +1,5 @@
-//! Background work. Each job is a reconciler: it takes no input, asks "what
-//! should be done and is not?", may run twice, and runs on a period and when
-//! it is woken.
+//! Background work. Each job is a reconciler: it takes no input, asks "what should be done but is not?", may
+//! run twice, and runs on a period and when it is woken.
 pub mod alert;
 pub mod command;
 pub mod expiry;
@@ -20,7 +19,7 @@ use tokio::task::JoinHandle;
 pub struct Summary {
     pub done_count: usize,
     pub failed_count: usize,
-    /// More waits than one run takes: run again at once.
+    /// More is waiting than one run handles: run again at once.
     pub more: bool,
 }
 
@@ -86,11 +85,11 @@ impl Job {
                 summary.more
             }
             Ok(Err(error)) => {
-                tracing::warn!(job = self.name, error = format!("{error:#}"), "a job failed; it runs again");
+                tracing::warn!(job = self.name, error = format!("{error:#}"), "a job failed; it will run again");
                 false
             }
             Err(error) => {
-                tracing::error!(job = self.name, %error, "a job panicked; it runs again");
+                tracing::error!(job = self.name, %error, "a job panicked; it will run again");
                 false
             }
         }
@@ -107,7 +106,7 @@ async fn changed(woken: &mut Option<watch::Receiver<()>>) {
     }
 }
 
-/// The jobs that run; they end when the [`Wake`] says that the server stops.
+/// The running jobs; they end when the [`Wake`] says that the server is stopping.
 pub struct Running(Vec<JoinHandle<()>>);
 
 /// Starts jobs on the current runtime.

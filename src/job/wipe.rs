@@ -1,4 +1,4 @@
-//! Releases wipes and removals whose hold is over, and ends wipes and restores whose time is over.
+//! Releases wipes and removals whose hold is over, and ends wipes and restores that have expired.
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::job::Summary;
@@ -7,19 +7,19 @@ use crate::store::Store;
 use crate::wake::Wake;
 use std::time::Duration;
 
-/// A hold is minutes long; a second late is in time.
+/// A hold lasts minutes; a second late is soon enough.
 pub const PERIOD: Duration = Duration::from_secs(1);
 
-/// So many are moved in one run.
+/// How many are moved in one run.
 const BATCH: i64 = 100;
 
-/// Moves each request that is due, and wakes the devices that have an order now.
+/// Moves each request that is due, and wakes the devices that now have an order.
 ///
 /// # Errors
 /// When the database cannot be reached.
 pub fn run_once(store: &Store, wake: &Wake, clock: &Clock) -> Result<Summary> {
     let (now, steady_since) = (clock.now(), clock.steady_since());
-    // Looked at first without the lock that acts take: most runs find nothing.
+    // Checked first without the lock for acts: most runs find nothing.
     let is_idle = store.read_blocking(move |conn| {
         Ok::<_, crate::error::Error>(
             crate::store::wipe::due(conn, now, 1)?.is_empty()

@@ -1,7 +1,7 @@
 //! Sending mail: by SMTP, or into memory for tests.
 //!
-//! A mail is a row in the outbox first (`service::mail`); `job::mail` takes it
-//! from there and calls [`Mailer::send`].
+//! A mail is first a row in the outbox (`service::mail`); `job::mail` takes it from there and calls
+//! [`Mailer::send`].
 use crate::domain::name::plain;
 use anyhow::{Context, anyhow};
 use lettre::message::header::ContentType;
@@ -11,16 +11,16 @@ use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// One step of the conversation may take this long.
+/// How long one step of the conversation may take.
 const STEP_LIMIT: Duration = Duration::from_secs(20);
 
-/// One mail may take this long in all, however slowly the server answers.
+/// How long one mail may take in total, however slowly the server answers.
 const SEND_LIMIT: Duration = Duration::from_secs(60);
 
 /// One mail to one address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
-    /// Becomes the `Message-ID`: a mail that had to be sent twice can be told from two mails.
+    /// Becomes the `Message-ID`, which tells a mail that had to be sent twice from two mails.
     pub id: String,
     pub to: String,
     pub subject: String,
@@ -35,7 +35,7 @@ pub enum Mailer {
     Memory(Arc<Mutex<Vec<Message>>>),
 }
 
-/// A mail server, and the address that mail comes from.
+/// A mail server, and the sender address.
 #[derive(Clone)]
 pub struct Smtp {
     url: String,
@@ -70,8 +70,8 @@ impl Mailer {
     /// Hands a mail to the server; blocks for at most a minute.
     ///
     /// # Errors
-    /// [`Failure::Refused`] where the server answered and did not take this one, [`Failure::Away`] where it cannot be
-    /// reached or takes too long.
+    /// [`Failure::Refused`] if the server answered but did not accept this one, [`Failure::Away`] if it cannot
+    /// be reached or takes too long.
     pub fn send(&self, message: &Message) -> Result<(), Failure> {
         match self {
             Self::Smtp(smtp) => smtp.send(message),
@@ -86,7 +86,7 @@ impl Mailer {
 /// Why a mail was not handed over.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    /// This mail was refused; others may be taken.
+    /// This mail was refused; others may be accepted.
     #[error("{0}")]
     Refused(String),
     /// The server did not answer.
@@ -98,7 +98,7 @@ impl Smtp {
     fn send(&self, message: &Message) -> Result<(), Failure> {
         let letter = self.letter(message).map_err(|error| Failure::Refused(one_line(&format!("{error:#}"))))?;
         let transport = transport(&self.url).map_err(|error| Failure::Away(error.to_string()))?;
-        // A runtime of its own: the limit on the whole conversation needs a timer that can cut it off.
+        // A separate runtime: the limit on the whole conversation needs a timer that can cut it off.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Failure::Away(error.to_string()))?;
         runtime.block_on(async {
@@ -128,9 +128,9 @@ impl Smtp {
 }
 
 fn transport(url: &str) -> anyhow::Result<AsyncSmtpTransportBuilder> {
-    // The URL may hold a password: it is not repeated in the error.
+    // The URL may hold a password, so the error does not repeat it.
     let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(url).map_err(|_may_hold_it| {
-        anyhow!("the mail server is `smtps://user:password@host:465` or `smtp://host:587?tls=required`")
+        anyhow!("give the mail server as `smtps://user:password@host:465` or `smtp://host:587?tls=required`")
     })?;
     Ok(builder.timeout(Some(STEP_LIMIT)))
 }
@@ -146,7 +146,7 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Text without line ends and other control characters: a device's name must not become a header.
+/// Text without line breaks and other control characters: a device's name must not become a header.
 fn one_line(text: &str) -> String {
     plain(text).chars().take(300).collect()
 }

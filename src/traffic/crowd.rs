@@ -1,7 +1,7 @@
-//! Who is connected. When room runs out a stranger that says nothing goes first, then one of the address that has most
-//! strangers; who showed who they are stays.
+//! Who is connected. When room runs out, a stranger that says nothing goes first, then one from the address
+//! with the most strangers; whoever has identified themselves stays.
 //!
-//! Each connection costs two file descriptors: its own, and one by which it can be ended from here.
+//! Each connection costs two file descriptors: its own, and one for ending it from here.
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
 use std::os::fd::{AsFd, OwnedFd};
@@ -10,39 +10,41 @@ use std::time::{Duration, Instant};
 
 use crate::domain::id::{DeviceId, UserId};
 
-/// A stranger's request is given so long before its connection may go to make room.
+/// How long a stranger's request may take before its connection may be ended to make room.
 const TURN: Duration = Duration::from_secs(10);
-/// A new connection is given so long to begin its first request, as long as there are not half as many again.
+/// How long a new connection has to begin its first request, unless connections exceed the limit by half.
 const FIRST_WORD: Duration = Duration::from_millis(250);
 
-/// How many connections there may be; up to half as many again where most are so new that nobody knows what they want.
+/// How many connections there may be; up to half as many again if most are so new that nobody knows what they
+/// want.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Room {
-    /// Of all.
+    /// In total.
     pub all: usize,
-    /// Of one address that is no trusted proxy.
+    /// From one address that is not a trusted proxy.
     pub address: usize,
-    /// Of one device, and of one person.
+    /// From one device, and from one person.
     pub owner: usize,
-    /// Of all devices together, so that people find room.
+    /// From all devices together, so that people find room.
     pub devices: usize,
 }
 
 impl Room {
-    /// What fits into so many file descriptors, with a share that is kept for the database, the backups and the rest.
+    /// What fits into this many file descriptors, with a share reserved for the database, the backups and the
+    /// rest.
     pub fn of(descriptors: u64) -> Self {
         let descriptors = usize::try_from(descriptors).unwrap_or(usize::MAX).min(1 << 17);
         let all = (descriptors.saturating_sub((descriptors / 4).min(1024)) / 4).max(16);
         Self { all, address: (all / 4).max(8), owner: 32.min(all / 4).max(4), devices: all - all / 4 }
     }
 
-    /// How many are taken from the system at once; who comes then waits in its queue. Beyond `full`, so that
-    /// those who were ended have time to go.
+    /// How many are accepted from the system at once; further ones wait in its queue. More than `full`, so that
+    /// ended connections have time to go.
     pub const fn taken(self) -> usize {
         2 * self.all
     }
 
-    /// How many are too many whatever they may want.
+    /// How many are too many, whatever they may want.
     const fn full(self) -> usize {
         self.all + self.all / 2
     }
@@ -70,7 +72,7 @@ struct Shared {
 struct Now {
     /// By number, so the oldest comes first.
     all: BTreeMap<u64, Entry>,
-    /// Of those that were not told to end, as `addresses` is.
+    /// Like `addresses`, of those that were not told to end.
     living: usize,
     addresses: HashMap<IpAddr, usize>,
     owners: HashMap<Owner, usize>,
@@ -81,13 +83,13 @@ struct Now {
 #[derive(Debug)]
 struct Entry {
     address: IpAddr,
-    /// Many people come by it.
+    /// Many people come through it.
     is_proxy: bool,
     owner: Option<Owner>,
     since: Instant,
-    /// When a request came last; none before the first.
+    /// When the last request came; none before the first.
     asked: Option<Instant>,
-    /// Told to end: no room is made twice by the same one.
+    /// Told to end: the same one does not make room twice.
     is_ended: bool,
     socket: OwnedFd,
 }
@@ -100,14 +102,16 @@ pub struct Connection {
 }
 
 impl Crowd {
-    /// An empty one. Connections of `proxies` are those of many people, so no limit by address holds for them.
+    /// An empty crowd. Connections from `proxies` belong to many people, so no limit by address applies to
+    /// them.
     pub fn new(room: Room, proxies: Vec<IpAddr>) -> Self {
         Self(Arc::new(Shared { room, proxies, now: Mutex::default() }))
     }
 
-    /// A new connection comes in; where there is no room, the one that is missed least is ended: this one, at the worst.
+    /// A new connection comes in; if there is no room, the least valuable one is ended: in the worst case this
+    /// one.
     ///
-    /// None where the system gives no descriptor to end it by; then its owner should let it go.
+    /// None if the system has no descriptor left for ending it; then its owner should let it go.
     pub fn enter(&self, address: IpAddr, socket: impl AsFd) -> Option<Connection> {
         let is_proxy = self.0.proxies.contains(&address);
         let address = network(address);
@@ -148,15 +152,15 @@ impl Crowd {
     }
 
     fn now(&self) -> MutexGuard<'_, Now> {
-        // Its counts may be off by one after a panic, and that only makes room sooner or later.
+        // Its counts may be off by one after a panic, which only makes room a little sooner or later.
         self.0.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Now {
-    /// Ends one of `among`: a stranger that never asked, then one whose turn is over, the oldest first. Where there `must`
-    /// be room, one of the address that has most strangers goes: one that had no time yet to say what it wants, then the
-    /// oldest if the newcomer's address has fewer; else the newcomer.
+    /// Ends one of `among`: a stranger that never asked, then one whose turn is over, the oldest first. If
+    /// there `must` be room, one from the address with the most strangers goes: one that has not had time to
+    /// say what it wants, then the oldest if the newcomer's address has fewer; otherwise the newcomer.
     fn make_room(&mut self, newcomer: u64, must: bool, among: impl Fn(&Entry) -> bool) {
         let strangers = || {
             self.all
@@ -196,13 +200,13 @@ impl Now {
     fn end(&mut self, number: u64) {
         let Some(entry) = self.all.get_mut(&number).filter(|it| !it.is_ended) else { return };
         entry.is_ended = true;
-        // It fails only where the other side has gone already.
+        // It fails only if the other side has already gone.
         let _ = rustix::net::shutdown(&entry.socket, rustix::net::Shutdown::Both);
         self.living = self.living.saturating_sub(1);
         take_one(&mut self.addresses, entry.address);
     }
 
-    /// Ends the oldest of those that `are` one owner's, or a device's.
+    /// Ends the oldest of those for which `are` holds: one owner's, or a device's.
     fn end_oldest(&mut self, but: u64, are: impl Fn(&Owner) -> bool) {
         let oldest = self
             .all
@@ -216,7 +220,7 @@ impl Now {
 }
 
 impl Connection {
-    /// A request came. Whether it is a stranger's.
+    /// Notes a request; says whether it is a stranger's.
     pub fn asks(&self) -> bool {
         let mut now = self.crowd.now();
         let Some(entry) = now.all.get_mut(&self.number) else { return true };
@@ -224,7 +228,7 @@ impl Connection {
         entry.owner.is_none()
     }
 
-    /// A request showed whose it is. An owner with too many connections loses the one that it used least lately.
+    /// A request showed whose it is. An owner with too many connections loses the least recently used one.
     pub fn belongs_to(&self, owner: Owner) {
         let (room, mut now) = (self.crowd.0.room, self.crowd.now());
         let Some(entry) = now.all.get_mut(&self.number).filter(|it| it.owner != Some(owner)) else { return };
@@ -254,7 +258,7 @@ impl Now {
     }
 }
 
-/// Whose an address is: a network of IPv6 gives each of its machines more addresses than anyone could count.
+/// Whose an address is: an IPv6 network gives each of its machines more addresses than anyone could count.
 fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,

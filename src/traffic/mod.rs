@@ -1,4 +1,4 @@
-//! Strangers and noisy devices: what every connection and every request of the server is held to, whatever its route.
+//! Strangers and noisy devices: the limits for every connection and every request, whatever its route.
 pub mod crowd;
 pub mod pace;
 
@@ -18,38 +18,39 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
 
-/// A client that acknowledges nothing for so long, or takes nothing of what it asked for, has gone.
+/// A client that acknowledges nothing for this long, or takes nothing of what it asked for, has gone.
 const TAKES_NOTHING: Duration = Duration::from_secs(60);
 
-/// Raises the limit of file descriptors to what the system allows this process; gives it.
+/// Raises the limit of file descriptors to what the system allows this process; returns it.
 pub fn raise_descriptor_limit() -> u64 {
     let limit = getrlimit(Resource::Nofile);
     let most = limit.maximum.unwrap_or(1 << 20);
-    // Where the system refuses, the limit stays as it was.
+    // If the system refuses, the limit stays as it was.
     match setrlimit(Resource::Nofile, Rlimit { current: Some(most), maximum: limit.maximum }) {
         Ok(()) => most,
         Err(_) => limit.current.unwrap_or(most),
     }
 }
 
-/// Takes a connection in as soon as it is there, before a byte of it is read.
+/// Registers a connection as soon as it is there, before a byte of it is read.
 pub fn on_connect(crowd: &Crowd, io: &dyn Any, of_connection: &mut Extensions) {
     let tls = || io.downcast_ref::<actix_tls::accept::rustls_0_23::TlsStream<TcpStream>>().map(|it| it.get_ref().0);
     let Some(stream) = io.downcast_ref::<TcpStream>().or_else(tls) else { return };
     let Ok(address) = stream.peer_addr() else { return };
     let patience = u32::try_from(TAKES_NOTHING.as_millis()).unwrap_or(u32::MAX);
-    // Not known on every system; there the connection only lives longer.
+    // Not available on every system; there the connection only lives longer.
     let _ = rustix::net::sockopt::set_tcp_user_timeout(stream, patience);
     match crowd.enter(address.ip().to_canonical(), stream) {
         Some(connection) => {
             of_connection.insert(Arc::new(connection));
         }
-        // No descriptor is left: what comes now makes it worse.
+        // No descriptor is left: anything that comes now makes it worse.
         None => drop(rustix::net::shutdown(stream.as_fd(), rustix::net::Shutdown::Both)),
     }
 }
 
-/// The middleware around everything: a body comes at a pace, and a connection is known once a request on it was.
+/// The middleware around everything: a body must keep a pace, and a connection is recognised once a request on
+/// it is.
 ///
 /// # Errors
 /// As what is around.
@@ -79,7 +80,7 @@ pub async fn keep(
     Ok(response)
 }
 
-/// A device showed who it is; said before its request is done, which may be a wait of a minute.
+/// A device showed who it is; noted before its request is done, which may be a wait of a minute.
 pub fn is_of_device(request: &HttpRequest, device: DeviceId) {
     if let Some(connection) = request.conn_data::<Arc<Connection>>() {
         connection.belongs_to(Owner::Device(device));

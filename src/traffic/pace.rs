@@ -1,5 +1,5 @@
-//! A body that comes too slowly is broken off: else a few strangers, each sending a byte now and then, would hold
-//! whatever the server keeps for a request that is under way.
+//! A body that arrives too slowly is cut off: otherwise a few strangers, each sending a byte now and then,
+//! would tie up whatever the server holds for a running request.
 use actix_web::dev::Payload;
 use actix_web::error::PayloadError;
 use actix_web::web::Bytes;
@@ -13,7 +13,7 @@ use tokio::time::{Instant, Sleep, sleep};
 /// How slowly a body may arrive.
 #[derive(Debug, Clone, Copy)]
 pub struct Least {
-    /// Added to what the bytes may take: a first round trip, a phone that changes its cell.
+    /// Added to what the bytes may take: a first round trip, a phone changing its cell.
     pub grace: Duration,
     /// Bytes per second; below a modem's.
     pub rate: u32,
@@ -26,20 +26,20 @@ impl Default for Least {
 }
 
 impl Least {
-    /// How long one may have waited for a body of which so many bytes came.
+    /// How long the server may have waited for a body of which this many bytes have arrived.
     fn patience(self, received: u64) -> Duration {
         self.grace + Duration::from_secs(received / u64::from(self.rate.max(1)))
     }
 }
 
-/// A body that is held to a pace. Only time in which the server waited for it counts: what our own disk takes is not
-/// the sender's fault.
+/// A body that must keep a pace. Only time the server spent waiting for it counts: the time our own disk takes
+/// is not the sender's fault.
 pub struct Paced {
     body: Payload,
     least: Least,
     received: u64,
     waited: Duration,
-    /// Since when it is waited for, and when that is too long.
+    /// Since when the server has been waiting for it, and when that is too long.
     waiting: Option<(Instant, Pin<Box<Sleep>>)>,
 }
 
@@ -73,7 +73,7 @@ impl Stream for Paced {
 }
 
 fn too_slow(least: Least) -> io::Error {
-    io::Error::new(io::ErrorKind::TimedOut, format!("it came with less than {} bytes a second", least.rate))
+    io::Error::new(io::ErrorKind::TimedOut, format!("it arrived at less than {} bytes per second", least.rate))
 }
 
 #[cfg(test)]

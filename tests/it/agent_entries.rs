@@ -130,10 +130,7 @@ fn entries_of_every_kind_are_proven() {
     assert!(failures.is_empty() && failures.metadata_count == 0 && failures.not_compared.is_empty(), "{failures:?}");
     assert_eq!(test.matched_count, 40 + 8);
     let left: Vec<_> = world.attempt().unwrap().left_out().unwrap().named.into_iter().map(|it| it.reason).collect();
-    assert_eq!(
-        left,
-        ["a pipe has no content to back up", "a socket has no content that could be backed up"]
-    );
+    assert_eq!(left, ["a pipe has no content to back up", "a socket has no content that could be backed up"]);
     assert!(std::process::Command::new("rm").arg("-rf").arg(world.docs()).status().unwrap().success());
 }
 

@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr};
 /// The client's address: the socket's, or the one a trusted proxy reports.
 ///
 /// # Errors
-/// When the server was put together without settings.
+/// When the server was built without settings.
 pub fn of(request: &HttpRequest) -> Result<IpAddr, Fault> {
     let config = data::<Config>(request)?;
     let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |it| it.ip());

@@ -1,4 +1,4 @@
-//! `POST /agent/v1/backups`: what a finished backup was; `…/backup-failures`: that one did not come about.
+//! `POST /agent/v1/backups`: what a finished backup was; `…/backup-failures`: that one failed.
 use crate::clock::Clock;
 use crate::domain::message::{BackupReport, FailedAttempt};
 use crate::protocol::agent::fault::{Done, Fault, Reply};
@@ -20,7 +20,7 @@ pub async fn backups(request: HttpRequest, received: Message<BackupReport>) -> R
 async fn run(request: &HttpRequest, received: Message<BackupReport>) -> Result<Done, Fault> {
     let Message { from, message } = received;
     let now = data::<Clock>(request)?.now();
-    // An act, for it decides what is tested: two at once must not both be the first.
+    // An act, because it decides what is tested: two at once must not both be the first.
     from.act(request, move |conn, device| service::backup::report(conn, device, &message, now)).await?;
     data::<Wake>(request)?.proof();
     Ok(Done {})

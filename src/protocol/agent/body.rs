@@ -10,25 +10,25 @@ use futures_util::{Stream, StreamExt};
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 
-/// A device that sends nothing for so long has gone.
+/// A device that sends nothing for this long has gone.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Refuses a body that says it is larger than `limit`, before a byte of it is read.
 ///
-/// Gives the length that it says, if it says one.
+/// Returns its declared length, if there is one.
 ///
 /// # Errors
-/// When it is larger, or its length is no number.
+/// When it is larger, or its length is not a number.
 pub fn check_length(request: &HttpRequest, limit: usize) -> Result<Option<u64>, Fault> {
     let Some(length) = request.headers().get(CONTENT_LENGTH) else { return Ok(None) };
     match length.to_str().ok().and_then(|it| it.parse::<u64>().ok()) {
         Some(length) if length <= limit as u64 => Ok(Some(length)),
         Some(_) => Err(too_large(limit)),
-        None => Err(Fault::new(ErrorCode::BadMessage, "`Content-Length` is no number")),
+        None => Err(Fault::new(ErrorCode::BadMessage, "`Content-Length` is not a number")),
     }
 }
 
-/// Reads a body of at most `limit` bytes; `holds` is told how many bytes more are kept.
+/// Reads a body of at most `limit` bytes; `holds` is told how many more bytes are kept.
 ///
 /// # Errors
 /// When it is larger, breaks off, or stalls, or as `holds`.
@@ -56,7 +56,7 @@ pub async fn read<E: std::fmt::Display>(
     Ok(body.freeze())
 }
 
-/// The SHA-256 of a body of at most `limit` bytes, of which nothing is kept.
+/// The SHA-256 of a body of at most `limit` bytes, without keeping any of it.
 ///
 /// # Errors
 /// When it is larger, breaks off, or stalls.
@@ -92,7 +92,7 @@ pub async fn next<E: std::fmt::Display>(
     }
 }
 
-/// Reads a message; what is wrong is said with the field's path.
+/// Reads a message; errors name the field's path.
 ///
 /// # Errors
 /// When it is not JSON, or a field is missing or of a wrong type.
@@ -100,11 +100,11 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
     serde_json::from_slice(body).map_err(|_explained| explain::<T>(body))
 }
 
-/// Reads once more, slowly, to learn the path of the wrong field.
+/// Reads once more, slowly, to find the path of the wrong field.
 fn explain<T: DeserializeOwned>(body: &[u8]) -> Fault {
     let mut json = serde_json::Deserializer::from_slice(body);
     match serde_path_to_error::deserialize::<_, T>(&mut json) {
-        Ok(_) => Fault::new(ErrorCode::BadMessage, "something follows the message's end"),
+        Ok(_) => Fault::new(ErrorCode::BadMessage, "something follows the end of the message"),
         Err(error) => {
             let reason = error.inner().to_string();
             let path = error.path().to_string();
@@ -137,7 +137,7 @@ pub async fn off_the_worker<T: Send + 'static>(
     }
 }
 
-/// What a body over the limit is told.
+/// The answer to a body over the limit.
 pub fn too_large(limit: usize) -> Fault {
     Fault::new(ErrorCode::TooLarge, format!("the body may have at most {limit} bytes"))
 }

@@ -40,7 +40,7 @@ async fn run(request: &HttpRequest, received: Message<CheckIn>) -> Result<CheckI
     answer.map_err(|refusal| forgetting(data::<Shared>(request), device, refusal))
 }
 
-/// What was remembered of a device that is refused may be out of date.
+/// What was remembered about a refused device may be out of date.
 pub fn forgetting(
     shared: Result<&actix_web::web::Data<Shared>, Fault>,
     device: crate::domain::id::DeviceId,

@@ -1,8 +1,9 @@
-//! Copies of a request: what was answered is kept for a moment, and a copy gets the same.
+//! Copies of a request: the answer is kept for a moment, and a copy gets the same one.
 //!
-//! A proxy between may send a request twice and pass on either answer. A sender that asks for it (`Idempotency-Key`)
-//! then loses nothing: the second is not done again, waits for the answer of the first, and gets it too. What is no
-//! longer kept, or was answered before a restart, is `replayed` as ever.
+//! A proxy in between may send a request twice and pass on either answer. A sender that asks for it
+//! (`Idempotency-Key`) then loses nothing: the second is not carried out again, waits for the first one's
+//! answer, and gets it too. If the answer is no longer kept, or was given before a restart, the copy is refused
+//! as `replayed` as usual.
 use crate::domain::message::IDEMPOTENCY_KEY;
 use crate::protocol::agent::fault::{self, Refused};
 use crate::protocol::agent::shared::Shared;
@@ -15,9 +16,9 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
-/// So many answers are kept: those of the last moments.
+/// How many answers are kept: those of the last moments.
 const MAX_KEPT: usize = 4096;
-/// A larger answer is given to those that wait for it, and not kept.
+/// A larger answer is given to those waiting for it, and not kept.
 const MAX_BYTES: usize = 8 << 10;
 
 /// Who sent a request, and its id.
@@ -53,7 +54,8 @@ struct Kept {
     order: VecDeque<Key>,
 }
 
-/// The first of its kind: whoever holds it owes the answer. Dropped without one, a copy is a request of its own.
+/// The first of its kind: whoever holds it owes the answer. If it is dropped without one, a copy is a request
+/// of its own.
 #[derive(Debug)]
 pub struct First {
     answers: Answers,
@@ -63,11 +65,11 @@ pub struct First {
 
 impl Answers {
     fn kept(&self) -> MutexGuard<'_, Kept> {
-        // Each change is one step, so what a panic leaves is whole.
+        // Each change is one step, so a panic leaves nothing half done.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Enters a request; for a copy, gives what to wait for.
+    /// Enters a request; for a copy, returns what to wait for.
     fn enter(&self, key: Key) -> Result<First, watch::Receiver<Option<Answered>>> {
         let mut kept = self.kept();
         if let Some(known) = kept.by_request.get(&key) {
@@ -92,7 +94,7 @@ impl Answers {
         }
     }
 
-    /// The first of its kind, or the answer that it got.
+    /// The first of its kind, or the answer it got.
     async fn first(&self, key: Key) -> Result<First, Answered> {
         loop {
             let mut waiting = match self.enter(key.clone()) {
@@ -102,7 +104,7 @@ impl Answers {
             match waiting.wait_for(Option::is_some).await.map(|it| it.clone()) {
                 Ok(Some(answered)) => return Err(answered),
                 Ok(None) => {}
-                // It went without an answer, and was forgotten before its end was seen here.
+                // It ended without an answer, and was forgotten before its end was seen here.
                 Err(_gone) => self.forget(&key),
             }
         }
@@ -126,10 +128,10 @@ impl Drop for First {
     }
 }
 
-/// Takes a verified request of `sender`, where it asks for it, as the first of its kind.
+/// Registers a verified request of `sender`, if it asks for that, as the first of its kind.
 ///
 /// # Errors
-/// With the answer, where it is a copy.
+/// With the answer, if it is a copy.
 pub async fn enter(request: &HttpRequest, sender: &str, jti: &str) -> Result<(), Refused> {
     if !request.headers().contains_key(IDEMPOTENCY_KEY) {
         return Ok(());

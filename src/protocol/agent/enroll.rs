@@ -1,7 +1,7 @@
 //! `POST /agent/v1/enroll`: a device joins.
 //!
-//! The sender is a stranger until its token is known: the body is small, the
-//! address is counted, and the costly part comes after the token.
+//! The sender is a stranger until its token is recognised: the body is small, the address is counted, and the
+//! costly part comes after the token.
 use crate::blob::BlobStore;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -36,7 +36,7 @@ pub async fn enroll(request: HttpRequest, payload: Payload) -> Result<Reply<Enro
     Ok(Reply(run(&request, message).await))
 }
 
-/// The message of a stranger that holds the key it names.
+/// A stranger's message, from somebody who holds the key it names.
 async fn receive(request: &HttpRequest, payload: Payload) -> Result<(Enroll, Claims), Fault> {
     let shared = data::<Shared>(request)?;
     let from = address::of(request)?;
@@ -68,7 +68,7 @@ async fn run(request: &HttpRequest, message: Enroll) -> Result<Enrolled, Fault> 
     Ok(enrolled)
 }
 
-/// The sender holds the key that it enrols with, and meant this server.
+/// The sender holds the key it enrolls with, and meant this server.
 fn check_signature(
     request: &HttpRequest,
     token: &Token<'_>,
@@ -84,7 +84,7 @@ fn check_signature(
     token::check(&claims, &Expected { sub: "enroll", method, path, now })?;
     signed::check_body(&claims, body)?;
     let config = data::<Config>(request)?;
-    // Not what the request says of its own `Host`: somebody in between writes both as they like.
+    // Not the request's own `Host`: somebody in between can write both as they like.
     if config.is_public_url(&claims.aud) {
         return Ok(claims);
     }
@@ -92,16 +92,17 @@ fn check_signature(
     Err(Fault::new(
         ErrorCode::BadSignature,
         format!(
-            "the token's `aud` is `{said}`, this server is `{ours}`; enroll with that address, or set --public-url or --other-url"
+            "the token's `aud` is `{said}`, but this server is `{ours}`; enroll with that address, or set \
+             --public-url or --other-url"
         ),
     ))
 }
 
-/// Makes the repository and stores its first objects: slow, so it comes before the transaction.
+/// Creates the repository and stores its first objects: slow, so it comes before the transaction.
 async fn prepare(request: &HttpRequest, key: seal::PublicKey, now: Time) -> Result<Arc<Prepared>, Fault> {
     let blobs = Arc::clone(data::<dyn BlobStore>(request)?);
     let gate = data::<Shared>(request)?.preparing();
-    // Waiting is bounded by the client's patience; a stopped server drops the waiting.
+    // The client's patience bounds the wait; a stopping server drops those waiting.
     let _turn = gate.acquire_owned().await.map_err(|_closed| Error::Internal(anyhow!("the server is stopping")))?;
     body::off_the_worker(move || {
         let prepared = Prepared::make(&key, RepositoryId::generate(now))?;

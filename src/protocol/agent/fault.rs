@@ -73,7 +73,7 @@ impl Fault {
         Answered {
             status: self.status(),
             retry_after: self.retry_after.map(|after| HeaderValue::from(after.as_secs().max(1))),
-            // A struct of texts and numbers is always written.
+            // A struct of texts and numbers can always be serialised.
             body: serde_json::to_vec(&said).unwrap_or_default().into(),
         }
     }
@@ -104,7 +104,7 @@ impl From<Error> for Fault {
     }
 }
 
-/// An answer with nothing in it: it was done.
+/// An empty answer: it was done.
 #[derive(Debug, Serialize)]
 pub struct Done {}
 
@@ -126,12 +126,12 @@ impl<T: Serialize> Responder for Reply<T> {
     }
 }
 
-/// Why an extractor lets a request go no further.
+/// Why an extractor stops a request.
 #[derive(Debug)]
 pub enum Refused {
     /// A fault, with the server's time.
     Fault(Fault, Time),
-    /// It is a copy of a request that was answered so.
+    /// It is a copy of a request that was answered like this.
     Answered(Answered),
 }
 
@@ -166,14 +166,21 @@ impl ResponseError for Refused {
     }
 }
 
-/// The answer to an address that nothing is at, and to a method that an address does not take.
+/// The answer for an address with nothing at it, and for a method an address does not accept.
 pub async fn nothing_there(request: HttpRequest) -> HttpResponse {
     let method = match request.match_pattern().as_deref() {
         None => return Fault::new(ErrorCode::NotFound, "there is no such address").response(now(&request)),
         Some("/agent/v1/wait" | "/agent/v1/program") => "GET",
         Some(_) => "POST",
     };
-    let mut response = Fault::new(ErrorCode::NotFound, format!("this address takes {method}")).response(now(&request));
+    let mut response = Fault::new(
+        ErrorCode::NotFound,
+        format!(
+            "this address accepts \
+     {method}"
+        ),
+    )
+    .response(now(&request));
     *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
     response.headers_mut().insert(ALLOW, HeaderValue::from_static(method));
     response

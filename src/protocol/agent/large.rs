@@ -1,13 +1,14 @@
-//! Large bodies are held in memory until they are understood: one of each device, and all together within a budget.
+//! Large bodies are held in memory until they are parsed: one per device, and all together within a budget.
 //!
-//! What counts is what has come, not what was promised: a device that claims much and sends little takes no room.
+//! What counts is what has arrived, not what was announced: a device that claims much but sends little takes no
+//! room.
 use crate::domain::id::DeviceId;
 use crate::protocol::agent::fault::Fault;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Bytes that all large bodies together may hold: two of the largest.
+/// How many bytes all large bodies together may hold: two of the largest.
 const BUDGET: u64 = 128 << 20;
 const PAUSE: Duration = Duration::from_secs(2);
 
@@ -21,18 +22,18 @@ pub struct Place(LargeBodies, DeviceId);
 
 impl LargeBodies {
     fn now(&self) -> MutexGuard<'_, HashMap<DeviceId, u64>> {
-        // A map of numbers is whole after any panic.
+        // A map of numbers is intact after any panic.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the place of a body of which nothing has come yet.
+    /// Reserves the place of a body of which nothing has arrived yet.
     ///
     /// # Errors
-    /// 503 when this device sends one already.
+    /// 503 when this device is already sending one.
     pub fn enter(&self, device: DeviceId) -> Result<Place, Fault> {
         let mut now = self.now();
         if now.contains_key(&device) {
-            return Err(Fault::busy("this device sends another large message; try again", PAUSE));
+            return Err(Fault::busy("this device is sending another large message; try again", PAUSE));
         }
         now.insert(device, 0);
         Ok(Place(self.clone(), device))
@@ -40,14 +41,14 @@ impl LargeBodies {
 }
 
 impl Place {
-    /// So many bytes more have come.
+    /// Counts this many more bytes as arrived.
     ///
     /// # Errors
     /// 503 when all bodies together hold too many.
     pub fn holds(&self, bytes: u64) -> Result<(), Fault> {
         let mut now = self.0.now();
         if now.values().sum::<u64>() + bytes > BUDGET {
-            return Err(Fault::busy("the server has all the large messages that it can take; try again", PAUSE));
+            return Err(Fault::busy("the server has all the large messages it can take; try again", PAUSE));
         }
         *now.entry(self.1).or_default() += bytes;
         Ok(())

@@ -1,7 +1,7 @@
 //! `POST /agent/v1/manifests`: what a device says its files were, before a backup.
 //!
-//! The body goes to the blob store piece by piece, under the hash that was
-//! signed; it counts as there when it was read back, understood, and has its row.
+//! The body goes to the blob store piece by piece, under the hash that was signed; it counts as stored once it
+//! was read back, parsed, and has its row.
 use crate::blob::{BlobKey, BlobStore, Stored, Upload};
 use crate::clock::Clock;
 use crate::domain::id::DeviceId;
@@ -21,7 +21,7 @@ use actix_web::{HttpRequest, post};
 use aws_lc_rs::digest::{Context as Hasher, SHA256};
 use std::sync::Arc;
 
-/// So much is gathered before it is handed to a thread that writes.
+/// How much is gathered before it is handed to a thread that writes.
 const PIECE: usize = 1 << 20;
 
 #[post("/agent/v1/manifests")]
@@ -31,7 +31,7 @@ pub async fn manifests(
     mut payload: Payload,
 ) -> Result<Reply<ManifestStored>, Refused> {
     if let Err(copy) = from.enter(&request).await {
-        // Who is in the middle of sending it would else not see the answer.
+        // Otherwise a sender in the middle of the body would not see the answer.
         let hash = body::hash(&mut payload, MAX_STORED_BYTES).await.map(drop);
         return Err(hash.map_or_else(|it| Refused::at(it, fault::now(&request)), |()| copy));
     }
@@ -41,16 +41,16 @@ pub async fn manifests(
 async fn run(request: &HttpRequest, from: Enrolled, payload: Payload) -> Result<ManifestStored, Fault> {
     let said = body::check_length(request, MAX_STORED_BYTES)?;
     let name = ObjectName::parse(from.body_sha256())
-        .ok_or_else(|| Fault::new(ErrorCode::BadSignature, "`body_sha256` is 64 lower-case hex digits"))?;
+        .ok_or_else(|| Fault::new(ErrorCode::BadSignature, "`body_sha256` must be 64 lower-case hex digits"))?;
     let device = from.device();
     let store = data::<Store>(request)?;
     let repository = store
         .read(move |conn| store::repository::active_of_device(conn, device))
         .await?
         .ok_or(Error::NotFound("repository"))?;
-    // Without a length the row's own check is the only one.
+    // Without a length, the row's own check is the only one.
     backup::check_room(&repository, said.and_then(|it| i64::try_from(it).ok()).unwrap_or(0))?;
-    // One at a time: what one request takes away again must not be what another is about to write the row of.
+    // One at a time: one request must not remove what another is about to write the row for.
     let _place = data::<Shared>(request)?.large().enter(device)?;
     let key = BlobKey::new(repository.id, ObjectKind::Manifests, name.clone());
     let blobs = Arc::clone(data::<dyn BlobStore>(request)?);
@@ -59,11 +59,11 @@ async fn run(request: &HttpRequest, from: Enrolled, payload: Payload) -> Result<
     let (ledger, is_refused) = (store.clone(), entered.as_ref().is_err_and(Fault::is_refusal));
     let is_known = entered.is_ok() || is_refused;
     off_the_worker(move || {
-        // What was refused must not fill the disk outside of every quota.
+        // What was refused must not fill the disk outside every quota.
         if is_refused {
             backup::discard(&ledger, blobs.as_ref(), &key)?;
         }
-        // Where nobody knows whether the row is there, the mark stays for the next start.
+        // If nobody knows whether the row is there, the mark stays for the next start.
         if is_known {
             stored.settle();
         }
@@ -76,7 +76,7 @@ async fn run(request: &HttpRequest, from: Enrolled, payload: Payload) -> Result<
     Ok(ManifestStored { name, damaged })
 }
 
-/// Understands the manifest and writes its row.
+/// Parses the manifest and writes its row.
 async fn enter(
     request: &HttpRequest,
     from: &Enrolled,
@@ -94,7 +94,7 @@ async fn enter(
     Ok(())
 }
 
-/// Bytes on their way, and the hash of those that are written.
+/// Bytes on their way, and the hash of those written.
 struct Receiving {
     upload: Box<dyn Upload>,
     hasher: Hasher,
@@ -134,7 +134,7 @@ async fn receive(blobs: Arc<dyn BlobStore>, key: &BlobKey, mut payload: Payload)
         if hex::encode(hasher.finish()) != at.name.as_str() {
             return Err(Fault::new(ErrorCode::BadSignature, "the body is not the one that was signed (`body_sha256`)"));
         }
-        // What is there has the same name, so it is the same bytes or damaged ones.
+        // What is there has the same name, so its bytes are the same or damaged.
         let is_there = blobs.size(&at).map_err(Error::from)?.is_some();
         let stored = if is_there { upload.replace() } else { upload.commit() };
         Ok((size, stored.map_err(Error::from)?))
@@ -142,7 +142,7 @@ async fn receive(blobs: Arc<dyn BlobStore>, key: &BlobKey, mut payload: Payload)
     .await
 }
 
-/// Reads the manifest back, whole, and holds it against its device.
+/// Reads back the whole manifest, and checks that it is its device's.
 async fn understand(
     request: &HttpRequest,
     blobs: Arc<dyn BlobStore>,
@@ -155,7 +155,7 @@ async fn understand(
         let stored = crate::blob::read_all(blobs.as_ref(), &key, MAX_STORED_BYTES as u64).map_err(Error::from)?;
         match Manifest::check(stored.as_deref().unwrap_or_default()) {
             Ok(header) if header.device_id == device.as_str() => Ok(()),
-            Ok(_) => Err(Fault::message("device_id", "the manifest is of another device")),
+            Ok(_) => Err(Fault::message("device_id", "the manifest is from another device")),
             Err(fault) => Err(Fault::message("manifest", fault.to_string())),
         }
     })

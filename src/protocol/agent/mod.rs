@@ -34,6 +34,6 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(wipe::wipe_reports)
         .service(restore::restore_progress)
         .service(restore::restore_result)
-        // Last: what is left is no page of the console's.
+        // Last: what is left is not a page of the console.
         .service(web::scope("/agent/v1").default_service(web::to(fault::nothing_there)));
 }

@@ -54,7 +54,7 @@ async fn result(request: &HttpRequest, id: &str, received: Message<RestoreResult
     let id = parse(id)?;
     let Message { from, message } = received;
     let address = address::of(request)?.to_string();
-    // Before the transaction, for both lists may be large. What is refused here is refused in there.
+    // Before the transaction, because both lists may be large. What is refused here would be refused there too.
     let compared = compare(request, from.device(), id, message).await?;
     let now = data::<Clock>(request)?.now();
     let take =
@@ -63,7 +63,7 @@ async fn result(request: &HttpRequest, id: &str, received: Message<RestoreResult
     Ok(Done {})
 }
 
-/// Holds a result against the manifest of its restore point; none where the restore has ended.
+/// Compares a result with the manifest of its restore point; none if the restore has ended.
 async fn compare(
     request: &HttpRequest,
     device: DeviceId,

@@ -1,5 +1,5 @@
-//! What all workers share: devices' keys, so that a check-in needs no read
-//! before its one write, and the bounds on what strangers may ask for.
+//! What all workers share: devices' keys, so that a check-in needs no read before its one write, and the limits
+//! on what strangers may ask for.
 use crate::domain::id::DeviceId;
 use crate::error::Error;
 use crate::protocol::agent::copy::Answers;
@@ -15,7 +15,7 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// A device's key as the database had it. Cheap to clone.
+/// A device's key as in the database. Cheap to clone.
 #[derive(Clone)]
 pub struct Known {
     pub id: DeviceId,
@@ -23,7 +23,7 @@ pub struct Known {
     pub key: Arc<ParsedPublicKey>,
 }
 
-/// So many keys are remembered; then all are forgotten and read again.
+/// How many keys are remembered; then all are forgotten and read again.
 const MAX_KEYS: usize = 200_000;
 
 /// Shared by all workers of one server. Cheap to clone.
@@ -46,7 +46,7 @@ impl Default for Shared {
         Self(Arc::new(Inner {
             keys: RwLock::default(),
             audience: OnceLock::new(),
-            // A whole office enrols from one address on one morning.
+            // A whole office enrolls from one address in one morning.
             enrollments: DefaultKeyedRateLimiter::keyed(per_minute(1200)),
             refused: DefaultKeyedRateLimiter::keyed(per_minute(20)),
             preparing: Arc::new(Semaphore::new(4)),
@@ -81,7 +81,7 @@ impl Shared {
         self.0.keys.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
     }
 
-    /// Remembers a device's key; none when the text is no key.
+    /// Remembers a device's key; none if the text is not a key.
     pub fn remember(&self, id: DeviceId, generation: i64, signing_key: &str) -> Option<Known> {
         let known = Known { id, generation, key: Arc::new(token::public_key(signing_key)?) };
         let mut keys = self.0.keys.write().unwrap_or_else(PoisonError::into_inner);
@@ -94,23 +94,23 @@ impl Shared {
 
     /// Forgets a device's key: it was wiped, removed, or enrolled again.
     ///
-    /// Forgetting is for speed only: what a request does checks the generation
-    /// and state again, in its transaction.
+    /// Forgetting only serves speed: what a request does checks the generation and state again, in its
+    /// transaction.
     pub fn forget(&self, id: DeviceId) {
         self.0.keys.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
     }
 
-    /// What `aud` must be, once it is known.
+    /// The required `aud`, once it is known.
     pub fn audience(&self) -> Option<&str> {
         self.0.audience.get().map(String::as_str)
     }
 
-    /// Keeps what `aud` must be; it never changes.
+    /// Keeps the required `aud`; it never changes.
     pub fn set_audience(&self, audience: String) -> &str {
         self.0.audience.get_or_init(|| audience)
     }
 
-    /// Whether an address may try to enrol once more.
+    /// Whether an address may try to enroll once more.
     pub fn may_enroll(&self, from: IpAddr) -> bool {
         self.0.enrollments.check_key(&from).is_ok()
     }
@@ -131,7 +131,7 @@ impl Shared {
         Arc::clone(&self.0.preparing)
     }
 
-    /// Waits for the turn to decode a manifest, which takes memory: so many at once.
+    /// Waits for a turn to decode a manifest: that takes memory, so only a few run at once.
     ///
     /// # Errors
     /// When the server is stopping.

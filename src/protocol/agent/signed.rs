@@ -54,8 +54,8 @@ impl Enrolled {
         }
     }
 
-    /// Does `work` for the device, in one act with taking the request's id. What `work` refuses is undone, and the
-    /// request counts as received all the same: it is accepted once.
+    /// Does `work` for the device, in one act with recording the request's id. What `work` refuses is undone,
+    /// but the request still counts as received: it is accepted only once.
     ///
     /// # Errors
     /// When the request is not accepted, or as `work`.
@@ -86,16 +86,16 @@ impl Enrolled {
         check_hash(&self.claims, hash)
     }
 
-    /// Takes the request as the first of its kind, where its sender asks for that.
+    /// Registers the request as the first of its kind, if its sender asks for that.
     ///
     /// # Errors
-    /// With what was answered, where it is a copy of another.
+    /// With the answer given, if it is a copy of another.
     pub async fn enter(&self, request: &HttpRequest) -> Result<(), Refused> {
         copy::enter(request, self.known.id.as_str(), &self.claims.jti).await
     }
 }
 
-/// Holds a body against the hash that was signed.
+/// Compares a body with the hash that was signed.
 ///
 /// # Errors
 /// When it is another body.
@@ -123,7 +123,7 @@ impl FromRequest for Enrolled {
     }
 }
 
-/// A signed message: a body that was bounded, has the signed hash, and could be read.
+/// A signed message: a body within the limit, with the signed hash, that could be parsed.
 pub struct Message<T> {
     pub from: Enrolled,
     pub message: T,
@@ -176,7 +176,7 @@ async fn receive<T: Incoming>(
     Ok(Message { from, message })
 }
 
-/// Bodies up to this size are understood on the worker.
+/// Bodies up to this size are parsed on the worker.
 const SMALL: usize = 256 << 10;
 
 async fn identify(request: &HttpRequest) -> Result<Enrolled, Fault> {
@@ -184,7 +184,7 @@ async fn identify(request: &HttpRequest) -> Result<Enrolled, Fault> {
     let store = data::<Store>(request)?;
     let token = Token::parse(authorization(request)?)?;
     let id = token.kid.as_deref().and_then(DeviceId::parse).ok_or_else(|| {
-        Fault::new(ErrorCode::BadSignature, "the token's `kid` must be the id that the device got at enrolment")
+        Fault::new(ErrorCode::BadSignature, "the token's `kid` must be the id the device got at enrolment")
     })?;
     let (known, claims) = verify(shared, store, &token, id).await?;
     let expected = Expected {
@@ -202,8 +202,8 @@ async fn identify(request: &HttpRequest) -> Result<Enrolled, Fault> {
     Ok(Enrolled { known, claims })
 }
 
-/// Verifies by the remembered key; when that does not fit, by the one in the
-/// database, which a new enrolment may have changed.
+/// Verifies with the remembered key; if that does not fit, with the one in the database, which a new enrolment
+/// may have changed.
 async fn verify(shared: &Shared, store: &Store, token: &Token<'_>, id: DeviceId) -> Result<(Known, Claims), Fault> {
     let remembered = shared.key(id);
     if let Some(known) = &remembered
@@ -243,7 +243,7 @@ pub fn authorization(request: &HttpRequest) -> Result<&str, Fault> {
 /// Something that every request can reach.
 ///
 /// # Errors
-/// When the server was put together without it.
+/// When the server was built without it.
 pub fn data<T: ?Sized + 'static>(request: &HttpRequest) -> Result<&Data<T>, Fault> {
     let missing = || Error::Internal(anyhow!("the server was started without {}", std::any::type_name::<T>()));
     Ok(request.app_data::<Data<T>>().ok_or_else(missing)?)
@@ -264,7 +264,7 @@ impl From<Refusal> for Fault {
                 "this device has enrolled again since; this enrolment is no longer valid",
             ),
             Refusal::Replayed => {
-                Self::new(ErrorCode::Replayed, "this request was received before (`jti`); sign it anew")
+                Self::new(ErrorCode::Replayed, "this request was already received (`jti`); sign it again")
             }
         }
     }

@@ -15,7 +15,7 @@ use serde::Deserialize;
 const MAX_BYTES: usize = 4096;
 /// [`CLOCK_SKEW`] in seconds.
 const SKEW: i64 = CLOCK_SKEW.as_secs().cast_signed();
-/// `exp` is at most so many seconds after `iat`.
+/// How many seconds after `iat` the `exp` may be at most.
 const MAX_LIFE: i64 = 120;
 
 #[derive(Deserialize)]
@@ -25,9 +25,9 @@ struct Header {
     crit: Option<serde::de::IgnoredAny>,
 }
 
-/// A token that is well formed; nothing of it is believed yet.
+/// A well-formed token; nothing in it is believed yet.
 pub struct Token<'a> {
-    /// Whose key it says it is signed with.
+    /// Whose key it claims to be signed with.
     pub kid: Option<String>,
     signed: &'a str,
     payload: &'a str,
@@ -38,7 +38,7 @@ impl<'a> Token<'a> {
     /// Reads the value of an `Authorization` header.
     ///
     /// # Errors
-    /// When it is no JWT, or one of another algorithm than `EdDSA`.
+    /// When it is not a JWT, or one with an algorithm other than `EdDSA`.
     pub fn parse(header: &'a str) -> Result<Self, Fault> {
         let text = header
             .split_once(' ')
@@ -46,8 +46,8 @@ impl<'a> Token<'a> {
             .map(|(_, token)| token)
             .filter(|token| token.len() <= MAX_BYTES)
             .ok_or_else(|| bad("sign the request: `Authorization: Bearer` and a JWT"))?;
-        let (signed, signature) = text.rsplit_once('.').ok_or_else(|| bad("the token is no JWT"))?;
-        let (head, payload) = signed.split_once('.').ok_or_else(|| bad("the token is no JWT"))?;
+        let (signed, signature) = text.rsplit_once('.').ok_or_else(|| bad("the token is not a JWT"))?;
+        let (head, payload) = signed.split_once('.').ok_or_else(|| bad("the token is not a JWT"))?;
         let head: Header =
             serde_json::from_slice(&decode(head)?).map_err(|error| bad(format!("the token's header: {error}")))?;
         if head.alg != "EdDSA" {
@@ -65,7 +65,7 @@ impl<'a> Token<'a> {
     /// When it was signed with another key or changed, or a claim is missing or of a wrong type.
     pub fn verify(&self, key: &ParsedPublicKey) -> Result<Claims, Fault> {
         key.verify_sig(self.signed.as_bytes(), &self.signature).map_err(|_why| {
-            bad("the signature does not fit the key that this device enrolled with last; enroll it again")
+            bad("the signature does not match the key this device last enrolled with; enroll it again")
         })?;
         serde_json::from_slice(&decode(self.payload)?).map_err(|error| bad(format!("the token's claims: {error}")))
     }
@@ -79,7 +79,7 @@ pub struct Expected<'a> {
     pub now: Time,
 }
 
-/// Holds claims against the request; `aud` and the body's hash are the caller's.
+/// Checks claims against the request; `aud` and the body's hash are up to the caller.
 ///
 /// # Errors
 /// When a claim does not fit the request or the server's clock.
@@ -90,7 +90,7 @@ pub fn check(claims: &Claims, expected: &Expected<'_>) -> Result<(), Fault> {
         ("htu", claims.htu.as_str(), expected.path),
     ] {
         if said != is {
-            return Err(bad(format!("the token's `{name}` is `{said}`, this request is `{is}`")));
+            return Err(bad(format!("the token's `{name}` is `{said}`, but this request is `{is}`")));
         }
     }
     if !(8..=64).contains(&claims.jti.len()) || !claims.jti.bytes().all(|it| it.is_ascii_graphic()) {
@@ -104,13 +104,13 @@ pub fn check(claims: &Claims, expected: &Expected<'_>) -> Result<(), Fault> {
     if claims.iat > now.saturating_add(SKEW) || claims.exp < now.saturating_sub(SKEW) {
         return Err(Fault::new(
             ErrorCode::ClockOff,
-            "the device's clock differs from the server's by more than a minute; sign again by `server_time`",
+            "the device's clock differs from the server's by more than a minute; sign again using `server_time`",
         ));
     }
     Ok(())
 }
 
-/// When the id of a request may be forgotten: when it would be refused for its age.
+/// When the id of a request may be forgotten: once it would be refused for its age.
 pub fn forget_at(claims: &Claims) -> Time {
     Time::from_millis(claims.exp.saturating_add(SKEW).saturating_add(1).saturating_mul(1000))
 }

@@ -1,6 +1,6 @@
-//! `GET /agent/v1/wait`: answers as soon as a command waits.
+//! `GET /agent/v1/wait`: answers as soon as a command is waiting.
 //!
-//! While it waits it holds no database connection and no thread.
+//! While waiting, it holds no database connection and no thread.
 use crate::clock::Clock;
 use crate::domain::message::Waiting;
 use crate::protocol::agent::check_in::forgetting;
@@ -17,7 +17,7 @@ use std::time::Duration;
 
 /// Proxies give up after a minute.
 const LONGEST: u64 = 50;
-/// What a wait that was replaced pauses for.
+/// How long a replaced wait pauses.
 const PAUSE: Duration = Duration::from_secs(30);
 
 #[derive(Deserialize)]
@@ -38,7 +38,7 @@ async fn run(request: &HttpRequest, from: Enrolled) -> Result<Waiting, Fault> {
     let patience = Duration::from_secs(asked.seconds.unwrap_or(LONGEST).min(LONGEST));
     let now = data::<Clock>(request)?.now();
     let (device, signed) = (from.device(), from.signed());
-    // Before the look at the database, so that a command between the two is not missed.
+    // Before looking at the database, so that a command in between is not missed.
     let waiting = data::<Wake>(request)?.subscribe(device);
     let queued = data::<Store>(request)?
         .write(move |conn| match accept(conn, &signed, false)? {
@@ -53,7 +53,9 @@ async fn run(request: &HttpRequest, from: Enrolled) -> Result<Waiting, Fault> {
     match waiting.wait(patience).await {
         Woken::Yes => Ok(Waiting { command_waits: true }),
         Woken::No => Ok(Waiting { command_waits: false }),
-        // Two programs that wait for one device would else end each other's waits without a pause.
-        Woken::Replaced => Err(Fault::busy("this device waits by another request; try again later", PAUSE)),
+        // Otherwise two programs waiting for one device would keep ending each other's waits.
+        Woken::Replaced => {
+            Err(Fault::busy("this device is already waiting in another request; try again later", PAUSE))
+        }
     }
 }

@@ -27,7 +27,7 @@ async fn run(request: &HttpRequest, received: Message<WipeReport>) -> Result<Wip
     let address = address::of(request)?.to_string();
     let now = data::<Clock>(request)?.now();
     let (device, signed) = (from.device(), from.signed());
-    // A device that did not get its receipt reports again, and is wiped by then.
+    // A device that did not get its receipt reports again, and is already wiped by then.
     let accepted = data::<Store>(request)?
         .act(move |conn| match accept(conn, &signed, true)? {
             Ok(device) => wipe::reported(conn, &actor(&device, &address), &device, &message, now).map(Ok),

@@ -12,7 +12,7 @@ use actix_web::http::header::AUTHORIZATION;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
-/// What a client showed; the token only as its hash.
+/// What a client presented; the token only as its hash.
 #[derive(Debug, Clone)]
 pub struct Credentials {
     repository: RepositoryId,
@@ -26,7 +26,7 @@ pub struct Access {
     pub right: Right,
 }
 
-/// What a token gives.
+/// What a token grants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Right {
     /// Append, and remove locks; read what [`TokenKind::reads`] says.
@@ -36,7 +36,7 @@ pub enum Right {
 }
 
 impl Right {
-    /// The point in time that the view ends at; none for all.
+    /// The time at which the view ends; none for everything.
     pub fn until(self) -> Option<Time> {
         match self {
             Self::Append(_) => None,
@@ -58,7 +58,7 @@ impl Right {
     }
 }
 
-/// Reads the header; none where it is missing or wrong.
+/// Reads the header; none if it is missing or wrong.
 pub fn credentials(request: &HttpRequest) -> Option<Credentials> {
     let value = request.headers().get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, encoded) = value.split_once(' ')?;
@@ -70,8 +70,8 @@ pub fn credentials(request: &HttpRequest) -> Option<Credentials> {
     Some(Credentials { repository: RepositoryId::parse(user)?, token_hash: secret::hash(token) })
 }
 
-/// Looks the token up; none when it is not this repository's, was revoked or has expired, or whoever made it may not
-/// any more.
+/// Looks up the token; none if it is not this repository's, was revoked or has expired, or if whoever made it
+/// no longer may.
 ///
 /// # Errors
 /// When the database refuses.

@@ -1,5 +1,5 @@
-//! What a client is told when the answer is no. Restic retries all but 401,
-//! 403, 404, 416 and 507, so these are for what another try cannot change.
+//! What a client is told when the answer is no. Restic retries everything except 401, 403, 404, 416 and 507, so
+//! these are for what another try cannot change.
 use crate::blob;
 use crate::error::{DISK_FULL, Error};
 use actix_web::body::BoxBody;
@@ -21,12 +21,12 @@ impl Refusal {
         Self { status, text: text.into() }
     }
 
-    /// The name or kind is none of ours.
+    /// The name or kind is not one of ours.
     pub fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "there is no such object")
     }
 
-    /// The server has enough to do; the client should come again.
+    /// The server is busy; the client should come again.
     pub fn busy(text: &str) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, text)
     }
@@ -96,18 +96,23 @@ impl From<io::Error> for Refusal {
         if kind == Kind::AlreadyExists {
             return Self::busy("the object is being stored by another request; try again");
         }
-        tracing::error!(%error, "the store of backups failed");
+        tracing::error!(%error, "the backup store failed");
         if let Some(fault) = blob::fault_of(&error) {
-            return Self::busy(&format!("the store of backups cannot be used now: {}; try again later", fault.fault));
+            return Self::busy(&format!(
+                "the backup store cannot be used at the moment: {}; try again later",
+                fault.fault
+            ));
         }
         if matches!(kind, Kind::StorageFull | Kind::QuotaExceeded) {
             return Self::full(DISK_FULL);
         }
         if kind == Kind::ReadOnlyFilesystem {
-            return Self::full(
-                "the disk of the backups is read-only: what is stored can be read, and nothing can be added",
-            );
+            return Self::full("the backup disk is read-only: what is stored can be read, but nothing can be added");
         }
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "the server cannot store or read backups now; its log says why")
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the server cannot store or read backups at the moment; its log \
+         says why",
+        )
     }
 }

@@ -6,10 +6,10 @@ use crate::protocol::restic::answer::Refusal;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Uploads of one repository at once; restic makes 5, and one more is a retry.
+/// Concurrent uploads per repository; restic makes 5, and one more is a retry.
 pub const PER_REPOSITORY: usize = 6;
 
-/// Bytes that all uploads together may hold in memory.
+/// How many bytes all uploads together may hold in memory.
 pub const BUDGET: u64 = 256 << 20;
 
 /// What is under way. Cheap to clone.
@@ -33,7 +33,7 @@ pub struct Place {
 
 impl InFlight {
     fn now(&self) -> MutexGuard<'_, Now> {
-        // Counts and sets are whole after any panic.
+        // Counts and sets are intact after any panic.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -44,13 +44,13 @@ impl InFlight {
     pub fn enter(&self, key: &BlobKey, bytes: u64) -> Result<Place, Refusal> {
         let mut now = self.now();
         if now.repositories.get(&key.repository).is_some_and(|count| *count >= PER_REPOSITORY) {
-            return Err(Refusal::busy("too many uploads of this device at once; try again"));
+            return Err(Refusal::busy("too many simultaneous uploads from this device; try again"));
         }
         if now.bytes + bytes > BUDGET {
-            return Err(Refusal::busy("the server has all the uploads that it can take; try again"));
+            return Err(Refusal::busy("the server has all the uploads it can take; try again"));
         }
         if !now.keys.insert(key.clone()) {
-            return Err(Refusal::busy("this object is on its way already; try again"));
+            return Err(Refusal::busy("this object is already being uploaded; try again"));
         }
         *now.repositories.entry(key.repository).or_default() += 1;
         now.bytes += bytes;

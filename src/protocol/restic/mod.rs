@@ -1,8 +1,8 @@
 //! The door for backups: the restic REST protocol, versions 1 and 2, so that an
 //! unmodified restic or rustic is a full client (`docs/protocol/restic.md`).
 //!
-//! A device appends. It overwrites nothing, removes nothing but its locks, and
-//! adds no key; what is there is what the ledger says.
+//! A device appends. It overwrites nothing, removes nothing except its locks, and adds no key; the ledger says
+//! what is there.
 mod access;
 mod answer;
 mod in_flight;
@@ -26,7 +26,7 @@ use in_flight::InFlight;
 use path::Target;
 use std::sync::Arc;
 
-/// What the door needs. One for the whole server, so that its limits hold for all of it.
+/// What the door needs. One for the whole server, so that its limits apply to all of it.
 #[derive(Clone)]
 pub struct Door {
     store: Store,
@@ -77,11 +77,11 @@ async fn answer(request: &HttpRequest, door: &Data<Door>, payload: Payload) -> R
     dispatch(request, asking, target, payload).await
 }
 
-/// A request that has shown its token.
+/// A request that has presented its token.
 struct Asking {
     door: Door,
     access: Access,
-    /// What the ledger says of the object that is named.
+    /// What the ledger says about the named object.
     known: object::Known,
 }
 
@@ -103,12 +103,12 @@ async fn dispatch(
         (Target::Repository, "POST") => create(request, &asking),
         (Target::Config | Target::Object(..), "GET" | "HEAD") => object::read(request, asking).await,
         (Target::Config, "POST") | (Target::Object(ObjectKind::Keys, _), "POST") => {
-            Err(Refusal::forbidden("the server makes keys and config; ask an admin for another password"))
+            Err(Refusal::forbidden("the server creates keys and config; ask an admin for another password"))
         }
         (Target::Object(kind, name), "POST") => upload::receive(request, asking, kind, name, payload).await,
         (Target::Object(ObjectKind::Locks, name), "DELETE") => object::unlock(asking, name).await,
         (Target::Config | Target::Object(..) | Target::Repository, "DELETE") => {
-            Err(Refusal::forbidden("this repository only grows; the server removes what its rules allow"))
+            Err(Refusal::forbidden("this repository is append-only; the server removes what its rules allow"))
         }
         (Target::List(kind), "GET") => object::list(request, asking, kind).await,
         (Target::Repository, _) => Ok(wrong_method("POST")),
@@ -123,13 +123,13 @@ fn wrong_method(allowed: &'static str) -> HttpResponse {
     response
 }
 
-/// `POST ?create=true`: the server made the repository at enrolment, so it is there.
+/// `POST ?create=true`: the server created the repository at enrolment, so it exists.
 fn create(request: &HttpRequest, asking: &Asking) -> Result<HttpResponse, Refusal> {
     if asking.access.right.until().is_some() {
-        return Err(Refusal::forbidden("this ticket only reads"));
+        return Err(Refusal::forbidden("this ticket can only read"));
     }
     if request.method() != Method::POST || request.query_string() != "create=true" {
-        return Err(Refusal::new(StatusCode::BAD_REQUEST, "POST here is for ?create=true"));
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, "POST here is only for ?create=true"));
     }
     Ok(HttpResponse::Ok().finish())
 }

@@ -1,4 +1,4 @@
-//! Reads, lists and unlocks: by the ledger, and only then by the bytes.
+//! Reads, lists and unlocks: first the ledger, only then the bytes.
 use crate::blob::{self, BlobKey, BlobStore};
 use crate::domain::id::RepositoryId;
 use crate::domain::object::{ObjectKind, ObjectName};
@@ -26,11 +26,11 @@ const V2: &str = "application/vnd.x.restic.rest.v2";
 /// Bytes are read and sent in pieces of this size, two of which are in memory at once.
 const PIECE: u64 = 256 << 10;
 
-/// What the ledger says of one object.
+/// What the ledger says about one object.
 #[derive(Debug, Default)]
 pub struct Known {
     pub object: Option<Object>,
-    /// How many locks there are, where a lock is named.
+    /// How many locks there are, if a lock is named.
     pub lock_count: i64,
 }
 
@@ -48,7 +48,7 @@ impl Known {
 pub async fn read(request: &HttpRequest, asking: Asking) -> Result<HttpResponse, Refusal> {
     let right = asking.access.right;
     if asking.known.object.as_ref().is_some_and(|it| !right.reads(it.kind)) && request.method() != Method::HEAD {
-        return Err(Refusal::forbidden("this token only appends: it reads no backups"));
+        return Err(Refusal::forbidden("this token can only append, not read backups"));
     }
     let object = asking.known.object.filter(|it| right.shows(it.received_at)).ok_or_else(Refusal::not_found)?;
     let size = object.size();
@@ -68,7 +68,7 @@ pub async fn read(request: &HttpRequest, asking: Asking) -> Result<HttpResponse,
     if store::kept_object::KINDS.contains(&key.kind) {
         let (door, opens, now) = (asking.door.clone(), key.clone(), asking.door.clock.now());
         let healed = spawn_blocking(move || repository::heal_one(&door.store, &*door.blobs, &opens, now)).await;
-        // Where it cannot be put back, what is there is judged as any other object.
+        // If it cannot be restored, what is there is judged like any other object.
         if let Ok(Err(error)) = healed {
             tracing::warn!(%key, error = format!("{error:#}"), "a file that opens a repository could not be healed");
         }
@@ -107,7 +107,7 @@ enum Wanted {
     PastTheEnd,
 }
 
-/// Reads the one range that restic asks for; what is not understood means all, as HTTP says.
+/// Reads the one range that restic asks for; anything not understood means everything, as in HTTP.
 fn range(headers: &HeaderMap, size: u64) -> Wanted {
     let text = headers.get(header::RANGE).and_then(|it| it.to_str().ok()).and_then(|it| it.strip_prefix("bytes="));
     let Some((from, to)) = text.and_then(|it| it.split_once('-')) else { return Wanted::All };
@@ -132,9 +132,9 @@ async fn fetch(
     Ok(piece?)
 }
 
-/// The first piece of an object; none where the store has lost it or part of it.
+/// The first piece of an object; none if the store has lost it or part of it.
 ///
-/// An object that is shorter than its row is lost before its first byte is sent, not in the middle of an answer.
+/// An object shorter than its row counts as lost before its first byte is sent, not in the middle of an answer.
 fn first_piece(
     blobs: Arc<dyn BlobStore>,
     key: BlobKey,
@@ -155,7 +155,7 @@ fn read_whole(blobs: &dyn BlobStore, key: &BlobKey, from: u64, to: u64) -> io::R
     }
 }
 
-/// A piece of an object; none where the store has lost it.
+/// A piece of an object; none if the store has lost it.
 fn read_piece(blobs: Arc<dyn BlobStore>, key: BlobKey, from: u64, to: u64) -> JoinHandle<io::Result<Option<Bytes>>> {
     spawn_blocking(move || read_whole(&*blobs, &key, from, to))
 }
@@ -208,7 +208,7 @@ impl Sending {
     }
 }
 
-/// Writes down that the ledger's object is not there whole, and has the newest backup tested.
+/// Records that the ledger's object is not completely there, and has the newest backup tested.
 async fn damaged(door: &Door, key: BlobKey) -> Result<(), Refusal> {
     let now = door.clock.now();
     door.store.act(move |conn| backup::object_damaged(conn, &key, now)).await?;
@@ -221,7 +221,8 @@ pub async fn list(request: &HttpRequest, asking: Asking, kind: ObjectKind) -> Re
     let is_v2 = request.headers().get(header::ACCEPT).is_some_and(|it| it == V2);
     let (id, right) = (asking.access.repository.id, asking.access.right);
     let text = asking.door.store.read(move |conn| {
-        // To who cannot read them there are none: restic then makes a backup that builds on no earlier one.
+        // For a client that cannot read them there are none: restic then makes a backup that does not build on
+        // an earlier one.
         let objects = if right.reads(kind) { store::object::list(conn, id, kind, right.until())? } else { Vec::new() };
         Ok::<_, Error>(if is_v2 { names_and_sizes(&objects) } else { names(&objects) })
     });
@@ -246,10 +247,10 @@ fn names_and_sizes(objects: &[(ObjectName, i64)]) -> String {
     text
 }
 
-/// `DELETE locks/{name}`: the one thing that a client may remove; also fine when it is gone.
+/// `DELETE locks/{name}`: the one thing a client may remove; fine if it is already gone.
 pub async fn unlock(asking: Asking, name: ObjectName) -> Result<HttpResponse, Refusal> {
     if asking.access.right.until().is_some() {
-        return Err(Refusal::forbidden("this ticket only reads"));
+        return Err(Refusal::forbidden("this ticket can only read"));
     }
     let key = BlobKey::new(asking.access.repository.id, ObjectKind::Locks, name);
     let (door, gone) = (asking.door, key.clone());

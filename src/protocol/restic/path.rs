@@ -1,8 +1,7 @@
-//! What a path of the door names.
+//! What a path at the door names.
 //!
-//! The path is read as it came, without decoding: every name that is right has
-//! only hex digits, letters and slashes, so a `%`, a `.` or a doubled slash is
-//! no other spelling of it but simply wrong.
+//! The path is read as received, without decoding: every valid name has only hex digits, letters and slashes,
+//! so a `%`, a `.` or a doubled slash is not another spelling of it but simply wrong.
 use crate::domain::id::RepositoryId;
 use crate::domain::object::{ObjectKind, ObjectName};
 
@@ -17,7 +16,7 @@ pub enum Target {
 
 /// Reads `/restic/{repository}/…`; none for anything else.
 ///
-/// The second is none where the repository is readable and the rest is not.
+/// The second value is none if the repository is readable but the rest is not.
 pub fn parse(path: &str) -> Option<(RepositoryId, Option<Target>)> {
     let (id, rest) = path.strip_prefix("/restic/")?.split_once('/')?;
     let repository = RepositoryId::parse(id).filter(|it| it.as_str() == id)?;
@@ -39,7 +38,7 @@ fn target(rest: &str) -> Option<Target> {
     }
 }
 
-/// Restic's folders; a device's manifests come by the agent's protocol.
+/// Restic's folders; a device's manifests come through the agent protocol.
 fn kind_of(text: &str) -> Option<ObjectKind> {
     match ObjectKind::parse(text)? {
         ObjectKind::Config | ObjectKind::Manifests => None,

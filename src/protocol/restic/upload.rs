@@ -1,10 +1,9 @@
-//! `POST` of an object: hashed while it comes, durable and in the ledger before it is acknowledged.
+//! `POST` of an object: hashed while it arrives, durable and in the ledger before it is acknowledged.
 //!
-//! The body goes in pieces to threads that may block, which hash and write one
-//! piece while the next is received; a slow client holds two pieces of memory
-//! and no thread. Two buffers take turns: what was read from the connection is
-//! copied and let go at once, so that its memory, still in the processor's
-//! cache, takes the next read.
+//! The body goes in pieces to threads that may block, which hash and write one piece while the next is
+//! received; a slow client holds two pieces of memory and no thread. Two buffers take turns: what was read from
+//! the connection is copied and released at once, so that its memory, still in the processor's cache, can take
+//! the next read.
 use crate::blob::piece::{self, Piece};
 use crate::blob::{BlobKey, BlobStore, Stored, Upload};
 use crate::domain::object::{ObjectKind, ObjectName, RepositoryState, TokenKind};
@@ -30,14 +29,14 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A client that sends nothing for so long has gone.
+/// A client that sends nothing for this long has gone.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Locks of one repository at once.
+/// The most locks of one repository at once.
 const LOCKS: i64 = 8;
 /// Restic renews its lock every 5 minutes and calls one of 30 minutes stale.
 const STALE_LOCK: Duration = hours(1);
 
-/// Takes an object in.
+/// Receives an object.
 pub async fn receive(
     request: &HttpRequest,
     asking: Asking,
@@ -53,13 +52,13 @@ pub async fn receive(
     let incoming = Incoming::new(Arc::clone(&door.blobs), key);
     let (incoming, rest, len) = take(incoming, payload, length).await?;
     let arrived = Arrived { incoming, rest, len, sent_by, row: known.object };
-    // On its own: when the client goes now, what it sent is still brought to its end.
+    // In its own task: if the client leaves now, what it sent is still finished.
     let finished = actix_web::rt::spawn(finish(door, arrived, place));
     finished.await.map_err(|error| Refusal::from(io::Error::other(error)))??;
     Ok(HttpResponse::Ok().finish())
 }
 
-/// How long a body is.
+/// The length of a body.
 #[derive(Clone, Copy)]
 struct Length {
     /// None for a body in chunks, as rustic sends it.
@@ -67,10 +66,10 @@ struct Length {
     most: u64,
 }
 
-/// Everything that is refused before a byte of the body is read. Answers who sends it, and its length.
+/// Everything that is refused before a byte of the body is read. Returns who sends it, and its length.
 fn may_send(request: &HttpRequest, asking: &Asking, kind: ObjectKind) -> Result<(TokenKind, Length), Refusal> {
     let Right::Append(sent_by) = asking.access.right else {
-        return Err(Refusal::forbidden("this ticket only reads"));
+        return Err(Refusal::forbidden("this ticket can only read"));
     };
     let repository = &asking.access.repository;
     if repository.state != RepositoryState::Active {
@@ -100,7 +99,7 @@ fn quota_full() -> Refusal {
     Refusal::full(&format!("the backups of this device fill their quota; {}", backup::MORE_SPACE))
 }
 
-/// A client that died leaves its lock behind; eight of them would shut the door for good.
+/// A client that died leaves its lock behind; eight of those would close the door for good.
 async fn make_room(door: &Door, key: &BlobKey, known: &Known) -> Result<(), Refusal> {
     if key.kind != ObjectKind::Locks || known.object.is_some() || known.lock_count < LOCKS {
         return Ok(());
@@ -119,7 +118,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send
     Ok(spawn_blocking(work).await.map_err(io::Error::other)??)
 }
 
-/// Bytes that are coming in.
+/// Bytes that are arriving.
 struct Incoming {
     blobs: Arc<dyn BlobStore>,
     key: BlobKey,
@@ -151,13 +150,13 @@ async fn take(incoming: Incoming, mut payload: Payload, length: Length) -> Resul
     let (mut piece, mut received) = (Piece::new(room), 0);
     loop {
         let chunk = timeout(PATIENCE, payload.next()).await;
-        let chunk = chunk.map_err(|_gone| Refusal::new(StatusCode::REQUEST_TIMEOUT, "nothing came for a minute"))?;
+        let chunk = chunk.map_err(|_gone| Refusal::new(StatusCode::REQUEST_TIMEOUT, "nothing arrived for a minute"))?;
         let Some(chunk) = chunk else { break };
         let chunk =
             chunk.map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, format!("the body broke off: {error}")))?;
         received += chunk.len() as u64;
         if received > length.most {
-            // With a length that was said the bytes end there.
+            // With a declared length the bytes end there.
             return Err(if length.most < kind.max_bytes() { quota_full() } else { too_large(kind) });
         }
         let mut chunk = &*chunk;
@@ -169,7 +168,7 @@ async fn take(incoming: Incoming, mut payload: Payload, length: Length) -> Resul
         }
     }
     if let Some(len) = length.said.filter(|it| *it != received) {
-        return Err(Refusal::new(StatusCode::BAD_REQUEST, format!("{received} of {len} bytes came")));
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, format!("{received} of {len} bytes arrived")));
     }
     let (incoming, _) = at_work.idle().await?;
     Ok((incoming, piece, received))
@@ -182,7 +181,7 @@ enum AtWork {
 }
 
 impl AtWork {
-    /// Waits for the piece that is at work; its memory comes back empty.
+    /// Waits for the piece being processed; its memory comes back empty.
     async fn idle(self) -> Result<(Incoming, Option<Piece>), Refusal> {
         match self {
             Self::Idle(incoming) => Ok((incoming, None)),
@@ -193,7 +192,7 @@ impl AtWork {
         }
     }
 
-    /// Starts with a piece, and gives memory for the next.
+    /// Starts processing a piece, and returns memory for the next.
     async fn absorb(self, mut piece: Piece) -> Result<(Self, Piece), Refusal> {
         let (mut incoming, memory) = self.idle().await?;
         let work = spawn_blocking(move || {
@@ -207,15 +206,15 @@ impl AtWork {
 
 /// What became of the bytes.
 enum Placed {
-    /// The same bytes were there, sound.
+    /// The same bytes were already there, intact.
     There,
-    /// They were put where a ledger row said that they are, and were not.
+    /// They were put where a ledger row said they should be but were not.
     Healed,
-    /// They are durable and have no row.
+    /// They are durable but have no row.
     New(Stored),
 }
 
-/// A body that came whole.
+/// A body that arrived completely.
 struct Arrived {
     incoming: Incoming,
     rest: Piece,
@@ -226,7 +225,7 @@ struct Arrived {
 
 /// The hash, the disk, the ledger, in this order; only then may the client be told.
 ///
-/// The place is held to the end, so that nobody else stores the same object meanwhile.
+/// The place is held to the end, so that nobody else stores the same object in the meantime.
 async fn finish(door: Door, arrived: Arrived, _place: Place) -> Result<(), Refusal> {
     let (key, len, sent_by) = (arrived.incoming.key.clone(), arrived.len, arrived.sent_by);
     let placed = spawn_blocking(move || put_in_place(arrived)).await.map_err(io::Error::other)??;
@@ -258,7 +257,7 @@ fn put_in_place(arrived: Arrived) -> Result<Placed, Refusal> {
             upload.replace()?.settle();
             Placed::Healed
         }
-        // A crash left the bytes without their row: what has just come is known to be whole.
+        // A crash left the bytes without their row: what has just arrived is known to be complete.
         None if is_there => Placed::New(upload.replace()?),
         None => Placed::New(upload.commit()?),
     })
@@ -276,7 +275,7 @@ async fn enter(door: &Door, key: BlobKey, len: u64, sent_by: TokenKind, stored: 
             if is_snapshot {
                 door.wake.proof();
             }
-            // Not waited for: what is left when it fails is looked at by the next start.
+            // Not waited for: if it fails, the next start deals with what is left.
             drop(spawn_blocking(move || stored.settle()));
             Ok(())
         }
