@@ -1,13 +1,13 @@
-//! This program's own file, which devices of the server's platform fetch to become agents.
+//! This program's own file, which machines of the server's platform fetch to become devices.
 //!
-//! Size, hash and bytes are of one descriptor: what was installed over the file since is not what runs here.
+//! Size, hash and bytes come from one descriptor: what was installed over the file since is not what runs here.
 use aws_lc_rs::digest;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::OnceLock;
 
-/// What one read takes.
+/// How much one read takes.
 const PIECE: u64 = 256 << 10;
 
 /// The running program.
@@ -19,10 +19,10 @@ pub struct Program {
 }
 
 impl Program {
-    /// The one that runs. The first call reads the whole file, so it blocks.
+    /// The running one. The first call reads the whole file, so it blocks.
     ///
     /// # Errors
-    /// When the file cannot be read: a program may be allowed to run and not to be read.
+    /// When the file cannot be read: a program may be executable but not readable.
     pub fn own() -> io::Result<&'static Self> {
         static OWN: OnceLock<Program> = OnceLock::new();
         if let Some(own) = OWN.get() {

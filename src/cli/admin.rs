@@ -44,10 +44,10 @@ pub enum AdminCommand {
     Freeze(WriteOptions),
     /// End the freeze; holds that were under way start again
     Unfreeze(WriteOptions),
-    /// The key that opens every backup: without it none can be tested or restored
+    /// The key that opens every backup; without it none can be tested or restored
     #[command(subcommand)]
     ProofKey(ProofKeyCommand),
-    /// Print a new one-time link that makes the owner's account
+    /// Print a new one-time link for creating the owner's account
     SetupLink(WriteOptions),
 }
 

@@ -97,7 +97,7 @@ pub fn listen(data: &Path, execute: Execute, wake: &Wake) -> anyhow::Result<toki
     let path = data.join(SOCKET);
     match std::fs::remove_file(&path) {
         Err(error) if error.kind() != ErrorKind::NotFound => {
-            return Err(error).with_context(|| format!("removing the left-over socket {}", path.display()));
+            return Err(error).with_context(|| format!("removing the leftover socket {}", path.display()));
         }
         _ => {}
     }

@@ -34,7 +34,7 @@ pub enum HostAct {
     RemoveFounder {
         email: String,
     },
-    /// A copy of the proof key was read; the public half is all that is told of it.
+    /// A copy of the proof key was read; only its public half is passed on.
     ProofKeyCopy {
         public: String,
     },

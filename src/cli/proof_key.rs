@@ -1,4 +1,4 @@
-//! `holdfast admin proof-key`: whether the copy that is kept elsewhere opens the backups.
+//! `holdfast admin proof-key`: whether the copy kept elsewhere opens the backups.
 use crate::cli::admin::WriteOptions;
 use crate::cli::control::Request;
 use crate::cli::host::HostAct;
@@ -20,7 +20,8 @@ const MAX_BYTES: u64 = 64 << 10;
 pub enum ProofKeyCommand {
     /// Check a copy of the proof key that you keep elsewhere; the console remembers that it was good
     Verify {
-        /// The copy, on another disk than the key itself; `-` reads it from standard input, as from a password manager
+        /// The copy, on a disk other than the key's; `-` reads it from standard input, for example from a
+        /// password manager
         copy: PathBuf,
         /// The key itself [default: DATA/proof.key]
         #[arg(long, value_name = "FILE", env = "HOLDFAST_PROOF_KEY")]
@@ -34,7 +35,7 @@ impl ProofKeyCommand {
     /// Runs one sub-command.
     ///
     /// # Errors
-    /// When the copy cannot be read, is none, or lies where the key itself lies.
+    /// When the copy cannot be read, is not a key, or is in the same place as the key itself.
     pub(super) fn run(self, file: Options) -> anyhow::Result<ExitCode> {
         let Self::Verify { copy, proof_key, write } = self;
         let given = Options { proof_key, ..Options::default() };
@@ -44,7 +45,7 @@ impl ProofKeyCommand {
     }
 }
 
-/// Reads a copy, and gives its public half.
+/// Reads a copy, and returns its public half.
 fn verify(copy: &Path, live: &Path) -> anyhow::Result<String> {
     let text = if copy == Path::new("-") {
         read(io::stdin()).context("reading the copy from standard input")?
@@ -52,7 +53,7 @@ fn verify(copy: &Path, live: &Path) -> anyhow::Result<String> {
         let name = copy.display();
         let opened = fs::File::open(copy).with_context(|| format!("reading {name}"))?;
         let about = opened.metadata().with_context(|| format!("reading {name}"))?;
-        // Where the key is on another host than this one, there is nothing to hold it against.
+        // If the key is on another host, there is nothing to compare it with.
         if let Ok(live) = fs::metadata(live) {
             refuse_beside(&about, &live)?;
         }
@@ -68,10 +69,10 @@ fn read(from: impl Read) -> io::Result<Zeroizing<String>> {
     Ok(text)
 }
 
-/// One disk that fails must not take both.
+/// One failing disk must not take both.
 fn refuse_beside(copy: &Metadata, live: &Metadata) -> anyhow::Result<()> {
     match (copy.dev() == live.dev(), copy.ino() == live.ino()) {
-        (true, true) => Err(anyhow!("this is the proof key itself and not a copy of it; keep a copy on another disk")),
+        (true, true) => Err(anyhow!("this is the proof key itself, not a copy; keep a copy on another disk")),
         (true, false) => Err(anyhow!(
             "this copy is on the same disk as the proof key, and would be lost with it; keep it elsewhere, and check \
              it there"

@@ -292,7 +292,7 @@ pub fn admit(
     Ok(Ok((token, unheard)))
 }
 
-/// Whether a device could enrol with a token now; asking does not use it up.
+/// Whether a device could enroll with a token now; asking does not use it up.
 ///
 /// # Errors
 /// When the database refuses. A token's refusal is a value.
@@ -304,7 +304,8 @@ pub fn check_open(conn: &mut Conn, token: &str, now: Time) -> Result<std::result
     })
 }
 
-/// Whether the account that made a token may still enrol devices where it does. What the host made needs no account.
+/// Whether the account that made a token may still enroll devices in its team. What the host made needs no
+/// account.
 fn is_backed(conn: &mut Conn, token: &EnrollmentToken) -> Result<bool> {
     let Some(maker) = UserId::parse(&token.created_by) else { return Ok(true) };
     let again = match token.device_id {

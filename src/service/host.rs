@@ -108,10 +108,11 @@ pub fn remove_founder(conn: &mut Conn, by: &Actor, id: UserId, now: Time) -> Res
     Ok(user)
 }
 
-/// Keeps that a copy of the proof key was read and opens what the key opens; `public` is its public half. An act.
+/// Records that a copy of the proof key was read and opens what the key opens; `public` is its public half. An
+/// act.
 ///
 /// # Errors
-/// `Refused` where it is a copy of another key.
+/// `Refused` if it is a copy of another key.
 pub fn proof_key_copy_checked(conn: &mut Conn, by: &Actor, public: &str, now: Time) -> Result<()> {
     match proof::public_key(conn)? {
         Some(known) if known == public => {}
@@ -122,7 +123,7 @@ pub fn proof_key_copy_checked(conn: &mut Conn, by: &Actor, public: &str, now: Ti
     activity::record(conn, by, &Act::done(Action::ProofKeyCopyChecked, Object::new("server", "", "the proof key")), now)
 }
 
-/// When a copy of the proof key that is in use was last found to be good; none where no one looked.
+/// When a copy of the current proof key was last found to be good; none if nobody has checked.
 ///
 /// # Errors
 /// When the database refuses.
@@ -135,7 +136,7 @@ pub fn proof_key_copy(conn: &mut Conn) -> Result<Option<Time>> {
 /// The public half of the copy that was checked, as a setting.
 const PROOF_KEY_COPY: &str = "proof_key.copy";
 
-const OTHER_KEY: &str = "this is a proof key, but of another server: it opens none of the backups here";
+const OTHER_KEY: &str = "this is another server's proof key: it opens none of the backups here";
 
 fn find(conn: &mut Conn, id: UserId) -> Result<User> {
     store::user::find(conn, id)?.ok_or(Error::NotFound("user"))

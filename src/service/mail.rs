@@ -161,7 +161,7 @@ Mail from Holdfast reaches you.
     activity::record(conn, actor, &Act::done(Action::TestMailAsked, Object::new("user", user, &*actor.name)), now)
 }
 
-/// Notes that the mail server took a mail.
+/// Notes that the mail server accepted a mail.
 ///
 /// # Errors
 /// When the database refuses.
@@ -173,7 +173,7 @@ pub fn sent(conn: &mut Conn, id: MailId, now: Time) -> Result<()> {
     Ok(())
 }
 
-/// Whether a mail server ever took a mail of ours.
+/// Whether a mail server has ever accepted a mail of ours.
 ///
 /// # Errors
 /// When the database refuses.
@@ -181,7 +181,7 @@ pub fn has_worked(conn: &mut Conn) -> Result<bool> {
     Ok(store::setting::find(conn, WORKED)?.is_some())
 }
 
-/// A setting, because mails that ended are forgotten after a while.
+/// A setting, because finished mails are forgotten after a while.
 const WORKED: &str = "mail.worked";
 
 fn people(conn: &mut Conn, to: Recipients) -> Result<Vec<Recipient>> {

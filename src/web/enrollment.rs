@@ -254,8 +254,8 @@ impl Made {
         command
     }
 
-    /// What makes a machine that has nothing of ours a device: it fetches this server's own program, looks whether it
-    /// came whole, and runs it.
+    /// What turns a bare machine into a device: it fetches this server's own program, checks that it arrived
+    /// complete, and runs it.
     fn install_command(&self, program: &Program) -> String {
         format!(
             "curl -fsS -o holdfast -H 'Authorization: Bearer {}' {}/agent/v1/program &&\n\
@@ -280,7 +280,7 @@ struct Offered {
 }
 
 impl Offered {
-    /// None for a device that has it already, and where the program's own file cannot be read.
+    /// None for a device that already has it, and if the program's own file cannot be read.
     async fn of(made: &Made) -> Option<Self> {
         if made.token.device_id.is_some() {
             return None;

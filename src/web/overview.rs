@@ -173,16 +173,12 @@ fn steps(read: &Read, layout: &Layout) -> Vec<Step> {
         step(true, "Make the owner’s account", "/account"),
         step(
             read.has_key_copy,
-            "Keep a copy of the proof key, without which no backup opens, on another disk, and check it there: \
+            "Keep a copy of the proof key, which opens every backup, on another disk, and check it there: \
              holdfast admin proof-key verify COPY",
             "/settings",
         ),
         step(read.has_sent_mail, "Set a mail server, and send yourself a test mail", "/settings"),
-        step(
-            read.counts.all > 0,
-            "Enroll one device: this server has the agent for it, and the command",
-            "/enrollment",
-        ),
+        step(read.counts.all > 0, "Enroll one device: this server provides the agent and the command", "/enrollment"),
         step(read.asks_for_backups, "Write a policy that asks for backups", "/policies/new"),
         step(read.has_backup, "Back the device up", "/devices"),
         step(read.counts.proof_holds > 0, "See its restore test pass", "/restore-tests"),

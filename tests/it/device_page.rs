@@ -536,7 +536,7 @@ fn a_point_to_be_tested_again_and_one_of_a_clock_that_was_ahead_say_so() {
         "was received while the server’s clock was ahead.",
         "to be tested again",
         "tested again once the damage is healed",
-        "What was known of 2 restore points no longer counts",
+        "What was known about 2 restore points no longer counts",
     ] {
         assert!(shown.contains(words), "{words}");
     }

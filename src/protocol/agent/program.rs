@@ -1,6 +1,6 @@
-//! `GET /agent/v1/program`: this program itself, for a machine that is to become a device of ours.
+//! `GET /agent/v1/program`: this program itself, for a machine that is to become a device.
 //!
-//! Whoever holds an open enrolment token may have it, and the token is not used up by that: strangers get nothing.
+//! Whoever holds an open enrolment token may have it, without using up the token; strangers get nothing.
 use crate::clock::Clock;
 use crate::domain::message::ErrorCode;
 use crate::error::Error;
@@ -40,7 +40,7 @@ async fn open(request: &HttpRequest) -> Result<&'static Program, Fault> {
     }
     let token = signed::authorization(request)?.split_once(' ').filter(|(it, _)| it.eq_ignore_ascii_case("bearer"));
     let token = token.map(|(_, token)| token.trim().to_owned()).ok_or_else(|| {
-        Fault::new(ErrorCode::TokenRefused, "name an enrolment token: `Authorization: Bearer` and the token")
+        Fault::new(ErrorCode::TokenRefused, "send an enrolment token: `Authorization: Bearer` and the token")
     })?;
     let now = data::<Clock>(request)?.now();
     let store = data::<Store>(request)?;
@@ -52,7 +52,7 @@ async fn open(request: &HttpRequest) -> Result<&'static Program, Fault> {
     .await
 }
 
-/// Reads as fast as the other side takes.
+/// Reads as fast as the other side accepts.
 fn pieces(own: &'static Program) -> impl stream::Stream<Item = io::Result<Bytes>> {
     stream::try_unfold(0, move |at| async move {
         let piece = spawn_blocking(move || own.read(at)).await.map_err(io::Error::other)??;

@@ -160,7 +160,7 @@ const LOCK: Bulk = Bulk {
     name: "Lock",
     action: "/devices/lock-commands",
     what: "Each device locks its screen at its next check-in; its person unlocks it with their own password. \
-     Everyone who is notified about these devices is told by mail.",
+     Everyone who watches these devices is told by mail.",
 };
 const BACK_UP: Bulk = Bulk {
     act: GuardedAct::BackUpMany,
