@@ -1,4 +1,4 @@
-//! The disk that a folder lies on.
+//! The disk a folder is on.
 use crate::domain::object::ObjectKind;
 use rustix::fs::{StatVfsMountFlags, statvfs};
 use std::path::Path;
@@ -8,13 +8,13 @@ pub fn is_read_only(dir: &Path) -> bool {
     statvfs(dir).is_ok_and(|it| it.f_flag.contains(StatVfsMountFlags::RDONLY))
 }
 
-/// The free bytes of the disk of a folder that this process may use, and all of its bytes.
+/// How many bytes of a folder's disk this process may still use, and how many there are.
 pub fn space_of(path: &Path) -> Option<(u64, u64)> {
     let found = statvfs(path).ok()?;
     Some((found.f_bavail.saturating_mul(found.f_frsize), found.f_blocks.saturating_mul(found.f_frsize)))
 }
 
-/// Whether the largest object fits: less is full for a backup, whatever a small file shows.
+/// Whether the largest object fits: anything less is full for a backup, whatever a small file shows.
 pub fn has_room(dir: &Path) -> bool {
     space_of(dir).is_none_or(|(free, _)| free >= ObjectKind::Data.max_bytes())
 }

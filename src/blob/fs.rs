@@ -1,12 +1,12 @@
 //! Blobs as files: `DIR/<repository>/<kind>/[<xx>/]<name>`.
 //!
-//! An upload is a file in `DIR/tmp` whose name tells its key. It is written,
+//! An upload is a file in `DIR/tmp` whose name contains its key. It is written,
 //! synced, and linked to its place, which never overwrites; then the folder is
 //! synced. The file in `tmp` goes only after the ledger has the row, so what a
-//! crash leaves in `tmp` is the list of what the next start has to look at.
+//! crash leaves in `tmp` is the list of what the next start has to check.
 //!
-//! `DIR/holdfast` says whose folder it is ([`home`](super::home)): it is looked at before each write, and
-//! before something counts as missing.
+//! `DIR/holdfast` says whose folder it is ([`home`](super::home)): it is checked before each write, and before
+//! something counts as missing.
 use crate::blob::disk::{has_room, is_read_only, space_of};
 use crate::blob::home::{Home, Identity, Opening};
 use crate::blob::mark::{is_probe, key_of_mark};
@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// How a file or folder is made durable; tests put a failing one in its place.
+/// How a file or folder is made durable; tests replace it with a failing one.
 pub type Sync = fn(&File) -> io::Result<()>;
 
 /// A folder of blobs.
@@ -38,19 +38,19 @@ struct Inner {
     tmp: PathBuf,
     home: Home,
     sync: Sync,
-    /// Two processes whose lock does not reach each other still use names that cannot meet.
+    /// Two processes whose locks do not reach each other still use names that cannot clash.
     run: String,
     next: AtomicU64,
     writes: Writes,
     takes_writes: bool,
-    /// An object that the system did not let us read: it is tried again before the store counts as readable.
+    /// An object the system did not let us read: it is tried again before the store counts as readable.
     unreadable: Mutex<Option<BlobKey>>,
     unsettled: Vec<(BlobKey, PathBuf)>,
 }
 
 impl FsBlobs {
-    /// Opens a folder that belongs to nobody in particular, making it where it is not there, and clears uploads that
-    /// never finished. For tests and measurements: a server opens its own, see [`FsBlobs::open_home`].
+    /// Opens a folder that belongs to nobody in particular, creating it if it is missing, and clears unfinished
+    /// uploads. For tests and measurements: a server opens its own, see [`FsBlobs::open_home`].
     ///
     /// # Errors
     /// When the folder cannot be made or read.
@@ -58,7 +58,7 @@ impl FsBlobs {
         Self::open_with(dir, File::sync_all)
     }
 
-    /// [`FsBlobs::open`] with another way to make files durable.
+    /// [`FsBlobs::open`] with another way of making files durable.
     ///
     /// # Errors
     /// As [`FsBlobs::open`].
@@ -66,7 +66,7 @@ impl FsBlobs {
         Self::begin_writing(dir, Home::unnamed(dir)?, sync)
     }
 
-    /// Opens the folder of a server, for this process alone.
+    /// Opens a server's folder, for this process alone.
     ///
     /// # Errors
     /// A [`StoreFault`] when it is not there, is another's, or is used by another process.
@@ -74,7 +74,7 @@ impl FsBlobs {
         Self::begin_writing(dir, Home::open(dir, identity, opening)?, File::sync_all)
     }
 
-    /// Opens the folder of a server for reading, beside it.
+    /// Opens a server's folder for reading, beside the server.
     ///
     /// # Errors
     /// A [`StoreFault`] when it is not there or another's.
@@ -86,7 +86,7 @@ impl FsBlobs {
     fn begin_writing(dir: &Path, home: Home, sync: Sync) -> io::Result<Self> {
         let mut inner = Inner::new(dir, home, sync, true);
         if is_read_only(dir) {
-            tracing::error!(folder = %dir.display(), "the disk of the backups is read-only: none are taken");
+            tracing::error!(folder = %dir.display(), "the backup disk is read-only: no backups are accepted");
             return Ok(Self(Arc::new(inner)));
         }
         builder().recursive(true).create(&inner.tmp)?;
@@ -132,7 +132,7 @@ impl Inner {
         path
     }
 
-    /// Removes what was never linked to its place, and answers what was.
+    /// Removes what was never linked to its place, and returns what was.
     fn clear_tmp(&self) -> io::Result<Vec<(BlobKey, PathBuf)>> {
         let mut unsettled = Vec::new();
         for entry in fs::read_dir(&self.tmp)? {
@@ -140,7 +140,7 @@ impl Inner {
             match path.file_name().and_then(|it| it.to_str()).and_then(key_of_mark) {
                 Some(key) if self.path(&key).try_exists()? => unsettled.push((key, path)),
                 None if self.home.is_named() && !is_probe(&path) => {
-                    tracing::warn!(path = %path.display(), "this is no upload of ours; it is left where it is");
+                    tracing::warn!(path = %path.display(), "this is not one of our uploads; it is left where it is");
                 }
                 Some(_) | None => fs::remove_file(&path)?,
             }
@@ -178,11 +178,12 @@ impl Inner {
     fn synced(&self, file: &File, what: &Path) -> io::Result<()> {
         (self.sync)(file).inspect_err(|error| {
             self.writes.sync_failed(what, error);
-            tracing::error!(%error, path = %what.display(), "the disk could not keep what was written; no more backups are taken until a restart");
+            tracing::error!(%error, path = %what.display(), "the disk could not keep what was written; no more \
+             backups are accepted until a restart");
         })
     }
 
-    /// Nothing is written to a folder that took the place of the right one: an upload would be acknowledged onto the
+    /// Nothing is written to a folder that replaced the right one: an upload would be acknowledged onto the
     /// disk below a missing mount.
     fn may_write(&self) -> io::Result<()> {
         if !self.takes_writes {
@@ -194,7 +195,8 @@ impl Inner {
         self.home.still().map_err(io::Error::other)
     }
 
-    /// Looks for something at `key`. That nothing is there counts only of a store that is there, before and after.
+    /// Looks for something at `key`. A missing object counts only if the store itself is there, before and
+    /// after.
     fn looked<T>(&self, key: &BlobKey, look: impl Fn() -> io::Result<T>) -> io::Result<Option<T>> {
         match self.present(key, look())? {
             None => {
@@ -207,8 +209,8 @@ impl Inner {
         }
     }
 
-    /// An object that is there and that the system does not let us read stands for the whole store, but for a bad
-    /// sector, which is damage of that object.
+    /// An existing object the system does not let us read stands for the whole store, except for a bad sector,
+    /// which is damage to that object.
     fn present<T>(&self, key: &BlobKey, result: io::Result<T>) -> io::Result<Option<T>> {
         match present(result) {
             Err(error) if !blob::is_bad_sector(&error) && blob::fault_of(&error).is_none() => {
@@ -230,7 +232,7 @@ impl Inner {
         Ok(bytes)
     }
 
-    /// Writes a block as an upload would, and takes it away again.
+    /// Writes a block as an upload would, and removes it again.
     fn try_write(&self) -> io::Result<()> {
         self.may_write()?;
         let path = self.tmp.join(format!("probe-{}", self.run));
@@ -241,8 +243,8 @@ impl Inner {
         written
     }
 
-    /// Makes the folder of `path` and every folder above it, each entry durable; never the store's own, which is there
-    /// or has gone.
+    /// Creates the folder of `path` and every folder above it, each entry durable; never the store's own, which
+    /// is there or has gone.
     fn make_folder(&self, folder: &Path) -> io::Result<()> {
         let Some(above) = folder.parent().filter(|_| folder != self.dir) else {
             return self.home.still().map_err(io::Error::other);
@@ -262,7 +264,7 @@ impl Inner {
         self.synced(&File::open(above)?, above)
     }
 
-    /// Does `place` once more when the folder was missing.
+    /// Does `place` once more if the folder was missing.
     fn in_folder(&self, path: &Path, place: impl Fn() -> io::Result<()>) -> io::Result<()> {
         let folder = path.parent().unwrap_or(&self.dir);
         match place() {
@@ -305,7 +307,7 @@ impl BlobStore for FsBlobs {
                 found.push((BlobKey::new(repository, kind, name), size));
             })?;
         }
-        // What the list lacks counts as missing.
+        // Whatever is not on the list counts as missing.
         self.0.home.still().map_err(io::Error::other)?;
         Ok(found)
     }
@@ -353,7 +355,7 @@ impl BlobStore for FsBlobs {
     }
 }
 
-/// A length that a caller asks for is no reason to reserve it.
+/// A requested length is not a reason to reserve that much.
 const MAX_CAPACITY: usize = 16 << 20;
 
 fn present<T>(result: io::Result<T>) -> io::Result<Option<T>> {
@@ -388,13 +390,13 @@ struct FileUpload {
     keep_tmp: bool,
 }
 
-/// Whether bytes go to the disk through the system's cache. What is large goes past it: that costs less, and the
-/// restore test then reads what the disk has.
+/// Whether bytes go to disk through the system's cache. Large data goes past it: that costs less, and the
+/// restore test then reads what is on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Cache {
     Untried,
     Passed,
-    /// For good: one small piece, and the next no longer begins at a block.
+    /// For good: after one small piece, the next no longer begins at a block.
     Used,
 }
 
@@ -449,7 +451,7 @@ impl FileUpload {
     fn link(&self) -> io::Result<()> {
         let open = format!("/proc/self/fd/{}", self.file.as_raw_fd());
         match linkat(CWD, open, CWD, &self.place, AtFlags::SYMLINK_FOLLOW) {
-            // No /proc here, or another file system between: by name, which the lock makes ours.
+            // No /proc here, or another file system in between: use the name, which the lock makes ours.
             Err(Errno::NOENT | Errno::XDEV) if !Path::new("/proc/self/fd").exists() => {
                 fs::hard_link(&self.tmp, &self.place)
             }
@@ -464,7 +466,7 @@ impl FileUpload {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // This disk has larger blocks, or a full one took part of a block.
+                // This disk has larger blocks, or a full disk took only part of a block.
                 Err(error) if error.kind() == ErrorKind::InvalidInput && self.cache == Cache::Passed => {
                     self.use_cache()?;
                 }
@@ -493,7 +495,7 @@ mod tests {
     use crate::domain::time::Time;
     use crate::secret;
 
-    /// How an upload of one full piece, and then of one byte, goes to the disk.
+    /// How an upload of one full piece, and then one byte, goes to disk.
     fn caches(folder: &Path) -> (Cache, Cache) {
         let store = FsBlobs::open(folder).unwrap();
         let repository = RepositoryId::generate(Time::from_millis(1_795_356_371_000));

@@ -1,7 +1,7 @@
-//! Whose folder of blobs it is: a marker in it, a lock on it, and a look before each write.
+//! Whose blob folder it is: a marker in it, a lock on it, and a check before each write.
 //!
-//! A folder that lost its disk looks like a new, empty one. Without the marker nobody could tell, and uploads would be
-//! acknowledged onto the disk below the missing mount.
+//! A folder whose disk is gone looks like a new, empty one. Without the marker nobody could tell, and uploads
+//! would be acknowledged onto the disk below the missing mount.
 use crate::blob::StoreFault;
 use crate::domain::ground::ReadFault;
 use rustix::fs::{FlockOperation, flock};
@@ -13,17 +13,17 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The folder of the marker and of the lock, beside those of the repositories.
+/// The folder for the marker and the lock, beside those of the repositories.
 const FOLDER: &str = "holdfast";
 const MARKER: &str = "store.json";
 const LOCK: &str = "lock";
-/// Where uploads are on their way; a folder without a marker is known again by it.
+/// Where uploads arrive; it also identifies a backup folder without a marker.
 const UPLOADS: &str = "tmp";
 
-/// A server that ends holds the lock a moment longer than its data folder.
+/// A server that is ending holds the lock a moment longer than its data folder.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// To whom a folder of blobs belongs.
+/// Whom a blob folder belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     pub server: String,
@@ -40,13 +40,13 @@ struct Marker {
 /// How a folder is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Opening {
-    /// The ledger has no object yet: the folder may be made.
+    /// The ledger has no objects yet: the folder may be created.
     New,
     /// The ledger has objects, so the marker must be there.
     Known,
-    /// As it is found, without a lock; for reading beside a server.
+    /// As found, without a lock; for reading beside a server.
     Beside,
-    /// Whatever marker it has: whoever runs the server says that it is the right one.
+    /// Whatever marker it has: the person who runs the server says it is the right one.
     Adopted,
 }
 
@@ -63,7 +63,7 @@ pub struct Home {
 struct Held {
     device: u64,
     inode: u64,
-    /// None where the disk is read-only and has no lock file: nobody writes there.
+    /// None if the disk is read-only and has no lock file: nobody writes there.
     _lock: Option<File>,
 }
 
@@ -78,7 +78,7 @@ impl Home {
             (Err(fault), Opening::New) if fault.fault == ReadFault::Away => {
                 if holds_backups(dir)? {
                     return Err(io::Error::other(StoreFault {
-                        why: format!("{} holds backups that this database knows nothing of", dir.display()),
+                        why: format!("{} holds backups that this database knows nothing about", dir.display()),
                         fault: ReadFault::Foreign,
                     }));
                 }
@@ -118,7 +118,7 @@ impl Home {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the folder is still the one that was opened: one `stat` where it is.
+    /// Whether the folder is still the one that was opened: one `stat` if it is.
     ///
     /// # Errors
     /// What is wrong with it.
@@ -133,7 +133,7 @@ impl Home {
         self.look_again()
     }
 
-    /// Reads the marker once more. A folder that was put back in place of the other is taken with its lock.
+    /// Reads the marker once more. The right folder, if put back, is taken again with its lock.
     ///
     /// # Errors
     /// What is wrong with it.
@@ -156,13 +156,13 @@ fn marker_path(dir: &Path) -> PathBuf {
     dir.join(FOLDER).join(MARKER)
 }
 
-/// The identity in the marker of a folder; none where there is no marker that can be read.
+/// The identity in a folder's marker; none if there is no readable marker.
 pub fn read_marker(dir: &Path) -> Option<Identity> {
     let text = fs::read_to_string(marker_path(dir)).ok()?;
     Some(serde_json::from_str::<Marker>(&text).ok()?.identity)
 }
 
-/// Whether a folder holds backups or a marker: whoever finds them beside no database has lost the database.
+/// Whether a folder holds backups or a marker: if there are any but no database, the database is lost.
 ///
 /// # Errors
 /// When it cannot be read.
@@ -185,14 +185,14 @@ fn look_at_unnamed(dir: &Path) -> Result<(u64, u64), StoreFault> {
     match fs::metadata(dir.join(UPLOADS)) {
         Ok(found) => Ok((found.dev(), found.ino())),
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            let why = format!("{} is not the folder that it was", dir.display());
+            let why = format!("{} is no longer the same folder", dir.display());
             Err(StoreFault { fault: ReadFault::Away, why })
         }
         Err(error) => Err(of_error(dir, &error)),
     }
 }
 
-/// Device and inode of the marker, where it is the right one.
+/// Device and inode of the marker, if it is the right one.
 fn look(dir: &Path, identity: &Identity) -> Result<(u64, u64), StoreFault> {
     let fault = |fault, why| StoreFault { fault, why };
     let path = marker_path(dir);
@@ -217,7 +217,7 @@ fn look(dir: &Path, identity: &Identity) -> Result<(u64, u64), StoreFault> {
         let why = format!("{} is the store of {whose} (server {server}, database {database})", dir.display());
         return Err(fault(ReadFault::Foreign, why));
     }
-    // The marker may come from the system's cache where the folder itself can no longer be read.
+    // The marker may come from the system's cache even if the folder itself can no longer be read.
     if let Err(error) = fs::read_dir(dir).and_then(|mut it| it.next().transpose()) {
         return Err(of_error(dir, &error));
     }
@@ -231,7 +231,7 @@ fn of_error(path: &Path, error: &io::Error) -> StoreFault {
     StoreFault { fault: ReadFault::Unreadable, why: format!("{} cannot be read: {error}", path.display()) }
 }
 
-/// Makes the folder and its marker, both durable.
+/// Creates the folder and its marker, both durable.
 fn mark(dir: &Path, identity: &Identity) -> io::Result<()> {
     let folder = dir.join(FOLDER);
     DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;

@@ -4,7 +4,7 @@ use crate::domain::id::RepositoryId;
 use crate::domain::object::{ObjectKind, ObjectName};
 use std::path::Path;
 
-/// A write that was tried when the server was killed.
+/// A test write that was under way when the server was killed.
 pub fn is_probe(path: &Path) -> bool {
     path.file_name().is_some_and(|it| it.to_string_lossy().starts_with("probe-"))
 }

@@ -1,8 +1,8 @@
 //! Where the bytes of backups are kept.
 //!
-//! A [`BlobStore`] knows nothing of the ledger: an object counts as there when
-//! its row is in the database, and only then is its upload acknowledged. What a
-//! crash leaves between the two is found by [`BlobStore::unsettled`].
+//! A [`BlobStore`] knows nothing about the ledger: an object counts as there once its row is in the database,
+//! and only then is its upload acknowledged. What a crash leaves in between is found by
+//! [`BlobStore::unsettled`].
 pub mod disk;
 pub mod fs;
 pub mod home;
@@ -18,7 +18,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-/// Which object: everything in it is checked text, so that no name can leave the store.
+/// Which object: everything in it is checked text, so that no name can lead out of the store.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct BlobKey {
     pub repository: RepositoryId,
@@ -39,16 +39,16 @@ impl fmt::Display for BlobKey {
     }
 }
 
-/// A place that keeps bytes by key.
+/// A place that stores bytes by key.
 pub trait BlobStore: Send + Sync {
     /// Starts an upload; nothing is at `key` before [`Upload::commit`].
     ///
     /// # Errors
-    /// When the store takes no more writes, or is full.
+    /// When the store accepts no more writes, or is full.
     fn begin(&self, key: &BlobKey) -> io::Result<Box<dyn Upload>>;
 
-    /// At most `len` bytes from `offset` on, fewer only at the end; none when nothing is at `key` of a store that is
-    /// itself there.
+    /// At most `len` bytes from `offset` on, fewer only at the end; none if nothing is at `key` although the
+    /// store itself is there.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -60,32 +60,32 @@ pub trait BlobStore: Send + Sync {
     /// When the store cannot be read.
     fn size(&self, key: &BlobKey) -> io::Result<Option<u64>>;
 
-    /// Removes what is at `key`; false when nothing was.
+    /// Removes what is at `key`; false if nothing was.
     ///
     /// # Errors
     /// When the store cannot be written.
     fn remove(&self, key: &BlobKey) -> io::Result<bool>;
 
-    /// Everything that is kept of `repository`, with sizes, in no order.
+    /// Everything stored for `repository`, with sizes, in no particular order.
     ///
     /// # Errors
     /// When the store cannot be read.
     fn list(&self, repository: RepositoryId) -> io::Result<Vec<(BlobKey, u64)>>;
 
-    /// Makes what is at `key` survive a power cut, for bytes that were found there.
+    /// Makes what was found at `key` survive a power cut.
     ///
     /// # Errors
     /// When the disk cannot keep it.
     fn make_durable(&self, key: &BlobKey) -> io::Result<()>;
 
-    /// Uploads that were begun and not settled before this store was opened.
+    /// Uploads that were begun but not settled before this store was opened.
     ///
     /// # Errors
     /// When the store cannot be read.
     fn unsettled(&self) -> io::Result<Vec<(BlobKey, Stored)>>;
 
-    /// Looks whether this is still the store that was opened and whether it can be read. What one access could not
-    /// read is tried again.
+    /// Checks whether this is still the store that was opened and whether it can be read. What one access could
+    /// not read is tried again.
     ///
     /// # Errors
     /// What is wrong with the store as a whole.
@@ -93,12 +93,12 @@ pub trait BlobStore: Send + Sync {
         Ok(())
     }
 
-    /// Why no writes are taken; none while they are. Where the last one failed, another is tried.
+    /// Why no writes are accepted; none while they are. If the last one failed, another is tried.
     fn check_writes(&self) -> Option<(WriteFault, String)> {
         None
     }
 
-    /// How many bytes are free where the store lies, and how many there are; none where that is not known.
+    /// How many bytes are free on the store's disk, and how many there are; none if that is not known.
     fn space(&self) -> Option<(u64, u64)> {
         None
     }
@@ -112,7 +112,7 @@ pub struct StoreFault {
     pub why: String,
 }
 
-/// The fault of the store behind an error of one access; none where only that access failed.
+/// The store's fault behind one failed access; none if only that access failed.
 pub fn fault_of(error: &io::Error) -> Option<&StoreFault> {
     error.get_ref()?.downcast_ref()
 }
@@ -125,14 +125,14 @@ pub trait Upload: Send {
     /// When the store is full or cannot be written.
     fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
 
-    /// Makes the bytes durable and puts them at their key, where nothing may be.
+    /// Makes the bytes durable and puts them at their key, which must be empty.
     ///
     /// # Errors
-    /// `AlreadyExists` when something is there; what is there stays as it is.
+    /// `AlreadyExists` if something is there; that stays as it is.
     fn commit(self: Box<Self>) -> io::Result<Stored>;
 
-    /// Makes the bytes durable and puts them at their key in one step, over what is there:
-    /// for bytes that hash to their name, over bytes that do not.
+    /// Makes the bytes durable and puts them at their key in one step, replacing what is there: for bytes that
+    /// match their name, over bytes that do not.
     ///
     /// # Errors
     /// When the store is full or cannot be written.
@@ -149,19 +149,19 @@ pub struct Stored {
 }
 
 impl Stored {
-    /// Takes the mark away, after the row was committed or the bytes were removed.
+    /// Removes the mark, after the row was committed or the bytes were removed.
     pub fn settle(self) {
         if let Some(mark) = self.mark
             && let Err(error) = std::fs::remove_file(&mark)
             && error.kind() != io::ErrorKind::NotFound
         {
-            // Harmless: the next start looks at this one object again.
+            // Harmless: the next start checks this one object again.
             tracing::warn!(%error, mark = %mark.display(), "the mark of a finished upload stays");
         }
     }
 }
 
-/// Reads all of an object; none when nothing is at `key`.
+/// Reads a whole object; none if nothing is at `key`.
 ///
 /// # Errors
 /// When the store cannot be read, or the object is larger than `limit`.
@@ -176,8 +176,8 @@ pub fn read_all(blobs: &dyn BlobStore, key: &BlobKey, limit: u64) -> io::Result<
     }
 }
 
-/// Whether the disk itself cannot give back what was written: the bytes are as good as gone, and better ones may
-/// take their place.
+/// Whether the disk itself cannot return what was written: the bytes are as good as gone, and good ones may
+/// replace them.
 pub fn is_bad_sector(error: &io::Error) -> bool {
     error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
 }

@@ -1,13 +1,13 @@
 //! Memory from which a disk takes bytes without a copy in between.
 
-/// Direct writes begin and end at multiples of this, in memory and in the file. Disks ask for 512 or 4,096 bytes
-/// (Linux: `open(2)`, "`O_DIRECT`"); one that asks for more is written through the cache.
+/// Direct writes begin and end at multiples of this, in memory and in the file. Disks require 512 or 4,096
+/// bytes (Linux: `open(2)`, "`O_DIRECT`"); one that requires more is written through the cache.
 const BLOCK: usize = 4 << 10;
 
-/// What a [`Piece`] holds at most, and from where on bytes go past the cache.
+/// The most a [`Piece`] holds, and the size from which bytes go past the cache.
 pub const SIZE: usize = 512 << 10;
 
-/// At most [`SIZE`] bytes, the first of which begins a block.
+/// At most [`SIZE`] bytes, starting at a block.
 #[derive(Debug)]
 pub struct Piece {
     memory: Vec<u8>,
@@ -16,7 +16,7 @@ pub struct Piece {
 }
 
 impl Piece {
-    /// An empty one for `room` bytes, or for [`SIZE`] where that is less.
+    /// An empty one for `room` bytes, or for [`SIZE`] if that is less.
     pub fn new(room: usize) -> Self {
         let room = room.min(SIZE);
         let mut memory: Vec<u8> = Vec::with_capacity(room + BLOCK);
@@ -25,7 +25,7 @@ impl Piece {
         Self { memory, start, room }
     }
 
-    /// Takes what fits, and answers the rest.
+    /// Takes what fits, and returns the rest.
     pub fn fill<'bytes>(&mut self, bytes: &'bytes [u8]) -> &'bytes [u8] {
         let left = self.room - self.bytes().len();
         let (fits, rest) = bytes.split_at_checked(left).unwrap_or((bytes, &[]));
@@ -49,7 +49,7 @@ impl Piece {
     }
 }
 
-/// Whether a disk can take these bytes as they lie, and enough of them to be worth it.
+/// Whether a disk can take these bytes as they are, and there are enough of them to be worth it.
 pub fn is_direct(bytes: &[u8]) -> bool {
     bytes.len() >= SIZE && bytes.len().is_multiple_of(BLOCK) && bytes.as_ptr().align_offset(BLOCK) == 0
 }

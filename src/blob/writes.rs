@@ -1,4 +1,4 @@
-//! Whether a folder of blobs takes writes, and why not: the last thing that was learned of it.
+//! Whether a blob folder accepts writes, or why not, as last learned.
 use crate::domain::ground::WriteFault;
 use std::io::{self, ErrorKind};
 use std::path::Path;
@@ -13,12 +13,12 @@ impl Writes {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Why nothing is taken; none while writes work.
+    /// Why nothing is accepted; none while writes work.
     pub fn fault(&self) -> Option<(WriteFault, String)> {
         self.last().clone()
     }
 
-    /// Notes a sync that failed: after it nobody knows what is on the disk, and a second try would "succeed" while
+    /// Notes a failed sync: after that nobody knows what is on disk, and a second try would "succeed" while
     /// data is gone. It stays until a restart.
     pub fn sync_failed(&self, path: &Path, error: &io::Error) {
         *self.last() = Some((
@@ -32,7 +32,7 @@ impl Writes {
         matches!(&*self.last(), Some((WriteFault::Sync, _)))
     }
 
-    /// Notes how a write ended, and hands it on.
+    /// Notes how a write ended, and passes it on.
     pub fn noting<T>(&self, result: io::Result<T>) -> io::Result<T> {
         if let Err(error) = &result
             && let Some(fault) = fault_of(error)

@@ -1,8 +1,8 @@
 //! The process that reads what a device wrote: no network, no files, little memory.
 //!
 //! It confines itself before it reads a byte ([`confine`]). From then on it can
-//! open nothing: neither file nor socket. What it has are two pipes to its parent, and one
-//! repository's key, which goes when it ends.
+//! open nothing: neither file nor socket. All it has are two pipes to its parent, and one repository's key,
+//! which is gone when it ends.
 use crate::domain::object::{ObjectKind, ObjectName};
 use crate::proof::check;
 use crate::proof::confine;
@@ -17,10 +17,10 @@ use zeroize::Zeroizing;
 /// The sub-command's name.
 pub const SUB_COMMAND: &str = "proof-child";
 
-/// What it exits with when it could not even start its job.
+/// Its exit code if it could not even start its job.
 const NO_JOB: u8 = 3;
 
-/// Runs one test: the job comes by stdin, the report goes by stdout.
+/// Runs one test: the job comes through stdin, the report goes through stdout.
 ///
 /// Call this before anything else of the program has run: no thread, no open file.
 pub fn main() -> ExitCode {
@@ -45,7 +45,7 @@ fn run(input: &mut dyn Read, output: &mut dyn Write) -> anyhow::Result<()> {
     let mut pipe = Pipe { input, output, spoken: Instant::now() };
     let report = check::run(&mut pipe, key, &job);
     FromChild::Done(Box::new(report)).send(pipe.output)?;
-    // The parent looks at what was used before it lets go.
+    // The parent checks what was used before it lets go.
     let mut end = [0];
     while pipe.input.read(&mut end)? > 0 {}
     Ok(())
@@ -59,7 +59,7 @@ struct Pipe<'a> {
 }
 
 impl Pipe<'_> {
-    /// Asks, and appends to `before` when bytes are the answer.
+    /// Asks, and appends to `before` if the answer is bytes.
     fn ask(&mut self, request: &FromChild, before: Vec<u8>) -> Result<FromParent, Fault> {
         self.spoken = Instant::now();
         let answer = request.send(self.output).and_then(|()| FromParent::receive(self.input, before));

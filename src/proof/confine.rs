@@ -1,8 +1,9 @@
 //! What the process that reads hostile backups gives up before it reads a byte.
 //!
-//! Three walls, so that a hole in one is none in all: limits that leave no file, socket or process to be made; a user
-//! of its own where it starts as root, with no file of ours; and, where the kernel has them, Landlock, which closes the
-//! file system, and seccomp, which allows the system calls that reading two pipes and computing take, and no other.
+//! Three walls, so that a hole in one is not a hole in all: limits that leave no file, socket or process to be
+//! made; a separate user if it starts as root, who owns none of our files; and, where the kernel has them,
+//! Landlock, which closes the file system, and seccomp, which allows only the system calls needed for reading
+//! two pipes and computing.
 use anyhow::Context;
 use landlock::{ABI, Access, AccessFs, CompatLevel, Compatible, Ruleset, RulesetAttr};
 use rustix::io::Errno;
@@ -14,7 +15,7 @@ use std::collections::BTreeMap;
 const MEMORY: u64 = 1 << 30;
 /// At most this, whatever a job says.
 pub const MOST_CPU_SECONDS: u64 = 6 * 3600;
-/// Users that belong to nobody, one for each process: no two children are each other's
+/// Users that belong to nobody, one for each process, so that no two children share one
 /// (systemd's range of dynamic users, <https://systemd.io/UIDS-GIDS/>).
 const FIRST_USER: u32 = 61_184;
 const USERS: u32 = 4_000;
@@ -22,10 +23,10 @@ const USERS: u32 = 4_000;
 /// Gives up everything; call this before anything else of the program has run: no thread, no open file.
 ///
 /// # Errors
-/// When the system refuses a wall that it has. Then nothing may be read.
+/// When the system refuses a wall that it supports. Then nothing may be read.
 pub fn all() -> anyhow::Result<()> {
     limits().context("setting limits")?;
-    become_nobody().context("becoming a user of its own")?;
+    become_nobody().context("switching to a separate user")?;
     // No other process of this user may look into the one that holds a key.
     close_memory()?;
     close_files()?;
@@ -40,7 +41,7 @@ pub fn close_memory() -> anyhow::Result<()> {
     set_dumpable_behavior(DumpableBehavior::NotDumpable).context("closing this process's memory")
 }
 
-/// Lets the processor be used for so many seconds.
+/// Limits processor time to this many seconds.
 ///
 /// # Errors
 /// When the system refuses.
@@ -71,7 +72,7 @@ fn become_nobody() -> rustix::io::Result<()> {
         .and_then(|()| rustix::thread::set_thread_res_gid(group, group, group))
         .and_then(|()| rustix::thread::set_thread_res_uid(user, user, user));
     match changed {
-        // A container's root that may not change its user, or knows no other: the other walls stand.
+        // A container's root may be unable to change its user, or know no other: the other walls stand.
         Err(Errno::PERM | Errno::INVAL) => Ok(()),
         changed => changed,
     }
@@ -89,7 +90,8 @@ fn close_files() -> anyhow::Result<()> {
     set(Resource::Nofile, 0, 0).context("setting limits")
 }
 
-/// What reading two pipes, computing, allocating and ending take; every other system call fails with EPERM.
+/// What is needed for reading two pipes, computing, allocating and ending; every other system call fails with
+/// EPERM.
 const CALLS: &[i64] = &[
     libc::SYS_read,
     libc::SYS_readv,
@@ -130,7 +132,7 @@ fn allow_few_calls() -> anyhow::Result<()> {
     let filter = SeccompFilter::new(rules, denied, SeccompAction::Allow, arch).context("writing the list of calls")?;
     let program = BpfProgram::try_from(filter).context("writing the list of calls")?;
     match apply_filter(&program) {
-        // A kernel that was built without it.
+        // A kernel built without it.
         Err(seccompiler::Error::Prctl(error)) if error.raw_os_error() == Some(libc::EINVAL) => Ok(()),
         applied => applied.context("closing the system calls"),
     }

@@ -1,7 +1,7 @@
 //! What the two processes say to each other: frames of a length and a body, both bounded.
 //!
-//! The child is the one that reads what a stranger wrote, so its parent trusts
-//! nothing in a request. The child takes its parent's word.
+//! The child reads what a stranger wrote, so its parent trusts nothing in a request. The child trusts its
+//! parent.
 use crate::domain::id::{DeviceId, RestorePointId};
 use crate::domain::object::{ObjectKind, ObjectName};
 use crate::domain::restore_test::TestReport;
@@ -12,13 +12,13 @@ use std::io::{self, Read, Write};
 pub const MAX_FROM_CHILD: usize = 4 << 20;
 /// The longest body from the parent: a list of a million objects.
 pub const MAX_FROM_PARENT: usize = 48 << 20;
-/// The pipe to the child holds this much, where the system allows it.
+/// The pipe to the child holds this much, if the system allows it.
 pub const PIPE: usize = 1 << 20;
-/// A large object comes in pieces of this size: one lies in the pipe whole, so that neither side
-/// waits for the other while it copies.
+/// A large object comes in pieces of this size: each fits into the pipe as a whole, so that neither side waits
+/// for the other while it copies.
 pub const PIECE: u64 = 240 * 4096;
 
-/// What is to be tested. The repository's key follows in a frame of its own.
+/// What is to be tested. The repository's key follows in a separate frame.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TestJob {
     pub device: DeviceId,
@@ -27,15 +27,15 @@ pub struct TestJob {
     pub manifest: Option<ObjectName>,
     /// The manifest of the newest proven point.
     pub base_manifest: Option<ObjectName>,
-    /// Files that the device left out of the comparison, in the manifest's spelling.
+    /// Files the device left out of the comparison, in the manifest's spelling.
     pub excluded: Vec<String>,
-    /// What failed of other points, to say what of it came back in this one.
+    /// What failed in other points, to find out what of it came back in this one.
     #[serde(default)]
     pub failed_before: FailedBefore,
     pub cpu_seconds: u64,
 }
 
-/// What failed of other points and was not made good.
+/// What failed in other points and was not made good.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailedBefore {
     /// The keys of files, as in [`Failed`](crate::domain::restore_test::Failed).
@@ -54,7 +54,7 @@ pub enum FromChild {
         len: u64,
     },
     List(ObjectKind),
-    /// It is still at work; sent now and then, for the parent's patience.
+    /// It is still working; sent now and then, so that the parent keeps waiting.
     Alive,
     Done(Box<TestReport>),
 }
@@ -161,7 +161,7 @@ impl FromChild {
     /// When the child has gone or says what it may not.
     pub fn receive(input: &mut dyn Read) -> io::Result<Self> {
         let body = read(input, MAX_FROM_CHILD)?;
-        Self::parse(&body).ok_or_else(|| bad("a request that is none"))
+        Self::parse(&body).ok_or_else(|| bad("an invalid request"))
     }
 
     /// Reads a frame's body.
@@ -210,7 +210,7 @@ impl FromParent {
             Self::Listed(objects) => {
                 let mut body = Vec::with_capacity(objects.len() * 40);
                 for (name, size) in objects {
-                    // Config alone has no hash for a name, and nobody asks for a list of it.
+                    // Only config is not named by a hash, and nobody asks for a list of it.
                     body.extend(name.hash().unwrap_or_default());
                     body.extend(size.to_le_bytes());
                 }
@@ -229,7 +229,7 @@ impl FromParent {
         let [a, b, c, d, tag] = head;
         let length = u32::from_le_bytes([a, b, c, d]).checked_sub(1).ok_or_else(|| bad("an empty frame"))?;
         let before = if tag == b'B' { before } else { Vec::new() };
-        Self::parse(tag, body(input, length, MAX_FROM_PARENT, before)?).ok_or_else(|| bad("an answer that is none"))
+        Self::parse(tag, body(input, length, MAX_FROM_PARENT, before)?).ok_or_else(|| bad("an invalid answer"))
     }
 
     /// Reads a frame's tag and what follows it.

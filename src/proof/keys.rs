@@ -23,13 +23,13 @@ use std::path::Path;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
-/// Both halves of the proof's key pair, kept in a file that only its owner reads; the public half lies beside it.
+/// Both halves of the proof key pair, kept in a file only its owner can read; the public half is beside it.
 pub struct ProofKeys {
     public: PublicKey,
     private: PrivateKey,
 }
 
-/// A password for one's own restic client, with the key object that makes it work.
+/// A password for a person's own restic client, with the key object that makes it work.
 pub struct AddedPassword {
     /// Shown once.
     pub password: String,
@@ -41,8 +41,8 @@ pub struct AddedPassword {
 impl ProofKeys {
     /// The keys for a process that opens `store`, and its public half made known there.
     ///
-    /// With `needed` false a process without the key file goes without: then the
-    /// proof side is on another host.
+    /// With `needed` false a process without the key file does without it: then the proof side is on another
+    /// host.
     ///
     /// # Errors
     /// As [`ProofKeys::open_or_make`].
@@ -53,7 +53,7 @@ impl ProofKeys {
         }
         if known.is_none() && !path.try_exists()? && !store.read_blocking(store::ground::repositories)?.is_empty() {
             return Err(anyhow!(
-                "the proof key {} is missing, but this database has backups: put it back from where you keep a copy",
+                "the proof key {} is missing, but this database has backups: restore it from your copy",
                 path.display()
             ));
         }
@@ -73,23 +73,23 @@ impl ProofKeys {
         secret::keep_private(path);
         let text =
             std::fs::read_to_string(path).with_context(|| format!("reading the proof key {}", path.display()))?;
-        Self::parse(&Zeroizing::new(text)).with_context(|| format!("{} is no proof key", path.display()))
+        Self::parse(&Zeroizing::new(text)).with_context(|| format!("{} is not a proof key", path.display()))
     }
 
-    /// Reads a key file, or makes one where there is none yet.
+    /// Reads a key file, or creates one if there is none yet.
     ///
-    /// `known` is the public half that the database has: then repositories are
-    /// sealed to it, and a new key would open none of them.
+    /// `known` is the public half in the database: repositories are sealed to it, and a new key would open none
+    /// of them.
     ///
     /// # Errors
-    /// When the key is lost, is another than the database's, or cannot be written.
+    /// When the key is lost, is not the database's, or cannot be written.
     pub fn open_or_make(path: &Path, known: Option<&str>) -> anyhow::Result<Self> {
         let keys = match (path.try_exists()?, known) {
             (true, _) => Self::open(path)?,
             (false, None) => Self::make(path)?,
             (false, Some(_)) => {
                 return Err(anyhow!(
-                    "the proof key {} is missing, but backups are sealed to it: put it back from where you keep a copy",
+                    "the proof key {} is missing, but backups are sealed to it: restore it from your copy",
                     path.display()
                 ));
             }
@@ -118,7 +118,8 @@ impl ProofKeys {
     /// # Errors
     /// When it is not one, or its halves do not belong together.
     pub fn parse(text: &str) -> anyhow::Result<Self> {
-        let (private, public) = text.trim_end().split_once('\n').ok_or_else(|| anyhow!("it has not two lines"))?;
+        let (private, public) =
+            text.trim_end().split_once('\n').ok_or_else(|| anyhow!("it does not have two lines"))?;
         let keys = Self { public: PublicKey::parse(public)?, private: PrivateKey::from_text(private.to_owned()) };
         let sealed = seal::seal(&keys.public, "holdfast/self-test", b"holdfast")?;
         seal::open(&keys.private, "holdfast/self-test", &sealed).context("its halves do not belong together")?;
@@ -144,7 +145,7 @@ impl ProofKeys {
     /// What goes into a restore order: the master key and the ticket, sealed to the target device.
     ///
     /// # Errors
-    /// As [`ProofKeys::open_master_key`], or when the target's key is none.
+    /// As [`ProofKeys::open_master_key`], or when the target's key is not valid.
     pub fn reseal_for_restore(
         &self,
         repository: &Repository,
@@ -178,7 +179,7 @@ impl Reseal for ProofKeys {
     }
 }
 
-/// What restic needs at least; a random password of 256 bits needs no more.
+/// The minimum restic accepts; a random password of 256 bits needs no more.
 const LOG_N: u8 = 15;
 const R: u32 = 8;
 const P: u32 = 1;

@@ -1,6 +1,6 @@
 //! Restore tests: the proof that a backup comes back.
 //!
-//! A test runs in a process of its own ([`child`]) that has no network, no
+//! A test runs in a separate process ([`child`]) that has no network, no
 //! files and little memory. Its parent ([`runner`]) hands it objects over a pipe
 //! as they were when the restore point was received. [`Prover`] takes tests
 //! from the queue. Only this side holds the key that opens repositories
@@ -15,5 +15,5 @@ pub mod runner;
 
 pub use prover::Prover;
 
-/// The queue is looked at this often without being woken.
+/// How often to look at the queue without being woken.
 pub const PERIOD: std::time::Duration = std::time::Duration::from_secs(3);

@@ -17,14 +17,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A claim that is not renewed for so long is taken by another.
+/// A claim not renewed for this long is taken by another.
 const LEASE: Duration = minutes(10);
 /// How often it is renewed.
 const RENEW: Duration = minutes(2);
-/// The slowest that a sound backup is read on a busy machine, and what a test has on top.
+/// The slowest speed at which an intact backup is read on a busy machine, and the time a test gets on top.
 const BYTES_PER_SECOND: u64 = 8 << 20;
 const SPARE_SECONDS: u64 = 120;
-/// What a device says that its files come to is its word alone, and buys no more than this.
+/// The size a device claims for its files is only its word, and buys no more than this.
 const MOST_BY_ITS_WORD: u64 = 1800;
 
 /// Takes restore tests from the queue. Cheap to clone.
@@ -38,12 +38,12 @@ pub struct Prover {
     pub runner: Runner,
     /// Who runs the tests, as the pages show it: a host or "this server".
     pub name: String,
-    /// So many tests at once.
+    /// How many tests run at once.
     pub parallel: usize,
 }
 
 impl Prover {
-    /// Queues what is due by itself, then runs tests until none waits; gives those that have ended.
+    /// Queues what is due, then runs tests until none is waiting; returns those that have ended.
     ///
     /// # Errors
     /// When the database refuses; tests that were taken are taken again later.
@@ -70,7 +70,7 @@ impl Prover {
     }
 
     fn work(&self, number: usize, device: Option<DeviceId>, ended: &Mutex<Vec<RestoreTestId>>) -> Result<()> {
-        // With the process's id, so that after a crash nobody takes an old claim for his own.
+        // With the process's id, so that after a crash nobody takes an old claim for their own.
         let runner = format!("{} #{}.{number}", self.name, std::process::id());
         while !self.wake.is_stopping() {
             let (now, runner) = (self.clock.now(), runner.clone());
@@ -84,13 +84,13 @@ impl Prover {
         Ok(())
     }
 
-    /// Runs one test; false when it was given back, or another has it.
+    /// Runs one test; false if it was given back, or another has it.
     fn test(&self, claimed: Claimed) -> Result<bool> {
         let needed = self.store.read_blocking(|conn| service::proof::needed(conn, &claimed.test))?;
-        // Where this process may write there, what opens the repository is put back first.
+        // If this process may write to the store, what opens the repository is restored first.
         if let Err(error) = service::repository::heal(&self.store, &*self.blobs, needed.repository.id, self.clock.now())
         {
-            tracing::warn!(error = format!("{error:#}"), "the files that open a repository could not be looked at");
+            tracing::warn!(error = format!("{error:#}"), "the files that open a repository could not be checked");
         }
         let report = match self.keys.open_master_key(&needed.repository) {
             Ok(key) => {
@@ -150,7 +150,7 @@ fn job(claimed: &Claimed, needed: &Needed) -> Result<TestJob> {
     })
 }
 
-/// The processor time that a test of so many stored and restored bytes may take.
+/// The processor time a test of this many stored and restored bytes may take.
 fn cpu_seconds(stored: u64, restored: u64) -> u64 {
     (stored / BYTES_PER_SECOND).max((restored / BYTES_PER_SECOND).min(MOST_BY_ITS_WORD)) + SPARE_SECONDS
 }

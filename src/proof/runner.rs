@@ -1,4 +1,4 @@
-//! The parent of the proof's process: starts it, hands it objects, and judges how it ended.
+//! The parent of the restore-test process: starts it, hands it objects, and judges how it ended.
 use crate::blob::{self, BlobKey, BlobStore};
 use crate::domain::id::RepositoryId;
 use crate::domain::object::{ObjectKind, ObjectName};
@@ -15,7 +15,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// So many other objects are tried when the disk cannot read one.
+/// How many other objects are tried if the disk cannot read one.
 const WITNESSES: usize = 20;
 
 /// Starts the processes.
@@ -23,13 +23,13 @@ const WITNESSES: usize = 20;
 pub struct Runner {
     /// The program that has the sub-command: this one.
     pub program: PathBuf,
-    /// A child that says nothing for so long hangs.
+    /// How long a child may be silent before it counts as hung.
     pub silence: Duration,
     /// No test takes longer.
     pub longest: Duration,
 }
 
-/// The objects that one test may see.
+/// The objects one test may see.
 pub struct Served {
     pub blobs: Arc<dyn BlobStore>,
     pub repository: RepositoryId,
@@ -54,11 +54,11 @@ pub struct Used {
     pub peak_memory_bytes: u64,
 }
 
-/// Someone who is told that the test is alive, and says whether it is to stop.
+/// Someone who is told that the test is alive, and says whether to stop it.
 pub trait Watcher: Sync {
     /// Called often.
     fn alive(&self) {}
-    /// Looked at twice a second.
+    /// Checked twice a second.
     fn stop(&self) -> bool {
         false
     }
@@ -96,7 +96,8 @@ impl Runner {
             .arg(SUB_COMMAND)
             .env_clear()
             .current_dir("/")
-            // Ctrl-C and a service manager's stop go to the whole group: the parent alone decides when this one ends.
+            // Ctrl-C and a service manager's stop go to the whole group, but only the parent decides when this
+            // one ends.
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -105,7 +106,7 @@ impl Runner {
         let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(io::Error::other("a pipe is missing"));
         };
-        // A larger pipe means fewer turns; where the system refuses, it only takes longer.
+        // A larger pipe means fewer turns; if the system refuses, it only takes longer.
         let _ = rustix::pipe::fcntl_setpipe_size(&input, frame::PIPE);
         Ok((child, input, output))
     }
@@ -148,10 +149,10 @@ fn judge(status: io::Result<ExitStatus>, error: &io::Error) -> TestReport {
     }
     match (status.signal(), status.code()) {
         (Some(CPU), _) => limit("The backup took more processor time than a backup of its size may."),
-        (Some(signal), _) if CRASHES.contains(&signal) => limit("The backup took more memory than a test has."),
+        (Some(signal), _) if CRASHES.contains(&signal) => limit("The backup took more memory than a test may use."),
         // Not sent from here: the system was out of memory, or somebody stopped it.
         (Some(_), _) => TestReport::unproven("The test's process was stopped from outside."),
-        (None, Some(101)) => limit("The backup took more memory than a test has."),
+        (None, Some(101)) => limit("The backup took more memory than a test may use."),
         (None, _) => TestReport::unproven(format!("The test's process could not do its work ({status}, {error}).")),
     }
 }
@@ -164,7 +165,7 @@ struct Talk<'a> {
     watcher: &'a dyn Watcher,
 }
 
-/// What comes of one message of the child.
+/// The result of one message from the child.
 enum Answer {
     Done(Box<TestReport>),
     None,
@@ -204,7 +205,7 @@ impl Served {
         let key = BlobKey::new(repository, kind, name);
         match self.blobs.read(&key, offset, len.min(frame::PIECE)) {
             Ok(Some(bytes)) => FromParent::Bytes(bytes),
-            // Of a store that is itself there: the object is gone.
+            // The store itself is there, so the object is gone.
             Ok(None) => FromParent::Missing,
             Err(error) if blob::is_bad_sector(&error) => self.bad_sector(&key, error.to_string()),
             Err(error) => FromParent::Unavailable(error.to_string()),
@@ -218,7 +219,8 @@ impl Served {
         self.ledger.contains_key(&(kind, name.clone())).then_some(self.repository)
     }
 
-    /// The disk cannot read an object; where it can read no other either, it is not the object that is damaged.
+    /// The disk cannot read an object; if it cannot read any other either, it is not the object that is
+    /// damaged.
     fn bad_sector(&self, key: &BlobKey, otherwise: String) -> FromParent {
         let config = BlobKey::new(self.repository, ObjectKind::Config, ObjectName::config());
         let listed = self.ledger.keys().map(|(kind, name)| BlobKey::new(self.repository, *kind, name.clone()));
@@ -272,7 +274,7 @@ struct State {
     child: Child,
     begun: Instant,
     heard: Instant,
-    /// The child waits for its parent: a slow store or database is not the backup's fault.
+    /// The child is waiting for its parent: a slow store or database is not the backup's fault.
     waits: bool,
     ended: bool,
     killed: Option<Killed>,
@@ -289,7 +291,7 @@ impl Guard {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does what the child asked for, and counts its silence from the end of it.
+    /// Does what the child asked for, and counts its silence from then on.
     fn while_it_waits<T>(&self, work: impl FnOnce() -> T) -> T {
         self.state().waits = true;
         let done = work();
@@ -333,7 +335,7 @@ impl Guard {
         Used { cpu: Duration::from_millis(ticks * 10), peak_memory_bytes: kilobytes * 1024 }
     }
 
-    /// Ends the watch, and the child: after its report, or after it broke the protocol, nothing of it is needed.
+    /// Ends the watch, and the child: after its report, or after it broke the protocol, it is no longer needed.
     fn end(&self) {
         let mut state = self.state();
         state.ended = true;
@@ -346,7 +348,7 @@ impl Guard {
     }
 }
 
-/// Waits for a child whose input was closed; one that does not go by itself is ended.
+/// Waits for a child whose input was closed; one that does not exit by itself is ended.
 fn reap(child: &mut Child) -> io::Result<ExitStatus> {
     let patience = Instant::now();
     while patience.elapsed() < Duration::from_secs(2) {
@@ -360,6 +362,6 @@ fn reap(child: &mut Child) -> io::Result<ExitStatus> {
 }
 
 fn kill(child: &mut Child) {
-    // It fails only where the child is gone, which is what is wanted.
+    // It fails only if the child is gone, which is what is wanted.
     let _ = child.kill();
 }

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 const NONCE: usize = 16;
 const TAG: usize = 16;
 
-/// What an encrypted piece has beside its content.
+/// What an encrypted piece has besides its content.
 pub(super) const OVERHEAD: usize = NONCE + TAG;
 
 /// A repository's master key: 32 bytes AES-256, then 16 bytes k and 16 bytes r of Poly1305-AES.
@@ -61,7 +61,7 @@ impl MasterKey {
         Ok([&nonce[..], &sealed, &tag].concat())
     }
 
-    /// Opens a file that is no pack: byte 2 and zstd, or plain JSON.
+    /// Opens a file that is not a pack: byte 2 and zstd, or plain JSON.
     pub(super) fn open_file(&self, sealed: &[u8], limit: usize) -> Result<Vec<u8>, Problem> {
         let mut plain = Vec::new();
         self.open(sealed, &mut plain)?;
@@ -79,7 +79,7 @@ impl std::fmt::Debug for MasterKey {
     }
 }
 
-/// Decompresses what does not say its size.
+/// Decompresses data of unknown size.
 fn unzstd(packed: &[u8], limit: usize) -> Result<Vec<u8>, Problem> {
     let decoder = zstd::Decoder::with_buffer(packed).map_err(|_why| Problem::Zstd)?;
     let mut plain = Vec::new();
@@ -88,7 +88,7 @@ fn unzstd(packed: &[u8], limit: usize) -> Result<Vec<u8>, Problem> {
     if plain.len() > limit { Err(Problem::TooLarge(most)) } else { Ok(plain) }
 }
 
-/// Decompresses a blob of which the index says the size: never a byte more is written.
+/// Decompresses a blob whose size the index gives: never a byte more is written.
 pub(super) struct Unpacker(zstd::bulk::Decompressor<'static>);
 
 impl Unpacker {

@@ -15,17 +15,17 @@ pub enum Fault {
     Missing { kind: ObjectKind, name: ObjectName },
     #[error("{kind} {} {problem}", short(.name))]
     Object { kind: ObjectKind, name: ObjectName, problem: Problem },
-    /// No copy of a blob is good; the problem is that of the last copy.
+    /// No copy of a blob is good; the problem is the last copy's.
     #[error("chunk {} in pack {} {problem}", .id.short(), .pack.short())]
     Blob { id: Id, pack: Id, problem: Problem },
     #[error("chunk {} is in no index", .0.short())]
     NotIndexed(Id),
     #[error("{0}")]
     Node(String),
-    /// Larger than anything that is read here.
+    /// Larger than any limit here allows.
     #[error("resource limit: {0}")]
     Limit(&'static str),
-    /// Whoever takes the content cannot.
+    /// The receiver of the content cannot take it.
     #[error("writing failed: {0}")]
     Write(String),
 }
@@ -33,7 +33,7 @@ pub enum Fault {
 /// What is wrong with some bytes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
-    #[error("does not have the bytes that its name says")]
+    #[error("does not match its name")]
     Hash,
     #[error("has {had} bytes instead of {said}")]
     Size { said: u64, had: u64 },
@@ -51,25 +51,25 @@ pub enum Problem {
     Header,
     #[error("is not where the index says")]
     NotInHeader,
-    #[error("is in a pack that the store does not have")]
+    #[error("is in a pack that is missing from the store")]
     NoPack,
-    #[error("does not have the content that its id says")]
+    #[error("does not match its id")]
     Content,
     #[error("has version {0}, which is not 1 or 2")]
     Version(u64),
 }
 
 impl Fault {
-    /// Whether going on makes no sense: the store is away, or a limit is reached.
+    /// Whether continuing makes no sense: the store is away, or a limit is reached.
     pub fn is_fatal(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::Limit(_) | Self::Write(_))
     }
 
-    /// The object whose stored bytes are not those that were once received, if that is the fault.
+    /// The object whose stored bytes are not those that were received, if that is the fault.
     pub fn damaged(&self) -> Option<(ObjectKind, &ObjectName)> {
         match self {
             Self::Missing { kind, name } => Some((*kind, name)),
-            // The server wrote it, and its name is no hash.
+            // The server wrote it, and its name is not a hash.
             Self::Object { kind: kind @ ObjectKind::Config, name, .. } => Some((*kind, name)),
             Self::Object { kind, name, problem: Problem::Hash | Problem::Size { .. } } => Some((*kind, name)),
             Self::Object { .. }
@@ -82,7 +82,7 @@ impl Fault {
         }
     }
 
-    /// The object that the fault is about, where it is about one as a whole.
+    /// The object the fault is about, if it is about a whole object.
     pub fn object_name(&self) -> Option<(ObjectKind, &ObjectName)> {
         match self {
             Self::Missing { kind, name } | Self::Object { kind, name, .. } => Some((*kind, name)),

@@ -13,7 +13,7 @@ impl Id {
         ObjectName::parse(text)?.hash().map(Self)
     }
 
-    /// The object of this name.
+    /// The object with this name.
     pub fn name(&self) -> ObjectName {
         ObjectName::from_hash(&self.0)
     }

@@ -10,7 +10,7 @@ pub enum BlobKind {
     Tree,
 }
 
-/// One place where a blob is, in few bytes: a large device has hundreds of thousands.
+/// One place where a blob is, in a few bytes: a large device has hundreds of thousands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place {
     pub kind: BlobKind,
@@ -20,19 +20,19 @@ pub(super) struct Place {
     pub offset: u32,
     /// The encrypted length.
     pub length: u32,
-    /// The length once decompressed, where the blob is compressed.
+    /// The decompressed length, if the blob is compressed.
     pub plain: Option<std::num::NonZeroU32>,
 }
 
 impl Place {
-    /// How long the content is by the index's word.
+    /// The length of the content, according to the index.
     pub fn content_length(&self) -> u32 {
         let stored = self.length.saturating_sub(u32::try_from(super::crypto::OVERHEAD).unwrap_or(0));
         self.plain.map_or(stored, std::num::NonZeroU32::get)
     }
 }
 
-/// All places of all blobs. There may be several of one blob, and some may lie.
+/// All places of all blobs. A blob may have several, and some may be false.
 #[derive(Debug, Default)]
 pub struct Index {
     packs: Vec<Id>,
@@ -67,7 +67,7 @@ struct RawBlob {
     uncompressed_length: Option<u32>,
 }
 
-/// Why JSON could not be taken into the index.
+/// Why JSON could not be added to the index.
 #[derive(Debug)]
 pub enum Refused {
     Json(serde_json::Error),
@@ -78,7 +78,7 @@ impl Index {
     /// Adds one index file's JSON.
     ///
     /// # Errors
-    /// When it is not one, or there are more blobs than are read here.
+    /// When it is not one, or there are more blobs than the limit.
     pub fn add(&mut self, json: &[u8]) -> Result<(), Refused> {
         let raw: RawIndex = serde_json::from_slice(json).map_err(Refused::Json)?;
         for pack in raw.packs.unwrap_or_default() {
@@ -129,7 +129,7 @@ impl Index {
         self.place(copies.0).map(|it| it.id)
     }
 
-    /// The pack and offset of a blob's first place, for reading in the order in which it is stored.
+    /// The pack and offset of a blob's first place, for reading in storage order.
     pub fn first(&self, copies: Copies) -> Option<(u32, u32)> {
         self.place(copies.0).map(|it| (it.pack, it.offset))
     }
@@ -139,7 +139,7 @@ impl Index {
         self.places_of(copies).filter_map(|it| Some((it.pack, self.pack(it.pack)?)))
     }
 
-    /// The end of a blob in its pack, by the index's word, for each copy.
+    /// The end of a blob in its pack according to the index, for each copy.
     pub(crate) fn ends(&self, copies: Copies) -> impl Iterator<Item = (Id, u64)> + '_ {
         self.places_of(copies).filter_map(|it| Some((self.pack(it.pack)?, u64::from(it.offset) + u64::from(it.length))))
     }
@@ -161,7 +161,7 @@ impl Index {
 }
 
 fn full() -> Refused {
-    Refused::Full(Fault::Limit("the index has more blobs than are read here"))
+    Refused::Full(Fault::Limit("the index has more blobs than the limit"))
 }
 
 #[cfg(test)]

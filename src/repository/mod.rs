@@ -1,10 +1,9 @@
 //! Our own bounded reader of the restic repository format (versions 1 and 2).
 //!
 //! A device writes its repository itself, so all of it is hostile input: every
-//! size is checked before it is believed, no name is taken for a path before it
-//! was looked at, nothing panics, and every fault names the object. It only
-//! reads, and only through [`Objects`], so that the same reader serves the
-//! proof's process, which has neither network nor files, and a restore.
+//! size is checked before it is believed, no name is used as a path before it is checked, nothing panics, and
+//! every fault names the object. It only reads, and only through [`Objects`], so that the same reader serves
+//! both the restore-test process, which has neither network nor files, and a restore.
 //!
 //! Terms: a *pack* is a file of many encrypted *blobs*; a blob is a chunk of a
 //! file's data or one *tree*, the JSON of a folder; the *index* says which pack
@@ -43,7 +42,7 @@ pub trait Objects {
     /// [`Fault::Missing`] when there is no such object, [`Fault::Unavailable`] when nobody can say.
     fn read(&mut self, kind: ObjectKind, name: &ObjectName, offset: u64, len: u64) -> Result<Vec<u8>>;
 
-    /// [`Objects::read`], if it can into memory that is there already; what is in it goes.
+    /// [`Objects::read`], reusing the given memory if it can; its content is dropped.
     ///
     /// # Errors
     /// As [`Objects::read`].
@@ -84,13 +83,13 @@ impl<T: Objects + ?Sized> Objects for &mut T {
     }
 }
 
-/// What is read of anything, at most. A repository beyond these ends in [`Fault::Limit`].
+/// The limits for reading. A repository beyond them ends in [`Fault::Limit`].
 pub mod limit {
-    /// A pack as it is stored; the restic door takes no larger one.
+    /// A pack as stored; the backup door accepts no larger one.
     pub const PACK: u64 = 160 << 20;
     /// A chunk of a file, decompressed.
     pub const DATA_BLOB: usize = 32 << 20;
-    /// A folder's JSON, decompressed: it is read node by node, never as one.
+    /// A folder's JSON, decompressed: it is read node by node, never as a whole.
     pub const TREE_BLOB: usize = 1 << 30;
     /// A folder's JSON up to which it is decompressed at once.
     pub const WHOLE_TREE: u32 = 4 << 20;

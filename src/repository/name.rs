@@ -1,6 +1,6 @@
 //! Node names, which restic writes as the inside of a Go string literal.
 
-/// The bytes of a name that was written by Go's `strconv.Quote`; none where an escape is not one of its.
+/// The bytes of a name written by Go's `strconv.Quote`; none if an escape is not one of its own.
 pub fn unescape(text: &str) -> Option<Vec<u8>> {
     let mut name = Vec::with_capacity(text.len());
     let mut rest = text;

@@ -3,7 +3,7 @@ use crate::repository::crypto::{OVERHEAD, wide};
 use crate::repository::index::Place;
 use crate::repository::{BlobKind, Id, MasterKey, Problem};
 
-/// One blob as a pack's own header has it.
+/// One blob according to a pack's own header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HeaderEntry {
     pub kind: BlobKind,
@@ -18,7 +18,7 @@ const LENGTH: usize = 4;
 const PLAIN_ENTRY: usize = 37;
 const PACKED_ENTRY: usize = 41;
 
-/// Reads the decrypted header of a pack; blobs lie one after the other from the start.
+/// Reads the decrypted header of a pack; blobs follow one another from the start.
 pub fn parse_header(mut header: &[u8]) -> Option<Vec<HeaderEntry>> {
     let mut entries = Vec::with_capacity(header.len() / PLAIN_ENTRY);
     let mut offset = 0u32;
@@ -45,12 +45,12 @@ fn number(bytes: &[u8]) -> Option<u32> {
     bytes.try_into().ok().map(u32::from_le_bytes)
 }
 
-/// A pack that was read whole.
+/// A pack that was read as a whole.
 #[derive(Debug)]
 pub(super) struct Pack {
     pub number: u32,
     bytes: Vec<u8>,
-    /// None where the header is not readable: then the index alone says where blobs are.
+    /// None if the header is not readable: then only the index says where blobs are.
     header: Option<Vec<HeaderEntry>>,
 }
 
@@ -101,10 +101,10 @@ fn read_header(bytes: &[u8], key: &MasterKey) -> Result<Vec<HeaderEntry>, Proble
     if blobs_end == wide(start) && apart { Ok(entries) } else { Err(Problem::Header) }
 }
 
-/// The packs that were used last, up to a budget of bytes.
+/// The most recently used packs, up to a budget of bytes.
 #[derive(Debug)]
 pub(super) struct PackCache {
-    /// The one used last is at the end.
+    /// The most recently used one is at the end.
     packs: Vec<Pack>,
     budget: usize,
 }
@@ -127,8 +127,8 @@ impl PackCache {
         self.packs.last()
     }
 
-    /// Makes room for a pack of `size` bytes that is about to be read, in the memory of one that had to go if
-    /// there is one: what is used again need not be cleared by the system again.
+    /// Makes room for a pack of `size` bytes about to be read, in the memory of an evicted one if there is one:
+    /// the system does not have to clear reused memory.
     pub fn make_room(&mut self, size: usize) -> Vec<u8> {
         let mut memory = Vec::new();
         while !self.packs.is_empty() && self.held().saturating_add(size) > self.budget {

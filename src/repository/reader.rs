@@ -15,9 +15,9 @@ use std::io::Write;
 /// How packs are fetched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// Whole, hashed, and kept up to so many bytes: for reading everything.
+    /// Whole, hashed, and kept up to this many bytes: for reading everything.
     WholePacks { keep: usize },
-    /// Only the parts that are asked for: for a few files of a large repository.
+    /// Only the requested parts: for a few files of a large repository.
     Ranges,
 }
 
@@ -35,14 +35,14 @@ pub struct Repository<O> {
     seen: Seen,
 }
 
-/// What was noticed while reading, beside what was asked for.
+/// What was noticed while reading, besides what was asked for.
 #[derive(Debug, Default)]
 pub struct Seen {
-    /// Objects whose stored bytes are wrong or gone, also where another copy helped out.
+    /// Objects whose stored bytes are wrong or gone, even if another copy helped out.
     pub faults: Vec<Fault>,
-    /// Packs whose bytes are what their name says.
+    /// Packs whose bytes match their name.
     pub verified: HashSet<Id>,
-    /// Packs whose bytes are not, and that something was read from because nothing else has it.
+    /// Packs whose bytes do not, but from which something was read because nothing else has it.
     pub relied_on: HashSet<Id>,
     /// Bytes that came from the store.
     pub bytes_read: u64,
@@ -56,7 +56,7 @@ struct Config {
 impl<O: Objects> Repository<O> {
     /// Opens a repository: reads its config and all of its index.
     ///
-    /// An index file that is damaged is noted in [`Repository::seen`]; the others are used.
+    /// A damaged index file is noted in [`Repository::seen`]; the others are used.
     ///
     /// # Errors
     /// When the config is not readable with this key, or the store is away.
@@ -128,7 +128,7 @@ impl<O: Objects> Repository<O> {
         Snapshot::parse(&plain).map_err(|error| Fault::object(ObjectKind::Snapshots, name, json(&error)))
     }
 
-    /// Goes through a folder and all below it; see [`Walk::next`].
+    /// Goes through a folder and everything below it; see [`Walk::next`].
     pub fn walk(&self, tree: Id) -> Walk {
         Walk::new(tree)
     }
@@ -153,7 +153,7 @@ impl<O: Objects> Repository<O> {
         reader.ok_or(Fault::Limit("a folder without a place"))
     }
 
-    /// A folder that is checked, and later read, without being decompressed as one.
+    /// A folder that is checked, and later read, without being decompressed as a whole.
     fn large_tree(&mut self, place: &Place) -> Result<TreeReader> {
         self.open_at(place)?;
         let sealed = std::mem::take(&mut self.scratch);
@@ -169,7 +169,7 @@ impl<O: Objects> Repository<O> {
         }
     }
 
-    /// Writes a file's content, chunk by chunk, and gives its length.
+    /// Writes a file's content, chunk by chunk, and returns its length.
     ///
     /// # Errors
     /// When a chunk has no good copy, or `out` refuses; then `out` holds a part.
@@ -178,7 +178,7 @@ impl<O: Objects> Repository<O> {
         let mut plain = Vec::new();
         let mut last = None;
         for id in content {
-            // A long run of one byte is the same chunk over and over: it is checked already.
+            // A long run of one byte is the same chunk over and over: it has already been checked.
             if last == Some(id) {
                 out.write_all(&plain).map_err(|error| Fault::Write(error.to_string()))?;
                 length += wide(plain.len());
@@ -219,7 +219,7 @@ impl<O: Objects> Repository<O> {
         read(self, &place)
     }
 
-    /// Whether a pack that was read whole is not what its name says.
+    /// Whether a completely read pack does not match its name.
     fn is_damaged(&self, place: &Place) -> bool {
         matches!(self.access, Access::WholePacks { .. })
             && self.index.pack(place.pack).is_some_and(|id| !self.seen.verified.contains(&id))
@@ -260,7 +260,7 @@ impl<O: Objects> Repository<O> {
         opened.map_err(bad)
     }
 
-    /// Reads a pack whole, once as long as it is kept, and checks it against its name.
+    /// Reads a whole pack, once while it is kept, and checks it against its name.
     fn load(&mut self, number: u32, id: Id) -> Result<()> {
         if self.packs.touch(number) {
             return Ok(());
@@ -273,7 +273,7 @@ impl<O: Objects> Repository<O> {
         if size > limit::PACK {
             return Err(Fault::object(ObjectKind::Data, &name, Problem::TooLarge(limit::PACK)));
         }
-        // One byte more than there should be shows a pack that has grown.
+        // One byte more than there should be reveals a pack that has grown.
         let memory = self.packs.make_room(usize::try_from(size + 1).unwrap_or(usize::MAX));
         let bytes = match self.objects.read_into(memory, ObjectKind::Data, &name, 0, size + 1) {
             Ok(bytes) => bytes,
@@ -307,7 +307,7 @@ impl<O: Objects> Repository<O> {
         }
     }
 
-    /// An object that is no pack: read whole, checked against its name, decrypted, decompressed.
+    /// An object that is not a pack: read as a whole, checked against its name, decrypted, decompressed.
     fn file(&mut self, kind: ObjectKind, name: &ObjectName, most: usize) -> Result<Vec<u8>> {
         let stored = self.stored(kind, name, most)?;
         self.key.open_file(&stored, most).map_err(|problem| Fault::object(kind, name, problem))
@@ -332,7 +332,7 @@ impl<O: Objects> Repository<O> {
         &self.index
     }
 
-    /// The size of a pack by the ledger.
+    /// The size of a pack according to the ledger.
     pub fn pack_size(&self, pack: &Id) -> Option<u64> {
         self.sizes.get(pack).copied()
     }

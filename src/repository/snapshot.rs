@@ -4,7 +4,7 @@ use crate::domain::object::ObjectName;
 use crate::repository::Id;
 use serde::Deserialize;
 
-/// A snapshot, as far as it is needed. Its time is the device's claim.
+/// The needed parts of a snapshot. Its time is the device's claim.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Snapshot {
     pub tree: Id,
@@ -27,12 +27,12 @@ impl Snapshot {
         serde_json::from_slice(json)
     }
 
-    /// The manifests that its tags name.
+    /// The manifests its tags name.
     pub fn manifests(&self) -> impl Iterator<Item = ObjectName> {
         self.tags.iter().flatten().filter_map(|tag| ObjectName::parse(tag.strip_prefix(manifest::TAG_PREFIX)?))
     }
 
-    /// When the device says that it was taken.
+    /// When the device says it was taken.
     pub fn claimed_at(&self) -> Option<crate::domain::time::Time> {
         let at: jiff::Timestamp = self.time.parse().ok()?;
         Some(crate::domain::time::Time::from_millis(at.as_millisecond()))

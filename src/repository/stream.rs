@@ -1,4 +1,4 @@
-//! A folder's JSON, node by node: a folder of a million names is never in memory as one.
+//! A folder's JSON, node by node: a folder of a million names is never in memory as a whole.
 use crate::repository::crypto::wide;
 use crate::repository::{Id, Node, Problem, limit};
 use aws_lc_rs::digest::{Context, SHA256};
@@ -34,7 +34,7 @@ enum Place {
     End,
 }
 
-/// What a decoder keeps beside the packed bytes, with the window of the levels that are in use.
+/// What a decoder keeps besides the packed bytes, with the window of the levels in use.
 const DECODER: usize = 4 << 20;
 
 impl TreeReader {
@@ -164,11 +164,11 @@ fn find_nodes(text: &mut impl BufRead) -> io::Result<bool> {
                 b'n' => {
                     for expected in *b"ull" {
                         if byte(text)? != expected {
-                            return Err(bad("the list of entries is none"));
+                            return Err(bad("the list of entries is not a list"));
                         }
                     }
                 }
-                _ => return Err(bad("the list of entries is none")),
+                _ => return Err(bad("the list of entries is not a list")),
             }
         } else {
             skip_value(text)?;
@@ -216,7 +216,8 @@ fn key(text: &mut impl BufRead, quote: u8) -> io::Result<Vec<u8>> {
     loop {
         match byte(text)? {
             b'"' => break,
-            // Another reader would take an escaped name for the list of entries, and find others in the folder.
+            // Another reader could take an escaped name for the list of entries, and find other entries in the
+            // folder.
             b'\\' => return Err(bad("a field's name is escaped")),
             other if name.len() < 16 => name.push(other),
             _ => {}
@@ -230,7 +231,7 @@ fn skip_value(text: &mut impl BufRead) -> io::Result<()> {
     match skip_space(text)? {
         b'{' | b'[' => rest_of_value(text, &mut |_| true),
         b'"' => string(text, &mut |_| true),
-        // A number or a word: up to what ends it, which stays.
+        // A number or a word: up to what ends it, which stays unread.
         _ => loop {
             let available = text.fill_buf()?;
             let Some(next) = available.first() else { return Err(bad("it was cut off")) };
@@ -248,7 +249,7 @@ fn rest_of_value(text: &mut impl BufRead, take: &mut dyn FnMut(u8) -> bool) -> i
     while depth > 0 {
         let next = byte(text)?;
         if !take(next) {
-            return Err(bad("an entry is longer than is read here"));
+            return Err(bad("an entry is longer than the limit"));
         }
         match next {
             b'{' | b'[' => depth = depth.checked_add(1).ok_or_else(|| bad("it is nested too deep"))?,
@@ -266,7 +267,7 @@ fn string(text: &mut impl BufRead, take: &mut dyn FnMut(u8) -> bool) -> io::Resu
     loop {
         let next = byte(text)?;
         if !take(next) {
-            return Err(bad("an entry is longer than is read here"));
+            return Err(bad("an entry is longer than the limit"));
         }
         match next {
             b'"' if !escaped => return Ok(()),

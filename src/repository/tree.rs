@@ -13,22 +13,22 @@ pub struct Tree {
 /// One thing in a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
-    /// The bytes of the name; none where its escapes are not readable.
+    /// The bytes of the name; none if its escapes are not readable.
     pub name: Option<Vec<u8>>,
     /// The name as written, for a message.
     pub spelled: String,
     pub kind: NodeKind,
     /// Unix permission bits, setuid, setgid and sticky bit.
     pub mode: u32,
-    /// Where the device said.
+    /// If the device gave it.
     pub uid: Option<u32>,
     pub gid: Option<u32>,
-    /// Seconds since 1970, negative before, and the nanoseconds after them; where the device said.
+    /// Seconds since 1970, negative before, and the nanoseconds after them; if the device gave them.
     pub modified: Option<(i64, u32)>,
     pub accessed: Option<(i64, u32)>,
     /// Extended attributes, access lists among them: name and value.
     pub attributes: Vec<(Vec<u8>, Vec<u8>)>,
-    /// Device and inode of a file that has more names than one: the nodes with the same are one file.
+    /// Device and inode of a file with more than one name: nodes with the same values are one file.
     pub hard_link: Option<(u64, u64)>,
 }
 
@@ -152,7 +152,7 @@ impl RawAttribute {
     }
 }
 
-/// The nanoseconds count forward also before 1970, as the system wants them.
+/// The nanoseconds count forward even before 1970, as the system expects.
 fn time(text: &str) -> Option<(i64, u32)> {
     let nanoseconds = text.parse::<jiff::Timestamp>().ok()?.as_nanosecond();
     let seconds = i64::try_from(nanoseconds.div_euclid(1_000_000_000)).ok()?;

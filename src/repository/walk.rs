@@ -18,10 +18,10 @@ impl Entry {
     }
 }
 
-/// Something that could not be gone through; the walk goes on beside it.
+/// Something that could not be walked; the walk continues beside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WalkFault {
-    /// The folder, or the folder and what stands for the name, in the manifest's spelling.
+    /// The folder, or the folder and a placeholder for the name, in the manifest's spelling.
     pub path: String,
     pub fault: Fault,
 }
@@ -31,7 +31,7 @@ pub struct WalkFault {
 /// It keeps its own stack, so that no depth of folders can exhaust the thread's.
 #[derive(Debug)]
 pub struct Walk {
-    /// The folder that is to be opened next.
+    /// The folder to open next.
     next: Option<(Vec<u8>, Id)>,
     open: Vec<Open>,
     open_bytes: usize,
@@ -86,19 +86,19 @@ impl Walk {
         };
         self.count += 1;
         if self.count > limit::NODES {
-            return Some(Err(self.fault(&node, Fault::Limit("the backup has more entries than are read here"))));
+            return Some(Err(self.fault(&node, Fault::Limit("the backup has more entries than the limit"))));
         }
         Some(self.entry(node))
     }
 
     fn enter<O: Objects>(&mut self, repository: &mut Repository<O>, path: &[u8], tree: &Id) -> Result<()> {
         if self.open.len() >= limit::DEPTH {
-            return Err(Fault::Limit("the backup's folders are nested deeper than is read here"));
+            return Err(Fault::Limit("the backup's folders are nested deeper than the limit"));
         }
         let nodes = repository.tree(tree)?;
         self.open_bytes += nodes.held();
         if self.open_bytes > limit::OPEN_TREES {
-            return Err(Fault::Limit("the backup's folders are larger than is read here"));
+            return Err(Fault::Limit("the backup's folders are larger than the limit"));
         }
         self.open.push(Open { path: path.to_vec(), tree: *tree, nodes, names: HashSet::new() });
         Ok(())
@@ -115,7 +115,7 @@ impl Walk {
             return Err(self.fault(&node, Fault::Limit("an entry without a folder")));
         };
         let Some(name) = node.name.as_deref().filter(|it| is_safe(it)) else {
-            return Err(self.fault(&node, Fault::Node("the name is none that a file may have".to_owned())));
+            return Err(self.fault(&node, Fault::Node("the name is not a valid file name".to_owned())));
         };
         let path = [&folder.path, &b"/"[..], name].concat();
         if !folder.names.insert(short_hash(name)) {

@@ -1,4 +1,4 @@
-//! Devices whose backups do not come, or that nobody asks for any, and of which nobody was told.
+//! Devices whose backups fail to arrive, or that no policy asks for backups, and about which nobody was told.
 use crate::domain::command::{CommandKind, CommandState};
 use crate::domain::id::{DeviceId, TeamId};
 use crate::domain::time::Time;
@@ -10,13 +10,13 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Text};
 use std::time::Duration;
 
-/// When a device's newest whole backup came; its enrolment where none has.
+/// When a device's newest complete backup arrived; its enrolment if none has.
 const LAST: &str = "coalesce(device_proof.stored_at, devices.enrolled_at)";
 
-/// Enrolled devices of a team, or of none, that checked in after a backup was due within `span` and sent none. The
-/// longest overdue first; `evidence_at` is when the last backup came.
+/// Enrolled devices of a team, or of none, that checked in after a backup was due within `span` but sent none.
+/// The longest overdue first; `evidence_at` is when the last backup arrived.
 ///
-/// A backup that lies further ahead than the span was dated by a clock that was wrong: it is no recent one.
+/// A backup further in the future than the span was dated by a wrong clock: it does not count as recent.
 pub fn overdue_untold(
     conn: &mut Conn,
     kind: &str,
@@ -63,7 +63,8 @@ pub fn overdue_untold(
         .load(conn)
 }
 
-/// Enrolled devices of a team, or of none, that were enrolled before `cut` and of which nobody was told; oldest first.
+/// Enrolled devices of a team, or of none, that were enrolled before `cut` and about which nobody was told;
+/// oldest first.
 pub fn unasked_untold(
     conn: &mut Conn,
     kind: &str,
@@ -88,7 +89,7 @@ pub fn unasked_untold(
         .load(conn)
 }
 
-/// Enrolled devices of a team, or of none, of which somebody was told this.
+/// Enrolled devices of a team, or of none, about which somebody was told this.
 pub fn told_of(conn: &mut Conn, kind: &str, team: Option<TeamId>, limit: i64) -> QueryResult<Vec<DeviceId>> {
     let mut found = device_alerts::table
         .inner_join(devices::table.on(devices::id.eq(device_alerts::device_id)))
@@ -103,20 +104,20 @@ pub fn told_of(conn: &mut Conn, kind: &str, team: Option<TeamId>, limit: i64) ->
     found.load(conn)
 }
 
-/// Forgets that anybody was told this of these devices: should it come back, it is told again.
+/// Forgets that anybody was told this about these devices: should it come back, it is reported again.
 pub fn forget(conn: &mut Conn, kind: &str, devices: &[DeviceId]) -> QueryResult<usize> {
     let of = device_alerts::table.filter(device_alerts::kind.eq(kind));
     diesel::delete(of.filter(device_alerts::device_id.eq_any(devices.to_vec()))).execute(conn)
 }
 
-/// Enrolled devices whose last `times` orders to back up all failed since their newest backup came; `evidence_at` is
-/// when that came, or the enrolment.
+/// Enrolled devices whose last `times` orders to back up all failed since their newest backup came;
+/// `evidence_at` is when that arrived, or the enrolment.
 pub fn failing_untold(conn: &mut Conn, kind: &str, times: i64, limit: i64) -> QueryResult<Vec<Untold>> {
-    // Few devices have a failed command: those are looked for first.
+    // Few devices have a failed command, so those are searched first.
     let any = sql::<Bool>("devices.id IN (SELECT f.device_id FROM commands f WHERE f.state = ")
         .bind::<Text, _>(CommandState::Failed)
         .sql(")");
-    // What the device says of its attempts is told apart.
+    // What the device reports about its attempts is handled separately.
     let any = any
         .sql(" AND devices.id NOT IN (SELECT a.device_id FROM backup_attempts a WHERE a.failed_count >= ")
         .bind::<BigInt, _>(times)
@@ -141,7 +142,7 @@ pub fn failing_untold(conn: &mut Conn, kind: &str, times: i64, limit: i64) -> Qu
         .load(conn)
 }
 
-/// Enrolled devices that say that their last `times` backups or more did not come about; `evidence_at` is since when.
+/// Enrolled devices that report that at least their last `times` backups failed; `evidence_at` is since when.
 pub fn attempts_untold(conn: &mut Conn, kind: &str, times: i64, limit: i64) -> QueryResult<Vec<Untold>> {
     let told_at = device_alerts::evidence_at.nullable();
     devices::table

@@ -28,8 +28,7 @@ pub struct Activity {
     pub canonical: String,
 }
 
-/// Makes acts run one after the other: on PostgreSQL by the head's row lock, on
-/// SQLite there is one writer anyway.
+/// Makes acts run one after the other: on PostgreSQL with the head's row lock; SQLite has one writer anyway.
 pub fn lock(conn: &mut Conn) -> QueryResult<()> {
     if conn.is_postgres() {
         diesel::sql_query("SELECT seq FROM activity_head WHERE id = 1 FOR UPDATE").execute(conn)?;
@@ -45,7 +44,7 @@ pub fn next_seq(conn: &mut Conn) -> QueryResult<i64> {
         .get_result(conn)
 }
 
-/// The sequence number that was taken last.
+/// The last sequence number taken.
 pub fn newest_seq(conn: &mut Conn) -> QueryResult<i64> {
     activity_head::table.find(1).select(activity_head::seq).first(conn)
 }

@@ -9,19 +9,19 @@ use crate::store::search::{lower, pattern};
 use crate::store::{Conn, MultiBackend};
 use diesel::prelude::*;
 
-/// Which entries; an empty text and none match all.
+/// Which entries; an empty text and none match everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
     pub actor: String,
     pub action: Option<Action>,
-    /// A device's id, or a part of its name or serial number.
+    /// A device's id, or part of its name or serial number.
     pub device: String,
     pub result: Option<Outcome>,
     pub from: Option<Time>,
     pub until: Option<Time>,
     /// The whole story of one wipe: its request and the command that carried it.
     pub wipe: Option<WipeRequestId>,
-    /// A part of the act, of the object's name or id, of the reason, or of the device's name, serial or person.
+    /// Part of the act, of the object's name or id, of the reason, or of the device's name, serial or person.
     pub text: String,
     /// Only entries before this one: the next page.
     pub before: Option<i64>,

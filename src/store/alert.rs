@@ -44,12 +44,12 @@ macro_rules! untold {
     }};
 }
 
-/// Enrolled devices whose newest restore test failed, and nobody was told of that failure.
+/// Enrolled devices whose newest restore test failed, without anybody having been told about that failure.
 pub fn failed_untold(conn: &mut Conn, kind: &str, limit: i64) -> QueryResult<Vec<Untold>> {
     untold!(conn, kind, limit, failed_at, device_proof::failed_at.is_not_null())
 }
 
-/// Enrolled devices whose proof's time has run out by `now`, and nobody was told of that lapse.
+/// Enrolled devices whose proof has expired by `now`, without anybody having been told about that.
 pub fn lapsed_untold(conn: &mut Conn, kind: &str, now: Time, limit: i64) -> QueryResult<Vec<Untold>> {
     let is_lapsed = device_proof::failed_at.is_null().and(device_proof::proven_until.le(now));
     untold!(conn, kind, limit, proven_until, is_lapsed)

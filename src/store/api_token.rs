@@ -1,4 +1,4 @@
-//! Tokens with which scripts read, each in the name of a person.
+//! Tokens with which scripts read, each in a person's name.
 use crate::domain::id::{ApiTokenId, UserId};
 use crate::domain::time::Time;
 use crate::store::Conn;
@@ -41,7 +41,7 @@ pub fn find_by_hash(conn: &mut Conn, hash: &str) -> QueryResult<Option<ApiToken>
     api_tokens::table.filter(api_tokens::token_hash.eq(hash)).select(ApiToken::as_select()).first(conn).optional()
 }
 
-/// Every token, the newest first.
+/// Every token, newest first.
 pub fn all(conn: &mut Conn) -> QueryResult<Vec<ApiToken>> {
     api_tokens::table.order(api_tokens::id.desc()).select(ApiToken::as_select()).load(conn)
 }
@@ -51,7 +51,7 @@ pub fn touch(conn: &mut Conn, id: ApiTokenId, now: Time) -> QueryResult<()> {
     diesel::update(api_tokens::table.find(id)).set(api_tokens::last_used_at.eq(now)).execute(conn).map(drop)
 }
 
-/// Ends a token; false when it had ended.
+/// Ends a token; false if it had already ended.
 pub fn revoke(conn: &mut Conn, id: ApiTokenId, now: Time) -> QueryResult<bool> {
     diesel::update(api_tokens::table.find(id).filter(api_tokens::revoked_at.is_null()))
         .set(api_tokens::revoked_at.eq(now))
@@ -59,7 +59,7 @@ pub fn revoke(conn: &mut Conn, id: ApiTokenId, now: Time) -> QueryResult<bool> {
         .map(|count| count == 1)
 }
 
-/// Ends all tokens of a person; gives how many.
+/// Ends all of a person's tokens; returns how many.
 pub fn revoke_all(conn: &mut Conn, user: UserId, now: Time) -> QueryResult<usize> {
     diesel::update(api_tokens::table.filter(api_tokens::user_id.eq(user).and(api_tokens::revoked_at.is_null())))
         .set(api_tokens::revoked_at.eq(now))

@@ -1,4 +1,4 @@
-//! What every page shows in its frame: approvals that wait, and damage of the store.
+//! What every page shows in its frame: waiting approvals, and damage to the store.
 use crate::domain::device::DeviceState;
 use crate::domain::id::{DeviceId, UserId};
 use crate::domain::role::Reach;
@@ -8,7 +8,8 @@ use crate::store::schema::{device_proof, devices, objects, repositories, wipe_re
 use diesel::dsl::{count, count_star};
 use diesel::prelude::*;
 
-/// How many wipe requests wait for this approver, who reaches `reach`: not their own, and none that waits for its requester.
+/// How many wipe requests are waiting for this approver, who reaches `reach`: except their own, and those
+/// waiting for their requester.
 pub fn approvals_waiting(conn: &mut Conn, reach: &Reach, approver: UserId) -> QueryResult<i64> {
     let waiting = wipe_requests::table
         .inner_join(devices::table.on(devices::id.eq(wipe_requests::device_id)))
@@ -35,7 +36,7 @@ pub fn has_failed_test(conn: &mut Conn, reach: &Reach) -> QueryResult<bool> {
     Ok(failed.first::<DeviceId>(conn).optional()?.is_some())
 }
 
-/// How many files of wiped devices within reach no backup holds intact, and of how many devices: they are lost.
+/// How many files of wiped devices within reach no backup holds intact, and on how many devices: they are lost.
 pub fn lost(conn: &mut Conn, reach: &Reach) -> QueryResult<(i64, i64)> {
     let mut found = device_proof::table
         .inner_join(devices::table.on(devices::id.eq(device_proof::device_id)))
@@ -50,8 +51,8 @@ pub fn lost(conn: &mut Conn, reach: &Reach) -> QueryResult<(i64, i64)> {
     Ok((files.iter().sum(), i64::try_from(files.len()).unwrap_or(i64::MAX)))
 }
 
-/// How many stored objects of enrolled devices are missing or damaged, and of how many devices; not those that a later
-/// proof shows a device to do without.
+/// How many stored objects of enrolled devices are missing or damaged, and for how many devices; except those
+/// that a later proof shows a device does not need.
 pub fn damage(conn: &mut Conn) -> QueryResult<(i64, i64)> {
     let tested = device_proof::proven_tested_at;
     objects::table

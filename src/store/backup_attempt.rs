@@ -1,4 +1,4 @@
-//! The last backup that each device tried: one row per device.
+//! Each device's last attempt at a backup: one row per device.
 use crate::domain::id::DeviceId;
 use crate::domain::message::{LeftOut, RootAway};
 use crate::domain::time::Time;
@@ -8,30 +8,30 @@ use crate::store::schema::backup_attempts;
 use crate::store::upsert::UpsertExt;
 use diesel::prelude::*;
 
-/// What a device says of the last backup that it tried.
+/// What a device reports about its last attempt at a backup.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
 #[diesel(table_name = backup_attempts, treat_none_as_default_value = false)]
 pub struct BackupAttempt {
     pub device_id: DeviceId,
-    /// When the server learned of it.
+    /// When the server learned about it.
     pub tried_at: Time,
-    /// Since when none has come about; none while they do.
+    /// Since when they have failed; none while they succeed.
     pub failing_since: Option<Time>,
-    /// How many in a row have not.
+    /// How many in a row have failed.
     pub failed_count: i64,
-    /// Why not, in the device's words.
+    /// Why, in the device's words.
     pub reason: String,
-    /// JSON, of the last one that came about; see [`BackupAttempt::left_out`].
+    /// JSON, of the last successful one; see [`BackupAttempt::left_out`].
     pub left_out: String,
     /// JSON; see [`BackupAttempt::away`].
     pub away: String,
 }
 
 impl BackupAttempt {
-    /// The row of a device whose backup came about.
+    /// The row of a device whose backup succeeded.
     ///
     /// # Errors
-    /// Never, but for a lack of memory.
+    /// Never, except for a lack of memory.
     pub fn done(device_id: DeviceId, left_out: &LeftOut, away: &[RootAway], now: Time) -> QueryResult<Self> {
         Ok(Self {
             device_id,
@@ -44,7 +44,7 @@ impl BackupAttempt {
         })
     }
 
-    /// What the last backup that came about does not hold.
+    /// What the last successful backup does not hold.
     pub fn left_out(&self) -> QueryResult<LeftOut> {
         from_json(&self.left_out)
     }

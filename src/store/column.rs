@@ -1,5 +1,5 @@
-//! How domain values are kept in columns. The types carry only their SQL type;
-//! everything that knows a database is here.
+//! How domain values are stored in columns. The types carry only their SQL type; everything database-specific
+//! is here.
 use crate::domain::account::{LinkPurpose, UserState};
 use crate::domain::activity::{Action, ActorKind, Outcome, Via};
 use crate::domain::command::{CommandKind, CommandState};
@@ -18,7 +18,7 @@ use diesel::deserialize::{self, FromSql};
 use diesel::serialize::{self, Output, ToSql};
 use diesel::sql_types::{BigInt, Text};
 
-/// Keeps types with `as_str` and `parse` as text.
+/// Stores types with `as_str` and `parse` as text.
 macro_rules! text {
     ($($type:ty),+ $(,)?) => { $(
         impl<DB: Backend> ToSql<Text, DB> for $type

@@ -6,13 +6,13 @@ use crate::store::Conn;
 use crate::store::schema::commands;
 use diesel::prelude::*;
 
-/// One command and how far it has come.
+/// One command and its progress.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, Identifiable)]
 #[diesel(table_name = commands, treat_none_as_default_value = false)]
 pub struct Command {
     pub id: CommandId,
     pub device_id: DeviceId,
-    /// The enrolment that it is for; never delivered to another.
+    /// The enrolment it is for; never delivered to another.
     pub generation: i64,
     pub kind: CommandKind,
     /// JSON, as the agent protocol spells it.
@@ -20,7 +20,7 @@ pub struct Command {
     pub state: CommandState,
     /// Makes asking twice the same as asking once.
     pub request_key: Option<String>,
-    /// A user's id, or the name of what queued it.
+    /// A user's id, or the name of whatever queued it.
     pub created_by: String,
     pub created_at: Time,
     pub expires_at: Time,
@@ -49,7 +49,7 @@ pub fn newest(conn: &mut Conn, limit: i64) -> QueryResult<Vec<Command>> {
         .load(conn)
 }
 
-/// How many orders to erase, wipes and removals alike, were queued after `since`.
+/// How many orders to erase, both wipes and removals, were queued after `since`.
 pub fn count_erasing_since(conn: &mut Conn, since: Time) -> QueryResult<i64> {
     commands::table
         .filter(commands::kind.eq_any(CommandKind::ERASING).and(commands::created_at.gt(since)))
@@ -71,7 +71,7 @@ const OPEN: [CommandState; 2] = [CommandState::Queued, CommandState::Delivered];
 
 /// What a device is to be sent at a check-in: its open commands of this generation, oldest first.
 pub fn open(conn: &mut Conn, device: DeviceId, generation: i64, now: Time) -> QueryResult<Vec<Command>> {
-    // Not `eq_any`: SQLite would parse such a statement anew with each check-in.
+    // Not `eq_any`: SQLite would parse such a statement again with each check-in.
     let is_open = commands::state.eq(CommandState::Queued).or(commands::state.eq(CommandState::Delivered));
     commands::table
         .filter(commands::device_id.eq(device))
@@ -84,7 +84,7 @@ pub fn open(conn: &mut Conn, device: DeviceId, generation: i64, now: Time) -> Qu
         .load(conn)
 }
 
-/// The devices for which a command waits that was not delivered yet.
+/// The devices for which a command is waiting that has not been delivered yet.
 pub fn devices_with_queued(conn: &mut Conn, now: Time) -> QueryResult<Vec<DeviceId>> {
     commands::table
         .filter(commands::state.eq(CommandState::Queued))
@@ -94,7 +94,7 @@ pub fn devices_with_queued(conn: &mut Conn, now: Time) -> QueryResult<Vec<Device
         .load(conn)
 }
 
-/// Whether a command waits for a device that was not delivered yet.
+/// Whether a command that has not been delivered yet is waiting for a device.
 pub fn is_queued(conn: &mut Conn, device: DeviceId, generation: i64, now: Time) -> QueryResult<bool> {
     let queued = commands::table
         .filter(commands::device_id.eq(device))
@@ -140,7 +140,7 @@ pub fn insert(conn: &mut Conn, command: &Command) -> QueryResult<()> {
     diesel::insert_into(commands::table).values(command).execute(conn).map(drop)
 }
 
-/// Marks a queued command as delivered; false when it was not queued.
+/// Marks a queued command as delivered; false if it was not queued.
 pub fn set_delivered(conn: &mut Conn, id: CommandId, now: Time) -> QueryResult<bool> {
     let which = commands::table.find(id).filter(commands::state.eq(CommandState::Queued));
     let changed = diesel::update(which)
@@ -149,7 +149,7 @@ pub fn set_delivered(conn: &mut Conn, id: CommandId, now: Time) -> QueryResult<b
     Ok(changed == 1)
 }
 
-/// Ends a command that is in one of `from`; false when it was in none of them.
+/// Ends a command that is in one of `from`; false if it was in none of them.
 pub fn finish(
     conn: &mut Conn,
     id: CommandId,

@@ -1,4 +1,4 @@
-//! Lists of commands with their devices: what waits, and what was.
+//! Lists of commands with their devices: waiting and past ones.
 use crate::domain::command::{CommandKind, CommandState};
 use crate::domain::id::{CommandId, TeamId};
 use crate::domain::role::Reach;
@@ -15,7 +15,7 @@ pub struct Filter {
     pub state: Option<CommandState>,
     /// Only those that have not ended.
     pub is_open: bool,
-    /// Only those of one form: the key that it was sent with.
+    /// Only those from one form: the key it was sent with.
     pub batch: Option<String>,
     /// Only older ones.
     pub before: Option<CommandId>,
@@ -48,7 +48,7 @@ pub fn newest(conn: &mut Conn, filter: &Filter, reach: &Reach, limit: i64) -> Qu
     if let Some(before) = filter.before {
         query = query.filter(commands::id.lt(before));
     }
-    // An id begins with the time at which it was made.
+    // An id begins with the time it was made.
     query
         .order(commands::id.desc())
         .limit(limit)

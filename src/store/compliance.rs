@@ -1,4 +1,4 @@
-//! What policies are held against, for many devices at once.
+//! What policies are checked against, for many devices at once.
 use crate::domain::device::DeviceState;
 use crate::domain::id::{DeviceId, TeamId};
 use crate::domain::role::Reach;
@@ -9,7 +9,7 @@ use crate::store::device_status::DeviceStatus;
 use crate::store::schema::{device_proof, device_status, devices};
 use diesel::prelude::*;
 
-/// One enrolled device, as far as policies look at it.
+/// The parts of an enrolled device that policies look at.
 #[derive(Debug, Clone, Queryable)]
 pub struct Measured {
     pub id: DeviceId,
@@ -22,7 +22,7 @@ pub struct Measured {
 /// Which devices are looked at.
 #[derive(Debug, Clone, Copy)]
 pub enum Which<'a> {
-    /// Those within reach after an id, by id, at most so many.
+    /// Those within reach after an id, by id, at most this many.
     After(&'a Reach, Option<DeviceId>, i64),
     Ids(&'a [DeviceId]),
 }

@@ -45,19 +45,19 @@ impl Database {
     /// Reads `postgres://…`, `sqlite://path` or a path.
     ///
     /// # Errors
-    /// When the text has another scheme: a typing mistake must not become a new, empty file.
+    /// When the text has another scheme: a typo must not become a new, empty file.
     pub fn parse(text: &str) -> anyhow::Result<Self> {
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {
             return Ok(Self::Postgres(text.to_owned()));
         }
         let path = text.strip_prefix("sqlite://").unwrap_or(text);
         if path.contains("://") {
-            return Err(anyhow!("the database is `postgres://…`, `sqlite://PATH` or a path, not `{text}`"));
+            return Err(anyhow!("the database must be `postgres://…`, `sqlite://PATH` or a path, not `{text}`"));
         }
         Ok(Self::Sqlite(PathBuf::from(path)))
     }
 
-    /// What it is called in messages: never with its password.
+    /// Its name in messages, never with its password.
     pub fn name(&self) -> String {
         match self {
             Self::Sqlite(path) => path.display().to_string(),
@@ -72,8 +72,8 @@ impl Database {
 /// Waits at most this long for a connection; then the answer is "busy".
 const POOL_WAIT: Duration = Duration::from_secs(2);
 
-/// A request waits at most this long for what it asked of the database: longer than PostgreSQL itself lets a statement
-/// take. A server that is halted keeps its connections open and answers nothing.
+/// How long a request waits for the database's answer: longer than PostgreSQL itself lets a statement run. A
+/// halted server keeps its connections open and answers nothing.
 const PATIENCE: Duration = Duration::from_secs(35);
 
 #[derive(Debug)]
@@ -87,7 +87,7 @@ impl CustomizeConnection<Conn, diesel::r2d2::Error> for SetUp {
 
 pub(super) fn set_up(conn: &mut Conn) -> QueryResult<()> {
     conn.batch_execute(match conn {
-        // An answer comes after the commit is on the disk: no setting of the server takes that back.
+        // An answer comes after the commit is on disk: no setting of the database server may undermine that.
         Conn::Postgres(_) => {
             "SET TIME ZONE 'UTC'; SET statement_timeout = '30s'; SET lock_timeout = '5s';
              SELECT set_config('synchronous_commit', 'on', false)
@@ -138,10 +138,10 @@ impl Store {
         })
     }
 
-    /// Whether there is no database yet, or one that no server has made its own.
+    /// Whether there is no database yet, or one that no server has adopted.
     ///
     /// # Errors
-    /// When that cannot be told.
+    /// When that cannot be determined.
     pub fn is_new(database: &Database) -> anyhow::Result<bool> {
         match database {
             Database::Sqlite(path) => match path.metadata() {
@@ -156,7 +156,7 @@ impl Store {
     /// Opens the database for reading only, beside a server that writes.
     ///
     /// # Errors
-    /// When it is not there or has another schema than this program.
+    /// When it is not there or has a schema other than this program's.
     pub fn open_read_only(database: &Database) -> anyhow::Result<Self> {
         if let Database::Sqlite(path) = database
             && !path.exists()
@@ -195,7 +195,7 @@ impl Store {
         if self.is_read_only { Err(Error::Full(error::DISK_READ_ONLY.to_owned())) } else { Ok(()) }
     }
 
-    /// Runs `work` on a blocking thread with a connection that only reads.
+    /// Runs `work` on a blocking thread with a read-only connection.
     ///
     /// # Errors
     /// What `work` returns; `DatabaseAway` or `Busy` when there is no connection for 2 s, or no answer for 35 s.
@@ -210,7 +210,7 @@ impl Store {
             .context("running a database task")?
     }
 
-    /// [`Store::read`] for code that is on a thread of its own.
+    /// [`Store::read`] for code on its own thread.
     ///
     /// # Errors
     /// As [`Store::read`].
@@ -219,8 +219,8 @@ impl Store {
         work(&mut conn).map_err(Into::into)
     }
 
-    /// Runs `work` in one transaction: all of it is kept, or none. The answer
-    /// comes after the commit is on the disk.
+    /// Runs `work` in one transaction: all of it is kept, or none. The answer comes after the commit is on
+    /// disk.
     ///
     /// # Errors
     /// What `work` returns, or that the commit failed; `DatabaseAway` when there is no answer for 35 s.
@@ -240,20 +240,20 @@ impl Store {
             .context("running a database task")?
     }
 
-    /// Waits for what the database does, and not without end. It may still be done after that, as behind a connection
-    /// that was cut: whoever asked looks, or asks again.
+    /// Waits for the database, but not forever. The work may still be done after that, as with a broken
+    /// connection: whoever asked looks, or asks again.
     async fn in_time<T>(&self, done: impl Future<Output = T>) -> error::Result<T> {
         tokio::time::timeout(self.patience, done).await.map_err(|_late| Error::DatabaseAway(POOL_WAIT))
     }
 
-    /// The same database for who waits no longer than `patience`.
+    /// The same database for callers that wait no longer than `patience`.
     #[must_use]
     pub const fn with_patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
     }
 
-    /// [`Store::write`] for code that is on a thread of its own.
+    /// [`Store::write`] for code on its own thread.
     ///
     /// # Errors
     /// As [`Store::write`].
@@ -274,14 +274,14 @@ impl Store {
         }
         let mut conn = self.connection()?;
         if !conn.is_postgres() {
-            return Err(anyhow!("this connection only reads").into());
+            return Err(anyhow!("this connection is read-only").into());
         }
         in_transaction(&mut conn, work)
     }
 
     /// [`Store::write`] for an act: something that a person or a rule decides
     /// and that writes an activity entry. Acts run one after the other on both
-    /// databases, so a rule that is checked in one sees every act before it.
+    /// databases, so a rule checked in one sees every earlier act.
     ///
     /// # Errors
     /// As [`Store::write`].
@@ -293,7 +293,7 @@ impl Store {
         self.write(move |conn| in_order(conn, work)).await
     }
 
-    /// [`Store::act`] for code that is on a thread of its own.
+    /// [`Store::act`] for code on its own thread.
     ///
     /// # Errors
     /// As [`Store::write`].
@@ -305,7 +305,7 @@ impl Store {
         self.write_blocking(move |conn| in_order(conn, work))
     }
 
-    /// Whether the database answers the least question in time.
+    /// Whether the database answers a trivial query in time.
     pub async fn is_answering(&self) -> bool {
         let asked = self.read(|conn| diesel::sql_query("SELECT 1").execute(conn));
         matches!(tokio::time::timeout(POOL_WAIT, asked).await, Ok(Ok(_)))
@@ -334,7 +334,7 @@ struct Millis {
     millis: i64,
 }
 
-/// The database's own clock; none for SQLite, which has the clock of whoever asks.
+/// The database's own clock; none for SQLite, which uses the caller's clock.
 pub fn clock_of(conn: &mut Conn) -> QueryResult<Option<Time>> {
     if !conn.is_postgres() {
         return Ok(None);
@@ -360,7 +360,7 @@ fn database_url(database: &Database) -> String {
     }
 }
 
-/// How soon a connection whose other end is gone without a word (a power cut, a lost network) counts as broken.
+/// How soon a connection whose other end has silently gone (a power cut, a lost network) counts as broken.
 /// Linux alone waits for 15 minutes. (PostgreSQL: "Database Connection Control Functions", 34.1.2.)
 const TIME_LIMITS: [(&str, &str); 5] = [
     ("connect_timeout", "5"),
@@ -392,7 +392,7 @@ fn pool(url: String, size: u32, presence: &Presence) -> anyhow::Result<Pool<Conn
         .context("opening the database's connections")
 }
 
-/// Opens by the kind of database, never by trial: the derived `establish` tries each in turn.
+/// Opens by the kind of database, never by trial and error: the derived `establish` tries each in turn.
 pub(super) fn connect(database: &Database) -> anyhow::Result<Conn> {
     let mut conn = match database {
         Database::Sqlite(path) => Conn::Sqlite(open_sqlite(path)?),
@@ -404,10 +404,10 @@ pub(super) fn connect(database: &Database) -> anyhow::Result<Conn> {
     Ok(conn)
 }
 
-/// Makes the file where there is none, and keeps it to its owner: SQLite would make one that everyone may read.
-/// What SQLite puts beside it gets the same permissions; what lies there already is narrowed too.
+/// Creates the file if there is none, accessible only to its owner: SQLite would create one that everyone may
+/// read. What SQLite puts beside it gets the same permissions; existing files are narrowed too.
 fn make_private(path: &Path) -> anyhow::Result<()> {
-    // One that is there is not opened: closing it would end the locks that this process holds on it.
+    // An existing one is not opened: closing it would end this process's locks on it.
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
         made => drop(made.with_context(|| format!("opening the database {}", path.display()))?),
@@ -436,7 +436,8 @@ fn open_sqlite(path: &Path) -> anyhow::Result<SqliteConnection> {
         .with_context(|| format!("opening the database {}", path.display()))
 }
 
-/// Runs `work` in a transaction, or in a part of the one that is open: where it fails, what it did is undone, and no more.
+/// Runs `work` in a transaction, or in a savepoint of the open one: if it fails, what it did is undone, and
+/// nothing else.
 ///
 /// # Errors
 /// As `work`, and when the database refuses.

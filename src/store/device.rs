@@ -8,7 +8,8 @@ use crate::store::schema::devices;
 use diesel::prelude::*;
 use std::collections::{HashMap, HashSet};
 
-/// A device as it enrolled; what changes with each check-in is its [`DeviceStatus`](super::device_status::DeviceStatus).
+/// A device as it enrolled; what changes with each check-in is in its
+/// [`DeviceStatus`](super::device_status::DeviceStatus).
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, Identifiable)]
 #[diesel(table_name = devices, treat_none_as_default_value = false)]
 pub struct Device {
@@ -132,7 +133,7 @@ pub fn reenroll(conn: &mut Conn, device: &Device, old_generation: i64) -> QueryR
     Ok(changed == 1)
 }
 
-/// Keeps what a check-in says of the software.
+/// Records what a check-in says about the software.
 pub fn set_versions(conn: &mut Conn, id: DeviceId, os_version: &str, agent_version: &str) -> QueryResult<()> {
     diesel::update(devices::table.find(id))
         .set((devices::os_version.eq(os_version), devices::agent_version.eq(agent_version)))

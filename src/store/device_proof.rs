@@ -8,7 +8,7 @@ use crate::store::schema::device_proof;
 use crate::store::upsert::UpsertExt;
 use diesel::prelude::*;
 
-/// What is known of a device's backups; the grade is made of it when it is read.
+/// What is known about a device's backups; the grade is computed from it when it is read.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
 #[diesel(table_name = device_proof, treat_none_as_default_value = false)]
 pub struct DeviceProof {
@@ -18,14 +18,14 @@ pub struct DeviceProof {
     pub newest_point_id: Option<RestorePointId>,
     /// When the newest restore point was received.
     pub newest_at: Option<Time>,
-    /// When the newest point whose objects are all there was received.
+    /// When the newest point with all its objects was received.
     pub stored_at: Option<Time>,
     /// When the newest verified point was received.
     pub verified_at: Option<Time>,
     /// When it was tested.
     pub verified_tested_at: Option<Time>,
     pub verified_until: Option<Time>,
-    /// When the newest point of which a part is proven was received, where it is newer than the proven one.
+    /// When the newest partly proven point was received, if it is newer than the proven one.
     pub partial_at: Option<Time>,
     pub partial_tested_at: Option<Time>,
     pub partial_until: Option<Time>,
@@ -41,8 +41,8 @@ pub struct DeviceProof {
     /// Files of the proven point, and how many of them matched.
     pub file_count: i64,
     pub matched_count: i64,
-    /// What the point that changes are counted from ([`baseline`](crate::store::evidence::baseline)) holds that is not
-    /// proven; none while nobody has compared.
+    /// What the point that changes are counted from ([`baseline`](crate::store::evidence::baseline)) holds that
+    /// is not proven; none while nothing has been compared.
     pub not_proven_files: Option<i64>,
     pub not_proven_bytes: Option<i64>,
     /// That point: its id, when it was received, and what it holds, as far as the device has said.
@@ -55,13 +55,13 @@ pub struct DeviceProof {
     /// When a restore test failed that no later good test has made up for.
     pub failed_at: Option<Time>,
     pub failed_test_id: Option<RestoreTestId>,
-    /// When the last of this was learned: a backup that came, a test that showed something.
+    /// When the last of this was learned: a backup arrived, or a test showed something.
     pub noted_at: Option<Time>,
-    /// Files that failed a restore test, and that no later one found whole: no backup holds them intact.
+    /// Files that failed a restore test and that no later one found intact: no backup holds them intact.
     pub damaged_files: i64,
     /// The first of their names, as JSON; see [`DeviceProof::damaged`].
     pub damaged_names: String,
-    /// Since when the store cannot be read, where something of the device is in it.
+    /// Since when the store cannot be read, if it holds something from the device.
     pub store_away_since: Option<Time>,
 }
 
@@ -128,7 +128,7 @@ impl DeviceProof {
         from_json(&self.damaged_names)
     }
 
-    /// How much is proven where only a part is: "1 of 201 files proven"; none at any other grade.
+    /// How much is proven, if only a part is: "1 of 201 files proven"; none at any other grade.
     pub fn part(&self, now: Time) -> Option<String> {
         let is_part = self.evidence().grade(now) == Grade::Partial;
         is_part.then(|| part_in_words(self.partial_matched_count, self.partial_file_count))
@@ -165,7 +165,7 @@ pub fn set(conn: &mut Conn, row: &DeviceProof) -> QueryResult<()> {
         .map(drop)
 }
 
-/// Devices whose proof runs out before `cut`, soonest first.
+/// Devices whose proof expires before `cut`, soonest first.
 pub fn expiring(conn: &mut Conn, cut: Time, limit: i64) -> QueryResult<Vec<DeviceProof>> {
     device_proof::table
         .filter(device_proof::proven_until.le(cut).or(device_proof::partial_until.le(cut)))
@@ -176,7 +176,7 @@ pub fn expiring(conn: &mut Conn, cut: Time, limit: i64) -> QueryResult<Vec<Devic
         .load(conn)
 }
 
-/// Devices whose evidence was made by a clock that was ahead: it is tested again by the one that is right.
+/// Devices whose evidence was dated by a clock that was ahead: it is tested again with the correct one.
 pub fn tested_after(conn: &mut Conn, cut: Time, limit: i64) -> QueryResult<Vec<DeviceProof>> {
     device_proof::table
         .filter(

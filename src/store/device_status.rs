@@ -10,7 +10,7 @@ use crate::store::schema::device_status;
 use crate::store::upsert::UpsertExt;
 use diesel::prelude::*;
 
-/// What a device last said of itself, and when.
+/// What a device last reported about itself, and when.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
 #[diesel(table_name = device_status, treat_none_as_default_value = false)]
 pub struct DeviceStatus {
@@ -21,18 +21,18 @@ pub struct DeviceStatus {
     /// JSON; see [`DeviceStatus::facts`].
     pub facts: String,
     pub encryption: Encryption,
-    /// Since when `encryption` is what it is, by the server's clock.
+    /// Since when `encryption` has had its value, by the server's clock.
     pub encryption_since: Option<Time>,
     pub changed_files: Option<i64>,
     pub changed_bytes: Option<i64>,
     pub changed_measured_at: Option<Time>,
-    /// The count holds until then: two check-ins of the schedule that the device was on when it counted.
+    /// The count holds until then: two check-ins of the schedule the device was on when it counted.
     pub changed_until: Option<Time>,
-    /// Unless it checks in before, the device will have missed two check-ins of its schedule.
+    /// When the device will have missed two check-ins of its schedule, unless it checks in before.
     pub heard_until: Option<Time>,
     /// JSON: the protected folders that the device did not find, or found without their mark.
     pub roots_away: String,
-    /// The policy version that the device said it holds.
+    /// The policy version the device said it holds.
     pub policy_version: String,
     pub address: String,
     /// JSON; see [`DeviceStatus::continuity`].
@@ -68,7 +68,7 @@ impl DeviceStatus {
         }
     }
 
-    /// Who has spoken for the device in its enrolment.
+    /// Which machines have reported as the device in its enrolment.
     pub fn continuity(&self) -> QueryResult<Continuity> {
         from_json(&self.continuity)
     }
@@ -78,7 +78,7 @@ impl DeviceStatus {
         from_json(&self.facts)
     }
 
-    /// Since when facts have their value.
+    /// Since when facts have had their values.
     pub fn since(&self) -> QueryResult<Since> {
         #[derive(serde::Deserialize)]
         struct Stored {
@@ -112,7 +112,8 @@ pub fn set(conn: &mut Conn, status: &DeviceStatus) -> QueryResult<()> {
     diesel::insert_into(device_status::table).values(status).on_conflict_sql(write!()).execute(conn).map(drop)
 }
 
-/// Writes the row after a check-in; false where another check-in of the device came in between, and nothing was written.
+/// Writes the row after a check-in; false if another check-in of the device came in between, and then nothing
+/// was written.
 ///
 /// One statement that stays prepared, because each check-in runs it.
 pub fn advance(conn: &mut Conn, status: &DeviceStatus) -> QueryResult<bool> {

@@ -1,4 +1,4 @@
-//! Enrolment tokens, of which only the hash is kept.
+//! Enrolment tokens; only their hash is stored.
 use crate::domain::device::Ownership;
 use crate::domain::id::{DeviceId, EnrollmentTokenId, TeamId};
 use crate::domain::role::Reach;
@@ -7,7 +7,7 @@ use crate::store::Conn;
 use crate::store::schema::enrollment_tokens;
 use diesel::prelude::*;
 
-/// A token that lets a number of devices enrol.
+/// A token that lets a number of devices enroll.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, Identifiable)]
 #[diesel(table_name = enrollment_tokens, treat_none_as_default_value = false)]
 pub struct EnrollmentToken {
@@ -15,12 +15,12 @@ pub struct EnrollmentToken {
     pub token_hash: String,
     pub name: String,
     pub team_id: Option<TeamId>,
-    /// The one device that may enrol again with it; none for new devices.
+    /// The one device that may enroll again with it; none for new devices.
     pub device_id: Option<DeviceId>,
     pub ownership: Ownership,
     pub use_limit: i64,
     pub use_count: i64,
-    /// Who made it: a user's id, or the name of what did.
+    /// Who made it: a user's id, or the name of whatever did.
     pub created_by: String,
     pub created_at: Time,
     pub expires_at: Time,
@@ -32,7 +32,7 @@ pub fn find(conn: &mut Conn, id: EnrollmentTokenId) -> QueryResult<Option<Enroll
     enrollment_tokens::table.find(id).select(EnrollmentToken::as_select()).first(conn).optional()
 }
 
-/// The token whose hash this is.
+/// The token with this hash.
 pub fn find_by_hash(conn: &mut Conn, hash: &str) -> QueryResult<Option<EnrollmentToken>> {
     enrollment_tokens::table
         .filter(enrollment_tokens::token_hash.eq(hash))
@@ -55,7 +55,7 @@ pub fn insert(conn: &mut Conn, token: &EnrollmentToken) -> QueryResult<()> {
     diesel::insert_into(enrollment_tokens::table).values(token).execute(conn).map(drop)
 }
 
-/// Counts one use; false when the token is used up, has expired or was revoked.
+/// Counts one use; false if the token is used up, has expired or was revoked.
 pub fn take_use(conn: &mut Conn, id: EnrollmentTokenId, now: Time) -> QueryResult<bool> {
     let usable = enrollment_tokens::table
         .find(id)
@@ -67,7 +67,7 @@ pub fn take_use(conn: &mut Conn, id: EnrollmentTokenId, now: Time) -> QueryResul
     Ok(changed == 1)
 }
 
-/// How many devices could still enrol with the open tokens of new devices that somebody made, all together.
+/// How many devices in total could still enroll with the open tokens for new devices that somebody made.
 pub fn open_uses(conn: &mut Conn, created_by: &str, now: Time) -> QueryResult<i64> {
     let open: Vec<(i64, i64)> = enrollment_tokens::table
         .filter(enrollment_tokens::created_by.eq(created_by).and(enrollment_tokens::device_id.is_null()))
@@ -77,7 +77,7 @@ pub fn open_uses(conn: &mut Conn, created_by: &str, now: Time) -> QueryResult<i6
     Ok(open.iter().map(|(limit, count)| limit - count).sum())
 }
 
-/// How many tokens by which a device enrols again somebody made after `since` and up to `until`.
+/// How many tokens for a device to enroll again somebody made after `since` and up to `until`.
 pub fn count_again(conn: &mut Conn, created_by: &str, since: Time, until: Time) -> QueryResult<i64> {
     enrollment_tokens::table
         .filter(enrollment_tokens::created_by.eq(created_by).and(enrollment_tokens::device_id.is_not_null()))

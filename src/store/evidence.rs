@@ -1,4 +1,4 @@
-//! What restore tests show of restore points and objects.
+//! What restore tests show about restore points and objects.
 use crate::domain::id::{DeviceId, RepositoryId, RestorePointId};
 use crate::domain::object::{ObjectKind, ObjectName, TokenKind};
 use crate::domain::proof::Retest;
@@ -17,7 +17,7 @@ pub enum Shown {
     Anything,
     Stored,
     Verified,
-    /// At least a part was compared and came back equal.
+    /// At least part of it was compared and came back equal.
     Compared,
     Proven,
 }
@@ -41,12 +41,12 @@ pub fn points(conn: &mut Conn, device: DeviceId, shown: Shown, limit: i64) -> Qu
         .load(conn)
 }
 
-/// The backup that a device's own count of what changed is held against: its agent's newest, or, where that made none,
+/// The backup from which a device's own count of changes is made: its agent's newest, or, if that made none,
 /// the newest of all.
 ///
-/// What a person's own client sends beside the agent takes no file from the agent's backup, and adds none to what the
-/// agent counts since then. A backup by the agent's token counts also while its report has not come: the count that
-/// the device sends may be since that one already.
+/// What a person's own client sends beside the agent does not take files from the agent's backup, nor add any
+/// to what the agent counts since then. A backup with the agent's token counts even before its report arrives:
+/// the device's count may already be relative to it.
 pub fn baseline(conn: &mut Conn, device: DeviceId) -> QueryResult<Option<RestorePoint>> {
     let by_agent = restore_points::table
         .filter(restore_points::device_id.eq(device))
@@ -61,7 +61,7 @@ pub fn baseline(conn: &mut Conn, device: DeviceId) -> QueryResult<Option<Restore
     }
 }
 
-/// How many restore points of a device hold a file, or may: of those that nobody has described it is not known.
+/// How many restore points of a device hold a file, or may hold one: for undescribed ones that is not known.
 pub fn count_filled(conn: &mut Conn, device: DeviceId) -> QueryResult<i64> {
     restore_points::table
         .filter(restore_points::device_id.eq(device))
@@ -87,7 +87,7 @@ pub fn failed_keys(conn: &mut Conn, point: RestorePointId) -> QueryResult<Vec<St
     from_json(&text)
 }
 
-/// Writes what of a point still has to come back, and since when nothing has to any more.
+/// Records what of a point still has to come back, and since when nothing has to any more.
 pub fn set_failed(
     conn: &mut Conn,
     point: RestorePointId,
@@ -105,8 +105,8 @@ pub fn set_failed(
         .map(drop)
 }
 
-/// Ends evidence of a level after `validity` from its test where it would hold longer: a validity that was made
-/// shorter counts for what was tested before.
+/// Ends evidence of a level after `validity` from its test if it would hold longer: a shortened validity
+/// applies to earlier tests too.
 pub fn shorten(conn: &mut Conn, is_proof: bool, validity: Duration) -> QueryResult<()> {
     let millis = i64::try_from(validity.as_millis()).unwrap_or(i64::MAX);
     let columns: &[(&str, &str, &str)] = if is_proof {
@@ -126,7 +126,7 @@ pub fn shorten(conn: &mut Conn, is_proof: bool, validity: Duration) -> QueryResu
     Ok(())
 }
 
-/// Writes what a test showed of a restore point: each level that it has and since when it is known.
+/// Records what a test showed about a restore point: each level it has and since when that is known.
 pub fn set_point(conn: &mut Conn, point: &RestorePoint) -> QueryResult<()> {
     diesel::update(restore_points::table.find(point.id))
         .set((
@@ -145,8 +145,8 @@ pub fn set_point(conn: &mut Conn, point: &RestorePoint) -> QueryResult<()> {
         .map(drop)
 }
 
-/// Takes the verified and proven levels from every point of a repository that may need what came at `since`, but
-/// from `but`; those that had any are to be tested again, and are given, newest first.
+/// Withdraws the verified and proven levels of every point of a repository that may need what came at `since`,
+/// except `but`; those that had any are to be tested again, and are returned, newest first.
 pub fn demote_since(
     conn: &mut Conn,
     repository: RepositoryId,
@@ -182,7 +182,7 @@ pub fn demote_since(
     Ok(demoted)
 }
 
-/// What waited for damage of a repository to be healed waits no more.
+/// What was waiting for damage to a repository to be healed no longer waits.
 pub fn end_wait_for_healing(conn: &mut Conn, repository: RepositoryId) -> QueryResult<()> {
     diesel::update(restore_points::table)
         .filter(restore_points::repository_id.eq(repository).and(restore_points::retest.eq(Retest::OnceHealed)))
@@ -191,8 +191,8 @@ pub fn end_wait_for_healing(conn: &mut Conn, repository: RepositoryId) -> QueryR
         .map(drop)
 }
 
-/// Whether a repository's newest backup by the agent counts on something that was found damaged: its test failed for
-/// it, or the damage was found after the backup came.
+/// Whether a repository's newest backup by the agent relies on something that was found damaged: its test
+/// failed because of it, or the damage was found after the backup arrived.
 pub fn counts_on_damage(conn: &mut Conn, repository: RepositoryId) -> QueryResult<bool> {
     let newest = restore_points::table
         .filter(restore_points::repository_id.eq(repository).and(restore_points::manifest_name.is_not_null()))
@@ -241,9 +241,10 @@ pub fn count_to_retest(conn: &mut Conn, device: DeviceId) -> QueryResult<i64> {
         .get_result(conn)
 }
 
-/// Marks packs as read back and right by a test that began at `started`; gives how many of them were damaged before.
+/// Marks packs as read back and correct by a test that began at `started`; returns how many of them were
+/// damaged before.
 ///
-/// Those were healed. What was found damaged since then may have been read before, and stays so.
+/// Those were healed. What was found damaged since then may have been read earlier, and stays damaged.
 pub fn set_verified(
     conn: &mut Conn,
     repository: RepositoryId,
@@ -265,7 +266,7 @@ pub fn set_verified(
     Ok(healed)
 }
 
-/// Whether anything that a point as of `point_at` may need was found damaged at or after `since`, and is.
+/// Whether anything that a point as of `point_at` may need was found damaged at or after `since`, and still is.
 pub fn is_in_doubt(conn: &mut Conn, repository: RepositoryId, point_at: Time, since: Time) -> QueryResult<bool> {
     diesel::select(diesel::dsl::exists(
         objects::table

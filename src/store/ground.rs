@@ -1,4 +1,4 @@
-//! How the store of backups stands, kept so that a restart forgets nothing, and how full the disks were.
+//! The state of the backup store, kept so that a restart forgets nothing, and how full the disks were.
 use crate::domain::ground::{Away, Disk, Ground, Sample, Stopped};
 use crate::domain::id::{DeviceId, RepositoryId};
 use crate::domain::object::{ObjectKind, ObjectName};
@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 const AWAY: &str = "ground.away";
 const STOPPED: &str = "ground.stopped";
 
-/// How the store stands, as it was last found.
+/// The state of the store, as last found.
 pub fn find(conn: &mut Conn) -> QueryResult<Ground> {
     let rows = settings::table
         .filter(settings::name.eq_any([AWAY, STOPPED]))
@@ -39,8 +39,8 @@ fn write<T: Serialize>(conn: &mut Conn, name: &str, value: Option<&T>, now: Time
     setting::set(conn, name, &text, now)
 }
 
-/// Writes that the store cannot be read, or that it can, and with it what is known of each device that has something
-/// in it.
+/// Records that the store cannot be read, or that it can, and with it what is known about each device that has
+/// something in it.
 pub fn set_away(conn: &mut Conn, away: Option<&Away>, now: Time) -> QueryResult<()> {
     write(conn, AWAY, away, now)?;
     diesel::update(device_proof::table.filter(device_proof::stored_at.is_not_null()))
@@ -49,7 +49,7 @@ pub fn set_away(conn: &mut Conn, away: Option<&Away>, now: Time) -> QueryResult<
         .map(drop)
 }
 
-/// Writes that the store takes no backups, or that it does.
+/// Records that the store accepts no backups, or that it does.
 pub fn set_stopped(conn: &mut Conn, stopped: Option<&Stopped>, now: Time) -> QueryResult<()> {
     write(conn, STOPPED, stopped, now)
 }
@@ -65,11 +65,11 @@ pub fn repositories(conn: &mut Conn) -> QueryResult<Vec<RepositoryId>> {
     repositories::table.select(repositories::id).order(repositories::id).load(conn)
 }
 
-/// An object that is looked for, and its length.
+/// An object to look for, and its length.
 pub type Witness = (RepositoryId, ObjectKind, ObjectName, i64);
 
-/// A sound object of each of at most `limit` repositories after `after`: the newest snapshot, so that a folder that is
-/// gone is found without reading it all.
+/// An intact object from each of at most `limit` repositories after `after`: the newest snapshot, so that a
+/// missing folder is noticed without reading everything.
 pub fn witnesses(
     conn: &mut Conn,
     after: Option<RepositoryId>,
@@ -98,7 +98,7 @@ fn newest_snapshot(conn: &mut Conn, repository: RepositoryId) -> QueryResult<Opt
     Ok(object.filter(|it| it.damaged_at.is_none()).map(|it| (it.repository_id, it.kind, it.name, it.size_bytes)))
 }
 
-/// The next sound objects of the ledger after `after`, for a walk over all of them.
+/// The next intact objects in the ledger after `after`, for a walk over all of them.
 pub fn walk(conn: &mut Conn, after: Option<&Witness>, limit: i64) -> QueryResult<Vec<Witness>> {
     let mut next = objects::table
         .filter(objects::damaged_at.is_null())
@@ -115,7 +115,7 @@ pub fn walk(conn: &mut Conn, after: Option<&Witness>, limit: i64) -> QueryResult
     next.load(conn)
 }
 
-/// Devices whose repository holds as many objects as it may.
+/// Devices whose repository holds the most objects it may.
 pub fn at_object_limit(conn: &mut Conn, most: i64) -> QueryResult<Vec<DeviceId>> {
     use crate::domain::object::RepositoryState;
     repositories::table
@@ -134,7 +134,7 @@ struct Row {
     total_bytes: i64,
 }
 
-/// Adds what was found of a disk, and forgets what is older than `cut`.
+/// Adds a reading of a disk, and forgets those older than `cut`.
 pub fn add_sample(conn: &mut Conn, disk: Disk, sample: Sample, cut: Time) -> QueryResult<()> {
     let row = Row {
         disk: disk.as_str().to_owned(),
@@ -153,7 +153,7 @@ pub fn add_sample(conn: &mut Conn, disk: Disk, sample: Sample, cut: Time) -> Que
         .map(drop)
 }
 
-/// What was found of a disk, the oldest first.
+/// The readings of a disk, oldest first.
 pub fn samples(conn: &mut Conn, disk: Disk) -> QueryResult<Vec<Sample>> {
     let rows = disk_samples::table
         .filter(disk_samples::disk.eq(disk.as_str()))

@@ -1,4 +1,5 @@
-//! A second copy of each repository's `config` and key files: without them the largest repository opens for nobody.
+//! A second copy of each repository's `config` and key files: without them nobody can open even the largest
+//! repository.
 use crate::domain::id::RepositoryId;
 use crate::domain::object::{ObjectKind, ObjectName};
 use crate::store::Conn;
@@ -31,7 +32,7 @@ pub fn keep(
         .map(drop)
 }
 
-/// The copy of an object; none where none is kept.
+/// The copy of an object; none if none is kept.
 pub fn find(
     conn: &mut Conn,
     repository: RepositoryId,

@@ -1,4 +1,4 @@
-//! The outbox: mails that are to be sent, and what became of them.
+//! The outbox: mails to be sent, and what became of them.
 use crate::domain::id::{MailId, TeamId, UserId};
 use crate::domain::role::{Grants, Role, Scope};
 use crate::domain::time::Time;
@@ -27,7 +27,7 @@ pub struct Mail {
     pub last_error: String,
 }
 
-/// A person that mail can be sent to.
+/// A person mail can be sent to.
 #[derive(Debug, Clone)]
 pub struct Recipient {
     pub id: UserId,
@@ -35,18 +35,18 @@ pub struct Recipient {
     pub grants: Grants,
 }
 
-/// How the outbox stands, for the settings page.
+/// The state of the outbox, for the settings page.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OutboxStatus {
     pub waiting_count: i64,
     pub oldest_waiting_at: Option<Time>,
     pub given_up_count: i64,
     pub last_sent_at: Option<Time>,
-    /// The newest error of a mail that still waits; empty when there is none.
+    /// The newest error of a mail that is still waiting; empty if there is none.
     pub last_error: String,
 }
 
-/// Puts a mail into the outbox; false when one with the same key is there.
+/// Puts a mail into the outbox; false if one with the same key is already there.
 pub fn insert(conn: &mut Conn, mail: &Mail) -> QueryResult<bool> {
     let inserted = diesel::insert_into(mail_outbox::table)
         .values(mail)
@@ -55,12 +55,12 @@ pub fn insert(conn: &mut Conn, mail: &Mail) -> QueryResult<bool> {
     Ok(inserted == 1)
 }
 
-/// How many mails wait.
+/// How many mails are waiting.
 pub fn waiting_count(conn: &mut Conn) -> QueryResult<i64> {
     mail_outbox::table.filter(mail_outbox::state.eq("waiting")).select(count_star()).first(conn)
 }
 
-/// Mails whose time has come, the one that waits longest first.
+/// Mails whose time has come, the one waiting longest first.
 pub fn due(conn: &mut Conn, now: Time, limit: i64) -> QueryResult<Vec<Mail>> {
     mail_outbox::table
         .filter(mail_outbox::state.eq("waiting").and(mail_outbox::next_attempt_at.le(now)))
@@ -70,8 +70,8 @@ pub fn due(conn: &mut Conn, now: Time, limit: i64) -> QueryResult<Vec<Mail>> {
         .load(conn)
 }
 
-/// Takes a mail for one attempt; false when another process has taken it.
-/// Until `next_attempt_at` nobody else tries.
+/// Claims a mail for one attempt; false if another process has claimed it. Until `next_attempt_at` nobody else
+/// tries.
 pub fn take(conn: &mut Conn, mail: &Mail, next_attempt_at: Time) -> QueryResult<bool> {
     let taken = diesel::update(mail_outbox::table.find(mail.id))
         .filter(mail_outbox::state.eq("waiting").and(mail_outbox::attempt_count.eq(mail.attempt_count)))
@@ -97,7 +97,7 @@ pub fn failed(conn: &mut Conn, id: MailId, error: &str) -> QueryResult<()> {
     diesel::update(mail_outbox::table.find(id)).set(mail_outbox::last_error.eq(error)).execute(conn).map(drop)
 }
 
-/// Ends the attempts; false when the mail was not waiting any more.
+/// Ends the attempts; false if the mail was no longer waiting.
 pub fn give_up(conn: &mut Conn, id: MailId) -> QueryResult<bool> {
     let ended = diesel::update(mail_outbox::table.find(id))
         .filter(mail_outbox::state.eq("waiting"))
@@ -116,13 +116,13 @@ pub fn waiting_since(conn: &mut Conn, cut: Time, limit: i64) -> QueryResult<Vec<
         .load(conn)
 }
 
-/// Removes mails that ended and were made before `cut`.
+/// Removes finished mails made before `cut`.
 pub fn prune(conn: &mut Conn, cut: Time) -> QueryResult<usize> {
     diesel::delete(mail_outbox::table.filter(mail_outbox::state.ne("waiting").and(mail_outbox::created_at.lt(cut))))
         .execute(conn)
 }
 
-/// How the outbox stands.
+/// The state of the outbox.
 pub fn status(conn: &mut Conn) -> QueryResult<OutboxStatus> {
     let (waiting_count, oldest_waiting_at) = mail_outbox::table
         .filter(mail_outbox::state.eq("waiting"))

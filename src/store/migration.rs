@@ -15,7 +15,7 @@ const OLDEST_SQLITE: i32 = 3_051_003;
 /// Two servers that start together must not both migrate; any constant serves.
 const POSTGRES_LOCK: i64 = 7_240_001;
 
-/// The newest schema that this program knows.
+/// The newest schema this program knows.
 pub fn latest_version() -> String {
     versions(&SQLITE).pop().unwrap_or_default()
 }
@@ -45,8 +45,9 @@ pub fn run(conn: &mut Conn) -> anyhow::Result<()> {
         Conn::Postgres(conn) => {
             conn.batch_execute(&format!("SELECT pg_advisory_lock({POSTGRES_LOCK})"))
                 .context("taking the migration lock")?;
-            // What holds for a request's statement is too little for a large table. This connection does nothing else.
-            conn.batch_execute("SET statement_timeout = 0").context("giving the migration its time")?;
+            // The limit for a request's statement is too short for a large table. This connection does nothing
+            // else.
+            conn.batch_execute("SET statement_timeout = 0").context("lifting the time limit for the migration")?;
             let done = refuse_newer(&applied(conn.applied_migrations())?).and_then(|()| {
                 conn.run_pending_migrations(POSTGRES)
                     .map(drop)
@@ -54,14 +55,14 @@ pub fn run(conn: &mut Conn) -> anyhow::Result<()> {
                     .context("migrating the database")
             });
             conn.batch_execute(&format!("SELECT pg_advisory_unlock({POSTGRES_LOCK})"))
-                .context("giving the migration lock back")?;
+                .context("releasing the migration lock")?;
             done?;
         }
     }
     Ok(())
 }
 
-/// Whether a PostgreSQL database has no schema at all; asked without making anything.
+/// Whether a PostgreSQL database has no schema at all; checked without creating anything.
 ///
 /// # Errors
 /// When the database refuses.

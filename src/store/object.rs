@@ -15,11 +15,11 @@ pub struct Object {
     pub kind: ObjectKind,
     pub name: ObjectName,
     pub size_bytes: i64,
-    /// By the server's clock; what a point-in-time view goes by.
+    /// By the server's clock; the basis of point-in-time views.
     pub received_at: Time,
-    /// Its bytes were last read back and hashed to its name at.
+    /// When its bytes were last read back and matched its name.
     pub verified_at: Option<Time>,
-    /// Found missing or changed at; none while it is sound.
+    /// When it was found missing or changed; none while it is intact.
     pub damaged_at: Option<Time>,
 }
 
@@ -40,7 +40,7 @@ pub fn find(
     objects::table.find((repository, kind, name)).select(Object::as_select()).first(conn).optional()
 }
 
-/// Adds an object; false when it is there already.
+/// Adds an object; false if it is already there.
 pub fn insert(conn: &mut Conn, object: &Object) -> QueryResult<bool> {
     let added = diesel::insert_into(objects::table)
         .values(object)
@@ -49,7 +49,7 @@ pub fn insert(conn: &mut Conn, object: &Object) -> QueryResult<bool> {
     Ok(added == 1)
 }
 
-/// Removes an object; false when it was not there.
+/// Removes an object; false if it was not there.
 pub fn remove(conn: &mut Conn, repository: RepositoryId, kind: ObjectKind, name: &ObjectName) -> QueryResult<bool> {
     let removed = diesel::delete(objects::table.find((repository, kind, name))).execute(conn)?;
     Ok(removed == 1)
@@ -57,8 +57,8 @@ pub fn remove(conn: &mut Conn, repository: RepositoryId, kind: ObjectKind, name:
 
 /// The objects of a kind by name, with their sizes; with `until` only those received up to it.
 ///
-/// Indexes and snapshots that are damaged are left out: a client reads all that are listed, and could not back up any
-/// more for one that it cannot read.
+/// Damaged indexes and snapshots are left out: a client reads everything listed, and one it cannot read would
+/// stop it from backing up.
 pub fn list(
     conn: &mut Conn,
     repository: RepositoryId,
@@ -111,7 +111,7 @@ pub fn received_before(
         .load(conn)
 }
 
-/// Marks an object as damaged; false when it was marked already or is not there.
+/// Marks an object as damaged; false if it was already marked or is not there.
 pub fn mark_damaged(
     conn: &mut Conn,
     repository: RepositoryId,
@@ -126,7 +126,7 @@ pub fn mark_damaged(
     Ok(changed == 1)
 }
 
-/// Marks an object as sound again: its bytes were put in place and hashed at `now`.
+/// Marks an object as intact again: its bytes were put in place and hashed at `now`.
 pub fn mark_healed(
     conn: &mut Conn,
     repository: RepositoryId,

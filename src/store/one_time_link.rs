@@ -13,7 +13,7 @@ pub struct OneTimeLink {
     pub token_hash: String,
     pub purpose: LinkPurpose,
     pub user_id: Option<UserId>,
-    /// The account that made it, and with which it dies; none where it came from the host.
+    /// The account that made it, and with which it dies; none if it came from the host.
     pub created_by: Option<UserId>,
     pub created_at: Time,
     pub expires_at: Time,
@@ -41,7 +41,7 @@ pub fn find_open(
         .optional()
 }
 
-/// Uses a link; false when it was used meanwhile or has expired.
+/// Uses a link; false if it has been used in the meantime or has expired.
 pub fn use_up(conn: &mut Conn, token_hash: &str, now: Time) -> QueryResult<bool> {
     diesel::update(
         one_time_links::table
@@ -53,9 +53,9 @@ pub fn use_up(conn: &mut Conn, token_hash: &str, now: Time) -> QueryResult<bool>
     .map(|count| count == 1)
 }
 
-/// Ends all open links of a purpose, for one person or, without one, for nobody's account yet.
+/// Ends all open links for a purpose, for one person or, without one, those not tied to an account yet.
 ///
-/// They expire rather than count as used: an account is in use since its last used link.
+/// They expire instead of counting as used, because an account counts as in use since its last used link.
 pub fn close(conn: &mut Conn, purpose: LinkPurpose, user: Option<UserId>, now: Time) -> QueryResult<usize> {
     let unused = one_time_links::purpose.eq(purpose).and(one_time_links::used_at.is_null());
     let open = unused.and(one_time_links::expires_at.gt(now));

@@ -32,7 +32,7 @@ impl Policy {
     }
 }
 
-/// A policy by its id, removed ones too.
+/// A policy by its id, including removed ones.
 pub fn find(conn: &mut Conn, id: PolicyId) -> QueryResult<Option<Policy>> {
     policies::table.find(id).select(Policy::as_select()).first(conn).optional()
 }
@@ -51,7 +51,7 @@ pub fn insert(conn: &mut Conn, policy: &Policy) -> QueryResult<()> {
     diesel::insert_into(policies::table).values(policy).execute(conn).map(drop)
 }
 
-/// Writes a new version over `old_version`; false when someone changed or removed it meanwhile.
+/// Writes a new version over `old_version`; false if someone has changed or removed it in the meantime.
 pub fn update(conn: &mut Conn, policy: &Policy, old_version: i64) -> QueryResult<bool> {
     let which = policies::table
         .find(policy.id)
@@ -69,7 +69,7 @@ pub fn update(conn: &mut Conn, policy: &Policy, old_version: i64) -> QueryResult
     Ok(changed == 1)
 }
 
-/// Removes a policy; false when it was removed before.
+/// Removes a policy; false if it was already removed.
 pub fn remove(conn: &mut Conn, id: PolicyId, now: Time) -> QueryResult<bool> {
     let which = policies::table.find(id).filter(policies::removed_at.is_null());
     Ok(diesel::update(which).set(policies::removed_at.eq(Some(now))).execute(conn)? == 1)

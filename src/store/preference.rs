@@ -5,12 +5,12 @@ use crate::store::schema::preferences;
 use crate::store::upsert::UpsertExt;
 use diesel::prelude::*;
 
-/// What a person chose; none where they never did.
+/// What a person chose; none if they never did.
 pub fn find(conn: &mut Conn, user: UserId, name: &str) -> QueryResult<Option<String>> {
     preferences::table.find((user, name)).select(preferences::value).first(conn).optional()
 }
 
-/// Keeps what a person chose.
+/// Stores what a person chose.
 pub fn set(conn: &mut Conn, user: UserId, name: &str, value: &str) -> QueryResult<()> {
     diesel::insert_into(preferences::table)
         .values((preferences::user_id.eq(user), preferences::name.eq(name), preferences::value.eq(value)))

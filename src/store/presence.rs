@@ -1,9 +1,9 @@
-//! Whether the database answers: the log says once when it goes, and once when it is back.
+//! Whether the database answers: the log says once when it goes away, and once when it is back.
 use diesel::r2d2::{Error, HandleError};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// What the pool of connections last learned. Cheap to clone.
+/// What the connection pool last learned. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Presence {
     is_away: Arc<AtomicBool>,
@@ -14,7 +14,7 @@ impl Presence {
         self.is_away.load(Ordering::Relaxed)
     }
 
-    /// A connection was there to be had.
+    /// A connection was available.
     pub fn is_there(&self) {
         if self.is_away.swap(false, Ordering::Relaxed) {
             tracing::warn!("the database answers again");
@@ -23,12 +23,12 @@ impl Presence {
 }
 
 impl HandleError<Error> for Presence {
-    /// A connection could not be opened; the pool goes on trying.
+    /// A connection could not be opened; the pool keeps trying.
     fn handle_error(&self, error: Error) {
         if !self.is_away.swap(true, Ordering::Relaxed) {
             tracing::error!(
                 %error,
-                "the database does not answer: look whether it runs, and whether --database names the right one"
+                "the database does not answer: check that it is running, and that --database names the right one"
             );
         }
     }

@@ -29,7 +29,7 @@ pub fn insert(conn: &mut Conn, removal: &Removal) -> QueryResult<()> {
     diesel::insert_into(device_removals::table).values(removal).execute(conn).map(drop)
 }
 
-/// Takes a removal off hold; false when there is none.
+/// Takes a removal off hold; false if there is none.
 pub fn delete(conn: &mut Conn, device: DeviceId) -> QueryResult<bool> {
     Ok(diesel::delete(device_removals::table.find(device)).execute(conn)? == 1)
 }

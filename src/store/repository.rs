@@ -1,4 +1,4 @@
-//! Repositories, and the tokens that open the restic door for them.
+//! Repositories, and the tokens that open the backup door for them.
 use crate::domain::id::{DeviceId, RepositoryId, RepositoryTokenId, UserId};
 use crate::domain::object::{RepositoryState, TokenKind};
 use crate::domain::space::Space;
@@ -15,7 +15,7 @@ use diesel::sql_types::BigInt;
 pub struct Repository {
     pub id: RepositoryId,
     pub device_id: DeviceId,
-    /// The device's enrolment generation that it was made for.
+    /// The device's enrolment generation it was made for.
     pub generation: i64,
     pub state: RepositoryState,
     /// The 64-byte master key in base64, sealed to the proof key with [`master_key_context`].
@@ -23,13 +23,13 @@ pub struct Repository {
     pub quota_bytes: i64,
     pub stored_bytes: i64,
     pub object_count: i64,
-    /// When its newest object was received; that of its making while it has none.
+    /// When its newest object was received; when it was made if it has none.
     pub newest_at: Time,
     pub created_at: Time,
 }
 
 impl Repository {
-    /// What it holds, and the most that it may hold.
+    /// What it holds, and the most it may hold.
     pub const fn space(&self) -> Space {
         Space { stored_bytes: self.stored_bytes, quota_bytes: self.quota_bytes }
     }
@@ -40,7 +40,7 @@ pub fn master_key_context(id: RepositoryId) -> String {
     format!("holdfast/master-key/{id}")
 }
 
-/// A token of the restic door; only its hash is kept.
+/// A token for the backup door; only its hash is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
 #[diesel(table_name = repository_tokens, treat_none_as_default_value = false)]
 pub struct RepositoryToken {
@@ -53,7 +53,7 @@ pub struct RepositoryToken {
     pub created_by: Option<String>,
     /// The account that made it, and with which it dies; none for the agent's own token.
     pub user_id: Option<UserId>,
-    /// Why somebody wants to read; empty where nothing is read.
+    /// Why somebody wants to read; empty if nothing is read.
     pub reason: String,
     pub created_at: Time,
     /// None for one that lasts until it is revoked.
@@ -75,7 +75,7 @@ pub fn of_device(conn: &mut Conn, device: DeviceId) -> QueryResult<Vec<Repositor
         .load(conn)
 }
 
-/// The repository that takes a device's backups.
+/// The repository that accepts a device's backups.
 pub fn active_of_device(conn: &mut Conn, device: DeviceId) -> QueryResult<Option<Repository>> {
     repositories::table
         .filter(repositories::device_id.eq(device).and(repositories::state.eq(RepositoryState::Active)))
@@ -90,7 +90,7 @@ pub fn insert(conn: &mut Conn, repository: &Repository) -> QueryResult<()> {
     diesel::insert_into(repositories::table).values(repository).execute(conn).map(drop)
 }
 
-/// Lets no more backups into the repositories of a device's enrolments before `generation`.
+/// Closes the repositories of a device's enrolments before `generation` to further backups.
 pub fn close_older(conn: &mut Conn, device: DeviceId, generation: i64) -> QueryResult<usize> {
     diesel::update(repositories::table)
         .filter(repositories::device_id.eq(device).and(repositories::generation.lt(generation)))
@@ -98,15 +98,16 @@ pub fn close_older(conn: &mut Conn, device: DeviceId, generation: i64) -> QueryR
         .execute(conn)
 }
 
-/// Sets the most that a repository may hold, also below what it holds.
+/// Sets the most a repository may hold, even below what it holds.
 pub fn set_quota(conn: &mut Conn, id: RepositoryId, bytes: i64) -> QueryResult<()> {
     diesel::update(repositories::table.find(id)).set(repositories::quota_bytes.eq(bytes)).execute(conn).map(drop)
 }
 
-/// So many objects a repository may have: 4 TB in packs of 16 MiB. Each is a row, and in the memory of each test.
+/// The most objects a repository may have: 4 TB in packs of 16 MiB. Each is a row, and takes memory in each
+/// test.
 pub const MAX_OBJECTS: i64 = 250_000;
 
-/// Counts an object in that was received at `at`; false when the repository takes no backups, or is full.
+/// Counts in an object received at `at`; false if the repository accepts no backups, or is full.
 pub fn count_in(conn: &mut Conn, id: RepositoryId, size: i64, at: Time) -> QueryResult<bool> {
     let newest_at = sql::<BigInt>("CASE WHEN newest_at > ").bind::<BigInt, _>(at);
     let newest_at = newest_at.sql(" THEN newest_at ELSE ").bind::<BigInt, _>(at).sql(" END");
@@ -123,7 +124,7 @@ pub fn count_in(conn: &mut Conn, id: RepositoryId, size: i64, at: Time) -> Query
     Ok(changed == 1)
 }
 
-/// Counts an object out.
+/// Counts out an object.
 pub fn count_out(conn: &mut Conn, id: RepositoryId, size: i64) -> QueryResult<()> {
     diesel::update(repositories::table.find(id))
         .set((
@@ -134,7 +135,7 @@ pub fn count_out(conn: &mut Conn, id: RepositoryId, size: i64) -> QueryResult<()
         .map(drop)
 }
 
-/// Counts in bytes that are no object; false when the repository has no room for them.
+/// Counts in bytes that are not an object; false if the repository has no room for them.
 pub fn charge(conn: &mut Conn, id: RepositoryId, bytes: i64) -> QueryResult<bool> {
     let changed = diesel::update(repositories::table.find(id))
         .filter((repositories::stored_bytes + bytes).le(repositories::quota_bytes))
@@ -143,7 +144,7 @@ pub fn charge(conn: &mut Conn, id: RepositoryId, bytes: i64) -> QueryResult<bool
     Ok(changed == 1)
 }
 
-/// Counts out bytes that are no object.
+/// Counts out bytes that are not an object.
 pub fn discharge(conn: &mut Conn, id: RepositoryId, bytes: i64) -> QueryResult<()> {
     diesel::update(repositories::table.find(id))
         .set(repositories::stored_bytes.eq(repositories::stored_bytes - bytes))
@@ -166,7 +167,7 @@ pub fn token(conn: &mut Conn, id: RepositoryTokenId) -> QueryResult<Option<Repos
     repository_tokens::table.find(id).select(RepositoryToken::as_select()).first(conn).optional()
 }
 
-/// The tokens of a repository, newest first, revoked ones too.
+/// The tokens of a repository, newest first, including revoked ones.
 pub fn tokens(conn: &mut Conn, id: RepositoryId) -> QueryResult<Vec<RepositoryToken>> {
     repository_tokens::table
         .filter(repository_tokens::repository_id.eq(id))
@@ -180,7 +181,7 @@ pub fn insert_token(conn: &mut Conn, token: &RepositoryToken) -> QueryResult<()>
     diesel::insert_into(repository_tokens::table).values(token).execute(conn).map(drop)
 }
 
-/// Revokes a token; false when it was revoked already or is not there.
+/// Revokes a token; false if it was already revoked or is not there.
 pub fn revoke_token(conn: &mut Conn, id: RepositoryTokenId, now: Time) -> QueryResult<bool> {
     let changed = diesel::update(repository_tokens::table.find(id))
         .filter(repository_tokens::revoked_at.is_null())

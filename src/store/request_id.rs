@@ -6,7 +6,7 @@ use crate::store::schema::request_ids;
 use crate::store::upsert::UpsertExt;
 use diesel::prelude::*;
 
-/// Takes a request's id; false when it was taken before.
+/// Records a request's id; false if it was already recorded.
 pub fn take(conn: &mut Conn, device: DeviceId, jti: &str, expires_at: Time) -> QueryResult<bool> {
     let taken = diesel::insert_into(request_ids::table)
         .values((request_ids::device_id.eq(device), request_ids::jti.eq(jti), request_ids::expires_at.eq(expires_at)))
@@ -15,7 +15,7 @@ pub fn take(conn: &mut Conn, device: DeviceId, jti: &str, expires_at: Time) -> Q
     Ok(taken == 1)
 }
 
-/// Forgets ids that expired before `before`; answers how many.
+/// Forgets ids that expired before `before`; returns how many.
 pub fn prune(conn: &mut Conn, before: Time) -> QueryResult<usize> {
     diesel::delete(request_ids::table.filter(request_ids::expires_at.lt(before))).execute(conn)
 }

@@ -13,7 +13,7 @@ use crate::store::search::{lower, pattern};
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
-/// One restore and how far it has come.
+/// One restore and its progress.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = restores, treat_none_as_default_value = false, treat_none_as_null = true)]
 pub struct Restore {
@@ -33,11 +33,11 @@ pub struct Restore {
     /// A user's id.
     pub requested_by: String,
     pub requested_at: Time,
-    /// Why it leaves its device; may be empty where it does not.
+    /// Why the data leaves its device; may be empty if it does not.
     pub reason: String,
-    /// JSON of the [`Crossing`] that was agreed to; none for a device that gets its own back.
+    /// JSON of the [`Crossing`] that was agreed to; none for a device that gets its own data back.
     pub agreed: Option<String>,
-    /// JSON of the order while it waits for its approval.
+    /// JSON of the order while it is waiting for approval.
     pub waiting_order: Option<String>,
     /// A user's id.
     pub approved_by: Option<String>,
@@ -56,13 +56,13 @@ pub struct Restore {
     pub failures: String,
 }
 
-/// What is kept of a comparison beside its counts; each list is cut at [`Outcome::NAMED`].
+/// What is kept of a comparison besides its counts; each list is cut at [`Outcome::NAMED`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
     /// Why it ended without a comparison; empty otherwise.
     #[serde(default)]
     pub note: String,
-    /// A path and what went wrong on the device, each.
+    /// Paths, each with what went wrong on the device.
     #[serde(default)]
     pub failures: Vec<(String, String)>,
     #[serde(default)]
@@ -73,7 +73,7 @@ pub struct Outcome {
     pub kept: Vec<String>,
     #[serde(default)]
     pub not_compared: Vec<String>,
-    /// What the device says came back otherwise than it was, and is no failure.
+    /// What the device says came back different without being a failure.
     #[serde(default)]
     pub shortfalls: Vec<Shortfall>,
     /// The whole lengths of `differing`, `missing`, `kept` and `not_compared`.
@@ -82,7 +82,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// So many names of each kind are kept.
+    /// How many names of each kind are kept.
     pub const NAMED: usize = 500;
 }
 
@@ -92,7 +92,7 @@ impl Restore {
         from_json(&self.selection)
     }
 
-    /// What was agreed to; none for a device that gets its own back.
+    /// What was agreed to; none for a device that gets its own data back.
     pub fn crossing(&self) -> QueryResult<Option<Crossing>> {
         self.agreed.as_deref().map(from_json).transpose()
     }
@@ -120,7 +120,7 @@ pub struct Listed {
     pub point_at: Time,
 }
 
-/// The ticket with this hash, of a restore that has not ended, while its target is still the enrolment that it was
+/// The ticket with this hash, of a restore that has not ended, while its target is still the enrolment it was
 /// sealed to.
 pub fn find_ticket(conn: &mut Conn, hash: &str) -> QueryResult<Option<Ticket>> {
     restores::table
@@ -154,7 +154,7 @@ pub fn insert(conn: &mut Conn, restore: &Restore) -> QueryResult<()> {
     diesel::insert_into(restores::table).values(restore).execute(conn).map(drop)
 }
 
-/// Writes a restore anew, if it is still in the state `from`; false when something came between.
+/// Rewrites a restore if it is still in the state `from`; false if something came in between.
 pub fn update(conn: &mut Conn, restore: &Restore, from: RestoreState) -> QueryResult<bool> {
     let which = restores::table.find(restore.id).filter(restores::state.eq(from));
     Ok(diesel::update(which).set(restore).execute(conn)? == 1)
@@ -170,10 +170,10 @@ pub fn open_to(conn: &mut Conn, target: DeviceId) -> QueryResult<Vec<Restore>> {
         .load(conn)
 }
 
-/// Where a restore has not ended.
+/// The condition that a restore has not ended.
 const OPEN: [RestoreState; 3] = [RestoreState::Requested, RestoreState::Queued, RestoreState::Running];
 
-/// Restores whose ticket has run out before they ended, oldest first.
+/// Restores whose ticket expired before they ended, oldest first.
 pub fn overdue(conn: &mut Conn, now: Time, limit: i64) -> QueryResult<Vec<Restore>> {
     restores::table
         .filter(restores::state.eq_any(OPEN))
@@ -203,7 +203,7 @@ pub fn list(conn: &mut Conn, states: &[RestoreState], reach: &Reach, limit: i64)
     query.load(conn)
 }
 
-/// A device that a restore may go to, with what tells it from others.
+/// A device a restore may go to, with what distinguishes it from others.
 #[derive(Debug, Clone, Queryable)]
 pub struct Target {
     pub id: DeviceId,
@@ -212,12 +212,12 @@ pub struct Target {
     pub person: String,
     pub ownership: Ownership,
     pub enrolled_at: Time,
-    /// As it says itself; none before its first check-in.
+    /// As it reports itself; none before its first check-in.
     pub encryption: Option<Encryption>,
     pub last_seen_at: Option<Time>,
 }
 
-/// Enrolled devices within reach, the newest first, to which something can be restored.
+/// Enrolled devices within reach to which something can be restored, newest first.
 pub fn targets(conn: &mut Conn, reach: &Reach, search: &str, limit: i64) -> QueryResult<Vec<Target>> {
     let pattern = pattern(search);
     let status = device_status::table.on(device_status::device_id.eq(devices::id));

@@ -9,8 +9,8 @@ use crate::store::column::from_json;
 use crate::store::schema::restore_points;
 use diesel::prelude::*;
 
-/// A snapshot that the server received, or that a device reported. The names of its excluded files may be megabytes:
-/// they are read by [`excluded`] alone.
+/// A snapshot that the server received, or that a device reported. The names of its excluded files may take
+/// megabytes: only [`excluded`] reads them.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
 #[diesel(table_name = restore_points, treat_none_as_default_value = false)]
 pub struct RestorePoint {
@@ -18,15 +18,16 @@ pub struct RestorePoint {
     pub repository_id: RepositoryId,
     pub device_id: DeviceId,
     pub snapshot_name: ObjectName,
-    /// By whose token it came; the agent's where that is not known.
+    /// Whose token it came with; the agent's if that is not known.
     pub sent_by: TokenKind,
-    /// The device's manifest, once it was reported.
+    /// The device's manifest, once it has been reported.
     pub manifest_name: Option<ObjectName>,
-    /// By the server's clock as it stood: when the snapshot came, or the report where no snapshot has come.
+    /// By the server's clock at the time: when the snapshot arrived, or the report if no snapshot has arrived.
     pub received_at: Time,
-    /// What the repository holds up to this belongs to the point: never before what it needs, whatever a clock did.
+    /// What the repository holds up to this belongs to the point: never earlier than what it needs, whatever a
+    /// clock did.
     pub as_of: Time,
-    /// The order in which the device's points came; [`insert`] gives it.
+    /// The order in which the device's points arrived; [`insert`] assigns it.
     pub sequence: i64,
     /// By the device's clock: when the backup ended. A label, never evidence.
     pub claimed_at: Option<Time>,
@@ -34,28 +35,28 @@ pub struct RestorePoint {
     pub size_bytes: Option<i64>,
     pub excluded_count: i64,
     pub reported_at: Option<Time>,
-    /// The snapshot object was received at; none while it is only reported.
+    /// When the snapshot object was received; none while it is only reported.
     pub stored_at: Option<Time>,
     pub verified_at: Option<Time>,
     /// Until when the test holds: fixed when it ended, and no setting makes it later.
     pub verified_until: Option<Time>,
-    /// A part was compared and came back equal, too much was not compared.
+    /// Part of it was compared and came back equal, but too much was not compared.
     pub partial_at: Option<Time>,
     pub partial_until: Option<Time>,
     pub proven_at: Option<Time>,
     pub proven_until: Option<Time>,
     pub failed_at: Option<Time>,
-    /// What failed and cannot be told file by file.
+    /// What failed and cannot be listed file by file.
     pub failed_rest: Option<FailedRest>,
-    /// All that failed came back in tests of later points.
+    /// Everything that failed came back in tests of later points.
     pub made_good_at: Option<Time>,
-    /// The test that last showed something of it.
+    /// The test that last showed something about it.
     pub test_id: Option<RestoreTestId>,
     pub retest: Option<Retest>,
 }
 
 impl RestorePoint {
-    /// A snapshot that came at `at`, of which nothing more is known.
+    /// A snapshot that arrived at `at`, about which nothing more is known.
     pub fn received(
         (repository, device): (RepositoryId, DeviceId),
         snapshot: &ObjectName,
@@ -93,7 +94,7 @@ impl RestorePoint {
     }
 }
 
-/// What a device said of a backup, in the columns it fills.
+/// What a device said about a backup, in the columns it fills.
 #[derive(Debug, Clone)]
 pub struct Reported {
     pub manifest_name: ObjectName,
@@ -110,7 +111,7 @@ pub fn find(conn: &mut Conn, id: RestorePointId) -> QueryResult<Option<RestorePo
     restore_points::table.find(id).select(RestorePoint::as_select()).first(conn).optional()
 }
 
-/// The files that the device left out of a point's comparison because they changed or could not be read.
+/// The files the device left out of a point's comparison because they changed or could not be read.
 pub fn excluded(conn: &mut Conn, id: RestorePointId) -> QueryResult<Vec<String>> {
     let text: String = restore_points::table.find(id).select(restore_points::excluded).first(conn)?;
     from_json(&text)
@@ -139,7 +140,8 @@ pub fn of_device(conn: &mut Conn, device: DeviceId, limit: i64) -> QueryResult<V
         .load(conn)
 }
 
-/// The restore points of a device since `since`, newest first, at most `limit`; the newest one is there however old it is.
+/// The restore points of a device since `since`, newest first, at most `limit`; the newest one is included
+/// however old it is.
 pub fn of_device_since(conn: &mut Conn, device: DeviceId, since: Time, limit: i64) -> QueryResult<Vec<RestorePoint>> {
     let mut points = of_device(conn, device, limit)?;
     let newest = points.first().map(|it| it.id);
@@ -147,7 +149,7 @@ pub fn of_device_since(conn: &mut Conn, device: DeviceId, since: Time, limit: i6
     Ok(points)
 }
 
-/// The newest restore point of a repository whose snapshot has come.
+/// The newest restore point of a repository whose snapshot has arrived.
 pub fn newest_stored(conn: &mut Conn, repository: RepositoryId) -> QueryResult<Option<RestorePoint>> {
     restore_points::table
         .filter(restore_points::repository_id.eq(repository).and(restore_points::stored_at.is_not_null()))
@@ -174,8 +176,8 @@ fn next_sequence(conn: &mut Conn, device: DeviceId) -> QueryResult<i64> {
     Ok(newest.unwrap_or(0) + 1)
 }
 
-/// Removes all but the newest `keep` of a repository's points that are only reported; answers how long the names of
-/// their excluded files were.
+/// Removes all but the newest `keep` of a repository's points that are only reported; returns how long the
+/// names of their excluded files were.
 pub fn remove_reported(conn: &mut Conn, repository: RepositoryId, keep: i64) -> QueryResult<i64> {
     let surplus = restore_points::table
         .filter(restore_points::repository_id.eq(repository).and(restore_points::stored_at.is_null()))
@@ -189,12 +191,13 @@ pub fn remove_reported(conn: &mut Conn, repository: RepositoryId, keep: i64) -> 
     Ok(names.iter().map(|it| charged(it)).sum())
 }
 
-/// What a list of excluded files counts as in its repository; nothing where it is empty.
+/// What a list of excluded files counts as in its repository; nothing if it is empty.
 pub fn charged(excluded: &str) -> i64 {
     if excluded == "[]" { 0 } else { i64::try_from(excluded.len()).unwrap_or(i64::MAX) }
 }
 
-/// Notes that the snapshot of a reported point has come, with all that came up to `as_of`; false when it had before.
+/// Notes that the snapshot of a reported point has arrived, with everything up to `as_of`; false if it already
+/// had.
 pub fn mark_stored(conn: &mut Conn, point: &RestorePoint, as_of: Time, at: Time) -> QueryResult<bool> {
     let sequence = next_sequence(conn, point.device_id)?;
     let changed = diesel::update(restore_points::table.find(point.id))
@@ -209,7 +212,7 @@ pub fn mark_stored(conn: &mut Conn, point: &RestorePoint, as_of: Time, at: Time)
     Ok(changed == 1)
 }
 
-/// Writes what the device said of a backup.
+/// Records what the device said about a backup.
 pub fn set_reported(conn: &mut Conn, id: RestorePointId, report: &Reported, now: Time) -> QueryResult<()> {
     diesel::update(restore_points::table.find(id))
         .set((

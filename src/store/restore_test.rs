@@ -22,7 +22,7 @@ pub struct RestoreTest {
     pub asked_by: Option<UserId>,
     pub state: TestState,
     pub result: Option<TestResult>,
-    /// The level that the test showed; `reported` until it has ended.
+    /// The level the test showed; `reported` until it has ended.
     pub level: Level,
     pub queued_at: Time,
     /// Until when its runner has it, or, while it is queued, until when it waits; after that anyone may take it.
@@ -35,7 +35,7 @@ pub struct RestoreTest {
     pub excluded_bytes: i64,
     pub byte_count: i64,
     pub stored_bytes_read: i64,
-    /// The proven point that this one was compared with, and what it holds beyond that.
+    /// The proven point this one was compared with, and what it holds beyond that.
     pub base_point_id: Option<RestorePointId>,
     pub beyond_files: Option<i64>,
     pub beyond_bytes: Option<i64>,
@@ -47,7 +47,7 @@ pub struct RestoreTest {
 }
 
 impl RestoreTest {
-    /// A test that waits.
+    /// A waiting test.
     pub fn queued(
         point: RestorePointId,
         device: DeviceId,
@@ -145,7 +145,7 @@ pub fn has_ended(conn: &mut Conn, point: RestorePointId, from: Time, to: Time) -
     .get_result(conn)
 }
 
-/// The test of the point that waits.
+/// The waiting test of the point.
 pub fn find_queued(conn: &mut Conn, point: RestorePointId) -> QueryResult<Option<RestoreTestId>> {
     restore_tests::table
         .filter(restore_tests::restore_point_id.eq(point))
@@ -155,13 +155,13 @@ pub fn find_queued(conn: &mut Conn, point: RestorePointId) -> QueryResult<Option
         .optional()
 }
 
-/// All tests that wait or run.
+/// All waiting or running tests.
 pub fn open(conn: &mut Conn) -> QueryResult<HashSet<RestoreTestId>> {
     let open = restore_tests::table.filter(restore_tests::state.eq_any([TestState::Queued, TestState::Running]));
     Ok(open.select(restore_tests::id).load::<RestoreTestId>(conn)?.into_iter().collect())
 }
 
-/// Whether any test of the device waits or runs.
+/// Whether any test of the device is waiting or running.
 pub fn is_open(conn: &mut Conn, device: DeviceId) -> QueryResult<bool> {
     diesel::select(diesel::dsl::exists(
         restore_tests::table
@@ -178,8 +178,8 @@ pub fn insert(conn: &mut Conn, test: &RestoreTest) -> QueryResult<()> {
 
 /// The test that is next.
 ///
-/// What a person asked for and what damage put in doubt comes first, then the device whose turn was longest ago, then
-/// the oldest. A test whose runner has gone silent is taken again.
+/// What a person asked for and what damage put in doubt comes first, then the device whose turn was longest
+/// ago, then the oldest. A test whose runner has gone silent is taken again.
 pub fn next(conn: &mut Conn, device: Option<DeviceId>, now: Time) -> QueryResult<Option<RestoreTest>> {
     for cause in [
         &[TestCause::Asked, TestCause::Damage][..],
@@ -217,7 +217,7 @@ const LONGEST_CLAIM: Duration = minutes(30);
 const LAST_TURN: &str = "coalesce((SELECT max(turn.started_at) FROM restore_tests AS turn \
      WHERE turn.device_id = restore_tests.device_id), 0)";
 
-/// Removes all but the newest `keep` of a device's tests that wait because of a new backup.
+/// Removes all but the newest `keep` of a device's tests waiting because of a new backup.
 pub fn thin_out(conn: &mut Conn, device: DeviceId, keep: i64) -> QueryResult<usize> {
     let surplus = restore_tests::table
         .filter(restore_tests::device_id.eq(device))
@@ -231,7 +231,7 @@ pub fn thin_out(conn: &mut Conn, device: DeviceId, keep: i64) -> QueryResult<usi
     diesel::delete(restore_tests::table.filter(restore_tests::id.eq_any(surplus))).execute(conn)
 }
 
-/// Takes a test for `runner`; false when another was faster.
+/// Takes a test for `runner`; false if another was faster.
 pub fn claim(conn: &mut Conn, id: RestoreTestId, runner: &str, until: Time, now: Time) -> QueryResult<bool> {
     let open = restore_tests::table
         .find(id)
@@ -253,7 +253,7 @@ pub fn claim(conn: &mut Conn, id: RestoreTestId, runner: &str, until: Time, now:
         .map(|rows| rows == 1)
 }
 
-/// Keeps a claim alive; false when the test is no longer the runner's.
+/// Keeps a claim alive; false if the test is no longer the runner's.
 pub fn extend(conn: &mut Conn, id: RestoreTestId, runner: &str, until: Time) -> QueryResult<bool> {
     diesel::update(taken(id, runner, TestState::Running))
         .set(restore_tests::claimed_until.eq(until))
@@ -261,7 +261,7 @@ pub fn extend(conn: &mut Conn, id: RestoreTestId, runner: &str, until: Time) -> 
         .map(|rows| rows == 1)
 }
 
-/// Gives back what `runner` had when it was stopped before its end.
+/// Gives back what `runner` had when it was stopped early.
 pub fn release(conn: &mut Conn, id: RestoreTestId, runner: &str) -> QueryResult<bool> {
     diesel::update(taken(id, runner, TestState::Running))
         .set((restore_tests::state.eq(TestState::Queued), restore_tests::claimed_until.eq(None::<Time>)))
@@ -269,7 +269,7 @@ pub fn release(conn: &mut Conn, id: RestoreTestId, runner: &str) -> QueryResult<
         .map(|rows| rows == 1)
 }
 
-/// Writes how a test ended; false when it is no longer the runner's.
+/// Records how a test ended; false if it is no longer the runner's.
 pub fn finish(
     conn: &mut Conn,
     id: RestoreTestId,
@@ -324,7 +324,7 @@ pub fn hurry(conn: &mut Conn, id: RestoreTestId) -> QueryResult<()> {
         .map(drop)
 }
 
-/// Points that are the newest of their device, whose newest test could not be run and ended before `cut`.
+/// Points that are the newest of their device and whose newest test could not be run and ended before `cut`.
 pub fn ended_unproven(conn: &mut Conn, cut: Time, limit: i64) -> QueryResult<Vec<RestorePointId>> {
     let later = diesel::alias!(restore_tests as later);
     restore_tests::table

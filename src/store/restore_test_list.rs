@@ -46,7 +46,7 @@ pub fn newest(
     if let Some(before) = before {
         query = query.filter(restore_tests::id.lt(before));
     }
-    // An id begins with the time at which it was queued.
+    // An id begins with the time it was queued.
     query
         .order(restore_tests::id.desc())
         .limit(limit)
@@ -54,7 +54,7 @@ pub fn newest(
         .load(conn)
 }
 
-/// The failed tests that stand, the newest first: of each enrolled device the one that nothing has made up for.
+/// The standing failed tests, newest first: for each enrolled device the one that nothing has made up for.
 pub fn standing_failures(conn: &mut Conn, reach: &Reach, limit: i64) -> QueryResult<Vec<Listed>> {
     let mut query = device_proof::table
         .inner_join(devices::table.on(devices::id.eq(device_proof::device_id)))

@@ -1,4 +1,4 @@
-//! The tables, the same on both databases; `tests/it/store/schema.rs` holds them against the migrations.
+//! The tables, the same on both databases; `tests/it/store/schema.rs` checks them against the migrations.
 
 diesel::table! {
     teams (id) {

@@ -1,9 +1,9 @@
-//! Searching in text, alike on both databases.
+//! Searching in text, the same on both databases.
 use diesel::sql_types::Text;
 
 #[diesel::declare_sql_function]
 extern "SQL" {
-    /// In lower case; SQLite knows the case of ASCII letters only.
+    /// In lower case; SQLite knows the case only of ASCII letters.
     fn lower(text: Text) -> Text;
 }
 

@@ -30,7 +30,7 @@ pub fn find(conn: &mut Conn, id_hash: &str) -> QueryResult<Option<Session>> {
     sessions::table.find(id_hash).select(Session::as_select()).first(conn).optional()
 }
 
-/// A person's sessions, the one used last first.
+/// A person's sessions, most recently used first.
 pub fn of_user(conn: &mut Conn, user: UserId) -> QueryResult<Vec<Session>> {
     sessions::table
         .filter(sessions::user_id.eq(user))
@@ -44,14 +44,14 @@ pub fn touch(conn: &mut Conn, id_hash: &str, now: Time) -> QueryResult<()> {
     diesel::update(sessions::table.find(id_hash)).set(sessions::last_seen_at.eq(now)).execute(conn).map(drop)
 }
 
-/// Ends a session of a person; false when there is no such one.
+/// Ends one of a person's sessions; false if there is no such session.
 pub fn delete(conn: &mut Conn, user: UserId, id_hash: &str) -> QueryResult<bool> {
     diesel::delete(sessions::table.find(id_hash).filter(sessions::user_id.eq(user)))
         .execute(conn)
         .map(|count| count == 1)
 }
 
-/// Ends all sessions of a person, and forgets the browsers where `forget` says so; gives how many ended.
+/// Ends all sessions of a person, and forgets the browsers if `forget` says so; returns how many ended.
 pub fn delete_all(conn: &mut Conn, user: UserId, forget_browsers: bool) -> QueryResult<usize> {
     if forget_browsers {
         diesel::delete(known_browsers::table.filter(known_browsers::user_id.eq(user))).execute(conn)?;

@@ -5,7 +5,7 @@ use crate::store::schema::settings;
 use crate::store::upsert::UpsertExt;
 use diesel::prelude::*;
 
-/// A setting, and what it becomes where that is not in force yet.
+/// A setting, and what it becomes if that is not in force yet.
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]
 #[diesel(table_name = settings, treat_none_as_default_value = false)]
 pub struct Setting {
@@ -26,13 +26,13 @@ pub fn find_whole(conn: &mut Conn, name: &str) -> QueryResult<Option<Setting>> {
     settings::table.find(name).select(Setting::as_select()).first(conn).optional()
 }
 
-/// Sets a setting; nothing follows any more.
+/// Sets a setting; any waiting change is dropped.
 pub fn set(conn: &mut Conn, name: &str, value: &str, now: Time) -> QueryResult<()> {
     let (name, value) = (name.to_owned(), value.to_owned());
     write(conn, &Setting { name, value, updated_at: now, next_value: None, next_at: None })
 }
 
-/// Takes a setting away.
+/// Removes a setting.
 pub fn remove(conn: &mut Conn, name: &str) -> QueryResult<()> {
     diesel::delete(settings::table.find(name)).execute(conn).map(drop)
 }

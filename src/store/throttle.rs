@@ -5,7 +5,7 @@ use crate::store::schema::sign_in_throttles;
 use crate::store::upsert::UpsertExt;
 use diesel::prelude::*;
 
-/// Tries of one account, whether there is such an account or not.
+/// Tries for one account, whether or not it exists.
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]
 #[diesel(table_name = sign_in_throttles)]
 pub struct Throttle {

@@ -9,7 +9,7 @@ use crate::store::schema::{user_roles, users};
 use diesel::dsl::count_star;
 use diesel::prelude::*;
 
-/// A person. `email` is as [`crate::domain::name::address`] keeps it.
+/// A person. `email` is in the form of [`crate::domain::name::address`].
 #[derive(Clone, Queryable, Selectable, Insertable)]
 #[diesel(table_name = users, treat_none_as_default_value = false)]
 pub struct User {
@@ -18,9 +18,9 @@ pub struct User {
     pub name: String,
     pub password_hash: Option<String>,
     pub state: UserState,
-    /// A name of the IANA database, such as `Europe/Paris`.
+    /// A name from the IANA database, such as `Europe/Paris`.
     pub time_zone: String,
-    /// Who made the account: an approver never approves for one that they made.
+    /// Who made the account: an approver can never approve for an account they made.
     pub created_by: Option<UserId>,
     pub created_at: Time,
     pub password_changed_at: Option<Time>,
@@ -42,12 +42,12 @@ pub fn find(conn: &mut Conn, id: UserId) -> QueryResult<Option<User>> {
     users::table.find(id).select(User::as_select()).first(conn).optional()
 }
 
-/// A person by address, in any case of letters and either spelling of its domain.
+/// A person by address, ignoring case and with either spelling of its domain.
 pub fn find_by_email(conn: &mut Conn, email: &str) -> QueryResult<Option<User>> {
     users::table.filter(users::email.eq(lookup(email))).select(User::as_select()).first(conn).optional()
 }
 
-/// The accounts that a device's person may be: those of that address or, in any case of letters, of that name.
+/// The accounts a device's person may have: those with that address or, ignoring case, that name.
 pub fn by_name_or_address(conn: &mut Conn, person: &str) -> QueryResult<Vec<UserId>> {
     let wanted = person.trim().to_lowercase();
     if wanted.is_empty() {
@@ -57,7 +57,7 @@ pub fn by_name_or_address(conn: &mut Conn, person: &str) -> QueryResult<Vec<User
         .filter(users::state.ne(UserState::Disabled))
         .select((users::id, users::email, users::name))
         .load(conn)?;
-    // Not in SQL: SQLite folds the case of ASCII letters only.
+    // Not in SQL: SQLite folds case only for ASCII letters.
     let is_them = |email: &str, name: &str| email == wanted || name.trim().to_lowercase() == wanted;
     Ok(all.into_iter().filter(|(_, email, name)| is_them(email, name)).map(|(id, ..)| id).collect())
 }
@@ -75,7 +75,7 @@ pub fn set_password(conn: &mut Conn, id: UserId, hash: &str, now: Time) -> Query
         .map(|count| count == 1)
 }
 
-/// Replaces a hash by one of the same password with other parameters.
+/// Replaces a hash with one of the same password with other parameters.
 pub fn rehash(conn: &mut Conn, id: UserId, old: &str, new: &str) -> QueryResult<()> {
     diesel::update(users::table.find(id).filter(users::password_hash.eq(old)))
         .set(users::password_hash.eq(new))
@@ -99,19 +99,19 @@ pub fn set_state(conn: &mut Conn, id: UserId, from: UserState, to: UserState) ->
         .map(|count| count == 1)
 }
 
-/// Names a founder, or takes one back.
+/// Names a founder, or revokes one.
 pub fn set_founder(conn: &mut Conn, id: UserId, at: Option<Time>) -> QueryResult<()> {
     diesel::update(users::table.find(id)).set(users::founder_at.eq(at)).execute(conn).map(drop)
 }
 
-/// What the server's own machine said of a person.
+/// What the server's own machine said about a person.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct HostSaid {
     pub founder_at: Option<Time>,
     pub locked_at: Option<Time>,
 }
 
-/// What the server's own machine said of a person.
+/// What the server's own machine said about a person.
 pub fn host_said(conn: &mut Conn, id: UserId) -> QueryResult<HostSaid> {
     let row: Option<(Option<Time>, Option<Time>)> =
         users::table.find(id).select((users::founder_at, users::locked_at)).first(conn).optional()?;
@@ -119,7 +119,7 @@ pub fn host_said(conn: &mut Conn, id: UserId) -> QueryResult<HostSaid> {
     Ok(HostSaid { founder_at, locked_at })
 }
 
-/// Notes that an account is locked, or is so no longer.
+/// Notes that an account is locked, or no longer is.
 pub fn set_locked(conn: &mut Conn, id: UserId, at: Option<Time>) -> QueryResult<()> {
     diesel::update(users::table.find(id)).set(users::locked_at.eq(at)).execute(conn).map(drop)
 }
@@ -143,7 +143,7 @@ pub fn grants(conn: &mut Conn, id: UserId) -> QueryResult<Grants> {
     Ok(Grants::new(rows.into_iter().filter_map(|(role, scope)| Some((role, read_scope(&scope)?))).collect()))
 }
 
-/// Since when a person holds a permission for devices of a team; none where they do not.
+/// Since when a person has held a permission for devices of a team; none if they do not.
 pub fn held_since(
     conn: &mut Conn,
     id: UserId,
@@ -190,7 +190,7 @@ pub fn grant(
         .map(drop)
 }
 
-/// Takes a role; false when it was not held.
+/// Takes away a role; false if it was not held.
 pub fn revoke(conn: &mut Conn, id: UserId, (role, scope): (Role, Scope)) -> QueryResult<bool> {
     diesel::delete(user_roles::table.find((id, role, write_scope(scope)))).execute(conn).map(|count| count == 1)
 }
@@ -201,7 +201,7 @@ pub fn has_owner(conn: &mut Conn) -> QueryResult<bool> {
     diesel::select(diesel::dsl::exists(owners)).get_result(conn)
 }
 
-/// How many people who can sign in own the organisation, beside `id`.
+/// How many people other than `id` who can sign in own the organisation.
 pub fn other_owner_count(conn: &mut Conn, id: UserId) -> QueryResult<i64> {
     holders(Role::Owner, ORGANISATION)
         .filter(users::state.eq(UserState::Active).and(users::id.ne(id)))

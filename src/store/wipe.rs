@@ -12,13 +12,13 @@ use crate::store::upsert::UpsertExt;
 use diesel::prelude::*;
 use std::collections::HashMap;
 
-/// A wipe request and how far it has come.
+/// A wipe request and its progress.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = wipe_requests, treat_none_as_default_value = false, treat_none_as_null = true)]
 pub struct WipeRequest {
     pub id: WipeRequestId,
     pub device_id: DeviceId,
-    /// The enrolment that it is for.
+    /// The enrolment it is for.
     pub generation: i64,
     pub state: WipeState,
     pub action: WipeAction,
@@ -26,12 +26,12 @@ pub struct WipeRequest {
     pub ticket: String,
     /// JSON; see [`WipeRequest::agreed`].
     pub facts: String,
-    /// The hash of what of the facts was agreed to.
+    /// The hash of the facts that were agreed to.
     pub facts_digest: String,
     pub request_key: Option<String>,
     pub requested_by: UserId,
     pub requested_at: Time,
-    /// When it last got past the limits; none while it is held by them.
+    /// When it last passed the limits; none while they hold it.
     pub passed_at: Option<Time>,
     pub approved_by: Option<String>,
     pub approved_at: Option<Time>,
@@ -40,9 +40,9 @@ pub struct WipeRequest {
     pub delivered_at: Option<Time>,
     pub acknowledged_at: Option<Time>,
     pub finished_at: Option<Time>,
-    /// The name of who stopped it.
+    /// The name of whoever stopped it.
     pub stopped_by: Option<String>,
-    /// Why it stands where it stands, for a person.
+    /// Why it is in its current state, for a person.
     pub state_note: String,
     /// The device's report as JSON.
     pub report: Option<String>,
@@ -60,7 +60,7 @@ pub struct Approval {
     pub approved_at: Time,
 }
 
-/// Who a request or approval is by.
+/// The person behind a request or approval.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Person {
     pub account: Account,
@@ -80,7 +80,7 @@ pub struct Listed {
 }
 
 impl WipeRequest {
-    /// The facts that the requester agreed to.
+    /// The facts the requester agreed to.
     pub fn agreed(&self) -> QueryResult<Facts> {
         from_json(&self.facts)
     }
@@ -151,7 +151,7 @@ pub fn insert(conn: &mut Conn, request: &WipeRequest) -> QueryResult<()> {
     diesel::insert_into(wipe_requests::table).values(request).execute(conn).map(drop)
 }
 
-/// Writes a request anew, if it is still in the state `from`; false when something came between.
+/// Rewrites a request if it is still in the state `from`; false if something came in between.
 pub fn update(conn: &mut Conn, request: &WipeRequest, from: WipeState) -> QueryResult<bool> {
     let which = wipe_requests::table.find(request.id).filter(wipe_requests::state.eq(from));
     Ok(diesel::update(which).set(request).execute(conn)? == 1)
@@ -168,8 +168,8 @@ pub fn approve(conn: &mut Conn, approval: &Approval) -> QueryResult<()> {
         .map(drop)
 }
 
-/// How many requests got past the limits after `since` and up to `until`: by one person, for devices of one team, and
-/// in all.
+/// How many requests passed the limits after `since` and up to `until`: by one person, for devices of one team,
+/// and in total.
 pub fn recent(
     conn: &mut Conn,
     (actor, team): (UserId, Option<TeamId>),
@@ -183,7 +183,8 @@ pub fn recent(
     Ok(count_of(&passed.load(conn)?, actor, team))
 }
 
-/// How many orders to erase were made after `since`: for requests of one person, for devices of one team, and in all.
+/// How many orders to erase were made after `since`: for requests by one person, for devices of one team, and
+/// in total.
 pub fn released(conn: &mut Conn, (actor, team): (UserId, Option<TeamId>), since: Time) -> QueryResult<Recent> {
     let orders = commands::table
         .filter(commands::kind.eq_any(CommandKind::ERASING).and(commands::created_at.gt(since)))
@@ -195,7 +196,7 @@ pub fn released(conn: &mut Conn, (actor, team): (UserId, Option<TeamId>), since:
     Ok(count_of(&left.load(conn)?, actor, team))
 }
 
-/// Counts requests by whose they are; a device without a team is of no team's share.
+/// Counts requests by person and team; a device without a team does not count towards any team's share.
 fn count_of(requests: &[(UserId, Option<TeamId>)], actor: UserId, team: Option<TeamId>) -> Recent {
     let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
     Recent {
@@ -216,7 +217,7 @@ pub fn requested_count(conn: &mut Conn, actor: UserId, since: Time) -> QueryResu
 /// Requests whose hold is over, or that were never sent in time, oldest first.
 pub fn due(conn: &mut Conn, now: Time, limit: i64) -> QueryResult<Vec<WipeRequest>> {
     let is_cooled = wipe_requests::state.eq(WipeState::Cooling).and(wipe_requests::release_at.le(now));
-    // A clock that was set back: found, so that it is held rather than left waiting for a year.
+    // The clock was set back: included, so that it is held instead of waiting for a year.
     let is_from_future = wipe_requests::state.eq(WipeState::Cooling).and(wipe_requests::approved_at.gt(now));
     let is_over = wipe_requests::state.eq_any(BEFORE_DELIVERY).and(wipe_requests::expires_at.le(now));
     wipe_requests::table
@@ -227,7 +228,7 @@ pub fn due(conn: &mut Conn, now: Time, limit: i64) -> QueryResult<Vec<WipeReques
         .load(conn)
 }
 
-/// Requests whose order ended otherwise, so that no device will fetch it, and no report is owed for it any more.
+/// Requests whose order ended in another way, so that no device will fetch it and no report is due any more.
 pub fn orphaned(conn: &mut Conn, limit: i64) -> QueryResult<Vec<WipeRequest>> {
     use crate::domain::command::CommandState as S;
     let ended = commands::table
@@ -288,7 +289,7 @@ pub fn count(conn: &mut Conn, states: &[WipeState], reach: &Reach) -> QueryResul
     query.first(conn)
 }
 
-/// An account as far as its word counts for a wipe.
+/// The parts of an account that decide whether its word counts for a wipe.
 pub fn person(conn: &mut Conn, id: UserId) -> QueryResult<Option<Person>> {
     type Row = (String, String, Option<String>, Time, Option<Time>);
     let row: Option<Row> = users::table

@@ -1,8 +1,7 @@
 //! The one writer of an SQLite database: a thread that commits waiting writes in groups.
 //!
-//! Each write runs in its own savepoint, so that one that fails undoes only
-//! itself; the group is committed once, with `synchronous=FULL`, and only then
-//! is anyone answered. One sync serves many writers: that is what makes
+//! Each write runs in its own savepoint, so that a failing one undoes only itself; the group is committed once,
+//! with `synchronous=FULL`, and only then is anyone answered. One sync serves many writers: that is what makes
 //! thousands of durable check-ins a second possible on a disk that can sync
 //! only hundreds of times.
 use crate::error::{Error, Result};
@@ -16,7 +15,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
-/// At most so many writes share one commit.
+/// The most writes that share one commit.
 const GROUP: usize = 256;
 
 /// What a write left: whether to keep it, and whom to answer after the commit.
@@ -25,7 +24,7 @@ struct Done {
     answer: Answer,
 }
 
-/// Gets why the commit failed, if it did.
+/// Receives why the commit failed, if it did.
 type Answer = Box<dyn FnOnce(std::result::Result<(), &str>) + Send>;
 
 type Write = Box<dyn FnOnce(&mut Conn) -> Done + Send>;
@@ -55,7 +54,7 @@ impl Writer {
         let write: Write = Box::new(move |conn| {
             let result = work(conn);
             let keep = result.is_ok();
-            // A send fails only where the one who asked has gone: nobody is left to tell.
+            // A send fails only if the caller has gone: then nobody is left to tell.
             let answer: Answer = Box::new(move |commit: std::result::Result<(), &str>| {
                 let _ = sender.send(match commit {
                     Ok(()) => result,
@@ -116,7 +115,8 @@ fn prepare(conn: &mut Conn) -> QueryResult<()> {
 /// Runs a group in one transaction and answers it. False when the connection must be replaced.
 fn commit_group(conn: &mut Conn, group: Vec<Write>) -> bool {
     if let Err(error) = begin(conn) {
-        // Dropped unrun: each sender goes with its write, and each caller learns that nothing was kept.
+        // Dropped without running: each sender goes with its write, and each caller learns that nothing was
+        // kept.
         tracing::error!(%error, count = group.len(), "a group of writes could not begin");
         return false;
     }
@@ -140,7 +140,7 @@ fn commit_group(conn: &mut Conn, group: Vec<Write>) -> bool {
     }
     if panicked {
         tracing::error!("a database write panicked; its group was not kept");
-        return answer_all(done, Err("another write of the same group failed badly; try again"), false);
+        return answer_all(done, Err("another write in the same group failed badly; try again"), false);
     }
     match Transactions::commit_transaction(conn) {
         Ok(()) => answer_all(done, Ok(()), true),
@@ -181,14 +181,14 @@ fn answer_all(done: Vec<Done>, commit: std::result::Result<(), &str>, clean: boo
     clean
 }
 
-/// After a failed sync nobody knows what is on the disk, and a second try would
+/// After a failed sync nobody knows what is on disk, and a second try would
 /// "succeed" while data is gone (PostgreSQL's fsync lesson of 2018): stop, so
 /// that the next start reads what is really there.
 fn stop_on_sync_error(why: &str) {
     if why.contains("disk I/O error") {
         tracing::error!(
             why,
-            "the disk failed while committing; stopping, so that nothing is acknowledged that is not kept"
+            "the disk failed while committing; stopping, so that nothing is acknowledged that was not kept"
         );
         std::process::exit(70);
     }

@@ -328,7 +328,7 @@ fn a_session_ends_by_idleness_and_by_age() {
     server.app.clock.advance(minutes(1));
 
     assert_eq!(location(&idle.get("/account")), "/sign-in?to=%2Faccount");
-    assert_eq!(busy.get("/account").status, 200, "it was used meanwhile");
+    assert_eq!(busy.get("/account").status, 200, "it has been used in the meantime");
     let mut passed = SESSION_IDLE;
     while passed + minutes(20) < SESSION_LIFE {
         server.app.clock.advance(minutes(20));

@@ -146,7 +146,10 @@ fn two_teams_or_policies_have_no_name_in_common() {
             let refused = named(same);
             assert_eq!(refused.status, 422, "{path} {same}");
             let page = text(&refused);
-            assert!(page.contains(&format!("<a href=\"#name\">There is a {what} of this name.</a>")), "{page}");
+            assert!(
+                page.contains(&format!("<a href=\"#name\">There already is a {what} with this name.</a>")),
+                "{page}"
+            );
             assert!(page.contains(&format!("value=\"{same}\"")), "what was typed stays: {page}");
         }
         let at_once: Vec<u16> = std::thread::scope(|scope| {

@@ -527,7 +527,7 @@ fn a_repository_has_only_so_many_objects() {
         .store
         .write_blocking(move |conn| service::backup::received(conn, &two, 3, TokenKind::Agent, NOW))
         .unwrap_err();
-    assert!(refused.to_string().contains("as many objects"), "{refused}");
+    assert!(refused.to_string().contains("the most objects"), "{refused}");
 }
 
 #[test]

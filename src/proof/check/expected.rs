@@ -10,7 +10,7 @@ pub struct Expected {
     pub size: u64,
     pub sha256: [u8; 32],
     pub seen: bool,
-    /// Whether it came back as the manifest has it.
+    /// Whether it came back as in the manifest.
     pub is_equal: bool,
 }
 
@@ -39,7 +39,7 @@ fn start_of(hash: &[u8; 32]) -> [u8; 16] {
 }
 
 impl Expected {
-    /// Reads a manifest's stored bytes; gives the files and the device it says it is of.
+    /// Reads a manifest's stored bytes; returns the files and the device it names.
     pub fn read(stored: &[u8]) -> Result<(Content, String), Fault> {
         let mut files = Vec::new();
         let mut bad = None;
@@ -81,9 +81,9 @@ impl Content {
     }
 }
 
-/// Files of one manifest that another has not, or not with the same content; none where one cannot be read.
+/// Files in one manifest that another does not have, or not with the same content; none if one cannot be read.
 ///
-/// `is_counted` says which of them count: what is not compared is counted where that is found.
+/// `is_counted` says which of them count: what is not compared is counted elsewhere.
 pub fn beyond(newer: &[u8], base: &[u8], is_counted: impl Fn(&[u8; 16]) -> bool) -> Option<Beyond> {
     let mut have = Vec::new();
     manifest::each(base, |file| have.push(same_of(&file))).ok()?;

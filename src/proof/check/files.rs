@@ -1,7 +1,7 @@
 //! The files of a snapshot in little memory.
 use crate::repository::{BlobKind, Copies, Fault, Id, Index};
 
-/// One file; its path and chunks lie in the tables.
+/// One file; its path and chunks are in the tables.
 #[derive(Debug, Clone, Copy)]
 pub struct File {
     path: (u32, u32),
@@ -23,9 +23,9 @@ impl Files {
     /// Adds a file.
     ///
     /// # Errors
-    /// When a chunk is in no index, or there is more than is kept.
+    /// When a chunk is in no index, or the limits are exceeded.
     pub fn add(&mut self, path: &str, size: u64, content: &[Id], index: &Index) -> Result<(), Fault> {
-        let full = |_| Fault::Limit("the backup has more files than are read here");
+        let full = |_| Fault::Limit("the backup has more files than the limit");
         let start = u32::try_from(self.paths.len()).map_err(full)?;
         let from = u32::try_from(self.contents.len()).map_err(full)?;
         for id in content {

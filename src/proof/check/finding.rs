@@ -1,4 +1,4 @@
-//! What a test has found so far, and the report it makes.
+//! What a test has found so far, and its report.
 use crate::domain::object::{ObjectKind, ObjectName};
 use crate::domain::proof::{Level, TestResult};
 use crate::domain::restore_test::{
@@ -17,7 +17,7 @@ pub struct Finding {
     pub byte_count: u64,
     pub beyond: Option<Beyond>,
     pub made_good: MadeGood,
-    /// Files whose chunks are in no index; they are in no table and counted here.
+    /// Files whose chunks are in no index; they are in no table, so they are counted here.
     pub lost: u64,
     coverage: Coverage,
     /// The keys of the files that failed, as many as are kept.
@@ -25,11 +25,11 @@ pub struct Finding {
     stored_bytes_read: u64,
     verified: Vec<ObjectName>,
     failures: Failures,
-    /// Something that is needed is not in the store at all.
+    /// Something needed is not in the store at all.
     is_missing: bool,
     /// Something cannot be read back.
     is_unreadable: bool,
-    /// A folder cannot be read, so that nobody knows what is below it.
+    /// A folder cannot be read, so nobody knows what is below it.
     is_cut_off: bool,
 }
 
@@ -41,7 +41,7 @@ impl Finding {
         self.object(fault);
     }
 
-    /// A folder, or something in it, that cannot be gone into or has a hostile name.
+    /// A folder, or something in it, that cannot be entered or has a hostile name.
     pub fn entry_failed(&mut self, path: &str, fault: &Fault) {
         self.is_unreadable = true;
         self.is_cut_off |= !matches!(fault, Fault::Node(_));
@@ -49,7 +49,7 @@ impl Finding {
         self.object(fault);
     }
 
-    /// A file that came back otherwise than the device had it.
+    /// A file that came back different from what the device had.
     pub fn differs(&mut self, path: String, reason: String) {
         self.file(path, reason);
     }
@@ -67,24 +67,24 @@ impl Finding {
         self.failures.file(path, reason);
     }
 
-    /// An entry whose content came back and whose rights, owner, time, attributes or links are others.
+    /// An entry whose content came back, but with different rights, owner, time, attributes or links.
     pub fn other_metadata(&mut self, path: String, reason: String) {
         self.failures.metadata(path, reason);
     }
 
-    /// Something that is not a file and was not compared: it is named, and no file less is proven.
+    /// Something that is not a file and was not compared: it is named, and the proof of files is not affected.
     pub fn entry_not_compared(&mut self, path: &str) {
         if self.failures.not_compared.len() < MAX_NAMES {
             self.failures.not_compared.push(path.to_owned());
         }
     }
 
-    /// Protected folders of which nothing is in the backup.
+    /// Protected folders with nothing in the backup.
     pub fn away(&mut self, roots: &[String]) {
         self.failures.away = roots.iter().take(MAX_NAMES).cloned().collect();
     }
 
-    /// A file of the manifest that the backup has not.
+    /// A file in the manifest that the backup does not have.
     pub fn missing(&mut self, path: String) {
         let reason =
             if self.is_cut_off { "cannot be reached: a folder cannot be read" } else { "is not in the backup" };
@@ -104,19 +104,19 @@ impl Finding {
         }
     }
 
-    /// The manifest is there and is not this backup's.
+    /// The manifest is there but is not this backup's.
     pub fn unbound(&mut self, why: &str) {
         self.has_bad_manifest = true;
         self.note(why.to_owned());
     }
 
-    /// A chunk's pack that the ledger does not have, or not as long as the index says.
+    /// A chunk's pack that the ledger does not have, or has with less than the index says.
     pub fn not_stored(&mut self, pack: &Id) {
         self.is_missing = true;
         self.failures.object(ObjectFailure {
             kind: ObjectKind::Data,
             name: pack.name(),
-            reason: "is needed and not in the store, or too short".to_owned(),
+            reason: "is needed but missing from the store, or too short".to_owned(),
             damaged: false,
         });
     }
@@ -144,7 +144,7 @@ impl Finding {
         self.failures.object(ObjectFailure { kind, name, reason, damaged });
     }
 
-    /// Takes over what the reader noticed; `to_the_end` when nothing cut it short.
+    /// Takes over what the reader noticed; `to_the_end` if nothing cut it short.
     pub fn take(&mut self, seen: &Seen, to_the_end: bool) {
         self.stored_bytes_read = seen.bytes_read;
         let came_back = to_the_end && !self.is_missing && !self.is_unreadable;
@@ -168,7 +168,7 @@ impl Finding {
         self.verified = seen.verified.iter().map(Id::name).take(20_000).collect();
     }
 
-    /// Damage that keeps nothing from coming back.
+    /// Damage that does not keep anything from coming back.
     fn spare(&mut self, (kind, name): (ObjectKind, &ObjectName), fault: &Fault) {
         let is_news = !self.failures.spared.iter().any(|it| it.kind == kind && it.name == *name);
         if is_news && fault.damaged().is_some() && self.failures.spared.len() < MAX_NAMES {
@@ -183,7 +183,7 @@ impl Finding {
         }
     }
 
-    /// The report of a test that went through.
+    /// The report of a completed test.
     pub fn report(mut self) -> TestReport {
         self.file_count += self.lost;
         let level = self.level();
@@ -266,7 +266,9 @@ impl Finding {
     fn summary(&self, result: TestResult) -> String {
         let files = files(self.file_count);
         match result {
-            TestResult::Passed if self.file_count == 1 && self.coverage.left_files == 0 => "The one file came back as the device had it.".to_owned(),
+            TestResult::Passed if self.file_count == 1 && self.coverage.left_files == 0 => {
+                "The one file came back as the device had it.".to_owned()
+            }
             TestResult::Passed if self.coverage.left_files == 0 => {
                 format!("All {files} came back as the device had them.")
             }
@@ -277,11 +279,11 @@ impl Finding {
                 number(self.coverage.left_files)
             ),
             TestResult::Partial if !self.has_manifest => format!(
-                "Every object that this backup needs is intact and {files} can be read back, but the device sent no \
+                "Every object this backup needs is intact and {files} can be read back, but the device sent no \
                  list of its files for this backup, so there is nothing to compare them with."
             ),
-            TestResult::Partial if self.file_count == 0 => "Every object that this backup needs is intact, but there \
-                is no file in it, so there is nothing that could be proven. Look at the folders that the device protects."
+            TestResult::Partial if self.file_count == 0 => "Every object this backup needs is intact, but it contains \
+             no files, so there is nothing to prove. Check which folders the device protects."
                 .to_owned(),
             TestResult::Partial => format!(
                 "{} of {files} proven. The others, {} with {}, were not compared: they changed during the backup, \
@@ -298,7 +300,7 @@ impl Finding {
         let mut said = Vec::new();
         if let Some(first) = self.failures.files.first() {
             said.push(format!(
-                "{} of {} did not come back as the device had them, the first is {} ({}).",
+                "{} of {} did not come back as the device had them; the first is {} ({}).",
                 number(self.failures.file_count),
                 files(self.file_count),
                 shorten(&first.path),
@@ -317,11 +319,11 @@ impl Finding {
     }
 }
 
-/// Whether a damaged object is needed all the same: a folder or chunk is nowhere else.
+/// Whether a damaged object is needed after all: a folder or chunk is nowhere else.
 fn relies(seen: &Seen, (kind, name): &(ObjectKind, &ObjectName)) -> bool {
     match kind {
         ObjectKind::Data => seen.relied_on.iter().any(|it| it.name() == **name),
-        // What an index would have told was told by another.
+        // Another index supplied what this one would have.
         ObjectKind::Index => false,
         ObjectKind::Config | ObjectKind::Keys | ObjectKind::Locks | ObjectKind::Manifests | ObjectKind::Snapshots => {
             true
@@ -346,7 +348,7 @@ mod tests {
         let finding = Finding { file_count: 3, ..Finding::default() };
         let report = finding.report();
         assert_eq!((report.result, report.level), (TestResult::Partial, Level::Verified));
-        assert!(report.summary.starts_with("Every object that this backup needs is intact"), "{}", report.summary);
+        assert!(report.summary.starts_with("Every object this backup needs is intact"), "{}", report.summary);
 
         let mut finding = Finding { has_manifest: true, file_count: 1, ..Finding::default() };
         finding.not_compared("/a", 5);

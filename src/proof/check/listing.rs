@@ -1,11 +1,11 @@
-//! What the manifest says of every entry beside a file's content, in little memory.
+//! What the manifest says about every entry besides a file's content, in little memory.
 use crate::domain::manifest::{self, Entry, EntryKind, Fault, attribute_bytes};
 use crate::proof::check::expected::key_of;
 use crate::repository::{Node, NodeKind};
 use crate::secret::sha256;
 use std::collections::HashMap;
 
-/// One entry; what is long is kept as the start of its SHA-256.
+/// One entry; long values are kept as the start of their SHA-256.
 #[derive(Debug, Clone)]
 struct Listed {
     key: [u8; 16],
@@ -38,16 +38,16 @@ pub struct Listing {
     links: HashMap<(u64, u64), u32>,
 }
 
-/// How an entry of the backup stands to the manifest.
+/// How an entry in the backup compares with the manifest.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Met {
     /// The manifest has no such entry.
     Unlisted,
-    /// It is there as the manifest has it, or the manifest says nothing of it.
+    /// It is as in the manifest, or the manifest says nothing about it.
     Same,
-    /// It is there, and something beside a file's content is not as it was.
+    /// It is there, but something other than the file's content differs.
     Other(String),
-    /// It is another thing than it was.
+    /// It is a different thing than before.
     Changed(String),
 }
 
@@ -63,7 +63,7 @@ impl Listing {
         Ok(Some(Self { entries, roots: header.roots, away: header.away, ..Self::default() }))
     }
 
-    /// Holds an entry of the backup against the manifest.
+    /// Compares an entry in the backup with the manifest.
     pub fn meet(&mut self, path: &str, node: &Node) -> Met {
         let key = key_of(path);
         let found = self.entries.binary_search_by_key(&key, |it| it.key).ok();
@@ -91,8 +91,8 @@ impl Listing {
         }
     }
 
-    /// Whether an entry, which must be one of the manifest, was met in the backup; one that the device left out, or
-    /// could not look at, need not be.
+    /// Whether an entry of the manifest was met in the backup; one that the device left out, or could not look
+    /// at, does not have to be.
     pub fn is_missing(&self, entry: &Entry) -> bool {
         let key = key_of(&entry.path);
         let found = self.entries.binary_search_by_key(&key, |it| it.key).ok();
@@ -100,12 +100,12 @@ impl Listing {
             && entry.kind != EntryKind::Unknown
     }
 
-    /// The protected folders that were not there.
+    /// The protected folders that were missing.
     pub fn away(&self) -> &[String] {
         &self.away
     }
 
-    /// Whether a folder lies above what was backed up, so that it is no part of it.
+    /// Whether a folder is above what was backed up, and so not part of it.
     pub fn is_above(&self, path: &str) -> bool {
         self.roots
             .iter()
@@ -137,7 +137,7 @@ impl Listed {
         }
     }
 
-    /// What a restore would make otherwise than it was.
+    /// What a restore would make different.
     fn differences(&self, node: &Node) -> Vec<&'static str> {
         let mut other = Vec::new();
         if let NodeKind::Symlink { target } = &node.kind
@@ -151,14 +151,14 @@ impl Listed {
             other.push("has other rights");
         }
         if (Some(meta.uid), Some(meta.gid)) != (node.uid, node.gid) {
-            other.push("has another owner");
+            other.push("has a different owner");
         }
         if Some(meta.mtime) != node.modified {
             other.push("has another time");
         }
         let attributes = attribute_bytes(node.attributes.iter().map(|(name, value)| (&name[..], &value[..])));
         if attributes.map(|it| start_of(&sha256(&it))).unwrap_or_default() != meta.attributes {
-            other.push("has other attributes");
+            other.push("has different attributes");
         }
         other
     }
@@ -219,10 +219,10 @@ mod tests {
         for (meta, why) in [
             (Said { mode: 0o700, ..said() }, "has other rights"),
             (Said { mode: 0o4755, ..said() }, "has other rights"),
-            (Said { uid: 9, ..said() }, "has another owner"),
-            (Said { gid: 9, ..said() }, "has another owner"),
+            (Said { uid: 9, ..said() }, "has a different owner"),
+            (Said { gid: 9, ..said() }, "has a different owner"),
             (Said { mtime: (-1, 500_000_001), ..said() }, "has another time"),
-            (Said { attributes: Some("a".repeat(64)), ..said() }, "has other attributes"),
+            (Said { attributes: Some("a".repeat(64)), ..said() }, "has different attributes"),
         ] {
             assert_eq!(met(meta, FOLDER), Met::Other(why.to_owned()));
         }

@@ -15,18 +15,18 @@ use finding::Finding;
 use listing::{Listing, Met};
 use std::collections::{HashMap, HashSet};
 
-/// Packs that are kept in memory, so that files that lie in the same pack read it once.
+/// How many packs are kept in memory, so that files in the same pack read it once.
 const KEEP: usize = 96 << 20;
 
 /// Someone who waits.
 pub trait Patience {
-    /// Says now and then that work goes on.
+    /// Says now and then that work continues.
     fn alive(&mut self);
 }
 
 /// Tests a restore point: everything it needs is stored, intact, and comes back as the device had it.
 ///
-/// Whatever the repository is, this ends with a report.
+/// Whatever the repository is like, this ends with a report.
 pub fn run<O: Objects + Patience>(objects: &mut O, key: MasterKey, job: &TestJob) -> TestReport {
     let mut finding = Finding::default();
     match test(objects, key, job, &mut finding) {
@@ -43,7 +43,7 @@ struct Test<'a, O> {
     failed_before: HashSet<[u8; 16]>,
     /// What the device left out, and whether it was met in the backup or the manifest.
     excluded: HashMap<[u8; 16], bool>,
-    /// The length of each chunk that was read and is what its id says.
+    /// The length of each chunk that was read and matches its id.
     known: Vec<Option<std::num::NonZeroU32>>,
     plain: Vec<u8>,
 }
@@ -83,12 +83,12 @@ impl<O: Objects + Patience> Test<'_, O> {
         Ok(())
     }
 
-    /// Whether all that an earlier test missed came back in this one.
+    /// Whether everything an earlier test missed came back in this one.
     fn check_failed_before(&mut self, content: &Content) -> Result<(), Fault> {
         for name in &self.job.failed_before.manifests {
             match self.repository.stored(ObjectKind::Manifests, name, MAX_STORED_BYTES) {
                 Err(fault) if fault.is_fatal() => return Err(fault),
-                // It cannot be said what was in it, so nothing is made good.
+                // Nobody can say what was in it, so nothing is made good.
                 Err(_) => {}
                 Ok(stored) => {
                     let mut is_whole = true;
@@ -109,11 +109,11 @@ impl<O: Objects + Patience> Test<'_, O> {
     fn expected(&mut self, snapshot: &Snapshot) -> Result<Option<Manifest>, Fault> {
         let Some(name) = &self.job.manifest else { return Ok(None) };
         let named: Vec<ObjectName> = snapshot.manifests().take(10).collect();
-        // A backup that names several could be shown against whichever suits.
+        // A backup that names several could be checked against whichever suits.
         if named != [name.clone()] {
             self.finding.unbound(match named.as_slice() {
                 [] => "the backup does not name the list of files that the device reported",
-                [_] => "the backup names another list of files than the device reported",
+                [_] => "the backup names a different list of files from the one the device reported",
                 [..] => "the backup names more than one list of files",
             });
             return Ok(None);
@@ -135,7 +135,7 @@ impl<O: Objects + Patience> Test<'_, O> {
             }
         };
         if device != self.job.device.as_str() {
-            self.finding.unbound("the list of files is that of another device");
+            self.finding.unbound("the list of files belongs to another device");
             return Ok(None);
         }
         self.finding.has_manifest = true;
@@ -185,19 +185,19 @@ impl<O: Objects + Patience> Test<'_, O> {
         Ok(files)
     }
 
-    /// Holds what the backup has of an entry, beside a file's content, against the manifest.
+    /// Compares what the backup has for an entry, besides a file's content, with the manifest.
     fn compare(&mut self, listing: &mut Listing, entry: &Entry) {
         let path = entry.spelled();
         let met = listing.meet(&path, &entry.node);
         let is_excluded = self.excluded.get_mut(&key_of(&path)).map(|met| *met = true).is_some();
         let is_file = matches!(entry.node.kind, NodeKind::File { .. });
         match met {
-            // A file is made good where its content is looked at.
+            // A file is made good where its content is checked.
             Met::Same if !is_file && self.failed_before.contains(&key_of(&path)) => {
                 self.finding.made_good.proven.push(hex::encode(key_of(&path)));
             }
             Met::Same => {}
-            // A file is counted where its content is looked at.
+            // A file is counted where its content is checked.
             Met::Unlisted if is_file || listing.is_above(&path) => {}
             Met::Unlisted => self.finding.entry_not_compared(&path),
             Met::Other(_) | Met::Changed(_) if is_excluded => {
@@ -213,7 +213,7 @@ impl<O: Objects + Patience> Test<'_, O> {
         }
     }
 
-    /// Whether every chunk lies within a pack of the ledger.
+    /// Whether every chunk is within a pack in the ledger.
     fn check_stored(&mut self, files: &Files) {
         for copies in files.chunks() {
             let index = self.repository.index();
@@ -230,7 +230,7 @@ impl<O: Objects + Patience> Test<'_, O> {
         let path = files.path(file);
         let key = key_of(path);
         let content = files.content(file);
-        // Seen whatever comes of it: a file that is there and bad is not missing.
+        // Marked as seen whatever comes of it: a file that is there but bad is not missing.
         let mut wanted = expected.and_then(|it| it.find(&key));
         if let Some(wanted) = &mut wanted {
             wanted.seen = true;
@@ -258,7 +258,7 @@ impl<O: Objects + Patience> Test<'_, O> {
                 self.finding.differs(path.to_owned(), format!("has {size} bytes instead of {}", wanted.size));
             }
             Some(wanted) if wanted.sha256 != hash => {
-                self.finding.differs(path.to_owned(), "has another content than the device had".to_owned());
+                self.finding.differs(path.to_owned(), "has different content from what the device had".to_owned());
             }
             Some(wanted) => {
                 wanted.is_equal = true;
@@ -294,8 +294,8 @@ impl<O: Objects + Patience> Test<'_, O> {
         Ok((size, sha256))
     }
 
-    /// Reads a chunk into `plain` and gives its length; one that is known good need not be read again
-    /// where only its hash matters.
+    /// Reads a chunk into `plain` and returns its length; one known to be good does not have to be read again
+    /// if only its hash matters.
     fn chunk(&mut self, copies: crate::repository::Copies, only_hash: bool) -> Result<u64, Fault> {
         let at = usize::try_from(copies.0).unwrap_or(usize::MAX);
         if let (true, Some(Some(length))) = (only_hash, self.known.get(at)) {
@@ -354,7 +354,7 @@ impl<O: Objects + Patience> Test<'_, O> {
         again.map(drop).map_err(|error| Fault::Node(error.to_string()))
     }
 
-    /// Files that the device could never read: they are nowhere but on the device, and no less unproven for it.
+    /// Files the device could never read: they exist only on the device, and so are unproven as well.
     fn count_unmet(&mut self) {
         for path in &self.job.excluded {
             if let Some(met @ false) = self.excluded.get_mut(&key_of(path)) {

@@ -1,9 +1,9 @@
-//! Devices that were chosen, or given a number, outside of the database: a statement takes them as one value.
+//! Devices that were chosen, or given a number, outside the database: a statement takes them as one value.
 use super::sql::Sql;
 use crate::domain::id::DeviceId;
 use std::sync::Arc;
 
-/// The devices that a list keeps to.
+/// The devices a list is limited to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Among {
     /// Their ids as a JSON list.
@@ -46,7 +46,7 @@ impl Scores {
         Self(serde_json::Value::Object(scores.collect()).to_string().into())
     }
 
-    /// Writes them as the table `f`, read once and not for each device again.
+    /// Writes them as the table `f`, read once instead of again for each device.
     pub(super) fn write(&self, sql: &mut Sql) {
         sql.push("WITH f AS MATERIALIZED (SELECT key AS id, ");
         if sql.is_postgres {

@@ -19,11 +19,11 @@ pub enum View {
     Failed,
     NeverProven,
     OutOfDate,
-    /// Only a part of the newest backup that was tested came back and was compared.
+    /// Only part of the newest tested backup came back and was compared.
     Partial,
     NotEncrypted,
     Silent,
-    /// Nothing of the device is on the server.
+    /// The server holds nothing from the device.
     LoseAll,
     /// Something changed since the proof, or no proof holds.
     AtRisk,
@@ -31,11 +31,11 @@ pub enum View {
     CannotSay,
     /// All of it is proven, and nothing changed since.
     Restorable,
-    /// Any part but the last.
+    /// Any part except the last.
     NotRestorable,
-    /// A tenth of the space of its backups is left, or less.
+    /// A tenth or less of its backup space is left.
     NearlyFull,
-    /// It is not known which machine speaks for the device: a clone, or state from an older image.
+    /// It is not known which machine reports as the device: a clone, or state from an older image.
     InDoubt,
 }
 
@@ -132,7 +132,7 @@ impl View {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filter {
     pub view: View,
-    /// Words that must all be in name, person or serial number.
+    /// Words that must all be in the name, person or serial number.
     pub q: String,
     pub team: Option<TeamId>,
     pub platform: Option<Platform>,
@@ -141,11 +141,11 @@ pub struct Filter {
     pub grade: Option<Grade>,
     /// None for devices in every state.
     pub state: Option<DeviceState>,
-    /// Only these, of which something that is not in the database was asked.
+    /// Only these, chosen by something that is not in the database.
     pub among: Option<Among>,
     /// A device is silent when it last checked in before this; see [`silent_cut`].
     pub silent_before: Time,
-    /// The store of the backups cannot be read: then no backup is counted on.
+    /// The backup store cannot be read: then no backup is counted on.
     pub is_store_away: bool,
     /// What [`Sort::Failing`](super::Sort::Failing) sorts by; nothing else looks at it.
     pub scores: Scores,
@@ -174,7 +174,7 @@ impl Default for Filter {
 pub const SILENT_SECONDS: &str = "silent.seconds";
 const SILENT: &str = "l.enrolled_at < {silent} AND l.seen_at < {silent}";
 
-/// After how long without a check-in a device is silent, and so since when it was not seen.
+/// How long without a check-in makes a device silent, and so since when it was not seen.
 pub fn silent_cut(conn: &mut Conn, now: Time) -> QueryResult<(Duration, Time)> {
     let seconds = setting::find(conn, SILENT_SECONDS)?.and_then(|it| it.parse().ok());
     let span = seconds.map_or(days(14), Duration::from_secs);
@@ -213,7 +213,7 @@ macro_rules! counted {
         "l.changed < 2 AND l.seen_at <= {future} AND l.counted_until > {now}"
     };
 }
-// The four parts of "If we lost…", as `domain::loss` tells them; each enrolled device is in exactly one.
+// The four parts of "If we lost…", as `domain::loss` computes them; each enrolled device is in exactly one.
 // 0 would lose everything, 1 recent work, 2 cannot say, 3 proven to come back.
 macro_rules! part {
     () => {
@@ -233,10 +233,10 @@ macro_rules! part {
         )
     };
 }
-/// The order of the parts, from the worst; devices that are not enrolled come last.
+/// The order of the parts, worst first; devices that are not enrolled come last.
 pub(super) const PART_ORDER: &str =
     concat!("CAST(CASE WHEN l.state <> 'enrolled' THEN 4 ELSE ", part!(), " END AS BIGINT)");
-/// Among the devices of one part those that would lose the most files come first.
+/// Within one part, the devices that would lose the most files come first.
 pub(super) const LOST_ORDER: &str =
     concat!("CAST(CASE WHEN ", counted!(), " THEN -coalesce(s.changed_files, 0) ELSE 0 END AS BIGINT)");
 const LOSE_ALL: &str = concat!("l.state = 'enrolled' AND 0 = ", part!());
@@ -245,7 +245,7 @@ const CANNOT_SAY: &str = concat!("l.state = 'enrolled' AND 2 = ", part!());
 const RESTORABLE: &str = concat!("l.state = 'enrolled' AND 3 = ", part!());
 const NOT_RESTORABLE: &str = concat!("l.state = 'enrolled' AND 3 <> ", part!());
 
-/// As `Space::room` of the domain; in the words of the index `repositories_nearly_full`, so that it is found by that.
+/// As `Space::room` in the domain; worded like the index `repositories_nearly_full`, so that the index is used.
 const NEARLY_FULL: &str = "l.device_id IN (SELECT r.device_id FROM repositories r \
      WHERE r.state = 'active' AND r.stored_bytes >= r.quota_bytes - r.quota_bytes / 10)";
 
@@ -266,7 +266,7 @@ const fn grade_condition(grade: Grade) -> (&'static str, &'static str) {
     }
 }
 
-/// The values that conditions are held against.
+/// The values that conditions are compared with.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Values {
     pub now: Time,
@@ -275,7 +275,7 @@ pub(super) struct Values {
 }
 
 impl Values {
-    /// For conditions of evidence alone.
+    /// For conditions on evidence alone.
     pub fn at(now: Time) -> Self {
         Self { now, silent_before: Time::from_millis(0), is_store_away: false }
     }
@@ -305,7 +305,7 @@ impl Values {
     }
 }
 
-/// At most so many words of a search are looked for.
+/// How many words of a search are looked for.
 const MAX_WORDS: usize = 6;
 
 impl Filter {
@@ -384,8 +384,8 @@ fn write_reach(sql: &mut Sql, reach: &Reach) {
     sql.push(")");
 }
 
-/// Looks for a word. The databases fold ASCII only, so a word with other letters is looked for as
-/// typed, in lower case and in upper case.
+/// Looks for a word. The databases fold only ASCII, so a word with other letters is searched as typed, in lower
+/// case and in upper case.
 fn write_search(sql: &mut Sql, word: &str) {
     let mut spellings: Vec<String> =
         [word.to_owned(), word.to_lowercase(), word.to_uppercase()].iter().map(|it| it.to_ascii_lowercase()).collect();

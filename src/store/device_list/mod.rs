@@ -1,10 +1,9 @@
 //! The list of devices: filters, sort orders, pages and counts.
 //!
-//! Filtering and sorting read `device_listings` alone, one narrow row per
-//! device that triggers keep; the devices of one page are then read whole.
-//! Neither a grade nor a loss is stored: they are made of the evidence and `now`, here in SQL
-//! as in [`Evidence::grade`](crate::domain::proof::Evidence::grade) and [`loss`](crate::domain::loss::loss);
-//! `tests/it/loss.rs` holds the two against each other.
+//! Filtering and sorting read only `device_listings`, one narrow row per device maintained by triggers; the
+//! devices of one page are then read completely. Neither a grade nor a loss is stored: they are computed from
+//! the evidence and `now`, here in SQL as in [`Evidence::grade`](crate::domain::proof::Evidence::grade) and
+//! [`loss`](crate::domain::loss::loss); `tests/it/loss.rs` checks that the two agree.
 mod among;
 mod filter;
 mod row;
@@ -24,11 +23,11 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use sql::Sql;
 
-/// What of the list is asked for.
+/// Which part of the list is asked for.
 #[derive(Debug, Clone)]
 pub struct Query {
     pub filter: Filter,
-    /// The devices that the one who asks may see.
+    /// The devices the reader may see.
     pub reach: Reach,
     pub sort: Sort,
     pub is_descending: bool,
@@ -50,9 +49,9 @@ pub enum From {
 #[derive(Debug, Clone)]
 pub struct Page {
     pub devices: Vec<ListedDevice>,
-    /// Where the page before this one ends; none on the first.
+    /// Where the previous page ends; none on the first.
     pub before: Option<Cursor>,
-    /// Where the page after this one begins; none on the last.
+    /// Where the next page begins; none on the last.
     pub after: Option<Cursor>,
 }
 
@@ -127,9 +126,9 @@ fn statement(conn: &Conn, query: &Query, now: Time) -> sql::Boxed {
     sql.into_query()
 }
 
-/// Writes what is selected, and the tables that the order needs.
+/// Writes what is selected, and the tables the order needs.
 fn write_from(sql: &mut Sql, query: &Query, select: impl FnOnce(&mut Sql)) {
-    // A filter that few devices pass would make a walk along the order's index look at every row in random
+    // With a filter that few devices pass, a walk along the order's index would look at every row in random
     // order; one pass over the narrow table and a sort is ten times faster.
     let in_order = query.filter.is_broad() && query.sort.has_index();
     if query.sort == Sort::Failing {
@@ -191,7 +190,7 @@ pub struct Counts {
     pub out_of_date: i64,
     pub partial: i64,
     pub unknown: i64,
-    /// Devices whose proof holds, whatever changed on them since.
+    /// Devices whose proof holds, whatever has changed on them since.
     pub proof_holds: i64,
     pub not_encrypted: i64,
     pub silent: i64,
@@ -203,7 +202,7 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// How many devices pass a filter that is a view and nothing else; none for any other.
+    /// How many devices pass a filter that is only a view; none for any other filter.
     pub fn total(&self, filter: &Filter) -> Option<i64> {
         let view_alone = Filter {
             view: filter.view,
@@ -215,7 +214,7 @@ impl Counts {
         if *filter == view_alone { self.of(filter.view) } else { None }
     }
 
-    /// The count of a view, where it is counted with the others.
+    /// The count of a view, if it is counted with the others.
     pub const fn of(&self, view: View) -> Option<i64> {
         match view {
             View::All => Some(self.all),
@@ -265,7 +264,7 @@ struct Sums {
     restorable: i64,
 }
 
-/// Counts the devices of every view in one pass; of `filter` only what bears on all devices alike is looked at.
+/// Counts the devices of every view in one pass; of `filter` only what affects all devices alike is used.
 pub fn counts(conn: &mut Conn, filter: &Filter, reach: &Reach, now: Time) -> QueryResult<Counts> {
     let values = filter.values(now);
     let mut sql = Sql::new(conn.is_postgres());

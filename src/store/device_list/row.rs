@@ -1,4 +1,4 @@
-//! The devices of one page, read whole in one statement.
+//! The devices of one page, read completely in one statement.
 use crate::domain::continuity::Doubt;
 use crate::domain::device::{DeviceState, Encryption, Ownership, Platform};
 use crate::domain::id::{DeviceId, TeamId};
@@ -13,13 +13,13 @@ use std::collections::HashMap;
 #[derive(Debug, Clone, Queryable)]
 pub struct ListedDevice {
     pub device: Named,
-    /// None while the device is in no team.
+    /// None if the device is in no team.
     pub team: Option<String>,
     pub status: Option<Status>,
     pub proof: Option<DeviceProof>,
 }
 
-/// What names a device in a list.
+/// What identifies a device in a list.
 #[derive(Debug, Clone, Queryable, Selectable)]
 #[diesel(table_name = devices)]
 pub struct Named {
@@ -53,14 +53,14 @@ pub struct Status {
 }
 
 impl Status {
-    /// The protected folders that the device did not find. What cannot be read is a folder without a name: it must not
-    /// pass for none.
+    /// The protected folders that the device did not find. An unreadable value counts as a folder without a
+    /// name: it must not pass for none.
     pub fn roots_away(&self) -> Vec<String> {
         serde_json::from_str(&self.roots_away).unwrap_or_else(|_unreadable| vec!["a folder".to_owned()])
     }
 }
 
-/// The devices with these ids, in this order; ids that are not there are left out.
+/// The devices with these ids, in this order; missing ids are left out.
 pub fn of_ids(conn: &mut Conn, ids: &[DeviceId]) -> QueryResult<Vec<ListedDevice>> {
     let rows = devices::table
         .left_join(device_status::table.on(device_status::device_id.eq(devices::id)))

@@ -6,7 +6,8 @@ use crate::domain::id::DeviceId;
 /// What a list is sorted by; the device's id decides among equals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Sort {
-    /// Worst proof first: failed, never, reported, stored, verified, partly proven, then by when the proof runs out.
+    /// Worst proof first: failed, never, reported, stored, verified, partly proven, then by when the proof
+    /// expires.
     #[default]
     Worst,
     Name,
@@ -15,9 +16,9 @@ pub enum Sort {
     Encryption,
     ProvenAt,
     NewestBackup,
-    /// What a wipe now would lose: everything, recent work, not known, nothing.
+    /// What a wipe would lose now: everything, recent work, not known, nothing.
     IfWiped,
-    /// The number of policies that a device fails, then of those that cannot be told.
+    /// The number of policies a device fails, then of those that are unknown.
     Failing,
     LastSeen,
 }

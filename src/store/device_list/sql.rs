@@ -23,7 +23,7 @@ impl Sql {
         Self { text: String::new(), binds: Vec::new(), is_postgres }
     }
 
-    /// Appends a piece that the program itself wrote.
+    /// Appends a piece written by the program itself.
     pub fn push(&mut self, text: &str) -> &mut Self {
         self.text.push_str(text);
         self

@@ -32,7 +32,7 @@ fn names_that_lead_out_of_their_folder_are_refused() {
         let report = failed(&craft, &job);
 
         assert_eq!((report.level, report.matched_count), (Level::Stored, 0), "{name:?} {report:?}");
-        assert!(report.failures.notes[0].contains("the name is none that a file may have"), "{report:?}");
+        assert!(report.failures.notes[0].contains("the name is not a valid file name"), "{report:?}");
     }
     let mut craft = Craft::new(2);
     let tree = craft.tree(&[]);
@@ -100,7 +100,7 @@ fn a_chunk_with_another_content_than_its_id_says_fails() {
         let mut craft = Craft::new(version);
         let chunk = Blob { id: Id(sha256(b"text")), ..craft.blob(false, b"tExt") };
         let job = with_chunk(&mut craft, chunk);
-        assert!(failed(&craft, &job).failures.files[0].reason.contains("content that its id says"));
+        assert!(failed(&craft, &job).failures.files[0].reason.contains("does not match its id"));
     }
 }
 
@@ -160,7 +160,7 @@ fn a_folder_that_contains_itself_cannot_be_made_and_is_not_followed() {
     let cycle = Blob { id, ..craft.tree(&[Craft::folder_node("again", id)]) };
     craft.pack(&[cycle]);
     let job = craft.backup_of(&[Craft::folder_node("again", id)], &[]);
-    assert!(failed(&craft, &job).failures.notes[0].contains("content that its id says"));
+    assert!(failed(&craft, &job).failures.notes[0].contains("does not match its id"));
 }
 
 #[test]

@@ -81,7 +81,7 @@ fn a_changed_and_a_missing_file_fail_by_name() {
     assert_eq!(
         names,
         [
-            ("/data/b.txt", "has another content than the device had"),
+            ("/data/b.txt", "has different content from what the device had"),
             ("/data/c", "is not in the backup"),
             ("/data/empty", "has 0 bytes instead of 1"),
         ]
@@ -142,8 +142,8 @@ fn a_list_that_is_bound_to_something_else_proves_nothing() {
 
     for (tag, manifest, why) in [
         (None, good.manifest.clone(), "does not name the list"),
-        (Some(foreign.clone()), good.manifest.clone(), "names another list"),
-        (Some(foreign.clone()), Some(foreign), "of another device"),
+        (Some(foreign.clone()), good.manifest.clone(), "names a different list"),
+        (Some(foreign.clone()), Some(foreign), "belongs to another device"),
         (Some(rubbish.clone()), Some(rubbish.clone()), "cannot be used"),
     ] {
         let snapshot = craft.snapshot(top, tag.as_ref());
