@@ -174,7 +174,7 @@ pub fn reason(act: GuardedAct, text: &str) -> Result<&str> {
     let text = text.trim();
     let mut errors = FieldErrors::new();
     if act.guard().reason && text.is_empty() {
-        errors.add("reason", "Give a reason: everyone who is told of this will read it.");
+        errors.add("reason", "Give a reason: everyone who is told about this will read it.");
     }
     if text.len() > MAX_REASON || !is_plain(text) {
         errors.add("reason", format!("Use at most {MAX_REASON} bytes, on one line."));
