@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn a_device_that_waits_anew_ends_its_older_wait() {
+    async fn a_device_that_waits_again_ends_its_older_wait() {
         let (wake, id) = (Wake::new(), id());
         let older = wake.subscribe(id);
         let newer = wake.subscribe(id);

@@ -150,7 +150,7 @@ mod tests {
     use std::sync::mpsc::channel;
 
     #[test]
-    fn a_check_in_that_was_not_answered_is_the_same_attempt_also_after_a_kill() {
+    fn a_check_in_that_was_not_answered_is_the_same_attempt_even_after_a_kill() {
         let (sender, brought) = channel();
         let address = server(move |_, body| {
             let said: CheckIn = serde_json::from_slice(body).unwrap();

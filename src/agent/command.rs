@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_runs_once_also_after_a_restart() {
+    fn a_command_runs_once_even_after_a_restart() {
         let (temp, clock) = world();
         let command = command(CommandKind::BackUpNow);
         let agent = open(&temp.path().join("state"), &clock, None);

@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_key_itself_and_a_copy_beside_it_are_no_copies() {
+    fn the_key_itself_and_a_copy_beside_it_do_not_count_as_copies() {
         let folder = tempfile::tempdir().unwrap();
         let (live, link, beside) = (folder.path().join("live"), folder.path().join("link"), folder.path().join("copy"));
         ProofKeys::open_or_make(&live, None).unwrap();

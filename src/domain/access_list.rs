@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_is_refused() {
+    fn what_is_not_a_list_is_refused() {
         let good = [(1, 7, NOBODY), (4, 7, NOBODY), (32, 7, NOBODY)];
         assert_eq!(AccessList::parse(&bytes(&good)).unwrap().encode(), bytes(&good));
         for bad in [

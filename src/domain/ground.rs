@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn two_looks_within_an_hour_are_no_trend() {
+    fn two_readings_within_an_hour_are_not_a_trend() {
         let sample = |at, free_bytes| Sample { at, free_bytes, total_bytes: GB };
         let room = Room::of(Disk::Backups, &[sample(NOW - hours(1), GB), sample(NOW, GB / 2)]).unwrap();
         assert_eq!(room.full_at, None);

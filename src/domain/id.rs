@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_is_no_uuid_is_no_id() {
+    fn a_text_that_is_not_a_uuid_is_not_an_id() {
         for text in ["", "x", "../../etc/passwd", "0190163d-8694-739b-aea5-966c26f8ad9"] {
             assert_eq!(DeviceId::parse(text), None, "{text}");
         }

@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_never_be_mailed_is_no_address() {
+    fn what_can_never_be_mailed_is_not_an_address() {
         let long = [format!("{}@example.org", "a".repeat(65)), format!("a@{}.example", "b".repeat(64))];
         for bad in [
             "",

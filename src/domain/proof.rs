@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_is_no_proof_and_hides_none_that_holds() {
+    fn a_part_is_not_a_proof_and_hides_none_that_holds() {
         let seen = Some(NOW);
         let part = Evidence {
             newest_at: seen,

@@ -409,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn the_word_that_a_file_was_kept_is_no_match() {
+    fn the_word_that_a_file_was_kept_is_not_a_match() {
         let (manifest, kept) = ([file("/a", '1')], names(&["/a"]));
         let asked = compare(&manifest, &Selection::All, &[], &[], (Conflict::Skip, &kept));
         assert_eq!((asked.kept.len(), asked.is_good()), (1, false), "nothing was compared");

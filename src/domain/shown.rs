@@ -64,13 +64,13 @@ mod tests {
     }
 
     #[test]
-    fn a_form_that_was_shown_with_what_stands_passes() {
+    fn a_form_shown_with_the_current_values_passes() {
         let now = shown("laptop \"1\"", "");
         assert_eq!(now.check(&now.version()), Ok(()));
     }
 
     #[test]
-    fn what_changed_meanwhile_is_named() {
+    fn what_changed_in_the_meantime_is_named() {
         let refused = shown("laptop-2", "Bob").check(&shown("laptop-1", "Bob").version()).unwrap_err();
         assert!(
             refused.contains("Name changed from “laptop-1” to “laptop-2”.") && !refused.contains("Person"),
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_that_is_none_overwrites_nothing() {
+    fn an_invalid_version_overwrites_nothing() {
         let long = format!("[[\"Name\",\"{}\"]]", "x".repeat(100_000));
         for version in ["", "1", "null", "[]", "{}", "[[\"Name\"]]", "[[\"Name\",1]]", "[[[[[[", &long] {
             let refused = shown("a", "b").check(version).unwrap_err();

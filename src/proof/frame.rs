@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_request_is_refused() {
+    fn what_is_not_a_request_is_refused() {
         for body in [
             &b""[..],
             b"X",

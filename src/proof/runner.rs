@@ -80,7 +80,7 @@ impl Runner {
         Self { program, silence: Duration::from_secs(90), longest: Duration::from_secs(8 * 3600) }
     }
 
-    /// Runs one test in a process of its own. It always ends with a report, or was stopped.
+    /// Runs one test in a separate process. It always ends with a report, or was stopped.
     pub fn run(&self, served: &Served, key: &MasterKey, job: &TestJob, watcher: &dyn Watcher) -> Ended {
         match self.start() {
             Ok((child, input, output)) => self.attend(child, input, output, &Talk { served, key, job, watcher }),

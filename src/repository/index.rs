@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_index_is_an_error() {
+    fn what_is_not_an_index_is_an_error() {
         for text in [
             "",
             "{\"packs\":[{}]}",

@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_escapes_are_no_name() {
+    fn bad_escapes_are_not_a_name() {
         for text in
             [r"\", r"\x", r"\x4", r"\xzz", r"\q", r"\u12", r"\ud800", r"\U00110000", r"\8", r"\777", r"\x+1", "\\xé"]
         {

@@ -139,7 +139,7 @@ fn step(text: &mut impl BufRead, place: Place, node: &mut Vec<u8>) -> io::Result
     Ok(Some(Place::Nodes { first: false }))
 }
 
-/// Goes to the first byte of the list of nodes; false where there is no list.
+/// Goes to the first byte of the list of nodes; false if there is no list.
 fn find_nodes(text: &mut impl BufRead) -> io::Result<bool> {
     if skip_space(text)? != b'{' {
         return Err(bad("it is not an object"));
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_folder_ends_with_the_reason() {
+    fn what_is_not_a_folder_ends_with_the_reason() {
         for json in [
             "",
             "[]",

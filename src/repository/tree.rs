@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_folder_is_an_error() {
+    fn what_is_not_a_folder_is_an_error() {
         for json in [
             &b""[..],
             b"[]x",

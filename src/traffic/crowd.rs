@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn who_comes_alone_gets_in_beside_a_few_addresses_that_take_everything() {
+    fn a_lone_visitor_gets_in_beside_a_few_addresses_that_take_everything() {
         let door = Door::new();
         let mut many: Vec<_> = (0..9).map(|at| door.enters(1 + at % 3)).collect();
         for (_, it) in &many {

@@ -1,6 +1,5 @@
-// What was typed into a form outlives the session that ended meanwhile: it is
-// kept in this tab, comes back once the form is shown again, and is never sent
-// by itself. Passwords and hidden fields are not kept.
+// What was typed into a form survives an expired session: it is kept in this tab,
+// comes back once the form is shown again, and is never sent by itself. Passwords and hidden fields are not kept.
 (() => {
   const KEY = "holdfast.draft";
   const fields = (form) =>
@@ -30,7 +29,7 @@
   }
   if (document.querySelector("[data-no-draft]")) return;
   const form = [...document.forms].find((it) => it.method === "post" && action(it) === draft.action);
-  // Whatever else answered the form knows what became of it.
+  // Any other answer to the form says what became of it.
   if (!draft.refused) sessionStorage.removeItem(KEY);
   if (!draft.refused || !form) return;
   sessionStorage.removeItem(KEY);
@@ -43,7 +42,7 @@
   const note = document.createElement("p");
   note.className = "note";
   note.setAttribute("role", "status");
-  note.textContent = "Your session had ended, so this was not sent. What you typed is back: look it over and send it again.";
+  note.textContent = "Your session had ended, so this was not sent. What you typed is back: check it and send it again.";
   form.prepend(note);
   note.scrollIntoView({ block: "center" });
 })();

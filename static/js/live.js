@@ -1,7 +1,6 @@
-// Reads the regions with `data-refresh` again every 30 seconds, says so where
-// that fails, says that a button was pressed, puts the search field under the
-// `/` key, and copies what has a button for
-// it. Pages work without.
+// Refreshes the regions with `data-refresh` every 30 seconds and says if that
+// fails, shows that a button was pressed, focuses the search field with the `/`
+// key, and copies what has a copy button. Pages work without it.
 (() => {
   const regions = document.querySelectorAll("[data-refresh]");
   // Nobody loses what they are typing, ticked, unfolded or are reading with the keyboard.
@@ -46,7 +45,7 @@
   };
   if (regions.length) setInterval(refresh, 30000);
 
-  // A button that was pressed says that it was, and what it waits for.
+  // A pressed button shows that it was pressed, and what it is waiting for.
   document.addEventListener("submit", (event) => {
     const button = event.submitter;
     const name = button?.querySelector("span") ?? button?.lastChild;
@@ -59,11 +58,11 @@
       name.textContent = text;
     };
     setTimeout(() => after(" No answer yet. Try again?"), 15000);
-    // Back to this page from the next one: as it was.
+    // Coming back to this page from the next one shows it as it was.
     addEventListener("pageshow", () => after(before), { once: true });
   });
 
-  // In a narrow window the navigation is a row that scrolls: the place where one is may be out of sight.
+  // In a narrow window the navigation is a scrolling row: the current place may be out of sight.
   document.querySelector(".side [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 
   document.documentElement.classList.add("js");
@@ -72,7 +71,7 @@
       await navigator.clipboard.writeText(source.textContent.trim());
       return true;
     } catch {
-      // Without TLS a script may copy only what is selected.
+      // Without TLS a script can copy only what is selected.
       getSelection().selectAllChildren(source);
       return document.execCommand("copy");
     }
@@ -83,7 +82,7 @@
     if (!source) return;
     const [name, status] = [button.querySelector("span"), button.nextElementSibling];
     button.dataset.name ??= name.textContent;
-    const said = (await copy(source)) ? "Copied" : "Selected: copy it by the keyboard";
+    const said = (await copy(source)) ? "Copied" : "Selected: copy it with the keyboard";
     name.textContent = status.textContent = said;
     clearTimeout(button.reset);
     button.reset = setTimeout(() => {

@@ -1,4 +1,4 @@
-// Menus close by Esc and by a click elsewhere, as menus do everywhere.
+// Menus close with Esc and with a click elsewhere, as menus do everywhere.
 (() => {
   const open = () => [...document.querySelectorAll("details.menu[open]")];
 

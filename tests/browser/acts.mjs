@@ -100,7 +100,7 @@ const ACTS = {
     await page.getByLabel("A passcode or screen lock is set").check();
     await press(page, button(page, "Save policy"), /Saved\./, () => says(page, /version 2[^]*Passcode set/));
     await page.goto(at);
-    await press(page, button(page, "Remove policy"), /Type the name of the policy/);
+    await press(page, button(page, "Remove policy"), /Type the policy’s name/);
     await page.getByLabel(`Type the name: ${name}`).fill(name);
     await button(page, "Remove policy").click();
     await says(page, /The policy was removed/);
@@ -114,7 +114,7 @@ const ACTS = {
     for (const stop of ["Stop, keep device", "Stop all wipes"]) {
       await fillInWipe(operator, base, { id, serial });
       let request;
-      await press(operator, button(operator, "Request wipe"), /Waits for approval by a second person/, async () => {
+      await press(operator, button(operator, "Request wipe"), /Waiting for a second person to approve/, async () => {
         request = operator.url();
       });
       await says(operator, /A wipe of this device is under way/);
@@ -146,7 +146,7 @@ const ACTS = {
     await page.goto(`${base}/users`);
     await page.getByRole("link", { name: `Guest ${tag}` }).click();
     await page.locator("#operator-organisation").check();
-    await press(page, button(page, "Set roles"), /The roles are set/);
+    await press(page, button(page, "Set roles"), /The roles were set/);
     await guest.goto(`${base}/account`);
     if (!guest.url().includes("/sign-in")) throw new Error("changed roles did not end the session");
     await signIn(guest, base, account);
@@ -159,7 +159,7 @@ const ACTS = {
 
     await page.reload();
     await press(page, button(page, "New one-time link"), /is not shown again/);
-    await press(page, button(page, "Disable account"), /The account is disabled/, () => says(page, /Disabled/));
+    await press(page, button(page, "Disable account"), /The account was disabled/, () => says(page, /Disabled/));
     await page.reload();
     await press(page, button(page, "Enable account"), /is not shown again/);
     await guest.context().close();
@@ -170,24 +170,24 @@ const ACTS = {
     await page.goto(`${base}/api-tokens`);
     await page.getByLabel("Name", { exact: true }).fill(name);
     let secret;
-    await press(page, button(page, "Make token"), /The token is made/, async () => {
+    await press(page, button(page, "Make token"), /Your token is ready/, async () => {
       secret = await page.locator(".secret").innerText();
     });
     const read = () => fetch(`${base}/devices.json`, { headers: { Authorization: `Bearer ${secret}` } });
     if (!(await read()).ok) throw new Error("the token reads no list");
     await page.goto(`${base}/api-tokens`);
-    await press(page, button(page, `Revoke ${name}`), /The token is revoked/, () => inRow(page, name, /Revoked/));
+    await press(page, button(page, `Revoke ${name}`), /The token was revoked/, () => inRow(page, name, /Revoked/));
     if ((await read()).ok) throw new Error("a revoked token reads a list");
   },
 
   async "a team is added and a setting changed"({ page, base, tag }) {
     await page.goto(`${base}/teams`);
     await page.getByLabel("Name", { exact: true }).fill(`Team ${tag}`);
-    await press(page, button(page, "Add team"), /is added/);
+    await press(page, button(page, "Add team"), /was added/);
     for (const number of ["999", "1000"]) {
       await page.goto(`${base}/settings`);
       await page.getByLabel("Backup space per device (GB)").fill(number);
-      await press(page, button(page, "Change settings"), /The settings are changed/);
+      await press(page, button(page, "Change settings"), /The settings were changed/);
       await page.reload();
       const is = await page.getByLabel("Backup space per device (GB)").inputValue();
       if (is !== number) throw new Error(`the setting is ${is}`);
@@ -206,7 +206,7 @@ const ACTS = {
       await page.goto(`${base}/account`);
       await page.getByLabel("Theme").selectOption(theme);
       await page.getByLabel("Density").selectOption(density);
-      await press(page, button(page, "Change appearance"), /The appearance is changed/, async () => {
+      await press(page, button(page, "Change appearance"), /The appearance was changed/, async () => {
         const html = page.locator("html");
         const is = [await html.getAttribute("data-theme"), await html.getAttribute("data-density")];
         if (String(is) !== String(shown)) throw new Error(`the page has ${is}`);
@@ -218,7 +218,7 @@ const ACTS = {
     for (const zone of ["Europe/Paris", "UTC"]) {
       await page.goto(`${base}/account`);
       await page.getByLabel("Time zone").selectOption(zone);
-      await press(page, button(page, "Change name and time zone"), /Your account is changed/, async () => {
+      await press(page, button(page, "Change name and time zone"), /Your account was changed/, async () => {
         if (!(await page.locator(".zone").innerText()).includes(zone)) throw new Error("times are in another zone");
       });
     }
@@ -257,7 +257,7 @@ const ACTS = {
     await press(page, button(page, "Show"), /Lock/);
   },
 
-  async "a device enrolls again by a token of its own"({ page, base, device }) {
+  async "a device enrolls again with its own token"({ page, base, device }) {
     await page.goto(`${base}/devices/${device("field-laptop-02").id}`);
     await page.getByText("More actions").click();
     await press(page, button(page, "Enroll again…"), /holdfast agent enroll --again/);

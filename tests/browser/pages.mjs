@@ -7,7 +7,7 @@ import { signIn, until } from "./lib/forms.mjs";
 
 const WIDTHS = [1360, 390];
 const THEMES = ["light", "dark"];
-// So many pages of one kind (`/devices/{id}`): their states differ. Of one list, each filter once.
+// How many pages of one kind (`/devices/{id}`) to visit, because their states differ. Of one list, each filter once.
 const OF_A_KIND = 3;
 
 // Every page that links lead to, and what no link leads to: `states`, the paths of wipes, lists of nothing, refusals.
@@ -164,7 +164,7 @@ export async function check(page, note, width) {
   for (const it of await violations(page)) note(it);
 }
 
-// The same but for axe, which takes most of the time.
+// The same except for axe, which takes most of the time.
 export async function checkShape(page, note, width) {
   const size = await page.evaluate(() => ({
     inner: window.innerWidth,

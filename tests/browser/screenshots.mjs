@@ -18,7 +18,7 @@ export async function takeScreenshots({ browser, demo, folder }) {
   for (const [suffix, theme, width] of [["light", "light", 1360], ["dark", "dark", 1360], ["phone", "light", 390]]) {
     const { context, page } = await open(browser, { faults: [], theme, width });
     await signIn(page, demo.url, demo.account("owner"));
-    // Its story goes on with its next check-in.
+    // Its story continues at its next check-in.
     await page.goto(`${demo.url}/devices/${id("studio-desk-05")}`);
     await until(page, /files lost/, 60);
     for (const [name, path] of pages) {

@@ -45,6 +45,6 @@ async function checkMail({ page, base, mail }) {
   await page.getByLabel("Name", { exact: true }).fill("Bob");
   await page.locator("#observer-organisation").check();
   await press(page, button(page, "Invite"), /A mail tells them that you have it/);
-  const invitation = await mail.got(/An account in Holdfast was made for you/, 30);
+  const invitation = await mail.got(/made an account in Holdfast for you/, 30);
   if (invitation.includes("/invite/")) throw new Error("the mail has the link");
 }

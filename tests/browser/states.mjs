@@ -1,5 +1,5 @@
 // Brings a running demo into the states that a wipe can have, by what people press and what happens to a device's
-// folder; and what only time brings, in a copy of that demo that stood still meanwhile.
+// folder; and what only time brings, in a copy of that demo that stood still in the meantime.
 import { execFileSync } from "node:child_process";
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -29,7 +29,7 @@ export async function bringStates({ browser, demo, faults }) {
     await owner.goto(`${demo.url}/settings`);
     await owner.getByLabel(label).fill(String(number));
     await button(owner, "Change settings").click();
-    await says(owner, /The settings are changed/);
+    await says(owner, /The settings were changed/);
   };
 
   const found = {};

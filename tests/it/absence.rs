@@ -1,4 +1,4 @@
-//! What does not happen is told: backups that do not come, that nobody asks for, or that keep failing.
+//! What does not happen is reported: backups that fail to arrive, that nobody asks for, or that keep failing.
 use crate::support::NOW;
 use crate::support::device::SimDevice;
 use crate::support::people::colleague;
@@ -47,7 +47,7 @@ fn no_backup_within_the_policys_span_is_told_although_the_device_checks_in() {
 }
 
 #[test]
-fn a_device_that_no_policy_asks_for_backups_is_told_of_each_time_that_it_comes_to_that() {
+fn a_device_that_no_policy_asks_for_backups_is_reported_each_time_that_happens() {
     let server = TestServer::start();
     colleague(&server, "op", Role::Operator);
     let device = SimDevice::join(&server);

@@ -13,7 +13,7 @@ use std::path::Path;
 pub enum Least {
     /// Nothing: it is on the list of `web::gate`.
     Public,
-    /// A device's own proof of who it is; tests of each protocol look closer.
+    /// A device's own proof of who it is; each protocol's tests look closer.
     Device,
     /// Any account.
     SignedIn,
@@ -168,7 +168,7 @@ fn collect(folder: &Path, routes: &mut BTreeSet<(String, String)>) {
     }
 }
 
-/// An address of the route, of something that is not there.
+/// An address of the route, for something that does not exist.
 fn address(pattern: &str) -> String {
     pattern
         .replace("{id}", "0190163d-8694-739b-aea5-966c26f8ad91")

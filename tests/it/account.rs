@@ -57,7 +57,7 @@ fn entries(server: &TestServer, action: Action) -> usize {
     server.read(|conn| Ok(store::activity::all(conn)?)).iter().filter(|it| it.action == action).count()
 }
 
-/// Sets a server up with these fields beside the usual ones; gives what the page said before and after.
+/// Sets up a server with these fields besides the usual ones; returns what the page said before and after.
 fn set_up_with(server: &TestServer, more: &[(&str, &str)]) -> (String, String) {
     let now = server.app.clock.now();
     let path = server.act(move |conn| service::account::make_setup_link(conn, &Actor::system(), now));
@@ -581,7 +581,7 @@ fn each_page_has_one_heading_a_title_and_labels() {
 }
 
 #[test]
-fn the_appearance_is_kept_by_the_browser_also_before_sign_in() {
+fn the_appearance_is_kept_by_the_browser_even_before_sign_in() {
     let server = TestServer::start();
     let owner = Visit::of(&server, colleague(&server, "ada", Role::Owner));
 
@@ -676,7 +676,7 @@ fn head_answers_as_get_does_without_the_body() {
 }
 
 #[test]
-fn who_sends_a_form_after_the_session_ended_comes_back_to_its_page() {
+fn a_form_sent_after_the_session_ended_leads_back_to_its_page() {
     let server = TestServer::start();
     let ada = colleague(&server, "ada", Role::Owner);
     let form = format!("/users/{ada}/roles");

@@ -1,4 +1,4 @@
-//! The history as people search it, and the lists that are taken away as files.
+//! The history as people search it, and the lists downloaded as files.
 use crate::support::NOW;
 use crate::support::people::colleague;
 use crate::support::visit::{Visit, text};

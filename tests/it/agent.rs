@@ -1,4 +1,4 @@
-//! The agent against a real server: enrol, check in, back up, lose the server, be killed.
+//! The agent against a real server: enroll, check in, back up, lose the server, be killed.
 use crate::support::NOW;
 use crate::support::device::token;
 use crate::support::gate::Gate;
@@ -167,7 +167,7 @@ fn packs(server: &TestServer, agent: &Agent) -> usize {
 }
 
 #[test]
-fn what_was_damaged_is_made_good_by_the_next_backup_and_sent_no_more_after_it() {
+fn what_was_damaged_is_made_good_by_the_next_backup_and_not_sent_again_after_it() {
     let server = TestServer::start();
     let device = Device::new();
     let agent = device.enroll(&server, &server.url());
@@ -358,7 +358,7 @@ fn an_agent_outlives_a_server_that_was_started_on_an_empty_folder() {
     let stop = Stop::default();
     std::thread::scope(|scope| {
         let run = scope.spawn(|| agent.run(&stop));
-        // Asked more than once, and said to whoever looks.
+        // Asked more than once, and shown to whoever looks.
         device.await_note("does not know the device");
         device.await_note("does not know the device");
         let away = State::view(&device.state()).unwrap().get::<Away>().unwrap();
@@ -410,7 +410,7 @@ fn a_proxy_that_sends_everything_twice_costs_nothing() {
 }
 
 #[test]
-fn a_device_that_enrolls_again_goes_on_as_the_same_device_also_after_a_lost_answer() {
+fn a_device_that_enrolls_again_continues_as_the_same_device_even_after_a_lost_answer() {
     let server = TestServer::start();
     let gate = Gate::to(server.address);
     let device = Device::new();
@@ -456,7 +456,7 @@ fn an_agent_that_waits_says_that_the_server_is_away_and_since_when() {
         let output = agent_process(&device.state(), "status").output().unwrap();
         String::from_utf8(output.stdout).unwrap()
     };
-    // The check-in passes, and the wait for commands does not.
+    // The check-in passes, but the wait for commands does not.
     gate.refuse("GET /agent/v1/wait");
 
     std::thread::scope(|scope| {
@@ -577,7 +577,7 @@ fn a_backup_asked_of_an_agent_that_stops_is_no_longer_waited_for() {
 }
 
 #[test]
-fn facts_are_dated_by_the_servers_clock_also_when_the_devices_jumps() {
+fn facts_are_dated_by_the_servers_clock_even_when_the_devices_jumps() {
     let server = TestServer::start();
     let (device, clock) = (Device::new(), Clock::fixed(server.app.clock.now() + days(400)));
     let agent = device.enroll_with(token(&server, |_| {}), &server.url(), None, clock.clone()).unwrap();
@@ -632,7 +632,7 @@ fn an_agent_that_is_killed_in_a_backup_makes_a_whole_one_afterwards() {
 }
 
 #[test]
-fn a_reader_that_has_gone_is_no_failure_of_the_agent() {
+fn a_reader_that_has_gone_is_not_a_failure_of_the_agent() {
     let server = TestServer::start();
     let device = Device::new();
     drop(device.enroll(&server, &server.url()));
@@ -681,7 +681,8 @@ fn listing(folder: &Path) -> Vec<(PathBuf, u32, i64, Vec<u8>)> {
     found
 }
 
-/// A person orders a restore of a backup of `from` to `to`; a second one approves where it leaves its device.
+/// A person orders a restore of a backup of `from` to `to`; a second one approves if the data leaves its
+/// device.
 pub fn order_restore(server: &TestServer, from: DeviceId, point: RestorePointId, to: &Agent) -> Restore {
     let draft = Draft {
         device: from,
@@ -694,7 +695,7 @@ pub fn order_restore(server: &TestServer, from: DeviceId, point: RestorePointId,
         request_key: None,
     };
     let (keys, blobs, now) = (server.app.proof_keys.clone().unwrap(), server.app.blobs.clone(), server.app.clock.now());
-    // One person for each target, for an account is made once.
+    // One person for each target, because an account is made once.
     let eve = person(server, &format!("eve-{}", to.enrollment().device_id));
     let asked = as_person(server, &eve, move |conn, by| {
         let plan = service::restore::plan(conn, by, &draft)?;
@@ -727,7 +728,7 @@ fn another_devices_data_never_lands_in_place_though_the_server_orders_it() {
     let before = listing(&victim.docs());
 
     let restore = order_restore(&server, id, point, &to);
-    // The server, or who has it in hand, says otherwise than it should.
+    // The server, or whoever controls it, says something other than it should.
     server.act(move |conn| {
         use diesel::prelude::*;
         use holdfast::store::schema::commands;
@@ -773,13 +774,13 @@ fn what_one_device_backed_up_another_gets_back_file_by_file() {
     assert_eq!(listing(&restored), listing(&docs));
     assert_eq!(outcome.files, 42);
     assert!(outcome.failures.is_empty(), "{:?}", outcome.failures);
-    // Nothing else waits, and nothing that was there is gone.
+    // Nothing else is waiting, and nothing that was there is gone.
     assert!(to.restore_waiting(&Stop::default()).unwrap().is_none());
     assert_eq!(fs::read_dir(fresh.docs().join("deep")).unwrap().count(), 40);
 }
 
 #[test]
-fn a_restore_that_was_cut_off_goes_on_and_keeps_what_is_there() {
+fn an_interrupted_restore_continues_and_keeps_what_is_there() {
     let server = TestServer::start();
     let device = Device::new();
     let agent = device.enroll(&server, &server.url());
@@ -800,7 +801,7 @@ fn a_restore_that_was_cut_off_goes_on_and_keeps_what_is_there() {
         Agent::open(State::open(&device.state()).unwrap(), device.surroundings(server.app.clock.clone())).unwrap();
     let outcome = agent.restore_waiting(&Stop::default()).unwrap().expect("the restore continues");
 
-    // The same folder is protected here, so files come back in their places.
+    // The same folder is protected here, so files come back in place.
     assert_eq!((outcome.files, outcome.kept, outcome.failures.len()), (40, 1, 0));
     let deep = device.docs().join("deep");
     assert_eq!(fs::read_to_string(deep.join("1.txt")).unwrap(), "mine, and newer");
@@ -810,7 +811,7 @@ fn a_restore_that_was_cut_off_goes_on_and_keeps_what_is_there() {
     assert_eq!(fs::read_dir(&deep).unwrap().count(), 41);
 }
 
-/// An account of long standing.
+/// A long-standing account.
 fn person(server: &TestServer, name: &str) -> User {
     let since = NOW - days(90);
     let user = User {

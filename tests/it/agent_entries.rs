@@ -51,7 +51,7 @@ impl World {
         self.device.docs()
     }
 
-    /// Backs up and tests what came of it.
+    /// Backs up and tests the result.
     fn proves(&self) -> RestoreTest {
         self.agent.back_up(&Stop::default()).unwrap();
         self.server.app.clock.advance(minutes(1));
@@ -80,7 +80,7 @@ fn set_time(path: &Path, tv_sec: i64, tv_nsec: i64) {
     rustix::fs::utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW).unwrap();
 }
 
-/// A file below so many folders that no system call takes its path.
+/// A file below so many folders that no system call accepts its path.
 fn deep(root: &Path) {
     let mut dir = rustix::fs::open(root, OFlags::DIRECTORY | OFlags::RDONLY, Mode::empty()).unwrap();
     for _ in 0..250 {
@@ -112,7 +112,7 @@ fn entries_of_every_kind_are_proven() {
         fs::set_permissions(docs.join("suid"), fs::Permissions::from_mode(0o6755)).unwrap();
         fs::set_permissions(docs.join("empty"), fs::Permissions::from_mode(0o1770)).unwrap();
         for (name, value) in [("user.a", vec![1]), ("user.empty", vec![]), ("user.long", vec![7; 3000])] {
-            // Where this file system has no attributes there is nothing to compare.
+            // If this file system has no attributes, there is nothing to compare.
             let _ = rustix::fs::setxattr(docs.join("two"), name, &value, XattrFlags::empty());
             let _ = rustix::fs::setxattr(docs.join("empty"), name, &value, XattrFlags::empty());
         }
@@ -226,7 +226,7 @@ fn a_protected_folder_that_is_away_is_told_and_does_not_stop_the_others() {
     assert!(world.attempt().unwrap().away().unwrap().is_empty());
 }
 
-/// A file system of its own, where this account may mount one.
+/// A separate file system, if this account may mount one.
 struct Mounted(PathBuf);
 
 impl Mounted {
@@ -264,7 +264,7 @@ fn a_disk_mounted_inside_a_protected_folder_is_named_and_backed_up_where_that_wa
 }
 
 #[test]
-fn a_backup_that_fails_is_told_with_its_reason_until_one_comes_about() {
+fn a_backup_that_fails_is_reported_with_its_reason_until_one_succeeds() {
     let world = World::new();
     assert_eq!(world.attempt(), None);
     let aside = world.docs().with_file_name("aside");

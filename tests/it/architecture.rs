@@ -1,8 +1,8 @@
-//! Keeps the layers of ARCHITECTURE.md true: no module may use one above it.
+//! Keeps the layers in ARCHITECTURE.md true: no module may use one above it.
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Each module, with the modules it may use beside itself.
+/// Each module, with the modules it may use besides itself.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("store", &["domain", "error", "secret"]),

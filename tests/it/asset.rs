@@ -1,4 +1,4 @@
-//! Style sheets and scripts: sent compressed to who takes that, and kept by browsers; pages never are.
+//! Style sheets and scripts: sent compressed to clients that accept it, and kept by browsers; pages never are.
 use crate::support::server::TestServer;
 use crate::support::visit::text;
 use flate2::read::GzDecoder;

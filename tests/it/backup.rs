@@ -1,4 +1,4 @@
-//! What a device reports of its backups.
+//! What a device reports about its backups.
 use crate::support::NOW;
 use crate::support::device::{SimDevice, manifest_of};
 use crate::support::door::name;

@@ -1,4 +1,4 @@
-//! Blobs on a real disk, a full one, and one that fails.
+//! Blobs on a real disk, a full one, and a failing one.
 use crate::support::NOW;
 use holdfast::blob::fs::FsBlobs;
 use holdfast::blob::piece::{self, Piece};
@@ -142,7 +142,7 @@ fn after_a_failed_sync_nothing_more_is_taken() {
     assert_eq!(tmp_count(folder.path()), 0);
 }
 
-/// A disk of one MiB, where this may be mounted.
+/// A disk of one MiB, if one may be mounted.
 struct TinyDisk(tempfile::TempDir);
 
 impl TinyDisk {

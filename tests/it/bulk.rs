@@ -14,7 +14,7 @@ fn three(server: &TestServer) -> Vec<DeviceId> {
     (0..3).map(|at| add(server, &format!("laptop-{at}"), |_| {})).collect()
 }
 
-/// How many commands wait.
+/// How many commands are waiting.
 fn queued(server: &TestServer) -> usize {
     let all = server.read(|conn| Ok(store::command::newest(conn, 99)?));
     all.iter().filter(|it| it.state == CommandState::Queued).count()

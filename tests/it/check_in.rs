@@ -33,7 +33,7 @@ fn status(server: &TestServer, device: &SimDevice) -> DeviceStatus {
 }
 
 #[test]
-fn facts_are_kept_with_their_source_and_what_is_not_said_anew_stays() {
+fn facts_are_kept_with_their_source_and_what_is_not_repeated_stays() {
     let server = TestServer::start();
     let device = SimDevice::join(&server);
     device.check_in(&server, encrypted(Encryption::On, "dm-crypt", NOW));
@@ -246,7 +246,7 @@ fn a_server_clock_set_back_by_a_year_loses_nothing_and_makes_nothing_fresh() {
         service::policy::findings(conn, &row, back)
     });
     assert!(findings.iter().all(|it| it.outcome.as_str() == "unknown"), "{findings:?}");
-    // The device signs by the server's time and goes on.
+    // The device signs with the server's time and continues.
     device.check_in(&server, encrypted(Encryption::On, "dm-crypt", back));
     assert_eq!(status(&server, &device).last_seen_at, Some(back));
 }
@@ -306,7 +306,7 @@ fn a_manifest_that_is_refused_leaves_no_byte_behind() {
 }
 
 #[test]
-fn a_manifest_that_comes_again_heals_a_damaged_one() {
+fn a_repeated_manifest_heals_a_damaged_one() {
     let server = TestServer::start();
     let device = SimDevice::join(&server);
     let manifest = manifest_of(&device, vec![]);

@@ -1,4 +1,5 @@
-//! A restore to another device is an act against that device: a second person, mails, and another look at its delivery.
+//! A restore to another device is an act against that device: a second person, mails, and another check at
+//! delivery.
 use crate::restore::World;
 use crate::support::NOW;
 use crate::support::device::{SimDevice, token};
@@ -14,7 +15,7 @@ use holdfast::service::device::Draft as DeviceDraft;
 use holdfast::service::restore::{self, Decision, Draft};
 use holdfast::{job, service, store};
 
-/// Names a device's person anew, as somebody does who edits it.
+/// Renames a device's person, like somebody who edits it.
 fn renames_person(world: &World, target: &SimDevice, person: &'static str) {
     let (id, now) = (target.id(), world.now());
     act_as(&world.server, world.operator, move |conn, by| {
@@ -30,7 +31,7 @@ fn refuses(world: &World, by: UserId, id: RestoreId) -> Result<(), Error> {
 }
 
 #[test]
-fn one_fresh_session_that_enrolled_a_machine_of_its_own_sends_nothing_of_it_to_another() {
+fn one_fresh_session_that_enrolled_its_own_machine_sends_nothing_to_it_from_another() {
     let world = World::new();
     let owner = person(&world.server, "owner", &[Role::Owner], None, crate::support::people::SINCE);
     let session = Visit::of(&world.server, owner);
@@ -48,7 +49,7 @@ fn one_fresh_session_that_enrolled_a_machine_of_its_own_sends_nothing_of_it_to_a
         .read(|conn| Ok(store::restore::list(conn, &[RestoreState::Requested], &Reach::All, 9)?.remove(0).restore));
     let seen = restore::crossing_digest(&restore.crossing().unwrap().unwrap()).unwrap();
     assert_eq!(session.post(&format!("{made}/approvals"), &[("seen", &seen)]).status, 409);
-    // Nor with an account that it makes, or gives the role to, for this.
+    // Nor with an account that it makes, or gives the role to, for this purpose.
     for (name, by) in [("made by it", Some(owner)), ("made just now", None)] {
         let puppet = person(&world.server, &name.replace(' ', "-"), &[Role::Approver], by, world.now());
         assert!(world.approves_as(puppet, &restore).is_err(), "{name}");

@@ -212,7 +212,7 @@ fn walk(world: &World, query: &Query, now: Time) -> Vec<DeviceId> {
     forward
 }
 
-/// A query, with the devices that it keeps to where it does.
+/// A query, with the devices it is limited to, if any.
 fn any_query(random: &mut Random, world: &World) -> (Query, Option<Vec<DeviceId>>) {
     let (teams, mut among) = (&world.teams, None);
     let mut filter = Filter { silent_before: CUT, ..Filter::default() };
@@ -306,7 +306,7 @@ fn proof_goes_out_of_date_by_the_clock_alone() {
 
     assert!(today.proof_holds > 0);
     assert_eq!(later.proof_holds, 0);
-    // A part that is newer, or a test by a clock that was ahead, is said in the place of a proof that ended.
+    // A newer part, or a test dated by a clock that was ahead, is reported instead of a proof that ended.
     let ended = later.out_of_date + later.partial + later.unknown;
     assert!(ended >= today.out_of_date + today.proof_holds && later.out_of_date > today.out_of_date);
 }

@@ -546,7 +546,7 @@ fn a_point_to_be_tested_again_and_one_of_a_clock_that_was_ahead_say_so() {
     }
 }
 
-/// Says what the backups of a device take.
+/// Sets how much space a device's backups take.
 fn takes(server: &TestServer, device: DeviceId, stored: i64) {
     server.act(move |conn| {
         let own = repositories::table.filter(repositories::device_id.eq(device));

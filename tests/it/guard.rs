@@ -1,4 +1,5 @@
-//! What one session may not do alone: the table of `domain::guard`, held against every route that changes something.
+//! What one session may not do alone: the table of `domain::guard`, checked against every route that changes
+//! something.
 use crate::access::TABLE;
 use crate::support::people::{SINCE, person};
 use crate::support::visit::{Visit, text};
@@ -112,7 +113,8 @@ fn a_route_opens_with_the_permission_that_the_table_of_guards_names() {
 
 type Fields = &'static [(&'static str, &'static str)];
 
-/// What opens each guarded route as far as its password: `{device}`, `{user}`, `{wipe}` stand for what there is.
+/// What reaches the password check of each guarded route: `{device}`, `{user}`, `{wipe}` stand for existing
+/// ones.
 const FORMS: &[(&str, Act, Fields)] = &[
     ("/api-tokens", Act::MakeApiToken, &[("name", "script"), ("days", "30")]),
     ("/devices/{device}/enrollment-tokens", Act::EnrollAgain, &[]),
@@ -159,14 +161,14 @@ fn a_guarded_act_of_a_session_whose_password_is_old_asks_for_it_and_does_nothing
 
         let page = text(&answer);
         assert_eq!(answer.status, 422, "{act}: {page}");
-        // The page of a device whose wipe is asked for already has no form to show the field in.
+        // The page of a device whose wipe has already been requested has no form to show the field in.
         let has_field = page.contains("type=\"password\"") || *act == Act::RequestWipe;
         assert!(has_field && page.contains("Enter your password"), "{act}: {page}");
         assert_eq!(seq(), before, "{act} did something");
     }
 }
 
-/// The acts whose forms have to be looked at in their own tests, and where.
+/// The acts whose forms have to be checked in their own tests, and where.
 const ELSEWHERE: &[(Act, &str)] = &[
     (Act::RestoreToItself, "restore"),
     (Act::RestoreElsewhere, "restore"),

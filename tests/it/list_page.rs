@@ -1,4 +1,4 @@
-//! The list of devices as a page: its columns, orders and positions, and what paper shows.
+//! The list of devices as a page: its columns, orders and positions, and what is printed.
 use crate::device_page::{add, owner};
 use crate::support::fleet;
 use crate::support::people::colleague;

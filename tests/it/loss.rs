@@ -75,7 +75,7 @@ fn the_database_puts_each_device_in_the_part_that_the_domain_tells() {
     }
 }
 
-/// What a CSV, a JSON list and the pages say of one device.
+/// What a CSV file, a JSON list and the pages say about one device.
 struct Surfaces {
     list: String,
     csv: String,
@@ -105,7 +105,7 @@ fn surfaces(visit: &Visit<'_>, id: DeviceId) -> Surfaces {
     }
 }
 
-/// The same words on every surface; times differ, for a page has the reader's zone.
+/// The same words everywhere; times differ, because a page uses the reader's zone.
 fn all_say(surfaces: &Surfaces, words: &str) {
     let json = surfaces.json["if_wiped_now"].as_str().unwrap();
     for (name, said) in [
@@ -156,12 +156,12 @@ fn a_longer_schedule_does_not_stretch_a_count_that_came_with_a_shorter() {
     world.server.app.clock.advance(minutes(31));
     all_say(&surfaces(&visit(), id), "Not known since");
 
-    // It comes on the long schedule and does not count: what it counted on the short one has run out.
+    // It checks in on the long schedule without counting: what it counted on the short one has expired.
     world.fetches();
     all_say(&surfaces(&visit(), id), "Not known since");
     world.says(0);
     assert_eq!(surfaces(&visit(), id).csv, "Nothing");
-    // A short schedule again: the count of the long one is not heard of for longer than that.
+    // A short schedule again: the count of the long one lasts no longer than that.
     world.server.act(|conn| Ok(store::setting::set(conn, service::policy::CHECK_IN_SECONDS, "900", NOW)?));
     world.fetches();
     world.server.app.clock.advance(minutes(31));
@@ -184,7 +184,7 @@ fn a_folder_that_is_away_makes_the_count_unknown_by_its_name() {
     world.device.check_in(&world.server, away(vec!["/mnt/disk".to_owned()]));
 
     all_say(&surfaces(&visit, id), "Not known: /mnt/disk does not carry its mark");
-    // A check-in that says nothing of it, or counts the other folders beside it, changes nothing.
+    // A check-in that says nothing about it, or counts only the other folders, changes nothing.
     world.fetches();
     let changes = Fact { value: Changes { files: 0, bytes: 0 }, source: "walk".to_owned(), measured_at: world.now() };
     let both = DeviceFacts { changes: Some(changes), ..away(vec!["/mnt/disk".to_owned()]) };
@@ -222,7 +222,7 @@ fn no_two_pages_count_proven_devices_differently() {
         for at in 0..10 {
             let mut any = fleet::device(token, &format!("laptop-{at}"));
             any.2 = fleet::proven(any.2, NOW - days(1), NOW + days(1));
-            // Six stand as they were proven; the others changed since, or are silent.
+            // Six are as they were proven; the others have changed since, or are silent.
             fleet::counts(&mut any.1, i64::from(at == 7 || at == 8), if at == 9 { NOW - days(1) } else { NOW });
             if at == 6 {
                 (any.2.not_proven_files, any.2.not_proven_bytes) = (Some(3), Some(3));
@@ -305,7 +305,7 @@ fn what_an_out_of_date_proof_leaves_is_counted_alike_by_all() {
 
     let said = surfaces(&visit, world.device.id());
 
-    // 92 files lie beyond the proof; as it does not hold, all 100 of the backup are not proven.
+    // 92 files are beyond the proof; because it does not hold, all 100 in the backup are not proven.
     assert_eq!(said.csv, "Lose 4, risk all 100");
     assert_eq!(said.json["not_proven"]["files"], 100);
     assert!(said.page.contains("4 files lost, 100 not proven") && said.page.contains("Another 100 files"));

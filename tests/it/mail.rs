@@ -85,7 +85,7 @@ fn a_mail_that_waits_for_the_server_arrives_once_when_it_is_back() {
     let database = TestDatabase::new();
     let store = database.store();
     add_user(&store, "approver@example.org", "approver");
-    // A port that nobody listens on now.
+    // A port nobody is listening on.
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let mailer = Mailer::smtp(&format!("smtp://{address}"), "Holdfast <holdfast@example.org>").unwrap();
     let clock = Clock::fixed(NOW);
@@ -173,7 +173,7 @@ fn fill(server: &TestServer, count: i64) {
     });
 }
 
-/// What waits for somebody; thousands need not be sent for it.
+/// What is waiting for somebody; thousands need not be sent for it.
 fn subjects(server: &TestServer, to: &'static str) -> Vec<String> {
     let mut all: Vec<String> = server.read(|conn| {
         let waiting = mail_outbox::table.filter(mail_outbox::recipient.eq(to)).select(mail_outbox::subject);
@@ -206,7 +206,7 @@ fn a_queue_that_is_full_of_other_mails_silences_no_guard() {
 }
 
 #[test]
-fn a_change_that_nobody_can_be_told_of_is_not_made_but_on_the_host() {
+fn a_change_that_nobody_can_be_told_about_is_made_only_on_the_host() {
     let server = TestServer::start();
     let (ada, bob) = (colleague(&server, "ada", Role::Owner), colleague(&server, "bob", Role::Observer));
     fill(&server, MAX_WAITING + service::mail::RESERVED);
@@ -419,7 +419,7 @@ fn who_gets_or_loses_a_part_in_wipes_is_told_to_all_who_manage_people() {
     let new = [("email", "eve@example.org"), ("name", "Eve"), ("roles", "operator@organisation")];
     let path = |id, act| format!("/users/{id}/{act}");
     let (all, both) = (vec!["ada", "bob", "cleo"], vec!["ada", "cleo"]);
-    // In this order: what is taken from somebody, or whose account ends, is told to them too.
+    // In this order: people are also told about what is taken from them, or that their account ends.
     for (to, fields, readers, said) in [
         ("/users".to_owned(), &new[..], &both, "invited eve@example.org (Eve). Roles: Operator."),
         (path(bob, "roles"), &[("roles", "approver@organisation")], &all, "gave Approver; took Observer."),
@@ -452,7 +452,7 @@ fn who_gets_or_loses_a_part_in_wipes_is_told_to_all_who_manage_people() {
 }
 
 #[test]
-fn each_device_that_is_removed_is_told_of_by_name() {
+fn each_removed_device_is_reported_by_name() {
     let server = TestServer::start();
     colleague(&server, "ada", Role::Auditor);
     colleague(&server, "bob", Role::Helpdesk);

@@ -1,4 +1,5 @@
-//! One test binary: it links once. `TEST_DATABASE_URL` picks PostgreSQL, else each test has an SQLite file.
+//! One test binary: it links once. `TEST_DATABASE_URL` picks PostgreSQL, otherwise each test has an SQLite
+//! file.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,4 +1,4 @@
-//! What people and devices call themselves, and where they say they come from: judged by us.
+//! What people and devices call themselves, and where they say they come from: checked by us.
 use crate::support::device::{SimDevice, token};
 use crate::support::people::colleague;
 use crate::support::server::{TestServer, admin};
@@ -13,7 +13,7 @@ use holdfast::service::user::Invitation;
 use holdfast::{job, service, store};
 use std::net::TcpListener;
 
-/// What turns or breaks the line that a name stands in.
+/// What reverses or breaks the line a name is in.
 const STEERING: [&str; 4] = ["a\u{202e}b", "a\u{2028}b", "a\u{2066}b", "a\u{85}b"];
 
 #[test]

@@ -95,7 +95,7 @@ fn the_first_steps_ask_for_mail_until_a_mail_server_took_one() {
     holdfast::job::mail::run_once(server.store(), Some(&mailer), &holdfast::clock::Clock::fixed(NOW)).unwrap();
     assert_eq!(mailer.sent().len(), 1);
     assert!(!is_open());
-    // Mails that ended are forgotten; that mail worked is not.
+    // Finished mails are forgotten; that mail worked is not.
     let later = holdfast::clock::Clock::fixed(NOW + days(60));
     holdfast::job::mail::run_once(server.store(), Some(&mailer), &later).unwrap();
     assert!(!is_open());

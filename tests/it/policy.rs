@@ -1,4 +1,4 @@
-//! Policies as acts, and whom they reach.
+//! Policies as acts, and which devices they reach.
 use crate::support::NOW;
 use crate::support::device::{SimDevice, token};
 use crate::support::server::{TestServer, admin};

@@ -221,7 +221,7 @@ fn listed(visit: &Visit<'_>, query: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn each_count_of_a_policy_leads_to_the_very_devices_that_it_counts() {
+fn each_count_of_a_policy_leads_to_the_devices_it_counts() {
     let server = TestServer::start();
     let visit = Visit::of(&server, colleague(&server, "owner", Role::Owner));
     let (off, unknown) = fleet_of(&server, 3, 2);

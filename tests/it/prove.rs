@@ -75,7 +75,7 @@ fn prove_has_a_running_server_test_and_tests_itself_without_one() {
     let store = Store::open(&world.database).unwrap();
     store
         .act_blocking(move |conn| {
-            // As of a backup whose list of files never came.
+            // As for a backup whose list of files never arrived.
             conn.batch_execute("UPDATE restore_points SET manifest_name = NULL")?;
             proof::ask(conn, &admin(), device, Clock::System.now())
         })

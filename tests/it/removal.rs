@@ -1,4 +1,4 @@
-//! One stolen session cannot remove many devices before somebody sees it.
+//! One stolen session cannot remove many devices before somebody notices.
 use crate::device_page::{add, owner};
 use crate::support::people::colleague;
 use crate::support::server::TestServer;

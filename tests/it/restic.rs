@@ -35,7 +35,7 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Looks until it is so: an upload begins and its mark goes a moment before or after anybody is told.
+/// Looks until it is true: an upload begins, and its mark goes, a moment before or after anybody is told.
 fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let until = Instant::now() + Duration::from_secs(60);
     while !is_so() {
@@ -346,7 +346,7 @@ fn six_uploads_at_once_and_no_device_takes_the_place_of_another() {
         let bytes = vec![number; LEN];
         let head = busy.head("POST", &format!("data/{}", name(&bytes)), &format!("Content-Length: {LEN}\r\n"));
         stream.write_all(format!("{head}Connection: close\r\n\r\n").as_bytes()).unwrap();
-        // Enough that some of it is on the disk.
+        // Enough that some of it is on disk.
         stream.write_all(&bytes[..LEN - 10_000]).unwrap();
         stream
     };
@@ -397,7 +397,7 @@ fn a_damaged_object_is_healed_by_sending_it_again() {
 }
 
 #[test]
-fn a_missing_object_is_said_to_be_lost_and_comes_back() {
+fn a_missing_object_is_reported_as_lost_and_comes_back() {
     let door = TestDoor::start();
     let repository = door.repository();
     repository.put("data", b"pack");
@@ -453,7 +453,7 @@ fn a_truncated_object_is_never_served_as_whole() {
 fn interrupted(door: &TestDoor, key: &BlobKey, bytes: &[u8]) {
     let mut upload = door.blobs.begin(key).unwrap();
     upload.write(bytes).unwrap();
-    // The mark stays where nobody settles it.
+    // The mark stays if nobody settles it.
     let _ = upload.commit().unwrap();
 }
 
@@ -513,7 +513,7 @@ fn a_full_comparison_finds_what_is_lost_and_what_has_no_row() {
 }
 
 #[test]
-fn a_repository_has_only_so_many_objects() {
+fn a_repository_has_a_limit_of_objects() {
     let door = TestDoor::start();
     let repository = door.repository();
     repository.put("data", b"one");

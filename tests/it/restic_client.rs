@@ -30,7 +30,7 @@ fn enrolled(door: &TestDoor) -> (TestRepository, String) {
     (TestRepository { id, device, token, token_id, address: door.address }, password)
 }
 
-/// A token that reads, for an own client of the repository, made by an owner.
+/// A token that reads, for a person's own client, made by an owner.
 fn own_client(door: &TestDoor, repository: &TestRepository) -> (RepositoryTokenId, String) {
     let owner = door.write(|conn| insert_person(conn, "owner", &[Role::Owner], None, SINCE));
     let reads = Some((hours(24), "a file is missed".to_owned()));
@@ -78,7 +78,7 @@ fn a_token_that_only_appends_backs_up_with_restic_and_reads_no_backup() {
     let path = source.path().to_str().unwrap();
     agent.good(&["backup", path]);
     let operator = door.write(|conn| insert_person(conn, "operator", &[Role::Operator], None, SINCE));
-    // The password's own key once more: restic opens each that is there.
+    // The password's own key once more: restic tries every key there is.
     let id = repository.id;
     let name = door.read(move |conn| store::object::list(conn, id, ObjectKind::Keys, None))[0].0.clone();
     let key = repository.get(&format!("keys/{name}")).body;
@@ -207,7 +207,7 @@ impl Restic<'_> {
         text
     }
 
-    /// What restic says before it gives up. Newer ones do at once, 0.14 tries again for a minute.
+    /// What restic says before it gives up. Newer ones do so at once, 0.14 retries for a minute.
     fn refused(&self, arguments: &[&str]) -> String {
         let output = self.command("timeout").args(["8", "restic"]).args(arguments).output().unwrap();
         assert!(!output.status.success(), "{arguments:?} was not refused");

@@ -80,7 +80,7 @@ impl World {
         self.server.app.clock.now()
     }
 
-    /// Asked for by the operator and, where it leaves its device, approved by a second person.
+    /// Requested by the operator and, if the data leaves its device, approved by a second person.
     pub fn orders(&self, draft: &Draft) -> Result<Restore> {
         let restore = self.asks(draft)?;
         if restore.state != RestoreState::Requested {
@@ -179,7 +179,7 @@ fn another_device_gets_everything_back_and_it_is_compared() {
 }
 
 #[test]
-fn what_came_back_otherwise_or_not_is_named() {
+fn what_came_back_different_or_not_at_all_is_named() {
     let world = World::new();
     let restore = world.orders(&Draft { conflict: Conflict::Skip, ..world.draft.clone() }).unwrap();
     world.fetched().unwrap();
@@ -201,7 +201,7 @@ fn what_came_back_otherwise_or_not_is_named() {
 }
 
 #[test]
-fn a_file_that_was_there_and_kept_as_asked_is_no_failure() {
+fn a_file_that_was_there_and_kept_as_asked_is_not_a_failure() {
     let world = World::new();
     let restore = world.orders(&Draft { conflict: Conflict::Skip, ..world.draft.clone() }).unwrap();
     assert_eq!(world.fetched().unwrap().conflict, Conflict::Skip);
@@ -216,7 +216,7 @@ fn a_file_that_was_there_and_kept_as_asked_is_no_failure() {
 }
 
 #[test]
-fn what_could_not_be_made_is_said_by_kind_and_count_and_is_no_failure() {
+fn what_could_not_be_made_is_reported_by_kind_and_count_and_is_not_a_failure() {
     let world = World::new();
     let restore = world.orders(&world.draft).unwrap();
     world.fetched().unwrap();
@@ -321,7 +321,7 @@ fn a_ticket_ends_with_the_enrolment_that_it_was_sealed_to() {
 }
 
 #[test]
-fn a_restore_is_told_of_by_its_own_target_only() {
+fn a_restore_is_reported_only_by_its_own_target() {
     let world = World::new();
     let restore = world.orders(&world.draft).unwrap();
     world.fetched().unwrap();
@@ -333,7 +333,7 @@ fn a_restore_is_told_of_by_its_own_target_only() {
 }
 
 #[test]
-fn what_is_refused_to_a_device_is_received_once_all_the_same() {
+fn what_is_refused_to_a_device_still_counts_as_received_once() {
     let world = World::new();
     let restore = world.orders(&world.draft).unwrap();
     let (unknown, foreign) = (RestoreId::generate(NOW), restore.id);

@@ -1,5 +1,6 @@
-//! Everything that a file system holds goes from an agent to a proof and back, in place and onto another device, and is
-//! held against what restic itself restores of the same snapshot. What differs is in `docs/restore.md`, and nothing else.
+//! Everything that a file system holds goes from an agent to a proof and back, in place and onto another
+//! device, and is compared with what restic itself restores from the same snapshot. What differs is in
+//! `docs/restore.md`, and nothing else.
 use crate::agent::{Device, order_restore, points, prover};
 use crate::support::server::TestServer;
 use crate::support::{NOW, skip};
@@ -22,7 +23,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A tree under construction. What this system or its user may not make is left out of it.
+/// A tree under construction. What this system or its user cannot make is left out.
 struct Tree {
     root: PathBuf,
     is_root: bool,
@@ -296,7 +297,7 @@ fn listing(root: &Path) -> BTreeMap<Vec<u8>, Parts> {
     found
 }
 
-/// What differs between ours and restic's, as words: `part` or `kind of entry` where it is on one side only.
+/// What differs between ours and restic's, as words: `part` or `kind of entry` if it is only on one side.
 fn differences(ours: &BTreeMap<Vec<u8>, Parts>, theirs: &BTreeMap<Vec<u8>, Parts>) -> BTreeMap<String, Vec<String>> {
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let names: BTreeSet<_> = ours.keys().chain(theirs.keys()).collect();
@@ -340,7 +341,7 @@ fn restic_restores(server: &TestServer, agent: &Agent, state: &Path, target: &Pa
         .args(["--no-cache", "--no-lock", "restore", &snapshot, "--target", target.to_str().unwrap()])
         .output()
         .unwrap();
-    // It ends with an error where there is a socket: it makes none, and misses it then.
+    // It ends with an error if there is a socket: it does not make any, and then misses it.
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() || said.contains("socket"), "{said}");
 }
@@ -375,7 +376,7 @@ fn blocks(path: &Path) -> u64 {
 }
 
 #[test]
-fn a_tree_of_every_kind_comes_back_as_restic_restores_it_but_for_what_is_documented() {
+fn a_tree_of_every_kind_comes_back_as_restic_restores_it_except_for_what_is_documented() {
     let root = rustix::process::geteuid().is_root();
     if !root && skip("root") || Command::new("restic").arg("version").output().is_err() && skip("restic") {
         return;
@@ -417,7 +418,7 @@ fn a_tree_of_every_kind_comes_back_as_restic_restores_it_but_for_what_is_documen
         assert!(blocks(&root.join("sparse")) < 1 << 20, "{} bytes", blocks(&root.join("sparse")));
         assert!(blocks(&root.join("sparse with islands")) < 1 << 20);
     }
-    // Held against the device itself: nothing but what no backup has.
+    // Compared with the device itself: only what no backup has may differ.
     let lost = differences(&listing(&docs), &before);
     let lost: Vec<_> = lost.keys().map(String::as_str).collect();
     assert_eq!(lost, ["only restic: BlockDevice", "only restic: CharacterDevice", "only restic: Socket"]);

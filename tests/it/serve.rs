@@ -1,4 +1,4 @@
-//! How the program starts and ends, as whoever runs it sees it.
+//! How the program starts and ends, as seen by whoever runs it.
 use actix_web::App;
 use actix_web::test::{TestRequest, call_service, init_service, read_body};
 use actix_web::web::Data;

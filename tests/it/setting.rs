@@ -1,5 +1,5 @@
-//! What owners change while the server runs: within limits, written down, and what guards wipes neither at once nor in
-//! silence.
+//! What owners change while the server runs: within limits, recorded, and what guards wipes neither at once nor
+//! silently.
 use crate::support::device::SimDevice;
 use crate::support::people::colleague;
 use crate::support::server::{Answer, TestServer};
@@ -29,7 +29,7 @@ fn changes(server: &TestServer) -> Vec<String> {
     all.into_iter().filter(|it| it.action.as_str() == "setting_changed").map(|it| it.reason).collect()
 }
 
-/// The hold and the limit as they are in force.
+/// The hold and the limit in force.
 fn guards(server: &TestServer) -> (Duration, i64) {
     let now = server.app.clock.now();
     server.read(|conn| Ok((service::wipe::hold(conn, now)?, service::wipe::limits(conn, now)?.per_hour)))

@@ -1,4 +1,4 @@
-//! A change that somebody else made meanwhile is not overwritten unseen.
+//! A change that somebody else made in the meantime is not overwritten unnoticed.
 use crate::support::device::SimDevice;
 use crate::support::people::colleague;
 use crate::support::server::TestServer;

@@ -1,4 +1,4 @@
-//! What the agent API lets in: nothing but a fresh request, signed by the device's own key.
+//! What the agent API lets in: only a fresh request, signed with the device's own key.
 use crate::support::NOW;
 use crate::support::device::{SimDevice, post, token};
 use crate::support::server::TestServer;
@@ -165,7 +165,7 @@ fn every_route_wants_a_signature_before_it_looks_at_anything_else() {
 }
 
 #[test]
-fn a_request_is_accepted_once_also_after_a_restart() {
+fn a_request_is_accepted_once_even_after_a_restart() {
     let server = TestServer::start();
     let device = SimDevice::join(&server);
     let body = body(&device);
@@ -272,7 +272,7 @@ fn a_body_over_the_limit_is_refused_before_it_is_read() {
         )
     };
 
-    // Not a byte of the body is sent, and the answer comes all the same.
+    // Not a byte of the body is sent, and the answer comes nevertheless.
     let answer = server.raw(head("Content-Length: 1000000000000\r\n").as_bytes());
     assert_eq!((answer.status, answer.json()["error"].clone()), (413, json!("too_large")));
 

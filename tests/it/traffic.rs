@@ -1,4 +1,4 @@
-//! Strangers and noisy devices: what they may hold, and that people get their pages beside them.
+//! Strangers and noisy devices: what they may hold, and that people still get their pages.
 use crate::support::device::SimDevice;
 use crate::support::people::colleague;
 use crate::support::server::TestServer;
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 const ROOM: Room = Room { all: 60, address: 40, owner: 8, devices: 40 };
 
-/// A server with little room, as one has that may open few files.
+/// A server with little room, as with a low limit of open files.
 fn small() -> TestServer {
     TestServer::changed(|app| {
         app.crowd = Crowd::new(ROOM, Vec::new());

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Checks licences, bans and sources of all crates by deny.toml, and Cargo.lock
-against the RustSec snapshot in ../shared/data/advisory-db where that is there."""
+"""Checks licences, bans and sources of all crates against deny.toml, and Cargo.lock
+against the RustSec snapshot in ../shared/data/advisory-db if it is there."""
 import json
 import os
 import pathlib
@@ -119,7 +119,7 @@ metadata = json.loads(
     subprocess.run([*cargo, "metadata", "--format-version", "1", "--locked"], cwd=root, check=True,
                    capture_output=True, text=True).stdout
 )
-# Cargo.lock also has crates that only a feature nobody asks for would use.
+# Cargo.lock also has crates used only by features nobody asks for.
 tree = subprocess.run([*cargo, "tree", "--target", "all", "--edges", "all", "--prefix", "none", "--locked"],
                       cwd=root, check=True, capture_output=True, text=True).stdout
 used = {tuple(it.split()[:2]) for it in tree.splitlines() if it.strip()}

@@ -61,7 +61,7 @@ class Person:
 
 
 class Strangers:
-    """Many connections from other loopback addresses, made again when they are ended, until told to stop."""
+    """Many connections from other loopback addresses, reopened when they are ended, until told to stop."""
 
     def __init__(self, port, count, first, then=None):
         self.port, self.count, self.first, self.then = port, count, first, then
@@ -95,7 +95,7 @@ class Strangers:
                         it.send(self.then())
                     it.setblocking(False)
                     try:
-                        # A slow reader takes nothing; only an end is looked for.
+                        # A slow reader takes nothing; only the end of the connection matters.
                         over = it.recv(1, socket.MSG_PEEK) == b""
                     except BlockingIOError:
                         over = False

@@ -54,7 +54,7 @@ CREATE TABLE device_status (
     roots_away TEXT COLLATE "C" NOT NULL DEFAULT '[]',
     policy_version TEXT COLLATE "C" NOT NULL,
     address TEXT COLLATE "C" NOT NULL,
-    -- Who has spoken for the device; the number makes two check-ins at once one after the other.
+    -- Which machines have reported as the device; the number makes two simultaneous check-ins run one after the other.
     continuity TEXT COLLATE "C" NOT NULL,
     continuity_version BIGINT NOT NULL,
     doubt TEXT COLLATE "C" NOT NULL CHECK (doubt IN ('none', 'older_state', 'two_machines')),

@@ -11,7 +11,7 @@ CREATE TABLE repositories (
     created_at BIGINT NOT NULL
 );
 CREATE INDEX repositories_by_device ON repositories (device_id);
--- Few at a time: those whose last tenth is begun.
+-- Only a few: those with less than a tenth left.
 CREATE INDEX repositories_nearly_full ON repositories (device_id)
     WHERE state = 'active' AND stored_bytes >= quota_bytes - quota_bytes / 10;
 
@@ -44,7 +44,7 @@ CREATE TABLE objects (
 -- Every page asks whether anything is damaged.
 CREATE INDEX objects_damaged ON objects (repository_id) WHERE damaged_at IS NOT NULL;
 
--- A second copy of the files without which a repository opens for nobody, in base64.
+-- A second copy of the files without which nobody can open a repository, in base64.
 CREATE TABLE kept_objects (
     repository_id TEXT COLLATE "C" NOT NULL REFERENCES repositories (id),
     kind TEXT COLLATE "C" NOT NULL CHECK (kind IN ('config', 'keys')),
@@ -53,10 +53,10 @@ CREATE TABLE kept_objects (
     PRIMARY KEY (repository_id, kind, name)
 );
 
--- received_at is by the clock as it stood; as_of is never before what the point needs, whatever the clock did; sequence
+-- received_at is by the clock at the time; as_of is never before what the point needs, whatever the clock did; sequence
 -- is the order in which a device's points came. *_until was fixed when the test ended: no setting makes it later.
 -- failed_keys, failed_rest: what must come back in a test before the failure is made good. test_id: the test that last
--- showed something of the point.
+-- showed something about the point.
 CREATE TABLE restore_points (
     id TEXT COLLATE "C" PRIMARY KEY NOT NULL,
     repository_id TEXT COLLATE "C" NOT NULL REFERENCES repositories (id),
@@ -91,7 +91,7 @@ CREATE TABLE restore_points (
 CREATE INDEX restore_points_by_device ON restore_points (device_id, sequence);
 -- Failures that nothing has made good, which are few or none.
 CREATE INDEX restore_points_failed ON restore_points (device_id, sequence) WHERE failed_at IS NOT NULL AND made_good_at IS NULL;
--- What damage took the proof from, which is little or nothing.
+-- Points that lost their proof to damage, which are few or none.
 CREATE INDEX restore_points_to_retest ON restore_points (device_id, sequence) WHERE retest IS NOT NULL;
 
 -- base_point_id, beyond_*: what the tested point holds that the newest proven point before it does not.
@@ -127,8 +127,8 @@ CREATE INDEX restore_tests_by_point ON restore_tests (restore_point_id, finished
 CREATE INDEX restore_tests_by_turn ON restore_tests (device_id, started_at);
 CREATE INDEX restore_tests_by_state ON restore_tests (state, queued_at);
 
--- One row per device: the last backup that it tried. failing_since: since when none has come about. left_out, away: what
--- the last one that did does not hold, as JSON.
+-- One row per device: its last attempt at a backup. failing_since: since when they have failed. left_out, away: what
+-- the last successful one does not hold, as JSON.
 CREATE TABLE backup_attempts (
     device_id TEXT PRIMARY KEY NOT NULL REFERENCES devices (id),
     tried_at BIGINT NOT NULL,
@@ -178,9 +178,9 @@ CREATE TABLE device_proof (
     -- Files that no backup holds intact, and the first of their names as JSON.
     damaged_files BIGINT NOT NULL DEFAULT 0,
     damaged_names TEXT COLLATE "C" NOT NULL DEFAULT '[]',
-    -- Since when the store cannot be read, where something of the device is in it: then its levels are not known.
+    -- Since when the store cannot be read, if it holds something from the device: then its levels are not known.
     store_away_since BIGINT,
-    -- The evidence of a level is whole or not there: which point, when it was tested, and until when that holds.
+    -- The evidence of a level is complete or absent: which point, when it was tested, and until when that holds.
     CHECK ((verified_at IS NULL) = (verified_tested_at IS NULL) AND (verified_at IS NULL) = (verified_until IS NULL)),
     CHECK ((partial_at IS NULL) = (partial_tested_at IS NULL) AND (partial_at IS NULL) = (partial_until IS NULL)),
     CHECK ((proven_at IS NULL) = (proven_tested_at IS NULL) AND (proven_at IS NULL) = (proven_until IS NULL))
@@ -188,7 +188,7 @@ CREATE TABLE device_proof (
 CREATE INDEX device_proof_worst_first ON device_proof (rank, proven_until, device_id);
 
 -- What the list of devices is filtered, counted and sorted by, in one narrow row per device: a page of 100,000
--- devices reads this table alone. The triggers keep it. In a time, 0 stands for none, so that rows compare without a
+-- devices reads only this table. The triggers maintain it. In a time, 0 stands for none, so that rows compare without a
 -- special case. changed: 0 none, 1 some, 2 not known; not_proven likewise. counted_until: no count holds after it.
 CREATE TABLE device_listings (
     device_id TEXT COLLATE "C" PRIMARY KEY NOT NULL REFERENCES devices (id),

@@ -16,7 +16,7 @@ CREATE TABLE commands (
 CREATE INDEX commands_by_device ON commands (device_id, state, created_at);
 CREATE INDEX commands_by_state ON commands (state, created_at);
 
--- passed_at: when it last got past the limits; none while it is held by them.
+-- passed_at: when it last passed the limits; none while they hold it.
 CREATE TABLE wipe_requests (
     id TEXT COLLATE "C" PRIMARY KEY NOT NULL,
     device_id TEXT COLLATE "C" NOT NULL REFERENCES devices (id),

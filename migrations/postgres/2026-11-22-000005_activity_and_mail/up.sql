@@ -41,7 +41,7 @@ CREATE TABLE mail_outbox (
 );
 CREATE INDEX mail_outbox_by_state ON mail_outbox (state, next_attempt_at);
 
--- What was told of a device already: evidence_at says of which lapse or failure.
+-- What was already reported about a device: evidence_at says which lapse or failure.
 CREATE TABLE device_alerts (
     device_id TEXT COLLATE "C" NOT NULL REFERENCES devices (id),
     kind TEXT COLLATE "C" NOT NULL,

@@ -54,7 +54,7 @@ CREATE TABLE device_status (
     roots_away TEXT NOT NULL DEFAULT '[]',
     policy_version TEXT NOT NULL,
     address TEXT NOT NULL,
-    -- Who has spoken for the device; the number makes two check-ins at once one after the other.
+    -- Which machines have reported as the device; the number makes two simultaneous check-ins run one after the other.
     continuity TEXT NOT NULL,
     continuity_version INTEGER NOT NULL,
     doubt TEXT NOT NULL CHECK (doubt IN ('none', 'older_state', 'two_machines')),

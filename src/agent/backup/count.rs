@@ -120,7 +120,7 @@ mod tests {
         fs::rename(&disk, &aside).unwrap();
         assert_eq!(folders.changes(&BackupIndex::default()), folders.away(), "missing");
         symlink(&aside, &disk).unwrap();
-        assert_eq!(folders.changes(&BackupIndex::default()), folders.away(), "a symlink to the very folder");
+        assert_eq!(folders.changes(&BackupIndex::default()), folders.away(), "a symlink to the same folder");
         fs::remove_file(&disk).unwrap();
         fs::write(&disk, "a file").unwrap();
         assert_eq!(folders.changes(&BackupIndex::default()), folders.away(), "a file");

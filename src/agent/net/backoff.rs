@@ -54,7 +54,7 @@ pub enum Again {
 /// Tries until it works, another try would not help, or the tries are used up.
 ///
 /// The one policy of everything that is sent while something waits for it. `stopped` is the error where `stop` was
-/// asked for meanwhile.
+/// requested in the meantime.
 ///
 /// # Errors
 /// That of the last try.

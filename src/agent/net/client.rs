@@ -448,7 +448,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_received_twice_is_signed_anew_and_sent_again() {
+    fn what_was_received_twice_is_signed_again_and_sent_again() {
         let (address, thread) = server(2, |number, _| match number {
             0 => (401, refusal(ErrorCode::Replayed)),
             _ => (200, "{}".to_owned()),

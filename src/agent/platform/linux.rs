@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_placeholder_is_no_serial() {
+    fn a_placeholder_is_not_a_serial() {
         for bad in ["To Be Filled By O.E.M.", "Default string", "None", "0"] {
             assert!(!is_real(bad), "{bad}");
         }

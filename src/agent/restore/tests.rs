@@ -272,7 +272,7 @@ fn the_names_of_one_file_come_back_as_one_file() {
 }
 
 #[test]
-fn a_name_that_cannot_lead_to_the_first_file_is_a_file_of_its_own_and_said() {
+fn a_name_that_cannot_lead_to_the_first_file_is_a_separate_file_and_reported() {
     let (_temp, root) = folder();
     let mut writer = writer(&root, Conflict::KeepBoth);
     let twice = Node { hard_link: Some((1, 7)), ..node(0o640) };
@@ -299,7 +299,7 @@ fn a_pipe_is_made_and_waits_for_nobody() {
 }
 
 #[test]
-fn a_time_that_cannot_be_held_is_said_and_the_file_comes_back() {
+fn a_time_that_cannot_be_stored_is_reported_and_the_file_comes_back() {
     let (_temp, root) = folder();
     let mut writer = writer(&root, Conflict::KeepBoth);
     let at = |seconds| Node { modified: Some((seconds, 999_999_999)), ..node(0o600) };
@@ -316,7 +316,7 @@ fn a_time_that_cannot_be_held_is_said_and_the_file_comes_back() {
 }
 
 #[test]
-fn where_nothing_is_said_of_the_owner_there_are_no_rights_that_depend_on_it() {
+fn without_a_known_owner_there_are_no_rights_that_depend_on_it() {
     let (_temp, root) = folder();
     let mut writer = writer(&root, Conflict::KeepBoth);
     put(&mut writer, "x", &Node { uid: None, gid: Some(u32::MAX), ..node(0o6754) }, "x").unwrap();
@@ -353,7 +353,7 @@ fn attributes_come_back_and_a_list_that_cannot_be_set_widens_nothing() {
 }
 
 #[test]
-fn what_the_folder_gives_to_all_in_it_is_not_added_to_what_comes_back() {
+fn what_a_folder_passes_on_to_its_entries_is_not_added_to_what_comes_back() {
     let (_temp, root) = folder();
     let list = |rights: u8| {
         [

@@ -286,7 +286,7 @@ mod tests {
         assert!(root.join(MARK_NAME).exists());
     }
 
-    /// Unmounts when dropped, also after a failure.
+    /// Unmounts when dropped, even after a failure.
     struct Bound(PathBuf);
 
     impl Bound {
@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_stands_in_the_place_of_the_erased_one_is_left() {
+    fn a_folder_that_replaced_the_erased_one_is_left_alone() {
         let (temp, root) = folder();
         let dir = tree::open_dir(&root).unwrap();
         assert!(erase(&dir, &mut |_| {}).refused.is_empty());

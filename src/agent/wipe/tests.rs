@@ -214,7 +214,7 @@ fn what_was_written_back_while_the_wipe_began_is_destroyed_too() {
 }
 
 #[test]
-fn a_wipe_that_was_cut_off_goes_on_where_it_was() {
+fn an_interrupted_wipe_continues_where_it_was() {
     let (address, reports) = receipts();
     let world = World::new(&address);
     let state = State::open(&world.state()).unwrap();

@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn many_names_below_the_longest_path_are_no_bomb() {
+    fn many_names_below_the_longest_path_are_not_a_bomb() {
         let folder = "d".repeat(4000);
         let files: Vec<_> = (0..10_000).map(|n| file(&format!("/{folder}/{n:06}"))).collect();
         let stored = write(&files);

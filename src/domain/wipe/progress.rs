@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn each_reason_not_to_go_on_is_named() {
+    fn each_reason_not_to_continue_is_named() {
         let [asker, second, _] = people();
         let cooling = requested(asker).approve(second, "a", HOLD, NOW).unwrap();
         let later = NOW + HOLD;

@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn serial_and_consent_are_held_against_the_real_ones() {
+    fn serial_and_consent_are_compared_with_the_real_ones() {
         let good =
             Asked { action: WipeAction::Wipe, ticket: "T-1", serial: " SN-1 ", consent: "4 lost, 92 not proven" };
         assert!(check_form(&facts(), &good).is_empty());

@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn each_thing_that_comes_back_otherwise_is_named() {
+    fn each_thing_that_comes_back_different_is_named() {
         let folder = |meta| Entry { meta: Some(meta), ..Entry::bare("/d".to_owned(), EntryKind::Folder) };
         let met = |meta, json: &str| listing(&[folder(meta)]).meet("/d", &node(json));
         assert_eq!(met(said(), FOLDER), Met::Same);

@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn a_copy_waits_for_the_answer_of_the_first_and_gets_it_also_later() {
+    async fn a_copy_waits_for_the_answer_to_the_first_and_gets_it_even_later() {
         let answers = Answers::default();
         let first = answers.first(key(1)).await.unwrap();
 
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn no_more_is_kept_than_the_last_moments_and_nothing_large() {
+    async fn only_the_last_moments_are_kept_and_nothing_large() {
         let answers = Answers::default();
         for number in 0..=MAX_KEPT {
             answers.first(key(number)).await.unwrap().answer(said("done"));

@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn one_of_a_device_and_no_more_than_the_memory_holds() {
+    fn one_per_device_and_no_more_than_the_memory_holds() {
         let (bodies, one) = (LargeBodies::default(), device(1));
 
         let first = bodies.enter(one).unwrap();

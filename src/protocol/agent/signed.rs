@@ -231,7 +231,7 @@ async fn audience<'a>(shared: &'a Shared, store: &Store) -> Result<&'a str, Faul
     Ok(shared.set_audience(audience.ok_or_else(|| Fault::from(Refusal::Unknown))?))
 }
 
-/// The value of the `Authorization` header; empty where there is none.
+/// The value of the `Authorization` header; empty if there is none.
 ///
 /// # Errors
 /// When it is not text.

@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_cursor_is_none() {
+    fn what_is_not_a_cursor_is_none() {
         for text in ["", "~", "1~2", "1~2~3", "x~y~0190163d-8694-739b-aea5-966c26f8ad90"] {
             assert_eq!(Cursor::parse(Sort::Worst, text), None, "{text}");
         }

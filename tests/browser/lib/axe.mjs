@@ -1,4 +1,4 @@
-// What axe says of a page. It runs in the page itself: a page of its own for each run, as its wrapper for Playwright
+// What axe says about a page. It runs in the page itself: a separate page for each run, as its wrapper for Playwright
 // opens, takes four times as long.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";

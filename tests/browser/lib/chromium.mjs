@@ -21,7 +21,7 @@ export function launch() {
   });
 }
 
-// A context of its own: cookies, theme and width; complaints go to `faults`. `breaks` where the server's own fault is
+// A separate context: cookies, theme and width; complaints go to `faults`. `breaks` where the server's own fault is
 // what is looked for.
 export async function open(
   browser,

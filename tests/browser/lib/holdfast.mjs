@@ -9,7 +9,7 @@ export async function startDemo(program, devices) {
   const data = mkdtempSync(join(tmpdir(), "holdfast-demo-"));
   const address = `127.0.0.1:${await freePort()}`;
   const running = run(program, ["demo", "--data", data, "--listen", address, "--devices", String(devices)], data);
-  await running.saw(/every story is told/, 180_000);
+  await running.saw(/every story has been told/, 180_000);
   const summary = JSON.parse(readFileSync(join(data, "demo.json"), "utf8"));
   const account = (role) => summary.accounts.find((it) => it.role === role);
   const device = (name) => summary.devices.find((it) => it.name === name);

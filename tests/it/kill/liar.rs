@@ -1,5 +1,5 @@
-//! The negative control: answers 200 to an upload first, and passes it on later.
-//! That is what a server does that acknowledges a write before its commit.
+//! The negative control: answers 200 to an upload first, and passes it on later, like a server that
+//! acknowledges a write before its commit.
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;

@@ -52,7 +52,7 @@ pub struct Acknowledged {
     pub restores: Vec<RestoreId>,
     /// The orders to wipe that a device was handed.
     wipe_orders: Vec<CommandId>,
-    /// Wipes and restores of which a device said that it did not do them.
+    /// Wipes and restores that a device said it did not do.
     refused: Vec<CommandId>,
     check_in_count: usize,
 }
@@ -116,7 +116,7 @@ pub struct Fleet {
     sessions: [String; 2],
 }
 
-/// Says nothing of the machine that the test runs on.
+/// Says nothing about the machine the test runs on.
 struct Plain;
 
 impl Platform for Plain {
@@ -135,9 +135,9 @@ impl Platform for Plain {
 }
 
 impl Fleet {
-    /// Enrolls the devices at a server that is stopped again.
+    /// Enrolls the devices on a server that is then stopped again.
     pub fn enroll(world: &World) -> Self {
-        // The first start makes what a new server needs.
+        // The first start creates what a new server needs.
         drop(Server::start(world));
         let (mut tokens, sessions) = (tokens(world), ["asker", "second"].map(|it| sign_in(world, it)));
         let server = Server::start(world);
@@ -178,7 +178,7 @@ impl Fleet {
         Load { stop, threads }
     }
 
-    /// A thread of its own in which both people are signed in.
+    /// A separate thread in which both people are signed in.
     fn person(
         &self,
         server: &str,
@@ -189,7 +189,7 @@ impl Fleet {
         std::thread::spawn(move || work(people.each_ref(), &stop))
     }
 
-    /// What was acknowledged and is not there.
+    /// What was acknowledged but is missing.
     pub fn missing(&self, world: &World, acknowledged: &Acknowledged) -> Vec<String> {
         let mut missing = Vec::new();
         let store = Store::open_read_only(&world.database).unwrap();
@@ -245,7 +245,7 @@ fn has_entry(conn: &mut store::Conn, object: impl fmt::Display) -> QueryResult<b
     Ok(entries.get_result::<i64>(conn)? > 0)
 }
 
-/// Every state that somebody was told is kept, and what a device was handed is the one order of its request.
+/// Every state that somebody was told is kept, and what a device was handed is its request's only order.
 fn missing_wipes(conn: &mut store::Conn, told: &Acknowledged) -> QueryResult<Vec<String>> {
     let mut missing = Vec::new();
     for id in &told.wipes {
@@ -294,7 +294,7 @@ fn missing_restores(conn: &mut store::Conn, told: &Acknowledged) -> QueryResult<
     Ok(missing)
 }
 
-/// Load that runs.
+/// Running load.
 pub struct Load {
     stop: Stop,
     threads: Vec<JoinHandle<Acknowledged>>,
@@ -454,7 +454,7 @@ fn answered(order: &Command) -> CommandResult {
     CommandResult { id: order.id, done, detail: "not now".to_owned(), finished_at: Clock::System.now() }
 }
 
-/// Uploads objects of its own until a request fails.
+/// Uploads its own objects until a request fails.
 fn upload_until(device: &Device, at: usize, server: &str, stop: &Stop) -> Acknowledged {
     let door = device.door(server, stop.clone());
     let mut done = Acknowledged::default();

@@ -15,10 +15,10 @@ use load::{Acknowledged, Fleet};
 use server::{Server, World};
 use std::time::Duration;
 
-/// So many without being asked for more: every `cargo test` runs them.
+/// How many cycles run by default, in every `cargo test`.
 const FEW_CYCLES: u32 = 3;
 
-/// So many more, each longer than the one before, until the load has done something of each kind.
+/// How many more, each longer than the previous one, until the load has done something of each kind.
 const MORE_CYCLES: u32 = 30;
 
 /// Where the clients upload to.
@@ -29,7 +29,7 @@ enum Uploads {
     ThroughALiar,
 }
 
-/// One kill; what was acknowledged before it and is not there after it.
+/// One kill: what was acknowledged before it but is missing after it.
 fn cycle(world: &World, fleet: &Fleet, uploads: &Uploads, run_for: Duration) -> (Acknowledged, Vec<String>) {
     let mut server = Server::start(world);
     let liar = matches!(uploads, Uploads::ThroughALiar).then(|| Liar::start(&world.address));
@@ -46,7 +46,7 @@ fn cycle(world: &World, fleet: &Fleet, uploads: &Uploads, run_for: Duration) -> 
     (acknowledged, missing)
 }
 
-/// Between 60 and 600 ms, spread evenly without being random: a failure can be repeated.
+/// Between 60 and 600 ms, spread evenly but not random, so that a failure can be repeated.
 fn moment(number: u32) -> Duration {
     Duration::from_millis(u64::from(60 + number.wrapping_mul(137) % 540))
 }

@@ -20,13 +20,13 @@ impl Browser {
         Self { agent: config.into(), server: server.to_owned(), session: session.to_owned() }
     }
 
-    /// A page; none where the server is gone.
+    /// A page; none if the server is gone.
     fn get(&self, path: &str) -> Option<String> {
         let request = self.agent.get(format!("{}{path}", self.server)).header("Cookie", self.cookie());
         request.call().ok()?.body_mut().read_to_string().ok()
     }
 
-    /// Where a form leads; none where the server is gone.
+    /// Where a form leads; none if the server is gone.
     fn post(&self, path: &str, fields: &[(&str, &str)]) -> Option<String> {
         let mut form = vec![("csrf", csrf_token(&self.session))];
         form.extend(fields.iter().map(|(name, value)| (*name, (*value).to_owned())));
@@ -53,7 +53,7 @@ fn until(stop: &Stop, mut once: impl FnMut(&mut Acknowledged) -> Option<()>) -> 
     done
 }
 
-/// Queues commands by the device's page.
+/// Queues commands through the device's page.
 pub fn queue_until(device: DeviceId, person: &Browser, stop: &Stop) -> Acknowledged {
     until(stop, |done| {
         let key = secret::generate("form_").unwrap();
@@ -63,7 +63,7 @@ pub fn queue_until(device: DeviceId, person: &Browser, stop: &Stop) -> Acknowled
     })
 }
 
-/// Asks for a wipe of each device where none is under way, and approves it as the second person.
+/// Requests a wipe of each device that has none under way, and approves it as the second person.
 pub fn wipe_until(devices: &[DeviceId], [asker, second]: [&Browser; 2], stop: &Stop) -> Acknowledged {
     let mut turn = devices.iter().copied().cycle();
     until(stop, |done| {

@@ -89,7 +89,7 @@ fn a_pack_that_is_cut_short_has_grown_or_is_gone_fails() {
 }
 
 #[test]
-fn a_pack_that_the_ledger_has_not_is_not_stored() {
+fn a_pack_missing_from_the_ledger_is_not_stored() {
     let (craft, job) = backup();
     let pack = data_pack(&craft);
     let mut stored = craft.stored();

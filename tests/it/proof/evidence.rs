@@ -35,7 +35,7 @@ pub struct World {
 }
 
 impl World {
-    /// A backup that lacked what its device said of it failed its test, an hour ago.
+    /// A backup that lacked what its device had reported failed its test, an hour ago.
     pub fn failed() -> Self {
         let mut world = Self::new();
         let job = world.without_its_files(&[("/data/a", b"other")]);
@@ -175,7 +175,7 @@ impl World {
         self.store.act_blocking(move |conn| service::backup::object_damaged(conn, &key, now)).unwrap();
     }
 
-    /// As when the device posts the object again.
+    /// As when the device uploads the object again.
     pub fn heals(&self, name: &ObjectName) {
         let key = BlobKey::new(self.craft.repository, ObjectKind::Data, name.clone());
         let now = self.clock.now();
@@ -522,7 +522,8 @@ fn an_own_clients_backup_takes_nothing_from_what_the_agents_shows() {
     assert_eq!((proof.newest_point_id, proof.proven_point_id), (Some(own), Some(by_agent)));
     assert_eq!((world.grade(), proof.not_proven_files), (Grade::Proven, Some(0)));
 
-    // By the agent's token: its report may be on its way, and what the device counts may be since this one.
+    // With the agent's token: its report may be on its way, and the device's count may already be relative to
+    // this one.
     world.clock.advance(hours(1));
     let job = TestJob { manifest: None, ..world.craft.backup(&[("c", b"three")]) };
     world.receive(&job);

@@ -1,4 +1,4 @@
-//! Repositories of a device that means harm: each ends in a clean "failed".
+//! Repositories from a malicious device: each ends in a clean "failed".
 use super::craft::{Blob, Craft, name_of};
 use holdfast::domain::object::ObjectKind;
 use holdfast::domain::proof::{Level, TestResult};
@@ -117,12 +117,12 @@ fn a_hostile_key_file_is_never_opened() {
 fn a_poisoned_index_hides_no_good_copy_and_passes_no_bad_one() {
     let mut craft = Craft::new(2);
     let chunk = craft.blob(false, b"text");
-    // Three packs that say they have the chunk, and have something else.
+    // Three packs that claim to have the chunk but have something else.
     for n in 0..3u8 {
         let fake = Blob { id: chunk.id, ..craft.blob(false, &[n]) };
         craft.pack(&[fake]);
     }
-    // And one that no pack stands behind.
+    // And one without any pack.
     craft.index(&[
         json!({"id": name_of(b"none"), "blobs": [{"id": chunk.id.name(), "type": "data", "offset": 0, "length": 50}]}),
     ]);

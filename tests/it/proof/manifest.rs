@@ -98,14 +98,14 @@ fn files_that_are_not_compared_count_against_the_coverage() {
     let report = craft.test(&job);
 
     assert_eq!((report.result, report.level), (TestResult::Partial, Level::Partial), "{report:?}");
-    // The one that the device could not read is nowhere but on the device, and counts too.
+    // The one the device could not read exists only on the device, and counts too.
     assert_eq!((report.file_count, report.matched_count, report.excluded_count), (4, 2, 2));
     assert_eq!(report.excluded_bytes, 6);
     assert_eq!(report.failures.not_compared, ["/data/b.txt", "/data/never"]);
 }
 
 #[test]
-fn a_file_that_the_list_has_not_is_not_proven() {
+fn a_file_missing_from_the_list_is_not_proven() {
     let mut craft = Craft::new(2);
     let extra = craft.blob(false, b"extra");
     let nodes = [Craft::file_node("extra", 5, &[extra.id])];

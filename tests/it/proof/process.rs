@@ -163,7 +163,7 @@ fn tries_to_get_out(port: u16, secret: usize) -> i32 {
         nix::sys::ptrace::attach(parent).is_ok(),
         nix::sys::uio::process_vm_readv(parent, &mut [std::io::IoSliceMut::new(&mut read)], &remote).is_ok(),
         Command::new("/bin/true").spawn().is_ok(),
-        // Alone the question whether it may be sent a signal.
+        // Only asks whether it may be sent a signal.
         nix::sys::signal::kill(parent, None).is_ok(),
     ];
     could.iter().enumerate().filter(|(_, could)| **could).fold(ALL_TRIED, |bits, (at, _)| bits | 1 << at)

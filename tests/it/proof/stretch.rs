@@ -92,7 +92,7 @@ fn one_file_of_201_compared_is_a_part_and_no_proof() {
 }
 
 #[test]
-fn files_that_the_list_has_not_make_a_part_of_what_looks_whole() {
+fn files_missing_from_the_list_make_a_part_of_what_looks_whole() {
     let mut craft = Craft::new(2);
     let (mut nodes, mut chunks) = (Vec::new(), Vec::new());
     for (name, content) in many() {
@@ -128,7 +128,7 @@ fn what_changed_while_it_was_read_is_listed_and_not_proven_beside_a_proof() {
 }
 
 #[test]
-fn a_failure_ends_only_when_the_very_files_that_failed_are_proven() {
+fn a_failure_ends_only_when_the_files_that_failed_are_proven() {
     let mut world = World::failed();
 
     let damaged = |world: &World| (world.proof().damaged_files, world.proof().damaged().unwrap());

@@ -187,7 +187,7 @@ fn a_backup_by_rustic_is_proven() {
 }
 
 #[test]
-fn the_reader_gives_back_every_byte_and_name_also_by_ranges() {
+fn the_reader_returns_every_byte_and_name_even_by_ranges() {
     let (source, paths, stored, job) = by_rustic();
     for access in [Access::Ranges, Access::WholePacks { keep: 8 << 20 }] {
         let mut repository = Repository::open(Local(&stored.served), stored.key.clone(), access).unwrap();

@@ -1,4 +1,4 @@
-//! A database of its own for each test, removed afterwards.
+//! A separate database for each test, removed afterwards.
 use diesel::{Connection, RunQueryDsl};
 use holdfast::store::{Database, Store};
 use std::sync::atomic::{AtomicU32, Ordering};

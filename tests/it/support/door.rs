@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-/// A door with its database and its folder of blobs; all of it goes when this is dropped.
+/// A door with its database and its blob folder; all of it is removed when this is dropped.
 pub struct TestDoor {
     pub store: Store,
     pub blobs: Arc<dyn BlobStore>,
@@ -176,7 +176,7 @@ impl TestDoor {
         made
     }
 
-    /// The same repository by another token.
+    /// The same repository through another token.
     pub fn with_token(&self, repository: &TestRepository, token: &str) -> TestRepository {
         TestRepository { token: token.to_owned(), ..repository.clone() }
     }

@@ -33,7 +33,7 @@ impl Random {
     }
 }
 
-/// The enrolment token that all of them came by.
+/// The enrolment token they all joined with.
 pub fn token(conn: &mut Conn) -> EnrollmentTokenId {
     let id = EnrollmentTokenId::generate(NOW);
     let token = EnrollmentToken {
@@ -102,7 +102,7 @@ pub fn proven(mut proof: DeviceProof, at: Time, until: Time) -> DeviceProof {
     proof
 }
 
-/// The device counted so many files that no backup has, at `at`, on a schedule of a quarter of an hour.
+/// The device counted this many files that no backup has, at `at`, on a schedule of a quarter of an hour.
 pub fn counts(status: &mut DeviceStatus, files: i64, at: Time) {
     (status.changed_files, status.changed_bytes) = (Some(files), Some(files * 1_000));
     status.changed_measured_at = Some(at);

@@ -18,7 +18,7 @@ enum Rule {
     Lose(String),
     /// Every request reaches the server twice, and the second answer is passed on.
     Twice,
-    /// Such a request is kept waiting for ever, and told of.
+    /// Such a request is kept waiting forever, and reported.
     Stall(String, Sender<()>),
 }
 
@@ -34,7 +34,7 @@ pub fn reserve(server: SocketAddr) -> SocketAddr {
     address
 }
 
-/// The listener that was kept for a server, once.
+/// The listener kept for a server, once.
 pub fn reserved(server: SocketAddr) -> Option<TcpListener> {
     let mut kept = RESERVED.lock().unwrap();
     let at = kept.iter().position(|(it, _)| *it == server)?;
@@ -117,7 +117,7 @@ impl Gate {
     }
 }
 
-/// One request per connection, so that each meets the rule of its moment.
+/// One request per connection, so that each meets the rule in force at that moment.
 fn relay(mut client: TcpStream, server: SocketAddr, rule: &Mutex<Rule>) {
     let mut head = Vec::new();
     let mut byte = [0];

@@ -38,7 +38,7 @@ pub fn exchange(to: SocketAddr, head: &str, body: &[u8]) -> Answer {
     finish(stream)
 }
 
-/// A connection with which a test does as it likes.
+/// A connection a test can do anything with.
 pub fn connect(to: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(to).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();

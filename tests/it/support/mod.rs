@@ -26,7 +26,7 @@ pub fn skip(what: &str) -> bool {
     true
 }
 
-/// Makes a file one that opens, and whose bytes the system cannot give back (EIO), as of a disk with a bad sector.
+/// Makes a file that opens, but whose bytes the system cannot read (EIO), as on a disk with a bad sector.
 pub fn unreadable(file: &std::path::Path) {
     std::fs::remove_file(file).unwrap();
     // Nothing is mapped at the start of a process's memory.

@@ -88,7 +88,7 @@ pub fn take_roles(server: &TestServer, id: UserId) {
     });
 }
 
-/// Somebody comes in by a one-time link of this account.
+/// Somebody signs in with a one-time link of this account.
 pub fn comes_by_link(server: &TestServer, id: UserId, now: Time) {
     server.act(move |conn| {
         let link = OneTimeLink {
@@ -114,7 +114,7 @@ pub fn act_as<T: Send + 'static>(
     act_by(server, user, Via::Web, Reach::All, work)
 }
 
-/// [`act_as`] by another way, or with another reach.
+/// [`act_as`] in another way, or with another reach.
 pub fn act_by<T: Send + 'static>(
     server: &TestServer,
     user: UserId,

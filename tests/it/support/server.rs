@@ -1,4 +1,4 @@
-//! A real server on a port of its own, with a database and folder of its own.
+//! A real server on its own port, with its own database and folder.
 use super::{NOW, TestDatabase, gate};
 use actix_web::dev::ServerHandle;
 use holdfast::app::App;
@@ -28,7 +28,7 @@ impl TestServer {
         Self::with(Options::default())
     }
 
-    /// [`TestServer::start`] with settings of its own.
+    /// [`TestServer::start`] with its own settings.
     pub fn with(options: Options) -> Self {
         let (database, folder) = (TestDatabase::new(), tempfile::tempdir().unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -96,7 +96,7 @@ impl TestServer {
         &self.app.store
     }
 
-    /// Sends the mails that wait; gives them by reader and subject.
+    /// Sends the waiting mails; returns them by reader and subject.
     pub fn mails(&self) -> Vec<Message> {
         let mailer = Mailer::memory();
         while job::mail::run_once(self.store(), Some(&mailer), &self.app.clock).unwrap().more {}
@@ -154,7 +154,7 @@ impl Drop for TestServer {
     }
 }
 
-/// The listener comes first: a server that is to be enrolled with knows its own address.
+/// The listener comes first: a server that devices enroll with must know its own address.
 fn open(
     database: &TestDatabase,
     folder: &tempfile::TempDir,
@@ -173,7 +173,7 @@ fn open(
     App::open(Config::new(options).unwrap(), clock).unwrap()
 }
 
-/// Whether an answer has come as long as it says it is; one that does not say so ends with the connection.
+/// Whether an answer is as long as it says; one without a length ends with the connection.
 fn is_whole(answer: &[u8]) -> bool {
     let Some(end) = answer.windows(4).position(|it| it == b"\r\n\r\n") else { return false };
     let head = String::from_utf8_lossy(&answer[..end]).to_ascii_lowercase();
@@ -212,7 +212,7 @@ impl Answer {
             .unwrap_or_else(|error| panic!("{error}: {} {}", self.status, String::from_utf8_lossy(&self.body)))
     }
 
-    /// The body as a message; panics with the answer where it is none.
+    /// The body as a message; panics with the answer if it is not one.
     pub fn message<T: serde::de::DeserializeOwned>(&self) -> T {
         assert_eq!(self.status, 200, "{}", String::from_utf8_lossy(&self.body));
         serde_json::from_slice(&self.body).unwrap()

@@ -23,7 +23,7 @@ impl SmtpSink {
         Self { letters }
     }
 
-    /// Every letter that was taken, with its headers.
+    /// Every letter that was accepted, with its headers.
     pub fn letters(&self) -> Vec<String> {
         self.letters.lock().unwrap().clone()
     }

@@ -85,7 +85,7 @@ pub fn location(answer: &Answer) -> String {
     line.split_once(':').unwrap().1.trim().to_owned()
 }
 
-/// The page whose form changes what is there, and says what it was shown with.
+/// The page whose form changes something, and says what it was shown with.
 fn page_of_edit(path: &str) -> Option<String> {
     match path.split('/').skip(1).collect::<Vec<_>>()[..] {
         ["settings"] | ["account"] => Some(path.to_owned()),

@@ -1,4 +1,5 @@
-//! Files that are damaged in the store are certain to be lost: both people name their number, or nothing goes on.
+//! Files that are damaged in the store are certain to be lost: both people name their number, or nothing
+//! happens.
 use super::World;
 use crate::support::NOW;
 use crate::support::people::act_as;
@@ -9,7 +10,7 @@ use holdfast::service::wipe;
 use holdfast::store;
 use holdfast::store::device_proof::DeviceProof;
 
-/// Three files of the device failed their restore test, and no later one found them whole.
+/// Three of the device's files failed their restore test, and no later one found them intact.
 fn damages(world: &World) {
     let id = world.device.id();
     world.server.act(move |conn| {

@@ -1,4 +1,4 @@
-//! The server's own machine has the last word, and nobody is exempt from the 72 hours but whom it names.
+//! The server's own machine has the last word, and nobody is exempt from the 72 hours except those it names.
 use super::world::World;
 use crate::setting;
 use crate::support::NOW;
@@ -183,7 +183,7 @@ fn a_young_organisation_exempts_nobody_but_the_founders_whom_the_host_names() {
 }
 
 #[test]
-fn a_founder_who_is_given_another_role_later_waits_as_everyone() {
+fn a_founder_who_is_given_another_role_later_waits_like_everyone() {
     let world = World::new();
     let [asker, _] = beginners(&world);
     let third = person(&world.server, "third", &[Role::Observer], None, NOW);

@@ -1,4 +1,4 @@
-//! Whose machine it is: two machines with one identity, an older state, and two devices with one serial.
+//! Which machine it is: two machines with one identity, an older state, and two devices with one serial.
 use super::world::{World, ask, said};
 use crate::support::device::{SimDevice, token};
 use crate::support::people::{act_as, colleague};
@@ -11,7 +11,7 @@ use holdfast::domain::wipe::{EITHER, WipeState};
 use holdfast::service::wipe;
 use holdfast::{secret, store};
 
-/// One machine: what its disk has of the identity that it shares.
+/// One machine: what its disk holds of the shared identity.
 #[derive(Clone, Default)]
 struct Machine {
     baton: Option<String>,
@@ -34,7 +34,7 @@ fn doubt(world: &World) -> Doubt {
     world.server.read(|conn| Ok(store::device_status::find(conn, id)?)).unwrap().doubt
 }
 
-/// A device that a machine speaks for, and a copy of its disk.
+/// A device that a machine reports as, and a copy of its disk.
 fn cloned(world: &World) -> (Machine, Machine) {
     let mut one = Machine::default();
     one.checks_in(world);
@@ -65,7 +65,7 @@ fn two_machines_with_one_identity_are_noticed_shown_and_told() {
 }
 
 #[test]
-fn a_wipe_is_held_while_two_machines_may_be_meant_and_goes_on_only_with_both_peoples_consent() {
+fn a_wipe_is_held_while_two_machines_may_be_meant_and_continues_only_with_both_peoples_consent() {
     let world = World::new();
     let (mut first, mut second) = cloned(&world);
     first.checks_in(&world);
@@ -78,7 +78,7 @@ fn a_wipe_is_held_while_two_machines_may_be_meant_and_goes_on_only_with_both_peo
     assert!(first.checks_in(&world).commands.is_empty());
     world.stops(released.id).unwrap();
 
-    // A new request names it: without that consent it is refused, with it it waits for the second person.
+    // A new request names it: without that consent it is refused; with it, it waits for the second person.
     let facts = world.facts();
     assert_eq!(facts.consent(), "unknown lost, 92 not proven, every machine with this identity");
     let without = wipe::Ask { consent: facts.loss().consent(), ..ask(&facts) };

@@ -12,7 +12,7 @@ use holdfast::error::{Error, Result};
 use holdfast::service::wipe::{self, Decision, Seen};
 use holdfast::store;
 
-/// So many more devices like the first.
+/// This many more devices like the first.
 fn devices(world: &World, count: usize) -> Vec<DeviceId> {
     let id = world.device.id();
     world.server.act(move |conn| {
@@ -137,7 +137,7 @@ fn approves(world: &World, id: WipeRequestId) {
 }
 
 #[test]
-fn no_more_leave_in_an_hour_than_the_limit_says() {
+fn no_more_leave_in_an_hour_than_the_limit_allows() {
     let world = World::new();
     let ids = devices(&world, 6);
     let mut requests: Vec<_> = ids[..3].iter().map(|it| asks_for(&world, *it).unwrap()).collect();
@@ -182,7 +182,7 @@ fn asks_as(world: &World, user: UserId, id: DeviceId) -> WipeState {
 }
 
 #[test]
-fn neither_one_person_nor_one_team_uses_the_limit_up_for_all() {
+fn neither_one_person_nor_one_team_uses_up_the_limit_for_all() {
     let world = World::new();
     let (other, third) =
         (colleague(&world.server, "other", Role::Operator), colleague(&world.server, "third", Role::Operator));

@@ -1,4 +1,4 @@
-//! Wiping a device: nothing is sent without the facts, a second person, the hold, and one more look.
+//! Wiping a device: nothing is sent without the facts, a second person, the hold, and one more check.
 mod damage;
 mod host;
 mod identity;
@@ -228,7 +228,7 @@ fn a_device_that_enrolled_again_owes_no_report() {
 }
 
 #[test]
-fn a_report_that_comes_late_is_taken() {
+fn a_late_report_is_accepted() {
     let world = World::new();
     let released = world.released();
     world.fetches();
@@ -278,7 +278,7 @@ fn a_folder_of_which_the_report_says_nothing_was_not_erased() {
 }
 
 #[test]
-fn a_report_without_an_order_is_no_wipe() {
+fn a_report_without_an_order_is_not_a_wipe() {
     let world = World::new();
     let released = world.released();
 
@@ -415,7 +415,7 @@ fn whoever_was_told_of_a_request_is_told_by_whom_and_why_it_was_stopped() {
 }
 
 #[test]
-fn a_device_that_enrols_again_is_told_of_once_an_hour() {
+fn a_device_that_enrolls_again_is_reported_once_an_hour() {
     let mut world = World::new();
     let subject = "Device enrolled again: laptop-1";
     assert_eq!(world.told(subject), 0, "the first enrolment is none");

@@ -194,7 +194,7 @@ fn why_a_wipe_was_stopped_is_on_its_page() {
 }
 
 #[test]
-fn what_was_typed_to_request_anew_stays() {
+fn what_was_typed_to_request_again_stays() {
     let world = World::new();
     let asker = Visit::of(&world.server, world.asker);
     let request = world.requested();
@@ -357,7 +357,7 @@ fn an_own_clients_backup_changes_nothing_of_what_a_wipe_would_lose() {
     refreshes();
     assert_eq!((world.facts(), world.facts().loss()), (agreed.clone(), agreed.loss()));
 
-    // What the agent sent counts at once, also before the device said what is in it.
+    // What the agent sent counts at once, even before the device says what is in it.
     let by_agent = receives(TokenKind::Agent);
     refreshes();
     assert_eq!(world.facts().known.newest.map(|it| it.id), Some(by_agent));

@@ -112,7 +112,7 @@ fn a_device_has_one_wipe_at_a_time_and_a_form_counts_once() {
 }
 
 #[test]
-fn a_device_out_of_reach_is_no_device() {
+fn a_device_out_of_reach_does_not_exist() {
     let world = World::new();
     let (ask, now) = (world.ask(), world.now());
     let reach = Reach::Teams(vec![TeamId::generate(NOW)]);

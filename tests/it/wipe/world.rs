@@ -48,7 +48,7 @@ impl World {
         self.server.app.clock.now()
     }
 
-    /// The device checks in with so many files that no backup has; answers the orders it gets.
+    /// The device checks in with this many files that no backup has; returns the orders it gets.
     pub fn says(&self, files: i64) -> Vec<Command> {
         self.device.check_in(&self.server, said(files, Encryption::On, self.now())).commands
     }
@@ -58,7 +58,7 @@ impl World {
         self.device.check_in(&self.server, DeviceFacts::default()).commands
     }
 
-    /// The newest backup is two hours old; proven is one of so many hours before NOW.
+    /// The newest backup is two hours old; the proven one is this many hours before NOW.
     pub fn proves(&self, proven_hours: Option<u64>, not_proven: i64) {
         let id = self.device.id();
         self.server.act(move |conn| {
@@ -145,7 +145,7 @@ impl World {
         request
     }
 
-    /// The same device joins anew.
+    /// The same device joins again.
     pub fn enrols_again(&mut self) {
         let id = self.device.id();
         let token = token(&self.server, |draft| draft.device_id = Some(id));
@@ -194,7 +194,7 @@ impl World {
         self.device.send(&self.server, WIPE_REPORTS, report)
     }
 
-    /// Every act that the history tells of this device, oldest first.
+    /// Every act in this device's history, oldest first.
     pub fn history(&self) -> Vec<String> {
         let id = self.device.id();
         let all = self.server.read(|conn| Ok(store::activity::all(conn)?));
