@@ -248,7 +248,7 @@ fn open_database(config: &Config) -> anyhow::Result<Store> {
         Database::Sqlite(path) if is_read_only(path) => {
             tracing::error!(
                 database = %path.display(),
-                "the disk of the database is read-only: what is there is served, and nothing can be changed"
+                "the disk of the database is read-only: what is there is served, but nothing can be changed"
             );
             Store::open_on_read_only_disk(path).context("reading the database on its read-only disk")
         }

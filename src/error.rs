@@ -112,7 +112,7 @@ impl From<diesel::result::Error> for Error {
 /// What a person reads when the disk is full.
 pub const DISK_FULL: &str = "the server's disk is full; nothing was changed. Free some space and try again";
 
-/// What a person reads when the disk of the database takes no writes.
+/// What a person reads if the database's disk accepts no writes.
 pub const DISK_READ_ONLY: &str = "the database of the server is read-only, so nothing was changed and nothing can be: \
     what is there can still be read. Check why its disk is read-only, mount it writable, then restart the server";
 
@@ -120,7 +120,7 @@ fn takes_no_writes(message: &str) -> bool {
     message.contains("attempt to write a readonly database") || message.contains("in a read-only transaction")
 }
 
-/// Somebody else holds what this needs: a lock in PostgreSQL or SQLite. Nothing was changed.
+/// Someone else holds what this needs: a lock in PostgreSQL or SQLite. Nothing was changed.
 fn waited_too_long(message: &str) -> bool {
     ["database is locked", "due to lock timeout", "due to statement timeout", "deadlock detected"]
         .iter()

@@ -1,4 +1,4 @@
-//! The lock of a data folder: one process writes there.
+//! The lock on a data folder: one process writes there.
 use crate::blob::disk::is_read_only;
 use crate::error::DISK_READ_ONLY;
 use crate::store::Database;
@@ -23,7 +23,7 @@ impl Lock {
         let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
         let (mut file, is_read_only) = match opened {
             Ok(file) => (file, false),
-            // There is nothing to write on a disk that is read-only, and the folder itself can be locked.
+            // There is nothing to write on a read-only disk, but the folder itself can be locked.
             Err(error) if error.kind() == ErrorKind::ReadOnlyFilesystem => (File::open(data)?, true),
             Err(error) => return Err(error).with_context(|| format!("opening the lock file {}", path.display())),
         };
@@ -40,7 +40,7 @@ impl Lock {
     }
 }
 
-/// Refuses what would write where the disk of the database takes no writes.
+/// Refuses what would write if the database's disk accepts no writes.
 ///
 /// # Errors
 /// With the reason, and what to do.

@@ -70,7 +70,7 @@ pub async fn serve(app: App, listener: TcpListener, ready: impl FnOnce()) -> any
     let server = app.serve(listener)?;
     let jobs = app.start_jobs();
     let control = match app.store.is_read_only() {
-        // The socket writes, and there is nothing to write.
+        // The socket is for writing, and there is nothing to write.
         true => None,
         false => Some(control::listen(&app.config.data, commands(&app), &app.wake)?),
     };

@@ -89,8 +89,8 @@ impl Away {
     /// Why a wipe does not go ahead.
     pub fn refusal(&self) -> String {
         format!(
-            "the store of backups has been unreadable since {}, so nobody can say what would be lost: {}. No wipe goes on \
-             until it can be read again",
+            "the backup store has been unreadable since {}, so nobody can say what would be lost: {}. No wipe goes \
+             ahead until it can be read again",
             self.since.iso(),
             self.why
         )

@@ -132,7 +132,7 @@ pub fn queue_many(
 
 /// Why a device that is not enrolled gets no command.
 pub fn takes_none(device: &Device) -> Error {
-    Error::Refused(format!("the device {} is “{}”: it takes no commands", device.name, device.state.name()))
+    Error::Refused(format!("the device {} is “{}”: it accepts no commands", device.name, device.state.name()))
 }
 
 /// Cancels a command that no device has received yet; an act.

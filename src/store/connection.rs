@@ -108,7 +108,7 @@ pub struct Store {
     patience: Duration,
     /// SQLite only: the thread that owns the one write connection.
     writer: Option<Arc<Writer>>,
-    /// The disk takes no writes: what is there can be read.
+    /// The disk accepts no writes: what is there can be read.
     is_read_only: bool,
 }
 
@@ -177,7 +177,8 @@ impl Store {
     /// Opens an SQLite database whose disk is mounted read-only: reads work, and every write is refused with the reason.
     ///
     /// # Errors
-    /// When it is not there, has another schema than this program, or SQLite's own files beside it do not allow it.
+    /// When it is not there, has a schema other than this program's, or SQLite's own files beside it do not
+    /// allow it.
     pub fn open_on_read_only_disk(path: &Path) -> anyhow::Result<Self> {
         let url = read_only_url(path);
         let mut conn = Conn::Sqlite(SqliteConnection::establish(&url).context("opening the database for reading")?);
@@ -186,7 +187,7 @@ impl Store {
         Ok(Self { pool: pool(url, 4, &presence)?, presence, patience: PATIENCE, writer: None, is_read_only: true })
     }
 
-    /// Whether the disk of the database takes no writes, so that [`Store::write`] refuses them all.
+    /// Whether the database's disk accepts no writes, so that [`Store::write`] refuses them all.
     pub fn is_read_only(&self) -> bool {
         self.is_read_only
     }
@@ -420,9 +421,9 @@ fn make_private(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// How SQLite opens a database that nobody can write to. With a log beside it, its index in `-shm` is read as it lies;
-/// without one everything is in the database, which is then read without any file beside it.
-/// (SQLite: "Write-Ahead Logging", 5, and "URI Filenames", 3.)
+/// How SQLite opens a database that nobody can write to. If there is a log beside it, its index in `-shm` is
+/// read as it is; otherwise everything is in the database, which is then read without any other file. (SQLite:
+/// "Write-Ahead Logging", 5, and "URI Filenames", 3.)
 fn read_only_url(path: &Path) -> String {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");

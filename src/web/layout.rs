@@ -125,7 +125,7 @@ pub struct Layout {
     pub frozen_since: Option<Time>,
     /// Whether the backup store can be read and accepts backups.
     pub ground: Ground,
-    /// The disk of the database takes no writes.
+    /// The database's disk accepts no writes.
     pub is_read_only: bool,
 }
 

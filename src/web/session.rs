@@ -312,11 +312,11 @@ pub(super) async fn recognise(request: &HttpRequest) -> Result<Option<Arc<Identi
     Ok(Some(Arc::new(Identity { user, grants, csrf: csrf_token(&id), session: Some(session), address })))
 }
 
-/// Where it cannot be kept that somebody was here, on a disk that is full or read-only, they read all the same; the
+/// If the visit cannot be recorded because the disk is full or read-only, the person can still read; the
 /// session only ends sooner.
 fn noted(kept: Result<()>) {
     if let Err(error) = kept {
-        tracing::warn!(%error, "that a session or token was used could not be kept");
+        tracing::warn!(%error, "the use of a session or token could not be recorded");
     }
 }
 

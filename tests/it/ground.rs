@@ -1,4 +1,5 @@
-//! What the server stands on: a store that is away is never green, is known again, and is nobody else's.
+//! What the server depends on: a store that is away is never green, is recognised when it is back, and is
+//! nobody else's.
 use crate::support::device::SimDevice;
 use crate::support::door::{TestDoor, name};
 use crate::support::people::{act_as, colleague};
@@ -73,7 +74,7 @@ fn a_store_that_is_away_is_never_green_and_stops_every_wipe() {
         assert_eq!(grade(&visit), "unknown");
         for page in ["/", "/devices", "/settings", "/activity", &format!("/devices/{}", world.device.id())] {
             let html = text(&visit.get(page));
-            assert!(html.contains("The store of backups has been unreadable since"), "{page}: {html}");
+            assert!(html.contains("The backup store has been unreadable since"), "{page}: {html}");
         }
         assert!(text(&visit.get("/")).contains("1 we cannot say"), "no tile is green");
         let refused = world.approves_as(world.second, &waiting).unwrap_err();

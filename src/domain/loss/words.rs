@@ -35,7 +35,7 @@ impl Unknown {
         match self {
             Self::StoreAway(since) => {
                 format!(
-                    "The store of the backups has been unreadable since {}, so nothing in it can be counted on.",
+                    "The backup store has been unreadable since {}, so nothing in it can be counted on.",
                     say(*since)
                 )
             }
@@ -224,7 +224,7 @@ impl Loss {
         if it.files == 0 {
             return None;
         }
-        // What is damaged may be among the backup's files: those are not counted as others.
+        // Damaged files may be among the backup's files: they are not counted again as others.
         let is_second = self.only_here.is_some_and(|it| it.files > 0);
         let what = match (is_second, it.files) {
             (true, 1) => format!("Another file ({})", bytes(it.bytes)),

@@ -95,7 +95,7 @@ fn proof_lines(facts: &ProofFacts<'_>, grade: Grade, layout: &Layout) -> Vec<Str
     let mut lines = Vec::new();
     match grade {
         Grade::Unknown if let Some(since) = facts.evidence.store_away_since => lines.push(format!(
-            "The store of backups has been unreadable since {}, so nobody can say whether what was proven is still there.",
+            "The backup store has been unreadable since {}, so nobody can say whether the proven data is still there.",
             layout.zone.short(since)
         )),
         Grade::Unknown => lines.push(

@@ -66,7 +66,7 @@ export function damage(demo, name) {
   closeSync(file);
 }
 
-// Takes the store of backups away, as a disk that is not mounted; gives what puts it back.
+// Takes the backup store away, as a disk that is not mounted; gives what puts it back.
 export function takeStore(demo) {
   const [blobs, away] = [join(demo.data, "blobs"), join(demo.data, "blobs-away")];
   renameSync(blobs, away);

@@ -20,7 +20,7 @@ export const ALONE = {
     await look(operator, "restore where to");
     await label.locator("input[name=target]").check();
     await button(operator, /Next: preview/).click();
-    await says(operator, /This leaves the device that it was backed up on\. Nothing is sent before a second person approves/);
+    await says(operator, /The data leaves the device it was backed up from\. Nothing is sent until a second person approves/);
     await button(operator, /^Ask to restore \d/).click();
     await says(operator, /Nothing was changed/);
     if (/\/restores\/[0-9a-f-]{36}$/.test(operator.url())) throw new Error("a restore to another device went without a reason");
@@ -28,7 +28,7 @@ export const ALONE = {
     await operator.getByLabel("Why does it go to another device?").fill("The old laptop was left in a taxi");
     await button(operator, /^Ask to restore \d/).click();
     await operator.waitForURL(/\/restores\/[0-9a-f-]{36}$/);
-    await says(operator, /Nothing is sent before a second person approves/);
+    await says(operator, /Nothing is sent until a second person approves/);
     if ((await button(operator, "Approve restore").count()) > 0) throw new Error("whoever asked can approve");
     await look(operator, "restore asked");
     await approver.goto(`${base}/approvals`);
@@ -67,7 +67,7 @@ export const ALONE = {
     await form.getByLabel("Why", { exact: true }).fill("Audit of November");
     await form.getByLabel("Your password").fill(account.password);
     await button(owner, "Make a token that reads").click();
-    await says(owner, /It reads and appends until/);
+    await says(owner, /It can read and append until/);
     await look(owner, "token that reads made");
     await owner.goto(`${base}/activity?q=Audit+of+November`);
     await says(owner, new RegExp(device.name));
@@ -117,12 +117,12 @@ export const ALONE = {
     const second = demo.device("studio-desk-05");
     await remove(second);
     await owner.goto(`${base}/devices/${second.id}`);
-    await says(owner, /This device is to be removed [^]*Anyone who sees the device can stop it/);
+    await says(owner, /This device will be removed [^]*Anyone who sees the device can stop it/);
     await look(owner, "device to be removed");
     await approver.goto(owner.url());
     await button(approver, "Stop the removal").click();
     await approver.goto(owner.url());
-    if (/is to be removed/.test(await approver.locator("main").innerText())) throw new Error("the removal goes on");
+    if (/will be removed/.test(await approver.locator("main").innerText())) throw new Error("the removal goes on");
   },
 
   async "of two people who change one policy the second is refused, with what was typed kept"({ base, owner, visitor, look, tag }) {
@@ -162,7 +162,7 @@ export const ALONE = {
     await says(owner, /Saved\./);
     await editor.getByLabel("Name", { exact: true }).fill(`${name}, by Petra`);
     await button(editor, "Save policy").click();
-    await says(editor, /Nothing was changed[^]*Somebody changed this while you were at it[^]*What you typed is kept/);
+    await says(editor, /Nothing was changed[^]*Somebody changed this while you were editing[^]*What you typed is kept/);
     if ((await editor.getByLabel("Name", { exact: true }).inputValue()) !== `${name}, by Petra`) throw new Error("what was typed is lost");
     await look(editor, "lost update");
     await owner.goto(edit);
@@ -178,7 +178,7 @@ export const ALONE = {
     await page.getByLabel("Person").fill("Lucía Castillo Ruiz");
     admin(program, demo, "sessions", "end", account.email);
     await button(page, "Save").click();
-    await says(page, /Sign in to go on[^]*What you sent was not done/);
+    await says(page, /Sign in to continue[^]*What you sent was not done/);
     await look(page, "session ended");
     await page.locator("main").getByRole("link", { name: "Sign in" }).click();
     await page.getByLabel("E-mail address").fill(account.email);

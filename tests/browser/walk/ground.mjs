@@ -13,11 +13,11 @@ export const GROUND = {
 
   async "a store that is away is on every page, never green, stops wipes, and comes back"({ demo, base, owner, operator, approver, look }) {
     const device = demo.device("field-laptop-02");
-    const bar = /The store of backups (cannot be read|has been unreadable) since[^]*no device counts as proven, and no wipe goes on/;
+    const bar = /The backup store (cannot be read|has been unreadable) since[^]*no device counts as proven, and no wipe goes ahead/;
     const everything = (page) => page.locator("body").innerText();
     await fillInWipe(operator, base, device);
     await button(operator, "Request wipe").click();
-    await says(operator, /Waits for approval/);
+    await says(operator, /Waiting for a second person/);
     const request = operator.url();
     await approver.goto(request);
     const putBack = takeStore(demo);
@@ -45,12 +45,12 @@ export const GROUND = {
       await look(operator, "device with the store away");
       await approver.getByRole("button", { name: "Approve wipe" }).click();
       const text = await approver.locator("main").innerText();
-      if (!/store of backups (cannot be read|has been unreadable)|Held|Worse/.test(text)) throw new Error(`a wipe was approved without a store:\n${text}`);
+      if (!/backup store (cannot be read|has been unreadable)|Held|Worse/.test(text)) throw new Error(`a wipe was approved without a store:\n${text}`);
       await look(approver, "approval with the store away");
       await operator.goto(request);
       await look(operator, "request with the store away");
       await operator.goto(`${base}/devices/${demo.device("studio-desk-05").id}/wipe`);
-      await says(operator, /No wipe can be requested while the store of backups cannot be read/);
+      await says(operator, /No wipe can be requested while the backup store cannot be read/);
       if ((await button(operator, "Request wipe").count()) > 0) throw new Error("a wipe can be requested without a store");
       await look(operator, "wipe page with the store away");
       const health = await (await owner.request.get(`${base}/health`)).text();

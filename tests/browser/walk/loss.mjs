@@ -44,7 +44,7 @@ export const LOSS = {
     await box.check();
     await look(approver, "damaged request to decide");
     await button(approver, "End the hold").click();
-    await says(approver, /Requested[^]*Waits for approval/);
+    await says(approver, /Requested[^]*Waiting for a second person/);
     if (!javaScript) {
       await approver.goto(request);
       await button(approver, "Stop, keep device").click();

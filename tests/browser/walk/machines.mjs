@@ -10,7 +10,7 @@ export const MACHINES = {
     const state = clone(demo, device.name);
     const second = runAgent(program, state);
     await operator.goto(at);
-    await until(operator, /Two machines use the identity of this device/, 90).finally(() => second.stop());
+    await until(operator, /Two machines use this device’s identity/, 90).finally(() => second.stop());
     await says(operator, /Machines that spoke for this device[^]*From[^]*From/);
     await says(operator, /Not known/);
     await look(operator, "two machines");
@@ -20,7 +20,7 @@ export const MACHINES = {
     await says(operator, new RegExp(device.name));
     await look(operator, "devices in doubt");
     await fillInWipe(operator, base, device);
-    await says(operator, /Two machines use the identity[^]*every machine with this identity may be erased/);
+    await says(operator, /Two machines use this device’s identity[^]*every machine with this identity may be erased/);
     await look(operator, "wipe page of two machines");
     await button(operator, "Request wipe").click();
     await says(operator, /Held/);
@@ -34,7 +34,7 @@ export const MACHINES = {
     await owner.goto(at);
     await owner.getByText("More actions").click();
     await button(owner, "Enroll again…").click();
-    await says(owner, /Only the one device enrolls again with it, once/);
+    await says(owner, /Only this one device can enroll again with it, once/);
     const token = await owner.locator("#made-token").innerText();
     enrollAgain(program, demo, { state, token, folder: device.files });
     const meant = runAgent(program, state);
