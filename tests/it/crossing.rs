@@ -249,7 +249,7 @@ fn the_page_of_targets_tells_a_machine_that_was_just_made_from_the_one_that_is_m
 
     let page = text(&visit.post(&format!("{base}/where"), &[("point", &point)]));
 
-    assert!(page.contains("Grace Hopper, company, encryption not known, last seen"), "{page}");
+    assert!(page.contains("Grace Hopper, company, encryption unknown, last seen"), "{page}");
     assert!(page.contains("needs a second person"), "{page}");
 }
 

@@ -136,6 +136,6 @@ fn a_time_on_a_page_has_its_year_and_zone_for_paper_and_for_whoever_points_at_it
             assert!(title.contains(" 2026 ") && title.ends_with(" UTC"), "{time}");
         }
         let printed = page.split_once("<span class=\"printed\">").unwrap().1.split_once('<').unwrap().0;
-        assert!(printed.contains("2026") && printed.contains("Times are in UTC; a date without a year is of 2026."));
+        assert!(printed.contains("2026") && printed.contains("Times are in UTC; dates without a year are in 2026."));
     }
 }

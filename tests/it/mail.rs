@@ -200,7 +200,7 @@ fn a_queue_that_is_full_of_other_mails_silences_no_guard() {
         [
             "Guard changed: Hold before an approved wipe (minutes)",
             "Guard changed: Most wipes per hour",
-            "Part in wipes given: bob@example.org"
+            "Access to wipes granted: bob@example.org"
         ]
     );
 }
@@ -400,11 +400,7 @@ fn an_invitation_is_mailed_without_its_link() {
     let mut sent = server.mails();
     sent.retain(|it| it.to == "bob@example.org");
     assert_eq!(sent.len(), 1, "{sent:?}");
-    assert!(
-        sent[0].body.starts_with("An account in Holdfast was made for you by Ada@example.org (Ada)"),
-        "{}",
-        sent[0].body
-    );
+    assert!(sent[0].body.starts_with("Ada@example.org (Ada) made an account in Holdfast for you"), "{}", sent[0].body);
     assert!(sent[0].body.contains(&server.app.config.public_url));
     assert!(!sent[0].body.contains(secret) && !sent[0].body.contains("/invite/"), "{}", sent[0].body);
 }
@@ -423,7 +419,13 @@ fn who_gets_or_loses_a_part_in_wipes_is_told_to_all_who_manage_people() {
     for (to, fields, readers, said) in [
         ("/users".to_owned(), &new[..], &both, "invited eve@example.org (Eve). Roles: Operator."),
         (path(bob, "roles"), &[("roles", "approver@organisation")], &all, "gave Approver; took Observer."),
-        (path(bob, "links"), &[], &both, "a one-time link for bob@example.org (bob): whoever opens it is them. Roles:"),
+        (
+            path(bob, "links"),
+            &[],
+            &both,
+            "a one-time link for bob@example.org (bob): whoever opens it can sign in as \
+         them. Roles:",
+        ),
         (path(bob, "disable"), &[], &all, "disabled the account of bob@example.org (bob). Roles: Approver."),
         (path(bob, "enable"), &[], &both, "enabled the account and made a one-time link for bob@example.org"),
         (path(cleo, "roles"), &[("roles", "observer@organisation")], &both, "gave Observer; took Owner."),
@@ -442,7 +444,7 @@ fn who_gets_or_loses_a_part_in_wipes_is_told_to_all_who_manage_people() {
                 mail.body
             );
             let first = mail.body.lines().next().unwrap();
-            assert!(first.starts_with("Access changed: ") || first.starts_with("Part in wipes given: "), "{first}");
+            assert!(first.starts_with("Access changed: ") || first.starts_with("Access to wipes granted: "), "{first}");
             assert!(first.ends_with("@example.org") && mail.subject == first, "{first}");
             assert!(mail.body.contains("If this was not intended") && mail.body.contains("/users/"), "{}", mail.body);
             let has_part = ["invited", "gave Approver", "link for bob"].iter().any(|it| mail.body.contains(it));

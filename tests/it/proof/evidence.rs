@@ -261,7 +261,7 @@ fn one_flipped_byte_demotes_the_device_and_healing_it_brings_the_proof_back() {
     assert_eq!(test.failures().unwrap().files[0].path, "/data/a");
     let history = world.store.read_blocking(store::activity::all).unwrap();
     let told = history.iter().find(|it| it.action.as_str() == "restore_test_failed").unwrap();
-    assert_eq!(told.reason, "1 file came back otherwise, 1 stored object cannot be used", "no file is named");
+    assert_eq!(told.reason, "1 file came back different, 1 stored object cannot be used", "no file is named");
     let (repository, name) = (world.craft.repository, pack.clone());
     let find = move |conn: &mut _| store::object::find(conn, repository, ObjectKind::Data, &name);
     assert!(world.store.read_blocking(find).unwrap().unwrap().damaged_at.is_some());

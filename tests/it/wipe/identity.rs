@@ -52,7 +52,7 @@ fn two_machines_with_one_identity_are_noticed_shown_and_told() {
     one.checks_in(&world);
 
     assert_eq!(doubt(&world), Doubt::TwoMachines);
-    assert_eq!(world.told("Two machines are one device: laptop-1"), 2);
+    assert_eq!(world.told("Two machines report as one device: laptop-1"), 2);
     assert_eq!(world.history().iter().filter(|it| *it == "identity_doubted").count(), 2);
     let facts = world.facts();
     assert!(facts.loss().only_here.is_none(), "neither machine's count is that of the device");

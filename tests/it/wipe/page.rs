@@ -82,7 +82,7 @@ fn facts_that_changed_are_shown_again_with_the_reason() {
 
     let page = text(&answer);
     assert_eq!(answer.status, 409);
-    assert!(page.contains("The facts changed since this page was shown") && page.contains("7 files"), "{page}");
+    assert!(page.contains("The facts have changed since this page was shown") && page.contains("7 files"), "{page}");
 }
 
 #[test]
@@ -246,7 +246,7 @@ fn a_first_layer_of_nothing_is_not_followed_by_another() {
 
     let page = text(&asker.get(&format!("/devices/{}/wipe", world.device.id())));
 
-    assert!(page.contains("counted no file") && page.contains(" 92 files") && !page.contains("Another"), "{page}");
+    assert!(page.contains("counted no files") && page.contains(" 92 files") && !page.contains("Another"), "{page}");
 }
 
 #[test]

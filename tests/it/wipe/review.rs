@@ -27,7 +27,7 @@ fn worse_facts_at_the_approval_are_not_approved() {
     let decision = world.approves_as(world.second, &request).unwrap();
 
     let Decision::ReviewAgain(reviewed) = decision else { panic!("{decision:?}") };
-    assert_eq!(reviewed.state_note, "the facts got worse: files only on the device, their size");
+    assert_eq!(reviewed.state_note, "the facts have got worse: files only on the device, their size");
     assert_eq!(world.state(request.id), WipeState::ReviewAgain);
     world.cools();
     assert!(world.fetches().is_empty());
