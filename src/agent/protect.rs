@@ -252,7 +252,7 @@ mod tests {
         assert!(refused(&[dir.join("state")]).contains("state"));
         let above = Forbidden { state: PathBuf::from("/nowhere"), home: Some(dir.join("home")) };
         let why = check(std::slice::from_ref(&dir), &above).unwrap_err().to_string();
-        assert!(why.contains("home directory lies in it"), "{why}");
+        assert!(why.contains("home directory is in it"), "{why}");
         assert!(refused(&[dir.join("docs"), dir.join("docs/inner")]).contains("overlaps"));
         refused(&[dir.join("missing")]);
         refused(&[dir.join("file")]);
