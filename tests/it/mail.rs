@@ -198,9 +198,9 @@ fn a_queue_that_is_full_of_other_mails_silences_no_guard() {
     assert_eq!(
         told,
         [
+            "Access to wipes granted: bob@example.org",
             "Guard changed: Hold before an approved wipe (minutes)",
-            "Guard changed: Most wipes per hour",
-            "Access to wipes granted: bob@example.org"
+            "Guard changed: Most wipes per hour"
         ]
     );
 }
