@@ -321,7 +321,7 @@ impl Filter {
             && self.among.is_none()
     }
 
-    /// Those of them that take commands; none where devices of another state are asked for.
+    /// Those that accept commands; none if devices in another state are asked for.
     pub fn taking_commands(self) -> Option<Self> {
         let has_any = self.state.is_none_or(|it| it == DeviceState::Enrolled);
         has_any.then(|| Self { state: Some(DeviceState::Enrolled), ..self })

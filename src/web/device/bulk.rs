@@ -89,7 +89,7 @@ impl Chosen {
 
     fn matching(&self, conn: &mut Conn, query: &ListQuery, reach: &Reach, now: Time) -> Result<Vec<DeviceId>> {
         let Some(filter) = query.filter(conn, reach, now)?.taking_commands() else {
-            return Err(Error::Refused("none of these devices takes commands".to_owned()));
+            return Err(Error::Refused("none of these devices accepts commands".to_owned()));
         };
         let is = device_list::count(conn, &filter, reach, now)?;
         if is != self.expected {

@@ -161,7 +161,7 @@ fn read(conn: &mut Conn, by: &Can<ViewDevices>, query: &ListQuery, now: Time) ->
         Some(known) => known,
         None => device_list::count(conn, &listed.filter, reach, now)?,
     };
-    // A search shows what was wiped or removed as well, and nothing can be asked of that.
+    // A search also shows wiped and removed devices, which accept no commands.
     let taking = listed.filter.clone().taking_commands();
     let mut allowed = |permission| match (grants.reach(permission), &taking) {
         (None, _) => Ok(None),
