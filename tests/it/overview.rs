@@ -67,7 +67,7 @@ fn the_first_steps_name_the_copy_of_the_proof_key_until_one_of_the_key_in_use_wa
     let other = server
         .store()
         .act_blocking(move |conn| service::host::proof_key_copy_checked(conn, &said, "of another server", NOW));
-    assert!(other.unwrap_err().to_string().contains("of another server"));
+    assert!(other.unwrap_err().to_string().contains("another server's proof key"));
     assert!(is_open() && never());
     let public = known.clone();
     server.act(move |conn| service::host::proof_key_copy_checked(conn, &by, &public, NOW));

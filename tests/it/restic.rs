@@ -353,7 +353,7 @@ fn six_uploads_at_once_and_no_device_takes_the_place_of_another() {
     let under_way = || files_below(&door.folder.join("tmp")).len();
     let mut streams = vec![start(0)];
     wait_until("the first is under way", || under_way() == 1);
-    assert!(busy.put("data", &[0; LEN]).text().contains("on its way"));
+    assert!(busy.put("data", &[0; LEN]).text().contains("already being uploaded"));
     streams.extend((1..6).map(start));
     wait_until("six are under way", || under_way() == 6);
 

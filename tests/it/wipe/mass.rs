@@ -117,7 +117,7 @@ fn a_second_person_ends_a_hold_only_within_the_limit() {
     let later = lift(requests[5], world.now()).unwrap();
 
     assert!(
-        matches!(&at_once, Err(Error::Refused(why)) if why.contains("limit of 3 an hour for one person")),
+        matches!(&at_once, Err(Error::Refused(why)) if why.contains("limit of 3 per hour for one person")),
         "{at_once:?}"
     );
     assert!(passed.is_err(), "it is not held");

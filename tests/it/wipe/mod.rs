@@ -274,7 +274,7 @@ fn a_folder_of_which_the_report_says_nothing_was_not_erased() {
 
     let failed = world.find(released.id);
     assert_eq!(failed.state, WipeState::Failed);
-    assert!(failed.state_note.contains("nothing of 1 of the folders"), "{}", failed.state_note);
+    assert!(failed.state_note.contains("does not mention 1 of the folders"), "{}", failed.state_note);
 }
 
 #[test]

@@ -140,7 +140,7 @@ fn removing_company_data_is_told_as_what_it_is() {
     let mails = world.server.read(|conn| Ok(store::mail::due(conn, world.now(), 50)?));
     let mail = mails.iter().find(|it| it.subject == "Removal of company data requested: laptop-1").unwrap();
     assert!(mail.body.contains("Wipe requested by "), "{}", mail.body);
-    assert!(mail.body.contains("What is lost: No file on the device"), "{}", mail.body);
+    assert!(mail.body.contains("What would be lost: No files on the device"), "{}", mail.body);
 }
 
 fn removal(world: &World) -> Ask {
