@@ -84,6 +84,8 @@ fn nothing_is_said_only_where_all_of_it_is_known_and_the_proof_holds() {
         LossFacts { last_seen_at: None, ..safe() },
         LossFacts { last_seen_at: Some(NOW + days(1)), ..safe() },
         LossFacts { heard_until: None, ..safe() },
+        // Not even where the count itself would still hold.
+        LossFacts { heard_until: Some(NOW), ..safe() },
         LossFacts { damaged, ..safe() },
         LossFacts { store_away_since: Some(NOW - days(1)), ..safe() },
         LossFacts { state: DeviceState::Wiped, ..safe() },

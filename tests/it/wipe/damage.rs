@@ -2,11 +2,16 @@
 //! happens.
 use super::World;
 use crate::support::NOW;
+use crate::support::door::name;
 use crate::support::people::act_as;
+use crate::support::visit::{Visit, text};
+use holdfast::blob::BlobKey;
+use holdfast::domain::object::{ObjectKind, TokenKind};
 use holdfast::domain::role::Reach;
+use holdfast::domain::time::minutes;
 use holdfast::domain::wipe::WipeState;
 use holdfast::error::Error;
-use holdfast::service::wipe;
+use holdfast::service::{backup, wipe};
 use holdfast::store;
 use holdfast::store::device_proof::DeviceProof;
 
@@ -18,14 +23,24 @@ fn damages(world: &World) {
         let damaged_names = r#"["/home/grace/thesis.odt"]"#.to_owned();
         let row = DeviceProof { rank: 0, failed_at: Some(NOW), damaged_files: 3, damaged_names, ..row };
         store::device_proof::set(conn, &row)?;
+        let repository = store::repository::active_of_device(conn, id)?.unwrap();
+        let pack = BlobKey::new(repository.id, ObjectKind::Data, name(b"pack"));
+        backup::received(conn, &pack, 4, TokenKind::Agent, NOW)?;
+        assert!(store::object::mark_damaged(conn, pack.repository, pack.kind, &pack.name, NOW + minutes(1))?);
         Ok(())
     });
+}
+
+/// Whether the red bar of each page speaks of a damaged store.
+fn bar(world: &World) -> bool {
+    text(&Visit::of(&world.server, world.asker).get("/account")).contains("The backup store is damaged.")
 }
 
 #[test]
 fn damage_is_certain_loss_and_holds_a_wipe_until_both_people_accept_it_by_number() {
     let world = World::new();
     damages(&world);
+    assert!(bar(&world));
     let facts = world.facts();
     assert!(!facts.loss().is_nothing());
     assert!(facts.loss().consent().contains("(3 damaged)"), "{}", facts.loss().consent());
@@ -53,7 +68,7 @@ fn damage_is_certain_loss_and_holds_a_wipe_until_both_people_accept_it_by_number
     world.sends(&report);
     assert_eq!(world.state(id), WipeState::Confirmed);
     assert_eq!(world.server.read(|conn| Ok(store::attention::lost(conn, &Reach::All)?)), (3, 1));
-    assert_eq!(world.server.read(|conn| Ok(store::attention::damage(conn)?)), (0, 0));
+    assert!(!bar(&world), "it speaks of devices that can still be saved");
 }
 
 #[test]
