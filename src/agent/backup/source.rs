@@ -199,3 +199,20 @@ impl Read for Reader {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_backed_up_as_far_as_it_was_when_it_was_listed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().canonicalize().unwrap().join("log");
+        std::fs::write(&path, "listed, and then it grew").unwrap();
+        let mut read = String::new();
+
+        Open { path, size: 6, unreadable: Unreadable::default() }.open().unwrap().read_to_string(&mut read).unwrap();
+
+        assert_eq!(read, "listed");
+    }
+}
