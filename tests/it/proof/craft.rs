@@ -198,6 +198,11 @@ impl Craft {
         let listed: Vec<(&str, &[u8])> = paths.iter().map(|(path, content)| (path.as_str(), *content)).collect();
         let device = self.device.to_string();
         let manifest = self.manifest(&device, &listed);
+        self.backup_listed(nodes, manifest)
+    }
+
+    /// The given nodes under `/data`, with that manifest.
+    pub fn backup_listed(&mut self, nodes: &[Value], manifest: ObjectName) -> TestJob {
         let data = self.tree(nodes);
         let root = self.tree(&[Self::folder_node("data", data.id)]);
         let top = root.id;

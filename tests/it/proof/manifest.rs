@@ -1,9 +1,11 @@
 //! What is compared with the device's list of files.
 use super::craft::{Craft, name_of};
 use holdfast::domain::id::DeviceId;
+use holdfast::domain::manifest::{Entry, EntryKind, Header, Meta, Writer};
 use holdfast::domain::object::ObjectKind;
 use holdfast::domain::proof::{Level, TestResult};
 use holdfast::domain::restore_test::Beyond;
+use holdfast::secret::sha256;
 
 use crate::support::NOW;
 
@@ -22,6 +24,43 @@ fn a_good_backup_is_proven_in_both_versions_of_the_format() {
         assert_eq!(report.verified.len(), 2);
         assert_eq!(report.summary, "All 2 files came back as the device had them.");
     }
+}
+
+#[test]
+fn what_came_back_with_other_rights_is_said_apart_and_is_no_whole_proof() {
+    let mut craft = Craft::new(2);
+    let roots = vec!["/data".to_owned()];
+    let device_id = craft.device.to_string();
+    let header = Header { version: 2, device_id, roots, away: vec![], made_at: 0, file_count: 0 };
+    let mut writer = Writer::new(Vec::new(), &header).unwrap();
+    writer.entry(&Entry::bare("/data".to_owned(), EntryKind::Folder)).unwrap();
+    let (mut nodes, mut chunks) = (Vec::new(), Vec::new());
+    for (name, mode) in [("a", 0o644), ("b", 0o600), ("c", 0o4644)] {
+        let content = name.as_bytes();
+        let blob = craft.blob(false, content);
+        let mut node = Craft::file_node(name, 1, &[blob.id]);
+        node["uid"] = 1.into();
+        node["gid"] = 2.into();
+        node["mtime"] = "1969-12-31T23:59:59.5Z".into();
+        nodes.push(node);
+        chunks.push(blob);
+        let meta = Meta { mode, uid: 1, gid: 2, mtime: (-1, 500_000_000), attributes: None, sparse: false };
+        let sha256 = Some(hex::encode(sha256(content)));
+        let entry = Entry::bare(format!("/data/{name}"), EntryKind::File);
+        writer.entry(&Entry { size: 1, sha256, meta: Some(meta), ..entry }).unwrap();
+    }
+    craft.pack(&chunks);
+    let bytes = writer.finish().unwrap().0;
+    let manifest = craft.keep(ObjectKind::Manifests, name_of(&bytes), bytes);
+    let job = craft.backup_listed(&nodes, manifest);
+
+    let report = craft.test(&job);
+
+    assert_eq!((report.result, report.level), (TestResult::Partial, Level::Partial), "{report:?}");
+    assert_eq!((report.matched_count, report.failures.file_count, report.failures.metadata_count), (3, 0, 2));
+    let said =
+        "2 entries came back with the same content but otherwise different; the first is /data/b (has other rights).";
+    assert!(report.summary.contains(said), "{}", report.summary);
 }
 
 #[test]

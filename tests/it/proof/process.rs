@@ -26,6 +26,7 @@ fn the_process_can_open_nothing_and_has_little_memory() {
     frame::write(&mut input, &[craft.key.expose()]).unwrap();
     let first = FromChild::receive(&mut output).unwrap();
     let limits = fs::read_to_string(format!("/proc/{}/limits", child.id())).unwrap();
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
     child.kill().unwrap();
     child.wait().unwrap();
 
@@ -39,6 +40,13 @@ fn the_process_can_open_nothing_and_has_little_memory() {
     assert_eq!(limit("Max file size"), ["0", "0"]);
     assert_eq!(limit("Max core file size"), ["0", "0"]);
     assert_eq!(limit("Max cpu time"), ["120", "125"]);
+    // Each wall stands by itself: what one leaves open another would close, so that none would be missed.
+    let said = |name: &str| status.lines().find_map(|it| it.strip_prefix(name)).unwrap().trim().to_owned();
+    assert_eq!(said("Seccomp:"), "2", "only the listed system calls pass");
+    if rustix::process::geteuid().is_root() {
+        let user: u32 = said("Uid:").split_whitespace().next().unwrap().parse().unwrap();
+        assert!((61_184..65_184).contains(&user), "a user that belongs to nobody: {user}");
+    }
 }
 
 fn run_script(script: &str) -> TestResult {

@@ -3,6 +3,9 @@ use super::craft::Craft;
 use super::evidence::World;
 use crate::support::NOW;
 use crate::support::server::admin;
+use holdfast::domain::device::DeviceFacts;
+use holdfast::domain::id::PolicyId;
+use holdfast::domain::policy::{Applied, Compliance, DeviceState, Requirement, Since, evaluate};
 use holdfast::domain::proof::{Grade, Level, TestResult};
 use holdfast::domain::time::{days, hours, minutes};
 use holdfast::proof::frame::TestJob;
@@ -87,6 +90,12 @@ fn one_file_of_201_compared_is_a_part_and_no_proof() {
     assert_eq!(proof.part(now).as_deref(), Some("1 of 201 files proven"));
     assert_eq!((proof.not_proven_files, proof.evidence().level(now)), (Some(200), Level::Partial));
     assert_eq!(world.actions(), ["restore_test_partial"]);
+    let requirements = vec![Requirement::ProvenRestorePoint { within_minutes: 60 * 24 }];
+    let policy = Applied { id: PolicyId::generate(now), name: "Proven".to_owned(), requirements };
+    let (facts, since, enrolled_at) = (DeviceFacts::default(), Since::default(), NOW - days(30));
+    let device = DeviceState { facts: &facts, since, evidence: proof.evidence(), last_seen_at: Some(now), enrolled_at };
+    let found = evaluate(&[policy], &device, now).remove(0);
+    assert_eq!(found.outcome, Compliance::NotCompliant, "a part is no proof to a policy: {found:?}");
     world.clock.advance(days(7));
     assert_ne!(world.grade(), Grade::Partial, "it holds no longer than a proof");
 }
