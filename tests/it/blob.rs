@@ -1,6 +1,7 @@
 //! Blobs on a real disk, a full one, and a failing one.
 use crate::support::NOW;
 use holdfast::blob::fs::FsBlobs;
+use holdfast::blob::home::{Identity, Opening};
 use holdfast::blob::piece::{self, Piece};
 use holdfast::blob::{BlobKey, BlobStore};
 use holdfast::domain::id::RepositoryId;
@@ -116,6 +117,25 @@ fn a_start_clears_what_never_finished_and_names_what_did() {
     unsettled.into_iter().for_each(|(_, stored)| stored.settle());
     assert_eq!(tmp_count(folder.path()), 0);
     assert_eq!(again.size(&half).unwrap(), None);
+}
+
+#[test]
+fn a_start_takes_from_the_folder_of_uploads_only_what_is_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("blobs");
+    let identity = Identity { server: "one".to_owned(), database: "two".to_owned() };
+    let blobs = FsBlobs::open_home(&dir, &identity, Opening::New).unwrap();
+    let mut half = blobs.begin(&key(b"half")).unwrap();
+    half.write(b"ha").unwrap();
+    let name = std::fs::read_dir(dir.join("tmp")).unwrap().next().unwrap().unwrap().file_name();
+    drop((half, blobs));
+    std::fs::write(dir.join("tmp").join(name), "ha").unwrap();
+    std::fs::write(dir.join("tmp/notes.txt"), "of somebody").unwrap();
+
+    drop(FsBlobs::open_home(&dir, &identity, Opening::Known).unwrap());
+
+    assert_eq!(tmp_count(&dir), 1, "the upload that a kill cut off has gone");
+    assert_eq!(std::fs::read_to_string(dir.join("tmp/notes.txt")).unwrap(), "of somebody");
 }
 
 static FAILS: AtomicBool = AtomicBool::new(false);

@@ -7,19 +7,21 @@ use crate::support::server::TestServer;
 use crate::support::visit::{Visit, text};
 use crate::support::{NOW, TestDatabase};
 use crate::wipe::World;
+use diesel::prelude::*;
 use holdfast::app::App;
 use holdfast::blob::{BlobKey, BlobStore, Stored, Upload};
 use holdfast::clock::Clock;
 use holdfast::config::{Config, Options};
-use holdfast::domain::ground::{ReadFault, WriteFault};
+use holdfast::domain::ground::{Disk as Below, ReadFault, Sample, WriteFault};
 use holdfast::domain::id::RepositoryId;
 use holdfast::domain::object::{ObjectKind, TokenKind};
 use holdfast::domain::role::Role;
-use holdfast::domain::time::minutes;
+use holdfast::domain::time::{hours, minutes};
 use holdfast::domain::wipe::WipeState;
 use holdfast::error::Error;
 use holdfast::service::ground::Watch;
 use holdfast::service::{backup, wipe};
+use holdfast::store::schema::repositories;
 use holdfast::store::{self, Database, Store};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -314,8 +316,38 @@ fn room_on_the_disks_is_shown_and_told_before_it_ends() {
     look(&world.server);
 
     let html = text(&Visit::of(&world.server, owner).get("/"));
-
     assert!(html.contains("Room on the server") && html.contains("Backups: "), "{html}");
+
+    // Seven hours earlier there was twice as much: at this rate any disk is full within a day.
+    let now = world.server.read(|conn| Ok(store::ground::samples(conn, Below::Backups)?)).remove(0);
+    let before = Sample { at: NOW - hours(7), free_bytes: now.free_bytes.saturating_mul(2), ..now };
+    world.server.act(move |conn| Ok(store::ground::add_sample(conn, Below::Backups, before, before.at)?));
+    for _ in 0..2 {
+        world.server.app.clock.advance(hours(1));
+        look(&world.server);
+        assert_eq!(world.told("Holdfast: the disk of the backups is getting full"), 1, "once");
+    }
+    // The session from before has ended by now.
+    let html = text(&Visit::of(&world.server, owner).get("/"));
+    assert!(html.contains("full within a day at this rate"), "{html}");
+}
+
+#[test]
+fn a_device_that_can_store_no_more_objects_is_in_health() {
+    let server = TestServer::start();
+    let id = SimDevice::join(&server).id();
+    look(&server);
+    assert_eq!(server.request("GET", "/health", &[], b"").body, b"ok\n");
+    server.act(move |conn| {
+        let full = repositories::object_count.eq(store::repository::MAX_OBJECTS);
+        diesel::update(repositories::table.filter(repositories::device_id.eq(id))).set(full).execute(conn)?;
+        Ok(())
+    });
+
+    look(&server);
+
+    let health = text(&server.request("GET", "/health", &[], b""));
+    assert!(health.starts_with("degraded: 1 device has reached the most stored objects allowed"), "{health}");
 }
 
 #[test]

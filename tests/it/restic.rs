@@ -610,6 +610,28 @@ fn a_ticket_reads_what_there_was_at_its_restore_point() {
     assert_eq!(ticket.get("data/").status, 401, "it has expired");
 }
 
+#[test]
+fn what_opens_a_repository_is_put_back_from_the_database_before_it_is_read() {
+    let door = TestDoor::start();
+    let repository = door.repository();
+    let key = BlobKey::new(repository.id, ObjectKind::Keys, name(b"a key file"));
+    door.write(move |conn| {
+        store::kept_object::keep(conn, key.repository, key.kind, &key.name, b"a key file")?;
+        service::backup::received(conn, &key, 10, TokenKind::Agent, NOW)
+    });
+    let path = door.folder.join(repository.id.as_str()).join("keys").join(name(b"a key file").as_str());
+    assert!(!path.exists());
+
+    for bad in [None, Some("a kex file"), Some("a k")] {
+        if let Some(bad) = bad {
+            std::fs::write(&path, bad).unwrap();
+        }
+        let answer = repository.get(&format!("keys/{}", name(b"a key file")));
+        assert_eq!((answer.status, answer.text().as_str()), (200, "a key file"), "{bad:?}");
+        assert_eq!(std::fs::read(&path).unwrap(), b"a key file", "{bad:?}");
+    }
+}
+
 /// A disk that is full, or broken, for every write.
 struct NoWrites(Arc<dyn BlobStore>, io::ErrorKind);
 
