@@ -276,6 +276,24 @@ fn one_recipient_whom_the_server_refuses_holds_up_nobody() {
 }
 
 #[test]
+fn one_recipient_at_whose_name_the_server_hangs_up_holds_up_nobody() {
+    let database = TestDatabase::new();
+    let store = database.store();
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let sink = SmtpSink::start(&address);
+    let mailer = Mailer::smtp(&format!("smtp://{address}"), "Holdfast <holdfast@example.org>").unwrap();
+    for (email, at) in [("a@hangs-up.example", NOW - hours(1)), ("b@example.org", NOW)] {
+        let mail = Mail { to: Recipients::User(add_user(&store, email, "approver")), ..mail(None) };
+        store.write_blocking(move |conn| service::mail::enqueue(conn, &mail, at)).unwrap();
+    }
+
+    let summary = job::mail::run_once(&store, Some(&mailer), &Clock::fixed(NOW)).unwrap();
+
+    assert_eq!((summary.done_count, summary.failed_count), (1, 1));
+    assert_eq!(sink.letters().len(), 1, "in the same run");
+}
+
+#[test]
 fn a_test_mail_reaches_the_one_who_asks_and_is_written_down() {
     let database = TestDatabase::new();
     let store = database.store();
@@ -447,6 +465,10 @@ fn who_gets_or_loses_a_part_in_wipes_is_told_to_all_who_manage_people() {
             assert!(first.starts_with("Access changed: ") || first.starts_with("Access to wipes granted: "), "{first}");
             assert!(first.ends_with("@example.org") && mail.subject == first, "{first}");
             assert!(mail.body.contains("If this was not intended") && mail.body.contains("/users/"), "{}", mail.body);
+            // Frozen first: whoever is locked out next may have something under way. An owner before all goes on.
+            let steps = ["freeze", "user lock", "sessions end", "user add", "unfreeze"];
+            let places = steps.map(|it| mail.body.find(&format!("`holdfast admin {it}")));
+            assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{places:?} {}", mail.body);
             let has_part = ["invited", "gave Approver", "link for bob"].iter().any(|it| mail.body.contains(it));
             assert_eq!(mail.body.contains("may request wipes"), has_part, "{}", mail.body);
         }

@@ -1,4 +1,4 @@
-//! A mail server that keeps what it is given, and refuses the recipients of one domain.
+//! A mail server that keeps what it is given, refuses the recipients of one domain and hangs up on those of another.
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -42,6 +42,7 @@ fn serve(stream: TcpStream, kept: &Mutex<Vec<String>>) -> Option<()> {
         match verb.as_str() {
             "EHLO" => writer.write_all(b"250-sink\r\n250 8BITMIME\r\n").ok()?,
             "RCPT" if line.contains("@refused.example") => writer.write_all(b"550 no such mailbox\r\n").ok()?,
+            "RCPT" if line.contains("@hangs-up.example") => return None,
             "DATA" => {
                 writer.write_all(b"354 go on\r\n").ok()?;
                 kept.lock().unwrap().push(read_letter(&mut reader)?);
