@@ -121,6 +121,18 @@ fn locking_many_asks_for_a_password_entered_just_now_and_backing_up_does_not() {
 }
 
 #[test]
+fn one_by_one_nobody_locks_more_than_twenty_within_an_hour() {
+    let server = TestServer::start();
+    let visit = Visit::of(&server, owner(&server));
+    for at in 0..=20 {
+        let id = add(&server, &format!("laptop-{at}"), |_| {});
+        let answer = visit.post(&format!("/devices/{id}/lock-commands"), &[("request_key", &format!("form-{at}"))]);
+        assert_eq!(answer.status, if at < 20 { 303 } else { 409 }, "{at}: {}", text(&answer));
+    }
+    assert_eq!(queued(&server), 20);
+}
+
+#[test]
 fn more_than_five_hundred_at_once_are_refused() {
     let server = TestServer::start();
     let visit = Visit::of(&server, owner(&server));

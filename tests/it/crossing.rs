@@ -5,7 +5,10 @@ use crate::support::NOW;
 use crate::support::device::{SimDevice, token};
 use crate::support::people::{act_as, act_by, colleague, disable, person, take_roles};
 use crate::support::visit::{Visit, hidden, location, text};
+use diesel::prelude::*;
 use holdfast::domain::activity::{Action, Via};
+use holdfast::domain::continuity::Doubt;
+use holdfast::domain::device::DeviceFacts;
 use holdfast::domain::id::{RestoreId, UserId};
 use holdfast::domain::restore::RestoreState;
 use holdfast::domain::role::{Reach, Role};
@@ -13,6 +16,7 @@ use holdfast::domain::time::{days, hours};
 use holdfast::error::Error;
 use holdfast::service::device::Draft as DeviceDraft;
 use holdfast::service::restore::{self, Decision, Draft};
+use holdfast::store::schema::device_status;
 use holdfast::{job, service, store};
 
 /// Renames a device's person, like somebody who edits it.
@@ -123,6 +127,27 @@ fn a_device_gets_its_own_back_without_a_second_person() {
 
     assert_eq!((restore.state, restore.agreed.as_deref()), (RestoreState::Queued, None));
     std::mem::swap(&mut world.source, &mut world.target);
+    assert!(world.fetched().is_some());
+}
+
+#[test]
+fn a_restore_is_held_while_two_machines_may_be_asking_for_it() {
+    let mut world = World::new();
+    let draft = Draft { target: world.source.id(), reason: String::new(), ..world.draft.clone() };
+    world.asks(&draft).unwrap();
+    std::mem::swap(&mut world.source, &mut world.target);
+    assert!(world.target.check_in(&world.server, DeviceFacts::default()).commands.len() == 1);
+    let id = world.target.id();
+    let doubts = |doubt| {
+        world.server.act(move |conn| {
+            let row = device_status::table.find(id);
+            Ok(diesel::update(row).set(device_status::doubt.eq(doubt)).execute(conn)?)
+        })
+    };
+
+    assert_eq!(doubts(Doubt::TwoMachines), 1);
+    assert!(world.fetched().is_none(), "which of them would get the files?");
+    doubts(Doubt::None);
     assert!(world.fetched().is_some());
 }
 

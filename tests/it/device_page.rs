@@ -10,9 +10,11 @@ use diesel::prelude::*;
 use holdfast::domain::command::{CommandKind, CommandState};
 use holdfast::domain::device::{DeviceFacts, DeviceState, Encryption, Fact, Ownership};
 use holdfast::domain::id::{DeviceId, TeamId, UserId};
+use holdfast::domain::message::{LeftOut, RootAway};
 use holdfast::domain::proof::{Retest, TestCause};
 use holdfast::domain::role::Role;
 use holdfast::domain::time::{Time, days, hours};
+use holdfast::store::backup_attempt::BackupAttempt;
 use holdfast::store::device::Device;
 use holdfast::store::device_proof::DeviceProof;
 use holdfast::store::device_status::DeviceStatus;
@@ -420,6 +422,41 @@ fn a_device_without_a_backup_says_what_starts_the_first_one() {
     server.act(move |conn| service::policy::add(conn, &by, &draft, now));
 
     assert!(page(&visit, &path).contains("The first backup starts after the next check-in"));
+}
+
+#[test]
+fn what_keeps_backups_away_is_on_the_page_and_no_first_one_is_promised() {
+    let server = TestServer::start();
+    let visit = Visit::of(&server, owner(&server));
+    let id = add(&server, "laptop", |_| {});
+    let path = format!("/devices/{id}");
+    let by = crate::support::server::admin();
+    let requirements = vec![holdfast::domain::policy::Requirement::BackupEvery { minutes: 60 }];
+    let draft = service::policy::Draft { name: "Backups".to_owned(), team_id: None, requirements };
+    server.act(move |conn| service::policy::add(conn, &by, &draft, NOW));
+    assert!(page(&visit, &path).contains("The first backup starts"));
+    let away = RootAway { path: "/mnt/disk".to_owned(), reason: "it carries no mark".to_owned() };
+    let mut left_out = LeftOut::default();
+    left_out.add("/home/grace/pipe", "a pipe has no content that could be backed up");
+    let done = BackupAttempt::done(id, &left_out, &[away], NOW).unwrap();
+
+    let failing = BackupAttempt {
+        failing_since: Some(NOW - hours(3)),
+        failed_count: 4,
+        reason: "`/srv/data` carries no mark".to_owned(),
+        ..BackupAttempt::done(id, &LeftOut::default(), &[], NOW).unwrap()
+    };
+    server.act(move |conn| Ok(store::backup_attempt::set(conn, &failing)?));
+    let html = page(&visit, &path);
+    assert!(html.contains("4 tries have failed, the last ") && html.contains("`/srv/data` carries no mark"), "{html}");
+    assert!(html.contains("Last backup attempt"), "{html}");
+    assert!(!html.contains("The first backup starts"), "none can come: {html}");
+
+    server.act(move |conn| Ok(store::backup_attempt::set(conn, &done)?));
+    let html = page(&visit, &path);
+    assert!(html.contains("/mnt/disk</span> was not backed up: it carries no mark"), "{html}");
+    assert!(html.contains("1 entry left out") && html.contains("/home/grace/pipe"), "{html}");
+    assert!(html.contains("a pipe has no content that could be backed up"), "{html}");
 }
 
 #[test]
