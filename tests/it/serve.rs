@@ -5,6 +5,8 @@ use actix_web::web::Data;
 use holdfast::error::Error;
 use holdfast::store::{Conn, Database, Store};
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 fn holdfast() -> Command {
@@ -109,6 +111,46 @@ fn the_host_has_the_last_word_while_the_server_runs_and_when_it_does_not() {
         let (is_done, text) = admin(&data, &["user", "lock", "eve@example.org"]);
         assert!(!is_done && text.contains("there is no such user"), "{text}");
     }
+}
+
+/// The program where any account can run it, and an account that is not root's, which may read all.
+fn of_nobody(folder: &std::path::Path, command: &mut Command) {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let nobody = 65_534;
+    std::os::unix::fs::chown(folder, Some(nobody), Some(nobody)).unwrap();
+    command.uid(nobody).gid(nobody);
+}
+
+#[test]
+fn a_server_may_open_what_the_system_allows_and_its_memory_is_closed_to_its_own_account() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("holdfast");
+    std::fs::copy(env!("CARGO_BIN_EXE_holdfast"), &program).unwrap();
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -Sn 256; exec \"$@\"", "sh"]).arg(&program);
+    command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(folder.path().join("data"));
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    of_nobody(folder.path(), &mut command);
+    let mut child = command.spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("/set-up/") {
+        line.clear();
+        assert_ne!(out.read_line(&mut line).unwrap(), 0, "the server ended before it began");
+    }
+    let of_child = format!("/proc/{}", child.id());
+    let limits = std::fs::read_to_string(format!("{of_child}/limits")).unwrap();
+    // What shows the memory of a process belongs to root where not even its own account may look.
+    let owner = std::fs::metadata(format!("{of_child}/environ")).unwrap().uid();
+    child.kill().unwrap();
+    child.wait().unwrap();
+
+    let files = limits.lines().find_map(|it| it.strip_prefix("Max open files")).unwrap();
+    let files: Vec<_> = files.split_whitespace().collect();
+    assert!(files[0] == files[1] && files[0] != "256", "{files:?}");
+    assert_eq!(owner, 0);
 }
 
 async fn health(store: &Store) -> (u16, String) {
