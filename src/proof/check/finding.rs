@@ -285,6 +285,11 @@ impl Finding {
             TestResult::Partial if self.file_count == 0 => "Every object this backup needs is intact, but it contains \
              no files, so there is nothing to prove. Check which folders the device protects."
                 .to_owned(),
+            // Why it is not proven all the same is said after this.
+            TestResult::Partial if self.coverage.is_whole() => format!(
+                "{} of {files} came back with the content that the device had.",
+                number(self.coverage.matched_files)
+            ),
             TestResult::Partial => format!(
                 "{} of {files} proven. The others, {} with {}, were not compared: they changed during the backup, \
                  could not be read, or are not in the device's list. That is too much to call the backup proven.",
