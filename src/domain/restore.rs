@@ -194,6 +194,11 @@ pub enum Refusal {
     NothingChosen,
     #[error("choose at most 10,000 files, or their folders")]
     TooMany,
+    #[error(
+        "these are more files than a device can report back after one restore. Choose some of the folders, and restore \
+         the others after them"
+    )]
+    MoreThanOneReport,
     #[error("the restore point holds none of the chosen files")]
     NoSuchFiles,
     #[error("the restore is “{}”: there is nothing to cancel", .0.name())]

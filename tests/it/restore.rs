@@ -381,6 +381,23 @@ fn a_result_counts_only_for_what_it_was_compared_with() {
 }
 
 #[test]
+fn more_files_than_one_report_takes_are_refused_before_anything_is_ordered() {
+    let world = World::new();
+    let draft = world.draft.clone();
+    let plan =
+        act_by(&world.server, world.operator, Via::Web, Reach::All, move |conn, by| restore::plan(conn, by, &draft));
+    let keys = world.server.app.proof_keys.clone().unwrap();
+    let file = |n: u32| ManifestFile { path: format!("/home/ada/{}/{n:0150}", n % 7), size: 1, sha256: "0".repeat(64) };
+    let manifest = Manifest { header: world.manifest.header.clone(), files: (0..300_000).map(file).collect() };
+    let plan = plan.unwrap();
+    let prepare = |selection: &Selection| restore::prepare(&plan, &manifest, selection, &*keys, NOW);
+
+    let all = prepare(&Selection::All).unwrap_err().to_string();
+    assert!(all.contains("Choose some of the folders"), "{all}");
+    prepare(&Selection::Paths(vec!["/home/ada/3".to_owned()])).unwrap();
+}
+
+#[test]
 fn a_point_that_is_not_proven_needs_a_tick() {
     let world = World::new();
     let point = world.draft.point;

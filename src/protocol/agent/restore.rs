@@ -21,8 +21,8 @@ impl Incoming for RestoreProgress {
 }
 
 impl Incoming for RestoreResult {
-    // Each file with its path and hash: some hundred thousand.
-    const LIMIT: usize = 64 << 20;
+    // Each file with its path and hash: some hundred thousand. A restore of more is refused before it is ordered.
+    const LIMIT: usize = restore::MAX_REPORT;
 }
 
 #[post("/agent/v1/restores/{id}/progress")]

@@ -83,6 +83,9 @@ pub struct Prepared {
     byte_count: i64,
 }
 
+/// The longest report of a restore that is taken, in bytes.
+pub const MAX_REPORT: usize = 96 << 20;
+
 /// Seals a ticket and the repository's master key to the target device; only the proof side can.
 pub trait Reseal {
     /// What goes into the order.
@@ -165,6 +168,9 @@ pub fn prepare(
     if count == 0 {
         return Err(Refusal::NoSuchFiles.into());
     }
+    if report_bytes(manifest.files.iter().map(|it| it.path.as_str()).filter(|it| chosen.covers(it))) > MAX_REPORT {
+        return Err(Refusal::MoreThanOneReport.into());
+    }
     let id = RestoreId::generate(now);
     let ticket = secret::generate("hf_restore_")?;
     Ok(Prepared {
@@ -175,6 +181,16 @@ pub fn prepare(
         file_count: count,
         byte_count: i64::try_from(bytes).unwrap_or(i64::MAX),
     })
+}
+
+/// What the device's report of these files takes at most, in bytes of JSON: each path as restored, and once more as kept
+/// or as failed with a reason.
+fn report_bytes<'a>(paths: impl Iterator<Item = &'a str>) -> usize {
+    // The size, the hash and the names of the fields.
+    const BESIDE: usize = 160;
+    paths
+        .map(|it| 2 * (it.len() + it.bytes().filter(|byte| matches!(byte, b'"' | b'\\' | ..0x20)).count() * 5) + BESIDE)
+        .sum()
 }
 
 /// Orders a restore; wake the target device after the commit.
@@ -489,4 +505,31 @@ fn record(
         activity::record(conn, actor, &act.on(restore.device_id), now)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::manifest::ManifestFile;
+    use crate::domain::message::{RestoreFailure, RestoreResult};
+
+    #[test]
+    fn a_report_is_never_longer_than_was_reckoned() {
+        for name in ["a", "/home/ada/\"quoted\" and \\ back", "\u{1}\u{1f}\n\t", "\u{7f}ünïcödé ", &"x\\".repeat(2000)]
+        {
+            let paths: Vec<String> = (0..50).map(|it| format!("{name}{it}")).collect();
+            let files =
+                paths.iter().map(|path| ManifestFile { path: path.clone(), size: u64::MAX, sha256: "0".repeat(64) });
+            let kept = RestoreResult { files: files.collect(), kept: paths.clone(), ..RestoreResult::default() };
+            let reason = "what was read back from the disk is not what was written".to_owned();
+            let failures = paths.iter().map(|path| RestoreFailure { path: path.clone(), reason: reason.clone() });
+            let failed = RestoreResult { failures: failures.collect(), ..RestoreResult::default() };
+
+            for report in [kept, failed] {
+                let bytes = serde_json::to_vec(&report).unwrap().len();
+                let reckoned = report_bytes(paths.iter().map(String::as_str));
+                assert!(bytes <= reckoned + 100, "{name:?}: {bytes} of {reckoned}");
+            }
+        }
+    }
 }
