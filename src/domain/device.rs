@@ -1,6 +1,6 @@
 //! A device, what it reports about itself, and how far that can be believed.
 use crate::domain::text::text_enum;
-use crate::domain::time::Time;
+use crate::domain::time::{Time, days};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -92,6 +92,41 @@ pub struct Fact<T> {
     pub value: T,
     pub source: String,
     pub measured_at: Time,
+}
+
+/// How long a device's word counts after it was measured.
+pub const FACT_HOLDS: Duration = days(7);
+
+/// How far a device's clock may be ahead.
+const DEVICE_CLOCK: Duration = days(1);
+
+/// Whether a device's word of `measured_at` still counts.
+pub fn still_holds(measured_at: Time, now: Time) -> bool {
+    measured_at + FACT_HOLDS >= now && measured_at <= now + DEVICE_CLOCK
+}
+
+/// What is known of a device's encryption at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EncryptionNow {
+    pub state: Encryption,
+    /// It is the device's last word, and too old to be relied on.
+    pub is_old: bool,
+}
+
+impl EncryptionNow {
+    /// By the device's word of `measured_at`. While two machines may speak for the device (`is_doubted`), nobody knows
+    /// which of them it is of.
+    pub fn of(said: Encryption, measured_at: Option<Time>, is_doubted: bool, now: Time) -> Self {
+        if is_doubted {
+            return Self { state: Encryption::Unknown, is_old: false };
+        }
+        Self { state: said, is_old: measured_at.is_some_and(|at| !still_holds(at, now)) }
+    }
+
+    /// What a decision may rest on.
+    pub fn relied_on(self) -> Encryption {
+        if self.is_old && self.state == Encryption::On { Encryption::Unknown } else { self.state }
+    }
 }
 
 /// What a device reports about itself at a check-in; what it does not know is absent.
@@ -227,6 +262,20 @@ mod tests {
 
     fn origin(source: &str, measured_at: Time) -> Origin<'_> {
         Origin { source_field: "s", source, measured_at_field: "m", measured_at }
+    }
+
+    #[test]
+    fn a_word_on_encryption_is_relied_on_while_it_is_recent_and_its_machine_is_known() {
+        let now = Time::from_millis(1_795_356_371_000);
+        let relied_on = |said, at, is_doubted| EncryptionNow::of(said, at, is_doubted, now).relied_on();
+        for said in Encryption::ALL {
+            assert_eq!(relied_on(*said, Some(now - days(6)), false), *said);
+            assert_eq!(relied_on(*said, Some(now - days(6)), true), Encryption::Unknown);
+        }
+        for at in [now - days(8), now + days(2)] {
+            assert_eq!(relied_on(Encryption::On, Some(at), false), Encryption::Unknown);
+            assert_eq!(relied_on(Encryption::Off, Some(at), false), Encryption::Off, "that it was not is no less true");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Nothing is compliant by default: what is not known, was measured too long ago, or comes from the future is
 //! unknown, and unknown is never compliant.
-use crate::domain::device::{DeviceFacts, Encryption, Fact};
+use crate::domain::device::{self, DeviceFacts, Encryption, FACT_HOLDS, Fact};
 use crate::domain::fields::FieldErrors;
 use crate::domain::id::PolicyId;
 use crate::domain::name;
@@ -265,10 +265,6 @@ pub enum Value {
     Passcode(bool),
 }
 
-/// How long a fact counts after it was measured.
-const FACT_HOLDS: Duration = days(7);
-/// How much a device's clock may be ahead.
-const DEVICE_CLOCK: Duration = days(1);
 /// How much the server's own clock may have been set back without alarm.
 const SERVER_CLOCK: Duration = minutes(1);
 
@@ -348,7 +344,7 @@ fn from_fact<T>(
         return Found { outcome: Compliance::Unknown, value: Value::Nothing, since: None, source: String::new() };
     };
     let (outcome, value) = judge(&fact.value);
-    let holds = fact.measured_at + FACT_HOLDS >= now && fact.measured_at <= now + DEVICE_CLOCK;
+    let holds = device::still_holds(fact.measured_at, now);
     if holds {
         Found { outcome, value, since, source: fact.source.clone() }
     } else {

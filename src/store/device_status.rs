@@ -1,6 +1,6 @@
 //! What changes with each check-in of a device: one narrow row.
 use crate::domain::continuity::{Continuity, Doubt};
-use crate::domain::device::{DeviceFacts, Encryption};
+use crate::domain::device::{DeviceFacts, Encryption, EncryptionNow};
 use crate::domain::id::DeviceId;
 use crate::domain::policy::Since;
 use crate::domain::time::Time;
@@ -76,6 +76,12 @@ impl DeviceStatus {
     /// What the device said, each with its source and time.
     pub fn facts(&self) -> QueryResult<DeviceFacts> {
         from_json(&self.facts)
+    }
+
+    /// What is known of its encryption.
+    pub fn encryption_now(&self, now: Time) -> QueryResult<EncryptionNow> {
+        let measured_at = self.facts()?.encryption.map(|it| it.measured_at);
+        Ok(EncryptionNow::of(self.encryption, measured_at, self.doubt.stands(), now))
     }
 
     /// Since when facts have had their values.

@@ -1,11 +1,12 @@
 //! The three answers at the top of a device's page.
-use crate::domain::device::{DeviceFacts, DeviceState, Encryption, Fact};
+use crate::domain::device::{DeviceFacts, DeviceState, Encryption, EncryptionNow, Fact};
 use crate::domain::policy::{Finding, Requirement};
 use crate::domain::proof::{Evidence, Grade};
 use crate::domain::time::{Time, days};
 use crate::domain::words::counted;
 use crate::store::backup_attempt::BackupAttempt;
 use crate::store::device_proof::DeviceProof;
+use crate::store::device_status::DeviceStatus;
 use crate::store::restore_point::RestorePoint;
 use crate::web::filter::count;
 use crate::web::layout::Layout;
@@ -27,22 +28,23 @@ impl Answer {
     }
 }
 
-/// How long a device's report about its encryption counts.
-const FACT_HOLDS: std::time::Duration = days(7);
-
 /// "Encrypted?"
-pub fn encrypted(facts: &DeviceFacts, last_seen_at: Option<Time>, state: DeviceState, layout: &Layout) -> Answer {
+pub fn encrypted(facts: &DeviceFacts, status: &DeviceStatus, state: DeviceState, layout: &Layout) -> Answer {
     let Some(fact) = &facts.encryption else {
-        let why = match last_seen_at {
+        let why = match status.last_seen_at {
             None => "This device has never checked in.",
             Some(_) => "The device cannot tell.",
         };
         return Answer { tone: "", icon: "circle-help", headline: "Unknown".to_owned(), lines: vec![why.to_owned()] };
     };
-    let is_old = fact.measured_at + FACT_HOLDS < layout.now
-        || fact.measured_at > layout.now + days(1)
-        || state != DeviceState::Enrolled;
-    let (tone, icon, word) = match (fact.value.state, is_old) {
+    let is_doubted = status.doubt.stands() && state == DeviceState::Enrolled;
+    if is_doubted {
+        let why = "It is not clear which machine speaks for this device, so its word on this counts for neither.";
+        return Answer { tone: "", icon: "circle-help", headline: "Unknown".to_owned(), lines: vec![why.to_owned()] };
+    }
+    let known = EncryptionNow::of(fact.value.state, Some(fact.measured_at), false, layout.now);
+    let is_old = known.is_old || state != DeviceState::Enrolled;
+    let (tone, icon, word) = match (known.state, is_old) {
         (Encryption::On, false) => ("t-proven", "lock", "Yes"),
         (Encryption::On, true) => ("", "lock", "Yes, when last measured"),
         (Encryption::Off, _) => ("t-lost", "lock-open", "No"),

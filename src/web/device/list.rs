@@ -3,7 +3,7 @@ use super::choice::{Chip, Choice, chips, choices};
 use super::column::{self, Column, Heading, headings};
 use super::query::ListQuery;
 use crate::clock::Clock;
-use crate::domain::device::Encryption;
+use crate::domain::device::{Encryption, EncryptionNow};
 use crate::domain::id::DeviceId;
 use crate::domain::loss::Part;
 use crate::domain::proof::{Evidence, Grade, part_in_words};
@@ -92,10 +92,16 @@ pub(in crate::web) struct Row {
     pub listed: ListedDevice,
     pub evidence: Evidence,
     pub grade: Grade,
-    pub encryption: Encryption,
+    pub encryption: EncryptionNow,
     pub is_unknown: bool,
     /// What a wipe would lose now, in a few words.
     pub if_wiped: String,
+}
+
+/// What cannot be read of a device's word is not known.
+fn encryption(listed: &ListedDevice, now: Time) -> EncryptionNow {
+    let known = listed.status.as_ref().and_then(|it| it.encryption_now(now).ok());
+    known.unwrap_or(EncryptionNow { state: Encryption::Unknown, is_old: false })
 }
 
 impl Row {
@@ -104,7 +110,7 @@ impl Row {
         Self {
             evidence,
             grade: evidence.grade(layout.now),
-            encryption: listed.status.as_ref().map_or(Encryption::Unknown, |it| it.encryption),
+            encryption: encryption(&listed, layout.now),
             is_unknown: loss.part() == Some(Part::CannotSay),
             if_wiped: loss.short(&|at| layout.zone.short(at)),
             listed,

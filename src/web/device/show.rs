@@ -234,7 +234,7 @@ impl ShowPage {
         };
         Ok(Self {
             grade: evidence.grade(layout.now),
-            encrypted: answer::encrypted(&facts, read.status.last_seen_at, read.device.state, &layout),
+            encrypted: answer::encrypted(&facts, &read.status, read.device.state, &layout),
             proven: answer::proven(&proof_facts, &layout),
             wiped: web_loss::shown(&told(&read.known), &layout),
             strip: strip(&read.points, &layout.zone, read.device.enrolled_at, layout.now),

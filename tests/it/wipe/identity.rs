@@ -61,7 +61,11 @@ fn two_machines_with_one_identity_are_noticed_shown_and_told() {
         let page = text(&visitor.get(&path));
         assert!(page.contains("Two machines use this device’s identity"), "{page}");
         assert!(page.contains("Enroll again"), "{page}");
+        assert!(!page.contains("keeps the data unreadable"), "of which machine was that said? {page}");
     }
+    assert_eq!(facts.encryption, Encryption::Unknown);
+    let page = text(&visitor.get(&format!("/devices/{}", world.device.id())));
+    assert!(page.contains("It is not clear which machine speaks for this device"), "{page}");
 }
 
 #[test]
