@@ -1,10 +1,11 @@
 //! What every page shows in its frame: waiting approvals, and damage to the store.
 use crate::domain::device::DeviceState;
 use crate::domain::id::{DeviceId, UserId};
+use crate::domain::restore::RestoreState;
 use crate::domain::role::Reach;
 use crate::domain::wipe::WipeState;
 use crate::store::Conn;
-use crate::store::schema::{device_proof, devices, objects, repositories, wipe_requests};
+use crate::store::schema::{device_proof, devices, objects, repositories, restores, wipe_requests};
 use diesel::dsl::{count, count_star};
 use diesel::prelude::*;
 
@@ -15,6 +16,19 @@ pub fn approvals_waiting(conn: &mut Conn, reach: &Reach, approver: UserId) -> Qu
         .inner_join(devices::table.on(devices::id.eq(wipe_requests::device_id)))
         .filter(wipe_requests::state.eq_any([WipeState::Requested, WipeState::Held]))
         .filter(wipe_requests::requested_by.ne(approver))
+        .select(count_star());
+    match reach {
+        Reach::All => waiting.first(conn),
+        Reach::Teams(teams) => waiting.filter(devices::team_id.eq_any(teams.clone())).first(conn),
+    }
+}
+
+/// How many restores to other devices wait for a second person, of those that somebody sees and did not ask for.
+pub fn restores_waiting(conn: &mut Conn, reach: &Reach, approver: UserId) -> QueryResult<i64> {
+    let waiting = restores::table
+        .inner_join(devices::table.on(devices::id.eq(restores::device_id)))
+        .filter(restores::state.eq(RestoreState::Requested))
+        .filter(restores::requested_by.ne(approver))
         .select(count_star());
     match reach {
         Reach::All => waiting.first(conn),

@@ -215,6 +215,8 @@ pub struct Target {
     /// As it reports itself; none before its first check-in.
     pub encryption: Option<Encryption>,
     pub last_seen_at: Option<Time>,
+    /// When two of its check-ins are missed.
+    pub heard_until: Option<Time>,
 }
 
 /// Enrolled devices within reach to which something can be restored, newest first.
@@ -242,6 +244,7 @@ pub fn targets(conn: &mut Conn, reach: &Reach, search: &str, limit: i64) -> Quer
             devices::enrolled_at,
             device_status::encryption.nullable(),
             device_status::last_seen_at.nullable(),
+            device_status::heard_until.nullable(),
         ))
         .into_boxed();
     if let Reach::Teams(teams) = reach {

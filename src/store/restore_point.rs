@@ -7,6 +7,7 @@ use crate::domain::time::Time;
 use crate::store::Conn;
 use crate::store::column::from_json;
 use crate::store::schema::restore_points;
+use diesel::dsl::exists;
 use diesel::prelude::*;
 
 /// A snapshot that the server received, or that a device reported. The names of its excluded files may take
@@ -109,6 +110,11 @@ pub struct Reported {
 /// A restore point by its id.
 pub fn find(conn: &mut Conn, id: RestorePointId) -> QueryResult<Option<RestorePoint>> {
     restore_points::table.find(id).select(RestorePoint::as_select()).first(conn).optional()
+}
+
+/// Whether any restore point was ever proven.
+pub fn has_proven(conn: &mut Conn) -> QueryResult<bool> {
+    diesel::select(exists(restore_points::table.filter(restore_points::proven_at.is_not_null()))).get_result(conn)
 }
 
 /// The files the device left out of a point's comparison because they changed or could not be read.

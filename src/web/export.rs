@@ -102,11 +102,17 @@ pub fn iso(at: Option<Time>) -> String {
     at.map(Time::iso).unwrap_or_default()
 }
 
+/// The filter of an address without what was left open: "kind=&state=open" is "state=open".
+fn chosen(filter: &str) -> String {
+    let pairs = filter.split('&').filter(|it| it.split_once('=').is_some_and(|(_, value)| !value.is_empty()));
+    pairs.collect::<Vec<_>>().join("&")
+}
+
 /// Records who took which list; returns the number of the entry.
 ///
 /// # Errors
 /// When the database refuses; then nothing is handed out.
 pub async fn record(by: &SignedIn, store: &Store, list: &'static str, filter: String, now: Time) -> Result<i64> {
-    let actor = by.actor();
+    let (actor, filter) = (by.actor(), chosen(&filter));
     store.act(move |conn| service::activity::exported(conn, &actor, list, &filter, now)).await
 }

@@ -107,6 +107,8 @@ pub struct Layout {
     pub path: String,
     /// Wipe requests waiting for an approver; none for people who cannot approve.
     pub approvals_waiting: Option<i64>,
+    /// How many of them are restores to other devices.
+    pub restores_waiting: i64,
     /// Wipes under way that this person may stop.
     pub stoppable_wipes: i64,
     has_failed_test: bool,
@@ -139,6 +141,7 @@ pub struct Damage {
 #[derive(Default)]
 struct Frame {
     approvals_waiting: Option<i64>,
+    restores_waiting: i64,
     stoppable_wipes: i64,
     has_failed_test: bool,
     is_demo: bool,
@@ -159,6 +162,7 @@ impl Layout {
             let (grants, person) = (layout.grants.clone(), layout.person.as_ref().map(|it| it.id));
             let frame = store.read(move |conn| read_frame(conn, &grants, person)).await?;
             layout.approvals_waiting = frame.approvals_waiting;
+            layout.restores_waiting = frame.restores_waiting;
             layout.stoppable_wipes = frame.stoppable_wipes;
             layout.has_failed_test = frame.has_failed_test;
             layout.is_demo = frame.is_demo;
@@ -187,6 +191,7 @@ impl Layout {
             grants: who.as_ref().map(|it| it.grants.clone()).unwrap_or_default(),
             path: request.path().to_owned(),
             approvals_waiting: None,
+            restores_waiting: 0,
             stoppable_wipes: 0,
             has_failed_test: false,
             is_demo: false,
@@ -325,6 +330,10 @@ fn read_frame(conn: &mut Conn, grants: &Grants, person: Option<UserId>) -> Resul
     frame.ground = store::ground::find(conn)?;
     if let Some(reach) = grants.reach(Permission::ApproveWipe) {
         frame.approvals_waiting = Some(store::attention::approvals_waiting(conn, &reach, person)?);
+    }
+    if let Some(reach) = grants.reach(Permission::ApproveRestore) {
+        frame.restores_waiting = store::attention::restores_waiting(conn, &reach, person)?;
+        frame.approvals_waiting = Some(frame.approvals_waiting.unwrap_or(0) + frame.restores_waiting);
     }
     if let Some(reach) = grants.reach(Permission::StopWipe) {
         frame.stoppable_wipes = store::wipe::count(conn, &BEFORE_DELIVERY, &reach)?;

@@ -68,6 +68,8 @@ struct Read {
     in_doubt: i64,
     has_second_approver: bool,
     has_backup: bool,
+    /// Also where it no longer holds, or cannot be read now.
+    has_proof: bool,
     has_two_settled: bool,
     has_key_copy: bool,
     has_sent_mail: bool,
@@ -128,6 +130,7 @@ fn read(conn: &mut Conn, reach: &Reach, now: Time) -> Result<Read> {
         ages: device_list::ages(conn, reach, &cuts, now)?,
         has_backup: page.devices.iter().any(|it| it.proof.as_ref().is_some_and(|it| it.stored_at.is_some()))
             || counts.lose_all < counts.all,
+        has_proof: store::restore_point::has_proven(conn)?,
         worst: page.devices,
         failed: restore_test_list::standing_failures(conn, reach, 5)?,
         lost: store::attention::lost(conn, reach)?,
@@ -181,7 +184,7 @@ fn steps(read: &Read, layout: &Layout) -> Vec<Step> {
         step(read.counts.all > 0, "Enroll one device: this server provides the agent and the command", "/enrollment"),
         step(read.asks_for_backups, "Write a policy that asks for backups", "/policies/new"),
         step(read.has_backup, "Back the device up", "/devices"),
-        step(read.counts.proof_holds > 0, "See its restore test pass", "/restore-tests"),
+        step(read.has_proof, "See its restore test pass", "/restore-tests"),
         step(read.has_second_approver, "Invite someone who approves wipes", "/users"),
         step(
             read.has_two_settled,

@@ -226,6 +226,9 @@ impl WherePage {
     fn described(&self, it: &Target) -> String {
         let person = if it.person.trim().is_empty() { "no person" } else { &it.person };
         let seen = match it.last_seen_at {
+            Some(at) if it.heard_until.is_none_or(|until| until <= self.layout.now) => {
+                format!("silent, last seen {}", self.layout.since(at))
+            }
             Some(at) => format!("last seen {}", self.layout.since(at)),
             None => "never seen".to_owned(),
         };
