@@ -8,7 +8,7 @@ use crate::domain::id::PolicyId;
 use crate::domain::name;
 use crate::domain::proof::Evidence;
 use crate::domain::text::text_enum;
-use crate::domain::time::{Time, days, minutes};
+use crate::domain::time::{Time, minutes};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -482,7 +482,7 @@ mod tests {
     use super::*;
     use crate::domain::device::EncryptionFact;
     use crate::domain::proof::Held;
-    use crate::domain::time::hours;
+    use crate::domain::time::{days, hours};
     use Compliance::{Compliant, NotCompliant, Unknown};
 
     const NOW: Time = Time::from_millis(1_795_356_371_000);

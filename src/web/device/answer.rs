@@ -2,7 +2,7 @@
 use crate::domain::device::{DeviceFacts, DeviceState, Encryption, EncryptionNow, Fact};
 use crate::domain::policy::{Finding, Requirement};
 use crate::domain::proof::{Evidence, Grade};
-use crate::domain::time::{Time, days};
+use crate::domain::time::Time;
 use crate::domain::words::counted;
 use crate::store::backup_attempt::BackupAttempt;
 use crate::store::device_proof::DeviceProof;
