@@ -43,6 +43,12 @@ pub struct DeviceStatus {
     pub doubt_since: Option<Time>,
 }
 
+/// What is known of a device's encryption by the columns of its row.
+pub(super) fn encryption_now(facts: &str, said: Encryption, doubt: Doubt, now: Time) -> QueryResult<EncryptionNow> {
+    let facts: DeviceFacts = from_json(facts)?;
+    Ok(EncryptionNow::of(said, facts.encryption.map(|it| it.measured_at), doubt.stands(), now))
+}
+
 impl DeviceStatus {
     /// The row of a device that has never checked in.
     pub fn new(device_id: DeviceId) -> Self {
@@ -80,8 +86,7 @@ impl DeviceStatus {
 
     /// What is known of its encryption.
     pub fn encryption_now(&self, now: Time) -> QueryResult<EncryptionNow> {
-        let measured_at = self.facts()?.encryption.map(|it| it.measured_at);
-        Ok(EncryptionNow::of(self.encryption, measured_at, self.doubt.stands(), now))
+        encryption_now(&self.facts, self.encryption, self.doubt, now)
     }
 
     /// Since when facts have had their values.

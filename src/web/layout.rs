@@ -304,6 +304,16 @@ impl Layout {
         format!("{}. Times are in {}; dates without a year are in {}.", zone.full(now), zone.name(), zone.year(now))
     }
 
+    /// How many restores to other devices wait for this reader's approval.
+    pub const fn restores_to_approve(&self) -> i64 {
+        self.restores_waiting
+    }
+
+    /// How many wipe requests wait for this reader's approval.
+    pub fn wipes_to_approve(&self) -> i64 {
+        self.approvals_waiting.unwrap_or(0) - self.restores_waiting
+    }
+
     /// The icon of the browser's tab: red while something needs a person now.
     pub fn favicon(&self) -> String {
         let stands = self.ground == Ground::default();

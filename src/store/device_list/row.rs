@@ -1,10 +1,11 @@
 //! The devices of one page, read completely in one statement.
 use crate::domain::continuity::Doubt;
-use crate::domain::device::{DeviceState, Encryption, Ownership, Platform};
+use crate::domain::device::{DeviceState, Encryption, EncryptionNow, Ownership, Platform};
 use crate::domain::id::{DeviceId, TeamId};
 use crate::domain::time::Time;
 use crate::store::Conn;
 use crate::store::device_proof::DeviceProof;
+use crate::store::device_status::encryption_now;
 use crate::store::schema::{device_proof, device_status, devices, teams};
 use diesel::prelude::*;
 use std::collections::HashMap;
@@ -42,6 +43,8 @@ pub struct Named {
 #[diesel(table_name = device_status)]
 pub struct Status {
     pub last_seen_at: Option<Time>,
+    /// JSON, as the row of the device has it.
+    pub facts: String,
     pub encryption: Encryption,
     pub changed_files: Option<i64>,
     pub changed_bytes: Option<i64>,
@@ -57,6 +60,11 @@ impl Status {
     /// name: it must not pass for none.
     pub fn roots_away(&self) -> Vec<String> {
         serde_json::from_str(&self.roots_away).unwrap_or_else(|_unreadable| vec!["a folder".to_owned()])
+    }
+
+    /// What is known of the device's encryption.
+    pub fn encryption_now(&self, now: Time) -> QueryResult<EncryptionNow> {
+        encryption_now(&self.facts, self.encryption, self.doubt, now)
     }
 }
 
