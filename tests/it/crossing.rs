@@ -270,7 +270,7 @@ fn the_page_of_targets_tells_a_machine_that_was_just_made_from_the_one_that_is_m
     let visit = Visit::of(&world.server, world.operator);
     let (base, point) = (format!("/devices/{}/restore", world.source.id()), world.draft.point.to_string());
 
-    world.target.check_in(&world.server, holdfast::domain::device::DeviceFacts::default());
+    world.target.check_in(&world.server, DeviceFacts::default());
 
     let page = text(&visit.post(&format!("{base}/where"), &[("point", &point)]));
 
