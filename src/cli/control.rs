@@ -178,9 +178,10 @@ pub fn ask(data: &Path, request: &Request) -> anyhow::Result<Answer> {
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut text = serde_json::to_string(request)?;
     text.push('\n');
-    let line = exchange(stream, &text).map_err(|error| match error.kind() {
-        ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof => anyhow!(CUT_OFF),
-        _ => anyhow::Error::new(error).context("waiting for the server's answer"),
+    let cuts = [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe, ErrorKind::UnexpectedEof];
+    let line = exchange(stream, &text).map_err(|error| {
+        let is_cut = cuts.contains(&error.kind());
+        if is_cut { anyhow!(CUT_OFF) } else { anyhow::Error::new(error).context("waiting for the server's answer") }
     })?;
     serde_json::from_str(&line).map_err(|error| anyhow!("the server's answer is not understood: {error}"))
 }

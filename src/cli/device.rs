@@ -98,9 +98,10 @@ impl ReadOptions {
     /// Opens the database for reading; a server may be writing.
     pub fn open(&self, file: Options) -> anyhow::Result<Store> {
         let given = Options { data: self.data.clone(), database: self.database.clone(), ..Options::default() };
-        match Config::new(given.or(Options { no_prove: None, ..file }))?.database {
-            Database::Sqlite(path) if is_read_only(&path) => Store::open_on_read_only_disk(&path),
-            database => Store::open_read_only(&database),
+        let database = Config::new(given.or(Options { no_prove: None, ..file }))?.database;
+        match &database {
+            Database::Sqlite(path) if is_read_only(path) => Store::open_on_read_only_disk(path),
+            Database::Sqlite(_) | Database::Postgres(_) => Store::open_read_only(&database),
         }
     }
 }

@@ -55,6 +55,8 @@ impl Fault {
     }
 }
 
+const GO_BACK: &str = "Nothing was changed. Go back and correct it.";
+
 impl From<&Error> for Fault {
     fn from(error: &Error) -> Self {
         use StatusCode as S;
@@ -65,43 +67,35 @@ impl From<&Error> for Fault {
                 "It works once and for a limited time. An owner can make a new one; for the first owner, \
                  holdfast admin setup-link --data DIR prints one.",
             ),
-            Error::NotFound(what) => Self::new(
-                S::NOT_FOUND,
-                format!("There is no such {what}"),
-                "It may have been removed, or your roles may not reach it.",
-            ),
+            Error::NotFound(what) => {
+                let why = "It may have been removed, or your roles may not reach it.";
+                Self::new(S::NOT_FOUND, format!("There is no such {what}"), why)
+            }
             Error::SignInNeeded => Self {
                 sign_in_needed: true,
                 ..Self::new(
                     S::UNAUTHORIZED,
                     "Sign in to continue",
-                    "Your session has ended. What you sent was \
-                 not done.",
+                    "Your session has ended. What you sent was not done.",
                 )
             },
-            Error::Forbidden => Self::new(
-                S::FORBIDDEN,
-                "Your roles do not allow this",
-                "Nothing was changed. An owner can give you the role you need.",
-            ),
+            Error::Forbidden => {
+                let text = "Nothing was changed. An owner can give you the role you need.";
+                Self::new(S::FORBIDDEN, "Your roles do not allow this", text)
+            }
             Error::Invalid(fields) => Self {
                 fields: fields.clone(),
-                ..Self::new(
-                    S::UNPROCESSABLE_ENTITY,
-                    "Something is missing or wrong",
-                    "Nothing was changed. Go back and correct it.",
-                )
+                ..Self::new(S::UNPROCESSABLE_ENTITY, "Something is missing or wrong", GO_BACK)
             },
             Error::Refused(why) => Self::new(S::CONFLICT, "This cannot be done", sentence(why)),
             Error::Conflict(why) => Self::new(S::CONFLICT, "Something has changed in the meantime", sentence(why)),
             Error::TooMany(wait) => {
                 Self::new(S::TOO_MANY_REQUESTS, "Too many tries", format!("Try again in {} s.", wait.as_secs().max(1)))
             }
-            Error::Busy(wait) => Self::new(
-                S::SERVICE_UNAVAILABLE,
-                "The server is busy",
-                format!("Nothing was changed. Try again in {} s.", wait.as_secs().max(1)),
-            ),
+            Error::Busy(wait) => {
+                let text = format!("Nothing was changed. Try again in {} s.", wait.as_secs().max(1));
+                Self::new(S::SERVICE_UNAVAILABLE, "The server is busy", text)
+            }
             Error::DatabaseAway(wait) => Self::new(
                 S::SERVICE_UNAVAILABLE,
                 "The database does not answer",
@@ -111,10 +105,11 @@ impl From<&Error> for Fault {
                     wait.as_secs().max(1)
                 ),
             ),
-            Error::Full(what) if *what == DISK_READ_ONLY => {
-                Self::new(S::INSUFFICIENT_STORAGE, "The server’s disk is read-only", sentence(what))
+            Error::Full(what) => {
+                let is_read_only = *what == DISK_READ_ONLY;
+                let title = if is_read_only { "The server’s disk is read-only" } else { "There is no space left" };
+                Self::new(S::INSUFFICIENT_STORAGE, title, sentence(what))
             }
-            Error::Full(what) => Self::new(S::INSUFFICIENT_STORAGE, "There is no space left", sentence(what)),
             Error::Internal(_) => Self::new(
                 S::INTERNAL_SERVER_ERROR,
                 "The server could not do this",

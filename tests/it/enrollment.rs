@@ -52,7 +52,7 @@ fn a_token_is_refused_when_used_up_expired_revoked_or_wrong() {
     server.app.clock.advance(minutes(5));
 
     for (token, words) in
-        [(used, "already used"), (revoked, "revoked"), (expired, "expired"), ("hf_enroll_x".to_owned(), "not known")]
+        [(used, "already used"), (revoked, "revoked"), (expired, "expired"), ("hf_enroll_x".to_owned(), "unknown")]
     {
         let answer = SimDevice::new().enroll(&server, &token);
         assert_eq!(answer.status, 403, "{words}");

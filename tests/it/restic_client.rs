@@ -11,8 +11,9 @@ use holdfast::domain::time::hours;
 use holdfast::error::Error;
 use holdfast::service::repository::{ClientDraft, Prepared};
 use holdfast::{seal, service, store};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 fn has_restic() -> bool {
     Command::new("restic").arg("version").output().is_ok_and(|it| it.status.success()) || !skip("restic")
@@ -207,12 +208,20 @@ impl Restic<'_> {
         text
     }
 
-    /// What restic says before it gives up. Newer ones do so at once, 0.14 retries for a minute.
+    /// What restic says until it gives up, or until the server's no. Newer ones end with that, 0.14 asks for minutes more.
     fn refused(&self, arguments: &[&str]) -> String {
-        let output = self.command("timeout").args(["8", "restic"]).args(arguments).output().unwrap();
-        assert!(!output.status.success(), "{arguments:?} was not refused");
+        let mut restic =
+            self.command("restic").args(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut said = String::new();
+        for line in BufReader::new(restic.stderr.take().unwrap()).lines() {
+            said.push_str(&line.unwrap());
+            if said.contains("403") {
+                restic.kill().unwrap();
+            }
+        }
+        assert!(!restic.wait().unwrap().success(), "{arguments:?} was not refused");
         self.good(&["unlock", "--remove-all"]);
-        String::from_utf8_lossy(&output.stderr).into_owned()
+        said
     }
 }
 

@@ -111,6 +111,7 @@ fn the_host_has_the_last_word_while_the_server_runs_and_when_it_does_not() {
         let (is_done, text) = admin(&data, &["user", "lock", "eve@example.org"]);
         assert!(!is_done && text.contains("there is no such user"), "{text}");
     }
+    child.wait().unwrap();
 }
 
 /// The program where any account can run it, and an account that is not root's, which may read all.

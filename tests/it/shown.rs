@@ -41,7 +41,7 @@ fn a_lost_update_is_refused_in_every_edit_form_and_what_was_typed_stays() {
             format!("/policies/{policy}"),
             vec![("name", "Basics"), ("encrypted", "on"), ("passcode", "on")],
             vec![("name", "Basis"), ("encrypted", "on")],
-            "Requirements was",
+            "Requirements changed from",
             "value=\"Basis\"",
         ),
         (

@@ -324,7 +324,7 @@ impl Filter {
     /// Those that accept commands; none if devices in another state are asked for.
     pub fn taking_commands(self) -> Option<Self> {
         let has_any = self.state.is_none_or(|it| it == DeviceState::Enrolled);
-        has_any.then(|| Self { state: Some(DeviceState::Enrolled), ..self })
+        has_any.then_some(Self { state: Some(DeviceState::Enrolled), ..self })
     }
 
     pub(super) fn values(&self, now: Time) -> Values {
