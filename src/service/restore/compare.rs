@@ -1,16 +1,37 @@
 //! What a device read back, compared with the manifest of the restore point.
-use super::manifest;
-use crate::blob::BlobStore;
+use crate::blob::{self, BlobKey, BlobStore};
 use crate::domain::id::{DeviceId, RestoreId, RestorePointId};
+use crate::domain::manifest::{self, Manifest};
 use crate::domain::message::RestoreResult;
-use crate::domain::object::ObjectName;
+use crate::domain::object::{ObjectKind, ObjectName};
 use crate::domain::restore::{self, Conflict, Refusal, Selection};
 use crate::domain::shortfall;
 use crate::domain::words;
 use crate::error::{Error, Result};
+use crate::secret;
 use crate::store::repository::Repository;
 use crate::store::restore::{Outcome, Restore};
 use crate::store::{self, Conn};
+use anyhow::anyhow;
+
+/// Reads a point's manifest. Blocks, and needs no database.
+///
+/// # Errors
+/// When it is not in the store, or is damaged.
+pub fn manifest(blobs: &dyn BlobStore, repository: &Repository, name: &ObjectName) -> Result<Manifest> {
+    let key = BlobKey::new(repository.id, ObjectKind::Manifests, name.clone());
+    let stored = blob::read_all(blobs, &key, manifest::MAX_STORED_BYTES as u64)?.ok_or_else(|| {
+        Error::Refused(
+            "the manifest of this restore point is missing from the store; choose another restore point".to_owned(),
+        )
+    })?;
+    if ObjectName::from_hash(&secret::sha256(&stored)) != *name {
+        return Err(Error::Refused(
+            "the manifest of this restore point is damaged in the store; choose another restore point".to_owned(),
+        ));
+    }
+    Ok(Manifest::decode(&stored).map_err(|fault| anyhow!("reading manifest {name}: {fault}"))?)
+}
 
 /// What was ordered, and what the source device said about it: the basis of a comparison.
 #[derive(Debug, Clone, PartialEq, Eq)]

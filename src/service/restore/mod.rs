@@ -4,18 +4,17 @@ mod compare;
 mod cross;
 mod report;
 
-pub use compare::{Compared, Expected, compare, expected};
+pub use compare::{Compared, Expected, compare, expected, manifest};
 pub use cross::{Decision, WAITS_FOR, act_of, approve, crossing_digest, current, is_backed, may_decide, refuse};
 pub use report::MAX_REPORT;
 
-use crate::blob::{self, BlobKey, BlobStore};
 use crate::domain::activity::{Action, Actor, Object, Outcome as Ended};
 use crate::domain::command::{CommandKind, CommandState};
 use crate::domain::guard::GuardedAct;
 use crate::domain::id::{DeviceId, RestoreId, RestorePointId};
-use crate::domain::manifest::{self, Manifest};
+use crate::domain::manifest::Manifest;
 use crate::domain::message::{Payload, RestoreOrder, RestoreProgress};
-use crate::domain::object::{ObjectKind, ObjectName};
+use crate::domain::object::ObjectName;
 use crate::domain::restore::{self, Conflict, Landing, Refusal, RestoreState, Selection, Start};
 use crate::domain::time::{Time, hours};
 use crate::domain::words;
@@ -33,7 +32,7 @@ use crate::store::repository::Repository;
 use crate::store::restore::{Outcome, Restore};
 use crate::store::restore_point::RestorePoint;
 use crate::store::{self, Conn};
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use compare::Basis;
 use report::report_bytes;
 use std::time::Duration;
@@ -130,25 +129,6 @@ pub fn is_proven(point: &RestorePoint) -> bool {
 
 fn reached(conn: &mut Conn, by: &By<'_>, id: DeviceId) -> Result<Device> {
     store::device::find(conn, id)?.filter(|it| by.reach.covers(it.team_id)).ok_or(Error::NotFound("device"))
-}
-
-/// Reads a point's manifest. Blocks, and needs no database.
-///
-/// # Errors
-/// When it is not in the store, or is damaged.
-pub fn manifest(blobs: &dyn BlobStore, repository: &Repository, name: &ObjectName) -> Result<Manifest> {
-    let key = BlobKey::new(repository.id, ObjectKind::Manifests, name.clone());
-    let stored = blob::read_all(blobs, &key, manifest::MAX_STORED_BYTES as u64)?.ok_or_else(|| {
-        Error::Refused(
-            "the manifest of this restore point is missing from the store; choose another restore point".to_owned(),
-        )
-    })?;
-    if ObjectName::from_hash(&secret::sha256(&stored)) != *name {
-        return Err(Error::Refused(
-            "the manifest of this restore point is damaged in the store; choose another restore point".to_owned(),
-        ));
-    }
-    Ok(Manifest::decode(&stored).map_err(|fault| anyhow!("reading manifest {name}: {fault}"))?)
 }
 
 /// Makes the ticket and seals it. Needs no database.

@@ -132,7 +132,7 @@ export const LOSS_AFTERWARDS = {
     await says(operator, /there is nothing to wipe/);
     await look(operator, "wiped device wipe page");
     await owner.goto(base);
-    await says(owner, /1 file lost in wipes of 1 device/);
+    await says(owner, /1 file lost in wipes on 1 device/);
     if (/The backup store is damaged/.test(await owner.locator("body").innerText())) throw new Error("the bar still speaks of the wiped device");
     await look(owner, "overview after the loss");
     await owner.getByRole("link", { name: "See the wiped devices" }).click();
