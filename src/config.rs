@@ -51,7 +51,7 @@ pub struct Options {
     /// Mail server, such as `smtps://USER:PASSWORD@HOST:465` or `smtp://HOST:587?tls=required`
     #[arg(long, value_name = "URL", env = "HOLDFAST_MAIL_URL", hide_env_values = true)]
     pub mail_url: Option<String>,
-    /// Sender address of mails [default: Holdfast <holdfast@localhost>]
+    /// Sender address of mails (default: `Holdfast <holdfast@localhost>`)
     #[arg(long, value_name = "ADDRESS", env = "HOLDFAST_MAIL_FROM")]
     pub mail_from: Option<String>,
     /// Threads that answer requests [default: one per core, at most 8]
