@@ -114,13 +114,10 @@ pub struct EncryptionNow {
 }
 
 impl EncryptionNow {
-    /// By the device's word of `measured_at`. While two machines may speak for the device (`is_doubted`), nobody knows
-    /// which of them it is of.
-    pub fn of(said: Encryption, measured_at: Option<Time>, is_doubted: bool, now: Time) -> Self {
-        if is_doubted {
-            return Self { state: Encryption::Unknown, is_old: false };
-        }
-        Self { state: said, is_old: measured_at.is_some_and(|at| !still_holds(at, now)) }
+    /// By the device's word of `measured_at`; one that is no longer enrolled says nothing new.
+    pub fn of(said: Encryption, measured_at: Option<Time>, device: DeviceState, now: Time) -> Self {
+        let is_over = device != DeviceState::Enrolled || measured_at.is_some_and(|at| !still_holds(at, now));
+        Self { state: said, is_old: is_over }
     }
 
     /// What a decision may rest on.
@@ -176,6 +173,12 @@ impl DeviceFacts {
             battery_percent: self.battery_percent.or(older.battery_percent),
             changes: self.changes.or(older.changes),
         }
+    }
+
+    /// These facts while nobody knows which machine they are of: without those that a policy or a wipe rests on.
+    #[must_use]
+    pub fn of_an_unknown_machine(self) -> Self {
+        Self { encryption: None, passcode_set: None, os_version: None, ..self }
     }
 }
 
@@ -265,16 +268,19 @@ mod tests {
     }
 
     #[test]
-    fn a_word_on_encryption_is_relied_on_while_it_is_recent_and_its_machine_is_known() {
+    fn a_word_on_encryption_is_relied_on_while_it_is_recent_and_its_device_enrolled() {
         let now = Time::from_millis(1_795_356_371_000);
-        let relied_on = |said, at, is_doubted| EncryptionNow::of(said, at, is_doubted, now).relied_on();
+        let relied_on = |said, at, device| EncryptionNow::of(said, Some(at), device, now).relied_on();
         for said in Encryption::ALL {
-            assert_eq!(relied_on(*said, Some(now - days(6)), false), *said);
-            assert_eq!(relied_on(*said, Some(now - days(6)), true), Encryption::Unknown);
+            assert_eq!(relied_on(*said, now - days(6), DeviceState::Enrolled), *said);
         }
-        for at in [now - days(8), now + days(2)] {
-            assert_eq!(relied_on(Encryption::On, Some(at), false), Encryption::Unknown);
-            assert_eq!(relied_on(Encryption::Off, Some(at), false), Encryption::Off, "that it was not is no less true");
+        for (at, device) in [
+            (now - days(8), DeviceState::Enrolled),
+            (now + days(2), DeviceState::Enrolled),
+            (now - days(1), DeviceState::Wiped),
+        ] {
+            assert_eq!(relied_on(Encryption::On, at, device), Encryption::Unknown);
+            assert_eq!(relied_on(Encryption::Off, at, device), Encryption::Off, "that it was not is no less true");
         }
     }
 

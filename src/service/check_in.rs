@@ -172,6 +172,7 @@ fn keep(conn: &mut Conn, device: &Device, check_in: &CheckIn, address: &str, kep
     let sender = Sender { brought: check_in.continuity.as_ref(), address, now };
     let step = old.continuity()?.step(old.doubt, sender, &hex::encode(secret::bytes::<8>()?));
     let facts = check_in.facts.clone().over(known.clone());
+    let facts = if step.doubt.stands() { facts.of_an_unknown_machine() } else { facts };
     let encryption = facts.encryption.as_ref().map_or(Encryption::Unknown, |it| it.value.state);
     let since = Since {
         encryption: if encryption == old.encryption { old.encryption_since.or(Some(now)) } else { Some(now) },

@@ -1,6 +1,6 @@
 //! What changes with each check-in of a device: one narrow row.
 use crate::domain::continuity::{Continuity, Doubt};
-use crate::domain::device::{DeviceFacts, Encryption, EncryptionNow};
+use crate::domain::device::{DeviceFacts, DeviceState, Encryption, EncryptionNow};
 use crate::domain::id::DeviceId;
 use crate::domain::policy::Since;
 use crate::domain::time::Time;
@@ -44,9 +44,14 @@ pub struct DeviceStatus {
 }
 
 /// What is known of a device's encryption by the columns of its row.
-pub(super) fn encryption_now(facts: &str, said: Encryption, doubt: Doubt, now: Time) -> QueryResult<EncryptionNow> {
+pub(super) fn encryption_now(
+    facts: &str,
+    said: Encryption,
+    device: DeviceState,
+    now: Time,
+) -> QueryResult<EncryptionNow> {
     let facts: DeviceFacts = from_json(facts)?;
-    Ok(EncryptionNow::of(said, facts.encryption.map(|it| it.measured_at), doubt.stands(), now))
+    Ok(EncryptionNow::of(said, facts.encryption.map(|it| it.measured_at), device, now))
 }
 
 impl DeviceStatus {
@@ -84,9 +89,9 @@ impl DeviceStatus {
         from_json(&self.facts)
     }
 
-    /// What is known of its encryption.
-    pub fn encryption_now(&self, now: Time) -> QueryResult<EncryptionNow> {
-        encryption_now(&self.facts, self.encryption, self.doubt, now)
+    /// What is known of its encryption; `device` is where it stands.
+    pub fn encryption_now(&self, device: DeviceState, now: Time) -> QueryResult<EncryptionNow> {
+        encryption_now(&self.facts, self.encryption, device, now)
     }
 
     /// Since when facts have had their values.

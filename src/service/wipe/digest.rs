@@ -25,7 +25,7 @@ pub fn facts(conn: &mut Conn, device: &Device, now: Time) -> Result<Facts> {
         serial: device.serial.clone(),
         generation: device.generation,
         ownership: device.ownership,
-        encryption: status.encryption_now(now)?.relied_on(),
+        encryption: status.encryption_now(device.state, now)?.relied_on(),
         encryption_method: encryption.map(|it| it.value.method.clone()).unwrap_or_default(),
         encryption_measured_at: encryption.map(|it| it.measured_at),
         known: loss::facts(&listed, &moment),

@@ -20,6 +20,15 @@ pub struct ListedDevice {
     pub proof: Option<DeviceProof>,
 }
 
+impl ListedDevice {
+    /// What is known of its encryption; what cannot be read is not known.
+    pub fn encryption_now(&self, now: Time) -> EncryptionNow {
+        let (status, device) = (self.status.as_ref(), self.device.state);
+        let known = status.and_then(|it| encryption_now(&it.facts, it.encryption, device, now).ok());
+        known.unwrap_or(EncryptionNow { state: Encryption::Unknown, is_old: false })
+    }
+}
+
 /// What identifies a device in a list.
 #[derive(Debug, Clone, Queryable, Selectable)]
 #[diesel(table_name = devices)]
@@ -60,11 +69,6 @@ impl Status {
     /// name: it must not pass for none.
     pub fn roots_away(&self) -> Vec<String> {
         serde_json::from_str(&self.roots_away).unwrap_or_else(|_unreadable| vec!["a folder".to_owned()])
-    }
-
-    /// What is known of the device's encryption.
-    pub fn encryption_now(&self, now: Time) -> QueryResult<EncryptionNow> {
-        encryption_now(&self.facts, self.encryption, self.doubt, now)
     }
 }
 

@@ -33,18 +33,15 @@ pub fn encrypted(facts: &DeviceFacts, status: &DeviceStatus, state: DeviceState,
     let Some(fact) = &facts.encryption else {
         let why = match status.last_seen_at {
             None => "This device has never checked in.",
+            Some(_) if status.doubt.stands() => {
+                "It is not clear which machine speaks for this device, so no word on this counts."
+            }
             Some(_) => "The device cannot tell.",
         };
         return Answer { tone: "", icon: "circle-help", headline: "Unknown".to_owned(), lines: vec![why.to_owned()] };
     };
-    let is_doubted = status.doubt.stands() && state == DeviceState::Enrolled;
-    if is_doubted {
-        let why = "It is not clear which machine speaks for this device, so its word on this counts for neither.";
-        return Answer { tone: "", icon: "circle-help", headline: "Unknown".to_owned(), lines: vec![why.to_owned()] };
-    }
-    let known = EncryptionNow::of(fact.value.state, Some(fact.measured_at), false, layout.now);
-    let is_old = known.is_old || state != DeviceState::Enrolled;
-    let (tone, icon, word) = match (known.state, is_old) {
+    let known = EncryptionNow::of(fact.value.state, Some(fact.measured_at), state, layout.now);
+    let (tone, icon, word) = match (known.state, known.is_old) {
         (Encryption::On, false) => ("t-proven", "lock", "Yes"),
         (Encryption::On, true) => ("", "lock", "Yes, when last measured"),
         (Encryption::Off, _) => ("t-lost", "lock-open", "No"),

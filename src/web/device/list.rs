@@ -3,7 +3,7 @@ use super::choice::{Chip, Choice, chips, choices};
 use super::column::{self, Column, Heading, headings};
 use super::query::ListQuery;
 use crate::clock::Clock;
-use crate::domain::device::{Encryption, EncryptionNow};
+use crate::domain::device::EncryptionNow;
 use crate::domain::id::DeviceId;
 use crate::domain::loss::Part;
 use crate::domain::proof::{Evidence, Grade, part_in_words};
@@ -98,19 +98,13 @@ pub(in crate::web) struct Row {
     pub if_wiped: String,
 }
 
-/// What cannot be read of a device's word is not known.
-fn encryption(listed: &ListedDevice, now: Time) -> EncryptionNow {
-    let known = listed.status.as_ref().and_then(|it| it.encryption_now(now).ok());
-    known.unwrap_or(EncryptionNow { state: Encryption::Unknown, is_old: false })
-}
-
 impl Row {
     pub(in crate::web) fn new(listed: ListedDevice, moment: &Moment, layout: &Layout) -> Self {
         let (evidence, loss) = (loss::evidence(&listed), loss::of(&listed, moment));
         Self {
             evidence,
             grade: evidence.grade(layout.now),
-            encryption: encryption(&listed, layout.now),
+            encryption: listed.encryption_now(layout.now),
             is_unknown: loss.part() == Some(Part::CannotSay),
             if_wiped: loss.short(&|at| layout.zone.short(at)),
             listed,

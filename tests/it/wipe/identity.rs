@@ -64,6 +64,11 @@ fn two_machines_with_one_identity_are_noticed_shown_and_told() {
         assert!(!page.contains("keeps the data unreadable"), "of which machine was that said? {page}");
     }
     assert_eq!(facts.encryption, Encryption::Unknown);
+    let json = text(&visitor.get(&format!("/devices/{}.json", world.device.id())));
+    assert!(json.contains("\"encryption\":\"unknown\""), "one answer everywhere: {json}");
+    let id = world.device.id();
+    let status = world.server.read(move |conn| Ok(store::device_status::find(conn, id)?)).unwrap();
+    assert!(status.facts().unwrap().encryption.is_none(), "no policy counts a word of either machine");
     let page = text(&visitor.get(&format!("/devices/{}", world.device.id())));
     assert!(page.contains("It is not clear which machine speaks for this device"), "{page}");
 }
