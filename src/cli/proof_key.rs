@@ -53,10 +53,15 @@ fn verify(copy: &Path, live: &Path) -> anyhow::Result<String> {
         let name = copy.display();
         let opened = fs::File::open(copy).with_context(|| format!("reading {name}"))?;
         let about = opened.metadata().with_context(|| format!("reading {name}"))?;
-        // If the key is on another host, there is nothing to compare it with.
-        if let Ok(live) = fs::metadata(live) {
-            refuse_beside(&about, &live)?;
-        }
+        // Without the key to compare it with, the copy might be the key itself.
+        let live = fs::metadata(live).with_context(|| {
+            format!(
+                "the proof key is not at {}: name it with --proof-key. If it is on another host, pipe the copy in \
+                 and name it `-`",
+                live.display()
+            )
+        })?;
+        refuse_beside(&about, &live)?;
         read(opened).with_context(|| format!("reading {name}"))?
     };
     let keys = ProofKeys::parse(&text).context("this is not a proof key")?;
@@ -115,6 +120,7 @@ mod tests {
         fs::write(&copy, [0xff, 0xfe]).unwrap();
         assert!(verify(&copy, &live).is_err());
         fs::write(&copy, &text).unwrap();
-        assert!(text.contains(&verify(&copy, &live).unwrap()));
+        let refused = verify(&copy, &live).unwrap_err().to_string();
+        assert!(refused.contains("name it with --proof-key"), "it may be the key itself: {refused}");
     }
 }

@@ -3,13 +3,14 @@
 use crate::domain::account::UserState;
 use crate::domain::activity::{Action, Actor, Object};
 use crate::domain::id::UserId;
-use crate::domain::time::Time;
+use crate::domain::time::{Time, days};
 use crate::error::{Error, Result};
 use crate::service::account::{end_everything, make_invite_link, name_of, object};
 use crate::service::activity::{self, Act};
 use crate::service::{alert, proof};
 use crate::store::user::User;
 use crate::store::{self, Conn};
+use std::time::Duration;
 
 /// Closes an account, even the only owner's: its sessions, tokens and links end, and nobody at the console can
 /// open it again. An act.
@@ -123,15 +124,29 @@ pub fn proof_key_copy_checked(conn: &mut Conn, by: &Actor, public: &str, now: Ti
     activity::record(conn, by, &Act::done(Action::ProofKeyCopyChecked, Object::new("server", "", "the proof key")), now)
 }
 
-/// When a copy of the current proof key was last found to be good; none if nobody has checked.
+/// A copy of the current proof key that was found to be good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyCopy {
+    pub checked_at: Time,
+    /// Long ago, or by a clock that was ahead: nobody knows whether it is still there.
+    pub is_old: bool,
+}
+
+/// The last check of a copy of the current proof key; none if nobody has checked one.
 ///
 /// # Errors
 /// When the database refuses.
-pub fn proof_key_copy(conn: &mut Conn) -> Result<Option<Time>> {
+pub fn proof_key_copy(conn: &mut Conn, now: Time) -> Result<Option<KeyCopy>> {
     let Some(known) = proof::public_key(conn)? else { return Ok(None) };
-    let checked = store::setting::find_whole(conn, PROOF_KEY_COPY)?;
-    Ok(checked.filter(|it| it.value == known).map(|it| it.updated_at))
+    let checked = store::setting::find_whole(conn, PROOF_KEY_COPY)?.filter(|it| it.value == known);
+    Ok(checked.map(|it| KeyCopy {
+        checked_at: it.updated_at,
+        is_old: it.updated_at > now || it.updated_at + COPY_HOLDS < now,
+    }))
 }
+
+/// How long the check of a copy counts.
+const COPY_HOLDS: Duration = days(365);
 
 /// The public half of the copy that was checked, as a setting.
 const PROOF_KEY_COPY: &str = "proof_key.copy";

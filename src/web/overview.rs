@@ -7,6 +7,7 @@ use crate::domain::time::{Time, days};
 use crate::domain::wipe::SETTLED;
 use crate::error::Result;
 use crate::service;
+use crate::service::host::KeyCopy;
 use crate::service::loss::{self, Moment};
 use crate::store::device_list::{self, Counts, Filter, From, Query, Sort, View};
 use crate::store::restore_test_list::{self, Listed};
@@ -44,6 +45,7 @@ struct OverviewPage {
     /// How many devices may have more than one machine reporting as them.
     in_doubt: i64,
     asks_for_backups: bool,
+    is_key_copy_old: bool,
     steps: Vec<Step>,
 }
 
@@ -71,7 +73,7 @@ struct Read {
     /// Also where it no longer holds, or cannot be read now.
     has_proof: bool,
     has_two_settled: bool,
-    has_key_copy: bool,
+    key_copy: Option<KeyCopy>,
     has_sent_mail: bool,
 }
 
@@ -100,6 +102,7 @@ async fn show(
         lost: read.lost,
         in_doubt: read.in_doubt,
         asks_for_backups: read.asks_for_backups,
+        is_key_copy_old: layout.may(Permission::ManageSettings) && read.key_copy.is_some_and(|it| it.is_old),
         bars,
         steps,
         layout,
@@ -137,7 +140,7 @@ fn read(conn: &mut Conn, reach: &Reach, now: Time) -> Result<Read> {
         asks_for_backups: service::policy::asks_for_backups(conn)?,
         in_doubt,
         has_second_approver: approver_count(conn)? > 1,
-        has_key_copy: service::host::proof_key_copy(conn)?.is_some(),
+        key_copy: service::host::proof_key_copy(conn, now)?,
         has_sent_mail: service::mail::has_worked(conn)?,
         has_two_settled: store::user::settled_count(conn, now - SETTLED)? > 1,
     })
@@ -175,7 +178,7 @@ fn steps(read: &Read, layout: &Layout) -> Vec<Step> {
     let steps = vec![
         step(true, "Make the owner’s account", "/account"),
         step(
-            read.has_key_copy,
+            read.key_copy.is_some(),
             "Keep a copy of the proof key, which opens every backup, on another disk, and check it there: \
              holdfast admin proof-key verify COPY",
             "/settings",

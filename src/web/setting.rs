@@ -5,6 +5,7 @@ use crate::domain::guard::GuardedAct;
 use crate::domain::shown::Shown;
 use crate::domain::time::Time;
 use crate::error::{Error, FieldErrors};
+use crate::service::host::{self, KeyCopy};
 use crate::service::setting::{Changed, NUMBERS, Number};
 use crate::store::mail::OutboxStatus;
 use crate::store::{self, Conn, Store};
@@ -37,7 +38,7 @@ struct SettingsPage {
     public_url: String,
     proof_key: String,
     /// When a copy of the proof key was last found to be good.
-    proof_key_copy: Option<Time>,
+    proof_key_copy: Option<KeyCopy>,
 }
 
 /// A number as the page shows it.
@@ -82,7 +83,8 @@ async fn page(
     version: String,
     errors: FieldErrors,
 ) -> PageResult<SettingsPage> {
-    let read = |conn: &mut Conn| Ok::<_, Error>((store::mail::status(conn)?, service::host::proof_key_copy(conn)?));
+    let now = layout.now;
+    let read = move |conn: &mut Conn| Ok::<_, Error>((store::mail::status(conn)?, host::proof_key_copy(conn, now)?));
     let (outbox, proof_key_copy) = store.read(read).await?;
     let mail = MailStatus { from: config.mail.as_ref().map(|it| it.from.clone()), outbox };
     let (public_url, proof_key) = (config.public_url.clone(), config.proof_key.display().to_string());

@@ -74,6 +74,22 @@ fn the_first_steps_name_the_copy_of_the_proof_key_until_one_of_the_key_in_use_wa
     assert!(!is_open() && !never());
     assert!(text(&visit.get("/activity")).contains("proof key copy checked"));
 
+    // What nobody has looked at for a year is not known to be there, and what a clock that was ahead said neither.
+    let old = || {
+        let settings = text(&visit.get("/settings"));
+        let first = text(&visit.get("/"));
+        assert_eq!(settings.contains("Copy checked long ago"), first.contains("was last checked over a year ago"));
+        settings.contains("Copy checked long ago")
+    };
+    assert!(!old());
+    for at in [NOW - days(366), NOW + days(1)] {
+        server.act(move |conn| {
+            let known = service::proof::public_key(conn)?.unwrap();
+            Ok(store::setting::set(conn, "proof_key.copy", &known, at)?)
+        });
+        assert!(old(), "{at:?}");
+    }
+
     // A copy of a key that is no longer in use opens nothing.
     server.act(|conn| service::proof::publish_key(conn, "a new one", NOW));
     assert!(is_open() && never());
