@@ -86,7 +86,7 @@ const fn ended(state: DeviceState) -> &'static str {
         DeviceState::RemovalFailed => {
             "The key to its backups may still be on the device. The server no longer accepts it; remove the device or enroll it again."
         }
-        DeviceState::Removed => "This device was removed from the lists. What backups it has are kept.",
+        DeviceState::Removed => "This device was removed from the lists. Any backups it has are kept.",
         DeviceState::Enrolled => "This device is enrolled.",
     }
 }

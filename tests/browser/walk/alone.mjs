@@ -108,7 +108,7 @@ export const ALONE = {
       const first = demo.device("contractor-07");
       await remove(first);
       await owner.goto(`${base}/devices/${first.id}`);
-      await says(owner, /Removed[^]*This device was removed from the lists[^]*What backups it has are kept/);
+      await says(owner, /Removed[^]*This device was removed from the lists[^]*Any backups it has are kept/);
       for (const name of [/^Back up/, "Lock", "Prove now"]) {
         if ((await button(owner, name).count()) > 0) throw new Error(`a removed device offers ${name}`);
       }
