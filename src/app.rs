@@ -169,8 +169,12 @@ impl App {
 
     fn jobs(&self) -> Vec<Job> {
         if self.store.is_read_only() {
-            // Each of them keeps what it finds.
-            return Vec::new();
+            // All others keep what they find.
+            let watch = self.watch.clone();
+            return vec![Job::new("ground", job::ground::PERIOD, move || {
+                job::ground::stand_or_fall(&watch);
+                Ok(Summary::default())
+            })];
         }
         let mut jobs = self.own_jobs();
         match self.prover() {

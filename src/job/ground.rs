@@ -15,3 +15,17 @@ pub const PERIOD: Duration = Duration::from_secs(5);
 pub fn run_once(watch: &Watch, now: Time) -> Result<Summary> {
     watch.look(now).map(Summary::done)
 }
+
+/// One look beside a database that takes no writes: that the store went could not be kept, and pages would go on to
+/// call its backups proven. So the server ends, and says why; it does not start until the store is back.
+pub fn stand_or_fall(watch: &Watch) {
+    if let Err(fault) = watch.look_only() {
+        tracing::error!(
+            fault = %fault.fault,
+            why = fault.why,
+            "the backup store cannot be read, and the database cannot keep that: stopping, so that nothing is called \
+             proven that is not known to be there"
+        );
+        std::process::exit(70);
+    }
+}

@@ -305,7 +305,7 @@ pub(super) async fn recognise(request: &HttpRequest) -> Result<Option<Arc<Identi
     let found = store.read(move |conn| find_session(conn, &hash, now)).await?;
     let Some((user, grants, session)) = found else { return Ok(None) };
     let by_hand = !request.headers().contains_key(REFRESH);
-    if by_hand && now.since(session.last_seen_at) >= minutes(1) {
+    if by_hand && !store.is_read_only() && now.since(session.last_seen_at) >= minutes(1) {
         let hash = session.id_hash.clone();
         noted(store.write(move |conn| store::session::touch(conn, &hash, now)).await);
     }
@@ -341,7 +341,7 @@ async fn by_token(
     if !reads {
         return Err(Error::Forbidden);
     }
-    if token.last_used_at.is_none_or(|it| now.since(it) >= minutes(1)) {
+    if !store.is_read_only() && token.last_used_at.is_none_or(|it| now.since(it) >= minutes(1)) {
         noted(store.write(move |conn| store::api_token::touch(conn, token.id, now)).await);
     }
     let address = visitor.address.to_string();

@@ -145,7 +145,7 @@ impl Watch {
     /// # Errors
     /// When the database refuses: then only [`Watch::complaints`] knows what was found.
     pub fn look(&self, now: Time) -> Result<usize> {
-        let found = self.guarded(|blobs| blobs.check()).and_then(|it| it);
+        let found = self.look_only();
         let is_there = found.is_ok();
         self.live().away = found.as_ref().err().cloned();
         let mut changed = usize::from(self.keep_away(found, now)?);
@@ -157,6 +157,14 @@ impl Watch {
         self.live().at_object_limit =
             self.0.store.read_blocking(|conn| store::ground::at_object_limit(conn, MAX_OBJECTS))?.len();
         Ok(changed)
+    }
+
+    /// Whether the store is there and can be read; keeps nothing.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn look_only(&self) -> std::result::Result<(), StoreFault> {
+        self.guarded(|blobs| blobs.check()).and_then(|it| it)
     }
 
     /// Why backups cannot be stored or read now, in words; empty while all is well.
