@@ -1,7 +1,7 @@
 //! What can go wrong in a use case. Adapters decide how each case looks to their client: `web` renders a page,
 //! each protocol sends its own status.
-pub use crate::domain::fields::FieldErrors;
-use crate::domain::{restore, wipe};
+pub use domain::fields::FieldErrors;
+use domain::{restore, wipe};
 use std::time::Duration;
 
 /// What can go wrong in a use case.

@@ -1,16 +1,14 @@
 //! Holdfast: device management that proves each device's data can be restored.
 //!
 //! Modules in reading order; ARCHITECTURE.md says which may use which.
-pub mod domain;
+pub use ::{clock, domain, secret};
+pub use secret::seal;
 
 pub mod blob;
-pub mod clock;
 pub mod config;
 pub mod error;
 pub mod mail;
 pub mod program;
-pub mod seal;
-pub mod secret;
 pub mod wake;
 
 pub mod store;

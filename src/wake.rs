@@ -2,7 +2,7 @@
 //!
 //! Waiting holds no database connection and no thread. A wake carries nothing: whoever is woken looks at the
 //! database again, so a lost or repeated wake does no harm.
-use crate::domain::id::DeviceId;
+use domain::id::DeviceId;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -165,7 +165,7 @@ impl Drop for Waiting {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::time::Time;
+    use domain::time::Time;
 
     fn id() -> DeviceId {
         DeviceId::generate(Time::from_millis(1_795_356_371_000))

@@ -4,12 +4,11 @@ use super::backup;
 use super::net::client::CallError;
 use super::progress::Event;
 use super::state::{Away, ClockOffset, Held, Journal, Policy, Roots, Seen};
-use crate::domain::continuity::Brought;
-use crate::domain::device::{DeviceFacts, Fact};
-use crate::domain::time::days;
 use crate::protocol::agent::message::{CHECK_IN, CheckIn, CheckInAnswer, CommandResult};
-use crate::secret;
 use anyhow::Result;
+use domain::continuity::Brought;
+use domain::device::{DeviceFacts, Fact};
+use domain::time::days;
 
 impl Agent {
     /// Checks in once; the commands in the answer are not run here.
@@ -146,7 +145,7 @@ impl Agent {
 mod tests {
     use super::*;
     use crate::agent::testing::{NOW, enrolled, open, server};
-    use crate::clock::Clock;
+    use clock::Clock;
     use std::sync::mpsc::channel;
 
     #[test]

@@ -4,10 +4,10 @@ use super::Agent;
 use super::net::backoff::Stop;
 use super::progress::Event;
 use super::state::{BackupRequest, Journal, JournalEntry};
-use crate::domain::command::CommandKind;
-use crate::domain::id::CommandId;
 use crate::protocol::agent::message::{Command, CommandResult, Payload};
 use anyhow::Result;
+use domain::command::CommandKind;
+use domain::id::CommandId;
 use std::sync::atomic::Ordering;
 
 /// Said about an order that names nothing to do.
@@ -149,12 +149,12 @@ pub enum AskedBy {
 mod tests {
     use super::*;
     use crate::agent::testing::{NOW, NOWHERE, enrolled, open};
-    use crate::clock::Clock;
-    use crate::domain::id::{RepositoryId, RestoreId};
-    use crate::domain::object::ObjectName;
-    use crate::domain::restore::Conflict;
-    use crate::domain::time::{Time, hours};
     use crate::protocol::agent::message::RestoreOrder;
+    use clock::Clock;
+    use domain::id::{RepositoryId, RestoreId};
+    use domain::object::ObjectName;
+    use domain::restore::Conflict;
+    use domain::time::{Time, hours};
     use std::fs;
 
     fn command(kind: CommandKind) -> Command {
@@ -179,7 +179,7 @@ mod tests {
             sealed: String::new(),
             selection: Vec::new(),
             conflict: Conflict::KeepBoth,
-            landing: crate::domain::restore::Landing::InPlace,
+            landing: domain::restore::Landing::InPlace,
             file_count: 1,
             size_bytes: 1,
         };

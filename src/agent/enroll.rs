@@ -16,7 +16,6 @@ use super::state::{
 use super::wipe::finish_wiped;
 use super::{Agent, Surroundings};
 use crate::protocol::agent::message::{ENROLL, Enroll, Enrolled, RepositoryCredentials, credentials_context};
-use crate::secret;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -208,7 +207,7 @@ pub(super) fn finish_joining(state: &State) -> Result<()> {
 mod tests {
     use super::*;
     use crate::agent::testing::{NOW, NOWHERE, enrolled, open};
-    use crate::clock::Clock;
+    use clock::Clock;
 
     #[test]
     fn an_agent_is_the_old_one_until_the_answer_is_written_down_and_then_the_new_one() {

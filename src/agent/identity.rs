@@ -2,13 +2,13 @@
 //! leave the state directory.
 use super::state::Record;
 use crate::protocol::agent::message::Claims;
-use crate::seal::{self, PrivateKey, PublicKey};
 use anyhow::{Context, Result, anyhow};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use secret::seal::{self, PrivateKey, PublicKey};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use zeroize::Zeroize;

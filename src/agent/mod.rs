@@ -26,10 +26,10 @@ pub use net::backoff::Stop;
 pub use restore::Outcome as RestoreOutcome;
 pub use wipe::accepted as accepted_wipe;
 
-use crate::clock::Clock;
 use crate::protocol::agent::message::RootAway;
 use anyhow::{Result, bail};
 use backup::Scope;
+use clock::Clock;
 use net::client::{Client, Signer};
 use net::http::Http;
 use platform::Platform;

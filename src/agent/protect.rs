@@ -5,7 +5,6 @@
 //! folder put in place of a protected one has no such mark and is left alone.
 use super::state::{Marks, ProtectedRoot};
 use super::tree;
-use crate::secret;
 use anyhow::{Context, Result, bail};
 use rustix::fs::{Mode, OFlags, fstat};
 use std::fs::File;

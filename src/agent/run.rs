@@ -8,10 +8,10 @@ use super::net::backoff::{Backoff, Stop, jitter, random};
 use super::net::client::CallError;
 use super::progress::Event;
 use super::state::{BackupAnswer, BackupRequest, LastBackup, Policy, Wiped};
-use crate::domain::time::Time;
-use crate::domain::words;
 use crate::protocol::agent::message::{Command, WAIT, Waiting};
 use anyhow::Result;
+use domain::time::Time;
+use domain::words;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -316,7 +316,7 @@ fn is_due(last: Option<Time>, every: Duration, now: Time) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::time::{hours, minutes};
+    use domain::time::{hours, minutes};
 
     #[test]
     fn a_backup_is_due_by_the_policys_interval() {

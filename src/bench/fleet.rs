@@ -1,10 +1,5 @@
 //! An organisation's devices in a database, as mixed as in real life.
 use crate::bench::check_in;
-use crate::domain::account::UserState;
-use crate::domain::device::{Encryption, Platform};
-use crate::domain::id::{DeviceId, RestorePointId, TeamId, UserId};
-use crate::domain::role::{Role, Scope};
-use crate::domain::time::{Time, days, hours, minutes};
 use crate::error::Result;
 use crate::service::account::{self, Origin};
 use crate::store::device_proof::DeviceProof;
@@ -13,6 +8,11 @@ use crate::store::team::Team;
 use crate::store::user::User;
 use crate::store::{self, Conn, Store};
 use crate::web::session::session_cookie;
+use domain::account::UserState;
+use domain::device::{Encryption, Platform};
+use domain::id::{DeviceId, RestorePointId, TeamId, UserId};
+use domain::role::{Role, Scope};
+use domain::time::{Time, days, hours, minutes};
 
 const TEAMS: usize = 20;
 const PEOPLE: [&str; 8] = [

@@ -5,8 +5,8 @@
 use crate::bench::fleet;
 use crate::bench::machine;
 use crate::bench::server::say;
-use crate::clock::Clock;
 use crate::store::{Database, Store};
+use clock::Clock;
 
 use anyhow::{Context, anyhow};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};

@@ -6,20 +6,20 @@
 use crate::bench::machine;
 use crate::blob::fs::FsBlobs;
 use crate::blob::{BlobKey, BlobStore};
-use crate::domain::id::{DeviceId, RepositoryId, RestorePointId};
-use crate::domain::manifest::{Header, Manifest, ManifestFile, TAG_PREFIX, encode_path};
-use crate::domain::object::{ObjectKind, ObjectName};
-use crate::domain::proof::TestResult;
-use crate::domain::time::Time;
 use crate::proof::frame::{FailedBefore, TestJob};
 use crate::proof::runner::{Ended, Runner, Served, Used};
 use crate::repository::MasterKey;
-use crate::secret::sha256;
 use anyhow::{Context, anyhow};
+use domain::id::{DeviceId, RepositoryId, RestorePointId};
+use domain::manifest::{Header, Manifest, ManifestFile, TAG_PREFIX, encode_path};
+use domain::object::{ObjectKind, ObjectName};
+use domain::proof::TestResult;
+use domain::time::Time;
 use rustic_core::{
     BackupOptions, BytesList, ConfigOptions, Credentials, ErrorKind, FileType, Id, KeyOptions, PathList, ReadBackend,
     RepositoryBackends, RepositoryOptions, RusticError, RusticResult, SnapshotOptions, WriteBackend,
 };
+use secret::sha256;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};

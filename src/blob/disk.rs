@@ -1,5 +1,5 @@
 //! The disk a folder is on.
-use crate::domain::object::ObjectKind;
+use domain::object::ObjectKind;
 use rustix::fs::{StatVfsMountFlags, statvfs};
 use std::path::Path;
 

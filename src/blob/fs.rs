@@ -12,9 +12,9 @@ use crate::blob::home::{Home, Identity, Opening};
 use crate::blob::mark::{is_probe, key_of_mark};
 use crate::blob::writes::Writes;
 use crate::blob::{self, BlobKey, BlobStore, StoreFault, Stored, Upload, piece};
-use crate::domain::ground::{ReadFault, WriteFault};
-use crate::domain::id::RepositoryId;
-use crate::domain::object::{ObjectKind, ObjectName};
+use domain::ground::{ReadFault, WriteFault};
+use domain::id::RepositoryId;
+use domain::object::{ObjectKind, ObjectName};
 use rustix::fs::{AtFlags, CWD, OFlags, fcntl_getfl, fcntl_setfl, linkat};
 use rustix::io::Errno;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -492,8 +492,7 @@ impl Drop for FileUpload {
 mod tests {
     use super::*;
     use crate::blob::piece::Piece;
-    use crate::domain::time::Time;
-    use crate::secret;
+    use domain::time::Time;
 
     /// How an upload of one full piece, and then one byte, goes to disk.
     fn caches(folder: &Path) -> (Cache, Cache) {

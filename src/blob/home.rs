@@ -3,7 +3,7 @@
 //! A folder whose disk is gone looks like a new, empty one. Without the marker nobody could tell, and uploads
 //! would be acknowledged onto the disk below the missing mount.
 use crate::blob::StoreFault;
-use crate::domain::ground::ReadFault;
+use domain::ground::ReadFault;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -174,7 +174,7 @@ pub fn holds_backups(dir: &Path) -> io::Result<bool> {
     for entry in entries {
         let name = entry?.file_name();
         let name = name.to_string_lossy();
-        if crate::domain::id::RepositoryId::parse(&name).is_some() {
+        if domain::id::RepositoryId::parse(&name).is_some() {
             return Ok(true);
         }
     }

@@ -1,7 +1,7 @@
 //! The names of files in `tmp`: each says which object was on its way.
 use crate::blob::BlobKey;
-use crate::domain::id::RepositoryId;
-use crate::domain::object::{ObjectKind, ObjectName};
+use domain::id::RepositoryId;
+use domain::object::{ObjectKind, ObjectName};
 use std::path::Path;
 
 /// A test write that was under way when the server was killed.

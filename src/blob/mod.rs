@@ -10,10 +10,10 @@ mod mark;
 pub mod piece;
 mod writes;
 
-use crate::domain::ground::{ReadFault, WriteFault};
-use crate::domain::id::RepositoryId;
-use crate::domain::object::{ObjectKind, ObjectName};
 use aws_lc_rs::digest;
+use domain::ground::{ReadFault, WriteFault};
+use domain::id::RepositoryId;
+use domain::object::{ObjectKind, ObjectName};
 use std::fmt;
 use std::io;
 use std::path::PathBuf;

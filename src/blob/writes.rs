@@ -1,5 +1,5 @@
 //! Whether a blob folder accepts writes, or why not, as last learned.
-use crate::domain::ground::WriteFault;
+use domain::ground::WriteFault;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -8,19 +8,19 @@ use crate::cli::host::{self, FounderCommand, HostAct, SessionsCommand};
 use crate::cli::lock::{Lock, refuse_read_only};
 use crate::cli::output::{Table, print, print_json};
 use crate::cli::proof_key::ProofKeyCommand;
-use crate::clock::Clock;
 use crate::config::{Config, Options};
-use crate::domain::account::{INVITE_LINK_LIFE, SET_UP_LINK_LIFE};
-use crate::domain::activity::Actor;
-use crate::domain::id::ApiTokenId;
-use crate::domain::role::{Role, Scope};
-use crate::domain::time::Time;
 use crate::error::{Error, Result as Done};
 use crate::service::user::Invitation;
 use crate::service::{account, api_token, proof, setting, user};
 use crate::store::user::User;
 use crate::store::{self, Conn, Database, Store};
 use anyhow::anyhow;
+use clock::Clock;
+use domain::account::{INVITE_LINK_LIFE, SET_UP_LINK_LIFE};
+use domain::activity::Actor;
+use domain::id::ApiTokenId;
+use domain::role::{Role, Scope};
+use domain::time::Time;
 use serde::Serialize;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -345,7 +345,7 @@ fn list_users(read: &ReadOptions, file: Options) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn team_name(conn: &mut Conn, id: crate::domain::id::TeamId) -> Done<String> {
+fn team_name(conn: &mut Conn, id: domain::id::TeamId) -> Done<String> {
     Ok(store::team::find(conn, id)?.map_or_else(|| id.to_string(), |it| it.name))
 }
 

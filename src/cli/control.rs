@@ -5,11 +5,11 @@
 //! socket is in the data folder with mode 0600; the server also asks the
 //! kernel who is at the other end and answers only itself and root.
 use crate::cli::host::HostAct;
-use crate::domain::activity::{Actor, ActorKind, Via};
-use crate::domain::id::{DeviceId, RestoreTestId};
-use crate::domain::role::Role;
 use crate::wake::Wake;
 use anyhow::{Context, anyhow};
+use domain::activity::{Actor, ActorKind, Via};
+use domain::id::{DeviceId, RestoreTestId};
+use domain::role::Role;
 use serde::{Deserialize, Serialize};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};

@@ -1,10 +1,10 @@
 //! `holdfast demo`: everything on one machine, to look at and try.
 use crate::app::App;
 use crate::cli::output::try_print;
-use crate::clock::Clock;
 use crate::config::{Config, Options};
 use crate::demo::Demo;
 use anyhow::{Context, bail};
+use clock::Clock;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};

@@ -2,14 +2,7 @@
 //! show, read beside a running server.
 use crate::blob::disk::is_read_only;
 use crate::cli::output::{Table, note, plain, print, print_json};
-use crate::clock::Clock;
 use crate::config::{Config, Options};
-use crate::domain::device::{DeviceState, Encryption};
-use crate::domain::id::DeviceId;
-use crate::domain::role::Reach;
-use crate::domain::space::Space;
-use crate::domain::time::Time;
-use crate::domain::words::{files, number};
 use crate::error::Error;
 use crate::service::report::{self, CommandRow, DeviceReport, DeviceRow, PointRow, TestRow};
 use crate::service::{compliance, loss};
@@ -17,6 +10,13 @@ use crate::store::device_list::{self, Filter, From, Query, Sort, View};
 use crate::store::{self, Conn, Database, Store};
 use anyhow::anyhow;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clock::Clock;
+use domain::device::{DeviceState, Encryption};
+use domain::id::DeviceId;
+use domain::role::Reach;
+use domain::space::Space;
+use domain::time::Time;
+use domain::words::{files, number};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -143,7 +143,7 @@ pub fn devices(options: &DevicesOptions, file: Options) -> anyhow::Result<ExitCo
     Ok(ExitCode::SUCCESS)
 }
 
-fn team(conn: &mut Conn, name: Option<&str>) -> Result<Option<crate::domain::id::TeamId>, Error> {
+fn team(conn: &mut Conn, name: Option<&str>) -> Result<Option<domain::id::TeamId>, Error> {
     let Some(name) = name else { return Ok(None) };
     let team = store::team::find_by_name(conn, name)?;
     team.map(|it| Some(it.id)).ok_or_else(|| Error::Refused(format!("there is no team `{name}`")))

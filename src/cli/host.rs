@@ -2,13 +2,13 @@
 //! whether the server runs or not, and whatever is waiting in the outbox.
 use crate::cli::admin::{WriteOptions, find};
 use crate::cli::control::Answer;
-use crate::domain::account::INVITE_LINK_LIFE;
-use crate::domain::activity::Actor;
-use crate::domain::time::Time;
-use crate::domain::words;
 use crate::error::Result;
 use crate::service::{freeze, host};
 use crate::store::Conn;
+use domain::account::INVITE_LINK_LIFE;
+use domain::activity::Actor;
+use domain::time::Time;
+use domain::words;
 use serde::{Deserialize, Serialize};
 
 /// A write from the server's own machine.

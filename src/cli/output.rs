@@ -33,7 +33,7 @@ impl Table {
 
 /// Without control characters: a device's name must not write on the terminal.
 pub(super) fn plain(text: &str) -> String {
-    crate::domain::name::plain(text)
+    domain::name::plain(text)
 }
 
 /// Prints, and tolerates a reader that has seen enough (`| head`).

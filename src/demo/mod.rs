@@ -16,9 +16,9 @@ mod world;
 pub use people::Account;
 
 use crate::app::App;
-use crate::domain::words;
 use anyhow::{Context, Result};
 use device::Running;
+use domain::words;
 use scenario::Scenario;
 use serde::Serialize;
 use std::path::{Path, PathBuf};

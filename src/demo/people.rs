@@ -1,16 +1,15 @@
 //! Who can sign in to the demo; made like a new server's people, through links that work once.
 use super::random::Random;
-use crate::domain::activity::{Actor, Via};
-use crate::domain::role::{Role, Scope};
-use crate::domain::time::Time;
 use crate::error::Result as Done;
-use crate::secret;
 use crate::service::account::{self, Profile};
 use crate::service::host;
 use crate::service::password;
 use crate::service::user::{self, Invitation};
 use crate::store::Conn;
 use anyhow::Result;
+use domain::activity::{Actor, Via};
+use domain::role::{Role, Scope};
+use domain::time::Time;
 use serde::Serialize;
 
 /// There is no client address.

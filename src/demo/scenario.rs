@@ -1,8 +1,8 @@
 //! The people, teams and devices of the demo.
 use crate::agent::platform::{Hardware, Platform, linux::Linux};
-use crate::domain::device::{DEMO_SOURCE, DeviceFacts, Encryption, EncryptionFact, Fact, Ownership, Platform as Kind};
-use crate::domain::time::Time;
 use anyhow::{Context, Result};
+use domain::device::{DEMO_SOURCE, DeviceFacts, Encryption, EncryptionFact, Fact, Ownership, Platform as Kind};
+use domain::time::Time;
 use serde::Deserialize;
 use std::path::PathBuf;
 

@@ -2,16 +2,16 @@
 use super::people::{Account, People};
 use super::scenario::{Device, Scenario, Team};
 use crate::app::App;
-use crate::domain::activity::Actor;
-use crate::domain::id::TeamId;
-use crate::domain::policy::Requirement;
-use crate::domain::time::{Time, hours};
 use crate::error::Result as Done;
 use crate::service::enrollment::{TokenDraft, make_token};
 use crate::service::policy::{self, Draft};
 use crate::service::{setting, team};
 use crate::store::{self, Conn};
 use anyhow::{Context, Result};
+use domain::activity::Actor;
+use domain::id::TeamId;
+use domain::policy::Requirement;
+use domain::time::{Time, hours};
 use std::collections::BTreeMap;
 
 /// What an owner could set for the demo on the settings page, in the units of its form.

@@ -1,9 +1,9 @@
 //! Reports expired proofs, failed restore tests, and backups that fail to arrive.
-use crate::domain::time::Time;
 use crate::error::Result;
 use crate::job::Summary;
 use crate::service;
 use crate::store::Store;
+use domain::time::Time;
 use std::time::Duration;
 
 /// A proof expires without any event, so somebody has to look.

@@ -3,11 +3,11 @@
 //! On SQLite all commands are queued in this process, which wakes at once. On
 //! PostgreSQL other processes write too: one look per second serves every long poll, and none is made while
 //! nobody is waiting.
-use crate::domain::time::Time;
 use crate::error::Result;
 use crate::job::Summary;
 use crate::store::{self, Store};
 use crate::wake::Wake;
+use domain::time::Time;
 use std::time::Duration;
 
 /// A command reaches a waiting device within two seconds.

@@ -1,9 +1,9 @@
 //! Ends what nobody answered in time, and forgets what is kept only for a while.
-use crate::domain::time::{Time, minutes};
 use crate::error::Result;
 use crate::job::Summary;
 use crate::service;
 use crate::store::{self, Store};
+use domain::time::{Time, minutes};
 use std::time::Duration;
 
 /// Commands live for hours and days; half a minute late is soon enough.

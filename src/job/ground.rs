@@ -1,8 +1,8 @@
 //! Checks the backup store and the disks.
-use crate::domain::time::Time;
 use crate::error::Result;
 use crate::job::Summary;
 use crate::service::ground::Watch;
+use domain::time::Time;
 use std::time::Duration;
 
 /// How soon a missing folder is noticed.

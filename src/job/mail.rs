@@ -1,7 +1,4 @@
 //! Sends what is waiting in the outbox, retrying until the server accepts it.
-use crate::clock::Clock;
-use crate::domain::activity::{Action, Actor, Object, Outcome};
-use crate::domain::time::{Time, days, hours, minutes};
 use crate::error::Result;
 use crate::job::Summary;
 use crate::mail::{Failure, Mailer, Message};
@@ -9,6 +6,9 @@ use crate::service;
 use crate::service::activity::{self, Act};
 use crate::store::mail::Mail;
 use crate::store::{self, Store};
+use clock::Clock;
+use domain::activity::{Action, Actor, Object, Outcome};
+use domain::time::{Time, days, hours, minutes};
 use std::time::Duration;
 
 /// How often to look at the outbox without being woken.

@@ -1,10 +1,10 @@
 //! Releases wipes and removals whose hold is over, and ends wipes and restores that have expired.
-use crate::clock::Clock;
 use crate::error::Result;
 use crate::job::Summary;
 use crate::service;
 use crate::store::Store;
 use crate::wake::Wake;
+use clock::Clock;
 use std::time::Duration;
 
 /// A hold lasts minutes; a second late is soon enough.

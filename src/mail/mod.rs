@@ -2,8 +2,8 @@
 //!
 //! A mail is first a row in the outbox (`service::mail`); `job::mail` takes it from there and calls
 //! [`Mailer::send`].
-use crate::domain::name::plain;
 use anyhow::{Context, anyhow};
+use domain::name::plain;
 use lettre::message::header::ContentType;
 use lettre::message::{Mailbox, Message as Letter};
 use lettre::transport::smtp::AsyncSmtpTransportBuilder;

@@ -3,12 +3,12 @@
 //! It confines itself before it reads a byte ([`confine`]). From then on it can
 //! open nothing: neither file nor socket. All it has are two pipes to its parent, and one repository's key,
 //! which is gone when it ends.
-use crate::domain::object::{ObjectKind, ObjectName};
 use crate::proof::check;
 use crate::proof::confine;
 use crate::proof::frame::{self, FromChild, FromParent, TestJob};
 use crate::repository::{Fault, MasterKey, Objects};
 use anyhow::{Context, anyhow};
+use domain::object::{ObjectKind, ObjectName};
 use std::io::{Read, Write};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};

@@ -2,9 +2,9 @@
 //!
 //! The child reads what a stranger wrote, so its parent trusts nothing in a request. The child trusts its
 //! parent.
-use crate::domain::id::{DeviceId, RestorePointId};
-use crate::domain::object::{ObjectKind, ObjectName};
-use crate::domain::restore_test::TestReport;
+use domain::id::{DeviceId, RestorePointId};
+use domain::object::{ObjectKind, ObjectName};
+use domain::restore_test::TestReport;
 use serde::{Deserialize, Serialize};
 use std::io::{self, Read, Write};
 
@@ -38,7 +38,7 @@ pub struct TestJob {
 /// What failed in other points and was not made good.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailedBefore {
-    /// The keys of files, as in [`Failed`](crate::domain::restore_test::Failed).
+    /// The keys of files, as in [`Failed`](domain::restore_test::Failed).
     pub keys: Vec<String>,
     /// The manifests of points that failed as a whole.
     pub manifests: Vec<ObjectName>,

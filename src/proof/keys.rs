@@ -1,12 +1,6 @@
 //! The key that opens the repositories' master keys. Only the proof side has it.
-use crate::domain::id::{DeviceId, RestoreId};
-use crate::domain::message::{RestoreSecret, restore_context};
-use crate::domain::object::ObjectName;
-use crate::domain::time::Time;
 use crate::error::Result;
 use crate::repository::MasterKey;
-use crate::seal::{self, PrivateKey, PublicKey};
-use crate::secret;
 use crate::service;
 use crate::service::restore::Reseal;
 use crate::store::device::Device;
@@ -15,6 +9,11 @@ use crate::store::{self, Store};
 use anyhow::{Context, anyhow};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use domain::id::{DeviceId, RestoreId};
+use domain::message::{RestoreSecret, restore_context};
+use domain::object::ObjectName;
+use domain::time::Time;
+use secret::seal::{self, PrivateKey, PublicKey};
 use serde_json::json;
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -157,7 +156,7 @@ impl ProofKeys {
         let secret = RestoreSecret { ticket: ticket.to_owned(), master_key: master_key.to_string() };
         let text = Zeroizing::new(serde_json::to_string(&secret).context("writing a restore's secret")?);
         let (device, key) = target;
-        seal::seal(key, &restore_context(restore, device), text.as_bytes())
+        Ok(seal::seal(key, &restore_context(restore, device), text.as_bytes())?)
     }
 
     /// Makes one more password for a repository. Slow: it derives a key.

@@ -1,10 +1,5 @@
 //! Takes restore tests from the queue, one process each.
 use crate::blob::BlobStore;
-use crate::clock::Clock;
-use crate::domain::id::{DeviceId, RestoreTestId};
-use crate::domain::object::ObjectKind;
-use crate::domain::restore_test::TestReport;
-use crate::domain::time::minutes;
 use crate::error::Result;
 use crate::proof::frame::{FailedBefore, TestJob};
 use crate::proof::keys::ProofKeys;
@@ -13,6 +8,11 @@ use crate::service;
 use crate::service::proof::{Claimed, Needed};
 use crate::store::Store;
 use crate::wake::Wake;
+use clock::Clock;
+use domain::id::{DeviceId, RestoreTestId};
+use domain::object::ObjectKind;
+use domain::restore_test::TestReport;
+use domain::time::minutes;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};

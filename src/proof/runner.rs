@@ -1,12 +1,12 @@
 //! The parent of the restore-test process: starts it, hands it objects, and judges how it ended.
 use crate::blob::{self, BlobKey, BlobStore};
-use crate::domain::id::RepositoryId;
-use crate::domain::object::{ObjectKind, ObjectName};
-use crate::domain::proof::Level;
-use crate::domain::restore_test::TestReport;
 use crate::proof::child::SUB_COMMAND;
 use crate::proof::frame::{self, FromChild, FromParent, TestJob};
 use crate::repository::MasterKey;
+use domain::id::RepositoryId;
+use domain::object::{ObjectKind, ObjectName};
+use domain::proof::Level;
+use domain::restore_test::TestReport;
 use std::collections::HashMap;
 use std::io::{self, BufReader};
 use std::os::unix::process::{CommandExt, ExitStatusExt};

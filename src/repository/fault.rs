@@ -1,6 +1,6 @@
 //! What can be wrong with a repository.
-use crate::domain::object::{ObjectKind, ObjectName};
 use crate::repository::Id;
+use domain::object::{ObjectKind, ObjectName};
 
 /// The result of reading.
 pub type Result<T, E = Fault> = std::result::Result<T, E>;

@@ -1,5 +1,5 @@
 //! Ids: SHA-256 in 32 bytes.
-use crate::domain::object::ObjectName;
+use domain::object::ObjectName;
 use serde::{Deserialize, Deserializer};
 use std::fmt;
 

@@ -32,7 +32,7 @@ pub use stream::TreeReader;
 pub use tree::{Node, NodeKind, Tree};
 pub use walk::{Entry, Walk, WalkFault};
 
-use crate::domain::object::{ObjectKind, ObjectName};
+use domain::object::{ObjectKind, ObjectName};
 
 /// Where a repository's objects come from.
 pub trait Objects {
@@ -108,7 +108,7 @@ pub mod limit {
     /// Folders' JSON, as it is kept while its subfolders are walked.
     pub const OPEN_TREES: usize = 256 << 20;
     /// A whole path.
-    pub const PATH: usize = crate::domain::manifest::MAX_PATH;
+    pub const PATH: usize = domain::manifest::MAX_PATH;
     /// One name of a path.
     pub const NAME: usize = 4096;
 }

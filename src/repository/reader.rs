@@ -1,5 +1,4 @@
 //! A repository, open for reading.
-use crate::domain::object::{ObjectKind, ObjectName};
 use crate::repository::crypto::{OVERHEAD, Unpacker, wide};
 use crate::repository::fault::json;
 use crate::repository::index::{Place, Refused};
@@ -8,6 +7,7 @@ use crate::repository::{
     BlobKind, Copies, Fault, Id, Index, MasterKey, Objects, Problem, Result, Snapshot, TreeReader, Walk, limit, stream,
 };
 use aws_lc_rs::digest::{SHA256, digest};
+use domain::object::{ObjectKind, ObjectName};
 use serde::Deserialize;
 use std::collections::{HashMap, HashSet};
 use std::io::Write;

@@ -1,7 +1,7 @@
 //! Snapshots: what a backup was, and where its folders begin.
-use crate::domain::manifest;
-use crate::domain::object::ObjectName;
 use crate::repository::Id;
+use domain::manifest;
+use domain::object::ObjectName;
 use serde::Deserialize;
 
 /// The needed parts of a snapshot. Its time is the device's claim.
@@ -33,8 +33,8 @@ impl Snapshot {
     }
 
     /// When the device says it was taken.
-    pub fn claimed_at(&self) -> Option<crate::domain::time::Time> {
+    pub fn claimed_at(&self) -> Option<domain::time::Time> {
         let at: jiff::Timestamp = self.time.parse().ok()?;
-        Some(crate::domain::time::Time::from_millis(at.as_millisecond()))
+        Some(domain::time::Time::from_millis(at.as_millisecond()))
     }
 }

@@ -323,7 +323,7 @@ mod tests {
         let node = |n: u32| format!(r#"{{"name":"file {n}","type":"file","mode":420,"content":[]}}"#);
         let json = format!(r#"{{"nodes":[{}]}}"#, (0..50_000).map(node).collect::<Vec<_>>().join(","));
         let packed = zstd::encode_all(json.as_bytes(), 3).unwrap();
-        let id = Id(crate::secret::sha256(json.as_bytes()));
+        let id = Id(secret::sha256(json.as_bytes()));
         let size = wide(json.len());
         assert_eq!(check(&packed, size, &id), Ok(()));
         assert_eq!(check(&packed, size - 1, &id), Err(Problem::Size { said: size - 1, had: size }));

@@ -14,7 +14,7 @@ pub struct Entry {
 impl Entry {
     /// The path in the manifest's spelling.
     pub fn spelled(&self) -> String {
-        crate::domain::manifest::encode_path(&self.path)
+        domain::manifest::encode_path(&self.path)
     }
 }
 
@@ -142,12 +142,12 @@ impl Walk {
 }
 
 fn spelled(path: &[u8]) -> String {
-    crate::domain::manifest::encode_path(path)
+    domain::manifest::encode_path(path)
 }
 
 fn short_hash(name: &[u8]) -> [u8; 16] {
     let mut short = [0; 16];
-    let hash = crate::secret::sha256(name);
+    let hash = secret::sha256(name);
     for (to, from) in short.iter_mut().zip(hash) {
         *to = from;
     }

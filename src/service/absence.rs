@@ -1,8 +1,4 @@
 //! Reports backups that fail to arrive: nothing happens then, so nothing else would report it.
-use crate::domain::id::{DeviceId, TeamId};
-use crate::domain::policy::Schedule;
-use crate::domain::time::{Time, hours, minutes};
-use crate::domain::words;
 use crate::error::Result;
 use crate::service::alert::{by_team, named, subject, tell_of_devices, url};
 use crate::service::policy;
@@ -10,6 +6,10 @@ use crate::store::alert::Untold;
 use crate::store::{self, Conn};
 use anyhow::Context;
 use askama::Template;
+use domain::id::{DeviceId, TeamId};
+use domain::policy::Schedule;
+use domain::time::{Time, hours, minutes};
+use domain::words;
 use std::time::Duration;
 
 /// How many devices of a team one run reports.

@@ -1,13 +1,5 @@
 //! Accounts: the first owner, signing in, sessions and passwords.
-use crate::domain::account::{self, INVITE_LINK_LIFE, LinkPurpose, SET_UP_LINK_LIFE, UserState};
-use crate::domain::activity::{Action, Actor, ActorKind, Object, Outcome, Via};
-use crate::domain::id::UserId;
-use crate::domain::name;
-use crate::domain::object::TokenKind;
-use crate::domain::role::{Grants, Permission, Role, Scope};
-use crate::domain::time::{Time, days};
 use crate::error::{Error, FieldErrors, Result};
-use crate::secret;
 use crate::service::activity::{self, Act};
 use crate::service::{guard, policy};
 use crate::store::one_time_link::OneTimeLink;
@@ -15,6 +7,13 @@ use crate::store::session::Session;
 use crate::store::throttle::Throttle;
 use crate::store::user::User;
 use crate::store::{self, Conn};
+use domain::account::{self, INVITE_LINK_LIFE, LinkPurpose, SET_UP_LINK_LIFE, UserState};
+use domain::activity::{Action, Actor, ActorKind, Object, Outcome, Via};
+use domain::id::UserId;
+use domain::name;
+use domain::object::TokenKind;
+use domain::role::{Grants, Permission, Role, Scope};
+use domain::time::{Time, days};
 
 /// A person who may sign in, with their roles; none for a disabled or unknown account.
 ///

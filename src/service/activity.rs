@@ -1,10 +1,10 @@
 //! Writes the history: no act without its entry, in the same transaction.
-use crate::domain::activity::{Action, Actor, Entry, Object, Outcome};
-use crate::domain::id::{ActivityId, DeviceId};
-use crate::domain::time::{Time, days, minutes};
 use crate::error::Result;
 use crate::store::{self, Conn};
 use anyhow::Context;
+use domain::activity::{Action, Actor, Entry, Object, Outcome};
+use domain::id::{ActivityId, DeviceId};
+use domain::time::{Time, days, minutes};
 use std::cmp::Ordering;
 use std::time::Duration;
 

@@ -2,15 +2,7 @@
 //!
 //! A wipe is reported in the transaction of its act. What happens by itself, such as a proof expiring or a
 //! restore test failing, is found by asking which devices are in that state without anybody having been told.
-use crate::domain::activity::Via;
-use crate::domain::continuity::{self, Doubt, Line};
-use crate::domain::id::{TeamId, WipeRequestId};
-use crate::domain::role::{Permission, Role};
-use crate::domain::time::Time;
-use crate::domain::wipe::{WipeAction, WipeReason};
-use crate::domain::words;
 use crate::error::Result;
-use crate::secret;
 use crate::service::mail::{self, Mail, Recipients};
 use crate::service::setting;
 use crate::store::alert::Untold;
@@ -20,6 +12,13 @@ use crate::store::user::User;
 use crate::store::{self, Conn};
 use anyhow::Context;
 use askama::Template;
+use domain::activity::Via;
+use domain::continuity::{self, Doubt, Line};
+use domain::id::{TeamId, WipeRequestId};
+use domain::role::{Permission, Role};
+use domain::time::Time;
+use domain::wipe::{WipeAction, WipeReason};
+use domain::words;
 use std::collections::BTreeMap;
 
 /// How many devices or wipes one mail names; it says how many more there are.

@@ -1,14 +1,13 @@
 //! API tokens: a script reads in a person's name, for a limited time.
-use crate::domain::account::{MAX_API_TOKEN_DAYS, UserState};
-use crate::domain::activity::{Action, Actor, Object};
-use crate::domain::id::{ApiTokenId, UserId};
-use crate::domain::name;
-use crate::domain::time::{Time, days};
 use crate::error::{Error, FieldErrors, Result};
-use crate::secret;
 use crate::service::activity::{self, Act};
 use crate::store::api_token::ApiToken;
 use crate::store::{self, Conn};
+use domain::account::{MAX_API_TOKEN_DAYS, UserState};
+use domain::activity::{Action, Actor, Object};
+use domain::id::{ApiTokenId, UserId};
+use domain::name;
+use domain::time::{Time, days};
 
 /// Makes a token; the second value is the token itself, which is not stored.
 ///

@@ -1,14 +1,6 @@
 //! Backups arrive: rows of objects, restore points, and what the device reports about them.
 use crate::blob::{self, BlobKey, BlobStore, Stored};
-use crate::domain::activity::{Action, Actor, ActorKind, Object, Via};
-use crate::domain::id::{DeviceId, RepositoryId};
-use crate::domain::message::BackupReport;
-use crate::domain::object::{ObjectKind, ObjectName, RepositoryState, TokenKind};
-use crate::domain::proof::TestCause;
-use crate::domain::time::Time;
-use crate::domain::words::bytes;
 use crate::error::{Error, Result};
-use crate::secret;
 use crate::service::activity::{Act, record, record_often};
 use crate::service::{backup_attempt, proof};
 use crate::store::device::Device;
@@ -16,6 +8,13 @@ use crate::store::repository::{MAX_OBJECTS, Repository};
 use crate::store::restore_point::{Reported, RestorePoint};
 use crate::store::{self, Conn, Store};
 use anyhow::Context;
+use domain::activity::{Action, Actor, ActorKind, Object, Via};
+use domain::id::{DeviceId, RepositoryId};
+use domain::message::BackupReport;
+use domain::object::{ObjectKind, ObjectName, RepositoryState, TokenKind};
+use domain::proof::TestCause;
+use domain::time::Time;
+use domain::words::bytes;
 
 /// Bytes that are durable and waiting for their row.
 #[derive(Debug)]

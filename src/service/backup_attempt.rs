@@ -1,12 +1,12 @@
 //! What a device reports about its attempts to back up: failed ones are reported to people, with the reason.
-use crate::domain::activity::{Action, Actor, ActorKind, Object, Via};
-use crate::domain::message::{BackupReport, FailedAttempt, LeftOut, RootAway};
-use crate::domain::time::Time;
 use crate::error::{Error, Result};
 use crate::service::activity::{Act, record};
 use crate::store::backup_attempt::BackupAttempt;
 use crate::store::device::Device;
 use crate::store::{self, Conn};
+use domain::activity::{Action, Actor, ActorKind, Object, Via};
+use domain::message::{BackupReport, FailedAttempt, LeftOut, RootAway};
+use domain::time::Time;
 
 /// How much is kept of what a device says.
 const LONGEST: usize = 1000;

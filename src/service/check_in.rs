@@ -2,16 +2,7 @@
 //!
 //! One write, no act: it runs thousands of times a second. Only the end of a command is recorded in the
 //! history.
-use crate::domain::activity::{Action, Actor, ActorKind, Outcome, Via};
-use crate::domain::command::{CommandKind, CommandState};
-use crate::domain::continuity::{Brought, Sender};
-use crate::domain::device::{Changes, DeviceFacts, Encryption, Fact, MAX_ROOTS, Origin};
-use crate::domain::message::{CheckIn, CheckInAnswer, Command as Order, CommandResult};
-use crate::domain::name;
-use crate::domain::policy::Since;
-use crate::domain::time::Time;
 use crate::error::{Error, FieldErrors, Result};
-use crate::secret;
 use crate::service::activity::{self, Act};
 use crate::service::{command, identity, policy, restore, setting, wipe};
 use crate::store::command::Command;
@@ -19,6 +10,14 @@ use crate::store::device::Device;
 use crate::store::device_status::DeviceStatus;
 use crate::store::{self, Conn};
 use anyhow::Context;
+use domain::activity::{Action, Actor, ActorKind, Outcome, Via};
+use domain::command::{CommandKind, CommandState};
+use domain::continuity::{Brought, Sender};
+use domain::device::{Changes, DeviceFacts, Encryption, Fact, MAX_ROOTS, Origin};
+use domain::message::{CheckIn, CheckInAnswer, Command as Order, CommandResult};
+use domain::name;
+use domain::policy::Since;
+use domain::time::Time;
 use serde::Serialize;
 use std::time::Duration;
 

@@ -1,11 +1,4 @@
 //! Commands: queued by people and rules, delivered at a check-in, ended by the device's own answer.
-use crate::domain::activity::{Action, Actor, Object};
-use crate::domain::command::{CommandKind, CommandState};
-use crate::domain::device::DeviceState;
-use crate::domain::guard::{FEW_LOCKS, GuardedAct};
-use crate::domain::id::CommandId;
-use crate::domain::message::Payload;
-use crate::domain::time::{Time, days, hours};
 use crate::error::{Error, Result};
 use crate::service::activity::{self, Act};
 use crate::service::guard;
@@ -13,6 +6,13 @@ use crate::store::command::Command;
 use crate::store::device::Device;
 use crate::store::{self, Conn};
 use anyhow::Context;
+use domain::activity::{Action, Actor, Object};
+use domain::command::{CommandKind, CommandState};
+use domain::device::DeviceState;
+use domain::guard::{FEW_LOCKS, GuardedAct};
+use domain::id::CommandId;
+use domain::message::Payload;
+use domain::time::{Time, days, hours};
 use std::time::Duration;
 
 /// What a device is asked to do.

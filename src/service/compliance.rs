@@ -1,11 +1,6 @@
 //! How many devices meet each policy, which ones do not, and how many policies a device meets.
 //!
 //! Every count, list and table is made with `walk` and [`overall`], so that they never differ.
-use crate::domain::device::DeviceFacts;
-use crate::domain::id::{DeviceId, PolicyId};
-use crate::domain::policy::{Applied, Compliance, DeviceState, Finding, RequirementKind, Since, evaluate, overall};
-use crate::domain::role::Reach;
-use crate::domain::time::Time;
 use crate::error::{Error, Result};
 use crate::service::policy;
 use crate::store::compliance::{Measured, Which, measured};
@@ -13,6 +8,11 @@ use crate::store::device_list::{self, Among, Filter, From, Named, Query, Scores,
 use crate::store::device_proof::DeviceProof;
 use crate::store::policy::Policy;
 use crate::store::{self, Conn};
+use domain::device::DeviceFacts;
+use domain::id::{DeviceId, PolicyId};
+use domain::policy::{Applied, Compliance, DeviceState, Finding, RequirementKind, Since, evaluate, overall};
+use domain::role::Reach;
+use domain::time::Time;
 use std::collections::HashMap;
 
 /// How many devices meet a policy, do not meet it, or are unknown; or for a device, how many policies.

@@ -1,12 +1,4 @@
 //! What people change about a device by hand: its name, person, team and backup space, and its removal.
-use crate::domain::activity::{Action, Actor, Object};
-use crate::domain::device::DeviceState;
-use crate::domain::guard::GuardedAct;
-use crate::domain::id::{DeviceId, TeamId};
-use crate::domain::name;
-use crate::domain::space::Space;
-use crate::domain::time::Time;
-use crate::domain::words::bytes;
 use crate::error::{Error, FieldErrors, Result};
 use crate::service::activity::{self, Act};
 use crate::service::guard::{self, News};
@@ -16,6 +8,14 @@ use crate::store::device::Device;
 use crate::store::{self, Conn};
 use anyhow::Context;
 use askama::Template;
+use domain::activity::{Action, Actor, Object};
+use domain::device::DeviceState;
+use domain::guard::GuardedAct;
+use domain::id::{DeviceId, TeamId};
+use domain::name;
+use domain::space::Space;
+use domain::time::Time;
+use domain::words::bytes;
 
 /// A device as entered in a form.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,12 +1,4 @@
 //! Enrolment: tokens that let devices in, and the one transaction in which a device joins.
-use crate::domain::activity::{Action, Object, Via};
-use crate::domain::device::{DeviceState, MAX_ROOTS, Ownership, Platform};
-use crate::domain::guard::{FEW_USES, GuardedAct};
-use crate::domain::id::{DeviceId, EnrollmentTokenId, RepositoryId, TeamId, UserId};
-use crate::domain::message::{self, Enroll, Enrolled, RepositoryCredentials};
-use crate::domain::name;
-use crate::domain::role::Permission;
-use crate::domain::time::{Time, days, hours, minutes};
 use crate::error::{Error, FieldErrors, Result};
 use crate::service::activity::{self, Act};
 use crate::service::check_in::actor;
@@ -16,8 +8,17 @@ use crate::store::device::Device;
 use crate::store::device_status::DeviceStatus;
 use crate::store::enrollment_token::EnrollmentToken;
 use crate::store::{self, Conn};
-use crate::{domain::activity::Actor, seal, secret};
 use anyhow::Context;
+use domain::activity::Actor;
+use domain::activity::{Action, Object, Via};
+use domain::device::{DeviceState, MAX_ROOTS, Ownership, Platform};
+use domain::guard::{FEW_USES, GuardedAct};
+use domain::id::{DeviceId, EnrollmentTokenId, RepositoryId, TeamId, UserId};
+use domain::message::{self, Enroll, Enrolled, RepositoryCredentials};
+use domain::name;
+use domain::role::Permission;
+use domain::time::{Time, days, hours, minutes};
+use secret::seal;
 use std::time::Duration;
 
 /// What every enrolment token begins with.
@@ -234,7 +235,7 @@ pub fn proof_key(conn: &mut Conn) -> Result<seal::PublicKey> {
     let key = proof::public_key(conn)?.ok_or_else(|| {
         Error::Refused("this server has no key for restore tests yet: start `holdfast prove` once".to_owned())
     })?;
-    seal::PublicKey::parse(&key)
+    Ok(seal::PublicKey::parse(&key)?)
 }
 
 /// The required `aud` of devices' tokens; created if there is none yet.

@@ -1,12 +1,12 @@
 //! The freeze: while it is in force, nothing is erased, removed, restored or loosened.
 //!
 //! It is set and ended only on the server's own machine, so that no console session can undo it.
-use crate::domain::activity::{Action, Actor, Object, Via};
-use crate::domain::time::Time;
 use crate::error::{Error, Result};
 use crate::service::activity::{self, Act};
 use crate::service::{alert, setting};
 use crate::store::{self, Conn};
+use domain::activity::{Action, Actor, Object, Via};
+use domain::time::Time;
 
 const SINCE: &str = "freeze.since";
 const UNTIL: &str = "freeze.until";

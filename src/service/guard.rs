@@ -1,11 +1,4 @@
 //! The table of guards in use: who is told about an act, and whether what an account made still counts.
-use crate::domain::activity::{Actor, Via};
-use crate::domain::guard::{GuardedAct, Told};
-use crate::domain::id::{TeamId, UserId};
-use crate::domain::name::is_plain;
-use crate::domain::role::{Grants, Permission, Reach};
-use crate::domain::time::Time;
-use crate::domain::words;
 use crate::error::{Error, FieldErrors, Result};
 use crate::service::mail::{self, Mail, Recipients};
 use crate::service::{account, setting};
@@ -14,6 +7,13 @@ use crate::store::enrollment_token::EnrollmentToken;
 use crate::store::{self, Conn};
 use anyhow::Context;
 use askama::Template;
+use domain::activity::{Actor, Via};
+use domain::guard::{GuardedAct, Told};
+use domain::id::{TeamId, UserId};
+use domain::name::is_plain;
+use domain::role::{Grants, Permission, Reach};
+use domain::time::Time;
+use domain::words;
 use std::collections::BTreeMap;
 
 /// The longest reason for a guarded act, in bytes.

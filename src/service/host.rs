@@ -1,15 +1,15 @@
 //! What is decided only on the server's own machine, by nobody at the console: who founded the organisation,
 //! whose account is locked, and whose sessions end.
-use crate::domain::account::UserState;
-use crate::domain::activity::{Action, Actor, Object};
-use crate::domain::id::UserId;
-use crate::domain::time::{Time, days};
 use crate::error::{Error, Result};
 use crate::service::account::{end_everything, make_invite_link, name_of, object};
 use crate::service::activity::{self, Act};
 use crate::service::{alert, proof};
 use crate::store::user::User;
 use crate::store::{self, Conn};
+use domain::account::UserState;
+use domain::activity::{Action, Actor, Object};
+use domain::id::UserId;
+use domain::time::{Time, days};
 use std::time::Duration;
 
 /// Closes an account, even the only owner's: its sessions, tokens and links end, and nobody at the console can

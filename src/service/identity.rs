@@ -1,10 +1,5 @@
 //! Which machine reports as a device: doubt is recorded and reported, and other devices with the same serial
 //! are named.
-use crate::domain::activity::{Action, Object, Outcome};
-use crate::domain::continuity::Doubt;
-use crate::domain::id::DeviceId;
-use crate::domain::role::Reach;
-use crate::domain::time::Time;
 use crate::error::{Error, Result};
 use crate::service::activity::{self, Act};
 use crate::service::alert;
@@ -12,6 +7,11 @@ use crate::service::check_in::actor;
 use crate::store::device::Device;
 use crate::store::device_status::DeviceStatus;
 use crate::store::{self, Conn};
+use domain::activity::{Action, Object, Outcome};
+use domain::continuity::Doubt;
+use domain::id::DeviceId;
+use domain::role::Reach;
+use domain::time::Time;
 
 /// Records and reports doubt about which machine reports as a device. Each kind of doubt comes once in an
 /// enrolment, so a device that fakes it cannot flood anybody.

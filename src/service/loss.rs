@@ -1,12 +1,12 @@
 //! The facts from which the loss of devices is computed: one function for pages, lists, mails and the command
 //! line.
-use crate::domain::loss::{Amount, Count, Damaged, Loss, LossFacts, Point, loss};
-use crate::domain::proof::Evidence;
-use crate::domain::time::Time;
 use crate::error::Result;
 use crate::store::device_list::{self, Filter, ListedDevice, Status};
 use crate::store::device_proof::DeviceProof;
 use crate::store::{self, Conn};
+use domain::loss::{Amount, Count, Damaged, Loss, LossFacts, Point, loss};
+use domain::proof::Evidence;
+use domain::time::Time;
 use std::time::Duration;
 
 /// The setting that says since when the backup store cannot be read, in milliseconds; none while it can.

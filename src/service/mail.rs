@@ -1,14 +1,14 @@
 //! Puts mails into the outbox, in the transaction of the act they report.
-use crate::domain::account::UserState;
-use crate::domain::activity::{Action, Actor, Object, Via};
-use crate::domain::id::{MailId, TeamId, UserId};
-use crate::domain::name::{self, plain};
-use crate::domain::role::{Grants, Permission};
-use crate::domain::time::Time;
 use crate::error::{Error, Result};
 use crate::service::activity::{self, Act};
 use crate::store::mail::Recipient;
 use crate::store::{self, Conn};
+use domain::account::UserState;
+use domain::activity::{Action, Actor, Object, Via};
+use domain::id::{MailId, TeamId, UserId};
+use domain::name::{self, plain};
+use domain::role::{Grants, Permission};
+use domain::time::Time;
 
 /// How many mails of all kinds may wait; beyond that each person gets one mail a day that says so.
 pub const MAX_WAITING: i64 = 5_000;

@@ -1,14 +1,5 @@
 //! Policies: written by people, delivered to devices, checked against what is known.
-use crate::domain::activity::{Action, Actor, Object};
-use crate::domain::baseline;
-use crate::domain::id::{PolicyId, TeamId};
-use crate::domain::message::{DevicePolicy, PolicyName};
-use crate::domain::policy::{Applied, DeviceState, Finding, Requirement, Schedule, evaluate, loosened, validate};
-use crate::domain::shown::Shown;
-use crate::domain::time::Time;
-use crate::domain::words::is_same_name;
 use crate::error::{Error, Result};
-use crate::secret;
 use crate::service::activity::{self, Act};
 use crate::service::{account, alert, freeze, setting};
 use crate::store::device::Device;
@@ -16,6 +7,14 @@ use crate::store::device_status::DeviceStatus;
 use crate::store::policy::Policy;
 use crate::store::{self, Conn};
 use anyhow::Context;
+use domain::activity::{Action, Actor, Object};
+use domain::baseline;
+use domain::id::{PolicyId, TeamId};
+use domain::message::{DevicePolicy, PolicyName};
+use domain::policy::{Applied, DeviceState, Finding, Requirement, Schedule, evaluate, loosened, validate};
+use domain::shown::Shown;
+use domain::time::Time;
+use domain::words::is_same_name;
 use std::time::Duration;
 
 pub use crate::service::setting::CHECK_IN_SECONDS;
@@ -204,7 +203,7 @@ pub fn applied(policies: &[Policy]) -> Result<Vec<Applied>> {
 /// # Errors
 /// When the database refuses.
 pub fn findings(conn: &mut Conn, device: &Device, now: Time) -> Result<Vec<Finding>> {
-    if device.state != crate::domain::device::DeviceState::Enrolled {
+    if device.state != domain::device::DeviceState::Enrolled {
         return Ok(Vec::new());
     }
     let policies = applied(&applying_to(conn, device)?)?;

@@ -1,8 +1,8 @@
 //! How one person likes a page to look. This is not an act: it changes nothing for anybody else, and has no
 //! entry.
-use crate::domain::id::UserId;
 use crate::error::Result;
 use crate::store::{self, Conn};
+use domain::id::UserId;
 
 /// The columns of a list that somebody does not want to see.
 ///

@@ -1,11 +1,6 @@
 //! Removing devices: the first at once, further ones within the hour after the same hold as wipes.
 //!
 //! Limited like wipes: one stolen session cannot remove the devices from the lists before somebody can notice.
-use crate::domain::activity::{Action, Actor, Object, Outcome};
-use crate::domain::guard::GuardedAct;
-use crate::domain::id::DeviceId;
-use crate::domain::time::{Time, hours};
-use crate::domain::wipe::Recent;
 use crate::error::{Error, Result};
 use crate::service::activity::{self, Act};
 use crate::service::guard::{self, News};
@@ -15,6 +10,11 @@ use crate::store::removal::Removal;
 use crate::store::{self, Conn};
 use anyhow::Context;
 use askama::Template;
+use domain::activity::{Action, Actor, Object, Outcome};
+use domain::guard::GuardedAct;
+use domain::id::DeviceId;
+use domain::time::{Time, hours};
+use domain::wipe::Recent;
 
 /// What became of a removal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

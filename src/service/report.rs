@@ -1,12 +1,4 @@
 //! What pages and the command line report about devices in JSON and CSV.
-use crate::domain::command::{CommandKind, CommandState};
-use crate::domain::device::{DeviceFacts, DeviceState, Encryption, Ownership, Platform};
-use crate::domain::id::{CommandId, DeviceId, RestorePointId, RestoreTestId};
-use crate::domain::loss::{Amount, Part};
-use crate::domain::policy::{Compliance, Finding, Value};
-use crate::domain::proof::{Evidence, Grade, Retest, TestResult, TestState};
-use crate::domain::space::Space;
-use crate::domain::time::{Time, with_iso_times};
 use crate::error::Result;
 use crate::service;
 use crate::service::loss::{self, Moment};
@@ -14,6 +6,14 @@ use crate::store::device_list::{self, ListedDevice};
 use crate::store::restore_test::RestoreTest;
 use crate::store::{self, Conn};
 use anyhow::Context;
+use domain::command::{CommandKind, CommandState};
+use domain::device::{DeviceFacts, DeviceState, Encryption, Ownership, Platform};
+use domain::id::{CommandId, DeviceId, RestorePointId, RestoreTestId};
+use domain::loss::{Amount, Part};
+use domain::policy::{Compliance, Finding, Value};
+use domain::proof::{Evidence, Grade, Retest, TestResult, TestState};
+use domain::space::Space;
+use domain::time::{Time, with_iso_times};
 use serde::Serialize;
 
 /// One device in a list. Times are ISO 8601 in UTC.

@@ -1,10 +1,10 @@
 //! A device's signed request: accepted once, for the enrolment that signed it.
-use crate::domain::device::DeviceState;
-use crate::domain::id::DeviceId;
-use crate::domain::time::Time;
 use crate::error::Result;
 use crate::store::device::Device;
 use crate::store::{self, Conn};
+use domain::device::DeviceState;
+use domain::id::DeviceId;
+use domain::time::Time;
 
 /// What a verified signature says about a request.
 #[derive(Debug, Clone)]

@@ -1,12 +1,12 @@
 //! What owners change while the server runs.
-use crate::domain::activity::{Action, Actor, Object};
-use crate::domain::time::Time;
-use crate::domain::wipe::{Loosens, SETTLED};
 use crate::error::{Error, FieldErrors, Result};
 use crate::service::activity::{self, Act};
 use crate::service::{account, alert, freeze, user};
 use crate::store::setting::Setting;
 use crate::store::{self, Conn};
+use domain::activity::{Action, Actor, Object};
+use domain::time::Time;
+use domain::wipe::{Loosens, SETTLED};
 use std::time::Duration;
 
 /// A number that owners set, within limits.

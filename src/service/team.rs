@@ -1,14 +1,14 @@
 //! Teams.
-use crate::domain::activity::{Action, Actor};
-use crate::domain::id::TeamId;
-use crate::domain::name;
-use crate::domain::time::Time;
-use crate::domain::words::is_same_name;
 use crate::error::{Error, FieldErrors, Result};
 use crate::service::activity::{self, Act};
 use crate::service::user::team_object;
 use crate::store::team::Team;
 use crate::store::{self, Conn};
+use domain::activity::{Action, Actor};
+use domain::id::TeamId;
+use domain::name;
+use domain::time::Time;
+use domain::words::is_same_name;
 
 /// Adds a team.
 ///

@@ -1,11 +1,4 @@
 //! People: inviting them, giving and taking roles, and closing accounts.
-use crate::domain::account::{INVITE_LINK_LIFE, UserState};
-use crate::domain::activity::{Action, Actor, ActorKind, Object, Via};
-use crate::domain::id::UserId;
-use crate::domain::name::{NO_ADDRESS, address, check_person};
-use crate::domain::object::TokenKind;
-use crate::domain::role::{Permission, Role, Scope};
-use crate::domain::time::{Time, hours};
 use crate::error::{Error, FieldErrors, Result};
 use crate::service::account::{end_everything, make_invite_link, name_of, object, who};
 use crate::service::activity::{self, Act};
@@ -16,6 +9,13 @@ use crate::store::user::User;
 use crate::store::{self, Conn};
 use anyhow::Context;
 use askama::Template;
+use domain::account::{INVITE_LINK_LIFE, UserState};
+use domain::activity::{Action, Actor, ActorKind, Object, Via};
+use domain::id::UserId;
+use domain::name::{NO_ADDRESS, address, check_person};
+use domain::object::TokenKind;
+use domain::role::{Permission, Role, Scope};
+use domain::time::{Time, hours};
 
 /// A person to be invited.
 #[derive(Debug, Clone)]

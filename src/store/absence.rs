@@ -1,13 +1,13 @@
 //! Devices whose backups fail to arrive, or that no policy asks for backups, and about which nobody was told.
-use crate::domain::command::{CommandKind, CommandState};
-use crate::domain::id::{DeviceId, TeamId};
-use crate::domain::time::Time;
 use crate::store::Conn;
 use crate::store::alert::Untold;
 use crate::store::schema::{backup_attempts, commands, device_alerts, device_proof, device_status, devices};
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Text};
+use domain::command::{CommandKind, CommandState};
+use domain::id::{DeviceId, TeamId};
+use domain::time::Time;
 use std::time::Duration;
 
 /// When a device's newest complete backup arrived; its enrolment if none has.

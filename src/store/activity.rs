@@ -1,10 +1,10 @@
 //! The history of acts.
-use crate::domain::activity::{Action, ActorKind, Outcome, Via};
-use crate::domain::id::{ActivityId, DeviceId};
-use crate::domain::time::Time;
 use crate::store::Conn;
 use crate::store::schema::{activity, activity_head};
 use diesel::prelude::*;
+use domain::activity::{Action, ActorKind, Outcome, Via};
+use domain::id::{ActivityId, DeviceId};
+use domain::time::Time;
 
 /// One entry, in columns for searching and as the canonical bytes for hashing.
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]

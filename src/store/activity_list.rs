@@ -1,13 +1,13 @@
 //! Finding entries of the history.
-use crate::domain::activity::{Action, Outcome};
-use crate::domain::id::{DeviceId, WipeRequestId};
-use crate::domain::role::Reach;
-use crate::domain::time::Time;
 use crate::store::activity::Activity;
 use crate::store::schema::{activity, devices, wipe_requests};
 use crate::store::search::{lower, pattern};
 use crate::store::{Conn, MultiBackend};
 use diesel::prelude::*;
+use domain::activity::{Action, Outcome};
+use domain::id::{DeviceId, WipeRequestId};
+use domain::role::Reach;
+use domain::time::Time;
 
 /// Which entries; an empty text and none match everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

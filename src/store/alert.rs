@@ -1,10 +1,10 @@
 //! What people were told of a device already, and what they were not.
-use crate::domain::id::{DeviceId, TeamId};
-use crate::domain::time::Time;
 use crate::store::Conn;
 use crate::store::schema::{device_alerts, device_proof, devices};
 use crate::store::upsert::UpsertExt;
 use diesel::prelude::*;
+use domain::id::{DeviceId, TeamId};
+use domain::time::Time;
 
 /// A device of which something is to be told.
 #[derive(Debug, Clone, Queryable)]

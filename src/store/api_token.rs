@@ -1,9 +1,9 @@
 //! Tokens with which scripts read, each in a person's name.
-use crate::domain::id::{ApiTokenId, UserId};
-use crate::domain::time::Time;
 use crate::store::Conn;
 use crate::store::schema::api_tokens;
 use diesel::prelude::*;
+use domain::id::{ApiTokenId, UserId};
+use domain::time::Time;
 
 /// A token, by its hash.
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]

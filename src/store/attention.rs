@@ -1,13 +1,13 @@
 //! What every page shows in its frame: waiting approvals, and damage to the store.
-use crate::domain::device::DeviceState;
-use crate::domain::id::{DeviceId, UserId};
-use crate::domain::restore::RestoreState;
-use crate::domain::role::Reach;
-use crate::domain::wipe::WipeState;
 use crate::store::Conn;
 use crate::store::schema::{device_proof, devices, objects, repositories, restores, wipe_requests};
 use diesel::dsl::{count, count_star};
 use diesel::prelude::*;
+use domain::device::DeviceState;
+use domain::id::{DeviceId, UserId};
+use domain::restore::RestoreState;
+use domain::role::Reach;
+use domain::wipe::WipeState;
 
 /// How many wipe requests are waiting for this approver, who reaches `reach`: except their own, and those
 /// waiting for their requester.

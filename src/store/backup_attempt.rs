@@ -1,12 +1,12 @@
 //! Each device's last attempt at a backup: one row per device.
-use crate::domain::id::DeviceId;
-use crate::domain::message::{LeftOut, RootAway};
-use crate::domain::time::Time;
 use crate::store::Conn;
 use crate::store::column::{from_json, to_json};
 use crate::store::schema::backup_attempts;
 use crate::store::upsert::UpsertExt;
 use diesel::prelude::*;
+use domain::id::DeviceId;
+use domain::message::{LeftOut, RootAway};
+use domain::time::Time;
 
 /// What a device reports about its last attempt at a backup.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]

@@ -1,10 +1,10 @@
 //! Commands to devices.
-use crate::domain::command::{CommandKind, CommandState};
-use crate::domain::id::{CommandId, DeviceId};
-use crate::domain::time::Time;
 use crate::store::Conn;
 use crate::store::schema::commands;
 use diesel::prelude::*;
+use domain::command::{CommandKind, CommandState};
+use domain::id::{CommandId, DeviceId};
+use domain::time::Time;
 
 /// One command and its progress.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, Identifiable)]

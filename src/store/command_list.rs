@@ -1,12 +1,12 @@
 //! Lists of commands with their devices: waiting and past ones.
-use crate::domain::command::{CommandKind, CommandState};
-use crate::domain::id::{CommandId, TeamId};
-use crate::domain::role::Reach;
 use crate::store::Conn;
 use crate::store::command::Command;
 use crate::store::schema::{commands, devices};
 use crate::store::search::starts_with;
 use diesel::prelude::*;
+use domain::command::{CommandKind, CommandState};
+use domain::id::{CommandId, TeamId};
+use domain::role::Reach;
 
 /// Which commands are shown.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

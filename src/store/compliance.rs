@@ -1,13 +1,13 @@
 //! What policies are checked against, for many devices at once.
-use crate::domain::device::DeviceState;
-use crate::domain::id::{DeviceId, TeamId};
-use crate::domain::role::Reach;
-use crate::domain::time::Time;
 use crate::store::Conn;
 use crate::store::device_proof::DeviceProof;
 use crate::store::device_status::DeviceStatus;
 use crate::store::schema::{device_proof, device_status, devices};
 use diesel::prelude::*;
+use domain::device::DeviceState;
+use domain::id::{DeviceId, TeamId};
+use domain::role::Reach;
+use domain::time::Time;
 
 /// The parts of an enrolled device that policies look at.
 #[derive(Debug, Clone, Queryable)]

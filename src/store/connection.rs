@@ -1,7 +1,5 @@
 //! One connection type over two databases, and the two ways in: read and write.
-use crate::domain::time::Time;
 use crate::error::{self, Error};
-use crate::secret;
 use crate::store::migration;
 use crate::store::presence::Presence;
 use crate::store::writer::Writer;
@@ -9,6 +7,7 @@ use anyhow::{Context, anyhow};
 use diesel::connection::{SimpleConnection, TransactionManager};
 use diesel::prelude::*;
 use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool, PooledConnection};
+use domain::time::Time;
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;

@@ -1,11 +1,11 @@
 //! Enrolled devices.
-use crate::domain::device::{DeviceState, Ownership, Platform};
-use crate::domain::id::{DeviceId, EnrollmentTokenId, TeamId};
-use crate::domain::time::Time;
 use crate::store::Conn;
 use crate::store::column::from_json;
 use crate::store::schema::devices;
 use diesel::prelude::*;
+use domain::device::{DeviceState, Ownership, Platform};
+use domain::id::{DeviceId, EnrollmentTokenId, TeamId};
+use domain::time::Time;
 use std::collections::{HashMap, HashSet};
 
 /// A device as it enrolled; what changes with each check-in is in its

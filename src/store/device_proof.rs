@@ -1,12 +1,12 @@
 //! One row per device that sums up its evidence.
-use crate::domain::id::{DeviceId, RestorePointId, RestoreTestId};
-use crate::domain::proof::{Evidence, Grade, Held, part_in_words};
-use crate::domain::time::Time;
 use crate::store::Conn;
 use crate::store::column::from_json;
 use crate::store::schema::device_proof;
 use crate::store::upsert::UpsertExt;
 use diesel::prelude::*;
+use domain::id::{DeviceId, RestorePointId, RestoreTestId};
+use domain::proof::{Evidence, Grade, Held, part_in_words};
+use domain::time::Time;
 
 /// What is known about a device's backups; the grade is computed from it when it is read.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]

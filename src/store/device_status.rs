@@ -1,14 +1,14 @@
 //! What changes with each check-in of a device: one narrow row.
-use crate::domain::continuity::{Continuity, Doubt};
-use crate::domain::device::{DeviceFacts, DeviceState, Encryption, EncryptionNow};
-use crate::domain::id::DeviceId;
-use crate::domain::policy::Since;
-use crate::domain::time::Time;
 use crate::store::Conn;
 use crate::store::column::from_json;
 use crate::store::schema::device_status;
 use crate::store::upsert::UpsertExt;
 use diesel::prelude::*;
+use domain::continuity::{Continuity, Doubt};
+use domain::device::{DeviceFacts, DeviceState, Encryption, EncryptionNow};
+use domain::id::DeviceId;
+use domain::policy::Since;
+use domain::time::Time;
 
 /// What a device last reported about itself, and when.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]

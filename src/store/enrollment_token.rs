@@ -1,11 +1,11 @@
 //! Enrolment tokens; only their hash is stored.
-use crate::domain::device::Ownership;
-use crate::domain::id::{DeviceId, EnrollmentTokenId, TeamId};
-use crate::domain::role::Reach;
-use crate::domain::time::Time;
 use crate::store::Conn;
 use crate::store::schema::enrollment_tokens;
 use diesel::prelude::*;
+use domain::device::Ownership;
+use domain::id::{DeviceId, EnrollmentTokenId, TeamId};
+use domain::role::Reach;
+use domain::time::Time;
 
 /// A token that lets a number of devices enroll.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, Identifiable)]

@@ -1,14 +1,14 @@
 //! What restore tests show about restore points and objects.
-use crate::domain::id::{DeviceId, RepositoryId, RestorePointId};
-use crate::domain::object::{ObjectKind, ObjectName, TokenKind};
-use crate::domain::proof::Retest;
-use crate::domain::restore_test::FailedRest;
-use crate::domain::time::Time;
 use crate::store::Conn;
 use crate::store::column::{from_json, to_json};
 use crate::store::restore_point::RestorePoint;
 use crate::store::schema::{objects, restore_points};
 use diesel::prelude::*;
+use domain::id::{DeviceId, RepositoryId, RestorePointId};
+use domain::object::{ObjectKind, ObjectName, TokenKind};
+use domain::proof::Retest;
+use domain::restore_test::FailedRest;
+use domain::time::Time;
 use std::time::Duration;
 
 /// One kind of evidence.

@@ -1,13 +1,13 @@
 //! The state of the backup store, kept so that a restart forgets nothing, and how full the disks were.
-use crate::domain::ground::{Away, Disk, Ground, Sample, Stopped};
-use crate::domain::id::{DeviceId, RepositoryId};
-use crate::domain::object::{ObjectKind, ObjectName};
-use crate::domain::time::Time;
 use crate::store::Conn;
 use crate::store::schema::{device_proof, disk_samples, objects, repositories, restore_points, settings};
 use crate::store::setting;
 use crate::store::upsert::UpsertExt;
 use diesel::prelude::*;
+use domain::ground::{Away, Disk, Ground, Sample, Stopped};
+use domain::id::{DeviceId, RepositoryId};
+use domain::object::{ObjectKind, ObjectName};
+use domain::time::Time;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -117,7 +117,7 @@ pub fn walk(conn: &mut Conn, after: Option<&Witness>, limit: i64) -> QueryResult
 
 /// Devices whose repository holds the most objects it may.
 pub fn at_object_limit(conn: &mut Conn, most: i64) -> QueryResult<Vec<DeviceId>> {
-    use crate::domain::object::RepositoryState;
+    use domain::object::RepositoryState;
     repositories::table
         .filter(repositories::state.eq(RepositoryState::Active).and(repositories::object_count.ge(most)))
         .select(repositories::device_id)

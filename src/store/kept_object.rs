@@ -1,13 +1,13 @@
 //! A second copy of each repository's `config` and key files: without them nobody can open even the largest
 //! repository.
-use crate::domain::id::RepositoryId;
-use crate::domain::object::{ObjectKind, ObjectName};
 use crate::store::Conn;
 use crate::store::schema::kept_objects;
 use crate::store::upsert::UpsertExt;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use diesel::prelude::*;
+use domain::id::RepositoryId;
+use domain::object::{ObjectKind, ObjectName};
 
 /// The kinds of which a copy is kept; they are small and few.
 pub const KINDS: [ObjectKind; 2] = [ObjectKind::Config, ObjectKind::Keys];

@@ -1,12 +1,12 @@
 //! The outbox: mails to be sent, and what became of them.
-use crate::domain::id::{MailId, TeamId, UserId};
-use crate::domain::role::{Grants, Role, Scope};
-use crate::domain::time::Time;
 use crate::store::Conn;
 use crate::store::schema::{mail_outbox, user_roles, users};
 use crate::store::upsert::UpsertExt;
 use diesel::dsl::{count_star, max, min};
 use diesel::prelude::*;
+use domain::id::{MailId, TeamId, UserId};
+use domain::role::{Grants, Role, Scope};
+use domain::time::Time;
 use std::collections::BTreeMap;
 
 /// A mail in the outbox; `state` is `waiting`, `sent` or `given_up`.

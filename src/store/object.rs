@@ -1,11 +1,11 @@
 //! The ledger: an object is there when its row is.
-use crate::domain::id::RepositoryId;
-use crate::domain::object::{ObjectKind, ObjectName};
-use crate::domain::time::Time;
 use crate::store::Conn;
 use crate::store::schema::objects;
 use crate::store::upsert::UpsertExt;
 use diesel::prelude::*;
+use domain::id::RepositoryId;
+use domain::object::{ObjectKind, ObjectName};
+use domain::time::Time;
 
 /// One stored object.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]

@@ -1,10 +1,10 @@
 //! Links that work once: the set-up of the owner, and invitations.
-use crate::domain::account::LinkPurpose;
-use crate::domain::id::UserId;
-use crate::domain::time::Time;
 use crate::store::Conn;
 use crate::store::schema::one_time_links;
 use diesel::prelude::*;
+use domain::account::LinkPurpose;
+use domain::id::UserId;
+use domain::time::Time;
 
 /// A link, by the hash of its token.
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]

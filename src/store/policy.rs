@@ -1,11 +1,11 @@
 //! Policies: what is required of devices.
-use crate::domain::id::{PolicyId, TeamId};
-use crate::domain::policy::Requirement;
-use crate::domain::time::Time;
 use crate::store::Conn;
 use crate::store::column::from_json;
 use crate::store::schema::policies;
 use diesel::prelude::*;
+use domain::id::{PolicyId, TeamId};
+use domain::policy::Requirement;
+use domain::time::Time;
 
 /// A set of requirements for all devices or those of one team.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, Identifiable)]

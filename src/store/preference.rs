@@ -1,9 +1,9 @@
 //! How one person likes a page to look.
-use crate::domain::id::UserId;
 use crate::store::Conn;
 use crate::store::schema::preferences;
 use crate::store::upsert::UpsertExt;
 use diesel::prelude::*;
+use domain::id::UserId;
 
 /// What a person chose; none if they never did.
 pub fn find(conn: &mut Conn, user: UserId, name: &str) -> QueryResult<Option<String>> {

@@ -1,9 +1,9 @@
 //! Removals of devices that are on hold.
-use crate::domain::id::DeviceId;
-use crate::domain::time::Time;
 use crate::store::Conn;
 use crate::store::schema::device_removals;
 use diesel::prelude::*;
+use domain::id::DeviceId;
+use domain::time::Time;
 
 /// A removal that anyone who sees the device may stop until it is due.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]

@@ -1,13 +1,13 @@
 //! Repositories, and the tokens that open the backup door for them.
-use crate::domain::id::{DeviceId, RepositoryId, RepositoryTokenId, UserId};
-use crate::domain::object::{RepositoryState, TokenKind};
-use crate::domain::space::Space;
-use crate::domain::time::Time;
 use crate::store::Conn;
 use crate::store::schema::{repositories, repository_tokens};
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
+use domain::id::{DeviceId, RepositoryId, RepositoryTokenId, UserId};
+use domain::object::{RepositoryState, TokenKind};
+use domain::space::Space;
+use domain::time::Time;
 
 /// The backups of one enrolment of a device.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]

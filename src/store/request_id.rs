@@ -1,10 +1,10 @@
 //! The ids of signed requests, kept until they expire: a request is accepted once.
-use crate::domain::id::DeviceId;
-use crate::domain::time::Time;
 use crate::store::Conn;
 use crate::store::schema::request_ids;
 use crate::store::upsert::UpsertExt;
 use diesel::prelude::*;
+use domain::id::DeviceId;
+use domain::time::Time;
 
 /// Records a request's id; false if it was already recorded.
 pub fn take(conn: &mut Conn, device: DeviceId, jti: &str, expires_at: Time) -> QueryResult<bool> {

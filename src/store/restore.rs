@@ -1,16 +1,16 @@
 //! Restores: who gets whose data back, and the tickets that let them read it.
-use crate::domain::crossing::Crossing;
-use crate::domain::device::{DeviceState, Encryption, Ownership};
-use crate::domain::id::{CommandId, DeviceId, RepositoryId, RestoreId, RestorePointId};
-use crate::domain::restore::{Conflict, RestoreState, Selection};
-use crate::domain::role::Reach;
-use crate::domain::shortfall::Shortfall;
-use crate::domain::time::Time;
 use crate::store::Conn;
 use crate::store::column::from_json;
 use crate::store::schema::{device_status, devices, restore_points, restores};
 use crate::store::search::{lower, pattern};
 use diesel::prelude::*;
+use domain::crossing::Crossing;
+use domain::device::{DeviceState, Encryption, Ownership};
+use domain::id::{CommandId, DeviceId, RepositoryId, RestoreId, RestorePointId};
+use domain::restore::{Conflict, RestoreState, Selection};
+use domain::role::Reach;
+use domain::shortfall::Shortfall;
+use domain::time::Time;
 use serde::{Deserialize, Serialize};
 
 /// One restore and its progress.

@@ -1,14 +1,14 @@
 //! Restore points: the snapshots of a device's repositories.
-use crate::domain::id::{DeviceId, RepositoryId, RestorePointId, RestoreTestId};
-use crate::domain::object::{ObjectName, TokenKind};
-use crate::domain::proof::Retest;
-use crate::domain::restore_test::FailedRest;
-use crate::domain::time::Time;
 use crate::store::Conn;
 use crate::store::column::from_json;
 use crate::store::schema::restore_points;
 use diesel::dsl::exists;
 use diesel::prelude::*;
+use domain::id::{DeviceId, RepositoryId, RestorePointId, RestoreTestId};
+use domain::object::{ObjectName, TokenKind};
+use domain::proof::Retest;
+use domain::restore_test::FailedRest;
+use domain::time::Time;
 
 /// A snapshot that the server received, or that a device reported. The names of its excluded files may take
 /// megabytes: only [`excluded`] reads them.

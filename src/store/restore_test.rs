@@ -1,13 +1,13 @@
 //! Restore tests: waiting, running and done.
-use crate::domain::id::{DeviceId, RestorePointId, RestoreTestId, UserId};
-use crate::domain::proof::{Level, TestCause, TestResult, TestState};
-use crate::domain::restore_test::{Failures, TestReport};
-use crate::domain::time::{Time, minutes};
 use crate::store::Conn;
 use crate::store::schema::{device_proof, restore_tests};
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
+use domain::id::{DeviceId, RestorePointId, RestoreTestId, UserId};
+use domain::proof::{Level, TestCause, TestResult, TestState};
+use domain::restore_test::{Failures, TestReport};
+use domain::time::{Time, minutes};
 use std::collections::HashSet;
 use std::time::Duration;
 

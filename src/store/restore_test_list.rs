@@ -1,14 +1,14 @@
 //! Lists of restore tests with their devices.
-use crate::domain::device::DeviceState;
-use crate::domain::id::RestoreTestId;
-use crate::domain::proof::{TestResult, TestState};
-use crate::domain::role::Reach;
-use crate::domain::time::Time;
 use crate::store::Conn;
 use crate::store::restore_test::RestoreTest;
 use crate::store::schema::{device_proof, devices, restore_points, restore_tests};
 use diesel::dsl::count_star;
 use diesel::prelude::*;
+use domain::device::DeviceState;
+use domain::id::RestoreTestId;
+use domain::proof::{TestResult, TestState};
+use domain::role::Reach;
+use domain::time::Time;
 
 /// Which tests are shown.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -1,10 +1,10 @@
 //! Who is signed in, in which browser.
-use crate::domain::id::UserId;
-use crate::domain::time::Time;
 use crate::store::Conn;
 use crate::store::schema::{known_browsers, sessions};
 use crate::store::upsert::UpsertExt;
 use diesel::prelude::*;
+use domain::id::UserId;
+use domain::time::Time;
 
 /// A session, by the hash of its id: the id itself is only in the browser.
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]

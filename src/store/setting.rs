@@ -1,9 +1,9 @@
 //! Settings that are kept in the database, by name.
-use crate::domain::time::Time;
 use crate::store::Conn;
 use crate::store::schema::settings;
 use crate::store::upsert::UpsertExt;
 use diesel::prelude::*;
+use domain::time::Time;
 
 /// A setting, and what it becomes if that is not in force yet.
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]

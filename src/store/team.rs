@@ -1,10 +1,10 @@
 //! Teams: groups of devices that roles and policies can be limited to.
-use crate::domain::id::TeamId;
-use crate::domain::time::Time;
 use crate::store::Conn;
 use crate::store::schema::{devices, teams};
 use diesel::dsl::count_star;
 use diesel::prelude::*;
+use domain::id::TeamId;
+use domain::time::Time;
 
 /// A team.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]

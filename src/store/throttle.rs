@@ -1,9 +1,9 @@
 //! How often an account was tried with a wrong password, and when it may be tried again.
-use crate::domain::time::Time;
 use crate::store::Conn;
 use crate::store::schema::sign_in_throttles;
 use crate::store::upsert::UpsertExt;
 use diesel::prelude::*;
+use domain::time::Time;
 
 /// Tries for one account, whether or not it exists.
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]

@@ -1,15 +1,15 @@
 //! People who may sign in, and their roles.
-use crate::domain::account::UserState;
-use crate::domain::id::{TeamId, UserId};
-use crate::domain::name::lookup;
-use crate::domain::role::{Grants, Permission, Role, Scope};
-use crate::domain::time::Time;
 use crate::store::Conn;
 use crate::store::schema::{user_roles, users};
 use diesel::dsl::count_star;
 use diesel::prelude::*;
+use domain::account::UserState;
+use domain::id::{TeamId, UserId};
+use domain::name::lookup;
+use domain::role::{Grants, Permission, Role, Scope};
+use domain::time::Time;
 
-/// A person. `email` is in the form of [`crate::domain::name::address`].
+/// A person. `email` is in the form of [`domain::name::address`].
 #[derive(Clone, Queryable, Selectable, Insertable)]
 #[diesel(table_name = users, treat_none_as_default_value = false)]
 pub struct User {

@@ -1,15 +1,15 @@
 //! Wipe requests, their approvals, and the accounts behind them.
-use crate::domain::command::CommandKind;
-use crate::domain::id::{CommandId, DeviceId, TeamId, UserId, WipeApprovalId, WipeRequestId};
-use crate::domain::role::Reach;
-use crate::domain::time::Time;
-use crate::domain::wipe::{self, Account, BEFORE_DELIVERY, Facts, Progress, Recent, WipeAction, WipeReason, WipeState};
 use crate::store::Conn;
 use crate::store::activity::Activity;
 use crate::store::column::from_json;
 use crate::store::schema::{activity, commands, devices, one_time_links, users, wipe_approvals, wipe_requests};
 use crate::store::upsert::UpsertExt;
 use diesel::prelude::*;
+use domain::command::CommandKind;
+use domain::id::{CommandId, DeviceId, TeamId, UserId, WipeApprovalId, WipeRequestId};
+use domain::role::Reach;
+use domain::time::Time;
+use domain::wipe::{self, Account, BEFORE_DELIVERY, Facts, Progress, Recent, WipeAction, WipeReason, WipeState};
 use std::collections::HashMap;
 
 /// A wipe request and its progress.
@@ -230,7 +230,7 @@ pub fn due(conn: &mut Conn, now: Time, limit: i64) -> QueryResult<Vec<WipeReques
 
 /// Requests whose order ended in another way, so that no device will fetch it and no report is due any more.
 pub fn orphaned(conn: &mut Conn, limit: i64) -> QueryResult<Vec<WipeRequest>> {
-    use crate::domain::command::CommandState as S;
+    use domain::command::CommandState as S;
     let ended = commands::table
         .filter(commands::kind.eq_any(CommandKind::ERASING))
         .filter(commands::state.eq_any([S::Acknowledged, S::Failed, S::Expired, S::Cancelled]))

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::domain::id::{DeviceId, UserId};
+use domain::id::{DeviceId, UserId};
 
 /// How long a stranger's request may take before its connection may be ended to make room.
 const TURN: Duration = Duration::from_secs(10);
@@ -290,7 +290,7 @@ impl Drop for Connection {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::time::Time;
+    use domain::time::Time;
     use std::io::Read;
     use std::net::{Ipv4Addr, TcpListener, TcpStream};
 

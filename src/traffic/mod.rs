@@ -2,7 +2,6 @@
 pub mod crowd;
 pub mod pace;
 
-use crate::domain::id::DeviceId;
 use crate::web::session::Identity;
 use actix_web::body::MessageBody;
 use actix_web::dev::{Extensions, Payload, ServiceRequest, ServiceResponse};
@@ -10,6 +9,7 @@ use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{Error, HttpMessage, HttpRequest};
 use crowd::{Connection, Crowd, Owner};
+use domain::id::DeviceId;
 use pace::{Least, Paced};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::any::Any;

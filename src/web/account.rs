@@ -1,8 +1,5 @@
 //! One's own account: name, time zone, password and sessions.
-use crate::clock::Clock;
 use crate::config::Config;
-use crate::domain::name::check_person;
-use crate::domain::shown::Shown;
 use crate::error::{Error, FieldErrors};
 use crate::service;
 use crate::store::session::Session;
@@ -20,6 +17,9 @@ use actix_web::web::{Data, Form, ServiceConfig};
 use actix_web::{HttpResponse, Responder, get, post};
 use askama::Template;
 use askama_web::WebTemplate;
+use clock::Clock;
+use domain::name::check_person;
+use domain::shown::Shown;
 use serde::Deserialize;
 
 /// Registers the pages of this area.

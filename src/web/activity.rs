@@ -1,8 +1,4 @@
 //! The history of acts, for people, spreadsheets and scripts.
-use crate::clock::Clock;
-use crate::domain::activity::{Action, Outcome};
-use crate::domain::id::WipeRequestId;
-use crate::domain::role::Reach;
 use crate::error::{FieldErrors, Result};
 use crate::store::activity::Activity;
 use crate::store::activity_list::{self, Filter};
@@ -19,6 +15,10 @@ use actix_web::{HttpResponse, Responder, get};
 use anyhow::Context;
 use askama::Template;
 use askama_web::WebTemplate;
+use clock::Clock;
+use domain::activity::{Action, Outcome};
+use domain::id::WipeRequestId;
+use domain::role::Reach;
 use futures_util::stream;
 use serde::{Deserialize, Serialize};
 

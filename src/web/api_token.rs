@@ -1,8 +1,4 @@
 //! API tokens, with which scripts read lists.
-use crate::clock::Clock;
-use crate::domain::account::MAX_API_TOKEN_DAYS;
-use crate::domain::guard::GuardedAct;
-use crate::domain::id::ApiTokenId;
 use crate::error::FieldErrors;
 use crate::service;
 use crate::store::api_token::ApiToken;
@@ -17,6 +13,10 @@ use actix_web::web::{Data, Form, Path, ServiceConfig};
 use actix_web::{HttpResponse, Responder, get, post};
 use askama::Template;
 use askama_web::WebTemplate;
+use clock::Clock;
+use domain::account::MAX_API_TOKEN_DAYS;
+use domain::guard::GuardedAct;
+use domain::id::ApiTokenId;
 use serde::Deserialize;
 
 /// Registers the pages of this area.

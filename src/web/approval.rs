@@ -1,11 +1,5 @@
 //! `/approvals`: waiting restores to other devices, and waiting wipes: those for the reader to decide and those
 //! for others.
-use crate::clock::Clock;
-use crate::domain::id::DeviceId;
-use crate::domain::loss::Loss;
-use crate::domain::restore::RestoreState;
-use crate::domain::role::Permission;
-use crate::domain::wipe::{BEFORE_DELIVERY, WipeAction};
 use crate::error::Error;
 use crate::service::{loss, wipe};
 use crate::store::restore::Listed;
@@ -19,6 +13,12 @@ use actix_web::http::StatusCode;
 use actix_web::web::{Data, ServiceConfig};
 use actix_web::{HttpResponse, get};
 use askama::Template;
+use clock::Clock;
+use domain::id::DeviceId;
+use domain::loss::Loss;
+use domain::restore::RestoreState;
+use domain::role::Permission;
+use domain::wipe::{BEFORE_DELIVERY, WipeAction};
 use std::collections::HashMap;
 
 /// How many are shown.
@@ -62,7 +62,7 @@ impl ListPage {
 }
 
 fn waits_for_decision(row: &Row) -> bool {
-    use crate::domain::wipe::WipeState as S;
+    use domain::wipe::WipeState as S;
     matches!(row.it.request.state, S::Requested | S::Held)
 }
 

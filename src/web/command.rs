@@ -1,9 +1,4 @@
 //! Commands: waiting and past ones, and cancelling what no device has received yet.
-use crate::clock::Clock;
-use crate::domain::command::{CommandKind, CommandState};
-use crate::domain::id::CommandId;
-use crate::domain::role::Permission;
-use crate::domain::words::counted;
 use crate::error::{Error, FieldErrors};
 use crate::service::command;
 use crate::service::report::CommandRow;
@@ -20,6 +15,11 @@ use actix_web::web::{Data, Form, Path, Query, ServiceConfig};
 use actix_web::{HttpResponse, Responder, get, post};
 use askama::Template;
 use askama_web::WebTemplate;
+use clock::Clock;
+use domain::command::{CommandKind, CommandState};
+use domain::id::CommandId;
+use domain::role::Permission;
+use domain::words::counted;
 use serde::Deserialize;
 
 /// Registers the pages.

@@ -1,13 +1,5 @@
 //! Enrolment tokens: made, shown once as text, command and QR code, and revoked.
-use crate::clock::Clock;
 use crate::config::Config;
-use crate::domain::activity::Actor;
-use crate::domain::device::Ownership;
-use crate::domain::fields::FieldErrors;
-use crate::domain::guard::GuardedAct;
-use crate::domain::id::EnrollmentTokenId;
-use crate::domain::role::Reach;
-use crate::domain::time::{Time, hours};
 use crate::error::Error;
 use crate::program::Program;
 use crate::service::enrollment::{self, TokenDraft};
@@ -30,6 +22,14 @@ use askama::Template;
 use askama_web::WebTemplate;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use clock::Clock;
+use domain::activity::Actor;
+use domain::device::Ownership;
+use domain::fields::FieldErrors;
+use domain::guard::GuardedAct;
+use domain::id::EnrollmentTokenId;
+use domain::role::Reach;
+use domain::time::{Time, hours};
 use fast_qr::convert::{Builder, svg::SvgBuilder};
 use fast_qr::{ECL, QRBuilder};
 use serde::Deserialize;
@@ -352,7 +352,7 @@ mod tests {
             server: "https://x".to_owned(),
             protect: protect.iter().map(|it| (*it).to_owned()).collect(),
         };
-        let device = Some(crate::domain::id::DeviceId::generate(Time::from_millis(0)));
+        let device = Some(domain::id::DeviceId::generate(Time::from_millis(0)));
 
         let (new, again) = (made(None, &[]).command(), made(device, &["/home/ada", "/it's mine"]).command());
 

@@ -1,11 +1,11 @@
 //! How errors look to a person: one page for each kind, in the same frame as every other page.
-use crate::domain::words::sentence;
 use crate::error::{DISK_READ_ONLY, Error, FieldErrors};
 use crate::service::account::LINK;
 use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
+use domain::words::sentence;
 
 /// An error on its way to a page. `?` converts every error of ours to it.
 #[derive(Debug, thiserror::Error)]

@@ -1,5 +1,4 @@
 //! Lists as files: streamed piece by piece, with an entry in the history for each download.
-use crate::domain::time::Time;
 use crate::error::Result;
 use crate::service;
 use crate::service::report::harmless;
@@ -9,6 +8,7 @@ use actix_web::http::header;
 use actix_web::web::Bytes;
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use anyhow::Context;
+use domain::time::Time;
 use futures_util::stream;
 use serde::Serialize;
 use std::future::Future;

@@ -4,10 +4,10 @@
 //! `layout.ago(at)`) or, after `use crate::web::filter::filters;` beside the
 //! page's struct, the filters `at|date(layout.zone)`, `at|ago(layout.now)`,
 //! `n|bytes` and `n|count`.
-use crate::domain::time::Time;
-use crate::domain::words;
-pub use crate::domain::words::bytes;
 use askama::filters::HtmlSafe;
+use domain::time::Time;
+use domain::words;
+pub use domain::words::bytes;
 use jiff::tz::TimeZone;
 use std::fmt;
 
@@ -208,7 +208,7 @@ pub fn count(number: i64) -> String {
 /// The same as filters of templates.
 pub mod filters {
     use super::{Moment, Zone};
-    use crate::domain::time::Time;
+    use domain::time::Time;
 
     /// `at|date(layout.zone)`.
     #[askama::filter_fn]

@@ -3,13 +3,13 @@
 //! A form is a `*Form` struct that serde reads, with `parse() -> Result<value, FieldErrors>`;
 //! if that fails, the handler renders the same page with the errors and what was typed, using [`again`]. What a
 //! rule or the current state refuses is shown the same way, using [`refusal`].
-use crate::domain::name::{NOT_PLAIN, is_plain};
 use crate::error::{Error, FieldErrors};
 use crate::web::error::{Fault, PageResult};
 use actix_web::HttpResponse;
 use actix_web::http::{StatusCode, header};
 use anyhow::Context;
 use askama::Template;
+use domain::name::{NOT_PLAIN, is_plain};
 use std::time::Duration;
 
 /// A posted form as names and values, for forms with several boxes of one name.

@@ -4,7 +4,6 @@
 //! its protective headers and, if something went wrong, its error page.
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::secret;
 use crate::web::error::{Fault, PageError};
 use crate::web::layout::{self, Layout};
 use crate::web::session::{self, Identity, Visitor, csrf_token};

@@ -1,13 +1,5 @@
 //! What every page needs around its content.
-use crate::clock::Clock;
 use crate::config::Config;
-use crate::domain::ground::Ground;
-use crate::domain::id::{TeamId, UserId};
-use crate::domain::proof::is_ahead;
-use crate::domain::role::{Grants, Permission};
-use crate::domain::time::Time;
-use crate::domain::wipe::BEFORE_DELIVERY;
-use crate::domain::words;
 use crate::error::Result;
 use crate::service;
 use crate::store::{self, Conn, Store};
@@ -24,6 +16,14 @@ use actix_web::web::Data;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use clock::Clock;
+use domain::ground::Ground;
+use domain::id::{TeamId, UserId};
+use domain::proof::is_ahead;
+use domain::role::{Grants, Permission};
+use domain::time::Time;
+use domain::wipe::BEFORE_DELIVERY;
+use domain::words;
 use std::future::Future;
 use std::pin::Pin;
 
@@ -372,7 +372,7 @@ fn visit(request: &HttpRequest) -> Option<String> {
     if let Some(known) = Visitor::of(request).visit {
         return Some(known);
     }
-    let new = crate::secret::generate("").ok()?;
+    let new = secret::generate("").ok()?;
     request.extensions_mut().insert(NewVisit(new.clone()));
     Some(new)
 }

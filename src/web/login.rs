@@ -1,7 +1,5 @@
 //! Signing in and out, and the password that comes with a form.
-use crate::clock::Clock;
 use crate::config::Config;
-use crate::domain::guard::GuardedAct;
 use crate::error::{Error, FieldErrors, Result};
 use crate::service;
 use crate::service::account::{Attempt, Origin};
@@ -18,6 +16,8 @@ use actix_web::web::{Data, Form, Query, ServiceConfig};
 use actix_web::{HttpResponse, get, post};
 use askama::Template;
 use askama_web::WebTemplate;
+use clock::Clock;
+use domain::guard::GuardedAct;
 use serde::Deserialize;
 
 /// Registers the pages of this area.

@@ -1,8 +1,8 @@
 //! What would be lost, as pages show it: colour, icon and the words of [`Loss`] in the reader's zone.
-use crate::domain::device::DeviceState;
-use crate::domain::loss::{Loss, Verdict};
 use crate::web::device::Answer;
 use crate::web::layout::Layout;
+use domain::device::DeviceState;
+use domain::loss::{Loss, Verdict};
 
 /// The answer to "If you wipe now".
 pub fn shown(loss: &Loss, layout: &Layout) -> Answer {

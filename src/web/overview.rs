@@ -1,10 +1,4 @@
 //! The first page: what would be lost, and what needs a person.
-use crate::clock::Clock;
-use crate::domain::ground::{Alarm, Room};
-use crate::domain::proof::Grade;
-use crate::domain::role::{Permission, Reach};
-use crate::domain::time::{Time, days};
-use crate::domain::wipe::SETTLED;
 use crate::error::Result;
 use crate::service;
 use crate::service::host::KeyCopy;
@@ -21,6 +15,12 @@ use actix_web::web::{Data, ServiceConfig};
 use actix_web::{Responder, get};
 use askama::Template;
 use askama_web::WebTemplate;
+use clock::Clock;
+use domain::ground::{Alarm, Room};
+use domain::proof::Grade;
+use domain::role::{Permission, Reach};
+use domain::time::{Time, days};
+use domain::wipe::SETTLED;
 use std::time::Duration;
 
 /// Registers the page.

@@ -1,10 +1,4 @@
 //! Restore tests: how they ended, and what failed.
-use crate::clock::Clock;
-use crate::domain::id::RestoreTestId;
-use crate::domain::proof::{TestCause, TestResult};
-use crate::domain::restore_test::Failures;
-use crate::domain::role::Permission;
-use crate::domain::time::{Time, days};
 use crate::error::{Error, FieldErrors};
 use crate::service::loss;
 use crate::store::device::{Device, Label};
@@ -23,6 +17,12 @@ use actix_web::web::{Data, Path, Query, ServiceConfig};
 use actix_web::{HttpResponse, Responder, get};
 use askama::Template;
 use askama_web::WebTemplate;
+use clock::Clock;
+use domain::id::RestoreTestId;
+use domain::proof::{TestCause, TestResult};
+use domain::restore_test::Failures;
+use domain::role::Permission;
+use domain::time::{Time, days};
 use serde::Deserialize;
 
 /// Registers the pages.

@@ -2,25 +2,25 @@
 //!
 //! A handler's signature is its permission: one that takes `by: Can<RequestWipe>`
 //! cannot run for anyone who does not hold it.
-use crate::clock::Clock;
 use crate::config::Config;
-use crate::domain::account;
-use crate::domain::activity::{Actor, ActorKind, Via};
-use crate::domain::role::{Grants, Permission, Reach};
-use crate::domain::time::{Time, minutes};
 use crate::error::{Error, Result};
+use crate::service;
 use crate::store::api_token::ApiToken;
 use crate::store::session::Session;
 use crate::store::user::User;
 use crate::store::{self, Conn, Store};
 use crate::web::error::PageError;
 use crate::web::look::Look;
-use crate::{secret, service};
 use actix_web::cookie::{Cookie, SameSite};
 use actix_web::dev::Payload;
 use actix_web::http::header;
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
+use clock::Clock;
+use domain::account;
+use domain::activity::{Actor, ActorKind, Via};
+use domain::role::{Grants, Permission, Reach};
+use domain::time::{Time, minutes};
 use std::future::{Ready, ready};
 use std::marker::PhantomData;
 use std::net::IpAddr;

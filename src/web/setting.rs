@@ -1,9 +1,5 @@
 //! What owners change for the organisation, and whether mail works.
-use crate::clock::Clock;
 use crate::config::Config;
-use crate::domain::guard::GuardedAct;
-use crate::domain::shown::Shown;
-use crate::domain::time::Time;
 use crate::error::{Error, FieldErrors};
 use crate::service::host::{self, KeyCopy};
 use crate::service::setting::{Changed, NUMBERS, Number};
@@ -20,6 +16,10 @@ use actix_web::web::{Data, Form, Path, ServiceConfig};
 use actix_web::{HttpResponse, Responder, get, post};
 use askama::Template;
 use askama_web::WebTemplate;
+use clock::Clock;
+use domain::guard::GuardedAct;
+use domain::shown::Shown;
+use domain::time::Time;
 
 /// Registers the pages of this area.
 pub fn routes(config: &mut ServiceConfig) {

@@ -1,10 +1,5 @@
 //! The first owner's account, and the accounts of invited people: both by a link that works once.
-use crate::clock::Clock;
 use crate::config::Config;
-use crate::domain::account::{LinkPurpose, check_password};
-use crate::domain::baseline;
-use crate::domain::name::{NO_ADDRESS, address, check_person};
-use crate::domain::policy::Requirement;
 use crate::error::{Error, FieldErrors, Result};
 use crate::service;
 use crate::service::account::Profile;
@@ -21,6 +16,11 @@ use actix_web::web::{Data, Form, Path, ServiceConfig};
 use actix_web::{HttpResponse, Responder, get, post};
 use askama::Template;
 use askama_web::WebTemplate;
+use clock::Clock;
+use domain::account::{LinkPurpose, check_password};
+use domain::baseline;
+use domain::name::{NO_ADDRESS, address, check_person};
+use domain::policy::Requirement;
 use serde::Deserialize;
 
 /// Registers the pages of this area.

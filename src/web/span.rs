@@ -1,5 +1,5 @@
 //! Spans of time as entered in forms: a number and a unit.
-use crate::domain::fields::FieldErrors;
+use domain::fields::FieldErrors;
 
 /// The units of a span, in minutes.
 pub(super) const UNITS: [(&str, &str, u32); 3] = [("min", "minutes", 1), ("h", "hours", 60), ("d", "days", 1440)];

@@ -1,5 +1,4 @@
 //! Teams.
-use crate::clock::Clock;
 use crate::error::{Error, FieldErrors};
 use crate::service;
 use crate::store::team::Team;
@@ -12,6 +11,7 @@ use actix_web::web::{Data, Form, ServiceConfig};
 use actix_web::{HttpResponse, Responder, get, post};
 use askama::Template;
 use askama_web::WebTemplate;
+use clock::Clock;
 use serde::Deserialize;
 
 /// Registers the pages of this area.

@@ -1,13 +1,5 @@
 //! People and their roles.
-use crate::clock::Clock;
 use crate::config::Config;
-use crate::domain::account::UserState;
-use crate::domain::activity::Actor;
-use crate::domain::guard::GuardedAct;
-use crate::domain::id::{TeamId, UserId};
-use crate::domain::role::{Grants, Role, Scope};
-use crate::domain::shown::Shown;
-use crate::domain::time::Time;
 use crate::error::{Error, FieldErrors};
 use crate::service;
 use crate::service::user::Invitation;
@@ -26,6 +18,14 @@ use actix_web::web::{Data, Form, Path, ServiceConfig};
 use actix_web::{HttpResponse, Responder, get, post};
 use askama::Template;
 use askama_web::WebTemplate;
+use clock::Clock;
+use domain::account::UserState;
+use domain::activity::Actor;
+use domain::guard::GuardedAct;
+use domain::id::{TeamId, UserId};
+use domain::role::{Grants, Role, Scope};
+use domain::shown::Shown;
+use domain::time::Time;
 
 /// Registers the pages of this area.
 pub fn routes(config: &mut ServiceConfig) {

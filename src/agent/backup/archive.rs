@@ -5,9 +5,9 @@ use super::walk::Scope;
 use crate::agent::net::backoff::Stop;
 use crate::agent::net::door::Door;
 use crate::agent::progress::{Event, Progress};
-use crate::domain::manifest::TAG_PREFIX;
-use crate::domain::object::ObjectName;
 use anyhow::{Context, Result, anyhow, bail};
+use domain::manifest::TAG_PREFIX;
+use domain::object::ObjectName;
 use rustic_core::{
     BackupOptions, Credentials, ParentOptions, Progress as Bar, ProgressBars, ProgressType, Repository,
     RepositoryBackends, RepositoryOptions, RusticError, RusticProgress, SnapshotOptions,

@@ -1,7 +1,6 @@
 //! Asking the running agent for a backup: two processes would write the same records.
 use crate::agent::net::backoff::Stop;
 use crate::agent::state::{BackupAnswer, BackupRequest, LastBackup, State};
-use crate::secret;
 use anyhow::{Result, anyhow, bail};
 use std::time::Duration;
 

@@ -3,7 +3,7 @@ use super::walk;
 use crate::agent::protect::open_marked;
 use crate::agent::state::{BackupIndex, ProtectedRoot};
 use crate::agent::tree;
-use crate::domain::device::Changes;
+use domain::device::Changes;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
@@ -41,7 +41,7 @@ mod tests {
     use crate::agent::progress::Silent;
     use crate::agent::protect::{MARK_NAME, invent, mark};
     use crate::agent::state::Marks;
-    use crate::domain::manifest::Header;
+    use domain::manifest::Header;
     use std::fs;
     use std::os::unix::fs::symlink;
 

@@ -1,8 +1,7 @@
 //! What the file system says about an entry besides its content.
 use super::walker::{Found, said};
 use crate::agent::tree;
-use crate::domain::manifest::{Entry, EntryKind, Meta, attribute_bytes, encode_path};
-use crate::secret;
+use domain::manifest::{Entry, EntryKind, Meta, attribute_bytes, encode_path};
 use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 use std::collections::HashMap;

@@ -18,14 +18,13 @@ use super::net::client::CallError;
 use super::net::door::Door;
 use super::progress::Event;
 use super::state::{Credentials, LastBackup, LastFailure, Outbox};
-use crate::domain::manifest::{Header, VERSION, encode_path};
-use crate::domain::object::ObjectName;
-use crate::domain::time::Time;
 use crate::protocol::agent::message::{
     BACKUP_FAILURES, BACKUPS, BackupReport, FailedAttempt, MANIFESTS, ManifestStored, RootAway,
 };
-use crate::secret;
 use anyhow::{Context, Result, bail};
+use domain::manifest::{Header, VERSION, encode_path};
+use domain::object::ObjectName;
+use domain::time::Time;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use walk::Inventory;

@@ -4,8 +4,8 @@
 //! folder depth is limited by a system call or by how many handles a process may hold.
 use crate::agent::protect::MARK_NAME;
 use crate::agent::tree;
-use crate::domain::manifest::MAX_PATH;
-use crate::domain::words::number;
+use domain::manifest::MAX_PATH;
+use domain::words::number;
 use rustix::fs::{FileType, Stat, fstat};
 use rustix::io::Errno;
 use std::ffi::CString;

@@ -1,5 +1,4 @@
 //! Waiting before another try, so that a fleet does not return all at once.
-use crate::secret;
 use std::fmt::Display;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};

@@ -2,10 +2,9 @@
 use super::backoff::{Again, Failed, Stop, patiently};
 use super::http::{Answer, Call, Http, Unreachable};
 use crate::agent::identity::Identity;
-use crate::clock::Clock;
-use crate::domain::time::Time;
 use crate::protocol::agent::message::{Claims, ErrorAnswer, ErrorCode, IDEMPOTENCY_KEY};
-use crate::secret;
+use clock::Clock;
+use domain::time::Time;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -357,7 +356,7 @@ fn parse<T: DeserializeOwned>(answer: &Answer) -> Result<T, CallError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::time::hours;
+    use domain::time::hours;
     use std::io::{BufRead, BufReader, Read, Write};
     use std::net::TcpListener;
     use std::thread::JoinHandle;

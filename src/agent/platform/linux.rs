@@ -1,7 +1,7 @@
 //! Linux, from `/proc`, `/sys` and `/etc`.
 use super::{Hardware, Platform, encryption};
-use crate::domain::device::{DeviceFacts, Fact, Platform as Kind};
-use crate::domain::time::Time;
+use domain::device::{DeviceFacts, Fact, Platform as Kind};
+use domain::time::Time;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -2,8 +2,8 @@
 mod encryption;
 pub mod linux;
 
-use crate::domain::device::{DeviceFacts, Platform as Kind};
-use crate::domain::time::Time;
+use domain::device::{DeviceFacts, Platform as Kind};
+use domain::time::Time;
 use std::path::PathBuf;
 
 /// What the device is, as it says when it enrolls. Empty if it cannot be known.

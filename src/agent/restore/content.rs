@@ -142,7 +142,6 @@ fn read(file: &File, context: &mut digest::Context, buffer: &mut [u8], (mut at, 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::secret;
     use std::os::unix::fs::MetadataExt;
 
     fn sha(bytes: &[u8]) -> String {

@@ -32,7 +32,7 @@ pub struct Known {
 #[derive(Debug)]
 pub enum Left {
     /// This restore made it, and could not give it everything.
-    Short(String, Vec<crate::domain::shortfall::ShortfallKind>),
+    Short(String, Vec<domain::shortfall::ShortfallKind>),
     /// It was already there, with different rights.
     Existing(String),
     /// It could not be reopened.
@@ -248,7 +248,7 @@ impl Folders {
         let dir = dir.unwrap_or(self.root.as_fd());
         let differs = known.rights.differ_from(dir);
         let short = if is_written && !rights::keep_time(dir, &known.rights) {
-            vec![crate::domain::shortfall::ShortfallKind::Time]
+            vec![domain::shortfall::ShortfallKind::Time]
         } else {
             Vec::new()
         };

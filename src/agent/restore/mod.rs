@@ -21,16 +21,16 @@ use super::net::backoff::{Backoff, Stop};
 use super::net::door::Door;
 use super::progress::Event;
 use super::state::{Journal, RestoreJournal, Roots};
-use crate::domain::command::CommandKind;
-use crate::domain::id::CommandId;
-use crate::domain::restore::Chosen;
-use crate::domain::shortfall::Shortfall;
-use crate::domain::words::{files, number};
 use crate::protocol::agent::message::{
     Payload, RESTORES, RestoreFailure, RestoreOrder, RestoreResult, RestoreSecret, WAIT, Waiting, restore_context,
 };
 use crate::repository::{Access, MasterKey};
 use anyhow::{Context, Result, anyhow};
+use domain::command::CommandKind;
+use domain::id::CommandId;
+use domain::restore::Chosen;
+use domain::shortfall::Shortfall;
+use domain::words::{files, number};
 use run::Run;
 use source::Remote;
 use std::time::Duration;

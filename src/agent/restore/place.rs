@@ -1,6 +1,6 @@
 //! From a temporary name to the right one, without replacing anything.
 use super::folders::LONGEST;
-use crate::domain::restore::Conflict;
+use domain::restore::Conflict;
 use rustix::fs::{AtFlags, RenameFlags, unlinkat};
 use rustix::io::Errno;
 use std::ffi::{CStr, CString};

@@ -2,10 +2,9 @@
 use super::folders::checked;
 use super::writer::{Item, Manner, Writer, Written};
 use crate::agent::tree;
-use crate::domain::restore::{Conflict, Landing};
-use crate::domain::shortfall::ShortfallKind;
 use crate::repository::{Id, Node, NodeKind};
-use crate::secret;
+use domain::restore::{Conflict, Landing};
+use domain::shortfall::ShortfallKind;
 use rustix::fs::fstat;
 use std::fs;
 use std::io;

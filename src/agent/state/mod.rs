@@ -11,7 +11,6 @@ pub use record::{
     WipeJournal, WipeStage, Wiped,
 };
 
-use crate::secret;
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -1,14 +1,14 @@
 //! What the agent remembers, one type per file.
 use super::Record;
-use crate::domain::command::CommandKind;
-use crate::domain::device::Ownership;
-use crate::domain::id::{CommandId, DeviceId, RepositoryId};
-use crate::domain::object::ObjectName;
-use crate::domain::time::Time;
 use crate::protocol::agent::message::{
     BackupReport, CommandResult, DevicePolicy, LeftOut, Payload, RepositoryCredentials, RestoreOrder, RestoreResult,
     RootAway, WipeReport, WipedRoot,
 };
+use domain::command::CommandKind;
+use domain::device::Ownership;
+use domain::id::{CommandId, DeviceId, RepositoryId};
+use domain::object::ObjectName;
+use domain::time::Time;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

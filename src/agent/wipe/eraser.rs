@@ -2,7 +2,7 @@
 //! alone.
 use crate::agent::protect::{MARK_NAME, remove_mark};
 use crate::agent::tree;
-use crate::domain::manifest::encode_path;
+use domain::manifest::encode_path;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags, Stat, fstat, unlinkat};
 use rustix::io::Errno;
 use std::ffi::{CStr, CString};

@@ -15,11 +15,11 @@ use super::state::{
     RestoreJournal, Roots, State, WipeJournal, WipeStage, Wiped,
 };
 use super::{Identity, tree};
-use crate::domain::command::CommandKind;
-use crate::domain::id::CommandId;
-use crate::domain::time::{Time, days};
 use crate::protocol::agent::message::{Payload, WIPE_REPORTS, WipeReceipt, WipeReport, WipedRoot};
 use anyhow::Result;
+use domain::command::CommandKind;
+use domain::id::CommandId;
+use domain::time::{Time, days};
 use eraser::Erased;
 use std::io::ErrorKind;
 use std::os::fd::AsFd;

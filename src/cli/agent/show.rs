@@ -6,10 +6,10 @@ use crate::agent::state::{
 };
 use crate::agent::{Agent, RestoreOutcome, accepted_wipe};
 use crate::cli::output::{print, print_json, say};
-use crate::domain::device::Changes;
-use crate::domain::time::with_iso_times;
-use crate::domain::words;
 use anyhow::Result;
+use domain::device::Changes;
+use domain::time::with_iso_times;
+use domain::words;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::io::IsTerminal;

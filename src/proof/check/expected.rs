@@ -1,7 +1,7 @@
 //! The device's manifest in little memory: a million files in 60 MB.
-use crate::domain::manifest::{self, Fault};
-use crate::domain::restore_test::Beyond;
-use crate::secret::sha256;
+use domain::manifest::{self, Fault};
+use domain::restore_test::Beyond;
+use secret::sha256;
 
 /// One file of the manifest; its path is kept as the start of its SHA-256.
 #[derive(Debug, Clone)]
@@ -106,7 +106,7 @@ fn same_of(file: &manifest::ManifestFile) -> [u8; 16] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::manifest::{Header, Manifest, ManifestFile};
+    use domain::manifest::{Header, Manifest, ManifestFile};
 
     fn manifest(files: &[(&str, u8)]) -> Vec<u8> {
         let files: Vec<_> = files

@@ -1,8 +1,8 @@
 //! What the manifest says about every entry besides a file's content, in little memory.
-use crate::domain::manifest::{self, Entry, EntryKind, Fault, attribute_bytes};
 use crate::proof::check::expected::key_of;
 use crate::repository::{Node, NodeKind};
-use crate::secret::sha256;
+use domain::manifest::{self, Entry, EntryKind, Fault, attribute_bytes};
+use secret::sha256;
 use std::collections::HashMap;
 
 /// One entry; long values are kept as the start of their SHA-256.
@@ -190,7 +190,7 @@ fn kind_of(kind: &NodeKind) -> EntryKind {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::manifest::{Header, Meta as Said, Writer};
+    use domain::manifest::{Header, Meta as Said, Writer};
 
     const FOLDER: &str =
         r#"{"name":"d","type":"dir","mode":2147484141,"uid":1,"gid":2,"mtime":"1969-12-31T23:59:59.5Z"}"#;

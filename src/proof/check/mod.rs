@@ -4,11 +4,11 @@ mod files;
 mod finding;
 mod listing;
 
-use crate::domain::manifest::{EntryKind, MAX_STORED_BYTES};
-use crate::domain::object::{ObjectKind, ObjectName};
-use crate::domain::restore_test::{Beyond, TestReport};
 use crate::proof::frame::TestJob;
 use crate::repository::{Access, Entry, Fault, Id, MasterKey, NodeKind, Objects, Repository, Snapshot};
+use domain::manifest::{EntryKind, MAX_STORED_BYTES};
+use domain::object::{ObjectKind, ObjectName};
+use domain::restore_test::{Beyond, TestReport};
 use expected::{Content, Expected, key_from, key_of};
 use files::{File, Files};
 use finding::Finding;
@@ -92,7 +92,7 @@ impl<O: Objects + Patience> Test<'_, O> {
                 Err(_) => {}
                 Ok(stored) => {
                     let mut is_whole = true;
-                    let read = crate::domain::manifest::each(&stored, |file| {
+                    let read = domain::manifest::each(&stored, |file| {
                         is_whole &= content.is_equal(&key_of(&file.path));
                     });
                     if is_whole && read.is_ok() {
@@ -315,7 +315,7 @@ impl<O: Objects + Patience> Test<'_, O> {
             return Ok(());
         }
         let (finding, excluded) = (&mut *self.finding, &mut self.excluded);
-        let again = crate::domain::manifest::each(&expected.stored, |file| {
+        let again = domain::manifest::each(&expected.stored, |file| {
             let key = key_of(&file.path);
             if expected.content.is_seen(&key) {
                 return;
@@ -336,7 +336,7 @@ impl<O: Objects + Patience> Test<'_, O> {
     fn check_missing_entries(&mut self, expected: &Manifest) -> Result<(), Fault> {
         let Some(listing) = &expected.listing else { return Ok(()) };
         let (finding, excluded) = (&mut *self.finding, &mut self.excluded);
-        let again = crate::domain::manifest::entries(&expected.stored, |entry| {
+        let again = domain::manifest::entries(&expected.stored, |entry| {
             if entry.kind == EntryKind::File || !listing.is_missing(&entry) {
                 return;
             }

@@ -1,11 +1,11 @@
 //! `POST /agent/v1/backups`: what a finished backup was; `…/backup-failures`: that one failed.
-use crate::clock::Clock;
-use crate::domain::message::{BackupReport, FailedAttempt};
 use crate::protocol::agent::fault::{Done, Fault, Reply};
 use crate::protocol::agent::signed::{Incoming, Message, data};
 use crate::service;
 use crate::wake::Wake;
 use actix_web::{HttpRequest, post};
+use clock::Clock;
+use domain::message::{BackupReport, FailedAttempt};
 
 impl Incoming for BackupReport {
     // `excluded` names files: some hundred thousand at most.

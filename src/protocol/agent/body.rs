@@ -1,11 +1,11 @@
 //! Bodies: bounded before and while they are read, and errors that name the field.
-use crate::domain::message::ErrorCode;
 use crate::error::Error;
 use crate::protocol::agent::fault::Fault;
 use actix_web::HttpRequest;
 use actix_web::http::header::CONTENT_LENGTH;
 use actix_web::web::{Bytes, BytesMut};
 use aws_lc_rs::digest::{Context as Hasher, SHA256};
+use domain::message::ErrorCode;
 use futures_util::{Stream, StreamExt};
 use serde::de::DeserializeOwned;
 use std::time::Duration;
@@ -145,7 +145,7 @@ pub fn too_large(limit: usize) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::message::CheckIn;
+    use domain::message::CheckIn;
 
     #[test]
     fn the_field_that_is_wrong_is_named() {

@@ -1,6 +1,4 @@
 //! `POST /agent/v1/check-in`: facts and results in, policy and commands out.
-use crate::clock::Clock;
-use crate::domain::message::{CheckIn, CheckInAnswer};
 use crate::protocol::agent::address;
 use crate::protocol::agent::fault::{Fault, Reply};
 use crate::protocol::agent::shared::Shared;
@@ -9,6 +7,8 @@ use crate::service;
 use crate::service::request::{Refusal, accept};
 use crate::store::Store;
 use actix_web::{HttpRequest, post};
+use clock::Clock;
+use domain::message::{CheckIn, CheckInAnswer};
 
 impl Incoming for CheckIn {
     const LIMIT: usize = 512 << 10;
@@ -43,7 +43,7 @@ async fn run(request: &HttpRequest, received: Message<CheckIn>) -> Result<CheckI
 /// What was remembered about a refused device may be out of date.
 pub fn forgetting(
     shared: Result<&actix_web::web::Data<Shared>, Fault>,
-    device: crate::domain::id::DeviceId,
+    device: domain::id::DeviceId,
     refusal: Refusal,
 ) -> Fault {
     if let (Ok(shared), Refusal::KeyChanged | Refusal::Unknown | Refusal::Wiped) = (shared, refusal) {

@@ -4,7 +4,6 @@
 //! (`Idempotency-Key`) then loses nothing: the second is not carried out again, waits for the first one's
 //! answer, and gets it too. If the answer is no longer kept, or was given before a restart, the copy is refused
 //! as `replayed` as usual.
-use crate::domain::message::IDEMPOTENCY_KEY;
 use crate::protocol::agent::fault::{self, Refused};
 use crate::protocol::agent::shared::Shared;
 use crate::protocol::agent::signed::data;
@@ -12,6 +11,7 @@ use actix_web::http::header::{HeaderValue, RETRY_AFTER};
 use actix_web::http::{StatusCode, header};
 use actix_web::web::Bytes;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
+use domain::message::IDEMPOTENCY_KEY;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;

@@ -3,24 +3,24 @@
 //! The sender is a stranger until its token is recognised: the body is small, the address is counted, and the
 //! costly part comes after the token.
 use crate::blob::BlobStore;
-use crate::clock::Clock;
 use crate::config::Config;
-use crate::domain::id::RepositoryId;
-use crate::domain::message::{Claims, Enroll, Enrolled, ErrorCode};
-use crate::domain::time::Time;
 use crate::error::Error;
 use crate::protocol::agent::fault::{self, Fault, Refused, Reply};
 use crate::protocol::agent::shared::Shared;
 use crate::protocol::agent::signed::{self, data};
 use crate::protocol::agent::token::{self, Expected, Token};
 use crate::protocol::agent::{address, body, copy};
-use crate::seal;
 use crate::service::enrollment::{self, TokenRefusal};
 use crate::service::repository::Prepared;
 use crate::store::Store;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, post};
 use anyhow::anyhow;
+use clock::Clock;
+use domain::id::RepositoryId;
+use domain::message::{Claims, Enroll, Enrolled, ErrorCode};
+use domain::time::Time;
+use secret::seal;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,7 +1,4 @@
 //! How the agent protocol says no: a code to act on, words for a person, and the server's time.
-use crate::clock::Clock;
-use crate::domain::message::{ErrorAnswer, ErrorCode};
-use crate::domain::time::Time;
 use crate::error::Error;
 use crate::protocol::agent::copy::{self, Answered};
 use actix_web::body::BoxBody;
@@ -10,6 +7,9 @@ use actix_web::http::header::{ALLOW, HeaderValue};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, Responder, ResponseError};
 use anyhow::anyhow;
+use clock::Clock;
+use domain::message::{ErrorAnswer, ErrorCode};
+use domain::time::Time;
 use serde::Serialize;
 use std::borrow::Cow;
 use std::fmt;

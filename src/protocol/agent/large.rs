@@ -2,8 +2,8 @@
 //!
 //! What counts is what has arrived, not what was announced: a device that claims much but sends little takes no
 //! room.
-use crate::domain::id::DeviceId;
 use crate::protocol::agent::fault::Fault;
+use domain::id::DeviceId;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -64,7 +64,7 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::time::Time;
+    use domain::time::Time;
 
     fn device(at: i64) -> DeviceId {
         DeviceId::generate(Time::from_millis(at))

@@ -3,11 +3,6 @@
 //! The body goes to the blob store piece by piece, under the hash that was signed; it counts as stored once it
 //! was read back, parsed, and has its row.
 use crate::blob::{BlobKey, BlobStore, Stored, Upload};
-use crate::clock::Clock;
-use crate::domain::id::DeviceId;
-use crate::domain::manifest::{MAX_STORED_BYTES, Manifest};
-use crate::domain::message::{ErrorCode, ManifestStored};
-use crate::domain::object::{ObjectKind, ObjectName};
 use crate::error::Error;
 use crate::protocol::agent::body::{self, off_the_worker};
 use crate::protocol::agent::fault::{self, Fault, Refused, Reply};
@@ -19,6 +14,11 @@ use crate::wake::Wake;
 use actix_web::web::{BytesMut, Payload};
 use actix_web::{HttpRequest, post};
 use aws_lc_rs::digest::{Context as Hasher, SHA256};
+use clock::Clock;
+use domain::id::DeviceId;
+use domain::manifest::{MAX_STORED_BYTES, Manifest};
+use domain::message::{ErrorCode, ManifestStored};
+use domain::object::{ObjectKind, ObjectName};
 use std::sync::Arc;
 
 /// How much is gathered before it is handed to a thread that writes.

@@ -16,7 +16,7 @@ mod token;
 mod wait;
 mod wipe;
 
-pub use crate::domain::message;
+pub use domain::message;
 pub use shared::Shared;
 
 use actix_web::web::{self, ServiceConfig};

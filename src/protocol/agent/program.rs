@@ -1,8 +1,6 @@
 //! `GET /agent/v1/program`: this program itself, for a machine that is to become a device.
 //!
 //! Whoever holds an open enrolment token may have it, without using up the token; strangers get nothing.
-use crate::clock::Clock;
-use crate::domain::message::ErrorCode;
 use crate::error::Error;
 use crate::program::Program;
 use crate::protocol::agent::enroll::{refused, too_many};
@@ -17,6 +15,8 @@ use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, get};
 use anyhow::Context;
 use bytes::Bytes;
+use clock::Clock;
+use domain::message::ErrorCode;
 use futures_util::stream;
 use std::io;
 use tokio::task::spawn_blocking;

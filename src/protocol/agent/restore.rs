@@ -1,8 +1,5 @@
 //! `POST /agent/v1/restores/{id}/…`: how far a restore has come, and what it left on the disk.
 use crate::blob::BlobStore;
-use crate::clock::Clock;
-use crate::domain::id::{DeviceId, RestoreId};
-use crate::domain::message::{ErrorCode, RestoreProgress, RestoreResult};
 use crate::error::Result;
 use crate::protocol::agent::address;
 use crate::protocol::agent::body::off_the_worker;
@@ -14,6 +11,9 @@ use crate::service::restore::{self, Compared};
 use crate::store::Store;
 use actix_web::web::Path;
 use actix_web::{HttpRequest, post};
+use clock::Clock;
+use domain::id::{DeviceId, RestoreId};
+use domain::message::{ErrorCode, RestoreProgress, RestoreResult};
 use std::sync::Arc;
 
 impl Incoming for RestoreProgress {

@@ -1,6 +1,5 @@
 //! What all workers share: devices' keys, so that a check-in needs no read before its one write, and the limits
 //! on what strangers may ask for.
-use crate::domain::id::DeviceId;
 use crate::error::Error;
 use crate::protocol::agent::copy::Answers;
 use crate::protocol::agent::fault::Fault;
@@ -8,6 +7,7 @@ use crate::protocol::agent::large::LargeBodies;
 use crate::protocol::agent::token;
 use anyhow::anyhow;
 use aws_lc_rs::signature::ParsedPublicKey;
+use domain::id::DeviceId;
 use governor::{DefaultKeyedRateLimiter, Quota};
 use std::collections::HashMap;
 use std::net::IpAddr;

@@ -2,8 +2,6 @@
 //!
 //! The order is: signature, claims, clock, then the length of the body, the
 //! body, its hash, its fields. Nothing of a stranger's body is read.
-use crate::domain::id::DeviceId;
-use crate::domain::message::{Claims, ErrorCode};
 use crate::error::{self, Error};
 use crate::protocol::agent::body;
 use crate::protocol::agent::check_in::forgetting;
@@ -11,7 +9,6 @@ use crate::protocol::agent::copy;
 use crate::protocol::agent::fault::{self, Fault, Refused};
 use crate::protocol::agent::shared::{Known, Shared};
 use crate::protocol::agent::token::{self, Expected, Token};
-use crate::secret;
 use crate::service::enrollment;
 use crate::service::request::{Refusal, Signed, accept};
 use crate::store::device::Device;
@@ -22,6 +19,8 @@ use actix_web::http::header::AUTHORIZATION;
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest};
 use anyhow::anyhow;
+use domain::id::DeviceId;
+use domain::message::{Claims, ErrorCode};
 use serde::de::DeserializeOwned;
 use std::future::Future;
 use std::pin::Pin;

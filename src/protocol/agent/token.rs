@@ -2,13 +2,13 @@
 //!
 //! One algorithm, one place for the key: the header's `alg` is compared and
 //! never followed, and `jwk`, `jku` or `x5u` are not even read.
-use crate::domain::device::CLOCK_SKEW;
-use crate::domain::message::{Claims, ErrorCode};
-use crate::domain::time::Time;
 use crate::protocol::agent::fault::Fault;
 use aws_lc_rs::signature::{ED25519, ParsedPublicKey};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use domain::device::CLOCK_SKEW;
+use domain::message::{Claims, ErrorCode};
+use domain::time::Time;
 use serde::Deserialize;
 
 /// A JWT is small; anything larger is not ours.

@@ -1,8 +1,6 @@
 //! `GET /agent/v1/wait`: answers as soon as a command is waiting.
 //!
 //! While waiting, it holds no database connection and no thread.
-use crate::clock::Clock;
-use crate::domain::message::Waiting;
 use crate::protocol::agent::check_in::forgetting;
 use crate::protocol::agent::fault::{Fault, Refused, Reply};
 use crate::protocol::agent::shared::Shared;
@@ -12,6 +10,8 @@ use crate::store::{self, Store};
 use crate::wake::{Wake, Woken};
 use actix_web::web::Query;
 use actix_web::{HttpRequest, get};
+use clock::Clock;
+use domain::message::Waiting;
 use serde::Deserialize;
 use std::time::Duration;
 

@@ -1,6 +1,4 @@
 //! `POST /agent/v1/wipe-reports`: how a wipe went; the answer is the receipt.
-use crate::clock::Clock;
-use crate::domain::message::{WipeReceipt, WipeReport};
 use crate::protocol::agent::address;
 use crate::protocol::agent::check_in::forgetting;
 use crate::protocol::agent::fault::{Fault, Reply};
@@ -12,6 +10,8 @@ use crate::service::wipe;
 use crate::store::Store;
 use crate::wake::Wake;
 use actix_web::{HttpRequest, post};
+use clock::Clock;
+use domain::message::{WipeReceipt, WipeReport};
 
 impl Incoming for WipeReport {
     const LIMIT: usize = 4 << 20;

@@ -1,9 +1,5 @@
 //! Who is at the door: HTTP Basic, the repository's id and a token.
-use crate::domain::id::RepositoryId;
-use crate::domain::object::{ObjectKind, TokenKind};
-use crate::domain::time::Time;
 use crate::error::Result;
-use crate::secret;
 use crate::service;
 use crate::store::repository::Repository;
 use crate::store::{self, Conn};
@@ -11,6 +7,9 @@ use actix_web::HttpRequest;
 use actix_web::http::header::AUTHORIZATION;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use domain::id::RepositoryId;
+use domain::object::{ObjectKind, TokenKind};
+use domain::time::Time;
 
 /// What a client presented; the token only as its hash.
 #[derive(Debug, Clone)]

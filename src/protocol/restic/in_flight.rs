@@ -1,8 +1,8 @@
 //! How much is under way at once, so that one device cannot crowd out another
 //! and all of them together cannot fill the memory.
 use crate::blob::BlobKey;
-use crate::domain::id::RepositoryId;
 use crate::protocol::restic::answer::Refusal;
+use domain::id::RepositoryId;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -75,7 +75,7 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::object::{ObjectKind, ObjectName};
+    use domain::object::{ObjectKind, ObjectName};
 
     fn key(repository: i64, name: u8) -> BlobKey {
         let name = ObjectName::from_hash(&[name; 32]);

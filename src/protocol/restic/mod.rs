@@ -11,8 +11,6 @@ mod path;
 mod upload;
 
 use crate::blob::BlobStore;
-use crate::clock::Clock;
-use crate::domain::object::{ObjectKind, ObjectName};
 use crate::store::Store;
 use crate::traffic;
 use crate::wake::Wake;
@@ -22,6 +20,8 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::web::{self, Data, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use answer::Refusal;
+use clock::Clock;
+use domain::object::{ObjectKind, ObjectName};
 use in_flight::InFlight;
 use path::Target;
 use std::sync::Arc;

@@ -1,7 +1,5 @@
 //! Reads, lists and unlocks: first the ledger, only then the bytes.
 use crate::blob::{self, BlobKey, BlobStore};
-use crate::domain::id::RepositoryId;
-use crate::domain::object::{ObjectKind, ObjectName};
 use crate::error::Error;
 use crate::protocol::restic::answer::Refusal;
 use crate::protocol::restic::{Asking, Door};
@@ -14,6 +12,8 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::rt::task::{JoinHandle, spawn_blocking};
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
+use domain::id::RepositoryId;
+use domain::object::{ObjectKind, ObjectName};
 use futures_util::stream;
 use std::fmt::Write;
 use std::io;

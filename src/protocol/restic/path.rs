@@ -2,8 +2,8 @@
 //!
 //! The path is read as received, without decoding: every valid name has only hex digits, letters and slashes,
 //! so a `%`, a `.` or a doubled slash is not another spelling of it but simply wrong.
-use crate::domain::id::RepositoryId;
-use crate::domain::object::{ObjectKind, ObjectName};
+use domain::id::RepositoryId;
+use domain::object::{ObjectKind, ObjectName};
 
 /// What a request is about.
 #[derive(Debug, Clone, PartialEq, Eq)]

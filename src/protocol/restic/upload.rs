@@ -6,8 +6,6 @@
 //! the next read.
 use crate::blob::piece::{self, Piece};
 use crate::blob::{BlobKey, BlobStore, Stored, Upload};
-use crate::domain::object::{ObjectKind, ObjectName, RepositoryState, TokenKind};
-use crate::domain::time::hours;
 use crate::error::Error;
 use crate::protocol::restic::access::Right;
 use crate::protocol::restic::answer::Refusal;
@@ -24,6 +22,8 @@ use actix_web::rt::time::timeout;
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 use aws_lc_rs::digest;
+use domain::object::{ObjectKind, ObjectName, RepositoryState, TokenKind};
+use domain::time::hours;
 use futures_util::StreamExt;
 use std::io;
 use std::sync::Arc;

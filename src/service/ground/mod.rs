@@ -7,11 +7,6 @@ mod notice;
 use crate::blob::disk::space_of;
 use crate::blob::home::Identity;
 use crate::blob::{BlobKey, BlobStore, StoreFault};
-use crate::domain::activity::{Action, Actor, Object, Outcome};
-use crate::domain::ground::{Alarm, Away, Disk, ReadFault, Room, Sample, Stopped, WriteFault};
-use crate::domain::id::RepositoryId;
-use crate::domain::object::ObjectKind;
-use crate::domain::time::{Time, days, hours};
 use crate::error::{Error, Result};
 use crate::service::activity::{Act, record};
 use crate::service::backup;
@@ -19,6 +14,11 @@ use crate::service::loss::STORE_AWAY_SINCE;
 use crate::store::ground::Witness;
 use crate::store::repository::MAX_OBJECTS;
 use crate::store::{self, Conn, Store};
+use domain::activity::{Action, Actor, Object, Outcome};
+use domain::ground::{Alarm, Away, Disk, ReadFault, Room, Sample, Stopped, WriteFault};
+use domain::id::RepositoryId;
+use domain::object::ObjectKind;
+use domain::time::{Time, days, hours};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -80,7 +80,7 @@ pub fn identity(conn: &mut Conn, now: Time) -> Result<Identity> {
         if let Some(known) = store::setting::find(conn, name)? {
             return Ok(known);
         }
-        let new = hex::encode(crate::secret::bytes::<16>()?);
+        let new = hex::encode(secret::bytes::<16>()?);
         store::setting::set(conn, name, &new, now)?;
         Ok(new)
     };
@@ -178,7 +178,7 @@ impl Watch {
             said.push(format!("no backups can be stored: {why}"));
         }
         if live.at_object_limit > 0 {
-            let what = crate::domain::words::counted(
+            let what = domain::words::counted(
                 i64::try_from(live.at_object_limit).unwrap_or(i64::MAX),
                 "device has",
                 "devices have",
@@ -322,10 +322,7 @@ impl Watch {
 
 /// Those that are not completely there; an unreadable one is the store's fault, and found by the store's own
 /// check.
-fn missing(
-    blobs: &dyn BlobStore,
-    wanted: Vec<Witness>,
-) -> Vec<(RepositoryId, ObjectKind, crate::domain::object::ObjectName)> {
+fn missing(blobs: &dyn BlobStore, wanted: Vec<Witness>) -> Vec<(RepositoryId, ObjectKind, domain::object::ObjectName)> {
     let mut missing = Vec::new();
     for (repository, kind, name, size) in wanted {
         match blobs.size(&BlobKey::new(repository, kind, name.clone())) {

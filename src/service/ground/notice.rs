@@ -1,15 +1,15 @@
 //! The mails about store and disks: to the people who manage the server's settings, who can do something about
 //! it.
-use crate::domain::ground::{Away, Room, Stopped};
-use crate::domain::role::Permission;
-use crate::domain::time::Time;
-use crate::domain::words::bytes;
 use crate::error::Result;
 use crate::service::mail::{self, Mail, Recipients};
 use crate::service::setting;
 use crate::store::Conn;
 use anyhow::Context;
 use askama::Template;
+use domain::ground::{Away, Room, Stopped};
+use domain::role::Permission;
+use domain::time::Time;
+use domain::words::bytes;
 
 #[derive(Template)]
 #[template(path = "mail/store_away.txt")]

@@ -1,13 +1,13 @@
 //! What is tested automatically.
 use super::level::holds;
-use crate::domain::id::{DeviceId, RestorePointId};
-use crate::domain::proof::{TOLERANCE, TestCause, TestResult, is_ahead};
-use crate::domain::time::{Time, minutes};
 use crate::error::Result;
 use crate::store::device_proof::DeviceProof;
 use crate::store::evidence::Shown;
 use crate::store::restore_point::RestorePoint;
 use crate::store::{self, Conn};
+use domain::id::{DeviceId, RestorePointId};
+use domain::proof::{TOLERANCE, TestCause, TestResult, is_ahead};
+use domain::time::{Time, minutes};
 use std::time::Duration;
 
 /// A test that could not be run is tried again after this.

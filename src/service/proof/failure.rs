@@ -1,15 +1,14 @@
 //! Failures that stand: a test failed, and the files that failed have not come back since.
 use super::queue;
-use crate::domain::id::{DeviceId, RepositoryId};
-use crate::domain::object::ObjectName;
-use crate::domain::proof::{Level, TestCause, TestResult};
-use crate::domain::restore_test::{FailedRest, MAX_NAMES, TestReport};
-use crate::domain::time::Time;
 use crate::error::Result;
-use crate::secret;
 use crate::store::evidence::Shown;
 use crate::store::restore_point::RestorePoint;
 use crate::store::{self, Conn};
+use domain::id::{DeviceId, RepositoryId};
+use domain::object::ObjectName;
+use domain::proof::{Level, TestCause, TestResult};
+use domain::restore_test::{FailedRest, MAX_NAMES, TestReport};
+use domain::time::Time;
 use std::collections::{BTreeSet, HashSet};
 
 /// How many failed points of a device are looked at in one test.

@@ -1,9 +1,5 @@
 //! What a restore test shows about its point, and what a device's points show about the device.
 use super::failure;
-use crate::domain::id::{DeviceId, RestoreTestId};
-use crate::domain::proof::{Level, Retest, TestResult};
-use crate::domain::restore_test::TestReport;
-use crate::domain::time::Time;
 use crate::error::Result;
 use crate::service::setting;
 use crate::store::device_proof::DeviceProof;
@@ -12,6 +8,10 @@ use crate::store::restore_point::RestorePoint;
 use crate::store::restore_test::RestoreTest;
 use crate::store::{self, Conn};
 use anyhow::Context;
+use domain::id::{DeviceId, RestoreTestId};
+use domain::proof::{Level, Retest, TestResult};
+use domain::restore_test::TestReport;
+use domain::time::Time;
 use std::time::Duration;
 
 /// How long the result of a test holds.

@@ -6,12 +6,6 @@ mod level;
 pub use due::due;
 pub use level::{learned, refresh};
 
-use crate::domain::activity::{Action, Actor, Object, Outcome};
-use crate::domain::id::{DeviceId, RepositoryId, RestorePointId, RestoreTestId, UserId};
-use crate::domain::object::{ObjectKind, ObjectName};
-use crate::domain::proof::{TOLERANCE, TestCause, TestResult};
-use crate::domain::restore_test::TestReport;
-use crate::domain::time::Time;
 use crate::error::{Error, Result};
 use crate::service::activity::{Act, record, record_often};
 use crate::service::enrollment::PROOF_PUBLIC_KEY;
@@ -21,6 +15,12 @@ use crate::store::repository::Repository;
 use crate::store::restore_point::RestorePoint;
 use crate::store::restore_test::RestoreTest;
 use crate::store::{self, Conn};
+use domain::activity::{Action, Actor, Object, Outcome};
+use domain::id::{DeviceId, RepositoryId, RestorePointId, RestoreTestId, UserId};
+use domain::object::{ObjectKind, ObjectName};
+use domain::proof::{TOLERANCE, TestCause, TestResult};
+use domain::restore_test::TestReport;
+use domain::time::Time;
 use std::time::Duration;
 
 /// How long a new backup waits for the device's report, without which there is nothing to compare.

@@ -1,14 +1,6 @@
 //! Tokens of people's own restic clients. Each belongs to the account that made it, and dies with it.
 use super::TOKEN_PREFIX;
-use crate::domain::activity::{Action, Actor, ActorKind, Object};
-use crate::domain::guard::GuardedAct;
-use crate::domain::id::{DeviceId, RepositoryTokenId, UserId};
-use crate::domain::name::is_plain;
-use crate::domain::object::{ObjectKind, TokenKind};
-use crate::domain::role::Permission;
-use crate::domain::time::{Time, days, hours};
 use crate::error::{Error, Result};
-use crate::secret;
 use crate::service::activity::{Act, record};
 use crate::service::backup::{self, Kept};
 use crate::service::guard::{self, News};
@@ -17,6 +9,13 @@ use crate::store::repository::{Repository, RepositoryToken};
 use crate::store::{self, Conn};
 use anyhow::Context;
 use askama::Template;
+use domain::activity::{Action, Actor, ActorKind, Object};
+use domain::guard::GuardedAct;
+use domain::id::{DeviceId, RepositoryTokenId, UserId};
+use domain::name::is_plain;
+use domain::object::{ObjectKind, TokenKind};
+use domain::role::Permission;
+use domain::time::{Time, days, hours};
 use std::time::Duration;
 
 /// How long a token can read unless another time is chosen.

@@ -1,10 +1,10 @@
 //! Restores a repository's `config` and key files from the copies in the database.
 use crate::blob::{BlobKey, BlobStore, is_bad_sector};
-use crate::domain::id::RepositoryId;
-use crate::domain::time::Time;
 use crate::error::Result;
 use crate::service::backup;
 use crate::store::{self, Store};
+use domain::id::RepositoryId;
+use domain::time::Time;
 
 /// Heals missing or changed files that open a repository; returns how many there were. Blocks.
 ///

@@ -9,17 +9,16 @@ pub use heal::{heal, heal_one};
 pub use prepare::Prepared;
 pub use reconcile::{Reconciled, reconcile, reconcile_repository};
 
-use crate::domain::activity::{Action, Actor, Object};
-use crate::domain::id::{DeviceId, RepositoryId, RepositoryTokenId};
-use crate::domain::object::{RepositoryState, TokenKind};
-use crate::domain::time::Time;
 use crate::error::{Error, Result};
-use crate::secret;
 use crate::service::activity::{Act, record};
 use crate::service::backup;
 use crate::service::setting;
 use crate::store::repository::{Repository, RepositoryToken};
 use crate::store::{self, Conn};
+use domain::activity::{Action, Actor, Object};
+use domain::id::{DeviceId, RepositoryId, RepositoryTokenId};
+use domain::object::{RepositoryState, TokenKind};
+use domain::time::Time;
 
 /// The prefix of every token for the backup door.
 pub const TOKEN_PREFIX: &str = "hf_repo_";

@@ -1,20 +1,20 @@
 //! Makes a new, empty repository in memory: keys, config, password and token.
 use crate::blob::BlobStore;
-use crate::domain::id::RepositoryId;
-use crate::domain::object::ObjectKind;
 use crate::error::Result;
 use crate::service::backup;
 use crate::store::repository::master_key_context;
-use crate::{seal, secret};
 use anyhow::{Context, anyhow};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
+use domain::id::RepositoryId;
+use domain::object::ObjectKind;
 use rustic_core::repofile::MasterKey;
 use rustic_core::{
     BytesList, ConfigOptions, Credentials, ErrorKind, FileType, Id, KeyOptions, ReadBackend, Repository,
     RepositoryBackends, RepositoryOptions, RusticError, RusticResult, WriteBackend,
 };
+use secret::seal;
 use std::sync::{Arc, Mutex, PoisonError};
 use zeroize::Zeroizing;
 
@@ -165,8 +165,8 @@ impl WriteBackend for Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::object::ObjectName;
-    use crate::domain::time::Time;
+    use domain::object::ObjectName;
+    use domain::time::Time;
 
     #[test]
     fn only_the_proof_key_opens_the_master_key() {

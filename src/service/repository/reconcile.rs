@@ -1,12 +1,12 @@
 //! Reconciles the ledger and the blobs after a crash.
 use crate::blob::{self, BlobKey, BlobStore};
-use crate::domain::id::RepositoryId;
-use crate::domain::object::{ObjectKind, TokenKind};
-use crate::domain::time::Time;
 use crate::error::{Error, Result};
 use crate::service::backup;
 use crate::store::{self, Store};
 use anyhow::Context;
+use domain::id::RepositoryId;
+use domain::object::{ObjectKind, TokenKind};
+use domain::time::Time;
 use std::collections::HashSet;
 
 /// What was done to reconcile the ledger and the blobs.

@@ -1,18 +1,17 @@
 //! What a device read back, compared with the manifest of the restore point.
 use crate::blob::{self, BlobKey, BlobStore};
-use crate::domain::id::{DeviceId, RestoreId, RestorePointId};
-use crate::domain::manifest::{self, Manifest};
-use crate::domain::message::RestoreResult;
-use crate::domain::object::{ObjectKind, ObjectName};
-use crate::domain::restore::{self, Conflict, Refusal, Selection};
-use crate::domain::shortfall;
-use crate::domain::words;
 use crate::error::{Error, Result};
-use crate::secret;
 use crate::store::repository::Repository;
 use crate::store::restore::{Outcome, Restore};
 use crate::store::{self, Conn};
 use anyhow::anyhow;
+use domain::id::{DeviceId, RestoreId, RestorePointId};
+use domain::manifest::{self, Manifest};
+use domain::message::RestoreResult;
+use domain::object::{ObjectKind, ObjectName};
+use domain::restore::{self, Conflict, Refusal, Selection};
+use domain::shortfall;
+use domain::words;
 
 /// Reads a point's manifest. Blocks, and needs no database.
 ///

@@ -1,18 +1,7 @@
 //! A restore whose data leaves its device: reported, approved by a second person, and checked again when it is
 //! delivered.
 use super::{VALID_FOR, changed_meanwhile, end, reached, record, write};
-use crate::domain::activity::{Action, Actor, Outcome as Ended};
-use crate::domain::command::CommandKind;
-use crate::domain::crossing::{Crossing, Side, act};
-use crate::domain::guard::GuardedAct;
-use crate::domain::id::{RestoreId, UserId};
-use crate::domain::message::Payload;
-use crate::domain::restore::{Refusal, RestoreState};
-use crate::domain::role::Permission;
-use crate::domain::time::{Time, days};
-use crate::domain::words;
 use crate::error::{Error, Result};
-use crate::secret;
 use crate::service::command::{self, Ask};
 use crate::service::guard::{self, News};
 use crate::service::wipe::{Asked, By, second_person};
@@ -23,6 +12,16 @@ use crate::store::restore::Restore;
 use crate::store::{self, Conn};
 use anyhow::Context;
 use askama::Template;
+use domain::activity::{Action, Actor, Outcome as Ended};
+use domain::command::CommandKind;
+use domain::crossing::{Crossing, Side, act};
+use domain::guard::GuardedAct;
+use domain::id::{RestoreId, UserId};
+use domain::message::Payload;
+use domain::restore::{Refusal, RestoreState};
+use domain::role::Permission;
+use domain::time::{Time, days};
+use domain::words;
 use std::time::Duration;
 
 /// A restore that nobody approved ends after this.

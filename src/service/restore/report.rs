@@ -16,8 +16,8 @@ pub(super) fn report_bytes<'a>(paths: impl Iterator<Item = &'a str>) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::manifest::ManifestFile;
-    use crate::domain::message::{RestoreFailure, RestoreResult};
+    use domain::manifest::ManifestFile;
+    use domain::message::{RestoreFailure, RestoreResult};
 
     #[test]
     fn a_report_is_never_longer_than_was_reckoned() {

@@ -3,12 +3,6 @@ use super::notice::{News, tell, tell_stopped};
 use super::release::settle;
 use super::request::is_damaged;
 use super::{By, WINDOW, What, device, facts, find, hold, limits, record, write};
-use crate::domain::activity::{Action, Via};
-use crate::domain::id::{TeamId, UserId, WipeApprovalId, WipeRequestId};
-use crate::domain::name;
-use crate::domain::role::Permission;
-use crate::domain::time::Time;
-use crate::domain::wipe::{Account, BEFORE_DELIVERY, EITHER, Refusal, Verdict, WipeState, may_approve};
 use crate::error::{Error, Result};
 use crate::service::account::who;
 use crate::service::identity;
@@ -16,6 +10,12 @@ use crate::service::wipe::digest;
 use crate::service::{command, freeze, ground};
 use crate::store::wipe::{Approval, WipeRequest};
 use crate::store::{self, Conn};
+use domain::activity::{Action, Via};
+use domain::id::{TeamId, UserId, WipeApprovalId, WipeRequestId};
+use domain::name;
+use domain::role::Permission;
+use domain::time::Time;
+use domain::wipe::{Account, BEFORE_DELIVERY, EITHER, Refusal, Verdict, WipeState, may_approve};
 
 /// How many requests are stopped at once.
 const ALL: i64 = 10_000;

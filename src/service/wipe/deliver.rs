@@ -1,10 +1,6 @@
 //! The last check, in the transaction that hands the order to the device.
 use super::release::{check, payload, settle};
 use super::{What, device, record, write};
-use crate::domain::activity::{Action, Actor, Outcome};
-use crate::domain::command::CommandState;
-use crate::domain::time::Time;
-use crate::domain::wipe::{Hold, Verdict, WipeState};
 use crate::error::Result;
 use crate::service::activity::{self, Act};
 use crate::service::{command, freeze};
@@ -13,6 +9,10 @@ use crate::store::device::Device;
 use crate::store::wipe::WipeRequest;
 use crate::store::{self, Conn};
 use anyhow::Context;
+use domain::activity::{Action, Actor, Outcome};
+use domain::command::CommandState;
+use domain::time::Time;
+use domain::wipe::{Hold, Verdict, WipeState};
 
 /// Whether a command may be handed to its device now.
 ///

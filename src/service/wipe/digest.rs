@@ -1,13 +1,12 @@
 //! The facts a request is about, and their digest.
-use crate::domain::time::Time;
-use crate::domain::wipe::Facts;
 use crate::error::{Error, Result};
-use crate::secret;
 use crate::service::loss;
 use crate::store::device::Device;
 use crate::store::device_status::DeviceStatus;
 use crate::store::{self, Conn};
 use anyhow::Context;
+use domain::time::Time;
+use domain::wipe::Facts;
 
 /// What is known of a device now.
 ///

@@ -19,11 +19,6 @@ pub use release::{release_due, settle_orphaned};
 pub use report::{command_ended, reported};
 pub use request::{Ask, request, review};
 
-use crate::domain::activity::{Action, Actor, Object, Outcome};
-use crate::domain::id::{DeviceId, UserId, WipeRequestId};
-use crate::domain::role::Reach;
-use crate::domain::time::{Time, days, hours};
-use crate::domain::wipe::{Limits, Refusal, WipeState};
 use crate::error::{Error, Result};
 use crate::service::activity::{self, Act};
 use crate::service::setting;
@@ -31,6 +26,11 @@ use crate::store::device::Device;
 use crate::store::wipe::WipeRequest;
 use crate::store::{self, Conn};
 use anyhow::Context;
+use domain::activity::{Action, Actor, Object, Outcome};
+use domain::id::{DeviceId, UserId, WipeRequestId};
+use domain::role::Reach;
+use domain::time::{Time, days, hours};
+use domain::wipe::{Limits, Refusal, WipeState};
 use std::time::Duration;
 
 /// A request that was never sent ends after this.

@@ -1,10 +1,10 @@
 //! Who is told about a wipe, in the transaction of its act.
-use crate::domain::time::Time;
 use crate::error::Result;
 use crate::service::alert::{self, WipeNotice};
 use crate::store::Conn;
 use crate::store::device::Device;
 use crate::store::wipe::WipeRequest;
+use domain::time::Time;
 use std::collections::BTreeMap;
 
 /// What is to be reported.

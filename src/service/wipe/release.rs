@@ -2,20 +2,20 @@
 use super::notice::{News, tell};
 use super::report::fail;
 use super::{WINDOW, What, device, facts, limits, record, write};
-use crate::domain::activity::{Action, Actor, Outcome};
-use crate::domain::command::CommandState;
-use crate::domain::device::DeviceState;
-use crate::domain::id::{DeviceId, UserId};
-use crate::domain::message::Payload;
-use crate::domain::role::Permission;
-use crate::domain::time::Time;
-use crate::domain::wipe::{Check, Limits, Recent, Verdict, WipeAction, WipeState};
 use crate::error::Result;
 use crate::service::command::Ask;
 use crate::service::{command, freeze};
 use crate::store::device::Device;
 use crate::store::wipe::WipeRequest;
 use crate::store::{self, Conn};
+use domain::activity::{Action, Actor, Outcome};
+use domain::command::CommandState;
+use domain::device::DeviceState;
+use domain::id::{DeviceId, UserId};
+use domain::message::Payload;
+use domain::role::Permission;
+use domain::time::Time;
+use domain::wipe::{Check, Limits, Recent, Verdict, WipeAction, WipeState};
 
 /// Releases what has waited long enough and is still as agreed, within the hourly limit, and ends what has
 /// expired.
@@ -181,7 +181,7 @@ pub(super) fn settle(conn: &mut Conn, request: &WipeRequest, verdict: Verdict, n
     Ok(moved)
 }
 
-fn worse(request: &WipeRequest, current: &crate::domain::wipe::Facts) -> Result<String> {
+fn worse(request: &WipeRequest, current: &domain::wipe::Facts) -> Result<String> {
     let agreed = request.agreed()?;
     let names: Vec<_> = agreed.differences(current).iter().filter(|it| it.is_worse).map(|it| it.what).collect();
     Ok(format!("the facts have got worse: {}", names.join(", ").to_lowercase()))

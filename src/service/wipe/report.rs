@@ -1,14 +1,6 @@
 //! What the device says it did.
 use super::notice::{News, tell};
 use super::{What, device, record, write};
-use crate::domain::activity::{Action, Actor, Outcome};
-use crate::domain::command::CommandState;
-use crate::domain::device::DeviceState;
-use crate::domain::id::CommandId;
-use crate::domain::message::{Payload, WipeReceipt, WipeReport};
-use crate::domain::time::Time;
-use crate::domain::wipe::{WipeAction, WipeState};
-use crate::domain::words;
 use crate::error::{Error, Result};
 use crate::service::restore;
 use crate::store::command::Command;
@@ -16,6 +8,14 @@ use crate::store::device::Device;
 use crate::store::wipe::WipeRequest;
 use crate::store::{self, Conn};
 use anyhow::Context;
+use domain::activity::{Action, Actor, Outcome};
+use domain::command::CommandState;
+use domain::device::DeviceState;
+use domain::id::CommandId;
+use domain::message::{Payload, WipeReceipt, WipeReport};
+use domain::time::Time;
+use domain::wipe::{WipeAction, WipeState};
+use domain::words;
 
 /// How much of a report is kept.
 const MAX_REFUSED: usize = 200;

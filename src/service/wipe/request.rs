@@ -1,10 +1,6 @@
 //! Requesting a wipe, and agreeing to newer facts.
 use super::notice::{News, tell};
 use super::{By, EXPIRES_AFTER, WINDOW, What, device, digest, facts, find, limits, record, write};
-use crate::domain::activity::{Action, Outcome};
-use crate::domain::id::{DeviceId, WipeRequestId};
-use crate::domain::time::Time;
-use crate::domain::wipe::{self, Asked, Facts, Hold, Refusal, WipeAction, WipeReason, WipeState};
 use crate::error::{Error, Result};
 use crate::service::account::who;
 use crate::service::{freeze, ground};
@@ -12,6 +8,10 @@ use crate::store::device::Device;
 use crate::store::wipe::WipeRequest;
 use crate::store::{self, Conn};
 use anyhow::Context;
+use domain::activity::{Action, Outcome};
+use domain::id::{DeviceId, WipeRequestId};
+use domain::time::Time;
+use domain::wipe::{self, Asked, Facts, Hold, Refusal, WipeAction, WipeReason, WipeState};
 
 /// What is requested, with what was shown and typed.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Devices that were chosen, or given a number, outside the database: a statement takes them as one value.
 use super::sql::Sql;
-use crate::domain::id::DeviceId;
+use domain::id::DeviceId;
 use std::sync::Arc;
 
 /// The devices a list is limited to.

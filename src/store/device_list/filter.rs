@@ -1,14 +1,14 @@
 //! Which devices a list shows.
 use super::among::{Among, Scores};
 use super::sql::Sql;
-use crate::domain::device::{DeviceState, Encryption, Ownership, Platform};
-use crate::domain::id::TeamId;
-use crate::domain::loss::Part;
-use crate::domain::proof::{Grade, TOLERANCE};
-use crate::domain::role::Reach;
-use crate::domain::time::{Time, days};
 use crate::store::{Conn, setting};
 use diesel::QueryResult;
+use domain::device::{DeviceState, Encryption, Ownership, Platform};
+use domain::id::TeamId;
+use domain::loss::Part;
+use domain::proof::{Grade, TOLERANCE};
+use domain::role::Reach;
+use domain::time::{Time, days};
 use std::time::Duration;
 
 /// A saved view of the list.

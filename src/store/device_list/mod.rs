@@ -2,8 +2,8 @@
 //!
 //! Filtering and sorting read only `device_listings`, one narrow row per device maintained by triggers; the
 //! devices of one page are then read completely. Neither a grade nor a loss is stored: they are computed from
-//! the evidence and `now`, here in SQL as in [`Evidence::grade`](crate::domain::proof::Evidence::grade) and
-//! [`loss`](crate::domain::loss::loss); `tests/it/loss.rs` checks that the two agree.
+//! the evidence and `now`, here in SQL as in [`Evidence::grade`](domain::proof::Evidence::grade) and
+//! [`loss`](domain::loss::loss); `tests/it/loss.rs` checks that the two agree.
 mod among;
 mod filter;
 mod row;
@@ -15,12 +15,12 @@ pub use filter::{Filter, SILENT_SECONDS, View, silent_cut};
 pub use row::{ListedDevice, Named, Status, of_ids};
 pub use sort::{Cursor, Key, Sort};
 
-use crate::domain::id::DeviceId;
-use crate::domain::role::Reach;
-use crate::domain::time::Time;
 use crate::store::Conn;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
+use domain::id::DeviceId;
+use domain::role::Reach;
+use domain::time::Time;
 use sql::Sql;
 
 /// Which part of the list is asked for.

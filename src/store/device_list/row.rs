@@ -1,13 +1,13 @@
 //! The devices of one page, read completely in one statement.
-use crate::domain::continuity::Doubt;
-use crate::domain::device::{DeviceState, Encryption, EncryptionNow, Ownership, Platform};
-use crate::domain::id::{DeviceId, TeamId};
-use crate::domain::time::Time;
 use crate::store::Conn;
 use crate::store::device_proof::DeviceProof;
 use crate::store::device_status::encryption_now;
 use crate::store::schema::{device_proof, device_status, devices, teams};
 use diesel::prelude::*;
+use domain::continuity::Doubt;
+use domain::device::{DeviceState, Encryption, EncryptionNow, Ownership, Platform};
+use domain::id::{DeviceId, TeamId};
+use domain::time::Time;
 use std::collections::HashMap;
 
 /// One device of the list.

@@ -1,7 +1,7 @@
 //! The order of a list, and the place in it where a page begins.
 use super::filter::{LOST_ORDER, PART_ORDER, Values};
 use super::sql::Sql;
-use crate::domain::id::DeviceId;
+use domain::id::DeviceId;
 
 /// What a list is sorted by; the device's id decides among equals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -200,7 +200,7 @@ impl Cursor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::time::Time;
+    use domain::time::Time;
 
     #[test]
     fn a_cursor_survives_the_url_with_any_name() {

@@ -1,10 +1,5 @@
 //! What a person asks of one device.
 use super::show::{ClientTyped, ENROLL_PASSWORD, again};
-use crate::clock::Clock;
-use crate::domain::command::CommandKind;
-use crate::domain::guard::GuardedAct;
-use crate::domain::id::DeviceId;
-use crate::domain::time::days;
 use crate::service::command::{self, Ask};
 use crate::service::enrollment::{self, TokenDraft};
 use crate::service::proof;
@@ -19,6 +14,11 @@ use crate::web::login::require_password_in;
 use crate::web::session::{Can, EnrollDevices, Grant, LockDevices, RunBackups};
 use actix_web::web::{Data, Form, Path};
 use actix_web::{HttpResponse, post};
+use clock::Clock;
+use domain::command::CommandKind;
+use domain::guard::GuardedAct;
+use domain::id::DeviceId;
+use domain::time::days;
 
 #[post("/devices/{id}/lock-commands")]
 pub async fn lock(

@@ -1,15 +1,15 @@
 //! The three answers at the top of a device's page.
-use crate::domain::device::{DeviceFacts, DeviceState, Encryption, EncryptionNow, Fact};
-use crate::domain::policy::{Finding, Requirement};
-use crate::domain::proof::{Evidence, Grade};
-use crate::domain::time::Time;
-use crate::domain::words::counted;
 use crate::store::backup_attempt::BackupAttempt;
 use crate::store::device_proof::DeviceProof;
 use crate::store::device_status::DeviceStatus;
 use crate::store::restore_point::RestorePoint;
 use crate::web::filter::count;
 use crate::web::layout::Layout;
+use domain::device::{DeviceFacts, DeviceState, Encryption, EncryptionNow, Fact};
+use domain::policy::{Finding, Requirement};
+use domain::proof::{Evidence, Grade};
+use domain::time::Time;
+use domain::words::counted;
 
 /// One answer: its colour, its icon, its words.
 #[derive(Debug, Clone, PartialEq, Eq)]

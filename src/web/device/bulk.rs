@@ -1,15 +1,6 @@
 //! One act for many devices: first a page that names them all and asks, then the act. There is no wipe here.
 use super::query::ListQuery;
-use crate::clock::Clock;
-use crate::domain::command::CommandKind;
-use crate::domain::device::{DeviceState, Platform};
-use crate::domain::guard::GuardedAct;
-use crate::domain::id::DeviceId;
-use crate::domain::role::{Permission, Reach};
-use crate::domain::time::Time;
-use crate::domain::words::{counted, number};
 use crate::error::{Error, FieldErrors, Result};
-use crate::secret;
 use crate::service::{command, proof};
 use crate::store::device::Device;
 use crate::store::device_list::{self, From, Query, Sort};
@@ -25,6 +16,14 @@ use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form};
 use actix_web::{HttpResponse, post};
 use askama::Template;
+use clock::Clock;
+use domain::command::CommandKind;
+use domain::device::{DeviceState, Platform};
+use domain::guard::GuardedAct;
+use domain::id::DeviceId;
+use domain::role::{Permission, Reach};
+use domain::time::Time;
+use domain::words::{counted, number};
 use std::sync::Arc;
 
 /// The most devices at once: people still read a page that names this many.

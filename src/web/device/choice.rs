@@ -1,10 +1,10 @@
 //! The fields that filter the list, and which of them are set.
 use super::query::ListQuery;
-use crate::domain::device::{DeviceState, Ownership, Platform};
-use crate::domain::policy::{Compliance, RequirementKind};
-use crate::domain::proof::Grade;
 use crate::store::policy::Policy;
 use crate::store::team::Team;
+use domain::device::{DeviceState, Ownership, Platform};
+use domain::policy::{Compliance, RequirementKind};
+use domain::proof::Grade;
 
 /// A filter with a list of values.
 pub struct Choice {

@@ -1,12 +1,7 @@
 //! "Use your own restic client": a token that appends, or one that reads for a while, shown once with the exact command.
 use super::show::{CLIENT_PASSWORD, ClientTyped, READER_PASSWORD, again};
 use crate::blob::BlobStore;
-use crate::clock::Clock;
 use crate::config::Config;
-use crate::domain::id::{DeviceId, RepositoryTokenId};
-use crate::domain::object::ObjectKind;
-use crate::domain::role::Permission;
-use crate::domain::time::{Time, hours};
 use crate::error::Error;
 use crate::proof::keys::ProofKeys;
 use crate::service::backup;
@@ -25,6 +20,11 @@ use actix_web::web::{Data, Form, Path, block};
 use actix_web::{HttpResponse, post};
 use anyhow::Context;
 use askama::Template;
+use clock::Clock;
+use domain::id::{DeviceId, RepositoryTokenId};
+use domain::object::ObjectKind;
+use domain::role::Permission;
+use domain::time::{Time, hours};
 use serde::Deserialize;
 use std::sync::Arc;
 

@@ -1,11 +1,4 @@
 //! A device's name, person, team and space, and its removal.
-use crate::clock::Clock;
-use crate::domain::fields::FieldErrors;
-use crate::domain::guard::GuardedAct;
-use crate::domain::id::{DeviceId, TeamId};
-use crate::domain::role::Reach;
-use crate::domain::shown::Shown;
-use crate::domain::space::{Room, Space};
 use crate::error::{Error, Result};
 use crate::service::device::{self, Draft};
 use crate::service::removal::{self, Asked};
@@ -23,6 +16,13 @@ use actix_web::web::{Data, Form, Path};
 use actix_web::{HttpResponse, Responder, get, post};
 use askama::Template;
 use askama_web::WebTemplate;
+use clock::Clock;
+use domain::fields::FieldErrors;
+use domain::guard::GuardedAct;
+use domain::id::{DeviceId, TeamId};
+use domain::role::Reach;
+use domain::shown::Shown;
+use domain::space::{Room, Space};
 use serde::Deserialize;
 
 #[derive(Template, WebTemplate)]

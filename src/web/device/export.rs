@@ -1,7 +1,5 @@
 //! The list as CSV and JSON, streamed page by page, and one device as JSON.
 use super::query::ListQuery;
-use crate::clock::Clock;
-use crate::domain::id::DeviceId;
 use crate::error::Error;
 use crate::service::loss::{self, Moment};
 use crate::service::report::{self, CSV_COLUMNS, DeviceRow};
@@ -12,6 +10,8 @@ use crate::web::export::{csv_piece, file, finish, json_piece, record};
 use crate::web::session::{Can, ViewDevices};
 use actix_web::web::{Data, Path, Query};
 use actix_web::{HttpResponse, get};
+use clock::Clock;
+use domain::id::DeviceId;
 use futures_util::stream;
 
 /// How many devices are read at once.

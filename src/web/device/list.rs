@@ -2,13 +2,6 @@
 use super::choice::{Chip, Choice, chips, choices};
 use super::column::{self, Column, Heading, headings};
 use super::query::ListQuery;
-use crate::clock::Clock;
-use crate::domain::device::EncryptionNow;
-use crate::domain::id::DeviceId;
-use crate::domain::loss::Part;
-use crate::domain::proof::{Evidence, Grade, part_in_words};
-use crate::domain::role::Permission;
-use crate::domain::time::Time;
 use crate::error::Result;
 use crate::service::compliance::{self, Tally};
 use crate::service::loss::{self, Moment};
@@ -22,6 +15,13 @@ use actix_web::web::{Data, Query};
 use actix_web::{Responder, get};
 use askama::Template;
 use askama_web::WebTemplate;
+use clock::Clock;
+use domain::device::EncryptionNow;
+use domain::id::DeviceId;
+use domain::loss::Part;
+use domain::proof::{Evidence, Grade, part_in_words};
+use domain::role::Permission;
+use domain::time::Time;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -218,7 +218,7 @@ pub async fn show(
         choices: read.choices,
         position: read.position,
         is_partial: read.listed.filter.among.is_some_and(|it| it.is_partial),
-        request_key: crate::secret::generate("form_")?,
+        request_key: secret::generate("form_")?,
         query,
         layout,
     })

@@ -17,12 +17,12 @@ pub(in crate::web) use edit::{parse_team, team_options};
 pub(in crate::web) use list::Row;
 pub(in crate::web) use show::measured;
 
-use crate::domain::id::DeviceId;
-use crate::domain::role::Reach;
 use crate::error::{Error, Result};
 use crate::store::device::Device;
 use crate::store::{self, Conn};
 use actix_web::web::ServiceConfig;
+use domain::id::DeviceId;
+use domain::role::Reach;
 
 /// Registers the pages. The lists come first: `/devices/{id}` would take their addresses too.
 pub fn routes(config: &mut ServiceConfig) {

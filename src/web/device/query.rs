@@ -1,17 +1,17 @@
 //! The address of a list of devices: its filter, order and page.
-use crate::domain::device::{DeviceState, Encryption, Ownership, Platform};
-use crate::domain::fields::FieldErrors;
-use crate::domain::id::{PolicyId, TeamId};
-use crate::domain::policy::{Compliance, RequirementKind};
-use crate::domain::proof::Grade;
-use crate::domain::role::Reach;
-use crate::domain::time::Time;
 use crate::error::Result;
 use crate::service::compliance::{self, Asked};
 use crate::service::loss;
 use crate::store::Conn;
 use crate::store::device_list::{Cursor, Filter, From, Query, Sort, View};
 use crate::web::form::filter;
+use domain::device::{DeviceState, Encryption, Ownership, Platform};
+use domain::fields::FieldErrors;
+use domain::id::{PolicyId, TeamId};
+use domain::policy::{Compliance, RequirementKind};
+use domain::proof::Grade;
+use domain::role::Reach;
+use domain::time::Time;
 use serde::Deserialize;
 
 /// What follows `?` in the address of a list; empty means not set.

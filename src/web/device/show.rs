@@ -1,20 +1,6 @@
 //! One device: three answers, and the facts behind them.
 use super::answer::{self, Answer, ProofFacts};
 use super::strip::{Strip, begins, strip};
-use crate::clock::Clock;
-use crate::domain::command::{CommandKind, CommandState};
-use crate::domain::continuity::Line;
-use crate::domain::device::{DeviceFacts, DeviceState, Encryption, Fact, Ownership};
-use crate::domain::id::DeviceId;
-use crate::domain::loss::{LossFacts, loss as told};
-use crate::domain::message::{LeftOut, RootAway};
-use crate::domain::object::TokenKind;
-use crate::domain::policy::{Finding, Value};
-use crate::domain::proof::{Grade, Retest};
-use crate::domain::restore_test::Failures;
-use crate::domain::role::{Permission, Reach};
-use crate::domain::space::{Room, Space};
-use crate::domain::time::Time;
 use crate::error::{Error, FieldErrors, Result};
 use crate::service;
 use crate::service::identity::Twins;
@@ -41,6 +27,20 @@ use actix_web::web::{Data, Path};
 use actix_web::{HttpResponse, Responder, get};
 use askama::Template;
 use askama_web::WebTemplate;
+use clock::Clock;
+use domain::command::{CommandKind, CommandState};
+use domain::continuity::Line;
+use domain::device::{DeviceFacts, DeviceState, Encryption, Fact, Ownership};
+use domain::id::DeviceId;
+use domain::loss::{LossFacts, loss as told};
+use domain::message::{LeftOut, RootAway};
+use domain::object::TokenKind;
+use domain::policy::{Finding, Value};
+use domain::proof::{Grade, Retest};
+use domain::restore_test::Failures;
+use domain::role::{Permission, Reach};
+use domain::space::{Room, Space};
+use domain::time::Time;
 use std::time::Duration;
 
 #[derive(Template, WebTemplate)]
@@ -240,7 +240,7 @@ impl ShowPage {
             strip: strip(&read.points, &layout.zone, read.device.enrolled_at, layout.now),
             details: details(&read, &facts, &layout)?,
             estimate: estimate(&read).map(|it| format!(" (about {})", span(it))).unwrap_or_default(),
-            request_key: crate::secret::generate("form_")?,
+            request_key: secret::generate("form_")?,
             may,
             failures,
             left_out,

@@ -1,9 +1,9 @@
 //! The last 30 days of restore points.
-use crate::domain::proof::Grade;
-use crate::domain::time::{Time, days};
-use crate::domain::words::counted;
 use crate::store::restore_point::RestorePoint;
 use crate::web::filter::Zone;
+use domain::proof::Grade;
+use domain::time::{Time, days};
+use domain::words::counted;
 
 /// How many days are shown.
 const DAYS: u64 = 30;
@@ -103,8 +103,8 @@ fn name(word: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::id::{DeviceId, RepositoryId};
-    use crate::domain::object::{ObjectName, TokenKind};
+    use domain::id::{DeviceId, RepositoryId};
+    use domain::object::{ObjectName, TokenKind};
 
     const NOW: Time = Time::from_millis(1_795_356_371_000);
 

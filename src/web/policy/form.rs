@@ -1,13 +1,13 @@
 //! What a person types for a policy.
 use super::team_name;
-use crate::domain::fields::FieldErrors;
-use crate::domain::policy::Requirement;
 use crate::service::policy::{self, Draft};
 use crate::store::policy::Policy;
 use crate::store::team::Team;
 use crate::web::device::parse_team;
 use crate::web::session::{Can, EditPolicies};
 use crate::web::span::{minutes_of, split};
+use domain::fields::FieldErrors;
+use domain::policy::Requirement;
 use serde::Deserialize;
 
 /// A requirement with a span, as the form shows it.

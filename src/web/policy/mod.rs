@@ -3,12 +3,6 @@ mod form;
 
 pub use form::PolicyForm;
 
-use crate::clock::Clock;
-use crate::domain::fields::FieldErrors;
-use crate::domain::guard::GuardedAct;
-use crate::domain::id::PolicyId;
-use crate::domain::policy::{Finding, Requirement};
-use crate::domain::role::Permission;
 use crate::error::Error;
 use crate::service::compliance::{self, Tallies};
 use crate::service::policy::{self, Draft};
@@ -28,6 +22,12 @@ use actix_web::web::{Data, Form, Path, ServiceConfig};
 use actix_web::{HttpResponse, Responder, get, post};
 use askama::Template;
 use askama_web::WebTemplate;
+use clock::Clock;
+use domain::fields::FieldErrors;
+use domain::guard::GuardedAct;
+use domain::id::PolicyId;
+use domain::policy::{Finding, Requirement};
+use domain::role::Permission;
 use form::Span;
 use serde::Deserialize;
 

@@ -1,8 +1,5 @@
 //! The second person's decision on a restore to another device.
 use super::show::show_again;
-use crate::clock::Clock;
-use crate::domain::guard::GuardedAct;
-use crate::domain::id::RestoreId;
 use crate::service::restore::{self, Decision};
 use crate::store::Store;
 use crate::wake::Wake;
@@ -15,6 +12,9 @@ use crate::web::session::{ApproveRestore, Can};
 use crate::web::wipe::Acting;
 use actix_web::web::{Data, Form, Path};
 use actix_web::{HttpResponse, post};
+use clock::Clock;
+use domain::guard::GuardedAct;
+use domain::id::RestoreId;
 
 #[post("/restores/{id}/approvals")]
 pub async fn approve(

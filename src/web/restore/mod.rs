@@ -4,13 +4,13 @@ mod order;
 mod show;
 mod wizard;
 
-use crate::domain::id::DeviceId;
-use crate::domain::restore::{Conflict, FileClass, RestoreState, Selection};
 use crate::error::{Error, Result};
 use crate::service::restore::Draft;
 use crate::store::restore::Restore;
 use crate::web::form::{Pairs, value, values};
 use actix_web::web::ServiceConfig;
+use domain::id::DeviceId;
+use domain::restore::{Conflict, FileClass, RestoreState, Selection};
 
 /// The pages of this area.
 pub fn routes(config: &mut ServiceConfig) {
@@ -119,7 +119,7 @@ impl Choice {
     /// # Errors
     /// When a step was skipped.
     pub fn draft(&self, device: DeviceId, request_key: &str) -> Result<Draft> {
-        use crate::domain::id::RestorePointId;
+        use domain::id::RestorePointId;
         Ok(Draft {
             device,
             point: RestorePointId::parse(&self.point).ok_or(Error::NotFound("restore point"))?,

@@ -2,11 +2,6 @@
 use super::Choice;
 use super::wizard::preview_page;
 use crate::blob::BlobStore;
-use crate::clock::Clock;
-use crate::domain::guard::GuardedAct;
-use crate::domain::id::DeviceId;
-use crate::domain::restore::RestoreState;
-use crate::domain::words::sentence;
 use crate::error::{Error, Result};
 use crate::proof::keys::ProofKeys;
 use crate::service::{guard, restore};
@@ -23,6 +18,11 @@ use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form, Path};
 use actix_web::{HttpResponse, post, web};
 use anyhow::Context;
+use clock::Clock;
+use domain::guard::GuardedAct;
+use domain::id::DeviceId;
+use domain::restore::RestoreState;
+use domain::words::sentence;
 use std::sync::Arc;
 
 /// None if the proof side is on another host.
@@ -88,7 +88,7 @@ async fn order(
     by: &Can<Restore>,
     (store, blobs, keys): (&Store, Data<dyn BlobStore>, Keys),
     (plan, draft): (restore::Plan, restore::Draft),
-    now: crate::domain::time::Time,
+    now: domain::time::Time,
 ) -> Result<store::restore::Restore> {
     let Some(keys) = keys.as_ref().clone() else {
         let why = "the key that opens backups is on another host: order this restore where `holdfast prove` runs";

@@ -1,11 +1,5 @@
 //! `/restores` and `/restores/{id}`: what was ordered, how far it is, and what the comparison found.
 use super::badge;
-use crate::clock::Clock;
-use crate::domain::crossing::Crossing;
-use crate::domain::id::{RestoreId, UserId};
-use crate::domain::restore::{RestoreState, Selection};
-use crate::domain::role::{Permission, Reach};
-use crate::domain::time::Time;
 use crate::error::{Error, FieldErrors, Result};
 use crate::service::restore;
 use crate::store::device::Device;
@@ -21,6 +15,12 @@ use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path, Query};
 use actix_web::{HttpResponse, get, post};
 use askama::Template;
+use clock::Clock;
+use domain::crossing::Crossing;
+use domain::id::{RestoreId, UserId};
+use domain::restore::{RestoreState, Selection};
+use domain::role::{Permission, Reach};
+use domain::time::Time;
 use serde::Deserialize;
 
 /// How many are shown; older ones are in Activity.

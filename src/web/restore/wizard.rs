@@ -1,15 +1,7 @@
 //! `/devices/{id}/restore…`: which point, what of it, where to, and what that would do.
 use super::Choice;
 use crate::blob::BlobStore;
-use crate::domain::device::{DeviceState, Encryption};
-use crate::domain::guard::GuardedAct;
-use crate::domain::id::{DeviceId, RestorePointId};
-use crate::domain::manifest::{Manifest, ManifestFile};
-use crate::domain::restore::{Conflict, FileClass, Selection};
-use crate::domain::role::Reach;
-use crate::domain::words::{counted, sentence};
 use crate::error::{Error, FieldErrors, Result};
-use crate::secret;
 use crate::service::restore;
 use crate::store::device::Device;
 use crate::store::evidence::Shown;
@@ -28,6 +20,13 @@ use actix_web::web::{Data, Form, Path, Query};
 use actix_web::{HttpResponse, get, post, web};
 use anyhow::Context;
 use askama::Template;
+use domain::device::{DeviceState, Encryption};
+use domain::guard::GuardedAct;
+use domain::id::{DeviceId, RestorePointId};
+use domain::manifest::{Manifest, ManifestFile};
+use domain::restore::{Conflict, FileClass, Selection};
+use domain::role::Reach;
+use domain::words::{counted, sentence};
 use std::cmp::Reverse;
 
 /// How many restore points are offered, plus as many proven ones among older points.
@@ -192,7 +191,7 @@ async fn chosen_point(store: &Store, reach: Reach, id: DeviceId, choice: &Choice
 
 /// Reads the manifest on a thread where it may block.
 async fn manifest_of(store: &Store, blobs: Data<dyn BlobStore>, point: &RestorePoint) -> Result<Manifest> {
-    let name = point.manifest_name.clone().ok_or(crate::domain::restore::Refusal::NoManifest)?;
+    let name = point.manifest_name.clone().ok_or(domain::restore::Refusal::NoManifest)?;
     let id = point.repository_id;
     let repository =
         store.read(move |conn| store::repository::find(conn, id)).await?.ok_or(Error::NotFound("repository"))?;

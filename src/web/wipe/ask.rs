@@ -1,16 +1,6 @@
 //! `/devices/{id}/wipe`: what would be lost, what we advise instead, and the form.
 use super::{Acting, reached};
-use crate::clock::Clock;
-use crate::domain::device::Ownership;
-use crate::domain::guard::GuardedAct;
-use crate::domain::id::DeviceId;
-use crate::domain::loss::Loss;
-use crate::domain::role::Reach;
-use crate::domain::time::{Time, hours};
-use crate::domain::wipe::{Advice, Facts, WipeAction, WipeReason, WipeState, advice};
-use crate::domain::words::counted;
 use crate::error::{FieldErrors, Result};
-use crate::secret;
 use crate::service::identity::{self, Twins};
 use crate::service::wipe::{self, Ask};
 use crate::store::device::Device;
@@ -30,6 +20,15 @@ use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form, Path};
 use actix_web::{HttpResponse, get, post};
 use askama::Template;
+use clock::Clock;
+use domain::device::Ownership;
+use domain::guard::GuardedAct;
+use domain::id::DeviceId;
+use domain::loss::Loss;
+use domain::role::Reach;
+use domain::time::{Time, hours};
+use domain::wipe::{Advice, Facts, WipeAction, WipeReason, WipeState, advice};
+use domain::words::counted;
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -133,7 +132,7 @@ impl NewPage {
     }
 
     fn can_be_asked(&self) -> bool {
-        self.device.state == crate::domain::device::DeviceState::Enrolled && self.open.is_none()
+        self.device.state == domain::device::DeviceState::Enrolled && self.open.is_none()
     }
 
     fn can_be_stopped(&self, state: &WipeState) -> bool {

@@ -1,8 +1,5 @@
 //! `/wipe-requests`: every wipe that was requested.
 use super::badge;
-use crate::clock::Clock;
-use crate::domain::time::Time;
-use crate::domain::wipe::{BEFORE_DELIVERY, Facts, WipeState};
 use crate::error::{FieldErrors, Result};
 use crate::store::wipe::{Listed, WipeRequest};
 use crate::store::{self, Store};
@@ -15,6 +12,9 @@ use actix_web::http::StatusCode;
 use actix_web::web::{Data, Query};
 use actix_web::{HttpResponse, get};
 use askama::Template;
+use clock::Clock;
+use domain::time::Time;
+use domain::wipe::{BEFORE_DELIVERY, Facts, WipeState};
 use serde::Deserialize;
 use std::collections::HashMap;
 

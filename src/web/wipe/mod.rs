@@ -5,9 +5,6 @@ mod show;
 
 pub use list::{Row, approvers, rows};
 
-use crate::domain::id::{DeviceId, UserId};
-use crate::domain::role::Reach;
-use crate::domain::wipe::{Difference, Value, WipeState};
 use crate::error::{Error, Result};
 use crate::service::wipe::By;
 use crate::store::device::Device;
@@ -15,6 +12,9 @@ use crate::store::{self, Conn};
 use crate::web::layout::Layout;
 use crate::web::session::{Can, SignedIn};
 use actix_web::web::ServiceConfig;
+use domain::id::{DeviceId, UserId};
+use domain::role::Reach;
+use domain::wipe::{Difference, Value, WipeState};
 
 /// The pages of this area.
 pub fn routes(config: &mut ServiceConfig) {
@@ -34,7 +34,7 @@ pub fn routes(config: &mut ServiceConfig) {
 
 /// Who acts, owned, so that it can move to another thread.
 pub struct Acting {
-    actor: crate::domain::activity::Actor,
+    actor: domain::activity::Actor,
     user: UserId,
     reach: Reach,
 }

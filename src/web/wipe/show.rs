@@ -1,15 +1,5 @@
 //! `/wipe-requests/{id}`: one request on its way, its approval, its stop, and the record of it.
 use super::{Acting, Changed, badge, changed};
-use crate::clock::Clock;
-use crate::domain::device::DeviceState;
-use crate::domain::guard::GuardedAct;
-use crate::domain::id::WipeRequestId;
-use crate::domain::loss::Loss;
-use crate::domain::message::WipeReport;
-use crate::domain::role::{Permission, Reach};
-use crate::domain::time::{Time, days};
-use crate::domain::wipe::{Facts, WipeAction, WipeReason, WipeState};
-use crate::domain::words::counted;
 use crate::error::{Error, FieldErrors, Result};
 use crate::service::wipe::{self, Ask, Decision, Seen};
 use crate::store::activity::Activity;
@@ -31,6 +21,16 @@ use actix_web::web::{Data, Form, Path};
 use actix_web::{HttpResponse, get, post};
 use anyhow::Context;
 use askama::Template;
+use clock::Clock;
+use domain::device::DeviceState;
+use domain::guard::GuardedAct;
+use domain::id::WipeRequestId;
+use domain::loss::Loss;
+use domain::message::WipeReport;
+use domain::role::{Permission, Reach};
+use domain::time::{Time, days};
+use domain::wipe::{Facts, WipeAction, WipeReason, WipeState};
+use domain::words::counted;
 use serde::Deserialize;
 
 /// What the page needs from the database.
@@ -138,7 +138,7 @@ fn load(conn: &mut Conn, by: &SignedIn, view: &Reach, id: WipeRequestId, now: Ti
         .map_err(|error| if matches!(error, Error::NotFound(_)) { Error::NotFound("wipe request") } else { error })?;
     let current = wipe::facts(conn, &device, now)?;
     let requester = store::wipe::person(conn, request.requested_by)?.ok_or(Error::NotFound("user"))?;
-    let approver = match request.approved_by.as_deref().and_then(crate::domain::id::UserId::parse) {
+    let approver = match request.approved_by.as_deref().and_then(domain::id::UserId::parse) {
         Some(id) => store::wipe::person(conn, id)?,
         None => None,
     };

@@ -1,0 +1,230 @@
+//! What the server depends on: the backup store, and the disks below it and below the database.
+//!
+//! The words about a store that is away or accepts no backups are only here: pages, mails, `/health` and
+//! refusals all say the same.
+use crate::text::text_enum;
+use crate::time::Time;
+use serde::{Deserialize, Serialize};
+
+text_enum! {
+    /// Why the backup store cannot be read.
+    ReadFault {
+        /// Its folder or the marker in it is missing: a disk that is not mounted, or a folder that was emptied.
+        Away = "away",
+        /// The folder carries the marker of another server or database.
+        Foreign = "foreign",
+        /// The folder is there, but the system does not allow reading it.
+        Unreadable = "unreadable",
+        /// It does not answer at all.
+        Silent = "silent",
+    }
+}
+
+impl ReadFault {
+    /// What the person who runs the server does about it.
+    pub const fn advice(self) -> &'static str {
+        match self {
+            Self::Away => "Mount its disk, or put the folder back where it was; the server notices within seconds.",
+            Self::Foreign => "Mount the right disk there, or restart the server with the right folder as --blobs.",
+            Self::Unreadable => {
+                "Give the server’s account access to this folder again, or check the disk; the server notices within \
+                 seconds."
+            }
+            Self::Silent => "Check the disk, or the network connection to it; the server notices when it answers.",
+        }
+    }
+}
+
+text_enum! {
+    /// Why no new backup can be stored.
+    WriteFault {
+        /// The disk could not keep what was written: nothing is accepted until a restart.
+        Sync = "sync",
+        Full = "full",
+        ReadOnly = "read_only",
+        /// The system refuses writes for another reason.
+        Refused = "refused",
+    }
+}
+
+impl WriteFault {
+    /// What the person who runs the server does about it.
+    pub const fn advice(self) -> &'static str {
+        match self {
+            Self::Sync => "Check the disk, then restart the server; until then it accepts no backups.",
+            Self::Full => "Free some space or enlarge the disk; backups then continue by themselves.",
+            Self::ReadOnly => {
+                "What is stored can be read and restored. Find out why the disk is read-only, then mount it writable."
+            }
+            Self::Refused => "Give the server’s account write access there, or check the disk.",
+        }
+    }
+}
+
+/// The store cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Away {
+    pub fault: ReadFault,
+    /// What was found, such as "/srv/blobs is not there".
+    pub why: String,
+    pub since: Time,
+}
+
+/// The store accepts no new backups.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stopped {
+    pub fault: WriteFault,
+    pub why: String,
+    pub since: Time,
+}
+
+/// The state of the backup store.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ground {
+    pub away: Option<Away>,
+    pub stopped: Option<Stopped>,
+}
+
+impl Away {
+    /// Why a wipe does not go ahead.
+    pub fn refusal(&self) -> String {
+        format!(
+            "the backup store has been unreadable since {}, so nobody can say what would be lost: {}. No wipe goes \
+             ahead until it can be read again",
+            self.since.iso(),
+            self.why
+        )
+    }
+}
+
+text_enum! {
+    /// One of the disks below the server.
+    Disk { Database = "database", Backups = "backups" }
+}
+
+impl Disk {
+    /// Its name on pages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Database => "Database",
+            Self::Backups => "Backups",
+        }
+    }
+}
+
+/// How much room a disk had at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sample {
+    pub at: Time,
+    pub free_bytes: i64,
+    pub total_bytes: i64,
+}
+
+/// How close a disk is to being full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Alarm {
+    None,
+    /// A tenth of the space or a week is left.
+    Low,
+    /// A thirtieth of the space or a day is left.
+    VeryLow,
+}
+
+/// A disk's room, and its trend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    pub disk: Disk,
+    pub now: Sample,
+    /// When it will be full at the current rate; none if it is not filling, or if that is not known yet.
+    pub full_at: Option<Time>,
+}
+
+/// A trend is computed from samples at least this far apart.
+const LEAST_SPAN_MILLIS: i64 = 6 * 3_600_000;
+const DAY_MILLIS: i64 = 86_400_000;
+
+impl Room {
+    /// The room of a disk from its samples, the newest last; none without any.
+    pub fn of(disk: Disk, samples: &[Sample]) -> Option<Self> {
+        let (first, now) = (samples.first()?, *samples.last()?);
+        let span = now.at.millis() - first.at.millis();
+        let taken = first.free_bytes - now.free_bytes;
+        let same_disk = first.total_bytes == now.total_bytes;
+        let full_at = (same_disk && span >= LEAST_SPAN_MILLIS && taken > 0).then(|| {
+            let left = i128::from(now.free_bytes) * i128::from(span) / i128::from(taken);
+            // A year and a century mean the same here: not soon.
+            let left = i64::try_from(left.min(i128::from(3650 * DAY_MILLIS))).unwrap_or(i64::MAX);
+            Time::from_millis(now.at.millis().saturating_add(left))
+        });
+        Some(Self { disk, now, full_at })
+    }
+
+    /// How close it is to being full.
+    pub fn alarm(&self) -> Alarm {
+        let Sample { at, free_bytes, total_bytes } = self.now;
+        let left = self.full_at.map_or(i64::MAX, |it| it.millis() - at.millis());
+        if free_bytes <= total_bytes / 30 || left <= DAY_MILLIS {
+            Alarm::VeryLow
+        } else if free_bytes <= total_bytes / 10 || left <= 7 * DAY_MILLIS {
+            Alarm::Low
+        } else {
+            Alarm::None
+        }
+    }
+
+    /// "full in about 12 days at this rate"; empty if it is not filling.
+    pub fn trend(&self) -> String {
+        let Some(full_at) = self.full_at else { return String::new() };
+        let days = (full_at.millis() - self.now.at.millis()) / DAY_MILLIS;
+        match days {
+            0 => "full within a day at this rate".to_owned(),
+            1 => "full in about a day at this rate".to_owned(),
+            365.. => "not full within a year at this rate".to_owned(),
+            days => format!("full in about {days} days at this rate"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::{days, hours};
+
+    const NOW: Time = Time::from_millis(1_795_356_371_000);
+    const GB: i64 = 1_000_000_000;
+
+    fn room(before: i64, now: i64) -> Room {
+        let sample = |at, free| Sample { at, free_bytes: free * GB, total_bytes: 1000 * GB };
+        Room::of(Disk::Backups, &[sample(NOW - days(2), before), sample(NOW, now)]).unwrap()
+    }
+
+    #[test]
+    fn a_disk_that_fills_says_when_it_is_full() {
+        let filling = room(500, 400);
+        assert_eq!(filling.full_at, Some(NOW + days(8)));
+        assert_eq!(filling.trend(), "full in about 8 days at this rate");
+        assert_eq!((room(400, 400).full_at, room(400, 500).full_at), (None, None));
+        assert_eq!(Room::of(Disk::Backups, &[]), None);
+    }
+
+    #[test]
+    fn two_readings_within_an_hour_are_not_a_trend() {
+        let sample = |at, free_bytes| Sample { at, free_bytes, total_bytes: GB };
+        let room = Room::of(Disk::Backups, &[sample(NOW - hours(1), GB), sample(NOW, GB / 2)]).unwrap();
+        assert_eq!(room.full_at, None);
+    }
+
+    #[test]
+    fn little_room_and_little_time_are_both_alarms() {
+        for (before, now, alarm) in [
+            (500, 500, Alarm::None),
+            (400, 100, Alarm::VeryLow),
+            (100, 100, Alarm::Low),
+            (33, 33, Alarm::VeryLow),
+            (600, 500, Alarm::None),
+            (700, 500, Alarm::Low),
+        ] {
+            assert_eq!(room(before, now).alarm(), alarm, "{before} to {now}");
+        }
+    }
+}

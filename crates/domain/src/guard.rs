@@ -1,0 +1,182 @@
+//! What one session may not do alone: the one table of the acts that ask for the password again, are reported
+//! by mail, wait, or need a second person.
+//!
+//! Pages, jobs, the API and the command line all read it here, so that a hole in one of them is not a hole in
+//! all. `tests/it/guard.rs` walks every route that changes something and checks it against this table.
+use crate::role::Permission;
+use crate::text::text_enum;
+
+text_enum! {
+    /// An act that one stolen session must not be able to do unseen.
+    GuardedAct {
+        RequestWipe = "request_wipe",
+        ReviewWipe = "review_wipe",
+        ApproveWipe = "approve_wipe",
+        EndWipeHold = "end_wipe_hold",
+        /// A restore of a device's own backup to the same enrolment that made it.
+        RestoreToItself = "restore_to_itself",
+        /// A restore to another device, or to another enrolment of the same one.
+        RestoreElsewhere = "restore_elsewhere",
+        /// The same if the two devices do not belong to one person.
+        RestoreToAnotherPerson = "restore_to_another_person",
+        ApproveRestore = "approve_restore",
+        /// A token for a restic client that appends and cannot read.
+        MakeAppendingToken = "make_appending_token",
+        /// A token for a restic client that reads what a device backed up.
+        MakeReadingToken = "make_reading_token",
+        MakeEnrollmentToken = "make_enrollment_token",
+        /// An enrolment token for more than [`FEW_USES`] devices.
+        MakeWideEnrollmentToken = "make_wide_enrollment_token",
+        EnrollAgain = "enroll_again",
+        /// A change of the person or team of a device that has one: it changes who is told about the device,
+        /// and who may act on it.
+        ChangePerson = "change_person",
+        RemoveDevice = "remove_device",
+        LockMany = "lock_many",
+        BackUpMany = "back_up_many",
+        ProveMany = "prove_many",
+        InviteUser = "invite_user",
+        ChangeRoles = "change_roles",
+        DisableUser = "disable_user",
+        EnableUser = "enable_user",
+        MakeUserLink = "make_user_link",
+        ChangeSettings = "change_settings",
+        /// Asking for less in a policy that guards data, or removing it: its devices follow at once.
+        LoosenPolicy = "loosen_policy",
+        MakeApiToken = "make_api_token",
+        ChangePassword = "change_password",
+    }
+}
+
+/// How many devices one person can lock one by one within an hour without entering the password again; after
+/// that it counts as locking many.
+pub const FEW_LOCKS: i64 = 20;
+
+/// An enrolment token for at most this many devices does not ask for the password again.
+pub const FEW_USES: i64 = 20;
+
+/// Who gets a mail about an act, queued in the act's own transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// The activity is enough.
+    Nobody,
+    /// Everyone who may read the activity of the devices concerned.
+    Watchers,
+    /// The same, and the device's person.
+    WatchersAndPerson,
+    /// Everyone who manages people, and the person whose account it is.
+    Overseers,
+    /// The one who acts: it concerns only them.
+    Oneself,
+}
+
+/// What has to pass between an act and its effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    None,
+    /// The hold and the hourly limit of wipes.
+    WipeHold,
+    /// 72 hours, if it loosens a guard or gives power over wipes.
+    Settles,
+}
+
+/// What one act has to pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Guard {
+    /// The permission needed to act; none for what anybody does with their own account.
+    pub permission: Option<Permission>,
+    /// Whether the password is asked for again unless it was entered in the last 15 minutes.
+    pub fresh: bool,
+    pub told: Told,
+    pub wait: Wait,
+    /// The permission a second person needs to agree before anything happens.
+    pub second: Option<Permission>,
+    /// Whether a reason is required, which the mail and the activity repeat.
+    pub reason: bool,
+}
+
+impl GuardedAct {
+    /// The row of the table.
+    pub fn guard(self) -> Guard {
+        use Permission as P;
+        let fresh =
+            Guard { permission: None, fresh: true, told: Told::Nobody, wait: Wait::None, second: None, reason: false };
+        let by = |permission| Guard { permission: Some(permission), ..fresh };
+        match self {
+            Self::RequestWipe => Guard {
+                told: Told::Watchers,
+                wait: Wait::WipeHold,
+                second: Some(P::ApproveWipe),
+                reason: true,
+                ..by(P::RequestWipe)
+            },
+            Self::ReviewWipe => Guard { told: Told::Watchers, second: Some(P::ApproveWipe), ..by(P::RequestWipe) },
+            Self::ApproveWipe => Guard { told: Told::Watchers, wait: Wait::WipeHold, ..by(P::ApproveWipe) },
+            Self::EndWipeHold => by(P::ApproveWipe),
+            Self::RestoreToItself => by(P::Restore),
+            Self::RestoreElsewhere => elsewhere(P::Restore),
+            Self::RestoreToAnotherPerson => elsewhere(P::ReadContents),
+            Self::ApproveRestore => Guard { told: Told::WatchersAndPerson, ..by(P::ApproveRestore) },
+            Self::MakeAppendingToken => by(P::RunBackups),
+            Self::MakeReadingToken => Guard { told: Told::WatchersAndPerson, reason: true, ..by(P::ReadContents) },
+            Self::MakeEnrollmentToken => Guard { fresh: false, ..by(P::EnrollDevices) },
+            Self::MakeWideEnrollmentToken => Guard { told: Told::Watchers, ..by(P::EnrollDevices) },
+            Self::EnrollAgain => by(P::EnrollDevices),
+            Self::ChangePerson => Guard { told: Told::WatchersAndPerson, ..by(P::EnrollDevices) },
+            Self::RemoveDevice => Guard { told: Told::Watchers, wait: Wait::WipeHold, ..by(P::EnrollDevices) },
+            Self::LockMany => Guard { told: Told::Watchers, ..by(P::LockDevices) },
+            Self::BackUpMany | Self::ProveMany => Guard { fresh: false, ..by(P::RunBackups) },
+            Self::InviteUser | Self::ChangeRoles | Self::EnableUser | Self::MakeUserLink => {
+                Guard { told: Told::Overseers, wait: Wait::Settles, ..by(P::ManageUsers) }
+            }
+            Self::DisableUser => Guard { told: Told::Overseers, ..by(P::ManageUsers) },
+            Self::ChangeSettings => Guard { told: Told::Overseers, wait: Wait::Settles, ..by(P::ManageSettings) },
+            Self::LoosenPolicy => Guard { told: Told::Overseers, ..by(P::EditPolicies) },
+            Self::MakeApiToken => by(P::ManageUsers),
+            Self::ChangePassword => fresh,
+        }
+    }
+}
+
+/// Both kinds of restore to another device: the target's start-up files would be the source's.
+const fn elsewhere(permission: Permission) -> Guard {
+    Guard {
+        permission: Some(permission),
+        fresh: true,
+        told: Told::WatchersAndPerson,
+        wait: Wait::None,
+        second: Some(Permission::ApproveRestore),
+        reason: true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_agrees_as_a_second_person_is_not_the_one_who_asks() {
+        for act in GuardedAct::ALL {
+            let guard = act.guard();
+            assert!(guard.second.is_none() || guard.permission != guard.second, "{act}");
+        }
+    }
+
+    #[test]
+    fn what_needs_a_second_person_or_waits_asks_for_the_password_and_is_told() {
+        for act in GuardedAct::ALL {
+            let guard = act.guard();
+            if guard.second.is_some() || guard.wait != Wait::None {
+                assert!(guard.fresh && guard.told != Told::Nobody, "{act}");
+            }
+        }
+    }
+
+    #[test]
+    fn reading_what_a_device_backed_up_has_a_reason_and_its_person_is_told() {
+        for act in [GuardedAct::MakeReadingToken, GuardedAct::RestoreElsewhere, GuardedAct::RestoreToAnotherPerson] {
+            let guard = act.guard();
+            assert!(guard.fresh && guard.reason && guard.told == Told::WatchersAndPerson, "{act}");
+        }
+    }
+}

@@ -1,0 +1,420 @@
+//! The messages of the agent protocol, as used by both sides.
+//!
+//! All are JSON. Unknown fields are ignored, so that an older side can talk to
+//! a newer one; a wrong type is an error that names the field. Times are UTC
+//! milliseconds, spans are whole seconds.
+use crate::command::CommandKind;
+use crate::continuity::Brought;
+use crate::device::{DeviceFacts, Ownership, Platform};
+use crate::id::{CommandId, DeviceId, PolicyId, RepositoryId, RestoreId};
+use crate::manifest::ManifestFile;
+use crate::object::ObjectName;
+use crate::restore::{Conflict, Landing};
+use crate::shortfall::Shortfall;
+use crate::time::Time;
+use serde::{Deserialize, Serialize};
+
+/// `POST`: joins a device. Not signed by a known key: `proof` shows that the sender holds the new one.
+pub const ENROLL: &str = "/agent/v1/enroll";
+/// `POST`: facts and results in, policy and commands out.
+pub const CHECK_IN: &str = "/agent/v1/check-in";
+/// `GET`: answers as soon as a command waits, or after `seconds` (query, at most 50) with none.
+pub const WAIT: &str = "/agent/v1/wait";
+/// `POST`: the stored bytes of a manifest (`application/octet-stream`).
+pub const MANIFESTS: &str = "/agent/v1/manifests";
+/// `POST`: what a finished backup was.
+pub const BACKUPS: &str = "/agent/v1/backups";
+/// `POST`: that a backup failed, and why.
+pub const BACKUP_FAILURES: &str = "/agent/v1/backup-failures";
+/// `POST`: how a wipe went; the answer is the receipt.
+pub const WIPE_REPORTS: &str = "/agent/v1/wipe-reports";
+/// `POST`, followed by `/{id}/progress` or `/{id}/result`.
+pub const RESTORES: &str = "/agent/v1/restores";
+
+/// The header with which a sender asks that a copy of its request gets the answer to the first; its value is
+/// the `jti`.
+pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// The claims of the JWT that each request carries as `Authorization: Bearer`.
+///
+/// Signed with the device's Ed25519 key (`alg` `EdDSA`, `kid` the device's id).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Claims {
+    /// The device's id; at enrolment the word `enroll`.
+    pub sub: String,
+    /// The `audience` that the server gave at enrolment; at enrolment its public URL as given to the agent.
+    pub aud: String,
+    /// Seconds since 1970.
+    pub iat: i64,
+    /// At most 120 s after `iat`.
+    pub exp: i64,
+    /// A fresh random id: a request is accepted once.
+    pub jti: String,
+    /// The HTTP method, upper case.
+    pub htm: String,
+    /// The path, without the query.
+    pub htu: String,
+    /// The SHA-256 of the body in hex.
+    pub body_sha256: String,
+}
+
+/// The body of every answer that is not 2xx.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorAnswer {
+    pub error: ErrorCode,
+    /// For a person: what is wrong and what to do.
+    pub message: String,
+    /// The field that is wrong, if one is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    /// The server's clock, so that an agent whose clock is off can sign again.
+    pub server_time: Time,
+}
+
+/// What an agent can act on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorCode {
+    BadMessage,
+    BadSignature,
+    WrongAlgorithm,
+    ClockOff,
+    Replayed,
+    UnknownDevice,
+    /// The device was wiped; only its report is accepted.
+    DeviceWiped,
+    OldGeneration,
+    TokenRefused,
+    TooLarge,
+    NotFound,
+    Conflict,
+    Refused,
+    Busy,
+    Full,
+    Internal,
+}
+
+/// Joins a device.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Enroll {
+    /// The enrolment token, `hf_enroll_…`.
+    pub token: String,
+    pub name: String,
+    #[serde(default)]
+    pub person: String,
+    pub platform: Platform,
+    pub model: String,
+    pub serial: String,
+    pub os_version: String,
+    pub agent_version: String,
+    /// Ed25519 public key, base64url without padding (32 bytes), as `x` of RFC 8037.
+    pub signing_key: String,
+    /// X25519 public key, base64 (32 bytes).
+    pub sealing_key: String,
+    /// Absolute paths of the folders that are backed up, and that a wipe erases.
+    pub protected_roots: Vec<String>,
+    /// The device this machine was until now, on this server or another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_id: Option<DeviceId>,
+    /// Which of its enrolments: a machine that another one replaced joins as a separate device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_generation: Option<i64>,
+}
+
+/// The answer to [`Enroll`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Enrolled {
+    pub device_id: DeviceId,
+    /// Grows with each enrolment of the same device; commands of an older one are never delivered.
+    pub generation: i64,
+    /// The required `aud` from now on.
+    pub audience: String,
+    pub ownership: Ownership,
+    pub server_time: Time,
+    pub repository_id: RepositoryId,
+    /// The path of the backup door for this repository, such as `/restic/{id}/`.
+    pub repository_path: String,
+    /// [`RepositoryCredentials`] as JSON, sealed to `sealing_key` with [`credentials_context`].
+    pub sealed_credentials: String,
+    pub policy: DevicePolicy,
+    pub next_check_in_seconds: u32,
+}
+
+/// What opens a device's own repository.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RepositoryCredentials {
+    /// The password for the backup door; the user name is the repository's id.
+    pub token: String,
+    /// The password of the repository's key.
+    pub password: String,
+}
+
+/// The sealing context of [`Enrolled::sealed_credentials`].
+pub fn credentials_context(device: DeviceId, generation: i64) -> String {
+    format!("holdfast/credentials/{device}/{generation}")
+}
+
+/// What the device must follow. `version` changes with the content.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DevicePolicy {
+    pub version: String,
+    /// The shortest backup interval of all policies; none if no policy asks for backups.
+    pub backup_every_seconds: Option<u64>,
+    pub check_in_every_seconds: u64,
+    /// The folders recorded at enrolment.
+    pub protected_roots: Vec<String>,
+    /// Which policies apply, for the person at the device.
+    #[serde(default)]
+    pub policies: Vec<PolicyName>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyName {
+    pub id: PolicyId,
+    pub name: String,
+}
+
+/// What a device says at a check-in.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CheckIn {
+    pub generation: i64,
+    pub agent_version: String,
+    pub facts: DeviceFacts,
+    /// Answers to commands, the device's own; repeated until a check-in is acknowledged.
+    #[serde(default)]
+    pub results: Vec<CommandResult>,
+    /// The policy version the device holds.
+    #[serde(default)]
+    pub policy_version: String,
+    /// Shows that it is the machine that was answered last; an agent without it cannot be distinguished from
+    /// its copy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continuity: Option<Brought>,
+}
+
+/// How a command ended on the device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommandResult {
+    pub id: CommandId,
+    pub done: bool,
+    /// What happened, for a person; with `done: false` the reason.
+    pub detail: String,
+    pub finished_at: Time,
+}
+
+/// The answer to a [`CheckIn`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CheckInAnswer {
+    pub server_time: Time,
+    /// Only if it differs from what the device holds.
+    pub policy: Option<DevicePolicy>,
+    pub commands: Vec<Command>,
+    pub next_check_in_seconds: u32,
+    /// What the next check-in must bring; written to disk before anything else in this answer is acted on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baton: Option<String>,
+}
+
+/// One command; delivered again until its result arrives.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Command {
+    pub id: CommandId,
+    pub kind: CommandKind,
+    pub generation: i64,
+    pub expires_at: Time,
+    pub payload: Payload,
+}
+
+/// What a command needs to know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Payload {
+    None,
+    Restore(RestoreOrder),
+    /// The folders as recorded at enrolment; the agent erases only those that are also in its own record.
+    Wipe {
+        roots: Vec<String>,
+    },
+}
+
+/// The answer of [`WAIT`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// Whether a check-in would bring a command.
+    pub command_waits: bool,
+}
+
+/// The answer to an upload of a manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestStored {
+    pub name: ObjectName,
+    /// What is stored is damaged: the backup that follows must not rely on it, and sends everything again.
+    #[serde(default)]
+    pub damaged: bool,
+}
+
+/// What a finished backup was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupReport {
+    pub generation: i64,
+    pub snapshot: ObjectName,
+    pub manifest: ObjectName,
+    pub file_count: u64,
+    pub size_bytes: u64,
+    /// Files whose size, mtime or ctime changed while they were read, and files that could not be
+    /// read, in the manifest's spelling: left out of the comparison, counted against the coverage.
+    pub excluded: Vec<String>,
+    /// What a wipe may erase but the backup does not hold, with the reasons.
+    #[serde(default)]
+    pub left_out: LeftOut,
+    /// Protected folders that could not be backed up because they were missing.
+    #[serde(default)]
+    pub away: Vec<RootAway>,
+    pub started_at: Time,
+    pub finished_at: Time,
+}
+
+/// What a backup does not hold: how much in total, and the first ones by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    pub count: u64,
+    pub named: Vec<NotBackedUp>,
+}
+
+/// One path, in the manifest's spelling, and why it is not in the backup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotBackedUp {
+    pub path: String,
+    pub reason: String,
+}
+
+/// A protected folder that was not there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RootAway {
+    pub path: String,
+    pub reason: String,
+}
+
+impl LeftOut {
+    /// The most that are named.
+    pub const NAMED: usize = 200;
+    /// A longer path or reason is cut.
+    const LONGEST: usize = 1024;
+
+    /// Adds one.
+    pub fn add(&mut self, path: &str, reason: &str) {
+        self.count += 1;
+        if self.named.len() < Self::NAMED {
+            let cut = |text: &str| text.chars().take(Self::LONGEST).collect();
+            self.named.push(NotBackedUp { path: cut(path), reason: cut(reason) });
+        }
+    }
+
+    /// What is kept of it: a device may send anything.
+    pub fn bounded(mut self) -> Self {
+        let count = self.count.max(self.named.len() as u64);
+        let named = std::mem::take(&mut self.named);
+        named.iter().take(Self::NAMED).for_each(|it| self.add(&it.path, &it.reason));
+        Self { count, ..self }
+    }
+}
+
+/// A backup that failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedAttempt {
+    pub generation: i64,
+    /// When it ended, by the server's clock as far as the device knows it.
+    pub at: Time,
+    /// For a person: what was wrong.
+    pub reason: String,
+}
+
+/// What a device is to restore. Everything secret is in `sealed`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoreOrder {
+    pub restore_id: RestoreId,
+    pub repository_id: RepositoryId,
+    /// The path of the backup door for that repository.
+    pub repository_path: String,
+    pub snapshot: ObjectName,
+    /// [`RestoreSecret`] as JSON, sealed to the target's key with [`restore_context`].
+    pub sealed: String,
+    /// Paths in the manifest's spelling; a folder means everything below it. Empty means everything.
+    pub selection: Vec<String>,
+    pub conflict: Conflict,
+    /// Where the data goes; beside existing files if an order does not say.
+    #[serde(default = "Landing::unsaid")]
+    pub landing: Landing,
+    pub file_count: u64,
+    pub size_bytes: u64,
+}
+
+/// What opens another device's repository for reading, for one restore.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RestoreSecret {
+    /// The password for the backup door, valid for reading this repository as it was at the restore point.
+    pub ticket: String,
+    /// The 64-byte master key, base64: 32 bytes AES-256, 16 bytes Poly1305 k, 16 bytes r.
+    pub master_key: String,
+}
+
+/// The sealing context of [`RestoreOrder::sealed`].
+pub fn restore_context(restore: RestoreId, target: DeviceId) -> String {
+    format!("holdfast/restore/{restore}/{target}")
+}
+
+/// How far a restore has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoreProgress {
+    pub restored_count: u64,
+    pub file_count: u64,
+}
+
+/// What a restore left on the disk: the files as read back from it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoreResult {
+    /// Paths as in the restore point, hashes of what is on the disk now.
+    pub files: Vec<ManifestFile>,
+    /// Paths, each with what went wrong.
+    pub failures: Vec<RestoreFailure>,
+    /// Files that were there already and were kept.
+    pub kept: Vec<String>,
+    /// What came back different or was not made, without being a failure.
+    #[serde(default)]
+    pub shortfalls: Vec<Shortfall>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoreFailure {
+    pub path: String,
+    pub reason: String,
+}
+
+/// The signed report of a wipe; the request's JWT is the signature.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WipeReport {
+    pub command_id: CommandId,
+    pub generation: i64,
+    /// Whether the repository's key is gone and every recorded root is empty.
+    pub complete: bool,
+    pub key_destroyed: bool,
+    pub roots: Vec<WipedRoot>,
+    pub finished_at: Time,
+}
+
+/// What a wipe did to one protected root.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WipedRoot {
+    pub path: String,
+    pub removed_files: u64,
+    pub removed_bytes: u64,
+    /// Why the root, or something in it, was left; empty if all of it is gone.
+    pub refused: Vec<String>,
+}
+
+/// The receipt of a [`WipeReport`]: only now may the agent destroy its signing key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WipeReceipt {
+    pub command_id: CommandId,
+    pub received_at: Time,
+}
