@@ -8,13 +8,13 @@ use crate::blob::fs::FsBlobs;
 use crate::blob::{BlobKey, BlobStore};
 use crate::proof::frame::{FailedBefore, TestJob};
 use crate::proof::runner::{Ended, Runner, Served, Used};
-use crate::repository::MasterKey;
 use anyhow::{Context, anyhow};
 use domain::id::{DeviceId, RepositoryId, RestorePointId};
 use domain::manifest::{Header, Manifest, ManifestFile, TAG_PREFIX, encode_path};
 use domain::object::{ObjectKind, ObjectName};
 use domain::proof::TestResult;
 use domain::time::Time;
+use repository::MasterKey;
 use rustic_core::{
     BackupOptions, BytesList, ConfigOptions, Credentials, ErrorKind, FileType, Id, KeyOptions, PathList, ReadBackend,
     RepositoryBackends, RepositoryOptions, RusticError, RusticResult, SnapshotOptions, WriteBackend,

@@ -6,9 +6,9 @@
 use crate::proof::check;
 use crate::proof::confine;
 use crate::proof::frame::{self, FromChild, FromParent, TestJob};
-use crate::repository::{Fault, MasterKey, Objects};
 use anyhow::{Context, anyhow};
 use domain::object::{ObjectKind, ObjectName};
+use repository::{Fault, MasterKey, Objects};
 use std::io::{Read, Write};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};

@@ -1,6 +1,5 @@
 //! The key that opens the repositories' master keys. Only the proof side has it.
 use crate::error::Result;
-use crate::repository::MasterKey;
 use crate::service;
 use crate::service::restore::Reseal;
 use crate::store::device::Device;
@@ -13,6 +12,7 @@ use domain::id::{DeviceId, RestoreId};
 use domain::message::{RestoreSecret, restore_context};
 use domain::object::ObjectName;
 use domain::time::Time;
+use repository::MasterKey;
 use secret::seal::{self, PrivateKey, PublicKey};
 use serde_json::json;
 use std::fs::{File, OpenOptions};

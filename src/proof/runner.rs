@@ -2,11 +2,11 @@
 use crate::blob::{self, BlobKey, BlobStore};
 use crate::proof::child::SUB_COMMAND;
 use crate::proof::frame::{self, FromChild, FromParent, TestJob};
-use crate::repository::MasterKey;
 use domain::id::RepositoryId;
 use domain::object::{ObjectKind, ObjectName};
 use domain::proof::Level;
 use domain::restore_test::TestReport;
+use repository::MasterKey;
 use std::collections::HashMap;
 use std::io::{self, BufReader};
 use std::os::unix::process::{CommandExt, ExitStatusExt};

@@ -24,13 +24,13 @@ use super::state::{Journal, RestoreJournal, Roots};
 use crate::protocol::agent::message::{
     Payload, RESTORES, RestoreFailure, RestoreOrder, RestoreResult, RestoreSecret, WAIT, Waiting, restore_context,
 };
-use crate::repository::{Access, MasterKey};
 use anyhow::{Context, Result, anyhow};
 use domain::command::CommandKind;
 use domain::id::CommandId;
 use domain::restore::Chosen;
 use domain::shortfall::Shortfall;
 use domain::words::{files, number};
+use repository::{Access, MasterKey};
 use run::Run;
 use source::Remote;
 use std::time::Duration;

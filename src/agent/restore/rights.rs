@@ -6,9 +6,9 @@
 //! moment anybody may do more than before; capabilities after the owner, which clears these too; times last.
 //! What the system refuses is reported, and narrows what is left.
 use crate::agent::tree;
-use crate::repository::Node;
 use domain::access_list::{self as acl, AccessList};
 use domain::shortfall::ShortfallKind as Short;
+use repository::Node;
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid, XattrFlags};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsRawFd, BorrowedFd};

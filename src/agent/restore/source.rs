@@ -2,8 +2,8 @@
 use super::Cut;
 use crate::agent::net::backoff::Stop;
 use crate::agent::net::door::{Door, DoorError};
-use crate::repository::{Fault, Objects};
 use domain::object::{ObjectKind, ObjectName};
+use repository::{Fault, Objects};
 
 /// A repository behind the door, for reading.
 pub struct Remote {

@@ -2,9 +2,9 @@
 use super::folders::checked;
 use super::writer::{Item, Manner, Writer, Written};
 use crate::agent::tree;
-use crate::repository::{Id, Node, NodeKind};
 use domain::restore::{Conflict, Landing};
 use domain::shortfall::ShortfallKind;
+use repository::{Id, Node, NodeKind};
 use rustix::fs::fstat;
 use std::fs;
 use std::io;

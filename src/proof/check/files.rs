@@ -1,5 +1,5 @@
 //! The files of a snapshot in little memory.
-use crate::repository::{BlobKind, Copies, Fault, Id, Index};
+use repository::{BlobKind, Copies, Fault, Id, Index};
 
 /// One file; its path and chunks are in the tables.
 #[derive(Debug, Clone, Copy)]

@@ -1,12 +1,12 @@
 //! What a test has found so far, and its report.
 use crate::proof::check::expected::key_of;
-use crate::repository::{Fault, Id, Problem, Seen};
 use domain::object::{ObjectKind, ObjectName};
 use domain::proof::{Level, TestResult};
 use domain::restore_test::{
     Beyond, Coverage, Failed, FailedRest, Failures, MAX_KEYS, MAX_NAMES, MadeGood, ObjectFailure, TestReport,
 };
 use domain::words::{bytes, files, number};
+use repository::{Fault, Id, Problem, Seen};
 
 /// What a test has found so far.
 #[derive(Debug, Default)]

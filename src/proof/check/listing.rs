@@ -1,7 +1,7 @@
 //! What the manifest says about every entry besides a file's content, in little memory.
 use crate::proof::check::expected::key_of;
-use crate::repository::{Node, NodeKind};
 use domain::manifest::{self, Entry, EntryKind, Fault, attribute_bytes};
+use repository::{Node, NodeKind};
 use secret::sha256;
 use std::collections::HashMap;
 

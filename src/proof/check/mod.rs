@@ -5,7 +5,6 @@ mod finding;
 mod listing;
 
 use crate::proof::frame::TestJob;
-use crate::repository::{Access, Entry, Fault, Id, MasterKey, NodeKind, Objects, Repository, Snapshot};
 use domain::manifest::{EntryKind, MAX_STORED_BYTES};
 use domain::object::{ObjectKind, ObjectName};
 use domain::restore_test::{Beyond, TestReport};
@@ -13,6 +12,7 @@ use expected::{Content, Expected, key_from, key_of};
 use files::{File, Files};
 use finding::Finding;
 use listing::{Listing, Met};
+use repository::{Access, Entry, Fault, Id, MasterKey, NodeKind, Objects, Repository, Snapshot};
 use std::collections::{HashMap, HashSet};
 
 /// How many packs are kept in memory, so that files in the same pack read it once.
@@ -275,7 +275,7 @@ impl<O: Objects + Patience> Test<'_, O> {
     }
 
     /// The length and SHA-256 of a file's content, from the stored bytes.
-    fn hash(&mut self, content: &[crate::repository::Copies]) -> Result<(u64, [u8; 32]), Fault> {
+    fn hash(&mut self, content: &[repository::Copies]) -> Result<(u64, [u8; 32]), Fault> {
         if let [only] = content {
             // The hash of a file of one chunk is the chunk's id, which `blob` has checked.
             let length = self.chunk(*only, true)?;
@@ -296,8 +296,8 @@ impl<O: Objects + Patience> Test<'_, O> {
 
     /// Reads a chunk into `plain` and returns its length; one known to be good does not have to be read again
     /// if only its hash matters.
-    fn chunk(&mut self, copies: crate::repository::Copies, only_hash: bool) -> Result<u64, Fault> {
-        let at = usize::try_from(copies.0).unwrap_or(usize::MAX);
+    fn chunk(&mut self, copies: repository::Copies, only_hash: bool) -> Result<u64, Fault> {
+        let at = copies.number();
         if let (true, Some(Some(length))) = (only_hash, self.known.get(at)) {
             return Ok(u64::from(length.get()));
         }

@@ -1,9 +1,9 @@
 //! A repository, open for reading.
-use crate::repository::crypto::{OVERHEAD, Unpacker, wide};
-use crate::repository::fault::json;
-use crate::repository::index::{Place, Refused};
-use crate::repository::pack::{Pack, PackCache};
-use crate::repository::{
+use crate::crypto::{OVERHEAD, Unpacker, wide};
+use crate::fault::json;
+use crate::index::{Place, Refused};
+use crate::pack::{Pack, PackCache};
+use crate::{
     BlobKind, Copies, Fault, Id, Index, MasterKey, Objects, Problem, Result, Snapshot, TreeReader, Walk, limit, stream,
 };
 use aws_lc_rs::digest::{SHA256, digest};

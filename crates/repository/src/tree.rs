@@ -1,5 +1,5 @@
 //! Folders: the JSON of a tree blob.
-use crate::repository::{Id, unescape};
+use crate::{Id, unescape};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;

@@ -1,7 +1,7 @@
 //! Packs: their header, and the few that are kept in memory.
-use crate::repository::crypto::{OVERHEAD, wide};
-use crate::repository::index::Place;
-use crate::repository::{BlobKind, Id, MasterKey, Problem};
+use crate::crypto::{OVERHEAD, wide};
+use crate::index::Place;
+use crate::{BlobKind, Id, MasterKey, Problem};
 
 /// One blob according to a pack's own header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +47,7 @@ fn number(bytes: &[u8]) -> Option<u32> {
 
 /// A pack that was read as a whole.
 #[derive(Debug)]
-pub(super) struct Pack {
+pub(crate) struct Pack {
     pub number: u32,
     bytes: Vec<u8>,
     /// None if the header is not readable: then only the index says where blobs are.
@@ -103,7 +103,7 @@ fn read_header(bytes: &[u8], key: &MasterKey) -> Result<Vec<HeaderEntry>, Proble
 
 /// The most recently used packs, up to a budget of bytes.
 #[derive(Debug)]
-pub(super) struct PackCache {
+pub(crate) struct PackCache {
     /// The most recently used one is at the end.
     packs: Vec<Pack>,
     budget: usize,
@@ -152,7 +152,7 @@ impl PackCache {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::repository::crypto::testing::{key, seal};
+    use crate::crypto::testing::{key, seal};
 
     fn entry(kind: u8, length: u32, id: u8) -> Vec<u8> {
         [&[kind][..], &length.to_le_bytes(), &[id; 32]].concat()

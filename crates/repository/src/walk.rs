@@ -1,6 +1,6 @@
 //! Going through a snapshot's folders, one entry at a time.
-use crate::repository::name::is_safe;
-use crate::repository::{Fault, Id, Node, NodeKind, Objects, Repository, Result, TreeReader, limit};
+use crate::name::is_safe;
+use crate::{Fault, Id, Node, NodeKind, Objects, Repository, Result, TreeReader, limit};
 use std::collections::HashSet;
 
 /// A file, folder, symlink or other thing, with its checked path.
@@ -48,7 +48,7 @@ struct Open {
 }
 
 impl Walk {
-    pub(super) fn new(tree: Id) -> Self {
+    pub(crate) fn new(tree: Id) -> Self {
         Self { next: Some((Vec::new(), tree)), open: Vec::new(), open_bytes: 0, count: 0, ended: false }
     }
 

@@ -1,5 +1,5 @@
 //! Which pack has a blob, and where in it.
-use crate::repository::{Fault, Id, limit};
+use crate::{Fault, Id, limit};
 use serde::Deserialize;
 
 /// Whether a blob is a chunk of a file or a folder.
@@ -12,7 +12,7 @@ pub enum BlobKind {
 
 /// One place where a blob is, in a few bytes: a large device has hundreds of thousands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
+pub(crate) struct Place {
     pub kind: BlobKind,
     pub id: Id,
     /// A number in [`Index::pack`].
@@ -42,6 +42,13 @@ pub struct Index {
 /// The number of a blob's first place; its other places follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Copies(pub(crate) u32);
+
+impl Copies {
+    /// Its place among all of the index, from 0.
+    pub fn number(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+}
 
 #[derive(Deserialize)]
 struct RawIndex {
@@ -140,18 +147,18 @@ impl Index {
     }
 
     /// The end of a blob in its pack according to the index, for each copy.
-    pub(crate) fn ends(&self, copies: Copies) -> impl Iterator<Item = (Id, u64)> + '_ {
+    pub fn ends(&self, copies: Copies) -> impl Iterator<Item = (Id, u64)> + '_ {
         self.places_of(copies).filter_map(|it| Some((self.pack(it.pack)?, u64::from(it.offset) + u64::from(it.length))))
     }
 
-    pub(super) fn places_of(&self, copies: Copies) -> impl Iterator<Item = &Place> {
-        let start = usize::try_from(copies.0).unwrap_or(usize::MAX);
+    pub(crate) fn places_of(&self, copies: Copies) -> impl Iterator<Item = &Place> {
+        let start = copies.number();
         let all = self.places.get(start..).unwrap_or_default();
         let first = all.first().map(|it| (it.kind, it.id));
         all.iter().take_while(move |it| Some((it.kind, it.id)) == first)
     }
 
-    pub(super) fn pack(&self, number: u32) -> Option<Id> {
+    pub(crate) fn pack(&self, number: u32) -> Option<Id> {
         self.packs.get(usize::try_from(number).ok()?).copied()
     }
 

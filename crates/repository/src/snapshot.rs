@@ -1,5 +1,5 @@
 //! Snapshots: what a backup was, and where its folders begin.
-use crate::repository::Id;
+use crate::Id;
 use domain::manifest;
 use domain::object::ObjectName;
 use serde::Deserialize;

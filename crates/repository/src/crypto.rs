@@ -1,5 +1,5 @@
 //! The master key and what it opens.
-use crate::repository::Problem;
+use crate::Problem;
 use aes256ctr_poly1305aes::aead::AeadInPlace;
 use aes256ctr_poly1305aes::{Aes256CtrPoly1305Aes, Key, Nonce, Tag};
 use base64::Engine;
@@ -11,7 +11,7 @@ const NONCE: usize = 16;
 const TAG: usize = 16;
 
 /// What an encrypted piece has besides its content.
-pub(super) const OVERHEAD: usize = NONCE + TAG;
+pub(crate) const OVERHEAD: usize = NONCE + TAG;
 
 /// A repository's master key: 32 bytes AES-256, then 16 bytes k and 16 bytes r of Poly1305-AES.
 #[derive(Clone)]
@@ -39,7 +39,7 @@ impl MasterKey {
     }
 
     /// Checks and decrypts one piece, `nonce ‖ ciphertext ‖ tag`, into `plain`, which is emptied first.
-    pub(super) fn open(&self, sealed: &[u8], plain: &mut Vec<u8>) -> Result<(), Problem> {
+    pub(crate) fn open(&self, sealed: &[u8], plain: &mut Vec<u8>) -> Result<(), Problem> {
         plain.clear();
         let (nonce, rest) = sealed.split_at_checked(NONCE).ok_or(Problem::Mac)?;
         let (text, tag) = rest.split_at_checked(rest.len().wrapping_sub(TAG)).ok_or(Problem::Mac)?;
@@ -62,7 +62,7 @@ impl MasterKey {
     }
 
     /// Opens a file that is not a pack: byte 2 and zstd, or plain JSON.
-    pub(super) fn open_file(&self, sealed: &[u8], limit: usize) -> Result<Vec<u8>, Problem> {
+    pub(crate) fn open_file(&self, sealed: &[u8], limit: usize) -> Result<Vec<u8>, Problem> {
         let mut plain = Vec::new();
         self.open(sealed, &mut plain)?;
         match plain.split_first() {
@@ -89,7 +89,7 @@ fn unzstd(packed: &[u8], limit: usize) -> Result<Vec<u8>, Problem> {
 }
 
 /// Decompresses a blob whose size the index gives: never a byte more is written.
-pub(super) struct Unpacker(zstd::bulk::Decompressor<'static>);
+pub(crate) struct Unpacker(zstd::bulk::Decompressor<'static>);
 
 impl Unpacker {
     pub fn new() -> Result<Self, Problem> {
@@ -105,12 +105,12 @@ impl Unpacker {
     }
 }
 
-pub(super) fn wide(size: usize) -> u64 {
+pub(crate) fn wide(size: usize) -> u64 {
     u64::try_from(size).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
-pub(super) mod testing {
+pub(crate) mod testing {
     use super::*;
 
     pub fn key() -> MasterKey {

@@ -1,6 +1,6 @@
 //! A folder's JSON, node by node: a folder of a million names is never in memory as a whole.
-use crate::repository::crypto::wide;
-use crate::repository::{Id, Node, Problem, limit};
+use crate::crypto::wide;
+use crate::{Id, Node, Problem, limit};
 use aws_lc_rs::digest::{Context, SHA256};
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 
@@ -45,7 +45,7 @@ impl TreeReader {
     }
 
     /// Over JSON that is compressed.
-    pub(super) fn packed(packed: Vec<u8>) -> Result<Self, Problem> {
+    pub(crate) fn packed(packed: Vec<u8>) -> Result<Self, Problem> {
         let held = packed.len().saturating_add(DECODER);
         let decoder = zstd::Decoder::with_buffer(Cursor::new(packed)).map_err(|_why| Problem::Zstd)?;
         let source = Source::Packed(Box::new(BufReader::new(decoder)));
@@ -88,7 +88,7 @@ impl TreeReader {
 }
 
 /// Whether packed bytes give `size` bytes with the hash `id`, without keeping them.
-pub(super) fn check(packed: &[u8], size: u64, id: &Id) -> Result<(), Problem> {
+pub(crate) fn check(packed: &[u8], size: u64, id: &Id) -> Result<(), Problem> {
     let mut decoder = zstd::Decoder::with_buffer(packed).map_err(|_why| Problem::Zstd)?.take(size.saturating_add(1));
     let (mut hash, mut had, mut buffer) = (Context::new(&SHA256), 0u64, vec![0; 1 << 16]);
     loop {
@@ -298,7 +298,7 @@ fn bad(what: &str) -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::repository::Tree;
+    use crate::Tree;
 
     fn nodes(json: &[u8]) -> Result<Vec<Node>, String> {
         let mut reader = TreeReader::plain(json.to_vec());

@@ -1,5 +1,5 @@
 //! What can be wrong with a repository.
-use crate::repository::Id;
+use crate::Id;
 use domain::object::{ObjectKind, ObjectName};
 
 /// The result of reading.
@@ -95,7 +95,7 @@ impl Fault {
         }
     }
 
-    pub(super) fn object(kind: ObjectKind, name: &ObjectName, problem: Problem) -> Self {
+    pub(crate) fn object(kind: ObjectKind, name: &ObjectName, problem: Problem) -> Self {
         Self::Object { kind, name: name.clone(), problem }
     }
 }
@@ -106,7 +106,7 @@ fn short(name: &ObjectName) -> &str {
 }
 
 /// A parser's words, cut short: they may quote what a stranger wrote.
-pub(super) fn json(error: &serde_json::Error) -> Problem {
+pub(crate) fn json(error: &serde_json::Error) -> Problem {
     let text: String = error.to_string().chars().filter(|it| !it.is_control()).take(120).collect();
     Problem::Json(text)
 }
