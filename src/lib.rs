@@ -1,7 +1,7 @@
 //! Holdfast: device management that proves each device's data can be restored.
 //!
 //! Modules in reading order; ARCHITECTURE.md says which may use which.
-pub use ::{clock, domain, repository, secret};
+pub use ::{clock, domain, repository, secret, wire};
 pub use secret::seal;
 
 pub mod blob;

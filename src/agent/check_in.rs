@@ -4,11 +4,11 @@ use super::backup;
 use super::net::client::CallError;
 use super::progress::Event;
 use super::state::{Away, ClockOffset, Held, Journal, Policy, Roots, Seen};
-use crate::protocol::agent::message::{CHECK_IN, CheckIn, CheckInAnswer, CommandResult};
 use anyhow::Result;
 use domain::continuity::Brought;
 use domain::device::{DeviceFacts, Fact};
 use domain::time::days;
+use wire::{CHECK_IN, CheckIn, CheckInAnswer, CommandResult};
 
 impl Agent {
     /// Checks in once; the commands in the answer are not run here.

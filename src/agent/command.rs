@@ -4,11 +4,11 @@ use super::Agent;
 use super::net::backoff::Stop;
 use super::progress::Event;
 use super::state::{BackupRequest, Journal, JournalEntry};
-use crate::protocol::agent::message::{Command, CommandResult, Payload};
 use anyhow::Result;
 use domain::command::CommandKind;
 use domain::id::CommandId;
 use std::sync::atomic::Ordering;
+use wire::{Command, CommandResult, Payload};
 
 /// Said about an order that names nothing to do.
 const INCOMPLETE: &str = "the command is missing what it needs";
@@ -149,13 +149,13 @@ pub enum AskedBy {
 mod tests {
     use super::*;
     use crate::agent::testing::{NOW, NOWHERE, enrolled, open};
-    use crate::protocol::agent::message::RestoreOrder;
     use clock::Clock;
     use domain::id::{RepositoryId, RestoreId};
     use domain::object::ObjectName;
     use domain::restore::Conflict;
     use domain::time::{Time, hours};
     use std::fs;
+    use wire::RestoreOrder;
 
     fn command(kind: CommandKind) -> Command {
         let (id, expires_at) = (CommandId::generate(NOW), NOW + hours(1));

@@ -15,10 +15,10 @@ use super::state::{
 };
 use super::wipe::finish_wiped;
 use super::{Agent, Surroundings};
-use crate::protocol::agent::message::{ENROLL, Enroll, Enrolled, RepositoryCredentials, credentials_context};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
+use wire::{ENROLL, Enroll, Enrolled, RepositoryCredentials, credentials_context};
 
 /// What a person provides to join a device.
 #[derive(Debug, Clone, Default)]

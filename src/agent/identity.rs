@@ -1,7 +1,6 @@
 //! The device's own keys: Ed25519 for signing, X25519 for what is sealed to it. Both are made here and never
 //! leave the state directory.
 use super::state::Record;
-use crate::protocol::agent::message::Claims;
 use anyhow::{Context, Result, anyhow};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
@@ -11,6 +10,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use secret::seal::{self, PrivateKey, PublicKey};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use wire::Claims;
 use zeroize::Zeroize;
 
 /// The keys as stored.

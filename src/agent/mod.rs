@@ -26,7 +26,6 @@ pub use net::backoff::Stop;
 pub use restore::Outcome as RestoreOutcome;
 pub use wipe::accepted as accepted_wipe;
 
-use crate::protocol::agent::message::RootAway;
 use anyhow::{Result, bail};
 use backup::Scope;
 use clock::Clock;
@@ -38,6 +37,7 @@ use state::{ClockOffset, Enrollment, Roots, State, Wiped};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
+use wire::RootAway;
 
 /// What an agent needs from outside.
 pub struct Surroundings {

@@ -8,7 +8,6 @@ use super::net::backoff::{Backoff, Stop, jitter, random};
 use super::net::client::CallError;
 use super::progress::Event;
 use super::state::{BackupAnswer, BackupRequest, LastBackup, Policy, Wiped};
-use crate::protocol::agent::message::{Command, WAIT, Waiting};
 use anyhow::Result;
 use domain::time::Time;
 use domain::words;
@@ -16,6 +15,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use wire::{Command, WAIT, Waiting};
 
 /// The longest one wait for commands stays open; the server answers earlier.
 const WAIT_SECONDS: u64 = 50;

@@ -3,7 +3,6 @@ use super::platform::{self};
 use super::progress::Silent;
 use super::state::{Credentials, Enrollment, Marks, Roots, State};
 use super::{Agent, Identity, Surroundings, protect};
-use crate::protocol::agent::message::RepositoryCredentials;
 use clock::Clock;
 use domain::device::Ownership;
 use domain::id::{DeviceId, RepositoryId};
@@ -12,6 +11,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use wire::RepositoryCredentials;
 
 pub const NOW: Time = Time::from_millis(1_795_356_371_000);
 

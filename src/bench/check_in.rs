@@ -21,7 +21,6 @@ use clock::Clock;
 use domain::activity::{Actor, ActorKind, Via};
 use domain::device::{Changes, DeviceFacts, DeviceState, Encryption, EncryptionFact, Fact, Ownership, Platform};
 use domain::id::{DeviceId, EnrollmentTokenId};
-use domain::message::{CHECK_IN, CheckIn, Claims};
 use domain::policy::Requirement;
 use domain::time::{Time, days};
 use std::collections::BTreeMap;
@@ -32,6 +31,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use wire::{CHECK_IN, CheckIn, Claims};
 
 /// What to measure.
 #[derive(Debug, Clone, clap::Args)]

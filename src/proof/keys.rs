@@ -9,7 +9,6 @@ use anyhow::{Context, anyhow};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use domain::id::{DeviceId, RestoreId};
-use domain::message::{RestoreSecret, restore_context};
 use domain::object::ObjectName;
 use domain::time::Time;
 use repository::MasterKey;
@@ -20,6 +19,7 @@ use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
+use wire::{RestoreSecret, restore_context};
 use zeroize::Zeroizing;
 
 /// Both halves of the proof key pair, kept in a file only its owner can read; the public half is beside it.

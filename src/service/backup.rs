@@ -10,11 +10,11 @@ use crate::store::{self, Conn, Store};
 use anyhow::Context;
 use domain::activity::{Action, Actor, ActorKind, Object, Via};
 use domain::id::{DeviceId, RepositoryId};
-use domain::message::BackupReport;
 use domain::object::{ObjectKind, ObjectName, RepositoryState, TokenKind};
 use domain::proof::TestCause;
 use domain::time::Time;
 use domain::words::bytes;
+use wire::BackupReport;
 
 /// Bytes that are durable and waiting for their row.
 #[derive(Debug)]

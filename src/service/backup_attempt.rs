@@ -5,8 +5,8 @@ use crate::store::backup_attempt::BackupAttempt;
 use crate::store::device::Device;
 use crate::store::{self, Conn};
 use domain::activity::{Action, Actor, ActorKind, Object, Via};
-use domain::message::{BackupReport, FailedAttempt, LeftOut, RootAway};
 use domain::time::Time;
+use wire::{BackupReport, FailedAttempt, LeftOut, RootAway};
 
 /// How much is kept of what a device says.
 const LONGEST: usize = 1000;

@@ -14,12 +14,12 @@ use domain::activity::{Action, Actor, ActorKind, Outcome, Via};
 use domain::command::{CommandKind, CommandState};
 use domain::continuity::{Brought, Sender};
 use domain::device::{Changes, DeviceFacts, Encryption, Fact, MAX_ROOTS, Origin};
-use domain::message::{CheckIn, CheckInAnswer, Command as Order, CommandResult};
 use domain::name;
 use domain::policy::Since;
 use domain::time::Time;
 use serde::Serialize;
 use std::time::Duration;
+use wire::{CheckIn, CheckInAnswer, Command as Order, CommandResult};
 
 /// The most results one check-in may bring.
 const MAX_RESULTS: usize = 100;

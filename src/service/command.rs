@@ -11,9 +11,9 @@ use domain::command::{CommandKind, CommandState};
 use domain::device::DeviceState;
 use domain::guard::{FEW_LOCKS, GuardedAct};
 use domain::id::CommandId;
-use domain::message::Payload;
 use domain::time::{Time, days, hours};
 use std::time::Duration;
+use wire::Payload;
 
 /// What a device is asked to do.
 #[derive(Debug, Clone, Copy)]

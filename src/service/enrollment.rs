@@ -14,12 +14,12 @@ use domain::activity::{Action, Object, Via};
 use domain::device::{DeviceState, MAX_ROOTS, Ownership, Platform};
 use domain::guard::{FEW_USES, GuardedAct};
 use domain::id::{DeviceId, EnrollmentTokenId, RepositoryId, TeamId, UserId};
-use domain::message::{self, Enroll, Enrolled, RepositoryCredentials};
 use domain::name;
 use domain::role::Permission;
 use domain::time::{Time, days, hours, minutes};
 use secret::seal;
 use std::time::Duration;
+use wire::{Enroll, Enrolled, RepositoryCredentials};
 
 /// What every enrolment token begins with.
 pub const TOKEN_PREFIX: &str = "hf_enroll_";
@@ -380,7 +380,7 @@ fn answer(
     let credentials = RepositoryCredentials { token: prepared.token.clone(), password: prepared.password.clone() };
     let plain = serde_json::to_vec(&credentials).context("writing a device's credentials")?;
     let key = seal::PublicKey::parse(&device.sealing_key)?;
-    let context = message::credentials_context(device.id, device.generation);
+    let context = wire::credentials_context(device.id, device.generation);
     let policy = policy::device_policy(conn, device, now)?;
     Ok(Enrolled {
         device_id: device.id,

@@ -5,8 +5,8 @@ use crate::store::schema::backup_attempts;
 use crate::store::upsert::UpsertExt;
 use diesel::prelude::*;
 use domain::id::DeviceId;
-use domain::message::{LeftOut, RootAway};
 use domain::time::Time;
+use wire::{LeftOut, RootAway};
 
 /// What a device reports about its last attempt at a backup.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]

@@ -6,7 +6,6 @@ use crate::support::server::{TestServer, admin};
 use crate::support::visit::{Visit, hidden, text};
 use holdfast::domain::command::CommandKind;
 use holdfast::domain::device::DeviceFacts;
-use holdfast::domain::message::CommandResult;
 use holdfast::domain::policy::Requirement;
 use holdfast::domain::role::Role;
 use holdfast::domain::time::{days, hours, minutes};
@@ -14,6 +13,7 @@ use holdfast::service::command::Ask;
 use holdfast::service::policy::{self, Draft};
 use holdfast::store::backup_attempt::BackupAttempt;
 use holdfast::store::policy::Policy;
+use holdfast::wire::CommandResult;
 use holdfast::{job, service, store};
 
 fn write_policy(server: &TestServer, requirements: Vec<Requirement>) -> Policy {

@@ -4,7 +4,6 @@ use crate::support::device::{SimDevice, manifest_of};
 use crate::support::door::name;
 use crate::support::server::{Answer, TestServer};
 use diesel::prelude::*;
-use holdfast::domain::message::{BACKUPS, BackupReport, LeftOut, MANIFESTS, ManifestStored};
 use holdfast::domain::object::{ObjectName, TokenKind};
 use holdfast::domain::time::minutes;
 use holdfast::service::backup::{self, ONLY_REPORTED};
@@ -13,6 +12,7 @@ use holdfast::store;
 use holdfast::store::repository::Repository;
 use holdfast::store::restore_point::RestorePoint;
 use holdfast::store::schema::repositories;
+use holdfast::wire::{BACKUPS, BackupReport, LeftOut, MANIFESTS, ManifestStored};
 
 struct World {
     server: TestServer,

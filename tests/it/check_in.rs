@@ -6,7 +6,6 @@ use crate::support::server::{TestServer, admin};
 use diesel::prelude::*;
 use holdfast::blob::BlobKey;
 use holdfast::domain::device::{Changes, DEMO_SOURCE, DeviceFacts, Encryption, EncryptionFact, Fact};
-use holdfast::domain::message;
 use holdfast::domain::object::{ObjectKind, ObjectName};
 use holdfast::domain::policy::Requirement;
 use holdfast::domain::time::{Time, days, minutes};
@@ -14,6 +13,7 @@ use holdfast::service::policy::Draft;
 use holdfast::store::device_status::DeviceStatus;
 use holdfast::store::repository::MAX_OBJECTS;
 use holdfast::store::schema::repositories;
+use holdfast::wire;
 use holdfast::{secret, service, store};
 use serde_json::json;
 use std::io::Write;
@@ -90,7 +90,7 @@ fn versions_that_a_check_in_brings_are_the_devices() {
     let mut message = device.check_in_message(facts, vec![]);
     message.agent_version = "0.2.0".to_owned();
 
-    assert_eq!(device.send(&server, message::CHECK_IN, &message).status, 200);
+    assert_eq!(device.send(&server, wire::CHECK_IN, &message).status, 200);
 
     let row = server.read(|conn| Ok(store::device::find(conn, device.id())?)).unwrap();
     assert_eq!((row.os_version.as_str(), row.agent_version.as_str()), ("Debian GNU/Linux 13.1", "0.2.0"));
@@ -149,11 +149,11 @@ fn a_wrong_type_or_value_is_refused_and_named_and_nothing_is_kept() {
     ] {
         let mut message = good.clone();
         *message.pointer_mut(path).unwrap() = value;
-        let answer = device.send(&server, message::CHECK_IN, &message);
+        let answer = device.send(&server, wire::CHECK_IN, &message);
         assert_eq!((answer.status, answer.json()["field"].clone()), (400, json!(field)), "{}", answer.json());
     }
     for body in ["", "{", "nul", "[1]", "\u{0}", &"[".repeat(100_000)] {
-        let answer = device.post(&server, message::CHECK_IN, body.as_bytes());
+        let answer = device.post(&server, wire::CHECK_IN, body.as_bytes());
         assert_eq!((answer.status, answer.json()["error"].clone()), (400, json!("bad_message")), "{:.20}", body);
     }
     assert_eq!(status(&server, &device).last_seen_at, None);
@@ -165,7 +165,7 @@ fn only_a_demo_takes_the_source_of_its_scenario() {
     let device = SimDevice::join(&server);
     let says = || {
         let facts = encrypted(Encryption::On, DEMO_SOURCE, NOW);
-        device.send(&server, message::CHECK_IN, &device.check_in_message(facts, vec![]))
+        device.send(&server, wire::CHECK_IN, &device.check_in_message(facts, vec![]))
     };
 
     let refused = says();
@@ -184,7 +184,7 @@ fn unknown_fields_are_ignored() {
     message["colour"] = json!({"deep": [1, 2, 3]});
     message["facts"]["taste"] = json!("sweet");
 
-    assert_eq!(device.send(&server, message::CHECK_IN, &message).status, 200);
+    assert_eq!(device.send(&server, wire::CHECK_IN, &message).status, 200);
 }
 
 #[test]
@@ -196,7 +196,7 @@ fn the_policy_comes_when_it_differs_from_what_the_device_holds() {
     assert_eq!(first.protected_roots, ["/home/grace"]);
     let mut message = device.check_in_message(DeviceFacts::default(), vec![]);
     message.policy_version = first.version.clone();
-    let answer: message::CheckInAnswer = device.send(&server, message::CHECK_IN, &message).message();
+    let answer: wire::CheckInAnswer = device.send(&server, wire::CHECK_IN, &message).message();
     assert_eq!(answer.policy, None);
 
     server.act(|conn| {
@@ -208,7 +208,7 @@ fn the_policy_comes_when_it_differs_from_what_the_device_holds() {
         service::policy::add(conn, &admin(), &draft, NOW)
     });
 
-    let answer: message::CheckInAnswer = device.send(&server, message::CHECK_IN, &message).message();
+    let answer: wire::CheckInAnswer = device.send(&server, wire::CHECK_IN, &message).message();
     let policy = answer.policy.expect("it differs now");
     assert_eq!((policy.backup_every_seconds, policy.check_in_every_seconds), (Some(3600), 300));
     assert_eq!(policy.policies[0].name, "All");

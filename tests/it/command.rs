@@ -5,11 +5,11 @@ use crate::support::server::{TestServer, admin};
 use holdfast::domain::command::{CommandKind, CommandState};
 use holdfast::domain::device::DeviceFacts;
 use holdfast::domain::id::CommandId;
-use holdfast::domain::message::{CommandResult, Waiting};
 use holdfast::domain::time::{days, minutes};
 use holdfast::error::Error;
 use holdfast::service::command::{self, Ask};
 use holdfast::store::command::Command;
+use holdfast::wire::{CommandResult, Waiting};
 use holdfast::{job, store};
 use std::time::{Duration, Instant};
 

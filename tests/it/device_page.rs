@@ -10,7 +10,6 @@ use diesel::prelude::*;
 use holdfast::domain::command::{CommandKind, CommandState};
 use holdfast::domain::device::{DeviceFacts, DeviceState, Encryption, Fact, Ownership};
 use holdfast::domain::id::{DeviceId, TeamId, UserId};
-use holdfast::domain::message::{LeftOut, RootAway};
 use holdfast::domain::proof::{Retest, TestCause};
 use holdfast::domain::role::Role;
 use holdfast::domain::time::{Time, days, hours};
@@ -21,6 +20,7 @@ use holdfast::store::device_status::DeviceStatus;
 use holdfast::store::restore_point::RestorePoint;
 use holdfast::store::restore_test::RestoreTest;
 use holdfast::store::schema::{repositories, teams, user_roles};
+use holdfast::wire::{LeftOut, RootAway};
 use holdfast::{service, store};
 use serde_json::json;
 

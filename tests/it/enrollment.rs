@@ -7,12 +7,12 @@ use crate::support::visit::{Visit, text};
 use holdfast::domain::command::{CommandKind, CommandState};
 use holdfast::domain::device::{DeviceFacts, Ownership};
 use holdfast::domain::id::UserId;
-use holdfast::domain::message::{self, Enrolled, RepositoryCredentials};
 use holdfast::domain::object::RepositoryState;
 use holdfast::domain::role::Role;
 use holdfast::domain::time::{hours, minutes};
 use holdfast::service::command::{self, Ask};
 use holdfast::service::enrollment::{self, TokenDraft};
+use holdfast::wire::{self, Enrolled, RepositoryCredentials};
 use holdfast::{seal, secret, store};
 use serde_json::json;
 
@@ -24,7 +24,7 @@ fn a_device_joins_and_only_it_can_open_its_credentials() {
     let enrolled: Enrolled = device.enroll(&server, &token(&server, |_| {})).message();
 
     assert_eq!(enrolled.generation, 1);
-    let context = message::credentials_context(enrolled.device_id, 1);
+    let context = wire::credentials_context(enrolled.device_id, 1);
     let plain = seal::open(&device.sealing, &context, &enrolled.sealed_credentials).unwrap();
     let credentials: RepositoryCredentials = serde_json::from_slice(&plain).unwrap();
     let (token, repository) = server
@@ -138,11 +138,11 @@ fn enrolling_again_fences_everything_of_the_older_enrolment() {
     let repositories = server.read(|conn| Ok(store::repository::of_device(conn, id)?));
     let states: Vec<_> = repositories.iter().map(|it| (it.generation, it.state)).collect();
     assert_eq!(states, [(2, RepositoryState::Active), (1, RepositoryState::ReadOnly)]);
-    let refused = old.send(&server, message::CHECK_IN, &old.check_in_message(DeviceFacts::default(), vec![]));
+    let refused = old.send(&server, wire::CHECK_IN, &old.check_in_message(DeviceFacts::default(), vec![]));
     assert_eq!((refused.status, refused.json()["error"].clone()), (401, json!("bad_signature")), "the old key is dead");
     let mut stale = new.check_in_message(DeviceFacts::default(), vec![]);
     stale.generation = 1;
-    let refused = new.send(&server, message::CHECK_IN, &stale);
+    let refused = new.send(&server, wire::CHECK_IN, &stale);
     assert_eq!((refused.status, refused.json()["error"].clone()), (409, json!("old_generation")));
 }
 

@@ -6,10 +6,10 @@ use crate::support::visit::{Visit, hidden, text};
 use crate::support::{NOW, SmtpSink};
 use holdfast::config::Options;
 use holdfast::domain::device::{DeviceFacts, Fact};
-use holdfast::domain::message::{self, Enroll};
 use holdfast::domain::role::{Role, Scope};
 use holdfast::mail::Mailer;
 use holdfast::service::user::Invitation;
+use holdfast::wire::{self, Enroll};
 use holdfast::{job, service, store};
 use std::net::TcpListener;
 
@@ -40,7 +40,7 @@ fn no_name_that_a_device_gives_turns_or_breaks_the_line_it_stands_in() {
         }
         let fact = Fact { value: name.to_owned(), source: "dmi".to_owned(), measured_at: NOW };
         let facts = DeviceFacts { serial: Some(fact), ..DeviceFacts::default() };
-        let answer = device.send(&server, message::CHECK_IN, &device.check_in_message(facts, vec![]));
+        let answer = device.send(&server, wire::CHECK_IN, &device.check_in_message(facts, vec![]));
         assert_eq!(answer.status, 400, "{name:?}: {}", text(&answer));
     }
 }

@@ -13,8 +13,6 @@ use holdfast::domain::command::CommandState;
 use holdfast::domain::device::DeviceFacts;
 use holdfast::domain::id::{RestoreId, TeamId, UserId};
 use holdfast::domain::manifest::{Manifest, ManifestFile};
-use holdfast::domain::message::{CommandResult, restore_context};
-use holdfast::domain::message::{Payload, RestoreFailure, RestoreOrder, RestoreProgress, RestoreResult, RestoreSecret};
 use holdfast::domain::object::{ObjectKind, ObjectName};
 use holdfast::domain::restore::{Conflict, FileClass, RestoreState, Selection};
 use holdfast::domain::role::{Reach, Role};
@@ -24,6 +22,8 @@ use holdfast::error::{Error, Result};
 use holdfast::service::restore::{self, Decision, Draft};
 use holdfast::store::restore::Restore;
 use holdfast::store::restore_point::RestorePoint;
+use holdfast::wire::{CommandResult, restore_context};
+use holdfast::wire::{Payload, RestoreFailure, RestoreOrder, RestoreProgress, RestoreResult, RestoreSecret};
 use holdfast::{job, seal, secret, service, store};
 
 pub struct World {

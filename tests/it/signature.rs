@@ -5,8 +5,8 @@ use crate::support::server::TestServer;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use holdfast::domain::device::{DeviceFacts, DeviceState};
-use holdfast::domain::message::{self, Enrolled};
 use holdfast::domain::time::{days, minutes};
+use holdfast::wire::{self, Enrolled};
 use holdfast::{secret, store};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -16,7 +16,7 @@ fn body(device: &SimDevice) -> Vec<u8> {
 }
 
 fn good(server: &TestServer, device: &SimDevice, body: &[u8]) -> (Value, Value) {
-    let claims = device.claims(server.app.clock.now(), "POST", message::CHECK_IN, body);
+    let claims = device.claims(server.app.clock.now(), "POST", wire::CHECK_IN, body);
     (json!({"alg": "EdDSA", "typ": "JWT", "kid": device.id().to_string()}), serde_json::to_value(claims).unwrap())
 }
 
@@ -114,7 +114,7 @@ fn hostile_tokens(server: &TestServer, device: &SimDevice, body: &[u8]) -> Vec<(
         ("another aud", "bad_signature", json!({"aud": "https://evil.example"})),
         ("empty aud", "bad_signature", json!({"aud": ""})),
         ("another method", "bad_signature", json!({"htm": "GET"})),
-        ("another path", "bad_signature", json!({"htu": message::BACKUPS})),
+        ("another path", "bad_signature", json!({"htu": wire::BACKUPS})),
         ("path with a query", "bad_signature", json!({"htu": "/agent/v1/check-in?x"})),
         ("another body", "bad_signature", json!({"body_sha256": hex::encode(secret::sha256(b"x"))})),
         ("empty hash", "bad_signature", json!({"body_sha256": ""})),
@@ -137,7 +137,7 @@ fn none_of_the_hostile_tokens_is_accepted() {
     let cases = hostile_tokens(&server, &device, &body);
 
     for (name, error, token) in &cases {
-        let answer = post(&server, message::CHECK_IN, token, &body);
+        let answer = post(&server, wire::CHECK_IN, token, &body);
         assert_eq!((answer.status, answer.json()["error"].as_str()), (401, Some(*error)), "{name}: {}", answer.json());
         assert_eq!(answer.json()["server_time"], NOW.millis(), "{name}");
     }
@@ -145,7 +145,7 @@ fn none_of_the_hostile_tokens_is_accepted() {
     assert!(cases.len() > 90, "{} cases", cases.len());
     let status = server.read(|conn| Ok(store::device_status::find(conn, device.id())?)).unwrap();
     assert_eq!(status.last_seen_at, None, "nothing was written");
-    assert_eq!(device.post(&server, message::CHECK_IN, &body).status, 200, "the good one still is");
+    assert_eq!(device.post(&server, wire::CHECK_IN, &body).status, 200, "the good one still is");
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn every_route_wants_a_signature_before_it_looks_at_anything_else() {
     let server = TestServer::start();
     let device = SimDevice::join(&server);
     for (method, path) in
-        [("POST", message::CHECK_IN), ("GET", message::WAIT), ("POST", message::MANIFESTS), ("POST", message::BACKUPS)]
+        [("POST", wire::CHECK_IN), ("GET", wire::WAIT), ("POST", wire::MANIFESTS), ("POST", wire::BACKUPS)]
     {
         let answer = server.request(method, path, &[], b"not even json");
         assert_eq!((answer.status, answer.json()["error"].clone()), (401, json!("bad_signature")), "{method} {path}");
@@ -169,17 +169,17 @@ fn a_request_is_accepted_once_even_after_a_restart() {
     let server = TestServer::start();
     let device = SimDevice::join(&server);
     let body = body(&device);
-    let token = device.token(NOW, "POST", message::CHECK_IN, &body);
+    let token = device.token(NOW, "POST", wire::CHECK_IN, &body);
 
-    assert_eq!(post(&server, message::CHECK_IN, &token, &body).status, 200);
-    let again = post(&server, message::CHECK_IN, &token, &body);
+    assert_eq!(post(&server, wire::CHECK_IN, &token, &body).status, 200);
+    let again = post(&server, wire::CHECK_IN, &token, &body);
     assert_eq!((again.status, again.json()["error"].clone()), (401, json!("replayed")));
 
     let server = server.restart();
-    let again = post(&server, message::CHECK_IN, &token, &body);
+    let again = post(&server, wire::CHECK_IN, &token, &body);
     assert_eq!((again.status, again.json()["error"].clone()), (401, json!("replayed")));
     server.app.clock.advance(minutes(4));
-    let late = post(&server, message::CHECK_IN, &token, &body);
+    let late = post(&server, wire::CHECK_IN, &token, &body);
     assert_eq!(late.json()["error"], "clock_off", "when its id is forgotten, it is too old");
 }
 
@@ -188,11 +188,11 @@ fn of_many_copies_at_once_one_is_accepted() {
     let server = TestServer::start();
     let device = SimDevice::join(&server);
     let body = body(&device);
-    let token = device.token(NOW, "POST", message::CHECK_IN, &body);
+    let token = device.token(NOW, "POST", wire::CHECK_IN, &body);
 
     let statuses: Vec<u16> = std::thread::scope(|scope| {
         let racing: Vec<_> =
-            (0..8).map(|_| scope.spawn(|| post(&server, message::CHECK_IN, &token, &body).status)).collect();
+            (0..8).map(|_| scope.spawn(|| post(&server, wire::CHECK_IN, &token, &body).status)).collect();
         racing.into_iter().map(|it| it.join().unwrap()).collect()
     });
 
@@ -224,12 +224,12 @@ fn a_clock_that_is_off_gets_the_servers_time_and_a_second_try_works() {
     let device = SimDevice::join(&server);
     let body = body(&device);
     for off in [NOW - days(365), NOW + days(365), NOW - Duration::from_secs(300)] {
-        let answer = post(&server, message::CHECK_IN, &device.token(off, "POST", message::CHECK_IN, &body), &body);
+        let answer = post(&server, wire::CHECK_IN, &device.token(off, "POST", wire::CHECK_IN, &body), &body);
         assert_eq!((answer.status, answer.json()["error"].clone()), (401, json!("clock_off")));
         assert_eq!(answer.json()["server_time"], NOW.millis());
     }
     let near = NOW - Duration::from_secs(50);
-    let answer = post(&server, message::CHECK_IN, &device.token(near, "POST", message::CHECK_IN, &body), &body);
+    let answer = post(&server, wire::CHECK_IN, &device.token(near, "POST", wire::CHECK_IN, &body), &body);
     assert_eq!(answer.status, 200, "a minute is tolerated");
 }
 
@@ -242,7 +242,7 @@ fn unknown_removed_and_wiped_devices_are_told_apart() {
     other.device_id = holdfast::domain::id::DeviceId::generate(NOW);
     stranger.enrolled = Some(other);
     let error = |device: &SimDevice| {
-        let answer = device.post(&server, message::CHECK_IN, &body(device));
+        let answer = device.post(&server, wire::CHECK_IN, &body(device));
         (answer.status, answer.json()["error"].as_str().map(ToOwned::to_owned))
     };
 
@@ -264,11 +264,11 @@ fn unknown_removed_and_wiped_devices_are_told_apart() {
 fn a_body_over_the_limit_is_refused_before_it_is_read() {
     let server = TestServer::start();
     let device = SimDevice::join(&server);
-    let token = device.token(NOW, "POST", message::CHECK_IN, b"");
+    let token = device.token(NOW, "POST", wire::CHECK_IN, b"");
     let head = |extra: &str| {
         format!(
             "POST {} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n{extra}\r\n",
-            message::CHECK_IN
+            wire::CHECK_IN
         )
     };
 

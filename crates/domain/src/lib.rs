@@ -16,7 +16,6 @@ pub mod guard;
 pub mod id;
 pub mod loss;
 pub mod manifest;
-pub mod message;
 pub mod name;
 pub mod object;
 pub mod policy;

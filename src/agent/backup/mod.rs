@@ -18,9 +18,6 @@ use super::net::client::CallError;
 use super::net::door::Door;
 use super::progress::Event;
 use super::state::{Credentials, LastBackup, LastFailure, Outbox};
-use crate::protocol::agent::message::{
-    BACKUP_FAILURES, BACKUPS, BackupReport, FailedAttempt, MANIFESTS, ManifestStored, RootAway,
-};
 use anyhow::{Context, Result, bail};
 use domain::manifest::{Header, VERSION, encode_path};
 use domain::object::ObjectName;
@@ -28,6 +25,7 @@ use domain::time::Time;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use walk::Inventory;
+use wire::{BACKUP_FAILURES, BACKUPS, BackupReport, FailedAttempt, MANIFESTS, ManifestStored, RootAway};
 
 /// The most bytes of names that changed during a backup; the server accepts a report of 32 MiB.
 const EXCLUDED: usize = 16 << 20;

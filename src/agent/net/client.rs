@@ -2,13 +2,13 @@
 use super::backoff::{Again, Failed, Stop, patiently};
 use super::http::{Answer, Call, Http, Unreachable};
 use crate::agent::identity::Identity;
-use crate::protocol::agent::message::{Claims, ErrorAnswer, ErrorCode, IDEMPOTENCY_KEY};
 use clock::Clock;
 use domain::time::Time;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
+use wire::{Claims, ErrorAnswer, ErrorCode, IDEMPOTENCY_KEY};
 
 /// A request is accepted for this long.
 const VALID_SECONDS: i64 = 60;

@@ -21,9 +21,6 @@ use super::net::backoff::{Backoff, Stop};
 use super::net::door::Door;
 use super::progress::Event;
 use super::state::{Journal, RestoreJournal, Roots};
-use crate::protocol::agent::message::{
-    Payload, RESTORES, RestoreFailure, RestoreOrder, RestoreResult, RestoreSecret, WAIT, Waiting, restore_context,
-};
 use anyhow::{Context, Result, anyhow};
 use domain::command::CommandKind;
 use domain::id::CommandId;
@@ -35,6 +32,9 @@ use run::Run;
 use source::Remote;
 use std::time::Duration;
 use target::Targets;
+use wire::{
+    Payload, RESTORES, RestoreFailure, RestoreOrder, RestoreResult, RestoreSecret, WAIT, Waiting, restore_context,
+};
 
 /// How many packs are kept while reading.
 const KEEP: usize = 128 << 20;

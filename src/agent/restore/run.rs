@@ -5,7 +5,6 @@ use super::writer::Written;
 use super::{Agent, Event};
 use crate::agent::net::backoff::Stop;
 use crate::agent::net::client::CallError;
-use crate::protocol::agent::message::{RESTORES, RestoreFailure, RestoreOrder, RestoreProgress, RestoreResult};
 use domain::manifest::ManifestFile;
 use domain::restore::Chosen;
 use domain::shortfall::{self, ShortfallKind};
@@ -13,6 +12,7 @@ use repository::{Access, Entry, Fault, Id, MasterKey, NodeKind, Repository};
 use std::collections::BTreeSet;
 use std::io::{Error, ErrorKind};
 use std::time::{Duration, Instant};
+use wire::{RESTORES, RestoreFailure, RestoreOrder, RestoreProgress, RestoreResult};
 
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 

@@ -1,9 +1,5 @@
 //! What the agent remembers, one type per file.
 use super::Record;
-use crate::protocol::agent::message::{
-    BackupReport, CommandResult, DevicePolicy, LeftOut, Payload, RepositoryCredentials, RestoreOrder, RestoreResult,
-    RootAway, WipeReport, WipedRoot,
-};
 use domain::command::CommandKind;
 use domain::device::Ownership;
 use domain::id::{CommandId, DeviceId, RepositoryId};
@@ -11,6 +7,10 @@ use domain::object::ObjectName;
 use domain::time::Time;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use wire::{
+    BackupReport, CommandResult, DevicePolicy, LeftOut, Payload, RepositoryCredentials, RestoreOrder, RestoreResult,
+    RootAway, WipeReport, WipedRoot,
+};
 
 /// Which server the device belongs to, and as what.
 #[derive(Debug, Clone, Serialize, Deserialize)]

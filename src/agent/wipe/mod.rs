@@ -15,7 +15,6 @@ use super::state::{
     RestoreJournal, Roots, State, WipeJournal, WipeStage, Wiped,
 };
 use super::{Identity, tree};
-use crate::protocol::agent::message::{Payload, WIPE_REPORTS, WipeReceipt, WipeReport, WipedRoot};
 use anyhow::Result;
 use domain::command::CommandKind;
 use domain::id::CommandId;
@@ -24,6 +23,7 @@ use eraser::Erased;
 use std::io::ErrorKind;
 use std::os::fd::AsFd;
 use std::path::Path;
+use wire::{Payload, WIPE_REPORTS, WipeReceipt, WipeReport, WipedRoot};
 
 /// Without a receipt the signing key is destroyed after this time.
 const DEADLINE: std::time::Duration = days(7);

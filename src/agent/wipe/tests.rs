@@ -3,13 +3,13 @@ use crate::agent::Surroundings;
 use crate::agent::protect::MARK_NAME;
 use crate::agent::state::{Enrollment, Marks};
 use crate::agent::testing::{NOW, NOWHERE, enrolled, open, server};
-use crate::protocol::agent::message::{Command, Payload};
 use clock::Clock;
 use domain::time::hours;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, channel};
+use wire::{Command, Payload};
 
 struct World {
     temp: tempfile::TempDir,

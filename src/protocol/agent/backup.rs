@@ -5,7 +5,7 @@ use crate::service;
 use crate::wake::Wake;
 use actix_web::{HttpRequest, post};
 use clock::Clock;
-use domain::message::{BackupReport, FailedAttempt};
+use wire::{BackupReport, FailedAttempt};
 
 impl Incoming for BackupReport {
     // `excluded` names files: some hundred thousand at most.

@@ -5,10 +5,10 @@ use actix_web::HttpRequest;
 use actix_web::http::header::CONTENT_LENGTH;
 use actix_web::web::{Bytes, BytesMut};
 use aws_lc_rs::digest::{Context as Hasher, SHA256};
-use domain::message::ErrorCode;
 use futures_util::{Stream, StreamExt};
 use serde::de::DeserializeOwned;
 use std::time::Duration;
+use wire::ErrorCode;
 
 /// A device that sends nothing for this long has gone.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -145,7 +145,7 @@ pub fn too_large(limit: usize) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::message::CheckIn;
+    use wire::CheckIn;
 
     #[test]
     fn the_field_that_is_wrong_is_named() {

@@ -8,7 +8,7 @@ use crate::service::request::{Refusal, accept};
 use crate::store::Store;
 use actix_web::{HttpRequest, post};
 use clock::Clock;
-use domain::message::{CheckIn, CheckInAnswer};
+use wire::{CheckIn, CheckInAnswer};
 
 impl Incoming for CheckIn {
     const LIMIT: usize = 512 << 10;

@@ -11,10 +11,10 @@ use actix_web::http::header::{HeaderValue, RETRY_AFTER};
 use actix_web::http::{StatusCode, header};
 use actix_web::web::Bytes;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
-use domain::message::IDEMPOTENCY_KEY;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
+use wire::IDEMPOTENCY_KEY;
 
 /// How many answers are kept: those of the last moments.
 const MAX_KEPT: usize = 4096;

@@ -18,12 +18,12 @@ use actix_web::{HttpRequest, post};
 use anyhow::anyhow;
 use clock::Clock;
 use domain::id::RepositoryId;
-use domain::message::{Claims, Enroll, Enrolled, ErrorCode};
 use domain::time::Time;
 use secret::seal;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use wire::{Claims, Enroll, Enrolled, ErrorCode};
 
 /// Names, keys and at most 64 paths.
 const LIMIT: usize = 512 << 10;

@@ -8,12 +8,12 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, Responder, ResponseError};
 use anyhow::anyhow;
 use clock::Clock;
-use domain::message::{ErrorAnswer, ErrorCode};
 use domain::time::Time;
 use serde::Serialize;
 use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
+use wire::{ErrorAnswer, ErrorCode};
 
 /// Why a request was not done.
 #[derive(Debug, Clone)]

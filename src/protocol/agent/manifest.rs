@@ -17,9 +17,9 @@ use aws_lc_rs::digest::{Context as Hasher, SHA256};
 use clock::Clock;
 use domain::id::DeviceId;
 use domain::manifest::{MAX_STORED_BYTES, Manifest};
-use domain::message::{ErrorCode, ManifestStored};
 use domain::object::{ObjectKind, ObjectName};
 use std::sync::Arc;
+use wire::{ErrorCode, ManifestStored};
 
 /// How much is gathered before it is handed to a thread that writes.
 const PIECE: usize = 1 << 20;

@@ -16,7 +16,6 @@ mod token;
 mod wait;
 mod wipe;
 
-pub use domain::message;
 pub use shared::Shared;
 
 use actix_web::web::{self, ServiceConfig};

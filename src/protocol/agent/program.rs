@@ -16,10 +16,10 @@ use actix_web::{HttpRequest, HttpResponse, get};
 use anyhow::Context;
 use bytes::Bytes;
 use clock::Clock;
-use domain::message::ErrorCode;
 use futures_util::stream;
 use std::io;
 use tokio::task::spawn_blocking;
+use wire::ErrorCode;
 
 #[get("/agent/v1/program")]
 pub async fn fetch(request: HttpRequest) -> Result<HttpResponse, Refused> {

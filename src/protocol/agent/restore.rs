@@ -13,8 +13,8 @@ use actix_web::web::Path;
 use actix_web::{HttpRequest, post};
 use clock::Clock;
 use domain::id::{DeviceId, RestoreId};
-use domain::message::{ErrorCode, RestoreProgress, RestoreResult};
 use std::sync::Arc;
+use wire::{ErrorCode, RestoreProgress, RestoreResult};
 
 impl Incoming for RestoreProgress {
     const LIMIT: usize = 4 << 10;

@@ -20,10 +20,10 @@ use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest};
 use anyhow::anyhow;
 use domain::id::DeviceId;
-use domain::message::{Claims, ErrorCode};
 use serde::de::DeserializeOwned;
 use std::future::Future;
 use std::pin::Pin;
+use wire::{Claims, ErrorCode};
 
 type Extracting<T> = Pin<Box<dyn Future<Output = Result<T, Refused>>>>;
 

@@ -7,9 +7,9 @@ use aws_lc_rs::signature::{ED25519, ParsedPublicKey};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use domain::device::CLOCK_SKEW;
-use domain::message::{Claims, ErrorCode};
 use domain::time::Time;
 use serde::Deserialize;
+use wire::{Claims, ErrorCode};
 
 /// A JWT is small; anything larger is not ours.
 const MAX_BYTES: usize = 4096;

@@ -11,9 +11,9 @@ use crate::wake::{Wake, Woken};
 use actix_web::web::Query;
 use actix_web::{HttpRequest, get};
 use clock::Clock;
-use domain::message::Waiting;
 use serde::Deserialize;
 use std::time::Duration;
+use wire::Waiting;
 
 /// Proxies give up after a minute.
 const LONGEST: u64 = 50;

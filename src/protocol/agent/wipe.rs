@@ -11,7 +11,7 @@ use crate::store::Store;
 use crate::wake::Wake;
 use actix_web::{HttpRequest, post};
 use clock::Clock;
-use domain::message::{WipeReceipt, WipeReport};
+use wire::{WipeReceipt, WipeReport};
 
 impl Incoming for WipeReport {
     const LIMIT: usize = 4 << 20;

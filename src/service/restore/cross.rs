@@ -17,12 +17,12 @@ use domain::command::CommandKind;
 use domain::crossing::{Crossing, Side, act};
 use domain::guard::GuardedAct;
 use domain::id::{RestoreId, UserId};
-use domain::message::Payload;
 use domain::restore::{Refusal, RestoreState};
 use domain::role::Permission;
 use domain::time::{Time, days};
 use domain::words;
 use std::time::Duration;
+use wire::Payload;
 
 /// A restore that nobody approved ends after this.
 pub const WAITS_FOR: Duration = days(7);

@@ -28,13 +28,13 @@ use domain::command::{CommandKind, CommandState};
 use domain::guard::GuardedAct;
 use domain::id::{DeviceId, RestoreId, RestorePointId};
 use domain::manifest::Manifest;
-use domain::message::{Payload, RestoreOrder, RestoreProgress};
 use domain::object::ObjectName;
 use domain::restore::{self, Conflict, Landing, Refusal, RestoreState, Selection, Start};
 use domain::time::{Time, hours};
 use domain::words;
 use report::report_bytes;
 use std::time::Duration;
+use wire::{Payload, RestoreOrder, RestoreProgress};
 
 /// How long a ticket is valid, and so is the order.
 pub const VALID_FOR: Duration = hours(24);

@@ -17,7 +17,7 @@ pub(super) fn report_bytes<'a>(paths: impl Iterator<Item = &'a str>) -> usize {
 mod tests {
     use super::*;
     use domain::manifest::ManifestFile;
-    use domain::message::{RestoreFailure, RestoreResult};
+    use wire::{RestoreFailure, RestoreResult};
 
     #[test]
     fn a_report_is_never_longer_than_was_reckoned() {

@@ -12,10 +12,10 @@ use domain::activity::{Action, Actor, Outcome};
 use domain::command::CommandState;
 use domain::device::DeviceState;
 use domain::id::{DeviceId, UserId};
-use domain::message::Payload;
 use domain::role::Permission;
 use domain::time::Time;
 use domain::wipe::{Check, Limits, Recent, Verdict, WipeAction, WipeState};
+use wire::Payload;
 
 /// Releases what has waited long enough and is still as agreed, within the hourly limit, and ends what has
 /// expired.

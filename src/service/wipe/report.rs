@@ -12,10 +12,10 @@ use domain::activity::{Action, Actor, Outcome};
 use domain::command::CommandState;
 use domain::device::DeviceState;
 use domain::id::CommandId;
-use domain::message::{Payload, WipeReceipt, WipeReport};
 use domain::time::Time;
 use domain::wipe::{WipeAction, WipeState};
 use domain::words;
+use wire::{Payload, WipeReceipt, WipeReport};
 
 /// How much of a report is kept.
 const MAX_REFUSED: usize = 200;

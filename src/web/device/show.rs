@@ -33,7 +33,6 @@ use domain::continuity::Line;
 use domain::device::{DeviceFacts, DeviceState, Encryption, Fact, Ownership};
 use domain::id::DeviceId;
 use domain::loss::{LossFacts, loss as told};
-use domain::message::{LeftOut, RootAway};
 use domain::object::TokenKind;
 use domain::policy::{Finding, Value};
 use domain::proof::{Grade, Retest};
@@ -42,6 +41,7 @@ use domain::role::{Permission, Reach};
 use domain::space::{Room, Space};
 use domain::time::Time;
 use std::time::Duration;
+use wire::{LeftOut, RootAway};
 
 #[derive(Template, WebTemplate)]
 #[template(path = "device/show.html")]

@@ -26,12 +26,12 @@ use domain::device::DeviceState;
 use domain::guard::GuardedAct;
 use domain::id::WipeRequestId;
 use domain::loss::Loss;
-use domain::message::WipeReport;
 use domain::role::{Permission, Reach};
 use domain::time::{Time, days};
 use domain::wipe::{Facts, WipeAction, WipeReason, WipeState};
 use domain::words::counted;
 use serde::Deserialize;
+use wire::WipeReport;
 
 /// What the page needs from the database.
 struct Shown {

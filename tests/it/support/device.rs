@@ -7,9 +7,9 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use holdfast::domain::device::{DeviceFacts, Ownership, Platform};
 use holdfast::domain::id::DeviceId;
 use holdfast::domain::manifest::{Header, Manifest, ManifestFile};
-use holdfast::domain::message::{self, CheckIn, CheckInAnswer, Claims, CommandResult, Enroll, Enrolled};
 use holdfast::domain::time::{Time, hours};
 use holdfast::service::enrollment::{self, TokenDraft};
+use holdfast::wire::{self, CheckIn, CheckInAnswer, Claims, CommandResult, Enroll, Enrolled};
 use holdfast::{seal, secret};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -81,11 +81,11 @@ impl SimDevice {
     /// Asks to join the server of some address.
     pub fn send_enroll_to(&self, server: &TestServer, aud: &str, message: &impl Serialize) -> Answer {
         let body = serde_json::to_vec(message).unwrap();
-        let mut claims = claims(server.app.clock.now(), "POST", message::ENROLL, &body);
+        let mut claims = claims(server.app.clock.now(), "POST", wire::ENROLL, &body);
         claims.sub = "enroll".to_owned();
         claims.aud = aud.to_owned();
         let token = self.sign(&json!({"alg": "EdDSA", "typ": "JWT"}), &serde_json::to_value(claims).unwrap());
-        post(server, message::ENROLL, &token, &body)
+        post(server, wire::ENROLL, &token, &body)
     }
 
     /// The claims of a request as the device makes them.
@@ -127,19 +127,19 @@ impl SimDevice {
 
     /// Asks whether a command waits.
     pub fn wait(&self, server: &TestServer, seconds: u64) -> Answer {
-        let token = self.token(server.app.clock.now(), "GET", message::WAIT, b"");
-        let path = format!("{}?seconds={seconds}", message::WAIT);
+        let token = self.token(server.app.clock.now(), "GET", wire::WAIT, b"");
+        let path = format!("{}?seconds={seconds}", wire::WAIT);
         server.request("GET", &path, &[("Authorization", &format!("Bearer {token}"))], b"")
     }
 
     /// A check-in without results.
     pub fn check_in(&self, server: &TestServer, facts: DeviceFacts) -> CheckInAnswer {
-        self.send(server, message::CHECK_IN, &self.check_in_message(facts, vec![])).message()
+        self.send(server, wire::CHECK_IN, &self.check_in_message(facts, vec![])).message()
     }
 
     /// A check-in with the results of commands.
     pub fn report(&self, server: &TestServer, results: Vec<CommandResult>) -> CheckInAnswer {
-        self.send(server, message::CHECK_IN, &self.check_in_message(DeviceFacts::default(), results)).message()
+        self.send(server, wire::CHECK_IN, &self.check_in_message(DeviceFacts::default(), results)).message()
     }
 
     pub fn check_in_message(&self, facts: DeviceFacts, results: Vec<CommandResult>) -> CheckIn {

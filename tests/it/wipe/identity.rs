@@ -5,10 +5,10 @@ use crate::support::people::{act_as, colleague};
 use crate::support::visit::{Visit, text};
 use holdfast::domain::continuity::{Brought, Doubt};
 use holdfast::domain::device::{DeviceState, Encryption};
-use holdfast::domain::message::{CHECK_IN, CheckInAnswer};
 use holdfast::domain::role::Role;
 use holdfast::domain::wipe::{EITHER, WipeState};
 use holdfast::service::wipe;
+use holdfast::wire::{CHECK_IN, CheckInAnswer};
 use holdfast::{secret, store};
 
 /// One machine: what its disk holds of the shared identity.
@@ -146,7 +146,7 @@ fn enrolling_again_separates_two_machines_and_the_other_one_joins_as_its_own() {
     message.device_generation = Some(old);
     let joined = other.send_enroll(&world.server, &message);
     assert_eq!(joined.status, 200);
-    let joined: holdfast::domain::message::Enrolled = joined.message();
+    let joined: holdfast::wire::Enrolled = joined.message();
     assert!(joined.device_id != id);
 }
 

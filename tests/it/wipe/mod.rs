@@ -14,12 +14,12 @@ use crate::support::NOW;
 use holdfast::domain::command::{CommandKind, CommandState};
 use holdfast::domain::device::{DeviceState, Ownership};
 use holdfast::domain::id::CommandId;
-use holdfast::domain::message::{ErrorCode, Payload, WipeReceipt};
 use holdfast::domain::object::RepositoryState;
 use holdfast::domain::time::{days, hours, minutes};
 use holdfast::domain::wipe::{WipeAction, WipeState};
 use holdfast::store;
 use holdfast::store::command::Command;
+use holdfast::wire::{ErrorCode, Payload, WipeReceipt};
 use std::time::Duration;
 
 #[test]
@@ -381,7 +381,7 @@ fn an_answer_that_the_wipe_did_not_begin_ends_the_request() {
 
     world.device.report(
         &world.server,
-        vec![holdfast::domain::message::CommandResult {
+        vec![holdfast::wire::CommandResult {
             id: order.id,
             done: false,
             detail: "the agent was stopped before the wipe began; ask again".to_owned(),

@@ -5,7 +5,6 @@ use crate::support::people::{act_as, colleague};
 use crate::support::server::TestServer;
 use holdfast::domain::device::{Changes, DeviceFacts, Encryption, EncryptionFact, Fact, Ownership};
 use holdfast::domain::id::{DeviceId, RestorePointId, UserId, WipeRequestId};
-use holdfast::domain::message::{Command, WIPE_REPORTS, WipeReport, WipedRoot};
 use holdfast::domain::object::{ObjectName, TokenKind};
 use holdfast::domain::role::Role;
 use holdfast::domain::time::{Time, days, hours};
@@ -15,6 +14,7 @@ use holdfast::service::wipe::{self, Ask, Decision, Seen};
 use holdfast::store::device_proof::DeviceProof;
 use holdfast::store::restore_point::RestorePoint;
 use holdfast::store::wipe::WipeRequest;
+use holdfast::wire::{Command, WIPE_REPORTS, WipeReport, WipedRoot};
 use holdfast::{job, secret, store};
 
 pub struct World {

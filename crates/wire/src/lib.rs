@@ -3,15 +3,15 @@
 //! All are JSON. Unknown fields are ignored, so that an older side can talk to
 //! a newer one; a wrong type is an error that names the field. Times are UTC
 //! milliseconds, spans are whole seconds.
-use crate::command::CommandKind;
-use crate::continuity::Brought;
-use crate::device::{DeviceFacts, Ownership, Platform};
-use crate::id::{CommandId, DeviceId, PolicyId, RepositoryId, RestoreId};
-use crate::manifest::ManifestFile;
-use crate::object::ObjectName;
-use crate::restore::{Conflict, Landing};
-use crate::shortfall::Shortfall;
-use crate::time::Time;
+use domain::command::CommandKind;
+use domain::continuity::Brought;
+use domain::device::{DeviceFacts, Ownership, Platform};
+use domain::id::{CommandId, DeviceId, PolicyId, RepositoryId, RestoreId};
+use domain::manifest::ManifestFile;
+use domain::object::ObjectName;
+use domain::restore::{Conflict, Landing};
+use domain::shortfall::Shortfall;
+use domain::time::Time;
 use serde::{Deserialize, Serialize};
 
 /// `POST`: joins a device. Not signed by a known key: `proof` shows that the sender holds the new one.
