@@ -326,12 +326,6 @@ pub async fn stop(handle: ServerHandle) {
     handle.stop(true).await;
 }
 
-/// Makes one crypto provider the default for the whole process. Safe to repeat.
-pub fn install_crypto() {
-    // Fails only if a default is already installed, which is then the same one.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-}
-
 /// Creates a folder that only its owner can look into.
 ///
 /// # Errors
@@ -346,7 +340,7 @@ pub fn make_private_folder(path: &Path) -> anyhow::Result<()> {
 }
 
 fn tls_config(tls: &Tls) -> anyhow::Result<rustls::ServerConfig> {
-    install_crypto();
+    secret::install_crypto();
     let certificates: Vec<_> = CertificateDer::pem_file_iter(&tls.certificate)
         .and_then(Iterator::collect)
         .map_err(|error| anyhow!("reading the certificate {}: {error}", tls.certificate.display()))?;

@@ -1,9 +1,6 @@
 //! Holdfast: device management that proves each device's data can be restored.
 //!
 //! Modules in reading order; ARCHITECTURE.md says which may use which.
-pub use ::{clock, domain, repository, secret, wire};
-pub use secret::seal;
-
 pub mod blob;
 pub mod config;
 pub mod error;
@@ -18,8 +15,6 @@ pub mod service;
 pub mod proof;
 
 pub mod protocol;
-
-pub mod agent;
 
 pub mod web;
 

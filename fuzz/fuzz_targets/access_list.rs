@@ -1,6 +1,6 @@
 //! Access lists as a backup may hold them: what is done to one takes rights away and never adds any.
 #![no_main]
-use holdfast::domain::access_list::AccessList;
+use domain::access_list::AccessList;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|value: &[u8]| {

@@ -1,7 +1,7 @@
 //! Batons as any sender may bring them: a doubt ends by no check-in, and what was answered is answered alike.
 #![no_main]
-use holdfast::domain::continuity::{Brought, Continuity, Doubt, Sender};
-use holdfast::domain::time::Time;
+use domain::continuity::{Brought, Continuity, Doubt, Sender};
+use domain::time::Time;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

@@ -1,6 +1,6 @@
 //! Index files as a device may write them.
 #![no_main]
-use holdfast::repository::{BlobKind, Id, Index};
+use repository::{BlobKind, Id, Index};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|json: &[u8]| {

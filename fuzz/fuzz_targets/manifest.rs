@@ -1,6 +1,6 @@
 //! Lists of files as a device may send them: as stored, and their text.
 #![no_main]
-use holdfast::domain::manifest::{Manifest, Writer, decode_path, encode_path, entries};
+use domain::manifest::{Manifest, Writer, decode_path, encode_path, entries};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

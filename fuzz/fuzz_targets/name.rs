@@ -1,6 +1,6 @@
 //! Names and addresses that strangers type.
 #![no_main]
-use holdfast::domain::name::{address, is_plain, plain};
+use domain::name::{address, is_plain, plain};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

@@ -3,9 +3,9 @@
 //! The first four bytes say where the index ends. The content is sealed with the
 //! repository's key, as a hostile device would.
 #![no_main]
-use holdfast::domain::object::{ObjectKind, ObjectName};
-use holdfast::repository::{Access, Fault, Id, MasterKey, Objects, Repository, parse_header};
-use holdfast::secret::sha256;
+use domain::object::{ObjectKind, ObjectName};
+use repository::{Access, Fault, Id, MasterKey, Objects, Repository, parse_header};
+use secret::sha256;
 use libfuzzer_sys::fuzz_target;
 
 struct Hostile {

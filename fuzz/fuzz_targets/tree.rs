@@ -1,6 +1,6 @@
 //! Folders as a device may write them.
 #![no_main]
-use holdfast::repository::{Tree, TreeReader, encode_name, unescape};
+use repository::{Tree, TreeReader, encode_name, unescape};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|json: &[u8]| {

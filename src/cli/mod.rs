@@ -1,6 +1,5 @@
 //! The command line: one program, many sub-commands.
 mod admin;
-pub mod agent;
 pub mod bench;
 pub mod control;
 pub mod demo;
@@ -14,9 +13,7 @@ mod serve;
 
 use crate::config::Options;
 use crate::proof;
-use anyhow::Context;
 use clap::{Parser, Subcommand};
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -41,7 +38,7 @@ enum Command {
     Admin(admin::AdminCommand),
     /// Enroll this device, back it up, and carry out what the console asks for
     #[command(subcommand)]
-    Agent(agent::AgentCommand),
+    Agent(agent::cli::AgentCommand),
     /// List commands, newest first
     Commands(device::CommandsOptions),
     /// Show one device: proof, facts, policies, restore points, tests and commands
@@ -69,8 +66,8 @@ pub fn main() -> ExitCode {
     let quiet = matches!(arguments.command, Command::Demo(_));
     let usual = if quiet { "warn" } else { "info,actix_server=warn" };
     let outcome = settings(&arguments).and_then(|file| {
-        log_to_stderr(arguments.log.as_deref().or(file.log.as_deref()).unwrap_or(usual))?;
-        crate::app::install_crypto();
+        output::log_to_stderr(arguments.log.as_deref().or(file.log.as_deref()).unwrap_or(usual))?;
+        secret::install_crypto();
         run(arguments, file)
     });
     match outcome {
@@ -90,7 +87,7 @@ fn settings(arguments: &Arguments) -> anyhow::Result<Options> {
 fn run(arguments: Arguments, file: Options) -> anyhow::Result<ExitCode> {
     match arguments.command {
         Command::Admin(command) => admin::run(command, file),
-        Command::Agent(command) => agent::run(&command),
+        Command::Agent(command) => agent::cli::run(&command),
         Command::Commands(options) => device::commands(&options, file),
         Command::Device(options) => device::device(&options, file),
         Command::Devices(options) => device::devices(&options, file),
@@ -99,17 +96,4 @@ fn run(arguments: Arguments, file: Options) -> anyhow::Result<ExitCode> {
         Command::Bench(command) => bench::run(&command),
         Command::Serve(options) => serve::run(options.or(file)),
     }
-}
-
-fn log_to_stderr(filter: &str) -> anyhow::Result<()> {
-    let filter = tracing_subscriber::EnvFilter::try_new(filter)
-        .with_context(|| format!("--log {filter}: write a level such as `info`, or `holdfast=debug`"))?;
-    let colours = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(colours)
-        .with_target(false)
-        .init();
-    Ok(())
 }

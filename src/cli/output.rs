@@ -1,7 +1,5 @@
-//! What the command line writes: a table, a text or JSON for whatever reads it, and a line for the person
-//! beside it.
-use serde::Serialize;
-use std::io::Write;
+//! What the server's command line writes besides what the agent's does: tables.
+pub(super) use agent::cli::output::{log_to_stderr, plain, print, print_json, say, try_print};
 
 /// Columns as wide as their longest cell.
 pub(super) struct Table(Vec<Vec<String>>);
@@ -31,37 +29,7 @@ impl Table {
     }
 }
 
-/// Without control characters: a device's name must not write on the terminal.
-pub(super) fn plain(text: &str) -> String {
-    domain::name::plain(text)
-}
-
-/// Prints, and tolerates a reader that has seen enough (`| head`).
-pub(super) fn print(text: &str) {
-    // A closed pipe is not our failure.
-    let _ = try_print(text);
-}
-
-/// Prints, and says whether anybody still reads.
-pub(super) fn try_print(text: &str) -> std::io::Result<()> {
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.flush()
-}
-
-/// Prints as JSON.
-pub(super) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
-    print(&(serde_json::to_string_pretty(value)? + "\n"));
-    Ok(())
-}
-
 /// Says something beside the output, so that a script reading it is not disturbed.
 pub(super) fn note(text: &str) {
     say(&format!("holdfast: {text}"));
-}
-
-/// Writes a line beside the output.
-pub(super) fn say(line: &str) {
-    // Nobody listens: then nobody needs to know.
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
 }

@@ -1,9 +1,9 @@
 //! One device of the demo: a real agent on a scratch folder, in a thread.
 use super::files;
 use super::scenario::{Device, ScenarioPlatform, Story};
-use crate::agent::progress::{Event, Progress};
-use crate::agent::state::State;
-use crate::agent::{Agent, EnrollRequest, Stop, Surroundings};
+use agent::progress::{Event, Progress};
+use agent::state::State;
+use agent::{Agent, EnrollRequest, Stop, Surroundings};
 use anyhow::{Context, Result};
 use clock::Clock;
 use domain::id::{DeviceId, RepositoryId};

@@ -1,5 +1,5 @@
 //! The people, teams and devices of the demo.
-use crate::agent::platform::{Hardware, Platform, linux::Linux};
+use agent::platform::{Hardware, Platform, linux::Linux};
 use anyhow::{Context, Result};
 use domain::device::{DEMO_SOURCE, DeviceFacts, Encryption, EncryptionFact, Fact, Ownership, Platform as Kind};
 use domain::time::Time;

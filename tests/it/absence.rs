@@ -4,17 +4,17 @@ use crate::support::device::SimDevice;
 use crate::support::people::colleague;
 use crate::support::server::{TestServer, admin};
 use crate::support::visit::{Visit, hidden, text};
-use holdfast::domain::command::CommandKind;
-use holdfast::domain::device::DeviceFacts;
-use holdfast::domain::policy::Requirement;
-use holdfast::domain::role::Role;
-use holdfast::domain::time::{days, hours, minutes};
+use domain::command::CommandKind;
+use domain::device::DeviceFacts;
+use domain::policy::Requirement;
+use domain::role::Role;
+use domain::time::{days, hours, minutes};
 use holdfast::service::command::Ask;
 use holdfast::service::policy::{self, Draft};
 use holdfast::store::backup_attempt::BackupAttempt;
 use holdfast::store::policy::Policy;
-use holdfast::wire::CommandResult;
 use holdfast::{job, service, store};
+use wire::CommandResult;
 
 fn write_policy(server: &TestServer, requirements: Vec<Requirement>) -> Policy {
     let draft = Draft { name: "Basics".to_owned(), team_id: None, requirements };

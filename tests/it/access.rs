@@ -3,7 +3,7 @@ use crate::support::NOW;
 use crate::support::people::{SINCE, person};
 use crate::support::server::{Answer, TestServer};
 use crate::support::visit::{Visit, location, text};
-use holdfast::domain::role::{Permission, Role};
+use domain::role::{Permission, Role};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;

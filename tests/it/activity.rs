@@ -3,7 +3,7 @@ use crate::support::NOW;
 use crate::support::people::colleague;
 use crate::support::visit::{Visit, text};
 use crate::wipe::World;
-use holdfast::domain::role::Role;
+use domain::role::Role;
 
 /// The acts of a CSV file of the history, oldest first.
 fn acts(csv: &str) -> Vec<String> {

@@ -2,11 +2,11 @@
 use crate::agent::Device;
 use crate::support::device::token;
 use crate::support::server::TestServer;
-use holdfast::agent::progress::Event;
-use holdfast::agent::{Agent, EnrollRequest, Stop};
-use holdfast::domain::activity::Action;
-use holdfast::domain::proof::{Level, TestResult};
-use holdfast::domain::time::minutes;
+use agent::progress::Event;
+use agent::{Agent, EnrollRequest, Stop};
+use domain::activity::Action;
+use domain::proof::{Level, TestResult};
+use domain::time::minutes;
 use holdfast::proof::Prover;
 use holdfast::proof::runner::Runner;
 use holdfast::store;

@@ -4,15 +4,15 @@ use crate::support::device::{SimDevice, manifest_of};
 use crate::support::door::name;
 use crate::support::server::{Answer, TestServer};
 use diesel::prelude::*;
-use holdfast::domain::object::{ObjectName, TokenKind};
-use holdfast::domain::time::minutes;
+use domain::object::{ObjectName, TokenKind};
+use domain::time::minutes;
 use holdfast::service::backup::{self, ONLY_REPORTED};
 use holdfast::service::proof;
 use holdfast::store;
 use holdfast::store::repository::Repository;
 use holdfast::store::restore_point::RestorePoint;
 use holdfast::store::schema::repositories;
-use holdfast::wire::{BACKUPS, BackupReport, LeftOut, MANIFESTS, ManifestStored};
+use wire::{BACKUPS, BackupReport, LeftOut, MANIFESTS, ManifestStored};
 
 struct World {
     server: TestServer,

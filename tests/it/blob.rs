@@ -1,12 +1,12 @@
 //! Blobs on a real disk, a full one, and a failing one.
 use crate::support::NOW;
+use domain::id::RepositoryId;
+use domain::object::{ObjectKind, ObjectName};
+use holdfast::blob;
 use holdfast::blob::fs::FsBlobs;
 use holdfast::blob::home::{Identity, Opening};
 use holdfast::blob::piece::{self, Piece};
 use holdfast::blob::{BlobKey, BlobStore};
-use holdfast::domain::id::RepositoryId;
-use holdfast::domain::object::{ObjectKind, ObjectName};
-use holdfast::{blob, secret};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::PermissionsExt;

@@ -3,9 +3,9 @@ use crate::device_page::{add, owner};
 use crate::support::people::colleague;
 use crate::support::server::TestServer;
 use crate::support::visit::{Visit, hidden, location, text};
-use holdfast::domain::command::CommandState;
-use holdfast::domain::id::DeviceId;
-use holdfast::domain::role::Role;
+use domain::command::CommandState;
+use domain::id::DeviceId;
+use domain::role::Role;
 use holdfast::store;
 
 const LOCK: &str = "/devices/lock-commands";
@@ -136,8 +136,7 @@ fn one_by_one_nobody_locks_more_than_twenty_within_an_hour() {
 fn more_than_five_hundred_at_once_are_refused() {
     let server = TestServer::start();
     let visit = Visit::of(&server, owner(&server));
-    let ids: Vec<_> =
-        (0..501).map(|at| DeviceId::generate(holdfast::domain::time::Time::from_millis(at)).to_string()).collect();
+    let ids: Vec<_> = (0..501).map(|at| DeviceId::generate(domain::time::Time::from_millis(at)).to_string()).collect();
     let chosen: Vec<_> = ids.iter().map(|it| ("id", it.as_str())).collect();
 
     assert_eq!(visit.post(LOCK, &chosen).status, 422);

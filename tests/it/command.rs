@@ -2,16 +2,16 @@
 use crate::support::NOW;
 use crate::support::device::SimDevice;
 use crate::support::server::{TestServer, admin};
-use holdfast::domain::command::{CommandKind, CommandState};
-use holdfast::domain::device::DeviceFacts;
-use holdfast::domain::id::CommandId;
-use holdfast::domain::time::{days, minutes};
+use domain::command::{CommandKind, CommandState};
+use domain::device::DeviceFacts;
+use domain::id::CommandId;
+use domain::time::{days, minutes};
 use holdfast::error::Error;
 use holdfast::service::command::{self, Ask};
 use holdfast::store::command::Command;
-use holdfast::wire::{CommandResult, Waiting};
 use holdfast::{job, store};
 use std::time::{Duration, Instant};
+use wire::{CommandResult, Waiting};
 
 fn queue(server: &TestServer, device: &SimDevice, kind: CommandKind, key: Option<&'static str>) -> Command {
     let (id, now) = (device.id(), server.app.clock.now());

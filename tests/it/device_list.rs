@@ -1,12 +1,12 @@
 //! The list of devices against a naive one in memory.
 use crate::support::fleet::{self, Random};
 use crate::support::{NOW, TestDatabase};
-use holdfast::domain::device::{DeviceState, Encryption, Ownership, Platform};
-use holdfast::domain::id::{DeviceId, RestorePointId, TeamId};
-use holdfast::domain::loss::{Amount, Count, Damaged, LossFacts, Part, Point, loss};
-use holdfast::domain::proof::{Grade, TOLERANCE};
-use holdfast::domain::role::Reach;
-use holdfast::domain::time::{Time, days};
+use domain::device::{DeviceState, Encryption, Ownership, Platform};
+use domain::id::{DeviceId, RestorePointId, TeamId};
+use domain::loss::{Amount, Count, Damaged, LossFacts, Part, Point, loss};
+use domain::proof::{Grade, TOLERANCE};
+use domain::role::Reach;
+use domain::time::{Time, days};
 use holdfast::store::device::Device;
 use holdfast::store::device_list::{self, Among, Filter, From, Query, Scores, Sort, View};
 use holdfast::store::device_proof::DeviceProof;

@@ -7,12 +7,12 @@ use crate::support::visit::{Visit, cookie, hidden, location, text};
 use crate::support::{NOW, people};
 use crate::wipe::restore_point;
 use diesel::prelude::*;
-use holdfast::domain::command::{CommandKind, CommandState};
-use holdfast::domain::device::{DeviceFacts, DeviceState, Encryption, Fact, Ownership};
-use holdfast::domain::id::{DeviceId, TeamId, UserId};
-use holdfast::domain::proof::{Retest, TestCause};
-use holdfast::domain::role::Role;
-use holdfast::domain::time::{Time, days, hours};
+use domain::command::{CommandKind, CommandState};
+use domain::device::{DeviceFacts, DeviceState, Encryption, Fact, Ownership};
+use domain::id::{DeviceId, TeamId, UserId};
+use domain::proof::{Retest, TestCause};
+use domain::role::Role;
+use domain::time::{Time, days, hours};
 use holdfast::store::backup_attempt::BackupAttempt;
 use holdfast::store::device::Device;
 use holdfast::store::device_proof::DeviceProof;
@@ -20,9 +20,9 @@ use holdfast::store::device_status::DeviceStatus;
 use holdfast::store::restore_point::RestorePoint;
 use holdfast::store::restore_test::RestoreTest;
 use holdfast::store::schema::{repositories, teams, user_roles};
-use holdfast::wire::{LeftOut, RootAway};
 use holdfast::{service, store};
 use serde_json::json;
+use wire::{LeftOut, RootAway};
 
 type Any = (Device, DeviceStatus, DeviceProof);
 
@@ -354,7 +354,7 @@ fn a_bulk_act_on_all_is_refused_when_other_devices_match_than_were_shown() {
 fn queued(server: &TestServer) -> usize {
     server.read(|conn| {
         let filter = store::command_list::Filter::default();
-        Ok(store::command_list::newest(conn, &filter, &holdfast::domain::role::Reach::All, 99)?.len())
+        Ok(store::command_list::newest(conn, &filter, &domain::role::Reach::All, 99)?.len())
     })
 }
 
@@ -418,7 +418,7 @@ fn a_device_without_a_backup_says_what_starts_the_first_one() {
 
     assert!(page(&visit, &path).contains("No policy requires backups of this device."));
     let (by, now) = (crate::support::server::admin(), server.app.clock.now());
-    let requirements = vec![holdfast::domain::policy::Requirement::BackupEvery { minutes: 60 }];
+    let requirements = vec![domain::policy::Requirement::BackupEvery { minutes: 60 }];
     let draft = service::policy::Draft { name: "Backups".to_owned(), team_id: None, requirements };
     server.act(move |conn| service::policy::add(conn, &by, &draft, now));
 
@@ -432,7 +432,7 @@ fn what_keeps_backups_away_is_on_the_page_and_no_first_one_is_promised() {
     let id = add(&server, "laptop", |_| {});
     let path = format!("/devices/{id}");
     let by = crate::support::server::admin();
-    let requirements = vec![holdfast::domain::policy::Requirement::BackupEvery { minutes: 60 }];
+    let requirements = vec![domain::policy::Requirement::BackupEvery { minutes: 60 }];
     let draft = service::policy::Draft { name: "Backups".to_owned(), team_id: None, requirements };
     server.act(move |conn| service::policy::add(conn, &by, &draft, NOW));
     assert!(page(&visit, &path).contains("The first backup starts"));

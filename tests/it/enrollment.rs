@@ -4,17 +4,18 @@ use crate::support::device::{SimDevice, token};
 use crate::support::people::{act_as, colleague, disable, take_roles};
 use crate::support::server::{TestServer, admin};
 use crate::support::visit::{Visit, text};
-use holdfast::domain::command::{CommandKind, CommandState};
-use holdfast::domain::device::{DeviceFacts, Ownership};
-use holdfast::domain::id::UserId;
-use holdfast::domain::object::RepositoryState;
-use holdfast::domain::role::Role;
-use holdfast::domain::time::{hours, minutes};
+use domain::command::{CommandKind, CommandState};
+use domain::device::{DeviceFacts, Ownership};
+use domain::id::UserId;
+use domain::object::RepositoryState;
+use domain::role::Role;
+use domain::time::{hours, minutes};
 use holdfast::service::command::{self, Ask};
 use holdfast::service::enrollment::{self, TokenDraft};
-use holdfast::wire::{self, Enrolled, RepositoryCredentials};
-use holdfast::{seal, secret, store};
+use holdfast::store;
+use secret::seal;
 use serde_json::json;
+use wire::{self, Enrolled, RepositoryCredentials};
 
 #[test]
 fn a_device_joins_and_only_it_can_open_its_credentials() {

@@ -7,9 +7,9 @@ use crate::support::people::{self, colleague};
 use crate::support::server::TestServer;
 use crate::support::visit::{Visit, location, text};
 use diesel::prelude::*;
-use holdfast::domain::id::EnrollmentTokenId;
-use holdfast::domain::role::{Reach, Role};
-use holdfast::domain::time::days;
+use domain::id::EnrollmentTokenId;
+use domain::role::{Reach, Role};
+use domain::time::days;
 use holdfast::store;
 use holdfast::store::schema::{enrollment_tokens, user_roles};
 
@@ -51,7 +51,7 @@ fn the_page_of_a_token_shows_one_command_that_fetches_checks_and_enrolls() {
     let fetch = |authorization: &str| server.request("GET", PROGRAM, &[("Authorization", authorization)], b"");
 
     let own = std::fs::read("/proc/self/exe").unwrap();
-    let sha256 = hex::encode(holdfast::secret::sha256(&own));
+    let sha256 = hex::encode(secret::sha256(&own));
     let answer = fetch(&format!("Bearer {token}"));
 
     assert!(html.contains(&format!("Authorization: Bearer {token}")) && html.contains(&server.url()), "{html}");

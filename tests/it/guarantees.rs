@@ -1,7 +1,7 @@
 //! `docs/guarantees.md` names every badge, and tests that there are.
-use holdfast::domain::device::DeviceState;
-use holdfast::domain::loss::Part;
-use holdfast::domain::proof::{Grade, Level};
+use domain::device::DeviceState;
+use domain::loss::Part;
+use domain::proof::{Grade, Level};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;

@@ -4,8 +4,8 @@ use crate::access::TABLE;
 use crate::support::people::{SINCE, person};
 use crate::support::visit::{Visit, text};
 use crate::wipe::World;
-use holdfast::domain::guard::{GuardedAct as Act, Told};
-use holdfast::domain::role::Role;
+use domain::guard::{GuardedAct as Act, Told};
+use domain::role::Role;
 use holdfast::store;
 use std::collections::BTreeSet;
 

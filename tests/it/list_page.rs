@@ -4,9 +4,9 @@ use crate::support::fleet;
 use crate::support::people::colleague;
 use crate::support::server::TestServer;
 use crate::support::visit::{Visit, hidden, location, text};
-use holdfast::domain::device::DeviceState;
-use holdfast::domain::role::Role;
-use holdfast::domain::time::days;
+use domain::device::DeviceState;
+use domain::role::Role;
+use domain::time::days;
 use holdfast::store;
 
 const COLUMNS: [&str; 7] =
@@ -103,7 +103,7 @@ fn each_person_keeps_the_columns_that_they_want_to_see() {
     assert_eq!(text(&visit.get("/devices.csv")).lines().next().unwrap().split(',').count(), 24, "a file has all");
 }
 
-fn visit_user(server: &TestServer) -> holdfast::domain::id::UserId {
+fn visit_user(server: &TestServer) -> domain::id::UserId {
     server.read(|conn| Ok(store::user::find_by_email(conn, "owner@example.org")?)).unwrap().id
 }
 

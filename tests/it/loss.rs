@@ -7,11 +7,11 @@ use crate::support::people::colleague;
 use crate::support::server::TestServer;
 use crate::support::visit::{Visit, text};
 use crate::wipe::World;
-use holdfast::domain::device::{Changes, DeviceFacts, DeviceState, Encryption, Fact};
-use holdfast::domain::id::DeviceId;
-use holdfast::domain::loss::{Loss, Part};
-use holdfast::domain::role::{Reach, Role};
-use holdfast::domain::time::{Time, days, minutes};
+use domain::device::{Changes, DeviceFacts, DeviceState, Encryption, Fact};
+use domain::id::DeviceId;
+use domain::loss::{Loss, Part};
+use domain::role::{Reach, Role};
+use domain::time::{Time, days, minutes};
 use holdfast::error::Error;
 use holdfast::service::loss::{self, STORE_AWAY_SINCE};
 use holdfast::store::device_list::{self, Filter, From, Query, Sort, View};
@@ -209,7 +209,7 @@ fn a_folder_that_goes_away_before_delivery_brings_the_wipe_back_to_the_people() 
 
     assert!(answer.commands.is_empty());
     let request = world.find(released.id);
-    assert_eq!(request.state, holdfast::domain::wipe::WipeState::ReviewAgain);
+    assert_eq!(request.state, domain::wipe::WipeState::ReviewAgain);
     assert!(request.state_note.contains("folders without their mark"), "{}", request.state_note);
 }
 

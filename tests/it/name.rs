@@ -4,14 +4,14 @@ use crate::support::people::colleague;
 use crate::support::server::{TestServer, admin};
 use crate::support::visit::{Visit, hidden, text};
 use crate::support::{NOW, SmtpSink};
+use domain::device::{DeviceFacts, Fact};
+use domain::role::{Role, Scope};
 use holdfast::config::Options;
-use holdfast::domain::device::{DeviceFacts, Fact};
-use holdfast::domain::role::{Role, Scope};
 use holdfast::mail::Mailer;
 use holdfast::service::user::Invitation;
-use holdfast::wire::{self, Enroll};
 use holdfast::{job, service, store};
 use std::net::TcpListener;
+use wire::{self, Enroll};
 
 /// What reverses or breaks the line a name is in.
 const STEERING: [&str; 4] = ["a\u{202e}b", "a\u{2028}b", "a\u{2066}b", "a\u{85}b"];
@@ -144,7 +144,7 @@ fn bytes_beyond_ascii_in_front_of_a_proxys_word_hide_nobody() {
             ("X-Forwarded-For", forwarded),
         ];
         server.request("POST", "/sign-in", &headers, body.as_bytes());
-        server.app.clock.advance(holdfast::domain::time::hours(1));
+        server.app.clock.advance(domain::time::hours(1));
     }
 
     let tried = server.read(|conn| Ok(store::activity::all(conn)?));

@@ -6,10 +6,10 @@ use crate::support::people::{self, colleague, person};
 use crate::support::server::TestServer;
 use crate::support::visit::{Visit, text};
 use crate::wipe::restore_point;
-use holdfast::domain::continuity::Doubt;
-use holdfast::domain::proof::{TestCause, TestResult, TestState};
-use holdfast::domain::role::Role;
-use holdfast::domain::time::{days, hours};
+use domain::continuity::Doubt;
+use domain::proof::{TestCause, TestResult, TestState};
+use domain::role::Role;
+use domain::time::{days, hours};
 use holdfast::store::restore_point::RestorePoint;
 use holdfast::store::restore_test::RestoreTest;
 use holdfast::{service, store};
@@ -108,11 +108,11 @@ fn the_first_steps_ask_for_mail_until_a_mail_server_took_one() {
     assert!(is_open());
     server.act(move |conn| service::mail::test(conn, &people::actor(owner), owner, NOW));
     assert!(is_open(), "it only waits");
-    holdfast::job::mail::run_once(server.store(), Some(&mailer), &holdfast::clock::Clock::fixed(NOW)).unwrap();
+    holdfast::job::mail::run_once(server.store(), Some(&mailer), &clock::Clock::fixed(NOW)).unwrap();
     assert_eq!(mailer.sent().len(), 1);
     assert!(!is_open());
     // Finished mails are forgotten; that mail worked is not.
-    let later = holdfast::clock::Clock::fixed(NOW + days(60));
+    let later = clock::Clock::fixed(NOW + days(60));
     holdfast::job::mail::run_once(server.store(), Some(&mailer), &later).unwrap();
     assert!(!is_open());
 }

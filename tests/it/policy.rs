@@ -2,9 +2,9 @@
 use crate::support::NOW;
 use crate::support::device::{SimDevice, token};
 use crate::support::server::{TestServer, admin};
-use holdfast::domain::id::TeamId;
-use holdfast::domain::policy::{Compliance, Requirement};
-use holdfast::domain::time::minutes;
+use domain::id::TeamId;
+use domain::policy::{Compliance, Requirement};
+use domain::time::minutes;
 use holdfast::error::Error;
 use holdfast::service::policy::{self, Draft};
 use holdfast::store;

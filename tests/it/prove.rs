@@ -2,11 +2,11 @@
 use crate::agent::Device;
 use crate::kill::server::{Server, World};
 use crate::support::server::admin;
+use agent::Stop;
+use clock::Clock;
 use diesel::connection::SimpleConnection;
-use holdfast::agent::Stop;
-use holdfast::clock::Clock;
-use holdfast::domain::device::Ownership;
-use holdfast::domain::time::hours;
+use domain::device::Ownership;
+use domain::time::hours;
 use holdfast::service::enrollment::{TokenDraft, make_token};
 use holdfast::service::proof;
 use holdfast::store::Store;

@@ -3,10 +3,10 @@ use crate::device_page::{add, owner};
 use crate::support::people::colleague;
 use crate::support::server::TestServer;
 use crate::support::visit::{Visit, location, text};
-use holdfast::domain::device::DeviceState;
-use holdfast::domain::id::DeviceId;
-use holdfast::domain::role::Role;
-use holdfast::domain::time::{hours, minutes};
+use domain::device::DeviceState;
+use domain::id::DeviceId;
+use domain::role::Role;
+use domain::time::{hours, minutes};
 use holdfast::{job, store};
 
 fn removes(visit: &Visit<'_>, id: DeviceId, name: &str) -> u16 {

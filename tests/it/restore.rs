@@ -7,24 +7,25 @@ use crate::support::visit::{Visit, hidden, location, text};
 use crate::wipe::restore_point;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use domain::activity::{Action, Via};
+use domain::command::CommandState;
+use domain::device::DeviceFacts;
+use domain::id::{RestoreId, TeamId, UserId};
+use domain::manifest::{Manifest, ManifestFile};
+use domain::object::{ObjectKind, ObjectName};
+use domain::restore::{Conflict, FileClass, RestoreState, Selection};
+use domain::role::{Reach, Role};
+use domain::shortfall::{Shortfall, ShortfallKind};
+use domain::time::{Time, hours, minutes};
 use holdfast::blob::BlobKey;
-use holdfast::domain::activity::{Action, Via};
-use holdfast::domain::command::CommandState;
-use holdfast::domain::device::DeviceFacts;
-use holdfast::domain::id::{RestoreId, TeamId, UserId};
-use holdfast::domain::manifest::{Manifest, ManifestFile};
-use holdfast::domain::object::{ObjectKind, ObjectName};
-use holdfast::domain::restore::{Conflict, FileClass, RestoreState, Selection};
-use holdfast::domain::role::{Reach, Role};
-use holdfast::domain::shortfall::{Shortfall, ShortfallKind};
-use holdfast::domain::time::{Time, hours, minutes};
 use holdfast::error::{Error, Result};
 use holdfast::service::restore::{self, Decision, Draft};
 use holdfast::store::restore::Restore;
 use holdfast::store::restore_point::RestorePoint;
-use holdfast::wire::{CommandResult, restore_context};
-use holdfast::wire::{Payload, RestoreFailure, RestoreOrder, RestoreProgress, RestoreResult, RestoreSecret};
-use holdfast::{job, seal, secret, service, store};
+use holdfast::{job, service, store};
+use secret::seal;
+use wire::{CommandResult, restore_context};
+use wire::{Payload, RestoreFailure, RestoreOrder, RestoreProgress, RestoreResult, RestoreSecret};
 
 pub struct World {
     pub server: TestServer,
@@ -446,7 +447,7 @@ fn both_devices_must_be_within_reach_and_the_target_enrolled() {
     let hidden = world.asks_within(world.operator, &world.draft, elsewhere);
     let target = world.target.id();
     world.server.act(move |conn| {
-        use holdfast::domain::device::DeviceState as S;
+        use domain::device::DeviceState as S;
         store::device::set_state(conn, target, 1, (S::Enrolled, S::Wiped), NOW)?;
         Ok(())
     });

@@ -4,17 +4,17 @@
 use crate::agent::{Device, order_restore, points, prover};
 use crate::support::server::TestServer;
 use crate::support::{NOW, skip};
-use holdfast::agent::state::{Credentials, State};
-use holdfast::agent::{Agent, Stop};
-use holdfast::domain::restore::RestoreState;
-use holdfast::domain::shortfall::{Shortfall, ShortfallKind};
-use holdfast::secret::sha256;
+use agent::state::{Credentials, State};
+use agent::{Agent, Stop};
+use domain::restore::RestoreState;
+use domain::shortfall::{Shortfall, ShortfallKind};
 use holdfast::store;
 use holdfast::store::restore::Restore;
 use rustix::fs::{
     AtFlags, CWD, FileType, Gid, Mode, Timespec, Timestamps, Uid, XattrFlags, chmodat, chownat, lgetxattr, linkat,
     llistxattr, lsetxattr, mknodat, symlinkat, utimensat,
 };
+use secret::sha256;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs;

@@ -4,9 +4,9 @@ use crate::support::device::SimDevice;
 use crate::support::people::colleague;
 use crate::support::server::{Answer, TestServer};
 use crate::support::visit::{Visit, location, text};
-use holdfast::domain::role::Role;
-use holdfast::domain::time::minutes;
-use holdfast::domain::wipe::SETTLED;
+use domain::role::Role;
+use domain::time::minutes;
+use domain::wipe::SETTLED;
 use holdfast::{service, store};
 use std::time::Duration;
 

@@ -3,7 +3,7 @@ use crate::support::device::SimDevice;
 use crate::support::people::colleague;
 use crate::support::server::TestServer;
 use crate::support::visit::{Visit, hidden, text};
-use holdfast::domain::role::Role;
+use domain::role::Role;
 use holdfast::store;
 
 #[test]

@@ -4,12 +4,12 @@ use crate::support::device::{SimDevice, post, token};
 use crate::support::server::TestServer;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use holdfast::domain::device::{DeviceFacts, DeviceState};
-use holdfast::domain::time::{days, minutes};
-use holdfast::wire::{self, Enrolled};
-use holdfast::{secret, store};
+use domain::device::{DeviceFacts, DeviceState};
+use domain::time::{days, minutes};
+use holdfast::store;
 use serde_json::{Value, json};
 use std::time::Duration;
+use wire::{self, Enrolled};
 
 fn body(device: &SimDevice) -> Vec<u8> {
     serde_json::to_vec(&device.check_in_message(DeviceFacts::default(), vec![])).unwrap()
@@ -239,7 +239,7 @@ fn unknown_removed_and_wiped_devices_are_told_apart() {
     let device = SimDevice::join(&server);
     let mut stranger = SimDevice::new();
     let mut other: Enrolled = device.enrolled.clone().unwrap();
-    other.device_id = holdfast::domain::id::DeviceId::generate(NOW);
+    other.device_id = domain::id::DeviceId::generate(NOW);
     stranger.enrolled = Some(other);
     let error = |device: &SimDevice| {
         let answer = device.post(&server, wire::CHECK_IN, &body(device));

@@ -1,8 +1,8 @@
 //! The two ways into the database, on both databases.
 use crate::support::{NOW, TestDatabase};
 use diesel::connection::SimpleConnection;
-use holdfast::domain::activity::{Action, Actor, Object};
-use holdfast::domain::time::minutes;
+use domain::activity::{Action, Actor, Object};
+use domain::time::minutes;
 use holdfast::error::Error;
 use holdfast::service::activity::{Act, record, time_ahead};
 use holdfast::store::{self, Conn};

@@ -17,6 +17,12 @@ pub fn generate(prefix: &str) -> Result<String> {
     Ok(format!("{prefix}{}", BASE64_URL_SAFE_NO_PAD.encode(bytes::<32>()?)))
 }
 
+/// Makes aws-lc-rs this process's provider for TLS.
+pub fn install_crypto() {
+    // Fails only if a default is already installed, which is then the same one.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+}
+
 /// Random bytes.
 ///
 /// # Errors

@@ -1,38 +1,38 @@
 //! Clients that write as fast as they are answered, and remember every answer.
 use super::people::{Browser, queue_until, restore_until, wipe_until};
 use super::server::{Server, World};
+use agent::net::client::{Client, Signer};
+use agent::net::door::Door;
+use agent::net::http::Http;
+use agent::platform::{Hardware, Platform};
+use agent::progress::Silent;
+use agent::state::{Credentials, State};
+use agent::{Agent, EnrollRequest, Identity, Stop, Surroundings};
+use clock::Clock;
 use diesel::prelude::*;
-use holdfast::agent::net::client::{Client, Signer};
-use holdfast::agent::net::door::Door;
-use holdfast::agent::net::http::Http;
-use holdfast::agent::platform::{Hardware, Platform};
-use holdfast::agent::progress::Silent;
-use holdfast::agent::state::{Credentials, State};
-use holdfast::agent::{Agent, EnrollRequest, Identity, Stop, Surroundings};
-use holdfast::clock::Clock;
-use holdfast::domain::account::UserState;
-use holdfast::domain::activity::{Actor, ActorKind, Via};
-use holdfast::domain::command::{CommandKind, CommandState};
-use holdfast::domain::device::{DeviceFacts, Fact, Ownership, Platform as Kind};
-use holdfast::domain::id::{CommandId, DeviceId, RestoreId, RestorePointId, UserId, WipeRequestId};
-use holdfast::domain::restore::RestoreState;
-use holdfast::domain::role::{Role, Scope};
-use holdfast::domain::time::{Time, days, hours};
-use holdfast::domain::wipe::WipeState;
+use domain::account::UserState;
+use domain::activity::{Actor, ActorKind, Via};
+use domain::command::{CommandKind, CommandState};
+use domain::device::{DeviceFacts, Fact, Ownership, Platform as Kind};
+use domain::id::{CommandId, DeviceId, RestoreId, RestorePointId, UserId, WipeRequestId};
+use domain::restore::RestoreState;
+use domain::role::{Role, Scope};
+use domain::time::{Time, days, hours};
+use domain::wipe::WipeState;
 use holdfast::service::account::{Origin, open_session};
 use holdfast::service::enrollment::{PROOF_PUBLIC_KEY, TokenDraft, make_token};
 use holdfast::service::wipe::{HOLD_SETTING, LIMIT_SETTING};
+use holdfast::store;
 use holdfast::store::Store;
 use holdfast::store::schema::activity;
 use holdfast::store::user::User;
-use holdfast::wire::{CHECK_IN, CheckIn, CheckInAnswer, Command, CommandResult};
-use holdfast::{secret, store};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::thread::JoinHandle;
+use wire::{CHECK_IN, CheckIn, CheckInAnswer, Command, CommandResult};
 
 const DEVICES: usize = 3;
 
@@ -325,7 +325,7 @@ fn tokens(world: &World) -> Vec<String> {
     store
         .write_blocking(move |conn| -> holdfast::error::Result<()> {
             if store::setting::find(conn, PROOF_PUBLIC_KEY)?.is_none() {
-                let (public, _) = holdfast::seal::generate()?;
+                let (public, _) = secret::seal::generate()?;
                 store::setting::set(conn, PROOF_PUBLIC_KEY, public.as_str(), now)?;
             }
             // A cycle is shorter than any hold that an owner can set.

@@ -1,10 +1,9 @@
 //! People who press buttons as fast as pages answer.
 use super::load::Acknowledged;
 use crate::support::visit::hidden;
-use holdfast::agent::Stop;
-use holdfast::domain::command::CommandKind;
-use holdfast::domain::id::{DeviceId, RestoreId, RestorePointId, WipeRequestId};
-use holdfast::secret;
+use agent::Stop;
+use domain::command::CommandKind;
+use domain::id::{DeviceId, RestoreId, RestorePointId, WipeRequestId};
 use holdfast::web::session::csrf_token;
 
 /// Somebody who is signed in at a server.

@@ -1,14 +1,14 @@
 //! Repositories made by hand, good and hostile.
+use domain::id::{DeviceId, RepositoryId, RestorePointId};
+use domain::manifest::{Header, Manifest, ManifestFile, TAG_PREFIX};
+use domain::object::{ObjectKind, ObjectName};
+use domain::restore_test::TestReport;
 use holdfast::blob::fs::FsBlobs;
 use holdfast::blob::{BlobKey, BlobStore};
-use holdfast::domain::id::{DeviceId, RepositoryId, RestorePointId};
-use holdfast::domain::manifest::{Header, Manifest, ManifestFile, TAG_PREFIX};
-use holdfast::domain::object::{ObjectKind, ObjectName};
-use holdfast::domain::restore_test::TestReport;
 use holdfast::proof::frame::{FailedBefore, TestJob};
 use holdfast::proof::runner::{Ended, Runner, Served, Used};
-use holdfast::repository::{Id, MasterKey};
-use holdfast::secret::sha256;
+use repository::{Id, MasterKey};
+use secret::sha256;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

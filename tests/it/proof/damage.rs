@@ -1,8 +1,8 @@
 //! Stored bytes that are not what they were.
 use super::craft::{Craft, Stored};
 use crate::support::unreadable;
-use holdfast::domain::object::{ObjectKind, ObjectName};
-use holdfast::domain::proof::{Level, TestResult};
+use domain::object::{ObjectKind, ObjectName};
+use domain::proof::{Level, TestResult};
 use holdfast::proof::frame::TestJob;
 use std::fs;
 use std::path::Path;

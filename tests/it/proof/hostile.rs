@@ -1,11 +1,11 @@
 //! Repositories from a malicious device: each ends in a clean "failed".
 use super::craft::{Blob, Craft, name_of};
-use holdfast::domain::object::ObjectKind;
-use holdfast::domain::proof::{Level, TestResult};
-use holdfast::domain::restore_test::TestReport;
+use domain::object::ObjectKind;
+use domain::proof::{Level, TestResult};
+use domain::restore_test::TestReport;
 use holdfast::proof::frame::TestJob;
-use holdfast::repository::Id;
-use holdfast::secret::sha256;
+use repository::Id;
+use secret::sha256;
 use serde_json::json;
 use std::io::Read;
 
@@ -216,7 +216,7 @@ fn rubbish_in_place_of_json_fails_cleanly() {
             let mut job = craft.backup(&[("x", b"text")]);
             let sealed = craft.seal(text.as_bytes());
             if kind == ObjectKind::Config {
-                craft.keep(kind, holdfast::domain::object::ObjectName::config(), sealed);
+                craft.keep(kind, domain::object::ObjectName::config(), sealed);
             } else {
                 let name = craft.keep(kind, name_of(&sealed), sealed);
                 if kind == ObjectKind::Snapshots {

@@ -1,11 +1,11 @@
 //! What is compared with the device's list of files.
 use super::craft::{Craft, name_of};
-use holdfast::domain::id::DeviceId;
-use holdfast::domain::manifest::{Entry, EntryKind, Header, Meta, Writer};
-use holdfast::domain::object::ObjectKind;
-use holdfast::domain::proof::{Level, TestResult};
-use holdfast::domain::restore_test::Beyond;
-use holdfast::secret::sha256;
+use domain::id::DeviceId;
+use domain::manifest::{Entry, EntryKind, Header, Meta, Writer};
+use domain::object::ObjectKind;
+use domain::proof::{Level, TestResult};
+use domain::restore_test::Beyond;
+use secret::sha256;
 
 use crate::support::NOW;
 

@@ -1,6 +1,6 @@
 //! The process itself: what it may, and how its end is judged.
 use super::craft::{Craft, runner};
-use holdfast::domain::proof::TestResult;
+use domain::proof::TestResult;
 use holdfast::proof::child::SUB_COMMAND;
 use holdfast::proof::frame::{self, FromChild};
 use holdfast::proof::runner::{Ended, Runner, Watcher};

@@ -1,20 +1,20 @@
 //! Repositories as real clients write them.
 use super::craft::{Stored, put};
 use crate::support::{NOW, skip};
+use domain::id::{DeviceId, RepositoryId, RestorePointId};
+use domain::manifest::{Header, Manifest, ManifestFile, TAG_PREFIX, encode_path};
+use domain::object::{ObjectKind, ObjectName};
+use domain::proof::{Level, TestResult};
 use holdfast::blob::fs::FsBlobs;
-use holdfast::domain::id::{DeviceId, RepositoryId, RestorePointId};
-use holdfast::domain::manifest::{Header, Manifest, ManifestFile, TAG_PREFIX, encode_path};
-use holdfast::domain::object::{ObjectKind, ObjectName};
-use holdfast::domain::proof::{Level, TestResult};
 use holdfast::proof::frame::{FailedBefore, TestJob};
 use holdfast::proof::runner::Served;
-use holdfast::repository::{Access, Fault, MasterKey, NodeKind, Objects, Repository};
-use holdfast::secret::sha256;
+use repository::{Access, Fault, MasterKey, NodeKind, Objects, Repository};
 use rustic_core::repofile::{KeyFile, MasterKey as RusticKey};
 use rustic_core::{
     BackupOptions, BytesList, ConfigOptions, Credentials, ErrorKind, FileType, Id, KeyOptions, PathList, ReadBackend,
     RepositoryBackends, RepositoryOptions, RusticError, RusticResult, SnapshotOptions, WriteBackend,
 };
+use secret::sha256;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;

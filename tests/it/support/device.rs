@@ -4,15 +4,15 @@ use super::server::{Answer, TestServer, admin};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use holdfast::domain::device::{DeviceFacts, Ownership, Platform};
-use holdfast::domain::id::DeviceId;
-use holdfast::domain::manifest::{Header, Manifest, ManifestFile};
-use holdfast::domain::time::{Time, hours};
+use domain::device::{DeviceFacts, Ownership, Platform};
+use domain::id::DeviceId;
+use domain::manifest::{Header, Manifest, ManifestFile};
+use domain::time::{Time, hours};
 use holdfast::service::enrollment::{self, TokenDraft};
-use holdfast::wire::{self, CheckIn, CheckInAnswer, Claims, CommandResult, Enroll, Enrolled};
-use holdfast::{seal, secret};
+use secret::seal;
 use serde::Serialize;
 use serde_json::{Value, json};
+use wire::{self, CheckIn, CheckInAnswer, Claims, CommandResult, Enroll, Enrolled};
 
 /// Keys, and what the server answered when they joined.
 pub struct SimDevice {

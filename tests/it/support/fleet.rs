@@ -1,8 +1,8 @@
 //! Devices put straight into the database, with any evidence.
 use super::NOW;
-use holdfast::domain::device::{DeviceState, Encryption, Ownership, Platform};
-use holdfast::domain::id::{DeviceId, EnrollmentTokenId, RestorePointId, TeamId};
-use holdfast::domain::time::{Time, days, minutes};
+use domain::device::{DeviceState, Encryption, Ownership, Platform};
+use domain::id::{DeviceId, EnrollmentTokenId, RestorePointId, TeamId};
+use domain::time::{Time, days, minutes};
 use holdfast::store::device::Device;
 use holdfast::store::device_proof::DeviceProof;
 use holdfast::store::device_status::DeviceStatus;

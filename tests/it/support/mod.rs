@@ -13,7 +13,7 @@ pub mod visit;
 pub use database::TestDatabase;
 pub use smtp::SmtpSink;
 
-use holdfast::domain::time::Time;
+use domain::time::Time;
 
 /// A fixed point in time for tests: 2026-11-22 14:06:11 UTC.
 pub const NOW: Time = Time::from_millis(1_795_356_371_000);

@@ -2,11 +2,11 @@
 use super::NOW;
 use super::server::TestServer;
 use diesel::prelude::*;
-use holdfast::domain::account::LinkPurpose;
-use holdfast::domain::activity::{Actor, ActorKind, Via};
-use holdfast::domain::id::UserId;
-use holdfast::domain::role::{Reach, Role};
-use holdfast::domain::time::{Time, days};
+use domain::account::LinkPurpose;
+use domain::activity::{Actor, ActorKind, Via};
+use domain::id::UserId;
+use domain::role::{Reach, Role};
+use domain::time::{Time, days};
 use holdfast::error::Result;
 use holdfast::service::wipe::By;
 use holdfast::store::one_time_link::OneTimeLink;

@@ -1,10 +1,10 @@
 //! A real server on its own port, with its own database and folder.
 use super::{NOW, TestDatabase, gate};
 use actix_web::dev::ServerHandle;
+use clock::Clock;
+use domain::activity::{Actor, ActorKind, Via};
 use holdfast::app::App;
-use holdfast::clock::Clock;
 use holdfast::config::{Config, Options};
-use holdfast::domain::activity::{Actor, ActorKind, Via};
 use holdfast::job;
 use holdfast::mail::{Mailer, Message};
 use holdfast::store::{Conn, Store};

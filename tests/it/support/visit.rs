@@ -1,9 +1,8 @@
 //! A browser without scripts: a cookie, forms, and what a page says.
 use super::server::{Answer, TestServer};
 use diesel::prelude::*;
-use holdfast::domain::id::UserId;
-use holdfast::domain::time::days;
-use holdfast::secret;
+use domain::id::UserId;
+use domain::time::days;
 use holdfast::store::schema::sessions;
 use holdfast::web::session::csrf_token;
 

@@ -4,12 +4,12 @@ use crate::setting;
 use crate::support::NOW;
 use crate::support::people::{act_as, colleague, comes_by_link, person};
 use crate::support::visit::{Visit, text};
+use domain::activity::Actor;
+use domain::id::UserId;
+use domain::role::{Role, Scope};
+use domain::time::{Time, minutes};
+use domain::wipe::WipeState;
 use holdfast::cli::control;
-use holdfast::domain::activity::Actor;
-use holdfast::domain::id::UserId;
-use holdfast::domain::role::{Role, Scope};
-use holdfast::domain::time::{Time, minutes};
-use holdfast::domain::wipe::WipeState;
 use holdfast::error::Result;
 use holdfast::service::{self, freeze, host, wipe};
 use holdfast::store::{self, Conn};
@@ -91,11 +91,11 @@ fn a_looser_guard_does_not_come_into_force_under_a_freeze() {
     };
 
     on_host(&world, freeze::begin);
-    world.server.app.clock.advance(holdfast::domain::wipe::SETTLED);
+    world.server.app.clock.advance(domain::wipe::SETTLED);
     assert_eq!(hold(&world), minutes(10));
     on_host(&world, freeze::end);
     assert_eq!(hold(&world), minutes(10), "the 72 hours begin again");
-    world.server.app.clock.advance(holdfast::domain::wipe::SETTLED);
+    world.server.app.clock.advance(domain::wipe::SETTLED);
     assert_eq!(hold(&world), minutes(1));
 }
 
@@ -158,8 +158,8 @@ fn a_young_organisation_exempts_nobody_but_the_founders_whom_the_host_names() {
     let (old_asker, old_second) = (world.asker, world.second);
     world.server.act(move |conn| {
         for id in [old_asker, old_second] {
-            let gone = holdfast::domain::account::UserState::Disabled;
-            store::user::set_state(conn, id, holdfast::domain::account::UserState::Active, gone)?;
+            let gone = domain::account::UserState::Disabled;
+            store::user::set_state(conn, id, domain::account::UserState::Active, gone)?;
         }
         Ok(())
     });

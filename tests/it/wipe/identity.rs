@@ -3,13 +3,13 @@ use super::world::{World, ask, said};
 use crate::support::device::{SimDevice, token};
 use crate::support::people::{act_as, colleague};
 use crate::support::visit::{Visit, text};
-use holdfast::domain::continuity::{Brought, Doubt};
-use holdfast::domain::device::{DeviceState, Encryption};
-use holdfast::domain::role::Role;
-use holdfast::domain::wipe::{EITHER, WipeState};
+use domain::continuity::{Brought, Doubt};
+use domain::device::{DeviceState, Encryption};
+use domain::role::Role;
+use domain::wipe::{EITHER, WipeState};
 use holdfast::service::wipe;
-use holdfast::wire::{CHECK_IN, CheckInAnswer};
-use holdfast::{secret, store};
+use holdfast::store;
+use wire::{CHECK_IN, CheckInAnswer};
 
 /// One machine: what its disk holds of the shared identity.
 #[derive(Clone, Default)]
@@ -146,7 +146,7 @@ fn enrolling_again_separates_two_machines_and_the_other_one_joins_as_its_own() {
     message.device_generation = Some(old);
     let joined = other.send_enroll(&world.server, &message);
     assert_eq!(joined.status, 200);
-    let joined: holdfast::wire::Enrolled = joined.message();
+    let joined: wire::Enrolled = joined.message();
     assert!(joined.device_id != id);
 }
 

@@ -11,16 +11,16 @@ mod world;
 pub use world::{World, restore_point, said};
 
 use crate::support::NOW;
-use holdfast::domain::command::{CommandKind, CommandState};
-use holdfast::domain::device::{DeviceState, Ownership};
-use holdfast::domain::id::CommandId;
-use holdfast::domain::object::RepositoryState;
-use holdfast::domain::time::{days, hours, minutes};
-use holdfast::domain::wipe::{WipeAction, WipeState};
+use domain::command::{CommandKind, CommandState};
+use domain::device::{DeviceState, Ownership};
+use domain::id::CommandId;
+use domain::object::RepositoryState;
+use domain::time::{days, hours, minutes};
+use domain::wipe::{WipeAction, WipeState};
 use holdfast::store;
 use holdfast::store::command::Command;
-use holdfast::wire::{ErrorCode, Payload, WipeReceipt};
 use std::time::Duration;
+use wire::{ErrorCode, Payload, WipeReceipt};
 
 #[test]
 fn two_people_and_the_hold_wipe_a_device_and_its_backups_stay() {
@@ -120,7 +120,7 @@ fn a_clock_that_jumps_ahead_ends_no_hold() {
 
 #[test]
 fn anyone_stops_it_in_every_state_before_delivery() {
-    type Bring = fn(&World) -> holdfast::domain::id::WipeRequestId;
+    type Bring = fn(&World) -> domain::id::WipeRequestId;
     let states: &[(WipeState, Bring)] = &[
         (WipeState::Requested, |world| world.requested().id),
         (WipeState::Cooling, |world| world.approved(&world.requested()).id),
@@ -381,7 +381,7 @@ fn an_answer_that_the_wipe_did_not_begin_ends_the_request() {
 
     world.device.report(
         &world.server,
-        vec![holdfast::wire::CommandResult {
+        vec![wire::CommandResult {
             id: order.id,
             done: false,
             detail: "the agent was stopped before the wipe began; ask again".to_owned(),

@@ -3,15 +3,15 @@ use super::world::{World, restore_point};
 use crate::support::NOW;
 use crate::support::people::{self, colleague, person};
 use crate::support::visit::{Visit, hidden, location, text};
-use holdfast::domain::command::CommandKind;
-use holdfast::domain::device::{DeviceState, Ownership};
-use holdfast::domain::object::TokenKind;
-use holdfast::domain::role::Role;
-use holdfast::domain::wipe::{WipeAction, WipeState};
+use domain::command::CommandKind;
+use domain::device::{DeviceState, Ownership};
+use domain::object::TokenKind;
+use domain::role::Role;
+use domain::wipe::{WipeAction, WipeState};
 use holdfast::service::wipe::Ask;
 use holdfast::store;
 use holdfast::store::restore_point::RestorePoint;
-use holdfast::wire::Payload;
+use wire::Payload;
 
 fn ask_fields<'a>(token: &'a str, serial: &'a str, consent: &'a str) -> Vec<(&'a str, &'a str)> {
     vec![

@@ -2,12 +2,12 @@
 use super::world::{World, ask};
 use crate::support::NOW;
 use crate::support::people::{SINCE, act_as, act_by, colleague, comes_by_link, disable, person, take_roles};
-use holdfast::domain::activity::Via;
-use holdfast::domain::device::Ownership;
-use holdfast::domain::id::TeamId;
-use holdfast::domain::role::{Reach, Role, Scope};
-use holdfast::domain::time::{days, hours};
-use holdfast::domain::wipe::{SETTLED, WipeAction, WipeState};
+use domain::activity::Via;
+use domain::device::Ownership;
+use domain::id::TeamId;
+use domain::role::{Reach, Role, Scope};
+use domain::time::{days, hours};
+use domain::wipe::{SETTLED, WipeAction, WipeState};
 use holdfast::error::Error;
 use holdfast::service::wipe::{self, Ask, Decision};
 use holdfast::store;

@@ -1,19 +1,15 @@
 //! Facts that got worse go back to the people.
 use super::world::{World, ask, said};
 use crate::support::people::{act_as, disable};
-use holdfast::domain::command::CommandState;
-use holdfast::domain::device::Encryption;
-use holdfast::domain::wipe::WipeState;
+use domain::command::CommandState;
+use domain::device::Encryption;
+use domain::wipe::WipeState;
 use holdfast::error::Error;
 use holdfast::service::wipe::{self, Decision, Seen};
 use holdfast::store;
 use holdfast::store::wipe::WipeRequest;
 
-fn reviews(
-    world: &World,
-    request: &WipeRequest,
-    who: holdfast::domain::id::UserId,
-) -> holdfast::error::Result<WipeRequest> {
+fn reviews(world: &World, request: &WipeRequest, who: domain::id::UserId) -> holdfast::error::Result<WipeRequest> {
     let (ask, id, now) = (ask(&world.facts()), request.id, world.now());
     act_as(&world.server, who, move |conn, by| wipe::review(conn, by, id, &ask, now))
 }

@@ -3,19 +3,19 @@ use crate::support::NOW;
 use crate::support::device::{SimDevice, token};
 use crate::support::people::{act_as, colleague};
 use crate::support::server::TestServer;
-use holdfast::domain::device::{Changes, DeviceFacts, Encryption, EncryptionFact, Fact, Ownership};
-use holdfast::domain::id::{DeviceId, RestorePointId, UserId, WipeRequestId};
-use holdfast::domain::object::{ObjectName, TokenKind};
-use holdfast::domain::role::Role;
-use holdfast::domain::time::{Time, days, hours};
-use holdfast::domain::wipe::{Facts, WipeAction, WipeReason, WipeState};
+use domain::device::{Changes, DeviceFacts, Encryption, EncryptionFact, Fact, Ownership};
+use domain::id::{DeviceId, RestorePointId, UserId, WipeRequestId};
+use domain::object::{ObjectName, TokenKind};
+use domain::role::Role;
+use domain::time::{Time, days, hours};
+use domain::wipe::{Facts, WipeAction, WipeReason, WipeState};
 use holdfast::error::Result;
 use holdfast::service::wipe::{self, Ask, Decision, Seen};
 use holdfast::store::device_proof::DeviceProof;
 use holdfast::store::restore_point::RestorePoint;
 use holdfast::store::wipe::WipeRequest;
-use holdfast::wire::{Command, WIPE_REPORTS, WipeReport, WipedRoot};
-use holdfast::{job, secret, store};
+use holdfast::{job, store};
+use wire::{Command, WIPE_REPORTS, WipeReport, WipedRoot};
 
 pub struct World {
     pub server: TestServer,
@@ -226,7 +226,7 @@ pub fn said(files: i64, encryption: Encryption, now: Time) -> DeviceFacts {
     }
 }
 
-pub fn restore_point(repository: holdfast::domain::id::RepositoryId, device: DeviceId, at: Time) -> RestorePoint {
+pub fn restore_point(repository: domain::id::RepositoryId, device: DeviceId, at: Time) -> RestorePoint {
     let id = RestorePointId::generate(at);
     let snapshot = ObjectName::from_hash(&secret::sha256(id.as_str().as_bytes()));
     RestorePoint {

@@ -1,0 +1,321 @@
+//! The folders a restore is currently in, from the target folder down.
+//!
+//! Each is opened from the one above it, never through a symlink. One that this restore creates is closed to
+//! everybody else until everything in it is written, and gets its own rights and times when it is left, so it
+//! does not matter what these are. An existing one keeps its rights.
+use super::rights::{self, Rights};
+use crate::tree;
+use rustix::fs::{AtFlags, Gid, Mode, OFlags, Stat, Uid, fchmod, fstat};
+use rustix::io::Errno;
+use std::ffi::{CStr, CString};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+/// The longest name of a file.
+pub const LONGEST: usize = 255;
+/// The mode of a folder from its creation until it is left. The sticky bit has no effect on it, but tells a
+/// resumed restore which folders it made itself.
+const UNDER_WAY: u32 = 0o1700;
+/// Handles are kept for the innermost folders, and above them for one in this many, so that no depth uses them
+/// up.
+const HANDLES: usize = 32;
+
+/// What a folder in the backup had.
+#[derive(Debug, Clone)]
+pub struct Known {
+    name: Vec<u8>,
+    path: String,
+    rights: Rights,
+}
+
+/// What a folder was left with, to be reported.
+#[derive(Debug)]
+pub enum Left {
+    /// This restore made it, and could not give it everything.
+    Short(String, Vec<domain::shortfall::ShortfallKind>),
+    /// It was already there, with different rights.
+    Existing(String),
+    /// It could not be reopened.
+    Lost(String, String),
+}
+
+struct Level {
+    name: CString,
+    dir: Option<OwnedFd>,
+    id: (u64, u64),
+    is_ours: bool,
+    /// Its own rights, if they were temporarily widened.
+    give_back: Option<u32>,
+    is_written: bool,
+    known: Option<Known>,
+}
+
+/// The path from the target folder to where the restore is writing.
+pub struct Folders {
+    root: OwnedFd,
+    /// The owner of the target folder, and so of the folders made above what was backed up.
+    owner: (u32, u32),
+    root_known: Option<Known>,
+    is_root_written: bool,
+    open: Vec<Level>,
+    /// The folders of the backup the walk is in, by depth.
+    known: Vec<Option<Known>>,
+    pub left: Vec<Left>,
+}
+
+impl Folders {
+    /// # Errors
+    /// When the target folder cannot be examined.
+    pub fn new(root: OwnedFd) -> io::Result<Self> {
+        let stat = fstat(&root)?;
+        Ok(Self {
+            root,
+            owner: (stat.st_uid, stat.st_gid),
+            root_known: None,
+            is_root_written: false,
+            open: Vec::new(),
+            known: Vec::new(),
+            left: Vec::new(),
+        })
+    }
+
+    /// Records what a folder in the backup had, before anything in it arrives.
+    pub fn know(&mut self, names: &[Vec<u8>], path: String, rights: Rights) {
+        let known = |name: &[u8]| Known { name: name.to_vec(), path, rights };
+        match names.split_last() {
+            None => self.root_known = Some(known(b"")),
+            Some((name, above)) => {
+                self.known.resize_with(above.len(), || None);
+                self.known.push(Some(known(name)));
+            }
+        }
+    }
+
+    /// Goes to a folder, creating what is missing on the way.
+    ///
+    /// # Errors
+    /// When something else is in the way, such as a symlink, or the disk refuses.
+    pub fn enter(&mut self, names: &[Vec<u8>]) -> io::Result<()> {
+        let same = self.open.iter().zip(names).take_while(|(level, name)| level.name.to_bytes() == *name).count();
+        while self.open.len() > same {
+            self.leave()?;
+        }
+        names.iter().skip(same).try_for_each(|name| self.push(name))
+    }
+
+    /// The folder that was entered.
+    ///
+    /// # Errors
+    /// When it cannot be reopened.
+    pub fn here(&mut self) -> io::Result<BorrowedFd<'_>> {
+        let depth = self.open.len();
+        if self.open.last().is_some_and(|it| it.dir.is_none()) {
+            let dir = self.reopen(depth)?;
+            if let Some(level) = self.open.last_mut() {
+                level.dir = Some(dir);
+            }
+        }
+        Ok(self.open.last().and_then(|it| it.dir.as_ref()).unwrap_or(&self.root).as_fd())
+    }
+
+    /// Notes that something was created in the folder that was entered.
+    pub fn wrote(&mut self) {
+        match self.open.last_mut() {
+            Some(level) => level.is_written = true,
+            None => self.is_root_written = true,
+        }
+    }
+
+    /// Opens a folder below the target folder without moving there.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn open(&self, names: &[Vec<u8>]) -> io::Result<OwnedFd> {
+        let same = self.open.iter().zip(names).take_while(|(level, name)| level.name.to_bytes() == *name).count();
+        let mut dir = self.reopen(same)?;
+        for name in names.iter().skip(same) {
+            dir = tree::open_child(dir.as_fd(), &checked(name)?)?;
+        }
+        Ok(dir)
+    }
+
+    /// Leaves all folders and flushes them to disk.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn finish(&mut self) -> io::Result<()> {
+        while !self.open.is_empty() {
+            self.leave()?;
+        }
+        if let Some(known) = self.root_known.take() {
+            self.close_existing(None, known, self.is_root_written);
+        }
+        Ok(rustix::fs::fsync(&self.root)?)
+    }
+
+    fn push(&mut self, name: &[u8]) -> io::Result<()> {
+        let depth = self.open.len();
+        let name = checked(name)?;
+        let here = self.here()?;
+        let is_new = match rustix::fs::mkdirat(here, &name, Mode::from_raw_mode(UNDER_WAY)) {
+            Ok(()) => true,
+            Err(Errno::EXIST) => false,
+            Err(error) => return Err(said(error)),
+        };
+        let (dir, stat, give_back) = open_folder(here, &name)?;
+        if is_new {
+            self.wrote();
+        }
+        let known = self.known.get(depth).and_then(Option::as_ref).filter(|it| it.name == name.to_bytes()).cloned();
+        // Even right after it was made: whoever owns the parent folder may have replaced it.
+        let is_ours = stat.st_mode & 0o5777 == UNDER_WAY && stat.st_uid == rustix::process::geteuid().as_raw();
+        self.open.push(Level {
+            name,
+            dir: Some(dir),
+            id: (stat.st_dev, stat.st_ino),
+            is_ours,
+            give_back,
+            is_written: false,
+            known,
+        });
+        // The handle that is now one too many.
+        if let Some(old) = self.open.len().checked_sub(HANDLES + 1)
+            && old % HANDLES != 0
+            && let Some(level) = self.open.get_mut(old)
+        {
+            level.dir = None;
+        }
+        Ok(())
+    }
+
+    /// Reopens the folder at a depth, from the nearest open one above it.
+    fn reopen(&self, depth: usize) -> io::Result<OwnedFd> {
+        let levels = self.open.get(..depth).unwrap_or_default();
+        let from = levels.iter().rposition(|it| it.dir.is_some());
+        let nearest = from.and_then(|at| levels.get(at)).and_then(|it| it.dir.as_ref()).unwrap_or(&self.root);
+        let mut dir = nearest.try_clone()?;
+        for level in levels.iter().skip(from.map_or(0, |it| it + 1)) {
+            dir = tree::open_child(dir.as_fd(), &level.name)?;
+            let stat = fstat(&dir)?;
+            if (stat.st_dev, stat.st_ino) != level.id {
+                return Err(io::Error::other("a folder on the way was replaced while the restore ran"));
+            }
+        }
+        Ok(dir)
+    }
+
+    fn leave(&mut self) -> io::Result<()> {
+        let opened = self.here().and_then(|it| it.try_clone_to_owned());
+        let Some(mut level) = self.open.pop() else { return Ok(()) };
+        let dir = match opened {
+            Ok(dir) => dir,
+            Err(error) => {
+                let path = level.known.map_or_else(|| level.name.to_string_lossy().into_owned(), |it| it.path);
+                self.left.push(Left::Lost(path, error.to_string()));
+                return Ok(());
+            }
+        };
+        match (level.is_ours, level.known.take()) {
+            (true, Some(known)) => {
+                let short = rights::apply(dir.as_fd(), &known.rights);
+                if !short.is_empty() {
+                    self.left.push(Left::Short(known.path, short));
+                }
+            }
+            (true, None) => {
+                let (uid, gid) = self.owner;
+                let _ = rustix::fs::fchown(&dir, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
+                fchmod(&dir, Mode::RWXU)?;
+            }
+            (false, Some(known)) => {
+                if let Some(mode) = level.give_back {
+                    fchmod(&dir, Mode::from_raw_mode(mode))?;
+                }
+                self.close_existing(Some(dir.as_fd()), known, level.is_written);
+            }
+            (false, None) => {
+                if let Some(mode) = level.give_back {
+                    fchmod(&dir, Mode::from_raw_mode(mode))?;
+                }
+            }
+        }
+        Ok(rustix::fs::fsync(&dir)?)
+    }
+
+    /// A folder that was already there keeps its rights. Its time changed if something was created in it, and
+    /// is put back.
+    fn close_existing(&mut self, dir: Option<BorrowedFd<'_>>, known: Known, is_written: bool) {
+        let dir = dir.unwrap_or(self.root.as_fd());
+        let differs = known.rights.differ_from(dir);
+        let short = if is_written && !rights::keep_time(dir, &known.rights) {
+            vec![domain::shortfall::ShortfallKind::Time]
+        } else {
+            Vec::new()
+        };
+        if differs {
+            self.left.push(Left::Existing(known.path.clone()));
+        }
+        if !short.is_empty() {
+            self.left.push(Left::Short(known.path, short));
+        }
+    }
+}
+
+/// Opens a folder; if it is ours but closed to us, it temporarily gets the owner's rights.
+fn open_folder(above: BorrowedFd<'_>, name: &CStr) -> io::Result<(OwnedFd, Stat, Option<u32>)> {
+    let in_the_way = |error: io::Error| {
+        io::Error::other(format!(
+            "something other than a folder is in the way: \
+     {error}"
+        ))
+    };
+    let opened = tree::open_child(above, name);
+    let dir = match opened {
+        Ok(dir) => dir,
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            rustix::fs::openat(above, name, flags, Mode::empty())?
+        }
+        Err(error) => return Err(in_the_way(error)),
+    };
+    let stat = fstat(&dir)?;
+    let euid = rustix::process::geteuid();
+    if euid.is_root() || stat.st_uid != euid.as_raw() || stat.st_mode & 0o700 == 0o700 {
+        return Ok((tree::open_child(above, name)?, stat, None));
+    }
+    let had = stat.st_mode & 0o7777;
+    open_up(&dir, had | 0o700)?;
+    let again = tree::open_child(above, name)?;
+    let same = fstat(&again)?;
+    if (same.st_dev, same.st_ino) != (stat.st_dev, stat.st_ino) {
+        return Err(io::Error::other("the folder was replaced while the restore ran"));
+    }
+    Ok((again, stat, Some(had)))
+}
+
+/// Sets the permission bits of something that is open only as a path.
+pub fn open_up(file: &OwnedFd, mode: u32) -> io::Result<()> {
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    Ok(rustix::fs::chmodat(rustix::fs::CWD, path, Mode::from_raw_mode(mode), AtFlags::empty())?)
+}
+
+/// A valid name: not empty, not `.` or `..`, without `/` or NUL.
+pub fn checked(name: &[u8]) -> io::Result<CString> {
+    if name.is_empty() || name == b"." || name == b".." || name.contains(&b'/') || name.len() > LONGEST {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "no file can have this name here"));
+    }
+    Ok(CString::new(name)?)
+}
+
+/// The system's refusal in words that say what may be wrong.
+pub fn said(error: Errno) -> io::Error {
+    match error {
+        Errno::PERM => io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            "the system does not permit it; if the folder is marked as immutable (lsattr), remove that mark (chattr \
+             -i)",
+        ),
+        Errno::ROFS => io::Error::new(io::ErrorKind::ReadOnlyFilesystem, "the disk is mounted read-only"),
+        other => other.into(),
+    }
+}

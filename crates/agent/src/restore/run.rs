@@ -1,0 +1,174 @@
+//! One restore under way: from the walk through the backup to the target folders.
+use super::source::Remote;
+use super::target::Targets;
+use super::writer::Written;
+use super::{Agent, Event};
+use crate::net::backoff::Stop;
+use crate::net::client::CallError;
+use domain::manifest::ManifestFile;
+use domain::restore::Chosen;
+use domain::shortfall::{self, ShortfallKind};
+use repository::{Access, Entry, Fault, Id, MasterKey, NodeKind, Repository};
+use std::collections::BTreeSet;
+use std::io::{Error, ErrorKind};
+use std::time::{Duration, Instant};
+use wire::{RESTORES, RestoreFailure, RestoreOrder, RestoreProgress, RestoreResult};
+
+const PROGRESS_EVERY: Duration = Duration::from_secs(1);
+
+pub struct Run<'a> {
+    pub agent: &'a Agent,
+    pub order: &'a RestoreOrder,
+    pub stop: &'a Stop,
+    pub chosen: Chosen<'a>,
+    pub targets: Targets,
+    pub result: RestoreResult,
+    pub last: Option<Instant>,
+}
+
+type Reader<'a> = Repository<&'a mut Remote>;
+
+impl Run<'_> {
+    pub fn run(mut self, remote: &mut Remote, key: MasterKey, access: Access) -> Result<RestoreResult, Fault> {
+        let mut repository = Repository::open(remote, key, access)?;
+        let snapshot = repository.snapshot(&self.order.snapshot)?;
+        let roots: BTreeSet<Vec<u8>> =
+            snapshot.paths.clone().unwrap_or_default().into_iter().map(String::into_bytes).collect();
+        let mut walk = repository.walk(snapshot.tree);
+        while let Some(met) = walk.next(&mut repository) {
+            if self.stop.is_stopped() {
+                return Err(Fault::Unavailable("the restore was stopped".to_owned()));
+            }
+            match met {
+                Err(it) if it.fault.is_fatal() => return Err(it.fault),
+                Err(it) => self.fail(it.path, it.fault.to_string()),
+                Ok(entry) => self.restore(&mut repository, &entry, &roots)?,
+            }
+        }
+        let (short, lost) = self.targets.finish().map_err(|error| Fault::Write(error.to_string()))?;
+        short.into_iter().for_each(|it| shortfall::add(&mut self.result.shortfalls, it));
+        lost.into_iter().for_each(|(path, reason)| self.fail(path, reason));
+        self.tell(true);
+        self.agent.note(Event::Done);
+        self.result.files.sort_unstable();
+        Ok(self.result)
+    }
+
+    fn restore(&mut self, repository: &mut Reader<'_>, entry: &Entry, roots: &BTreeSet<Vec<u8>>) -> Result<(), Fault> {
+        let path = entry.spelled();
+        let is_chosen = self.chosen.covers(&path);
+        match &entry.node.kind {
+            // The folders above what was backed up are not part of it.
+            NodeKind::Folder { .. } if !roots.iter().any(|root| is_in(&entry.path, root)) => Ok(()),
+            NodeKind::Folder { .. } => {
+                let known = self.targets.know(entry);
+                if !is_chosen {
+                    return Ok(());
+                }
+                match known.and_then(|()| self.targets.folder(entry)) {
+                    Ok(()) => Ok(()),
+                    Err(error) => self.refused(path, &error),
+                }
+            }
+            _ if !is_chosen => Ok(()),
+            NodeKind::Symlink { target } => {
+                let made = self.targets.symlink(entry, target);
+                self.wrote(path, made, None)
+            }
+            NodeKind::Other(kind) => self.other(path, entry, kind),
+            NodeKind::File { content, .. } => {
+                let (written, fault) = self.file(repository, entry, content);
+                self.wrote(path, written, fault)
+            }
+        }
+    }
+
+    fn file(
+        &mut self,
+        repository: &mut Reader<'_>,
+        entry: &Entry,
+        content: &[Id],
+    ) -> (std::io::Result<Written>, Option<Fault>) {
+        let mut fault = None;
+        let written = self.targets.file(entry, content, &mut |out| {
+            repository.copy(content, out).map(|_| ()).map_err(|it| {
+                let text = it.to_string();
+                fault = Some(it);
+                Error::other(text)
+            })
+        });
+        (written, fault)
+    }
+
+    /// What is not data: if it is not made, that is reported, but is not a failure.
+    fn other(&mut self, path: String, entry: &Entry, kind: &str) -> Result<(), Fault> {
+        let not_made = match kind {
+            "fifo" => match self.targets.pipe(entry) {
+                Err(error) if is_full(&error) => return self.refused(path, &error),
+                Err(_) => ShortfallKind::Pipe,
+                made @ Ok(_) => return self.wrote(path, made, None),
+            },
+            "socket" => ShortfallKind::Socket,
+            // Never: whoever can open it reaches the hardware behind it.
+            "dev" | "chardev" => ShortfallKind::Device,
+            _ => ShortfallKind::Unknown,
+        };
+        shortfall::note(&mut self.result.shortfalls, not_made, &path);
+        Ok(())
+    }
+
+    fn wrote(&mut self, path: String, written: std::io::Result<Written>, fault: Option<Fault>) -> Result<(), Fault> {
+        match (written, fault) {
+            (Ok(Written::File { size, sha256, beside }), _) => {
+                if beside {
+                    self.result.kept.push(path.clone());
+                }
+                self.result.files.push(ManifestFile { path, size, sha256 });
+                self.tell(false);
+            }
+            (Ok(Written::Made { beside: false }), _) => {}
+            (Ok(Written::Made { beside: true } | Written::Kept), _) => self.result.kept.push(path),
+            (Err(_), Some(fault @ (Fault::Unavailable(_) | Fault::Limit(_)))) => return Err(fault),
+            (Err(error), _) => return self.refused(path, &error),
+        }
+        Ok(())
+    }
+
+    /// A full disk ends the restore; any other refusal concerns only this entry.
+    fn refused(&mut self, path: String, error: &Error) -> Result<(), Fault> {
+        if is_full(error) {
+            return Err(Fault::Write("the disk is full; free some space and order the restore again".to_owned()));
+        }
+        self.fail(path, error.to_string());
+        Ok(())
+    }
+
+    fn fail(&mut self, path: String, reason: String) {
+        self.result.failures.push(RestoreFailure { path, reason });
+    }
+
+    /// Tells the server and whoever watches, at most once a second.
+    fn tell(&mut self, is_end: bool) {
+        if !is_end && self.last.is_some_and(|it| it.elapsed() < PROGRESS_EVERY) {
+            return;
+        }
+        self.last = Some(Instant::now());
+        let (files, total) = (self.result.files.len() as u64, self.order.file_count);
+        self.agent.note(Event::Restored { files, total });
+        let progress = RestoreProgress { restored_count: files, file_count: total };
+        let path = format!("{RESTORES}/{}/progress", self.order.restore_id);
+        let told: Result<(), CallError> = self.agent.client.tell(&path, &progress);
+        if let Err(error) = told {
+            // The result repeats all of this.
+            tracing::debug!("progress of the restore: {error}");
+        }
+    }
+}
+
+fn is_full(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+}
+
+fn is_in(path: &[u8], folder: &[u8]) -> bool {
+    path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+}

@@ -1,0 +1,139 @@
+//! Where restored entries go: in place if this device gets its own data back and protects the same folder,
+//! otherwise into a separate folder inside its first protected one.
+use super::content::Content;
+use super::writer::{Item, Manner, Writer, Written};
+use crate::state::{ProtectedRoot, RestoreJournal};
+use crate::{protect, tree};
+use anyhow::{Context, Result, bail};
+use domain::manifest::encode_path;
+use domain::restore::Landing;
+use domain::shortfall::{self, Shortfall};
+use domain::words;
+use repository::{Entry, Id};
+use rustix::fs::{FileType, fstat};
+use rustix::io::Errno;
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+/// Folders that could not be kept, each with the reason.
+type Lost = Vec<(String, String)>;
+
+/// The protected folders, open for writing.
+pub struct Targets {
+    roots: Vec<(Vec<u8>, Writer)>,
+    /// Such as `restored-2026-11-22`.
+    folder: Vec<u8>,
+    landing: Landing,
+}
+
+impl Targets {
+    /// # Errors
+    /// When a protected folder is no longer there, or has too little space.
+    pub fn open(roots: &[ProtectedRoot], journal: &RestoreJournal, landing: Landing) -> Result<Self> {
+        let order = &journal.order;
+        let day: String = journal.begun_at.iso().chars().take(10).collect();
+        let mut opened = Vec::new();
+        let mut folder = None;
+        for root in roots {
+            let dir = protect::open_marked(root)?;
+            let free = rustix::fs::fstatvfs(&dir).map(|it| it.f_bavail.saturating_mul(it.f_frsize));
+            if free.is_ok_and(|free| free < order.size_bytes) {
+                let size = words::bytes(order.size_bytes);
+                bail!("{} has too little free space for {size}; free some and order the restore again", root.path);
+            }
+            if folder.is_none() {
+                folder = Some(own_folder(dir.as_fd(), &day).with_context(|| root.path.clone())?);
+            }
+            let manner =
+                Manner { restore: order.restore_id.to_string(), day: day.clone(), conflict: order.conflict, landing };
+            opened.push((root.path.clone().into_bytes(), Writer::new(dir, manner)?));
+        }
+        let folder = folder.context("this device protects no folder to restore into")?;
+        Ok(Self { roots: opened, folder, landing })
+    }
+
+    /// The writer for an absolute path in the restore point, and the names below its folder.
+    fn place(&mut self, path: &[u8]) -> io::Result<(&mut Writer, Vec<Vec<u8>>)> {
+        let rest = |root: &[u8]| match path.strip_prefix(root) {
+            Some([]) => Some(&[][..]),
+            Some([b'/', rest @ ..]) => Some(rest),
+            _ => None,
+        };
+        let split =
+            |it: &[u8]| it.split(|byte| *byte == b'/').filter(|it| !it.is_empty()).map(<[u8]>::to_vec).collect();
+        let same = match self.landing {
+            Landing::InPlace => self.roots.iter().position(|(root, _)| rest(root).is_some()),
+            Landing::Beside => None,
+        };
+        let at = same.unwrap_or(0);
+        let (root, writer) = self.roots.get_mut(at).ok_or_else(|| io::Error::other("no protected folder"))?;
+        let names: Vec<Vec<u8>> = match same {
+            Some(_) => split(rest(root).unwrap_or_default()),
+            None => std::iter::once(self.folder.clone()).chain(split(path)).collect(),
+        };
+        Ok((writer, names))
+    }
+
+    fn at<T>(&mut self, entry: &Entry, act: impl FnOnce(&mut Writer, Item<'_>) -> T) -> io::Result<T> {
+        let (writer, names) = self.place(&entry.path)?;
+        let path = encode_path(&entry.path);
+        Ok(act(writer, Item { names: &names, path: &path, node: &entry.node }))
+    }
+
+    /// Records what a folder in the backup had, before anything in it is written.
+    pub fn know(&mut self, entry: &Entry) -> io::Result<()> {
+        self.at(entry, Writer::know)
+    }
+
+    pub fn folder(&mut self, entry: &Entry) -> io::Result<()> {
+        self.at(entry, Writer::folder)?
+    }
+
+    pub fn symlink(&mut self, entry: &Entry, target: &[u8]) -> io::Result<Written> {
+        self.at(entry, |writer, item| writer.symlink(item, target))?
+    }
+
+    pub fn pipe(&mut self, entry: &Entry) -> io::Result<Written> {
+        self.at(entry, Writer::pipe)?
+    }
+
+    pub fn file(&mut self, entry: &Entry, chunks: &[Id], content: Content<'_>) -> io::Result<Written> {
+        self.at(entry, |writer, item| writer.file(item, chunks, content))?
+    }
+
+    /// Gives the last folders their rights and flushes them to disk. Returns what came back different, and the
+    /// folders that were lost on the way.
+    pub fn finish(&mut self) -> io::Result<(Vec<Shortfall>, Lost)> {
+        let (mut all, mut lost) = (Vec::new(), Vec::new());
+        for (_, writer) in &mut self.roots {
+            writer.finish()?;
+            let (short, gone) = writer.take_told();
+            short.into_iter().for_each(|it| shortfall::add(&mut all, it));
+            lost.extend(gone);
+        }
+        Ok((all, lost))
+    }
+}
+
+/// The name of the folder for what does not come back in place. A folder from the same day is reused if only
+/// its owner can look into it: the restored data may belong to somebody whom its own rights do not protect
+/// here.
+fn own_folder(root: BorrowedFd<'_>, day: &str) -> io::Result<Vec<u8>> {
+    let owner = fstat(root)?.st_uid;
+    let euid = rustix::process::geteuid().as_raw();
+    for number in 1..100 {
+        let name = if number == 1 { format!("restored-{day}") } else { format!("restored-{day}-{number}") };
+        match tree::stat(root, &CString::new(name.as_str())?) {
+            Err(Errno::NOENT) => return Ok(name.into_bytes()),
+            Err(error) => return Err(error.into()),
+            Ok(it) => {
+                let is_folder = FileType::from_raw_mode(it.st_mode) == FileType::Directory;
+                if is_folder && it.st_mode & 0o077 == 0 && (it.st_uid == owner || it.st_uid == euid) {
+                    return Ok(name.into_bytes());
+                }
+            }
+        }
+    }
+    Err(io::Error::other("there are too many restore folders from this day; move some away"))
+}
