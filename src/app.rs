@@ -81,7 +81,7 @@ impl App {
         if !store.is_read_only() {
             let (url, now) = (config.public_url.clone(), clock.now());
             store
-                .write_blocking(move |conn| service::setting::set_public_url(conn, &url, now))
+                .write_blocking(move |conn| service::installation::set_public_url(conn, &url, now))
                 .context("keeping the server's address")?;
         }
         let wake = Wake::new();

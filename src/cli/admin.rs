@@ -2,17 +2,17 @@
 //!
 //! While the server runs, it does the writing, asked through its control socket; otherwise this process takes
 //! the data folder's lock and writes itself. Both ways end in [`execute`].
-use crate::cli::control::{self, Answer, Request};
+use crate::cli::control::{self, Answer, HostAct, Request};
 use crate::cli::device::ReadOptions;
-use crate::cli::host::{self, FounderCommand, HostAct, SessionsCommand};
+use crate::cli::host::{self, FounderCommand, SessionsCommand};
 use crate::cli::lock::{Lock, refuse_read_only};
 use crate::cli::output::{Table, print, print_json};
 use crate::cli::proof_key::ProofKeyCommand;
+use crate::cli::write::{WriteOptions, find};
 use crate::config::{Config, Options};
 use crate::error::{Error, Result as Done};
 use crate::service::user::Invitation;
-use crate::service::{account, api_token, proof, setting, user};
-use crate::store::user::User;
+use crate::service::{api_token, installation, proof, set_up, user};
 use crate::store::{self, Conn, Database, Store};
 use anyhow::anyhow;
 use clock::Clock;
@@ -22,7 +22,6 @@ use domain::id::ApiTokenId;
 use domain::role::{Role, Scope};
 use domain::time::Time;
 use serde::Serialize;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// What an administrator of the machine may do.
@@ -120,20 +119,6 @@ pub enum TokenCommand {
         #[command(flatten)]
         write: WriteOptions,
     },
-}
-
-/// Where the data is.
-#[derive(Debug, clap::Args)]
-pub struct WriteOptions {
-    /// Folder of the server's data
-    #[arg(long, value_name = "DIR", env = "HOLDFAST_DATA")]
-    data: Option<PathBuf>,
-    /// SQLite file, or `postgres://USER@HOST/NAME` [default: DATA/holdfast.db]
-    #[arg(long, value_name = "URL", env = "HOLDFAST_DATABASE", hide_env_values = true)]
-    database: Option<String>,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
 }
 
 fn role(text: &str) -> Result<Role, String> {
@@ -255,11 +240,11 @@ pub fn execute(store: &Store, actor: &Actor, public_url: &str, request: Request,
 fn act(conn: &mut Conn, actor: &Actor, public_url: &str, request: Request, clock: &Clock) -> Done<Answer> {
     let now = clock.now();
     // What the server was started with; this process only knows its own defaults.
-    let public_url = setting::public_url(conn)?.unwrap_or_else(|| public_url.to_owned());
+    let public_url = installation::public_url(conn)?.unwrap_or_else(|| public_url.to_owned());
     let everywhere = |roles: Vec<Role>| roles.into_iter().map(|it| (it, Scope::Organisation)).collect::<Vec<_>>();
     Ok(match request {
         Request::SetupLink => {
-            let path = account::make_setup_link(conn, actor, now)?;
+            let path = set_up::make_setup_link(conn, actor, now)?;
             Answer::Link {
                 message: "Open this to create the owner's account:".to_owned(),
                 url: format!("{public_url}{path}"),
@@ -298,10 +283,6 @@ fn act(conn: &mut Conn, actor: &Actor, public_url: &str, request: Request, clock
             Answer::Done { message: "The token was revoked.".to_owned() }
         }
     })
-}
-
-pub(super) fn find(conn: &mut Conn, email: &str) -> Done<User> {
-    store::user::find_by_email(conn, email)?.ok_or(Error::NotFound("user; `admin user list` shows them"))
 }
 
 #[derive(Serialize)]

@@ -4,7 +4,6 @@
 //! One JSON line asks, one JSON line answers, then the connection ends. The
 //! socket is in the data folder with mode 0600; the server also asks the
 //! kernel who is at the other end and answers only itself and root.
-use crate::cli::host::HostAct;
 use crate::wake::Wake;
 use anyhow::{Context, anyhow};
 use domain::activity::{Actor, ActorKind, Via};
@@ -26,6 +25,35 @@ const MAX_LINE: u64 = 64 << 10;
 
 /// How long either side waits for the other.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A write from the server's own machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "snake_case", deny_unknown_fields)]
+pub enum HostAct {
+    /// Closes an account, even the only owner's.
+    LockUser {
+        email: String,
+    },
+    UnlockUser {
+        email: String,
+    },
+    /// Of one person, or of everyone.
+    EndSessions {
+        email: Option<String>,
+    },
+    Freeze,
+    Unfreeze,
+    AddFounder {
+        email: String,
+    },
+    RemoveFounder {
+        email: String,
+    },
+    /// A copy of the proof key was read; only its public half is passed on.
+    ProofKeyCopy {
+        public: String,
+    },
+}
 
 /// A write the command line asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,44 +1,14 @@
 //! What only the server's own machine decides, and what always works there: even against the only owner,
 //! whether the server runs or not, and whatever is waiting in the outbox.
-use crate::cli::admin::{WriteOptions, find};
-use crate::cli::control::Answer;
+use crate::cli::control::{Answer, HostAct};
+use crate::cli::write::{WriteOptions, find};
 use crate::error::Result;
-use crate::service::{freeze, host};
+use crate::service::host;
 use crate::store::Conn;
 use domain::account::INVITE_LINK_LIFE;
 use domain::activity::Actor;
 use domain::time::Time;
 use domain::words;
-use serde::{Deserialize, Serialize};
-
-/// A write from the server's own machine.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "what", rename_all = "snake_case", deny_unknown_fields)]
-pub enum HostAct {
-    /// Closes an account, even the only owner's.
-    LockUser {
-        email: String,
-    },
-    UnlockUser {
-        email: String,
-    },
-    /// Of one person, or of everyone.
-    EndSessions {
-        email: Option<String>,
-    },
-    Freeze,
-    Unfreeze,
-    AddFounder {
-        email: String,
-    },
-    RemoveFounder {
-        email: String,
-    },
-    /// A copy of the proof key was read; only its public half is passed on.
-    ProofKeyCopy {
-        public: String,
-    },
-}
 
 /// What can be done with sessions.
 #[derive(Debug, clap::Subcommand)]
@@ -94,11 +64,11 @@ pub(super) fn last_word(conn: &mut Conn, by: &Actor, public_url: &str, act: Host
             format!("{} ended.", words::counted(count, "session", "sessions"))
         }
         HostAct::Freeze => {
-            freeze::begin(conn, by, now)?;
+            host::freeze(conn, by, now)?;
             "Frozen. Nothing is wiped, removed, restored or loosened until `holdfast admin unfreeze`.".to_owned()
         }
         HostAct::Unfreeze => {
-            freeze::end(conn, by, now)?;
+            host::unfreeze(conn, by, now)?;
             "No longer frozen. Holds that were under way start again.".to_owned()
         }
         HostAct::AddFounder { email } => {

@@ -10,6 +10,7 @@ mod output;
 mod proof_key;
 mod prove;
 mod serve;
+mod write;
 
 use crate::config::Options;
 use crate::proof;

@@ -1,7 +1,6 @@
 //! `holdfast admin proof-key`: whether the copy kept elsewhere opens the backups.
-use crate::cli::admin::WriteOptions;
-use crate::cli::control::Request;
-use crate::cli::host::HostAct;
+use crate::cli::control::{HostAct, Request};
+use crate::cli::write::WriteOptions;
 use crate::config::Options;
 use crate::proof::keys::ProofKeys;
 use anyhow::{Context, anyhow};

@@ -38,7 +38,7 @@ fn offer_set_up(app: &App) -> anyhow::Result<()> {
     }
     let now = app.clock.now();
     let link = app.store.act_blocking(move |conn| match store::user::has_owner(conn)? {
-        false => service::account::make_setup_link(conn, &Actor::system(), now).map(Some),
+        false => service::set_up::make_setup_link(conn, &Actor::system(), now).map(Some),
         true => Ok(None),
     })?;
     if let Some(path) = link {

@@ -1,10 +1,10 @@
 //! Who can sign in to the demo; made like a new server's people, through links that work once.
 use super::random::Random;
 use crate::error::Result as Done;
-use crate::service::account::{self, Profile};
-use crate::service::host;
+use crate::service::link::Profile;
 use crate::service::password;
 use crate::service::user::{self, Invitation};
+use crate::service::{account, host, link, set_up};
 use crate::store::Conn;
 use anyhow::Result;
 use domain::activity::{Actor, Via};
@@ -69,8 +69,8 @@ impl People {
         let mut accounts = Vec::new();
         for (role, account, profile) in self.0 {
             let user = if role == Role::Owner {
-                let link = account::make_setup_link(conn, &Actor::system(), now)?;
-                account::set_up(conn, token(&link), &profile, false, ADDRESS, now)?
+                let link = set_up::make_setup_link(conn, &Actor::system(), now)?;
+                set_up::set_up(conn, token(&link), &profile, false, ADDRESS, now)?
             } else {
                 let mut roles = vec![(role, Scope::Organisation)];
                 // Restores go to other people's replacements in the demo.
@@ -79,7 +79,7 @@ impl People {
                 }
                 let who = Invitation { email: profile.email.clone(), name: profile.name.clone(), roles };
                 let (_, link) = user::invite(conn, &owner, &who, now)?;
-                account::accept_invite(conn, token(&link), &profile, ADDRESS, now)?
+                link::accept_invite(conn, token(&link), &profile, ADDRESS, now)?
             };
             let actor = account::actor(&user, Via::CommandLine, ADDRESS);
             // Whoever tries the demo sees both ends of a wipe today.

@@ -5,7 +5,7 @@ use crate::app::App;
 use crate::error::Result as Done;
 use crate::service::enrollment::{TokenDraft, make_token};
 use crate::service::policy::{self, Draft};
-use crate::service::{setting, team};
+use crate::service::{installation, setting, team};
 use crate::store::{self, Conn};
 use anyhow::{Context, Result};
 use domain::activity::Actor;
@@ -88,7 +88,7 @@ fn settings(conn: &mut Conn, owner: &Actor, now: Time) -> Done<()> {
         .collect();
     setting::begin_with(conn, owner, &values, now)?;
     store::setting::set(conn, store::device_list::SILENT_SECONDS, SILENT_SECONDS, now)?;
-    Ok(store::setting::set(conn, setting::DEMO, "true", now)?)
+    Ok(store::setting::set(conn, installation::DEMO, "true", now)?)
 }
 
 fn add_team(conn: &mut Conn, owner: &Actor, told: &Team, now: Time) -> Done<TeamId> {

@@ -1,18 +1,16 @@
-//! Accounts: the first owner, signing in, sessions and passwords.
+//! Accounts: who somebody is, signing in, sessions and passwords.
 use crate::error::{Error, FieldErrors, Result};
 use crate::service::activity::{self, Act};
-use crate::service::{guard, policy};
-use crate::store::one_time_link::OneTimeLink;
 use crate::store::session::Session;
 use crate::store::throttle::Throttle;
 use crate::store::user::User;
 use crate::store::{self, Conn};
-use domain::account::{self, INVITE_LINK_LIFE, LinkPurpose, SET_UP_LINK_LIFE, UserState};
+use domain::account::{self, LinkPurpose, UserState};
 use domain::activity::{Action, Actor, ActorKind, Object, Outcome, Via};
 use domain::id::UserId;
 use domain::name;
 use domain::object::TokenKind;
-use domain::role::{Grants, Permission, Role, Scope};
+use domain::role::Grants;
 use domain::time::{Time, days};
 
 /// A person who may sign in, with their roles; none for a disabled or unknown account.
@@ -61,157 +59,6 @@ fn person(conn: &mut Conn, id: Option<UserId>, otherwise: &str) -> Result<String
 /// "bob@example.org (Bob)": the address first, because nobody can choose that freely.
 pub(super) fn name_of(user: &User) -> String {
     format!("{} ({})", user.email, user.name)
-}
-
-/// Makes the link that creates the owner, and ends the previous one; returns its path. An act.
-///
-/// # Errors
-/// `Refused` once there is an owner.
-pub fn make_setup_link(conn: &mut Conn, by: &Actor, now: Time) -> Result<String> {
-    check_ownerless(conn)?;
-    store::one_time_link::close(conn, LinkPurpose::SetUp, None, now)?;
-    let token = make_link(conn, LinkPurpose::SetUp, (None, None), now)?;
-    let act = Act::done(Action::SetUpLinkMade, Object::new("one_time_link", "", "set-up link"));
-    activity::record(conn, by, &act, now)?;
-    Ok(format!("/set-up/{token}"))
-}
-
-/// Refuses a second first owner. Other people may have been invited before the first owner came.
-fn check_ownerless(conn: &mut Conn) -> Result<()> {
-    if store::user::has_owner(conn)? {
-        return Err(Error::Refused("there is an owner already; an owner invites everyone else".to_owned()));
-    }
-    Ok(())
-}
-
-/// Makes the link with which a person sets their password, and ends earlier ones; returns its path.
-///
-/// `by` is the account that makes it, and the link dies with that account; none if the host makes it.
-pub(super) fn make_invite_link(conn: &mut Conn, user: UserId, by: Option<UserId>, now: Time) -> Result<String> {
-    store::one_time_link::close(conn, LinkPurpose::Invite, Some(user), now)?;
-    let token = make_link(conn, LinkPurpose::Invite, (Some(user), by), now)?;
-    Ok(format!("/invite/{token}"))
-}
-
-fn make_link(
-    conn: &mut Conn,
-    purpose: LinkPurpose,
-    (user_id, created_by): (Option<UserId>, Option<UserId>),
-    now: Time,
-) -> Result<String> {
-    let token = secret::generate("")?;
-    let life = match purpose {
-        LinkPurpose::SetUp => SET_UP_LINK_LIFE,
-        LinkPurpose::Invite => INVITE_LINK_LIFE,
-    };
-    let token_hash = secret::hash(&token);
-    let expires_at = now + life;
-    let link = OneTimeLink { token_hash, purpose, user_id, created_by, created_at: now, expires_at, used_at: None };
-    store::one_time_link::insert(conn, &link)?;
-    Ok(token)
-}
-
-/// What is "not found" when a link does not work.
-pub const LINK: &str = "link";
-
-/// Whether a link may still be used, and for whom.
-///
-/// # Errors
-/// `NotFound` if it was used, has expired or never existed, or if whoever made it no longer manages people.
-pub fn open_link(conn: &mut Conn, token: &str, purpose: LinkPurpose, now: Time) -> Result<Option<User>> {
-    let link =
-        store::one_time_link::find_open(conn, &secret::hash(token), purpose, now)?.ok_or(Error::NotFound(LINK))?;
-    // Whoever made it may have lost access since: then it lets nobody in.
-    if let Some(maker) = link.created_by
-        && !guard::still_holds_everywhere(conn, maker, Permission::ManageUsers)?
-    {
-        return Err(Error::NotFound(LINK));
-    }
-    Ok(match link.user_id {
-        Some(id) => store::user::find(conn, id)?,
-        None => None,
-    })
-}
-
-/// What people say about themselves when they first sign in.
-#[derive(Debug, Clone)]
-pub struct Profile {
-    pub email: String,
-    pub name: String,
-    pub time_zone: String,
-    /// Already hashed: hashing is too slow for a transaction.
-    pub password_hash: String,
-}
-
-/// Creates the owner from a set-up link, and with `with_baseline` the policy that set-up offers.
-///
-/// # Errors
-/// `NotFound` if the link does not work, `Refused` if there already is an owner, `Conflict` if the address is
-/// taken.
-pub fn set_up(
-    conn: &mut Conn,
-    token: &str,
-    owner: &Profile,
-    with_baseline: bool,
-    address: &str,
-    now: Time,
-) -> Result<User> {
-    open_link(conn, token, LinkPurpose::SetUp, now)?;
-    use_up(conn, token, now)?;
-    check_ownerless(conn)?;
-    let email = name::address(&owner.email).ok_or_else(|| Error::invalid("email", name::NO_ADDRESS))?;
-    check_name(&owner.name, &email)?;
-    if store::user::find_by_email(conn, &email)?.is_some() {
-        return Err(Error::Conflict("someone was invited with this address; go back and enter your own".to_owned()));
-    }
-    let user = User {
-        id: UserId::generate(now),
-        email,
-        name: owner.name.clone(),
-        password_hash: Some(owner.password_hash.clone()),
-        state: UserState::Active,
-        time_zone: owner.time_zone.clone(),
-        created_by: None,
-        created_at: now,
-        password_changed_at: Some(now),
-    };
-    store::user::insert(conn, &user)?;
-    store::user::grant(conn, user.id, (Role::Owner, Scope::Organisation), None, now)?;
-    let by = actor(&user, Via::Web, address);
-    activity::record(conn, &by, &Act::done(Action::SetUp, object(&user)), now)?;
-    if with_baseline {
-        policy::add_baseline(conn, &by, now)?;
-    }
-    Ok(user)
-}
-
-/// Sets an invited person's password through their link.
-///
-/// # Errors
-/// `NotFound` if the link does not work or the account is disabled.
-pub fn accept_invite(conn: &mut Conn, token: &str, profile: &Profile, address: &str, now: Time) -> Result<User> {
-    let user = open_link(conn, token, LinkPurpose::Invite, now)?.ok_or(Error::NotFound(LINK))?;
-    check_name(&profile.name, &user.email)?;
-    use_up(conn, token, now)?;
-    if !store::user::set_password(conn, user.id, &profile.password_hash, now)? {
-        return Err(Error::NotFound("active account"));
-    }
-    store::user::set_profile(conn, user.id, &profile.name, &profile.time_zone)?;
-    end_everything(conn, user.id, now)?;
-    let user = User { name: profile.name.clone(), state: UserState::Active, ..user };
-    let by = actor(&user, Via::Web, address);
-    activity::record(conn, &by, &Act::done(Action::PasswordChanged, object(&user)).because("by an invitation"), now)?;
-    Ok(user)
-}
-
-fn check_name(name: &str, email: &str) -> Result<()> {
-    let mut errors = FieldErrors::new();
-    name::check_person(name, email, &mut errors);
-    Ok(errors.into_result()?)
-}
-
-fn use_up(conn: &mut Conn, token: &str, now: Time) -> Result<()> {
-    if store::one_time_link::use_up(conn, &secret::hash(token), now)? { Ok(()) } else { Err(Error::NotFound(LINK)) }
 }
 
 /// One try to sign in that the account's delay let through.
@@ -442,4 +289,10 @@ pub(super) fn end_everything(conn: &mut Conn, user: UserId, now: Time) -> Result
 
 pub(super) fn object(user: &User) -> Object {
     Object::new("user", user.id, &*user.name)
+}
+
+pub(super) fn check_name(name: &str, email: &str) -> Result<()> {
+    let mut errors = FieldErrors::new();
+    name::check_person(name, email, &mut errors);
+    Ok(errors.into_result()?)
 }

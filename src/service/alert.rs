@@ -3,8 +3,8 @@
 //! A wipe is reported in the transaction of its act. What happens by itself, such as a proof expiring or a
 //! restore test failing, is found by asking which devices are in that state without anybody having been told.
 use crate::error::Result;
+use crate::service::installation;
 use crate::service::mail::{self, Mail, Recipients};
-use crate::service::setting;
 use crate::store::alert::Untold;
 use crate::store::device::Device;
 use crate::store::device_status::DeviceStatus;
@@ -473,5 +473,5 @@ pub(super) fn subject(what: &str, devices: &[Untold]) -> String {
 
 /// A page's address, or its path if the server does not know its own address.
 pub(super) fn url(conn: &mut Conn, path: &str) -> Result<String> {
-    Ok(format!("{}{path}", setting::public_url(conn)?.unwrap_or_default()))
+    Ok(format!("{}{path}", installation::public_url(conn)?.unwrap_or_default()))
 }

@@ -8,7 +8,7 @@ use crate::store::repository::{MAX_OBJECTS, Repository};
 use crate::store::restore_point::{Reported, RestorePoint};
 use crate::store::{self, Conn, Store};
 use anyhow::Context;
-use domain::activity::{Action, Actor, ActorKind, Object, Via};
+use domain::activity::{Action, Actor, Object, Via};
 use domain::id::{DeviceId, RepositoryId};
 use domain::object::{ObjectKind, ObjectName, RepositoryState, TokenKind};
 use domain::proof::TestCause;
@@ -187,13 +187,7 @@ pub fn snapshot_received(
 
 fn device_actor(conn: &mut Conn, id: DeviceId) -> Result<Actor> {
     let device = store::device::find(conn, id)?.ok_or(Error::NotFound("device"))?;
-    Ok(Actor {
-        kind: ActorKind::Device,
-        id: Some(id.to_string()),
-        name: device.name,
-        via: Via::Restic,
-        address: String::new(),
-    })
+    Ok(Actor::device(id, &device.name, Via::Restic, ""))
 }
 
 /// Ties the device's report of a backup to its restore point, in either order of arrival.

@@ -4,7 +4,7 @@ use crate::service::activity::{Act, record};
 use crate::store::backup_attempt::BackupAttempt;
 use crate::store::device::Device;
 use crate::store::{self, Conn};
-use domain::activity::{Action, Actor, ActorKind, Object, Via};
+use domain::activity::{Action, Object, Via};
 use domain::time::Time;
 use wire::{BackupReport, FailedAttempt, LeftOut, RootAway};
 
@@ -53,13 +53,7 @@ pub fn failed(conn: &mut Conn, device: &Device, attempt: &FailedAttempt, now: Ti
     };
     store::backup_attempt::set(conn, &row)?;
     if is_news {
-        let actor = Actor {
-            kind: ActorKind::Device,
-            id: Some(device.id.to_string()),
-            name: device.name.clone(),
-            via: Via::Agent,
-            address: String::new(),
-        };
+        let actor = device.actor(Via::Agent, "");
         let object = Object::new("device", device.id, device.name.clone());
         record(conn, &actor, &Act::done(Action::BackupFailed, object).on(device.id).because(&reason), now)?;
     }

@@ -4,13 +4,13 @@
 //! history.
 use crate::error::{Error, FieldErrors, Result};
 use crate::service::activity::{self, Act};
-use crate::service::{command, identity, policy, restore, setting, wipe};
+use crate::service::{command, identity, installation, policy, restore, wipe};
 use crate::store::command::Command;
 use crate::store::device::Device;
 use crate::store::device_status::DeviceStatus;
 use crate::store::{self, Conn};
 use anyhow::Context;
-use domain::activity::{Action, Actor, ActorKind, Outcome, Via};
+use domain::activity::{Action, Actor, Outcome, Via};
 use domain::command::{CommandKind, CommandState};
 use domain::continuity::{Brought, Sender};
 use domain::device::{Changes, DeviceFacts, Encryption, Fact, MAX_ROOTS, Origin};
@@ -97,7 +97,7 @@ pub fn check(check_in: &CheckIn, now: Time) -> Result<()> {
 /// When a field is out of range, or the database refuses.
 pub fn run(conn: &mut Conn, device: &Device, check_in: &CheckIn, address: &str, now: Time) -> Result<CheckInAnswer> {
     if let Some(it) = check_in.facts.origins().find(Origin::is_demo)
-        && !setting::is_demo(conn)?
+        && !installation::is_demo(conn)?
     {
         return Err(Error::invalid(it.source_field, "only the demo's devices have a scenario"));
     }
@@ -256,20 +256,9 @@ fn take_result(conn: &mut Conn, device: &Device, result: &CommandResult, address
     }
     let act =
         Act::done(Action::CommandFinished, command::object(&command)).on(device.id).because(&detail).ended(outcome);
-    let actor = actor(device, address);
+    let actor = device.actor(Via::Agent, address);
     activity::record(conn, &actor, &act, now)?;
     ended(conn, &actor, &command, result.done, &detail, now)
-}
-
-/// A device as the one who acts.
-pub fn actor(device: &Device, address: &str) -> Actor {
-    Actor {
-        kind: ActorKind::Device,
-        id: Some(device.id.to_string()),
-        name: device.name.clone(),
-        via: Via::Agent,
-        address: address.to_owned(),
-    }
 }
 
 /// The open commands of this enrolment, sent with each check-in until their results have come.

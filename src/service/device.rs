@@ -2,8 +2,8 @@
 use crate::error::{Error, FieldErrors, Result};
 use crate::service::activity::{self, Act};
 use crate::service::guard::{self, News};
-use crate::service::setting::{self, QUOTA};
-use crate::service::{account, alert, command, freeze, restore};
+use crate::service::setting::QUOTA;
+use crate::service::{account, alert, command, freeze, installation, restore};
 use crate::store::device::Device;
 use crate::store::{self, Conn};
 use anyhow::Context;
@@ -78,7 +78,7 @@ fn tell_of_change(
     now: Time,
 ) -> Result<()> {
     let by = account::who(conn, actor)?;
-    let url = format!("{}/devices/{}", setting::public_url(conn)?.unwrap_or_default(), old.id);
+    let url = format!("{}/devices/{}", installation::public_url(conn)?.unwrap_or_default(), old.id);
     let body = PersonChanged { by: &by, device: old, what, url }.render().context("writing a mail")?;
     let key = format!("{}/{}", old.id, now.millis());
     let subject = format!("Device changed: {}", old.name);

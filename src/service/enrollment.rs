@@ -1,7 +1,6 @@
 //! Enrolment: tokens that let devices in, and the one transaction in which a device joins.
 use crate::error::{Error, FieldErrors, Result};
 use crate::service::activity::{self, Act};
-use crate::service::check_in::actor;
 use crate::service::repository::Prepared;
 use crate::service::{account, alert, command, guard, policy, proof, repository, restore, wipe};
 use crate::store::device::Device;
@@ -23,8 +22,7 @@ use wire::{Enroll, Enrolled, RepositoryCredentials};
 
 /// What every enrolment token begins with.
 pub const TOKEN_PREFIX: &str = "hf_enroll_";
-/// The setting that holds the public half of the proof key.
-pub const PROOF_PUBLIC_KEY: &str = "proof.public_key";
+
 /// The setting that holds the required `aud` of devices' tokens.
 const AUDIENCE: &str = "agent.audience";
 
@@ -359,7 +357,7 @@ pub fn enroll(
     };
     let repository = repository::insert(conn, prepared, device.id, device.generation, now)?;
     proof::refresh(conn, device.id)?;
-    let by = actor(&device, address);
+    let by = device.actor(Via::Agent, address);
     let act = Act::done(action, Object::new("device", device.id, device.name.clone())).on(device.id);
     activity::record(conn, &by, &act, now)?;
     // A device whose answer was lost asks again with the keys already reported.

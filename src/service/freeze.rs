@@ -2,10 +2,8 @@
 //!
 //! It is set and ended only on the server's own machine, so that no console session can undo it.
 use crate::error::{Error, Result};
-use crate::service::activity::{self, Act};
-use crate::service::{alert, setting};
 use crate::store::{self, Conn};
-use domain::activity::{Action, Actor, Object, Via};
+use domain::activity::{Actor, Object, Via};
 use domain::time::Time;
 
 const SINCE: &str = "freeze.since";
@@ -46,38 +44,18 @@ pub fn check(conn: &mut Conn, by: &Actor) -> Result<()> {
     Ok(())
 }
 
-/// Freezes; everyone is told. An act. A second one changes nothing.
-///
-/// # Errors
-/// When the database refuses.
-pub fn begin(conn: &mut Conn, by: &Actor, now: Time) -> Result<()> {
-    if standing(conn)?.is_some() {
-        return Ok(());
-    }
-    store::setting::set(conn, SINCE, &now.millis().to_string(), now)?;
-    activity::record(conn, by, &Act::done(Action::Frozen, object()), now)?;
-    let what = "No wipe, removal or restore is sent, and no guard can be loosened, until `holdfast admin \
-     unfreeze` is run on the server’s own machine.";
-    alert::host_acted(conn, &by.name, "Frozen: nothing is wiped, removed or restored", what, now)
+/// Begins it.
+pub(super) fn begin(conn: &mut Conn, now: Time) -> Result<()> {
+    Ok(store::setting::set(conn, SINCE, &now.millis().to_string(), now)?)
 }
 
-/// Ends the freeze; everyone is told. An act. Whatever was waiting starts its wait again.
-///
-/// # Errors
-/// When the database refuses.
-pub fn end(conn: &mut Conn, by: &Actor, now: Time) -> Result<()> {
-    if standing(conn)?.is_none() {
-        return Ok(());
-    }
+/// Ends it.
+pub(super) fn end(conn: &mut Conn, now: Time) -> Result<()> {
     store::setting::set(conn, SINCE, "", now)?;
-    store::setting::set(conn, UNTIL, &now.millis().to_string(), now)?;
-    setting::wait_again(conn, now)?;
-    activity::record(conn, by, &Act::done(Action::Unfrozen, object()), now)?;
-    let what = "Wipes, removals and restores continue. The hold of each approved wipe, and the 72 hours of each \
-     looser guard, start again now: look at them, and stop what was not intended.";
-    alert::host_acted(conn, &by.name, "Unfrozen: wipes, removals and restores continue", what, now)
+    Ok(store::setting::set(conn, UNTIL, &now.millis().to_string(), now)?)
 }
 
-fn object() -> Object {
+/// It as what an act is done to.
+pub(super) fn object() -> Object {
     Object::new("setting", SINCE, "freeze")
 }

@@ -1,7 +1,7 @@
 //! The table of guards in use: who is told about an act, and whether what an account made still counts.
 use crate::error::{Error, FieldErrors, Result};
 use crate::service::mail::{self, Mail, Recipients};
-use crate::service::{account, setting};
+use crate::service::{account, installation};
 use crate::store::device::Device;
 use crate::store::enrollment_token::EnrollmentToken;
 use crate::store::{self, Conn};
@@ -83,7 +83,7 @@ struct WideTokenMade<'a> {
 pub(super) fn tell_of_token(conn: &mut Conn, actor: &Actor, token: &EnrollmentToken, now: Time) -> Result<()> {
     let act = GuardedAct::MakeWideEnrollmentToken;
     let by = account::who(conn, actor)?;
-    let url = format!("{}/enrollment", setting::public_url(conn)?.unwrap_or_default());
+    let url = format!("{}/enrollment", installation::public_url(conn)?.unwrap_or_default());
     let expires_at = token.expires_at.iso();
     let body = WideTokenMade { by: &by, name: &token.name, use_limit: token.use_limit, expires_at, url };
     let mail = Mail {
@@ -125,7 +125,7 @@ pub(super) fn tell_of_many(
     }
     let by = account::who(conn, actor)?;
     let query = serde_urlencoded::to_string([("batch", key)]).context("writing an address")?;
-    let url = format!("{}/commands?{query}", setting::public_url(conn)?.unwrap_or_default());
+    let url = format!("{}/commands?{query}", installation::public_url(conn)?.unwrap_or_default());
     let mut teams: BTreeMap<Option<TeamId>, Vec<&Device>> = BTreeMap::new();
     for device in devices {
         teams.entry(device.team_id).or_default().push(device);

@@ -1,9 +1,10 @@
 //! What is decided only on the server's own machine, by nobody at the console: who founded the organisation,
 //! whose account is locked, and whose sessions end.
 use crate::error::{Error, Result};
-use crate::service::account::{end_everything, make_invite_link, name_of, object};
+use crate::service::account::{end_everything, name_of, object};
 use crate::service::activity::{self, Act};
-use crate::service::{alert, proof};
+use crate::service::link::make_invite_link;
+use crate::service::{alert, freeze, proof, setting};
 use crate::store::user::User;
 use crate::store::{self, Conn};
 use domain::account::UserState;
@@ -65,6 +66,37 @@ pub fn end_sessions(conn: &mut Conn, by: &Actor, only: Option<UserId>, now: Time
         count += ended;
     }
     Ok(count)
+}
+
+/// Freezes; everyone is told. An act. A second one changes nothing.
+///
+/// # Errors
+/// When the database refuses.
+pub fn freeze(conn: &mut Conn, by: &Actor, now: Time) -> Result<()> {
+    if freeze::standing(conn)?.is_some() {
+        return Ok(());
+    }
+    freeze::begin(conn, now)?;
+    activity::record(conn, by, &Act::done(Action::Frozen, freeze::object()), now)?;
+    let what = "No wipe, removal or restore is sent, and no guard can be loosened, until `holdfast admin \
+     unfreeze` is run on the server’s own machine.";
+    alert::host_acted(conn, &by.name, "Frozen: nothing is wiped, removed or restored", what, now)
+}
+
+/// Ends the freeze; everyone is told. An act. Whatever was waiting starts its wait again.
+///
+/// # Errors
+/// When the database refuses.
+pub fn unfreeze(conn: &mut Conn, by: &Actor, now: Time) -> Result<()> {
+    if freeze::standing(conn)?.is_none() {
+        return Ok(());
+    }
+    freeze::end(conn, now)?;
+    setting::wait_again(conn, now)?;
+    activity::record(conn, by, &Act::done(Action::Unfrozen, freeze::object()), now)?;
+    let what = "Wipes, removals and restores continue. The hold of each approved wipe, and the 72 hours of each \
+     looser guard, start again now: look at them, and stop what was not intended.";
+    alert::host_acted(conn, &by.name, "Unfrozen: wipes, removals and restores continue", what, now)
 }
 
 /// Names a founder, whose word on wipes counts at once; everyone is told. An act.

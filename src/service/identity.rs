@@ -3,11 +3,10 @@
 use crate::error::{Error, Result};
 use crate::service::activity::{self, Act};
 use crate::service::alert;
-use crate::service::check_in::actor;
 use crate::store::device::Device;
 use crate::store::device_status::DeviceStatus;
 use crate::store::{self, Conn};
-use domain::activity::{Action, Object, Outcome};
+use domain::activity::{Action, Object, Outcome, Via};
 use domain::continuity::Doubt;
 use domain::id::DeviceId;
 use domain::role::Reach;
@@ -23,7 +22,7 @@ pub fn doubted(conn: &mut Conn, device: &Device, status: &DeviceStatus, address:
         .on(device.id)
         .because(status.doubt.sentence())
         .ended(Outcome::Refused);
-    activity::record(conn, &actor(device, address), &act, now)?;
+    activity::record(conn, &device.actor(Via::Agent, address), &act, now)?;
     alert::identity_doubted(conn, device, status, now)
 }
 

@@ -4,7 +4,7 @@
 use crate::error::{Error, Result};
 use crate::service::activity::{self, Act};
 use crate::service::guard::{self, News};
-use crate::service::{account, device, freeze, setting, wipe};
+use crate::service::{account, device, freeze, installation, wipe};
 use crate::store::device::Device;
 use crate::store::removal::Removal;
 use crate::store::{self, Conn};
@@ -137,7 +137,7 @@ struct RemovalHeld<'a> {
 
 fn tell(conn: &mut Conn, actor: &Actor, device: &Device, due_at: Time, now: Time) -> Result<()> {
     let by = account::who(conn, actor)?;
-    let url = format!("{}/devices/{}", setting::public_url(conn)?.unwrap_or_default(), device.id);
+    let url = format!("{}/devices/{}", installation::public_url(conn)?.unwrap_or_default(), device.id);
     let body = RemovalHeld { by: &by, device, due_at: due_at.iso(), url }.render().context("writing a mail")?;
     let key = format!("{}/{}", device.id, now.millis());
     let subject = format!("Device will be removed: {}", device.name);

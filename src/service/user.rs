@@ -1,10 +1,11 @@
 //! People: inviting them, giving and taking roles, and closing accounts.
 use crate::error::{Error, FieldErrors, Result};
-use crate::service::account::{end_everything, make_invite_link, name_of, object, who};
+use crate::service::account::{end_everything, name_of, object, who};
 use crate::service::activity::{self, Act};
 use crate::service::alert::AccessChange;
+use crate::service::link::make_invite_link;
 use crate::service::mail::{self, Mail, Recipients};
-use crate::service::{alert, freeze, setting};
+use crate::service::{alert, freeze, installation};
 use crate::store::user::User;
 use crate::store::{self, Conn};
 use anyhow::Context;
@@ -177,7 +178,7 @@ fn make_link(conn: &mut Conn, by: &Actor, user: &User, now: Time) -> Result<Stri
     let body = Invited {
         by: &who,
         is_new: user.password_hash.is_none(),
-        url: setting::public_url(conn)?.unwrap_or_default(),
+        url: installation::public_url(conn)?.unwrap_or_default(),
         expires_at: (now + INVITE_LINK_LIFE).iso(),
     };
     let mail = Mail {

@@ -3,6 +3,7 @@ use crate::store::Conn;
 use crate::store::column::from_json;
 use crate::store::schema::devices;
 use diesel::prelude::*;
+use domain::activity::{Actor, Via};
 use domain::device::{DeviceState, Ownership, Platform};
 use domain::id::{DeviceId, EnrollmentTokenId, TeamId};
 use domain::time::Time;
@@ -39,6 +40,11 @@ pub struct Device {
 }
 
 impl Device {
+    /// It as the one who acts; `address` is empty where it is not known.
+    pub fn actor(&self, via: Via, address: &str) -> Actor {
+        Actor::device(self.id, &self.name, via, address)
+    }
+
     /// The folders that are backed up and that a wipe erases, as recorded at enrolment.
     pub fn roots(&self) -> QueryResult<Vec<String>> {
         from_json(&self.protected_roots)

@@ -12,6 +12,7 @@ mod upsert;
 mod writer;
 
 pub mod absence;
+mod access;
 pub mod activity;
 pub mod activity_list;
 pub mod alert;
@@ -49,5 +50,6 @@ pub mod throttle;
 pub mod user;
 pub mod wipe;
 
-pub use connection::{Conn, Database, MultiBackend, Store, clock_of, in_transaction};
+pub use access::Store;
+pub use connection::{Conn, Database, MultiBackend, clock_of, in_transaction};
 pub use migration::latest_version;

@@ -1,6 +1,6 @@
 //! How errors look to a person: one page for each kind, in the same frame as every other page.
 use crate::error::{DISK_READ_ONLY, Error, FieldErrors};
-use crate::service::account::LINK;
+use crate::service::link::LINK;
 use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};

@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::web::error::{Fault, PageError};
 use crate::web::layout::{self, Layout};
+use crate::web::nonce::Nonce;
 use crate::web::session::{self, Identity, Visitor, csrf_token};
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
@@ -22,14 +23,6 @@ const HEALTH: &str = "/health";
 
 /// The pages that work without signing in. Every other route needs it.
 pub const PUBLIC: &[&str] = &[HEALTH, "/static/{hash}/{name:.+}", "/sign-in", "/set-up/{token}", "/invite/{token}"];
-
-/// Fresh for each answer: only scripts that carry it run.
-#[derive(Debug, Clone)]
-pub struct Nonce(pub String);
-
-/// Identifies a request in the log and on error pages.
-#[derive(Debug, Clone)]
-pub struct RequestId(pub String);
 
 #[derive(Template)]
 #[template(path = "error/show.html")]
@@ -57,7 +50,6 @@ pub async fn gate(
         request.head_mut().method = Method::GET;
     }
     request.extensions_mut().insert(Nonce(nonce.clone()));
-    request.extensions_mut().insert(RequestId(id.clone()));
     let span = tracing::info_span!("page", id, path = request.path());
     // No text typed by a person contains a NUL, and PostgreSQL accepts none.
     let has_nul = request.uri().query().is_some_and(|it| it.contains("%00"));

@@ -6,8 +6,8 @@ use crate::store::{self, Conn, Store};
 use crate::web::asset;
 use crate::web::error::PageError;
 use crate::web::filter::{self, Moment, Plain, Zone};
-use crate::web::gate::Nonce;
 use crate::web::look::Look;
+use crate::web::nonce::Nonce;
 use crate::web::session::{self, Visitor, csrf_token};
 use actix_web::body::BoxBody;
 use actix_web::dev::{Payload, ServiceResponse};
@@ -334,7 +334,7 @@ impl FromRequest for Layout {
 }
 
 fn read_frame(conn: &mut Conn, grants: &Grants, person: Option<UserId>) -> Result<Frame> {
-    let mut frame = Frame { is_demo: service::setting::is_demo(conn)?, ..Frame::default() };
+    let mut frame = Frame { is_demo: service::installation::is_demo(conn)?, ..Frame::default() };
     let Some(person) = person else { return Ok(frame) };
     frame.frozen_since = service::freeze::standing(conn)?;
     frame.ground = store::ground::find(conn)?;

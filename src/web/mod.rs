@@ -20,6 +20,7 @@ pub mod layout;
 mod login;
 pub mod look;
 mod loss;
+mod nonce;
 mod overview;
 mod policy;
 pub mod restore;

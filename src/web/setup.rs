@@ -2,7 +2,7 @@
 use crate::config::Config;
 use crate::error::{Error, FieldErrors, Result};
 use crate::service;
-use crate::service::account::Profile;
+use crate::service::link::Profile;
 use crate::store::user::User;
 use crate::store::{Conn, Store};
 use crate::web::error::PageResult;
@@ -88,7 +88,7 @@ async fn new(
     let action = format!("/set-up/{token}");
     let baseline = store
         .read(move |conn| {
-            service::account::open_link(conn, &token, LinkPurpose::SetUp, now)?;
+            service::link::open_link(conn, &token, LinkPurpose::SetUp, now)?;
             offered(conn)
         })
         .await?;
@@ -130,7 +130,7 @@ impl Desk {
     async fn open(&self, visitor: &Visitor, token: &str, purpose: LinkPurpose) -> Result<Option<User>> {
         self.shared.count_try(visitor.address)?;
         let (token, now) = (token.to_owned(), self.clock.now());
-        self.store.read(move |conn| service::account::open_link(conn, &token, purpose, now)).await
+        self.store.read(move |conn| service::link::open_link(conn, &token, purpose, now)).await
     }
 
     /// What the form says, for an account with this address.
@@ -175,7 +175,7 @@ async fn set_up(
     let (user, asks) = desk
         .store
         .act(move |conn| {
-            let user = service::account::set_up(conn, &token, &owner, with_baseline, &address, now)?;
+            let user = service::set_up::set_up(conn, &token, &owner, with_baseline, &address, now)?;
             Ok::<_, Error>((user, service::policy::asks_for_backups(conn)?))
         })
         .await?;
@@ -198,9 +198,9 @@ async fn show_invite(
     let (token, now) = (token.into_inner(), clock.now());
     let action = format!("/invite/{token}");
     let user = store
-        .read(move |conn| service::account::open_link(conn, &token, LinkPurpose::Invite, now))
+        .read(move |conn| service::link::open_link(conn, &token, LinkPurpose::Invite, now))
         .await?
-        .ok_or(Error::NotFound(service::account::LINK))?;
+        .ok_or(Error::NotFound(service::link::LINK))?;
     let form = AccountForm { name: user.name.clone(), time_zone: user.time_zone.clone(), ..AccountForm::default() };
     let (errors, baseline) = (FieldErrors::new(), Vec::new());
     Ok(SetUpPage { layout, action, invited: Some(user.email), form, errors, baseline })
@@ -218,7 +218,7 @@ async fn accept(
     let (desk, token, form) = (Desk { store, clock, shared, config }, token.into_inner(), form.into_inner());
     let (now, action) = (desk.clock.now(), format!("/invite/{token}"));
     let invited = desk.open(&visitor, &token, LinkPurpose::Invite).await?;
-    let user = invited.ok_or(Error::NotFound(service::account::LINK))?;
+    let user = invited.ok_or(Error::NotFound(service::link::LINK))?;
     let profile = match desk.profile(&form, &user.email).await {
         Ok(profile) => profile,
         Err(error) => {
@@ -228,7 +228,6 @@ async fn accept(
         }
     };
     let address = visitor.address.to_string();
-    let user =
-        desk.store.act(move |conn| service::account::accept_invite(conn, &token, &profile, &address, now)).await?;
+    let user = desk.store.act(move |conn| service::link::accept_invite(conn, &token, &profile, &address, now)).await?;
     desk.welcome(user, &visitor, "Your account is ready.").await
 }

@@ -38,7 +38,7 @@ fn visit_post(server: &TestServer, page: &str, browser: Option<&str>, fields: &[
 
 fn set_up(server: &TestServer) -> Answer {
     let now = server.app.clock.now();
-    let path = server.act(move |conn| service::account::make_setup_link(conn, &Actor::system(), now));
+    let path = server.act(move |conn| service::set_up::make_setup_link(conn, &Actor::system(), now));
     let fields = [
         ("email", "ada@example.org"),
         ("name", "Ada"),
@@ -60,7 +60,7 @@ fn entries(server: &TestServer, action: Action) -> usize {
 /// Sets up a server with these fields besides the usual ones; returns what the page said before and after.
 fn set_up_with(server: &TestServer, more: &[(&str, &str)]) -> (String, String) {
     let now = server.app.clock.now();
-    let path = server.act(move |conn| service::account::make_setup_link(conn, &Actor::system(), now));
+    let path = server.act(move |conn| service::set_up::make_setup_link(conn, &Actor::system(), now));
     let offered = text(&server.request("GET", &path, &[], b""));
     let mut fields = vec![
         ("email", "ada@example.org"),
@@ -127,7 +127,7 @@ fn set_up_offers_no_baseline_where_somebody_wrote_a_policy_before() {
 fn the_set_up_link_makes_the_owner_once() {
     let server = TestServer::start();
     let now = server.app.clock.now();
-    let path = server.act(move |conn| service::account::make_setup_link(conn, &Actor::system(), now));
+    let path = server.act(move |conn| service::set_up::make_setup_link(conn, &Actor::system(), now));
     let weak = [
         ("email", "ada@example.org"),
         ("name", "Ada"),
@@ -160,7 +160,7 @@ fn the_set_up_link_makes_the_owner_once() {
         server
             .app
             .store
-            .act_blocking(move |conn| service::account::make_setup_link(conn, &Actor::system(), now))
+            .act_blocking(move |conn| service::set_up::make_setup_link(conn, &Actor::system(), now))
             .is_err()
     );
 }
@@ -181,7 +181,7 @@ fn the_first_owner_may_come_after_others_were_invited_but_not_beside_an_invited_
     assert_eq!(location(&set_up(&invited)), "/");
     let now = owned.app.clock.now();
     let refused =
-        owned.app.store.act_blocking(move |conn| service::account::make_setup_link(conn, &Actor::system(), now));
+        owned.app.store.act_blocking(move |conn| service::set_up::make_setup_link(conn, &Actor::system(), now));
 
     assert!(refused.unwrap_err().to_string().contains("there is an owner already"));
 }
@@ -190,8 +190,8 @@ fn the_first_owner_may_come_after_others_were_invited_but_not_beside_an_invited_
 fn the_set_up_link_ends_after_an_hour_and_with_the_next_one() {
     let server = TestServer::start();
     let now = server.app.clock.now();
-    let first = server.act(move |conn| service::account::make_setup_link(conn, &Actor::system(), now));
-    let second = server.act(move |conn| service::account::make_setup_link(conn, &Actor::system(), now));
+    let first = server.act(move |conn| service::set_up::make_setup_link(conn, &Actor::system(), now));
+    let second = server.act(move |conn| service::set_up::make_setup_link(conn, &Actor::system(), now));
 
     assert_eq!(server.request("GET", &first, &[], b"").status, 404);
     assert_eq!(server.request("GET", &second, &[], b"").status, 200);

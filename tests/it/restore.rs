@@ -363,7 +363,7 @@ fn a_result_counts_only_for_what_it_was_compared_with() {
     let take = |compared| {
         world.server.store().act_blocking(move |conn| {
             let device = store::device::find(conn, target)?.unwrap();
-            restore::result(conn, &service::check_in::actor(&device, ""), &device, id, compared, now)
+            restore::result(conn, &device.actor(Via::Agent, ""), &device, id, compared, now)
         })
     };
     let choose = |chosen: Selection| {

@@ -1,4 +1,5 @@
 //! The history of acts: who did what, when, to what.
+use crate::id::DeviceId;
 use crate::text::text_enum;
 use crate::time::Time;
 use serde::{Deserialize, Serialize};
@@ -150,6 +151,17 @@ impl Actor {
     /// The server itself, in a background job.
     pub fn system() -> Self {
         Self { kind: ActorKind::System, id: None, name: "Holdfast".to_owned(), via: Via::Job, address: String::new() }
+    }
+
+    /// A device, by the name it has now; `address` is empty where it is not known.
+    pub fn device(id: DeviceId, name: &str, via: Via, address: &str) -> Self {
+        Self {
+            kind: ActorKind::Device,
+            id: Some(id.to_string()),
+            name: name.to_owned(),
+            via,
+            address: address.to_owned(),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Where a request came from.
 use crate::config::Config;
 use crate::protocol::agent::fault::Fault;
-use crate::protocol::agent::signed::data;
+use crate::protocol::agent::request::data;
 use actix_web::HttpRequest;
 use actix_web::http::header::HeaderValue;
 use std::net::{IpAddr, Ipv4Addr};

@@ -1,6 +1,8 @@
 //! `POST /agent/v1/backups`: what a finished backup was; `…/backup-failures`: that one failed.
-use crate::protocol::agent::fault::{Done, Fault, Reply};
-use crate::protocol::agent::signed::{Incoming, Message, data};
+use crate::protocol::agent::fault::Fault;
+use crate::protocol::agent::reply::{Done, Reply};
+use crate::protocol::agent::request::data;
+use crate::protocol::agent::signed::{Incoming, Message};
 use crate::service;
 use crate::wake::Wake;
 use actix_web::{HttpRequest, post};

@@ -1,8 +1,10 @@
 //! `POST /agent/v1/check-in`: facts and results in, policy and commands out.
 use crate::protocol::agent::address;
-use crate::protocol::agent::fault::{Fault, Reply};
+use crate::protocol::agent::fault::Fault;
+use crate::protocol::agent::reply::Reply;
+use crate::protocol::agent::request::data;
 use crate::protocol::agent::shared::Shared;
-use crate::protocol::agent::signed::{Incoming, Message, data};
+use crate::protocol::agent::signed::{Incoming, Message};
 use crate::service;
 use crate::service::request::{Refusal, accept};
 use crate::store::Store;
@@ -37,17 +39,6 @@ async fn run(request: &HttpRequest, received: Message<CheckIn>) -> Result<CheckI
             service::check_in::run(conn, &device, &message, &address, now).map(Ok)
         })
         .await?;
-    answer.map_err(|refusal| forgetting(data::<Shared>(request), device, refusal))
-}
-
-/// What was remembered about a refused device may be out of date.
-pub fn forgetting(
-    shared: Result<&actix_web::web::Data<Shared>, Fault>,
-    device: domain::id::DeviceId,
-    refusal: Refusal,
-) -> Fault {
-    if let (Ok(shared), Refusal::KeyChanged | Refusal::Unknown | Refusal::Wiped) = (shared, refusal) {
-        shared.forget(device);
-    }
-    refusal.into()
+    let shared = data::<Shared>(request)?;
+    answer.map_err(|refusal| shared.fault(device, refusal))
 }

@@ -5,9 +5,12 @@
 use crate::blob::BlobStore;
 use crate::config::Config;
 use crate::error::Error;
-use crate::protocol::agent::fault::{self, Fault, Refused, Reply};
+use crate::protocol::agent::fault::{Fault, Refused};
+use crate::protocol::agent::reply::Reply;
+use crate::protocol::agent::request;
+use crate::protocol::agent::request::data;
 use crate::protocol::agent::shared::Shared;
-use crate::protocol::agent::signed::{self, data};
+use crate::protocol::agent::signed;
 use crate::protocol::agent::token::{self, Expected, Token};
 use crate::protocol::agent::{address, body, copy};
 use crate::service::enrollment::{self, TokenRefusal};
@@ -30,7 +33,7 @@ const LIMIT: usize = 512 << 10;
 
 #[post("/agent/v1/enroll")]
 pub async fn enroll(request: HttpRequest, payload: Payload) -> Result<Reply<Enrolled>, Refused> {
-    let at = |it| Refused::at(it, fault::now(&request));
+    let at = |it| Refused::at(it, request::now(&request));
     let (message, claims) = receive(&request, payload).await.map_err(at)?;
     copy::enter(&request, &message.signing_key, &claims.jti).await?;
     Ok(Reply(run(&request, message).await))
@@ -45,7 +48,7 @@ async fn receive(request: &HttpRequest, payload: Payload) -> Result<(Enroll, Cla
     }
     let now = data::<Clock>(request)?.now();
     body::check_length(request, LIMIT)?;
-    let token = Token::parse(signed::authorization(request)?)?;
+    let token = Token::parse(request::authorization(request)?)?;
     let body = body::read(payload, LIMIT, |_| Ok(())).await?;
     let message: Enroll = body::parse(&body)?;
     let claims = check_signature(request, &token, &message, &body, now)?;

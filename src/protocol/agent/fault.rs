@@ -1,15 +1,11 @@
 //! How the agent protocol says no: a code to act on, words for a person, and the server's time.
 use crate::error::Error;
-use crate::protocol::agent::copy::{self, Answered};
-use actix_web::body::BoxBody;
+use crate::protocol::agent::answered::Answered;
+use crate::service::request::Refusal;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, HeaderValue};
-use actix_web::web::Data;
-use actix_web::{HttpRequest, HttpResponse, Responder, ResponseError};
-use anyhow::anyhow;
-use clock::Clock;
+use actix_web::http::header::HeaderValue;
+use actix_web::{HttpResponse, ResponseError};
 use domain::time::Time;
-use serde::Serialize;
 use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
@@ -63,7 +59,8 @@ impl Fault {
         }
     }
 
-    fn answered(&self, now: Time) -> Answered {
+    /// It as the answer to a request that came at `now`.
+    pub fn answered(&self, now: Time) -> Answered {
         let said = ErrorAnswer {
             error: self.code,
             message: self.message.clone().into_owned(),
@@ -78,7 +75,8 @@ impl Fault {
         }
     }
 
-    fn response(&self, now: Time) -> HttpResponse {
+    /// The same as a response.
+    pub fn response(&self, now: Time) -> HttpResponse {
         self.answered(now).response()
     }
 }
@@ -101,28 +99,6 @@ impl From<Error> for Fault {
                 Self::new(ErrorCode::Internal, "something went wrong on the server; its log says what")
             }
         }
-    }
-}
-
-/// An empty answer: it was done.
-#[derive(Debug, Serialize)]
-pub struct Done {}
-
-/// What a handler answers: a message, or why not.
-pub struct Reply<T>(pub Result<T, Fault>);
-
-impl<T: Serialize> Responder for Reply<T> {
-    type Body = BoxBody;
-
-    fn respond_to(self, request: &HttpRequest) -> HttpResponse {
-        let written = self.0.and_then(|message| {
-            serde_json::to_vec(&message).map_err(|error| Error::Internal(anyhow!("writing an answer: {error}")).into())
-        });
-        let answered = match written {
-            Ok(body) => Answered { status: StatusCode::OK, retry_after: None, body: body.into() },
-            Err(fault) => fault.answered(now(request)),
-        };
-        copy::answer(request, answered)
     }
 }
 
@@ -166,27 +142,23 @@ impl ResponseError for Refused {
     }
 }
 
-/// The answer for an address with nothing at it, and for a method an address does not accept.
-pub async fn nothing_there(request: HttpRequest) -> HttpResponse {
-    let method = match request.match_pattern().as_deref() {
-        None => return Fault::new(ErrorCode::NotFound, "there is no such address").response(now(&request)),
-        Some("/agent/v1/wait" | "/agent/v1/program") => "GET",
-        Some(_) => "POST",
-    };
-    let mut response = Fault::new(
-        ErrorCode::NotFound,
-        format!(
-            "this address accepts \
-     {method}"
-        ),
-    )
-    .response(now(&request));
-    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
-    response.headers_mut().insert(ALLOW, HeaderValue::from_static(method));
-    response
-}
-
-/// The server's clock.
-pub fn now(request: &HttpRequest) -> Time {
-    request.app_data::<Data<Clock>>().map_or_else(|| Clock::System.now(), |clock| clock.now())
+impl From<Refusal> for Fault {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Unknown => {
+                Self::new(ErrorCode::UnknownDevice, "this server does not know the device; enroll it again")
+            }
+            Refusal::Wiped => Self::new(
+                ErrorCode::DeviceWiped,
+                "this device was wiped, or company data removed from it; enroll it again to use it",
+            ),
+            Refusal::KeyChanged => Self::new(
+                ErrorCode::OldGeneration,
+                "this device has enrolled again since; this enrolment is no longer valid",
+            ),
+            Refusal::Replayed => {
+                Self::new(ErrorCode::Replayed, "this request was already received (`jti`); sign it again")
+            }
+        }
+    }
 }

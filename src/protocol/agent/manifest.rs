@@ -5,9 +5,12 @@
 use crate::blob::{BlobKey, BlobStore, Stored, Upload};
 use crate::error::Error;
 use crate::protocol::agent::body::{self, off_the_worker};
-use crate::protocol::agent::fault::{self, Fault, Refused, Reply};
+use crate::protocol::agent::fault::{Fault, Refused};
+use crate::protocol::agent::reply::Reply;
+use crate::protocol::agent::request;
+use crate::protocol::agent::request::data;
 use crate::protocol::agent::shared::Shared;
-use crate::protocol::agent::signed::{Enrolled, data};
+use crate::protocol::agent::signed::Enrolled;
 use crate::service::backup;
 use crate::store::{self, Store};
 use crate::wake::Wake;
@@ -33,7 +36,7 @@ pub async fn manifests(
     if let Err(copy) = from.enter(&request).await {
         // Otherwise a sender in the middle of the body would not see the answer.
         let hash = body::hash(&mut payload, MAX_STORED_BYTES).await.map(drop);
-        return Err(hash.map_or_else(|it| Refused::at(it, fault::now(&request)), |()| copy));
+        return Err(hash.map_or_else(|it| Refused::at(it, request::now(&request)), |()| copy));
     }
     Ok(Reply(run(&request, from, payload).await))
 }

@@ -1,5 +1,6 @@
 //! Our own agent's protocol; `docs/protocol/agent.md` describes it.
 mod address;
+mod answered;
 mod backup;
 mod body;
 mod check_in;
@@ -9,6 +10,8 @@ mod fault;
 mod large;
 mod manifest;
 mod program;
+mod reply;
+mod request;
 mod restore;
 mod shared;
 mod signed;
@@ -34,5 +37,5 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(restore::restore_progress)
         .service(restore::restore_result)
         // Last: what is left is not a page of the console.
-        .service(web::scope("/agent/v1").default_service(web::to(fault::nothing_there)));
+        .service(web::scope("/agent/v1").default_service(web::to(reply::nothing_there)));
 }

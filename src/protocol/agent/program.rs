@@ -4,9 +4,10 @@
 use crate::error::Error;
 use crate::program::Program;
 use crate::protocol::agent::enroll::{refused, too_many};
-use crate::protocol::agent::fault::{self, Fault, Refused};
+use crate::protocol::agent::fault::{Fault, Refused};
+use crate::protocol::agent::request;
+use crate::protocol::agent::request::data;
 use crate::protocol::agent::shared::Shared;
-use crate::protocol::agent::signed::{self, data};
 use crate::protocol::agent::{address, body};
 use crate::service::enrollment;
 use crate::store::Store;
@@ -23,7 +24,7 @@ use wire::ErrorCode;
 
 #[get("/agent/v1/program")]
 pub async fn fetch(request: HttpRequest) -> Result<HttpResponse, Refused> {
-    let own = open(&request).await.map_err(|it| Refused::at(it, fault::now(&request)))?;
+    let own = open(&request).await.map_err(|it| Refused::at(it, request::now(&request)))?;
     let name = format!("attachment; filename=\"holdfast-{}\"", Program::platform());
     Ok(HttpResponse::Ok()
         .content_type("application/octet-stream")
@@ -38,7 +39,7 @@ async fn open(request: &HttpRequest) -> Result<&'static Program, Fault> {
     if !shared.may_enroll(from) {
         return Err(too_many());
     }
-    let token = signed::authorization(request)?.split_once(' ').filter(|(it, _)| it.eq_ignore_ascii_case("bearer"));
+    let token = request::authorization(request)?.split_once(' ').filter(|(it, _)| it.eq_ignore_ascii_case("bearer"));
     let token = token.map(|(_, token)| token.trim().to_owned()).ok_or_else(|| {
         Fault::new(ErrorCode::TokenRefused, "send an enrolment token: `Authorization: Bearer` and the token")
     })?;

@@ -3,15 +3,19 @@ use crate::blob::BlobStore;
 use crate::error::Result;
 use crate::protocol::agent::address;
 use crate::protocol::agent::body::off_the_worker;
-use crate::protocol::agent::fault::{Done, Fault, Reply};
+use crate::protocol::agent::fault::Fault;
+use crate::protocol::agent::reply::{Done, Reply};
+use crate::protocol::agent::request::data;
 use crate::protocol::agent::shared::Shared;
-use crate::protocol::agent::signed::{Incoming, Message, data};
-use crate::service::check_in::actor;
+use crate::protocol::agent::signed::{Incoming, Message};
 use crate::service::restore::{self, Compared};
+use crate::store::Conn;
 use crate::store::Store;
+use crate::store::device::Device;
 use actix_web::web::Path;
 use actix_web::{HttpRequest, post};
 use clock::Clock;
+use domain::activity::Via;
 use domain::id::{DeviceId, RestoreId};
 use std::sync::Arc;
 use wire::{ErrorCode, RestoreProgress, RestoreResult};
@@ -39,8 +43,9 @@ async fn progress(request: &HttpRequest, id: &str, received: Message<RestoreProg
     let Message { from, message } = received;
     let address = address::of(request)?.to_string();
     let now = data::<Clock>(request)?.now();
-    let tell =
-        move |conn: &mut _, device: &_| restore::progress(conn, &actor(device, &address), device, id, message, now);
+    let tell = move |conn: &mut Conn, device: &Device| {
+        restore::progress(conn, &device.actor(Via::Agent, &address), device, id, message, now)
+    };
     from.act(request, tell).await?;
     Ok(Done {})
 }
@@ -57,8 +62,9 @@ async fn result(request: &HttpRequest, id: &str, received: Message<RestoreResult
     // Before the transaction, because both lists may be large. What is refused here would be refused there too.
     let compared = compare(request, from.device(), id, message).await?;
     let now = data::<Clock>(request)?.now();
-    let take =
-        move |conn: &mut _, device: &_| restore::result(conn, &actor(device, &address), device, id, compared?, now);
+    let take = move |conn: &mut Conn, device: &Device| {
+        restore::result(conn, &device.actor(Via::Agent, &address), device, id, compared?, now)
+    };
     from.act(request, take).await?;
     Ok(Done {})
 }

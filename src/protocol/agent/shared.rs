@@ -1,10 +1,11 @@
 //! What all workers share: devices' keys, so that a check-in needs no read before its one write, and the limits
 //! on what strangers may ask for.
 use crate::error::Error;
-use crate::protocol::agent::copy::Answers;
+use crate::protocol::agent::answered::Answers;
 use crate::protocol::agent::fault::Fault;
 use crate::protocol::agent::large::LargeBodies;
 use crate::protocol::agent::token;
+use crate::service::request::Refusal;
 use anyhow::anyhow;
 use aws_lc_rs::signature::ParsedPublicKey;
 use domain::id::DeviceId;
@@ -98,6 +99,14 @@ impl Shared {
     /// transaction.
     pub fn forget(&self, id: DeviceId) {
         self.0.keys.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    }
+
+    /// A refusal as a fault; what was remembered about a refused device may be out of date.
+    pub fn fault(&self, device: DeviceId, refusal: Refusal) -> Fault {
+        if matches!(refusal, Refusal::KeyChanged | Refusal::Unknown | Refusal::Wiped) {
+            self.forget(device);
+        }
+        refusal.into()
     }
 
     /// The required `aud`, once it is known.

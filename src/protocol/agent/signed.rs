@@ -4,9 +4,9 @@
 //! body, its hash, its fields. Nothing of a stranger's body is read.
 use crate::error::{self, Error};
 use crate::protocol::agent::body;
-use crate::protocol::agent::check_in::forgetting;
 use crate::protocol::agent::copy;
-use crate::protocol::agent::fault::{self, Fault, Refused};
+use crate::protocol::agent::fault::{Fault, Refused};
+use crate::protocol::agent::request::{self, authorization, data};
 use crate::protocol::agent::shared::{Known, Shared};
 use crate::protocol::agent::token::{self, Expected, Token};
 use crate::service::enrollment;
@@ -15,8 +15,6 @@ use crate::store::device::Device;
 use crate::store::{self, Conn, Store, in_transaction};
 use crate::traffic;
 use actix_web::dev::Payload;
-use actix_web::http::header::AUTHORIZATION;
-use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest};
 use anyhow::anyhow;
 use domain::id::DeviceId;
@@ -69,7 +67,8 @@ impl Enrolled {
                 Ok(accept(conn, &signed, false)?.map(|device| in_transaction(conn, |conn| work(conn, &device))))
             })
             .await?;
-        let done = accepted.map_err(|refusal| forgetting(data::<Shared>(request), self.device(), refusal))?;
+        let shared = data::<Shared>(request)?;
+        let done = accepted.map_err(|refusal| shared.fault(self.device(), refusal))?;
         Ok(done?)
     }
 
@@ -118,7 +117,7 @@ impl FromRequest for Enrolled {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
-        Box::pin(async move { identify(&request).await.map_err(|it| Refused::at(it, fault::now(&request))) })
+        Box::pin(async move { identify(&request).await.map_err(|it| Refused::at(it, request::now(&request))) })
     }
 }
 
@@ -142,7 +141,7 @@ impl<T: Incoming> FromRequest for Message<T> {
         let request = request.clone();
         let payload = payload.take();
         Box::pin(async move {
-            let at = |it| Refused::at(it, fault::now(&request));
+            let at = |it| Refused::at(it, request::now(&request));
             let from = identify(&request).await.map_err(at)?;
             let most = body::check_length(&request, T::LIMIT).map_err(at)?.unwrap_or(T::LIMIT as u64);
             let mut payload = payload;
@@ -190,7 +189,7 @@ async fn identify(request: &HttpRequest) -> Result<Enrolled, Fault> {
         sub: id.as_str(),
         method: request.method().as_str(),
         path: request.path(),
-        now: fault::now(request),
+        now: request::now(request),
     };
     token::check(&claims, &expected)?;
     let audience = audience(shared, store).await?;
@@ -228,43 +227,4 @@ async fn audience<'a>(shared: &'a Shared, store: &Store) -> Result<&'a str, Faul
     }
     let audience = store.read(enrollment::audience).await?;
     Ok(shared.set_audience(audience.ok_or_else(|| Fault::from(Refusal::Unknown))?))
-}
-
-/// The value of the `Authorization` header; empty if there is none.
-///
-/// # Errors
-/// When it is not text.
-pub fn authorization(request: &HttpRequest) -> Result<&str, Fault> {
-    let Some(header) = request.headers().get(AUTHORIZATION) else { return Ok("") };
-    header.to_str().map_err(|_not_text| Fault::new(ErrorCode::BadSignature, "the `Authorization` header is not text"))
-}
-
-/// Something that every request can reach.
-///
-/// # Errors
-/// When the server was built without it.
-pub fn data<T: ?Sized + 'static>(request: &HttpRequest) -> Result<&Data<T>, Fault> {
-    let missing = || Error::Internal(anyhow!("the server was started without {}", std::any::type_name::<T>()));
-    Ok(request.app_data::<Data<T>>().ok_or_else(missing)?)
-}
-
-impl From<Refusal> for Fault {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::Unknown => {
-                Self::new(ErrorCode::UnknownDevice, "this server does not know the device; enroll it again")
-            }
-            Refusal::Wiped => Self::new(
-                ErrorCode::DeviceWiped,
-                "this device was wiped, or company data removed from it; enroll it again to use it",
-            ),
-            Refusal::KeyChanged => Self::new(
-                ErrorCode::OldGeneration,
-                "this device has enrolled again since; this enrolment is no longer valid",
-            ),
-            Refusal::Replayed => {
-                Self::new(ErrorCode::Replayed, "this request was already received (`jti`); sign it again")
-            }
-        }
-    }
 }

@@ -1,10 +1,11 @@
 //! `GET /agent/v1/wait`: answers as soon as a command is waiting.
 //!
 //! While waiting, it holds no database connection and no thread.
-use crate::protocol::agent::check_in::forgetting;
-use crate::protocol::agent::fault::{Fault, Refused, Reply};
+use crate::protocol::agent::fault::{Fault, Refused};
+use crate::protocol::agent::reply::Reply;
+use crate::protocol::agent::request::data;
 use crate::protocol::agent::shared::Shared;
-use crate::protocol::agent::signed::{Enrolled, data};
+use crate::protocol::agent::signed::Enrolled;
 use crate::service::request::{Refusal, accept};
 use crate::store::{self, Store};
 use crate::wake::{Wake, Woken};
@@ -40,13 +41,14 @@ async fn run(request: &HttpRequest, from: Enrolled) -> Result<Waiting, Fault> {
     let (device, signed) = (from.device(), from.signed());
     // Before looking at the database, so that a command in between is not missed.
     let waiting = data::<Wake>(request)?.subscribe(device);
+    let shared = data::<Shared>(request)?;
     let queued = data::<Store>(request)?
         .write(move |conn| match accept(conn, &signed, false)? {
             Ok(device) => Ok(Ok(store::command::is_queued(conn, device.id, device.generation, now)?)),
             Err(refusal) => Ok::<_, crate::error::Error>(Err::<bool, Refusal>(refusal)),
         })
         .await?
-        .map_err(|refusal| forgetting(data::<Shared>(request), device, refusal))?;
+        .map_err(|refusal| shared.fault(device, refusal))?;
     if queued {
         return Ok(Waiting { command_waits: true });
     }

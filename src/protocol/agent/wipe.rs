@@ -1,16 +1,17 @@
 //! `POST /agent/v1/wipe-reports`: how a wipe went; the answer is the receipt.
 use crate::protocol::agent::address;
-use crate::protocol::agent::check_in::forgetting;
-use crate::protocol::agent::fault::{Fault, Reply};
+use crate::protocol::agent::fault::Fault;
+use crate::protocol::agent::reply::Reply;
+use crate::protocol::agent::request::data;
 use crate::protocol::agent::shared::Shared;
-use crate::protocol::agent::signed::{Incoming, Message, data};
-use crate::service::check_in::actor;
+use crate::protocol::agent::signed::{Incoming, Message};
 use crate::service::request::accept;
 use crate::service::wipe;
 use crate::store::Store;
 use crate::wake::Wake;
 use actix_web::{HttpRequest, post};
 use clock::Clock;
+use domain::activity::Via;
 use wire::{WipeReceipt, WipeReport};
 
 impl Incoming for WipeReport {
@@ -30,11 +31,12 @@ async fn run(request: &HttpRequest, received: Message<WipeReport>) -> Result<Wip
     // A device that did not get its receipt reports again, and is already wiped by then.
     let accepted = data::<Store>(request)?
         .act(move |conn| match accept(conn, &signed, true)? {
-            Ok(device) => wipe::reported(conn, &actor(&device, &address), &device, &message, now).map(Ok),
+            Ok(device) => wipe::reported(conn, &device.actor(Via::Agent, &address), &device, &message, now).map(Ok),
             Err(refusal) => Ok(Err(refusal)),
         })
         .await?;
-    let receipt = accepted.map_err(|refusal| forgetting(data::<Shared>(request), device, refusal))?;
+    let shared = data::<Shared>(request)?;
+    let receipt = accepted.map_err(|refusal| shared.fault(device, refusal))?;
     data::<Wake>(request)?.mail();
     Ok(receipt)
 }

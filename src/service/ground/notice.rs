@@ -1,8 +1,8 @@
 //! The mails about store and disks: to the people who manage the server's settings, who can do something about
 //! it.
 use crate::error::Result;
+use crate::service::installation;
 use crate::service::mail::{self, Mail, Recipients};
-use crate::service::setting;
 use crate::store::Conn;
 use anyhow::Context;
 use askama::Template;
@@ -100,5 +100,5 @@ fn send(conn: &mut Conn, kind: &'static str, subject: &str, body: &impl Template
 }
 
 fn url(conn: &mut Conn) -> Result<String> {
-    Ok(format!("{}/", setting::public_url(conn)?.unwrap_or_default()))
+    Ok(format!("{}/", installation::public_url(conn)?.unwrap_or_default()))
 }

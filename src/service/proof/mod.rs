@@ -8,7 +8,6 @@ pub use level::{learned, refresh};
 
 use crate::error::{Error, Result};
 use crate::service::activity::{Act, record, record_often};
-use crate::service::enrollment::PROOF_PUBLIC_KEY;
 use crate::store::evidence::Shown;
 use crate::store::object::Object as StoredObject;
 use crate::store::repository::Repository;
@@ -22,6 +21,9 @@ use domain::proof::{TOLERANCE, TestCause, TestResult};
 use domain::restore_test::TestReport;
 use domain::time::Time;
 use std::time::Duration;
+
+/// The setting that holds the public half of the proof key.
+pub const PROOF_PUBLIC_KEY: &str = "proof.public_key";
 
 /// How long a new backup waits for the device's report, without which there is nothing to compare.
 const REPORT_WAIT: Duration = Duration::from_secs(20);

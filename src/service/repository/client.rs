@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::service::activity::{Act, record};
 use crate::service::backup::{self, Kept};
 use crate::service::guard::{self, News};
-use crate::service::{account, setting};
+use crate::service::{account, installation};
 use crate::store::repository::{Repository, RepositoryToken};
 use crate::store::{self, Conn};
 use anyhow::Context;
@@ -182,7 +182,7 @@ fn tell(
 ) -> Result<()> {
     let device = store::device::find(conn, device)?.ok_or(Error::NotFound("device"))?;
     let by = account::who(conn, actor)?;
-    let url = setting::public_url(conn)?.unwrap_or_default();
+    let url = installation::public_url(conn)?.unwrap_or_default();
     let body = ContentsRead {
         by: &by,
         device_name: &device.name,

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::service::command::{self, Ask};
 use crate::service::guard::{self, News};
 use crate::service::wipe::{Asked, By, second_person};
-use crate::service::{account, setting};
+use crate::service::{account, installation};
 use crate::store::device::Device;
 use crate::store::repository::Repository;
 use crate::store::restore::Restore;
@@ -252,7 +252,7 @@ pub(super) fn tell(
 ) -> Result<()> {
     let via = by.via;
     let by = account::who(conn, by)?;
-    let url = format!("{}/restores/{}", setting::public_url(conn)?.unwrap_or_default(), restore.id);
+    let url = format!("{}/restores/{}", installation::public_url(conn)?.unwrap_or_default(), restore.id);
     let files = words::files(restore.file_count);
     let body = RestoreCrosses { by: &by, what, agreed, files, reason: &restore.reason, url };
     let body = body.render().context("writing a mail")?;

@@ -11,7 +11,7 @@ use domain::time::{Time, minutes};
 use domain::wipe::WipeState;
 use holdfast::cli::control;
 use holdfast::error::Result;
-use holdfast::service::{self, freeze, host, wipe};
+use holdfast::service::{self, host, wipe};
 use holdfast::store::{self, Conn};
 use std::time::Duration;
 
@@ -30,19 +30,19 @@ fn nothing_leaves_while_it_is_frozen_and_holds_begin_again_afterwards() {
     let request = world.requested();
     world.approved(&request);
 
-    on_host(&world, freeze::begin);
+    on_host(&world, host::freeze);
     world.cools();
     assert_eq!(world.state(request.id), WipeState::Cooling, "its hold is over, and it stays");
-    on_host(&world, freeze::end);
+    on_host(&world, host::unfreeze);
     world.job();
     assert_eq!(world.state(request.id), WipeState::Cooling, "nobody could look at it meanwhile");
     world.says(4);
     world.cools();
     assert_eq!(world.state(request.id), WipeState::Released);
 
-    on_host(&world, freeze::begin);
+    on_host(&world, host::freeze);
     assert!(world.fetches().is_empty(), "an order that was released is not handed out either");
-    on_host(&world, freeze::end);
+    on_host(&world, host::unfreeze);
     assert_eq!(world.fetches().len(), 1);
 }
 
@@ -55,7 +55,7 @@ fn no_session_at_the_console_gets_around_a_freeze_or_ends_it() {
     let request = world.requested();
     let device = world.device.id();
 
-    on_host(&world, freeze::begin);
+    on_host(&world, host::freeze);
 
     let owner = Visit::of(server, ada);
     let new = [("email", "eve@example.org"), ("name", "Eve"), ("roles", "operator@organisation")];
@@ -90,10 +90,10 @@ fn a_looser_guard_does_not_come_into_force_under_a_freeze() {
         world.server.read(move |conn| wipe::hold(conn, now))
     };
 
-    on_host(&world, freeze::begin);
+    on_host(&world, host::freeze);
     world.server.app.clock.advance(domain::wipe::SETTLED);
     assert_eq!(hold(&world), minutes(10));
-    on_host(&world, freeze::end);
+    on_host(&world, host::unfreeze);
     assert_eq!(hold(&world), minutes(10), "the 72 hours begin again");
     world.server.app.clock.advance(domain::wipe::SETTLED);
     assert_eq!(hold(&world), minutes(1));
