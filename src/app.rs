@@ -14,7 +14,7 @@ use crate::service;
 use crate::service::ground::Watch;
 use crate::store::{self, Database, Store};
 use crate::traffic;
-use crate::traffic::crowd::{Crowd, Room};
+use crate::traffic::crowd::{self, Crowd, Room};
 use crate::traffic::pace::Least;
 use crate::wake::Wake;
 use crate::web;
@@ -168,15 +168,19 @@ impl App {
     }
 
     fn jobs(&self) -> Vec<Job> {
+        let crowd = self.crowd.clone();
+        let connection = Job::new("connection", crowd::LOOK, move || Ok(Summary::done(crowd.end_paused(crowd::PAUSE))));
         if self.store.is_read_only() {
             // All others keep what they find.
             let watch = self.watch.clone();
-            return vec![Job::new("ground", job::ground::PERIOD, move || {
+            let ground = Job::new("ground", job::ground::PERIOD, move || {
                 job::ground::stand_or_fall(&watch);
                 Ok(Summary::default())
-            })];
+            });
+            return vec![connection, ground];
         }
         let mut jobs = self.own_jobs();
+        jobs.push(connection);
         match self.prover() {
             Ok(Some(prover)) => jobs.push(
                 Job::new("proof", proof::PERIOD, move || Ok(Summary::done(prover.run_once(None)?.len())))

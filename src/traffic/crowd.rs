@@ -12,6 +12,11 @@ use domain::id::{DeviceId, UserId};
 
 /// How long a stranger's request may take before its connection may be ended to make room.
 const TURN: Duration = Duration::from_secs(10);
+/// How often connections are looked through for those that begin no whole request.
+pub const LOOK: Duration = Duration::from_secs(5);
+/// How long after an answer a connection may take until its next request has arrived with its whole head: the same
+/// as a body's, so that what is left of the answer reaches a slow phone too.
+pub const PAUSE: Duration = Duration::from_secs(60);
 /// How long a new connection has to begin its first request, unless connections exceed the limit by half.
 const FIRST_WORD: Duration = Duration::from_millis(250);
 
@@ -89,6 +94,10 @@ struct Entry {
     since: Instant,
     /// When the last request came; none before the first.
     asked: Option<Instant>,
+    /// How many requests have no complete answer yet.
+    running: usize,
+    /// When the last answer was complete; none before the first.
+    answered: Option<Instant>,
     /// Told to end: the same one does not make room twice.
     is_ended: bool,
     socket: OwnedFd,
@@ -121,7 +130,17 @@ impl Crowd {
         now.next += 1;
         now.all.insert(
             number,
-            Entry { address, is_proxy, owner: None, since: Instant::now(), asked: None, is_ended: false, socket },
+            Entry {
+                address,
+                is_proxy,
+                owner: None,
+                since: Instant::now(),
+                asked: None,
+                running: 0,
+                answered: None,
+                is_ended: false,
+                socket,
+            },
         );
         now.living += 1;
         *now.addresses.entry(address).or_default() += 1;
@@ -134,6 +153,18 @@ impl Crowd {
             now.make_room(number, of_all > room.full(), |_| true);
         }
         Some(Connection { crowd: self.clone(), number })
+    }
+
+    /// Ends the connections that got their last answer longer than `pause` ago and have begun no request since: the
+    /// server's own limit on how long a head may take holds for the first request of a connection only. Says how
+    /// many.
+    pub fn end_paused(&self, pause: Duration) -> usize {
+        let mut now = self.now();
+        let is_paused = |it: &Entry| it.running == 0 && it.answered.is_some_and(|at| at.elapsed() > pause);
+        let paused = now.all.iter().filter(|(_, it)| !it.is_ended && is_paused(it));
+        let paused: Vec<u64> = paused.map(|(number, _)| *number).collect();
+        paused.iter().for_each(|it| now.end(*it));
+        paused.len()
     }
 
     /// How many there may be.
@@ -225,7 +256,16 @@ impl Connection {
         let mut now = self.crowd.now();
         let Some(entry) = now.all.get_mut(&self.number) else { return true };
         entry.asked = Some(Instant::now());
+        entry.running += 1;
         entry.owner.is_none()
+    }
+
+    /// Notes that a request's answer is complete, or that nobody wants it any more.
+    pub fn is_answered(&self) {
+        let mut now = self.crowd.now();
+        let Some(entry) = now.all.get_mut(&self.number) else { return };
+        entry.running = entry.running.saturating_sub(1);
+        entry.answered = Some(Instant::now());
     }
 
     /// A request showed whose it is. An owner with too many connections loses the least recently used one.

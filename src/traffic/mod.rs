@@ -1,4 +1,5 @@
 //! Strangers and noisy devices: the limits for every connection and every request, whatever its route.
+mod answer;
 pub mod crowd;
 pub mod pace;
 
@@ -8,6 +9,7 @@ use actix_web::dev::{Extensions, Payload, ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{Error, HttpMessage, HttpRequest};
+use answer::{Answer, Turn};
 use crowd::{Connection, Crowd, Owner};
 use domain::id::DeviceId;
 use pace::{Least, Paced};
@@ -59,7 +61,8 @@ pub async fn keep(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let connection = request.conn_data::<Arc<Connection>>().map(Arc::clone);
-    let is_stranger = connection.as_ref().is_none_or(|it| it.asks());
+    let turn = connection.clone().map(Turn::begin);
+    let is_stranger = turn.as_ref().is_none_or(Turn::is_strangers);
     if is_stranger {
         // Many requests that a stranger sends at once take turns with everybody else's.
         tokio::task::yield_now().await;
@@ -77,7 +80,7 @@ pub async fn keep(
     if let (Some(connection), Some(person)) = (connection, person) {
         connection.belongs_to(Owner::Person(person));
     }
-    Ok(response)
+    Ok(response.map_body(|_, body| Answer::new(body, turn)))
 }
 
 /// A device showed who it is; noted before its request is done, which may be a wait of a minute.
