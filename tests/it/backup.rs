@@ -123,3 +123,30 @@ fn damage_has_a_backup_tested_that_came_and_not_one_that_was_only_reported() {
     let points = world.points();
     assert_eq!(points.iter().map(waits).collect::<Vec<_>>(), [false, true]);
 }
+
+#[test]
+fn what_came_last_is_the_newest_where_times_are_equal_or_lie_ahead() {
+    let world = World::new();
+    let (clock, id, repository) = (&world.server.app.clock, world.device.id(), world.repository().id);
+    let ahead = NOW + hours(2);
+    clock.set(ahead);
+    let pack = BlobKey::new(repository, ObjectKind::Data, name(b"pack"));
+    world.server.act(move |conn| backup::received(conn, &pack, 4, TokenKind::Agent, ahead).map(drop));
+    world.receives(b"ahead");
+    world.reports(b"reported", &[]);
+
+    for snapshot in [&b"back"[..], b"in the same moment", b"reported"] {
+        clock.set(NOW);
+        world.receives(snapshot);
+
+        let (newest, stored, baseline) = world.server.read(|conn| {
+            let newest = store::restore_point::of_device(conn, id, 1)?.remove(0);
+            let stored = store::restore_point::newest_stored(conn, repository)?.unwrap();
+            Ok((newest, stored, store::evidence::baseline(conn, id)?.unwrap()))
+        });
+        for (it, by) in [(newest, "all"), (stored, "what is stored"), (baseline, "what a device counts from")] {
+            assert_eq!((it.snapshot_name, it.received_at), (name(snapshot), NOW), "{by}");
+            assert!(it.as_of >= ahead, "it may need all that came before it: {by}");
+        }
+    }
+}
