@@ -426,3 +426,28 @@ fn a_tree_of_every_kind_comes_back_as_restic_restores_it_except_for_what_is_docu
     check("beside", &beside, &theirs);
     empty(&docs);
 }
+
+#[test]
+fn a_pipe_that_cannot_be_made_is_counted_and_is_no_failure() {
+    let server = TestServer::start();
+    let device = Device::new();
+    let (docs, elsewhere) = (device.docs(), tempfile::tempdir().unwrap());
+    let pipes = docs.join("pipes");
+    fs::create_dir(&pipes).unwrap();
+    mknodat(CWD, pipes.join("pipe"), FileType::Fifo, Mode::RUSR, 0).unwrap();
+    fs::write(pipes.join("file"), b"x").unwrap();
+    let agent = device.enroll(&server, &server.url());
+    agent.back_up(&Stop::default()).unwrap();
+    // Nothing is made behind a link.
+    fs::remove_dir_all(&pipes).unwrap();
+    symlinkat(elsewhere.path(), CWD, &pipes).unwrap();
+    order_restore(&server, agent.enrollment().device_id, points(&server, &agent)[0].id, &agent);
+
+    let outcome = agent.restore_waiting(&Stop::default()).unwrap().expect("a restore waited");
+
+    let failed: BTreeSet<_> = outcome.failures.iter().map(|it| Path::new(&it.path)).collect();
+    assert_eq!(failed, BTreeSet::from([pipes.as_path(), &pipes.join("file")]), "{:?}", outcome.failures);
+    let pipe = outcome.shortfalls.iter().find(|it| it.kind == ShortfallKind::Pipe).expect("it is counted");
+    assert_eq!((pipe.count, Path::new(&pipe.paths[0])), (1, pipes.join("pipe").as_path()));
+    assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+}
