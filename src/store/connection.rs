@@ -218,4 +218,14 @@ mod tests {
         assert_eq!(Database::parse("/var/x.db").unwrap(), Database::Sqlite("/var/x.db".into()));
         assert!(matches!(Database::parse("postgresql://db/x").unwrap(), Database::Postgres(_)));
     }
+
+    #[test]
+    fn every_connection_to_postgresql_gives_up_on_a_silent_server() {
+        let database = Database::parse("postgres://u@h/n").unwrap();
+        assert!(database_url(&database).contains("?connect_timeout=5&tcp_user_timeout=10000"));
+        // A server that takes the connection and then says nothing.
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("postgres://u@{}/n?connect_timeout=2", silent.local_addr().unwrap());
+        assert!(connect(&Database::Postgres(url)).is_err());
+    }
 }

@@ -132,3 +132,47 @@ async fn nobody_waits_without_end_for_a_database_that_is_halted() {
     drop(end);
     store.with_patience(Duration::from_secs(30)).write(|_| Ok::<_, Error>(())).await.unwrap();
 }
+
+#[actix_web::test]
+async fn nobody_waits_without_end_for_a_write_to_a_database_that_is_halted() {
+    let database = TestDatabase::new();
+    let store = database.store().with_patience(Duration::from_millis(50));
+    let (end, halted) = std::sync::mpsc::channel::<()>();
+    let halted = std::sync::Mutex::new(halted);
+
+    let written = store.write(move |_| {
+        let _over = halted.lock().unwrap().recv_timeout(Duration::from_secs(20));
+        Ok::<_, Error>(())
+    });
+    let written = written.await;
+
+    assert!(matches!(written, Err(Error::DatabaseAway(_))), "{written:?}");
+    drop(end);
+    store.with_patience(Duration::from_secs(30)).write(|_| Ok::<_, Error>(())).await.unwrap();
+}
+
+#[test]
+fn whoever_finds_every_connection_taken_is_answered_come_again_after_seconds() {
+    let database = TestDatabase::new();
+    let store = database.store();
+    let (taken, all) = std::sync::mpsc::channel();
+    let (end, over) = std::sync::mpsc::channel::<()>();
+    let over = std::sync::Mutex::new(over);
+    let (over, store) = (&over, &store);
+    std::thread::scope(|scope| {
+        // More than there are, so that the last ones find none.
+        for _ in 0..20 {
+            let taken = taken.clone();
+            scope.spawn(move || {
+                let done = store.read_blocking(|_| {
+                    let _over = over.lock().unwrap().recv();
+                    Ok::<_, Error>(())
+                });
+                let _ = taken.send(done);
+            });
+        }
+        let refused = all.recv_timeout(Duration::from_secs(20));
+        drop(end);
+        assert!(matches!(refused, Ok(Err(Error::Busy(_)))), "{refused:?}");
+    });
+}
