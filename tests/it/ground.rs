@@ -23,8 +23,11 @@ use holdfast::service::ground::Watch;
 use holdfast::service::{backup, wipe};
 use holdfast::store::schema::repositories;
 use holdfast::store::{self, Database, Store};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 use std::{fs, io};
 
 fn look(server: &TestServer) {
@@ -118,6 +121,77 @@ fn a_wipe_that_was_approved_waits_until_the_store_is_back() {
     disk.comes_back();
     look(&world.server);
     assert_eq!(world.fetches().len(), 1);
+}
+
+/// Looks at the store as somebody whom the rights of files bind, as they do not bind root.
+fn look_without_rights(server: &TestServer) {
+    std::thread::scope(|scope| {
+        let look = || {
+            if rustix::process::geteuid().is_root() {
+                let nobody = rustix::process::Uid::from_raw(65_534);
+                // This thread's alone, and that of the threads it starts.
+                rustix::thread::set_thread_res_uid(nobody, nobody, nobody).unwrap();
+            }
+            look(server);
+        };
+        scope.spawn(look).join().unwrap();
+    });
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn a_store_whose_rights_were_lost_is_away_until_it_has_them_again() {
+    let world = World::new();
+    let (owner, blobs) = (colleague(&world.server, "owner", Role::Owner), world.server.app.config.blobs.clone());
+    let visit = Visit::of(&world.server, owner);
+    // Whoever looks may read all that is there.
+    let above = blobs.ancestors().skip(1).take_while(|it| *it != std::env::temp_dir());
+    above.for_each(|it| set_mode(it, 0o755));
+    assert!(Command::new("chmod").arg("-R").arg("a+rX").arg(&blobs).status().unwrap().success());
+    look_without_rights(&world.server);
+    look_without_rights(&world.server);
+    assert_eq!(grade(&visit), "proven");
+
+    // Nothing may be opened in it; or its objects can be opened, and the folder not be listed.
+    for mode in [0o000, 0o311] {
+        set_mode(&blobs, mode);
+        look_without_rights(&world.server);
+
+        let away = world.server.read(|conn| Ok(store::ground::away(conn)?));
+        assert_eq!(away.map(|it| it.fault), Some(ReadFault::Unreadable), "{mode:o}");
+        assert_eq!(grade(&visit), "unknown", "{mode:o}");
+        assert!(text(&visit.get("/")).contains("The backup store has been unreadable since"), "{mode:o}");
+        set_mode(&blobs, 0o755);
+        look_without_rights(&world.server);
+        assert_eq!(grade(&visit), "proven", "{mode:o}");
+    }
+}
+
+#[test]
+fn an_object_that_the_system_does_not_let_us_read_is_not_lost_and_the_store_is_away() {
+    let world = World::new();
+    let id = world.device.id();
+    let repository = world.server.read(|conn| Ok(store::repository::active_of_device(conn, id)?)).unwrap().id;
+    let keys = world.server.app.config.blobs.join(repository.to_string()).join("keys");
+    let aside = keys.with_extension("aside");
+    fs::rename(&keys, &aside).unwrap();
+    // Not missing, and not to be opened by anybody: it leads to itself.
+    std::os::unix::fs::symlink(&keys, &keys).unwrap();
+
+    look(&world.server);
+    look(&world.server);
+
+    let away = world.server.read(|conn| Ok(store::ground::away(conn)?));
+    assert_eq!(away.map(|it| it.fault), Some(ReadFault::Unreadable));
+    let rows = world.server.read(|conn| Ok(store::object::all(conn, repository, None)?));
+    assert!(rows.iter().all(|it| it.damaged_at.is_none()), "{rows:?}");
+    fs::remove_file(&keys).unwrap();
+    fs::rename(&aside, &keys).unwrap();
+    look(&world.server);
+    assert_eq!(world.server.read(|conn| Ok(store::ground::away(conn)?)), None);
 }
 
 #[test]
@@ -374,11 +448,14 @@ fn a_lock_in_the_database_is_answered_come_again() {
     });
     locked.recv().unwrap();
 
+    let began = Instant::now();
     let answer = two.read_blocking(|conn| store::setting::find(conn, "x"));
+    let waited = began.elapsed();
 
     done.send(()).unwrap();
     holder.join().unwrap().unwrap();
     assert!(matches!(answer, Err(Error::Busy(_))), "{answer:?}");
+    assert!(waited < Duration::from_secs(20), "sooner than any long statement ends: {waited:?}");
 }
 
 /// A store that takes no writes while it is told so.
