@@ -5,7 +5,7 @@ use crate::support::people::{colleague, person};
 use crate::support::server::TestServer;
 use crate::support::visit::{Visit, cookie, hidden, location, text};
 use crate::support::{NOW, people};
-use crate::wipe::restore_point;
+use crate::wipe::{World, restore_point};
 use diesel::prelude::*;
 use domain::command::{CommandKind, CommandState};
 use domain::device::{DeviceFacts, DeviceState, Encryption, Fact, Ownership};
@@ -711,4 +711,32 @@ fn every_time_in_json_is_iso_8601() {
 
     let fact = json!({"value": 81_604_378_624_i64, "source": "statvfs", "measured_at": "2026-11-22T14:06:11Z"});
     assert_eq!((&told["facts"]["free_bytes"], &told["last_seen_at"]), (&fact, &fact["measured_at"]));
+}
+
+#[test]
+fn a_token_that_only_appends_is_offered_first_and_one_that_reads_only_to_who_may_read() {
+    let world = World::new();
+    let path = format!("/devices/{}", world.device.id());
+    for (name, role, reads) in [("owner", Role::Owner, true), ("operator", Role::Operator, false)] {
+        let html = page(&Visit::of(&world.server, colleague(&world.server, name, role)), &path);
+
+        let appending = html.find("Make a token that appends").expect("one that appends");
+        let reading = html.find("A token that reads");
+        assert_eq!(reading.is_some(), reads, "{name}: {html}");
+        assert!(reading.is_none_or(|it| appending < it), "{name}: {html}");
+        let folded = html.contains("<details class=\"fold\"><summary>A token that reads</summary>");
+        assert_eq!(folded, reads, "{name}: it is opened on purpose: {html}");
+    }
+}
+
+#[test]
+fn who_may_not_read_is_asked_for_no_password_for_a_token_that_reads() {
+    let world = World::new();
+    let stale = Visit::stale(&world.server, colleague(&world.server, "operator", Role::Operator));
+    let path = format!("/devices/{}/repository-tokens", world.device.id());
+    let fields = [("name", "laptop"), ("reads", "yes"), ("hours", "24"), ("reason", "a file is missed")];
+
+    let (appending, reading) = (stale.post(&path, &fields[..1]), stale.post(&path, &fields));
+
+    assert_eq!((appending.status, reading.status), (422, 403), "{}", text(&reading));
 }
