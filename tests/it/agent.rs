@@ -31,8 +31,11 @@ use holdfast::store::restore_point::RestorePoint;
 use holdfast::store::user::User;
 use holdfast::{service, store};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use serde_json::json;
 use std::ffi::OsStr;
 use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -125,13 +128,13 @@ impl Device {
         *self.progress.at.lock().unwrap() = Some((event, Box::new(act)));
     }
 
-    fn await_note(&self, text: &str) {
+    fn await_note(&self, text: &str) -> String {
         loop {
             let event = self.events.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("the agent never said: {text}"));
             if let Event::Note(said) | Event::Warning(said) = event
                 && said.contains(text)
             {
-                return;
+                return said;
             }
         }
     }
@@ -370,6 +373,45 @@ fn an_agent_outlives_a_server_that_was_started_on_an_empty_folder() {
         run.join().unwrap().unwrap();
     });
     assert_eq!(points(&server, &agent)[0].file_count, Some(40), "the report that was kept meanwhile has come");
+}
+
+/// A server that knows no device, and asks each to stay away for long.
+fn server_that_knows_nobody() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let body = format!(r#"{{"error":"unknown_device","message":"who?","server_time":{}}}"#, json!(NOW));
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 64 << 10]);
+            let head = format!("Retry-After: 1200\r\nConnection: close\r\nContent-Length: {}", body.len());
+            let _ = write!(stream, "HTTP/1.1 404 Not Found\r\n{head}\r\n\r\n{body}");
+        }
+    });
+    address
+}
+
+#[test]
+fn an_agent_asks_a_server_that_does_not_know_it_at_its_own_pace() {
+    let server = TestServer::start();
+    let gate = Gate::to(server.address);
+    let device = Device::new();
+    let agent = device.enroll(&server, &gate.url());
+    gate.lead_to(server_that_knows_nobody());
+
+    let stop = Stop::default();
+    let said = std::thread::scope(|scope| {
+        let run = scope.spawn(|| agent.run(&stop));
+        let said = device.await_note("Trying again in");
+        stop.stop();
+        run.join().unwrap().unwrap();
+        said
+    });
+
+    let seconds: u64 = said.rsplit_once(" in ").unwrap().1.trim_end_matches(" s").parse().unwrap();
+    assert!(seconds <= 5, "a wrong server does not keep it from the right one: {said}");
+    let away = State::view(&device.state()).unwrap().get::<Away>().unwrap();
+    assert!(away.reason.contains("who?"), "{}", away.reason);
 }
 
 #[test]

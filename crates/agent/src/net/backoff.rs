@@ -208,4 +208,15 @@ mod tests {
         assert!(sleeper.join().unwrap());
         assert!(stop.is_stopped());
     }
+
+    #[test]
+    fn a_server_that_still_does_not_know_the_device_is_asked_more_seldom_than_one_that_is_away() {
+        let longest = |next: fn(&mut Backoff) -> Duration| {
+            let mut backoff = Backoff { attempt: 40 };
+            (0..100).map(|_| next(&mut backoff)).max().unwrap()
+        };
+        assert!(longest(|it| it.next(None)) <= LONGEST);
+        // Each wait is a random part of an hour: a hundred of less than half of it do not happen.
+        assert!((LONGEST..=SLOWEST).contains(&longest(Backoff::next_slow)));
+    }
 }
