@@ -233,3 +233,28 @@ fn a_failure_of_a_clock_that_was_ahead_is_made_good_by_the_right_one() {
     world.receive(&job);
     assert_eq!((world.run(), world.grade()), (1, Grade::Proven));
 }
+
+#[test]
+fn what_was_received_earlier_is_earlier_though_its_time_lies_ahead() {
+    let mut world = World::new();
+    world.clock.set(NOW + hours(2));
+    let job = world.craft.backup(&[("a", b"one")]);
+    let ahead = world.receive(&job);
+    world.run();
+    let lost = world.without_its_files(&[("/data/b", b"two")]);
+    world.receive(&lost);
+    world.clock.set(NOW + hours(1));
+    let job = world.craft.backup(&[("b", b"two")]);
+    let newer = world.receive(&job);
+
+    // It is tested before the one that fails, and once more when it can make that good.
+    assert_eq!(world.run(), 3);
+
+    let device = world.craft.device;
+    let tests = world.store.read_blocking(move |conn| store::restore_test::of_device(conn, device, 9)).unwrap();
+    let of_newer: Vec<_> = tests.iter().filter(|it| it.restore_point_id == newer).collect();
+    assert_eq!(of_newer.len(), 2, "{tests:?}");
+    assert!(of_newer.iter().all(|it| it.base_point_id == Some(ahead)), "what came before is what it adds to");
+    let proof = world.proof();
+    assert_eq!((proof.failed_at, proof.proven_point_id), (None, Some(newer)));
+}
