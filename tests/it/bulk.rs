@@ -1,9 +1,11 @@
 //! One act on many devices: a page that names them all, then the act, and one way to take it back.
 use crate::device_page::{add, owner};
+use crate::support::fleet;
 use crate::support::people::colleague;
 use crate::support::server::TestServer;
 use crate::support::visit::{Visit, hidden, location, text};
 use domain::command::CommandState;
+use domain::device::DeviceState;
 use domain::id::DeviceId;
 use domain::role::Role;
 use holdfast::store;
@@ -140,4 +142,56 @@ fn more_than_five_hundred_at_once_are_refused() {
     let chosen: Vec<_> = ids.iter().map(|it| ("id", it.as_str())).collect();
 
     assert_eq!(visit.post(LOCK, &chosen).status, 422);
+}
+
+#[test]
+fn more_than_five_hundred_that_match_are_refused_with_their_number() {
+    let server = TestServer::start();
+    let visit = Visit::of(&server, owner(&server));
+    server.act(|conn| {
+        let token = fleet::token(conn);
+        (0..501).for_each(|at| fleet::insert(conn, &fleet::device(token, &format!("laptop-{at}"))));
+        Ok(())
+    });
+    for (path, expected) in [
+        (LOCK, "expected_lock"),
+        ("/devices/backup-commands", "expected_run"),
+        ("/devices/restore-tests", "expected_run"),
+    ] {
+        let all = [("scope", "all"), ("query", "q=laptop"), (expected, "501"), ("request_key", "k")];
+
+        let answer = visit.post(path, &all);
+
+        let page = text(&answer);
+        assert_eq!((answer.status, queued(&server)), (409, 0), "{path}: {page}");
+        assert!(page.contains("501 devices match; filter the list to at most 500 at once"), "{path}: {page}");
+    }
+}
+
+#[test]
+fn a_device_that_is_gone_gets_no_command_by_itself_or_among_others() {
+    let server = TestServer::start();
+    let visit = Visit::of(&server, owner(&server));
+    let here = add(&server, "laptop-here", |_| {});
+    let gone = [DeviceState::Wiped, DeviceState::Removed, DeviceState::WipeFailed]
+        .map(|state| add(&server, &format!("laptop-{state}"), move |any| any.0.state = state));
+    for act in ["lock-commands", "backup-commands"] {
+        for id in &gone {
+            let alone = visit.post(&format!("/devices/{id}/{act}"), &[("request_key", &format!("{act} {id}"))]);
+            let ticked = visit.post(&format!("/devices/{act}"), &[("id", here.as_str()), ("id", id.as_str())]);
+            for answer in [alone, ticked] {
+                let page = text(&answer);
+                assert_eq!((answer.status, queued(&server)), (409, 0), "{act} {id}: {page}");
+                assert!(page.contains("accepts no commands"), "{act} {id}: {page}");
+            }
+        }
+    }
+
+    let list = text(&visit.get("/devices?q=laptop"));
+    assert!(gone.iter().all(|id| list.contains(&format!("/devices/{id}\""))), "a search finds them: {list}");
+    let boxes = |id: &DeviceId| list.matches(&format!("name=\"id\" value=\"{id}\"")).count();
+    assert_eq!((boxes(&here), gone.iter().map(boxes).sum::<usize>()), (1, 0), "there is nothing to tick: {list}");
+    let all = [("scope", "all"), ("query", "q=laptop"), ("expected_lock", "1"), ("request_key", "k")];
+    let named = text(&visit.post(LOCK, &all));
+    assert!(named.contains("Lock 1 device?") && named.contains(">laptop-here</a>"), "{named}");
 }
