@@ -467,4 +467,17 @@ mod tests {
         assert!(small.all * 4 + 256 <= 1024 && small.address * 2 < small.all && small.devices < small.all, "{small:?}");
         assert!(Room::of(524_288).all >= 30_000);
     }
+
+    #[test]
+    fn some_descriptors_are_kept_for_the_database_and_some_room_for_people() {
+        for descriptors in [256, 1024, 20_000, 1 << 17] {
+            let room = Room::of(descriptors);
+            // Two for each connection that is accepted, those that are about to be ended included.
+            let taken = 2 * room.taken() as u64;
+            assert!(taken + (descriptors / 4).min(1024) <= descriptors, "{descriptors}: {room:?}");
+            assert!(room.full() < room.taken(), "{descriptors}: {room:?}");
+            let [least, one, all] = [room.all / 4, room.owner, room.devices];
+            assert!(all + least <= room.all && one <= least && room.address <= least, "{descriptors}: {room:?}");
+        }
+    }
 }

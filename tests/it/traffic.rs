@@ -121,3 +121,91 @@ fn snapshots_without_end_do_not_flood_the_history() {
     let entries = server.read(|conn| Ok(store::activity::all(conn)?));
     assert_eq!(entries.iter().filter(|it| it.action == Action::BackupStored).count(), 102, "the next day begins anew");
 }
+
+/// Sends a byte now and then while the other side listens; returns what it said at last.
+fn trickle(client: &mut TcpStream) -> String {
+    client.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    let (began, mut answer, mut piece) = (Instant::now(), Vec::new(), [0; 4096]);
+    loop {
+        match client.read(&mut piece) {
+            Ok(0) => break,
+            Ok(count) => answer.extend_from_slice(&piece[..count]),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                // It fails once the other side has gone, which the next read shows.
+                let _ = client.write_all(b"x");
+            }
+            Err(_) => break,
+        }
+        assert!(began.elapsed() < Duration::from_secs(20), "it is still being listened to");
+    }
+    String::from_utf8(answer).unwrap()
+}
+
+#[test]
+fn a_head_that_trickles_is_broken_off() {
+    let server = small();
+    let mut client = TcpStream::connect(server.address).unwrap();
+    client.write_all(b"GET /health HTTP/1.1\r\nX-Slow: ").unwrap();
+
+    let answer = trickle(&mut client);
+
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{answer}");
+}
+
+/// A connection from an address of its own, as a stranger's in another network.
+fn from(last: u8, server: &TestServer) -> TcpStream {
+    use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
+    let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    bind(&socket, &SocketAddr::from(([127, 0, 0, last], 0))).unwrap();
+    connect(&socket, &server.address).unwrap();
+    let stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream
+}
+
+/// One request on a connection that stays open; 0 if nothing comes back.
+fn asks(client: &mut TcpStream, path: &str, header: &str) -> u16 {
+    let (mut answer, mut byte) = (Vec::new(), [0]);
+    let _ = write!(client, "GET {path} HTTP/1.1\r\nHost: holdfast\r\n{header}\r\n");
+    while !answer.ends_with(b"\r\n\r\n") {
+        match client.read(&mut byte) {
+            Ok(1) => answer.push(byte[0]),
+            _ => return 0,
+        }
+    }
+    let head = String::from_utf8(answer).unwrap();
+    let length = crate::support::http::header(&head, "content-length").parse().unwrap();
+    client.read_exact(&mut vec![0; length]).unwrap();
+    head.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_person_and_a_device_keep_their_connections_while_strangers_ask_from_everywhere() {
+    let room = Room { all: 6, address: 4, owner: 4, devices: 4 };
+    for is_person in [true, false] {
+        let server = TestServer::changed(|app| app.crowd = Crowd::new(room, Vec::new()));
+        let visit = Visit::of(&server, colleague(&server, "ada", Role::Owner));
+        let device = SimDevice::join(&server);
+        let known = |client: &mut TcpStream| {
+            let token = device.token(server.app.clock.now(), "GET", WAIT, b"");
+            match is_person {
+                true => asks(client, "/account", &format!("Cookie: {}\r\n", visit.cookie())),
+                false => asks(client, &format!("{WAIT}?seconds=0"), &format!("Authorization: Bearer {token}\r\n")),
+            }
+        };
+        let mut client = from(1, &server);
+        assert_eq!(known(&mut client), 200);
+
+        // All ask, so that none goes for its silence: where there is no room at all, the oldest one goes.
+        let mut strangers: Vec<_> = [1, 1, 1, 1, 1, 1, 1, 2, 3]
+            .map(|it| {
+                let mut stranger = from(it, &server);
+                assert_eq!(asks(&mut stranger, "/health", ""), 200, "{it}");
+                stranger
+            })
+            .into();
+
+        assert_eq!(known(&mut client), 200, "{is_person}");
+        assert_eq!(asks(&mut strangers[0], "/health", ""), 0, "the oldest stranger went");
+    }
+}
