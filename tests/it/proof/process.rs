@@ -1,5 +1,6 @@
 //! The process itself: what it may, and how its end is judged.
 use super::craft::{Craft, runner};
+use crate::support::skip;
 use domain::proof::TestResult;
 use holdfast::proof::child::SUB_COMMAND;
 use holdfast::proof::frame::{self, FromChild};
@@ -47,6 +48,45 @@ fn the_process_can_open_nothing_and_has_little_memory() {
         let user: u32 = said("Uid:").split_whitespace().next().unwrap().parse().unwrap();
         assert!((61_184..65_184).contains(&user), "a user that belongs to nobody: {user}");
     }
+}
+
+#[test]
+fn under_root_each_process_is_another_user_in_no_group_of_ours() {
+    let is_there = Command::new("setpriv").arg("--version").stdout(Stdio::null()).status().is_ok();
+    if !rustix::process::geteuid().is_root() && skip("root") || !is_there && skip("setpriv") {
+        return;
+    }
+    let mut craft = Craft::new(2);
+    let job = serde_json::to_vec(&craft.backup(&[("x", b"text")])).unwrap();
+    let children = [(); 2].map(|()| {
+        let mut child = Command::new("setpriv")
+            .args(["--groups", "0,4,24", env!("CARGO_BIN_EXE_holdfast"), SUB_COMMAND])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let input = child.stdin.as_mut().unwrap();
+        frame::write(input, &[&job]).unwrap();
+        frame::write(input, &[craft.key.expose()]).unwrap();
+        FromChild::receive(child.stdout.as_mut().unwrap()).unwrap();
+        child
+    });
+    let said = children.map(|mut child| {
+        let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        ["Uid:", "Gid:", "Groups:"].map(|name| {
+            let line = status.lines().find_map(|it| it.strip_prefix(name)).unwrap();
+            line.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+        })
+    });
+
+    for [users, groups, others] in &said {
+        // Real, effective, saved, and that of the file system: none leads back.
+        assert!(users.len() == 4 && users.iter().all(|it| *it == users[0] && it != "0"), "{said:?}");
+        assert_eq!((groups, others), (users, &Vec::new()), "{said:?}");
+    }
+    assert_ne!(said[0], said[1], "neither may touch the other");
 }
 
 fn run_script(script: &str) -> TestResult {
