@@ -469,6 +469,24 @@ mod tests {
     }
 
     #[test]
+    fn only_who_has_its_answer_and_asks_nothing_more_is_ended_for_its_pause() {
+        let door = Door::new();
+        let mut entered = door.enters(1);
+        let connection = &entered.1;
+        let ended = || door.1.end_paused(Duration::ZERO);
+        assert_eq!(ended(), 0, "the first request has its own limit");
+        connection.asks();
+        connection.asks();
+        connection.is_answered();
+        assert_eq!(ended(), 0, "the second is still running");
+        connection.is_answered();
+        assert_eq!(door.1.end_paused(Duration::from_secs(60)), 0);
+        while ended() == 0 {}
+        assert_eq!(ended(), 0, "once");
+        assert!(is_over(&mut entered));
+    }
+
+    #[test]
     fn some_descriptors_are_kept_for_the_database_and_some_room_for_people() {
         for descriptors in [256, 1024, 20_000, 1 << 17] {
             let room = Room::of(descriptors);

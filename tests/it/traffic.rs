@@ -10,9 +10,10 @@ use domain::time::days;
 use holdfast::traffic::crowd::{Crowd, Room};
 use holdfast::traffic::pace::Least;
 use holdfast::{service, store};
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
+use wire::WAIT;
 
 const ROOM: Room = Room { all: 60, address: 40, owner: 8, devices: 40 };
 
@@ -208,4 +209,21 @@ fn a_person_and_a_device_keep_their_connections_while_strangers_ask_from_everywh
         assert_eq!(known(&mut client), 200, "{is_person}");
         assert_eq!(asks(&mut strangers[0], "/health", ""), 0, "the oldest stranger went");
     }
+}
+
+#[test]
+fn a_head_that_trickles_after_another_request_is_broken_off_too() {
+    let server = small();
+    let mut client = TcpStream::connect(server.address).unwrap();
+    assert_eq!(asks(&mut client, "/health", ""), 200);
+    client.write_all(b"GET /health HTTP/1.1\r\nX-Slow: ").unwrap();
+
+    assert_eq!(server.app.crowd.end_paused(Duration::from_secs(60)), 0, "its answer was a moment ago");
+    let began = Instant::now();
+    while server.app.crowd.end_paused(Duration::ZERO) == 0 {
+        assert!(began.elapsed() < Duration::from_secs(20), "nobody ends it");
+    }
+
+    let answer = trickle(&mut client);
+    assert!(answer.is_empty(), "{answer}");
 }
