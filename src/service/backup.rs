@@ -9,12 +9,12 @@ use crate::store::restore_point::{Reported, RestorePoint};
 use crate::store::{self, Conn, Store};
 use anyhow::Context;
 use domain::activity::{Action, Actor, Object, Via};
+use domain::backup::Backup;
 use domain::id::{DeviceId, RepositoryId};
 use domain::object::{ObjectKind, ObjectName, RepositoryState, TokenKind};
 use domain::proof::TestCause;
 use domain::time::Time;
 use domain::words::bytes;
-use wire::BackupReport;
 
 /// Bytes that are durable and waiting for their row.
 #[derive(Debug)]
@@ -198,7 +198,7 @@ fn device_actor(conn: &mut Conn, id: DeviceId) -> Result<Actor> {
 /// # Errors
 /// When the report is from an older enrolment, its manifest was not uploaded, the backup already has another
 /// one, or the quota has no room for the names of excluded files.
-pub fn report(conn: &mut Conn, device: &Device, report: &BackupReport, now: Time) -> Result<()> {
+pub fn report(conn: &mut Conn, device: &Device, report: &Backup, now: Time) -> Result<()> {
     if report.generation != device.generation {
         return Err(Error::Conflict("this report is from an older enrolment of the device".to_owned()));
     }
@@ -242,7 +242,7 @@ pub const ONLY_REPORTED: i64 = 10;
 const NO_ROOM_FOR_NAMES: &str =
     "the backups of this device leave no room for the names of the files that were left out";
 
-fn reported(report: &BackupReport) -> Result<Reported> {
+fn reported(report: &Backup) -> Result<Reported> {
     let count = |it: u64| i64::try_from(it).unwrap_or(i64::MAX);
     Ok(Reported {
         manifest_name: report.manifest.clone(),

@@ -5,8 +5,8 @@ use crate::store::backup_attempt::BackupAttempt;
 use crate::store::device::Device;
 use crate::store::{self, Conn};
 use domain::activity::{Action, Object, Via};
+use domain::backup::{Backup, FailedBackup, LeftOut, RootAway};
 use domain::time::Time;
-use wire::{BackupReport, FailedAttempt, LeftOut, RootAway};
 
 /// How much is kept of what a device says.
 const LONGEST: usize = 1000;
@@ -19,7 +19,7 @@ const MOST_AWAY: usize = 64;
 ///
 /// # Errors
 /// When the database refuses.
-pub fn done(conn: &mut Conn, device: &Device, report: &BackupReport, now: Time) -> Result<()> {
+pub fn done(conn: &mut Conn, device: &Device, report: &Backup, now: Time) -> Result<()> {
     let away: Vec<_> = report.away.iter().take(MOST_AWAY).map(bounded).collect();
     let mut left_out = report.left_out.clone().bounded();
     for entry in &mut left_out.named {
@@ -33,7 +33,7 @@ pub fn done(conn: &mut Conn, device: &Device, report: &BackupReport, now: Time) 
 ///
 /// # Errors
 /// When the report is from an older enrolment, or the database refuses.
-pub fn failed(conn: &mut Conn, device: &Device, attempt: &FailedAttempt, now: Time) -> Result<()> {
+pub fn failed(conn: &mut Conn, device: &Device, attempt: &FailedBackup, now: Time) -> Result<()> {
     if attempt.generation != device.generation {
         return Err(Error::Conflict("this report is from an older enrolment of the device".to_owned()));
     }

@@ -11,15 +11,14 @@ use crate::store::device_status::DeviceStatus;
 use crate::store::{self, Conn};
 use anyhow::Context;
 use domain::activity::{Action, Actor, Outcome, Via};
-use domain::command::{CommandKind, CommandState};
+use domain::command::{CommandKind, CommandState, Ending, Instruction};
 use domain::continuity::{Brought, Sender};
 use domain::device::{Changes, DeviceFacts, Encryption, Fact, MAX_ROOTS, Origin};
 use domain::name;
-use domain::policy::Since;
+use domain::policy::{DevicePolicy, Since};
 use domain::time::Time;
 use serde::Serialize;
 use std::time::Duration;
-use wire::{CheckIn, CheckInAnswer, Command as Order, CommandResult};
 
 /// The most results one check-in may bring.
 const MAX_RESULTS: usize = 100;
@@ -30,11 +29,35 @@ const MAX_PATH: usize = 4096;
 /// The longest answer to a command that is kept.
 const MAX_DETAIL: usize = 2000;
 
-/// Checks what serde cannot: ranges, lengths and times.
+/// What a device reports at a check-in.
+#[derive(Debug, Clone)]
+pub struct Report {
+    pub agent_version: String,
+    pub facts: DeviceFacts,
+    /// How commands ended; repeated until a check-in is answered.
+    pub endings: Vec<Ending>,
+    /// The version of the policy that the device holds.
+    pub policy_version: String,
+    /// Shows that it is the machine that was answered last.
+    pub continuity: Option<Brought>,
+}
+
+/// What a device should do until its next check-in.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// Only if it differs from what the device holds.
+    pub policy: Option<DevicePolicy>,
+    pub instructions: Vec<Instruction>,
+    pub next: Duration,
+    /// What the next check-in must bring.
+    pub baton: Option<String>,
+}
+
+/// Checks what a message's form cannot: ranges, lengths and times.
 ///
 /// # Errors
 /// Each wrong field.
-pub fn check(check_in: &CheckIn, now: Time) -> Result<()> {
+pub fn check(check_in: &Report, now: Time) -> Result<()> {
     let mut errors = FieldErrors::new();
     let mut text = |field: &'static str, value: &str| {
         if value.len() > MAX_TEXT || !name::is_plain(value) {
@@ -83,7 +106,7 @@ pub fn check(check_in: &CheckIn, now: Time) -> Result<()> {
             errors.add("facts.roots_away.value", format!("at most {MAX_ROOTS} paths without control characters"));
         }
     }
-    if check_in.results.len() > MAX_RESULTS {
+    if check_in.endings.len() > MAX_RESULTS {
         errors.add("results", format!("at most {MAX_RESULTS}"));
     }
     Ok(errors.into_result()?)
@@ -95,29 +118,28 @@ pub fn check(check_in: &CheckIn, now: Time) -> Result<()> {
 ///
 /// # Errors
 /// When a field is out of range, or the database refuses.
-pub fn run(conn: &mut Conn, device: &Device, check_in: &CheckIn, address: &str, now: Time) -> Result<CheckInAnswer> {
+pub fn run(conn: &mut Conn, device: &Device, check_in: &Report, address: &str, now: Time) -> Result<Answer> {
     if let Some(it) = check_in.facts.origins().find(Origin::is_demo)
         && !installation::is_demo(conn)?
     {
         return Err(Error::invalid(it.source_field, "only the demo's devices have a scenario"));
     }
-    if !check_in.results.is_empty() {
+    if !check_in.endings.is_empty() {
         // The end of a command is recorded, so it takes its turn among the acts and locks in their order.
         store::activity::lock(conn)?;
     }
-    for result in &check_in.results {
+    for result in &check_in.endings {
         take_result(conn, device, result, address, now)?;
     }
     let policy = policy::device_policy(conn, device, now)?;
     let next = jittered(Duration::from_secs(policy.check_in_every_seconds))?;
     let kept = Kept { now, next_at: now + next, every: Duration::from_secs(policy.check_in_every_seconds) };
     let baton = keep(conn, device, check_in, address, &kept)?;
-    Ok(CheckInAnswer {
+    Ok(Answer {
         baton,
-        server_time: now,
         policy: Some(policy).filter(|it| it.version != check_in.policy_version),
-        commands: deliver(conn, device, now)?,
-        next_check_in_seconds: u32::try_from(next.as_secs()).unwrap_or(u32::MAX),
+        instructions: deliver(conn, device, now)?,
+        next,
     })
 }
 
@@ -164,7 +186,7 @@ impl Kept {
     }
 }
 
-fn keep(conn: &mut Conn, device: &Device, check_in: &CheckIn, address: &str, kept: &Kept) -> Result<Option<String>> {
+fn keep(conn: &mut Conn, device: &Device, check_in: &Report, address: &str, kept: &Kept) -> Result<Option<String>> {
     let now = kept.now;
     let old = store::device_status::find(conn, device.id)?.unwrap_or_else(|| DeviceStatus::new(device.id));
     let (known, since) = (old.facts()?, old.since()?);
@@ -241,7 +263,7 @@ fn moved<T: PartialEq>(old: Option<&T>, new: Option<&T>, since: Option<Time>, no
 
 /// Ends a command with the device's own answer. An answer from another enrolment, or for a command that has
 /// ended, changes nothing: answers are repeated.
-fn take_result(conn: &mut Conn, device: &Device, result: &CommandResult, address: &str, now: Time) -> Result<()> {
+fn take_result(conn: &mut Conn, device: &Device, result: &Ending, address: &str, now: Time) -> Result<()> {
     let Some(command) = store::command::find(conn, result.id)? else { return Ok(()) };
     if command.device_id != device.id || command.generation != device.generation {
         return Ok(());
@@ -262,8 +284,8 @@ fn take_result(conn: &mut Conn, device: &Device, result: &CommandResult, address
 }
 
 /// The open commands of this enrolment, sent with each check-in until their results have come.
-fn deliver(conn: &mut Conn, device: &Device, now: Time) -> Result<Vec<Order>> {
-    let mut orders = Vec::new();
+fn deliver(conn: &mut Conn, device: &Device, now: Time) -> Result<Vec<Instruction>> {
+    let mut instructions = Vec::new();
     let mut open = store::command::open(conn, device.id, device.generation, now)?;
     if open.iter().any(|it| it.kind.erases() || it.kind == CommandKind::Restore) {
         // Handing out a wipe or a restore is decided afresh, so it takes its turn among the acts and sees any
@@ -272,23 +294,26 @@ fn deliver(conn: &mut Conn, device: &Device, now: Time) -> Result<Vec<Order>> {
         open = store::command::open(conn, device.id, device.generation, now)?;
     }
     for command in open {
-        if may_deliver(conn, &command, now)? {
+        let instruction = instruction(&command)?;
+        if instruction.order.kind() != command.kind {
+            // What was decided for one kind must not deliver another.
+            tracing::error!(command = %command.id, device = %device.id, "a command's order is of another kind");
+        } else if may_deliver(conn, &command, now)? {
             if command.state == CommandState::Queued && store::command::set_delivered(conn, command.id, now)? {
                 delivered(conn, &command, now)?;
             }
-            orders.push(order(&command)?);
+            instructions.push(instruction);
         }
     }
-    Ok(orders)
+    Ok(instructions)
 }
 
-fn order(command: &Command) -> Result<Order> {
-    Ok(Order {
+fn instruction(command: &Command) -> Result<Instruction> {
+    Ok(Instruction {
         id: command.id,
-        kind: command.kind,
         generation: command.generation,
         expires_at: command.expires_at,
-        payload: serde_json::from_str(&command.payload).context("reading a command's payload")?,
+        order: serde_json::from_str(&command.payload).context("reading a command's order")?,
     })
 }
 

@@ -7,28 +7,20 @@ use crate::store::device::Device;
 use crate::store::{self, Conn};
 use anyhow::Context;
 use domain::activity::{Action, Actor, Object};
+use domain::command::Order;
 use domain::command::{CommandKind, CommandState};
 use domain::device::DeviceState;
 use domain::guard::{FEW_LOCKS, GuardedAct};
 use domain::id::CommandId;
 use domain::time::{Time, days, hours};
 use std::time::Duration;
-use wire::Payload;
 
 /// What a device is asked to do.
 #[derive(Debug, Clone, Copy)]
 pub struct Ask<'a> {
-    pub kind: CommandKind,
-    pub payload: &'a Payload,
+    pub order: &'a Order,
     /// A key chosen by the one who asks: the same key again means the same command.
     pub request_key: Option<&'a str>,
-}
-
-impl<'a> Ask<'a> {
-    /// A command that needs nothing but its name.
-    pub const fn plain(kind: CommandKind, request_key: Option<&'a str>) -> Self {
-        Self { kind, payload: &Payload::None, request_key }
-    }
 }
 
 /// How long a command waits for its device.
@@ -51,7 +43,7 @@ pub fn queue(conn: &mut Conn, actor: &Actor, device: &Device, ask: Ask<'_>, now:
     if let Some(key) = ask.request_key
         && let Some(earlier) = store::command::find_by_request_key(conn, key)?
     {
-        return if earlier.device_id == device.id && earlier.kind == ask.kind {
+        return if earlier.device_id == device.id && earlier.kind == ask.order.kind() {
             Ok(earlier)
         } else {
             Err(Error::Conflict("this form was already used for another command; reload the page".to_owned()))
@@ -64,13 +56,13 @@ pub fn queue(conn: &mut Conn, actor: &Actor, device: &Device, ask: Ask<'_>, now:
         id: CommandId::generate(now),
         device_id: device.id,
         generation: device.generation,
-        kind: ask.kind,
-        payload: serde_json::to_string(ask.payload).context("writing a command's payload")?,
+        kind: ask.order.kind(),
+        payload: serde_json::to_string(ask.order).context("writing a command's order")?,
         state: CommandState::Queued,
         request_key: ask.request_key.map(ToOwned::to_owned),
         created_by: maker(actor).to_owned(),
         created_at: now,
-        expires_at: now + lifetime(ask.kind),
+        expires_at: now + lifetime(ask.order.kind()),
         delivered_at: None,
         finished_at: None,
         result: None,
@@ -91,9 +83,9 @@ pub fn queue_one(conn: &mut Conn, actor: &Actor, device: &Device, ask: Ask<'_>, 
         Some(key) => store::command::find_by_request_key(conn, key)?.is_none(),
         None => true,
     };
-    if ask.kind == CommandKind::Lock
+    if ask.order.kind() == CommandKind::Lock
         && is_new
-        && store::command::count_by(conn, maker(actor), ask.kind, now - hours(1), now)? >= FEW_LOCKS
+        && store::command::count_by(conn, maker(actor), ask.order.kind(), now - hours(1), now)? >= FEW_LOCKS
     {
         return Err(Error::Refused(format!(
             "you locked {FEW_LOCKS} devices within the hour; lock more from the list of devices, which asks for your \
@@ -116,7 +108,7 @@ fn maker(actor: &Actor) -> &str {
 pub fn queue_many(
     conn: &mut Conn,
     actor: &Actor,
-    (act, kind): (GuardedAct, CommandKind),
+    (act, order): (GuardedAct, &Order),
     (devices, key): (&[Device], &str),
     now: Time,
 ) -> Result<()> {
@@ -124,10 +116,10 @@ pub fn queue_many(
         return Err(Error::invalid("request_key", "load the list again"));
     }
     for device in devices {
-        let key = format!("{key}/{kind}/{}", device.id);
-        queue(conn, actor, device, Ask::plain(kind, Some(&key)), now)?;
+        let key = format!("{key}/{}/{}", order.kind(), device.id);
+        queue(conn, actor, device, Ask { order, request_key: Some(&key) }, now)?;
     }
-    guard::tell_of_many(conn, actor, (act, kind.name()), (devices, key), now)
+    guard::tell_of_many(conn, actor, (act, order.kind().name()), (devices, key), now)
 }
 
 /// Why a device that is not enrolled gets no command.

@@ -14,11 +14,11 @@ use domain::device::{DeviceState, MAX_ROOTS, Ownership, Platform};
 use domain::guard::{FEW_USES, GuardedAct};
 use domain::id::{DeviceId, EnrollmentTokenId, RepositoryId, TeamId, UserId};
 use domain::name;
+use domain::policy::DevicePolicy;
 use domain::role::Permission;
 use domain::time::{Time, days, hours, minutes};
 use secret::seal;
 use std::time::Duration;
-use wire::{Enroll, Enrolled, RepositoryCredentials};
 
 /// What every enrolment token begins with.
 pub const TOKEN_PREFIX: &str = "hf_enroll_";
@@ -167,11 +167,49 @@ fn check_token(token: &EnrollmentToken, now: Time) -> std::result::Result<(), To
     }
 }
 
+/// What a machine that wants to join says about itself.
+#[derive(Debug, Clone)]
+pub struct Joining {
+    /// The enrolment token, `hf_enroll_…`.
+    pub token: String,
+    pub name: String,
+    pub person: String,
+    pub platform: Platform,
+    pub model: String,
+    pub serial: String,
+    pub os_version: String,
+    pub agent_version: String,
+    /// Ed25519 public key, base64url without padding (32 bytes).
+    pub signing_key: String,
+    /// X25519 public key, base64 (32 bytes).
+    pub sealing_key: String,
+    /// Absolute paths of the folders that are backed up, and that a wipe erases.
+    pub protected_roots: Vec<String>,
+    /// The device this machine was until now, on this server or another.
+    pub device_id: Option<DeviceId>,
+    /// Which of its enrolments.
+    pub device_generation: Option<i64>,
+}
+
+/// A device that has joined.
+#[derive(Debug)]
+pub struct Joined {
+    pub device: DeviceId,
+    pub generation: i64,
+    /// The required `aud` of its tokens.
+    pub audience: String,
+    pub ownership: Ownership,
+    pub repository: RepositoryId,
+    /// What its secrets are sealed to.
+    pub sealing_key: seal::PublicKey,
+    pub policy: DevicePolicy,
+}
+
 /// Checks what a device says about itself.
 ///
 /// # Errors
 /// Each wrong field.
-pub fn check(enroll: &Enroll) -> Result<()> {
+pub fn check(enroll: &Joining) -> Result<()> {
     let mut errors = FieldErrors::new();
     for (field, text, least) in [
         ("name", &enroll.name, 1),
@@ -260,7 +298,7 @@ pub fn make_audience(conn: &mut Conn, now: Time) -> Result<String> {
 /// token's refusal is a value.
 pub fn admit(
     conn: &mut Conn,
-    enroll: &Enroll,
+    enroll: &Joining,
     now: Time,
 ) -> Result<Result<(EnrollmentToken, Option<Device>), TokenRefusal>> {
     let Some(token) = store::enrollment_token::find_by_hash(conn, &secret::hash(&enroll.token))? else {
@@ -316,7 +354,7 @@ fn is_backed(conn: &mut Conn, token: &EnrollmentToken) -> Result<bool> {
 }
 
 /// Whether the machine is already an enrolled device, by its key or by what it says, that the token is not for.
-fn is_another(conn: &mut Conn, enroll: &Enroll, holder: Option<Device>, token_for: Option<DeviceId>) -> Result<bool> {
+fn is_another(conn: &mut Conn, enroll: &Joining, holder: Option<Device>, token_for: Option<DeviceId>) -> Result<bool> {
     let known = match (holder, enroll.device_id) {
         // One that another machine has since replaced is no longer that device.
         (None, Some(id)) => store::device::find(conn, id)?
@@ -336,11 +374,11 @@ fn is_another(conn: &mut Conn, enroll: &Enroll, holder: Option<Device>, token_fo
 /// When the database refuses, or a key is not valid. A token's refusal is a value; nothing was changed then.
 pub fn enroll(
     conn: &mut Conn,
-    enroll: &Enroll,
+    enroll: &Joining,
     prepared: &Prepared,
     address: &str,
     now: Time,
-) -> Result<Result<Enrolled, TokenRefusal>> {
+) -> Result<Result<Joined, TokenRefusal>> {
     let (token, unheard) = match admit(conn, enroll, now)? {
         Ok(admitted) => admitted,
         Err(refusal) => return Ok(Err(refusal)),
@@ -365,37 +403,22 @@ pub fn enroll(
         let maker = account::maker(conn, &token.created_by)?;
         alert::device_reenrolled(conn, &maker, &device, address, now)?;
     }
-    answer(conn, &device, repository.id, prepared, now).map(Ok)
+    answer(conn, &device, repository.id, now).map(Ok)
 }
 
-fn answer(
-    conn: &mut Conn,
-    device: &Device,
-    repository: RepositoryId,
-    prepared: &Prepared,
-    now: Time,
-) -> Result<Enrolled> {
-    let credentials = RepositoryCredentials { token: prepared.token.clone(), password: prepared.password.clone() };
-    let plain = serde_json::to_vec(&credentials).context("writing a device's credentials")?;
-    let key = seal::PublicKey::parse(&device.sealing_key)?;
-    let context = wire::credentials_context(device.id, device.generation);
-    let policy = policy::device_policy(conn, device, now)?;
-    Ok(Enrolled {
-        device_id: device.id,
+fn answer(conn: &mut Conn, device: &Device, repository: RepositoryId, now: Time) -> Result<Joined> {
+    Ok(Joined {
+        device: device.id,
         generation: device.generation,
         audience: make_audience(conn, now)?,
         ownership: device.ownership,
-        server_time: now,
-        repository_id: repository,
-        repository_path: format!("/restic/{repository}/"),
-        sealed_credentials: seal::seal(&key, &context, &plain)?,
-        // The first check-in is due at once: until then the device is only a name.
-        next_check_in_seconds: 1,
-        policy,
+        repository,
+        sealing_key: seal::PublicKey::parse(&device.sealing_key)?,
+        policy: policy::device_policy(conn, device, now)?,
     })
 }
 
-fn join(conn: &mut Conn, enroll: &Enroll, token: &EnrollmentToken, now: Time) -> Result<Device> {
+fn join(conn: &mut Conn, enroll: &Joining, token: &EnrollmentToken, now: Time) -> Result<Device> {
     let id = DeviceId::generate(now);
     let device = row(id, 1, enroll, token, now)?;
     store::device::insert(conn, &device)?;
@@ -403,7 +426,7 @@ fn join(conn: &mut Conn, enroll: &Enroll, token: &EnrollmentToken, now: Time) ->
     Ok(device)
 }
 
-fn join_again(conn: &mut Conn, id: DeviceId, enroll: &Enroll, token: &EnrollmentToken, now: Time) -> Result<Device> {
+fn join_again(conn: &mut Conn, id: DeviceId, enroll: &Joining, token: &EnrollmentToken, now: Time) -> Result<Device> {
     let old = store::device::find(conn, id)?.ok_or(Error::NotFound("device"))?;
     if old.signing_key == enroll.signing_key {
         return Err(Error::invalid("signing_key", "a new enrolment needs a new key"));
@@ -412,7 +435,7 @@ fn join_again(conn: &mut Conn, id: DeviceId, enroll: &Enroll, token: &Enrollment
 }
 
 /// A new enrolment over the previous one, whose commands and restores end.
-fn join_over(conn: &mut Conn, old: &Device, enroll: &Enroll, token: &EnrollmentToken, now: Time) -> Result<Device> {
+fn join_over(conn: &mut Conn, old: &Device, enroll: &Joining, token: &EnrollmentToken, now: Time) -> Result<Device> {
     let id = old.id;
     let device = row(id, old.generation + 1, enroll, token, now)?;
     if !store::device::reenroll(conn, &device, old.generation)? {
@@ -427,7 +450,7 @@ fn join_over(conn: &mut Conn, old: &Device, enroll: &Enroll, token: &EnrollmentT
     Ok(device)
 }
 
-fn row(id: DeviceId, generation: i64, enroll: &Enroll, token: &EnrollmentToken, now: Time) -> Result<Device> {
+fn row(id: DeviceId, generation: i64, enroll: &Joining, token: &EnrollmentToken, now: Time) -> Result<Device> {
     let roots = serde_json::to_string(&enroll.protected_roots).context("writing the protected folders")?;
     Ok(Device {
         id,
@@ -452,7 +475,7 @@ fn row(id: DeviceId, generation: i64, enroll: &Enroll, token: &EnrollmentToken, 
 }
 
 /// Virtual machines may have no serial number, but a wipe is confirmed by typing it, so they get one.
-fn serial(enroll: &Enroll, id: DeviceId) -> String {
+fn serial(enroll: &Joining, id: DeviceId) -> String {
     match enroll.serial.trim() {
         "" => format!("HF-{}", id.as_str().get(24..).unwrap_or_default().to_uppercase()),
         serial => serial.to_owned(),

@@ -11,11 +11,11 @@ use domain::activity::{Action, Actor, Object};
 use domain::baseline;
 use domain::id::{PolicyId, TeamId};
 use domain::policy::{Applied, DeviceState, Finding, Requirement, Schedule, evaluate, loosened, validate};
+use domain::policy::{DevicePolicy, PolicyName};
 use domain::shown::Shown;
 use domain::time::Time;
 use domain::words::is_same_name;
 use std::time::Duration;
-use wire::{DevicePolicy, PolicyName};
 
 pub use crate::service::setting::CHECK_IN_SECONDS;
 

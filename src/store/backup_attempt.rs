@@ -4,9 +4,9 @@ use crate::store::column::{from_json, to_json};
 use crate::store::schema::backup_attempts;
 use crate::store::upsert::UpsertExt;
 use diesel::prelude::*;
+use domain::backup::{LeftOut, RootAway};
 use domain::id::DeviceId;
 use domain::time::Time;
-use wire::{LeftOut, RootAway};
 
 /// What a device reports about its last attempt at a backup.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]

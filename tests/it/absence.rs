@@ -4,7 +4,7 @@ use crate::support::device::SimDevice;
 use crate::support::people::colleague;
 use crate::support::server::{TestServer, admin};
 use crate::support::visit::{Visit, hidden, text};
-use domain::command::CommandKind;
+use domain::command::Order;
 use domain::device::DeviceFacts;
 use domain::policy::Requirement;
 use domain::role::Role;
@@ -85,7 +85,7 @@ fn backups_that_keep_failing_are_told_with_the_devices_reason() {
         let (id, now) = (device.id(), server.app.clock.now());
         let command = server.act(move |conn| {
             let device = store::device::find(conn, id)?.unwrap();
-            service::command::queue(conn, &admin(), &device, Ask::plain(CommandKind::BackUpNow, None), now)
+            service::command::queue(conn, &admin(), &device, Ask { order: &Order::BackUpNow, request_key: None }, now)
         });
         device.check_in(&server, DeviceFacts::default());
         assert!(alarms(&server).is_empty(), "{round} failed");

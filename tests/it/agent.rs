@@ -9,7 +9,7 @@ use agent::{Agent, EnrollRequest, Stop, Surroundings, platform};
 use clock::Clock;
 use domain::account::UserState;
 use domain::activity::{Actor, ActorKind, Via};
-use domain::command::{CommandKind, CommandState};
+use domain::command::{CommandState, Order};
 use domain::device::DeviceState;
 use domain::id::{CommandId, DeviceId, RestorePointId, UserId, WipeRequestId};
 use domain::object::ObjectKind;
@@ -541,7 +541,7 @@ fn queue_backup(server: &TestServer, id: DeviceId) -> CommandId {
     let now = server.app.clock.now();
     server.act(move |conn| {
         let device = store::device::find(conn, id)?.unwrap();
-        let ask = Ask::plain(CommandKind::BackUpNow, None);
+        let ask = Ask { order: &Order::BackUpNow, request_key: None };
         Ok(service::command::queue(conn, &admin(), &device, ask, now)?.id)
     })
 }

@@ -4,6 +4,7 @@ use crate::support::device::{SimDevice, manifest_of};
 use crate::support::door::name;
 use crate::support::server::{Answer, TestServer};
 use diesel::prelude::*;
+use domain::backup::LeftOut;
 use domain::object::{ObjectKind, ObjectName, TokenKind};
 use domain::time::{hours, minutes};
 use holdfast::blob::BlobKey;
@@ -13,7 +14,7 @@ use holdfast::store;
 use holdfast::store::repository::Repository;
 use holdfast::store::restore_point::RestorePoint;
 use holdfast::store::schema::repositories;
-use wire::{BACKUPS, BackupReport, LeftOut, MANIFESTS, ManifestStored};
+use wire::{BACKUPS, BackupReport, MANIFESTS, ManifestStored};
 
 struct World {
     server: TestServer,

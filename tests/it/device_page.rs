@@ -7,6 +7,7 @@ use crate::support::visit::{Visit, cookie, hidden, location, text};
 use crate::support::{NOW, people};
 use crate::wipe::{World, restore_point};
 use diesel::prelude::*;
+use domain::backup::{LeftOut, RootAway};
 use domain::command::{CommandKind, CommandState};
 use domain::device::{DeviceFacts, DeviceState, Encryption, Fact, Ownership};
 use domain::id::{DeviceId, TeamId, UserId};
@@ -22,7 +23,6 @@ use holdfast::store::restore_test::RestoreTest;
 use holdfast::store::schema::{repositories, teams, user_roles};
 use holdfast::{service, store};
 use serde_json::json;
-use wire::{LeftOut, RootAway};
 
 type Any = (Device, DeviceStatus, DeviceProof);
 

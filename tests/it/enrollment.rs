@@ -4,7 +4,7 @@ use crate::support::device::{SimDevice, token};
 use crate::support::people::{act_as, colleague, disable, take_roles};
 use crate::support::server::{TestServer, admin};
 use crate::support::visit::{Visit, text};
-use domain::command::{CommandKind, CommandState};
+use domain::command::{CommandState, Order};
 use domain::device::{DeviceFacts, Ownership};
 use domain::id::UserId;
 use domain::object::RepositoryState;
@@ -125,7 +125,7 @@ fn enrolling_again_fences_everything_of_the_older_enrolment() {
     let id = old.id();
     let queued = server.act(move |conn| {
         let device = store::device::find(conn, id)?.unwrap();
-        command::queue(conn, &admin(), &device, Ask::plain(CommandKind::Lock, None), NOW)
+        command::queue(conn, &admin(), &device, Ask { order: &Order::Lock, request_key: None }, NOW)
     });
 
     let mut new = SimDevice::new();

@@ -51,6 +51,7 @@ fn every_test_that_the_page_names_is_there() {
     let mut tests = BTreeSet::new();
     tests_in(Path::new("tests/it"), &mut tests);
     tests_in(Path::new("src"), &mut tests);
+    tests_in(Path::new("crates"), &mut tests);
     assert!(tests.len() > 700, "only {} were found", tests.len());
     let mut named = 0;
     for row in rows() {

@@ -30,6 +30,7 @@ pub use wipe::accepted as accepted_wipe;
 use anyhow::{Result, bail};
 use backup::Scope;
 use clock::Clock;
+use domain::backup::RootAway;
 use net::client::{Client, Signer};
 use net::http::Http;
 use platform::Platform;
@@ -38,7 +39,6 @@ use state::{ClockOffset, Enrollment, Roots, State, Wiped};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
-use wire::RootAway;
 
 /// What an agent needs from outside.
 pub struct Surroundings {

@@ -1,5 +1,9 @@
 //! What we ask a device to do.
+use crate::id::CommandId;
+use crate::restore::RestoreOrder;
 use crate::text::text_enum;
+use crate::time::Time;
+use serde::{Deserialize, Serialize};
 
 text_enum! {
     /// A command, common to all platforms.
@@ -55,4 +59,49 @@ impl CommandState {
     pub const fn is_final(self) -> bool {
         matches!(self, Self::Acknowledged | Self::Failed | Self::Expired | Self::Cancelled)
     }
+}
+
+/// What a device is to do, with what it needs to know for it; kept with the command as JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Order {
+    Lock,
+    BackUpNow,
+    /// The folders as recorded at enrolment.
+    Wipe {
+        roots: Vec<String>,
+    },
+    RemoveCompanyData,
+    Restore(RestoreOrder),
+}
+
+impl Order {
+    pub const fn kind(&self) -> CommandKind {
+        match self {
+            Self::Lock => CommandKind::Lock,
+            Self::BackUpNow => CommandKind::BackUpNow,
+            Self::Wipe { .. } => CommandKind::Wipe,
+            Self::RemoveCompanyData => CommandKind::RemoveCompanyData,
+            Self::Restore(_) => CommandKind::Restore,
+        }
+    }
+}
+
+/// One command for a device; handed out again until its end is reported.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instruction {
+    pub id: CommandId,
+    /// The enrolment it is for.
+    pub generation: i64,
+    pub expires_at: Time,
+    pub order: Order,
+}
+
+/// How a command ended on the device, by its own word.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ending {
+    pub id: CommandId,
+    pub done: bool,
+    /// What happened, for a person; the reason if it was not done.
+    pub detail: String,
 }

@@ -5,6 +5,7 @@
 pub mod access_list;
 pub mod account;
 pub mod activity;
+pub mod backup;
 pub mod baseline;
 pub mod command;
 pub mod continuity;

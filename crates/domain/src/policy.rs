@@ -477,6 +477,26 @@ impl Schedule {
 /// No device is asked to check in more often.
 const MIN_CHECK_IN: Duration = Duration::from_secs(5);
 
+/// What the device must follow. `version` changes with the content.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DevicePolicy {
+    pub version: String,
+    /// The shortest backup interval of all policies; none if no policy asks for backups.
+    pub backup_every_seconds: Option<u64>,
+    pub check_in_every_seconds: u64,
+    /// The folders recorded at enrolment.
+    pub protected_roots: Vec<String>,
+    /// Which policies apply, for the person at the device.
+    #[serde(default)]
+    pub policies: Vec<PolicyName>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyName {
+    pub id: PolicyId,
+    pub name: String,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,7 +1,9 @@
 //! Getting a restore point back onto a device.
 use crate::device::DeviceState;
-use crate::id::{DeviceId, RepositoryId};
+use crate::id::{DeviceId, RepositoryId, RestoreId};
 use crate::manifest::ManifestFile;
+use crate::object::ObjectName;
+use crate::shortfall::Shortfall;
 use crate::text::text_enum;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -304,6 +306,50 @@ pub fn compare(
         }
     }
     result
+}
+
+/// What a device is to restore. Everything secret is in `sealed`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoreOrder {
+    pub restore_id: RestoreId,
+    pub repository_id: RepositoryId,
+    pub snapshot: ObjectName,
+    /// What opens the repository, sealed to the target's key.
+    pub sealed: String,
+    /// Paths in the manifest's spelling; a folder means everything below it. Empty means everything.
+    pub selection: Vec<String>,
+    pub conflict: Conflict,
+    /// Where the data goes; beside existing files if an order does not say.
+    #[serde(default = "Landing::unsaid")]
+    pub landing: Landing,
+    pub file_count: u64,
+    pub size_bytes: u64,
+}
+
+/// How far a restore has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RestoreProgress {
+    pub restored_count: u64,
+    pub file_count: u64,
+}
+
+/// What a restore left on the disk: the files as read back from it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RestoreResult {
+    /// Paths as in the restore point, hashes of what is on the disk now.
+    pub files: Vec<ManifestFile>,
+    /// Paths, each with what went wrong.
+    pub failures: Vec<RestoreFailure>,
+    /// Files that were there already and were kept.
+    pub kept: Vec<String>,
+    /// What came back different or was not made, without being a failure.
+    pub shortfalls: Vec<Shortfall>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoreFailure {
+    pub path: String,
+    pub reason: String,
 }
 
 #[cfg(test)]

@@ -3,15 +3,18 @@
 //! All are JSON. Unknown fields are ignored, so that an older side can talk to
 //! a newer one; a wrong type is an error that names the field. Times are UTC
 //! milliseconds, spans are whole seconds.
+use domain::backup::{LeftOut, RootAway};
 use domain::command::CommandKind;
 use domain::continuity::Brought;
 use domain::device::{DeviceFacts, Ownership, Platform};
-use domain::id::{CommandId, DeviceId, PolicyId, RepositoryId, RestoreId};
+use domain::id::{CommandId, DeviceId, RepositoryId, RestoreId};
 use domain::manifest::ManifestFile;
 use domain::object::ObjectName;
-use domain::restore::{Conflict, Landing};
+use domain::policy::DevicePolicy;
+use domain::restore::{Conflict, Landing, RestoreFailure};
 use domain::shortfall::Shortfall;
 use domain::time::Time;
+use domain::wipe::WipedRoot;
 use serde::{Deserialize, Serialize};
 
 /// `POST`: joins a device. Not signed by a known key: `proof` shows that the sender holds the new one.
@@ -154,26 +157,6 @@ pub fn credentials_context(device: DeviceId, generation: i64) -> String {
     format!("holdfast/credentials/{device}/{generation}")
 }
 
-/// What the device must follow. `version` changes with the content.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DevicePolicy {
-    pub version: String,
-    /// The shortest backup interval of all policies; none if no policy asks for backups.
-    pub backup_every_seconds: Option<u64>,
-    pub check_in_every_seconds: u64,
-    /// The folders recorded at enrolment.
-    pub protected_roots: Vec<String>,
-    /// Which policies apply, for the person at the device.
-    #[serde(default)]
-    pub policies: Vec<PolicyName>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PolicyName {
-    pub id: PolicyId,
-    pub name: String,
-}
-
 /// What a device says at a check-in.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct CheckIn {
@@ -274,51 +257,6 @@ pub struct BackupReport {
     pub finished_at: Time,
 }
 
-/// What a backup does not hold: how much in total, and the first ones by name.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LeftOut {
-    pub count: u64,
-    pub named: Vec<NotBackedUp>,
-}
-
-/// One path, in the manifest's spelling, and why it is not in the backup.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NotBackedUp {
-    pub path: String,
-    pub reason: String,
-}
-
-/// A protected folder that was not there.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RootAway {
-    pub path: String,
-    pub reason: String,
-}
-
-impl LeftOut {
-    /// The most that are named.
-    pub const NAMED: usize = 200;
-    /// A longer path or reason is cut.
-    const LONGEST: usize = 1024;
-
-    /// Adds one.
-    pub fn add(&mut self, path: &str, reason: &str) {
-        self.count += 1;
-        if self.named.len() < Self::NAMED {
-            let cut = |text: &str| text.chars().take(Self::LONGEST).collect();
-            self.named.push(NotBackedUp { path: cut(path), reason: cut(reason) });
-        }
-    }
-
-    /// What is kept of it: a device may send anything.
-    pub fn bounded(mut self) -> Self {
-        let count = self.count.max(self.named.len() as u64);
-        let named = std::mem::take(&mut self.named);
-        named.iter().take(Self::NAMED).for_each(|it| self.add(&it.path, &it.reason));
-        Self { count, ..self }
-    }
-}
-
 /// A backup that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailedAttempt {
@@ -384,12 +322,6 @@ pub struct RestoreResult {
     pub shortfalls: Vec<Shortfall>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RestoreFailure {
-    pub path: String,
-    pub reason: String,
-}
-
 /// The signed report of a wipe; the request's JWT is the signature.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WipeReport {
@@ -400,16 +332,6 @@ pub struct WipeReport {
     pub key_destroyed: bool,
     pub roots: Vec<WipedRoot>,
     pub finished_at: Time,
-}
-
-/// What a wipe did to one protected root.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WipedRoot {
-    pub path: String,
-    pub removed_files: u64,
-    pub removed_bytes: u64,
-    /// Why the root, or something in it, was left; empty if all of it is gone.
-    pub refused: Vec<String>,
 }
 
 /// The receipt of a [`WipeReport`]: only now may the agent destroy its signing key.

@@ -1,4 +1,5 @@
 //! `POST /agent/v1/backups`: what a finished backup was; `…/backup-failures`: that one failed.
+use crate::protocol::agent::convert;
 use crate::protocol::agent::fault::Fault;
 use crate::protocol::agent::reply::{Done, Reply};
 use crate::protocol::agent::request::data;
@@ -21,7 +22,7 @@ pub async fn backups(request: HttpRequest, received: Message<BackupReport>) -> R
 
 async fn run(request: &HttpRequest, received: Message<BackupReport>) -> Result<Done, Fault> {
     let Message { from, message } = received;
-    let now = data::<Clock>(request)?.now();
+    let (message, now) = (convert::backup(message), data::<Clock>(request)?.now());
     // An act, because it decides what is tested: two at once must not both be the first.
     from.act(request, move |conn, device| service::backup::report(conn, device, &message, now)).await?;
     data::<Wake>(request)?.proof();
@@ -39,7 +40,7 @@ pub async fn backup_failures(request: HttpRequest, received: Message<FailedAttem
 
 async fn run_failed(request: &HttpRequest, received: Message<FailedAttempt>) -> Result<Done, Fault> {
     let Message { from, message } = received;
-    let now = data::<Clock>(request)?.now();
+    let (message, now) = (convert::failed_backup(message), data::<Clock>(request)?.now());
     from.act(request, move |conn, device| service::backup_attempt::failed(conn, device, &message, now)).await?;
     Ok(Done {})
 }

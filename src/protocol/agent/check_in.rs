@@ -1,5 +1,6 @@
 //! `POST /agent/v1/check-in`: facts and results in, policy and commands out.
 use crate::protocol::agent::address;
+use crate::protocol::agent::convert;
 use crate::protocol::agent::fault::Fault;
 use crate::protocol::agent::reply::Reply;
 use crate::protocol::agent::request::data;
@@ -24,7 +25,9 @@ pub async fn check_in(request: HttpRequest, received: Message<CheckIn>) -> Reply
 async fn run(request: &HttpRequest, received: Message<CheckIn>) -> Result<CheckInAnswer, Fault> {
     let Message { from, message } = received;
     let now = data::<Clock>(request)?.now();
-    service::check_in::check(&message, now)?;
+    let generation = message.generation;
+    let report = convert::report(message);
+    service::check_in::check(&report, now)?;
     let address = address::of(request)?.to_string();
     let (device, signed) = (from.device(), from.signed());
     let answer = data::<Store>(request)?
@@ -33,12 +36,13 @@ async fn run(request: &HttpRequest, received: Message<CheckIn>) -> Result<CheckI
                 Ok(device) => device,
                 Err(refusal) => return Ok(Err(refusal)),
             };
-            if message.generation != device.generation {
+            if generation != device.generation {
                 return Ok(Err(Refusal::KeyChanged));
             }
-            service::check_in::run(conn, &device, &message, &address, now).map(Ok)
+            service::check_in::run(conn, &device, &report, &address, now).map(Ok)
         })
         .await?;
     let shared = data::<Shared>(request)?;
-    answer.map_err(|refusal| shared.fault(device, refusal))
+    let answer = answer.map_err(|refusal| shared.fault(device, refusal))?;
+    Ok(convert::answer(answer, now))
 }

@@ -5,6 +5,7 @@
 use crate::blob::BlobStore;
 use crate::config::Config;
 use crate::error::Error;
+use crate::protocol::agent::convert;
 use crate::protocol::agent::fault::{Fault, Refused};
 use crate::protocol::agent::reply::Reply;
 use crate::protocol::agent::request;
@@ -13,7 +14,7 @@ use crate::protocol::agent::shared::Shared;
 use crate::protocol::agent::signed;
 use crate::protocol::agent::token::{self, Expected, Token};
 use crate::protocol::agent::{address, body, copy};
-use crate::service::enrollment::{self, TokenRefusal};
+use crate::service::enrollment::{self, Joining, TokenRefusal};
 use crate::service::repository::Prepared;
 use crate::store::Store;
 use actix_web::web::{Data, Payload};
@@ -40,7 +41,7 @@ pub async fn enroll(request: HttpRequest, payload: Payload) -> Result<Reply<Enro
 }
 
 /// A stranger's message, from somebody who holds the key it names.
-async fn receive(request: &HttpRequest, payload: Payload) -> Result<(Enroll, Claims), Fault> {
+async fn receive(request: &HttpRequest, payload: Payload) -> Result<(Joining, Claims), Fault> {
     let shared = data::<Shared>(request)?;
     let from = address::of(request)?;
     if !shared.may_enroll(from) {
@@ -52,11 +53,12 @@ async fn receive(request: &HttpRequest, payload: Payload) -> Result<(Enroll, Cla
     let body = body::read(payload, LIMIT, |_| Ok(())).await?;
     let message: Enroll = body::parse(&body)?;
     let claims = check_signature(request, &token, &message, &body, now)?;
+    let message = convert::joining(message);
     enrollment::check(&message)?;
     Ok((message, claims))
 }
 
-async fn run(request: &HttpRequest, message: Enroll) -> Result<Enrolled, Fault> {
+async fn run(request: &HttpRequest, message: Joining) -> Result<Enrolled, Fault> {
     let shared = data::<Shared>(request)?;
     let from = address::of(request)?;
     let now = data::<Clock>(request)?.now();
@@ -65,10 +67,11 @@ async fn run(request: &HttpRequest, message: Enroll) -> Result<Enrolled, Fault> 
     let admitted = store.read(move |conn| enrollment::admit(conn, &asked, now)).await?;
     admitted.map_err(|it| refused(shared, from, it))?;
     let prepared = prepare(request, store.read(enrollment::proof_key).await?, now).await?;
-    let joined = store.act(move |conn| enrollment::enroll(conn, &message, &prepared, &from.to_string(), now)).await?;
-    let enrolled = joined.map_err(|it| refused(shared, from, it))?;
-    shared.forget(enrolled.device_id);
-    Ok(enrolled)
+    let of_device = Arc::clone(&prepared);
+    let joined = store.act(move |conn| enrollment::enroll(conn, &message, &of_device, &from.to_string(), now)).await?;
+    let joined = joined.map_err(|it| refused(shared, from, it))?;
+    shared.forget(joined.device);
+    Ok(convert::enrolled(joined, &prepared, now)?)
 }
 
 /// The sender holds the key it enrolls with, and meant this server.

@@ -4,6 +4,7 @@ mod answered;
 mod backup;
 mod body;
 mod check_in;
+mod convert;
 mod copy;
 mod enroll;
 mod fault;

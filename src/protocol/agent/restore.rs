@@ -3,6 +3,7 @@ use crate::blob::BlobStore;
 use crate::error::Result;
 use crate::protocol::agent::address;
 use crate::protocol::agent::body::off_the_worker;
+use crate::protocol::agent::convert;
 use crate::protocol::agent::fault::Fault;
 use crate::protocol::agent::reply::{Done, Reply};
 use crate::protocol::agent::request::data;
@@ -44,7 +45,14 @@ async fn progress(request: &HttpRequest, id: &str, received: Message<RestoreProg
     let address = address::of(request)?.to_string();
     let now = data::<Clock>(request)?.now();
     let tell = move |conn: &mut Conn, device: &Device| {
-        restore::progress(conn, &device.actor(Via::Agent, &address), device, id, message, now)
+        restore::progress(
+            conn,
+            &device.actor(Via::Agent, &address),
+            device,
+            id,
+            convert::restore_progress(message),
+            now,
+        )
     };
     from.act(request, tell).await?;
     Ok(Done {})
@@ -60,7 +68,7 @@ async fn result(request: &HttpRequest, id: &str, received: Message<RestoreResult
     let Message { from, message } = received;
     let address = address::of(request)?.to_string();
     // Before the transaction, because both lists may be large. What is refused here would be refused there too.
-    let compared = compare(request, from.device(), id, message).await?;
+    let compared = compare(request, from.device(), id, convert::restore_result(message)).await?;
     let now = data::<Clock>(request)?.now();
     let take = move |conn: &mut Conn, device: &Device| {
         restore::result(conn, &device.actor(Via::Agent, &address), device, id, compared?, now)
@@ -74,7 +82,7 @@ async fn compare(
     request: &HttpRequest,
     device: DeviceId,
     id: RestoreId,
-    said: RestoreResult,
+    said: domain::restore::RestoreResult,
 ) -> Result<Result<Option<Compared>>, Fault> {
     let expected = match data::<Store>(request)?.read(move |conn| restore::expected(conn, device, id)).await {
         Ok(Some(expected)) => expected,

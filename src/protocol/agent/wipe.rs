@@ -1,5 +1,6 @@
 //! `POST /agent/v1/wipe-reports`: how a wipe went; the answer is the receipt.
 use crate::protocol::agent::address;
+use crate::protocol::agent::convert;
 use crate::protocol::agent::fault::Fault;
 use crate::protocol::agent::reply::Reply;
 use crate::protocol::agent::request::data;
@@ -28,15 +29,17 @@ async fn run(request: &HttpRequest, received: Message<WipeReport>) -> Result<Wip
     let address = address::of(request)?.to_string();
     let now = data::<Clock>(request)?.now();
     let (device, signed) = (from.device(), from.signed());
+    let report = convert::wipe_report(message);
+    let command_id = report.command_id;
     // A device that did not get its receipt reports again, and is already wiped by then.
     let accepted = data::<Store>(request)?
         .act(move |conn| match accept(conn, &signed, true)? {
-            Ok(device) => wipe::reported(conn, &device.actor(Via::Agent, &address), &device, &message, now).map(Ok),
+            Ok(device) => wipe::reported(conn, &device.actor(Via::Agent, &address), &device, &report, now).map(Ok),
             Err(refusal) => Ok(Err(refusal)),
         })
         .await?;
     let shared = data::<Shared>(request)?;
-    let receipt = accepted.map_err(|refusal| shared.fault(device, refusal))?;
+    let received_at = accepted.map_err(|refusal| shared.fault(device, refusal))?;
     data::<Wake>(request)?.mail();
-    Ok(receipt)
+    Ok(WipeReceipt { command_id, received_at })
 }

@@ -13,7 +13,7 @@ use crate::store::{self, Conn};
 use anyhow::Context;
 use askama::Template;
 use domain::activity::{Action, Actor, Outcome as Ended};
-use domain::command::CommandKind;
+use domain::command::Order;
 use domain::crossing::{Crossing, Side, act};
 use domain::guard::GuardedAct;
 use domain::id::{RestoreId, UserId};
@@ -22,7 +22,6 @@ use domain::role::Permission;
 use domain::time::{Time, days};
 use domain::words;
 use std::time::Duration;
-use wire::Payload;
 
 /// A restore that nobody approved ends after this.
 pub const WAITS_FOR: Duration = days(7);
@@ -138,8 +137,8 @@ pub fn approve(conn: &mut Conn, by: &By<'_>, id: RestoreId, seen: &str, now: Tim
         return cut(conn, &Actor::system(), restore, &changes.join(", "), now).map(Decision::Ended);
     }
     let target = reached(conn, by, restore.target_device_id)?;
-    let payload: Payload = serde_json::from_str(&order).context("reading a restore's order")?;
-    let ask = Ask { kind: CommandKind::Restore, payload: &payload, request_key: None };
+    let order: Order = serde_json::from_str(&order).context("reading a restore's order")?;
+    let ask = Ask { order: &order, request_key: None };
     let queued = command::queue(conn, by.actor, &target, ask, now)?;
     let approved = Restore {
         state: RestoreState::Queued,

@@ -24,17 +24,18 @@ use crate::store::{self, Conn};
 use anyhow::Context;
 use compare::Basis;
 use domain::activity::{Action, Actor, Object, Outcome as Ended};
-use domain::command::{CommandKind, CommandState};
+use domain::command::CommandState;
+use domain::command::Order;
 use domain::guard::GuardedAct;
 use domain::id::{DeviceId, RestoreId, RestorePointId};
 use domain::manifest::Manifest;
 use domain::object::ObjectName;
 use domain::restore::{self, Conflict, Landing, Refusal, RestoreState, Selection, Start};
+use domain::restore::{RestoreOrder, RestoreProgress};
 use domain::time::{Time, hours};
 use domain::words;
 use report::report_bytes;
 use std::time::Duration;
-use wire::{Payload, RestoreOrder, RestoreProgress};
 
 /// How long a ticket is valid, and so is the order.
 pub const VALID_FOR: Duration = hours(24);
@@ -174,10 +175,9 @@ pub fn request(conn: &mut Conn, by: &By<'_>, draft: &Draft, prepared: Prepared, 
     let plan = plan(conn, by, draft)?;
     let crosses = plan.act() != GuardedAct::RestoreToItself;
     let reason = guard::reason(plan.act(), &draft.reason)?;
-    let order = Payload::Restore(RestoreOrder {
+    let order = Order::Restore(RestoreOrder {
         restore_id: prepared.id,
         repository_id: plan.repository.id,
-        repository_path: format!("/restic/{}/", plan.repository.id),
         snapshot: plan.point.snapshot_name.clone(),
         sealed: prepared.sealed.clone(),
         selection: prepared.paths.clone(),
@@ -189,7 +189,7 @@ pub fn request(conn: &mut Conn, by: &By<'_>, draft: &Draft, prepared: Prepared, 
     let (command_id, waiting_order) = if crosses {
         (None, Some(serde_json::to_string(&order).context("writing a restore's order")?))
     } else {
-        let ask = Ask { kind: CommandKind::Restore, payload: &order, request_key: None };
+        let ask = Ask { order: &order, request_key: None };
         (Some(command::queue(conn, by.actor, &plan.target, ask, now)?.id), None)
     };
     let mut restore =

@@ -17,7 +17,8 @@ pub(super) fn report_bytes<'a>(paths: impl Iterator<Item = &'a str>) -> usize {
 mod tests {
     use super::*;
     use domain::manifest::ManifestFile;
-    use wire::{RestoreFailure, RestoreResult};
+    use domain::restore::RestoreFailure;
+    use wire::RestoreResult;
 
     #[test]
     fn a_report_is_never_longer_than_was_reckoned() {

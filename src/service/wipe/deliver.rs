@@ -1,5 +1,5 @@
 //! The last check, in the transaction that hands the order to the device.
-use super::release::{check, payload, settle};
+use super::release::{check, ordered, settle};
 use super::{What, device, record, write};
 use crate::error::Result;
 use crate::service::activity::{self, Act};
@@ -60,11 +60,11 @@ pub fn may_deliver(conn: &mut Conn, order: &Command, now: Time) -> Result<bool> 
 }
 
 fn is_its_order(request: &WipeRequest, order: &Command, device: &Device) -> Result<bool> {
-    let expected = serde_json::to_string(&payload(request, device)?).context("writing a command's payload")?;
+    let ordered = ordered(request, device)?;
+    let expected = serde_json::to_string(&ordered).context("writing a command's order")?;
     Ok(request.device_id == order.device_id
         && request.generation == order.generation
         && device.generation == order.generation
-        && request.action.command() == order.kind
         && expected == order.payload)
 }
 

@@ -10,12 +10,12 @@ use crate::store::wipe::WipeRequest;
 use crate::store::{self, Conn};
 use domain::activity::{Action, Actor, Outcome};
 use domain::command::CommandState;
+use domain::command::Order;
 use domain::device::DeviceState;
 use domain::id::{DeviceId, UserId};
 use domain::role::Permission;
 use domain::time::Time;
 use domain::wipe::{Check, Limits, Recent, Verdict, WipeAction, WipeState};
-use wire::Payload;
 
 /// Releases what has waited long enough and is still as agreed, within the hourly limit, and ends what has
 /// expired.
@@ -113,18 +113,18 @@ pub(super) fn check(conn: &mut Conn, request: &WipeRequest, device: &Device, now
 }
 
 /// What the order says. Company data is what the agent's key opens: no folder is touched, so none is named.
-pub(super) fn payload(request: &WipeRequest, device: &Device) -> Result<Payload> {
+pub(super) fn ordered(request: &WipeRequest, device: &Device) -> Result<Order> {
     Ok(match request.action {
-        WipeAction::Wipe => Payload::Wipe { roots: device.roots()? },
-        WipeAction::RemoveCompanyData => Payload::None,
+        WipeAction::Wipe => Order::Wipe { roots: device.roots()? },
+        WipeAction::RemoveCompanyData => Order::RemoveCompanyData,
     })
 }
 
 fn release(conn: &mut Conn, request: WipeRequest, device: &Device, now: Time) -> Result<()> {
     let from = request.state;
     let actor = Actor::system();
-    let payload = payload(&request, device)?;
-    let ask = Ask { kind: request.action.command(), payload: &payload, request_key: None };
+    let order = ordered(&request, device)?;
+    let ask = Ask { order: &order, request_key: None };
     let order = command::queue(conn, &actor, device, ask, now)?;
     let released = WipeRequest {
         state: WipeState::Released,

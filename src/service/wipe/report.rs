@@ -10,30 +10,32 @@ use crate::store::{self, Conn};
 use anyhow::Context;
 use domain::activity::{Action, Actor, Outcome};
 use domain::command::CommandState;
+use domain::command::Order;
 use domain::device::DeviceState;
 use domain::id::CommandId;
 use domain::time::Time;
+use domain::wipe::WipeReport;
 use domain::wipe::{WipeAction, WipeState};
 use domain::words;
-use wire::{Payload, WipeReceipt, WipeReport};
 
 /// How much of a report is kept.
 const MAX_REFUSED: usize = 200;
 
-/// Takes the device's signed report; the answer is the receipt, after which the agent destroys its last key.
+/// Takes the device's signed report; the answer is when it arrived, for the receipt after which the
+/// agent destroys its last key.
 ///
 /// A repeated report gets the same receipt.
 ///
 /// # Errors
 /// When the report is from another device, enrolment or command, or about an order that was never handed out.
-pub fn reported(conn: &mut Conn, actor: &Actor, device: &Device, said: &WipeReport, now: Time) -> Result<WipeReceipt> {
+pub fn reported(conn: &mut Conn, actor: &Actor, device: &Device, said: &WipeReport, now: Time) -> Result<Time> {
     let request = store::wipe::of_command(conn, said.command_id)?
         .filter(|it| it.device_id == device.id && it.generation == said.generation)
         .filter(|_| device.generation == said.generation)
         .ok_or(Error::NotFound("wipe"))?;
-    let receipt = WipeReceipt { command_id: said.command_id, received_at: request.acknowledged_at.unwrap_or(now) };
+    let received_at = request.acknowledged_at.unwrap_or(now);
     if request.report.is_some() {
-        return Ok(receipt);
+        return Ok(received_at);
     }
     let from = request.state;
     // A device that was away for long may report after we stopped waiting; its order was handed out
@@ -65,7 +67,7 @@ pub fn reported(conn: &mut Conn, actor: &Actor, device: &Device, said: &WipeRepo
         if complete { (Action::WipeConfirmed, Outcome::Done) } else { (Action::WipeFailed, Outcome::Failed) };
     record(conn, actor, &done, &What { action, outcome, reason: &done.state_note }, now)?;
     tell(conn, (&done, device), &device.name, News::Done { complete }, now)?;
-    Ok(receipt)
+    Ok(received_at)
 }
 
 /// Follows the device's answer to the command if it came without a report: the wipe did not begin.
@@ -108,9 +110,9 @@ pub(super) fn fail(
 /// The folders that the order named.
 fn ordered(conn: &mut Conn, id: CommandId) -> Result<Vec<String>> {
     let order = store::command::find(conn, id)?.ok_or(Error::NotFound("command"))?;
-    Ok(match serde_json::from_str(&order.payload).context("reading a command's payload")? {
-        Payload::Wipe { roots } => roots,
-        Payload::None | Payload::Restore(_) => Vec::new(),
+    Ok(match serde_json::from_str(&order.payload).context("reading a command's order")? {
+        Order::Wipe { roots } => roots,
+        Order::Lock | Order::BackUpNow | Order::RemoveCompanyData | Order::Restore(_) => Vec::new(),
     })
 }
 

@@ -15,7 +15,7 @@ use crate::web::session::{Can, EnrollDevices, Grant, LockDevices, RunBackups};
 use actix_web::web::{Data, Form, Path};
 use actix_web::{HttpResponse, post};
 use clock::Clock;
-use domain::command::CommandKind;
+use domain::command::Order;
 use domain::guard::GuardedAct;
 use domain::id::DeviceId;
 use domain::time::days;
@@ -28,7 +28,7 @@ pub async fn lock(
     wake: Data<Wake>,
     (id, form): (Path<DeviceId>, Form<Pairs>),
 ) -> PageResult<HttpResponse> {
-    queue(&by, (&store, &clock, &wake), id.into_inner(), &form, CommandKind::Lock).await
+    queue(&by, (&store, &clock, &wake), id.into_inner(), &form, Order::Lock).await
 }
 
 #[post("/devices/{id}/backup-commands")]
@@ -39,7 +39,7 @@ pub async fn back_up(
     wake: Data<Wake>,
     (id, form): (Path<DeviceId>, Form<Pairs>),
 ) -> PageResult<HttpResponse> {
-    queue(&by, (&store, &clock, &wake), id.into_inner(), &form, CommandKind::BackUpNow).await
+    queue(&by, (&store, &clock, &wake), id.into_inner(), &form, Order::BackUpNow).await
 }
 
 async fn queue<P: Grant>(
@@ -47,24 +47,19 @@ async fn queue<P: Grant>(
     (store, clock, wake): (&Store, &Clock, &Wake),
     id: DeviceId,
     form: &Pairs,
-    kind: CommandKind,
+    order: Order,
 ) -> PageResult<HttpResponse> {
     let (actor, reach, now) = (by.actor(), by.reach().clone(), clock.now());
+    let (text, asked) = (said(&order), order);
     let key: String = value(form, "request_key").chars().take(80).collect();
     store
         .act(move |conn| {
             let device = super::within(conn, &reach, id)?;
-            let key = Some(format!("{key}/{kind}")).filter(|_| !key.is_empty());
-            command::queue_one(conn, &actor, &device, Ask::plain(kind, key.as_deref()), now)
+            let key = Some(format!("{key}/{}", asked.kind())).filter(|_| !key.is_empty());
+            command::queue_one(conn, &actor, &device, Ask { order: &asked, request_key: key.as_deref() }, now)
         })
         .await?;
     wake.device(id);
-    let text = match kind {
-        CommandKind::BackUpNow => "Backup queued. A restore test follows automatically.".to_owned(),
-        CommandKind::Lock | CommandKind::Wipe | CommandKind::RemoveCompanyData | CommandKind::Restore => {
-            format!("{} queued.", kind.name())
-        }
-    };
     Ok(see_other(format!("/devices/{id}"), Some(&text)))
 }
 
@@ -120,4 +115,13 @@ pub async fn enroll_again(
         })
         .await?;
     made_page(layout, Made { token, text, server: config.public_url.clone(), protect }).await
+}
+
+fn said(order: &Order) -> String {
+    match order {
+        Order::BackUpNow => "Backup queued. A restore test follows automatically.".to_owned(),
+        Order::Lock | Order::Wipe { .. } | Order::RemoveCompanyData | Order::Restore(_) => {
+            format!("{} queued.", order.kind().name())
+        }
+    }
 }

@@ -17,7 +17,7 @@ use actix_web::web::{Data, Form};
 use actix_web::{HttpResponse, post};
 use askama::Template;
 use clock::Clock;
-use domain::command::CommandKind;
+use domain::command::Order;
 use domain::device::{DeviceState, Platform};
 use domain::guard::GuardedAct;
 use domain::id::DeviceId;
@@ -248,12 +248,12 @@ type Desk = (Data<Store>, Data<Clock>, Data<Shared>, Data<Wake>);
 
 #[post("/devices/lock-commands")]
 pub async fn lock(by: Can<LockDevices>, layout: Layout, desk: Desk, form: Form<Pairs>) -> PageResult<HttpResponse> {
-    queue(&LOCK, &by, layout, &desk, &form, CommandKind::Lock).await
+    queue(&LOCK, &by, layout, &desk, &form, Order::Lock).await
 }
 
 #[post("/devices/backup-commands")]
 pub async fn back_up(by: Can<RunBackups>, layout: Layout, desk: Desk, form: Form<Pairs>) -> PageResult<HttpResponse> {
-    queue(&BACK_UP, &by, layout, &desk, &form, CommandKind::BackUpNow).await
+    queue(&BACK_UP, &by, layout, &desk, &form, Order::BackUpNow).await
 }
 
 async fn queue<P: Grant>(
@@ -262,18 +262,18 @@ async fn queue<P: Grant>(
     layout: Layout,
     (store, clock, shared, wake): &Desk,
     form: &Pairs,
-    kind: CommandKind,
+    order: Order,
 ) -> PageResult<HttpResponse> {
     let chosen = Arc::new(Chosen::parse(form, P::PERMISSION)?);
     if let Some(page) = agreed(bulk, by, layout, (store, clock, shared), &chosen).await? {
         return Ok(page);
     }
     let (actor, reach, now, asked) = (by.actor(), by.reach().clone(), clock.now(), Arc::clone(&chosen));
-    let act = bulk.act;
+    let (act, name) = (bulk.act, order.kind().name());
     let devices = store
         .act(move |conn| {
             let devices = load_agreed(conn, &asked, &reach, now)?;
-            command::queue_many(conn, &actor, (act, kind), (&devices, &asked.request_key), now)?;
+            command::queue_many(conn, &actor, (act, &order), (&devices, &asked.request_key), now)?;
             Ok::<_, Error>(devices)
         })
         .await?;
@@ -281,7 +281,7 @@ async fn queue<P: Grant>(
         wake.device(device.id);
     }
     wake.mail();
-    let text = format!("{} queued for {}.", kind.name(), devices_of(devices.len()));
+    let text = format!("{} queued for {}.", name, devices_of(devices.len()));
     let batch = serde_urlencoded::to_string([("batch", &chosen.request_key)]).unwrap_or_default();
     Ok(see_other(format!("/commands?{batch}"), Some(&text)))
 }

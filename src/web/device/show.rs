@@ -28,6 +28,7 @@ use actix_web::{HttpResponse, Responder, get};
 use askama::Template;
 use askama_web::WebTemplate;
 use clock::Clock;
+use domain::backup::{LeftOut, RootAway};
 use domain::command::{CommandKind, CommandState};
 use domain::continuity::Line;
 use domain::device::{DeviceFacts, DeviceState, Encryption, Fact, Ownership};
@@ -41,7 +42,6 @@ use domain::role::{Permission, Reach};
 use domain::space::{Room, Space};
 use domain::time::Time;
 use std::time::Duration;
-use wire::{LeftOut, RootAway};
 
 #[derive(Template, WebTemplate)]
 #[template(path = "device/show.html")]

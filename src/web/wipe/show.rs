@@ -28,10 +28,10 @@ use domain::id::WipeRequestId;
 use domain::loss::Loss;
 use domain::role::{Permission, Reach};
 use domain::time::{Time, days};
+use domain::wipe::WipeReport;
 use domain::wipe::{Facts, WipeAction, WipeReason, WipeState};
 use domain::words::counted;
 use serde::Deserialize;
-use wire::WipeReport;
 
 /// What the page needs from the database.
 struct Shown {

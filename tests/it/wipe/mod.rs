@@ -305,7 +305,7 @@ fn a_wipe_command_that_nobody_requested_is_not_delivered() {
             device_id: id,
             generation: 1,
             kind: CommandKind::Wipe,
-            payload: r#"{"wipe":{"roots":["/home/grace"]}}"#.to_owned(),
+            payload: r#"{"kind":"wipe","roots":["/home/grace"]}"#.to_owned(),
             state: CommandState::Queued,
             request_key: None,
             created_by: "somebody".to_owned(),
@@ -340,9 +340,10 @@ fn a_wipe_command_that_nobody_requested_is_not_delivered() {
 
 #[test]
 fn a_changed_order_is_not_delivered() {
-    let forgeries: [fn(Command) -> Command; 2] = [
-        |order| Command { payload: r#"{"wipe":{"roots":["/"]}}"#.to_owned(), ..order },
+    let forgeries: [fn(Command) -> Command; 3] = [
+        |order| Command { payload: r#"{"kind":"wipe","roots":["/"]}"#.to_owned(), ..order },
         |order| Command { kind: CommandKind::RemoveCompanyData, ..order },
+        |order| Command { kind: CommandKind::Lock, ..order },
     ];
     for forge in forgeries {
         let world = World::new();

@@ -8,6 +8,7 @@ use domain::id::{DeviceId, RestorePointId, UserId, WipeRequestId};
 use domain::object::{ObjectName, TokenKind};
 use domain::role::Role;
 use domain::time::{Time, days, hours};
+use domain::wipe::WipedRoot;
 use domain::wipe::{Facts, WipeAction, WipeReason, WipeState};
 use holdfast::error::Result;
 use holdfast::service::wipe::{self, Ask, Decision, Seen};
@@ -15,7 +16,7 @@ use holdfast::store::device_proof::DeviceProof;
 use holdfast::store::restore_point::RestorePoint;
 use holdfast::store::wipe::WipeRequest;
 use holdfast::{job, store};
-use wire::{Command, WIPE_REPORTS, WipeReport, WipedRoot};
+use wire::{Command, WIPE_REPORTS, WipeReport};
 
 pub struct World {
     pub server: TestServer,

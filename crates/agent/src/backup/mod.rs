@@ -19,13 +19,14 @@ use super::net::door::Door;
 use super::progress::Event;
 use super::state::{Credentials, LastBackup, LastFailure, Outbox};
 use anyhow::{Context, Result, bail};
+use domain::backup::RootAway;
 use domain::manifest::{Header, VERSION, encode_path};
 use domain::object::ObjectName;
 use domain::time::Time;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use walk::Inventory;
-use wire::{BACKUP_FAILURES, BACKUPS, BackupReport, FailedAttempt, MANIFESTS, ManifestStored, RootAway};
+use wire::{BACKUP_FAILURES, BACKUPS, BackupReport, FailedAttempt, MANIFESTS, ManifestStored};
 
 /// The most bytes of names that changed during a backup; the server accepts a report of 32 MiB.
 const EXCLUDED: usize = 16 << 20;

@@ -7,6 +7,7 @@ use crate::state::{BackupIndex, IndexedFile};
 use crate::tree;
 use anyhow::{Context, Result, bail};
 use aws_lc_rs::digest;
+use domain::backup::LeftOut;
 use domain::device::Changes;
 use domain::manifest::{Entry, EntryKind, Header, MAX_STORED_BYTES, Meta, Totals, Writer, encode_path};
 use rustix::fs::{FileType, Stat, fstat};
@@ -16,7 +17,6 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
-use wire::LeftOut;
 
 const BUFFER: usize = 1 << 18;
 /// Times on a disk move in ticks; a change within this time after another may not show.

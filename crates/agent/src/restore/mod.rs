@@ -25,6 +25,7 @@ use anyhow::{Context, Result, anyhow};
 use domain::command::CommandKind;
 use domain::id::CommandId;
 use domain::restore::Chosen;
+use domain::restore::RestoreFailure;
 use domain::shortfall::Shortfall;
 use domain::words::{files, number};
 use repository::{Access, MasterKey};
@@ -32,9 +33,7 @@ use run::Run;
 use source::Remote;
 use std::time::Duration;
 use target::Targets;
-use wire::{
-    Payload, RESTORES, RestoreFailure, RestoreOrder, RestoreResult, RestoreSecret, WAIT, Waiting, restore_context,
-};
+use wire::{Payload, RESTORES, RestoreOrder, RestoreResult, RestoreSecret, WAIT, Waiting, restore_context};
 
 /// How many packs are kept while reading.
 const KEEP: usize = 128 << 20;

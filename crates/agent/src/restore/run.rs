@@ -7,12 +7,13 @@ use crate::net::backoff::Stop;
 use crate::net::client::CallError;
 use domain::manifest::ManifestFile;
 use domain::restore::Chosen;
+use domain::restore::RestoreFailure;
 use domain::shortfall::{self, ShortfallKind};
 use repository::{Access, Entry, Fault, Id, MasterKey, NodeKind, Repository};
 use std::collections::BTreeSet;
 use std::io::{Error, ErrorKind};
 use std::time::{Duration, Instant};
-use wire::{RESTORES, RestoreFailure, RestoreOrder, RestoreProgress, RestoreResult};
+use wire::{RESTORES, RestoreOrder, RestoreProgress, RestoreResult};
 
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 

@@ -1,16 +1,16 @@
 //! What the agent remembers, one type per file.
 use super::Record;
+use domain::backup::{LeftOut, RootAway};
 use domain::command::CommandKind;
 use domain::device::Ownership;
 use domain::id::{CommandId, DeviceId, RepositoryId};
 use domain::object::ObjectName;
+use domain::policy::DevicePolicy;
 use domain::time::Time;
+use domain::wipe::WipedRoot;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use wire::{
-    BackupReport, CommandResult, DevicePolicy, LeftOut, Payload, RepositoryCredentials, RestoreOrder, RestoreResult,
-    RootAway, WipeReport, WipedRoot,
-};
+use wire::{BackupReport, CommandResult, Payload, RepositoryCredentials, RestoreOrder, RestoreResult, WipeReport};
 
 /// Which server the device belongs to, and as what.
 #[derive(Debug, Clone, Serialize, Deserialize)]

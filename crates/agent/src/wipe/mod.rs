@@ -19,11 +19,12 @@ use anyhow::Result;
 use domain::command::CommandKind;
 use domain::id::CommandId;
 use domain::time::{Time, days};
+use domain::wipe::WipedRoot;
 use eraser::Erased;
 use std::io::ErrorKind;
 use std::os::fd::AsFd;
 use std::path::Path;
-use wire::{Payload, WIPE_REPORTS, WipeReceipt, WipeReport, WipedRoot};
+use wire::{Payload, WIPE_REPORTS, WipeReceipt, WipeReport};
 
 /// Without a receipt the signing key is destroyed after this time.
 const DEADLINE: std::time::Duration = days(7);

@@ -5,11 +5,13 @@
 //! [`Progress`] decides each step; nothing else moves a request.
 mod agreed;
 mod progress;
+mod report;
 mod rule;
 mod state;
 
 pub use agreed::{Difference, EITHER, Facts, Value};
 pub use progress::{Approval, Check, Hold, Progress, Verdict};
+pub use report::{WipeReport, WipedRoot};
 pub use rule::{
     Account, Advice, Asked, Limits, Loosens, Recent, Refusal, SETTLED, advice, check_form, may_approve, may_request,
 };
