@@ -51,5 +51,6 @@ mod shown;
 mod signature;
 mod store;
 mod support;
+mod templates;
 mod traffic;
 mod wipe;
