@@ -82,7 +82,7 @@ impl Asset {
     }
 }
 
-/// The address of an asset, such as `app.css` or `js/live.js`.
+/// The address of an asset, such as `app.css` or `js/refresh.js`.
 pub fn url(name: &str) -> String {
     match ASSETS.get(name) {
         Some(asset) => format!("/static/{}/{name}", asset.hash),
@@ -161,9 +161,19 @@ mod tests {
 
     #[test]
     fn styles_and_scripts_stay_within_their_size() {
-        for (name, limit) in [("app.css", 12_000), ("js/live.js", 4_000), ("js/draft.js", 2_000)] {
-            let size = ASSETS[name].packed.as_ref().unwrap().len();
-            assert!(size < limit, "{name}: {size}");
-        }
+        let size = |name: &str| ASSETS[name].packed.as_ref().map_or(ASSETS[name].bytes.len(), Bytes::len);
+        assert!(size("app.css") < 12_000, "app.css: {}", size("app.css"));
+        let scripts: Vec<_> = ASSETS.keys().filter(|name| name.starts_with("js/")).collect();
+        let total: usize = scripts.iter().map(|name| size(name)).sum();
+        assert!(total < 6_000, "{scripts:?}: {total}");
+    }
+
+    #[test]
+    fn every_script_is_named_in_the_frame_of_the_pages() {
+        let frame = std::fs::read_to_string("templates/base.html").unwrap();
+        let named = frame.split("for script in [").nth(1).and_then(|it| it.split(']').next()).unwrap();
+        let named: Vec<_> = named.split('"').skip(1).step_by(2).map(|name| format!("js/{name}.js")).collect();
+        let ours: Vec<_> = ASSETS.keys().filter(|name| name.starts_with("js/")).cloned().collect();
+        assert_eq!(named, ours);
     }
 }
