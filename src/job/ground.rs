@@ -16,8 +16,10 @@ pub fn run_once(watch: &Watch, now: Time) -> Result<Summary> {
     watch.look(now).map(Summary::done)
 }
 
-/// One look beside a database that takes no writes: that the store went could not be kept, and pages would go on to
-/// call its backups proven. So the server ends, and says why; it does not start until the store is back.
+/// One look beside a database that takes no writes: the server ends when the store goes.
+///
+/// That could not be kept, and pages would go on to call its backups proven. It does not start until the store is
+/// back.
 pub fn stand_or_fall(watch: &Watch) {
     if let Err(fault) = watch.look_only() {
         tracing::error!(

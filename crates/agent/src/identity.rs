@@ -70,7 +70,7 @@ impl Identity {
     /// # Errors
     /// When the key is damaged.
     pub fn sealing_public(&self) -> Result<PublicKey> {
-        Ok(PublicKey::parse(&self.sealing_public)?)
+        PublicKey::parse(&self.sealing_public)
     }
 
     /// Opens what was sealed to this device.
@@ -78,7 +78,7 @@ impl Identity {
     /// # Errors
     /// When it was sealed to another device or for another use.
     pub fn open(&self, context: &str, sealed: &str) -> Result<zeroize::Zeroizing<Vec<u8>>> {
-        Ok(seal::open(&PrivateKey::from_text(self.sealing_private.clone()), context, sealed)?)
+        seal::open(&PrivateKey::from_text(self.sealing_private.clone()), context, sealed)
     }
 
     /// Signs the claims of one request.

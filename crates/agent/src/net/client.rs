@@ -283,7 +283,7 @@ impl Client {
 
     fn send(&self, message: &Message<'_>) -> Result<Answer, CallError> {
         let iat = self.server_now().seconds();
-        let jti = secret::generate("").map_err(anyhow::Error::from)?;
+        let jti = secret::generate("")?;
         let claims = Claims {
             sub: self.subject.clone(),
             aud: self.audience.clone(),
