@@ -21,7 +21,7 @@ CREATE TABLE wipe_requests (
     id TEXT COLLATE "C" PRIMARY KEY NOT NULL,
     device_id TEXT COLLATE "C" NOT NULL REFERENCES devices (id),
     generation BIGINT NOT NULL,
-    state TEXT COLLATE "C" NOT NULL CHECK (state IN ('draft', 'requested', 'held', 'approved', 'cooling', 'released', 'delivered', 'acknowledged', 'confirmed', 'failed', 'expired', 'cancelled', 'review_again')),
+    state TEXT COLLATE "C" NOT NULL CHECK (state IN ('requested', 'held', 'cooling', 'released', 'delivered', 'acknowledged', 'confirmed', 'failed', 'expired', 'cancelled', 'review_again')),
     action TEXT COLLATE "C" NOT NULL CHECK (action IN ('wipe', 'remove_company_data')),
     reason TEXT COLLATE "C" NOT NULL,
     ticket TEXT COLLATE "C" NOT NULL,

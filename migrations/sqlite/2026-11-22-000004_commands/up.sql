@@ -21,7 +21,7 @@ CREATE TABLE wipe_requests (
     id TEXT PRIMARY KEY NOT NULL,
     device_id TEXT NOT NULL REFERENCES devices (id),
     generation INTEGER NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('draft', 'requested', 'held', 'approved', 'cooling', 'released', 'delivered', 'acknowledged', 'confirmed', 'failed', 'expired', 'cancelled', 'review_again')),
+    state TEXT NOT NULL CHECK (state IN ('requested', 'held', 'cooling', 'released', 'delivered', 'acknowledged', 'confirmed', 'failed', 'expired', 'cancelled', 'review_again')),
     action TEXT NOT NULL CHECK (action IN ('wipe', 'remove_company_data')),
     reason TEXT NOT NULL,
     ticket TEXT NOT NULL,

@@ -25,7 +25,7 @@ use crate::service::setting;
 use crate::store::device::Device;
 use crate::store::wipe::WipeRequest;
 use crate::store::{self, Conn};
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use domain::activity::{Action, Actor, Object, Outcome};
 use domain::id::{DeviceId, UserId, WipeRequestId};
 use domain::role::Reach;
@@ -89,7 +89,11 @@ fn device(conn: &mut Conn, id: DeviceId) -> Result<Device> {
 }
 
 /// Writes the request's new state, which must be one that may follow.
+/// Writes a request that was in `from`; a step that the table of states does not have is our own mistake.
 fn write(conn: &mut Conn, request: &WipeRequest, from: WipeState) -> Result<()> {
+    if request.state != from && !from.may_become(request.state) {
+        return Err(anyhow!("a wipe request in “{from}” does not become “{}”", request.state).into());
+    }
     if store::wipe::update(conn, request, from)? {
         Ok(())
     } else {

@@ -55,9 +55,10 @@ pub fn reported(conn: &mut Conn, actor: &Actor, device: &Device, said: &WipeRepo
         &What::done(Action::WipeAcknowledged, "the device's signed report arrived"),
         now,
     )?;
+    write(conn, &acknowledged, from)?;
     let ordered = ordered(conn, said.command_id)?;
     let done = finished(acknowledged, &ordered, said, now);
-    write(conn, &done, from)?;
+    write(conn, &done, WipeState::Acknowledged)?;
     let complete = done.state == WipeState::Confirmed;
     close(conn, device, done.action, complete, now)?;
     let to = if complete { CommandState::Acknowledged } else { CommandState::Failed };

@@ -67,8 +67,8 @@ pub fn reached(conn: &mut Conn, reach: &Reach, id: DeviceId) -> Result<Device> {
 /// The badge of a state: its class and its icon.
 pub const fn badge(state: WipeState) -> (&'static str, &'static str) {
     match state {
-        WipeState::Draft | WipeState::Cancelled | WipeState::Expired => ("", "ban"),
-        WipeState::Requested | WipeState::Approved => ("held", "circle-help"),
+        WipeState::Cancelled | WipeState::Expired => ("", "ban"),
+        WipeState::Requested => ("held", "circle-help"),
         WipeState::Held => ("held", "snowflake"),
         WipeState::ReviewAgain => ("dated", "triangle-alert"),
         WipeState::Cooling => ("dated", "hourglass"),

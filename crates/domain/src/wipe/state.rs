@@ -6,8 +6,7 @@ use crate::text::text_enum;
 text_enum! {
     /// The state of a wipe request. Pages call `cooling` "Waiting".
     WipeState {
-        Draft = "draft", Requested = "requested", Held = "held", Approved = "approved",
-        Cooling = "cooling", Released = "released", Delivered = "delivered",
+        Requested = "requested", Held = "held", Cooling = "cooling", Released = "released", Delivered = "delivered",
         Acknowledged = "acknowledged", Confirmed = "confirmed", Failed = "failed",
         Expired = "expired", Cancelled = "cancelled", ReviewAgain = "review_again",
     }
@@ -27,24 +26,15 @@ text_enum! {
 }
 
 /// The states in which nothing has been sent to the device, so that a request can still be stopped.
-pub const BEFORE_DELIVERY: [WipeState; 7] = [
-    WipeState::Draft,
-    WipeState::Requested,
-    WipeState::Held,
-    WipeState::ReviewAgain,
-    WipeState::Approved,
-    WipeState::Cooling,
-    WipeState::Released,
-];
+pub const BEFORE_DELIVERY: [WipeState; 5] =
+    [WipeState::Requested, WipeState::Held, WipeState::ReviewAgain, WipeState::Cooling, WipeState::Released];
 
 impl WipeState {
     /// The name on a badge.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Draft => "Draft",
             Self::Requested => "Requested",
             Self::Held => "Held",
-            Self::Approved => "Approved",
             Self::Cooling => "Waiting",
             Self::Released => "Queued",
             Self::Delivered => "Delivered",
@@ -67,15 +57,13 @@ impl WipeState {
         matches!(self, Self::Confirmed | Self::Failed | Self::Expired | Self::Cancelled)
     }
 
-    /// Whether a request in this state may go to `to`.
+    /// Whether a request in this state may go to `to`; checked whenever one is written.
     pub const fn may_become(self, to: Self) -> bool {
         use WipeState as S;
         match self {
-            S::Draft => matches!(to, S::Requested | S::Held | S::Expired | S::Cancelled),
-            S::Requested => matches!(to, S::Approved | S::Held | S::ReviewAgain | S::Expired | S::Cancelled),
+            S::Requested => matches!(to, S::Cooling | S::Held | S::ReviewAgain | S::Expired | S::Cancelled),
             S::Held => matches!(to, S::Requested | S::ReviewAgain | S::Expired | S::Cancelled),
             S::ReviewAgain => matches!(to, S::Requested | S::Held | S::Expired | S::Cancelled),
-            S::Approved => matches!(to, S::Cooling | S::Held | S::ReviewAgain | S::Expired | S::Cancelled),
             S::Cooling => matches!(to, S::Released | S::Held | S::ReviewAgain | S::Expired | S::Cancelled),
             S::Released => matches!(to, S::Delivered | S::Held | S::ReviewAgain | S::Expired | S::Cancelled),
             // Back to the people only if the device asks again, because then it cannot have got the order.
@@ -172,9 +160,7 @@ mod tests {
         for from in WipeState::ALL {
             assert_eq!(from.may_become(WipeState::Released), *from == WipeState::Cooling, "{from}");
             assert_eq!(from.may_become(WipeState::Delivered), *from == WipeState::Released, "{from}");
-            assert_eq!(from.may_become(WipeState::Cooling), *from == WipeState::Approved, "{from}");
-            assert_eq!(from.may_become(WipeState::Approved), *from == WipeState::Requested, "{from}");
-            assert!(!from.may_become(WipeState::Draft), "{from}");
+            assert_eq!(from.may_become(WipeState::Cooling), *from == WipeState::Requested, "{from}");
         }
     }
 
