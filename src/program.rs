@@ -1,16 +1,20 @@
-//! This program's own file, which machines of the server's platform fetch to become devices.
+//! The program that machines of the server's platform fetch to become devices: `holdfast-agent` where it lies beside
+//! this program, otherwise this program itself, which has the device's side too.
 //!
 //! Size, hash and bytes come from one descriptor: what was installed over the file since is not what runs here.
 use aws_lc_rs::digest;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::sync::OnceLock;
 
+/// The device's own program.
+const AGENT: &str = "holdfast-agent";
 /// How much one read takes.
 const PIECE: u64 = 256 << 10;
 
-/// The running program.
+/// A program with the device's side.
 #[derive(Debug)]
 pub struct Program {
     file: File,
@@ -19,17 +23,26 @@ pub struct Program {
 }
 
 impl Program {
-    /// The running one. The first call reads the whole file, so it blocks.
+    /// The one that devices get. The first call reads the whole file, so it blocks.
     ///
     /// # Errors
     /// When the file cannot be read: a program may be executable but not readable.
-    pub fn own() -> io::Result<&'static Self> {
-        static OWN: OnceLock<Program> = OnceLock::new();
-        if let Some(own) = OWN.get() {
-            return Ok(own);
+    pub fn offered() -> io::Result<&'static Self> {
+        static OFFERED: OnceLock<Program> = OnceLock::new();
+        if let Some(offered) = OFFERED.get() {
+            return Ok(offered);
         }
-        let own = Self::of(File::open("/proc/self/exe")?)?;
-        Ok(OWN.get_or_init(|| own))
+        let beside = std::env::current_exe()?.with_file_name(AGENT);
+        let offered = match Self::at(&beside) {
+            Ok(agent) => agent,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::of(File::open("/proc/self/exe")?)?,
+            Err(error) => return Err(error),
+        };
+        Ok(OFFERED.get_or_init(|| offered))
+    }
+
+    fn at(agent: &Path) -> io::Result<Self> {
+        Self::of(File::open(agent)?)
     }
 
     fn of(file: File) -> io::Result<Self> {
@@ -75,15 +88,16 @@ impl Program {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
 
     #[test]
     fn size_hash_and_pieces_are_of_the_same_bytes() {
         let bytes: Vec<u8> = (0..PIECE * 2 + 17).map(|it| it.to_le_bytes()[0]).collect();
-        let mut file = tempfile::tempfile().unwrap();
-        file.write_all(&bytes).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(AGENT);
+        assert_eq!(Program::at(&path).unwrap_err().kind(), io::ErrorKind::NotFound);
+        std::fs::write(&path, &bytes).unwrap();
 
-        let program = Program::of(file).unwrap();
+        let program = Program::at(&path).unwrap();
         let mut read = Vec::new();
         while let Ok(piece) = program.read(read.len() as u64) {
             if piece.is_empty() {

@@ -254,7 +254,7 @@ impl Made {
         command
     }
 
-    /// What turns a bare machine into a device: it fetches this server's own program, checks that it arrived
+    /// What turns a bare machine into a device: it fetches the agent from this server, checks that it arrived
     /// complete, and runs it.
     fn install_command(&self, program: &Program) -> String {
         format!(
@@ -285,7 +285,7 @@ impl Offered {
         if made.token.device_id.is_some() {
             return None;
         }
-        match actix_web::web::block(Program::own).await.map_err(anyhow::Error::from).and_then(|it| Ok(it?)) {
+        match actix_web::web::block(Program::offered).await.map_err(anyhow::Error::from).and_then(|it| Ok(it?)) {
             Ok(program) => Some(Self {
                 command: made.install_command(program),
                 platform: Program::platform(),
@@ -293,7 +293,7 @@ impl Offered {
                 size: program.size(),
             }),
             Err(error) => {
-                tracing::warn!(?error, "this program's file cannot be read, so no device can fetch it from here");
+                tracing::warn!(?error, "the agent's file cannot be read, so no device can fetch it from here");
                 None
             }
         }

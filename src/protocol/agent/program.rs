@@ -1,4 +1,4 @@
-//! `GET /agent/v1/program`: this program itself, for a machine that is to become a device.
+//! `GET /agent/v1/program`: the agent, for a machine that is to become a device.
 //!
 //! Whoever holds an open enrolment token may have it, without using up the token; strangers get nothing.
 use crate::error::Error;
@@ -48,7 +48,7 @@ async fn open(request: &HttpRequest) -> Result<&'static Program, Fault> {
     let open = store.read(move |conn| enrollment::check_open(conn, &token, now)).await?;
     open.map_err(|it| refused(shared, from, it))?;
     body::off_the_worker(|| {
-        Program::own().context("reading this program's file").map_err(|it| Error::Internal(it).into())
+        Program::offered().context("reading the agent's file").map_err(|it| Error::Internal(it).into())
     })
     .await
 }

@@ -21,7 +21,16 @@ struct Arguments {
     #[arg(long, value_name = "FILTER", env = "HOLDFAST_LOG", global = true)]
     log: Option<String>,
     #[command(subcommand)]
-    command: AgentCommand,
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    #[command(flatten)]
+    Device(AgentCommand),
+    /// The same, in the spelling of the server's program: a device has either, as `holdfast`.
+    #[command(subcommand, hide = true)]
+    Agent(AgentCommand),
 }
 
 /// Reads the arguments, runs the sub-command, and says what went wrong.
@@ -29,7 +38,8 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = output::log_to_stderr(arguments.log.as_deref().unwrap_or("info")).and_then(|()| {
         secret::install_crypto();
-        run(&arguments.command)
+        let (Command::Device(command) | Command::Agent(command)) = &arguments.command;
+        run(command)
     });
     outcome.unwrap_or_else(|error| {
         tracing::debug!(?error, "failed");
@@ -215,4 +225,18 @@ fn stop_on_signals() -> Result<Stop> {
         });
     });
     Ok(stop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_spellings_mean_the_same() {
+        for line in ["holdfast-agent status --json", "holdfast agent status --json"] {
+            let arguments = Arguments::try_parse_from(line.split(' ')).unwrap();
+            let (Command::Device(command) | Command::Agent(command)) = &arguments.command;
+            assert!(matches!(command, AgentCommand::Status { json: true, .. }), "{line}");
+        }
+    }
 }
