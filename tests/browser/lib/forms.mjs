@@ -30,6 +30,8 @@ export async function until(page, pattern, seconds) {
 
 // What the page says now.
 export async function says(page, pattern) {
+  // A click waits until the next page begins, not until all of it is there.
+  await page.waitForLoadState("domcontentloaded");
   const text = await page.locator("main").innerText();
   if (!pattern.test(text)) throw new Error(`${page.url()} does not say ${pattern}:\n${text}`);
 }
