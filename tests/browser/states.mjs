@@ -32,16 +32,18 @@ export async function bringStates({ browser, demo, faults }) {
     await says(owner, /The settings were changed/);
   };
 
+  // A folder that lost its mark is erased by no device. Known before the request: else the facts get worse later. And
+  // before all others: what is sent meanwhile counts towards the limit, and the last request would be held.
+  rmSync(join(demo.device("studio-desk-05").files, MARK));
+  await owner.goto(`${demo.url}/devices/${demo.device("studio-desk-05").id}`);
+  await until(owner, /Not known/, PATIENCE);
+
   const found = {};
   found.Cancelled = await ask("field-tablet-04");
   await button(operator, "Stop, keep device").click();
   await says(operator, /Cancelled/);
   found["Review again"] = await askAndApprove("field-laptop-02");
   writeFileSync(join(demo.device("field-laptop-02").files, "written-after-the-approval.txt"), "only here");
-  // A folder that lost its mark is erased by no device. Known before the request: else the facts get worse later.
-  rmSync(join(demo.device("studio-desk-05").files, MARK));
-  await owner.goto(`${demo.url}/devices/${demo.device("studio-desk-05").id}`);
-  await until(owner, /Not known/, PATIENCE);
   found.Failed = await askAndApprove("studio-desk-05");
   found.Confirmed = await askAndApprove("spare-laptop-09");
   // It went silent.
