@@ -187,7 +187,7 @@ def main():
     def listen():
         for line in demo.stdout:
             said.append(line)
-            if "every story is told" in line:
+            if "every story has been told" in line:
                 ready.set()
 
     threading.Thread(target=listen, daemon=True).start()
