@@ -11,7 +11,7 @@ use crate::store::device_status::DeviceStatus;
 use crate::store::{self, Conn};
 use anyhow::Context;
 use domain::activity::{Action, Actor, Outcome, Via};
-use domain::command::{CommandKind, CommandState, Ending, Instruction};
+use domain::command::{CommandKind, CommandState, Ending, Instruction, Order};
 use domain::continuity::{Brought, Sender};
 use domain::device::{Changes, DeviceFacts, Encryption, Fact, MAX_ROOTS, Origin};
 use domain::name;
@@ -128,8 +128,8 @@ pub fn run(conn: &mut Conn, device: &Device, check_in: &Report, address: &str, n
         // The end of a command is recorded, so it takes its turn among the acts and locks in their order.
         store::activity::lock(conn)?;
     }
-    for result in &check_in.endings {
-        take_result(conn, device, result, address, now)?;
+    for ending in &check_in.endings {
+        take_ending(conn, device, ending, address, now)?;
     }
     let policy = policy::device_policy(conn, device, now)?;
     let next = jittered(Duration::from_secs(policy.check_in_every_seconds))?;
@@ -263,16 +263,16 @@ fn moved<T: PartialEq>(old: Option<&T>, new: Option<&T>, since: Option<Time>, no
 
 /// Ends a command with the device's own answer. An answer from another enrolment, or for a command that has
 /// ended, changes nothing: answers are repeated.
-fn take_result(conn: &mut Conn, device: &Device, result: &Ending, address: &str, now: Time) -> Result<()> {
-    let Some(command) = store::command::find(conn, result.id)? else { return Ok(()) };
+fn take_ending(conn: &mut Conn, device: &Device, ending: &Ending, address: &str, now: Time) -> Result<()> {
+    let Some(command) = store::command::find(conn, ending.id)? else { return Ok(()) };
     if command.device_id != device.id || command.generation != device.generation {
         return Ok(());
     }
     // The device's answer is the truth, even if it comes after we stopped waiting.
     let from = [CommandState::Queued, CommandState::Delivered, CommandState::Expired];
     let (to, outcome) =
-        if result.done { (CommandState::Acknowledged, Outcome::Done) } else { (CommandState::Failed, Outcome::Failed) };
-    let detail: String = name::plain(&result.detail).chars().take(MAX_DETAIL).collect();
+        if ending.done { (CommandState::Acknowledged, Outcome::Done) } else { (CommandState::Failed, Outcome::Failed) };
+    let detail: String = name::plain(&ending.detail).chars().take(MAX_DETAIL).collect();
     if !store::command::finish(conn, command.id, &from, to, (&detail, now))? {
         return Ok(());
     }
@@ -280,7 +280,7 @@ fn take_result(conn: &mut Conn, device: &Device, result: &Ending, address: &str,
         Act::done(Action::CommandFinished, command::object(&command)).on(device.id).because(&detail).ended(outcome);
     let actor = device.actor(Via::Agent, address);
     activity::record(conn, &actor, &act, now)?;
-    ended(conn, &actor, &command, result.done, &detail, now)
+    ended(conn, &actor, &command, ending.done, &detail, now)
 }
 
 /// The open commands of this enrolment, sent with each check-in until their results have come.
@@ -294,27 +294,27 @@ fn deliver(conn: &mut Conn, device: &Device, now: Time) -> Result<Vec<Instructio
         open = store::command::open(conn, device.id, device.generation, now)?;
     }
     for command in open {
-        let instruction = instruction(&command)?;
-        if instruction.order.kind() != command.kind {
-            // What was decided for one kind must not deliver another.
-            tracing::error!(command = %command.id, device = %device.id, "a command's order is of another kind");
-        } else if may_deliver(conn, &command, now)? {
-            if command.state == CommandState::Queued && store::command::set_delivered(conn, command.id, now)? {
-                delivered(conn, &command, now)?;
-            }
-            instructions.push(instruction);
+        if !may_deliver(conn, &command, now)? {
+            continue;
         }
+        let Some(instruction) = instruction(&command) else {
+            store::activity::lock(conn)?;
+            command::refuse(conn, &command, "its order cannot be read, or is of another kind than the command", now)?;
+            continue;
+        };
+        if command.state == CommandState::Queued && store::command::set_delivered(conn, command.id, now)? {
+            delivered(conn, &command, now)?;
+        }
+        instructions.push(instruction);
     }
     Ok(instructions)
 }
 
-fn instruction(command: &Command) -> Result<Instruction> {
-    Ok(Instruction {
-        id: command.id,
-        generation: command.generation,
-        expires_at: command.expires_at,
-        order: serde_json::from_str(&command.payload).context("reading a command's order")?,
-    })
+/// None if the order is not one of the command's kind: what was decided for one kind must not deliver another.
+fn instruction(command: &Command) -> Option<Instruction> {
+    let order: Order = serde_json::from_str(&command.payload).ok()?;
+    let (id, generation, expires_at) = (command.id, command.generation, command.expires_at);
+    (order.kind() == command.kind).then_some(Instruction { id, generation, expires_at, order })
 }
 
 fn may_deliver(conn: &mut Conn, command: &Command, now: Time) -> Result<bool> {

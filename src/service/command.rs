@@ -6,9 +6,8 @@ use crate::store::command::Command;
 use crate::store::device::Device;
 use crate::store::{self, Conn};
 use anyhow::Context;
-use domain::activity::{Action, Actor, Object};
-use domain::command::Order;
-use domain::command::{CommandKind, CommandState};
+use domain::activity::{Action, Actor, Object, Outcome};
+use domain::command::{CommandKind, CommandState, Order};
 use domain::device::DeviceState;
 use domain::guard::{FEW_LOCKS, GuardedAct};
 use domain::id::CommandId;
@@ -187,6 +186,21 @@ pub fn expire_overdue(conn: &mut Conn, limit: i64, now: Time) -> Result<usize> {
         count += usize::from(expire(conn, &command, why, now)?);
     }
     Ok(count)
+}
+
+/// Ends a command that was not queued by somebody with the right to, or was changed since. An act.
+///
+/// # Errors
+/// When the database refuses.
+pub(super) fn refuse(conn: &mut Conn, command: &Command, why: &str, now: Time) -> Result<()> {
+    tracing::error!(command = %command.id, device = %command.device_id, why, "a command was refused at delivery");
+    let open = [CommandState::Queued, CommandState::Delivered];
+    if !store::command::finish(conn, command.id, &open, CommandState::Cancelled, (why, now))? {
+        return Ok(());
+    }
+    let act =
+        Act::done(Action::CommandCancelled, object(command)).on(command.device_id).because(why).ended(Outcome::Refused);
+    activity::record(conn, &Actor::system(), &act, now)
 }
 
 /// How the history names a command.

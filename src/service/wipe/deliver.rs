@@ -2,14 +2,13 @@
 use super::release::{check, ordered, settle};
 use super::{What, device, record, write};
 use crate::error::Result;
-use crate::service::activity::{self, Act};
 use crate::service::{command, freeze};
 use crate::store::command::Command;
 use crate::store::device::Device;
 use crate::store::wipe::WipeRequest;
 use crate::store::{self, Conn};
 use anyhow::Context;
-use domain::activity::{Action, Actor, Outcome};
+use domain::activity::{Action, Actor};
 use domain::command::CommandState;
 use domain::time::Time;
 use domain::wipe::{Hold, Verdict, WipeState};
@@ -65,20 +64,12 @@ fn is_its_order(request: &WipeRequest, order: &Command, device: &Device) -> Resu
     Ok(request.device_id == order.device_id
         && request.generation == order.generation
         && device.generation == order.generation
+        && ordered.kind() == order.kind
         && expected == order.payload)
 }
 
-/// Ends a command that was not queued by somebody with the right to.
 fn refuse(conn: &mut Conn, order: &Command, why: &str, now: Time) -> Result<bool> {
-    tracing::error!(command = %order.id, device = %order.device_id, why, "a wipe was refused at delivery");
-    let open = [CommandState::Queued, CommandState::Delivered];
-    if store::command::finish(conn, order.id, &open, CommandState::Cancelled, (why, now))? {
-        let act = Act::done(Action::CommandCancelled, command::object(order))
-            .on(order.device_id)
-            .because(why)
-            .ended(Outcome::Refused);
-        activity::record(conn, &Actor::system(), &act, now)?;
-    }
+    command::refuse(conn, order, why, now)?;
     Ok(false)
 }
 

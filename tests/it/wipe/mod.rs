@@ -340,24 +340,27 @@ fn a_wipe_command_that_nobody_requested_is_not_delivered() {
 
 #[test]
 fn a_changed_order_is_not_delivered() {
-    let forgeries: [fn(Command) -> Command; 3] = [
+    let forgeries: [fn(Command) -> Command; 4] = [
         |order| Command { payload: r#"{"kind":"wipe","roots":["/"]}"#.to_owned(), ..order },
         |order| Command { kind: CommandKind::RemoveCompanyData, ..order },
         |order| Command { kind: CommandKind::Lock, ..order },
+        |order| Command { kind: CommandKind::Lock, payload: "?".to_owned(), ..order },
     ];
     for forge in forgeries {
         let world = World::new();
         let released = world.released();
-        world.server.act(move |conn| {
+        let id = world.server.act(move |conn| {
             let order = store::command::find(conn, released.command_id.unwrap())?.unwrap();
             let other = forge(Command { id: CommandId::generate(NOW), ..order });
             store::command::insert(conn, &other)?;
             let forged = store::wipe::WipeRequest { command_id: Some(other.id), ..released };
             store::wipe::update(conn, &forged, WipeState::Released)?;
-            Ok(())
+            Ok(other.id)
         });
 
         assert!(world.fetches().is_empty());
+        let ended = world.server.read(move |conn| Ok(store::command::find(conn, id)?)).unwrap();
+        assert_eq!(ended.state, CommandState::Cancelled, "it does not wait for the next check-in");
     }
 }
 
