@@ -10,8 +10,9 @@ use anyhow::Context;
 use domain::activity::{Action, Actor, Object};
 use domain::baseline;
 use domain::id::{PolicyId, TeamId};
-use domain::policy::{Applied, DeviceState, Finding, Requirement, Schedule, evaluate, loosened, validate};
-use domain::policy::{DevicePolicy, PolicyName};
+use domain::policy::{
+    Applied, DevicePolicy, DeviceState, Finding, PolicyName, Requirement, Schedule, evaluate, loosened, validate,
+};
 use domain::shown::Shown;
 use domain::time::Time;
 use domain::words::is_same_name;

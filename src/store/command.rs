@@ -15,7 +15,7 @@ pub struct Command {
     /// The enrolment it is for; never delivered to another.
     pub generation: i64,
     pub kind: CommandKind,
-    /// JSON, as the agent protocol spells it.
+    /// JSON of a [`domain::command::Order`].
     pub payload: String,
     pub state: CommandState,
     /// Makes asking twice the same as asking once.

@@ -13,8 +13,7 @@ use domain::device::DeviceFacts;
 use domain::id::{RestoreId, TeamId, UserId};
 use domain::manifest::{Manifest, ManifestFile};
 use domain::object::{ObjectKind, ObjectName};
-use domain::restore::RestoreFailure;
-use domain::restore::{Conflict, FileClass, RestoreState, Selection};
+use domain::restore::{Conflict, FileClass, RestoreFailure, RestoreState, Selection};
 use domain::role::{Reach, Role};
 use domain::shortfall::{Shortfall, ShortfallKind};
 use domain::time::{Time, hours, minutes};
@@ -25,8 +24,7 @@ use holdfast::store::restore::Restore;
 use holdfast::store::restore_point::RestorePoint;
 use holdfast::{job, service, store};
 use secret::seal;
-use wire::{CommandResult, restore_context};
-use wire::{Payload, RestoreOrder, RestoreProgress, RestoreResult, RestoreSecret};
+use wire::{CommandResult, Payload, RestoreOrder, RestoreProgress, RestoreResult, RestoreSecret, restore_context};
 
 pub struct World {
     pub server: TestServer,

@@ -1,11 +1,10 @@
 //! `POST /agent/v1/check-in`: facts and results in, policy and commands out.
-use crate::protocol::agent::address;
-use crate::protocol::agent::convert;
 use crate::protocol::agent::fault::Fault;
 use crate::protocol::agent::reply::Reply;
 use crate::protocol::agent::request::data;
 use crate::protocol::agent::shared::Shared;
 use crate::protocol::agent::signed::{Incoming, Message};
+use crate::protocol::agent::{address, convert};
 use crate::service;
 use crate::service::request::{Refusal, accept};
 use crate::store::Store;

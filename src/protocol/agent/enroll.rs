@@ -5,15 +5,12 @@
 use crate::blob::BlobStore;
 use crate::config::Config;
 use crate::error::Error;
-use crate::protocol::agent::convert;
 use crate::protocol::agent::fault::{Fault, Refused};
 use crate::protocol::agent::reply::Reply;
-use crate::protocol::agent::request;
 use crate::protocol::agent::request::data;
 use crate::protocol::agent::shared::Shared;
-use crate::protocol::agent::signed;
 use crate::protocol::agent::token::{self, Expected, Token};
-use crate::protocol::agent::{address, body, copy};
+use crate::protocol::agent::{address, body, convert, copy, request, signed};
 use crate::service::enrollment::{self, Joining, TokenRefusal};
 use crate::service::repository::Prepared;
 use crate::store::Store;

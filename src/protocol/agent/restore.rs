@@ -1,18 +1,16 @@
 //! `POST /agent/v1/restores/{id}/…`: how far a restore has come, and what it left on the disk.
 use crate::blob::BlobStore;
 use crate::error::Result;
-use crate::protocol::agent::address;
 use crate::protocol::agent::body::off_the_worker;
-use crate::protocol::agent::convert;
 use crate::protocol::agent::fault::Fault;
 use crate::protocol::agent::reply::{Done, Reply};
 use crate::protocol::agent::request::data;
 use crate::protocol::agent::shared::Shared;
 use crate::protocol::agent::signed::{Incoming, Message};
+use crate::protocol::agent::{address, convert};
 use crate::service::restore::{self, Compared};
-use crate::store::Conn;
-use crate::store::Store;
 use crate::store::device::Device;
+use crate::store::{Conn, Store};
 use actix_web::web::Path;
 use actix_web::{HttpRequest, post};
 use clock::Clock;

@@ -3,12 +3,11 @@
 //! The order is: signature, claims, clock, then the length of the body, the
 //! body, its hash, its fields. Nothing of a stranger's body is read.
 use crate::error::{self, Error};
-use crate::protocol::agent::body;
-use crate::protocol::agent::copy;
 use crate::protocol::agent::fault::{Fault, Refused};
 use crate::protocol::agent::request::{self, authorization, data};
 use crate::protocol::agent::shared::{Known, Shared};
 use crate::protocol::agent::token::{self, Expected, Token};
+use crate::protocol::agent::{body, copy};
 use crate::service::enrollment;
 use crate::service::request::{Refusal, Signed, accept};
 use crate::store::device::Device;

@@ -1,11 +1,10 @@
 //! `POST /agent/v1/wipe-reports`: how a wipe went; the answer is the receipt.
-use crate::protocol::agent::address;
-use crate::protocol::agent::convert;
 use crate::protocol::agent::fault::Fault;
 use crate::protocol::agent::reply::Reply;
 use crate::protocol::agent::request::data;
 use crate::protocol::agent::shared::Shared;
 use crate::protocol::agent::signed::{Incoming, Message};
+use crate::protocol::agent::{address, convert};
 use crate::service::request::accept;
 use crate::service::wipe;
 use crate::store::Store;

@@ -8,10 +8,8 @@ use anyhow::anyhow;
 use domain::id::{DeviceId, RestoreId, RestorePointId};
 use domain::manifest::{self, Manifest};
 use domain::object::{ObjectKind, ObjectName};
-use domain::restore::RestoreResult;
-use domain::restore::{self, Conflict, Refusal, Selection};
-use domain::shortfall;
-use domain::words;
+use domain::restore::{self, Conflict, Refusal, RestoreResult, Selection};
+use domain::{shortfall, words};
 
 /// Reads a point's manifest. Blocks, and needs no database.
 ///

@@ -24,14 +24,14 @@ use crate::store::{self, Conn};
 use anyhow::Context;
 use compare::Basis;
 use domain::activity::{Action, Actor, Object, Outcome as Ended};
-use domain::command::CommandState;
-use domain::command::Order;
+use domain::command::{CommandState, Order};
 use domain::guard::GuardedAct;
 use domain::id::{DeviceId, RestoreId, RestorePointId};
 use domain::manifest::Manifest;
 use domain::object::ObjectName;
-use domain::restore::{self, Conflict, Landing, Refusal, RestoreState, Selection, Start};
-use domain::restore::{RestoreOrder, RestoreProgress};
+use domain::restore::{
+    self, Conflict, Landing, Refusal, RestoreOrder, RestoreProgress, RestoreState, Selection, Start,
+};
 use domain::time::{Time, hours};
 use domain::words;
 use report::report_bytes;

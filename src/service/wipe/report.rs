@@ -9,13 +9,11 @@ use crate::store::wipe::WipeRequest;
 use crate::store::{self, Conn};
 use anyhow::Context;
 use domain::activity::{Action, Actor, Outcome};
-use domain::command::CommandState;
-use domain::command::Order;
+use domain::command::{CommandState, Order};
 use domain::device::DeviceState;
 use domain::id::CommandId;
 use domain::time::Time;
-use domain::wipe::WipeReport;
-use domain::wipe::{WipeAction, WipeState};
+use domain::wipe::{WipeAction, WipeReport, WipeState};
 use domain::words;
 
 /// How much of a report is kept.

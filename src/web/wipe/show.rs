@@ -28,8 +28,7 @@ use domain::id::WipeRequestId;
 use domain::loss::Loss;
 use domain::role::{Permission, Reach};
 use domain::time::{Time, days};
-use domain::wipe::WipeReport;
-use domain::wipe::{Facts, WipeAction, WipeReason, WipeState};
+use domain::wipe::{Facts, WipeAction, WipeReason, WipeReport, WipeState};
 use domain::words::counted;
 use serde::Deserialize;
 

@@ -1,5 +1,4 @@
 //! The states of a wipe request, and which may follow which.
-use crate::command::CommandKind;
 use crate::device::DeviceState;
 use crate::text::text_enum;
 
@@ -90,14 +89,6 @@ impl WipeAction {
         match self {
             Self::Wipe => "wipe",
             Self::RemoveCompanyData => "removal of company data",
-        }
-    }
-
-    /// The command that carries it out.
-    pub const fn command(self) -> CommandKind {
-        match self {
-            Self::Wipe => CommandKind::Wipe,
-            Self::RemoveCompanyData => CommandKind::RemoveCompanyData,
         }
     }
 
