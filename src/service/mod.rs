@@ -25,6 +25,7 @@ pub mod password;
 pub mod policy;
 pub mod preference;
 pub mod proof;
+pub mod reach;
 pub mod removal;
 pub mod report;
 pub mod repository;

@@ -8,7 +8,7 @@ use crate::web::error::PageResult;
 use crate::web::form::with_status;
 use crate::web::layout::Layout;
 use crate::web::session::{Can, ViewDevices};
-use crate::web::wipe::{Acting, Row, approvers, rows};
+use crate::web::wipe::{Row, approvers, rows};
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, ServiceConfig};
 use actix_web::{HttpResponse, get};
@@ -80,12 +80,12 @@ pub async fn list(
             let restores = store::restore::list(conn, &[RestoreState::Requested], &view, SHOWN)?;
             let listed = store::wipe::list(conn, &BEFORE_DELIVERY, &view, None, SHOWN)?;
             let names = store::wipe::names(conn, &approvers(&listed))?;
-            let acting = who.grants().reach(Permission::ApproveWipe).map(|reach| Acting::within(&who, reach));
+            let (acting, decides_on) = (who.acting(), who.grants().reach(Permission::ApproveWipe));
             let (mut mine, mut others) = (Vec::new(), Vec::new());
             for row in rows(listed, &names)? {
-                let decides = match &acting {
-                    Some(acting) if waits_for_decision(&row) && acting.by().reach.covers(row.it.team_id) => {
-                        match wipe::may_decide(conn, &acting.by(), &row.it.request, now) {
+                let decides = match &decides_on {
+                    Some(reach) if waits_for_decision(&row) && reach.covers(row.it.team_id) => {
+                        match wipe::may_decide(conn, &acting, &row.it.request, now) {
                             Ok(()) => true,
                             Err(Error::Refused(_) | Error::Conflict(_)) => false,
                             Err(other) => return Err(other),

@@ -19,6 +19,7 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use clock::Clock;
 use domain::account;
 use domain::activity::{Actor, ActorKind, Via};
+use domain::by::By;
 use domain::role::{Grants, Permission, Reach};
 use domain::time::{Time, minutes};
 use std::future::{Ready, ready};
@@ -62,6 +63,11 @@ impl SignedIn {
             via: if self.0.session.is_some() { Via::Web } else { Via::Api },
             address: self.0.address.clone(),
         }
+    }
+
+    /// Who acts, for the services, which ask it how far each permission reaches.
+    pub fn acting(&self) -> By {
+        By { actor: self.actor(), user: self.0.user.id, grants: self.0.grants.clone() }
     }
 
     /// All roles of the person.

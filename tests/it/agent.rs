@@ -9,13 +9,14 @@ use agent::{Agent, EnrollRequest, Stop, Surroundings, platform};
 use clock::Clock;
 use domain::account::UserState;
 use domain::activity::{Actor, ActorKind, Via};
+use domain::by::By;
 use domain::command::{CommandState, Order};
 use domain::device::DeviceState;
 use domain::id::{CommandId, DeviceId, RestorePointId, UserId, WipeRequestId};
 use domain::object::ObjectKind;
 use domain::proof::Retest;
 use domain::restore::{Conflict, RestoreState, Selection};
-use domain::role::{Reach, Role, Scope};
+use domain::role::{Grants, Role, Scope};
 use domain::time::{Time, days, hours, minutes};
 use domain::wipe::{WipeAction, WipeReason, WipeState};
 use holdfast::config::Options;
@@ -24,7 +25,6 @@ use holdfast::proof::Prover;
 use holdfast::proof::runner::Runner;
 use holdfast::service::command::Ask;
 use holdfast::service::restore::Draft;
-use holdfast::service::wipe::By;
 use holdfast::store::Conn;
 use holdfast::store::restore::Restore;
 use holdfast::store::restore_point::RestorePoint;
@@ -879,13 +879,14 @@ fn person(server: &TestServer, name: &str) -> User {
 fn as_person<T: Send + 'static>(
     server: &TestServer,
     user: &User,
-    act: impl FnOnce(&mut Conn, &By<'_>) -> Result<T> + Send + 'static,
+    act: impl FnOnce(&mut Conn, &By) -> Result<T> + Send + 'static,
 ) -> T {
     let user = user.clone();
     server.act(move |conn| {
         let (kind, id) = (ActorKind::User, Some(user.id.to_string()));
         let actor = Actor { kind, id, name: user.name.clone(), via: Via::Web, address: String::new() };
-        act(conn, &By { actor: &actor, user: user.id, reach: &Reach::All })
+        let grants = Grants::new(vec![(Role::Owner, Scope::Organisation)]);
+        act(conn, &By { actor, user: user.id, grants })
     })
 }
 

@@ -7,6 +7,7 @@ pub mod account;
 pub mod activity;
 pub mod backup;
 pub mod baseline;
+pub mod by;
 pub mod command;
 pub mod continuity;
 pub mod crossing;

@@ -1,11 +1,11 @@
 //! A restore whose data leaves its device: reported, approved by a second person, and checked again when it is
 //! delivered.
-use super::{VALID_FOR, changed_meanwhile, end, reached, record, write};
+use super::{VALID_FOR, changed_meanwhile, end, record, write};
 use crate::error::{Error, Result};
 use crate::service::command::{self, Ask};
 use crate::service::guard::{self, News};
-use crate::service::wipe::{Asked, By, second_person};
-use crate::service::{account, installation};
+use crate::service::wipe::{Asked, second_person};
+use crate::service::{account, installation, reach};
 use crate::store::device::Device;
 use crate::store::repository::Repository;
 use crate::store::restore::Restore;
@@ -13,6 +13,7 @@ use crate::store::{self, Conn};
 use anyhow::Context;
 use askama::Template;
 use domain::activity::{Action, Actor, Outcome as Ended};
+use domain::by::By;
 use domain::command::Order;
 use domain::crossing::{Crossing, Side, act};
 use domain::guard::GuardedAct;
@@ -46,7 +47,7 @@ pub fn act_of(source: &Device, repository: &Repository, target: &Device) -> Guar
 }
 
 /// Whether the person who asks may read what the source backed up, if it belongs to another person.
-pub(super) fn may_ask(conn: &mut Conn, by: &By<'_>, act: GuardedAct, teams: [&Device; 2]) -> Result<()> {
+pub(super) fn may_ask(conn: &mut Conn, by: &By, act: GuardedAct, teams: [&Device; 2]) -> Result<()> {
     let Some(permission) = act.guard().permission else { return Ok(()) };
     for device in teams {
         if !guard::still_holds(conn, by.user, permission, device.team_id)? {
@@ -97,12 +98,12 @@ pub enum Decision {
 ///
 /// # Errors
 /// When they are not, or act through something other than a person at the console.
-pub fn may_decide(conn: &mut Conn, by: &By<'_>, restore: &Restore, now: Time) -> Result<()> {
+pub fn may_decide(conn: &mut Conn, by: &By, restore: &Restore, now: Time) -> Result<()> {
     let crossing = restore.crossing()?.ok_or(Refusal::NotWaiting(restore.state))?;
     let guard = crossing.act().guard();
     let requester = UserId::parse(&restore.requested_by).ok_or(Error::NotFound("user"))?;
     for id in [restore.device_id, restore.target_device_id] {
-        let team = reached(conn, by, id)?.team_id;
+        let team = reach::acted_on(conn, by, Permission::ApproveRestore, id)?.team_id;
         let asked = Asked {
             what: "a restore",
             asks: guard.permission.unwrap_or(Permission::Restore),
@@ -120,7 +121,7 @@ pub fn may_decide(conn: &mut Conn, by: &By<'_>, restore: &Restore, now: Time) ->
 ///
 /// # Errors
 /// When this person may not, it is not waiting for approval, or the page showed something else.
-pub fn approve(conn: &mut Conn, by: &By<'_>, id: RestoreId, seen: &str, now: Time) -> Result<Decision> {
+pub fn approve(conn: &mut Conn, by: &By, id: RestoreId, seen: &str, now: Time) -> Result<Decision> {
     let restore = waiting(conn, id)?;
     may_decide(conn, by, &restore, now)?;
     let (Some(agreed), Some(order)) = (restore.crossing()?, restore.waiting_order.clone()) else {
@@ -136,10 +137,10 @@ pub fn approve(conn: &mut Conn, by: &By<'_>, id: RestoreId, seen: &str, now: Tim
     if !changes.is_empty() {
         return cut(conn, &Actor::system(), restore, &changes.join(", "), now).map(Decision::Ended);
     }
-    let target = reached(conn, by, restore.target_device_id)?;
+    let target = reach::acted_on(conn, by, Permission::ApproveRestore, restore.target_device_id)?;
     let order: Order = serde_json::from_str(&order).context("reading a restore's order")?;
     let ask = Ask { order: &order, request_key: None };
-    let queued = command::queue(conn, by.actor, &target, ask, now)?;
+    let queued = command::queue(conn, &by.actor, &target, ask, now)?;
     let approved = Restore {
         state: RestoreState::Queued,
         waiting_order: None,
@@ -150,8 +151,8 @@ pub fn approve(conn: &mut Conn, by: &By<'_>, id: RestoreId, seen: &str, now: Tim
         ..restore
     };
     write(conn, &approved, RestoreState::Requested)?;
-    record(conn, by.actor, &approved, Action::RestoreApproved, (Ended::Done, ""), now)?;
-    tell(conn, by.actor, (&approved, &agreed), "approved", now)?;
+    record(conn, &by.actor, &approved, Action::RestoreApproved, (Ended::Done, ""), now)?;
+    tell(conn, &by.actor, (&approved, &agreed), "approved", now)?;
     Ok(Decision::Approved(approved))
 }
 
@@ -159,13 +160,13 @@ pub fn approve(conn: &mut Conn, by: &By<'_>, id: RestoreId, seen: &str, now: Tim
 ///
 /// # Errors
 /// When it is not waiting, or a device is out of reach.
-pub fn refuse(conn: &mut Conn, by: &By<'_>, id: RestoreId, now: Time) -> Result<Restore> {
+pub fn refuse(conn: &mut Conn, by: &By, id: RestoreId, now: Time) -> Result<Restore> {
     let restore = waiting(conn, id)?;
     for device in [restore.device_id, restore.target_device_id] {
-        reached(conn, by, device)?;
+        reach::acted_on(conn, by, Permission::ApproveRestore, device)?;
     }
     let note = format!("refused by {}", by.actor.name);
-    end(conn, by.actor, restore, (RestoreState::Cancelled, Action::RestoreRefused, Ended::Refused), &note, now)
+    end(conn, &by.actor, restore, (RestoreState::Cancelled, Action::RestoreRefused, Ended::Refused), &note, now)
 }
 
 fn waiting(conn: &mut Conn, id: RestoreId) -> Result<Restore> {

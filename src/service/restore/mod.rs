@@ -14,7 +14,7 @@ use crate::service::command::{self, Ask};
 use crate::service::freeze;
 use crate::service::guard;
 use crate::service::identity;
-use crate::service::wipe::By;
+use crate::service::reach;
 use crate::store::command::Command;
 use crate::store::device::Device;
 use crate::store::repository::Repository;
@@ -24,6 +24,7 @@ use crate::store::{self, Conn};
 use anyhow::Context;
 use compare::Basis;
 use domain::activity::{Action, Actor, Object, Outcome as Ended};
+use domain::by::By;
 use domain::command::{CommandState, Order};
 use domain::guard::GuardedAct;
 use domain::id::{DeviceId, RestoreId, RestorePointId};
@@ -32,6 +33,7 @@ use domain::object::ObjectName;
 use domain::restore::{
     self, Conflict, Landing, Refusal, RestoreOrder, RestoreProgress, RestoreState, Selection, Start,
 };
+use domain::role::Permission;
 use domain::time::{Time, hours};
 use domain::words;
 use report::report_bytes;
@@ -98,9 +100,9 @@ pub trait Reseal {
 ///
 /// # Errors
 /// When something it needs is missing or out of reach, or a rule refuses.
-pub fn plan(conn: &mut Conn, by: &By<'_>, draft: &Draft) -> Result<Plan> {
-    let device = reached(conn, by, draft.device)?;
-    let target = reached(conn, by, draft.target)?;
+pub fn plan(conn: &mut Conn, by: &By, draft: &Draft) -> Result<Plan> {
+    let device = reach::acted_on(conn, by, Permission::Restore, draft.device)?;
+    let target = reach::acted_on(conn, by, Permission::Restore, draft.target)?;
     let point = store::restore_point::find(conn, draft.point)?
         .filter(|it| it.device_id == device.id)
         .ok_or(Error::NotFound("restore point"))?;
@@ -125,10 +127,6 @@ pub fn plan(conn: &mut Conn, by: &By<'_>, draft: &Draft) -> Result<Plan> {
 /// Whether a point was restored and compared, and has not failed since.
 pub fn is_proven(point: &RestorePoint) -> bool {
     point.proven_at.is_some() && point.failed_at.is_none()
-}
-
-fn reached(conn: &mut Conn, by: &By<'_>, id: DeviceId) -> Result<Device> {
-    store::device::find(conn, id)?.filter(|it| by.reach.covers(it.team_id)).ok_or(Error::NotFound("device"))
 }
 
 /// Makes the ticket and seals it. Needs no database.
@@ -167,11 +165,11 @@ pub fn prepare(
 ///
 /// # Errors
 /// As [`plan`]; everything is checked again.
-pub fn request(conn: &mut Conn, by: &By<'_>, draft: &Draft, prepared: Prepared, now: Time) -> Result<Restore> {
+pub fn request(conn: &mut Conn, by: &By, draft: &Draft, prepared: Prepared, now: Time) -> Result<Restore> {
     if let Some(earlier) = sent_before(conn, by, draft)? {
         return Ok(earlier);
     }
-    freeze::check(conn, by.actor)?;
+    freeze::check(conn, &by.actor)?;
     let plan = plan(conn, by, draft)?;
     let crosses = plan.act() != GuardedAct::RestoreToItself;
     let reason = guard::reason(plan.act(), &draft.reason)?;
@@ -190,7 +188,7 @@ pub fn request(conn: &mut Conn, by: &By<'_>, draft: &Draft, prepared: Prepared, 
         (None, Some(serde_json::to_string(&order).context("writing a restore's order")?))
     } else {
         let ask = Ask { order: &order, request_key: None };
-        (Some(command::queue(conn, by.actor, &plan.target, ask, now)?.id), None)
+        (Some(command::queue(conn, &by.actor, &plan.target, ask, now)?.id), None)
     };
     let mut restore =
         Restore { reason: reason.to_owned(), waiting_order, command_id, ..ordered(by, draft, &plan, prepared, now)? };
@@ -211,15 +209,15 @@ pub fn request(conn: &mut Conn, by: &By<'_>, draft: &Draft, prepared: Prepared, 
         },
         if crosses { format!(": {reason}") } else { String::new() }
     );
-    record(conn, by.actor, &restore, Action::RestoreRequested, (Ended::Done, &why), now)?;
+    record(conn, &by.actor, &restore, Action::RestoreRequested, (Ended::Done, &why), now)?;
     if crosses {
-        cross::tell(conn, by.actor, (&restore, &crossing), "requested", now)?;
+        cross::tell(conn, &by.actor, (&restore, &crossing), "requested", now)?;
     }
     Ok(restore)
 }
 
 /// The row of a restore that was just requested.
-fn ordered(by: &By<'_>, draft: &Draft, plan: &Plan, prepared: Prepared, now: Time) -> Result<Restore> {
+fn ordered(by: &By, draft: &Draft, plan: &Plan, prepared: Prepared, now: Time) -> Result<Restore> {
     let crosses = plan.act() != GuardedAct::RestoreToItself;
     Ok(Restore {
         id: prepared.id,
@@ -253,7 +251,7 @@ fn ordered(by: &By<'_>, draft: &Draft, plan: &Plan, prepared: Prepared, now: Tim
 }
 
 /// What the same form ordered when it was sent before.
-fn sent_before(conn: &mut Conn, by: &By<'_>, draft: &Draft) -> Result<Option<Restore>> {
+fn sent_before(conn: &mut Conn, by: &By, draft: &Draft) -> Result<Option<Restore>> {
     let Some(key) = &draft.request_key else { return Ok(None) };
     let Some(earlier) = store::restore::find_by_request_key(conn, key)? else { return Ok(None) };
     let is_same = earlier.device_id == draft.device && earlier.target_device_id == draft.target;
@@ -267,14 +265,14 @@ fn sent_before(conn: &mut Conn, by: &By<'_>, draft: &Draft) -> Result<Option<Res
 ///
 /// # Errors
 /// When it has ended.
-pub fn cancel(conn: &mut Conn, by: &By<'_>, id: RestoreId, now: Time) -> Result<Restore> {
+pub fn cancel(conn: &mut Conn, by: &By, id: RestoreId, now: Time) -> Result<Restore> {
     let restore = store::restore::find(conn, id)?.ok_or(Error::NotFound("restore"))?;
-    reached(conn, by, restore.device_id)?;
+    reach::acted_on(conn, by, Permission::Restore, restore.device_id)?;
     if restore.state.is_final() {
         return Err(Refusal::TooLate(restore.state).into());
     }
     let note = format!("cancelled by {}", by.actor.name);
-    end(conn, by.actor, restore, (RestoreState::Cancelled, Action::RestoreCancelled, Ended::Done), &note, now)
+    end(conn, &by.actor, restore, (RestoreState::Cancelled, Action::RestoreCancelled, Ended::Done), &note, now)
 }
 
 /// Cancels every restore to a device that is no longer enrolled; their tickets open nothing from then on.

@@ -2,15 +2,16 @@
 use super::notice::{News, tell, tell_stopped};
 use super::release::settle;
 use super::request::is_damaged;
-use super::{By, WINDOW, What, device, facts, find, hold, limits, record, write};
+use super::{WINDOW, What, device, facts, find, hold, limits, record, write};
 use crate::error::{Error, Result};
 use crate::service::account::who;
 use crate::service::identity;
 use crate::service::wipe::digest;
-use crate::service::{command, freeze, ground};
+use crate::service::{command, freeze, ground, reach};
 use crate::store::wipe::{Approval, WipeRequest};
 use crate::store::{self, Conn};
-use domain::activity::{Action, Via};
+use domain::activity::Action;
+use domain::by::By;
 use domain::id::{TeamId, UserId, WipeApprovalId, WipeRequestId};
 use domain::name;
 use domain::role::Permission;
@@ -44,9 +45,9 @@ pub enum Decision {
 ///
 /// # Errors
 /// When this person may not, the request is not waiting for approval, or other facts were shown.
-pub fn approve(conn: &mut Conn, by: &By<'_>, id: WipeRequestId, seen: &Seen, now: Time) -> Result<Decision> {
-    freeze::check(conn, by.actor)?;
-    let (request, device) = find(conn, by, id)?;
+pub fn approve(conn: &mut Conn, by: &By, id: WipeRequestId, seen: &Seen, now: Time) -> Result<Decision> {
+    freeze::check(conn, &by.actor)?;
+    let (request, device) = find(conn, by, Permission::ApproveWipe, id)?;
     may_decide(conn, by, &request, now)?;
     let progress = request.progress(conn)?;
     if progress.state != WipeState::Requested {
@@ -81,8 +82,8 @@ pub fn approve(conn: &mut Conn, by: &By<'_>, id: WipeRequestId, seen: &Seen, now
     )?;
     write(conn, &approved, progress.state)?;
     let note = format!("released at {} unless it is stopped", release_at.iso());
-    record(conn, by.actor, &approved, &What::done(Action::WipeApproved, &note), now)?;
-    let name = who(conn, by.actor)?;
+    record(conn, &by.actor, &approved, &What::done(Action::WipeApproved, &note), now)?;
+    let name = who(conn, &by.actor)?;
     tell(conn, (&approved, &device), &name, News::Approved { release_at }, now)?;
     Ok(Decision::Approved(approved))
 }
@@ -91,7 +92,7 @@ pub fn approve(conn: &mut Conn, by: &By<'_>, id: WipeRequestId, seen: &Seen, now
 ///
 /// # Errors
 /// When this person may not, it is not held, or the limit is still reached.
-pub fn lift(conn: &mut Conn, by: &By<'_>, id: WipeRequestId, now: Time) -> Result<WipeRequest> {
+pub fn lift(conn: &mut Conn, by: &By, id: WipeRequestId, now: Time) -> Result<WipeRequest> {
     lift_agreed(conn, by, id, "", now)
 }
 
@@ -100,7 +101,7 @@ pub fn lift(conn: &mut Conn, by: &By<'_>, id: WipeRequestId, now: Time) -> Resul
 ///
 /// # Errors
 /// As [`lift`], and without that consent while there is such doubt.
-pub fn lift_agreed(conn: &mut Conn, by: &By<'_>, id: WipeRequestId, consent: &str, now: Time) -> Result<WipeRequest> {
+pub fn lift_agreed(conn: &mut Conn, by: &By, id: WipeRequestId, consent: &str, now: Time) -> Result<WipeRequest> {
     lift_accepting(conn, by, id, (consent, consent), now)
 }
 
@@ -111,13 +112,13 @@ pub fn lift_agreed(conn: &mut Conn, by: &By<'_>, id: WipeRequestId, consent: &st
 /// As [`lift_agreed`], and when the consent is not to the numbers as they are.
 pub fn lift_accepting(
     conn: &mut Conn,
-    by: &By<'_>,
+    by: &By,
     id: WipeRequestId,
     (consent, damage): (&str, &str),
     now: Time,
 ) -> Result<WipeRequest> {
-    freeze::check(conn, by.actor)?;
-    let (request, device) = find(conn, by, id)?;
+    freeze::check(conn, &by.actor)?;
+    let (request, device) = find(conn, by, Permission::ApproveWipe, id)?;
     may_decide(conn, by, &request, now)?;
     let from = request.state;
     let next = request.progress(conn)?.lift(by.user)?;
@@ -144,7 +145,7 @@ pub fn lift_accepting(
         ..request
     };
     write(conn, &lifted, from)?;
-    record(conn, by.actor, &lifted, &What::done(Action::WipeHoldEnded, ""), now)?;
+    record(conn, &by.actor, &lifted, &What::done(Action::WipeHoldEnded, ""), now)?;
     Ok(lifted)
 }
 
@@ -155,14 +156,14 @@ pub fn lift_accepting(
 ///
 /// # Errors
 /// When the order was delivered, the request has ended, or the reason is too long.
-pub fn stop(conn: &mut Conn, by: &By<'_>, id: WipeRequestId, why: &str, now: Time) -> Result<WipeRequest> {
-    let (request, device) = find(conn, by, id)?;
+pub fn stop(conn: &mut Conn, by: &By, id: WipeRequestId, why: &str, now: Time) -> Result<WipeRequest> {
+    let (request, device) = find(conn, by, Permission::StopWipe, id)?;
     let why = why.trim();
     if why.len() > MAX_WHY || !name::is_plain(why) {
         return Err(Error::invalid("why", format!("Use at most {MAX_WHY} bytes, on one line.")));
     }
     let stopped = stop_one(conn, by, request, why, now)?;
-    let name = who(conn, by.actor)?;
+    let name = who(conn, &by.actor)?;
     tell_stopped(conn, std::slice::from_ref(&(stopped.clone(), device)), &name, now)?;
     Ok(stopped)
 }
@@ -171,19 +172,20 @@ pub fn stop(conn: &mut Conn, by: &By<'_>, id: WipeRequestId, why: &str, now: Tim
 ///
 /// # Errors
 /// When the database refuses; then none was stopped.
-pub fn stop_all(conn: &mut Conn, by: &By<'_>, now: Time) -> Result<usize> {
-    let open = store::wipe::list(conn, &BEFORE_DELIVERY, by.reach, None, ALL)?;
+pub fn stop_all(conn: &mut Conn, by: &By, now: Time) -> Result<usize> {
+    let reach = reach::of(by, Permission::StopWipe)?;
+    let open = store::wipe::list(conn, &BEFORE_DELIVERY, &reach, None, ALL)?;
     let mut stopped = Vec::with_capacity(open.len());
     for it in open {
         let device = device(conn, it.request.device_id)?;
         stopped.push((stop_one(conn, by, it.request, "all wipes were stopped at once", now)?, device));
     }
-    let name = who(conn, by.actor)?;
+    let name = who(conn, &by.actor)?;
     tell_stopped(conn, &stopped, &name, now)?;
     Ok(stopped.len())
 }
 
-fn stop_one(conn: &mut Conn, by: &By<'_>, request: WipeRequest, why: &str, now: Time) -> Result<WipeRequest> {
+fn stop_one(conn: &mut Conn, by: &By, request: WipeRequest, why: &str, now: Time) -> Result<WipeRequest> {
     let from = request.state;
     let next = request.progress(conn)?.stop()?;
     if let Some(id) = request.command_id
@@ -203,7 +205,7 @@ fn stop_one(conn: &mut Conn, by: &By<'_>, request: WipeRequest, why: &str, now: 
         ..request
     };
     write(conn, &stopped, from)?;
-    record(conn, by.actor, &stopped, &What::done(Action::WipeStopped, why), now)?;
+    record(conn, &by.actor, &stopped, &What::done(Action::WipeStopped, why), now)?;
     Ok(stopped)
 }
 
@@ -211,7 +213,7 @@ fn stop_one(conn: &mut Conn, by: &By<'_>, request: WipeRequest, why: &str, now: 
 ///
 /// # Errors
 /// When they are not, or act through something other than a person at the console.
-pub fn may_decide(conn: &mut Conn, by: &By<'_>, request: &WipeRequest, now: Time) -> Result<()> {
+pub fn may_decide(conn: &mut Conn, by: &By, request: &WipeRequest, now: Time) -> Result<()> {
     let team = device(conn, request.device_id)?.team_id;
     let asked = Asked { what: "a wipe", asks: Permission::RequestWipe, approves: Permission::ApproveWipe, team };
     second_person(conn, by, request.requested_by, &asked, now)
@@ -235,13 +237,13 @@ pub(in crate::service) struct Asked<'a> {
 /// When they are not, or act through something other than a person at the console.
 pub(in crate::service) fn second_person(
     conn: &mut Conn,
-    by: &By<'_>,
+    by: &By,
     requester: UserId,
     asked: &Asked<'_>,
     now: Time,
 ) -> Result<()> {
     // Tokens and scripts can ask for things; only a person looking at the facts can agree.
-    if by.actor.via != Via::Web {
+    if !by.is_at_a_page() {
         return Err(Error::Refused(format!("{} can only be approved on its page, by a person", asked.what)));
     }
     ground::refuse_while_away(conn)?;

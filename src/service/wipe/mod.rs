@@ -21,14 +21,15 @@ pub use request::{Ask, request, review};
 
 use crate::error::{Error, Result};
 use crate::service::activity::{self, Act};
-use crate::service::setting;
+use crate::service::{reach, setting};
 use crate::store::device::Device;
 use crate::store::wipe::WipeRequest;
 use crate::store::{self, Conn};
 use anyhow::{Context, anyhow};
 use domain::activity::{Action, Actor, Object, Outcome};
-use domain::id::{DeviceId, UserId, WipeRequestId};
-use domain::role::Reach;
+use domain::by::By;
+use domain::id::{DeviceId, WipeRequestId};
+use domain::role::Permission;
 use domain::time::{Time, days, hours};
 use domain::wipe::{Limits, Refusal, WipeState};
 use std::time::Duration;
@@ -43,14 +44,6 @@ const WINDOW: Duration = hours(1);
 pub const HOLD_SETTING: &str = "wipe.hold_seconds";
 /// The setting for how many wipes pass within an hour, by one person and by everyone.
 pub const LIMIT_SETTING: &str = "wipe.max_per_hour";
-
-/// Who acts, and which devices their permission reaches.
-#[derive(Debug, Clone, Copy)]
-pub struct By<'a> {
-    pub actor: &'a Actor,
-    pub user: UserId,
-    pub reach: &'a Reach,
-}
 
 /// How long an approved wipe waits. An unreadable setting counts as not set, never as zero.
 ///
@@ -74,11 +67,12 @@ fn number(conn: &mut Conn, name: &str, now: Time) -> Result<i64> {
     setting::number(conn, number, now)
 }
 
-/// A request and its device, if the reach covers it.
-fn find(conn: &mut Conn, by: &By<'_>, id: WipeRequestId) -> Result<(WipeRequest, Device)> {
+/// A request and its device, if the permission of the person who acts reaches it.
+fn find(conn: &mut Conn, by: &By, permission: Permission, id: WipeRequestId) -> Result<(WipeRequest, Device)> {
+    let reach = reach::of(by, permission)?;
     let request = store::wipe::find(conn, id)?.ok_or(Error::NotFound("wipe request"))?;
     let device = device(conn, request.device_id)?;
-    if !by.reach.covers(device.team_id) {
+    if !reach.covers(device.team_id) {
         return Err(Error::NotFound("wipe request"));
     }
     Ok((request, device))

@@ -1,15 +1,17 @@
 //! Requesting a wipe, and agreeing to newer facts.
 use super::notice::{News, tell};
-use super::{By, EXPIRES_AFTER, WINDOW, What, device, digest, facts, find, limits, record, write};
+use super::{EXPIRES_AFTER, WINDOW, What, digest, facts, find, limits, record, write};
 use crate::error::{Error, Result};
 use crate::service::account::who;
-use crate::service::{freeze, ground};
+use crate::service::{freeze, ground, reach};
 use crate::store::device::Device;
 use crate::store::wipe::WipeRequest;
 use crate::store::{self, Conn};
 use anyhow::Context;
 use domain::activity::{Action, Outcome};
+use domain::by::By;
 use domain::id::{DeviceId, WipeRequestId};
+use domain::role::Permission;
 use domain::time::Time;
 use domain::wipe::{self, Asked, Facts, Hold, Refusal, WipeAction, WipeReason, WipeState};
 
@@ -34,7 +36,7 @@ pub struct Ask {
 /// # Errors
 /// When the device cannot be wiped this way, the facts are not those that were shown, or something was typed or
 /// ticked wrong.
-pub fn request(conn: &mut Conn, by: &By<'_>, ask: &Ask, now: Time) -> Result<WipeRequest> {
+pub fn request(conn: &mut Conn, by: &By, ask: &Ask, now: Time) -> Result<WipeRequest> {
     if let Some(key) = &ask.request_key
         && let Some(earlier) = store::wipe::find_by_request_key(conn, key)?
     {
@@ -44,12 +46,9 @@ pub fn request(conn: &mut Conn, by: &By<'_>, ask: &Ask, now: Time) -> Result<Wip
             Err(Error::Conflict("this form was already used for another request; reload the page".to_owned()))
         };
     }
-    freeze::check(conn, by.actor)?;
+    freeze::check(conn, &by.actor)?;
     ground::refuse_while_away(conn)?;
-    let device = device(conn, ask.device)?;
-    if !by.reach.covers(device.team_id) {
-        return Err(Error::NotFound("device"));
-    }
+    let device = reach::acted_on(conn, by, Permission::RequestWipe, ask.device)?;
     let agreed = agree(conn, &device, ask, now)?;
     if store::wipe::open_of_device(conn, device.id)?.is_some() {
         return Err(Refusal::AlreadyOpen.into());
@@ -83,14 +82,14 @@ pub fn request(conn: &mut Conn, by: &By<'_>, ask: &Ask, now: Time) -> Result<Wip
         expires_at: now + EXPIRES_AFTER,
     };
     store::wipe::insert(conn, &request)?;
-    record(conn, by.actor, &request, &What::done(Action::WipeRequested, &why(&request, &agreed)), now)?;
+    record(conn, &by.actor, &request, &What::done(Action::WipeRequested, &why(&request, &agreed)), now)?;
     if let Some(hold) = hold {
         let what = What { action: Action::WipeHeld, outcome: Outcome::Refused, reason: hold.reason() };
-        record(conn, by.actor, &request, &what, now)?;
+        record(conn, &by.actor, &request, &what, now)?;
     }
     // Holds caused by one person's many requests are reported once an hour; damage is reported for each device.
     let news = if hold == Some(Hold::Limit) { News::Held } else { News::Requested };
-    let name = who(conn, by.actor)?;
+    let name = who(conn, &by.actor)?;
     tell(conn, (&request, &device), &name, news, now)?;
     Ok(request)
 }
@@ -99,10 +98,10 @@ pub fn request(conn: &mut Conn, by: &By<'_>, ask: &Ask, now: Time) -> Result<Wip
 ///
 /// # Errors
 /// As [`request`], and when the request waits for no review or is somebody else's.
-pub fn review(conn: &mut Conn, by: &By<'_>, id: WipeRequestId, ask: &Ask, now: Time) -> Result<WipeRequest> {
-    freeze::check(conn, by.actor)?;
+pub fn review(conn: &mut Conn, by: &By, id: WipeRequestId, ask: &Ask, now: Time) -> Result<WipeRequest> {
+    freeze::check(conn, &by.actor)?;
     ground::refuse_while_away(conn)?;
-    let (old, device) = find(conn, by, id)?;
+    let (old, device) = find(conn, by, Permission::RequestWipe, id)?;
     let from = old.state;
     // Before the form is checked: there may be nothing to review.
     old.progress(conn)?.review(by.user, &old.facts_digest, now + EXPIRES_AFTER)?;
@@ -130,8 +129,8 @@ pub fn review(conn: &mut Conn, by: &By<'_>, id: WipeRequestId, ask: &Ask, now: T
         ..old
     };
     write(conn, &request, from)?;
-    record(conn, by.actor, &request, &What::done(Action::WipeRequested, &why(&request, &agreed)), now)?;
-    let name = who(conn, by.actor)?;
+    record(conn, &by.actor, &request, &What::done(Action::WipeRequested, &why(&request, &agreed)), now)?;
+    let name = who(conn, &by.actor)?;
     tell(conn, (&request, &device), &name, News::Requested, now)?;
     Ok(request)
 }
@@ -151,7 +150,7 @@ fn agree(conn: &mut Conn, device: &Device, ask: &Ask, now: Time) -> Result<Facts
 /// Why a request is held from the start.
 fn hold_of(
     conn: &mut Conn,
-    by: &By<'_>,
+    by: &By,
     device: &Device,
     agreed: &Facts,
     action: WipeAction,

@@ -2,7 +2,7 @@
 use super::show::{ClientTyped, ENROLL_PASSWORD, again};
 use crate::service::command::{self, Ask};
 use crate::service::enrollment::{self, TokenDraft};
-use crate::service::proof;
+use crate::service::{proof, reach};
 use crate::store::Store;
 use crate::wake::Wake;
 use crate::web::enrollment::{Made, made_page};
@@ -54,7 +54,7 @@ async fn queue<P: Grant>(
     let key: String = value(form, "request_key").chars().take(80).collect();
     store
         .act(move |conn| {
-            let device = super::within(conn, &reach, id)?;
+            let device = reach::device(conn, &reach, id)?;
             let key = Some(format!("{key}/{}", asked.kind())).filter(|_| !key.is_empty());
             command::queue_one(conn, &actor, &device, Ask { order: &asked, request_key: key.as_deref() }, now)
         })
@@ -74,7 +74,7 @@ pub async fn prove(
     let (actor, reach, now, id) = (by.actor(), by.reach().clone(), clock.now(), id.into_inner());
     store
         .act(move |conn| {
-            super::within(conn, &reach, id)?;
+            reach::device(conn, &reach, id)?;
             proof::ask(conn, &actor, id, now)
         })
         .await?;
@@ -101,7 +101,7 @@ pub async fn enroll_again(
     }
     let (token, text, protect) = store
         .act(move |conn| {
-            let device = super::within(conn, &reach, id)?;
+            let device = reach::device(conn, &reach, id)?;
             let draft = TokenDraft {
                 name: format!("{} again", device.name.chars().take(70).collect::<String>()),
                 team_id: device.team_id,

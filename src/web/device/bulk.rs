@@ -1,7 +1,7 @@
 //! One act for many devices: first a page that names them all and asks, then the act. There is no wipe here.
 use super::query::ListQuery;
 use crate::error::{Error, FieldErrors, Result};
-use crate::service::{command, proof};
+use crate::service::{command, proof, reach};
 use crate::store::device::Device;
 use crate::store::device_list::{self, From, Query, Sort};
 use crate::store::{self, Conn, Store};
@@ -77,7 +77,7 @@ impl Chosen {
         };
         let mut devices = Vec::with_capacity(ids.len());
         for id in ids {
-            let device = super::within(conn, reach, id)?;
+            let device = reach::device(conn, reach, id)?;
             if device.state != DeviceState::Enrolled {
                 return Err(command::takes_none(&device));
             }

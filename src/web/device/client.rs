@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::proof::keys::ProofKeys;
 use crate::service::backup;
+use crate::service::reach;
 use crate::service::repository::{self, ClientDraft};
 use crate::store::device::Device;
 use crate::store::{self, Store};
@@ -79,7 +80,7 @@ pub async fn make(
     // Before asking for the password: whoever may not read is not asked for one.
     let reads = by.grants().reach(Permission::ReadContents);
     let looked = reach.clone();
-    let team = store.read(move |conn| super::within(conn, &looked, id)).await?.team_id;
+    let team = store.read(move |conn| reach::device(conn, &looked, id)).await?.team_id;
     if draft.reads.is_some() && !reads.is_some_and(|it| it.covers(team)) {
         return Err(Error::Forbidden.into());
     }
@@ -92,7 +93,7 @@ pub async fn make(
     }
     let (device, target) = store
         .read(move |conn| {
-            let device = super::within(conn, &reach, id)?;
+            let device = reach::device(conn, &reach, id)?;
             let active = store::repository::active_of_device(conn, id)?;
             Ok::<_, Error>((device, active))
         })
@@ -146,7 +147,7 @@ pub async fn revoke(
         .act(move |conn| {
             let token = store::repository::token(conn, id)?.ok_or(Error::NotFound("token"))?;
             let owner = store::repository::find(conn, token.repository_id)?.ok_or(Error::NotFound("token"))?;
-            super::within(conn, &reach, owner.device_id)?;
+            reach::device(conn, &reach, owner.device_id)?;
             repository::revoke_token(conn, &actor, id, now)?;
             Ok::<_, Error>(owner.device_id)
         })

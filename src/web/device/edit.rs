@@ -1,6 +1,7 @@
 //! A device's name, person, team and space, and its removal.
 use crate::error::{Error, Result};
 use crate::service::device::{self, Draft};
+use crate::service::reach;
 use crate::service::removal::{self, Asked};
 use crate::service::setting::QUOTA;
 use crate::store::device::Device;
@@ -59,7 +60,7 @@ impl Read {
 }
 
 fn read(conn: &mut Conn, reach: &Reach, id: DeviceId) -> Result<Read> {
-    let device = super::within(conn, reach, id)?;
+    let device = reach::device(conn, reach, id)?;
     let repository = store::repository::active_of_device(conn, id)?;
     Ok(Read { device, teams: store::team::all(conn)?, space: repository.map(|it| it.space()) })
 }
@@ -204,7 +205,7 @@ async fn signed(
     password: &str,
 ) -> Result<bool> {
     let reach = by.reach().clone();
-    let old = store.read(move |conn| super::within(conn, &reach, id)).await?;
+    let old = store.read(move |conn| reach::device(conn, &reach, id)).await?;
     let Some(act) = device::act_of(&old, draft) else { return Ok(false) };
     require_password_in(CHANGE_PASSWORD, act, by, (store, clock, shared), password).await?;
     Ok(true)
@@ -229,7 +230,7 @@ pub async fn stop_removal(
     let (actor, reach, now, id) = (by.actor(), by.reach().clone(), clock.now(), id.into_inner());
     store
         .act(move |conn| {
-            super::within(conn, &reach, id)?;
+            reach::device(conn, &reach, id)?;
             removal::stop(conn, &actor, id, now)
         })
         .await?;
@@ -250,7 +251,7 @@ pub async fn remove(
         Ok(()) => {
             store
                 .act(move |conn| {
-                    super::within(conn, &reach, id)?;
+                    reach::device(conn, &reach, id)?;
                     removal::request(conn, &actor, id, &form.confirm, now)
                 })
                 .await

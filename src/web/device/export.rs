@@ -2,6 +2,7 @@
 use super::query::ListQuery;
 use crate::error::Error;
 use crate::service::loss::{self, Moment};
+use crate::service::reach;
 use crate::service::report::{self, CSV_COLUMNS, DeviceRow};
 use crate::store::Store;
 use crate::store::device_list::{self, From};
@@ -110,7 +111,7 @@ pub async fn one(
     let (id, now, reach) = (id.into_inner(), clock.now(), by.reach().clone());
     let report = store
         .read(move |conn| {
-            super::within(conn, &reach, id)?;
+            reach::device(conn, &reach, id)?;
             report::device(conn, id, now)
         })
         .await?;

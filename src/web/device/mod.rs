@@ -17,12 +17,7 @@ pub(in crate::web) use edit::{parse_team, team_options};
 pub(in crate::web) use list::Row;
 pub(in crate::web) use show::measured;
 
-use crate::error::{Error, Result};
-use crate::store::device::Device;
-use crate::store::{self, Conn};
 use actix_web::web::ServiceConfig;
-use domain::id::DeviceId;
-use domain::role::Reach;
 
 /// Registers the pages. The lists come first: `/devices/{id}` would take their addresses too.
 pub fn routes(config: &mut ServiceConfig) {
@@ -46,10 +41,4 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(edit::remove)
         .service(client::make)
         .service(client::revoke);
-}
-
-/// A device within reach; outside it, not even its existence is revealed.
-fn within(conn: &mut Conn, reach: &Reach, id: DeviceId) -> Result<Device> {
-    let device = store::device::find(conn, id)?.ok_or(Error::NotFound("device"))?;
-    if reach.covers(device.team_id) { Ok(device) } else { Err(Error::NotFound("device")) }
 }

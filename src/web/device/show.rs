@@ -5,6 +5,7 @@ use crate::error::{Error, FieldErrors, Result};
 use crate::service;
 use crate::service::identity::Twins;
 use crate::service::loss;
+use crate::service::reach;
 use crate::store::activity::Activity;
 use crate::store::backup_attempt::BackupAttempt;
 use crate::store::command::Command;
@@ -170,7 +171,7 @@ pub async fn show(
 }
 
 fn read(conn: &mut Conn, reach: &Reach, id: DeviceId, now: Time) -> Result<Read> {
-    let device = super::within(conn, reach, id)?;
+    let device = reach::device(conn, reach, id)?;
     let listed = device_list::of_ids(conn, &[id])?.pop().ok_or(Error::NotFound("device"))?;
     let status = store::device_status::find(conn, id)?.unwrap_or_else(|| DeviceStatus::new(id));
     let moment = loss::moment(conn, now)?;

@@ -9,7 +9,6 @@ use crate::web::hashing::Shared;
 use crate::web::layout::{Layout, see_other};
 use crate::web::login::require_password;
 use crate::web::session::{ApproveRestore, Can};
-use crate::web::wipe::Acting;
 use actix_web::web::{Data, Form, Path};
 use actix_web::{HttpResponse, post};
 use clock::Clock;
@@ -23,13 +22,13 @@ pub async fn approve(
     (store, clock, shared, wake): (Data<Store>, Data<Clock>, Data<Shared>, Data<Wake>),
     (id, form): (Path<RestoreId>, Form<Pairs>),
 ) -> PageResult<HttpResponse> {
-    let (id, acting, now) = (id.into_inner(), Acting::of(&by), clock.now());
+    let (id, acting, now) = (id.into_inner(), by.acting(), clock.now());
     let desk = (&**store, &**clock, &**shared);
     if let Err(error) = require_password(GuardedAct::ApproveRestore, &by, desk, value(&form, "password")).await {
         return show_again((&by, layout, &store), id, error).await;
     }
     let seen = value(&form, "seen").to_owned();
-    let said = match store.act(move |conn| restore::approve(conn, &acting.by(), id, &seen, now)).await {
+    let said = match store.act(move |conn| restore::approve(conn, &acting, id, &seen, now)).await {
         Ok(Decision::Approved(restore)) => {
             wake.device(restore.target_device_id);
             "Approved. It begins when the device checks in."
@@ -48,8 +47,8 @@ pub async fn refuse(
     (store, clock): (Data<Store>, Data<Clock>),
     id: Path<RestoreId>,
 ) -> PageResult<HttpResponse> {
-    let (id, acting, now) = (id.into_inner(), Acting::of(&by), clock.now());
-    match store.act(move |conn| restore::refuse(conn, &acting.by(), id, now)).await {
+    let (id, acting, now) = (id.into_inner(), by.acting(), clock.now());
+    match store.act(move |conn| restore::refuse(conn, &acting, id, now)).await {
         Ok(_) => Ok(see_other(format!("/restores/{id}"), Some("Refused. Nothing was sent."))),
         Err(error) => show_again((&by, layout, &store), id, error).await,
     }

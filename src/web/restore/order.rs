@@ -13,7 +13,6 @@ use crate::web::hashing::Shared;
 use crate::web::layout::{Layout, see_other};
 use crate::web::login::require_password;
 use crate::web::session::{Can, Restore};
-use crate::web::wipe::Acting;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form, Path};
 use actix_web::{HttpResponse, post, web};
@@ -38,8 +37,8 @@ pub async fn create(
 ) -> PageResult<HttpResponse> {
     let (id, choice, now) = (id.into_inner(), Choice::of(&form), clock.now());
     let draft = choice.draft(id, value(&form, "request_key"))?;
-    let (acting, asked) = (Acting::of(&by), draft.clone());
-    let ordered = match store.read(move |conn| restore::plan(conn, &acting.by(), &asked)).await {
+    let (acting, asked) = (by.acting(), draft.clone());
+    let ordered = match store.read(move |conn| restore::plan(conn, &acting, &asked)).await {
         Ok(plan) => {
             match signed(&by, (&store, &clock, &shared), (plan.act(), &draft), value(&form, "password")).await {
                 Ok(()) => order(&by, (&store, blobs.clone(), keys), (plan, draft), now).await,
@@ -102,6 +101,6 @@ async fn order(
     })
     .await
     .context("preparing a restore")??;
-    let acting = Acting::of(by);
-    store.act(move |conn| restore::request(conn, &acting.by(), &draft, prepared, now)).await
+    let acting = by.acting();
+    store.act(move |conn| restore::request(conn, &acting, &draft, prepared, now)).await
 }

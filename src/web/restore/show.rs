@@ -1,7 +1,7 @@
 //! `/restores` and `/restores/{id}`: what was ordered, how far it is, and what the comparison found.
 use super::badge;
 use crate::error::{Error, FieldErrors, Result};
-use crate::service::restore;
+use crate::service::{reach, restore};
 use crate::store::device::Device;
 use crate::store::restore::{Listed, Outcome, Restore as Row};
 use crate::store::restore_point::RestorePoint;
@@ -10,7 +10,6 @@ use crate::web::error::PageResult;
 use crate::web::form::{filter, refusal, with_status};
 use crate::web::layout::{Layout, see_other};
 use crate::web::session::{ApproveRestore, Can, Restore, SignedIn, ViewDevices};
-use crate::web::wipe::{Acting, reached};
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path, Query};
 use actix_web::{HttpResponse, get, post};
@@ -155,8 +154,8 @@ fn load(conn: &mut Conn, reach: &Reach, id: RestoreId) -> Result<Shown> {
     let restore = store::restore::find(conn, id)?.ok_or_else(none)?;
     // Out of reach counts as not there; a failing database does not.
     let hidden = |error| if matches!(error, Error::NotFound(_)) { none() } else { error };
-    let device = reached(conn, reach, restore.device_id).map_err(hidden)?;
-    let target = reached(conn, reach, restore.target_device_id).map_err(hidden)?;
+    let device = reach::device(conn, reach, restore.device_id).map_err(hidden)?;
+    let target = reach::device(conn, reach, restore.target_device_id).map_err(hidden)?;
     let point = store::restore_point::find(conn, restore.restore_point_id)?.ok_or(Error::NotFound("restore point"))?;
     let requester = name(conn, &restore.requested_by)?;
     let approver = restore.approved_by.as_deref().map(|it| name(conn, it)).transpose()?.unwrap_or_default();
@@ -182,11 +181,10 @@ fn name(conn: &mut Conn, id: &str) -> Result<String> {
 
 /// Whether somebody can decide on a waiting restore, or why not.
 fn decides(conn: &mut Conn, by: &SignedIn, it: &Shown, now: Time) -> Result<std::result::Result<(), String>> {
-    let Some(reach) = by.grants().reach(Permission::ApproveRestore) else { return Ok(Err(String::new())) };
-    if it.restore.state != RestoreState::Requested {
+    if it.restore.state != RestoreState::Requested || by.grants().reach(Permission::ApproveRestore).is_none() {
         return Ok(Err(String::new()));
     }
-    match restore::may_decide(conn, &Acting::within(by, reach).by(), &it.restore, now) {
+    match restore::may_decide(conn, &by.acting(), &it.restore, now) {
         Ok(()) => Ok(Ok(())),
         Err(Error::Refused(why) | Error::Conflict(why)) => Ok(Err(why)),
         Err(Error::Forbidden | Error::NotFound(_)) => Ok(Err(String::new())),
@@ -249,7 +247,7 @@ pub async fn cancel(
     (store, clock): (Data<Store>, Data<Clock>),
     id: Path<RestoreId>,
 ) -> PageResult<HttpResponse> {
-    let (acting, id, now) = (Acting::of(&by), id.into_inner(), clock.now());
-    store.act(move |conn| restore::cancel(conn, &acting.by(), id, now)).await?;
+    let (acting, id, now) = (by.acting(), id.into_inner(), clock.now());
+    store.act(move |conn| restore::cancel(conn, &acting, id, now)).await?;
     Ok(see_other(format!("/restores/{id}"), Some("Cancelled. What was written on the device stays.")))
 }

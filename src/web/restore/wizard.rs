@@ -2,7 +2,7 @@
 use super::Choice;
 use crate::blob::BlobStore;
 use crate::error::{Error, FieldErrors, Result};
-use crate::service::restore;
+use crate::service::{reach, restore};
 use crate::store::device::Device;
 use crate::store::evidence::Shown;
 use crate::store::restore::Target;
@@ -13,7 +13,6 @@ use crate::web::filter;
 use crate::web::form::{Pairs, again, value, with_status};
 use crate::web::layout::Layout;
 use crate::web::session::{Can, Restore};
-use crate::web::wipe::{Acting, reached};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::web::{Data, Form, Path, Query};
@@ -60,7 +59,7 @@ pub async fn choose_point(
     let (reach, id) = (by.reach().clone(), id.into_inner());
     let (device, points) = store
         .read(move |conn| {
-            let device = reached(conn, &reach, id)?;
+            let device = reach::device(conn, &reach, id)?;
             let mut points = store::evidence::points(conn, id, Shown::Proven, POINTS)?;
             let newest = store::evidence::points(conn, id, Shown::Anything, POINTS)?;
             points.extend(newest.into_iter().filter(|it| it.proven_at.is_none()));
@@ -180,7 +179,7 @@ async fn chosen_point(store: &Store, reach: Reach, id: DeviceId, choice: &Choice
     let point = RestorePointId::parse(&choice.point).ok_or(Error::NotFound("restore point"))?;
     store
         .read(move |conn| {
-            let device = reached(conn, &reach, id)?;
+            let device = reach::device(conn, &reach, id)?;
             let point = store::restore_point::find(conn, point)?
                 .filter(|it| it.device_id == id)
                 .ok_or(Error::NotFound("restore point"))?;
@@ -342,17 +341,18 @@ pub(super) async fn preview_page(
 ) -> Result<PreviewPage> {
     let draft = choice.draft(id, "")?;
     let (device, point) = chosen_point(store, by.reach().clone(), id, &choice).await?;
-    let (acting, point_id, target_id, repository_id) = (Acting::of(by), point.id, draft.target, point.repository_id);
+    let (acting, reach) = (by.acting(), by.reach().clone());
+    let (point_id, target_id, repository_id) = (point.id, draft.target, point.repository_id);
     let asked = draft.clone();
     let (target, refusal, crosses, test) = store
         .read(move |conn| {
-            let target = reached(conn, acting.by().reach, target_id)?;
-            let refusal = match restore::plan(conn, &acting.by(), &asked) {
+            let target = reach::device(conn, &reach, target_id)?;
+            let refusal = match restore::plan(conn, &acting, &asked) {
                 Ok(_) => String::new(),
                 Err(Error::Refused(why)) => sentence(&why),
                 Err(other) => return Err(other),
             };
-            let source = reached(conn, acting.by().reach, id)?;
+            let source = reach::device(conn, &reach, id)?;
             let repository = store::repository::find(conn, repository_id)?.ok_or(Error::NotFound("repository"))?;
             let crosses = restore::act_of(&source, &repository, &target) != GuardedAct::RestoreToItself;
             Ok((target, refusal, crosses, store::restore_test::newest_of_point(conn, point_id)?))

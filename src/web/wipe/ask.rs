@@ -1,7 +1,7 @@
 //! `/devices/{id}/wipe`: what would be lost, what we advise instead, and the form.
-use super::{Acting, reached};
 use crate::error::{FieldErrors, Result};
 use crate::service::identity::{self, Twins};
+use crate::service::reach;
 use crate::service::wipe::{self, Ask};
 use crate::store::device::Device;
 use crate::store::wipe::WipeRequest;
@@ -82,7 +82,7 @@ struct Shown {
 }
 
 fn load(conn: &mut Conn, reach: &Reach, id: DeviceId, now: Time) -> Result<Shown> {
-    let device = reached(conn, reach, id)?;
+    let device = reach::device(conn, reach, id)?;
     let facts = wipe::facts(conn, &device, now)?;
     let token = wipe::digest(&facts)?;
     let open = store::wipe::open_of_device(conn, id)?;
@@ -166,11 +166,11 @@ pub async fn create(
     id: Path<DeviceId>,
     form: Form<WipeForm>,
 ) -> PageResult<HttpResponse> {
-    let (form, id, acting, now) = (form.into_inner(), id.into_inner(), Acting::of(&by), clock.now());
+    let (form, id, acting, now) = (form.into_inner(), id.into_inner(), by.acting(), clock.now());
     let asked = match form.parse(id) {
         Ok(ask) => {
             match require_password(GuardedAct::RequestWipe, &by, (&store, &clock, &shared), &form.password).await {
-                Ok(()) => store.act(move |conn| wipe::request(conn, &acting.by(), &ask, now)).await,
+                Ok(()) => store.act(move |conn| wipe::request(conn, &acting, &ask, now)).await,
                 Err(error) => Err(error),
             }
         }

@@ -5,15 +5,8 @@ mod show;
 
 pub use list::{Row, approvers, rows};
 
-use crate::error::{Error, Result};
-use crate::service::wipe::By;
-use crate::store::device::Device;
-use crate::store::{self, Conn};
 use crate::web::layout::Layout;
-use crate::web::session::{Can, SignedIn};
 use actix_web::web::ServiceConfig;
-use domain::id::{DeviceId, UserId};
-use domain::role::Reach;
 use domain::wipe::{Difference, Value, WipeState};
 
 /// The pages of this area.
@@ -30,38 +23,6 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(show::end_hold)
         .service(show::review)
         .service(show::stop);
-}
-
-/// Who acts, owned, so that it can move to another thread.
-pub struct Acting {
-    actor: domain::activity::Actor,
-    user: UserId,
-    reach: Reach,
-}
-
-impl Acting {
-    /// The person behind a permission, with its reach.
-    pub fn of<P>(by: &Can<P>) -> Self {
-        Self::within(by, by.reach().clone())
-    }
-
-    /// The person with the reach of another permission of theirs.
-    pub fn within(by: &SignedIn, reach: Reach) -> Self {
-        Self { actor: by.actor(), user: by.id, reach }
-    }
-
-    /// The same in the form services take.
-    pub fn by(&self) -> By<'_> {
-        By { actor: &self.actor, user: self.user, reach: &self.reach }
-    }
-}
-
-/// A device within reach.
-///
-/// # Errors
-/// When there is none.
-pub fn reached(conn: &mut Conn, reach: &Reach, id: DeviceId) -> Result<Device> {
-    store::device::find(conn, id)?.filter(|it| reach.covers(it.team_id)).ok_or(Error::NotFound("device"))
 }
 
 /// The badge of a state: its class and its icon.

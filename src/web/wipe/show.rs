@@ -1,6 +1,7 @@
 //! `/wipe-requests/{id}`: one request on its way, its approval, its stop, and the record of it.
-use super::{Acting, Changed, badge, changed};
+use super::{Changed, badge, changed};
 use crate::error::{Error, FieldErrors, Result};
+use crate::service::reach;
 use crate::service::wipe::{self, Ask, Decision, Seen};
 use crate::store::activity::Activity;
 use crate::store::device::Device;
@@ -87,7 +88,7 @@ impl ShowPage {
             changed: if is_open { changed(&layout, &it.agreed.differences(&it.current)) } else { Vec::new() },
             report: report.context("reading a wipe's report")?,
             is_mine: it.request.requested_by == by.id,
-            may_stop: is_open && reach(by, Permission::StopWipe).is_some_and(|it_| it_.covers(it.device.team_id)),
+            may_stop: is_open && covers(by, Permission::StopWipe, &it.device),
             errors: FieldErrors::new(),
             typed: Typed::default(),
             layout,
@@ -127,13 +128,13 @@ impl ShowPage {
     }
 }
 
-fn reach(by: &SignedIn, permission: Permission) -> Option<Reach> {
-    by.grants().reach(permission)
+fn covers(by: &SignedIn, permission: Permission, device: &Device) -> bool {
+    by.grants().reach(permission).is_some_and(|it| it.covers(device.team_id))
 }
 
 fn load(conn: &mut Conn, by: &SignedIn, view: &Reach, id: WipeRequestId, now: Time) -> Result<Shown> {
     let request = store::wipe::find(conn, id)?.ok_or(Error::NotFound("wipe request"))?;
-    let device = super::reached(conn, view, request.device_id)
+    let device = reach::device(conn, view, request.device_id)
         .map_err(|error| if matches!(error, Error::NotFound(_)) { Error::NotFound("wipe request") } else { error })?;
     let current = wipe::facts(conn, &device, now)?;
     let requester = store::wipe::person(conn, request.requested_by)?.ok_or(Error::NotFound("user"))?;
@@ -155,9 +156,8 @@ fn load(conn: &mut Conn, by: &SignedIn, view: &Reach, id: WipeRequestId, now: Ti
         requester,
         approver,
     };
-    if let Some(reach) = reach(by, Permission::ApproveWipe).filter(|it| it.covers(shown.device.team_id)) {
-        let acting = Acting::within(by, reach);
-        match wipe::may_decide(conn, &acting.by(), &shown.request, now) {
+    if covers(by, Permission::ApproveWipe, &shown.device) {
+        match wipe::may_decide(conn, &by.acting(), &shown.request, now) {
             Ok(()) => shown.may_decide = true,
             Err(Error::Refused(why) | Error::Conflict(why)) => shown.refusal = Some(why),
             Err(other) => return Err(other),
@@ -168,7 +168,7 @@ fn load(conn: &mut Conn, by: &SignedIn, view: &Reach, id: WipeRequestId, now: Ti
 
 async fn page(store: &Store, by: &SignedIn, layout: Layout, id: WipeRequestId) -> Result<ShowPage> {
     let (who, now) = (by.clone(), layout.now);
-    let view = reach(by, Permission::ViewDevices).ok_or(Error::Forbidden)?;
+    let view = by.grants().reach(Permission::ViewDevices).ok_or(Error::Forbidden)?;
     let shown = store.read(move |conn| load(conn, &who, &view, id, now)).await?;
     ShowPage::new(layout, by, shown)
 }
@@ -200,13 +200,13 @@ pub async fn approve(
     id: Path<WipeRequestId>,
     form: Form<ApprovalForm>,
 ) -> PageResult<HttpResponse> {
-    let (id, acting, form, now) = (id.into_inner(), Acting::of(&by), form.into_inner(), clock.now());
+    let (id, acting, form, now) = (id.into_inner(), by.acting(), form.into_inner(), clock.now());
     if let Err(error) = require_password(GuardedAct::ApproveWipe, &by, (&store, &clock, &shared), &form.password).await
     {
         return refused(&store, &by, layout, id, error).await;
     }
     let seen = Seen { agreed: form.agreed, current: form.current };
-    let said = match store.act(move |conn| wipe::approve(conn, &acting.by(), id, &seen, now)).await {
+    let said = match store.act(move |conn| wipe::approve(conn, &acting, id, &seen, now)).await {
         Ok(Decision::Approved(_)) => "Approved. The hold begins; anyone can still stop it.",
         Ok(Decision::ReviewAgain(_)) => {
             "Not approved: the facts have got worse since the request. The requester must look at them again."
@@ -224,7 +224,7 @@ pub async fn end_hold(
     (store, clock, shared): (Data<Store>, Data<Clock>, Data<Shared>),
     (id, form): (Path<WipeRequestId>, Form<Pairs>),
 ) -> PageResult<HttpResponse> {
-    let (id, acting, now) = (id.into_inner(), Acting::of(&by), clock.now());
+    let (id, acting, now) = (id.into_inner(), by.acting(), clock.now());
     if let Err(error) =
         require_password(GuardedAct::EndWipeHold, &by, (&store, &clock, &shared), value(&form, "password")).await
     {
@@ -232,7 +232,7 @@ pub async fn end_hold(
     }
     let consent = value(&form, "consent").to_owned();
     let damage = value(&form, "damage").to_owned();
-    match store.act(move |conn| wipe::lift_accepting(conn, &acting.by(), id, (&consent, &damage), now)).await {
+    match store.act(move |conn| wipe::lift_accepting(conn, &acting, id, (&consent, &damage), now)).await {
         Ok(_) => Ok(see_other(
             format!("/wipe-requests/{id}"),
             Some(
@@ -262,7 +262,7 @@ pub async fn review(
     id: Path<WipeRequestId>,
     form: Form<ReviewForm>,
 ) -> PageResult<HttpResponse> {
-    let (id, acting, form, now) = (id.into_inner(), Acting::of(&by), form.into_inner(), clock.now());
+    let (id, acting, form, now) = (id.into_inner(), by.acting(), form.into_inner(), clock.now());
     let typed = Typed { serial: form.serial.clone(), ..Typed::default() };
     if let Err(error) = require_password(GuardedAct::ReviewWipe, &by, (&store, &clock, &shared), &form.password).await {
         return refused_as((&store, &by, layout), id, typed, error).await;
@@ -281,7 +281,7 @@ pub async fn review(
                 consent: form.consent,
                 request_key: None,
             };
-            wipe::review(conn, &acting.by(), id, &ask, now)
+            wipe::review(conn, &acting, id, &ask, now)
         })
         .await;
     match reviewed {
@@ -309,9 +309,9 @@ pub async fn stop(
     (store, clock, wake): (Data<Store>, Data<Clock>, Data<Wake>),
     (id, form): (Path<WipeRequestId>, Form<StopForm>),
 ) -> PageResult<HttpResponse> {
-    let (id, acting, why, now) = (id.into_inner(), Acting::of(&by), form.into_inner().why, clock.now());
+    let (id, acting, why, now) = (id.into_inner(), by.acting(), form.into_inner().why, clock.now());
     let typed = Typed { why: why.clone(), ..Typed::default() };
-    match store.act(move |conn| wipe::stop(conn, &acting.by(), id, &why, now)).await {
+    match store.act(move |conn| wipe::stop(conn, &acting, id, &why, now)).await {
         Ok(_) => {
             wake.mail();
             Ok(see_other(format!("/wipe-requests/{id}"), Some("Stopped. Nothing is sent to the device.")))
@@ -325,8 +325,8 @@ pub async fn stop_all(
     by: Can<StopWipe>,
     (store, clock, wake): (Data<Store>, Data<Clock>, Data<Wake>),
 ) -> PageResult<HttpResponse> {
-    let (acting, now) = (Acting::of(&by), clock.now());
-    let count = store.act(move |conn| wipe::stop_all(conn, &acting.by(), now)).await?;
+    let (acting, now) = (by.acting(), clock.now());
+    let count = store.act(move |conn| wipe::stop_all(conn, &acting, now)).await?;
     wake.mail();
     let said = format!("{} stopped.", counted(count, "wipe", "wipes"));
     Ok(see_other("/approvals", Some(&said)))

@@ -4,11 +4,11 @@ use super::server::TestServer;
 use diesel::prelude::*;
 use domain::account::LinkPurpose;
 use domain::activity::{Actor, ActorKind, Via};
+use domain::by::By;
 use domain::id::UserId;
-use domain::role::{Reach, Role};
+use domain::role::{Grants, Reach, Role, Scope};
 use domain::time::{Time, days};
 use holdfast::error::Result;
-use holdfast::service::wipe::By;
 use holdfast::store::one_time_link::OneTimeLink;
 use holdfast::store::schema::{user_roles, users};
 use holdfast::store::{self, Conn};
@@ -109,25 +109,27 @@ pub fn comes_by_link(server: &TestServer, id: UserId, now: Time) {
 pub fn act_as<T: Send + 'static>(
     server: &TestServer,
     user: UserId,
-    work: impl FnOnce(&mut Conn, &By<'_>) -> Result<T> + Send + 'static,
+    work: impl FnOnce(&mut Conn, &By) -> Result<T> + Send + 'static,
 ) -> Result<T> {
     act_by(server, user, Via::Web, Reach::All, work)
 }
 
-/// [`act_as`] in another way, or with another reach.
+/// [`act_as`] in another way, or with every permission only as far as `reach`.
 pub fn act_by<T: Send + 'static>(
     server: &TestServer,
     user: UserId,
     via: Via,
     reach: Reach,
-    work: impl FnOnce(&mut Conn, &By<'_>) -> Result<T> + Send + 'static,
+    work: impl FnOnce(&mut Conn, &By) -> Result<T> + Send + 'static,
 ) -> Result<T> {
-    let actor = Actor {
-        kind: ActorKind::User,
-        id: Some(user.to_string()),
-        name: user.to_string(),
-        via,
-        address: "192.0.2.7".to_owned(),
-    };
-    server.app.store.act_blocking(move |conn| work(conn, &By { actor: &actor, user, reach: &reach }))
+    let by = By { actor: Actor { via, ..actor(user) }, user, grants: everything(&reach) };
+    server.app.store.act_blocking(move |conn| work(conn, &by))
+}
+
+/// Every permission, as far as `reach`.
+fn everything(reach: &Reach) -> Grants {
+    match reach {
+        Reach::All => Grants::new(vec![(Role::Owner, Scope::Organisation)]),
+        Reach::Teams(teams) => Grants::new(teams.iter().map(|it| (Role::Owner, Scope::Team(*it))).collect()),
+    }
 }
