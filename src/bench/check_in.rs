@@ -19,9 +19,11 @@ use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use clock::Clock;
 use domain::activity::{Actor, ActorKind, Via};
+use domain::by::By;
 use domain::device::{Changes, DeviceFacts, DeviceState, Encryption, EncryptionFact, Fact, Ownership, Platform};
-use domain::id::{DeviceId, EnrollmentTokenId};
+use domain::id::{DeviceId, EnrollmentTokenId, UserId};
 use domain::policy::Requirement;
+use domain::role::{Grants, Role, Scope};
 use domain::time::{Time, days};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -166,15 +168,17 @@ impl Fleet {
 
 fn add_policies(conn: &mut Conn, now: Time) -> error::Result<()> {
     let actor = Actor { kind: ActorKind::System, via: Via::CommandLine, ..Actor::system() };
+    let grants = Grants::new(vec![(Role::Owner, Scope::Organisation)]);
+    let by = By { actor, user: UserId::generate(now), grants };
     let requirements = vec![
         Requirement::StorageEncrypted,
         Requirement::ProvenRestorePoint { within_minutes: 24 * 60 },
         Requirement::BackupEvery { minutes: 6 * 60 },
         Requirement::CheckInWithin { minutes: 60 },
     ];
-    policy::add(conn, &actor, &policy::Draft { name: "Everyone".to_owned(), team_id: None, requirements }, now)?;
+    policy::add(conn, &by, &policy::Draft { name: "Everyone".to_owned(), team_id: None, requirements }, now)?;
     let requirements = vec![Requirement::PasscodeSet];
-    policy::add(conn, &actor, &policy::Draft { name: "Passcode".to_owned(), team_id: None, requirements }, now)?;
+    policy::add(conn, &by, &policy::Draft { name: "Passcode".to_owned(), team_id: None, requirements }, now)?;
     Ok(())
 }
 

@@ -276,7 +276,7 @@ fn act(conn: &mut Conn, actor: &Actor, public_url: &str, request: Request, clock
             Answer::Token { id: token.id.to_string(), token: secret, expires_at: token.expires_at.iso() }
         }
         Request::Host { act } => host::last_word(conn, actor, &public_url, act, now)?,
-        Request::Prove { device } => Answer::Test { id: proof::ask(conn, actor, device, now)? },
+        Request::Prove { device } => Answer::Test { id: proof::ask_on_host(conn, actor, device, now)? },
         Request::RevokeToken { id } => {
             let id = ApiTokenId::parse(&id).ok_or(Error::NotFound("API token; `admin token list` shows the ids"))?;
             api_token::revoke(conn, actor, id, now)?;

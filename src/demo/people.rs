@@ -8,6 +8,7 @@ use crate::service::{account, host, link, set_up};
 use crate::store::Conn;
 use anyhow::Result;
 use domain::activity::{Actor, Via};
+use domain::by::By;
 use domain::role::{Role, Scope};
 use domain::time::Time;
 use serde::Serialize;
@@ -59,44 +60,33 @@ impl People {
         Ok(Self(people))
     }
 
-    /// Makes the owner through a set-up link, and everyone else through the owner's invitation; returns the
-    /// owner, the operator, and how they can all sign in.
+    /// Makes the owner through a set-up link, and everyone else through the owner's invitation; returns them in
+    /// the order of [`PEOPLE`], and how they can all sign in.
     ///
     /// # Errors
     /// When there already is an account.
-    pub fn add(self, conn: &mut Conn, now: Time) -> Done<(Actor, Actor, Vec<Account>)> {
-        let (mut owner, mut operator) = (Actor::system(), Actor::system());
-        let mut accounts = Vec::new();
+    pub fn add(self, conn: &mut Conn, now: Time) -> Done<(Vec<By>, Vec<Account>)> {
+        let (mut people, mut accounts): (Vec<By>, _) = (Vec::new(), Vec::new());
         for (role, account, profile) in self.0 {
-            let user = if role == Role::Owner {
-                let link = set_up::make_setup_link(conn, &Actor::system(), now)?;
-                set_up::set_up(conn, token(&link), &profile, false, ADDRESS, now)?
-            } else {
+            let user = if let Some(owner) = people.first() {
                 let mut roles = vec![(role, Scope::Organisation)];
                 // Restores go to other people's replacements in the demo.
                 if role == Role::Operator {
                     roles.push((Role::Recovery, Scope::Organisation));
                 }
                 let who = Invitation { email: profile.email.clone(), name: profile.name.clone(), roles };
-                let (_, link) = user::invite(conn, &owner, &who, now)?;
+                let (_, link) = user::invite(conn, &owner.actor, &who, now)?;
                 link::accept_invite(conn, token(&link), &profile, ADDRESS, now)?
+            } else {
+                let link = set_up::make_setup_link(conn, &Actor::system(), now)?;
+                set_up::set_up(conn, token(&link), &profile, false, ADDRESS, now)?
             };
-            let actor = account::actor(&user, Via::CommandLine, ADDRESS);
+            people.push(account::acting(conn, &user, Via::CommandLine, ADDRESS)?);
             // Whoever tries the demo sees both ends of a wipe today.
             host::add_founder(conn, &Actor::system(), user.id, now)?;
-            match role {
-                Role::Owner => owner = actor,
-                Role::Operator => operator = actor,
-                Role::Approver
-                | Role::Recovery
-                | Role::PolicyEditor
-                | Role::Helpdesk
-                | Role::Auditor
-                | Role::Observer => {}
-            }
             accounts.push(account);
         }
-        Ok((owner, operator, accounts))
+        Ok((people, accounts))
     }
 }
 

@@ -112,10 +112,10 @@ impl<'a> Teller<'a> {
 
     /// As the operator does with the button "Prove now".
     fn ask_for_proof(&self, device: &Running) -> Result<()> {
-        let (actor, id, now) = (self.world.operator.clone(), device.id, self.app.clock.now());
+        let (by, id, now) = (self.world.operator.clone(), device.id, self.app.clock.now());
         self.app
             .store
-            .act_blocking(move |conn| -> Result<_, Error> { crate::service::proof::ask(conn, &actor, id, now) })?;
+            .act_blocking(move |conn| -> Result<_, Error> { crate::service::proof::ask(conn, &by, id, now) })?;
         self.app.wake.proof();
         Ok(())
     }

@@ -7,8 +7,9 @@ use crate::service::enrollment::{TokenDraft, make_token};
 use crate::service::policy::{self, Draft};
 use crate::service::{installation, setting, team};
 use crate::store::{self, Conn};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use domain::activity::Actor;
+use domain::by::By;
 use domain::id::TeamId;
 use domain::policy::Requirement;
 use domain::time::{Time, hours};
@@ -29,7 +30,7 @@ const SILENT_SECONDS: &str = "180";
 /// What was made.
 pub struct World {
     pub accounts: Vec<Account>,
-    pub operator: Actor,
+    pub operator: By,
     teams: BTreeMap<String, (TeamId, bool)>,
 }
 
@@ -43,15 +44,18 @@ impl World {
         let (now, told) = (app.clock.now(), scenario.team.clone());
         app.store
             .act_blocking(move |conn| -> Done<Self> {
-                let (owner, operator, accounts) = people.add(conn, now)?;
-                settings(conn, &owner, now)?;
-                add_policy(conn, &owner, "Every device", None, every_device(), now)?;
+                let (people, accounts) = people.add(conn, now)?;
+                let [owner, operator, ..] = people.as_slice() else {
+                    return Err(anyhow!("the demo has an owner and an operator").into());
+                };
+                settings(conn, &owner.actor, now)?;
+                add_policy(conn, owner, "Every device", None, every_device(), now)?;
                 let mut teams = BTreeMap::new();
                 for team in told {
-                    let made = add_team(conn, &owner, &team, now)?;
+                    let made = add_team(conn, owner, &team, now)?;
                     teams.insert(team.name, (made, team.backup_every_minutes.is_some()));
                 }
-                Ok(Self { accounts, operator, teams })
+                Ok(Self { accounts, operator: operator.clone(), teams })
             })
             .context("making the demo's accounts, teams and policies")
     }
@@ -75,8 +79,8 @@ impl World {
             valid_for: hours(1),
             device_id: None,
         };
-        let (actor, now) = (self.operator.clone(), app.clock.now());
-        let (_, token) = app.store.act_blocking(move |conn| make_token(conn, &actor, &draft, now))?;
+        let (by, now) = (self.operator.clone(), app.clock.now());
+        let (_, token) = app.store.act_blocking(move |conn| make_token(conn, &by.actor, &draft, now))?;
         Ok(token)
     }
 }
@@ -91,8 +95,8 @@ fn settings(conn: &mut Conn, owner: &Actor, now: Time) -> Done<()> {
     Ok(store::setting::set(conn, installation::DEMO, "true", now)?)
 }
 
-fn add_team(conn: &mut Conn, owner: &Actor, told: &Team, now: Time) -> Done<TeamId> {
-    let team = team::add(conn, owner, &told.name, now)?;
+fn add_team(conn: &mut Conn, owner: &By, told: &Team, now: Time) -> Done<TeamId> {
+    let team = team::add(conn, &owner.actor, &told.name, now)?;
     if let Some(minutes) = told.backup_every_minutes {
         let requirements = vec![
             Requirement::BackupEvery { minutes },
@@ -109,11 +113,11 @@ fn every_device() -> Vec<Requirement> {
 
 fn add_policy(
     conn: &mut Conn,
-    actor: &Actor,
+    by: &By,
     name: &str,
     team_id: Option<TeamId>,
     requirements: Vec<Requirement>,
     now: Time,
 ) -> Done<()> {
-    policy::add(conn, actor, &Draft { name: name.to_owned(), team_id, requirements }, now).map(drop)
+    policy::add(conn, by, &Draft { name: name.to_owned(), team_id, requirements }, now).map(drop)
 }

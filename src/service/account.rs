@@ -7,6 +7,7 @@ use crate::store::user::User;
 use crate::store::{self, Conn};
 use domain::account::{self, LinkPurpose, UserState};
 use domain::activity::{Action, Actor, ActorKind, Object, Outcome, Via};
+use domain::by::By;
 use domain::id::UserId;
 use domain::name;
 use domain::object::TokenKind;
@@ -27,7 +28,7 @@ pub fn active(conn: &mut Conn, id: UserId) -> Result<Option<(User, Grants)>> {
 }
 
 /// A person as the actor of an act.
-pub fn actor(user: &User, via: Via, address: &str) -> Actor {
+pub(super) fn actor(user: &User, via: Via, address: &str) -> Actor {
     Actor {
         kind: ActorKind::User,
         id: Some(user.id.to_string()),
@@ -35,6 +36,14 @@ pub fn actor(user: &User, via: Via, address: &str) -> Actor {
         via,
         address: address.to_owned(),
     }
+}
+
+/// A person who acts, with the roles they have now.
+///
+/// # Errors
+/// When the database does not answer.
+pub fn acting(conn: &mut Conn, user: &User, via: Via, address: &str) -> Result<By> {
+    Ok(By { actor: actor(user, via, address), user: user.id, grants: store::user::grants(conn, user.id)? })
 }
 
 /// Who acts, as named in mails: with the address, because people choose their own names.

@@ -3,16 +3,18 @@ use crate::error::{Error, FieldErrors, Result};
 use crate::service::activity::{self, Act};
 use crate::service::guard::{self, News};
 use crate::service::setting::QUOTA;
-use crate::service::{account, alert, command, freeze, installation, restore};
+use crate::service::{account, alert, command, freeze, installation, reach, restore};
 use crate::store::device::Device;
 use crate::store::{self, Conn};
 use anyhow::Context;
 use askama::Template;
 use domain::activity::{Action, Actor, Object};
+use domain::by::By;
 use domain::device::DeviceState;
 use domain::guard::GuardedAct;
 use domain::id::{DeviceId, TeamId};
 use domain::name;
+use domain::role::Permission;
 use domain::space::Space;
 use domain::time::Time;
 use domain::words::bytes;
@@ -31,14 +33,18 @@ pub struct Draft {
 /// cannot be backed up.
 ///
 /// # Errors
-/// When a field is wrong, or the device is not there.
-pub fn change(conn: &mut Conn, actor: &Actor, id: DeviceId, draft: &Draft, now: Time) -> Result<Option<Space>> {
+/// When a field is wrong, or the device or its new team is not within the person's reach.
+pub fn change(conn: &mut Conn, by: &By, id: DeviceId, draft: &Draft, now: Time) -> Result<Option<Space>> {
+    let reach = reach::of(by, Permission::EnrollDevices)?;
+    let old = reach::device(conn, &reach, id)?;
+    if !reach.covers(draft.team_id) {
+        return Err(Error::invalid("team", "Your roles do not reach this team."));
+    }
     check(draft)?;
-    let old = store::device::find(conn, id)?.ok_or(Error::NotFound("device"))?;
     let (name, person) = (draft.name.trim(), draft.person.trim());
     let mut what = difference(&old, name, person, draft.team_id);
     if let Some(act) = act_of(&old, draft) {
-        tell_of_change(conn, actor, act, (&old, &what.join("; ")), now)?;
+        tell_of_change(conn, &by.actor, act, (&old, &what.join("; ")), now)?;
     }
     store::device::set_names(conn, id, name, person, draft.team_id)?;
     let mut space = store::repository::active_of_device(conn, id)?.map(|it| (it.id, it.space()));
@@ -50,7 +56,7 @@ pub fn change(conn: &mut Conn, actor: &Actor, id: DeviceId, draft: &Draft, now: 
         store::repository::set_quota(conn, *repository, space.quota_bytes)?;
     }
     let act = Act::done(Action::DeviceChanged, Object::new("device", id, name)).on(id);
-    activity::record(conn, actor, &act.because(&what.join("; ")), now)?;
+    activity::record(conn, &by.actor, &act.because(&what.join("; ")), now)?;
     Ok(space.map(|(_, space)| space))
 }
 
@@ -140,11 +146,11 @@ pub(super) fn removable(conn: &mut Conn, id: DeviceId, typed_name: &str, now: Ti
 }
 
 /// Removes a device from the lists: it cannot come back without a new enrolment, and its tokens no longer open
-/// anything. Its backups and its history stay. An act.
+/// anything. Its backups and its history stay. An act, once `removal` has found that it may be.
 ///
 /// # Errors
 /// When the typed name is different, a wipe of it is open, or it was already removed.
-pub fn remove(conn: &mut Conn, actor: &Actor, id: DeviceId, typed_name: &str, now: Time) -> Result<()> {
+pub(super) fn remove(conn: &mut Conn, actor: &Actor, id: DeviceId, typed_name: &str, now: Time) -> Result<()> {
     freeze::check(conn, actor)?;
     let device = removable(conn, id, typed_name, now)?;
     let from = device.state;

@@ -1,7 +1,7 @@
 //! Policies: written by people, delivered to devices, checked against what is known.
 use crate::error::{Error, Result};
 use crate::service::activity::{self, Act};
-use crate::service::{account, alert, freeze, setting};
+use crate::service::{account, alert, freeze, reach, setting};
 use crate::store::device::Device;
 use crate::store::device_status::DeviceStatus;
 use crate::store::policy::Policy;
@@ -9,10 +9,12 @@ use crate::store::{self, Conn};
 use anyhow::Context;
 use domain::activity::{Action, Actor, Object};
 use domain::baseline;
+use domain::by::By;
 use domain::id::{PolicyId, TeamId};
 use domain::policy::{
     Applied, DevicePolicy, DeviceState, Finding, PolicyName, Requirement, Schedule, evaluate, loosened, validate,
 };
+use domain::role::Permission;
 use domain::shown::Shown;
 use domain::time::Time;
 use domain::words::is_same_name;
@@ -32,8 +34,9 @@ pub struct Draft {
 /// Adds a policy; an act.
 ///
 /// # Errors
-/// When a field is wrong, or the name is taken, ignoring case.
-pub fn add(conn: &mut Conn, actor: &Actor, draft: &Draft, now: Time) -> Result<Policy> {
+/// When a field is wrong, the name is taken, ignoring case, or the person does not write policies for its team.
+pub fn add(conn: &mut Conn, by: &By, draft: &Draft, now: Time) -> Result<Policy> {
+    check_team(by, draft)?;
     validate(&draft.name, &draft.requirements)?;
     check_name(conn, None, &draft.name)?;
     let policy = Policy {
@@ -42,13 +45,13 @@ pub fn add(conn: &mut Conn, actor: &Actor, draft: &Draft, now: Time) -> Result<P
         team_id: draft.team_id,
         version: 1,
         requirements: to_json(&draft.requirements)?,
-        created_by: actor.id.clone().unwrap_or_else(|| actor.name.clone()),
+        created_by: by.user.to_string(),
         created_at: now,
         updated_at: now,
         removed_at: None,
     };
     store::policy::insert(conn, &policy).map_err(|error| Error::or_taken(error, taken()))?;
-    record(conn, actor, Action::PolicyAdded, &policy, now)?;
+    record(conn, &by.actor, Action::PolicyAdded, &policy, now)?;
     Ok(policy)
 }
 
@@ -58,12 +61,12 @@ pub fn add(conn: &mut Conn, actor: &Actor, draft: &Draft, now: Time) -> Result<P
 ///
 /// # Errors
 /// When the database refuses.
-pub fn add_baseline(conn: &mut Conn, actor: &Actor, now: Time) -> Result<()> {
+pub fn add_baseline(conn: &mut Conn, by: &By, now: Time) -> Result<()> {
     if !offers_baseline(conn)? {
         return Ok(());
     }
     let draft = Draft { name: baseline::NAME.to_owned(), team_id: None, requirements: baseline::requirements() };
-    add(conn, actor, &draft, now).map(|_| ())
+    add(conn, by, &draft, now).map(|_| ())
 }
 
 /// Whether set-up offers the baseline: while there is no policy yet.
@@ -83,21 +86,34 @@ pub fn asks_for_backups(conn: &mut Conn) -> Result<bool> {
     Ok(all.iter().any(|it| it.requirements.iter().any(|it| matches!(it, Requirement::BackupEvery { .. }))))
 }
 
+/// A policy that somebody may change.
+///
+/// # Errors
+/// `NotFound` if there is none for a team for which they write policies.
+pub fn editable(conn: &mut Conn, by: &By, id: PolicyId) -> Result<Policy> {
+    let reach = reach::of(by, Permission::EditPolicies)?;
+    store::policy::find(conn, id)?.filter(|it| reach.covers(it.team_id)).ok_or(Error::NotFound("policy"))
+}
+
+/// Nobody writes a policy for devices that they do not write policies for.
+fn check_team(by: &By, draft: &Draft) -> Result<()> {
+    if reach::of(by, Permission::EditPolicies)?.covers(draft.team_id) {
+        Ok(())
+    } else {
+        Err(Error::invalid("team", "Choose a team that your roles reach."))
+    }
+}
+
 /// Changes the policy that its editor saw as `version`; an act.
 ///
 /// # Errors
-/// When a field is wrong, the name is another policy's, or someone has changed or removed the policy in the
-/// meantime.
-pub fn change(
-    conn: &mut Conn,
-    actor: &Actor,
-    (id, version): (PolicyId, i64),
-    draft: &Draft,
-    now: Time,
-) -> Result<Policy> {
+/// When a field is wrong, the name is another policy's, someone has changed or removed the policy in the
+/// meantime, or the person may not change it.
+pub fn change(conn: &mut Conn, by: &By, (id, version): (PolicyId, i64), draft: &Draft, now: Time) -> Result<Policy> {
+    let old = editable(conn, by, id)?;
+    check_team(by, draft)?;
     validate(&draft.name, &draft.requirements)?;
-    freeze::check(conn, actor)?;
-    let old = store::policy::find(conn, id)?.ok_or(Error::NotFound("policy"))?;
+    freeze::check(conn, &by.actor)?;
     check_name(conn, Some(id), &draft.name)?;
     let said = taken_from(&old, Some(draft))?;
     let policy = Policy {
@@ -111,8 +127,8 @@ pub fn change(
     if !store::policy::update(conn, &policy, version).map_err(|error| Error::or_taken(error, taken()))? {
         return Err(Error::Conflict("someone has changed this policy in the meantime; reload the page".to_owned()));
     }
-    record(conn, actor, Action::PolicyChanged, &policy, now)?;
-    tell(conn, actor, &policy, &said, now)?;
+    record(conn, &by.actor, Action::PolicyChanged, &policy, now)?;
+    tell(conn, &by.actor, &policy, &said, now)?;
     Ok(policy)
 }
 
@@ -135,15 +151,18 @@ fn taken() -> Error {
 /// Removes a policy; an act.
 ///
 /// # Errors
-/// When there is none, or it was removed before.
-pub fn remove(conn: &mut Conn, actor: &Actor, id: PolicyId, now: Time) -> Result<()> {
-    freeze::check(conn, actor)?;
-    let policy = store::policy::find(conn, id)?.ok_or(Error::NotFound("policy"))?;
+/// When the typed name is different, there is none that the person may change, or it was removed before.
+pub fn remove(conn: &mut Conn, by: &By, id: PolicyId, typed_name: &str, now: Time) -> Result<()> {
+    let policy = editable(conn, by, id)?;
+    if typed_name.trim() != policy.name {
+        return Err(Error::invalid("confirm", "Type the policy’s name as shown above."));
+    }
+    freeze::check(conn, &by.actor)?;
     if !store::policy::remove(conn, id, now)? {
         return Err(Error::Conflict("this policy was already removed".to_owned()));
     }
-    record(conn, actor, Action::PolicyRemoved, &policy, now)?;
-    tell(conn, actor, &policy, &taken_from(&policy, None)?, now)
+    record(conn, &by.actor, Action::PolicyRemoved, &policy, now)?;
+    tell(conn, &by.actor, &policy, &taken_from(&policy, None)?, now)
 }
 
 /// What a change (or, without a draft, a removal) weakens in a policy that guards data.
@@ -155,9 +174,9 @@ fn taken_from(old: &Policy, draft: Option<&Draft>) -> Result<Vec<String>> {
 /// Whether a change or a removal weakens a policy that guards data: that needs a fresh password.
 ///
 /// # Errors
-/// When there is no such policy, or the database refuses.
-pub fn is_guarded(conn: &mut Conn, id: PolicyId, draft: Option<&Draft>) -> Result<bool> {
-    let old = store::policy::find(conn, id)?.ok_or(Error::NotFound("policy"))?;
+/// When there is no such policy that the person may change, or the database refuses.
+pub fn is_guarded(conn: &mut Conn, by: &By, id: PolicyId, draft: Option<&Draft>) -> Result<bool> {
+    let old = editable(conn, by, id)?;
     Ok(!taken_from(&old, draft)?.is_empty())
 }
 

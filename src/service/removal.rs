@@ -4,15 +4,17 @@
 use crate::error::{Error, Result};
 use crate::service::activity::{self, Act};
 use crate::service::guard::{self, News};
-use crate::service::{account, device, freeze, installation, wipe};
+use crate::service::{account, device, freeze, installation, reach, wipe};
 use crate::store::device::Device;
 use crate::store::removal::Removal;
 use crate::store::{self, Conn};
 use anyhow::Context;
 use askama::Template;
 use domain::activity::{Action, Actor, Object, Outcome};
+use domain::by::By;
 use domain::guard::GuardedAct;
-use domain::id::DeviceId;
+use domain::id::{DeviceId, UserId};
+use domain::role::Permission;
 use domain::time::{Time, hours};
 use domain::wipe::Recent;
 
@@ -27,10 +29,12 @@ pub enum Asked {
 /// Removes a device, or puts its removal on hold if the same person removed another within the hour. An act.
 ///
 /// # Errors
-/// As [`device::remove`]; `Refused` if the hour's limit is reached, `Conflict` if it is already on hold.
-pub fn request(conn: &mut Conn, actor: &Actor, id: DeviceId, typed_name: &str, now: Time) -> Result<Asked> {
-    freeze::check(conn, actor)?;
-    let (by_actor, by_all) = recent(conn, actor, now)?;
+/// When the typed name is different, a wipe of it is open, it was already removed, or the person may not enroll
+/// devices of its team; `Refused` if the hour's limit is reached, `Conflict` if it is already on hold.
+pub fn request(conn: &mut Conn, by: &By, id: DeviceId, typed_name: &str, now: Time) -> Result<Asked> {
+    reach::acted_on(conn, by, Permission::EnrollDevices, id)?;
+    freeze::check(conn, &by.actor)?;
+    let (by_actor, by_all) = recent(conn, by.user, now)?;
     // The share for each team applies only to wipes: a device may have left its team before.
     if wipe::limits(conn, now)?.reached(Recent { by_actor, by_team: 0, by_all }).is_some() {
         return Err(Error::Refused(
@@ -40,7 +44,7 @@ pub fn request(conn: &mut Conn, actor: &Actor, id: DeviceId, typed_name: &str, n
         ));
     }
     if by_actor == 0 {
-        device::remove(conn, actor, id, typed_name, now)?;
+        device::remove(conn, &by.actor, id, typed_name, now)?;
         store::removal::delete(conn, id)?;
         return Ok(Asked::Removed);
     }
@@ -54,25 +58,26 @@ pub fn request(conn: &mut Conn, actor: &Actor, id: DeviceId, typed_name: &str, n
         &Removal {
             device_id: id,
             generation: found.generation,
-            requested_by: actor.id.clone().unwrap_or_default(),
-            requested_name: actor.name.clone(),
+            requested_by: by.user.to_string(),
+            requested_name: by.actor.name.clone(),
             requested_at: now,
             due_at,
         },
     )?;
     let why = format!("removed at {} unless it is stopped", due_at.iso());
-    activity::record(conn, actor, &act(Action::DeviceRemovalHeld, &found).because(&why), now)?;
-    tell(conn, actor, &found, due_at, now)?;
+    activity::record(conn, &by.actor, &act(Action::DeviceRemovalHeld, &found).because(&why), now)?;
+    tell(conn, &by.actor, &found, due_at, now)?;
     Ok(Asked::Held(due_at))
 }
 
 /// How many devices were removed, or put on hold for removal, within the hour: by this person, and by everyone.
-fn recent(conn: &mut Conn, actor: &Actor, now: Time) -> Result<(i64, i64)> {
+fn recent(conn: &mut Conn, user: UserId, now: Time) -> Result<(i64, i64)> {
+    let user = user.to_string();
     let mut sum = (0, 0);
     for action in [Action::DeviceRemoved, Action::DeviceRemovalHeld] {
         // Not those in the future: otherwise a clock that was ahead and then corrected would block every
         // removal until that time.
-        let (by_actor, by_all) = store::activity::count_done(conn, action, actor.id.as_deref(), now - hours(1), now)?;
+        let (by_actor, by_all) = store::activity::count_done(conn, action, Some(&user), now - hours(1), now)?;
         sum = (sum.0 + by_actor, sum.1 + by_all);
     }
     Ok(sum)
@@ -81,13 +86,13 @@ fn recent(conn: &mut Conn, actor: &Actor, now: Time) -> Result<(i64, i64)> {
 /// Stops a removal that is on hold. An act.
 ///
 /// # Errors
-/// When none is.
-pub fn stop(conn: &mut Conn, actor: &Actor, id: DeviceId, now: Time) -> Result<()> {
-    let found = store::device::find(conn, id)?.ok_or(Error::NotFound("device"))?;
+/// When none is, or the person may not see the device.
+pub fn stop(conn: &mut Conn, by: &By, id: DeviceId, now: Time) -> Result<()> {
+    let found = reach::acted_on(conn, by, Permission::StopWipe, id)?;
     if !store::removal::delete(conn, id)? {
         return Err(Error::Conflict("no removal of this device is on hold".to_owned()));
     }
-    activity::record(conn, actor, &act(Action::DeviceRemovalStopped, &found), now)
+    activity::record(conn, &by.actor, &act(Action::DeviceRemovalStopped, &found), now)
 }
 
 /// Carries out the removals whose hold is over; one that can no longer be carried out ends and says why.

@@ -1,6 +1,6 @@
 //! Setting up: the first owner, and the policy a new organisation begins with.
 use crate::error::{Error, Result};
-use crate::service::account::{actor, check_name, object};
+use crate::service::account::{acting, check_name, object};
 use crate::service::activity::{self, Act};
 use crate::service::link::{Profile, make_link, open_link, use_up};
 use crate::service::policy;
@@ -68,8 +68,8 @@ pub fn set_up(
     };
     store::user::insert(conn, &user)?;
     store::user::grant(conn, user.id, (Role::Owner, Scope::Organisation), None, now)?;
-    let by = actor(&user, Via::Web, address);
-    activity::record(conn, &by, &Act::done(Action::SetUp, object(&user)), now)?;
+    let by = acting(conn, &user, Via::Web, address)?;
+    activity::record(conn, &by.actor, &Act::done(Action::SetUp, object(&user)), now)?;
     if with_baseline {
         policy::add_baseline(conn, &by, now)?;
     }

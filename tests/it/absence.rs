@@ -2,7 +2,7 @@
 use crate::support::NOW;
 use crate::support::device::SimDevice;
 use crate::support::people::colleague;
-use crate::support::server::{TestServer, admin};
+use crate::support::server::{TestServer, admin, boss};
 use crate::support::visit::{Visit, hidden, text};
 use domain::command::Order;
 use domain::device::DeviceFacts;
@@ -18,7 +18,7 @@ use wire::CommandResult;
 
 fn write_policy(server: &TestServer, requirements: Vec<Requirement>) -> Policy {
     let draft = Draft { name: "Basics".to_owned(), team_id: None, requirements };
-    server.act(move |conn| policy::add(conn, &admin(), &draft, NOW))
+    server.act(move |conn| policy::add(conn, &boss(), &draft, NOW))
 }
 
 /// The subjects of the mails that the job of alarms makes now.
@@ -68,9 +68,9 @@ fn a_device_that_no_policy_asks_for_backups_is_reported_each_time_that_happens()
     };
     let not = Draft { requirements: vec![Requirement::StorageEncrypted], ..ask.clone() };
     let id = encrypted.id;
-    server.act(move |conn| policy::change(conn, &admin(), (id, 1), &ask, NOW));
+    server.act(move |conn| policy::change(conn, &boss(), (id, 1), &ask, NOW));
     assert!(alarms(&server).is_empty());
-    server.act(move |conn| policy::change(conn, &admin(), (id, 2), &not, NOW));
+    server.act(move |conn| policy::change(conn, &boss(), (id, 2), &not, NOW));
     let told = alarms(&server);
     assert!(told.iter().any(|it| it.0.starts_with("No policy asks for backups: ")), "{told:?}");
 }
@@ -161,7 +161,7 @@ fn loosening_a_backup_policy_needs_a_fresh_password_and_is_told() {
     assert_eq!(editor.post(&path, &fields("2")).status, 303, "asking for more needs none");
     assert_eq!(server.mails().len(), 0);
 
-    server.act(move |conn| policy::remove(conn, &admin(), made.id, NOW));
+    server.act(move |conn| policy::remove(conn, &boss(), made.id, "Basics", NOW));
     let told = server.mails();
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(

@@ -114,7 +114,7 @@ fn set_up_offers_no_baseline_where_somebody_wrote_a_policy_before() {
     let now = server.app.clock.now();
     let draft =
         policy::Draft { name: "baseline".to_owned(), team_id: None, requirements: vec![Requirement::StorageEncrypted] };
-    server.act(move |conn| policy::add(conn, &Actor::system(), &draft, now));
+    server.act(move |conn| policy::add(conn, &crate::support::server::boss(), &draft, now));
 
     let (offered, first) = set_up_with(&server, &[("baseline", "yes")]);
 

@@ -2,7 +2,7 @@
 use crate::support::NOW;
 use crate::support::device::{SimDevice, manifest_of};
 use crate::support::http;
-use crate::support::server::{TestServer, admin};
+use crate::support::server::{TestServer, boss};
 use diesel::prelude::*;
 use domain::device::{Changes, DEMO_SOURCE, DeviceFacts, Encryption, EncryptionFact, Fact};
 use domain::object::{ObjectKind, ObjectName};
@@ -204,7 +204,7 @@ fn the_policy_comes_when_it_differs_from_what_the_device_holds() {
             team_id: None,
             requirements: vec![Requirement::BackupEvery { minutes: 60 }, Requirement::CheckInWithin { minutes: 10 }],
         };
-        service::policy::add(conn, &admin(), &draft, NOW)
+        service::policy::add(conn, &boss(), &draft, NOW)
     });
 
     let answer: wire::CheckInAnswer = device.send(&server, wire::CHECK_IN, &message).message();
@@ -234,7 +234,7 @@ fn a_server_clock_set_back_by_a_year_loses_nothing_and_makes_nothing_fresh() {
     let device = SimDevice::join(&server);
     server.act(|conn| {
         let requirements = vec![Requirement::CheckInWithin { minutes: 60 }, Requirement::StorageEncrypted];
-        service::policy::add(conn, &admin(), &Draft { name: "All".to_owned(), team_id: None, requirements }, NOW)
+        service::policy::add(conn, &boss(), &Draft { name: "All".to_owned(), team_id: None, requirements }, NOW)
     });
     device.check_in(&server, encrypted(Encryption::On, "dm-crypt", NOW));
     let back = NOW - days(365);

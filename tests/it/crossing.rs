@@ -24,7 +24,7 @@ fn renames_person(world: &World, target: &SimDevice, person: &'static str) {
     let (id, now) = (target.id(), world.now());
     act_as(&world.server, world.operator, move |conn, by| {
         let draft = DeviceDraft { name: "laptop-1".to_owned(), person: person.to_owned(), team_id: None, quota: None };
-        service::device::change(conn, by.actor, id, &draft, now)
+        service::device::change(conn, by, id, &draft, now)
     })
     .unwrap();
 }

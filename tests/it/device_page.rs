@@ -417,7 +417,7 @@ fn a_device_without_a_backup_says_what_starts_the_first_one() {
     let path = format!("/devices/{id}");
 
     assert!(page(&visit, &path).contains("No policy requires backups of this device."));
-    let (by, now) = (crate::support::server::admin(), server.app.clock.now());
+    let (by, now) = (crate::support::server::boss(), server.app.clock.now());
     let requirements = vec![domain::policy::Requirement::BackupEvery { minutes: 60 }];
     let draft = service::policy::Draft { name: "Backups".to_owned(), team_id: None, requirements };
     server.act(move |conn| service::policy::add(conn, &by, &draft, now));
@@ -431,7 +431,7 @@ fn what_keeps_backups_away_is_on_the_page_and_no_first_one_is_promised() {
     let visit = Visit::of(&server, owner(&server));
     let id = add(&server, "laptop", |_| {});
     let path = format!("/devices/{id}");
-    let by = crate::support::server::admin();
+    let by = crate::support::server::boss();
     let requirements = vec![domain::policy::Requirement::BackupEvery { minutes: 60 }];
     let draft = service::policy::Draft { name: "Backups".to_owned(), team_id: None, requirements };
     server.act(move |conn| service::policy::add(conn, &by, &draft, NOW));

@@ -273,7 +273,7 @@ fn an_enrolment_token_dies_with_the_account_and_the_role_of_whoever_made_it() {
                 valid_for: hours(24),
                 device_id: None,
             };
-            act_as(&server, operator, move |conn, by| enrollment::make_token(conn, by.actor, &draft, NOW)).unwrap().1
+            act_as(&server, operator, move |conn, by| enrollment::make_token(conn, &by.actor, &draft, NOW)).unwrap().1
         };
         let token = made(5);
         assert_eq!(SimDevice::new().enroll(&server, &token).status, 200);

@@ -481,8 +481,8 @@ fn each_removed_device_is_reported_by_name() {
     colleague(&server, "ada", Role::Auditor);
     colleague(&server, "bob", Role::Helpdesk);
     let remove = || {
-        let (id, by, now) = (SimDevice::join(&server).id(), crate::support::server::admin(), server.app.clock.now());
-        server.act(move |conn| service::device::remove(conn, &by, id, "laptop-1", now));
+        let (id, by, now) = (SimDevice::join(&server).id(), crate::support::server::boss(), server.app.clock.now());
+        server.act(move |conn| service::removal::request(conn, &by, id, "laptop-1", now));
         server.mails()
     };
 

@@ -40,6 +40,7 @@ mod policy;
 mod policy_page;
 mod proof;
 mod prove;
+mod reach;
 mod removal;
 mod restic;
 mod restic_client;

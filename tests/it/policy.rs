@@ -1,7 +1,7 @@
 //! Policies as acts, and which devices they reach.
 use crate::support::NOW;
 use crate::support::device::{SimDevice, token};
-use crate::support::server::{TestServer, admin};
+use crate::support::server::{TestServer, boss};
 use domain::id::TeamId;
 use domain::policy::{Compliance, Requirement};
 use domain::time::minutes;
@@ -36,8 +36,8 @@ fn a_policy_reaches_all_devices_or_those_of_its_team() {
     };
     let outside = SimDevice::join(&server);
     server.act(move |conn| {
-        policy::add(conn, &admin(), &draft("All", None, vec![Requirement::BackupEvery { minutes: 60 }]), NOW)?;
-        policy::add(conn, &admin(), &draft("Sales", Some(team), vec![Requirement::BackupEvery { minutes: 15 }]), NOW)
+        policy::add(conn, &boss(), &draft("All", None, vec![Requirement::BackupEvery { minutes: 60 }]), NOW)?;
+        policy::add(conn, &boss(), &draft("Sales", Some(team), vec![Requirement::BackupEvery { minutes: 15 }]), NOW)
     });
 
     for (device, names, seconds) in [(&inside, vec!["All", "Sales"], 900), (&outside, vec!["All"], 3600)] {
@@ -56,7 +56,7 @@ fn a_policy_reaches_all_devices_or_those_of_its_team() {
 fn a_change_is_a_new_version_and_is_refused_over_one_that_was_not_seen() {
     let server = TestServer::start();
     let device = SimDevice::join(&server);
-    let made = server.act(|conn| policy::add(conn, &admin(), &draft("All", None, vec![Requirement::PasscodeSet]), NOW));
+    let made = server.act(|conn| policy::add(conn, &boss(), &draft("All", None, vec![Requirement::PasscodeSet]), NOW));
     let version = |server: &TestServer| {
         server.read(|conn| {
             let row = store::device::find(conn, device.id())?.unwrap();
@@ -69,14 +69,14 @@ fn a_change_is_a_new_version_and_is_refused_over_one_that_was_not_seen() {
     let new = draft("Everyone", None, vec![Requirement::StorageEncrypted]);
     let again = new.clone();
     let id = made.id;
-    let changed = server.act(move |conn| policy::change(conn, &admin(), (id, 1), &new, NOW + minutes(1)));
-    let lost = server.app.store.act_blocking(move |conn| policy::change(conn, &admin(), (id, 1), &again, NOW));
+    let changed = server.act(move |conn| policy::change(conn, &boss(), (id, 1), &new, NOW + minutes(1)));
+    let lost = server.app.store.act_blocking(move |conn| policy::change(conn, &boss(), (id, 1), &again, NOW));
 
     assert_eq!((changed.version, changed.name.as_str()), (2, "Everyone"));
     assert!(matches!(lost, Err(Error::Conflict(_))));
     assert_ne!(before, version(&server));
-    server.act(move |conn| policy::remove(conn, &admin(), id, NOW));
-    let gone = server.app.store.act_blocking(move |conn| policy::remove(conn, &admin(), id, NOW));
+    server.act(move |conn| policy::remove(conn, &boss(), id, "Everyone", NOW));
+    let gone = server.app.store.act_blocking(move |conn| policy::remove(conn, &boss(), id, "Everyone", NOW));
     assert!(matches!(gone, Err(Error::Conflict(_))));
     let findings = server.read(|conn| {
         let row = store::device::find(conn, device.id())?.unwrap();
@@ -98,7 +98,7 @@ fn a_device_that_never_checked_in_meets_nothing() {
             Requirement::MinimumOsVersion { version: "12".to_owned() },
             Requirement::PasscodeSet,
         ];
-        policy::add(conn, &admin(), &draft("All", None, all), NOW)
+        policy::add(conn, &boss(), &draft("All", None, all), NOW)
     });
 
     let findings = server.read(|conn| {
@@ -114,7 +114,7 @@ fn a_device_that_never_checked_in_meets_nothing() {
 fn a_policy_that_makes_no_sense_is_refused_and_nothing_is_kept() {
     let server = TestServer::start();
 
-    let refused = server.app.store.act_blocking(|conn| policy::add(conn, &admin(), &draft(" ", None, vec![]), NOW));
+    let refused = server.app.store.act_blocking(|conn| policy::add(conn, &boss(), &draft(" ", None, vec![]), NOW));
 
     assert!(matches!(refused, Err(Error::Invalid(it)) if it.of("name").is_some() && it.of("requirements").is_some()));
     assert!(server.read(|conn| Ok(store::policy::all(conn)?)).is_empty());

@@ -1,7 +1,7 @@
 //! `holdfast prove`, as a person or a script runs it.
 use crate::agent::Device;
 use crate::kill::server::{Server, World};
-use crate::support::server::admin;
+use crate::support::server::{admin, boss};
 use agent::Stop;
 use clock::Clock;
 use diesel::connection::SimpleConnection;
@@ -66,7 +66,7 @@ fn prove_has_a_running_server_test_and_tests_itself_without_one() {
     server.end();
     let store = Store::open(&world.database).unwrap();
     let device = agent.enrollment().device_id;
-    let asked = store.act_blocking(move |conn| proof::ask(conn, &admin(), device, Clock::System.now())).unwrap();
+    let asked = store.act_blocking(move |conn| proof::ask(conn, &boss(), device, Clock::System.now())).unwrap();
     drop(store);
     let (tests, is_good) = told(&prove(&world, &[]));
     assert!(is_good);
@@ -77,7 +77,7 @@ fn prove_has_a_running_server_test_and_tests_itself_without_one() {
         .act_blocking(move |conn| {
             // As for a backup whose list of files never arrived.
             conn.batch_execute("UPDATE restore_points SET manifest_name = NULL")?;
-            proof::ask(conn, &admin(), device, Clock::System.now())
+            proof::ask(conn, &boss(), device, Clock::System.now())
         })
         .unwrap();
     drop(store);

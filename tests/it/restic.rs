@@ -1,9 +1,10 @@
 //! The backup door, byte by byte.
 use crate::support::door::{TestDoor, TestRepository, name};
 use crate::support::people::{SINCE, insert_person};
+use crate::support::server::boss;
 use crate::support::{NOW, http, unreadable};
 use diesel::prelude::*;
-use domain::activity::{Action, Actor};
+use domain::activity::Action;
 use domain::id::{CommandId, RepositoryId, RestoreId};
 use domain::object::{ObjectKind, TokenKind};
 use domain::proof::TestCause;
@@ -102,7 +103,7 @@ fn a_revoked_token_opens_nothing() {
     assert_eq!(repository.get("keys/").status, 200);
 
     let id = repository.token_id;
-    door.write(move |conn| service::repository::revoke_token(conn, &Actor::system(), id, NOW));
+    door.write(move |conn| service::repository::revoke_token(conn, &boss(), id, NOW).map(drop));
 
     assert_eq!(repository.get("keys/").status, 401);
     assert_eq!(actions(&door), [Action::RepositoryTokenRevoked]);

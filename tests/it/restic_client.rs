@@ -1,12 +1,13 @@
 //! The real restic at the door.
 use crate::support::door::{TestDoor, TestRepository};
-use crate::support::people::{SINCE, actor, insert_person};
+use crate::support::people::{self, SINCE, insert_person};
+use crate::support::server::boss;
 use crate::support::{NOW, skip};
 use domain::account::UserState;
-use domain::activity::{Action, Actor};
+use domain::activity::Action;
 use domain::id::{RepositoryId, RepositoryTokenId, UserId};
 use domain::object::{ObjectKind, TokenKind};
-use domain::role::{Permission, Role, Scope};
+use domain::role::{Permission, Reach, Role, Scope};
 use domain::time::hours;
 use holdfast::error::Error;
 use holdfast::service::repository::{ClientDraft, Prepared};
@@ -57,7 +58,9 @@ fn client_token_with(
 ) -> Result<(RepositoryTokenId, String), Error> {
     let key = service::backup::keep(&*door.blobs, repository.id, ObjectKind::Keys, key).unwrap();
     let (draft, now) = (draft.clone(), door.clock.now());
-    door.store.act_blocking(move |conn| service::repository::make_client_token(conn, &actor(by), &key, &draft, now))
+    door.store.act_blocking(move |conn| {
+        service::repository::make_client_token(conn, &people::by(by, &Reach::All), &key, &draft, now)
+    })
 }
 
 fn appends() -> ClientDraft {
@@ -320,7 +323,7 @@ fn a_second_client_works_with_its_own_password_until_its_token_is_revoked() {
         assert_eq!(own.send("DELETE", rest, "").status, 403, "{rest}");
     }
     assert_eq!(own.post("config", b"another config").status, 403);
-    door.write(move |conn| service::repository::revoke_token(conn, &Actor::system(), id, NOW));
+    door.write(move |conn| service::repository::revoke_token(conn, &boss(), id, NOW).map(drop));
     assert_eq!(own.get("keys/").status, 401);
     let done: Vec<Action> = door.read(|conn| {
         use diesel::prelude::*;

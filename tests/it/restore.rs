@@ -295,7 +295,7 @@ fn a_ticket_ends_with_the_enrolment_that_it_was_sealed_to() {
         ("the device was removed", |world| {
             let id = world.target.id();
             act_as(&world.server, world.operator, move |conn, by| {
-                service::device::remove(conn, by.actor, id, "laptop-1", NOW)
+                service::removal::request(conn, by, id, "laptop-1", NOW)
             })
             .unwrap();
         }),

@@ -8,6 +8,7 @@ pub use level::{learned, refresh};
 
 use crate::error::{Error, Result};
 use crate::service::activity::{Act, record, record_often};
+use crate::service::reach;
 use crate::store::evidence::Shown;
 use crate::store::object::Object as StoredObject;
 use crate::store::repository::Repository;
@@ -15,10 +16,12 @@ use crate::store::restore_point::RestorePoint;
 use crate::store::restore_test::RestoreTest;
 use crate::store::{self, Conn};
 use domain::activity::{Action, Actor, Object, Outcome};
+use domain::by::By;
 use domain::id::{DeviceId, RepositoryId, RestorePointId, RestoreTestId, UserId};
 use domain::object::{ObjectKind, ObjectName};
 use domain::proof::{TOLERANCE, TestCause, TestResult};
 use domain::restore_test::TestReport;
+use domain::role::Permission;
 use domain::time::Time;
 use std::time::Duration;
 
@@ -96,13 +99,30 @@ pub fn queue(
 /// Queues a test of a device's newest restore point, because a person asked for it; returns the test.
 ///
 /// # Errors
+/// When the device has no restore point, or the person may not run backups of it.
+pub fn ask(conn: &mut Conn, by: &By, device: DeviceId, now: Time) -> Result<RestoreTestId> {
+    reach::acted_on(conn, by, Permission::RunBackups, device)?;
+    ask_as(conn, (&by.actor, Some(by.user)), device, now)
+}
+
+/// [`ask`] on the server's own machine.
+///
+/// # Errors
 /// When the device has no restore point.
-pub fn ask(conn: &mut Conn, actor: &Actor, device: DeviceId, now: Time) -> Result<RestoreTestId> {
+pub fn ask_on_host(conn: &mut Conn, host: &Actor, device: DeviceId, now: Time) -> Result<RestoreTestId> {
+    ask_as(conn, (host, None), device, now)
+}
+
+fn ask_as(
+    conn: &mut Conn,
+    (actor, asked_by): (&Actor, Option<UserId>),
+    device: DeviceId,
+    now: Time,
+) -> Result<RestoreTestId> {
     let name = device_name(conn, device)?;
     let newest = store::evidence::points(conn, device, Shown::Stored, 1)?.into_iter().next();
     let point = newest
         .ok_or_else(|| Error::Refused("this device has no backup yet, so there is nothing to test".to_owned()))?;
-    let asked_by = actor.id.as_deref().and_then(UserId::parse);
     let test = queue(conn, point.id, TestCause::Asked, asked_by, now)?;
     let act = Act::done(Action::RestoreTestAsked, Object::new("restore_point", point.id, name)).on(device);
     record(conn, actor, &act, now)?;

@@ -4,12 +4,13 @@ use crate::error::{Error, Result};
 use crate::service::activity::{Act, record};
 use crate::service::backup::{self, Kept};
 use crate::service::guard::{self, News};
-use crate::service::{account, installation};
+use crate::service::{account, installation, reach};
 use crate::store::repository::{Repository, RepositoryToken};
 use crate::store::{self, Conn};
 use anyhow::Context;
 use askama::Template;
-use domain::activity::{Action, Actor, ActorKind, Object};
+use domain::activity::{Action, Actor, Object};
+use domain::by::By;
 use domain::guard::GuardedAct;
 use domain::id::{DeviceId, RepositoryTokenId, UserId};
 use domain::name::is_plain;
@@ -84,7 +85,7 @@ const fn needed(kind: TokenKind) -> Option<Permission> {
 /// When the draft is wrong, the person may not do this, or the repository accepts no more backups.
 pub fn make_client_token(
     conn: &mut Conn,
-    actor: &Actor,
+    by: &By,
     key: &Kept,
     draft: &ClientDraft,
     now: Time,
@@ -95,10 +96,9 @@ pub fn make_client_token(
         return Err(anyhow::anyhow!("{} is not a key object", key.key).into());
     }
     let repository = store::repository::find(conn, key.key.repository)?.ok_or(Error::NotFound("repository"))?;
-    let user = actor.id.as_deref().filter(|_| actor.kind == ActorKind::User).and_then(UserId::parse);
-    let user = user.ok_or(Error::Forbidden)?;
+    reach::acted_on(conn, by, Permission::RunBackups, repository.device_id)?;
     let kind = if draft.reads.is_some() { TokenKind::OwnClient } else { TokenKind::AppendClient };
-    if !may_hold(conn, kind, user, repository.device_id)? {
+    if !may_hold(conn, kind, by.user, repository.device_id)? {
         return Err(Error::Forbidden);
     }
     backup::received(conn, &key.key, key.size, kind, now)?;
@@ -116,8 +116,8 @@ pub fn make_client_token(
         kind,
         token_hash: secret::hash(&token),
         name: name.to_owned(),
-        created_by: Some(actor.name.clone()),
-        user_id: Some(user),
+        created_by: Some(by.actor.name.clone()),
+        user_id: Some(by.user),
         reason: reason.to_owned(),
         created_at: now,
         expires_at,
@@ -129,9 +129,9 @@ pub fn make_client_token(
         None => "appends, and cannot read".to_owned(),
     };
     let act = Act::done(Action::RepositoryTokenMade, Object::new("repository_token", row.id, name));
-    record(conn, actor, &act.on(repository.device_id).because(&what), now)?;
+    record(conn, &by.actor, &act.on(repository.device_id).because(&what), now)?;
     if let Some(until) = expires_at {
-        tell(conn, actor, (&row, repository.device_id), until, now)?;
+        tell(conn, &by.actor, (&row, repository.device_id), until, now)?;
     }
     Ok((row.id, token))
 }

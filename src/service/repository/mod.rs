@@ -11,13 +11,15 @@ pub use reconcile::{Reconciled, reconcile, reconcile_repository};
 
 use crate::error::{Error, Result};
 use crate::service::activity::{Act, record};
-use crate::service::backup;
-use crate::service::setting;
+use crate::service::{backup, reach, setting};
+use crate::store::device::Device;
 use crate::store::repository::{Repository, RepositoryToken};
 use crate::store::{self, Conn};
-use domain::activity::{Action, Actor, Object};
+use domain::activity::{Action, Object};
+use domain::by::By;
 use domain::id::{DeviceId, RepositoryId, RepositoryTokenId};
 use domain::object::{RepositoryState, TokenKind};
+use domain::role::Permission;
 use domain::time::Time;
 
 /// The prefix of every token for the backup door.
@@ -79,13 +81,18 @@ fn agent_token(repository: RepositoryId, token: &str, now: Time) -> RepositoryTo
 /// Revokes a token for the backup door; it opens nothing from the next request on.
 ///
 /// # Errors
-/// When there is no such token, or it is already revoked.
-pub fn revoke_token(conn: &mut Conn, actor: &Actor, id: RepositoryTokenId, now: Time) -> Result<()> {
+/// When there is no such token of a device whose backups the person may run, or it is already revoked.
+pub fn revoke_token(conn: &mut Conn, by: &By, id: RepositoryTokenId, now: Time) -> Result<Device> {
     let token = store::repository::token(conn, id)?.ok_or(Error::NotFound("token"))?;
-    let repository = store::repository::find(conn, token.repository_id)?.ok_or(Error::NotFound("repository"))?;
+    let repository = store::repository::find(conn, token.repository_id)?.ok_or(Error::NotFound("token"))?;
+    let device = match reach::acted_on(conn, by, Permission::RunBackups, repository.device_id) {
+        Err(Error::NotFound(_)) => return Err(Error::NotFound("token")),
+        found => found?,
+    };
     if !store::repository::revoke_token(conn, id, now)? {
         return Err(Error::Conflict("this token was already revoked".to_owned()));
     }
     let object = Object::new("repository_token", id, token.name);
-    record(conn, actor, &Act::done(Action::RepositoryTokenRevoked, object).on(repository.device_id), now)
+    record(conn, &by.actor, &Act::done(Action::RepositoryTokenRevoked, object).on(device.id), now)?;
+    Ok(device)
 }

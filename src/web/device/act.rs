@@ -71,13 +71,8 @@ pub async fn prove(
     wake: Data<Wake>,
     id: Path<DeviceId>,
 ) -> PageResult<HttpResponse> {
-    let (actor, reach, now, id) = (by.actor(), by.reach().clone(), clock.now(), id.into_inner());
-    store
-        .act(move |conn| {
-            reach::device(conn, &reach, id)?;
-            proof::ask(conn, &actor, id, now)
-        })
-        .await?;
+    let (acting, now, id) = (by.acting(), clock.now(), id.into_inner());
+    store.act(move |conn| proof::ask(conn, &acting, id, now)).await?;
     wake.proof();
     Ok(see_other(format!("/devices/{id}"), Some("Restore test of the newest backup queued.")))
 }

@@ -293,7 +293,7 @@ pub async fn prove(by: Can<RunBackups>, layout: Layout, desk: Desk, form: Form<P
     if let Some(page) = agreed(&PROVE, &by, layout, (store, clock, shared), &chosen).await? {
         return Ok(page);
     }
-    let (actor, reach, now, asked) = (by.actor(), by.reach().clone(), clock.now(), Arc::clone(&chosen));
+    let (acting, reach, now, asked) = (by.acting(), by.reach().clone(), clock.now(), Arc::clone(&chosen));
     let (queued, without) = store
         .act(move |conn| {
             let (mut queued, mut without) = (0, 0);
@@ -302,7 +302,7 @@ pub async fn prove(by: Can<RunBackups>, layout: Layout, desk: Desk, form: Form<P
                     without += 1;
                     continue;
                 }
-                proof::ask(conn, &actor, device.id, now)?;
+                proof::ask(conn, &acting, device.id, now)?;
                 queued += 1;
             }
             Ok::<_, Error>((queued, without))

@@ -73,7 +73,7 @@ pub async fn make(
     (config, keys, wake): (Data<Config>, Data<Option<Arc<ProofKeys>>>, Data<Wake>),
     (id, form): (Path<DeviceId>, Form<ClientForm>),
 ) -> PageResult<HttpResponse> {
-    let (actor, reach, now, id) = (by.actor(), by.reach().clone(), clock.now(), id.into_inner());
+    let (acting, reach, now, id) = (by.acting(), by.reach().clone(), clock.now(), id.into_inner());
     let form = form.into_inner();
     let draft = form.draft();
     let field = if draft.reads.is_some() { READER_PASSWORD } else { CLIENT_PASSWORD };
@@ -121,7 +121,7 @@ pub async fn make(
     .context("making a password")??;
     let name = draft.name.trim().to_owned();
     let reads_until = draft.reads.as_ref().map(|(span, _)| now + *span);
-    let (_, token) = store.act(move |conn| repository::make_client_token(conn, &actor, &kept, &draft, now)).await?;
+    let (_, token) = store.act(move |conn| repository::make_client_token(conn, &acting, &kept, &draft, now)).await?;
     wake.mail();
     let (scheme, host) = config.public_url.split_once("://").unwrap_or(("http", &config.public_url));
     let page = ClientPage {
@@ -142,15 +142,7 @@ pub async fn revoke(
     clock: Data<Clock>,
     id: Path<RepositoryTokenId>,
 ) -> PageResult<HttpResponse> {
-    let (actor, reach, now, id) = (by.actor(), by.reach().clone(), clock.now(), id.into_inner());
-    let device = store
-        .act(move |conn| {
-            let token = store::repository::token(conn, id)?.ok_or(Error::NotFound("token"))?;
-            let owner = store::repository::find(conn, token.repository_id)?.ok_or(Error::NotFound("token"))?;
-            reach::device(conn, &reach, owner.device_id)?;
-            repository::revoke_token(conn, &actor, id, now)?;
-            Ok::<_, Error>(owner.device_id)
-        })
-        .await?;
-    Ok(see_other(format!("/devices/{device}"), Some("The token was revoked: it no longer opens anything.")))
+    let (acting, now, id) = (by.acting(), clock.now(), id.into_inner());
+    let device = store.act(move |conn| repository::revoke_token(conn, &acting, id, now)).await?;
+    Ok(see_other(format!("/devices/{}", device.id), Some("The token was revoked: it no longer opens anything.")))
 }

@@ -154,12 +154,9 @@ pub async fn change(
     (store, clock, shared): (Data<Store>, Data<Clock>, Data<Shared>),
     (id, form): (Path<DeviceId>, Form<DeviceForm>),
 ) -> PageResult<HttpResponse> {
-    let (actor, reach, now, id, form) =
-        (by.actor(), by.reach().clone(), clock.now(), id.into_inner(), form.into_inner());
-    let (draft, mut errors) = form.parse();
-    if !reach.covers(draft.team_id) {
-        errors.add("team", "Your roles do not reach this team.");
-    }
+    let (acting, reach, now, id, form) =
+        (by.acting(), by.reach().clone(), clock.now(), id.into_inner(), form.into_inner());
+    let (draft, errors) = form.parse();
     let (reading, writing, version) = (reach.clone(), reach, form.version.clone());
     let asked = match errors.into_result() {
         Ok(()) => signed(&by, (&store, &clock, &shared), (id, &draft), &form.password).await,
@@ -179,7 +176,7 @@ pub async fn change(
                                 .to_owned(),
                         ));
                     }
-                    device::change(conn, &actor, id, &draft, now)
+                    device::change(conn, &acting, id, &draft, now)
                 })
                 .await
         }
@@ -227,13 +224,8 @@ pub async fn stop_removal(
     (store, clock): (Data<Store>, Data<Clock>),
     id: Path<DeviceId>,
 ) -> PageResult<HttpResponse> {
-    let (actor, reach, now, id) = (by.actor(), by.reach().clone(), clock.now(), id.into_inner());
-    store
-        .act(move |conn| {
-            reach::device(conn, &reach, id)?;
-            removal::stop(conn, &actor, id, now)
-        })
-        .await?;
+    let (acting, now, id) = (by.acting(), clock.now(), id.into_inner());
+    store.act(move |conn| removal::stop(conn, &acting, id, now)).await?;
     Ok(see_other(format!("/devices/{id}"), Some("Stopped. The device stays.")))
 }
 
@@ -244,18 +236,11 @@ pub async fn remove(
     (store, clock, shared): (Data<Store>, Data<Clock>, Data<Shared>),
     (id, form): (Path<DeviceId>, Form<RemoveForm>),
 ) -> PageResult<HttpResponse> {
-    let (actor, reach, now, id, form) =
-        (by.actor(), by.reach().clone(), clock.now(), id.into_inner(), form.into_inner());
-    let (reading, typed) = (reach.clone(), form.confirm.clone());
+    let (acting, reading, now) = (by.acting(), by.reach().clone(), clock.now());
+    let (id, form) = (id.into_inner(), form.into_inner());
+    let typed = form.confirm.clone();
     let done = match require_password(GuardedAct::RemoveDevice, &by, (&store, &clock, &shared), &form.password).await {
-        Ok(()) => {
-            store
-                .act(move |conn| {
-                    reach::device(conn, &reach, id)?;
-                    removal::request(conn, &actor, id, &form.confirm, now)
-                })
-                .await
-        }
+        Ok(()) => store.act(move |conn| removal::request(conn, &acting, id, &form.confirm, now)).await,
         Err(error) => Err(error),
     };
     match done {

@@ -4,7 +4,6 @@ use crate::service::policy::{self, Draft};
 use crate::store::policy::Policy;
 use crate::store::team::Team;
 use crate::web::device::parse_team;
-use crate::web::session::{Can, EditPolicies};
 use crate::web::span::{minutes_of, split};
 use domain::fields::FieldErrors;
 use domain::policy::Requirement;
@@ -97,12 +96,9 @@ impl PolicyForm {
         form
     }
 
-    pub(super) fn parse(&self, by: &Can<EditPolicies>) -> Result<Draft, FieldErrors> {
+    pub(super) fn parse(&self) -> Result<Draft, FieldErrors> {
         let mut errors = FieldErrors::new();
         let team_id = parse_team(&self.team, &mut errors);
-        if !by.reach().covers(team_id) {
-            errors.add("team", "Choose a team that your roles reach.");
-        }
         let mut requirements = Vec::new();
         if !self.encrypted.is_empty() {
             requirements.push(Requirement::StorageEncrypted);

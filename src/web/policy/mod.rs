@@ -9,7 +9,7 @@ use crate::service::policy::{self, Draft};
 use crate::store::device_list::Named;
 use crate::store::policy::Policy;
 use crate::store::team::Team;
-use crate::store::{self, Store};
+use crate::store::{self, Conn, Store};
 use crate::web::device::team_options;
 use crate::web::error::PageResult;
 use crate::web::form::refusal;
@@ -144,9 +144,9 @@ async fn add(
     clock: Data<Clock>,
     form: Form<PolicyForm>,
 ) -> PageResult<HttpResponse> {
-    let (actor, now, form) = (by.actor(), clock.now(), form.into_inner());
-    let done = match form.parse(&by) {
-        Ok(draft) => store.act(move |conn| policy::add(conn, &actor, &draft, now)).await,
+    let (acting, now, form) = (by.acting(), clock.now(), form.into_inner());
+    let done = match form.parse() {
+        Ok(draft) => store.act(move |conn| policy::add(conn, &acting, &draft, now)).await,
         Err(errors) => Err(errors.into()),
     };
     match done {
@@ -165,15 +165,22 @@ async fn add(
     }
 }
 
-async fn find(store: &Store, id: PolicyId) -> PageResult<(Policy, Vec<Requirement>, Vec<Team>)> {
-    Ok(store
-        .read(move |conn| {
-            let policy = store::policy::find(conn, id)?.filter(|it| it.removed_at.is_none());
-            let policy = policy.ok_or(Error::NotFound("policy"))?;
-            let requirements = policy.requirements()?;
-            Ok::<_, Error>((policy, requirements, store::team::all(conn)?))
-        })
-        .await?)
+/// A policy with what it requires, and all teams.
+type Loaded = (Policy, Vec<Requirement>, Vec<Team>);
+
+fn load(conn: &mut Conn, policy: Option<Policy>) -> Result<Loaded, Error> {
+    let policy = policy.filter(|it| it.removed_at.is_none()).ok_or(Error::NotFound("policy"))?;
+    Ok((policy.clone(), policy.requirements()?, store::team::all(conn)?))
+}
+
+/// A policy that the person may change.
+async fn editable(store: &Store, by: &Can<EditPolicies>, id: PolicyId) -> Result<Loaded, Error> {
+    let acting = by.acting();
+    let read = move |conn: &mut Conn| {
+        let policy = policy::editable(conn, &acting, id)?;
+        load(conn, Some(policy))
+    };
+    store.read(read).await
 }
 
 async fn show_page(
@@ -183,17 +190,18 @@ async fn show_page(
     id: PolicyId,
     (errors, confirm): (FieldErrors, String),
 ) -> PageResult<ShowPage> {
-    let (policy, requirements, teams) = find(store, id).await?;
-    if policy.team_id.is_some() && !by.reach().covers(policy.team_id) {
-        return Err(Error::NotFound("policy").into());
-    }
-    let (team, one, reach, now) = (team_name(&teams, &policy), vec![policy.clone()], by.reach().clone(), layout.now);
-    let (tallies, failing) = store
+    let (reach, now) = (by.reach().clone(), layout.now);
+    let ((policy, requirements, teams), tallies, failing) = store
         .read(move |conn| {
+            let policy = store::policy::find(conn, id)?;
+            let loaded = load(conn, policy.filter(|it| it.team_id.is_none() || reach.covers(it.team_id)))?;
+            let one = vec![loaded.0.clone()];
             let tallies = compliance::tallies(conn, &one, &reach, now)?;
-            Ok::<_, Error>((tallies, compliance::failing(conn, &one, &reach, FIRST, now)?))
+            let failing = compliance::failing(conn, &one, &reach, FIRST, now)?;
+            Ok::<_, Error>((loaded, tallies, failing))
         })
         .await?;
+    let team = team_name(&teams, &policy);
     let may_edit = by.grants().reach(Permission::EditPolicies).is_some_and(|it| it.covers(policy.team_id));
     Ok(ShowPage { layout, policy, requirements, team, tallies, failing, may_edit, confirm, errors })
 }
@@ -215,10 +223,7 @@ async fn edit(
     store: Data<Store>,
     id: Path<PolicyId>,
 ) -> PageResult<impl Responder> {
-    let (policy, requirements, teams) = find(&store, id.into_inner()).await?;
-    if !by.reach().covers(policy.team_id) {
-        return Err(Error::NotFound("policy").into());
-    }
+    let (policy, requirements, teams) = editable(&store, &by, id.into_inner()).await?;
     let form = PolicyForm::of(&policy, &requirements, &teams);
     Ok(EditPage::new(layout, Some(policy.id), teams, form, FieldErrors::new()))
 }
@@ -233,23 +238,19 @@ async fn change(
     (id, form): (Path<PolicyId>, Form<PolicyForm>),
 ) -> PageResult<HttpResponse> {
     let desk: Desk = (store.clone(), clock.clone(), shared);
-    let (actor, reach, now, id, form) =
-        (by.actor(), by.reach().clone(), clock.now(), id.into_inner(), form.into_inner());
+    let (acting, now, id, form) = (by.acting(), clock.now(), id.into_inner(), form.into_inner());
     let version = form.version.clone();
-    let done = match form.parse(&by) {
+    let done = match form.parse() {
         Ok(draft) => match guarded(&by, &desk, id, Some(&draft), &form.password).await {
             Err(error) => Err(error),
             Ok(()) => {
                 store
                     .act(move |conn| {
-                        let old = store::policy::find(conn, id)?.ok_or(Error::NotFound("policy"))?;
-                        if !reach.covers(old.team_id) {
-                            return Err(Error::NotFound("policy"));
-                        }
+                        let old = policy::editable(conn, &acting, id)?;
                         let teams = store::team::all(conn)?;
                         let shown = policy::shown(&old, &old.requirements()?, team_name(&teams, &old));
                         shown.check(&version).map_err(Error::Conflict)?;
-                        policy::change(conn, &actor, (id, old.version), &draft, now)
+                        policy::change(conn, &acting, (id, old.version), &draft, now)
                     })
                     .await
             }
@@ -267,7 +268,7 @@ async fn change(
         Err(error) => {
             let is_newer = matches!(error, Error::Conflict(_));
             let (errors, refusal) = refusal(error)?;
-            let (policy, requirements, teams) = find(&store, id).await?;
+            let (policy, requirements, teams) = editable(&store, &by, id).await?;
             let current = policy::shown(&policy, &requirements, team_name(&teams, &policy)).version();
             let version = if is_newer { current } else { form.version.clone() };
             refusal.again(&EditPage::new(layout, Some(id), teams, PolicyForm { version, ..form }, errors))
@@ -293,8 +294,8 @@ async fn guarded(
     draft: Option<&Draft>,
     password: &str,
 ) -> Result<(), Error> {
-    let draft = draft.cloned();
-    if store.read(move |conn| policy::is_guarded(conn, id, draft.as_ref())).await? {
+    let (acting, draft) = (by.acting(), draft.cloned());
+    if store.read(move |conn| policy::is_guarded(conn, &acting, id, draft.as_ref())).await? {
         require_password(GuardedAct::LoosenPolicy, by, (store, clock, shared), password).await?;
     }
     Ok(())
@@ -309,25 +310,12 @@ async fn remove(
     (id, form): (Path<PolicyId>, Form<RemoveForm>),
 ) -> PageResult<HttpResponse> {
     let desk: Desk = (store.clone(), clock.clone(), shared);
-    let (actor, reach, now, id) = (by.actor(), by.reach().clone(), clock.now(), id.into_inner());
+    let (acting, now, id) = (by.acting(), clock.now(), id.into_inner());
     let RemoveForm { confirm, password } = form.into_inner();
     let typed = confirm.clone();
     let done = match guarded(&by, &desk, id, None, &password).await {
         Err(error) => Err(error),
-        Ok(()) => {
-            store
-                .act(move |conn| {
-                    let old = store::policy::find(conn, id)?.ok_or(Error::NotFound("policy"))?;
-                    if !reach.covers(old.team_id) {
-                        return Err(Error::NotFound("policy"));
-                    }
-                    if typed.trim() != old.name {
-                        return Err(Error::invalid("confirm", "Type the policy’s name as shown above."));
-                    }
-                    policy::remove(conn, &actor, id, now)
-                })
-                .await
-        }
+        Ok(()) => store.act(move |conn| policy::remove(conn, &acting, id, &typed, now)).await,
     };
     match done {
         Ok(()) => Ok(see_other(

@@ -1,6 +1,6 @@
 //! What a test changes: the point, its objects, the device's evidence, and the history.
 use super::craft::{Craft, Stored, put, runner};
-use crate::support::server::admin;
+use crate::support::server::boss;
 use crate::support::{NOW, TestDatabase, fleet};
 use clock::Clock;
 use diesel::prelude::*;
@@ -394,7 +394,7 @@ fn a_test_that_finds_damage_gone_ends_the_wait_of_what_had_failed() {
     world.clock.advance(hours(1));
     let now = world.clock.now();
     let device = world.craft.device;
-    world.store.act_blocking(move |conn| service::proof::ask(conn, &admin(), device, now)).unwrap();
+    world.store.act_blocking(move |conn| service::proof::ask(conn, &boss(), device, now)).unwrap();
 
     assert_eq!((world.run(), world.run(), world.run()), (1, 1, 0));
 

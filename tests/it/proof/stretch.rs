@@ -2,7 +2,7 @@
 use super::craft::Craft;
 use super::evidence::World;
 use crate::support::NOW;
-use crate::support::server::admin;
+use crate::support::server::{admin, boss};
 use domain::device::DeviceFacts;
 use domain::id::PolicyId;
 use domain::policy::{Applied, Compliance, DeviceState, Requirement, Since, evaluate};
@@ -14,7 +14,7 @@ use std::fs;
 
 fn ask(world: &World) {
     let (device, now) = (world.craft.device, world.clock.now());
-    world.store.act_blocking(move |conn| service::proof::ask(conn, &admin(), device, now)).unwrap();
+    world.store.act_blocking(move |conn| service::proof::ask(conn, &boss(), device, now)).unwrap();
 }
 
 fn set_validity_hours(world: &World, hours: i64) {

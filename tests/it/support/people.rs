@@ -122,8 +122,13 @@ pub fn act_by<T: Send + 'static>(
     reach: Reach,
     work: impl FnOnce(&mut Conn, &By) -> Result<T> + Send + 'static,
 ) -> Result<T> {
-    let by = By { actor: Actor { via, ..actor(user) }, user, grants: everything(&reach) };
+    let by = By { actor: Actor { via, ..actor(user) }, ..by(user, &reach) };
     server.app.store.act_blocking(move |conn| work(conn, &by))
+}
+
+/// Somebody at the console who may do everything as far as `reach`.
+pub fn by(user: UserId, reach: &Reach) -> By {
+    By { actor: actor(user), user, grants: everything(reach) }
 }
 
 /// Every permission, as far as `reach`.

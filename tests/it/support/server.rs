@@ -3,6 +3,9 @@ use super::{NOW, TestDatabase, gate};
 use actix_web::dev::ServerHandle;
 use clock::Clock;
 use domain::activity::{Actor, ActorKind, Via};
+use domain::by::By;
+use domain::id::UserId;
+use domain::role::{Grants, Role, Scope};
 use holdfast::app::App;
 use holdfast::config::{Config, Options};
 use holdfast::job;
@@ -230,6 +233,12 @@ fn unchunk(mut bytes: &[u8]) -> Vec<u8> {
         }
     }
     out
+}
+
+/// A person at the console who may do everything.
+pub fn boss() -> By {
+    let grants = Grants::new(vec![(Role::Owner, Scope::Organisation)]);
+    By { actor: admin(), user: UserId::generate(NOW), grants }
 }
 
 /// A person at the console, for acts.

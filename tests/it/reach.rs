@@ -1,0 +1,254 @@
+//! What a person may do ends where their roles end: each act asks, and every route.
+use crate::access::{Least, TABLE};
+use crate::restore;
+use crate::support::NOW;
+use crate::support::people::{SINCE, by, person};
+use crate::support::server::{TestServer, boss};
+use crate::support::visit::{Visit, text};
+use crate::wipe::World;
+use domain::by::By;
+use domain::id::{DeviceId, PolicyId, TeamId, UserId};
+use domain::policy::Requirement;
+use domain::role::{Grants, Reach, Role, Scope};
+use holdfast::error::{Error, Result};
+use holdfast::service::device::Draft as DeviceDraft;
+use holdfast::service::policy::Draft as PolicyDraft;
+use holdfast::service::{device, policy, proof, removal};
+use holdfast::store::team::Team;
+use holdfast::store::{self, Conn};
+
+/// What belongs to Berlin has a name that begins with this.
+const MARK: &str = "berlin-";
+
+/// A device, and what belongs to it, of one team; and another team.
+#[derive(Clone)]
+struct Berlin {
+    team: TeamId,
+    other: TeamId,
+    device: DeviceId,
+    policy: PolicyId,
+}
+
+impl Berlin {
+    fn of(server: &TestServer, device: DeviceId) -> Self {
+        let (team, other) = (TeamId::generate(NOW), TeamId::generate(NOW));
+        server.act(move |conn| {
+            for (id, name) in [(team, "Berlin"), (other, "Paris")] {
+                store::team::insert(conn, &Team { id, name: name.to_owned(), created_at: NOW })?;
+            }
+            device::change(conn, &boss(), device, &device_draft(Some(team)), NOW)?;
+            let policy = policy::add(conn, &boss(), &policy_draft(Some(team)), NOW)?.id;
+            Ok(Self { team, other, device, policy })
+        })
+    }
+}
+
+fn device_draft(team_id: Option<TeamId>) -> DeviceDraft {
+    DeviceDraft { name: format!("{MARK}laptop"), person: format!("{MARK}person"), team_id, quota: None }
+}
+
+fn policy_draft(team_id: Option<TeamId>) -> PolicyDraft {
+    let requirements = vec![Requirement::PasscodeSet];
+    PolicyDraft { name: format!("{MARK}policy"), team_id, requirements }
+}
+
+type Act = fn(&mut Conn, &By, &Berlin) -> Result<()>;
+
+/// Each act of a person on a device or on what belongs to a team.
+const ACTS: &[(&str, Act)] = &[
+    ("write a policy", |conn, by, it| {
+        let draft = PolicyDraft { name: "Another".to_owned(), ..policy_draft(Some(it.team)) };
+        policy::add(conn, by, &draft, NOW).map(drop)
+    }),
+    ("change a policy", |conn, by, it| {
+        policy::change(conn, by, (it.policy, 1), &policy_draft(Some(it.team)), NOW).map(drop)
+    }),
+    ("make a policy one's own", |conn, by, it| {
+        policy::change(conn, by, (it.policy, 1), &policy_draft(Some(it.other)), NOW).map(drop)
+    }),
+    ("look whether a policy is guarded", |conn, by, it| policy::is_guarded(conn, by, it.policy, None).map(drop)),
+    ("remove a policy", |conn, by, it| policy::remove(conn, by, it.policy, &format!("{MARK}policy"), NOW)),
+    ("have a backup tested", |conn, by, it| proof::ask(conn, by, it.device, NOW).map(drop)),
+    ("change a device", |conn, by, it| {
+        device::change(conn, by, it.device, &device_draft(Some(it.team)), NOW).map(drop)
+    }),
+    ("make a device one's own", |conn, by, it| {
+        device::change(conn, by, it.device, &device_draft(Some(it.other)), NOW).map(drop)
+    }),
+    ("remove a device", |conn, by, it| removal::request(conn, by, it.device, &format!("{MARK}laptop"), NOW).map(drop)),
+    ("stop a removal", |conn, by, it| {
+        hold_removal(conn, it)?;
+        removal::stop(conn, by, it.device, NOW)
+    }),
+];
+
+fn hold_removal(conn: &mut Conn, it: &Berlin) -> Result<()> {
+    let removal = store::removal::Removal {
+        device_id: it.device,
+        generation: 1,
+        requested_by: String::new(),
+        requested_name: String::new(),
+        requested_at: NOW,
+        due_at: NOW,
+    };
+    Ok(store::removal::insert(conn, &removal)?)
+}
+
+/// Runs an act and takes it back, whatever came of it.
+fn tries(server: &TestServer, act: Act, by: &By, berlin: &Berlin) -> Result<()> {
+    struct Undone(Result<()>);
+    let (by, berlin) = (by.clone(), berlin.clone());
+    let done = std::sync::Arc::new(std::sync::Mutex::new(None));
+    let said = std::sync::Arc::clone(&done);
+    let undone: Result<()> = server.store().act_blocking(move |conn| {
+        *said.lock().unwrap() = Some(Undone(act(conn, &by, &berlin)));
+        Err(Error::Refused("taken back".to_owned()))
+    });
+    assert!(undone.is_err());
+    let Undone(result) = done.lock().unwrap().take().unwrap();
+    result
+}
+
+#[test]
+fn each_act_asks_how_far_the_person_reaches() {
+    let world = World::new();
+    let berlin = Berlin::of(&world.server, world.device.id());
+    let someone = UserId::generate(NOW);
+    let elsewhere = by(world.asker, &Reach::Teams(vec![berlin.other]));
+    let observer = By { grants: Grants::new(vec![(Role::Observer, Scope::Organisation)]), ..by(someone, &Reach::All) };
+    for (name, act) in ACTS {
+        let all = tries(&world.server, *act, &by(world.asker, &Reach::All), &berlin);
+        all.unwrap_or_else(|error| panic!("{name}, by somebody who may: {error}"));
+        let here = tries(&world.server, *act, &by(world.asker, &Reach::Teams(vec![berlin.team])), &berlin);
+        assert_eq!(here.is_ok(), !name.ends_with("one's own"), "{name}, by the team itself: {here:?}");
+
+        let refused = tries(&world.server, *act, &elsewhere, &berlin);
+        let is_of_team = |it: &Error| matches!(it, Error::Invalid(errors) if errors.of("team").is_some());
+        let is_new = *name == "write a policy";
+        match refused {
+            Err(Error::NotFound(_)) if !is_new => {}
+            Err(error) if is_new && is_of_team(&error) => {}
+            other => panic!("{name}, by another team: {other:?}"),
+        }
+        let powerless = tries(&world.server, *act, &observer, &berlin);
+        let may = *name == "stop a removal";
+        assert!(may || matches!(powerless, Err(Error::Forbidden)), "{name}, by an observer: {powerless:?}");
+    }
+}
+
+/// Somebody with every role that a team can give, in one team.
+fn local(server: &TestServer, team: TeamId) -> UserId {
+    let user = person(server, "local", &[], None, SINCE);
+    server.act(move |conn| {
+        for role in Role::ALL.iter().filter(|it| it.is_for_teams()) {
+            store::user::grant(conn, user, (*role, Scope::Team(team)), None, SINCE)?;
+        }
+        Ok(user)
+    })
+}
+
+/// Everything of Berlin that a route could change.
+fn everything(server: &TestServer, device: DeviceId) -> String {
+    server.read(|conn| {
+        let repository = store::repository::active_of_device(conn, device)?.unwrap();
+        Ok(format!(
+            "{:#?}",
+            (
+                store::device::all(conn)?,
+                store::policy::all(conn)?,
+                store::command::newest(conn, 99)?,
+                store::enrollment_token::newest(conn, &Reach::All, 99)?,
+                store::repository::tokens(conn, repository.id)?,
+                store::wipe::open_of_device(conn, device)?,
+                store::restore::list(conn, domain::restore::RestoreState::ALL, &Reach::All, 99)?.len(),
+                store::restore_test::of_device(conn, device, 99)?,
+                store::removal::find(conn, device)?,
+                store::user::all(conn)?,
+                (repository, store::activity::of_device(conn, device, 99)?),
+            )
+        ))
+    })
+}
+
+/// Sends everything that a session of another team can send, to every route.
+fn attack(server: &TestServer, berlin: &Berlin, ids: &[(&str, String)]) {
+    let visit = Visit::of(server, local(server, berlin.other));
+    let before = everything(server, berlin.device);
+    let (device, team) = (berlin.device.to_string(), berlin.team.to_string());
+    let name = format!("{MARK}laptop");
+    let fields: Vec<(&str, &str)> = vec![
+        ("id", device.as_str()),
+        ("team", team.as_str()),
+        ("name", "mine"),
+        ("person", "mine"),
+        ("confirm", name.as_str()),
+        ("action", "wipe"),
+        ("reason", "lost_or_stolen"),
+        ("request_key", "key"),
+        ("passcode", "on"),
+        ("use_limit", "1"),
+        ("valid_hours", "1"),
+        ("ownership", "company"),
+        ("target", device.as_str()),
+        ("version", "1"),
+    ];
+    for (method, pattern, least) in TABLE {
+        if matches!(least, Least::Public | Least::Device) {
+            continue;
+        }
+        let area = pattern.split('/').nth(1).unwrap_or_default();
+        let id =
+            ids.iter().find(|(it, _)| *it == area).map_or("0190163d-8694-739b-aea5-966c26f8ad91", |it| it.1.as_str());
+        let path = pattern.replace("{id}", id).replace("{name}", "none");
+        if path == "/sign-out" || path.starts_with("/account") {
+            continue;
+        }
+        let answer = if *method == "get" { visit.get(&path) } else { visit.post(&path, &fields) };
+        assert!(answer.status < 500, "{method} {path}: {}", answer.status);
+        let said = text(&answer).replace(&format!("value=\"{name}\""), "");
+        assert!(!said.contains(MARK), "{method} {path}: {}: {said}", answer.status);
+        if pattern.contains("{id}") {
+            assert!(matches!(answer.status, 403 | 404 | 422), "{method} {path}: {}", answer.status);
+        }
+        assert_eq!(everything(server, berlin.device), before, "{method} {path}");
+    }
+}
+
+#[test]
+fn one_session_of_another_team_changes_and_learns_nothing_on_any_route() {
+    let world = World::new();
+    let berlin = Berlin::of(&world.server, world.device.id());
+    let request = world.requested();
+    let device = berlin.device;
+    let token = world.server.read(|conn| {
+        let repository = store::repository::active_of_device(conn, device)?.unwrap();
+        Ok(store::repository::tokens(conn, repository.id)?[0].id)
+    });
+    let command = world.server.act(move |conn| {
+        let device = store::device::find(conn, device)?.unwrap();
+        let ask = holdfast::service::command::Ask { order: &domain::command::Order::Lock, request_key: None };
+        Ok(holdfast::service::command::queue(conn, &boss().actor, &device, ask, NOW)?.id)
+    });
+    let test = world.server.act(move |conn| proof::ask(conn, &boss(), device, NOW));
+    attack(
+        &world.server,
+        &berlin,
+        &[
+            ("devices", device.to_string()),
+            ("policies", berlin.policy.to_string()),
+            ("wipe-requests", request.id.to_string()),
+            ("repository-tokens", token.to_string()),
+            ("commands", command.to_string()),
+            ("restore-tests", test.to_string()),
+        ],
+    );
+}
+
+#[test]
+fn a_restore_of_another_team_is_out_of_reach_on_every_route() {
+    let world = restore::World::new();
+    let restore = world.orders(&world.draft).unwrap();
+    let berlin = Berlin::of(&world.server, world.source.id());
+    let ids = [("devices", berlin.device.to_string()), ("restores", restore.id.to_string())];
+    attack(&world.server, &berlin, &ids);
+}
