@@ -84,9 +84,8 @@ impl App {
                 .write_blocking(move |conn| service::installation::set_public_url(conn, &url, now))
                 .context("keeping the server's address")?;
         }
-        let wake = Wake::new();
         let proof_keys = ProofKeys::of(&store, &config.proof_key, config.prove, clock.now())?;
-        let door = protocol::restic::Door::new(store.clone(), Arc::clone(&blobs), clock.clone(), wake.clone());
+        let door = protocol::restic::Door::new(store.clone(), Arc::clone(&blobs), clock.clone());
         let database = match &config.database {
             Database::Sqlite(path) => path.parent().map(Path::to_owned),
             Database::Postgres(_) => None,
@@ -98,10 +97,10 @@ impl App {
             crowd,
             least: Least::default(),
             config: Arc::new(config),
+            wake: store.wake().clone(),
             store,
             clock,
             blobs,
-            wake,
             watch,
             door,
             proof_keys,
@@ -160,7 +159,6 @@ impl App {
             blobs: Arc::clone(&self.blobs),
             keys: Arc::clone(keys),
             clock: self.clock.clone(),
-            wake: self.wake.clone(),
             runner: Runner::this_program().context("finding this program for restore tests")?,
             name: "this server".to_owned(),
             parallel: 1,
@@ -197,33 +195,20 @@ impl App {
         let (mail, alert, expiry, command) = (self.clone(), self.clone(), self.clone(), self.clone());
         let wipe = self.clone();
         vec![
-            Job::new("ground", job::ground::PERIOD, move || {
-                let summary = job::ground::run_once(&ground.watch, ground.clock.now())?;
-                if summary.done_count > 0 {
-                    ground.wake.mail();
-                    ground.wake.proof();
-                }
-                Ok(summary)
-            }),
+            Job::new("ground", job::ground::PERIOD, move || job::ground::run_once(&ground.watch, ground.clock.now())),
             Job::new("expiry", job::expiry::PERIOD, move || {
                 expiry.agent.forget_addresses();
                 job::expiry::run_once(&expiry.store, expiry.clock.now())
             }),
             Job::new("command", job::command::PERIOD, move || {
-                job::command::run_once(&command.store, &command.wake, command.clock.now())
+                job::command::run_once(&command.store, command.clock.now())
             }),
-            Job::new("wipe", job::wipe::PERIOD, move || job::wipe::run_once(&wipe.store, &wipe.wake, &wipe.clock)),
+            Job::new("wipe", job::wipe::PERIOD, move || job::wipe::run_once(&wipe.store, &wipe.clock)),
             Job::new("mail", job::mail::PERIOD, move || {
                 job::mail::run_once(&mail.store, mail.mailer.as_ref(), &mail.clock)
             })
             .woken_by(self.wake.on_mail()),
-            Job::new("alert", job::alert::PERIOD, move || {
-                let summary = job::alert::run_once(&alert.store, alert.clock.now())?;
-                if summary.done_count > 0 {
-                    alert.wake.mail();
-                }
-                Ok(summary)
-            }),
+            Job::new("alert", job::alert::PERIOD, move || job::alert::run_once(&alert.store, alert.clock.now())),
         ]
     }
 

@@ -1,5 +1,6 @@
 //! Wakes what waits: long polls of devices, and jobs that would sleep until their next turn.
 //!
+//! The store wakes after each commit that made work; nobody else has to.
 //! Waiting holds no database connection and no thread. A wake carries nothing: whoever is woken looks at the
 //! database again, so a lost or repeated wake does no harm.
 use domain::id::DeviceId;
@@ -7,6 +8,17 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
+
+/// What a write has made work for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// A command was queued for this device.
+    Device(DeviceId),
+    /// A mail was put into the outbox.
+    Mail,
+    /// A restore test was queued, or may run at once.
+    Proof,
+}
 
 /// The registry of who waits for what. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -36,7 +48,16 @@ impl Wake {
         Self::default()
     }
 
-    /// Ends the long poll of a device, if there is one. Called after the commit that queued a command.
+    /// Wakes whoever does what was made.
+    pub fn tell(&self, wanted: Wanted) {
+        match wanted {
+            Wanted::Device(id) => self.device(id),
+            Wanted::Mail => self.mail(),
+            Wanted::Proof => self.proof(),
+        }
+    }
+
+    /// Ends the long poll of a device, if there is one.
     pub fn device(&self, id: DeviceId) {
         if let Some(waiting) = self.devices().get(&id) {
             waiting.send_modify(|it| it.woken += 1);
@@ -66,7 +87,7 @@ impl Wake {
     }
 
     /// Wakes the restore tests.
-    pub fn proof(&self) {
+    fn proof(&self) {
         self.0.proof.send_replace(());
     }
 
@@ -76,7 +97,7 @@ impl Wake {
     }
 
     /// Wakes the sending of mails.
-    pub fn mail(&self) {
+    fn mail(&self) {
         self.0.mail.send_replace(());
     }
 
@@ -141,6 +162,8 @@ impl Waiting {
         let (wake, began) = (self.wake.clone(), self.began);
         let Some(turn) = self.turn.as_mut() else { return Woken::No };
         tokio::select! {
+            // A wake that came before the time was over counts.
+            biased;
             changed = turn.wait_for(|it| *it != began) => match changed {
                 Ok(now) if now.woken != began.woken => Woken::Yes,
                 Ok(_) => Woken::Replaced,

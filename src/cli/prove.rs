@@ -13,7 +13,6 @@ use crate::proof::runner::Runner;
 use crate::service;
 use crate::service::report::TestRow;
 use crate::store::{self, Database, Store};
-use crate::wake::Wake;
 use anyhow::{Context, anyhow, bail};
 use clock::Clock;
 use domain::id::{DeviceId, RestoreTestId};
@@ -171,7 +170,6 @@ fn prover(config: &Config, parallel: usize) -> anyhow::Result<Prover> {
         blobs: Arc::new(FsBlobs::open_read_only(&config.blobs, &identity).context("opening the backup store")?),
         keys: keys.ok_or_else(|| anyhow!("there is no proof key"))?,
         clock: Clock::System,
-        wake: Wake::new(),
         runner: Runner::this_program().context("finding this program")?,
         name: host_name(),
         parallel: parallel.clamp(1, 32),
@@ -185,7 +183,7 @@ fn run_once(prover: &Prover, device: Option<DeviceId>) -> crate::error::Result<V
 }
 
 async fn keep_proving(prover: Prover, device: Option<DeviceId>) -> anyhow::Result<()> {
-    let (wake, period) = (prover.wake.clone(), crate::proof::PERIOD);
+    let (wake, period) = (prover.store.wake().clone(), crate::proof::PERIOD);
     let stopping = wake.clone();
     actix_web::rt::spawn(async move {
         told_to_stop().await;

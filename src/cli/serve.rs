@@ -97,17 +97,11 @@ pub async fn serve(app: App, listener: TcpListener, ready: impl FnOnce()) -> any
 fn commands(app: &App) -> control::Execute {
     let app = app.clone();
     Arc::new(move |actor, request| {
-        let is_test = matches!(request, Request::Prove { .. });
-        if is_test && !app.config.prove {
+        if matches!(request, Request::Prove { .. }) && !app.config.prove {
             let message = "this server runs no restore tests (--no-prove)".to_owned();
             return Answer::Refused { message };
         }
-        let answer = admin::execute(&app.store, actor, &app.config.public_url, request, &app.clock);
-        if is_test {
-            app.wake.proof();
-        }
-        app.wake.mail();
-        answer
+        admin::execute(&app.store, actor, &app.config.public_url, request, &app.clock)
     })
 }
 

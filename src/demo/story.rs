@@ -116,7 +116,6 @@ impl<'a> Teller<'a> {
         self.app
             .store
             .act_blocking(move |conn| -> Result<_, Error> { crate::service::proof::ask(conn, &by, id, now) })?;
-        self.app.wake.proof();
         Ok(())
     }
 }

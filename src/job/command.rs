@@ -6,7 +6,6 @@
 use crate::error::Result;
 use crate::job::Summary;
 use crate::store::{self, Store};
-use crate::wake::Wake;
 use domain::time::Time;
 use std::time::Duration;
 
@@ -17,7 +16,8 @@ pub const PERIOD: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// When the database cannot be reached.
-pub fn run_once(store: &Store, wake: &Wake, now: Time) -> Result<Summary> {
+pub fn run_once(store: &Store, now: Time) -> Result<Summary> {
+    let wake = store.wake();
     if !store.is_shared() || !wake.has_waiting_devices() {
         return Ok(Summary::default());
     }

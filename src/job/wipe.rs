@@ -3,7 +3,6 @@ use crate::error::Result;
 use crate::job::Summary;
 use crate::service;
 use crate::store::Store;
-use crate::wake::Wake;
 use clock::Clock;
 use std::time::Duration;
 
@@ -13,11 +12,11 @@ pub const PERIOD: Duration = Duration::from_secs(1);
 /// How many are moved in one run.
 const BATCH: i64 = 100;
 
-/// Moves each request that is due, and wakes the devices that now have an order.
+/// Moves each request that is due.
 ///
 /// # Errors
 /// When the database cannot be reached.
-pub fn run_once(store: &Store, wake: &Wake, clock: &Clock) -> Result<Summary> {
+pub fn run_once(store: &Store, clock: &Clock) -> Result<Summary> {
     let (now, steady_since) = (clock.now(), clock.steady_since());
     // Checked first without the lock for acts: most runs find nothing.
     let is_idle = store.read_blocking(move |conn| {
@@ -31,19 +30,12 @@ pub fn run_once(store: &Store, wake: &Wake, clock: &Clock) -> Result<Summary> {
     if is_idle {
         return Ok(Summary::default());
     }
-    let (released, ended) = store.act_blocking(move |conn| {
+    let done_count = store.act_blocking(move |conn| {
         let released = service::wipe::release_due(conn, BATCH, steady_since, now)?;
         let ended = service::wipe::settle_orphaned(conn, BATCH, now)?;
         let expired = service::restore::expire_overdue(conn, BATCH, now)?;
         let removed = service::removal::release_due(conn, BATCH, now)?;
-        Ok::<_, crate::error::Error>((released, ended + expired + removed))
+        Ok::<_, crate::error::Error>(released + ended + expired + removed)
     })?;
-    let done_count = released.len() + ended;
-    if done_count > 0 {
-        wake.mail();
-    }
-    for device in released {
-        wake.device(device);
-    }
     Ok(Summary::done(done_count))
 }

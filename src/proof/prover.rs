@@ -7,7 +7,6 @@ use crate::proof::runner::{Ended, Runner, Served, Watcher};
 use crate::service;
 use crate::service::proof::{Claimed, Needed};
 use crate::store::Store;
-use crate::wake::Wake;
 use clock::Clock;
 use domain::id::{DeviceId, RestoreTestId};
 use domain::object::ObjectKind;
@@ -34,7 +33,6 @@ pub struct Prover {
     pub blobs: Arc<dyn BlobStore>,
     pub keys: Arc<ProofKeys>,
     pub clock: Clock,
-    pub wake: Wake,
     pub runner: Runner,
     /// Who runs the tests, as the pages show it: a host or "this server".
     pub name: String,
@@ -72,7 +70,7 @@ impl Prover {
     fn work(&self, number: usize, device: Option<DeviceId>, ended: &Mutex<Vec<RestoreTestId>>) -> Result<()> {
         // With the process's id, so that after a crash nobody takes an old claim for their own.
         let runner = format!("{} #{}.{number}", self.name, std::process::id());
-        while !self.wake.is_stopping() {
+        while !self.store.wake().is_stopping() {
             let (now, runner) = (self.clock.now(), runner.clone());
             let claim = move |conn: &mut _| service::proof::claim(conn, &runner, device, LEASE, now);
             let Some(claimed) = self.store.write_blocking(claim)? else { break };
@@ -111,10 +109,7 @@ impl Prover {
             Err(error) => TestReport::unproven(format!("The repository's key cannot be opened here: {error}.")),
         };
         let (now, base) = (self.clock.now(), needed.base.map(|it| it.point));
-        let kept =
-            self.store.act_blocking(move |conn| service::proof::finish(conn, &claimed.test, base, &report, now))?;
-        self.wake.mail();
-        Ok(kept)
+        self.store.act_blocking(move |conn| service::proof::finish(conn, &claimed.test, base, &report, now))
     }
 
     fn served(&self, needed: &Needed) -> Served {
@@ -186,7 +181,7 @@ impl Watcher for Beat<'_> {
     }
 
     fn stop(&self) -> bool {
-        self.lost.load(Ordering::Relaxed) || self.prover.wake.is_stopping()
+        self.lost.load(Ordering::Relaxed) || self.prover.store.wake().is_stopping()
     }
 }
 

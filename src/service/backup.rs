@@ -295,20 +295,17 @@ pub fn object_put_back(conn: &mut Conn, key: &BlobKey, now: Time) -> Result<()> 
     proof::object_healed(conn, key.repository, now)
 }
 
-/// Records a manifest whose bytes are in place: they either healed a damaged one or are new; true if they
-/// healed it.
+/// Records a manifest whose bytes are in place: they either healed a damaged one or are new.
 ///
 /// # Errors
 /// As [`received`].
-pub fn manifest_received(conn: &mut Conn, key: &BlobKey, size: i64, now: Time) -> Result<bool> {
+pub fn manifest_received(conn: &mut Conn, key: &BlobKey, size: i64, now: Time) -> Result<()> {
     let known = store::object::find(conn, key.repository, key.kind, &key.name)?;
-    let is_damaged = known.is_some_and(|it| it.damaged_at.is_some());
-    if is_damaged {
-        object_healed(conn, key, now)?;
+    if known.is_some_and(|it| it.damaged_at.is_some()) {
+        object_healed(conn, key, now)
     } else {
-        received(conn, key, size, TokenKind::Agent, now)?;
+        received(conn, key, size, TokenKind::Agent, now).map(drop)
     }
-    Ok(is_damaged)
 }
 
 /// Removes a lock from the ledger; false if it was not there.

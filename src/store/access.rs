@@ -3,7 +3,9 @@ use crate::error::{self, Error};
 use crate::store::connection::{Conn, Database, SetUp, connect, database_url, in_transaction};
 use crate::store::migration;
 use crate::store::presence::Presence;
+use crate::store::wanted;
 use crate::store::writer::Writer;
+use crate::wake::Wake;
 use anyhow::{Context, anyhow};
 use diesel::prelude::*;
 use diesel::r2d2::{ConnectionManager, Pool, PooledConnection};
@@ -27,6 +29,8 @@ pub struct Store {
     pool: Pool<ConnectionManager<Conn>>,
     presence: Presence,
     patience: Duration,
+    /// Told after each commit what it made work for.
+    wake: Wake,
     /// SQLite only: the thread that owns the one write connection.
     writer: Option<Arc<Writer>>,
     /// The disk accepts no writes: what is there can be read.
@@ -45,8 +49,9 @@ impl Store {
         }
         let mut conn = connect(database)?;
         migration::run(&mut conn)?;
+        let wake = Wake::new();
         let writer = match database {
-            Database::Sqlite(path) => Some(Arc::new(Writer::start(path.clone(), conn)?)),
+            Database::Sqlite(path) => Some(Arc::new(Writer::start(path.clone(), conn, wake.clone())?)),
             Database::Postgres(_) => None,
         };
         let presence = Presence::default();
@@ -54,6 +59,7 @@ impl Store {
             pool: pool(url, if writer.is_some() { 4 } else { 16 }, &presence)?,
             presence,
             patience: PATIENCE,
+            wake,
             writer,
             is_read_only: false,
         })
@@ -90,6 +96,7 @@ impl Store {
             pool: pool(database_url(database), 1, &presence)?,
             presence,
             patience: PATIENCE,
+            wake: Wake::new(),
             writer: None,
             is_read_only: false,
         })
@@ -105,7 +112,19 @@ impl Store {
         let mut conn = Conn::Sqlite(SqliteConnection::establish(&url).context("opening the database for reading")?);
         migration::check(&mut conn)?;
         let presence = Presence::default();
-        Ok(Self { pool: pool(url, 4, &presence)?, presence, patience: PATIENCE, writer: None, is_read_only: true })
+        Ok(Self {
+            pool: pool(url, 4, &presence)?,
+            presence,
+            patience: PATIENCE,
+            wake: Wake::new(),
+            writer: None,
+            is_read_only: true,
+        })
+    }
+
+    /// What is told after each commit, for those who wait.
+    pub const fn wake(&self) -> &Wake {
+        &self.wake
     }
 
     /// Whether the database's disk accepts no writes, so that [`Store::write`] refuses them all.
@@ -198,7 +217,9 @@ impl Store {
         if !conn.is_postgres() {
             return Err(anyhow!("this connection is read-only").into());
         }
-        in_transaction(&mut conn, work)
+        let (result, noted) = wanted::collect(|| in_transaction(&mut conn, work));
+        noted.into_iter().for_each(|it| self.wake.tell(it));
+        result
     }
 
     /// [`Store::write`] for an act: something that a person or a rule decides

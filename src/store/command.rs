@@ -1,6 +1,7 @@
 //! Commands to devices.
-use crate::store::Conn;
 use crate::store::schema::commands;
+use crate::store::{Conn, wanted};
+use crate::wake::Wanted;
 use diesel::prelude::*;
 use domain::command::{CommandKind, CommandState};
 use domain::id::{CommandId, DeviceId};
@@ -135,9 +136,11 @@ pub fn count_by(conn: &mut Conn, by: &str, kind: CommandKind, since: Time, until
         .get_result(conn)
 }
 
-/// Adds a command.
+/// Adds a command; its device is woken after the commit.
 pub fn insert(conn: &mut Conn, command: &Command) -> QueryResult<()> {
-    diesel::insert_into(commands::table).values(command).execute(conn).map(drop)
+    diesel::insert_into(commands::table).values(command).execute(conn)?;
+    wanted::note(Wanted::Device(command.device_id));
+    Ok(())
 }
 
 /// Marks a queued command as delivered; false if it was not queued.

@@ -1,5 +1,6 @@
 //! One connection type over two databases, and the two ways in: read and write.
 use crate::error::{self, Error};
+use crate::store::wanted;
 use anyhow::{Context, anyhow};
 use diesel::connection::{SimpleConnection, TransactionManager};
 use diesel::prelude::*;
@@ -155,6 +156,7 @@ pub fn in_transaction<T, E: Into<Error>>(
     work: impl FnOnce(&mut Conn) -> Result<T, E>,
 ) -> error::Result<T> {
     Transactions::begin_transaction(conn)?;
+    let mark = wanted::mark();
     match work(conn) {
         Ok(value) => {
             Transactions::commit_transaction(conn)?;
@@ -162,6 +164,7 @@ pub fn in_transaction<T, E: Into<Error>>(
         }
         Err(error) => {
             let error = error.into();
+            wanted::forget_since(mark);
             if let Err(rollback) = Transactions::rollback_transaction(conn) {
                 tracing::warn!(%rollback, "a transaction could not be rolled back");
             }

@@ -1,8 +1,8 @@
 //! The state of the backup store, kept so that a restart forgets nothing, and how full the disks were.
-use crate::store::Conn;
 use crate::store::schema::{device_proof, disk_samples, objects, repositories, restore_points, settings};
-use crate::store::setting;
 use crate::store::upsert::UpsertExt;
+use crate::store::{Conn, setting, wanted};
+use crate::wake::Wanted;
 use diesel::prelude::*;
 use domain::ground::{Away, Disk, Ground, Sample, Stopped};
 use domain::id::{DeviceId, RepositoryId};
@@ -43,6 +43,10 @@ fn write<T: Serialize>(conn: &mut Conn, name: &str, value: Option<&T>, now: Time
 /// something in it.
 pub fn set_away(conn: &mut Conn, away: Option<&Away>, now: Time) -> QueryResult<()> {
     write(conn, AWAY, away, now)?;
+    if away.is_none() {
+        // What waited for the store can be tested now.
+        wanted::note(Wanted::Proof);
+    }
     diesel::update(device_proof::table.filter(device_proof::stored_at.is_not_null()))
         .set(device_proof::store_away_since.eq(away.map(|it| it.since)))
         .execute(conn)

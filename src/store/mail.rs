@@ -1,7 +1,8 @@
 //! The outbox: mails to be sent, and what became of them.
-use crate::store::Conn;
 use crate::store::schema::{mail_outbox, user_roles, users};
 use crate::store::upsert::UpsertExt;
+use crate::store::{Conn, wanted};
+use crate::wake::Wanted;
 use diesel::dsl::{count_star, max, min};
 use diesel::prelude::*;
 use domain::id::{MailId, TeamId, UserId};
@@ -46,12 +47,16 @@ pub struct OutboxStatus {
     pub last_error: String,
 }
 
-/// Puts a mail into the outbox; false if one with the same key is already there.
+/// Puts a mail into the outbox, whose sending is woken after the commit; false if one with the same key is already
+/// there.
 pub fn insert(conn: &mut Conn, mail: &Mail) -> QueryResult<bool> {
     let inserted = diesel::insert_into(mail_outbox::table)
         .values(mail)
         .on_conflict_sql("(dedupe_key) DO NOTHING")
         .execute(conn)?;
+    if inserted == 1 {
+        wanted::note(Wanted::Mail);
+    }
     Ok(inserted == 1)
 }
 

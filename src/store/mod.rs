@@ -9,6 +9,7 @@ mod migration;
 mod presence;
 pub mod schema;
 mod upsert;
+mod wanted;
 mod writer;
 
 pub mod absence;

@@ -1,6 +1,7 @@
 //! Restore tests: waiting, running and done.
-use crate::store::Conn;
 use crate::store::schema::{device_proof, restore_tests};
+use crate::store::{Conn, wanted};
+use crate::wake::Wanted;
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
@@ -171,9 +172,11 @@ pub fn is_open(conn: &mut Conn, device: DeviceId) -> QueryResult<bool> {
     .get_result(conn)
 }
 
-/// Adds a test.
+/// Adds a test; the restore tests are woken after the commit.
 pub fn insert(conn: &mut Conn, test: &RestoreTest) -> QueryResult<()> {
-    diesel::insert_into(restore_tests::table).values(test).execute(conn).map(drop)
+    diesel::insert_into(restore_tests::table).values(test).execute(conn)?;
+    wanted::note(Wanted::Proof);
+    Ok(())
 }
 
 /// The test that is next.
@@ -320,8 +323,9 @@ pub fn hurry(conn: &mut Conn, id: RestoreTestId) -> QueryResult<()> {
     diesel::update(restore_tests::table.find(id))
         .filter(restore_tests::state.eq(TestState::Queued))
         .set(restore_tests::claimed_until.eq(None::<Time>))
-        .execute(conn)
-        .map(drop)
+        .execute(conn)?;
+    wanted::note(Wanted::Proof);
+    Ok(())
 }
 
 /// Points that are the newest of their device and whose newest test could not be run and ended before `cut`.

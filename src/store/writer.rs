@@ -6,6 +6,8 @@
 //! only hundreds of times.
 use crate::error::{Error, Result};
 use crate::store::connection::{Conn, Database, Transactions, connect};
+use crate::store::wanted;
+use crate::wake::{Wake, Wanted};
 use anyhow::anyhow;
 use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
 use diesel::prelude::*;
@@ -18,9 +20,10 @@ use tokio::sync::oneshot;
 /// The most writes that share one commit.
 const GROUP: usize = 256;
 
-/// What a write left: whether to keep it, and whom to answer after the commit.
+/// What a write left: whether to keep it, and whom to wake and to answer after the commit.
 struct Done {
     keep: bool,
+    wanted: Vec<Wanted>,
     answer: Answer,
 }
 
@@ -37,11 +40,12 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the thread with its connection; `path` is for opening it again.
-    pub fn start(path: PathBuf, conn: Conn) -> anyhow::Result<Self> {
+    pub fn start(path: PathBuf, conn: Conn, wake: Wake) -> anyhow::Result<Self> {
         let mut conn = conn;
         prepare(&mut conn)?;
         let (queue, waiting) = channel();
-        let thread = std::thread::Builder::new().name("writer".to_owned()).spawn(move || run(&path, conn, &waiting))?;
+        let thread =
+            std::thread::Builder::new().name("writer".to_owned()).spawn(move || run(&path, conn, &waiting, &wake))?;
         Ok(Self { queue: Some(queue), thread: Some(thread) })
     }
 
@@ -52,7 +56,7 @@ impl Writer {
     ) -> Result<oneshot::Receiver<Result<T>>> {
         let (sender, receiver) = oneshot::channel();
         let write: Write = Box::new(move |conn| {
-            let result = work(conn);
+            let (result, wanted) = wanted::collect(|| work(conn));
             let keep = result.is_ok();
             // A send fails only if the caller has gone: then nobody is left to tell.
             let answer: Answer = Box::new(move |commit: std::result::Result<(), &str>| {
@@ -61,7 +65,7 @@ impl Writer {
                     Err(why) => result.and(Err(commit_failed(why))),
                 });
             });
-            Done { keep, answer }
+            Done { keep, wanted, answer }
         });
         let queue = self.queue.as_ref().ok_or_else(|| anyhow!("the database writer has stopped"))?;
         queue.send(write).map_err(|_gone| anyhow!("the database writer has stopped"))?;
@@ -90,10 +94,10 @@ fn commit_failed(why: &str) -> Error {
     }
 }
 
-fn run(path: &std::path::Path, mut conn: Conn, waiting: &Receiver<Write>) {
+fn run(path: &std::path::Path, mut conn: Conn, waiting: &Receiver<Write>, wake: &Wake) {
     while let Ok(first) = waiting.recv() {
         let group: Vec<Write> = std::iter::once(first).chain(waiting.try_iter().take(GROUP - 1)).collect();
-        let clean = commit_group(&mut conn, group);
+        let clean = commit_group(&mut conn, group, wake);
         if !clean {
             let fresh = connect(&Database::Sqlite(path.to_owned())).and_then(|mut it| {
                 prepare(&mut it)?;
@@ -113,7 +117,7 @@ fn prepare(conn: &mut Conn) -> QueryResult<()> {
 }
 
 /// Runs a group in one transaction and answers it. False when the connection must be replaced.
-fn commit_group(conn: &mut Conn, group: Vec<Write>) -> bool {
+fn commit_group(conn: &mut Conn, group: Vec<Write>, wake: &Wake) -> bool {
     if let Err(error) = begin(conn) {
         // Dropped without running: each sender goes with its write, and each caller learns that nothing was
         // kept.
@@ -143,7 +147,10 @@ fn commit_group(conn: &mut Conn, group: Vec<Write>) -> bool {
         return answer_all(done, Err("another write in the same group failed badly; try again"), false);
     }
     match Transactions::commit_transaction(conn) {
-        Ok(()) => answer_all(done, Ok(()), true),
+        Ok(()) => {
+            done.iter().flat_map(|it| &it.wanted).for_each(|it| wake.tell(*it));
+            answer_all(done, Ok(()), true)
+        }
         Err(error) => {
             let why = error.to_string();
             stop_on_sync_error(&why);

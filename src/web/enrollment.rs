@@ -6,7 +6,6 @@ use crate::service::enrollment::{self, TokenDraft};
 use crate::store::enrollment_token::EnrollmentToken;
 use crate::store::team::Team;
 use crate::store::{self, Conn, Store};
-use crate::wake::Wake;
 use crate::web::device::{parse_team, team_options};
 use crate::web::error::PageResult;
 use crate::web::form::{number, refusal, with_status};
@@ -159,7 +158,7 @@ async fn make(
     by: Can<EnrollDevices>,
     layout: Layout,
     store: Data<Store>,
-    (clock, config, shared, wake): (Data<Clock>, Data<Config>, Data<Shared>, Data<Wake>),
+    (clock, config, shared): (Data<Clock>, Data<Config>, Data<Shared>),
     form: Form<TokenForm>,
 ) -> PageResult<HttpResponse> {
     let (actor, reach, now, form) = (by.actor(), by.reach().clone(), clock.now(), form.into_inner());
@@ -172,7 +171,6 @@ async fn make(
     };
     match done {
         Ok((token, text)) => {
-            wake.mail();
             made_page(layout, Made { token, text, server: config.public_url.clone(), protect: Vec::new() }).await
         }
         Err(error) => {

@@ -1,6 +1,7 @@
 //! What owners change for the organisation, and whether mail works.
 use crate::config::Config;
 use crate::error::{Error, FieldErrors};
+use crate::service;
 use crate::service::host::{self, KeyCopy};
 use crate::service::setting::{Changed, NUMBERS, Number};
 use crate::store::mail::OutboxStatus;
@@ -11,7 +12,6 @@ use crate::web::hashing::Shared;
 use crate::web::layout::{Layout, see_other};
 use crate::web::login::require_password;
 use crate::web::session::{Can, ManageSettings};
-use crate::{service, wake};
 use actix_web::web::{Data, Form, Path, ServiceConfig};
 use actix_web::{HttpResponse, Responder, get, post};
 use askama::Template;
@@ -179,14 +179,12 @@ fn read(pairs: &Pairs) -> (Vec<(Number, i64)>, FieldErrors) {
 async fn send_test_mail(
     by: Can<ManageSettings>,
     (store, clock, config): (Data<Store>, Data<Clock>, Data<Config>),
-    wake: Data<wake::Wake>,
 ) -> PageResult<HttpResponse> {
     let (actor, user, now): (_, _, Time) = (by.actor(), by.id, clock.now());
     if config.mail.is_none() {
         return Err(Error::Refused("no mail server is set; the settings page says how to set one".to_owned()).into());
     }
     store.act(move |conn| service::mail::test(conn, &actor, user, now)).await?;
-    wake.mail();
     let text = format!("A test mail to {} is on its way. Its state is below.", by.email);
     Ok(see_other("/settings", Some(&text)))
 }

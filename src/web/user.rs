@@ -6,7 +6,6 @@ use crate::service::user::Invitation;
 use crate::store::team::Team;
 use crate::store::user::{HostSaid, User};
 use crate::store::{self, Conn, Store};
-use crate::wake::Wake;
 use crate::web::error::PageResult;
 use crate::web::form::{self, Pairs};
 use crate::web::hashing::Shared;
@@ -148,7 +147,7 @@ impl InvitedPage {
 async fn invite(
     by: Can<ManageUsers>,
     layout: Layout,
-    (store, clock, shared, config, wake): Desk,
+    (store, clock, shared, config): Desk,
     form: Form<Pairs>,
 ) -> PageResult<HttpResponse> {
     let now = clock.now();
@@ -166,10 +165,7 @@ async fn invite(
         Err(errors) => Err(Error::Invalid(errors)),
     };
     match done {
-        Ok((user, path)) => {
-            wake.mail();
-            form::with_status(&InvitedPage::new(layout, &config, user, &path), StatusCode::OK)
-        }
+        Ok((user, path)) => form::with_status(&InvitedPage::new(layout, &config, user, &path), StatusCode::OK),
         Err(error) => {
             let (errors, refusal) = form::refusal(error)?;
             let teams = store.read(store::team::all).await?;
@@ -297,7 +293,7 @@ async fn show_again(layout: Layout, store: &Store, id: UserId, error: Error) -> 
 }
 
 /// What an act on an account needs from the server.
-type Desk = (Data<Store>, Data<Clock>, Data<Shared>, Data<Config>, Data<Wake>);
+type Desk = (Data<Store>, Data<Clock>, Data<Shared>, Data<Config>);
 
 /// An act that returns the path of a link.
 type MakeLink = fn(&mut Conn, &Actor, UserId, Time) -> crate::error::Result<String>;
@@ -306,7 +302,7 @@ type MakeLink = fn(&mut Conn, &Actor, UserId, Time) -> crate::error::Result<Stri
 async fn new_link(
     by: &Can<ManageUsers>,
     layout: Layout,
-    (store, clock, shared, config, wake): &Desk,
+    (store, clock, shared, config): &Desk,
     (id, password): (UserId, &str),
     (act, make): (GuardedAct, MakeLink),
 ) -> PageResult<HttpResponse> {
@@ -316,7 +312,6 @@ async fn new_link(
     }
     let path = store.act(move |conn| make(conn, &actor, id, now)).await?;
     let user = store.read(move |conn| store::user::find(conn, id)).await?.ok_or(Error::NotFound("user"))?;
-    wake.mail();
     form::with_status(&InvitedPage::new(layout, config, user, &path), StatusCode::OK)
 }
 

@@ -557,7 +557,6 @@ fn a_command_reaches_an_agent_that_waits_and_its_answer_comes_back() {
     std::thread::scope(|scope| {
         let run = scope.spawn(|| agent.run(&stop));
         let command = queue_backup(&server, id);
-        server.app.wake.device(id);
         device.await_note("Backed up 40 files");
         device.await_note("done");
         let answered = || server.read(move |conn| Ok(store::command::find(conn, command)?)).unwrap();
@@ -918,7 +917,7 @@ fn order_wipe(server: &TestServer, id: DeviceId) -> WipeRequestId {
         service::wipe::approve(conn, by, request_id, &service::wipe::Seen { agreed, current }, now)
     });
     server.app.clock.advance(hours(1));
-    holdfast::job::wipe::run_once(server.store(), &server.app.wake, &server.app.clock).unwrap();
+    holdfast::job::wipe::run_once(server.store(), &server.app.clock).unwrap();
     request_id
 }
 

@@ -8,6 +8,7 @@ use domain::id::CommandId;
 use domain::time::{days, minutes};
 use holdfast::error::Error;
 use holdfast::service::command::{self, Ask};
+use holdfast::store::Store;
 use holdfast::store::command::Command;
 use holdfast::{job, store};
 use std::time::{Duration, Instant};
@@ -15,12 +16,10 @@ use wire::{CommandResult, Waiting};
 
 fn queue(server: &TestServer, device: &SimDevice, order: Order, key: Option<&'static str>) -> Command {
     let (id, now) = (device.id(), server.app.clock.now());
-    let command = server.act(move |conn| {
+    server.act(move |conn| {
         let device = store::device::find(conn, id)?.unwrap();
         command::queue(conn, &admin(), &device, Ask { order: &order, request_key: key }, now)
-    });
-    server.app.wake.device(id);
-    command
+    })
 }
 
 fn state(server: &TestServer, id: CommandId) -> CommandState {
@@ -175,12 +174,13 @@ fn a_command_that_another_process_queued_wakes_a_waiting_device() {
         while !server.app.wake.has_waiting_devices() {
             std::thread::yield_now();
         }
-        let id = device.id();
-        server.act(move |conn| {
+        let (id, other) = (device.id(), Store::open(&server.app.config.database).unwrap());
+        let queued = other.act_blocking(move |conn| {
             let device = store::device::find(conn, id)?.unwrap();
             command::queue(conn, &admin(), &device, Ask { order: &Order::Lock, request_key: None }, NOW)
         });
-        job::command::run_once(server.store(), &server.app.wake, NOW).unwrap();
+        queued.unwrap();
+        job::command::run_once(server.store(), NOW).unwrap();
         assert!(poll.join().unwrap());
     });
 }

@@ -217,7 +217,7 @@ fn a_restore_that_waits_is_refused_cancelled_or_runs_out_and_opens_nothing() {
     let now = world.now();
     act_as(&world.server, world.operator, move |conn, by| restore::cancel(conn, by, cancelled.id, now)).unwrap();
     world.server.app.clock.advance(days(7));
-    job::wipe::run_once(&world.server.app.store, &world.server.app.wake, &world.server.app.clock).unwrap();
+    job::wipe::run_once(&world.server.app.store, &world.server.app.clock).unwrap();
 
     let states = [refused.id, cancelled.id, overdue.id].map(|it| world.find(it).state);
     assert_eq!(states, [RestoreState::Cancelled, RestoreState::Cancelled, RestoreState::Expired]);

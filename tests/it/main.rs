@@ -54,4 +54,5 @@ mod store;
 mod support;
 mod templates;
 mod traffic;
+mod wake;
 mod wipe;

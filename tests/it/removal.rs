@@ -19,7 +19,7 @@ fn removed(server: &TestServer) -> usize {
 }
 
 fn job(server: &TestServer) {
-    job::wipe::run_once(&server.app.store, &server.app.wake, &server.app.clock).unwrap();
+    job::wipe::run_once(&server.app.store, &server.app.clock).unwrap();
 }
 
 #[test]

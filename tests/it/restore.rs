@@ -283,7 +283,7 @@ fn a_ticket_opens_its_own_repository_and_ends_with_its_time() {
     assert_eq!(world.reads(&order, "hf_restore_guess").status, 401);
     world.server.app.clock.advance(hours(24));
     assert_eq!(world.reads(&order, &ticket).status, 401, "its time is over, whether a job has run or not");
-    job::wipe::run_once(&world.server.app.store, &world.server.app.wake, &world.server.app.clock).unwrap();
+    job::wipe::run_once(&world.server.app.store, &world.server.app.clock).unwrap();
     assert_eq!(world.find(restore.id).state, RestoreState::Expired);
     assert_eq!(world.tells(&world.target, restore.id, &world.all_back()).status, 409);
 }

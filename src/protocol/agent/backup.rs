@@ -5,7 +5,6 @@ use crate::protocol::agent::reply::{Done, Reply};
 use crate::protocol::agent::request::data;
 use crate::protocol::agent::signed::{Incoming, Message};
 use crate::service;
-use crate::wake::Wake;
 use actix_web::{HttpRequest, post};
 use clock::Clock;
 use wire::{BackupReport, FailedAttempt};
@@ -25,7 +24,6 @@ async fn run(request: &HttpRequest, received: Message<BackupReport>) -> Result<D
     let (message, now) = (convert::backup(message), data::<Clock>(request)?.now());
     // An act, because it decides what is tested: two at once must not both be the first.
     from.act(request, move |conn, device| service::backup::report(conn, device, &message, now)).await?;
-    data::<Wake>(request)?.proof();
     Ok(Done {})
 }
 

@@ -13,7 +13,6 @@ use crate::protocol::agent::shared::Shared;
 use crate::protocol::agent::signed::Enrolled;
 use crate::service::backup;
 use crate::store::{self, Store};
-use crate::wake::Wake;
 use actix_web::web::{BytesMut, Payload};
 use actix_web::{HttpRequest, post};
 use aws_lc_rs::digest::{Context as Hasher, SHA256};
@@ -89,12 +88,7 @@ async fn enter(
     understand(request, blobs, key, from.device()).await?;
     let now = data::<Clock>(request)?.now();
     let row = key.clone();
-    let is_healed =
-        from.act(request, move |conn, _| backup::manifest_received(conn, &row, backup::size_of(size), now)).await?;
-    if is_healed {
-        data::<Wake>(request)?.proof();
-    }
-    Ok(())
+    from.act(request, move |conn, _| backup::manifest_received(conn, &row, backup::size_of(size), now)).await
 }
 
 /// Bytes on their way, and the hash of those written.

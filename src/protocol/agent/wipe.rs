@@ -8,7 +8,6 @@ use crate::protocol::agent::{address, convert};
 use crate::service::request::accept;
 use crate::service::wipe;
 use crate::store::Store;
-use crate::wake::Wake;
 use actix_web::{HttpRequest, post};
 use clock::Clock;
 use domain::activity::Via;
@@ -39,6 +38,5 @@ async fn run(request: &HttpRequest, received: Message<WipeReport>) -> Result<Wip
         .await?;
     let shared = data::<Shared>(request)?;
     let received_at = accepted.map_err(|refusal| shared.fault(device, refusal))?;
-    data::<Wake>(request)?.mail();
     Ok(WipeReceipt { command_id, received_at })
 }

@@ -13,7 +13,6 @@ mod upload;
 use crate::blob::BlobStore;
 use crate::store::Store;
 use crate::traffic;
-use crate::wake::Wake;
 use access::Access;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::http::{Method, StatusCode};
@@ -32,13 +31,12 @@ pub struct Door {
     store: Store,
     blobs: Arc<dyn BlobStore>,
     clock: Clock,
-    wake: Wake,
     in_flight: InFlight,
 }
 
 impl Door {
-    pub fn new(store: Store, blobs: Arc<dyn BlobStore>, clock: Clock, wake: Wake) -> Self {
-        Self { store, blobs, clock, wake, in_flight: InFlight::default() }
+    pub fn new(store: Store, blobs: Arc<dyn BlobStore>, clock: Clock) -> Self {
+        Self { store, blobs, clock, in_flight: InFlight::default() }
     }
 }
 

@@ -212,7 +212,6 @@ impl Sending {
 async fn damaged(door: &Door, key: BlobKey) -> Result<(), Refusal> {
     let now = door.clock.now();
     door.store.act(move |conn| backup::object_damaged(conn, &key, now)).await?;
-    door.wake.proof();
     Ok(())
 }
 

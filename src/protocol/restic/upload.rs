@@ -234,7 +234,6 @@ async fn finish(door: Door, arrived: Arrived, _place: Place) -> Result<(), Refus
         Placed::Healed => {
             let now = door.clock.now();
             door.store.act(move |conn| backup::object_healed(conn, &key, now)).await?;
-            door.wake.proof();
             Ok(())
         }
         Placed::New(stored) => enter(&door, key, len, sent_by, stored).await,
@@ -272,9 +271,6 @@ async fn enter(door: &Door, key: BlobKey, len: u64, sent_by: TokenKind, stored: 
     let added = if is_snapshot { door.store.act(work).await } else { door.store.write(work).await };
     match added {
         Ok(_) => {
-            if is_snapshot {
-                door.wake.proof();
-            }
             // Not waited for: if it fails, the next start deals with what is left.
             drop(spawn_blocking(move || stored.settle()));
             Ok(())

@@ -115,7 +115,7 @@ pub fn may_decide(conn: &mut Conn, by: &By, restore: &Restore, now: Time) -> Res
     Ok(())
 }
 
-/// Approves a restore to another device, as the second person; wake the target after the commit. An act.
+/// Approves a restore to another device, as the second person. An act.
 ///
 /// `seen` is the digest of what the page showed.
 ///

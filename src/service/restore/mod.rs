@@ -161,7 +161,7 @@ pub fn prepare(
     })
 }
 
-/// Orders a restore; wake the target device after the commit.
+/// Orders a restore; an act.
 ///
 /// # Errors
 /// As [`plan`]; everything is checked again.

@@ -11,7 +11,7 @@ use crate::store::{self, Conn};
 use domain::activity::{Action, Actor, Outcome};
 use domain::command::{CommandState, Order};
 use domain::device::DeviceState;
-use domain::id::{DeviceId, UserId};
+use domain::id::UserId;
 use domain::role::Permission;
 use domain::time::Time;
 use domain::wipe::{Check, Limits, Recent, Verdict, WipeAction, WipeState};
@@ -19,12 +19,12 @@ use domain::wipe::{Check, Limits, Recent, Verdict, WipeAction, WipeState};
 /// Releases what has waited long enough and is still as agreed, within the hourly limit, and ends what has
 /// expired.
 ///
-/// Returns the devices that now have an order: wake them after the commit. `steady_since` comes from the clock.
+/// Returns how many now have an order. `steady_since` comes from the clock.
 ///
 /// # Errors
 /// When the database refuses.
-pub fn release_due(conn: &mut Conn, limit: i64, steady_since: Time, now: Time) -> Result<Vec<DeviceId>> {
-    let mut released = Vec::new();
+pub fn release_due(conn: &mut Conn, limit: i64, steady_since: Time, now: Time) -> Result<usize> {
+    let mut released = 0;
     let limits = limits(conn, now)?;
     let is_frozen = freeze::standing(conn)?.is_some();
     // A hold interrupted by a freeze starts again: nobody could look at it in the meantime.
@@ -49,7 +49,7 @@ pub fn release_due(conn: &mut Conn, limit: i64, steady_since: Time, now: Time) -
             Verdict::Go if is_full(conn, limits, (&request, &device), now)? => {}
             Verdict::Go => {
                 release(conn, request, &device, now)?;
-                released.push(device.id);
+                released += 1;
             }
             Verdict::Wait => {}
             Verdict::Hold(_) | Verdict::Review | Verdict::Cancel | Verdict::Expire => {

@@ -4,7 +4,6 @@ use crate::service::command::{self, Ask};
 use crate::service::enrollment::{self, TokenDraft};
 use crate::service::{proof, reach};
 use crate::store::Store;
-use crate::wake::Wake;
 use crate::web::enrollment::{Made, made_page};
 use crate::web::error::PageResult;
 use crate::web::form::{Pairs, value};
@@ -25,10 +24,9 @@ pub async fn lock(
     by: Can<LockDevices>,
     store: Data<Store>,
     clock: Data<Clock>,
-    wake: Data<Wake>,
     (id, form): (Path<DeviceId>, Form<Pairs>),
 ) -> PageResult<HttpResponse> {
-    queue(&by, (&store, &clock, &wake), id.into_inner(), &form, Order::Lock).await
+    queue(&by, (&store, &clock), id.into_inner(), &form, Order::Lock).await
 }
 
 #[post("/devices/{id}/backup-commands")]
@@ -36,15 +34,14 @@ pub async fn back_up(
     by: Can<RunBackups>,
     store: Data<Store>,
     clock: Data<Clock>,
-    wake: Data<Wake>,
     (id, form): (Path<DeviceId>, Form<Pairs>),
 ) -> PageResult<HttpResponse> {
-    queue(&by, (&store, &clock, &wake), id.into_inner(), &form, Order::BackUpNow).await
+    queue(&by, (&store, &clock), id.into_inner(), &form, Order::BackUpNow).await
 }
 
 async fn queue<P: Grant>(
     by: &Can<P>,
-    (store, clock, wake): (&Store, &Clock, &Wake),
+    (store, clock): (&Store, &Clock),
     id: DeviceId,
     form: &Pairs,
     order: Order,
@@ -59,7 +56,6 @@ async fn queue<P: Grant>(
             command::queue_one(conn, &actor, &device, Ask { order: &asked, request_key: key.as_deref() }, now)
         })
         .await?;
-    wake.device(id);
     Ok(see_other(format!("/devices/{id}"), Some(&text)))
 }
 
@@ -68,12 +64,10 @@ pub async fn prove(
     by: Can<RunBackups>,
     store: Data<Store>,
     clock: Data<Clock>,
-    wake: Data<Wake>,
     id: Path<DeviceId>,
 ) -> PageResult<HttpResponse> {
     let (acting, now, id) = (by.acting(), clock.now(), id.into_inner());
     store.act(move |conn| proof::ask(conn, &acting, id, now)).await?;
-    wake.proof();
     Ok(see_other(format!("/devices/{id}"), Some("Restore test of the newest backup queued.")))
 }
 

@@ -5,7 +5,6 @@ use crate::service::{command, proof, reach};
 use crate::store::device::Device;
 use crate::store::device_list::{self, From, Query, Sort};
 use crate::store::{self, Conn, Store};
-use crate::wake::Wake;
 use crate::web::error::PageResult;
 use crate::web::form::{Pairs, refusal, value, values, with_status};
 use crate::web::hashing::Shared;
@@ -244,7 +243,7 @@ fn load_agreed(conn: &mut Conn, chosen: &Chosen, reach: &Reach, now: Time) -> Re
     }
 }
 
-type Desk = (Data<Store>, Data<Clock>, Data<Shared>, Data<Wake>);
+type Desk = (Data<Store>, Data<Clock>, Data<Shared>);
 
 #[post("/devices/lock-commands")]
 pub async fn lock(by: Can<LockDevices>, layout: Layout, desk: Desk, form: Form<Pairs>) -> PageResult<HttpResponse> {
@@ -260,7 +259,7 @@ async fn queue<P: Grant>(
     bulk: &Bulk,
     by: &Can<P>,
     layout: Layout,
-    (store, clock, shared, wake): &Desk,
+    (store, clock, shared): &Desk,
     form: &Pairs,
     order: Order,
 ) -> PageResult<HttpResponse> {
@@ -277,10 +276,6 @@ async fn queue<P: Grant>(
             Ok::<_, Error>(devices)
         })
         .await?;
-    for device in &devices {
-        wake.device(device.id);
-    }
-    wake.mail();
     let text = format!("{} queued for {}.", name, devices_of(devices.len()));
     let batch = serde_urlencoded::to_string([("batch", &chosen.request_key)]).unwrap_or_default();
     Ok(see_other(format!("/commands?{batch}"), Some(&text)))
@@ -288,7 +283,7 @@ async fn queue<P: Grant>(
 
 #[post("/devices/restore-tests")]
 pub async fn prove(by: Can<RunBackups>, layout: Layout, desk: Desk, form: Form<Pairs>) -> PageResult<HttpResponse> {
-    let (store, clock, shared, wake) = &desk;
+    let (store, clock, shared) = &desk;
     let chosen = Arc::new(Chosen::parse(&form, Permission::RunBackups)?);
     if let Some(page) = agreed(&PROVE, &by, layout, (store, clock, shared), &chosen).await? {
         return Ok(page);
@@ -308,7 +303,6 @@ pub async fn prove(by: Can<RunBackups>, layout: Layout, desk: Desk, form: Form<P
             Ok::<_, Error>((queued, without))
         })
         .await?;
-    wake.proof();
     let mut text = format!("Restore test queued for {}.", devices_of(queued));
     if without > 0 {
         text.push_str(&format!(" {} left out because there is no backup yet.", devices_of(without)));

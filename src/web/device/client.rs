@@ -9,7 +9,6 @@ use crate::service::reach;
 use crate::service::repository::{self, ClientDraft};
 use crate::store::device::Device;
 use crate::store::{self, Store};
-use crate::wake::Wake;
 use crate::web::error::PageResult;
 use crate::web::form::with_status;
 use crate::web::hashing::Shared;
@@ -70,7 +69,7 @@ pub async fn make(
     by: Can<RunBackups>,
     layout: Layout,
     (store, clock, shared, blobs): (Data<Store>, Data<Clock>, Data<Shared>, Data<dyn BlobStore>),
-    (config, keys, wake): (Data<Config>, Data<Option<Arc<ProofKeys>>>, Data<Wake>),
+    (config, keys): (Data<Config>, Data<Option<Arc<ProofKeys>>>),
     (id, form): (Path<DeviceId>, Form<ClientForm>),
 ) -> PageResult<HttpResponse> {
     let (acting, reach, now, id) = (by.acting(), by.reach().clone(), clock.now(), id.into_inner());
@@ -122,7 +121,6 @@ pub async fn make(
     let name = draft.name.trim().to_owned();
     let reads_until = draft.reads.as_ref().map(|(span, _)| now + *span);
     let (_, token) = store.act(move |conn| repository::make_client_token(conn, &acting, &kept, &draft, now)).await?;
-    wake.mail();
     let (scheme, host) = config.public_url.split_once("://").unwrap_or(("http", &config.public_url));
     let page = ClientPage {
         layout,

@@ -2,7 +2,6 @@
 use super::show::show_again;
 use crate::service::restore::{self, Decision};
 use crate::store::Store;
-use crate::wake::Wake;
 use crate::web::error::PageResult;
 use crate::web::form::{Pairs, value};
 use crate::web::hashing::Shared;
@@ -19,7 +18,7 @@ use domain::id::RestoreId;
 pub async fn approve(
     by: Can<ApproveRestore>,
     layout: Layout,
-    (store, clock, shared, wake): (Data<Store>, Data<Clock>, Data<Shared>, Data<Wake>),
+    (store, clock, shared): (Data<Store>, Data<Clock>, Data<Shared>),
     (id, form): (Path<RestoreId>, Form<Pairs>),
 ) -> PageResult<HttpResponse> {
     let (id, acting, now) = (id.into_inner(), by.acting(), clock.now());
@@ -29,14 +28,10 @@ pub async fn approve(
     }
     let seen = value(&form, "seen").to_owned();
     let said = match store.act(move |conn| restore::approve(conn, &acting, id, &seen, now)).await {
-        Ok(Decision::Approved(restore)) => {
-            wake.device(restore.target_device_id);
-            "Approved. It begins when the device checks in."
-        }
+        Ok(Decision::Approved(_)) => "Approved. It begins when the device checks in.",
         Ok(Decision::Ended(_)) => "Not approved: something has changed since it was requested, so it ended.",
         Err(error) => return show_again((&by, layout, &store), id, error).await,
     };
-    wake.mail();
     Ok(see_other(format!("/restores/{id}"), Some(said)))
 }
 

@@ -6,7 +6,6 @@ use crate::error::{Error, Result};
 use crate::proof::keys::ProofKeys;
 use crate::service::{guard, restore};
 use crate::store::{self, Store};
-use crate::wake::Wake;
 use crate::web::error::PageResult;
 use crate::web::form::{Pairs, refusal, value, with_status};
 use crate::web::hashing::Shared;
@@ -32,7 +31,7 @@ pub async fn create(
     by: Can<Restore>,
     layout: Layout,
     (store, blobs, keys): (Data<Store>, Data<dyn BlobStore>, Keys),
-    (clock, shared, wake): (Data<Clock>, Data<Shared>, Data<Wake>),
+    (clock, shared): (Data<Clock>, Data<Shared>),
     (id, form): (Path<DeviceId>, Form<Pairs>),
 ) -> PageResult<HttpResponse> {
     let (id, choice, now) = (id.into_inner(), Choice::of(&form), clock.now());
@@ -50,10 +49,8 @@ pub async fn create(
     match ordered {
         Ok(restore) => {
             let said = if restore.state == RestoreState::Requested {
-                wake.mail();
                 "Restore requested. Nothing is sent until somebody else approves."
             } else {
-                wake.device(restore.target_device_id);
                 "Restore ordered. It begins when the device checks in."
             };
             Ok(see_other(format!("/restores/{}", restore.id), Some(said)))

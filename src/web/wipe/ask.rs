@@ -6,7 +6,6 @@ use crate::service::wipe::{self, Ask};
 use crate::store::device::Device;
 use crate::store::wipe::WipeRequest;
 use crate::store::{self, Conn, Store};
-use crate::wake::Wake;
 use crate::web::device::Answer;
 use crate::web::error::PageResult;
 use crate::web::filter;
@@ -162,7 +161,7 @@ pub async fn new(
 pub async fn create(
     by: Can<RequestWipe>,
     layout: Layout,
-    (store, clock, shared, wake): (Data<Store>, Data<Clock>, Data<Shared>, Data<Wake>),
+    (store, clock, shared): (Data<Store>, Data<Clock>, Data<Shared>),
     id: Path<DeviceId>,
     form: Form<WipeForm>,
 ) -> PageResult<HttpResponse> {
@@ -178,7 +177,6 @@ pub async fn create(
     };
     let refused = match asked {
         Ok(request) => {
-            wake.mail();
             let said = if request.state == WipeState::Held {
                 "Wipe requested. It is held; its page says why."
             } else {

@@ -7,7 +7,6 @@ use crate::store::activity::Activity;
 use crate::store::device::Device;
 use crate::store::wipe::{Person, WipeRequest};
 use crate::store::{self, Conn, Store};
-use crate::wake::Wake;
 use crate::web::device::Answer;
 use crate::web::error::PageResult;
 use crate::web::filter;
@@ -196,7 +195,7 @@ pub struct ApprovalForm {
 pub async fn approve(
     by: Can<ApproveWipe>,
     layout: Layout,
-    (store, clock, shared, wake): (Data<Store>, Data<Clock>, Data<Shared>, Data<Wake>),
+    (store, clock, shared): (Data<Store>, Data<Clock>, Data<Shared>),
     id: Path<WipeRequestId>,
     form: Form<ApprovalForm>,
 ) -> PageResult<HttpResponse> {
@@ -213,7 +212,6 @@ pub async fn approve(
         }
         Err(error) => return refused(&store, &by, layout, id, error).await,
     };
-    wake.mail();
     Ok(see_other(format!("/wipe-requests/{id}"), Some(said)))
 }
 
@@ -258,7 +256,7 @@ pub struct ReviewForm {
 pub async fn review(
     by: Can<RequestWipe>,
     layout: Layout,
-    (store, clock, shared, wake): (Data<Store>, Data<Clock>, Data<Shared>, Data<Wake>),
+    (store, clock, shared): (Data<Store>, Data<Clock>, Data<Shared>),
     id: Path<WipeRequestId>,
     form: Form<ReviewForm>,
 ) -> PageResult<HttpResponse> {
@@ -285,13 +283,10 @@ pub async fn review(
         })
         .await;
     match reviewed {
-        Ok(_) => {
-            wake.mail();
-            Ok(see_other(
-                format!("/wipe-requests/{id}"),
-                Some("You agreed to the facts as they are now. Somebody else decides."),
-            ))
-        }
+        Ok(_) => Ok(see_other(
+            format!("/wipe-requests/{id}"),
+            Some("You agreed to the facts as they are now. Somebody else decides."),
+        )),
         Err(error) => refused_as((&store, &by, layout), id, typed, error).await,
     }
 }
@@ -306,28 +301,21 @@ pub struct StopForm {
 pub async fn stop(
     by: Can<StopWipe>,
     layout: Layout,
-    (store, clock, wake): (Data<Store>, Data<Clock>, Data<Wake>),
+    (store, clock): (Data<Store>, Data<Clock>),
     (id, form): (Path<WipeRequestId>, Form<StopForm>),
 ) -> PageResult<HttpResponse> {
     let (id, acting, why, now) = (id.into_inner(), by.acting(), form.into_inner().why, clock.now());
     let typed = Typed { why: why.clone(), ..Typed::default() };
     match store.act(move |conn| wipe::stop(conn, &acting, id, &why, now)).await {
-        Ok(_) => {
-            wake.mail();
-            Ok(see_other(format!("/wipe-requests/{id}"), Some("Stopped. Nothing is sent to the device.")))
-        }
+        Ok(_) => Ok(see_other(format!("/wipe-requests/{id}"), Some("Stopped. Nothing is sent to the device."))),
         Err(error) => refused_as((&store, &by, layout), id, typed, error).await,
     }
 }
 
 #[post("/wipe-requests/stops")]
-pub async fn stop_all(
-    by: Can<StopWipe>,
-    (store, clock, wake): (Data<Store>, Data<Clock>, Data<Wake>),
-) -> PageResult<HttpResponse> {
+pub async fn stop_all(by: Can<StopWipe>, (store, clock): (Data<Store>, Data<Clock>)) -> PageResult<HttpResponse> {
     let (acting, now) = (by.acting(), clock.now());
     let count = store.act(move |conn| wipe::stop_all(conn, &acting, now)).await?;
-    wake.mail();
     let said = format!("{} stopped.", counted(count, "wipe", "wipes"));
     Ok(see_other("/approvals", Some(&said)))
 }

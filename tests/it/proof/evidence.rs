@@ -20,7 +20,6 @@ use holdfast::store::repository::{Repository, master_key_context};
 use holdfast::store::restore_point::RestorePoint;
 use holdfast::store::schema::restore_points;
 use holdfast::store::{self, Store};
-use holdfast::wake::Wake;
 use secret::seal;
 use std::fs;
 use std::sync::Arc;
@@ -81,7 +80,6 @@ impl World {
             blobs: Arc::clone(&stored.served.blobs),
             keys,
             clock: clock.clone(),
-            wake: Wake::new(),
             runner: runner(),
             name: "test".to_owned(),
             parallel: 1,

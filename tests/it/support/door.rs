@@ -17,7 +17,6 @@ use holdfast::store::device::Device;
 use holdfast::store::enrollment_token::EnrollmentToken;
 use holdfast::store::repository::{Repository, RepositoryToken};
 use holdfast::store::{self, Store};
-use holdfast::wake::Wake;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -72,7 +71,7 @@ impl TestDoor {
         own: (Option<tempfile::TempDir>, Option<TestDatabase>),
     ) -> Self {
         let clock = Clock::fixed(NOW);
-        let door = Door::new(store.clone(), Arc::clone(&blobs), clock.clone(), Wake::new());
+        let door = Door::new(store.clone(), Arc::clone(&blobs), clock.clone());
         let (sender, receiver) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
             actix_web::rt::System::new().block_on(async move {

@@ -121,7 +121,7 @@ impl World {
     }
 
     pub fn job(&self) {
-        job::wipe::run_once(&self.server.app.store, &self.server.app.wake, &self.server.app.clock).unwrap();
+        job::wipe::run_once(&self.server.app.store, &self.server.app.clock).unwrap();
     }
 
     /// Orders whose time is over end, and the job runs.
