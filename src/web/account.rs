@@ -5,9 +5,11 @@ use crate::service;
 use crate::store::session::Session;
 use crate::store::user::User;
 use crate::store::{self, Store};
+use crate::web::area::{Area, Place};
 use crate::web::error::PageResult;
+use crate::web::flash::see_other;
 use crate::web::hashing::Shared;
-use crate::web::layout::{Layout, see_other};
+use crate::web::layout::Layout;
 use crate::web::login::{is_own_password, set_cookie};
 use crate::web::look::Look;
 use crate::web::session::{SignedIn, look_cookie, no_session_cookie};
@@ -22,8 +24,19 @@ use domain::name::check_person;
 use domain::shown::Shown;
 use serde::Deserialize;
 
-/// Registers the pages of this area.
-pub fn routes(config: &mut ServiceConfig) {
+pub const AREA: Area = Area {
+    place: Place::Settings { href: "/account", label: "My account", needs: None },
+    pages_with_forms: &["/account"],
+    forms: &[
+        ("/account/appearance", "/account"),
+        ("/account/password", "/account"),
+        ("/account/sessions/end", "/account"),
+        ("/account/sign-out-everywhere", "/account"),
+    ],
+    ..Area::new(routes, &["account"])
+};
+
+fn routes(config: &mut ServiceConfig) {
     config
         .service(show)
         .service(change_profile)

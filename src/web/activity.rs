@@ -4,6 +4,7 @@ use crate::store::activity::Activity;
 use crate::store::activity_list::{self, Filter};
 use crate::store::device::Label;
 use crate::store::{self, Conn, Store};
+use crate::web::area::{Area, Link, Place};
 use crate::web::error::PageResult;
 use crate::web::export::{csv_piece, file, finish, json_piece, record};
 use crate::web::filter::Zone;
@@ -18,12 +19,21 @@ use askama_web::WebTemplate;
 use clock::Clock;
 use domain::activity::{Action, Outcome};
 use domain::id::WipeRequestId;
-use domain::role::Reach;
+use domain::role::{Permission, Reach};
 use futures_util::stream;
 use serde::{Deserialize, Serialize};
 
-/// Registers the pages of this area.
-pub fn routes(config: &mut ServiceConfig) {
+pub const AREA: Area = Area {
+    place: Place::Main(Link {
+        href: "/activity",
+        icon: "scroll-text",
+        label: "Activity",
+        needs: Some(Permission::ViewActivity),
+    }),
+    ..Area::new(routes, &["activity"])
+};
+
+fn routes(config: &mut ServiceConfig) {
     config.service(list).service(list_json).service(list_csv);
 }
 

@@ -3,10 +3,12 @@ use crate::error::FieldErrors;
 use crate::service;
 use crate::store::api_token::ApiToken;
 use crate::store::{self, Store};
+use crate::web::area::{Area, Place};
 use crate::web::error::PageResult;
+use crate::web::flash::see_other;
 use crate::web::form;
 use crate::web::hashing::Shared;
-use crate::web::layout::{Layout, see_other};
+use crate::web::layout::Layout;
 use crate::web::login::require_password;
 use crate::web::session::{Can, ManageUsers};
 use actix_web::web::{Data, Form, Path, ServiceConfig};
@@ -17,10 +19,17 @@ use clock::Clock;
 use domain::account::MAX_API_TOKEN_DAYS;
 use domain::guard::GuardedAct;
 use domain::id::ApiTokenId;
+use domain::role::Permission;
 use serde::Deserialize;
 
-/// Registers the pages of this area.
-pub fn routes(config: &mut ServiceConfig) {
+pub const AREA: Area = Area {
+    place: Place::Settings { href: "/api-tokens", label: "API tokens", needs: Some(Permission::ManageUsers) },
+    pages_with_forms: &["/api-tokens"],
+    forms: &[("/api-tokens/{id}/revoke", "/api-tokens")],
+    ..Area::new(routes, &["api-tokens"])
+};
+
+fn routes(config: &mut ServiceConfig) {
     config.service(list).service(make).service(revoke);
 }
 

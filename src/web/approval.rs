@@ -4,6 +4,7 @@ use crate::error::Error;
 use crate::service::{loss, wipe};
 use crate::store::restore::Listed;
 use crate::store::{self, Store};
+use crate::web::area::{Area, Place};
 use crate::web::error::PageResult;
 use crate::web::form::with_status;
 use crate::web::layout::Layout;
@@ -24,8 +25,9 @@ use std::collections::HashMap;
 /// How many are shown.
 const SHOWN: i64 = 500;
 
-/// The pages of this area.
-pub fn routes(config: &mut ServiceConfig) {
+pub const AREA: Area = Area { place: Place::Below("/commands"), ..Area::new(routes, &["approvals"]) };
+
+fn routes(config: &mut ServiceConfig) {
     config.service(list);
 }
 

@@ -4,9 +4,10 @@
 //! one. They are sent compressed to clients that accept it. Pages never are: they hold secrets next to text
 //! chosen by the request, and their length would give them away (BREACH).
 use crate::error::Error;
+use crate::web::area::Area;
 use crate::web::error::PageResult;
 use actix_web::http::header::{self, AcceptEncoding, Encoding, EntityTag, HeaderValue, IfNoneMatch};
-use actix_web::web::{Bytes, Header, Path};
+use actix_web::web::{Bytes, Header, Path, ServiceConfig};
 use actix_web::{HttpResponse, get};
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -14,6 +15,12 @@ use rust_embed::RustEmbed;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::LazyLock;
+
+pub const AREA: Area = Area { public: &["/static/{hash}/{name:.+}"], ..Area::new(routes, &["static"]) };
+
+fn routes(config: &mut ServiceConfig) {
+    config.service(show);
+}
 
 #[derive(RustEmbed)]
 #[folder = "static/"]
@@ -101,7 +108,7 @@ pub fn icon(name: &str) -> String {
 }
 
 #[get("/static/{hash}/{name:.+}")]
-pub async fn show(
+async fn show(
     path: Path<(String, String)>,
     accepted: Option<Header<AcceptEncoding>>,
     known: Option<Header<IfNoneMatch>>,

@@ -6,10 +6,12 @@ use crate::store::command::Command;
 use crate::store::command_list::{self, Filter, Listed};
 use crate::store::device::Label;
 use crate::store::{self, Store};
+use crate::web::area::{Area, Link, Place};
 use crate::web::error::PageResult;
 use crate::web::export::{CHUNK, csv_stream, iso, next, record};
+use crate::web::flash::{see_other, see_other_refused};
 use crate::web::form::{Pairs, filter, local, value};
-use crate::web::layout::{Layout, see_other, see_other_refused};
+use crate::web::layout::Layout;
 use crate::web::session::{Can, SignedIn, ViewDevices};
 use actix_web::web::{Data, Form, Path, Query, ServiceConfig};
 use actix_web::{HttpResponse, Responder, get, post};
@@ -22,8 +24,18 @@ use domain::role::Permission;
 use domain::words::counted;
 use serde::Deserialize;
 
-/// Registers the pages.
-pub fn routes(config: &mut ServiceConfig) {
+pub const AREA: Area = Area {
+    place: Place::Main(Link {
+        href: "/commands",
+        icon: "terminal",
+        label: "Commands",
+        needs: Some(Permission::ViewDevices),
+    }),
+    forms: &[("/commands/cancellations", "/commands"), ("/commands/{id}/cancellations", "/commands")],
+    ..Area::new(routes, &["commands"])
+};
+
+fn routes(config: &mut ServiceConfig) {
     config.service(list).service(json).service(csv).service(cancel_all).service(cancel);
 }
 

@@ -6,11 +6,13 @@ use crate::service::enrollment::{self, TokenDraft};
 use crate::store::enrollment_token::EnrollmentToken;
 use crate::store::team::Team;
 use crate::store::{self, Conn, Store};
+use crate::web::area::{Area, Place};
 use crate::web::device::{parse_team, team_options};
 use crate::web::error::PageResult;
+use crate::web::flash::see_other;
 use crate::web::form::{number, refusal, with_status};
 use crate::web::hashing::Shared;
-use crate::web::layout::{Layout, see_other};
+use crate::web::layout::Layout;
 use crate::web::login::require_password;
 use crate::web::session::{Can, EnrollDevices};
 use actix_web::http::StatusCode;
@@ -33,8 +35,13 @@ use fast_qr::convert::{Builder, svg::SvgBuilder};
 use fast_qr::{ECL, QRBuilder};
 use serde::Deserialize;
 
-/// Registers the pages.
-pub fn routes(config: &mut ServiceConfig) {
+pub const AREA: Area = Area {
+    place: Place::Below("/devices"),
+    forms: &[("/enrollment-tokens", "/enrollment"), ("/enrollment-tokens/{id}/revocations", "/enrollment")],
+    ..Area::new(routes, &["enrollment", "enrollment-tokens"])
+};
+
+fn routes(config: &mut ServiceConfig) {
     config.service(list).service(make).service(revoke);
 }
 

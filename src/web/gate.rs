@@ -4,8 +4,11 @@
 //! its protective headers and, if something went wrong, its error page.
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::web::area::Areas;
 use crate::web::error::{Fault, PageError};
-use crate::web::layout::{self, Layout};
+use crate::web::flash;
+use crate::web::health::HEALTH;
+use crate::web::layout::Layout;
 use crate::web::nonce::Nonce;
 use crate::web::session::{self, Identity, Visitor, csrf_token};
 use actix_web::body::{BoxBody, MessageBody};
@@ -17,12 +20,6 @@ use actix_web::web::Data;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError};
 use askama::Template;
 use std::sync::Arc;
-
-/// Monitoring asks here, and gets a word instead of a page.
-const HEALTH: &str = "/health";
-
-/// The pages that work without signing in. Every other route needs it.
-pub const PUBLIC: &[&str] = &[HEALTH, "/static/{hash}/{name:.+}", "/sign-in", "/set-up/{token}", "/invite/{token}"];
 
 #[derive(Template)]
 #[template(path = "error/show.html")]
@@ -90,7 +87,7 @@ async fn admit(request: &mut ServiceRequest) -> Result<()> {
     // An address without a page needs no guard; somebody who is signed in keeps the frame around the page that
     // says so.
     let Some(pattern) = pattern else { return Ok(()) };
-    if who.is_none() && !PUBLIC.contains(&pattern.as_str()) {
+    if who.is_none() && !areas(request.app_data()).public().any(|it| it == pattern) {
         return Err(Error::SignInNeeded);
     }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
@@ -104,9 +101,10 @@ async fn admit(request: &mut ServiceRequest) -> Result<()> {
 /// page instead.
 fn other_methods(request: &ServiceRequest) -> Option<&'static str> {
     let pattern = request.match_pattern()?;
-    let allowed = if page_behind(request.path(), Some(&pattern)).is_some() {
+    let areas = areas(request.app_data());
+    let allowed = if areas.page_behind(request.path(), Some(&pattern)).is_some() {
         "POST"
-    } else if FORMS_ON_PAGES.contains(&pattern.as_str()) {
+    } else if areas.is_page_with_form(&pattern) {
         "GET, HEAD, POST"
     } else {
         "GET, HEAD"
@@ -213,9 +211,9 @@ async fn hidden_value(request: &mut ServiceRequest, limit: usize) -> Result<Stri
 async fn dress(response: ServiceResponse<BoxBody>, id: &str) -> ServiceResponse<BoxBody> {
     let status = response.status();
     // Anything other than a page comes from the framework, about an address or a form it cannot read.
-    let is_page = layout::is_page(response.headers()) || response.request().path() == HEALTH;
+    let is_page = flash::is_page(response.headers()) || response.request().path() == HEALTH;
     if !(status.is_client_error() || status.is_server_error()) || is_page {
-        return layout::carry_cookies(response);
+        return flash::carry_cookies(response);
     }
     let kept = response.response().extensions().get::<Fault>().cloned();
     let fault = kept.unwrap_or_else(|| Fault::of_status(status));
@@ -223,7 +221,7 @@ async fn dress(response: ServiceResponse<BoxBody>, id: &str) -> ServiceResponse<
     let mut new = if wants_data(&request) {
         data_answer(&fault, id)
     } else if let Some(way) = way_out(&request, &fault) {
-        layout::see_other(way, None)
+        flash::see_other(way, None)
     } else {
         page_answer(&request, fault, id).await
     };
@@ -259,81 +257,16 @@ fn way_out(request: &HttpRequest, fault: &Fault) -> Option<String> {
     if fault.status == StatusCode::NOT_FOUND { page_of_form(request) } else { None }
 }
 
-/// A faulty form is answered at the address that accepts it. Whoever opens that address later, from a bookmark
-/// or after signing in again, means the page with the form.
-const PAGES_OF_FORMS: &[(&str, &str)] = &[
-    ("/account/appearance", "/account"),
-    ("/account/password", "/account"),
-    ("/account/sessions/end", "/account"),
-    ("/account/sign-out-everywhere", "/account"),
-    ("/api-tokens/{id}/revoke", "/api-tokens"),
-    ("/commands/cancellations", "/commands"),
-    ("/commands/{id}/cancellations", "/commands"),
-    ("/devices/backup-commands", "/devices"),
-    ("/devices/columns", "/devices"),
-    ("/devices/lock-commands", "/devices"),
-    ("/devices/restore-tests", "/devices"),
-    ("/devices/{id}/backup-commands", "/devices/{id}"),
-    ("/devices/{id}/enrollment-tokens", "/devices/{id}"),
-    ("/devices/{id}/lock-commands", "/devices/{id}"),
-    ("/devices/{id}/removals", "/devices/{id}/edit"),
-    ("/devices/{id}/removals/stops", "/devices/{id}"),
-    ("/devices/{id}/repository-tokens", "/devices/{id}"),
-    ("/devices/{id}/restore-tests", "/devices/{id}"),
-    ("/devices/{id}/restore/preview", "/devices/{id}/restore"),
-    ("/devices/{id}/restore/where", "/devices/{id}/restore"),
-    ("/devices/{id}/restores", "/devices/{id}/restore"),
-    ("/devices/{id}/wipe-requests", "/devices/{id}/wipe"),
-    ("/enrollment-tokens", "/enrollment"),
-    ("/enrollment-tokens/{id}/revocations", "/enrollment"),
-    ("/policies/{id}/removals", "/policies/{id}"),
-    ("/repository-tokens/{id}/revocations", "/devices"),
-    ("/restores/{id}/approvals", "/restores/{id}"),
-    ("/restores/{id}/cancellations", "/restores/{id}"),
-    ("/restores/{id}/refusals", "/restores/{id}"),
-    ("/settings/test-mails", "/settings"),
-    ("/settings/{name}/take-backs", "/settings"),
-    ("/sign-out", "/sign-in"),
-    ("/users/{id}/disable", "/users/{id}"),
-    ("/users/{id}/enable", "/users/{id}"),
-    ("/users/{id}/links", "/users/{id}"),
-    ("/users/{id}/roles", "/users/{id}"),
-    ("/wipe-requests/stops", "/approvals"),
-    ("/wipe-requests/{id}/approvals", "/wipe-requests/{id}"),
-    ("/wipe-requests/{id}/hold-ends", "/wipe-requests/{id}"),
-    ("/wipe-requests/{id}/reviews", "/wipe-requests/{id}"),
-    ("/wipe-requests/{id}/stops", "/wipe-requests/{id}"),
-];
-
-/// Addresses that show a page and also accept its form. All others either only accept a form or only show a
-/// page.
-const FORMS_ON_PAGES: &[&str] = &[
-    "/account",
-    "/api-tokens",
-    "/devices/{id}",
-    "/devices/{id}/restore/what",
-    "/invite/{token}",
-    "/policies",
-    "/policies/{id}",
-    "/set-up/{token}",
-    "/settings",
-    "/sign-in",
-    "/teams",
-    "/users",
-];
+/// What the areas say of their addresses; without it, none is public.
+fn areas(data: Option<&Data<Areas>>) -> Areas {
+    data.map_or_else(Areas::default, |it| ***it)
+}
 
 fn page_of_form(request: &HttpRequest) -> Option<String> {
     let path = request.path();
-    let page = page_behind(path, request.match_pattern().as_deref())?;
+    let page = areas(request.app_data()).page_behind(path, request.match_pattern().as_deref())?;
     let id = path.split('/').nth(2).unwrap_or_default();
     Some(page.replace("{id}", id))
-}
-
-/// The page whose form an address accepts; none if it accepts no form, or is itself a page.
-fn page_behind(path: &str, pattern: Option<&str>) -> Option<&'static str> {
-    // By the path too: `/devices/{id}` would also match the forms beside it.
-    let (_, page) = PAGES_OF_FORMS.iter().find(|(form, _)| *form == path || Some(*form) == pattern)?;
-    Some(page)
 }
 
 async fn page_answer(request: &HttpRequest, fault: Fault, id: &str) -> HttpResponse {

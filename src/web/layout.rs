@@ -1,21 +1,18 @@
 //! What every page needs around its content.
-use crate::config::Config;
 use crate::error::Result;
 use crate::service;
 use crate::store::{self, Conn, Store};
+use crate::web::area::Areas;
 use crate::web::asset;
 use crate::web::error::PageError;
 use crate::web::filter::{self, Moment, Plain, Zone};
+use crate::web::flash::{self, Flash};
 use crate::web::look::Look;
 use crate::web::nonce::Nonce;
 use crate::web::session::{self, Visitor, csrf_token};
-use actix_web::body::BoxBody;
-use actix_web::dev::{Payload, ServiceResponse};
-use actix_web::http::header;
+use actix_web::dev::Payload;
 use actix_web::web::Data;
-use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse};
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use clock::Clock;
 use domain::ground::Ground;
 use domain::id::{TeamId, UserId};
@@ -26,68 +23,6 @@ use domain::wipe::BEFORE_DELIVERY;
 use domain::words;
 use std::future::Future;
 use std::pin::Pin;
-
-/// A link of the navigation, with the prefixes of the addresses that belong to it.
-#[derive(Debug)]
-pub struct NavItem {
-    pub href: &'static str,
-    needs: Option<Permission>,
-    pub icon: &'static str,
-    pub label: &'static str,
-    areas: &'static [&'static str],
-}
-
-const NAV: &[NavItem] = &[
-    NavItem {
-        href: "/",
-        needs: Some(Permission::ViewDevices),
-        icon: "layout-dashboard",
-        label: "Overview",
-        areas: &[""],
-    },
-    NavItem {
-        href: "/devices",
-        needs: Some(Permission::ViewDevices),
-        icon: "smartphone",
-        label: "Devices",
-        areas: &["devices", "enrollment", "enrollment-tokens"],
-    },
-    NavItem {
-        href: "/restore-tests",
-        needs: Some(Permission::ViewDevices),
-        icon: "archive-restore",
-        label: "Recovery",
-        areas: &["restore-tests", "restores", "restore-points"],
-    },
-    NavItem {
-        href: "/policies",
-        needs: Some(Permission::ViewPolicies),
-        icon: "list-checks",
-        label: "Policies",
-        areas: &["policies"],
-    },
-    NavItem {
-        href: "/commands",
-        needs: Some(Permission::ViewDevices),
-        icon: "terminal",
-        label: "Commands",
-        areas: &["commands", "approvals", "wipe-requests"],
-    },
-    NavItem {
-        href: "/activity",
-        needs: Some(Permission::ViewActivity),
-        icon: "scroll-text",
-        label: "Activity",
-        areas: &["activity"],
-    },
-    NavItem {
-        href: "/settings",
-        needs: None,
-        icon: "settings",
-        label: "Settings",
-        areas: &["settings", "users", "teams", "api-tokens", "account"],
-    },
-];
 
 /// The person the page is for.
 #[derive(Debug, Clone)]
@@ -113,6 +48,8 @@ pub struct Layout {
     pub stoppable_wipes: i64,
     has_failed_test: bool,
     pub is_demo: bool,
+    /// What the navigation is made from.
+    pub areas: Areas,
     /// What the last form did, or why it did nothing.
     pub flash: Option<Flash>,
     /// Whether the password was entered so long ago that a form asks for it again.
@@ -180,7 +117,7 @@ impl Layout {
         let zone = Zone::new(who.as_ref().map_or("UTC", |it| &it.user.time_zone), now);
         let csrf = match &who {
             Some(who) => who.csrf.clone(),
-            None => visit(request).map(|it| csrf_token(&it)).unwrap_or_default(),
+            None => flash::visit(request).map(|it| csrf_token(&it)).unwrap_or_default(),
         };
         Self {
             person: who.as_ref().map(|it| Person {
@@ -195,7 +132,8 @@ impl Layout {
             stoppable_wipes: 0,
             has_failed_test: false,
             is_demo: false,
-            flash: read_flash(request),
+            areas: request.app_data::<Data<Areas>>().map_or_else(Areas::default, |it| ***it),
+            flash: flash::read(request),
             asks_password: who.as_ref().is_some_and(|it| !it.is_fresh(now)),
             look: Visitor::of(request).look,
             csrf,
@@ -207,35 +145,6 @@ impl Layout {
             ground: Ground::default(),
             is_read_only: false,
         }
-    }
-
-    /// The links of the navigation that the person may open.
-    pub fn nav(&self) -> impl Iterator<Item = &'static NavItem> {
-        NAV.iter().filter(|it| it.needs.is_none_or(|permission| self.may(permission)))
-    }
-
-    /// Whether a link of the navigation leads to this page's area.
-    pub fn is_current(&self, item: &NavItem) -> bool {
-        let area = self.path.trim_start_matches('/').split(['/', '.']).next().unwrap_or_default();
-        item.areas.contains(&area)
-    }
-
-    /// Where a link of the navigation leads for this person.
-    pub fn href(&self, item: &NavItem) -> &'static str {
-        if item.href == "/settings" { self.settings().first().map_or("/account", |(href, _)| href) } else { item.href }
-    }
-
-    /// The pages of Settings that the person may open, with their names.
-    pub fn settings(&self) -> Vec<(&'static str, &'static str)> {
-        let mut pages = Vec::new();
-        if self.grants.allows_everywhere(Permission::ManageSettings) {
-            pages.push(("/settings", "Organisation"));
-        }
-        if self.grants.allows_everywhere(Permission::ManageUsers) {
-            pages.extend([("/users", "Users"), ("/teams", "Teams"), ("/api-tokens", "API tokens")]);
-        }
-        pages.push(("/account", "My account"));
-        pages
     }
 
     /// Whether the person holds a permission somewhere, so that a control is worth showing.
@@ -362,96 +271,4 @@ pub fn role_names(grants: &Grants) -> String {
     names.sort_unstable();
     names.dedup();
     names.join(", ")
-}
-
-/// The visit that this page's forms belong to: the browser's, or a new one that `see` hands out.
-fn visit(request: &HttpRequest) -> Option<String> {
-    if let Some(new) = request.extensions().get::<NewVisit>() {
-        return Some(new.0.clone());
-    }
-    if let Some(known) = Visitor::of(request).visit {
-        return Some(known);
-    }
-    let new = secret::generate("").ok()?;
-    request.extensions_mut().insert(NewVisit(new.clone()));
-    Some(new)
-}
-
-/// A visit that the browser does not know about yet.
-struct NewVisit(String);
-
-/// Sends the browser to another page, which then shows `flash` once.
-pub fn see_other(url: impl AsRef<str>, flash: Option<&str>) -> HttpResponse {
-    let mut response = HttpResponse::SeeOther().insert_header((header::LOCATION, url.as_ref())).finish();
-    if let Some(text) = flash {
-        response.extensions_mut().insert(Flash { text: text.to_owned(), is_refusal: false });
-    }
-    response
-}
-
-/// Sends the browser to a page, which then says once why nothing was changed.
-pub fn see_other_refused(url: impl AsRef<str>, why: &str) -> HttpResponse {
-    let mut response = see_other(url, None);
-    response.extensions_mut().insert(Flash { text: words::sentence(why), is_refusal: true });
-    response
-}
-
-/// What the next page says once; `carry_cookies` gives it to the browser.
-#[derive(Debug, Clone)]
-pub struct Flash {
-    pub text: String,
-    /// Whether it says why nothing was changed.
-    pub is_refusal: bool,
-}
-
-/// Precedes the text of a refusal in its cookie.
-const REFUSAL: char = '!';
-
-impl Flash {
-    fn encode(&self) -> String {
-        let mark = if self.is_refusal { String::from(REFUSAL) } else { String::new() };
-        BASE64_URL_SAFE_NO_PAD.encode(mark + &self.text)
-    }
-
-    fn decode(cookie: &str) -> Option<Self> {
-        let text = String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(cookie).ok()?).ok().filter(|it| it.len() <= 500)?;
-        Some(match text.strip_prefix(REFUSAL) {
-            Some(why) => Self { text: why.to_owned(), is_refusal: true },
-            None => Self { text, is_refusal: false },
-        })
-    }
-}
-
-fn read_flash(request: &HttpRequest) -> Option<Flash> {
-    Flash::decode(&Visitor::of(request).flash?)
-}
-
-/// Whether an answer is a page.
-pub(super) fn is_page(headers: &header::HeaderMap) -> bool {
-    headers.get(header::CONTENT_TYPE).is_some_and(|it| it.as_bytes().starts_with(b"text/html"))
-}
-
-/// Sets the flash cookie of a redirect, removes it once a page has shown it, and sets the visit's cookie.
-pub(super) fn carry_cookies(mut response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
-    let request = response.request().clone();
-    let secure = request.app_data::<Data<Config>>().is_some_and(|it| it.is_https());
-    let mut cookies = Vec::new();
-    let flash = response.response().extensions().get::<Flash>().map(Flash::encode);
-    cookies.extend(flash.map(|it| session::flash_cookie(it, secure)));
-    if is_page(response.headers()) {
-        if Visitor::of(&request).flash.is_some() && !request.headers().contains_key(session::REFRESH) {
-            let mut gone = session::flash_cookie(String::new(), secure);
-            gone.make_removal();
-            cookies.push(gone);
-        }
-        if let Some(new) = request.extensions().get::<NewVisit>() {
-            cookies.push(session::visit_cookie(new.0.clone(), secure));
-        }
-    }
-    for cookie in cookies {
-        if response.response_mut().add_cookie(&cookie).is_err() {
-            tracing::warn!("a cookie could not be set");
-        }
-    }
-    response
 }

@@ -5,10 +5,12 @@ use crate::service;
 use crate::service::account::{Attempt, Origin};
 use crate::store::user::User;
 use crate::store::{self, Store};
+use crate::web::area::Area;
 use crate::web::error::PageResult;
+use crate::web::flash::see_other;
 use crate::web::form;
 use crate::web::hashing::Shared;
-use crate::web::layout::{Layout, see_other};
+use crate::web::layout::Layout;
 use crate::web::session::{SignedIn, Visitor, browser_cookie, no_session_cookie, session_cookie};
 use actix_web::cookie::Cookie;
 use actix_web::http::StatusCode;
@@ -20,8 +22,14 @@ use clock::Clock;
 use domain::guard::GuardedAct;
 use serde::Deserialize;
 
-/// Registers the pages of this area.
-pub fn routes(config: &mut ServiceConfig) {
+pub const AREA: Area = Area {
+    public: &["/sign-in"],
+    pages_with_forms: &["/sign-in"],
+    forms: &[("/sign-out", "/sign-in")],
+    ..Area::new(routes, &["sign-in", "sign-out"])
+};
+
+fn routes(config: &mut ServiceConfig) {
     config.service(new).service(sign_in).service(sign_out);
 }
 

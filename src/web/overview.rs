@@ -6,6 +6,7 @@ use crate::service::loss::{self, Moment};
 use crate::store::device_list::{self, Counts, Filter, From, Query, Sort, View};
 use crate::store::restore_test_list::{self, Listed};
 use crate::store::{self, Conn, Store};
+use crate::web::area::{Area, Link, Place};
 use crate::web::device::Row;
 use crate::web::error::PageResult;
 use crate::web::filter::span;
@@ -23,8 +24,17 @@ use domain::time::{Time, days};
 use domain::wipe::SETTLED;
 use std::time::Duration;
 
-/// Registers the page.
-pub fn routes(config: &mut ServiceConfig) {
+pub const AREA: Area = Area {
+    place: Place::Main(Link {
+        href: "/",
+        icon: "layout-dashboard",
+        label: "Overview",
+        needs: Some(Permission::ViewDevices),
+    }),
+    ..Area::new(routes, &[""])
+};
+
+fn routes(config: &mut ServiceConfig) {
     config.service(show);
 }
 

@@ -7,6 +7,7 @@ use crate::store::restore_point::RestorePoint;
 use crate::store::restore_test::RestoreTest;
 use crate::store::restore_test_list::{self, Listed, Shown};
 use crate::store::{self, Store};
+use crate::web::area::{Area, Link, Place};
 use crate::web::error::PageResult;
 use crate::web::export::{CHUNK, csv_stream, iso, next, record};
 use crate::web::filter;
@@ -25,8 +26,17 @@ use domain::role::Permission;
 use domain::time::{Time, days};
 use serde::Deserialize;
 
-/// Registers the pages.
-pub fn routes(config: &mut ServiceConfig) {
+pub const AREA: Area = Area {
+    place: Place::Main(Link {
+        href: "/restore-tests",
+        icon: "archive-restore",
+        label: "Recovery",
+        needs: Some(Permission::ViewDevices),
+    }),
+    ..Area::new(routes, &["restore-tests"])
+};
+
+fn routes(config: &mut ServiceConfig) {
     config.service(list).service(csv).service(show);
 }
 

@@ -6,10 +6,12 @@ use crate::service::host::{self, KeyCopy};
 use crate::service::setting::{Changed, NUMBERS, Number};
 use crate::store::mail::OutboxStatus;
 use crate::store::{self, Conn, Store};
+use crate::web::area::{Area, Place};
 use crate::web::error::PageResult;
+use crate::web::flash::see_other;
 use crate::web::form::{self, Pairs};
 use crate::web::hashing::Shared;
-use crate::web::layout::{Layout, see_other};
+use crate::web::layout::Layout;
 use crate::web::login::require_password;
 use crate::web::session::{Can, ManageSettings};
 use actix_web::web::{Data, Form, Path, ServiceConfig};
@@ -18,11 +20,18 @@ use askama::Template;
 use askama_web::WebTemplate;
 use clock::Clock;
 use domain::guard::GuardedAct;
+use domain::role::Permission;
 use domain::shown::Shown;
 use domain::time::Time;
 
-/// Registers the pages of this area.
-pub fn routes(config: &mut ServiceConfig) {
+pub const AREA: Area = Area {
+    place: Place::Settings { href: "/settings", label: "Organisation", needs: Some(Permission::ManageSettings) },
+    pages_with_forms: &["/settings"],
+    forms: &[("/settings/test-mails", "/settings"), ("/settings/{name}/take-backs", "/settings")],
+    ..Area::new(routes, &["settings"])
+};
+
+fn routes(config: &mut ServiceConfig) {
     config.service(show).service(change).service(take_back).service(send_test_mail);
 }
 

@@ -5,10 +5,12 @@ use crate::service;
 use crate::service::link::Profile;
 use crate::store::user::User;
 use crate::store::{Conn, Store};
+use crate::web::area::Area;
 use crate::web::error::PageResult;
+use crate::web::flash::see_other;
 use crate::web::form;
 use crate::web::hashing::Shared;
-use crate::web::layout::{Layout, see_other};
+use crate::web::layout::Layout;
 use crate::web::login::{origin, set_cookie};
 use crate::web::session::{Visitor, browser_cookie, session_cookie};
 use crate::web::zone;
@@ -23,8 +25,13 @@ use domain::name::{NO_ADDRESS, address, check_person};
 use domain::policy::Requirement;
 use serde::Deserialize;
 
-/// Registers the pages of this area.
-pub fn routes(config: &mut ServiceConfig) {
+pub const AREA: Area = Area {
+    public: &["/set-up/{token}", "/invite/{token}"],
+    pages_with_forms: &["/invite/{token}", "/set-up/{token}"],
+    ..Area::new(routes, &["set-up", "invite"])
+};
+
+fn routes(config: &mut ServiceConfig) {
     config.service(new).service(set_up).service(show_invite).service(accept);
 }
 

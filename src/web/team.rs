@@ -3,19 +3,27 @@ use crate::error::{Error, FieldErrors};
 use crate::service;
 use crate::store::team::Team;
 use crate::store::{self, Store};
+use crate::web::area::{Area, Place};
 use crate::web::error::PageResult;
+use crate::web::flash::see_other;
 use crate::web::form;
-use crate::web::layout::{Layout, see_other};
+use crate::web::layout::Layout;
 use crate::web::session::{Can, ManageUsers};
 use actix_web::web::{Data, Form, ServiceConfig};
 use actix_web::{HttpResponse, Responder, get, post};
 use askama::Template;
 use askama_web::WebTemplate;
 use clock::Clock;
+use domain::role::Permission;
 use serde::Deserialize;
 
-/// Registers the pages of this area.
-pub fn routes(config: &mut ServiceConfig) {
+pub const AREA: Area = Area {
+    place: Place::Settings { href: "/teams", label: "Teams", needs: Some(Permission::ManageUsers) },
+    pages_with_forms: &["/teams"],
+    ..Area::new(routes, &["teams"])
+};
+
+fn routes(config: &mut ServiceConfig) {
     config.service(list).service(add);
 }
 

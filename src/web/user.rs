@@ -6,10 +6,12 @@ use crate::service::user::Invitation;
 use crate::store::team::Team;
 use crate::store::user::{HostSaid, User};
 use crate::store::{self, Conn, Store};
+use crate::web::area::{Area, Place};
 use crate::web::error::PageResult;
+use crate::web::flash::see_other;
 use crate::web::form::{self, Pairs};
 use crate::web::hashing::Shared;
-use crate::web::layout::{Layout, role_names, see_other};
+use crate::web::layout::{Layout, role_names};
 use crate::web::login::{require_password, require_password_in};
 use crate::web::session::{Can, ManageUsers};
 use actix_web::http::StatusCode;
@@ -22,12 +24,23 @@ use domain::account::UserState;
 use domain::activity::Actor;
 use domain::guard::GuardedAct;
 use domain::id::{TeamId, UserId};
-use domain::role::{Grants, Role, Scope};
+use domain::role::{Grants, Permission, Role, Scope};
 use domain::shown::Shown;
 use domain::time::Time;
 
-/// Registers the pages of this area.
-pub fn routes(config: &mut ServiceConfig) {
+pub const AREA: Area = Area {
+    place: Place::Settings { href: "/users", label: "Users", needs: Some(Permission::ManageUsers) },
+    pages_with_forms: &["/users"],
+    forms: &[
+        ("/users/{id}/disable", "/users/{id}"),
+        ("/users/{id}/enable", "/users/{id}"),
+        ("/users/{id}/links", "/users/{id}"),
+        ("/users/{id}/roles", "/users/{id}"),
+    ],
+    ..Area::new(routes, &["users"])
+};
+
+fn routes(config: &mut ServiceConfig) {
     config
         .service(list)
         .service(new)

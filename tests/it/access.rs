@@ -4,6 +4,8 @@ use crate::support::people::{SINCE, person};
 use crate::support::server::{Answer, TestServer};
 use crate::support::visit::{Visit, location, text};
 use domain::role::{Permission, Role};
+use holdfast::web::AREAS;
+use holdfast::web::area::Place;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -11,7 +13,7 @@ use std::path::Path;
 /// What opens a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Least {
-    /// Nothing: it is on the list of `web::gate`.
+    /// Nothing: its area says that it is public.
     Public,
     /// A device's own proof of who it is; each protocol's tests look closer.
     Device,
@@ -146,9 +148,40 @@ fn every_route_is_in_the_table() {
 }
 
 #[test]
-fn the_public_pages_are_the_list_of_the_gate() {
+fn the_public_pages_are_those_of_the_areas() {
     let table: BTreeSet<_> = TABLE.iter().filter(|it| it.2 == Public).map(|(_, path, _)| *path).collect();
-    assert_eq!(table, holdfast::web::gate::PUBLIC.iter().copied().collect());
+    assert_eq!(table, AREAS.public().collect());
+}
+
+#[test]
+fn every_page_belongs_to_one_area_and_every_link_of_the_navigation_leads_to_its_page() {
+    let starts: Vec<_> = AREAS.0.iter().flat_map(|it| it.starts).collect();
+    assert_eq!(starts.iter().collect::<BTreeSet<_>>().len(), starts.len(), "{starts:?}");
+    for (_, path, least) in TABLE.iter().filter(|it| it.2 != Device) {
+        let area = AREAS.of(path).unwrap_or_else(|| panic!("{path} belongs to no area"));
+        let is_frame = matches!(area.place, Place::Nowhere);
+        assert!(!is_frame || !matches!(least, May(_)), "{path} stands nowhere in the navigation");
+    }
+    let is_page = |path: &str| TABLE.iter().any(|it| it.0 == "get" && it.1 == path);
+    let main: Vec<_> =
+        AREAS.0.iter().filter_map(|it| if let Place::Main(link) = it.place { Some(link) } else { None }).collect();
+    for area in AREAS.0 {
+        match area.place {
+            Place::Main(link) => {
+                let least = TABLE.iter().find(|it| it.0 == "get" && it.1 == link.href).unwrap().2;
+                assert_eq!(link.needs.map(May), Some(least), "{}", link.href);
+            }
+            Place::Below(href) => assert!(main.iter().any(|it| it.href == href), "{href}"),
+            Place::Settings { href, needs, .. } => {
+                let least = TABLE.iter().find(|it| it.0 == "get" && it.1 == href).unwrap().2;
+                assert_eq!(needs.map_or(SignedIn, May), least, "{href}");
+            }
+            Place::Nowhere => {}
+        }
+        for (_, page) in area.forms {
+            assert!(is_page(page), "{page}");
+        }
+    }
 }
 
 fn collect(folder: &Path, routes: &mut BTreeSet<(String, String)>) {

@@ -11,16 +11,42 @@ mod list;
 mod query;
 mod show;
 mod strip;
+use domain::role::Permission;
 
 pub(in crate::web) use answer::Answer;
 pub(in crate::web) use edit::{parse_team, team_options};
 pub(in crate::web) use list::Row;
 pub(in crate::web) use show::measured;
 
+use crate::web::area::{Area, Link, Place};
 use actix_web::web::ServiceConfig;
 
-/// Registers the pages. The lists come first: `/devices/{id}` would take their addresses too.
-pub fn routes(config: &mut ServiceConfig) {
+pub const AREA: Area = Area {
+    place: Place::Main(Link {
+        href: "/devices",
+        icon: "smartphone",
+        label: "Devices",
+        needs: Some(Permission::ViewDevices),
+    }),
+    pages_with_forms: &["/devices/{id}"],
+    forms: &[
+        ("/devices/backup-commands", "/devices"),
+        ("/devices/columns", "/devices"),
+        ("/devices/lock-commands", "/devices"),
+        ("/devices/restore-tests", "/devices"),
+        ("/devices/{id}/backup-commands", "/devices/{id}"),
+        ("/devices/{id}/enrollment-tokens", "/devices/{id}"),
+        ("/devices/{id}/lock-commands", "/devices/{id}"),
+        ("/devices/{id}/removals", "/devices/{id}/edit"),
+        ("/devices/{id}/removals/stops", "/devices/{id}"),
+        ("/devices/{id}/repository-tokens", "/devices/{id}"),
+        ("/devices/{id}/restore-tests", "/devices/{id}"),
+        ("/repository-tokens/{id}/revocations", "/devices"),
+    ],
+    ..Area::new(routes, &["devices", "repository-tokens"])
+};
+
+fn routes(config: &mut ServiceConfig) {
     config
         .service(list::show)
         .service(export::csv_list)

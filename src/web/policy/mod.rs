@@ -10,11 +10,13 @@ use crate::store::device_list::Named;
 use crate::store::policy::Policy;
 use crate::store::team::Team;
 use crate::store::{self, Conn, Store};
+use crate::web::area::{Area, Link, Place};
 use crate::web::device::team_options;
 use crate::web::error::PageResult;
+use crate::web::flash::see_other;
 use crate::web::form::refusal;
 use crate::web::hashing::Shared;
-use crate::web::layout::{Layout, see_other};
+use crate::web::layout::Layout;
 use crate::web::login::require_password;
 use crate::web::session::{Can, EditPolicies, ViewPolicies};
 use crate::web::span::UNITS;
@@ -31,8 +33,19 @@ use domain::role::Permission;
 use form::Span;
 use serde::Deserialize;
 
-/// Registers the pages.
-pub fn routes(config: &mut ServiceConfig) {
+pub const AREA: Area = Area {
+    place: Place::Main(Link {
+        href: "/policies",
+        icon: "list-checks",
+        label: "Policies",
+        needs: Some(Permission::ViewPolicies),
+    }),
+    pages_with_forms: &["/policies", "/policies/{id}"],
+    forms: &[("/policies/{id}/removals", "/policies/{id}")],
+    ..Area::new(routes, &["policies"])
+};
+
+fn routes(config: &mut ServiceConfig) {
     config.service(list).service(new).service(add).service(show).service(edit).service(change).service(remove);
 }
 

@@ -7,13 +7,27 @@ mod wizard;
 use crate::error::{Error, Result};
 use crate::service::restore::Draft;
 use crate::store::restore::Restore;
+use crate::web::area::{Area, Place};
 use crate::web::form::{Pairs, value, values};
 use actix_web::web::ServiceConfig;
 use domain::id::DeviceId;
 use domain::restore::{Conflict, FileClass, RestoreState, Selection};
 
-/// The pages of this area.
-pub fn routes(config: &mut ServiceConfig) {
+pub const AREA: Area = Area {
+    place: Place::Below("/restore-tests"),
+    pages_with_forms: &["/devices/{id}/restore/what"],
+    forms: &[
+        ("/devices/{id}/restore/preview", "/devices/{id}/restore"),
+        ("/devices/{id}/restore/where", "/devices/{id}/restore"),
+        ("/devices/{id}/restores", "/devices/{id}/restore"),
+        ("/restores/{id}/approvals", "/restores/{id}"),
+        ("/restores/{id}/cancellations", "/restores/{id}"),
+        ("/restores/{id}/refusals", "/restores/{id}"),
+    ],
+    ..Area::new(routes, &["restores"])
+};
+
+fn routes(config: &mut ServiceConfig) {
     config
         .service(wizard::choose_point)
         .service(wizard::choose_what)

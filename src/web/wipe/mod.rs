@@ -5,12 +5,25 @@ mod show;
 
 pub use list::{Row, approvers, rows};
 
+use crate::web::area::{Area, Place};
 use crate::web::layout::Layout;
 use actix_web::web::ServiceConfig;
 use domain::wipe::{Difference, Value, WipeState};
 
-/// The pages of this area.
-pub fn routes(config: &mut ServiceConfig) {
+pub const AREA: Area = Area {
+    place: Place::Below("/commands"),
+    forms: &[
+        ("/devices/{id}/wipe-requests", "/devices/{id}/wipe"),
+        ("/wipe-requests/stops", "/approvals"),
+        ("/wipe-requests/{id}/approvals", "/wipe-requests/{id}"),
+        ("/wipe-requests/{id}/hold-ends", "/wipe-requests/{id}"),
+        ("/wipe-requests/{id}/reviews", "/wipe-requests/{id}"),
+        ("/wipe-requests/{id}/stops", "/wipe-requests/{id}"),
+    ],
+    ..Area::new(routes, &["wipe-requests"])
+};
+
+fn routes(config: &mut ServiceConfig) {
     config
         .service(ask::new)
         .service(ask::create)
