@@ -29,11 +29,11 @@ pub const AREA: Area = Area {
 
 fn routes(config: &mut ServiceConfig) {
     config
-        .service(wizard::choose_point)
-        .service(wizard::choose_what)
-        .service(wizard::choose_again)
-        .service(wizard::choose_target)
-        .service(wizard::preview)
+        .service(wizard::point::choose_point)
+        .service(wizard::what::choose_what)
+        .service(wizard::what::choose_again)
+        .service(wizard::target::choose_target)
+        .service(wizard::preview::preview)
         .service(order::create)
         .service(show::list)
         .service(show::show)

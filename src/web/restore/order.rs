@@ -1,6 +1,6 @@
 //! The last step of a restore: the form that orders it, or requests it if the data leaves its device.
 use super::Choice;
-use super::wizard::preview_page;
+use super::wizard::preview::preview_page;
 use crate::blob::BlobStore;
 use crate::error::{Error, Result};
 use crate::proof::keys::ProofKeys;

@@ -1,5 +1,6 @@
 //! Wiping a device: the page that asks, the request on its way, and the log.
 mod ask;
+mod decide;
 mod list;
 mod show;
 
@@ -30,12 +31,12 @@ fn routes(config: &mut ServiceConfig) {
         .service(list::list)
         .service(list::csv)
         // Before the page of one request, whose pattern would match it.
-        .service(show::stop_all)
+        .service(decide::stop_all)
         .service(show::show)
-        .service(show::approve)
-        .service(show::end_hold)
-        .service(show::review)
-        .service(show::stop);
+        .service(decide::approve)
+        .service(decide::end_hold)
+        .service(decide::review)
+        .service(decide::stop);
 }
 
 /// The badge of a state: its class and its icon.

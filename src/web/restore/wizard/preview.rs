@@ -1,0 +1,131 @@
+//! The last step: what all of it would do.
+use super::target::where_page;
+use super::{chosen_point, manifest_of, size, step};
+use crate::blob::BlobStore;
+use crate::error::{Error, FieldErrors, Result};
+use crate::service::{reach, restore};
+use crate::store::device::Device;
+use crate::store::restore_point::RestorePoint;
+use crate::store::{self, Store};
+use crate::web::error::PageResult;
+use crate::web::filter;
+use crate::web::form::Pairs;
+use crate::web::layout::Layout;
+use crate::web::restore::Choice;
+use crate::web::session::{Can, Restore};
+use actix_web::web::{Data, Form, Path};
+use actix_web::{HttpResponse, post};
+use askama::Template;
+use domain::guard::GuardedAct;
+use domain::id::DeviceId;
+use domain::restore::{Conflict, Selection};
+use domain::words::{counted, sentence};
+
+#[derive(Template)]
+#[template(path = "restore/preview.html")]
+pub(in crate::web::restore) struct PreviewPage {
+    layout: Layout,
+    device: Device,
+    target: Device,
+    point: RestorePoint,
+    is_proven: bool,
+    choice: Choice,
+    conflict: Conflict,
+    file_count: usize,
+    byte_count: i64,
+    /// How long the last restore test of this point took, scaled to what is chosen; empty if unknown.
+    takes: String,
+    request_key: String,
+    pub(in crate::web::restore) refusal: String,
+    /// Whether the data leaves its device, so that a second person decides.
+    crosses: bool,
+    pub(in crate::web::restore) errors: FieldErrors,
+}
+
+impl PreviewPage {
+    /// What was chosen, in words.
+    fn what(&self) -> String {
+        match self.choice.selection() {
+            Ok(Selection::All) | Err(_) => "Everything".to_owned(),
+            Ok(Selection::Class(class)) => class.name().to_owned(),
+            Ok(Selection::Paths(paths)) => counted(paths.len(), "chosen path", "chosen paths"),
+        }
+    }
+}
+
+#[post("/devices/{id}/restore/preview")]
+pub async fn preview(
+    by: Can<Restore>,
+    layout: Layout,
+    (store, blobs): (Data<Store>, Data<dyn BlobStore>),
+    (id, form): (Path<DeviceId>, Form<Pairs>),
+) -> PageResult<HttpResponse> {
+    let (id, choice) = (id.into_inner(), Choice::of(&form));
+    match choice.draft(id, "") {
+        Ok(_) => {
+            let page = preview_page(&by, layout, (&store, blobs), id, choice).await?;
+            step(&page, &page.errors)
+        }
+        Err(Error::Invalid(errors)) => where_page(&by, layout, &store, id, &form, errors).await,
+        Err(other) => Err(other.into()),
+    }
+}
+
+/// The page of the last step.
+///
+/// # Errors
+/// When something it needs is missing, or its manifest cannot be read.
+pub(in crate::web::restore) async fn preview_page(
+    by: &Can<Restore>,
+    layout: Layout,
+    (store, blobs): (&Store, Data<dyn BlobStore>),
+    id: DeviceId,
+    choice: Choice,
+) -> Result<PreviewPage> {
+    let draft = choice.draft(id, "")?;
+    let (device, point) = chosen_point(store, by.reach().clone(), id, &choice).await?;
+    let (acting, reach) = (by.acting(), by.reach().clone());
+    let (point_id, target_id, repository_id) = (point.id, draft.target, point.repository_id);
+    let asked = draft.clone();
+    let (target, refusal, crosses, test) = store
+        .read(move |conn| {
+            let target = reach::device(conn, &reach, target_id)?;
+            let refusal = match restore::plan(conn, &acting, &asked) {
+                Ok(_) => String::new(),
+                Err(Error::Refused(why)) => sentence(&why),
+                Err(other) => return Err(other),
+            };
+            let source = reach::device(conn, &reach, id)?;
+            let repository = store::repository::find(conn, repository_id)?.ok_or(Error::NotFound("repository"))?;
+            let crosses = restore::act_of(&source, &repository, &target) != GuardedAct::RestoreToItself;
+            Ok((target, refusal, crosses, store::restore_test::newest_of_point(conn, point_id)?))
+        })
+        .await?;
+    let manifest = manifest_of(store, blobs, &point).await?;
+    let chosen = draft.selection.chosen();
+    let files: Vec<_> = manifest.files.iter().filter(|it| chosen.covers(&it.path)).collect();
+    let bytes = size(files.iter().copied());
+    let takes = test.filter(|it| it.byte_count > 0).and_then(|it| Some((it.duration()?, it.byte_count)));
+    Ok(PreviewPage {
+        is_proven: restore::is_proven(&point),
+        conflict: draft.conflict,
+        file_count: files.len(),
+        byte_count: bytes,
+        takes: takes.map(|(took, all)| estimate(took, bytes, all)).unwrap_or_default(),
+        request_key: secret::generate("")?,
+        refusal,
+        crosses,
+        errors: FieldErrors::new(),
+        layout,
+        device,
+        target,
+        point,
+        choice,
+    })
+}
+
+/// The measured time of a restore test, scaled to the bytes chosen.
+fn estimate(took: std::time::Duration, bytes: i64, of: i64) -> String {
+    let millis = i128::try_from(took.as_millis()).unwrap_or(0) * i128::from(bytes) / i128::from(of.max(1));
+    filter::span(std::time::Duration::from_millis(u64::try_from(millis).unwrap_or(0).max(1000)))
+}
