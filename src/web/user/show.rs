@@ -1,21 +1,20 @@
-//! People and their roles.
-use crate::config::Config;
+//! `/users/{id}`: a person, their roles, and what closes or opens their account.
+use super::Desk;
+use super::invite::InvitedPage;
+use super::role::{self, Group};
 use crate::error::{Error, FieldErrors};
 use crate::service;
-use crate::service::user::Invitation;
-use crate::store::team::Team;
 use crate::store::user::{HostSaid, User};
 use crate::store::{self, Conn, Store};
-use crate::web::area::{Area, Place};
 use crate::web::error::PageResult;
 use crate::web::flash::see_other;
 use crate::web::form::{self, Pairs};
 use crate::web::hashing::Shared;
-use crate::web::layout::{Layout, role_names};
+use crate::web::layout::Layout;
 use crate::web::login::{require_password, require_password_in};
 use crate::web::session::{Can, ManageUsers};
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Form, Path, ServiceConfig};
+use actix_web::web::{Data, Form, Path};
 use actix_web::{HttpResponse, Responder, get, post};
 use askama::Template;
 use askama_web::WebTemplate;
@@ -23,170 +22,10 @@ use clock::Clock;
 use domain::account::UserState;
 use domain::activity::Actor;
 use domain::guard::GuardedAct;
-use domain::id::{TeamId, UserId};
-use domain::role::{Grants, Permission, Role, Scope};
+use domain::id::UserId;
+use domain::role::Scope;
 use domain::shown::Shown;
 use domain::time::Time;
-
-pub const AREA: Area = Area {
-    place: Place::Settings { href: "/users", label: "Users", needs: Some(Permission::ManageUsers) },
-    pages_with_forms: &["/users"],
-    forms: &[
-        ("/users/{id}/disable", "/users/{id}"),
-        ("/users/{id}/enable", "/users/{id}"),
-        ("/users/{id}/links", "/users/{id}"),
-        ("/users/{id}/roles", "/users/{id}"),
-    ],
-    ..Area::new(routes, &["users"])
-};
-
-fn routes(config: &mut ServiceConfig) {
-    config
-        .service(list)
-        .service(new)
-        .service(invite)
-        .service(show)
-        .service(set_roles)
-        .service(make_link)
-        .service(disable)
-        .service(enable);
-}
-
-#[derive(Template, WebTemplate)]
-#[template(path = "user/list.html")]
-struct ListPage {
-    layout: Layout,
-    people: Vec<(User, String)>,
-}
-
-#[get("/users")]
-async fn list(_: Can<ManageUsers>, layout: Layout, store: Data<Store>) -> PageResult<impl Responder> {
-    let people = store
-        .read(|conn| -> crate::error::Result<_> {
-            let (users, grants) = (store::user::all(conn)?, store::user::all_grants(conn)?);
-            let roles_of = |id: UserId| {
-                let held = grants.iter().filter(|(user, ..)| *user == id).map(|(_, role, scope)| (*role, *scope));
-                role_names(&Grants::new(held.collect()))
-            };
-            Ok(users.into_iter().map(|user| (roles_of(user.id), user)).map(|(roles, user)| (user, roles)).collect())
-        })
-        .await?;
-    Ok(ListPage { layout, people })
-}
-
-/// A role in a scope as a box to tick.
-struct RoleBox {
-    id: String,
-    /// `operator@organisation`, or `operator@` and a team's id.
-    value: String,
-    name: &'static str,
-    /// What the role is for; shown once, with the organisation's boxes.
-    sentence: &'static str,
-    is_on: bool,
-}
-
-/// The boxes of one scope, under its name.
-type Group = (String, Vec<RoleBox>);
-
-fn boxes(teams: &[Team], is_on: impl Fn(Role, Scope) -> bool) -> Vec<Group> {
-    let scopes = std::iter::once(("The organisation".to_owned(), Scope::Organisation, "organisation".to_owned()))
-        .chain(teams.iter().map(|it| (format!("Team {}", it.name), Scope::Team(it.id), it.id.to_string())));
-    scopes
-        .map(|(title, scope, word)| {
-            let group = Role::ALL
-                .iter()
-                .filter(|role| scope == Scope::Organisation || role.is_for_teams() || is_on(**role, scope))
-                .map(|role| RoleBox {
-                    id: format!("{role}-{word}"),
-                    value: format!("{role}@{word}"),
-                    name: role.name(),
-                    sentence: if scope == Scope::Organisation { role.sentence() } else { "" },
-                    is_on: is_on(*role, scope),
-                })
-                .collect();
-            (title, group)
-        })
-        .collect()
-}
-
-fn read_roles(pairs: &Pairs) -> crate::error::Result<Vec<(Role, Scope)>> {
-    form::values(pairs, "roles")
-        .map(|text| {
-            let (role, scope) = text.split_once('@')?;
-            let scope = match scope {
-                "organisation" => Scope::Organisation,
-                team => Scope::Team(TeamId::parse(team)?),
-            };
-            Some((Role::parse(role)?, scope))
-        })
-        .collect::<Option<Vec<_>>>()
-        .ok_or_else(|| Error::invalid("roles", "There is no such role."))
-}
-
-#[derive(Template, WebTemplate)]
-#[template(path = "user/new.html")]
-struct NewPage {
-    layout: Layout,
-    email: String,
-    name: String,
-    groups: Vec<Group>,
-    errors: FieldErrors,
-}
-
-#[get("/users/new")]
-async fn new(_: Can<ManageUsers>, layout: Layout, store: Data<Store>) -> PageResult<impl Responder> {
-    let teams = store.read(store::team::all).await?;
-    let groups = boxes(&teams, |_, _| false);
-    Ok(NewPage { layout, email: String::new(), name: String::new(), groups, errors: FieldErrors::new() })
-}
-
-#[derive(Template, WebTemplate)]
-#[template(path = "user/invited.html")]
-struct InvitedPage {
-    layout: Layout,
-    user: User,
-    url: String,
-    /// Whether a mail server is set.
-    is_mailed: bool,
-}
-
-impl InvitedPage {
-    fn new(layout: Layout, config: &Config, user: User, path: &str) -> Self {
-        Self { layout, user, url: format!("{}{path}", config.public_url), is_mailed: config.mail.is_some() }
-    }
-}
-
-#[post("/users")]
-async fn invite(
-    by: Can<ManageUsers>,
-    layout: Layout,
-    (store, clock, shared, config): Desk,
-    form: Form<Pairs>,
-) -> PageResult<HttpResponse> {
-    let now = clock.now();
-    let (email, mut errors) = (form::value(&form, "email").trim().to_owned(), FieldErrors::new());
-    let name = form::required(form::value(&form, "name"), "name", 100, &mut errors);
-    let roles = read_roles(&form)?;
-    let who = Invitation { email: email.clone(), name: name.clone(), roles: roles.clone() };
-    let actor = by.actor();
-    let password = form::value(&form, "password");
-    let done = match errors.into_result() {
-        Ok(()) => match require_password(GuardedAct::InviteUser, &by, (&store, &clock, &shared), password).await {
-            Ok(()) => store.act(move |conn| service::user::invite(conn, &actor, &who, now)).await,
-            Err(error) => Err(error),
-        },
-        Err(errors) => Err(Error::Invalid(errors)),
-    };
-    match done {
-        Ok((user, path)) => form::with_status(&InvitedPage::new(layout, &config, user, &path), StatusCode::OK),
-        Err(error) => {
-            let (errors, refusal) = form::refusal(error)?;
-            let teams = store.read(store::team::all).await?;
-            let groups = boxes(&teams, |role, scope| roles.contains(&(role, scope)));
-            refusal.again(&NewPage { layout, email, name, groups, errors })
-        }
-    }
-}
 
 #[derive(Template, WebTemplate)]
 #[template(path = "user/show.html")]
@@ -240,19 +79,24 @@ fn load(conn: &mut Conn, id: UserId) -> crate::error::Result<Loaded> {
         None => "The command line or the set-up link".to_owned(),
     };
     let (teams, held) = (store::team::all(conn)?, store::user::grants(conn, id)?);
-    let groups = boxes(&teams, |role, scope| held.iter().any(|it| *it == (role, scope)));
+    let groups = role::boxes(&teams, |role, scope| held.iter().any(|it| *it == (role, scope)));
     let (version, host) = (shown(conn, id)?.version(), store::user::host_said(conn, id)?);
     Ok(Loaded { user, creator, groups, version, host })
 }
 
 #[get("/users/{id}")]
-async fn show(_: Can<ManageUsers>, layout: Layout, store: Data<Store>, id: Path<UserId>) -> PageResult<impl Responder> {
+pub async fn show(
+    _: Can<ManageUsers>,
+    layout: Layout,
+    store: Data<Store>,
+    id: Path<UserId>,
+) -> PageResult<impl Responder> {
     let id = id.into_inner();
     Ok(store.read(move |conn| load(conn, id)).await?.page(layout, FieldErrors::new()))
 }
 
 #[post("/users/{id}/roles")]
-async fn set_roles(
+pub async fn set_roles(
     by: Can<ManageUsers>,
     layout: Layout,
     (store, clock, shared): (Data<Store>, Data<Clock>, Data<Shared>),
@@ -260,7 +104,7 @@ async fn set_roles(
     form: Form<Pairs>,
 ) -> PageResult<HttpResponse> {
     let (id, now) = (id.into_inner(), clock.now());
-    let (roles, actor) = (read_roles(&form)?, by.actor());
+    let (roles, actor) = (role::read(&form)?, by.actor());
     let (wanted, version) = (roles.clone(), form::value(&form, "version").to_owned());
     let typed = version.clone();
     let password = form::value(&form, "password");
@@ -289,7 +133,7 @@ async fn set_roles(
             let current = store.read(move |conn| load(conn, id)).await?;
             let version = if is_newer { current.version.clone() } else { typed };
             let teams = store.read(store::team::all).await?;
-            let groups = boxes(&teams, |role, scope| wanted.contains(&(role, scope)));
+            let groups = role::boxes(&teams, |role, scope| wanted.contains(&(role, scope)));
             refusal.again(&Loaded { groups, version, ..current }.page(layout, errors))
         }
     }
@@ -304,9 +148,6 @@ async fn show_again(layout: Layout, store: &Store, id: UserId, error: Error) -> 
     let loaded = store.read(move |conn| load(conn, id)).await?;
     refusal.again(&loaded.page(layout, errors))
 }
-
-/// What an act on an account needs from the server.
-type Desk = (Data<Store>, Data<Clock>, Data<Shared>, Data<Config>);
 
 /// An act that returns the path of a link.
 type MakeLink = fn(&mut Conn, &Actor, UserId, Time) -> crate::error::Result<String>;
@@ -329,7 +170,7 @@ async fn new_link(
 }
 
 #[post("/users/{id}/links")]
-async fn make_link(
+pub async fn make_link(
     by: Can<ManageUsers>,
     layout: Layout,
     desk: Desk,
@@ -340,7 +181,7 @@ async fn make_link(
 }
 
 #[post("/users/{id}/disable")]
-async fn disable(
+pub async fn disable(
     by: Can<ManageUsers>,
     layout: Layout,
     (store, clock, shared): (Data<Store>, Data<Clock>, Data<Shared>),
@@ -363,7 +204,7 @@ async fn disable(
 }
 
 #[post("/users/{id}/enable")]
-async fn enable(
+pub async fn enable(
     by: Can<ManageUsers>,
     layout: Layout,
     desk: Desk,
