@@ -3,15 +3,14 @@
 //! One write, no act: it runs thousands of times a second. Only the end of a command is recorded in the
 //! history.
 use crate::error::{Error, FieldErrors, Result};
-use crate::service::activity::{self, Act};
-use crate::service::{command, identity, installation, policy, restore, wipe};
-use crate::store::command::Command;
+use crate::service::command::deliver::deliver;
+use crate::service::command::finish::finish;
+use crate::service::{identity, installation, policy};
 use crate::store::device::Device;
 use crate::store::device_status::DeviceStatus;
 use crate::store::{self, Conn};
 use anyhow::Context;
-use domain::activity::{Action, Actor, Outcome, Via};
-use domain::command::{CommandKind, CommandState, Ending, Instruction, Order};
+use domain::command::{Ending, Instruction};
 use domain::continuity::{Brought, Sender};
 use domain::device::{Changes, DeviceFacts, Encryption, Fact, MAX_ROOTS, Origin};
 use domain::name;
@@ -26,8 +25,6 @@ const MAX_RESULTS: usize = 100;
 const MAX_TEXT: usize = 200;
 /// The longest path of a folder.
 const MAX_PATH: usize = 4096;
-/// The longest answer to a command that is kept.
-const MAX_DETAIL: usize = 2000;
 
 /// What a device reports at a check-in.
 #[derive(Debug, Clone)]
@@ -129,7 +126,7 @@ pub fn run(conn: &mut Conn, device: &Device, check_in: &Report, address: &str, n
         store::activity::lock(conn)?;
     }
     for ending in &check_in.endings {
-        take_ending(conn, device, ending, address, now)?;
+        finish(conn, device, ending, address, now)?;
     }
     let policy = policy::device_policy(conn, device, now)?;
     let next = jittered(Duration::from_secs(policy.check_in_every_seconds))?;
@@ -258,87 +255,5 @@ fn moved<T: PartialEq>(old: Option<&T>, new: Option<&T>, since: Option<Time>, no
         since.or(Some(now))
     } else {
         Some(now)
-    }
-}
-
-/// Ends a command with the device's own answer. An answer from another enrolment, or for a command that has
-/// ended, changes nothing: answers are repeated.
-fn take_ending(conn: &mut Conn, device: &Device, ending: &Ending, address: &str, now: Time) -> Result<()> {
-    let Some(command) = store::command::find(conn, ending.id)? else { return Ok(()) };
-    if command.device_id != device.id || command.generation != device.generation {
-        return Ok(());
-    }
-    // The device's answer is the truth, even if it comes after we stopped waiting.
-    let from = [CommandState::Queued, CommandState::Delivered, CommandState::Expired];
-    let (to, outcome) =
-        if ending.done { (CommandState::Acknowledged, Outcome::Done) } else { (CommandState::Failed, Outcome::Failed) };
-    let detail: String = name::plain(&ending.detail).chars().take(MAX_DETAIL).collect();
-    if !store::command::finish(conn, command.id, &from, to, (&detail, now))? {
-        return Ok(());
-    }
-    let act =
-        Act::done(Action::CommandFinished, command::object(&command)).on(device.id).because(&detail).ended(outcome);
-    let actor = device.actor(Via::Agent, address);
-    activity::record(conn, &actor, &act, now)?;
-    ended(conn, &actor, &command, ending.done, &detail, now)
-}
-
-/// The open commands of this enrolment, sent with each check-in until their results have come.
-fn deliver(conn: &mut Conn, device: &Device, now: Time) -> Result<Vec<Instruction>> {
-    let mut instructions = Vec::new();
-    let mut open = store::command::open(conn, device.id, device.generation, now)?;
-    if open.iter().any(|it| it.kind.erases() || it.kind == CommandKind::Restore) {
-        // Handing out a wipe or a restore is decided afresh, so it takes its turn among the acts and sees any
-        // earlier stop.
-        store::activity::lock(conn)?;
-        open = store::command::open(conn, device.id, device.generation, now)?;
-    }
-    for command in open {
-        if !may_deliver(conn, &command, now)? {
-            continue;
-        }
-        let Some(instruction) = instruction(&command) else {
-            store::activity::lock(conn)?;
-            command::refuse(conn, &command, "its order cannot be read, or is of another kind than the command", now)?;
-            continue;
-        };
-        if command.state == CommandState::Queued && store::command::set_delivered(conn, command.id, now)? {
-            delivered(conn, &command, now)?;
-        }
-        instructions.push(instruction);
-    }
-    Ok(instructions)
-}
-
-/// None if the order is not one of the command's kind: what was decided for one kind must not deliver another.
-fn instruction(command: &Command) -> Option<Instruction> {
-    let order: Order = serde_json::from_str(&command.payload).ok()?;
-    let (id, generation, expires_at) = (command.id, command.generation, command.expires_at);
-    (order.kind() == command.kind).then_some(Instruction { id, generation, expires_at, order })
-}
-
-fn may_deliver(conn: &mut Conn, command: &Command, now: Time) -> Result<bool> {
-    match command.kind {
-        CommandKind::Wipe | CommandKind::RemoveCompanyData => wipe::may_deliver(conn, command, now),
-        CommandKind::Restore => restore::may_deliver(conn, command, now),
-        CommandKind::Lock | CommandKind::BackUpNow => Ok(true),
-    }
-}
-
-fn delivered(conn: &mut Conn, command: &Command, now: Time) -> Result<()> {
-    match command.kind {
-        CommandKind::Wipe | CommandKind::RemoveCompanyData => wipe::delivered(conn, command, now),
-        CommandKind::Restore | CommandKind::Lock | CommandKind::BackUpNow => Ok(()),
-    }
-}
-
-/// A wipe and a restore end with their own reports; this is how they end without one.
-fn ended(conn: &mut Conn, actor: &Actor, command: &Command, done: bool, detail: &str, now: Time) -> Result<()> {
-    match command.kind {
-        CommandKind::Wipe | CommandKind::RemoveCompanyData => {
-            wipe::command_ended(conn, actor, command, done, detail, now)
-        }
-        CommandKind::Restore => restore::command_ended(conn, actor, command, done, detail, now),
-        CommandKind::Lock | CommandKind::BackUpNow => Ok(()),
     }
 }

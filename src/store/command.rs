@@ -3,6 +3,7 @@ use crate::store::schema::commands;
 use crate::store::{Conn, wanted};
 use crate::wake::Wanted;
 use diesel::prelude::*;
+use domain::activity::Object;
 use domain::command::{CommandKind, CommandState};
 use domain::id::{CommandId, DeviceId};
 use domain::time::Time;
@@ -29,6 +30,13 @@ pub struct Command {
     pub finished_at: Option<Time>,
     /// The device's own answer, or why it ended without one.
     pub result: Option<String>,
+}
+
+impl Command {
+    /// How the history names it.
+    pub fn object(&self) -> Object {
+        Object::new("command", self.id, self.kind.name())
+    }
 }
 
 /// A command by its id.
@@ -68,8 +76,6 @@ pub fn of_device(conn: &mut Conn, device: DeviceId, limit: i64) -> QueryResult<V
         .load(conn)
 }
 
-const OPEN: [CommandState; 2] = [CommandState::Queued, CommandState::Delivered];
-
 /// What a device is to be sent at a check-in: its open commands of this generation, oldest first.
 pub fn open(conn: &mut Conn, device: DeviceId, generation: i64, now: Time) -> QueryResult<Vec<Command>> {
     // Not `eq_any`: SQLite would parse such a statement again with each check-in.
@@ -108,7 +114,7 @@ pub fn is_queued(conn: &mut Conn, device: DeviceId, generation: i64, now: Time) 
 /// Open commands whose time is over, oldest first.
 pub fn overdue(conn: &mut Conn, now: Time, limit: i64) -> QueryResult<Vec<Command>> {
     commands::table
-        .filter(commands::state.eq_any(OPEN))
+        .filter(commands::state.eq_any(CommandState::OPEN))
         .filter(commands::expires_at.le(now))
         .order((commands::created_at, commands::id))
         .limit(limit)
@@ -120,7 +126,7 @@ pub fn overdue(conn: &mut Conn, now: Time, limit: i64) -> QueryResult<Vec<Comman
 pub fn open_before(conn: &mut Conn, device: DeviceId, generation: i64) -> QueryResult<Vec<Command>> {
     commands::table
         .filter(commands::device_id.eq(device))
-        .filter(commands::state.eq_any(OPEN))
+        .filter(commands::state.eq_any(CommandState::OPEN))
         .filter(commands::generation.lt(generation))
         .order((commands::created_at, commands::id))
         .select(Command::as_select())

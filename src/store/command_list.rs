@@ -21,9 +21,6 @@ pub struct Filter {
     pub before: Option<CommandId>,
 }
 
-/// The states of a command that has not ended.
-const OPEN: [CommandState; 2] = [CommandState::Queued, CommandState::Delivered];
-
 /// A command with the name of its device and its team.
 pub type Listed = (Command, String, Option<TeamId>);
 
@@ -40,7 +37,7 @@ pub fn newest(conn: &mut Conn, filter: &Filter, reach: &Reach, limit: i64) -> Qu
         query = query.filter(commands::state.eq(state));
     }
     if filter.is_open {
-        query = query.filter(commands::state.eq_any(OPEN));
+        query = query.filter(commands::state.eq_any(CommandState::OPEN));
     }
     if let Some(batch) = &filter.batch {
         query = query.filter(commands::request_key.like(starts_with(&format!("{batch}/"))).escape('!'));

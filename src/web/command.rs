@@ -98,12 +98,7 @@ impl ListPage {
     }
 
     fn can_cancel(&self, (command, _, team): &Listed) -> bool {
-        command.state == CommandState::Queued
-            && match command.kind {
-                CommandKind::Lock => self.layout.may_in(Permission::LockDevices, *team),
-                CommandKind::BackUpNow => self.layout.may_in(Permission::RunBackups, *team),
-                CommandKind::Wipe | CommandKind::RemoveCompanyData | CommandKind::Restore => false,
-            }
+        command.kind.may_cancel(command.state).is_ok() && self.layout.may_in(command.kind.permission(), *team)
     }
 }
 
@@ -223,13 +218,12 @@ async fn cancel_all(
     let count = store
         .act(move |conn| {
             let mut count = 0_usize;
-            for kind in [CommandKind::Lock, CommandKind::BackUpNow] {
-                let needed = if kind == CommandKind::Lock { Permission::LockDevices } else { Permission::RunBackups };
-                let Some(reach) = grants.reach(needed) else { continue };
-                if filter.kind.is_some_and(|it| it != kind) {
+            for kind in CommandKind::ALL.iter().filter(|it| it.may_cancel(CommandState::Queued).is_ok()) {
+                let Some(reach) = grants.reach(kind.permission()) else { continue };
+                if filter.kind.is_some_and(|it| it != *kind) {
                     continue;
                 }
-                let filter = Filter { kind: Some(kind), ..filter.clone() };
+                let filter = Filter { kind: Some(*kind), ..filter.clone() };
                 for (found, ..) in command_list::newest(conn, &filter, &reach, CANCELLED_AT_ONCE)? {
                     command::cancel(conn, &actor, found.id, now)?;
                     count += 1;
@@ -259,13 +253,7 @@ async fn cancel(
             if !covers(Permission::ViewDevices) {
                 return Err(Error::NotFound("command"));
             }
-            let needed = match found.kind {
-                CommandKind::Lock => Permission::LockDevices,
-                CommandKind::BackUpNow => Permission::RunBackups,
-                CommandKind::Wipe | CommandKind::RemoveCompanyData => Permission::StopWipe,
-                CommandKind::Restore => Permission::Restore,
-            };
-            if !covers(needed) {
+            if !covers(found.kind.permission()) {
                 return Err(Error::Forbidden);
             }
             command::cancel(conn, &actor, id, now)

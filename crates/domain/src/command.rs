@@ -1,6 +1,7 @@
 //! What we ask a device to do.
 use crate::id::CommandId;
 use crate::restore::RestoreOrder;
+use crate::role::Permission;
 use crate::text::text_enum;
 use crate::time::Time;
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,46 @@ impl CommandKind {
             Self::Restore => "Restore",
         }
     }
+
+    /// What it takes to ask for one, and to take it back.
+    pub const fn permission(self) -> Permission {
+        match self {
+            Self::Lock => Permission::LockDevices,
+            Self::BackUpNow => Permission::RunBackups,
+            Self::Wipe | Self::RemoveCompanyData => Permission::RequestWipe,
+            Self::Restore => Permission::Restore,
+        }
+    }
+
+    /// Whether one in this state can still be cancelled.
+    ///
+    /// # Errors
+    /// Why not: it is part of something that is stopped in its own way, or its device has it.
+    pub const fn may_cancel(self, state: CommandState) -> Result<(), NotCancellable> {
+        match self {
+            Self::Wipe | Self::RemoveCompanyData => Err(NotCancellable::OfAWipe),
+            Self::Restore => Err(NotCancellable::OfARestore),
+            Self::Lock | Self::BackUpNow => match state {
+                CommandState::Queued => Ok(()),
+                CommandState::Delivered
+                | CommandState::Acknowledged
+                | CommandState::Failed
+                | CommandState::Expired
+                | CommandState::Cancelled => Err(NotCancellable::TooLate(state)),
+            },
+        }
+    }
+}
+
+/// Why a command cannot be cancelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotCancellable {
+    #[error("stop the wipe request instead")]
+    OfAWipe,
+    #[error("cancel the restore instead")]
+    OfARestore,
+    #[error("too late: the command is “{}”", .0.name())]
+    TooLate(CommandState),
 }
 
 text_enum! {
@@ -43,6 +84,9 @@ text_enum! {
 }
 
 impl CommandState {
+    /// Those of a command that has not ended.
+    pub const OPEN: [Self; 2] = [Self::Queued, Self::Delivered];
+
     /// The name on a badge.
     pub const fn name(self) -> &'static str {
         match self {
@@ -104,4 +148,31 @@ pub struct Ending {
     pub done: bool,
     /// What happened, for a person; the reason if it was not done.
     pub detail: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_lock_or_a_backup_that_no_device_has_is_cancelled_as_a_command() {
+        for kind in CommandKind::ALL {
+            for state in CommandState::ALL {
+                let expected = match (kind, state) {
+                    (CommandKind::Lock | CommandKind::BackUpNow, CommandState::Queued) => Ok(()),
+                    (CommandKind::Lock | CommandKind::BackUpNow, _) => Err(NotCancellable::TooLate(*state)),
+                    (CommandKind::Wipe | CommandKind::RemoveCompanyData, _) => Err(NotCancellable::OfAWipe),
+                    (CommandKind::Restore, _) => Err(NotCancellable::OfARestore),
+                };
+                assert_eq!(kind.may_cancel(*state), expected, "{kind} {state}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_command_is_open_until_it_has_ended() {
+        for state in CommandState::ALL {
+            assert_eq!(CommandState::OPEN.contains(state), !state.is_final(), "{state}");
+        }
+    }
 }

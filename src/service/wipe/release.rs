@@ -163,8 +163,7 @@ pub(super) fn settle(conn: &mut Conn, request: &WipeRequest, verdict: Verdict, n
     };
     if let Some(id) = request.command_id {
         // Also one that was handed out but did not reach the device.
-        let open = [CommandState::Queued, CommandState::Delivered];
-        store::command::finish(conn, id, &open, CommandState::Cancelled, (&note, now))?;
+        store::command::finish(conn, id, &CommandState::OPEN, CommandState::Cancelled, (&note, now))?;
     }
     let moved = WipeRequest {
         state,

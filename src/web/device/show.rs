@@ -266,13 +266,8 @@ impl ShowPage {
     }
 
     fn can_cancel(&self, command: &Command) -> bool {
-        let (kind, may) = (command.kind, &self.may);
-        let is_allowed = match kind {
-            CommandKind::Lock => may.lock,
-            CommandKind::BackUpNow => may.back_up,
-            CommandKind::Wipe | CommandKind::RemoveCompanyData | CommandKind::Restore => false,
-        };
-        is_allowed && command.state == CommandState::Queued
+        command.kind.may_cancel(command.state).is_ok()
+            && self.layout.may_in(command.kind.permission(), self.read.device.team_id)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Commands: queued by people and rules, delivered at a check-in, ended by the device's own answer.
+//! Asking a device to do something.
 use crate::error::{Error, Result};
 use crate::service::activity::{self, Act};
 use crate::service::guard;
@@ -6,7 +6,7 @@ use crate::store::command::Command;
 use crate::store::device::Device;
 use crate::store::{self, Conn};
 use anyhow::Context;
-use domain::activity::{Action, Actor, Object, Outcome};
+use domain::activity::{Action, Actor};
 use domain::command::{CommandKind, CommandState, Order};
 use domain::device::DeviceState;
 use domain::guard::{FEW_LOCKS, GuardedAct};
@@ -67,7 +67,7 @@ pub fn queue(conn: &mut Conn, actor: &Actor, device: &Device, ask: Ask<'_>, now:
         result: None,
     };
     store::command::insert(conn, &command)?;
-    let act = Act::done(Action::CommandQueued, object(&command)).on(device.id);
+    let act = Act::done(Action::CommandQueued, command.object()).on(device.id);
     activity::record(conn, actor, &act, now)?;
     Ok(command)
 }
@@ -124,86 +124,4 @@ pub fn queue_many(
 /// Why a device that is not enrolled gets no command.
 pub fn takes_none(device: &Device) -> Error {
     Error::Refused(format!("the device {} is “{}”: it accepts no commands", device.name, device.state.name()))
-}
-
-/// Cancels a command that no device has received yet; an act.
-///
-/// # Errors
-/// When it was delivered or has ended, or belongs to a wipe or restore, which are stopped in their own way.
-pub fn cancel(conn: &mut Conn, actor: &Actor, id: CommandId, now: Time) -> Result<Command> {
-    let command = store::command::find(conn, id)?.ok_or(Error::NotFound("command"))?;
-    match command.kind {
-        CommandKind::Wipe | CommandKind::RemoveCompanyData => {
-            return Err(Error::Refused("stop the wipe request instead".to_owned()));
-        }
-        CommandKind::Restore => return Err(Error::Refused("cancel the restore instead".to_owned())),
-        CommandKind::Lock | CommandKind::BackUpNow => {}
-    }
-    if !withdraw(conn, id, "cancelled before it was delivered", now)? {
-        return Err(Error::Conflict(format!("too late: the command is “{}”", command.state.name())));
-    }
-    let act = Act::done(Action::CommandCancelled, object(&command)).on(command.device_id);
-    activity::record(conn, actor, &act, now)?;
-    store::command::find(conn, id)?.ok_or(Error::NotFound("command"))
-}
-
-/// Takes back a queued command, without its own entry; false if it was delivered or has ended.
-///
-/// For wipes and restores, where the stop itself is the recorded act.
-///
-/// # Errors
-/// When the database refuses.
-pub fn withdraw(conn: &mut Conn, id: CommandId, why: &str, now: Time) -> Result<bool> {
-    Ok(store::command::finish(conn, id, &[CommandState::Queued], CommandState::Cancelled, (why, now))?)
-}
-
-/// Ends an open command that nobody answered; false if it has ended in the meantime.
-///
-/// # Errors
-/// When the database refuses.
-pub fn expire(conn: &mut Conn, command: &Command, why: &str, now: Time) -> Result<bool> {
-    let open = [CommandState::Queued, CommandState::Delivered];
-    if !store::command::finish(conn, command.id, &open, CommandState::Expired, (why, now))? {
-        return Ok(false);
-    }
-    let act = Act::done(Action::CommandExpired, object(command)).on(command.device_id).because(why);
-    activity::record(conn, &Actor::system(), &act, now)?;
-    Ok(true)
-}
-
-/// Expires open commands whose time is over, at most `limit`; returns how many.
-///
-/// # Errors
-/// When the database refuses.
-pub fn expire_overdue(conn: &mut Conn, limit: i64, now: Time) -> Result<usize> {
-    let mut count = 0;
-    for command in store::command::overdue(conn, now, limit)? {
-        let why = if command.state == CommandState::Queued {
-            "the device did not check in before the command expired"
-        } else {
-            "the device did not answer before the command expired"
-        };
-        count += usize::from(expire(conn, &command, why, now)?);
-    }
-    Ok(count)
-}
-
-/// Ends a command that was not queued by somebody with the right to, or was changed since. An act.
-///
-/// # Errors
-/// When the database refuses.
-pub(super) fn refuse(conn: &mut Conn, command: &Command, why: &str, now: Time) -> Result<()> {
-    tracing::error!(command = %command.id, device = %command.device_id, why, "a command was refused at delivery");
-    let open = [CommandState::Queued, CommandState::Delivered];
-    if !store::command::finish(conn, command.id, &open, CommandState::Cancelled, (why, now))? {
-        return Ok(());
-    }
-    let act =
-        Act::done(Action::CommandCancelled, object(command)).on(command.device_id).because(why).ended(Outcome::Refused);
-    activity::record(conn, &Actor::system(), &act, now)
-}
-
-/// How the history names a command.
-pub fn object(command: &Command) -> Object {
-    Object::new("command", command.id, command.kind.name())
 }

@@ -1,0 +1,61 @@
+//! Handing a device its commands.
+use crate::error::Result;
+use crate::service::command::refuse;
+use crate::service::{restore, wipe};
+use crate::store::command::Command;
+use crate::store::device::Device;
+use crate::store::{self, Conn};
+use domain::command::{CommandKind, CommandState, Instruction, Order};
+use domain::time::Time;
+
+/// The open commands of this enrolment that may be handed out now, oldest first; each again until its end is reported.
+///
+/// # Errors
+/// When the database refuses.
+pub fn deliver(conn: &mut Conn, device: &Device, now: Time) -> Result<Vec<Instruction>> {
+    let mut instructions = Vec::new();
+    let mut open = store::command::open(conn, device.id, device.generation, now)?;
+    if open.iter().any(|it| it.kind.erases() || it.kind == CommandKind::Restore) {
+        // Handing out a wipe or a restore is decided afresh, so it takes its turn among the acts and sees any
+        // earlier stop.
+        store::activity::lock(conn)?;
+        open = store::command::open(conn, device.id, device.generation, now)?;
+    }
+    for command in open {
+        if !may_deliver(conn, &command, now)? {
+            continue;
+        }
+        let Some(instruction) = instruction(&command) else {
+            store::activity::lock(conn)?;
+            refuse(conn, &command, "its order cannot be read, or is of another kind than the command", now)?;
+            continue;
+        };
+        if command.state == CommandState::Queued && store::command::set_delivered(conn, command.id, now)? {
+            delivered(conn, &command, now)?;
+        }
+        instructions.push(instruction);
+    }
+    Ok(instructions)
+}
+
+/// None if the order is not one of the command's kind: what was decided for one kind must not deliver another.
+fn instruction(command: &Command) -> Option<Instruction> {
+    let order: Order = serde_json::from_str(&command.payload).ok()?;
+    let (id, generation, expires_at) = (command.id, command.generation, command.expires_at);
+    (order.kind() == command.kind).then_some(Instruction { id, generation, expires_at, order })
+}
+
+fn may_deliver(conn: &mut Conn, command: &Command, now: Time) -> Result<bool> {
+    match command.kind {
+        CommandKind::Wipe | CommandKind::RemoveCompanyData => wipe::may_deliver(conn, command, now),
+        CommandKind::Restore => restore::may_deliver(conn, command, now),
+        CommandKind::Lock | CommandKind::BackUpNow => Ok(true),
+    }
+}
+
+fn delivered(conn: &mut Conn, command: &Command, now: Time) -> Result<()> {
+    match command.kind {
+        CommandKind::Wipe | CommandKind::RemoveCompanyData => wipe::delivered(conn, command, now),
+        CommandKind::Restore | CommandKind::Lock | CommandKind::BackUpNow => Ok(()),
+    }
+}

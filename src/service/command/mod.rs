@@ -1,0 +1,8 @@
+//! Commands: queued by people and rules, delivered to the device, ended by its own answer.
+pub mod deliver;
+pub mod finish;
+mod queue;
+mod stop;
+
+pub use queue::{Ask, queue, queue_many, queue_one, takes_none};
+pub use stop::{cancel, expire, expire_overdue, refuse, withdraw};
