@@ -2,6 +2,7 @@
 //! each protocol sends its own status.
 pub use domain::fields::FieldErrors;
 use domain::{restore, wipe};
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// What can go wrong in a use case.
@@ -48,7 +49,7 @@ impl From<FieldErrors> for Error {
 
 impl Error {
     /// One wrong field.
-    pub fn invalid(field: &'static str, text: impl Into<String>) -> Self {
+    pub fn invalid(field: impl Into<Cow<'static, str>>, text: impl Into<String>) -> Self {
         let mut errors = FieldErrors::new();
         errors.add(field, text);
         Self::Invalid(errors)

@@ -20,7 +20,8 @@ use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use clock::Clock;
 use domain::activity::{Actor, ActorKind, Via};
 use domain::by::By;
-use domain::device::{Changes, DeviceFacts, DeviceState, Encryption, EncryptionFact, Fact, Ownership, Platform};
+use domain::device::{DeviceState, Encryption, Ownership, Platform};
+use domain::fact::{Changes, EncryptionFact};
 use domain::id::{DeviceId, EnrollmentTokenId, UserId};
 use domain::policy::Requirement;
 use domain::role::{Grants, Role, Scope};
@@ -33,7 +34,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use wire::{CHECK_IN, CheckIn, Claims};
+use wire::{CHECK_IN, CheckIn, Claims, DeviceFacts, Fact};
 
 /// What to measure.
 #[derive(Debug, Clone, clap::Args)]

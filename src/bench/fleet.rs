@@ -65,7 +65,6 @@ fn status(id: DeviceId, number: usize, now: Time) -> DeviceStatus {
         last_seen_at: Some(now - ago),
         next_check_in_at: Some(now - ago + minutes(15)),
         encryption,
-        encryption_since: Some(now - days(90)),
         changed_files: Some(12),
         changed_bytes: Some(48_000),
         changed_measured_at: Some(now - ago),

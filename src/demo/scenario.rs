@@ -1,10 +1,12 @@
 //! The people, teams and devices of the demo.
 use agent::platform::{Hardware, Platform, linux::Linux};
 use anyhow::{Context, Result};
-use domain::device::{DEMO_SOURCE, DeviceFacts, Encryption, EncryptionFact, Fact, Ownership, Platform as Kind};
+use domain::device::{Encryption, Ownership, Platform as Kind};
+use domain::fact::{DEMO_SOURCE, EncryptionFact};
 use domain::time::Time;
 use serde::Deserialize;
 use std::path::PathBuf;
+use wire::{DeviceFacts, Fact};
 
 /// Teams and devices.
 #[derive(Debug, Clone, Deserialize)]

@@ -8,9 +8,8 @@ use crate::store::device_list::{self, Among, Filter, From, Named, Query, Scores,
 use crate::store::device_proof::DeviceProof;
 use crate::store::policy::Policy;
 use crate::store::{self, Conn};
-use domain::device::DeviceFacts;
 use domain::id::{DeviceId, PolicyId};
-use domain::policy::{Applied, Compliance, DeviceState, Finding, RequirementKind, Since, evaluate, overall};
+use domain::policy::{Applied, Compliance, DeviceState, Finding, RequirementKind, evaluate, overall};
 use domain::role::Reach;
 use domain::time::Time;
 use std::collections::HashMap;
@@ -253,13 +252,9 @@ impl<'a> Judge<'a> {
     }
 
     fn findings(&self, device: &Measured) -> Result<Vec<Finding>> {
-        let (facts, since) = match &device.status {
-            Some(status) => (status.facts()?, status.since()?),
-            None => (DeviceFacts::default(), Since::default()),
-        };
+        let facts = device.status.as_ref().map(DeviceStatus::facts).transpose()?.unwrap_or_default();
         let state = DeviceState {
             facts: &facts,
-            since,
             evidence: device.proof.as_ref().map(DeviceProof::evidence).unwrap_or_default(),
             last_seen_at: device.status.as_ref().and_then(|it| it.last_seen_at),
             enrolled_at: device.enrolled_at,

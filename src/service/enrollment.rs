@@ -2,9 +2,8 @@
 use crate::error::{Error, FieldErrors, Result};
 use crate::service::activity::{self, Act};
 use crate::service::repository::Prepared;
-use crate::service::{account, alert, command, guard, policy, proof, repository, restore, wipe};
+use crate::service::{account, alert, command, fact, guard, policy, proof, repository, restore, wipe};
 use crate::store::device::Device;
-use crate::store::device_status::DeviceStatus;
 use crate::store::enrollment_token::EnrollmentToken;
 use crate::store::{self, Conn};
 use anyhow::Context;
@@ -421,7 +420,7 @@ fn join(conn: &mut Conn, enroll: &Joining, token: &EnrollmentToken, now: Time) -
     let id = DeviceId::generate(now);
     let device = row(id, 1, enroll, token, now)?;
     store::device::insert(conn, &device)?;
-    store::device_status::set(conn, &DeviceStatus::new(id))?;
+    fact::forget(conn, id, now)?;
     Ok(device)
 }
 
@@ -445,7 +444,7 @@ fn join_over(conn: &mut Conn, old: &Device, enroll: &Joining, token: &Enrollment
     }
     restore::cancel_to(conn, id, "the device enrolled again", now)?;
     // What the previous machine said about itself is not known about this one.
-    store::device_status::set(conn, &DeviceStatus::new(id))?;
+    fact::forget(conn, id, now)?;
     Ok(device)
 }
 

@@ -12,6 +12,7 @@ pub mod command;
 pub mod compliance;
 pub mod device;
 pub mod enrollment;
+pub mod fact;
 pub mod freeze;
 pub mod ground;
 pub mod guard;

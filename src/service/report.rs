@@ -7,7 +7,8 @@ use crate::store::restore_test::RestoreTest;
 use crate::store::{self, Conn};
 use anyhow::Context;
 use domain::command::{CommandKind, CommandState};
-use domain::device::{DeviceFacts, DeviceState, Encryption, Ownership, Platform};
+use domain::device::{DeviceState, Encryption, Ownership, Platform};
+use domain::fact::Facts;
 use domain::id::{CommandId, DeviceId, RestorePointId, RestoreTestId};
 use domain::loss::{Amount, Part};
 use domain::policy::{Compliance, Finding, Value};
@@ -184,7 +185,7 @@ pub struct DeviceReport {
     pub protected_roots: Vec<String>,
     /// When the wipe, or the removal of company data, was confirmed; `state` says which.
     pub erased_at: Option<String>,
-    /// What the device reports about itself ([`DeviceFacts`]), each with its source and time.
+    /// What the device reports about itself ([`Facts`]), each with its source and times.
     pub facts: serde_json::Value,
     pub evidence: EvidenceReport,
     /// How much space its backups take, and the most they may take; none if it cannot be backed up.
@@ -320,7 +321,7 @@ pub fn device(conn: &mut Conn, id: DeviceId, now: Time) -> Result<Option<DeviceR
     let Some(listed) = device_list::of_ids(conn, &[id])?.pop() else { return Ok(None) };
     let facts = match store::device_status::find(conn, id)? {
         Some(status) => status.facts()?,
-        None => DeviceFacts::default(),
+        None => Facts::default(),
     };
     let points = store::restore_point::of_device(conn, id, NEWEST)?;
     let tests = store::restore_test::of_device(conn, id, NEWEST)?;

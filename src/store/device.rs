@@ -139,12 +139,14 @@ pub fn reenroll(conn: &mut Conn, device: &Device, old_generation: i64) -> QueryR
     Ok(changed == 1)
 }
 
-/// Records what a check-in says about the software.
-pub fn set_versions(conn: &mut Conn, id: DeviceId, os_version: &str, agent_version: &str) -> QueryResult<()> {
-    diesel::update(devices::table.find(id))
-        .set((devices::os_version.eq(os_version), devices::agent_version.eq(agent_version)))
-        .execute(conn)
-        .map(drop)
+/// Records which operating system a device says it runs.
+pub fn set_os_version(conn: &mut Conn, id: DeviceId, os_version: &str) -> QueryResult<()> {
+    diesel::update(devices::table.find(id)).set(devices::os_version.eq(os_version)).execute(conn).map(drop)
+}
+
+/// Records which agent runs on a device.
+pub fn set_agent_version(conn: &mut Conn, id: DeviceId, agent_version: &str) -> QueryResult<()> {
+    diesel::update(devices::table.find(id)).set(devices::agent_version.eq(agent_version)).execute(conn).map(drop)
 }
 
 /// Moves a device of one generation from one state to another; false when it was not in `from`.

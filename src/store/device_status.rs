@@ -5,9 +5,9 @@ use crate::store::schema::device_status;
 use crate::store::upsert::UpsertExt;
 use diesel::prelude::*;
 use domain::continuity::{Continuity, Doubt};
-use domain::device::{DeviceFacts, DeviceState, Encryption, EncryptionNow};
+use domain::device::{DeviceState, Encryption};
+use domain::fact::{EncryptionNow, Facts};
 use domain::id::DeviceId;
-use domain::policy::Since;
 use domain::time::Time;
 
 /// What a device last reported about itself, and when.
@@ -21,8 +21,6 @@ pub struct DeviceStatus {
     /// JSON; see [`DeviceStatus::facts`].
     pub facts: String,
     pub encryption: Encryption,
-    /// Since when `encryption` has had its value, by the server's clock.
-    pub encryption_since: Option<Time>,
     pub changed_files: Option<i64>,
     pub changed_bytes: Option<i64>,
     pub changed_measured_at: Option<Time>,
@@ -50,8 +48,8 @@ pub(super) fn encryption_now(
     device: DeviceState,
     now: Time,
 ) -> QueryResult<EncryptionNow> {
-    let facts: DeviceFacts = from_json(facts)?;
-    Ok(EncryptionNow::of(said, facts.encryption.map(|it| it.measured_at), device, now))
+    let facts: Facts = from_json(facts)?;
+    Ok(EncryptionNow::of(said, facts.encryption().map(|(_, it)| it.measured_at), device, now))
 }
 
 impl DeviceStatus {
@@ -63,7 +61,6 @@ impl DeviceStatus {
             next_check_in_at: None,
             facts: "{}".to_owned(),
             encryption: Encryption::Unknown,
-            encryption_since: None,
             changed_files: None,
             changed_bytes: None,
             changed_measured_at: None,
@@ -84,25 +81,14 @@ impl DeviceStatus {
         from_json(&self.continuity)
     }
 
-    /// What the device said, each with its source and time.
-    pub fn facts(&self) -> QueryResult<DeviceFacts> {
+    /// What is known of the device by its own word.
+    pub fn facts(&self) -> QueryResult<Facts> {
         from_json(&self.facts)
     }
 
     /// What is known of its encryption; `device` is where it stands.
     pub fn encryption_now(&self, device: DeviceState, now: Time) -> QueryResult<EncryptionNow> {
         encryption_now(&self.facts, self.encryption, device, now)
-    }
-
-    /// Since when facts have had their values.
-    pub fn since(&self) -> QueryResult<Since> {
-        #[derive(serde::Deserialize)]
-        struct Stored {
-            #[serde(default)]
-            since: Since,
-        }
-        let stored: Stored = from_json(&self.facts)?;
-        Ok(Since { encryption: self.encryption_since, ..stored.since })
     }
 }
 
@@ -115,10 +101,11 @@ macro_rules! write {
     () => {
         "(device_id) DO UPDATE SET last_seen_at = excluded.last_seen_at, \
          next_check_in_at = excluded.next_check_in_at, facts = excluded.facts, encryption = excluded.encryption, \
-         encryption_since = excluded.encryption_since, changed_files = excluded.changed_files, \
+         changed_files = excluded.changed_files, \
          changed_bytes = excluded.changed_bytes, changed_measured_at = excluded.changed_measured_at, \
          changed_until = excluded.changed_until, heard_until = excluded.heard_until, \
-         roots_away = excluded.roots_away, policy_version = excluded.policy_version, address = excluded.address, continuity = excluded.continuity, \
+         roots_away = excluded.roots_away, policy_version = excluded.policy_version, \
+         address = excluded.address, continuity = excluded.continuity, \
          continuity_version = excluded.continuity_version, doubt = excluded.doubt, doubt_since = excluded.doubt_since"
     };
 }

@@ -29,6 +29,7 @@ pub mod device_proof;
 pub mod device_status;
 pub mod enrollment_token;
 pub mod evidence;
+pub mod fact;
 pub mod ground;
 pub mod kept_object;
 pub mod mail;

@@ -163,7 +163,6 @@ diesel::table! {
         next_check_in_at -> Nullable<BigInt>,
         facts -> Text,
         encryption -> Text,
-        encryption_since -> Nullable<BigInt>,
         changed_files -> Nullable<BigInt>,
         changed_bytes -> Nullable<BigInt>,
         changed_measured_at -> Nullable<BigInt>,
@@ -176,6 +175,16 @@ diesel::table! {
         continuity_version -> BigInt,
         doubt -> Text,
         doubt_since -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    facts (device_id, kind, since) {
+        device_id -> Text,
+        kind -> Text,
+        since -> BigInt,
+        value -> Nullable<Text>,
+        source -> Text,
     }
 }
 

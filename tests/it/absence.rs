@@ -5,7 +5,6 @@ use crate::support::people::colleague;
 use crate::support::server::{TestServer, admin, boss};
 use crate::support::visit::{Visit, hidden, text};
 use domain::command::Order;
-use domain::device::DeviceFacts;
 use domain::policy::Requirement;
 use domain::role::Role;
 use domain::time::{days, hours, minutes};
@@ -14,7 +13,7 @@ use holdfast::service::policy::{self, Draft};
 use holdfast::store::backup_attempt::BackupAttempt;
 use holdfast::store::policy::Policy;
 use holdfast::{job, service, store};
-use wire::CommandResult;
+use wire::{CommandResult, DeviceFacts};
 
 fn write_policy(server: &TestServer, requirements: Vec<Requirement>) -> Policy {
     let draft = Draft { name: "Basics".to_owned(), team_id: None, requirements };

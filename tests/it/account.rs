@@ -5,7 +5,6 @@ use crate::support::server::{Answer, TestServer};
 use crate::support::visit::{Visit, cookie, hidden, location, text};
 use domain::account::{SESSION_IDLE, SESSION_LIFE};
 use domain::activity::{Action, Actor};
-use domain::device::DeviceFacts;
 use domain::id::{TeamId, UserId};
 use domain::policy::Requirement;
 use domain::role::{Role, Scope};
@@ -14,6 +13,7 @@ use holdfast::config::Options;
 use holdfast::service::policy;
 use holdfast::{service, store};
 use std::time::Duration;
+use wire::DeviceFacts;
 
 const PASSWORD: &str = "lantern gravel oboe tuesday";
 

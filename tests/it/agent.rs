@@ -12,6 +12,7 @@ use domain::activity::{Actor, ActorKind, Via};
 use domain::by::By;
 use domain::command::{CommandState, Order};
 use domain::device::DeviceState;
+use domain::fact::FactKind;
 use domain::id::{CommandId, DeviceId, RestorePointId, UserId, WipeRequestId};
 use domain::object::ObjectKind;
 use domain::proof::Retest;
@@ -249,8 +250,8 @@ fn a_device_enrols_checks_in_and_backs_up() {
     let id = agent.enrollment().device_id;
     let status = server.read(move |conn| Ok(store::device_status::find(conn, id)?)).unwrap();
     let facts = status.facts().unwrap();
-    assert_eq!(facts.changes.unwrap().value.files, 40);
-    assert!(facts.encryption.is_some());
+    assert_eq!(facts.changes().unwrap().0.files, 40);
+    assert!(facts.encryption().is_some());
 
     let backup = agent.back_up(&Stop::default()).unwrap();
 
@@ -625,7 +626,7 @@ fn facts_are_dated_by_the_servers_clock_even_when_the_devices_jumps() {
     let id = agent.enrollment().device_id;
     let measured = || {
         let status = server.read(|conn| Ok(store::device_status::find(conn, id)?)).unwrap();
-        status.facts().unwrap().free_bytes.unwrap().measured_at
+        status.facts().unwrap().get(FactKind::FreeBytes).unwrap().measured_at
     };
 
     for own in [clock.now(), server.app.clock.now(), Time::from_millis(0), server.app.clock.now() + days(4000)] {

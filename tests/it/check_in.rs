@@ -1,10 +1,11 @@
 //! What a check-in leaves and what it answers.
 use crate::support::NOW;
-use crate::support::device::{SimDevice, manifest_of};
+use crate::support::device::{SimDevice, manifest_of, token};
 use crate::support::http;
 use crate::support::server::{TestServer, boss};
 use diesel::prelude::*;
-use domain::device::{Changes, DEMO_SOURCE, DeviceFacts, Encryption, EncryptionFact, Fact};
+use domain::device::Encryption;
+use domain::fact::{Changes, DEMO_SOURCE, EncryptionFact, FactKind};
 use domain::object::{ObjectKind, ObjectName};
 use domain::policy::Requirement;
 use domain::time::{Time, days, minutes};
@@ -17,6 +18,7 @@ use holdfast::{service, store};
 use serde_json::json;
 use std::io::Write;
 use std::time::{Duration, Instant};
+use wire::{DeviceFacts, Fact};
 
 fn fact<T>(value: T, source: &str, measured_at: Time) -> Option<Fact<T>> {
     Some(Fact { value, source: source.to_owned(), measured_at })
@@ -44,7 +46,7 @@ fn facts_are_kept_with_their_source_and_what_is_not_repeated_stays() {
 
     let status = status(&server, &device);
     let facts = status.facts().unwrap();
-    let encryption = facts.encryption.unwrap();
+    let encryption = facts.get(FactKind::Encryption).unwrap();
     assert_eq!((encryption.source.as_str(), encryption.measured_at), ("dm-crypt", NOW));
     assert_eq!(
         (status.changed_files, status.changed_bytes, status.changed_measured_at),
@@ -72,10 +74,55 @@ fn since_moves_only_when_the_value_does() {
         facts.passcode_set = fact(step >= 30, "pam", at(step));
         device.check_in(&server, facts);
         let status = status(&server, &device);
-        assert_eq!(status.encryption_since, Some(since), "after {step} min");
+        let facts = status.facts().unwrap();
+        assert_eq!(facts.get(FactKind::Encryption).unwrap().since, since, "after {step} min");
         let passcode = if step >= 30 { at(30) } else { at(0) };
-        assert_eq!(status.since().unwrap().passcode_set, Some(passcode), "after {step} min");
+        assert_eq!(facts.get(FactKind::PasscodeSet).unwrap().since, passcode, "after {step} min");
     }
+    let history = |kind| server.read(move |conn| Ok(store::fact::history(conn, device.id(), kind)?)).unwrap();
+    let since: Vec<_> = history(FactKind::Encryption).iter().map(|it| it.since).collect();
+    assert_eq!(since, [at(0), at(20), at(40), at(50)], "a row for each change, and for nothing else");
+    let said: Vec<_> = history(FactKind::PasscodeSet).into_iter().map(|it| it.value.unwrap()).collect();
+    assert_eq!(said, ["false", "true"]);
+}
+
+#[test]
+fn a_device_that_never_stands_still_fills_no_disk() {
+    let server = TestServer::start();
+    let device = SimDevice::join(&server);
+    for step in 0..210 {
+        let state = if step % 2 == 0 { Encryption::On } else { Encryption::Off };
+        device.check_in(&server, encrypted(state, "dm-crypt", NOW));
+        server.app.clock.advance(Duration::from_millis(1));
+    }
+    let id = device.id();
+    let count = |server: &TestServer| {
+        server.read(move |conn| Ok(store::fact::history(conn, id, FactKind::Encryption)?.len())).unwrap()
+    };
+    assert_eq!(count(&server), 200, "the first of a day");
+    assert_eq!(status(&server, &device).encryption, Encryption::Off, "what it says now is known all the same");
+
+    server.app.clock.advance(days(1));
+    device.check_in(&server, encrypted(Encryption::On, "dm-crypt", NOW));
+    assert_eq!(count(&server), 201);
+}
+
+#[test]
+fn what_another_machine_said_is_no_longer_known_after_it_enrolled_again() {
+    let server = TestServer::start();
+    let device = SimDevice::join(&server);
+    device.check_in(&server, encrypted(Encryption::On, "dm-crypt", NOW));
+    server.app.clock.advance(minutes(1));
+
+    let mut again = SimDevice::new();
+    let answer = again.enroll(&server, &token(&server, |it| it.device_id = Some(device.id())));
+    again.enrolled = Some(answer.message());
+
+    assert_eq!(again.id(), device.id());
+    assert!(status(&server, &again).facts().unwrap().encryption().is_none());
+    let history = server.read(move |conn| Ok(store::fact::history(conn, again.id(), FactKind::Encryption)?)).unwrap();
+    let said: Vec<_> = history.into_iter().map(|it| (it.since, it.value.is_some())).collect();
+    assert_eq!(said, [(NOW, true), (NOW + minutes(1), false)]);
 }
 
 #[test]

@@ -3,7 +3,6 @@ use crate::support::NOW;
 use crate::support::device::SimDevice;
 use crate::support::server::{TestServer, admin};
 use domain::command::{CommandState, Order};
-use domain::device::DeviceFacts;
 use domain::id::CommandId;
 use domain::time::{days, minutes};
 use holdfast::error::Error;
@@ -12,7 +11,7 @@ use holdfast::store::Store;
 use holdfast::store::command::Command;
 use holdfast::{job, store};
 use std::time::{Duration, Instant};
-use wire::{CommandResult, Waiting};
+use wire::{CommandResult, DeviceFacts, Waiting};
 
 fn queue(server: &TestServer, device: &SimDevice, order: Order, key: Option<&'static str>) -> Command {
     let (id, now) = (device.id(), server.app.clock.now());

@@ -8,7 +8,6 @@ use crate::support::visit::{Visit, hidden, location, text};
 use diesel::prelude::*;
 use domain::activity::{Action, Via};
 use domain::continuity::Doubt;
-use domain::device::DeviceFacts;
 use domain::id::{RestoreId, UserId};
 use domain::restore::RestoreState;
 use domain::role::{Reach, Role};
@@ -18,6 +17,7 @@ use holdfast::service::device::Draft as DeviceDraft;
 use holdfast::service::restore::{self, Decision, Draft};
 use holdfast::store::schema::device_status;
 use holdfast::{job, service, store};
+use wire::DeviceFacts;
 
 /// Renames a device's person, like somebody who edits it.
 fn renames_person(world: &World, target: &SimDevice, person: &'static str) {

@@ -9,7 +9,7 @@ use crate::wipe::{World, restore_point};
 use diesel::prelude::*;
 use domain::backup::{LeftOut, RootAway};
 use domain::command::{CommandKind, CommandState};
-use domain::device::{DeviceFacts, DeviceState, Encryption, Fact, Ownership};
+use domain::device::{DeviceState, Encryption, Ownership};
 use domain::id::{DeviceId, TeamId, UserId};
 use domain::proof::{Retest, TestCause};
 use domain::role::Role;
@@ -23,6 +23,7 @@ use holdfast::store::restore_test::RestoreTest;
 use holdfast::store::schema::{repositories, teams, user_roles};
 use holdfast::{service, store};
 use serde_json::json;
+use wire::{DeviceFacts, Fact};
 
 type Any = (Device, DeviceStatus, DeviceProof);
 

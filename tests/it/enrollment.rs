@@ -5,7 +5,7 @@ use crate::support::people::{act_as, colleague, disable, take_roles};
 use crate::support::server::{TestServer, admin};
 use crate::support::visit::{Visit, text};
 use domain::command::{CommandState, Order};
-use domain::device::{DeviceFacts, Ownership};
+use domain::device::Ownership;
 use domain::id::UserId;
 use domain::object::RepositoryState;
 use domain::role::Role;
@@ -15,7 +15,7 @@ use holdfast::service::enrollment::{self, TokenDraft};
 use holdfast::store;
 use secret::seal;
 use serde_json::json;
-use wire::{self, Enrolled, RepositoryCredentials};
+use wire::{self, DeviceFacts, Enrolled, RepositoryCredentials};
 
 #[test]
 fn a_device_joins_and_only_it_can_open_its_credentials() {

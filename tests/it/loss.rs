@@ -7,7 +7,8 @@ use crate::support::people::colleague;
 use crate::support::server::TestServer;
 use crate::support::visit::{Visit, text};
 use crate::wipe::World;
-use domain::device::{Changes, DeviceFacts, DeviceState, Encryption, Fact};
+use domain::device::{DeviceState, Encryption};
+use domain::fact::Changes;
 use domain::id::DeviceId;
 use domain::loss::{Loss, Part};
 use domain::role::{Reach, Role};
@@ -17,6 +18,7 @@ use holdfast::service::loss::{self, STORE_AWAY_SINCE};
 use holdfast::store::device_list::{self, Filter, From, Query, Sort, View};
 use holdfast::{service, store};
 use serde_json::Value;
+use wire::{DeviceFacts, Fact};
 
 fn ids(conn: &mut store::Conn, base: &Filter, view: View, now: Time) -> Result<Vec<DeviceId>, Error> {
     let filter = Filter { view, ..base.clone() };

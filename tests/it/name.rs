@@ -4,14 +4,13 @@ use crate::support::people::colleague;
 use crate::support::server::{TestServer, admin};
 use crate::support::visit::{Visit, hidden, text};
 use crate::support::{NOW, SmtpSink};
-use domain::device::{DeviceFacts, Fact};
 use domain::role::{Role, Scope};
 use holdfast::config::Options;
 use holdfast::mail::Mailer;
 use holdfast::service::user::Invitation;
 use holdfast::{job, service, store};
 use std::net::TcpListener;
-use wire::{self, Enroll};
+use wire::{self, DeviceFacts, Enroll, Fact};
 
 /// What reverses or breaks the line a name is in.
 const STEERING: [&str; 4] = ["a\u{202e}b", "a\u{2028}b", "a\u{2066}b", "a\u{85}b"];

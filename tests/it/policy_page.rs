@@ -4,7 +4,8 @@ use crate::support::fleet;
 use crate::support::people::{SINCE, colleague, person};
 use crate::support::server::TestServer;
 use crate::support::visit::{Visit, hidden, location, text};
-use domain::device::{DeviceFacts, DeviceState, Encryption, EncryptionFact, Fact};
+use domain::device::{DeviceState, Encryption};
+use domain::fact::{EncryptionFact, FactKind, FactValue, Facts, Reported};
 use domain::id::{DeviceId, PolicyId, TeamId};
 use domain::policy::Requirement;
 use domain::role::{Role, Scope};
@@ -209,9 +210,9 @@ fn fleet_of(server: &TestServer, off: usize, unknown: usize) -> (Vec<DeviceId>, 
 }
 
 fn facts(state: Encryption) -> String {
-    let fact = EncryptionFact { state, method: String::new() };
-    let encryption = Some(Fact { value: fact, source: "test".to_owned(), measured_at: NOW });
-    serde_json::to_string(&DeviceFacts { encryption, ..DeviceFacts::default() }).unwrap()
+    let value = FactValue::Encryption(EncryptionFact { state, method: String::new() });
+    let said = Reported { kind: FactKind::Encryption, value, source: "test".to_owned(), measured_at: NOW };
+    serde_json::to_string(&Facts::default().with([said], NOW)).unwrap()
 }
 
 /// The names of the devices of a list, as JSON has them.

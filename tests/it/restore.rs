@@ -9,7 +9,6 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use domain::activity::{Action, Via};
 use domain::command::CommandState;
-use domain::device::DeviceFacts;
 use domain::id::{RestoreId, TeamId, UserId};
 use domain::manifest::{Manifest, ManifestFile};
 use domain::object::{ObjectKind, ObjectName};
@@ -24,7 +23,9 @@ use holdfast::store::restore::Restore;
 use holdfast::store::restore_point::RestorePoint;
 use holdfast::{job, service, store};
 use secret::seal;
-use wire::{CommandResult, Payload, RestoreOrder, RestoreProgress, RestoreResult, RestoreSecret, restore_context};
+use wire::{
+    CommandResult, DeviceFacts, Payload, RestoreOrder, RestoreProgress, RestoreResult, RestoreSecret, restore_context,
+};
 
 pub struct World {
     pub server: TestServer,

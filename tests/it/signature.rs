@@ -4,12 +4,12 @@ use crate::support::device::{SimDevice, post, token};
 use crate::support::server::TestServer;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use domain::device::{DeviceFacts, DeviceState};
+use domain::device::DeviceState;
 use domain::time::{days, minutes};
 use holdfast::store;
 use serde_json::{Value, json};
 use std::time::Duration;
-use wire::{self, Enrolled};
+use wire::{self, DeviceFacts, Enrolled};
 
 fn body(device: &SimDevice) -> Vec<u8> {
     serde_json::to_vec(&device.check_in_message(DeviceFacts::default(), vec![])).unwrap()

@@ -6,9 +6,8 @@ use super::progress::Event;
 use super::state::{Away, ClockOffset, Held, Journal, Policy, Roots, Seen};
 use anyhow::Result;
 use domain::continuity::Brought;
-use domain::device::{DeviceFacts, Fact};
 use domain::time::days;
-use wire::{CHECK_IN, CheckIn, CheckInAnswer, CommandResult};
+use wire::{CHECK_IN, CheckIn, CheckInAnswer, CommandResult, DeviceFacts, Fact};
 
 impl Agent {
     /// Checks in once; the commands in the answer are not run here.

@@ -1,10 +1,11 @@
 //! What is wrong with the fields of a form or message.
 use crate::words::sentence;
+use std::borrow::Cow;
 use std::fmt;
 
 /// What is wrong with the fields of a form or message.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct FieldErrors(Vec<(&'static str, String)>);
+pub struct FieldErrors(Vec<(Cow<'static, str>, String)>);
 
 impl FieldErrors {
     pub fn new() -> Self {
@@ -12,8 +13,8 @@ impl FieldErrors {
     }
 
     /// Adds what is wrong with `field`, as a sentence.
-    pub fn add(&mut self, field: &'static str, text: impl Into<String>) {
-        self.0.push((field, sentence(&text.into())));
+    pub fn add(&mut self, field: impl Into<Cow<'static, str>>, text: impl Into<String>) {
+        self.0.push((field.into(), sentence(&text.into())));
     }
 
     pub fn is_empty(&self) -> bool {
@@ -25,8 +26,8 @@ impl FieldErrors {
         self.0.iter().find(|(name, _)| *name == field).map(|(_, text)| text.as_str())
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        self.0.iter().map(|(name, text)| (*name, text.as_str()))
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, text)| (&**name, text.as_str()))
     }
 
     /// `Ok` if nothing is wrong.

@@ -12,6 +12,7 @@ pub mod command;
 pub mod continuity;
 pub mod crossing;
 pub mod device;
+pub mod fact;
 pub mod fields;
 pub mod ground;
 pub mod guard;

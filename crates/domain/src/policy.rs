@@ -2,7 +2,8 @@
 //!
 //! Nothing is compliant by default: what is not known, was measured too long ago, or comes from the future is
 //! unknown, and unknown is never compliant.
-use crate::device::{self, DeviceFacts, Encryption, FACT_HOLDS, Fact};
+use crate::device::Encryption;
+use crate::fact::{self, FACT_HOLDS, FactKind, FactValue, Facts};
 use crate::fields::FieldErrors;
 use crate::id::PolicyId;
 use crate::name;
@@ -205,20 +206,10 @@ pub struct Applied {
 /// What is known about a device when it is checked against its policies.
 #[derive(Debug, Clone, Copy)]
 pub struct DeviceState<'a> {
-    pub facts: &'a DeviceFacts,
-    /// Since when a fact has had its value, by the server's clock.
-    pub since: Since,
+    pub facts: &'a Facts,
     pub evidence: Evidence,
     pub last_seen_at: Option<Time>,
     pub enrolled_at: Time,
-}
-
-/// Since when facts have had their values, by the server's clock.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Since {
-    pub encryption: Option<Time>,
-    pub passcode_set: Option<Time>,
-    pub os_version: Option<Time>,
 }
 
 text_enum! {
@@ -306,21 +297,18 @@ struct Found {
 
 fn find(requirement: &Requirement, device: &DeviceState<'_>, now: Time) -> Found {
     match requirement {
-        Requirement::StorageEncrypted => {
-            from_fact(device.facts.encryption.as_ref(), device.since.encryption, now, |it| {
-                (encrypted(it.state), Value::Encryption(it.state))
-            })
-        }
-        Requirement::PasscodeSet => {
-            from_fact(device.facts.passcode_set.as_ref(), device.since.passcode_set, now, |set| {
-                (compliant_if(*set), Value::Passcode(*set))
-            })
-        }
-        Requirement::MinimumOsVersion { version } => {
-            from_fact(device.facts.os_version.as_ref(), device.since.os_version, now, |is| {
-                (at_least(is, version), Value::Version(is.clone()))
-            })
-        }
+        Requirement::StorageEncrypted => from_fact(device.facts, FactKind::Encryption, now, |it| {
+            let FactValue::Encryption(it) = it else { return NOT_KNOWN };
+            (encrypted(it.state), Value::Encryption(it.state))
+        }),
+        Requirement::PasscodeSet => from_fact(device.facts, FactKind::PasscodeSet, now, |it| {
+            let FactValue::Flag(set) = it else { return NOT_KNOWN };
+            (compliant_if(*set), Value::Passcode(*set))
+        }),
+        Requirement::MinimumOsVersion { version } => from_fact(device.facts, FactKind::OsVersion, now, |it| {
+            let FactValue::Text(is) = it else { return NOT_KNOWN };
+            (at_least(is, version), Value::Version(is.clone()))
+        }),
         Requirement::CheckInWithin { minutes: count } => {
             happened_within(device.last_seen_at, span_of(*count), device.enrolled_at, now)
         }
@@ -334,19 +322,17 @@ fn find(requirement: &Requirement, device: &DeviceState<'_>, now: Time) -> Found
     }
 }
 
-fn from_fact<T>(
-    fact: Option<&Fact<T>>,
-    since: Option<Time>,
-    now: Time,
-    judge: impl Fn(&T) -> (Compliance, Value),
-) -> Found {
-    let Some(fact) = fact else {
+/// A fact that is of another kind than it says tells nothing.
+const NOT_KNOWN: (Compliance, Value) = (Compliance::Unknown, Value::Nothing);
+
+fn from_fact(facts: &Facts, kind: FactKind, now: Time, judge: impl Fn(&FactValue) -> (Compliance, Value)) -> Found {
+    let Some(fact) = facts.get(kind) else {
         return Found { outcome: Compliance::Unknown, value: Value::Nothing, since: None, source: String::new() };
     };
     let (outcome, value) = judge(&fact.value);
-    let holds = device::still_holds(fact.measured_at, now);
+    let holds = fact::still_holds(fact.measured_at, now);
     if holds {
-        Found { outcome, value, since, source: fact.source.clone() }
+        Found { outcome, value, since: Some(fact.since), source: fact.source.clone() }
     } else {
         let since = Some(fact.measured_at + FACT_HOLDS).filter(|it| *it <= now);
         Found { outcome: Compliance::Unknown, value, since, source: fact.source.clone() }
@@ -500,7 +486,7 @@ pub struct PolicyName {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::device::EncryptionFact;
+    use crate::fact::{EncryptionFact, Reported};
     use crate::proof::Held;
     use crate::time::{days, hours};
     use Compliance::{Compliant, NotCompliant, Unknown};
@@ -532,31 +518,30 @@ mod tests {
     }
     const ENROLLED: Time = Time::from_millis(1_795_000_000_000);
 
-    fn fact<T>(value: T, measured_at: Time) -> Option<Fact<T>> {
-        Some(Fact { value, source: "test".to_owned(), measured_at })
+    fn fact(kind: FactKind, value: FactValue, measured_at: Time) -> Facts {
+        Facts::default().with([Reported { kind, value, source: "test".to_owned(), measured_at }], ENROLLED)
     }
 
     fn judge(
         requirement: Requirement,
-        facts: &DeviceFacts,
+        facts: &Facts,
         evidence: Evidence,
         last_seen_at: Option<Time>,
         now: Time,
     ) -> (Compliance, Option<Time>) {
         let policy = Applied { id: PolicyId::generate(NOW), name: "p".to_owned(), requirements: vec![requirement] };
-        let since = Since { encryption: Some(ENROLLED), passcode_set: Some(ENROLLED), os_version: Some(ENROLLED) };
-        let device = DeviceState { facts, since, evidence, last_seen_at, enrolled_at: ENROLLED };
+        let device = DeviceState { facts, evidence, last_seen_at, enrolled_at: ENROLLED };
         let finding = evaluate(&[policy], &device, now).remove(0);
         (finding.outcome, finding.since)
     }
 
-    fn by_facts(requirement: Requirement, facts: &DeviceFacts, now: Time) -> (Compliance, Option<Time>) {
+    fn by_facts(requirement: Requirement, facts: &Facts, now: Time) -> (Compliance, Option<Time>) {
         judge(requirement, facts, Evidence::default(), None, now)
     }
 
-    fn encryption(state: Encryption, measured_at: Time) -> DeviceFacts {
+    fn encryption(state: Encryption, measured_at: Time) -> Facts {
         let value = EncryptionFact { state, method: String::new() };
-        DeviceFacts { encryption: fact(value, measured_at), ..DeviceFacts::default() }
+        fact(FactKind::Encryption, FactValue::Encryption(value), measured_at)
     }
 
     #[test]
@@ -565,16 +550,16 @@ mod tests {
             (encryption(Encryption::On, NOW), (Compliant, Some(ENROLLED))),
             (encryption(Encryption::Off, NOW), (NotCompliant, Some(ENROLLED))),
             (encryption(Encryption::Unknown, NOW), (Unknown, Some(ENROLLED))),
-            (DeviceFacts::default(), (Unknown, None)),
+            (Facts::default(), (Unknown, None)),
             (encryption(Encryption::On, NOW - days(8)), (Unknown, Some(NOW - days(1)))),
             (encryption(Encryption::On, NOW + days(2)), (Unknown, None)),
         ] {
             assert_eq!(by_facts(Requirement::StorageEncrypted, &facts, NOW), expected, "{facts:?}");
         }
-        let passcode = |set| DeviceFacts { passcode_set: fact(set, NOW), ..DeviceFacts::default() };
+        let passcode = |set| fact(FactKind::PasscodeSet, FactValue::Flag(set), NOW);
         assert_eq!(by_facts(Requirement::PasscodeSet, &passcode(true), NOW).0, Compliant);
         assert_eq!(by_facts(Requirement::PasscodeSet, &passcode(false), NOW).0, NotCompliant);
-        assert_eq!(by_facts(Requirement::PasscodeSet, &DeviceFacts::default(), NOW).0, Unknown);
+        assert_eq!(by_facts(Requirement::PasscodeSet, &Facts::default(), NOW).0, Unknown);
     }
 
     #[test]
@@ -593,7 +578,7 @@ mod tests {
             ("", "1", Unknown),
             ("99999999999999999999999", "1", Unknown),
         ] {
-            let facts = DeviceFacts { os_version: fact(is.to_owned(), NOW), ..DeviceFacts::default() };
+            let facts = fact(FactKind::OsVersion, FactValue::Text(is.to_owned()), NOW);
             let requirement = Requirement::MinimumOsVersion { version: least.to_owned() };
             assert_eq!(by_facts(requirement, &facts, NOW).0, expected, "{is} against {least}");
         }
@@ -608,7 +593,7 @@ mod tests {
             (Some(NOW + hours(1)), (Unknown, None)),
             (None, (NotCompliant, Some(ENROLLED))),
         ] {
-            let found = judge(required(), &DeviceFacts::default(), Evidence::default(), seen, NOW);
+            let found = judge(required(), &Facts::default(), Evidence::default(), seen, NOW);
             assert_eq!(found, expected, "{seen:?}");
         }
     }
@@ -623,7 +608,7 @@ mod tests {
             (at(None, Some(NOW)), NotCompliant),
             (at(None, None), NotCompliant),
         ] {
-            let found = judge(required(), &DeviceFacts::default(), evidence, Some(NOW), NOW);
+            let found = judge(required(), &Facts::default(), evidence, Some(NOW), NOW);
             assert_eq!(found.0, expected, "{evidence:?}");
         }
     }
@@ -643,18 +628,17 @@ mod tests {
             (None, None, (NotCompliant, Some(ENROLLED))),
         ] {
             let evidence = Evidence { proven, failed_at, ..Evidence::default() };
-            let found = judge(required(), &DeviceFacts::default(), evidence, Some(NOW), NOW);
+            let found = judge(required(), &Facts::default(), evidence, Some(NOW), NOW);
             assert_eq!(found, expected, "{evidence:?}");
         }
     }
 
     #[test]
     fn a_clock_set_back_a_year_makes_nothing_compliant() {
-        let facts = DeviceFacts {
-            passcode_set: fact(true, NOW),
-            os_version: fact("12".to_owned(), NOW),
-            ..encryption(Encryption::On, NOW)
-        };
+        let said = |kind, value| Reported { kind, value, source: "test".to_owned(), measured_at: NOW };
+        let (passcode, version) = (FactValue::Flag(true), FactValue::Text("12".to_owned()));
+        let others = [said(FactKind::PasscodeSet, passcode), said(FactKind::OsVersion, version)];
+        let facts = encryption(Encryption::On, NOW).with(others, NOW);
         let held = Some(Held { point_at: NOW, tested_at: NOW, until: NOW + days(7) });
         let evidence = Evidence {
             newest_at: Some(NOW),
@@ -682,7 +666,6 @@ mod tests {
         let facts = encryption(Encryption::On, NOW);
         let device = DeviceState {
             facts: &facts,
-            since: Since::default(),
             evidence: Evidence::default(),
             last_seen_at: Some(NOW),
             enrolled_at: ENROLLED,

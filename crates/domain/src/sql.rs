@@ -5,6 +5,7 @@ use crate::activity::{Action, ActorKind, Outcome, Via};
 use crate::command::{CommandKind, CommandState};
 use crate::continuity::Doubt;
 use crate::device::{DeviceState, Encryption, Ownership, Platform};
+use crate::fact::FactKind;
 use crate::id::{self, *};
 use crate::object::{ObjectKind, ObjectName, RepositoryState, TokenKind};
 use crate::proof::{Level, Retest, TestCause, TestResult, TestState};
@@ -44,7 +45,7 @@ macro_rules! text {
 id::for_each_id!(text);
 text! {
     Platform, Ownership, DeviceState, Encryption, Role, Level, Retest, FailedRest, TestResult, TestState, TestCause,
-    CommandKind, CommandState, WipeState, WipeAction, WipeReason, RestoreState, Conflict,
+    CommandKind, CommandState, FactKind, WipeState, WipeAction, WipeReason, RestoreState, Conflict,
     ObjectKind, RepositoryState, TokenKind, Doubt, Action, ActorKind, Via, Outcome, UserState, LinkPurpose,
 }
 

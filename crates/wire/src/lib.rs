@@ -3,10 +3,12 @@
 //! All are JSON. Unknown fields are ignored, so that an older side can talk to
 //! a newer one; a wrong type is an error that names the field. Times are UTC
 //! milliseconds, spans are whole seconds.
+mod fact;
+
 use domain::backup::{LeftOut, RootAway};
 use domain::command::CommandKind;
 use domain::continuity::Brought;
-use domain::device::{DeviceFacts, Ownership, Platform};
+use domain::device::{Ownership, Platform};
 use domain::id::{CommandId, DeviceId, RepositoryId, RestoreId};
 use domain::manifest::ManifestFile;
 use domain::object::ObjectName;
@@ -16,6 +18,8 @@ use domain::shortfall::Shortfall;
 use domain::time::Time;
 use domain::wipe::WipedRoot;
 use serde::{Deserialize, Serialize};
+
+pub use fact::{DeviceFacts, Fact};
 
 /// `POST`: joins a device. Not signed by a known key: `proof` shows that the sender holds the new one.
 pub const ENROLL: &str = "/agent/v1/enroll";

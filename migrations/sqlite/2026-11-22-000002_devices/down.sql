@@ -1,5 +1,6 @@
 DROP TABLE policies;
 DROP TABLE request_ids;
+DROP TABLE facts;
 DROP TABLE device_status;
 DROP TABLE devices;
 DROP TABLE enrollment_tokens;

@@ -45,7 +45,6 @@ CREATE TABLE device_status (
     next_check_in_at INTEGER,
     facts TEXT NOT NULL,
     encryption TEXT NOT NULL CHECK (encryption IN ('on', 'off', 'unknown')),
-    encryption_since INTEGER,
     changed_files INTEGER,
     changed_bytes INTEGER,
     changed_measured_at INTEGER,
@@ -63,6 +62,16 @@ CREATE TABLE device_status (
 -- The list of devices sorts by it; 0 stands for never.
 CREATE INDEX device_status_by_last_seen ON device_status ((coalesce(last_seen_at, 0)), device_id);
 CREATE INDEX device_status_by_encryption ON device_status (encryption);
+
+-- What devices said about themselves before: a row for each change. What they say now is in device_status.
+CREATE TABLE facts (
+    device_id TEXT NOT NULL REFERENCES devices (id),
+    kind TEXT NOT NULL,
+    since INTEGER NOT NULL,
+    value TEXT,
+    source TEXT NOT NULL,
+    PRIMARY KEY (device_id, kind, since)
+) STRICT;
 
 -- Each signed request's id until it expires: a request is accepted once.
 CREATE TABLE request_ids (

@@ -63,7 +63,7 @@ pub fn report(said: wire::CheckIn) -> Report {
     let ending = |it: CommandResult| Ending { id: it.id, done: it.done, detail: it.detail };
     Report {
         agent_version: said.agent_version,
-        facts: said.facts,
+        facts: said.facts.reported(),
         endings: said.results.into_iter().map(ending).collect(),
         policy_version: said.policy_version,
         continuity: said.continuity,

@@ -6,7 +6,7 @@ use crate::protocol::agent::fault::Fault;
 use aws_lc_rs::signature::{ED25519, ParsedPublicKey};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use domain::device::CLOCK_SKEW;
+use domain::fact::CLOCK_SKEW;
 use domain::time::Time;
 use serde::Deserialize;
 use wire::{Claims, ErrorCode};

@@ -17,7 +17,7 @@ pub fn facts(conn: &mut Conn, device: &Device, now: Time) -> Result<Facts> {
     let moment = loss::moment(conn, now)?;
     let status = store::device_status::find(conn, device.id)?.unwrap_or_else(|| DeviceStatus::new(device.id));
     let said = status.facts()?;
-    let encryption = said.encryption.as_ref();
+    let encryption = said.encryption();
     Ok(Facts {
         device_id: device.id,
         name: device.name.clone(),
@@ -25,8 +25,8 @@ pub fn facts(conn: &mut Conn, device: &Device, now: Time) -> Result<Facts> {
         generation: device.generation,
         ownership: device.ownership,
         encryption: status.encryption_now(device.state, now)?.relied_on(),
-        encryption_method: encryption.map(|it| it.value.method.clone()).unwrap_or_default(),
-        encryption_measured_at: encryption.map(|it| it.measured_at),
+        encryption_method: encryption.map(|(it, _)| it.method.clone()).unwrap_or_default(),
+        encryption_measured_at: encryption.map(|(_, it)| it.measured_at),
         known: loss::facts(&listed, &moment),
         doubt: status.doubt,
         shares_serial: !store::device::with_serial_of(conn, device)?.is_empty(),

@@ -5,7 +5,8 @@ use crate::store::device_status::DeviceStatus;
 use crate::store::restore_point::RestorePoint;
 use crate::web::filter::count;
 use crate::web::layout::Layout;
-use domain::device::{DeviceFacts, DeviceState, Encryption, EncryptionNow, Fact};
+use domain::device::{DeviceState, Encryption};
+use domain::fact::{EncryptionNow, Fact, Facts};
 use domain::policy::{Finding, Requirement};
 use domain::proof::{Evidence, Grade};
 use domain::time::Time;
@@ -29,8 +30,8 @@ impl Answer {
 }
 
 /// "Encrypted?"
-pub fn encrypted(facts: &DeviceFacts, status: &DeviceStatus, state: DeviceState, layout: &Layout) -> Answer {
-    let Some(fact) = &facts.encryption else {
+pub fn encrypted(facts: &Facts, status: &DeviceStatus, state: DeviceState, layout: &Layout) -> Answer {
+    let Some((value, fact)) = facts.encryption() else {
         let why = match status.last_seen_at {
             None => "This device has never checked in.",
             Some(_) if status.doubt.stands() => {
@@ -40,14 +41,14 @@ pub fn encrypted(facts: &DeviceFacts, status: &DeviceStatus, state: DeviceState,
         };
         return Answer { tone: "", icon: "circle-help", headline: "Unknown".to_owned(), lines: vec![why.to_owned()] };
     };
-    let known = EncryptionNow::of(fact.value.state, Some(fact.measured_at), state, layout.now);
+    let known = EncryptionNow::of(value.state, Some(fact.measured_at), state, layout.now);
     let (tone, icon, word) = match (known.state, known.is_old) {
         (Encryption::On, false) => ("t-proven", "lock", "Yes"),
         (Encryption::On, true) => ("", "lock", "Yes, when last measured"),
         (Encryption::Off, _) => ("t-lost", "lock-open", "No"),
         (Encryption::Unknown, _) => ("", "circle-help", "Unknown"),
     };
-    let method = match (fact.value.state, fact.value.method.as_str()) {
+    let method = match (value.state, value.method.as_str()) {
         (Encryption::Unknown, _) => "The device cannot tell".to_owned(),
         (_, "") => "Storage of the protected folders".to_owned(),
         (_, method) => method.to_owned(),
@@ -56,7 +57,7 @@ pub fn encrypted(facts: &DeviceFacts, status: &DeviceStatus, state: DeviceState,
 }
 
 /// "reported by the device 22 Nov 14:02 (dm-crypt)".
-pub fn said<T>(fact: &Fact<T>, layout: &Layout) -> String {
+pub fn said(fact: &Fact, layout: &Layout) -> String {
     format!("reported by the device {} ({})", layout.zone.short(fact.measured_at), fact.source)
 }
 

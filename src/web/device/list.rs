@@ -16,7 +16,7 @@ use actix_web::{Responder, get};
 use askama::Template;
 use askama_web::WebTemplate;
 use clock::Clock;
-use domain::device::EncryptionNow;
+use domain::fact::EncryptionNow;
 use domain::id::DeviceId;
 use domain::loss::Part;
 use domain::proof::{Evidence, Grade, part_in_words};

@@ -32,7 +32,8 @@ use clock::Clock;
 use domain::backup::{LeftOut, RootAway};
 use domain::command::{CommandKind, CommandState};
 use domain::continuity::Line;
-use domain::device::{DeviceFacts, DeviceState, Encryption, Fact, Ownership};
+use domain::device::{DeviceState, Encryption, Ownership};
+use domain::fact::{FactKind, FactValue, Facts, Unit};
 use domain::id::DeviceId;
 use domain::loss::{LossFacts, loss as told};
 use domain::object::TokenKind;
@@ -307,7 +308,7 @@ fn estimate(read: &Read) -> Option<Duration> {
     Some(backup.finished_at?.since(backup.delivered_at?) + test)
 }
 
-fn details(read: &Read, facts: &DeviceFacts, layout: &Layout) -> Result<Vec<Detail>> {
+fn details(read: &Read, facts: &Facts, layout: &Layout) -> Result<Vec<Detail>> {
     let device = &read.device;
     let mut details = Vec::new();
     let mut known = |name, value: String| details.push(Detail { name, value, source: String::new() });
@@ -322,28 +323,30 @@ fn details(read: &Read, facts: &DeviceFacts, layout: &Layout) -> Result<Vec<Deta
     if let Some(attempt) = &read.attempt {
         known("Last backup attempt", layout.zone.full(attempt.tried_at));
     }
-    reported(&mut details, "Passcode", facts.passcode_set.as_ref(), layout, |it| {
-        if *it { "Set".to_owned() } else { "Not set".to_owned() }
-    });
-    reported(&mut details, "Free space", facts.free_bytes.as_ref(), layout, |it| bytes(*it));
-    reported(&mut details, "Battery", facts.battery_percent.as_ref(), layout, |it| format!("{it} %"));
-    reported(&mut details, "Changed since backup", facts.changes.as_ref(), layout, |it| {
-        format!("{}, {}", layout.files(it.files), bytes(it.bytes))
-    });
+    for kind in [FactKind::PasscodeSet, FactKind::FreeBytes, FactKind::BatteryPercent, FactKind::Changes] {
+        let (value, source) = match facts.get(kind) {
+            Some(fact) => (fact_value(kind, &fact.value, layout), answer::said(fact, layout)),
+            None => ("Unknown".to_owned(), String::new()),
+        };
+        details.push(Detail { name: kind.name(), value, source });
+    }
     details.retain(|it| !it.value.is_empty());
     Ok(details)
 }
 
-fn reported<T>(
-    details: &mut Vec<Detail>,
-    name: &'static str,
-    fact: Option<&Fact<T>>,
-    layout: &Layout,
-    value: impl Fn(&T) -> String,
-) {
-    let (value, source) = match fact {
-        Some(fact) => (value(&fact.value), answer::said(fact, layout)),
-        None => ("Unknown".to_owned(), String::new()),
-    };
-    details.push(Detail { name, value, source });
+/// A fact's value in words.
+fn fact_value(kind: FactKind, value: &FactValue, layout: &Layout) -> String {
+    match value {
+        FactValue::Flag(true) => "Set".to_owned(),
+        FactValue::Flag(false) => "Not set".to_owned(),
+        FactValue::Number(count) => match kind.unit() {
+            Unit::Bytes => bytes(*count),
+            Unit::Percent => format!("{count} %"),
+            Unit::None => number(*count),
+        },
+        FactValue::Text(text) => text.clone(),
+        FactValue::Encryption(it) => it.method.clone(),
+        FactValue::Changes(it) => format!("{}, {}", layout.files(it.files), bytes(it.bytes)),
+        FactValue::Paths(paths) => paths.join(", "),
+    }
 }

@@ -13,7 +13,8 @@ use diesel::prelude::*;
 use domain::account::UserState;
 use domain::activity::{Actor, ActorKind, Via};
 use domain::command::{CommandKind, CommandState};
-use domain::device::{DeviceFacts, Fact, Ownership, Platform as Kind};
+use domain::device::{Ownership, Platform as Kind};
+use domain::fact::{FactKind, FactValue};
 use domain::id::{CommandId, DeviceId, RestoreId, RestorePointId, UserId, WipeRequestId};
 use domain::restore::RestoreState;
 use domain::role::{Role, Scope};
@@ -33,7 +34,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::thread::JoinHandle;
-use wire::{CHECK_IN, CheckIn, CheckInAnswer, Command, CommandResult};
+use wire::{CHECK_IN, CheckIn, CheckInAnswer, Command, CommandResult, DeviceFacts, Fact};
 
 const DEVICES: usize = 3;
 
@@ -197,8 +198,10 @@ impl Fleet {
         for (id, counter) in &acknowledged.check_ins {
             let id = *id;
             let status = store.read_blocking(move |conn| store::device_status::find(conn, id)).unwrap().unwrap();
-            let facts: DeviceFacts = serde_json::from_str(&status.facts).unwrap();
-            let kept = facts.free_bytes.map_or(-1, |it| it.value);
+            let kept = match status.facts().unwrap().get(FactKind::FreeBytes).map(|it| &it.value) {
+                Some(FactValue::Number(count)) => *count,
+                _ => -1,
+            };
             if kept < *counter {
                 missing.push(format!("check-in {counter} of {id}: the last one kept is {kept}"));
             }

@@ -4,7 +4,7 @@ use super::server::{Answer, TestServer, admin};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use domain::device::{DeviceFacts, Ownership, Platform};
+use domain::device::{Ownership, Platform};
 use domain::id::DeviceId;
 use domain::manifest::{Header, Manifest, ManifestFile};
 use domain::time::{Time, hours};
@@ -12,7 +12,7 @@ use holdfast::service::enrollment::{self, TokenDraft};
 use secret::seal;
 use serde::Serialize;
 use serde_json::{Value, json};
-use wire::{self, CheckIn, CheckInAnswer, Claims, CommandResult, Enroll, Enrolled};
+use wire::{self, CheckIn, CheckInAnswer, Claims, CommandResult, DeviceFacts, Enroll, Enrolled};
 
 /// Keys, and what the server answered when they joined.
 pub struct SimDevice {

@@ -68,7 +68,7 @@ fn two_machines_with_one_identity_are_noticed_shown_and_told() {
     assert!(json.contains("\"encryption\":\"unknown\""), "one answer everywhere: {json}");
     let id = world.device.id();
     let status = world.server.read(move |conn| Ok(store::device_status::find(conn, id)?)).unwrap();
-    assert!(status.facts().unwrap().encryption.is_none(), "no policy counts a word of either machine");
+    assert!(status.facts().unwrap().encryption().is_none(), "no policy counts a word of either machine");
     let page = text(&visitor.get(&format!("/devices/{}", world.device.id())));
     assert!(page.contains("It is not clear which machine speaks for this device"), "{page}");
 }

@@ -3,7 +3,8 @@ use crate::support::NOW;
 use crate::support::device::{SimDevice, token};
 use crate::support::people::{act_as, colleague};
 use crate::support::server::TestServer;
-use domain::device::{Changes, DeviceFacts, Encryption, EncryptionFact, Fact, Ownership};
+use domain::device::{Encryption, Ownership};
+use domain::fact::{Changes, EncryptionFact};
 use domain::id::{DeviceId, RestorePointId, UserId, WipeRequestId};
 use domain::object::{ObjectName, TokenKind};
 use domain::role::Role;
@@ -15,7 +16,7 @@ use holdfast::store::device_proof::DeviceProof;
 use holdfast::store::restore_point::RestorePoint;
 use holdfast::store::wipe::WipeRequest;
 use holdfast::{job, store};
-use wire::{Command, WIPE_REPORTS, WipeReport};
+use wire::{Command, DeviceFacts, Fact, WIPE_REPORTS, WipeReport};
 
 pub struct World {
     pub server: TestServer,

@@ -3,7 +3,7 @@ use super::walk;
 use crate::protect::open_marked;
 use crate::state::{BackupIndex, ProtectedRoot};
 use crate::tree;
-use domain::device::Changes;
+use domain::fact::Changes;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 

@@ -8,7 +8,7 @@ use crate::tree;
 use anyhow::{Context, Result, bail};
 use aws_lc_rs::digest;
 use domain::backup::LeftOut;
-use domain::device::Changes;
+use domain::fact::Changes;
 use domain::manifest::{Entry, EntryKind, Header, MAX_STORED_BYTES, Meta, Totals, Writer, encode_path};
 use rustix::fs::{FileType, Stat, fstat};
 use std::collections::{BTreeMap, BTreeSet};

@@ -7,7 +7,7 @@ use crate::state::{
 };
 use crate::{Agent, RestoreOutcome, accepted_wipe};
 use anyhow::Result;
-use domain::device::Changes;
+use domain::fact::Changes;
 use domain::time::with_iso_times;
 use domain::words;
 use indicatif::{ProgressBar, ProgressStyle};

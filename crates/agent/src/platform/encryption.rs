@@ -3,7 +3,8 @@
 //! A path is on a mount, a mount on a block device, and that on others (`slaves`), such as an LVM volume on a
 //! dm-crypt device. The path is encrypted if every way down passes through dm-crypt. If the way cannot be
 //! followed (an overlay, a network file system), the answer is unknown.
-use domain::device::{Encryption, EncryptionFact};
+use domain::device::Encryption;
+use domain::fact::EncryptionFact;
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};

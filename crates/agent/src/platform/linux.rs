@@ -1,10 +1,11 @@
 //! Linux, from `/proc`, `/sys` and `/etc`.
 use super::{Hardware, Platform, encryption};
-use domain::device::{DeviceFacts, Fact, Platform as Kind};
+use domain::device::Platform as Kind;
 use domain::time::Time;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use wire::{DeviceFacts, Fact};
 
 /// This machine.
 #[derive(Debug, Clone, Copy)]

@@ -2,9 +2,10 @@
 mod encryption;
 pub mod linux;
 
-use domain::device::{DeviceFacts, Platform as Kind};
+use domain::device::Platform as Kind;
 use domain::time::Time;
 use std::path::PathBuf;
+use wire::DeviceFacts;
 
 /// What the device is, as it says when it enrolls. Empty if it cannot be known.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

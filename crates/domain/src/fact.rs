@@ -1,0 +1,369 @@
+//! What a device says about itself: one word of each kind, with where it comes from and since when.
+//!
+//! A fact is `reported`, never more. Which kinds a channel brings is its own matter; what is not known is absent.
+use crate::device::{DeviceState, Encryption, MAX_ROOTS};
+use crate::name;
+use crate::text::text_enum;
+use crate::time::{Time, days};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+text_enum! {
+    /// What a fact is about.
+    FactKind {
+        /// An [`EncryptionFact`] of the storage under the protected paths.
+        Encryption = "encryption",
+        /// Whether a passcode is needed to use the device.
+        PasscodeSet = "passcode_set",
+        OsVersion = "os_version",
+        Model = "model",
+        Serial = "serial",
+        FreeBytes = "free_bytes",
+        /// 0 to 100; absent if there is no battery.
+        BatteryPercent = "battery_percent",
+        /// What differs from the last backup in the protected paths: [`Changes`].
+        Changes = "changes",
+        /// Protected folders that are missing, or are not the ones that were enrolled: then nobody knows what is
+        /// in them.
+        RootsAway = "roots_away",
+    }
+}
+
+/// What a number counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    None,
+    Bytes,
+    Percent,
+}
+
+impl FactKind {
+    /// The name that people use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Encryption => "Storage encryption",
+            Self::PasscodeSet => "Passcode",
+            Self::OsVersion => "Operating system",
+            Self::Model => "Model",
+            Self::Serial => "Serial number",
+            Self::FreeBytes => "Free space",
+            Self::BatteryPercent => "Battery",
+            Self::Changes => "Changed since backup",
+            Self::RootsAway => "Folders away",
+        }
+    }
+
+    /// What its number counts, if it has one.
+    pub const fn unit(self) -> Unit {
+        match self {
+            Self::FreeBytes => Unit::Bytes,
+            Self::BatteryPercent => Unit::Percent,
+            Self::Encryption
+            | Self::PasscodeSet
+            | Self::OsVersion
+            | Self::Model
+            | Self::Serial
+            | Self::Changes
+            | Self::RootsAway => Unit::None,
+        }
+    }
+
+    /// Whether earlier values are kept: an auditor asks what it was on a day. What never stands still is only
+    /// known as it is now.
+    pub const fn has_history(self) -> bool {
+        match self {
+            Self::Encryption | Self::PasscodeSet | Self::OsVersion | Self::Model | Self::Serial | Self::RootsAway => {
+                true
+            }
+            Self::FreeBytes | Self::BatteryPercent | Self::Changes => false,
+        }
+    }
+
+    /// Whether a policy or a wipe rests on it, so that it counts only while it is known whose word it is.
+    const fn decides(self) -> bool {
+        match self {
+            Self::Encryption | Self::PasscodeSet | Self::OsVersion => true,
+            Self::Model | Self::Serial | Self::FreeBytes | Self::BatteryPercent | Self::Changes | Self::RootsAway => {
+                false
+            }
+        }
+    }
+
+    /// What is wrong with a value for this kind.
+    fn check(self, value: &FactValue) -> Result<(), String> {
+        match (self, value) {
+            (Self::Encryption, FactValue::Encryption(it)) => check_text(&it.method),
+            (Self::PasscodeSet, FactValue::Flag(_)) => Ok(()),
+            (Self::OsVersion | Self::Model | Self::Serial, FactValue::Text(it)) => check_text(it),
+            (Self::FreeBytes, FactValue::Number(it)) if *it < 0 => Err("not below 0".to_owned()),
+            (Self::BatteryPercent, FactValue::Number(it)) if !(0..=100).contains(it) => Err("0 to 100".to_owned()),
+            (Self::FreeBytes | Self::BatteryPercent, FactValue::Number(_)) => Ok(()),
+            (Self::Changes, FactValue::Changes(it)) if it.files < 0 || it.bytes < 0 => Err("not below 0".to_owned()),
+            (Self::Changes, FactValue::Changes(_)) => Ok(()),
+            (Self::RootsAway, FactValue::Paths(it)) if it.len() > MAX_ROOTS || !it.iter().all(is_path) => {
+                Err(format!("at most {MAX_ROOTS} paths without control characters"))
+            }
+            (Self::RootsAway, FactValue::Paths(_)) => Ok(()),
+            (kind, _) => Err(format!("not a value of `{kind}`")),
+        }
+    }
+}
+
+/// The longest text of a fact, in bytes.
+const MAX_TEXT: usize = 200;
+/// The longest path of a folder, in bytes.
+const MAX_PATH: usize = 4096;
+
+/// What is wrong with a short text from a device.
+///
+/// # Errors
+/// When it is too long or could not be shown as it is.
+pub fn check_text(text: &str) -> Result<(), String> {
+    if text.len() <= MAX_TEXT && name::is_plain(text) {
+        return Ok(());
+    }
+    Err(format!("at most {MAX_TEXT} bytes, without control characters, line breaks or direction marks"))
+}
+
+fn is_path(path: &String) -> bool {
+    (1..=MAX_PATH).contains(&path.len()) && !path.chars().any(char::is_control)
+}
+
+/// A value; which one belongs to a [`FactKind`] is its own matter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum FactValue {
+    Flag(bool),
+    Number(i64),
+    Text(String),
+    Encryption(EncryptionFact),
+    Changes(Changes),
+    Paths(Vec<String>),
+}
+
+impl FactValue {
+    /// Whether it says the same, as far as "since when" is concerned.
+    fn says_the_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            // Another method is no less encrypted.
+            (Self::Encryption(one), Self::Encryption(two)) => one.state == two.state,
+            (one, two) => one == two,
+        }
+    }
+}
+
+/// Encryption of the storage under the protected paths.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EncryptionFact {
+    pub state: Encryption,
+    /// Such as `LUKS2`; empty if unknown.
+    pub method: String,
+}
+
+/// Files that are new or different since the last backup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changes {
+    pub files: i64,
+    pub bytes: i64,
+}
+
+/// What a device reports, as it arrives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reported {
+    pub kind: FactKind,
+    pub value: FactValue,
+    /// Where it comes from, such as `dm-crypt` or [`DEMO_SOURCE`].
+    pub source: String,
+    /// By the server's clock, as far as the device knows it.
+    pub measured_at: Time,
+}
+
+/// The source of what the demo's scenario supplies; only demo devices have it.
+pub const DEMO_SOURCE: &str = "demo scenario";
+
+/// How much a device's clock, corrected by the server's, may differ from it.
+pub const CLOCK_SKEW: Duration = Duration::from_secs(60);
+
+/// The year 2000: an earlier date did not come from a working clock.
+const FIRST_MEASURED: Time = Time::from_millis(946_684_800_000);
+
+/// The part of a reported fact that is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    Value,
+    Source,
+    MeasuredAt,
+}
+
+impl Part {
+    /// Its name in a report.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Value => "value",
+            Self::Source => "source",
+            Self::MeasuredAt => "measured_at",
+        }
+    }
+}
+
+impl Reported {
+    /// What is wrong with it, by part.
+    pub fn faults(&self, now: Time) -> Vec<(Part, String)> {
+        let mut faults = Vec::new();
+        let mut note = |part, checked: Result<(), String>| faults.extend(checked.err().map(|why| (part, why)));
+        note(Part::Value, self.kind.check(&self.value));
+        note(Part::Source, check_text(&self.source));
+        if !(FIRST_MEASURED..=now + CLOCK_SKEW).contains(&self.measured_at) {
+            let why = "since 2000, and at most a minute ahead of the server's time";
+            note(Part::MeasuredAt, Err(why.to_owned()));
+        }
+        faults
+    }
+
+    /// Whether a reader would take its source for the demo's.
+    pub fn is_demo(&self) -> bool {
+        self.source.split_whitespace().map(str::to_lowercase).eq(DEMO_SOURCE.split(' '))
+    }
+}
+
+/// One thing that is known of a device by its own word; kept like this.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fact {
+    pub value: FactValue,
+    pub source: String,
+    pub measured_at: Time,
+    /// Since when it has said the same, by the server's clock.
+    pub since: Time,
+}
+
+/// All that is known of a device by its own word; kept like this, as JSON by kind.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Facts(BTreeMap<FactKind, Fact>);
+
+impl Facts {
+    pub fn get(&self, kind: FactKind) -> Option<&Fact> {
+        self.0.get(&kind)
+    }
+
+    /// These facts with a newer report: what is not reported again stays, with the time it was measured.
+    #[must_use]
+    pub fn with(&self, said: impl IntoIterator<Item = Reported>, now: Time) -> Self {
+        let mut facts = self.clone();
+        let said: Vec<_> = said.into_iter().collect();
+        // Whoever counts again has looked at the folders again.
+        if said.iter().any(|it| matches!(it.kind, FactKind::Changes | FactKind::RootsAway)) {
+            facts.0.remove(&FactKind::RootsAway);
+        }
+        for Reported { kind, value, source, measured_at } in said {
+            let old = self.0.get(&kind).filter(|it| it.value.says_the_same(&value));
+            let since = old.map_or(now, |it| it.since);
+            facts.0.insert(kind, Fact { value, source, measured_at, since });
+        }
+        facts
+    }
+
+    /// These facts while nobody knows which machine they are of: without those that a policy or a wipe rests on.
+    #[must_use]
+    pub fn of_an_unknown_machine(mut self) -> Self {
+        self.0.retain(|kind, _| !kind.decides());
+        self
+    }
+
+    /// What says something else than in `older`, among the kinds whose history is kept; none for what is no longer
+    /// known.
+    pub fn changes_from<'a>(&'a self, older: &'a Self) -> impl Iterator<Item = (FactKind, Option<&'a Fact>)> {
+        let kinds = FactKind::ALL.iter().copied().filter(|it| it.has_history());
+        kinds.map(|kind| (kind, self.get(kind), older.get(kind))).filter_map(|(kind, new, old)| {
+            let is_same = match (new, old) {
+                (Some(new), Some(old)) => new.value == old.value,
+                (new, old) => new.is_none() && old.is_none(),
+            };
+            (!is_same).then_some((kind, new))
+        })
+    }
+
+    /// What the device says of its encryption, and when it measured that.
+    pub fn encryption(&self) -> Option<(&EncryptionFact, &Fact)> {
+        self.get(FactKind::Encryption).and_then(|it| match &it.value {
+            FactValue::Encryption(value) => Some((value, it)),
+            FactValue::Flag(_)
+            | FactValue::Number(_)
+            | FactValue::Text(_)
+            | FactValue::Changes(_)
+            | FactValue::Paths(_) => None,
+        })
+    }
+
+    /// What differs from the last backup, and when that was counted.
+    pub fn changes(&self) -> Option<(Changes, Time)> {
+        self.get(FactKind::Changes).and_then(|it| match it.value {
+            FactValue::Changes(value) => Some((value, it.measured_at)),
+            FactValue::Flag(_)
+            | FactValue::Number(_)
+            | FactValue::Text(_)
+            | FactValue::Encryption(_)
+            | FactValue::Paths(_) => None,
+        })
+    }
+
+    /// The protected folders that are away.
+    pub fn roots_away(&self) -> &[String] {
+        self.get(FactKind::RootsAway).map_or(&[], |it| match &it.value {
+            FactValue::Paths(paths) => paths,
+            FactValue::Flag(_)
+            | FactValue::Number(_)
+            | FactValue::Text(_)
+            | FactValue::Encryption(_)
+            | FactValue::Changes(_) => &[],
+        })
+    }
+
+    /// The version of its operating system.
+    pub fn os_version(&self) -> Option<&str> {
+        self.get(FactKind::OsVersion).and_then(|it| match &it.value {
+            FactValue::Text(text) => Some(text.as_str()),
+            FactValue::Flag(_)
+            | FactValue::Number(_)
+            | FactValue::Encryption(_)
+            | FactValue::Changes(_)
+            | FactValue::Paths(_) => None,
+        })
+    }
+}
+
+/// How long a device's word counts after it was measured.
+pub const FACT_HOLDS: Duration = days(7);
+
+/// How far a device's clock may be ahead.
+const DEVICE_CLOCK: Duration = days(1);
+
+/// Whether a device's word of `measured_at` still counts.
+pub fn still_holds(measured_at: Time, now: Time) -> bool {
+    measured_at + FACT_HOLDS >= now && measured_at <= now + DEVICE_CLOCK
+}
+
+/// What is known of a device's encryption at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EncryptionNow {
+    pub state: Encryption,
+    /// It is the device's last word, and too old to be relied on.
+    pub is_old: bool,
+}
+
+impl EncryptionNow {
+    /// By the device's word of `measured_at`; one that is no longer enrolled says nothing new.
+    pub fn of(said: Encryption, measured_at: Option<Time>, device: DeviceState, now: Time) -> Self {
+        let is_over = device != DeviceState::Enrolled || measured_at.is_some_and(|at| !still_holds(at, now));
+        Self { state: said, is_old: is_over }
+    }
+
+    /// What a decision may rest on.
+    pub fn relied_on(self) -> Encryption {
+        if self.is_old && self.state == Encryption::On { Encryption::Unknown } else { self.state }
+    }
+}
+
+#[cfg(test)]
+mod tests;
