@@ -1,6 +1,7 @@
 //! Keeps the map in ARCHITECTURE.md true: each module uses what it says there, and nothing else.
 mod circle;
 mod source;
+mod walkthrough;
 
 use circle::circles;
 use source::{Source, production};

@@ -64,7 +64,8 @@ impl Source {
     }
 }
 
-fn module(name: &str) -> Module {
+/// The module of a file's name below its crate's root.
+pub fn module(name: &str) -> Module {
     let name = name.strip_suffix(".rs").unwrap();
     let mut parts: Module = name.split('/').map(str::to_owned).collect();
     if parts.last().is_some_and(|it| ["mod", "lib", "main"].contains(&it.as_str())) {
