@@ -23,7 +23,9 @@ export async function requestWipe(page, base, device) {
 
 // Approves the request that the page shows.
 export async function approveWipe(page) {
-  await page.getByRole("button", { name: /^Approve (wipe|removal)$/ }).click();
+  const approve = page.getByRole("button", { name: /^Approve (wipe|removal)$/ });
+  if ((await approve.count()) === 0) throw new Error(`it cannot be approved: ${await page.locator("main").innerText()}`);
+  await approve.click();
   await page.waitForLoadState();
   await says(page, /Waiting[^]*Released at/);
 }
