@@ -49,7 +49,7 @@ impl ListPage {
     /// What would be lost now, in a few words.
     fn lost(&self, row: &Row) -> String {
         let say = |at| self.layout.zone.short(at);
-        match (row.it.request.action, self.losses.get(&row.it.request.device_id)) {
+        match (row.listed.request.action, self.losses.get(&row.listed.request.device_id)) {
             (WipeAction::Wipe, Some(loss)) => loss.short(&say),
             (WipeAction::Wipe | WipeAction::RemoveCompanyData, _) => row.lost(&self.layout),
         }
@@ -58,14 +58,14 @@ impl ListPage {
     /// How many of the others wait for a decision that is not this reader's.
     fn undecided(&self) -> usize {
         let reader = self.layout.person.as_ref().map(|it| it.id);
-        let waits = |it: &&Row| waits_for_decision(it) && Some(it.it.request.requested_by) != reader;
+        let waits = |it: &&Row| waits_for_decision(it) && Some(it.listed.request.requested_by) != reader;
         self.others.iter().filter(waits).count()
     }
 }
 
 fn waits_for_decision(row: &Row) -> bool {
     use domain::wipe::WipeState as S;
-    matches!(row.it.request.state, S::Requested | S::Held)
+    matches!(row.listed.request.state, S::Requested | S::Held)
 }
 
 #[get("/approvals")]
@@ -86,8 +86,8 @@ pub async fn list(
             let (mut mine, mut others) = (Vec::new(), Vec::new());
             for row in rows(listed, &names)? {
                 let decides = match &decides_on {
-                    Some(reach) if waits_for_decision(&row) && reach.covers(row.it.team_id) => {
-                        match wipe::may_decide(conn, &acting, &row.it.request, now) {
+                    Some(reach) if waits_for_decision(&row) && reach.covers(row.listed.team_id) => {
+                        match wipe::may_decide(conn, &acting, &row.listed.request, now) {
                             Ok(()) => true,
                             Err(Error::Refused(_) | Error::Conflict(_)) => false,
                             Err(other) => return Err(other),
@@ -97,7 +97,7 @@ pub async fn list(
                 };
                 if decides { mine.push(row) } else { others.push(row) }
             }
-            let ids: Vec<_> = mine.iter().map(|it: &Row| it.it.request.device_id).collect();
+            let ids: Vec<_> = mine.iter().map(|it: &Row| it.listed.request.device_id).collect();
             let moment = loss::moment(conn, now)?;
             let listed = store::device_list::of_ids(conn, &ids)?;
             let losses = listed.iter().map(|it| (it.device.id, loss::of(it, &moment))).collect();

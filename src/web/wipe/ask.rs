@@ -49,15 +49,14 @@ pub struct WipeForm {
 impl WipeForm {
     fn parse(&self, device: DeviceId) -> Result<Ask, FieldErrors> {
         let mut errors = FieldErrors::new();
-        let action = WipeAction::parse(&self.action).unwrap_or_else(|| {
+        let (action, reason) = (WipeAction::parse(&self.action), WipeReason::parse(&self.reason));
+        if action.is_none() {
             errors.add("action", "Choose what to do.");
-            WipeAction::RemoveCompanyData
-        });
-        let reason = WipeReason::parse(&self.reason).unwrap_or_else(|| {
+        }
+        if reason.is_none() {
             errors.add("reason", "Choose a reason.");
-            WipeReason::LostOrStolen
-        });
-        errors.into_result()?;
+        }
+        let (Some(action), Some(reason)) = (action, reason) else { return Err(errors) };
         Ok(Ask {
             device,
             action,

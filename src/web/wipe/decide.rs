@@ -1,8 +1,7 @@
 //! The forms of one request's page: approving it, ending its hold, agreeing to newer facts, and stopping it.
 use super::show::{Typed, refused, refused_as};
-use crate::error::Error;
-use crate::service::wipe::{self, Ask, Decision, Seen};
-use crate::store::{self, Store};
+use crate::service::wipe::{self, Agreement, Decision, Seen};
+use crate::store::Store;
 use crate::web::error::PageResult;
 use crate::web::flash::see_other;
 use crate::web::form::{Pairs, value};
@@ -15,7 +14,6 @@ use actix_web::{HttpResponse, post};
 use clock::Clock;
 use domain::guard::GuardedAct;
 use domain::id::WipeRequestId;
-use domain::wipe::WipeReason;
 use domain::words::counted;
 use serde::Deserialize;
 
@@ -104,19 +102,8 @@ pub async fn review(
     }
     let reviewed = store
         .act(move |conn| {
-            let request = store::wipe::find(conn, id)?.ok_or(Error::NotFound("wipe request"))?;
-            let ask = Ask {
-                device: request.device_id,
-                action: request.action,
-                // What was given with the request stays.
-                reason: WipeReason::LostOrStolen,
-                ticket: String::new(),
-                facts_token: form.facts_token,
-                serial: form.serial,
-                consent: form.consent,
-                request_key: None,
-            };
-            wipe::review(conn, &acting, id, &ask, now)
+            let ReviewForm { facts_token, serial, consent, .. } = &form;
+            wipe::review(conn, &acting, id, Agreement { facts_token, serial, consent }, now)
         })
         .await;
     match reviewed {

@@ -29,7 +29,7 @@ pub struct Filter {
 
 /// A request as a row.
 pub struct Row {
-    pub it: Listed,
+    pub listed: Listed,
     agreed: Facts,
     pub approver: String,
 }
@@ -37,17 +37,17 @@ pub struct Row {
 impl Row {
     /// The loss that was agreed to, in a few words.
     pub fn lost(&self, layout: &Layout) -> String {
-        self.agreed.lost_by(self.it.request.action, &|at| layout.zone.short(at))
+        self.agreed.lost_by(self.listed.request.action, &|at| layout.zone.short(at))
     }
 
     /// The badge's class.
     pub fn class(&self) -> &'static str {
-        badge(self.it.request.state).0
+        badge(self.listed.request.state).0
     }
 
     /// The badge's icon.
     pub fn icon(&self) -> &'static str {
-        badge(self.it.request.state).1
+        badge(self.listed.request.state).1
     }
 }
 
@@ -56,9 +56,9 @@ impl Row {
 /// # Errors
 /// When the database refuses.
 pub fn rows(listed: Vec<Listed>, names: &HashMap<String, String>) -> Result<Vec<Row>> {
-    let row = |it: Listed| {
-        let approver = it.request.approved_by.as_ref().and_then(|id| names.get(id)).cloned().unwrap_or_default();
-        Ok(Row { agreed: it.request.agreed()?, approver, it })
+    let row = |listed: Listed| {
+        let approver = listed.request.approved_by.as_ref().and_then(|id| names.get(id)).cloned().unwrap_or_default();
+        Ok(Row { agreed: listed.request.agreed()?, approver, listed })
     };
     listed.into_iter().map(row).collect()
 }
@@ -143,8 +143,8 @@ const COLUMNS: &[&str] = &[
 ];
 
 fn fields(row: Row) -> Vec<String> {
-    let lost = row.agreed.lost_by(row.it.request.action, &Time::iso);
-    let Listed { request, device_name, serial, person, requester, .. } = row.it;
+    let lost = row.agreed.lost_by(row.listed.request.action, &Time::iso);
+    let Listed { request, device_name, serial, person, requester, .. } = row.listed;
     vec![
         request.id.to_string(),
         request.device_id.to_string(),
@@ -186,7 +186,7 @@ pub async fn csv(
                 rows(listed, &names)
             });
             let rows = read.await?;
-            let last = next(&rows, |it| it.it.request.id);
+            let last = next(&rows, |row| row.listed.request.id);
             Ok((rows.into_iter().map(fields).collect(), last))
         }
     }))

@@ -80,6 +80,7 @@ fn damage_that_is_found_after_a_request_sends_it_back_and_holds_it() {
     damages(&world);
     assert!(matches!(world.approves_as(world.second, &request), Ok(wipe::Decision::ReviewAgain(_))));
     let (id, now, ask) = (request.id, world.now(), world.ask());
-    let again = act_as(&world.server, world.asker, move |conn, by| wipe::review(conn, by, id, &ask, now)).unwrap();
+    let again =
+        act_as(&world.server, world.asker, move |conn, by| wipe::review(conn, by, id, ask.agreement(), now)).unwrap();
     assert_eq!(again.state, WipeState::Held);
 }

@@ -11,7 +11,7 @@ use holdfast::store::wipe::WipeRequest;
 
 fn reviews(world: &World, request: &WipeRequest, who: domain::id::UserId) -> holdfast::error::Result<WipeRequest> {
     let (ask, id, now) = (ask(&world.facts()), request.id, world.now());
-    act_as(&world.server, who, move |conn, by| wipe::review(conn, by, id, &ask, now))
+    act_as(&world.server, who, move |conn, by| wipe::review(conn, by, id, ask.agreement(), now))
 }
 
 #[test]
