@@ -7,10 +7,12 @@ use crate::app::App;
 use crate::bench::machine;
 use crate::bench::server::{say, serve};
 use crate::config::{Config, Options};
-use crate::error;
+use crate::error::{self, Error};
 use crate::service::{enrollment, policy};
+use crate::store::agent_enrollment::AgentEnrollment;
 use crate::store::device::Device;
 use crate::store::device_status::DeviceStatus;
+use crate::store::enrollment::Enrollment;
 use crate::store::enrollment_token::EnrollmentToken;
 use crate::store::{self, Conn};
 use anyhow::{Context, anyhow};
@@ -20,6 +22,7 @@ use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use clock::Clock;
 use domain::activity::{Actor, ActorKind, Via};
 use domain::by::By;
+use domain::channel::Channel;
 use domain::device::{DeviceState, Encryption, Ownership, Platform};
 use domain::fact::{Changes, EncryptionFact};
 use domain::id::{DeviceId, EnrollmentTokenId, UserId};
@@ -141,10 +144,10 @@ impl Fleet {
             add_policies(conn, now)?;
             let token = add_token(conn, now)?;
             for (id, key) in rows {
-                store::device::insert(conn, &device(id, key, token, now))?;
+                insert(conn, &device(id, now), key, token)?;
                 store::device_status::set(conn, &DeviceStatus::new(id))?;
             }
-            enrollment::make_audience(conn, now)
+            enrollment::agent::make_audience(conn, now)
         })?;
         Ok(Self { devices, audience, before: now })
     }
@@ -202,7 +205,37 @@ pub(super) fn add_token(conn: &mut Conn, now: Time) -> error::Result<EnrollmentT
     Ok(token.id)
 }
 
-pub(super) fn device(id: DeviceId, signing_key: String, token: EnrollmentTokenId, now: Time) -> Device {
+/// Puts a device in, enrolled through our agent with this key.
+pub(super) fn insert(
+    conn: &mut Conn,
+    device: &Device,
+    signing_key: String,
+    token: EnrollmentTokenId,
+) -> Result<(), Error> {
+    let (device_id, generation) = (device.id, device.generation);
+    store::device::insert(conn, device)?;
+    let enrollment = Enrollment {
+        device_id,
+        generation,
+        channel: Channel::AGENT.to_owned(),
+        identity: signing_key,
+        carries: serde_json::to_string(&Channel::agent().carries).context("writing what the agent carries")?,
+        token_id: token,
+        enrolled_at: device.enrolled_at,
+        ended_at: None,
+    };
+    store::enrollment::insert(conn, &enrollment)?;
+    let agent = AgentEnrollment {
+        device_id,
+        generation,
+        sealing_key: BASE64_STANDARD.encode([0; 32]),
+        protected_roots: "[\"/home/grace\"]".to_owned(),
+        version: "0.1.0".to_owned(),
+    };
+    Ok(store::agent_enrollment::insert(conn, &agent)?)
+}
+
+pub(super) fn device(id: DeviceId, now: Time) -> Device {
     Device {
         id,
         name: format!("bench-{}", id.as_str().get(24..).unwrap_or_default()),
@@ -215,11 +248,6 @@ pub(super) fn device(id: DeviceId, signing_key: String, token: EnrollmentTokenId
         ownership: Ownership::Company,
         state: DeviceState::Enrolled,
         generation: 1,
-        signing_key,
-        sealing_key: BASE64_STANDARD.encode([0; 32]),
-        protected_roots: "[\"/home/grace\"]".to_owned(),
-        agent_version: "0.1.0".to_owned(),
-        enrollment_token_id: token,
         enrolled_at: now,
         erased_at: None,
     }

@@ -176,7 +176,7 @@ impl Target {
         app.store.act_blocking(move |conn| -> error::Result<()> {
             let token = check_in::add_token(conn, now)?;
             let id = DeviceId::generate(now);
-            store::device::insert(conn, &check_in::device(id, String::new(), token, now))?;
+            check_in::insert(conn, &check_in::device(id, now), id.to_string(), token)?;
             service::repository::insert(conn, &prepared, id, 1, now)?;
             Ok(())
         })?;

@@ -40,12 +40,12 @@ pub fn add(store: &Store, count: usize, now: Time) -> Result<()> {
         }
         for number in 0..count {
             let id = DeviceId::generate(now);
-            let mut device = check_in::device(id, String::new(), token, now - days(400));
+            let mut device = check_in::device(id, now - days(400));
             device.name = format!("laptop-{number:06}");
             device.person = PEOPLE.get(number % PEOPLE.len()).copied().unwrap_or_default().to_owned();
             device.team_id = teams.get(number % TEAMS).copied();
             device.platform = PLATFORMS.get(number % PLATFORMS.len()).copied().unwrap_or(Platform::Linux);
-            store::device::insert(conn, &device)?;
+            check_in::insert(conn, &device, id.to_string(), token)?;
             store::device_status::set(conn, &status(id, number, now))?;
             store::device_proof::set(conn, &proof(id, number, now))?;
         }

@@ -2,7 +2,6 @@
 use crate::error::Result;
 use crate::service;
 use crate::service::restore::Reseal;
-use crate::store::device::Device;
 use crate::store::repository::{Repository, master_key_context};
 use crate::store::{self, Store};
 use anyhow::{Context, anyhow};
@@ -172,9 +171,15 @@ impl ProofKeys {
 }
 
 impl Reseal for ProofKeys {
-    fn reseal(&self, repository: &Repository, restore: RestoreId, target: &Device, ticket: &str) -> Result<String> {
-        let key = PublicKey::parse(&target.sealing_key)?;
-        self.reseal_for_restore(repository, restore, (target.id, &key), ticket)
+    fn reseal(
+        &self,
+        repository: &Repository,
+        restore: RestoreId,
+        (target, sealing_key): (DeviceId, &str),
+        ticket: &str,
+    ) -> Result<String> {
+        let key = PublicKey::parse(sealing_key)?;
+        self.reseal_for_restore(repository, restore, (target, &key), ticket)
     }
 }
 

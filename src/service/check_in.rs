@@ -22,7 +22,6 @@ const MAX_ENDINGS: usize = 100;
 /// What a device reports at a check-in.
 #[derive(Debug, Clone)]
 pub struct Report {
-    pub agent_version: String,
     pub facts: Vec<Reported>,
     /// How commands ended; repeated until a check-in is answered.
     pub endings: Vec<Ending>,
@@ -49,10 +48,8 @@ pub struct Answer {
 /// Each wrong field, by its name in [`Report`].
 pub fn check(report: &Report, now: Time) -> Result<()> {
     let mut errors = FieldErrors::new();
-    for (field, text) in [("agent_version", &report.agent_version), ("policy_version", &report.policy_version)] {
-        if let Err(why) = check_text(text) {
-            errors.add(field, why);
-        }
+    if let Err(why) = check_text(&report.policy_version) {
+        errors.add("policy_version", why);
     }
     for fact in &report.facts {
         for (part, why) in fact.faults(now) {
@@ -72,13 +69,23 @@ pub fn check(report: &Report, now: Time) -> Result<()> {
     Ok(errors.into_result()?)
 }
 
+/// Who checks in, as its channel knows it.
+#[derive(Debug, Clone)]
+pub struct Caller<'a> {
+    pub device: &'a Device,
+    /// The folders that are backed up and that a wipe erases, as recorded at enrolment; none on a channel that backs
+    /// nothing up.
+    pub roots: Vec<String>,
+    /// Where it came from.
+    pub address: &'a str,
+}
+
 /// Takes a check-in of the device's current enrolment and returns what it should do.
-///
-/// `address` is where it came from.
 ///
 /// # Errors
 /// When a field is out of range, or the database refuses.
-pub fn run(conn: &mut Conn, device: &Device, report: &Report, address: &str, now: Time) -> Result<Answer> {
+pub fn run(conn: &mut Conn, caller: Caller<'_>, report: &Report, now: Time) -> Result<Answer> {
+    let Caller { device, roots, address } = caller;
     if let Some(it) = report.facts.iter().find(|it| it.is_demo())
         && !installation::is_demo(conn)?
     {
@@ -91,7 +98,7 @@ pub fn run(conn: &mut Conn, device: &Device, report: &Report, address: &str, now
     for ending in &report.endings {
         finish(conn, device, ending, address, now)?;
     }
-    let policy = policy::device_policy(conn, device, now)?;
+    let policy = policy::device_policy(conn, device, roots, now)?;
     let next = jittered(Duration::from_secs(policy.check_in_every_seconds))?;
     let schedule = Schedule { now, next_at: now + next, every: Duration::from_secs(policy.check_in_every_seconds) };
     let heard = Heard {
@@ -101,9 +108,6 @@ pub fn run(conn: &mut Conn, device: &Device, report: &Report, address: &str, now
         address,
     };
     let baton = fact::keep(conn, device, &heard, &schedule)?;
-    if report.agent_version != device.agent_version {
-        store::device::set_agent_version(conn, device.id, &report.agent_version)?;
-    }
     Ok(Answer {
         baton,
         policy: Some(policy).filter(|it| it.version != report.policy_version),

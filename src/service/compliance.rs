@@ -6,6 +6,7 @@ use crate::service::policy;
 use crate::store::compliance::{Measured, Which, measured};
 use crate::store::device_list::{self, Among, Filter, From, Named, Query, Scores, Sort};
 use crate::store::device_proof::DeviceProof;
+use crate::store::device_status::DeviceStatus;
 use crate::store::policy::Policy;
 use crate::store::{self, Conn};
 use domain::id::{DeviceId, PolicyId};

@@ -142,6 +142,7 @@ pub(super) fn removable(conn: &mut Conn, id: DeviceId, typed_name: &str, now: Ti
     if device.state == DeviceState::Removed {
         return Err(Error::Conflict("this device was already removed".to_owned()));
     }
+    store::enrollment::end(conn, id, now)?;
     Ok(device)
 }
 
@@ -157,6 +158,7 @@ pub(super) fn remove(conn: &mut Conn, actor: &Actor, id: DeviceId, typed_name: &
     if !store::device::set_state(conn, id, device.generation, (from, DeviceState::Removed), now)? {
         return Err(Error::Conflict("this device was already removed".to_owned()));
     }
+    store::enrollment::end(conn, id, now)?;
     for command in store::command::open(conn, id, device.generation, now)? {
         command::withdraw(conn, command.id, "the device was removed", now)?;
     }

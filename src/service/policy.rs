@@ -240,9 +240,11 @@ pub fn findings(conn: &mut Conn, device: &Device, now: Time) -> Result<Vec<Findi
 
 /// What a device must follow: the tightest of all policies that apply to it.
 ///
+/// `roots` are its protected folders; none on a channel that backs nothing up.
+///
 /// # Errors
 /// When the database refuses.
-pub fn device_policy(conn: &mut Conn, device: &Device, now: Time) -> Result<DevicePolicy> {
+pub fn device_policy(conn: &mut Conn, device: &Device, roots: Vec<String>, now: Time) -> Result<DevicePolicy> {
     let policies = applied(&applying_to(conn, device)?)?;
     let number = setting::NUMBERS.iter().find(|it| it.name == CHECK_IN_SECONDS);
     let seconds = setting::number(conn, number.context("there is no such setting")?, now)?;
@@ -252,7 +254,7 @@ pub fn device_policy(conn: &mut Conn, device: &Device, now: Time) -> Result<Devi
         version: String::new(),
         backup_every_seconds: schedule.backup_every.map(|it| it.as_secs()),
         check_in_every_seconds: schedule.check_in_every(default).as_secs(),
-        protected_roots: device.roots()?,
+        protected_roots: roots,
         policies: policies.into_iter().map(|it| PolicyName { id: it.id, name: it.name }).collect(),
     };
     // The version is a hash of the content: the same content is never sent twice, on any database.

@@ -323,6 +323,7 @@ pub fn device(conn: &mut Conn, id: DeviceId, now: Time) -> Result<Option<DeviceR
         Some(status) => status.facts()?,
         None => Facts::default(),
     };
+    let agent = store::agent_enrollment::find(conn, id, device.generation)?;
     let points = store::restore_point::of_device(conn, id, NEWEST)?;
     let tests = store::restore_test::of_device(conn, id, NEWEST)?;
     let commands = store::command::of_device(conn, id, NEWEST)?;
@@ -331,8 +332,8 @@ pub fn device(conn: &mut Conn, id: DeviceId, now: Time) -> Result<Option<DeviceR
     Ok(Some(DeviceReport {
         row: DeviceRow::new(&listed, &moment),
         generation: device.generation,
-        agent_version: device.agent_version.clone(),
-        protected_roots: device.roots()?,
+        agent_version: agent.as_ref().map(|it| it.version.clone()).unwrap_or_default(),
+        protected_roots: agent.map(|it| it.roots()).transpose()?.unwrap_or_default(),
         erased_at: iso(device.erased_at),
         facts: with_iso_times(serde_json::to_value(facts).context("writing a device's facts")?),
         evidence: evidence_report(&listed),

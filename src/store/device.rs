@@ -1,11 +1,10 @@
 //! Enrolled devices.
 use crate::store::Conn;
-use crate::store::column::from_json;
 use crate::store::schema::devices;
 use diesel::prelude::*;
 use domain::activity::{Actor, Via};
 use domain::device::{DeviceState, Ownership, Platform};
-use domain::id::{DeviceId, EnrollmentTokenId, TeamId};
+use domain::id::{DeviceId, TeamId};
 use domain::time::Time;
 use std::collections::{HashMap, HashSet};
 
@@ -26,14 +25,6 @@ pub struct Device {
     pub state: DeviceState,
     /// Grows with each enrolment; what belongs to an older one is never delivered.
     pub generation: i64,
-    /// Ed25519, base64url.
-    pub signing_key: String,
-    /// X25519, base64.
-    pub sealing_key: String,
-    /// A JSON list; see [`Device::roots`].
-    pub protected_roots: String,
-    pub agent_version: String,
-    pub enrollment_token_id: EnrollmentTokenId,
     pub enrolled_at: Time,
     /// When its wipe, or the removal of company data, was confirmed.
     pub erased_at: Option<Time>,
@@ -43,11 +34,6 @@ impl Device {
     /// It as the one who acts; `address` is empty where it is not known.
     pub fn actor(&self, via: Via, address: &str) -> Actor {
         Actor::device(self.id, &self.name, via, address)
-    }
-
-    /// The folders that are backed up and that a wipe erases, as recorded at enrolment.
-    pub fn roots(&self) -> QueryResult<Vec<String>> {
-        from_json(&self.protected_roots)
     }
 }
 
@@ -72,16 +58,6 @@ pub fn labels(conn: &mut Conn, ids: impl IntoIterator<Item = DeviceId>) -> Query
 /// A device by its id.
 pub fn find(conn: &mut Conn, id: DeviceId) -> QueryResult<Option<Device>> {
     devices::table.find(id).select(Device::as_select()).first(conn).optional()
-}
-
-/// The enrolled device that signs with this key.
-pub fn find_by_key(conn: &mut Conn, signing_key: &str) -> QueryResult<Option<Device>> {
-    devices::table
-        .filter(devices::signing_key.eq(signing_key))
-        .filter(devices::state.eq(DeviceState::Enrolled))
-        .select(Device::as_select())
-        .first(conn)
-        .optional()
 }
 
 /// Other enrolled devices with the same serial number, by name.
@@ -125,15 +101,7 @@ pub fn reenroll(conn: &mut Conn, device: &Device, old_generation: i64) -> QueryR
                 devices::state.eq(device.state),
                 devices::generation.eq(device.generation),
             ),
-            (
-                devices::signing_key.eq(&device.signing_key),
-                devices::sealing_key.eq(&device.sealing_key),
-                devices::protected_roots.eq(&device.protected_roots),
-                devices::agent_version.eq(&device.agent_version),
-                devices::enrollment_token_id.eq(device.enrollment_token_id),
-                devices::enrolled_at.eq(device.enrolled_at),
-                devices::erased_at.eq(device.erased_at),
-            ),
+            (devices::enrolled_at.eq(device.enrolled_at), devices::erased_at.eq(device.erased_at)),
         ))
         .execute(conn)?;
     Ok(changed == 1)
@@ -142,11 +110,6 @@ pub fn reenroll(conn: &mut Conn, device: &Device, old_generation: i64) -> QueryR
 /// Records which operating system a device says it runs.
 pub fn set_os_version(conn: &mut Conn, id: DeviceId, os_version: &str) -> QueryResult<()> {
     diesel::update(devices::table.find(id)).set(devices::os_version.eq(os_version)).execute(conn).map(drop)
-}
-
-/// Records which agent runs on a device.
-pub fn set_agent_version(conn: &mut Conn, id: DeviceId, agent_version: &str) -> QueryResult<()> {
-    diesel::update(devices::table.find(id)).set(devices::agent_version.eq(agent_version)).execute(conn).map(drop)
 }
 
 /// Moves a device of one generation from one state to another; false when it was not in `from`.

@@ -135,11 +135,6 @@ diesel::table! {
         ownership -> Text,
         state -> Text,
         generation -> BigInt,
-        signing_key -> Text,
-        sealing_key -> Text,
-        protected_roots -> Text,
-        agent_version -> Text,
-        enrollment_token_id -> Text,
         enrolled_at -> BigInt,
         erased_at -> Nullable<BigInt>,
     }
@@ -175,6 +170,29 @@ diesel::table! {
         continuity_version -> BigInt,
         doubt -> Text,
         doubt_since -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    enrollments (device_id, generation) {
+        device_id -> Text,
+        generation -> BigInt,
+        channel -> Text,
+        identity -> Text,
+        carries -> Text,
+        token_id -> Text,
+        enrolled_at -> BigInt,
+        ended_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    agent_enrollments (device_id, generation) {
+        device_id -> Text,
+        generation -> BigInt,
+        sealing_key -> Text,
+        protected_roots -> Text,
+        version -> Text,
     }
 }
 
@@ -569,6 +587,9 @@ diesel::allow_tables_to_appear_in_same_query!(
     api_tokens,
     settings,
     enrollment_tokens,
+    enrollments,
+    agent_enrollments,
+    facts,
     devices,
     device_removals,
     device_status,

@@ -149,8 +149,7 @@ fn more_than_five_hundred_that_match_are_refused_with_their_number() {
     let server = TestServer::start();
     let visit = Visit::of(&server, owner(&server));
     server.act(|conn| {
-        let token = fleet::token(conn);
-        (0..501).for_each(|at| fleet::insert(conn, &fleet::device(token, &format!("laptop-{at}"))));
+        (0..501).for_each(|at| fleet::insert(conn, &fleet::device(&format!("laptop-{at}"))));
         Ok(())
     });
     for (path, expected) in [

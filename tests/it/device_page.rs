@@ -30,8 +30,7 @@ type Any = (Device, DeviceStatus, DeviceProof);
 pub fn add(server: &TestServer, name: &str, change: impl FnOnce(&mut Any) + Send + 'static) -> DeviceId {
     let name = name.to_owned();
     server.act(move |conn| {
-        let token = fleet::token(conn);
-        let mut any = fleet::device(token, &name);
+        let mut any = fleet::device(&name);
         change(&mut any);
         fleet::insert(conn, &any);
         Ok(any.0.id)
@@ -158,7 +157,10 @@ fn hostile_names_are_text_on_every_page_and_in_csv() {
             evil.clone_into(field);
         }
         evil.clone_into(&mut it.1.address);
-        evil.clone_into(&mut it.0.agent_version);
+    });
+    server.act(move |conn| {
+        let agent = store::agent_enrollment::find(conn, id, 1)?.unwrap();
+        Ok(store::agent_enrollment::set_version(conn, &agent, evil)?)
     });
     add(&server, "=HYPERLINK(\"http://evil\")", |it| "@SUM(1)".clone_into(&mut it.0.person));
 
@@ -710,7 +712,8 @@ fn every_time_in_json_is_iso_8601() {
 
     let told = visit.get(&format!("/devices/{}.json", device.id())).json();
 
-    let fact = json!({"value": 81_604_378_624_i64, "source": "statvfs", "measured_at": "2026-11-22T14:06:11Z"});
+    let at = "2026-11-22T14:06:11Z";
+    let fact = json!({"value": 81_604_378_624_i64, "source": "statvfs", "measured_at": at, "since": at});
     assert_eq!((&told["facts"]["free_bytes"], &told["last_seen_at"]), (&fact, &fact["measured_at"]));
 }
 

@@ -220,9 +220,8 @@ fn no_two_pages_count_proven_devices_differently() {
     let server = TestServer::start();
     let visit = Visit::of(&server, colleague(&server, "owner", Role::Owner));
     server.act(|conn| {
-        let token = fleet::token(conn);
         for at in 0..10 {
-            let mut any = fleet::device(token, &format!("laptop-{at}"));
+            let mut any = fleet::device(&format!("laptop-{at}"));
             any.2 = fleet::proven(any.2, NOW - days(1), NOW + days(1));
             // Six are as they were proven; the others have changed since, or are silent.
             fleet::counts(&mut any.1, i64::from(at == 7 || at == 8), if at == 9 { NOW - days(1) } else { NOW });
@@ -258,8 +257,7 @@ fn a_device_that_is_gone_shows_no_loss_and_what_became_of_it() {
         (DeviceState::WipeFailed, "Wipe failed", "erase it by hand"),
     ] {
         let id = server.act(move |conn| {
-            let token = fleet::token(conn);
-            let mut any = fleet::device(token, state.as_str());
+            let mut any = fleet::device(state.as_str());
             any.0.state = state;
             fleet::counts(&mut any.1, 7, NOW);
             fleet::insert(conn, &any);

@@ -351,9 +351,8 @@ fn add_device(store: &Store, name: &'static str, proven_until: &str, failed_at: 
             .to_owned(),
         format!(
             "INSERT INTO devices (id, name, person, platform, model, serial, os_version, ownership, state, generation,
-                                  signing_key, sealing_key, protected_roots, agent_version, enrollment_token_id,
                                   enrolled_at)
-             VALUES ('{id}', '{name}', '', 'linux', '', 'S', '', 'company', 'enrolled', 1, '', '', '[]', '', 't', 0)"
+             VALUES ('{id}', '{name}', '', 'linux', '', 'S', '', 'company', 'enrolled', 1, 0)"
         ),
         format!(
             "INSERT INTO device_proof (device_id, rank, proven_at, proven_tested_at, proven_until, file_count,

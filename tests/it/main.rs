@@ -32,6 +32,7 @@ mod guarantees;
 mod guard;
 mod kill;
 mod list_page;
+mod loopback;
 mod loss;
 mod mail;
 mod name;

@@ -122,9 +122,8 @@ fn a_device_of_which_two_machines_speak_needs_attention_and_can_be_listed() {
     let server = TestServer::start();
     let visit = Visit::of(&server, colleague(&server, "owner", Role::Owner));
     server.act(|conn| {
-        let token = fleet::token(conn);
         for (name, doubt) in [("cloned", Doubt::TwoMachines), ("alone", Doubt::None)] {
-            let mut any = fleet::device(token, name);
+            let mut any = fleet::device(name);
             any.1.doubt = doubt;
             fleet::insert(conn, &any);
         }
@@ -143,9 +142,8 @@ fn the_sentence_and_the_tiles_count_the_same_devices() {
     let server = TestServer::start();
     let visit = Visit::of(&server, colleague(&server, "owner", Role::Owner));
     server.act(|conn| {
-        let token = fleet::token(conn);
         for at in 0..7 {
-            let mut any = fleet::device(token, &format!("laptop-{at}"));
+            let mut any = fleet::device(&format!("laptop-{at}"));
             match at {
                 0 | 1 => {}
                 2 => any.2 = fleet::proven(any.2, NOW - days(9), NOW - days(2)),

@@ -44,7 +44,7 @@ fn a_policy_reaches_all_devices_or_those_of_its_team() {
         let (row, policies, delivered) = server.read(|conn| {
             let row = store::device::find(conn, device.id())?.unwrap();
             let policies = policy::applying_to(conn, &row)?;
-            let delivered = policy::device_policy(conn, &row, NOW)?;
+            let delivered = policy::device_policy(conn, &row, Vec::new(), NOW)?;
             Ok((row, policies, delivered))
         });
         assert_eq!(policies.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(), names, "{}", row.id);
@@ -60,7 +60,7 @@ fn a_change_is_a_new_version_and_is_refused_over_one_that_was_not_seen() {
     let version = |server: &TestServer| {
         server.read(|conn| {
             let row = store::device::find(conn, device.id())?.unwrap();
-            Ok(policy::device_policy(conn, &row, NOW)?.version)
+            Ok(policy::device_policy(conn, &row, Vec::new(), NOW)?.version)
         })
     };
     let before = version(&server);

@@ -20,9 +20,8 @@ fn a_policy_is_written_counted_changed_and_removed() {
     let server = TestServer::start();
     let visit = Visit::of(&server, colleague(&server, "editor", Role::PolicyEditor));
     server.act(|conn| {
-        let token = fleet::token(conn);
         for encryption in Encryption::ALL {
-            let mut any = fleet::device(token, encryption.as_str());
+            let mut any = fleet::device(encryption.as_str());
             any.1.encryption = *encryption;
             fleet::insert(conn, &any);
         }
@@ -97,9 +96,8 @@ fn the_list_of_devices_counts_the_policies_that_each_fails() {
     let team = location(&visit.post("/teams", &[("name", "Berlin")]));
     let team = text(&visit.get(&team)).split("/devices?team=").nth(1).unwrap()[..36].to_owned();
     let ids = server.act(|conn| {
-        let token = fleet::token(conn);
         let mut add = |name: &str| {
-            let any = fleet::device(token, name);
+            let any = fleet::device(name);
             fleet::insert(conn, &any);
             Ok::<_, Error>(any.0.id)
         };
@@ -125,8 +123,7 @@ fn what_cannot_be_told_is_not_shown_as_no_policy_failing() {
     let server = TestServer::start();
     let visit = Visit::of(&server, colleague(&server, "owner", Role::Owner));
     server.act(|conn| {
-        let token = fleet::token(conn);
-        fleet::insert(conn, &fleet::device(token, "silent on its passcode"));
+        fleet::insert(conn, &fleet::device("silent on its passcode"));
         Ok(())
     });
     location(&visit.post("/policies", &[("name", "Passcode"), ("passcode", "on")]));
@@ -190,9 +187,8 @@ fn the_database_takes_no_second_team_or_policy_of_a_name() {
 /// encrypted, and of those that say nothing.
 fn fleet_of(server: &TestServer, off: usize, unknown: usize) -> (Vec<DeviceId>, Vec<DeviceId>) {
     server.act(move |conn| {
-        let token = fleet::token(conn);
         let mut add = |name: String, state: Encryption, wiped: bool| {
-            let mut any = fleet::device(token, &name);
+            let mut any = fleet::device(&name);
             any.0.person = format!("Person of {name}");
             if wiped {
                 any.0.state = DeviceState::Wiped;

@@ -98,7 +98,7 @@ fn a_longer_validity_and_rarer_check_ins_wait_and_are_told() {
         let (id, now) = (device.id(), server.app.clock.now());
         server.read(move |conn| {
             let device = store::device::find(conn, id)?.unwrap();
-            Ok(service::policy::device_policy(conn, &device, now)?.check_in_every_seconds)
+            Ok(service::policy::device_policy(conn, &device, Vec::new(), now)?.check_in_every_seconds)
         })
     };
     let fields = [

@@ -25,18 +25,36 @@ CREATE TABLE devices (
     ownership TEXT COLLATE "C" NOT NULL CHECK (ownership IN ('company', 'personal')),
     state TEXT COLLATE "C" NOT NULL CHECK (state IN ('enrolled', 'wiped', 'wipe_failed', 'company_data_removed', 'removal_failed', 'removed')),
     generation BIGINT NOT NULL,
-    signing_key TEXT COLLATE "C" NOT NULL,
-    sealing_key TEXT COLLATE "C" NOT NULL,
-    protected_roots TEXT COLLATE "C" NOT NULL,
-    agent_version TEXT COLLATE "C" NOT NULL,
-    enrollment_token_id TEXT COLLATE "C" NOT NULL REFERENCES enrollment_tokens (id),
     enrolled_at BIGINT NOT NULL,
     erased_at BIGINT
 );
 CREATE INDEX devices_by_name ON devices (name, id);
 CREATE INDEX devices_by_serial ON devices (serial);
 CREATE INDEX devices_by_team ON devices (team_id);
-CREATE INDEX devices_by_key ON devices (signing_key);
+
+-- How each device enrolled; its newest row without an end is how it is reached.
+CREATE TABLE enrollments (
+    device_id TEXT COLLATE "C" NOT NULL REFERENCES devices (id),
+    generation BIGINT NOT NULL,
+    channel TEXT COLLATE "C" NOT NULL,
+    identity TEXT COLLATE "C" NOT NULL,
+    carries TEXT COLLATE "C" NOT NULL,
+    token_id TEXT COLLATE "C" NOT NULL REFERENCES enrollment_tokens (id),
+    enrolled_at BIGINT NOT NULL,
+    ended_at BIGINT,
+    PRIMARY KEY (device_id, generation)
+);
+CREATE UNIQUE INDEX enrollments_by_identity ON enrollments (channel, identity) WHERE ended_at IS NULL;
+
+CREATE TABLE agent_enrollments (
+    device_id TEXT COLLATE "C" NOT NULL,
+    generation BIGINT NOT NULL,
+    sealing_key TEXT COLLATE "C" NOT NULL,
+    protected_roots TEXT COLLATE "C" NOT NULL,
+    version TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (device_id, generation),
+    FOREIGN KEY (device_id, generation) REFERENCES enrollments (device_id, generation)
+);
 
 -- What changes with each check-in, kept apart so that one check-in writes one narrow row.
 CREATE TABLE device_status (

@@ -25,18 +25,36 @@ CREATE TABLE devices (
     ownership TEXT NOT NULL CHECK (ownership IN ('company', 'personal')),
     state TEXT NOT NULL CHECK (state IN ('enrolled', 'wiped', 'wipe_failed', 'company_data_removed', 'removal_failed', 'removed')),
     generation INTEGER NOT NULL,
-    signing_key TEXT NOT NULL,
-    sealing_key TEXT NOT NULL,
-    protected_roots TEXT NOT NULL,
-    agent_version TEXT NOT NULL,
-    enrollment_token_id TEXT NOT NULL REFERENCES enrollment_tokens (id),
     enrolled_at INTEGER NOT NULL,
     erased_at INTEGER
 ) STRICT;
 CREATE INDEX devices_by_name ON devices (name, id);
 CREATE INDEX devices_by_serial ON devices (serial);
 CREATE INDEX devices_by_team ON devices (team_id);
-CREATE INDEX devices_by_key ON devices (signing_key);
+
+-- How each device enrolled; its newest row without an end is how it is reached.
+CREATE TABLE enrollments (
+    device_id TEXT NOT NULL REFERENCES devices (id),
+    generation INTEGER NOT NULL,
+    channel TEXT NOT NULL,
+    identity TEXT NOT NULL,
+    carries TEXT NOT NULL,
+    token_id TEXT NOT NULL REFERENCES enrollment_tokens (id),
+    enrolled_at INTEGER NOT NULL,
+    ended_at INTEGER,
+    PRIMARY KEY (device_id, generation)
+) STRICT;
+CREATE UNIQUE INDEX enrollments_by_identity ON enrollments (channel, identity) WHERE ended_at IS NULL;
+
+CREATE TABLE agent_enrollments (
+    device_id TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    sealing_key TEXT NOT NULL,
+    protected_roots TEXT NOT NULL,
+    version TEXT NOT NULL,
+    PRIMARY KEY (device_id, generation),
+    FOREIGN KEY (device_id, generation) REFERENCES enrollments (device_id, generation)
+) STRICT;
 
 -- What changes with each check-in, kept apart so that one check-in writes one narrow row.
 CREATE TABLE device_status (

@@ -6,10 +6,13 @@ use crate::protocol::agent::shared::Shared;
 use crate::protocol::agent::signed::{Incoming, Message};
 use crate::protocol::agent::{address, convert};
 use crate::service;
+use crate::service::check_in::Caller;
+use crate::service::enrollment;
 use crate::service::request::{Refusal, accept};
 use crate::store::Store;
 use actix_web::{HttpRequest, post};
 use clock::Clock;
+use domain::fact::check_text;
 use wire::{CheckIn, CheckInAnswer};
 
 impl Incoming for CheckIn {
@@ -24,7 +27,8 @@ pub async fn check_in(request: HttpRequest, received: Message<CheckIn>) -> Reply
 async fn run(request: &HttpRequest, received: Message<CheckIn>) -> Result<CheckInAnswer, Fault> {
     let Message { from, message } = received;
     let now = data::<Clock>(request)?.now();
-    let generation = message.generation;
+    let (generation, version) = (message.generation, message.agent_version.clone());
+    check_text(&version).map_err(|why| Fault::message("agent_version", why))?;
     let report = convert::report(message);
     service::check_in::check(&report, now)?;
     let address = address::of(request)?.to_string();
@@ -38,7 +42,9 @@ async fn run(request: &HttpRequest, received: Message<CheckIn>) -> Result<CheckI
             if generation != device.generation {
                 return Ok(Err(Refusal::KeyChanged));
             }
-            service::check_in::run(conn, &device, &report, &address, now).map(Ok)
+            let roots = enrollment::agent::seen(conn, &device, &version)?.roots()?;
+            let caller = Caller { device: &device, roots, address: &address };
+            service::check_in::run(conn, caller, &report, now).map(Ok)
         })
         .await?;
     let shared = data::<Shared>(request)?;

@@ -1,10 +1,12 @@
 //! From the wire to what the server works with, and back.
 use crate::error::Result;
 use crate::service::check_in::{Answer, Report};
-use crate::service::enrollment::{Joined, Joining};
+use crate::service::enrollment::agent::{Joined, Joining};
+use crate::service::enrollment::join::Newcomer;
 use crate::service::repository::Prepared;
 use anyhow::Context;
 use domain::backup::{Backup, FailedBackup};
+use domain::channel::Channel;
 use domain::command::{Ending, Instruction, Order};
 use domain::id::RepositoryId;
 use domain::time::Time;
@@ -14,19 +16,22 @@ use wire::{Command, CommandResult, Payload};
 
 pub fn joining(said: wire::Enroll) -> Joining {
     Joining {
-        token: said.token,
-        name: said.name,
-        person: said.person,
-        platform: said.platform,
-        model: said.model,
-        serial: said.serial,
-        os_version: said.os_version,
+        newcomer: Newcomer {
+            token: said.token,
+            name: said.name,
+            person: said.person,
+            platform: said.platform,
+            model: said.model,
+            serial: said.serial,
+            os_version: said.os_version,
+            channel: Channel::agent(),
+            identity: said.signing_key,
+            device_id: said.device_id,
+            device_generation: said.device_generation,
+        },
         agent_version: said.agent_version,
-        signing_key: said.signing_key,
         sealing_key: said.sealing_key,
         protected_roots: said.protected_roots,
-        device_id: said.device_id,
-        device_generation: said.device_generation,
     }
 }
 
@@ -62,7 +67,6 @@ fn door(repository: RepositoryId) -> String {
 pub fn report(said: wire::CheckIn) -> Report {
     let ending = |it: CommandResult| Ending { id: it.id, done: it.done, detail: it.detail };
     Report {
-        agent_version: said.agent_version,
         facts: said.facts.reported(),
         endings: said.results.into_iter().map(ending).collect(),
         policy_version: said.policy_version,

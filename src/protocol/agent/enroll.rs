@@ -11,7 +11,8 @@ use crate::protocol::agent::request::data;
 use crate::protocol::agent::shared::Shared;
 use crate::protocol::agent::token::{self, Expected, Token};
 use crate::protocol::agent::{address, body, convert, copy, request, signed};
-use crate::service::enrollment::{self, Joining, TokenRefusal};
+use crate::service::enrollment::agent::{self, Joining};
+use crate::service::enrollment::{TokenRefusal, join};
 use crate::service::repository::Prepared;
 use crate::store::Store;
 use actix_web::web::{Data, Payload};
@@ -33,7 +34,7 @@ const LIMIT: usize = 512 << 10;
 pub async fn enroll(request: HttpRequest, payload: Payload) -> Result<Reply<Enrolled>, Refused> {
     let at = |it| Refused::at(it, request::now(&request));
     let (message, claims) = receive(&request, payload).await.map_err(at)?;
-    copy::enter(&request, &message.signing_key, &claims.jti).await?;
+    copy::enter(&request, &message.newcomer.identity, &claims.jti).await?;
     Ok(Reply(run(&request, message).await))
 }
 
@@ -51,7 +52,7 @@ async fn receive(request: &HttpRequest, payload: Payload) -> Result<(Joining, Cl
     let message: Enroll = body::parse(&body)?;
     let claims = check_signature(request, &token, &message, &body, now)?;
     let message = convert::joining(message);
-    enrollment::check(&message)?;
+    agent::check(&message)?;
     Ok((message, claims))
 }
 
@@ -60,12 +61,12 @@ async fn run(request: &HttpRequest, message: Joining) -> Result<Enrolled, Fault>
     let from = address::of(request)?;
     let now = data::<Clock>(request)?.now();
     let store = data::<Store>(request)?;
-    let asked = message.clone();
-    let admitted = store.read(move |conn| enrollment::admit(conn, &asked, now)).await?;
+    let asked = message.newcomer.clone();
+    let admitted = store.read(move |conn| join::admit(conn, &asked, now)).await?;
     admitted.map_err(|it| refused(shared, from, it))?;
-    let prepared = prepare(request, store.read(enrollment::proof_key).await?, now).await?;
+    let prepared = prepare(request, store.read(agent::proof_key).await?, now).await?;
     let of_device = Arc::clone(&prepared);
-    let joined = store.act(move |conn| enrollment::enroll(conn, &message, &of_device, &from.to_string(), now)).await?;
+    let joined = store.act(move |conn| agent::enroll(conn, &message, &of_device, &from.to_string(), now)).await?;
     let joined = joined.map_err(|it| refused(shared, from, it))?;
     shared.forget(joined.device);
     Ok(convert::enrolled(joined, &prepared, now)?)

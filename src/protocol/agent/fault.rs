@@ -87,7 +87,7 @@ impl From<Error> for Fault {
         match error {
             Error::NotFound(_) => Self::new(ErrorCode::NotFound, message),
             Error::Invalid(fields) => match fields.iter().next() {
-                Some((field, text)) => Self::message(field, text.to_owned()),
+                Some((field, text)) => Self::message(wire_name(field), text.to_owned()),
                 None => Self::new(ErrorCode::BadMessage, message),
             },
             Error::SignInNeeded | Error::Forbidden | Error::Refused(_) => Self::new(ErrorCode::Refused, message),
@@ -99,6 +99,15 @@ impl From<Error> for Fault {
                 Self::new(ErrorCode::Internal, "something went wrong on the server; its log says what")
             }
         }
+    }
+}
+
+/// What a field of a use case is called in our messages.
+fn wire_name(field: &str) -> &str {
+    match field {
+        "identity" => "signing_key",
+        "endings" => "results",
+        same => same,
     }
 }
 

@@ -8,10 +8,10 @@ use crate::protocol::agent::request::{self, authorization, data};
 use crate::protocol::agent::shared::{Known, Shared};
 use crate::protocol::agent::token::{self, Expected, Token};
 use crate::protocol::agent::{body, copy};
-use crate::service::enrollment;
+use crate::service::enrollment::agent;
 use crate::service::request::{Refusal, Signed, accept};
 use crate::store::device::Device;
-use crate::store::{self, Conn, Store, in_transaction};
+use crate::store::{Conn, Store, in_transaction};
 use crate::traffic;
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
@@ -215,8 +215,8 @@ async fn verify(shared: &Shared, store: &Store, token: &Token<'_>, id: DeviceId)
 
 async fn look_up(shared: &Shared, store: &Store, id: DeviceId) -> Result<Known, Fault> {
     let unknown = || Fault::from(Refusal::Unknown);
-    let device = store.read(move |conn| store::device::find(conn, id)).await?.ok_or_else(unknown)?;
-    let key = shared.remember(id, device.generation, &device.signing_key);
+    let enrollment = store.read(move |conn| agent::current(conn, id)).await?.ok_or_else(unknown)?;
+    let key = shared.remember(id, enrollment.generation, &enrollment.identity);
     Ok(key.ok_or_else(|| Error::Internal(anyhow!("the signing key of device {id} cannot be read")))?)
 }
 
@@ -224,6 +224,6 @@ async fn audience<'a>(shared: &'a Shared, store: &Store) -> Result<&'a str, Faul
     if let Some(audience) = shared.audience() {
         return Ok(audience);
     }
-    let audience = store.read(enrollment::audience).await?;
+    let audience = store.read(agent::audience).await?;
     Ok(shared.set_audience(audience.ok_or_else(|| Fault::from(Refusal::Unknown))?))
 }

@@ -4,5 +4,5 @@ pub mod finish;
 mod queue;
 mod stop;
 
-pub use queue::{Ask, queue, queue_many, queue_one, takes_none};
+pub use queue::{Ask, channel, queue, queue_many, queue_one, require_order, takes_none};
 pub use stop::{cancel, expire, expire_overdue, refuse, withdraw};

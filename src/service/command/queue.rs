@@ -7,6 +7,7 @@ use crate::store::device::Device;
 use crate::store::{self, Conn};
 use anyhow::Context;
 use domain::activity::{Action, Actor};
+use domain::channel::{Channel, may_order};
 use domain::command::{CommandKind, CommandState, Order};
 use domain::device::DeviceState;
 use domain::guard::{FEW_LOCKS, GuardedAct};
@@ -51,6 +52,7 @@ pub fn queue(conn: &mut Conn, actor: &Actor, device: &Device, ask: Ask<'_>, now:
     if device.state != DeviceState::Enrolled {
         return Err(takes_none(device));
     }
+    require_order(conn, device, ask.order.kind())?;
     let command = Command {
         id: CommandId::generate(now),
         device_id: device.id,
@@ -119,6 +121,24 @@ pub fn queue_many(
         queue(conn, actor, device, Ask { order, request_key: Some(&key) }, now)?;
     }
     guard::tell_of_many(conn, actor, (act, order.kind().name()), (devices, key), now)
+}
+
+/// How a device is reached; none if it never enrolled.
+///
+/// # Errors
+/// When the database refuses.
+pub fn channel(conn: &mut Conn, device: &Device) -> Result<Option<Channel>> {
+    let enrollment = store::enrollment::find(conn, device.id, device.generation)?;
+    Ok(enrollment.map(|it| it.channel()).transpose()?)
+}
+
+/// Refuses an order that cannot reach a device.
+///
+/// # Errors
+/// `Refused`, with the reason.
+pub fn require_order(conn: &mut Conn, device: &Device, kind: CommandKind) -> Result<()> {
+    let channel = channel(conn, device)?.ok_or(Error::NotFound("enrolment of this device"))?;
+    may_order(device.platform, &channel, kind).map_err(|it| Error::Refused(format!("{}: {it}", device.name)))
 }
 
 /// Why a device that is not enrolled gets no command.

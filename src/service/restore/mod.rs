@@ -25,7 +25,7 @@ use anyhow::Context;
 use compare::Basis;
 use domain::activity::{Action, Actor, Object, Outcome as Ended};
 use domain::by::By;
-use domain::command::{CommandState, Order};
+use domain::command::{CommandKind, CommandState, Order};
 use domain::guard::GuardedAct;
 use domain::id::{DeviceId, RestoreId, RestorePointId};
 use domain::manifest::Manifest;
@@ -64,6 +64,8 @@ pub struct Draft {
 pub struct Plan {
     pub device: Device,
     pub target: Device,
+    /// X25519 public key of the target's agent, base64.
+    pub sealing_key: String,
     pub point: RestorePoint,
     pub repository: Repository,
     pub manifest: ObjectName,
@@ -93,7 +95,13 @@ pub trait Reseal {
     ///
     /// # Errors
     /// When the master key cannot be opened, or the target's key is not valid.
-    fn reseal(&self, repository: &Repository, restore: RestoreId, target: &Device, ticket: &str) -> Result<String>;
+    fn reseal(
+        &self,
+        repository: &Repository,
+        restore: RestoreId,
+        target: (DeviceId, &str),
+        ticket: &str,
+    ) -> Result<String>;
 }
 
 /// Loads what a restore is about, and says whether it may begin.
@@ -119,7 +127,10 @@ pub fn plan(conn: &mut Conn, by: &By, draft: &Draft) -> Result<Plan> {
     })?;
     let repository = store::repository::find(conn, point.repository_id)?.ok_or(Error::NotFound("repository"))?;
     let manifest = point.manifest_name.clone().ok_or(Refusal::NoManifest)?;
-    let plan = Plan { device, target, point, repository, manifest };
+    command::require_order(conn, &target, CommandKind::Restore)?;
+    let agent = store::agent_enrollment::find(conn, target.id, target.generation)?;
+    let sealing_key = agent.ok_or(Error::NotFound("agent of this device"))?.sealing_key;
+    let plan = Plan { device, target, sealing_key, point, repository, manifest };
     cross::may_ask(conn, by, plan.act(), [&plan.device, &plan.target])?;
     Ok(plan)
 }
@@ -154,7 +165,7 @@ pub fn prepare(
     Ok(Prepared {
         id,
         ticket_hash: secret::hash(&ticket),
-        sealed: keys.reseal(&plan.repository, id, &plan.target, &ticket)?,
+        sealed: keys.reseal(&plan.repository, id, (plan.target.id, &plan.sealing_key), &ticket)?,
         paths: selection.paths(&manifest.files),
         file_count: count,
         byte_count: i64::try_from(bytes).unwrap_or(i64::MAX),

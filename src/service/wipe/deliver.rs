@@ -31,7 +31,7 @@ pub fn may_deliver(conn: &mut Conn, order: &Command, now: Time) -> Result<bool> 
         return refuse(conn, order, "no wipe request belongs to this command", now);
     };
     let device = device(conn, order.device_id)?;
-    if !is_its_order(&request, order, &device)? {
+    if !is_its_order(conn, &request, order, &device)? {
         return refuse(conn, order, "this command does not match its wipe request", now);
     }
     // A device that took its order reports before it checks in again: one that asks without a report did not
@@ -58,8 +58,8 @@ pub fn may_deliver(conn: &mut Conn, order: &Command, now: Time) -> Result<bool> 
     }
 }
 
-fn is_its_order(request: &WipeRequest, order: &Command, device: &Device) -> Result<bool> {
-    let ordered = ordered(request, device)?;
+fn is_its_order(conn: &mut Conn, request: &WipeRequest, order: &Command, device: &Device) -> Result<bool> {
+    let ordered = ordered(conn, request, device)?;
     let expected = serde_json::to_string(&ordered).context("writing a command's order")?;
     Ok(request.device_id == order.device_id
         && request.generation == order.generation

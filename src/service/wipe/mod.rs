@@ -17,7 +17,7 @@ pub use deliver::{delivered, may_deliver};
 pub use digest::{digest, facts};
 pub use release::{release_due, settle_orphaned};
 pub use report::{command_ended, reported};
-pub use request::{Ask, request, review};
+pub use request::{Agreement, Ask, request, review};
 
 use crate::error::{Error, Result};
 use crate::service::activity::{self, Act};

@@ -112,9 +112,12 @@ pub(super) fn check(conn: &mut Conn, request: &WipeRequest, device: &Device, now
 }
 
 /// What the order says. Company data is what the agent's key opens: no folder is touched, so none is named.
-pub(super) fn ordered(request: &WipeRequest, device: &Device) -> Result<Order> {
+///
+/// # Errors
+/// When the database refuses.
+pub(super) fn ordered(conn: &mut Conn, request: &WipeRequest, device: &Device) -> Result<Order> {
     Ok(match request.action {
-        WipeAction::Wipe => Order::Wipe { roots: device.roots()? },
+        WipeAction::Wipe => Order::Wipe { roots: store::agent_enrollment::roots(conn, device.id, device.generation)? },
         WipeAction::RemoveCompanyData => Order::RemoveCompanyData,
     })
 }
@@ -122,7 +125,7 @@ pub(super) fn ordered(request: &WipeRequest, device: &Device) -> Result<Order> {
 fn release(conn: &mut Conn, request: WipeRequest, device: &Device, now: Time) -> Result<()> {
     let from = request.state;
     let actor = Actor::system();
-    let order = ordered(&request, device)?;
+    let order = ordered(conn, &request, device)?;
     let ask = Ask { order: &order, request_key: None };
     let order = command::queue(conn, &actor, device, ask, now)?;
     let released = WipeRequest {

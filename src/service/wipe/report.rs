@@ -144,7 +144,7 @@ fn close(conn: &mut Conn, device: &Device, action: WipeAction, complete: bool, n
     store::repository::close_older(conn, device.id, device.generation.saturating_add(1))?;
     let moves = (DeviceState::Enrolled, action.outcome(complete));
     store::device::set_state(conn, device.id, device.generation, moves, now)?;
-    Ok(())
+    Ok(store::enrollment::end(conn, device.id, now)?)
 }
 
 fn short(said: &WipeReport) -> WipeReport {

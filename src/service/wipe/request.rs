@@ -3,7 +3,7 @@ use super::notice::{News, tell};
 use super::{EXPIRES_AFTER, WINDOW, What, digest, facts, find, limits, record, write};
 use crate::error::{Error, Result};
 use crate::service::account::who;
-use crate::service::{freeze, ground, reach};
+use crate::service::{command, freeze, ground, reach};
 use crate::store::device::Device;
 use crate::store::wipe::WipeRequest;
 use crate::store::{self, Conn};
@@ -31,6 +31,23 @@ pub struct Ask {
     pub request_key: Option<String>,
 }
 
+/// Facts that somebody agrees to, with what was typed and ticked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Agreement<'a> {
+    /// [`digest`] of the facts that were shown.
+    pub facts_token: &'a str,
+    pub serial: &'a str,
+    /// The value of the consent box; empty if it was not ticked.
+    pub consent: &'a str,
+}
+
+impl Ask {
+    /// What is agreed to with it.
+    pub fn agreement(&self) -> Agreement<'_> {
+        Agreement { facts_token: &self.facts_token, serial: &self.serial, consent: &self.consent }
+    }
+}
+
 /// Requests a wipe. Nothing is sent to the device until somebody else approves.
 ///
 /// # Errors
@@ -49,7 +66,7 @@ pub fn request(conn: &mut Conn, by: &By, ask: &Ask, now: Time) -> Result<WipeReq
     freeze::check(conn, &by.actor)?;
     ground::refuse_while_away(conn)?;
     let device = reach::acted_on(conn, by, Permission::RequestWipe, ask.device)?;
-    let agreed = agree(conn, &device, ask, now)?;
+    let agreed = agree(conn, &device, (ask.action, &ask.ticket), ask.agreement(), now)?;
     if store::wipe::open_of_device(conn, device.id)?.is_some() {
         return Err(Refusal::AlreadyOpen.into());
     }
@@ -98,19 +115,17 @@ pub fn request(conn: &mut Conn, by: &By, ask: &Ask, now: Time) -> Result<WipeReq
 ///
 /// # Errors
 /// As [`request`], and when the request waits for no review or is somebody else's.
-pub fn review(conn: &mut Conn, by: &By, id: WipeRequestId, ask: &Ask, now: Time) -> Result<WipeRequest> {
+pub fn review(conn: &mut Conn, by: &By, id: WipeRequestId, said: Agreement<'_>, now: Time) -> Result<WipeRequest> {
     freeze::check(conn, &by.actor)?;
     ground::refuse_while_away(conn)?;
     let (old, device) = find(conn, by, Permission::RequestWipe, id)?;
     let from = old.state;
     // Before the form is checked: there may be nothing to review.
     old.progress(conn)?.review(by.user, &old.facts_digest, now + EXPIRES_AFTER)?;
-    let ask =
-        Ask { device: device.id, action: old.action, reason: old.reason, ticket: old.ticket.clone(), ..ask.clone() };
-    let agreed = agree(conn, &device, &ask, now)?;
+    let agreed = agree(conn, &device, (old.action, &old.ticket), said, now)?;
     let token = digest(&agreed)?;
     let next = old.progress(conn)?.review(by.user, &token, now + EXPIRES_AFTER)?;
-    let is_held = is_damaged(&agreed, ask.action);
+    let is_held = is_damaged(&agreed, old.action);
     let request = WipeRequest {
         state: if is_held { WipeState::Held } else { next.state },
         generation: device.generation,
@@ -136,13 +151,20 @@ pub fn review(conn: &mut Conn, by: &By, id: WipeRequestId, ask: &Ask, now: Time)
 }
 
 /// The current facts, if they are those that were shown and everything was typed and ticked correctly.
-fn agree(conn: &mut Conn, device: &Device, ask: &Ask, now: Time) -> Result<Facts> {
+fn agree(
+    conn: &mut Conn,
+    device: &Device,
+    (action, ticket): (WipeAction, &str),
+    said: Agreement<'_>,
+    now: Time,
+) -> Result<Facts> {
     let current = facts(conn, device, now)?;
-    wipe::may_request(&current, device.state, ask.action)?;
-    if digest(&current)? != ask.facts_token {
+    wipe::may_request(&current, device.state, action)?;
+    command::require_order(conn, device, action.command())?;
+    if digest(&current)? != said.facts_token {
         return Err(Refusal::FactsChanged.into());
     }
-    let asked = Asked { action: ask.action, ticket: &ask.ticket, serial: &ask.serial, consent: &ask.consent };
+    let asked = Asked { action, ticket, serial: said.serial, consent: said.consent };
     wipe::check_form(&current, &asked).into_result()?;
     Ok(current)
 }

@@ -3,7 +3,7 @@ use super::show::{ClientTyped, ENROLL_PASSWORD, again};
 use crate::service::command::{self, Ask};
 use crate::service::enrollment::{self, TokenDraft};
 use crate::service::{proof, reach};
-use crate::store::Store;
+use crate::store::{self, Store};
 use crate::web::enrollment::{Made, made_page};
 use crate::web::error::PageResult;
 use crate::web::flash::see_other;
@@ -101,7 +101,8 @@ pub async fn enroll_again(
                 device_id: Some(id),
             };
             let (token, text) = enrollment::make_token(conn, &actor, &draft, now)?;
-            Ok::<_, crate::error::Error>((token, text, device.roots()?))
+            let roots = store::agent_enrollment::roots(conn, id, device.generation)?;
+            Ok::<_, crate::error::Error>((token, text, roots))
         })
         .await?;
     made_page(layout, Made { token, text, server: config.public_url.clone(), protect }).await

@@ -68,6 +68,8 @@ pub struct ProofFacts<'a> {
     pub newest: Option<&'a RestorePoint>,
     pub findings: &'a [Finding],
     pub state: DeviceState,
+    /// Whether an order to back up can reach it.
+    pub can_back_up: bool,
     /// The device's last attempt at a backup.
     pub attempt: Option<&'a BackupAttempt>,
 }
@@ -110,7 +112,9 @@ fn proof_lines(facts: &ProofFacts<'_>, grade: Grade, layout: &Layout) -> Vec<Str
         ),
         // Do not promise a first backup that cannot happen; the reason is given below.
         Grade::Never if facts.attempt.is_some_and(|it| it.failing_since.is_some()) => {}
-        Grade::Never if facts.state == DeviceState::Enrolled => lines.push(first_backup(facts.findings).to_owned()),
+        Grade::Never if facts.state == DeviceState::Enrolled => {
+            lines.push(first_backup(facts.findings, facts.can_back_up).to_owned())
+        }
         Grade::Partial => lines.extend(part_line(facts, layout)),
         Grade::Never | Grade::Failed | Grade::Stored | Grade::OutOfDate | Grade::Verified | Grade::Proven => {}
     }
@@ -178,8 +182,10 @@ fn part_line(facts: &ProofFacts<'_>, layout: &Layout) -> Option<String> {
 
 /// What starts the first backup. The agent's schedule comes from a policy: without one, nothing starts by
 /// itself.
-fn first_backup(findings: &[Finding]) -> &'static str {
-    if findings.iter().any(|it| matches!(it.requirement, Requirement::BackupEvery { .. })) {
+fn first_backup(findings: &[Finding], can_back_up: bool) -> &'static str {
+    if !can_back_up {
+        "This device cannot be backed up from here: its platform, or the way it is enrolled, does not allow it."
+    } else if findings.iter().any(|it| matches!(it.requirement, Requirement::BackupEvery { .. })) {
         "The first backup starts after the next check-in, or when you choose Back up and prove."
     } else {
         "No policy requires backups of this device. Back up and prove starts the first one."

@@ -7,6 +7,7 @@ use crate::service::identity::Twins;
 use crate::service::loss;
 use crate::service::reach;
 use crate::store::activity::Activity;
+use crate::store::agent_enrollment::AgentEnrollment;
 use crate::store::backup_attempt::BackupAttempt;
 use crate::store::command::Command;
 use crate::store::device::Device;
@@ -30,6 +31,7 @@ use askama::Template;
 use askama_web::WebTemplate;
 use clock::Clock;
 use domain::backup::{LeftOut, RootAway};
+use domain::channel::{Channel, may_order};
 use domain::command::{CommandKind, CommandState};
 use domain::continuity::Line;
 use domain::device::{DeviceState, Encryption, Ownership};
@@ -73,6 +75,10 @@ struct Read {
     device: Device,
     listed: ListedDevice,
     status: DeviceStatus,
+    /// None if it is not reached through our agent.
+    agent: Option<AgentEnrollment>,
+    /// How it is reached.
+    channel: Option<Channel>,
     /// The facts behind the answers about its loss.
     known: LossFacts,
     points: Vec<RestorePoint>,
@@ -175,6 +181,7 @@ fn read(conn: &mut Conn, reach: &Reach, id: DeviceId, now: Time) -> Result<Read>
     let device = reach::device(conn, reach, id)?;
     let listed = device_list::of_ids(conn, &[id])?.pop().ok_or(Error::NotFound("device"))?;
     let status = store::device_status::find(conn, id)?.unwrap_or_else(|| DeviceStatus::new(id));
+    let agent = store::agent_enrollment::find(conn, id, device.generation)?;
     let moment = loss::moment(conn, now)?;
     let commands = store::command::of_device(conn, id, 20)?;
     let (upcoming, past) = commands.into_iter().partition(|it| !it.state.is_final());
@@ -187,6 +194,8 @@ fn read(conn: &mut Conn, reach: &Reach, id: DeviceId, now: Time) -> Result<Read>
     tokens.retain(|it| it.kind != TokenKind::Agent);
     let machines = if status.doubt.stands() { status.continuity()?.lines } else { Vec::new() };
     Ok(Read {
+        channel: service::command::channel(conn, &device)?,
+        agent,
         twins: service::identity::twins(conn, reach, &device)?,
         machines,
         known: loss::facts(&listed, &moment),
@@ -212,6 +221,13 @@ fn read(conn: &mut Conn, reach: &Reach, id: DeviceId, now: Time) -> Result<Read>
     })
 }
 
+impl Read {
+    /// Whether an order of this kind can reach the device.
+    fn can(&self, kind: CommandKind) -> bool {
+        self.channel.as_ref().is_some_and(|it| may_order(self.device.platform, it, kind).is_ok())
+    }
+}
+
 impl ShowPage {
     fn new(read: Read, layout: Layout) -> Result<Self> {
         let facts = read.status.facts()?;
@@ -223,13 +239,14 @@ impl ShowPage {
             newest,
             findings: &read.findings,
             state: read.device.state,
+            can_back_up: read.can(CommandKind::BackUpNow),
             attempt: read.attempt.as_ref(),
         };
         let (left_out, away) = match &read.attempt {
             Some(attempt) => (attempt.left_out()?, attempt.away()?),
             None => (LeftOut::default(), Vec::new()),
         };
-        let may = may(&layout, &read.device);
+        let may = may(&layout, &read);
         let failures = match &read.failed_test {
             Some(test) => Some(test.failures()?),
             None => None,
@@ -286,13 +303,15 @@ pub(in crate::web) fn measured(layout: &Layout, value: &Value) -> String {
     }
 }
 
-fn may(layout: &Layout, device: &Device) -> May {
-    let may = |permission| layout.may_in(permission, device.team_id);
+fn may(layout: &Layout, read: &Read) -> May {
+    let may = |permission| layout.may_in(permission, read.device.team_id);
+    // What can never reach the device is not offered.
+    let order = |kind: CommandKind| may(kind.permission()) && read.can(kind);
     May {
-        lock: may(Permission::LockDevices),
-        back_up: may(Permission::RunBackups),
+        lock: order(CommandKind::Lock),
+        back_up: order(CommandKind::BackUpNow),
         read: may(Permission::ReadContents),
-        wipe: may(Permission::RequestWipe),
+        wipe: order(CommandKind::Wipe) || order(CommandKind::RemoveCompanyData),
         restore: may(Permission::Restore),
         edit: may(Permission::EnrollDevices),
         see_files: may(Permission::ViewFileNames),
@@ -317,8 +336,10 @@ fn details(read: &Read, facts: &Facts, layout: &Layout) -> Result<Vec<Detail>> {
     known("Ownership", device.ownership.name().to_owned());
     known("Enrolled", layout.zone.full(device.enrolled_at));
     known("Enrolment", format!("number {}", device.generation));
-    known("Agent", device.agent_version.clone());
-    known("Protected folders", device.roots()?.join(", "));
+    if let Some(agent) = &read.agent {
+        known("Agent", agent.version.clone());
+        known("Protected folders", agent.roots()?.join(", "));
+    }
     known("Address", read.status.address.clone());
     if let Some(attempt) = &read.attempt {
         known("Last backup attempt", layout.zone.full(attempt.tried_at));
@@ -342,7 +363,7 @@ fn fact_value(kind: FactKind, value: &FactValue, layout: &Layout) -> String {
         FactValue::Number(count) => match kind.unit() {
             Unit::Bytes => bytes(*count),
             Unit::Percent => format!("{count} %"),
-            Unit::None => number(*count),
+            Unit::None => count.to_string(),
         },
         FactValue::Text(text) => text.clone(),
         FactValue::Encryption(it) => it.method.clone(),

@@ -53,7 +53,7 @@ impl World {
         let keys = ProofKeys::of(&store, &keys_folder.path().join("proof.key"), true, NOW).unwrap().unwrap();
         let device = store
             .write_blocking(|conn| -> holdfast::error::Result<DeviceId> {
-                let device = fleet::device(fleet::token(conn), "laptop");
+                let device = fleet::device("laptop");
                 fleet::insert(conn, &device);
                 Ok(device.0.id)
             })
@@ -661,7 +661,7 @@ fn a_device_with_many_new_backups_keeps_no_other_waiting() {
     let other = world
         .store
         .write_blocking(move |conn| -> holdfast::error::Result<DeviceId> {
-            let device = fleet::device(fleet::token(conn), "other");
+            let device = fleet::device("other");
             fleet::insert(conn, &device);
             Ok(device.0.id)
         })

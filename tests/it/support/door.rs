@@ -1,4 +1,5 @@
 //! The backup door alone, on port 0, with a fixed clock.
+use super::fleet;
 use super::http::{self, Answer};
 use super::{NOW, TestDatabase};
 use actix_web::dev::ServerHandle;
@@ -117,11 +118,6 @@ impl TestDoor {
             ownership: Ownership::Company,
             state: DeviceState::Enrolled,
             generation: 1,
-            signing_key: String::new(),
-            sealing_key: String::new(),
-            protected_roots: "[]".to_owned(),
-            agent_version: String::new(),
-            enrollment_token_id: token.id,
             enrolled_at: NOW,
             erased_at: None,
         };
@@ -129,6 +125,7 @@ impl TestDoor {
         self.write(move |conn| {
             store::enrollment_token::insert(conn, &token)?;
             store::device::insert(conn, &device)?;
+            fleet::enroll(conn, &device);
             service::proof::refresh(conn, device.id)
         });
         id

@@ -1,11 +1,15 @@
 //! Devices put straight into the database, with any evidence.
 use super::NOW;
+use domain::channel::Channel;
 use domain::device::{DeviceState, Encryption, Ownership, Platform};
 use domain::id::{DeviceId, EnrollmentTokenId, RestorePointId, TeamId};
+use domain::role::Reach;
 use domain::time::{Time, days, minutes};
+use holdfast::store::agent_enrollment::AgentEnrollment;
 use holdfast::store::device::Device;
 use holdfast::store::device_proof::DeviceProof;
 use holdfast::store::device_status::DeviceStatus;
+use holdfast::store::enrollment::Enrollment;
 use holdfast::store::enrollment_token::EnrollmentToken;
 use holdfast::store::{self, Conn};
 
@@ -55,7 +59,7 @@ pub fn token(conn: &mut Conn) -> EnrollmentTokenId {
 }
 
 /// A company laptop that enrolled 60 days ago, checked in just now, and never backed up.
-pub fn device(token: EnrollmentTokenId, name: &str) -> (Device, DeviceStatus, DeviceProof) {
+pub fn device(name: &str) -> (Device, DeviceStatus, DeviceProof) {
     let enrolled_at = NOW - days(60);
     let id = DeviceId::generate(enrolled_at);
     let device = Device {
@@ -70,11 +74,6 @@ pub fn device(token: EnrollmentTokenId, name: &str) -> (Device, DeviceStatus, De
         ownership: Ownership::Company,
         state: DeviceState::Enrolled,
         generation: 1,
-        signing_key: "key".to_owned(),
-        sealing_key: "key".to_owned(),
-        protected_roots: r#"["/home/grace"]"#.to_owned(),
-        agent_version: "0.1.0".to_owned(),
-        enrollment_token_id: token,
         enrolled_at,
         erased_at: None,
     };
@@ -115,26 +114,52 @@ pub fn seen(status: &mut DeviceStatus, at: Time) {
     (status.last_seen_at, status.heard_until) = (Some(at), Some(at + minutes(30)));
 }
 
-/// Puts a device in.
+/// Puts a device in, enrolled through our agent.
 pub fn insert(conn: &mut Conn, (device, status, proof): &(Device, DeviceStatus, DeviceProof)) {
     store::device::insert(conn, device).unwrap();
+    enroll(conn, device);
     store::device_status::set(conn, status).unwrap();
     store::device_proof::set(conn, proof).unwrap();
 }
 
+/// Enrolls a device that was put in by hand through our agent, with an identity of its own.
+pub fn enroll(conn: &mut Conn, device: &Device) {
+    let token = store::enrollment_token::newest(conn, &Reach::All, 1).unwrap().first().map(|it| it.id);
+    let (device_id, generation) = (device.id, device.generation);
+    let enrollment = Enrollment {
+        device_id,
+        generation,
+        channel: Channel::AGENT.to_owned(),
+        identity: device.id.to_string(),
+        carries: serde_json::to_string(&Channel::agent().carries).unwrap(),
+        token_id: token.unwrap_or_else(|| self::token(conn)),
+        enrolled_at: device.enrolled_at,
+        ended_at: None,
+    };
+    store::enrollment::insert(conn, &enrollment).unwrap();
+    let agent = AgentEnrollment {
+        device_id,
+        generation,
+        sealing_key: "key".to_owned(),
+        protected_roots: r#"["/home/grace"]"#.to_owned(),
+        version: "0.1.0".to_owned(),
+    };
+    store::agent_enrollment::insert(conn, &agent).unwrap();
+}
+
 /// Any devices at all, the same for the same seed: every grade, state, platform, and times on both sides of `NOW`.
 pub fn random(conn: &mut Conn, count: usize, teams: &[TeamId], seed: u64) -> Vec<(Device, DeviceStatus, DeviceProof)> {
-    let (token, mut random) = (token(conn), Random::new(seed));
-    let fleet: Vec<_> = (0..count).map(|_| any(token, teams, &mut random)).collect();
+    let mut random = Random::new(seed);
+    let fleet: Vec<_> = (0..count).map(|_| any(teams, &mut random)).collect();
     for it in &fleet {
         insert(conn, it);
     }
     fleet
 }
 
-fn any(token: EnrollmentTokenId, teams: &[TeamId], random: &mut Random) -> (Device, DeviceStatus, DeviceProof) {
+fn any(teams: &[TeamId], random: &mut Random) -> (Device, DeviceStatus, DeviceProof) {
     let name = format!("{}-{}", random.pick(&["laptop", "Kiosk", "ÉCRAN", "mbp"]), random.below(40));
-    let (mut it, mut status, mut proof) = device(token, &name);
+    let (mut it, mut status, mut proof) = device(&name);
     it.person = (*random.pick(&["Amira Haddad", "J. Okafor", "Élodie", ""])).to_owned();
     it.team_id = if random.chance(70) && !teams.is_empty() { Some(*random.pick(teams)) } else { None };
     it.platform = *random.pick(Platform::ALL);

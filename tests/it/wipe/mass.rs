@@ -2,6 +2,7 @@
 use super::world::{World, ask};
 use crate::setting;
 use crate::support::NOW;
+use crate::support::fleet;
 use crate::support::people::{act_as, colleague};
 use crate::support::visit::Visit;
 use domain::id::{DeviceId, UserId, WipeRequestId};
@@ -22,6 +23,7 @@ fn devices(world: &World, count: usize) -> Vec<DeviceId> {
             let serial = format!("M-{number}");
             let device = store::device::Device { id: DeviceId::generate(NOW), serial, ..first.clone() };
             store::device::insert(conn, &device)?;
+            fleet::enroll(conn, &device);
             ids.push(device.id);
         }
         Ok(ids)

@@ -1,4 +1,5 @@
 //! The states of a wipe request, and which may follow which.
+use crate::command::CommandKind;
 use crate::device::DeviceState;
 use crate::text::text_enum;
 
@@ -76,6 +77,14 @@ impl WipeState {
 }
 
 impl WipeAction {
+    /// The order that carries it out.
+    pub const fn command(self) -> CommandKind {
+        match self {
+            Self::Wipe => CommandKind::Wipe,
+            Self::RemoveCompanyData => CommandKind::RemoveCompanyData,
+        }
+    }
+
     /// The name on a form and in the log.
     pub const fn name(self) -> &'static str {
         match self {

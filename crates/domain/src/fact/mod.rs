@@ -101,7 +101,7 @@ impl FactKind {
             (Self::FreeBytes | Self::BatteryPercent, FactValue::Number(_)) => Ok(()),
             (Self::Changes, FactValue::Changes(it)) if it.files < 0 || it.bytes < 0 => Err("not below 0".to_owned()),
             (Self::Changes, FactValue::Changes(_)) => Ok(()),
-            (Self::RootsAway, FactValue::Paths(it)) if it.len() > MAX_ROOTS || !it.iter().all(is_path) => {
+            (Self::RootsAway, FactValue::Paths(it)) if it.len() > MAX_ROOTS || !it.iter().all(|path| is_path(path)) => {
                 Err(format!("at most {MAX_ROOTS} paths without control characters"))
             }
             (Self::RootsAway, FactValue::Paths(_)) => Ok(()),
@@ -126,7 +126,7 @@ pub fn check_text(text: &str) -> Result<(), String> {
     Err(format!("at most {MAX_TEXT} bytes, without control characters, line breaks or direction marks"))
 }
 
-fn is_path(path: &String) -> bool {
+fn is_path(path: &str) -> bool {
     (1..=MAX_PATH).contains(&path.len()) && !path.chars().any(char::is_control)
 }
 

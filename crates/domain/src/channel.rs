@@ -1,0 +1,95 @@
+//! How we and a device talk, and which orders can reach it.
+use crate::command::CommandKind;
+use crate::device::Platform;
+
+/// A protocol that devices enroll through, with what it can ask of them.
+///
+/// Open: each adapter declares its own. What an enrolment carries is kept with it, because it depends on how the
+/// device was enrolled, not on its protocol alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Channel {
+    /// Such as `agent`: a word, kept with each enrolment.
+    pub name: String,
+    pub carries: Vec<CommandKind>,
+}
+
+impl Channel {
+    /// The name of our own agent's.
+    pub const AGENT: &str = "agent";
+
+    /// A channel that carries these kinds of orders.
+    pub fn new(name: &str, carries: &[CommandKind]) -> Self {
+        Self { name: name.to_owned(), carries: carries.to_vec() }
+    }
+
+    /// The channel of our own agent, which carries every order.
+    pub fn agent() -> Self {
+        Self::new(Self::AGENT, CommandKind::ALL)
+    }
+}
+
+/// Why an order cannot reach a device.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OrderRefusal {
+    #[error("“{}” is not possible on {}", .kind.name(), .platform.name())]
+    Platform { platform: Platform, kind: CommandKind },
+    #[error("this device is enrolled through “{channel}”, which does not carry “{}”", .kind.name())]
+    Channel { channel: String, kind: CommandKind },
+}
+
+/// Whether an order of this kind can reach a device of this platform that enrolled through `channel`.
+///
+/// # Errors
+/// Why not.
+pub fn may_order(platform: Platform, channel: &Channel, kind: CommandKind) -> Result<(), OrderRefusal> {
+    if !is_possible(platform, kind) {
+        return Err(OrderRefusal::Platform { platform, kind });
+    }
+    if !channel.carries.contains(&kind) {
+        return Err(OrderRefusal::Channel { channel: channel.name.clone(), kind });
+    }
+    Ok(())
+}
+
+/// Whether a platform lets any management program do it.
+const fn is_possible(platform: Platform, kind: CommandKind) -> bool {
+    match platform {
+        Platform::Linux | Platform::Macos | Platform::Windows => true,
+        // Each app keeps its own files there: none lets another read them for a backup, or write them back.
+        Platform::Ios | Platform::Ipados | Platform::Android => match kind {
+            CommandKind::Lock | CommandKind::Wipe | CommandKind::RemoveCompanyData => true,
+            CommandKind::BackUpNow | CommandKind::Restore => false,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_agent_carries_every_order_that_its_platform_allows() {
+        for platform in Platform::ALL {
+            for kind in CommandKind::ALL {
+                let is_phone = matches!(platform, Platform::Ios | Platform::Ipados | Platform::Android);
+                let is_of_files = matches!(kind, CommandKind::BackUpNow | CommandKind::Restore);
+                let expected = match is_phone && is_of_files {
+                    true => Err(OrderRefusal::Platform { platform: *platform, kind: *kind }),
+                    false => Ok(()),
+                };
+                assert_eq!(may_order(*platform, &Channel::agent(), *kind), expected, "{kind} on {platform}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_channel_carries_what_it_says_and_nothing_else() {
+        let channel = Channel::new("loopback", &[CommandKind::Lock]);
+        for kind in CommandKind::ALL {
+            let found = may_order(Platform::Macos, &channel, *kind);
+            assert_eq!(found.is_ok(), *kind == CommandKind::Lock, "{kind}");
+        }
+        let refusal = may_order(Platform::Macos, &channel, CommandKind::Wipe).unwrap_err();
+        assert_eq!(refusal.to_string(), "this device is enrolled through “loopback”, which does not carry “Wipe”");
+    }
+}

@@ -1,0 +1,213 @@
+//! Enrolling through our agent: its keys, its folders, its repository.
+use crate::error::{Error, FieldErrors, Result};
+use crate::service::enrollment::join::{self, Newcomer};
+use crate::service::enrollment::token::TokenRefusal;
+use crate::service::repository::{self, Prepared};
+use crate::service::{policy, proof};
+use crate::store::agent_enrollment::AgentEnrollment;
+use crate::store::device::Device;
+use crate::store::enrollment::Enrollment;
+use crate::store::{self, Conn};
+use anyhow::Context;
+use domain::channel::Channel;
+use domain::device::{MAX_ROOTS, Ownership, Platform};
+use domain::id::{DeviceId, RepositoryId};
+use domain::name;
+use domain::policy::DevicePolicy;
+use domain::time::Time;
+use secret::seal;
+
+/// The setting that holds the required `aud` of devices' tokens.
+const AUDIENCE: &str = "agent.audience";
+
+/// An agent that wants to join. Its identity is its Ed25519 public key, base64url without padding (32 bytes).
+#[derive(Debug, Clone)]
+pub struct Joining {
+    pub newcomer: Newcomer,
+    pub agent_version: String,
+    /// X25519 public key, base64 (32 bytes).
+    pub sealing_key: String,
+    /// Absolute paths of the folders that are backed up, and that a wipe erases.
+    pub protected_roots: Vec<String>,
+}
+
+/// A device that has joined.
+#[derive(Debug)]
+pub struct Joined {
+    pub device: DeviceId,
+    pub generation: i64,
+    /// The required `aud` of its tokens.
+    pub audience: String,
+    pub ownership: Ownership,
+    pub repository: RepositoryId,
+    /// What its secrets are sealed to.
+    pub sealing_key: seal::PublicKey,
+    pub policy: DevicePolicy,
+}
+
+/// Checks what an agent says about its device.
+///
+/// # Errors
+/// Each wrong field.
+pub fn check(joining: &Joining) -> Result<()> {
+    let mut errors = FieldErrors::new();
+    join::check(&joining.newcomer, &mut errors);
+    join::check_text("agent_version", &joining.agent_version, 0, &mut errors);
+    if seal::PublicKey::parse(&joining.sealing_key).is_err() {
+        errors.add("sealing_key", "an X25519 public key is the base64 of 32 bytes");
+    }
+    if !(1..=MAX_ROOTS).contains(&joining.protected_roots.len()) {
+        errors.add("protected_roots", "1 to 64 folders");
+    }
+    if let Some(root) = joining.protected_roots.iter().find(|it| !is_root(it, joining.newcomer.platform)) {
+        errors.add("protected_roots", format!("`{root}` is not the absolute path of a folder below the root"));
+    }
+    Ok(errors.into_result()?)
+}
+
+/// An absolute path without `.` and `..`, and never the whole disk.
+fn is_root(path: &str, platform: Platform) -> bool {
+    let rest = match platform {
+        Platform::Windows => path.get(1..).and_then(|it| it.strip_prefix(":\\")),
+        Platform::Linux | Platform::Macos | Platform::Ios | Platform::Ipados | Platform::Android => {
+            path.strip_prefix('/')
+        }
+    };
+    let separators: &[char] = if platform == Platform::Windows { &['\\', '/'] } else { &['/'] };
+    rest.is_some_and(|rest| {
+        !rest.is_empty()
+            && path.len() <= 4096
+            && name::is_plain(path)
+            && rest.trim_end_matches(separators).split(separators).all(|it| !matches!(it, "" | "." | ".."))
+    })
+}
+
+/// The required `aud` of devices' tokens; none before the first enrolment.
+///
+/// # Errors
+/// When the database refuses.
+pub fn audience(conn: &mut Conn) -> Result<Option<String>> {
+    Ok(store::setting::find(conn, AUDIENCE)?)
+}
+
+/// The public half of the key that opens backups for restore tests.
+///
+/// # Errors
+/// When there is none yet, or the database refuses.
+pub fn proof_key(conn: &mut Conn) -> Result<seal::PublicKey> {
+    let key = proof::public_key(conn)?.ok_or_else(|| {
+        Error::Refused("this server has no key for restore tests yet: start `holdfast prove` once".to_owned())
+    })?;
+    Ok(seal::PublicKey::parse(&key)?)
+}
+
+/// The required `aud` of devices' tokens; created if there is none yet.
+///
+/// # Errors
+/// When the database refuses.
+pub fn make_audience(conn: &mut Conn, now: Time) -> Result<String> {
+    if let Some(audience) = audience(conn)? {
+        return Ok(audience);
+    }
+    // Of this installation, not of its address, which may change.
+    let audience = secret::generate("holdfast:")?;
+    store::setting::set(conn, AUDIENCE, &audience, now)?;
+    Ok(audience)
+}
+
+/// Joins a device with its agent: all that [`join::join`] does, and the repository gets its rows, the device its
+/// answer, all or nothing. An act.
+///
+/// `joining` was checked by [`check`].
+///
+/// # Errors
+/// As [`join::join`]. A token's refusal is a value; nothing was changed then.
+pub fn enroll(
+    conn: &mut Conn,
+    joining: &Joining,
+    prepared: &Prepared,
+    address: &str,
+    now: Time,
+) -> Result<Result<Joined, TokenRefusal>> {
+    let device = match join::join(conn, &joining.newcomer, address, now)? {
+        Ok(device) => device,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let agent = AgentEnrollment {
+        device_id: device.id,
+        generation: device.generation,
+        sealing_key: joining.sealing_key.clone(),
+        protected_roots: serde_json::to_string(&joining.protected_roots).context("writing the protected folders")?,
+        version: joining.agent_version.clone(),
+    };
+    store::agent_enrollment::insert(conn, &agent)?;
+    let repository = repository::insert(conn, prepared, device.id, device.generation, now)?;
+    answer(conn, &device, &agent, repository.id, now).map(Ok)
+}
+
+fn answer(
+    conn: &mut Conn,
+    device: &Device,
+    agent: &AgentEnrollment,
+    repository: RepositoryId,
+    now: Time,
+) -> Result<Joined> {
+    Ok(Joined {
+        device: device.id,
+        generation: device.generation,
+        audience: make_audience(conn, now)?,
+        ownership: device.ownership,
+        repository,
+        sealing_key: seal::PublicKey::parse(&agent.sealing_key)?,
+        policy: policy::device_policy(conn, device, agent.roots()?, now)?,
+    })
+}
+
+/// A device's enrolment, if it is reached through our agent.
+///
+/// # Errors
+/// When the database refuses.
+pub fn current(conn: &mut Conn, id: DeviceId) -> Result<Option<Enrollment>> {
+    let Some(device) = store::device::find(conn, id)? else { return Ok(None) };
+    let enrollment = store::enrollment::find(conn, device.id, device.generation)?;
+    Ok(enrollment.filter(|it| it.channel == Channel::AGENT))
+}
+
+/// The agent of a device that checks in, whose version is kept when it changes.
+///
+/// # Errors
+/// When the device has no agent, or the database refuses.
+pub fn seen(conn: &mut Conn, device: &Device, version: &str) -> Result<AgentEnrollment> {
+    let agent = store::agent_enrollment::find(conn, device.id, device.generation)?;
+    let agent = agent.ok_or(Error::NotFound("agent of this device"))?;
+    if agent.version != version {
+        store::agent_enrollment::set_version(conn, &agent, version)?;
+    }
+    Ok(agent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_folder_below_the_top_can_be_protected() {
+        for (path, platform, expected) in [
+            ("/home/ada", Platform::Linux, true),
+            ("/home/ada/", Platform::Macos, true),
+            ("/", Platform::Linux, false),
+            ("//", Platform::Linux, false),
+            ("home", Platform::Linux, false),
+            ("", Platform::Linux, false),
+            ("/home/../etc", Platform::Linux, false),
+            ("/home/./ada", Platform::Linux, false),
+            ("/home/\nada", Platform::Linux, false),
+            ("C:\\Users\\ada", Platform::Windows, true),
+            ("C:\\", Platform::Windows, false),
+            ("C:\\Users\\..\\x", Platform::Windows, false),
+            ("/home/ada", Platform::Windows, false),
+        ] {
+            assert_eq!(is_root(path, platform), expected, "{path}");
+        }
+    }
+}
