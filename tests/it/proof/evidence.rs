@@ -105,7 +105,7 @@ impl World {
                 damaged_at: None,
             };
             if self.store.write_blocking(move |conn| store::object::insert(conn, &object)).unwrap()
-                && !(kind == ObjectKind::Config)
+                && kind != ObjectKind::Config
             {
                 put(&*self.stored.served.blobs, self.craft.repository, kind, &name, &bytes);
             }
