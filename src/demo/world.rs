@@ -80,7 +80,7 @@ impl World {
             device_id: None,
         };
         let (by, now) = (self.operator.clone(), app.clock.now());
-        let (_, token) = app.store.act_blocking(move |conn| make_token(conn, &by.actor, &draft, now))?;
+        let (_, token) = app.store.act_blocking(move |conn| make_token(conn, &by, &draft, now))?;
         Ok(token)
     }
 }

@@ -203,9 +203,6 @@ async fn csv(
     }))
 }
 
-/// How many one form cancels.
-const CANCELLED_AT_ONCE: i64 = 10_000;
-
 /// Cancels everything the list shows that no device has received yet, as far as the reader's roles reach.
 #[post("/commands/cancellations")]
 async fn cancel_all(
@@ -213,25 +210,8 @@ async fn cancel_all(
     (store, clock): (Data<Store>, Data<Clock>),
     form: Form<CommandQuery>,
 ) -> PageResult<HttpResponse> {
-    let (actor, grants, now, query) = (by.actor(), by.grants().clone(), clock.now(), form.into_inner());
-    let filter = Filter { state: Some(CommandState::Queued), is_open: false, before: None, ..query.filter()? };
-    let count = store
-        .act(move |conn| {
-            let mut count = 0_usize;
-            for kind in CommandKind::ALL.iter().filter(|it| it.may_cancel(CommandState::Queued).is_ok()) {
-                let Some(reach) = grants.reach(kind.permission()) else { continue };
-                if filter.kind.is_some_and(|it| it != *kind) {
-                    continue;
-                }
-                let filter = Filter { kind: Some(*kind), ..filter.clone() };
-                for (found, ..) in command_list::newest(conn, &filter, &reach, CANCELLED_AT_ONCE)? {
-                    command::cancel(conn, &actor, found.id, now)?;
-                    count += 1;
-                }
-            }
-            Ok::<_, Error>(count)
-        })
-        .await?;
+    let (acting, now, shown) = (by.acting(), clock.now(), form.filter()?);
+    let count = store.act(move |conn| command::cancel_all(conn, &acting, &shown, now)).await?;
     let said = format!("{} cancelled before a device received it.", counted(count, "command", "commands"));
     Ok(see_other("/commands", Some(&said)))
 }
@@ -244,21 +224,8 @@ async fn cancel(
     clock: Data<Clock>,
     (id, form): (Path<CommandId>, Form<Pairs>),
 ) -> PageResult<HttpResponse> {
-    let (actor, grants, now, id) = (by.actor(), by.grants().clone(), clock.now(), id.into_inner());
-    let cancelled = store
-        .act(move |conn| {
-            let found = store::command::find(conn, id)?.ok_or(Error::NotFound("command"))?;
-            let device = store::device::find(conn, found.device_id)?.ok_or(Error::NotFound("command"))?;
-            let covers = |permission| grants.reach(permission).is_some_and(|it| it.covers(device.team_id));
-            if !covers(Permission::ViewDevices) {
-                return Err(Error::NotFound("command"));
-            }
-            if !covers(found.kind.permission()) {
-                return Err(Error::Forbidden);
-            }
-            command::cancel(conn, &actor, id, now)
-        })
-        .await;
+    let (acting, now, id) = (by.acting(), clock.now(), id.into_inner());
+    let cancelled = store.act(move |conn| command::cancel(conn, &acting, id, now)).await;
     // A form on a device's page leads back to that page.
     let to = Some(value(&form, "to")).filter(|it| !it.is_empty()).map_or("/commands", local);
     match cancelled {

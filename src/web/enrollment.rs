@@ -24,7 +24,7 @@ use askama_web::WebTemplate;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use clock::Clock;
-use domain::activity::Actor;
+use domain::by::By;
 use domain::device::Ownership;
 use domain::fields::FieldErrors;
 use domain::guard::GuardedAct;
@@ -86,12 +86,9 @@ impl Default for TokenForm {
 }
 
 impl TokenForm {
-    fn parse(&self, reach: &Reach) -> Result<TokenDraft, FieldErrors> {
+    fn parse(&self) -> Result<TokenDraft, FieldErrors> {
         let mut errors = FieldErrors::new();
         let team_id = parse_team(&self.team, &mut errors);
-        if !reach.covers(team_id) {
-            errors.add("team", "Choose a team that your roles reach.");
-        }
         let ownership = Ownership::parse(&self.ownership);
         if ownership.is_none() {
             errors.add("ownership", "Say who owns the devices.");
@@ -168,10 +165,10 @@ async fn make(
     (clock, config, shared): (Data<Clock>, Data<Config>, Data<Shared>),
     form: Form<TokenForm>,
 ) -> PageResult<HttpResponse> {
-    let (actor, reach, now, form) = (by.actor(), by.reach().clone(), clock.now(), form.into_inner());
-    let done = match form.parse(&reach) {
+    let (acting, reach, now, form) = (by.acting(), by.reach().clone(), clock.now(), form.into_inner());
+    let done = match form.parse() {
         Ok(draft) => match require_sign_in(&by, (&store, &clock, &shared), &draft, &form.password).await {
-            Ok(act) => store.act(move |conn| make_as(conn, act, &actor, &draft, now)).await,
+            Ok(act) => store.act(move |conn| make_as(conn, act, &acting, &draft, now)).await,
             Err(error) => Err(error),
         },
         Err(errors) => Err(errors.into()),
@@ -195,8 +192,8 @@ async fn require_sign_in(
     draft: &TokenDraft,
     password: &str,
 ) -> crate::error::Result<GuardedAct> {
-    let (actor, draft, now) = (by.actor(), draft.clone(), clock.now());
-    let act = store.read(move |conn| enrollment::act_of(conn, &actor, &draft, now)).await?;
+    let (acting, draft, now) = (by.acting(), draft.clone(), clock.now());
+    let act = store.read(move |conn| enrollment::act_of(conn, &acting, &draft, now)).await?;
     require_password(act, by, (store, clock, shared), password).await?;
     Ok(act)
 }
@@ -205,15 +202,15 @@ async fn require_sign_in(
 fn make_as(
     conn: &mut Conn,
     asked: GuardedAct,
-    actor: &Actor,
+    by: &By,
     draft: &TokenDraft,
     now: Time,
 ) -> crate::error::Result<(EnrollmentToken, String)> {
-    let is = enrollment::act_of(conn, actor, draft, now)?;
+    let is = enrollment::act_of(conn, by, draft, now)?;
     if is.guard().fresh && !asked.guard().fresh {
         return Err(Error::Conflict("another token was made at the same time; send the form again".to_owned()));
     }
-    enrollment::make_token(conn, actor, draft, now)
+    enrollment::make_token(conn, by, draft, now)
 }
 
 #[post("/enrollment-tokens/{id}/revocations")]
@@ -223,16 +220,8 @@ async fn revoke(
     clock: Data<Clock>,
     id: Path<EnrollmentTokenId>,
 ) -> PageResult<HttpResponse> {
-    let (actor, reach, now, id) = (by.actor(), by.reach().clone(), clock.now(), id.into_inner());
-    store
-        .act(move |conn| {
-            let token = store::enrollment_token::find(conn, id)?.ok_or(Error::NotFound("enrolment token"))?;
-            if !reach.covers(token.team_id) {
-                return Err(Error::NotFound("enrolment token"));
-            }
-            enrollment::revoke_token(conn, &actor, id, now)
-        })
-        .await?;
+    let (acting, now, id) = (by.acting(), clock.now(), id.into_inner());
+    store.act(move |conn| enrollment::revoke_token(conn, &acting, id, now)).await?;
     Ok(see_other("/enrollment", Some("The token was revoked: nobody can enroll with it any more.")))
 }
 

@@ -1,7 +1,7 @@
 //! The life of a command: queued, delivered until answered, ended by the device or by time.
 use crate::support::NOW;
 use crate::support::device::SimDevice;
-use crate::support::server::{TestServer, admin};
+use crate::support::server::{TestServer, admin, boss};
 use domain::command::{CommandState, Order};
 use domain::id::CommandId;
 use domain::time::{days, minutes};
@@ -101,13 +101,13 @@ fn a_command_is_cancelled_only_before_it_is_delivered() {
     let server = TestServer::start();
     let device = SimDevice::join(&server);
     let first = queue(&server, &device, Order::Lock, None);
-    let cancelled = server.act(move |conn| command::cancel(conn, &admin(), first.id, NOW));
+    let cancelled = server.act(move |conn| command::cancel(conn, &boss(), first.id, NOW));
     assert_eq!(cancelled.state, CommandState::Cancelled);
     assert!(device.check_in(&server, DeviceFacts::default()).commands.is_empty());
 
     let second = queue(&server, &device, Order::Lock, None);
     device.check_in(&server, DeviceFacts::default());
-    let late = server.app.store.act_blocking(move |conn| command::cancel(conn, &admin(), second.id, NOW));
+    let late = server.app.store.act_blocking(move |conn| command::cancel(conn, &boss(), second.id, NOW));
     assert!(matches!(late, Err(Error::Conflict(_))));
 }
 

@@ -2,7 +2,7 @@
 use crate::support::NOW;
 use crate::support::device::{SimDevice, token};
 use crate::support::people::{act_as, colleague, disable, take_roles};
-use crate::support::server::{TestServer, admin};
+use crate::support::server::{TestServer, admin, boss};
 use crate::support::visit::{Visit, text};
 use domain::command::{CommandState, Order};
 use domain::device::Ownership;
@@ -47,7 +47,7 @@ fn a_token_is_refused_when_used_up_expired_revoked_or_wrong() {
     let hash = secret::hash(&revoked);
     server.act(move |conn| {
         let id = store::enrollment_token::find_by_hash(conn, &hash)?.unwrap().id;
-        enrollment::revoke_token(conn, &admin(), id, NOW)
+        enrollment::revoke_token(conn, &boss(), id, NOW)
     });
     let expired = token(&server, |draft| draft.valid_for = minutes(5));
     server.app.clock.advance(minutes(5));
@@ -273,7 +273,7 @@ fn an_enrolment_token_dies_with_the_account_and_the_role_of_whoever_made_it() {
                 valid_for: hours(24),
                 device_id: None,
             };
-            act_as(&server, operator, move |conn, by| enrollment::make_token(conn, &by.actor, &draft, NOW)).unwrap().1
+            act_as(&server, operator, move |conn, by| enrollment::make_token(conn, by, &draft, NOW)).unwrap().1
         };
         let token = made(5);
         assert_eq!(SimDevice::new().enroll(&server, &token).status, 200);

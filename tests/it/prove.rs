@@ -1,7 +1,7 @@
 //! `holdfast prove`, as a person or a script runs it.
 use crate::agent::Device;
 use crate::kill::server::{Server, World};
-use crate::support::server::{admin, boss};
+use crate::support::server::boss;
 use agent::Stop;
 use clock::Clock;
 use diesel::connection::SimpleConnection;
@@ -42,7 +42,7 @@ fn prove_has_a_running_server_test_and_tests_itself_without_one() {
         device_id: None,
     };
     let store = Store::open(&world.database).unwrap();
-    let token = store.act_blocking(move |conn| make_token(conn, &admin(), &draft, now)).unwrap().1;
+    let token = store.act_blocking(move |conn| make_token(conn, &boss(), &draft, now)).unwrap().1;
     drop(store);
     let mut server = Server::start(&world);
     let device = Device::new();

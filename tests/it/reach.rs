@@ -7,13 +7,19 @@ use crate::support::server::{TestServer, boss};
 use crate::support::visit::{Visit, text};
 use crate::wipe::World;
 use domain::by::By;
+use domain::command::Order;
+use domain::device::Ownership;
+use domain::guard::GuardedAct;
 use domain::id::{DeviceId, PolicyId, TeamId, UserId};
 use domain::policy::Requirement;
 use domain::role::{Grants, Reach, Role, Scope};
+use domain::time::hours;
 use holdfast::error::{Error, Result};
+use holdfast::service::command::{self, Ask};
 use holdfast::service::device::Draft as DeviceDraft;
+use holdfast::service::enrollment::{self, TokenDraft};
 use holdfast::service::policy::Draft as PolicyDraft;
-use holdfast::service::{device, policy, proof, removal};
+use holdfast::service::{device, policy, proof, removal, repository};
 use holdfast::store::team::Team;
 use holdfast::store::{self, Conn};
 
@@ -75,12 +81,56 @@ const ACTS: &[(&str, Act)] = &[
     ("make a device one's own", |conn, by, it| {
         device::change(conn, by, it.device, &device_draft(Some(it.other)), NOW).map(drop)
     }),
+    ("lock a device", |conn, by, it| {
+        command::queue_one(conn, by, it.device, Ask { order: &Order::Lock, request_key: None }, NOW).map(drop)
+    }),
+    ("lock many devices", |conn, by, it| {
+        command::queue_many(conn, by, (GuardedAct::LockMany, &Order::Lock), (&[it.device], "key"), NOW).map(drop)
+    }),
+    ("back a device up", |conn, by, it| {
+        command::queue_one(conn, by, it.device, Ask { order: &Order::BackUpNow, request_key: None }, NOW).map(drop)
+    }),
+    ("cancel a command", |conn, by, it| {
+        let device = store::device::find(conn, it.device)?.unwrap();
+        let ask = Ask { order: &Order::Lock, request_key: None };
+        let command = command::queue(conn, &boss().actor, &device, ask, NOW)?;
+        command::cancel(conn, by, command.id, NOW).map(drop)
+    }),
+    ("make an enrolment token", |conn, by, it| {
+        enrollment::make_token(conn, by, &token_draft(it.team, None), NOW).map(drop)
+    }),
+    ("make a token for a device to enroll again", |conn, by, it| {
+        enrollment::make_token_again(conn, by, it.device, NOW).map(drop)
+    }),
+    ("make a token for a device to enroll again into one's own", |conn, by, it| {
+        enrollment::make_token(conn, by, &token_draft(it.other, Some(it.device)), NOW).map(drop)
+    }),
+    ("revoke an enrolment token", |conn, by, it| {
+        let token = enrollment::make_token(conn, &boss(), &token_draft(it.team, None), NOW)?.0;
+        enrollment::revoke_token(conn, by, token.id, NOW)
+    }),
+    ("revoke a token of a repository", |conn, by, it| {
+        let repository = store::repository::active_of_device(conn, it.device)?.unwrap();
+        let token = store::repository::tokens(conn, repository.id)?.remove(0);
+        repository::revoke_token(conn, by, token.id, NOW).map(drop)
+    }),
     ("remove a device", |conn, by, it| removal::request(conn, by, it.device, &format!("{MARK}laptop"), NOW).map(drop)),
     ("stop a removal", |conn, by, it| {
         hold_removal(conn, it)?;
         removal::stop(conn, by, it.device, NOW)
     }),
 ];
+
+fn token_draft(team: TeamId, device_id: Option<DeviceId>) -> TokenDraft {
+    TokenDraft {
+        name: format!("{MARK}token"),
+        team_id: Some(team),
+        ownership: Ownership::Company,
+        use_limit: 1,
+        valid_for: hours(1),
+        device_id,
+    }
+}
 
 fn hold_removal(conn: &mut Conn, it: &Berlin) -> Result<()> {
     let removal = store::removal::Removal {
@@ -116,24 +166,29 @@ fn each_act_asks_how_far_the_person_reaches() {
     let someone = UserId::generate(NOW);
     let elsewhere = by(world.asker, &Reach::Teams(vec![berlin.other]));
     let observer = By { grants: Grants::new(vec![(Role::Observer, Scope::Organisation)]), ..by(someone, &Reach::All) };
+    let mut faults = Vec::new();
     for (name, act) in ACTS {
         let all = tries(&world.server, *act, &by(world.asker, &Reach::All), &berlin);
         all.unwrap_or_else(|error| panic!("{name}, by somebody who may: {error}"));
         let here = tries(&world.server, *act, &by(world.asker, &Reach::Teams(vec![berlin.team])), &berlin);
-        assert_eq!(here.is_ok(), !name.ends_with("one's own"), "{name}, by the team itself: {here:?}");
-
-        let refused = tries(&world.server, *act, &elsewhere, &berlin);
-        let is_of_team = |it: &Error| matches!(it, Error::Invalid(errors) if errors.of("team").is_some());
-        let is_new = *name == "write a policy";
-        match refused {
-            Err(Error::NotFound(_)) if !is_new => {}
-            Err(error) if is_new && is_of_team(&error) => {}
-            other => panic!("{name}, by another team: {other:?}"),
+        if here.is_ok() == name.ends_with("one's own") {
+            faults.push(format!("{name}, by the team itself: {here:?}"));
         }
-        let powerless = tries(&world.server, *act, &observer, &berlin);
-        let may = *name == "stop a removal";
-        assert!(may || matches!(powerless, Err(Error::Forbidden)), "{name}, by an observer: {powerless:?}");
+        let is_new = ["write a policy", "make an enrolment token"].contains(name);
+        match tries(&world.server, *act, &elsewhere, &berlin) {
+            Err(Error::NotFound(_)) if !is_new => {}
+            Err(Error::Invalid(errors)) if is_new && errors.of("team").is_some() => {}
+            other => faults.push(format!("{name}, by another team: {other:?}")),
+        }
+        // Whoever sees a device may stop its removal.
+        let is_free = *name == "stop a removal";
+        match tries(&world.server, *act, &observer, &berlin) {
+            Err(Error::Forbidden) if !is_free => {}
+            Ok(()) if is_free => {}
+            other => faults.push(format!("{name}, by an observer: {other:?}")),
+        }
     }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
 /// Somebody with every role that a team can give, in one team.
@@ -226,9 +281,12 @@ fn one_session_of_another_team_changes_and_learns_nothing_on_any_route() {
     });
     let command = world.server.act(move |conn| {
         let device = store::device::find(conn, device)?.unwrap();
-        let ask = holdfast::service::command::Ask { order: &domain::command::Order::Lock, request_key: None };
-        Ok(holdfast::service::command::queue(conn, &boss().actor, &device, ask, NOW)?.id)
+        let ask = Ask { order: &Order::Lock, request_key: None };
+        Ok(command::queue(conn, &boss().actor, &device, ask, NOW)?.id)
     });
+    let enrolls = world
+        .server
+        .act(move |conn| Ok(enrollment::make_token(conn, &boss(), &token_draft(berlin.team, None), NOW)?.0.id));
     let test = world.server.act(move |conn| proof::ask(conn, &boss(), device, NOW));
     attack(
         &world.server,
@@ -239,6 +297,7 @@ fn one_session_of_another_team_changes_and_learns_nothing_on_any_route() {
             ("wipe-requests", request.id.to_string()),
             ("repository-tokens", token.to_string()),
             ("commands", command.to_string()),
+            ("enrollment-tokens", enrolls.to_string()),
             ("restore-tests", test.to_string()),
         ],
     );
@@ -251,4 +310,16 @@ fn a_restore_of_another_team_is_out_of_reach_on_every_route() {
     let berlin = Berlin::of(&world.server, world.source.id());
     let ids = [("devices", berlin.device.to_string()), ("restores", restore.id.to_string())];
     attack(&world.server, &berlin, &ids);
+}
+
+#[test]
+fn nobody_asks_for_a_wipe_or_a_restore_as_for_any_other_command() {
+    let world = World::new();
+    let device = world.device.id();
+    for order in [Order::Wipe { roots: vec![] }, Order::RemoveCompanyData] {
+        let one = world.server.store().act_blocking(move |conn| {
+            command::queue_one(conn, &boss(), device, Ask { order: &order, request_key: None }, NOW)
+        });
+        assert!(matches!(one, Err(Error::Refused(_))), "{one:?}");
+    }
 }

@@ -5,4 +5,4 @@ mod queue;
 mod stop;
 
 pub use queue::{Ask, channel, queue, queue_many, queue_one, require_order, takes_none};
-pub use stop::{cancel, expire, expire_overdue, refuse, withdraw};
+pub use stop::{cancel, cancel_all, expire, expire_overdue, refuse, withdraw};

@@ -1,17 +1,18 @@
 //! Asking a device to do something.
 use crate::error::{Error, Result};
 use crate::service::activity::{self, Act};
-use crate::service::guard;
+use crate::service::{guard, reach};
 use crate::store::command::Command;
 use crate::store::device::Device;
 use crate::store::{self, Conn};
 use anyhow::Context;
 use domain::activity::{Action, Actor};
+use domain::by::By;
 use domain::channel::{Channel, may_order};
 use domain::command::{CommandKind, CommandState, Order};
 use domain::device::DeviceState;
 use domain::guard::{FEW_LOCKS, GuardedAct};
-use domain::id::CommandId;
+use domain::id::{CommandId, DeviceId};
 use domain::time::{Time, days, hours};
 use std::time::Duration;
 
@@ -33,9 +34,7 @@ const fn lifetime(kind: CommandKind) -> Duration {
     }
 }
 
-/// Queues a command for the device's enrolment as it is now; an act.
-///
-/// Wake the device with `Wake::device` after the commit.
+/// Queues a command for the device's enrolment as it is now; an act, or a part of one whose rules were checked.
 ///
 /// # Errors
 /// When the device is not enrolled, or the request key belongs to another command.
@@ -78,49 +77,64 @@ pub fn queue(conn: &mut Conn, actor: &Actor, device: &Device, ask: Ask<'_>, now:
 /// around the page for many.
 ///
 /// # Errors
-/// As [`queue`]; `Refused` if this person has locked [`FEW_LOCKS`] devices within the hour.
-pub fn queue_one(conn: &mut Conn, actor: &Actor, device: &Device, ask: Ask<'_>, now: Time) -> Result<Command> {
+/// As [`queue`]; `Refused` if this person has locked [`FEW_LOCKS`] devices within the hour, or the command comes
+/// only from a request of its own, as a wipe does.
+pub fn queue_one(conn: &mut Conn, by: &By, id: DeviceId, ask: Ask<'_>, now: Time) -> Result<Command> {
+    let device = asked_of(conn, by, id, ask.order.kind())?;
     let is_new = match ask.request_key {
         Some(key) => store::command::find_by_request_key(conn, key)?.is_none(),
         None => true,
     };
     if ask.order.kind() == CommandKind::Lock
         && is_new
-        && store::command::count_by(conn, maker(actor), ask.order.kind(), now - hours(1), now)? >= FEW_LOCKS
+        && store::command::count_by(conn, maker(&by.actor), ask.order.kind(), now - hours(1), now)? >= FEW_LOCKS
     {
         return Err(Error::Refused(format!(
             "you locked {FEW_LOCKS} devices within the hour; lock more from the list of devices, which asks for your \
              password and notifies the people concerned"
         )));
     }
-    queue(conn, actor, device, ask, now)
+    queue(conn, &by.actor, &device, ask, now)
+}
+
+/// The device of which somebody asks something by itself.
+fn asked_of(conn: &mut Conn, by: &By, id: DeviceId, kind: CommandKind) -> Result<Device> {
+    if kind.may_cancel(CommandState::Queued).is_err() {
+        return Err(Error::Refused(format!("“{}” has a request of its own", kind.name())));
+    }
+    reach::acted_on(conn, by, kind.permission(), id)
 }
 
 fn maker(actor: &Actor) -> &str {
     actor.id.as_deref().unwrap_or(&actor.name)
 }
 
-/// Queues one command for each of several devices, and tells those named in the table of guards; an act.
+/// Queues one command for each of several devices, and tells those named in the table of guards; an act. Returns
+/// the devices.
 ///
 /// `key` is the form's: the same key again queues nothing twice, and it identifies them all for "Cancel all".
 ///
 /// # Errors
-/// When a device is not enrolled, or there is no key.
+/// When a device is not enrolled or not within the person's reach, or there is no key.
 pub fn queue_many(
     conn: &mut Conn,
-    actor: &Actor,
+    by: &By,
     (act, order): (GuardedAct, &Order),
-    (devices, key): (&[Device], &str),
+    (ids, key): (&[DeviceId], &str),
     now: Time,
-) -> Result<()> {
+) -> Result<Vec<Device>> {
     if key.is_empty() {
         return Err(Error::invalid("request_key", "load the list again"));
     }
-    for device in devices {
-        let key = format!("{key}/{}/{}", order.kind(), device.id);
-        queue(conn, actor, device, Ask { order, request_key: Some(&key) }, now)?;
+    let mut devices = Vec::with_capacity(ids.len());
+    for id in ids {
+        let device = asked_of(conn, by, *id, order.kind())?;
+        let key = format!("{key}/{}/{id}", order.kind());
+        queue(conn, &by.actor, &device, Ask { order, request_key: Some(&key) }, now)?;
+        devices.push(device);
     }
-    guard::tell_of_many(conn, actor, (act, order.kind().name()), (devices, key), now)
+    guard::tell_of_many(conn, &by.actor, (act, order.kind().name()), (&devices, key), now)?;
+    Ok(devices)
 }
 
 /// How a device is reached; none if it never enrolled.

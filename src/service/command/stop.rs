@@ -2,18 +2,30 @@
 use crate::error::{Error, Result};
 use crate::service::activity::{self, Act};
 use crate::store::command::Command;
+use crate::store::command_list::{self, Filter};
 use crate::store::{self, Conn};
 use domain::activity::{Action, Actor, Outcome};
-use domain::command::{CommandState, NotCancellable};
+use domain::by::By;
+use domain::command::{CommandKind, CommandState, NotCancellable};
 use domain::id::CommandId;
+use domain::role::Permission;
 use domain::time::Time;
 
-/// Cancels a command that no device has received yet; an act.
+/// Cancels a command that no device has received yet; an act. Whoever may ask for one may cancel it.
 ///
 /// # Errors
-/// When it was delivered or has ended, or belongs to a wipe or restore, which are stopped in their own way.
-pub fn cancel(conn: &mut Conn, actor: &Actor, id: CommandId, now: Time) -> Result<Command> {
+/// When it was delivered or has ended, or belongs to a wipe or restore, which are stopped in their own way;
+/// `NotFound` if the person may not see its device, `Forbidden` if they may not ask for it.
+pub fn cancel(conn: &mut Conn, by: &By, id: CommandId, now: Time) -> Result<Command> {
     let command = store::command::find(conn, id)?.ok_or(Error::NotFound("command"))?;
+    let team = store::device::find(conn, command.device_id)?.ok_or(Error::NotFound("command"))?.team_id;
+    let may = |permission| by.reach(permission).is_some_and(|it| it.covers(team));
+    if !may(Permission::ViewDevices) {
+        return Err(Error::NotFound("command"));
+    }
+    if !may(command.kind.permission()) {
+        return Err(Error::Forbidden);
+    }
     let may = command.kind.may_cancel(command.state);
     may.map_err(|it| match it {
         NotCancellable::OfAWipe | NotCancellable::OfARestore => Error::Refused(it.to_string()),
@@ -23,8 +35,38 @@ pub fn cancel(conn: &mut Conn, actor: &Actor, id: CommandId, now: Time) -> Resul
         return Err(Error::Conflict("too late: the command was just delivered, or has ended".to_owned()));
     }
     let act = Act::done(Action::CommandCancelled, command.object()).on(command.device_id);
-    activity::record(conn, actor, &act, now)?;
+    activity::record(conn, &by.actor, &act, now)?;
     store::command::find(conn, id)?.ok_or(Error::NotFound("command"))
+}
+
+/// How many are cancelled at once.
+const AT_ONCE: i64 = 10_000;
+
+/// Cancels everything a list shows that no device has received yet, as far as the person's roles reach; returns how
+/// many. Each is an act.
+///
+/// # Errors
+/// When the database refuses; then none was cancelled.
+pub fn cancel_all(conn: &mut Conn, by: &By, shown: &Filter, now: Time) -> Result<usize> {
+    let mut count = 0;
+    for kind in CommandKind::ALL.iter().filter(|it| it.may_cancel(CommandState::Queued).is_ok()) {
+        let Some(reach) = by.reach(kind.permission()) else { continue };
+        if shown.kind.is_some_and(|it| it != *kind) {
+            continue;
+        }
+        let waiting = Filter {
+            kind: Some(*kind),
+            state: Some(CommandState::Queued),
+            is_open: false,
+            before: None,
+            ..shown.clone()
+        };
+        for (found, ..) in command_list::newest(conn, &waiting, &reach, AT_ONCE)? {
+            cancel(conn, by, found.id, now)?;
+            count += 1;
+        }
+    }
+    Ok(count)
 }
 
 /// Takes back a queued command, without its own entry; false if it was delivered or has ended.

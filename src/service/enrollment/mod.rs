@@ -3,4 +3,6 @@ pub mod agent;
 pub mod join;
 mod token;
 
-pub use token::{TOKEN_PREFIX, TokenDraft, TokenRefusal, act_of, check_open, make_token, revoke_token};
+pub use token::{
+    TOKEN_PREFIX, TokenDraft, TokenRefusal, act_of, check_open, make_token, make_token_again, revoke_token,
+};

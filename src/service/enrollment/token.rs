@@ -1,10 +1,11 @@
 //! Enrolment tokens: they let devices in.
 use crate::error::{Error, FieldErrors, Result};
 use crate::service::activity::{self, Act};
-use crate::service::{guard, wipe};
+use crate::service::{guard, reach, wipe};
 use crate::store::enrollment_token::EnrollmentToken;
 use crate::store::{self, Conn};
-use domain::activity::{Action, Actor, Object, Via};
+use domain::activity::{Action, Actor, Object};
+use domain::by::By;
 use domain::device::Ownership;
 use domain::guard::{FEW_USES, GuardedAct};
 use domain::id::{DeviceId, EnrollmentTokenId, TeamId, UserId};
@@ -32,37 +33,56 @@ pub struct TokenDraft {
 /// Makes an enrolment token; an act. The text is shown once: only its hash is kept.
 ///
 /// # Errors
-/// When a field is wrong, or the device to enroll again does not exist.
-pub fn make_token(conn: &mut Conn, actor: &Actor, draft: &TokenDraft, now: Time) -> Result<(EnrollmentToken, String)> {
+/// When a field is wrong, or the device to enroll again or the team is not within the person's reach.
+pub fn make_token(conn: &mut Conn, by: &By, draft: &TokenDraft, now: Time) -> Result<(EnrollmentToken, String)> {
+    let reach = reach::of(by, Permission::EnrollDevices)?;
+    let device = draft.device_id.map(|id| reach::device(conn, &reach, id)).transpose()?;
+    let team_id = draft.team_id.or(device.as_ref().and_then(|it| it.team_id));
+    if !reach.covers(team_id) {
+        return Err(Error::invalid("team", "Choose a team that your roles reach."));
+    }
     check_draft(draft)?;
-    let device = match draft.device_id {
-        Some(id) => Some(store::device::find(conn, id)?.ok_or(Error::NotFound("device"))?),
-        None => None,
-    };
     if device.is_some() {
-        check_again_limit(conn, actor, now)?;
+        check_again_limit(conn, by, now)?;
     }
     let text = secret::generate(TOKEN_PREFIX)?;
     let token = EnrollmentToken {
         id: EnrollmentTokenId::generate(now),
         token_hash: secret::hash(&text),
         name: draft.name.trim().to_owned(),
-        team_id: draft.team_id.or(device.as_ref().and_then(|it| it.team_id)),
+        team_id,
         device_id: draft.device_id,
         ownership: draft.ownership,
         use_limit: draft.use_limit,
         use_count: 0,
-        created_by: maker(actor).to_owned(),
+        created_by: maker(by).to_owned(),
         created_at: now,
         expires_at: now + draft.valid_for,
         revoked_at: None,
     };
-    if act_of(conn, actor, draft, now)? == GuardedAct::MakeWideEnrollmentToken {
-        guard::tell_of_token(conn, actor, &token, now)?;
+    if act_of(conn, by, draft, now)? == GuardedAct::MakeWideEnrollmentToken {
+        guard::tell_of_token(conn, &by.actor, &token, now)?;
     }
     store::enrollment_token::insert(conn, &token)?;
-    record_token(conn, actor, Action::EnrollmentTokenMade, &token, now)?;
+    record_token(conn, &by.actor, Action::EnrollmentTokenMade, &token, now)?;
     Ok((token, text))
+}
+
+/// Makes a token with which only this device can enroll again; an act.
+///
+/// # Errors
+/// As [`make_token`].
+pub fn make_token_again(conn: &mut Conn, by: &By, id: DeviceId, now: Time) -> Result<(EnrollmentToken, String)> {
+    let device = reach::acted_on(conn, by, Permission::EnrollDevices, id)?;
+    let draft = TokenDraft {
+        name: format!("{} again", device.name.chars().take(70).collect::<String>()),
+        team_id: device.team_id,
+        ownership: device.ownership,
+        use_limit: 1,
+        valid_for: days(1),
+        device_id: Some(id),
+    };
+    make_token(conn, by, &draft, now)
 }
 
 /// Which act making a token counts as: a person's open tokens count together, otherwise twenty tokens of twenty
@@ -70,22 +90,20 @@ pub fn make_token(conn: &mut Conn, actor: &Actor, draft: &TokenDraft, now: Time)
 ///
 /// # Errors
 /// When the database refuses.
-pub fn act_of(conn: &mut Conn, actor: &Actor, draft: &TokenDraft, now: Time) -> Result<GuardedAct> {
+pub fn act_of(conn: &mut Conn, by: &By, draft: &TokenDraft, now: Time) -> Result<GuardedAct> {
     if draft.device_id.is_some() {
         return Ok(GuardedAct::EnrollAgain);
     }
-    let open = store::enrollment_token::open_uses(conn, maker(actor), now)?;
+    let open = store::enrollment_token::open_uses(conn, maker(by), now)?;
     let is_wide = open.saturating_add(draft.use_limit) > FEW_USES;
     Ok(if is_wide { GuardedAct::MakeWideEnrollmentToken } else { GuardedAct::MakeEnrollmentToken })
 }
 
 /// Whoever enrolls another machine in a device's place has in effect removed it, so the same hourly limit
 /// applies to both.
-fn check_again_limit(conn: &mut Conn, actor: &Actor, now: Time) -> Result<()> {
+fn check_again_limit(conn: &mut Conn, by: &By, now: Time) -> Result<()> {
     let per_hour = wipe::limits(conn, now)?.per_hour;
-    if actor.via != Via::Web
-        || store::enrollment_token::count_again(conn, maker(actor), now - hours(1), now)? < per_hour
-    {
+    if store::enrollment_token::count_again(conn, maker(by), now - hours(1), now)? < per_hour {
         return Ok(());
     }
     Err(Error::Refused(format!(
@@ -94,8 +112,8 @@ fn check_again_limit(conn: &mut Conn, actor: &Actor, now: Time) -> Result<()> {
     )))
 }
 
-fn maker(actor: &Actor) -> &str {
-    actor.id.as_deref().unwrap_or(&actor.name)
+fn maker(by: &By) -> &str {
+    by.actor.id.as_deref().unwrap_or(&by.actor.name)
 }
 
 fn check_draft(draft: &TokenDraft) -> Result<()> {
@@ -116,13 +134,15 @@ fn check_draft(draft: &TokenDraft) -> Result<()> {
 /// Revokes an enrolment token; an act.
 ///
 /// # Errors
-/// When there is none, or it was already revoked.
-pub fn revoke_token(conn: &mut Conn, actor: &Actor, id: EnrollmentTokenId, now: Time) -> Result<()> {
-    let token = store::enrollment_token::find(conn, id)?.ok_or(Error::NotFound("enrolment token"))?;
+/// When there is none of a team within the person's reach, or it was already revoked.
+pub fn revoke_token(conn: &mut Conn, by: &By, id: EnrollmentTokenId, now: Time) -> Result<()> {
+    let reach = reach::of(by, Permission::EnrollDevices)?;
+    let token = store::enrollment_token::find(conn, id)?.filter(|it| reach.covers(it.team_id));
+    let token = token.ok_or(Error::NotFound("enrolment token"))?;
     if !store::enrollment_token::revoke(conn, id, now)? {
         return Err(Error::Conflict("this token was already revoked".to_owned()));
     }
-    record_token(conn, actor, Action::EnrollmentTokenRevoked, &token, now)
+    record_token(conn, &by.actor, Action::EnrollmentTokenRevoked, &token, now)
 }
 
 fn record_token(conn: &mut Conn, actor: &Actor, action: Action, token: &EnrollmentToken, now: Time) -> Result<()> {

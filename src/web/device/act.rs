@@ -1,7 +1,8 @@
 //! What a person asks of one device.
 use super::show::{ClientTyped, ENROLL_PASSWORD, again};
+use crate::error::Error;
 use crate::service::command::{self, Ask};
-use crate::service::enrollment::{self, TokenDraft};
+use crate::service::enrollment;
 use crate::service::{proof, reach};
 use crate::store::{self, Store};
 use crate::web::enrollment::{Made, made_page};
@@ -18,7 +19,6 @@ use clock::Clock;
 use domain::command::Order;
 use domain::guard::GuardedAct;
 use domain::id::DeviceId;
-use domain::time::days;
 
 #[post("/devices/{id}/lock-commands")]
 pub async fn lock(
@@ -47,14 +47,13 @@ async fn queue<P: Grant>(
     form: &Pairs,
     order: Order,
 ) -> PageResult<HttpResponse> {
-    let (actor, reach, now) = (by.actor(), by.reach().clone(), clock.now());
+    let (acting, now) = (by.acting(), clock.now());
     let (text, asked) = (said(&order), order);
     let key: String = value(form, "request_key").chars().take(80).collect();
     store
         .act(move |conn| {
-            let device = reach::device(conn, &reach, id)?;
             let key = Some(format!("{key}/{}", asked.kind())).filter(|_| !key.is_empty());
-            command::queue_one(conn, &actor, &device, Ask { order: &asked, request_key: key.as_deref() }, now)
+            command::queue_one(conn, &acting, id, Ask { order: &asked, request_key: key.as_deref() }, now)
         })
         .await?;
     Ok(see_other(format!("/devices/{id}"), Some(&text)))
@@ -81,7 +80,7 @@ pub async fn enroll_again(
     (id, form): (Path<DeviceId>, Form<Pairs>),
     config: Data<crate::config::Config>,
 ) -> PageResult<HttpResponse> {
-    let (actor, reach, now, id) = (by.actor(), by.reach().clone(), clock.now(), id.into_inner());
+    let (acting, reach, now, id) = (by.acting(), by.reach().clone(), clock.now(), id.into_inner());
     // Whoever has the token takes the device's place.
     let desk = (&**store, &**clock, &**shared);
     if let Err(error) =
@@ -91,18 +90,9 @@ pub async fn enroll_again(
     }
     let (token, text, protect) = store
         .act(move |conn| {
+            let (token, text) = enrollment::make_token_again(conn, &acting, id, now)?;
             let device = reach::device(conn, &reach, id)?;
-            let draft = TokenDraft {
-                name: format!("{} again", device.name.chars().take(70).collect::<String>()),
-                team_id: device.team_id,
-                ownership: device.ownership,
-                use_limit: 1,
-                valid_for: days(1),
-                device_id: Some(id),
-            };
-            let (token, text) = enrollment::make_token(conn, &actor, &draft, now)?;
-            let roots = store::agent_enrollment::roots(conn, id, device.generation)?;
-            Ok::<_, crate::error::Error>((token, text, roots))
+            Ok::<_, Error>((token, text, store::agent_enrollment::roots(conn, id, device.generation)?))
         })
         .await?;
     made_page(layout, Made { token, text, server: config.public_url.clone(), protect }).await

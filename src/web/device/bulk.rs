@@ -268,13 +268,12 @@ async fn queue<P: Grant>(
     if let Some(page) = agreed(bulk, by, layout, (store, clock, shared), &chosen).await? {
         return Ok(page);
     }
-    let (actor, reach, now, asked) = (by.actor(), by.reach().clone(), clock.now(), Arc::clone(&chosen));
+    let (acting, reach, now, asked) = (by.acting(), by.reach().clone(), clock.now(), Arc::clone(&chosen));
     let (act, name) = (bulk.act, order.kind().name());
     let devices = store
         .act(move |conn| {
-            let devices = load_agreed(conn, &asked, &reach, now)?;
-            command::queue_many(conn, &actor, (act, &order), (&devices, &asked.request_key), now)?;
-            Ok::<_, Error>(devices)
+            let ids: Vec<_> = load_agreed(conn, &asked, &reach, now)?.iter().map(|it| it.id).collect();
+            command::queue_many(conn, &acting, (act, &order), (&ids, &asked.request_key), now)
         })
         .await?;
     let text = format!("{} queued for {}.", name, devices_of(devices.len()));

@@ -1,6 +1,7 @@
 //! Clients that write as fast as they are answered, and remember every answer.
 use super::people::{Browser, queue_until, restore_until, wipe_until};
 use super::server::{Server, World};
+use crate::support::server::boss;
 use agent::net::client::{Client, Signer};
 use agent::net::door::Door;
 use agent::net::http::Http;
@@ -12,6 +13,7 @@ use clock::Clock;
 use diesel::prelude::*;
 use domain::account::UserState;
 use domain::activity::{Actor, ActorKind, Via};
+use domain::by::By;
 use domain::command::{CommandKind, CommandState};
 use domain::device::{Ownership, Platform as Kind};
 use domain::fact::{FactKind, FactValue};
@@ -324,6 +326,7 @@ fn tokens(world: &World) -> Vec<String> {
         via: Via::CommandLine,
         address: String::new(),
     };
+    let by = By { actor, ..boss() };
     let store = Store::open(&world.database).unwrap();
     let now = Clock::System.now();
     store
@@ -340,7 +343,7 @@ fn tokens(world: &World) -> Vec<String> {
         .unwrap();
     (0..=DEVICES)
         .map(|at| {
-            let (actor, now) = (actor.clone(), Clock::System.now());
+            let (by, now) = (by.clone(), Clock::System.now());
             let draft = TokenDraft {
                 name: format!("device {at}"),
                 team_id: None,
@@ -349,7 +352,7 @@ fn tokens(world: &World) -> Vec<String> {
                 valid_for: hours(1),
                 device_id: None,
             };
-            store.act_blocking(move |conn| make_token(conn, &actor, &draft, now)).unwrap().1
+            store.act_blocking(move |conn| make_token(conn, &by, &draft, now)).unwrap().1
         })
         .collect()
 }

@@ -1,6 +1,6 @@
 //! A small simulated device: real keys, real signatures, real HTTP.
 use super::NOW;
-use super::server::{Answer, TestServer, admin};
+use super::server::{Answer, TestServer, boss};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -185,7 +185,7 @@ pub fn token(server: &TestServer, change: impl FnOnce(&mut TokenDraft)) -> Strin
     };
     change(&mut draft);
     let now = server.app.clock.now();
-    server.act(move |conn| enrollment::make_token(conn, &admin(), &draft, now)).1
+    server.act(move |conn| enrollment::make_token(conn, &boss(), &draft, now)).1
 }
 
 fn claims(now: Time, method: &str, path: &str, body: &[u8]) -> Claims {
