@@ -18,6 +18,7 @@ use anyhow::anyhow;
 use clock::Clock;
 use domain::account::{INVITE_LINK_LIFE, SET_UP_LINK_LIFE};
 use domain::activity::Actor;
+use domain::by::Author;
 use domain::id::ApiTokenId;
 use domain::role::{Role, Scope};
 use domain::time::Time;
@@ -253,7 +254,8 @@ fn act(conn: &mut Conn, actor: &Actor, public_url: &str, request: Request, clock
         }
         Request::AddUser { email, name, roles } => {
             let name = if name.is_empty() { email.clone() } else { name };
-            let (user, path) = user::invite(conn, actor, &Invitation { email, name, roles: everywhere(roles) }, now)?;
+            let (user, path) =
+                user::invite(conn, Author::Host(actor), &Invitation { email, name, roles: everywhere(roles) }, now)?;
             Answer::Link {
                 message: format!("{} was invited. Send them this link:", user.email),
                 url: format!("{public_url}{path}"),
@@ -262,24 +264,24 @@ fn act(conn: &mut Conn, actor: &Actor, public_url: &str, request: Request, clock
         }
         Request::SetRoles { email, roles } => {
             let user = find(conn, &email)?;
-            user::set_roles(conn, actor, user.id, &everywhere(roles), now)?;
+            user::set_roles(conn, Author::Host(actor), user.id, &everywhere(roles), now)?;
             Answer::Done { message: format!("The roles of {} were set; their sessions have ended.", user.email) }
         }
         Request::DisableUser { email } => {
             let user = find(conn, &email)?;
-            user::disable(conn, actor, user.id, now)?;
+            user::disable(conn, Author::Host(actor), user.id, now)?;
             Answer::Done { message: format!("The account of {} was closed.", user.email) }
         }
         Request::MakeToken { email, name, days } => {
             let user = find(conn, &email)?;
-            let (token, secret) = api_token::make(conn, actor, user.id, &name, i64::from(days), now)?;
+            let (token, secret) = api_token::make(conn, Author::Host(actor), user.id, &name, i64::from(days), now)?;
             Answer::Token { id: token.id.to_string(), token: secret, expires_at: token.expires_at.iso() }
         }
         Request::Host { act } => host::last_word(conn, actor, &public_url, act, now)?,
         Request::Prove { device } => Answer::Test { id: proof::ask_on_host(conn, actor, device, now)? },
         Request::RevokeToken { id } => {
             let id = ApiTokenId::parse(&id).ok_or(Error::NotFound("API token; `admin token list` shows the ids"))?;
-            api_token::revoke(conn, actor, id, now)?;
+            api_token::revoke(conn, Author::Host(actor), id, now)?;
             Answer::Done { message: "The token was revoked.".to_owned() }
         }
     })

@@ -75,7 +75,7 @@ impl People {
                     roles.push((Role::Recovery, Scope::Organisation));
                 }
                 let who = Invitation { email: profile.email.clone(), name: profile.name.clone(), roles };
-                let (_, link) = user::invite(conn, &owner.actor, &who, now)?;
+                let (_, link) = user::invite(conn, owner.into(), &who, now)?;
                 link::accept_invite(conn, token(&link), &profile, ADDRESS, now)?
             } else {
                 let link = set_up::make_setup_link(conn, &Actor::system(), now)?;

@@ -96,7 +96,7 @@ fn settings(conn: &mut Conn, owner: &Actor, now: Time) -> Done<()> {
 }
 
 fn add_team(conn: &mut Conn, owner: &By, told: &Team, now: Time) -> Done<TeamId> {
-    let team = team::add(conn, &owner.actor, &told.name, now)?;
+    let team = team::add(conn, owner, &told.name, now)?;
     if let Some(minutes) = told.backup_every_minutes {
         let requirements = vec![
             Requirement::BackupEvery { minutes },

@@ -1,12 +1,15 @@
 //! API tokens: a script reads in a person's name, for a limited time.
 use crate::error::{Error, FieldErrors, Result};
 use crate::service::activity::{self, Act};
+use crate::service::reach;
 use crate::store::api_token::ApiToken;
 use crate::store::{self, Conn};
 use domain::account::{MAX_API_TOKEN_DAYS, UserState};
-use domain::activity::{Action, Actor, Object};
+use domain::activity::{Action, Object};
+use domain::by::Author;
 use domain::id::{ApiTokenId, UserId};
 use domain::name;
+use domain::role::Permission;
 use domain::time::{Time, days};
 
 /// Makes a token; the second value is the token itself, which is not stored.
@@ -16,12 +19,13 @@ use domain::time::{Time, days};
 /// in to.
 pub fn make(
     conn: &mut Conn,
-    by: &Actor,
+    by: Author<'_>,
     user: UserId,
     called: &str,
     life_days: i64,
     now: Time,
 ) -> Result<(ApiToken, String)> {
+    let by = reach::organisation(by, Permission::ManageUsers)?;
     let life = u64::try_from(life_days).ok().filter(|_| (1..=MAX_API_TOKEN_DAYS).contains(&life_days));
     let Some(life) = life else {
         return Err(Error::invalid("days", format!("Enter 1 to {MAX_API_TOKEN_DAYS} days.")));
@@ -60,7 +64,8 @@ pub fn make(
 ///
 /// # Errors
 /// `NotFound` if there is none, `Conflict` if it had already ended.
-pub fn revoke(conn: &mut Conn, by: &Actor, id: ApiTokenId, now: Time) -> Result<()> {
+pub fn revoke(conn: &mut Conn, by: Author<'_>, id: ApiTokenId, now: Time) -> Result<()> {
+    let by = reach::organisation(by, Permission::ManageUsers)?;
     let token = store::api_token::find(conn, id)?.ok_or(Error::NotFound("API token"))?;
     if !store::api_token::revoke(conn, id, now)? {
         return Err(Error::Conflict("This token has been revoked in the meantime.".to_owned()));

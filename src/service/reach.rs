@@ -2,7 +2,8 @@
 use crate::error::{Error, Result};
 use crate::store::device::Device;
 use crate::store::{self, Conn};
-use domain::by::By;
+use domain::activity::Actor;
+use domain::by::{Author, By};
 use domain::id::DeviceId;
 use domain::role::{Permission, Reach};
 
@@ -28,4 +29,16 @@ pub fn device(conn: &mut Conn, reach: &Reach, id: DeviceId) -> Result<Device> {
 /// `Forbidden` if they hold the permission nowhere, `NotFound` if they do not hold it for this device.
 pub fn acted_on(conn: &mut Conn, by: &By, permission: Permission, id: DeviceId) -> Result<Device> {
     device(conn, &of(by, permission)?, id)
+}
+
+/// Who acts on what belongs to the whole organisation.
+///
+/// # Errors
+/// `Forbidden` for a person who does not hold the permission for all of it.
+pub fn organisation(by: Author<'_>, permission: Permission) -> Result<&Actor> {
+    match by {
+        Author::Host(actor) => Ok(actor),
+        Author::Person(by) if by.grants.allows_everywhere(permission) => Ok(&by.actor),
+        Author::Person(_) => Err(Error::Forbidden),
+    }
 }

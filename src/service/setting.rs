@@ -1,10 +1,12 @@
 //! What owners change while the server runs.
 use crate::error::{Error, FieldErrors, Result};
 use crate::service::activity::{self, Act};
-use crate::service::{account, alert, freeze, user};
+use crate::service::{account, alert, freeze, reach, user};
 use crate::store::setting::Setting;
 use crate::store::{self, Conn};
 use domain::activity::{Action, Actor, Object};
+use domain::by::By;
+use domain::role::Permission;
 use domain::time::Time;
 use domain::wipe::{Loosens, SETTLED};
 use std::time::Duration;
@@ -154,7 +156,8 @@ pub struct Changed {
 ///
 /// # Errors
 /// `Invalid` if one is outside its limits; then none is set.
-pub fn set_numbers(conn: &mut Conn, by: &Actor, values: &[(Number, i64)], now: Time) -> Result<Changed> {
+pub fn set_numbers(conn: &mut Conn, by: &By, values: &[(Number, i64)], now: Time) -> Result<Changed> {
+    let by = reach::organisation(by.into(), Permission::ManageSettings)?;
     let mut errors = FieldErrors::new();
     for (number, value) in values {
         if !(number.least..=number.most).contains(value) {
@@ -210,7 +213,8 @@ pub(super) fn wait_again(conn: &mut Conn, now: Time) -> Result<()> {
 ///
 /// # Errors
 /// `NotFound` if there is no such number, `Conflict` if nothing is waiting.
-pub fn take_back(conn: &mut Conn, by: &Actor, name: &str, now: Time) -> Result<()> {
+pub fn take_back(conn: &mut Conn, by: &By, name: &str, now: Time) -> Result<()> {
+    let by = reach::organisation(by.into(), Permission::ManageSettings)?;
     let it = NUMBERS.iter().find(|it| it.name == name).ok_or(Error::NotFound("setting"))?;
     let Value { now: current, next: Some((next, _)) } = value(conn, it, now)? else {
         return Err(Error::Conflict("this change is already in force, or was already taken back".to_owned()));

@@ -5,13 +5,14 @@ use crate::service::activity::{self, Act};
 use crate::service::alert::AccessChange;
 use crate::service::link::make_invite_link;
 use crate::service::mail::{self, Mail, Recipients};
-use crate::service::{alert, freeze, installation};
+use crate::service::{alert, freeze, installation, reach};
 use crate::store::user::User;
 use crate::store::{self, Conn};
 use anyhow::Context;
 use askama::Template;
 use domain::account::{INVITE_LINK_LIFE, UserState};
 use domain::activity::{Action, Actor, ActorKind, Object, Via};
+use domain::by::Author;
 use domain::id::UserId;
 use domain::name::{NO_ADDRESS, address, check_person};
 use domain::object::TokenKind;
@@ -30,7 +31,8 @@ pub struct Invitation {
 ///
 /// # Errors
 /// `Invalid` if the address is not valid or is taken, or no role is given.
-pub fn invite(conn: &mut Conn, by: &Actor, invited: &Invitation, now: Time) -> Result<(User, String)> {
+pub fn invite(conn: &mut Conn, by: Author<'_>, invited: &Invitation, now: Time) -> Result<(User, String)> {
+    let by = reach::organisation(by, Permission::ManageUsers)?;
     admit(conn, by, now)?;
     let email = address(&invited.email).ok_or_else(|| Error::invalid("email", NO_ADDRESS))?;
     let mut errors = FieldErrors::new();
@@ -68,7 +70,8 @@ pub fn invite(conn: &mut Conn, by: &Actor, invited: &Invitation, now: Time) -> R
 ///
 /// # Errors
 /// `Refused` for a disabled account.
-pub fn invite_again(conn: &mut Conn, by: &Actor, id: UserId, now: Time) -> Result<String> {
+pub fn invite_again(conn: &mut Conn, by: Author<'_>, id: UserId, now: Time) -> Result<String> {
+    let by = reach::organisation(by, Permission::ManageUsers)?;
     admit(conn, by, now)?;
     let user = find(conn, id)?;
     if user.state == UserState::Disabled {
@@ -84,7 +87,8 @@ pub fn invite_again(conn: &mut Conn, by: &Actor, id: UserId, now: Time) -> Resul
 ///
 /// # Errors
 /// `Refused` if the organisation would have no owner left.
-pub fn set_roles(conn: &mut Conn, by: &Actor, id: UserId, roles: &[(Role, Scope)], now: Time) -> Result<()> {
+pub fn set_roles(conn: &mut Conn, by: Author<'_>, id: UserId, roles: &[(Role, Scope)], now: Time) -> Result<()> {
+    let by = reach::organisation(by, Permission::ManageUsers)?;
     admit(conn, by, now)?;
     let user = find(conn, id)?;
     let held = store::user::grants(conn, id)?;
@@ -128,7 +132,8 @@ pub fn set_roles(conn: &mut Conn, by: &Actor, id: UserId, roles: &[(Role, Scope)
 ///
 /// # Errors
 /// `Refused` for the last owner.
-pub fn disable(conn: &mut Conn, by: &Actor, id: UserId, now: Time) -> Result<()> {
+pub fn disable(conn: &mut Conn, by: Author<'_>, id: UserId, now: Time) -> Result<()> {
+    let by = reach::organisation(by, Permission::ManageUsers)?;
     admit(conn, by, now)?;
     let user = find(conn, id)?;
     let held: Vec<_> = store::user::grants(conn, id)?.iter().copied().collect();
@@ -152,7 +157,8 @@ pub fn disable(conn: &mut Conn, by: &Actor, id: UserId, now: Time) -> Result<()>
 ///
 /// # Errors
 /// `Conflict` if it is not disabled.
-pub fn enable(conn: &mut Conn, by: &Actor, id: UserId, now: Time) -> Result<String> {
+pub fn enable(conn: &mut Conn, by: Author<'_>, id: UserId, now: Time) -> Result<String> {
+    let by = reach::organisation(by, Permission::ManageUsers)?;
     admit(conn, by, now)?;
     let user = find(conn, id)?;
     if store::user::host_said(conn, id)?.locked_at.is_some() {

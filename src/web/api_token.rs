@@ -80,7 +80,7 @@ async fn make(
     (store, clock, shared): (Data<Store>, Data<Clock>, Data<Shared>),
     form: Form<TokenForm>,
 ) -> PageResult<HttpResponse> {
-    let (form, actor, user, now) = (form.into_inner(), by.actor(), by.id, clock.now());
+    let (form, acting, user, now) = (form.into_inner(), by.acting(), by.id, clock.now());
     let mut errors = FieldErrors::new();
     let name = form::required(&form.name, "name", 60, &mut errors);
     let days = form::number(&form.days, "days", 1..=MAX_API_TOKEN_DAYS, &mut errors);
@@ -89,7 +89,7 @@ async fn make(
         Err(errors) => Err(errors.into()),
     };
     let done = match asked {
-        Ok(()) => store.act(move |conn| service::api_token::make(conn, &actor, user, &name, days, now)).await,
+        Ok(()) => store.act(move |conn| service::api_token::make(conn, (&acting).into(), user, &name, days, now)).await,
         Err(error) => Err(error),
     };
     let tokens = load(&store).await?;
@@ -112,7 +112,7 @@ async fn revoke(
     (store, clock): (Data<Store>, Data<Clock>),
     id: Path<ApiTokenId>,
 ) -> PageResult<HttpResponse> {
-    let (id, actor, now) = (id.into_inner(), by.actor(), clock.now());
-    store.act(move |conn| service::api_token::revoke(conn, &actor, id, now)).await?;
+    let (id, acting, now) = (id.into_inner(), by.acting(), clock.now());
+    store.act(move |conn| service::api_token::revoke(conn, (&acting).into(), id, now)).await?;
     Ok(see_other("/api-tokens", Some("The token was revoked.")))
 }

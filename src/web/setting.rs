@@ -119,7 +119,7 @@ async fn change(
     (store, clock, config, shared): (Data<Store>, Data<Clock>, Data<Config>, Data<Shared>),
     form: Form<Pairs>,
 ) -> PageResult<HttpResponse> {
-    let (actor, now) = (by.actor(), clock.now());
+    let (acting, now) = (by.acting(), clock.now());
     let (values, errors) = read(&form);
     let version = form::value(&form, "version").to_owned();
     let asked = match errors.into_result() {
@@ -134,7 +134,7 @@ async fn change(
             store
                 .act(move |conn| {
                     shown(&load(conn, now)?).check(&version).map_err(Error::Conflict)?;
-                    service::setting::set_numbers(conn, &actor, &values, now)
+                    service::setting::set_numbers(conn, &acting, &values, now)
                 })
                 .await
         }
@@ -170,8 +170,8 @@ async fn take_back(
     (store, clock): (Data<Store>, Data<Clock>),
     name: Path<String>,
 ) -> PageResult<HttpResponse> {
-    let (actor, now) = (by.actor(), clock.now());
-    store.act(move |conn| service::setting::take_back(conn, &actor, &name, now)).await?;
+    let (acting, now) = (by.acting(), clock.now());
+    store.act(move |conn| service::setting::take_back(conn, &acting, &name, now)).await?;
     Ok(see_other("/settings", Some("Taken back. The setting stays as it is.")))
 }
 

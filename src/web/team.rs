@@ -62,11 +62,11 @@ async fn add(
     (store, clock): (Data<Store>, Data<Clock>),
     form: Form<TeamForm>,
 ) -> PageResult<HttpResponse> {
-    let (mut errors, actor, now) = (FieldErrors::new(), by.actor(), clock.now());
+    let (mut errors, acting, now) = (FieldErrors::new(), by.acting(), clock.now());
     let name = form::required(&form.name, "name", 60, &mut errors);
     let (wanted, given) = (name.clone(), form.name.clone());
     let done = match errors.into_result() {
-        Ok(()) => store.act(move |conn| service::team::add(conn, &actor, &wanted, now)).await,
+        Ok(()) => store.act(move |conn| service::team::add(conn, &acting, &wanted, now)).await,
         Err(errors) => Err(Error::Invalid(errors)),
     };
     match done {

@@ -5,6 +5,7 @@ use crate::support::server::{Answer, TestServer};
 use crate::support::visit::{Visit, cookie, hidden, location, text};
 use domain::account::{SESSION_IDLE, SESSION_LIFE};
 use domain::activity::{Action, Actor};
+use domain::by::Author;
 use domain::id::{TeamId, UserId};
 use domain::policy::Requirement;
 use domain::role::{Role, Scope};
@@ -168,7 +169,7 @@ fn the_set_up_link_makes_the_owner_once() {
 fn invite(server: &TestServer, email: &str, role: Role) -> UserId {
     let (email, now) = (email.to_owned(), server.app.clock.now());
     let invitation = service::user::Invitation { name: email.clone(), email, roles: vec![(role, Scope::Organisation)] };
-    server.act(move |conn| service::user::invite(conn, &Actor::system(), &invitation, now)).0.id
+    server.act(move |conn| service::user::invite(conn, Author::Host(&Actor::system()), &invitation, now)).0.id
 }
 
 #[test]
@@ -289,7 +290,7 @@ fn a_link_that_another_one_ended_does_not_count_as_used() {
     let before = server.read(|conn| Ok(store::wipe::person(conn, ada)?)).unwrap().account.in_use_since;
     let make = || {
         let (by, now) = (by.clone(), server.app.clock.now());
-        server.act(move |conn| service::user::invite_again(conn, &by, ada, now))
+        server.act(move |conn| service::user::invite_again(conn, Author::Host(&by), ada, now))
     };
 
     let first = make();
@@ -311,7 +312,7 @@ fn nobody_is_invited_by_what_cannot_be_an_address() {
         roles: vec![(Role::Owner, Scope::Organisation)],
     };
 
-    let invited = server.app.store.act_blocking(move |conn| service::user::invite(conn, &by, &who, now));
+    let invited = server.app.store.act_blocking(move |conn| service::user::invite(conn, Author::Host(&by), &who, now));
 
     assert!(matches!(invited, Err(holdfast::error::Error::Invalid(_))), "{invited:?}");
 }
@@ -490,7 +491,7 @@ fn an_invitation_works_once_and_remembers_who_made_it() {
 fn token(server: &TestServer, user: UserId, life: i64) -> String {
     let now = server.app.clock.now();
     let by = crate::support::server::admin();
-    server.act(move |conn| service::api_token::make(conn, &by, user, "script", life, now)).1
+    server.act(move |conn| service::api_token::make(conn, Author::Host(&by), user, "script", life, now)).1
 }
 
 #[test]
@@ -515,7 +516,11 @@ fn a_token_reads_lists_only_and_ends() {
     let now = server.app.clock.now();
     let by = crate::support::server::admin();
     assert!(
-        server.app.store.act_blocking(move |conn| service::api_token::make(conn, &by, user, "x", 91, now)).is_err()
+        server
+            .app
+            .store
+            .act_blocking(move |conn| service::api_token::make(conn, Author::Host(&by), user, "x", 91, now))
+            .is_err()
     );
 }
 
@@ -525,12 +530,14 @@ fn a_token_is_made_only_for_somebody_who_can_sign_in() {
     let now = server.app.clock.now();
     let bob = invite(&server, "bob@example.org", Role::Operator);
     let carl = colleague(&server, "carl", Role::Operator);
-    server.act(move |conn| service::user::disable(conn, &crate::support::server::admin(), carl, now));
+    server.act(move |conn| service::user::disable(conn, Author::Host(&crate::support::server::admin()), carl, now));
 
     for (user, why) in [(bob, "has no password yet"), (carl, "is closed")] {
         let by = crate::support::server::admin();
-        let made =
-            server.app.store.act_blocking(move |conn| service::api_token::make(conn, &by, user, "script", 9, now));
+        let made = server
+            .app
+            .store
+            .act_blocking(move |conn| service::api_token::make(conn, Author::Host(&by), user, "script", 9, now));
         assert!(made.unwrap_err().to_string().contains(why), "{why}");
     }
     assert_eq!(entries(&server, Action::ApiTokenMade), 0);
@@ -539,7 +546,7 @@ fn a_token_is_made_only_for_somebody_who_can_sign_in() {
 #[test]
 fn people_of_a_team_see_the_history_of_their_team_only() {
     let server = TestServer::start();
-    let (now, by) = (server.app.clock.now(), crate::support::server::admin());
+    let (now, by) = (server.app.clock.now(), crate::support::server::boss());
     let team = server.act(move |conn| service::team::add(conn, &by, "Berlin", now)).id;
     let bob = person(&server, "bob", &[], None, SINCE);
     server.act(move |conn| Ok(store::user::grant(conn, bob, (Role::Operator, Scope::Team(team)), None, now)?));
@@ -702,7 +709,7 @@ fn a_link_dies_with_the_account_and_the_role_of_whoever_made_it() {
         };
         let now = server.app.clock.now();
         let by = crate::support::people::actor(eve);
-        let (_, path) = server.act(move |conn| service::user::invite(conn, &by, &who, now));
+        let (_, path) = server.act(move |conn| service::user::invite(conn, Author::Host(&by), &who, now));
         assert_eq!(server.request("GET", &path, &[], b"").status, 200);
 
         end(&server, eve);

@@ -4,6 +4,7 @@ use crate::support::people::colleague;
 use crate::support::server::{TestServer, admin};
 use crate::support::visit::{Visit, hidden, text};
 use crate::support::{NOW, SmtpSink};
+use domain::by::Author;
 use domain::role::{Role, Scope};
 use holdfast::config::Options;
 use holdfast::mail::Mailer;
@@ -66,7 +67,8 @@ fn no_name_that_a_person_gives_turns_or_breaks_the_line_it_stands_in() {
         let (by, name) = (admin(), name.to_owned());
         let roles = vec![(Role::Observer, Scope::Organisation)];
         let who = Invitation { email: "c@example.org".to_owned(), name, roles };
-        let invited = server.app.store.act_blocking(move |conn| service::user::invite(conn, &by, &who, NOW));
+        let invited =
+            server.app.store.act_blocking(move |conn| service::user::invite(conn, Author::Host(&by), &who, NOW));
         assert!(invited.is_err(), "the command line asks the same");
     }
 }

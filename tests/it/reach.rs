@@ -10,7 +10,7 @@ use domain::by::By;
 use domain::command::Order;
 use domain::device::Ownership;
 use domain::guard::GuardedAct;
-use domain::id::{DeviceId, PolicyId, TeamId, UserId};
+use domain::id::{ApiTokenId, DeviceId, PolicyId, TeamId, UserId};
 use domain::policy::Requirement;
 use domain::role::{Grants, Reach, Role, Scope};
 use domain::time::hours;
@@ -19,7 +19,8 @@ use holdfast::service::command::{self, Ask};
 use holdfast::service::device::Draft as DeviceDraft;
 use holdfast::service::enrollment::{self, TokenDraft};
 use holdfast::service::policy::Draft as PolicyDraft;
-use holdfast::service::{device, policy, proof, removal, repository};
+use holdfast::service::user::Invitation;
+use holdfast::service::{api_token, device, policy, proof, removal, repository, setting, team, user};
 use holdfast::store::team::Team;
 use holdfast::store::{self, Conn};
 
@@ -189,6 +190,37 @@ fn each_act_asks_how_far_the_person_reaches() {
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+type OfAll = fn(&mut Conn, &By) -> Result<()>;
+
+/// Each act of a person on what belongs to the whole organisation.
+const OF_ALL: &[(&str, OfAll)] = &[
+    ("invite somebody", |conn, by| {
+        let (email, name) = ("x@example.org".to_owned(), "X".to_owned());
+        let roles = vec![(Role::Owner, Scope::Organisation)];
+        user::invite(conn, by.into(), &Invitation { email, name, roles }, NOW).map(drop)
+    }),
+    ("make a link", |conn, by| user::invite_again(conn, by.into(), by.user, NOW).map(drop)),
+    ("set roles", |conn, by| user::set_roles(conn, by.into(), by.user, &[(Role::Owner, Scope::Organisation)], NOW)),
+    ("close an account", |conn, by| user::disable(conn, by.into(), by.user, NOW)),
+    ("open an account", |conn, by| user::enable(conn, by.into(), by.user, NOW).map(drop)),
+    ("make an API token", |conn, by| api_token::make(conn, by.into(), by.user, "x", 1, NOW).map(drop)),
+    ("revoke an API token", |conn, by| api_token::revoke(conn, by.into(), ApiTokenId::generate(NOW), NOW)),
+    ("add a team", |conn, by| team::add(conn, by, "Rome", NOW).map(drop)),
+    ("change a setting", |conn, by| setting::set_numbers(conn, by, &[(setting::NUMBERS[0], 1)], NOW).map(drop)),
+    ("take a setting back", |conn, by| setting::take_back(conn, by, setting::NUMBERS[0].name, NOW)),
+];
+
+#[test]
+fn what_belongs_to_the_whole_organisation_is_not_for_who_manages_a_part_of_it() {
+    let server = TestServer::start();
+    let user = person(&server, "local", &[Role::Owner], None, SINCE);
+    for (name, act) in OF_ALL {
+        let by = by(user, &Reach::Teams(vec![TeamId::generate(NOW)]));
+        let refused: Result<()> = server.store().act_blocking(move |conn| act(conn, &by));
+        assert!(matches!(refused, Err(Error::Forbidden)), "{name}: {refused:?}");
+    }
 }
 
 /// Somebody with every role that a team can give, in one team.

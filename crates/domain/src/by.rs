@@ -24,3 +24,17 @@ impl By {
         self.actor.via == Via::Web
     }
 }
+
+/// Who does what a person may do at the console, and the server's own machine without one.
+#[derive(Debug, Clone, Copy)]
+pub enum Author<'a> {
+    Person(&'a By),
+    /// Whoever has the command line of the server's own machine.
+    Host(&'a Actor),
+}
+
+impl<'a> From<&'a By> for Author<'a> {
+    fn from(by: &'a By) -> Self {
+        Self::Person(by)
+    }
+}

@@ -64,11 +64,11 @@ pub async fn invite(
     let name = form::required(form::value(&form, "name"), "name", 100, &mut errors);
     let roles = role::read(&form)?;
     let who = Invitation { email: email.clone(), name: name.clone(), roles: roles.clone() };
-    let actor = by.actor();
+    let acting = by.acting();
     let password = form::value(&form, "password");
     let done = match errors.into_result() {
         Ok(()) => match require_password(GuardedAct::InviteUser, &by, (&store, &clock, &shared), password).await {
-            Ok(()) => store.act(move |conn| service::user::invite(conn, &actor, &who, now)).await,
+            Ok(()) => store.act(move |conn| service::user::invite(conn, (&acting).into(), &who, now)).await,
             Err(error) => Err(error),
         },
         Err(errors) => Err(Error::Invalid(errors)),

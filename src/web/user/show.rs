@@ -20,7 +20,7 @@ use askama::Template;
 use askama_web::WebTemplate;
 use clock::Clock;
 use domain::account::UserState;
-use domain::activity::Actor;
+use domain::by::Author;
 use domain::guard::GuardedAct;
 use domain::id::UserId;
 use domain::role::Scope;
@@ -104,7 +104,7 @@ pub async fn set_roles(
     form: Form<Pairs>,
 ) -> PageResult<HttpResponse> {
     let (id, now) = (id.into_inner(), clock.now());
-    let (roles, actor) = (role::read(&form)?, by.actor());
+    let (roles, acting) = (role::read(&form)?, by.acting());
     let (wanted, version) = (roles.clone(), form::value(&form, "version").to_owned());
     let typed = version.clone();
     let password = form::value(&form, "password");
@@ -113,7 +113,7 @@ pub async fn set_roles(
             store
                 .act(move |conn| {
                     shown(conn, id)?.check(&version).map_err(Error::Conflict)?;
-                    service::user::set_roles(conn, &actor, id, &roles, now)
+                    service::user::set_roles(conn, (&acting).into(), id, &roles, now)
                 })
                 .await
         }
@@ -150,7 +150,7 @@ async fn show_again(layout: Layout, store: &Store, id: UserId, error: Error) -> 
 }
 
 /// An act that returns the path of a link.
-type MakeLink = fn(&mut Conn, &Actor, UserId, Time) -> crate::error::Result<String>;
+type MakeLink = fn(&mut Conn, Author<'_>, UserId, Time) -> crate::error::Result<String>;
 
 /// Makes a link for a person with `make`, an act that returns its path, and shows it.
 async fn new_link(
@@ -160,11 +160,11 @@ async fn new_link(
     (id, password): (UserId, &str),
     (act, make): (GuardedAct, MakeLink),
 ) -> PageResult<HttpResponse> {
-    let (now, actor) = (clock.now(), by.actor());
+    let (now, acting) = (clock.now(), by.acting());
     if let Err(error) = require_password_in(ACCOUNT_PASSWORD, act, by, (store, clock, shared), password).await {
         return show_again(layout, store, id, error).await;
     }
-    let path = store.act(move |conn| make(conn, &actor, id, now)).await?;
+    let path = store.act(move |conn| make(conn, (&acting).into(), id, now)).await?;
     let user = store.read(move |conn| store::user::find(conn, id)).await?.ok_or(Error::NotFound("user"))?;
     form::with_status(&InvitedPage::new(layout, config, user, &path), StatusCode::OK)
 }
@@ -187,13 +187,13 @@ pub async fn disable(
     (store, clock, shared): (Data<Store>, Data<Clock>, Data<Shared>),
     (id, form): (Path<UserId>, Form<Pairs>),
 ) -> PageResult<HttpResponse> {
-    let (id, now, actor, password) = (id.into_inner(), clock.now(), by.actor(), form::value(&form, "password"));
+    let (id, now, acting, password) = (id.into_inner(), clock.now(), by.acting(), form::value(&form, "password"));
     if let Err(error) =
         require_password_in(ACCOUNT_PASSWORD, GuardedAct::DisableUser, &by, (&store, &clock, &shared), password).await
     {
         return show_again(layout, &store, id, error).await;
     }
-    store.act(move |conn| service::user::disable(conn, &actor, id, now)).await?;
+    store.act(move |conn| service::user::disable(conn, (&acting).into(), id, now)).await?;
     Ok(see_other(
         format!("/users/{id}"),
         Some(

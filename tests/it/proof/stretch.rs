@@ -2,7 +2,7 @@
 use super::craft::Craft;
 use super::evidence::World;
 use crate::support::NOW;
-use crate::support::server::{admin, boss};
+use crate::support::server::boss;
 use domain::fact::Facts;
 use domain::id::PolicyId;
 use domain::policy::{Applied, Compliance, DeviceState, Requirement, evaluate};
@@ -20,7 +20,7 @@ fn ask(world: &World) {
 fn set_validity_hours(world: &World, hours: i64) {
     let now = world.clock.now();
     let number = service::setting::NUMBERS.iter().find(|it| it.name == service::setting::PROOF_VALIDITY).unwrap();
-    let set = move |conn: &mut _| service::setting::set_numbers(conn, &admin(), &[(*number, hours)], now);
+    let set = move |conn: &mut _| service::setting::set_numbers(conn, &boss(), &[(*number, hours)], now);
     world.store.act_blocking(set).unwrap();
 }
 

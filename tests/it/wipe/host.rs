@@ -5,6 +5,7 @@ use crate::support::NOW;
 use crate::support::people::{act_as, colleague, comes_by_link, person};
 use crate::support::visit::{Visit, text};
 use domain::activity::Actor;
+use domain::by::Author;
 use domain::id::UserId;
 use domain::role::{Role, Scope};
 use domain::time::{Time, minutes};
@@ -194,7 +195,9 @@ fn a_founder_who_is_given_another_role_later_waits_like_everyone() {
     world.server.app.clock.advance(Duration::from_secs(1));
     let now = world.now();
     let roles = [(Role::Approver, Scope::Organisation)];
-    world.server.act(move |conn| service::user::set_roles(conn, &crate::support::server::admin(), third, &roles, now));
+    world.server.act(move |conn| {
+        service::user::set_roles(conn, Author::Host(&crate::support::server::admin()), third, &roles, now)
+    });
 
     let refused = world.approves_as(third, &request).unwrap_err();
 

@@ -191,7 +191,7 @@ fn neither_one_person_nor_one_team_uses_up_the_limit_for_all() {
     let ids = devices(&world, 12);
     let in_team = ids[..6].to_vec();
     world.server.act(move |conn| {
-        let by = crate::support::server::admin();
+        let by = crate::support::server::boss();
         let team = holdfast::service::team::add(conn, &by, "Berlin", NOW)?.id;
         in_team.iter().try_for_each(|it| Ok(store::device::set_names(conn, *it, "laptop", "", Some(team))?))
     });

@@ -3,6 +3,7 @@ use super::world::{World, ask};
 use crate::support::NOW;
 use crate::support::people::{SINCE, act_as, act_by, colleague, comes_by_link, disable, person, take_roles};
 use domain::activity::Via;
+use domain::by::Author;
 use domain::device::Ownership;
 use domain::id::TeamId;
 use domain::role::{Reach, Role, Scope};
@@ -164,7 +165,7 @@ fn a_role_that_was_given_today_decides_nothing() {
     let by = crate::support::server::admin();
     world.server.act(move |conn| {
         let roles = [(Role::Approver, Scope::Organisation)];
-        holdfast::service::user::set_roles(conn, &by, old, &roles, before)
+        holdfast::service::user::set_roles(conn, Author::Host(&by), old, &roles, before)
     });
     let request = world.requested();
 
