@@ -55,6 +55,24 @@ fn two_people_wipe_a_device_by_its_pages() {
 }
 
 #[test]
+fn what_is_done_instead_of_a_wipe_is_done_once_however_often_it_is_pressed() {
+    let world = World::new();
+    let asker = Visit::of(&world.server, world.asker);
+    let device = world.device.id();
+    let page = text(&asker.get(&format!("/devices/{device}/wipe")));
+
+    for (act, kind) in [("lock-commands", CommandKind::Lock), ("backup-commands", CommandKind::BackUpNow)] {
+        let form = page.split_once(&format!("action=\"/devices/{device}/{act}\"")).unwrap().1;
+        let key = hidden(form, "request_key");
+        for _ in 0..2 {
+            asker.post(&format!("/devices/{device}/{act}"), &[("request_key", &key)]);
+        }
+        let queued = world.server.read(|conn| Ok(store::command::of_device(conn, device, 20)?));
+        assert_eq!(queued.iter().filter(|it| it.kind == kind).count(), 1, "{kind}");
+    }
+}
+
+#[test]
 fn what_was_typed_stays_when_something_is_wrong() {
     let world = World::new();
     let asker = Visit::of(&world.server, world.asker);
