@@ -122,9 +122,13 @@ const MOST_A_DAY: i64 = 200;
 
 fn note(conn: &mut Conn, device_id: DeviceId, (old, new): (&Facts, &Facts), now: Time) -> Result<()> {
     for (kind, fact) in new.changes_from(old) {
-        if store::fact::count_since(conn, device_id, now - days(1))? >= MOST_A_DAY {
-            tracing::warn!(device = %device_id, "a device changes what it says too often: not all of it is kept");
+        let count = store::fact::count_since(conn, device_id, now - days(1))?;
+        if count >= MOST_A_DAY {
             return Ok(());
+        }
+        if count + 1 == MOST_A_DAY {
+            // Said once: a device that floods must not flood the log either.
+            tracing::warn!(device = %device_id, "a device changes what it says too often; until tomorrow no more is kept");
         }
         let value = fact.map(|it| serde_json::to_string(&it.value)).transpose().context("writing a fact")?;
         let source = fact.map(|it| it.source.clone()).unwrap_or_default();
