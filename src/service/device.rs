@@ -142,7 +142,6 @@ pub(super) fn removable(conn: &mut Conn, id: DeviceId, typed_name: &str, now: Ti
     if device.state == DeviceState::Removed {
         return Err(Error::Conflict("this device was already removed".to_owned()));
     }
-    store::enrollment::end(conn, id, now)?;
     Ok(device)
 }
 

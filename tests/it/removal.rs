@@ -45,6 +45,11 @@ fn removals_that_follow_each_other_have_the_hold_and_the_limit_of_wipes_and_a_ma
     server.app.clock.advance(minutes(10));
     job(&server);
     assert_eq!(removed(&server), 2, "one was stopped, one went on");
+    let ended = |id| {
+        let enrollment = server.read(move |conn| Ok(store::enrollment::find(conn, id, 1)?)).unwrap();
+        enrollment.ended_at.is_some()
+    };
+    assert_eq!((ended(ids[0]), ended(ids[1])), (true, false), "what was stopped is enrolled as before");
     server.app.clock.advance(hours(1));
     let visit = Visit::of(&server, owner);
     assert_eq!(removes(&visit, ids[1], "laptop-1"), 303, "the next hour has room again");
