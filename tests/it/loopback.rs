@@ -1,7 +1,7 @@
 //! The skeleton of another platform's channel: it enrolls, brings facts, takes an order and says how that ended, with
 //! nothing but what the services offer to every channel.
 use crate::support::NOW;
-use crate::support::device::token;
+use crate::support::device::{SimDevice, token};
 use crate::support::people::colleague;
 use crate::support::server::{TestServer, admin};
 use crate::support::visit::{Visit, text};
@@ -10,6 +10,7 @@ use domain::command::{CommandKind, CommandState, Ending, Order};
 use domain::device::{Encryption, Platform};
 use domain::fact::{EncryptionFact, FactKind, FactValue, Reported};
 use domain::id::{CommandId, DeviceId};
+use domain::object::RepositoryState;
 use domain::role::Role;
 use holdfast::error::{Error, Result};
 use holdfast::service::check_in::{self, Answer, Caller, Report};
@@ -120,6 +121,23 @@ fn what_a_platform_or_a_channel_cannot_do_is_refused_before_it_is_queued() {
 }
 
 #[test]
+fn an_agent_that_another_channel_replaces_reaches_nothing_any_more() {
+    let server = TestServer::start();
+    let agent = SimDevice::join(&server);
+    let id = agent.id();
+    let again = Loopback::newcomer(token(&server, |it| it.device_id = Some(id)), "loop-1");
+    let joined = server.act(move |conn| join::join(conn, &again, "192.0.2.7", NOW)).unwrap();
+
+    assert_eq!((joined.id, joined.generation), (id, 2));
+    let repository = server.read(move |conn| Ok(store::repository::of_device(conn, id)?)).remove(0);
+    assert_ne!(repository.state, RepositoryState::Active, "the older machine adds no backup");
+    let tokens = server.read(move |conn| Ok(store::repository::tokens(conn, repository.id)?));
+    assert!(tokens.iter().all(|it| it.revoked_at.is_some()));
+    let refused = agent.send(&server, wire::CHECK_IN, &agent.check_in_message(wire::DeviceFacts::default(), vec![]));
+    assert_eq!(refused.status, 401);
+}
+
+#[test]
 fn one_identity_is_one_device_on_its_channel() {
     let server = TestServer::start();
     let tablet = Loopback::enroll(&server, "loop-1");
@@ -129,6 +147,4 @@ fn one_identity_is_one_device_on_its_channel() {
 
     let other = Loopback::enroll(&server, "loop-2");
     assert_ne!(other.id, tablet.id);
-    let by_agent = server.read(move |conn| Ok(store::enrollment::holder(conn, Channel::AGENT, "loop-1")?));
-    assert!(by_agent.is_none(), "an identity counts on its own channel only");
 }

@@ -25,8 +25,7 @@ use domain::time::Time;
 /// The prefix of every token for the backup door.
 pub const TOKEN_PREFIX: &str = "hf_repo_";
 
-/// Adds the repository of a new enrolment and closes those of older ones: they keep what they have for
-/// restores, accept nothing more, and the agent's old token dies.
+/// Adds the repository of a new enrolment; joining has closed those of older ones.
 ///
 /// # Errors
 /// When the repository already exists, or the database refuses.
@@ -37,8 +36,6 @@ pub fn insert(
     generation: i64,
     now: Time,
 ) -> Result<Repository> {
-    store::repository::revoke_older(conn, device, generation, TokenKind::Agent, now)?;
-    store::repository::close_older(conn, device, generation)?;
     let repository = Repository {
         id: prepared.id,
         device_id: device,
