@@ -8,7 +8,9 @@ use crate::service::{command, freeze};
 use crate::store::device::Device;
 use crate::store::wipe::WipeRequest;
 use crate::store::{self, Conn};
+use anyhow::anyhow;
 use domain::activity::{Action, Actor, Outcome};
+use domain::channel::Channel;
 use domain::command::{CommandState, Order};
 use domain::device::DeviceState;
 use domain::id::UserId;
@@ -117,9 +119,21 @@ pub(super) fn check(conn: &mut Conn, request: &WipeRequest, device: &Device, now
 /// When the database refuses.
 pub(super) fn ordered(conn: &mut Conn, request: &WipeRequest, device: &Device) -> Result<Order> {
     Ok(match request.action {
-        WipeAction::Wipe => Order::Wipe { roots: store::agent_enrollment::roots(conn, device.id, device.generation)? },
+        WipeAction::Wipe => Order::Wipe { roots: roots(conn, device)? },
         WipeAction::RemoveCompanyData => Order::RemoveCompanyData,
     })
+}
+
+/// The folders that a wipe erases. Without its agent's row nobody knows them, and an order to erase nothing would
+/// be reported as done.
+fn roots(conn: &mut Conn, device: &Device) -> Result<Vec<String>> {
+    if let Some(agent) = store::agent_enrollment::find(conn, device.id, device.generation)? {
+        return Ok(agent.roots()?);
+    }
+    match command::channel(conn, device)? {
+        Some(channel) if channel.name != Channel::AGENT => Ok(Vec::new()),
+        _ => Err(anyhow!("the folders of device {} are not known", device.id).into()),
+    }
 }
 
 fn release(conn: &mut Conn, request: WipeRequest, device: &Device, now: Time) -> Result<()> {
