@@ -117,22 +117,20 @@ pub fn forget(conn: &mut Conn, device: DeviceId, now: Time) -> Result<()> {
     Ok(store::device_status::set(conn, &DeviceStatus::new(device))?)
 }
 
-/// The most changes of one device that are kept from one day: a device that never stands still fills no disk.
-const MOST_A_DAY: i64 = 200;
+/// The most changes of one kind that are kept from one day: a device that never stands still fills no disk.
+const MOST_A_DAY: i64 = 50;
 
+/// Keeps what changed. Beyond [`MOST_A_DAY`] the newest row is written over, so that the last one always says what
+/// the device says now.
 fn note(conn: &mut Conn, device_id: DeviceId, (old, new): (&Facts, &Facts), now: Time) -> Result<()> {
     for (kind, fact) in new.changes_from(old) {
-        let count = store::fact::count_since(conn, device_id, now - days(1))?;
-        if count >= MOST_A_DAY {
-            return Ok(());
-        }
-        if count + 1 == MOST_A_DAY {
-            // Said once: a device that floods must not flood the log either.
-            tracing::warn!(device = %device_id, "a device changes what it says too often; until tomorrow no more is kept");
-        }
+        let newest = store::fact::newest(conn, device_id, kind)?;
+        let first_of_many = store::fact::since(conn, device_id, kind, newest - MOST_A_DAY + 1)?;
+        let is_too_often = first_of_many.is_some_and(|at| at > now - days(1));
         let value = fact.map(|it| serde_json::to_string(&it.value)).transpose().context("writing a fact")?;
         let source = fact.map(|it| it.source.clone()).unwrap_or_default();
-        store::fact::note(conn, &PastFact { device_id, kind, since: now, value, source })?;
+        let number = if is_too_often { newest } else { newest + 1 };
+        store::fact::set(conn, &PastFact { device_id, kind, number, since: now, value, source })?;
     }
     Ok(())
 }

@@ -13,6 +13,8 @@ use domain::time::Time;
 pub struct PastFact {
     pub device_id: DeviceId,
     pub kind: FactKind,
+    /// From 1 on, in the order of arrival.
+    pub number: i64,
     /// By the server's clock.
     pub since: Time,
     /// JSON of a [`domain::fact::FactValue`]; none if it was no longer known.
@@ -20,23 +22,32 @@ pub struct PastFact {
     pub source: String,
 }
 
-/// Adds a change.
-pub fn note(conn: &mut Conn, fact: &PastFact) -> QueryResult<()> {
-    // Two changes within a millisecond: the later word stands.
-    let later = "(device_id, kind, since) DO UPDATE SET value = excluded.value, source = excluded.source";
-    diesel::insert_into(facts::table).values(fact).on_conflict_sql(later).execute(conn).map(drop)
+/// Adds a change, or writes it over the row with its number.
+pub fn set(conn: &mut Conn, fact: &PastFact) -> QueryResult<()> {
+    let over = "(device_id, kind, number) DO UPDATE SET since = excluded.since, value = excluded.value, \
+                source = excluded.source";
+    diesel::insert_into(facts::table).values(fact).on_conflict_sql(over).execute(conn).map(drop)
 }
 
-/// How many changes of a device were kept since a time.
-pub fn count_since(conn: &mut Conn, device: DeviceId, since: Time) -> QueryResult<i64> {
-    facts::table.filter(facts::device_id.eq(device).and(facts::since.gt(since))).count().get_result(conn)
+/// The number of the newest change of a kind; 0 if there is none.
+pub fn newest(conn: &mut Conn, device: DeviceId, kind: FactKind) -> QueryResult<i64> {
+    let newest: Option<i64> = facts::table
+        .filter(facts::device_id.eq(device).and(facts::kind.eq(kind)))
+        .select(diesel::dsl::max(facts::number))
+        .first(conn)?;
+    Ok(newest.unwrap_or(0))
+}
+
+/// When the change with this number came.
+pub fn since(conn: &mut Conn, device: DeviceId, kind: FactKind, number: i64) -> QueryResult<Option<Time>> {
+    facts::table.find((device, kind, number)).select(facts::since).first(conn).optional()
 }
 
 /// What a device has said of a kind, oldest first.
 pub fn history(conn: &mut Conn, device: DeviceId, kind: FactKind) -> QueryResult<Vec<PastFact>> {
     facts::table
         .filter(facts::device_id.eq(device).and(facts::kind.eq(kind)))
-        .order(facts::since)
+        .order(facts::number)
         .select(PastFact::as_select())
         .load(conn)
 }

@@ -197,9 +197,10 @@ diesel::table! {
 }
 
 diesel::table! {
-    facts (device_id, kind, since) {
+    facts (device_id, kind, number) {
         device_id -> Text,
         kind -> Text,
+        number -> BigInt,
         since -> BigInt,
         value -> Nullable<Text>,
         source -> Text,

@@ -32,7 +32,7 @@ CREATE INDEX devices_by_name ON devices (name, id);
 CREATE INDEX devices_by_serial ON devices (serial);
 CREATE INDEX devices_by_team ON devices (team_id);
 
--- How each device enrolled; its newest row without an end is how it is reached.
+-- How each device enrolled; the row of its generation is how it is reached.
 CREATE TABLE enrollments (
     device_id TEXT COLLATE "C" NOT NULL REFERENCES devices (id),
     generation BIGINT NOT NULL,
@@ -85,10 +85,12 @@ CREATE INDEX device_status_by_encryption ON device_status (encryption);
 CREATE TABLE facts (
     device_id TEXT COLLATE "C" NOT NULL REFERENCES devices (id),
     kind TEXT COLLATE "C" NOT NULL,
+    -- In the order of arrival: a clock that was wrong does not change it.
+    number BIGINT NOT NULL,
     since BIGINT NOT NULL,
     value TEXT COLLATE "C",
     source TEXT COLLATE "C" NOT NULL,
-    PRIMARY KEY (device_id, kind, since)
+    PRIMARY KEY (device_id, kind, number)
 );
 
 -- Each signed request's id until it expires: a request is accepted once.

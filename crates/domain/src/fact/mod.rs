@@ -5,8 +5,11 @@ use crate::device::{DeviceState, Encryption, MAX_ROOTS};
 use crate::name;
 use crate::text::text_enum;
 use crate::time::{Time, days};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 text_enum! {
@@ -73,10 +76,8 @@ impl FactKind {
     /// known as it is now.
     pub const fn has_history(self) -> bool {
         match self {
-            Self::Encryption | Self::PasscodeSet | Self::OsVersion | Self::Model | Self::Serial | Self::RootsAway => {
-                true
-            }
-            Self::FreeBytes | Self::BatteryPercent | Self::Changes => false,
+            Self::Encryption | Self::PasscodeSet | Self::OsVersion | Self::Model | Self::Serial => true,
+            Self::FreeBytes | Self::BatteryPercent | Self::Changes | Self::RootsAway => false,
         }
     }
 
@@ -137,9 +138,10 @@ pub enum FactValue {
     Flag(bool),
     Number(i64),
     Text(String),
+    // Before the structs, which a list could be read as.
+    Paths(Vec<String>),
     Encryption(EncryptionFact),
     Changes(Changes),
-    Paths(Vec<String>),
 }
 
 impl FactValue {
@@ -238,9 +240,37 @@ pub struct Fact {
 }
 
 /// All that is known of a device by its own word; kept like this, as JSON by kind.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Facts(BTreeMap<FactKind, Fact>);
+
+impl<'de> Deserialize<'de> for Facts {
+    /// Kinds that a newer program kept are skipped: they must not hide the others.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Kinds;
+
+        impl<'de> Visitor<'de> for Kinds {
+            type Value = Facts;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("facts by their kind")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Facts, M::Error> {
+                let mut facts = BTreeMap::new();
+                while let Some(kind) = map.next_key::<Cow<'de, str>>()? {
+                    match FactKind::parse(&kind) {
+                        Some(kind) => drop(facts.insert(kind, map.next_value()?)),
+                        None => drop(map.next_value::<IgnoredAny>()?),
+                    }
+                }
+                Ok(Facts(facts))
+            }
+        }
+
+        deserializer.deserialize_map(Kinds)
+    }
+}
 
 impl Facts {
     pub fn get(&self, kind: FactKind) -> Option<&Fact> {

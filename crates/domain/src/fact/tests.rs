@@ -168,5 +168,12 @@ fn facts_are_kept_as_they_were() {
     let text = serde_json::to_string(&all).unwrap();
 
     assert_eq!(serde_json::from_str::<Facts>(&text).unwrap(), all);
+    for paths in [vec!["off", "/a"], vec!["on", "x"], vec![]] {
+        let paths = FactValue::Paths(paths.into_iter().map(str::to_owned).collect());
+        let text = serde_json::to_string(&paths).unwrap();
+        assert_eq!(serde_json::from_str::<FactValue>(&text).unwrap(), paths, "a list is never a struct");
+    }
+    let newer = text.replacen('{', r#"{"of_a_newer_program":{"value":[1,{"x":null}],"source":"s"},"#, 1);
+    assert_eq!(serde_json::from_str::<Facts>(&newer).unwrap(), all, "what is not known hides nothing else");
     assert!(text.contains(r#""free_bytes":{"value":0,"source":"statvfs","measured_at""#), "{text}");
 }
