@@ -24,7 +24,7 @@ pub struct Enrollment {
     pub carries: String,
     pub token_id: EnrollmentTokenId,
     pub enrolled_at: Time,
-    /// When another enrolment took its place, or the device was removed.
+    /// When another enrolment took its place, or the device was removed or erased.
     pub ended_at: Option<Time>,
 }
 

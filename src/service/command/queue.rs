@@ -152,7 +152,7 @@ pub fn channel(conn: &mut Conn, device: &Device) -> Result<Option<Channel>> {
 /// `Refused`, with the reason.
 pub fn require_order(conn: &mut Conn, device: &Device, kind: CommandKind) -> Result<()> {
     let channel = channel(conn, device)?.ok_or(Error::NotFound("enrolment of this device"))?;
-    may_order(device.platform, &channel, kind).map_err(|it| Error::Refused(format!("{}: {it}", device.name)))
+    may_order(device.platform, &channel, kind).map_err(|it| Error::Refused(format!("the device {}: {it}", device.name)))
 }
 
 /// Why a device that is not enrolled gets no command.
