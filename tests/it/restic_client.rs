@@ -364,7 +364,10 @@ fn a_new_enrolment_closes_the_old_repository() {
     let token = prepared.token.clone();
     let new = TestRepository { id: prepared.id, token, ..old.clone() };
 
-    door.write(move |conn| service::repository::insert(conn, &prepared, device, 2, NOW));
+    door.write(move |conn| {
+        service::repository::close_older(conn, device, 2, NOW)?;
+        service::repository::insert(conn, &prepared, device, 2, NOW)
+    });
 
     assert_eq!(old.get("data/").status, 401, "the agent's old token has died");
     assert_eq!(new.put("data", b"new").status, 200);

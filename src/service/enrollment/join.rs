@@ -2,7 +2,7 @@
 use crate::error::{Error, FieldErrors, Result};
 use crate::service::activity::{self, Act};
 use crate::service::enrollment::token::{self, TokenRefusal};
-use crate::service::{account, alert, command, fact, proof, restore};
+use crate::service::{account, alert, command, fact, proof, repository, restore};
 use crate::store::device::Device;
 use crate::store::enrollment::Enrollment;
 use crate::store::enrollment_token::EnrollmentToken;
@@ -13,7 +13,6 @@ use domain::channel::Channel;
 use domain::device::{DeviceState, Platform};
 use domain::id::DeviceId;
 use domain::name;
-use domain::object::TokenKind;
 use domain::time::Time;
 
 /// What a machine that wants to join says about itself.
@@ -198,9 +197,7 @@ fn join_over(conn: &mut Conn, old: &Device, newcomer: &Newcomer, token: &Enrollm
         return Err(Error::Conflict("this device enrolled again at the same time; try again".to_owned()));
     }
     store::enrollment::end(conn, id, now)?;
-    // What the older machine backs up is not this one's: its token dies, its repository keeps what it has for restores.
-    store::repository::revoke_older(conn, id, device.generation, TokenKind::Agent, now)?;
-    store::repository::close_older(conn, id, device.generation)?;
+    repository::close_older(conn, id, device.generation, now)?;
     for open in store::command::open_before(conn, id, device.generation)? {
         command::expire(conn, &open, "the device enrolled again", now)?;
     }

@@ -25,7 +25,18 @@ use domain::time::Time;
 /// The prefix of every token for the backup door.
 pub const TOKEN_PREFIX: &str = "hf_repo_";
 
-/// Adds the repository of a new enrolment; joining has closed those of older ones.
+/// Closes the repositories of a device's older enrolments: what another machine backs up is not this one's. They keep
+/// what they have for restores, accept nothing more, and the agent's old token dies.
+///
+/// # Errors
+/// When the database refuses.
+pub fn close_older(conn: &mut Conn, device: DeviceId, generation: i64, now: Time) -> Result<()> {
+    store::repository::revoke_older(conn, device, generation, TokenKind::Agent, now)?;
+    store::repository::close_older(conn, device, generation)?;
+    Ok(())
+}
+
+/// Adds the repository of a new enrolment, after [`close_older`].
 ///
 /// # Errors
 /// When the repository already exists, or the database refuses.
