@@ -18,7 +18,8 @@ use std::collections::BTreeMap;
 /// What an owner could set for the demo on the settings page, in the units of its form.
 const NUMBERS: [(&str, i64); 4] = [
     ("wipe.hold_seconds", 1),
-    ("wipe.max_per_hour", 20),
+    // Somebody tries it out.
+    ("wipe.max_per_hour", 40),
     ("proof.validity_seconds", 1),
     // Somebody is watching.
     ("check_in.seconds", 15),

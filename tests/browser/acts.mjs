@@ -192,7 +192,7 @@ const ACTS = {
       const is = await page.getByLabel("Backup space per device (GB)").inputValue();
       if (is !== number) throw new Error(`the setting is ${is}`);
     }
-    await page.getByLabel("Most wipes per hour").fill("21");
+    await page.getByLabel("Most wipes per hour").fill("41");
     await press(page, button(page, "Change settings"), /In force from/);
     await page.reload();
     await press(page, button(page, "Take back"), /Taken back/);
