@@ -316,50 +316,28 @@ impl Facts {
 
     /// What the device says of its encryption, and when it measured that.
     pub fn encryption(&self) -> Option<(&EncryptionFact, &Fact)> {
-        self.get(FactKind::Encryption).and_then(|it| match &it.value {
-            FactValue::Encryption(value) => Some((value, it)),
-            FactValue::Flag(_)
-            | FactValue::Number(_)
-            | FactValue::Text(_)
-            | FactValue::Changes(_)
-            | FactValue::Paths(_) => None,
-        })
+        let fact = self.get(FactKind::Encryption)?;
+        let FactValue::Encryption(value) = &fact.value else { return None };
+        Some((value, fact))
     }
 
     /// What differs from the last backup, and when that was counted.
     pub fn changes(&self) -> Option<(Changes, Time)> {
-        self.get(FactKind::Changes).and_then(|it| match it.value {
-            FactValue::Changes(value) => Some((value, it.measured_at)),
-            FactValue::Flag(_)
-            | FactValue::Number(_)
-            | FactValue::Text(_)
-            | FactValue::Encryption(_)
-            | FactValue::Paths(_) => None,
-        })
+        let fact = self.get(FactKind::Changes)?;
+        let FactValue::Changes(value) = fact.value else { return None };
+        Some((value, fact.measured_at))
     }
 
     /// The protected folders that are away.
     pub fn roots_away(&self) -> &[String] {
-        self.get(FactKind::RootsAway).map_or(&[], |it| match &it.value {
-            FactValue::Paths(paths) => paths,
-            FactValue::Flag(_)
-            | FactValue::Number(_)
-            | FactValue::Text(_)
-            | FactValue::Encryption(_)
-            | FactValue::Changes(_) => &[],
-        })
+        let fact = self.get(FactKind::RootsAway);
+        if let Some(Fact { value: FactValue::Paths(paths), .. }) = fact { paths } else { &[] }
     }
 
     /// The version of its operating system.
     pub fn os_version(&self) -> Option<&str> {
-        self.get(FactKind::OsVersion).and_then(|it| match &it.value {
-            FactValue::Text(text) => Some(text.as_str()),
-            FactValue::Flag(_)
-            | FactValue::Number(_)
-            | FactValue::Encryption(_)
-            | FactValue::Changes(_)
-            | FactValue::Paths(_) => None,
-        })
+        let FactValue::Text(text) = &self.get(FactKind::OsVersion)?.value else { return None };
+        Some(text)
     }
 }
 
