@@ -44,6 +44,14 @@ impl CommandKind {
         }
     }
 
+    /// Whether it is asked for by itself; the others are part of a wipe or a restore, which has rules of its own.
+    pub const fn stands_alone(self) -> bool {
+        match self {
+            Self::Lock | Self::BackUpNow => true,
+            Self::Wipe | Self::RemoveCompanyData | Self::Restore => false,
+        }
+    }
+
     /// Whether one in this state can still be cancelled.
     ///
     /// # Errors
@@ -166,6 +174,7 @@ mod tests {
                 };
                 assert_eq!(kind.may_cancel(*state), expected, "{kind} {state}");
             }
+            assert_eq!(kind.stands_alone(), kind.may_cancel(CommandState::Queued).is_ok(), "{kind}");
         }
     }
 

@@ -99,7 +99,7 @@ pub fn queue_one(conn: &mut Conn, by: &By, id: DeviceId, ask: Ask<'_>, now: Time
 
 /// The device of which somebody asks something by itself.
 fn asked_of(conn: &mut Conn, by: &By, id: DeviceId, kind: CommandKind) -> Result<Device> {
-    if kind.may_cancel(CommandState::Queued).is_err() {
+    if !kind.stands_alone() {
         return Err(Error::Refused(format!("“{}” has a request of its own", kind.name())));
     }
     reach::acted_on(conn, by, kind.permission(), id)

@@ -23,14 +23,14 @@ pub fn cancel(conn: &mut Conn, by: &By, id: CommandId, now: Time) -> Result<Comm
     if !may(Permission::ViewDevices) {
         return Err(Error::NotFound("command"));
     }
-    if !may(command.kind.permission()) {
-        return Err(Error::Forbidden);
-    }
-    let may = command.kind.may_cancel(command.state);
-    may.map_err(|it| match it {
+    // First, because everybody who sees a wipe may stop it, in its own way.
+    command.kind.may_cancel(command.state).map_err(|it| match it {
         NotCancellable::OfAWipe | NotCancellable::OfARestore => Error::Refused(it.to_string()),
         NotCancellable::TooLate(_) => Error::Conflict(it.to_string()),
     })?;
+    if !may(command.kind.permission()) {
+        return Err(Error::Forbidden);
+    }
     if !withdraw(conn, id, "cancelled before it was delivered", now)? {
         return Err(Error::Conflict("too late: the command was just delivered, or has ended".to_owned()));
     }
@@ -49,7 +49,7 @@ const AT_ONCE: i64 = 10_000;
 /// When the database refuses; then none was cancelled.
 pub fn cancel_all(conn: &mut Conn, by: &By, shown: &Filter, now: Time) -> Result<usize> {
     let mut count = 0;
-    for kind in CommandKind::ALL.iter().filter(|it| it.may_cancel(CommandState::Queued).is_ok()) {
+    for kind in CommandKind::ALL.iter().filter(|it| it.stands_alone()) {
         let Some(reach) = by.reach(kind.permission()) else { continue };
         if shown.kind.is_some_and(|it| it != *kind) {
             continue;

@@ -2,6 +2,8 @@
 use super::world::{World, ask};
 use crate::support::NOW;
 use crate::support::people::{SINCE, act_as, act_by, colleague, comes_by_link, disable, person, take_roles};
+use crate::support::visit::{Visit, location};
+use diesel::prelude::*;
 use domain::activity::Via;
 use domain::by::Author;
 use domain::device::Ownership;
@@ -11,7 +13,8 @@ use domain::time::{days, hours};
 use domain::wipe::{SETTLED, WipeAction, WipeState};
 use holdfast::error::Error;
 use holdfast::service::wipe::{self, Ask, Decision};
-use holdfast::store;
+use holdfast::store::schema::agent_enrollments;
+use holdfast::{job, store};
 
 #[test]
 fn each_thing_that_is_missing_or_wrong_is_named() {
@@ -259,4 +262,33 @@ fn a_wiped_device_is_not_wiped_again() {
 
     assert!(refused.to_string().contains("the device is “Wiped”: there is nothing to wipe"), "{refused}");
     assert!(world.server.read(|conn| Ok(store::wipe::open_of_device(conn, facts.device_id)?)).is_none());
+}
+
+#[test]
+fn whoever_sees_a_wipe_is_told_how_to_stop_its_order() {
+    let world = World::new();
+    let released = world.released();
+    let observer = Visit::of(&world.server, colleague(&world.server, "observer", Role::Observer));
+    let path = format!("/commands/{}/cancellations", released.command_id.unwrap());
+
+    let answer = observer.post(&path, &[]);
+
+    assert_eq!((answer.status, location(&answer).as_str()), (303, "/commands"), "not a bare no");
+    assert_eq!(world.state(released.id), WipeState::Released);
+}
+
+#[test]
+fn an_order_to_erase_nothing_is_not_queued() {
+    let world = World::new();
+    world.approved(&world.requested());
+    // Only an edited database looks like this: the row comes and goes with its enrolment.
+    let emptied = |conn: &mut store::Conn| Ok(diesel::delete(agent_enrollments::table).execute(conn).map(drop)?);
+    world.server.act(emptied);
+
+    world.server.app.clock.advance(hours(1));
+    let done = job::wipe::run_once(&world.server.app.store, &world.server.app.clock);
+
+    assert!(done.is_err(), "it is loud: {done:?}");
+    let queued = world.server.read(|conn| Ok(store::command::of_device(conn, world.device.id(), 20)?));
+    assert!(queued.is_empty(), "{queued:?}");
 }
