@@ -68,8 +68,7 @@ impl<'a> Loopback<'a> {
 
     fn order(&self, order: Order) -> Result<CommandId> {
         let device = self.device();
-        let store = &self.server.app.store;
-        store.act_blocking(move |conn| {
+        self.server.app.store.act_blocking(move |conn| {
             let ask = Ask { order: &order, request_key: None };
             command::queue(conn, &admin(), &device, ask, NOW).map(|it| it.id)
         })
