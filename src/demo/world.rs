@@ -5,6 +5,7 @@ use crate::app::App;
 use crate::error::Result as Done;
 use crate::service::enrollment::{TokenDraft, make_token};
 use crate::service::policy::{self, Draft};
+use crate::service::setting::{CHECK_IN, HOLD, Number, PROOF_VALIDITY, WIPES_PER_HOUR};
 use crate::service::{installation, setting, team};
 use crate::store::{self, Conn};
 use anyhow::{Context, Result, anyhow};
@@ -12,21 +13,22 @@ use domain::activity::Actor;
 use domain::by::By;
 use domain::id::TeamId;
 use domain::policy::Requirement;
-use domain::time::{Time, hours};
+use domain::time::{Time, hours, minutes};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// What an owner could set for the demo on the settings page, in the units of its form.
-const NUMBERS: [(&str, i64); 4] = [
-    ("wipe.hold_seconds", 1),
+const NUMBERS: [(Number, i64); 4] = [
+    (HOLD, 1),
     // Somebody tries it out.
-    ("wipe.max_per_hour", 40),
-    ("proof.validity_seconds", 1),
+    (WIPES_PER_HOUR, 40),
+    (PROOF_VALIDITY, 1),
     // Somebody is watching.
-    ("check_in.seconds", 15),
+    (CHECK_IN, 15),
 ];
 
 /// How long without a check-in makes a device silent; a demo does not have days.
-const SILENT_SECONDS: &str = "180";
+const SILENT: Duration = minutes(3);
 
 /// What was made.
 pub struct World {
@@ -87,13 +89,9 @@ impl World {
 }
 
 fn settings(conn: &mut Conn, owner: &Actor, now: Time) -> Done<()> {
-    let values: Vec<_> = NUMBERS
-        .iter()
-        .filter_map(|(name, value)| Some((*setting::NUMBERS.iter().find(|it| it.name == *name)?, *value)))
-        .collect();
-    setting::begin_with(conn, owner, &values, now)?;
-    store::setting::set(conn, store::device_list::SILENT_SECONDS, SILENT_SECONDS, now)?;
-    Ok(store::setting::set(conn, installation::DEMO, "true", now)?)
+    setting::begin_with(conn, owner, &NUMBERS, now)?;
+    store::setting::SILENT.set(conn, &SILENT, now)?;
+    installation::become_demo(conn, now)
 }
 
 fn add_team(conn: &mut Conn, owner: &By, told: &Team, now: Time) -> Done<TeamId> {

@@ -2,19 +2,18 @@
 //!
 //! It is set and ended only on the server's own machine, so that no console session can undo it.
 use crate::error::{Error, Result};
-use crate::store::{self, Conn};
+use crate::store::Conn;
+use crate::store::setting::{FROZEN_SINCE, FROZEN_UNTIL};
 use domain::activity::{Actor, Object, Via};
 use domain::time::Time;
-
-const SINCE: &str = "freeze.since";
-const UNTIL: &str = "freeze.until";
 
 /// Since when everything is frozen; none if it is not.
 ///
 /// # Errors
 /// When the database does not answer.
 pub fn standing(conn: &mut Conn) -> Result<Option<Time>> {
-    time(conn, SINCE)
+    // A time that cannot be read still says that all is frozen.
+    Ok(FROZEN_SINCE.entry(conn)?.map(|it| it.value.unwrap_or(it.updated_at)))
 }
 
 /// When the last freeze ended: whatever was waiting starts its wait again from then.
@@ -22,11 +21,7 @@ pub fn standing(conn: &mut Conn) -> Result<Option<Time>> {
 /// # Errors
 /// When the database does not answer.
 pub fn ended_at(conn: &mut Conn) -> Result<Option<Time>> {
-    time(conn, UNTIL)
-}
-
-fn time(conn: &mut Conn, name: &str) -> Result<Option<Time>> {
-    Ok(store::setting::find(conn, name)?.and_then(|it| it.parse().ok()).map(Time::from_millis))
+    Ok(FROZEN_UNTIL.find(conn)?)
 }
 
 /// Refuses what a freeze stops, unless it is done on the server's own machine.
@@ -46,16 +41,16 @@ pub fn check(conn: &mut Conn, by: &Actor) -> Result<()> {
 
 /// Begins it.
 pub(super) fn begin(conn: &mut Conn, now: Time) -> Result<()> {
-    Ok(store::setting::set(conn, SINCE, &now.millis().to_string(), now)?)
+    Ok(FROZEN_SINCE.set(conn, &now, now)?)
 }
 
 /// Ends it.
 pub(super) fn end(conn: &mut Conn, now: Time) -> Result<()> {
-    store::setting::set(conn, SINCE, "", now)?;
-    Ok(store::setting::set(conn, UNTIL, &now.millis().to_string(), now)?)
+    FROZEN_SINCE.remove(conn)?;
+    Ok(FROZEN_UNTIL.set(conn, &now, now)?)
 }
 
 /// It as what an act is done to.
 pub(super) fn object() -> Object {
-    Object::new("setting", SINCE, "freeze")
+    Object::new("setting", FROZEN_SINCE.name, "freeze")
 }

@@ -5,6 +5,7 @@ use crate::service::account::{end_everything, name_of, object};
 use crate::service::activity::{self, Act};
 use crate::service::link::make_invite_link;
 use crate::service::{alert, freeze, proof, setting};
+use crate::store::setting::PROOF_KEY_COPY;
 use crate::store::user::User;
 use crate::store::{self, Conn};
 use domain::account::UserState;
@@ -152,7 +153,7 @@ pub fn proof_key_copy_checked(conn: &mut Conn, by: &Actor, public: &str, now: Ti
         Some(_) => return Err(Error::Refused(OTHER_KEY.to_owned())),
         None => return Err(Error::Refused("this server has no proof key yet; start it once".to_owned())),
     }
-    store::setting::set(conn, PROOF_KEY_COPY, public, now)?;
+    PROOF_KEY_COPY.set(conn, &public.to_owned(), now)?;
     activity::record(conn, by, &Act::done(Action::ProofKeyCopyChecked, Object::new("server", "", "the proof key")), now)
 }
 
@@ -170,7 +171,7 @@ pub struct KeyCopy {
 /// When the database refuses.
 pub fn proof_key_copy(conn: &mut Conn, now: Time) -> Result<Option<KeyCopy>> {
     let Some(known) = proof::public_key(conn)? else { return Ok(None) };
-    let checked = store::setting::find_whole(conn, PROOF_KEY_COPY)?.filter(|it| it.value == known);
+    let checked = PROOF_KEY_COPY.entry(conn)?.filter(|it| it.value.as_ref() == Some(&known));
     Ok(checked.map(|it| KeyCopy {
         checked_at: it.updated_at,
         is_old: it.updated_at > now || it.updated_at + COPY_HOLDS < now,
@@ -179,9 +180,6 @@ pub fn proof_key_copy(conn: &mut Conn, now: Time) -> Result<Option<KeyCopy>> {
 
 /// How long the check of a copy counts.
 const COPY_HOLDS: Duration = days(365);
-
-/// The public half of the copy that was checked, as a setting.
-const PROOF_KEY_COPY: &str = "proof_key.copy";
 
 const OTHER_KEY: &str = "this is another server's proof key: it opens none of the backups here";
 

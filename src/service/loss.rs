@@ -9,9 +9,6 @@ use domain::proof::Evidence;
 use domain::time::Time;
 use std::time::Duration;
 
-/// The setting that says since when the backup store cannot be read, in milliseconds; none while it can.
-pub const STORE_AWAY_SINCE: &str = "store.away_since";
-
 /// What affects the loss of all devices alike: read once for a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
@@ -25,10 +22,7 @@ pub struct Moment {
 /// # Errors
 /// When the database refuses.
 pub fn moment(conn: &mut Conn, now: Time) -> Result<Moment> {
-    let since = store::setting::find(conn, STORE_AWAY_SINCE)?;
-    // A time that cannot be read still says that the store is away.
-    let store_away_since = since.map(|it| it.parse().map_or(now, Time::from_millis));
-    Ok(Moment { now, store_away_since })
+    Ok(Moment { now, store_away_since: store::ground::away(conn)?.map(|it| it.since) })
 }
 
 /// The filter for all enrolled devices at `now`, with what affects all of them alike, and how long until a

@@ -2,6 +2,7 @@
 use crate::error::{Error, Result};
 use crate::service::activity::{self, Act};
 use crate::store::mail::Recipient;
+use crate::store::setting::MAIL_WORKED;
 use crate::store::{self, Conn};
 use domain::account::UserState;
 use domain::activity::{Action, Actor, Object, Via};
@@ -168,7 +169,7 @@ Mail from Holdfast reaches you.
 pub fn sent(conn: &mut Conn, id: MailId, now: Time) -> Result<()> {
     store::mail::sent(conn, id, now)?;
     if !has_worked(conn)? {
-        store::setting::set(conn, WORKED, "yes", now)?;
+        MAIL_WORKED.set(conn, &true, now)?;
     }
     Ok(())
 }
@@ -178,11 +179,8 @@ pub fn sent(conn: &mut Conn, id: MailId, now: Time) -> Result<()> {
 /// # Errors
 /// When the database refuses.
 pub fn has_worked(conn: &mut Conn) -> Result<bool> {
-    Ok(store::setting::find(conn, WORKED)?.is_some())
+    Ok(MAIL_WORKED.find(conn)?.unwrap_or(false))
 }
-
-/// A setting, because finished mails are forgotten after a while.
-const WORKED: &str = "mail.worked";
 
 fn people(conn: &mut Conn, to: Recipients) -> Result<Vec<Recipient>> {
     if let Recipients::Account(id) = to {

@@ -18,9 +18,6 @@ use domain::role::Permission;
 use domain::shown::Shown;
 use domain::time::Time;
 use domain::words::is_same_name;
-use std::time::Duration;
-
-pub use crate::service::setting::CHECK_IN_SECONDS;
 
 /// A policy as entered in a form.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -246,9 +243,7 @@ pub fn findings(conn: &mut Conn, device: &Device, now: Time) -> Result<Vec<Findi
 /// When the database refuses.
 pub fn device_policy(conn: &mut Conn, device: &Device, roots: Vec<String>, now: Time) -> Result<DevicePolicy> {
     let policies = applied(&applying_to(conn, device)?)?;
-    let number = setting::NUMBERS.iter().find(|it| it.name == CHECK_IN_SECONDS);
-    let seconds = setting::number(conn, number.context("there is no such setting")?, now)?;
-    let default = Duration::from_secs(u64::try_from(seconds).context("a span of check-ins below zero")?);
+    let default = setting::CHECK_IN.span(conn, now)?;
     let schedule = Schedule::tightest(&policies);
     let mut policy = DevicePolicy {
         version: String::new(),

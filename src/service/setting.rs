@@ -2,8 +2,9 @@
 use crate::error::{Error, FieldErrors, Result};
 use crate::service::activity::{self, Act};
 use crate::service::{account, alert, freeze, reach, user};
-use crate::store::setting::Setting;
+use crate::store::setting::{Key, Setting};
 use crate::store::{self, Conn};
+use anyhow::Context;
 use domain::activity::{Action, Actor, Object};
 use domain::by::By;
 use domain::role::Permission;
@@ -14,13 +15,13 @@ use std::time::Duration;
 /// A number that owners set, within limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Number {
-    /// Its name in the settings table.
-    pub name: &'static str,
+    /// Where it is kept.
+    pub key: Key<i64>,
     /// Its name in forms.
     pub field: &'static str,
     pub label: &'static str,
     pub help: &'static str,
-    /// What one unit in the form is in the table: a minute is 60 seconds.
+    /// What one unit in the form is in the table: a minute is 60 seconds. What follows is in units of the form.
     pub unit: i64,
     pub default: i64,
     pub least: i64,
@@ -36,78 +37,76 @@ pub struct Value {
     pub next: Option<(i64, Time)>,
 }
 
-/// How long a restore test that compared files holds.
-pub const PROOF_VALIDITY: &str = "proof.validity_seconds";
-/// How long a restore test that only read back holds.
-pub const VERIFIED_VALIDITY: &str = "proof.verified_validity_seconds";
-/// How often devices check in.
-pub const CHECK_IN_SECONDS: &str = "check_in.seconds";
+/// How long an approved wipe waits.
+pub const HOLD: Number = Number {
+    key: Key::new("wipe.hold_seconds"),
+    field: "wipe_hold_minutes",
+    label: "Hold before an approved wipe (minutes)",
+    help: "Anyone who sees the device can stop the wipe during this time.",
+    unit: 60,
+    default: 10,
+    least: 1,
+    most: 1440,
+    guard: Some(Loosens::Lower),
+};
 
-/// Every number, in the order of the page. `default`, `least` and `most` are in units of the form.
-pub const NUMBERS: &[Number] = &[
-    Number {
-        name: "wipe.hold_seconds",
-        field: "wipe_hold_minutes",
-        label: "Hold before an approved wipe (minutes)",
-        help: "Anyone who sees the device can stop the wipe during this time.",
-        unit: 60,
-        default: 10,
-        least: 1,
-        most: 1440,
-        guard: Some(Loosens::Lower),
-    },
-    Number {
-        name: "wipe.max_per_hour",
-        field: "wipe_max_per_hour",
-        label: "Most wipes per hour",
-        help: "One person or one team can use half of it. Requests beyond the limit are held, and approved wipes \
-         beyond it wait.",
-        unit: 1,
-        default: 5,
-        least: 1,
-        most: 1000,
-        guard: Some(Loosens::Higher),
-    },
-    Number {
-        name: PROOF_VALIDITY,
-        field: "proof_validity_hours",
-        label: "Proof valid for (hours)",
-        help: "After that the device is out of date; a new test runs before then. A longer time counts only for tests \
-         that finish once it is in force.",
-        unit: 3600,
-        default: 168,
-        least: 1,
-        most: 8760,
-        guard: Some(Loosens::Higher),
-    },
-    Number {
-        name: VERIFIED_VALIDITY,
-        field: "verified_validity_hours",
-        label: "Verification valid for (hours)",
-        help: "For backups that came without a list of their files.",
-        unit: 3600,
-        default: 720,
-        least: 1,
-        most: 8760,
-        guard: Some(Loosens::Higher),
-    },
-    Number {
-        name: CHECK_IN_SECONDS,
-        field: "check_in_seconds",
-        label: "Check in every (seconds)",
-        help: "900 is a quarter of an hour. A policy may ask for less.",
-        unit: 1,
-        default: 900,
-        least: 15,
-        most: 86_400,
-        guard: Some(Loosens::Higher),
-    },
-    QUOTA,
-];
+/// How many wipes pass within an hour, by one person and by everyone.
+pub const WIPES_PER_HOUR: Number = Number {
+    key: Key::new("wipe.max_per_hour"),
+    field: "wipe_max_per_hour",
+    label: "Most wipes per hour",
+    help: "One person or one team can use half of it. Requests beyond the limit are held, and approved wipes beyond \
+     it wait.",
+    unit: 1,
+    default: 5,
+    least: 1,
+    most: 1000,
+    guard: Some(Loosens::Higher),
+};
+
+/// How long a restore test that compared files holds.
+pub const PROOF_VALIDITY: Number = Number {
+    key: Key::new("proof.validity_seconds"),
+    field: "proof_validity_hours",
+    label: "Proof valid for (hours)",
+    help: "After that the device is out of date; a new test runs before then. A longer time counts only for tests \
+     that finish once it is in force.",
+    unit: 3600,
+    default: 168,
+    least: 1,
+    most: 8760,
+    guard: Some(Loosens::Higher),
+};
+
+/// How long a restore test that only read back holds.
+pub const VERIFIED_VALIDITY: Number = Number {
+    key: Key::new("proof.verified_validity_seconds"),
+    field: "verified_validity_hours",
+    label: "Verification valid for (hours)",
+    help: "For backups that came without a list of their files.",
+    unit: 3600,
+    default: 720,
+    least: 1,
+    most: 8760,
+    guard: Some(Loosens::Higher),
+};
+
+/// How often devices check in.
+pub const CHECK_IN: Number = Number {
+    key: Key::new("check_in.seconds"),
+    field: "check_in_seconds",
+    label: "Check in every (seconds)",
+    help: "900 is a quarter of an hour. A policy may ask for less.",
+    unit: 1,
+    default: 900,
+    least: 15,
+    most: 86_400,
+    guard: Some(Loosens::Higher),
+};
 
 /// The most space the backups of a new enrolment may take.
 pub const QUOTA: Number = Number {
-    name: "backup.quota_bytes",
+    key: Key::new("backup.quota_bytes"),
     field: "quota_gb",
     label: "Backup space per device (GB)",
     help: "For devices that enroll from now on. Change an existing device’s space on its page, under Edit.",
@@ -118,28 +117,43 @@ pub const QUOTA: Number = Number {
     guard: None,
 };
 
-/// The value of a number in seconds or pieces, as the table has it.
-///
-/// # Errors
-/// When the database does not answer.
-pub fn number(conn: &mut Conn, number: &Number, now: Time) -> Result<i64> {
-    Ok(value(conn, number, now)?.now)
-}
+/// Every number, in the order of the page.
+pub const NUMBERS: &[Number] = &[HOLD, WIPES_PER_HOUR, PROOF_VALIDITY, VERIFIED_VALIDITY, CHECK_IN, QUOTA];
 
-/// The value of a number, and what it becomes.
-///
-/// # Errors
-/// When the database does not answer.
-pub fn value(conn: &mut Conn, number: &Number, now: Time) -> Result<Value> {
-    let stored = store::setting::find_whole(conn, number.name)?;
-    let read = |text: &str| text.parse().ok();
-    let current = stored.as_ref().and_then(|it| read(&it.value)).unwrap_or(number.default * number.unit);
-    let next = stored.and_then(|it| Some((read(&it.next_value?)?, it.next_at?)));
-    let is_due = next.is_some_and(|(_, at)| at <= now) && freeze::standing(conn)?.is_none();
-    Ok(match next {
-        Some((next, _)) if is_due => Value { now: next, next: None },
-        next => Value { now: current, next },
-    })
+impl Number {
+    /// What is in force, in seconds or pieces: a looser value that still waits does not count, and an unreadable one
+    /// counts as not set, never as zero.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub fn find(&self, conn: &mut Conn, now: Time) -> Result<i64> {
+        Ok(self.value(conn, now)?.now)
+    }
+
+    /// [`Number::find`] of one that is in seconds.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub fn span(&self, conn: &mut Conn, now: Time) -> Result<Duration> {
+        let seconds = self.find(conn, now)?;
+        Ok(Duration::from_secs(u64::try_from(seconds).context("a setting in seconds is below zero")?))
+    }
+
+    /// What is in force, and what it becomes.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub fn value(&self, conn: &mut Conn, now: Time) -> Result<Value> {
+        let stored = store::setting::find(conn, self.key.name)?;
+        let read = |text: &str| text.parse().ok();
+        let current = stored.as_ref().and_then(|it| read(&it.value)).unwrap_or(self.default * self.unit);
+        let next = stored.and_then(|it| Some((read(&it.next_value?)?, it.next_at?)));
+        let is_due = next.is_some_and(|(_, at)| at <= now) && freeze::standing(conn)?.is_none();
+        Ok(match next {
+            Some((next, _)) if is_due => Value { now: next, next: None },
+            next => Value { now: current, next },
+        })
+    }
 }
 
 /// How many numbers a form changed.
@@ -168,7 +182,7 @@ pub fn set_numbers(conn: &mut Conn, by: &By, values: &[(Number, i64)], now: Time
     user::admit(conn, by, now)?;
     let mut changed = Changed::default();
     for (it, value) in values {
-        let old = number(conn, it, now)?;
+        let old = it.find(conn, now)?;
         // A value the form cannot show exactly, such as 90 seconds in minutes, stays unless it is changed.
         if old / it.unit == *value {
             continue;
@@ -188,7 +202,7 @@ pub fn set_numbers(conn: &mut Conn, by: &By, values: &[(Number, i64)], now: Time
 /// When the database refuses.
 pub fn begin_with(conn: &mut Conn, by: &Actor, values: &[(Number, i64)], now: Time) -> Result<()> {
     for (it, value) in values {
-        let old = number(conn, it, now)?;
+        let old = it.find(conn, now)?;
         change(conn, by, it, (old, value * it.unit), now, now)?;
     }
     Ok(())
@@ -200,7 +214,7 @@ pub fn begin_with(conn: &mut Conn, by: &Actor, values: &[(Number, i64)], now: Ti
 /// When the database refuses.
 pub(super) fn wait_again(conn: &mut Conn, now: Time) -> Result<()> {
     for it in NUMBERS.iter().filter(|it| it.guard.is_some()) {
-        let Some(stored) = store::setting::find_whole(conn, it.name)? else { continue };
+        let Some(stored) = store::setting::find(conn, it.key.name)? else { continue };
         if let Some(at) = stored.next_at {
             let later = Setting { next_at: Some(at.max(now + SETTLED)), ..stored };
             store::setting::write(conn, &later)?;
@@ -215,11 +229,11 @@ pub(super) fn wait_again(conn: &mut Conn, now: Time) -> Result<()> {
 /// `NotFound` if there is no such number, `Conflict` if nothing is waiting.
 pub fn take_back(conn: &mut Conn, by: &By, name: &str, now: Time) -> Result<()> {
     let by = reach::organisation(by.into(), Permission::ManageSettings)?;
-    let it = NUMBERS.iter().find(|it| it.name == name).ok_or(Error::NotFound("setting"))?;
-    let Value { now: current, next: Some((next, _)) } = value(conn, it, now)? else {
+    let it = NUMBERS.iter().find(|it| it.key.name == name).ok_or(Error::NotFound("setting"))?;
+    let Value { now: current, next: Some((next, _)) } = it.value(conn, now)? else {
         return Err(Error::Conflict("this change is already in force, or was already taken back".to_owned()));
     };
-    store::setting::set(conn, it.name, &current.to_string(), now)?;
+    it.key.set(conn, &current, now)?;
     let what = format!("stays {}; {} was taken back", in_words(it, current), in_words(it, next));
     record(conn, by, it, &what, now)?;
     tell(conn, by, it, (&what, false), now)
@@ -230,11 +244,12 @@ fn change(conn: &mut Conn, by: &Actor, it: &Number, (old, new): (i64, i64), at: 
     let (from, to) = (in_words(it, old), in_words(it, new));
     let what = if at > now {
         let (next_value, next_at) = (Some(new.to_string()), Some(at));
-        let row = Setting { name: it.name.to_owned(), value: old.to_string(), updated_at: now, next_value, next_at };
+        let row =
+            Setting { name: it.key.name.to_owned(), value: old.to_string(), updated_at: now, next_value, next_at };
         store::setting::write(conn, &row)?;
         format!("from {from} to {to}, in force from {}", at.iso())
     } else {
-        store::setting::set(conn, it.name, &new.to_string(), now)?;
+        it.key.set(conn, &new, now)?;
         shorten(conn, it, new)?;
         format!("from {from} to {to}")
     };
@@ -244,9 +259,9 @@ fn change(conn: &mut Conn, by: &Actor, it: &Number, (old, new): (i64, i64), at: 
 
 /// Existing evidence is cut to a shorter validity; a longer one does not change it.
 fn shorten(conn: &mut Conn, it: &Number, seconds: i64) -> Result<()> {
-    if [PROOF_VALIDITY, VERIFIED_VALIDITY].contains(&it.name) {
+    if [PROOF_VALIDITY, VERIFIED_VALIDITY].contains(it) {
         let validity = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
-        store::evidence::shorten(conn, it.name == PROOF_VALIDITY, validity)?;
+        store::evidence::shorten(conn, *it == PROOF_VALIDITY, validity)?;
     }
     Ok(())
 }
@@ -257,7 +272,7 @@ fn in_words(it: &Number, value: i64) -> String {
 }
 
 fn record(conn: &mut Conn, by: &Actor, it: &Number, what: &str, now: Time) -> Result<()> {
-    let act = Act::done(Action::SettingChanged, Object::new("setting", it.name, it.label));
+    let act = Act::done(Action::SettingChanged, Object::new("setting", it.key.name, it.label));
     activity::record(conn, by, &act.because(what), now)
 }
 

@@ -1,48 +1,41 @@
 //! The state of the backup store, kept so that a restart forgets nothing, and how full the disks were.
-use crate::store::schema::{device_proof, disk_samples, objects, repositories, restore_points, settings};
+use crate::store::schema::{device_proof, disk_samples, objects, repositories, restore_points};
+use crate::store::setting::{self, Key, SettingValue};
 use crate::store::upsert::UpsertExt;
-use crate::store::{Conn, setting, wanted};
+use crate::store::{Conn, wanted};
 use crate::wake::Wanted;
 use diesel::prelude::*;
-use domain::ground::{Away, Disk, Ground, Sample, Stopped};
+use domain::ground::{Away, Disk, Ground, ReadFault, Sample, Stopped};
 use domain::id::{DeviceId, RepositoryId};
 use domain::object::{ObjectKind, ObjectName};
 use domain::time::Time;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
-const AWAY: &str = "ground.away";
-const STOPPED: &str = "ground.stopped";
 
 /// The state of the store, as last found.
 pub fn find(conn: &mut Conn) -> QueryResult<Ground> {
-    let rows = settings::table
-        .filter(settings::name.eq_any([AWAY, STOPPED]))
-        .select((settings::name, settings::value))
-        .load::<(String, String)>(conn)?;
-    let value = |name: &str| rows.iter().find(|it| it.0 == name).map_or("", |it| it.1.as_str());
-    Ok(Ground { away: parse::<Away>(value(AWAY)), stopped: parse::<Stopped>(value(STOPPED)) })
+    Ok(Ground { away: away(conn)?, stopped: setting::STOPPED.find(conn)? })
 }
 
 /// Since when the store cannot be read; none while it can.
 pub fn away(conn: &mut Conn) -> QueryResult<Option<Away>> {
-    Ok(setting::find(conn, AWAY)?.and_then(|it| parse(&it)))
+    let entry = setting::AWAY.entry(conn)?;
+    // What cannot be read still says that the store is away.
+    Ok(entry.map(|it| {
+        let (fault, since) = (ReadFault::Unreadable, it.updated_at);
+        it.value.unwrap_or_else(|| Away { fault, why: "what was found cannot be read back".to_owned(), since })
+    }))
 }
 
-fn parse<T: DeserializeOwned>(text: &str) -> Option<T> {
-    serde_json::from_str(text).ok()
-}
-
-fn write<T: Serialize>(conn: &mut Conn, name: &str, value: Option<&T>, now: Time) -> QueryResult<()> {
-    let text = value.map_or_else(|| Ok(String::new()), serde_json::to_string);
-    let text = text.map_err(|error| diesel::result::Error::SerializationError(Box::new(error)))?;
-    setting::set(conn, name, &text, now)
+fn write<T: SettingValue>(conn: &mut Conn, key: &Key<T>, value: Option<&T>, now: Time) -> QueryResult<()> {
+    match value {
+        Some(value) => key.set(conn, value, now),
+        None => key.remove(conn),
+    }
 }
 
 /// Records that the store cannot be read, or that it can, and with it what is known about each device that has
 /// something in it.
 pub fn set_away(conn: &mut Conn, away: Option<&Away>, now: Time) -> QueryResult<()> {
-    write(conn, AWAY, away, now)?;
+    write(conn, &setting::AWAY, away, now)?;
     if away.is_none() {
         // What waited for the store can be tested now.
         wanted::note(Wanted::Proof);
@@ -55,7 +48,7 @@ pub fn set_away(conn: &mut Conn, away: Option<&Away>, now: Time) -> QueryResult<
 
 /// Records that the store accepts no backups, or that it does.
 pub fn set_stopped(conn: &mut Conn, stopped: Option<&Stopped>, now: Time) -> QueryResult<()> {
-    write(conn, STOPPED, stopped, now)
+    write(conn, &setting::STOPPED, stopped, now)
 }
 
 /// Whether the ledger has any object: then its bytes must be somewhere.

@@ -1,11 +1,96 @@
-//! Settings that are kept in the database, by name.
+//! Settings that are kept in the database: each has a name and a type, and all but the numbers that owners set are
+//! listed here.
 use crate::store::Conn;
 use crate::store::schema::settings;
 use crate::store::upsert::UpsertExt;
 use diesel::prelude::*;
+use domain::ground::{Alarm, Away, Disk, Stopped};
 use domain::time::Time;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::marker::PhantomData;
+use std::time::Duration;
 
-/// A setting, and what it becomes if that is not in force yet.
+/// The required `aud` of devices' tokens.
+pub const AUDIENCE: Key<String> = Key::new("agent.audience");
+/// The address that browsers use.
+pub const PUBLIC_URL: Key<String> = Key::new("public_url");
+/// Whether this is the demo.
+pub const DEMO: Key<bool> = Key::new("demo");
+/// Since when everything is frozen.
+pub const FROZEN_SINCE: Key<Time> = Key::new("freeze.since");
+/// When the last freeze ended.
+pub const FROZEN_UNTIL: Key<Time> = Key::new("freeze.until");
+/// Whether a mail server has ever accepted a mail of ours: finished mails are forgotten after a while.
+pub const MAIL_WORKED: Key<bool> = Key::new("mail.worked");
+/// The public half of the proof key.
+pub const PROOF_PUBLIC_KEY: Key<String> = Key::new("proof.public_key");
+/// The public half of the copy of the proof key that was checked last.
+pub const PROOF_KEY_COPY: Key<String> = Key::new("proof_key.copy");
+/// After how long without a check-in a device is silent.
+pub const SILENT: Key<Duration> = Key::new("silent.seconds");
+/// This server, as in the backup store's marker.
+pub const SERVER_ID: Key<String> = Key::new("server.id");
+/// This database, as in the backup store's marker.
+pub const DATABASE_ID: Key<String> = Key::new("database.id");
+/// That the backup store cannot be read.
+pub const AWAY: Key<Away> = Key::new("ground.away");
+/// That the backup store accepts no backups.
+pub const STOPPED: Key<Stopped> = Key::new("ground.stopped");
+
+/// What was last told about the room on a disk.
+pub const fn told(disk: Disk) -> Key<Alarm> {
+    match disk {
+        Disk::Database => Key::new("ground.told.database"),
+        Disk::Backups => Key::new("ground.told.backups"),
+    }
+}
+
+/// A setting's name, with the type of its value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Key<T> {
+    pub name: &'static str,
+    of: PhantomData<T>,
+}
+
+/// The value of a setting, and when it was written.
+#[derive(Debug, Clone)]
+pub struct Entry<T> {
+    /// None if it cannot be read.
+    pub value: Option<T>,
+    pub updated_at: Time,
+}
+
+impl<T: SettingValue> Key<T> {
+    /// The setting of that name.
+    pub const fn new(name: &'static str) -> Self {
+        Self { name, of: PhantomData }
+    }
+
+    /// Its value, whatever it becomes later; none if it is not set or cannot be read.
+    pub fn find(&self, conn: &mut Conn) -> QueryResult<Option<T>> {
+        Ok(self.entry(conn)?.and_then(|it| it.value))
+    }
+
+    /// Its value with the time of it; none if it is not set.
+    pub fn entry(&self, conn: &mut Conn) -> QueryResult<Option<Entry<T>>> {
+        let row = find(conn, self.name)?;
+        Ok(row.map(|it| Entry { value: T::read(&it.value), updated_at: it.updated_at }))
+    }
+
+    /// Sets it; any waiting change is dropped.
+    pub fn set(&self, conn: &mut Conn, value: &T, now: Time) -> QueryResult<()> {
+        let (name, value) = (self.name.to_owned(), value.write()?);
+        write(conn, &Setting { name, value, updated_at: now, next_value: None, next_at: None })
+    }
+
+    /// Removes it.
+    pub fn remove(&self, conn: &mut Conn) -> QueryResult<()> {
+        diesel::delete(settings::table.find(self.name)).execute(conn).map(drop)
+    }
+}
+
+/// A setting as it is kept, and what it becomes if that is not in force yet.
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]
 #[diesel(table_name = settings, treat_none_as_default_value = false)]
 pub struct Setting {
@@ -16,25 +101,9 @@ pub struct Setting {
     pub next_at: Option<Time>,
 }
 
-/// The value of a setting, whatever it becomes later.
-pub fn find(conn: &mut Conn, name: &str) -> QueryResult<Option<String>> {
-    Ok(find_whole(conn, name)?.map(|it| it.value))
-}
-
 /// A setting with what it becomes.
-pub fn find_whole(conn: &mut Conn, name: &str) -> QueryResult<Option<Setting>> {
+pub fn find(conn: &mut Conn, name: &str) -> QueryResult<Option<Setting>> {
     settings::table.find(name).select(Setting::as_select()).first(conn).optional()
-}
-
-/// Sets a setting; any waiting change is dropped.
-pub fn set(conn: &mut Conn, name: &str, value: &str, now: Time) -> QueryResult<()> {
-    let (name, value) = (name.to_owned(), value.to_owned());
-    write(conn, &Setting { name, value, updated_at: now, next_value: None, next_at: None })
-}
-
-/// Removes a setting.
-pub fn remove(conn: &mut Conn, name: &str) -> QueryResult<()> {
-    diesel::delete(settings::table.find(name)).execute(conn).map(drop)
 }
 
 /// Writes a setting with what it becomes.
@@ -47,4 +116,104 @@ pub fn write(conn: &mut Conn, setting: &Setting) -> QueryResult<()> {
         )
         .execute(conn)
         .map(drop)
+}
+
+/// A type that a setting may have, and its text in the table.
+pub trait SettingValue: Sized {
+    /// None if the text is not one of this type.
+    fn read(text: &str) -> Option<Self>;
+
+    /// # Errors
+    /// When it has no text.
+    fn write(&self) -> QueryResult<String>;
+}
+
+impl SettingValue for String {
+    fn read(text: &str) -> Option<Self> {
+        Some(text.to_owned())
+    }
+
+    fn write(&self) -> QueryResult<String> {
+        Ok(self.clone())
+    }
+}
+
+impl SettingValue for bool {
+    fn read(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+
+    fn write(&self) -> QueryResult<String> {
+        Ok(self.to_string())
+    }
+}
+
+impl SettingValue for i64 {
+    fn read(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+
+    fn write(&self) -> QueryResult<String> {
+        Ok(self.to_string())
+    }
+}
+
+/// In milliseconds.
+impl SettingValue for Time {
+    fn read(text: &str) -> Option<Self> {
+        text.parse().ok().map(Self::from_millis)
+    }
+
+    fn write(&self) -> QueryResult<String> {
+        Ok(self.millis().to_string())
+    }
+}
+
+/// In seconds.
+impl SettingValue for Duration {
+    fn read(text: &str) -> Option<Self> {
+        text.parse().ok().map(Self::from_secs)
+    }
+
+    fn write(&self) -> QueryResult<String> {
+        Ok(self.as_secs().to_string())
+    }
+}
+
+impl SettingValue for Alarm {
+    fn read(text: &str) -> Option<Self> {
+        Self::parse(text)
+    }
+
+    fn write(&self) -> QueryResult<String> {
+        Ok(self.as_str().to_owned())
+    }
+}
+
+impl SettingValue for Away {
+    fn read(text: &str) -> Option<Self> {
+        from_json(text)
+    }
+
+    fn write(&self) -> QueryResult<String> {
+        to_json(self)
+    }
+}
+
+impl SettingValue for Stopped {
+    fn read(text: &str) -> Option<Self> {
+        from_json(text)
+    }
+
+    fn write(&self) -> QueryResult<String> {
+        to_json(self)
+    }
+}
+
+fn from_json<T: DeserializeOwned>(text: &str) -> Option<T> {
+    serde_json::from_str(text).ok()
+}
+
+fn to_json<T: Serialize>(value: &T) -> QueryResult<String> {
+    serde_json::to_string(value).map_err(|error| diesel::result::Error::SerializationError(Box::new(error)))
 }

@@ -61,7 +61,7 @@ struct NumberField {
 
 fn load(conn: &mut Conn, now: Time) -> crate::error::Result<Vec<NumberField>> {
     let load = |conn: &mut Conn, it: &Number| -> crate::error::Result<NumberField> {
-        let value = service::setting::value(conn, it, now)?;
+        let value = it.value(conn, now)?;
         let next = value.next.map(|(next, at)| (next / it.unit, at));
         Ok(NumberField { number: *it, text: (value.now / it.unit).to_string(), next })
     };

@@ -221,7 +221,7 @@ fn only_a_demo_takes_the_source_of_its_scenario() {
     assert_eq!((refused.status, refused.json()["field"].clone()), (400, json!("facts.encryption.source")));
     assert_eq!(status(&server, &device).last_seen_at, None, "nothing is kept");
 
-    server.act(|conn| Ok(store::setting::set(conn, service::installation::DEMO, "true", NOW)?));
+    server.act(|conn| service::installation::become_demo(conn, NOW));
     assert_eq!(says().status, 200);
 }
 

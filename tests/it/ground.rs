@@ -398,7 +398,7 @@ fn room_on_the_disks_is_shown_and_told_before_it_ends() {
     world.server.act(move |conn| {
         store::ground::add_sample(conn, Below::Backups, before, before.at)?;
         // The disk below the tests may be nearly full in earnest.
-        Ok(store::setting::remove(conn, "ground.told.backups")?)
+        Ok(store::setting::told(Below::Backups).remove(conn)?)
     });
     let told = || world.told("Holdfast: the disk of the backups is getting full");
     let before = told();
@@ -449,7 +449,7 @@ fn a_lock_in_the_database_is_answered_come_again() {
     locked.recv().unwrap();
 
     let began = Instant::now();
-    let answer = two.read_blocking(|conn| store::setting::find(conn, "x"));
+    let answer = two.read_blocking(|conn| store::setting::PUBLIC_URL.find(conn));
     let waited = began.elapsed();
 
     done.send(()).unwrap();
@@ -570,9 +570,9 @@ fn a_database_is_read_on_a_read_only_disk_with_and_without_its_log() {
     let path = folder.path().join("a name 100% of which is odd?#.db");
     let open = || Store::open(&Database::Sqlite(path.clone())).unwrap();
     let set = |store: &Store, value: &'static str| {
-        store.write_blocking(move |conn| store::setting::set(conn, "word", value, NOW)).unwrap();
+        store.write_blocking(move |conn| store::setting::PUBLIC_URL.set(conn, &value.to_owned(), NOW)).unwrap();
     };
-    let word = |store: &Store| store.read_blocking(|conn| store::setting::find(conn, "word")).unwrap();
+    let word = |store: &Store| store.read_blocking(|conn| store::setting::PUBLIC_URL.find(conn)).unwrap();
 
     let store = open();
     set(&store, "first");
@@ -591,8 +591,8 @@ fn a_database_is_read_on_a_read_only_disk_with_and_without_its_log() {
     }
     let killed = Store::open_on_read_only_disk(&copy.path().join(path.file_name().unwrap())).unwrap();
     assert_eq!(word(&killed).as_deref(), Some("second"));
-    let refused = killed.write_blocking(|conn| store::setting::set(conn, "word", "third", NOW));
+    let refused = killed.write_blocking(|conn| store::setting::PUBLIC_URL.set(conn, &"third".to_owned(), NOW));
     assert!(matches!(refused, Err(Error::Full(text)) if text.contains("read-only")));
-    let written = killed.read_blocking(|conn| store::setting::set(conn, "word", "fourth", NOW));
+    let written = killed.read_blocking(|conn| store::setting::PUBLIC_URL.set(conn, &"fourth".to_owned(), NOW));
     assert!(matches!(written, Err(Error::Full(text)) if text.contains("read-only")), "by whichever way");
 }

@@ -9,14 +9,16 @@ use crate::support::visit::{Visit, text};
 use crate::wipe::World;
 use domain::device::{DeviceState, Encryption};
 use domain::fact::Changes;
+use domain::ground::{Away, ReadFault};
 use domain::id::DeviceId;
 use domain::loss::{Loss, Part};
 use domain::role::{Reach, Role};
 use domain::time::{Time, days, minutes};
 use holdfast::error::Error;
-use holdfast::service::loss::{self, STORE_AWAY_SINCE};
+use holdfast::service::loss;
+use holdfast::service::setting::CHECK_IN;
+use holdfast::store;
 use holdfast::store::device_list::{self, Filter, From, Query, Sort, View};
-use holdfast::{service, store};
 use serde_json::Value;
 use wire::{DeviceFacts, Fact};
 
@@ -42,10 +44,8 @@ fn the_database_puts_each_device_in_the_part_that_the_domain_tells() {
     let all: Vec<_> = fleet.iter().map(|it| it.0.id).collect();
     for (is_away, now) in [(false, NOW), (false, NOW + minutes(11)), (false, NOW - days(1)), (true, NOW)] {
         if is_away {
-            let since = NOW.millis().to_string();
-            store
-                .write_blocking(move |conn| Ok::<_, Error>(store::setting::set(conn, STORE_AWAY_SINCE, &since, NOW)?))
-                .unwrap();
+            let away = Away { fault: ReadFault::Away, why: "it is not there".to_owned(), since: NOW };
+            store.write_blocking(move |conn| Ok::<_, Error>(store::setting::AWAY.set(conn, &away, NOW)?)).unwrap();
         }
         let (told, base, counts) = store
             .read_blocking(|conn| {
@@ -151,7 +151,7 @@ fn a_longer_schedule_does_not_stretch_a_count_that_came_with_a_shorter() {
     world.says(0);
     world.proves(Some(1), 0);
     let id = world.device.id();
-    world.server.act(|conn| Ok(store::setting::set(conn, service::policy::CHECK_IN_SECONDS, "86400", NOW)?));
+    world.server.act(|conn| Ok(CHECK_IN.key.set(conn, &86_400, NOW)?));
     // A session does not last as long as this test.
     let visit = || Visit::of(&world.server, world.asker);
 
@@ -164,7 +164,7 @@ fn a_longer_schedule_does_not_stretch_a_count_that_came_with_a_shorter() {
     world.says(0);
     assert_eq!(surfaces(&visit(), id).csv, "Nothing");
     // A short schedule again: the count of the long one lasts no longer than that.
-    world.server.act(|conn| Ok(store::setting::set(conn, service::policy::CHECK_IN_SECONDS, "900", NOW)?));
+    world.server.act(|conn| Ok(CHECK_IN.key.set(conn, &900, NOW)?));
     world.fetches();
     world.server.app.clock.advance(minutes(31));
     all_say(&surfaces(&visit(), id), "Not known since");

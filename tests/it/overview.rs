@@ -85,7 +85,7 @@ fn the_first_steps_name_the_copy_of_the_proof_key_until_one_of_the_key_in_use_wa
     for at in [NOW - days(366), NOW + days(1)] {
         server.act(move |conn| {
             let known = service::proof::public_key(conn)?.unwrap();
-            Ok(store::setting::set(conn, "proof_key.copy", &known, at)?)
+            Ok(store::setting::PROOF_KEY_COPY.set(conn, &known, at)?)
         });
         assert!(old(), "{at:?}");
     }

@@ -285,10 +285,7 @@ fn a_full_quota_stops_restic_and_spoils_nothing() {
         return;
     }
     let (door, source) = (TestDoor::start(), tempfile::tempdir().unwrap());
-    door.write(|conn| {
-        let quota = service::setting::QUOTA.name;
-        store::setting::set(conn, quota, "3000000", NOW)
-    });
+    door.write(|conn| service::setting::QUOTA.key.set(conn, &3_000_000, NOW));
     let (repository, password) = enrolled(&door);
     let client = restic(&repository, &password);
     std::fs::write(source.path().join("fits"), b"a small file").unwrap();

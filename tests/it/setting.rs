@@ -1,5 +1,6 @@
 //! What owners change while the server runs: within limits, recorded, and what guards wipes neither at once nor
 //! silently.
+use crate::support::NOW;
 use crate::support::device::SimDevice;
 use crate::support::people::colleague;
 use crate::support::server::{Answer, TestServer};
@@ -7,6 +8,7 @@ use crate::support::visit::{Visit, location, text};
 use domain::role::Role;
 use domain::time::minutes;
 use domain::wipe::SETTLED;
+use holdfast::store::setting::{AWAY, FROZEN_SINCE, Setting};
 use holdfast::{service, store};
 use std::time::Duration;
 
@@ -163,4 +165,20 @@ fn without_a_mail_server_the_page_and_the_test_mail_say_how_to_set_one() {
     assert!(text(&tried).contains("says how to set one"), "{}", text(&tried));
     assert!(!page.contains("/settings/test-mails"), "no button that cannot work");
     assert!(server.mails().is_empty());
+}
+
+#[test]
+fn a_freeze_and_a_missing_store_that_cannot_be_read_back_still_stand() {
+    let server = TestServer::start();
+    server.act(|conn| {
+        for name in [FROZEN_SINCE.name, AWAY.name] {
+            let (name, value) = (name.to_owned(), "?".to_owned());
+            store::setting::write(conn, &Setting { name, value, updated_at: NOW, next_value: None, next_at: None })?;
+        }
+        Ok(())
+    });
+
+    let (frozen, away) = server.read(|conn| Ok((service::freeze::standing(conn)?, store::ground::away(conn)?)));
+
+    assert_eq!((frozen, away.map(|it| it.since)), (Some(NOW), Some(NOW)));
 }

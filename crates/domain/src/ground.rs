@@ -120,14 +120,15 @@ pub struct Sample {
     pub total_bytes: i64,
 }
 
-/// How close a disk is to being full.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Alarm {
-    None,
-    /// A tenth of the space or a week is left.
-    Low,
-    /// A thirtieth of the space or a day is left.
-    VeryLow,
+text_enum! {
+    /// How close a disk is to being full.
+    Alarm {
+        None = "none",
+        /// A tenth of the space or a week is left.
+        Low = "low",
+        /// A thirtieth of the space or a day is left.
+        VeryLow = "very_low",
+    }
 }
 
 /// A disk's room, and its trend.

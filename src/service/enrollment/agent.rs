@@ -7,6 +7,7 @@ use crate::service::{policy, proof};
 use crate::store::agent_enrollment::AgentEnrollment;
 use crate::store::device::Device;
 use crate::store::enrollment::Enrollment;
+use crate::store::setting::AUDIENCE;
 use crate::store::{self, Conn};
 use anyhow::Context;
 use domain::channel::Channel;
@@ -16,9 +17,6 @@ use domain::name;
 use domain::policy::DevicePolicy;
 use domain::time::Time;
 use secret::seal;
-
-/// The setting that holds the required `aud` of devices' tokens.
-const AUDIENCE: &str = "agent.audience";
 
 /// An agent that wants to join. Its identity is its Ed25519 public key, base64url without padding (32 bytes).
 #[derive(Debug, Clone)]
@@ -87,7 +85,7 @@ fn is_root(path: &str, platform: Platform) -> bool {
 /// # Errors
 /// When the database refuses.
 pub fn audience(conn: &mut Conn) -> Result<Option<String>> {
-    Ok(store::setting::find(conn, AUDIENCE)?)
+    Ok(AUDIENCE.find(conn)?)
 }
 
 /// The public half of the key that opens backups for restore tests.
@@ -111,7 +109,7 @@ pub fn make_audience(conn: &mut Conn, now: Time) -> Result<String> {
     }
     // Of this installation, not of its address, which may change.
     let audience = secret::generate("holdfast:")?;
-    store::setting::set(conn, AUDIENCE, &audience, now)?;
+    AUDIENCE.set(conn, &audience, now)?;
     Ok(audience)
 }
 

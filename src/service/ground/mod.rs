@@ -10,9 +10,9 @@ use crate::blob::{BlobKey, BlobStore, StoreFault};
 use crate::error::{Error, Result};
 use crate::service::activity::{Act, record};
 use crate::service::backup;
-use crate::service::loss::STORE_AWAY_SINCE;
 use crate::store::ground::Witness;
 use crate::store::repository::MAX_OBJECTS;
+use crate::store::setting::{DATABASE_ID, Key, SERVER_ID};
 use crate::store::{self, Conn, Store};
 use domain::activity::{Action, Actor, Object, Outcome};
 use domain::ground::{Alarm, Away, Disk, ReadFault, Room, Sample, Stopped, WriteFault};
@@ -35,9 +35,6 @@ const TRY_WRITES_EVERY: Duration = Duration::from_secs(60);
 const SAMPLE_EVERY: Duration = hours(1);
 /// The trend covers the last week.
 const TREND: Duration = days(7);
-
-const SERVER_ID: &str = "server.id";
-const DATABASE_ID: &str = "database.id";
 
 /// Looks after the ground. Cheap to clone.
 #[derive(Clone)]
@@ -76,12 +73,12 @@ struct Live {
 /// # Errors
 /// When the database refuses.
 pub fn identity(conn: &mut Conn, now: Time) -> Result<Identity> {
-    let mut id = |name: &str| -> Result<String> {
-        if let Some(known) = store::setting::find(conn, name)? {
+    let mut id = |key: Key<String>| -> Result<String> {
+        if let Some(known) = key.find(conn)? {
             return Ok(known);
         }
         let new = hex::encode(secret::bytes::<16>()?);
-        store::setting::set(conn, name, &new, now)?;
+        key.set(conn, &new, now)?;
         Ok(new)
     };
     Ok(Identity { server: id(SERVER_ID)?, database: id(DATABASE_ID)? })
@@ -92,7 +89,7 @@ pub fn identity(conn: &mut Conn, now: Time) -> Result<Identity> {
 /// # Errors
 /// When the database refuses.
 pub fn known_identity(conn: &mut Conn) -> Result<Option<Identity>> {
-    let (server, database) = (store::setting::find(conn, SERVER_ID)?, store::setting::find(conn, DATABASE_ID)?);
+    let (server, database) = (SERVER_ID.find(conn)?, DATABASE_ID.find(conn)?);
     Ok(server.zip(database).map(|(server, database)| Identity { server, database }))
 }
 
@@ -342,7 +339,6 @@ fn object() -> Object {
 
 fn went(conn: &mut Conn, away: &Away, now: Time) -> Result<()> {
     store::ground::set_away(conn, Some(away), now)?;
-    store::setting::set(conn, STORE_AWAY_SINCE, &away.since.millis().to_string(), now)?;
     let act = Act::done(Action::StoreAway, object()).because(&away.why).ended(Outcome::Failed);
     record(conn, &Actor::system(), &act, now)?;
     notice::away(conn, away, now)
@@ -350,7 +346,6 @@ fn went(conn: &mut Conn, away: &Away, now: Time) -> Result<()> {
 
 fn came_back(conn: &mut Conn, before: &Away, now: Time) -> Result<()> {
     store::ground::set_away(conn, None, now)?;
-    store::setting::remove(conn, STORE_AWAY_SINCE)?;
     let why = format!("it had been unreadable since {}", before.since.iso());
     record(conn, &Actor::system(), &Act::done(Action::StoreBack, object()).because(&why), now)?;
     notice::back(conn, before, now)
@@ -375,22 +370,13 @@ fn note_room(conn: &mut Conn, disk: Disk, sample: Sample) -> Result<bool> {
     let now = sample.at;
     store::ground::add_sample(conn, disk, sample, now - TREND)?;
     let Some(room) = Room::of(disk, &store::ground::samples(conn, disk)?) else { return Ok(false) };
-    let name = format!("ground.told.{disk}");
-    let told = match store::setting::find(conn, &name)?.as_deref() {
-        Some("low") => Alarm::Low,
-        Some("very_low") => Alarm::VeryLow,
-        Some(_) | None => Alarm::None,
-    };
+    let key = store::setting::told(disk);
+    let told = key.find(conn)?.unwrap_or(Alarm::None);
     let alarm = room.alarm();
     if alarm == told {
         return Ok(false);
     }
-    let word = match alarm {
-        Alarm::None => "none",
-        Alarm::Low => "low",
-        Alarm::VeryLow => "very_low",
-    };
-    store::setting::set(conn, &name, word, now)?;
+    key.set(conn, &alarm, now)?;
     if alarm < told {
         return Ok(false);
     }

@@ -1,7 +1,7 @@
 //! What a restore test shows about its point, and what a device's points show about the device.
 use super::failure;
 use crate::error::Result;
-use crate::service::setting;
+use crate::service::setting::{PROOF_VALIDITY, VERIFIED_VALIDITY};
 use crate::store::device_proof::DeviceProof;
 use crate::store::evidence::Shown;
 use crate::store::restore_point::RestorePoint;
@@ -23,11 +23,7 @@ pub(super) struct Holds {
 
 /// The validities in force at `now`: a longer one that is still waiting does not count.
 pub(super) fn holds(conn: &mut Conn, now: Time) -> Result<Holds> {
-    let mut span = |name: &str| -> Result<Duration> {
-        let number = setting::NUMBERS.iter().find(|it| it.name == name).context("there is no such setting")?;
-        Ok(Duration::from_secs(u64::try_from(setting::number(conn, number, now)?).unwrap_or(0)))
-    };
-    Ok(Holds { proof: span(setting::PROOF_VALIDITY)?, verified: span(setting::VERIFIED_VALIDITY)? })
+    Ok(Holds { proof: PROOF_VALIDITY.span(conn, now)?, verified: VERIFIED_VALIDITY.span(conn, now)? })
 }
 
 /// Records what a test showed, and until when that holds; false if it showed nothing.

@@ -14,6 +14,7 @@ use crate::store::object::Object as StoredObject;
 use crate::store::repository::Repository;
 use crate::store::restore_point::RestorePoint;
 use crate::store::restore_test::RestoreTest;
+use crate::store::setting::PROOF_PUBLIC_KEY;
 use crate::store::{self, Conn};
 use domain::activity::{Action, Actor, Object, Outcome};
 use domain::by::By;
@@ -24,9 +25,6 @@ use domain::restore_test::TestReport;
 use domain::role::Permission;
 use domain::time::Time;
 use std::time::Duration;
-
-/// The setting that holds the public half of the proof key.
-pub const PROOF_PUBLIC_KEY: &str = "proof.public_key";
 
 /// How long a new backup waits for the device's report, without which there is nothing to compare.
 const REPORT_WAIT: Duration = Duration::from_secs(20);
@@ -134,7 +132,7 @@ fn ask_as(
 /// # Errors
 /// When the database refuses.
 pub fn public_key(conn: &mut Conn) -> Result<Option<String>> {
-    Ok(store::setting::find(conn, PROOF_PUBLIC_KEY)?)
+    Ok(PROOF_PUBLIC_KEY.find(conn)?)
 }
 
 /// Makes the public half of the proof key known.
@@ -142,7 +140,7 @@ pub fn public_key(conn: &mut Conn) -> Result<Option<String>> {
 /// # Errors
 /// When the database refuses.
 pub fn publish_key(conn: &mut Conn, public: &str, now: Time) -> Result<()> {
-    Ok(store::setting::set(conn, PROOF_PUBLIC_KEY, public, now)?)
+    Ok(PROOF_PUBLIC_KEY.set(conn, &public.to_owned(), now)?)
 }
 
 /// Takes the next test for `runner` until `now + lease`; none if nothing is waiting.

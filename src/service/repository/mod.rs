@@ -11,7 +11,8 @@ pub use reconcile::{Reconciled, reconcile, reconcile_repository};
 
 use crate::error::{Error, Result};
 use crate::service::activity::{Act, record};
-use crate::service::{backup, reach, setting};
+use crate::service::setting::QUOTA;
+use crate::service::{backup, reach};
 use crate::store::device::Device;
 use crate::store::repository::{Repository, RepositoryToken};
 use crate::store::{self, Conn};
@@ -53,7 +54,7 @@ pub fn insert(
         generation,
         state: RepositoryState::Active,
         sealed_master_key: prepared.sealed_master_key.clone(),
-        quota_bytes: setting::number(conn, &setting::QUOTA, now)?,
+        quota_bytes: QUOTA.find(conn, now)?,
         stored_bytes: 0,
         object_count: 0,
         newest_at: now,

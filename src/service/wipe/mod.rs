@@ -21,11 +21,12 @@ pub use request::{Agreement, Ask, request, review};
 
 use crate::error::{Error, Result};
 use crate::service::activity::{self, Act};
-use crate::service::{reach, setting};
+use crate::service::reach;
+use crate::service::setting::{HOLD, WIPES_PER_HOUR};
 use crate::store::device::Device;
 use crate::store::wipe::WipeRequest;
 use crate::store::{self, Conn};
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use domain::activity::{Action, Actor, Object, Outcome};
 use domain::by::By;
 use domain::id::{DeviceId, WipeRequestId};
@@ -40,18 +41,12 @@ pub const EXPIRES_AFTER: Duration = days(7);
 /// The period over which the limit counts.
 const WINDOW: Duration = hours(1);
 
-/// The setting for how long an approved wipe waits, in seconds.
-pub const HOLD_SETTING: &str = "wipe.hold_seconds";
-/// The setting for how many wipes pass within an hour, by one person and by everyone.
-pub const LIMIT_SETTING: &str = "wipe.max_per_hour";
-
-/// How long an approved wipe waits. An unreadable setting counts as not set, never as zero.
+/// How long an approved wipe waits.
 ///
 /// # Errors
 /// When the database refuses.
 pub fn hold(conn: &mut Conn, now: Time) -> Result<Duration> {
-    let seconds = number(conn, HOLD_SETTING, now)?;
-    Ok(Duration::from_secs(u64::try_from(seconds).context("the setting of the hold is below zero")?))
+    HOLD.span(conn, now)
 }
 
 /// How many wipes pass within an hour.
@@ -59,12 +54,7 @@ pub fn hold(conn: &mut Conn, now: Time) -> Result<Duration> {
 /// # Errors
 /// When the database refuses.
 pub fn limits(conn: &mut Conn, now: Time) -> Result<Limits> {
-    Ok(Limits { per_hour: number(conn, LIMIT_SETTING, now)? })
-}
-
-fn number(conn: &mut Conn, name: &str, now: Time) -> Result<i64> {
-    let number = setting::NUMBERS.iter().find(|it| it.name == name).context("there is no such setting")?;
-    setting::number(conn, number, now)
+    Ok(Limits { per_hour: WIPES_PER_HOUR.find(conn, now)? })
 }
 
 /// A request and its device, if the permission of the person who acts reaches it.

@@ -170,14 +170,11 @@ impl Default for Filter {
     }
 }
 
-/// The setting that says after how many seconds without a check-in a device is silent.
-pub const SILENT_SECONDS: &str = "silent.seconds";
 const SILENT: &str = "l.enrolled_at < {silent} AND l.seen_at < {silent}";
 
 /// How long without a check-in makes a device silent, and so since when it was not seen.
 pub fn silent_cut(conn: &mut Conn, now: Time) -> QueryResult<(Duration, Time)> {
-    let seconds = setting::find(conn, SILENT_SECONDS)?.and_then(|it| it.parse().ok());
-    let span = seconds.map_or(days(14), Duration::from_secs);
+    let span = setting::SILENT.find(conn)?.unwrap_or(days(14));
     Ok((span, now - span))
 }
 

@@ -11,7 +11,7 @@ mod sort;
 mod sql;
 
 pub use among::{Among, Scores};
-pub use filter::{Filter, SILENT_SECONDS, View, silent_cut};
+pub use filter::{Filter, View, silent_cut};
 pub use row::{ListedDevice, Named, Status, of_ids};
 pub use sort::{Cursor, Key, Sort};
 

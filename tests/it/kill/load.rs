@@ -24,8 +24,8 @@ use domain::time::{Time, days, hours};
 use domain::wipe::WipeState;
 use holdfast::service::account::{Origin, open_session};
 use holdfast::service::enrollment::{TokenDraft, make_token};
-use holdfast::service::proof::PROOF_PUBLIC_KEY;
-use holdfast::service::wipe::{HOLD_SETTING, LIMIT_SETTING};
+use holdfast::service::proof;
+use holdfast::service::setting::{HOLD, WIPES_PER_HOUR};
 use holdfast::store;
 use holdfast::store::Store;
 use holdfast::store::schema::activity;
@@ -331,13 +331,13 @@ fn tokens(world: &World) -> Vec<String> {
     let now = Clock::System.now();
     store
         .write_blocking(move |conn| -> holdfast::error::Result<()> {
-            if store::setting::find(conn, PROOF_PUBLIC_KEY)?.is_none() {
+            if proof::public_key(conn)?.is_none() {
                 let (public, _) = secret::seal::generate()?;
-                store::setting::set(conn, PROOF_PUBLIC_KEY, public.as_str(), now)?;
+                proof::publish_key(conn, public.as_str(), now)?;
             }
             // A cycle is shorter than any hold that an owner can set.
-            store::setting::set(conn, HOLD_SETTING, "0", now)?;
-            store::setting::set(conn, LIMIT_SETTING, "1000000", now)?;
+            HOLD.key.set(conn, &0, now)?;
+            WIPES_PER_HOUR.key.set(conn, &1_000_000, now)?;
             Ok(())
         })
         .unwrap();

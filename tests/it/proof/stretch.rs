@@ -9,6 +9,7 @@ use domain::policy::{Applied, Compliance, DeviceState, Requirement, evaluate};
 use domain::proof::{Grade, Level, TestResult};
 use domain::time::{days, hours, minutes};
 use holdfast::proof::frame::TestJob;
+use holdfast::service::setting::PROOF_VALIDITY;
 use holdfast::{service, store};
 use std::fs;
 
@@ -19,8 +20,7 @@ fn ask(world: &World) {
 
 fn set_validity_hours(world: &World, hours: i64) {
     let now = world.clock.now();
-    let number = service::setting::NUMBERS.iter().find(|it| it.name == service::setting::PROOF_VALIDITY).unwrap();
-    let set = move |conn: &mut _| service::setting::set_numbers(conn, &boss(), &[(*number, hours)], now);
+    let set = move |conn: &mut _| service::setting::set_numbers(conn, &boss(), &[(PROOF_VALIDITY, hours)], now);
     world.store.act_blocking(set).unwrap();
 }
 
@@ -35,7 +35,7 @@ fn a_longer_validity_and_a_test_that_could_not_run_make_no_old_proof_hold_again(
     assert_eq!(world.grade(), Grade::OutOfDate);
 
     let now = world.clock.now();
-    let raise = move |conn: &mut _| store::setting::set(conn, "proof.validity_seconds", "31536000", now);
+    let raise = move |conn: &mut _| PROOF_VALIDITY.key.set(conn, &31_536_000, now);
     world.store.write_blocking(raise).unwrap();
     let folder = world.stored.folder.path().to_owned();
     let aside = folder.with_extension("aside");
