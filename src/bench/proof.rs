@@ -5,7 +5,7 @@
 //! that of the parent that hands it the objects.
 use crate::bench::machine;
 use crate::blob::fs::FsBlobs;
-use crate::blob::{BlobKey, BlobStore};
+use crate::blob::{BlobKey, BlobStore, WriteFault};
 use crate::proof::frame::{FailedBefore, TestJob};
 use crate::proof::runner::{Ended, Runner, Served, Used};
 use anyhow::{Context, anyhow};
@@ -215,7 +215,7 @@ impl std::fmt::Debug for Backend {
 }
 
 impl Backend {
-    fn put(&self, kind: ObjectKind, name: ObjectName, parts: &[&[u8]]) -> std::io::Result<()> {
+    fn put(&self, kind: ObjectKind, name: ObjectName, parts: &[&[u8]]) -> Result<(), WriteFault> {
         let mut upload = self.blobs.begin(&BlobKey::new(self.repository, kind, name))?;
         for part in parts {
             upload.write(part)?;
@@ -234,13 +234,12 @@ impl Backend {
     }
 
     fn read(&self, kind: FileType, id: &Id, offset: u64, len: u64) -> RusticResult<bytes::Bytes> {
-        let read = self.blobs.read(&self.key(kind, id)?, offset, len).map_err(failed)?;
-        read.map(Into::into).ok_or_else(|| RusticError::new(ErrorKind::Backend, "there is no such object"))
+        self.blobs.read(&self.key(kind, id)?, offset, len).map(Into::into).map_err(unavailable)
     }
 }
 
-fn failed(error: std::io::Error) -> Box<RusticError> {
-    RusticError::with_source(ErrorKind::Backend, "the store failed", error)
+fn unavailable(fault: impl std::error::Error + Send + Sync + 'static) -> Box<RusticError> {
+    RusticError::with_source(ErrorKind::Backend, "the store failed", fault)
 }
 
 fn kind_of(kind: FileType) -> ObjectKind {
@@ -259,7 +258,7 @@ impl ReadBackend for Backend {
     }
     fn list_with_size(&self, kind: FileType) -> RusticResult<Vec<(Id, u32)>> {
         let kind = kind_of(kind);
-        let listed = self.blobs.list(self.repository).map_err(failed)?;
+        let listed = self.blobs.list(self.repository).map_err(unavailable)?;
         let of_kind = listed.into_iter().filter(|(key, _)| key.kind == kind);
         Ok(of_kind
             .map(|(key, size)| (key.name.as_str().parse().unwrap_or_default(), u32::try_from(size).unwrap_or(u32::MAX)))
@@ -280,9 +279,9 @@ impl WriteBackend for Backend {
     fn write_bytes(&self, kind: FileType, id: &Id, _: bool, content: BytesList) -> RusticResult<()> {
         let key = self.key(kind, id)?;
         let parts = content.slice().concat();
-        self.put(key.kind, key.name, &[&parts]).map_err(failed)
+        self.put(key.kind, key.name, &[&parts]).map_err(unavailable)
     }
     fn remove(&self, kind: FileType, id: &Id, _: bool) -> RusticResult<()> {
-        self.blobs.remove(&self.key(kind, id)?).map(drop).map_err(failed)
+        self.blobs.remove(&self.key(kind, id)?).map(drop).map_err(unavailable)
     }
 }

@@ -1,6 +1,7 @@
 //! The disk a folder is on.
 use domain::object::ObjectKind;
 use rustix::fs::{StatVfsMountFlags, statvfs};
+use std::io;
 use std::path::Path;
 
 /// Whether the disk of a folder is mounted read-only.
@@ -17,4 +18,9 @@ pub fn space_of(path: &Path) -> Option<(u64, u64)> {
 /// Whether the largest object fits: anything less is full for a backup, whatever a small file shows.
 pub fn has_room(dir: &Path) -> bool {
     space_of(dir).is_none_or(|(free, _)| free >= ObjectKind::Data.max_bytes())
+}
+
+/// Whether the disk itself cannot return or keep a block.
+pub(super) fn is_bad_sector(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
 }

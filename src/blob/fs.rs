@@ -7,12 +7,12 @@
 //!
 //! `DIR/holdfast` says whose folder it is ([`home`](super::home)): it is checked before each write, and before
 //! something counts as missing.
-use crate::blob::disk::{has_room, is_read_only, space_of};
-use crate::blob::home::{Home, Identity, Opening};
+use crate::blob::disk::{has_room, is_bad_sector, is_read_only, space_of};
+use crate::blob::home::{Home, Identity, Opening, unreadable, unusable};
 use crate::blob::mark::{is_probe, key_of_mark};
 use crate::blob::writes::Writes;
-use crate::blob::{self, BlobKey, BlobStore, StoreFault, Stored, Upload, piece};
-use domain::ground::{ReadFault, WriteFault};
+use crate::blob::{BlobKey, BlobStore, Mark, ReadFault, StoreFault, Stored, Upload, WriteFault, piece};
+use domain::ground::StopCause;
 use domain::id::RepositoryId;
 use domain::object::{ObjectKind, ObjectName};
 use rustix::fs::{AtFlags, CWD, OFlags, fcntl_getfl, fcntl_setfl, linkat};
@@ -54,7 +54,7 @@ impl FsBlobs {
     ///
     /// # Errors
     /// When the folder cannot be made or read.
-    pub fn open(dir: &Path) -> io::Result<Self> {
+    pub fn open(dir: &Path) -> Result<Self, StoreFault> {
         Self::open_with(dir, File::sync_all)
     }
 
@@ -62,40 +62,40 @@ impl FsBlobs {
     ///
     /// # Errors
     /// As [`FsBlobs::open`].
-    pub fn open_with(dir: &Path, sync: Sync) -> io::Result<Self> {
+    pub fn open_with(dir: &Path, sync: Sync) -> Result<Self, StoreFault> {
         Self::begin_writing(dir, Home::unnamed(dir)?, sync)
     }
 
     /// Opens a server's folder, for this process alone.
     ///
     /// # Errors
-    /// A [`StoreFault`] when it is not there, is another's, or is used by another process.
-    pub fn open_home(dir: &Path, identity: &Identity, opening: Opening) -> io::Result<Self> {
+    /// When it is not there, is another's, or is used by another process.
+    pub fn open_home(dir: &Path, identity: &Identity, opening: Opening) -> Result<Self, StoreFault> {
         Self::begin_writing(dir, Home::open(dir, identity, opening)?, File::sync_all)
     }
 
     /// Opens a server's folder for reading, beside the server.
     ///
     /// # Errors
-    /// A [`StoreFault`] when it is not there or another's.
-    pub fn open_read_only(dir: &Path, identity: &Identity) -> io::Result<Self> {
+    /// When it is not there or another's.
+    pub fn open_read_only(dir: &Path, identity: &Identity) -> Result<Self, StoreFault> {
         let home = Home::open(dir, identity, Opening::Beside)?;
         Ok(Self(Arc::new(Inner::new(dir, home, File::sync_all, false))))
     }
 
-    fn begin_writing(dir: &Path, home: Home, sync: Sync) -> io::Result<Self> {
+    fn begin_writing(dir: &Path, home: Home, sync: Sync) -> Result<Self, StoreFault> {
         let mut inner = Inner::new(dir, home, sync, true);
         if is_read_only(dir) {
             tracing::error!(folder = %dir.display(), "the backup disk is read-only: no backups are accepted");
             return Ok(Self(Arc::new(inner)));
         }
-        builder().recursive(true).create(&inner.tmp)?;
-        sync(&File::open(dir)?)?;
-        inner.unsettled = inner.clear_tmp()?;
+        let made = builder().recursive(true).create(&inner.tmp).and_then(|()| sync(&File::open(dir)?));
+        made.map_err(|error| unusable(&inner.tmp, &error))?;
+        inner.unsettled = inner.clear_tmp().map_err(|error| unusable(&inner.tmp, &error))?;
         Ok(Self(Arc::new(inner)))
     }
 
-    fn upload(&self, key: &BlobKey) -> io::Result<FileUpload> {
+    fn upload(&self, key: &BlobKey) -> Result<FileUpload, WriteFault> {
         self.0.may_write()?;
         let number = self.0.next.fetch_add(1, Ordering::Relaxed);
         let tmp = self.0.tmp.join(format!("{}.{}.{}.{}-{number}", key.repository, key.kind, key.name, self.0.run));
@@ -163,46 +163,48 @@ impl Inner {
         }
     }
 
-    fn make_file(&self, path: &Path) -> io::Result<File> {
+    fn make_file(&self, path: &Path) -> Result<File, WriteFault> {
         let make = || OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
         match make() {
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                self.home.still().map_err(io::Error::other)?;
+                self.home.still()?;
                 self.make_folder(&self.tmp)?;
-                make()
+                Ok(make()?)
             }
-            other => other,
+            other => Ok(other?),
         }
     }
 
-    fn synced(&self, file: &File, what: &Path) -> io::Result<()> {
-        (self.sync)(file).inspect_err(|error| {
-            self.writes.sync_failed(what, error);
+    fn synced(&self, file: &File, what: &Path) -> Result<(), WriteFault> {
+        (self.sync)(file).map_err(|error| {
+            self.writes.sync_failed(what, &error);
             tracing::error!(%error, path = %what.display(), "the disk could not keep what was written; no more \
              backups are accepted until a restart");
+            WriteFault::Stopped(StopCause::Sync, error.to_string())
         })
     }
 
     /// Nothing is written to a folder that replaced the right one: an upload would be acknowledged onto the
     /// disk below a missing mount.
-    fn may_write(&self) -> io::Result<()> {
+    fn may_write(&self) -> Result<(), WriteFault> {
         if !self.takes_writes {
-            return Err(io::Error::other("this process only reads the store"));
+            return Err(WriteFault::Failed("this process only reads the store".to_owned()));
         }
         if self.writes.have_stopped() {
-            return Err(io::Error::other("the disk failed earlier; check it, then restart the server"));
+            let why = "the disk failed earlier; check it, then restart the server".to_owned();
+            return Err(WriteFault::Stopped(StopCause::Sync, why));
         }
-        self.home.still().map_err(io::Error::other)
+        Ok(self.home.still()?)
     }
 
     /// Looks for something at `key`. A missing object counts only if the store itself is there, before and
     /// after.
-    fn looked<T>(&self, key: &BlobKey, look: impl Fn() -> io::Result<T>) -> io::Result<Option<T>> {
+    fn looked<T>(&self, key: &BlobKey, look: impl Fn() -> io::Result<T>) -> Result<Option<T>, ReadFault> {
         match self.present(key, look())? {
             None => {
-                self.home.still().map_err(io::Error::other)?;
+                self.home.still()?;
                 let found = self.present(key, look())?;
-                self.home.still().map_err(io::Error::other)?;
+                self.home.still()?;
                 Ok(found)
             }
             found => Ok(found),
@@ -211,15 +213,14 @@ impl Inner {
 
     /// An existing object the system does not let us read stands for the whole store, except for a bad sector,
     /// which is damage to that object.
-    fn present<T>(&self, key: &BlobKey, result: io::Result<T>) -> io::Result<Option<T>> {
-        match present(result) {
-            Err(error) if !blob::is_bad_sector(&error) && blob::fault_of(&error).is_none() => {
-                *self.unreadable.lock().unwrap_or_else(PoisonError::into_inner) = Some(key.clone());
-                let why = format!("{} cannot be read: {error}", self.path(key).display());
-                Err(io::Error::new(error.kind(), StoreFault { fault: ReadFault::Unreadable, why }))
+    fn present<T>(&self, key: &BlobKey, result: io::Result<T>) -> Result<Option<T>, ReadFault> {
+        present(result).map_err(|error| {
+            if is_bad_sector(&error) {
+                return ReadFault::Unreadable(error.to_string());
             }
-            other => other,
-        }
+            *self.unreadable.lock().unwrap_or_else(PoisonError::into_inner) = Some(key.clone());
+            unreadable(&self.path(key), &error).into()
+        })
     }
 
     fn read(&self, key: &BlobKey, offset: u64, len: u64) -> io::Result<Vec<u8>> {
@@ -233,21 +234,21 @@ impl Inner {
     }
 
     /// Writes a block as an upload would, and removes it again.
-    fn try_write(&self) -> io::Result<()> {
+    fn try_write(&self) -> Result<(), WriteFault> {
         self.may_write()?;
         let path = self.tmp.join(format!("probe-{}", self.run));
         let _ = fs::remove_file(&path);
         let mut file = self.make_file(&path)?;
-        let written = file.write_all(&[0; 4096]).and_then(|()| self.synced(&file, &path));
+        let written = file.write_all(&[0; 4096]).map_err(WriteFault::from).and_then(|()| self.synced(&file, &path));
         fs::remove_file(&path)?;
         written
     }
 
     /// Creates the folder of `path` and every folder above it, each entry durable; never the store's own, which
     /// is there or has gone.
-    fn make_folder(&self, folder: &Path) -> io::Result<()> {
+    fn make_folder(&self, folder: &Path) -> Result<(), WriteFault> {
         let Some(above) = folder.parent().filter(|_| folder != self.dir) else {
-            return self.home.still().map_err(io::Error::other);
+            return Ok(self.home.still()?);
         };
         match builder().create(folder) {
             Ok(()) => {}
@@ -255,17 +256,17 @@ impl Inner {
             Err(error) if error.kind() == ErrorKind::NotFound && above.starts_with(&self.dir) => {
                 self.make_folder(above)?;
                 match builder().create(folder) {
-                    Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
+                    Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error.into()),
                     _ => {}
                 }
             }
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         }
         self.synced(&File::open(above)?, above)
     }
 
     /// Does `place` once more if the folder was missing.
-    fn in_folder(&self, path: &Path, place: impl Fn() -> io::Result<()>) -> io::Result<()> {
+    fn in_folder(&self, path: &Path, place: impl Fn() -> io::Result<()>) -> Result<(), WriteFault> {
         let folder = path.parent().unwrap_or(&self.dir);
         match place() {
             Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -279,40 +280,41 @@ impl Inner {
 }
 
 impl BlobStore for FsBlobs {
-    fn begin(&self, key: &BlobKey) -> io::Result<Box<dyn Upload>> {
+    fn begin(&self, key: &BlobKey) -> Result<Box<dyn Upload>, WriteFault> {
         Ok(Box::new(self.upload(key)?))
     }
 
-    fn read(&self, key: &BlobKey, offset: u64, len: u64) -> io::Result<Option<Vec<u8>>> {
-        self.0.looked(key, || self.0.read(key, offset, len))
+    fn read(&self, key: &BlobKey, offset: u64, len: u64) -> Result<Vec<u8>, ReadFault> {
+        self.0.looked(key, || self.0.read(key, offset, len))?.ok_or(ReadFault::Lost)
     }
 
-    fn size(&self, key: &BlobKey) -> io::Result<Option<u64>> {
+    fn size(&self, key: &BlobKey) -> Result<Option<u64>, ReadFault> {
         Ok(self.0.looked(key, || fs::metadata(self.0.path(key)))?.map(|it| it.len()))
     }
 
-    fn remove(&self, key: &BlobKey) -> io::Result<bool> {
+    fn remove(&self, key: &BlobKey) -> Result<bool, WriteFault> {
         Ok(present(fs::remove_file(self.0.path(key)))?.is_some())
     }
 
-    fn list(&self, repository: RepositoryId) -> io::Result<Vec<(BlobKey, u64)>> {
-        self.0.home.still().map_err(io::Error::other)?;
+    fn list(&self, repository: RepositoryId) -> Result<Vec<(BlobKey, u64)>, ReadFault> {
+        self.0.home.still()?;
         let folder = self.0.dir.join(repository.as_str());
         let mut found = Vec::new();
         if let Some(config) = self.size(&BlobKey::new(repository, ObjectKind::Config, ObjectName::config()))? {
             found.push((BlobKey::new(repository, ObjectKind::Config, ObjectName::config()), config));
         }
         for kind in ObjectKind::ALL.iter().copied().filter(|it| *it != ObjectKind::Config) {
-            list_folder(&folder.join(kind.as_str()), &mut |name, size| {
+            let listed = list_folder(&folder.join(kind.as_str()), &mut |name, size| {
                 found.push((BlobKey::new(repository, kind, name), size));
-            })?;
+            });
+            listed.map_err(|error| unreadable(&folder, &error))?;
         }
         // Whatever is not on the list counts as missing.
-        self.0.home.still().map_err(io::Error::other)?;
+        self.0.home.still()?;
         Ok(found)
     }
 
-    fn make_durable(&self, key: &BlobKey) -> io::Result<()> {
+    fn make_durable(&self, key: &BlobKey) -> Result<(), WriteFault> {
         self.0.may_write()?;
         let path = self.0.path(key);
         self.0.synced(&File::open(&path)?, &path)?;
@@ -320,28 +322,27 @@ impl BlobStore for FsBlobs {
         self.0.synced(&File::open(folder)?, folder)
     }
 
-    fn unsettled(&self) -> io::Result<Vec<(BlobKey, Stored)>> {
-        Ok(self.0.unsettled.iter().map(|(key, mark)| (key.clone(), Stored { mark: Some(mark.clone()) })).collect())
+    fn unsettled(&self) -> Result<Vec<(BlobKey, Stored)>, ReadFault> {
+        Ok(self.0.unsettled.iter().map(|(key, tmp)| (key.clone(), Stored::marked(InTmp(tmp.clone())))).collect())
     }
 
     fn check(&self) -> Result<(), StoreFault> {
         self.0.home.look_again()?;
         let tried = self.0.unreadable.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(key) = tried else { return Ok(()) };
-        let read = self.read(&key, 0, 1);
-        match read.as_ref().err().and_then(blob::fault_of) {
-            Some(fault) => Err(fault.clone()),
-            None => {
+        match self.read(&key, 0, 1) {
+            Err(ReadFault::Away(fault)) => Err(fault),
+            Ok(_) | Err(ReadFault::Lost | ReadFault::Unreadable(_)) => {
                 *self.0.unreadable.lock().unwrap_or_else(PoisonError::into_inner) = None;
                 Ok(())
             }
         }
     }
 
-    fn check_writes(&self) -> Option<(WriteFault, String)> {
+    fn check_writes(&self) -> Option<(StopCause, String)> {
         if self.0.takes_writes && !self.0.writes.have_stopped() && self.0.home.still().is_ok() {
             if is_read_only(&self.0.dir) {
-                return Some((WriteFault::ReadOnly, format!("the disk of {} is read-only", self.0.dir.display())));
+                return Some((StopCause::ReadOnly, format!("the disk of {} is read-only", self.0.dir.display())));
             }
             if self.0.writes.noting(self.0.try_write()).is_ok() && has_room(&self.0.dir) {
                 self.0.writes.work();
@@ -379,6 +380,21 @@ fn list_folder(folder: &Path, found: &mut dyn FnMut(ObjectName, u64)) -> io::Res
         }
     }
     Ok(())
+}
+
+/// The file of an upload, kept until it is settled.
+#[derive(Debug)]
+struct InTmp(PathBuf);
+
+impl Mark for InTmp {
+    fn remove(self: Box<Self>) {
+        if let Err(error) = fs::remove_file(&self.0)
+            && error.kind() != ErrorKind::NotFound
+        {
+            // Harmless: the next start checks this one object again.
+            tracing::warn!(%error, mark = %self.0.display(), "the mark of a finished upload stays");
+        }
+    }
 }
 
 struct FileUpload {
@@ -422,21 +438,21 @@ impl FileUpload {
 }
 
 impl Upload for FileUpload {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), WriteFault> {
         let store = Arc::clone(&self.store);
-        store.writes.noting(self.append(bytes))
+        store.writes.noting(self.append(bytes).map_err(WriteFault::from))
     }
 
-    fn commit(mut self: Box<Self>) -> io::Result<Stored> {
+    fn commit(mut self: Box<Self>) -> Result<Stored, WriteFault> {
         self.store.may_write()?;
         self.store.synced(&self.file, &self.tmp)?;
         let linked = self.store.in_folder(&self.place, || self.link());
         self.store.writes.noting(linked)?;
         self.keep_tmp = true;
-        Ok(Stored { mark: Some(self.tmp.clone()) })
+        Ok(Stored::marked(InTmp(self.tmp.clone())))
     }
 
-    fn replace(mut self: Box<Self>) -> io::Result<Stored> {
+    fn replace(mut self: Box<Self>) -> Result<Stored, WriteFault> {
         self.store.may_write()?;
         self.store.synced(&self.file, &self.tmp)?;
         let renamed = self.store.in_folder(&self.place, || fs::rename(&self.tmp, &self.place));

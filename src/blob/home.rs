@@ -3,7 +3,7 @@
 //! A folder whose disk is gone looks like a new, empty one. Without the marker nobody could tell, and uploads
 //! would be acknowledged onto the disk below the missing mount.
 use crate::blob::StoreFault;
-use domain::ground::ReadFault;
+use domain::ground::AwayCause;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -72,26 +72,24 @@ impl Home {
     ///
     /// # Errors
     /// When it is not there, is another's, is used by another process, or cannot be read.
-    pub fn open(dir: &Path, identity: &Identity, opening: Opening) -> io::Result<Self> {
+    pub fn open(dir: &Path, identity: &Identity, opening: Opening) -> Result<Self, StoreFault> {
         match (look(dir, identity), opening) {
             (Ok(_), _) => {}
-            (Err(fault), Opening::New) if fault.fault == ReadFault::Away => {
-                if holds_backups(dir)? {
-                    return Err(io::Error::other(StoreFault {
+            (Err(fault), Opening::New) if fault.cause == AwayCause::Away => {
+                if holds_backups(dir).map_err(|error| unreadable(dir, &error))? {
+                    return Err(StoreFault {
                         why: format!("{} holds backups that this database knows nothing about", dir.display()),
-                        fault: ReadFault::Foreign,
-                    }));
+                        cause: AwayCause::Foreign,
+                    });
                 }
-                mark(dir, identity)?;
+                mark(dir, identity).map_err(|error| unusable(dir, &error))?;
             }
-            (Err(fault), Opening::Adopted) if matches!(fault.fault, ReadFault::Away | ReadFault::Foreign) => {
-                mark(dir, identity)?;
+            (Err(fault), Opening::Adopted) if matches!(fault.cause, AwayCause::Away | AwayCause::Foreign) => {
+                mark(dir, identity).map_err(|error| unusable(dir, &error))?;
             }
-            (Err(fault), Opening::New | Opening::Known | Opening::Beside | Opening::Adopted) => {
-                return Err(io::Error::other(fault));
-            }
+            (Err(fault), Opening::New | Opening::Known | Opening::Beside | Opening::Adopted) => return Err(fault),
         }
-        let (device, inode) = look(dir, identity).map_err(io::Error::other)?;
+        let (device, inode) = look(dir, identity)?;
         let locks = opening != Opening::Beside;
         let lock = if locks { take_lock(dir)? } else { None };
         let held = Mutex::new(Held { device, inode, _lock: lock });
@@ -102,9 +100,10 @@ impl Home {
     ///
     /// # Errors
     /// When it cannot be made or read.
-    pub fn unnamed(dir: &Path) -> io::Result<Self> {
-        DirBuilder::new().recursive(true).mode(0o700).create(dir.join(UPLOADS))?;
-        let (device, inode) = look_at_unnamed(dir).map_err(io::Error::other)?;
+    pub fn unnamed(dir: &Path) -> Result<Self, StoreFault> {
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(dir.join(UPLOADS));
+        made.map_err(|error| unusable(dir, &error))?;
+        let (device, inode) = look_at_unnamed(dir)?;
         let held = Mutex::new(Held { device, inode, _lock: None });
         Ok(Self { dir: dir.to_owned(), identity: None, held, locks: false })
     }
@@ -144,8 +143,7 @@ impl Home {
         };
         let mut held = self.held();
         if (held.device, held.inode) != (device, inode) {
-            let lock =
-                if self.locks { take_lock(&self.dir).map_err(|error| of_error(&self.dir, &error))? } else { None };
+            let lock = if self.locks { take_lock(&self.dir)? } else { None };
             *held = Held { device, inode, _lock: lock };
         }
         Ok(())
@@ -186,15 +184,15 @@ fn look_at_unnamed(dir: &Path) -> Result<(u64, u64), StoreFault> {
         Ok(found) => Ok((found.dev(), found.ino())),
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let why = format!("{} is no longer the same folder", dir.display());
-            Err(StoreFault { fault: ReadFault::Away, why })
+            Err(StoreFault { cause: AwayCause::Away, why })
         }
-        Err(error) => Err(of_error(dir, &error)),
+        Err(error) => Err(unreadable(dir, &error)),
     }
 }
 
 /// Device and inode of the marker, if it is the right one.
 fn look(dir: &Path, identity: &Identity) -> Result<(u64, u64), StoreFault> {
-    let fault = |fault, why| StoreFault { fault, why };
+    let fault = |cause, why| StoreFault { cause, why };
     let path = marker_path(dir);
     let found = fs::metadata(&path).and_then(|found| Ok((found, fs::read_to_string(&path)?)));
     let (found, text) = match found {
@@ -203,32 +201,35 @@ fn look(dir: &Path, identity: &Identity) -> Result<(u64, u64), StoreFault> {
             let why = match dir.try_exists() {
                 Ok(true) => format!("{} does not carry the marker of this server ({FOLDER}/{MARKER})", dir.display()),
                 Ok(false) => format!("the folder {} is not there", dir.display()),
-                Err(error) => return Err(of_error(dir, &error)),
+                Err(error) => return Err(unreadable(dir, &error)),
             };
-            return Err(fault(ReadFault::Away, why));
+            return Err(fault(AwayCause::Away, why));
         }
-        Err(error) => return Err(of_error(&path, &error)),
+        Err(error) => return Err(unreadable(&path, &error)),
     };
     let marker = serde_json::from_str::<Marker>(&text)
-        .map_err(|why| fault(ReadFault::Unreadable, format!("the marker {} is damaged: {why}", path.display())))?;
+        .map_err(|why| fault(AwayCause::Unreadable, format!("the marker {} is damaged: {why}", path.display())))?;
     if marker.identity != *identity {
         let whose = if marker.identity.server == identity.server { "another database" } else { "another server" };
         let Identity { server, database } = &marker.identity;
         let why = format!("{} is the store of {whose} (server {server}, database {database})", dir.display());
-        return Err(fault(ReadFault::Foreign, why));
+        return Err(fault(AwayCause::Foreign, why));
     }
     // The marker may come from the system's cache even if the folder itself can no longer be read.
     if let Err(error) = fs::read_dir(dir).and_then(|mut it| it.next().transpose()) {
-        return Err(of_error(dir, &error));
+        return Err(unreadable(dir, &error));
     }
     Ok((found.dev(), found.ino()))
 }
 
-fn of_error(path: &Path, error: &io::Error) -> StoreFault {
-    if let Some(fault) = super::fault_of(error) {
-        return fault.clone();
-    }
-    StoreFault { fault: ReadFault::Unreadable, why: format!("{} cannot be read: {error}", path.display()) }
+/// Something of the store that the system does not let us read.
+pub(super) fn unreadable(path: &Path, error: &io::Error) -> StoreFault {
+    StoreFault { cause: AwayCause::Unreadable, why: format!("{} cannot be read: {error}", path.display()) }
+}
+
+/// Something of the store that cannot be made or cleared.
+pub(super) fn unusable(path: &Path, error: &io::Error) -> StoreFault {
+    StoreFault { cause: AwayCause::Unreadable, why: format!("{} cannot be used: {error}", path.display()) }
 }
 
 /// Creates the folder and its marker, both durable.
@@ -247,7 +248,7 @@ fn mark(dir: &Path, identity: &Identity) -> io::Result<()> {
 }
 
 /// Locks the folder for this process; it is free again when the process ends, however it ends.
-fn take_lock(dir: &Path) -> io::Result<Option<File>> {
+fn take_lock(dir: &Path) -> Result<Option<File>, StoreFault> {
     let path = dir.join(FOLDER).join(LOCK);
     let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
     let file = match opened {
@@ -256,7 +257,7 @@ fn take_lock(dir: &Path) -> io::Result<Option<File>> {
             Ok(file) => file,
             Err(_) => return Ok(None),
         },
-        Err(error) => return Err(error),
+        Err(error) => return Err(unreadable(&path, &error)),
     };
     let begun = Instant::now();
     loop {
@@ -266,12 +267,12 @@ fn take_lock(dir: &Path) -> io::Result<Option<File>> {
                 std::thread::sleep(Duration::from_millis(50));
             }
             Err(rustix::io::Errno::WOULDBLOCK) => {
-                return Err(io::Error::other(StoreFault {
-                    fault: ReadFault::Foreign,
+                return Err(StoreFault {
+                    cause: AwayCause::Foreign,
                     why: format!("another server is using {}", dir.display()),
-                }));
+                });
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(unusable(&path, &error.into())),
         }
     }
 }
@@ -284,10 +285,9 @@ mod tests {
         Identity { server: server.to_owned(), database: database.to_owned() }
     }
 
-    fn why(opened: io::Result<Home>) -> (ReadFault, String) {
-        let error = opened.map(drop).unwrap_err();
-        let fault = super::super::fault_of(&error).unwrap_or_else(|| panic!("{error}"));
-        (fault.fault, fault.why.clone())
+    fn why(opened: Result<Home, StoreFault>) -> (AwayCause, String) {
+        let fault = opened.map(drop).unwrap_err();
+        (fault.cause, fault.why)
     }
 
     #[test]
@@ -296,13 +296,13 @@ mod tests {
         let dir = above.path().join("blobs");
         let ours = identity("s", "d");
 
-        assert_eq!(why(Home::open(&dir, &ours, Opening::Known)).0, ReadFault::Away);
+        assert_eq!(why(Home::open(&dir, &ours, Opening::Known)).0, AwayCause::Away);
         assert!(!dir.exists(), "a missing mount is not made");
         drop(Home::open(&dir, &ours, Opening::New).unwrap());
         drop(Home::open(&dir, &ours, Opening::Known).unwrap());
 
         fs::remove_dir_all(dir.join(FOLDER)).unwrap();
-        assert_eq!(why(Home::open(&dir, &ours, Opening::Known)).0, ReadFault::Away, "an empty mount point");
+        assert_eq!(why(Home::open(&dir, &ours, Opening::Known)).0, AwayCause::Away, "an empty mount point");
     }
 
     #[test]
@@ -312,8 +312,8 @@ mod tests {
 
         for (other, word) in [(identity("t", "e"), "another server"), (identity("s", "e"), "another database")] {
             for opening in [Opening::New, Opening::Known, Opening::Beside] {
-                let (fault, why) = why(Home::open(dir.path(), &other, opening));
-                assert_eq!(fault, ReadFault::Foreign);
+                let (cause, why) = why(Home::open(dir.path(), &other, opening));
+                assert_eq!(cause, AwayCause::Foreign);
                 assert!(why.contains(word), "{why}");
             }
         }
@@ -325,7 +325,7 @@ mod tests {
     fn backups_without_a_marker_are_not_taken_for_a_new_folder() {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("0190163d-8694-739b-aea5-966c26f8ad90")).unwrap();
-        assert_eq!(why(Home::open(dir.path(), &identity("s", "d"), Opening::New)).0, ReadFault::Foreign);
+        assert_eq!(why(Home::open(dir.path(), &identity("s", "d"), Opening::New)).0, AwayCause::Foreign);
         fs::create_dir(dir.path().join("lost+found")).unwrap();
         assert!(holds_backups(dir.path()).unwrap());
     }
@@ -350,11 +350,11 @@ mod tests {
         let home = Home::open(&dir, &identity("s", "d"), Opening::New).unwrap();
 
         fs::rename(&dir, &aside).unwrap();
-        assert_eq!(home.still().unwrap_err().fault, ReadFault::Away, "gone");
+        assert_eq!(home.still().unwrap_err().cause, AwayCause::Away, "gone");
         fs::create_dir(&dir).unwrap();
-        assert_eq!(home.still().unwrap_err().fault, ReadFault::Away, "an empty folder in its place");
+        assert_eq!(home.still().unwrap_err().cause, AwayCause::Away, "an empty folder in its place");
         drop(Home::open(&dir, &identity("t", "e"), Opening::New).unwrap());
-        assert_eq!(home.still().unwrap_err().fault, ReadFault::Foreign, "another's in its place");
+        assert_eq!(home.still().unwrap_err().cause, AwayCause::Foreign, "another's in its place");
         fs::remove_dir_all(&dir).unwrap();
         fs::rename(&aside, &dir).unwrap();
         home.still().unwrap();

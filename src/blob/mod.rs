@@ -4,19 +4,20 @@
 //! and only then is its upload acknowledged. What a crash leaves in between is found by
 //! [`BlobStore::unsettled`].
 pub mod disk;
+mod fault;
 pub mod fs;
 pub mod home;
 mod mark;
 pub mod piece;
 mod writes;
 
+pub use fault::{ReadFault, StoreFault, WriteFault};
+
 use aws_lc_rs::digest;
-use domain::ground::{ReadFault, WriteFault};
+use domain::ground::StopCause;
 use domain::id::RepositoryId;
 use domain::object::{ObjectKind, ObjectName};
 use std::fmt;
-use std::io;
-use std::path::PathBuf;
 
 /// Which object: everything in it is checked text, so that no name can lead out of the store.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -45,44 +46,43 @@ pub trait BlobStore: Send + Sync {
     ///
     /// # Errors
     /// When the store accepts no more writes, or is full.
-    fn begin(&self, key: &BlobKey) -> io::Result<Box<dyn Upload>>;
+    fn begin(&self, key: &BlobKey) -> Result<Box<dyn Upload>, WriteFault>;
 
-    /// At most `len` bytes from `offset` on, fewer only at the end; none if nothing is at `key` although the
-    /// store itself is there.
+    /// At most `len` bytes from `offset` on, fewer only at the end.
     ///
     /// # Errors
-    /// When the store cannot be read.
-    fn read(&self, key: &BlobKey, offset: u64, len: u64) -> io::Result<Option<Vec<u8>>>;
+    /// `Lost` if nothing is at `key`; when it, or the store, cannot be read.
+    fn read(&self, key: &BlobKey, offset: u64, len: u64) -> Result<Vec<u8>, ReadFault>;
 
     /// How many bytes are at `key`; none when nothing is.
     ///
     /// # Errors
     /// When the store cannot be read.
-    fn size(&self, key: &BlobKey) -> io::Result<Option<u64>>;
+    fn size(&self, key: &BlobKey) -> Result<Option<u64>, ReadFault>;
 
     /// Removes what is at `key`; false if nothing was.
     ///
     /// # Errors
     /// When the store cannot be written.
-    fn remove(&self, key: &BlobKey) -> io::Result<bool>;
+    fn remove(&self, key: &BlobKey) -> Result<bool, WriteFault>;
 
     /// Everything stored for `repository`, with sizes, in no particular order.
     ///
     /// # Errors
     /// When the store cannot be read.
-    fn list(&self, repository: RepositoryId) -> io::Result<Vec<(BlobKey, u64)>>;
+    fn list(&self, repository: RepositoryId) -> Result<Vec<(BlobKey, u64)>, ReadFault>;
 
     /// Makes what was found at `key` survive a power cut.
     ///
     /// # Errors
-    /// When the disk cannot keep it.
-    fn make_durable(&self, key: &BlobKey) -> io::Result<()>;
+    /// When the store cannot keep it.
+    fn make_durable(&self, key: &BlobKey) -> Result<(), WriteFault>;
 
     /// Uploads that were begun but not settled before this store was opened.
     ///
     /// # Errors
     /// When the store cannot be read.
-    fn unsettled(&self) -> io::Result<Vec<(BlobKey, Stored)>>;
+    fn unsettled(&self) -> Result<Vec<(BlobKey, Stored)>, ReadFault>;
 
     /// Checks whether this is still the store that was opened and whether it can be read. What one access could
     /// not read is tried again.
@@ -94,7 +94,7 @@ pub trait BlobStore: Send + Sync {
     }
 
     /// Why no writes are accepted; none while they are. If the last one failed, another is tried.
-    fn check_writes(&self) -> Option<(WriteFault, String)> {
+    fn check_writes(&self) -> Option<(StopCause, String)> {
         None
     }
 
@@ -104,101 +104,81 @@ pub trait BlobStore: Send + Sync {
     }
 }
 
-/// What is wrong with a store as a whole, rather than with one object.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{why}")]
-pub struct StoreFault {
-    pub fault: ReadFault,
-    pub why: String,
-}
-
-/// The store's fault behind one failed access; none if only that access failed.
-pub fn fault_of(error: &io::Error) -> Option<&StoreFault> {
-    error.get_ref()?.downcast_ref()
-}
-
 /// Bytes on their way; dropping it leaves nothing behind.
 pub trait Upload: Send {
     /// Appends bytes.
     ///
     /// # Errors
     /// When the store is full or cannot be written.
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
+    fn write(&mut self, bytes: &[u8]) -> Result<(), WriteFault>;
 
     /// Makes the bytes durable and puts them at their key, which must be empty.
     ///
     /// # Errors
-    /// `AlreadyExists` if something is there; that stays as it is.
-    fn commit(self: Box<Self>) -> io::Result<Stored>;
+    /// `Taken` if something is there; when the store is full or cannot be written.
+    fn commit(self: Box<Self>) -> Result<Stored, WriteFault>;
 
     /// Makes the bytes durable and puts them at their key in one step, replacing what is there: for bytes that
     /// match their name, over bytes that do not.
     ///
     /// # Errors
     /// When the store is full or cannot be written.
-    fn replace(self: Box<Self>) -> io::Result<Stored>;
+    fn replace(self: Box<Self>) -> Result<Stored, WriteFault>;
+}
+
+/// What a store keeps of an upload until its row is in the ledger, so that the next start looks at it.
+pub trait Mark: fmt::Debug + Send {
+    /// Removes it, or leaves it to the next start.
+    fn remove(self: Box<Self>);
 }
 
 /// Durable bytes whose row may not be in the ledger yet.
-///
-/// It leaves a mark for the next start until [`Stored::settle`] is called.
 #[derive(Debug, Default)]
 #[must_use = "settle it once the ledger has the row"]
-pub struct Stored {
-    mark: Option<PathBuf>,
-}
+pub struct Stored(Option<Box<dyn Mark>>);
 
 impl Stored {
+    /// Bytes that leave a mark until [`Stored::settle`].
+    pub fn marked(mark: impl Mark + 'static) -> Self {
+        Self(Some(Box::new(mark)))
+    }
+
     /// Removes the mark, after the row was committed or the bytes were removed.
     pub fn settle(self) {
-        if let Some(mark) = self.mark
-            && let Err(error) = std::fs::remove_file(&mark)
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            // Harmless: the next start checks this one object again.
-            tracing::warn!(%error, mark = %mark.display(), "the mark of a finished upload stays");
+        if let Some(mark) = self.0 {
+            mark.remove();
         }
     }
 }
 
-/// Reads a whole object; none if nothing is at `key`.
+/// Reads a whole object.
 ///
 /// # Errors
-/// When the store cannot be read, or the object is larger than `limit`.
-pub fn read_all(blobs: &dyn BlobStore, key: &BlobKey, limit: u64) -> io::Result<Option<Vec<u8>>> {
-    match blobs.size(key)? {
-        Some(size) if size > limit => Err(io::Error::new(
-            io::ErrorKind::FileTooLarge,
-            format!("{key} has {size} bytes; at most {limit} are read"),
-        )),
-        Some(size) => blobs.read(key, 0, size),
-        None => Ok(None),
+/// When it is missing, cannot be read, or is larger than `limit`.
+pub fn read_all(blobs: &dyn BlobStore, key: &BlobKey, limit: u64) -> Result<Vec<u8>, ReadFault> {
+    match blobs.size(key)?.ok_or(ReadFault::Lost)? {
+        size if size > limit => Err(ReadFault::Unreadable(format!("{key} has {size} bytes; at most {limit} are read"))),
+        size => blobs.read(key, 0, size),
     }
 }
 
-/// Whether the disk itself cannot return what was written: the bytes are as good as gone, and good ones may
-/// replace them.
-pub fn is_bad_sector(error: &io::Error) -> bool {
-    error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
-}
-
-/// The SHA-256 of what is at `key`, read piece by piece; none when nothing is.
+/// The SHA-256 of what is at `key`, read piece by piece.
 ///
 /// # Errors
-/// When the store cannot be read.
-pub fn sha256_of(blobs: &dyn BlobStore, key: &BlobKey) -> io::Result<Option<[u8; 32]>> {
+/// When it is missing or cannot be read.
+pub fn sha256_of(blobs: &dyn BlobStore, key: &BlobKey) -> Result<[u8; 32], ReadFault> {
     const PIECE: u64 = 1 << 20;
     let mut context = digest::Context::new(&digest::SHA256);
     let mut offset = 0;
     loop {
-        let Some(piece) = blobs.read(key, offset, PIECE)? else { return Ok(None) };
+        let piece = blobs.read(key, offset, PIECE)?;
         context.update(&piece);
         let len = piece.len() as u64;
         offset += len;
         if len < PIECE {
             let mut hash = [0; 32];
             hash.copy_from_slice(context.finish().as_ref());
-            return Ok(Some(hash));
+            return Ok(hash);
         }
     }
 }

@@ -23,7 +23,7 @@ pub fn run_once(watch: &Watch, now: Time) -> Result<Summary> {
 pub fn stand_or_fall(watch: &Watch) {
     if let Err(fault) = watch.look_only() {
         tracing::error!(
-            fault = %fault.fault,
+            cause = %fault.cause,
             why = fault.why,
             "the backup store cannot be read, and the database cannot keep that: stopping, so that nothing is called \
              proven that is not known to be there"

@@ -1,5 +1,5 @@
 //! The parent of the restore-test process: starts it, hands it objects, and judges how it ended.
-use crate::blob::{self, BlobKey, BlobStore};
+use crate::blob::{BlobKey, BlobStore, ReadFault};
 use crate::proof::child::SUB_COMMAND;
 use crate::proof::frame::{self, FromChild, FromParent, TestJob};
 use domain::id::RepositoryId;
@@ -204,11 +204,10 @@ impl Served {
         let Some(repository) = self.holder(kind, &name) else { return FromParent::Missing };
         let key = BlobKey::new(repository, kind, name);
         match self.blobs.read(&key, offset, len.min(frame::PIECE)) {
-            Ok(Some(bytes)) => FromParent::Bytes(bytes),
-            // The store itself is there, so the object is gone.
-            Ok(None) => FromParent::Missing,
-            Err(error) if blob::is_bad_sector(&error) => self.bad_sector(&key, error.to_string()),
-            Err(error) => FromParent::Unavailable(error.to_string()),
+            Ok(bytes) => FromParent::Bytes(bytes),
+            Err(ReadFault::Lost) => FromParent::Missing,
+            Err(ReadFault::Unreadable(why)) => self.unreadable(&key, why),
+            Err(ReadFault::Away(fault)) => FromParent::Unavailable(fault.why),
         }
     }
 
@@ -219,13 +218,13 @@ impl Served {
         self.ledger.contains_key(&(kind, name.clone())).then_some(self.repository)
     }
 
-    /// The disk cannot read an object; if it cannot read any other either, it is not the object that is
+    /// The store cannot return an object; if it cannot read any other either, it is not the object that is
     /// damaged.
-    fn bad_sector(&self, key: &BlobKey, otherwise: String) -> FromParent {
+    fn unreadable(&self, key: &BlobKey, otherwise: String) -> FromParent {
         let config = BlobKey::new(self.repository, ObjectKind::Config, ObjectName::config());
         let listed = self.ledger.keys().map(|(kind, name)| BlobKey::new(self.repository, *kind, name.clone()));
         let mut others = std::iter::once(config).chain(listed).filter(|it| it != key).take(WITNESSES);
-        if others.any(|it| self.blobs.read(&it, 0, 1).is_ok_and(|it| it.is_some())) {
+        if others.any(|it| self.blobs.read(&it, 0, 1).is_ok()) {
             FromParent::Missing
         } else {
             FromParent::Unavailable(otherwise)

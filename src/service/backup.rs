@@ -1,5 +1,5 @@
 //! Backups arrive: rows of objects, restore points, and what the device reports about them.
-use crate::blob::{self, BlobKey, BlobStore, Stored};
+use crate::blob::{self, BlobKey, BlobStore, ReadFault, Stored};
 use crate::error::{Error, Result};
 use crate::service::activity::{Act, record, record_often};
 use crate::service::{backup_attempt, proof};
@@ -342,8 +342,7 @@ pub fn remove_locks(conn: &mut Conn, repository: RepositoryId, cut: Time) -> Res
 /// When the store cannot be read.
 pub fn is_sound(blobs: &dyn BlobStore, key: &BlobKey) -> Result<bool> {
     match blob::sha256_of(blobs, key) {
-        Ok(hash) => Ok(hash.is_some() && hash == key.name.hash()),
-        Err(error) if blob::is_bad_sector(&error) => Ok(false),
-        Err(error) => Err(error).with_context(|| format!("reading {key}"))?,
+        Err(ReadFault::Lost | ReadFault::Unreadable(_)) => Ok(false),
+        hash => Ok(Some(hash.with_context(|| format!("reading {key}"))?) == key.name.hash()),
     }
 }

@@ -5,7 +5,7 @@ use crate::store::upsert::UpsertExt;
 use crate::store::{Conn, wanted};
 use crate::wake::Wanted;
 use diesel::prelude::*;
-use domain::ground::{Away, Disk, Ground, ReadFault, Sample, Stopped};
+use domain::ground::{Away, AwayCause, Disk, Ground, Sample, Stopped};
 use domain::id::{DeviceId, RepositoryId};
 use domain::object::{ObjectKind, ObjectName};
 use domain::time::Time;
@@ -20,8 +20,8 @@ pub fn away(conn: &mut Conn) -> QueryResult<Option<Away>> {
     let entry = setting::AWAY.entry(conn)?;
     // What cannot be read still says that the store is away.
     Ok(entry.map(|it| {
-        let (fault, since) = (ReadFault::Unreadable, it.updated_at);
-        it.value.unwrap_or_else(|| Away { fault, why: "what was found cannot be read back".to_owned(), since })
+        let (cause, since) = (AwayCause::Unreadable, it.updated_at);
+        it.value.unwrap_or_else(|| Away { cause, why: "what was found cannot be read back".to_owned(), since })
     }))
 }
 

@@ -151,7 +151,7 @@ fn spoil(server: &TestServer, agent: &Agent) {
     let blobs = &server.app.blobs;
     for (key, size) in blobs.list(agent.enrollment().repository_id).unwrap() {
         if matches!(key.kind, ObjectKind::Data | ObjectKind::Index) {
-            let mut bytes = blobs.read(&key, 0, size).unwrap().unwrap();
+            let mut bytes = blobs.read(&key, 0, size).unwrap();
             bytes[..100].reverse();
             let mut upload = blobs.begin(&key).unwrap();
             upload.write(&bytes).unwrap();

@@ -1,12 +1,13 @@
 //! Blobs on a real disk, a full one, and a failing one.
 use crate::support::NOW;
+use domain::ground::StopCause;
 use domain::id::RepositoryId;
 use domain::object::{ObjectKind, ObjectName};
 use holdfast::blob;
 use holdfast::blob::fs::FsBlobs;
 use holdfast::blob::home::{Identity, Opening};
 use holdfast::blob::piece::{self, Piece};
-use holdfast::blob::{BlobKey, BlobStore};
+use holdfast::blob::{BlobKey, BlobStore, ReadFault, WriteFault};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -18,7 +19,7 @@ fn key(bytes: &[u8]) -> BlobKey {
     BlobKey::new(RepositoryId::generate(NOW), ObjectKind::Data, ObjectName::from_hash(&secret::sha256(bytes)))
 }
 
-fn upload(blobs: &FsBlobs, key: &BlobKey, bytes: &[u8]) -> io::Result<()> {
+fn upload(blobs: &FsBlobs, key: &BlobKey, bytes: &[u8]) -> Result<(), WriteFault> {
     let mut upload = blobs.begin(key)?;
     upload.write(bytes)?;
     upload.commit()?.settle();
@@ -38,11 +39,11 @@ fn what_was_committed_is_read_listed_and_removed() {
     upload(&blobs, &key, b"some bytes").unwrap();
 
     assert_eq!(blobs.size(&key).unwrap(), Some(10));
-    assert_eq!(blobs.read(&key, 5, 3).unwrap().unwrap(), b"byt");
-    assert_eq!(blobs.read(&key, 5, 300).unwrap().unwrap(), b"bytes");
-    assert_eq!(blobs.read(&key, 50, 3).unwrap().unwrap(), b"");
-    assert_eq!(blob::sha256_of(&blobs, &key).unwrap(), key.name.hash());
-    assert_eq!(blob::read_all(&blobs, &key, 10).unwrap().unwrap(), b"some bytes");
+    assert_eq!(blobs.read(&key, 5, 3).unwrap(), b"byt");
+    assert_eq!(blobs.read(&key, 5, 300).unwrap(), b"bytes");
+    assert_eq!(blobs.read(&key, 50, 3).unwrap(), b"");
+    assert_eq!(Some(blob::sha256_of(&blobs, &key).unwrap()), key.name.hash());
+    assert_eq!(blob::read_all(&blobs, &key, 10).unwrap(), b"some bytes");
     assert!(blob::read_all(&blobs, &key, 9).is_err());
     assert_eq!(blobs.list(key.repository).unwrap(), [(key.clone(), 10)]);
     let placed =
@@ -50,12 +51,12 @@ fn what_was_committed_is_read_listed_and_removed() {
     assert_eq!(std::fs::metadata(placed).unwrap().permissions().mode() & 0o777, 0o600);
     assert!(blobs.remove(&key).unwrap());
     assert!(!blobs.remove(&key).unwrap());
-    assert_eq!(blobs.read(&key, 0, 1).unwrap(), None);
+    assert_eq!(blobs.read(&key, 0, 1), Err(ReadFault::Lost));
     assert_eq!(tmp_count(folder.path()), 0);
 }
 
 /// Uploads as the door does: full pieces, then what is left.
-fn upload_in_pieces(blobs: &FsBlobs, key: &BlobKey, mut bytes: &[u8]) -> io::Result<()> {
+fn upload_in_pieces(blobs: &FsBlobs, key: &BlobKey, mut bytes: &[u8]) -> Result<(), WriteFault> {
     let mut upload = blobs.begin(key)?;
     let mut piece = Piece::new(bytes.len());
     while !bytes.is_empty() {
@@ -75,7 +76,7 @@ fn what_went_past_the_cache_is_read_back_whatever_its_length() {
         let bytes: Vec<u8> = (0..=250).cycle().take(len).collect();
         let key = key(&bytes);
         upload_in_pieces(&blobs, &key, &bytes).unwrap();
-        assert_eq!(blob::read_all(&blobs, &key, len as u64).unwrap().unwrap(), bytes, "{len}");
+        assert_eq!(blob::read_all(&blobs, &key, len as u64).unwrap(), bytes, "{len}");
     }
 }
 
@@ -86,13 +87,13 @@ fn a_commit_never_overwrites_and_a_replace_does() {
     let key = key(b"name");
     upload(&blobs, &key, b"first").unwrap();
 
-    assert_eq!(upload(&blobs, &key, b"second").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
-    assert_eq!(blobs.read(&key, 0, 99).unwrap().unwrap(), b"first");
+    assert_eq!(upload(&blobs, &key, b"second").unwrap_err(), WriteFault::Taken);
+    assert_eq!(blobs.read(&key, 0, 99).unwrap(), b"first");
 
     let mut again = blobs.begin(&key).unwrap();
     again.write(b"third").unwrap();
     again.replace().unwrap().settle();
-    assert_eq!(blobs.read(&key, 0, 99).unwrap().unwrap(), b"third");
+    assert_eq!(blobs.read(&key, 0, 99).unwrap(), b"third");
     drop(blobs.begin(&key).unwrap());
     assert_eq!(tmp_count(folder.path()), 0);
 }
@@ -157,7 +158,7 @@ fn after_a_failed_sync_nothing_more_is_taken() {
 
     let error = upload(&blobs, &after, b"after").unwrap_err();
     assert!(error.to_string().contains("restart"), "{error}");
-    assert_eq!(blobs.read(&before, 0, 99).unwrap().unwrap(), b"before", "reading goes on");
+    assert_eq!(blobs.read(&before, 0, 99).unwrap(), b"before", "reading goes on");
     assert_eq!(blobs.size(&after).unwrap(), None);
     assert_eq!(tmp_count(folder.path()), 0);
 }
@@ -192,7 +193,7 @@ fn a_full_disk_is_said_and_leaves_nothing_half() {
     for send in [upload, upload_in_pieces] {
         let error = send(&blobs, &key(&too_large), &too_large).unwrap_err();
 
-        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        assert!(matches!(error, WriteFault::Stopped(StopCause::Full, _)), "{error:?}");
         assert_eq!(tmp_count(disk.0.path()), 0);
     }
     let small = vec![3; 300_000];

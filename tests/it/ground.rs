@@ -9,26 +9,26 @@ use crate::support::{NOW, TestDatabase};
 use crate::wipe::World;
 use clock::Clock;
 use diesel::prelude::*;
-use domain::ground::{Disk as Below, ReadFault, Sample, WriteFault};
+use domain::ground::{AwayCause, Disk as Below, Sample, StopCause};
 use domain::id::RepositoryId;
 use domain::object::{ObjectKind, TokenKind};
 use domain::role::Role;
 use domain::time::{hours, minutes};
 use domain::wipe::WipeState;
 use holdfast::app::App;
-use holdfast::blob::{BlobKey, BlobStore, Stored, Upload};
+use holdfast::blob::{BlobKey, BlobStore, ReadFault, Stored, Upload, WriteFault};
 use holdfast::config::{Config, Options};
 use holdfast::error::Error;
 use holdfast::service::ground::Watch;
 use holdfast::service::{backup, wipe};
 use holdfast::store::schema::repositories;
 use holdfast::store::{self, Database, Store};
+use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use std::{fs, io};
 
 fn look(server: &TestServer) {
     server.app.watch.look(server.app.clock.now()).unwrap();
@@ -161,7 +161,7 @@ fn a_store_whose_rights_were_lost_is_away_until_it_has_them_again() {
         look_without_rights(&world.server);
 
         let away = world.server.read(|conn| Ok(store::ground::away(conn)?));
-        assert_eq!(away.map(|it| it.fault), Some(ReadFault::Unreadable), "{mode:o}");
+        assert_eq!(away.map(|it| it.cause), Some(AwayCause::Unreadable), "{mode:o}");
         assert_eq!(grade(&visit), "unknown", "{mode:o}");
         assert!(text(&visit.get("/")).contains("The backup store has been unreadable since"), "{mode:o}");
         set_mode(&blobs, 0o755);
@@ -185,7 +185,7 @@ fn an_object_that_the_system_does_not_let_us_read_is_not_lost_and_the_store_is_a
     look(&world.server);
 
     let away = world.server.read(|conn| Ok(store::ground::away(conn)?));
-    assert_eq!(away.map(|it| it.fault), Some(ReadFault::Unreadable));
+    assert_eq!(away.map(|it| it.cause), Some(AwayCause::Unreadable));
     let rows = world.server.read(|conn| Ok(store::object::all(conn, repository, None)?));
     assert!(rows.iter().all(|it| it.damaged_at.is_none()), "{rows:?}");
     fs::remove_file(&keys).unwrap();
@@ -205,7 +205,7 @@ fn a_restart_does_not_forget_that_the_store_is_away() {
     let server = world.server.restart();
 
     let away = server.read(|conn| Ok(store::ground::away(conn)?)).unwrap();
-    assert_eq!((away.fault, away.since), (ReadFault::Away, NOW));
+    assert_eq!((away.cause, away.since), (AwayCause::Away, NOW));
     look(&server);
     assert_eq!(server.read(|conn| Ok(store::ground::away(conn)?)), None);
 }
@@ -341,7 +341,7 @@ fn an_upload_is_refused_while_another_folder_is_in_the_place_of_the_store() {
     fs::create_dir(&disk.place).unwrap();
 
     let error = server.app.blobs.begin(&key).map(drop).unwrap_err();
-    assert_eq!(holdfast::blob::fault_of(&error).unwrap().fault, ReadFault::Away);
+    assert!(matches!(error, WriteFault::Away(fault) if fault.cause == AwayCause::Away));
     assert!(begun.commit().is_err(), "nor is one that had begun");
     assert_eq!(fs::read_dir(&disk.place).unwrap().count(), 0);
 
@@ -461,32 +461,32 @@ fn a_lock_in_the_database_is_answered_come_again() {
 /// A store that takes no writes while it is told so.
 struct Stopping {
     blobs: Arc<dyn BlobStore>,
-    fault: Arc<Mutex<Option<(WriteFault, String)>>>,
+    fault: Arc<Mutex<Option<(StopCause, String)>>>,
 }
 
 impl BlobStore for Stopping {
-    fn begin(&self, key: &BlobKey) -> io::Result<Box<dyn Upload>> {
+    fn begin(&self, key: &BlobKey) -> Result<Box<dyn Upload>, WriteFault> {
         self.blobs.begin(key)
     }
-    fn read(&self, key: &BlobKey, offset: u64, len: u64) -> io::Result<Option<Vec<u8>>> {
+    fn read(&self, key: &BlobKey, offset: u64, len: u64) -> Result<Vec<u8>, ReadFault> {
         self.blobs.read(key, offset, len)
     }
-    fn size(&self, key: &BlobKey) -> io::Result<Option<u64>> {
+    fn size(&self, key: &BlobKey) -> Result<Option<u64>, ReadFault> {
         self.blobs.size(key)
     }
-    fn remove(&self, key: &BlobKey) -> io::Result<bool> {
+    fn remove(&self, key: &BlobKey) -> Result<bool, WriteFault> {
         self.blobs.remove(key)
     }
-    fn list(&self, repository: RepositoryId) -> io::Result<Vec<(BlobKey, u64)>> {
+    fn list(&self, repository: RepositoryId) -> Result<Vec<(BlobKey, u64)>, ReadFault> {
         self.blobs.list(repository)
     }
-    fn make_durable(&self, key: &BlobKey) -> io::Result<()> {
+    fn make_durable(&self, key: &BlobKey) -> Result<(), WriteFault> {
         self.blobs.make_durable(key)
     }
-    fn unsettled(&self) -> io::Result<Vec<(BlobKey, Stored)>> {
+    fn unsettled(&self) -> Result<Vec<(BlobKey, Stored)>, ReadFault> {
         self.blobs.unsettled()
     }
-    fn check_writes(&self) -> Option<(WriteFault, String)> {
+    fn check_writes(&self) -> Option<(StopCause, String)> {
         self.fault.lock().unwrap().clone()
     }
 }
@@ -505,7 +505,7 @@ fn what_stops_backups_is_told_once_and_stands_on_every_page_until_it_ends() {
     look(&server);
     assert_eq!(health(), "ok\n");
 
-    for kind in [WriteFault::Full, WriteFault::ReadOnly, WriteFault::Sync, WriteFault::Refused] {
+    for kind in [StopCause::Full, StopCause::ReadOnly, StopCause::Sync, StopCause::Refused] {
         *fault.lock().unwrap() = Some((kind, format!("reason {kind}")));
         server.app.clock.advance(minutes(2));
         look(&server);

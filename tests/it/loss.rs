@@ -9,7 +9,7 @@ use crate::support::visit::{Visit, text};
 use crate::wipe::World;
 use domain::device::{DeviceState, Encryption};
 use domain::fact::Changes;
-use domain::ground::{Away, ReadFault};
+use domain::ground::{Away, AwayCause};
 use domain::id::DeviceId;
 use domain::loss::{Loss, Part};
 use domain::role::{Reach, Role};
@@ -44,7 +44,7 @@ fn the_database_puts_each_device_in_the_part_that_the_domain_tells() {
     let all: Vec<_> = fleet.iter().map(|it| it.0.id).collect();
     for (is_away, now) in [(false, NOW), (false, NOW + minutes(11)), (false, NOW - days(1)), (true, NOW)] {
         if is_away {
-            let away = Away { fault: ReadFault::Away, why: "it is not there".to_owned(), since: NOW };
+            let away = Away { cause: AwayCause::Away, why: "it is not there".to_owned(), since: NOW };
             store.write_blocking(move |conn| Ok::<_, Error>(store::setting::AWAY.set(conn, &away, NOW)?)).unwrap();
         }
         let (told, base, counts) = store

@@ -5,15 +5,16 @@ use crate::support::server::boss;
 use crate::support::{NOW, http, unreadable};
 use diesel::prelude::*;
 use domain::activity::Action;
+use domain::ground::StopCause;
 use domain::id::{CommandId, RepositoryId, RestoreId};
 use domain::object::{ObjectKind, TokenKind};
 use domain::proof::TestCause;
 use domain::role::Role;
 use domain::time::{Time, days, hours, minutes};
-use holdfast::blob::{BlobKey, BlobStore, Stored, Upload, piece};
+use holdfast::blob::{BlobKey, BlobStore, ReadFault, Stored, Upload, WriteFault, piece};
 use holdfast::store::schema::{activity, repositories, restore_tests, restores};
 use holdfast::{service, store};
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -634,50 +635,56 @@ fn what_opens_a_repository_is_put_back_from_the_database_before_it_is_read() {
 }
 
 /// A disk that is full, or broken, for every write.
-struct NoWrites(Arc<dyn BlobStore>, io::ErrorKind);
+struct NoWrites(Arc<dyn BlobStore>, StopCause);
 
-struct Refuse(io::ErrorKind);
+struct Refuse(StopCause);
+
+impl Refuse {
+    fn fault(&self) -> WriteFault {
+        WriteFault::Stopped(self.0, "no".to_owned())
+    }
+}
 
 impl Upload for Refuse {
-    fn write(&mut self, _: &[u8]) -> io::Result<()> {
-        Err(self.0.into())
+    fn write(&mut self, _: &[u8]) -> Result<(), WriteFault> {
+        Err(self.fault())
     }
-    fn commit(self: Box<Self>) -> io::Result<Stored> {
-        Err(self.0.into())
+    fn commit(self: Box<Self>) -> Result<Stored, WriteFault> {
+        Err(self.fault())
     }
-    fn replace(self: Box<Self>) -> io::Result<Stored> {
-        Err(self.0.into())
+    fn replace(self: Box<Self>) -> Result<Stored, WriteFault> {
+        Err(self.fault())
     }
 }
 
 impl BlobStore for NoWrites {
-    fn begin(&self, _: &BlobKey) -> io::Result<Box<dyn Upload>> {
+    fn begin(&self, _: &BlobKey) -> Result<Box<dyn Upload>, WriteFault> {
         Ok(Box::new(Refuse(self.1)))
     }
-    fn read(&self, key: &BlobKey, offset: u64, len: u64) -> io::Result<Option<Vec<u8>>> {
+    fn read(&self, key: &BlobKey, offset: u64, len: u64) -> Result<Vec<u8>, ReadFault> {
         self.0.read(key, offset, len)
     }
-    fn size(&self, key: &BlobKey) -> io::Result<Option<u64>> {
+    fn size(&self, key: &BlobKey) -> Result<Option<u64>, ReadFault> {
         self.0.size(key)
     }
-    fn remove(&self, key: &BlobKey) -> io::Result<bool> {
+    fn remove(&self, key: &BlobKey) -> Result<bool, WriteFault> {
         self.0.remove(key)
     }
-    fn list(&self, repository: RepositoryId) -> io::Result<Vec<(BlobKey, u64)>> {
+    fn list(&self, repository: RepositoryId) -> Result<Vec<(BlobKey, u64)>, ReadFault> {
         self.0.list(repository)
     }
-    fn make_durable(&self, key: &BlobKey) -> io::Result<()> {
+    fn make_durable(&self, key: &BlobKey) -> Result<(), WriteFault> {
         self.0.make_durable(key)
     }
-    fn unsettled(&self) -> io::Result<Vec<(BlobKey, Stored)>> {
+    fn unsettled(&self) -> Result<Vec<(BlobKey, Stored)>, ReadFault> {
         self.0.unsettled()
     }
 }
 
 #[test]
 fn a_full_disk_is_507_and_a_broken_one_500() {
-    for (kind, status) in [(io::ErrorKind::StorageFull, 507), (io::ErrorKind::PermissionDenied, 500)] {
-        let door = TestDoor::start_with(|blobs| Arc::new(NoWrites(blobs, kind)));
+    for (cause, status) in [(StopCause::Full, 507), (StopCause::ReadOnly, 507), (StopCause::Refused, 500)] {
+        let door = TestDoor::start_with(|blobs| Arc::new(NoWrites(blobs, cause)));
         let repository = door.repository();
 
         let answer = repository.put("data", &vec![1; 2_000_000]);

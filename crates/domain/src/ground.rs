@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 text_enum! {
     /// Why the backup store cannot be read.
-    ReadFault {
+    AwayCause {
         /// Its folder or the marker in it is missing: a disk that is not mounted, or a folder that was emptied.
         Away = "away",
         /// The folder carries the marker of another server or database.
@@ -20,7 +20,7 @@ text_enum! {
     }
 }
 
-impl ReadFault {
+impl AwayCause {
     /// What the person who runs the server does about it.
     pub const fn advice(self) -> &'static str {
         match self {
@@ -37,7 +37,7 @@ impl ReadFault {
 
 text_enum! {
     /// Why no new backup can be stored.
-    WriteFault {
+    StopCause {
         /// The disk could not keep what was written: nothing is accepted until a restart.
         Sync = "sync",
         Full = "full",
@@ -47,7 +47,7 @@ text_enum! {
     }
 }
 
-impl WriteFault {
+impl StopCause {
     /// What the person who runs the server does about it.
     pub const fn advice(self) -> &'static str {
         match self {
@@ -64,7 +64,7 @@ impl WriteFault {
 /// The store cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Away {
-    pub fault: ReadFault,
+    pub cause: AwayCause,
     /// What was found, such as "/srv/blobs is not there".
     pub why: String,
     pub since: Time,
@@ -73,7 +73,7 @@ pub struct Away {
 /// The store accepts no new backups.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stopped {
-    pub fault: WriteFault,
+    pub cause: StopCause,
     pub why: String,
     pub since: Time,
 }

@@ -150,7 +150,7 @@ async fn understand(
     let key = key.clone();
     off_the_worker(move || {
         let stored = crate::blob::read_all(blobs.as_ref(), &key, MAX_STORED_BYTES as u64).map_err(Error::from)?;
-        match Manifest::check(stored.as_deref().unwrap_or_default()) {
+        match Manifest::check(&stored) {
             Ok(header) if header.device_id == device.as_str() => Ok(()),
             Ok(_) => Err(Fault::message("device_id", "the manifest is from another device")),
             Err(fault) => Err(Fault::message("manifest", fault.to_string())),

@@ -1,13 +1,14 @@
 //! What a client is told when the answer is no. Restic retries everything except 401, 403, 404, 416 and 507, so
 //! these are for what another try cannot change.
-use crate::blob;
+use crate::blob::{ReadFault, StoreFault, WriteFault};
 use crate::error::{DISK_FULL, Error};
 use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
+use actix_web::rt::task::JoinError;
 use actix_web::{HttpResponse, ResponseError};
+use domain::ground::StopCause;
 use std::fmt;
-use std::io;
 
 /// A refused or failed request: a status, and one line that says what to do.
 #[derive(Debug)]
@@ -36,6 +37,17 @@ impl Refusal {
         Self::new(StatusCode::FORBIDDEN, text)
     }
 
+    fn away(fault: &StoreFault) -> Self {
+        Self::busy(&format!("the backup store cannot be used at the moment: {}; try again later", fault.cause))
+    }
+
+    fn failed() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the server cannot store or read backups at the moment; its log says why",
+        )
+    }
+
     /// No more room.
     pub fn full(text: &str) -> Self {
         Self::new(StatusCode::INSUFFICIENT_STORAGE, text)
@@ -47,6 +59,8 @@ impl fmt::Display for Refusal {
         write!(f, "{}", self.text)
     }
 }
+
+impl std::error::Error for Refusal {}
 
 impl ResponseError for Refusal {
     fn status_code(&self) -> StatusCode {
@@ -89,30 +103,39 @@ impl From<Error> for Refusal {
     }
 }
 
-impl From<io::Error> for Refusal {
-    fn from(error: io::Error) -> Self {
-        use io::ErrorKind as Kind;
-        let kind = error.kind();
-        if kind == Kind::AlreadyExists {
+impl From<ReadFault> for Refusal {
+    fn from(fault: ReadFault) -> Self {
+        tracing::error!(%fault, "the backup store failed");
+        match fault {
+            ReadFault::Away(fault) => Self::away(&fault),
+            ReadFault::Lost | ReadFault::Unreadable(_) => Self::failed(),
+        }
+    }
+}
+
+impl From<WriteFault> for Refusal {
+    fn from(fault: WriteFault) -> Self {
+        if fault == WriteFault::Taken {
             return Self::busy("the object is being stored by another request; try again");
         }
-        tracing::error!(%error, "the backup store failed");
-        if let Some(fault) = blob::fault_of(&error) {
-            return Self::busy(&format!(
-                "the backup store cannot be used at the moment: {}; try again later",
-                fault.fault
-            ));
+        tracing::error!(%fault, "the backup store failed");
+        match fault {
+            WriteFault::Away(fault) => Self::away(&fault),
+            WriteFault::Stopped(StopCause::Full, _) => Self::full(DISK_FULL),
+            WriteFault::Stopped(StopCause::ReadOnly, _) => {
+                Self::full("the backup disk is read-only: what is stored can be read, but nothing can be added")
+            }
+            WriteFault::Taken
+            | WriteFault::Stopped(StopCause::Sync | StopCause::Refused, _)
+            | WriteFault::Failed(_) => Self::failed(),
         }
-        if matches!(kind, Kind::StorageFull | Kind::QuotaExceeded) {
-            return Self::full(DISK_FULL);
-        }
-        if kind == Kind::ReadOnlyFilesystem {
-            return Self::full("the backup disk is read-only: what is stored can be read, but nothing can be added");
-        }
-        Self::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "the server cannot store or read backups at the moment; its log \
-         says why",
-        )
+    }
+}
+
+/// A thread that was to read or write did not come back.
+impl From<JoinError> for Refusal {
+    fn from(error: JoinError) -> Self {
+        tracing::error!(%error, "a request at the backup door was not finished");
+        Self::failed()
     }
 }

@@ -1,5 +1,5 @@
 //! Reads, lists and unlocks: first the ledger, only then the bytes.
-use crate::blob::{self, BlobKey, BlobStore};
+use crate::blob::{BlobKey, BlobStore, ReadFault};
 use crate::error::Error;
 use crate::protocol::restic::answer::Refusal;
 use crate::protocol::restic::{Asking, Door};
@@ -16,7 +16,6 @@ use domain::id::RepositoryId;
 use domain::object::{ObjectKind, ObjectName};
 use futures_util::stream;
 use std::fmt::Write;
-use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -54,7 +53,7 @@ pub async fn read(request: &HttpRequest, asking: Asking) -> Result<HttpResponse,
     let size = object.size();
     let key = BlobKey::new(object.repository_id, object.kind, object.name);
     if request.method() == Method::HEAD {
-        let nothing = stream::empty::<Result<Bytes, io::Error>>();
+        let nothing = stream::empty::<Result<Bytes, Refusal>>();
         return Ok(HttpResponse::Ok().content_type("application/octet-stream").body(SizedStream::new(size, nothing)));
     }
     let (status, range) = match range(request.headers(), size) {
@@ -128,35 +127,31 @@ async fn fetch(
 ) -> Result<Option<Bytes>, Refusal> {
     let piece = (range.start, range.end.min(range.start + PIECE));
     let piece = first_piece(Arc::clone(blobs), key.clone(), piece, size);
-    let piece = piece.await.map_err(|error| Refusal::from(io::Error::other(error)))?;
-    Ok(piece?)
+    Ok(piece.await??)
 }
+
+/// What was read of an object; none if the store has lost it.
+type Piece = Result<Option<Bytes>, ReadFault>;
 
 /// The first piece of an object; none if the store has lost it or part of it.
 ///
 /// An object shorter than its row counts as lost before its first byte is sent, not in the middle of an answer.
-fn first_piece(
-    blobs: Arc<dyn BlobStore>,
-    key: BlobKey,
-    (from, to): (u64, u64),
-    size: u64,
-) -> JoinHandle<io::Result<Option<Bytes>>> {
+fn first_piece(blobs: Arc<dyn BlobStore>, key: BlobKey, (from, to): (u64, u64), size: u64) -> JoinHandle<Piece> {
     spawn_blocking(move || match blobs.size(&key)? {
         Some(found) if found == size => read_whole(&*blobs, &key, from, to),
         Some(_) | None => Ok(None),
     })
 }
 
-fn read_whole(blobs: &dyn BlobStore, key: &BlobKey, from: u64, to: u64) -> io::Result<Option<Bytes>> {
+fn read_whole(blobs: &dyn BlobStore, key: &BlobKey, from: u64, to: u64) -> Piece {
     match blobs.read(key, from, to - from) {
-        Ok(piece) => Ok(piece.map(Bytes::from)),
-        Err(error) if blob::is_bad_sector(&error) => Ok(None),
-        Err(error) => Err(error),
+        Ok(piece) => Ok(Some(Bytes::from(piece))),
+        Err(ReadFault::Lost | ReadFault::Unreadable(_)) => Ok(None),
+        Err(fault @ ReadFault::Away(_)) => Err(fault),
     }
 }
 
-/// A piece of an object; none if the store has lost it.
-fn read_piece(blobs: Arc<dyn BlobStore>, key: BlobKey, from: u64, to: u64) -> JoinHandle<io::Result<Option<Bytes>>> {
+fn read_piece(blobs: Arc<dyn BlobStore>, key: BlobKey, from: u64, to: u64) -> JoinHandle<Piece> {
     spawn_blocking(move || read_whole(&*blobs, &key, from, to))
 }
 
@@ -165,7 +160,7 @@ struct Sending {
     door: Door,
     key: BlobKey,
     ready: Option<Bytes>,
-    next: Option<JoinHandle<io::Result<Option<Bytes>>>>,
+    next: Option<JoinHandle<Piece>>,
     rest: Range<u64>,
 }
 
@@ -182,28 +177,26 @@ impl Sending {
         }
     }
 
-    async fn step(&mut self) -> io::Result<Option<Bytes>> {
+    async fn step(&mut self) -> Result<Option<Bytes>, Refusal> {
         if let Some(first) = self.ready.take() {
             self.read_ahead();
             return Ok(Some(first));
         }
         let Some(next) = self.next.take() else { return Ok(None) };
         let expected = (self.rest.end - self.rest.start).min(PIECE);
-        let piece = next.await.map_err(io::Error::other)??.filter(|it| it.len() as u64 == expected);
+        let piece = next.await??.filter(|it| it.len() as u64 == expected);
         let Some(piece) = piece else {
             let key = self.key.clone();
-            damaged(&self.door, key).await.map_err(|refusal| io::Error::other(refusal.to_string()))?;
-            return Err(io::Error::new(
-                io::ErrorKind::UnexpectedEof,
-                "the stored object is shorter than its ledger row",
-            ));
+            damaged(&self.door, key).await?;
+            // Nobody reads its status: the answer has begun, and breaks off here.
+            return Err(Refusal::not_found());
         };
         self.rest.start += piece.len() as u64;
         self.read_ahead();
         Ok(Some(piece))
     }
 
-    fn into_stream(self) -> impl stream::Stream<Item = io::Result<Bytes>> {
+    fn into_stream(self) -> impl stream::Stream<Item = Result<Bytes, Refusal>> {
         stream::try_unfold(self, |mut sending| async move { Ok(sending.step().await?.map(|piece| (piece, sending))) })
     }
 }
@@ -254,8 +247,7 @@ pub async fn unlock(asking: Asking, name: ObjectName) -> Result<HttpResponse, Re
     let key = BlobKey::new(asking.access.repository.id, ObjectKind::Locks, name);
     let (door, gone) = (asking.door, key.clone());
     door.store.write(move |conn| backup::unlocked(conn, &gone)).await?;
-    let removed = spawn_blocking(move || door.blobs.remove(&key)).await;
-    removed.map_err(|error| Refusal::from(io::Error::other(error)))??;
+    spawn_blocking(move || door.blobs.remove(&key)).await??;
     Ok(HttpResponse::Ok().finish())
 }
 

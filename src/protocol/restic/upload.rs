@@ -5,7 +5,7 @@
 //! the connection is copied and released at once, so that its memory, still in the processor's cache, can take
 //! the next read.
 use crate::blob::piece::{self, Piece};
-use crate::blob::{BlobKey, BlobStore, Stored, Upload};
+use crate::blob::{BlobKey, BlobStore, Stored, Upload, WriteFault};
 use crate::error::Error;
 use crate::protocol::restic::access::Right;
 use crate::protocol::restic::answer::Refusal;
@@ -25,7 +25,6 @@ use aws_lc_rs::digest;
 use domain::object::{ObjectKind, ObjectName, RepositoryState, TokenKind};
 use domain::time::hours;
 use futures_util::StreamExt;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,8 +52,7 @@ pub async fn receive(
     let (incoming, rest, len) = take(incoming, payload, length).await?;
     let arrived = Arrived { incoming, rest, len, sent_by, row: known.object };
     // In its own task: if the client leaves now, what it sent is still finished.
-    let finished = actix_web::rt::spawn(finish(door, arrived, place));
-    finished.await.map_err(|error| Refusal::from(io::Error::other(error)))??;
+    actix_web::rt::spawn(finish(door, arrived, place)).await??;
     Ok(HttpResponse::Ok().finish())
 }
 
@@ -110,12 +108,8 @@ async fn make_room(door: &Door, key: &BlobKey, known: &Known) -> Result<(), Refu
         return Err(Refusal::full("this repository has 8 locks; run `restic unlock`, or wait an hour"));
     }
     let blobs = Arc::clone(&door.blobs);
-    blocking(move || stale.iter().try_for_each(|it| blobs.remove(it).map(drop))).await?;
+    spawn_blocking(move || stale.iter().try_for_each(|it| blobs.remove(it).map(drop))).await??;
     Ok(())
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T, Refusal> {
-    Ok(spawn_blocking(work).await.map_err(io::Error::other)??)
 }
 
 /// Bytes that are arriving.
@@ -132,7 +126,7 @@ impl Incoming {
     }
 
     /// Hashes and writes; blocks.
-    fn absorb(&mut self, piece: &[u8]) -> io::Result<()> {
+    fn absorb(&mut self, piece: &[u8]) -> Result<(), WriteFault> {
         let upload = match &mut self.upload {
             Some(upload) => upload,
             none => none.insert(self.blobs.begin(&self.key)?),
@@ -177,7 +171,7 @@ async fn take(incoming: Incoming, mut payload: Payload, length: Length) -> Resul
 /// One piece is hashed and written while the next is received.
 enum AtWork {
     Idle(Incoming),
-    Busy(JoinHandle<io::Result<(Incoming, Piece)>>),
+    Busy(JoinHandle<Result<(Incoming, Piece), WriteFault>>),
 }
 
 impl AtWork {
@@ -186,7 +180,7 @@ impl AtWork {
         match self {
             Self::Idle(incoming) => Ok((incoming, None)),
             Self::Busy(work) => {
-                let (incoming, piece) = work.await.map_err(io::Error::other)??;
+                let (incoming, piece) = work.await??;
                 Ok((incoming, Some(piece)))
             }
         }
@@ -228,7 +222,7 @@ struct Arrived {
 /// The place is held to the end, so that nobody else stores the same object in the meantime.
 async fn finish(door: Door, arrived: Arrived, _place: Place) -> Result<(), Refusal> {
     let (key, len, sent_by) = (arrived.incoming.key.clone(), arrived.len, arrived.sent_by);
-    let placed = spawn_blocking(move || put_in_place(arrived)).await.map_err(io::Error::other)??;
+    let placed = spawn_blocking(move || put_in_place(arrived)).await??;
     match placed {
         Placed::There => Ok(()),
         Placed::Healed => {
@@ -248,7 +242,7 @@ fn put_in_place(arrived: Arrived) -> Result<Placed, Refusal> {
     if key.name.hash().is_none_or(|named| named != hash.as_ref()) {
         return Err(Refusal::new(StatusCode::BAD_REQUEST, "the body's SHA-256 is not the object's name"));
     }
-    let Some(upload) = upload else { return Err(io::Error::other("an upload was not begun").into()) };
+    let Some(upload) = upload else { return Err(WriteFault::Failed("an upload was not begun".to_owned()).into()) };
     let is_there = blobs.size(&key)?.is_some();
     Ok(match row {
         Some(row) if row.damaged_at.is_none() && is_there && backup::is_sound(&*blobs, &key)? => Placed::There,
@@ -277,7 +271,7 @@ async fn enter(door: &Door, key: BlobKey, len: u64, sent_by: TokenKind, stored: 
         }
         Err(error @ (Error::Full(_) | Error::Refused(_) | Error::NotFound(_))) => {
             let door = door.clone();
-            blocking(move || backup::discard(&door.store, &*door.blobs, &key).map_err(io::Error::other)).await?;
+            spawn_blocking(move || backup::discard(&door.store, &*door.blobs, &key)).await??;
             stored.settle();
             Err(error.into())
         }

@@ -15,7 +15,7 @@ use crate::store::repository::MAX_OBJECTS;
 use crate::store::setting::{DATABASE_ID, Key, SERVER_ID};
 use crate::store::{self, Conn, Store};
 use domain::activity::{Action, Actor, Object, Outcome};
-use domain::ground::{Alarm, Away, Disk, ReadFault, Room, Sample, Stopped, WriteFault};
+use domain::ground::{Alarm, Away, AwayCause, Disk, Room, Sample, StopCause, Stopped};
 use domain::id::RepositoryId;
 use domain::object::ObjectKind;
 use domain::time::{Time, days, hours};
@@ -64,7 +64,7 @@ struct Turn {
 #[derive(Default)]
 struct Live {
     away: Option<StoreFault>,
-    stopped: Option<(WriteFault, String)>,
+    stopped: Option<(StopCause, String)>,
     at_object_limit: usize,
 }
 
@@ -191,7 +191,7 @@ impl Watch {
         work: impl FnOnce(&dyn BlobStore) -> T + Send + 'static,
     ) -> std::result::Result<T, StoreFault> {
         let silent = || StoreFault {
-            fault: ReadFault::Silent,
+            cause: AwayCause::Silent,
             why: format!("it has not answered for {} s", PATIENCE.as_secs()),
         };
         if self.0.hangs.load(Ordering::SeqCst) {
@@ -209,14 +209,14 @@ impl Watch {
         if let Err(error) = thread {
             self.0.hangs.store(false, Ordering::SeqCst);
             let why = format!("the server has no thread to look at it: {error}");
-            return Err(StoreFault { fault: ReadFault::Silent, why });
+            return Err(StoreFault { cause: AwayCause::Silent, why });
         }
         receiver.recv_timeout(PATIENCE).map_err(|error| match error {
             RecvTimeoutError::Timeout => silent(),
             RecvTimeoutError::Disconnected => {
                 self.0.hangs.store(false, Ordering::SeqCst);
                 StoreFault {
-                    fault: ReadFault::Unreadable,
+                    cause: AwayCause::Unreadable,
                     why: "looking at it failed; see the server's log".to_owned(),
                 }
             }
@@ -228,11 +228,11 @@ impl Watch {
         let before = self.0.store.read_blocking(store::ground::away)?;
         match (found, before) {
             (Ok(()), None) => Ok(false),
-            (Err(fault), Some(before)) if fault.fault == before.fault => Ok(false),
+            (Err(fault), Some(before)) if fault.cause == before.cause => Ok(false),
             (Err(fault), before) => {
-                tracing::error!(fault = %fault.fault, why = fault.why, "the backup store cannot be read");
+                tracing::error!(cause = %fault.cause, why = fault.why, "the backup store cannot be read");
                 let since = before.map_or(now, |it| it.since);
-                let away = Away { fault: fault.fault, why: fault.why, since };
+                let away = Away { cause: fault.cause, why: fault.why, since };
                 self.0.store.act_blocking(move |conn| went(conn, &away, now))?;
                 Ok(true)
             }
@@ -284,10 +284,10 @@ impl Watch {
         self.live().stopped.clone_from(&found);
         match (found, before) {
             (None, None) => Ok(false),
-            (Some((fault, _)), Some(before)) if fault == before.fault => Ok(false),
-            (Some((fault, why)), before) => {
-                tracing::error!(%fault, why, "no backups are accepted");
-                let stopped = Stopped { fault, why, since: before.map_or(now, |it| it.since) };
+            (Some((cause, _)), Some(before)) if cause == before.cause => Ok(false),
+            (Some((cause, why)), before) => {
+                tracing::error!(%cause, why, "no backups are accepted");
+                let stopped = Stopped { cause, why, since: before.map_or(now, |it| it.since) };
                 self.0.store.act_blocking(move |conn| stop(conn, &stopped, now))?;
                 Ok(true)
             }

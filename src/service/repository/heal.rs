@@ -1,5 +1,5 @@
 //! Restores a repository's `config` and key files from the copies in the database.
-use crate::blob::{BlobKey, BlobStore, is_bad_sector};
+use crate::blob::{BlobKey, BlobStore, ReadFault};
 use crate::error::Result;
 use crate::service::backup;
 use crate::store::{self, Store};
@@ -29,8 +29,8 @@ pub fn heal_one(store: &Store, blobs: &dyn BlobStore, key: &BlobKey, now: Time) 
         store.read_blocking(move |conn| store::kept_object::find(conn, asked.repository, asked.kind, &asked.name))?;
     let Some(copy) = copy else { return Ok(false) };
     let found = match blobs.read(key, 0, copy.len() as u64 + 1) {
-        Err(error) if is_bad_sector(&error) => None,
-        found => found?,
+        Err(ReadFault::Lost | ReadFault::Unreadable(_)) => None,
+        found => Some(found?),
     };
     if found.as_ref() == Some(&copy) {
         return Ok(false);

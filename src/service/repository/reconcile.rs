@@ -1,5 +1,5 @@
 //! Reconciles the ledger and the blobs after a crash.
-use crate::blob::{self, BlobKey, BlobStore};
+use crate::blob::{self, BlobKey, BlobStore, ReadFault};
 use crate::error::{Error, Result};
 use crate::service::backup;
 use crate::store::{self, Store};
@@ -84,8 +84,10 @@ fn is_worth_a_row(blobs: &dyn BlobStore, key: &BlobKey) -> Result<bool> {
     if matches!(key.kind, ObjectKind::Locks | ObjectKind::Config) {
         return Ok(false);
     }
-    let hash = blob::sha256_of(blobs, key).with_context(|| format!("reading {key}"))?;
-    Ok(hash.is_some() && hash == key.name.hash())
+    match blob::sha256_of(blobs, key) {
+        Err(ReadFault::Lost) => Ok(false),
+        hash => Ok(Some(hash.with_context(|| format!("reading {key}"))?) == key.name.hash()),
+    }
 }
 
 /// False if the ledger does not want it: no such repository, or no room.

@@ -1,5 +1,5 @@
 //! What a device read back, compared with the manifest of the restore point.
-use crate::blob::{self, BlobKey, BlobStore};
+use crate::blob::{self, BlobKey, BlobStore, ReadFault};
 use crate::error::{Error, Result};
 use crate::store::repository::Repository;
 use crate::store::restore::{Outcome, Restore};
@@ -17,11 +17,14 @@ use domain::{shortfall, words};
 /// When it is not in the store, or is damaged.
 pub fn manifest(blobs: &dyn BlobStore, repository: &Repository, name: &ObjectName) -> Result<Manifest> {
     let key = BlobKey::new(repository.id, ObjectKind::Manifests, name.clone());
-    let stored = blob::read_all(blobs, &key, manifest::MAX_STORED_BYTES as u64)?.ok_or_else(|| {
-        Error::Refused(
-            "the manifest of this restore point is missing from the store; choose another restore point".to_owned(),
-        )
-    })?;
+    let stored = match blob::read_all(blobs, &key, manifest::MAX_STORED_BYTES as u64) {
+        Err(ReadFault::Lost) => {
+            return Err(Error::Refused(
+                "the manifest of this restore point is missing from the store; choose another restore point".to_owned(),
+            ));
+        }
+        stored => stored?,
+    };
     if ObjectName::from_hash(&secret::sha256(&stored)) != *name {
         return Err(Error::Refused(
             "the manifest of this restore point is damaged in the store; choose another restore point".to_owned(),

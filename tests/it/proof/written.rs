@@ -5,6 +5,7 @@ use domain::id::{DeviceId, RepositoryId, RestorePointId};
 use domain::manifest::{Header, Manifest, ManifestFile, TAG_PREFIX, encode_path};
 use domain::object::{ObjectKind, ObjectName};
 use domain::proof::{Level, TestResult};
+use holdfast::blob::ReadFault;
 use holdfast::blob::fs::FsBlobs;
 use holdfast::proof::frame::{FailedBefore, TestJob};
 use holdfast::proof::runner::Served;
@@ -225,8 +226,11 @@ struct Local<'a>(&'a Served);
 impl Objects for Local<'_> {
     fn read(&mut self, kind: ObjectKind, name: &ObjectName, offset: u64, len: u64) -> Result<Vec<u8>, Fault> {
         let key = holdfast::blob::BlobKey::new(self.0.repository, kind, name.clone());
-        let found = self.0.blobs.read(&key, offset, len).map_err(|error| Fault::Unavailable(error.to_string()))?;
-        found.ok_or_else(|| Fault::Missing { kind, name: name.clone() })
+        self.0.blobs.read(&key, offset, len).map_err(|fault| match fault {
+            ReadFault::Lost => Fault::Missing { kind, name: name.clone() },
+            ReadFault::Unreadable(why) => Fault::Unavailable(why),
+            ReadFault::Away(fault) => Fault::Unavailable(fault.why),
+        })
     }
     fn list(&mut self, kind: ObjectKind) -> Result<Vec<(ObjectName, u64)>, Fault> {
         Ok(self.0.ledger.iter().filter(|(it, _)| it.0 == kind).map(|(it, size)| (it.1.clone(), *size)).collect())
