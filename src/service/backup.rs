@@ -11,7 +11,7 @@ use anyhow::Context;
 use domain::activity::{Action, Actor, Object, Via};
 use domain::backup::Backup;
 use domain::id::{DeviceId, RepositoryId};
-use domain::object::{ObjectKind, ObjectName, RepositoryState, TokenKind};
+use domain::object::{Location, ObjectKind, ObjectName, RepositoryState, TokenKind};
 use domain::proof::TestCause;
 use domain::time::Time;
 use domain::words::bytes;
@@ -87,10 +87,8 @@ pub fn received(conn: &mut Conn, key: &BlobKey, size: i64, sent_by: TokenKind, n
         name: key.name.clone(),
         size_bytes: size,
         received_at,
-        verified_at: None,
-        damaged_at: None,
     };
-    if !store::object::insert(conn, &object)? {
+    if !store::object::insert(conn, &object, Location::Primary)? {
         // Another process was faster, which can only happen on PostgreSQL: its count is the one that holds.
         store::repository::count_out(conn, key.repository, size)?;
         return Ok(false);
@@ -259,7 +257,7 @@ fn reported(report: &Backup) -> Result<Reported> {
 /// # Errors
 /// When the database refuses.
 pub fn object_damaged(conn: &mut Conn, key: &BlobKey, now: Time) -> Result<()> {
-    if !store::object::mark_damaged(conn, key.repository, key.kind, &key.name, now)? {
+    if !store::copy::mark_damaged(conn, Location::Primary, key.repository, key.kind, &key.name, now)? {
         return Ok(());
     }
     tracing::error!(%key, "a stored object is missing or changed; sending it again heals it");
@@ -272,7 +270,7 @@ pub fn object_damaged(conn: &mut Conn, key: &BlobKey, now: Time) -> Result<()> {
 /// # Errors
 /// When the database refuses.
 pub fn object_healed(conn: &mut Conn, key: &BlobKey, now: Time) -> Result<()> {
-    store::object::mark_healed(conn, key.repository, key.kind, &key.name, now)?;
+    store::copy::mark_healed(conn, Location::Primary, key.repository, key.kind, &key.name, now)?;
     let repository = store::repository::find(conn, key.repository)?.ok_or(Error::NotFound("repository"))?;
     let device = device_actor(conn, repository.device_id)?;
     let object = Object::new("object", key, format!("{}/{}", key.kind, key.name));
@@ -287,7 +285,7 @@ pub fn object_healed(conn: &mut Conn, key: &BlobKey, now: Time) -> Result<()> {
 /// # Errors
 /// When the database refuses.
 pub fn object_put_back(conn: &mut Conn, key: &BlobKey, now: Time) -> Result<()> {
-    store::object::mark_healed(conn, key.repository, key.kind, &key.name, now)?;
+    store::copy::mark_healed(conn, Location::Primary, key.repository, key.kind, &key.name, now)?;
     let repository = store::repository::find(conn, key.repository)?.ok_or(Error::NotFound("repository"))?;
     let object = Object::new("object", key, format!("{}/{}", key.kind, key.name));
     let act = Act::done(Action::ObjectHealed, object).on(repository.device_id);
@@ -300,7 +298,7 @@ pub fn object_put_back(conn: &mut Conn, key: &BlobKey, now: Time) -> Result<()> 
 /// # Errors
 /// As [`received`].
 pub fn manifest_received(conn: &mut Conn, key: &BlobKey, size: i64, now: Time) -> Result<()> {
-    let known = store::object::find(conn, key.repository, key.kind, &key.name)?;
+    let known = store::copy::find(conn, Location::Primary, key.repository, key.kind, &key.name)?;
     if known.is_some_and(|it| it.damaged_at.is_some()) {
         object_healed(conn, key, now)
     } else {

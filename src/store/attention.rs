@@ -1,10 +1,11 @@
 //! What every page shows in its frame: waiting approvals, and damage to the store.
 use crate::store::Conn;
-use crate::store::schema::{device_proof, devices, objects, repositories, restores, wipe_requests};
+use crate::store::schema::{copies, device_proof, devices, repositories, restores, wipe_requests};
 use diesel::dsl::{count, count_star};
 use diesel::prelude::*;
 use domain::device::DeviceState;
 use domain::id::{DeviceId, UserId};
+use domain::object::Location;
 use domain::restore::RestoreState;
 use domain::role::Reach;
 use domain::wipe::WipeState;
@@ -69,13 +70,13 @@ pub fn lost(conn: &mut Conn, reach: &Reach) -> QueryResult<(i64, i64)> {
 /// that a later proof shows a device does not need.
 pub fn damage(conn: &mut Conn) -> QueryResult<(i64, i64)> {
     let tested = device_proof::proven_tested_at;
-    objects::table
-        .inner_join(repositories::table.on(repositories::id.eq(objects::repository_id)))
+    copies::table
+        .inner_join(repositories::table.on(repositories::id.eq(copies::repository_id)))
         .inner_join(devices::table.on(devices::id.eq(repositories::device_id)))
         .left_join(device_proof::table.on(device_proof::device_id.eq(repositories::device_id)))
         .filter(devices::state.eq(DeviceState::Enrolled))
-        .filter(objects::damaged_at.is_not_null())
-        .filter(tested.nullable().is_null().or(tested.nullable().lt(objects::damaged_at)))
+        .filter(copies::location.eq(Location::Primary).and(copies::damaged_at.is_not_null()))
+        .filter(tested.nullable().is_null().or(tested.nullable().lt(copies::damaged_at)))
         .select((count_star(), count(repositories::device_id).aggregate_distinct()))
         .first(conn)
 }

@@ -2,10 +2,10 @@
 use crate::store::Conn;
 use crate::store::column::{from_json, to_json};
 use crate::store::restore_point::RestorePoint;
-use crate::store::schema::{objects, restore_points};
+use crate::store::schema::{copies, objects, restore_points};
 use diesel::prelude::*;
 use domain::id::{DeviceId, RepositoryId, RestorePointId};
-use domain::object::{ObjectKind, ObjectName, TokenKind};
+use domain::object::{Location, ObjectKind, TokenKind};
 use domain::proof::Retest;
 use domain::restore_test::FailedRest;
 use domain::time::Time;
@@ -205,9 +205,10 @@ pub fn counts_on_damage(conn: &mut Conn, repository: RepositoryId) -> QueryResul
         return Ok(true);
     }
     diesel::select(diesel::dsl::exists(
-        objects::table
-            .filter(objects::repository_id.eq(repository).and(objects::damaged_at.ge(received_at)))
-            .filter(objects::kind.eq_any([ObjectKind::Data, ObjectKind::Index])),
+        copies::table
+            .filter(copies::repository_id.eq(repository).and(copies::damaged_at.ge(received_at)))
+            .filter(copies::location.eq(Location::Primary))
+            .filter(copies::kind.eq_any([ObjectKind::Data, ObjectKind::Index])),
     ))
     .get_result(conn)
 }
@@ -241,39 +242,19 @@ pub fn count_to_retest(conn: &mut Conn, device: DeviceId) -> QueryResult<i64> {
         .get_result(conn)
 }
 
-/// Marks packs as read back and correct by a test that began at `started`; returns how many of them were
-/// damaged before.
-///
-/// Those were healed. What was found damaged since then may have been read earlier, and stays damaged.
-pub fn set_verified(
-    conn: &mut Conn,
-    repository: RepositoryId,
-    names: &[ObjectName],
-    started: Time,
-    now: Time,
-) -> QueryResult<usize> {
-    let mut healed = 0;
-    for some in names.chunks(500) {
-        let read = objects::table
-            .filter(objects::repository_id.eq(repository))
-            .filter(objects::kind.eq(ObjectKind::Data))
-            .filter(objects::name.eq_any(some.to_vec()));
-        healed += diesel::update(read.clone().filter(objects::damaged_at.lt(started)))
-            .set(objects::damaged_at.eq(None::<Time>))
-            .execute(conn)?;
-        diesel::update(read.filter(objects::damaged_at.is_null())).set(objects::verified_at.eq(now)).execute(conn)?;
-    }
-    Ok(healed)
-}
-
 /// Whether anything that a point as of `point_at` may need was found damaged at or after `since`, and still is.
 pub fn is_in_doubt(conn: &mut Conn, repository: RepositoryId, point_at: Time, since: Time) -> QueryResult<bool> {
+    let is_its_object = objects::repository_id
+        .eq(copies::repository_id)
+        .and(objects::kind.eq(copies::kind))
+        .and(objects::name.eq(copies::name));
     diesel::select(diesel::dsl::exists(
-        objects::table
-            .filter(objects::repository_id.eq(repository))
-            .filter(objects::received_at.le(point_at))
-            .filter(objects::damaged_at.ge(since))
-            .filter(objects::kind.eq_any(ObjectKind::NEEDED.to_vec())),
+        copies::table
+            .inner_join(objects::table.on(is_its_object))
+            .filter(copies::repository_id.eq(repository).and(copies::damaged_at.ge(since)))
+            .filter(copies::location.eq(Location::Primary))
+            .filter(copies::kind.eq_any(ObjectKind::NEEDED.to_vec()))
+            .filter(objects::received_at.le(point_at)),
     ))
     .get_result(conn)
 }

@@ -24,6 +24,7 @@ pub mod backup_attempt;
 pub mod command;
 pub mod command_list;
 pub mod compliance;
+pub mod copy;
 pub mod device;
 pub mod device_list;
 pub mod device_proof;

@@ -1,10 +1,10 @@
 //! The ledger: an object is there when its row is.
-use crate::store::Conn;
-use crate::store::schema::objects;
+use crate::store::schema::{copies, objects};
 use crate::store::upsert::UpsertExt;
+use crate::store::{Conn, copy};
 use diesel::prelude::*;
 use domain::id::RepositoryId;
-use domain::object::{ObjectKind, ObjectName};
+use domain::object::{Location, ObjectKind, ObjectName};
 use domain::time::Time;
 
 /// One stored object.
@@ -17,10 +17,6 @@ pub struct Object {
     pub size_bytes: i64,
     /// By the server's clock; the basis of point-in-time views.
     pub received_at: Time,
-    /// When its bytes were last read back and matched its name.
-    pub verified_at: Option<Time>,
-    /// When it was found missing or changed; none while it is intact.
-    pub damaged_at: Option<Time>,
 }
 
 impl Object {
@@ -40,16 +36,19 @@ pub fn find(
     objects::table.find((repository, kind, name)).select(Object::as_select()).first(conn).optional()
 }
 
-/// Adds an object; false if it is already there.
-pub fn insert(conn: &mut Conn, object: &Object) -> QueryResult<bool> {
+/// Adds an object whose bytes are at `location`; false if it is already there.
+pub fn insert(conn: &mut Conn, object: &Object, location: Location) -> QueryResult<bool> {
     let added = diesel::insert_into(objects::table)
         .values(object)
         .on_conflict_sql("(repository_id, kind, name) DO NOTHING")
         .execute(conn)?;
+    if added == 1 {
+        copy::insert(conn, location, object.repository_id, object.kind, &object.name)?;
+    }
     Ok(added == 1)
 }
 
-/// Removes an object; false if it was not there.
+/// Removes an object and its copies; false if it was not there.
 pub fn remove(conn: &mut Conn, repository: RepositoryId, kind: ObjectKind, name: &ObjectName) -> QueryResult<bool> {
     let removed = diesel::delete(objects::table.find((repository, kind, name))).execute(conn)?;
     Ok(removed == 1)
@@ -71,7 +70,11 @@ pub fn list(
         .select((objects::name, objects::size_bytes))
         .into_boxed();
     if matches!(kind, ObjectKind::Index | ObjectKind::Snapshots) {
-        query = query.filter(objects::damaged_at.is_null());
+        let damaged = copies::table
+            .filter(copies::repository_id.eq(repository).and(copies::kind.eq(kind)))
+            .filter(copies::location.eq(Location::Primary).and(copies::damaged_at.is_not_null()))
+            .select(copies::name);
+        query = query.filter(objects::name.ne_all(damaged));
     }
     if let Some(until) = until {
         query = query.filter(objects::received_at.le(until));
@@ -109,33 +112,4 @@ pub fn received_before(
         .filter(objects::received_at.lt(cut))
         .select(Object::as_select())
         .load(conn)
-}
-
-/// Marks an object as damaged; false if it was already marked or is not there.
-pub fn mark_damaged(
-    conn: &mut Conn,
-    repository: RepositoryId,
-    kind: ObjectKind,
-    name: &ObjectName,
-    now: Time,
-) -> QueryResult<bool> {
-    let changed = diesel::update(objects::table.find((repository, kind, name)))
-        .filter(objects::damaged_at.is_null())
-        .set(objects::damaged_at.eq(now))
-        .execute(conn)?;
-    Ok(changed == 1)
-}
-
-/// Marks an object as intact again: its bytes were put in place and hashed at `now`.
-pub fn mark_healed(
-    conn: &mut Conn,
-    repository: RepositoryId,
-    kind: ObjectKind,
-    name: &ObjectName,
-    now: Time,
-) -> QueryResult<()> {
-    diesel::update(objects::table.find((repository, kind, name)))
-        .set((objects::damaged_at.eq(None::<Time>), objects::verified_at.eq(now)))
-        .execute(conn)
-        .map(drop)
 }

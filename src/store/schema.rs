@@ -267,6 +267,15 @@ diesel::table! {
         name -> Text,
         size_bytes -> BigInt,
         received_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    copies (repository_id, kind, name, location) {
+        repository_id -> Text,
+        kind -> Text,
+        name -> Text,
+        location -> Text,
         verified_at -> Nullable<BigInt>,
         damaged_at -> Nullable<BigInt>,
     }
@@ -599,6 +608,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     repositories,
     repository_tokens,
     objects,
+    copies,
     kept_objects,
     restore_points,
     restore_tests,

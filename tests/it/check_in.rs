@@ -6,7 +6,7 @@ use crate::support::server::{TestServer, boss};
 use diesel::prelude::*;
 use domain::device::Encryption;
 use domain::fact::{Changes, DEMO_SOURCE, EncryptionFact, FactKind};
-use domain::object::{ObjectKind, ObjectName};
+use domain::object::{Location, ObjectKind, ObjectName};
 use domain::policy::Requirement;
 use domain::time::{Time, days, minutes};
 use holdfast::blob::BlobKey;
@@ -365,13 +365,14 @@ fn a_repeated_manifest_heals_a_damaged_one() {
     let repository = server.read(|conn| Ok(store::repository::active_of_device(conn, device.id())?)).unwrap().id;
     let damaged = name.clone();
     server.act(move |conn| {
-        Ok(store::object::mark_damaged(conn, repository, ObjectKind::Manifests, &damaged, NOW).map(drop)?)
+        let (location, kind) = (Location::Primary, ObjectKind::Manifests);
+        Ok(store::copy::mark_damaged(conn, location, repository, kind, &damaged, NOW).map(drop)?)
     });
 
     assert_eq!(post(), 200);
 
-    let row = server.read(|conn| Ok(store::object::find(conn, repository, ObjectKind::Manifests, &name)?)).unwrap();
-    assert_eq!(row.damaged_at, None);
+    let (location, kind) = (Location::Primary, ObjectKind::Manifests);
+    assert!(server.read(|conn| Ok(store::copy::is_intact(conn, location, repository, kind, &name)?)));
 }
 
 #[test]

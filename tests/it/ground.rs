@@ -11,7 +11,7 @@ use clock::Clock;
 use diesel::prelude::*;
 use domain::ground::{AwayCause, Disk as Below, Sample, StopCause};
 use domain::id::RepositoryId;
-use domain::object::{ObjectKind, TokenKind};
+use domain::object::{Location, ObjectKind, TokenKind};
 use domain::role::Role;
 use domain::time::{hours, minutes};
 use domain::wipe::WipeState;
@@ -21,6 +21,7 @@ use holdfast::config::{Config, Options};
 use holdfast::error::Error;
 use holdfast::service::ground::Watch;
 use holdfast::service::{backup, wipe};
+use holdfast::store::copy::StoredCopy;
 use holdfast::store::schema::repositories;
 use holdfast::store::{self, Database, Store};
 use std::fs;
@@ -186,12 +187,23 @@ fn an_object_that_the_system_does_not_let_us_read_is_not_lost_and_the_store_is_a
 
     let away = world.server.read(|conn| Ok(store::ground::away(conn)?));
     assert_eq!(away.map(|it| it.cause), Some(AwayCause::Unreadable));
-    let rows = world.server.read(|conn| Ok(store::object::all(conn, repository, None)?));
-    assert!(rows.iter().all(|it| it.damaged_at.is_none()), "{rows:?}");
+    assert!(copies(&world, repository).iter().all(|it| it.damaged_at.is_none()));
     fs::remove_file(&keys).unwrap();
     fs::rename(&aside, &keys).unwrap();
     look(&world.server);
     assert_eq!(world.server.read(|conn| Ok(store::ground::away(conn)?)), None);
+}
+
+/// Every copy of a repository's objects.
+fn copies(world: &World, repository: RepositoryId) -> Vec<StoredCopy> {
+    world.server.read(|conn| {
+        let rows = store::object::all(conn, repository, None)?;
+        let copy = |it: &store::object::Object| {
+            let found = store::copy::find(conn, Location::Primary, repository, it.kind, &it.name)?;
+            Ok(found.expect("its copy"))
+        };
+        rows.iter().map(copy).collect()
+    })
 }
 
 #[test]
@@ -225,7 +237,7 @@ fn a_folder_of_one_device_that_went_is_damage_that_is_found_without_a_test() {
     look(&world.server);
 
     assert_eq!(world.server.read(|conn| Ok(store::ground::away(conn)?)), None, "the store itself is there");
-    let rows = world.server.read(|conn| Ok(store::object::all(conn, repository, None)?));
+    let rows = copies(&world, repository);
     assert!(rows.len() == 3, "{rows:?}");
     for row in rows {
         let opens = matches!(row.kind, ObjectKind::Config | ObjectKind::Keys);
@@ -282,7 +294,9 @@ fn a_server_does_not_start_on_a_folder_that_lost_its_disk_nor_on_anothers() {
     let app = opens(Options { adopt_blobs: true, ..options(&data, &database) }).unwrap();
     let row = app
         .store
-        .read_blocking(move |conn| store::object::find(conn, repository, ObjectKind::Data, &name(b"pack")))
+        .read_blocking(move |conn| {
+            store::copy::find(conn, Location::Primary, repository, ObjectKind::Data, &name(b"pack"))
+        })
         .unwrap();
     assert!(row.unwrap().damaged_at.is_some(), "what an adopted folder lacks is damaged");
 }
@@ -364,8 +378,9 @@ fn the_door_answers_come_again_while_the_store_is_away() {
 
     assert_eq!((sent.status, read.status), (503, 503));
     assert!(!read.header("Retry-After").is_empty());
-    let known = door.read(move |conn| store::object::find(conn, repository.id, ObjectKind::Data, &name(b"pack")));
-    assert_eq!(known.unwrap().damaged_at, None, "a store that is away damages nothing");
+    let (location, kind) = (Location::Primary, ObjectKind::Data);
+    let is_intact = door.read(move |conn| store::copy::is_intact(conn, location, repository.id, kind, &name(b"pack")));
+    assert!(is_intact, "a store that is away damages nothing");
 }
 
 #[test]

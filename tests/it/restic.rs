@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use domain::activity::Action;
 use domain::ground::StopCause;
 use domain::id::{CommandId, RepositoryId, RestoreId};
-use domain::object::{ObjectKind, TokenKind};
+use domain::object::{Location, ObjectKind, TokenKind};
 use domain::proof::TestCause;
 use domain::role::Role;
 use domain::time::{Time, days, hours, minutes};
@@ -49,6 +49,11 @@ fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
 fn row(door: &TestDoor, key: &BlobKey) -> Option<store::object::Object> {
     let key = key.clone();
     door.read(move |conn| store::object::find(conn, key.repository, key.kind, &key.name))
+}
+
+fn copy(door: &TestDoor, key: &BlobKey) -> store::copy::StoredCopy {
+    let key = key.clone();
+    door.read(move |conn| store::copy::find(conn, Location::Primary, key.repository, key.kind, &key.name)).unwrap()
 }
 
 fn actions(door: &TestDoor) -> Vec<Action> {
@@ -390,7 +395,7 @@ fn a_damaged_object_is_healed_by_sending_it_again() {
     assert_eq!(repository.put("data", &bytes).status, 200);
 
     assert_eq!(std::fs::read(&path).unwrap(), bytes);
-    assert!(row(&door, &data_key(&repository, &bytes)).unwrap().damaged_at.is_none());
+    assert!(copy(&door, &data_key(&repository, &bytes)).damaged_at.is_none());
     assert_eq!(actions(&door), [Action::BackupStored, Action::ObjectHealed]);
     assert_eq!(causes(&door).len(), queued + 1);
     assert!(causes(&door).contains(&TestCause::Damage));
@@ -411,10 +416,10 @@ fn a_missing_object_is_reported_as_lost_and_comes_back() {
 
     assert_eq!(answer.status, 404);
     assert!(answer.text().contains("lost"), "{}", answer.text());
-    assert!(row(&door, &data_key(&repository, b"pack")).unwrap().damaged_at.is_some());
+    assert!(copy(&door, &data_key(&repository, b"pack")).damaged_at.is_some());
     assert_eq!(repository.put("data", b"pack").status, 200);
     assert_eq!(repository.get(&object).body, b"pack");
-    assert!(row(&door, &data_key(&repository, b"pack")).unwrap().damaged_at.is_none());
+    assert!(copy(&door, &data_key(&repository, b"pack")).damaged_at.is_none());
     let id = repository.id;
     assert_eq!(door.read(move |conn| store::repository::find(conn, id)).unwrap().object_count, 2);
 }
@@ -429,7 +434,7 @@ fn an_object_that_the_disk_cannot_read_is_lost_and_comes_back() {
 
     assert_eq!(repository.get(&object).status, 404);
 
-    assert!(row(&door, &data_key(&repository, b"pack")).unwrap().damaged_at.is_some());
+    assert!(copy(&door, &data_key(&repository, b"pack")).damaged_at.is_some());
     assert_eq!(repository.put("data", b"pack").status, 200);
     assert_eq!(repository.get(&object).body, b"pack");
     unreadable(&path_of(&door, &repository, b"pack"));
@@ -448,7 +453,7 @@ fn a_truncated_object_is_never_served_as_whole() {
     let answer = repository.get(&format!("data/{}", name(&bytes)));
 
     assert!(answer.body.len() < 700_000);
-    assert!(row(&door, &data_key(&repository, &bytes)).unwrap().damaged_at.is_some());
+    assert!(copy(&door, &data_key(&repository, &bytes)).damaged_at.is_some());
 }
 
 /// What an upload leaves when the server dies between the link and the row.
@@ -511,7 +516,7 @@ fn a_full_comparison_finds_what_is_lost_and_what_has_no_row() {
     let done = service::repository::reconcile_repository(&door.store, &*door.blobs, repository.id, NOW).unwrap();
 
     assert_eq!((done.added, done.removed, done.damaged), (1, 0, 1));
-    assert!(row(&door, &data_key(&repository, b"one")).unwrap().damaged_at.is_some());
+    assert!(copy(&door, &data_key(&repository, b"one")).damaged_at.is_some());
 }
 
 #[test]

@@ -5,6 +5,14 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 text_enum! {
+    /// A place that has the bytes of objects.
+    Location {
+        /// Where devices upload to, and what restore tests read.
+        Primary = "primary",
+    }
+}
+
+text_enum! {
     /// What an object of a repository is: restic's six kinds, and our manifests.
     ObjectKind {
         Config = "config", Keys = "keys", Data = "data", Index = "index",

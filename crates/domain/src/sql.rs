@@ -7,7 +7,7 @@ use crate::continuity::Doubt;
 use crate::device::{DeviceState, Encryption, Ownership, Platform};
 use crate::fact::FactKind;
 use crate::id::{self, *};
-use crate::object::{ObjectKind, ObjectName, RepositoryState, TokenKind};
+use crate::object::{Location, ObjectKind, ObjectName, RepositoryState, TokenKind};
 use crate::proof::{Level, Retest, TestCause, TestResult, TestState};
 use crate::restore::{Conflict, RestoreState};
 use crate::restore_test::FailedRest;
@@ -46,7 +46,7 @@ id::for_each_id!(text);
 text! {
     Platform, Ownership, DeviceState, Encryption, Role, Level, Retest, FailedRest, TestResult, TestState, TestCause,
     CommandKind, CommandState, FactKind, WipeState, WipeAction, WipeReason, RestoreState, Conflict,
-    ObjectKind, RepositoryState, TokenKind, Doubt, Action, ActorKind, Via, Outcome, UserState, LinkPurpose,
+    Location, ObjectKind, RepositoryState, TokenKind, Doubt, Action, ActorKind, Via, Outcome, UserState, LinkPurpose,
 }
 
 impl<DB: Backend> ToSql<Text, DB> for ObjectName

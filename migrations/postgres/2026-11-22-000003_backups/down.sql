@@ -7,6 +7,7 @@ DROP TABLE backup_attempts;
 DROP TABLE restore_tests;
 DROP TABLE restore_points;
 DROP TABLE kept_objects;
+DROP TABLE copies;
 DROP TABLE objects;
 DROP TABLE repository_tokens;
 DROP TABLE repositories;

@@ -37,12 +37,22 @@ CREATE TABLE objects (
     name TEXT COLLATE "C" NOT NULL,
     size_bytes BIGINT NOT NULL,
     received_at BIGINT NOT NULL,
-    verified_at BIGINT,
-    damaged_at BIGINT,
     PRIMARY KEY (repository_id, kind, name)
 );
+
+-- Where the bytes of an object are: one row for each location that has them.
+CREATE TABLE copies (
+    repository_id TEXT COLLATE "C" NOT NULL,
+    kind TEXT COLLATE "C" NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    location TEXT COLLATE "C" NOT NULL CHECK (location IN ('primary')),
+    verified_at BIGINT,
+    damaged_at BIGINT,
+    PRIMARY KEY (repository_id, kind, name, location),
+    FOREIGN KEY (repository_id, kind, name) REFERENCES objects (repository_id, kind, name) ON DELETE CASCADE
+);
 -- Every page asks whether anything is damaged.
-CREATE INDEX objects_damaged ON objects (repository_id) WHERE damaged_at IS NOT NULL;
+CREATE INDEX copies_damaged ON copies (repository_id) WHERE damaged_at IS NOT NULL;
 
 -- A second copy of the files without which nobody can open a repository, in base64.
 CREATE TABLE kept_objects (

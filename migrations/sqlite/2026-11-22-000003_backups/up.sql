@@ -37,12 +37,22 @@ CREATE TABLE objects (
     name TEXT NOT NULL,
     size_bytes INTEGER NOT NULL,
     received_at INTEGER NOT NULL,
-    verified_at INTEGER,
-    damaged_at INTEGER,
     PRIMARY KEY (repository_id, kind, name)
 ) STRICT;
+
+-- Where the bytes of an object are: one row for each location that has them.
+CREATE TABLE copies (
+    repository_id TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    location TEXT NOT NULL CHECK (location IN ('primary')),
+    verified_at INTEGER,
+    damaged_at INTEGER,
+    PRIMARY KEY (repository_id, kind, name, location),
+    FOREIGN KEY (repository_id, kind, name) REFERENCES objects (repository_id, kind, name) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
 -- Every page asks whether anything is damaged.
-CREATE INDEX objects_damaged ON objects (repository_id) WHERE damaged_at IS NOT NULL;
+CREATE INDEX copies_damaged ON copies (repository_id) WHERE damaged_at IS NOT NULL;
 
 -- A second copy of the files without which nobody can open a repository, in base64.
 CREATE TABLE kept_objects (

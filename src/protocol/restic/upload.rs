@@ -13,8 +13,8 @@ use crate::protocol::restic::in_flight::Place;
 use crate::protocol::restic::object::Known;
 use crate::protocol::restic::{Asking, Door};
 use crate::service::backup;
-use crate::store::object::Object;
 use crate::store::repository::MAX_OBJECTS;
+use crate::store::{self, Conn};
 use actix_web::http::StatusCode;
 use actix_web::http::header::CONTENT_LENGTH;
 use actix_web::rt::task::{JoinHandle, spawn_blocking};
@@ -22,7 +22,7 @@ use actix_web::rt::time::timeout;
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 use aws_lc_rs::digest;
-use domain::object::{ObjectKind, ObjectName, RepositoryState, TokenKind};
+use domain::object::{Location, ObjectKind, ObjectName, RepositoryState, TokenKind};
 use domain::time::hours;
 use futures_util::StreamExt;
 use std::sync::Arc;
@@ -50,7 +50,7 @@ pub async fn receive(
     make_room(&door, &key, &known).await?;
     let incoming = Incoming::new(Arc::clone(&door.blobs), key);
     let (incoming, rest, len) = take(incoming, payload, length).await?;
-    let arrived = Arrived { incoming, rest, len, sent_by, row: known.object };
+    let arrived = Arrived { incoming, rest, len, sent_by, is_known: known.object.is_some() };
     // In its own task: if the client leaves now, what it sent is still finished.
     actix_web::rt::spawn(finish(door, arrived, place)).await??;
     Ok(HttpResponse::Ok().finish())
@@ -214,7 +214,8 @@ struct Arrived {
     rest: Piece,
     len: u64,
     sent_by: TokenKind,
-    row: Option<Object>,
+    /// Whether the ledger had a row of it when it began to arrive.
+    is_known: bool,
 }
 
 /// The hash, the disk, the ledger, in this order; only then may the client be told.
@@ -222,7 +223,9 @@ struct Arrived {
 /// The place is held to the end, so that nobody else stores the same object in the meantime.
 async fn finish(door: Door, arrived: Arrived, _place: Place) -> Result<(), Refusal> {
     let (key, len, sent_by) = (arrived.incoming.key.clone(), arrived.len, arrived.sent_by);
-    let placed = spawn_blocking(move || put_in_place(arrived)).await??;
+    // Only what is sent again may be damaged.
+    let was_intact = if arrived.is_known { door.store.read(is_intact(key.clone())).await? } else { false };
+    let placed = spawn_blocking(move || put_in_place(arrived, was_intact)).await??;
     match placed {
         Placed::There => Ok(()),
         Placed::Healed => {
@@ -234,8 +237,12 @@ async fn finish(door: Door, arrived: Arrived, _place: Place) -> Result<(), Refus
     }
 }
 
-fn put_in_place(arrived: Arrived) -> Result<Placed, Refusal> {
-    let Arrived { mut incoming, rest, row, .. } = arrived;
+fn is_intact(key: BlobKey) -> impl FnOnce(&mut Conn) -> Result<bool, Error> + Send {
+    move |conn| Ok(store::copy::is_intact(conn, Location::Primary, key.repository, key.kind, &key.name)?)
+}
+
+fn put_in_place(arrived: Arrived, was_intact: bool) -> Result<Placed, Refusal> {
+    let Arrived { mut incoming, rest, is_known, .. } = arrived;
     incoming.absorb(rest.bytes())?;
     let Incoming { blobs, key, upload, digest } = incoming;
     let hash = digest.finish();
@@ -244,15 +251,15 @@ fn put_in_place(arrived: Arrived) -> Result<Placed, Refusal> {
     }
     let Some(upload) = upload else { return Err(WriteFault::Failed("an upload was not begun".to_owned()).into()) };
     let is_there = blobs.size(&key)?.is_some();
-    Ok(match row {
-        Some(row) if row.damaged_at.is_none() && is_there && backup::is_sound(&*blobs, &key)? => Placed::There,
-        Some(_) => {
+    Ok(match (is_known, is_there) {
+        (true, true) if was_intact && backup::is_sound(&*blobs, &key)? => Placed::There,
+        (true, _) => {
             upload.replace()?.settle();
             Placed::Healed
         }
         // A crash left the bytes without their row: what has just arrived is known to be complete.
-        None if is_there => Placed::New(upload.replace()?),
-        None => Placed::New(upload.commit()?),
+        (false, true) => Placed::New(upload.replace()?),
+        (false, false) => Placed::New(upload.commit()?),
     })
 }
 
@@ -261,7 +268,7 @@ async fn enter(door: &Door, key: BlobKey, len: u64, sent_by: TokenKind, stored: 
     let now = door.clock.now();
     let size = i64::try_from(len).unwrap_or(i64::MAX);
     let (entered, is_snapshot) = (key.clone(), key.kind == ObjectKind::Snapshots);
-    let work = move |conn: &mut crate::store::Conn| backup::received(conn, &entered, size, sent_by, now);
+    let work = move |conn: &mut Conn| backup::received(conn, &entered, size, sent_by, now);
     let added = if is_snapshot { door.store.act(work).await } else { door.store.write(work).await };
     match added {
         Ok(_) => {

@@ -19,7 +19,7 @@ use crate::store::{self, Conn};
 use domain::activity::{Action, Actor, Object, Outcome};
 use domain::by::By;
 use domain::id::{DeviceId, RepositoryId, RestorePointId, RestoreTestId, UserId};
-use domain::object::{ObjectKind, ObjectName};
+use domain::object::{Location, ObjectKind, ObjectName};
 use domain::proof::{TOLERANCE, TestCause, TestResult};
 use domain::restore_test::TestReport;
 use domain::role::Permission;
@@ -222,7 +222,7 @@ pub fn finish(
     }
     let mut point = store::restore_point::find(conn, test.restore_point_id)?.ok_or(Error::NotFound("restore point"))?;
     let (repository, started) = (point.repository_id, test.started_at.unwrap_or(test.queued_at));
-    if store::evidence::set_verified(conn, repository, &report.verified, started, now)? > 0 {
+    if store::copy::mark_verified(conn, Location::Primary, repository, &report.verified, started, now)? > 0 {
         store::evidence::end_wait_for_healing(conn, repository)?;
     }
     // The test may have read an object before somebody else found it damaged.
@@ -251,7 +251,8 @@ pub fn finish(
 fn note_damage(conn: &mut Conn, point: &RestorePoint, report: &TestReport, now: Time) -> Result<()> {
     let mut is_news = false;
     for object in report.failures.damaged() {
-        is_news |= store::object::mark_damaged(conn, point.repository_id, object.kind, &object.name, now)?;
+        is_news |=
+            store::copy::mark_damaged(conn, Location::Primary, point.repository_id, object.kind, &object.name, now)?;
     }
     if !is_news {
         // Whoever found it first has already withdrawn what was known about the others.

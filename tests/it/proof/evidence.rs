@@ -5,7 +5,7 @@ use crate::support::{NOW, TestDatabase, fleet};
 use clock::Clock;
 use diesel::prelude::*;
 use domain::id::{DeviceId, RestorePointId};
-use domain::object::{ObjectKind, ObjectName, RepositoryState, TokenKind};
+use domain::object::{Location, ObjectKind, ObjectName, RepositoryState, TokenKind};
 use domain::proof::{Grade, Retest, TestCause, TestResult};
 use domain::restore_test::TestReport;
 use domain::time::{Time, days, hours, minutes};
@@ -101,10 +101,8 @@ impl World {
                 name: name.clone(),
                 size_bytes: i64::try_from(bytes.len()).unwrap(),
                 received_at: now,
-                verified_at: None,
-                damaged_at: None,
             };
-            if self.store.write_blocking(move |conn| store::object::insert(conn, &object)).unwrap()
+            if self.store.write_blocking(move |conn| store::object::insert(conn, &object, Location::Primary)).unwrap()
                 && kind != ObjectKind::Config
             {
                 put(&*self.stored.served.blobs, self.craft.repository, kind, &name, &bytes);
@@ -262,7 +260,7 @@ fn one_flipped_byte_demotes_the_device_and_healing_it_brings_the_proof_back() {
     let told = history.iter().find(|it| it.action.as_str() == "restore_test_failed").unwrap();
     assert_eq!(told.reason, "1 file came back different, 1 stored object cannot be used", "no file is named");
     let (repository, name) = (world.craft.repository, pack.clone());
-    let find = move |conn: &mut _| store::object::find(conn, repository, ObjectKind::Data, &name);
+    let find = move |conn: &mut _| store::copy::find(conn, Location::Primary, repository, ObjectKind::Data, &name);
     assert!(world.store.read_blocking(find).unwrap().unwrap().damaged_at.is_some());
 
     world.clock.advance(hours(1));
@@ -366,9 +364,9 @@ fn a_backup_whose_content_has_a_sound_copy_elsewhere_is_proven() {
     assert_eq!((world.run(), world.run()), (1, 0));
     assert_eq!(world.grade(), Grade::Proven);
     let repository = world.craft.repository;
-    let stored = world.store.read_blocking(move |conn| store::object::all(conn, repository, None)).unwrap();
-    let damaged: Vec<_> = stored.into_iter().filter(|it| it.damaged_at.is_some()).map(|it| it.name).collect();
-    assert_eq!(damaged, [pack], "it stays known as damaged");
+    let find = move |conn: &mut _| store::copy::find(conn, Location::Primary, repository, ObjectKind::Data, &pack);
+    let copy = world.store.read_blocking(find).unwrap().unwrap();
+    assert!(copy.damaged_at.is_some(), "it stays known as damaged");
     assert_eq!(world.store.read_blocking(store::attention::damage).unwrap(), (0, 0), "and no page warns of it");
 }
 
@@ -447,7 +445,7 @@ fn a_test_that_read_an_object_before_it_was_found_damaged_proves_nothing() {
     let queued = world.store.read_blocking(move |conn| store::restore_test::find_queued(conn, point)).unwrap();
     assert!(queued.is_some());
     let repository = world.craft.repository;
-    let find = move |conn: &mut _| store::object::find(conn, repository, ObjectKind::Data, &pack);
+    let find = move |conn: &mut _| store::copy::find(conn, Location::Primary, repository, ObjectKind::Data, &pack);
     assert!(world.store.read_blocking(find).unwrap().unwrap().damaged_at.is_some());
 }
 

@@ -5,7 +5,7 @@ use crate::support::NOW;
 use crate::support::door::name;
 use crate::support::people::act_as;
 use crate::support::visit::{Visit, text};
-use domain::object::{ObjectKind, TokenKind};
+use domain::object::{Location, ObjectKind, TokenKind};
 use domain::role::Reach;
 use domain::time::minutes;
 use domain::wipe::WipeState;
@@ -26,7 +26,8 @@ fn damages(world: &World) {
         let repository = store::repository::active_of_device(conn, id)?.unwrap();
         let pack = BlobKey::new(repository.id, ObjectKind::Data, name(b"pack"));
         backup::received(conn, &pack, 4, TokenKind::Agent, NOW)?;
-        assert!(store::object::mark_damaged(conn, pack.repository, pack.kind, &pack.name, NOW + minutes(1))?);
+        let (location, at) = (Location::Primary, NOW + minutes(1));
+        assert!(store::copy::mark_damaged(conn, location, pack.repository, pack.kind, &pack.name, at)?);
         Ok(())
     });
 }

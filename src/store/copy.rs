@@ -1,0 +1,131 @@
+//! Copies: where the bytes of each object are, and whether they were intact when they were last looked at.
+use crate::store::Conn;
+use crate::store::schema::copies;
+use crate::store::upsert::UpsertExt;
+use diesel::prelude::*;
+use domain::id::RepositoryId;
+use domain::object::{Location, ObjectKind, ObjectName};
+use domain::time::Time;
+
+/// The bytes of an object at one location.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
+#[diesel(table_name = copies, treat_none_as_default_value = false)]
+pub struct StoredCopy {
+    pub repository_id: RepositoryId,
+    pub kind: ObjectKind,
+    pub name: ObjectName,
+    pub location: Location,
+    /// When its bytes were last read back and matched its name.
+    pub verified_at: Option<Time>,
+    /// When it was found missing or changed; none while it is intact.
+    pub damaged_at: Option<Time>,
+}
+
+/// The copy of an object at a location.
+pub fn find(
+    conn: &mut Conn,
+    location: Location,
+    repository: RepositoryId,
+    kind: ObjectKind,
+    name: &ObjectName,
+) -> QueryResult<Option<StoredCopy>> {
+    copies::table.find((repository, kind, name, location)).select(StoredCopy::as_select()).first(conn).optional()
+}
+
+/// Whether a location has a copy of an object that nobody has found damaged.
+pub fn is_intact(
+    conn: &mut Conn,
+    location: Location,
+    repository: RepositoryId,
+    kind: ObjectKind,
+    name: &ObjectName,
+) -> QueryResult<bool> {
+    Ok(find(conn, location, repository, kind, name)?.is_some_and(|it| it.damaged_at.is_none()))
+}
+
+/// Adds the copy of a new object.
+pub(super) fn insert(
+    conn: &mut Conn,
+    location: Location,
+    repository: RepositoryId,
+    kind: ObjectKind,
+    name: &ObjectName,
+) -> QueryResult<()> {
+    let copy = StoredCopy {
+        repository_id: repository,
+        kind,
+        name: name.clone(),
+        location,
+        verified_at: None,
+        damaged_at: None,
+    };
+    diesel::insert_into(copies::table).values(copy).execute(conn).map(drop)
+}
+
+/// Marks a copy as damaged; false if it was already marked or is not there.
+pub fn mark_damaged(
+    conn: &mut Conn,
+    location: Location,
+    repository: RepositoryId,
+    kind: ObjectKind,
+    name: &ObjectName,
+    now: Time,
+) -> QueryResult<bool> {
+    let changed = diesel::update(copies::table.find((repository, kind, name, location)))
+        .filter(copies::damaged_at.is_null())
+        .set(copies::damaged_at.eq(now))
+        .execute(conn)?;
+    Ok(changed == 1)
+}
+
+/// Marks a copy as intact: its bytes were put in place and hashed at `now`.
+pub fn mark_healed(
+    conn: &mut Conn,
+    location: Location,
+    repository: RepositoryId,
+    kind: ObjectKind,
+    name: &ObjectName,
+    now: Time,
+) -> QueryResult<()> {
+    let copy = StoredCopy {
+        repository_id: repository,
+        kind,
+        name: name.clone(),
+        location,
+        verified_at: Some(now),
+        damaged_at: None,
+    };
+    diesel::insert_into(copies::table)
+        .values(copy)
+        .on_conflict_sql(
+            "(repository_id, kind, name, location) DO UPDATE SET verified_at = excluded.verified_at, \
+             damaged_at = excluded.damaged_at",
+        )
+        .execute(conn)
+        .map(drop)
+}
+
+/// Marks packs as read back and correct by a test that began at `started`; returns how many of them were
+/// damaged before.
+///
+/// Those were healed. What was found damaged since then may have been read earlier, and stays damaged.
+pub fn mark_verified(
+    conn: &mut Conn,
+    location: Location,
+    repository: RepositoryId,
+    packs: &[ObjectName],
+    started: Time,
+    now: Time,
+) -> QueryResult<usize> {
+    let mut healed = 0;
+    for some in packs.chunks(500) {
+        let read = copies::table
+            .filter(copies::repository_id.eq(repository).and(copies::kind.eq(ObjectKind::Data)))
+            .filter(copies::location.eq(location).and(copies::name.eq_any(some.to_vec())));
+        healed += diesel::update(read.clone().filter(copies::damaged_at.lt(started)))
+            .set(copies::damaged_at.eq(None::<Time>))
+            .execute(conn)?;
+        diesel::update(read.filter(copies::damaged_at.is_null())).set(copies::verified_at.eq(now)).execute(conn)?;
+    }
+    Ok(healed)
+}
