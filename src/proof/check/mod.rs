@@ -1,15 +1,17 @@
 //! One restore test, from the config to the last byte of the last file.
+mod content;
 mod expected;
 mod files;
 mod finding;
 mod listing;
+mod missing;
 
 use crate::proof::frame::TestJob;
-use domain::manifest::{EntryKind, MAX_STORED_BYTES};
+use domain::manifest::MAX_STORED_BYTES;
 use domain::object::{ObjectKind, ObjectName};
 use domain::restore_test::{Beyond, TestReport};
 use expected::{Content, Expected, key_from, key_of};
-use files::{File, Files};
+use files::Files;
 use finding::Finding;
 use listing::{Listing, Met};
 use repository::{Access, Entry, Fault, Id, MasterKey, NodeKind, Objects, Repository, Snapshot};
@@ -79,28 +81,6 @@ impl<O: Objects + Patience> Test<'_, O> {
             self.check_missing_entries(&expected)?;
             self.count_unmet();
             self.check_failed_before(&expected.content)?;
-        }
-        Ok(())
-    }
-
-    /// Whether everything an earlier test missed came back in this one.
-    fn check_failed_before(&mut self, content: &Content) -> Result<(), Fault> {
-        for name in &self.job.failed_before.manifests {
-            match self.repository.stored(ObjectKind::Manifests, name, MAX_STORED_BYTES) {
-                Err(fault) if fault.is_fatal() => return Err(fault),
-                // Nobody can say what was in it, so nothing is made good.
-                Err(_) => {}
-                Ok(stored) => {
-                    let mut is_whole = true;
-                    let read = domain::manifest::each(&stored, |file| {
-                        is_whole &= content.is_equal(&key_of(&file.path));
-                    });
-                    if is_whole && read.is_ok() {
-                        self.finding.made_good.manifests.push(name.clone());
-                    }
-                }
-            }
-            self.repository.objects().alive();
         }
         Ok(())
     }
@@ -209,158 +189,6 @@ impl<O: Objects + Patience> Test<'_, O> {
             Met::Changed(why) => {
                 self.finding.file_count += u64::from(!is_file);
                 self.finding.differs(path, why);
-            }
-        }
-    }
-
-    /// Whether every chunk is within a pack in the ledger.
-    fn check_stored(&mut self, files: &Files) {
-        for copies in files.chunks() {
-            let index = self.repository.index();
-            let mut places = index.ends(copies).peekable();
-            let first = places.peek().map(|it| it.0);
-            let is_there = places.any(|(pack, end)| self.repository.pack_size(&pack).is_some_and(|size| end <= size));
-            if let (false, Some(pack)) = (is_there, first) {
-                self.finding.not_stored(&pack);
-            }
-        }
-    }
-
-    fn check_file(&mut self, files: &Files, file: &File, expected: Option<&mut Content>) -> Result<(), Fault> {
-        let path = files.path(file);
-        let key = key_of(path);
-        let content = files.content(file);
-        // Marked as seen whatever comes of it: a file that is there but bad is not missing.
-        let mut wanted = expected.and_then(|it| it.find(&key));
-        if let Some(wanted) = &mut wanted {
-            wanted.seen = true;
-        }
-        let is_excluded = self.excluded.get_mut(&key).map(|met| *met = true).is_some();
-        self.finding.file_count += 1;
-        let (size, hash) = match self.hash(content) {
-            Err(fault) if fault.is_fatal() => return Err(fault),
-            Err(fault) => {
-                self.finding.read_failed(path.to_owned(), &fault);
-                return Ok(());
-            }
-            Ok(it) => it,
-        };
-        self.finding.byte_count += size;
-        if size != file.size && !is_excluded {
-            let reason = format!("has {size} bytes where its folder says {}", file.size);
-            self.finding.entry_failed(path, &Fault::Node(reason));
-            return Ok(());
-        }
-        match wanted {
-            None => self.finding.not_compared(path, size),
-            Some(_) if is_excluded => self.finding.not_compared(path, size),
-            Some(wanted) if wanted.size != size => {
-                self.finding.differs(path.to_owned(), format!("has {size} bytes instead of {}", wanted.size));
-            }
-            Some(wanted) if wanted.sha256 != hash => {
-                self.finding.differs(path.to_owned(), "has different content from what the device had".to_owned());
-            }
-            Some(wanted) => {
-                wanted.is_equal = true;
-                self.finding.matched(size);
-                if self.failed_before.contains(&key) {
-                    self.finding.made_good.proven.push(hex::encode(key));
-                }
-            }
-        }
-        if !self.finding.has_manifest && self.failed_before.contains(&key) {
-            self.finding.made_good.read.push(hex::encode(key));
-        }
-        Ok(())
-    }
-
-    /// The length and SHA-256 of a file's content, from the stored bytes.
-    fn hash(&mut self, content: &[repository::Copies]) -> Result<(u64, [u8; 32]), Fault> {
-        if let [only] = content {
-            // The hash of a file of one chunk is the chunk's id, which `blob` has checked.
-            let length = self.chunk(*only, true)?;
-            let id = self.repository.index().id(*only).ok_or(Fault::Limit("a chunk without an id"))?;
-            return Ok((length, id.0));
-        }
-        let mut hash = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
-        let mut size = 0;
-        for copies in content {
-            size += self.chunk(*copies, false)?;
-            hash.update(&self.plain);
-            self.repository.objects().alive();
-        }
-        let mut sha256 = [0; 32];
-        sha256.copy_from_slice(hash.finish().as_ref());
-        Ok((size, sha256))
-    }
-
-    /// Reads a chunk into `plain` and returns its length; one known to be good does not have to be read again
-    /// if only its hash matters.
-    fn chunk(&mut self, copies: repository::Copies, only_hash: bool) -> Result<u64, Fault> {
-        let at = copies.number();
-        if let (true, Some(Some(length))) = (only_hash, self.known.get(at)) {
-            return Ok(u64::from(length.get()));
-        }
-        self.repository.blob(copies, &mut self.plain)?;
-        let length = u32::try_from(self.plain.len()).unwrap_or(u32::MAX);
-        if let Some(known) = self.known.get_mut(at) {
-            *known = std::num::NonZeroU32::new(length);
-        }
-        Ok(u64::from(length))
-    }
-
-    /// Files of the manifest that the backup does not have.
-    fn check_missing(&mut self, expected: &Manifest) -> Result<(), Fault> {
-        if expected.content.all_seen() {
-            return Ok(());
-        }
-        let (finding, excluded) = (&mut *self.finding, &mut self.excluded);
-        let again = domain::manifest::each(&expected.stored, |file| {
-            let key = key_of(&file.path);
-            if expected.content.is_seen(&key) {
-                return;
-            }
-            finding.file_count += 1;
-            match excluded.get_mut(&key) {
-                Some(met) => {
-                    *met = true;
-                    finding.not_compared(&file.path, file.size);
-                }
-                None => finding.missing(file.path),
-            }
-        });
-        again.map(drop).map_err(|error| Fault::Node(error.to_string()))
-    }
-
-    /// Folders, links and other entries of the manifest that the backup does not have.
-    fn check_missing_entries(&mut self, expected: &Manifest) -> Result<(), Fault> {
-        let Some(listing) = &expected.listing else { return Ok(()) };
-        let (finding, excluded) = (&mut *self.finding, &mut self.excluded);
-        let again = domain::manifest::entries(&expected.stored, |entry| {
-            if entry.kind == EntryKind::File || !listing.is_missing(&entry) {
-                return;
-            }
-            match excluded.get_mut(&key_of(&entry.path)) {
-                Some(met) => {
-                    *met = true;
-                    finding.entry_not_compared(&entry.path);
-                }
-                None => {
-                    finding.file_count += 1;
-                    finding.missing(entry.path);
-                }
-            }
-        });
-        again.map(drop).map_err(|error| Fault::Node(error.to_string()))
-    }
-
-    /// Files the device could never read: they exist only on the device, and so are unproven as well.
-    fn count_unmet(&mut self) {
-        for path in &self.job.excluded {
-            if let Some(met @ false) = self.excluded.get_mut(&key_of(path)) {
-                *met = true;
-                self.finding.file_count += 1;
-                self.finding.not_compared(path, 0);
             }
         }
     }

@@ -2,65 +2,30 @@
 //! with the most strangers; whoever has identified themselves stays.
 //!
 //! Each connection costs two file descriptors: its own, and one for ending it from here.
+mod connection;
+mod room;
+
+pub use connection::{Connection, Owner};
+pub use room::Room;
+
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use domain::id::{DeviceId, UserId};
-
 /// How long a stranger's request may take before its connection may be ended to make room.
 const TURN: Duration = Duration::from_secs(10);
+
 /// How often connections are looked through for those that begin no whole request.
 pub const LOOK: Duration = Duration::from_secs(5);
+
 /// How long after an answer a connection may take until its next request has arrived with its whole head: the same
 /// as a body's, so that what is left of the answer reaches a slow phone too.
 pub const PAUSE: Duration = Duration::from_secs(60);
+
 /// How long a new connection has to begin its first request, unless connections exceed the limit by half.
 const FIRST_WORD: Duration = Duration::from_millis(250);
-
-/// How many connections there may be; up to half as many again if most are so new that nobody knows what they
-/// want.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Room {
-    /// In total.
-    pub all: usize,
-    /// From one address that is not a trusted proxy.
-    pub address: usize,
-    /// From one device, and from one person.
-    pub owner: usize,
-    /// From all devices together, so that people find room.
-    pub devices: usize,
-}
-
-impl Room {
-    /// What fits into this many file descriptors, with a share reserved for the database, the backups and the
-    /// rest.
-    pub fn of(descriptors: u64) -> Self {
-        let descriptors = usize::try_from(descriptors).unwrap_or(usize::MAX).min(1 << 17);
-        let all = (descriptors.saturating_sub((descriptors / 4).min(1024)) / 4).max(16);
-        Self { all, address: (all / 4).max(8), owner: 32.min(all / 4).max(4), devices: all - all / 4 }
-    }
-
-    /// How many are accepted from the system at once; further ones wait in its queue. More than `full`, so that
-    /// ended connections have time to go.
-    pub const fn taken(self) -> usize {
-        2 * self.all
-    }
-
-    /// How many are too many, whatever they may want.
-    const fn full(self) -> usize {
-        self.all + self.all / 2
-    }
-}
-
-/// Whom a connection belongs to, once a request on it has shown that.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Owner {
-    Device(DeviceId),
-    Person(UserId),
-}
 
 /// Every connection of the server. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -101,13 +66,6 @@ struct Entry {
     /// Told to end: the same one does not make room twice.
     is_ended: bool,
     socket: OwnedFd,
-}
-
-/// One connection; dropping it makes room.
-#[derive(Debug)]
-pub struct Connection {
-    crowd: Crowd,
-    number: u64,
 }
 
 impl Crowd {
@@ -250,44 +208,6 @@ impl Now {
     }
 }
 
-impl Connection {
-    /// Notes a request; says whether it is a stranger's.
-    pub fn asks(&self) -> bool {
-        let mut now = self.crowd.now();
-        let Some(entry) = now.all.get_mut(&self.number) else { return true };
-        entry.asked = Some(Instant::now());
-        entry.running += 1;
-        entry.owner.is_none()
-    }
-
-    /// Notes that a request's answer is complete, or that nobody wants it any more.
-    pub fn is_answered(&self) {
-        let mut now = self.crowd.now();
-        let Some(entry) = now.all.get_mut(&self.number) else { return };
-        entry.running = entry.running.saturating_sub(1);
-        entry.answered = Some(Instant::now());
-    }
-
-    /// A request showed whose it is. An owner with too many connections loses the least recently used one.
-    pub fn belongs_to(&self, owner: Owner) {
-        let (room, mut now) = (self.crowd.0.room, self.crowd.now());
-        let Some(entry) = now.all.get_mut(&self.number).filter(|it| it.owner != Some(owner)) else { return };
-        let before = entry.owner.replace(owner);
-        now.forget_owner(before);
-        let count = now.owners.entry(owner).or_default();
-        *count += 1;
-        if *count > room.owner {
-            now.end_oldest(self.number, |it| *it == owner);
-        }
-        if matches!(owner, Owner::Device(_)) {
-            now.devices += 1;
-            if now.devices > room.devices {
-                now.end_oldest(self.number, |it| matches!(it, Owner::Device(_)));
-            }
-        }
-    }
-}
-
 impl Now {
     fn forget_owner(&mut self, owner: Option<Owner>) {
         let Some(owner) = owner else { return };
@@ -315,21 +235,10 @@ fn take_one<K: std::hash::Hash + Eq>(counts: &mut HashMap<K, usize>, key: K) {
     }
 }
 
-impl Drop for Connection {
-    fn drop(&mut self) {
-        let mut now = self.crowd.now();
-        let Some(entry) = now.all.remove(&self.number) else { return };
-        if !entry.is_ended {
-            now.living = now.living.saturating_sub(1);
-            take_one(&mut now.addresses, entry.address);
-        }
-        now.forget_owner(entry.owner);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::id::{DeviceId, UserId};
     use domain::time::Time;
     use std::io::Read;
     use std::net::{Ipv4Addr, TcpListener, TcpStream};

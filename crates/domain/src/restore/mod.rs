@@ -1,12 +1,18 @@
 //! Getting a restore point back onto a device.
-use crate::device::DeviceState;
+mod comparison;
+mod selection;
+mod start;
+
+pub use comparison::{Comparison, compare};
+pub use selection::{Chosen, FileClass, MAX_PATHS, Selection};
+pub use start::{Refusal, Start, may_start};
+
 use crate::id::{DeviceId, RepositoryId, RestoreId};
 use crate::manifest::ManifestFile;
 use crate::object::ObjectName;
 use crate::shortfall::Shortfall;
 use crate::text::text_enum;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 text_enum! {
     /// The state of a restore.
@@ -50,17 +56,6 @@ impl Landing {
     }
 }
 
-text_enum! {
-    /// What kind of thing a file is, judged by its extension.
-    FileClass {
-        Contacts = "contacts", Calendars = "calendars", Photos = "photos",
-        Documents = "documents", AppData = "app_data",
-    }
-}
-
-/// How many paths may be chosen one by one.
-pub const MAX_PATHS: usize = 10_000;
-
 impl RestoreState {
     /// The name on a badge.
     pub const fn name(self) -> &'static str {
@@ -89,223 +84,6 @@ impl Conflict {
             Self::Skip => "Skip: existing files stay, and those files are not restored",
         }
     }
-}
-
-impl FileClass {
-    /// The name on a form.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Contacts => "Contacts",
-            Self::Calendars => "Calendars",
-            Self::Photos => "Photos",
-            Self::Documents => "Documents",
-            Self::AppData => "App data and everything else",
-        }
-    }
-
-    /// The class of a path.
-    pub fn of(path: &str) -> Self {
-        let name = path.rsplit('/').next().unwrap_or(path);
-        let ending = name.rsplit_once('.').map_or(String::new(), |(_, it)| it.to_ascii_lowercase());
-        match ending.as_str() {
-            "vcf" | "vcard" => Self::Contacts,
-            "ics" | "ical" => Self::Calendars,
-            "jpg" | "jpeg" | "png" | "gif" | "webp" | "heic" | "heif" | "tif" | "tiff" | "bmp" | "raw" | "dng"
-            | "mp4" | "mov" => Self::Photos,
-            "pdf" | "doc" | "docx" | "odt" | "xls" | "xlsx" | "ods" | "csv" | "ppt" | "pptx" | "odp" | "txt" | "md"
-            | "rtf" | "html" | "tex" => Self::Documents,
-            _ => Self::AppData,
-        }
-    }
-}
-
-/// Which part of a restore point is restored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Selection {
-    All,
-    Class(FileClass),
-    /// Files and folders in the manifest's spelling; a folder means everything below it.
-    Paths(Vec<String>),
-}
-
-impl Selection {
-    /// What is chosen, ready to be checked file by file.
-    pub fn chosen(&self) -> Chosen<'_> {
-        match self {
-            Self::All => Chosen::All,
-            Self::Class(class) => Chosen::Class(*class),
-            Self::Paths(paths) => Chosen::below(paths),
-        }
-    }
-
-    /// The paths as in an order; an empty list means everything.
-    pub fn paths(&self, files: &[ManifestFile]) -> Vec<String> {
-        match self {
-            Self::All => Vec::new(),
-            Self::Class(class) => {
-                files.iter().map(|it| &it.path).filter(|it| FileClass::of(it) == *class).cloned().collect()
-            }
-            Self::Paths(chosen) => chosen.clone(),
-        }
-    }
-}
-
-/// A [`Selection`] prepared for checking many files, and possibly naming many.
-#[derive(Debug)]
-pub enum Chosen<'a> {
-    All,
-    Class(FileClass),
-    /// Without a trailing slash.
-    Below(HashSet<&'a str>),
-}
-
-impl<'a> Chosen<'a> {
-    /// Files, and folders with everything below them.
-    pub fn below(paths: &'a [String]) -> Self {
-        Self::Below(paths.iter().map(|it| it.trim_end_matches('/')).collect())
-    }
-
-    /// Whether a file is chosen.
-    pub fn covers(&self, path: &str) -> bool {
-        match self {
-            Self::All => true,
-            Self::Class(class) => FileClass::of(path) == *class,
-            Self::Below(paths) => {
-                let mut above = path.match_indices('/').filter_map(|(at, _)| path.get(..at));
-                paths.contains(path) || above.any(|it| paths.contains(it))
-            }
-        }
-    }
-}
-
-/// Why a restore may not begin.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    #[error("the target device is “{}”, so nothing can be restored to it. Choose an enrolled device", .0.name())]
-    TargetNotEnrolled(DeviceState),
-    #[error("the server does not hold this restore point yet; choose another")]
-    NotStored,
-    #[error(
-        "this backup came without a manifest, so nothing could be compared; restore it with your own restic client"
-    )]
-    NoManifest,
-    #[error("this restore point is not proven. Tick the box to restore it anyway, or choose a proven one")]
-    NotProven,
-    #[error("nothing is chosen")]
-    NothingChosen,
-    #[error("choose at most 10,000 files, or their folders")]
-    TooMany,
-    #[error(
-        "these are more files than a device can report back after one restore. Choose some of the folders, and restore \
-         the others after them"
-    )]
-    MoreThanOneReport,
-    #[error("the restore point holds none of the chosen files")]
-    NoSuchFiles,
-    #[error("the restore is “{}”: there is nothing to cancel", .0.name())]
-    TooLate(RestoreState),
-    #[error("this restore is not waiting for a decision: it is “{}”", .0.name())]
-    NotWaiting(RestoreState),
-    #[error("the restore is no longer what this page showed. Load the page again, then decide")]
-    NotAsShown,
-    #[error(
-        "your roles do not let you read what other people backed up: somebody with the role Recovery or Owner can \
-         request this restore"
-    )]
-    MayNotRead,
-}
-
-/// What is checked before a restore begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Start<'a> {
-    pub target: DeviceState,
-    pub is_stored: bool,
-    pub has_manifest: bool,
-    pub is_proven: bool,
-    /// Somebody ticked that the point is not proven.
-    pub accepts_unproven: bool,
-    pub selection: &'a Selection,
-}
-
-/// Whether a restore may begin.
-///
-/// # Errors
-/// The first reason why not.
-pub fn may_start(start: &Start<'_>) -> Result<(), Refusal> {
-    if start.target != DeviceState::Enrolled {
-        return Err(Refusal::TargetNotEnrolled(start.target));
-    }
-    if !start.is_stored {
-        return Err(Refusal::NotStored);
-    }
-    if !start.has_manifest {
-        return Err(Refusal::NoManifest);
-    }
-    if !start.is_proven && !start.accepts_unproven {
-        return Err(Refusal::NotProven);
-    }
-    match start.selection {
-        Selection::Paths(paths) if paths.is_empty() => Err(Refusal::NothingChosen),
-        Selection::Paths(paths) if paths.len() > MAX_PATHS => Err(Refusal::TooMany),
-        Selection::Paths(_) | Selection::All | Selection::Class(_) => Ok(()),
-    }
-}
-
-/// What came back, compared with the manifest.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Comparison {
-    /// Files that were to be restored and can be compared.
-    pub file_count: i64,
-    pub matched_count: i64,
-    /// Read back on the device with another hash or size.
-    pub differing: Vec<String>,
-    /// Neither restored nor kept.
-    pub missing: Vec<String>,
-    /// Left as they were because something was already there and `skip` was chosen.
-    pub kept: Vec<String>,
-    /// Changed while they were backed up, so the manifest does not say what they were.
-    pub not_compared: Vec<String>,
-}
-
-impl Comparison {
-    /// Whether everything that was to be restored is there as it was. The device's word that something is
-    /// already there is not a comparison: without one matching file, nothing is shown.
-    pub fn is_good(&self) -> bool {
-        self.differing.is_empty() && self.missing.is_empty() && self.matched_count > 0
-    }
-}
-
-/// Compares what a device read back with what the manifest says of the chosen files. What it `kept` counts as
-/// kept only if that was asked for; otherwise each file comes back beside what was there.
-pub fn compare(
-    manifest: &[ManifestFile],
-    selection: &Selection,
-    excluded: &[String],
-    restored: &[ManifestFile],
-    (conflict, kept): (Conflict, &[String]),
-) -> Comparison {
-    let found: BTreeMap<_, _> = restored.iter().map(|it| (it.path.as_str(), it)).collect();
-    let kept: BTreeSet<_> = kept.iter().map(String::as_str).collect();
-    let excluded: BTreeSet<_> = excluded.iter().map(String::as_str).collect();
-    let chosen = selection.chosen();
-    let mut result = Comparison::default();
-    for file in manifest.iter().filter(|it| chosen.covers(&it.path)) {
-        if excluded.contains(file.path.as_str()) {
-            result.not_compared.push(file.path.clone());
-            continue;
-        }
-        result.file_count += 1;
-        match found.get(file.path.as_str()) {
-            Some(it) if it.sha256 == file.sha256 && it.size == file.size => result.matched_count += 1,
-            Some(_) => result.differing.push(file.path.clone()),
-            None if conflict == Conflict::Skip && kept.contains(file.path.as_str()) => {
-                result.kept.push(file.path.clone())
-            }
-            None => result.missing.push(file.path.clone()),
-        }
-    }
-    result
 }
 
 /// What a device is to restore. Everything secret is in `sealed`.
@@ -355,6 +133,7 @@ pub struct RestoreFailure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::device::DeviceState;
     use crate::time::Time;
 
     #[test]

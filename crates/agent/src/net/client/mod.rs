@@ -1,20 +1,28 @@
 //! The agent API: each request signed with the device's key.
-use super::backoff::{Again, Failed, Stop, patiently};
-use super::http::{Answer, Call, Http, Unreachable};
+mod error;
+
+pub use error::CallError;
+
+use super::backoff::{Failed, Stop, patiently};
+use super::http::{Answer, Call, Http};
 use crate::identity::Identity;
 use clock::Clock;
 use domain::time::Time;
+use error::{Failure, check, parse};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
-use wire::{Claims, ErrorAnswer, ErrorCode, IDEMPOTENCY_KEY};
+use wire::{Claims, ErrorCode, IDEMPOTENCY_KEY};
 
 /// A request is accepted for this long.
 const VALID_SECONDS: i64 = 60;
+
 /// Answers are small, but the order of a restore may name many files; nothing larger is read.
 const ANSWER_LIMIT: u64 = 64 << 20;
+
 const TIMEOUT: Duration = Duration::from_secs(60);
+
 /// How often a request is signed again at once: for a clock that was off, and for a request a proxy sent twice.
 const SIGNED_ANEW: u32 = 3;
 
@@ -38,114 +46,6 @@ pub struct Signer {
     /// The device's id, or `enroll`.
     pub subject: String,
     pub audience: String,
-}
-
-/// Why a call got no good answer.
-#[derive(Debug, thiserror::Error)]
-pub enum CallError {
-    #[error(transparent)]
-    Unreachable(#[from] Unreachable),
-    /// The server's own words.
-    #[error("the server says: {message}")]
-    Refused { code: ErrorCode, message: String, status: u16, retry_after: Option<Duration> },
-    /// Not an answer of this protocol, such as a proxy's error page.
-    #[error("the server answered {status} without a reason; the answer may come from a proxy in between")]
-    Garbled { status: u16, retry_after: Option<Duration> },
-    #[error(transparent)]
-    Internal(#[from] anyhow::Error),
-}
-
-impl CallError {
-    /// How long the server asked to wait.
-    pub fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Refused { retry_after, .. } | Self::Garbled { retry_after, .. } => *retry_after,
-            Self::Unreachable(_) | Self::Internal(_) => None,
-        }
-    }
-
-    /// The protocol's reason, if the server gave one.
-    pub fn code(&self) -> Option<ErrorCode> {
-        match self {
-            Self::Refused { code, .. } => Some(*code),
-            Self::Unreachable(_) | Self::Garbled { .. } | Self::Internal(_) => None,
-        }
-    }
-
-    /// Whether the same message may be accepted later without anybody doing anything on this device.
-    ///
-    /// A server that does not know the device may have been started on an empty folder: its answer says nothing
-    /// about the message, which is kept until the right server is back. Only what is wrong with the message
-    /// itself is final.
-    pub fn is_temporary(&self) -> bool {
-        match self {
-            Self::Unreachable(_) => true,
-            Self::Garbled { status, .. } => *status != 413,
-            Self::Internal(_) => false,
-            Self::Refused { code, status, .. } => match code {
-                ErrorCode::Busy
-                | ErrorCode::Full
-                | ErrorCode::Internal
-                | ErrorCode::ClockOff
-                | ErrorCode::Replayed
-                | ErrorCode::BadSignature
-                | ErrorCode::WrongAlgorithm
-                | ErrorCode::UnknownDevice
-                | ErrorCode::DeviceWiped
-                | ErrorCode::OldGeneration => true,
-                ErrorCode::BadMessage
-                | ErrorCode::TokenRefused
-                | ErrorCode::TooLarge
-                | ErrorCode::NotFound
-                | ErrorCode::Conflict
-                | ErrorCode::Refused => *status >= 500 || *status == 429,
-            },
-        }
-    }
-
-    /// Whether it is worth trying again at once: the connection or the server had a bad moment.
-    pub fn again(&self) -> Again {
-        match self {
-            Self::Unreachable(_) => Again::After(None),
-            Self::Internal(_) => Again::Never,
-            Self::Garbled { status, retry_after } if *status >= 500 || matches!(*status, 408 | 429) => {
-                Again::After(*retry_after)
-            }
-            Self::Garbled { .. } => Again::Never,
-            Self::Refused { code, retry_after, .. } => match code {
-                ErrorCode::Busy | ErrorCode::Internal | ErrorCode::ClockOff | ErrorCode::Replayed => {
-                    Again::After(*retry_after)
-                }
-                ErrorCode::Full
-                | ErrorCode::BadSignature
-                | ErrorCode::WrongAlgorithm
-                | ErrorCode::UnknownDevice
-                | ErrorCode::DeviceWiped
-                | ErrorCode::OldGeneration
-                | ErrorCode::BadMessage
-                | ErrorCode::TokenRefused
-                | ErrorCode::TooLarge
-                | ErrorCode::NotFound
-                | ErrorCode::Conflict
-                | ErrorCode::Refused => Again::Never,
-            },
-        }
-    }
-
-    /// Whether the server does not recognise this device. If it was started on an empty folder or the wrong
-    /// database, that ends with the mistake, so it is asked again, slowly.
-    pub fn is_disowned(&self) -> bool {
-        matches!(
-            self.code(),
-            Some(
-                ErrorCode::UnknownDevice
-                    | ErrorCode::OldGeneration
-                    | ErrorCode::DeviceWiped
-                    | ErrorCode::BadSignature
-                    | ErrorCode::WrongAlgorithm
-            )
-        )
-    }
 }
 
 /// What a request carries besides its signature.
@@ -328,38 +228,15 @@ fn with_patience<T>(stop: &Stop, mut attempt: impl FnMut() -> Result<T, CallErro
     )
 }
 
-struct Failure {
-    error: CallError,
-    server_time: Option<Time>,
-}
-
-fn check(answer: Answer) -> Result<Answer, Failure> {
-    let Answer { status, retry_after, .. } = answer;
-    if (200..300).contains(&status) {
-        return Ok(answer);
-    }
-    Err(match serde_json::from_slice::<ErrorAnswer>(&answer.body) {
-        Ok(said) => Failure {
-            error: CallError::Refused { code: said.error, message: said.message, status, retry_after },
-            server_time: Some(said.server_time),
-        },
-        Err(_) => Failure { error: CallError::Garbled { status, retry_after }, server_time: None },
-    })
-}
-
-fn parse<T: DeserializeOwned>(answer: &Answer) -> Result<T, CallError> {
-    serde_json::from_slice(&answer.body).map_err(|error| {
-        CallError::Internal(anyhow::anyhow!("the server's answer is not readable: {error}; is its version too new?"))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::backoff::Again;
     use domain::time::hours;
     use std::io::{BufRead, BufReader, Read, Write};
     use std::net::TcpListener;
     use std::thread::JoinHandle;
+    use wire::ErrorAnswer;
 
     const SERVER_NOW: Time = Time::from_millis(1_795_356_371_000);
 
