@@ -58,29 +58,18 @@ export const LOSS = {
   async "four tiles are a partition, and every list counts as they do"({ base, owner, look }) {
     await owner.goto(base);
     await look(owner, "overview");
-    const tiles = await owner.locator(".tiles .card").evaluateAll((all) =>
-      all.map((it) => [new URL(it.querySelector("a").href).searchParams.get("view"), parseInt(it.querySelector(".big").textContent, 10)]));
-    if (String(tiles.map(([view]) => view)) !== String(PARTS)) throw new Error(`the tiles are ${tiles}`);
-    const rows = await csv(owner, `${base}/devices.csv`);
-    const enrolled = rows.filter((it) => it.state === "enrolled");
-    const seen = new Set();
-    for (const [view, count] of tiles) {
-      await owner.goto(`${base}/devices?view=${view}`);
-      const listed = await owner.locator("tbody input[name=id]").evaluateAll((all) => all.map((it) => it.value));
-      const told = enrolled.filter((it) => it.if_lost === view).map((it) => it.id);
-      const exported = (await csv(owner, `${base}/devices.csv?view=${view}`)).map((it) => it.id);
-      for (const [what, ids] of Object.entries({ list: listed, "CSV column": told, "CSV of the view": exported })) {
-        if (String([...ids].sort()) !== String([...listed].sort()) || ids.length !== count) {
-          throw new Error(`${view}: the tile has ${count}, the ${what} ${ids.length}`);
-        }
-      }
-      listed.forEach((it) => seen.add(it));
+    // Devices live on while the pages are read: only pages of one moment must agree.
+    const moment = async () => String((await csv(owner, `${base}/devices.csv`)).map((it) => [it.id, it.state, it.if_lost]));
+    let [before, fault] = [await moment()];
+    for (let tries = 1; ; tries++) {
+      fault = await differs(owner, base);
+      const after = await moment();
+      if (after === before) break;
+      if (tries === 5) throw new Error(`the devices do not stand still; the last difference: ${fault}`);
+      before = after;
     }
-    const sum = tiles.reduce((total, [, count]) => total + count, 0);
-    if (sum !== enrolled.length || seen.size !== sum) throw new Error(`${sum} in tiles, ${seen.size} listed, ${enrolled.length} enrolled`);
+    if (fault) throw new Error(fault);
     await owner.goto(`${base}/restore-tests`);
-    const [, proven, of] = (await owner.locator("main .big").innerText()).match(/([\d,]+) of ([\d,]+) devices/);
-    if (Number(proven) !== tiles.at(-1)[1] || Number(of) !== sum) throw new Error(`restore tests count ${proven} of ${of}`);
     await look(owner, "restore tests");
   },
 
@@ -114,6 +103,34 @@ export const LOSS = {
     }
   },
 };
+
+// What the tiles, the lists and the exports do not agree on; nothing if they do.
+async function differs(owner, base) {
+  await owner.goto(base);
+  const tiles = await owner.locator(".tiles .card").evaluateAll((all) =>
+    all.map((it) => [new URL(it.querySelector("a").href).searchParams.get("view"), parseInt(it.querySelector(".big").textContent, 10)]));
+  if (String(tiles.map(([view]) => view)) !== String(PARTS)) return `the tiles are ${tiles}`;
+  const rows = await csv(owner, `${base}/devices.csv`);
+  const enrolled = rows.filter((it) => it.state === "enrolled");
+  const seen = new Set();
+  for (const [view, count] of tiles) {
+    await owner.goto(`${base}/devices?view=${view}`);
+    const listed = await owner.locator("tbody input[name=id]").evaluateAll((all) => all.map((it) => it.value));
+    const told = enrolled.filter((it) => it.if_lost === view).map((it) => it.id);
+    const exported = (await csv(owner, `${base}/devices.csv?view=${view}`)).map((it) => it.id);
+    for (const [what, ids] of Object.entries({ list: listed, "CSV column": told, "CSV of the view": exported })) {
+      if (String([...ids].sort()) !== String([...listed].sort()) || ids.length !== count) {
+        return `${view}: the tile has ${count}, the ${what} ${ids.length}`;
+      }
+    }
+    listed.forEach((it) => seen.add(it));
+  }
+  const sum = tiles.reduce((total, [, count]) => total + count, 0);
+  if (sum !== enrolled.length || seen.size !== sum) return `${sum} in tiles, ${seen.size} listed, ${enrolled.length} enrolled`;
+  await owner.goto(`${base}/restore-tests`);
+  const [, proven, of] = (await owner.locator("main .big").innerText()).match(/([\d,]+) of ([\d,]+) devices/);
+  return Number(proven) === tiles.at(-1)[1] && Number(of) === sum ? undefined : `restore tests count ${proven} of ${of}`;
+}
 
 // When the hold has passed.
 export const LOSS_AFTERWARDS = {
