@@ -1,5 +1,5 @@
 //! An organisation's devices in a database, as mixed as in real life.
-use crate::bench::check_in;
+use crate::bench::device;
 use crate::error::Result;
 use crate::service::account::{self, Origin};
 use crate::store::device_proof::DeviceProof;
@@ -33,19 +33,19 @@ const PLATFORMS: [Platform; 3] = [Platform::Linux, Platform::Macos, Platform::Wi
 /// When the database refuses.
 pub fn add(store: &Store, count: usize, now: Time) -> Result<()> {
     store.act_blocking(move |conn| -> Result<()> {
-        let token = check_in::add_token(conn, now)?;
+        let token = device::add_token(conn, now)?;
         let teams: Vec<TeamId> = (0..TEAMS).map(|_| TeamId::generate(now)).collect();
         for (number, id) in teams.iter().enumerate() {
             store::team::insert(conn, &Team { id: *id, name: format!("Team {number:02}"), created_at: now })?;
         }
         for number in 0..count {
             let id = DeviceId::generate(now);
-            let mut device = check_in::device(id, now - days(400));
+            let mut device = device::device(id, now - days(400));
             device.name = format!("laptop-{number:06}");
             device.person = PEOPLE.get(number % PEOPLE.len()).copied().unwrap_or_default().to_owned();
             device.team_id = teams.get(number % TEAMS).copied();
             device.platform = PLATFORMS.get(number % PLATFORMS.len()).copied().unwrap_or(Platform::Linux);
-            check_in::insert(conn, &device, id.to_string(), token)?;
+            device::insert(conn, &device, id.to_string(), token)?;
             store::device_status::set(conn, &status(id, number, now))?;
             store::device_proof::set(conn, &proof(id, number, now))?;
         }

@@ -1,5 +1,6 @@
 //! Figures that can be reproduced: `holdfast bench …`.
 pub mod check_in;
+mod device;
 pub mod door;
 mod fleet;
 pub mod machine;

@@ -10,7 +10,7 @@ use crate::store::device_status::DeviceStatus;
 use crate::store::policy::Policy;
 use crate::store::{self, Conn};
 use domain::id::{DeviceId, PolicyId};
-use domain::policy::{Applied, Compliance, DeviceState, Finding, RequirementKind, evaluate, overall};
+use domain::policy::{Applied, Compliance, Finding, Known, RequirementKind, evaluate, overall};
 use domain::role::Reach;
 use domain::time::Time;
 use std::collections::HashMap;
@@ -254,7 +254,7 @@ impl<'a> Judge<'a> {
 
     fn findings(&self, device: &Measured) -> Result<Vec<Finding>> {
         let facts = device.status.as_ref().map(DeviceStatus::facts).transpose()?.unwrap_or_default();
-        let state = DeviceState {
+        let state = Known {
             facts: &facts,
             evidence: device.proof.as_ref().map(DeviceProof::evidence).unwrap_or_default(),
             last_seen_at: device.status.as_ref().and_then(|it| it.last_seen_at),

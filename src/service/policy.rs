@@ -12,7 +12,7 @@ use domain::baseline;
 use domain::by::By;
 use domain::id::{PolicyId, TeamId};
 use domain::policy::{
-    Applied, DevicePolicy, DeviceState, Finding, PolicyName, Requirement, Schedule, evaluate, loosened, validate,
+    Applied, DevicePolicy, Finding, Known, PolicyName, Requirement, Schedule, evaluate, loosened, validate,
 };
 use domain::role::Permission;
 use domain::shown::Shown;
@@ -230,8 +230,7 @@ pub fn findings(conn: &mut Conn, device: &Device, now: Time) -> Result<Vec<Findi
     let status = store::device_status::find(conn, device.id)?.unwrap_or_else(|| DeviceStatus::new(device.id));
     let evidence = store::device_proof::find(conn, device.id)?.map(|it| it.evidence()).unwrap_or_default();
     let facts = status.facts()?;
-    let state =
-        DeviceState { facts: &facts, evidence, last_seen_at: status.last_seen_at, enrolled_at: device.enrolled_at };
+    let state = Known { facts: &facts, evidence, last_seen_at: status.last_seen_at, enrolled_at: device.enrolled_at };
     Ok(evaluate(&policies, &state, now))
 }
 

@@ -38,6 +38,7 @@ pub mod kept_object;
 pub mod mail;
 pub mod object;
 pub mod one_time_link;
+pub mod person;
 pub mod policy;
 pub mod preference;
 pub mod removal;

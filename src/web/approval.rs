@@ -81,7 +81,7 @@ pub async fn list(
         .read(move |conn| {
             let restores = store::restore::list(conn, &[RestoreState::Requested], &view, SHOWN)?;
             let listed = store::wipe::list(conn, &BEFORE_DELIVERY, &view, None, SHOWN)?;
-            let names = store::wipe::names(conn, &approvers(&listed))?;
+            let names = store::person::names(conn, &approvers(&listed))?;
             let (acting, decides_on) = (who.acting(), who.grants().reach(Permission::ApproveWipe));
             let (mut mine, mut others) = (Vec::new(), Vec::new());
             for row in rows(listed, &names)? {

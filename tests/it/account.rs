@@ -287,7 +287,7 @@ fn a_link_that_another_one_ended_does_not_count_as_used() {
     let server = TestServer::start();
     let ada = colleague(&server, "ada", Role::Owner);
     let by = crate::support::server::admin();
-    let before = server.read(|conn| Ok(store::wipe::person(conn, ada)?)).unwrap().account.in_use_since;
+    let before = server.read(|conn| Ok(store::person::find(conn, ada)?)).unwrap().account.in_use_since;
     let make = || {
         let (by, now) = (by.clone(), server.app.clock.now());
         server.act(move |conn| service::user::invite_again(conn, Author::Host(&by), ada, now))
@@ -298,7 +298,7 @@ fn a_link_that_another_one_ended_does_not_count_as_used() {
     make();
 
     assert_eq!(server.request("GET", &first, &[], b"").status, 404, "the first link is closed");
-    let after = server.read(|conn| Ok(store::wipe::person(conn, ada)?)).unwrap().account.in_use_since;
+    let after = server.read(|conn| Ok(store::person::find(conn, ada)?)).unwrap().account.in_use_since;
     assert_eq!(after, before, "the account is not younger for it");
 }
 

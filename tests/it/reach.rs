@@ -209,7 +209,7 @@ const OF_ALL: &[(&str, OfAll)] = &[
     ("revoke an API token", |conn, by| api_token::revoke(conn, by.into(), ApiTokenId::generate(NOW), NOW)),
     ("add a team", |conn, by| team::add(conn, by, "Rome", NOW).map(drop)),
     ("change a setting", |conn, by| setting::set_numbers(conn, by, &[(setting::NUMBERS[0], 1)], NOW).map(drop)),
-    ("take a setting back", |conn, by| setting::take_back(conn, by, setting::NUMBERS[0].name, NOW)),
+    ("take a setting back", |conn, by| setting::take_back(conn, by, setting::NUMBERS[0].key.name, NOW)),
 ];
 
 #[test]

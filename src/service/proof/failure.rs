@@ -1,5 +1,5 @@
 //! Failures that stand: a test failed, and the files that failed have not come back since.
-use super::queue;
+use super::queue::queue;
 use crate::error::Result;
 use crate::store::evidence::Shown;
 use crate::store::restore_point::RestorePoint;

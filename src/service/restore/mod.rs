@@ -2,274 +2,39 @@
 //! the manifest that the source device made before its backup.
 mod compare;
 mod cross;
+mod follow;
+mod order;
 mod report;
 
 pub use compare::{Compared, Expected, compare, expected, manifest};
 pub use cross::{Decision, WAITS_FOR, act_of, approve, crossing_digest, current, is_backed, may_decide, refuse};
+pub use follow::{command_ended, progress, result};
+pub use order::{Draft, Plan, Prepared, Reseal, plan, prepare, request};
 pub use report::MAX_REPORT;
 
 use crate::error::{Error, Result};
 use crate::service::activity::{self, Act};
-use crate::service::command::{self, Ask};
-use crate::service::freeze;
-use crate::service::guard;
-use crate::service::identity;
-use crate::service::reach;
+use crate::service::{command, freeze, identity, reach};
 use crate::store::command::Command;
-use crate::store::device::Device;
-use crate::store::repository::Repository;
 use crate::store::restore::{Outcome, Restore};
 use crate::store::restore_point::RestorePoint;
 use crate::store::{self, Conn};
 use anyhow::Context;
-use compare::Basis;
 use domain::activity::{Action, Actor, Object, Outcome as Ended};
 use domain::by::By;
-use domain::command::{CommandKind, CommandState, Order};
-use domain::guard::GuardedAct;
-use domain::id::{DeviceId, RestoreId, RestorePointId};
-use domain::manifest::Manifest;
-use domain::object::ObjectName;
-use domain::restore::{
-    self, Conflict, Landing, Refusal, RestoreOrder, RestoreProgress, RestoreState, Selection, Start,
-};
+use domain::command::CommandState;
+use domain::id::{DeviceId, RestoreId};
+use domain::restore::{Refusal, RestoreState};
 use domain::role::Permission;
 use domain::time::{Time, hours};
-use domain::words;
-use report::report_bytes;
 use std::time::Duration;
 
 /// How long a ticket is valid, and so is the order.
 pub const VALID_FOR: Duration = hours(24);
 
-/// What to restore, and where to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Draft {
-    /// Whose data it is.
-    pub device: DeviceId,
-    pub point: RestorePointId,
-    pub selection: Selection,
-    pub target: DeviceId,
-    pub conflict: Conflict,
-    /// Somebody ticked that they know the point is not proven.
-    pub accepts_unproven: bool,
-    /// Why the data leaves its device; required if it does.
-    pub reason: String,
-    /// The same key again means the same restore.
-    pub request_key: Option<String>,
-}
-
-/// The rows a restore is about.
-#[derive(Debug, Clone)]
-pub struct Plan {
-    pub device: Device,
-    pub target: Device,
-    /// X25519 public key of the target's agent, base64.
-    pub sealing_key: String,
-    pub point: RestorePoint,
-    pub repository: Repository,
-    pub manifest: ObjectName,
-}
-
-impl Plan {
-    /// Its row in the table of guards.
-    pub fn act(&self) -> GuardedAct {
-        act_of(&self.device, &self.repository, &self.target)
-    }
-}
-
-/// What is made without the database: the ticket, and what is sealed to the target.
-#[derive(Debug, Clone)]
-pub struct Prepared {
-    pub id: RestoreId,
-    ticket_hash: String,
-    sealed: String,
-    paths: Vec<String>,
-    file_count: i64,
-    byte_count: i64,
-}
-
-/// Seals a ticket and the repository's master key to the target device; only the proof side can.
-pub trait Reseal {
-    /// What goes into the order.
-    ///
-    /// # Errors
-    /// When the master key cannot be opened, or the target's key is not valid.
-    fn reseal(
-        &self,
-        repository: &Repository,
-        restore: RestoreId,
-        target: (DeviceId, &str),
-        ticket: &str,
-    ) -> Result<String>;
-}
-
-/// Loads what a restore is about, and says whether it may begin.
-///
-/// # Errors
-/// When something it needs is missing or out of reach, or a rule refuses.
-pub fn plan(conn: &mut Conn, by: &By, draft: &Draft) -> Result<Plan> {
-    let device = reach::acted_on(conn, by, Permission::Restore, draft.device)?;
-    let target = reach::acted_on(conn, by, Permission::Restore, draft.target)?;
-    let point = store::restore_point::find(conn, draft.point)?
-        .filter(|it| it.device_id == device.id)
-        .ok_or(Error::NotFound("restore point"))?;
-    identity::require_one_machine(conn, &target)?;
-    let proof = store::device_proof::find(conn, device.id)?;
-    let is_newest_proven = proof.is_some_and(|it| it.proven_point_id == Some(point.id));
-    restore::may_start(&Start {
-        target: target.state,
-        is_stored: point.stored_at.is_some(),
-        has_manifest: point.manifest_name.is_some(),
-        is_proven: is_proven(&point) || is_newest_proven,
-        accepts_unproven: draft.accepts_unproven,
-        selection: &draft.selection,
-    })?;
-    let repository = store::repository::find(conn, point.repository_id)?.ok_or(Error::NotFound("repository"))?;
-    let manifest = point.manifest_name.clone().ok_or(Refusal::NoManifest)?;
-    command::require_order(conn, &target, CommandKind::Restore)?;
-    let agent = store::agent_enrollment::find(conn, target.id, target.generation)?;
-    let sealing_key = agent.ok_or(Error::NotFound("agent of this device"))?.sealing_key;
-    let plan = Plan { device, target, sealing_key, point, repository, manifest };
-    cross::may_ask(conn, by, plan.act(), [&plan.device, &plan.target])?;
-    Ok(plan)
-}
-
 /// Whether a point was restored and compared, and has not failed since.
 pub fn is_proven(point: &RestorePoint) -> bool {
     point.proven_at.is_some() && point.failed_at.is_none()
-}
-
-/// Makes the ticket and seals it. Needs no database.
-///
-/// # Errors
-/// When nothing in the point is chosen, or it cannot be sealed.
-pub fn prepare(
-    plan: &Plan,
-    manifest: &Manifest,
-    selection: &Selection,
-    keys: &dyn Reseal,
-    now: Time,
-) -> Result<Prepared> {
-    let chosen = selection.chosen();
-    let files = manifest.files.iter().filter(|it| chosen.covers(&it.path));
-    let (count, bytes) = files.fold((0i64, 0u64), |(count, bytes), it| (count + 1, bytes.saturating_add(it.size)));
-    if count == 0 {
-        return Err(Refusal::NoSuchFiles.into());
-    }
-    if report_bytes(manifest.files.iter().map(|it| it.path.as_str()).filter(|it| chosen.covers(it))) > MAX_REPORT {
-        return Err(Refusal::MoreThanOneReport.into());
-    }
-    let id = RestoreId::generate(now);
-    let ticket = secret::generate("hf_restore_")?;
-    Ok(Prepared {
-        id,
-        ticket_hash: secret::hash(&ticket),
-        sealed: keys.reseal(&plan.repository, id, (plan.target.id, &plan.sealing_key), &ticket)?,
-        paths: selection.paths(&manifest.files),
-        file_count: count,
-        byte_count: i64::try_from(bytes).unwrap_or(i64::MAX),
-    })
-}
-
-/// Orders a restore; an act.
-///
-/// # Errors
-/// As [`plan`]; everything is checked again.
-pub fn request(conn: &mut Conn, by: &By, draft: &Draft, prepared: Prepared, now: Time) -> Result<Restore> {
-    if let Some(earlier) = sent_before(conn, by, draft)? {
-        return Ok(earlier);
-    }
-    freeze::check(conn, &by.actor)?;
-    let plan = plan(conn, by, draft)?;
-    let crosses = plan.act() != GuardedAct::RestoreToItself;
-    let reason = guard::reason(plan.act(), &draft.reason)?;
-    let order = Order::Restore(RestoreOrder {
-        restore_id: prepared.id,
-        repository_id: plan.repository.id,
-        snapshot: plan.point.snapshot_name.clone(),
-        sealed: prepared.sealed.clone(),
-        selection: prepared.paths.clone(),
-        conflict: draft.conflict,
-        landing: Landing::of((plan.device.id, plan.repository.generation), (plan.target.id, plan.target.generation)),
-        file_count: u64::try_from(prepared.file_count).unwrap_or(0),
-        size_bytes: u64::try_from(prepared.byte_count).unwrap_or(0),
-    });
-    let (command_id, waiting_order) = if crosses {
-        (None, Some(serde_json::to_string(&order).context("writing a restore's order")?))
-    } else {
-        let ask = Ask { order: &order, request_key: None };
-        (Some(command::queue(conn, &by.actor, &plan.target, ask, now)?.id), None)
-    };
-    let mut restore =
-        Restore { reason: reason.to_owned(), waiting_order, command_id, ..ordered(by, draft, &plan, prepared, now)? };
-    let crossing = current(conn, &restore)?;
-    if crosses {
-        restore.agreed = Some(serde_json::to_string(&crossing).context("writing what a restore does")?);
-    }
-    store::restore::insert(conn, &restore)?;
-    let why = format!(
-        "{} as of {} to {}{}{}",
-        words::files(restore.file_count),
-        plan.point.received_at.iso(),
-        plan.target.name,
-        if draft.accepts_unproven && !is_proven(&plan.point) {
-            ", from a restore point that is not proven"
-        } else {
-            ""
-        },
-        if crosses { format!(": {reason}") } else { String::new() }
-    );
-    record(conn, &by.actor, &restore, Action::RestoreRequested, (Ended::Done, &why), now)?;
-    if crosses {
-        cross::tell(conn, &by.actor, (&restore, &crossing), "requested", now)?;
-    }
-    Ok(restore)
-}
-
-/// The row of a restore that was just requested.
-fn ordered(by: &By, draft: &Draft, plan: &Plan, prepared: Prepared, now: Time) -> Result<Restore> {
-    let crosses = plan.act() != GuardedAct::RestoreToItself;
-    Ok(Restore {
-        id: prepared.id,
-        device_id: plan.device.id,
-        target_device_id: plan.target.id,
-        target_generation: plan.target.generation,
-        repository_id: plan.repository.id,
-        restore_point_id: plan.point.id,
-        selection: serde_json::to_string(&draft.selection).context("writing a selection")?,
-        conflict: draft.conflict,
-        state: if crosses { RestoreState::Requested } else { RestoreState::Queued },
-        request_key: draft.request_key.clone(),
-        requested_by: by.user.to_string(),
-        requested_at: now,
-        reason: String::new(),
-        agreed: None,
-        waiting_order: None,
-        approved_by: None,
-        approved_at: None,
-        ticket_hash: Some(prepared.ticket_hash),
-        expires_at: now + if crosses { WAITS_FOR } else { VALID_FOR },
-        command_id: None,
-        started_at: None,
-        finished_at: None,
-        file_count: prepared.file_count,
-        restored_count: 0,
-        matched_count: 0,
-        byte_count: prepared.byte_count,
-        failures: "{}".to_owned(),
-    })
-}
-
-/// What the same form ordered when it was sent before.
-fn sent_before(conn: &mut Conn, by: &By, draft: &Draft) -> Result<Option<Restore>> {
-    let Some(key) = &draft.request_key else { return Ok(None) };
-    let Some(earlier) = store::restore::find_by_request_key(conn, key)? else { return Ok(None) };
-    let is_same = earlier.device_id == draft.device && earlier.target_device_id == draft.target;
-    if !is_same || earlier.requested_by != by.user.to_string() {
-        return Err(Error::Conflict("this form was already used for another restore; reload the page".to_owned()));
-    }
-    Ok(Some(earlier))
 }
 
 /// Cancels a restore; its ticket opens nothing from then on. What was written on the target stays.
@@ -319,108 +84,8 @@ pub fn may_deliver(conn: &mut Conn, order: &Command, now: Time) -> Result<bool> 
     cross::still_stands(conn, restore, now)
 }
 
-/// A restore that belongs to this device's enrolment.
-fn of_target(conn: &mut Conn, device: &Device, id: RestoreId) -> Result<Restore> {
-    store::restore::find(conn, id)?
-        .filter(|it| it.target_device_id == device.id && it.target_generation == device.generation)
-        .ok_or(Error::NotFound("restore"))
-}
-
-/// Records how far the device has got.
-///
-/// # Errors
-/// When the restore is not this device's, or has ended.
-pub fn progress(
-    conn: &mut Conn,
-    actor: &Actor,
-    device: &Device,
-    id: RestoreId,
-    said: RestoreProgress,
-    now: Time,
-) -> Result<()> {
-    let restore = of_target(conn, device, id)?;
-    let from = restore.state;
-    if from.is_final() || from == RestoreState::Requested {
-        return Err(Error::Conflict(format!("this restore is “{}”", from.name())));
-    }
-    let restored_count = i64::try_from(said.restored_count).unwrap_or(i64::MAX).min(restore.file_count);
-    let running = Restore {
-        state: RestoreState::Running,
-        started_at: restore.started_at.or(Some(now)),
-        restored_count,
-        ..restore
-    };
-    write(conn, &running, from)?;
-    if from == RestoreState::Queued {
-        record(conn, actor, &running, Action::RestoreStarted, (Ended::Done, ""), now)?;
-    }
-    Ok(())
-}
-
-/// Records the result of a restore. A repeated result changes nothing.
-///
-/// # Errors
-/// When the restore is not this device's, was cancelled, has expired, or is not the one that was compared.
-pub fn result(
-    conn: &mut Conn,
-    actor: &Actor,
-    device: &Device,
-    id: RestoreId,
-    compared: Option<Compared>,
-    now: Time,
-) -> Result<()> {
-    let restore = of_target(conn, device, id)?;
-    let from = restore.state;
-    match from {
-        RestoreState::Queued | RestoreState::Running => {}
-        RestoreState::Requested => return Err(Refusal::NotWaiting(from).into()),
-        RestoreState::Compared | RestoreState::Failed => return Ok(()),
-        RestoreState::Expired | RestoreState::Cancelled => {
-            return Err(Error::Conflict(format!("this restore is “{}”", from.name())));
-        }
-    }
-    let basis = Basis::of(conn, &restore)?;
-    let compared = compared.filter(|it| it.basis == basis).ok_or_else(changed_meanwhile)?;
-    let done = Restore {
-        state: if compared.is_good { RestoreState::Compared } else { RestoreState::Failed },
-        started_at: restore.started_at.or(Some(now)),
-        finished_at: Some(now),
-        restored_count: compared.restored_count,
-        matched_count: compared.matched_count,
-        ticket_hash: None,
-        failures: serde_json::to_string(&compared.outcome).context("writing a restore's outcome")?,
-        ..restore
-    };
-    write(conn, &done, from)?;
-    let (action, ended) =
-        if compared.is_good { (Action::RestoreCompared, Ended::Done) } else { (Action::RestoreFailed, Ended::Failed) };
-    record(conn, actor, &done, action, (ended, &compared.note), now)
-}
-
 fn changed_meanwhile() -> Error {
     Error::Conflict("this restore has changed in the meantime; look at it again".to_owned())
-}
-
-/// Follows the device's answer to the command if it came without a result: the restore could not be done.
-///
-/// # Errors
-/// When the database refuses.
-pub fn command_ended(
-    conn: &mut Conn,
-    actor: &Actor,
-    order: &Command,
-    done: bool,
-    detail: &str,
-    now: Time,
-) -> Result<()> {
-    let Some(restore) = store::restore::of_command(conn, order.id)?.filter(|it| !it.state.is_final()) else {
-        return Ok(());
-    };
-    if done {
-        return Ok(());
-    }
-    let to = (RestoreState::Failed, Action::RestoreFailed, Ended::Failed);
-    end(conn, actor, restore, to, &format!("the device could not restore: {detail}"), now).map(drop)
 }
 
 /// Ends the restores whose ticket has expired; returns how many.

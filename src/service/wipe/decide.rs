@@ -264,7 +264,7 @@ fn since_role(account: Account, since: Time) -> Account {
 }
 
 fn active(conn: &mut Conn, id: UserId) -> Result<Account> {
-    let person = store::wipe::person(conn, id)?.ok_or(Error::NotFound("user"))?;
+    let person = store::person::find(conn, id)?.ok_or(Error::NotFound("user"))?;
     if !person.is_active {
         return Err(Error::Refused(format!("the account of {} is disabled", person.name)));
     }

@@ -99,7 +99,7 @@ pub(super) fn check(conn: &mut Conn, request: &WipeRequest, device: &Device, now
     {
         let Some(id) = id else { continue };
         // Whoever came in through a link since then may be somebody else.
-        accounts_hold &= store::wipe::person(conn, id)?.is_some_and(|it| {
+        accounts_hold &= store::person::find(conn, id)?.is_some_and(|it| {
             it.is_active && request.approved_at.is_none_or(|approved| it.account.in_use_since <= approved)
         });
         accounts_hold &= store::user::held_since(conn, id, permission, device.team_id)?.is_some();

@@ -1,5 +1,6 @@
 //! How many devices each view has.
-use super::filter::{self, Filter};
+use super::condition;
+use super::filter::{Filter, Values};
 use super::sql::Sql;
 use super::view::View;
 use crate::store::Conn;
@@ -114,8 +115,8 @@ pub fn counts(conn: &mut Conn, filter: &Filter, reach: &Reach, now: Time) -> Que
         ("never_proven", View::NeverProven.condition()),
         ("out_of_date", View::OutOfDate.condition()),
         ("partial", View::Partial.condition()),
-        ("unknown", Some(filter::UNKNOWN)),
-        ("proof_holds", Some(filter::PROVEN)),
+        ("unknown", Some(condition::UNKNOWN)),
+        ("proof_holds", Some(condition::PROVEN)),
         ("not_encrypted", View::NotEncrypted.condition()),
         ("silent", View::Silent.condition()),
         ("lose_all", View::LoseAll.condition()),
@@ -157,7 +158,7 @@ pub fn ages(conn: &mut Conn, reach: &Reach, cuts: &[Time], now: Time) -> QueryRe
         sql.push("SELECT count(*) AS value FROM device_listings l WHERE ");
         Filter::default().write(&mut sql, reach, now);
         sql.push(" AND ");
-        filter::Values::at(now).write(&mut sql, filter::PROVEN);
+        Values::at(now).write(&mut sql, condition::PROVEN);
         sql.push(" AND l.proven_at >= ").bind_int(cut.millis());
         sql.push(" AND l.proven_at < ").bind_int(below);
         let row: Value = sql.into_query().get_result(conn)?;

@@ -5,6 +5,7 @@
 //! the evidence and `now`, here in SQL as in [`Evidence::grade`](domain::proof::Evidence::grade) and
 //! [`loss`](domain::loss::loss); `tests/it/loss.rs` checks that the two agree.
 mod among;
+mod condition;
 mod counts;
 mod filter;
 mod row;

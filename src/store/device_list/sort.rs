@@ -1,5 +1,6 @@
 //! The order of a list, and the place in it where a page begins.
-use super::filter::{LOST_ORDER, PART_ORDER, Values};
+use super::condition::{LOST_ORDER, PART_ORDER};
+use super::filter::Values;
 use super::sql::Sql;
 use domain::id::DeviceId;
 

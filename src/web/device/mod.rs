@@ -3,8 +3,10 @@ mod act;
 mod answer;
 mod bulk;
 mod choice;
+mod chosen;
 mod client;
 mod column;
+mod detail;
 mod edit;
 mod export;
 mod list;
@@ -14,9 +16,9 @@ mod strip;
 use domain::role::Permission;
 
 pub(in crate::web) use answer::Answer;
+pub(in crate::web) use detail::measured;
 pub(in crate::web) use edit::{parse_team, team_options};
 pub(in crate::web) use list::Row;
-pub(in crate::web) use show::measured;
 
 use crate::web::area::{Area, Link, Place};
 use actix_web::web::ServiceConfig;

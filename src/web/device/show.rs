@@ -1,5 +1,6 @@
 //! One device: three answers, and the facts behind them.
 use super::answer::{self, Answer, ProofFacts};
+use super::detail::{Detail, details, measured};
 use super::strip::{Strip, begins, strip};
 use crate::error::{Error, FieldErrors, Result};
 use crate::service;
@@ -20,7 +21,7 @@ use crate::store::restore_test::RestoreTest;
 use crate::store::wipe::WipeRequest;
 use crate::store::{self, Conn, Store};
 use crate::web::error::PageResult;
-use crate::web::filter::{bytes, span};
+use crate::web::filter::span;
 use crate::web::form;
 use crate::web::layout::Layout;
 use crate::web::loss as web_loss;
@@ -34,12 +35,11 @@ use domain::backup::{LeftOut, RootAway};
 use domain::channel::{Channel, may_order};
 use domain::command::{CommandKind, CommandState};
 use domain::continuity::Line;
-use domain::device::{DeviceState, Encryption, Ownership};
-use domain::fact::{FactKind, FactValue, Facts, Unit};
+use domain::device::{DeviceState, Ownership};
 use domain::id::DeviceId;
 use domain::loss::{LossFacts, loss as told};
 use domain::object::TokenKind;
-use domain::policy::{Finding, Value};
+use domain::policy::Finding;
 use domain::proof::{Grade, Retest};
 use domain::restore_test::Failures;
 use domain::role::{Permission, Reach};
@@ -115,13 +115,6 @@ struct May {
     edit: bool,
     see_files: bool,
     see_activity: bool,
-}
-
-/// A line of the details, with where it comes from.
-struct Detail {
-    name: &'static str,
-    value: String,
-    source: String,
 }
 
 /// How many restore points are read for the strip: more than one every quarter of an hour.
@@ -257,7 +250,14 @@ impl ShowPage {
             proven: answer::proven(&proof_facts, &layout),
             wiped: web_loss::shown(&told(&read.known), &layout),
             strip: strip(&read.points, &layout.zone, read.device.enrolled_at, layout.now),
-            details: details(&read, &facts, &layout)?,
+            details: details(
+                &read.device,
+                read.agent.as_ref(),
+                &read.status.address,
+                read.attempt.as_ref(),
+                &facts,
+                &layout,
+            )?,
             estimate: estimate(&read).map(|it| format!(" (about {})", span(it))).unwrap_or_default(),
             request_key: secret::generate("form_")?,
             may,
@@ -289,20 +289,6 @@ impl ShowPage {
     }
 }
 
-/// The value that a requirement was checked against, in words.
-pub(in crate::web) fn measured(layout: &Layout, value: &Value) -> String {
-    match value {
-        Value::Nothing => "Nothing known".to_owned(),
-        Value::Encryption(Encryption::On) => "Encrypted".to_owned(),
-        Value::Encryption(Encryption::Off) => "Not encrypted".to_owned(),
-        Value::Encryption(Encryption::Unknown) => "Unknown".to_owned(),
-        Value::At(at) => layout.since(at),
-        Value::Version(version) => version.clone(),
-        Value::Passcode(true) => "Set".to_owned(),
-        Value::Passcode(false) => "Not set".to_owned(),
-    }
-}
-
 fn may(layout: &Layout, read: &Read) -> May {
     let may = |permission| layout.may_in(permission, read.device.team_id);
     // What can never reach the device is not offered.
@@ -325,49 +311,4 @@ fn estimate(read: &Read) -> Option<Duration> {
         read.past.iter().find(|it| it.kind == CommandKind::BackUpNow && it.state == CommandState::Acknowledged)?;
     let test = read.tests.iter().find_map(RestoreTest::duration)?;
     Some(backup.finished_at?.since(backup.delivered_at?) + test)
-}
-
-fn details(read: &Read, facts: &Facts, layout: &Layout) -> Result<Vec<Detail>> {
-    let device = &read.device;
-    let mut details = Vec::new();
-    let mut known = |name, value: String| details.push(Detail { name, value, source: String::new() });
-    known("Model", device.model.clone());
-    known("Operating system", device.os_version.clone());
-    known("Ownership", device.ownership.name().to_owned());
-    known("Enrolled", layout.zone.full(device.enrolled_at));
-    known("Enrolment", format!("number {}", device.generation));
-    if let Some(agent) = &read.agent {
-        known("Agent", agent.version.clone());
-        known("Protected folders", agent.roots()?.join(", "));
-    }
-    known("Address", read.status.address.clone());
-    if let Some(attempt) = &read.attempt {
-        known("Last backup attempt", layout.zone.full(attempt.tried_at));
-    }
-    for kind in [FactKind::PasscodeSet, FactKind::FreeBytes, FactKind::BatteryPercent, FactKind::Changes] {
-        let (value, source) = match facts.get(kind) {
-            Some(fact) => (fact_value(kind, &fact.value, layout), answer::said(fact, layout)),
-            None => ("Unknown".to_owned(), String::new()),
-        };
-        details.push(Detail { name: kind.name(), value, source });
-    }
-    details.retain(|it| !it.value.is_empty());
-    Ok(details)
-}
-
-/// A fact's value in words.
-fn fact_value(kind: FactKind, value: &FactValue, layout: &Layout) -> String {
-    match value {
-        FactValue::Flag(true) => "Set".to_owned(),
-        FactValue::Flag(false) => "Not set".to_owned(),
-        FactValue::Number(count) => match kind.unit() {
-            Unit::Bytes => bytes(*count),
-            Unit::Percent => format!("{count} %"),
-            Unit::None => count.to_string(),
-        },
-        FactValue::Text(text) => text.clone(),
-        FactValue::Encryption(it) => it.method.clone(),
-        FactValue::Changes(it) => format!("{}, {}", layout.files(it.files), bytes(it.bytes)),
-        FactValue::Paths(paths) => paths.join(", "),
-    }
 }

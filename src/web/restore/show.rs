@@ -175,7 +175,7 @@ fn load(conn: &mut Conn, reach: &Reach, id: RestoreId) -> Result<Shown> {
 /// The name of an account, or of whatever else did it.
 fn name(conn: &mut Conn, id: &str) -> Result<String> {
     Ok(match UserId::parse(id) {
-        Some(id) => store::wipe::person(conn, id)?.map(|it| it.name).unwrap_or_default(),
+        Some(id) => store::person::find(conn, id)?.map(|it| it.name).unwrap_or_default(),
         None => id.to_owned(),
     })
 }

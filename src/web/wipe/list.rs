@@ -113,7 +113,7 @@ pub async fn list(
     let rows = store
         .read(move |conn| {
             let listed = store::wipe::list(conn, &states, &reach, None, SHOWN)?;
-            let names = store::wipe::names(conn, &approvers(&listed))?;
+            let names = store::person::names(conn, &approvers(&listed))?;
             rows(listed, &names)
         })
         .await?;
@@ -182,7 +182,7 @@ pub async fn csv(
         async move {
             let read = store.read(move |conn| {
                 let listed = store::wipe::list(conn, &states, &reach, after, CHUNK)?;
-                let names = store::wipe::names(conn, &approvers(&listed))?;
+                let names = store::person::names(conn, &approvers(&listed))?;
                 rows(listed, &names)
             });
             let rows = read.await?;

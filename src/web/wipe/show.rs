@@ -5,7 +5,8 @@ use crate::service::reach;
 use crate::service::wipe;
 use crate::store::activity::Activity;
 use crate::store::device::Device;
-use crate::store::wipe::{Person, WipeRequest};
+use crate::store::person::Person;
+use crate::store::wipe::WipeRequest;
 use crate::store::{self, Conn, Store};
 use crate::web::device::Answer;
 use crate::web::error::PageResult;
@@ -130,9 +131,9 @@ fn load(conn: &mut Conn, by: &SignedIn, view: &Reach, id: WipeRequestId, now: Ti
     let device = reach::device(conn, view, request.device_id)
         .map_err(|error| if matches!(error, Error::NotFound(_)) { Error::NotFound("wipe request") } else { error })?;
     let current = wipe::facts(conn, &device, now)?;
-    let requester = store::wipe::person(conn, request.requested_by)?.ok_or(Error::NotFound("user"))?;
+    let requester = store::person::find(conn, request.requested_by)?.ok_or(Error::NotFound("user"))?;
     let approver = match request.approved_by.as_deref().and_then(domain::id::UserId::parse) {
-        Some(id) => store::wipe::person(conn, id)?,
+        Some(id) => store::person::find(conn, id)?,
         None => None,
     };
     let mut shown = Shown {

@@ -5,7 +5,7 @@ use crate::support::NOW;
 use crate::support::server::boss;
 use domain::fact::Facts;
 use domain::id::PolicyId;
-use domain::policy::{Applied, Compliance, DeviceState, Requirement, evaluate};
+use domain::policy::{Applied, Compliance, Known, Requirement, evaluate};
 use domain::proof::{Grade, Level, TestResult};
 use domain::time::{days, hours, minutes};
 use holdfast::proof::frame::TestJob;
@@ -93,7 +93,7 @@ fn one_file_of_201_compared_is_a_part_and_no_proof() {
     let requirements = vec![Requirement::ProvenRestorePoint { within_minutes: 60 * 24 }];
     let policy = Applied { id: PolicyId::generate(now), name: "Proven".to_owned(), requirements };
     let (facts, enrolled_at) = (Facts::default(), NOW - days(30));
-    let device = DeviceState { facts: &facts, evidence: proof.evidence(), last_seen_at: Some(now), enrolled_at };
+    let device = Known { facts: &facts, evidence: proof.evidence(), last_seen_at: Some(now), enrolled_at };
     let found = evaluate(&[policy], &device, now).remove(0);
     assert_eq!(found.outcome, Compliance::NotCompliant, "a part is no proof to a policy: {found:?}");
     world.clock.advance(days(7));

@@ -1,9 +1,15 @@
 //! What a device says about itself: one word of each kind, with where it comes from and since when.
 //!
 //! A fact is `reported`, never more. Which kinds a channel brings is its own matter; what is not known is absent.
-use crate::device::{DeviceState, Encryption, MAX_ROOTS};
-use crate::name;
-use crate::text::text_enum;
+mod kind;
+#[cfg(test)]
+mod tests;
+mod value;
+
+pub use kind::{FactKind, Unit};
+pub use value::{Changes, EncryptionFact, FactValue, check_text};
+
+use crate::device::{DeviceState, Encryption};
 use crate::time::{Time, days};
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
@@ -11,164 +17,6 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
-
-text_enum! {
-    /// What a fact is about.
-    FactKind {
-        /// An [`EncryptionFact`] of the storage under the protected paths.
-        Encryption = "encryption",
-        /// Whether a passcode is needed to use the device.
-        PasscodeSet = "passcode_set",
-        OsVersion = "os_version",
-        Model = "model",
-        Serial = "serial",
-        FreeBytes = "free_bytes",
-        /// 0 to 100; absent if there is no battery.
-        BatteryPercent = "battery_percent",
-        /// What differs from the last backup in the protected paths: [`Changes`].
-        Changes = "changes",
-        /// Protected folders that are missing, or are not the ones that were enrolled: then nobody knows what is
-        /// in them.
-        RootsAway = "roots_away",
-    }
-}
-
-/// What a number counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unit {
-    None,
-    Bytes,
-    Percent,
-}
-
-impl FactKind {
-    /// The name that people use.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Encryption => "Storage encryption",
-            Self::PasscodeSet => "Passcode",
-            Self::OsVersion => "Operating system",
-            Self::Model => "Model",
-            Self::Serial => "Serial number",
-            Self::FreeBytes => "Free space",
-            Self::BatteryPercent => "Battery",
-            Self::Changes => "Changed since backup",
-            Self::RootsAway => "Folders away",
-        }
-    }
-
-    /// What its number counts, if it has one.
-    pub const fn unit(self) -> Unit {
-        match self {
-            Self::FreeBytes => Unit::Bytes,
-            Self::BatteryPercent => Unit::Percent,
-            Self::Encryption
-            | Self::PasscodeSet
-            | Self::OsVersion
-            | Self::Model
-            | Self::Serial
-            | Self::Changes
-            | Self::RootsAway => Unit::None,
-        }
-    }
-
-    /// Whether earlier values are kept: an auditor asks what it was on a day. What never stands still is only
-    /// known as it is now.
-    pub const fn has_history(self) -> bool {
-        match self {
-            Self::Encryption | Self::PasscodeSet | Self::OsVersion | Self::Model | Self::Serial => true,
-            Self::FreeBytes | Self::BatteryPercent | Self::Changes | Self::RootsAway => false,
-        }
-    }
-
-    /// Whether a policy or a wipe rests on it, so that it counts only while it is known whose word it is.
-    const fn decides(self) -> bool {
-        match self {
-            Self::Encryption | Self::PasscodeSet | Self::OsVersion => true,
-            Self::Model | Self::Serial | Self::FreeBytes | Self::BatteryPercent | Self::Changes | Self::RootsAway => {
-                false
-            }
-        }
-    }
-
-    /// What is wrong with a value for this kind.
-    fn check(self, value: &FactValue) -> Result<(), String> {
-        match (self, value) {
-            (Self::Encryption, FactValue::Encryption(it)) => check_text(&it.method),
-            (Self::PasscodeSet, FactValue::Flag(_)) => Ok(()),
-            (Self::OsVersion | Self::Model | Self::Serial, FactValue::Text(it)) => check_text(it),
-            (Self::FreeBytes, FactValue::Number(it)) if *it < 0 => Err("not below 0".to_owned()),
-            (Self::BatteryPercent, FactValue::Number(it)) if !(0..=100).contains(it) => Err("0 to 100".to_owned()),
-            (Self::FreeBytes | Self::BatteryPercent, FactValue::Number(_)) => Ok(()),
-            (Self::Changes, FactValue::Changes(it)) if it.files < 0 || it.bytes < 0 => Err("not below 0".to_owned()),
-            (Self::Changes, FactValue::Changes(_)) => Ok(()),
-            (Self::RootsAway, FactValue::Paths(it)) if it.len() > MAX_ROOTS || !it.iter().all(|path| is_path(path)) => {
-                Err(format!("at most {MAX_ROOTS} paths without control characters"))
-            }
-            (Self::RootsAway, FactValue::Paths(_)) => Ok(()),
-            (kind, _) => Err(format!("not a value of `{kind}`")),
-        }
-    }
-}
-
-/// The longest text of a fact, in bytes.
-const MAX_TEXT: usize = 200;
-/// The longest path of a folder, in bytes.
-const MAX_PATH: usize = 4096;
-
-/// What is wrong with a short text from a device.
-///
-/// # Errors
-/// When it is too long or could not be shown as it is.
-pub fn check_text(text: &str) -> Result<(), String> {
-    if text.len() <= MAX_TEXT && name::is_plain(text) {
-        return Ok(());
-    }
-    Err(format!("at most {MAX_TEXT} bytes, without control characters, line breaks or direction marks"))
-}
-
-fn is_path(path: &str) -> bool {
-    (1..=MAX_PATH).contains(&path.len()) && !path.chars().any(char::is_control)
-}
-
-/// A value; which one belongs to a [`FactKind`] is its own matter.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum FactValue {
-    Flag(bool),
-    Number(i64),
-    Text(String),
-    // Before the structs, which a list could be read as.
-    Paths(Vec<String>),
-    Encryption(EncryptionFact),
-    Changes(Changes),
-}
-
-impl FactValue {
-    /// Whether it says the same, as far as "since when" is concerned.
-    fn says_the_same(&self, other: &Self) -> bool {
-        match (self, other) {
-            // Another method is no less encrypted.
-            (Self::Encryption(one), Self::Encryption(two)) => one.state == two.state,
-            (one, two) => one == two,
-        }
-    }
-}
-
-/// Encryption of the storage under the protected paths.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EncryptionFact {
-    pub state: Encryption,
-    /// Such as `LUKS2`; empty if unknown.
-    pub method: String,
-}
-
-/// Files that are new or different since the last backup.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Changes {
-    pub files: i64,
-    pub bytes: i64,
-}
 
 /// What a device reports, as it arrives.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -372,6 +220,3 @@ impl EncryptionNow {
         if self.is_old && self.state == Encryption::On { Encryption::Unknown } else { self.state }
     }
 }
-
-#[cfg(test)]
-mod tests;

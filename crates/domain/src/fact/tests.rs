@@ -1,4 +1,6 @@
+use super::value::{MAX_PATH, MAX_TEXT};
 use super::*;
+use crate::device::MAX_ROOTS;
 
 const NOW: Time = Time::from_millis(1_795_356_371_000);
 

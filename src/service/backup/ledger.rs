@@ -1,15 +1,13 @@
-//! Backups arrive: rows of objects, restore points, and what the device reports about them.
+//! The ledger of what is stored: an object counts when its row is there, and a snapshot's row is a restore point.
 use crate::blob::{self, BlobKey, BlobStore, ReadFault, Stored};
 use crate::error::{Error, Result};
-use crate::service::activity::{Act, record, record_often};
-use crate::service::{backup_attempt, proof};
-use crate::store::device::Device;
+use crate::service::activity::{Act, record_often};
+use crate::service::proof;
 use crate::store::repository::{MAX_OBJECTS, Repository};
-use crate::store::restore_point::{Reported, RestorePoint};
+use crate::store::restore_point::RestorePoint;
 use crate::store::{self, Conn, Store};
 use anyhow::Context;
 use domain::activity::{Action, Actor, Object, Via};
-use domain::backup::Backup;
 use domain::id::{DeviceId, RepositoryId};
 use domain::object::{Location, ObjectKind, ObjectName, RepositoryState, TokenKind};
 use domain::proof::TestCause;
@@ -183,127 +181,10 @@ pub fn snapshot_received(
     record_often(conn, &device, &Act::done(Action::BackupStored, object).on(repository.device_id), now)
 }
 
-fn device_actor(conn: &mut Conn, id: DeviceId) -> Result<Actor> {
+/// The device as the one who acts at the door.
+pub(super) fn device_actor(conn: &mut Conn, id: DeviceId) -> Result<Actor> {
     let device = store::device::find(conn, id)?.ok_or(Error::NotFound("device"))?;
     Ok(Actor::device(id, &device.name, Via::Restic, ""))
-}
-
-/// Ties the device's report of a backup to its restore point, in either order of arrival.
-///
-/// A test that ran earlier had no manifest to compare with, so another is queued. The same report may come
-/// again.
-///
-/// # Errors
-/// When the report is from an older enrolment, its manifest was not uploaded, the backup already has another
-/// one, or the quota has no room for the names of excluded files.
-pub fn report(conn: &mut Conn, device: &Device, report: &Backup, now: Time) -> Result<()> {
-    if report.generation != device.generation {
-        return Err(Error::Conflict("this report is from an older enrolment of the device".to_owned()));
-    }
-    let repository = store::repository::active_of_device(conn, device.id)?.ok_or(Error::NotFound("repository"))?;
-    if store::object::find(conn, repository.id, ObjectKind::Manifests, &report.manifest)?.is_none() {
-        return Err(Error::invalid("manifest", "the server has no such manifest; upload it before the report"));
-    }
-    let point = match store::restore_point::of_snapshot(conn, repository.id, &report.snapshot)? {
-        Some(point) if point.manifest_name.as_ref() == Some(&report.manifest) => return Ok(()),
-        Some(RestorePoint { manifest_name: Some(_), .. }) => {
-            return Err(Error::Conflict("this backup was reported before, with a different manifest".to_owned()));
-        }
-        Some(point) => (point.id, point.stored_at.is_some() || point.failed_at.is_some()),
-        None => {
-            let freed = store::restore_point::remove_reported(conn, repository.id, ONLY_REPORTED - 1)?;
-            store::repository::discharge(conn, repository.id, freed)?;
-            let of = (repository.id, repository.device_id);
-            let point = RestorePoint::received(of, &report.snapshot, TokenKind::Agent, now);
-            store::restore_point::insert(conn, &RestorePoint { stored_at: None, ..point.clone() })?;
-            (point.id, false)
-        }
-    };
-    let (point, has_snapshot) = point;
-    let reported = reported(report)?;
-    let charged = store::restore_point::charged(&reported.excluded);
-    if charged > 0 && !store::repository::charge(conn, repository.id, charged)? {
-        // Refused, not full: a problem the device cannot fix must not keep it from checking in.
-        return Err(Error::Refused(format!("{NO_ROOM_FOR_NAMES}; {MORE_SPACE}")));
-    }
-    store::restore_point::set_reported(conn, point, &reported, now)?;
-    backup_attempt::done(conn, device, report, now)?;
-    if has_snapshot {
-        proof::queue(conn, point, TestCause::NewBackup, None, now)?;
-    }
-    proof::refresh(conn, device.id)
-}
-
-/// How many restore points of a repository may be only reported; beyond that, the oldest goes.
-pub const ONLY_REPORTED: i64 = 10;
-
-const NO_ROOM_FOR_NAMES: &str =
-    "the backups of this device leave no room for the names of the files that were left out";
-
-fn reported(report: &Backup) -> Result<Reported> {
-    let count = |it: u64| i64::try_from(it).unwrap_or(i64::MAX);
-    Ok(Reported {
-        manifest_name: report.manifest.clone(),
-        claimed_at: report.finished_at,
-        file_count: count(report.file_count),
-        size_bytes: count(report.size_bytes),
-        excluded_count: size_of(report.excluded.len()),
-        excluded: serde_json::to_string(&report.excluded).context("writing the excluded files")?,
-    })
-}
-
-/// Marks an object whose bytes are missing or changed; points that may need it are no longer proven.
-///
-/// # Errors
-/// When the database refuses.
-pub fn object_damaged(conn: &mut Conn, key: &BlobKey, now: Time) -> Result<()> {
-    if !store::copy::mark_damaged(conn, Location::Primary, key.repository, key.kind, &key.name, now)? {
-        return Ok(());
-    }
-    tracing::error!(%key, "a stored object is missing or changed; sending it again heals it");
-    let object = store::object::find(conn, key.repository, key.kind, &key.name)?.ok_or(Error::NotFound("object"))?;
-    proof::object_damaged(conn, &object, now)
-}
-
-/// Notes that good bytes replaced damaged ones, and has the points that lost their proof tested.
-///
-/// # Errors
-/// When the database refuses.
-pub fn object_healed(conn: &mut Conn, key: &BlobKey, now: Time) -> Result<()> {
-    store::copy::mark_healed(conn, Location::Primary, key.repository, key.kind, &key.name, now)?;
-    let repository = store::repository::find(conn, key.repository)?.ok_or(Error::NotFound("repository"))?;
-    let device = device_actor(conn, repository.device_id)?;
-    let object = Object::new("object", key, format!("{}/{}", key.kind, key.name));
-    let act = Act::done(Action::ObjectHealed, object).on(repository.device_id);
-    record(conn, &device, &act.because("the device sent the object again"), now)?;
-    proof::object_healed(conn, key.repository, now)
-}
-
-/// Notes that one of the files that open a repository was restored from its copy, and has whatever waited for
-/// it tested.
-///
-/// # Errors
-/// When the database refuses.
-pub fn object_put_back(conn: &mut Conn, key: &BlobKey, now: Time) -> Result<()> {
-    store::copy::mark_healed(conn, Location::Primary, key.repository, key.kind, &key.name, now)?;
-    let repository = store::repository::find(conn, key.repository)?.ok_or(Error::NotFound("repository"))?;
-    let object = Object::new("object", key, format!("{}/{}", key.kind, key.name));
-    let act = Act::done(Action::ObjectHealed, object).on(repository.device_id);
-    record(conn, &Actor::system(), &act.because("it was restored from the copy in the database"), now)?;
-    proof::object_healed(conn, key.repository, now)
-}
-
-/// Records a manifest whose bytes are in place: they either healed a damaged one or are new.
-///
-/// # Errors
-/// As [`received`].
-pub fn manifest_received(conn: &mut Conn, key: &BlobKey, size: i64, now: Time) -> Result<()> {
-    let known = store::copy::find(conn, Location::Primary, key.repository, key.kind, &key.name)?;
-    if known.is_some_and(|it| it.damaged_at.is_some()) {
-        object_healed(conn, key, now)
-    } else {
-        received(conn, key, size, TokenKind::Agent, now).map(drop)
-    }
 }
 
 /// Removes a lock from the ledger; false if it was not there.

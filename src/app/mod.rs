@@ -1,9 +1,10 @@
 //! Wiring: settings, database, stores and clock become routes and jobs; start and stop.
+mod open;
+
+pub use open::make_private_folder;
+
 use crate::blob::BlobStore;
-use crate::blob::disk::is_read_only;
-use crate::blob::fs::FsBlobs;
-use crate::blob::home::{self, Opening};
-use crate::config::{Config, Tls};
+use crate::config::Config;
 use crate::job::{self, Job, Summary};
 use crate::mail::Mailer;
 use crate::proof::keys::ProofKeys;
@@ -12,7 +13,7 @@ use crate::proof::{self, Prover};
 use crate::protocol;
 use crate::service;
 use crate::service::ground::Watch;
-use crate::store::{self, Database, Store};
+use crate::store::{Database, Store};
 use crate::traffic;
 use crate::traffic::crowd::{self, Crowd, Room};
 use crate::traffic::pace::Least;
@@ -22,10 +23,9 @@ use actix_web::dev::{Server, ServerHandle};
 use actix_web::middleware::from_fn;
 use actix_web::web::{Data, ServiceConfig};
 use actix_web::{App as HttpApp, HttpServer};
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use clock::Clock;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use open::{open_blobs, open_database, tls_config};
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
@@ -232,111 +232,7 @@ impl App {
     }
 }
 
-/// Opens the database; creates a new one only if nothing suggests that there was one before.
-fn open_database(config: &Config) -> anyhow::Result<Store> {
-    if Store::is_new(&config.database)? {
-        refuse_beside_others(config)?;
-    }
-    match &config.database {
-        Database::Sqlite(path) if is_read_only(path) => {
-            tracing::error!(
-                database = %path.display(),
-                "the disk of the database is read-only: what is there is served, but nothing can be changed"
-            );
-            Store::open_on_read_only_disk(path).context("reading the database on its read-only disk")
-        }
-        Database::Sqlite(_) | Database::Postgres(_) => Store::open(&config.database),
-    }
-}
-
-/// A new database beside existing backups or a key would know nothing about them: the old one is missing.
-fn refuse_beside_others(config: &Config) -> anyhow::Result<()> {
-    let found = if home::holds_backups(&config.blobs).context("looking for backups")? {
-        format!("{} holds backups", config.blobs.display())
-    } else if config.prove && config.proof_key.try_exists()? {
-        format!("the proof key {} is there", config.proof_key.display())
-    } else {
-        return Ok(());
-    };
-    let server = home::read_marker(&config.blobs)
-        .map_or_else(String::new, |it| format!(" (server {}, database {})", it.server, it.database));
-    Err(anyhow!(
-        "there is no database at {}, but {found}{server}: the database is missing, and a new one would know \
-         nothing about them. Is its disk mounted, and is --database right? Otherwise restore the database from \
-         its copy. To start over, move {} and {} to a safe place first, or name others with --blobs and \
-         --proof-key",
-        config.database.name(),
-        config.blobs.display(),
-        config.proof_key.display()
-    ))
-}
-
-/// Opens the backup folder: the right one, or none.
-fn open_blobs(config: &Config, store: &Store, clock: &Clock) -> anyhow::Result<Arc<dyn BlobStore>> {
-    let now = clock.now();
-    let identity = match store.is_read_only() {
-        true => {
-            store.read_blocking(service::ground::known_identity)?.context("no server has used this database yet")?
-        }
-        false => store.write_blocking(move |conn| service::ground::identity(conn, now))?,
-    };
-    let has_objects = store.read_blocking(store::ground::has_objects)?;
-    let opening = match (config.adopt_blobs, has_objects) {
-        (true, _) => Opening::Adopted,
-        (false, true) => Opening::Known,
-        (false, false) => Opening::New,
-    };
-    let blobs = FsBlobs::open_home(&config.blobs, &identity, opening).with_context(|| {
-        format!(
-            "opening the backup store {}; this is server {}, database {}. Mount the right disk, or name the \
-             right folder with --blobs. If the backups were restored from a copy without its folder \
-             `holdfast`, or are lost for good, start once with --adopt-blobs",
-            config.blobs.display(),
-            identity.server,
-            identity.database
-        )
-    })?;
-    let blobs: Arc<dyn BlobStore> = Arc::new(blobs);
-    if store.is_read_only() {
-        return Ok(blobs);
-    }
-    service::repository::reconcile(store, &*blobs, now).context("looking at interrupted uploads")?;
-    if config.adopt_blobs {
-        for id in store.read_blocking(store::ground::repositories)? {
-            let done = service::repository::reconcile_repository(store, &*blobs, id, now)?;
-            tracing::info!(repository = %id, ?done, "the adopted folder was checked against the ledger");
-        }
-    }
-    Ok(blobs)
-}
-
 /// Stops a server, letting running requests finish.
 pub async fn stop(handle: ServerHandle) {
     handle.stop(true).await;
-}
-
-/// Creates a folder that only its owner can look into.
-///
-/// # Errors
-/// When it cannot be made.
-pub fn make_private_folder(path: &Path) -> anyhow::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .with_context(|| format!("making the data folder {}", path.display()))
-}
-
-fn tls_config(tls: &Tls) -> anyhow::Result<rustls::ServerConfig> {
-    secret::install_crypto();
-    let certificates: Vec<_> = CertificateDer::pem_file_iter(&tls.certificate)
-        .and_then(Iterator::collect)
-        .map_err(|error| anyhow!("reading the certificate {}: {error}", tls.certificate.display()))?;
-    let key = PrivateKeyDer::from_pem_file(&tls.key)
-        .map_err(|error| anyhow!("reading the private key {}: {error}", tls.key.display()))?;
-    rustls::ServerConfig::builder()
-        .with_no_client_auth()
-        .with_single_cert(certificates, key)
-        .with_context(|| format!("using {tls}: do the certificate and the key belong together?"))
 }

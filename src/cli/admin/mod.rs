@@ -2,18 +2,21 @@
 //!
 //! While the server runs, it does the writing, asked through its control socket; otherwise this process takes
 //! the data folder's lock and writes itself. Both ways end in [`execute`].
+mod command;
+mod list;
+
+pub use command::{AdminCommand, TokenCommand, UserCommand};
+
 use crate::cli::control::{self, Answer, HostAct, Request};
-use crate::cli::device::ReadOptions;
 use crate::cli::host::{self, FounderCommand, SessionsCommand};
 use crate::cli::lock::{Lock, refuse_read_only};
-use crate::cli::output::{Table, print, print_json};
-use crate::cli::proof_key::ProofKeyCommand;
+use crate::cli::output::{print, print_json};
 use crate::cli::write::{WriteOptions, find};
 use crate::config::{Config, Options};
 use crate::error::{Error, Result as Done};
 use crate::service::user::Invitation;
 use crate::service::{api_token, installation, proof, set_up, user};
-use crate::store::{self, Conn, Database, Store};
+use crate::store::{Conn, Database, Store};
 use anyhow::anyhow;
 use clock::Clock;
 use domain::account::{INVITE_LINK_LIFE, SET_UP_LINK_LIFE};
@@ -21,113 +24,8 @@ use domain::activity::Actor;
 use domain::by::Author;
 use domain::id::ApiTokenId;
 use domain::role::{Role, Scope};
-use domain::time::Time;
-use serde::Serialize;
+use list::{list_tokens, list_users};
 use std::process::ExitCode;
-
-/// What an administrator of the machine may do.
-#[derive(Debug, clap::Subcommand)]
-pub enum AdminCommand {
-    /// People who may sign in
-    #[command(subcommand)]
-    User(UserCommand),
-    /// Read-only API tokens for scripts
-    #[command(subcommand)]
-    Token(TokenCommand),
-    /// Sessions of people who are signed in
-    #[command(subcommand)]
-    Sessions(SessionsCommand),
-    /// Founders, whose word on wipes counts at once, without the wait of 72 hours
-    #[command(subcommand)]
-    Founder(FounderCommand),
-    /// Stop everything that wipes, removes, restores or loosens a guard, until `unfreeze`
-    Freeze(WriteOptions),
-    /// End the freeze; holds that were under way start again
-    Unfreeze(WriteOptions),
-    /// The key that opens every backup; without it none can be tested or restored
-    #[command(subcommand)]
-    ProofKey(ProofKeyCommand),
-    /// Print a new one-time link for creating the owner's account
-    SetupLink(WriteOptions),
-}
-
-/// What can be done with people.
-#[derive(Debug, clap::Subcommand)]
-pub enum UserCommand {
-    /// Add a person; prints the one-time link with which they set a password
-    Add {
-        email: String,
-        /// The person's name [default: the address]
-        #[arg(long, default_value = "")]
-        name: String,
-        /// A role in the organisation; may be given several times
-        #[arg(long = "role", value_name = "ROLE", required = true, value_parser = role)]
-        roles: Vec<Role>,
-        #[command(flatten)]
-        write: WriteOptions,
-    },
-    /// List people with their roles
-    List(ReadOptions),
-    /// Close a person's account: sessions and tokens end at once
-    Disable {
-        email: String,
-        #[command(flatten)]
-        write: WriteOptions,
-    },
-    /// Close an account for good, even the only owner's; only `unlock` opens it again
-    Lock {
-        email: String,
-        #[command(flatten)]
-        write: WriteOptions,
-    },
-    /// Open a locked account; prints the one-time link with which the person sets a password
-    Unlock {
-        email: String,
-        #[command(flatten)]
-        write: WriteOptions,
-    },
-    /// Replace a person's roles in the organisation
-    SetRoles {
-        email: String,
-        #[arg(long = "role", value_name = "ROLE", required = true, value_parser = role)]
-        roles: Vec<Role>,
-        #[command(flatten)]
-        write: WriteOptions,
-    },
-}
-
-/// What can be done with API tokens.
-#[derive(Debug, clap::Subcommand)]
-pub enum TokenCommand {
-    /// Make a token that can read what this person can read; it is printed once
-    Create {
-        /// The person in whose name it reads
-        email: String,
-        /// What it is for
-        #[arg(long)]
-        name: String,
-        /// Days until it expires, at most 90
-        #[arg(long, default_value_t = 30)]
-        days: u32,
-        #[command(flatten)]
-        write: WriteOptions,
-    },
-    /// List tokens, without their secrets
-    List(ReadOptions),
-    /// End a token
-    Revoke {
-        id: String,
-        #[command(flatten)]
-        write: WriteOptions,
-    },
-}
-
-fn role(text: &str) -> Result<Role, String> {
-    Role::parse(text).ok_or_else(|| {
-        let words: Vec<_> = Role::ALL.iter().map(|it| it.as_str()).collect();
-        format!("use one of: {}", words.join(", "))
-    })
-}
 
 /// Runs one sub-command.
 ///
@@ -285,92 +183,6 @@ fn act(conn: &mut Conn, actor: &Actor, public_url: &str, request: Request, clock
             Answer::Done { message: "The token was revoked.".to_owned() }
         }
     })
-}
-
-#[derive(Serialize)]
-struct UserRow {
-    email: String,
-    name: String,
-    /// `locked` if the server's own machine said so.
-    state: String,
-    founder: bool,
-    roles: Vec<String>,
-}
-
-fn list_users(read: &ReadOptions, file: Options) -> anyhow::Result<ExitCode> {
-    let rows = read.open(file)?.read_blocking(|conn| -> Done<Vec<UserRow>> {
-        let mut rows = Vec::new();
-        for user in store::user::all(conn)? {
-            let mut roles = Vec::new();
-            for (role, scope) in store::user::grants(conn, user.id)?.iter() {
-                roles.push(match scope {
-                    Scope::Organisation => role.to_string(),
-                    Scope::Team(team) => format!("{role} in {}", team_name(conn, *team)?),
-                });
-            }
-            let host = store::user::host_said(conn, user.id)?;
-            let state = if host.locked_at.is_some() { "locked".to_owned() } else { user.state.to_string() };
-            let (email, name, founder) = (user.email, user.name, host.founder_at.is_some());
-            rows.push(UserRow { email, name, state, founder, roles });
-        }
-        Ok(rows)
-    })?;
-    if read.json {
-        print_json(&rows)?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    let mut table = Table::new(&["ADDRESS", "NAME", "STATE", "FOUNDER", "ROLES"]);
-    for row in rows {
-        let founder = if row.founder { "yes" } else { "-" };
-        table.row([row.email, row.name, row.state, founder.to_owned(), row.roles.join(", ")]);
-    }
-    print(&table.text());
-    Ok(ExitCode::SUCCESS)
-}
-
-fn team_name(conn: &mut Conn, id: domain::id::TeamId) -> Done<String> {
-    Ok(store::team::find(conn, id)?.map_or_else(|| id.to_string(), |it| it.name))
-}
-
-#[derive(Serialize)]
-struct TokenRow {
-    id: String,
-    user: String,
-    name: String,
-    created_at: String,
-    expires_at: String,
-    revoked_at: Option<String>,
-    last_used_at: Option<String>,
-}
-
-fn list_tokens(read: &ReadOptions, file: Options) -> anyhow::Result<ExitCode> {
-    let rows = read.open(file)?.read_blocking(|conn| -> Done<Vec<TokenRow>> {
-        let mut rows = Vec::new();
-        for token in store::api_token::all(conn)? {
-            let user = store::user::find(conn, token.user_id)?.map(|it| it.email).unwrap_or_default();
-            rows.push(TokenRow {
-                id: token.id.to_string(),
-                user,
-                name: token.name,
-                created_at: token.created_at.iso(),
-                expires_at: token.expires_at.iso(),
-                revoked_at: token.revoked_at.map(Time::iso),
-                last_used_at: token.last_used_at.map(Time::iso),
-            });
-        }
-        Ok(rows)
-    })?;
-    if read.json {
-        print_json(&rows)?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    let mut table = Table::new(&["ID", "USER", "NAME", "EXPIRES", "REVOKED", "LAST USED"]);
-    for row in rows {
-        let or_dash = |it: Option<String>| it.unwrap_or_else(|| "-".to_owned());
-        table.row([row.id, row.user, row.name, row.expires_at, or_dash(row.revoked_at), or_dash(row.last_used_at)]);
-    }
-    print(&table.text());
-    Ok(ExitCode::SUCCESS)
 }
 
 #[cfg(test)]

@@ -1,0 +1,103 @@
+//! What a fact is about, and which values belong to it.
+use super::value::{FactValue, check_text, is_path};
+use crate::device::MAX_ROOTS;
+use crate::text::text_enum;
+
+text_enum! {
+    /// What a fact is about.
+    FactKind {
+        /// An [`EncryptionFact`] of the storage under the protected paths.
+        Encryption = "encryption",
+        /// Whether a passcode is needed to use the device.
+        PasscodeSet = "passcode_set",
+        OsVersion = "os_version",
+        Model = "model",
+        Serial = "serial",
+        FreeBytes = "free_bytes",
+        /// 0 to 100; absent if there is no battery.
+        BatteryPercent = "battery_percent",
+        /// What differs from the last backup in the protected paths: [`Changes`].
+        Changes = "changes",
+        /// Protected folders that are missing, or are not the ones that were enrolled: then nobody knows what is
+        /// in them.
+        RootsAway = "roots_away",
+    }
+}
+
+/// What a number counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    None,
+    Bytes,
+    Percent,
+}
+
+impl FactKind {
+    /// The name that people use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Encryption => "Storage encryption",
+            Self::PasscodeSet => "Passcode",
+            Self::OsVersion => "Operating system",
+            Self::Model => "Model",
+            Self::Serial => "Serial number",
+            Self::FreeBytes => "Free space",
+            Self::BatteryPercent => "Battery",
+            Self::Changes => "Changed since backup",
+            Self::RootsAway => "Folders away",
+        }
+    }
+
+    /// What its number counts, if it has one.
+    pub const fn unit(self) -> Unit {
+        match self {
+            Self::FreeBytes => Unit::Bytes,
+            Self::BatteryPercent => Unit::Percent,
+            Self::Encryption
+            | Self::PasscodeSet
+            | Self::OsVersion
+            | Self::Model
+            | Self::Serial
+            | Self::Changes
+            | Self::RootsAway => Unit::None,
+        }
+    }
+
+    /// Whether earlier values are kept: an auditor asks what it was on a day. What never stands still is only
+    /// known as it is now.
+    pub const fn has_history(self) -> bool {
+        match self {
+            Self::Encryption | Self::PasscodeSet | Self::OsVersion | Self::Model | Self::Serial => true,
+            Self::FreeBytes | Self::BatteryPercent | Self::Changes | Self::RootsAway => false,
+        }
+    }
+
+    /// Whether a policy or a wipe rests on it, so that it counts only while it is known whose word it is.
+    pub(super) const fn decides(self) -> bool {
+        match self {
+            Self::Encryption | Self::PasscodeSet | Self::OsVersion => true,
+            Self::Model | Self::Serial | Self::FreeBytes | Self::BatteryPercent | Self::Changes | Self::RootsAway => {
+                false
+            }
+        }
+    }
+
+    /// What is wrong with a value for this kind.
+    pub(super) fn check(self, value: &FactValue) -> Result<(), String> {
+        match (self, value) {
+            (Self::Encryption, FactValue::Encryption(it)) => check_text(&it.method),
+            (Self::PasscodeSet, FactValue::Flag(_)) => Ok(()),
+            (Self::OsVersion | Self::Model | Self::Serial, FactValue::Text(it)) => check_text(it),
+            (Self::FreeBytes, FactValue::Number(it)) if *it < 0 => Err("not below 0".to_owned()),
+            (Self::BatteryPercent, FactValue::Number(it)) if !(0..=100).contains(it) => Err("0 to 100".to_owned()),
+            (Self::FreeBytes | Self::BatteryPercent, FactValue::Number(_)) => Ok(()),
+            (Self::Changes, FactValue::Changes(it)) if it.files < 0 || it.bytes < 0 => Err("not below 0".to_owned()),
+            (Self::Changes, FactValue::Changes(_)) => Ok(()),
+            (Self::RootsAway, FactValue::Paths(it)) if it.len() > MAX_ROOTS || !it.iter().all(|path| is_path(path)) => {
+                Err(format!("at most {MAX_ROOTS} paths without control characters"))
+            }
+            (Self::RootsAway, FactValue::Paths(_)) => Ok(()),
+            (kind, _) => Err(format!("not a value of `{kind}`")),
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Objects that are found damaged, and good bytes that replace them.
+use super::ledger::{device_actor, received};
+use crate::blob::BlobKey;
+use crate::error::{Error, Result};
+use crate::service::activity::{Act, record};
+use crate::service::proof;
+use crate::store::{self, Conn};
+use domain::activity::{Action, Actor, Object};
+use domain::object::{Location, TokenKind};
+use domain::time::Time;
+
+/// Marks an object whose bytes are missing or changed; points that may need it are no longer proven.
+///
+/// # Errors
+/// When the database refuses.
+pub fn object_damaged(conn: &mut Conn, key: &BlobKey, now: Time) -> Result<()> {
+    if !store::copy::mark_damaged(conn, Location::Primary, key.repository, key.kind, &key.name, now)? {
+        return Ok(());
+    }
+    tracing::error!(%key, "a stored object is missing or changed; sending it again heals it");
+    let object = store::object::find(conn, key.repository, key.kind, &key.name)?.ok_or(Error::NotFound("object"))?;
+    proof::object_damaged(conn, &object, now)
+}
+
+/// Notes that good bytes replaced damaged ones, and has the points that lost their proof tested.
+///
+/// # Errors
+/// When the database refuses.
+pub fn object_healed(conn: &mut Conn, key: &BlobKey, now: Time) -> Result<()> {
+    store::copy::mark_healed(conn, Location::Primary, key.repository, key.kind, &key.name, now)?;
+    let repository = store::repository::find(conn, key.repository)?.ok_or(Error::NotFound("repository"))?;
+    let device = device_actor(conn, repository.device_id)?;
+    let object = Object::new("object", key, format!("{}/{}", key.kind, key.name));
+    let act = Act::done(Action::ObjectHealed, object).on(repository.device_id);
+    record(conn, &device, &act.because("the device sent the object again"), now)?;
+    proof::object_healed(conn, key.repository, now)
+}
+
+/// Notes that one of the files that open a repository was restored from its copy, and has whatever waited for
+/// it tested.
+///
+/// # Errors
+/// When the database refuses.
+pub fn object_put_back(conn: &mut Conn, key: &BlobKey, now: Time) -> Result<()> {
+    store::copy::mark_healed(conn, Location::Primary, key.repository, key.kind, &key.name, now)?;
+    let repository = store::repository::find(conn, key.repository)?.ok_or(Error::NotFound("repository"))?;
+    let object = Object::new("object", key, format!("{}/{}", key.kind, key.name));
+    let act = Act::done(Action::ObjectHealed, object).on(repository.device_id);
+    record(conn, &Actor::system(), &act.because("it was restored from the copy in the database"), now)?;
+    proof::object_healed(conn, key.repository, now)
+}
+
+/// Records a manifest whose bytes are in place: they either healed a damaged one or are new.
+///
+/// # Errors
+/// As [`received`].
+pub fn manifest_received(conn: &mut Conn, key: &BlobKey, size: i64, now: Time) -> Result<()> {
+    let known = store::copy::find(conn, Location::Primary, key.repository, key.kind, &key.name)?;
+    if known.is_some_and(|it| it.damaged_at.is_some()) {
+        object_healed(conn, key, now)
+    } else {
+        received(conn, key, size, TokenKind::Agent, now).map(drop)
+    }
+}
