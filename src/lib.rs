@@ -7,12 +7,15 @@ pub mod error;
 pub mod mail;
 pub mod program;
 pub mod wake;
+pub mod zone;
 
 pub mod store;
 
 pub mod service;
 
 pub mod proof;
+
+pub mod query;
 
 pub mod protocol;
 

@@ -1,5 +1,6 @@
 //! Finding entries of the history.
 use crate::store::activity::Activity;
+use crate::store::device::{self, Label};
 use crate::store::schema::{activity, devices, wipe_requests};
 use crate::store::search::{lower, pattern};
 use crate::store::{Conn, MultiBackend};
@@ -86,6 +87,17 @@ pub fn find(conn: &mut Conn, filter: &Filter, reach: &Reach, limit: i64) -> Quer
         query = query.filter(activity::seq.lt(before));
     }
     query.order(activity::seq.desc()).limit(limit).select(Activity::as_select()).load(conn)
+}
+
+/// An entry with the device it is about, under its current name.
+pub type Listed = (Activity, Label);
+
+/// As [`find`], each entry with its device.
+pub fn with_devices(conn: &mut Conn, filter: &Filter, reach: &Reach, limit: i64) -> QueryResult<Vec<Listed>> {
+    let entries = find(conn, filter, reach, limit)?;
+    let labels = device::labels(conn, entries.iter().filter_map(|it| it.device_id))?;
+    let label = |entry: &Activity| entry.device_id.and_then(|id| labels.get(&id)).cloned().unwrap_or_default();
+    Ok(entries.into_iter().map(|it| (label(&it), it)).map(|(label, it)| (it, label)).collect())
 }
 
 /// The acts whose wording holds a text.

@@ -1,27 +1,24 @@
 //! The history of acts, for people, spreadsheets and scripts.
-use crate::error::{FieldErrors, Result};
+use crate::error::Result;
+use crate::query::activity::ActivityQuery;
+use crate::store::Store;
 use crate::store::activity::Activity;
-use crate::store::activity_list::{self, Filter};
-use crate::store::device::Label;
-use crate::store::{self, Conn, Store};
+use crate::store::activity_list::{self, Filter, Listed};
 use crate::web::area::{Area, Link, Place};
 use crate::web::error::PageResult;
-use crate::web::export::{csv_piece, file, finish, json_piece, record};
-use crate::web::filter::Zone;
-use crate::web::form::filter;
+use crate::web::export::{CHUNK, csv_piece, file, finish, json_piece, next, record};
 use crate::web::layout::Layout;
 use crate::web::session::{Can, ViewActivity};
+use crate::zone::Zone;
 use actix_web::web::{Data, Query, ServiceConfig};
 use actix_web::{HttpResponse, Responder, get};
-use anyhow::Context;
 use askama::Template;
 use askama_web::WebTemplate;
 use clock::Clock;
 use domain::activity::{Action, Outcome};
-use domain::id::WipeRequestId;
 use domain::role::{Permission, Reach};
 use futures_util::stream;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 pub const AREA: Area = Area {
     place: Place::Main(Link {
@@ -37,24 +34,19 @@ fn routes(config: &mut ServiceConfig) {
     config.service(list).service(list_json).service(list_csv);
 }
 
-const PAGE: usize = 50;
-/// How many entries of a download are read at once.
-const CHUNK: usize = 1_000;
+const PER_PAGE: usize = 50;
 
 #[derive(Template, WebTemplate)]
 #[template(path = "activity/list.html")]
 struct ListPage {
     layout: Layout,
-    search: Search,
+    search: ActivityQuery,
     entries: Vec<Listed>,
     /// The addresses of the next page and of the downloads.
     next: String,
     csv: String,
     json: String,
 }
-
-/// An entry with the device it is about, under its current name.
-type Listed = (Activity, Label);
 
 impl ListPage {
     /// The address of everything that happened in one wipe.
@@ -64,98 +56,25 @@ impl ListPage {
     }
 }
 
-/// The filters as they stand in the address.
-#[derive(Deserialize, Serialize, Default, Clone)]
-#[serde(default)]
-struct Search {
-    #[serde(skip_serializing_if = "String::is_empty")]
-    actor: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    action: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    device: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    result: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    from: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    until: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    wipe: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    q: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    before: String,
-}
-
-impl Search {
-    fn parse(&self, zone: &Zone) -> Result<Filter> {
-        let mut errors = FieldErrors::new();
-        let parsed = Filter {
-            actor: self.actor.trim().to_owned(),
-            action: filter(&self.action, "action", Action::parse, &mut errors),
-            device: self.device.trim().to_owned(),
-            result: filter(&self.result, "result", Outcome::parse, &mut errors),
-            from: filter(&self.from, "from", |it| zone.start_of(it), &mut errors),
-            until: filter(&self.until, "until", |it| zone.end_of(it), &mut errors),
-            wipe: filter(&self.wipe, "wipe", WipeRequestId::parse, &mut errors),
-            text: self.q.trim().to_owned(),
-            before: filter(&self.before, "before", |it| it.parse().ok(), &mut errors),
-        };
-        errors.into_result()?;
-        Ok(parsed)
-    }
-
-    fn is_filtered(&self) -> bool {
-        let all = [&self.actor, &self.action, &self.device, &self.result, &self.from, &self.until, &self.wipe, &self.q];
-        all.iter().any(|it| !it.is_empty())
-    }
-
-    /// `from` and `until` in the format of a date-and-time field: a link may give only a day.
-    fn since_field(&self) -> String {
-        with_time(&self.from, "00:00")
-    }
-
-    fn until_field(&self) -> String {
-        with_time(&self.until, "23:59")
-    }
-
-    fn address(&self, path: &str, before: Option<i64>) -> PageResult<String> {
-        let search = Self { before: before.map(|it| it.to_string()).unwrap_or_default(), ..self.clone() };
-        let query = serde_urlencoded::to_string(&search).context("writing an address")?;
-        Ok(format!("{path}?{query}"))
-    }
-}
-
-fn with_time(text: &str, time: &str) -> String {
-    if text.is_empty() || text.contains('T') { text.to_owned() } else { format!("{text}T{time}") }
-}
-
-/// The entries that match, each with its device.
-fn find(conn: &mut Conn, filter: &Filter, reach: &Reach, limit: usize) -> Result<Vec<Listed>> {
-    let entries = activity_list::find(conn, filter, reach, i64::try_from(limit).unwrap_or(i64::MAX))?;
-    let labels = store::device::labels(conn, entries.iter().filter_map(|it| it.device_id))?;
-    let label = |entry: &Activity| entry.device_id.and_then(|id| labels.get(&id)).cloned().unwrap_or_default();
-    Ok(entries.into_iter().map(|it| (label(&it), it)).map(|(label, it)| (it, label)).collect())
-}
-
 #[get("/activity")]
 async fn list(
     by: Can<ViewActivity>,
     layout: Layout,
     store: Data<Store>,
-    search: Query<Search>,
+    search: Query<ActivityQuery>,
 ) -> PageResult<impl Responder> {
     let search = search.into_inner();
     let (filter, reach) = (search.parse(&layout.zone)?, by.reach().clone());
-    let mut entries = store.read(move |conn| find(conn, &filter, &reach, PAGE + 1)).await?;
-    let more = entries.len() > PAGE;
-    entries.truncate(PAGE);
+    let limit = i64::try_from(PER_PAGE + 1).unwrap_or(i64::MAX);
+    let mut entries = store.read(move |conn| activity_list::with_devices(conn, &filter, &reach, limit)).await?;
+    let more = entries.len() > PER_PAGE;
+    entries.truncate(PER_PAGE);
     let next = match entries.last() {
-        Some((last, _)) if more => search.address("/activity", Some(last.seq))?,
+        Some((last, _)) if more => format!("/activity?{}", search.address(Some(last.seq))?),
         _ => String::new(),
     };
-    let (csv, json) = (search.address("/activity.csv", None)?, search.address("/activity.json", None)?);
+    let query = search.address(None)?;
+    let (csv, json) = (format!("/activity.csv?{query}"), format!("/activity.json?{query}"));
     Ok(ListPage { layout, search, entries, next, csv, json })
 }
 
@@ -238,12 +157,12 @@ impl Export {
     async fn begin(
         by: &Can<ViewActivity>,
         (store, clock): (&Data<Store>, &Clock),
-        search: &Search,
+        search: &ActivityQuery,
         file: &'static str,
     ) -> PageResult<Self> {
-        let (now, address) = (clock.now(), search.address("", None)?);
+        let (now, address) = (clock.now(), search.address(None)?);
         let filter = search.parse(&Zone::new(&by.time_zone, now))?;
-        let number = record(by, store, file, address.trim_start_matches('?').to_owned(), now).await?;
+        let number = record(by, store, file, address, now).await?;
         // The history as it was before this download, which is itself an entry.
         let before = Some(filter.before.map_or(number, |it| it.min(number)));
         Ok(Self { store: store.clone(), filter: Filter { before, ..filter }, reach: by.reach().clone() })
@@ -252,10 +171,9 @@ impl Export {
     /// The next rows, and where to go on.
     async fn chunk(mut self) -> (Result<Vec<Row>>, Option<Self>) {
         let (filter, reach) = (self.filter.clone(), self.reach.clone());
-        match self.store.read(move |conn| find(conn, &filter, &reach, CHUNK)).await {
+        match self.store.read(move |conn| activity_list::with_devices(conn, &filter, &reach, CHUNK)).await {
             Ok(entries) => {
-                let last = entries.last().filter(|_| entries.len() == CHUNK).map(|(it, _)| it.seq);
-                let next = last.map(|seq| {
+                let next = next(&entries, |(it, _)| it.seq).map(|seq| {
                     self.filter.before = Some(seq);
                     self
                 });
@@ -271,7 +189,7 @@ async fn list_json(
     by: Can<ViewActivity>,
     store: Data<Store>,
     clock: Data<Clock>,
-    search: Query<Search>,
+    search: Query<ActivityQuery>,
 ) -> PageResult<HttpResponse> {
     let export = Export::begin(&by, (&store, &clock), &search, "activity.json").await?;
     let mut opening = "[";
@@ -291,7 +209,7 @@ async fn list_csv(
     by: Can<ViewActivity>,
     store: Data<Store>,
     clock: Data<Clock>,
-    search: Query<Search>,
+    search: Query<ActivityQuery>,
 ) -> PageResult<HttpResponse> {
     let export = Export::begin(&by, (&store, &clock), &search, "activity.csv").await?;
     let mut head = COLUMNS;

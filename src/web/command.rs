@@ -1,5 +1,6 @@
 //! Commands: waiting and past ones, and cancelling what no device has received yet.
-use crate::error::{Error, FieldErrors};
+use crate::error::Error;
+use crate::query::command::CommandQuery;
 use crate::service::command;
 use crate::service::report::CommandRow;
 use crate::store::command::Command;
@@ -10,7 +11,7 @@ use crate::web::area::{Area, Link, Place};
 use crate::web::error::PageResult;
 use crate::web::export::{CHUNK, csv_stream, iso, next, record};
 use crate::web::flash::{see_other, see_other_refused};
-use crate::web::form::{Pairs, filter, local, value};
+use crate::web::form::{Pairs, local, value};
 use crate::web::layout::Layout;
 use crate::web::session::{Can, SignedIn, ViewDevices};
 use actix_web::web::{Data, Form, Path, Query, ServiceConfig};
@@ -18,11 +19,10 @@ use actix_web::{HttpResponse, Responder, get, post};
 use askama::Template;
 use askama_web::WebTemplate;
 use clock::Clock;
-use domain::command::{CommandKind, CommandState};
+use domain::command::CommandKind;
 use domain::id::CommandId;
 use domain::role::Permission;
 use domain::words::counted;
-use serde::Deserialize;
 
 pub const AREA: Area = Area {
     place: Place::Main(Link {
@@ -39,17 +39,6 @@ fn routes(config: &mut ServiceConfig) {
     config.service(list).service(json).service(csv).service(cancel_all).service(cancel);
 }
 
-/// What follows `?`.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub struct CommandQuery {
-    kind: String,
-    state: String,
-    /// The key of the form that queued them for several devices.
-    batch: String,
-    before: String,
-}
-
 const PER_PAGE: usize = 50;
 
 #[derive(Template, WebTemplate)]
@@ -62,29 +51,6 @@ struct ListPage {
     states: Vec<(String, String)>,
     next: String,
     download: String,
-}
-
-impl CommandQuery {
-    fn filter(&self) -> Result<Filter, Error> {
-        let mut errors = FieldErrors::new();
-        let is_open = self.state == "open";
-        let state = if is_open { "" } else { &self.state };
-        let parsed = Filter {
-            kind: filter(&self.kind, "kind", CommandKind::parse, &mut errors),
-            state: filter(state, "state", CommandState::parse, &mut errors),
-            is_open,
-            batch: Some(self.batch.clone()).filter(|it| !it.is_empty()),
-            before: filter(&self.before, "before", CommandId::parse, &mut errors),
-        };
-        errors.into_result()?;
-        Ok(parsed)
-    }
-
-    /// What follows `?` in an address.
-    fn address(&self) -> String {
-        let pairs = [("kind", &self.kind), ("state", &self.state), ("batch", &self.batch), ("before", &self.before)];
-        serde_urlencoded::to_string(pairs.map(|(name, value)| (name, value.as_str()))).unwrap_or_default()
-    }
 }
 
 impl ListPage {

@@ -25,24 +25,6 @@ pub fn values<'a>(pairs: &'a Pairs, name: &'a str) -> impl Iterator<Item = &'a s
     pairs.iter().filter(move |(it, _)| it == name).map(|(_, value)| value.as_str())
 }
 
-/// A filter's value; none if it is not set. An invalid value is an error: a list must not show more than it was
-/// asked for.
-pub fn filter<T>(
-    text: &str,
-    name: &'static str,
-    parse: impl FnOnce(&str) -> Option<T>,
-    errors: &mut FieldErrors,
-) -> Option<T> {
-    if text.is_empty() {
-        return None;
-    }
-    let value = parse(text);
-    if value.is_none() {
-        errors.add(name, "Not a valid filter value. Choose one from the list.");
-    }
-    value
-}
-
 /// A required text of at most `max` characters.
 pub fn required(text: &str, field: &'static str, max: usize, errors: &mut FieldErrors) -> String {
     let text = text.trim();

@@ -37,7 +37,6 @@ mod span;
 mod team;
 mod user;
 pub mod wipe;
-pub mod zone;
 
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, Data, FormConfig, ServiceConfig};

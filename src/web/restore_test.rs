@@ -1,17 +1,17 @@
 //! Restore tests: how they ended, and what failed.
-use crate::error::{Error, FieldErrors};
+use crate::error::Error;
+use crate::query::restore_test::RestoreTestQuery;
 use crate::service::loss;
 use crate::store::device::{Device, Label};
 use crate::store::device_list::{self, Counts};
 use crate::store::restore_point::RestorePoint;
 use crate::store::restore_test::RestoreTest;
-use crate::store::restore_test_list::{self, Listed, Shown};
+use crate::store::restore_test_list::{self, Listed};
 use crate::store::{self, Store};
 use crate::web::area::{Area, Link, Place};
 use crate::web::error::PageResult;
 use crate::web::export::{CHUNK, csv_stream, iso, next, record};
 use crate::web::filter;
-use crate::web::form;
 use crate::web::layout::Layout;
 use crate::web::session::{Can, ViewDevices};
 use actix_web::web::{Data, Path, Query, ServiceConfig};
@@ -24,7 +24,6 @@ use domain::proof::{TestCause, TestResult};
 use domain::restore_test::Failures;
 use domain::role::Permission;
 use domain::time::{Time, days};
-use serde::Deserialize;
 
 pub const AREA: Area = Area {
     place: Place::Main(Link {
@@ -38,14 +37,6 @@ pub const AREA: Area = Area {
 
 fn routes(config: &mut ServiceConfig) {
     config.service(list).service(csv).service(show);
-}
-
-/// What follows `?`.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub struct TestQuery {
-    result: String,
-    before: String,
 }
 
 const PER_PAGE: usize = 50;
@@ -64,7 +55,7 @@ const RESULTS: [(&str, &str); 6] = [
 #[template(path = "restore_test/list.html")]
 struct ListPage {
     layout: Layout,
-    query: TestQuery,
+    query: RestoreTestQuery,
     counts: Counts,
     failed_this_week: i64,
     tests: Vec<Listed>,
@@ -79,32 +70,13 @@ impl ListPage {
     }
 }
 
-impl TestQuery {
-    fn is(&self, word: &str) -> bool {
-        self.result == word
-    }
-
-    /// Which tests are shown, and the one they start before.
-    fn parse(&self) -> Result<(Shown, Option<RestoreTestId>), Error> {
-        let mut errors = FieldErrors::new();
-        let shown = |word: &str| match word {
-            "open" => Some(Shown::Open),
-            result => TestResult::parse(result).map(Shown::Ended),
-        };
-        let shown = form::filter(&self.result, "result", shown, &mut errors).unwrap_or_default();
-        let before = form::filter(&self.before, "before", RestoreTestId::parse, &mut errors);
-        errors.into_result()?;
-        Ok((shown, before))
-    }
-}
-
 #[get("/restore-tests")]
 async fn list(
     by: Can<ViewDevices>,
     layout: Layout,
     store: Data<Store>,
     clock: Data<Clock>,
-    query: Query<TestQuery>,
+    query: Query<RestoreTestQuery>,
 ) -> PageResult<impl Responder> {
     let (query, reach, now) = (query.into_inner(), by.reach().clone(), clock.now());
     let (shown, before) = query.parse()?;
@@ -175,7 +147,7 @@ async fn csv(
     by: Can<ViewDevices>,
     store: Data<Store>,
     clock: Data<Clock>,
-    query: Query<TestQuery>,
+    query: Query<RestoreTestQuery>,
 ) -> PageResult<HttpResponse> {
     let ((shown, before), reach) = (query.parse()?, by.reach().clone());
     record(&by, &store, "restore-tests.csv", format!("result={}", query.result), clock.now()).await?;

@@ -1,7 +1,7 @@
 //! One act for many devices: first a page that names them all and asks, then the act. There is no wipe here.
 use super::chosen::{Chosen, devices_of, digest};
-use super::query::ListQuery;
 use crate::error::{Error, FieldErrors, Result};
+use crate::query::device::DeviceQuery;
 use crate::service::{command, proof};
 use crate::store::device::Device;
 use crate::store::{self, Conn, Store};
@@ -84,7 +84,7 @@ fn confirm(
 ) -> Result<ConfirmPage> {
     let digest = digest(&devices);
     let mut kept = vec![("confirmed", digest.clone()), ("request_key", secret::generate("")?)];
-    kept.push(("query", chosen.query.as_ref().map_or_else(String::new, ListQuery::address)));
+    kept.push(("query", chosen.query.as_ref().map_or_else(String::new, DeviceQuery::address)));
     kept.extend(devices.iter().map(|it| ("id", it.id.to_string())));
     Ok(ConfirmPage {
         title: format!("{} {}", bulk.name, devices_of(devices.len())),

@@ -1,5 +1,5 @@
 //! The fields that filter the list, and which of them are set.
-use super::query::ListQuery;
+use crate::query::device::DeviceQuery;
 use crate::store::policy::Policy;
 use crate::store::team::Team;
 use domain::device::{DeviceState, Ownership, Platform};
@@ -29,7 +29,7 @@ impl Choice {
 }
 
 /// The fields, except the search text.
-pub fn choices(query: &ListQuery, teams: &[Team], policies: &[Policy]) -> Vec<Choice> {
+pub fn choices(query: &DeviceQuery, teams: &[Team], policies: &[Policy]) -> Vec<Choice> {
     let of = |value: &str, name: &str| (value.to_owned(), name.to_owned());
     let teams = teams.iter().map(|it| of(it.id.as_str(), &it.name)).collect();
     let platforms = Platform::ALL.iter().map(|it| of(it.as_str(), it.name())).collect();
@@ -56,7 +56,7 @@ pub fn choices(query: &ListQuery, teams: &[Team], policies: &[Policy]) -> Vec<Ch
 }
 
 /// The filters that are set, each with the address of the list without it.
-pub fn chips(query: &ListQuery, choices: &[Choice]) -> Vec<Chip> {
+pub fn chips(query: &DeviceQuery, choices: &[Choice]) -> Vec<Chip> {
     let without = |name: &str| {
         // A result alone would mean the result of all policies, which nobody asked for.
         let is_last_of_policy = match name {

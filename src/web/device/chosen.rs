@@ -1,6 +1,6 @@
 //! The devices that a form for many means: those that were ticked, or all that a list shows.
-use super::query::ListQuery;
 use crate::error::{Error, Result};
+use crate::query::device::DeviceQuery;
 use crate::service::{command, reach};
 use crate::store::Conn;
 use crate::store::device::Device;
@@ -19,7 +19,7 @@ pub(super) const MOST: usize = 500;
 pub(super) struct Chosen {
     pub ids: Vec<DeviceId>,
     /// The list's address, for all that match.
-    pub query: Option<ListQuery>,
+    pub query: Option<DeviceQuery>,
     /// How many devices the person was told it would be.
     expected: i64,
     pub request_key: String,
@@ -34,7 +34,7 @@ impl Chosen {
         // For each permission the page counts the devices within reach.
         let expected = if permission == Permission::LockDevices { "expected_lock" } else { "expected_run" };
         let text = value(form, "query");
-        let query: ListQuery =
+        let query: DeviceQuery =
             serde_urlencoded::from_str(text).map_err(|_not_ours| Error::invalid("query", "load the list again"))?;
         let all = value(form, "scope") == "all";
         let ids: Vec<DeviceId> = values(form, "id").filter_map(DeviceId::parse).collect();
@@ -72,7 +72,7 @@ impl Chosen {
         Ok(devices)
     }
 
-    fn matching(&self, conn: &mut Conn, query: &ListQuery, reach: &Reach, now: Time) -> Result<Vec<DeviceId>> {
+    fn matching(&self, conn: &mut Conn, query: &DeviceQuery, reach: &Reach, now: Time) -> Result<Vec<DeviceId>> {
         let Some(filter) = query.filter(conn, reach, now)?.taking_commands() else {
             return Err(Error::Refused("none of these devices accepts commands".to_owned()));
         };

@@ -1,6 +1,6 @@
 //! The columns of the list: which of them somebody wants to see, and how each one sorts.
-use super::query::ListQuery;
 use crate::error::{Error, Result};
+use crate::query::device::DeviceQuery;
 use crate::service::preference;
 use crate::store::device_list::Sort;
 use crate::store::{Conn, Store};
@@ -83,12 +83,12 @@ pub struct Heading {
 }
 
 /// The headings for the device and for the columns that are shown.
-pub fn headings(query: &ListQuery, order: (Sort, bool), shown: &[Column]) -> Vec<Heading> {
+pub fn headings(query: &DeviceQuery, order: (Sort, bool), shown: &[Column]) -> Vec<Heading> {
     let device = heading(query, order, "Device", Sort::Name);
     std::iter::once(device).chain(shown.iter().map(|it| heading(query, order, it.name(), it.sort()))).collect()
 }
 
-fn heading(query: &ListQuery, (sort, is_descending): (Sort, bool), name: &'static str, by: Sort) -> Heading {
+fn heading(query: &DeviceQuery, (sort, is_descending): (Sort, bool), name: &'static str, by: Sort) -> Heading {
     let is_current = by == sort || (by == Sort::ProvenAt && sort == Sort::Worst);
     // The list is sorted worst first; the heading switches between that and the age of the proof. For failing
     // policies, the most failures come first.
@@ -129,7 +129,7 @@ pub async fn choose(by: Can<ViewDevices>, store: Data<Store>, form: Form<Pairs>)
     if ticked.iter().any(|word| Column::ALL.iter().all(|it| it.as_str() != *word)) {
         return Err(Error::invalid("column", "There is no such column. Load the list again.").into());
     }
-    let query: ListQuery = serde_urlencoded::from_str(value(&form, "query"))
+    let query: DeviceQuery = serde_urlencoded::from_str(value(&form, "query"))
         .map_err(|_not_ours| Error::invalid("query", "Load the list again."))?;
     let hidden: Vec<_> = Column::ALL.iter().map(|it| it.as_str()).filter(|it| !ticked.contains(it)).collect();
     let user = by.id;

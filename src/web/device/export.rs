@@ -1,6 +1,6 @@
 //! The list as CSV and JSON, streamed page by page, and one device as JSON.
-use super::query::ListQuery;
 use crate::error::Error;
+use crate::query::device::DeviceQuery;
 use crate::service::loss::{self, Moment};
 use crate::service::reach;
 use crate::service::report::{self, CSV_COLUMNS, DeviceRow};
@@ -23,7 +23,7 @@ pub async fn csv_list(
     by: Can<ViewDevices>,
     store: Data<Store>,
     clock: Data<Clock>,
-    query: Query<ListQuery>,
+    query: Query<DeviceQuery>,
 ) -> PageResult<HttpResponse> {
     let export = Export::begin(&by, &store, &clock, &query, "devices.csv").await?;
     let mut head: &[&str] = &CSV_COLUMNS;
@@ -42,7 +42,7 @@ pub async fn json(
     by: Can<ViewDevices>,
     store: Data<Store>,
     clock: Data<Clock>,
-    query: Query<ListQuery>,
+    query: Query<DeviceQuery>,
 ) -> PageResult<HttpResponse> {
     let export = Export::begin(&by, &store, &clock, &query, "devices.json").await?;
     let as_of = export.moment.now.iso();
@@ -70,7 +70,7 @@ impl Export {
         by: &Can<ViewDevices>,
         store: &Data<Store>,
         clock: &Clock,
-        query: &ListQuery,
+        query: &DeviceQuery,
         list: &'static str,
     ) -> crate::error::Result<Self> {
         let (now, reach, asked, address) = (clock.now(), by.reach().clone(), query.clone(), query.address());

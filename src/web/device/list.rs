@@ -1,8 +1,8 @@
 //! The list of devices.
 use super::choice::{Chip, Choice, chips, choices};
 use super::column::{self, Column, Heading, headings};
-use super::query::ListQuery;
 use crate::error::Result;
+use crate::query::device::DeviceQuery;
 use crate::service::compliance::{self, Tally};
 use crate::service::loss::{self, Moment};
 use crate::store::device_list::{self, Counts, ListedDevice, View};
@@ -29,7 +29,7 @@ use std::time::Duration;
 #[template(path = "device/list.html")]
 struct ListPage {
     layout: Layout,
-    query: ListQuery,
+    query: DeviceQuery,
     counts: Counts,
     total: i64,
     rows: Vec<Row>,
@@ -152,7 +152,7 @@ struct Read {
     moment: Moment,
 }
 
-fn read(conn: &mut Conn, by: &Can<ViewDevices>, query: &ListQuery, now: Time) -> Result<Read> {
+fn read(conn: &mut Conn, by: &Can<ViewDevices>, query: &DeviceQuery, now: Time) -> Result<Read> {
     let (reach, grants) = (by.reach(), by.grants());
     let (base, silence) = loss::all_devices(conn, now)?;
     let listed = query.parse(conn, reach, now)?;
@@ -194,7 +194,7 @@ pub async fn show(
     layout: Layout,
     store: Data<Store>,
     clock: Data<Clock>,
-    query: Query<ListQuery>,
+    query: Query<DeviceQuery>,
 ) -> PageResult<impl Responder> {
     let (query, now) = (query.into_inner(), clock.now());
     let asked = query.clone();
@@ -224,7 +224,7 @@ pub async fn show(
     })
 }
 
-fn pills(query: &ListQuery, counts: &Counts, silence: Duration, layout: &Layout) -> Vec<Pill> {
+fn pills(query: &DeviceQuery, counts: &Counts, silence: Duration, layout: &Layout) -> Vec<Pill> {
     let current = View::parse(&query.view).unwrap_or_default();
     let mut views: Vec<View> = View::PILLS.to_vec();
     if !views.contains(&current) {

@@ -10,7 +10,6 @@ mod detail;
 mod edit;
 mod export;
 mod list;
-mod query;
 mod show;
 mod strip;
 use domain::role::Permission;

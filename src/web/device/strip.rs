@@ -1,6 +1,6 @@
 //! The last 30 days of restore points.
 use crate::store::restore_point::RestorePoint;
-use crate::web::filter::Zone;
+use crate::zone::Zone;
 use domain::proof::Grade;
 use domain::time::{Time, days};
 use domain::words::counted;

@@ -1,6 +1,7 @@
 //! `/restores` and `/restores/{id}`: what was ordered, how far it is, and what the comparison found.
 use super::badge;
 use crate::error::{Error, FieldErrors, Result};
+use crate::query::filter;
 use crate::service::{reach, restore};
 use crate::store::device::Device;
 use crate::store::restore::{Listed, Outcome, Restore as Row};
@@ -8,7 +9,7 @@ use crate::store::restore_point::RestorePoint;
 use crate::store::{self, Conn, Store};
 use crate::web::error::PageResult;
 use crate::web::flash::see_other;
-use crate::web::form::{filter, refusal, with_status};
+use crate::web::form::{refusal, with_status};
 use crate::web::layout::Layout;
 use crate::web::session::{ApproveRestore, Can, Restore, SignedIn, ViewDevices};
 use actix_web::http::StatusCode;

@@ -1,11 +1,12 @@
 //! `/wipe-requests`: every wipe that was requested.
 use super::badge;
-use crate::error::{FieldErrors, Result};
+use crate::error::Result;
+use crate::query::wipe::WipeQuery;
 use crate::store::wipe::{Listed, WipeRequest};
 use crate::store::{self, Store};
 use crate::web::error::PageResult;
 use crate::web::export::{CHUNK, csv_stream, iso, next, record};
-use crate::web::form::{self, with_status};
+use crate::web::form::with_status;
 use crate::web::layout::Layout;
 use crate::web::session::{Can, ViewDevices};
 use actix_web::http::StatusCode;
@@ -14,18 +15,11 @@ use actix_web::{HttpResponse, get};
 use askama::Template;
 use clock::Clock;
 use domain::time::Time;
-use domain::wipe::{BEFORE_DELIVERY, Facts, WipeState};
-use serde::Deserialize;
+use domain::wipe::Facts;
 use std::collections::HashMap;
 
 /// How many are shown; older ones are in Activity.
 const SHOWN: i64 = 200;
-
-#[derive(Debug, Default, Deserialize)]
-pub struct Filter {
-    #[serde(default)]
-    state: String,
-}
 
 /// A request as a row.
 pub struct Row {
@@ -84,31 +78,14 @@ impl ListPage {
     }
 }
 
-fn states(filter: &str) -> Option<Vec<WipeState>> {
-    match filter {
-        "open" => Some(WipeState::ALL.iter().copied().filter(|it| !it.is_final()).collect()),
-        "stoppable" => Some(BEFORE_DELIVERY.to_vec()),
-        one => Some(vec![WipeState::parse(one)?]),
-    }
-}
-
-/// The states that the filter in an address stands for.
-fn parse(filter: &str) -> Result<Vec<WipeState>> {
-    let mut errors = FieldErrors::new();
-    let states = form::filter(filter, "state", states, &mut errors).unwrap_or_else(|| WipeState::ALL.to_vec());
-    errors.into_result()?;
-    Ok(states)
-}
-
 #[get("/wipe-requests")]
 pub async fn list(
     by: Can<ViewDevices>,
     layout: Layout,
     store: Data<Store>,
-    filter: Query<Filter>,
+    query: Query<WipeQuery>,
 ) -> PageResult<HttpResponse> {
-    let filter = filter.into_inner().state;
-    let states = parse(&filter)?;
+    let states = query.states()?;
     let reach = by.reach().clone();
     let rows = store
         .read(move |conn| {
@@ -118,7 +95,7 @@ pub async fn list(
         })
         .await?;
     let is_full = i64::try_from(rows.len()).unwrap_or(SHOWN) >= SHOWN;
-    with_status(&ListPage { layout, rows, filter, is_full }, StatusCode::OK)
+    with_status(&ListPage { layout, rows, filter: query.into_inner().state, is_full }, StatusCode::OK)
 }
 
 const COLUMNS: &[&str] = &[
@@ -172,10 +149,10 @@ pub async fn csv(
     by: Can<ViewDevices>,
     store: Data<Store>,
     clock: Data<Clock>,
-    filter: Query<Filter>,
+    query: Query<WipeQuery>,
 ) -> PageResult<HttpResponse> {
-    let states = parse(&filter.state)?;
-    record(&by, &store, "wipe-requests.csv", format!("state={}", filter.state), clock.now()).await?;
+    let states = query.states()?;
+    record(&by, &store, "wipe-requests.csv", query.address(), clock.now()).await?;
     let reach = by.reach().clone();
     Ok(csv_stream("wipe-requests.csv", COLUMNS, move |after| {
         let (store, states, reach) = (store.clone(), states.clone(), reach.clone());

@@ -1,10 +1,10 @@
 //! The address of a list of devices: its filter, order and page.
 use crate::error::Result;
+use crate::query::filter;
 use crate::service::compliance::{self, Asked};
 use crate::service::loss;
 use crate::store::Conn;
 use crate::store::device_list::{Cursor, Filter, From, Query, Sort, View};
-use crate::web::form::filter;
 use domain::device::{DeviceState, Encryption, Ownership, Platform};
 use domain::fields::FieldErrors;
 use domain::id::{PolicyId, TeamId};
@@ -17,7 +17,7 @@ use serde::Deserialize;
 /// What follows `?` in the address of a list; empty means not set.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
-pub struct ListQuery {
+pub struct DeviceQuery {
     pub view: String,
     pub q: String,
     pub team: String,
@@ -43,7 +43,7 @@ pub const PER_PAGE: usize = 50;
 /// The most characters in a search.
 const MAX_SEARCH: usize = 200;
 
-impl ListQuery {
+impl DeviceQuery {
     /// The filter that the address spells, for somebody with this reach.
     ///
     /// # Errors
@@ -93,7 +93,7 @@ impl ListQuery {
     /// The whole query for the devices within reach.
     ///
     /// # Errors
-    /// As [`ListQuery::filter`], and for an invalid order or position.
+    /// As [`DeviceQuery::filter`], and for an invalid order or position.
     pub fn parse(&self, conn: &mut Conn, reach: &Reach, now: Time) -> Result<Query> {
         let mut errors = FieldErrors::new();
         let sort = filter(&self.sort, "sort", Sort::parse, &mut errors).unwrap_or_default();
