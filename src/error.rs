@@ -10,6 +10,9 @@ use std::time::Duration;
 pub enum Error {
     #[error("there is no such {0}")]
     NotFound(&'static str),
+    /// A one-time link was used, has expired, or never existed.
+    #[error("there is no such link")]
+    LinkGone,
     #[error("sign in first")]
     SignInNeeded,
     #[error("your roles do not allow this")]

@@ -39,21 +39,17 @@ pub(super) fn make_link(
     Ok(token)
 }
 
-/// What is "not found" when a link does not work.
-pub const LINK: &str = "link";
-
 /// Whether a link may still be used, and for whom.
 ///
 /// # Errors
-/// `NotFound` if it was used, has expired or never existed, or if whoever made it no longer manages people.
+/// `LinkGone` if it was used, has expired or never existed, or if whoever made it no longer manages people.
 pub fn open_link(conn: &mut Conn, token: &str, purpose: LinkPurpose, now: Time) -> Result<Option<User>> {
-    let link =
-        store::one_time_link::find_open(conn, &secret::hash(token), purpose, now)?.ok_or(Error::NotFound(LINK))?;
+    let link = store::one_time_link::find_open(conn, &secret::hash(token), purpose, now)?.ok_or(Error::LinkGone)?;
     // Whoever made it may have lost access since: then it lets nobody in.
     if let Some(maker) = link.created_by
         && !guard::still_holds_everywhere(conn, maker, Permission::ManageUsers)?
     {
-        return Err(Error::NotFound(LINK));
+        return Err(Error::LinkGone);
     }
     Ok(match link.user_id {
         Some(id) => store::user::find(conn, id)?,
@@ -74,9 +70,9 @@ pub struct Profile {
 /// Sets an invited person's password through their link.
 ///
 /// # Errors
-/// `NotFound` if the link does not work or the account is disabled.
+/// `LinkGone` if the link does not work, `NotFound` if the account is disabled.
 pub fn accept_invite(conn: &mut Conn, token: &str, profile: &Profile, address: &str, now: Time) -> Result<User> {
-    let user = open_link(conn, token, LinkPurpose::Invite, now)?.ok_or(Error::NotFound(LINK))?;
+    let user = open_link(conn, token, LinkPurpose::Invite, now)?.ok_or(Error::LinkGone)?;
     check_name(&profile.name, &user.email)?;
     use_up(conn, token, now)?;
     if !store::user::set_password(conn, user.id, &profile.password_hash, now)? {
@@ -91,5 +87,5 @@ pub fn accept_invite(conn: &mut Conn, token: &str, profile: &Profile, address: &
 }
 
 pub(super) fn use_up(conn: &mut Conn, token: &str, now: Time) -> Result<()> {
-    if store::one_time_link::use_up(conn, &secret::hash(token), now)? { Ok(()) } else { Err(Error::NotFound(LINK)) }
+    if store::one_time_link::use_up(conn, &secret::hash(token), now)? { Ok(()) } else { Err(Error::LinkGone) }
 }

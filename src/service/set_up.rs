@@ -37,7 +37,7 @@ fn check_ownerless(conn: &mut Conn) -> Result<()> {
 /// Creates the owner from a set-up link, and with `with_baseline` the policy that set-up offers.
 ///
 /// # Errors
-/// `NotFound` if the link does not work, `Refused` if there already is an owner, `Conflict` if the address is
+/// `LinkGone` if the link does not work, `Refused` if there already is an owner, `Conflict` if the address is
 /// taken.
 pub fn set_up(
     conn: &mut Conn,

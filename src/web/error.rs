@@ -1,6 +1,5 @@
 //! How errors look to a person: one page for each kind, in the same frame as every other page.
 use crate::error::{DISK_READ_ONLY, Error, FieldErrors};
-use crate::service::link::LINK;
 use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
@@ -61,7 +60,7 @@ impl From<&Error> for Fault {
     fn from(error: &Error) -> Self {
         use StatusCode as S;
         match error {
-            Error::NotFound(what) if *what == LINK => Self::new(
+            Error::LinkGone => Self::new(
                 S::NOT_FOUND,
                 "This link no longer works",
                 "It works once and for a limited time. An owner can make a new one; for the first owner, \

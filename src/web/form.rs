@@ -99,7 +99,12 @@ pub fn refusal(error: Error) -> Result<(FieldErrors, Refusal), Error> {
         Error::Invalid(errors) => (errors, None),
         Error::Conflict(_) | Error::Refused(_) | Error::Full(_) => (whole(fault.advice), None),
         Error::TooMany(wait) | Error::Busy(wait) => (whole(format!("{}. {}", fault.title, fault.advice)), Some(wait)),
-        Error::NotFound(_) | Error::SignInNeeded | Error::Forbidden | Error::DatabaseAway(_) | Error::Internal(_) => {
+        Error::NotFound(_)
+        | Error::LinkGone
+        | Error::SignInNeeded
+        | Error::Forbidden
+        | Error::DatabaseAway(_)
+        | Error::Internal(_) => {
             return Err(error);
         }
     };

@@ -207,7 +207,7 @@ async fn show_invite(
     let user = store
         .read(move |conn| service::link::open_link(conn, &token, LinkPurpose::Invite, now))
         .await?
-        .ok_or(Error::NotFound(service::link::LINK))?;
+        .ok_or(Error::LinkGone)?;
     let form = AccountForm { name: user.name.clone(), time_zone: user.time_zone.clone(), ..AccountForm::default() };
     let (errors, baseline) = (FieldErrors::new(), Vec::new());
     Ok(SetUpPage { layout, action, invited: Some(user.email), form, errors, baseline })
@@ -225,7 +225,7 @@ async fn accept(
     let (desk, token, form) = (Desk { store, clock, shared, config }, token.into_inner(), form.into_inner());
     let (now, action) = (desk.clock.now(), format!("/invite/{token}"));
     let invited = desk.open(&visitor, &token, LinkPurpose::Invite).await?;
-    let user = invited.ok_or(Error::NotFound(service::link::LINK))?;
+    let user = invited.ok_or(Error::LinkGone)?;
     let profile = match desk.profile(&form, &user.email).await {
         Ok(profile) => profile,
         Err(error) => {

@@ -85,7 +85,7 @@ impl From<Error> for Fault {
     fn from(error: Error) -> Self {
         let message = error.to_string();
         match error {
-            Error::NotFound(_) => Self::new(ErrorCode::NotFound, message),
+            Error::NotFound(_) | Error::LinkGone => Self::new(ErrorCode::NotFound, message),
             Error::Invalid(fields) => match fields.iter().next() {
                 Some((field, text)) => Self::message(wire_name(field), text.to_owned()),
                 None => Self::new(ErrorCode::BadMessage, message),
