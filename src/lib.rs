@@ -5,6 +5,7 @@ pub mod blob;
 pub mod config;
 pub mod error;
 pub mod mail;
+pub mod problem;
 pub mod program;
 pub mod wake;
 pub mod zone;

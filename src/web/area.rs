@@ -1,5 +1,5 @@
 //! An area of the pages: what one noun adds to the whole, in one place.
-use actix_web::web::ServiceConfig;
+use actix_web::web::{Data, ServiceConfig};
 use domain::role::Permission;
 
 /// What an area's module exports as `AREA`.
@@ -55,6 +55,11 @@ impl Area {
 pub struct Areas(pub &'static [Area]);
 
 impl Areas {
+    /// What is registered in the data of a request; without it, no address is public.
+    pub fn in_use(data: Option<&Data<Self>>) -> Self {
+        data.map_or_else(Self::default, |it| ***it)
+    }
+
     /// The area that an address belongs to.
     pub fn of(self, path: &str) -> Option<&'static Area> {
         let start = path.trim_start_matches('/').split(['/', '.']).next().unwrap_or_default();

@@ -4,8 +4,8 @@
 //! one. They are sent compressed to clients that accept it. Pages never are: they hold secrets next to text
 //! chosen by the request, and their length would give them away (BREACH).
 use crate::error::Error;
+use crate::web::PageResult;
 use crate::web::area::Area;
-use crate::web::error::PageResult;
 use actix_web::http::header::{self, AcceptEncoding, Encoding, EntityTag, HeaderValue, IfNoneMatch};
 use actix_web::web::{Bytes, Header, Path, ServiceConfig};
 use actix_web::{HttpResponse, get};

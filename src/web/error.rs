@@ -1,139 +1,89 @@
-//! How errors look to a person: one page for each kind, in the same frame as every other page.
-use crate::error::{DISK_READ_ONLY, Error, FieldErrors};
+//! How a problem looks to a person: a page in the same frame as every other, or the way to where it can be put right.
+use crate::problem::{self, Problem};
+use crate::web::area::Areas;
+use crate::web::flash;
+use crate::web::health::HEALTH;
+use crate::web::layout::Layout;
 use actix_web::body::BoxBody;
-use actix_web::http::StatusCode;
-use actix_web::http::header::{self, HeaderValue};
-use actix_web::{HttpResponse, ResponseError};
-use domain::words::sentence;
+use actix_web::dev::ServiceResponse;
+use actix_web::http::{Method, StatusCode};
+use actix_web::{HttpRequest, HttpResponse};
+use askama::Template;
 
-/// An error on its way to a page. `?` converts every error of ours to it.
-#[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub struct PageError(Error);
-
-pub type PageResult<T> = Result<T, PageError>;
-
-impl<E: Into<Error>> From<E> for PageError {
-    fn from(error: E) -> Self {
-        Self(error.into())
-    }
+#[derive(Template)]
+#[template(path = "error/show.html")]
+struct ErrorPage {
+    layout: Layout,
+    problem: Problem,
+    /// The page that the form was on; empty where none was sent.
+    back: String,
+    request_id: String,
 }
 
-/// What an error page or a JSON answer says; `web::gate` puts it into its frame.
-#[derive(Debug, Clone)]
-pub struct Fault {
-    pub status: StatusCode,
-    /// What happened.
-    pub title: String,
-    /// What to do.
-    pub advice: String,
-    pub fields: FieldErrors,
-    pub sign_in_needed: bool,
+/// Gives a failed answer its page, its JSON, or a redirect to where it can be put right.
+pub(super) async fn dress(response: ServiceResponse<BoxBody>, id: &str) -> ServiceResponse<BoxBody> {
+    let has_face = flash::is_page(response.headers()) || response.request().path() == HEALTH;
+    let Some(problem) = Problem::of(response.response()).filter(|_| !has_face) else {
+        return flash::carry_cookies(response);
+    };
+    let (request, failed) = response.into_parts();
+    let mut answer = if wants_data(&request) {
+        data_answer(&problem, id)
+    } else if let Some(way) = way_out(&request, &problem) {
+        flash::see_other(way, None)
+    } else {
+        page_answer(&request, problem, id).await
+    };
+    problem::keep_headers(&failed, &mut answer);
+    ServiceResponse::new(request, answer)
 }
 
-impl Fault {
-    fn new(status: StatusCode, title: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { status, title: title.into(), advice: advice.into(), fields: FieldErrors::new(), sign_in_needed: false }
-    }
-
-    /// What to say for a status that did not come from an error of ours.
-    pub fn of_status(status: StatusCode) -> Self {
-        match status {
-            StatusCode::BAD_REQUEST => Self::new(status, "This request cannot be understood", "Go back and try again."),
-            StatusCode::NOT_FOUND => {
-                Self::new(status, "There is no such page", "Check the address, or start from the overview.")
-            }
-            StatusCode::METHOD_NOT_ALLOWED => {
-                Self::new(status, "This page does not do that", "Go back and use the buttons on the page.")
-            }
-            StatusCode::PAYLOAD_TOO_LARGE => {
-                Self::new(status, "This is more than the page accepts", "Send less at once.")
-            }
-            _ => Self::new(status, "This did not work", "Go back and try again."),
-        }
-    }
+fn wants_data(request: &HttpRequest) -> bool {
+    let path = request.path();
+    path.ends_with(".json") || path.ends_with(".csv")
 }
 
-const GO_BACK: &str = "Nothing was changed. Go back and correct it.";
-
-impl From<&Error> for Fault {
-    fn from(error: &Error) -> Self {
-        use StatusCode as S;
-        match error {
-            Error::LinkGone => Self::new(
-                S::NOT_FOUND,
-                "This link no longer works",
-                "It works once and for a limited time. An owner can make a new one; for the first owner, \
-                 holdfast admin setup-link --data DIR prints one.",
-            ),
-            Error::NotFound(what) => {
-                let why = "It may have been removed, or your roles may not reach it.";
-                Self::new(S::NOT_FOUND, format!("There is no such {what}"), why)
-            }
-            Error::SignInNeeded => Self {
-                sign_in_needed: true,
-                ..Self::new(
-                    S::UNAUTHORIZED,
-                    "Sign in to continue",
-                    "Your session has ended. What you sent was not done.",
-                )
-            },
-            Error::Forbidden => {
-                let text = "Nothing was changed. An owner can give you the role you need.";
-                Self::new(S::FORBIDDEN, "Your roles do not allow this", text)
-            }
-            Error::Invalid(fields) => Self {
-                fields: fields.clone(),
-                ..Self::new(S::UNPROCESSABLE_ENTITY, "Something is missing or wrong", GO_BACK)
-            },
-            Error::Refused(why) => Self::new(S::CONFLICT, "This cannot be done", sentence(why)),
-            Error::Conflict(why) => Self::new(S::CONFLICT, "Something has changed in the meantime", sentence(why)),
-            Error::TooMany(wait) => {
-                Self::new(S::TOO_MANY_REQUESTS, "Too many tries", format!("Try again in {} s.", wait.as_secs().max(1)))
-            }
-            Error::Busy(wait) => {
-                let text = format!("Nothing was changed. Try again in {} s.", wait.as_secs().max(1));
-                Self::new(S::SERVICE_UNAVAILABLE, "The server is busy", text)
-            }
-            Error::DatabaseAway(wait) => Self::new(
-                S::SERVICE_UNAVAILABLE,
-                "The database does not answer",
-                format!(
-                    "Whoever runs this server can see why in its log. Wait {} s, check whether what you sent \
-                     was done, and if not, try again.",
-                    wait.as_secs().max(1)
-                ),
-            ),
-            Error::Full(what) => {
-                let is_read_only = *what == DISK_READ_ONLY;
-                let title = if is_read_only { "The server’s disk is read-only" } else { "There is no space left" };
-                Self::new(S::INSUFFICIENT_STORAGE, title, sentence(what))
-            }
-            Error::Internal(_) => Self::new(
-                S::INTERNAL_SERVER_ERROR,
-                "The server could not do this",
-                "The error is in the server’s log. Try again; if it happens again, give an administrator the \
-                 number below.",
-            ),
-        }
-    }
+fn data_answer(problem: &Problem, id: &str) -> HttpResponse {
+    let fields: serde_json::Map<_, _> =
+        problem.fields.iter().map(|(name, text)| (name.to_owned(), text.into())).collect();
+    HttpResponse::build(problem.status).json(
+        serde_json::json!({ "error": problem.title, "advice": problem.advice, "fields": fields, "request_id": id }),
+    )
 }
 
-impl ResponseError for PageError {
-    fn status_code(&self) -> StatusCode {
-        Fault::from(&self.0).status
+/// Where a person who only opens an address is sent: to sign in, or from a form's address to its page.
+fn way_out(request: &HttpRequest, problem: &Problem) -> Option<String> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return None;
     }
+    if problem.sign_in_needed {
+        let to = request.uri().path_and_query().map_or("/", |it| it.as_str());
+        return Some(format!("/sign-in?{}", serde_urlencoded::to_string([("to", to)]).ok()?));
+    }
+    if problem.status == StatusCode::NOT_FOUND { page_of_form(request) } else { None }
+}
 
-    fn error_response(&self) -> HttpResponse<BoxBody> {
-        if let Error::Internal(error) = &self.0 {
-            tracing::error!(error = format!("{error:#}"), "a page failed");
-        }
-        let fault = Fault::from(&self.0);
-        let mut response = HttpResponse::build(fault.status).finish();
-        if let Error::TooMany(wait) | Error::Busy(wait) | Error::DatabaseAway(wait) = &self.0 {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
-        }
-        response.extensions_mut().insert(fault);
-        response
+fn page_of_form(request: &HttpRequest) -> Option<String> {
+    let path = request.path();
+    let page = Areas::in_use(request.app_data()).page_behind(path, request.match_pattern().as_deref())?;
+    let id = path.split('/').nth(2).unwrap_or_default();
+    Some(page.replace("{id}", id))
+}
+
+async fn page_answer(request: &HttpRequest, problem: Problem, id: &str) -> HttpResponse {
+    let status = problem.status;
+    let layout = Layout::load(request).await.unwrap_or_else(|_| Layout::bare(request));
+    let back = match *request.method() {
+        Method::POST => page_of_form(request).unwrap_or_else(|| request.path().to_owned()),
+        _ if status.is_server_error() => request.uri().path_and_query().map_or("/", |it| it.as_str()).to_owned(),
+        // What follows `?` is what was wrong.
+        _ if status == StatusCode::UNPROCESSABLE_ENTITY => request.path().to_owned(),
+        _ => String::new(),
+    };
+    let page = ErrorPage { layout, problem, back, request_id: id.to_owned() };
+    let mut response = HttpResponse::build(status);
+    match page.render() {
+        Ok(body) => response.content_type("text/html; charset=utf-8").body(body),
+        Err(_) => response.finish(),
     }
 }

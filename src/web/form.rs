@@ -4,7 +4,8 @@
 //! if that fails, the handler renders the same page with the errors and what was typed, using [`again`]. What a
 //! rule or the current state refuses is shown the same way, using [`refusal`].
 use crate::error::{Error, FieldErrors};
-use crate::web::error::{Fault, PageResult};
+use crate::problem::Problem;
+use crate::web::PageResult;
 use actix_web::HttpResponse;
 use actix_web::http::{StatusCode, header};
 use anyhow::Context;
@@ -94,11 +95,13 @@ pub struct Refusal {
 /// `error` itself if that page is not to be shown: there is nothing there, it is not allowed, or something
 /// broke.
 pub fn refusal(error: Error) -> Result<(FieldErrors, Refusal), Error> {
-    let fault = Fault::from(&error);
+    let problem = Problem::from(&error);
     let (errors, wait) = match error {
         Error::Invalid(errors) => (errors, None),
-        Error::Conflict(_) | Error::Refused(_) | Error::Full(_) => (whole(fault.advice), None),
-        Error::TooMany(wait) | Error::Busy(wait) => (whole(format!("{}. {}", fault.title, fault.advice)), Some(wait)),
+        Error::Conflict(_) | Error::Refused(_) | Error::Full(_) => (whole(problem.advice), None),
+        Error::TooMany(wait) | Error::Busy(wait) => {
+            (whole(format!("{}. {}", problem.title, problem.advice)), Some(wait))
+        }
         Error::NotFound(_)
         | Error::LinkGone
         | Error::SignInNeeded
@@ -108,7 +111,7 @@ pub fn refusal(error: Error) -> Result<(FieldErrors, Refusal), Error> {
             return Err(error);
         }
     };
-    Ok((errors, Refusal { status: fault.status, wait }))
+    Ok((errors, Refusal { status: problem.status, wait }))
 }
 
 fn whole(why: String) -> FieldErrors {

@@ -4,32 +4,20 @@
 //! its protective headers and, if something went wrong, its error page.
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::problem::HttpError;
 use crate::web::area::Areas;
-use crate::web::error::{Fault, PageError};
-use crate::web::flash;
+use crate::web::error;
 use crate::web::health::HEALTH;
-use crate::web::layout::Layout;
 use crate::web::nonce::Nonce;
 use crate::web::session::{self, Identity, Visitor, csrf_token};
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
-use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
-use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError};
-use askama::Template;
+use actix_web::{HttpMessage, HttpResponse, ResponseError};
 use std::sync::Arc;
-
-#[derive(Template)]
-#[template(path = "error/show.html")]
-struct ErrorPage {
-    layout: Layout,
-    fault: Fault,
-    /// The page that the form was on; empty where none was sent.
-    back: String,
-    request_id: String,
-}
 
 /// The middleware around all pages.
 ///
@@ -66,10 +54,10 @@ pub async fn gate(
     } else {
         match admit(&mut request).await {
             Ok(()) => tracing::Instrument::instrument(next.call(request), span).await?.map_into_boxed_body(),
-            Err(error) => request.into_response(PageError::from(error).error_response()),
+            Err(error) => request.into_response(HttpError::from(error).error_response()),
         }
     };
-    let mut response = dress(response, &id).await;
+    let mut response = error::dress(response, &id).await;
     protect(response.headers_mut(), &nonce);
     Ok(response)
 }
@@ -87,7 +75,7 @@ async fn admit(request: &mut ServiceRequest) -> Result<()> {
     // An address without a page needs no guard; somebody who is signed in keeps the frame around the page that
     // says so.
     let Some(pattern) = pattern else { return Ok(()) };
-    if who.is_none() && !areas(request.app_data()).public().any(|it| it == pattern) {
+    if who.is_none() && !Areas::in_use(request.app_data()).public().any(|it| it == pattern) {
         return Err(Error::SignInNeeded);
     }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
@@ -101,7 +89,7 @@ async fn admit(request: &mut ServiceRequest) -> Result<()> {
 /// page instead.
 fn other_methods(request: &ServiceRequest) -> Option<&'static str> {
     let pattern = request.match_pattern()?;
-    let areas = areas(request.app_data());
+    let areas = Areas::in_use(request.app_data());
     let allowed = if areas.page_behind(request.path(), Some(&pattern)).is_some() {
         "POST"
     } else if areas.is_page_with_form(&pattern) {
@@ -207,86 +195,6 @@ async fn hidden_value(request: &mut ServiceRequest, limit: usize) -> Result<Stri
     Ok(fields.into_iter().find(|(name, _)| name == "csrf").map(|(_, value)| value).unwrap_or_default())
 }
 
-/// Gives a failed answer its page, its JSON, or a redirect to where it can be put right.
-async fn dress(response: ServiceResponse<BoxBody>, id: &str) -> ServiceResponse<BoxBody> {
-    let status = response.status();
-    // Anything other than a page comes from the framework, about an address or a form it cannot read.
-    let is_page = flash::is_page(response.headers()) || response.request().path() == HEALTH;
-    if !(status.is_client_error() || status.is_server_error()) || is_page {
-        return flash::carry_cookies(response);
-    }
-    let kept = response.response().extensions().get::<Fault>().cloned();
-    let fault = kept.unwrap_or_else(|| Fault::of_status(status));
-    let (request, old) = response.into_parts();
-    let mut new = if wants_data(&request) {
-        data_answer(&fault, id)
-    } else if let Some(way) = way_out(&request, &fault) {
-        flash::see_other(way, None)
-    } else {
-        page_answer(&request, fault, id).await
-    };
-    for name in [header::RETRY_AFTER, header::ALLOW] {
-        if let Some(value) = old.headers().get(&name) {
-            new.headers_mut().insert(name, value.clone());
-        }
-    }
-    ServiceResponse::new(request, new)
-}
-
-fn wants_data(request: &HttpRequest) -> bool {
-    let path = request.path();
-    path.ends_with(".json") || path.ends_with(".csv")
-}
-
-fn data_answer(fault: &Fault, id: &str) -> HttpResponse {
-    let fields: serde_json::Map<_, _> =
-        fault.fields.iter().map(|(name, text)| (name.to_owned(), text.into())).collect();
-    HttpResponse::build(fault.status)
-        .json(serde_json::json!({ "error": fault.title, "advice": fault.advice, "fields": fields, "request_id": id }))
-}
-
-/// Where a person who only opens an address is sent: to sign in, or from a form's address to its page.
-fn way_out(request: &HttpRequest, fault: &Fault) -> Option<String> {
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return None;
-    }
-    if fault.sign_in_needed {
-        let to = request.uri().path_and_query().map_or("/", |it| it.as_str());
-        return Some(format!("/sign-in?{}", serde_urlencoded::to_string([("to", to)]).ok()?));
-    }
-    if fault.status == StatusCode::NOT_FOUND { page_of_form(request) } else { None }
-}
-
-/// What the areas say of their addresses; without it, none is public.
-fn areas(data: Option<&Data<Areas>>) -> Areas {
-    data.map_or_else(Areas::default, |it| ***it)
-}
-
-fn page_of_form(request: &HttpRequest) -> Option<String> {
-    let path = request.path();
-    let page = areas(request.app_data()).page_behind(path, request.match_pattern().as_deref())?;
-    let id = path.split('/').nth(2).unwrap_or_default();
-    Some(page.replace("{id}", id))
-}
-
-async fn page_answer(request: &HttpRequest, fault: Fault, id: &str) -> HttpResponse {
-    let status = fault.status;
-    let layout = Layout::load(request).await.unwrap_or_else(|_| Layout::bare(request));
-    let back = match *request.method() {
-        Method::POST => page_of_form(request).unwrap_or_else(|| request.path().to_owned()),
-        _ if status.is_server_error() => request.uri().path_and_query().map_or("/", |it| it.as_str()).to_owned(),
-        // What follows `?` is what was wrong.
-        _ if status == StatusCode::UNPROCESSABLE_ENTITY => request.path().to_owned(),
-        _ => String::new(),
-    };
-    let page = ErrorPage { layout, fault, back, request_id: id.to_owned() };
-    let mut response = HttpResponse::build(status);
-    match page.render() {
-        Ok(body) => response.content_type("text/html; charset=utf-8").body(body),
-        Err(_) => response.finish(),
-    }
-}
-
 /// The headers that isolate a page.
 fn protect(headers: &mut HeaderMap, nonce: &str) {
     let policy = format!(
@@ -318,7 +226,7 @@ fn protect(headers: &mut HeaderMap, nonce: &str) {
 ///
 /// # Errors
 /// Always.
-pub async fn not_found() -> std::result::Result<HttpResponse, PageError> {
+pub async fn not_found() -> std::result::Result<HttpResponse, HttpError> {
     Err(Error::NotFound("page").into())
 }
 
@@ -352,10 +260,5 @@ mod tests {
         {
             assert!(!is_odd(path), "{path}");
         }
-    }
-
-    #[test]
-    fn status_codes_without_an_error_of_ours_have_a_page_too() {
-        assert_eq!(Fault::of_status(StatusCode::METHOD_NOT_ALLOWED).status.as_u16(), 405);
     }
 }

@@ -1,10 +1,10 @@
 //! What every page needs around its content.
 use crate::error::Result;
+use crate::problem::HttpError;
 use crate::service;
 use crate::store::{self, Conn, Store};
 use crate::web::area::Areas;
 use crate::web::asset;
-use crate::web::error::PageError;
 use crate::web::filter::{self, Moment, Plain};
 use crate::web::flash::{self, Flash};
 use crate::web::look::Look;
@@ -133,7 +133,7 @@ impl Layout {
             stoppable_wipes: 0,
             has_failed_test: false,
             is_demo: false,
-            areas: request.app_data::<Data<Areas>>().map_or_else(Areas::default, |it| ***it),
+            areas: Areas::in_use(request.app_data()),
             flash: flash::read(request),
             asks_password: who.as_ref().is_some_and(|it| !it.is_fresh(now)),
             look: Visitor::of(request).look,
@@ -234,8 +234,8 @@ impl Layout {
 }
 
 impl FromRequest for Layout {
-    type Error = PageError;
-    type Future = Pin<Box<dyn Future<Output = std::result::Result<Self, PageError>>>>;
+    type Error = HttpError;
+    type Future = Pin<Box<dyn Future<Output = std::result::Result<Self, HttpError>>>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();

@@ -38,9 +38,13 @@ mod team;
 mod user;
 pub mod wipe;
 
+use crate::problem::HttpError;
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, Data, FormConfig, ServiceConfig};
 use area::Areas;
+
+/// What a page's handler returns.
+pub type PageResult<T> = Result<T, HttpError>;
 
 /// Registers all pages. It takes every address that is left, so it comes last.
 pub fn routes(config: &mut ServiceConfig) {

@@ -4,12 +4,12 @@
 //! cannot run for anyone who does not hold it.
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::problem::HttpError;
 use crate::service;
 use crate::store::api_token::ApiToken;
 use crate::store::session::Session;
 use crate::store::user::User;
 use crate::store::{self, Conn, Store};
-use crate::web::error::PageError;
 use crate::web::look::Look;
 use actix_web::cookie::{Cookie, SameSite};
 use actix_web::dev::Payload;
@@ -99,8 +99,8 @@ impl Deref for SignedIn {
 }
 
 impl FromRequest for SignedIn {
-    type Error = PageError;
-    type Future = Ready<std::result::Result<Self, PageError>>;
+    type Error = HttpError;
+    type Future = Ready<std::result::Result<Self, HttpError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(identity(request).map(Self).ok_or_else(|| Error::SignInNeeded.into()))
@@ -159,8 +159,8 @@ grants! {
 }
 
 impl<P: Grant> FromRequest for Can<P> {
-    type Error = PageError;
-    type Future = Ready<std::result::Result<Self, PageError>>;
+    type Error = HttpError;
+    type Future = Ready<std::result::Result<Self, HttpError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(can(request).map_err(Into::into))
@@ -227,8 +227,8 @@ impl Visitor {
 }
 
 impl FromRequest for Visitor {
-    type Error = PageError;
-    type Future = Ready<std::result::Result<Self, PageError>>;
+    type Error = HttpError;
+    type Future = Ready<std::result::Result<Self, HttpError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(Ok(Self::of(request)))

@@ -5,7 +5,7 @@ use crate::query::device::DeviceQuery;
 use crate::service::{command, proof};
 use crate::store::device::Device;
 use crate::store::{self, Conn, Store};
-use crate::web::error::PageResult;
+use crate::web::PageResult;
 use crate::web::flash::see_other;
 use crate::web::form::{Pairs, refusal, with_status};
 use crate::web::hashing::Shared;

@@ -9,7 +9,7 @@ use crate::service::reach;
 use crate::service::repository::{self, ClientDraft};
 use crate::store::device::Device;
 use crate::store::{self, Store};
-use crate::web::error::PageResult;
+use crate::web::PageResult;
 use crate::web::flash::see_other;
 use crate::web::form::with_status;
 use crate::web::hashing::Shared;

@@ -4,7 +4,7 @@ use crate::query::device::DeviceQuery;
 use crate::service::preference;
 use crate::store::device_list::Sort;
 use crate::store::{Conn, Store};
-use crate::web::error::PageResult;
+use crate::web::PageResult;
 use crate::web::flash::see_other;
 use crate::web::form::{Pairs, value, values};
 use crate::web::session::{Can, SignedIn, ViewDevices};

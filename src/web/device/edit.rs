@@ -7,7 +7,7 @@ use crate::service::setting::QUOTA;
 use crate::store::device::Device;
 use crate::store::team::Team;
 use crate::store::{self, Conn, Store};
-use crate::web::error::PageResult;
+use crate::web::PageResult;
 use crate::web::flash::see_other;
 use crate::web::form::{self, refusal};
 use crate::web::hashing::Shared;

@@ -6,7 +6,7 @@ use crate::service::reach;
 use crate::service::report::{self, CSV_COLUMNS, DeviceRow};
 use crate::store::Store;
 use crate::store::device_list::{self, From};
-use crate::web::error::PageResult;
+use crate::web::PageResult;
 use crate::web::export::{csv_piece, file, finish, json_piece, record};
 use crate::web::session::{Can, ViewDevices};
 use actix_web::web::{Data, Path, Query};

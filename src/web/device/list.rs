@@ -7,7 +7,7 @@ use crate::service::compliance::{self, Tally};
 use crate::service::loss::{self, Moment};
 use crate::store::device_list::{self, Counts, ListedDevice, View};
 use crate::store::{self, Conn, Store};
-use crate::web::error::PageResult;
+use crate::web::PageResult;
 use crate::web::filter::span;
 use crate::web::layout::Layout;
 use crate::web::session::{Can, ViewDevices};

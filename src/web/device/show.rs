@@ -20,7 +20,7 @@ use crate::store::restore_point::RestorePoint;
 use crate::store::restore_test::RestoreTest;
 use crate::store::wipe::WipeRequest;
 use crate::store::{self, Conn, Store};
-use crate::web::error::PageResult;
+use crate::web::PageResult;
 use crate::web::filter::span;
 use crate::web::form;
 use crate::web::layout::Layout;

@@ -1,7 +1,7 @@
 //! A token that was just made: as text, command and QR code, shown once.
 use crate::program::Program;
 use crate::store::enrollment_token::EnrollmentToken;
-use crate::web::error::PageResult;
+use crate::web::PageResult;
 use crate::web::form::with_status;
 use crate::web::layout::Layout;
 use actix_web::HttpResponse;

@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::service::compliance::{self, Tallies};
 use crate::store::policy::Policy;
 use crate::store::{self, Store};
-use crate::web::error::PageResult;
+use crate::web::PageResult;
 use crate::web::layout::Layout;
 use crate::web::session::{Can, ViewPolicies};
 use actix_web::web::Data;

@@ -6,7 +6,7 @@ use crate::service::policy;
 use crate::store::device_list::Named;
 use crate::store::policy::Policy;
 use crate::store::{self, Store};
-use crate::web::error::PageResult;
+use crate::web::PageResult;
 use crate::web::flash::see_other;
 use crate::web::form::refusal;
 use crate::web::layout::Layout;

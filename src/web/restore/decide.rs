@@ -2,7 +2,7 @@
 use super::show::show_again;
 use crate::service::restore::{self, Decision};
 use crate::store::Store;
-use crate::web::error::PageResult;
+use crate::web::PageResult;
 use crate::web::flash::see_other;
 use crate::web::form::{Pairs, value};
 use crate::web::hashing::Shared;

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::proof::keys::ProofKeys;
 use crate::service::{guard, restore};
 use crate::store::{self, Store};
-use crate::web::error::PageResult;
+use crate::web::PageResult;
 use crate::web::flash::see_other;
 use crate::web::form::{Pairs, refusal, value, with_status};
 use crate::web::hashing::Shared;

@@ -7,7 +7,7 @@ use crate::store::device::Device;
 use crate::store::restore::{Listed, Outcome, Restore as Row};
 use crate::store::restore_point::RestorePoint;
 use crate::store::{self, Conn, Store};
-use crate::web::error::PageResult;
+use crate::web::PageResult;
 use crate::web::flash::see_other;
 use crate::web::form::{refusal, with_status};
 use crate::web::layout::Layout;

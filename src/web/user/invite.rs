@@ -7,7 +7,7 @@ use crate::service;
 use crate::service::user::Invitation;
 use crate::store::user::User;
 use crate::store::{self, Store};
-use crate::web::error::PageResult;
+use crate::web::PageResult;
 use crate::web::form::{self, Pairs};
 use crate::web::layout::Layout;
 use crate::web::login::require_password;

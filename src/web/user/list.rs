@@ -1,7 +1,7 @@
 //! `/users`: everyone who has an account.
 use crate::store::user::User;
 use crate::store::{self, Store};
-use crate::web::error::PageResult;
+use crate::web::PageResult;
 use crate::web::layout::{Layout, role_names};
 use crate::web::session::{Can, ManageUsers};
 use actix_web::web::Data;

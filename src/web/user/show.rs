@@ -6,7 +6,7 @@ use crate::error::{Error, FieldErrors};
 use crate::service;
 use crate::store::user::{HostSaid, User};
 use crate::store::{self, Conn, Store};
-use crate::web::error::PageResult;
+use crate::web::PageResult;
 use crate::web::flash::see_other;
 use crate::web::form::{self, Pairs};
 use crate::web::hashing::Shared;

@@ -2,7 +2,7 @@
 use super::show::{Typed, refused, refused_as};
 use crate::service::wipe::{self, Agreement, Decision, Seen};
 use crate::store::Store;
-use crate::web::error::PageResult;
+use crate::web::PageResult;
 use crate::web::flash::see_other;
 use crate::web::form::{Pairs, value};
 use crate::web::hashing::Shared;

@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::query::wipe::WipeQuery;
 use crate::store::wipe::{Listed, WipeRequest};
 use crate::store::{self, Store};
-use crate::web::error::PageResult;
+use crate::web::PageResult;
 use crate::web::export::{CHUNK, csv_stream, iso, next, record};
 use crate::web::form::with_status;
 use crate::web::layout::Layout;

@@ -11,7 +11,7 @@ use crate::service::{reach, restore};
 use crate::store::device::Device;
 use crate::store::restore_point::RestorePoint;
 use crate::store::{self, Store};
-use crate::web::error::PageResult;
+use crate::web::PageResult;
 use crate::web::form::{again, with_status};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};

@@ -5,7 +5,7 @@ use crate::store::device::Device;
 use crate::store::evidence::Shown;
 use crate::store::restore_point::RestorePoint;
 use crate::store::{self, Store};
-use crate::web::error::PageResult;
+use crate::web::PageResult;
 use crate::web::form::with_status;
 use crate::web::layout::Layout;
 use crate::web::session::{Can, Restore};

@@ -7,7 +7,7 @@ use crate::service::{reach, restore};
 use crate::store::device::Device;
 use crate::store::restore_point::RestorePoint;
 use crate::store::{self, Store};
-use crate::web::error::PageResult;
+use crate::web::PageResult;
 use crate::web::filter;
 use crate::web::form::Pairs;
 use crate::web::layout::Layout;

@@ -7,7 +7,7 @@ use crate::store::device::Device;
 use crate::store::restore::Target;
 use crate::store::restore_point::RestorePoint;
 use crate::store::{self, Store};
-use crate::web::error::PageResult;
+use crate::web::PageResult;
 use crate::web::form::{Pairs, value};
 use crate::web::layout::Layout;
 use crate::web::restore::Choice;

@@ -6,7 +6,7 @@ use crate::service::restore;
 use crate::store::Store;
 use crate::store::device::Device;
 use crate::store::restore_point::RestorePoint;
-use crate::web::error::PageResult;
+use crate::web::PageResult;
 use crate::web::form::{Pairs, value};
 use crate::web::layout::Layout;
 use crate::web::restore::Choice;
