@@ -18,6 +18,8 @@ pub mod proof;
 
 pub mod query;
 
+pub mod auth;
+
 pub mod protocol;
 
 pub mod web;

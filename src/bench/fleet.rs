@@ -7,7 +7,7 @@ use crate::store::device_status::DeviceStatus;
 use crate::store::team::Team;
 use crate::store::user::User;
 use crate::store::{self, Conn, Store};
-use crate::web::session::session_cookie;
+use crate::web::visitor::session_cookie;
 use domain::account::UserState;
 use domain::device::{Encryption, Platform};
 use domain::id::{DeviceId, RestorePointId, TeamId, UserId};

@@ -3,7 +3,7 @@ mod answer;
 pub mod crowd;
 pub mod pace;
 
-use crate::web::session::Identity;
+use crate::auth::Identity;
 use actix_web::body::MessageBody;
 use actix_web::dev::{Extensions, Payload, ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;

@@ -1,4 +1,5 @@
 //! One's own account: name, time zone, password and sessions.
+use crate::auth::SignedIn;
 use crate::config::Config;
 use crate::error::{Error, FieldErrors};
 use crate::service;
@@ -13,8 +14,8 @@ use crate::web::hashing::Shared;
 use crate::web::layout::Layout;
 use crate::web::login::{is_own_password, set_cookie};
 use crate::web::look::Look;
-use crate::web::session::{SignedIn, look_cookie, no_session_cookie};
 use crate::web::setup::new_password;
+use crate::web::visitor::{look_cookie, no_session_cookie};
 use crate::zone;
 use actix_web::web::{Data, Form, ServiceConfig};
 use actix_web::{HttpResponse, Responder, get, post};

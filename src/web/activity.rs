@@ -1,4 +1,5 @@
 //! The history of acts, for people, spreadsheets and scripts.
+use crate::auth::{Can, ViewActivity};
 use crate::error::Result;
 use crate::query::activity::ActivityQuery;
 use crate::store::Store;
@@ -8,7 +9,6 @@ use crate::web::PageResult;
 use crate::web::area::{Area, Link, Place};
 use crate::web::export::{CHUNK, csv_piece, file, finish, json_piece, next, record};
 use crate::web::layout::Layout;
-use crate::web::session::{Can, ViewActivity};
 use crate::zone::Zone;
 use actix_web::web::{Data, Query, ServiceConfig};
 use actix_web::{HttpResponse, Responder, get};

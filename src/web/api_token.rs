@@ -1,4 +1,5 @@
 //! API tokens, with which scripts read lists.
+use crate::auth::{Can, ManageUsers};
 use crate::error::FieldErrors;
 use crate::service;
 use crate::store::api_token::ApiToken;
@@ -10,7 +11,6 @@ use crate::web::form;
 use crate::web::hashing::Shared;
 use crate::web::layout::Layout;
 use crate::web::login::require_password;
-use crate::web::session::{Can, ManageUsers};
 use actix_web::web::{Data, Form, Path, ServiceConfig};
 use actix_web::{HttpResponse, Responder, get, post};
 use askama::Template;

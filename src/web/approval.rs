@@ -1,5 +1,6 @@
 //! `/approvals`: waiting restores to other devices, and waiting wipes: those for the reader to decide and those
 //! for others.
+use crate::auth::{Can, ViewDevices};
 use crate::error::Error;
 use crate::service::{loss, wipe};
 use crate::store::restore::Listed;
@@ -8,7 +9,6 @@ use crate::web::PageResult;
 use crate::web::area::{Area, Place};
 use crate::web::form::with_status;
 use crate::web::layout::Layout;
-use crate::web::session::{Can, ViewDevices};
 use crate::web::wipe::{Row, approvers, rows};
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, ServiceConfig};

@@ -1,4 +1,5 @@
 //! Commands: waiting and past ones, and cancelling what no device has received yet.
+use crate::auth::{Can, SignedIn, ViewDevices};
 use crate::error::Error;
 use crate::query::command::CommandQuery;
 use crate::service::command;
@@ -13,7 +14,6 @@ use crate::web::export::{CHUNK, csv_stream, iso, next, record};
 use crate::web::flash::{see_other, see_other_refused};
 use crate::web::form::{Pairs, local, value};
 use crate::web::layout::Layout;
-use crate::web::session::{Can, SignedIn, ViewDevices};
 use actix_web::web::{Data, Form, Path, Query, ServiceConfig};
 use actix_web::{HttpResponse, Responder, get, post};
 use askama::Template;

@@ -1,9 +1,9 @@
 //! Lists as files: streamed piece by piece, with an entry in the history for each download.
+use crate::auth::SignedIn;
 use crate::error::Result;
 use crate::service;
 use crate::service::report::harmless;
 use crate::store::Store;
-use crate::web::session::SignedIn;
 use actix_web::http::header;
 use actix_web::web::Bytes;
 use actix_web::{HttpResponse, HttpResponseBuilder};

@@ -1,7 +1,8 @@
 //! What passes from one answer to the next page: a sentence that is shown once, and the visit of a browser before
 //! sign-in.
+use crate::auth::REFRESH;
 use crate::config::Config;
-use crate::web::session::{self, Visitor};
+use crate::web::visitor::{self, Visitor};
 use actix_web::body::BoxBody;
 use actix_web::dev::ServiceResponse;
 use actix_web::http::header;
@@ -84,15 +85,15 @@ pub(super) fn carry_cookies(mut response: ServiceResponse<BoxBody>) -> ServiceRe
     let secure = request.app_data::<Data<Config>>().is_some_and(|it| it.is_https());
     let mut cookies = Vec::new();
     let flash = response.response().extensions().get::<Flash>().map(Flash::encode);
-    cookies.extend(flash.map(|it| session::flash_cookie(it, secure)));
+    cookies.extend(flash.map(|it| visitor::flash_cookie(it, secure)));
     if is_page(response.headers()) {
-        if Visitor::of(&request).flash.is_some() && !request.headers().contains_key(session::REFRESH) {
-            let mut gone = session::flash_cookie(String::new(), secure);
+        if Visitor::of(&request).flash.is_some() && !request.headers().contains_key(REFRESH) {
+            let mut gone = visitor::flash_cookie(String::new(), secure);
             gone.make_removal();
             cookies.push(gone);
         }
         if let Some(new) = request.extensions().get::<NewVisit>() {
-            cookies.push(session::visit_cookie(new.0.clone(), secure));
+            cookies.push(visitor::visit_cookie(new.0.clone(), secure));
         }
     }
     for cookie in cookies {

@@ -2,20 +2,19 @@
 //!
 //! Odd addresses are refused, the person is recognised, forms from other sites are refused, and the answer gets
 //! its protective headers and, if something went wrong, its error page.
-use crate::config::Config;
+use crate::auth;
 use crate::error::{Error, Result};
 use crate::problem::HttpError;
 use crate::web::area::Areas;
+use crate::web::csrf;
 use crate::web::error;
 use crate::web::health::HEALTH;
 use crate::web::nonce::Nonce;
-use crate::web::session::{self, Identity, Visitor, csrf_token};
 use actix_web::body::{BoxBody, MessageBody};
-use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::middleware::Next;
-use actix_web::web::Data;
 use actix_web::{HttpMessage, HttpResponse, ResponseError};
 use std::sync::Arc;
 
@@ -47,7 +46,7 @@ pub async fn gate(
     };
     let response = if let Some(refusal) = refusal {
         // Only for the frame around it: somebody who is signed in is not asked to sign in.
-        if let Ok(Some(who)) = session::recognise(request.request()).await {
+        if let Ok(Some(who)) = auth::recognise(request.request()).await {
             request.extensions_mut().insert(who);
         }
         request.into_response(refusal)
@@ -68,7 +67,7 @@ async fn admit(request: &mut ServiceRequest) -> Result<()> {
     if pattern.as_deref().is_some_and(|it| it.starts_with("/static/") || it == HEALTH) {
         return Ok(());
     }
-    let who = session::recognise(request.request()).await?;
+    let who = auth::recognise(request.request()).await?;
     if let Some(who) = &who {
         request.extensions_mut().insert(Arc::clone(who));
     }
@@ -79,8 +78,7 @@ async fn admit(request: &mut ServiceRequest) -> Result<()> {
         return Err(Error::SignInNeeded);
     }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        check_origin(request)?;
-        check_form(request, who.as_deref()).await?;
+        csrf::check(request, who.as_deref()).await?;
     }
     Ok(())
 }
@@ -129,72 +127,6 @@ fn is_utf8_when_decoded(path: &str) -> bool {
     std::str::from_utf8(&bytes).is_ok()
 }
 
-/// A change must be requested by a page of this server, not of another.
-fn check_origin(request: &ServiceRequest) -> Result<()> {
-    let text = |name: &str| request.headers().get(name).and_then(|it| it.to_str().ok());
-    let is_host = |origin: &str| {
-        let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
-        host.is_some_and(|it| !it.is_empty() && text("host") == Some(it))
-    };
-    // A proxy may not pass on the host that the browser asked for, so the server's configured address counts
-    // too.
-    let is_public = |origin: &str| request.app_data::<Data<Config>>().is_some_and(|it| it.origin() == origin);
-    let is_ours = match (text("sec-fetch-site"), text("origin")) {
-        (Some(site), _) => site == "same-origin",
-        (None, Some(origin)) => is_host(origin) || is_public(origin),
-        (None, None) => false,
-    };
-    if is_ours { Ok(()) } else { Err(foreign("The form was sent from another site.")) }
-}
-
-/// A change carries the hidden value that only this browser's page has.
-async fn check_form(request: &mut ServiceRequest, who: Option<&Identity>) -> Result<()> {
-    let expected = match who {
-        Some(who) if who.session.is_none() => return Err(Error::Forbidden),
-        Some(who) => who.csrf.clone(),
-        None => match Visitor::of(request.request()).visit {
-            Some(visit) => csrf_token(&visit),
-            None => {
-                return Err(foreign(
-                    "The browser sent no cookie: allow cookies for this site, and load the page again.",
-                ));
-            }
-        },
-    };
-    let sent = match request.headers().get("x-csrf-token").and_then(|it| it.to_str().ok()) {
-        Some(sent) => sent.to_owned(),
-        None => hidden_value(request, if who.is_some() { MAX_FORM } else { MAX_VISITOR_FORM }).await?,
-    };
-    if secret::is_equal(&sent, &expected) {
-        Ok(())
-    } else {
-        Err(foreign("The form was made for another sign-in. Load the page again and repeat what you did."))
-    }
-}
-
-fn foreign(why: &str) -> Error {
-    Error::invalid("form", why)
-}
-
-/// The most bytes of a form by somebody who is signed in: a restore may name many files.
-pub const MAX_FORM: usize = 2 << 20;
-/// The most bytes of a visitor's form, which holds no more than an account.
-const MAX_VISITOR_FORM: usize = 16 << 10;
-
-/// Reads the form for its hidden value, and puts it back for the handler.
-async fn hidden_value(request: &mut ServiceRequest, limit: usize) -> Result<String> {
-    let cut = || Error::invalid("form", "It is more than a page accepts, or it did not arrive complete.");
-    let payload = request.extract::<actix_web::web::Payload>().await.map_err(|_none| cut())?;
-    let body = payload.to_bytes_limited(limit).await.map_err(|_too_long| cut())?.map_err(|_broken_off| cut())?;
-    let fields: Vec<(String, String)> = serde_urlencoded::from_bytes(&body).unwrap_or_default();
-    if fields.iter().any(|(_, value)| value.contains('\0')) {
-        return Err(Error::invalid("form", "A text contains a NUL character."));
-    }
-    let payload = futures_util::stream::once(std::future::ready(Ok(body)));
-    request.set_payload(Payload::Stream { payload: Box::pin(payload) });
-    Ok(fields.into_iter().find(|(name, _)| name == "csrf").map(|(_, value)| value).unwrap_or_default())
-}
-
 /// The headers that isolate a page.
 fn protect(headers: &mut HeaderMap, nonce: &str) {
     let policy = format!(
@@ -215,7 +147,7 @@ fn protect(headers: &mut HeaderMap, nonce: &str) {
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    for (name, of_a_page) in [(header::VARY, session::REFRESH), (header::CACHE_CONTROL, "no-store")] {
+    for (name, of_a_page) in [(header::VARY, auth::REFRESH), (header::CACHE_CONTROL, "no-store")] {
         if !headers.contains_key(&name) {
             headers.insert(name, HeaderValue::from_static(of_a_page));
         }

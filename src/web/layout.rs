@@ -1,15 +1,17 @@
 //! What every page needs around its content.
+use crate::auth;
 use crate::error::Result;
 use crate::problem::HttpError;
 use crate::service;
 use crate::store::{self, Conn, Store};
 use crate::web::area::Areas;
 use crate::web::asset;
+use crate::web::csrf;
 use crate::web::filter::{self, Moment, Plain};
 use crate::web::flash::{self, Flash};
 use crate::web::look::Look;
 use crate::web::nonce::Nonce;
-use crate::web::session::{self, Visitor, csrf_token};
+use crate::web::visitor::Visitor;
 use crate::zone::Zone;
 use actix_web::dev::Payload;
 use actix_web::web::Data;
@@ -114,11 +116,11 @@ impl Layout {
     /// The frame without anything that needs the database.
     pub fn bare(request: &HttpRequest) -> Self {
         let now = request.app_data::<Data<Clock>>().map_or(Time::from_millis(0), |it| it.now());
-        let who = session::identity(request);
+        let who = auth::identity(request);
         let zone = Zone::new(who.as_ref().map_or("UTC", |it| &it.user.time_zone), now);
         let csrf = match &who {
-            Some(who) => who.csrf.clone(),
-            None => flash::visit(request).map(|it| csrf_token(&it)).unwrap_or_default(),
+            Some(_) => csrf::of_session(request).unwrap_or_default(),
+            None => flash::visit(request).map(|it| csrf::token(&it)).unwrap_or_default(),
         };
         Self {
             person: who.as_ref().map(|it| Person {

@@ -1,4 +1,5 @@
 //! Signing in and out, and the password that comes with a form.
+use crate::auth::SignedIn;
 use crate::config::Config;
 use crate::error::{Error, FieldErrors, Result};
 use crate::service;
@@ -11,7 +12,7 @@ use crate::web::flash::see_other;
 use crate::web::form;
 use crate::web::hashing::Shared;
 use crate::web::layout::Layout;
-use crate::web::session::{SignedIn, Visitor, browser_cookie, no_session_cookie, session_cookie};
+use crate::web::visitor::{Visitor, browser_cookie, no_session_cookie, session_cookie};
 use actix_web::cookie::Cookie;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form, Query, ServiceConfig};

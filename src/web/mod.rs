@@ -2,7 +2,7 @@
 //!
 //! Each area says as its `AREA` what it adds to the whole. `gate` wraps them all: it recognises the person, and lets
 //! only an area's `public` addresses through without one. The permission a page needs is in its handler's signature
-//! (`session::Can`).
+//! (`auth::Can`).
 mod account;
 mod activity;
 mod api_token;
@@ -10,6 +10,7 @@ pub mod approval;
 pub mod area;
 pub mod asset;
 mod command;
+pub mod csrf;
 mod device;
 mod enrollment;
 pub mod error;
@@ -30,12 +31,12 @@ mod overview;
 mod policy;
 pub mod restore;
 mod restore_test;
-pub mod session;
 mod setting;
 mod setup;
 mod span;
 mod team;
 mod user;
+pub mod visitor;
 pub mod wipe;
 
 use crate::problem::HttpError;
@@ -49,7 +50,7 @@ pub type PageResult<T> = Result<T, HttpError>;
 /// Registers all pages. It takes every address that is left, so it comes last.
 pub fn routes(config: &mut ServiceConfig) {
     // The gate reads and bounds the form before its handler does.
-    config.app_data(FormConfig::default().limit(gate::MAX_FORM)).app_data(Data::new(AREAS));
+    config.app_data(FormConfig::default().limit(csrf::MAX_FORM)).app_data(Data::new(AREAS));
     let areas = AREAS.0.iter().fold(web::scope("").wrap(from_fn(gate::gate)), |scope, it| scope.configure(it.routes));
     config.service(areas.default_service(web::to(gate::not_found)));
 }

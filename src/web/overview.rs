@@ -1,4 +1,5 @@
 //! The first page: what would be lost, and what needs a person.
+use crate::auth::{Can, ViewDevices};
 use crate::error::Result;
 use crate::service;
 use crate::service::host::KeyCopy;
@@ -11,7 +12,6 @@ use crate::web::area::{Area, Link, Place};
 use crate::web::device::Row;
 use crate::web::filter::span;
 use crate::web::layout::Layout;
-use crate::web::session::{Can, ViewDevices};
 use actix_web::web::{Data, ServiceConfig};
 use actix_web::{Responder, get};
 use askama::Template;

@@ -1,4 +1,5 @@
 //! Restore tests: how they ended, and what failed.
+use crate::auth::{Can, ViewDevices};
 use crate::error::Error;
 use crate::query::restore_test::RestoreTestQuery;
 use crate::service::loss;
@@ -13,7 +14,6 @@ use crate::web::area::{Area, Link, Place};
 use crate::web::export::{CHUNK, csv_stream, iso, next, record};
 use crate::web::filter;
 use crate::web::layout::Layout;
-use crate::web::session::{Can, ViewDevices};
 use actix_web::web::{Data, Path, Query, ServiceConfig};
 use actix_web::{HttpResponse, Responder, get};
 use askama::Template;

@@ -1,4 +1,5 @@
 //! What owners change for the organisation, and whether mail works.
+use crate::auth::{Can, ManageSettings};
 use crate::config::Config;
 use crate::error::{Error, FieldErrors};
 use crate::service;
@@ -13,7 +14,6 @@ use crate::web::form::{self, Pairs};
 use crate::web::hashing::Shared;
 use crate::web::layout::Layout;
 use crate::web::login::require_password;
-use crate::web::session::{Can, ManageSettings};
 use actix_web::web::{Data, Form, Path, ServiceConfig};
 use actix_web::{HttpResponse, Responder, get, post};
 use askama::Template;

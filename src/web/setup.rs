@@ -12,7 +12,7 @@ use crate::web::form;
 use crate::web::hashing::Shared;
 use crate::web::layout::Layout;
 use crate::web::login::{origin, set_cookie};
-use crate::web::session::{Visitor, browser_cookie, session_cookie};
+use crate::web::visitor::{Visitor, browser_cookie, session_cookie};
 use crate::zone;
 use actix_web::web::{Data, Form, Path, ServiceConfig};
 use actix_web::{HttpResponse, Responder, get, post};

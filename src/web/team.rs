@@ -1,4 +1,5 @@
 //! Teams.
+use crate::auth::{Can, ManageUsers};
 use crate::error::{Error, FieldErrors};
 use crate::service;
 use crate::store::team::Team;
@@ -8,7 +9,6 @@ use crate::web::area::{Area, Place};
 use crate::web::flash::see_other;
 use crate::web::form;
 use crate::web::layout::Layout;
-use crate::web::session::{Can, ManageUsers};
 use actix_web::web::{Data, Form, ServiceConfig};
 use actix_web::{HttpResponse, Responder, get, post};
 use askama::Template;

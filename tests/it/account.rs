@@ -424,7 +424,7 @@ fn cookies_and_headers_keep_a_session_to_its_page() {
         assert!(line.contains(part), "{line}");
     }
     assert!(!line.contains("Secure"), "plain HTTP: {line}");
-    let session = holdfast::web::session::session_cookie("x".to_owned(), true).to_string();
+    let session = holdfast::web::visitor::session_cookie("x".to_owned(), true).to_string();
     assert!(session.starts_with("__Host-holdfast=x") && session.contains("Secure"), "{session}");
 
     let page = server.request("GET", "/sign-in", &[], b"");

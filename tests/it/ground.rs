@@ -565,7 +565,7 @@ fn a_database_on_a_read_only_disk_is_served_for_reading_and_says_so() {
     let health = text(&get("/health"));
     assert!(health.starts_with("degraded: the disk of the database is read-only"), "{health}");
 
-    let csrf = holdfast::web::session::csrf_token(cookie.strip_prefix("holdfast=").unwrap());
+    let csrf = holdfast::web::csrf::token(cookie.strip_prefix("holdfast=").unwrap());
     let form = format!("csrf={csrf}&name=Field");
     let headers = [
         ("Cookie", cookie.as_str()),

@@ -1,5 +1,6 @@
 //! What a person asks of one device.
 use super::show::{ClientTyped, ENROLL_PASSWORD, again};
+use crate::auth::{Can, EnrollDevices, Grant, LockDevices, RunBackups};
 use crate::error::Error;
 use crate::service::command::{self, Ask};
 use crate::service::enrollment;
@@ -12,7 +13,6 @@ use crate::web::form::{Pairs, value};
 use crate::web::hashing::Shared;
 use crate::web::layout::Layout;
 use crate::web::login::require_password_in;
-use crate::web::session::{Can, EnrollDevices, Grant, LockDevices, RunBackups};
 use actix_web::web::{Data, Form, Path};
 use actix_web::{HttpResponse, post};
 use clock::Clock;

@@ -1,5 +1,6 @@
 //! One act for many devices: first a page that names them all and asks, then the act. There is no wipe here.
 use super::chosen::{Chosen, devices_of, digest};
+use crate::auth::{Can, Grant, LockDevices, RunBackups};
 use crate::error::{Error, FieldErrors, Result};
 use crate::query::device::DeviceQuery;
 use crate::service::{command, proof};
@@ -11,7 +12,6 @@ use crate::web::form::{Pairs, refusal, with_status};
 use crate::web::hashing::Shared;
 use crate::web::layout::Layout;
 use crate::web::login::require_password;
-use crate::web::session::{Can, Grant, LockDevices, RunBackups};
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form};
 use actix_web::{HttpResponse, post};

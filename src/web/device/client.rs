@@ -1,5 +1,6 @@
 //! "Use your own restic client": a token that appends, or one that reads for a while, shown once with the exact command.
 use super::show::{CLIENT_PASSWORD, ClientTyped, READER_PASSWORD, again};
+use crate::auth::{Can, RunBackups};
 use crate::blob::BlobStore;
 use crate::config::Config;
 use crate::error::Error;
@@ -15,7 +16,6 @@ use crate::web::form::with_status;
 use crate::web::hashing::Shared;
 use crate::web::layout::Layout;
 use crate::web::login::require_password_in;
-use crate::web::session::{Can, RunBackups};
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form, Path, block};
 use actix_web::{HttpResponse, post};

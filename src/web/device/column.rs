@@ -1,4 +1,5 @@
 //! The columns of the list: which of them somebody wants to see, and how each one sorts.
+use crate::auth::{Can, SignedIn, ViewDevices};
 use crate::error::{Error, Result};
 use crate::query::device::DeviceQuery;
 use crate::service::preference;
@@ -7,7 +8,6 @@ use crate::store::{Conn, Store};
 use crate::web::PageResult;
 use crate::web::flash::see_other;
 use crate::web::form::{Pairs, value, values};
-use crate::web::session::{Can, SignedIn, ViewDevices};
 use actix_web::web::{Data, Form};
 use actix_web::{HttpResponse, post};
 

@@ -1,4 +1,5 @@
 //! A device's name, person, team and space, and its removal.
+use crate::auth::{Can, EnrollDevices, StopWipe};
 use crate::error::{Error, Result};
 use crate::service::device::{self, Draft};
 use crate::service::reach;
@@ -13,7 +14,6 @@ use crate::web::form::{self, refusal};
 use crate::web::hashing::Shared;
 use crate::web::layout::Layout;
 use crate::web::login::{require_password, require_password_in};
-use crate::web::session::{Can, EnrollDevices, StopWipe};
 use actix_web::web::{Data, Form, Path};
 use actix_web::{HttpResponse, Responder, get, post};
 use askama::Template;

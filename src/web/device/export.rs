@@ -1,4 +1,5 @@
 //! The list as CSV and JSON, streamed page by page, and one device as JSON.
+use crate::auth::{Can, ViewDevices};
 use crate::error::Error;
 use crate::query::device::DeviceQuery;
 use crate::service::loss::{self, Moment};
@@ -8,7 +9,6 @@ use crate::store::Store;
 use crate::store::device_list::{self, From};
 use crate::web::PageResult;
 use crate::web::export::{csv_piece, file, finish, json_piece, record};
-use crate::web::session::{Can, ViewDevices};
 use actix_web::web::{Data, Path, Query};
 use actix_web::{HttpResponse, get};
 use clock::Clock;

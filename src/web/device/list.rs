@@ -1,6 +1,7 @@
 //! The list of devices.
 use super::choice::{Chip, Choice, chips, choices};
 use super::column::{self, Column, Heading, headings};
+use crate::auth::{Can, ViewDevices};
 use crate::error::Result;
 use crate::query::device::DeviceQuery;
 use crate::service::compliance::{self, Tally};
@@ -10,7 +11,6 @@ use crate::store::{self, Conn, Store};
 use crate::web::PageResult;
 use crate::web::filter::span;
 use crate::web::layout::Layout;
-use crate::web::session::{Can, ViewDevices};
 use actix_web::web::{Data, Query};
 use actix_web::{Responder, get};
 use askama::Template;

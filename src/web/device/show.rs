@@ -2,6 +2,7 @@
 use super::answer::{self, Answer, ProofFacts};
 use super::detail::{Detail, details, measured};
 use super::strip::{Strip, begins, strip};
+use crate::auth::{Can, ViewDevices};
 use crate::error::{Error, FieldErrors, Result};
 use crate::service;
 use crate::service::identity::Twins;
@@ -25,7 +26,6 @@ use crate::web::filter::span;
 use crate::web::form;
 use crate::web::layout::Layout;
 use crate::web::loss as web_loss;
-use crate::web::session::{Can, ViewDevices};
 use actix_web::web::{Data, Path};
 use actix_web::{HttpResponse, Responder, get};
 use askama::Template;

@@ -3,6 +3,7 @@ mod made;
 
 pub use made::{Made, made_page};
 
+use crate::auth::{Can, EnrollDevices};
 use crate::config::Config;
 use crate::error::Error;
 use crate::service::enrollment::{self, TokenDraft};
@@ -17,7 +18,6 @@ use crate::web::form::{number, refusal};
 use crate::web::hashing::Shared;
 use crate::web::layout::Layout;
 use crate::web::login::require_password;
-use crate::web::session::{Can, EnrollDevices};
 use actix_web::web::{Data, Form, Path, ServiceConfig};
 use actix_web::{HttpResponse, Responder, get, post};
 use askama::Template;

@@ -1,6 +1,7 @@
 //! `/policies/new` and `/policies/{id}/edit`: the form that writes a policy.
 use super::form::{PolicyForm, Span};
 use super::{Desk, editable, guarded, team_name};
+use crate::auth::{Can, EditPolicies};
 use crate::error::Error;
 use crate::service::policy;
 use crate::store::team::Team;
@@ -11,7 +12,6 @@ use crate::web::flash::see_other;
 use crate::web::form::refusal;
 use crate::web::hashing::Shared;
 use crate::web::layout::Layout;
-use crate::web::session::{Can, EditPolicies};
 use crate::web::span::UNITS;
 use actix_web::web::{Data, Form, Path};
 use actix_web::{HttpResponse, Responder, get, post};

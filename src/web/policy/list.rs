@@ -1,12 +1,12 @@
 //! `/policies`: all policies with their results.
 use super::team_name;
+use crate::auth::{Can, ViewPolicies};
 use crate::error::Error;
 use crate::service::compliance::{self, Tallies};
 use crate::store::policy::Policy;
 use crate::store::{self, Store};
 use crate::web::PageResult;
 use crate::web::layout::Layout;
-use crate::web::session::{Can, ViewPolicies};
 use actix_web::web::Data;
 use actix_web::{Responder, get};
 use askama::Template;

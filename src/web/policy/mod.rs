@@ -4,6 +4,7 @@ mod form;
 mod list;
 mod show;
 
+use crate::auth::{Can, EditPolicies};
 use crate::error::Error;
 use crate::service::policy::{self, Draft};
 use crate::store::policy::Policy;
@@ -12,7 +13,6 @@ use crate::store::{self, Conn, Store};
 use crate::web::area::{Area, Link, Place};
 use crate::web::hashing::Shared;
 use crate::web::login::require_password;
-use crate::web::session::{Can, EditPolicies};
 use actix_web::web::{Data, ServiceConfig};
 use clock::Clock;
 use domain::guard::GuardedAct;

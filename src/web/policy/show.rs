@@ -1,5 +1,6 @@
 //! `/policies/{id}`: what it asks for, who does not meet it, and its removal.
 use super::{Desk, guarded, load, team_name};
+use crate::auth::{Can, EditPolicies, ViewPolicies};
 use crate::error::Error;
 use crate::service::compliance::{self, Tallies};
 use crate::service::policy;
@@ -10,7 +11,6 @@ use crate::web::PageResult;
 use crate::web::flash::see_other;
 use crate::web::form::refusal;
 use crate::web::layout::Layout;
-use crate::web::session::{Can, EditPolicies, ViewPolicies};
 use actix_web::web::{Data, Form, Path};
 use actix_web::{HttpResponse, Responder, get, post};
 use askama::Template;

@@ -1,5 +1,6 @@
 //! The second person's decision on a restore to another device.
 use super::show::show_again;
+use crate::auth::{ApproveRestore, Can};
 use crate::service::restore::{self, Decision};
 use crate::store::Store;
 use crate::web::PageResult;
@@ -8,7 +9,6 @@ use crate::web::form::{Pairs, value};
 use crate::web::hashing::Shared;
 use crate::web::layout::Layout;
 use crate::web::login::require_password;
-use crate::web::session::{ApproveRestore, Can};
 use actix_web::web::{Data, Form, Path};
 use actix_web::{HttpResponse, post};
 use clock::Clock;

@@ -1,6 +1,7 @@
 //! The last step of a restore: the form that orders it, or requests it if the data leaves its device.
 use super::Choice;
 use super::wizard::preview::preview_page;
+use crate::auth::{Can, Restore};
 use crate::blob::BlobStore;
 use crate::error::{Error, Result};
 use crate::proof::keys::ProofKeys;
@@ -12,7 +13,6 @@ use crate::web::form::{Pairs, refusal, value, with_status};
 use crate::web::hashing::Shared;
 use crate::web::layout::Layout;
 use crate::web::login::require_password;
-use crate::web::session::{Can, Restore};
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form, Path};
 use actix_web::{HttpResponse, post, web};

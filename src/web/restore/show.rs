@@ -1,5 +1,6 @@
 //! `/restores` and `/restores/{id}`: what was ordered, how far it is, and what the comparison found.
 use super::badge;
+use crate::auth::{ApproveRestore, Can, Restore, SignedIn, ViewDevices};
 use crate::error::{Error, FieldErrors, Result};
 use crate::query::filter;
 use crate::service::{reach, restore};
@@ -11,7 +12,6 @@ use crate::web::PageResult;
 use crate::web::flash::see_other;
 use crate::web::form::{refusal, with_status};
 use crate::web::layout::Layout;
-use crate::web::session::{ApproveRestore, Can, Restore, SignedIn, ViewDevices};
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path, Query};
 use actix_web::{HttpResponse, get, post};

@@ -1,6 +1,7 @@
 //! `/users/new`: inviting somebody, and the link that they get.
 use super::Desk;
 use super::role::{self, Group};
+use crate::auth::{Can, ManageUsers};
 use crate::config::Config;
 use crate::error::{Error, FieldErrors};
 use crate::service;
@@ -11,7 +12,6 @@ use crate::web::PageResult;
 use crate::web::form::{self, Pairs};
 use crate::web::layout::Layout;
 use crate::web::login::require_password;
-use crate::web::session::{Can, ManageUsers};
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form};
 use actix_web::{HttpResponse, Responder, get, post};

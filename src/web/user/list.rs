@@ -1,9 +1,9 @@
 //! `/users`: everyone who has an account.
+use crate::auth::{Can, ManageUsers};
 use crate::store::user::User;
 use crate::store::{self, Store};
 use crate::web::PageResult;
 use crate::web::layout::{Layout, role_names};
-use crate::web::session::{Can, ManageUsers};
 use actix_web::web::Data;
 use actix_web::{Responder, get};
 use askama::Template;

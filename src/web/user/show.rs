@@ -2,6 +2,7 @@
 use super::Desk;
 use super::invite::InvitedPage;
 use super::role::{self, Group};
+use crate::auth::{Can, ManageUsers};
 use crate::error::{Error, FieldErrors};
 use crate::service;
 use crate::store::user::{HostSaid, User};
@@ -12,7 +13,6 @@ use crate::web::form::{self, Pairs};
 use crate::web::hashing::Shared;
 use crate::web::layout::Layout;
 use crate::web::login::{require_password, require_password_in};
-use crate::web::session::{Can, ManageUsers};
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form, Path};
 use actix_web::{HttpResponse, Responder, get, post};

@@ -1,4 +1,5 @@
 //! `/devices/{id}/wipe`: what would be lost, what we advise instead, and the form.
+use crate::auth::{Can, RequestWipe};
 use crate::error::{FieldErrors, Result};
 use crate::service::identity::{self, Twins};
 use crate::service::reach;
@@ -15,7 +16,6 @@ use crate::web::hashing::Shared;
 use crate::web::layout::Layout;
 use crate::web::login::require_password;
 use crate::web::loss as web_loss;
-use crate::web::session::{Can, RequestWipe};
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form, Path};
 use actix_web::{HttpResponse, get, post};

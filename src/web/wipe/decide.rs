@@ -1,5 +1,6 @@
 //! The forms of one request's page: approving it, ending its hold, agreeing to newer facts, and stopping it.
 use super::show::{Typed, refused, refused_as};
+use crate::auth::{ApproveWipe, Can, RequestWipe, StopWipe};
 use crate::service::wipe::{self, Agreement, Decision, Seen};
 use crate::store::Store;
 use crate::web::PageResult;
@@ -8,7 +9,6 @@ use crate::web::form::{Pairs, value};
 use crate::web::hashing::Shared;
 use crate::web::layout::Layout;
 use crate::web::login::require_password;
-use crate::web::session::{ApproveWipe, Can, RequestWipe, StopWipe};
 use actix_web::web::{Data, Form, Path};
 use actix_web::{HttpResponse, post};
 use clock::Clock;

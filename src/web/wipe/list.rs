@@ -1,5 +1,6 @@
 //! `/wipe-requests`: every wipe that was requested.
 use super::badge;
+use crate::auth::{Can, ViewDevices};
 use crate::error::Result;
 use crate::query::wipe::WipeQuery;
 use crate::store::wipe::{Listed, WipeRequest};
@@ -8,7 +9,6 @@ use crate::web::PageResult;
 use crate::web::export::{CHUNK, csv_stream, iso, next, record};
 use crate::web::form::with_status;
 use crate::web::layout::Layout;
-use crate::web::session::{Can, ViewDevices};
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Query};
 use actix_web::{HttpResponse, get};

@@ -1,5 +1,6 @@
 //! `/wipe-requests/{id}`: one request on its way, and the record of it.
 use super::{Changed, badge, changed};
+use crate::auth::{Can, SignedIn, ViewDevices};
 use crate::error::{Error, FieldErrors, Result};
 use crate::service::reach;
 use crate::service::wipe;
@@ -14,7 +15,6 @@ use crate::web::filter;
 use crate::web::form::{refusal, with_status};
 use crate::web::layout::Layout;
 use crate::web::loss as web_loss;
-use crate::web::session::{Can, SignedIn, ViewDevices};
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path};
 use actix_web::{HttpResponse, get};

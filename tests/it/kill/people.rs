@@ -4,7 +4,7 @@ use crate::support::visit::hidden;
 use agent::Stop;
 use domain::command::CommandKind;
 use domain::id::{DeviceId, RestoreId, RestorePointId, WipeRequestId};
-use holdfast::web::session::csrf_token;
+use holdfast::web::csrf;
 
 /// Somebody who is signed in at a server.
 pub struct Browser {
@@ -27,7 +27,7 @@ impl Browser {
 
     /// Where a form leads; none if the server is gone.
     fn post(&self, path: &str, fields: &[(&str, &str)]) -> Option<String> {
-        let mut form = vec![("csrf", csrf_token(&self.session))];
+        let mut form = vec![("csrf", csrf::token(&self.session))];
         form.extend(fields.iter().map(|(name, value)| (*name, (*value).to_owned())));
         let mut answer = self
             .agent

@@ -4,7 +4,7 @@ use diesel::prelude::*;
 use domain::id::UserId;
 use domain::time::days;
 use holdfast::store::schema::sessions;
-use holdfast::web::session::csrf_token;
+use holdfast::web::csrf;
 
 /// Somebody who is signed in.
 pub struct Visit<'a> {
@@ -54,7 +54,7 @@ impl<'a> Visit<'a> {
 
     /// A form as the browser sends it.
     pub fn post(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
-        let mut all = vec![("csrf", csrf_token(&self.id))];
+        let mut all = vec![("csrf", csrf::token(&self.id))];
         all.extend(fields.iter().map(|(name, value)| (*name, (*value).to_owned())));
         if let Some(page) = page_of_edit(path)
             && !fields.iter().any(|(name, _)| *name == "version")

@@ -1,4 +1,5 @@
 //! The first step: which restore point.
+use crate::auth::{Can, Restore};
 use crate::error::Error;
 use crate::service::{reach, restore};
 use crate::store::device::Device;
@@ -8,7 +9,6 @@ use crate::store::{self, Store};
 use crate::web::PageResult;
 use crate::web::form::with_status;
 use crate::web::layout::Layout;
-use crate::web::session::{Can, Restore};
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path};
 use actix_web::{HttpResponse, get};

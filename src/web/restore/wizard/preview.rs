@@ -1,6 +1,7 @@
 //! The last step: what all of it would do.
 use super::target::where_page;
 use super::{chosen_point, manifest_of, size, step};
+use crate::auth::{Can, Restore};
 use crate::blob::BlobStore;
 use crate::error::{Error, FieldErrors, Result};
 use crate::service::{reach, restore};
@@ -12,7 +13,6 @@ use crate::web::filter;
 use crate::web::form::Pairs;
 use crate::web::layout::Layout;
 use crate::web::restore::Choice;
-use crate::web::session::{Can, Restore};
 use actix_web::web::{Data, Form, Path};
 use actix_web::{HttpResponse, post};
 use askama::Template;

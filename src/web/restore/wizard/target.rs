@@ -1,6 +1,7 @@
 //! The third step: to which device.
 use super::what::what_page;
 use super::{chosen_point, step};
+use crate::auth::{Can, Restore};
 use crate::blob::BlobStore;
 use crate::error::{Error, FieldErrors};
 use crate::store::device::Device;
@@ -11,7 +12,6 @@ use crate::web::PageResult;
 use crate::web::form::{Pairs, value};
 use crate::web::layout::Layout;
 use crate::web::restore::Choice;
-use crate::web::session::{Can, Restore};
 use actix_web::web::{Data, Form, Path};
 use actix_web::{HttpResponse, post};
 use askama::Template;

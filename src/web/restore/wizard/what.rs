@@ -1,5 +1,6 @@
 //! The second step: everything, a class of files, or some paths.
 use super::{chosen_point, manifest_of, size, step};
+use crate::auth::{Can, Restore};
 use crate::blob::BlobStore;
 use crate::error::FieldErrors;
 use crate::service::restore;
@@ -10,7 +11,6 @@ use crate::web::PageResult;
 use crate::web::form::{Pairs, value};
 use crate::web::layout::Layout;
 use crate::web::restore::Choice;
-use crate::web::session::{Can, Restore};
 use actix_web::web::{Data, Form, Path, Query};
 use actix_web::{HttpResponse, get, post};
 use askama::Template;
