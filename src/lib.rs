@@ -4,6 +4,7 @@
 pub mod blob;
 pub mod config;
 pub mod error;
+pub mod gate;
 pub mod mail;
 pub mod problem;
 pub mod program;

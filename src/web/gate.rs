@@ -4,6 +4,7 @@
 //! its protective headers and, if something went wrong, its error page.
 use crate::auth;
 use crate::error::{Error, Result};
+use crate::gate;
 use crate::problem::HttpError;
 use crate::web::area::Areas;
 use crate::web::csrf;
@@ -26,19 +27,14 @@ pub async fn gate(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> std::result::Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let (Ok(nonce), Ok(id)) = (secret::bytes::<16>().map(hex::encode), secret::bytes::<8>().map(hex::encode)) else {
+    let (Ok(nonce), Ok(id)) = (secret::bytes::<16>().map(hex::encode), gate::request_id()) else {
         return Ok(request.into_response(HttpResponse::InternalServerError().finish()));
     };
-    // HEAD is GET without the body, which the protocol's encoder leaves out by itself (RFC 9110, 9.3.2).
-    if *request.method() == Method::HEAD {
-        request.head_mut().method = Method::GET;
-    }
+    gate::head_is_get(&mut request);
     request.extensions_mut().insert(Nonce(nonce.clone()));
     let span = tracing::info_span!("page", id, path = request.path());
-    // No text typed by a person contains a NUL, and PostgreSQL accepts none.
-    let has_nul = request.uri().query().is_some_and(|it| it.contains("%00"));
     // Gets its page below, like every bare status.
-    let refusal = if has_nul || is_odd(request.uri().path()) {
+    let refusal = if gate::is_odd(&request) {
         Some(HttpResponse::BadRequest().finish())
     } else {
         other_methods(&request)
@@ -100,33 +96,6 @@ fn other_methods(request: &ServiceRequest) -> Option<&'static str> {
     (!is_taken).then_some(allowed)
 }
 
-/// Spellings of a path that servers and proxies read differently.
-fn is_odd(path: &str) -> bool {
-    let lower = path.to_ascii_lowercase();
-    ["//", "/./", "/../", "%2f", "%5c", "%00", "%2e", "%25", ";", "\\"].iter().any(|it| lower.contains(it))
-        || lower.ends_with("/..")
-        || lower.ends_with("/.")
-        || !path.is_ascii()
-        || !is_utf8_when_decoded(path)
-}
-
-fn is_utf8_when_decoded(path: &str) -> bool {
-    let mut bytes = Vec::with_capacity(path.len());
-    let mut rest = path.as_bytes();
-    while let Some((first, tail)) = rest.split_first() {
-        rest = tail;
-        if *first != b'%' {
-            bytes.push(*first);
-            continue;
-        }
-        let Some((pair, tail)) = rest.split_at_checked(2) else { return false };
-        let Ok(byte) = hex::decode(pair) else { return false };
-        bytes.extend(byte);
-        rest = tail;
-    }
-    std::str::from_utf8(&bytes).is_ok()
-}
-
 /// The headers that isolate a page.
 fn protect(headers: &mut HeaderMap, nonce: &str) {
     let policy = format!(
@@ -136,22 +105,11 @@ fn protect(headers: &mut HeaderMap, nonce: &str) {
     if let Ok(policy) = HeaderValue::from_str(&policy) {
         headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     }
-    for (name, value) in [
-        (header::STRICT_TRANSPORT_SECURITY, "max-age=63072000; includeSubDomains"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        // Not `no-referrer`: with that, browsers send `Origin: null` with forms.
-        (header::REFERRER_POLICY, "same-origin"),
-        (header::PERMISSIONS_POLICY, "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
-        (header::CROSS_ORIGIN_OPENER_POLICY, "same-origin"),
-        (header::CROSS_ORIGIN_RESOURCE_POLICY, "same-origin"),
-    ] {
-        headers.insert(name, HeaderValue::from_static(value));
+    // A page that refreshes itself is answered otherwise than one that a person opens.
+    if !headers.contains_key(header::VARY) {
+        headers.insert(header::VARY, HeaderValue::from_static(auth::REFRESH));
     }
-    for (name, of_a_page) in [(header::VARY, auth::REFRESH), (header::CACHE_CONTROL, "no-store")] {
-        if !headers.contains_key(&name) {
-            headers.insert(name, HeaderValue::from_static(of_a_page));
-        }
-    }
+    gate::protect(headers);
 }
 
 /// The answer for an address with nothing at it.
@@ -160,37 +118,4 @@ fn protect(headers: &mut HeaderMap, nonce: &str) {
 /// Always.
 pub async fn not_found() -> std::result::Result<HttpResponse, HttpError> {
     Err(Error::NotFound("page").into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn odd_spellings_of_a_path_are_found() {
-        for path in [
-            "//devices",
-            "/devices//",
-            "/a/../b",
-            "/a/..",
-            "/a/./b",
-            "/a%2fb",
-            "/a%2Fb",
-            "/a%5cb",
-            "/a%00",
-            "/a;b",
-            "/a%2e%2e/b",
-            "/a%252e",
-            "/%ff",
-            "/%zz",
-            "/a%2",
-        ] {
-            assert!(is_odd(path), "{path}");
-        }
-        for path in
-            ["/", "/devices", "/devices.csv", "/devices/0190163d-8694-739b-aea5-966c26f8ad91", "/static/a/js/x.min.js"]
-        {
-            assert!(!is_odd(path), "{path}");
-        }
-    }
 }
