@@ -1,5 +1,5 @@
-//! What can go wrong in a use case. Adapters decide how each case looks to their client: `web` renders a page,
-//! each protocol sends its own status.
+//! What can go wrong in a use case. Adapters decide how each case looks to their client: `problem` has
+//! the words for people, each protocol sends its own status.
 pub use domain::fields::FieldErrors;
 use domain::{restore, wipe};
 use std::borrow::Cow;

@@ -23,6 +23,8 @@ pub mod auth;
 
 pub mod protocol;
 
+pub mod api;
+
 pub mod web;
 
 pub mod traffic;

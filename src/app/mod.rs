@@ -3,6 +3,7 @@ mod open;
 
 pub use open::make_private_folder;
 
+use crate::api;
 use crate::blob::BlobStore;
 use crate::config::Config;
 use crate::job::{self, Job, Summary};
@@ -227,7 +228,8 @@ impl App {
             .app_data(Data::new(self.door.clone()))
             .configure(protocol::restic::routes)
             .app_data(Data::new(self.pages.clone()))
-            // Last: it takes every address that is left.
+            .configure(api::routes)
+            // Last: they take every address that is left.
             .configure(web::routes);
     }
 }

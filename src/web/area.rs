@@ -62,7 +62,7 @@ impl Areas {
 
     /// The area that an address belongs to.
     pub fn of(self, path: &str) -> Option<&'static Area> {
-        let start = path.trim_start_matches('/').split(['/', '.']).next().unwrap_or_default();
+        let start = path.trim_start_matches('/').split('/').next().unwrap_or_default();
         self.0.iter().find(|it| it.starts.contains(&start))
     }
 

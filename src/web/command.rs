@@ -3,14 +3,10 @@ use crate::auth::{Can, SignedIn, ViewDevices};
 use crate::error::Error;
 use crate::query::command::CommandQuery;
 use crate::service::command;
-use crate::service::report::CommandRow;
-use crate::store::command::Command;
-use crate::store::command_list::{self, Filter, Listed};
-use crate::store::device::Label;
-use crate::store::{self, Store};
+use crate::store::Store;
+use crate::store::command_list::{self, Listed};
 use crate::web::PageResult;
 use crate::web::area::{Area, Link, Place};
-use crate::web::export::{CHUNK, csv_stream, iso, next, record};
 use crate::web::flash::{see_other, see_other_refused};
 use crate::web::form::{Pairs, local, value};
 use crate::web::layout::Layout;
@@ -36,7 +32,7 @@ pub const AREA: Area = Area {
 };
 
 fn routes(config: &mut ServiceConfig) {
-    config.service(list).service(json).service(csv).service(cancel_all).service(cancel);
+    config.service(list).service(cancel_all).service(cancel);
 }
 
 const PER_PAGE: usize = 50;
@@ -68,12 +64,6 @@ impl ListPage {
     }
 }
 
-async fn read(by: &Can<ViewDevices>, store: &Store, query: &CommandQuery, limit: usize) -> PageResult<Vec<Listed>> {
-    let (filter, reach) = (query.filter()?, by.reach().clone());
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    Ok(store.read(move |conn| command_list::newest(conn, &filter, &reach, limit)).await?)
-}
-
 #[get("/commands")]
 async fn list(
     by: Can<ViewDevices>,
@@ -82,7 +72,9 @@ async fn list(
     query: Query<CommandQuery>,
 ) -> PageResult<impl Responder> {
     let query = query.into_inner();
-    let mut commands = read(&by, &store, &query, PER_PAGE + 1).await?;
+    let (filter, reach) = (query.filter()?, by.reach().clone());
+    let limit = i64::try_from(PER_PAGE + 1).unwrap_or(i64::MAX);
+    let mut commands = store.read(move |conn| command_list::newest(conn, &filter, &reach, limit)).await?;
     let has_more = commands.len() > PER_PAGE;
     commands.truncate(PER_PAGE);
     let last = commands.last().filter(|_| has_more).map(|(last, ..)| last.id.to_string());
@@ -99,74 +91,6 @@ async fn list(
         pair("cancelled", "Cancelled"),
     ]);
     Ok(ListPage { layout, query, commands, kinds, states, next: next.unwrap_or_default(), download })
-}
-
-#[get("/commands.json")]
-async fn json(by: Can<ViewDevices>, store: Data<Store>, query: Query<CommandQuery>) -> PageResult<HttpResponse> {
-    let commands = read(&by, &store, &query, 1000).await?;
-    let rows: Vec<CommandRow> = commands.iter().map(|(command, ..)| CommandRow::new(command)).collect();
-    Ok(HttpResponse::Ok().json(serde_json::json!({ "commands": rows })))
-}
-
-const COLUMNS: &[&str] = &[
-    "id",
-    "device_id",
-    "device",
-    "serial",
-    "person",
-    "command",
-    "state",
-    "queued_at",
-    "delivered_at",
-    "ended_at",
-    "expires_at",
-    "answer",
-];
-
-fn fields(command: Command, device: Label) -> Vec<String> {
-    vec![
-        command.id.to_string(),
-        command.device_id.to_string(),
-        device.name,
-        device.serial,
-        device.person,
-        command.kind.to_string(),
-        command.state.to_string(),
-        command.created_at.iso(),
-        iso(command.delivered_at),
-        iso(command.finished_at),
-        command.expires_at.iso(),
-        command.result.unwrap_or_default(),
-    ]
-}
-
-#[get("/commands.csv")]
-async fn csv(
-    by: Can<ViewDevices>,
-    store: Data<Store>,
-    clock: Data<Clock>,
-    query: Query<CommandQuery>,
-) -> PageResult<HttpResponse> {
-    let (filter, reach) = (query.filter()?, by.reach().clone());
-    record(&by, &store, "commands.csv", query.address(), clock.now()).await?;
-    Ok(csv_stream("commands.csv", COLUMNS, move |after| {
-        let (store, reach) = (store.clone(), reach.clone());
-        let filter = Filter { before: after.or(filter.before), ..filter.clone() };
-        async move {
-            let read = store.read(move |conn| {
-                let commands = command_list::newest(conn, &filter, &reach, CHUNK)?;
-                let labels = store::device::labels(conn, commands.iter().map(|(it, ..)| it.device_id))?;
-                Ok::<_, Error>((commands, labels))
-            });
-            let (commands, labels) = read.await?;
-            let last = next(&commands, |(it, ..)| it.id);
-            let row = |(it, ..): Listed| {
-                let label = labels.get(&it.device_id).cloned().unwrap_or_default();
-                fields(it, label)
-            };
-            Ok((commands.into_iter().map(row).collect(), last))
-        }
-    }))
 }
 
 /// Cancels everything the list shows that no device has received yet, as far as the reader's roles reach.

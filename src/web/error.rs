@@ -20,35 +20,20 @@ struct ErrorPage {
     request_id: String,
 }
 
-/// Gives a failed answer its page, its JSON, or a redirect to where it can be put right.
+/// Gives a failed answer its page, or a redirect to where it can be put right.
 pub(super) async fn dress(response: ServiceResponse<BoxBody>, id: &str) -> ServiceResponse<BoxBody> {
     let has_face = flash::is_page(response.headers()) || response.request().path() == HEALTH;
     let Some(problem) = Problem::of(response.response()).filter(|_| !has_face) else {
         return flash::carry_cookies(response);
     };
     let (request, failed) = response.into_parts();
-    let mut answer = if wants_data(&request) {
-        data_answer(&problem, id)
-    } else if let Some(way) = way_out(&request, &problem) {
+    let mut answer = if let Some(way) = way_out(&request, &problem) {
         flash::see_other(way, None)
     } else {
         page_answer(&request, problem, id).await
     };
     problem::keep_headers(&failed, &mut answer);
     ServiceResponse::new(request, answer)
-}
-
-fn wants_data(request: &HttpRequest) -> bool {
-    let path = request.path();
-    path.ends_with(".json") || path.ends_with(".csv")
-}
-
-fn data_answer(problem: &Problem, id: &str) -> HttpResponse {
-    let fields: serde_json::Map<_, _> =
-        problem.fields.iter().map(|(name, text)| (name.to_owned(), text.into())).collect();
-    HttpResponse::build(problem.status).json(
-        serde_json::json!({ "error": problem.title, "advice": problem.advice, "fields": fields, "request_id": id }),
-    )
 }
 
 /// Where a person who only opens an address is sent: to sign in, or from a form's address to its page.

@@ -2,7 +2,7 @@
 //!
 //! Odd addresses are refused, the person is recognised, forms from other sites are refused, and the answer gets
 //! its protective headers and, if something went wrong, its error page.
-use crate::auth;
+use crate::auth::{self, Identity};
 use crate::error::{Error, Result};
 use crate::gate;
 use crate::problem::HttpError;
@@ -16,7 +16,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::middleware::Next;
-use actix_web::{HttpMessage, HttpResponse, ResponseError};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError};
 use std::sync::Arc;
 
 /// The middleware around all pages.
@@ -42,7 +42,7 @@ pub async fn gate(
     };
     let response = if let Some(refusal) = refusal {
         // Only for the frame around it: somebody who is signed in is not asked to sign in.
-        if let Ok(Some(who)) = auth::recognise(request.request()).await {
+        if let Ok(Some(who)) = person(request.request()).await {
             request.extensions_mut().insert(who);
         }
         request.into_response(refusal)
@@ -57,13 +57,21 @@ pub async fn gate(
     Ok(response)
 }
 
+/// The person who sent a request, none for a visitor. An API token opens no page.
+async fn person(request: &HttpRequest) -> Result<Option<Arc<Identity>>> {
+    match auth::recognise(request).await? {
+        Some(who) if who.session.is_none() => Err(Error::Forbidden),
+        who => Ok(who),
+    }
+}
+
 /// Decides whether a request goes on to its handler.
 async fn admit(request: &mut ServiceRequest) -> Result<()> {
     let pattern = request.match_pattern();
     if pattern.as_deref().is_some_and(|it| it.starts_with("/static/") || it == HEALTH) {
         return Ok(());
     }
-    let who = auth::recognise(request.request()).await?;
+    let who = person(request.request()).await?;
     if let Some(who) = &who {
         request.extensions_mut().insert(Arc::clone(who));
     }

@@ -14,7 +14,6 @@ pub mod csrf;
 mod device;
 mod enrollment;
 pub mod error;
-mod export;
 pub mod filter;
 pub mod flash;
 pub mod form;

@@ -3,7 +3,7 @@ use crate::auth::{Can, ViewDevices};
 use crate::error::Error;
 use crate::query::restore_test::RestoreTestQuery;
 use crate::service::loss;
-use crate::store::device::{Device, Label};
+use crate::store::device::Device;
 use crate::store::device_list::{self, Counts};
 use crate::store::restore_point::RestorePoint;
 use crate::store::restore_test::RestoreTest;
@@ -11,11 +11,10 @@ use crate::store::restore_test_list::{self, Listed};
 use crate::store::{self, Store};
 use crate::web::PageResult;
 use crate::web::area::{Area, Link, Place};
-use crate::web::export::{CHUNK, csv_stream, iso, next, record};
 use crate::web::filter;
 use crate::web::layout::Layout;
 use actix_web::web::{Data, Path, Query, ServiceConfig};
-use actix_web::{HttpResponse, Responder, get};
+use actix_web::{Responder, get};
 use askama::Template;
 use askama_web::WebTemplate;
 use clock::Clock;
@@ -23,7 +22,7 @@ use domain::id::RestoreTestId;
 use domain::proof::{TestCause, TestResult};
 use domain::restore_test::Failures;
 use domain::role::Permission;
-use domain::time::{Time, days};
+use domain::time::days;
 
 pub const AREA: Area = Area {
     place: Place::Main(Link {
@@ -36,7 +35,7 @@ pub const AREA: Area = Area {
 };
 
 fn routes(config: &mut ServiceConfig) {
-    config.service(list).service(csv).service(show);
+    config.service(list).service(show);
 }
 
 const PER_PAGE: usize = 50;
@@ -99,75 +98,6 @@ async fn list(
     });
     let sees_files = by.grants().allows_everywhere(Permission::ViewFileNames);
     Ok(ListPage { layout, query, counts, failed_this_week, tests, sees_files, next: next.unwrap_or_default() })
-}
-
-const COLUMNS: &[&str] = &[
-    "id",
-    "device_id",
-    "device",
-    "serial",
-    "person",
-    "restore_point_id",
-    "restore_point_received_at",
-    "cause",
-    "state",
-    "result",
-    "file_count",
-    "matched_count",
-    "not_compared_count",
-    "queued_at",
-    "started_at",
-    "finished_at",
-];
-
-/// Without what failed: that would be file names.
-fn fields(test: RestoreTest, received_at: Time, device: Label) -> Vec<String> {
-    vec![
-        test.id.to_string(),
-        test.device_id.to_string(),
-        device.name,
-        device.serial,
-        device.person,
-        test.restore_point_id.to_string(),
-        received_at.iso(),
-        test.cause.to_string(),
-        test.state.to_string(),
-        test.result.map(|it| it.to_string()).unwrap_or_default(),
-        test.file_count.to_string(),
-        test.matched_count.to_string(),
-        test.excluded_count.to_string(),
-        test.queued_at.iso(),
-        iso(test.started_at),
-        iso(test.finished_at),
-    ]
-}
-
-#[get("/restore-tests.csv")]
-async fn csv(
-    by: Can<ViewDevices>,
-    store: Data<Store>,
-    clock: Data<Clock>,
-    query: Query<RestoreTestQuery>,
-) -> PageResult<HttpResponse> {
-    let ((shown, before), reach) = (query.parse()?, by.reach().clone());
-    record(&by, &store, "restore-tests.csv", format!("result={}", query.result), clock.now()).await?;
-    Ok(csv_stream("restore-tests.csv", COLUMNS, move |after| {
-        let (store, reach) = (store.clone(), reach.clone());
-        async move {
-            let read = store.read(move |conn| {
-                let tests = restore_test_list::newest(conn, shown, &reach, after.or(before), CHUNK)?;
-                let labels = store::device::labels(conn, tests.iter().map(|(it, ..)| it.device_id))?;
-                Ok::<_, Error>((tests, labels))
-            });
-            let (tests, labels) = read.await?;
-            let last = next(&tests, |(it, ..)| it.id);
-            let row = |(it, _, received_at): Listed| {
-                let label = labels.get(&it.device_id).cloned().unwrap_or_default();
-                fields(it, received_at, label)
-            };
-            Ok((tests.into_iter().map(row).collect(), last))
-        }
-    }))
 }
 
 #[derive(Template, WebTemplate)]

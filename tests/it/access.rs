@@ -136,7 +136,7 @@ pub const TABLE: &[(&str, &str, Least)] = &[
 fn every_route_is_in_the_table() {
     let known: BTreeSet<_> = TABLE.iter().map(|(method, path, _)| ((*method).to_owned(), (*path).to_owned())).collect();
     let mut routes = BTreeSet::new();
-    for folder in ["src/web", "src/protocol"] {
+    for folder in ["src/api", "src/web", "src/protocol"] {
         collect(Path::new(folder), &mut routes);
     }
 
@@ -157,7 +157,7 @@ fn the_public_pages_are_those_of_the_areas() {
 fn every_page_belongs_to_one_area_and_every_link_of_the_navigation_leads_to_its_page() {
     let starts: Vec<_> = AREAS.0.iter().flat_map(|it| it.starts).collect();
     assert_eq!(starts.iter().collect::<BTreeSet<_>>().len(), starts.len(), "{starts:?}");
-    for (_, path, least) in TABLE.iter().filter(|it| it.2 != Device) {
+    for (_, path, least) in TABLE.iter().filter(|it| it.2 != Device && !is_data(it.1)) {
         let area = AREAS.of(path).unwrap_or_else(|| panic!("{path} belongs to no area"));
         let is_frame = matches!(area.place, Place::Nowhere);
         assert!(!is_frame || !matches!(least, May(_)), "{path} stands nowhere in the navigation");
@@ -193,12 +193,23 @@ fn collect(folder: &Path, routes: &mut BTreeSet<(String, String)>) {
         }
         let text = fs::read_to_string(&path).unwrap();
         for method in ["get", "post", "put", "delete", "patch", "head"] {
-            for part in text.split(&format!("#[{method}(\"")).skip(1) {
-                routes.insert((method.to_owned(), part.split('"').next().unwrap().to_owned()));
+            // The API names its addresses where it registers them: `.service(get("/devices.json", json))`.
+            for opening in [format!("#[{method}(\""), format!(".service({method}(\"")] {
+                for part in text.split(&opening).skip(1) {
+                    routes.insert((method.to_owned(), part.split('"').next().unwrap().to_owned()));
+                }
             }
         }
         assert!(!text.contains("#[route("), "{}: name one method a route", path.display());
+        for other in ["#[get(", ".route(\"", "resource(\""].iter().filter(|_| path.starts_with("src/api")) {
+            assert!(!text.contains(other), "{}: {other} goes past the API's gate", path.display());
+        }
     }
+}
+
+/// Whether an address is one of the API's.
+fn is_data(path: &str) -> bool {
+    path.ends_with(".json") || path.ends_with(".csv")
 }
 
 /// An address of the route, for something that does not exist.
@@ -338,6 +349,38 @@ fn every_no_of_the_agents_protocol_is_json() {
             assert_eq!((&body["error"], &body["server_time"]), (&"not_found".into(), &NOW.millis().into()), "{path}");
         }
     }
+}
+
+#[test]
+fn every_no_of_the_api_is_json_with_the_words_of_the_pages() {
+    let server = TestServer::start();
+    let (nobody, owner) =
+        (person(&server, "nobody", &[], None, SINCE), person(&server, "owner", &[Role::Owner], None, SINCE));
+    let (nobody, owner) = (Visit::of(&server, nobody).cookie(), Visit::of(&server, owner).cookie());
+    let gone = address("/devices/{id}.json");
+    for (method, path, cookie, status, said) in [
+        ("GET", "/devices.json", "", 401, "Sign in to continue"),
+        ("GET", "/activity.csv", nobody.as_str(), 403, "Your roles do not allow this"),
+        ("GET", gone.as_str(), owner.as_str(), 404, "There is no such device"),
+        ("GET", "/devices/x.json", owner.as_str(), 404, "There is no such page"),
+        ("GET", "/none.json", owner.as_str(), 404, "There is no such page"),
+        ("POST", "/a/b/none.csv", "", 404, "There is no such page"),
+        ("DELETE", "/devices.csv", owner.as_str(), 405, "This page does not do that"),
+        ("GET", "/devices.json?view=zz", owner.as_str(), 422, "Something is missing or wrong"),
+        ("GET", "/devices.json?q=%00", owner.as_str(), 400, "This request cannot be understood"),
+        ("GET", "//devices.json", owner.as_str(), 400, "This request cannot be understood"),
+    ] {
+        let answer = server.request(method, path, &[("Cookie", cookie)], b"");
+        assert_eq!(answer.status, status, "{method} {path}");
+        assert_eq!(answer.header("content-type"), "application/json", "{method} {path}");
+        assert_eq!(answer.header("x-content-type-options"), "nosniff", "{method} {path}");
+        let body = answer.json();
+        assert_eq!(body["error"], said, "{method} {path}");
+        assert!(body["request_id"].as_str().is_some_and(|it| it.len() == 16), "{body}");
+        assert!(body["advice"].is_string() && body["fields"].is_object(), "{body}");
+    }
+    let read = server.request("HEAD", "/devices.json", &[("Cookie", owner.as_str())], b"");
+    assert_eq!((read.status, read.header("content-type")), (200, "application/json"));
 }
 
 #[test]

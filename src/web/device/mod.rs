@@ -8,7 +8,6 @@ mod client;
 mod column;
 mod detail;
 mod edit;
-mod export;
 mod list;
 mod show;
 mod strip;
@@ -50,13 +49,10 @@ pub const AREA: Area = Area {
 fn routes(config: &mut ServiceConfig) {
     config
         .service(list::show)
-        .service(export::csv_list)
-        .service(export::json)
         .service(column::choose)
         .service(bulk::lock)
         .service(bulk::back_up)
         .service(bulk::prove)
-        .service(export::one)
         .service(show::show)
         .service(act::lock)
         .service(act::back_up)

@@ -6,14 +6,12 @@ use crate::query::wipe::WipeQuery;
 use crate::store::wipe::{Listed, WipeRequest};
 use crate::store::{self, Store};
 use crate::web::PageResult;
-use crate::web::export::{CHUNK, csv_stream, iso, next, record};
 use crate::web::form::with_status;
 use crate::web::layout::Layout;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Query};
 use actix_web::{HttpResponse, get};
 use askama::Template;
-use clock::Clock;
 use domain::time::Time;
 use domain::wipe::Facts;
 use std::collections::HashMap;
@@ -96,75 +94,4 @@ pub async fn list(
         .await?;
     let is_full = i64::try_from(rows.len()).unwrap_or(SHOWN) >= SHOWN;
     with_status(&ListPage { layout, rows, filter: query.into_inner().state, is_full }, StatusCode::OK)
-}
-
-const COLUMNS: &[&str] = &[
-    "id",
-    "device_id",
-    "device",
-    "serial",
-    "person",
-    "action",
-    "reason",
-    "ticket",
-    "loss_accepted",
-    "state",
-    "requested_by",
-    "requested_at",
-    "approved_by",
-    "approved_at",
-    "delivered_at",
-    "finished_at",
-    "stopped_by",
-    "note",
-];
-
-fn fields(row: Row) -> Vec<String> {
-    let lost = row.agreed.lost_by(row.listed.request.action, &Time::iso);
-    let Listed { request, device_name, serial, person, requester, .. } = row.listed;
-    vec![
-        request.id.to_string(),
-        request.device_id.to_string(),
-        device_name,
-        serial,
-        person,
-        request.action.to_string(),
-        request.reason.to_string(),
-        request.ticket,
-        lost,
-        request.state.to_string(),
-        requester,
-        request.requested_at.iso(),
-        row.approver,
-        iso(request.approved_at),
-        iso(request.delivered_at),
-        iso(request.finished_at),
-        request.stopped_by.unwrap_or_default(),
-        request.state_note,
-    ]
-}
-
-#[get("/wipe-requests.csv")]
-pub async fn csv(
-    by: Can<ViewDevices>,
-    store: Data<Store>,
-    clock: Data<Clock>,
-    query: Query<WipeQuery>,
-) -> PageResult<HttpResponse> {
-    let states = query.states()?;
-    record(&by, &store, "wipe-requests.csv", query.address(), clock.now()).await?;
-    let reach = by.reach().clone();
-    Ok(csv_stream("wipe-requests.csv", COLUMNS, move |after| {
-        let (store, states, reach) = (store.clone(), states.clone(), reach.clone());
-        async move {
-            let read = store.read(move |conn| {
-                let listed = store::wipe::list(conn, &states, &reach, after, CHUNK)?;
-                let names = store::person::names(conn, &approvers(&listed))?;
-                rows(listed, &names)
-            });
-            let rows = read.await?;
-            let last = next(&rows, |row| row.listed.request.id);
-            Ok((rows.into_iter().map(fields).collect(), last))
-        }
-    }))
 }

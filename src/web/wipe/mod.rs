@@ -29,7 +29,6 @@ fn routes(config: &mut ServiceConfig) {
         .service(ask::new)
         .service(ask::create)
         .service(list::list)
-        .service(list::csv)
         // Before the page of one request, whose pattern would match it.
         .service(decide::stop_all)
         .service(show::show)

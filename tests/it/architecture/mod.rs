@@ -26,6 +26,8 @@ const MUST_NOT_NAME: &[(&str, &[&str])] = &[
     ),
     ("service", &["actix_web", "diesel::"]),
     ("store", &["dsl::now"]),
+    ("auth", &["diesel::"]),
+    ("api", &["diesel::", "askama"]),
     ("web", &["diesel::", "tera::", "minijinja::"]),
     ("protocol", &["diesel::"]),
     ("job", &["diesel::"]),

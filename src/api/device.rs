@@ -1,4 +1,7 @@
-//! The list as CSV and JSON, streamed page by page, and one device as JSON.
+//! Devices: the list as CSV and JSON, streamed chunk by chunk, and one device as JSON.
+use crate::api::file::{csv_piece, file, finish, json_piece, record};
+use crate::api::gate::get;
+use crate::api::{ApiResult, Area};
 use crate::auth::{Can, ViewDevices};
 use crate::error::Error;
 use crate::query::device::DeviceQuery;
@@ -7,24 +10,30 @@ use crate::service::reach;
 use crate::service::report::{self, CSV_COLUMNS, DeviceRow};
 use crate::store::Store;
 use crate::store::device_list::{self, From};
-use crate::web::PageResult;
-use crate::web::export::{csv_piece, file, finish, json_piece, record};
-use actix_web::web::{Data, Path, Query};
-use actix_web::{HttpResponse, get};
+use actix_web::HttpResponse;
+use actix_web::web::{Data, Path, Query, ServiceConfig};
 use clock::Clock;
 use domain::id::DeviceId;
 use futures_util::stream;
 
+pub const AREA: Area = Area { routes };
+
+fn routes(config: &mut ServiceConfig) {
+    config
+        .service(get("/devices.csv", csv))
+        .service(get("/devices.json", json))
+        .service(get("/devices/{id}.json", one));
+}
+
 /// How many devices are read at once.
 const CHUNK: usize = 1000;
 
-#[get("/devices.csv")]
-pub async fn csv_list(
+async fn csv(
     by: Can<ViewDevices>,
     store: Data<Store>,
     clock: Data<Clock>,
     query: Query<DeviceQuery>,
-) -> PageResult<HttpResponse> {
+) -> ApiResult<HttpResponse> {
     let export = Export::begin(&by, &store, &clock, &query, "devices.csv").await?;
     let mut head: &[&str] = &CSV_COLUMNS;
     let body = stream::unfold(Some(export), move |export| {
@@ -37,13 +46,12 @@ pub async fn csv_list(
     Ok(file("text/csv; charset=utf-8", "devices.csv").streaming(Box::pin(body)))
 }
 
-#[get("/devices.json")]
-pub async fn json(
+async fn json(
     by: Can<ViewDevices>,
     store: Data<Store>,
     clock: Data<Clock>,
     query: Query<DeviceQuery>,
-) -> PageResult<HttpResponse> {
+) -> ApiResult<HttpResponse> {
     let export = Export::begin(&by, &store, &clock, &query, "devices.json").await?;
     let as_of = export.moment.now.iso();
     let mut opening = format!("{{\"as_of\":\"{as_of}\",\"devices\":[");
@@ -101,13 +109,12 @@ impl Export {
     }
 }
 
-#[get("/devices/{id}.json")]
-pub async fn one(
+async fn one(
     by: Can<ViewDevices>,
     store: Data<Store>,
     clock: Data<Clock>,
     id: Path<DeviceId>,
-) -> PageResult<HttpResponse> {
+) -> ApiResult<HttpResponse> {
     let (id, now, reach) = (id.into_inner(), clock.now(), by.reach().clone());
     let report = store
         .read(move |conn| {
