@@ -174,6 +174,9 @@ mod tests {
         let mut group = list(&entries);
         group.narrow(false, true);
         assert_eq!(group, list(&[(1, 4, NOBODY), (2, 6, 1000), (4, 2, NOBODY), (16, 6, NOBODY), (32, 2, NOBODY)]));
+        let mut common = list(&[(1, 7, NOBODY), (4, 4, NOBODY), (8, 6, 50), (16, 7, NOBODY), (32, 6, NOBODY)]);
+        common.narrow(false, true);
+        assert_eq!(common, list(&[(1, 7, NOBODY), (4, 4, NOBODY), (8, 6, 50), (16, 7, NOBODY), (32, 4, NOBODY)]));
         let mut plain = list(&entries);
         plain.take(2);
         assert_eq!(
@@ -200,7 +203,8 @@ mod tests {
         long.push(0);
         assert_eq!(AccessList::parse(&long), None);
         assert_eq!(AccessList::parse(&[1, 0, 0, 0]), None);
-        let many: Vec<_> = (0..9000).map(|it| (2, 7, it)).chain(good).chain([(16, 7, NOBODY)]).collect();
-        assert_eq!(AccessList::parse(&bytes(&many)), None);
+        let of = |people| (0..people).map(|it| (2, 7, it)).chain(good).chain([(16, 7, NOBODY)]).collect::<Vec<_>>();
+        assert_eq!(AccessList::parse(&bytes(&of(8189))), None);
+        assert!(AccessList::parse(&bytes(&of(8188))).is_some(), "the most there can be");
     }
 }

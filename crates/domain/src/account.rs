@@ -179,4 +179,43 @@ mod tests {
             assert_eq!(check_password(good, "ada@example.org"), Ok(()), "{good}");
         }
     }
+
+    #[test]
+    fn a_clock_that_is_a_little_behind_ends_no_session() {
+        let start = Time::from_millis(1_800_000_000_000);
+        assert!(session_holds(start, start, start - minutes(1)));
+        assert!(!session_holds(start, start, start - minutes(2)));
+    }
+
+    #[test]
+    fn a_password_has_15_to_128_characters() {
+        let of = |count| check_password(&"lantern gravel oboe ".repeat(9)[..count], "a@example.org");
+        assert_eq!((of(15), of(128)), (Ok(()), Ok(())));
+        assert!(of(14).unwrap_err().contains("at least 15"));
+        for count in [129, 150] {
+            assert!(of(count).unwrap_err().contains("at most 128"));
+        }
+    }
+
+    #[test]
+    fn a_password_holds_eight_letters_that_are_not_of_the_address() {
+        let of = |password| check_password(password, "grace@example.org");
+        assert_eq!(of("grace--lantern7"), Ok(()));
+        assert!(of("grace---lantern").unwrap_err().contains("your address"));
+        assert_eq!(of("lantern gravel oboe"), Ok(()), "nothing of the address");
+        assert_eq!(
+            check_password("ada--wimpel-7--", "ada@example.org"),
+            Ok(()),
+            "a name of three letters is in many words"
+        );
+    }
+
+    #[test]
+    fn a_password_of_common_words_leaves_four_letters_of_its_own() {
+        let of = |password| check_password(password, "a@example.org");
+        assert_eq!(of("passwordsunshineklmx"), Ok(()));
+        assert!(of("passwordsunshineklm").is_err());
+        assert_eq!(of("kobrakobrakobra"), Ok(()), "five different letters");
+        assert!(of("lolalolalolalola").is_err());
+    }
 }

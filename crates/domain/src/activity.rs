@@ -198,3 +198,25 @@ impl Object {
         Self { kind: kind.to_owned(), id: id.to_string(), name: name.into() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::Time;
+
+    #[test]
+    fn an_act_is_said_in_words() {
+        assert_eq!(Action::RoleGranted.phrase(), "role granted");
+    }
+
+    #[test]
+    fn an_actor_is_named_with_the_way_it_came() {
+        let id = DeviceId::generate(Time::from_millis(1));
+        let device = Actor::device(id, "laptop-1", Via::Agent, "192.0.2.1");
+        assert_eq!((device.kind, device.id, device.via), (ActorKind::Device, Some(id.to_string()), Via::Agent));
+        assert_eq!((&*device.name, &*device.address), ("laptop-1", "192.0.2.1"));
+        assert_eq!((Actor::system().kind, Actor::system().id), (ActorKind::System, None));
+        let object = Object::new("device", id, "laptop-1");
+        assert_eq!((&*object.kind, object.id, &*object.name), ("device", id.to_string(), "laptop-1"));
+    }
+}

@@ -77,3 +77,29 @@ impl LeftOut {
         Self { count, ..self }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_that_is_left_out_is_counted_and_the_first_are_named() {
+        let mut left_out = LeftOut::default();
+        for number in 0..=LeftOut::NAMED {
+            left_out.add(&format!("/{number}"), &"x".repeat(5000));
+        }
+        assert_eq!((left_out.count, left_out.named.len()), (201, 200));
+        let first = NotBackedUp { path: "/0".to_owned(), reason: "x".repeat(1024) };
+        assert_eq!(left_out.named.first(), Some(&first), "a long reason is cut");
+    }
+
+    #[test]
+    fn what_a_device_says_was_left_out_is_bounded_and_no_fewer_than_it_names() {
+        let one = NotBackedUp { path: "x".repeat(5000), reason: String::new() };
+        let told = LeftOut { count: 3, named: vec![one; 300] };
+        let kept = told.bounded();
+        assert_eq!((kept.count, kept.named.len()), (300, 200));
+        assert_eq!(kept.named.first().map(|it| it.path.len()), Some(1024));
+        assert_eq!(LeftOut { count: 7, named: vec![] }.bounded().count, 7);
+    }
+}

@@ -38,3 +38,31 @@ impl<'a> From<&'a By> for Author<'a> {
         Self::Person(by)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::activity::ActorKind;
+    use crate::role::{Role, Scope};
+    use crate::time::Time;
+
+    fn by(via: Via) -> By {
+        let user = UserId::generate(Time::from_millis(1));
+        let (name, address) = ("Ada".to_owned(), String::new());
+        let actor = Actor { kind: ActorKind::User, id: Some(user.to_string()), name, via, address };
+        By { actor, user, grants: Grants::new(vec![(Role::Helpdesk, Scope::Organisation)]) }
+    }
+
+    #[test]
+    fn a_person_reaches_as_far_as_their_roles() {
+        assert_eq!(by(Via::Web).reach(Permission::LockDevices), Some(Reach::All));
+        assert_eq!(by(Via::Web).reach(Permission::RequestWipe), None);
+    }
+
+    #[test]
+    fn only_who_looks_at_a_page_was_shown_something() {
+        for via in Via::ALL {
+            assert_eq!(by(*via).is_at_a_page(), *via == Via::Web, "{via}");
+        }
+    }
+}

@@ -184,4 +184,12 @@ mod tests {
             assert_eq!(CommandState::OPEN.contains(state), !state.is_final(), "{state}");
         }
     }
+
+    #[test]
+    fn only_a_wipe_and_a_removal_of_company_data_erase() {
+        for kind in CommandKind::ALL {
+            assert_eq!(kind.erases(), matches!(kind, CommandKind::Wipe | CommandKind::RemoveCompanyData), "{kind}");
+            assert_eq!(kind.erases(), kind.permission() == Permission::RequestWipe, "{kind}");
+        }
+    }
 }

@@ -373,4 +373,13 @@ mod tests {
         }
         assert_eq!(world.continuity.lines.len(), MAX_LINES);
     }
+
+    #[test]
+    fn agreeing_to_a_doubt_covers_none_that_is_worse() {
+        for (agreed_rank, agreed) in Doubt::ALL.iter().enumerate() {
+            for (rank, now) in Doubt::ALL.iter().enumerate() {
+                assert_eq!(now.is_worse_than(*agreed), rank > agreed_rank, "{now} after {agreed}");
+            }
+        }
+    }
 }

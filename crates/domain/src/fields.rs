@@ -50,3 +50,20 @@ impl fmt::Display for FieldErrors {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_is_said_by_field_as_a_sentence() {
+        let mut errors = FieldErrors::new();
+        assert_eq!(errors.clone().into_result(), Ok(()));
+        errors.add("name", "fill this in");
+        assert_eq!(errors.to_string(), "name: Fill this in.");
+        errors.add("serial", "Type it exactly.");
+        assert_eq!((errors.of("serial"), errors.of("other")), (Some("Type it exactly."), None));
+        assert_eq!(errors.to_string(), "name: Fill this in.; serial: Type it exactly.");
+        assert_eq!(errors.clone().into_result(), Err(errors));
+    }
+}

@@ -228,4 +228,19 @@ mod tests {
             assert_eq!(room(before, now).alarm(), alarm, "{before} to {now}");
         }
     }
+
+    #[test]
+    fn six_hours_are_the_least_for_a_trend() {
+        let sample = |at, free_bytes| Sample { at, free_bytes, total_bytes: GB };
+        let since = |at| Room::of(Disk::Backups, &[sample(at, GB), sample(NOW, GB / 2)]).unwrap().full_at;
+        assert_eq!(since(NOW - hours(6)), Some(NOW + hours(6)));
+        assert_eq!(since(NOW - hours(6) + std::time::Duration::from_millis(1)), None);
+    }
+
+    #[test]
+    fn a_wipe_that_waits_for_the_store_says_since_when_and_why() {
+        let away = Away { cause: AwayCause::Away, why: "/srv/blobs is not there".to_owned(), since: NOW };
+        let said = away.refusal();
+        assert!(said.contains(&NOW.iso()) && said.contains("/srv/blobs is not there"), "{said}");
+    }
 }

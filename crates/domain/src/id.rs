@@ -105,4 +105,11 @@ mod tests {
             assert_eq!(DeviceId::parse(text), None, "{text}");
         }
     }
+
+    #[test]
+    fn an_id_begins_with_the_time_it_was_made() {
+        let id = DeviceId::generate(Time::from_millis(1_795_356_371_123));
+        let begin = format!("{:012x}", 1_795_356_371_123_i64);
+        assert!(id.as_str().replace('-', "").starts_with(&begin), "{id}");
+    }
 }

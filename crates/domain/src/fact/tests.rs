@@ -119,6 +119,12 @@ fn since_when_changes_only_with_what_is_said() {
     let since = |facts: &Facts| facts.get(FactKind::Encryption).map(|it| it.since);
     assert_eq!((since(&first), since(&same), since(&other)), (Some(NOW), Some(NOW), Some(later)));
     assert_eq!(same.encryption().map(|it| it.0.method.as_str()), Some("LUKS2"), "the newer word is kept");
+
+    let version = |text: &str| said(FactKind::OsVersion, FactValue::Text(text.to_owned()));
+    let first = Facts::default().with([version("12")], NOW);
+    let since = |facts: &Facts| facts.get(FactKind::OsVersion).map(|it| it.since);
+    assert_eq!(since(&first.with([version("12")], later)), Some(NOW));
+    assert_eq!(since(&first.with([version("13")], later)), Some(later));
 }
 
 #[test]
@@ -131,7 +137,7 @@ fn what_is_not_reported_again_stays_except_folders_that_were_looked_at_again() {
     assert_eq!(all.roots_away(), ["/mnt/disk"]);
     assert!(counted.roots_away().is_empty(), "whoever counts has found the folders");
     assert_eq!(battery.roots_away(), ["/mnt/disk"]);
-    assert_eq!(battery.changes(), all.changes());
+    assert_eq!(battery.changes(), Some((Changes { files: 1, bytes: 2 }, NOW)));
     assert_eq!(battery.os_version(), Some("Debian 13"));
 }
 
@@ -178,4 +184,28 @@ fn facts_are_kept_as_they_were() {
     let newer = text.replacen('{', r#"{"of_a_newer_program":{"value":[1,{"x":null}],"source":"s"},"#, 1);
     assert_eq!(serde_json::from_str::<Facts>(&newer).unwrap(), all, "what is not known hides nothing else");
     assert!(text.contains(r#""free_bytes":{"value":0,"source":"statvfs","measured_at""#), "{text}");
+}
+
+#[test]
+fn values_at_the_limit_are_taken() {
+    for (kind, value) in [
+        (FactKind::Encryption, encryption(Encryption::On, &"x".repeat(MAX_TEXT))),
+        (FactKind::FreeBytes, FactValue::Number(i64::MAX)),
+        (FactKind::BatteryPercent, FactValue::Number(0)),
+        (FactKind::Changes, FactValue::Changes(Changes { files: 0, bytes: 0 })),
+        (FactKind::RootsAway, FactValue::Paths(vec!["x".repeat(MAX_PATH); MAX_ROOTS])),
+    ] {
+        assert_eq!(said(kind, value).faults(NOW), [], "{kind}");
+    }
+}
+
+#[test]
+fn the_parts_of_a_report_are_named_as_in_the_message() {
+    assert_eq!([Part::Value, Part::Source, Part::MeasuredAt].map(Part::as_str), ["value", "source", "measured_at"]);
+}
+
+#[test]
+fn facts_are_an_object_by_kind() {
+    let error = serde_json::from_str::<Facts>("1").unwrap_err().to_string();
+    assert!(error.contains("facts by their kind"), "{error}");
 }
