@@ -1,7 +1,7 @@
 //! What can go wrong in a use case. Adapters decide how each case looks to their client: `problem` has
 //! the words for people, each protocol sends its own status.
 pub use domain::fields::FieldErrors;
-use domain::{restore, wipe};
+use domain::{consent, restore, wipe};
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -69,15 +69,23 @@ impl From<wipe::Refusal> for Error {
     fn from(refusal: wipe::Refusal) -> Self {
         use wipe::Refusal as R;
         match refusal {
-            R::FactsChanged | R::NotWaiting(_) | R::TooLate(_) | R::AlreadyOpen => Self::Conflict(refusal.to_string()),
-            R::NotEnrolled(_)
-            | R::PersonalDevice
-            | R::OwnRequest
-            | R::NotRequester
-            | R::CreatedRequester
-            | R::CreatedByRequester
-            | R::NewAccount(_)
-            | R::LimitReached { .. } => Self::Refused(refusal.to_string()),
+            R::Consent(refusal) => refusal.into(),
+            R::NotWaiting(_) | R::TooLate(_) | R::AlreadyOpen => Self::Conflict(refusal.to_string()),
+            R::NotEnrolled(_) | R::PersonalDevice | R::NotRequester | R::LimitReached { .. } => {
+                Self::Refused(refusal.to_string())
+            }
+        }
+    }
+}
+
+impl From<consent::Refusal> for Error {
+    fn from(refusal: consent::Refusal) -> Self {
+        use consent::Refusal as R;
+        match refusal {
+            R::NotAsShown => Self::Conflict(refusal.to_string()),
+            R::OwnRequest | R::CreatedRequester | R::CreatedByRequester | R::NewAccount(_) => {
+                Self::Refused(refusal.to_string())
+            }
         }
     }
 }

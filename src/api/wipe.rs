@@ -80,7 +80,7 @@ async fn csv(
         async move {
             let read = store.read(move |conn| {
                 let listed = store::wipe::list(conn, &states, &reach, after, CHUNK)?;
-                let approvers: Vec<_> = listed.iter().filter_map(|it| it.request.approved_by.clone()).collect();
+                let approvers: Vec<_> = listed.iter().filter_map(|it| it.request.approved_by).collect();
                 let names = store::person::names(conn, &approvers)?;
                 Ok::<_, Error>((listed, names))
             });

@@ -7,9 +7,9 @@ use crate::store::{self, Conn};
 use anyhow::Context;
 use domain::activity::{Action, Actor, Object};
 use domain::by::By;
+use domain::consent::{Loosens, SETTLED};
 use domain::role::Permission;
 use domain::time::Time;
-use domain::wipe::{Loosens, SETTLED};
 use std::time::Duration;
 
 /// A number that owners set, within limits.

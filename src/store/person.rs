@@ -2,9 +2,10 @@
 use crate::store::Conn;
 use crate::store::schema::{one_time_links, users};
 use diesel::prelude::*;
+use domain::account::UserState;
+use domain::consent::Account;
 use domain::id::UserId;
 use domain::time::Time;
-use domain::wipe::Account;
 use std::collections::HashMap;
 
 /// The person behind a request or approval.
@@ -15,9 +16,9 @@ pub struct Person {
     pub is_active: bool,
 }
 
-/// The parts of an account that decide whether its word counts for a wipe.
+/// The parts of an account that decide whether its word counts.
 pub fn find(conn: &mut Conn, id: UserId) -> QueryResult<Option<Person>> {
-    type Row = (String, String, Option<String>, Time, Option<Time>);
+    type Row = (String, UserState, Option<UserId>, Time, Option<Time>);
     let row: Option<Row> = users::table
         .find(id)
         .select((users::name, users::state, users::created_by, users::created_at, users::founder_at))
@@ -31,15 +32,13 @@ pub fn find(conn: &mut Conn, id: UserId) -> QueryResult<Option<Person>> {
         .first(conn)
         .optional()?;
     let in_use_since = last_link.flatten().map_or(created_at, |used| used.max(created_at));
-    let created_by = created_by.as_deref().and_then(UserId::parse);
     let account = Account { id, created_by, in_use_since, founder_at };
-    Ok(Some(Person { account, name, is_active: state == "active" }))
+    Ok(Some(Person { account, name, is_active: state == UserState::Active }))
 }
 
 /// The names of people by their ids.
-pub fn names(conn: &mut Conn, ids: &[String]) -> QueryResult<HashMap<String, String>> {
-    let ids: Vec<_> = ids.iter().filter_map(|it| UserId::parse(it)).collect();
+pub fn names(conn: &mut Conn, ids: &[UserId]) -> QueryResult<HashMap<UserId, String>> {
     let rows: Vec<(UserId, String)> =
         users::table.filter(users::id.eq_any(ids)).select((users::id, users::name)).load(conn)?;
-    Ok(rows.into_iter().map(|(id, name)| (id.to_string(), name)).collect())
+    Ok(rows.into_iter().collect())
 }

@@ -6,7 +6,7 @@ use crate::store::search::{lower, pattern};
 use diesel::prelude::*;
 use domain::crossing::Crossing;
 use domain::device::{DeviceState, Encryption, Ownership};
-use domain::id::{CommandId, DeviceId, RepositoryId, RestoreId, RestorePointId};
+use domain::id::{CommandId, DeviceId, RepositoryId, RestoreId, RestorePointId, UserId};
 use domain::restore::{Conflict, RestoreState, Selection};
 use domain::role::Reach;
 use domain::shortfall::Shortfall;
@@ -30,8 +30,7 @@ pub struct Restore {
     pub conflict: Conflict,
     pub state: RestoreState,
     pub request_key: Option<String>,
-    /// A user's id.
-    pub requested_by: String,
+    pub requested_by: UserId,
     pub requested_at: Time,
     /// Why the data leaves its device; may be empty if it does not.
     pub reason: String,
@@ -39,8 +38,7 @@ pub struct Restore {
     pub agreed: Option<String>,
     /// JSON of the order while it is waiting for approval.
     pub waiting_order: Option<String>,
-    /// A user's id.
-    pub approved_by: Option<String>,
+    pub approved_by: Option<UserId>,
     pub approved_at: Option<Time>,
     /// The hash of the ticket that opens the repository for reading.
     pub ticket_hash: Option<String>,

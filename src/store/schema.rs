@@ -482,11 +482,11 @@ diesel::table! {
 }
 
 diesel::table! {
-    wipe_approvals (id) {
-        id -> Text,
-        wipe_request_id -> Text,
+    approvals (act, subject_id, approver_id, digest) {
+        act -> Text,
+        subject_id -> Text,
         approver_id -> Text,
-        facts_digest -> Text,
+        digest -> Text,
         approved_at -> BigInt,
     }
 }
@@ -617,7 +617,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     device_listings,
     commands,
     wipe_requests,
-    wipe_approvals,
+    approvals,
     restores,
     activity,
     activity_head,

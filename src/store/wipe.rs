@@ -1,15 +1,16 @@
-//! Wipe requests, their approvals, and the accounts behind them.
-use crate::store::Conn;
+//! Wipe requests on their way, and how many there were.
 use crate::store::activity::Activity;
 use crate::store::column::from_json;
-use crate::store::schema::{activity, commands, devices, users, wipe_approvals, wipe_requests};
-use crate::store::upsert::UpsertExt;
+use crate::store::schema::{activity, commands, devices, users, wipe_requests};
+use crate::store::{Conn, approval};
 use diesel::prelude::*;
 use domain::command::CommandKind;
-use domain::id::{CommandId, DeviceId, TeamId, UserId, WipeApprovalId, WipeRequestId};
+use domain::consent::{Approval, Proposal};
+use domain::guard::GuardedAct;
+use domain::id::{CommandId, DeviceId, TeamId, UserId, WipeRequestId};
 use domain::role::Reach;
 use domain::time::Time;
-use domain::wipe::{self, BEFORE_DELIVERY, Facts, Progress, Recent, WipeAction, WipeReason, WipeState};
+use domain::wipe::{BEFORE_DELIVERY, Facts, Progress, Recent, WipeAction, WipeReason, WipeState};
 
 /// A wipe request and its progress.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
@@ -32,7 +33,7 @@ pub struct WipeRequest {
     pub requested_at: Time,
     /// When it last passed the limits; none while they hold it.
     pub passed_at: Option<Time>,
-    pub approved_by: Option<String>,
+    pub approved_by: Option<UserId>,
     pub approved_at: Option<Time>,
     pub release_at: Option<Time>,
     pub command_id: Option<CommandId>,
@@ -46,17 +47,6 @@ pub struct WipeRequest {
     /// The device's report as JSON.
     pub report: Option<String>,
     pub expires_at: Time,
-}
-
-/// One person's agreement to certain facts.
-#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
-#[diesel(table_name = wipe_approvals)]
-pub struct Approval {
-    pub id: WipeApprovalId,
-    pub wipe_request_id: WipeRequestId,
-    pub approver_id: UserId,
-    pub facts_digest: String,
-    pub approved_at: Time,
 }
 
 /// A request as lists show it.
@@ -76,30 +66,21 @@ impl WipeRequest {
         from_json(&self.facts)
     }
 
-    /// The part of it that its steps depend on. The approval is the stored one of the person named in the row.
+    /// Which facts the requester agreed to, and until when nothing was sent.
+    pub fn proposal(&self) -> Proposal {
+        Proposal { by: self.requested_by, digest: self.facts_digest.clone(), expires_at: self.expires_at }
+    }
+
+    /// The stored approval that the row names; none if there is none.
+    pub fn approval(&self, conn: &mut Conn) -> QueryResult<Option<Approval>> {
+        let Some(given) = self.approved_by.zip(self.approved_at) else { return Ok(None) };
+        approval::find(conn, (GuardedAct::ApproveWipe, self.id.as_str()), given, &self.facts_digest)
+    }
+
+    /// The part of it that its steps depend on.
     pub fn progress(&self, conn: &mut Conn) -> QueryResult<Progress> {
-        let approver = self.approved_by.as_deref().and_then(UserId::parse);
-        let approval = match (approver, self.approved_at) {
-            (Some(by), Some(at)) => wipe_approvals::table
-                .filter(wipe_approvals::wipe_request_id.eq(self.id).and(wipe_approvals::approver_id.eq(by)))
-                .filter(wipe_approvals::facts_digest.eq(&self.facts_digest).and(wipe_approvals::approved_at.eq(at)))
-                .select(Approval::as_select())
-                .first(conn)
-                .optional()?,
-            _ => None,
-        };
-        Ok(Progress {
-            state: self.state,
-            requested_by: self.requested_by,
-            digest: self.facts_digest.clone(),
-            approval: approval.map(|it| wipe::Approval {
-                by: it.approver_id,
-                digest: it.facts_digest,
-                at: it.approved_at,
-            }),
-            release_at: self.release_at,
-            expires_at: self.expires_at,
-        })
+        let (proposal, approval) = (self.proposal(), self.approval(conn)?);
+        Ok(Progress { state: self.state, proposal, approval, release_at: self.release_at })
     }
 }
 
@@ -146,17 +127,6 @@ pub fn insert(conn: &mut Conn, request: &WipeRequest) -> QueryResult<()> {
 pub fn update(conn: &mut Conn, request: &WipeRequest, from: WipeState) -> QueryResult<bool> {
     let which = wipe_requests::table.find(request.id).filter(wipe_requests::state.eq(from));
     Ok(diesel::update(which).set(request).execute(conn)? == 1)
-}
-
-/// Writes an approval; the same person's approval of the same facts is renewed.
-pub fn approve(conn: &mut Conn, approval: &Approval) -> QueryResult<()> {
-    diesel::insert_into(wipe_approvals::table)
-        .values(approval)
-        .on_conflict_sql(
-            "(wipe_request_id, approver_id, facts_digest) DO UPDATE SET approved_at = excluded.approved_at",
-        )
-        .execute(conn)
-        .map(drop)
 }
 
 /// How many requests passed the limits after `since` and up to `until`: by one person, for devices of one team,

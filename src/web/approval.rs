@@ -7,9 +7,9 @@ use crate::store::restore::Listed;
 use crate::store::{self, Store};
 use crate::web::PageResult;
 use crate::web::area::{Area, Place};
-use crate::web::form::with_status;
+use crate::web::form::{verdict, with_status};
 use crate::web::layout::Layout;
-use crate::web::wipe::{Row, approvers, rows};
+use crate::web::wipe::{Row, rows};
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, ServiceConfig};
 use actix_web::{HttpResponse, get};
@@ -81,17 +81,12 @@ pub async fn list(
         .read(move |conn| {
             let restores = store::restore::list(conn, &[RestoreState::Requested], &view, SHOWN)?;
             let listed = store::wipe::list(conn, &BEFORE_DELIVERY, &view, None, SHOWN)?;
-            let names = store::person::names(conn, &approvers(&listed))?;
             let (acting, decides_on) = (who.acting(), who.grants().reach(Permission::ApproveWipe));
             let (mut mine, mut others) = (Vec::new(), Vec::new());
-            for row in rows(listed, &names)? {
+            for row in rows(conn, listed)? {
                 let decides = match &decides_on {
                     Some(reach) if waits_for_decision(&row) && reach.covers(row.listed.team_id) => {
-                        match wipe::may_decide(conn, &acting, &row.listed.request, now) {
-                            Ok(()) => true,
-                            Err(Error::Refused(_) | Error::Conflict(_)) => false,
-                            Err(other) => return Err(other),
-                        }
+                        verdict(wipe::may_decide(conn, &acting, &row.listed.request, now))?.is_ok()
                     }
                     _ => false,
                 };

@@ -59,6 +59,19 @@ pub fn number(text: &str, field: &'static str, limits: std::ops::RangeInclusive<
     }
 }
 
+/// Whether somebody may decide on what a page shows, or why not; empty where it does not concern them.
+///
+/// # Errors
+/// When nobody could find out.
+pub fn verdict(asked: crate::error::Result<()>) -> crate::error::Result<Result<(), String>> {
+    match asked {
+        Ok(()) => Ok(Ok(())),
+        Err(Error::Refused(why) | Error::Conflict(why)) => Ok(Err(why)),
+        Err(Error::Forbidden | Error::NotFound(_)) => Ok(Err(String::new())),
+        Err(other) => Err(other),
+    }
+}
+
 /// A text as part of an address.
 pub fn encode(text: &str) -> String {
     serde_urlencoded::to_string([("", text)]).unwrap_or_default().trim_start_matches('=').to_owned()

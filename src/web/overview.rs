@@ -17,11 +17,11 @@ use actix_web::{Responder, get};
 use askama::Template;
 use askama_web::WebTemplate;
 use clock::Clock;
+use domain::consent::SETTLED;
 use domain::ground::{Alarm, Room};
 use domain::proof::Grade;
 use domain::role::{Permission, Reach};
 use domain::time::{Time, days};
-use domain::wipe::SETTLED;
 use std::time::Duration;
 
 pub const AREA: Area = Area {

@@ -746,7 +746,7 @@ pub fn order_restore(server: &TestServer, from: DeviceId, point: RestorePointId,
         service::restore::request(conn, by, &draft, prepared, now)
     });
     let Some(crossing) = asked.crossing().unwrap() else { return asked };
-    let seen = service::restore::crossing_digest(&crossing).unwrap();
+    let seen = service::approval::digest(&crossing).unwrap();
     as_person(server, &person(server, "carol"), move |conn, by| {
         match service::restore::approve(conn, by, asked.id, &seen, now)? {
             service::restore::Decision::Approved(it) => Ok(it),
@@ -905,7 +905,7 @@ fn order_wipe(server: &TestServer, id: DeviceId) -> WipeRequestId {
             action: WipeAction::Wipe,
             reason: WipeReason::LostOrStolen,
             ticket: String::new(),
-            facts_token: service::wipe::digest(&facts)?,
+            facts_token: service::approval::digest(&facts)?,
             serial: facts.typed_name().to_owned(),
             consent: facts.loss().consent(),
             request_key: None,
@@ -914,7 +914,7 @@ fn order_wipe(server: &TestServer, id: DeviceId) -> WipeRequestId {
     });
     let (request_id, agreed) = (request.id, request.facts_digest);
     as_person(server, &bob, move |conn, by| {
-        let current = service::wipe::digest(&facts(conn, now)?)?;
+        let current = service::approval::digest(&facts(conn, now)?)?;
         service::wipe::approve(conn, by, request_id, &service::wipe::Seen { agreed, current }, now)
     });
     server.app.clock.advance(hours(1));

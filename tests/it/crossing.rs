@@ -13,6 +13,7 @@ use domain::restore::RestoreState;
 use domain::role::{Reach, Role};
 use domain::time::{days, hours};
 use holdfast::error::Error;
+use holdfast::service::approval;
 use holdfast::service::device::Draft as DeviceDraft;
 use holdfast::service::restore::{self, Decision, Draft};
 use holdfast::store::schema::device_status;
@@ -51,7 +52,7 @@ fn one_fresh_session_that_enrolled_its_own_machine_sends_nothing_to_it_from_anot
     let restore = world
         .server
         .read(|conn| Ok(store::restore::list(conn, &[RestoreState::Requested], &Reach::All, 9)?.remove(0).restore));
-    let seen = restore::crossing_digest(&restore.crossing().unwrap().unwrap()).unwrap();
+    let seen = approval::digest(&restore.crossing().unwrap().unwrap()).unwrap();
     assert_eq!(session.post(&format!("{made}/approvals"), &[("seen", &seen)]).status, 409);
     // Nor with an account that it makes, or gives the role to, for this purpose.
     for (name, by) in [("made by it", Some(owner)), ("made just now", None)] {
@@ -233,7 +234,7 @@ fn nobody_approves_by_a_token_or_twice_or_what_they_were_not_shown() {
     let world = World::new();
     let restore = world.asks(&world.draft).unwrap();
     let (id, now) = (restore.id, world.now());
-    let seen = restore::crossing_digest(&restore.crossing().unwrap().unwrap()).unwrap();
+    let seen = approval::digest(&restore.crossing().unwrap().unwrap()).unwrap();
     let shown = seen.clone();
 
     for via in [Via::Api, Via::CommandLine, Via::Job] {

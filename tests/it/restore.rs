@@ -18,6 +18,7 @@ use domain::shortfall::{Shortfall, ShortfallKind};
 use domain::time::{Time, hours, minutes};
 use holdfast::blob::BlobKey;
 use holdfast::error::{Error, Result};
+use holdfast::service::approval;
 use holdfast::service::restore::{self, Decision, Draft};
 use holdfast::store::restore::Restore;
 use holdfast::store::restore_point::RestorePoint;
@@ -103,7 +104,7 @@ impl World {
 
     pub fn approves_as(&self, user: UserId, restore: &Restore) -> Result<Decision> {
         let (id, now) = (restore.id, self.now());
-        let seen = restore::crossing_digest(&restore.crossing().unwrap().unwrap()).unwrap();
+        let seen = approval::digest(&restore.crossing().unwrap().unwrap()).unwrap();
         act_as(&self.server, user, move |conn, by| restore::approve(conn, by, id, &seen, now))
     }
 

@@ -1,5 +1,6 @@
 //! A restore whose data leaves its device: what the second person is shown, and what must still be true when it
 //! is delivered.
+use crate::consent::Terms;
 use crate::device::{DeviceState, Ownership};
 use crate::guard::GuardedAct;
 use crate::id::{DeviceId, RepositoryId, RestorePointId, TeamId};
@@ -32,6 +33,12 @@ pub struct Crossing {
     pub selection_digest: String,
     pub file_count: i64,
     pub byte_count: i64,
+}
+
+impl Terms for Crossing {
+    fn canonical(&self) -> serde_json::Result<String> {
+        serde_json::to_string(self)
+    }
 }
 
 impl Crossing {

@@ -84,7 +84,7 @@ ids! {
     UserId, TeamId, LinkId, ApiTokenId,
     DeviceId, EnrollmentTokenId, PolicyId,
     RepositoryId, RepositoryTokenId, RestorePointId, RestoreTestId,
-    CommandId, WipeRequestId, WipeApprovalId, RestoreId,
+    CommandId, WipeRequestId, RestoreId,
     ActivityId, MailId,
 }
 

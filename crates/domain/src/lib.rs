@@ -10,6 +10,7 @@ pub mod baseline;
 pub mod by;
 pub mod channel;
 pub mod command;
+pub mod consent;
 pub mod continuity;
 pub mod crossing;
 pub mod device;

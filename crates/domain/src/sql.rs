@@ -6,6 +6,7 @@ use crate::command::{CommandKind, CommandState};
 use crate::continuity::Doubt;
 use crate::device::{DeviceState, Encryption, Ownership, Platform};
 use crate::fact::FactKind;
+use crate::guard::GuardedAct;
 use crate::id::{self, *};
 use crate::object::{Location, ObjectKind, ObjectName, RepositoryState, TokenKind};
 use crate::proof::{Level, Retest, TestCause, TestResult, TestState};
@@ -47,6 +48,7 @@ text! {
     Platform, Ownership, DeviceState, Encryption, Role, Level, Retest, FailedRest, TestResult, TestState, TestCause,
     CommandKind, CommandState, FactKind, WipeState, WipeAction, WipeReason, RestoreState, Conflict,
     Location, ObjectKind, RepositoryState, TokenKind, Doubt, Action, ActorKind, Via, Outcome, UserState, LinkPurpose,
+    GuardedAct,
 }
 
 impl<DB: Backend> ToSql<Text, DB> for ObjectName

@@ -1,4 +1,4 @@
 DROP TABLE restores;
-DROP TABLE wipe_approvals;
+DROP TABLE approvals;
 DROP TABLE wipe_requests;
 DROP TABLE commands;

@@ -46,13 +46,14 @@ CREATE TABLE wipe_requests (
 CREATE INDEX wipe_requests_by_state ON wipe_requests (state, requested_at);
 CREATE INDEX wipe_requests_by_device ON wipe_requests (device_id, requested_at);
 
-CREATE TABLE wipe_approvals (
-    id TEXT COLLATE "C" PRIMARY KEY NOT NULL,
-    wipe_request_id TEXT COLLATE "C" NOT NULL REFERENCES wipe_requests (id),
+-- Of wipe requests and restores; `subject_id` is the id of either.
+CREATE TABLE approvals (
+    act TEXT COLLATE "C" NOT NULL CHECK (act IN ('approve_wipe', 'approve_restore')),
+    subject_id TEXT COLLATE "C" NOT NULL,
     approver_id TEXT COLLATE "C" NOT NULL REFERENCES users (id),
-    facts_digest TEXT COLLATE "C" NOT NULL,
+    digest TEXT COLLATE "C" NOT NULL,
     approved_at BIGINT NOT NULL,
-    UNIQUE (wipe_request_id, approver_id, facts_digest)
+    PRIMARY KEY (act, subject_id, approver_id, digest)
 );
 
 CREATE TABLE restores (

@@ -46,13 +46,14 @@ CREATE TABLE wipe_requests (
 CREATE INDEX wipe_requests_by_state ON wipe_requests (state, requested_at);
 CREATE INDEX wipe_requests_by_device ON wipe_requests (device_id, requested_at);
 
-CREATE TABLE wipe_approvals (
-    id TEXT PRIMARY KEY NOT NULL,
-    wipe_request_id TEXT NOT NULL REFERENCES wipe_requests (id),
+-- Of wipe requests and restores; `subject_id` is the id of either.
+CREATE TABLE approvals (
+    act TEXT NOT NULL CHECK (act IN ('approve_wipe', 'approve_restore')),
+    subject_id TEXT NOT NULL,
     approver_id TEXT NOT NULL REFERENCES users (id),
-    facts_digest TEXT NOT NULL,
+    digest TEXT NOT NULL,
     approved_at INTEGER NOT NULL,
-    UNIQUE (wipe_request_id, approver_id, facts_digest)
+    PRIMARY KEY (act, subject_id, approver_id, digest)
 ) STRICT;
 
 CREATE TABLE restores (

@@ -2,9 +2,9 @@
 //! delivered.
 use super::{VALID_FOR, changed_meanwhile, end, record, write};
 use crate::error::{Error, Result};
+use crate::service::approval::{self, Matter, digest};
 use crate::service::command::{self, Ask};
 use crate::service::guard::{self, News};
-use crate::service::wipe::{Asked, second_person};
 use crate::service::{account, installation, reach};
 use crate::store::device::Device;
 use crate::store::repository::Repository;
@@ -15,9 +15,10 @@ use askama::Template;
 use domain::activity::{Action, Actor, Outcome as Ended};
 use domain::by::By;
 use domain::command::Order;
+use domain::consent::{Approval, Proposal};
 use domain::crossing::{Crossing, Side, act};
 use domain::guard::GuardedAct;
-use domain::id::{RestoreId, UserId};
+use domain::id::{RestoreId, TeamId};
 use domain::restore::{Refusal, RestoreState};
 use domain::role::Permission;
 use domain::time::{Time, days};
@@ -77,15 +78,6 @@ pub fn current(conn: &mut Conn, restore: &Restore) -> Result<Crossing> {
     })
 }
 
-/// A digest of what two people agree to.
-///
-/// # Errors
-/// When it cannot be written.
-pub fn crossing_digest(crossing: &Crossing) -> Result<String> {
-    let text = serde_json::to_vec(crossing).context("writing what a restore does")?;
-    Ok(hex::encode(secret::sha256(&text)))
-}
-
 /// What became of an approval.
 #[derive(Debug, Clone)]
 pub enum Decision {
@@ -99,20 +91,22 @@ pub enum Decision {
 /// # Errors
 /// When they are not, or act through something other than a person at the console.
 pub fn may_decide(conn: &mut Conn, by: &By, restore: &Restore, now: Time) -> Result<()> {
-    let crossing = restore.crossing()?.ok_or(Refusal::NotWaiting(restore.state))?;
-    let guard = crossing.act().guard();
-    let requester = UserId::parse(&restore.requested_by).ok_or(Error::NotFound("user"))?;
+    let agreed = restore.crossing()?.ok_or(Refusal::NotWaiting(restore.state))?;
+    let mut teams = Vec::new();
     for id in [restore.device_id, restore.target_device_id] {
-        let team = reach::acted_on(conn, by, Permission::ApproveRestore, id)?.team_id;
-        let asked = Asked {
-            what: "a restore",
-            asks: guard.permission.unwrap_or(Permission::Restore),
-            approves: guard.second.unwrap_or(Permission::ApproveRestore),
-            team,
-        };
-        second_person(conn, by, requester, &asked, now)?;
+        teams.push(reach::acted_on(conn, by, Permission::ApproveRestore, id)?.team_id);
     }
-    Ok(())
+    approval::may_decide(conn, by, &matter(restore, agreed.act(), teams), now)
+}
+
+/// What two people agree to with a restore.
+fn matter(restore: &Restore, act: GuardedAct, teams: Vec<Option<TeamId>>) -> Matter {
+    Matter { what: "a restore", act, requester: restore.requested_by, teams }
+}
+
+/// What its requester agreed to.
+fn proposal(restore: &Restore, agreed: &Crossing) -> Result<Proposal> {
+    Ok(Proposal { by: restore.requested_by, digest: digest(agreed)?, expires_at: restore.expires_at })
 }
 
 /// Approves a restore to another device, as the second person. An act.
@@ -127,10 +121,9 @@ pub fn approve(conn: &mut Conn, by: &By, id: RestoreId, seen: &str, now: Time) -
     let (Some(agreed), Some(order)) = (restore.crossing()?, restore.waiting_order.clone()) else {
         return Err(Refusal::NotWaiting(restore.state).into());
     };
-    if crossing_digest(&agreed)? != seen {
-        return Err(Refusal::NotAsShown.into());
-    }
-    if now >= restore.expires_at {
+    let proposal = proposal(&restore, &agreed)?;
+    let approval = proposal.approve(by.user, seen, now)?;
+    if proposal.is_over(now) {
         return Err(Refusal::NotWaiting(RestoreState::Expired).into());
     }
     let changes = agreed.changes(&current(conn, &restore)?);
@@ -144,8 +137,8 @@ pub fn approve(conn: &mut Conn, by: &By, id: RestoreId, seen: &str, now: Time) -
     let approved = Restore {
         state: RestoreState::Queued,
         waiting_order: None,
-        approved_by: Some(by.user.to_string()),
-        approved_at: Some(now),
+        approved_by: Some(approval.by),
+        approved_at: Some(approval.at),
         expires_at: now + VALID_FOR,
         command_id: Some(queued.id),
         ..restore
@@ -211,23 +204,19 @@ pub(super) fn still_stands(conn: &mut Conn, restore: Restore, now: Time) -> Resu
 /// When the database refuses.
 pub fn is_backed(conn: &mut Conn, restore: &Restore) -> Result<bool> {
     let agreed = restore.crossing()?;
-    let guard = agreed.as_ref().map_or(GuardedAct::RestoreToItself, Crossing::act).guard();
-    let mut parts = vec![(Some(restore.requested_by.clone()), guard.permission)];
-    if agreed.is_some() {
-        parts.push((restore.approved_by.clone(), guard.second));
-    }
+    let approval = match (&agreed, restore.approved_by) {
+        // An account that changed hands since then is not looked for.
+        (Some(agreed), Some(by)) => Some(Approval { by, digest: digest(agreed)?, at: Time::from_millis(i64::MAX) }),
+        (Some(_), None) => return Ok(false),
+        (None, _) => None,
+    };
+    let mut teams = Vec::new();
     for id in [restore.device_id, restore.target_device_id] {
         let Some(device) = store::device::find(conn, id)? else { return Ok(false) };
-        for (user, permission) in &parts {
-            let (Some(user), Some(permission)) = (user.as_deref().and_then(UserId::parse), permission) else {
-                return Ok(false);
-            };
-            if !guard::still_holds(conn, user, *permission, device.team_id)? {
-                return Ok(false);
-            }
-        }
+        teams.push(device.team_id);
     }
-    Ok(true)
+    let act = agreed.as_ref().map_or(GuardedAct::RestoreToItself, Crossing::act);
+    approval::is_backed(conn, &matter(restore, act, teams), approval.as_ref())
 }
 
 #[derive(Template)]

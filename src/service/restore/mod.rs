@@ -7,7 +7,7 @@ mod order;
 mod report;
 
 pub use compare::{Compared, Expected, compare, expected, manifest};
-pub use cross::{Decision, WAITS_FOR, act_of, approve, crossing_digest, current, is_backed, may_decide, refuse};
+pub use cross::{Decision, WAITS_FOR, act_of, approve, current, is_backed, may_decide, refuse};
 pub use follow::{command_ended, progress, result};
 pub use order::{Draft, Plan, Prepared, Reseal, plan, prepare, request};
 pub use report::MAX_REPORT;

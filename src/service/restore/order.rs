@@ -217,7 +217,7 @@ fn ordered(by: &By, draft: &Draft, plan: &Plan, prepared: Prepared, now: Time) -
         conflict: draft.conflict,
         state: if crosses { RestoreState::Requested } else { RestoreState::Queued },
         request_key: draft.request_key.clone(),
-        requested_by: by.user.to_string(),
+        requested_by: by.user,
         requested_at: now,
         reason: String::new(),
         agreed: None,
@@ -242,7 +242,7 @@ fn sent_before(conn: &mut Conn, by: &By, draft: &Draft) -> Result<Option<Restore
     let Some(key) = &draft.request_key else { return Ok(None) };
     let Some(earlier) = store::restore::find_by_request_key(conn, key)? else { return Ok(None) };
     let is_same = earlier.device_id == draft.device && earlier.target_device_id == draft.target;
-    if !is_same || earlier.requested_by != by.user.to_string() {
+    if !is_same || earlier.requested_by != by.user {
         return Err(Error::Conflict("this form was already used for another restore; reload the page".to_owned()));
     }
     Ok(Some(earlier))

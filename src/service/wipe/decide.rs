@@ -2,21 +2,22 @@
 use super::notice::{News, tell, tell_stopped};
 use super::release::settle;
 use super::request::is_damaged;
-use super::{WINDOW, What, device, facts, find, hold, limits, record, write};
+use super::{WINDOW, What, device, facts, find, hold, limits, matter, record, write};
 use crate::error::{Error, Result};
 use crate::service::account::who;
-use crate::service::identity;
-use crate::service::wipe::digest;
-use crate::service::{command, freeze, ground, reach};
-use crate::store::wipe::{Approval, WipeRequest};
+use crate::service::approval::{self, digest};
+use crate::service::{command, freeze, identity, reach};
+use crate::store::wipe::WipeRequest;
 use crate::store::{self, Conn};
 use domain::activity::Action;
 use domain::by::By;
-use domain::id::{TeamId, UserId, WipeApprovalId, WipeRequestId};
+use domain::consent::as_shown;
+use domain::guard::GuardedAct;
+use domain::id::WipeRequestId;
 use domain::name;
 use domain::role::Permission;
 use domain::time::Time;
-use domain::wipe::{Account, BEFORE_DELIVERY, EITHER, Refusal, Verdict, WipeState, may_approve};
+use domain::wipe::{BEFORE_DELIVERY, EITHER, Refusal, Verdict, WipeState};
 
 /// How many requests are stopped at once.
 const ALL: i64 = 10_000;
@@ -57,29 +58,20 @@ pub fn approve(conn: &mut Conn, by: &By, id: WipeRequestId, seen: &Seen, now: Ti
     if request.agreed()?.is_worse(&current) {
         return Ok(Decision::ReviewAgain(settle(conn, &request, Verdict::Review, now)?));
     }
-    if digest(&current)? != seen.current {
-        return Err(Refusal::FactsChanged.into());
-    }
+    as_shown(&seen.current, &digest(&current)?)?;
     let next = progress.approve(by.user, &seen.agreed, hold(conn, now)?, now)?;
-    let release_at = next.release_at.unwrap_or(next.expires_at);
+    let release_at = next.release_at.unwrap_or(next.proposal.expires_at);
     let approved = WipeRequest {
         state: next.state,
-        approved_by: Some(by.user.to_string()),
+        approved_by: Some(by.user),
         approved_at: Some(now),
         release_at: Some(release_at),
         state_note: String::new(),
         ..request
     };
-    store::wipe::approve(
-        conn,
-        &Approval {
-            id: WipeApprovalId::generate(now),
-            wipe_request_id: approved.id,
-            approver_id: by.user,
-            facts_digest: approved.facts_digest.clone(),
-            approved_at: now,
-        },
-    )?;
+    if let Some(approval) = &next.approval {
+        store::approval::insert(conn, GuardedAct::ApproveWipe, approved.id.as_str(), approval)?;
+    }
     write(conn, &approved, progress.state)?;
     let note = format!("released at {} unless it is stopped", release_at.iso());
     record(conn, &by.actor, &approved, &What::done(Action::WipeApproved, &note), now)?;
@@ -214,59 +206,6 @@ fn stop_one(conn: &mut Conn, by: &By, request: WipeRequest, why: &str, now: Time
 /// # Errors
 /// When they are not, or act through something other than a person at the console.
 pub fn may_decide(conn: &mut Conn, by: &By, request: &WipeRequest, now: Time) -> Result<()> {
-    let team = device(conn, request.device_id)?.team_id;
-    let asked = Asked { what: "a wipe", asks: Permission::RequestWipe, approves: Permission::ApproveWipe, team };
-    second_person(conn, by, request.requested_by, &asked, now)
-}
-
-/// What two people must agree to.
-pub(in crate::service) struct Asked<'a> {
-    /// "a wipe".
-    pub what: &'a str,
-    /// The permission the requester must still hold.
-    pub asks: Permission,
-    /// The permission the approver must hold.
-    pub approves: Permission,
-    /// Of the device it is about.
-    pub team: Option<TeamId>,
-}
-
-/// Whether the person acting is a second person to `requester`, and both may still do their part.
-///
-/// # Errors
-/// When they are not, or act through something other than a person at the console.
-pub(in crate::service) fn second_person(
-    conn: &mut Conn,
-    by: &By,
-    requester: UserId,
-    asked: &Asked<'_>,
-    now: Time,
-) -> Result<()> {
-    // Tokens and scripts can ask for things; only a person looking at the facts can agree.
-    if !by.is_at_a_page() {
-        return Err(Error::Refused(format!("{} can only be approved on its page, by a person", asked.what)));
-    }
-    ground::refuse_while_away(conn)?;
-    let requester = active(conn, requester)?;
-    let Some(asks_since) = store::user::held_since(conn, requester.id, asked.asks, asked.team)? else {
-        return Err(Error::Refused(format!("the requester may no longer request {} of this device", asked.what)));
-    };
-    let approver = active(conn, by.user)?;
-    let approves_since = store::user::held_since(conn, approver.id, asked.approves, asked.team)?;
-    may_approve(&since_role(requester, asks_since), &since_role(approver, approves_since.unwrap_or(now)), now)?;
-    if approves_since.is_none() { Err(Error::Forbidden) } else { Ok(()) }
-}
-
-/// Somebody who got their role later than their account counts from the role: otherwise one stolen owner's
-/// session could give it to an old, powerless account and hold both ends of every wipe.
-fn since_role(account: Account, since: Time) -> Account {
-    Account { in_use_since: account.in_use_since.max(since), ..account }
-}
-
-fn active(conn: &mut Conn, id: UserId) -> Result<Account> {
-    let person = store::person::find(conn, id)?.ok_or(Error::NotFound("user"))?;
-    if !person.is_active {
-        return Err(Error::Refused(format!("the account of {} is disabled", person.name)));
-    }
-    Ok(person.account)
+    let device = device(conn, request.device_id)?;
+    approval::may_decide(conn, by, &matter(request, &device), now)
 }

@@ -5,22 +5,22 @@
 //! that move is the result, so that it is kept.
 mod decide;
 mod deliver;
-mod digest;
+mod facts;
 mod notice;
 mod release;
 mod report;
 mod request;
 
-pub(in crate::service) use decide::{Asked, second_person};
 pub use decide::{Decision, Seen, approve, lift, lift_accepting, lift_agreed, may_decide, stop, stop_all};
 pub use deliver::{delivered, may_deliver};
-pub use digest::{digest, facts};
+pub use facts::facts;
 pub use release::{release_due, settle_orphaned};
 pub use report::{command_ended, reported};
 pub use request::{Agreement, Ask, request, review};
 
 use crate::error::{Error, Result};
 use crate::service::activity::{self, Act};
+use crate::service::approval::Matter;
 use crate::service::reach;
 use crate::service::setting::{HOLD, WIPES_PER_HOUR};
 use crate::store::device::Device;
@@ -29,6 +29,7 @@ use crate::store::{self, Conn};
 use anyhow::anyhow;
 use domain::activity::{Action, Actor, Object, Outcome};
 use domain::by::By;
+use domain::guard::GuardedAct;
 use domain::id::{DeviceId, WipeRequestId};
 use domain::role::Permission;
 use domain::time::{Time, days, hours};
@@ -72,7 +73,12 @@ fn device(conn: &mut Conn, id: DeviceId) -> Result<Device> {
     store::device::find(conn, id)?.ok_or(Error::NotFound("device"))
 }
 
-/// Writes the request's new state, which must be one that may follow.
+/// What two people agree to with a request.
+fn matter(request: &WipeRequest, device: &Device) -> Matter {
+    let teams = vec![device.team_id];
+    Matter { what: "a wipe", act: GuardedAct::RequestWipe, requester: request.requested_by, teams }
+}
+
 /// Writes a request that was in `from`; a step that the table of states does not have is our own mistake.
 fn write(conn: &mut Conn, request: &WipeRequest, from: WipeState) -> Result<()> {
     if request.state != from && !from.may_become(request.state) {

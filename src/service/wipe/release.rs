@@ -1,10 +1,10 @@
 //! Requests whose time has come, and what becomes of one that cannot continue.
 use super::notice::{News, tell};
 use super::report::fail;
-use super::{WINDOW, What, device, facts, limits, record, write};
+use super::{WINDOW, What, device, facts, limits, matter, record, write};
 use crate::error::Result;
 use crate::service::command::Ask;
-use crate::service::{command, freeze};
+use crate::service::{approval, command, freeze};
 use crate::store::device::Device;
 use crate::store::wipe::WipeRequest;
 use crate::store::{self, Conn};
@@ -13,8 +13,6 @@ use domain::activity::{Action, Actor, Outcome};
 use domain::channel::Channel;
 use domain::command::{CommandState, Order};
 use domain::device::DeviceState;
-use domain::id::UserId;
-use domain::role::Permission;
 use domain::time::Time;
 use domain::wipe::{Check, Limits, Recent, Verdict, WipeAction, WipeState};
 
@@ -93,17 +91,8 @@ pub fn settle_orphaned(conn: &mut Conn, limit: i64, now: Time) -> Result<usize> 
 
 /// What is checked before each step.
 pub(super) fn check(conn: &mut Conn, request: &WipeRequest, device: &Device, now: Time) -> Result<Check> {
-    let approver = request.approved_by.as_deref().and_then(UserId::parse);
-    let mut accounts_hold = true;
-    for (id, permission) in [(Some(request.requested_by), Permission::RequestWipe), (approver, Permission::ApproveWipe)]
-    {
-        let Some(id) = id else { continue };
-        // Whoever came in through a link since then may be somebody else.
-        accounts_hold &= store::person::find(conn, id)?.is_some_and(|it| {
-            it.is_active && request.approved_at.is_none_or(|approved| it.account.in_use_since <= approved)
-        });
-        accounts_hold &= store::user::held_since(conn, id, permission, device.team_id)?.is_some();
-    }
+    let approval = request.approval(conn)?;
+    let accounts_hold = approval::is_backed(conn, &matter(request, device), approval.as_ref())?;
     let (agreed, current) = (request.agreed()?, facts(conn, device, now)?);
     Ok(Check {
         is_worse: agreed.is_worse(&current),

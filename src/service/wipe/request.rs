@@ -1,8 +1,9 @@
 //! Requesting a wipe, and agreeing to newer facts.
 use super::notice::{News, tell};
-use super::{EXPIRES_AFTER, WINDOW, What, digest, facts, find, limits, record, write};
+use super::{EXPIRES_AFTER, WINDOW, What, facts, find, limits, record, write};
 use crate::error::{Error, Result};
 use crate::service::account::who;
+use crate::service::approval::digest;
 use crate::service::{command, freeze, ground, reach};
 use crate::store::device::Device;
 use crate::store::wipe::WipeRequest;
@@ -10,6 +11,7 @@ use crate::store::{self, Conn};
 use anyhow::Context;
 use domain::activity::{Action, Outcome};
 use domain::by::By;
+use domain::consent::as_shown;
 use domain::id::{DeviceId, WipeRequestId};
 use domain::role::Permission;
 use domain::time::Time;
@@ -22,7 +24,7 @@ pub struct Ask {
     pub action: WipeAction,
     pub reason: WipeReason,
     pub ticket: String,
-    /// [`digest`] of the facts that were shown.
+    /// The [`digest`] of the facts that were shown.
     pub facts_token: String,
     pub serial: String,
     /// The value of the consent box; empty if it was not ticked.
@@ -34,7 +36,7 @@ pub struct Ask {
 /// Facts that somebody agrees to, with what was typed and ticked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Agreement<'a> {
-    /// [`digest`] of the facts that were shown.
+    /// The [`digest`] of the facts that were shown.
     pub facts_token: &'a str,
     pub serial: &'a str,
     /// The value of the consent box; empty if it was not ticked.
@@ -140,7 +142,7 @@ pub fn review(conn: &mut Conn, by: &By, id: WipeRequestId, said: Agreement<'_>, 
         } else {
             "the requester agreed to the facts as they are now".to_owned()
         },
-        expires_at: next.expires_at,
+        expires_at: next.proposal.expires_at,
         ..old
     };
     write(conn, &request, from)?;
@@ -161,9 +163,7 @@ fn agree(
     let current = facts(conn, device, now)?;
     wipe::may_request(&current, device.state, action)?;
     command::require_order(conn, device, action.command())?;
-    if digest(&current)? != said.facts_token {
-        return Err(Refusal::FactsChanged.into());
-    }
+    as_shown(said.facts_token, &digest(&current)?)?;
     let asked = Asked { action, ticket, serial: said.serial, consent: said.consent };
     wipe::check_form(&current, &asked).into_result()?;
     Ok(current)

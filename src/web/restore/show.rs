@@ -3,14 +3,14 @@ use super::badge;
 use crate::auth::{ApproveRestore, Can, Restore, SignedIn, ViewDevices};
 use crate::error::{Error, FieldErrors, Result};
 use crate::query::filter;
-use crate::service::{reach, restore};
+use crate::service::{approval, reach, restore};
 use crate::store::device::Device;
 use crate::store::restore::{Listed, Outcome, Restore as Row};
 use crate::store::restore_point::RestorePoint;
 use crate::store::{self, Conn, Store};
 use crate::web::PageResult;
 use crate::web::flash::see_other;
-use crate::web::form::{refusal, with_status};
+use crate::web::form::{refusal, verdict, with_status};
 use crate::web::layout::Layout;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path, Query};
@@ -18,7 +18,7 @@ use actix_web::{HttpResponse, get, post};
 use askama::Template;
 use clock::Clock;
 use domain::crossing::Crossing;
-use domain::id::{RestoreId, UserId};
+use domain::id::RestoreId;
 use domain::restore::{RestoreState, Selection};
 use domain::role::{Permission, Reach};
 use domain::time::Time;
@@ -159,10 +159,12 @@ fn load(conn: &mut Conn, reach: &Reach, id: RestoreId) -> Result<Shown> {
     let device = reach::device(conn, reach, restore.device_id).map_err(hidden)?;
     let target = reach::device(conn, reach, restore.target_device_id).map_err(hidden)?;
     let point = store::restore_point::find(conn, restore.restore_point_id)?.ok_or(Error::NotFound("restore point"))?;
-    let requester = name(conn, &restore.requested_by)?;
-    let approver = restore.approved_by.as_deref().map(|it| name(conn, it)).transpose()?.unwrap_or_default();
+    let people: Vec<_> = [Some(restore.requested_by), restore.approved_by].into_iter().flatten().collect();
+    let mut names = store::person::names(conn, &people)?;
+    let approver = restore.approved_by.and_then(|it| names.get(&it).cloned()).unwrap_or_default();
+    let requester = names.remove(&restore.requested_by).unwrap_or_default();
     let agreed = match restore.crossing()? {
-        Some(it) => Some((it.clone(), restore::crossing_digest(&it)?)),
+        Some(it) => Some((it.clone(), approval::digest(&it)?)),
         None => None,
     };
     let changes = match &agreed {
@@ -173,25 +175,12 @@ fn load(conn: &mut Conn, reach: &Reach, id: RestoreId) -> Result<Shown> {
     Ok(Shown { outcome, chosen, restore, device, target, point, requester, approver, agreed, changes })
 }
 
-/// The name of an account, or of whatever else did it.
-fn name(conn: &mut Conn, id: &str) -> Result<String> {
-    Ok(match UserId::parse(id) {
-        Some(id) => store::person::find(conn, id)?.map(|it| it.name).unwrap_or_default(),
-        None => id.to_owned(),
-    })
-}
-
 /// Whether somebody can decide on a waiting restore, or why not.
 fn decides(conn: &mut Conn, by: &SignedIn, it: &Shown, now: Time) -> Result<std::result::Result<(), String>> {
     if it.restore.state != RestoreState::Requested || by.grants().reach(Permission::ApproveRestore).is_none() {
         return Ok(Err(String::new()));
     }
-    match restore::may_decide(conn, &by.acting(), &it.restore, now) {
-        Ok(()) => Ok(Ok(())),
-        Err(Error::Refused(why) | Error::Conflict(why)) => Ok(Err(why)),
-        Err(Error::Forbidden | Error::NotFound(_)) => Ok(Err(String::new())),
-        Err(other) => Err(other),
-    }
+    verdict(restore::may_decide(conn, &by.acting(), &it.restore, now))
 }
 
 async fn page(

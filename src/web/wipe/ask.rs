@@ -1,6 +1,7 @@
 //! `/devices/{id}/wipe`: what would be lost, what we advise instead, and the form.
 use crate::auth::{Can, RequestWipe};
 use crate::error::{FieldErrors, Result};
+use crate::service::approval::digest;
 use crate::service::identity::{self, Twins};
 use crate::service::reach;
 use crate::service::wipe::{self, Ask};
@@ -83,7 +84,7 @@ struct Shown {
 fn load(conn: &mut Conn, reach: &Reach, id: DeviceId, now: Time) -> Result<Shown> {
     let device = reach::device(conn, reach, id)?;
     let facts = wipe::facts(conn, &device, now)?;
-    let token = wipe::digest(&facts)?;
+    let token = digest(&facts)?;
     let open = store::wipe::open_of_device(conn, id)?;
     let twins = identity::twins(conn, reach, &device)?;
     Ok(Shown { device, facts, token, open, hold: wipe::hold(conn, now)?, twins })

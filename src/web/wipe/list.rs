@@ -4,7 +4,7 @@ use crate::auth::{Can, ViewDevices};
 use crate::error::Result;
 use crate::query::wipe::WipeQuery;
 use crate::store::wipe::{Listed, WipeRequest};
-use crate::store::{self, Store};
+use crate::store::{self, Conn, Store};
 use crate::web::PageResult;
 use crate::web::form::with_status;
 use crate::web::layout::Layout;
@@ -14,7 +14,6 @@ use actix_web::{HttpResponse, get};
 use askama::Template;
 use domain::time::Time;
 use domain::wipe::Facts;
-use std::collections::HashMap;
 
 /// How many are shown; older ones are in Activity.
 const SHOWN: i64 = 200;
@@ -47,17 +46,14 @@ impl Row {
 ///
 /// # Errors
 /// When the database refuses.
-pub fn rows(listed: Vec<Listed>, names: &HashMap<String, String>) -> Result<Vec<Row>> {
+pub fn rows(conn: &mut Conn, listed: Vec<Listed>) -> Result<Vec<Row>> {
+    let approvers: Vec<_> = listed.iter().filter_map(|it| it.request.approved_by).collect();
+    let names = store::person::names(conn, &approvers)?;
     let row = |listed: Listed| {
-        let approver = listed.request.approved_by.as_ref().and_then(|id| names.get(id)).cloned().unwrap_or_default();
+        let approver = listed.request.approved_by.and_then(|id| names.get(&id)).cloned().unwrap_or_default();
         Ok(Row { agreed: listed.request.agreed()?, approver, listed })
     };
     listed.into_iter().map(row).collect()
-}
-
-/// The ids of approvers.
-pub fn approvers(listed: &[Listed]) -> Vec<String> {
-    listed.iter().filter_map(|it| it.request.approved_by.clone()).collect()
 }
 
 #[derive(Template)]
@@ -88,8 +84,7 @@ pub async fn list(
     let rows = store
         .read(move |conn| {
             let listed = store::wipe::list(conn, &states, &reach, None, SHOWN)?;
-            let names = store::person::names(conn, &approvers(&listed))?;
-            rows(listed, &names)
+            rows(conn, listed)
         })
         .await?;
     let is_full = i64::try_from(rows.len()).unwrap_or(SHOWN) >= SHOWN;

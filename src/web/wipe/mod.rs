@@ -4,7 +4,7 @@ mod decide;
 mod list;
 mod show;
 
-pub use list::{Row, approvers, rows};
+pub use list::{Row, rows};
 
 use crate::web::area::{Area, Place};
 use crate::web::layout::Layout;

@@ -2,8 +2,7 @@
 use super::{Changed, badge, changed};
 use crate::auth::{Can, SignedIn, ViewDevices};
 use crate::error::{Error, FieldErrors, Result};
-use crate::service::reach;
-use crate::service::wipe;
+use crate::service::{approval, reach, wipe};
 use crate::store::activity::Activity;
 use crate::store::device::Device;
 use crate::store::person::Person;
@@ -12,7 +11,7 @@ use crate::store::{self, Conn, Store};
 use crate::web::PageResult;
 use crate::web::device::Answer;
 use crate::web::filter;
-use crate::web::form::{refusal, with_status};
+use crate::web::form::{refusal, verdict, with_status};
 use crate::web::layout::Layout;
 use crate::web::loss as web_loss;
 use actix_web::http::StatusCode;
@@ -132,13 +131,10 @@ fn load(conn: &mut Conn, by: &SignedIn, view: &Reach, id: WipeRequestId, now: Ti
         .map_err(|error| if matches!(error, Error::NotFound(_)) { Error::NotFound("wipe request") } else { error })?;
     let current = wipe::facts(conn, &device, now)?;
     let requester = store::person::find(conn, request.requested_by)?.ok_or(Error::NotFound("user"))?;
-    let approver = match request.approved_by.as_deref().and_then(domain::id::UserId::parse) {
-        Some(id) => store::person::find(conn, id)?,
-        None => None,
-    };
+    let approver = request.approved_by.map(|id| store::person::find(conn, id)).transpose()?.flatten();
     let mut shown = Shown {
         agreed: request.agreed()?,
-        current_token: wipe::digest(&current)?,
+        current_token: approval::digest(&current)?,
         requested_today: store::wipe::requested_count(conn, request.requested_by, now - days(1))?,
         timeline: store::wipe::timeline(conn, &request)?,
         per_hour: wipe::limits(conn, now)?.per_hour,
@@ -151,10 +147,9 @@ fn load(conn: &mut Conn, by: &SignedIn, view: &Reach, id: WipeRequestId, now: Ti
         approver,
     };
     if covers(by, Permission::ApproveWipe, &shown.device) {
-        match wipe::may_decide(conn, &by.acting(), &shown.request, now) {
+        match verdict(wipe::may_decide(conn, &by.acting(), &shown.request, now))? {
             Ok(()) => shown.may_decide = true,
-            Err(Error::Refused(why) | Error::Conflict(why)) => shown.refusal = Some(why),
-            Err(other) => return Err(other),
+            Err(why) => shown.refusal = Some(why),
         }
     }
     Ok(shown)

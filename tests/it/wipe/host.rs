@@ -92,11 +92,11 @@ fn a_looser_guard_does_not_come_into_force_under_a_freeze() {
     };
 
     on_host(&world, host::freeze);
-    world.server.app.clock.advance(domain::wipe::SETTLED);
+    world.server.app.clock.advance(domain::consent::SETTLED);
     assert_eq!(hold(&world), minutes(10));
     on_host(&world, host::unfreeze);
     assert_eq!(hold(&world), minutes(10), "the 72 hours begin again");
-    world.server.app.clock.advance(domain::wipe::SETTLED);
+    world.server.app.clock.advance(domain::consent::SETTLED);
     assert_eq!(hold(&world), minutes(1));
 }
 

@@ -5,11 +5,13 @@ use crate::support::NOW;
 use crate::support::fleet;
 use crate::support::people::{act_as, colleague};
 use crate::support::visit::Visit;
+use domain::consent::SETTLED;
 use domain::id::{DeviceId, UserId, WipeRequestId};
 use domain::role::{Reach, Role};
 use domain::time::{days, hours, minutes};
-use domain::wipe::{BEFORE_DELIVERY, SETTLED, WipeState};
+use domain::wipe::{BEFORE_DELIVERY, WipeState};
 use holdfast::error::{Error, Result};
+use holdfast::service::approval;
 use holdfast::service::wipe::{self, Decision, Seen};
 use holdfast::store;
 
@@ -132,7 +134,7 @@ fn approves(world: &World, id: WipeRequestId) {
     let decision = act_as(&world.server, world.second, move |conn, by| {
         let request = store::wipe::find(conn, id)?.unwrap();
         let device = store::device::find(conn, request.device_id)?.unwrap();
-        let current = wipe::digest(&wipe::facts(conn, &device, now)?)?;
+        let current = approval::digest(&wipe::facts(conn, &device, now)?)?;
         wipe::approve(conn, by, id, &Seen { agreed: request.facts_digest, current }, now)
     });
     assert!(matches!(decision, Ok(Decision::Approved(_))), "{decision:?}");

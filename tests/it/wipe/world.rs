@@ -11,6 +11,7 @@ use domain::role::Role;
 use domain::time::{Time, days, hours};
 use domain::wipe::{Facts, WipeAction, WipeReason, WipeState, WipedRoot};
 use holdfast::error::Result;
+use holdfast::service::approval;
 use holdfast::service::wipe::{self, Ask, Decision, Seen};
 use holdfast::store::device_proof::DeviceProof;
 use holdfast::store::restore_point::RestorePoint;
@@ -100,7 +101,7 @@ impl World {
     }
 
     pub fn seen(&self, request: &WipeRequest) -> Seen {
-        Seen { agreed: request.facts_digest.clone(), current: wipe::digest(&self.facts()).unwrap() }
+        Seen { agreed: request.facts_digest.clone(), current: approval::digest(&self.facts()).unwrap() }
     }
 
     pub fn approves_as(&self, user: UserId, request: &WipeRequest) -> Result<Decision> {
@@ -210,7 +211,7 @@ pub fn ask(facts: &Facts) -> Ask {
         action: WipeAction::Wipe,
         reason: WipeReason::LostOrStolen,
         ticket: "T-17".to_owned(),
-        facts_token: wipe::digest(facts).unwrap(),
+        facts_token: approval::digest(facts).unwrap(),
         serial: facts.typed_name(),
         consent: facts.consent(),
         request_key: None,

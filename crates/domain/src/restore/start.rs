@@ -31,8 +31,6 @@ pub enum Refusal {
     TooLate(RestoreState),
     #[error("this restore is not waiting for a decision: it is “{}”", .0.name())]
     NotWaiting(RestoreState),
-    #[error("the restore is no longer what this page showed. Load the page again, then decide")]
-    NotAsShown,
     #[error(
         "your roles do not let you read what other people backed up: somebody with the role Recovery or Owner can \
          request this restore"

@@ -1,4 +1,5 @@
 //! What somebody agrees to when a device is to be wiped, and which of it has changed since.
+use crate::consent::Terms;
 use crate::continuity::Doubt;
 use crate::device::{Encryption, Ownership};
 use crate::id::DeviceId;
@@ -74,12 +75,8 @@ pub enum Value {
     Text(String),
 }
 
-impl Facts {
-    /// The bytes whose hash stands for what was shown and agreed to.
-    ///
-    /// # Errors
-    /// None in practice: every part of it is written as JSON.
-    pub fn canonical(&self) -> serde_json::Result<String> {
+impl Terms for Facts {
+    fn canonical(&self) -> serde_json::Result<String> {
         let (loss, known) = (self.loss(), &self.known);
         serde_json::to_string(&Material {
             device_id: self.device_id,
@@ -99,7 +96,9 @@ impl Facts {
             shared_serial_of: self.shares_serial.then_some(self.name.as_str()),
         })
     }
+}
 
+impl Facts {
     /// What a wipe would lose at the moment of these facts.
     pub fn loss(&self) -> Loss {
         loss(&self.known)

@@ -10,9 +10,7 @@ mod rule;
 mod state;
 
 pub use agreed::{Difference, EITHER, Facts, Value};
-pub use progress::{Approval, Check, Hold, Progress, Verdict};
+pub use progress::{Check, Hold, Progress, Verdict};
 pub use report::{WipeReport, WipedRoot};
-pub use rule::{
-    Account, Advice, Asked, Limits, Loosens, Recent, Refusal, SETTLED, advice, check_form, may_approve, may_request,
-};
+pub use rule::{Advice, Asked, Limits, Recent, Refusal, advice, check_form, may_request};
 pub use state::{BEFORE_DELIVERY, WipeAction, WipeReason, WipeState};

@@ -1,4 +1,5 @@
 //! One wipe request on its way; every step is decided here.
+use crate::consent::{Approval, Proposal};
 use crate::id::UserId;
 use crate::time::{Time, hours, minutes};
 use crate::wipe::{Refusal, WipeState};
@@ -14,21 +15,11 @@ const LIVED: Duration = hours(1);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Progress {
     pub state: WipeState,
-    pub requested_by: UserId,
-    /// A digest of the facts the requester agreed to.
-    pub digest: String,
+    /// Which facts the requester agreed to, and until when nothing was sent.
+    pub proposal: Proposal,
     pub approval: Option<Approval>,
     /// When the hold is over.
     pub release_at: Option<Time>,
-    pub expires_at: Time,
-}
-
-/// A second person's agreement, and to which facts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Approval {
-    pub by: UserId,
-    pub digest: String,
-    pub at: Time,
 }
 
 /// What is checked again before a request continues.
@@ -92,24 +83,18 @@ impl Hold {
 }
 
 impl Progress {
-    /// Approves; the hold begins. [`may_approve`](super::may_approve) says whether this person may.
+    /// Approves; the hold begins. [`may_approve`](crate::consent::may_approve) says whether this person may.
     ///
     /// # Errors
     /// When it is not waiting for approval, the approver saw other facts, or is the requester.
-    pub fn approve(&self, by: UserId, digest: &str, hold: Duration, now: Time) -> Result<Self, Refusal> {
+    pub fn approve(&self, by: UserId, seen: &str, hold: Duration, now: Time) -> Result<Self, Refusal> {
         if self.state != WipeState::Requested {
             return Err(Refusal::NotWaiting(self.state));
         }
-        if now >= self.expires_at {
+        if self.proposal.is_over(now) {
             return Err(Refusal::NotWaiting(WipeState::Expired));
         }
-        if by == self.requested_by {
-            return Err(Refusal::OwnRequest);
-        }
-        if digest != self.digest {
-            return Err(Refusal::FactsChanged);
-        }
-        let approval = Some(Approval { by, digest: digest.to_owned(), at: now });
+        let approval = Some(self.proposal.approve(by, seen, now)?);
         Ok(Self { state: WipeState::Cooling, approval, release_at: Some(now + hold), ..self.clone() })
     }
 
@@ -133,9 +118,7 @@ impl Progress {
         if self.state != WipeState::Held {
             return Err(Refusal::NotWaiting(self.state));
         }
-        if by == self.requested_by {
-            return Err(Refusal::OwnRequest);
-        }
+        self.proposal.require_other(by)?;
         Ok(Self { state: WipeState::Requested, approval: None, release_at: None, ..self.clone() })
     }
 
@@ -147,17 +130,11 @@ impl Progress {
         if self.state != WipeState::ReviewAgain {
             return Err(Refusal::NotWaiting(self.state));
         }
-        if by != self.requested_by {
+        if by != self.proposal.by {
             return Err(Refusal::NotRequester);
         }
-        Ok(Self {
-            state: WipeState::Requested,
-            digest: digest.to_owned(),
-            approval: None,
-            release_at: None,
-            expires_at,
-            ..self.clone()
-        })
+        let proposal = Proposal { by, digest: digest.to_owned(), expires_at };
+        Ok(Self { state: WipeState::Requested, proposal, approval: None, release_at: None })
     }
 
     /// Whether the hold is over and the order may be queued.
@@ -185,11 +162,11 @@ impl Progress {
 
     /// Whether its time is over with nothing sent.
     pub fn is_expired(&self, now: Time) -> bool {
-        self.state.is_before_delivery() && now >= self.expires_at
+        self.state.is_before_delivery() && self.proposal.is_over(now)
     }
 
     fn gate(&self, check: Check, now: Time) -> Verdict {
-        let approval = self.approval.as_ref().filter(|it| it.by != self.requested_by && it.digest == self.digest);
+        let approval = self.approval.as_ref().filter(|it| self.proposal.is_met_by(it));
         let (Some(approval), Some(release_at)) = (approval, self.release_at) else {
             return Verdict::Hold(Hold::NotApproved);
         };
@@ -218,6 +195,7 @@ impl Progress {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::consent;
     use crate::time::days;
 
     const NOW: Time = Time::from_millis(1_795_356_371_000);
@@ -233,11 +211,9 @@ mod tests {
     fn requested(by: UserId) -> Progress {
         Progress {
             state: WipeState::Requested,
-            requested_by: by,
-            digest: "a".to_owned(),
+            proposal: Proposal { by, digest: "a".to_owned(), expires_at: NOW + days(7) },
             approval: None,
             release_at: None,
-            expires_at: NOW + days(7),
         }
     }
 
@@ -309,8 +285,8 @@ mod tests {
         let [asker, second, _] = people();
         let cooling = requested(asker).approve(second, "a", HOLD, NOW).unwrap();
         let forged = [
-            Progress { digest: "b".to_owned(), ..cooling.clone() },
-            Progress { requested_by: second, ..cooling.clone() },
+            Progress { proposal: Proposal { digest: "b".to_owned(), ..cooling.proposal.clone() }, ..cooling.clone() },
+            Progress { proposal: Proposal { by: second, ..cooling.proposal.clone() }, ..cooling.clone() },
             Progress { approval: None, ..cooling.clone() },
             Progress { release_at: None, ..cooling.clone() },
         ];
@@ -325,10 +301,10 @@ mod tests {
     fn the_requester_can_neither_approve_nor_lift() {
         let [asker, second, _] = people();
         let it = requested(asker);
-        assert_eq!(it.approve(asker, "a", HOLD, NOW), Err(Refusal::OwnRequest));
-        assert_eq!(it.approve(second, "b", HOLD, NOW), Err(Refusal::FactsChanged));
+        assert_eq!(it.approve(asker, "a", HOLD, NOW), Err(consent::Refusal::OwnRequest.into()));
+        assert_eq!(it.approve(second, "b", HOLD, NOW), Err(consent::Refusal::NotAsShown.into()));
         let held = Progress { state: WipeState::Held, ..it };
-        assert_eq!(held.lift(asker), Err(Refusal::OwnRequest));
+        assert_eq!(held.lift(asker), Err(consent::Refusal::OwnRequest.into()));
         assert_eq!(held.approve(second, "a", HOLD, NOW), Err(Refusal::NotWaiting(WipeState::Held)));
         assert_eq!(held.lift(second).unwrap().state, WipeState::Requested);
     }

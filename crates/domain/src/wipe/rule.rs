@@ -1,33 +1,9 @@
-//! Who may request, who may approve, how many, and what we advise instead.
+//! What may be requested, how many, and what we advise instead.
+use crate::consent;
 use crate::device::{DeviceState, Encryption, Ownership};
 use crate::fields::FieldErrors;
-use crate::id::UserId;
 use crate::name;
-use crate::time::{Time, hours};
 use crate::wipe::{Facts, WipeAction, WipeState};
-use std::time::Duration;
-
-/// An account younger than this cannot request a wipe for others to approve, nor approve one.
-pub const SETTLED: Duration = hours(72);
-
-/// In which direction a number gives wipes more room.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Loosens {
-    Lower,
-    Higher,
-}
-
-impl Loosens {
-    /// When a change takes effect: a loosening only after the people who did not intend it had time to notice.
-    /// Otherwise a stolen session could raise the limit and wipe on the same day.
-    pub fn in_force_at(self, from: i64, to: i64, now: Time) -> Time {
-        let is_looser = match self {
-            Self::Lower => to < from,
-            Self::Higher => to > from,
-        };
-        if is_looser { now + SETTLED } else { now }
-    }
-}
 
 /// Why somebody may not do what they ask for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,48 +14,16 @@ pub enum Refusal {
     PersonalDevice,
     #[error("another wipe of this device is under way: stop it, or follow it")]
     AlreadyOpen,
-    #[error("the facts have changed since this page was shown. Here they are again: look at them, then decide")]
-    FactsChanged,
-    #[error("you requested this; somebody else must decide")]
-    OwnRequest,
+    #[error(transparent)]
+    Consent(#[from] consent::Refusal),
     #[error("only the requester can review this request; anyone can stop it and make a new one")]
     NotRequester,
-    #[error("you created the requester's account, so somebody else must decide")]
-    CreatedRequester,
-    #[error("the requester created your account, so somebody else must decide")]
-    CreatedByRequester,
-    #[error(
-        "the {0} has not held this account and role for 72 hours; somebody else must decide. Founders are named on the \
-         server’s own machine: `holdfast admin founder add ADDRESS`"
-    )]
-    NewAccount(&'static str),
     #[error("this wipe is not waiting for a decision: it is “{}”", .0.name())]
     NotWaiting(WipeState),
     #[error("too late to stop: the wipe is “{}”", .0.name())]
     TooLate(WipeState),
     #[error("the limit of {most} per hour {whose} has been reached; the hold can be ended later")]
     LimitReached { most: i64, whose: &'static str },
-}
-
-/// The parts of an account that decide whether its word counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Account {
-    pub id: UserId,
-    pub created_by: Option<UserId>,
-    /// When it was made, when it got its role, or when somebody last signed in with a one-time link: from then
-    /// on it may be another person, or have other powers.
-    pub in_use_since: Time,
-    /// When they were named a founder on the server's own machine; none if they were not.
-    pub founder_at: Option<Time>,
-}
-
-impl Account {
-    /// Whether its word counts: it has been the same person with the same powers for 72 hours, or a founder
-    /// since being named one.
-    fn is_settled(&self, now: Time) -> bool {
-        self.founder_at.is_some_and(|named| self.in_use_since <= named && named <= now)
-            || now.since(self.in_use_since) >= SETTLED
-    }
 }
 
 /// What is typed and ticked.
@@ -158,30 +102,6 @@ pub fn check_form(facts: &Facts, asked: &Asked<'_>) -> FieldErrors {
     errors
 }
 
-/// Whether `approver` is a second person to `requester`.
-///
-/// # Errors
-/// When they are the same, one created the other, or one of them is so new that the other may have made it for
-/// this purpose.
-pub fn may_approve(requester: &Account, approver: &Account, now: Time) -> Result<(), Refusal> {
-    if requester.id == approver.id {
-        return Err(Refusal::OwnRequest);
-    }
-    if requester.created_by == Some(approver.id) {
-        return Err(Refusal::CreatedRequester);
-    }
-    if approver.created_by == Some(requester.id) {
-        return Err(Refusal::CreatedByRequester);
-    }
-    // Otherwise one stolen owner's session could make two accounts and hold both ends of every wipe.
-    for (name, account) in [("requester", requester), ("approver", approver)] {
-        if !account.is_settled(now) {
-            return Err(Refusal::NewAccount(name));
-        }
-    }
-    Ok(())
-}
-
 /// What we advise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Advice {
@@ -214,13 +134,8 @@ pub fn advice(facts: &Facts, reachable: bool) -> Advice {
 
 #[cfg(test)]
 mod tests {
-    use super::super::agreed::tests::{NOW, facts, safe};
+    use super::super::agreed::tests::{facts, safe};
     use super::*;
-    use crate::time::{days, minutes};
-
-    fn account(at: i64, created_by: Option<UserId>, in_use_since: Time) -> Account {
-        Account { id: UserId::generate(Time::from_millis(at)), created_by, in_use_since, founder_at: None }
-    }
 
     #[test]
     fn a_personal_device_has_no_full_wipe() {
@@ -264,55 +179,6 @@ mod tests {
     }
 
     #[test]
-    fn a_second_person_is_another_whom_the_first_did_not_make() {
-        let since = NOW - days(400);
-        let owner = account(1, None, since);
-        let asker = account(2, Some(owner.id), since + days(1));
-        let other = account(3, Some(owner.id), since + days(1));
-        let made_by_asker = account(4, Some(asker.id), since + days(100));
-        let cases = [
-            (&asker, &other, Ok(())),
-            (&asker, &asker, Err(Refusal::OwnRequest)),
-            (&asker, &owner, Err(Refusal::CreatedRequester)),
-            (&owner, &other, Err(Refusal::CreatedByRequester)),
-            (&asker, &made_by_asker, Err(Refusal::CreatedByRequester)),
-            (&made_by_asker, &asker, Err(Refusal::CreatedRequester)),
-            (&made_by_asker, &other, Ok(())),
-        ];
-        for (requester, approver, expected) in cases {
-            assert_eq!(may_approve(requester, approver, NOW), expected, "{requester:?} {approver:?}");
-        }
-    }
-
-    #[test]
-    fn accounts_made_yesterday_decide_nothing_not_even_at_the_beginning() {
-        let since = NOW - days(400);
-        let owner = account(1, None, since);
-        let old = account(2, Some(owner.id), since + days(1));
-        let fresh = account(3, Some(owner.id), NOW - days(1));
-        let settled = account(4, Some(owner.id), NOW - SETTLED);
-        assert_eq!(may_approve(&old, &fresh, NOW), Err(Refusal::NewAccount("approver")));
-        assert_eq!(may_approve(&fresh, &old, NOW), Err(Refusal::NewAccount("requester")));
-        assert_eq!(may_approve(&old, &settled, NOW), Ok(()));
-        // Setting the clock back makes nobody older.
-        assert_eq!(may_approve(&old, &fresh, NOW - days(30)), Err(Refusal::NewAccount("approver")));
-        let young = NOW - minutes(30);
-        let (one, two) = (account(5, Some(owner.id), young), account(6, Some(owner.id), young));
-        assert_eq!(may_approve(&one, &two, NOW), Err(Refusal::NewAccount("requester")), "the organisation is as young");
-    }
-
-    #[test]
-    fn a_founder_counts_at_once_as_the_person_and_with_the_power_that_was_named() {
-        let (maker, begun) = (UserId::generate(NOW), NOW - minutes(30));
-        let named = |at| Account { founder_at: Some(at), ..account(5, Some(maker), begun) };
-        let asker = Account { founder_at: Some(NOW), ..account(6, Some(maker), begun) };
-        assert_eq!(may_approve(&asker, &named(NOW - minutes(1)), NOW), Ok(()));
-        // Somebody signed in with a link, or got the role, after the host had named them.
-        assert_eq!(may_approve(&asker, &named(begun - minutes(1)), NOW), Err(Refusal::NewAccount("approver")));
-        assert_eq!(may_approve(&asker, &named(NOW + minutes(1)), NOW), Err(Refusal::NewAccount("approver")));
-    }
-
-    #[test]
     fn the_limit_counts_by_person_by_team_and_by_all() {
         let limits = Limits { per_hour: 5 };
         let cases = [
@@ -331,20 +197,6 @@ mod tests {
         }
         assert!(Limits { per_hour: 0 }.reached(Recent::default()).is_some(), "a limit of none holds all");
         assert_eq!([1, 2, 5, 20].map(|per_hour| Limits { per_hour }.share()), [1, 1, 3, 10]);
-    }
-
-    #[test]
-    fn only_what_gives_wipes_more_room_waits() {
-        let later = NOW + SETTLED;
-        for (loosens, from, to, expected) in [
-            (Loosens::Lower, 600, 60, later),
-            (Loosens::Lower, 600, 599, later),
-            (Loosens::Lower, 600, 1200, NOW),
-            (Loosens::Higher, 5, 6, later),
-            (Loosens::Higher, 5, 1, NOW),
-        ] {
-            assert_eq!(loosens.in_force_at(from, to, NOW), expected, "{loosens:?} {from} {to}");
-        }
     }
 
     #[test]

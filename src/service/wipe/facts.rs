@@ -1,10 +1,9 @@
-//! The facts a request is about, and their digest.
+//! The facts a request is about.
 use crate::error::{Error, Result};
 use crate::service::loss;
 use crate::store::device::Device;
 use crate::store::device_status::DeviceStatus;
 use crate::store::{self, Conn};
-use anyhow::Context;
 use domain::time::Time;
 use domain::wipe::Facts;
 
@@ -31,12 +30,4 @@ pub fn facts(conn: &mut Conn, device: &Device, now: Time) -> Result<Facts> {
         doubt: status.doubt,
         shares_serial: !store::device::with_serial_of(conn, device)?.is_empty(),
     })
-}
-
-/// A digest of the part of the facts that is agreed to.
-///
-/// # Errors
-/// None in practice.
-pub fn digest(facts: &Facts) -> Result<String> {
-    Ok(secret::hash(&facts.canonical().context("writing a device's facts")?))
 }
