@@ -113,6 +113,6 @@ fn chosen(filter: &str) -> String {
 /// # Errors
 /// When the database refuses; then nothing is handed out.
 pub async fn record(by: &SignedIn, store: &Store, list: &'static str, filter: String, now: Time) -> Result<i64> {
-    let (actor, filter) = (by.actor(), chosen(&filter));
-    store.act(move |conn| service::activity::exported(conn, &actor, list, &filter, now)).await
+    let (acting, filter) = (by.acting(), chosen(&filter));
+    store.act(move |conn| service::activity::exported(conn, &acting, list, &filter, now)).await
 }

@@ -242,49 +242,51 @@ pub fn sign_in_failed(conn: &mut Conn, attempt: &Attempt, address: &str, now: Ti
 ///
 /// # Errors
 /// When the database refuses.
-pub fn confirm_failed(conn: &mut Conn, by: &Actor, user: &User, now: Time) -> Result<()> {
-    let act = Act::done(Action::SignInFailed, object(user)).because("password asked again").ended(Outcome::Refused);
-    activity::record(conn, by, &act, now)
+pub fn confirm_failed(conn: &mut Conn, by: &By, now: Time) -> Result<()> {
+    let act = Act::done(Action::SignInFailed, own(by)).because("password asked again").ended(Outcome::Refused);
+    activity::record(conn, &by.actor, &act, now)
 }
 
-/// Ends one session of a person.
+/// Ends one of a person's own sessions.
 ///
 /// # Errors
 /// `NotFound` if it has ended in the meantime.
-pub fn end_session(conn: &mut Conn, by: &Actor, user: &User, session: &str, now: Time) -> Result<()> {
-    if !store::session::delete(conn, user.id, session)? {
+pub fn end_session(conn: &mut Conn, by: &By, session: &str, now: Time) -> Result<()> {
+    if !store::session::delete(conn, by.user, session)? {
         return Err(Error::NotFound("session"));
     }
-    activity::record(conn, by, &Act::done(Action::SignedOut, object(user)), now)
+    activity::record(conn, &by.actor, &Act::done(Action::SignedOut, own(by)), now)
 }
 
-/// Ends every session of a person, and forgets their browsers.
+/// Ends every session of a person, who asks for it, and forgets their browsers.
 ///
 /// # Errors
 /// When the database refuses.
-pub fn sign_out_everywhere(conn: &mut Conn, by: &Actor, user: &User, now: Time) -> Result<()> {
-    store::session::delete_all(conn, user.id, true)?;
-    activity::record(conn, by, &Act::done(Action::SignedOutEverywhere, object(user)), now)
+pub fn sign_out_everywhere(conn: &mut Conn, by: &By, now: Time) -> Result<()> {
+    store::session::delete_all(conn, by.user, true)?;
+    activity::record(conn, &by.actor, &Act::done(Action::SignedOutEverywhere, own(by)), now)
 }
 
 /// Changes a person's own password; all their sessions and API tokens end.
 ///
 /// # Errors
 /// When the database refuses.
-pub fn change_password(conn: &mut Conn, by: &Actor, user: &User, hash: &str, now: Time) -> Result<()> {
-    store::user::set_password(conn, user.id, hash, now)?;
-    end_everything(conn, user.id, now)?;
-    activity::record(conn, by, &Act::done(Action::PasswordChanged, object(user)), now)
+pub fn change_password(conn: &mut Conn, by: &By, hash: &str, now: Time) -> Result<()> {
+    store::user::set_password(conn, by.user, hash, now)?;
+    end_everything(conn, by.user, now)?;
+    activity::record(conn, &by.actor, &Act::done(Action::PasswordChanged, own(by)), now)
 }
 
 /// Changes what a person says about themselves.
 ///
 /// # Errors
-/// When the database refuses.
-pub fn change_profile(conn: &mut Conn, by: &Actor, user: &User, name: &str, zone: &str, now: Time) -> Result<()> {
+/// `Invalid` if the name is not valid, or when the database refuses.
+pub fn change_profile(conn: &mut Conn, by: &By, name: &str, zone: &str, now: Time) -> Result<()> {
+    let user = store::user::find(conn, by.user)?.ok_or(Error::NotFound("user"))?;
     check_name(name, &user.email)?;
     store::user::set_profile(conn, user.id, name, zone)?;
-    activity::record(conn, by, &Act::done(Action::UserChanged, object(user)).because("name or time zone"), now)
+    let act = Act::done(Action::UserChanged, object(&user)).because("name or time zone");
+    activity::record(conn, &by.actor, &act, now)
 }
 
 /// Ends everything that lets someone act as this person, after their password or roles changed.
@@ -294,6 +296,11 @@ pub(super) fn end_everything(conn: &mut Conn, user: UserId, now: Time) -> Result
     store::repository::revoke_of_user(conn, user, TokenKind::OwnClient, now)?;
     store::one_time_link::close(conn, LinkPurpose::Invite, Some(user), now)?;
     Ok(())
+}
+
+/// A person's own account as the object of an act.
+fn own(by: &By) -> Object {
+    Object::new("user", by.user, &*by.actor.name)
 }
 
 pub(super) fn object(user: &User) -> Object {

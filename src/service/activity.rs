@@ -3,6 +3,7 @@ use crate::error::Result;
 use crate::store::{self, Conn};
 use anyhow::Context;
 use domain::activity::{Action, Actor, Entry, Object, Outcome};
+use domain::by::By;
 use domain::id::{ActivityId, DeviceId};
 use domain::time::{Time, days, minutes};
 use std::cmp::Ordering;
@@ -124,7 +125,7 @@ pub fn record_often(conn: &mut Conn, actor: &Actor, act: &Act<'_>, now: Time) ->
 ///
 /// # Errors
 /// When the database refuses.
-pub fn exported(conn: &mut Conn, by: &Actor, list: &str, filter: &str, now: Time) -> Result<i64> {
-    record(conn, by, &Act::done(Action::Exported, Object::new("list", list, list)).because(filter), now)?;
+pub fn exported(conn: &mut Conn, by: &By, list: &str, filter: &str, now: Time) -> Result<i64> {
+    record(conn, &by.actor, &Act::done(Action::Exported, Object::new("list", list, list)).because(filter), now)?;
     Ok(store::activity::newest_seq(conn)?)
 }

@@ -1,11 +1,13 @@
 //! Puts mails into the outbox, in the transaction of the act they report.
 use crate::error::{Error, Result};
 use crate::service::activity::{self, Act};
+use crate::service::reach;
 use crate::store::mail::Recipient;
 use crate::store::setting::MAIL_WORKED;
 use crate::store::{self, Conn};
 use domain::account::UserState;
-use domain::activity::{Action, Actor, Object, Via};
+use domain::activity::{Action, Object, Via};
+use domain::by::By;
 use domain::id::{MailId, TeamId, UserId};
 use domain::name::{self, plain};
 use domain::role::{Grants, Permission};
@@ -136,10 +138,11 @@ pub(super) fn enqueue_to_address(conn: &mut Conn, by: Via, address: &str, mail: 
 /// Sends a mail to the person who asks for it, to check whether mail works.
 ///
 /// # Errors
-/// `Refused` for a second one within a minute.
-pub fn test(conn: &mut Conn, actor: &Actor, user: UserId, now: Time) -> Result<()> {
+/// `Refused` for a second one within a minute, `Forbidden` for somebody who does not manage settings.
+pub fn test(conn: &mut Conn, by: &By, now: Time) -> Result<()> {
+    let actor = reach::organisation(by.into(), Permission::ManageSettings)?;
     let mail = Mail {
-        to: Recipients::User(user),
+        to: Recipients::User(by.user),
         kind: "test",
         // Otherwise one session could fill the outbox with them, and nothing that matters would be mailed.
         dedupe_key: Some((now.seconds() / 60).to_string()),
@@ -159,7 +162,7 @@ Mail from Holdfast reaches you.
                 .to_owned(),
         ));
     }
-    activity::record(conn, actor, &Act::done(Action::TestMailAsked, Object::new("user", user, &*actor.name)), now)
+    activity::record(conn, actor, &Act::done(Action::TestMailAsked, Object::new("user", by.user, &*actor.name)), now)
 }
 
 /// Notes that the mail server accepted a mail.

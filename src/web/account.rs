@@ -104,7 +104,7 @@ async fn change_profile(
     let name = form.name.trim().to_owned();
     check_person(&name, &by.email, &mut errors);
     zone::check(&form.time_zone, &mut errors);
-    let (actor, zone, now, version) = (by.actor(), form.time_zone.clone(), clock.now(), form.version.clone());
+    let (acting, zone, now, version) = (by.acting(), form.time_zone.clone(), clock.now(), form.version.clone());
     let id = by.id;
     let done = match errors.into_result() {
         Ok(()) => {
@@ -112,7 +112,7 @@ async fn change_profile(
                 .act(move |conn| {
                     let user = store::user::find(conn, id)?.ok_or(Error::NotFound("user"))?;
                     shown(&user).check(&version).map_err(Error::Conflict)?;
-                    service::account::change_profile(conn, &actor, &user, &name, &zone, now)
+                    service::account::change_profile(conn, &acting, &name, &zone, now)
                 })
                 .await
         }
@@ -163,8 +163,8 @@ async fn change_password(
     if !errors.is_empty() {
         return form::again(&page(&by, layout, &store, errors).await?);
     }
-    let (hash, actor, now) = (shared.hash(form.password).await?, by.actor(), clock.now());
-    store.act(move |conn| service::account::change_password(conn, &actor, &by, &hash, now)).await?;
+    let (hash, acting, now) = (shared.hash(form.password).await?, by.acting(), clock.now());
+    store.act(move |conn| service::account::change_password(conn, &acting, &hash, now)).await?;
     let mut response = see_other("/sign-in", Some("Your password was changed. Sign in with the new one."));
     set_cookie(&mut response, no_session_cookie(config.is_https()));
     Ok(response)
@@ -181,11 +181,11 @@ async fn end_session(
     (store, clock): (Data<Store>, Data<Clock>),
     form: Form<SessionForm>,
 ) -> PageResult<HttpResponse> {
-    let (actor, session, now) = (by.actor(), form.into_inner().session, clock.now());
+    let (acting, session, now) = (by.acting(), form.into_inner().session, clock.now());
     if session.len() != 64 {
         return Err(Error::NotFound("session").into());
     }
-    store.act(move |conn| service::account::end_session(conn, &actor, &by, &session, now)).await?;
+    store.act(move |conn| service::account::end_session(conn, &acting, &session, now)).await?;
     Ok(see_other("/account", Some("The session was ended.")))
 }
 
@@ -194,8 +194,8 @@ async fn sign_out_everywhere(
     by: SignedIn,
     (store, clock, config): (Data<Store>, Data<Clock>, Data<Config>),
 ) -> PageResult<HttpResponse> {
-    let (actor, now) = (by.actor(), clock.now());
-    store.act(move |conn| service::account::sign_out_everywhere(conn, &actor, &by, now)).await?;
+    let (acting, now) = (by.acting(), clock.now());
+    store.act(move |conn| service::account::sign_out_everywhere(conn, &acting, now)).await?;
     let mut response = see_other("/sign-in", Some("You are signed out everywhere."));
     set_cookie(&mut response, no_session_cookie(config.is_https()));
     Ok(response)

@@ -167,9 +167,9 @@ async fn sign_out(
     clock: Data<Clock>,
     config: Data<Config>,
 ) -> PageResult<HttpResponse> {
-    let (actor, now) = (by.actor(), clock.now());
+    let (acting, now) = (by.acting(), clock.now());
     if let Some(session) = by.session().map(|it| it.id_hash.clone()) {
-        store.act(move |conn| service::account::end_session(conn, &actor, &by, &session, now)).await?;
+        store.act(move |conn| service::account::end_session(conn, &acting, &session, now)).await?;
     }
     let mut response = see_other("/sign-in", Some("You are signed out."));
     set_cookie(&mut response, no_session_cookie(config.is_https()));
@@ -230,8 +230,8 @@ pub(super) async fn is_own_password(
     if is_right {
         store.write(move |conn| service::account::admitted_again(conn, id)).await?;
     } else {
-        let (actor, who) = (by.actor(), by.clone());
-        store.act(move |conn| service::account::confirm_failed(conn, &actor, &who, now)).await?;
+        let acting = by.acting();
+        store.act(move |conn| service::account::confirm_failed(conn, &acting, now)).await?;
     }
     Ok(is_right)
 }

@@ -189,11 +189,11 @@ async fn send_test_mail(
     by: Can<ManageSettings>,
     (store, clock, config): (Data<Store>, Data<Clock>, Data<Config>),
 ) -> PageResult<HttpResponse> {
-    let (actor, user, now): (_, _, Time) = (by.actor(), by.id, clock.now());
+    let (acting, now) = (by.acting(), clock.now());
     if config.mail.is_none() {
         return Err(Error::Refused("no mail server is set; the settings page says how to set one".to_owned()).into());
     }
-    store.act(move |conn| service::mail::test(conn, &actor, user, now)).await?;
+    store.act(move |conn| service::mail::test(conn, &acting, now)).await?;
     let text = format!("A test mail to {} is on its way. Its state is below.", by.email);
     Ok(see_other("/settings", Some(&text)))
 }

@@ -652,7 +652,7 @@ fn a_form_takes_the_password_with_it_where_it_was_entered_long_ago() {
 fn a_download_of_the_history_is_whole_and_an_entry_itself() {
     let server = TestServer::start();
     let auditor = Visit::of(&server, colleague(&server, "ada", Role::Auditor));
-    let (now, by) = (server.app.clock.now(), crate::support::server::admin());
+    let (now, by) = (server.app.clock.now(), crate::support::server::boss());
     server.act(move |conn| {
         for at in 0..2_003 {
             service::activity::exported(conn, &by, "test", &at.to_string(), now)?;

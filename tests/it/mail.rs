@@ -1,14 +1,13 @@
 //! The outbox: once, bounded, and never lost while the mail server is down.
 use crate::support::device::SimDevice;
-use crate::support::people::colleague;
+use crate::support::people::{by, colleague};
 use crate::support::server::TestServer;
 use crate::support::visit::{Visit, text};
 use crate::support::{NOW, SmtpSink, TestDatabase};
 use clock::Clock;
 use diesel::prelude::*;
-use domain::activity::{Actor, ActorKind, Via};
 use domain::id::{DeviceId, UserId};
-use domain::role::{Permission, Role};
+use domain::role::{Permission, Reach, Role};
 use domain::time::{days, hours};
 use holdfast::job;
 use holdfast::mail::Mailer;
@@ -298,18 +297,7 @@ fn a_test_mail_reaches_the_one_who_asks_and_is_written_down() {
     let database = TestDatabase::new();
     let store = database.store();
     let id = add_user(&store, "owner@example.org", "owner");
-    let actor = Actor {
-        kind: ActorKind::User,
-        id: Some(id.to_string()),
-        name: "Ana".to_owned(),
-        via: Via::Web,
-        address: String::new(),
-    };
-
-    let ask = || {
-        let actor = actor.clone();
-        store.act_blocking(move |conn| service::mail::test(conn, &actor, id, NOW))
-    };
+    let ask = || store.act_blocking(move |conn| service::mail::test(conn, &by(id, &Reach::All), NOW));
     ask().unwrap();
     assert!(ask().is_err(), "a session that asks without end does not fill the outbox");
 

@@ -8,7 +8,7 @@ use crate::support::visit::{Visit, text};
 use crate::wipe::restore_point;
 use domain::continuity::Doubt;
 use domain::proof::{TestCause, TestResult, TestState};
-use domain::role::Role;
+use domain::role::{Reach, Role};
 use domain::time::{days, hours};
 use holdfast::store::restore_point::RestorePoint;
 use holdfast::store::restore_test::RestoreTest;
@@ -106,7 +106,7 @@ fn the_first_steps_ask_for_mail_until_a_mail_server_took_one() {
     let mailer = holdfast::mail::Mailer::memory();
 
     assert!(is_open());
-    server.act(move |conn| service::mail::test(conn, &people::actor(owner), owner, NOW));
+    server.act(move |conn| service::mail::test(conn, &people::by(owner, &Reach::All), NOW));
     assert!(is_open(), "it only waits");
     holdfast::job::mail::run_once(server.store(), Some(&mailer), &clock::Clock::fixed(NOW)).unwrap();
     assert_eq!(mailer.sent().len(), 1);

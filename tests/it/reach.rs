@@ -20,7 +20,7 @@ use holdfast::service::device::Draft as DeviceDraft;
 use holdfast::service::enrollment::{self, TokenDraft};
 use holdfast::service::policy::Draft as PolicyDraft;
 use holdfast::service::user::Invitation;
-use holdfast::service::{api_token, device, policy, proof, removal, repository, setting, team, user};
+use holdfast::service::{api_token, device, mail, policy, proof, removal, repository, setting, team, user};
 use holdfast::store::team::Team;
 use holdfast::store::{self, Conn};
 
@@ -209,6 +209,7 @@ const OF_ALL: &[(&str, OfAll)] = &[
     ("revoke an API token", |conn, by| api_token::revoke(conn, by.into(), ApiTokenId::generate(NOW), NOW)),
     ("add a team", |conn, by| team::add(conn, by, "Rome", NOW).map(drop)),
     ("change a setting", |conn, by| setting::set_numbers(conn, by, &[(setting::NUMBERS[0], 1)], NOW).map(drop)),
+    ("send a test mail", |conn, by| mail::test(conn, by, NOW)),
     ("take a setting back", |conn, by| setting::take_back(conn, by, setting::NUMBERS[0].key.name, NOW)),
 ];
 
