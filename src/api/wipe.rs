@@ -10,6 +10,7 @@ use crate::store::{self, Store};
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Query, ServiceConfig};
 use clock::Clock;
+use domain::id::UserId;
 use domain::time::Time;
 use std::collections::HashMap;
 
@@ -40,10 +41,10 @@ const COLUMNS: &[&str] = &[
     "note",
 ];
 
-fn fields(listed: Listed, names: &HashMap<String, String>) -> Result<Vec<String>> {
+fn fields(listed: Listed, names: &HashMap<UserId, String>) -> Result<Vec<String>> {
     let Listed { request, device_name, serial, person, requester, .. } = listed;
     let lost = request.agreed()?.lost_by(request.action, &Time::iso);
-    let approver = request.approved_by.as_ref().and_then(|it| names.get(it)).cloned().unwrap_or_default();
+    let approver = request.approved_by.and_then(|it| names.get(&it)).cloned().unwrap_or_default();
     Ok(vec![
         request.id.to_string(),
         request.device_id.to_string(),

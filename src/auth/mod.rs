@@ -15,7 +15,7 @@ use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use domain::account;
 use domain::activity::{Actor, ActorKind, Via};
-use domain::by::By;
+use domain::by::{By, Presence};
 use domain::role::{Grants, Permission, Reach};
 use domain::time::{Time, minutes};
 use std::future::{Ready, ready};
@@ -60,7 +60,8 @@ impl SignedIn {
 
     /// Who acts, for the services, which ask it how far each permission reaches.
     pub fn acting(&self) -> By {
-        By { actor: self.actor(), user: self.0.user.id, grants: self.0.grants.clone() }
+        let presence = if self.0.session.is_some() { Presence::Page } else { Presence::Script };
+        By { actor: self.actor(), user: self.0.user.id, grants: self.0.grants.clone(), presence }
     }
 
     /// All roles of the person.

@@ -8,7 +8,7 @@ use crate::service::{account, host, link, set_up};
 use crate::store::Conn;
 use anyhow::Result;
 use domain::activity::{Actor, Via};
-use domain::by::By;
+use domain::by::{By, Presence};
 use domain::role::{Role, Scope};
 use domain::time::Time;
 use serde::Serialize;
@@ -81,7 +81,7 @@ impl People {
                 let link = set_up::make_setup_link(conn, &Actor::system(), now)?;
                 set_up::set_up(conn, token(&link), &profile, false, ADDRESS, now)?
             };
-            people.push(account::acting(conn, &user, Via::CommandLine, ADDRESS)?);
+            people.push(account::acting(conn, &user, Via::CommandLine, Presence::Script, ADDRESS)?);
             // Whoever tries the demo sees both ends of a wipe today.
             host::add_founder(conn, &Actor::system(), user.id, now)?;
             accounts.push(account);

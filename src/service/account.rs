@@ -7,7 +7,7 @@ use crate::store::user::User;
 use crate::store::{self, Conn};
 use domain::account::{self, LinkPurpose, UserState};
 use domain::activity::{Action, Actor, ActorKind, Object, Outcome, Via};
-use domain::by::By;
+use domain::by::{By, Presence};
 use domain::id::UserId;
 use domain::name;
 use domain::object::TokenKind;
@@ -42,8 +42,9 @@ pub(super) fn actor(user: &User, via: Via, address: &str) -> Actor {
 ///
 /// # Errors
 /// When the database does not answer.
-pub fn acting(conn: &mut Conn, user: &User, via: Via, address: &str) -> Result<By> {
-    Ok(By { actor: actor(user, via, address), user: user.id, grants: store::user::grants(conn, user.id)? })
+pub fn acting(conn: &mut Conn, user: &User, via: Via, presence: Presence, address: &str) -> Result<By> {
+    let (actor, grants) = (actor(user, via, address), store::user::grants(conn, user.id)?);
+    Ok(By { actor, user: user.id, grants, presence })
 }
 
 /// Who acts, as named in mails: with the address, because people choose their own names.

@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::service::ground;
 use crate::store::{self, Conn};
 use anyhow::{Context, anyhow};
-use domain::by::By;
+use domain::by::{By, Presence};
 use domain::consent::{Account, Approval, Terms, may_approve};
 use domain::guard::GuardedAct;
 use domain::id::{TeamId, UserId};
@@ -41,7 +41,7 @@ pub fn may_decide(conn: &mut Conn, by: &By, matter: &Matter, now: Time) -> Resul
         return Err(anyhow!("{act} needs no second person").into());
     };
     // Tokens and scripts can ask for things; only a person looking at the facts can agree.
-    if !by.is_at_a_page() {
+    if by.presence != Presence::Page {
         return Err(Error::Refused(format!("{what} can only be approved on its page, by a person")));
     }
     ground::refuse_while_away(conn)?;

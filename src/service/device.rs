@@ -88,7 +88,7 @@ fn tell_of_change(
     let body = PersonChanged { by: &by, device: old, what, url }.render().context("writing a mail")?;
     let key = format!("{}/{}", old.id, now.millis());
     let subject = format!("Device changed: {}", old.name);
-    guard::tell(conn, News { act, via: actor.via, key: &key, subject, body }, old, now)
+    guard::tell(conn, News { act, key: &key, subject, body }, old, now)
 }
 
 fn check(draft: &Draft) -> Result<()> {
@@ -151,7 +151,7 @@ pub(super) fn removable(conn: &mut Conn, id: DeviceId, typed_name: &str, now: Ti
 /// # Errors
 /// When the typed name is different, a wipe of it is open, or it was already removed.
 pub(super) fn remove(conn: &mut Conn, actor: &Actor, id: DeviceId, typed_name: &str, now: Time) -> Result<()> {
-    freeze::check(conn, actor)?;
+    freeze::check(conn)?;
     let device = removable(conn, id, typed_name, now)?;
     let from = device.state;
     if !store::device::set_state(conn, id, device.generation, (from, DeviceState::Removed), now)? {

@@ -4,7 +4,7 @@
 use crate::error::{Error, Result};
 use crate::store::Conn;
 use crate::store::setting::{FROZEN_SINCE, FROZEN_UNTIL};
-use domain::activity::{Actor, Object, Via};
+use domain::activity::Object;
 use domain::time::Time;
 
 /// Since when everything is frozen; none if it is not.
@@ -24,12 +24,12 @@ pub fn ended_at(conn: &mut Conn) -> Result<Option<Time>> {
     Ok(FROZEN_UNTIL.find(conn)?)
 }
 
-/// Refuses what a freeze stops, unless it is done on the server's own machine.
+/// Refuses what a freeze stops. What the server's own machine does goes ahead, and does not ask.
 ///
 /// # Errors
 /// `Refused` while it is in force.
-pub fn check(conn: &mut Conn, by: &Actor) -> Result<()> {
-    if by.via != Via::CommandLine && standing(conn)?.is_some() {
+pub fn check(conn: &mut Conn) -> Result<()> {
+    if standing(conn)?.is_some() {
         return Err(Error::Refused(
             "everything that erases, removes, restores or loosens a guard is frozen. To end that, run holdfast admin \
              unfreeze on the server’s own machine"

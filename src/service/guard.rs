@@ -7,7 +7,7 @@ use crate::store::enrollment_token::EnrollmentToken;
 use crate::store::{self, Conn};
 use anyhow::Context;
 use askama::Template;
-use domain::activity::{Actor, Via};
+use domain::activity::Actor;
 use domain::guard::{GuardedAct, Told};
 use domain::id::{TeamId, UserId};
 use domain::name::is_plain;
@@ -22,8 +22,6 @@ const MAX_REASON: usize = 200;
 /// A mail about a guarded act.
 pub(super) struct News<'a> {
     pub act: GuardedAct,
-    /// How it was done: only what the host does goes ahead if nobody can be told.
-    pub via: Via,
     /// What is reported once, such as the id of a token.
     pub key: &'a str,
     pub subject: String,
@@ -56,12 +54,12 @@ pub(super) fn tell(conn: &mut Conn, news: News<'_>, device: &Device, now: Time) 
         to.extend(of_person.into_iter().map(Recipients::Account));
         if let Some(address) = mail::outside(conn, &device.person)? {
             let mail = mail(Recipients::Permission(Permission::ViewActivity, None));
-            mail::enqueue_to_address(conn, news.via, &address, &mail, now)?;
+            mail::enqueue_to_address(conn, &address, &mail, now)?;
         }
     }
     // Somebody who is both notified and the device's person is told once: the key ensures it.
     for to in to {
-        mail::enqueue_or_refuse(conn, news.via, &mail(to), now)?;
+        mail::enqueue_or_refuse(conn, &mail(to), now)?;
     }
     Ok(())
 }
@@ -93,7 +91,7 @@ pub(super) fn tell_of_token(conn: &mut Conn, actor: &Actor, token: &EnrollmentTo
         subject: format!("Enrolment token made: {}", token.name),
         body: body.render().context("writing a mail")?,
     };
-    mail::enqueue_or_refuse(conn, actor.via, &mail, now)
+    mail::enqueue_or_refuse(conn, &mail, now)
 }
 
 #[derive(Template)]
@@ -141,7 +139,7 @@ pub(super) fn tell_of_many(
             subject: format!("{what} queued for {}", words::counted(devices.len(), "device", "devices")),
             body: body.render().context("writing a mail")?,
         };
-        mail::enqueue_or_refuse(conn, actor.via, &mail, now)?;
+        mail::enqueue_or_refuse(conn, &mail, now)?;
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use crate::store::mail::Recipient;
 use crate::store::setting::MAIL_WORKED;
 use crate::store::{self, Conn};
 use domain::account::UserState;
-use domain::activity::{Action, Object, Via};
+use domain::activity::{Action, Object};
 use domain::by::By;
 use domain::id::{MailId, TeamId, UserId};
 use domain::name::{self, plain};
@@ -57,7 +57,7 @@ pub fn enqueue(conn: &mut Conn, mail: &Mail, now: Time) -> Result<usize> {
 }
 
 /// Puts a guard's mail into the outbox, which has room reserved for it. What it reports goes ahead in any case:
-/// it takes power away, or has already happened.
+/// it takes power away, has already happened, or is done on the server's own machine.
 ///
 /// # Errors
 /// When the database refuses.
@@ -67,17 +67,13 @@ pub fn enqueue_guard(conn: &mut Conn, mail: &Mail, now: Time) -> Result<()> {
 }
 
 /// Puts a guard's mail into the outbox, or refuses what it reports: a change nobody would hear about is not
-/// made. Only the server's own machine can act without it.
+/// made. What the server's own machine does needs no such mail: it takes [`enqueue_guard`].
 ///
 /// # Errors
 /// `Refused` if the outbox has no room for one of the recipients.
-pub fn enqueue_or_refuse(conn: &mut Conn, by: Via, mail: &Mail, now: Time) -> Result<()> {
+pub fn enqueue_or_refuse(conn: &mut Conn, mail: &Mail, now: Time) -> Result<()> {
     let put = put(conn, mail, MAX_WAITING + RESERVED, now)?;
-    match by {
-        Via::CommandLine | Via::Job => Ok(()),
-        Via::Web | Via::Api | Via::Agent | Via::Restic if put.left_out == 0 => Ok(()),
-        Via::Web | Via::Api | Via::Agent | Via::Restic => Err(Error::Refused(CANNOT_TELL.to_owned())),
-    }
+    if put.left_out == 0 { Ok(()) } else { Err(Error::Refused(CANNOT_TELL.to_owned())) }
 }
 
 /// What a person reads if nobody can be told about their change.
@@ -122,12 +118,9 @@ pub(super) fn outside(conn: &mut Conn, person: &str) -> Result<Option<String>> {
 ///
 /// # Errors
 /// `Refused` if the outbox has no room for it.
-pub(super) fn enqueue_to_address(conn: &mut Conn, by: Via, address: &str, mail: &Mail, now: Time) -> Result<()> {
+pub(super) fn enqueue_to_address(conn: &mut Conn, address: &str, mail: &Mail, now: Time) -> Result<()> {
     if store::mail::waiting_count(conn)? >= MAX_WAITING + RESERVED {
-        return match by {
-            Via::CommandLine | Via::Job => Ok(()),
-            Via::Web | Via::Api | Via::Agent | Via::Restic => Err(Error::Refused(CANNOT_TELL.to_owned())),
-        };
+        return Err(Error::Refused(CANNOT_TELL.to_owned()));
     }
     let key = mail.dedupe_key.as_ref().map(|key| format!("{}/{key}/{address}", mail.kind));
     let to = Recipient { id: UserId::generate(now), email: address.to_owned(), grants: Grants::default() };

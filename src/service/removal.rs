@@ -33,7 +33,7 @@ pub enum Asked {
 /// devices of its team; `Refused` if the hour's limit is reached, `Conflict` if it is already on hold.
 pub fn request(conn: &mut Conn, by: &By, id: DeviceId, typed_name: &str, now: Time) -> Result<Asked> {
     reach::acted_on(conn, by, Permission::EnrollDevices, id)?;
-    freeze::check(conn, &by.actor)?;
+    freeze::check(conn)?;
     let (by_actor, by_all) = recent(conn, by.user, now)?;
     // The share for each team applies only to wipes: a device may have left its team before.
     if wipe::limits(conn, now)?.reached(Recent { by_actor, by_team: 0, by_all }).is_some() {
@@ -146,5 +146,5 @@ fn tell(conn: &mut Conn, actor: &Actor, device: &Device, due_at: Time, now: Time
     let body = RemovalHeld { by: &by, device, due_at: due_at.iso(), url }.render().context("writing a mail")?;
     let key = format!("{}/{}", device.id, now.millis());
     let subject = format!("Device will be removed: {}", device.name);
-    guard::tell(conn, News { act: GuardedAct::RemoveDevice, via: actor.via, key: &key, subject, body }, device, now)
+    guard::tell(conn, News { act: GuardedAct::RemoveDevice, key: &key, subject, body }, device, now)
 }

@@ -8,6 +8,7 @@ use crate::store::user::User;
 use crate::store::{self, Conn};
 use domain::account::{LinkPurpose, UserState};
 use domain::activity::{Action, Actor, Object, Via};
+use domain::by::Presence;
 use domain::id::UserId;
 use domain::name;
 use domain::role::{Role, Scope};
@@ -68,7 +69,7 @@ pub fn set_up(
     };
     store::user::insert(conn, &user)?;
     store::user::grant(conn, user.id, (Role::Owner, Scope::Organisation), None, now)?;
-    let by = acting(conn, &user, Via::Web, address)?;
+    let by = acting(conn, &user, Via::Web, Presence::Page, address)?;
     activity::record(conn, &by.actor, &Act::done(Action::SetUp, object(&user)), now)?;
     if with_baseline {
         policy::add_baseline(conn, &by, now)?;

@@ -171,7 +171,7 @@ pub struct Changed {
 /// # Errors
 /// `Invalid` if one is outside its limits; then none is set.
 pub fn set_numbers(conn: &mut Conn, by: &By, values: &[(Number, i64)], now: Time) -> Result<Changed> {
-    let by = reach::organisation(by.into(), Permission::ManageSettings)?;
+    let (author, by) = (by.into(), reach::organisation(by.into(), Permission::ManageSettings)?);
     let mut errors = FieldErrors::new();
     for (number, value) in values {
         if !(number.least..=number.most).contains(value) {
@@ -179,7 +179,7 @@ pub fn set_numbers(conn: &mut Conn, by: &By, values: &[(Number, i64)], now: Time
         }
     }
     errors.into_result()?;
-    user::admit(conn, by, now)?;
+    user::admit(conn, author, now)?;
     let mut changed = Changed::default();
     for (it, value) in values {
         let old = it.find(conn, now)?;

@@ -11,7 +11,7 @@ use crate::store::{self, Conn};
 use anyhow::Context;
 use askama::Template;
 use domain::account::{INVITE_LINK_LIFE, UserState};
-use domain::activity::{Action, Actor, ActorKind, Object, Via};
+use domain::activity::{Action, Object};
 use domain::by::Author;
 use domain::id::UserId;
 use domain::name::{NO_ADDRESS, address, check_person};
@@ -32,7 +32,7 @@ pub struct Invitation {
 /// # Errors
 /// `Invalid` if the address is not valid or is taken, or no role is given.
 pub fn invite(conn: &mut Conn, by: Author<'_>, invited: &Invitation, now: Time) -> Result<(User, String)> {
-    let by = reach::organisation(by, Permission::ManageUsers)?;
+    let actor = reach::organisation(by, Permission::ManageUsers)?;
     admit(conn, by, now)?;
     let email = address(&invited.email).ok_or_else(|| Error::invalid("email", NO_ADDRESS))?;
     let mut errors = FieldErrors::new();
@@ -51,14 +51,14 @@ pub fn invite(conn: &mut Conn, by: Author<'_>, invited: &Invitation, now: Time) 
         password_hash: None,
         state: UserState::Invited,
         time_zone: "UTC".to_owned(),
-        created_by: user_id(by),
+        created_by: by.user(),
         created_at: now,
         password_changed_at: None,
     };
     let what = format!("invited {}. Roles: {}.", name_of(&user), describe_all(conn, &invited.roles)?);
     tell(conn, by, &user, (&what, &invited.roles), OVERSEERS, now)?;
     store::user::insert(conn, &user)?;
-    activity::record(conn, by, &Act::done(Action::UserAdded, object(&user)), now)?;
+    activity::record(conn, actor, &Act::done(Action::UserAdded, object(&user)), now)?;
     for grant in &invited.roles {
         give(conn, by, &user, *grant, now)?;
     }
@@ -71,7 +71,7 @@ pub fn invite(conn: &mut Conn, by: Author<'_>, invited: &Invitation, now: Time) 
 /// # Errors
 /// `Refused` for a disabled account.
 pub fn invite_again(conn: &mut Conn, by: Author<'_>, id: UserId, now: Time) -> Result<String> {
-    let by = reach::organisation(by, Permission::ManageUsers)?;
+    let actor = reach::organisation(by, Permission::ManageUsers)?;
     admit(conn, by, now)?;
     let user = find(conn, id)?;
     if user.state == UserState::Disabled {
@@ -79,7 +79,7 @@ pub fn invite_again(conn: &mut Conn, by: Author<'_>, id: UserId, now: Time) -> R
     }
     tell_of_link(conn, by, &user, "", now)?;
     let path = make_link(conn, by, &user, now)?;
-    activity::record(conn, by, &Act::done(Action::LinkMade, object(&user)), now)?;
+    activity::record(conn, actor, &Act::done(Action::LinkMade, object(&user)), now)?;
     Ok(path)
 }
 
@@ -88,7 +88,7 @@ pub fn invite_again(conn: &mut Conn, by: Author<'_>, id: UserId, now: Time) -> R
 /// # Errors
 /// `Refused` if the organisation would have no owner left.
 pub fn set_roles(conn: &mut Conn, by: Author<'_>, id: UserId, roles: &[(Role, Scope)], now: Time) -> Result<()> {
-    let by = reach::organisation(by, Permission::ManageUsers)?;
+    let actor = reach::organisation(by, Permission::ManageUsers)?;
     admit(conn, by, now)?;
     let user = find(conn, id)?;
     let held = store::user::grants(conn, id)?;
@@ -116,7 +116,7 @@ pub fn set_roles(conn: &mut Conn, by: Author<'_>, id: UserId, roles: &[(Role, Sc
         store::user::revoke(conn, id, grant)?;
         let act = Act::done(Action::RoleRevoked, object(&user));
         let what = describe(conn, grant)?;
-        activity::record(conn, by, &act.because(&what), now)?;
+        activity::record(conn, actor, &act.because(&what), now)?;
     }
     for grant in given {
         give(conn, by, &user, grant, now)?;
@@ -133,7 +133,7 @@ pub fn set_roles(conn: &mut Conn, by: Author<'_>, id: UserId, roles: &[(Role, Sc
 /// # Errors
 /// `Refused` for the last owner.
 pub fn disable(conn: &mut Conn, by: Author<'_>, id: UserId, now: Time) -> Result<()> {
-    let by = reach::organisation(by, Permission::ManageUsers)?;
+    let actor = reach::organisation(by, Permission::ManageUsers)?;
     admit(conn, by, now)?;
     let user = find(conn, id)?;
     let held: Vec<_> = store::user::grants(conn, id)?.iter().copied().collect();
@@ -150,7 +150,7 @@ pub fn disable(conn: &mut Conn, by: Author<'_>, id: UserId, now: Time) -> Result
     // What reopening the account later must not bring back to life.
     store::repository::revoke_of_user(conn, id, TokenKind::AppendClient, now)?;
     store::enrollment_token::revoke_of(conn, id.as_str(), now)?;
-    activity::record(conn, by, &Act::done(Action::UserDisabled, object(&user)), now)
+    activity::record(conn, actor, &Act::done(Action::UserDisabled, object(&user)), now)
 }
 
 /// Opens a closed account again; the person sets a new password with the link whose path this returns.
@@ -158,7 +158,7 @@ pub fn disable(conn: &mut Conn, by: Author<'_>, id: UserId, now: Time) -> Result
 /// # Errors
 /// `Conflict` if it is not disabled.
 pub fn enable(conn: &mut Conn, by: Author<'_>, id: UserId, now: Time) -> Result<String> {
-    let by = reach::organisation(by, Permission::ManageUsers)?;
+    let actor = reach::organisation(by, Permission::ManageUsers)?;
     admit(conn, by, now)?;
     let user = find(conn, id)?;
     if store::user::host_said(conn, id)?.locked_at.is_some() {
@@ -171,16 +171,16 @@ pub fn enable(conn: &mut Conn, by: Author<'_>, id: UserId, now: Time) -> Result<
     if !store::user::set_state(conn, id, UserState::Disabled, UserState::Invited)? {
         return Err(Error::Conflict("This account is not disabled.".to_owned()));
     }
-    activity::record(conn, by, &Act::done(Action::UserChanged, object(&user)).because("enabled"), now)?;
-    activity::record(conn, by, &Act::done(Action::LinkMade, object(&user)), now)?;
+    activity::record(conn, actor, &Act::done(Action::UserChanged, object(&user)).because("enabled"), now)?;
+    activity::record(conn, actor, &Act::done(Action::LinkMade, object(&user)), now)?;
     make_link(conn, by, &user, now)
 }
 
 /// A link with which a person sets a password, and a mail that says who has it: the link itself would be
 /// readable in the outbox and in mailboxes, while we keep only its hash.
-fn make_link(conn: &mut Conn, by: &Actor, user: &User, now: Time) -> Result<String> {
-    let path = make_invite_link(conn, user.id, user_id(by), now)?;
-    let who = who(conn, by)?;
+fn make_link(conn: &mut Conn, by: Author<'_>, user: &User, now: Time) -> Result<String> {
+    let path = make_invite_link(conn, user.id, by.user(), now)?;
+    let who = who(conn, by.actor())?;
     let body = Invited {
         by: &who,
         is_new: user.password_hash.is_none(),
@@ -208,23 +208,23 @@ struct Invited<'a> {
     expires_at: String,
 }
 
-fn give(conn: &mut Conn, by: &Actor, user: &User, grant: (Role, Scope), now: Time) -> Result<()> {
-    store::user::grant(conn, user.id, grant, user_id(by), now)?;
+fn give(conn: &mut Conn, by: Author<'_>, user: &User, grant: (Role, Scope), now: Time) -> Result<()> {
+    store::user::grant(conn, user.id, grant, by.user(), now)?;
     let what = describe(conn, grant)?;
-    activity::record(conn, by, &Act::done(Action::RoleGranted, object(user)).because(&what), now)
+    activity::record(conn, by.actor(), &Act::done(Action::RoleGranted, object(user)).because(&what), now)
 }
 
 /// Reports a link: whoever opens it signs in as this person.
-fn tell_of_link(conn: &mut Conn, by: &Actor, user: &User, first: &str, now: Time) -> Result<()> {
+fn tell_of_link(conn: &mut Conn, by: Author<'_>, user: &User, first: &str, now: Time) -> Result<()> {
     let held: Vec<_> = store::user::grants(conn, user.id)?.iter().copied().collect();
     let (roles, whom) = (describe_all(conn, &held)?, name_of(user));
     let what = format!(
         "{} {first}made a one-time link for {whom}: whoever opens it can sign in as them. Roles: {roles}.",
-        who(conn, by)?
+        who(conn, by.actor())?
     );
     let roles: Vec<_> = held.iter().map(|(role, _)| *role).collect();
     let change = AccessChange { what: &what, roles: &roles, to: OVERSEERS, once_an_hour: true };
-    alert::access_changed(conn, by.via, user, &change, now)
+    alert::access_changed(conn, by, user, &change, now)
 }
 
 /// How many accounts, links, roles and settings one person may make or change in an hour: more would bury what matters.
@@ -232,9 +232,9 @@ const PER_HOUR: i64 = 30;
 
 /// Lets one more change of access through, unless one person makes too many, or everything is frozen. On the server's
 /// own machine there is no limit.
-pub(super) fn admit(conn: &mut Conn, by: &Actor, now: Time) -> Result<()> {
-    freeze::check(conn, by)?;
-    let Some(id) = user_id(by).filter(|_| by.via != Via::CommandLine) else { return Ok(()) };
+pub(super) fn admit(conn: &mut Conn, by: Author<'_>, now: Time) -> Result<()> {
+    let Some(id) = by.user() else { return Ok(()) };
+    freeze::check(conn)?;
     use Action as A;
     let acts = [A::UserAdded, A::LinkMade, A::RoleGranted, A::RoleRevoked, A::UserDisabled, A::SettingChanged];
     if store::activity::count_by(conn, id.as_str(), &acts, now - hours(1))? < PER_HOUR {
@@ -252,16 +252,16 @@ const OVERSEERS: Recipients = Recipients::Permission(Permission::ManageUsers, No
 /// Reports what `by` is about to do; `given` is what somebody may then do.
 fn tell(
     conn: &mut Conn,
-    by: &Actor,
+    by: Author<'_>,
     user: &User,
     (what, given): (&str, &[(Role, Scope)]),
     to: Recipients,
     now: Time,
 ) -> Result<()> {
     let roles: Vec<_> = given.iter().map(|(role, _)| *role).collect();
-    let what = format!("{} {what}", who(conn, by)?);
+    let what = format!("{} {what}", who(conn, by.actor())?);
     let change = AccessChange { what: &what, roles: &roles, to, once_an_hour: false };
-    alert::access_changed(conn, by.via, user, &change, now)
+    alert::access_changed(conn, by, user, &change, now)
 }
 
 /// "Operator in team Berlin, Auditor".
@@ -294,10 +294,6 @@ fn keep_an_owner(conn: &mut Conn, id: UserId) -> Result<()> {
 
 fn find(conn: &mut Conn, id: UserId) -> Result<User> {
     store::user::find(conn, id)?.ok_or(Error::NotFound("user"))
-}
-
-fn user_id(by: &Actor) -> Option<UserId> {
-    if by.kind == ActorKind::User { by.id.as_deref().and_then(UserId::parse) } else { None }
 }
 
 /// A team as the object of an act.

@@ -8,7 +8,7 @@ use domain::activity::{Action, Actor};
 use domain::by::Author;
 use domain::id::{TeamId, UserId};
 use domain::policy::Requirement;
-use domain::role::{Role, Scope};
+use domain::role::{Reach, Role, Scope};
 use domain::time::{days, hours, minutes};
 use holdfast::config::Options;
 use holdfast::service::policy;
@@ -708,8 +708,8 @@ fn a_link_dies_with_the_account_and_the_role_of_whoever_made_it() {
             roles: vec![(Role::Owner, Scope::Organisation)],
         };
         let now = server.app.clock.now();
-        let by = crate::support::people::actor(eve);
-        let (_, path) = server.act(move |conn| service::user::invite(conn, Author::Host(&by), &who, now));
+        let by = crate::support::people::by(eve, &Reach::All);
+        let (_, path) = server.act(move |conn| service::user::invite(conn, (&by).into(), &who, now));
         assert_eq!(server.request("GET", &path, &[], b"").status, 200);
 
         end(&server, eve);

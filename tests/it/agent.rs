@@ -9,7 +9,7 @@ use agent::{Agent, EnrollRequest, Stop, Surroundings, platform};
 use clock::Clock;
 use domain::account::UserState;
 use domain::activity::{Actor, ActorKind, Via};
-use domain::by::By;
+use domain::by::{By, Presence};
 use domain::command::{CommandState, Order};
 use domain::device::DeviceState;
 use domain::fact::FactKind;
@@ -886,7 +886,7 @@ fn as_person<T: Send + 'static>(
         let (kind, id) = (ActorKind::User, Some(user.id.to_string()));
         let actor = Actor { kind, id, name: user.name.clone(), via: Via::Web, address: String::new() };
         let grants = Grants::new(vec![(Role::Owner, Scope::Organisation)]);
-        act(conn, &By { actor, user: user.id, grants })
+        act(conn, &By { actor, user: user.id, grants, presence: Presence::Page })
     })
 }
 

@@ -8,6 +8,7 @@ use crate::wipe::restore_point;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use domain::activity::{Action, Via};
+use domain::by::Presence;
 use domain::command::CommandState;
 use domain::id::{RestoreId, TeamId, UserId};
 use domain::manifest::{Manifest, ManifestFile};
@@ -111,12 +112,15 @@ impl World {
     pub fn asks_within(&self, user: UserId, draft: &Draft, reach: Reach) -> Result<Restore> {
         let now = self.now();
         let (planned, looked) = (draft.clone(), reach.clone());
-        let plan = act_by(&self.server, user, Via::Web, looked, move |conn, by| restore::plan(conn, by, &planned))?;
+        let plan =
+            act_by(&self.server, user, Presence::Page, looked, move |conn, by| restore::plan(conn, by, &planned))?;
         let manifest = restore::manifest(&*self.server.app.blobs, &plan.repository, &plan.manifest)?;
         let keys = self.server.app.proof_keys.clone().unwrap();
         let prepared = restore::prepare(&plan, &manifest, &draft.selection, &*keys, now)?;
         let draft = draft.clone();
-        act_by(&self.server, user, Via::Web, reach, move |conn, by| restore::request(conn, by, &draft, prepared, now))
+        act_by(&self.server, user, Presence::Page, reach, move |conn, by| {
+            restore::request(conn, by, &draft, prepared, now)
+        })
     }
 
     pub fn find(&self, id: RestoreId) -> Restore {
@@ -387,8 +391,9 @@ fn a_result_counts_only_for_what_it_was_compared_with() {
 fn more_files_than_one_report_takes_are_refused_before_anything_is_ordered() {
     let world = World::new();
     let draft = world.draft.clone();
-    let plan =
-        act_by(&world.server, world.operator, Via::Web, Reach::All, move |conn, by| restore::plan(conn, by, &draft));
+    let plan = act_by(&world.server, world.operator, Presence::Page, Reach::All, move |conn, by| {
+        restore::plan(conn, by, &draft)
+    });
     let keys = world.server.app.proof_keys.clone().unwrap();
     let file = |n: u32| ManifestFile { path: format!("/home/ada/{}/{n:0150}", n % 7), size: 1, sha256: "0".repeat(64) };
     let manifest = Manifest { header: world.manifest.header.clone(), files: (0..300_000).map(file).collect() };

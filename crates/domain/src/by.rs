@@ -1,5 +1,5 @@
 //! Who acts, and how far what they may do reaches.
-use crate::activity::{Actor, Via};
+use crate::activity::Actor;
 use crate::id::UserId;
 use crate::role::{Grants, Permission, Reach};
 
@@ -8,20 +8,26 @@ use crate::role::{Grants, Permission, Reach};
 /// What the server's own machine, a device or a rule does has none, and takes an [`Actor`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct By {
+    /// How the history names them; nothing is decided by it.
     pub actor: Actor,
     pub user: UserId,
     pub grants: Grants,
+    pub presence: Presence,
+}
+
+/// Whether the person was there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// They looked at a page, and can agree to what it showed.
+    Page,
+    /// A token or a script acted in their name. It was shown nothing, so it can agree to nothing.
+    Script,
 }
 
 impl By {
     /// The devices for which they hold `permission`; none if they hold it nowhere.
     pub fn reach(&self, permission: Permission) -> Option<Reach> {
         self.grants.reach(permission)
-    }
-
-    /// Whether they look at a page. A token in their name was shown no facts, so it can agree to none.
-    pub fn is_at_a_page(&self) -> bool {
-        self.actor.via == Via::Web
     }
 }
 
@@ -31,6 +37,24 @@ pub enum Author<'a> {
     Person(&'a By),
     /// Whoever has the command line of the server's own machine.
     Host(&'a Actor),
+}
+
+impl<'a> Author<'a> {
+    /// How the history names them.
+    pub fn actor(self) -> &'a Actor {
+        match self {
+            Self::Person(by) => &by.actor,
+            Self::Host(actor) => actor,
+        }
+    }
+
+    /// The person's account; none for the host.
+    pub fn user(self) -> Option<UserId> {
+        match self {
+            Self::Person(by) => Some(by.user),
+            Self::Host(_) => None,
+        }
+    }
 }
 
 impl<'a> From<&'a By> for Author<'a> {

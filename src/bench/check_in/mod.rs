@@ -21,7 +21,7 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use clock::Clock;
 use domain::activity::{Actor, ActorKind, Via};
-use domain::by::By;
+use domain::by::{By, Presence};
 use domain::id::{DeviceId, UserId};
 use domain::policy::Requirement;
 use domain::role::{Grants, Role, Scope};
@@ -166,7 +166,7 @@ impl Fleet {
 fn add_policies(conn: &mut Conn, now: Time) -> error::Result<()> {
     let actor = Actor { kind: ActorKind::System, via: Via::CommandLine, ..Actor::system() };
     let grants = Grants::new(vec![(Role::Owner, Scope::Organisation)]);
-    let by = By { actor, user: UserId::generate(now), grants };
+    let by = By { actor, user: UserId::generate(now), grants, presence: Presence::Script };
     let requirements = vec![
         Requirement::StorageEncrypted,
         Requirement::ProvenRestorePoint { within_minutes: 24 * 60 },

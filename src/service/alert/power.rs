@@ -6,7 +6,7 @@ use crate::store::Conn;
 use crate::store::user::User;
 use anyhow::Context;
 use askama::Template;
-use domain::activity::Via;
+use domain::by::Author;
 use domain::role::{Permission, Role};
 use domain::time::Time;
 
@@ -51,7 +51,7 @@ pub fn guard_changed(conn: &mut Conn, by: &str, (label, what): (&str, &str), is_
         subject: format!("Guard changed: {label}"),
         body: GuardChanged { by, label, what, url }.render().context("writing a mail")?,
     };
-    if is_looser { mail::enqueue_or_refuse(conn, Via::Web, &mail, now) } else { mail::enqueue_guard(conn, &mail, now) }
+    if is_looser { mail::enqueue_or_refuse(conn, &mail, now) } else { mail::enqueue_guard(conn, &mail, now) }
 }
 
 /// Reports that somebody may do more or less than before, or that somebody else may sign in as them. `what` is
@@ -61,7 +61,7 @@ pub fn guard_changed(conn: &mut Conn, by: &str, (label, what): (&str, &str), is_
 ///
 /// # Errors
 /// `Refused` if nobody can be told, unless it is done on the server's own machine.
-pub fn access_changed(conn: &mut Conn, by: Via, user: &User, it: &AccessChange<'_>, now: Time) -> Result<()> {
+pub fn access_changed(conn: &mut Conn, by: Author<'_>, user: &User, it: &AccessChange<'_>, now: Time) -> Result<()> {
     let wipes = it.roles.iter().any(|role| role.has_part_in_wipes());
     let act = if wipes { "Access to wipes granted" } else { "Access changed" };
     let subject = format!("{act}: {}", user.email);
@@ -69,7 +69,11 @@ pub fn access_changed(conn: &mut Conn, by: Via, user: &User, it: &AccessChange<'
     let body = AccessChanged { act, email: &user.email, what: it.what, wipes, url }.render();
     let body = body.context("writing a mail")?;
     let dedupe_key = it.once_an_hour.then(|| format!("{}/{}/{}", user.id, hour(now), secret::hash(it.what)));
-    mail::enqueue_or_refuse(conn, by, &Mail { to: it.to, kind: "access_changed", dedupe_key, subject, body }, now)
+    let mail = Mail { to: it.to, kind: "access_changed", dedupe_key, subject, body };
+    match by {
+        Author::Person(_) => mail::enqueue_or_refuse(conn, &mail, now),
+        Author::Host(_) => mail::enqueue_guard(conn, &mail, now),
+    }
 }
 
 /// What is reported about a change to somebody's access.

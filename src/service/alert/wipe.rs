@@ -5,7 +5,6 @@ use crate::service::mail::{self, Mail, Recipients};
 use crate::store::Conn;
 use anyhow::Context;
 use askama::Template;
-use domain::activity::Via;
 use domain::id::{TeamId, WipeRequestId};
 use domain::role::Permission;
 use domain::time::Time;
@@ -193,7 +192,7 @@ fn tell_of_wipe(
     match kind {
         // What takes a wipe further must be reported or does not happen; for what ended or has happened, room
         // is reserved.
-        "wipe_requested" | "wipe_approved" => mail::enqueue_or_refuse(conn, Via::Web, &mail, now),
+        "wipe_requested" | "wipe_approved" => mail::enqueue_or_refuse(conn, &mail, now),
         _ => mail::enqueue_guard(conn, &mail, now),
     }
 }

@@ -196,10 +196,5 @@ fn tell(
     let body = body.render().context("writing a mail")?;
     let subject = format!("Backups of {} can be read until {}", device.name, until.iso());
     let key = token.id.to_string();
-    guard::tell(
-        conn,
-        News { act: GuardedAct::MakeReadingToken, via: actor.via, key: &key, subject, body },
-        &device,
-        now,
-    )
+    guard::tell(conn, News { act: GuardedAct::MakeReadingToken, key: &key, subject, body }, &device, now)
 }

@@ -239,7 +239,6 @@ pub(super) fn tell(
     what: &str,
     now: Time,
 ) -> Result<()> {
-    let via = by.via;
     let by = account::who(conn, by)?;
     let url = format!("{}/restores/{}", installation::public_url(conn)?.unwrap_or_default(), restore.id);
     let files = words::files(restore.file_count);
@@ -250,7 +249,7 @@ pub(super) fn tell(
     let key = format!("{}/{what}", restore.id);
     for id in [restore.device_id, restore.target_device_id] {
         let device = store::device::find(conn, id)?.ok_or_else(changed_meanwhile)?;
-        let news = News { act: agreed.act(), via, key: &key, subject: subject.clone(), body: body.clone() };
+        let news = News { act: agreed.act(), key: &key, subject: subject.clone(), body: body.clone() };
         guard::tell(conn, news, &device, now)?;
     }
     Ok(())

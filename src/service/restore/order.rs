@@ -156,7 +156,7 @@ pub fn request(conn: &mut Conn, by: &By, draft: &Draft, prepared: Prepared, now:
     if let Some(earlier) = sent_before(conn, by, draft)? {
         return Ok(earlier);
     }
-    freeze::check(conn, &by.actor)?;
+    freeze::check(conn)?;
     let plan = plan(conn, by, draft)?;
     let crosses = plan.act() != GuardedAct::RestoreToItself;
     let reason = guard::reason(plan.act(), &draft.reason)?;

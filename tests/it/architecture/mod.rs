@@ -1,6 +1,7 @@
 //! Keeps the map in ARCHITECTURE.md true: each module uses what it says there, and nothing else.
 mod circle;
 mod source;
+mod via;
 mod walkthrough;
 
 use circle::circles;
@@ -8,6 +9,7 @@ use source::{Source, production};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use via::decisions;
 
 /// Crates that a module must not know.
 const MUST_NOT_NAME: &[(&str, &[&str])] = &[
@@ -155,6 +157,30 @@ fn modules_name_no_crate_that_is_not_theirs() {
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn how_an_act_came_in_is_written_and_decides_nothing() {
+    let mut faults = Vec::new();
+    for file in ["src", "crates"].iter().flat_map(|it| rust_files(Path::new(it))) {
+        // Its words for the history and its pages.
+        if file.ends_with("domain/src/activity.rs") {
+            continue;
+        }
+        let found = decisions(&fs::read_to_string(&file).unwrap());
+        faults.extend(found.into_iter().map(|line| format!("{}: {line}", file.display())));
+    }
+    assert!(faults.is_empty(), "ask the Author, or the By's presence:\n{}", faults.join("\n"));
+}
+
+#[test]
+fn a_planted_decision_by_how_an_act_came_in_is_found() {
+    for line in ["if by.actor.via == Via::Web {", "match via {", "Via::Web | Via::Api", "Via::Job => Ok(()),"] {
+        assert_eq!(decisions(&format!("fn f() {{\n    {line}\n}}")), [line]);
+    }
+    let fine = "fn f() {\n    // via == Via::Web\n    let actor = Actor { via: Via::Web, ..actor };\n    row.via = actor.via;\n    \
+        Ok(it) => it.actor(Via::Agent),\n}";
+    assert_eq!(decisions(fine), Vec::<String>::new());
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::server::TestServer;
 use diesel::prelude::*;
 use domain::account::LinkPurpose;
 use domain::activity::{Actor, ActorKind, Via};
-use domain::by::By;
+use domain::by::{By, Presence};
 use domain::id::UserId;
 use domain::role::{Grants, Reach, Role, Scope};
 use domain::time::{Time, days};
@@ -111,24 +111,24 @@ pub fn act_as<T: Send + 'static>(
     user: UserId,
     work: impl FnOnce(&mut Conn, &By) -> Result<T> + Send + 'static,
 ) -> Result<T> {
-    act_by(server, user, Via::Web, Reach::All, work)
+    act_by(server, user, Presence::Page, Reach::All, work)
 }
 
-/// [`act_as`] in another way, or with every permission only as far as `reach`.
+/// [`act_as`] by a script in their name, or with every permission only as far as `reach`.
 pub fn act_by<T: Send + 'static>(
     server: &TestServer,
     user: UserId,
-    via: Via,
+    presence: Presence,
     reach: Reach,
     work: impl FnOnce(&mut Conn, &By) -> Result<T> + Send + 'static,
 ) -> Result<T> {
-    let by = By { actor: Actor { via, ..actor(user) }, ..by(user, &reach) };
+    let by = By { presence, ..by(user, &reach) };
     server.app.store.act_blocking(move |conn| work(conn, &by))
 }
 
 /// Somebody at the console who may do everything as far as `reach`.
 pub fn by(user: UserId, reach: &Reach) -> By {
-    By { actor: actor(user), user, grants: everything(reach) }
+    By { actor: actor(user), user, grants: everything(reach), presence: Presence::Page }
 }
 
 /// Every permission, as far as `reach`.

@@ -3,7 +3,7 @@ use super::{NOW, TestDatabase, gate};
 use actix_web::dev::ServerHandle;
 use clock::Clock;
 use domain::activity::{Actor, ActorKind, Via};
-use domain::by::By;
+use domain::by::{By, Presence};
 use domain::id::UserId;
 use domain::role::{Grants, Role, Scope};
 use holdfast::app::App;
@@ -238,7 +238,7 @@ fn unchunk(mut bytes: &[u8]) -> Vec<u8> {
 /// A person at the console who may do everything.
 pub fn boss() -> By {
     let grants = Grants::new(vec![(Role::Owner, Scope::Organisation)]);
-    By { actor: admin(), user: UserId::generate(NOW), grants }
+    By { actor: admin(), user: UserId::generate(NOW), grants, presence: Presence::Page }
 }
 
 /// A person at the console, for acts.
