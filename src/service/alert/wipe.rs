@@ -42,21 +42,21 @@ impl WipeNotice<'_> {
 #[derive(Template)]
 #[template(path = "mail/wipe_requested.txt")]
 struct WipeRequested<'a> {
-    it: &'a WipeNotice<'a>,
+    wipe: &'a WipeNotice<'a>,
     url: String,
 }
 
 #[derive(Template)]
 #[template(path = "mail/wipe_held.txt")]
 struct WipeHeld<'a> {
-    it: &'a WipeNotice<'a>,
+    wipe: &'a WipeNotice<'a>,
     url: String,
 }
 
 #[derive(Template)]
 #[template(path = "mail/wipe_approved.txt")]
 struct WipeApproved<'a> {
-    it: &'a WipeNotice<'a>,
+    wipe: &'a WipeNotice<'a>,
     release_at: String,
     url: String,
 }
@@ -64,7 +64,7 @@ struct WipeApproved<'a> {
 #[derive(Template)]
 #[template(path = "mail/wipe_stands.txt")]
 struct WipeStands<'a> {
-    it: &'a WipeNotice<'a>,
+    wipe: &'a WipeNotice<'a>,
     url: String,
 }
 
@@ -81,7 +81,7 @@ struct WipesStopped<'a> {
 #[derive(Template)]
 #[template(path = "mail/wipe_done.txt")]
 struct WipeDone<'a> {
-    it: &'a WipeNotice<'a>,
+    wipe: &'a WipeNotice<'a>,
     complete: bool,
     url: String,
 }
@@ -90,21 +90,21 @@ struct WipeDone<'a> {
 ///
 /// # Errors
 /// When the database refuses.
-pub fn wipe_requested(conn: &mut Conn, it: &WipeNotice<'_>, now: Time) -> Result<()> {
-    let url = url(conn, &format!("/wipe-requests/{}", it.request))?;
-    let subject = it.subject("requested");
-    tell_of_wipe(conn, it, "wipe_requested", subject, &WipeRequested { it, url }, now)
+pub fn wipe_requested(conn: &mut Conn, wipe: &WipeNotice<'_>, now: Time) -> Result<()> {
+    let url = url(conn, &format!("/wipe-requests/{}", wipe.request))?;
+    let subject = wipe.subject("requested");
+    tell_of_wipe(conn, wipe, "wipe_requested", subject, &WipeRequested { wipe, url }, now)
 }
 
 /// Reports that wipes are held because too many were requested; once an hour, however many there are.
 ///
 /// # Errors
 /// When the database refuses.
-pub fn wipe_held(conn: &mut Conn, it: &WipeNotice<'_>, now: Time) -> Result<()> {
+pub fn wipe_held(conn: &mut Conn, wipe: &WipeNotice<'_>, now: Time) -> Result<()> {
     let url = url(conn, "/approvals")?;
-    let body = WipeHeld { it, url }.render().context("writing a mail")?;
+    let body = WipeHeld { wipe, url }.render().context("writing a mail")?;
     let mail = Mail {
-        to: Recipients::Permission(WIPE_READERS, it.team),
+        to: Recipients::Permission(WIPE_READERS, wipe.team),
         kind: "wipe_held",
         dedupe_key: Some(hour(now)),
         subject: "Wipes are held: more were requested than the limit allows".to_owned(),
@@ -117,20 +117,20 @@ pub fn wipe_held(conn: &mut Conn, it: &WipeNotice<'_>, now: Time) -> Result<()> 
 ///
 /// # Errors
 /// When the database refuses.
-pub fn wipe_approved(conn: &mut Conn, it: &WipeNotice<'_>, release_at: Time, now: Time) -> Result<()> {
-    let url = url(conn, &format!("/wipe-requests/{}", it.request))?;
-    let subject = it.subject("approved");
-    tell_of_wipe(conn, it, "wipe_approved", subject, &WipeApproved { it, release_at: release_at.iso(), url }, now)
+pub fn wipe_approved(conn: &mut Conn, wipe: &WipeNotice<'_>, release_at: Time, now: Time) -> Result<()> {
+    let url = url(conn, &format!("/wipe-requests/{}", wipe.request))?;
+    let subject = wipe.subject("approved");
+    tell_of_wipe(conn, wipe, "wipe_approved", subject, &WipeApproved { wipe, release_at: release_at.iso(), url }, now)
 }
 
 /// Reports that a wipe does not continue by itself, or ended before it was sent, and why.
 ///
 /// # Errors
 /// When the database refuses.
-pub fn wipe_stands(conn: &mut Conn, it: &WipeNotice<'_>, now: Time) -> Result<()> {
-    let url = url(conn, &format!("/wipe-requests/{}", it.request))?;
-    let subject = it.subject("not sent");
-    tell_of_wipe(conn, it, "wipe_stands", subject, &WipeStands { it, url }, now)
+pub fn wipe_stands(conn: &mut Conn, wipe: &WipeNotice<'_>, now: Time) -> Result<()> {
+    let url = url(conn, &format!("/wipe-requests/{}", wipe.request))?;
+    let subject = wipe.subject("not sent");
+    tell_of_wipe(conn, wipe, "wipe_stands", subject, &WipeStands { wipe, url }, now)
 }
 
 /// Reports in one mail that a person stopped these wipes of one team, and why; once an hour if nobody had been
@@ -167,25 +167,25 @@ pub fn wipes_stopped(
 ///
 /// # Errors
 /// When the database refuses.
-pub fn wipe_done(conn: &mut Conn, it: &WipeNotice<'_>, complete: bool, now: Time) -> Result<()> {
-    let url = url(conn, &format!("/wipe-requests/{}", it.request))?;
-    let subject = it.subject(if complete { "confirmed" } else { "failed" });
-    tell_of_wipe(conn, it, "wipe_done", subject, &WipeDone { it, complete, url }, now)
+pub fn wipe_done(conn: &mut Conn, wipe: &WipeNotice<'_>, complete: bool, now: Time) -> Result<()> {
+    let url = url(conn, &format!("/wipe-requests/{}", wipe.request))?;
+    let subject = wipe.subject(if complete { "confirmed" } else { "failed" });
+    tell_of_wipe(conn, wipe, "wipe_done", subject, &WipeDone { wipe, complete, url }, now)
 }
 
 fn tell_of_wipe(
     conn: &mut Conn,
-    it: &WipeNotice<'_>,
+    wipe: &WipeNotice<'_>,
     kind: &'static str,
     subject: String,
     body: &impl Template,
     now: Time,
 ) -> Result<()> {
     let mail = Mail {
-        to: Recipients::Permission(WIPE_READERS, it.team),
+        to: Recipients::Permission(WIPE_READERS, wipe.team),
         kind,
         // A request that was reviewed is reported again.
-        dedupe_key: Some(format!("{}/{}", it.request, now.millis())),
+        dedupe_key: Some(format!("{}/{}", wipe.request, now.millis())),
         subject,
         body: body.render().context("writing a mail")?,
     };

@@ -104,7 +104,7 @@ struct Shown {
 #[template(path = "restore/show.html")]
 struct ShowPage {
     layout: Layout,
-    it: Shown,
+    shown: Shown,
     may_cancel: bool,
     /// File names only for those who may see them.
     may_see_names: bool,
@@ -115,19 +115,19 @@ struct ShowPage {
 
 impl ShowPage {
     fn class(&self) -> &'static str {
-        badge(&self.it.restore).0
+        badge(&self.shown.restore).0
     }
 
     fn icon(&self) -> &'static str {
-        badge(&self.it.restore).1
+        badge(&self.shown.restore).1
     }
 
     fn is_proven(&self) -> bool {
-        restore::is_proven(&self.it.point)
+        restore::is_proven(&self.shown.point)
     }
 
     fn took(&self) -> String {
-        match (self.it.restore.started_at, self.it.restore.finished_at) {
+        match (self.shown.restore.started_at, self.shown.restore.finished_at) {
             (Some(start), Some(end)) => crate::web::filter::took(end.since(start)),
             _ => String::new(),
         }
@@ -135,7 +135,7 @@ impl ShowPage {
 
     /// Each kind of file that did not come back as it was: its heading, how many, and their names.
     fn groups(&self) -> Vec<(&'static str, usize, &[String])> {
-        let it = &self.it.outcome;
+        let it = &self.shown.outcome;
         let [differing, missing, kept, not_compared] = it.counts;
         let all = [
             ("Came back different from the manifest", differing, it.differing.as_slice()),
@@ -176,11 +176,11 @@ fn load(conn: &mut Conn, reach: &Reach, id: RestoreId) -> Result<Shown> {
 }
 
 /// Whether somebody can decide on a waiting restore, or why not.
-fn decides(conn: &mut Conn, by: &SignedIn, it: &Shown, now: Time) -> Result<std::result::Result<(), String>> {
-    if it.restore.state != RestoreState::Requested || by.grants().reach(Permission::ApproveRestore).is_none() {
+fn decides(conn: &mut Conn, by: &SignedIn, shown: &Shown, now: Time) -> Result<std::result::Result<(), String>> {
+    if shown.restore.state != RestoreState::Requested || by.grants().reach(Permission::ApproveRestore).is_none() {
         return Ok(Err(String::new()));
     }
-    verdict(restore::may_decide(conn, &by.acting(), &it.restore, now))
+    verdict(restore::may_decide(conn, &by.acting(), &shown.restore, now))
 }
 
 async fn page(
@@ -190,21 +190,21 @@ async fn page(
     errors: FieldErrors,
 ) -> Result<ShowPage> {
     let (who, now) = (by.clone(), layout.now);
-    let (it, decides) = store
+    let (shown, decides) = store
         .read(move |conn| {
-            let it = load(conn, &reach, id)?;
-            let decides = decides(conn, &who, &it, now)?;
-            Ok::<_, Error>((it, decides))
+            let shown = load(conn, &reach, id)?;
+            let decides = decides(conn, &who, &shown, now)?;
+            Ok::<_, Error>((shown, decides))
         })
         .await?;
-    let covers = |permission, team| by.grants().reach(permission).is_some_and(|it: Reach| it.covers(team));
+    let covers = |permission, team| by.grants().reach(permission).is_some_and(|reach: Reach| reach.covers(team));
     Ok(ShowPage {
-        may_cancel: !it.restore.state.is_final() && covers(Permission::Restore, it.device.team_id),
-        may_see_names: covers(Permission::ViewFileNames, it.device.team_id),
+        may_cancel: !shown.restore.state.is_final() && covers(Permission::Restore, shown.device.team_id),
+        may_see_names: covers(Permission::ViewFileNames, shown.device.team_id),
         decides,
         errors,
         layout,
-        it,
+        shown,
     })
 }
 

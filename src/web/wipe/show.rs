@@ -48,7 +48,7 @@ struct Shown {
 #[template(path = "wipe/show.html")]
 struct ShowPage {
     layout: Layout,
-    it: Shown,
+    shown: Shown,
     /// What was agreed to, and what would be lost now, in words.
     agreed: Answer,
     current: Answer,
@@ -71,53 +71,53 @@ pub(super) struct Typed {
 }
 
 impl ShowPage {
-    fn new(layout: Layout, by: &SignedIn, it: Shown) -> Result<Self> {
-        let report = it.request.report.as_deref().map(serde_json::from_str).transpose();
-        let is_open = it.request.state.is_before_delivery();
+    fn new(layout: Layout, by: &SignedIn, shown: Shown) -> Result<Self> {
+        let report = shown.request.report.as_deref().map(serde_json::from_str).transpose();
+        let is_open = shown.request.state.is_before_delivery();
         Ok(Self {
-            agreed: web_loss::shown(&it.agreed.loss(), &layout),
-            current: web_loss::shown(&it.current.loss(), &layout),
-            current_loss: it.current.loss(),
-            changed: if is_open { changed(&layout, &it.agreed.differences(&it.current)) } else { Vec::new() },
+            agreed: web_loss::shown(&shown.agreed.loss(), &layout),
+            current: web_loss::shown(&shown.current.loss(), &layout),
+            current_loss: shown.current.loss(),
+            changed: if is_open { changed(&layout, &shown.agreed.differences(&shown.current)) } else { Vec::new() },
             report: report.context("reading a wipe's report")?,
-            is_mine: it.request.requested_by == by.id,
-            may_stop: is_open && covers(by, Permission::StopWipe, &it.device),
+            is_mine: shown.request.requested_by == by.id,
+            may_stop: is_open && covers(by, Permission::StopWipe, &shown.device),
             errors: FieldErrors::new(),
             typed: Typed::default(),
             layout,
-            it,
+            shown,
         })
     }
 
     fn class(&self) -> &'static str {
-        badge(self.it.request.state).0
+        badge(self.shown.request.state).0
     }
 
     fn icon(&self) -> &'static str {
-        badge(self.it.request.state).1
+        badge(self.shown.request.state).1
     }
 
     /// How long the device's report has been overdue, if that is worth mentioning.
     fn silence(&self) -> Option<String> {
-        let waited = self.layout.now.since(self.it.request.delivered_at?);
+        let waited = self.layout.now.since(self.shown.request.delivered_at?);
         (waited >= days(1)).then(|| filter::span(waited))
     }
 
     /// Whether only the keys are erased, and no file.
     fn is_removal(&self) -> bool {
-        self.it.request.action == WipeAction::RemoveCompanyData
+        self.shown.request.action == WipeAction::RemoveCompanyData
     }
 
     /// Whether this person can repeat a request that came to nothing.
     fn may_ask_again(&self) -> bool {
-        let device = &self.it.device;
-        matches!(self.it.request.state, WipeState::Failed | WipeState::Expired | WipeState::Cancelled)
+        let device = &self.shown.device;
+        matches!(self.shown.request.state, WipeState::Failed | WipeState::Expired | WipeState::Cancelled)
             && device.state == DeviceState::Enrolled
             && self.layout.may_in(Permission::RequestWipe, device.team_id)
     }
 
     fn is(&self, state: WipeState) -> bool {
-        self.it.request.state == state
+        self.shown.request.state == state
     }
 }
 
