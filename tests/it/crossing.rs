@@ -3,7 +3,7 @@
 use crate::restore::World;
 use crate::support::NOW;
 use crate::support::device::{SimDevice, token};
-use crate::support::people::{act_as, act_by, colleague, disable, person, take_roles};
+use crate::support::people::{act_as, act_by, colleague, comes_by_link, disable, person, take_roles};
 use crate::support::visit::{Visit, hidden, location, text};
 use diesel::prelude::*;
 use domain::activity::Action;
@@ -12,12 +12,12 @@ use domain::continuity::Doubt;
 use domain::id::{RestoreId, UserId};
 use domain::restore::RestoreState;
 use domain::role::{Reach, Role};
-use domain::time::{days, hours};
+use domain::time::{days, hours, minutes};
 use holdfast::error::Error;
 use holdfast::service::approval;
 use holdfast::service::device::Draft as DeviceDraft;
 use holdfast::service::restore::{self, Decision, Draft};
-use holdfast::store::schema::device_status;
+use holdfast::store::schema::{approvals, device_status, restores};
 use holdfast::{job, service, store};
 use wire::DeviceFacts;
 
@@ -207,6 +207,54 @@ fn a_ticket_dies_with_the_account_of_who_asked_and_of_who_approved() {
         end(&world);
 
         assert_eq!(world.reads(&order, &ticket).status, 401);
+    }
+}
+
+#[test]
+fn an_account_that_changed_hands_since_the_approval_gets_nothing_sent_and_its_ticket_dies() {
+    for comes in [|world: &World| world.operator, |world: &World| world.second] {
+        for is_sent in [false, true] {
+            let world = World::new();
+            let restore = world.orders(&world.draft).unwrap();
+            let sent = if is_sent { world.fetched() } else { None };
+            world.server.app.clock.advance(minutes(1));
+
+            comes_by_link(&world.server, comes(&world), world.now());
+
+            match sent {
+                Some(order) => assert_eq!(world.reads(&order, &world.secret(&order).ticket).status, 401),
+                None => {
+                    assert!(world.fetched().is_none(), "somebody else may have the account");
+                    assert_eq!(world.find(restore.id).state, RestoreState::Cancelled);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn an_approval_counts_only_for_what_was_approved() {
+    type Forge = fn(&mut store::Conn, RestoreId) -> Result<(), Error>;
+    let forgeries: [Forge; 2] = [
+        |conn, _| Ok(diesel::delete(approvals::table).execute(conn).map(drop)?),
+        |conn, id| {
+            let forged = store::restore::find(conn, id)?.unwrap();
+            let mut agreed = forged.crossing()?.unwrap();
+            agreed.file_count += 1;
+            let agreed = serde_json::to_string(&agreed).unwrap();
+            let set = (restores::agreed.eq(agreed), restores::file_count.eq(forged.file_count + 1));
+            Ok(diesel::update(restores::table.find(id)).set(set).execute(conn).map(drop)?)
+        },
+    ];
+    for forge in forgeries {
+        let world = World::new();
+        let restore = world.orders(&world.draft).unwrap();
+
+        world.server.act(move |conn| forge(conn, restore.id));
+
+        assert!(world.fetched().is_none());
+        let note = world.find(restore.id).outcome().unwrap().note;
+        assert!(note.contains("its approval changed"), "{note}");
     }
 }
 

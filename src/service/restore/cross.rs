@@ -109,6 +109,14 @@ fn proposal(restore: &Restore, agreed: &Crossing) -> Result<Proposal> {
     Ok(Proposal { by: restore.requested_by, digest: digest(agreed)?, expires_at: restore.expires_at })
 }
 
+/// The stored approval of exactly what was agreed to; none if there is none.
+fn approval_of(conn: &mut Conn, restore: &Restore, agreed: &Crossing) -> Result<Option<Approval>> {
+    let Some(given) = restore.approved_by.zip(restore.approved_at) else { return Ok(None) };
+    let (proposal, subject) = (proposal(restore, agreed)?, (GuardedAct::ApproveRestore, restore.id.as_str()));
+    let stored = store::approval::find(conn, subject, given, &proposal.digest)?;
+    Ok(stored.filter(|it| proposal.is_met_by(it)))
+}
+
 /// Approves a restore to another device, as the second person. An act.
 ///
 /// `seen` is the digest of what the page showed.
@@ -143,6 +151,7 @@ pub fn approve(conn: &mut Conn, by: &By, id: RestoreId, seen: &str, now: Time) -
         command_id: Some(queued.id),
         ..restore
     };
+    store::approval::insert(conn, GuardedAct::ApproveRestore, approved.id.as_str(), &approval)?;
     write(conn, &approved, RestoreState::Requested)?;
     record(conn, &by.actor, &approved, Action::RestoreApproved, (Ended::Done, ""), now)?;
     tell(conn, &by.actor, (&approved, &agreed), "approved", now)?;
@@ -183,7 +192,7 @@ pub(super) fn still_stands(conn: &mut Conn, restore: Restore, now: Time) -> Resu
     let why = match restore.crossing()? {
         None if is_to_itself => String::new(),
         None => "its destination".to_owned(),
-        Some(_) if restore.approved_by.is_none() => "its approval".to_owned(),
+        Some(agreed) if approval_of(conn, &restore, &agreed)?.is_none() => "its approval".to_owned(),
         Some(agreed) => agreed.changes(&current(conn, &restore)?).join(", "),
     };
     if !why.is_empty() {
@@ -204,12 +213,13 @@ pub(super) fn still_stands(conn: &mut Conn, restore: Restore, now: Time) -> Resu
 /// When the database refuses.
 pub fn is_backed(conn: &mut Conn, restore: &Restore) -> Result<bool> {
     let agreed = restore.crossing()?;
-    let approval = match (&agreed, restore.approved_by) {
-        // An account that changed hands since then is not looked for.
-        (Some(agreed), Some(by)) => Some(Approval { by, digest: digest(agreed)?, at: Time::from_millis(i64::MAX) }),
-        (Some(_), None) => return Ok(false),
-        (None, _) => None,
+    let approval = match &agreed {
+        Some(agreed) => approval_of(conn, restore, agreed)?,
+        None => None,
     };
+    if agreed.is_some() && approval.is_none() {
+        return Ok(false);
+    }
     let mut teams = Vec::new();
     for id in [restore.device_id, restore.target_device_id] {
         let Some(device) = store::device::find(conn, id)? else { return Ok(false) };
