@@ -1,7 +1,9 @@
 //! What can go wrong in a use case. Adapters decide how each case looks to their client: `problem` has
 //! the words for people, each protocol sends its own status.
+use domain::consent::ConsentRefusal;
 pub use domain::fields::FieldErrors;
-use domain::{consent, restore, wipe};
+use domain::restore::RestoreRefusal;
+use domain::wipe::WipeRefusal;
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -65,9 +67,9 @@ impl Error {
     }
 }
 
-impl From<wipe::Refusal> for Error {
-    fn from(refusal: wipe::Refusal) -> Self {
-        use wipe::Refusal as R;
+impl From<WipeRefusal> for Error {
+    fn from(refusal: WipeRefusal) -> Self {
+        use WipeRefusal as R;
         match refusal {
             R::Consent(refusal) => refusal.into(),
             R::NotWaiting(_) | R::TooLate(_) | R::AlreadyOpen => Self::Conflict(refusal.to_string()),
@@ -78,9 +80,9 @@ impl From<wipe::Refusal> for Error {
     }
 }
 
-impl From<consent::Refusal> for Error {
-    fn from(refusal: consent::Refusal) -> Self {
-        use consent::Refusal as R;
+impl From<ConsentRefusal> for Error {
+    fn from(refusal: ConsentRefusal) -> Self {
+        use ConsentRefusal as R;
         match refusal {
             R::NotAsShown => Self::Conflict(refusal.to_string()),
             R::OwnRequest | R::CreatedRequester | R::CreatedByRequester | R::NewAccount(_) => {
@@ -90,8 +92,8 @@ impl From<consent::Refusal> for Error {
     }
 }
 
-impl From<restore::Refusal> for Error {
-    fn from(refusal: restore::Refusal) -> Self {
+impl From<RestoreRefusal> for Error {
+    fn from(refusal: RestoreRefusal) -> Self {
         Self::Refused(refusal.to_string())
     }
 }

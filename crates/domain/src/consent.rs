@@ -28,7 +28,7 @@ impl Loosens {
 
 /// Why somebody's agreement does not count.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum ConsentRefusal {
     #[error("the facts have changed since this page was shown. Here they are again: look at them, then decide")]
     NotAsShown,
     #[error("you requested this; somebody else must decide")]
@@ -57,8 +57,8 @@ pub trait Terms {
 ///
 /// # Errors
 /// When it is not.
-pub fn as_shown(seen: &str, current: &str) -> Result<(), Refusal> {
-    if seen == current { Ok(()) } else { Err(Refusal::NotAsShown) }
+pub fn as_shown(seen: &str, current: &str) -> Result<(), ConsentRefusal> {
+    if seen == current { Ok(()) } else { Err(ConsentRefusal::NotAsShown) }
 }
 
 /// What one person agreed to and asked for, while a second one may agree to it too.
@@ -88,15 +88,15 @@ impl Proposal {
     ///
     /// # Errors
     /// For the requester, who decides nothing alone.
-    pub fn require_other(&self, by: UserId) -> Result<(), Refusal> {
-        if by == self.by { Err(Refusal::OwnRequest) } else { Ok(()) }
+    pub fn require_other(&self, by: UserId) -> Result<(), ConsentRefusal> {
+        if by == self.by { Err(ConsentRefusal::OwnRequest) } else { Ok(()) }
     }
 
     /// Approves; `seen` is the digest of what the second person was shown.
     ///
     /// # Errors
     /// For the requester, and when something else was shown.
-    pub fn approve(&self, by: UserId, seen: &str, now: Time) -> Result<Approval, Refusal> {
+    pub fn approve(&self, by: UserId, seen: &str, now: Time) -> Result<Approval, ConsentRefusal> {
         self.require_other(by)?;
         as_shown(seen, &self.digest)?;
         Ok(Approval { by, digest: seen.to_owned(), at: now })
@@ -141,20 +141,20 @@ impl Account {
 /// # Errors
 /// When they are the same, one created the other, or one of them is so new that the other may have made it for
 /// this purpose.
-pub fn may_approve(requester: &Account, approver: &Account, now: Time) -> Result<(), Refusal> {
+pub fn may_approve(requester: &Account, approver: &Account, now: Time) -> Result<(), ConsentRefusal> {
     if requester.id == approver.id {
-        return Err(Refusal::OwnRequest);
+        return Err(ConsentRefusal::OwnRequest);
     }
     if requester.created_by == Some(approver.id) {
-        return Err(Refusal::CreatedRequester);
+        return Err(ConsentRefusal::CreatedRequester);
     }
     if approver.created_by == Some(requester.id) {
-        return Err(Refusal::CreatedByRequester);
+        return Err(ConsentRefusal::CreatedByRequester);
     }
     // Otherwise one stolen owner's session could make two accounts and hold both ends of every wipe.
     for (name, account) in [("requester", requester), ("approver", approver)] {
         if !account.is_settled(now) {
-            return Err(Refusal::NewAccount(name));
+            return Err(ConsentRefusal::NewAccount(name));
         }
     }
     Ok(())
@@ -175,9 +175,9 @@ mod tests {
     fn only_another_person_who_was_shown_the_same_approves() {
         let [asker, second] = [1, 2].map(|at| UserId::generate(Time::from_millis(at)));
         let proposal = Proposal { by: asker, digest: "a".to_owned(), expires_at: NOW + days(7) };
-        assert_eq!(proposal.approve(asker, "a", NOW), Err(Refusal::OwnRequest));
-        assert_eq!(proposal.approve(second, "b", NOW), Err(Refusal::NotAsShown));
-        assert_eq!(proposal.approve(second, "", NOW), Err(Refusal::NotAsShown));
+        assert_eq!(proposal.approve(asker, "a", NOW), Err(ConsentRefusal::OwnRequest));
+        assert_eq!(proposal.approve(second, "b", NOW), Err(ConsentRefusal::NotAsShown));
+        assert_eq!(proposal.approve(second, "", NOW), Err(ConsentRefusal::NotAsShown));
 
         let approval = proposal.approve(second, "a", NOW).unwrap();
 
@@ -196,11 +196,11 @@ mod tests {
         let made_by_asker = account(4, Some(asker.id), since + days(100));
         let cases = [
             (&asker, &other, Ok(())),
-            (&asker, &asker, Err(Refusal::OwnRequest)),
-            (&asker, &owner, Err(Refusal::CreatedRequester)),
-            (&owner, &other, Err(Refusal::CreatedByRequester)),
-            (&asker, &made_by_asker, Err(Refusal::CreatedByRequester)),
-            (&made_by_asker, &asker, Err(Refusal::CreatedRequester)),
+            (&asker, &asker, Err(ConsentRefusal::OwnRequest)),
+            (&asker, &owner, Err(ConsentRefusal::CreatedRequester)),
+            (&owner, &other, Err(ConsentRefusal::CreatedByRequester)),
+            (&asker, &made_by_asker, Err(ConsentRefusal::CreatedByRequester)),
+            (&made_by_asker, &asker, Err(ConsentRefusal::CreatedRequester)),
             (&made_by_asker, &other, Ok(())),
         ];
         for (requester, approver, expected) in cases {
@@ -215,17 +215,21 @@ mod tests {
         let old = account(2, Some(owner.id), since + days(1));
         let fresh = account(3, Some(owner.id), NOW - days(1));
         let settled = account(4, Some(owner.id), NOW - SETTLED);
-        assert_eq!(may_approve(&old, &fresh, NOW), Err(Refusal::NewAccount("approver")));
-        assert_eq!(may_approve(&fresh, &old, NOW), Err(Refusal::NewAccount("requester")));
+        assert_eq!(may_approve(&old, &fresh, NOW), Err(ConsentRefusal::NewAccount("approver")));
+        assert_eq!(may_approve(&fresh, &old, NOW), Err(ConsentRefusal::NewAccount("requester")));
         assert_eq!(may_approve(&old, &settled, NOW), Ok(()));
         let promoted = settled.with_role_since(NOW - days(1));
-        assert_eq!(may_approve(&old, &promoted, NOW), Err(Refusal::NewAccount("approver")));
+        assert_eq!(may_approve(&old, &promoted, NOW), Err(ConsentRefusal::NewAccount("approver")));
         assert_eq!(may_approve(&old, &settled.with_role_since(since), NOW), Ok(()), "a role older than the account");
         // Setting the clock back makes nobody older.
-        assert_eq!(may_approve(&old, &fresh, NOW - days(30)), Err(Refusal::NewAccount("approver")));
+        assert_eq!(may_approve(&old, &fresh, NOW - days(30)), Err(ConsentRefusal::NewAccount("approver")));
         let young = NOW - minutes(30);
         let (one, two) = (account(5, Some(owner.id), young), account(6, Some(owner.id), young));
-        assert_eq!(may_approve(&one, &two, NOW), Err(Refusal::NewAccount("requester")), "the organisation is as young");
+        assert_eq!(
+            may_approve(&one, &two, NOW),
+            Err(ConsentRefusal::NewAccount("requester")),
+            "the organisation is as young"
+        );
     }
 
     #[test]
@@ -235,8 +239,8 @@ mod tests {
         let asker = Account { founder_at: Some(NOW), ..account(6, Some(maker), begun) };
         assert_eq!(may_approve(&asker, &named(NOW - minutes(1)), NOW), Ok(()));
         // Somebody signed in with a link, or got the role, after the host had named them.
-        assert_eq!(may_approve(&asker, &named(begun - minutes(1)), NOW), Err(Refusal::NewAccount("approver")));
-        assert_eq!(may_approve(&asker, &named(NOW + minutes(1)), NOW), Err(Refusal::NewAccount("approver")));
+        assert_eq!(may_approve(&asker, &named(begun - minutes(1)), NOW), Err(ConsentRefusal::NewAccount("approver")));
+        assert_eq!(may_approve(&asker, &named(NOW + minutes(1)), NOW), Err(ConsentRefusal::NewAccount("approver")));
     }
 
     #[test]

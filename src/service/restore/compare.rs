@@ -8,7 +8,7 @@ use anyhow::anyhow;
 use domain::id::{DeviceId, RestoreId, RestorePointId};
 use domain::manifest::{self, Manifest};
 use domain::object::{ObjectKind, ObjectName};
-use domain::restore::{self, Conflict, Refusal, RestoreResult, Selection};
+use domain::restore::{self, Conflict, RestoreRefusal, RestoreResult, Selection};
 use domain::{shortfall, words};
 
 /// Reads a point's manifest. Blocks, and needs no database.
@@ -48,7 +48,7 @@ impl Basis {
         let found = store::restore_point::find(conn, point)?.ok_or(Error::NotFound("restore point"))?;
         Ok(Self {
             point,
-            manifest: found.manifest_name.ok_or(Refusal::NoManifest)?,
+            manifest: found.manifest_name.ok_or(RestoreRefusal::NoManifest)?,
             selection: restore.chosen()?,
             conflict: restore.conflict,
         })

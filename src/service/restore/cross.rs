@@ -19,7 +19,7 @@ use domain::consent::{Approval, Proposal};
 use domain::crossing::{Crossing, Side, act};
 use domain::guard::GuardedAct;
 use domain::id::{RestoreId, TeamId};
-use domain::restore::{Refusal, RestoreState};
+use domain::restore::{RestoreRefusal, RestoreState};
 use domain::role::Permission;
 use domain::time::{Time, days};
 use domain::words;
@@ -52,7 +52,7 @@ pub(super) fn may_ask(conn: &mut Conn, by: &By, act: GuardedAct, teams: [&Device
     let Some(permission) = act.guard().permission else { return Ok(()) };
     for device in teams {
         if !guard::still_holds(conn, by.user, permission, device.team_id)? {
-            return Err(Refusal::MayNotRead.into());
+            return Err(RestoreRefusal::MayNotRead.into());
         }
     }
     Ok(())
@@ -91,7 +91,7 @@ pub enum Decision {
 /// # Errors
 /// When they are not, or act through something other than a person at the console.
 pub fn may_decide(conn: &mut Conn, by: &By, restore: &Restore, now: Time) -> Result<()> {
-    let agreed = restore.crossing()?.ok_or(Refusal::NotWaiting(restore.state))?;
+    let agreed = restore.crossing()?.ok_or(RestoreRefusal::NotWaiting(restore.state))?;
     let mut teams = Vec::new();
     for id in [restore.device_id, restore.target_device_id] {
         teams.push(reach::acted_on(conn, by, Permission::ApproveRestore, id)?.team_id);
@@ -127,12 +127,12 @@ pub fn approve(conn: &mut Conn, by: &By, id: RestoreId, seen: &str, now: Time) -
     let restore = waiting(conn, id)?;
     may_decide(conn, by, &restore, now)?;
     let (Some(agreed), Some(order)) = (restore.crossing()?, restore.waiting_order.clone()) else {
-        return Err(Refusal::NotWaiting(restore.state).into());
+        return Err(RestoreRefusal::NotWaiting(restore.state).into());
     };
     let proposal = proposal(&restore, &agreed)?;
     let approval = proposal.approve(by.user, seen, now)?;
     if proposal.is_over(now) {
-        return Err(Refusal::NotWaiting(RestoreState::Expired).into());
+        return Err(RestoreRefusal::NotWaiting(RestoreState::Expired).into());
     }
     let changes = agreed.changes(&current(conn, &restore)?);
     if !changes.is_empty() {
@@ -173,7 +173,11 @@ pub fn refuse(conn: &mut Conn, by: &By, id: RestoreId, now: Time) -> Result<Rest
 
 fn waiting(conn: &mut Conn, id: RestoreId) -> Result<Restore> {
     let restore = store::restore::find(conn, id)?.ok_or(Error::NotFound("restore"))?;
-    if restore.state == RestoreState::Requested { Ok(restore) } else { Err(Refusal::NotWaiting(restore.state).into()) }
+    if restore.state == RestoreState::Requested {
+        Ok(restore)
+    } else {
+        Err(RestoreRefusal::NotWaiting(restore.state).into())
+    }
 }
 
 /// Ends a restore in which `what` differs from what was agreed.

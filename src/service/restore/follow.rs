@@ -9,7 +9,7 @@ use crate::store::{self, Conn};
 use anyhow::Context;
 use domain::activity::{Action, Actor, Outcome as Ended};
 use domain::id::RestoreId;
-use domain::restore::{Refusal, RestoreProgress, RestoreState};
+use domain::restore::{RestoreProgress, RestoreRefusal, RestoreState};
 use domain::time::Time;
 
 /// A restore that belongs to this device's enrolment.
@@ -66,7 +66,7 @@ pub fn result(
     let from = restore.state;
     match from {
         RestoreState::Queued | RestoreState::Running => {}
-        RestoreState::Requested => return Err(Refusal::NotWaiting(from).into()),
+        RestoreState::Requested => return Err(RestoreRefusal::NotWaiting(from).into()),
         RestoreState::Compared | RestoreState::Failed => return Ok(()),
         RestoreState::Expired | RestoreState::Cancelled => {
             return Err(Error::Conflict(format!("this restore is “{}”", from.name())));

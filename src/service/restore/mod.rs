@@ -24,7 +24,7 @@ use domain::activity::{Action, Actor, Object, Outcome as Ended};
 use domain::by::By;
 use domain::command::CommandState;
 use domain::id::{DeviceId, RestoreId};
-use domain::restore::{Refusal, RestoreState};
+use domain::restore::{RestoreRefusal, RestoreState};
 use domain::role::Permission;
 use domain::time::{Time, hours};
 use std::time::Duration;
@@ -45,7 +45,7 @@ pub fn cancel(conn: &mut Conn, by: &By, id: RestoreId, now: Time) -> Result<Rest
     let restore = store::restore::find(conn, id)?.ok_or(Error::NotFound("restore"))?;
     reach::acted_on(conn, by, Permission::Restore, restore.device_id)?;
     if restore.state.is_final() {
-        return Err(Refusal::TooLate(restore.state).into());
+        return Err(RestoreRefusal::TooLate(restore.state).into());
     }
     let note = format!("cancelled by {}", by.actor.name);
     end(conn, &by.actor, restore, (RestoreState::Cancelled, Action::RestoreCancelled, Ended::Done), &note, now)

@@ -18,7 +18,7 @@ use domain::guard::GuardedAct;
 use domain::id::{DeviceId, RestoreId, RestorePointId};
 use domain::manifest::Manifest;
 use domain::object::ObjectName;
-use domain::restore::{self, Conflict, Landing, Refusal, RestoreOrder, RestoreState, Selection, Start};
+use domain::restore::{self, Conflict, Landing, RestoreOrder, RestoreRefusal, RestoreState, Selection, Start};
 use domain::role::Permission;
 use domain::time::Time;
 use domain::words;
@@ -107,7 +107,7 @@ pub fn plan(conn: &mut Conn, by: &By, draft: &Draft) -> Result<Plan> {
         selection: &draft.selection,
     })?;
     let repository = store::repository::find(conn, point.repository_id)?.ok_or(Error::NotFound("repository"))?;
-    let manifest = point.manifest_name.clone().ok_or(Refusal::NoManifest)?;
+    let manifest = point.manifest_name.clone().ok_or(RestoreRefusal::NoManifest)?;
     command::require_order(conn, &target, CommandKind::Restore)?;
     let agent = store::agent_enrollment::find(conn, target.id, target.generation)?;
     let sealing_key = agent.ok_or(Error::NotFound("agent of this device"))?.sealing_key;
@@ -131,10 +131,10 @@ pub fn prepare(
     let files = manifest.files.iter().filter(|it| chosen.covers(&it.path));
     let (count, bytes) = files.fold((0i64, 0u64), |(count, bytes), it| (count + 1, bytes.saturating_add(it.size)));
     if count == 0 {
-        return Err(Refusal::NoSuchFiles.into());
+        return Err(RestoreRefusal::NoSuchFiles.into());
     }
     if report_bytes(manifest.files.iter().map(|it| it.path.as_str()).filter(|it| chosen.covers(it))) > MAX_REPORT {
-        return Err(Refusal::MoreThanOneReport.into());
+        return Err(RestoreRefusal::MoreThanOneReport.into());
     }
     let id = RestoreId::generate(now);
     let ticket = secret::generate("hf_restore_")?;

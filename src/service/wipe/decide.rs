@@ -17,7 +17,7 @@ use domain::id::WipeRequestId;
 use domain::name;
 use domain::role::Permission;
 use domain::time::Time;
-use domain::wipe::{BEFORE_DELIVERY, EITHER, Refusal, Verdict, WipeState};
+use domain::wipe::{BEFORE_DELIVERY, EITHER, Verdict, WipeRefusal, WipeState};
 
 /// How many requests are stopped at once.
 const ALL: i64 = 10_000;
@@ -52,7 +52,7 @@ pub fn approve(conn: &mut Conn, by: &By, id: WipeRequestId, seen: &Seen, now: Ti
     may_decide(conn, by, &request, now)?;
     let progress = request.progress(conn)?;
     if progress.state != WipeState::Requested {
-        return Err(Refusal::NotWaiting(progress.state).into());
+        return Err(WipeRefusal::NotWaiting(progress.state).into());
     }
     let current = facts(conn, &device, now)?;
     if request.agreed()?.is_worse(&current) {
@@ -186,7 +186,7 @@ fn stop_one(conn: &mut Conn, by: &By, request: WipeRequest, why: &str, now: Time
     {
         let is_gone = store::command::find(conn, id)?.is_none_or(|it| it.state.is_final());
         if !is_gone {
-            return Err(Refusal::TooLate(WipeState::Delivered).into());
+            return Err(WipeRefusal::TooLate(WipeState::Delivered).into());
         }
     }
     let stopped = WipeRequest {

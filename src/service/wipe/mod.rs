@@ -33,7 +33,7 @@ use domain::guard::GuardedAct;
 use domain::id::{DeviceId, WipeRequestId};
 use domain::role::Permission;
 use domain::time::{Time, days, hours};
-use domain::wipe::{Limits, Refusal, WipeState};
+use domain::wipe::{Limits, WipeRefusal, WipeState};
 use std::time::Duration;
 
 /// A request that was never sent ends after this.
@@ -88,7 +88,7 @@ fn write(conn: &mut Conn, request: &WipeRequest, from: WipeState) -> Result<()> 
         Ok(())
     } else {
         let state = store::wipe::find(conn, request.id)?.map_or(WipeState::Cancelled, |it| it.state);
-        Err(Refusal::NotWaiting(state).into())
+        Err(WipeRefusal::NotWaiting(state).into())
     }
 }
 

@@ -15,7 +15,7 @@ use domain::consent::as_shown;
 use domain::id::{DeviceId, WipeRequestId};
 use domain::role::Permission;
 use domain::time::Time;
-use domain::wipe::{self, Asked, Facts, Hold, Refusal, WipeAction, WipeReason, WipeState};
+use domain::wipe::{self, Asked, Facts, Hold, WipeAction, WipeReason, WipeRefusal, WipeState};
 
 /// What is requested, with what was shown and typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,7 +70,7 @@ pub fn request(conn: &mut Conn, by: &By, ask: &Ask, now: Time) -> Result<WipeReq
     let device = reach::acted_on(conn, by, Permission::RequestWipe, ask.device)?;
     let agreed = agree(conn, &device, (ask.action, &ask.ticket), ask.agreement(), now)?;
     if store::wipe::open_of_device(conn, device.id)?.is_some() {
-        return Err(Refusal::AlreadyOpen.into());
+        return Err(WipeRefusal::AlreadyOpen.into());
     }
     let hold = hold_of(conn, by, &device, &agreed, ask.action, now)?;
     let is_held = hold.is_some();

@@ -5,7 +5,7 @@ mod start;
 
 pub use comparison::{Comparison, compare};
 pub use selection::{Chosen, FileClass, MAX_PATHS, Selection};
-pub use start::{Refusal, Start, may_start};
+pub use start::{RestoreRefusal, Start, may_start};
 
 use crate::id::{DeviceId, RepositoryId, RestoreId};
 use crate::manifest::ManifestFile;
@@ -175,13 +175,16 @@ mod tests {
         let cases = [
             (good, Ok(())),
             (Start { is_proven: false, accepts_unproven: true, ..good }, Ok(())),
-            (Start { is_proven: false, ..good }, Err(Refusal::NotProven)),
-            (Start { is_stored: false, ..good }, Err(Refusal::NotStored)),
-            (Start { has_manifest: false, ..good }, Err(Refusal::NoManifest)),
-            (Start { target: DeviceState::Wiped, ..good }, Err(Refusal::TargetNotEnrolled(DeviceState::Wiped))),
-            (Start { target: DeviceState::Removed, ..good }, Err(Refusal::TargetNotEnrolled(DeviceState::Removed))),
-            (Start { selection: &none, ..good }, Err(Refusal::NothingChosen)),
-            (Start { selection: &many, ..good }, Err(Refusal::TooMany)),
+            (Start { is_proven: false, ..good }, Err(RestoreRefusal::NotProven)),
+            (Start { is_stored: false, ..good }, Err(RestoreRefusal::NotStored)),
+            (Start { has_manifest: false, ..good }, Err(RestoreRefusal::NoManifest)),
+            (Start { target: DeviceState::Wiped, ..good }, Err(RestoreRefusal::TargetNotEnrolled(DeviceState::Wiped))),
+            (
+                Start { target: DeviceState::Removed, ..good },
+                Err(RestoreRefusal::TargetNotEnrolled(DeviceState::Removed)),
+            ),
+            (Start { selection: &none, ..good }, Err(RestoreRefusal::NothingChosen)),
+            (Start { selection: &many, ..good }, Err(RestoreRefusal::TooMany)),
         ];
         for (start, expected) in cases {
             assert_eq!(may_start(&start), expected, "{start:?}");

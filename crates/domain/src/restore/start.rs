@@ -5,7 +5,7 @@ use crate::device::DeviceState;
 
 /// Why a restore may not begin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum RestoreRefusal {
     #[error("the target device is “{}”, so nothing can be restored to it. Choose an enrolled device", .0.name())]
     TargetNotEnrolled(DeviceState),
     #[error("the server does not hold this restore point yet; choose another")]
@@ -54,22 +54,22 @@ pub struct Start<'a> {
 ///
 /// # Errors
 /// The first reason why not.
-pub fn may_start(start: &Start<'_>) -> Result<(), Refusal> {
+pub fn may_start(start: &Start<'_>) -> Result<(), RestoreRefusal> {
     if start.target != DeviceState::Enrolled {
-        return Err(Refusal::TargetNotEnrolled(start.target));
+        return Err(RestoreRefusal::TargetNotEnrolled(start.target));
     }
     if !start.is_stored {
-        return Err(Refusal::NotStored);
+        return Err(RestoreRefusal::NotStored);
     }
     if !start.has_manifest {
-        return Err(Refusal::NoManifest);
+        return Err(RestoreRefusal::NoManifest);
     }
     if !start.is_proven && !start.accepts_unproven {
-        return Err(Refusal::NotProven);
+        return Err(RestoreRefusal::NotProven);
     }
     match start.selection {
-        Selection::Paths(paths) if paths.is_empty() => Err(Refusal::NothingChosen),
-        Selection::Paths(paths) if paths.len() > MAX_PATHS => Err(Refusal::TooMany),
+        Selection::Paths(paths) if paths.is_empty() => Err(RestoreRefusal::NothingChosen),
+        Selection::Paths(paths) if paths.len() > MAX_PATHS => Err(RestoreRefusal::TooMany),
         Selection::Paths(_) | Selection::All | Selection::Class(_) => Ok(()),
     }
 }

@@ -12,5 +12,5 @@ mod state;
 pub use agreed::{Difference, EITHER, Facts, Value};
 pub use progress::{Check, Hold, Progress, Verdict};
 pub use report::{WipeReport, WipedRoot};
-pub use rule::{Advice, Asked, Limits, Recent, Refusal, advice, check_form, may_request};
+pub use rule::{Advice, Asked, Limits, Recent, WipeRefusal, advice, check_form, may_request};
 pub use state::{BEFORE_DELIVERY, WipeAction, WipeReason, WipeState};

@@ -2,7 +2,7 @@
 use crate::consent::{Approval, Proposal};
 use crate::id::UserId;
 use crate::time::{Time, hours, minutes};
-use crate::wipe::{Refusal, WipeState};
+use crate::wipe::{WipeRefusal, WipeState};
 use std::time::Duration;
 
 /// A clock this far before the approval was set back, and then nothing about the hold is believed.
@@ -87,12 +87,12 @@ impl Progress {
     ///
     /// # Errors
     /// When it is not waiting for approval, the approver saw other facts, or is the requester.
-    pub fn approve(&self, by: UserId, seen: &str, hold: Duration, now: Time) -> Result<Self, Refusal> {
+    pub fn approve(&self, by: UserId, seen: &str, hold: Duration, now: Time) -> Result<Self, WipeRefusal> {
         if self.state != WipeState::Requested {
-            return Err(Refusal::NotWaiting(self.state));
+            return Err(WipeRefusal::NotWaiting(self.state));
         }
         if self.proposal.is_over(now) {
-            return Err(Refusal::NotWaiting(WipeState::Expired));
+            return Err(WipeRefusal::NotWaiting(WipeState::Expired));
         }
         let approval = Some(self.proposal.approve(by, seen, now)?);
         Ok(Self { state: WipeState::Cooling, approval, release_at: Some(now + hold), ..self.clone() })
@@ -102,11 +102,11 @@ impl Progress {
     ///
     /// # Errors
     /// When it was delivered, or has ended.
-    pub fn stop(&self) -> Result<Self, Refusal> {
+    pub fn stop(&self) -> Result<Self, WipeRefusal> {
         if self.state.is_before_delivery() {
             Ok(Self { state: WipeState::Cancelled, ..self.clone() })
         } else {
-            Err(Refusal::TooLate(self.state))
+            Err(WipeRefusal::TooLate(self.state))
         }
     }
 
@@ -114,9 +114,9 @@ impl Progress {
     ///
     /// # Errors
     /// When it is not held, or for the requester, who may not end a hold alone.
-    pub fn lift(&self, by: UserId) -> Result<Self, Refusal> {
+    pub fn lift(&self, by: UserId) -> Result<Self, WipeRefusal> {
         if self.state != WipeState::Held {
-            return Err(Refusal::NotWaiting(self.state));
+            return Err(WipeRefusal::NotWaiting(self.state));
         }
         self.proposal.require_other(by)?;
         Ok(Self { state: WipeState::Requested, approval: None, release_at: None, ..self.clone() })
@@ -126,12 +126,12 @@ impl Progress {
     ///
     /// # Errors
     /// When it is not waiting for review, or for anyone other than the requester.
-    pub fn review(&self, by: UserId, digest: &str, expires_at: Time) -> Result<Self, Refusal> {
+    pub fn review(&self, by: UserId, digest: &str, expires_at: Time) -> Result<Self, WipeRefusal> {
         if self.state != WipeState::ReviewAgain {
-            return Err(Refusal::NotWaiting(self.state));
+            return Err(WipeRefusal::NotWaiting(self.state));
         }
         if by != self.proposal.by {
-            return Err(Refusal::NotRequester);
+            return Err(WipeRefusal::NotRequester);
         }
         let proposal = Proposal { by, digest: digest.to_owned(), expires_at };
         Ok(Self { state: WipeState::Requested, proposal, approval: None, release_at: None })
@@ -195,7 +195,7 @@ impl Progress {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::consent;
+    use crate::consent::ConsentRefusal;
     use crate::time::days;
 
     const NOW: Time = Time::from_millis(1_795_356_371_000);
@@ -301,11 +301,11 @@ mod tests {
     fn the_requester_can_neither_approve_nor_lift() {
         let [asker, second, _] = people();
         let it = requested(asker);
-        assert_eq!(it.approve(asker, "a", HOLD, NOW), Err(consent::Refusal::OwnRequest.into()));
-        assert_eq!(it.approve(second, "b", HOLD, NOW), Err(consent::Refusal::NotAsShown.into()));
+        assert_eq!(it.approve(asker, "a", HOLD, NOW), Err(ConsentRefusal::OwnRequest.into()));
+        assert_eq!(it.approve(second, "b", HOLD, NOW), Err(ConsentRefusal::NotAsShown.into()));
         let held = Progress { state: WipeState::Held, ..it };
-        assert_eq!(held.lift(asker), Err(consent::Refusal::OwnRequest.into()));
-        assert_eq!(held.approve(second, "a", HOLD, NOW), Err(Refusal::NotWaiting(WipeState::Held)));
+        assert_eq!(held.lift(asker), Err(ConsentRefusal::OwnRequest.into()));
+        assert_eq!(held.approve(second, "a", HOLD, NOW), Err(WipeRefusal::NotWaiting(WipeState::Held)));
         assert_eq!(held.lift(second).unwrap().state, WipeState::Requested);
     }
 

@@ -1,5 +1,5 @@
 //! What may be requested, how many, and what we advise instead.
-use crate::consent;
+use crate::consent::ConsentRefusal;
 use crate::device::{DeviceState, Encryption, Ownership};
 use crate::fields::FieldErrors;
 use crate::name;
@@ -7,7 +7,7 @@ use crate::wipe::{Facts, WipeAction, WipeState};
 
 /// Why somebody may not do what they ask for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum WipeRefusal {
     #[error("the device is “{}”: there is nothing to wipe", .0.name())]
     NotEnrolled(DeviceState),
     #[error("this is a personal device: it has no full wipe. Remove company data instead")]
@@ -15,7 +15,7 @@ pub enum Refusal {
     #[error("another wipe of this device is under way: stop it, or follow it")]
     AlreadyOpen,
     #[error(transparent)]
-    Consent(#[from] consent::Refusal),
+    Consent(#[from] ConsentRefusal),
     #[error("only the requester can review this request; anyone can stop it and make a new one")]
     NotRequester,
     #[error("this wipe is not waiting for a decision: it is “{}”", .0.name())]
@@ -49,14 +49,14 @@ impl Limits {
     }
 
     /// Which limit is reached, if one is, as its refusal.
-    pub fn reached(self, recent: Recent) -> Option<Refusal> {
+    pub fn reached(self, recent: Recent) -> Option<WipeRefusal> {
         let share = self.share();
         if recent.by_all >= self.per_hour {
-            Some(Refusal::LimitReached { most: self.per_hour, whose: "for everyone" })
+            Some(WipeRefusal::LimitReached { most: self.per_hour, whose: "for everyone" })
         } else if recent.by_actor >= share {
-            Some(Refusal::LimitReached { most: share, whose: "for one person" })
+            Some(WipeRefusal::LimitReached { most: share, whose: "for one person" })
         } else if recent.by_team >= share {
-            Some(Refusal::LimitReached { most: share, whose: "for one team" })
+            Some(WipeRefusal::LimitReached { most: share, whose: "for one team" })
         } else {
             None
         }
@@ -76,12 +76,12 @@ pub struct Recent {
 ///
 /// # Errors
 /// When it is not enrolled, or is personal and a full wipe was requested.
-pub fn may_request(facts: &Facts, state: DeviceState, action: WipeAction) -> Result<(), Refusal> {
+pub fn may_request(facts: &Facts, state: DeviceState, action: WipeAction) -> Result<(), WipeRefusal> {
     if state != DeviceState::Enrolled {
-        return Err(Refusal::NotEnrolled(state));
+        return Err(WipeRefusal::NotEnrolled(state));
     }
     if facts.ownership == Ownership::Personal && action == WipeAction::Wipe {
-        return Err(Refusal::PersonalDevice);
+        return Err(WipeRefusal::PersonalDevice);
     }
     Ok(())
 }
@@ -141,11 +141,11 @@ mod tests {
     fn a_personal_device_has_no_full_wipe() {
         let personal = Facts { ownership: Ownership::Personal, ..facts() };
         let enrolled = DeviceState::Enrolled;
-        assert_eq!(may_request(&personal, enrolled, WipeAction::Wipe), Err(Refusal::PersonalDevice));
+        assert_eq!(may_request(&personal, enrolled, WipeAction::Wipe), Err(WipeRefusal::PersonalDevice));
         assert_eq!(may_request(&personal, enrolled, WipeAction::RemoveCompanyData), Ok(()));
         assert_eq!(may_request(&facts(), enrolled, WipeAction::Wipe), Ok(()));
         for state in [DeviceState::Wiped, DeviceState::Removed] {
-            assert_eq!(may_request(&facts(), state, WipeAction::Wipe), Err(Refusal::NotEnrolled(state)));
+            assert_eq!(may_request(&facts(), state, WipeAction::Wipe), Err(WipeRefusal::NotEnrolled(state)));
         }
     }
 
@@ -202,9 +202,9 @@ mod tests {
     #[test]
     fn a_refusal_names_states_as_the_pages_do() {
         for (refusal, said) in [
-            (Refusal::NotWaiting(WipeState::Cooling), "“Waiting”"),
-            (Refusal::TooLate(WipeState::ReviewAgain), "“Review again”"),
-            (Refusal::NotEnrolled(DeviceState::WipeFailed), "“Wipe failed”"),
+            (WipeRefusal::NotWaiting(WipeState::Cooling), "“Waiting”"),
+            (WipeRefusal::TooLate(WipeState::ReviewAgain), "“Review again”"),
+            (WipeRefusal::NotEnrolled(DeviceState::WipeFailed), "“Wipe failed”"),
         ] {
             assert!(refusal.to_string().contains(said), "{refusal}");
         }

@@ -51,7 +51,7 @@ async fn chosen_point(store: &Store, reach: Reach, id: DeviceId, choice: &Choice
 
 /// Reads the manifest on a thread where it may block.
 async fn manifest_of(store: &Store, blobs: Data<dyn BlobStore>, point: &RestorePoint) -> Result<Manifest> {
-    let name = point.manifest_name.clone().ok_or(domain::restore::Refusal::NoManifest)?;
+    let name = point.manifest_name.clone().ok_or(domain::restore::RestoreRefusal::NoManifest)?;
     let id = point.repository_id;
     let repository =
         store.read(move |conn| store::repository::find(conn, id)).await?.ok_or(Error::NotFound("repository"))?;
