@@ -66,27 +66,20 @@ impl<'a> From<&'a By> for Author<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::activity::ActorKind;
+    use crate::activity::{ActorKind, Via};
     use crate::role::{Role, Scope};
     use crate::time::Time;
 
-    fn by(via: Via) -> By {
+    fn by(presence: Presence) -> By {
         let user = UserId::generate(Time::from_millis(1));
         let (name, address) = ("Ada".to_owned(), String::new());
-        let actor = Actor { kind: ActorKind::User, id: Some(user.to_string()), name, via, address };
-        By { actor, user, grants: Grants::new(vec![(Role::Helpdesk, Scope::Organisation)]) }
+        let actor = Actor { kind: ActorKind::User, id: Some(user.to_string()), name, via: Via::Web, address };
+        By { actor, user, grants: Grants::new(vec![(Role::Helpdesk, Scope::Organisation)]), presence }
     }
 
     #[test]
     fn a_person_reaches_as_far_as_their_roles() {
-        assert_eq!(by(Via::Web).reach(Permission::LockDevices), Some(Reach::All));
-        assert_eq!(by(Via::Web).reach(Permission::RequestWipe), None);
-    }
-
-    #[test]
-    fn only_who_looks_at_a_page_was_shown_something() {
-        for via in Via::ALL {
-            assert_eq!(by(*via).is_at_a_page(), *via == Via::Web, "{via}");
-        }
+        assert_eq!(by(Presence::Page).reach(Permission::LockDevices), Some(Reach::All));
+        assert_eq!(by(Presence::Page).reach(Permission::RequestWipe), None);
     }
 }
