@@ -1,6 +1,6 @@
 //! Time zones: those that a person may choose, and times as they are told in one.
 use domain::fields::FieldErrors;
-use domain::time::Time;
+use domain::time::{Time, minutes};
 use jiff::tz::TimeZone;
 
 /// Every zone that this server knows, by name.
@@ -106,10 +106,13 @@ impl Zone {
 
     /// The first moment after a day or a minute, written as for [`Zone::start_of`].
     pub fn end_of(&self, text: &str) -> Option<Time> {
-        self.moment(match day(text) {
+        let end = self.moment(match day(text) {
             Some(day) => day.tomorrow().ok()?.at(0, 0, 0, 0),
             None => minute(text)?.checked_add(jiff::Span::new().minutes(1)).ok()?,
-        })
+        })?;
+        // A minute that the clock change leaves out is read an hour later than the minute after it. One that comes
+        // twice ends with the second.
+        Some(if day(text).is_some() { end } else { end.max(self.start_of(text)? + minutes(1)) })
     }
 
     fn moment(&self, at: jiff::civil::DateTime) -> Option<Time> {
@@ -162,6 +165,11 @@ mod tests {
         assert_eq!(paris.end_of("2026-11-18").map(Time::iso).as_deref(), Some("2026-11-18T23:00:00Z"));
         assert_eq!(paris.start_of("2026-11-18T14:06").map(Time::iso).as_deref(), Some("2026-11-18T13:06:00Z"));
         assert_eq!(paris.end_of("2026-11-18T14:06").map(Time::iso).as_deref(), Some("2026-11-18T13:07:00Z"));
+        // In spring 02:59 is left out, in autumn it comes twice.
+        assert_eq!(paris.start_of("2026-03-29T02:59").map(Time::iso).as_deref(), Some("2026-03-29T01:59:00Z"));
+        assert_eq!(paris.end_of("2026-03-29T02:59").map(Time::iso).as_deref(), Some("2026-03-29T02:00:00Z"));
+        assert_eq!(paris.start_of("2026-10-25T02:59").map(Time::iso).as_deref(), Some("2026-10-25T00:59:00Z"));
+        assert_eq!(paris.end_of("2026-10-25T02:59").map(Time::iso).as_deref(), Some("2026-10-25T02:00:00Z"));
         for wrong in ["18.11.2026", "2026-11-18T25:00", "2026-11-18 nonsense", "T", ""] {
             assert_eq!((paris.start_of(wrong), paris.end_of(wrong)), (None, None), "{wrong}");
         }
