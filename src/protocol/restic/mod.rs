@@ -7,7 +7,8 @@ mod access;
 mod answer;
 mod in_flight;
 mod object;
-mod path;
+pub mod path;
+pub mod range;
 mod upload;
 
 use crate::blob::BlobStore;

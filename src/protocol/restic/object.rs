@@ -2,12 +2,13 @@
 use crate::blob::{BlobKey, BlobStore, ReadFault};
 use crate::error::Error;
 use crate::protocol::restic::answer::Refusal;
+use crate::protocol::restic::range::{Wanted, wanted};
 use crate::protocol::restic::{Asking, Door};
 use crate::service::{backup, repository};
 use crate::store::object::Object;
 use crate::store::{self, Conn};
 use actix_web::body::SizedStream;
-use actix_web::http::header::{self, HeaderMap};
+use actix_web::http::header;
 use actix_web::http::{Method, StatusCode};
 use actix_web::rt::task::{JoinHandle, spawn_blocking};
 use actix_web::{HttpRequest, HttpResponse};
@@ -56,7 +57,8 @@ pub async fn read(request: &HttpRequest, asking: Asking) -> Result<HttpResponse,
         let nothing = stream::empty::<Result<Bytes, Refusal>>();
         return Ok(HttpResponse::Ok().content_type("application/octet-stream").body(SizedStream::new(size, nothing)));
     }
-    let (status, range) = match range(request.headers(), size) {
+    let range = request.headers().get(header::RANGE).and_then(|it| it.to_str().ok());
+    let (status, range) = match wanted(range, size) {
         Wanted::All => (StatusCode::OK, 0..size),
         Wanted::Part(range) => (StatusCode::PARTIAL_CONTENT, range),
         Wanted::PastTheEnd => {
@@ -97,26 +99,6 @@ fn past_the_end(refusal: &mut Refusal, size: u64) -> HttpResponse {
         response.headers_mut().insert(header::CONTENT_RANGE, value);
     }
     response
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Wanted {
-    All,
-    Part(Range<u64>),
-    PastTheEnd,
-}
-
-/// Reads the one range that restic asks for; anything not understood means everything, as in HTTP.
-fn range(headers: &HeaderMap, size: u64) -> Wanted {
-    let text = headers.get(header::RANGE).and_then(|it| it.to_str().ok()).and_then(|it| it.strip_prefix("bytes="));
-    let Some((from, to)) = text.and_then(|it| it.split_once('-')) else { return Wanted::All };
-    let part = match (from.parse::<u64>(), to.parse::<u64>()) {
-        (Ok(from), Ok(to)) if from <= to => from..to.saturating_add(1).min(size),
-        (Ok(from), Err(_)) if to.is_empty() => from..size,
-        (Err(_), Ok(last)) if from.is_empty() => size.saturating_sub(last)..size,
-        _ => return Wanted::All,
-    };
-    if part.start >= size { Wanted::PastTheEnd } else { Wanted::Part(part) }
 }
 
 async fn fetch(
@@ -254,29 +236,6 @@ pub async fn unlock(asking: Asking, name: ObjectName) -> Result<HttpResponse, Re
 #[cfg(test)]
 mod tests {
     use super::*;
-    use actix_web::http::header::HeaderValue;
-
-    #[test]
-    fn the_ranges_that_restic_asks_for_are_understood() {
-        let cases = [
-            ("bytes=0-", Wanted::Part(0..10)),
-            ("bytes=3-5", Wanted::Part(3..6)),
-            ("bytes=3-500", Wanted::Part(3..10)),
-            ("bytes=9-9", Wanted::Part(9..10)),
-            ("bytes=-4", Wanted::Part(6..10)),
-            ("bytes=10-", Wanted::PastTheEnd),
-            ("bytes=18446744073709551615-18446744073709551615", Wanted::PastTheEnd),
-            ("bytes=5-3", Wanted::All),
-            ("bytes=0-1,3-4", Wanted::All),
-            ("lines=0-1", Wanted::All),
-            ("bytes=x-", Wanted::All),
-        ];
-        for (text, wanted) in cases {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::RANGE, HeaderValue::from_static(text));
-            assert_eq!(range(&headers, 10), wanted, "{text}");
-        }
-    }
 
     #[test]
     fn a_list_is_json() {
