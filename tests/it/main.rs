@@ -27,6 +27,7 @@ mod device_list;
 mod device_page;
 mod enrollment;
 mod enrollment_page;
+mod fuzz;
 mod ground;
 mod guarantees;
 mod guard;

@@ -16,7 +16,7 @@ mod request;
 mod restore;
 mod shared;
 mod signed;
-mod token;
+pub mod token;
 mod wait;
 mod wipe;
 

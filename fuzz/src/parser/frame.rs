@@ -1,0 +1,45 @@
+//! What a proof's process may say to its parent, and what it is told.
+use super::ONE;
+use domain::object::{ObjectKind, ObjectName};
+use domain::restore_test::TestReport;
+use holdfast::proof::frame::{FromChild, FromParent};
+
+pub fn seeds() -> Vec<Vec<u8>> {
+    let name = ObjectName::parse(ONE).unwrap();
+    let child = [
+        FromChild::Read { kind: ObjectKind::Data, name: name.clone(), offset: 0, len: 100 },
+        FromChild::Read { kind: ObjectKind::Config, name: ObjectName::config(), offset: 0, len: 100 },
+        FromChild::List(ObjectKind::Index),
+        FromChild::Alive,
+        FromChild::Done(Box::new(TestReport::unproven("x"))),
+    ];
+    let parent = [FromParent::Missing, FromParent::Unavailable("away".to_owned()), FromParent::Listed(vec![(name, 9)])];
+    let mut sent = Vec::new();
+    child.iter().for_each(|it| sent.push(sent_by(|out| it.send(out))));
+    parent.iter().for_each(|it| sent.push(sent_by(|out| it.send(out))));
+    // Without the length before it.
+    sent.into_iter().map(|it| it[4..].to_vec()).collect()
+}
+
+fn sent_by(send: impl FnOnce(&mut Vec<u8>) -> std::io::Result<()>) -> Vec<u8> {
+    let mut sent = Vec::new();
+    send(&mut sent).unwrap();
+    sent
+}
+
+pub fn check(body: &[u8]) -> bool {
+    let said = FromChild::parse(body);
+    if let Some(said) = &said {
+        let sent = sent_by(|out| said.send(out));
+        assert_eq!(&FromChild::receive(&mut &sent[..]).unwrap(), said);
+    }
+    // The same bytes, with their first four as the length.
+    let _ = FromChild::receive(&mut &body[..]);
+    let _ = FromParent::receive(&mut &body[..], Vec::new());
+    let told = body.split_first().and_then(|(tag, rest)| FromParent::parse(*tag, rest.to_vec()));
+    if let Some(told) = &told {
+        let sent = sent_by(|out| told.send(out));
+        assert_eq!(&FromParent::receive(&mut &sent[..], Vec::new()).unwrap(), told);
+    }
+    said.is_some() || told.is_some()
+}
