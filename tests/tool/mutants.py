@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Puts one bug after another into `domain` with cargo-mutants, and says which of them its tests do not notice.
 
-Fails if fewer than 95 % are noticed; docs/testing.md names the rest, with the reason why nobody tests it.
+Fails if fewer than 95 % are noticed.
 """
 import json
 import os
