@@ -40,7 +40,7 @@ fn after_a_review_everything_begins_again() {
     assert!(reviews(&world, &request, world.second).is_err(), "only the requester agrees to more");
     let reviewed = reviews(&world, &request, world.asker).unwrap();
 
-    assert_eq!((reviewed.state, reviewed.approved_by.clone()), (WipeState::Requested, None));
+    assert_eq!((reviewed.state, reviewed.approved_by), (WipeState::Requested, None));
     assert_ne!(reviewed.facts_digest, request.facts_digest);
     let (id, now) = (request.id, world.now());
     let stale = Seen { current: world.seen(&reviewed).current, ..old };
