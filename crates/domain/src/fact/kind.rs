@@ -6,7 +6,7 @@ use crate::text::text_enum;
 text_enum! {
     /// What a fact is about.
     FactKind {
-        /// An [`EncryptionFact`] of the storage under the protected paths.
+        /// An [`EncryptionFact`](super::EncryptionFact) of the storage under the protected paths.
         Encryption = "encryption",
         /// Whether a passcode is needed to use the device.
         PasscodeSet = "passcode_set",
@@ -16,7 +16,7 @@ text_enum! {
         FreeBytes = "free_bytes",
         /// 0 to 100; absent if there is no battery.
         BatteryPercent = "battery_percent",
-        /// What differs from the last backup in the protected paths: [`Changes`].
+        /// What differs from the last backup in the protected paths: [`Changes`](super::Changes).
         Changes = "changes",
         /// Protected folders that are missing, or are not the ones that were enrolled: then nobody knows what is
         /// in them.
