@@ -14,7 +14,8 @@ pub fn head_is_get(request: &mut ServiceRequest) {
 pub fn is_odd(request: &ServiceRequest) -> bool {
     // No text typed by a person contains a NUL, and PostgreSQL accepts none.
     let has_nul = request.uri().query().is_some_and(|it| it.contains("%00"));
-    has_nul || is_odd_path(request.uri().path())
+    // The router reads a path decoded: in any other spelling of one, a page's guards would not find the page.
+    has_nul || is_odd_path(request.uri().path()) || request.match_info().as_str() != request.uri().path()
 }
 
 /// The number of a request, for the log and for whoever asks about it.

@@ -77,14 +77,20 @@ async fn admit(request: &mut ServiceRequest) -> Result<()> {
     }
     // An address without a page needs no guard; somebody who is signed in keeps the frame around the page that
     // says so.
-    let Some(pattern) = pattern else { return Ok(()) };
+    let Some(pattern) = pattern else {
+        return if is_read(request.method()) { Ok(()) } else { Err(Error::NotFound("page")) };
+    };
     if who.is_none() && !Areas::in_use(request.app_data()).public().any(|it| it == pattern) {
         return Err(Error::SignInNeeded);
     }
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+    if !is_read(request.method()) {
         csrf::check(request, who.as_deref()).await?;
     }
     Ok(())
+}
+
+const fn is_read(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
 }
 
 /// The methods an address accepts, if it does not accept the one sent. Opening a form's address leads to its
