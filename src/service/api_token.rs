@@ -1,7 +1,7 @@
 //! API tokens: a script reads in a person's name, for a limited time.
 use crate::error::{Error, FieldErrors, Result};
 use crate::service::activity::{self, Act};
-use crate::service::reach;
+use crate::service::{freeze, reach};
 use crate::store::api_token::ApiToken;
 use crate::store::{self, Conn};
 use domain::account::{MAX_API_TOKEN_DAYS, UserState};
@@ -25,6 +25,9 @@ pub fn make(
     life_days: i64,
     now: Time,
 ) -> Result<(ApiToken, String)> {
+    if let Author::Person(_) = by {
+        freeze::check(conn)?;
+    }
     let by = reach::organisation(by, Permission::ManageUsers)?;
     let life = u64::try_from(life_days).ok().filter(|_| (1..=MAX_API_TOKEN_DAYS).contains(&life_days));
     let Some(life) = life else {

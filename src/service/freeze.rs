@@ -21,7 +21,8 @@ pub fn standing(conn: &mut Conn) -> Result<Option<Time>> {
 /// # Errors
 /// When the database does not answer.
 pub fn ended_at(conn: &mut Conn) -> Result<Option<Time>> {
-    Ok(FROZEN_UNTIL.find(conn)?)
+    // As above: what was waiting would leave at once.
+    Ok(FROZEN_UNTIL.entry(conn)?.map(|it| it.value.unwrap_or(it.updated_at)))
 }
 
 /// Refuses what a freeze stops. What the server's own machine does goes ahead, and does not ask.

@@ -93,6 +93,23 @@ fn a_restore_to_another_device_is_told_to_those_who_watch_and_to_its_person_when
 }
 
 #[test]
+fn while_all_is_frozen_no_restore_is_approved_and_none_that_is_under_way_reads_on() {
+    let world = World::new();
+    let restore = world.asks(&world.draft).unwrap();
+    let Decision::Approved(_) = world.approves_as(world.second, &restore).unwrap() else { panic!() };
+    let order = world.fetched().unwrap();
+    let ticket = world.secret(&order).ticket;
+    assert_eq!(world.reads(&order, &ticket).status, 200);
+    let waiting = world.asks(&world.draft).unwrap();
+    let now = world.now();
+
+    world.server.act(move |conn| service::host::freeze(conn, &holdfast::cli::control::actor(0), now));
+
+    assert!(world.approves_as(world.second, &waiting).is_err());
+    assert_eq!(world.reads(&order, &ticket).status, 401);
+}
+
+#[test]
 fn who_may_only_restore_does_not_send_one_persons_files_to_another_person() {
     let world = World::new();
     renames_person(&world, &world.target, "Eve");

@@ -8,7 +8,7 @@ use crate::support::visit::{Visit, location, text};
 use domain::consent::SETTLED;
 use domain::role::Role;
 use domain::time::minutes;
-use holdfast::store::setting::{AWAY, FROZEN_SINCE, Setting};
+use holdfast::store::setting::{AWAY, FROZEN_SINCE, FROZEN_UNTIL, Setting};
 use holdfast::{service, store};
 use std::time::Duration;
 
@@ -171,7 +171,7 @@ fn without_a_mail_server_the_page_and_the_test_mail_say_how_to_set_one() {
 fn a_freeze_and_a_missing_store_that_cannot_be_read_back_still_stand() {
     let server = TestServer::start();
     server.act(|conn| {
-        for name in [FROZEN_SINCE.name, AWAY.name] {
+        for name in [FROZEN_SINCE.name, FROZEN_UNTIL.name, AWAY.name] {
             let (name, value) = (name.to_owned(), "?".to_owned());
             store::setting::write(conn, &Setting { name, value, updated_at: NOW, next_value: None, next_at: None })?;
         }
@@ -181,4 +181,5 @@ fn a_freeze_and_a_missing_store_that_cannot_be_read_back_still_stand() {
     let (frozen, away) = server.read(|conn| Ok((service::freeze::standing(conn)?, store::ground::away(conn)?)));
 
     assert_eq!((frozen, away.map(|it| it.since)), (Some(NOW), Some(NOW)));
+    assert_eq!(server.read(service::freeze::ended_at), Some(NOW), "what waits begins its wait again");
 }

@@ -85,7 +85,8 @@ pub fn find(conn: &mut Conn, shown: &Credentials, now: Time) -> Result<Option<Ac
 
 fn ticket(conn: &mut Conn, shown: &Credentials, now: Time) -> Result<Option<Access>> {
     let Some(ticket) = store::restore::find_ticket(conn, &shown.token_hash)? else { return Ok(None) };
-    if now >= ticket.restore.expires_at || !service::restore::is_backed(conn, &ticket.restore)? {
+    let is_frozen = service::freeze::standing(conn)?.is_some();
+    if is_frozen || now >= ticket.restore.expires_at || !service::restore::is_backed(conn, &ticket.restore)? {
         return Ok(None);
     }
     let repository = store::repository::find(conn, ticket.restore.repository_id)?;

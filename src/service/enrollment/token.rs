@@ -1,7 +1,7 @@
 //! Enrolment tokens: they let devices in.
 use crate::error::{Error, FieldErrors, Result};
 use crate::service::activity::{self, Act};
-use crate::service::{guard, reach, wipe};
+use crate::service::{freeze, guard, reach, wipe};
 use crate::store::enrollment_token::EnrollmentToken;
 use crate::store::{self, Conn};
 use domain::activity::{Action, Actor, Object};
@@ -36,6 +36,7 @@ pub struct TokenDraft {
 /// When a field is wrong, or the device to enroll again or the team is not within the person's reach.
 pub fn make_token(conn: &mut Conn, by: &By, draft: &TokenDraft, now: Time) -> Result<(EnrollmentToken, String)> {
     let reach = reach::of(by, Permission::EnrollDevices)?;
+    freeze::check(conn)?;
     let device = draft.device_id.map(|id| reach::device(conn, &reach, id)).transpose()?;
     let team_id = draft.team_id.or(device.as_ref().and_then(|it| it.team_id));
     if !reach.covers(team_id) {

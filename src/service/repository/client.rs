@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::service::activity::{Act, record};
 use crate::service::backup::{self, Kept};
 use crate::service::guard::{self, News};
-use crate::service::{account, installation, reach};
+use crate::service::{account, freeze, installation, reach};
 use crate::store::repository::{Repository, RepositoryToken};
 use crate::store::{self, Conn};
 use anyhow::Context;
@@ -90,6 +90,7 @@ pub fn make_client_token(
     draft: &ClientDraft,
     now: Time,
 ) -> Result<(RepositoryTokenId, String)> {
+    freeze::check(conn)?;
     draft.check()?;
     let name = own_client_name(&draft.name)?;
     if key.key.kind != ObjectKind::Keys {

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::service::approval::{self, Matter, digest};
 use crate::service::command::{self, Ask};
 use crate::service::guard::{self, News};
-use crate::service::{account, installation, reach};
+use crate::service::{account, freeze, installation, reach};
 use crate::store::device::Device;
 use crate::store::repository::Repository;
 use crate::store::restore::Restore;
@@ -124,6 +124,7 @@ fn approval_of(conn: &mut Conn, restore: &Restore, agreed: &Crossing) -> Result<
 /// # Errors
 /// When this person may not, it is not waiting for approval, or the page showed something else.
 pub fn approve(conn: &mut Conn, by: &By, id: RestoreId, seen: &str, now: Time) -> Result<Decision> {
+    freeze::check(conn)?;
     let restore = waiting(conn, id)?;
     may_decide(conn, by, &restore, now)?;
     let (Some(agreed), Some(order)) = (restore.crossing()?, restore.waiting_order.clone()) else {
