@@ -86,7 +86,9 @@ pub fn is_backed(conn: &mut Conn, matter: &Matter, approval: Option<&Approval>) 
             return Ok(false);
         }
         for team in &matter.teams {
-            if store::user::held_since(conn, user, permission, *team)?.is_none() {
+            // A role that was taken away and given back since may have been given by somebody else.
+            let held_since = store::user::held_since(conn, user, permission, *team)?;
+            if held_since.is_none_or(|since| approval.is_some_and(|it| since > it.at)) {
                 return Ok(false);
             }
         }

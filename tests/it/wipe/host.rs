@@ -2,7 +2,7 @@
 use super::world::World;
 use crate::setting;
 use crate::support::NOW;
-use crate::support::people::{act_as, colleague, comes_by_link, person};
+use crate::support::people::{act_as, colleague, comes_by_link, person, take_roles};
 use crate::support::visit::{Visit, text};
 use domain::activity::Actor;
 use domain::by::Author;
@@ -12,7 +12,7 @@ use domain::time::{Time, minutes};
 use domain::wipe::WipeState;
 use holdfast::cli::control;
 use holdfast::error::Result;
-use holdfast::service::{self, host, wipe};
+use holdfast::service::{self, api_token, enrollment, host, wipe};
 use holdfast::store::{self, Conn};
 use std::time::Duration;
 
@@ -72,6 +72,11 @@ fn no_session_at_the_console_gets_around_a_freeze_or_ends_it() {
         assert!(text(&answer).contains("holdfast admin unfreeze"), "{path}: {}", text(&answer));
     }
     assert_eq!(setting::sends(&owner, "1", "50").status, 409);
+    let now = world.now();
+    let again = act_as(server, ada, move |conn, by| enrollment::make_token_again(conn, by, device, now));
+    assert!(again.is_err(), "an enrolment over another is a removal");
+    let script = act_as(server, ada, move |conn, by| api_token::make(conn, by.into(), ada, "script", 1, now));
+    assert!(script.is_err(), "access for a script");
     assert!(world.approves_as(world.second, &request).is_err());
     assert!(world.stops(request.id).is_ok(), "what keeps data safe goes on");
     assert!(world.requests(world.ask()).is_err());
@@ -79,6 +84,21 @@ fn no_session_at_the_console_gets_around_a_freeze_or_ends_it() {
     let told = server.mails();
     let everyone = told.iter().filter(|it| it.subject.starts_with("Frozen: ")).count();
     assert_eq!(everyone, 4, "everyone is told: {told:?}");
+}
+
+#[test]
+fn a_role_that_was_taken_away_and_given_back_revives_no_approval() {
+    let world = World::new();
+    let request = world.requested();
+    world.approved(&request);
+
+    take_roles(&world.server, world.second);
+    world.server.app.clock.advance(minutes(1));
+    let (second, roles) = (world.second, [(Role::Approver, Scope::Organisation)]);
+    on_host(&world, move |conn, by, now| service::user::set_roles(conn, Author::Host(by), second, &roles, now));
+    world.cools();
+
+    assert_eq!(world.state(request.id), WipeState::Held);
 }
 
 #[test]
