@@ -163,6 +163,21 @@ fn after_a_failed_sync_nothing_more_is_taken() {
     assert_eq!(tmp_count(folder.path()), 0);
 }
 
+#[test]
+fn a_disk_that_is_full_only_when_it_syncs_is_full_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(FsBlobs::open(folder.path()).unwrap());
+    let blobs = FsBlobs::open_with(folder.path(), full_at_a_file).unwrap();
+
+    let refused = upload(&blobs, &key(b"a"), b"a").unwrap_err();
+
+    assert!(matches!(refused, WriteFault::Stopped(StopCause::Full, _)), "{refused:?}");
+}
+
+fn full_at_a_file(file: &File) -> io::Result<()> {
+    if file.metadata()?.is_file() { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+}
+
 /// A disk of one MiB, if one may be mounted.
 struct TinyDisk(tempfile::TempDir);
 

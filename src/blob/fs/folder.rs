@@ -101,7 +101,10 @@ impl Inner {
             self.writes.sync_failed(what, &error);
             tracing::error!(%error, path = %what.display(), "the disk could not keep what was written; no more \
              backups are accepted until a restart");
-            WriteFault::Stopped(StopCause::Sync, error.to_string())
+            match WriteFault::from(error) {
+                full @ WriteFault::Stopped(StopCause::Full, _) => full,
+                other => WriteFault::Stopped(StopCause::Sync, other.to_string()),
+            }
         })
     }
 
