@@ -106,13 +106,14 @@ impl Zone {
 
     /// The first moment after a day or a minute, written as for [`Zone::start_of`].
     pub fn end_of(&self, text: &str) -> Option<Time> {
-        let end = self.moment(match day(text) {
-            Some(day) => day.tomorrow().ok()?.at(0, 0, 0, 0),
-            None => minute(text)?.checked_add(jiff::Span::new().minutes(1)).ok()?,
-        })?;
-        // A minute that the clock change leaves out is read an hour later than the minute after it. One that comes
-        // twice ends with the second.
-        Some(if day(text).is_some() { end } else { end.max(self.start_of(text)? + minutes(1)) })
+        match day(text) {
+            Some(day) => self.moment(day.tomorrow().ok()?.at(0, 0, 0, 0)),
+            None => {
+                // One that the change to winter time brings twice ends with the second.
+                let last = self.zone.to_ambiguous_zoned(minute(text)?).later().ok()?;
+                Some(Time::from_millis(last.timestamp().as_millisecond()) + minutes(1))
+            }
+        }
     }
 
     fn moment(&self, at: jiff::civil::DateTime) -> Option<Time> {
@@ -170,6 +171,8 @@ mod tests {
         assert_eq!(paris.end_of("2026-03-29T02:59").map(Time::iso).as_deref(), Some("2026-03-29T02:00:00Z"));
         assert_eq!(paris.start_of("2026-10-25T02:59").map(Time::iso).as_deref(), Some("2026-10-25T00:59:00Z"));
         assert_eq!(paris.end_of("2026-10-25T02:59").map(Time::iso).as_deref(), Some("2026-10-25T02:00:00Z"));
+        assert_eq!(paris.end_of("2026-10-25T02:30").map(Time::iso).as_deref(), Some("2026-10-25T01:31:00Z"));
+        assert_eq!(paris.end_of("2026-10-25T01:59").map(Time::iso).as_deref(), Some("2026-10-25T00:00:00Z"));
         for wrong in ["18.11.2026", "2026-11-18T25:00", "2026-11-18 nonsense", "T", ""] {
             assert_eq!((paris.start_of(wrong), paris.end_of(wrong)), (None, None), "{wrong}");
         }
