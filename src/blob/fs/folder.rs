@@ -101,10 +101,8 @@ impl Inner {
             self.writes.sync_failed(what, &error);
             tracing::error!(%error, path = %what.display(), "the disk could not keep what was written; no more \
              backups are accepted until a restart");
-            match WriteFault::from(error) {
-                full @ WriteFault::Stopped(StopCause::Full, _) => full,
-                other => WriteFault::Stopped(StopCause::Sync, other.to_string()),
-            }
+            let is_full = matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
+            WriteFault::Stopped(if is_full { StopCause::Full } else { StopCause::Sync }, error.to_string())
         })
     }
 
