@@ -22,7 +22,7 @@ use holdfast::error::Error;
 use holdfast::service::ground::Watch;
 use holdfast::service::{backup, wipe};
 use holdfast::store::copy::StoredCopy;
-use holdfast::store::schema::repositories;
+use holdfast::store::schema::{copies as copies_table, repositories};
 use holdfast::store::{self, Database, Store};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -222,16 +222,61 @@ fn a_restart_does_not_forget_that_the_store_is_away() {
     assert_eq!(server.read(|conn| Ok(store::ground::away(conn)?)), None);
 }
 
+/// Puts a pack into the store and the ledger.
+fn puts(world: &World, repository: RepositoryId, bytes: &'static [u8]) -> BlobKey {
+    let key = BlobKey::new(repository, ObjectKind::Data, name(bytes));
+    let mut upload = world.server.app.blobs.begin(&key).unwrap();
+    upload.write(bytes).unwrap();
+    upload.commit().unwrap().settle();
+    let (row, size) = (key.clone(), i64::try_from(bytes.len()).unwrap());
+    world.server.act(move |conn| backup::received(conn, &row, size, TokenKind::Agent, NOW).map(drop));
+    key
+}
+
+fn repository_of(world: &World) -> RepositoryId {
+    let id = world.device.id();
+    world.server.read(move |conn| Ok(store::repository::active_of_device(conn, id)?)).unwrap().id
+}
+
+#[test]
+fn a_bad_sector_is_damage_and_hides_no_other_object_that_is_lost() {
+    let world = World::new();
+    let repository = repository_of(&world);
+    let mut packs = [&b"one"[..], b"two"].map(|it| puts(&world, repository, it));
+    packs.sort_by_key(|it| it.name.to_string());
+    let [bad, lost] = packs;
+    world.server.app.blobs.remove(&lost).unwrap();
+    let app = &world.server.app;
+    let blobs = Stopping { bad: Some(bad.clone()), ..Stopping::over(&app.blobs) };
+
+    Watch::new(app.store.clone(), Arc::new(blobs), None).look(world.now()).unwrap();
+
+    let damaged: Vec<_> = copies(&world, repository).into_iter().filter(|it| it.damaged_at.is_some()).collect();
+    let mut damaged: Vec<_> = damaged.into_iter().map(|it| it.name).collect();
+    damaged.sort_by_key(ToString::to_string);
+    assert_eq!(damaged, [bad.name, lost.name]);
+}
+
+#[test]
+fn damage_is_noted_also_where_nobody_noted_the_copy() {
+    let world = World::new();
+    let repository = repository_of(&world);
+    let pack = puts(&world, repository, b"pack");
+    world.server.act(move |conn| Ok(diesel::delete(copies_table::table).execute(conn).map(drop)?));
+
+    for expected in [1, 1] {
+        let (key, now) = (pack.clone(), world.now());
+        world.server.act(move |conn| backup::object_damaged(conn, &key, now));
+        assert_eq!(world.server.read(|conn| Ok(store::attention::damage(conn)?)).0, expected);
+    }
+}
+
 #[test]
 fn a_folder_of_one_device_that_went_is_damage_that_is_found_without_a_test() {
     let world = World::new();
     let id = world.device.id();
     let repository = world.server.read(|conn| Ok(store::repository::active_of_device(conn, id)?)).unwrap().id;
-    let pack = BlobKey::new(repository, ObjectKind::Data, name(b"pack"));
-    let mut upload = world.server.app.blobs.begin(&pack).unwrap();
-    upload.write(b"pack").unwrap();
-    upload.commit().unwrap().settle();
-    world.server.act(move |conn| backup::received(conn, &pack, 4, TokenKind::Agent, NOW).map(drop));
+    puts(&world, repository, b"pack");
     fs::remove_dir_all(world.server.app.config.blobs.join(repository.to_string())).unwrap();
 
     look(&world.server);
@@ -473,10 +518,18 @@ fn a_lock_in_the_database_is_answered_come_again() {
     assert!(waited < Duration::from_secs(20), "sooner than any long statement ends: {waited:?}");
 }
 
-/// A store that takes no writes while it is told so.
+/// A store that takes no writes while it is told so, and has a bad sector.
 struct Stopping {
     blobs: Arc<dyn BlobStore>,
     fault: Arc<Mutex<Option<(StopCause, String)>>>,
+    /// An object that the disk cannot read.
+    bad: Option<BlobKey>,
+}
+
+impl Stopping {
+    fn over(blobs: &Arc<dyn BlobStore>) -> Self {
+        Self { blobs: Arc::clone(blobs), fault: Arc::default(), bad: None }
+    }
 }
 
 impl BlobStore for Stopping {
@@ -487,6 +540,9 @@ impl BlobStore for Stopping {
         self.blobs.read(key, offset, len)
     }
     fn size(&self, key: &BlobKey) -> Result<Option<u64>, ReadFault> {
+        if self.bad.as_ref() == Some(key) {
+            return Err(ReadFault::Unreadable("Input/output error".to_owned()));
+        }
         self.blobs.size(key)
     }
     fn remove(&self, key: &BlobKey) -> Result<bool, WriteFault> {
@@ -511,7 +567,7 @@ fn what_stops_backups_is_told_once_and_stands_on_every_page_until_it_ends() {
     let fault = Arc::new(Mutex::new(None));
     let told_to = Arc::clone(&fault);
     let server = TestServer::changed(|app| {
-        app.blobs = Arc::new(Stopping { blobs: Arc::clone(&app.blobs), fault: told_to });
+        app.blobs = Arc::new(Stopping { fault: told_to, ..Stopping::over(&app.blobs) });
         app.watch = Watch::new(app.store.clone(), Arc::clone(&app.blobs), None);
     });
     let visit = Visit::of(&server, colleague(&server, "owner", Role::Owner));

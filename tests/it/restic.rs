@@ -473,6 +473,8 @@ fn after_a_crash_between_link_and_row_the_start_adds_the_row() {
     let key_of = |kind, bytes: &[u8]| BlobKey::new(repository.id, kind, name(bytes));
     interrupted(&door, &key_of(ObjectKind::Locks, b"lock"), b"lock");
     interrupted(&door, &key_of(ObjectKind::Snapshots, b"snapshot"), b"snapshot");
+    interrupted(&door, &data_key(&repository, b"on a bad sector"), b"on a bad sector");
+    unreadable(&path_of(&door, &repository, b"on a bad sector"));
     let stranger = BlobKey::new(RepositoryId::generate(NOW), ObjectKind::Data, name(b"pack"));
     interrupted(&door, &stranger, b"pack");
     std::fs::write(door.folder.join("tmp").join("half"), b"half").unwrap();
@@ -481,7 +483,7 @@ fn after_a_crash_between_link_and_row_the_start_adds_the_row() {
     let again = holdfast::blob::fs::FsBlobs::open(&door.folder).unwrap();
     let done = service::repository::reconcile(&door.store, &again, NOW).unwrap();
 
-    assert_eq!((done.added, done.removed), (2, 3));
+    assert_eq!((done.added, done.removed), (2, 4));
     assert_eq!(repository.get("data/").text(), format!("[\"{}\"]", name(b"pack")));
     assert_eq!(repository.get(&format!("data/{}", name(b"pack"))).body, b"pack");
     assert_eq!(repository.get("locks/").text(), "[]");

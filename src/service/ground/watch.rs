@@ -1,7 +1,7 @@
 //! Looks again and again, and keeps what it finds.
 use super::news::{came_back, go_on, note_room, stop, went};
 use crate::blob::disk::space_of;
-use crate::blob::{BlobKey, BlobStore, StoreFault};
+use crate::blob::{BlobKey, BlobStore, ReadFault, StoreFault};
 use crate::error::{Error, Result};
 use crate::service::backup;
 use crate::store::ground::Witness;
@@ -263,17 +263,18 @@ impl Watch {
     }
 }
 
-/// Those that are not completely there; an unreadable one is the store's fault, and found by the store's own
-/// check.
+/// Those that are not completely there. Where the store as a whole cannot be read, its own check says so.
 fn missing(blobs: &dyn BlobStore, wanted: Vec<Witness>) -> Vec<(RepositoryId, ObjectKind, domain::object::ObjectName)> {
     let mut missing = Vec::new();
     for (repository, kind, name, size) in wanted {
-        match blobs.size(&BlobKey::new(repository, kind, name.clone())) {
-            Ok(Some(found)) if i64::try_from(found).is_ok_and(|it| it == size) => {}
-            // A lock may have been released since.
-            Ok(Some(_) | None) if kind != ObjectKind::Locks => missing.push((repository, kind, name)),
-            Ok(_) => {}
-            Err(_) => break,
+        let is_whole = match blobs.size(&BlobKey::new(repository, kind, name.clone())) {
+            Ok(found) => found.is_some_and(|it| i64::try_from(it).is_ok_and(|it| it == size)),
+            Err(ReadFault::Lost | ReadFault::Unreadable(_)) => false,
+            Err(ReadFault::Away(_)) => break,
+        };
+        // A lock may have been released since.
+        if !is_whole && kind != ObjectKind::Locks {
+            missing.push((repository, kind, name));
         }
     }
     missing

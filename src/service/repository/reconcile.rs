@@ -85,7 +85,8 @@ fn is_worth_a_row(blobs: &dyn BlobStore, key: &BlobKey) -> Result<bool> {
         return Ok(false);
     }
     match blob::sha256_of(blobs, key) {
-        Err(ReadFault::Lost) => Ok(false),
+        // Nobody was told that they are stored, so whoever sent them sends them again.
+        Err(ReadFault::Lost | ReadFault::Unreadable(_)) => Ok(false),
         hash => Ok(Some(hash.with_context(|| format!("reading {key}"))?) == key.name.hash()),
     }
 }
