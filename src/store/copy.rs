@@ -1,6 +1,6 @@
 //! Copies: where the bytes of each object are, and whether they were intact when they were last looked at.
 use crate::store::Conn;
-use crate::store::schema::copies;
+use crate::store::schema::{copies, objects};
 use crate::store::upsert::UpsertExt;
 use diesel::prelude::*;
 use domain::id::RepositoryId;
@@ -19,6 +19,13 @@ pub struct StoredCopy {
     pub verified_at: Option<Time>,
     /// When it was found missing or changed; none while it is intact.
     pub damaged_at: Option<Time>,
+}
+
+impl StoredCopy {
+    /// One that nobody has looked at.
+    fn new(location: Location, repository_id: RepositoryId, kind: ObjectKind, name: &ObjectName) -> Self {
+        Self { repository_id, kind, name: name.clone(), location, verified_at: None, damaged_at: None }
+    }
 }
 
 /// The copy of an object at a location.
@@ -51,18 +58,14 @@ pub(super) fn insert(
     kind: ObjectKind,
     name: &ObjectName,
 ) -> QueryResult<()> {
-    let copy = StoredCopy {
-        repository_id: repository,
-        kind,
-        name: name.clone(),
-        location,
-        verified_at: None,
-        damaged_at: None,
-    };
+    add(conn, StoredCopy::new(location, repository, kind, name))
+}
+
+fn add(conn: &mut Conn, copy: StoredCopy) -> QueryResult<()> {
     diesel::insert_into(copies::table).values(copy).execute(conn).map(drop)
 }
 
-/// Marks a copy as damaged; false if it was already marked or is not there.
+/// Marks a copy as damaged; false if it was already marked, or there is no such object.
 pub fn mark_damaged(
     conn: &mut Conn,
     location: Location,
@@ -75,7 +78,17 @@ pub fn mark_damaged(
         .filter(copies::damaged_at.is_null())
         .set(copies::damaged_at.eq(now))
         .execute(conn)?;
-    Ok(changed == 1)
+    if changed == 1 || find(conn, location, repository, kind, name)?.is_some() {
+        return Ok(changed == 1);
+    }
+    // Where nobody noted a copy, nobody else has told of its damage either.
+    let is_object = diesel::dsl::exists(objects::table.find((repository, kind, name)));
+    let is_there: bool = diesel::select(is_object).get_result(conn)?;
+    if is_there {
+        let copy = StoredCopy::new(location, repository, kind, name);
+        add(conn, StoredCopy { damaged_at: Some(now), ..copy })?;
+    }
+    Ok(is_there)
 }
 
 /// Marks a copy as intact: its bytes were put in place and hashed at `now`.
@@ -87,14 +100,7 @@ pub fn mark_healed(
     name: &ObjectName,
     now: Time,
 ) -> QueryResult<()> {
-    let copy = StoredCopy {
-        repository_id: repository,
-        kind,
-        name: name.clone(),
-        location,
-        verified_at: Some(now),
-        damaged_at: None,
-    };
+    let copy = StoredCopy { verified_at: Some(now), ..StoredCopy::new(location, repository, kind, name) };
     diesel::insert_into(copies::table)
         .values(copy)
         .on_conflict_sql(
