@@ -344,7 +344,7 @@ fn a_ninth_lock_waits_until_one_is_stale() {
 }
 
 #[test]
-fn six_uploads_at_once_and_no_device_takes_the_place_of_another() {
+fn twelve_uploads_at_once_and_no_device_takes_the_place_of_another() {
     const LEN: usize = piece::SIZE + 50_000;
     let door = TestDoor::start();
     let (busy, other) = (door.repository(), door.repository());
@@ -358,23 +358,61 @@ fn six_uploads_at_once_and_no_device_takes_the_place_of_another() {
         stream
     };
     let under_way = || files_below(&door.folder.join("tmp")).len();
-    let mut streams = vec![start(0)];
-    wait_until("the first is under way", || under_way() == 1);
-    assert!(busy.put("data", &[0; LEN]).text().contains("already being uploaded"));
-    streams.extend((1..6).map(start));
-    wait_until("six are under way", || under_way() == 6);
+    let streams: Vec<_> = (0..12).map(start).collect();
+    wait_until("twelve are under way", || under_way() == 12);
 
-    let refused = busy.put("data", b"seventh");
+    let refused = busy.put("data", b"thirteenth");
     assert!(refused.text().contains("too many"), "{}", refused.text());
     assert_eq!(refused.header("retry-after"), "2");
     assert_eq!(other.put("data", b"mine").status, 200);
     assert_eq!(busy.get("data/").status, 200, "reading goes on");
 
-    for (number, mut stream) in (0..6_u8).zip(streams) {
+    for (number, mut stream) in (0..12_u8).zip(streams) {
         stream.write_all(&[number; 10_000]).unwrap();
         assert_eq!(http::finish(stream).status, 200);
     }
-    assert_eq!(busy.put("data", b"seventh").status, 200);
+    assert_eq!(busy.put("data", b"thirteenth").status, 200);
+}
+
+#[test]
+fn an_upload_that_trickles_keeps_no_second_try_waiting_and_ends_well_itself() {
+    let door = TestDoor::start();
+    let repository = door.repository();
+    let bytes = vec![7; 100_000];
+    let head = repository.head("POST", &format!("data/{}", name(&bytes)), "Content-Length: 100000\r\n");
+    let mut slow = http::connect(door.address);
+    slow.write_all(format!("{head}Connection: close\r\n\r\n").as_bytes()).unwrap();
+    slow.write_all(&bytes[..60_000]).unwrap();
+
+    assert_eq!(repository.put("data", &bytes).status, 200);
+    slow.write_all(&bytes[60_000..]).unwrap();
+    assert_eq!(http::finish(slow).status, 200);
+
+    assert_eq!(std::fs::read(path_of(&door, &repository, &bytes)).unwrap(), bytes);
+    assert_eq!(copy(&door, &data_key(&repository, &bytes)).damaged_at, None);
+    let id = repository.id;
+    let row = door.read(move |conn| store::repository::find(conn, id)).unwrap();
+    assert_eq!((row.object_count, row.stored_bytes), (1, 100_000), "it is counted once");
+}
+
+#[test]
+fn an_object_that_is_sent_many_times_at_once_is_taken_each_time_and_counted_once() {
+    let door = TestDoor::start();
+    let repository = door.repository();
+    for round in 0..20_u8 {
+        let bytes = vec![round; 70_000];
+        std::thread::scope(|scope| {
+            let sending: Vec<_> = (0..6).map(|_| scope.spawn(|| repository.put("data", &bytes).status)).collect();
+            for status in sending {
+                assert_eq!(status.join().unwrap(), 200);
+            }
+        });
+    }
+
+    let id = repository.id;
+    let row = door.read(move |conn| store::repository::find(conn, id)).unwrap();
+    assert_eq!((row.object_count, row.stored_bytes), (20, 20 * 70_000));
+    wait_until("nothing is left in tmp", || files_below(&door.folder.join("tmp")).is_empty());
 }
 
 #[test]

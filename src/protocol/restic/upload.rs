@@ -46,7 +46,7 @@ pub async fn receive(
     let (sent_by, length) = may_send(request, &asking, kind)?;
     let Asking { door, access, known } = asking;
     let key = BlobKey::new(access.repository.id, kind, name);
-    let place = door.in_flight.enter(&key, length.most.min(2 * piece::SIZE as u64))?;
+    let place = door.in_flight.enter(key.repository, length.most.min(2 * piece::SIZE as u64))?;
     make_room(&door, &key, &known).await?;
     let incoming = Incoming::new(Arc::clone(&door.blobs), key);
     let (incoming, rest, len) = take(incoming, payload, length).await?;
@@ -220,8 +220,9 @@ struct Arrived {
 
 /// The hash, the disk, the ledger, in this order; only then may the client be told.
 ///
-/// The place is held to the end, so that nobody else stores the same object in the meantime.
+/// Whoever sends the same object at the same moment waits, and then finds it there.
 async fn finish(door: Door, arrived: Arrived, _place: Place) -> Result<(), Refusal> {
+    let _turn = door.in_flight.turn(&arrived.incoming.key).await;
     let (key, len, sent_by) = (arrived.incoming.key.clone(), arrived.len, arrived.sent_by);
     // Only what is sent again may be damaged.
     let was_intact = if arrived.is_known { door.store.read(is_intact(key.clone())).await? } else { false };
@@ -257,7 +258,8 @@ fn put_in_place(arrived: Arrived, was_intact: bool) -> Result<Placed, Refusal> {
             upload.replace()?.settle();
             Placed::Healed
         }
-        // A crash left the bytes without their row: what has just arrived is known to be complete.
+        // A crash left the bytes without their row, or another upload was faster: what has just arrived is known
+        // to be complete.
         (false, true) => Placed::New(upload.replace()?),
         (false, false) => Placed::New(upload.commit()?),
     })
