@@ -396,6 +396,24 @@ fn an_upload_that_trickles_keeps_no_second_try_waiting_and_ends_well_itself() {
 }
 
 #[test]
+fn a_lock_that_is_sent_again_while_it_is_removed_is_kept_or_gone_and_nothing_breaks() {
+    let door = TestDoor::start();
+    let repository = door.repository();
+    let path = format!("locks/{}", name(b"lock"));
+    for _ in 0..40 {
+        repository.put("locks", b"lock");
+        std::thread::scope(|scope| {
+            let again = scope.spawn(|| repository.put("locks", b"lock").status);
+            let removed = scope.spawn(|| repository.send("DELETE", &path, "").status);
+            assert_eq!((again.join().unwrap(), removed.join().unwrap()), (200, 200));
+        });
+        let (listed, read) = (repository.get("locks/").text(), repository.get(&path).status);
+        assert_eq!(read == 200, listed.contains(&path[6..]), "the ledger and the bytes agree");
+    }
+    assert_eq!(actions(&door), [], "nothing of it counts as healed");
+}
+
+#[test]
 fn an_object_that_is_sent_many_times_at_once_is_taken_each_time_and_counted_once() {
     let door = TestDoor::start();
     let repository = door.repository();

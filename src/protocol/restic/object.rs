@@ -228,8 +228,11 @@ pub async fn unlock(asking: Asking, name: ObjectName) -> Result<HttpResponse, Re
     }
     let key = BlobKey::new(asking.access.repository.id, ObjectKind::Locks, name);
     let (door, gone) = (asking.door, key.clone());
+    // Not between the ledger and the bytes of one that is sent again.
+    let _turn = door.in_flight.turn(&key).await;
     door.store.write(move |conn| backup::unlocked(conn, &gone)).await?;
-    spawn_blocking(move || door.blobs.remove(&key)).await??;
+    let blobs = Arc::clone(&door.blobs);
+    spawn_blocking(move || blobs.remove(&key)).await??;
     Ok(HttpResponse::Ok().finish())
 }
 

@@ -224,9 +224,9 @@ struct Arrived {
 async fn finish(door: Door, arrived: Arrived, _place: Place) -> Result<(), Refusal> {
     let _turn = door.in_flight.turn(&arrived.incoming.key).await;
     let (key, len, sent_by) = (arrived.incoming.key.clone(), arrived.len, arrived.sent_by);
-    // Only what is sent again may be damaged.
-    let was_intact = if arrived.is_known { door.store.read(is_intact(key.clone())).await? } else { false };
-    let placed = spawn_blocking(move || put_in_place(arrived, was_intact)).await??;
+    // Only what is sent again may be damaged, or have been removed in the meantime.
+    let row = if arrived.is_known { door.store.read(row(key.clone())).await? } else { None };
+    let placed = spawn_blocking(move || put_in_place(arrived, row)).await??;
     match placed {
         Placed::There => Ok(()),
         Placed::Healed => {
@@ -238,12 +238,25 @@ async fn finish(door: Door, arrived: Arrived, _place: Place) -> Result<(), Refus
     }
 }
 
-fn is_intact(key: BlobKey) -> impl FnOnce(&mut Conn) -> Result<bool, Error> + Send {
-    move |conn| Ok(store::copy::is_intact(conn, Location::Primary, key.repository, key.kind, &key.name)?)
+/// What the ledger says of an object that it has.
+#[derive(Clone, Copy)]
+struct Row {
+    is_intact: bool,
 }
 
-fn put_in_place(arrived: Arrived, was_intact: bool) -> Result<Placed, Refusal> {
-    let Arrived { mut incoming, rest, is_known, .. } = arrived;
+fn row(key: BlobKey) -> impl FnOnce(&mut Conn) -> Result<Option<Row>, Error> + Send {
+    move |conn| {
+        let BlobKey { repository, kind, name } = &key;
+        if store::object::find(conn, *repository, *kind, name)?.is_none() {
+            return Ok(None);
+        }
+        let is_intact = store::copy::is_intact(conn, Location::Primary, *repository, *kind, name)?;
+        Ok(Some(Row { is_intact }))
+    }
+}
+
+fn put_in_place(arrived: Arrived, row: Option<Row>) -> Result<Placed, Refusal> {
+    let Arrived { mut incoming, rest, .. } = arrived;
     incoming.absorb(rest.bytes())?;
     let Incoming { blobs, key, upload, digest } = incoming;
     let hash = digest.finish();
@@ -252,16 +265,16 @@ fn put_in_place(arrived: Arrived, was_intact: bool) -> Result<Placed, Refusal> {
     }
     let Some(upload) = upload else { return Err(WriteFault::Failed("an upload was not begun".to_owned()).into()) };
     let is_there = blobs.size(&key)?.is_some();
-    Ok(match (is_known, is_there) {
-        (true, true) if was_intact && backup::is_sound(&*blobs, &key)? => Placed::There,
-        (true, _) => {
+    Ok(match (row, is_there) {
+        (Some(Row { is_intact: true }), true) if backup::is_sound(&*blobs, &key)? => Placed::There,
+        (Some(_), _) => {
             upload.replace()?.settle();
             Placed::Healed
         }
         // A crash left the bytes without their row, or another upload was faster: what has just arrived is known
         // to be complete.
-        (false, true) => Placed::New(upload.replace()?),
-        (false, false) => Placed::New(upload.commit()?),
+        (None, true) => Placed::New(upload.replace()?),
+        (None, false) => Placed::New(upload.commit()?),
     })
 }
 
