@@ -3,13 +3,13 @@
 use crate::restore::World;
 use crate::support::NOW;
 use crate::support::device::{SimDevice, token};
-use crate::support::people::{act_as, act_by, colleague, comes_by_link, disable, person, take_roles};
+use crate::support::people::{SINCE, act_as, act_by, colleague, comes_by_link, disable, person, take_roles};
 use crate::support::visit::{Visit, hidden, location, text};
 use diesel::prelude::*;
 use domain::activity::Action;
 use domain::by::Presence;
 use domain::continuity::Doubt;
-use domain::id::{RestoreId, UserId};
+use domain::id::{RestoreId, TeamId, UserId};
 use domain::restore::RestoreState;
 use domain::role::{Reach, Role};
 use domain::time::{days, hours, minutes};
@@ -39,7 +39,7 @@ fn refuses(world: &World, by: UserId, id: RestoreId) -> Result<(), Error> {
 #[test]
 fn one_fresh_session_that_enrolled_its_own_machine_sends_nothing_to_it_from_another() {
     let world = World::new();
-    let owner = person(&world.server, "owner", &[Role::Owner], None, crate::support::people::SINCE);
+    let owner = person(&world.server, "owner", &[Role::Owner], None, SINCE);
     let session = Visit::of(&world.server, owner);
     let base = format!("/devices/{}/restores", world.source.id());
     let (point, target) = (world.draft.point.to_string(), world.target.id().to_string());
@@ -293,6 +293,31 @@ fn a_restore_that_waits_is_refused_cancelled_or_runs_out_and_opens_nothing() {
     let history = world.server.read(|conn| Ok(store::activity::of_device(conn, world.target.id(), 50)?));
     assert!(history.iter().any(|it| it.action == Action::RestoreRefused));
     assert!(refuses(&world, world.second, refused.id).is_err());
+}
+
+#[test]
+fn out_of_reach_a_restore_is_not_even_said_to_be_there_whatever_its_state() {
+    let world = World::new();
+    let berlin = || Reach::Teams([TeamId::generate(NOW)].into());
+    let ended = world.asks(&world.draft).unwrap();
+    refuses(&world, world.second, ended.id).unwrap();
+    let waiting = world.asks(&world.draft).unwrap();
+    let seen = approval::digest(&waiting.crossing().unwrap().unwrap()).unwrap();
+
+    for id in [waiting.id, ended.id] {
+        let (now, seen, page) = (world.now(), seen.clone(), Presence::Page);
+        let (second, operator) = (world.second, world.operator);
+        let said = [
+            act_by(&world.server, second, page, berlin(), move |conn, by| restore::refuse(conn, by, id, now).map(drop)),
+            act_by(&world.server, second, page, berlin(), move |conn, by| {
+                restore::approve(conn, by, id, &seen, now).map(drop)
+            }),
+            act_by(&world.server, operator, page, berlin(), move |conn, by| {
+                restore::cancel(conn, by, id, now).map(drop)
+            }),
+        ];
+        assert_eq!(said.map(|it| it.unwrap_err().to_string()), ["there is no such restore"; 3]);
+    }
 }
 
 #[test]

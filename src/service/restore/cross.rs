@@ -1,6 +1,6 @@
 //! A restore whose data leaves its device: reported, approved by a second person, and checked again when it is
 //! delivered.
-use super::{VALID_FOR, changed_meanwhile, end, record, write};
+use super::{VALID_FOR, changed_meanwhile, end, find, record, write};
 use crate::error::{Error, Result};
 use crate::service::approval::{self, Matter, digest};
 use crate::service::command::{self, Ask};
@@ -125,7 +125,7 @@ fn approval_of(conn: &mut Conn, restore: &Restore, agreed: &Crossing) -> Result<
 /// When this person may not, it is not waiting for approval, or the page showed something else.
 pub fn approve(conn: &mut Conn, by: &By, id: RestoreId, seen: &str, now: Time) -> Result<Decision> {
     freeze::check(conn)?;
-    let restore = waiting(conn, id)?;
+    let restore = waiting(conn, by, id)?;
     may_decide(conn, by, &restore, now)?;
     let (Some(agreed), Some(order)) = (restore.crossing()?, restore.waiting_order.clone()) else {
         return Err(RestoreRefusal::NotWaiting(restore.state).into());
@@ -164,16 +164,14 @@ pub fn approve(conn: &mut Conn, by: &By, id: RestoreId, seen: &str, now: Time) -
 /// # Errors
 /// When it is not waiting, or a device is out of reach.
 pub fn refuse(conn: &mut Conn, by: &By, id: RestoreId, now: Time) -> Result<Restore> {
-    let restore = waiting(conn, id)?;
-    for device in [restore.device_id, restore.target_device_id] {
-        reach::acted_on(conn, by, Permission::ApproveRestore, device)?;
-    }
+    let restore = waiting(conn, by, id)?;
     let note = format!("refused by {}", by.actor.name);
     end(conn, &by.actor, restore, (RestoreState::Cancelled, Action::RestoreRefused, Ended::Refused), &note, now)
 }
 
-fn waiting(conn: &mut Conn, id: RestoreId) -> Result<Restore> {
-    let restore = store::restore::find(conn, id)?.ok_or(Error::NotFound("restore"))?;
+fn waiting(conn: &mut Conn, by: &By, id: RestoreId) -> Result<Restore> {
+    let both = |it: &Restore| vec![it.device_id, it.target_device_id];
+    let restore = find(conn, by, (Permission::ApproveRestore, both), id)?;
     if restore.state == RestoreState::Requested {
         Ok(restore)
     } else {

@@ -42,13 +42,31 @@ pub fn is_proven(point: &RestorePoint) -> bool {
 /// # Errors
 /// When it has ended.
 pub fn cancel(conn: &mut Conn, by: &By, id: RestoreId, now: Time) -> Result<Restore> {
-    let restore = store::restore::find(conn, id)?.ok_or(Error::NotFound("restore"))?;
-    reach::acted_on(conn, by, Permission::Restore, restore.device_id)?;
+    let restore = find(conn, by, (Permission::Restore, |it| vec![it.device_id]), id)?;
     if restore.state.is_final() {
         return Err(RestoreRefusal::TooLate(restore.state).into());
     }
     let note = format!("cancelled by {}", by.actor.name);
     end(conn, &by.actor, restore, (RestoreState::Cancelled, Action::RestoreCancelled, Ended::Done), &note, now)
+}
+
+/// A restore, if the permission of the person who acts reaches its devices; otherwise not even its existence is
+/// revealed.
+fn find(
+    conn: &mut Conn,
+    by: &By,
+    (permission, devices): (Permission, fn(&Restore) -> Vec<DeviceId>),
+    id: RestoreId,
+) -> Result<Restore> {
+    let reach = reach::of(by, permission)?;
+    let none = Error::NotFound("restore");
+    let Some(restore) = store::restore::find(conn, id)? else { return Err(none) };
+    for device in devices(&restore) {
+        if !store::device::find(conn, device)?.is_some_and(|it| reach.covers(it.team_id)) {
+            return Err(none);
+        }
+    }
+    Ok(restore)
 }
 
 /// Cancels every restore to a device that is no longer enrolled; their tickets open nothing from then on.
