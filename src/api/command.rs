@@ -20,8 +20,14 @@ fn routes(config: &mut ServiceConfig) {
     config.service(get("/commands.csv", csv)).service(get("/commands.json", json));
 }
 
-async fn json(by: Can<ViewDevices>, store: Data<Store>, query: Query<CommandQuery>) -> ApiResult<HttpResponse> {
+async fn json(
+    by: Can<ViewDevices>,
+    store: Data<Store>,
+    clock: Data<Clock>,
+    query: Query<CommandQuery>,
+) -> ApiResult<HttpResponse> {
     let (filter, reach) = (query.filter()?, by.reach().clone());
+    record(&by, &store, "commands.json", query.address(), clock.now()).await?;
     let commands = store.read(move |conn| command_list::newest(conn, &filter, &reach, CHUNK)).await?;
     let rows: Vec<CommandRow> = commands.iter().map(|(command, ..)| CommandRow::new(command)).collect();
     Ok(HttpResponse::Ok().json(serde_json::json!({ "commands": rows })))

@@ -68,7 +68,8 @@ async fn csv(
     query: Query<RestoreTestQuery>,
 ) -> ApiResult<HttpResponse> {
     let ((shown, before), reach) = (query.parse()?, by.reach().clone());
-    record(&by, &store, "restore-tests.csv", format!("result={}", query.result), clock.now()).await?;
+    record(&by, &store, "restore-tests.csv", format!("result={}&before={}", query.result, query.before), clock.now())
+        .await?;
     Ok(csv_stream("restore-tests.csv", COLUMNS, move |after| {
         let (store, reach) = (store.clone(), reach.clone());
         async move {

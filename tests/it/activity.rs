@@ -82,6 +82,7 @@ fn wipes_commands_and_restore_tests_are_lists_to_take_away() {
     let wipes = text(&auditor.get("/wipe-requests.csv"));
     let commands = text(&auditor.get("/commands.csv"));
     let tests = text(&auditor.get("/restore-tests.csv"));
+    assert_eq!(auditor.get("/commands.json").status, 200);
 
     assert!(wipes.contains(&request.id.to_string()) && wipes.contains(&serial), "{wipes}");
     assert!(commands.contains(&serial) && commands.contains("wipe"), "{commands}");
@@ -89,5 +90,5 @@ fn wipes_commands_and_restore_tests_are_lists_to_take_away() {
     assert_eq!(text(&auditor.get("/wipe-requests.csv?state=confirmed")).lines().count(), 1, "the head alone");
     assert_eq!(auditor.get("/commands.csv?kind=zz").status, 422);
     let history = acts(&text(&auditor.get("/activity.csv?action=exported")));
-    assert_eq!(history.len(), 4, "each download that was given is an entry");
+    assert_eq!(history.len(), 5, "each download that was given is an entry");
 }
