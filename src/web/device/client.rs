@@ -98,13 +98,7 @@ pub async fn make(
             Ok::<_, Error>((device, active))
         })
         .await?;
-    let target = target.ok_or_else(|| {
-        Error::Refused(
-            "this device cannot be backed up at the \
-     moment"
-                .to_owned(),
-        )
-    })?;
+    let target = target.ok_or_else(|| Error::Refused("this device cannot be backed up at the moment".to_owned()))?;
     let keys = keys.as_ref().clone().ok_or_else(|| {
         Error::Refused(
             "the key for backups is on another host: a token can be made only where restore tests run".into(),

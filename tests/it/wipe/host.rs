@@ -59,6 +59,7 @@ fn no_session_at_the_console_gets_around_a_freeze_or_ends_it() {
     on_host(&world, host::freeze);
 
     let owner = Visit::of(server, ada);
+    let own_client = [("name", "my restic"), ("reads", ""), ("hours", "24"), ("reason", ""), ("password", "")];
     let new = [("email", "eve@example.org"), ("name", "Eve"), ("roles", "operator@organisation")];
     for (path, fields) in [
         ("/users".to_owned(), &new[..]),
@@ -66,6 +67,7 @@ fn no_session_at_the_console_gets_around_a_freeze_or_ends_it() {
         (format!("/users/{bob}/links"), &[]),
         (format!("/users/{bob}/disable"), &[]),
         (format!("/devices/{device}/removals"), &[("confirm", "laptop-1")]),
+        (format!("/devices/{device}/repository-tokens"), &own_client[..]),
     ] {
         let answer = owner.post(&path, fields);
         assert_eq!(answer.status, 409, "{path}: {}", text(&answer));
