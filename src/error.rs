@@ -37,6 +37,9 @@ pub enum Error {
     /// change was kept.
     #[error("the server's database does not answer; try again in {} s", .0.as_secs().max(1))]
     DatabaseAway(Duration),
+    /// The store of backups cannot be read, or takes nothing; the text says what whoever runs the server does.
+    #[error("the backup store cannot be used at the moment. {0}")]
+    StoreAway(&'static str),
     /// The disk or a quota is full.
     #[error("{0}")]
     Full(String),

@@ -31,6 +31,17 @@ impl Problem {
         Self { status, title: title.into(), advice: advice.into(), fields: FieldErrors::new(), sign_in_needed: false }
     }
 
+    fn store_away(advice: &str) -> Self {
+        let text = format!("Nothing was changed. {advice}");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "The backup store cannot be used", text)
+    }
+
+    fn full(what: &str) -> Self {
+        let is_read_only = what == DISK_READ_ONLY;
+        let title = if is_read_only { "The server’s disk is read-only" } else { "There is no space left" };
+        Self::new(StatusCode::INSUFFICIENT_STORAGE, title, sentence(what))
+    }
+
     /// What to say for a status that did not come from an error of ours.
     fn of_status(status: StatusCode) -> Self {
         match status {
@@ -99,11 +110,8 @@ impl From<&Error> for Problem {
                     wait.as_secs().max(1)
                 ),
             ),
-            Error::Full(what) => {
-                let is_read_only = *what == DISK_READ_ONLY;
-                let title = if is_read_only { "The server’s disk is read-only" } else { "There is no space left" };
-                Self::new(S::INSUFFICIENT_STORAGE, title, sentence(what))
-            }
+            Error::StoreAway(advice) => Self::store_away(advice),
+            Error::Full(what) => Self::full(what),
             Error::Internal(_) => Self::new(
                 S::INTERNAL_SERVER_ERROR,
                 "The server could not do this",
@@ -157,6 +165,28 @@ pub fn keep_headers(failed: &HttpResponse, answer: &mut HttpResponse) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::blob::{ReadFault, StoreFault, WriteFault};
+    use domain::ground::{AwayCause, StopCause};
+
+    #[test]
+    fn a_store_that_cannot_be_used_is_no_fault_of_the_request_and_says_what_to_do() {
+        let away = StoreFault { cause: AwayCause::Away, why: "/srv/blobs is not there".to_owned() };
+        let faults: [Error; 4] = [
+            ReadFault::Away(away.clone()).into(),
+            WriteFault::Away(away).into(),
+            WriteFault::Stopped(StopCause::ReadOnly, "a disk".to_owned()).into(),
+            WriteFault::Stopped(StopCause::Sync, "a disk".to_owned()).into(),
+        ];
+        let away = AwayCause::Away.advice();
+        let advice = [away, away, StopCause::ReadOnly.advice(), StopCause::Sync.advice()];
+
+        for (error, advice) in faults.iter().zip(advice) {
+            let problem = Problem::from(error);
+            assert_eq!(problem.status, StatusCode::SERVICE_UNAVAILABLE);
+            assert_eq!(problem.advice, format!("Nothing was changed. {advice}"));
+            assert!(!error.to_string().contains("/srv"), "a device reads this");
+        }
+    }
 
     #[test]
     fn status_codes_without_an_error_of_ours_have_words_too() {

@@ -43,7 +43,18 @@ pub enum WriteFault {
 
 impl From<ReadFault> for Error {
     fn from(fault: ReadFault) -> Self {
-        Self::Internal(fault.into())
+        match fault {
+            ReadFault::Away(fault) => fault.into(),
+            ReadFault::Lost | ReadFault::Unreadable(_) => Self::Internal(fault.into()),
+        }
+    }
+}
+
+/// Devices read this too, so it names no folder of the server; the pages and the log do.
+impl From<StoreFault> for Error {
+    fn from(fault: StoreFault) -> Self {
+        tracing::error!(%fault, "the backup store cannot be read");
+        Self::StoreAway(fault.cause.advice())
     }
 }
 
@@ -51,9 +62,12 @@ impl From<WriteFault> for Error {
     fn from(fault: WriteFault) -> Self {
         match fault {
             WriteFault::Stopped(StopCause::Full, _) => Self::Full(DISK_FULL.to_owned()),
-            WriteFault::Taken | WriteFault::Stopped(..) | WriteFault::Failed(_) | WriteFault::Away(_) => {
-                Self::Internal(fault.into())
+            WriteFault::Stopped(cause, why) => {
+                tracing::error!(why, "the backup store takes nothing");
+                Self::StoreAway(cause.advice())
             }
+            WriteFault::Away(fault) => fault.into(),
+            WriteFault::Taken | WriteFault::Failed(_) => Self::Internal(fault.into()),
         }
     }
 }

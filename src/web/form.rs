@@ -120,6 +120,7 @@ pub fn refusal(error: Error) -> Result<(FieldErrors, Refusal), Error> {
         | Error::SignInNeeded
         | Error::Forbidden
         | Error::DatabaseAway(_)
+        | Error::StoreAway(_)
         | Error::Internal(_) => {
             return Err(error);
         }

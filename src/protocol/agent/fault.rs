@@ -11,6 +11,9 @@ use std::fmt;
 use std::time::Duration;
 use wire::{ErrorAnswer, ErrorCode};
 
+/// How long a device waits while the backup store cannot be used: people have to see to it.
+const STORE_RETURNS_IN: Duration = Duration::from_secs(30);
+
 /// Why a request was not done.
 #[derive(Debug, Clone)]
 pub struct Fault {
@@ -93,6 +96,7 @@ impl From<Error> for Fault {
             Error::SignInNeeded | Error::Forbidden | Error::Refused(_) => Self::new(ErrorCode::Refused, message),
             Error::Conflict(_) => Self::new(ErrorCode::Conflict, message),
             Error::TooMany(after) | Error::Busy(after) | Error::DatabaseAway(after) => Self::busy(message, after),
+            Error::StoreAway(_) => Self::busy(message, STORE_RETURNS_IN),
             Error::Full(_) => Self::new(ErrorCode::Full, message),
             Error::Internal(error) => {
                 tracing::error!(?error, "a device's request failed");

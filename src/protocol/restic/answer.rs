@@ -89,7 +89,9 @@ impl From<Error> for Refusal {
             Error::Forbidden | Error::Refused(_) => StatusCode::FORBIDDEN,
             Error::Invalid(_) => StatusCode::BAD_REQUEST,
             Error::Conflict(_) => StatusCode::CONFLICT,
-            Error::TooMany(_) | Error::Busy(_) | Error::DatabaseAway(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Error::TooMany(_) | Error::Busy(_) | Error::DatabaseAway(_) | Error::StoreAway(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Error::Full(_) => StatusCode::INSUFFICIENT_STORAGE,
             Error::Internal(cause) => {
                 tracing::error!(error = ?cause, "a request at the backup door failed");

@@ -18,19 +18,21 @@ use domain::{shortfall, words};
 pub fn manifest(blobs: &dyn BlobStore, repository: &Repository, name: &ObjectName) -> Result<Manifest> {
     let key = BlobKey::new(repository.id, ObjectKind::Manifests, name.clone());
     let stored = match blob::read_all(blobs, &key, manifest::MAX_STORED_BYTES as u64) {
-        Err(ReadFault::Lost) => {
-            return Err(Error::Refused(
-                "the manifest of this restore point is missing from the store; choose another restore point".to_owned(),
-            ));
+        Err(ReadFault::Lost) => return Err(unusable("missing from")),
+        Err(ReadFault::Unreadable(why)) => {
+            tracing::error!(%key, why, "a manifest cannot be read");
+            return Err(unusable("damaged in"));
         }
         stored => stored?,
     };
     if ObjectName::from_hash(&secret::sha256(&stored)) != *name {
-        return Err(Error::Refused(
-            "the manifest of this restore point is damaged in the store; choose another restore point".to_owned(),
-        ));
+        return Err(unusable("damaged in"));
     }
     Ok(Manifest::decode(&stored).map_err(|fault| anyhow!("reading manifest {name}: {fault}"))?)
+}
+
+fn unusable(how: &str) -> Error {
+    Error::Refused(format!("the manifest of this restore point is {how} the store; choose another restore point"))
 }
 
 /// What was ordered, and what the source device said about it: the basis of a comparison.
