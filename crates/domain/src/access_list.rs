@@ -207,4 +207,13 @@ mod tests {
         assert_eq!(AccessList::parse(&bytes(&of(8189))), None);
         assert!(AccessList::parse(&bytes(&of(8188))).is_some(), "the most there can be");
     }
+
+    #[test]
+    fn what_is_taken_is_taken_from_everybody_and_nothing_else() {
+        let mut list =
+            list(&[(0x01, 7, NOBODY), (0x02, 5, 1000), (0x04, 6, NOBODY), (0x10, 7, NOBODY), (0x20, 4, NOBODY)]);
+        list.take(0o2);
+        let rights: Vec<_> = list.entries.iter().map(|it| it.1).collect();
+        assert_eq!(rights, [5, 5, 4, 5, 4]);
+    }
 }

@@ -82,4 +82,11 @@ mod tests {
         assert_eq!(by(Presence::Page).reach(Permission::LockDevices), Some(Reach::All));
         assert_eq!(by(Presence::Page).reach(Permission::RequestWipe), None);
     }
+
+    #[test]
+    fn a_person_has_an_account_and_the_host_has_none() {
+        let by = by(Presence::Page);
+        assert_eq!((Author::Person(&by).user(), Author::Host(&by.actor).user()), (Some(by.user), None));
+        assert_eq!(Author::Host(&by.actor).actor(), &by.actor);
+    }
 }

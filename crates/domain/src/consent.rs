@@ -256,4 +256,19 @@ mod tests {
             assert_eq!(loosens.in_force_at(from, to, NOW), expected, "{loosens:?} {from} {to}");
         }
     }
+
+    #[test]
+    fn only_what_loosens_waits() {
+        for (loosens, from, to, waits) in [
+            (Loosens::Lower, 5, 4, true),
+            (Loosens::Lower, 5, 5, false),
+            (Loosens::Lower, 5, 6, false),
+            (Loosens::Higher, 5, 6, true),
+            (Loosens::Higher, 5, 5, false),
+            (Loosens::Higher, 5, 4, false),
+        ] {
+            let expected = if waits { NOW + SETTLED } else { NOW };
+            assert_eq!(loosens.in_force_at(from, to, NOW), expected, "{loosens:?} {from} {to}");
+        }
+    }
 }

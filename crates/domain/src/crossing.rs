@@ -155,5 +155,11 @@ mod tests {
         assert_eq!(target(|it| it.team = Some(TeamId::generate(Time::from_millis(3)))), ["the team of the target"]);
         let other = Crossing { file_count: 5, ..agreed.clone() };
         assert_eq!(agreed.changes(&other), ["what is restored"]);
+        let canonical = agreed.canonical().unwrap();
+        assert!(
+            canonical.contains(r#""file_count":4"#) && canonical.contains(agreed.source.id.as_str()),
+            "{canonical}"
+        );
+        assert_ne!(canonical, other.canonical().unwrap(), "nobody agreed to that");
     }
 }

@@ -179,4 +179,55 @@ mod tests {
             assert!(guard.fresh && guard.reason && guard.told == Told::WatchersAndPerson, "{act}");
         }
     }
+
+    /// One row: permission, password, told, wait, second person, reason.
+    type Row = (Option<Permission>, bool, Told, Wait, Option<Permission>, bool);
+
+    fn row(act: GuardedAct) -> Row {
+        let Guard { permission, fresh, told, wait, second, reason } = act.guard();
+        (permission, fresh, told, wait, second, reason)
+    }
+
+    /// The table once more, in another form: whoever changes a row says so twice.
+    #[test]
+    fn each_act_has_to_pass_what_was_decided_for_it() {
+        use GuardedAct as A;
+        use Permission as P;
+        let plain = |permission| (Some(permission), true, Told::Nobody, Wait::None, None, false);
+        let told = |permission, told| (Some(permission), true, told, Wait::None, None, false);
+        let person = |wait| (Some(P::ManageUsers), true, Told::Overseers, wait, None, false);
+        let crosses =
+            |permission| (Some(permission), true, Told::WatchersAndPerson, Wait::None, Some(P::ApproveRestore), true);
+        let quick = |permission| (Some(permission), false, Told::Nobody, Wait::None, None, false);
+        for act in A::ALL {
+            let expected = match act {
+                A::RequestWipe => {
+                    (Some(P::RequestWipe), true, Told::Watchers, Wait::WipeHold, Some(P::ApproveWipe), true)
+                }
+                A::ReviewWipe => (Some(P::RequestWipe), true, Told::Watchers, Wait::None, Some(P::ApproveWipe), false),
+                A::ApproveWipe => (Some(P::ApproveWipe), true, Told::Watchers, Wait::WipeHold, None, false),
+                A::EndWipeHold => plain(P::ApproveWipe),
+                A::RestoreToItself => plain(P::Restore),
+                A::RestoreElsewhere => crosses(P::Restore),
+                A::RestoreToAnotherPerson => crosses(P::ReadContents),
+                A::ApproveRestore => told(P::ApproveRestore, Told::WatchersAndPerson),
+                A::MakeAppendingToken => plain(P::RunBackups),
+                A::MakeReadingToken => (Some(P::ReadContents), true, Told::WatchersAndPerson, Wait::None, None, true),
+                A::MakeEnrollmentToken => quick(P::EnrollDevices),
+                A::MakeWideEnrollmentToken => told(P::EnrollDevices, Told::Watchers),
+                A::EnrollAgain => plain(P::EnrollDevices),
+                A::ChangePerson => told(P::EnrollDevices, Told::WatchersAndPerson),
+                A::RemoveDevice => (Some(P::EnrollDevices), true, Told::Watchers, Wait::WipeHold, None, false),
+                A::LockMany => told(P::LockDevices, Told::Watchers),
+                A::BackUpMany | A::ProveMany => quick(P::RunBackups),
+                A::InviteUser | A::ChangeRoles | A::EnableUser | A::MakeUserLink => person(Wait::Settles),
+                A::DisableUser => person(Wait::None),
+                A::ChangeSettings => (Some(P::ManageSettings), true, Told::Overseers, Wait::Settles, None, false),
+                A::LoosenPolicy => told(P::EditPolicies, Told::Overseers),
+                A::MakeApiToken => plain(P::ManageUsers),
+                A::ChangePassword => (None, true, Told::Nobody, Wait::None, None, false),
+            };
+            assert_eq!(row(*act), expected, "{act}");
+        }
+    }
 }

@@ -190,4 +190,15 @@ mod tests {
             assert_eq!(address(bad), None, "{bad:?}");
         }
     }
+
+    #[test]
+    fn a_name_has_as_many_characters_as_fit_and_no_more() {
+        for (text, wrong) in
+            [("", true), ("  ", true), ("abc", false), (" abc ", false), ("abcd", true), ("a\nb", true)]
+        {
+            let mut errors = FieldErrors::new();
+            check(text, "name", 3, &mut errors);
+            assert_eq!(errors.into_result().is_err(), wrong, "{text:?}");
+        }
+    }
 }

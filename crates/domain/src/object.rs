@@ -141,4 +141,31 @@ mod tests {
             assert!(ObjectName::parse(bad).is_none(), "{bad}");
         }
     }
+
+    #[test]
+    fn a_name_spells_its_hash() {
+        let name = ObjectName::from_hash(&[0xab; 32]);
+        assert_eq!((name.as_str(), name.hash()), ("ab".repeat(32).as_str(), Some([0xab; 32])));
+        assert_eq!(name.to_string(), name.as_str());
+        assert_eq!((ObjectName::config().hash(), ObjectName::config().as_str()), (None, "config"));
+    }
+
+    #[test]
+    fn limits_are_those_of_the_protocol() {
+        let mib = |kind: ObjectKind| kind.max_bytes() / (1 << 20);
+        assert_eq!([ObjectKind::Data, ObjectKind::Index, ObjectKind::Snapshots].map(mib), [132, 64, 1]);
+        assert_eq!(
+            [ObjectKind::Config, ObjectKind::Keys, ObjectKind::Locks].map(ObjectKind::max_bytes),
+            [1_048_576; 3]
+        );
+    }
+
+    #[test]
+    fn a_token_that_only_appends_reads_no_content() {
+        for kind in ObjectKind::ALL {
+            let is_content = matches!(kind, ObjectKind::Data | ObjectKind::Snapshots | ObjectKind::Manifests);
+            assert_eq!(TokenKind::AppendClient.reads(*kind), !is_content, "{kind}");
+            assert!(TokenKind::Agent.reads(*kind) && TokenKind::OwnClient.reads(*kind), "{kind}");
+        }
+    }
 }

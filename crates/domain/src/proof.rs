@@ -341,4 +341,11 @@ mod tests {
         };
         assert_eq!(evidence.level(NOW), Level::Stored);
     }
+
+    #[test]
+    fn a_part_is_said_with_its_whole_and_a_minute_ahead_is_tolerated() {
+        assert_eq!(part_in_words(1, 201), "1 of 201 files proven");
+        assert!(!is_ahead(NOW + TOLERANCE, NOW));
+        assert!(is_ahead(NOW + TOLERANCE + std::time::Duration::from_millis(1), NOW));
+    }
 }

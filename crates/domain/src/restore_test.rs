@@ -325,4 +325,106 @@ mod tests {
         let text = serde_json::to_string(&report).unwrap();
         assert_eq!(serde_json::from_str::<TestReport>(&text).unwrap(), report);
     }
+
+    fn lost(name: u8) -> ObjectFailure {
+        let name = ObjectName::from_hash(&[name; 32]);
+        ObjectFailure { kind: ObjectKind::Data, name, reason: "missing".to_owned(), damaged: true }
+    }
+
+    #[test]
+    fn all_that_failed_is_counted_and_only_the_first_are_named() {
+        let mut failures = Failures::default();
+        assert!(failures.is_empty());
+        for number in 0..MAX_NAMES + 2 {
+            failures.file(format!("/f/{number}"), "different".to_owned());
+            failures.metadata(format!("/m/{number}"), "other rights".to_owned());
+        }
+        let most = MAX_NAMES as u64 + 2;
+        assert_eq!((failures.file_count, failures.files.len()), (most, MAX_NAMES));
+        assert_eq!((failures.metadata_count, failures.metadata.len()), (most, MAX_NAMES));
+        assert_eq!((failures.files[1].path.as_str(), failures.metadata[1].reason.as_str()), ("/f/1", "other rights"));
+    }
+
+    #[test]
+    fn an_object_fails_once() {
+        let mut failures = Failures::default();
+        let index = |name| ObjectFailure { kind: ObjectKind::Index, ..lost(name) };
+        for it in [lost(1), lost(2), lost(1), index(1), index(2)] {
+            failures.object(it);
+        }
+        assert_eq!((failures.object_count, failures.objects.len()), (4, 4));
+        for number in 0..MAX_NAMES {
+            failures.object(ObjectFailure { kind: ObjectKind::Snapshots, ..named(number) });
+        }
+        assert_eq!((failures.object_count, failures.objects.len()), (4 + MAX_NAMES as u64, MAX_NAMES));
+        failures.spared.push(ObjectFailure { damaged: false, ..lost(9) });
+        failures.spared.push(lost(8));
+        assert_eq!(failures.damaged().count(), MAX_NAMES + 1, "only what is wrong in the store");
+    }
+
+    fn named(number: usize) -> ObjectFailure {
+        let mut hash = [0; 32];
+        hash[..8].copy_from_slice(&number.to_le_bytes());
+        ObjectFailure { name: ObjectName::from_hash(&hash), ..lost(0) }
+    }
+
+    #[test]
+    fn anything_that_failed_is_not_nothing() {
+        let mut file = Failures::default();
+        file.file("/a".to_owned(), "different".to_owned());
+        let mut object = Failures::default();
+        object.object(lost(1));
+        let note = Failures { notes: vec!["no snapshot".to_owned()], ..Failures::default() };
+        assert!([file, object, note].iter().all(|it| !it.is_empty()));
+    }
+
+    #[test]
+    fn other_metadata_and_folders_that_were_away_make_a_part_and_are_said_apart() {
+        let whole = Failures::default();
+        assert!(!whole.is_partial() && whole.said_apart().is_empty());
+        let mut other = Failures::default();
+        other.metadata("/a".to_owned(), "other rights".to_owned());
+        assert!(other.is_partial());
+        assert_eq!(
+            other.said_apart(),
+            " 1 entry came back with the same content but otherwise different; the first is /a (other rights)."
+        );
+        let away = |count| Failures { away: vec!["/mnt".to_owned(); count], ..Failures::default() };
+        assert!(away(1).is_partial());
+        for (count, words) in [
+            (1, "/mnt was missing when"),
+            (2, "/mnt and 1 other protected folder were missing when"),
+            (3, "/mnt and 2 other protected folders were missing when"),
+        ] {
+            assert!(away(count).said_apart().contains(words), "{}", away(count).said_apart());
+        }
+    }
+
+    #[test]
+    fn an_outline_has_numbers_and_no_names() {
+        let mut report = TestReport {
+            result: TestResult::Failed,
+            file_count: 3,
+            matched_count: 2,
+            excluded_count: 0,
+            level: Level::Stored,
+            excluded_bytes: 0,
+            byte_count: 0,
+            stored_bytes_read: 0,
+            beyond: None,
+            failures: Failures::default(),
+            verified: Vec::new(),
+            failed: Failed::default(),
+            made_good: MadeGood::default(),
+            summary: String::new(),
+        };
+        assert_eq!(report.outline(), "the backup cannot be restored");
+        report.failures.file("/secret".to_owned(), "different".to_owned());
+        assert_eq!(report.outline(), "1 file came back different, 0 stored objects cannot be used");
+        report.failures = Failures::default();
+        report.failures.object(lost(1));
+        assert_eq!(report.outline(), "0 files came back different, 1 stored object cannot be used");
+        report.result = TestResult::Unproven;
+        assert_eq!(report.outline(), "the test could not be run to its end");
+    }
 }

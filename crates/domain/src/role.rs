@@ -230,4 +230,14 @@ mod tests {
             assert!(!(role.allows(Permission::RequestWipe) && role.allows(Permission::ApproveWipe)), "{role}");
         }
     }
+
+    #[test]
+    fn only_an_owner_belongs_to_the_whole_organisation() {
+        let not: Vec<_> = Role::ALL.iter().filter(|it| !it.is_for_teams()).collect();
+        assert_eq!(not, [&Role::Owner]);
+        let part: Vec<_> = Role::ALL.iter().filter(|it| it.has_part_in_wipes()).collect();
+        assert_eq!(part, [&Role::Owner, &Role::Operator, &Role::Approver]);
+        let all = Grants::new(vec![(Role::Operator, Scope::Organisation)]);
+        assert!(all.allows_everywhere(Permission::RequestWipe) && !all.allows_everywhere(Permission::ManageUsers));
+    }
 }

@@ -145,4 +145,11 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn what_did_not_happen_is_not_told() {
+        let told = |count| Shortfall { kind: ShortfallKind::Pipe, count, paths: vec!["/p".to_owned()] };
+        assert_eq!(bounded(&[told(0)]), []);
+        assert_eq!(bounded(&[told(0), told(1)]), [told(1)]);
+    }
 }

@@ -62,4 +62,10 @@ mod tests {
             assert_eq!((space.room(), space.percent()), (room, percent), "{space:?}");
         }
     }
+
+    #[test]
+    fn space_is_said_with_its_quota() {
+        let space = Space { stored_bytes: 12_000_000_000, quota_bytes: 1_000_000_000_000 };
+        assert_eq!(space.words(), "12 GB of 1.0 TB");
+    }
 }

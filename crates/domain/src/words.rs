@@ -116,4 +116,29 @@ mod tests {
             assert_eq!(sentence(text), expected);
         }
     }
+
+    #[test]
+    fn a_span_is_in_the_largest_unit_that_divides_it() {
+        for (minutes, text) in [
+            (0, "0 minutes"),
+            (1, "1 minute"),
+            (59, "59 minutes"),
+            (60, "1 hour"),
+            (90, "90 minutes"),
+            (240, "4 hours"),
+            (1_440, "1 day"),
+            (1_500, "25 hours"),
+            (1_470, "1,470 minutes"),
+            (2_880, "2 days"),
+        ] {
+            assert_eq!(span(std::time::Duration::from_secs(minutes * 60)), text);
+        }
+        assert_eq!(span(std::time::Duration::from_secs(1)), "1 minute", "no less than it is");
+    }
+
+    #[test]
+    fn people_take_names_for_the_same_whatever_their_case() {
+        assert!(is_same_name(" Ada Lovelace", "ada lovelace ") && is_same_name("", " "));
+        assert!(!is_same_name("Ada", "Bob"));
+    }
 }

@@ -191,4 +191,14 @@ mod tests {
         assert_eq!(Manifest::decode(&short.encode().unwrap()), Err(Fault::Count { said: 2, had: 1 }));
         assert_eq!(Manifest::check(&short.encode().unwrap()), Err(Fault::Count { said: 2, had: 1 }));
     }
+
+    #[test]
+    fn a_number_of_files_that_is_not_there_is_left_out_and_one_that_is_there_stands() {
+        let line = |file_count| serde_json::to_string(&Header { file_count, ..manifest(&[]).header }).unwrap();
+        assert!(!line(0).contains("file_count"), "{}", line(0));
+        assert!(line(3).contains(r#""file_count":3"#), "{}", line(3));
+        let file = |size| Entry { size, ..Entry::bare("/a".to_owned(), EntryKind::File) };
+        assert!(!serde_json::to_string(&file(0)).unwrap().contains("size"));
+        assert!(serde_json::to_string(&file(7)).unwrap().contains(r#""size":7"#));
+    }
 }

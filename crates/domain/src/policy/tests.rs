@@ -226,3 +226,41 @@ fn limits_are_said_in_words() {
     assert_eq!(Requirement::CheckInWithin { minutes: 120 }.limit(), "within 2 h");
     assert_eq!(Requirement::ProvenRestorePoint { within_minutes: 90 }.limit(), "within 90 min");
 }
+
+#[test]
+fn limits_of_a_policy_are_where_they_are_said_to_be() {
+    let os = |version: &str| vec![Requirement::MinimumOsVersion { version: version.to_owned() }];
+    let wrong = |name: &str, requirements: &[Requirement]| {
+        let errors = validate(name, requirements).err();
+        errors.map(|it| it.iter().map(|(field, text)| format!("{field}: {text}")).collect::<Vec<_>>().join("; "))
+    };
+    let good = os("14.2");
+    assert_eq!(wrong("Baseline", &good), None);
+    assert_eq!(wrong("", &good).unwrap(), "name: Give the policy a name.");
+    assert_eq!(wrong("a\u{202e}b", &good).unwrap(), format!("name: {}", name::NOT_PLAIN));
+    assert_eq!(wrong(&"x".repeat(80), &good), None);
+    assert_eq!(wrong(&"x".repeat(81), &good).unwrap(), "name: A name has at most 80 characters.");
+    assert_eq!(wrong("Baseline", &os(&format!("{}1", "1.".repeat(19)))), None, "39 characters");
+    assert!(wrong("Baseline", &os(&format!("{}1", "1.".repeat(20)))).is_some(), "41 characters");
+    assert!(at_least("14.2", "14.2") == Compliant && at_least("14.1", "14.2") == NotCompliant);
+}
+
+#[test]
+fn a_clock_that_is_a_minute_ahead_is_still_believed_and_a_span_of_nothing_is_minutes() {
+    let heard = |at| {
+        let within = Requirement::CheckInWithin { minutes: 60 };
+        judge(within, &Facts::default(), Evidence::default(), Some(at), NOW)
+    };
+    assert_eq!(heard(NOW + minutes(1)).0, Compliant);
+    assert_eq!(heard(NOW + minutes(1) + Duration::from_millis(1)).0, Unknown);
+    assert_eq!(heard(NOW - minutes(61)), (NotCompliant, Some(NOW - minutes(1))));
+    assert_eq!([0, 60, 90, 1440].map(span), ["0 min", "1 h", "90 min", "1 d"]);
+}
+
+#[test]
+fn what_only_the_store_can_show_is_not_known_while_it_is_away() {
+    let evidence = Evidence { stored_at: Some(NOW), store_away_since: Some(NOW - hours(1)), ..Evidence::default() };
+    let backup = Requirement::BackupEvery { minutes: 60 };
+    let found = judge(backup, &Facts::default(), evidence, None, NOW);
+    assert_eq!(found, (Unknown, Some(NOW - hours(1))));
+}

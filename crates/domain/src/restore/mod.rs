@@ -265,4 +265,41 @@ mod tests {
         let it = compare(&[file("/a", '1')], &Selection::All, &[], &[other], (Conflict::KeepBoth, &[]));
         assert_eq!(it.differing, ["/a"]);
     }
+
+    #[test]
+    fn a_restore_has_ended_when_nothing_changes_any_more() {
+        use RestoreState as S;
+        let open: Vec<_> = S::ALL.iter().filter(|it| !it.is_final()).collect();
+        assert_eq!(open, [&S::Requested, &S::Queued, &S::Running]);
+    }
+
+    #[test]
+    fn what_came_back_is_good_only_as_a_whole_and_with_something_to_show_for_it() {
+        let good = Comparison { file_count: 1, matched_count: 1, ..Comparison::default() };
+        assert!(good.is_good());
+        let file = vec!["/a".to_owned()];
+        assert!(!Comparison { matched_count: 0, ..good.clone() }.is_good());
+        assert!(!Comparison { differing: file.clone(), ..good.clone() }.is_good());
+        assert!(!Comparison { missing: file, ..good }.is_good());
+    }
+
+    #[test]
+    fn as_many_paths_are_chosen_as_fit_and_a_class_covers_its_own() {
+        let start = |selection: &Selection| {
+            may_start(&Start {
+                target: DeviceState::Enrolled,
+                is_stored: true,
+                has_manifest: true,
+                is_proven: true,
+                accepts_unproven: false,
+                selection,
+            })
+        };
+        let paths = |count| Selection::Paths(vec!["/a".to_owned(); count]);
+        assert_eq!(start(&paths(0)), Err(RestoreRefusal::NothingChosen));
+        assert_eq!([1, MAX_PATHS].map(|it| start(&paths(it))), [Ok(()), Ok(())]);
+        assert_eq!(start(&paths(MAX_PATHS + 1)), Err(RestoreRefusal::TooMany));
+        let photos = Selection::Class(FileClass::Photos);
+        assert!(photos.chosen().covers("/a/b.jpg") && !photos.chosen().covers("/a/b.vcf"));
+    }
 }

@@ -431,4 +431,71 @@ pub(super) mod tests {
         assert_eq!(facts.lost_by(action, &Time::iso), "The keys, no files");
         assert!(!facts.loss_sentence(action, &Time::iso).contains("lost"));
     }
+
+    #[test]
+    fn what_an_action_loses_and_what_is_typed_is_said_in_words() {
+        let say: Say<'_> = &|at| at.iso();
+        let wipe = facts().loss_sentence(WipeAction::Wipe, say);
+        assert_eq!(wipe, facts().loss().sentence(say));
+        assert!(wipe.contains("4 files"), "{wipe}");
+        let removal = facts().loss_sentence(WipeAction::RemoveCompanyData, say);
+        assert!(removal.starts_with("No files on the device"), "{removal}");
+        assert_eq!(facts().typed_what(), "serial number");
+        assert_eq!(Facts { serial: String::new(), ..facts() }.typed_what(), "name");
+        assert_eq!(Facts { shares_serial: true, ..facts() }.typed_what(), "serial number and the name");
+    }
+
+    #[test]
+    fn each_difference_shows_what_was_and_what_is() {
+        let found = |change: Change, what: &str| {
+            let (before, mut now) = (facts(), facts());
+            now.device_id = before.device_id;
+            change(&mut now);
+            let difference = before.differences(&now).into_iter().find(|it| it.what == what).unwrap();
+            (difference.before, difference.now, difference.is_worse)
+        };
+        let text = |it: &str| Value::Text(it.to_owned());
+        let away: Change = |it| it.known.roots_away = vec!["/a".to_owned(), "/b".to_owned()];
+        assert_eq!(found(away, "Folders without their mark"), (text("None"), text("/a, /b"), true));
+        let gone: Change = |it| it.known.store_away_since = Some(NOW);
+        assert_eq!(found(gone, "Backups can be read"), (text("Yes"), text("No"), true));
+    }
+
+    #[test]
+    fn a_folder_that_came_back_or_was_away_before_is_no_worse_nor_is_a_store() {
+        let with = |roots: &[&str]| {
+            let mut it = facts();
+            it.known.roots_away = roots.iter().map(|it| (*it).to_owned()).collect();
+            it
+        };
+        let is_worse = |before: &Facts, now: &Facts, what: &str| {
+            before.differences(now).into_iter().any(|it| it.what == what && it.is_worse)
+        };
+        let folders = "Folders without their mark";
+        assert!(!is_worse(&with(&["/a", "/b"]), &with(&["/a"]), folders));
+        assert!(is_worse(&with(&["/a"]), &with(&["/a", "/b"]), folders));
+        assert!(is_worse(&with(&["/a"]), &with(&["/b"]), folders), "another one");
+        let mut away = facts();
+        away.known.store_away_since = Some(NOW);
+        assert!(!is_worse(&away, &facts(), "Backups can be read"));
+    }
+
+    #[test]
+    fn a_grade_that_can_be_relied_on_less_is_worse() {
+        use Grade as G;
+        let order =
+            [G::Failed, G::Never, G::Unknown, G::Reported, G::Stored, G::OutOfDate, G::Verified, G::Partial, G::Proven];
+        for (at, before) in order.iter().enumerate() {
+            for (to, now) in order.iter().enumerate() {
+                assert_eq!(is_worse_grade(*before, *now), to < at, "{before:?} {now:?}");
+            }
+        }
+        for (before, now, worse) in
+            [(Some(4), Some(4), false), (Some(4), Some(5), true), (Some(4), None, true), (None, Some(9), false)]
+        {
+            assert_eq!(is_more(before, now), worse, "{before:?} {now:?}");
+        }
+        assert!(!when("Newest backup", Some(NOW), Some(NOW)).is_worse);
+        assert!(when("Newest backup", Some(NOW), Some(NOW - hours(1))).is_worse);
+    }
 }

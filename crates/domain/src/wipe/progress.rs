@@ -410,4 +410,41 @@ mod tests {
             (_, it) => it,
         }
     }
+
+    #[test]
+    fn what_is_stopped_or_lifted_is_as_it_was_but_for_that() {
+        let [asker, second, third] = people();
+        let cooling = requested(asker).approve(second, "a", HOLD, NOW).unwrap();
+        assert_eq!(cooling.stop().unwrap(), Progress { state: WipeState::Cancelled, ..cooling.clone() });
+        let held = Progress { state: WipeState::Held, ..cooling };
+        assert_eq!(held.lift(third).unwrap(), requested(asker), "the old approval is gone, and its hold");
+    }
+
+    #[test]
+    fn a_clock_may_be_a_little_behind_and_no_more() {
+        let [asker, second, _] = people();
+        let cooling = requested(asker).approve(second, "a", HOLD, NOW).unwrap();
+        let released = Progress { state: WipeState::Released, release_at: Some(NOW), ..cooling };
+        let tick = Duration::from_millis(1);
+        assert_eq!(released.deliver(FINE, NOW - CLOCK_TOLERANCE), Verdict::Wait);
+        assert_eq!(released.deliver(FINE, NOW - CLOCK_TOLERANCE - tick), Verdict::Hold(Hold::ClockWentBack));
+        assert_eq!(released.deliver(FINE, NOW), Verdict::Go);
+        let sooner = Progress { release_at: Some(NOW - minutes(1)), ..released };
+        assert_eq!(sooner.deliver(FINE, NOW - tick), Verdict::Wait, "not before it was approved");
+        assert_eq!(sooner.deliver(FINE, NOW), Verdict::Go);
+    }
+
+    #[test]
+    fn each_hold_has_its_reason() {
+        for (hold, words) in [
+            (Hold::Limit, "than the limit allows"),
+            (Hold::Damaged, "no backup holds them intact"),
+            (Hold::ClockWentBack, "clock was set back"),
+            (Hold::AccountChanged, "account of the requester or of the approver"),
+            (Hold::Identity, "two machines"),
+            (Hold::NotApproved, "no valid approval"),
+        ] {
+            assert!(hold.reason().contains(words), "{hold:?}");
+        }
+    }
 }

@@ -229,4 +229,13 @@ mod tests {
             assert_eq!(advice(&facts, reachable), expected, "{:?} {reachable}", facts.encryption);
         }
     }
+
+    #[test]
+    fn a_ticket_has_as_many_bytes_as_fit() {
+        let asked =
+            |ticket| Asked { action: WipeAction::Wipe, ticket, serial: "SN-1", consent: "4 lost, 92 not proven" };
+        let [fits, not] = [200, 201].map(|count| "x".repeat(count));
+        assert!(check_form(&facts(), &asked("")).is_empty() && check_form(&facts(), &asked(&fits)).is_empty());
+        assert!(!check_form(&facts(), &asked(&not)).is_empty());
+    }
 }

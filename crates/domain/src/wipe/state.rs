@@ -171,4 +171,10 @@ mod tests {
             assert!(!from.may_become(WipeState::Expired));
         }
     }
+
+    #[test]
+    fn four_states_are_final() {
+        let last: Vec<_> = WipeState::ALL.iter().filter(|it| it.is_final()).collect();
+        assert_eq!(last, [&WipeState::Confirmed, &WipeState::Failed, &WipeState::Expired, &WipeState::Cancelled]);
+    }
 }
