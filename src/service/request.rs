@@ -19,7 +19,7 @@ pub struct Signed {
 
 /// Why a well-signed request is not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
+pub enum RequestRefusal {
     /// The device no longer exists.
     Unknown,
     Wiped,
@@ -34,21 +34,21 @@ pub enum Refusal {
 ///
 /// # Errors
 /// When the database refuses. A refusal is a value: it undoes nothing.
-pub fn accept(conn: &mut Conn, signed: &Signed, wiped_too: bool) -> Result<Result<Device, Refusal>> {
-    let Some(device) = store::device::find(conn, signed.device)? else { return Ok(Err(Refusal::Unknown)) };
+pub fn accept(conn: &mut Conn, signed: &Signed, wiped_too: bool) -> Result<Result<Device, RequestRefusal>> {
+    let Some(device) = store::device::find(conn, signed.device)? else { return Ok(Err(RequestRefusal::Unknown)) };
     match device.state {
         DeviceState::Enrolled => {}
-        DeviceState::Removed => return Ok(Err(Refusal::Unknown)),
+        DeviceState::Removed => return Ok(Err(RequestRefusal::Unknown)),
         _ if wiped_too => {}
         DeviceState::Wiped | DeviceState::WipeFailed | DeviceState::CompanyDataRemoved | DeviceState::RemovalFailed => {
-            return Ok(Err(Refusal::Wiped));
+            return Ok(Err(RequestRefusal::Wiped));
         }
     }
     if device.generation != signed.generation {
-        return Ok(Err(Refusal::KeyChanged));
+        return Ok(Err(RequestRefusal::KeyChanged));
     }
     if !store::request_id::take(conn, signed.device, &signed.jti, signed.forget_at)? {
-        return Ok(Err(Refusal::Replayed));
+        return Ok(Err(RequestRefusal::Replayed));
     }
     Ok(Ok(device))
 }

@@ -54,9 +54,9 @@ pub struct Restore {
     pub failures: String,
 }
 
-/// What is kept of a comparison besides its counts; each list is cut at [`Outcome::NAMED`].
+/// What is kept of a comparison besides its counts; each list is cut at [`RestoreFindings::NAMED`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Outcome {
+pub struct RestoreFindings {
     /// Why it ended without a comparison; empty otherwise.
     #[serde(default)]
     pub note: String,
@@ -79,7 +79,7 @@ pub struct Outcome {
     pub counts: [usize; 4],
 }
 
-impl Outcome {
+impl RestoreFindings {
     /// How many names of each kind are kept.
     pub const NAMED: usize = 500;
 }
@@ -96,7 +96,7 @@ impl Restore {
     }
 
     /// What the comparison found, or why there was none.
-    pub fn outcome(&self) -> QueryResult<Outcome> {
+    pub fn outcome(&self) -> QueryResult<RestoreFindings> {
         from_json(&self.failures)
     }
 }

@@ -95,7 +95,7 @@ pub fn again(page: &impl Template) -> PageResult<HttpResponse> {
 
 /// The answer to a form that did nothing.
 #[derive(Debug)]
-pub struct Refusal {
+pub struct Reshown {
     status: StatusCode,
     /// When trying again may help.
     wait: Option<Duration>,
@@ -107,7 +107,7 @@ pub struct Refusal {
 /// # Errors
 /// `error` itself if that page is not to be shown: there is nothing there, it is not allowed, or something
 /// broke.
-pub fn refusal(error: Error) -> Result<(FieldErrors, Refusal), Error> {
+pub fn refusal(error: Error) -> Result<(FieldErrors, Reshown), Error> {
     let problem = Problem::from(&error);
     let (errors, wait) = match error {
         Error::Invalid(errors) => (errors, None),
@@ -125,7 +125,7 @@ pub fn refusal(error: Error) -> Result<(FieldErrors, Refusal), Error> {
             return Err(error);
         }
     };
-    Ok((errors, Refusal { status: problem.status, wait }))
+    Ok((errors, Reshown { status: problem.status, wait }))
 }
 
 fn whole(why: String) -> FieldErrors {
@@ -134,7 +134,7 @@ fn whole(why: String) -> FieldErrors {
     errors
 }
 
-impl Refusal {
+impl Reshown {
     /// Shows the page again.
     ///
     /// # Errors

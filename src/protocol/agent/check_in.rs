@@ -8,7 +8,7 @@ use crate::protocol::agent::{address, convert};
 use crate::service;
 use crate::service::check_in::Caller;
 use crate::service::enrollment;
-use crate::service::request::{Refusal, accept};
+use crate::service::request::{RequestRefusal, accept};
 use crate::store::Store;
 use actix_web::{HttpRequest, post};
 use clock::Clock;
@@ -40,7 +40,7 @@ async fn run(request: &HttpRequest, received: Message<CheckIn>) -> Result<CheckI
                 Err(refusal) => return Ok(Err(refusal)),
             };
             if generation != device.generation {
-                return Ok(Err(Refusal::KeyChanged));
+                return Ok(Err(RequestRefusal::KeyChanged));
             }
             let roots = enrollment::agent::seen(conn, &device, &version)?.roots()?;
             let caller = Caller { device: &device, roots, address: &address };

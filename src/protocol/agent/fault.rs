@@ -1,7 +1,7 @@
 //! How the agent protocol says no: a code to act on, words for a person, and the server's time.
 use crate::error::Error;
 use crate::protocol::agent::answered::Answered;
-use crate::service::request::Refusal;
+use crate::service::request::RequestRefusal;
 use actix_web::http::StatusCode;
 use actix_web::http::header::HeaderValue;
 use actix_web::{HttpResponse, ResponseError};
@@ -155,21 +155,21 @@ impl ResponseError for Refused {
     }
 }
 
-impl From<Refusal> for Fault {
-    fn from(refusal: Refusal) -> Self {
+impl From<RequestRefusal> for Fault {
+    fn from(refusal: RequestRefusal) -> Self {
         match refusal {
-            Refusal::Unknown => {
+            RequestRefusal::Unknown => {
                 Self::new(ErrorCode::UnknownDevice, "this server does not know the device; enroll it again")
             }
-            Refusal::Wiped => Self::new(
+            RequestRefusal::Wiped => Self::new(
                 ErrorCode::DeviceWiped,
                 "this device was wiped, or company data removed from it; enroll it again to use it",
             ),
-            Refusal::KeyChanged => Self::new(
+            RequestRefusal::KeyChanged => Self::new(
                 ErrorCode::OldGeneration,
                 "this device has enrolled again since; this enrolment is no longer valid",
             ),
-            Refusal::Replayed => {
+            RequestRefusal::Replayed => {
                 Self::new(ErrorCode::Replayed, "this request was already received (`jti`); sign it again")
             }
         }

@@ -5,7 +5,7 @@ use crate::protocol::agent::answered::Answers;
 use crate::protocol::agent::fault::Fault;
 use crate::protocol::agent::large::LargeBodies;
 use crate::protocol::agent::token;
-use crate::service::request::Refusal;
+use crate::service::request::RequestRefusal;
 use anyhow::anyhow;
 use aws_lc_rs::signature::ParsedPublicKey;
 use domain::id::DeviceId;
@@ -102,8 +102,8 @@ impl Shared {
     }
 
     /// A refusal as a fault; what was remembered about a refused device may be out of date.
-    pub fn fault(&self, device: DeviceId, refusal: Refusal) -> Fault {
-        if matches!(refusal, Refusal::KeyChanged | Refusal::Unknown | Refusal::Wiped) {
+    pub fn fault(&self, device: DeviceId, refusal: RequestRefusal) -> Fault {
+        if matches!(refusal, RequestRefusal::KeyChanged | RequestRefusal::Unknown | RequestRefusal::Wiped) {
             self.forget(device);
         }
         refusal.into()

@@ -9,7 +9,7 @@ use crate::protocol::agent::shared::{Known, Shared};
 use crate::protocol::agent::token::{self, Expected, Token};
 use crate::protocol::agent::{body, copy};
 use crate::service::enrollment::agent;
-use crate::service::request::{Refusal, Signed, accept};
+use crate::service::request::{RequestRefusal, Signed, accept};
 use crate::store::device::Device;
 use crate::store::{Conn, Store, in_transaction};
 use crate::traffic;
@@ -214,7 +214,7 @@ async fn verify(shared: &Shared, store: &Store, token: &Token<'_>, id: DeviceId)
 }
 
 async fn look_up(shared: &Shared, store: &Store, id: DeviceId) -> Result<Known, Fault> {
-    let unknown = || Fault::from(Refusal::Unknown);
+    let unknown = || Fault::from(RequestRefusal::Unknown);
     let enrollment = store.read(move |conn| agent::current(conn, id)).await?.ok_or_else(unknown)?;
     let key = shared.remember(id, enrollment.generation, &enrollment.identity);
     Ok(key.ok_or_else(|| Error::Internal(anyhow!("the signing key of device {id} cannot be read")))?)
@@ -225,5 +225,5 @@ async fn audience<'a>(shared: &'a Shared, store: &Store) -> Result<&'a str, Faul
         return Ok(audience);
     }
     let audience = store.read(agent::audience).await?;
-    Ok(shared.set_audience(audience.ok_or_else(|| Fault::from(Refusal::Unknown))?))
+    Ok(shared.set_audience(audience.ok_or_else(|| Fault::from(RequestRefusal::Unknown))?))
 }

@@ -6,7 +6,7 @@ use crate::protocol::agent::reply::Reply;
 use crate::protocol::agent::request::data;
 use crate::protocol::agent::shared::Shared;
 use crate::protocol::agent::signed::Enrolled;
-use crate::service::request::{Refusal, accept};
+use crate::service::request::{RequestRefusal, accept};
 use crate::store::{self, Store};
 use crate::wake::{Wake, Woken};
 use actix_web::web::Query;
@@ -45,7 +45,7 @@ async fn run(request: &HttpRequest, from: Enrolled) -> Result<Waiting, Fault> {
     let queued = data::<Store>(request)?
         .write(move |conn| match accept(conn, &signed, false)? {
             Ok(device) => Ok(Ok(store::command::is_queued(conn, device.id, device.generation, now)?)),
-            Err(refusal) => Ok::<_, crate::error::Error>(Err::<bool, Refusal>(refusal)),
+            Err(refusal) => Ok::<_, crate::error::Error>(Err::<bool, RequestRefusal>(refusal)),
         })
         .await?
         .map_err(|refusal| shared.fault(device, refusal))?;

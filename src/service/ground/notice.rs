@@ -14,7 +14,7 @@ use domain::words::bytes;
 #[derive(Template)]
 #[template(path = "mail/store_away.txt")]
 struct StoreAway<'a> {
-    it: &'a Away,
+    away: &'a Away,
     since: String,
     url: String,
 }
@@ -29,7 +29,7 @@ struct StoreBack {
 #[derive(Template)]
 #[template(path = "mail/backups_stopped.txt")]
 struct BackupsStopped<'a> {
-    it: &'a Stopped,
+    stopped: &'a Stopped,
     since: String,
     url: String,
 }
@@ -48,8 +48,8 @@ struct DiskFilling {
 ///
 /// # Errors
 /// When the database refuses.
-pub fn away(conn: &mut Conn, it: &Away, now: Time) -> Result<()> {
-    let body = StoreAway { it, since: it.since.iso(), url: url(conn)? };
+pub fn away(conn: &mut Conn, away: &Away, now: Time) -> Result<()> {
+    let body = StoreAway { away, since: away.since.iso(), url: url(conn)? };
     send(conn, "store_away", "Holdfast: the backup store cannot be read", &body, now)
 }
 
@@ -66,8 +66,8 @@ pub fn back(conn: &mut Conn, before: &Away, now: Time) -> Result<()> {
 ///
 /// # Errors
 /// When the database refuses.
-pub fn stopped(conn: &mut Conn, it: &Stopped, now: Time) -> Result<()> {
-    let body = BackupsStopped { it, since: it.since.iso(), url: url(conn)? };
+pub fn stopped(conn: &mut Conn, stopped: &Stopped, now: Time) -> Result<()> {
+    let body = BackupsStopped { stopped, since: stopped.since.iso(), url: url(conn)? };
     send(conn, "backups_stopped", "Holdfast: no backups can be stored", &body, now)
 }
 

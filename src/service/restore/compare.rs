@@ -2,7 +2,7 @@
 use crate::blob::{self, BlobKey, BlobStore, ReadFault};
 use crate::error::{Error, Result};
 use crate::store::repository::Repository;
-use crate::store::restore::{Outcome, Restore};
+use crate::store::restore::{Restore, RestoreFindings};
 use crate::store::{self, Conn};
 use anyhow::anyhow;
 use domain::id::{DeviceId, RestoreId, RestorePointId};
@@ -88,7 +88,7 @@ pub struct Compared {
     pub(super) is_good: bool,
     pub(super) restored_count: i64,
     pub(super) matched_count: i64,
-    pub(super) outcome: Outcome,
+    pub(super) outcome: RestoreFindings,
     pub(super) note: String,
 }
 
@@ -101,10 +101,15 @@ pub fn compare(blobs: &dyn BlobStore, expected: Expected, said: &RestoreResult) 
     let manifest = manifest(blobs, &repository, &basis.manifest)?;
     let kept = (basis.conflict, said.kept.as_slice());
     let found = restore::compare(&manifest.files, &basis.selection, &excluded, &said.files, kept);
-    let outcome = Outcome {
+    let outcome = RestoreFindings {
         note: String::new(),
         counts: [found.differing.len(), found.missing.len(), found.kept.len(), found.not_compared.len()],
-        failures: said.failures.iter().take(Outcome::NAMED).map(|it| (it.path.clone(), it.reason.clone())).collect(),
+        failures: said
+            .failures
+            .iter()
+            .take(RestoreFindings::NAMED)
+            .map(|it| (it.path.clone(), it.reason.clone()))
+            .collect(),
         differing: cut(&found.differing),
         missing: cut(&found.missing),
         kept: cut(&found.kept),
@@ -130,5 +135,5 @@ pub fn compare(blobs: &dyn BlobStore, expected: Expected, said: &RestoreResult) 
 }
 
 fn cut(paths: &[String]) -> Vec<String> {
-    paths.iter().take(Outcome::NAMED).cloned().collect()
+    paths.iter().take(RestoreFindings::NAMED).cloned().collect()
 }

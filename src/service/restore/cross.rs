@@ -12,7 +12,7 @@ use crate::store::restore::Restore;
 use crate::store::{self, Conn};
 use anyhow::Context;
 use askama::Template;
-use domain::activity::{Action, Actor, Outcome as Ended};
+use domain::activity::{Action, Actor, Outcome};
 use domain::by::By;
 use domain::command::Order;
 use domain::consent::{Approval, Proposal};
@@ -154,7 +154,7 @@ pub fn approve(conn: &mut Conn, by: &By, id: RestoreId, seen: &str, now: Time) -
     };
     store::approval::insert(conn, GuardedAct::ApproveRestore, approved.id.as_str(), &approval)?;
     write(conn, &approved, RestoreState::Requested)?;
-    record(conn, &by.actor, &approved, Action::RestoreApproved, (Ended::Done, ""), now)?;
+    record(conn, &by.actor, &approved, Action::RestoreApproved, (Outcome::Done, ""), now)?;
     tell(conn, &by.actor, (&approved, &agreed), "approved", now)?;
     Ok(Decision::Approved(approved))
 }
@@ -166,7 +166,7 @@ pub fn approve(conn: &mut Conn, by: &By, id: RestoreId, seen: &str, now: Time) -
 pub fn refuse(conn: &mut Conn, by: &By, id: RestoreId, now: Time) -> Result<Restore> {
     let restore = waiting(conn, by, id)?;
     let note = format!("refused by {}", by.actor.name);
-    end(conn, &by.actor, restore, (RestoreState::Cancelled, Action::RestoreRefused, Ended::Refused), &note, now)
+    end(conn, &by.actor, restore, (RestoreState::Cancelled, Action::RestoreRefused, Outcome::Refused), &note, now)
 }
 
 fn waiting(conn: &mut Conn, by: &By, id: RestoreId) -> Result<Restore> {
@@ -182,7 +182,7 @@ fn waiting(conn: &mut Conn, by: &By, id: RestoreId) -> Result<Restore> {
 /// Ends a restore in which `what` differs from what was agreed.
 fn cut(conn: &mut Conn, by: &Actor, restore: Restore, what: &str, now: Time) -> Result<Restore> {
     let note = format!("not sent: {what} changed since it was requested. Request it again");
-    end(conn, by, restore, (RestoreState::Cancelled, Action::RestoreCancelled, Ended::Refused), &note, now)
+    end(conn, by, restore, (RestoreState::Cancelled, Action::RestoreCancelled, Outcome::Refused), &note, now)
 }
 
 /// Checks again before an order is handed out: both devices are as agreed, and both people may still do their

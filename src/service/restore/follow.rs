@@ -7,7 +7,7 @@ use crate::store::device::Device;
 use crate::store::restore::Restore;
 use crate::store::{self, Conn};
 use anyhow::Context;
-use domain::activity::{Action, Actor, Outcome as Ended};
+use domain::activity::{Action, Actor, Outcome};
 use domain::id::RestoreId;
 use domain::restore::{RestoreProgress, RestoreRefusal, RestoreState};
 use domain::time::Time;
@@ -45,7 +45,7 @@ pub fn progress(
     };
     write(conn, &running, from)?;
     if from == RestoreState::Queued {
-        record(conn, actor, &running, Action::RestoreStarted, (Ended::Done, ""), now)?;
+        record(conn, actor, &running, Action::RestoreStarted, (Outcome::Done, ""), now)?;
     }
     Ok(())
 }
@@ -85,8 +85,11 @@ pub fn result(
         ..restore
     };
     write(conn, &done, from)?;
-    let (action, ended) =
-        if compared.is_good { (Action::RestoreCompared, Ended::Done) } else { (Action::RestoreFailed, Ended::Failed) };
+    let (action, ended) = if compared.is_good {
+        (Action::RestoreCompared, Outcome::Done)
+    } else {
+        (Action::RestoreFailed, Outcome::Failed)
+    };
     record(conn, actor, &done, action, (ended, &compared.note), now)
 }
 
@@ -108,6 +111,6 @@ pub fn command_ended(
     if done {
         return Ok(());
     }
-    let to = (RestoreState::Failed, Action::RestoreFailed, Ended::Failed);
+    let to = (RestoreState::Failed, Action::RestoreFailed, Outcome::Failed);
     end(conn, actor, restore, to, &format!("the device could not restore: {detail}"), now).map(drop)
 }

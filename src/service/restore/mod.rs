@@ -16,11 +16,11 @@ use crate::error::{Error, Result};
 use crate::service::activity::{self, Act};
 use crate::service::{command, freeze, identity, reach};
 use crate::store::command::Command;
-use crate::store::restore::{Outcome, Restore};
+use crate::store::restore::{Restore, RestoreFindings};
 use crate::store::restore_point::RestorePoint;
 use crate::store::{self, Conn};
 use anyhow::Context;
-use domain::activity::{Action, Actor, Object, Outcome as Ended};
+use domain::activity::{Action, Actor, Object, Outcome};
 use domain::by::By;
 use domain::command::CommandState;
 use domain::id::{DeviceId, RestoreId};
@@ -47,7 +47,7 @@ pub fn cancel(conn: &mut Conn, by: &By, id: RestoreId, now: Time) -> Result<Rest
         return Err(RestoreRefusal::TooLate(restore.state).into());
     }
     let note = format!("cancelled by {}", by.actor.name);
-    end(conn, &by.actor, restore, (RestoreState::Cancelled, Action::RestoreCancelled, Ended::Done), &note, now)
+    end(conn, &by.actor, restore, (RestoreState::Cancelled, Action::RestoreCancelled, Outcome::Done), &note, now)
 }
 
 /// A restore, if the permission of the person who acts reaches its devices; otherwise not even its existence is
@@ -75,7 +75,7 @@ fn find(
 /// When the database refuses.
 pub fn cancel_to(conn: &mut Conn, target: DeviceId, why: &str, now: Time) -> Result<()> {
     for restore in store::restore::open_to(conn, target)? {
-        let to = (RestoreState::Cancelled, Action::RestoreCancelled, Ended::Done);
+        let to = (RestoreState::Cancelled, Action::RestoreCancelled, Outcome::Done);
         end(conn, &Actor::system(), restore, to, why, now)?;
     }
     Ok(())
@@ -114,7 +114,7 @@ pub fn expire_overdue(conn: &mut Conn, limit: i64, now: Time) -> Result<usize> {
     let overdue = store::restore::overdue(conn, now, limit)?;
     let count = overdue.len();
     for restore in overdue {
-        let to = (RestoreState::Expired, Action::RestoreExpired, Ended::Done);
+        let to = (RestoreState::Expired, Action::RestoreExpired, Outcome::Done);
         let why = if restore.state == RestoreState::Requested {
             "nobody approved it within 7 days"
         } else {
@@ -129,7 +129,7 @@ fn end(
     conn: &mut Conn,
     actor: &Actor,
     restore: Restore,
-    (state, action, ended): (RestoreState, Action, Ended),
+    (state, action, ended): (RestoreState, Action, Outcome),
     note: &str,
     now: Time,
 ) -> Result<Restore> {
@@ -137,7 +137,7 @@ fn end(
     if let Some(id) = restore.command_id {
         command::withdraw(conn, id, note, now)?;
     }
-    let outcome = Outcome { note: note.to_owned(), ..Outcome::default() };
+    let outcome = RestoreFindings { note: note.to_owned(), ..RestoreFindings::default() };
     let failures = serde_json::to_string(&outcome).context("writing a restore's outcome")?;
     let ended_row =
         Restore { state, finished_at: Some(now), ticket_hash: None, waiting_order: None, failures, ..restore };
@@ -155,7 +155,7 @@ fn record(
     actor: &Actor,
     restore: &Restore,
     action: Action,
-    (outcome, reason): (Ended, &str),
+    (outcome, reason): (Outcome, &str),
     now: Time,
 ) -> Result<()> {
     let name = store::device::find(conn, restore.device_id)?.map_or_else(String::new, |it| it.name);

@@ -11,7 +11,7 @@ use crate::store::restore::Restore;
 use crate::store::restore_point::RestorePoint;
 use crate::store::{self, Conn};
 use anyhow::Context;
-use domain::activity::{Action, Outcome as Ended};
+use domain::activity::{Action, Outcome};
 use domain::by::By;
 use domain::command::{CommandKind, Order};
 use domain::guard::GuardedAct;
@@ -196,7 +196,7 @@ pub fn request(conn: &mut Conn, by: &By, draft: &Draft, prepared: Prepared, now:
         },
         if crosses { format!(": {reason}") } else { String::new() }
     );
-    record(conn, &by.actor, &restore, Action::RestoreRequested, (Ended::Done, &why), now)?;
+    record(conn, &by.actor, &restore, Action::RestoreRequested, (Outcome::Done, &why), now)?;
     if crosses {
         cross::tell(conn, &by.actor, (&restore, &crossing), "requested", now)?;
     }

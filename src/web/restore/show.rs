@@ -5,7 +5,7 @@ use crate::error::{Error, FieldErrors, Result};
 use crate::query::filter;
 use crate::service::{approval, reach, restore};
 use crate::store::device::Device;
-use crate::store::restore::{Listed, Outcome, Restore as Row};
+use crate::store::restore::{Listed, Restore as Row, RestoreFindings};
 use crate::store::restore_point::RestorePoint;
 use crate::store::{self, Conn, Store};
 use crate::web::PageResult;
@@ -92,7 +92,7 @@ struct Shown {
     point: RestorePoint,
     requester: String,
     approver: String,
-    outcome: Outcome,
+    outcome: RestoreFindings,
     chosen: Selection,
     /// What the second person agrees to, and its digest; none for a device that gets its own data back.
     agreed: Option<(Crossing, String)>,
