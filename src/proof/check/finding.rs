@@ -371,4 +371,226 @@ mod tests {
         let report = Finding::default().report_cut_short(&Fault::Limit("x"));
         assert_eq!((report.result, report.level), (TestResult::Failed, Level::Stored));
     }
+
+    fn object(kind: ObjectKind, name: u8, problem: Problem) -> Fault {
+        Fault::Object { kind, name: ObjectName::from_hash(&[name; 32]), problem }
+    }
+
+    fn whole(files: u64) -> Finding {
+        let mut finding = Finding { has_manifest: true, file_count: files, ..Finding::default() };
+        (0..files).for_each(|_| finding.matched(10));
+        finding
+    }
+
+    #[test]
+    fn what_came_back_whole_is_proven_and_each_lack_takes_it_back() {
+        type Change = fn(&mut Finding);
+        let cases: &[(&str, Change, TestResult, Level)] = &[
+            ("nothing", |_| {}, TestResult::Passed, Level::Proven),
+            ("a little not compared", |it| it.not_compared("/log", 1), TestResult::Passed, Level::Proven),
+            ("much not compared", |it| it.not_compared("/log", 1_000), TestResult::Partial, Level::Partial),
+            (
+                "other rights",
+                |it| it.other_metadata("/a".to_owned(), "x".to_owned()),
+                TestResult::Partial,
+                Level::Partial,
+            ),
+            ("a folder away", |it| it.away(&["/mnt".to_owned()]), TestResult::Partial, Level::Partial),
+            ("a file differs", |it| it.differs("/a".to_owned(), "x".to_owned()), TestResult::Failed, Level::Verified),
+            ("a file missing", |it| it.missing("/a".to_owned()), TestResult::Failed, Level::Verified),
+            ("another manifest", |it| it.unbound("not its own"), TestResult::Failed, Level::Verified),
+            (
+                "a file unreadable",
+                |it| it.read_failed("/a".to_owned(), &object(ObjectKind::Data, 1, Problem::Hash)),
+                TestResult::Failed,
+                Level::Stored,
+            ),
+            (
+                "an object missing",
+                |it| {
+                    let name = ObjectName::from_hash(&[1; 32]);
+                    it.object(&Fault::Missing { kind: ObjectKind::Data, name });
+                },
+                TestResult::Failed,
+                Level::Reported,
+            ),
+            ("a pack missing", |it| it.not_stored(&Id([1; 32])), TestResult::Failed, Level::Reported),
+        ];
+        for (name, change, result, level) in cases {
+            let mut finding = whole(100);
+            change(&mut finding);
+            let report = finding.report();
+            assert_eq!((report.result, report.level), (*result, *level), "{name}");
+        }
+        let unlisted = Finding { has_manifest: false, ..whole(100) }.report();
+        assert_eq!((unlisted.result, unlisted.level), (TestResult::Partial, Level::Verified));
+    }
+
+    #[test]
+    fn what_is_counted_is_in_the_report() {
+        let mut finding = whole(3);
+        finding.beyond = Some(Beyond { files: 5, bytes: 50 });
+        finding.lost = 2;
+        finding.not_compared("/log", 7);
+        finding.not_compared("/log2", 8);
+        let report = finding.report();
+        assert_eq!((report.file_count, report.matched_count), (5, 3), "those in no table count too");
+        assert_eq!((report.excluded_count, report.excluded_bytes), (2, 15));
+        assert_eq!(report.beyond, Some(Beyond { files: 7, bytes: 65 }));
+        assert_eq!(report.failures.not_compared, ["/log", "/log2"]);
+    }
+
+    #[test]
+    fn only_the_first_names_are_kept() {
+        let mut finding = whole(1);
+        for number in 0..MAX_NAMES + 2 {
+            let path = format!("/{number}");
+            finding.entry_not_compared(&path);
+            finding.entry_failed(&path, &Fault::Node("bad name".to_owned()));
+        }
+        let report = finding.report();
+        assert_eq!((report.failures.not_compared.len(), report.failures.notes.len()), (MAX_NAMES, MAX_NAMES));
+        assert_eq!(report.failures.not_compared[0], "/0");
+        let roots = vec!["/r".to_owned(); MAX_NAMES + 2];
+        let mut away = whole(1);
+        away.away(&roots);
+        assert_eq!(away.report().failures.away.len(), MAX_NAMES);
+        let mut many = whole(1);
+        (0..MAX_NAMES + 2).for_each(|it| many.not_compared(&format!("/{it}"), 0));
+        assert_eq!(many.report().failures.not_compared.len(), MAX_NAMES);
+        let mut unlisted = Finding::default();
+        unlisted.not_compared("/a", 1);
+        assert!(unlisted.report().failures.not_compared.is_empty(), "without a manifest that would be all of them");
+    }
+
+    #[test]
+    fn below_a_folder_that_cannot_be_read_nobody_knows_what_is_missing() {
+        let reason = |fault: Fault| {
+            let mut finding = whole(1);
+            finding.entry_failed("", &fault);
+            finding.missing("/a/b".to_owned());
+            let report = finding.report();
+            (report.failures.files[0].reason.clone(), report.failures.notes[0].clone())
+        };
+        let (cut, note) = reason(Fault::NotIndexed(Id([1; 32])));
+        assert_eq!(cut, "cannot be reached: a folder cannot be read");
+        assert!(note.starts_with("/: "), "{note}");
+        let (named, _) = reason(Fault::Node("a name with a slash".to_owned()));
+        assert_eq!(named, "is not in the backup");
+    }
+
+    #[test]
+    fn a_failure_is_made_good_by_its_files_only_if_all_of_them_are_known() {
+        let mut named = whole(1);
+        named.differs("/a".to_owned(), "x".to_owned());
+        let failed = named.report().failed;
+        assert_eq!((failed.keys, failed.rest), (vec![hex::encode(key_of("/a"))], None));
+
+        let rest = |finding: Finding| {
+            let failed = finding.report().failed;
+            assert!(failed.keys.is_empty());
+            failed.rest
+        };
+        let mut many = whole(1);
+        (0..=MAX_KEYS).for_each(|it| many.differs(format!("/{it}"), "x".to_owned()));
+        assert_eq!(rest(many), Some(FailedRest::Manifest), "more than are kept");
+        let mut noted = whole(1);
+        noted.entry_failed("/d", &Fault::Node("x".to_owned()));
+        assert_eq!(rest(noted), Some(FailedRest::Manifest), "no file is named");
+        let mut bad = Finding { has_manifest: false, ..whole(1) };
+        bad.unbound("not its own");
+        assert_eq!(rest(bad), Some(FailedRest::Unnamed));
+
+        let mut cut_off = Finding { has_manifest: false, ..whole(1) };
+        cut_off.entry_failed("/d", &Fault::NotIndexed(Id([1; 32])));
+        cut_off.differs("/a".to_owned(), "x".to_owned());
+        assert_eq!(rest(cut_off), Some(FailedRest::Manifest), "without a manifest what is below is not known");
+        let mut listed = whole(1);
+        listed.entry_failed("/d", &Fault::NotIndexed(Id([1; 32])));
+        listed.differs("/a".to_owned(), "x".to_owned());
+        assert_eq!(listed.report().failed.rest, None, "with one it is");
+
+        let mut ended = whole(1);
+        ended.differs("/a".to_owned(), "x".to_owned());
+        let report = ended.report_cut_short(&Fault::Limit("too deep"));
+        assert_eq!(report.failed.rest, Some(FailedRest::Manifest), "there may be more");
+        assert_eq!(whole(1).report().failed, Failed::default());
+    }
+
+    #[test]
+    fn damage_that_keeps_nothing_from_coming_back_is_told_and_fails_nothing() {
+        let [index, needed, other] = [
+            object(ObjectKind::Index, 1, Problem::Hash),
+            object(ObjectKind::Data, 2, Problem::Hash),
+            object(ObjectKind::Data, 3, Problem::Hash),
+        ];
+        let seen = |faults: &[&Fault]| Seen {
+            faults: faults.iter().map(|it| (*it).clone()).collect(),
+            relied_on: [Id([2; 32])].into(),
+            verified: [Id([9; 32])].into(),
+            bytes_read: 77,
+        };
+        let taken = |faults: &[&Fault], to_the_end| {
+            let mut finding = whole(1);
+            finding.take(&seen(faults), to_the_end);
+            finding.report()
+        };
+        let spared = taken(&[&index, &other, &other], true);
+        assert_eq!((spared.result, spared.level), (TestResult::Passed, Level::Proven));
+        assert_eq!(spared.failures.spared.len(), 2, "each once");
+        assert_eq!((spared.stored_bytes_read, spared.verified.len()), (77, 1));
+        let relied = taken(&[&needed, &index], true);
+        assert_eq!((relied.result, relied.failures.objects.len()), (TestResult::Failed, 1));
+        let cut = taken(&[&index], false);
+        assert_eq!(cut.result, TestResult::Failed, "nobody knows whether it was needed");
+        let config = taken(&[&object(ObjectKind::Config, 4, Problem::Mac)], true);
+        assert_eq!(config.result, TestResult::Failed);
+    }
+
+    #[test]
+    fn a_pack_that_was_named_for_a_chunk_is_named_for_itself_once_it_is_known_to_be_damaged() {
+        let (id, pack) = (Id([5; 32]), Id([2; 32]));
+        let mut finding = whole(1);
+        finding.read_failed("/a".to_owned(), &Fault::Blob { id, pack, problem: Problem::Mac });
+        let damaged = object(ObjectKind::Data, 2, Problem::Hash);
+        finding.take(&Seen { faults: vec![damaged], ..Seen::default() }, true);
+        let report = finding.report();
+        assert_eq!((report.failures.object_count, report.failures.objects.len()), (1, 1));
+        assert!(report.failures.objects[0].damaged);
+        assert!(report.summary.contains("does not match its name"), "{}", report.summary);
+    }
+
+    #[test]
+    fn a_summary_says_how_many_and_why() {
+        assert_eq!(whole(1).report().summary, "The one file came back as the device had it.");
+        assert_eq!(whole(3).report().summary, "All 3 files came back as the device had them.");
+        let mut left = whole(100);
+        left.file_count = 101;
+        left.not_compared("/log", 1);
+        assert!(left.report().summary.starts_with("100 of 101 files came back"), "of all");
+        let mut one = whole(0);
+        one.file_count = 1;
+        one.matched(1);
+        one.not_compared("/log", 0);
+        assert!(one.report().summary.contains("1 of 1 file"), "not “the one file”");
+        let mut much = whole(1);
+        much.file_count = 2;
+        much.not_compared("/log", 5_000);
+        assert!(much.report().summary.contains("1 of 2 files proven. The others, 1 with 5.0 kB,"));
+        let mut differs = whole(2);
+        differs.differs("/a".to_owned(), "has another hash".to_owned());
+        assert_eq!(
+            differs.report().summary,
+            "1 of 2 files did not come back as the device had them; the first is /a (has another hash)."
+        );
+        let mut two = whole(2);
+        two.not_stored(&Id([1; 32]));
+        two.not_stored(&Id([2; 32]));
+        assert_eq!(two.report().summary, "2 stored objects cannot be used.");
+        let mut noted = whole(2);
+        noted.entry_failed("/d", &Fault::Node("x".repeat(300)));
+        let said = noted.report().summary;
+        assert!(said.ends_with("x…."), "{said}");
+        assert_eq!([shorten(&"y".repeat(200)).chars().count(), shorten(&"y".repeat(201)).chars().count()], [200, 201]);
+    }
 }

@@ -274,4 +274,17 @@ mod tests {
         assert!(!all.is_missing(&here) && all.is_missing(&gone) && !all.is_missing(&left));
         assert!(all.is_above("/home") && !all.is_above("/home/a%25") && !all.is_above("/ho"));
     }
+
+    #[test]
+    fn a_backup_calls_each_kind_by_its_own_name() {
+        for (name, kind) in [
+            ("fifo", EntryKind::Pipe),
+            ("socket", EntryKind::Socket),
+            ("chardev", EntryKind::CharDevice),
+            ("dev", EntryKind::BlockDevice),
+            ("door", EntryKind::Unknown),
+        ] {
+            assert_eq!(kind_of(&NodeKind::Other(name.to_owned())), kind, "{name}");
+        }
+    }
 }
