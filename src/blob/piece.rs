@@ -19,6 +19,7 @@ impl Piece {
     /// An empty one for `room` bytes, or for [`SIZE`] if that is less.
     pub fn new(room: usize) -> Self {
         let room = room.min(SIZE);
+        // A block more than it holds, so that it can begin at one.
         let mut memory: Vec<u8> = Vec::with_capacity(room + BLOCK);
         let start = memory.as_ptr().align_offset(BLOCK).min(BLOCK);
         memory.resize(start, 0);

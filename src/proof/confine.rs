@@ -30,6 +30,7 @@ pub fn all() -> anyhow::Result<()> {
     // No other process of this user may look into the one that holds a key.
     close_memory()?;
     close_files()?;
+    // Last: it allows none of the calls that the other walls need.
     allow_few_calls()
 }
 
@@ -70,6 +71,7 @@ fn become_nobody() -> rustix::io::Result<()> {
     // The process has one thread, so its own are all.
     let changed = rustix::thread::set_thread_groups(&[])
         .and_then(|()| rustix::thread::set_thread_res_gid(group, group, group))
+        // The user last: without root, the groups could not be given up any more.
         .and_then(|()| rustix::thread::set_thread_res_uid(user, user, user));
     match changed {
         // A container's root may be unable to change its user, or know no other: the other walls stand.
@@ -126,6 +128,7 @@ const CALLS: &[i64] = &[
 ];
 
 fn allow_few_calls() -> anyhow::Result<()> {
+    // A processor that the filter does not know: the other walls stand.
     let Ok(arch) = TargetArch::try_from(std::env::consts::ARCH) else { return Ok(()) };
     let rules: BTreeMap<i64, Vec<_>> = CALLS.iter().map(|it| (*it, Vec::new())).collect();
     let denied = SeccompAction::Errno(u32::try_from(libc::EPERM).unwrap_or(1));

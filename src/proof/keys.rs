@@ -107,6 +107,7 @@ impl ProofKeys {
         write_new(path, text.as_bytes(), 0o600).context("writing the proof key")?;
         write_new(&path.with_extension("pub"), format!("{}\n", public.as_str()).as_bytes(), 0o644)
             .context("writing the proof key's public half")?;
+        // Both names have to survive a power cut before anything is sealed to the key.
         File::open(path.parent().unwrap_or(path))?.sync_all()?;
         Ok(Self { public, private })
     }
@@ -209,6 +210,7 @@ fn key_file(master_key: &MasterKey, password: &str) -> Result<Vec<u8>> {
 }
 
 fn write_new(path: &Path, bytes: &[u8], mode: u32) -> anyhow::Result<()> {
+    // Written beside it and renamed, so that a key file is whole or not there.
     let part = path.with_extension("part");
     match std::fs::remove_file(&part) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),

@@ -175,6 +175,7 @@ pub struct Opened {
 /// # Errors
 /// When the database refuses.
 pub fn sign_in(conn: &mut Conn, attempt: &Attempt, user: &User, origin: &Origin, now: Time) -> Result<Opened> {
+    // The password was checked outside of this transaction; the account may have been closed meanwhile.
     if active(conn, user.id)?.is_none() {
         return Err(Error::Forbidden);
     }
@@ -232,8 +233,10 @@ pub fn open_session(
 pub fn sign_in_failed(conn: &mut Conn, attempt: &Attempt, address: &str, now: Time) -> Result<()> {
     let (object, name) = match &attempt.user {
         Some(user) => (object(user), user.name.clone()),
+        // Not what was typed: people mistype their password into this field.
         None => (Object::new("user", "", "unknown account"), "Visitor".to_owned()),
     };
+    // Without an id: nobody has shown that they are this person.
     let by = Actor { kind: ActorKind::User, id: None, name, via: Via::Web, address: address.to_owned() };
     let act = Act::done(Action::SignInFailed, object).ended(Outcome::Refused);
     activity::record(conn, &by, &act, now)

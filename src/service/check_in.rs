@@ -95,6 +95,7 @@ pub fn run(conn: &mut Conn, caller: Caller<'_>, report: &Report, now: Time) -> R
         // The end of a command is recorded, so it takes its turn among the acts and locks in their order.
         store::activity::lock(conn)?;
     }
+    // Before the orders go out: what has ended is not handed out again.
     for ending in &report.endings {
         finish(conn, device, ending, address, now)?;
     }

@@ -229,6 +229,7 @@ fn walk(
     loop {
         let devices = measured(conn, Which::After(reach, after, CHUNK))?;
         let Some(last) = devices.last() else { return Ok(false) };
+        // Only once there are more: exactly that many would be all of them.
         if seen >= MOST {
             return Ok(true);
         }

@@ -45,6 +45,7 @@ impl Schedule {
     /// one as long as it did before, and never longer than the device is heard from.
     fn count_until(&self, said: &[Reported], old: &DeviceStatus) -> Option<Time> {
         let until = match said.iter().find(|it| it.kind == FactKind::Changes) {
+            // A device's clock that is ahead must not make its count hold longer.
             Some(new) => Some(self.until(new.measured_at.min(self.now))),
             None => old.changed_until,
         };
@@ -125,6 +126,7 @@ const MOST_A_DAY: i64 = 50;
 fn note(conn: &mut Conn, device_id: DeviceId, (old, new): (&Facts, &Facts), now: Time) -> Result<()> {
     for (kind, fact) in new.changes_from(old) {
         let newest = store::fact::newest(conn, device_id, kind)?;
+        // The fiftieth row back: if it is younger than a day, that many came within a day.
         let first_of_many = store::fact::since(conn, device_id, kind, newest - MOST_A_DAY + 1)?;
         let is_too_often = first_of_many.is_some_and(|at| at > now - days(1));
         let value = fact.map(|it| serde_json::to_string(&it.value)).transpose().context("writing a fact")?;

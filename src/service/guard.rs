@@ -135,6 +135,7 @@ pub(super) fn tell_of_many(
         let mail = Mail {
             to: Recipients::Permission(Permission::ViewActivity, team),
             kind: act.as_str(),
+            // With the team: somebody in two of them gets the mails about both.
             dedupe_key: Some(format!("{key}/{}", team.map(|it| it.to_string()).unwrap_or_default())),
             subject: format!("{what} queued for {}", words::counted(devices.len(), "device", "devices")),
             body: body.render().context("writing a mail")?,

@@ -41,6 +41,7 @@ pub fn unlock(conn: &mut Conn, by: &Actor, id: UserId, now: Time) -> Result<(Use
         return Err(Error::Conflict(format!("the account of {} is not locked", user.email)));
     }
     store::user::set_locked(conn, id, None)?;
+    // Not active: the password from before the lock must not open it again.
     store::user::set_state(conn, id, user.state, UserState::Invited)?;
     activity::record(conn, by, &Act::done(Action::UserUnlocked, object(&user)), now)?;
     let what = format!("The account of {} is open again.", name_of(&user));
@@ -109,6 +110,7 @@ pub fn unfreeze(conn: &mut Conn, by: &Actor, now: Time) -> Result<()> {
 /// `Refused` for an account that nobody has signed in to.
 pub fn add_founder(conn: &mut Conn, by: &Actor, id: UserId, now: Time) -> Result<User> {
     let user = find(conn, id)?;
+    // It would not count: whoever signs in with a link later may be another person.
     if user.state != UserState::Active {
         return Err(Error::Refused(format!(
             "{} has no password yet or is disabled; name them once they have signed in",

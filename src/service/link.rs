@@ -74,11 +74,13 @@ pub struct Profile {
 pub fn accept_invite(conn: &mut Conn, token: &str, profile: &Profile, address: &str, now: Time) -> Result<User> {
     let user = open_link(conn, token, LinkPurpose::Invite, now)?.ok_or(Error::LinkGone)?;
     check_name(&profile.name, &user.email)?;
+    // Of two tries at once, the update lets one through.
     use_up(conn, token, now)?;
     if !store::user::set_password(conn, user.id, &profile.password_hash, now)? {
         return Err(Error::NotFound("active account"));
     }
     store::user::set_profile(conn, user.id, &profile.name, &profile.time_zone)?;
+    // Whoever comes in by a link may be another person than before.
     end_everything(conn, user.id, now)?;
     let user = User { name: profile.name.clone(), state: UserState::Active, ..user };
     let by = actor(&user, Via::Web, address);

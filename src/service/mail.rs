@@ -164,6 +164,7 @@ Mail from Holdfast reaches you.
 /// When the database refuses.
 pub fn sent(conn: &mut Conn, id: MailId, now: Time) -> Result<()> {
     store::mail::sent(conn, id, now)?;
+    // Once is enough: each later mail would write the same row again.
     if !has_worked(conn)? {
         MAIL_WORKED.set(conn, &true, now)?;
     }

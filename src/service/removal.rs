@@ -45,6 +45,7 @@ pub fn request(conn: &mut Conn, by: &By, id: DeviceId, typed_name: &str, now: Ti
     }
     if by_actor == 0 {
         device::remove(conn, &by.actor, id, typed_name, now)?;
+        // One on hold for the same device has nothing left to do.
         store::removal::delete(conn, id)?;
         return Ok(Asked::Removed);
     }
@@ -107,6 +108,7 @@ pub fn release_due(conn: &mut Conn, limit: i64, now: Time) -> Result<usize> {
     let due = store::removal::due(conn, now, limit)?;
     let count = due.len();
     for it in due {
+        // First: whatever comes of it, it is not tried again.
         store::removal::delete(conn, it.device_id)?;
         let Some(found) = store::device::find(conn, it.device_id)? else { continue };
         let is_same = found.generation == it.generation;
@@ -117,6 +119,7 @@ pub fn release_due(conn: &mut Conn, limit: i64, now: Time) -> Result<usize> {
         };
         match done {
             Ok(()) => {}
+            // As an error it would undo the other removals of this run.
             Err(Error::Refused(why) | Error::Conflict(why)) => {
                 let act = act(Action::DeviceRemovalStopped, &found).because(&why).ended(Outcome::Refused);
                 activity::record(conn, &Actor::system(), &act, now)?;

@@ -148,6 +148,7 @@ impl Number {
         let read = |text: &str| text.parse().ok();
         let current = stored.as_ref().and_then(|it| read(&it.value)).unwrap_or(self.default * self.unit);
         let next = stored.and_then(|it| Some((read(&it.next_value?)?, it.next_at?)));
+        // Under a freeze no guard gets looser, even if its time has come.
         let is_due = next.is_some_and(|(_, at)| at <= now) && freeze::standing(conn)?.is_none();
         Ok(match next {
             Some((next, _)) if is_due => Value { now: next, next: None },
@@ -233,6 +234,7 @@ pub fn take_back(conn: &mut Conn, by: &By, name: &str, now: Time) -> Result<()> 
     let Value { now: current, next: Some((next, _)) } = it.value(conn, now)? else {
         return Err(Error::Conflict("this change is already in force, or was already taken back".to_owned()));
     };
+    // Written although it stays as it is: that drops what was waiting.
     it.key.set(conn, &current, now)?;
     let what = format!("stays {}; {} was taken back", in_words(it, current), in_words(it, next));
     record(conn, by, it, &what, now)?;

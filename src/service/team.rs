@@ -22,6 +22,7 @@ pub fn add(conn: &mut Conn, by: &By, wanted: &str, now: Time) -> Result<Team> {
     let mut errors = FieldErrors::new();
     name::check(wanted, "name", 60, &mut errors);
     errors.into_result()?;
+    // Not in SQL: SQLite folds case only for ASCII letters.
     if store::team::all(conn)?.iter().any(|it| is_same_name(&it.name, wanted)) {
         return Err(taken());
     }

@@ -142,7 +142,9 @@ pub fn disable(conn: &mut Conn, by: Author<'_>, id: UserId, now: Time) -> Result
     }
     let roles = describe_all(conn, &held)?;
     let what = format!("disabled the account of {}. Roles: {roles}.", name_of(&user));
+    // Told before the account is closed, so that its own person gets the mail too.
     tell(conn, by, &user, (&what, &[]), Recipients::Overseers(id), now)?;
+    // An update from disabled to disabled finds its row, so that is asked too.
     if !store::user::set_state(conn, id, user.state, UserState::Disabled)? || user.state == UserState::Disabled {
         return Err(Error::Conflict("This account has been disabled in the meantime.".to_owned()));
     }
@@ -168,6 +170,7 @@ pub fn enable(conn: &mut Conn, by: Author<'_>, id: UserId, now: Time) -> Result<
         ));
     }
     tell_of_link(conn, by, &user, "enabled the account and ", now)?;
+    // Not active: the old password opens nothing any more.
     if !store::user::set_state(conn, id, UserState::Disabled, UserState::Invited)? {
         return Err(Error::Conflict("This account is not disabled.".to_owned()));
     }

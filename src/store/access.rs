@@ -214,6 +214,7 @@ impl Store {
                 .map_err(|_gone| stopped())?;
         }
         let mut conn = self.connection()?;
+        // SQLite without a writer was opened only for reading, beside a server.
         if !conn.is_postgres() {
             return Err(anyhow!("this connection is read-only").into());
         }

@@ -54,6 +54,7 @@ impl Database {
         match self {
             Self::Sqlite(path) => path.display().to_string(),
             Self::Postgres(url) => {
+                // From the last "@": a password may have one in it.
                 let place = url.rsplit_once('@').or_else(|| url.split_once("://")).map_or("", |it| it.1);
                 format!("postgres://{}", place.split('?').next().unwrap_or_default())
             }
@@ -78,6 +79,7 @@ pub(super) fn set_up(conn: &mut Conn) -> QueryResult<()> {
              SELECT set_config('synchronous_commit', 'on', false)
              WHERE current_setting('synchronous_commit') = 'off'"
         }
+        // For each connection: of these, the file keeps only the journal mode.
         Conn::Sqlite(_) => {
             "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
              PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -4000"

@@ -35,6 +35,7 @@ pub fn points(conn: &mut Conn, device: DeviceId, shown: Shown, limit: i64) -> Qu
         Shown::Proven => query.filter(restore_points::proven_at.is_not_null()),
     };
     query
+        // By receipt and not by time: a clock that was ahead for a while must not decide.
         .order((restore_points::sequence.desc(), restore_points::id.desc()))
         .limit(limit)
         .select(RestorePoint::as_select())

@@ -93,6 +93,7 @@ fn newest_snapshot(conn: &mut Conn, repository: RepositoryId) -> QueryResult<Opt
     let Some(name) = snapshot else { return Ok(None) };
     let object = crate::store::object::find(conn, repository, ObjectKind::Snapshots, &name)?;
     let Some(object) = object else { return Ok(None) };
+    // One that is known to be damaged would be found missing again in each run.
     let is_intact = copy::is_intact(conn, Location::Primary, repository, ObjectKind::Snapshots, &object.name)?;
     Ok(is_intact.then_some((repository, object.kind, object.name, object.size_bytes)))
 }

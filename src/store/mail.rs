@@ -78,6 +78,7 @@ pub fn due(conn: &mut Conn, now: Time, limit: i64) -> QueryResult<Vec<Mail>> {
 /// Claims a mail for one attempt; false if another process has claimed it. Until `next_attempt_at` nobody else
 /// tries.
 pub fn take(conn: &mut Conn, mail: &Mail, next_attempt_at: Time) -> QueryResult<bool> {
+    // The count is the fence: of two processes that read the same row, one finds it changed.
     let taken = diesel::update(mail_outbox::table.find(mail.id))
         .filter(mail_outbox::state.eq("waiting").and(mail_outbox::attempt_count.eq(mail.attempt_count)))
         .set((

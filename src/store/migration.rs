@@ -56,6 +56,7 @@ pub fn run(conn: &mut Conn) -> anyhow::Result<()> {
             });
             conn.batch_execute(&format!("SELECT pg_advisory_unlock({POSTGRES_LOCK})"))
                 .context("releasing the migration lock")?;
+            // Only now: the lock is given back whatever came of it.
             done?;
         }
     }

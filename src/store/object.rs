@@ -50,6 +50,7 @@ pub fn insert(conn: &mut Conn, object: &Object, location: Location) -> QueryResu
 
 /// Removes an object and its copies; false if it was not there.
 pub fn remove(conn: &mut Conn, repository: RepositoryId, kind: ObjectKind, name: &ObjectName) -> QueryResult<bool> {
+    // Its copies go with it, by their foreign key.
     let removed = diesel::delete(objects::table.find((repository, kind, name))).execute(conn)?;
     Ok(removed == 1)
 }

@@ -109,8 +109,10 @@ pub const MAX_OBJECTS: i64 = 250_000;
 
 /// Counts in an object received at `at`; false if the repository accepts no backups, or is full.
 pub fn count_in(conn: &mut Conn, id: RepositoryId, size: i64, at: Time) -> QueryResult<bool> {
+    // It never goes back, whatever the clock does: views as of a point rely on it.
     let newest_at = sql::<BigInt>("CASE WHEN newest_at > ").bind::<BigInt, _>(at);
     let newest_at = newest_at.sql(" THEN newest_at ELSE ").bind::<BigInt, _>(at).sql(" END");
+    // Checked and counted in one statement, so that two uploads at once cannot both take the last room.
     let changed = diesel::update(repositories::table.find(id))
         .filter(repositories::state.eq(RepositoryState::Active))
         .filter((repositories::stored_bytes + size).le(repositories::quota_bytes))

@@ -205,6 +205,7 @@ pub fn charged(excluded: &str) -> i64 {
 /// Notes that the snapshot of a reported point has arrived, with everything up to `as_of`; false if it already
 /// had.
 pub fn mark_stored(conn: &mut Conn, point: &RestorePoint, as_of: Time, at: Time) -> QueryResult<bool> {
+    // A new number: the server has had it only since now, however early it was reported.
     let sequence = next_sequence(conn, point.device_id)?;
     let changed = diesel::update(restore_points::table.find(point.id))
         .filter(restore_points::stored_at.is_null())

@@ -77,6 +77,7 @@ pub fn set_password(conn: &mut Conn, id: UserId, hash: &str, now: Time) -> Query
 
 /// Replaces a hash with one of the same password with other parameters.
 pub fn rehash(conn: &mut Conn, id: UserId, old: &str, new: &str) -> QueryResult<()> {
+    // Only over the hash that was checked: the password may have been changed since.
     diesel::update(users::table.find(id).filter(users::password_hash.eq(old)))
         .set(users::password_hash.eq(new))
         .execute(conn)
@@ -140,6 +141,7 @@ pub fn grants(conn: &mut Conn, id: UserId) -> QueryResult<Grants> {
         .order((user_roles::role.asc(), user_roles::scope.asc()))
         .select((user_roles::role, user_roles::scope))
         .load(conn)?;
+    // A scope that cannot be read grants nothing.
     Ok(Grants::new(rows.into_iter().filter_map(|(role, scope)| Some((role, read_scope(&scope)?))).collect()))
 }
 
@@ -158,6 +160,7 @@ pub fn held_since(
         let grants = Grants::new(read_scope(scope).map(|it| (role, it)).into_iter().collect());
         grants.reach(permission).is_some_and(|it| it.covers(team))
     };
+    // The one held longest: another that came later takes nothing away.
     Ok(rows.into_iter().filter(|(role, scope, _)| holds(*role, scope)).map(|(_, _, at)| at).min())
 }
 

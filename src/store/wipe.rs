@@ -147,6 +147,7 @@ pub fn recent(
 /// How many orders to erase were made after `since`: for requests by one person, for devices of one team, and
 /// in total.
 pub fn released(conn: &mut Conn, (actor, team): (UserId, Option<TeamId>), since: Time) -> QueryResult<Recent> {
+    // By the order, because the state of its request moves on while it still counts.
     let orders = commands::table
         .filter(commands::kind.eq_any(CommandKind::ERASING).and(commands::created_at.gt(since)))
         .select(commands::id.nullable());

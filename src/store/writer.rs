@@ -62,6 +62,7 @@ impl Writer {
             let answer: Answer = Box::new(move |commit: std::result::Result<(), &str>| {
                 let _ = sender.send(match commit {
                     Ok(()) => result,
+                    // If the write itself failed, its own reason says more.
                     Err(why) => result.and(Err(commit_failed(why))),
                 });
             });
@@ -96,6 +97,7 @@ fn commit_failed(why: &str) -> Error {
 
 fn run(path: &std::path::Path, mut conn: Conn, waiting: &Receiver<Write>, wake: &Wake) {
     while let Ok(first) = waiting.recv() {
+        // Only what waits already: nobody waits for a group to fill.
         let group: Vec<Write> = std::iter::once(first).chain(waiting.try_iter().take(GROUP - 1)).collect();
         let clean = commit_group(&mut conn, group, wake);
         if !clean {
@@ -105,6 +107,7 @@ fn run(path: &std::path::Path, mut conn: Conn, waiting: &Receiver<Write>, wake: 
             });
             match fresh {
                 Ok(fresh) => conn = fresh,
+                // The old one stays: opening is tried again after the next group that fails.
                 Err(error) => tracing::error!(?error, "the database could not be opened again"),
             }
         }
@@ -148,6 +151,7 @@ fn commit_group(conn: &mut Conn, group: Vec<Write>, wake: &Wake) -> bool {
     }
     match Transactions::commit_transaction(conn) {
         Ok(()) => {
+            // Only now: whoever is woken must find the rows.
             done.iter().flat_map(|it| &it.wanted).for_each(|it| wake.tell(*it));
             answer_all(done, Ok(()), true)
         }

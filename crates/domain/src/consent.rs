@@ -131,6 +131,7 @@ impl Account {
     /// Whether its word counts: it has been the same person with the same powers for 72 hours, or a founder
     /// since being named one.
     fn is_settled(&self, now: Time) -> bool {
+        // Named for whoever had the account then: a link that was used since may make it another person's.
         self.founder_at.is_some_and(|named| self.in_use_since <= named && named <= now)
             || now.since(self.in_use_since) >= SETTLED
     }

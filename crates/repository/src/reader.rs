@@ -216,6 +216,7 @@ impl<O: Objects> Repository<O> {
         }
         let Some(place) = poor else { return Err(last) };
         self.seen.relied_on.extend(self.index.pack(place.pack));
+        // Once more: another copy was tried into the same memory since.
         read(self, &place)
     }
 

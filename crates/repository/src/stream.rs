@@ -161,6 +161,7 @@ fn find_nodes(text: &mut impl BufRead) -> io::Result<bool> {
         if key(text, next)? == b"nodes" {
             match skip_space(text)? {
                 b'[' => return Ok(true),
+                // Go writes a list without entries as `null`.
                 b'n' => {
                     for expected in *b"ull" {
                         if byte(text)? != expected {

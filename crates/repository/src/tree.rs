@@ -160,6 +160,7 @@ fn time(text: &str) -> Option<(i64, u32)> {
 }
 
 fn target(text: Option<String>, raw: Option<String>) -> Vec<u8> {
+    // What is not UTF-8 is only in the raw field.
     raw.and_then(|it| BASE64_STANDARD.decode(it).ok()).unwrap_or_else(|| text.unwrap_or_default().into_bytes())
 }
 

@@ -118,6 +118,7 @@ impl Walk {
             return Err(self.fault(&node, Fault::Node("the name is not a valid file name".to_owned())));
         };
         let path = [&folder.path, &b"/"[..], name].concat();
+        // By their hashes: a folder may have a million names.
         if !folder.names.insert(short_hash(name)) {
             return Err(self.fault(&node, Fault::Node("the folder has this name twice".to_owned())));
         }

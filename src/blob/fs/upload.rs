@@ -83,6 +83,7 @@ impl Upload for FileUpload {
 
     fn commit(mut self: Box<Self>) -> Result<Stored, WriteFault> {
         self.store.may_write()?;
+        // The bytes before the name, so that no name ever leads to a part of them.
         self.store.synced(&self.file, &self.tmp)?;
         let linked = self.store.in_folder(&self.place, || self.link());
         self.store.writes.noting(linked)?;
@@ -95,6 +96,7 @@ impl Upload for FileUpload {
         self.store.synced(&self.file, &self.tmp)?;
         let renamed = self.store.in_folder(&self.place, || fs::rename(&self.tmp, &self.place));
         self.store.writes.noting(renamed)?;
+        // The file itself has moved to its place, so nothing is left in `tmp`.
         self.keep_tmp = true;
         Ok(Stored::default())
     }

@@ -43,6 +43,7 @@ impl<O: Objects + Patience> Test<'_, O> {
             Ok(it) => it,
         };
         self.finding.byte_count += size;
+        // One that changed during the backup may have another size than its folder says.
         if size != file.size && !is_excluded {
             let reason = format!("has {size} bytes where its folder says {}", file.size);
             self.finding.entry_failed(path, &Fault::Node(reason));

@@ -232,6 +232,7 @@ impl Finding {
     /// What must come back before the failure is made good.
     fn failed(&mut self, was_cut_short: bool) -> Failed {
         let keys = std::mem::take(&mut self.failed_keys);
+        // Names stand for the failure only if they are all of it.
         let is_named = !was_cut_short
             && !keys.is_empty()
             && u64::try_from(keys.len()) == Ok(self.failures.file_count)

@@ -79,6 +79,7 @@ impl<O: Objects + Patience> Test<'_, O> {
         if let Some(expected) = expected {
             self.check_missing(&expected)?;
             self.check_missing_entries(&expected)?;
+            // After both: only now is it known which of what was left out was met nowhere.
             self.count_unmet();
             self.check_failed_before(&expected.content)?;
         }

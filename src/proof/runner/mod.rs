@@ -64,6 +64,7 @@ impl Runner {
     fn start(&self) -> io::Result<(Child, ChildStdin, ChildStdout)> {
         let mut child = Command::new(&self.program)
             .arg(SUB_COMMAND)
+            // The address of the database, with its password, may be in the environment.
             .env_clear()
             .current_dir("/")
             // Ctrl-C and a service manager's stop go to the whole group, but only the parent decides when this
@@ -87,6 +88,7 @@ impl Runner {
             scope.spawn(|| guard.watch(talk.watcher));
             let said = talk.run(&mut input, output, &guard);
             let used = guard.used();
+            // The child waits for this before it ends, so that what it used could be read.
             drop(input);
             guard.end();
             (said, used)

@@ -23,6 +23,7 @@ impl Served {
     pub(super) fn read(&self, kind: ObjectKind, name: ObjectName, offset: u64, len: u64) -> FromParent {
         let Some(repository) = self.holder(kind, &name) else { return FromParent::Missing };
         let key = BlobKey::new(repository, kind, name);
+        // Bounded here too: a child that was taken over may ask for anything.
         match self.blobs.read(&key, offset, len.min(frame::PIECE)) {
             Ok(bytes) => FromParent::Bytes(bytes),
             Err(ReadFault::Lost) => FromParent::Missing,

@@ -70,6 +70,7 @@ impl Answers {
         if kept.order.len() >= MAX_KEPT
             && let Some(oldest) = kept.order.pop_front()
         {
+            // Copies that are waiting already hold the receiver, and still get the answer.
             kept.by_request.remove(&oldest);
         }
         let (answer, receiver) = watch::channel(None);

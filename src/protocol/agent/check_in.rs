@@ -33,12 +33,14 @@ async fn run(request: &HttpRequest, received: Message<CheckIn>) -> Result<CheckI
     service::check_in::check(&report, now)?;
     let address = address::of(request)?.to_string();
     let (device, signed) = (from.device(), from.signed());
+    // Not an act: acts wait for one another, and this runs thousands of times a second.
     let answer = data::<Store>(request)?
         .write(move |conn| {
             let device = match accept(conn, &signed, false)? {
                 Ok(device) => device,
                 Err(refusal) => return Ok(Err(refusal)),
             };
+            // The key is the right one, but what it signed was written for another enrolment.
             if generation != device.generation {
                 return Ok(Err(RequestRefusal::KeyChanged));
             }

@@ -48,6 +48,7 @@ async fn receive(request: &HttpRequest, payload: Payload) -> Result<(Joining, Cl
     let now = data::<Clock>(request)?.now();
     body::check_length(request, LIMIT)?;
     let token = Token::parse(request::authorization(request)?)?;
+    // Unlike elsewhere, before the signature is checked: the body names the key.
     let body = body::read(payload, LIMIT, |_| Ok(())).await?;
     let message: Enroll = body::parse(&body)?;
     let claims = check_signature(request, &token, &message, &body, now)?;

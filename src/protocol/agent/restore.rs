@@ -85,6 +85,7 @@ async fn compare(
     let expected = match data::<Store>(request)?.read(move |conn| restore::expected(conn, device, id)).await {
         Ok(Some(expected)) => expected,
         Ok(None) => return Ok(Ok(None)),
+        // Kept for the transaction: even then the request has to count as received.
         Err(error) => return Ok(Err(error)),
     };
     let _turn = data::<Shared>(request)?.turn_to_decode().await?;

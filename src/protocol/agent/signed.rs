@@ -145,6 +145,7 @@ impl<T: Incoming> FromRequest for Message<T> {
             let most = body::check_length(&request, T::LIMIT).map_err(at)?.unwrap_or(T::LIMIT as u64);
             let mut payload = payload;
             if let Err(copy) = from.enter(&request).await {
+                // Read to its end, or a sender in the middle of the body would not see the answer.
                 from.check_hash(&body::hash(&mut payload, T::LIMIT).await.map_err(at)?).map_err(at)?;
                 return Err(copy);
             }
@@ -159,6 +160,7 @@ async fn receive<T: Incoming>(
     from: Enrolled,
     most: u64,
 ) -> Result<Message<T>, Fault> {
+    // Without a length it may become large, so it counts as such.
     let is_large = most > SMALL as u64;
     let place = if is_large { Some(data::<Shared>(request)?.large().enter(from.device())?) } else { None };
     let holds = |bytes| place.as_ref().map_or(Ok(()), |it| it.holds(bytes as u64));
@@ -195,6 +197,7 @@ async fn identify(request: &HttpRequest) -> Result<Enrolled, Fault> {
     if claims.aud != audience {
         return Err(Fault::new(ErrorCode::BadSignature, "the token's `aud` is not this server's audience"));
     }
+    // Only now: those who have not shown who they are go first when connections run short.
     traffic::is_of_device(request, id);
     Ok(Enrolled { known, claims })
 }
@@ -225,5 +228,6 @@ async fn audience<'a>(shared: &'a Shared, store: &Store) -> Result<&'a str, Faul
         return Ok(audience);
     }
     let audience = store.read(agent::audience).await?;
+    // There is none before the first enrolment, and then no device either.
     Ok(shared.set_audience(audience.ok_or_else(|| Fault::from(RequestRefusal::Unknown))?))
 }

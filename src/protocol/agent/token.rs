@@ -53,6 +53,7 @@ impl<'a> Token<'a> {
         if head.alg != "EdDSA" {
             return Err(Fault::new(ErrorCode::WrongAlgorithm, "the token must be signed with EdDSA (Ed25519)"));
         }
+        // What is marked as critical and not understood makes a token invalid (RFC 7515, 4.1.11).
         if head.crit.is_some() {
             return Err(bad("the token's header has `crit`, which this server does not know"));
         }

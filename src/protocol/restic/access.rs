@@ -85,6 +85,7 @@ pub fn find(conn: &mut Conn, shown: &Credentials, now: Time) -> Result<Option<Ac
 
 fn ticket(conn: &mut Conn, shown: &Credentials, now: Time) -> Result<Option<Access>> {
     let Some(ticket) = store::restore::find_ticket(conn, &shown.token_hash)? else { return Ok(None) };
+    // Not even what is under way reads on while everything is frozen.
     let is_frozen = service::freeze::standing(conn)?.is_some();
     if is_frozen || now >= ticket.restore.expires_at || !service::restore::is_backed(conn, &ticket.restore)? {
         return Ok(None);

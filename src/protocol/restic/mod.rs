@@ -65,6 +65,7 @@ async fn answer(request: &HttpRequest, door: &Data<Door>, payload: Payload) -> R
         };
         Ok::<_, crate::error::Error>(Some((access, known)))
     });
+    // Before anything is said about the path: without a token, all of them look the same.
     let (access, known) = found.await?.ok_or_else(unknown)?;
     traffic::is_of_device(request, access.repository.device_id);
     let (repository, target) = named.ok_or_else(Refusal::not_found)?;

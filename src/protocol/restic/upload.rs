@@ -80,7 +80,9 @@ fn may_send(request: &HttpRequest, asking: &Asking, kind: ObjectKind) -> Result<
     if asking.known.object.is_none() && repository.object_count >= MAX_OBJECTS {
         return Err(Refusal::full(backup::TOO_MANY_OBJECTS));
     }
+    // Negative if the quota was set below what is there.
     let room = u64::try_from(repository.quota_bytes - repository.stored_bytes).unwrap_or(0);
+    // What is sent again takes no more room, and it may heal.
     let room = if asking.known.object.is_some() { u64::MAX } else { room };
     if said.unwrap_or(1) > room {
         return Err(quota_full());
@@ -284,6 +286,7 @@ async fn enter(door: &Door, key: BlobKey, len: u64, sent_by: TokenKind, stored: 
     let size = i64::try_from(len).unwrap_or(i64::MAX);
     let (entered, is_snapshot) = (key.clone(), key.kind == ObjectKind::Snapshots);
     let work = move |conn: &mut Conn| backup::received(conn, &entered, size, sent_by, now);
+    // A snapshot queues a test and writes an entry; nothing else has to wait for acts.
     let added = if is_snapshot { door.store.act(work).await } else { door.store.write(work).await };
     match added {
         Ok(_) => {

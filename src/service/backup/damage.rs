@@ -14,6 +14,7 @@ use domain::time::Time;
 /// # Errors
 /// When the database refuses.
 pub fn object_damaged(conn: &mut Conn, key: &BlobKey, now: Time) -> Result<()> {
+    // Each reader that meets the same damage would otherwise have everything tested anew.
     if !store::copy::mark_damaged(conn, Location::Primary, key.repository, key.kind, &key.name, now)? {
         return Ok(());
     }

@@ -65,12 +65,14 @@ pub fn keep(blobs: &dyn BlobStore, repository: RepositoryId, kind: ObjectKind, b
 /// # Errors
 /// `Full` if the quota would be exceeded, `Refused` if the repository accepts no more backups.
 pub fn received(conn: &mut Conn, key: &BlobKey, size: i64, sent_by: TokenKind, now: Time) -> Result<bool> {
+    // Before it is counted: what is sent again takes no room.
     if store::object::find(conn, key.repository, key.kind, &key.name)?.is_some() {
         return Ok(false);
     }
     if !store::repository::count_in(conn, key.repository, size, now)? {
         return Err(why_not(conn, key.repository)?);
     }
+    // After the count, which moves `newest_at` on.
     let snapshot_of = if key.kind == ObjectKind::Snapshots {
         Some(store::repository::find(conn, key.repository)?.ok_or(Error::NotFound("repository"))?)
     } else {

@@ -54,6 +54,7 @@ pub fn report(conn: &mut Conn, device: &Device, report: &Backup, now: Time) -> R
     if has_snapshot {
         proof::queue(conn, point, TestCause::NewBackup, None, now)?;
     }
+    // Nothing was learned: the device's word is no evidence.
     proof::refresh(conn, device.id)
 }
 

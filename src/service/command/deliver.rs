@@ -26,6 +26,7 @@ pub fn deliver(conn: &mut Conn, device: &Device, now: Time) -> Result<Vec<Instru
             continue;
         }
         let Some(instruction) = instruction(&command) else {
+            // A refusal is recorded, so it takes its turn too.
             store::activity::lock(conn)?;
             refuse(conn, &command, "its order cannot be read, or is of another kind than the command", now)?;
             continue;

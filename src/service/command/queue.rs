@@ -39,6 +39,7 @@ const fn lifetime(kind: CommandKind) -> Duration {
 /// # Errors
 /// When the device is not enrolled, or the request key belongs to another command.
 pub fn queue(conn: &mut Conn, actor: &Actor, device: &Device, ask: Ask<'_>, now: Time) -> Result<Command> {
+    // Before any rule: a form that is sent twice gets its command even if the device has changed since.
     if let Some(key) = ask.request_key
         && let Some(earlier) = store::command::find_by_request_key(conn, key)?
     {

@@ -178,6 +178,7 @@ pub fn current(conn: &mut Conn, id: DeviceId) -> Result<Option<Enrollment>> {
 pub fn seen(conn: &mut Conn, device: &Device, version: &str) -> Result<AgentEnrollment> {
     let agent = store::agent_enrollment::find(conn, device.id, device.generation)?;
     let agent = agent.ok_or(Error::NotFound("agent of this device"))?;
+    // Only when it changes: each of thousands of check-ins a second is to write one row.
     if agent.version != version {
         store::agent_enrollment::set_version(conn, &agent, version)?;
     }

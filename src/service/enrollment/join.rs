@@ -123,6 +123,7 @@ fn is_another(
 /// When the database refuses, or the identity was another enrolment's. A token's refusal is a value; nothing was
 /// changed then.
 pub fn join(conn: &mut Conn, newcomer: &Newcomer, address: &str, now: Time) -> Result<Result<Device, TokenRefusal>> {
+    // Whoever calls this may have asked before, but outside of this transaction.
     let (token, unheard) = match admit(conn, newcomer, now)? {
         Ok(admitted) => admitted,
         Err(refusal) => return Ok(Err(refusal)),
@@ -161,6 +162,7 @@ fn enroll(conn: &mut Conn, device: &Device, newcomer: &Newcomer, token: &Enrollm
         enrolled_at: now,
         ended_at: None,
     };
+    // The index of identities decides between two that come at once.
     store::enrollment::insert(conn, &enrollment).map_err(|error| {
         Error::or_taken(error, Error::Conflict("another machine enrolled with this identity just now".to_owned()))
     })
@@ -183,6 +185,7 @@ fn join_again(
 ) -> Result<Device> {
     let old = store::device::find(conn, id)?.ok_or(Error::NotFound("device"))?;
     let had = store::enrollment::find(conn, old.id, old.generation)?;
+    // With the same key, a copy of the old machine would go on as this device.
     if had.is_some_and(|it| it.channel == newcomer.channel.name && it.identity == newcomer.identity) {
         return Err(Error::invalid("identity", "a new enrolment needs a new key"));
     }
@@ -196,6 +199,7 @@ fn join_over(conn: &mut Conn, old: &Device, newcomer: &Newcomer, token: &Enrollm
     if !store::device::reenroll(conn, &device, old.generation)? {
         return Err(Error::Conflict("this device enrolled again at the same time; try again".to_owned()));
     }
+    // Before the new one is added: it ends whatever has no end yet.
     store::enrollment::end(conn, id, now)?;
     repository::close_older(conn, id, device.generation, now)?;
     for open in store::command::open_before(conn, id, device.generation)? {

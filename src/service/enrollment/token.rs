@@ -177,6 +177,7 @@ pub(super) fn check(token: &EnrollmentToken, now: Time) -> std::result::Result<(
     match () {
         () if token.revoked_at.is_some() => Err(TokenRefusal::Revoked),
         () if token.expires_at <= now => Err(TokenRefusal::Expired),
+        // Last, because a device whose answer was lost gets past this one, and past no other.
         () if token.use_count >= token.use_limit => Err(TokenRefusal::UsedUp),
         () => Ok(()),
     }
@@ -202,6 +203,7 @@ pub(super) fn is_backed(conn: &mut Conn, token: &EnrollmentToken) -> Result<bool
         Some(id) => store::device::find(conn, id)?,
         None => None,
     };
+    // The device may have moved to another team since the token was made.
     let team = again.map_or(token.team_id, |it| it.team_id);
     guard::still_holds(conn, maker, Permission::EnrollDevices, team)
 }

@@ -55,6 +55,7 @@ pub(super) fn note_room(conn: &mut Conn, disk: Disk, sample: Sample) -> Result<b
         return Ok(false);
     }
     key.set(conn, &alarm, now)?;
+    // A step down is kept, so that the next step up is reported again, but is no news itself.
     if alarm < told {
         return Ok(false);
     }

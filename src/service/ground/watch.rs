@@ -207,10 +207,12 @@ impl Watch {
             turn.object = walked.last().cloned();
         }
         let wanted: Vec<Witness> = some.into_iter().filter_map(|it| it.1).chain(walked).collect();
+        // A store that does not answer says nothing about single objects.
         let Ok(missing) = self.guarded(move |blobs| missing(blobs, wanted)) else { return Ok(0) };
         let count = missing.len();
         for (repository, kind, name) in missing {
             let key = BlobKey::new(repository, kind, name);
+            // What the database has a copy of is put back, and nothing has to be doubted.
             if matches!(crate::service::repository::heal_one(&self.0.store, &*self.0.blobs, &key, now), Ok(true)) {
                 continue;
             }
@@ -221,7 +223,9 @@ impl Watch {
 
     fn look_at_writes(&self, now: Time) -> Result<bool> {
         let before = self.0.store.read_blocking(store::ground::find)?.stopped;
+        // Also when the clock was set back; it would otherwise wait until the clock has caught up.
         let is_due = self.turn().tried_at.is_none_or(|at| now >= at + TRY_WRITES_EVERY || now < at);
+        // While writes are refused, each run tries: backups go on as soon as they can.
         if before.is_none() && !is_due {
             return Ok(false);
         }
@@ -258,6 +262,7 @@ impl Watch {
             let sample = Sample { at: now, free_bytes: bytes(free), total_bytes: bytes(total) };
             told += usize::from(self.0.store.act_blocking(move |conn| note_room(conn, disk, sample))?);
         }
+        // Last, so that what could not be kept is tried again in the next run.
         self.turn().sampled_at = Some(now);
         Ok(told)
     }

@@ -79,6 +79,7 @@ pub fn needed(conn: &mut Conn, test: &RestoreTest) -> Result<Needed> {
 }
 
 fn base(conn: &mut Conn, point: &RestorePoint) -> Result<Option<Base>> {
+    // Two, because one of them may be this very point.
     let proven = store::evidence::points(conn, point.device_id, Shown::Proven, 2)?;
     let Some(proven) = proven.into_iter().find(|it| it.id != point.id && it.sequence <= point.sequence) else {
         return Ok(None);

@@ -57,6 +57,7 @@ pub(super) fn note(conn: &mut Conn, point: &RestorePoint, report: &TestReport, n
             let rest = match (failed.rest, &point.manifest_name) {
                 (Some(FailedRest::Manifest), Some(_)) => Some(FailedRest::Manifest),
                 (Some(_), _) => Some(FailedRest::Unnamed),
+                // A failure that names nothing could otherwise never be made good.
                 (None, _) => failed.keys.is_empty().then_some(FailedRest::Unnamed),
             };
             store::evidence::set_failed(conn, point.id, &failed.keys, rest, None)?;
@@ -82,6 +83,7 @@ fn look_in_newer(conn: &mut Conn, point: &RestorePoint, now: Time) -> Result<()>
 /// Removes from a failure what came back in the test of a later point.
 fn make_good(conn: &mut Conn, failed: &RestorePoint, report: &TestReport, now: Time) -> Result<()> {
     let was_compared = failed.manifest_name.is_some();
+    // Where nothing was compared, being read back is all that can be shown.
     let back: HashSet<&String> = if was_compared {
         report.made_good.proven.iter().collect()
     } else {
@@ -140,6 +142,7 @@ pub fn unsound(conn: &mut Conn, device: DeviceId) -> Result<Unsound> {
         };
         if point.failed_rest.is_some() {
             unsound.has_unnamed = true;
+            // The larger of what the test counted and what the device said: the test may have ended early.
             unsound.files += test.as_ref().map(|it| it.file_count).max(point.file_count).unwrap_or(0);
         }
         for failed in test.map(|it| it.failures()).transpose()?.unwrap_or_default().files {

@@ -49,6 +49,7 @@ pub(super) fn show(
             (point.partial_at, point.partial_until) = (None, None);
             (point.proven_at, point.proven_until) = (None, None);
             point.failed_at = Some(now);
+            // A test before that would only fail again.
             point.retest = report.failures.objects.iter().any(|it| it.damaged).then_some(Retest::OnceHealed);
         }
         TestResult::Passed | TestResult::Partial => {
@@ -107,6 +108,7 @@ impl Newest {
             any: newest(Shown::Anything)?,
             stored: newest(Shown::Stored)?,
             verified: newest(Shown::Verified)?,
+            // The newest of both kinds: if that is a proven one, it covers every older part.
             partial: newest(Shown::Compared)?.filter(|it| it.partial_at.is_some()),
             proven: newest(Shown::Proven)?,
             failed: store::evidence::standing_failures(conn, device, 1)?.pop(),

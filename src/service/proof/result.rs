@@ -34,6 +34,7 @@ pub fn finish(
     }
     let mut point = store::restore_point::find(conn, test.restore_point_id)?.ok_or(Error::NotFound("restore point"))?;
     let (repository, started) = (point.repository_id, test.started_at.unwrap_or(test.queued_at));
+    // What failed for want of a pack may pass now that the pack was read whole again.
     if store::copy::mark_verified(conn, Location::Primary, repository, &report.verified, started, now)? > 0 {
         store::evidence::end_wait_for_healing(conn, repository)?;
     }
@@ -70,6 +71,7 @@ fn note_damage(conn: &mut Conn, point: &RestorePoint, report: &TestReport, now: 
         // Whoever found it first has already withdrawn what was known about the others.
         return Ok(());
     }
+    // Not this point: its own test has just said what it is worth.
     doubt(conn, point.repository_id, Time::from_millis(0), &[point.id], now).map(drop)
 }
 
@@ -90,6 +92,7 @@ fn doubt(conn: &mut Conn, repository: RepositoryId, since: Time, but: &[RestoreP
 pub fn object_damaged(conn: &mut Conn, object: &StoredObject, now: Time) -> Result<()> {
     let is_needed = ObjectKind::NEEDED.contains(&object.kind);
     if !is_needed || doubt(conn, object.repository_id, object.received_at, &[], now)? == 0 {
+        // Nothing could be withdrawn, so only a test can tell whether anything needs it.
         test_newest(conn, object.repository_id, now)?;
     }
     let repository = store::repository::find(conn, object.repository_id)?.ok_or(Error::NotFound("repository"))?;
@@ -117,5 +120,6 @@ fn tell(conn: &mut Conn, test: &RestoreTest, report: &TestReport, now: Time) -> 
     let object = Object::new("restore_test", test.id, name);
     let reason = report.outline();
     let act = Act::done(action, object).on(test.device_id).because(&reason).ended(outcome);
+    // A device causes a test with each backup, as often as it likes.
     record_often(conn, &Actor::system(), &act, now)
 }

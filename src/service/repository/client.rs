@@ -142,6 +142,7 @@ pub fn make_client_token(
 /// # Errors
 /// When the database refuses.
 pub fn may_use(conn: &mut Conn, token: &RepositoryToken, repository: &Repository, now: Time) -> Result<bool> {
+    // It belongs to no account: it dies with its enrolment.
     if token.kind == TokenKind::Agent {
         return Ok(true);
     }

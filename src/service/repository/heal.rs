@@ -28,6 +28,7 @@ pub fn heal_one(store: &Store, blobs: &dyn BlobStore, key: &BlobKey, now: Time) 
     let copy =
         store.read_blocking(move |conn| store::kept_object::find(conn, asked.repository, asked.kind, &asked.name))?;
     let Some(copy) = copy else { return Ok(false) };
+    // One byte more, so that a longer file does not pass for the copy.
     let found = match blobs.read(key, 0, copy.len() as u64 + 1) {
         Err(ReadFault::Lost | ReadFault::Unreadable(_)) => None,
         found => Some(found?),
@@ -37,6 +38,7 @@ pub fn heal_one(store: &Store, blobs: &dyn BlobStore, key: &BlobKey, now: Time) 
     }
     let mut upload = blobs.begin(key)?;
     upload.write(&copy)?;
+    // Its row is there already, so the next start has nothing to look at.
     upload.replace()?.settle();
     tracing::warn!(%key, "a file that opens a repository was missing or changed; it was restored from the database");
     let key = key.clone();

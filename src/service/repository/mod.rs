@@ -32,6 +32,7 @@ pub const TOKEN_PREFIX: &str = "hf_repo_";
 /// # Errors
 /// When the database refuses.
 pub fn close_older(conn: &mut Conn, device: DeviceId, generation: i64, now: Time) -> Result<()> {
+    // Only the agent's: with people's own tokens, what is there can still be read.
     store::repository::revoke_older(conn, device, generation, TokenKind::Agent, now)?;
     store::repository::close_older(conn, device, generation)?;
     Ok(())

@@ -81,6 +81,7 @@ fn initialise(memory: &Arc<Memory>, password: &str) -> anyhow::Result<MasterKey>
     let _one = DERIVING.lock().unwrap_or_else(PoisonError::into_inner);
     let backend: Arc<dyn WriteBackend> = Arc::<Memory>::clone(memory);
     let mut options = RepositoryOptions::default();
+    // The library would otherwise keep a cache on disk.
     options.no_cache = true;
     let repository = Repository::new(&options, &RepositoryBackends::new(backend, None)).map_err(readable)?;
     let key_options = KeyOptions::default().hostname("holdfast".to_owned()).username("agent".to_owned());

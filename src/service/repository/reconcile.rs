@@ -81,6 +81,7 @@ fn settle(store: &Store, blobs: &dyn BlobStore, key: &BlobKey, now: Time, done: 
 
 /// A lock is useless after a crash; everything else is complete if it hashes to its name.
 fn is_worth_a_row(blobs: &dyn BlobStore, key: &BlobKey) -> Result<bool> {
+    // A config is not named by its hash, so nobody can say whether it is whole.
     if matches!(key.kind, ObjectKind::Locks | ObjectKind::Config) {
         return Ok(false);
     }
@@ -94,6 +95,7 @@ fn is_worth_a_row(blobs: &dyn BlobStore, key: &BlobKey) -> Result<bool> {
 /// False if the ledger does not want it: no such repository, or no room.
 fn add(store: &Store, blobs: &dyn BlobStore, key: &BlobKey, now: Time) -> Result<bool> {
     let Some(size) = blobs.size(key).with_context(|| format!("reading {key}"))? else { return Ok(false) };
+    // The crash may have come before the sync, and a power cut could still take it.
     blobs.make_durable(key).with_context(|| format!("syncing {key}"))?;
     let wanted = key.clone();
     let size = i64::try_from(size).unwrap_or(i64::MAX);

@@ -25,6 +25,7 @@ pub fn manifest(blobs: &dyn BlobStore, repository: &Repository, name: &ObjectNam
         }
         stored => stored?,
     };
+    // The bytes on disk may have changed since they were taken in.
     if ObjectName::from_hash(&secret::sha256(&stored)) != *name {
         return Err(unusable("damaged in"));
     }

@@ -148,6 +148,7 @@ pub fn approve(conn: &mut Conn, by: &By, id: RestoreId, seen: &str, now: Time) -
         waiting_order: None,
         approved_by: Some(approval.by),
         approved_at: Some(approval.at),
+        // The ticket opened nothing until now, so its time begins now.
         expires_at: now + VALID_FOR,
         command_id: Some(queued.id),
         ..restore
@@ -193,6 +194,7 @@ fn cut(conn: &mut Conn, by: &Actor, restore: Restore, what: &str, now: Time) -> 
 pub(super) fn still_stands(conn: &mut Conn, restore: Restore, now: Time) -> Result<bool> {
     let is_to_itself = current(conn, &restore)?.act() == GuardedAct::RestoreToItself;
     let why = match restore.crossing()? {
+        // Nobody agreed to another destination, so it goes back to where it came from or nowhere.
         None if is_to_itself => String::new(),
         None => "its destination".to_owned(),
         Some(agreed) if approval_of(conn, &restore, &agreed)?.is_none() => "its approval".to_owned(),

@@ -73,6 +73,7 @@ pub fn result(
         }
     }
     let basis = Basis::of(conn, &restore)?;
+    // It was compared outside of this transaction, and with something else if the restore has changed since.
     let compared = compared.filter(|it| it.basis == basis).ok_or_else(changed_meanwhile)?;
     let done = Restore {
         state: if compared.is_good { RestoreState::Compared } else { RestoreState::Failed },
@@ -108,6 +109,7 @@ pub fn command_ended(
     let Some(restore) = store::restore::of_command(conn, order.id)?.filter(|it| !it.state.is_final()) else {
         return Ok(());
     };
+    // It ends with its result, which is compared; a word that it is done shows nothing.
     if done {
         return Ok(());
     }

@@ -134,6 +134,7 @@ fn end(
     now: Time,
 ) -> Result<Restore> {
     let from = restore.state;
+    // One that was handed out is not taken back; its ticket opens nothing from here on.
     if let Some(id) = restore.command_id {
         command::withdraw(conn, id, note, now)?;
     }

@@ -171,6 +171,7 @@ pub fn request(conn: &mut Conn, by: &By, draft: &Draft, prepared: Prepared, now:
         file_count: u64::try_from(prepared.file_count).unwrap_or(0),
         size_bytes: u64::try_from(prepared.byte_count).unwrap_or(0),
     });
+    // Kept as it is until it is approved, so that what is sent then is what was asked for.
     let (command_id, waiting_order) = if crosses {
         (None, Some(serde_json::to_string(&order).context("writing a restore's order")?))
     } else {

@@ -55,6 +55,7 @@ pub fn approve(conn: &mut Conn, by: &By, id: WipeRequestId, seen: &Seen, now: Ti
         return Err(WipeRefusal::NotWaiting(progress.state).into());
     }
     let current = facts(conn, &device, now)?;
+    // Before what the page showed is compared: whoever saw it, the requester has to agree to what got worse.
     if request.agreed()?.is_worse(&current) {
         return Ok(Decision::ReviewAgain(settle(conn, &request, Verdict::Review, now)?));
     }
@@ -129,6 +130,7 @@ pub fn lift_accepting(
     }
     let lifted = WipeRequest {
         state: next.state,
+        // It counts by the limit from now on: while it was held, it had not passed.
         passed_at: Some(now),
         approved_by: None,
         approved_at: None,
@@ -149,6 +151,7 @@ pub fn lift_accepting(
 /// # Errors
 /// When the order was delivered, the request has ended, or the reason is too long.
 pub fn stop(conn: &mut Conn, by: &By, id: WipeRequestId, why: &str, now: Time) -> Result<WipeRequest> {
+    // Under a freeze too: a stop only keeps data safe.
     let (request, device) = find(conn, by, Permission::StopWipe, id)?;
     let why = why.trim();
     if why.len() > MAX_WHY || !name::is_plain(why) {
@@ -184,6 +187,7 @@ fn stop_one(conn: &mut Conn, by: &By, request: WipeRequest, why: &str, now: Time
         && from == WipeState::Released
         && !command::withdraw(conn, id, "the wipe was stopped", now)?
     {
+        // No longer queued: either the device has it, or it ended by itself and reached nobody.
         let is_gone = store::command::find(conn, id)?.is_none_or(|it| it.state.is_final());
         if !is_gone {
             return Err(WipeRefusal::TooLate(WipeState::Delivered).into());

@@ -24,6 +24,7 @@ pub fn may_deliver(conn: &mut Conn, order: &Command, now: Time) -> Result<bool> 
     if !order.kind.erases() {
         return Ok(true);
     }
+    // It waits and does not end: once the freeze is over it goes ahead, if it still may.
     if freeze::standing(conn)?.is_some() {
         return Ok(false);
     }
@@ -59,6 +60,7 @@ pub fn may_deliver(conn: &mut Conn, order: &Command, now: Time) -> Result<bool> 
 }
 
 fn is_its_order(conn: &mut Conn, request: &WipeRequest, order: &Command, device: &Device) -> Result<bool> {
+    // Made anew and compared: what lies in the table of commands is not believed.
     let ordered = ordered(conn, request, device)?;
     let expected = serde_json::to_string(&ordered).context("writing a command's order")?;
     Ok(request.device_id == order.device_id

@@ -23,6 +23,7 @@ pub fn facts(conn: &mut Conn, device: &Device, now: Time) -> Result<Facts> {
         serial: device.serial.clone(),
         generation: device.generation,
         ownership: device.ownership,
+        // Not the last word alone: an old "yes" no longer counts, while a "no" is no less true.
         encryption: status.encryption_now(device.state, now)?.relied_on(),
         encryption_method: encryption.map(|(it, _)| it.method.clone()).unwrap_or_default(),
         encryption_measured_at: encryption.map(|(_, it)| it.measured_at),

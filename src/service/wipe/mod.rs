@@ -64,6 +64,7 @@ fn find(conn: &mut Conn, by: &By, permission: Permission, id: WipeRequestId) -> 
     let request = store::wipe::find(conn, id)?.ok_or(Error::NotFound("wipe request"))?;
     let device = device(conn, request.device_id)?;
     if !reach.covers(device.team_id) {
+        // The same answer as for one that does not exist, so that nobody learns of requests out of their reach.
         return Err(Error::NotFound("wipe request"));
     }
     Ok((request, device))
@@ -106,6 +107,7 @@ impl<'a> What<'a> {
 }
 
 fn record(conn: &mut Conn, actor: &Actor, request: &WipeRequest, what: &What<'_>, now: Time) -> Result<()> {
+    // Facts that cannot be read must not keep the entry from being written.
     let name = request.agreed().map_or_else(|_| request.action.name().to_owned(), |it| it.name);
     let act = Act::done(what.action, Object::new("wipe_request", request.id, name))
         .on(request.device_id)

@@ -32,6 +32,7 @@ pub fn release_due(conn: &mut Conn, limit: i64, steady_since: Time, now: Time) -
     let is_away = store::ground::away(conn)?.is_some();
     for request in store::wipe::due(conn, now, limit)? {
         let progress = request.progress(conn)?;
+        // First: to end it, neither the store nor the end of a freeze is needed.
         if progress.is_expired(now) {
             settle(conn, &request, Verdict::Expire, now)?;
             continue;
@@ -174,6 +175,7 @@ pub(super) fn settle(conn: &mut Conn, request: &WipeRequest, verdict: Verdict, n
     let moved = WipeRequest {
         state,
         state_note: note,
+        // Whoever comes here did not get the order, even if it was handed out: no report is owed.
         delivered_at: None,
         finished_at: state.is_final().then_some(now),
         ..request.clone()

@@ -53,6 +53,7 @@ pub fn reported(conn: &mut Conn, actor: &Actor, device: &Device, said: &WipeRepo
         &What::done(Action::WipeAcknowledged, "the device's signed report arrived"),
         now,
     )?;
+    // A step of its own: the table of states knows no other way to an end, and the history shows that a report came.
     write(conn, &acknowledged, from)?;
     let ordered = ordered(conn, said.command_id)?;
     let done = finished(acknowledged, &ordered, said, now);
@@ -60,6 +61,7 @@ pub fn reported(conn: &mut Conn, actor: &Actor, device: &Device, said: &WipeRepo
     let complete = done.state == WipeState::Confirmed;
     close(conn, device, done.action, complete, now)?;
     let to = if complete { CommandState::Acknowledged } else { CommandState::Failed };
+    // The report counts even if the command had ended without it.
     let open = [CommandState::Queued, CommandState::Delivered, CommandState::Expired, CommandState::Failed];
     store::command::finish(conn, said.command_id, &open, to, (&done.state_note, now))?;
     let (action, outcome) =
@@ -82,6 +84,7 @@ pub fn command_ended(
     now: Time,
 ) -> Result<()> {
     let Some(request) = store::wipe::of_command(conn, order.id)? else { return Ok(()) };
+    // A word that it is done ends nothing: only the signed report does.
     if done || request.state != WipeState::Delivered {
         return Ok(());
     }
@@ -97,6 +100,7 @@ pub(super) fn fail(
     note: &str,
     now: Time,
 ) -> Result<()> {
+    // The device stays enrolled: nobody knows that anything was erased.
     let from = request.state;
     let failed =
         WipeRequest { state: WipeState::Failed, finished_at: Some(now), state_note: note.to_owned(), ..request };
@@ -141,6 +145,7 @@ fn close(conn: &mut Conn, device: &Device, action: WipeAction, complete: bool, n
     let why = format!("the {} was reported", action.noun());
     restore::cancel_to(conn, device.id, &why, now)?;
     store::repository::revoke_all(conn, device.id, now)?;
+    // One generation further, so that the current repository is closed too.
     store::repository::close_older(conn, device.id, device.generation.saturating_add(1))?;
     let moves = (DeviceState::Enrolled, action.outcome(complete));
     store::device::set_state(conn, device.id, device.generation, moves, now)?;

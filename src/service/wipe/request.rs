@@ -56,6 +56,7 @@ impl Ask {
 /// When the device cannot be wiped this way, the facts are not those that were shown, or something was typed or
 /// ticked wrong.
 pub fn request(conn: &mut Conn, by: &By, ask: &Ask, now: Time) -> Result<WipeRequest> {
+    // Before anything is refused: a form that is sent twice gets the same answer.
     if let Some(key) = &ask.request_key
         && let Some(earlier) = store::wipe::find_by_request_key(conn, key)?
     {
@@ -136,6 +137,7 @@ pub fn review(conn: &mut Conn, by: &By, id: WipeRequestId, said: Agreement<'_>, 
         approved_by: None,
         approved_at: None,
         release_at: None,
+        // An order from before was taken back with the facts it was for.
         command_id: None,
         state_note: if is_held {
             Hold::Damaged.reason().to_owned()
@@ -192,6 +194,7 @@ fn hold_of(
 
 /// Whether a wipe would certainly lose files that no backup holds intact.
 pub(super) fn is_damaged(facts: &Facts, action: WipeAction) -> bool {
+    // A removal of company data erases no file.
     action == WipeAction::Wipe && facts.known.damaged.amount.files > 0
 }
 

@@ -165,6 +165,7 @@ impl Filter {
 fn write_reach(sql: &mut Sql, reach: &Reach) {
     let Reach::Teams(teams) = reach else { return };
     if teams.is_empty() {
+        // PostgreSQL does not read an empty list.
         sql.push(" AND 1 = 0");
         return;
     }

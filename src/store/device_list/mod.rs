@@ -122,6 +122,7 @@ fn statement(conn: &Conn, query: &Query, now: Time) -> sql::Boxed {
     });
     query.filter.write(&mut sql, &query.reach, now);
     let backwards = matches!(query.from, From::Before(_));
+    // The page before a row is read backwards, away from it, and turned round afterwards.
     let descending = query.is_descending != backwards;
     if let From::After(cursor) | From::Before(cursor) = &query.from {
         query.sort.write_beyond(&mut sql, &values, cursor, descending);
@@ -141,6 +142,7 @@ fn write_from(sql: &mut Sql, query: &Query, select: impl FnOnce(&mut Sql)) {
         query.filter.scores.write(sql);
     }
     select(sql);
+    // SQLite reads the tables of a CROSS JOIN in the order in which they are written.
     let tables = match (query.sort, sql.is_postgres, in_order) {
         (Sort::LastSeen, true, _) => "device_status s JOIN device_listings l ON l.device_id = s.device_id",
         (Sort::LastSeen, false, true) => "device_status s CROSS JOIN device_listings l ON l.device_id = s.device_id",

@@ -185,6 +185,7 @@ impl Cursor {
 
     /// Reads a cursor of `sort`; none for any other text.
     pub fn parse(sort: Sort, text: &str) -> Option<Self> {
+        // From the end: a name may contain the sign, an id does not.
         let (key, id) = text.rsplit_once('~')?;
         let id = DeviceId::parse(id)?;
         let key = match sort.keys() {

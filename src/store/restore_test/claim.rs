@@ -14,6 +14,7 @@ pub(super) const LONGEST_CLAIM: Duration = minutes(30);
 
 /// Takes a test for `runner`; false if another was faster.
 pub fn claim(conn: &mut Conn, id: RestoreTestId, runner: &str, until: Time, now: Time) -> QueryResult<bool> {
+    // As in `next`, once more: another may have taken it since.
     let open = restore_tests::table
         .find(id)
         .filter(restore_tests::state.eq_any([TestState::Queued, TestState::Running]))

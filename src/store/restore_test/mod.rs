@@ -229,6 +229,7 @@ pub fn thin_out(conn: &mut Conn, device: DeviceId, keep: i64) -> QueryResult<usi
         .filter(restore_tests::state.eq(TestState::Queued))
         .filter(restore_tests::cause.eq(TestCause::NewBackup))
         .order((restore_tests::queued_at.desc(), restore_tests::id.desc()))
+        // SQLite takes an offset only with a limit.
         .limit(i64::from(u16::MAX))
         .offset(keep)
         .select(restore_tests::id)

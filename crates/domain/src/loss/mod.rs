@@ -163,6 +163,7 @@ impl LossFacts {
 
     /// What the device counted, if that still counts.
     fn count_now(&self) -> Result<Amount, Unknown> {
+        // First: by a wrong clock nobody can say whether it was heard from in time.
         if self.last_seen_at.is_some_and(|at| is_ahead(at, self.at)) {
             return Err(Unknown::Clock);
         }
@@ -208,10 +209,12 @@ impl LossFacts {
         if self.state != DeviceState::Enrolled {
             Verdict::Ended(self.state)
         } else if is_empty(count.ok()) && !self.holds_files {
+            // Before "everything": an empty device without a backup has nothing to lose.
             Verdict::NoData
         } else if !self.is_stored && !is_clock_wrong {
             Verdict::Everything
         } else if self.damaged.amount.files > 0 {
+            // Before "unknown": this is certain, whatever else nobody can say.
             Verdict::Some
         } else if self.store_away_since.is_some() || is_clock_wrong || count.is_err() {
             Verdict::Unknown
@@ -229,6 +232,7 @@ pub fn loss(facts: &LossFacts) -> Loss {
     let not_proven = facts.not_proven();
     let verdict = facts.verdict(count.as_ref().copied(), not_proven);
     let clock = (facts.grade == Grade::Unknown).then_some(Unknown::Clock);
+    // Without a backup, the store has no part in the answer.
     let store = facts.store_away_since.filter(|_| facts.is_stored).map(Unknown::StoreAway);
     Loss {
         verdict,

@@ -145,6 +145,7 @@ impl Progress {
         if self.state != WipeState::Cooling {
             return Verdict::Wait;
         }
+        // The hold as it was at the approval: the setting may be another by now.
         let hold = match (&self.approval, self.release_at) {
             (Some(approval), Some(at)) => at.since(approval.at),
             (None, _) | (_, None) => LIVED,
@@ -182,6 +183,7 @@ impl Progress {
         if !check.accounts_hold {
             return Verdict::Hold(Hold::AccountChanged);
         }
+        // Before the facts, of which doubt is one: it needs a second person, not only a review.
         if check.is_doubtful {
             return Verdict::Hold(Hold::Identity);
         }

@@ -45,6 +45,7 @@ pub struct Limits {
 impl Limits {
     /// How much of it one person or one team may use, so that the others always have some left.
     pub const fn share(self) -> i64 {
+        // Rounded up: of a limit of one, the share is one.
         (self.per_hour + 1) / 2
     }
 
