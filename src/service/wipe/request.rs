@@ -128,9 +128,9 @@ pub fn review(conn: &mut Conn, by: &By, id: WipeRequestId, said: Agreement<'_>, 
     let agreed = agree(conn, &device, (old.action, &old.ticket), said, now)?;
     let token = digest(&agreed)?;
     let next = old.progress(conn)?.review(by.user, &token, now + EXPIRES_AFTER)?;
-    let is_held = is_damaged(&agreed, old.action);
+    let hold = hold_for(&agreed, old.action);
     let request = WipeRequest {
-        state: if is_held { WipeState::Held } else { next.state },
+        state: if hold.is_some() { WipeState::Held } else { next.state },
         generation: device.generation,
         facts: serde_json::to_string(&agreed).context("writing a device's facts")?,
         facts_digest: token,
@@ -139,11 +139,7 @@ pub fn review(conn: &mut Conn, by: &By, id: WipeRequestId, said: Agreement<'_>, 
         release_at: None,
         // An order from before was taken back with the facts it was for.
         command_id: None,
-        state_note: if is_held {
-            Hold::Damaged.reason().to_owned()
-        } else {
-            "the requester agreed to the facts as they are now".to_owned()
-        },
+        state_note: hold.map_or("the requester agreed to the facts as they are now", Hold::reason).to_owned(),
         expires_at: next.proposal.expires_at,
         ..old
     };
@@ -180,16 +176,18 @@ fn hold_of(
     action: WipeAction,
     now: Time,
 ) -> Result<Option<Hold>> {
-    if agreed.doubt.stands() {
-        return Ok(Some(Hold::Identity));
-    }
-    if is_damaged(agreed, action) {
-        return Ok(Some(Hold::Damaged));
+    if let Some(hold) = hold_for(agreed, action) {
+        return Ok(Some(hold));
     }
     // Those in the future too: setting the clock back must not make room.
     let whose = (by.user, device.team_id);
     let recent = store::wipe::recent(conn, whose, now - WINDOW, Time::from_millis(i64::MAX))?;
     Ok(limits(conn, now)?.reached(recent).map(|_| Hold::Limit))
+}
+
+/// What about the facts themselves a second person has to accept by name, however the request came to them.
+fn hold_for(agreed: &Facts, action: WipeAction) -> Option<Hold> {
+    if agreed.doubt.stands() { Some(Hold::Identity) } else { is_damaged(agreed, action).then_some(Hold::Damaged) }
 }
 
 /// Whether a wipe would certainly lose files that no backup holds intact.

@@ -108,6 +108,34 @@ fn a_wipe_is_held_while_two_machines_may_be_meant_and_continues_only_with_both_p
 }
 
 #[test]
+fn a_review_under_doubt_is_held_until_the_second_person_accepts_it_by_name_too() {
+    let world = World::new();
+    let request = world.requested();
+    let (mut one, mut two) = cloned(&world);
+    one.checks_in(&world);
+    two.checks_in(&world);
+    one.checks_in(&world);
+    assert_eq!(doubt(&world), Doubt::TwoMachines);
+    world.approves_as(world.second, &request).unwrap();
+    assert_eq!(world.state(request.id), WipeState::ReviewAgain, "a second machine is worse");
+
+    let (agreed, id, now) = (ask(&world.facts()), request.id, world.now());
+    let reviewed =
+        act_as(&world.server, world.asker, move |conn, by| wipe::review(conn, by, id, agreed.agreement(), now))
+            .unwrap();
+
+    assert_eq!(reviewed.state, WipeState::Held, "the requester's tick is not the second person's");
+    assert!(reviewed.state_note.contains("two machines"), "{}", reviewed.state_note);
+    assert!(world.approves_as(world.second, &reviewed).is_err());
+    let lift = |consent: &'static str| {
+        act_as(&world.server, world.second, move |conn, by| wipe::lift_agreed(conn, by, id, consent, now))
+    };
+    assert!(lift("").is_err());
+    lift(EITHER).unwrap();
+    world.approved(&world.find(id));
+}
+
+#[test]
 fn a_copy_that_asks_while_the_other_one_is_being_wiped_gets_no_order_and_the_report_counts() {
     let world = World::new();
     let (mut one, mut two) = cloned(&world);
