@@ -1,10 +1,10 @@
 //! What is decided only on the server's own machine, by nobody at the console: who founded the organisation,
 //! whose account is locked, and whose sessions end.
 use crate::error::{Error, Result};
-use crate::service::account::{end_everything, name_of, object};
+use crate::service::account::{name_of, object};
 use crate::service::activity::{self, Act};
 use crate::service::link::make_invite_link;
-use crate::service::{alert, freeze, proof, setting};
+use crate::service::{alert, freeze, proof, removal, setting, user};
 use crate::store::setting::PROOF_KEY_COPY;
 use crate::store::user::User;
 use crate::store::{self, Conn};
@@ -26,7 +26,7 @@ pub fn lock(conn: &mut Conn, by: &Actor, id: UserId, now: Time) -> Result<User> 
     alert::host_acted(conn, &by.name, &format!("Account locked: {}", user.email), &what, now)?;
     store::user::set_state(conn, id, user.state, UserState::Disabled)?;
     store::user::set_locked(conn, id, Some(now))?;
-    end_everything(conn, id, now)?;
+    user::close(conn, id, now)?;
     activity::record(conn, by, &Act::done(Action::UserLocked, object(&user)), now)?;
     Ok(user)
 }
@@ -95,8 +95,9 @@ pub fn unfreeze(conn: &mut Conn, by: &Actor, now: Time) -> Result<()> {
     }
     freeze::end(conn, now)?;
     setting::wait_again(conn, now)?;
+    removal::wait_again(conn, now)?;
     activity::record(conn, by, &Act::done(Action::Unfrozen, freeze::object()), now)?;
-    let what = "Wipes, removals and restores continue. The hold of each approved wipe, and the 72 hours of each \
+    let what = "Wipes, removals and restores continue. The hold of each approved wipe and of each removal, and the 72 hours of each \
      looser guard, start again now: look at them, and stop what was not intended.";
     alert::host_acted(conn, &by.name, "Unfrozen: wipes, removals and restores continue", what, now)
 }

@@ -96,6 +96,17 @@ pub fn stop(conn: &mut Conn, by: &By, id: DeviceId, now: Time) -> Result<()> {
     activity::record(conn, &by.actor, &act(Action::DeviceRemovalStopped, &found), now)
 }
 
+/// After a freeze each removal waits anew for as long as it was to wait: nobody could look at it meanwhile.
+///
+/// # Errors
+/// When the database refuses.
+pub(super) fn wait_again(conn: &mut Conn, now: Time) -> Result<()> {
+    for it in store::removal::all(conn)? {
+        store::removal::put_off(conn, it.device_id, now + it.due_at.since(it.requested_at))?;
+    }
+    Ok(())
+}
+
 /// Carries out the removals whose hold is over; one that can no longer be carried out ends and says why.
 /// Returns how many were looked at.
 ///

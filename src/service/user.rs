@@ -148,11 +148,16 @@ pub fn disable(conn: &mut Conn, by: Author<'_>, id: UserId, now: Time) -> Result
     if !store::user::set_state(conn, id, user.state, UserState::Disabled)? || user.state == UserState::Disabled {
         return Err(Error::Conflict("This account has been disabled in the meantime.".to_owned()));
     }
+    close(conn, id, now)?;
+    activity::record(conn, actor, &Act::done(Action::UserDisabled, object(&user)), now)
+}
+
+/// Ends all that an account opened, also what reopening it later must not bring back to life.
+pub(super) fn close(conn: &mut Conn, id: UserId, now: Time) -> Result<()> {
     end_everything(conn, id, now)?;
-    // What reopening the account later must not bring back to life.
     store::repository::revoke_of_user(conn, id, TokenKind::AppendClient, now)?;
     store::enrollment_token::revoke_of(conn, id.as_str(), now)?;
-    activity::record(conn, actor, &Act::done(Action::UserDisabled, object(&user)), now)
+    Ok(())
 }
 
 /// Opens a closed account again; the person sets a new password with the link whose path this returns.

@@ -34,6 +34,17 @@ pub fn delete(conn: &mut Conn, device: DeviceId) -> QueryResult<bool> {
     Ok(diesel::delete(device_removals::table.find(device)).execute(conn)? == 1)
 }
 
+/// Every removal that is on hold.
+pub fn all(conn: &mut Conn) -> QueryResult<Vec<Removal>> {
+    device_removals::table.order(device_removals::device_id).select(Removal::as_select()).load(conn)
+}
+
+/// Moves the end of a hold.
+pub fn put_off(conn: &mut Conn, device: DeviceId, due_at: Time) -> QueryResult<()> {
+    let which = device_removals::table.find(device);
+    diesel::update(which).set(device_removals::due_at.eq(due_at)).execute(conn).map(drop)
+}
+
 /// Removals whose hold is over, oldest first.
 pub fn due(conn: &mut Conn, now: Time, limit: i64) -> QueryResult<Vec<Removal>> {
     device_removals::table

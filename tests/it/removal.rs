@@ -3,11 +3,15 @@ use crate::device_page::{add, owner};
 use crate::support::people::colleague;
 use crate::support::server::TestServer;
 use crate::support::visit::{Visit, location, text};
+use domain::activity::Actor;
 use domain::device::DeviceState;
 use domain::id::DeviceId;
 use domain::role::Role;
-use domain::time::{hours, minutes};
-use holdfast::{job, store};
+use domain::time::{Time, hours, minutes};
+use holdfast::cli::control;
+use holdfast::error::Result;
+use holdfast::store::Conn;
+use holdfast::{job, service, store};
 
 fn removes(visit: &Visit<'_>, id: DeviceId, name: &str) -> u16 {
     visit.post(&format!("/devices/{id}/removals"), &[("confirm", name)]).status
@@ -53,4 +57,28 @@ fn removals_that_follow_each_other_have_the_hold_and_the_limit_of_wipes_and_a_ma
     server.app.clock.advance(hours(1));
     let visit = Visit::of(&server, owner);
     assert_eq!(removes(&visit, ids[1], "laptop-1"), 303, "the next hour has room again");
+}
+
+#[test]
+fn after_a_freeze_the_hold_of_a_removal_begins_again() {
+    let server = TestServer::start();
+    let visit = Visit::of(&server, owner(&server));
+    for name in ["laptop-0", "laptop-1"] {
+        removes(&visit, add(&server, name, |_| {}), name);
+    }
+    assert_eq!(removed(&server), 1, "the other is on hold");
+    let host = |act: fn(&mut Conn, &Actor, Time) -> Result<()>| {
+        let now = server.app.clock.now();
+        server.act(move |conn| act(conn, &control::actor(0), now));
+    };
+    host(service::host::freeze);
+    server.app.clock.advance(hours(2));
+    job(&server);
+
+    host(service::host::unfreeze);
+    job(&server);
+    assert_eq!(removed(&server), 1, "nobody could look at it meanwhile");
+    server.app.clock.advance(minutes(10));
+    job(&server);
+    assert_eq!(removed(&server), 2);
 }

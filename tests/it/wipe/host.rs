@@ -130,6 +130,9 @@ fn the_host_locks_the_only_owner_and_nobody_at_the_console_opens_the_account() {
     let visit = Visit::of(server, ada);
     assert_eq!(visit.post(&format!("/users/{ada}/disable"), &[]).status, 409, "she is the only owner");
 
+    let device = world.device.id();
+    let (_, token) = act_as(server, ada, move |conn, by| enrollment::make_token_again(conn, by, device, NOW)).unwrap();
+
     on_host(&world, move |conn, by, now| host::lock(conn, by, ada, now));
 
     assert_eq!(visit.get("/account").status, 303, "her sessions ended");
@@ -142,6 +145,9 @@ fn the_host_locks_the_only_owner_and_nobody_at_the_console_opens_the_account() {
     assert!(page.contains("<dt>Locked</dt>") && !page.contains("Enable account"), "no button that cannot work: {page}");
     let (_, path) = on_host(&world, move |conn, by, now| host::unlock(conn, by, ada, now));
     assert_eq!(server.request("GET", &path, &[], b"").status, 200);
+    let hash = secret::hash(&token);
+    let kept = server.read(move |conn| Ok(store::enrollment_token::find_by_hash(conn, &hash)?)).unwrap();
+    assert!(kept.revoked_at.is_some(), "what she made before does not come back with her");
     let told = server.mails();
     assert!(
         told.iter().any(|it| it.to == "ada@example.org" && it.subject == "Account locked: ada@example.org"),
