@@ -11,7 +11,7 @@ use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError, RwLock};
 
 /// How a file or folder is made durable; tests replace it with a failing one.
 pub type Sync = fn(&File) -> io::Result<()>;
@@ -29,6 +29,9 @@ pub(super) struct Inner {
     pub(super) takes_writes: bool,
     /// An object the system did not let us read: it is tried again before the store counts as readable.
     pub(super) unreadable: Mutex<Option<BlobKey>>,
+    /// Held for writing while a folder is made and its entry becomes durable: nobody puts an object in between, and
+    /// says that it is kept.
+    pub(super) folders: RwLock<()>,
     pub(super) unsettled: Vec<(BlobKey, PathBuf)>,
 }
 
@@ -80,6 +83,7 @@ impl Inner {
             writes: Writes::default(),
             takes_writes,
             unreadable: Mutex::default(),
+            folders: RwLock::default(),
             unsettled: Vec::new(),
         }
     }
@@ -190,8 +194,13 @@ impl Inner {
     /// Does `place` once more if the folder was missing.
     pub(super) fn in_folder(&self, path: &Path, place: impl Fn() -> io::Result<()>) -> Result<(), WriteFault> {
         let folder = path.parent().unwrap_or(&self.dir);
-        match place() {
+        let placed = {
+            let _made = self.folders.read().unwrap_or_else(PoisonError::into_inner);
+            place()
+        };
+        match placed {
             Err(error) if error.kind() == ErrorKind::NotFound => {
+                let _making = self.folders.write().unwrap_or_else(PoisonError::into_inner);
                 self.make_folder(folder)?;
                 place()?;
             }
