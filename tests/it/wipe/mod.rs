@@ -6,6 +6,7 @@ mod mass;
 mod page;
 mod refusal;
 mod review;
+mod step;
 mod world;
 
 pub use world::{World, restore_point, said};
