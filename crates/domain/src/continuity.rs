@@ -382,4 +382,14 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn a_baton_with_the_newest_number_that_was_never_handed_out_is_doubted() {
+        let (mut world, mut machine) = (World::default(), Machine::default());
+        world.hears_all(&mut machine, 3);
+        let issued = world.continuity.issued;
+        let mut other = Machine { baton: Some(format!("{issued}.another")), attempt: None };
+        world.hears(&mut other, false);
+        assert!(world.doubt().stands(), "its number alone makes it no answer of ours");
+    }
 }

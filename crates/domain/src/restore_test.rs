@@ -406,17 +406,7 @@ mod tests {
             result: TestResult::Failed,
             file_count: 3,
             matched_count: 2,
-            excluded_count: 0,
-            level: Level::Stored,
-            excluded_bytes: 0,
-            byte_count: 0,
-            stored_bytes_read: 0,
-            beyond: None,
-            failures: Failures::default(),
-            verified: Vec::new(),
-            failed: Failed::default(),
-            made_good: MadeGood::default(),
-            summary: String::new(),
+            ..TestReport::unproven(String::new())
         };
         assert_eq!(report.outline(), "the backup cannot be restored");
         report.failures.file("/secret".to_owned(), "different".to_owned());

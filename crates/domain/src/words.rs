@@ -100,6 +100,7 @@ mod tests {
             (403_000_000, "403 MB"),
             (999_950, "1.0 MB"),
             (38_200_000_000_i64, "38 GB"),
+            (i64::MAX, "9223 PB"),
         ] {
             assert_eq!(bytes(count), text, "{count}");
         }

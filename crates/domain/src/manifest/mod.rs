@@ -201,4 +201,19 @@ mod tests {
         assert!(!serde_json::to_string(&file(0)).unwrap().contains("size"));
         assert!(serde_json::to_string(&file(7)).unwrap().contains(r#""size":7"#));
     }
+
+    #[test]
+    fn what_just_fits_is_read() {
+        let meta = |mode, nanos| Meta { mode, uid: 0, gid: 0, mtime: (0, nanos), attributes: None, sparse: false };
+        let read = |path: String, meta: Meta| {
+            let header = Header { version: 2, ..manifest(&[]).header };
+            let mut writer = Writer::new(Vec::new(), &header).unwrap();
+            writer.entry(&Entry { meta: Some(meta), ..Entry::bare(path, EntryKind::Folder) }).unwrap();
+            Manifest::check(&writer.finish().unwrap().0)
+        };
+        let long = |length: usize| format!("/{}", "x".repeat(length - 1));
+        assert!(read(long(MAX_PATH), meta(0o7777, 999_999_999)).is_ok());
+        assert!(read(long(MAX_PATH + 1), meta(0, 0)).is_err());
+        assert!(read(long(9), meta(0o10_000, 0)).is_err() && read(long(9), meta(0, 1_000_000_000)).is_err());
+    }
 }
