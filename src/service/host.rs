@@ -97,8 +97,8 @@ pub fn unfreeze(conn: &mut Conn, by: &Actor, now: Time) -> Result<()> {
     setting::wait_again(conn, now)?;
     removal::wait_again(conn, now)?;
     activity::record(conn, by, &Act::done(Action::Unfrozen, freeze::object()), now)?;
-    let what = "Wipes, removals and restores continue. The hold of each approved wipe and of each removal, and the 72 hours of each \
-     looser guard, start again now: look at them, and stop what was not intended.";
+    let what = "Wipes, removals and restores continue. The hold of each approved wipe and of each removal, and the \
+                72 hours of each looser guard, start again now: look at them, and stop what was not intended.";
     alert::host_acted(conn, &by.name, "Unfrozen: wipes, removals and restores continue", what, now)
 }
 

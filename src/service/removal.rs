@@ -96,13 +96,15 @@ pub fn stop(conn: &mut Conn, by: &By, id: DeviceId, now: Time) -> Result<()> {
     activity::record(conn, &by.actor, &act(Action::DeviceRemovalStopped, &found), now)
 }
 
-/// After a freeze each removal waits anew for as long as it was to wait: nobody could look at it meanwhile.
+/// After a freeze the hold of each removal begins again: nobody could look at it meanwhile.
 ///
 /// # Errors
 /// When the database refuses.
 pub(super) fn wait_again(conn: &mut Conn, now: Time) -> Result<()> {
+    let due_at = now + wipe::hold(conn, now)?;
     for it in store::removal::all(conn)? {
-        store::removal::put_off(conn, it.device_id, now + it.due_at.since(it.requested_at))?;
+        // Never sooner: the hold may have been longer when it was asked for.
+        store::removal::put_off(conn, it.device_id, due_at.max(it.due_at))?;
     }
     Ok(())
 }
