@@ -1,0 +1,53 @@
+//! The tables, the same on both databases; `tests/it/store.rs` checks them against the migrations.
+mod act;
+mod backup;
+mod console;
+mod device;
+mod person;
+
+pub use act::*;
+pub use backup::*;
+pub use console::*;
+pub use device::*;
+pub use person::*;
+
+diesel::allow_tables_to_appear_in_same_query!(
+    teams,
+    users,
+    user_roles,
+    preferences,
+    sessions,
+    sign_in_throttles,
+    known_browsers,
+    one_time_links,
+    api_tokens,
+    settings,
+    enrollment_tokens,
+    enrollments,
+    agent_enrollments,
+    facts,
+    devices,
+    device_removals,
+    device_status,
+    request_ids,
+    policies,
+    repositories,
+    repository_tokens,
+    objects,
+    copies,
+    kept_objects,
+    restore_points,
+    restore_tests,
+    backup_attempts,
+    device_proof,
+    device_listings,
+    commands,
+    wipe_requests,
+    approvals,
+    restores,
+    activity,
+    activity_head,
+    mail_outbox,
+    disk_samples,
+    device_alerts,
+);
