@@ -209,3 +209,22 @@ fn facts_are_an_object_by_kind() {
     let error = serde_json::from_str::<Facts>("1").unwrap_err().to_string();
     assert!(error.contains("facts by their kind"), "{error}");
 }
+
+#[test]
+fn a_value_is_read_by_its_form_and_what_is_none_is_refused() {
+    let read = serde_json::from_str::<FactValue>;
+    let on = r#"{"of_a_newer_program":[{}],"method":"LUKS2","state":"on"}"#;
+    assert_eq!(read(on).unwrap(), encryption(Encryption::On, "LUKS2"));
+    let counted = r#"{"bytes":2,"files":-1}"#;
+    assert_eq!(read(counted).unwrap(), FactValue::Changes(Changes { files: -1, bytes: 2 }));
+    assert_eq!(read("9223372036854775807").unwrap(), FactValue::Number(i64::MAX));
+
+    for none in ["null", "1.5", "9223372036854775808", "[1]", "{}"] {
+        assert!(read(none).is_err(), "{none}");
+    }
+    for half in [r#"{"state":"on"}"#, r#"{"method":"x"}"#, r#"{"files":1}"#, r#"{"bytes":1,"state":"on"}"#] {
+        assert!(read(half).unwrap_err().to_string().contains("state and method, or files and bytes"), "{half}");
+    }
+    assert!(read(r#"{"state":"perhaps","method":"x"}"#).is_err());
+    assert!(read("null").unwrap_err().to_string().contains("the value of a fact"));
+}
