@@ -7,6 +7,7 @@ use crate::blob::{BlobKey, ReadFault, WriteFault};
 use domain::ground::StopCause;
 use domain::object::{ObjectKind, ObjectName};
 use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -29,9 +30,7 @@ pub(super) struct Inner {
     pub(super) takes_writes: bool,
     /// An object the system did not let us read: it is tried again before the store counts as readable.
     pub(super) unreadable: Mutex<Option<BlobKey>>,
-    /// Held for writing while a folder is made and its entry becomes durable: nobody puts an object in between, and
-    /// says that it is kept.
-    pub(super) folders: RwLock<()>,
+    pub(super) folders: Folders,
     pub(super) unsettled: Vec<(BlobKey, PathBuf)>,
 }
 
@@ -83,7 +82,7 @@ impl Inner {
             writes: Writes::default(),
             takes_writes,
             unreadable: Mutex::default(),
-            folders: RwLock::default(),
+            folders: Folders::default(),
             unsettled: Vec::new(),
         }
     }
@@ -191,22 +190,71 @@ impl Inner {
         self.synced(&File::open(above)?, above)
     }
 
+    /// Creates a folder for objects, durable; the caller holds its lock.
+    fn make_last(&self, folder: &Path) -> Result<(), WriteFault> {
+        let above = folder.parent().unwrap_or(&self.dir);
+        let made = {
+            let _made = self.folders.upper.read().unwrap_or_else(PoisonError::into_inner);
+            builder().create(folder)
+        };
+        match made {
+            Ok(()) => self.synced(&File::open(above)?, above),
+            // By another who held its lock until it was durable.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let _making = self.folders.upper.write().unwrap_or_else(PoisonError::into_inner);
+                self.make_folder(folder)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Does `place` once more if the folder was missing.
     pub(super) fn in_folder(&self, path: &Path, place: impl Fn() -> io::Result<()>) -> Result<(), WriteFault> {
         let folder = path.parent().unwrap_or(&self.dir);
+        let lock = self.folders.of(folder);
         let placed = {
-            let _made = self.folders.read().unwrap_or_else(PoisonError::into_inner);
+            let _made = lock.read().unwrap_or_else(PoisonError::into_inner);
+            // A repository's folder, with the config in it, is above others.
+            let _above = self.folders.upper.read().unwrap_or_else(PoisonError::into_inner);
             place()
         };
         match placed {
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                let _making = self.folders.write().unwrap_or_else(PoisonError::into_inner);
-                self.make_folder(folder)?;
+                let _making = lock.write().unwrap_or_else(PoisonError::into_inner);
+                self.make_last(folder)?;
                 place()?;
             }
             other => other?,
         }
         self.synced(&File::open(folder)?, folder)
+    }
+}
+
+/// Locks that are held for writing while a folder is made and its entry becomes durable: nobody puts an object into it
+/// in between, and says that it is kept. Whoever holds both has taken that of the object's own folder first.
+#[derive(Debug)]
+pub(super) struct Folders {
+    /// Of the folders above those of objects; they are few, and made once.
+    upper: RwLock<()>,
+    /// Of the folders of objects, by their path. A new repository makes 256 of them, each with a sync, while others
+    /// upload; so they have more than one lock, and sharing one only costs time.
+    last: [RwLock<()>; 64],
+}
+
+impl Default for Folders {
+    fn default() -> Self {
+        Self { upper: RwLock::default(), last: std::array::from_fn(|_| RwLock::default()) }
+    }
+}
+
+impl Folders {
+    fn of(&self, folder: &Path) -> &RwLock<()> {
+        let mut hasher = DefaultHasher::new();
+        folder.hash(&mut hasher);
+        let count = self.last.len() as u64;
+        let at = usize::try_from(hasher.finish() % count).unwrap_or_default();
+        self.last.get(at).unwrap_or(&self.upper)
     }
 }
 
