@@ -32,7 +32,8 @@ async fn run(request: &HttpRequest, received: Message<CheckIn>) -> Result<CheckI
     let report = convert::report(message);
     service::check_in::check(&report, now)?;
     let address = address::of(request)?.to_string();
-    let (device, signed) = (from.device(), from.signed());
+    let (device, signed, agent) = (from.device(), from.signed(), from.agent());
+    let is_new_version = agent.version != version;
     // Not an act: acts wait for one another, and this runs thousands of times a second.
     let answer = data::<Store>(request)?
         .write(move |conn| {
@@ -44,12 +45,19 @@ async fn run(request: &HttpRequest, received: Message<CheckIn>) -> Result<CheckI
             if generation != device.generation {
                 return Ok(Err(RequestRefusal::KeyChanged));
             }
-            let roots = enrollment::agent::seen(conn, &device, &version)?.roots()?;
-            let caller = Caller { device: &device, roots, address: &address };
+            // Only when it changes: each of thousands of check-ins a second is to write one row.
+            if is_new_version {
+                enrollment::agent::set_version(conn, &device, &version)?;
+            }
+            let caller = Caller { device: &device, roots: agent.roots.clone(), address: &address };
             service::check_in::run(conn, caller, &report, now).map(Ok)
         })
         .await?;
     let shared = data::<Shared>(request)?;
+    if is_new_version {
+        // What is remembered says the version before.
+        shared.forget(device);
+    }
     let answer = answer.map_err(|refusal| shared.fault(device, refusal))?;
     Ok(convert::answer(answer, now))
 }

@@ -16,12 +16,21 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// A device's key as in the database. Cheap to clone.
+/// A device's key as in the database, and the agent that has it. Cheap to clone.
 #[derive(Clone)]
 pub struct Known {
     pub id: DeviceId,
     pub generation: i64,
     pub key: Arc<ParsedPublicKey>,
+    pub agent: Arc<KnownAgent>,
+}
+
+/// What a check-in needs of the agent's row, so that it need not read it each time.
+pub struct KnownAgent {
+    /// The folders it protects; they do not change within an enrolment.
+    pub roots: Vec<String>,
+    /// What its row says; written again only when the agent says something else.
+    pub version: String,
 }
 
 /// How many keys are remembered; then all are forgotten and read again.
@@ -83,8 +92,9 @@ impl Shared {
     }
 
     /// Remembers a device's key; none if the text is not a key.
-    pub fn remember(&self, id: DeviceId, generation: i64, signing_key: &str) -> Option<Known> {
-        let known = Known { id, generation, key: Arc::new(token::public_key(signing_key)?) };
+    pub fn remember(&self, id: DeviceId, generation: i64, signing_key: &str, agent: KnownAgent) -> Option<Known> {
+        let key = Arc::new(token::public_key(signing_key)?);
+        let known = Known { id, generation, key, agent: Arc::new(agent) };
         let mut keys = self.0.keys.write().unwrap_or_else(PoisonError::into_inner);
         if keys.len() >= MAX_KEYS {
             keys.clear();

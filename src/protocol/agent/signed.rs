@@ -5,7 +5,7 @@
 use crate::error::{self, Error};
 use crate::protocol::agent::fault::{Fault, Refused};
 use crate::protocol::agent::request::{self, authorization, data};
-use crate::protocol::agent::shared::{Known, Shared};
+use crate::protocol::agent::shared::{Known, KnownAgent, Shared};
 use crate::protocol::agent::token::{self, Expected, Token};
 use crate::protocol::agent::{body, copy};
 use crate::service::enrollment::agent;
@@ -20,6 +20,7 @@ use domain::id::DeviceId;
 use serde::de::DeserializeOwned;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use wire::{Claims, ErrorCode};
 
 type Extracting<T> = Pin<Box<dyn Future<Output = Result<T, Refused>>>>;
@@ -33,6 +34,11 @@ pub struct Enrolled {
 impl Enrolled {
     pub fn device(&self) -> DeviceId {
         self.known.id
+    }
+
+    /// What is known of the agent that signed it.
+    pub fn agent(&self) -> Arc<KnownAgent> {
+        Arc::clone(&self.known.agent)
     }
 
     /// The hash that the body must have, in hex.
@@ -218,8 +224,9 @@ async fn verify(shared: &Shared, store: &Store, token: &Token<'_>, id: DeviceId)
 
 async fn look_up(shared: &Shared, store: &Store, id: DeviceId) -> Result<Known, Fault> {
     let unknown = || Fault::from(RequestRefusal::Unknown);
-    let enrollment = store.read(move |conn| agent::current(conn, id)).await?.ok_or_else(unknown)?;
-    let key = shared.remember(id, enrollment.generation, &enrollment.identity);
+    let (enrollment, agent) = store.read(move |conn| agent::current(conn, id)).await?.ok_or_else(unknown)?;
+    let agent = KnownAgent { roots: agent.roots().map_err(Error::from)?, version: agent.version };
+    let key = shared.remember(id, enrollment.generation, &enrollment.identity, agent);
     Ok(key.ok_or_else(|| Error::Internal(anyhow!("the signing key of device {id} cannot be read")))?)
 }
 

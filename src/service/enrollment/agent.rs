@@ -161,28 +161,26 @@ fn answer(
     })
 }
 
-/// A device's enrolment, if it is reached through our agent.
+/// A device's enrolment and its agent, if it is reached through one.
 ///
 /// # Errors
 /// When the database refuses.
-pub fn current(conn: &mut Conn, id: DeviceId) -> Result<Option<Enrollment>> {
+pub fn current(conn: &mut Conn, id: DeviceId) -> Result<Option<(Enrollment, AgentEnrollment)>> {
     let Some(device) = store::device::find(conn, id)? else { return Ok(None) };
     let enrollment = store::enrollment::find(conn, device.id, device.generation)?;
-    Ok(enrollment.filter(|it| it.channel == Channel::AGENT))
+    let Some(enrollment) = enrollment.filter(|it| it.channel == Channel::AGENT) else { return Ok(None) };
+    let agent = store::agent_enrollment::find(conn, device.id, device.generation)?;
+    Ok(Some((enrollment, agent.ok_or(Error::NotFound("agent of this device"))?)))
 }
 
-/// The agent of a device that checks in, whose version is kept when it changes.
+/// Keeps which version of the agent a device runs now.
 ///
 /// # Errors
 /// When the device has no agent, or the database refuses.
-pub fn seen(conn: &mut Conn, device: &Device, version: &str) -> Result<AgentEnrollment> {
+pub fn set_version(conn: &mut Conn, device: &Device, version: &str) -> Result<()> {
     let agent = store::agent_enrollment::find(conn, device.id, device.generation)?;
     let agent = agent.ok_or(Error::NotFound("agent of this device"))?;
-    // Only when it changes: each of thousands of check-ins a second is to write one row.
-    if agent.version != version {
-        store::agent_enrollment::set_version(conn, &agent, version)?;
-    }
-    Ok(agent)
+    Ok(store::agent_enrollment::set_version(conn, &agent, version)?)
 }
 
 #[cfg(test)]
