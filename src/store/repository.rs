@@ -1,7 +1,7 @@
 //! Repositories, and the tokens that open the backup door for them.
 use crate::store::Conn;
 use crate::store::schema::{repositories, repository_tokens};
-use diesel::dsl::sql;
+use diesel::dsl::case_when;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use domain::id::{DeviceId, RepositoryId, RepositoryTokenId, UserId};
@@ -110,8 +110,8 @@ pub const MAX_OBJECTS: i64 = 250_000;
 /// Counts in an object received at `at`; false if the repository accepts no backups, or is full.
 pub fn count_in(conn: &mut Conn, id: RepositoryId, size: i64, at: Time) -> QueryResult<bool> {
     // It never goes back, whatever the clock does: views as of a point rely on it.
-    let newest_at = sql::<BigInt>("CASE WHEN newest_at > ").bind::<BigInt, _>(at);
-    let newest_at = newest_at.sql(" THEN newest_at ELSE ").bind::<BigInt, _>(at).sql(" END");
+    let newest_at =
+        case_when(repositories::newest_at.gt(at), repositories::newest_at).otherwise(at.into_sql::<BigInt>());
     // Checked and counted in one statement, so that two uploads at once cannot both take the last room.
     let changed = diesel::update(repositories::table.find(id))
         .filter(repositories::state.eq(RepositoryState::Active))

@@ -65,12 +65,10 @@ pub fn keep(blobs: &dyn BlobStore, repository: RepositoryId, kind: ObjectKind, b
 /// # Errors
 /// `Full` if the quota would be exceeded, `Refused` if the repository accepts no more backups.
 pub fn received(conn: &mut Conn, key: &BlobKey, size: i64, sent_by: TokenKind, now: Time) -> Result<bool> {
-    // Before it is counted: what is sent again takes no room.
-    if store::object::find(conn, key.repository, key.kind, &key.name)?.is_some() {
-        return Ok(false);
-    }
     if !store::repository::count_in(conn, key.repository, size, now)? {
-        return Err(why_not(conn, key.repository)?);
+        // What is sent again takes no room.
+        let is_there = store::object::find(conn, key.repository, key.kind, &key.name)?.is_some();
+        return if is_there { Ok(false) } else { Err(why_not(conn, key.repository)?) };
     }
     // After the count, which moves `newest_at` on.
     let snapshot_of = if key.kind == ObjectKind::Snapshots {
@@ -89,7 +87,7 @@ pub fn received(conn: &mut Conn, key: &BlobKey, size: i64, sent_by: TokenKind, n
         received_at,
     };
     if !store::object::insert(conn, &object, Location::Primary)? {
-        // Another process was faster, which can only happen on PostgreSQL: its count is the one that holds.
+        // It was counted when it came first.
         store::repository::count_out(conn, key.repository, size)?;
         return Ok(false);
     }
