@@ -38,7 +38,7 @@ CREATE TABLE objects (
     size_bytes INTEGER NOT NULL,
     received_at INTEGER NOT NULL,
     PRIMARY KEY (repository_id, kind, name)
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 -- Where the bytes of an object are: one row for each location that has them.
 CREATE TABLE copies (
