@@ -70,7 +70,7 @@ impl<O: Objects + Patience> Test<'_, O> {
     fn run(&mut self) -> Result<(), Fault> {
         let snapshot = self.repository.snapshot(&self.job.snapshot)?;
         let mut expected = self.expected(&snapshot)?;
-        let files = self.walk(snapshot.tree, expected.as_mut().and_then(|it| it.listing.as_mut()))?;
+        let files = self.walk(snapshot.tree, expected.as_mut())?;
         self.check_stored(&files);
         for file in files.in_stored_order() {
             self.check_file(&files, file, expected.as_mut().map(|it| &mut it.content))?;
@@ -137,13 +137,13 @@ impl<O: Objects + Patience> Test<'_, O> {
         }
     }
 
-    fn walk(&mut self, tree: Id, mut listing: Option<&mut Listing>) -> Result<Files, Fault> {
+    fn walk(&mut self, tree: Id, mut expected: Option<&mut Manifest>) -> Result<Files, Fault> {
         let mut files = Files::default();
         let mut walk = self.repository.walk(tree);
         while let Some(item) = walk.next(&mut self.repository) {
             match item {
                 Ok(entry) => {
-                    if let Some(listing) = &mut listing {
+                    if let Some(listing) = expected.as_mut().and_then(|it| it.listing.as_mut()) {
                         self.compare(listing, &entry);
                     }
                     if let NodeKind::File { size, content } = &entry.node.kind {
@@ -153,6 +153,10 @@ impl<O: Objects + Patience> Test<'_, O> {
                             Err(fault) if fault.is_fatal() => return Err(fault),
                             Err(fault) => {
                                 self.finding.lost += 1;
+                                // It is there but cannot be read: not missing as well.
+                                if let Some(wanted) = expected.as_mut().and_then(|it| it.content.find(&key_of(&path))) {
+                                    wanted.seen = true;
+                                }
                                 self.finding.read_failed(path, &fault);
                             }
                         }

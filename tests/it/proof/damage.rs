@@ -1,11 +1,17 @@
 //! Stored bytes that are not what they were.
 use super::craft::{Craft, Stored};
 use crate::support::unreadable;
+use domain::ground::AwayCause;
+use domain::id::RepositoryId;
 use domain::object::{ObjectKind, ObjectName};
 use domain::proof::{Level, TestResult};
+use domain::restore_test::Beyond;
+use holdfast::blob::{BlobKey, BlobStore, ReadFault, StoreFault, Upload, WriteFault};
 use holdfast::proof::frame::TestJob;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 fn backup() -> (Craft, TestJob) {
     let mut craft = Craft::new(2);
@@ -145,4 +151,167 @@ fn a_disk_that_can_read_nothing_is_unproven() {
 
     assert_eq!(report.result, TestResult::Unproven, "{report:?}");
     assert!(report.failures.objects.is_empty());
+}
+
+/// A store that can be read a number of times, and then goes away.
+struct GoesAway {
+    store: Arc<dyn BlobStore>,
+    reads_left: AtomicU64,
+}
+
+impl BlobStore for GoesAway {
+    fn begin(&self, key: &BlobKey) -> Result<Box<dyn Upload>, WriteFault> {
+        self.store.begin(key)
+    }
+
+    fn read(&self, key: &BlobKey, offset: u64, len: u64) -> Result<Vec<u8>, ReadFault> {
+        let left = self.reads_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        match left {
+            Ok(_) => self.store.read(key, offset, len),
+            Err(_) => Err(StoreFault { cause: AwayCause::Away, why: "the disk was pulled out".to_owned() }.into()),
+        }
+    }
+
+    fn size(&self, key: &BlobKey) -> Result<Option<u64>, ReadFault> {
+        self.store.size(key)
+    }
+
+    fn remove(&self, key: &BlobKey) -> Result<bool, WriteFault> {
+        self.store.remove(key)
+    }
+
+    fn list(&self, repository: RepositoryId) -> Result<Vec<(BlobKey, u64)>, ReadFault> {
+        self.store.list(repository)
+    }
+
+    fn make_durable(&self, key: &BlobKey) -> Result<(), WriteFault> {
+        self.store.make_durable(key)
+    }
+
+    fn unsettled(&self) -> Result<Vec<(BlobKey, holdfast::blob::Stored)>, ReadFault> {
+        self.store.unsettled()
+    }
+}
+
+#[test]
+fn a_store_that_goes_away_at_any_read_leaves_the_test_unproven_and_names_nothing() {
+    let (mut craft, mut job) = backup();
+    let device = craft.device.to_string();
+    let older = craft.manifest(&device, &[("/data/a.txt", b"first")]);
+    job.base_manifest = Some(older.clone());
+    job.failed_before.manifests = vec![craft.manifest(&device, &[("/data/b.txt", b"second")])];
+    for reads in 0.. {
+        let mut stored = craft.stored();
+        let store = Arc::clone(&stored.served.blobs);
+        stored.served.blobs = Arc::new(GoesAway { store, reads_left: AtomicU64::new(reads) });
+
+        let report = stored.test(&job);
+
+        if report.result == TestResult::Passed {
+            assert!(reads > 6, "the manifests, the snapshot, the index, folders and files were read");
+            assert_eq!(report.beyond, Some(Beyond { files: 2, bytes: 11 }));
+            assert_eq!(report.made_good.manifests, job.failed_before.manifests);
+            break;
+        }
+        assert_eq!(report.result, TestResult::Unproven, "after {reads} reads: {report:?}");
+        assert!(report.failures.is_empty(), "after {reads} reads: {report:?}");
+    }
+}
+
+#[test]
+fn a_list_that_cannot_be_read_ends_no_test_of_what_is_stored() {
+    let (mut craft, mut job) = backup();
+    let device = craft.device.to_string();
+    let older = craft.manifest(&device, &[("/data/a.txt", b"first")]);
+    job.base_manifest = Some(older.clone());
+    job.failed_before.manifests = vec![older.clone()];
+
+    // The list of another point says nothing about this one.
+    let stored = craft.stored();
+    damage(&stored, &older, |bytes| bytes[0] ^= 1);
+    let report = stored.test(&job);
+    assert_eq!((report.result, report.matched_count, report.beyond), (TestResult::Passed, 3, None), "{report:?}");
+    assert!(report.made_good.manifests.is_empty());
+
+    // Without its own, files are still read back, and the object is named.
+    let own = job.manifest.clone().unwrap();
+    let stored = craft.stored();
+    damage(&stored, &own, |bytes| bytes[0] ^= 1);
+    let report = stored.test(&job);
+    assert_eq!((report.result, report.file_count, report.byte_count), (TestResult::Failed, 3, 16), "{report:?}");
+    assert!(report.failures.notes.iter().any(|it| it.contains("list of files cannot be read")), "{report:?}");
+}
+
+#[test]
+fn a_folder_that_cannot_be_read_takes_only_what_is_below_it_along() {
+    let mut craft = Craft::new(2);
+    let chunks = [craft.blob(false, b"above"), craft.blob(false, b"below")];
+    let below = craft.tree(&[Craft::file_node("b", 5, &[chunks[1].id])]);
+    let nodes = [Craft::file_node("a", 5, &[chunks[0].id]), Craft::folder_node("sub", below.id)];
+    craft.pack(&chunks);
+    let pack = craft.pack(&[below]);
+    let job = craft.backup_of(&nodes, &[("a", b"above"), ("sub/b", b"below")]);
+    assert_eq!(craft.test(&job).result, TestResult::Passed);
+    let stored = craft.stored();
+    damage(&stored, &pack, |bytes| bytes[3] ^= 1);
+
+    let report = stored.test(&job);
+
+    assert_eq!((report.result, report.level, report.matched_count), (TestResult::Failed, Level::Stored, 1));
+    let named: Vec<_> = report.failures.files.iter().map(|it| (it.path.as_str(), it.reason.as_str())).collect();
+    assert_eq!(named, [("/data/sub/b", "cannot be reached: a folder cannot be read")], "{report:?}");
+    assert!(report.failures.notes.iter().any(|it| it.starts_with("/data/sub: ")), "{report:?}");
+}
+
+#[test]
+fn a_file_whose_chunk_is_in_no_index_fails_and_the_others_are_compared() {
+    let mut craft = Craft::new(2);
+    let chunks = [b"gone 1", b"gone 2", b"intact"].map(|it| craft.blob(false, it));
+    let ids = chunks.clone().map(|it| it.id);
+    craft.pack(&chunks[2..]);
+    let nodes = [("g1", 0), ("g2", 1), ("ok", 2)].map(|(name, at)| Craft::file_node(name, 6, &ids[at..=at]));
+    let job = craft.backup_of(&nodes, &[("g1", b"gone 1"), ("g2", b"gone 2"), ("ok", b"intact")]);
+
+    let report = craft.test(&job);
+
+    assert_eq!((report.result, report.level, report.matched_count), (TestResult::Failed, Level::Stored, 1));
+    let named: Vec<_> = report.failures.files.iter().map(|it| it.path.as_str()).collect();
+    assert_eq!(named, ["/data/g1", "/data/g2"], "{report:?}");
+    assert!(report.failures.files.iter().all(|it| it.reason.contains("is in no index")), "{report:?}");
+    assert_eq!((report.file_count, report.failures.file_count), (3, 2), "{report:?}");
+}
+
+#[test]
+fn every_pack_that_is_not_stored_is_named_also_behind_one_that_is_damaged() {
+    let mut craft = Craft::new(2);
+    let chunks = [craft.blob(false, b"first "), craft.blob(false, b"second")];
+    let ids = chunks.clone().map(|it| it.id);
+    let packs = chunks.map(|it| craft.pack(&[it]));
+    let job = craft.backup_of(&[Craft::file_node("large", 12, &ids)], &[("large", b"first second")]);
+    let mut stored = craft.stored();
+    damage(&stored, &packs[0], |bytes| bytes[3] ^= 1);
+    stored.served.ledger.remove(&(ObjectKind::Data, packs[1].clone()));
+
+    let report = stored.test(&job);
+
+    assert_eq!((report.result, report.level), (TestResult::Failed, Level::Reported), "{report:?}");
+    let mut named: Vec<_> = report.failures.objects.iter().map(|it| (it.name.clone(), it.damaged)).collect();
+    named.sort();
+    let mut expected = vec![(packs[0].clone(), true), (packs[1].clone(), false)];
+    expected.sort();
+    assert_eq!(named, expected, "{report:?}");
+}
+
+#[test]
+fn what_failed_before_is_only_read_where_there_is_no_list_to_compare_it_with() {
+    let (craft, mut job) = backup();
+    let key = hex::encode(&secret::sha256(b"/data/b.txt")[..16]);
+    job.failed_before.keys = vec![key.clone()];
+
+    let report = craft.test(&job);
+    assert_eq!((report.made_good.proven, report.made_good.read), (vec![key.clone()], vec![]));
+
+    job.manifest = None;
+    let report = craft.test(&job);
+    assert_eq!((report.made_good.proven, report.made_good.read), (vec![], vec![key]));
 }
