@@ -3,6 +3,7 @@ mod craft;
 mod damage;
 mod evidence;
 mod hostile;
+mod listed;
 mod manifest;
 mod process;
 mod stretch;

@@ -5,6 +5,7 @@ mod identity;
 mod mass;
 mod page;
 mod refusal;
+mod report;
 mod review;
 mod step;
 mod world;

@@ -1,10 +1,15 @@
 //! Each step of a wipe writes what belongs to it, and leaves the rest of the request as it was.
 use super::world::{World, ask};
 use crate::support::people::{act_as, colleague, take_roles};
+use diesel::connection::SimpleConnection;
+use domain::command::{CommandState, Order};
+use domain::id::{CommandId, DeviceId};
 use domain::role::Role;
 use domain::time::{Time, days, minutes};
 use domain::wipe::WipeState;
 use holdfast::service::wipe;
+use holdfast::store;
+use holdfast::store::command::Command;
 use holdfast::store::wipe::WipeRequest;
 
 /// Time passes, so that each moment that is noted is another.
@@ -208,4 +213,75 @@ fn a_hold_that_ends_leaves_no_old_approval_and_counts_from_then() {
             ..held
         }
     );
+}
+
+#[test]
+fn a_request_of_an_enrolment_that_is_over_is_not_released() {
+    let world = World::new();
+    let approved = world.approved(&world.requested());
+    let id = world.device.id();
+    world.server.act(move |conn| {
+        let device = store::device::find(conn, id)?.unwrap();
+        Ok(conn.batch_execute(&format!("UPDATE devices SET generation = generation + 1 WHERE id = '{}'", device.id))?)
+    });
+
+    world.cools();
+
+    let ended = world.find(approved.id);
+    assert_eq!((ended.state, ended.command_id), (WipeState::Cancelled, None), "{}", ended.state_note);
+}
+
+#[test]
+fn every_order_that_erases_counts_for_the_limit_whatever_is_behind_it() {
+    let world = World::new();
+    let approved = world.approved(&world.requested());
+    let before = world.find(approved.id);
+    let (id, generation, at) = (world.device.id(), world.device.generation(), world.now());
+    world.server.app.clock.advance(minutes(10));
+    world.server.act(move |conn| {
+        for _ in 0..200 {
+            let order = Order::RemoveCompanyData;
+            store::command::insert(conn, &forged(id, generation, &order, at))?;
+        }
+        Ok(())
+    });
+
+    world.job();
+    assert_eq!(world.find(approved.id), before, "it waits for its turn");
+
+    world.server.app.clock.advance(minutes(61));
+    world.says(4);
+    let (steady, now) = (world.server.app.clock.steady_since(), world.now());
+    let released = world.server.act(move |conn| wipe::release_due(conn, 10, steady, now));
+    assert_eq!((released, world.state(approved.id)), (1, WipeState::Released));
+}
+
+/// An order that was carried out, with no request behind it.
+fn forged(device: DeviceId, generation: i64, order: &Order, at: Time) -> Command {
+    Command {
+        id: CommandId::generate(at),
+        device_id: device,
+        generation,
+        kind: order.kind(),
+        payload: serde_json::to_string(order).unwrap(),
+        state: CommandState::Acknowledged,
+        created_at: at,
+        expires_at: at + days(1),
+        delivered_at: Some(at),
+        finished_at: Some(at),
+        created_by: "somebody".to_owned(),
+        request_key: None,
+        result: None,
+    }
+}
+
+#[test]
+fn the_history_says_why_a_wipe_was_asked_for_and_what_it_would_lose() {
+    let world = World::new();
+    let request = world.requested();
+    let all = world.server.read(|conn| Ok(store::activity::all(conn)?));
+    let entry = all.iter().find(|it| it.action == domain::activity::Action::WipeRequested).unwrap();
+    let start = format!("{}: {} (T-17). ", request.action.name(), request.reason.name());
+    let loss = entry.reason.strip_prefix(&start).unwrap_or_else(|| panic!("{}", entry.reason));
+    assert!(loss.contains("4 files") && loss.contains("92 files"), "{loss}");
 }
