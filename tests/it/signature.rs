@@ -200,6 +200,30 @@ fn of_many_copies_at_once_one_is_accepted() {
 }
 
 #[test]
+fn a_copy_that_asks_for_it_gets_the_first_answer_and_only_with_the_body_that_was_signed() {
+    let server = TestServer::start();
+    let device = SimDevice::join(&server);
+    let body = body(&device);
+    let token = device.token(NOW, "POST", wire::CHECK_IN, &body);
+    let authorization = format!("Bearer {token}");
+    let headers = [
+        ("Authorization", authorization.as_str()),
+        ("Content-Type", "application/json"),
+        (wire::IDEMPOTENCY_KEY, "of-this-request"),
+    ];
+    let send = |body: &[u8]| server.request("POST", wire::CHECK_IN, &headers, body);
+
+    let first = send(&body);
+    assert_eq!(first.status, 200);
+    let copy = send(&body);
+    assert_eq!((copy.status, copy.json()), (200, first.json()), "the baton too");
+    let other = send(b"{}");
+    assert_eq!((other.status, other.json()["error"].clone()), (401, json!("bad_signature")));
+    let unasked = post(&server, wire::CHECK_IN, &token, &body);
+    assert_eq!(unasked.json()["error"], json!("replayed"));
+}
+
+#[test]
 fn request_ids_are_forgotten_when_they_cannot_be_used_any_more() {
     let server = TestServer::start();
     let device = SimDevice::join(&server);

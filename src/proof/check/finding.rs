@@ -465,6 +465,52 @@ mod tests {
     }
 
     #[test]
+    fn an_object_that_is_damaged_itself_takes_the_place_of_its_chunks_and_of_nothing_else() {
+        let mut finding = whole(1);
+        let places = [(ObjectKind::Data, 1), (ObjectKind::Data, 2), (ObjectKind::Index, 1)];
+        for (kind, name) in places {
+            finding.object(&object(kind, name, Problem::Mac));
+        }
+        let seen = Seen { faults: vec![object(ObjectKind::Data, 1, Problem::Hash)], ..Seen::default() };
+
+        finding.take(&seen, false);
+
+        let mut named: Vec<_> =
+            finding.failures.objects.iter().map(|it| (it.kind, it.name.clone(), it.damaged)).collect();
+        named.sort_by_key(|it| (it.0.as_str(), it.1.clone()));
+        let of = |(kind, name): (ObjectKind, u8), damaged| (kind, ObjectName::from_hash(&[name; 32]), damaged);
+        assert_eq!(named, [of(places[0], true), of(places[1], false), of(places[2], false)]);
+        assert_eq!(finding.failures.object_count, 3);
+    }
+
+    #[test]
+    fn what_is_spared_is_damaged_named_once_and_as_often_as_there_is_room() {
+        let mut finding = whole(1);
+        let mut spare = |name: u8, problem: Problem| {
+            let key = ObjectName::from_hash(&[name; 32]);
+            finding.spare((ObjectKind::Index, &key), &object(ObjectKind::Index, name, problem));
+            finding.failures.spared.len()
+        };
+        assert_eq!(spare(1, Problem::Mac), 0, "its bytes are those that were received");
+        assert_eq!([spare(1, Problem::Hash), spare(1, Problem::Hash), spare(2, Problem::Hash)], [1, 1, 2]);
+        for name in 3..=u8::try_from(MAX_NAMES).unwrap() + 3 {
+            spare(name, Problem::Hash);
+        }
+        assert_eq!(finding.failures.spared.len(), MAX_NAMES);
+    }
+
+    #[test]
+    fn a_summary_has_two_sentences_at_most() {
+        let mut finding = whole(2);
+        finding.note("a note".to_owned());
+        assert_eq!(finding.failed_summary(), "a note.");
+        finding.object(&object(ObjectKind::Data, 1, Problem::Hash));
+        assert!(finding.failed_summary().ends_with(" a note."), "{}", finding.failed_summary());
+        finding.differs("/a".to_owned(), "is different".to_owned());
+        assert!(!finding.failed_summary().contains("a note"), "{}", finding.failed_summary());
+    }
+
+    #[test]
     fn below_a_folder_that_cannot_be_read_nobody_knows_what_is_missing() {
         let reason = |fault: Fault| {
             let mut finding = whole(1);
