@@ -19,6 +19,10 @@ use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+/// How long an agent waits for the lock: a program that the one before it was just starting holds it a moment longer.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Reserved space, so that a wipe and a lock can be written down on a full disk.
 const RESERVE: &str = "reserve";
@@ -61,16 +65,7 @@ impl State {
             .mode(0o600)
             .open(&path)
             .with_context(|| format!("opening {}", path.display()))?;
-        if let Err(error) = lock.try_lock() {
-            match error {
-                fs::TryLockError::WouldBlock => {
-                    bail!("an agent is using {}; stop it first, or name another directory with --state", dir.display())
-                }
-                fs::TryLockError::Error(error) => {
-                    return Err(error).with_context(|| format!("locking {}", path.display()));
-                }
-            }
-        }
+        take(&lock, dir)?;
         let state = Self { dir: dir.to_owned(), _lock: Some(lock), change: Mutex::new(()) };
         // If the disk is full now, the next start tries again.
         if let Err(error) = state.make_reserve() {
@@ -213,6 +208,25 @@ impl State {
 
     fn sync_dir(&self) -> std::io::Result<()> {
         File::open(&self.dir)?.sync_all()
+    }
+}
+
+/// Takes the lock of a state directory.
+fn take(lock: &File, dir: &Path) -> Result<()> {
+    let begun = Instant::now();
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(fs::TryLockError::WouldBlock) if begun.elapsed() < PATIENCE => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            Err(fs::TryLockError::WouldBlock) => {
+                bail!("an agent is using {}; stop it first, or name another directory with --state", dir.display())
+            }
+            Err(fs::TryLockError::Error(error)) => {
+                return Err(error).with_context(|| format!("locking {}", dir.join("lock").display()));
+            }
+        }
     }
 }
 
