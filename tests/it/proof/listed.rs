@@ -64,12 +64,14 @@ fn what_comes_back_as_something_else_fails_and_counts_once() {
     let nodes = [
         Craft::file_node("good", 4, &[chunks[0].id]),
         link_node("was-folder", "a"),
+        link_node("was-folder-too", "a"),
         Craft::file_node("was-link", 3, &[chunks[1].id]),
     ];
     craft.pack(&chunks);
     let entries = [
         file("/data/good", b"good"),
         Entry::bare("/data/was-folder".to_owned(), EntryKind::Folder),
+        Entry::bare("/data/was-folder-too".to_owned(), EntryKind::Folder),
         link("/data/was-link", "a"),
     ];
     let manifest = listed(&mut craft, &entries);
@@ -78,8 +80,8 @@ fn what_comes_back_as_something_else_fails_and_counts_once() {
     let report = craft.test(&job);
 
     assert_eq!((report.result, report.level), (TestResult::Failed, Level::Verified), "{report:?}");
-    assert_eq!(paths(&report.failures.files), ["/data/was-folder", "/data/was-link"]);
-    assert_eq!((report.file_count, report.matched_count), (3, 1), "{report:?}");
+    assert_eq!(paths(&report.failures.files), ["/data/was-folder", "/data/was-folder-too", "/data/was-link"]);
+    assert_eq!((report.file_count, report.matched_count), (4, 1), "{report:?}");
     let reason = &report.failures.files[0].reason;
     assert!(reason.contains("was a folder and came back as"), "{reason}");
 }

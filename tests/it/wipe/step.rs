@@ -113,6 +113,8 @@ fn what_is_released_is_stopped_with_its_order_and_what_the_device_has_is_not() {
     let released = world.released();
     let stopped = world.stops(released.id).unwrap();
     assert_eq!(stopped.state, WipeState::Cancelled);
+    let order = world.server.read(move |conn| Ok(store::command::find(conn, released.command_id.unwrap())?)).unwrap();
+    assert_eq!(order.state, CommandState::Cancelled, "before anybody asks for it");
     assert!(world.fetches().is_empty(), "the order went with it");
 
     let again = world.released();
@@ -166,7 +168,8 @@ fn an_order_that_was_taken_back_leaves_nothing_on_its_request() {
         act_as(&world.server, world.asker, move |conn, by| wipe::review(conn, by, id, agreement.agreement(), now))
             .unwrap();
     assert_eq!((reviewed.command_id, reviewed.release_at, reviewed.approved_at), (None, None, None));
-    world.approved(&reviewed);
+    let approved = world.approved(&reviewed);
+    assert_eq!(approved.state_note, "", "what the review said is over");
     world.cools();
     assert_ne!(world.find(id).command_id, released.command_id, "it has an order of its own");
 }
@@ -284,4 +287,18 @@ fn the_history_says_why_a_wipe_was_asked_for_and_what_it_would_lose() {
     let start = format!("{}: {} (T-17). ", request.action.name(), request.reason.name());
     let loss = entry.reason.strip_prefix(&start).unwrap_or_else(|| panic!("{}", entry.reason));
     assert!(loss.contains("4 files") && loss.contains("92 files"), "{loss}");
+}
+
+#[test]
+fn an_order_that_did_not_arrive_and_is_taken_back_is_not_owed() {
+    let world = World::new();
+    let released = world.released();
+    assert_eq!(world.fetches().len(), 1);
+    assert!(world.find(released.id).delivered_at.is_some());
+
+    // It asks again without having got the answer, and there is more to lose by now.
+    assert!(world.says(400).is_empty());
+
+    let waiting = world.find(released.id);
+    assert_eq!((waiting.state, waiting.delivered_at), (WipeState::ReviewAgain, None), "{}", waiting.state_note);
 }
