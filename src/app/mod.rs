@@ -14,6 +14,7 @@ use crate::proof::{self, Prover};
 use crate::protocol;
 use crate::service;
 use crate::service::ground::Watch;
+use crate::service::verification::{Place, Verifier, Verifiers};
 use crate::store::{Database, Store};
 use crate::traffic;
 use crate::traffic::crowd::{self, Crowd, Room};
@@ -26,6 +27,7 @@ use actix_web::web::{Data, ServiceConfig};
 use actix_web::{App as HttpApp, HttpServer};
 use anyhow::Context;
 use clock::Clock;
+use domain::object::Location;
 use open::{open_blobs, open_database, tls_config};
 use std::net::TcpListener;
 use std::path::Path;
@@ -41,6 +43,7 @@ pub struct App {
     pub blobs: Arc<dyn BlobStore>,
     pub wake: Wake,
     pub watch: Watch,
+    pub verifiers: Verifiers,
     pub agent: protocol::agent::Shared,
     pub door: protocol::restic::Door,
     /// None if the proof side is on another host.
@@ -92,6 +95,7 @@ impl App {
             Database::Postgres(_) => None,
         };
         let watch = Watch::new(store.clone(), Arc::clone(&blobs), database);
+        let verifiers = verifiers(&config, &store, &blobs, &door);
         let mailer = config.mail.as_ref().map(|it| Mailer::smtp(&it.url, &it.from)).transpose()?;
         let crowd = Crowd::new(Room::of(traffic::raise_descriptor_limit()), config.trusted_proxies.clone());
         Ok(Self {
@@ -103,6 +107,7 @@ impl App {
             clock,
             blobs,
             watch,
+            verifiers,
             door,
             proof_keys,
             agent: protocol::agent::Shared::new(),
@@ -180,6 +185,7 @@ impl App {
         }
         let mut jobs = self.own_jobs();
         jobs.push(connection);
+        jobs.extend(self.verifiers.0.iter().flat_map(|it| self.verification(it)));
         match self.prover() {
             Ok(Some(prover)) => jobs.push(
                 Job::new("proof", proof::PERIOD, move || Ok(Summary::done(prover.run_once(None)?.len())))
@@ -189,6 +195,18 @@ impl App {
             Err(error) => tracing::error!(?error, "restore tests cannot run in this process"),
         }
         jobs
+    }
+
+    fn verification(&self, verifier: &Verifier) -> [Job; 2] {
+        let (reader, lister) = ((verifier.clone(), self.clock.clone()), (verifier.clone(), self.clock.clone()));
+        [
+            Job::new("verification", job::verification::PERIOD, move || {
+                job::verification::read_back(&reader.0, reader.1.now())
+            }),
+            Job::new("listing", job::verification::LIST_PERIOD, move || {
+                job::verification::list(&lister.0, lister.1.now())
+            }),
+        ]
     }
 
     fn own_jobs(&self) -> Vec<Job> {
@@ -222,6 +240,7 @@ impl App {
             .app_data(Data::from(Arc::clone(&self.blobs)))
             .app_data(Data::new(self.wake.clone()))
             .app_data(Data::new(self.watch.clone()))
+            .app_data(Data::new(self.verifiers.clone()))
             .app_data(Data::new(self.proof_keys.clone()))
             .app_data(Data::new(self.agent.clone()))
             .configure(protocol::agent::routes)
@@ -232,6 +251,19 @@ impl App {
             // Last: they take every address that is left.
             .configure(web::routes);
     }
+}
+
+/// What verifies each location: for now, where devices upload to.
+fn verifiers(config: &Config, store: &Store, blobs: &Arc<dyn BlobStore>, door: &protocol::restic::Door) -> Verifiers {
+    let settings = config.verification;
+    if settings.budget.is_off() {
+        tracing::warn!(
+            "--verify-budget is 0: stored backups are not read back, and what rots on the disk is not noticed"
+        );
+    }
+    let door = door.clone();
+    let place = Place { location: Location::Primary, blobs: Arc::clone(blobs) };
+    Verifiers(vec![Verifier::new(store.clone(), place, settings, Arc::new(move || door.is_receiving()))])
 }
 
 /// Stops a server, letting running requests finish.

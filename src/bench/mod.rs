@@ -7,3 +7,4 @@ pub mod machine;
 pub mod page;
 pub mod proof;
 mod server;
+pub mod verify;

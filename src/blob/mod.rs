@@ -18,6 +18,7 @@ use domain::ground::StopCause;
 use domain::id::RepositoryId;
 use domain::object::{ObjectKind, ObjectName};
 use std::fmt;
+use std::ops::ControlFlow;
 
 /// Which object: everything in it is checked text, so that no name can lead out of the store.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -40,6 +41,9 @@ impl fmt::Display for BlobKey {
     }
 }
 
+/// How much of a large object is read at once.
+const PIECE: u64 = 1 << 20;
+
 /// A place that stores bytes by key.
 pub trait BlobStore: Send + Sync {
     /// Starts an upload; nothing is at `key` before [`Upload::commit`].
@@ -53,6 +57,25 @@ pub trait BlobStore: Send + Sync {
     /// # Errors
     /// `Lost` if nothing is at `key`; when it, or the store, cannot be read.
     fn read(&self, key: &BlobKey, offset: u64, len: u64) -> Result<Vec<u8>, ReadFault>;
+
+    /// Hands all bytes at `key` to `take`, in order, as they lie in the store itself and not as something on the way
+    /// remembers them; ends early if `take` breaks off.
+    ///
+    /// Where nothing remembers them, that is the same as [`BlobStore::read`].
+    ///
+    /// # Errors
+    /// As [`BlobStore::read`].
+    fn read_back(&self, key: &BlobKey, take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> Result<(), ReadFault> {
+        let mut offset = 0;
+        loop {
+            let piece = self.read(key, offset, PIECE)?;
+            let len = piece.len() as u64;
+            if len == 0 || take(&piece).is_break() || len < PIECE {
+                return Ok(());
+            }
+            offset += len;
+        }
+    }
 
     /// How many bytes are at `key`; none when nothing is.
     ///
@@ -167,7 +190,6 @@ pub fn read_all(blobs: &dyn BlobStore, key: &BlobKey, limit: u64) -> Result<Vec<
 /// # Errors
 /// When it is missing or cannot be read.
 pub fn sha256_of(blobs: &dyn BlobStore, key: &BlobKey) -> Result<[u8; 32], ReadFault> {
-    const PIECE: u64 = 1 << 20;
     let mut context = digest::Context::new(&digest::SHA256);
     let mut offset = 0;
     loop {

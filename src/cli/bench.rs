@@ -14,6 +14,8 @@ pub enum BenchCommand {
     Page(bench::page::Args),
     /// Restore tests: stored data per second of processor time, and memory
     Proof(bench::proof::Args),
+    /// Reading stored backups back: data per second of processor time, beside SHA-256 alone
+    Verify(bench::verify::Args),
 }
 
 /// Measures.
@@ -26,6 +28,7 @@ pub fn run(command: &BenchCommand) -> anyhow::Result<ExitCode> {
         BenchCommand::Door(args) => bench::door::run(args)?,
         BenchCommand::Page(args) => bench::page::run(args)?,
         BenchCommand::Proof(args) => bench::proof::run(args)?,
+        BenchCommand::Verify(args) => bench::verify::run(args)?,
     }
     Ok(ExitCode::SUCCESS)
 }

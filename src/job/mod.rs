@@ -5,6 +5,7 @@ pub mod command;
 pub mod expiry;
 pub mod ground;
 pub mod mail;
+pub mod verification;
 pub mod wipe;
 
 use crate::error::Result;

@@ -37,4 +37,5 @@ pub mod set_up;
 pub mod setting;
 pub mod team;
 pub mod user;
+pub mod verification;
 pub mod wipe;

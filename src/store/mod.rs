@@ -55,6 +55,7 @@ pub mod setting;
 pub mod team;
 pub mod throttle;
 pub mod user;
+pub mod verification;
 pub mod wipe;
 
 pub use access::Store;

@@ -276,6 +276,7 @@ diesel::table! {
         kind -> Text,
         name -> Text,
         location -> Text,
+        added_at -> BigInt,
         verified_at -> Nullable<BigInt>,
         damaged_at -> Nullable<BigInt>,
     }

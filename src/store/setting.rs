@@ -5,7 +5,9 @@ use crate::store::schema::settings;
 use crate::store::upsert::UpsertExt;
 use diesel::prelude::*;
 use domain::ground::{Alarm, Away, Disk, Stopped};
+use domain::object::Location;
 use domain::time::Time;
+use domain::verification::{Pass, Survey};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::marker::PhantomData;
@@ -43,6 +45,20 @@ pub const fn told(disk: Disk) -> Key<Alarm> {
     match disk {
         Disk::Database => Key::new("ground.told.database"),
         Disk::Backups => Key::new("ground.told.backups"),
+    }
+}
+
+/// What the last complete pass over a location found.
+pub const fn survey(location: Location) -> Key<Survey> {
+    match location {
+        Location::Primary => Key::new("verification.survey.primary"),
+    }
+}
+
+/// How far the pass over a location has come that is under way.
+pub const fn pass(location: Location) -> Key<Pass> {
+    match location {
+        Location::Primary => Key::new("verification.pass.primary"),
     }
 }
 
@@ -201,6 +217,26 @@ impl SettingValue for Away {
 }
 
 impl SettingValue for Stopped {
+    fn read(text: &str) -> Option<Self> {
+        from_json(text)
+    }
+
+    fn write(&self) -> QueryResult<String> {
+        to_json(self)
+    }
+}
+
+impl SettingValue for Survey {
+    fn read(text: &str) -> Option<Self> {
+        from_json(text)
+    }
+
+    fn write(&self) -> QueryResult<String> {
+        to_json(self)
+    }
+}
+
+impl SettingValue for Pass {
     fn read(text: &str) -> Option<Self> {
         from_json(text)
     }

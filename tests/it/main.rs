@@ -56,5 +56,6 @@ mod store;
 mod support;
 mod templates;
 mod traffic;
+mod verification;
 mod wake;
 mod wipe;

@@ -12,6 +12,15 @@ text_enum! {
     }
 }
 
+impl Location {
+    /// The name that people use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Primary => "Backup store",
+        }
+    }
+}
+
 text_enum! {
     /// What an object of a repository is: restic's six kinds, and our manifests.
     ObjectKind {

@@ -40,12 +40,14 @@ CREATE TABLE objects (
     PRIMARY KEY (repository_id, kind, name)
 );
 
--- Where the bytes of an object are: one row for each location that has them.
+-- Where the bytes of an object are: one row for each location that has them. added_at: when these bytes came there;
+-- verified_at: when they were last read back from the disk itself, and matched.
 CREATE TABLE copies (
     repository_id TEXT COLLATE "C" NOT NULL,
     kind TEXT COLLATE "C" NOT NULL,
     name TEXT COLLATE "C" NOT NULL,
     location TEXT COLLATE "C" NOT NULL CHECK (location IN ('primary')),
+    added_at BIGINT NOT NULL,
     verified_at BIGINT,
     damaged_at BIGINT,
     PRIMARY KEY (repository_id, kind, name, location),
@@ -53,6 +55,10 @@ CREATE TABLE copies (
 );
 -- Every page asks whether anything is damaged.
 CREATE INDEX copies_damaged ON copies (repository_id) WHERE damaged_at IS NOT NULL;
+-- Whose turn it is to be read back: what never was, and the rest by age. Two indexes, because the databases do not agree
+-- on where nulls come in an order.
+CREATE INDEX copies_unread ON copies (location, kind, added_at) WHERE verified_at IS NULL AND damaged_at IS NULL;
+CREATE INDEX copies_by_age ON copies (location, kind, verified_at) WHERE verified_at IS NOT NULL AND damaged_at IS NULL;
 
 -- A second copy of the files without which nobody can open a repository, in base64.
 CREATE TABLE kept_objects (

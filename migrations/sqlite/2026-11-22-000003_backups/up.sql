@@ -40,12 +40,14 @@ CREATE TABLE objects (
     PRIMARY KEY (repository_id, kind, name)
 ) STRICT;
 
--- Where the bytes of an object are: one row for each location that has them.
+-- Where the bytes of an object are: one row for each location that has them. added_at: when these bytes came there;
+-- verified_at: when they were last read back from the disk itself, and matched.
 CREATE TABLE copies (
     repository_id TEXT NOT NULL,
     kind TEXT NOT NULL,
     name TEXT NOT NULL,
     location TEXT NOT NULL CHECK (location IN ('primary')),
+    added_at INTEGER NOT NULL,
     verified_at INTEGER,
     damaged_at INTEGER,
     PRIMARY KEY (repository_id, kind, name, location),
@@ -53,6 +55,10 @@ CREATE TABLE copies (
 ) STRICT, WITHOUT ROWID;
 -- Every page asks whether anything is damaged.
 CREATE INDEX copies_damaged ON copies (repository_id) WHERE damaged_at IS NOT NULL;
+-- Whose turn it is to be read back: what never was, and the rest by age. Two indexes, because the databases do not agree
+-- on where nulls come in an order.
+CREATE INDEX copies_unread ON copies (location, kind, added_at) WHERE verified_at IS NULL AND damaged_at IS NULL;
+CREATE INDEX copies_by_age ON copies (location, kind, verified_at) WHERE verified_at IS NOT NULL AND damaged_at IS NULL;
 
 -- A second copy of the files without which nobody can open a repository, in base64.
 CREATE TABLE kept_objects (

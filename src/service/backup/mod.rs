@@ -3,7 +3,7 @@ mod damage;
 mod ledger;
 mod report;
 
-pub use damage::{manifest_received, object_damaged, object_healed, object_put_back};
+pub use damage::{copy_damaged, copy_intact_again, manifest_received, object_damaged, object_healed, object_put_back};
 pub use ledger::{
     Kept, MORE_SPACE, READ_ONLY, TOO_MANY_OBJECTS, check_room, discard, is_sound, keep, key_of, received, remove_locks,
     size_of, snapshot_received, unlocked,

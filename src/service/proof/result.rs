@@ -35,7 +35,7 @@ pub fn finish(
     let mut point = store::restore_point::find(conn, test.restore_point_id)?.ok_or(Error::NotFound("restore point"))?;
     let (repository, started) = (point.repository_id, test.started_at.unwrap_or(test.queued_at));
     // What failed for want of a pack may pass now that the pack was read whole again.
-    if store::copy::mark_verified(conn, Location::Primary, repository, &report.verified, started, now)? > 0 {
+    if store::copy::end_damage(conn, Location::Primary, repository, &report.verified, started)? > 0 {
         store::evidence::end_wait_for_healing(conn, repository)?;
     }
     // The test may have read an object before somebody else found it damaged.
