@@ -65,7 +65,7 @@ impl State {
             .mode(0o600)
             .open(&path)
             .with_context(|| format!("opening {}", path.display()))?;
-        take(&lock, dir)?;
+        take_lock(&lock, dir)?;
         let state = Self { dir: dir.to_owned(), _lock: Some(lock), change: Mutex::new(()) };
         // If the disk is full now, the next start tries again.
         if let Err(error) = state.make_reserve() {
@@ -211,8 +211,8 @@ impl State {
     }
 }
 
-/// Takes the lock of a state directory.
-fn take(lock: &File, dir: &Path) -> Result<()> {
+/// Locks a state directory for this process.
+fn take_lock(lock: &File, dir: &Path) -> Result<()> {
     let begun = Instant::now();
     loop {
         match lock.try_lock() {
