@@ -33,6 +33,8 @@ pub mod shown;
 pub mod space;
 #[cfg(feature = "sql")]
 mod sql;
+#[cfg(test)]
+mod testing;
 mod text;
 pub mod time;
 pub mod wipe;

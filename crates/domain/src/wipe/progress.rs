@@ -198,6 +198,7 @@ impl Progress {
 mod tests {
     use super::*;
     use crate::consent::ConsentRefusal;
+    use crate::testing::Random;
     use crate::time::days;
 
     const NOW: Time = Time::from_millis(1_795_356_371_000);
@@ -309,18 +310,6 @@ mod tests {
         assert_eq!(held.lift(asker), Err(ConsentRefusal::OwnRequest.into()));
         assert_eq!(held.approve(second, "a", HOLD, NOW), Err(WipeRefusal::NotWaiting(WipeState::Held)));
         assert_eq!(held.lift(second).unwrap().state, WipeState::Requested);
-    }
-
-    /// A small generator, so that a failing walk can be repeated.
-    struct Random(u64);
-
-    impl Random {
-        fn below(&mut self, limit: u64) -> u64 {
-            self.0 ^= self.0 << 13;
-            self.0 ^= self.0 >> 7;
-            self.0 ^= self.0 << 17;
-            self.0 % limit
-        }
     }
 
     /// What really happened, kept apart from what the request says about itself.

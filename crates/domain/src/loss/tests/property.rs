@@ -1,17 +1,8 @@
 //! One answer, whatever is known of a device.
 use super::*;
-
-/// Numbers that look random but are the same in each run.
-struct Random(u64);
+use crate::testing::Random;
 
 impl Random {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % end
-    }
-
     fn chance(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }
