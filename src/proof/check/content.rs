@@ -22,17 +22,13 @@ impl<O: Objects + Patience> Test<'_, O> {
         &mut self,
         files: &Files,
         file: &File,
-        expected: Option<&mut Content>,
+        mut expected: Option<&mut Content>,
     ) -> Result<(), Fault> {
         let path = files.path(file);
         let key = key_of(path);
         let content = files.content(file);
-        // Marked as seen whatever comes of it: a file that is there but bad is not missing.
-        let mut wanted = expected.and_then(|it| it.find(&key));
-        if let Some(wanted) = &mut wanted {
-            wanted.seen = true;
-        }
-        let is_excluded = self.excluded.get_mut(&key).map(|met| *met = true).is_some();
+        let is_excluded = self.meet(&key, expected.as_deref_mut());
+        let wanted = expected.and_then(|it| it.find(&key));
         self.finding.file_count += 1;
         let (size, hash) = match self.hash(content) {
             Err(fault) if fault.is_fatal() => return Err(fault),
@@ -70,6 +66,15 @@ impl<O: Objects + Patience> Test<'_, O> {
             self.finding.made_good.read.push(hex::encode(key));
         }
         Ok(())
+    }
+
+    /// Notes that a file is in the backup, whatever comes of it: one that is there but bad is not missing as well.
+    /// Returns whether the device left it out of the comparison.
+    pub(super) fn meet(&mut self, key: &[u8; 16], expected: Option<&mut Content>) -> bool {
+        if let Some(wanted) = expected.and_then(|it| it.find(key)) {
+            wanted.seen = true;
+        }
+        self.excluded.get_mut(key).map(|met| *met = true).is_some()
     }
 
     /// The length and SHA-256 of a file's content, from the stored bytes.

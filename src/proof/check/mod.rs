@@ -153,10 +153,7 @@ impl<O: Objects + Patience> Test<'_, O> {
                             Err(fault) if fault.is_fatal() => return Err(fault),
                             Err(fault) => {
                                 self.finding.lost += 1;
-                                // It is there but cannot be read: not missing as well.
-                                if let Some(wanted) = expected.as_mut().and_then(|it| it.content.find(&key_of(&path))) {
-                                    wanted.seen = true;
-                                }
+                                self.meet(&key_of(&path), expected.as_mut().map(|it| &mut it.content));
                                 self.finding.read_failed(path, &fault);
                             }
                         }

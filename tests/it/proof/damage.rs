@@ -279,6 +279,10 @@ fn a_file_whose_chunk_is_in_no_index_fails_and_the_others_are_compared() {
     assert_eq!(named, ["/data/g1", "/data/g2"], "{report:?}");
     assert!(report.failures.files.iter().all(|it| it.reason.contains("is in no index")), "{report:?}");
     assert_eq!((report.file_count, report.failures.file_count), (3, 2), "{report:?}");
+
+    // Not even if the device had left it out of the comparison.
+    let report = craft.test(&TestJob { excluded: vec!["/data/g1".to_owned()], ..job });
+    assert_eq!((report.file_count, report.failures.file_count, report.excluded_count), (3, 2, 0), "{report:?}");
 }
 
 #[test]
