@@ -175,37 +175,50 @@ impl Inner {
         let Some(above) = folder.parent().filter(|_| folder != self.dir) else {
             return Ok(self.home.still()?);
         };
-        match builder().create(folder) {
-            Ok(()) => {}
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(()),
+        match self.make_in(above, folder) {
             Err(error) if error.kind() == ErrorKind::NotFound && above.starts_with(&self.dir) => {
                 self.make_folder(above)?;
-                match builder().create(folder) {
-                    Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error.into()),
-                    _ => {}
-                }
+                self.keep_entry(above, self.make_in(above, folder))
             }
-            Err(error) => return Err(error.into()),
+            made => self.keep_entry(above, made),
         }
-        self.synced(&File::open(above)?, above)
+    }
+
+    /// Creates a folder and returns the one above it, whose entry is not durable yet; none if it was there.
+    ///
+    /// That one is opened first: without a file descriptor for it, no folder is made whose entry nobody syncs.
+    fn make_in(&self, above: &Path, folder: &Path) -> io::Result<Option<File>> {
+        let opened = File::open(above)?;
+        match builder().create(folder) {
+            Ok(()) => Ok(Some(opened)),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn keep_entry(&self, above: &Path, made: io::Result<Option<File>>) -> Result<(), WriteFault> {
+        made?.map_or(Ok(()), |opened| self.synced(&opened, above))
     }
 
     /// Creates a folder for objects, durable; the caller holds its lock.
     fn make_last(&self, folder: &Path) -> Result<(), WriteFault> {
         let above = folder.parent().unwrap_or(&self.dir);
+        // A repository's own folder is above others, which nobody may make before its entry is durable.
+        if above == self.dir {
+            let _making = self.folders.upper.write().unwrap_or_else(PoisonError::into_inner);
+            return self.make_folder(folder);
+        }
         let made = {
             let _made = self.folders.upper.read().unwrap_or_else(PoisonError::into_inner);
-            builder().create(folder)
+            self.make_in(above, folder)
         };
         match made {
-            Ok(()) => self.synced(&File::open(above)?, above),
-            // By another who held its lock until it was durable.
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 let _making = self.folders.upper.write().unwrap_or_else(PoisonError::into_inner);
                 self.make_folder(folder)
             }
-            Err(error) => Err(error.into()),
+            // One that is there was made by another, who held its lock until it was durable.
+            made => self.keep_entry(above, made),
         }
     }
 
@@ -254,7 +267,8 @@ impl Folders {
         folder.hash(&mut hasher);
         let count = self.last.len() as u64;
         let at = usize::try_from(hasher.finish() % count).unwrap_or_default();
-        self.last.get(at).unwrap_or(&self.upper)
+        let [first, ..] = &self.last;
+        self.last.get(at).unwrap_or(first)
     }
 }
 
