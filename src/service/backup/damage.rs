@@ -51,15 +51,14 @@ pub fn object_put_back(conn: &mut Conn, key: &BlobKey, now: Time) -> Result<()> 
     proof::object_healed(conn, key.repository, now)
 }
 
-/// Records a manifest whose bytes are in place: they either healed a damaged one or are new.
+/// Records a manifest whose bytes are in place: they healed a damaged one, are new, or were there already.
 ///
 /// # Errors
 /// As [`received`].
 pub fn manifest_received(conn: &mut Conn, key: &BlobKey, size: i64, now: Time) -> Result<()> {
-    let known = store::copy::find(conn, Location::Primary, key.repository, key.kind, &key.name)?;
-    if known.is_some_and(|it| it.damaged_at.is_some()) {
-        object_healed(conn, key, now)
-    } else {
-        received(conn, key, size, TokenKind::Agent, now).map(drop)
+    match store::copy::find(conn, Location::Primary, key.repository, key.kind, &key.name)? {
+        Some(copy) if copy.damaged_at.is_some() => object_healed(conn, key, now),
+        Some(_) => Ok(()),
+        None => received(conn, key, size, TokenKind::Agent, now).map(drop),
     }
 }
