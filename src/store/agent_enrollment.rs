@@ -41,10 +41,10 @@ pub fn insert(conn: &mut Conn, agent: &AgentEnrollment) -> QueryResult<()> {
     diesel::insert_into(agent_enrollments::table).values(agent).execute(conn).map(drop)
 }
 
-/// Records which version of the agent runs.
-pub fn set_version(conn: &mut Conn, agent: &AgentEnrollment, version: &str) -> QueryResult<()> {
-    diesel::update(agent_enrollments::table.find((agent.device_id, agent.generation)))
+/// Records which version of the agent runs; false if the enrolment has no agent.
+pub fn set_version(conn: &mut Conn, device: DeviceId, generation: i64, version: &str) -> QueryResult<bool> {
+    let changed = diesel::update(agent_enrollments::table.find((device, generation)))
         .set(agent_enrollments::version.eq(version))
-        .execute(conn)
-        .map(drop)
+        .execute(conn)?;
+    Ok(changed == 1)
 }

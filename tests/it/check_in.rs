@@ -143,6 +143,15 @@ fn versions_that_a_check_in_brings_are_the_devices() {
     let row = server.read(|conn| Ok(store::device::find(conn, device.id())?)).unwrap();
     let agent = server.read(|conn| Ok(store::agent_enrollment::find(conn, device.id(), 1)?)).unwrap();
     assert_eq!((row.os_version.as_str(), agent.version.as_str()), ("Debian GNU/Linux 13.1", "0.2.0"));
+
+    // Whatever the server remembers: back to the one before, forward again, and the same twice.
+    for version in ["0.1.0", "0.2.0", "0.2.0", "0.1.0"] {
+        let mut message = device.check_in_message(DeviceFacts::default(), vec![]);
+        message.agent_version = version.to_owned();
+        assert_eq!(device.send(&server, wire::CHECK_IN, &message).status, 200);
+        let agent = server.read(|conn| Ok(store::agent_enrollment::find(conn, device.id(), 1)?)).unwrap();
+        assert_eq!(agent.version, version);
+    }
 }
 
 #[test]

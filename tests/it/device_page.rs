@@ -160,7 +160,7 @@ fn hostile_names_are_text_on_every_page_and_in_csv() {
     });
     server.act(move |conn| {
         let agent = store::agent_enrollment::find(conn, id, 1)?.unwrap();
-        Ok(store::agent_enrollment::set_version(conn, &agent, evil)?)
+        Ok(store::agent_enrollment::set_version(conn, agent.device_id, agent.generation, evil)?)
     });
     add(&server, "=HYPERLINK(\"http://evil\")", |it| "@SUM(1)".clone_into(&mut it.0.person));
 

@@ -29,7 +29,8 @@ pub struct Known {
 pub struct KnownAgent {
     /// The folders it protects; they do not change within an enrolment.
     pub roots: Vec<String>,
-    /// What its row says; written again only when the agent says something else.
+    /// What its row says; written again only when the agent says something else. Only this process writes it: with
+    /// several servers on one database, each would have to read it.
     pub version: String,
 }
 

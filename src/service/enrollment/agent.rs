@@ -178,9 +178,8 @@ pub fn current(conn: &mut Conn, id: DeviceId) -> Result<Option<(Enrollment, Agen
 /// # Errors
 /// When the device has no agent, or the database refuses.
 pub fn set_version(conn: &mut Conn, device: &Device, version: &str) -> Result<()> {
-    let agent = store::agent_enrollment::find(conn, device.id, device.generation)?;
-    let agent = agent.ok_or(Error::NotFound("agent of this device"))?;
-    Ok(store::agent_enrollment::set_version(conn, &agent, version)?)
+    let is_there = store::agent_enrollment::set_version(conn, device.id, device.generation, version)?;
+    is_there.then_some(()).ok_or(Error::NotFound("agent of this device"))
 }
 
 #[cfg(test)]
