@@ -8,6 +8,8 @@ use domain::device::DeviceState;
 use domain::time::{days, minutes};
 use holdfast::store;
 use serde_json::{Value, json};
+use std::io::Write;
+use std::net::TcpStream;
 use std::time::Duration;
 use wire::{self, DeviceFacts, Enrolled};
 
@@ -221,6 +223,36 @@ fn a_copy_that_asks_for_it_gets_the_first_answer_and_only_with_the_body_that_was
     assert_eq!((other.status, other.json()["error"].clone()), (401, json!("bad_signature")));
     let unasked = post(&server, wire::CHECK_IN, &token, &body);
     assert_eq!(unasked.json()["error"], json!("replayed"));
+}
+
+#[test]
+fn a_device_that_sends_a_large_message_sends_no_other_large_one_but_any_small_one() {
+    let server = TestServer::start();
+    let device = SimDevice::join(&server);
+    let large = vec![b' '; 300 << 10];
+    let token = device.token(NOW, "POST", wire::CHECK_IN, &large);
+    let head = format!(
+        "POST {} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\n\r\n",
+        wire::CHECK_IN,
+        large.len()
+    );
+    let begin = || {
+        let mut unfinished = TcpStream::connect(server.address).unwrap();
+        unfinished.write_all(head.as_bytes()).unwrap();
+        unfinished.write_all(&large[..1000]).unwrap();
+        unfinished
+    };
+    // None of these is a message, only its place counts. A whole one may be faster than the head of the other, which
+    // is then refused itself, and begins again.
+    let whole = || device.post(&server, wire::CHECK_IN, &large).status;
+
+    let unfinished = (0..100).find_map(|_| Some(begin()).filter(|_| whole() == 503));
+    let unfinished = unfinished.expect("there is one place for each device");
+    device.check_in(&server, DeviceFacts::default());
+
+    drop(unfinished);
+    assert!((0..500).any(|_| whole() == 400), "the place is given back");
 }
 
 #[test]
