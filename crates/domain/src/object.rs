@@ -9,6 +9,26 @@ text_enum! {
     Location {
         /// Where devices upload to, and what restore tests read.
         Primary = "primary",
+        /// The second store, to which the server copies what the first one has.
+        Copy = "copy",
+    }
+}
+
+impl Location {
+    /// The one whose bytes replace damaged ones here.
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Primary => Self::Copy,
+            Self::Copy => Self::Primary,
+        }
+    }
+
+    /// The name that people use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Primary => "Backup store",
+            Self::Copy => "Second store",
+        }
     }
 }
 
@@ -23,6 +43,10 @@ text_enum! {
 impl ObjectKind {
     /// What any restore point received later may need.
     pub const NEEDED: &'static [Self] = &[Self::Config, Self::Data, Self::Index, Self::Snapshots];
+
+    /// What the second store gets, in this order: nothing arrives there before what it needs. Locks are of the moment.
+    pub const COPIED: &'static [Self] =
+        &[Self::Data, Self::Index, Self::Manifests, Self::Snapshots, Self::Keys, Self::Config];
 
     /// The largest object of this kind that is accepted, in bytes.
     ///
@@ -148,6 +172,24 @@ mod tests {
         assert_eq!((name.as_str(), name.hash()), ("ab".repeat(32).as_str(), Some([0xab; 32])));
         assert_eq!(name.to_string(), name.as_str());
         assert_eq!((ObjectName::config().hash(), ObjectName::config().as_str()), (None, "config"));
+    }
+
+    #[test]
+    fn all_but_locks_is_copied_and_nothing_before_what_it_needs() {
+        let left_out: Vec<_> = ObjectKind::ALL.iter().filter(|it| !ObjectKind::COPIED.contains(it)).collect();
+        assert_eq!(left_out, [&ObjectKind::Locks]);
+        let place = |kind| ObjectKind::COPIED.iter().position(|it| *it == kind).unwrap();
+        assert!(place(ObjectKind::Data) < place(ObjectKind::Index));
+        assert!(place(ObjectKind::Index) < place(ObjectKind::Snapshots));
+        assert!(place(ObjectKind::Manifests) < place(ObjectKind::Snapshots));
+    }
+
+    #[test]
+    fn each_location_is_repaired_from_the_other() {
+        for location in Location::ALL {
+            assert!(location.other() != *location && location.other().other() == *location);
+            assert_ne!(location.name(), location.other().name());
+        }
     }
 
     #[test]
