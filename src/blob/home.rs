@@ -28,13 +28,56 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub struct Identity {
     pub server: String,
     pub database: String,
+    /// The second store's own id; none for the one that devices upload to. So neither is taken for the other, nor a
+    /// second store for one that it replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copy: Option<String>,
 }
 
+/// The marker's content.
 #[derive(Serialize, Deserialize)]
-struct Marker {
+pub(super) struct Marker {
     about: String,
     #[serde(flatten)]
     identity: Identity,
+}
+
+impl Marker {
+    /// The marker of a store.
+    pub(super) fn new(identity: &Identity) -> Self {
+        let about = "This holds the backups of a Holdfast server. The server does not use it without this file.";
+        Self { about: about.to_owned(), identity: identity.clone() }
+    }
+
+    /// What is written.
+    pub(super) fn bytes(&self) -> io::Result<Vec<u8>> {
+        Ok(serde_json::to_vec_pretty(self)?)
+    }
+
+    /// Whether `text`, found at `place`, is the marker of `identity`.
+    pub(super) fn check(text: &[u8], place: &str, identity: &Identity) -> Result<(), StoreFault> {
+        let marker = serde_json::from_slice::<Self>(text).map_err(|why| StoreFault {
+            cause: AwayCause::Unreadable,
+            why: format!("the marker of {place} is damaged: {why}"),
+        })?;
+        let found = marker.identity;
+        if found == *identity {
+            return Ok(());
+        }
+        let whose = if found.server != identity.server {
+            "the store of another server"
+        } else if found.database != identity.database {
+            "the store of another database"
+        } else if found.copy.is_none() {
+            "this server’s backup store itself"
+        } else if identity.copy.is_none() {
+            "the second store of this server, and not its backup store"
+        } else {
+            "another second store of this server"
+        };
+        let why = format!("{place} is {whose} (server {}, database {})", found.server, found.database);
+        Err(StoreFault { cause: AwayCause::Foreign, why })
+    }
 }
 
 /// How a folder is opened.
@@ -207,14 +250,7 @@ fn look(dir: &Path, identity: &Identity) -> Result<(u64, u64), StoreFault> {
         }
         Err(error) => return Err(unreadable(&path, &error)),
     };
-    let marker = serde_json::from_str::<Marker>(&text)
-        .map_err(|why| fault(AwayCause::Unreadable, format!("the marker {} is damaged: {why}", path.display())))?;
-    if marker.identity != *identity {
-        let whose = if marker.identity.server == identity.server { "another database" } else { "another server" };
-        let Identity { server, database } = &marker.identity;
-        let why = format!("{} is the store of {whose} (server {server}, database {database})", dir.display());
-        return Err(fault(AwayCause::Foreign, why));
-    }
+    Marker::check(text.as_bytes(), &dir.display().to_string(), identity)?;
     // The marker may come from the system's cache even if the folder itself can no longer be read.
     if let Err(error) = fs::read_dir(dir).and_then(|mut it| it.next().transpose()) {
         return Err(unreadable(dir, &error));
@@ -236,11 +272,9 @@ pub(super) fn unusable(path: &Path, error: &io::Error) -> StoreFault {
 fn mark(dir: &Path, identity: &Identity) -> io::Result<()> {
     let folder = dir.join(FOLDER);
     DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
-    let about = "This folder holds the backups of a Holdfast server. The server does not start without this file.";
-    let marker = Marker { about: about.to_owned(), identity: identity.clone() };
     let part = folder.join("store.part");
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
-    file.write_all(&serde_json::to_vec_pretty(&marker)?)?;
+    file.write_all(&Marker::new(identity).bytes()?)?;
     file.sync_all()?;
     fs::rename(&part, folder.join(MARKER))?;
     File::open(&folder)?.sync_all()?;
@@ -282,7 +316,7 @@ mod tests {
     use super::*;
 
     fn identity(server: &str, database: &str) -> Identity {
-        Identity { server: server.to_owned(), database: database.to_owned() }
+        Identity { server: server.to_owned(), database: database.to_owned(), copy: None }
     }
 
     fn why(opened: Result<Home, StoreFault>) -> (AwayCause, String) {
@@ -319,6 +353,22 @@ mod tests {
         }
         drop(Home::open(dir.path(), &identity("s", "e"), Opening::Adopted).unwrap());
         drop(Home::open(dir.path(), &identity("s", "e"), Opening::Known).unwrap());
+    }
+
+    #[test]
+    fn neither_store_of_a_server_is_taken_for_the_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let primary = identity("s", "d");
+        let copy = |id: &str| Identity { copy: Some(id.to_owned()), ..primary.clone() };
+        drop(Home::open(dir.path(), &copy("one"), Opening::New).unwrap());
+
+        let (cause, text) = why(Home::open(dir.path(), &primary, Opening::Known));
+        assert_eq!((cause, text.contains("and not its backup store")), (AwayCause::Foreign, true), "{text}");
+        let (cause, text) = why(Home::open(dir.path(), &copy("two"), Opening::Known));
+        assert_eq!((cause, text.contains("another second store")), (AwayCause::Foreign, true), "{text}");
+        drop(Home::open(dir.path(), &primary, Opening::Adopted).unwrap());
+        let (cause, text) = why(Home::open(dir.path(), &copy("one"), Opening::New));
+        assert_eq!((cause, text.contains("backup store itself")), (AwayCause::Foreign, true), "{text}");
     }
 
     #[test]

@@ -124,7 +124,7 @@ fn a_start_clears_what_never_finished_and_names_what_did() {
 fn a_start_takes_from_the_folder_of_uploads_only_what_is_its_own() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("blobs");
-    let identity = Identity { server: "one".to_owned(), database: "two".to_owned() };
+    let identity = Identity { server: "one".to_owned(), database: "two".to_owned(), copy: None };
     let blobs = FsBlobs::open_home(&dir, &identity, Opening::New).unwrap();
     let mut half = blobs.begin(&key(b"half")).unwrap();
     half.write(b"ha").unwrap();

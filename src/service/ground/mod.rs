@@ -28,7 +28,7 @@ pub fn identity(conn: &mut Conn, now: Time) -> Result<Identity> {
         key.set(conn, &new, now)?;
         Ok(new)
     };
-    Ok(Identity { server: id(SERVER_ID)?, database: id(DATABASE_ID)? })
+    Ok(Identity { server: id(SERVER_ID)?, database: id(DATABASE_ID)?, copy: None })
 }
 
 /// The identity created earlier; none if no server has started on this database.
@@ -37,7 +37,7 @@ pub fn identity(conn: &mut Conn, now: Time) -> Result<Identity> {
 /// When the database refuses.
 pub fn known_identity(conn: &mut Conn) -> Result<Option<Identity>> {
     let (server, database) = (SERVER_ID.find(conn)?, DATABASE_ID.find(conn)?);
-    Ok(server.zip(database).map(|(server, database)| Identity { server, database }))
+    Ok(server.zip(database).map(|(server, database)| Identity { server, database, copy: None }))
 }
 
 /// Stops anything that may destroy the last copy while nobody can read the others.
