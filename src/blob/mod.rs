@@ -3,12 +3,15 @@
 //! A [`BlobStore`] knows nothing about the ledger: an object counts as there once its row is in the database,
 //! and only then is its upload acknowledged. What a crash leaves in between is found by
 //! [`BlobStore::unsettled`].
+pub mod bucket;
 pub mod disk;
 mod fault;
 pub mod fs;
 pub mod home;
+pub mod late;
 mod mark;
 pub mod piece;
+pub mod system;
 mod writes;
 
 pub use fault::{ReadFault, StoreFault, WriteFault};
