@@ -55,6 +55,24 @@ pub fn lapsed_untold(conn: &mut Conn, kind: &str, now: Time, limit: i64) -> Quer
     untold!(conn, kind, limit, proven_until, is_lapsed)
 }
 
+/// A device, if nobody was told that something is so of it since `at`.
+pub fn untold(conn: &mut Conn, kind: &str, device: DeviceId, at: Time) -> QueryResult<Option<Untold>> {
+    let told = device_alerts::table
+        .filter(device_alerts::device_id.eq(device).and(device_alerts::kind.eq(kind)))
+        .select(device_alerts::evidence_at)
+        .first::<Time>(conn)
+        .optional()?;
+    if told == Some(at) {
+        return Ok(None);
+    }
+    let found: Option<(DeviceId, String, String, String, Option<TeamId>)> = devices::table
+        .find(device)
+        .select((devices::id, devices::name, devices::serial, devices::person, devices::team_id))
+        .first(conn)
+        .optional()?;
+    Ok(found.map(|(id, name, serial, person, team_id)| Untold { id, name, serial, person, team_id, evidence_at: at }))
+}
+
 /// Notes that people were told.
 pub fn told(conn: &mut Conn, kind: &str, device: &Untold, now: Time) -> QueryResult<()> {
     diesel::insert_into(device_alerts::table)

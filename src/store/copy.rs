@@ -61,6 +61,40 @@ pub(super) fn insert(
     add(conn, StoredCopy::new(location, repository, kind, name))
 }
 
+/// Damaged objects of the backup store of which the second one has a copy that nobody found damaged.
+pub fn repairable(conn: &mut Conn, limit: i64) -> QueryResult<Vec<(RepositoryId, ObjectKind, ObjectName)>> {
+    let its_object = objects::repository_id
+        .eq(copies::repository_id)
+        .and(objects::kind.eq(copies::kind))
+        .and(objects::name.eq(copies::name));
+    copies::table
+        .inner_join(objects::table.on(its_object))
+        .filter(copies::location.eq(Location::Primary).and(copies::damaged_at.is_not_null()))
+        .filter(objects::uncopied.is_null())
+        .order((copies::repository_id, copies::kind, copies::name))
+        .limit(limit)
+        .select((copies::repository_id, copies::kind, copies::name))
+        .load(conn)
+}
+
+/// Whether the ledger says that the second store has anything.
+pub fn has_any(conn: &mut Conn) -> QueryResult<bool> {
+    let any = copies::table
+        .filter(copies::location.eq(Location::Copy))
+        .select(copies::repository_id)
+        .first::<RepositoryId>(conn)
+        .optional()?;
+    Ok(any.is_some())
+}
+
+/// Forgets what the second store had of a repository.
+pub fn forget(conn: &mut Conn, repository: RepositoryId) -> QueryResult<usize> {
+    diesel::delete(
+        copies::table.filter(copies::repository_id.eq(repository)).filter(copies::location.eq(Location::Copy)),
+    )
+    .execute(conn)
+}
+
 fn add(conn: &mut Conn, copy: StoredCopy) -> QueryResult<()> {
     diesel::insert_into(copies::table).values(copy).execute(conn).map(drop)
 }

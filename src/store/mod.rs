@@ -54,6 +54,7 @@ pub mod session;
 pub mod setting;
 pub mod team;
 pub mod throttle;
+pub mod uncopied;
 pub mod user;
 pub mod wipe;
 

@@ -4,6 +4,7 @@ use crate::store::Conn;
 use crate::store::schema::settings;
 use crate::store::upsert::UpsertExt;
 use diesel::prelude::*;
+use domain::copy::SecondStore;
 use domain::ground::{Alarm, Away, Disk, Stopped};
 use domain::time::Time;
 use serde::Serialize;
@@ -37,6 +38,17 @@ pub const DATABASE_ID: Key<String> = Key::new("database.id");
 pub const AWAY: Key<Away> = Key::new("ground.away");
 /// That the backup store accepts no backups.
 pub const STOPPED: Key<Stopped> = Key::new("ground.stopped");
+
+/// The id in the marker of the second store.
+pub const COPY_ID: Key<String> = Key::new("copy.id");
+/// The second store that the server was started with.
+pub const COPY: Key<SecondStore> = Key::new("copy.store");
+/// That the second store cannot be used.
+pub const COPY_AWAY: Key<Away> = Key::new("copy.away");
+/// Whether people were told that the second store cannot be used.
+pub const COPY_TOLD: Key<bool> = Key::new("copy.told");
+/// What last went wrong while copying, and when; none since something was copied.
+pub const COPY_FAILED: Key<String> = Key::new("copy.failed");
 
 /// What was last told about the room on a disk.
 pub const fn told(disk: Disk) -> Key<Alarm> {
@@ -191,6 +203,16 @@ impl SettingValue for Alarm {
 }
 
 impl SettingValue for Away {
+    fn read(text: &str) -> Option<Self> {
+        from_json(text)
+    }
+
+    fn write(&self) -> QueryResult<String> {
+        to_json(self)
+    }
+}
+
+impl SettingValue for SecondStore {
     fn read(text: &str) -> Option<Self> {
         from_json(text)
     }

@@ -15,3 +15,5 @@ DROP FUNCTION device_proof_list();
 DROP FUNCTION device_status_list();
 DROP FUNCTION devices_relist();
 DROP FUNCTION devices_list();
+DROP FUNCTION note_uncopied();
+DROP FUNCTION note_copied();

@@ -30,22 +30,26 @@ CREATE TABLE repository_tokens (
 );
 CREATE INDEX repository_tokens_by_repository ON repository_tokens (repository_id);
 
--- The ledger: an object counts as there when its row is.
+-- The ledger: an object counts as there when its row is. uncopied is 1 until the second store has an intact copy, and
+-- null from then on; the triggers below see to it, whoever writes to copies.
 CREATE TABLE objects (
     repository_id TEXT COLLATE "C" NOT NULL REFERENCES repositories (id),
     kind TEXT COLLATE "C" NOT NULL CHECK (kind IN ('config', 'keys', 'data', 'index', 'snapshots', 'locks', 'manifests')),
     name TEXT COLLATE "C" NOT NULL,
     size_bytes BIGINT NOT NULL,
     received_at BIGINT NOT NULL,
+    uncopied BIGINT DEFAULT 1,
     PRIMARY KEY (repository_id, kind, name)
 );
+-- What is to be copied next, and since when it waits: few once all is copied.
+CREATE INDEX objects_uncopied ON objects (repository_id, kind, received_at) WHERE uncopied IS NOT NULL;
 
 -- Where the bytes of an object are: one row for each location that has them.
 CREATE TABLE copies (
     repository_id TEXT COLLATE "C" NOT NULL,
     kind TEXT COLLATE "C" NOT NULL,
     name TEXT COLLATE "C" NOT NULL,
-    location TEXT COLLATE "C" NOT NULL CHECK (location IN ('primary')),
+    location TEXT COLLATE "C" NOT NULL CHECK (location IN ('primary', 'copy')),
     verified_at BIGINT,
     damaged_at BIGINT,
     PRIMARY KEY (repository_id, kind, name, location),
@@ -53,6 +57,26 @@ CREATE TABLE copies (
 );
 -- Every page asks whether anything is damaged.
 CREATE INDEX copies_damaged ON copies (repository_id) WHERE damaged_at IS NOT NULL;
+
+CREATE FUNCTION note_copied() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE objects SET uncopied = CASE WHEN NEW.damaged_at IS NULL THEN NULL ELSE 1 END
+        WHERE repository_id = NEW.repository_id AND kind = NEW.kind AND name = NEW.name;
+    RETURN NULL;
+END $$;
+CREATE FUNCTION note_uncopied() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE objects SET uncopied = 1
+        WHERE repository_id = OLD.repository_id AND kind = OLD.kind AND name = OLD.name;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER copies_added AFTER INSERT ON copies FOR EACH ROW
+    WHEN (NEW.location = 'copy') EXECUTE FUNCTION note_copied();
+CREATE TRIGGER copies_changed AFTER UPDATE ON copies FOR EACH ROW
+    WHEN (NEW.location = 'copy' AND (NEW.damaged_at IS NULL) <> (OLD.damaged_at IS NULL))
+    EXECUTE FUNCTION note_copied();
+CREATE TRIGGER copies_removed AFTER DELETE ON copies FOR EACH ROW
+    WHEN (OLD.location = 'copy') EXECUTE FUNCTION note_uncopied();
 
 -- A second copy of the files without which nobody can open a repository, in base64.
 CREATE TABLE kept_objects (

@@ -38,6 +38,7 @@ diesel::table! {
         name -> Text,
         size_bytes -> BigInt,
         received_at -> BigInt,
+        uncopied -> Nullable<BigInt>,
     }
 }
 

@@ -1,0 +1,171 @@
+//! What the second store does not have yet, or has damaged: the ledger itself says so, in `objects.uncopied`.
+use crate::store::Conn;
+use crate::store::schema::{copies, objects, repositories, restore_points};
+use diesel::dsl::{count_star, exists, min, not};
+use diesel::prelude::*;
+use domain::id::{DeviceId, RepositoryId};
+use domain::object::{Location, ObjectKind, ObjectName};
+use domain::time::Time;
+
+/// An object that is to be copied.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable)]
+pub struct Uncopied {
+    pub kind: ObjectKind,
+    pub name: ObjectName,
+    pub size_bytes: i64,
+}
+
+/// Whether the backup store has an object damaged: then there is nothing to copy. A macro, because diesel knows each
+/// place it is used in as a type of its own.
+macro_rules! is_damaged {
+    () => {
+        exists(
+            copies::table
+                .filter(copies::repository_id.eq(objects::repository_id))
+                .filter(copies::kind.eq(objects::kind).and(copies::name.eq(objects::name)))
+                .filter(copies::location.eq(Location::Primary).and(copies::damaged_at.is_not_null())),
+        )
+    };
+}
+
+/// The first repository after `after` of which something is to be copied.
+pub fn next_repository(conn: &mut Conn, after: Option<RepositoryId>) -> QueryResult<Option<RepositoryId>> {
+    let mut next = objects::table
+        .filter(objects::uncopied.is_not_null().and(objects::kind.ne(ObjectKind::Locks)))
+        .order(objects::repository_id)
+        .select(objects::repository_id)
+        .into_boxed();
+    if let Some(after) = after {
+        next = next.filter(objects::repository_id.gt(after));
+    }
+    next.first(conn).optional()
+}
+
+/// At most `limit` objects of a kind that can be copied, the ones received first before others; with `until` only
+/// those received up to it.
+pub fn of_kind(
+    conn: &mut Conn,
+    repository: RepositoryId,
+    kind: ObjectKind,
+    until: Option<Time>,
+    limit: i64,
+) -> QueryResult<Vec<Uncopied>> {
+    let mut found = objects::table
+        .filter(objects::repository_id.eq(repository).and(objects::kind.eq(kind)))
+        .filter(objects::uncopied.is_not_null().and(not(is_damaged!())))
+        .order((objects::received_at, objects::name))
+        .limit(limit)
+        .select((objects::kind, objects::name, objects::size_bytes))
+        .into_boxed();
+    if let Some(until) = until {
+        found = found.filter(objects::received_at.le(until));
+    }
+    found.load(conn)
+}
+
+/// When the snapshot that can be copied next was received; none if none waits.
+pub fn next_snapshot(conn: &mut Conn, repository: RepositoryId) -> QueryResult<Option<Time>> {
+    objects::table
+        .filter(objects::repository_id.eq(repository).and(objects::kind.eq(ObjectKind::Snapshots)))
+        .filter(objects::uncopied.is_not_null().and(not(is_damaged!())))
+        .select(min(objects::received_at))
+        .first(conn)
+}
+
+/// How much of something waits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Waiting {
+    pub count: i64,
+    /// When the oldest was received.
+    pub since: Option<Time>,
+}
+
+/// What waits of one repository.
+pub fn of_repository(conn: &mut Conn, repository: RepositoryId) -> QueryResult<Waiting> {
+    let (count, since) = objects::table
+        .filter(objects::repository_id.eq(repository).and(objects::kind.ne(ObjectKind::Locks)))
+        .filter(objects::uncopied.is_not_null())
+        .select((count_star(), min(objects::received_at)))
+        .first(conn)?;
+    Ok(Waiting { count, since })
+}
+
+/// How many objects of one repository are damaged in the backup store and not intact in the second one.
+pub fn damaged(conn: &mut Conn, repository: RepositoryId) -> QueryResult<i64> {
+    objects::table
+        .filter(objects::repository_id.eq(repository).and(objects::kind.ne(ObjectKind::Locks)))
+        .filter(objects::uncopied.is_not_null().and(is_damaged!()))
+        .count()
+        .get_result(conn)
+}
+
+/// What waits of all repositories.
+pub fn in_all(conn: &mut Conn) -> QueryResult<Waiting> {
+    let (count, since) = objects::table
+        .filter(objects::uncopied.is_not_null().and(objects::kind.ne(ObjectKind::Locks)))
+        .select((count_star(), min(objects::received_at)))
+        .first(conn)?;
+    Ok(Waiting { count, since })
+}
+
+/// How many objects the second store has intact.
+pub fn copied_count(conn: &mut Conn) -> QueryResult<i64> {
+    // All less the others: the others are few, and counting millions of rows takes seconds.
+    let others: i64 = objects::table.filter(objects::uncopied.is_not_null()).count().get_result(conn)?;
+    let all: Vec<i64> = repositories::table.select(repositories::object_count).load(conn)?;
+    Ok((all.iter().sum::<i64>() - others).max(0))
+}
+
+/// The newest restore point of a repository of which the second store has the snapshot and everything that was
+/// received before it.
+pub fn recovery_point(conn: &mut Conn, repository: RepositoryId) -> QueryResult<Option<Time>> {
+    let oldest: Option<Time> = objects::table
+        .filter(objects::repository_id.eq(repository).and(objects::kind.ne(ObjectKind::Locks)))
+        .filter(objects::uncopied.is_not_null())
+        .select(min(objects::received_at))
+        .first(conn)?;
+    let its_snapshot = objects::repository_id
+        .eq(restore_points::repository_id)
+        .and(objects::kind.eq(ObjectKind::Snapshots))
+        .and(objects::name.eq(restore_points::snapshot_name));
+    let mut complete = restore_points::table
+        .inner_join(objects::table.on(its_snapshot))
+        .filter(restore_points::repository_id.eq(repository).and(restore_points::stored_at.is_not_null()))
+        .filter(objects::uncopied.is_null())
+        .order((objects::received_at.desc(), restore_points::id.desc()))
+        .select(restore_points::received_at)
+        .into_boxed();
+    if let Some(oldest) = oldest {
+        complete = complete.filter(objects::received_at.lt(oldest));
+    }
+    complete.first(conn).optional()
+}
+
+/// The newest restore point of a device that the backup store has.
+pub fn newest_point(conn: &mut Conn, device: DeviceId) -> QueryResult<Option<Time>> {
+    restore_points::table
+        .filter(restore_points::device_id.eq(device).and(restore_points::stored_at.is_not_null()))
+        .order((restore_points::sequence.desc(), restore_points::id.desc()))
+        .select(restore_points::received_at)
+        .first(conn)
+        .optional()
+}
+
+/// The repositories of which something is damaged in the backup store and not intact in the second one, with their
+/// devices and since when that is known.
+pub fn lost(conn: &mut Conn, limit: i64) -> QueryResult<Vec<(DeviceId, Time)>> {
+    let its_object = objects::repository_id
+        .eq(copies::repository_id)
+        .and(objects::kind.eq(copies::kind))
+        .and(objects::name.eq(copies::name));
+    copies::table
+        .inner_join(objects::table.on(its_object))
+        .inner_join(repositories::table.on(repositories::id.eq(copies::repository_id)))
+        .filter(copies::location.eq(Location::Primary).and(copies::damaged_at.is_not_null()))
+        .filter(objects::uncopied.is_not_null().and(objects::kind.ne(ObjectKind::Locks)))
+        .group_by(repositories::device_id)
+        .select((repositories::device_id, min(copies::damaged_at).assume_not_null()))
+        .order(repositories::device_id)
+        .limit(limit)
+        .load(conn)
+}
