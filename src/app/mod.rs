@@ -1,10 +1,12 @@
 //! Wiring: settings, database, stores and clock become routes and jobs; start and stop.
+mod copy;
 mod open;
 
 pub use open::make_private_folder;
 
 use crate::api;
 use crate::blob::BlobStore;
+use crate::blob::system::{System, ThisMachine};
 use crate::config::Config;
 use crate::job::{self, Job, Summary};
 use crate::mail::Mailer;
@@ -13,6 +15,7 @@ use crate::proof::runner::Runner;
 use crate::proof::{self, Prover};
 use crate::protocol;
 use crate::service;
+use crate::service::copy::Replicator;
 use crate::service::ground::Watch;
 use crate::store::{Database, Store};
 use crate::traffic;
@@ -26,6 +29,7 @@ use actix_web::web::{Data, ServiceConfig};
 use actix_web::{App as HttpApp, HttpServer};
 use anyhow::Context;
 use clock::Clock;
+use copy::open_copy;
 use open::{open_blobs, open_database, tls_config};
 use std::net::TcpListener;
 use std::path::Path;
@@ -41,6 +45,8 @@ pub struct App {
     pub blobs: Arc<dyn BlobStore>,
     pub wake: Wake,
     pub watch: Watch,
+    /// None if there is no second store.
+    pub copy: Option<Replicator>,
     pub agent: protocol::agent::Shared,
     pub door: protocol::restic::Door,
     /// None if the proof side is on another host.
@@ -63,9 +69,17 @@ impl App {
     /// Opens the data directory and the database.
     ///
     /// # Errors
-    /// When the certificate or the key cannot be used, a folder cannot be created, or the database cannot be
-    /// opened or migrated.
+    /// When the certificate or the key cannot be used, a folder cannot be created, the database cannot be opened or
+    /// migrated, or the second store would fail together with the first.
     pub fn open(config: Config, clock: Clock) -> anyhow::Result<Self> {
+        Self::open_on(config, clock, Arc::new(ThisMachine))
+    }
+
+    /// [`App::open`] on a system that says other things of the stores than this machine does.
+    ///
+    /// # Errors
+    /// As [`App::open`].
+    pub fn open_on(config: Config, clock: Clock, system: Arc<dyn System>) -> anyhow::Result<Self> {
         // First: a server that cannot serve should not create a database or print a link to it.
         let tls = config.tls.as_ref().map(tls_config).transpose()?;
         make_private_folder(&config.data)?;
@@ -79,6 +93,8 @@ impl App {
             );
         }
         let blobs = open_blobs(&config, &store, &clock)?;
+        let copy = open_copy(&config, &store, system, clock.now())?;
+        let copy = copy.map(|it| Replicator::new(store.clone(), Arc::clone(&blobs), it));
         if !store.is_read_only() {
             let (url, now) = (config.public_url.clone(), clock.now());
             store
@@ -103,6 +119,7 @@ impl App {
             clock,
             blobs,
             watch,
+            copy,
             door,
             proof_keys,
             agent: protocol::agent::Shared::new(),
@@ -195,7 +212,12 @@ impl App {
         let ground = self.clone();
         let (mail, alert, expiry, command) = (self.clone(), self.clone(), self.clone(), self.clone());
         let wipe = self.clone();
-        vec![
+        let clock = self.clock.clone();
+        let copy = self
+            .copy
+            .clone()
+            .map(|it| Job::new("copy", job::copy::PERIOD, move || job::copy::run_once(&it, clock.now())));
+        let mut jobs = vec![
             Job::new("ground", job::ground::PERIOD, move || job::ground::run_once(&ground.watch, ground.clock.now())),
             Job::new("expiry", job::expiry::PERIOD, move || {
                 expiry.agent.forget_addresses();
@@ -210,7 +232,9 @@ impl App {
             })
             .woken_by(self.wake.on_mail()),
             Job::new("alert", job::alert::PERIOD, move || job::alert::run_once(&alert.store, alert.clock.now())),
-        ]
+        ];
+        jobs.extend(copy);
+        jobs
     }
 
     fn routes(&self, config: &mut ServiceConfig) {

@@ -1,5 +1,5 @@
 //! Reports expired proofs, failed restore tests, and backups that fail to arrive.
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::job::Summary;
 use crate::service;
 use crate::store::Store;
@@ -14,7 +14,9 @@ pub const PERIOD: Duration = Duration::from_secs(20);
 /// # Errors
 /// When the database cannot be reached.
 pub fn run_once(store: &Store, now: Time) -> Result<Summary> {
-    let told = store.write_blocking(move |conn| service::alert::tell(conn, now))?;
+    let told = store.write_blocking(move |conn| {
+        Ok::<_, Error>(service::alert::tell(conn, now)? + service::copy::tell_lost(conn, now)?)
+    })?;
     // Searched without the write lock: most runs find nothing, but look at every device.
     let found = store.read_blocking(move |conn| service::absence::look(conn, now))?;
     if found.is_empty() {

@@ -117,8 +117,21 @@ pub const QUOTA: Number = Number {
     guard: None,
 };
 
+/// How fast objects are copied to the second store.
+pub const COPY_SPEED: Number = Number {
+    key: Key::new("copy.mib_per_second"),
+    field: "copy_mib_per_second",
+    label: "Copy to the second store at most (MiB per second)",
+    help: "What is left of the disks and the network is for the devices’ own backups.",
+    unit: 1,
+    default: 100,
+    least: 1,
+    most: 10_000,
+    guard: None,
+};
+
 /// Every number, in the order of the page.
-pub const NUMBERS: &[Number] = &[HOLD, WIPES_PER_HOUR, PROOF_VALIDITY, VERIFIED_VALIDITY, CHECK_IN, QUOTA];
+pub const NUMBERS: &[Number] = &[HOLD, WIPES_PER_HOUR, PROOF_VALIDITY, VERIFIED_VALIDITY, CHECK_IN, QUOTA, COPY_SPEED];
 
 impl Number {
     /// What is in force, in seconds or pieces: a looser value that still waits does not count, and an unreadable one

@@ -22,6 +22,7 @@ mod blob;
 mod bulk;
 mod check_in;
 mod command;
+mod copy;
 mod crossing;
 mod device_list;
 mod device_page;

@@ -17,12 +17,12 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-fn has_restic() -> bool {
+pub fn has_restic() -> bool {
     Command::new("restic").arg("version").output().is_ok_and(|it| it.status.success()) || !skip("restic")
 }
 
 /// A repository as enrolment makes it, and its password.
-fn enrolled(door: &TestDoor) -> (TestRepository, String) {
+pub fn enrolled(door: &TestDoor) -> (TestRepository, String) {
     let device = door.device();
     let (proof_key, _) = seal::generate().unwrap();
     let prepared = Prepared::make(&proof_key, RepositoryId::generate(NOW)).unwrap();

@@ -21,6 +21,7 @@ pub fn sends(owner: &Visit<'_>, hold_minutes: &str, per_hour: &str) -> Answer {
         ("verified_validity_hours", "720"),
         ("check_in_seconds", "900"),
         ("quota_gb", "1000"),
+        ("copy_mib_per_second", "100"),
     ];
     owner.post("/settings", &fields)
 }
@@ -110,6 +111,7 @@ fn a_longer_validity_and_rarer_check_ins_wait_and_are_told() {
         ("verified_validity_hours", "8000"),
         ("check_in_seconds", "86400"),
         ("quota_gb", "1000"),
+        ("copy_mib_per_second", "100"),
     ];
 
     assert_eq!(owner.post("/settings", &fields).status, 303);
@@ -143,6 +145,7 @@ fn a_new_enrolment_has_the_space_that_is_set() {
         ("verified_validity_hours", "720"),
         ("check_in_seconds", "900"),
         ("quota_gb", "250"),
+        ("copy_mib_per_second", "100"),
     ];
     assert_eq!(owner.post("/settings", &fields).status, 303);
 

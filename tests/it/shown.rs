@@ -24,6 +24,7 @@ fn a_lost_update_is_refused_in_every_edit_form_and_what_was_typed_stays() {
             ("verified_validity_hours", "720"),
             ("check_in_seconds", "900"),
             ("quota_gb", "1000"),
+            ("copy_mib_per_second", "100"),
         ]
     };
     type Fields = Vec<(&'static str, &'static str)>;

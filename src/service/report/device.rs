@@ -8,6 +8,7 @@ use crate::store::restore_test::RestoreTest;
 use crate::store::{self, Conn};
 use anyhow::Context;
 use domain::command::{CommandKind, CommandState};
+use domain::copy::{CopyFacts, CopyStanding};
 use domain::fact::Facts;
 use domain::id::{CommandId, DeviceId, RestorePointId, RestoreTestId};
 use domain::policy::{Compliance, Finding, Value};
@@ -31,6 +32,8 @@ pub struct DeviceReport {
     pub evidence: EvidenceReport,
     /// How much space its backups take, and the most they may take; none if it cannot be backed up.
     pub space: Option<Space>,
+    /// How its backups stand in the second store.
+    pub second_copy: CopyReport,
     pub policies: Vec<PolicyResult>,
     /// The newest ones.
     pub restore_points: Vec<PointRow>,
@@ -54,6 +57,33 @@ pub struct EvidenceReport {
     pub matched_count: i64,
     pub failed_at: Option<String>,
     pub failed_test: Option<RestoreTestId>,
+}
+
+/// How a device's backups stand in the second store.
+#[derive(Debug, Clone, Serialize)]
+pub struct CopyReport {
+    pub standing: CopyStanding,
+    /// All of it in words.
+    pub sentence: String,
+    /// What could be recovered if the backup store were lost: when the newest restore point of which the second store
+    /// has everything was received. None while nobody can say.
+    pub recovery_point: Option<String>,
+    pub waiting_objects: i64,
+    /// When the oldest of them was received.
+    pub waiting_since: Option<String>,
+}
+
+impl CopyReport {
+    fn new(facts: &CopyFacts, now: Time) -> Self {
+        let standing = facts.standing();
+        Self {
+            standing,
+            sentence: facts.sentence(now, &Time::iso),
+            recovery_point: iso(facts.point.filter(|_| standing != CopyStanding::Unknown)),
+            waiting_objects: facts.waiting,
+            waiting_since: iso(facts.waiting_since),
+        }
+    }
 }
 
 /// One requirement, and whether the device meets it.
@@ -179,6 +209,7 @@ pub fn device(conn: &mut Conn, id: DeviceId, now: Time) -> Result<Option<DeviceR
         facts: with_iso_times(serde_json::to_value(facts).context("writing a device's facts")?),
         evidence: evidence_report(&listed),
         space: store::repository::active_of_device(conn, id)?.map(|it| it.space()),
+        second_copy: CopyReport::new(&service::copy::of_device(conn, id)?, now),
         policies: findings.iter().map(policy_result).collect(),
         restore_points: points.iter().map(point_row).collect(),
         restore_tests: tests.iter().map(TestRow::new).collect(),

@@ -2,5 +2,5 @@
 mod device;
 mod row;
 
-pub use device::{CommandRow, DeviceReport, EvidenceReport, PointRow, PolicyResult, TestRow, device};
+pub use device::{CommandRow, CopyReport, DeviceReport, EvidenceReport, PointRow, PolicyResult, TestRow, device};
 pub use row::{CSV_COLUMNS, DeviceRow, harmless, proof_word};

@@ -35,6 +35,7 @@ use domain::backup::{LeftOut, RootAway};
 use domain::channel::{Channel, may_order};
 use domain::command::{CommandKind, CommandState};
 use domain::continuity::Line;
+use domain::copy::{CopyFacts, CopyStanding};
 use domain::device::{DeviceState, Ownership};
 use domain::id::DeviceId;
 use domain::loss::{LossFacts, loss as told};
@@ -99,6 +100,8 @@ struct Read {
     attempt: Option<BackupAttempt>,
     /// The space of its backups; none if it cannot be backed up.
     space: Option<Space>,
+    /// How its backups stand in the second store.
+    copy: CopyFacts,
     /// Other devices with its serial number.
     twins: Twins,
     /// The machines that reported as it, if there may be more than one.
@@ -205,6 +208,7 @@ fn read(conn: &mut Conn, reach: &Reach, id: DeviceId, now: Time) -> Result<Read>
         to_retest: store::evidence::count_to_retest(conn, id)?,
         attempt: store::backup_attempt::find(conn, id)?,
         space: repository.map(|it| it.space()),
+        copy: service::copy::of_device(conn, id)?,
         device,
         listed,
         status,
@@ -273,6 +277,12 @@ impl ShowPage {
 
     fn listed_points(&self) -> &[RestorePoint] {
         self.read.points.get(..LISTED_POINTS).unwrap_or(&self.read.points)
+    }
+
+    /// How far the second copy is, and whether somebody should look at it.
+    fn copied(&self) -> (String, bool) {
+        let sentence = self.read.copy.sentence(self.layout.now, &|at| self.layout.zone.full(at));
+        (sentence, self.read.copy.standing() == CopyStanding::Unknown)
     }
 
     fn is_enrolled(&self) -> bool {

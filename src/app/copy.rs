@@ -1,0 +1,213 @@
+//! Opens the second store: one that does not fail together with the first, or none.
+use crate::blob::bucket::{Access, Bucket, Patience};
+use crate::blob::fs::FsBlobs;
+use crate::blob::home::read_marker;
+use crate::blob::late::LateStore;
+use crate::blob::system::System;
+use crate::blob::{BlobStore, StoreFault};
+use crate::config::{BucketSettings, Config, CopySettings, CopyTarget};
+use crate::service;
+use crate::service::copy::Begun;
+use crate::store::setting::COPY;
+use crate::store::{self, Store};
+use anyhow::{Context, anyhow};
+use domain::copy::SecondStore;
+use domain::failure_domain::{FailureDomain, Seen, SeenBucket, Shared, StoreKind, refusal, shared};
+use domain::ground::AwayCause;
+use domain::time::Time;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Looks at both stores, and opens the second one when it is there; the server runs meanwhile.
+///
+/// # Errors
+/// When the second store would fail together with the first; the text says why and what to do.
+pub(super) fn open_copy(
+    config: &Config,
+    store: &Store,
+    system: Arc<dyn System>,
+    now: Time,
+) -> anyhow::Result<Option<Arc<dyn BlobStore>>> {
+    // Nothing could be noted of what is copied.
+    if store.is_read_only() {
+        return Ok(None);
+    }
+    let Some(settings) = config.copy.clone() else {
+        service::copy::none(store, now)?;
+        return Ok(None);
+    };
+    let pair = Pair { primary: (config.blobs.clone(), config.location.clone()), settings, system };
+    let (domain, found) = pair.look().context("looking at the second store")?;
+    let has_copies = store.read_blocking(store::copy::has_any)? && !pair.settings.is_new;
+    let shares = if has_copies && pair.is_absent() {
+        // Its disk is not mounted: what is seen there now is another one. It is judged when it is back.
+        let known = store.read_blocking(|conn| COPY.find(conn))?;
+        known.filter(|it| it.place == domain.place()).map_or_else(Vec::new, |it| it.shares)
+    } else {
+        pair.judge(&found).map_err(|why| anyhow!("the second store is refused: {why}"))?
+    };
+    let second = second_store(&pair.settings, &domain, shares);
+    let begun = service::copy::begin(store, &second, pair.settings.is_new, now)?;
+    let opener = Opener { pair, begun, store: store.clone(), bucket: None };
+    Ok(Some(Arc::new(LateStore::new(opener.ready()?.opens()))))
+}
+
+fn second_store(settings: &CopySettings, domain: &FailureDomain, shares: Vec<String>) -> SecondStore {
+    SecondStore {
+        kind: match settings.target {
+            CopyTarget::Folder(_) => StoreKind::Folder,
+            CopyTarget::Bucket(_) => StoreKind::Bucket,
+        },
+        place: domain.place(),
+        location: settings.location.clone(),
+        administration: domain.administration(),
+        shares,
+        versions: None,
+        opened_at: None,
+    }
+}
+
+/// The two stores as they are set, and who is asked about them.
+struct Pair {
+    primary: (std::path::PathBuf, String),
+    settings: CopySettings,
+    system: Arc<dyn System>,
+}
+
+impl Pair {
+    /// The second store, and everything that it has in common with the first.
+    fn look(&self) -> std::io::Result<(FailureDomain, Vec<Shared>)> {
+        let (blobs, location) = &self.primary;
+        let primary = FailureDomain { location: location.clone(), seen: Seen::Folder(self.system.folder(blobs)?) };
+        let seen = match &self.settings.target {
+            CopyTarget::Folder(dir) => Seen::Folder(self.system.folder(dir)?),
+            CopyTarget::Bucket(it) => Seen::Bucket(SeenBucket {
+                endpoint: it.endpoint.clone(),
+                bucket: it.bucket.clone(),
+                prefix: it.prefix.clone(),
+                access_key: it.access_key.clone(),
+                hosts: self.system.hosts(host_of(&it.endpoint)),
+            }),
+        };
+        let copy = FailureDomain { location: self.settings.location.clone(), seen };
+        let found = shared(&primary, &copy);
+        Ok((copy, found))
+    }
+
+    /// What a spare store has in common with the first, in words; empty for a second store.
+    ///
+    /// # Errors
+    /// Why it is neither, and what to do.
+    fn judge(&self, found: &[Shared]) -> Result<Vec<String>, String> {
+        let itself: Vec<_> = found.iter().filter(|it| it.is_itself()).cloned().collect();
+        if let Some(why) = refusal(&itself) {
+            return Err(why);
+        }
+        match refusal(found) {
+            Some(why) if !self.settings.is_spare => {
+                Err(format!("{why} With --copy-is-spare it is used to repair damage, but counts as no second copy."))
+            }
+            _ => Ok(found.iter().map(Shared::sentence).collect()),
+        }
+    }
+
+    /// Whether a folder is not there, or not the one that was used.
+    fn is_absent(&self) -> bool {
+        match &self.settings.target {
+            CopyTarget::Folder(dir) => read_marker(dir).is_none(),
+            CopyTarget::Bucket(_) => false,
+        }
+    }
+}
+
+/// Opens the second store, as often as it takes.
+struct Opener {
+    pair: Pair,
+    begun: Begun,
+    store: Store,
+    bucket: Option<Bucket>,
+}
+
+impl Opener {
+    /// With the client of a bucket, whose settings may make none.
+    fn ready(mut self) -> anyhow::Result<Self> {
+        if let CopyTarget::Bucket(settings) = &self.pair.settings.target {
+            self.bucket =
+                Some(Bucket::new(&access(settings), Patience::default()).context("using the settings of the copy")?);
+        }
+        Ok(self)
+    }
+
+    fn opens(self) -> impl Fn() -> Result<Arc<dyn BlobStore>, StoreFault> + Send + Sync + 'static {
+        move || {
+            let opened = self.open()?;
+            // Once more, now that it is certainly there: only then is its disk the one that is seen.
+            let (_, found) = self.pair.look().map_err(|error| unreadable(&error))?;
+            let shares = self.pair.judge(&found).map_err(|why| StoreFault { cause: AwayCause::Foreign, why })?;
+            // Not to know it is no reason not to copy.
+            let versions = self.bucket.as_ref().and_then(|it| it.keeps_versions().ok());
+            service::copy::found(&self.store, shares, versions).map_err(|error| unreadable(&error))?;
+            Ok(opened)
+        }
+    }
+
+    fn open(&self) -> Result<Arc<dyn BlobStore>, StoreFault> {
+        let Begun { identity, opening } = &self.begun;
+        match (&self.pair.settings.target, &self.bucket) {
+            (CopyTarget::Folder(dir), _) => open_folder(dir, &self.begun),
+            (CopyTarget::Bucket(_), Some(bucket)) => Ok(Arc::new(bucket.open(identity, *opening)?)),
+            (CopyTarget::Bucket(_), None) => {
+                Err(StoreFault { cause: AwayCause::Unreadable, why: "its settings make no client".to_owned() })
+            }
+        }
+    }
+}
+
+fn open_folder(dir: &Path, begun: &Begun) -> Result<Arc<dyn BlobStore>, StoreFault> {
+    let blobs = FsBlobs::open_home(dir, &begun.identity, begun.opening)?;
+    // What a stop interrupted is copied again, and then read back.
+    let unsettled = blobs.unsettled().map_err(|error| unreadable(&error))?;
+    unsettled.into_iter().for_each(|(_, stored)| stored.settle());
+    Ok(Arc::new(blobs))
+}
+
+fn unreadable(error: &dyn std::fmt::Display) -> StoreFault {
+    StoreFault { cause: AwayCause::Unreadable, why: error.to_string() }
+}
+
+fn access(settings: &BucketSettings) -> Access {
+    Access {
+        endpoint: settings.endpoint.clone(),
+        bucket: settings.bucket.clone(),
+        prefix: settings.prefix.clone(),
+        region: settings.region.clone(),
+        access_key: settings.access_key.clone(),
+        secret_key: settings.secret_key.0.clone(),
+    }
+}
+
+/// The host in an address, without scheme and port.
+fn host_of(endpoint: &str) -> &str {
+    let rest = endpoint.split_once("://").map_or(endpoint, |(_, it)| it);
+    let rest = rest.split('/').next().unwrap_or(rest);
+    match rest.strip_prefix('[').and_then(|it| it.split_once(']')) {
+        Some((inside, _)) => inside,
+        None => rest.split(':').next().unwrap_or(rest),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_machine_behind_an_address_is_its_host() {
+        for (endpoint, host) in [
+            ("https://s3.example.com", "s3.example.com"),
+            ("http://127.0.0.1:8333", "127.0.0.1"),
+            ("https://[2001:db8::1]:9000/x", "2001:db8::1"),
+        ] {
+            assert_eq!(host_of(endpoint), host);
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! The second copy: everything that the backup store has is copied to a store that does not fail with it, and each
+//! repairs the other.
+mod away;
+mod begin;
+mod damage;
+mod lost;
+mod order;
+mod pace;
+mod repair;
+mod replicate;
+mod send;
+mod state;
+
+pub use begin::{Begun, begin, found, none};
+pub use damage::{object_damaged, object_healed};
+pub use lost::tell as tell_lost;
+pub use replicate::{Replicator, Run};
+pub use state::{CopyState, of_device, state};

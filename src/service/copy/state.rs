@@ -1,0 +1,73 @@
+//! How the second copy stands: of one device, and of all. The only place that says so.
+use crate::error::Result;
+use crate::store::setting::{COPY, COPY_AWAY, COPY_FAILED};
+use crate::store::{self, Conn};
+use domain::copy::{CopyFacts, SecondStore};
+use domain::ground::Away;
+use domain::id::DeviceId;
+use domain::time::Time;
+
+/// The second store as a whole.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CopyState {
+    /// None if there is no second store.
+    pub store: Option<SecondStore>,
+    /// Since when it cannot be used.
+    pub away: Option<Away>,
+    /// What last went wrong with an object, and when; none since something was copied.
+    pub failed: Option<(String, Time)>,
+    /// Objects that it has.
+    pub copied: i64,
+    /// Objects that it does not have, or has damaged.
+    pub waiting: i64,
+    /// When the oldest of them was received: the second copy of everything is that old.
+    pub waiting_since: Option<Time>,
+}
+
+/// The second store as a whole.
+///
+/// # Errors
+/// When the database refuses.
+pub fn state(conn: &mut Conn) -> Result<CopyState> {
+    let Some(store) = COPY.find(conn)? else { return Ok(CopyState::default()) };
+    let waiting = store::uncopied::in_all(conn)?;
+    let failed = COPY_FAILED.entry(conn)?;
+    Ok(CopyState {
+        store: Some(store),
+        away: COPY_AWAY.find(conn)?,
+        failed: failed.and_then(|it| Some((it.value?, it.updated_at))),
+        copied: store::uncopied::copied_count(conn)?,
+        waiting: waiting.count,
+        waiting_since: waiting.since,
+    })
+}
+
+/// A device's backups in the second store: how far the copy is behind, and the point it could be recovered to.
+///
+/// # Errors
+/// When the database refuses.
+pub fn of_device(conn: &mut Conn, device: DeviceId) -> Result<CopyFacts> {
+    let Some(store) = COPY.find(conn)? else { return Ok(CopyFacts::default()) };
+    let mut facts = CopyFacts {
+        store: Some(store),
+        away: COPY_AWAY.find(conn)?,
+        newest: store::uncopied::newest_point(conn, device)?,
+        ..CopyFacts::default()
+    };
+    // Those of earlier enrolments too: their restore points are the device's.
+    for repository in store::repository::of_device(conn, device)? {
+        let waiting = store::uncopied::of_repository(conn, repository.id)?;
+        facts.waiting += waiting.count;
+        facts.waiting_since = earlier(facts.waiting_since, waiting.since);
+        facts.damaged += store::uncopied::damaged(conn, repository.id)?;
+        facts.point = facts.point.max(store::uncopied::recovery_point(conn, repository.id)?);
+    }
+    Ok(facts)
+}
+
+fn earlier(one: Option<Time>, other: Option<Time>) -> Option<Time> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}

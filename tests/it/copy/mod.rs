@@ -1,0 +1,8 @@
+//! The second copy: what arrives there and in which order, what repairs what, and what is no second copy.
+mod away;
+mod bucket;
+mod order;
+mod page;
+mod repair;
+mod start;
+mod world;
