@@ -1,5 +1,6 @@
 //! Figures that can be reproduced: `holdfast bench …`.
 pub mod check_in;
+pub mod copy;
 mod device;
 pub mod door;
 mod fleet;

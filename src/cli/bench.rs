@@ -8,6 +8,8 @@ use std::process::ExitCode;
 pub enum BenchCommand {
     /// Durable signed check-ins per second, with the load generator on the same cores
     CheckIn(bench::check_in::Args),
+    /// How fast backups are copied to an S3 server, and plain PUTs of the same bytes
+    Copy(bench::copy::Args),
     /// What uploads and downloads cost the server, with a load generator and with restic
     Door(bench::door::Args),
     /// The list of devices at 100,000 devices, the server's start, and its memory
@@ -23,6 +25,7 @@ pub enum BenchCommand {
 pub fn run(command: &BenchCommand) -> anyhow::Result<ExitCode> {
     match command {
         BenchCommand::CheckIn(args) => bench::check_in::run(args)?,
+        BenchCommand::Copy(args) => bench::copy::run(args)?,
         BenchCommand::Door(args) => bench::door::run(args)?,
         BenchCommand::Page(args) => bench::page::run(args)?,
         BenchCommand::Proof(args) => bench::proof::run(args)?,
