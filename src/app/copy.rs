@@ -15,8 +15,11 @@ use domain::copy::SecondStore;
 use domain::failure_domain::{FailureDomain, Seen, SeenBucket, Shared, StoreKind, refusal, shared};
 use domain::ground::AwayCause;
 use domain::time::Time;
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::time::Duration;
 
 /// Looks at both stores, and opens the second one when it is there; the server runs meanwhile.
 ///
@@ -36,47 +39,80 @@ pub(super) fn open_copy(
         service::copy::none(store, now)?;
         return Ok(None);
     };
-    let pair = Pair { primary: (config.blobs.clone(), config.location.clone()), settings, system };
-    let (domain, found) = pair.look().context("looking at the second store")?;
+    let pair = Arc::new(Pair { primary: (config.blobs.clone(), config.location.clone()), settings, system });
     let has_copies = store.read_blocking(store::copy::has_any)? && !pair.settings.is_new;
-    let shares = if has_copies && pair.is_absent() {
-        // Its disk is not mounted: what is seen there now is another one. It is judged when it is back.
-        let known = store.read_blocking(|conn| COPY.find(conn))?;
-        known.filter(|it| it.place == domain.place()).map_or_else(Vec::new, |it| it.shares)
-    } else {
-        pair.judge(&found).map_err(|why| anyhow!("the second store is refused: {why}"))?
-    };
-    let second = second_store(&pair.settings, &domain, shares);
+    let known = store.read_blocking(|conn| COPY.find(conn))?.filter(|_| has_copies);
+    let second = pair.second_store(known)?;
     let begun = service::copy::begin(store, &second, pair.settings.is_new, now)?;
-    let opener = Opener { pair, begun, store: store.clone(), bucket: None };
-    Ok(Some(Arc::new(LateStore::new(opener.ready()?.opens()))))
+    let opener = Arc::new(Opener::new(pair, begun, store)?);
+    let judge = Arc::clone(&opener);
+    Ok(Some(Arc::new(LateStore::new(move || opener.open(), move || judge.judge()))))
 }
 
-fn second_store(settings: &CopySettings, domain: &FailureDomain, shares: Vec<String>) -> SecondStore {
-    SecondStore {
-        kind: match settings.target {
-            CopyTarget::Folder(_) => StoreKind::Folder,
-            CopyTarget::Bucket(_) => StoreKind::Bucket,
-        },
-        place: domain.place(),
-        location: settings.location.clone(),
-        administration: domain.administration(),
-        shares,
-        versions: None,
-        opened_at: None,
-    }
-}
+/// How long a start waits for a folder of another machine.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The two stores as they are set, and who is asked about them.
 struct Pair {
-    primary: (std::path::PathBuf, String),
+    primary: (PathBuf, String),
     settings: CopySettings,
     system: Arc<dyn System>,
 }
 
+/// What is seen of the second store.
+struct Look {
+    domain: FailureDomain,
+    /// Everything that it has in common with the first.
+    found: Vec<Shared>,
+    /// Whether a folder is not there, or not the one that was used.
+    is_absent: bool,
+}
+
 impl Pair {
-    /// The second store, and everything that it has in common with the first.
-    fn look(&self) -> std::io::Result<(FailureDomain, Vec<Shared>)> {
+    /// The second store as it is to be kept; `known` is the one to which something was copied.
+    ///
+    /// A disk that is not mounted stops no server. What is seen in its place is another disk, or nothing that answers: the
+    /// store is judged when it is back, and stays until then what it was.
+    fn second_store(self: &Arc<Self>, known: Option<SecondStore>) -> anyhow::Result<SecondStore> {
+        let known = known.filter(|it| it.kind == self.kind()).map(|it| SecondStore { opened_at: None, ..it });
+        let Some(looked) = self.look_in_time() else {
+            let why = "the second store does not answer: check the disk, or the network connection to it";
+            return known.ok_or_else(|| anyhow!(why));
+        };
+        let Look { domain, found, is_absent } = looked.context("looking at the second store")?;
+        if let Some(known) = known.filter(|it| is_absent && it.place == domain.place()) {
+            return Ok(known);
+        }
+        Ok(SecondStore {
+            kind: self.kind(),
+            place: domain.place(),
+            location: self.settings.location.clone(),
+            administration: domain.administration(),
+            shares: self.judge(&found).map_err(|why| anyhow!("the second store is refused: {why}"))?,
+            versions: None,
+            opened_at: None,
+        })
+    }
+
+    const fn kind(&self) -> StoreKind {
+        match self.settings.target {
+            CopyTarget::Folder(_) => StoreKind::Folder,
+            CopyTarget::Bucket(_) => StoreKind::Bucket,
+        }
+    }
+
+    /// A look at both; none if that takes too long.
+    fn look_in_time(self: &Arc<Self>) -> Option<io::Result<Look>> {
+        let (sender, receiver) = channel();
+        let pair = Arc::clone(self);
+        // Left alone if it never ends: a network disk that has gone may never answer.
+        let thread = std::thread::Builder::new().name("copy".to_owned());
+        // Nobody is waiting any more if it took too long.
+        thread.spawn(move || drop(sender.send(pair.look()))).ok()?;
+        receiver.recv_timeout(PATIENCE).ok()
+    }
+
+    fn look(&self) -> io::Result<Look> {
         let (blobs, location) = &self.primary;
         let primary = FailureDomain { location: location.clone(), seen: Seen::Folder(self.system.folder(blobs)?) };
         let seen = match &self.settings.target {
@@ -91,7 +127,7 @@ impl Pair {
         };
         let copy = FailureDomain { location: self.settings.location.clone(), seen };
         let found = shared(&primary, &copy);
-        Ok((copy, found))
+        Ok(Look { domain: copy, found, is_absent: self.is_absent() })
     }
 
     /// What a spare store has in common with the first, in words; empty for a second store.
@@ -111,7 +147,6 @@ impl Pair {
         }
     }
 
-    /// Whether a folder is not there, or not the one that was used.
     fn is_absent(&self) -> bool {
         match &self.settings.target {
             CopyTarget::Folder(dir) => read_marker(dir).is_none(),
@@ -122,33 +157,32 @@ impl Pair {
 
 /// Opens the second store, as often as it takes.
 struct Opener {
-    pair: Pair,
+    pair: Arc<Pair>,
     begun: Begun,
     store: Store,
+    /// The client of a bucket.
     bucket: Option<Bucket>,
 }
 
 impl Opener {
-    /// With the client of a bucket, whose settings may make none.
-    fn ready(mut self) -> anyhow::Result<Self> {
-        if let CopyTarget::Bucket(settings) = &self.pair.settings.target {
-            self.bucket =
-                Some(Bucket::new(&access(settings), Patience::default()).context("using the settings of the copy")?);
-        }
-        Ok(self)
+    /// Fails where the settings of a bucket make no client.
+    fn new(pair: Arc<Pair>, begun: Begun, store: &Store) -> anyhow::Result<Self> {
+        let bucket = match &pair.settings.target {
+            CopyTarget::Folder(_) => None,
+            CopyTarget::Bucket(it) => {
+                Some(Bucket::new(&access(it), Patience::default()).context("using the settings of the copy")?)
+            }
+        };
+        Ok(Self { pair, begun, store: store.clone(), bucket })
     }
 
-    fn opens(self) -> impl Fn() -> Result<Arc<dyn BlobStore>, StoreFault> + Send + Sync + 'static {
-        move || {
-            let opened = self.open()?;
-            // Once more, now that it is certainly there: only then is its disk the one that is seen.
-            let (_, found) = self.pair.look().map_err(|error| unreadable(&error))?;
-            let shares = self.pair.judge(&found).map_err(|why| StoreFault { cause: AwayCause::Foreign, why })?;
-            // Not to know it is no reason not to copy.
-            let versions = self.bucket.as_ref().and_then(|it| it.keeps_versions().ok());
-            service::copy::found(&self.store, shares, versions).map_err(|error| unreadable(&error))?;
-            Ok(opened)
-        }
+    /// Once more, now that it is certainly there: only then is its disk the one that is seen.
+    fn judge(&self) -> Result<(), StoreFault> {
+        let looked = self.pair.look().map_err(|error| unreadable(&error))?;
+        let shares = self.pair.judge(&looked.found).map_err(|why| StoreFault { cause: AwayCause::Foreign, why })?;
+        // Not to know it is no reason not to copy.
+        let versions = self.bucket.as_ref().and_then(|it| it.keeps_versions().ok());
+        service::copy::found(&self.store, shares, versions).map_err(|error| unreadable(&error))
     }
 
     fn open(&self) -> Result<Arc<dyn BlobStore>, StoreFault> {

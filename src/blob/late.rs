@@ -5,27 +5,61 @@ use domain::id::RepositoryId;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 type Open = dyn Fn() -> Result<Arc<dyn BlobStore>, StoreFault> + Send + Sync;
+type Judge = dyn Fn() -> Result<(), StoreFault> + Send + Sync;
 
-/// A store that [`BlobStore::check`] opens, and opens again until it succeeds. Until then everything else fails as the
-/// last attempt did.
+/// A store that [`BlobStore::check`] opens, and opens again until it succeeds. Each time it comes, or comes back, it is
+/// judged before it is used. Until then everything else fails as the last look did.
 pub struct LateStore {
     open: Box<Open>,
-    held: Mutex<Result<Arc<dyn BlobStore>, StoreFault>>,
+    judge: Box<Judge>,
+    /// One look at a time, so that two do not open it at once.
+    looking: Mutex<()>,
+    held: Mutex<Held>,
+}
+
+struct Held {
+    store: Option<Arc<dyn BlobStore>>,
+    /// Why it is not used; none while it is.
+    fault: Option<StoreFault>,
 }
 
 impl LateStore {
-    /// One that `open` opens; nothing is tried yet.
-    pub fn new(open: impl Fn() -> Result<Arc<dyn BlobStore>, StoreFault> + Send + Sync + 'static) -> Self {
+    /// One that `open` opens and `judge` accepts; nothing is tried yet.
+    pub fn new(
+        open: impl Fn() -> Result<Arc<dyn BlobStore>, StoreFault> + Send + Sync + 'static,
+        judge: impl Fn() -> Result<(), StoreFault> + Send + Sync + 'static,
+    ) -> Self {
         let fault = StoreFault { cause: AwayCause::Silent, why: "it was not reached yet".to_owned() };
-        Self { open: Box::new(open), held: Mutex::new(Err(fault)) }
+        let held = Mutex::new(Held { store: None, fault: Some(fault) });
+        Self { open: Box::new(open), judge: Box::new(judge), looking: Mutex::default(), held }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Result<Arc<dyn BlobStore>, StoreFault>> {
+    fn lock(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn held(&self) -> Result<Arc<dyn BlobStore>, StoreFault> {
-        self.lock().clone()
+        let held = self.lock();
+        match (&held.fault, &held.store) {
+            (None, Some(store)) => Ok(Arc::clone(store)),
+            (Some(fault), _) => Err(fault.clone()),
+            (None, None) => Err(StoreFault { cause: AwayCause::Silent, why: "it was not opened".to_owned() }),
+        }
+    }
+
+    fn look(&self) -> Result<(), StoreFault> {
+        let (store, is_used) = {
+            let held = self.lock();
+            (held.store.clone(), held.fault.is_none())
+        };
+        match store {
+            Some(store) => store.check()?,
+            None => {
+                let opened = (self.open)()?;
+                self.lock().store = Some(opened);
+            }
+        }
+        if is_used { Ok(()) } else { (self.judge)() }
     }
 }
 
@@ -59,15 +93,10 @@ impl BlobStore for LateStore {
     }
 
     fn check(&self) -> Result<(), StoreFault> {
-        if let Ok(held) = self.held() {
-            return held.check();
-        }
-        // Held meanwhile, so that two do not open it at once.
-        let mut held = self.lock();
-        if held.is_err() {
-            *held = (self.open)();
-        }
-        held.as_ref().map(drop).map_err(Clone::clone)
+        let _one = self.looking.lock().unwrap_or_else(PoisonError::into_inner);
+        let looked = self.look();
+        self.lock().fault = looked.clone().err();
+        looked
     }
 
     fn check_writes(&self) -> Option<(StopCause, String)> {
@@ -86,31 +115,63 @@ mod tests {
     use domain::object::{ObjectKind, ObjectName};
     use domain::time::Time;
     use std::path::PathBuf;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    fn key() -> BlobKey {
+        let repository = RepositoryId::generate(Time::from_millis(1));
+        BlobKey::new(repository, ObjectKind::Data, ObjectName::from_hash(&[0; 32]))
+    }
+
+    fn fault(why: &str) -> StoreFault {
+        StoreFault { cause: AwayCause::Away, why: why.to_owned() }
+    }
+
+    /// A store below a folder, which is accepted while `is_good`.
+    fn late(dir: PathBuf, is_good: &Arc<AtomicBool>) -> LateStore {
+        let is_good = Arc::clone(is_good);
+        let open = move || -> Result<Arc<dyn BlobStore>, StoreFault> {
+            if dir.exists() { Ok(Arc::new(FsBlobs::open(&dir)?)) } else { Err(fault("not mounted")) }
+        };
+        LateStore::new(open, move || if is_good.load(Ordering::SeqCst) { Ok(()) } else { Err(fault("no good")) })
+    }
 
     #[test]
     fn a_store_that_comes_late_is_used_from_then_on() {
         let above = tempfile::tempdir().unwrap();
-        let dir: PathBuf = above.path().join("mounted");
-        let opened = dir.clone();
-        let late = LateStore::new(move || {
-            let why = "not mounted".to_owned();
-            if !opened.exists() {
-                return Err(StoreFault { cause: AwayCause::Away, why });
-            }
-            Ok(Arc::new(FsBlobs::open(&opened)?))
-        });
-        let repository = RepositoryId::generate(Time::from_millis(1));
-        let key = BlobKey::new(repository, ObjectKind::Data, ObjectName::from_hash(&[0; 32]));
+        let dir = above.path().join("mounted");
+        let (late, key) = (late(dir.clone(), &Arc::new(AtomicBool::new(true))), key());
 
         let fault = late.begin(&key).err().unwrap();
         assert!(matches!(&fault, WriteFault::Away(fault) if fault.cause == AwayCause::Silent), "{fault}");
         assert_eq!(late.check().unwrap_err().why, "not mounted");
         assert!(matches!(late.read(&key, 0, 1), Err(ReadFault::Away(fault)) if fault.why == "not mounted"));
         std::fs::create_dir(&dir).unwrap();
-        assert!(late.size(&key).is_err(), "only a check opens it");
+        assert!(late.size(&key).is_err(), "only a look opens it");
         late.check().unwrap();
         assert_eq!(late.size(&key), Ok(None));
         std::fs::rename(&dir, above.path().join("gone")).unwrap();
         assert_eq!(late.check().unwrap_err().cause, AwayCause::Away);
+    }
+
+    #[test]
+    fn a_store_is_judged_each_time_it_comes_and_not_used_if_it_is_no_good() {
+        let above = tempfile::tempdir().unwrap();
+        let (dir, gone) = (above.path().join("mounted"), above.path().join("gone"));
+        std::fs::create_dir(&dir).unwrap();
+        let is_good = Arc::new(AtomicBool::new(false));
+        let (late, key) = (late(dir.clone(), &is_good), key());
+
+        assert_eq!(late.check().unwrap_err().why, "no good");
+        assert!(late.size(&key).is_err());
+        is_good.store(true, Ordering::SeqCst);
+        late.check().unwrap();
+        is_good.store(false, Ordering::SeqCst);
+        late.check().unwrap();
+        assert_eq!(late.size(&key), Ok(None), "while it stays it is the same");
+        std::fs::rename(&dir, &gone).unwrap();
+        assert!(late.check().is_err());
+        std::fs::rename(&gone, &dir).unwrap();
+        assert_eq!(late.check().unwrap_err().why, "no good", "what comes back is another, until it is judged");
+        assert!(late.size(&key).is_err());
     }
 }

@@ -112,7 +112,7 @@ const OFTEN: i64 = 100;
 pub fn record_often(conn: &mut Conn, actor: &Actor, act: &Act<'_>, now: Time) -> Result<()> {
     let Some(device) = act.device else { return record(conn, actor, act, now) };
     let had = store::activity::count_since(conn, device, act.action, now - days(1))?;
-    let last = format!("The last entry of its kind for a day: this device has caused {OFTEN}. {}", act.reason);
+    let last = format!("The last entry of its kind for a day: there were {OFTEN} about this device. {}", act.reason);
     match had.cmp(&OFTEN) {
         Ordering::Less => record(conn, actor, act, now),
         Ordering::Equal => record(conn, actor, &Act { reason: last.trim_end(), ..act.clone() }, now),

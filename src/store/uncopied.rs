@@ -15,6 +15,13 @@ pub struct Uncopied {
     pub size_bytes: i64,
 }
 
+impl Uncopied {
+    /// The size, which is never negative.
+    pub fn size(&self) -> u64 {
+        u64::try_from(self.size_bytes).unwrap_or(0)
+    }
+}
+
 /// Whether the backup store has an object damaged: then there is nothing to copy. A macro, because diesel knows each
 /// place it is used in as a type of its own.
 macro_rules! is_damaged {
@@ -92,9 +99,15 @@ pub fn of_repository(conn: &mut Conn, repository: RepositoryId) -> QueryResult<W
 
 /// How many objects of one repository are damaged in the backup store and not intact in the second one.
 pub fn damaged(conn: &mut Conn, repository: RepositoryId) -> QueryResult<i64> {
-    objects::table
-        .filter(objects::repository_id.eq(repository).and(objects::kind.ne(ObjectKind::Locks)))
-        .filter(objects::uncopied.is_not_null().and(is_damaged!()))
+    let its_object = objects::repository_id
+        .eq(copies::repository_id)
+        .and(objects::kind.eq(copies::kind))
+        .and(objects::name.eq(copies::name));
+    copies::table
+        .inner_join(objects::table.on(its_object))
+        .filter(copies::repository_id.eq(repository).and(copies::location.eq(Location::Primary)))
+        .filter(copies::damaged_at.is_not_null())
+        .filter(objects::uncopied.is_not_null().and(objects::kind.ne(ObjectKind::Locks)))
         .count()
         .get_result(conn)
 }

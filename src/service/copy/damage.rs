@@ -1,7 +1,7 @@
 //! Damage in the second store, and what repairs either store from the other.
 use crate::blob::BlobKey;
 use crate::error::{Error, Result};
-use crate::service::activity::{Act, record};
+use crate::service::activity::{Act, record_often};
 use crate::service::proof;
 use crate::store::{self, Conn};
 use domain::activity::{Action, Actor, Object, Outcome};
@@ -53,5 +53,6 @@ fn record_object(
     let repository = store::repository::find(conn, key.repository)?.ok_or(Error::NotFound("repository"))?;
     let object = Object::new("object", key, format!("{}/{}", key.kind, key.name));
     let act = Act::done(action, object).on(repository.device_id).because(why).ended(outcome);
-    record(conn, &Actor::system(), &act, now)
+    // A store that lost everything would otherwise make an entry for each of its objects.
+    record_often(conn, &Actor::system(), &act, now)
 }

@@ -1,15 +1,20 @@
 //! The second copy: everything that the backup store has is copied to a store that does not fail with it, and each
 //! repairs the other.
 mod away;
+mod batch;
 mod begin;
+mod copier;
 mod damage;
 mod lost;
+mod memory;
 mod order;
 mod pace;
 mod repair;
 mod replicate;
 mod send;
 mod state;
+mod step;
+mod turn;
 
 pub use begin::{Begun, begin, found, none};
 pub use damage::{object_damaged, object_healed};

@@ -68,11 +68,11 @@ pub(super) fn fetch(blobs: &dyn BlobStore, location: Location, wanted: &Wanted) 
     }
 }
 
-/// Whether the second store has the object already, as it should be.
+/// Whether the second store has the object already, as it should be; none if it has nothing there.
 pub(super) fn has(blobs: &dyn BlobStore, wanted: &Wanted) -> Result<Option<bool>, Halt> {
     match blobs.size(&wanted.key) {
         Ok(None) => Ok(None),
-        Ok(Some(_)) => fetch(blobs, Location::Copy, wanted).map(|it| Some(it.is_some())),
+        Ok(Some(_)) => is_there(blobs, wanted).map(Some),
         Err(ReadFault::Lost | ReadFault::Unreadable(_)) => Ok(Some(false)),
         Err(ReadFault::Away(fault)) => Err(Halt::Away(Location::Copy, fault)),
     }
@@ -88,11 +88,20 @@ pub(super) fn put(blobs: &dyn BlobStore, wanted: &Wanted, bytes: &[u8], is_damag
             Err(WriteFault::Taken) => {}
             Err(fault) => return Err(halt(Location::Copy, fault)),
         }
-        if fetch(blobs, Location::Copy, wanted)?.is_some() {
+        if is_there(blobs, wanted)? {
             return Ok(Put::WasThere);
         }
     }
     replace(blobs, Location::Copy, &wanted.key, bytes).map(|()| Put::Replaced)
+}
+
+/// Whether the right bytes are there, to stay: whoever put them may have been stopped before they were durable.
+fn is_there(blobs: &dyn BlobStore, wanted: &Wanted) -> Result<bool, Halt> {
+    if fetch(blobs, Location::Copy, wanted)?.is_none() {
+        return Ok(false);
+    }
+    blobs.make_durable(&wanted.key).map_err(|fault| halt(Location::Copy, fault))?;
+    Ok(true)
 }
 
 /// Replaces what is at a location by the right bytes.

@@ -16,7 +16,7 @@ use holdfast::store::setting::COPY_AWAY;
 use holdfast::{job, service, store};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A store that is away while it is told so.
 struct Leaving {
@@ -260,4 +260,65 @@ fn an_object_that_is_refused_keeps_its_own_snapshot_back_and_no_other_device() {
     let state = world.door.read(service::copy::state);
     assert_eq!(state.failed.map(|it| it.0).as_deref(), Some("no such luck"));
     assert_eq!((state.copied, state.waiting, state.waiting_since), (6, 4, Some(NOW)));
+}
+
+/// A store that takes what it is sent, and does not answer until it may.
+struct Hanging {
+    blobs: Arc<dyn BlobStore>,
+    may_answer: Mutex<std::sync::mpsc::Receiver<()>>,
+}
+
+impl BlobStore for Hanging {
+    fn begin(&self, key: &BlobKey) -> Result<Box<dyn Upload>, WriteFault> {
+        // Ends with an error once the sender has gone: from then on it answers.
+        let _ = self.may_answer.lock().unwrap().recv();
+        self.blobs.begin(key)
+    }
+    fn read(&self, key: &BlobKey, offset: u64, len: u64) -> Result<Vec<u8>, ReadFault> {
+        self.blobs.read(key, offset, len)
+    }
+    fn size(&self, key: &BlobKey) -> Result<Option<u64>, ReadFault> {
+        self.blobs.size(key)
+    }
+    fn remove(&self, key: &BlobKey) -> Result<bool, WriteFault> {
+        self.blobs.remove(key)
+    }
+    fn list(&self, repository: RepositoryId) -> Result<Vec<(BlobKey, u64)>, ReadFault> {
+        self.blobs.list(repository)
+    }
+    fn make_durable(&self, key: &BlobKey) -> Result<(), WriteFault> {
+        self.blobs.make_durable(key)
+    }
+    fn unsettled(&self) -> Result<Vec<(BlobKey, Stored)>, ReadFault> {
+        self.blobs.unsettled()
+    }
+}
+
+#[test]
+fn a_disk_that_never_answers_is_away_and_hangs_nothing() {
+    let world = World::new();
+    let repository = world.door.repository();
+    let pack = world.puts(repository.id, ObjectKind::Data, b"pack");
+    let (answers, may_answer) = std::sync::mpsc::channel();
+    let hanging = Arc::new(Hanging { blobs: Arc::clone(&world.copy), may_answer: Mutex::new(may_answer) });
+    let (store, primary) = (world.door.store.clone(), Arc::clone(&world.door.blobs));
+    let copies = Replicator::with_patience(store, primary, hanging, Duration::from_millis(50));
+
+    for minute in 0..3 {
+        assert!(copies.run(NOW + minutes(10 * minute)).unwrap().failed);
+        assert_eq!(away(&world).map(|it| (it.cause, it.since)), Some((AwayCause::Silent, NOW)));
+        assert_eq!(world.facts(repository.device).standing(), CopyStanding::Unknown);
+    }
+
+    drop(answers);
+    // The run that hung copies it, or one after it does: both go on at their own pace.
+    let deadline = Instant::now() + Duration::from_secs(60);
+    for hour in 4.. {
+        copies.run(NOW + hours(hour)).unwrap();
+        if world.is_copied(&pack) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "it goes on by itself");
+        std::thread::yield_now();
+    }
 }
