@@ -1,4 +1,6 @@
-//! Random secrets, what is stored for them, and sealing to a public key.
+//! Random secrets, what is stored for them, sealing to a public key, and keys that come back from shares.
+#[cfg(feature = "recovery")]
+pub mod recovery;
 pub mod seal;
 
 use anyhow::{Result, anyhow};

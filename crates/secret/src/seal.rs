@@ -4,6 +4,7 @@
 //! for what the server hands to one device. `context` names the use and the ids, so that a sealed text cannot
 //! be used anywhere else.
 use anyhow::{Context, Result, anyhow, ensure};
+use aws_lc_rs::agreement;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use rustls::crypto::aws_lc_rs::hpke::DH_KEM_X25519_HKDF_SHA256_AES_256;
@@ -38,6 +39,34 @@ impl PublicKey {
 impl PrivateKey {
     pub fn from_text(text: String) -> Self {
         Self(Zeroizing::new(text))
+    }
+
+    /// From the 32 bytes themselves.
+    pub fn from_bytes(bytes: &[u8; 32]) -> Self {
+        Self(Zeroizing::new(BASE64_STANDARD.encode(bytes)))
+    }
+
+    /// The 32 bytes themselves.
+    ///
+    /// # Errors
+    /// When this is not the base64 of 32 bytes.
+    pub fn bytes(&self) -> Result<Zeroizing<[u8; 32]>> {
+        let decoded = Zeroizing::new(BASE64_STANDARD.decode(self.0.as_bytes()).context("reading an X25519 key")?);
+        let mut bytes = Zeroizing::new([0; 32]);
+        ensure!(decoded.len() == bytes.len(), "an X25519 key has 32 bytes, this has {}", decoded.len());
+        bytes.copy_from_slice(&decoded);
+        Ok(bytes)
+    }
+
+    /// The public half.
+    ///
+    /// # Errors
+    /// As [`PrivateKey::bytes`].
+    pub fn public(&self) -> Result<PublicKey> {
+        let key = agreement::PrivateKey::from_private_key(&agreement::X25519, &*self.bytes()?)
+            .map_err(|error| anyhow!("reading an X25519 key: {error}"))?;
+        let public = key.compute_public_key().map_err(|_unspecified| anyhow!("an X25519 key has no public half"))?;
+        Ok(PublicKey(BASE64_STANDARD.encode(public.as_ref())))
     }
 
     /// The key as text, to be kept in a file only its owner can read.
@@ -98,5 +127,15 @@ mod tests {
         assert!(open(&private, "repository/2", &sealed).is_err());
         assert!(open(&other, "repository/1", &sealed).is_err());
         assert!(open(&private, "repository/1", "AAAA").is_err());
+    }
+
+    #[test]
+    fn the_public_half_follows_from_the_private_one() {
+        let (public, private) = generate().unwrap();
+
+        assert_eq!(private.public().unwrap(), public);
+        let again = PrivateKey::from_bytes(&private.bytes().unwrap());
+        assert_eq!((again.expose(), again.public().unwrap()), (private.expose(), public));
+        assert!(PrivateKey::from_text("AAAA".to_owned()).public().is_err());
     }
 }
