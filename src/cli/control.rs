@@ -49,6 +49,19 @@ pub enum HostAct {
     RemoveFounder {
         email: String,
     },
+    /// A recovery key was made; its private half stays with whoever asks.
+    RecoveryKeyMade {
+        public: String,
+        /// The word of whoever has the proof key.
+        voucher: String,
+    },
+    /// Shares were typed that give this key.
+    RecoveryKeyConfirmed {
+        public: String,
+    },
+    RetireRecoveryKey {
+        name: String,
+    },
     /// A copy of the proof key was read; only its public half is passed on.
     ProofKeyCopy {
         public: String,

@@ -3,7 +3,7 @@
 use crate::cli::control::{Answer, HostAct};
 use crate::cli::write::{WriteOptions, find};
 use crate::error::Result;
-use crate::service::host;
+use crate::service::{host, recovery_key};
 use crate::store::Conn;
 use domain::account::INVITE_LINK_LIFE;
 use domain::activity::Actor;
@@ -80,6 +80,18 @@ pub(super) fn last_word(conn: &mut Conn, by: &Actor, public_url: &str, act: Host
             let id = find(conn, &email)?.id;
             let user = host::remove_founder(conn, by, id, now)?;
             format!("{} is no longer a founder. Everyone is told by mail.", user.email)
+        }
+        HostAct::RecoveryKeyMade { public, voucher } => {
+            let key = recovery_key::make(conn, by, &public, &voucher, now)?;
+            format!("The recovery key {} was made.", key.name)
+        }
+        HostAct::RecoveryKeyConfirmed { public } => {
+            let key = recovery_key::confirm(conn, by, &public, now)?;
+            format!("The shares are good: they give the recovery key {}.", key.name)
+        }
+        HostAct::RetireRecoveryKey { name } => {
+            let key = recovery_key::retire(conn, by, &name, now)?;
+            format!("The recovery key {} is retired: destroy its shares.", key.name)
         }
         HostAct::ProofKeyCopy { public } => {
             host::proof_key_copy_checked(conn, by, &public, now)?;

@@ -9,6 +9,7 @@ mod lock;
 mod output;
 mod proof_key;
 mod prove;
+mod recovery_key;
 mod serve;
 mod write;
 
@@ -50,6 +51,9 @@ enum Command {
     Demo(demo::DemoOptions),
     /// Run restore tests, or ask the server for one
     Prove(prove::ProveOptions),
+    /// Keys on paper that open every backup if the server and its proof key are lost
+    #[command(subcommand)]
+    RecoveryKey(recovery_key::RecoveryKeyCommand),
     /// Measure this program on this machine
     #[command(subcommand)]
     Bench(bench::BenchCommand),
@@ -94,6 +98,7 @@ fn run(arguments: Arguments, file: Options) -> anyhow::Result<ExitCode> {
         Command::Devices(options) => device::devices(&options, file),
         Command::Demo(options) => demo::run(&options),
         Command::Prove(options) => prove::run(options, file),
+        Command::RecoveryKey(command) => command.run(file),
         Command::Bench(command) => bench::run(&command),
         Command::Serve(options) => serve::run(options.or(file)),
     }

@@ -125,6 +125,10 @@ impl ProofKeys {
         Ok(keys)
     }
 
+    pub(super) fn private(&self) -> &PrivateKey {
+        &self.private
+    }
+
     /// The public half, to which master keys are sealed.
     pub fn public(&self) -> &PublicKey {
         &self.public

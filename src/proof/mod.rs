@@ -8,6 +8,7 @@
 mod check;
 pub mod child;
 pub mod confine;
+pub mod escrow;
 pub mod frame;
 pub mod keys;
 mod prover;

@@ -1,6 +1,7 @@
 //! Takes restore tests from the queue, one process each.
 use crate::blob::BlobStore;
 use crate::error::Result;
+use crate::proof::escrow;
 use crate::proof::frame::{FailedBefore, TestJob};
 use crate::proof::keys::ProofKeys;
 use crate::proof::runner::{Ended, Runner, Served, Watcher};
@@ -41,11 +42,12 @@ pub struct Prover {
 }
 
 impl Prover {
-    /// Queues what is due, then runs tests until none is waiting; returns those that have ended.
+    /// Seals what has to be sealed to recovery keys, queues what is due, then runs tests until none is waiting; returns those that have ended.
     ///
     /// # Errors
     /// When the database refuses; tests that were taken are taken again later.
     pub fn run_once(&self, device: Option<DeviceId>) -> Result<Vec<RestoreTestId>> {
+        escrow::add_missing(&self.store, &self.keys, &self.clock)?;
         let now = self.clock.now();
         for (point, cause) in self.store.read_blocking(|conn| service::proof::due(conn, now))? {
             self.store.write_blocking(move |conn| service::proof::queue(conn, point, cause, None, now))?;

@@ -29,6 +29,7 @@ pub mod policy;
 pub mod preference;
 pub mod proof;
 pub mod reach;
+pub mod recovery_key;
 pub mod removal;
 pub mod report;
 pub mod repository;

@@ -66,6 +66,11 @@ pub fn find(conn: &mut Conn, id: RepositoryId) -> QueryResult<Option<Repository>
     repositories::table.find(id).select(Repository::as_select()).first(conn).optional()
 }
 
+/// How many there are.
+pub fn count(conn: &mut Conn) -> QueryResult<i64> {
+    repositories::table.count().get_result(conn)
+}
+
 /// The repositories of a device, newest enrolment first.
 pub fn of_device(conn: &mut Conn, device: DeviceId) -> QueryResult<Vec<Repository>> {
     repositories::table

@@ -44,6 +44,7 @@ mod policy_page;
 mod proof;
 mod prove;
 mod reach;
+mod recovery_key;
 mod removal;
 mod restic;
 mod restic_client;

@@ -10,7 +10,7 @@ use domain::object::{ObjectKind, TokenKind};
 use domain::role::{Permission, Reach, Role, Scope};
 use domain::time::hours;
 use holdfast::error::Error;
-use holdfast::service::repository::{ClientDraft, Prepared};
+use holdfast::service::repository::{ClientDraft, Prepared, Recipients};
 use holdfast::{service, store};
 use secret::seal;
 use std::io::{BufRead, BufReader};
@@ -25,7 +25,7 @@ pub fn has_restic() -> bool {
 pub fn enrolled(door: &TestDoor) -> (TestRepository, String) {
     let device = door.device();
     let (proof_key, _) = seal::generate().unwrap();
-    let prepared = Prepared::make(&proof_key, RepositoryId::generate(NOW)).unwrap();
+    let prepared = Prepared::make(&Recipients::only(proof_key), RepositoryId::generate(NOW)).unwrap();
     prepared.store(&*door.blobs).unwrap();
     let (id, token, password) = (prepared.id, prepared.token.clone(), prepared.password.clone());
     door.write(move |conn| service::repository::insert(conn, &prepared, device, 1, NOW));
@@ -356,7 +356,7 @@ fn a_new_enrolment_closes_the_old_repository() {
     old.put("data", b"old");
     let device = old.device;
     let (proof_key, _) = seal::generate().unwrap();
-    let prepared = Prepared::make(&proof_key, RepositoryId::generate(NOW)).unwrap();
+    let prepared = Prepared::make(&Recipients::only(proof_key), RepositoryId::generate(NOW)).unwrap();
     prepared.store(&*door.blobs).unwrap();
     let token = prepared.token.clone();
     let new = TestRepository { id: prepared.id, token, ..old.clone() };

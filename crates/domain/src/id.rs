@@ -84,7 +84,7 @@ ids! {
     UserId, TeamId, LinkId, ApiTokenId,
     DeviceId, EnrollmentTokenId, PolicyId,
     RepositoryId, RepositoryTokenId, RestorePointId, RestoreTestId,
-    CommandId, WipeRequestId, RestoreId,
+    CommandId, WipeRequestId, RestoreId, RecoveryKeyId,
     ActivityId, MailId,
 }
 

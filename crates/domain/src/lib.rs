@@ -27,6 +27,7 @@ pub mod name;
 pub mod object;
 pub mod policy;
 pub mod proof;
+pub mod recovery_key;
 pub mod restore;
 pub mod restore_test;
 pub mod role;

@@ -4,7 +4,7 @@
 //! for what the server hands to one device. `context` names the use and the ids, so that a sealed text cannot
 //! be used anywhere else.
 use anyhow::{Context, Result, anyhow, ensure};
-use aws_lc_rs::agreement;
+use aws_lc_rs::{agreement, hmac};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use rustls::crypto::aws_lc_rs::hpke::DH_KEM_X25519_HKDF_SHA256_AES_256;
@@ -112,6 +112,30 @@ pub fn open(key: &PrivateKey, context: &str, sealed: &str) -> Result<Zeroizing<V
     Ok(Zeroizing::new(plain))
 }
 
+/// A word that only who has `key` can give for `text`: the hex of an HMAC-SHA256 under a key made from it for this use.
+///
+/// # Errors
+/// As [`PrivateKey::bytes`].
+pub fn vouch(key: &PrivateKey, context: &str, text: &str) -> Result<String> {
+    Ok(hex::encode(hmac::sign(&voucher_key(key, context)?, text.as_bytes())))
+}
+
+/// Whether `voucher` is who has `key`'s word for `text` in this `context`.
+///
+/// # Errors
+/// As [`PrivateKey::bytes`].
+pub fn is_vouched_for(key: &PrivateKey, context: &str, text: &str, voucher: &str) -> Result<bool> {
+    let Ok(voucher) = hex::decode(voucher) else { return Ok(false) };
+    Ok(hmac::verify(&voucher_key(key, context)?, text.as_bytes(), &voucher).is_ok())
+}
+
+fn voucher_key(key: &PrivateKey, context: &str) -> Result<hmac::Key> {
+    // A key of its own: the sealing key's bytes themselves serve for nothing else.
+    let master = hmac::Key::new(hmac::HMAC_SHA256, key.bytes()?.as_slice());
+    let derived = hmac::sign(&master, format!("holdfast/voucher/{context}").as_bytes());
+    Ok(hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,6 +151,20 @@ mod tests {
         assert!(open(&private, "repository/2", &sealed).is_err());
         assert!(open(&other, "repository/1", &sealed).is_err());
         assert!(open(&private, "repository/1", "AAAA").is_err());
+    }
+
+    #[test]
+    fn a_voucher_holds_for_one_key_context_and_text() {
+        let (_, key) = generate().unwrap();
+        let (_, other) = generate().unwrap();
+
+        let voucher = vouch(&key, "a", "text").unwrap();
+
+        let holds = |key, context, text, voucher: &str| is_vouched_for(key, context, text, voucher).unwrap();
+        assert!(holds(&key, "a", "text", &voucher));
+        assert!(!holds(&other, "a", "text", &voucher) && !holds(&key, "b", "text", &voucher));
+        assert!(!holds(&key, "a", "texts", &voucher) && !holds(&key, "a", "text", &voucher[2..]));
+        assert!(!holds(&key, "a", "text", "") && !holds(&key, "a", "text", "no hex"));
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod message;
 mod name;
 mod pack;
 mod range;
+mod share;
 mod snapshot;
 mod tree;
 
@@ -48,6 +49,7 @@ pub const ALL: &[Parser] = parsers![
     name,
     pack,
     range,
+    share,
     snapshot,
     tree
 ];

@@ -1,7 +1,7 @@
 //! A repository that is sent to.
 use crate::app::App;
 use crate::bench::device::{add_token, device, insert};
-use crate::service::repository::Prepared;
+use crate::service::repository::{Prepared, Recipients};
 use crate::{error, service};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -21,7 +21,7 @@ impl Target {
     pub(super) fn make(app: &App, address: SocketAddr) -> anyhow::Result<Self> {
         let now = app.clock.now();
         let (proof_key, _) = seal::generate()?;
-        let prepared = Prepared::make(&proof_key, RepositoryId::generate(now))?;
+        let prepared = Prepared::make(&Recipients::only(proof_key), RepositoryId::generate(now))?;
         prepared.store(&*app.blobs)?;
         let made =
             Self { address, id: prepared.id, token: prepared.token.clone(), password: prepared.password.clone() };

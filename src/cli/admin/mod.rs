@@ -76,25 +76,30 @@ impl WriteOptions {
     }
 
     pub(super) fn run(&self, request: Request, file: Options) -> anyhow::Result<ExitCode> {
+        let answer = self.ask(request, file)?;
+        self.show(&answer)
+    }
+
+    /// Has it done by the server if one runs, or does it here.
+    pub(super) fn ask(&self, request: Request, file: Options) -> anyhow::Result<Answer> {
         let config = self.config(file)?;
         refuse_read_only(&config.database)?;
         if !config.data.is_dir() {
             expect_server(&config)?;
         }
         crate::app::make_private_folder(&config.data)?;
-        let answer = match Lock::take(&config.data)? {
+        match Lock::take(&config.data)? {
             Some(_lock) => {
                 expect_server(&config)?;
                 let actor = control::actor(rustix::process::getuid().as_raw());
                 let store = Store::open(&config.database)?;
-                execute(&store, &actor, &config.public_url, request, &Clock::System)
+                Ok(execute(&store, &actor, &config.public_url, request, &Clock::System))
             }
-            None => control::ask(&config.data, &request)?,
-        };
-        self.show(&answer)
+            None => control::ask(&config.data, &request),
+        }
     }
 
-    fn show(&self, answer: &Answer) -> anyhow::Result<ExitCode> {
+    pub(super) fn show(&self, answer: &Answer) -> anyhow::Result<ExitCode> {
         if self.json {
             print_json(answer)?;
         } else {

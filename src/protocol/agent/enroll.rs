@@ -13,7 +13,7 @@ use crate::protocol::agent::token::{self, Expected, Token};
 use crate::protocol::agent::{address, body, convert, copy, request, signed};
 use crate::service::enrollment::agent::{self, Joining};
 use crate::service::enrollment::{TokenRefusal, join};
-use crate::service::repository::Prepared;
+use crate::service::repository::{Prepared, Recipients};
 use crate::store::Store;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, post};
@@ -21,7 +21,6 @@ use anyhow::anyhow;
 use clock::Clock;
 use domain::id::RepositoryId;
 use domain::time::Time;
-use secret::seal;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,7 +64,7 @@ async fn run(request: &HttpRequest, message: Joining) -> Result<Enrolled, Fault>
     let asked = message.newcomer.clone();
     let admitted = store.read(move |conn| join::admit(conn, &asked, now)).await?;
     admitted.map_err(|it| refused(shared, from, it))?;
-    let prepared = prepare(request, store.read(agent::proof_key).await?, now).await?;
+    let prepared = prepare(request, store.read(agent::recipients).await?, now).await?;
     let of_device = Arc::clone(&prepared);
     let joined = store.act(move |conn| agent::enroll(conn, &message, &of_device, &from.to_string(), now)).await?;
     let joined = joined.map_err(|it| refused(shared, from, it))?;
@@ -104,13 +103,13 @@ fn check_signature(
 }
 
 /// Creates the repository and stores its first objects: slow, so it comes before the transaction.
-async fn prepare(request: &HttpRequest, key: seal::PublicKey, now: Time) -> Result<Arc<Prepared>, Fault> {
+async fn prepare(request: &HttpRequest, to: Recipients, now: Time) -> Result<Arc<Prepared>, Fault> {
     let blobs = Arc::clone(data::<dyn BlobStore>(request)?);
     let gate = data::<Shared>(request)?.preparing();
     // The client's patience bounds the wait; a stopping server drops those waiting.
     let _turn = gate.acquire_owned().await.map_err(|_closed| Error::Internal(anyhow!("the server is stopping")))?;
     body::off_the_worker(move || {
-        let prepared = Prepared::make(&key, RepositoryId::generate(now))?;
+        let prepared = Prepared::make(&to, RepositoryId::generate(now))?;
         prepared.store(blobs.as_ref())?;
         Ok(Arc::new(prepared))
     })

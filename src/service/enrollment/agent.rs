@@ -2,8 +2,8 @@
 use crate::error::{Error, FieldErrors, Result};
 use crate::service::enrollment::join::{self, Newcomer};
 use crate::service::enrollment::token::TokenRefusal;
-use crate::service::repository::{self, Prepared};
-use crate::service::{policy, proof};
+use crate::service::repository::{self, Prepared, Recipients};
+use crate::service::{policy, proof, recovery_key};
 use crate::store::agent_enrollment::AgentEnrollment;
 use crate::store::device::Device;
 use crate::store::enrollment::Enrollment;
@@ -88,15 +88,16 @@ pub fn audience(conn: &mut Conn) -> Result<Option<String>> {
     Ok(AUDIENCE.find(conn)?)
 }
 
-/// The public half of the key that opens backups for restore tests.
+/// What the master key of a new repository is sealed to: the key that opens backups for restore tests, and the recovery
+/// keys.
 ///
 /// # Errors
-/// When there is none yet, or the database refuses.
-pub fn proof_key(conn: &mut Conn) -> Result<seal::PublicKey> {
+/// When there is no proof key yet, or the database refuses.
+pub fn recipients(conn: &mut Conn) -> Result<Recipients> {
     let key = proof::public_key(conn)?.ok_or_else(|| {
         Error::Refused("this server has no key for restore tests yet: start `holdfast prove` once".to_owned())
     })?;
-    Ok(seal::PublicKey::parse(&key)?)
+    Ok(Recipients { proof: seal::PublicKey::parse(&key)?, recovery: recovery_key::recipients(conn)? })
 }
 
 /// The required `aud` of devices' tokens; created if there is none yet.

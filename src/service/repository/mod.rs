@@ -6,13 +6,13 @@ mod reconcile;
 
 pub use client::{ClientDraft, MAX_READING, READING, make_client_token, may_use, own_client_name};
 pub use heal::{heal, heal_one};
-pub use prepare::Prepared;
+pub use prepare::{Prepared, Recipients};
 pub use reconcile::{Reconciled, reconcile, reconcile_repository};
 
 use crate::error::{Error, Result};
 use crate::service::activity::{Act, record};
 use crate::service::setting::QUOTA;
-use crate::service::{backup, reach};
+use crate::service::{backup, reach, recovery_key};
 use crate::store::device::Device;
 use crate::store::repository::{Repository, RepositoryToken};
 use crate::store::{self, Conn};
@@ -62,6 +62,7 @@ pub fn insert(
         created_at: now,
     };
     store::repository::insert(conn, &repository)?;
+    recovery_key::keep(conn, prepared.id, &prepared.escrows, now)?;
     for (key, size) in prepared.objects() {
         backup::received(conn, &key, size, TokenKind::Agent, now)?;
     }

@@ -2,12 +2,13 @@
 use crate::blob::BlobStore;
 use crate::error::Result;
 use crate::service::backup;
+use crate::store::escrow::escrow_context;
 use crate::store::repository::master_key_context;
 use anyhow::{Context, anyhow};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use domain::id::RepositoryId;
+use domain::id::{RecoveryKeyId, RepositoryId};
 use domain::object::ObjectKind;
 use rustic_core::repofile::MasterKey;
 use rustic_core::{
@@ -18,6 +19,21 @@ use secret::seal;
 use std::sync::{Arc, Mutex, PoisonError};
 use zeroize::Zeroizing;
 
+/// What a new master key is sealed to before it is forgotten.
+#[derive(Debug, Clone)]
+pub struct Recipients {
+    pub proof: seal::PublicKey,
+    /// The recovery keys that stand.
+    pub recovery: Vec<(RecoveryKeyId, seal::PublicKey)>,
+}
+
+impl Recipients {
+    /// Only the proof side.
+    pub fn only(proof: seal::PublicKey) -> Self {
+        Self { proof, recovery: Vec::new() }
+    }
+}
+
 /// A repository that is ready to be stored, with the secrets that only the device may learn.
 pub struct Prepared {
     pub id: RepositoryId,
@@ -26,6 +42,8 @@ pub struct Prepared {
     /// The password of the repository's key.
     pub password: String,
     pub(super) sealed_master_key: String,
+    /// The same, sealed to each recovery key.
+    pub(super) escrows: Vec<(RecoveryKeyId, String)>,
     config: Bytes,
     key: Bytes,
 }
@@ -36,21 +54,23 @@ static DERIVING: Mutex<()> = Mutex::new(());
 impl Prepared {
     /// Makes a repository. Slow (about half a second), and without the database.
     ///
-    /// The master key leaves this function only sealed to `proof_key`, and in
+    /// The master key leaves this function only sealed to the recipients, and in
     /// the key object under the password.
     ///
     /// # Errors
-    /// When the operating system gives no randomness, or `proof_key` is not valid.
-    pub fn make(proof_key: &seal::PublicKey, id: RepositoryId) -> Result<Self> {
+    /// When the operating system gives no randomness, or a recipient's key is not valid.
+    pub fn make(to: &Recipients, id: RepositoryId) -> Result<Self> {
         let token = secret::generate(super::TOKEN_PREFIX)?;
         let password = secret::generate("")?;
         let memory = Arc::new(Memory::default());
         let master_key = initialise(&memory, &password).context("making a repository")?;
         let plain = master_key_text(&master_key)?;
-        let sealed_master_key = seal::seal(proof_key, &master_key_context(id), plain.as_bytes())?;
+        let sealed_master_key = seal::seal(&to.proof, &master_key_context(id), plain.as_bytes())?;
+        let sealed = |key| seal::seal(key, &escrow_context(id), plain.as_bytes());
+        let escrows = to.recovery.iter().map(|(of, key)| Ok((*of, sealed(key)?))).collect::<Result<_>>()?;
         let config = memory.only(FileType::Config).ok_or_else(|| anyhow!("the new repository has no config"))?;
         let key = memory.only(FileType::Key).ok_or_else(|| anyhow!("the new repository has no key"))?;
-        Ok(Self { id, token, password, sealed_master_key, config, key })
+        Ok(Self { id, token, password, sealed_master_key, escrows, config, key })
     }
 
     /// Writes config and key; calling it twice does no harm.
@@ -170,13 +190,20 @@ mod tests {
     use domain::time::Time;
 
     #[test]
-    fn only_the_proof_key_opens_the_master_key() {
+    fn the_proof_key_and_each_recovery_key_open_the_master_key() {
         let (public, private) = seal::generate().unwrap();
         let id = RepositoryId::generate(Time::from_millis(1));
 
-        let prepared = Prepared::make(&public, id).unwrap();
+        let (recovery, recovers) = seal::generate().unwrap();
+        let of = RecoveryKeyId::generate(Time::from_millis(1));
+
+        let prepared = Prepared::make(&Recipients { proof: public, recovery: vec![(of, recovery)] }, id).unwrap();
 
         let text = seal::open(&private, &master_key_context(id), &prepared.sealed_master_key).unwrap();
+        let [(found, escrow)] = prepared.escrows.as_slice() else { unreachable!("{:?}", prepared.escrows) };
+        assert_eq!(*found, of);
+        assert_eq!(seal::open(&recovers, &escrow_context(id), escrow).unwrap(), text);
+        assert!(seal::open(&recovers, &master_key_context(id), escrow).is_err(), "neither passes for the other");
         assert_eq!(BASE64_STANDARD.decode(&*text).unwrap().len(), 64);
         assert!(prepared.token.starts_with("hf_repo_"));
         let [(config, _), (key, _)] = prepared.objects();

@@ -3,12 +3,14 @@ mod act;
 mod backup;
 mod console;
 mod device;
+mod key;
 mod person;
 
 pub use act::*;
 pub use backup::*;
 pub use console::*;
 pub use device::*;
+pub use key::*;
 pub use person::*;
 
 diesel::allow_tables_to_appear_in_same_query!(
@@ -50,4 +52,6 @@ diesel::allow_tables_to_appear_in_same_query!(
     mail_outbox,
     disk_samples,
     device_alerts,
+    recovery_keys,
+    escrows,
 );

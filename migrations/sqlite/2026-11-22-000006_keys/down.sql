@@ -1,0 +1,2 @@
+DROP TABLE escrows;
+DROP TABLE recovery_keys;

@@ -1,0 +1,25 @@
+//! The keys that open repositories, other than the proof key, and what is sealed to them.
+
+diesel::table! {
+    recovery_keys (id) {
+        id -> Text,
+        name -> Text,
+        public_key -> Text,
+        voucher -> Text,
+        made_at -> BigInt,
+        made_by -> Text,
+        confirmed_at -> Nullable<BigInt>,
+        confirmed_by -> Nullable<Text>,
+        retired_at -> Nullable<BigInt>,
+        seal_again_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    escrows (repository_id, recovery_key_id) {
+        repository_id -> Text,
+        recovery_key_id -> Text,
+        sealed_master_key -> Text,
+        sealed_at -> BigInt,
+    }
+}
