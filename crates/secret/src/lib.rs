@@ -1,4 +1,6 @@
-//! Random secrets, what is stored for them, sealing to a public key, and keys that come back from shares.
+//! Random secrets, what is stored for them, encrypting with a secret key, sealing to a public key, and keys that come back
+//! from shares.
+pub mod cipher;
 #[cfg(feature = "recovery")]
 pub mod recovery;
 pub mod seal;

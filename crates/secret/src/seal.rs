@@ -3,6 +3,7 @@
 //! Used for a repository's master key, which only the proof side can open, and
 //! for what the server hands to one device. `context` names the use and the ids, so that a sealed text cannot
 //! be used anywhere else.
+use crate::cipher::Cipher;
 use anyhow::{Context, Result, anyhow, ensure};
 use aws_lc_rs::{agreement, hmac};
 use base64::Engine;
@@ -67,6 +68,14 @@ impl PrivateKey {
             .map_err(|error| anyhow!("reading an X25519 key: {error}"))?;
         let public = key.compute_public_key().map_err(|_unspecified| anyhow!("an X25519 key has no public half"))?;
         Ok(PublicKey(BASE64_STANDARD.encode(public.as_ref())))
+    }
+
+    /// A secret key that only whoever has this one gets, for one purpose.
+    ///
+    /// # Errors
+    /// As [`PrivateKey::bytes`].
+    pub fn derive(&self, purpose: &str) -> Result<Cipher> {
+        Cipher::derive(self.bytes()?.as_slice(), purpose)
     }
 
     /// The key as text, to be kept in a file only its owner can read.

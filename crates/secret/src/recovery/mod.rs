@@ -97,7 +97,7 @@ impl RecoveryKey {
     /// When the operating system provides no randomness.
     pub fn shares(&self) -> Result<Vec<Share>> {
         let mut entropy = Entropy { is_gone: false };
-        let split = Gf256::split_array(NEEDED, SHARES, &*self.private.bytes()?, &mut entropy);
+        let split = Gf256::split_array(NEEDED, SHARES, self.private.bytes()?.as_slice(), &mut entropy);
         let mut parts = split.map_err(|error| anyhow!("splitting a key: {error}"))?;
         let shares = parts.iter().map(|it| Share::of_point(&self.name(), it)).collect::<Option<Vec<_>>>();
         parts.zeroize();
