@@ -209,7 +209,8 @@ fn unreadable(error: &dyn std::fmt::Display) -> StoreFault {
     StoreFault { cause: AwayCause::Unreadable, why: error.to_string() }
 }
 
-fn access(settings: &BucketSettings) -> Access {
+/// What opens the bucket of these settings.
+pub fn access(settings: &BucketSettings) -> Access {
     Access {
         endpoint: settings.endpoint.clone(),
         bucket: settings.bucket.clone(),

@@ -2,6 +2,7 @@
 mod copy;
 mod open;
 
+pub use copy::access;
 pub use open::make_private_folder;
 
 use crate::api;
@@ -15,6 +16,7 @@ use crate::proof::runner::Runner;
 use crate::proof::{self, Prover};
 use crate::protocol;
 use crate::service;
+use crate::service::console_copy::Keeper;
 use crate::service::copy::Replicator;
 use crate::service::ground::Watch;
 use crate::store::{Database, Store};
@@ -47,6 +49,8 @@ pub struct App {
     pub watch: Watch,
     /// None if there is no second store.
     pub copy: Option<Replicator>,
+    /// None if there is no second store, or the database is not ours to copy.
+    pub keeper: Option<Keeper>,
     pub agent: protocol::agent::Shared,
     pub door: protocol::restic::Door,
     /// None if the proof side is on another host.
@@ -94,6 +98,9 @@ impl App {
         }
         let blobs = open_blobs(&config, &store, &clock)?;
         let copy = open_copy(&config, &store, system, clock.now())?;
+        // PostgreSQL's dumps are handed over from outside.
+        let keeper = copy.as_ref().filter(|_| !store.is_shared());
+        let keeper = keeper.map(|it| Keeper::new(store.clone(), Arc::clone(it), config.data.clone()));
         let copy = copy.map(|it| Replicator::new(store.clone(), Arc::clone(&blobs), it));
         if !store.is_read_only() {
             let (url, now) = (config.public_url.clone(), clock.now());
@@ -102,6 +109,10 @@ impl App {
                 .context("keeping the server's address")?;
         }
         let proof_keys = ProofKeys::of(&store, &config.proof_key, config.prove, clock.now())?;
+        if let Some(keys) = proof_keys.as_ref().filter(|_| !store.is_read_only()) {
+            let (holder, now) = (keys.state_holder()?, clock.now());
+            store.write_blocking(move |conn| service::console_copy::set_holder(conn, &holder, now))?;
+        }
         let door = protocol::restic::Door::new(store.clone(), Arc::clone(&blobs), clock.clone());
         let database = match &config.database {
             Database::Sqlite(path) => path.parent().map(Path::to_owned),
@@ -120,6 +131,7 @@ impl App {
             blobs,
             watch,
             copy,
+            keeper,
             door,
             proof_keys,
             agent: protocol::agent::Shared::new(),
@@ -234,6 +246,11 @@ impl App {
             Job::new("alert", job::alert::PERIOD, move || job::alert::run_once(&alert.store, alert.clock.now())),
         ];
         jobs.extend(copy);
+        let clock = self.clock.clone();
+        jobs.extend(self.keeper.clone().map(|it| {
+            let work = move || job::console_copy::run_once(&it, clock.now());
+            Job::new("console copy", job::console_copy::PERIOD, work)
+        }));
         jobs
     }
 

@@ -13,7 +13,7 @@ use crate::config::{Config, Options};
 use crate::error;
 use crate::service::backup;
 use crate::service::copy::Replicator;
-use crate::service::repository::Prepared;
+use crate::service::repository::{Prepared, Recipients};
 use crate::service::setting::COPY_SPEED;
 use crate::{service, store};
 use anyhow::{Context, anyhow};
@@ -113,7 +113,7 @@ fn access(args: &Args, number: usize) -> Access {
 fn fill(app: &App, count: usize) -> anyhow::Result<(RepositoryId, Vec<Vec<u8>>)> {
     let now = app.clock.now();
     let (proof_key, _) = seal::generate()?;
-    let prepared = Prepared::make(&proof_key, RepositoryId::generate(now))?;
+    let prepared = Prepared::make(&Recipients::only(proof_key), RepositoryId::generate(now))?;
     prepared.store(&*app.blobs)?;
     let repository = prepared.id;
     app.store.act_blocking(move |conn| -> error::Result<()> {

@@ -2,6 +2,7 @@
 //! run twice, and runs on a period and when it is woken.
 pub mod alert;
 pub mod command;
+pub mod console_copy;
 pub mod copy;
 pub mod expiry;
 pub mod ground;

@@ -7,7 +7,8 @@ use crate::store::{self, Store};
 use anyhow::{Context, anyhow};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use domain::id::{DeviceId, RestoreId};
+use domain::console_copy::{Holder, HolderKey};
+use domain::id::{DeviceId, RepositoryId, RestoreId};
 use domain::object::ObjectName;
 use domain::time::Time;
 use repository::MasterKey;
@@ -101,15 +102,36 @@ impl ProofKeys {
         }
     }
 
+    /// Writes this pair to another place, and reads it there.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_to(&self, path: &Path) -> anyhow::Result<Self> {
+        Self::write(&self.public, &self.private, path)?;
+        Self::open(path)
+    }
+
+    /// Seals a repository's master key to this pair.
+    ///
+    /// # Errors
+    /// Never, for keys that were read.
+    pub fn seal_master_key(&self, id: RepositoryId, key: &MasterKey) -> anyhow::Result<String> {
+        seal::seal(&self.public, &master_key_context(id), key.to_base64().as_bytes())
+    }
+
     fn make(path: &Path) -> anyhow::Result<Self> {
         let (public, private) = seal::generate()?;
+        Self::write(&public, &private, path)?;
+        Ok(Self { public, private })
+    }
+
+    fn write(public: &PublicKey, private: &PrivateKey, path: &Path) -> anyhow::Result<()> {
         let text = Zeroizing::new(format!("{}\n{}\n", private.expose(), public.as_str()));
         write_new(path, text.as_bytes(), 0o600).context("writing the proof key")?;
         write_new(&path.with_extension("pub"), format!("{}\n", public.as_str()).as_bytes(), 0o644)
             .context("writing the proof key's public half")?;
         // Both names have to survive a power cut before anything is sealed to the key.
-        File::open(path.parent().unwrap_or(path))?.sync_all()?;
-        Ok(Self { public, private })
+        Ok(File::open(path.parent().unwrap_or(path))?.sync_all()?)
     }
 
     /// Reads the text of a key file.
@@ -132,6 +154,14 @@ impl ProofKeys {
     /// The public half, to which master keys are sealed.
     pub fn public(&self) -> &PublicKey {
         &self.public
+    }
+
+    /// The key that gives this server the copies of its own state back.
+    ///
+    /// # Errors
+    /// Never, for keys that were read.
+    pub fn state_holder(&self) -> Result<HolderKey> {
+        service::console_copy::holder_key(Holder::Root, self.public.as_str(), &self.private)
     }
 
     /// The master key of a repository.

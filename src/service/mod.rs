@@ -11,6 +11,7 @@ pub mod backup_attempt;
 pub mod check_in;
 pub mod command;
 pub mod compliance;
+pub mod console_copy;
 pub mod copy;
 pub mod device;
 pub mod enrollment;

@@ -148,6 +148,17 @@ pub(super) fn open_sqlite(path: &Path) -> anyhow::Result<SqliteConnection> {
         .with_context(|| format!("opening the database {}", path.display()))
 }
 
+/// Makes an SQLite database one file that is all of it and on the disk. Nobody may have it open.
+///
+/// # Errors
+/// When it cannot be opened or written, or somebody has it open.
+pub fn checkpoint(path: &Path) -> anyhow::Result<()> {
+    let mut conn = connect(&Database::Sqlite(path.to_owned()))?;
+    conn.batch_execute("PRAGMA journal_mode = DELETE").context("writing the database to one file")?;
+    drop(conn);
+    std::fs::File::open(path)?.sync_all().with_context(|| format!("writing {}", path.display()))
+}
+
 /// Runs `work` in a transaction, or in a savepoint of the open one: if it fails, what it did is undone, and
 /// nothing else.
 ///

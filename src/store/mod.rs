@@ -25,6 +25,7 @@ pub mod backup_attempt;
 pub mod command;
 pub mod command_list;
 pub mod compliance;
+pub mod console_copy;
 pub mod copy;
 pub mod device;
 pub mod device_list;
@@ -61,5 +62,5 @@ pub mod user;
 pub mod wipe;
 
 pub use access::Store;
-pub use connection::{Conn, Database, MultiBackend, clock_of, in_transaction};
+pub use connection::{Conn, Database, MultiBackend, checkpoint, clock_of, in_transaction};
 pub use migration::latest_version;

@@ -82,3 +82,8 @@ pub fn seal_again(conn: &mut Conn, id: RecoveryKeyId, at: Option<Time>) -> Query
     }
     diesel::update(recovery_keys::table.find(id)).set(recovery_keys::seal_again_at.eq(at)).execute(conn).map(drop)
 }
+
+/// Keeps the word of a new proof key for a recovery key.
+pub fn set_voucher(conn: &mut Conn, id: RecoveryKeyId, voucher: &str) -> QueryResult<()> {
+    diesel::update(recovery_keys::table.find(id)).set(recovery_keys::voucher.eq(voucher)).execute(conn).map(drop)
+}

@@ -95,6 +95,11 @@ pub fn insert(conn: &mut Conn, repository: &Repository) -> QueryResult<()> {
     diesel::insert_into(repositories::table).values(repository).execute(conn).map(drop)
 }
 
+/// Keeps a master key as it is sealed now.
+pub fn reseal(conn: &mut Conn, id: RepositoryId, sealed: &str) -> QueryResult<()> {
+    diesel::update(repositories::table.find(id)).set(repositories::sealed_master_key.eq(sealed)).execute(conn).map(drop)
+}
+
 /// Closes the repositories of a device's enrolments before `generation` to further backups.
 pub fn close_older(conn: &mut Conn, device: DeviceId, generation: i64) -> QueryResult<usize> {
     diesel::update(repositories::table)

@@ -4,6 +4,7 @@ use crate::store::Conn;
 use crate::store::schema::settings;
 use crate::store::upsert::UpsertExt;
 use diesel::prelude::*;
+use domain::console_copy::{HolderKey, Kept, Stage, StateProof};
 use domain::copy::SecondStore;
 use domain::ground::{Alarm, Away, Disk, Stopped};
 use domain::time::Time;
@@ -49,6 +50,25 @@ pub const COPY_AWAY: Key<Away> = Key::new("copy.away");
 pub const COPY_TOLD: Key<bool> = Key::new("copy.told");
 /// What last went wrong while copying, and when; none since something was copied.
 pub const COPY_FAILED: Key<String> = Key::new("copy.failed");
+
+/// The key that the copies of the console's own state are encrypted with.
+pub const STATE_KEY: Key<String> = Key::new("console_copy.key");
+/// Who gets that key back.
+pub const STATE_HOLDERS: Key<Vec<HolderKey>> = Key::new("console_copy.holders");
+/// The state that the second store has.
+pub const CONSOLE_KEPT: Key<Kept> = Key::new("console_copy.kept");
+/// The state that was last restored from there and compared.
+pub const CONSOLE_PROOF: Key<StateProof> = Key::new("console_copy.proof");
+/// Why one of both last failed; none since it did not.
+pub const fn console_failed(stage: Stage) -> Key<String> {
+    match stage {
+        Stage::Keep => Key::new("console_copy.failed.keep"),
+        Stage::Test => Key::new("console_copy.failed.test"),
+    }
+}
+
+/// When this console was brought back from the second store.
+pub const RESTORED_AT: Key<Time> = Key::new("restored.at");
 
 /// What was last told about the room on a disk.
 pub const fn told(disk: Disk) -> Key<Alarm> {
@@ -202,35 +222,22 @@ impl SettingValue for Alarm {
     }
 }
 
-impl SettingValue for Away {
-    fn read(text: &str) -> Option<Self> {
-        from_json(text)
-    }
+/// Values that are kept as JSON.
+macro_rules! as_json {
+    ($($value:ty),+ $(,)?) => { $(
+        impl SettingValue for $value {
+            fn read(text: &str) -> Option<Self> {
+                from_json(text)
+            }
 
-    fn write(&self) -> QueryResult<String> {
-        to_json(self)
-    }
+            fn write(&self) -> QueryResult<String> {
+                to_json(self)
+            }
+        }
+    )+ };
 }
 
-impl SettingValue for SecondStore {
-    fn read(text: &str) -> Option<Self> {
-        from_json(text)
-    }
-
-    fn write(&self) -> QueryResult<String> {
-        to_json(self)
-    }
-}
-
-impl SettingValue for Stopped {
-    fn read(text: &str) -> Option<Self> {
-        from_json(text)
-    }
-
-    fn write(&self) -> QueryResult<String> {
-        to_json(self)
-    }
-}
+as_json!(Away, Stopped, SecondStore, Kept, StateProof, Vec<HolderKey>);
 
 fn from_json<T: DeserializeOwned>(text: &str) -> Option<T> {
     serde_json::from_str(text).ok()

@@ -18,6 +18,7 @@ use askama::Template;
 use askama_web::WebTemplate;
 use clock::Clock;
 use domain::consent::SETTLED;
+use domain::console_copy::{ConsoleCopy, ConsoleStanding};
 use domain::ground::{Alarm, Room};
 use domain::proof::Grade;
 use domain::role::{Permission, Reach};
@@ -42,6 +43,8 @@ fn routes(config: &mut ServiceConfig) {
 #[template(path = "overview/show.html")]
 struct OverviewPage {
     layout: Layout,
+    /// Of the console's own state; none for whoever does not manage it.
+    own: Option<Own>,
     counts: Counts,
     silence: String,
     /// How many devices have a tenth or less of their backup space left.
@@ -59,6 +62,24 @@ struct OverviewPage {
     steps: Vec<Step>,
 }
 
+/// What would become of the console itself.
+struct Own {
+    class: &'static str,
+    said: String,
+}
+
+impl Own {
+    fn of(state: &ConsoleCopy, layout: &Layout, now: Time) -> Self {
+        let class = match state.standing(now) {
+            ConsoleStanding::Proven if !state.is_wrong(now) => "t-proven",
+            ConsoleStanding::NotSetUp | ConsoleStanding::Failed => "t-lost",
+            ConsoleStanding::OutOfDate | ConsoleStanding::Proven | ConsoleStanding::Kept => "t-dated",
+            ConsoleStanding::Never => "",
+        };
+        Self { class, said: state.sentence(now, &|at| layout.when(at).to_string()) }
+    }
+}
+
 /// A step of the first days.
 struct Step {
     is_done: bool,
@@ -67,6 +88,7 @@ struct Step {
 }
 
 struct Read {
+    own: ConsoleCopy,
     counts: Counts,
     moment: Moment,
     silence: Duration,
@@ -102,7 +124,9 @@ async fn show(
     let steps = steps(&read, &layout);
     let bars = bars(&read, &layout);
     let worst = read.worst.into_iter().map(|it| Row::new(it, &read.moment, &layout));
+    let own = layout.may(Permission::ManageSettings).then(|| Own::of(&read.own, &layout, now));
     Ok(OverviewPage {
+        own,
         counts: read.counts,
         silence: span(read.silence),
         nearly_full: read.nearly_full,
@@ -135,6 +159,7 @@ fn read(conn: &mut Conn, reach: &Reach, now: Time) -> Result<Read> {
     };
     let page = device_list::page(conn, &query, now)?;
     Ok(Read {
+        own: service::console_copy::console_copy(conn)?,
         counts,
         moment: loss::moment(conn, now)?,
         silence,

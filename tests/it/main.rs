@@ -22,6 +22,7 @@ mod blob;
 mod bulk;
 mod check_in;
 mod command;
+mod console_copy;
 mod copy;
 mod crossing;
 mod device_list;

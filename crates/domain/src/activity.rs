@@ -91,6 +91,8 @@ text_enum! {
         SecondStoreAway = "second_store_away",
         SecondStoreBack = "second_store_back",
         CopyDamaged = "copy_damaged",
+        ConsoleCopyFailed = "console_copy_failed",
+        ConsoleRestored = "console_restored",
         BackupsStopped = "backups_stopped",
         BackupsTakenAgain = "backups_taken_again",
         RestoreTestAsked = "restore_test_asked",

@@ -11,6 +11,7 @@ pub mod by;
 pub mod channel;
 pub mod command;
 pub mod consent;
+pub mod console_copy;
 pub mod continuity;
 pub mod copy;
 pub mod crossing;

@@ -17,6 +17,7 @@ mod pack;
 mod range;
 mod share;
 mod snapshot;
+mod state;
 mod tree;
 
 /// A parser under test.
@@ -51,6 +52,7 @@ pub const ALL: &[Parser] = parsers![
     range,
     share,
     snapshot,
+    state,
     tree
 ];
 

@@ -1,0 +1,25 @@
+//! What is different in a console that was brought back.
+use crate::error::Result;
+use crate::service::activity::{Act, record};
+use crate::store::setting::{AWAY, RESTORED_AT, STOPPED};
+use crate::store::{self, Conn};
+use domain::activity::{Action, Actor, Object};
+use domain::time::Time;
+
+/// Makes a console that was brought back known as one, in its own history: everybody signs in again, and nothing is
+/// erased for a while, because people decided what they did not see the end of. An act.
+///
+/// # Errors
+/// When the database refuses.
+pub fn restored(conn: &mut Conn, by: &Actor, taken_at: Time, now: Time) -> Result<()> {
+    RESTORED_AT.set(conn, &now, now)?;
+    // Both were said of stores that are gone.
+    store::ground::set_away(conn, None, now)?;
+    AWAY.remove(conn)?;
+    STOPPED.remove(conn)?;
+    // A session that was ended since would be open again.
+    store::session::delete_older(conn, Time::from_millis(i64::MAX))?;
+    let object = Object::new("store", "console", "console’s own state");
+    let reason = format!("everything until {} is there", taken_at.iso());
+    record(conn, by, &Act::done(Action::ConsoleRestored, object).because(&reason), now)
+}
