@@ -7,6 +7,7 @@
 use crate::wake::Wake;
 use anyhow::{Context, anyhow};
 use domain::activity::{Actor, ActorKind, Via};
+use domain::console_copy::HolderKey;
 use domain::id::{DeviceId, RestoreTestId};
 use domain::role::Role;
 use serde::{Deserialize, Serialize};
@@ -54,6 +55,8 @@ pub enum HostAct {
         public: String,
         /// The word of whoever has the proof key.
         voucher: String,
+        /// What gives the copies of the console's own state back to whoever has the private half.
+        state: HolderKey,
     },
     /// Shares were typed that give this key.
     RecoveryKeyConfirmed {
@@ -98,6 +101,8 @@ pub enum Request {
     },
     /// A link for creating the owner's account, while there is none.
     SetupLink,
+    /// Keep the console's own state on the second store now.
+    KeepState,
     /// A restore test of a device's newest backup.
     Prove {
         device: DeviceId,

@@ -3,6 +3,7 @@
 use crate::cli::control::{Answer, HostAct};
 use crate::cli::write::{WriteOptions, find};
 use crate::error::Result;
+use crate::service::console_copy::{remove_holder, set_holder};
 use crate::service::{host, recovery_key};
 use crate::store::Conn;
 use domain::account::INVITE_LINK_LIFE;
@@ -81,8 +82,9 @@ pub(super) fn last_word(conn: &mut Conn, by: &Actor, public_url: &str, act: Host
             let user = host::remove_founder(conn, by, id, now)?;
             format!("{} is no longer a founder. Everyone is told by mail.", user.email)
         }
-        HostAct::RecoveryKeyMade { public, voucher } => {
+        HostAct::RecoveryKeyMade { public, voucher, state } => {
             let key = recovery_key::make(conn, by, &public, &voucher, now)?;
+            set_holder(conn, &state, now)?;
             format!("The recovery key {} was made.", key.name)
         }
         HostAct::RecoveryKeyConfirmed { public } => {
@@ -91,6 +93,7 @@ pub(super) fn last_word(conn: &mut Conn, by: &Actor, public_url: &str, act: Host
         }
         HostAct::RetireRecoveryKey { name } => {
             let key = recovery_key::retire(conn, by, &name, now)?;
+            remove_holder(conn, &key.public_key, now)?;
             format!("The recovery key {} is retired: destroy its shares.", key.name)
         }
         HostAct::ProofKeyCopy { public } => {

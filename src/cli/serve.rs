@@ -101,8 +101,30 @@ fn commands(app: &App) -> control::Execute {
             let message = "this server runs no restore tests (--no-prove)".to_owned();
             return Answer::Refused { message };
         }
+        if matches!(request, Request::KeepState) {
+            return keep_state(&app);
+        }
         admin::execute(&app.store, actor, &app.config.public_url, request, &app.clock)
     })
+}
+
+/// Keeps the console's own state now, and says how far that reaches.
+fn keep_state(app: &App) -> Answer {
+    let Some(keeper) = &app.keeper else {
+        let message = "this server has no second store, or its database is PostgreSQL".to_owned();
+        return Answer::Refused { message };
+    };
+    match keeper.keep(app.clock.now()) {
+        Ok(Some(kept)) => {
+            Answer::Done { message: format!("The second store has everything up to {}.", kept.taken_at.iso()) }
+        }
+        Ok(None) => {
+            let state = app.store.read_blocking(service::console_copy::console_copy);
+            let why = state.ok().and_then(|it| it.failed).map_or_else(|| "it cannot be used".to_owned(), |it| it.0);
+            Answer::Refused { message: format!("the second store did not take the state: {why}") }
+        }
+        Err(error) => Answer::Refused { message: error.to_string() },
+    }
 }
 
 /// Waits for Ctrl-C or SIGTERM.

@@ -3,9 +3,10 @@
 //! It is set and ended only on the server's own machine, so that no console session can undo it.
 use crate::error::{Error, Result};
 use crate::store::Conn;
-use crate::store::setting::{FROZEN_SINCE, FROZEN_UNTIL};
+use crate::store::setting::{FROZEN_SINCE, FROZEN_UNTIL, RESTORED_AT};
 use domain::activity::Object;
-use domain::time::Time;
+use domain::time::{Time, hours};
+use std::time::Duration;
 
 /// Since when everything is frozen; none if it is not.
 ///
@@ -38,6 +39,46 @@ pub fn check(conn: &mut Conn) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// How long nothing is erased after the console was brought back from the second store.
+pub const CALM: Duration = hours(72);
+
+/// Until when nothing is erased because the console was brought back; none if it may be.
+///
+/// Whoever decided on an erasure did so on what was lost since, and does not see what else was.
+///
+/// # Errors
+/// When the database does not answer.
+pub fn calm_until(conn: &mut Conn, now: Time) -> Result<Option<Time>> {
+    let Some(entry) = RESTORED_AT.entry(conn)? else { return Ok(None) };
+    let restored = entry.value.unwrap_or(entry.updated_at);
+    let until = restored + CALM;
+    // A clock that was set back makes it no shorter; a time far ahead of it is of a clock that was wrong.
+    Ok((now < until).then_some(until))
+}
+
+/// Refuses what erases: while it is in force, and for a while after the console was brought back.
+///
+/// # Errors
+/// `Refused`, with the time from which it is allowed.
+pub fn check_erasing(conn: &mut Conn, now: Time) -> Result<()> {
+    check(conn)?;
+    match calm_until(conn, now)? {
+        None => Ok(()),
+        Some(until) => Err(Error::Refused(format!(
+            "this console was brought back from its second store: nothing is erased before {}. Lock the device meanwhile",
+            until.iso()
+        ))),
+    }
+}
+
+/// Whether what erases waits.
+///
+/// # Errors
+/// When the database does not answer.
+pub fn holds_erasing(conn: &mut Conn, now: Time) -> Result<bool> {
+    Ok(standing(conn)?.is_some() || calm_until(conn, now)?.is_some())
 }
 
 /// Begins it.

@@ -33,7 +33,7 @@ pub enum Asked {
 /// devices of its team; `Refused` if the hour's limit is reached, `Conflict` if it is already on hold.
 pub fn request(conn: &mut Conn, by: &By, id: DeviceId, typed_name: &str, now: Time) -> Result<Asked> {
     reach::acted_on(conn, by, Permission::EnrollDevices, id)?;
-    freeze::check(conn)?;
+    freeze::check_erasing(conn, now)?;
     let (by_actor, by_all) = recent(conn, by.user, now)?;
     // The share for each team applies only to wipes: a device may have left its team before.
     if wipe::limits(conn, now)?.reached(Recent { by_actor, by_team: 0, by_all }).is_some() {
@@ -115,7 +115,7 @@ pub(super) fn wait_again(conn: &mut Conn, now: Time) -> Result<()> {
 /// # Errors
 /// When the database refuses.
 pub fn release_due(conn: &mut Conn, limit: i64, now: Time) -> Result<usize> {
-    if freeze::standing(conn)?.is_some() {
+    if freeze::holds_erasing(conn, now)? {
         return Ok(0);
     }
     let due = store::removal::due(conn, now, limit)?;

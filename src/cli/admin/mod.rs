@@ -147,6 +147,9 @@ fn act(conn: &mut Conn, actor: &Actor, public_url: &str, request: Request, clock
     let public_url = installation::public_url(conn)?.unwrap_or_else(|| public_url.to_owned());
     let everywhere = |roles: Vec<Role>| roles.into_iter().map(|it| (it, Scope::Organisation)).collect::<Vec<_>>();
     Ok(match request {
+        Request::KeepState => {
+            return Err(Error::Refused("no server is running: it keeps its state itself when it starts".to_owned()));
+        }
         Request::SetupLink => {
             let path = set_up::make_setup_link(conn, actor, now)?;
             Answer::Link {

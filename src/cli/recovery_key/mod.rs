@@ -2,6 +2,8 @@
 mod check;
 mod typed;
 
+pub(in crate::cli) use typed::read_key;
+
 use crate::cli::control::{Answer, HostAct, Request};
 use crate::cli::device::ReadOptions;
 use crate::cli::output::{Table, print, print_json, say, try_print};
@@ -9,11 +11,13 @@ use crate::cli::write::WriteOptions;
 use crate::config::{Config, Options};
 use crate::error::Error;
 use crate::proof::{self, keys::ProofKeys};
+use crate::service::console_copy::holder_key;
 use crate::service::{self, recovery_key};
 use crate::store::recovery_key::RecoveryKey as Kept;
 use crate::store::{self, Conn, Store};
 use anyhow::{Context, anyhow};
 use clock::Clock;
+use domain::console_copy::Holder;
 use domain::recovery_key::Recoverability;
 use domain::words::counted;
 use secret::recovery::{NEEDED, RecoveryKey, SHARES, Share};
@@ -69,7 +73,7 @@ impl RecoveryKeyCommand {
         match self {
             Self::Make { key, write } => make(&key, &write, file),
             Self::Confirm { key, write } => {
-                let typed = typed::read_key()?;
+                let typed = read_key()?;
                 confirm(&typed, &key, &write, file)
             }
             Self::List(read) => list(&read, file),
@@ -99,7 +103,8 @@ fn make(options: &KeyOptions, write: &WriteOptions, file: Options) -> anyhow::Re
     let key = RecoveryKey::make()?;
     let shares = key.shares()?;
     let (public, voucher) = (key.public().as_str().to_owned(), proof.vouch_for(key.public())?);
-    let answer = write.ask(Request::Host { act: HostAct::RecoveryKeyMade { public, voucher } }, file.clone())?;
+    let state = holder_key(Holder::Recovery, &public, key.private())?;
+    let answer = write.ask(Request::Host { act: HostAct::RecoveryKeyMade { public, voucher, state } }, file.clone())?;
     if matches!(answer, Answer::Refused { .. }) {
         return write.show(&answer);
     }
@@ -111,7 +116,7 @@ fn make(options: &KeyOptions, write: &WriteOptions, file: Options) -> anyhow::Re
         return Ok(ExitCode::SUCCESS);
     }
     say("\nPrint or write them down. Then type three of them back; Ctrl-C leaves that for `recovery-key confirm`.");
-    let typed = typed::read_key()?;
+    let typed = read_key()?;
     confirm(&typed, options, write, file)
 }
 
@@ -156,7 +161,7 @@ fn confirm(key: &RecoveryKey, options: &KeyOptions, write: &WriteOptions, file: 
             let compared = if proof.is_some() { ", as the proof key does" } else { "" };
             Answer::Done { message: format!("{message} It opens {opened}{compared}.") }
         }
-        answer => answer,
+        Answer::Link { .. } | Answer::Token { .. } | Answer::Test { .. } | Answer::Refused { .. } => answer,
     };
     write.show(&answer)
 }

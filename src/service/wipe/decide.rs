@@ -47,7 +47,7 @@ pub enum Decision {
 /// # Errors
 /// When this person may not, the request is not waiting for approval, or other facts were shown.
 pub fn approve(conn: &mut Conn, by: &By, id: WipeRequestId, seen: &Seen, now: Time) -> Result<Decision> {
-    freeze::check(conn)?;
+    freeze::check_erasing(conn, now)?;
     let (request, device) = find(conn, by, Permission::ApproveWipe, id)?;
     may_decide(conn, by, &request, now)?;
     let progress = request.progress(conn)?;
@@ -110,7 +110,7 @@ pub fn lift_accepting(
     (consent, damage): (&str, &str),
     now: Time,
 ) -> Result<WipeRequest> {
-    freeze::check(conn)?;
+    freeze::check_erasing(conn, now)?;
     let (request, device) = find(conn, by, Permission::ApproveWipe, id)?;
     may_decide(conn, by, &request, now)?;
     let from = request.state;

@@ -24,8 +24,8 @@ pub fn may_deliver(conn: &mut Conn, order: &Command, now: Time) -> Result<bool> 
     if !order.kind.erases() {
         return Ok(true);
     }
-    // It waits and does not end: once the freeze is over it goes ahead, if it still may.
-    if freeze::standing(conn)?.is_some() {
+    // It waits and does not end: once the freeze, or the calm after a restore of the console, is over it goes ahead, if it still may.
+    if freeze::holds_erasing(conn, now)? {
         return Ok(false);
     }
     let Some(request) = store::wipe::of_command(conn, order.id)? else {

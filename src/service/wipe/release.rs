@@ -26,7 +26,7 @@ use domain::wipe::{Check, Limits, Recent, Verdict, WipeAction, WipeState};
 pub fn release_due(conn: &mut Conn, limit: i64, steady_since: Time, now: Time) -> Result<usize> {
     let mut released = 0;
     let limits = limits(conn, now)?;
-    let is_frozen = freeze::standing(conn)?.is_some();
+    let is_frozen = freeze::holds_erasing(conn, now)?;
     // A hold interrupted by a freeze starts again: nobody could look at it in the meantime.
     let steady_since = steady_since.max(freeze::ended_at(conn)?.unwrap_or(steady_since));
     let is_away = store::ground::away(conn)?.is_some();

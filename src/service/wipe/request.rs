@@ -66,7 +66,7 @@ pub fn request(conn: &mut Conn, by: &By, ask: &Ask, now: Time) -> Result<WipeReq
             Err(Error::Conflict("this form was already used for another request; reload the page".to_owned()))
         };
     }
-    freeze::check(conn)?;
+    freeze::check_erasing(conn, now)?;
     ground::refuse_while_away(conn)?;
     let device = reach::acted_on(conn, by, Permission::RequestWipe, ask.device)?;
     let agreed = agree(conn, &device, (ask.action, &ask.ticket), ask.agreement(), now)?;
@@ -119,7 +119,7 @@ pub fn request(conn: &mut Conn, by: &By, ask: &Ask, now: Time) -> Result<WipeReq
 /// # Errors
 /// As [`request`], and when the request waits for no review or is somebody else's.
 pub fn review(conn: &mut Conn, by: &By, id: WipeRequestId, said: Agreement<'_>, now: Time) -> Result<WipeRequest> {
-    freeze::check(conn)?;
+    freeze::check_erasing(conn, now)?;
     ground::refuse_while_away(conn)?;
     let (old, device) = find(conn, by, Permission::RequestWipe, id)?;
     let from = old.state;

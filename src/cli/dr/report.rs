@@ -1,0 +1,110 @@
+//! What came back, device by device.
+use super::blobs::Back;
+use super::keys::Closed;
+use crate::cli::output::{Table, print, print_json};
+use crate::error::Error;
+use crate::service::console_copy::Fetched;
+use crate::store::{self, Store};
+use domain::id::RepositoryId;
+use domain::words;
+use serde::Serialize;
+
+/// A console that was brought back, in figures.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// What was committed until then is there.
+    pub console_as_of: String,
+    /// Newer states that were not whole.
+    pub passed: Vec<String>,
+    pub devices: Vec<DeviceBack>,
+}
+
+/// What came back of a device.
+#[derive(Debug, Clone, Serialize)]
+pub struct DeviceBack {
+    pub name: String,
+    pub serial: String,
+    pub objects: usize,
+    pub bytes: u64,
+    /// Objects that the second store does not have intact either.
+    pub missing: usize,
+    /// Objects that are newer than the state of the console.
+    pub newer: usize,
+    /// When the newest backup that is there was received.
+    pub newest_backup: Option<String>,
+    /// Why its backups cannot be opened; none if they can.
+    pub closed: Option<String>,
+}
+
+impl Report {
+    /// Reads it from the database that was brought back. What cannot be read is said in its place.
+    pub fn of(store: &Store, fetched: &Fetched, closed: &[Closed], back: &[(RepositoryId, Back)]) -> Self {
+        let devices = back.iter().map(|(id, back)| {
+            let closed = closed.iter().find(|it| it.repository.id == *id).map(|it| it.why.clone());
+            device(store, *id, *back, closed).unwrap_or_else(|error| DeviceBack {
+                name: format!("repository {id}"),
+                serial: String::new(),
+                objects: back.objects,
+                bytes: back.bytes,
+                missing: back.missing,
+                newer: back.newer,
+                newest_backup: None,
+                closed: Some(format!("{error:#}")),
+            })
+        });
+        Self {
+            console_as_of: fetched.head.taken_at.iso(),
+            passed: fetched.passed.iter().map(|(at, why)| format!("{}: {why}", at.iso())).collect(),
+            devices: devices.collect(),
+        }
+    }
+
+    /// Whether everything is there and can be opened.
+    pub fn is_complete(&self) -> bool {
+        self.devices.iter().all(|it| it.missing == 0 && it.closed.is_none())
+    }
+}
+
+fn device(store: &Store, id: RepositoryId, back: Back, closed: Option<String>) -> Result<DeviceBack, Error> {
+    store.read_blocking(move |conn| {
+        let repository = store::repository::find(conn, id)?.ok_or(Error::NotFound("repository"))?;
+        let device = store::device::find(conn, repository.device_id)?.ok_or(Error::NotFound("device"))?;
+        let newest = store::restore_point::newest_stored(conn, id)?;
+        Ok::<_, Error>(DeviceBack {
+            name: device.name,
+            serial: device.serial,
+            objects: back.objects,
+            bytes: back.bytes,
+            missing: back.missing,
+            newer: back.newer,
+            newest_backup: newest.map(|it| it.received_at.iso()),
+            closed,
+        })
+    })
+}
+
+/// Prints it.
+///
+/// # Errors
+/// When standard output is closed.
+pub fn print_report(report: &Report, json: bool) -> anyhow::Result<()> {
+    if json {
+        print_json(report)?;
+        return Ok(());
+    }
+    let mut table = Table::new(&["DEVICE", "SERIAL", "NEWEST BACKUP", "OBJECTS", "SIZE", "MISSING", "OPENS"]);
+    for it in &report.devices {
+        let opens = it.closed.clone().map_or_else(|| "yes".to_owned(), |why| format!("no: {why}"));
+        let newest = it.newest_backup.clone().unwrap_or_else(|| "none".to_owned());
+        let (objects, size) = (words::number(it.objects as u64), words::bytes(it.bytes));
+        table.row([it.name.clone(), it.serial.clone(), newest, objects, size, words::number(it.missing as u64), opens]);
+    }
+    print(&format!("{}\nThe console is that of {}.\n", table.text(), report.console_as_of));
+    for it in &report.passed {
+        print(&format!("A newer state is not whole: {it}\n"));
+    }
+    if !report.is_complete() {
+        print("Not everything came back. Do not reset devices: they may hold the only copy.\n");
+    }
+    Ok(())
+}

@@ -1,0 +1,181 @@
+//! `holdfast dr restore`: an empty data folder, the way to the second store and three shares become the console again.
+//!
+//! Everything is made in `DATA/restore.part`, and the database is put in its place as the last step: as long as it is not
+//! there, the same command begins again, and finds the backups that it has brought back already.
+use super::blobs::{Back, bring_back};
+use super::keys::{Brought, Closed, KeyOptions, renew};
+use super::open::second_store;
+use super::report::{self, Report};
+use crate::app;
+use crate::blob::BlobStore;
+use crate::blob::fs::FsBlobs;
+use crate::blob::home::{Opening, holds_backups};
+use crate::cli::lock::Lock;
+use crate::cli::output::say;
+use crate::cli::serve::take;
+use crate::config::{Config, Options};
+use crate::error::Error;
+use crate::proof;
+use crate::service;
+use crate::service::console_copy::{Fetched, Source};
+use crate::store::{self, Database, Store};
+use anyhow::{Context, anyhow};
+use clock::Clock;
+use domain::activity::Actor;
+use domain::id::RepositoryId;
+use domain::time::Time;
+use domain::words;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// What `dr restore` needs.
+#[derive(Debug, clap::Args)]
+pub struct RestoreOptions {
+    #[command(flatten)]
+    key: KeyOptions,
+    #[command(flatten)]
+    server: Options,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// The folder in which a restore is made.
+const PART: &str = "restore.part";
+
+/// Brings the console back.
+///
+/// # Errors
+/// When something is there already, the second store or the key cannot be read, or nothing there opens with it.
+pub fn run(options: RestoreOptions, file: Options) -> anyhow::Result<ExitCode> {
+    proof::confine::close_memory()?;
+    let RestoreOptions { key, server, json } = options;
+    let config = Config::new(server.or(file))?;
+    let Database::Sqlite(database) = config.database.clone() else {
+        return Err(anyhow!(
+            "this restores an SQLite database. For PostgreSQL, `holdfast dr export` gives the newest dump: load it with \
+             pg_restore, then start the server with --adopt-blobs and its proof key"
+        ));
+    };
+    let _lock: Lock = take(&config.data)?;
+    let part = config.data.join(PART);
+    refuse_over_something(&config, &database, &part)?;
+    let copy = second_store(&config)?;
+    let brought = Brought::read(&key)?;
+    let place = Place { database: part.join("holdfast.db"), key: part.join("proof.key"), blobs: config.blobs.clone() };
+    clear(&part)?;
+    let done = rebuild(&*copy, &brought, &place, Clock::System.now())?;
+    let report = done.report();
+    // Nobody may have the database open while it is moved.
+    drop(done);
+    finish(&part, &place, &database, &config.proof_key)?;
+    report::print_report(&report, json)?;
+    Ok(if report.is_complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Where everything is put.
+pub struct Place {
+    pub database: PathBuf,
+    pub key: PathBuf,
+    pub blobs: PathBuf,
+}
+
+/// A console that was brought back.
+pub struct Rebuilt {
+    pub store: Store,
+    pub blobs: Arc<dyn BlobStore>,
+    fetched: Fetched,
+    closed: Vec<Closed>,
+    back: Vec<(RepositoryId, Back)>,
+}
+
+impl Rebuilt {
+    /// What it says of itself.
+    pub fn report(&self) -> Report {
+        Report::of(&self.store, &self.fetched, &self.closed, &self.back)
+    }
+}
+
+fn refuse_over_something(config: &Config, database: &Path, part: &Path) -> anyhow::Result<()> {
+    let is_interrupted = part.exists();
+    let found = if !Store::is_new(&config.database)? {
+        format!("there is a database at {}", database.display())
+    } else if config.proof_key.try_exists()? {
+        format!("there is a key at {}", config.proof_key.display())
+    } else if !is_interrupted && holds_backups(&config.blobs).context("looking for backups")? {
+        format!("{} holds backups", config.blobs.display())
+    } else {
+        return Ok(());
+    };
+    Err(anyhow!("{found}: nothing is restored over it. Choose an empty folder with --data, or move it away"))
+}
+
+fn clear(part: &Path) -> anyhow::Result<()> {
+    match fs::remove_dir_all(part) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+        Ok(()) | Err(_) => {}
+    }
+    app::make_private_folder(part)
+}
+
+/// Brings database, keys and backups back to `place`, and leaves the second store as it is.
+///
+/// # Errors
+/// When nothing there opens with the key, nothing is whole, or something cannot be written.
+pub fn rebuild(copy: &dyn BlobStore, brought: &Brought, place: &Place, now: Time) -> anyhow::Result<Rebuilt> {
+    say("Looking for the newest state of the console…");
+    let holders = [brought.holder()?];
+    let fetched = service::console_copy::fetch(copy, &holders, &place.database, now)?.ok_or_else(|| {
+        anyhow!(
+            "no state there opens with this key: either it is of another console, or the second store is not the right \
+             one, or the server never kept its state there"
+        )
+    })?;
+    if fetched.source == Source::Dump {
+        return Err(anyhow!("the newest state is a dump of PostgreSQL: get it with `holdfast dr export`"));
+    }
+    service::console_copy::check(&place.database, fetched.counts.as_ref())?;
+    say(&format!("The state of {} is whole.", fetched.head.taken_at.iso()));
+    let store = Store::open(&Database::Sqlite(place.database.clone()))?;
+    let closed = renew(&store, brought, &place.key, now)?;
+    let identity = store.write_blocking(move |conn| service::ground::identity(conn, now))?;
+    let blobs: Arc<dyn BlobStore> = Arc::new(FsBlobs::open_home(&place.blobs, &identity, Opening::New)?);
+    let back = bring_all_back(&store, copy, &*blobs, now)?;
+    let taken_at = fetched.head.taken_at;
+    store.act_blocking(move |conn| service::console_copy::restored(conn, &Actor::system(), taken_at, now))?;
+    Ok(Rebuilt { store, blobs, fetched, closed, back })
+}
+
+fn bring_all_back(
+    store: &Store,
+    copy: &dyn BlobStore,
+    blobs: &dyn BlobStore,
+    now: Time,
+) -> anyhow::Result<Vec<(RepositoryId, Back)>> {
+    let ids = store.read_blocking(store::ground::repositories)?;
+    let (mut bytes, mut back) = (0, Vec::new());
+    for (at, id) in ids.iter().enumerate() {
+        let one = bring_back(store, (copy, blobs), *id, now)?;
+        bytes += one.bytes;
+        back.push((*id, one));
+        say(&format!("{} of {} repositories, {}", at + 1, ids.len(), words::bytes(bytes)));
+    }
+    Ok(back)
+}
+
+/// Puts key and database in their place: the database last, as it is what says that all is done.
+fn finish(part: &Path, place: &Place, database: &Path, key: &Path) -> anyhow::Result<()> {
+    let rename = |from: &Path, to: &Path| -> anyhow::Result<()> {
+        fs::rename(from, to).with_context(|| format!("moving {} to {}", from.display(), to.display()))?;
+        let folder = to.parent().unwrap_or(to);
+        fs::File::open(folder)?.sync_all().with_context(|| format!("writing {}", folder.display()))
+    };
+    store::checkpoint(&place.database)?;
+    rename(&place.key.with_extension("pub"), &key.with_extension("pub"))?;
+    rename(&place.key, key)?;
+    rename(&place.database, database)?;
+    fs::remove_dir_all(part).map_err(|error| Error::Internal(error.into()))?;
+    Ok(())
+}
