@@ -35,6 +35,7 @@ pub mod app;
 
 pub mod bench;
 
+pub mod danger;
 pub mod demo;
 
 pub mod cli;

@@ -2,8 +2,10 @@
 mod admin;
 pub mod bench;
 pub mod control;
+mod danger;
 pub mod demo;
 pub mod device;
+pub mod dr;
 pub mod host;
 mod lock;
 mod output;
@@ -47,6 +49,11 @@ enum Command {
     Device(device::DeviceOptions),
     /// List devices, worst proof first
     Devices(Box<device::DevicesOptions>),
+    /// Destroy a server and bring it and its devices back, on scratch folders: the second store and three shares suffice
+    DangerTest(Box<danger::DangerOptions>),
+    /// Keep, rehearse and restore the console itself, from the second store
+    #[command(subcommand)]
+    Dr(dr::DrCommand),
     /// Try everything on this machine: a console and real agents on scratch folders
     Demo(demo::DemoOptions),
     /// Run restore tests, or ask the server for one
@@ -96,6 +103,8 @@ fn run(arguments: Arguments, file: Options) -> anyhow::Result<ExitCode> {
         Command::Commands(options) => device::commands(&options, file),
         Command::Device(options) => device::device(&options, file),
         Command::Devices(options) => device::devices(&options, file),
+        Command::DangerTest(options) => danger::run(*options),
+        Command::Dr(command) => command.run(file),
         Command::Demo(options) => demo::run(&options),
         Command::Prove(options) => prove::run(options, file),
         Command::RecoveryKey(command) => command.run(file),

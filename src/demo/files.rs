@@ -125,7 +125,7 @@ fn document(number: u64, random: &mut Random) -> (String, Vec<u8>) {
 
 fn app_data(number: u64, random: &mut Random) -> (String, Vec<u8>) {
     if number.is_multiple_of(5) {
-        let bytes = (0..512 + random.below(4096)).flat_map(|_| random.next().to_le_bytes()).collect();
+        let bytes = (0..512 + random.below(4096)).flat_map(|_| random.draw().to_le_bytes()).collect();
         return (format!("cache-{number:03}.bin"), bytes);
     }
     let value = serde_json::json!({

@@ -6,9 +6,9 @@
 //! and flips bytes on the disk.
 mod device;
 mod files;
-mod people;
+pub mod people;
 mod picture;
-mod random;
+pub mod random;
 mod scenario;
 mod story;
 mod world;

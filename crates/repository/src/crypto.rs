@@ -62,7 +62,10 @@ impl MasterKey {
     }
 
     /// Opens a file that is not a pack: byte 2 and zstd, or plain JSON.
-    pub(crate) fn open_file(&self, sealed: &[u8], limit: usize) -> Result<Vec<u8>, Problem> {
+    ///
+    /// # Errors
+    /// When it was not made with this key, or is larger than `limit` bytes.
+    pub fn open_file(&self, sealed: &[u8], limit: usize) -> Result<Vec<u8>, Problem> {
         let mut plain = Vec::new();
         self.open(sealed, &mut plain)?;
         match plain.split_first() {
