@@ -25,6 +25,7 @@ mod command;
 mod console_copy;
 mod copy;
 mod crossing;
+mod cuts;
 mod device_list;
 mod device_page;
 mod enrollment;

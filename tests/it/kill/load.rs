@@ -1,6 +1,8 @@
 //! Clients that write as fast as they are answered, and remember every answer.
 use super::people::{Browser, queue_until, restore_until, wipe_until};
 use super::server::{Server, World};
+use super::told::{Ack, Acknowledged};
+use crate::support::disk::Meter;
 use crate::support::server::boss;
 use agent::net::client::{Client, Signer};
 use agent::net::door::Door;
@@ -9,29 +11,24 @@ use agent::platform::{Hardware, Platform};
 use agent::progress::Silent;
 use agent::state::{Credentials, State};
 use agent::{Agent, EnrollRequest, Identity, Stop, Surroundings};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use clock::Clock;
-use diesel::prelude::*;
 use domain::account::UserState;
 use domain::activity::{Actor, ActorKind, Via};
 use domain::by::By;
-use domain::command::{CommandKind, CommandState};
+use domain::command::CommandKind;
 use domain::device::{Ownership, Platform as Kind};
-use domain::fact::{FactKind, FactValue};
-use domain::id::{CommandId, DeviceId, RestoreId, RestorePointId, UserId, WipeRequestId};
-use domain::restore::RestoreState;
+use domain::id::{DeviceId, RestorePointId, UserId};
 use domain::role::{Role, Scope};
 use domain::time::{Time, days, hours};
-use domain::wipe::WipeState;
 use holdfast::service::account::{Origin, open_session};
 use holdfast::service::enrollment::{TokenDraft, make_token};
 use holdfast::service::proof;
 use holdfast::service::setting::{HOLD, WIPES_PER_HOUR};
 use holdfast::store;
 use holdfast::store::Store;
-use holdfast::store::schema::activity;
 use holdfast::store::user::User;
-use std::collections::BTreeMap;
-use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -39,67 +36,6 @@ use std::thread::JoinHandle;
 use wire::{CHECK_IN, CheckIn, CheckInAnswer, Command, CommandResult, DeviceFacts, Fact};
 
 const DEVICES: usize = 3;
-
-/// What the server said yes to.
-#[derive(Debug, Clone, Default)]
-pub struct Acknowledged {
-    /// Each device's last counter.
-    check_ins: BTreeMap<DeviceId, i64>,
-    /// Device and object name.
-    uploads: Vec<(usize, String)>,
-    /// The request keys of commands that a person queued.
-    pub commands: Vec<String>,
-    /// Commands whose result a device has reported.
-    results: Vec<CommandId>,
-    pub wipes: Vec<WipeRequestId>,
-    pub approvals: Vec<WipeRequestId>,
-    pub restores: Vec<RestoreId>,
-    /// The orders to wipe that a device was handed.
-    wipe_orders: Vec<CommandId>,
-    /// Wipes and restores that a device said it did not do.
-    refused: Vec<CommandId>,
-    check_in_count: usize,
-}
-
-impl Acknowledged {
-    pub fn add(&mut self, other: Self) {
-        self.check_ins.extend(other.check_ins);
-        self.uploads.extend(other.uploads);
-        self.commands.extend(other.commands);
-        self.results.extend(other.results);
-        self.wipes.extend(other.wipes);
-        self.approvals.extend(other.approvals);
-        self.restores.extend(other.restores);
-        self.wipe_orders.extend(other.wipe_orders);
-        self.refused.extend(other.refused);
-        self.check_in_count += other.check_in_count;
-    }
-
-    pub fn has_each_kind(&self) -> bool {
-        self.counts().iter().all(|(_, count)| *count > 0)
-    }
-
-    fn counts(&self) -> [(&'static str, usize); 9] {
-        [
-            ("check-ins", self.check_in_count),
-            ("uploads", self.uploads.len()),
-            ("commands", self.commands.len()),
-            ("results", self.results.len()),
-            ("wipe requests", self.wipes.len()),
-            ("approvals", self.approvals.len()),
-            ("wipe orders", self.wipe_orders.len()),
-            ("restores", self.restores.len()),
-            ("refused orders", self.refused.len()),
-        ]
-    }
-}
-
-impl fmt::Display for Acknowledged {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let counts = self.counts().map(|(name, count)| format!("{count} {name}"));
-        f.write_str(&counts.join(", "))
-    }
-}
 
 struct Device {
     id: DeviceId,
@@ -154,31 +90,23 @@ impl Fleet {
         Self { devices, source: (source, points[0].id), sessions }
     }
 
-    /// Starts the load.
-    pub fn start(&self, server: &str, door: &str) -> Load {
-        let stop = Stop::default();
-        let mut threads: Vec<_> = self
-            .devices
-            .iter()
-            .enumerate()
-            .flat_map(|(at, device)| {
-                let checking = {
-                    let (device, stop, server) = (Arc::clone(device), stop.clone(), server.to_owned());
-                    std::thread::spawn(move || check_in_until(&device, &server, &stop))
-                };
-                let uploading = {
-                    let (device, stop, door) = (Arc::clone(device), stop.clone(), door.to_owned());
-                    std::thread::spawn(move || upload_until(&device, at, &door, &stop))
-                };
-                let id = device.id;
-                let queueing = self.person(server, &stop, move |[asker, _], stop| queue_until(id, asker, stop));
-                [checking, uploading, queueing]
-            })
-            .collect();
+    /// Starts the load; what is acknowledged is noted with the record of a disk.
+    pub fn start(&self, server: &str, door: &str, meter: &Meter) -> Load {
+        let (stop, mut threads) = (Stop::default(), Vec::new());
+        let work = || Work { stop: stop.clone(), done: Acknowledged::on(meter) };
+        for (at, device) in self.devices.iter().enumerate() {
+            let (checks, to, it) = (Arc::clone(device), server.to_owned(), work());
+            threads.push(std::thread::spawn(move || check_in_until(&checks, &to, it)));
+            let (uploads, to, it) = (Arc::clone(device), door.to_owned(), work());
+            threads.push(std::thread::spawn(move || upload_until(&uploads, at, &to, it)));
+            let (id, it) = (device.id, work());
+            threads.push(self.person(server, move |[asker, _]| queue_until(id, asker, it)));
+        }
         let (source, devices) = (self.source, self.devices.iter().map(|it| it.id).collect::<Vec<_>>());
-        let targets = devices.clone();
-        threads.push(self.person(server, &stop, move |people, stop| wipe_until(&devices, people, stop)));
-        threads.push(self.person(server, &stop, move |[it, _], stop| restore_until(source, &targets, it, stop)));
+        let (targets, it) = (devices.clone(), work());
+        threads.push(self.person(server, move |people| wipe_until(&devices, people, it)));
+        let it = work();
+        threads.push(self.person(server, move |[asker, _]| restore_until(source, &targets, asker, it)));
         Load { stop, threads }
     }
 
@@ -186,38 +114,25 @@ impl Fleet {
     fn person(
         &self,
         server: &str,
-        stop: &Stop,
-        work: impl FnOnce([&Browser; 2], &Stop) -> Acknowledged + Send + 'static,
+        act: impl FnOnce([&Browser; 2]) -> Acknowledged + Send + 'static,
     ) -> JoinHandle<Acknowledged> {
-        let (people, stop) = (self.sessions.each_ref().map(|it| Browser::new(server, it)), stop.clone());
-        std::thread::spawn(move || work(people.each_ref(), &stop))
+        let people = self.sessions.each_ref().map(|it| Browser::new(server, it));
+        std::thread::spawn(move || act(people.each_ref()))
+    }
+
+    /// Whether a server takes no new object, or does not answer.
+    pub fn is_refused(&self, server: &str) -> bool {
+        self.devices[0].offers(server).is_none_or(|status| status != 200)
     }
 
     /// What was acknowledged but is missing.
     pub fn missing(&self, world: &World, acknowledged: &Acknowledged) -> Vec<String> {
-        let mut missing = Vec::new();
         let store = Store::open_read_only(&world.database).unwrap();
-        for (id, counter) in &acknowledged.check_ins {
-            let id = *id;
-            let status = store.read_blocking(move |conn| store::device_status::find(conn, id)).unwrap().unwrap();
-            let kept = match status.facts().unwrap().get(FactKind::FreeBytes).map(|it| &it.value) {
-                Some(FactValue::Number(count)) => *count,
-                _ => -1,
-            };
-            if kept < *counter {
-                missing.push(format!("check-in {counter} of {id}: the last one kept is {kept}"));
-            }
-        }
-        let (keys, results) = (acknowledged.commands.clone(), acknowledged.results.clone());
-        missing.extend(store.read_blocking(move |conn| missing_commands(conn, &keys, &results)).unwrap());
-        let all = acknowledged.clone();
-        missing.extend(store.read_blocking(move |conn| missing_wipes(conn, &all)).unwrap());
-        let all = acknowledged.clone();
-        missing.extend(store.read_blocking(move |conn| missing_restores(conn, &all)).unwrap());
-        for (at, name) in &acknowledged.uploads {
-            let door = self.devices[*at].door(&world.url(), Stop::default());
+        let mut missing = acknowledged.missing_rows(&store);
+        for (at, name) in acknowledged.uploads() {
+            let door = self.devices[at].door(&world.url(), Stop::default());
             match door.read(&format!("data/{name}")) {
-                Ok(bytes) if hex::encode(secret::sha256(&bytes)) == *name => {}
+                Ok(bytes) if hex::encode(secret::sha256(&bytes)) == name => {}
                 Ok(_) => missing.push(format!("upload {name}: its bytes are others")),
                 Err(error) => missing.push(format!("upload {name}: {error}")),
             }
@@ -226,78 +141,10 @@ impl Fleet {
     }
 }
 
-fn missing_commands(conn: &mut store::Conn, keys: &[String], results: &[CommandId]) -> QueryResult<Vec<String>> {
-    let mut missing = Vec::new();
-    for key in keys {
-        let Some(command) = store::command::find_by_request_key(conn, key)? else {
-            missing.push(format!("command {key}"));
-            continue;
-        };
-        if !has_entry(conn, command.id)? {
-            missing.push(format!("the activity entry of command {key}"));
-        }
-    }
-    for id in results {
-        let state = store::command::find(conn, *id)?.map(|it| it.state);
-        if state != Some(CommandState::Acknowledged) {
-            missing.push(format!("the result of command {id}: it is {state:?}"));
-        }
-    }
-    Ok(missing)
-}
-
-fn has_entry(conn: &mut store::Conn, object: impl fmt::Display) -> QueryResult<bool> {
-    let entries = activity::table.filter(activity::object_id.eq(object.to_string())).count();
-    Ok(entries.get_result::<i64>(conn)? > 0)
-}
-
-/// Every state that somebody was told is kept, and what a device was handed is its request's only order.
-fn missing_wipes(conn: &mut store::Conn, told: &Acknowledged) -> QueryResult<Vec<String>> {
-    let mut missing = Vec::new();
-    for id in &told.wipes {
-        if store::wipe::find(conn, *id)?.is_none() || !has_entry(conn, id)? {
-            missing.push(format!("wipe request {id}, or its activity entry"));
-        }
-    }
-    for id in &told.approvals {
-        let Some(request) = store::wipe::find(conn, *id)? else { continue };
-        if request.progress(conn)?.approval.is_none() {
-            missing.push(format!("the approval of wipe request {id}: it is {}", request.state));
-        }
-    }
-    for id in &told.wipe_orders {
-        let request = store::wipe::of_command(conn, *id)?;
-        if request.is_none_or(|it| it.state.is_before_delivery()) {
-            missing.push(format!("the wipe request whose order {id} a device has"));
-        }
-    }
-    for id in &told.refused {
-        let state = store::wipe::of_command(conn, *id)?.map(|it| it.state);
-        if state.is_some_and(|it| it != WipeState::Failed) {
-            missing.push(format!("the end of the wipe with order {id}: it is {state:?}"));
-        }
-    }
-    Ok(missing)
-}
-
-fn missing_restores(conn: &mut store::Conn, told: &Acknowledged) -> QueryResult<Vec<String>> {
-    let mut missing = Vec::new();
-    for id in &told.restores {
-        if store::restore::find(conn, *id)?.is_none() || !has_entry(conn, id)? {
-            missing.push(format!("restore {id}, or its activity entry"));
-        }
-    }
-    for id in &told.refused {
-        let state = store::restore::of_command(conn, *id)?.map(|it| it.state);
-        if state.is_some_and(|it| it != RestoreState::Failed) {
-            missing.push(format!("the end of the restore with order {id}: it is {state:?}"));
-        }
-        let command = store::command::find(conn, *id)?.map(|it| it.state);
-        if command != Some(CommandState::Failed) {
-            missing.push(format!("the answer to order {id}: it is {command:?}"));
-        }
-    }
-    Ok(missing)
+/// What a client does until it is stopped, and what it was told so far.
+pub struct Work {
+    pub stop: Stop,
+    pub done: Acknowledged,
 }
 
 /// Running load.
@@ -307,6 +154,11 @@ pub struct Load {
 }
 
 impl Load {
+    /// Whether all have given up.
+    pub fn has_ended(&self) -> bool {
+        self.threads.iter().all(JoinHandle::is_finished)
+    }
+
     pub fn stop(self) -> Acknowledged {
         self.stop.stop();
         let mut all = Acknowledged::default();
@@ -418,6 +270,17 @@ impl Device {
         }
     }
 
+    /// Offers an object once; the answer's status.
+    fn offers(&self, server: &str) -> Option<u16> {
+        let bytes = secret::bytes::<8192>().unwrap();
+        let name = hex::encode(secret::sha256(&bytes));
+        let config = ureq::Agent::config_builder().http_status_as_error(false).build();
+        let who = BASE64_STANDARD.encode(format!("{}:{}", self.repository_user, self.token));
+        let request = ureq::Agent::from(config).post(format!("{server}{}data/{name}", self.repository_path));
+        let answer = request.header("Authorization", format!("Basic {who}")).send(&bytes[..]).ok()?;
+        Some(answer.status().as_u16())
+    }
+
     fn door(&self, server: &str, stop: Stop) -> Door {
         let address = format!("{server}{}", self.repository_path);
         Door::new(Http::new(None).unwrap(), &address, &self.repository_user, &self.token, stop)
@@ -425,11 +288,11 @@ impl Device {
 }
 
 /// Checks in with a counter that grows, until a request fails.
-fn check_in_until(device: &Device, server: &str, stop: &Stop) -> Acknowledged {
+fn check_in_until(device: &Device, server: &str, work: Work) -> Acknowledged {
+    let Work { stop, mut done } = work;
     let signer =
         Signer { identity: device.identity.clone(), subject: device.id.to_string(), audience: device.audience.clone() };
     let client = Client::new(Http::new(None).unwrap(), server, signer, Clock::System, 0);
-    let mut done = Acknowledged::default();
     let mut results = Vec::new();
     while !stop.is_stopped() {
         let counter = device.counter.fetch_add(1, Ordering::Relaxed);
@@ -443,13 +306,13 @@ fn check_in_until(device: &Device, server: &str, stop: &Stop) -> Acknowledged {
             continuity: None,
         };
         let Ok(answer) = client.post::<CheckInAnswer>(CHECK_IN, &message) else { break };
-        done.check_ins.insert(device.id, counter);
-        done.check_in_count += 1;
+        done.note(Ack::CheckIn(device.id, counter));
         for it in &message.results {
-            (if it.done { &mut done.results } else { &mut done.refused }).push(it.id);
+            done.note(if it.done { Ack::Result(it.id) } else { Ack::Refused(it.id) });
         }
-        let wipes = answer.commands.iter().filter(|it| it.kind == CommandKind::Wipe);
-        done.wipe_orders.extend(wipes.map(|it| it.id));
+        for order in answer.commands.iter().filter(|it| it.kind == CommandKind::Wipe) {
+            done.note(Ack::WipeOrder(order.id));
+        }
         results = answer.commands.iter().map(answered).collect();
     }
     done
@@ -462,16 +325,16 @@ fn answered(order: &Command) -> CommandResult {
 }
 
 /// Uploads its own objects until a request fails.
-fn upload_until(device: &Device, at: usize, server: &str, stop: &Stop) -> Acknowledged {
+fn upload_until(device: &Device, at: usize, server: &str, work: Work) -> Acknowledged {
+    let Work { stop, mut done } = work;
     let door = device.door(server, stop.clone());
-    let mut done = Acknowledged::default();
     while !stop.is_stopped() {
         let bytes = secret::bytes::<8192>().unwrap();
         let name = hex::encode(secret::sha256(&bytes));
         if door.write(&format!("data/{name}"), &bytes).is_err() {
             break;
         }
-        done.uploads.push((at, name));
+        done.note(Ack::Upload(at, name));
     }
     done
 }

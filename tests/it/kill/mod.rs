@@ -5,15 +5,18 @@
 //! random moment, starts it again, and looks for everything that was
 //! acknowledged. `HOLDFAST_KILL_CYCLES` says how many.
 mod liar;
-mod load;
+pub mod load;
 mod people;
 pub mod server;
+pub mod told;
 
 use crate::support::TestDatabase;
+use crate::support::disk::Meter;
 use liar::Liar;
-use load::{Acknowledged, Fleet};
+use load::Fleet;
 use server::{Server, World};
 use std::time::Duration;
+use told::Acknowledged;
 
 /// How many cycles run by default, in every `cargo test`.
 const FEW_CYCLES: u32 = 3;
@@ -34,7 +37,7 @@ fn cycle(world: &World, fleet: &Fleet, uploads: &Uploads, run_for: Duration) -> 
     let mut server = Server::start(world);
     let liar = matches!(uploads, Uploads::ThroughALiar).then(|| Liar::start(&world.address));
     let door = liar.as_ref().map_or_else(|| world.url(), Liar::url);
-    let load = fleet.start(&world.url(), &door);
+    let load = fleet.start(&world.url(), &door, &Meter::default());
     std::thread::sleep(run_for);
     server.kill();
     drop(liar);

@@ -1,7 +1,7 @@
 //! People who press buttons as fast as pages answer.
-use super::load::Acknowledged;
+use super::load::Work;
+use super::told::{Ack, Acknowledged};
 use crate::support::visit::hidden;
-use agent::Stop;
 use domain::command::CommandKind;
 use domain::id::{DeviceId, RestoreId, RestorePointId, WipeRequestId};
 use holdfast::web::csrf;
@@ -46,33 +46,33 @@ impl Browser {
 }
 
 /// Does `once` until it cannot or is stopped.
-fn until(stop: &Stop, mut once: impl FnMut(&mut Acknowledged) -> Option<()>) -> Acknowledged {
-    let mut done = Acknowledged::default();
+fn until(work: Work, mut once: impl FnMut(&mut Acknowledged) -> Option<()>) -> Acknowledged {
+    let Work { stop, mut done } = work;
     while !stop.is_stopped() && once(&mut done).is_some() {}
     done
 }
 
 /// Queues commands through the device's page.
-pub fn queue_until(device: DeviceId, person: &Browser, stop: &Stop) -> Acknowledged {
-    until(stop, |done| {
+pub fn queue_until(device: DeviceId, person: &Browser, work: Work) -> Acknowledged {
+    until(work, |done| {
         let key = secret::generate("form_").unwrap();
         person.post(&format!("/devices/{device}/backup-commands"), &[("request_key", &key)])?;
-        done.commands.push(format!("{key}/{}", CommandKind::BackUpNow));
+        done.note(Ack::Command(format!("{key}/{}", CommandKind::BackUpNow)));
         Some(())
     })
 }
 
 /// Requests a wipe of each device that has none under way, and approves it as the second person.
-pub fn wipe_until(devices: &[DeviceId], [asker, second]: [&Browser; 2], stop: &Stop) -> Acknowledged {
+pub fn wipe_until(devices: &[DeviceId], [asker, second]: [&Browser; 2], work: Work) -> Acknowledged {
     let mut turn = devices.iter().copied().cycle();
-    until(stop, |done| {
+    until(work, |done| {
         let device = turn.next()?;
         let page = asker.get(&format!("/devices/{device}/wipe"))?;
         let id = match id_in(&page, "href=\"/wipe-requests/") {
             Some(open) => open,
             None => {
                 let id = request_wipe(device, &page, asker)?;
-                done.wipes.push(id);
+                done.note(Ack::Wipe(id));
                 id
             }
         };
@@ -81,7 +81,7 @@ pub fn wipe_until(devices: &[DeviceId], [asker, second]: [&Browser; 2], stop: &S
             let fields = ["agreed", "current"].map(|it| (it, hidden(&shown, it)));
             let fields = fields.each_ref().map(|(name, value)| (*name, value.as_str()));
             second.post(&format!("/wipe-requests/{id}/approvals"), &fields)?;
-            done.approvals.push(id);
+            done.note(Ack::Approval(id));
         }
         Some(())
     })
@@ -106,10 +106,10 @@ pub fn restore_until(
     (source, point): (DeviceId, RestorePointId),
     targets: &[DeviceId],
     person: &Browser,
-    stop: &Stop,
+    work: Work,
 ) -> Acknowledged {
     let mut turn = targets.iter().cycle();
-    until(stop, |done| {
+    until(work, |done| {
         let key = secret::generate("form_").unwrap();
         let (point, target) = (point.to_string(), turn.next()?.to_string());
         let fields = [
@@ -121,7 +121,8 @@ pub fn restore_until(
             ("request_key", key.as_str()),
         ];
         let to = person.post(&format!("/devices/{source}/restores"), &fields)?;
-        done.restores.push(to.strip_prefix("/restores/").and_then(RestoreId::parse).expect("the page of a restore"));
+        let id = to.strip_prefix("/restores/").and_then(RestoreId::parse).expect("the page of a restore");
+        done.note(Ack::Restore(id));
         Some(())
     })
 }

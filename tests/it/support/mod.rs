@@ -1,6 +1,7 @@
 //! What many tests need.
 mod database;
 pub mod device;
+pub mod disk;
 pub mod door;
 pub mod fleet;
 pub mod gate;
