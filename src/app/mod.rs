@@ -209,6 +209,12 @@ impl App {
         }
         let mut jobs = self.own_jobs();
         jobs.push(connection);
+        if let Database::Sqlite(path) = &self.config.database {
+            let (app, path) = (self.clone(), path.clone());
+            jobs.push(Job::new("database", job::database::PERIOD, move || {
+                job::database::run_once(&app.store, &app.watch, &path, app.clock.now())
+            }));
+        }
         match self.prover() {
             Ok(Some(prover)) => jobs.push(
                 Job::new("proof", proof::PERIOD, move || Ok(Summary::done(prover.run_once(None)?.len())))

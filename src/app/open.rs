@@ -2,7 +2,7 @@
 use crate::blob::BlobStore;
 use crate::blob::disk::is_read_only;
 use crate::blob::fs::FsBlobs;
-use crate::blob::home::{self, Opening};
+use crate::blob::home::{self, Identity, Opening};
 use crate::config::{Config, Tls};
 use crate::service;
 use crate::store::{self, Database, Store};
@@ -26,7 +26,7 @@ pub(super) fn open_database(config: &Config) -> anyhow::Result<Store> {
             );
             Store::open_on_read_only_disk(path).context("reading the database on its read-only disk")
         }
-        Database::Sqlite(_) | Database::Postgres(_) => Store::open(&config.database),
+        Database::Sqlite(_) | Database::Postgres(_) => Store::open_upgrading(&config.database, config.upgrade),
     }
 }
 
@@ -62,7 +62,10 @@ pub(super) fn open_blobs(config: &Config, store: &Store, clock: &Clock) -> anyho
         false => store.write_blocking(move |conn| service::ground::identity(conn, now))?,
     };
     let has_objects = store.read_blocking(store::ground::has_objects)?;
-    let opening = match (config.adopt_blobs, has_objects) {
+    if let Some(typed) = &config.adopt_blobs {
+        refuse_unnamed(&config.blobs, &identity, typed)?;
+    }
+    let opening = match (config.adopt_blobs.is_some(), has_objects) {
         (true, _) => Opening::Adopted,
         (false, true) => Opening::Known,
         (false, false) => Opening::New,
@@ -82,13 +85,26 @@ pub(super) fn open_blobs(config: &Config, store: &Store, clock: &Clock) -> anyho
         return Ok(blobs);
     }
     service::repository::reconcile(store, &*blobs, now).context("looking at interrupted uploads")?;
-    if config.adopt_blobs {
+    if config.adopt_blobs.is_some() {
         for id in store.read_blocking(store::ground::repositories)? {
             let done = service::repository::reconcile_repository(store, &*blobs, id, now)?;
             tracing::info!(repository = %id, ?done, "the adopted folder was checked against the ledger");
         }
     }
     Ok(blobs)
+}
+
+/// Another server's folder is taken over only by its name: the prompt of the wrong machine looks like the right one.
+fn refuse_unnamed(blobs: &Path, ours: &Identity, typed: &str) -> anyhow::Result<()> {
+    match home::read_marker(blobs) {
+        Some(found) if found.server != ours.server && found.server != typed => Err(anyhow!(
+            "{} holds the backups of another server. If they are to become this server's, and no other one uses them, \
+             start once with --adopt-blobs={}",
+            blobs.display(),
+            found.server
+        )),
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// Creates a folder that only its owner can look into.

@@ -116,6 +116,7 @@ impl Home {
     /// # Errors
     /// When it is not there, is another's, is used by another process, or cannot be read.
     pub fn open(dir: &Path, identity: &Identity, opening: Opening) -> Result<Self, StoreFault> {
+        let mut lock = None;
         match (look(dir, identity), opening) {
             (Ok(_), _) => {}
             (Err(fault), Opening::New) if fault.cause == AwayCause::Away => {
@@ -128,13 +129,19 @@ impl Home {
                 mark(dir, identity).map_err(|error| unusable(dir, &error))?;
             }
             (Err(fault), Opening::Adopted) if matches!(fault.cause, AwayCause::Away | AwayCause::Foreign) => {
+                // Before the marker changes: a server that uses the folder would lose it.
+                if dir.join(FOLDER).is_dir() {
+                    lock = take_lock(dir)?;
+                }
                 mark(dir, identity).map_err(|error| unusable(dir, &error))?;
             }
             (Err(fault), Opening::New | Opening::Known | Opening::Beside | Opening::Adopted) => return Err(fault),
         }
         let (device, inode) = look(dir, identity)?;
         let locks = opening != Opening::Beside;
-        let lock = if locks { take_lock(dir)? } else { None };
+        if locks && lock.is_none() {
+            lock = take_lock(dir)?;
+        }
         let held = Mutex::new(Held { device, inode, _lock: lock });
         Ok(Self { dir: dir.to_owned(), identity: Some(identity.clone()), held, locks })
     }

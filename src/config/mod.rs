@@ -13,7 +13,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use crate::store::Database;
+use crate::store::{Database, Upgrade};
 
 /// The settings as given, each optional. Also the shape of the TOML file.
 #[derive(Debug, Clone, Default, clap::Args, Deserialize)]
@@ -61,11 +61,15 @@ pub struct Options {
     /// Threads that answer requests [default: one per core, at most 8]
     #[arg(long, value_name = "N", env = "HOLDFAST_WORKERS")]
     pub workers: Option<usize>,
-    /// Adopt the backup folder as this server's, whatever marker it has; what is missing counts as damaged. Use
-    /// it once, after backups were restored from a copy or are lost for good
+    /// Adopt the backup folder as this server's; what is missing counts as damaged. Use it once, after backups were
+    /// restored from a copy or are lost for good. To take over the folder of another server, name that server
+    #[arg(long, value_name = "SERVER", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    #[serde(skip)]
+    pub adopt_blobs: Option<String>,
+    /// Let a newer version change the database although there is no good copy of it from before. Use it once
     #[arg(long)]
     #[serde(skip)]
-    pub adopt_blobs: bool,
+    pub i_have_no_backup: bool,
     /// Where the backup store stands, such as `Zürich, cellar`; needed with --copy
     #[arg(long, value_name = "TEXT", env = "HOLDFAST_LOCATION")]
     pub location: Option<String>,
@@ -96,6 +100,7 @@ pub struct Options {
     /// its place
     #[arg(long)]
     #[serde(skip)]
+    pub new_copy: bool,
     pub new_copy: bool,
     /// What to log; a flag of every sub-command.
     #[arg(skip)]
@@ -141,6 +146,7 @@ impl Options {
             copy_secret_key: self.copy_secret_key.or(file.copy_secret_key),
             copy_is_spare: self.copy_is_spare.or(file.copy_is_spare),
             new_copy: self.new_copy,
+            i_have_no_backup: self.i_have_no_backup,
             log: self.log.or(file.log),
         }
     }
@@ -164,12 +170,14 @@ pub struct Config {
     pub prove: bool,
     pub mail: Option<MailServer>,
     pub workers: usize,
-    /// Whether the backup folder is taken as it is.
-    pub adopt_blobs: bool,
     /// Where the backup store stands; empty if nobody said.
     pub location: String,
     /// The second store; none if there is none.
     pub copy: Option<CopySettings>,
+    /// Whether the backup folder is taken as it is, and from which other server; empty for none.
+    pub adopt_blobs: Option<String>,
+    /// What there has to be before the schema changes.
+    pub upgrade: Upgrade,
 }
 
 /// The server that takes our mail, and the sender. The URL may hold a password, so `Debug` leaves it out.
@@ -240,6 +248,7 @@ impl Config {
             adopt_blobs: options.adopt_blobs,
             location: options.location.unwrap_or_default(),
             copy,
+            upgrade: if options.i_have_no_backup { Upgrade::WithoutBackup } else { Upgrade::WithCopy },
             mail: options.mail_url.map(|url| MailServer {
                 url,
                 from: options.mail_from.unwrap_or_else(|| "Holdfast <holdfast@localhost>".to_owned()),

@@ -4,6 +4,7 @@ pub mod alert;
 pub mod command;
 pub mod console_copy;
 pub mod copy;
+pub mod database;
 pub mod expiry;
 pub mod ground;
 pub mod mail;

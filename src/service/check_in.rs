@@ -6,11 +6,12 @@ use crate::error::{Error, FieldErrors, Result};
 use crate::service::command::deliver::deliver;
 use crate::service::command::finish::finish;
 use crate::service::fact::{self, Heard, Schedule};
-use crate::service::{installation, policy};
+use crate::service::{epoch, installation, policy};
 use crate::store::device::Device;
 use crate::store::{self, Conn};
 use domain::command::{Ending, Instruction};
 use domain::continuity::Brought;
+use domain::epoch::Epoch;
 use domain::fact::{Reported, check_text};
 use domain::policy::DevicePolicy;
 use domain::time::Time;
@@ -40,6 +41,8 @@ pub struct Answer {
     pub next: Duration,
     /// What the next check-in must bring.
     pub baton: Option<String>,
+    /// Which life of the server this is.
+    pub epoch: Epoch,
 }
 
 /// Checks what a message's form cannot: ranges, lengths and times.
@@ -111,6 +114,7 @@ pub fn run(conn: &mut Conn, caller: Caller<'_>, report: &Report, now: Time) -> R
     let baton = fact::keep(conn, device, &heard, &schedule)?;
     Ok(Answer {
         baton,
+        epoch: epoch::current(conn)?,
         policy: Some(policy).filter(|it| it.version != report.policy_version),
         instructions: deliver(conn, device, now)?,
         next,

@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::service::account::{name_of, object};
 use crate::service::activity::{self, Act};
 use crate::service::link::make_invite_link;
-use crate::service::{alert, freeze, proof, removal, setting, user};
+use crate::service::{alert, epoch, freeze, proof, removal, setting, user};
 use crate::store::setting::PROOF_KEY_COPY;
 use crate::store::user::User;
 use crate::store::{self, Conn};
@@ -94,6 +94,7 @@ pub fn unfreeze(conn: &mut Conn, by: &Actor, now: Time) -> Result<()> {
         return Ok(());
     }
     freeze::end(conn, now)?;
+    epoch::confirm(conn, now)?;
     setting::wait_again(conn, now)?;
     removal::wait_again(conn, now)?;
     activity::record(conn, by, &Act::done(Action::Unfrozen, freeze::object()), now)?;

@@ -15,6 +15,7 @@ pub mod console_copy;
 pub mod copy;
 pub mod device;
 pub mod enrollment;
+pub mod epoch;
 pub mod fact;
 pub mod freeze;
 pub mod ground;

@@ -1,7 +1,7 @@
 //! The two ways into the database: read and write.
 use crate::error::{self, Error};
 use crate::store::connection::{Conn, Database, SetUp, connect, database_url, in_transaction};
-use crate::store::migration;
+use crate::store::migration::{self, Upgrade};
 use crate::store::presence::Presence;
 use crate::store::wanted;
 use crate::store::writer::Writer;
@@ -41,14 +41,23 @@ impl Store {
     /// Opens the database, runs its migrations, and starts the writer.
     ///
     /// # Errors
-    /// When it cannot be opened, is newer than this program, or SQLite is too old.
+    /// When it cannot be opened, is newer than this program, SQLite is too old, or it would be changed without a
+    /// good copy from before.
     pub fn open(database: &Database) -> anyhow::Result<Self> {
+        Self::open_upgrading(database, Upgrade::WithCopy)
+    }
+
+    /// [`Store::open`], with what there has to be before its schema changes.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_upgrading(database: &Database, upgrade: Upgrade) -> anyhow::Result<Self> {
         let url = database_url(database);
         if let Database::Sqlite(path) = database {
             make_private(path)?;
         }
         let mut conn = connect(database)?;
-        migration::run(&mut conn)?;
+        migration::run(&mut conn, database, upgrade)?;
         let wake = Wake::new();
         let writer = match database {
             Database::Sqlite(path) => Some(Arc::new(Writer::start(path.clone(), conn, wake.clone())?)),

@@ -10,9 +10,10 @@ use domain::id::{DeviceId, RepositoryId};
 use domain::object::{Location, ObjectKind, ObjectName};
 use domain::time::Time;
 
-/// The state of the store, as last found.
+/// The state of the store and of the database, as last found.
 pub fn find(conn: &mut Conn) -> QueryResult<Ground> {
-    Ok(Ground { away: away(conn)?, stopped: setting::STOPPED.find(conn)? })
+    let database = setting::DATABASE_CHECK.find(conn)?.and_then(|it| it.trouble);
+    Ok(Ground { away: away(conn)?, stopped: setting::STOPPED.find(conn)?, database })
 }
 
 /// Since when the store cannot be read; none while it can.

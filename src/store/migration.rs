@@ -1,6 +1,7 @@
 //! Migrations: the same names for both databases, run at start, under a lock.
-use crate::store::Conn;
-use anyhow::{Context, anyhow};
+use crate::store::connection::Database;
+use crate::store::{Conn, integrity};
+use anyhow::{Context, anyhow, bail};
 use diesel::connection::SimpleConnection;
 use diesel::migration::{Migration, MigrationSource, MigrationVersion};
 use diesel::prelude::*;
@@ -27,17 +28,29 @@ fn versions(source: &EmbeddedMigrations) -> Vec<String> {
     names
 }
 
+/// What there has to be before a schema with data in it changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Upgrade {
+    /// A copy of the database from before, made now and checked.
+    WithCopy,
+    /// Nothing: the person who runs the server said so.
+    WithoutBackup,
+}
+
 /// Brings the schema up to date.
 ///
 /// # Errors
-/// When the schema is newer than this program, SQLite is too old, or a migration fails.
-pub fn run(conn: &mut Conn) -> anyhow::Result<()> {
+/// When the schema is newer than this program, SQLite is too old, there is no good copy from before, or a migration
+/// fails.
+pub fn run(conn: &mut Conn, database: &Database, upgrade: Upgrade) -> anyhow::Result<()> {
     refuse_old_sqlite(conn)?;
     match conn {
         Conn::Sqlite(conn) => {
             // EXCLUSIVE keeps a second process out until the schema is complete.
             conn.batch_execute("BEGIN EXCLUSIVE; COMMIT").context("taking the database for migration")?;
-            refuse_newer(&applied(conn.applied_migrations())?)?;
+            let applied = applied(conn.applied_migrations())?;
+            refuse_newer(&applied)?;
+            before_upgrade(&applied, database, upgrade)?;
             conn.run_pending_migrations(SQLITE)
                 .map_err(|error| anyhow!("{error}"))
                 .context("migrating the database")?;
@@ -48,7 +61,9 @@ pub fn run(conn: &mut Conn) -> anyhow::Result<()> {
             // The limit for a request's statement is too short for a large table. This connection does nothing
             // else.
             conn.batch_execute("SET statement_timeout = 0").context("lifting the time limit for the migration")?;
-            let done = refuse_newer(&applied(conn.applied_migrations())?).and_then(|()| {
+            let done = applied(conn.applied_migrations()).and_then(|applied| {
+                refuse_newer(&applied)?;
+                before_upgrade(&applied, database, upgrade)?;
                 conn.run_pending_migrations(POSTGRES)
                     .map(drop)
                     .map_err(|error| anyhow!("{error}"))
@@ -61,6 +76,37 @@ pub fn run(conn: &mut Conn) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Makes sure that there is a way back before a schema that is in use changes.
+fn before_upgrade(applied: &[String], database: &Database, upgrade: Upgrade) -> anyhow::Result<()> {
+    let is_current = applied.iter().max() == Some(&latest_version());
+    if applied.is_empty() || is_current {
+        return Ok(());
+    }
+    match (upgrade, database) {
+        (Upgrade::WithoutBackup, _) => {
+            tracing::warn!(
+                database = database.name(),
+                to = latest_version(),
+                "the schema is changed without a copy from before, as --i-have-no-backup says"
+            );
+            Ok(())
+        }
+        (Upgrade::WithCopy, Database::Sqlite(path)) => {
+            let kept = integrity::keep(path, &format!("before-{}", latest_version())).with_context(|| {
+                "this version changes the database, and there is no good copy of it from before. Nothing was changed. \
+                 To go on without one, start once with --i-have-no-backup"
+            })?;
+            tracing::info!(copy = %kept.display(), "the database was copied, and the copy checked, before it is changed");
+            Ok(())
+        }
+        (Upgrade::WithCopy, Database::Postgres(_)) => bail!(
+            "this version changes the database, and Holdfast cannot copy one of PostgreSQL. Nothing was changed. Make a \
+             dump, restore it elsewhere to see that it is good, then start once with --i-have-no-backup: it says that \
+             Holdfast itself has none"
+        ),
+    }
 }
 
 /// Whether a PostgreSQL database has no schema at all; checked without creating anything.
@@ -112,6 +158,12 @@ struct Version {
     version: String,
 }
 
+/// Whether a version such as `3.53.2` has what this database needs.
+fn is_safe(version: &str) -> bool {
+    let number = version.split('.').try_fold(0, |sum, part| part.parse::<i32>().map(|it| sum * 1000 + it));
+    number.is_ok_and(|it| it >= OLDEST_SQLITE)
+}
+
 fn refuse_old_sqlite(conn: &mut Conn) -> anyhow::Result<()> {
     if conn.is_postgres() {
         return Ok(());
@@ -119,12 +171,30 @@ fn refuse_old_sqlite(conn: &mut Conn) -> anyhow::Result<()> {
     let found: Version = diesel::sql_query("SELECT sqlite_version() AS version")
         .get_result(conn)
         .context("asking SQLite for its version")?;
-    let number = found.version.split('.').try_fold(0, |sum, part| part.parse::<i32>().map(|it| sum * 1000 + it));
-    if number.is_ok_and(|it| it >= OLDEST_SQLITE) {
+    if is_safe(&found.version) {
         return Ok(());
     }
     Err(anyhow!(
         "SQLite {} can corrupt this database (fixed in 3.51.3): build holdfast with its bundled SQLite",
         found.version
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn d14_a_start_refuses_an_sqlite_that_can_corrupt_its_log() {
+        for old in ["3.51.2", "3.7.0", "3.50.4", "2.8.17", "", "3", "3.x.9"] {
+            assert!(!is_safe(old), "{old}");
+        }
+        for new in ["3.51.3", "3.53.2", "4.0.0"] {
+            assert!(is_safe(new), "{new}");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let database = crate::store::Database::Sqlite(folder.path().join("x.db"));
+        let mut conn = crate::store::connection::connect(&database).unwrap();
+        assert!(refuse_old_sqlite(&mut conn).is_ok(), "the one that is built in");
+    }
 }

@@ -37,6 +37,7 @@ pub mod escrow;
 pub mod evidence;
 pub mod fact;
 pub mod ground;
+pub mod integrity;
 pub mod kept_object;
 pub mod mail;
 pub mod object;
@@ -63,4 +64,4 @@ pub mod wipe;
 
 pub use access::Store;
 pub use connection::{Conn, Database, MultiBackend, checkpoint, clock_of, in_transaction};
-pub use migration::latest_version;
+pub use migration::{Upgrade, latest_version};

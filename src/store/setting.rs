@@ -6,7 +6,8 @@ use crate::store::upsert::UpsertExt;
 use diesel::prelude::*;
 use domain::console_copy::{HolderKey, Kept, Stage, StateProof};
 use domain::copy::SecondStore;
-use domain::ground::{Alarm, Away, Disk, Stopped};
+use domain::epoch::Epoch;
+use domain::ground::{Alarm, Away, DatabaseCheck, Disk, Stopped};
 use domain::time::Time;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -25,6 +26,10 @@ pub const FROZEN_SINCE: Key<Time> = Key::new("freeze.since");
 pub const FROZEN_UNTIL: Key<Time> = Key::new("freeze.until");
 /// Whether a mail server has ever accepted a mail of ours: finished mails are forgotten after a while.
 pub const MAIL_WORKED: Key<bool> = Key::new("mail.worked");
+/// Which life of the server this is, since its database was last restored from a copy.
+pub const EPOCH: Key<Epoch> = Key::new("epoch");
+/// What checks of copies of the database found.
+pub const DATABASE_CHECK: Key<DatabaseCheck> = Key::new("database.check");
 /// The public half of the proof key.
 pub const PROOF_PUBLIC_KEY: Key<String> = Key::new("proof.public_key");
 /// The public half of the copy of the proof key that was checked last.
@@ -237,7 +242,7 @@ macro_rules! as_json {
     )+ };
 }
 
-as_json!(Away, Stopped, SecondStore, Kept, StateProof, Vec<HolderKey>);
+as_json!(Away, Stopped, DatabaseCheck, Epoch, SecondStore, Kept, StateProof, Vec<HolderKey>);
 
 fn from_json<T: DeserializeOwned>(text: &str) -> Option<T> {
     serde_json::from_str(text).ok()

@@ -11,6 +11,7 @@ use crate::wake::{Wake, Wanted};
 use anyhow::anyhow;
 use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
 use diesel::prelude::*;
+use diesel::sql_types::BigInt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -19,6 +20,9 @@ use tokio::sync::oneshot;
 
 /// The most writes that share one commit.
 const GROUP: usize = 256;
+
+/// How many pages the log may hold before they are copied; SQLite's own default.
+const LOG_PAGES: i64 = 1000;
 
 /// What a write left: whether to keep it, and whom to wake and to answer after the commit.
 struct Done {
@@ -100,7 +104,9 @@ fn run(path: &std::path::Path, mut conn: Conn, waiting: &Receiver<Write>, wake: 
         // Only what waits already: nobody waits for a group to fill.
         let group: Vec<Write> = std::iter::once(first).chain(waiting.try_iter().take(GROUP - 1)).collect();
         let clean = commit_group(&mut conn, group, wake);
-        if !clean {
+        if clean {
+            checkpoint(&mut conn);
+        } else {
             let fresh = connect(&Database::Sqlite(path.to_owned())).and_then(|mut it| {
                 prepare(&mut it)?;
                 Ok(it)
@@ -114,9 +120,32 @@ fn run(path: &std::path::Path, mut conn: Conn, waiting: &Receiver<Write>, wake: 
     }
 }
 
-/// A group of check-ins touches more pages than a reader's cache holds.
+/// A group of check-ins touches more pages than a reader's cache holds. The log is copied by [`checkpoint`].
 fn prepare(conn: &mut Conn) -> QueryResult<()> {
-    conn.batch_execute("PRAGMA cache_size = -16000")
+    conn.batch_execute("PRAGMA cache_size = -16000; PRAGMA wal_autocheckpoint = 0")
+}
+
+#[derive(QueryableByName)]
+struct Log {
+    #[diesel(sql_type = BigInt)]
+    log: i64,
+    #[diesel(sql_type = BigInt)]
+    checkpointed: i64,
+}
+
+/// Copies the log into the database's file when it has become long. SQLite would do so by itself after a commit,
+/// but says nothing if the file could not be synced.
+fn checkpoint(conn: &mut Conn) {
+    let mut log = |mode| diesel::sql_query(format!("PRAGMA wal_checkpoint({mode})")).get_result::<Log>(conn);
+    let done = log("NOOP").and_then(|it| {
+        let is_long = it.log >= LOG_PAGES && it.log > it.checkpointed;
+        if is_long { log("PASSIVE").map(drop) } else { Ok(()) }
+    });
+    if let Err(error) = done {
+        let why = error.to_string();
+        stop_on_sync_error(&why);
+        tracing::warn!(why, "the database's log could not be copied into its file; it is tried again");
+    }
 }
 
 /// Runs a group in one transaction and answers it. False when the connection must be replaced.

@@ -129,7 +129,7 @@ impl Device {
         *self.progress.at.lock().unwrap() = Some((event, Box::new(act)));
     }
 
-    fn await_note(&self, text: &str) -> String {
+    pub fn await_note(&self, text: &str) -> String {
         loop {
             let event = self.events.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("the agent never said: {text}"));
             if let Event::Note(said) | Event::Warning(said) = event
@@ -690,14 +690,14 @@ fn a_reader_that_has_gone_is_not_a_failure_of_the_agent() {
     assert_eq!(refused.status.code(), Some(1), "it could not say why");
 }
 
-fn agent_process(state: &Path, act: &str) -> Command {
+pub fn agent_process(state: &Path, act: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast"));
     command.arg("agent").arg(act).arg("--state").arg(state).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
 /// Everything below a folder: path below it, permission bits, mtime, and content or link target.
-fn listing(folder: &Path) -> Vec<(PathBuf, u32, i64, Vec<u8>)> {
+pub fn listing(folder: &Path) -> Vec<(PathBuf, u32, i64, Vec<u8>)> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(next) = folders.pop() {
@@ -891,7 +891,7 @@ fn as_person<T: Send + 'static>(
 }
 
 /// Two people agree to wipe a device, and the hold passes.
-fn order_wipe(server: &TestServer, id: DeviceId) -> WipeRequestId {
+pub fn order_wipe(server: &TestServer, id: DeviceId) -> WipeRequestId {
     let (ada, bob) = (person(server, "ada"), person(server, "bob"));
     let facts = move |conn: &mut Conn, now| {
         let device = store::device::find(conn, id)?.unwrap();

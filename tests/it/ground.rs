@@ -336,7 +336,7 @@ fn a_server_does_not_start_on_a_folder_that_lost_its_disk_nor_on_anothers() {
     let why = opens(foreign).err().unwrap();
     assert!(why.contains("another server"), "{why}");
 
-    let app = opens(Options { adopt_blobs: true, ..options(&data, &database) }).unwrap();
+    let app = opens(Options { adopt_blobs: Some(String::new()), ..options(&data, &database) }).unwrap();
     let row = app
         .store
         .read_blocking(move |conn| {

@@ -34,6 +34,7 @@ mod fuzz;
 mod ground;
 mod guarantees;
 mod guard;
+mod incident;
 mod kill;
 mod list_page;
 mod loopback;

@@ -6,6 +6,7 @@ use super::progress::Event;
 use super::state::{Away, ClockOffset, Held, Journal, Policy, Roots, Seen};
 use anyhow::Result;
 use domain::continuity::Brought;
+use domain::epoch::{self, Epoch, KnownEpoch};
 use domain::time::days;
 use wire::{CHECK_IN, CheckIn, CheckInAnswer, CommandResult, DeviceFacts, Fact};
 
@@ -27,6 +28,7 @@ impl Agent {
         let answer = answer?;
         // Before acting on anything in it: an agent that is killed now brings what this answer belonged to.
         self.state.put(&Held { baton: answer.baton.clone(), attempt: None })?;
+        self.hear(answer.epoch.as_ref())?;
         self.client.learn(answer.server_time);
         if self.client.offset_millis() != before {
             self.state.put(&ClockOffset { millis: self.client.offset_millis() })?;
@@ -45,6 +47,28 @@ impl Agent {
         self.state.put(&Seen { at: self.around.clock.now() })?;
         self.server_answered()?;
         Ok(answer)
+    }
+
+    /// Keeps which life of the server this is; says so when it is another.
+    fn hear(&self, epoch: Option<&Epoch>) -> Result<()> {
+        let before = self.state.find::<KnownEpoch>()?.unwrap_or_default();
+        let after = before.clone().hears(epoch);
+        if after == before {
+            return Ok(());
+        }
+        self.state.put(&after)?;
+        if after.is_read_only() && !before.is_read_only() {
+            self.note(Event::Warning(format!("Orders are refused: {}", epoch::READ_ONLY)));
+        }
+        Ok(())
+    }
+
+    /// Whether nothing may be erased or overwritten here, because the server was restored from an older copy.
+    ///
+    /// # Errors
+    /// When that cannot be read: then nothing may be.
+    pub(super) fn is_read_only(&self) -> Result<bool> {
+        Ok(self.state.find::<KnownEpoch>()?.unwrap_or_default().is_read_only())
     }
 
     /// Keeps since when the server has given no good answer, and why; says whether it gave one until now.

@@ -6,6 +6,7 @@ use super::progress::Event;
 use super::state::{BackupRequest, Journal, JournalEntry};
 use anyhow::Result;
 use domain::command::CommandKind;
+use domain::epoch::READ_ONLY;
 use domain::id::CommandId;
 use std::sync::atomic::Ordering;
 use wire::{Command, CommandResult, Payload};
@@ -33,6 +34,8 @@ impl Agent {
             Some("the command belongs to another enrolment of this device")
         } else if command.expires_at <= now {
             Some("the command had expired when it arrived")
+        } else if (command.kind.erases() || command.kind == CommandKind::Restore) && self.is_read_only()? {
+            Some(READ_ONLY)
         } else {
             None
         };

@@ -21,6 +21,7 @@ mod testing;
 mod tree;
 mod wipe;
 
+pub use command::Order;
 pub use enroll::Request as EnrollRequest;
 pub use identity::Identity;
 pub use net::backoff::Stop;

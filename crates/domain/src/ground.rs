@@ -3,7 +3,7 @@
 //! The words about a store that is away or accepts no backups are only here: pages, mails, `/health` and
 //! refusals all say the same.
 use crate::text::text_enum;
-use crate::time::Time;
+use crate::time::{Time, hours};
 use serde::{Deserialize, Serialize};
 
 text_enum! {
@@ -78,11 +78,92 @@ pub struct Stopped {
     pub since: Time,
 }
 
-/// The state of the backup store.
+/// The state of the backup store and of the database.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ground {
     pub away: Option<Away>,
     pub stopped: Option<Stopped>,
+    pub database: Option<Trouble>,
+}
+
+/// Something is wrong with the database, or nobody can say that it is not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trouble {
+    pub since: Time,
+    pub why: String,
+    /// A check found it; otherwise none was possible for too long.
+    pub is_damage: bool,
+}
+
+impl Trouble {
+    /// What is the matter, as the bar and the mail begin.
+    pub const fn headline(&self) -> &'static str {
+        if self.is_damage { "The database is damaged" } else { "The database could not be checked" }
+    }
+
+    /// What the person who runs the server does about it.
+    pub const fn advice(&self) -> &'static str {
+        if self.is_damage {
+            "Stop the server, keep the damaged file, and restore the database from its last good copy. Until then, \
+             wipe and reset nothing because of what these pages say."
+        } else {
+            "Make room for a copy on its disk; it is then checked within the hour."
+        }
+    }
+}
+
+/// What checks of copies of the database found: one a day.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatabaseCheck {
+    /// When a copy was last checked to its end.
+    pub checked_at: Option<Time>,
+    /// When that was last tried.
+    pub tried_at: Option<Time>,
+    /// Whether the last try came to no end.
+    #[serde(default)]
+    pub is_hindered: bool,
+    pub trouble: Option<Trouble>,
+}
+
+impl DatabaseCheck {
+    /// Whether the next one is due, also when the clock was set back.
+    pub fn is_due(&self, now: Time) -> bool {
+        let wait = hours(if self.is_hindered { 1 } else { 24 });
+        self.tried_at.is_none_or(|at| now >= at + wait || now < at)
+    }
+
+    /// What is known after a check: what it found, or why there was none. A check that was not possible ends no
+    /// damage, and is itself trouble after two days.
+    #[must_use]
+    pub fn after(&self, found: Result<Vec<String>, String>, now: Time) -> Self {
+        let since = |is_damage| match &self.trouble {
+            Some(before) if before.is_damage == is_damage => before.since,
+            Some(_) | None => now,
+        };
+        let damage = self.trouble.clone().filter(|it| it.is_damage);
+        match found {
+            Ok(faults) => Self {
+                checked_at: Some(now),
+                tried_at: Some(now),
+                is_hindered: false,
+                trouble: faults.first().map(|first| Trouble {
+                    since: since(true),
+                    why: match faults.len() - 1 {
+                        0 => first.clone(),
+                        more => format!("{first} (and {more} more)"),
+                    },
+                    is_damage: true,
+                }),
+            },
+            Err(why) => {
+                // Where none has succeeded yet it counts from the first try.
+                let checked_at = self.checked_at.or(self.tried_at).unwrap_or(now);
+                let is_late = now >= checked_at + hours(48);
+                let late = is_late.then(|| Trouble { since: since(false), why, is_damage: false });
+                Self { checked_at: Some(checked_at), tried_at: Some(now), is_hindered: true, trouble: damage.or(late) }
+            }
+        }
+    }
 }
 
 impl Away {
@@ -189,7 +270,7 @@ impl Room {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::{days, hours};
+    use crate::time::days;
 
     const NOW: Time = Time::from_millis(1_795_356_371_000);
     const GB: i64 = 1_000_000_000;
@@ -242,5 +323,30 @@ mod tests {
         let away = Away { cause: AwayCause::Away, why: "/srv/blobs is not there".to_owned(), since: NOW };
         let said = away.refusal();
         assert!(said.contains(&NOW.iso()) && said.contains("/srv/blobs is not there"), "{said}");
+    }
+
+    #[test]
+    fn damage_stands_until_a_check_finds_none_and_no_check_for_two_days_is_trouble() {
+        let whole = DatabaseCheck::default().after(Ok(vec![]), NOW);
+        assert!(DatabaseCheck::default().is_due(NOW) && whole.trouble.is_none());
+        assert!(!whole.is_due(NOW + hours(23)) && whole.is_due(NOW + hours(24)));
+        assert!(whole.is_due(NOW - hours(1)), "the clock was set back");
+
+        let damaged = whole.after(Ok(vec!["page 7".to_owned(), "page 8".to_owned()]), NOW + days(1));
+        let trouble = damaged.trouble.clone().unwrap();
+        assert_eq!((trouble.since, trouble.is_damage), (NOW + days(1), true));
+        assert_eq!(trouble.why, "page 7 (and 1 more)");
+        let hindered = damaged.after(Err("no room".to_owned()), NOW + days(5));
+        assert_eq!(hindered.trouble, damaged.trouble, "it is still damaged");
+        assert!(hindered.is_due(NOW + days(5) + hours(1)), "it is tried again soon");
+        assert_eq!(hindered.after(Ok(vec![]), NOW + days(6)).trouble, None);
+
+        let early = whole.after(Err("no room".to_owned()), NOW + hours(47));
+        assert_eq!(early.trouble, None);
+        let late = early.after(Err("no room".to_owned()), NOW + hours(48)).trouble.unwrap();
+        assert_eq!((late.why.as_str(), late.is_damage), ("no room", false));
+        let never = DatabaseCheck::default().after(Err("no room".to_owned()), NOW);
+        assert_eq!(never.trouble, None);
+        assert!(never.after(Err("no room".to_owned()), NOW + hours(48)).trouble.is_some());
     }
 }

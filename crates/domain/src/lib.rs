@@ -16,6 +16,7 @@ pub mod continuity;
 pub mod copy;
 pub mod crossing;
 pub mod device;
+pub mod epoch;
 pub mod fact;
 pub mod failure_domain;
 pub mod fields;

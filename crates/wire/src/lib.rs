@@ -9,6 +9,7 @@ use domain::backup::{LeftOut, RootAway};
 use domain::command::CommandKind;
 use domain::continuity::Brought;
 use domain::device::{Ownership, Platform};
+use domain::epoch::Epoch;
 use domain::id::{CommandId, DeviceId, RepositoryId, RestoreId};
 use domain::manifest::ManifestFile;
 use domain::object::ObjectName;
@@ -200,6 +201,9 @@ pub struct CheckInAnswer {
     /// What the next check-in must bring; written to disk before anything else in this answer is acted on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baton: Option<String>,
+    /// Which life of the server this is; none from a server that does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<Epoch>,
 }
 
 /// One command; delivered again until its result arrives.

@@ -81,6 +81,7 @@ pub fn answer(answer: Answer, now: Time) -> wire::CheckInAnswer {
         commands: answer.instructions.into_iter().map(command).collect(),
         next_check_in_seconds: u32::try_from(answer.next.as_secs()).unwrap_or(u32::MAX),
         baton: answer.baton,
+        epoch: Some(answer.epoch),
     }
 }
 

@@ -1,13 +1,15 @@
 //! What is different in a console that was brought back.
 use crate::error::Result;
 use crate::service::activity::{Act, record};
+use crate::service::epoch;
 use crate::store::setting::{AWAY, RESTORED_AT, STOPPED};
 use crate::store::{self, Conn};
 use domain::activity::{Action, Actor, Object};
 use domain::time::Time;
 
-/// Makes a console that was brought back known as one, in its own history: everybody signs in again, and nothing is
-/// erased for a while, because people decided what they did not see the end of. An act.
+/// Makes a console that was brought back known as one, in its own history: everybody signs in again, all
+/// that erases, removes or restores is frozen until somebody has looked, and nothing is erased for a while after that. An
+/// act.
 ///
 /// # Errors
 /// When the database refuses.
@@ -19,6 +21,8 @@ pub fn restored(conn: &mut Conn, by: &Actor, taken_at: Time, now: Time) -> Resul
     STOPPED.remove(conn)?;
     // A session that was ended since would be open again.
     store::session::delete_older(conn, Time::from_millis(i64::MAX))?;
+    // Devices hear of it, and nothing that was ordered before goes on by itself.
+    epoch::begin(conn, by, now)?;
     let object = Object::new("store", "console", "console’s own state");
     let reason = format!("everything until {} is there", taken_at.iso());
     record(conn, by, &Act::done(Action::ConsoleRestored, object).because(&reason), now)

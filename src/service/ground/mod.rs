@@ -2,10 +2,12 @@
 //!
 //! Checks whether the store is the right one, can be read and accepts backups, and how much room the disks
 //! have; keeps what it finds, and tells whoever can do something about it.
+mod database;
 mod news;
 mod notice;
 mod watch;
 
+pub use database::check_database;
 pub use watch::Watch;
 
 use crate::blob::home::Identity;

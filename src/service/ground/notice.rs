@@ -6,7 +6,7 @@ use crate::service::mail::{self, Mail, Recipients};
 use crate::store::Conn;
 use anyhow::Context;
 use askama::Template;
-use domain::ground::{Away, Room, Stopped};
+use domain::ground::{Away, Room, Stopped, Trouble};
 use domain::role::Permission;
 use domain::time::Time;
 use domain::words::bytes;
@@ -30,6 +30,14 @@ struct StoreBack {
 #[template(path = "mail/backups_stopped.txt")]
 struct BackupsStopped<'a> {
     stopped: &'a Stopped,
+    since: String,
+    url: String,
+}
+
+#[derive(Template)]
+#[template(path = "mail/database_trouble.txt")]
+struct DatabaseTrouble<'a> {
+    trouble: &'a Trouble,
     since: String,
     url: String,
 }
@@ -86,6 +94,16 @@ pub fn room(conn: &mut Conn, it: &Room, now: Time) -> Result<()> {
         url: url(conn)?,
     };
     send(conn, "disk_filling", &subject, &body, now)
+}
+
+/// Reports that the database is damaged, or could not be checked.
+///
+/// # Errors
+/// When the database refuses.
+pub fn database(conn: &mut Conn, trouble: &Trouble, now: Time) -> Result<()> {
+    let subject = format!("Holdfast: {}", trouble.headline().to_lowercase());
+    let body = DatabaseTrouble { trouble, since: trouble.since.iso(), url: url(conn)? };
+    send(conn, "database_trouble", &subject, &body, now)
 }
 
 fn send(conn: &mut Conn, kind: &'static str, subject: &str, body: &impl Template, now: Time) -> Result<()> {

@@ -7,7 +7,7 @@ use crate::service::backup;
 use crate::store::ground::Witness;
 use crate::store::repository::MAX_OBJECTS;
 use crate::store::{self, Store};
-use domain::ground::{Away, AwayCause, Disk, Sample, StopCause, Stopped};
+use domain::ground::{Away, AwayCause, Disk, Sample, StopCause, Stopped, Trouble};
 use domain::id::RepositoryId;
 use domain::object::ObjectKind;
 use domain::time::{Time, hours};
@@ -60,6 +60,7 @@ struct Live {
     away: Option<StoreFault>,
     stopped: Option<(StopCause, String)>,
     at_object_limit: usize,
+    database: Option<Trouble>,
 }
 
 impl Watch {
@@ -110,6 +111,11 @@ impl Watch {
         self.guarded(|blobs| blobs.check()).and_then(|it| it)
     }
 
+    /// Remembers what is wrong with the database.
+    pub fn note_database(&self, trouble: Option<Trouble>) {
+        self.live().database = trouble;
+    }
+
     /// Why backups cannot be stored or read now, in words; empty while all is well.
     pub fn complaints(&self) -> Vec<String> {
         let live = self.live();
@@ -119,6 +125,9 @@ impl Watch {
         }
         if let Some((_, why)) = &live.stopped {
             said.push(format!("no backups can be stored: {why}"));
+        }
+        if let Some(trouble) = &live.database {
+            said.push(format!("{}: {}", trouble.headline().to_lowercase(), trouble.why));
         }
         if live.at_object_limit > 0 {
             let what = domain::words::counted(

@@ -20,6 +20,7 @@ use holdfast::store::Database;
 use replay::{Cut, Fate, Replay};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// How many cuts are tried on one record.
@@ -27,6 +28,9 @@ const CUTS_OF_A_RECORD: usize = 250;
 
 /// How many writes and flushes there are between two starts of the server. A record has two such parts.
 const PART: usize = 4000;
+
+/// How many cuts are looked at side by side: mounting mostly waits.
+const WORKERS: usize = 4;
 
 /// After every so many cuts the program itself is started on the disk, and asked for each object.
 const STARTS: usize = 25;
@@ -42,6 +46,8 @@ struct Recorded {
     told: Acknowledged,
     world: World,
     fleet: Fleet,
+    /// Each start has the same address.
+    one_start: Mutex<()>,
 }
 
 /// Has a server work on a disk, killed and started again in between.
@@ -63,7 +69,7 @@ fn recorded(program: &Path) -> Recorded {
         server.kill();
         told.add(load.stop());
     }
-    Recorded { record: disk.recorded(), told, world, fleet }
+    Recorded { record: disk.recorded(), told, world, fleet, one_start: Mutex::default() }
 }
 
 /// Cuts in the order of the record: half of them at the very moment of an answer.
@@ -123,6 +129,7 @@ impl Place {
                 address: recorded.world.address.clone(),
                 server,
             };
+            let _turn = recorded.one_start.lock().unwrap();
             let running = Server::start(&world);
             faults.extend(recorded.fleet.missing(&world, &told));
             drop(running);
@@ -137,18 +144,30 @@ fn nothing_that_was_acknowledged_is_lost_by_a_power_cut() {
     let points = setting("HOLDFAST_CUT_POINTS").map_or(200, |it| usize::try_from(it).unwrap());
     let seed = setting("HOLDFAST_CUT_SEED").unwrap_or_else(|| u64::from(std::process::id()));
     println!("{points} cuts from seed {seed}");
-    let (mut random, place, mut done) = (Random::new(seed), Place::new(), 0);
+    let (mut random, mut done) = (Random::new(seed), 0);
     let program = PathBuf::from(env!("CARGO_BIN_EXE_holdfast"));
     while done < points {
         let recorded = recorded(&program);
         println!("a record of {} writes and flushes: {}", recorded.record.asked.len(), recorded.told);
         assert!(recorded.told.has_each_kind(), "the load did nothing of some kind");
-        let mut replay = Replay::new(&recorded.record);
-        for cut in cuts(&recorded, CUTS_OF_A_RECORD.min(points - done), &mut random) {
-            let faults = place.after(&mut replay, &cut, &recorded, done % STARTS == 0);
-            assert!(faults.is_empty(), "seed {seed}, cut {done}, {cut:?}: {faults:#?}");
-            done += 1;
-        }
+        let cuts = cuts(&recorded, CUTS_OF_A_RECORD.min(points - done), &mut random);
+        std::thread::scope(|scope| {
+            for first in 0..WORKERS {
+                let (recorded, cuts) = (&recorded, &cuts);
+                scope.spawn(move || try_some(recorded, cuts, first));
+            }
+        });
+        done += cuts.len();
+        println!("{done} cuts, and nothing was lost");
+    }
+}
+
+/// Tries each cut that is this worker's.
+fn try_some(recorded: &Recorded, cuts: &[Cut], first: usize) {
+    let (place, mut replay) = (Place::new(), Replay::new(&recorded.record));
+    for (number, cut) in cuts.iter().enumerate().skip(first).step_by(WORKERS) {
+        let faults = place.after(&mut replay, cut, recorded, number % STARTS == 0);
+        assert!(faults.is_empty(), "cut {number} of its record, {cut:?}: {faults:#?}");
     }
 }
 

@@ -9,7 +9,7 @@ use domain::wipe::WipeState;
 use holdfast::store;
 use holdfast::store::Store;
 use holdfast::store::schema::activity;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
 /// One thing that the server said yes to.
@@ -128,6 +128,9 @@ impl Acknowledged {
 
     fn missing_in(&self, conn: &mut store::Conn) -> QueryResult<Vec<String>> {
         let (mut missing, mut newest) = (Vec::new(), BTreeMap::new());
+        // At once: there are thousands.
+        let entries: Vec<String> = activity::table.select(activity::object_id).load(conn)?;
+        let entries: HashSet<String> = entries.into_iter().collect();
         for (_, what) in &self.told {
             let lost = match what {
                 Ack::CheckIn(device, counter) => {
@@ -136,14 +139,14 @@ impl Acknowledged {
                     None
                 }
                 Ack::Upload(..) => None,
-                Ack::Command(key) => missing_command(conn, key)?,
+                Ack::Command(key) => missing_command(conn, &entries, key)?,
                 Ack::Result(id) => {
                     let state = store::command::find(conn, *id)?.map(|it| it.state);
                     let is_kept = state == Some(CommandState::Acknowledged);
                     (!is_kept).then(|| format!("the result of command {id}: it is {state:?}"))
                 }
                 Ack::Wipe(id) => {
-                    let is_kept = store::wipe::find(conn, *id)?.is_some() && has_entry(conn, id)?;
+                    let is_kept = store::wipe::find(conn, *id)?.is_some() && entries.contains(&id.to_string());
                     (!is_kept).then(|| format!("wipe request {id}, or its activity entry"))
                 }
                 Ack::Approval(id) => missing_approval(conn, *id)?,
@@ -153,7 +156,7 @@ impl Acknowledged {
                     (!is_kept).then(|| format!("the wipe request whose order {id} a device has"))
                 }
                 Ack::Restore(id) => {
-                    let is_kept = store::restore::find(conn, *id)?.is_some() && has_entry(conn, id)?;
+                    let is_kept = store::restore::find(conn, *id)?.is_some() && entries.contains(&id.to_string());
                     (!is_kept).then(|| format!("restore {id}, or its activity entry"))
                 }
                 Ack::Refused(id) => missing_refusal(conn, *id)?,
@@ -185,16 +188,12 @@ fn missing_check_in(conn: &mut store::Conn, device: DeviceId, counter: i64) -> Q
     Ok((kept < counter).then(|| format!("check-in {counter} of {device}: the last one kept is {kept}")))
 }
 
-fn missing_command(conn: &mut store::Conn, key: &str) -> QueryResult<Option<String>> {
+fn missing_command(conn: &mut store::Conn, entries: &HashSet<String>, key: &str) -> QueryResult<Option<String>> {
     let Some(command) = store::command::find_by_request_key(conn, key)? else {
         return Ok(Some(format!("command {key}")));
     };
-    Ok((!has_entry(conn, command.id)?).then(|| format!("the activity entry of command {key}")))
-}
-
-fn has_entry(conn: &mut store::Conn, object: impl fmt::Display) -> QueryResult<bool> {
-    let entries = activity::table.filter(activity::object_id.eq(object.to_string())).count();
-    Ok(entries.get_result::<i64>(conn)? > 0)
+    let is_kept = entries.contains(&command.id.to_string());
+    Ok((!is_kept).then(|| format!("the activity entry of command {key}")))
 }
 
 /// A missing request is told as such.

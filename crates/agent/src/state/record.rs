@@ -3,6 +3,7 @@ use super::Record;
 use domain::backup::{LeftOut, RootAway};
 use domain::command::CommandKind;
 use domain::device::Ownership;
+use domain::epoch::KnownEpoch;
 use domain::id::{CommandId, DeviceId, RepositoryId};
 use domain::object::ObjectName;
 use domain::policy::DevicePolicy;
@@ -264,6 +265,7 @@ records! {
     Seen = "seen.json",
     Away = "away.json",
     Held = "baton.json",
+    KnownEpoch = "epoch.json",
     LastBackup = "backup.json",
     LastFailure = "backup-failure.json",
     BackupRequest = "backup-request.json",
