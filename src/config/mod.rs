@@ -101,7 +101,6 @@ pub struct Options {
     #[arg(long)]
     #[serde(skip)]
     pub new_copy: bool,
-    pub new_copy: bool,
     /// What to log; a flag of every sub-command.
     #[arg(skip)]
     pub log: Option<String>,

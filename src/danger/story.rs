@@ -199,6 +199,9 @@ impl Before {
     fn restore_devices(&self, after: &Machine, variant: Variant, times: Times) -> Result<Vec<DeviceOutcome>> {
         // Whoever brought it back has looked.
         after.must(&["admin", "unfreeze"], "")?;
+        if variant == Variant::OlderState {
+            self.tell_again(after)?;
+        }
         let store = world::open(&after.database())?;
         let by = world::operator(&store, &self.by)?;
         let mut waiting = Vec::new();
@@ -227,6 +230,26 @@ impl Before {
             std::thread::sleep(LOOK_EVERY);
         }
         Ok(done)
+    }
+
+    /// Lets the devices check in, so that they tell the console what it does not know any more.
+    fn tell_again(&self, after: &Machine) -> Result<()> {
+        let _serving = after.serve()?;
+        let _agents = self.devices.iter().map(Device::start).collect::<Result<Vec<Running>>>()?;
+        let store = Store::open_read_only(&Database::Sqlite(after.database()))?;
+        let until = Instant::now() + PATIENCE;
+        for device in &self.devices {
+            let id = device.id;
+            let is_known = || -> Result<bool> {
+                let points = store.read_blocking(move |conn| store::restore_point::of_device(conn, id, 1))?;
+                Ok(points.first().is_some_and(|it| it.manifest_name.is_some()))
+            };
+            while !is_known()? {
+                ensure!(Instant::now() < until, "{} does not tell of its newest backup", device.name);
+                std::thread::sleep(LOOK_EVERY);
+            }
+        }
+        Ok(())
     }
 
     /// Compares what a device has with what it had, and with what the console says of it.

@@ -57,6 +57,9 @@ impl Agent {
             return Ok(());
         }
         self.state.put(&after)?;
+        if epoch.is_some_and(|it| before.is_news(it)) {
+            self.report_again()?;
+        }
         if after.is_read_only() && !before.is_read_only() {
             self.note(Event::Warning(format!("Orders are refused: {}", epoch::READ_ONLY)));
         }

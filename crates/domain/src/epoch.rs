@@ -46,6 +46,13 @@ impl KnownEpoch {
         }
     }
 
+    /// Whether the server was brought back from a copy since this device last heard of it: then it may not have what the
+    /// device told it last.
+    pub fn is_news(&self, said: &Epoch) -> bool {
+        let known = self.unknown.as_ref().or(self.known.as_ref());
+        known.map_or("", String::as_str) != said.id
+    }
+
     /// Whether nothing may be erased or overwritten here.
     pub const fn is_read_only(&self) -> bool {
         self.unknown.is_some()
@@ -94,5 +101,14 @@ mod tests {
         }
         let known = after(&[said("a", true), said("b", true)]).known;
         assert_eq!(known.as_deref(), Some("b"));
+    }
+
+    #[test]
+    fn a_server_that_was_brought_back_is_told_once_what_it_was_told_last() {
+        let is_news = |said_before: &[Option<Epoch>], id: &str| after(said_before).is_news(&said(id, false).unwrap());
+        assert!(!is_news(&[], "") && !is_news(&[said("", true)], ""));
+        assert!(is_news(&[], "b") && is_news(&[said("", true)], "b"));
+        assert!(!is_news(&[said("", true), said("b", false)], "b"), "once");
+        assert!(!is_news(&[said("", true), said("b", false), said("b", true)], "b"));
     }
 }

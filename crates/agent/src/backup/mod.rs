@@ -91,6 +91,7 @@ impl Agent {
             finished_at,
         };
         self.state.change::<Outbox, ()>(|outbox| {
+            outbox.newest = Some(report.clone());
             outbox.backups.push(report);
             // An earlier failure that was not reported no longer matters after this backup.
             outbox.failure = None;
@@ -184,12 +185,26 @@ impl Agent {
         Ok(())
     }
 
+    /// Has the newest report sent once more.
+    ///
+    /// # Errors
+    /// When the state directory cannot be written.
+    pub(crate) fn report_again(&self) -> Result<()> {
+        self.state.change::<Outbox, ()>(|outbox| {
+            if let Some(newest) =
+                outbox.newest.clone().filter(|it| outbox.backups.iter().all(|other| other.snapshot != it.snapshot))
+            {
+                outbox.backups.push(newest);
+            }
+        })
+    }
+
     /// Sends the reports of backups the server does not have yet.
     ///
     /// # Errors
     /// When the server cannot be reached; a report it refuses for good is dropped with a warning.
     pub fn send_reports(&self) -> Result<(), CallError> {
-        let Outbox { backups, failure } = self.state.find::<Outbox>()?.unwrap_or_default();
+        let Outbox { backups, failure, newest: _ } = self.state.find::<Outbox>()?.unwrap_or_default();
         if let Some(failure) = failure {
             self.send_failure(failure)?;
         }

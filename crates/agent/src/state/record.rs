@@ -166,6 +166,9 @@ pub struct Outbox {
     /// The last failed backup, if the server does not know about it.
     #[serde(default)]
     pub failure: Option<LastFailure>,
+    /// The newest report, also after it was acknowledged: a server that was brought back from a copy may not have it.
+    #[serde(default)]
+    pub newest: Option<BackupReport>,
 }
 
 /// What became of each command, so that none runs twice and no result is lost.
