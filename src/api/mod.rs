@@ -10,6 +10,7 @@ mod error;
 mod file;
 mod gate;
 mod restore_test;
+mod store;
 mod wipe;
 
 use crate::problem::HttpError;
@@ -25,7 +26,7 @@ pub struct Area {
     routes: fn(&mut ServiceConfig),
 }
 
-const AREAS: &[Area] = &[device::AREA, restore_test::AREA, command::AREA, wipe::AREA, activity::AREA];
+const AREAS: &[Area] = &[device::AREA, restore_test::AREA, command::AREA, wipe::AREA, store::AREA, activity::AREA];
 
 /// Registers the API. It takes every address that ends in `.json` or `.csv`, so it comes before the pages.
 pub fn routes(config: &mut ServiceConfig) {

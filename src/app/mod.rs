@@ -19,6 +19,7 @@ use crate::service;
 use crate::service::console_copy::Keeper;
 use crate::service::copy::Replicator;
 use crate::service::ground::Watch;
+use crate::service::verification::{Place, Verifier, Verifiers};
 use crate::store::{Database, Store};
 use crate::traffic;
 use crate::traffic::crowd::{self, Crowd, Room};
@@ -32,6 +33,7 @@ use actix_web::{App as HttpApp, HttpServer};
 use anyhow::Context;
 use clock::Clock;
 use copy::open_copy;
+use domain::object::Location;
 use open::{open_blobs, open_database, tls_config};
 use std::net::TcpListener;
 use std::path::Path;
@@ -51,6 +53,7 @@ pub struct App {
     pub copy: Option<Replicator>,
     /// None if there is no second store, or the database is not ours to copy.
     pub keeper: Option<Keeper>,
+    pub verifiers: Verifiers,
     pub agent: protocol::agent::Shared,
     pub door: protocol::restic::Door,
     /// None if the proof side is on another host.
@@ -119,6 +122,7 @@ impl App {
             Database::Postgres(_) => None,
         };
         let watch = Watch::new(store.clone(), Arc::clone(&blobs), database);
+        let verifiers = verifiers(&config, &store, (&blobs, copy.as_ref()), &door);
         let mailer = config.mail.as_ref().map(|it| Mailer::smtp(&it.url, &it.from)).transpose()?;
         let crowd = Crowd::new(Room::of(traffic::raise_descriptor_limit()), config.trusted_proxies.clone());
         Ok(Self {
@@ -132,6 +136,7 @@ impl App {
             watch,
             copy,
             keeper,
+            verifiers,
             door,
             proof_keys,
             agent: protocol::agent::Shared::new(),
@@ -215,6 +220,7 @@ impl App {
                 job::database::run_once(&app.store, &app.watch, &path, app.clock.now())
             }));
         }
+        jobs.extend(self.verifiers.0.iter().flat_map(|it| self.verification(it)));
         match self.prover() {
             Ok(Some(prover)) => jobs.push(
                 Job::new("proof", proof::PERIOD, move || Ok(Summary::done(prover.run_once(None)?.len())))
@@ -226,10 +232,26 @@ impl App {
         jobs
     }
 
+    fn verification(&self, verifier: &Verifier) -> [Job; 2] {
+        let (reader, lister) = ((verifier.clone(), self.clock.clone()), (verifier.clone(), self.clock.clone()));
+        let (reading, listing) = match verifier.location() {
+            Location::Primary => ("verification", "listing"),
+            Location::Copy => ("verification of the copy", "listing of the copy"),
+        };
+        [
+            Job::new(reading, job::verification::PERIOD, move || {
+                job::verification::read_back(&reader.0, reader.1.now())
+            }),
+            Job::new(listing, job::verification::LIST_PERIOD, move || {
+                job::verification::list(&lister.0, lister.1.now())
+            }),
+        ]
+    }
+
     fn own_jobs(&self) -> Vec<Job> {
         let ground = self.clone();
         let (mail, alert, expiry, command) = (self.clone(), self.clone(), self.clone(), self.clone());
-        let wipe = self.clone();
+        let (wipe, asking) = (self.clone(), self.clone());
         let clock = self.clock.clone();
         let copy = self
             .copy
@@ -250,6 +272,9 @@ impl App {
             })
             .woken_by(self.wake.on_mail()),
             Job::new("alert", job::alert::PERIOD, move || job::alert::run_once(&alert.store, alert.clock.now())),
+            Job::new("asking again", job::verification::ASK_PERIOD, move || {
+                job::verification::ask_again(&asking.store, asking.clock.now())
+            }),
         ];
         jobs.extend(copy);
         let clock = self.clock.clone();
@@ -269,6 +294,7 @@ impl App {
             .app_data(Data::from(Arc::clone(&self.blobs)))
             .app_data(Data::new(self.wake.clone()))
             .app_data(Data::new(self.watch.clone()))
+            .app_data(Data::new(self.verifiers.clone()))
             .app_data(Data::new(self.proof_keys.clone()))
             .app_data(Data::new(self.agent.clone()))
             .configure(protocol::agent::routes)
@@ -279,6 +305,28 @@ impl App {
             // Last: they take every address that is left.
             .configure(web::routes);
     }
+}
+
+/// What verifies each location: where devices upload to, and the second store if there is one.
+fn verifiers(
+    config: &Config,
+    store: &Store,
+    (blobs, copy): (&Arc<dyn BlobStore>, Option<&Replicator>),
+    door: &protocol::restic::Door,
+) -> Verifiers {
+    let settings = config.verification;
+    if settings.budget.is_off() {
+        tracing::warn!(
+            "--verify-budget is 0: stored backups are not read back, and what rots on the disk is not noticed"
+        );
+    }
+    let primary = Place { location: Location::Primary, blobs: Arc::clone(blobs) };
+    let copy = copy.map(|it| Place { location: Location::Copy, blobs: Arc::clone(it.copy()) });
+    let verifier = |place| {
+        let door = door.clone();
+        Verifier::new(store.clone(), place, settings, Arc::new(move || door.is_receiving()))
+    };
+    Verifiers([primary].into_iter().chain(copy).map(verifier).collect())
 }
 
 /// Stops a server, letting running requests finish.

@@ -42,3 +42,12 @@ pub fn cpu_by_thread() -> BTreeMap<String, u64> {
     }
     used
 }
+
+/// How much memory this process has now, and had at most.
+pub fn peak_memory() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let value = |name: &str| {
+        status.lines().find_map(|it| it.strip_prefix(name)).map(|it| it.trim().to_owned()).unwrap_or_default()
+    };
+    format!("{} now, {} at its peak", value("VmRSS:"), value("VmHWM:"))
+}

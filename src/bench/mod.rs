@@ -7,4 +7,6 @@ mod fleet;
 pub mod machine;
 pub mod page;
 pub mod proof;
+pub mod recovery;
 mod server;
+pub mod verify;

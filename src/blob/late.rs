@@ -2,6 +2,7 @@
 use crate::blob::{BlobKey, BlobStore, ReadFault, StoreFault, Stored, Upload, WriteFault};
 use domain::ground::{AwayCause, StopCause};
 use domain::id::RepositoryId;
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 type Open = dyn Fn() -> Result<Arc<dyn BlobStore>, StoreFault> + Send + Sync;
@@ -70,6 +71,10 @@ impl BlobStore for LateStore {
 
     fn read(&self, key: &BlobKey, offset: u64, len: u64) -> Result<Vec<u8>, ReadFault> {
         self.held()?.read(key, offset, len)
+    }
+
+    fn read_back(&self, key: &BlobKey, take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> Result<(), ReadFault> {
+        self.held()?.read_back(key, take)
     }
 
     fn size(&self, key: &BlobKey) -> Result<Option<u64>, ReadFault> {

@@ -21,6 +21,7 @@ use domain::ground::StopCause;
 use domain::id::RepositoryId;
 use domain::object::{ObjectKind, ObjectName};
 use std::fmt;
+use std::ops::ControlFlow;
 
 /// Which object: everything in it is checked text, so that no name can lead out of the store.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -43,6 +44,26 @@ impl fmt::Display for BlobKey {
     }
 }
 
+/// How much of a large object is read at once.
+const PIECE: u64 = 1 << 20;
+
+/// Hands pieces to `take` until one is shorter than `len`, or it breaks off.
+fn in_pieces(
+    len: u64,
+    take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+    read: impl Fn(u64) -> Result<Vec<u8>, ReadFault>,
+) -> Result<(), ReadFault> {
+    let mut offset = 0;
+    loop {
+        let piece = read(offset)?;
+        let found = piece.len() as u64;
+        if found == 0 || take(&piece).is_break() || found < len {
+            return Ok(());
+        }
+        offset += found;
+    }
+}
+
 /// A place that stores bytes by key.
 pub trait BlobStore: Send + Sync {
     /// Starts an upload; nothing is at `key` before [`Upload::commit`].
@@ -56,6 +77,17 @@ pub trait BlobStore: Send + Sync {
     /// # Errors
     /// `Lost` if nothing is at `key`; when it, or the store, cannot be read.
     fn read(&self, key: &BlobKey, offset: u64, len: u64) -> Result<Vec<u8>, ReadFault>;
+
+    /// Hands all bytes at `key` to `take`, in order, as they lie in the store itself and not as something on the way
+    /// remembers them; ends early if `take` breaks off.
+    ///
+    /// Where nothing remembers them, that is the same as [`BlobStore::read`].
+    ///
+    /// # Errors
+    /// As [`BlobStore::read`].
+    fn read_back(&self, key: &BlobKey, take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> Result<(), ReadFault> {
+        in_pieces(PIECE, take, |offset| self.read(key, offset, PIECE))
+    }
 
     /// How many bytes are at `key`; none when nothing is.
     ///
@@ -170,7 +202,6 @@ pub fn read_all(blobs: &dyn BlobStore, key: &BlobKey, limit: u64) -> Result<Vec<
 /// # Errors
 /// When it is missing or cannot be read.
 pub fn sha256_of(blobs: &dyn BlobStore, key: &BlobKey) -> Result<[u8; 32], ReadFault> {
-    const PIECE: u64 = 1 << 20;
     let mut context = digest::Context::new(&digest::SHA256);
     let mut offset = 0;
     loop {

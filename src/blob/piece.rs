@@ -50,6 +50,40 @@ impl Piece {
     }
 }
 
+/// Memory that a disk can read into directly, beginning at a block.
+#[derive(Debug)]
+pub struct Landing {
+    memory: Vec<u8>,
+    start: usize,
+}
+
+impl Landing {
+    /// Room for `len` bytes, in whole blocks.
+    pub fn new(len: usize) -> Self {
+        let len = len.max(1).next_multiple_of(BLOCK);
+        let mut memory = vec![0; len + BLOCK];
+        let start = memory.as_ptr().align_offset(BLOCK).min(BLOCK);
+        memory.truncate(start + len);
+        Self { memory, start }
+    }
+
+    /// All of its room.
+    pub fn room(&mut self) -> &mut [u8] {
+        self.memory.get_mut(self.start..).unwrap_or_default()
+    }
+
+    /// The first `len` bytes of what was read.
+    pub fn bytes(&self, len: usize) -> &[u8] {
+        let bytes = self.memory.get(self.start..).unwrap_or_default();
+        bytes.get(..len).unwrap_or(bytes)
+    }
+}
+
+/// Whether a read ended at a block, so that the next one can begin there directly.
+pub const fn ends_at_a_block(len: usize) -> bool {
+    len.is_multiple_of(BLOCK)
+}
+
 /// Whether a disk can take these bytes as they are, and there are enough of them to be worth it.
 pub fn is_direct(bytes: &[u8]) -> bool {
     bytes.len() >= SIZE && bytes.len().is_multiple_of(BLOCK) && bytes.as_ptr().align_offset(BLOCK) == 0
@@ -74,6 +108,19 @@ mod tests {
         }
 
         assert!(!is_direct(&[piece.bytes(), &bytes[1..]].concat()[1..]));
+    }
+
+    #[test]
+    fn a_disk_can_read_directly_into_all_of_a_landing() {
+        for len in [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, SIZE] {
+            let mut landing = Landing::new(len);
+            let room = landing.room();
+            assert!(room.len() >= len.max(1) && room.len() < len + BLOCK + 1, "{len}: {}", room.len());
+            assert!(room.len().is_multiple_of(BLOCK) && room.as_ptr().align_offset(BLOCK) == 0, "{len}");
+            room.fill(7);
+            assert_eq!(landing.bytes(len), vec![7; len], "{len}");
+        }
+        assert!(ends_at_a_block(0) && ends_at_a_block(BLOCK) && !ends_at_a_block(BLOCK - 1));
     }
 
     #[test]

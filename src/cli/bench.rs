@@ -16,6 +16,10 @@ pub enum BenchCommand {
     Page(bench::page::Args),
     /// Restore tests: stored data per second of processor time, and memory
     Proof(bench::proof::Args),
+    /// How fast the next objects to verify are found in a ledger of 13 million rows, and in how much memory
+    Recovery(bench::recovery::Args),
+    /// Reading stored backups back: data per second of processor time, beside SHA-256 alone
+    Verify(bench::verify::Args),
 }
 
 /// Measures.
@@ -29,6 +33,8 @@ pub fn run(command: &BenchCommand) -> anyhow::Result<ExitCode> {
         BenchCommand::Door(args) => bench::door::run(args)?,
         BenchCommand::Page(args) => bench::page::run(args)?,
         BenchCommand::Proof(args) => bench::proof::run(args)?,
+        BenchCommand::Recovery(args) => bench::recovery::run(args)?,
+        BenchCommand::Verify(args) => bench::verify::run(args)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -14,6 +14,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use crate::store::{Database, Upgrade};
+use domain::time::days;
+use domain::verification::{self, Budget};
 
 /// The settings as given, each optional. Also the shape of the TOML file.
 #[derive(Debug, Clone, Default, clap::Args, Deserialize)]
@@ -58,6 +60,13 @@ pub struct Options {
     /// Sender address of mails (default: `Holdfast <holdfast@localhost>`)
     #[arg(long, value_name = "ADDRESS", env = "HOLDFAST_MAIL_FROM")]
     pub mail_from: Option<String>,
+    /// MiB of stored backups that are read back per second, past the system's cache, to find what rots on the disk;
+    /// 0 turns that off [default: 32]
+    #[arg(long, value_name = "MIB", env = "HOLDFAST_VERIFY_BUDGET")]
+    pub verify_budget: Option<u32>,
+    /// Days in which all stored backups are read back once, 1 to 365 [default: 30]
+    #[arg(long, value_name = "DAYS", env = "HOLDFAST_VERIFY_CYCLE")]
+    pub verify_cycle: Option<u16>,
     /// Threads that answer requests [default: one per core, at most 8]
     #[arg(long, value_name = "N", env = "HOLDFAST_WORKERS")]
     pub workers: Option<usize>,
@@ -134,6 +143,8 @@ impl Options {
             no_prove: self.no_prove.or(file.no_prove),
             mail_url: self.mail_url.or(file.mail_url),
             mail_from: self.mail_from.or(file.mail_from),
+            verify_budget: self.verify_budget.or(file.verify_budget),
+            verify_cycle: self.verify_cycle.or(file.verify_cycle),
             workers: self.workers.or(file.workers),
             adopt_blobs: self.adopt_blobs,
             location: self.location.or(file.location),
@@ -168,6 +179,7 @@ pub struct Config {
     /// Whether restore tests run in this process.
     pub prove: bool,
     pub mail: Option<MailServer>,
+    pub verification: verification::Settings,
     pub workers: usize,
     /// Where the backup store stands; empty if nobody said.
     pub location: String,
@@ -243,6 +255,7 @@ impl Config {
             blobs: options.blobs.unwrap_or_else(|| data.join("blobs")),
             proof_key: options.proof_key.unwrap_or_else(|| data.join("proof.key")),
             prove: !no_prove,
+            verification: verification(options.verify_budget, options.verify_cycle)?,
             workers: options.workers.unwrap_or_else(cores).clamp(1, 64),
             adopt_blobs: options.adopt_blobs,
             location: options.location.unwrap_or_default(),
@@ -299,6 +312,18 @@ impl Config {
     }
 }
 
+/// 32 MiB/s read 79 TiB in the 24 of 30 days after which it is due again, and take 2 % of a core.
+const VERIFY_BUDGET: u32 = 32;
+
+fn verification(budget: Option<u32>, cycle: Option<u16>) -> anyhow::Result<verification::Settings> {
+    let cycle = cycle.unwrap_or(30);
+    if !(1..=365).contains(&cycle) {
+        return Err(anyhow!("verify-cycle must be 1 to 365 days, not {cycle}"));
+    }
+    let budget = Budget { mib_per_second: budget.unwrap_or(VERIFY_BUDGET) };
+    Ok(verification::Settings { budget, cycle: days(cycle.into()) })
+}
+
 /// An address in lower case, without the scheme's default port.
 fn origin(url: &str) -> String {
     let url = url.to_ascii_lowercase();
@@ -349,6 +374,15 @@ mod tests {
     }
 
     #[test]
+    fn backups_are_read_back_unless_that_is_turned_off() {
+        let of = |text: &str| Config::new(toml::from_str(text).unwrap()).unwrap().verification;
+        let default = of("");
+        assert_eq!((default.budget.mib_per_second, default.cycle), (32, days(30)));
+        let set = of("verify_budget = 0\nverify_cycle = 7");
+        assert!(set.budget.is_off() && set.cycle == days(7));
+    }
+
+    #[test]
     fn only_a_trusted_proxy_says_where_a_request_came_from() {
         let options = Options { trusted_proxy: Some(vec!["10.0.0.1".parse().unwrap()]), ..Options::default() };
         let config = Config::new(options).unwrap();
@@ -391,7 +425,8 @@ mod tests {
         let tls = Options { tls_key: Some("k".into()), ..Options::default() };
         let prove = Options { no_prove: Some(true), ..Options::default() };
         let url = Options { public_url: Some("mdm.example.org".into()), ..Options::default() };
-        for options in [tls, prove, url] {
+        let cycle = |days| Options { verify_cycle: Some(days), ..Options::default() };
+        for options in [tls, prove, url, cycle(0), cycle(366)] {
             assert!(Config::new(options).is_err());
         }
         assert!(toml::from_str::<Options>("databse = \"x\"").is_err(), "a typing mistake in the file is an error");

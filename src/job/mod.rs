@@ -8,6 +8,7 @@ pub mod database;
 pub mod expiry;
 pub mod ground;
 pub mod mail;
+pub mod verification;
 pub mod wipe;
 
 use crate::error::Result;

@@ -41,4 +41,5 @@ pub mod set_up;
 pub mod setting;
 pub mod team;
 pub mod user;
+pub mod verification;
 pub mod wipe;

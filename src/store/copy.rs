@@ -6,6 +6,7 @@ use diesel::prelude::*;
 use domain::id::RepositoryId;
 use domain::object::{Location, ObjectKind, ObjectName};
 use domain::time::Time;
+use domain::verification::Rank;
 
 /// The bytes of an object at one location.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
@@ -15,7 +16,11 @@ pub struct StoredCopy {
     pub kind: ObjectKind,
     pub name: ObjectName,
     pub location: Location,
-    /// When its bytes were last read back and matched its name.
+    /// What is read back again first.
+    pub rank: Rank,
+    /// When its bytes came there.
+    pub added_at: Time,
+    /// When these bytes were last read back from the disk itself, past the system's cache, and matched its name.
     pub verified_at: Option<Time>,
     /// When it was found missing or changed; none while it is intact.
     pub damaged_at: Option<Time>,
@@ -23,8 +28,15 @@ pub struct StoredCopy {
 
 impl StoredCopy {
     /// One that nobody has looked at.
-    fn new(location: Location, repository_id: RepositoryId, kind: ObjectKind, name: &ObjectName) -> Self {
-        Self { repository_id, kind, name: name.clone(), location, verified_at: None, damaged_at: None }
+    fn new(
+        location: Location,
+        repository_id: RepositoryId,
+        kind: ObjectKind,
+        name: &ObjectName,
+        added_at: Time,
+    ) -> Self {
+        let rank = Rank::at_first(kind, location);
+        Self { repository_id, kind, name: name.clone(), location, rank, added_at, verified_at: None, damaged_at: None }
     }
 }
 
@@ -50,15 +62,16 @@ pub fn is_intact(
     Ok(find(conn, location, repository, kind, name)?.is_some_and(|it| it.damaged_at.is_none()))
 }
 
-/// Adds the copy of a new object.
+/// Adds the copy of an object whose bytes came to a location at `added_at`.
 pub(super) fn insert(
     conn: &mut Conn,
     location: Location,
     repository: RepositoryId,
     kind: ObjectKind,
     name: &ObjectName,
+    added_at: Time,
 ) -> QueryResult<()> {
-    add(conn, StoredCopy::new(location, repository, kind, name))
+    add(conn, StoredCopy::new(location, repository, kind, name, added_at))
 }
 
 /// Damaged objects of the backup store of which the second one has a copy that nobody found damaged.
@@ -119,13 +132,13 @@ pub fn mark_damaged(
     let is_object = diesel::dsl::exists(objects::table.find((repository, kind, name)));
     let is_there: bool = diesel::select(is_object).get_result(conn)?;
     if is_there {
-        let copy = StoredCopy::new(location, repository, kind, name);
+        let copy = StoredCopy::new(location, repository, kind, name, now);
         add(conn, StoredCopy { damaged_at: Some(now), ..copy })?;
     }
     Ok(is_there)
 }
 
-/// Marks a copy as intact: its bytes were put in place and hashed at `now`.
+/// Marks a copy as whole: its bytes were put in place anew at `now`, and are still to be read back.
 pub fn mark_healed(
     conn: &mut Conn,
     location: Location,
@@ -134,38 +147,35 @@ pub fn mark_healed(
     name: &ObjectName,
     now: Time,
 ) -> QueryResult<()> {
-    let copy = StoredCopy { verified_at: Some(now), ..StoredCopy::new(location, repository, kind, name) };
     diesel::insert_into(copies::table)
-        .values(copy)
+        .values(StoredCopy::new(location, repository, kind, name, now))
         .on_conflict_sql(
-            "(repository_id, kind, name, location) DO UPDATE SET verified_at = excluded.verified_at, \
-             damaged_at = excluded.damaged_at",
+            "(repository_id, kind, name, location) DO UPDATE SET added_at = excluded.added_at, \
+             verified_at = excluded.verified_at, damaged_at = excluded.damaged_at",
         )
         .execute(conn)
         .map(drop)
 }
 
-/// Marks packs as read back and correct by a test that began at `started`; returns how many of them were
-/// damaged before.
+/// Ends the damage of packs that a test that began at `started` read whole; returns how many there were.
 ///
-/// Those were healed. What was found damaged since then may have been read earlier, and stays damaged.
-pub fn mark_verified(
+/// What was found damaged since then may have been read earlier, and stays damaged. It is no read-back: a test may have
+/// read what the system had in memory.
+pub fn end_damage(
     conn: &mut Conn,
     location: Location,
     repository: RepositoryId,
     packs: &[ObjectName],
     started: Time,
-    now: Time,
 ) -> QueryResult<usize> {
     let mut healed = 0;
     for some in packs.chunks(500) {
         let read = copies::table
             .filter(copies::repository_id.eq(repository).and(copies::kind.eq(ObjectKind::Data)))
             .filter(copies::location.eq(location).and(copies::name.eq_any(some.to_vec())));
-        healed += diesel::update(read.clone().filter(copies::damaged_at.lt(started)))
+        healed += diesel::update(read.filter(copies::damaged_at.lt(started)))
             .set(copies::damaged_at.eq(None::<Time>))
             .execute(conn)?;
-        diesel::update(read.filter(copies::damaged_at.is_null())).set(copies::verified_at.eq(now)).execute(conn)?;
     }
     Ok(healed)
 }

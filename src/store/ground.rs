@@ -1,5 +1,5 @@
 //! The state of the backup store, kept so that a restart forgets nothing, and how full the disks were.
-use crate::store::schema::{copies, device_proof, disk_samples, objects, repositories, restore_points};
+use crate::store::schema::{device_proof, disk_samples, objects, repositories, restore_points};
 use crate::store::setting::{self, Key, SettingValue};
 use crate::store::upsert::UpsertExt;
 use crate::store::{Conn, copy, wanted};
@@ -97,28 +97,6 @@ fn newest_snapshot(conn: &mut Conn, repository: RepositoryId) -> QueryResult<Opt
     // One that is known to be damaged would be found missing again in each run.
     let is_intact = copy::is_intact(conn, Location::Primary, repository, ObjectKind::Snapshots, &object.name)?;
     Ok(is_intact.then_some((repository, object.kind, object.name, object.size_bytes)))
-}
-
-/// The next intact objects in the ledger after `after`, for a walk over all of them.
-pub fn walk(conn: &mut Conn, after: Option<&Witness>, limit: i64) -> QueryResult<Vec<Witness>> {
-    let is_its_object = objects::repository_id
-        .eq(copies::repository_id)
-        .and(objects::kind.eq(copies::kind))
-        .and(objects::name.eq(copies::name));
-    let mut next = copies::table
-        .inner_join(objects::table.on(is_its_object))
-        .filter(copies::location.eq(Location::Primary).and(copies::damaged_at.is_null()))
-        .order((copies::repository_id, copies::kind, copies::name))
-        .select((copies::repository_id, copies::kind, copies::name, objects::size_bytes))
-        .limit(limit)
-        .into_boxed();
-    if let Some((repository, kind, name, _)) = after {
-        let later_name = copies::kind.eq(*kind).and(copies::name.gt(name.clone()));
-        let later_kind = copies::kind.gt(*kind).or(later_name);
-        next = next
-            .filter(copies::repository_id.gt(*repository).or(copies::repository_id.eq(*repository).and(later_kind)));
-    }
-    next.load(conn)
 }
 
 /// Devices whose repository holds the most objects it may.

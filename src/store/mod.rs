@@ -39,6 +39,7 @@ pub mod fact;
 pub mod ground;
 pub mod integrity;
 pub mod kept_object;
+pub mod ledger;
 pub mod mail;
 pub mod object;
 pub mod one_time_link;
@@ -60,6 +61,7 @@ pub mod team;
 pub mod throttle;
 pub mod uncopied;
 pub mod user;
+pub mod verification;
 pub mod wipe;
 
 pub use access::Store;

@@ -43,7 +43,7 @@ pub fn insert(conn: &mut Conn, object: &Object, location: Location) -> QueryResu
         .on_conflict_sql("(repository_id, kind, name) DO NOTHING")
         .execute(conn)?;
     if added == 1 {
-        copy::insert(conn, location, object.repository_id, object.kind, &object.name)?;
+        copy::insert(conn, location, object.repository_id, object.kind, &object.name, object.received_at)?;
     }
     Ok(added == 1)
 }

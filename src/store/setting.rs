@@ -8,7 +8,9 @@ use domain::console_copy::{HolderKey, Kept, Stage, StateProof};
 use domain::copy::SecondStore;
 use domain::epoch::Epoch;
 use domain::ground::{Alarm, Away, DatabaseCheck, Disk, Stopped};
+use domain::object::Location;
 use domain::time::Time;
+use domain::verification::{Pass, Survey};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::marker::PhantomData;
@@ -80,6 +82,30 @@ pub const fn told(disk: Disk) -> Key<Alarm> {
     match disk {
         Disk::Database => Key::new("ground.told.database"),
         Disk::Backups => Key::new("ground.told.backups"),
+    }
+}
+
+/// What the last complete pass over a location found.
+pub const fn survey(location: Location) -> Key<Survey> {
+    match location {
+        Location::Primary => Key::new("verification.survey.primary"),
+        Location::Copy => Key::new("verification.survey.copy"),
+    }
+}
+
+/// How far the pass over a location has come that is under way.
+pub const fn pass(location: Location) -> Key<Pass> {
+    match location {
+        Location::Primary => Key::new("verification.pass.primary"),
+        Location::Copy => Key::new("verification.pass.copy"),
+    }
+}
+
+/// When people were last told that something at a location was found damaged.
+pub const fn damage_told(location: Location) -> Key<Time> {
+    match location {
+        Location::Primary => Key::new("verification.told.primary"),
+        Location::Copy => Key::new("verification.told.copy"),
     }
 }
 
@@ -243,6 +269,26 @@ macro_rules! as_json {
 }
 
 as_json!(Away, Stopped, DatabaseCheck, Epoch, SecondStore, Kept, StateProof, Vec<HolderKey>);
+
+impl SettingValue for Survey {
+    fn read(text: &str) -> Option<Self> {
+        from_json(text)
+    }
+
+    fn write(&self) -> QueryResult<String> {
+        to_json(self)
+    }
+}
+
+impl SettingValue for Pass {
+    fn read(text: &str) -> Option<Self> {
+        from_json(text)
+    }
+
+    fn write(&self) -> QueryResult<String> {
+        to_json(self)
+    }
+}
 
 fn from_json<T: DeserializeOwned>(text: &str) -> Option<T> {
     serde_json::from_str(text).ok()

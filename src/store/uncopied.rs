@@ -1,10 +1,14 @@
 //! What the second store does not have yet, or has damaged: the ledger itself says so, in `objects.uncopied`.
 use crate::store::Conn;
-use crate::store::schema::{copies, objects, repositories, restore_points};
+use crate::store::schema::{copies, devices, objects, repositories, restore_points};
+use crate::store::setting::COPY;
 use diesel::dsl::{count_star, exists, min, not};
 use diesel::prelude::*;
+use diesel::sql_types::Bool;
+use domain::device::DeviceState;
 use domain::id::{DeviceId, RepositoryId};
 use domain::object::{Location, ObjectKind, ObjectName};
+use domain::role::Reach;
 use domain::time::Time;
 
 /// An object that is to be copied.
@@ -164,9 +168,10 @@ pub fn newest_point(conn: &mut Conn, device: DeviceId) -> QueryResult<Option<Tim
         .optional()
 }
 
-/// The repositories of which something is damaged in the backup store and not intact in the second one, with their
-/// devices and since when that is known.
+/// The devices of which something is damaged in the backup store and not intact in the second one, and since when that is
+/// known. If there is no second store now, what an earlier one had helps nobody.
 pub fn lost(conn: &mut Conn, limit: i64) -> QueryResult<Vec<(DeviceId, Time)>> {
+    let has_none = COPY.entry(conn)?.is_none();
     let its_object = objects::repository_id
         .eq(copies::repository_id)
         .and(objects::kind.eq(copies::kind))
@@ -175,10 +180,38 @@ pub fn lost(conn: &mut Conn, limit: i64) -> QueryResult<Vec<(DeviceId, Time)>> {
         .inner_join(objects::table.on(its_object))
         .inner_join(repositories::table.on(repositories::id.eq(copies::repository_id)))
         .filter(copies::location.eq(Location::Primary).and(copies::damaged_at.is_not_null()))
-        .filter(objects::uncopied.is_not_null().and(objects::kind.ne(ObjectKind::Locks)))
+        .filter(objects::uncopied.is_not_null().or(has_none.into_sql::<Bool>()))
+        .filter(objects::kind.ne(ObjectKind::Locks))
         .group_by(repositories::device_id)
         .select((repositories::device_id, min(copies::damaged_at).assume_not_null()))
         .order(repositories::device_id)
         .limit(limit)
         .load(conn)
+}
+
+/// Those of [`lost`] that are enrolled and within reach, in the order of their names.
+pub fn lost_within(conn: &mut Conn, reach: &Reach, limit: i64) -> QueryResult<Vec<(DeviceId, String)>> {
+    let lost: Vec<DeviceId> = lost(conn, i64::MAX)?.into_iter().map(|it| it.0).collect();
+    let mut named = Vec::new();
+    for some in lost.chunks(SOME) {
+        let mut query = devices::table
+            .filter(devices::state.eq(DeviceState::Enrolled).and(devices::id.eq_any(some.to_vec())))
+            .select((devices::id, devices::name))
+            .into_boxed();
+        if let Reach::Teams(teams) = reach {
+            query = query.filter(devices::team_id.eq_any(teams.clone()));
+        }
+        named.extend(query.load::<(DeviceId, String)>(conn)?);
+    }
+    named.sort_by(|(id, name), (other_id, other)| (name, id).cmp(&(other, other_id)));
+    named.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    Ok(named)
+}
+
+/// How many devices are asked for in one statement.
+const SOME: usize = 500;
+
+/// Since when something of a device is damaged in the backup store and not intact in the second one.
+pub fn lost_of(conn: &mut Conn, device: DeviceId) -> QueryResult<Option<Time>> {
+    Ok(lost(conn, i64::MAX)?.into_iter().find(|it| it.0 == device).map(|it| it.1))
 }

@@ -33,6 +33,7 @@ mod restore_test;
 mod setting;
 mod setup;
 mod span;
+mod store;
 mod team;
 mod user;
 pub mod visitor;
@@ -61,6 +62,7 @@ pub const AREAS: Areas = Areas(&[
     enrollment::AREA,
     restore_test::AREA,
     restore::AREA,
+    store::AREA,
     policy::AREA,
     command::AREA,
     approval::AREA,

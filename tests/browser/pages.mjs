@@ -100,6 +100,7 @@ const NOTHING_FOUND = [
   "/devices?q=no-such-device",
   "/activity?q=no-such-act",
   "/restore-tests?result=partial",
+  "/stores",
   "/commands?state=expired",
   "/wipe-requests?state=confirmed",
 ];

@@ -86,6 +86,7 @@ pub const TABLE: &[(&str, &str, Least)] = &[
     ("get", "/health", Public),
     ("get", "/invite/{token}", Public),
     ("post", "/invite/{token}", Public),
+    ("get", "/metrics", May(P::ViewDevices)),
     ("get", "/policies", May(P::ViewPolicies)),
     ("post", "/policies", May(P::EditPolicies)),
     ("get", "/policies/new", May(P::EditPolicies)),
@@ -112,6 +113,8 @@ pub const TABLE: &[(&str, &str, Least)] = &[
     ("post", "/sign-in", Public),
     ("post", "/sign-out", SignedIn),
     ("get", "/static/{hash}/{name:.+}", Public),
+    ("get", "/stores", May(P::ViewDevices)),
+    ("get", "/stores.json", May(P::ViewDevices)),
     ("get", "/teams", May(P::ManageUsers)),
     ("post", "/teams", May(P::ManageUsers)),
     ("get", "/users", May(P::ManageUsers)),
@@ -209,7 +212,7 @@ fn collect(folder: &Path, routes: &mut BTreeSet<(String, String)>) {
 
 /// Whether an address is one of the API's.
 fn is_data(path: &str) -> bool {
-    path.ends_with(".json") || path.ends_with(".csv")
+    path.ends_with(".json") || path.ends_with(".csv") || path == "/metrics"
 }
 
 /// An address of the route, for something that does not exist.

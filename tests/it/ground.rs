@@ -19,7 +19,9 @@ use holdfast::app::App;
 use holdfast::blob::{BlobKey, BlobStore, ReadFault, Stored, Upload, WriteFault};
 use holdfast::config::{Config, Options};
 use holdfast::error::Error;
+use holdfast::job;
 use holdfast::service::ground::Watch;
+use holdfast::service::verification::{Place, Verifier};
 use holdfast::service::{backup, wipe};
 use holdfast::store::copy::StoredCopy;
 use holdfast::store::schema::{copies as copies_table, repositories};
@@ -31,8 +33,13 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+/// One look of each job that looks after the store.
 fn look(server: &TestServer) {
-    server.app.watch.look(server.app.clock.now()).unwrap();
+    let now = server.app.clock.now();
+    server.app.watch.look(now).unwrap();
+    for verifier in &server.app.verifiers.0 {
+        verifier.list(job::verification::LIST_PERIOD, now).unwrap();
+    }
 }
 
 /// The folder of backups, moved away and back.
@@ -249,7 +256,9 @@ fn a_bad_sector_is_damage_and_hides_no_other_object_that_is_lost() {
     let app = &world.server.app;
     let blobs = Stopping { bad: Some(bad.clone()), ..Stopping::over(&app.blobs) };
 
-    Watch::new(app.store.clone(), Arc::new(blobs), None).look(world.now()).unwrap();
+    let place = Place { location: Location::Primary, blobs: Arc::new(blobs) };
+    let verifier = Verifier::new(app.store.clone(), place, app.config.verification, Arc::new(|| false));
+    verifier.read_back(world.now()).unwrap();
 
     let damaged: Vec<_> = copies(&world, repository).into_iter().filter(|it| it.damaged_at.is_some()).collect();
     let mut damaged: Vec<_> = damaged.into_iter().map(|it| it.name).collect();
@@ -537,12 +546,12 @@ impl BlobStore for Stopping {
         self.blobs.begin(key)
     }
     fn read(&self, key: &BlobKey, offset: u64, len: u64) -> Result<Vec<u8>, ReadFault> {
-        self.blobs.read(key, offset, len)
-    }
-    fn size(&self, key: &BlobKey) -> Result<Option<u64>, ReadFault> {
         if self.bad.as_ref() == Some(key) {
             return Err(ReadFault::Unreadable("Input/output error".to_owned()));
         }
+        self.blobs.read(key, offset, len)
+    }
+    fn size(&self, key: &BlobKey) -> Result<Option<u64>, ReadFault> {
         self.blobs.size(key)
     }
     fn remove(&self, key: &BlobKey) -> Result<bool, WriteFault> {

@@ -61,5 +61,6 @@ mod store;
 mod support;
 mod templates;
 mod traffic;
+mod verification;
 mod wake;
 mod wipe;

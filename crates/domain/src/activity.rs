@@ -83,6 +83,7 @@ text_enum! {
         RepositoryTokenRevoked = "repository_token_revoked",
         BackupStored = "backup_stored",
         BackupFailed = "backup_failed",
+        ObjectDamaged = "object_damaged",
         ObjectHealed = "object_healed",
         StoreAway = "store_away",
         StoreBack = "store_back",

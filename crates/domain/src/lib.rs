@@ -42,6 +42,7 @@ mod sql;
 mod testing;
 mod text;
 pub mod time;
+pub mod verification;
 pub mod wipe;
 pub mod words;
 
@@ -58,6 +59,7 @@ mod tests {
     use crate::proof::{Grade, Level};
     use crate::restore::{Conflict, FileClass, RestoreState};
     use crate::role::Role;
+    use crate::verification::{Pace, Standing};
     use crate::wipe::{WipeAction, WipeReason, WipeState};
     use std::collections::BTreeSet;
 
@@ -89,6 +91,7 @@ mod tests {
         all_differ(WipeAction::ALL, WipeAction::name);
         all_differ(WipeReason::ALL, WipeReason::name);
         all_differ(WipeState::ALL, WipeState::name);
+        all_differ(Standing::ALL, Standing::name);
         all_differ(&[EntryKind::File, EntryKind::Folder, EntryKind::Symlink, EntryKind::Unknown], EntryKind::name);
     }
 
@@ -99,6 +102,8 @@ mod tests {
         all_differ(WipeAction::ALL, WipeAction::verb);
         all_differ(AwayCause::ALL, AwayCause::advice);
         all_differ(StopCause::ALL, StopCause::advice);
+        all_differ(Pace::ALL, Pace::sentence);
+        all_differ(Standing::ALL, Standing::sentence);
         all_differ(&[Doubt::OlderState, Doubt::TwoMachines], Doubt::sentence);
         all_differ(&[Platform::Linux, Platform::Macos, Platform::Ios], Platform::lock_sentence);
     }

@@ -14,6 +14,7 @@ use crate::restore::{Conflict, RestoreState};
 use crate::restore_test::FailedRest;
 use crate::role::Role;
 use crate::time::Time;
+use crate::verification::Rank;
 use crate::wipe::{WipeAction, WipeReason, WipeState};
 use diesel::backend::Backend;
 use diesel::deserialize::{self, FromSql};
@@ -47,7 +48,7 @@ id::for_each_id!(text);
 text! {
     Platform, Ownership, DeviceState, Encryption, Role, Level, Retest, FailedRest, TestResult, TestState, TestCause,
     CommandKind, CommandState, FactKind, WipeState, WipeAction, WipeReason, RestoreState, Conflict,
-    Location, ObjectKind, RepositoryState, TokenKind, Doubt, Action, ActorKind, Via, Outcome, UserState, LinkPurpose,
+    Location, Rank, ObjectKind, RepositoryState, TokenKind, Doubt, Action, ActorKind, Via, Outcome, UserState, LinkPurpose,
     GuardedAct,
 }
 

@@ -44,12 +44,16 @@ CREATE TABLE objects (
 -- What is to be copied next, and since when it waits: few once all is copied.
 CREATE INDEX objects_uncopied ON objects (repository_id, kind, received_at) WHERE uncopied IS NOT NULL;
 
--- Where the bytes of an object are: one row for each location that has them.
+-- Where the bytes of an object are: one row for each location that has them. added_at: when these bytes came there;
+-- verified_at: when they were last read back from the disk itself, and matched. rank: what is read back again first;
+-- the triggers below see to it that it is never "spare" where the backup store has the only copy.
 CREATE TABLE copies (
     repository_id TEXT COLLATE "C" NOT NULL,
     kind TEXT COLLATE "C" NOT NULL,
     name TEXT COLLATE "C" NOT NULL,
     location TEXT COLLATE "C" NOT NULL CHECK (location IN ('primary', 'copy')),
+    rank TEXT COLLATE "C" NOT NULL CHECK (rank IN ('needed', 'only', 'spare')),
+    added_at BIGINT NOT NULL,
     verified_at BIGINT,
     damaged_at BIGINT,
     PRIMARY KEY (repository_id, kind, name, location),
@@ -57,17 +61,27 @@ CREATE TABLE copies (
 );
 -- Every page asks whether anything is damaged.
 CREATE INDEX copies_damaged ON copies (repository_id) WHERE damaged_at IS NOT NULL;
+-- Whose turn it is to be read back: what never was, and the rest by age. Two indexes, because the databases do not agree
+-- on where nulls come in an order.
+CREATE INDEX copies_unread ON copies (location, kind, added_at) WHERE verified_at IS NULL AND damaged_at IS NULL;
+CREATE INDEX copies_by_age ON copies (location, rank, verified_at) WHERE verified_at IS NOT NULL AND damaged_at IS NULL;
 
 CREATE FUNCTION note_copied() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE objects SET uncopied = CASE WHEN NEW.damaged_at IS NULL THEN NULL ELSE 1 END
         WHERE repository_id = NEW.repository_id AND kind = NEW.kind AND name = NEW.name;
+    UPDATE copies SET rank = CASE WHEN NEW.damaged_at IS NULL THEN 'spare' ELSE 'only' END
+        WHERE repository_id = NEW.repository_id AND kind = NEW.kind AND name = NEW.name
+        AND location = 'primary' AND rank <> 'needed';
     RETURN NULL;
 END $$;
 CREATE FUNCTION note_uncopied() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE objects SET uncopied = 1
         WHERE repository_id = OLD.repository_id AND kind = OLD.kind AND name = OLD.name;
+    UPDATE copies SET rank = 'only'
+        WHERE repository_id = OLD.repository_id AND kind = OLD.kind AND name = OLD.name
+        AND location = 'primary' AND rank = 'spare';
     RETURN NULL;
 END $$;
 CREATE TRIGGER copies_added AFTER INSERT ON copies FOR EACH ROW

@@ -44,12 +44,16 @@ CREATE TABLE objects (
 -- What is to be copied next, and since when it waits: few once all is copied.
 CREATE INDEX objects_uncopied ON objects (repository_id, kind, received_at) WHERE uncopied IS NOT NULL;
 
--- Where the bytes of an object are: one row for each location that has them.
+-- Where the bytes of an object are: one row for each location that has them. added_at: when these bytes came there;
+-- verified_at: when they were last read back from the disk itself, and matched. rank: what is read back again first;
+-- the triggers below see to it that it is never "spare" where the backup store has the only copy.
 CREATE TABLE copies (
     repository_id TEXT NOT NULL,
     kind TEXT NOT NULL,
     name TEXT NOT NULL,
     location TEXT NOT NULL CHECK (location IN ('primary', 'copy')),
+    rank TEXT NOT NULL CHECK (rank IN ('needed', 'only', 'spare')),
+    added_at INTEGER NOT NULL,
     verified_at INTEGER,
     damaged_at INTEGER,
     PRIMARY KEY (repository_id, kind, name, location),
@@ -57,19 +61,32 @@ CREATE TABLE copies (
 ) STRICT, WITHOUT ROWID;
 -- Every page asks whether anything is damaged.
 CREATE INDEX copies_damaged ON copies (repository_id) WHERE damaged_at IS NOT NULL;
+-- Whose turn it is to be read back: what never was, and the rest by age. Two indexes, because the databases do not agree
+-- on where nulls come in an order.
+CREATE INDEX copies_unread ON copies (location, kind, added_at) WHERE verified_at IS NULL AND damaged_at IS NULL;
+CREATE INDEX copies_by_age ON copies (location, rank, verified_at) WHERE verified_at IS NOT NULL AND damaged_at IS NULL;
 
 CREATE TRIGGER copies_added AFTER INSERT ON copies WHEN NEW.location = 'copy' BEGIN
     UPDATE objects SET uncopied = CASE WHEN NEW.damaged_at IS NULL THEN NULL ELSE 1 END
         WHERE repository_id = NEW.repository_id AND kind = NEW.kind AND name = NEW.name;
+    UPDATE copies SET rank = CASE WHEN NEW.damaged_at IS NULL THEN 'spare' ELSE 'only' END
+        WHERE repository_id = NEW.repository_id AND kind = NEW.kind AND name = NEW.name
+        AND location = 'primary' AND rank <> 'needed';
 END;
 CREATE TRIGGER copies_changed AFTER UPDATE ON copies
     WHEN NEW.location = 'copy' AND (NEW.damaged_at IS NULL) <> (OLD.damaged_at IS NULL) BEGIN
     UPDATE objects SET uncopied = CASE WHEN NEW.damaged_at IS NULL THEN NULL ELSE 1 END
         WHERE repository_id = NEW.repository_id AND kind = NEW.kind AND name = NEW.name;
+    UPDATE copies SET rank = CASE WHEN NEW.damaged_at IS NULL THEN 'spare' ELSE 'only' END
+        WHERE repository_id = NEW.repository_id AND kind = NEW.kind AND name = NEW.name
+        AND location = 'primary' AND rank <> 'needed';
 END;
 CREATE TRIGGER copies_removed AFTER DELETE ON copies WHEN OLD.location = 'copy' BEGIN
     UPDATE objects SET uncopied = 1
         WHERE repository_id = OLD.repository_id AND kind = OLD.kind AND name = OLD.name;
+    UPDATE copies SET rank = 'only'
+        WHERE repository_id = OLD.repository_id AND kind = OLD.kind AND name = OLD.name
+        AND location = 'primary' AND rank = 'spare';
 END;
 
 -- A second copy of the files without which nobody can open a repository, in base64.

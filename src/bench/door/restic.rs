@@ -3,6 +3,7 @@ use super::Args;
 use super::run::{Run, cpu, report};
 use super::target::Target;
 use crate::app::App;
+use crate::bench::machine;
 use crate::bench::server::say;
 use crate::store;
 use anyhow::anyhow;
@@ -54,15 +55,7 @@ pub(super) fn restic(args: &Args, app: &App, address: SocketAddr) -> anyhow::Res
         &|it| it.server_cpu.as_secs_f64(),
         "server CPU-seconds, goal 1.9",
     )?;
-    say(&format!("          server memory so far: {}", peak_memory()))
-}
-
-fn peak_memory() -> String {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let value = |name: &str| {
-        status.lines().find_map(|it| it.strip_prefix(name)).map(|it| it.trim().to_owned()).unwrap_or_default()
-    };
-    format!("{} now, {} at its peak", value("VmRSS:"), value("VmHWM:"))
+    say(&format!("          server memory so far: {}", machine::peak_memory()))
 }
 
 fn make_source(folder: &Path, mib: usize) -> anyhow::Result<()> {

@@ -14,7 +14,7 @@ mod upload;
 pub use call::Patience;
 
 use crate::blob::home::{Identity, Marker, Opening};
-use crate::blob::{BlobKey, BlobStore, ReadFault, StoreFault, Stored, Upload, WriteFault};
+use crate::blob::{BlobKey, BlobStore, ReadFault, StoreFault, Stored, Upload, WriteFault, in_pieces};
 use call::Caller;
 use domain::ground::AwayCause;
 use domain::id::RepositoryId;
@@ -27,6 +27,7 @@ use object_store::{
 };
 use place::Place;
 use std::fmt;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 use upload::BucketUpload;
@@ -232,6 +233,9 @@ impl BucketBlobs {
     }
 }
 
+/// How much is asked for at once when an object is read back: each call costs, and most packs are shorter.
+const PIECE: u64 = 32 << 20;
+
 impl BlobStore for BucketBlobs {
     fn begin(&self, key: &BlobKey) -> Result<Box<dyn Upload>, WriteFault> {
         Ok(Box::new(BucketUpload::begin(&self.bucket, key)))
@@ -262,6 +266,10 @@ impl BlobStore for BucketBlobs {
                 Err(fault) => Err(fault),
             },
         }
+    }
+
+    fn read_back(&self, key: &BlobKey, take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> Result<(), ReadFault> {
+        in_pieces(PIECE, take, |offset| self.read(key, offset, PIECE))
     }
 
     fn size(&self, key: &BlobKey) -> Result<Option<u64>, ReadFault> {

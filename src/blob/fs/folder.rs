@@ -138,7 +138,7 @@ impl Inner {
 
     /// An existing object the system does not let us read stands for the whole store, except for a bad sector,
     /// which is damage to that object.
-    fn present<T>(&self, key: &BlobKey, result: io::Result<T>) -> Result<Option<T>, ReadFault> {
+    pub(super) fn present<T>(&self, key: &BlobKey, result: io::Result<T>) -> Result<Option<T>, ReadFault> {
         present(result).map_err(|error| {
             if is_bad_sector(&error) {
                 return ReadFault::Unreadable(error.to_string());
@@ -288,7 +288,8 @@ pub(super) fn list_folder(folder: &Path, found: &mut dyn FnMut(ObjectName, u64))
     let Some(entries) = present(fs::read_dir(folder))? else { return Ok(()) };
     for entry in entries {
         let entry = entry?;
-        let metadata = entry.metadata()?;
+        // A lock may have been removed since its name was read.
+        let Some(metadata) = present(entry.metadata())? else { continue };
         if metadata.is_dir() {
             list_folder(&entry.path(), found)?;
         } else if let Some(name) = entry.file_name().to_str().and_then(ObjectName::parse) {

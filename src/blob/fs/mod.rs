@@ -7,6 +7,7 @@
 //!
 //! `DIR/holdfast` says whose folder it is ([`home`](super::home)): it is checked before each write, and before
 //! something counts as missing.
+mod cold;
 mod folder;
 mod upload;
 
@@ -15,11 +16,13 @@ pub use folder::Sync;
 use crate::blob::disk::{has_room, is_read_only, space_of};
 use crate::blob::home::{Home, Identity, Opening, unreadable, unusable};
 use crate::blob::{BlobKey, BlobStore, ReadFault, StoreFault, Stored, Upload, WriteFault};
+use cold::Cold;
 use domain::ground::StopCause;
 use domain::id::RepositoryId;
 use domain::object::{ObjectKind, ObjectName};
 use folder::{Inner, builder, list_folder, present};
 use std::fs::{self, File};
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
 use upload::{FileUpload, InTmp};
@@ -83,6 +86,11 @@ impl BlobStore for FsBlobs {
 
     fn read(&self, key: &BlobKey, offset: u64, len: u64) -> Result<Vec<u8>, ReadFault> {
         self.0.looked(key, || self.0.read(key, offset, len))?.ok_or(ReadFault::Lost)
+    }
+
+    fn read_back(&self, key: &BlobKey, take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> Result<(), ReadFault> {
+        let file = self.0.looked(key, || Cold::open(&self.0.path(key)))?.ok_or(ReadFault::Lost)?;
+        self.0.present(key, file.read(take))?.ok_or(ReadFault::Lost)
     }
 
     fn size(&self, key: &BlobKey) -> Result<Option<u64>, ReadFault> {

@@ -68,6 +68,11 @@ impl InFlight {
         Ok(Place { in_flight: self.clone(), repository, bytes })
     }
 
+    /// Whether anything is on its way.
+    pub fn is_any(&self) -> bool {
+        !self.now().repositories.is_empty()
+    }
+
     /// Waits until nobody else stores the same object.
     ///
     /// Taken once all its bytes have arrived, so that an upload that trickles or has died keeps no other waiting:
@@ -121,7 +126,9 @@ mod tests {
 
         assert!(in_flight.enter(repository(1), 1).is_err());
         assert!(in_flight.enter(repository(2), 1).is_ok());
+        assert!(in_flight.is_any());
         drop(places);
+        assert!(!in_flight.is_any());
         assert!(in_flight.enter(repository(1), 1).is_ok());
     }
 

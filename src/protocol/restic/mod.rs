@@ -39,6 +39,11 @@ impl Door {
     pub fn new(store: Store, blobs: Arc<dyn BlobStore>, clock: Clock) -> Self {
         Self { store, blobs, clock, in_flight: InFlight::default() }
     }
+
+    /// Whether devices are sending at the moment.
+    pub fn is_receiving(&self) -> bool {
+        self.in_flight.is_any()
+    }
 }
 
 /// Everything under `/restic/`. Needs `Data<Door>`.

@@ -3,7 +3,9 @@ mod damage;
 mod ledger;
 mod report;
 
-pub use damage::{manifest_received, object_damaged, object_healed, object_put_back};
+pub use damage::{
+    manifest_received, object_damaged, object_found_damaged, object_healed, object_intact_again, object_put_back,
+};
 pub use ledger::{
     Kept, MORE_SPACE, READ_ONLY, TOO_MANY_OBJECTS, check_room, discard, is_sound, keep, key_of, received, remove_locks,
     size_of, snapshot_received, unlocked,

@@ -43,6 +43,15 @@ pub fn object_healed(conn: &mut Conn, location: Location, key: &BlobKey, now: Ti
     }
 }
 
+/// Notes that bytes of the second store that were missing or changed are there again, as verification has read them.
+///
+/// # Errors
+/// When the database refuses.
+pub fn object_intact_again(conn: &mut Conn, key: &BlobKey, now: Time) -> Result<()> {
+    let why = "it was read back from the second store, and is as it was copied";
+    record_object(conn, key, (Action::ObjectHealed, Outcome::Done), why, now)
+}
+
 fn record_object(
     conn: &mut Conn,
     key: &BlobKey,

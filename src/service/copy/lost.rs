@@ -1,7 +1,6 @@
-//! What neither store has intact: the devices are named, once for each time that it happens.
+//! What no store has intact: the devices are named, once for each time that it happens.
 use crate::error::Result;
 use crate::service::alert::{by_team, named, subject, tell_of_devices, url};
-use crate::store::setting::COPY;
 use crate::store::{self, Conn};
 use anyhow::Context;
 use askama::Template;
@@ -20,25 +19,20 @@ struct CopyLost<'a> {
     url: String,
 }
 
-/// Reports devices of which something is damaged in the backup store and not intact in the second one; returns how many.
-///
-/// Where there is no second store, failed restore tests are what is reported.
+/// Reports devices of which something is damaged in the backup store and not intact in a second one; returns how many.
 ///
 /// # Errors
 /// When the database refuses; then nobody counts as told.
 pub fn tell(conn: &mut Conn, now: Time) -> Result<usize> {
-    if COPY.entry(conn)?.is_none() {
-        return Ok(0);
-    }
     let mut devices = Vec::new();
     for (device, at) in store::uncopied::lost(conn, BATCH)? {
         devices.extend(store::alert::untold(conn, COPY_LOST, device, at)?);
     }
     for (team, devices) in by_team(&devices) {
         let (devices_named, more_count) = named(&devices);
-        let url = url(conn, "/restore-tests")?;
+        let url = url(conn, "/stores")?;
         let body = CopyLost { devices: devices_named, more_count, url }.render().context("writing a mail")?;
-        let subject = subject("Damaged in both stores", &devices);
+        let subject = subject("Damaged, and intact in no store", &devices);
         tell_of_devices(conn, COPY_LOST, team, subject, body, now)?;
     }
     for device in &devices {

@@ -17,7 +17,7 @@ mod step;
 mod turn;
 
 pub use begin::{Begun, begin, found, none};
-pub use damage::{object_damaged, object_healed};
+pub use damage::{object_damaged, object_healed, object_intact_again};
 pub use lost::tell as tell_lost;
 pub use replicate::{Replicator, Run};
 pub use state::{CopyState, of_device, state};

@@ -24,6 +24,15 @@ pub struct CopyState {
     pub waiting_since: Option<Time>,
 }
 
+impl CopyState {
+    /// How far it is, and what is wrong with it, in sentences; `when` writes a time.
+    pub fn sentences(&self, now: Time, when: &dyn Fn(Time) -> String) -> Vec<String> {
+        let Some(store) = &self.store else { return vec![domain::copy::NOT_SET_UP.to_owned()] };
+        let failed = self.failed.as_ref().map(|(why, at)| (why.as_str(), when(*at)));
+        store.sentences(self.waiting, self.waiting_since.map(|it| now.since(it)), failed)
+    }
+}
+
 /// The second store as a whole.
 ///
 /// # Errors

@@ -3,11 +3,13 @@
 //! Checks whether the store is the right one, can be read and accepts backups, and how much room the disks
 //! have; keeps what it finds, and tells whoever can do something about it.
 mod database;
+mod guarded;
 mod news;
 mod notice;
 mod watch;
 
 pub use database::check_database;
+pub use guarded::Guarded;
 pub use watch::Watch;
 
 use crate::blob::home::Identity;

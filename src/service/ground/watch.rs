@@ -1,29 +1,26 @@
 //! Looks again and again, and keeps what it finds.
+use super::guarded::Guarded;
 use super::news::{came_back, go_on, note_room, stop, went};
 use crate::blob::disk::space_of;
 use crate::blob::{BlobKey, BlobStore, ReadFault, StoreFault};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::service::backup;
 use crate::store::ground::Witness;
 use crate::store::repository::MAX_OBJECTS;
 use crate::store::{self, Store};
-use domain::ground::{Away, AwayCause, Disk, Sample, StopCause, Stopped, Trouble};
+use domain::ground::{Away, Disk, Sample, StopCause, Stopped, Trouble};
 use domain::id::RepositoryId;
 use domain::object::ObjectKind;
 use domain::time::{Time, hours};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How long a store may be silent before it counts as away.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How many repositories and objects are checked in one run.
+/// How many repositories are checked in one run.
 const WITNESSES: i64 = 100;
-
-const WALK: i64 = 200;
 
 /// How often a write is tried while all is well.
 const TRY_WRITES_EVERY: Duration = Duration::from_secs(60);
@@ -41,15 +38,13 @@ struct Inner {
     database: Option<PathBuf>,
     turn: Mutex<Turn>,
     live: Mutex<Live>,
-    /// A check that has not come back: another would only hang as well.
-    hangs: Arc<AtomicBool>,
+    guarded: Guarded,
 }
 
 /// Where the next run continues.
 #[derive(Default)]
 struct Turn {
     repository: Option<RepositoryId>,
-    object: Option<Witness>,
     tried_at: Option<Time>,
     sampled_at: Option<Time>,
 }
@@ -72,7 +67,7 @@ impl Watch {
             database,
             turn: Mutex::default(),
             live: Mutex::default(),
-            hangs: Arc::default(),
+            guarded: Guarded::default(),
         }))
     }
 
@@ -140,42 +135,11 @@ impl Watch {
         said
     }
 
-    /// Does `work` on its own thread: a network disk that has gone may never answer.
     fn guarded<T: Send + 'static>(
         &self,
         work: impl FnOnce(&dyn BlobStore) -> T + Send + 'static,
     ) -> std::result::Result<T, StoreFault> {
-        let silent = || StoreFault {
-            cause: AwayCause::Silent,
-            why: format!("it has not answered for {} s", PATIENCE.as_secs()),
-        };
-        if self.0.hangs.load(Ordering::SeqCst) {
-            return Err(silent());
-        }
-        let (sender, receiver) = channel();
-        let (blobs, hangs) = (Arc::clone(&self.0.blobs), Arc::clone(&self.0.hangs));
-        hangs.store(true, Ordering::SeqCst);
-        let thread = std::thread::Builder::new().name("ground".to_owned()).spawn(move || {
-            let done = work(&*blobs);
-            hangs.store(false, Ordering::SeqCst);
-            // Nobody is waiting any more if it took too long.
-            let _ = sender.send(done);
-        });
-        if let Err(error) = thread {
-            self.0.hangs.store(false, Ordering::SeqCst);
-            let why = format!("the server has no thread to look at it: {error}");
-            return Err(StoreFault { cause: AwayCause::Silent, why });
-        }
-        receiver.recv_timeout(PATIENCE).map_err(|error| match error {
-            RecvTimeoutError::Timeout => silent(),
-            RecvTimeoutError::Disconnected => {
-                self.0.hangs.store(false, Ordering::SeqCst);
-                StoreFault {
-                    cause: AwayCause::Unreadable,
-                    why: "looking at it failed; see the server's log".to_owned(),
-                }
-            }
-        })
+        self.0.guarded.run(&self.0.blobs, PATIENCE, &|| false, |blobs, _| work(blobs))
     }
 
     /// Records that the store went away or came back; true if that is news.
@@ -199,32 +163,18 @@ impl Watch {
         }
     }
 
-    /// Checks that a snapshot of each repository and the next objects in the ledger are there, each with the
-    /// right length.
+    /// Checks that the newest snapshot of each repository is there, with the right length: so a folder that went is
+    /// noticed at once. Everything else is looked for by `service::verification`.
     fn look_for_objects(&self, now: Time) -> Result<usize> {
-        let (after, from) = {
-            let turn = self.turn();
-            (turn.repository, turn.object.clone())
-        };
-        let (some, walked) = self.0.store.read_blocking(move |conn| {
-            let some = store::ground::witnesses(conn, after, WITNESSES)?;
-            Ok::<_, Error>((some, store::ground::walk(conn, from.as_ref(), WALK)?))
-        })?;
-        {
-            let mut turn = self.turn();
-            turn.repository = some.last().map(|it| it.0);
-            turn.object = walked.last().cloned();
-        }
-        let wanted: Vec<Witness> = some.into_iter().filter_map(|it| it.1).chain(walked).collect();
+        let after = self.turn().repository;
+        let some = self.0.store.read_blocking(move |conn| store::ground::witnesses(conn, after, WITNESSES))?;
+        self.turn().repository = some.last().map(|it| it.0);
+        let wanted: Vec<Witness> = some.into_iter().filter_map(|it| it.1).collect();
         // A store that does not answer says nothing about single objects.
         let Ok(missing) = self.guarded(move |blobs| missing(blobs, wanted)) else { return Ok(0) };
         let count = missing.len();
         for (repository, kind, name) in missing {
             let key = BlobKey::new(repository, kind, name);
-            // What the database has a copy of is put back, and nothing has to be doubted.
-            if matches!(crate::service::repository::heal_one(&self.0.store, &*self.0.blobs, &key, now), Ok(true)) {
-                continue;
-            }
             self.0.store.act_blocking(move |conn| backup::object_damaged(conn, &key, now))?;
         }
         Ok(count)
@@ -286,8 +236,7 @@ fn missing(blobs: &dyn BlobStore, wanted: Vec<Witness>) -> Vec<(RepositoryId, Ob
             Err(ReadFault::Lost | ReadFault::Unreadable(_)) => false,
             Err(ReadFault::Away(_)) => break,
         };
-        // A lock may have been released since.
-        if !is_whole && kind != ObjectKind::Locks {
+        if !is_whole {
             missing.push((repository, kind, name));
         }
     }

@@ -35,7 +35,7 @@ pub fn finish(
     let mut point = store::restore_point::find(conn, test.restore_point_id)?.ok_or(Error::NotFound("restore point"))?;
     let (repository, started) = (point.repository_id, test.started_at.unwrap_or(test.queued_at));
     // What failed for want of a pack may pass now that the pack was read whole again.
-    if store::copy::mark_verified(conn, Location::Primary, repository, &report.verified, started, now)? > 0 {
+    if store::copy::end_damage(conn, Location::Primary, repository, &report.verified, started)? > 0 {
         store::evidence::end_wait_for_healing(conn, repository)?;
     }
     // The test may have read an object before somebody else found it damaged.
@@ -47,6 +47,7 @@ pub fn finish(
     } else if level::show(&mut point, (test.id, report), level::holds(conn, now)?, now) {
         store::evidence::set_point(conn, &point)?;
         failure::note(conn, &point, report, now)?;
+        note_needed(conn, &point, report)?;
         has_shown = true;
     }
     note_damage(conn, &point, report, now)?;
@@ -57,6 +58,20 @@ pub fn finish(
     }
     tell(conn, test, report, now)?;
     Ok(true)
+}
+
+/// Keeps which packs the newest point needs, once its test has read them.
+fn note_needed(conn: &mut Conn, point: &RestorePoint, report: &TestReport) -> Result<()> {
+    let is_known = match report.result {
+        TestResult::Passed | TestResult::Partial => true,
+        // It may have ended before it had read all of them.
+        TestResult::Failed | TestResult::Unproven => false,
+    };
+    let newest = store::restore_point::newest_stored(conn, point.repository_id)?;
+    if is_known && newest.is_some_and(|it| it.id == point.id) {
+        store::verification::set_needed(conn, point.repository_id, &report.verified)?;
+    }
+    Ok(())
 }
 
 /// Marks damaged objects; any point of the repository may need them, so only a new test can make those good

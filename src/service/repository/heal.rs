@@ -36,12 +36,20 @@ pub fn heal_one(store: &Store, blobs: &dyn BlobStore, key: &BlobKey, now: Time) 
     if found.as_ref() == Some(&copy) {
         return Ok(false);
     }
+    put_back(store, blobs, key, &copy, now)?;
+    Ok(true)
+}
+
+/// Puts a copy in the place of a file that is missing or changed. Blocks.
+///
+/// # Errors
+/// As [`heal`].
+pub fn put_back(store: &Store, blobs: &dyn BlobStore, key: &BlobKey, copy: &[u8], now: Time) -> Result<()> {
     let mut upload = blobs.begin(key)?;
-    upload.write(&copy)?;
+    upload.write(copy)?;
     // Its row is there already, so the next start has nothing to look at.
     upload.replace()?.settle();
     tracing::warn!(%key, "a file that opens a repository was missing or changed; it was restored from the database");
     let key = key.clone();
-    store.act_blocking(move |conn| backup::object_put_back(conn, &key, now))?;
-    Ok(true)
+    store.act_blocking(move |conn| backup::object_put_back(conn, &key, now))
 }

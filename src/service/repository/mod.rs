@@ -5,7 +5,7 @@ mod prepare;
 mod reconcile;
 
 pub use client::{ClientDraft, MAX_READING, READING, make_client_token, may_use, own_client_name};
-pub use heal::{heal, heal_one};
+pub use heal::{heal, heal_one, put_back};
 pub use prepare::{Prepared, Recipients};
 pub use reconcile::{Reconciled, reconcile, reconcile_repository};
 

@@ -48,6 +48,8 @@ diesel::table! {
         kind -> Text,
         name -> Text,
         location -> Text,
+        rank -> Text,
+        added_at -> BigInt,
         verified_at -> Nullable<BigInt>,
         damaged_at -> Nullable<BigInt>,
     }

@@ -5,4 +5,4 @@ mod order;
 mod page;
 mod repair;
 mod start;
-mod world;
+pub mod world;

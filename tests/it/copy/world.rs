@@ -116,7 +116,7 @@ impl World {
         let (key, now) = (key.clone(), self.door.clock.now());
         self.door.write(move |conn| match location {
             Location::Primary => service::backup::object_damaged(conn, &key, now),
-            Location::Copy => service::copy::object_damaged(conn, &key, "its bytes changed", now).map(drop),
+            Location::Copy => service::copy::object_damaged(conn, &key, "its bytes changed", now),
         });
     }
 

@@ -25,6 +25,7 @@ use domain::object::ObjectName;
 use domain::time::Time;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use walk::Inventory;
 use wire::{BACKUP_FAILURES, BACKUPS, BackupReport, FailedAttempt, MANIFESTS, ManifestStored};
 
@@ -190,6 +191,7 @@ impl Agent {
     /// # Errors
     /// When the state directory cannot be written.
     pub(crate) fn report_again(&self) -> Result<()> {
+        self.news.store(true, Ordering::Release);
         self.state.change::<Outbox, ()>(|outbox| {
             if let Some(newest) =
                 outbox.newest.clone().filter(|it| outbox.backups.iter().all(|other| other.snapshot != it.snapshot))

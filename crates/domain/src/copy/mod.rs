@@ -46,6 +46,27 @@ impl SecondStore {
         )
     }
 
+    /// How far it is as a whole, and what is wrong with it: `waiting` objects are not there, the oldest for `lag`, and
+    /// `failed` is what last went wrong, and when.
+    pub fn sentences(&self, waiting: i64, lag: Option<Duration>, failed: Option<(&str, String)>) -> Vec<String> {
+        let mut said = vec![match lag {
+            Some(lag) if waiting > 0 => format!(
+                "It is {} behind: {} to be copied.",
+                span(lag),
+                counted(waiting, "object waits", "objects wait")
+            ),
+            _ => "Everything in the backup store was copied.".to_owned(),
+        }];
+        if !self.counts() {
+            said.push(format!("It counts as no second copy: {}.", self.shares.join("; ")));
+        }
+        said.extend(self.caution().map(ToOwned::to_owned));
+        if let Some((why, at)) = failed {
+            said.push(format!("An object could not be copied on {at}: {why}. It is tried again."));
+        }
+        said
+    }
+
     /// Its name in a sentence.
     fn name(&self) -> String {
         let name = if self.counts() { "the second store" } else { "the spare store" };
