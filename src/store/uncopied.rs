@@ -211,7 +211,20 @@ pub fn lost_within(conn: &mut Conn, reach: &Reach, limit: i64) -> QueryResult<Ve
 /// How many devices are asked for in one statement.
 const SOME: usize = 500;
 
-/// Since when something of a device is damaged in the backup store and not intact in the second one.
+/// Since when something of one device is damaged in the backup store and not intact in the second one.
 pub fn lost_of(conn: &mut Conn, device: DeviceId) -> QueryResult<Option<Time>> {
-    Ok(lost(conn, i64::MAX)?.into_iter().find(|it| it.0 == device).map(|it| it.1))
+    let has_none = COPY.entry(conn)?.is_none();
+    let its_object = objects::repository_id
+        .eq(copies::repository_id)
+        .and(objects::kind.eq(copies::kind))
+        .and(objects::name.eq(copies::name));
+    copies::table
+        .inner_join(objects::table.on(its_object))
+        .inner_join(repositories::table.on(repositories::id.eq(copies::repository_id)))
+        .filter(repositories::device_id.eq(device))
+        .filter(copies::location.eq(Location::Primary).and(copies::damaged_at.is_not_null()))
+        .filter(objects::uncopied.is_not_null().or(has_none.into_sql::<Bool>()))
+        .filter(objects::kind.ne(ObjectKind::Locks))
+        .select(min(copies::damaged_at))
+        .first(conn)
 }

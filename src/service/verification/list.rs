@@ -7,13 +7,21 @@ use crate::store;
 use crate::store::verification::{self as sql, Expected, SizedCopy};
 use domain::id::RepositoryId;
 use domain::object::Location;
-use domain::time::{Time, minutes};
+use domain::time::{Time, hours, minutes};
 use domain::verification::{Pass, Tally, step_of};
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 /// How long a list of one repository may take: each of its objects may be a seek of the disk.
 const PATIENCE: Duration = minutes(30);
+
+/// How often a pass begins at most: each call of a bucket costs. Even there each object is looked for once a day.
+const fn begins_every(location: Location) -> Duration {
+    match location {
+        Location::Primary => Duration::ZERO,
+        Location::Copy => hours(6),
+    }
+}
 
 /// How many repositories are taken from the database at once.
 const SOME: i64 = 50;
@@ -51,7 +59,7 @@ impl Verifier {
         if self.is_away()? {
             return Ok(turn);
         }
-        let mut pass = self.pass(now)?;
+        let Some(mut pass) = self.pass(now)? else { return Ok(turn) };
         let mut left = step_of(self.0.store.read_blocking(sql::object_count)?, period);
         while left > 0 && !self.0.store.wake().is_stopping() {
             let after = pass.after;
@@ -78,16 +86,23 @@ impl Verifier {
         Ok(turn)
     }
 
-    /// The pass to go on with.
-    fn pass(&self, now: Time) -> Result<Pass> {
+    /// The pass to go on with; none if the next one is not due yet.
+    fn pass(&self, now: Time) -> Result<Option<Pass>> {
         let location = self.location();
         let known = self.listing().pass.clone();
-        let known = match known {
-            Some(pass) => Some(pass),
-            None => self.0.store.read_blocking(move |conn| store::setting::pass(location).find(conn))?,
-        };
+        let (known, last) = self.0.store.read_blocking(move |conn| {
+            let known = match known {
+                Some(pass) => Some(pass),
+                None => store::setting::pass(location).find(conn)?,
+            };
+            Ok::<_, Error>((known, store::setting::survey(location).find(conn)?))
+        })?;
         // One that began after now was begun by a clock that was wrong.
-        Ok(known.filter(|it| it.began_at <= now).unwrap_or_else(|| Pass::begin(now)))
+        if let Some(pass) = known.filter(|it| it.began_at <= now) {
+            return Ok(Some(pass));
+        }
+        let rests = last.is_some_and(|it| it.began_at <= now && now < it.began_at + begins_every(location));
+        Ok((!rests).then(|| Pass::begin(now)))
     }
 
     fn end(&self, pass: Pass, now: Time) -> Result<()> {

@@ -6,22 +6,29 @@ use domain::activity::Actor;
 use domain::command::{CommandKind, Order};
 use domain::device::DeviceState;
 use domain::id::DeviceId;
-use domain::time::Time;
+use domain::time::{Time, minutes};
+use std::time::Duration;
+
+/// How long damage stands before a device is asked: until then another store may repair it, and a restore test says which
+/// files are affected.
+const GRACE: Duration = minutes(15);
 
 /// How many devices are looked at in one run.
 const BATCH: i64 = 1_000;
 
-/// Has each device with damage that no store can repair back up now, once for each time that it happens; returns how
+/// Has each device with damage that no store has repaired back up now, once for each time that it happens; returns how
 /// many were asked. A backup that begins while the newest one counts on damage reads everything anew, so that whatever
 /// the device still has is sent.
 ///
 /// # Errors
 /// When the database refuses.
 pub fn ask_again(store: &Store, now: Time) -> Result<usize> {
-    let to_ask = store.read_blocking(|conn| {
+    let to_ask = store.read_blocking(move |conn| {
         let mut to_ask = Vec::new();
         for (device, since) in store::uncopied::lost(conn, BATCH)? {
-            if may_be_asked(conn, device, since)? {
+            // Also when the clock was set back.
+            let has_stood = now < since || since + GRACE <= now;
+            if has_stood && may_be_asked(conn, device, since)? {
                 to_ask.push((device, since));
             }
         }

@@ -143,6 +143,8 @@ fn what_the_second_store_lost_is_found_by_its_list_and_copied_again() {
     let listed = verifier(&world, Location::Copy).list(minutes(1), NOW).unwrap();
 
     assert_eq!((listed.looked_at, listed.damaged), (5, 2));
+    let later = |time| verifier(&world, Location::Copy).list(minutes(1), NOW + time).unwrap().looked_at;
+    assert_eq!((later(minutes(359)), later(hours(6))), (0, 5), "each call of a bucket costs");
     assert_eq!(world.runs().copied, 3);
     assert!(backup.iter().all(|it| world.is_sound(Location::Copy, it)) && damaged(&world).is_empty());
 }
@@ -201,11 +203,15 @@ fn a_device_is_asked_once_to_send_again_what_no_store_has_and_not_what_can_be_re
     let asked =
         || world.door.read(|conn| commands::table.select((commands::device_id, commands::kind)).load::<(_, _)>(conn));
     world.finds_damage(Location::Primary, &backup[0]);
-    assert_eq!((ask_again(&world.door.store, NOW).unwrap(), asked()), (0, vec![]), "the copy is good");
+    let later = NOW + hours(1);
+    assert_eq!((ask_again(&world.door.store, later).unwrap(), asked()), (0, vec![]), "the copy is good");
 
     world.finds_damage(Location::Copy, &backup[0]);
+    world.door.clock.advance(minutes(14));
+    assert_eq!(ask_again(&world.door.store, world.door.clock.now()).unwrap(), 0, "it may still be repaired");
+    world.door.clock.advance(minutes(1));
     for expected in [1, 0] {
-        assert_eq!(ask_again(&world.door.store, NOW).unwrap(), expected);
+        assert_eq!(ask_again(&world.door.store, world.door.clock.now()).unwrap(), expected);
         assert_eq!(asked(), [(repository.device, CommandKind::BackUpNow)]);
     }
     assert_eq!(repository.put("data", b"backup pack one").status, 200);
@@ -213,6 +219,7 @@ fn a_device_is_asked_once_to_send_again_what_no_store_has_and_not_what_can_be_re
     assert!(damaged(&world).is_empty());
     world.door.clock.advance(hours(1));
     Location::ALL.iter().for_each(|it| world.finds_damage(*it, &backup[1]));
+    world.door.clock.advance(minutes(15));
     assert_eq!(ask_again(&world.door.store, world.door.clock.now()).unwrap(), 1, "of another damage, again");
 }
 
