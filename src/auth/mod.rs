@@ -144,7 +144,7 @@ macro_rules! grants {
 grants! {
     ViewDevices false, ViewFileNames false, ViewActivity false, EnrollDevices false, LockDevices false,
     RunBackups false, ReadContents false, ApproveRestore false, RequestWipe false, ApproveWipe false, StopWipe false, Restore false,
-    ViewPolicies false, EditPolicies false, ManageUsers true, ManageSettings true,
+    ViewPolicies false, EditPolicies false, ManageUsers true, ManageSettings true, Hold false, ApproveRemoval false,
 }
 
 impl<P: Grant> FromRequest for Can<P> {

@@ -124,6 +124,18 @@ text_enum! {
         RestoreFailed = "restore_failed",
         RestoreCancelled = "restore_cancelled",
         RestoreExpired = "restore_expired",
+        RetentionChangeRequested = "retention_change_requested",
+        RetentionChangeAgreed = "retention_change_agreed",
+        RetentionChangeCancelled = "retention_change_cancelled",
+        RetentionLengthened = "retention_lengthened",
+        HoldMade = "hold_made",
+        HoldLiftAsked = "hold_lift_asked",
+        HoldLifted = "hold_lifted",
+        HoldStays = "hold_stays",
+        AnomalyFound = "anomaly_found",
+        PointsTrashed = "restore_points_trashed",
+        PointsPutBack = "restore_points_put_back",
+        PointsErased = "restore_points_erased",
     }
 }
 

@@ -205,7 +205,7 @@ text_enum! {
     /// How close a disk is to being full.
     Alarm {
         None = "none",
-        /// A tenth of the space or a week is left.
+        /// A tenth of the space or four weeks are left: room that a shorter retention frees comes after three.
         Low = "low",
         /// A thirtieth of the space or a day is left.
         VeryLow = "very_low",
@@ -247,7 +247,7 @@ impl Room {
         let left = self.full_at.map_or(i64::MAX, |it| it.millis() - at.millis());
         if free_bytes <= total_bytes / 30 || left <= DAY_MILLIS {
             Alarm::VeryLow
-        } else if free_bytes <= total_bytes / 10 || left <= 7 * DAY_MILLIS {
+        } else if free_bytes <= total_bytes / 10 || left <= 28 * DAY_MILLIS {
             Alarm::Low
         } else {
             Alarm::None
@@ -303,8 +303,8 @@ mod tests {
             (400, 100, Alarm::VeryLow),
             (100, 100, Alarm::Low),
             (33, 33, Alarm::VeryLow),
-            (600, 500, Alarm::None),
-            (700, 500, Alarm::Low),
+            (530, 500, Alarm::None),
+            (600, 500, Alarm::Low),
         ] {
             assert_eq!(room(before, now).alarm(), alarm, "{before} to {now}");
         }

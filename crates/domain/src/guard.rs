@@ -45,6 +45,14 @@ text_enum! {
         LoosenPolicy = "loosen_policy",
         MakeApiToken = "make_api_token",
         ChangePassword = "change_password",
+        /// Keeping every restore point for longer.
+        LengthenRetention = "lengthen_retention",
+        /// Keeping fewer restore points than before, in any way.
+        ShortenRetention = "shorten_retention",
+        ApproveShorterRetention = "approve_shorter_retention",
+        MakeHold = "make_hold",
+        LiftHold = "lift_hold",
+        ApproveHoldLift = "approve_hold_lift",
     }
 }
 
@@ -78,6 +86,8 @@ pub enum Wait {
     WipeHold,
     /// 72 hours, if it loosens a guard or gives power over wipes.
     Settles,
+    /// A week after a second person agreed.
+    Week,
 }
 
 /// What one act has to pass.
@@ -134,6 +144,23 @@ impl GuardedAct {
             Self::LoosenPolicy => Guard { told: Told::Overseers, ..by(P::EditPolicies) },
             Self::MakeApiToken => by(P::ManageUsers),
             Self::ChangePassword => fresh,
+            Self::LengthenRetention => Guard { told: Told::Overseers, ..by(P::ManageSettings) },
+            Self::ShortenRetention => Guard {
+                told: Told::Overseers,
+                wait: Wait::Week,
+                second: Some(P::ApproveRemoval),
+                reason: true,
+                ..by(P::ManageSettings)
+            },
+            Self::ApproveShorterRetention => {
+                Guard { told: Told::Overseers, wait: Wait::Week, ..by(P::ApproveRemoval) }
+            }
+            // Not the device's person: a hold is nothing that they are told about.
+            Self::MakeHold => Guard { told: Told::Watchers, reason: true, ..by(P::Hold) },
+            Self::LiftHold => {
+                Guard { told: Told::Watchers, second: Some(P::ApproveRemoval), reason: true, ..by(P::Hold) }
+            }
+            Self::ApproveHoldLift => Guard { told: Told::Watchers, ..by(P::ApproveRemoval) },
         }
     }
 }
@@ -226,6 +253,16 @@ mod tests {
                 A::LoosenPolicy => told(P::EditPolicies, Told::Overseers),
                 A::MakeApiToken => plain(P::ManageUsers),
                 A::ChangePassword => (None, true, Told::Nobody, Wait::None, None, false),
+                A::LengthenRetention => told(P::ManageSettings, Told::Overseers),
+                A::ShortenRetention => {
+                    (Some(P::ManageSettings), true, Told::Overseers, Wait::Week, Some(P::ApproveRemoval), true)
+                }
+                A::ApproveShorterRetention => {
+                    (Some(P::ApproveRemoval), true, Told::Overseers, Wait::Week, None, false)
+                }
+                A::MakeHold => (Some(P::Hold), true, Told::Watchers, Wait::None, None, true),
+                A::LiftHold => (Some(P::Hold), true, Told::Watchers, Wait::None, Some(P::ApproveRemoval), true),
+                A::ApproveHoldLift => told(P::ApproveRemoval, Told::Watchers),
             };
             assert_eq!(row(*act), expected, "{act}");
         }

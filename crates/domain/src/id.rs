@@ -86,6 +86,7 @@ ids! {
     RepositoryId, RepositoryTokenId, RestorePointId, RestoreTestId,
     CommandId, WipeRequestId, RestoreId, RecoveryKeyId,
     ActivityId, MailId,
+    RetentionChangeId, HoldId, PruneId,
 }
 
 #[cfg(test)]

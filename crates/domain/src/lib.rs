@@ -32,6 +32,7 @@ pub mod proof;
 pub mod recovery_key;
 pub mod restore;
 pub mod restore_test;
+pub mod retention;
 pub mod role;
 pub mod shortfall;
 pub mod shown;
@@ -58,6 +59,7 @@ mod tests {
     use crate::policy::{Compliance, RequirementKind};
     use crate::proof::{Grade, Level};
     use crate::restore::{Conflict, FileClass, RestoreState};
+    use crate::retention::{HoldCause, PruneState};
     use crate::role::Role;
     use crate::verification::{Pace, Standing};
     use crate::wipe::{WipeAction, WipeReason, WipeState};
@@ -87,6 +89,8 @@ mod tests {
         all_differ(Conflict::ALL, Conflict::name);
         all_differ(FileClass::ALL, FileClass::name);
         all_differ(RestoreState::ALL, RestoreState::name);
+        all_differ(PruneState::ALL, PruneState::name);
+        all_differ(HoldCause::ALL, HoldCause::name);
         all_differ(Role::ALL, Role::name);
         all_differ(WipeAction::ALL, WipeAction::name);
         all_differ(WipeReason::ALL, WipeReason::name);

@@ -40,6 +40,10 @@ pub enum Permission {
     EditPolicies,
     ManageUsers,
     ManageSettings,
+    /// Making holds, and asking to lift one.
+    Hold,
+    /// Agreeing, as a second person, to keep less or to lift a hold.
+    ApproveRemoval,
 }
 
 impl Role {
@@ -62,7 +66,7 @@ impl Role {
         match self {
             Self::Owner => "Manages people and settings, and can do everything the other roles can.",
             Self::Operator => "Enrolls devices, backs them up, restores to them, locks them and requests wipes.",
-            Self::Approver => "Decides on wipes, and on restores to another device, that somebody else requested.",
+            Self::Approver => "Decides on wipes, on restores to another device, and on keeping less, that somebody else requested.",
             Self::PolicyEditor => "Writes the policies that say what devices must meet.",
             Self::Recovery => "Restores files, and can read what devices backed up.",
             Self::Helpdesk => "Sees devices and locks them.",
@@ -92,8 +96,9 @@ impl Role {
             P::RunBackups | P::Restore => matches!(self, Self::Owner | Self::Operator | Self::Recovery),
             P::ReadContents => matches!(self, Self::Owner | Self::Recovery),
             P::LockDevices => matches!(self, Self::Owner | Self::Operator | Self::Helpdesk),
-            P::ApproveWipe | P::ApproveRestore => matches!(self, Self::Owner | Self::Approver),
+            P::ApproveWipe | P::ApproveRestore | P::ApproveRemoval => matches!(self, Self::Owner | Self::Approver),
             P::EditPolicies => matches!(self, Self::Owner | Self::PolicyEditor),
+            P::Hold => matches!(self, Self::Owner | Self::Operator | Self::Approver),
             P::ManageUsers | P::ManageSettings => matches!(self, Self::Owner),
         }
     }

@@ -12,6 +12,7 @@ use crate::object::{Location, ObjectKind, ObjectName, RepositoryState, TokenKind
 use crate::proof::{Level, Retest, TestCause, TestResult, TestState};
 use crate::restore::{Conflict, RestoreState};
 use crate::restore_test::FailedRest;
+use crate::retention::{ChangeState, HoldCause, HoldScope, PruneState};
 use crate::role::Role;
 use crate::time::Time;
 use crate::verification::Rank;
@@ -50,6 +51,8 @@ text! {
     CommandKind, CommandState, FactKind, WipeState, WipeAction, WipeReason, RestoreState, Conflict,
     Location, Rank, ObjectKind, RepositoryState, TokenKind, Doubt, Action, ActorKind, Via, Outcome, UserState, LinkPurpose,
     GuardedAct,
+    Location, ObjectKind, RepositoryState, TokenKind, Doubt, Action, ActorKind, Via, Outcome, UserState, LinkPurpose,
+    GuardedAct, ChangeState, HoldScope, HoldCause, PruneState,
 }
 
 impl<DB: Backend> ToSql<Text, DB> for ObjectName

@@ -46,9 +46,9 @@ CREATE TABLE wipe_requests (
 CREATE INDEX wipe_requests_by_state ON wipe_requests (state, requested_at);
 CREATE INDEX wipe_requests_by_device ON wipe_requests (device_id, requested_at);
 
--- Of wipe requests and restores; `subject_id` is the id of either.
+-- Of wipe requests, restores, changes of what is kept, and lifted holds; `subject_id` is the id of any.
 CREATE TABLE approvals (
-    act TEXT COLLATE "C" NOT NULL CHECK (act IN ('approve_wipe', 'approve_restore')),
+    act TEXT COLLATE "C" NOT NULL CHECK (act IN ('approve_wipe', 'approve_restore', 'approve_shorter_retention', 'approve_hold_lift')),
     subject_id TEXT COLLATE "C" NOT NULL,
     approver_id TEXT COLLATE "C" NOT NULL REFERENCES users (id),
     digest TEXT COLLATE "C" NOT NULL,
