@@ -101,6 +101,32 @@ pub trait BlobStore: Send + Sync {
     /// When the store cannot be written.
     fn remove(&self, key: &BlobKey) -> Result<bool, WriteFault>;
 
+    /// Moves what is at `key` to the store's trash, from where only [`BlobStore::put_back`] and [`BlobStore::erase`]
+    /// take it; durable. False if nothing is there or in the trash. Doing it twice does no harm.
+    ///
+    /// # Errors
+    /// When the store cannot be written, or keeps everything.
+    fn set_aside(&self, key: &BlobKey) -> Result<bool, WriteFault> {
+        Err(WriteFault::Failed(format!("this store has no trash for {key}")))
+    }
+
+    /// Moves what is in the trash back to `key`; durable. What is there already stays. False if nothing is at `key`
+    /// afterwards.
+    ///
+    /// # Errors
+    /// As [`BlobStore::set_aside`].
+    fn put_back(&self, key: &BlobKey) -> Result<bool, WriteFault> {
+        Err(WriteFault::Failed(format!("this store has no trash for {key}")))
+    }
+
+    /// Erases what is in the trash for `key`, and nothing else; durable. False if nothing was.
+    ///
+    /// # Errors
+    /// As [`BlobStore::set_aside`].
+    fn erase(&self, key: &BlobKey) -> Result<bool, WriteFault> {
+        Err(WriteFault::Failed(format!("this store has no trash for {key}")))
+    }
+
     /// Everything stored for `repository`, with sizes, in no particular order.
     ///
     /// # Errors

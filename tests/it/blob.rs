@@ -55,6 +55,50 @@ fn what_was_committed_is_read_listed_and_removed() {
     assert_eq!(tmp_count(folder.path()), 0);
 }
 
+#[test]
+fn what_is_set_aside_is_nowhere_until_it_is_put_back_or_erased() {
+    let folder = tempfile::tempdir().unwrap();
+    let blobs = FsBlobs::open(folder.path()).unwrap();
+    let key = key(b"some bytes");
+    assert!(!blobs.set_aside(&key).unwrap() && !blobs.put_back(&key).unwrap() && !blobs.erase(&key).unwrap());
+    upload(&blobs, &key, b"some bytes").unwrap();
+    assert!(blobs.put_back(&key).unwrap() && !blobs.erase(&key).unwrap(), "what is at its place is not in the trash");
+    for _ in 0..2 {
+        assert!(blobs.set_aside(&key).unwrap(), "twice does no harm");
+        assert_eq!((blobs.size(&key).unwrap(), blobs.list(key.repository).unwrap()), (None, Vec::new()));
+        assert_eq!(blobs.read(&key, 0, 1), Err(ReadFault::Lost));
+        assert!(!blobs.remove(&key).unwrap(), "nothing but erasing takes it from the trash");
+    }
+    for _ in 0..2 {
+        assert!(blobs.put_back(&key).unwrap());
+        assert_eq!(blob::read_all(&blobs, &key, 10).unwrap(), b"some bytes");
+    }
+    // Sent again while it is in the trash: what is at its place stays.
+    assert!(blobs.set_aside(&key).unwrap());
+    upload(&blobs, &key, b"some bytes").unwrap();
+    assert!(blobs.put_back(&key).unwrap() && blobs.erase(&key).unwrap() && !blobs.erase(&key).unwrap());
+    assert_eq!(blobs.size(&key).unwrap(), Some(10));
+    assert!(blobs.set_aside(&key).unwrap() && blobs.erase(&key).unwrap());
+    assert!(!blobs.put_back(&key).unwrap(), "it is gone");
+}
+
+#[test]
+fn a_disk_that_cannot_sync_a_move_stops_and_the_file_is_at_one_of_its_places() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = key(b"some bytes");
+    upload(&FsBlobs::open(folder.path()).unwrap(), &key, b"some bytes").unwrap();
+    static FAILS: AtomicBool = AtomicBool::new(false);
+    let sync = |file: &File| if FAILS.load(Ordering::SeqCst) { Err(io::ErrorKind::Other.into()) } else { file.sync_all() };
+    let blobs = FsBlobs::open_with(folder.path(), sync).unwrap();
+    FAILS.store(true, Ordering::SeqCst);
+    assert!(matches!(blobs.set_aside(&key), Err(WriteFault::Stopped(StopCause::Sync, _))));
+    FAILS.store(false, Ordering::SeqCst);
+    assert!(blobs.set_aside(&key).is_err(), "it is not tried again: nobody knows what the disk has");
+    let after = FsBlobs::open(folder.path()).unwrap();
+    assert!(after.put_back(&key).unwrap());
+    assert_eq!(blob::read_all(&after, &key, 10).unwrap(), b"some bytes");
+}
+
 /// Uploads as the door does: full pieces, then what is left.
 fn upload_in_pieces(blobs: &FsBlobs, key: &BlobKey, mut bytes: &[u8]) -> Result<(), WriteFault> {
     let mut upload = blobs.begin(key)?;

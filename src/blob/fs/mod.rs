@@ -1,4 +1,4 @@
-//! Blobs as files: `DIR/<repository>/<kind>/[<xx>/]<name>`.
+//! Blobs as files: `DIR/<repository>/<kind>/[<xx>/]<name>`, and in the trash `DIR/<repository>/trash/<kind>/<name>`.
 //!
 //! An upload is a file in `DIR/tmp` whose name contains its key. It is written,
 //! synced, and linked to its place, which never overwrites; then the folder is
@@ -9,6 +9,7 @@
 //! something counts as missing.
 mod cold;
 mod folder;
+mod trash;
 mod upload;
 
 pub use folder::Sync;
@@ -99,6 +100,18 @@ impl BlobStore for FsBlobs {
 
     fn remove(&self, key: &BlobKey) -> Result<bool, WriteFault> {
         Ok(present(fs::remove_file(self.0.path(key)))?.is_some())
+    }
+
+    fn set_aside(&self, key: &BlobKey) -> Result<bool, WriteFault> {
+        self.0.writes.noting(trash::set_aside(&self.0, key))
+    }
+
+    fn put_back(&self, key: &BlobKey) -> Result<bool, WriteFault> {
+        self.0.writes.noting(trash::put_back(&self.0, key))
+    }
+
+    fn erase(&self, key: &BlobKey) -> Result<bool, WriteFault> {
+        self.0.writes.noting(trash::erase(&self.0, key))
     }
 
     fn list(&self, repository: RepositoryId) -> Result<Vec<(BlobKey, u64)>, ReadFault> {
