@@ -1,9 +1,9 @@
 //! Which pack has a blob, and where in it.
 use crate::{Fault, Id, limit};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Whether a blob is a chunk of a file or a folder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BlobKind {
     Data,

@@ -33,6 +33,8 @@ pub struct Repository<O> {
     /// Decrypted and not yet decompressed.
     scratch: Vec<u8>,
     seen: Seen,
+    /// Of the repository's format: 1, or 2 with compression.
+    version: u64,
 }
 
 /// What was noticed while reading, besides what was asked for.
@@ -76,6 +78,7 @@ impl<O: Objects> Repository<O> {
             unpacker,
             scratch: Vec::new(),
             seen: Seen::default(),
+            version: 2,
         };
         repository.check_config()?;
         repository.load_index()?;
@@ -88,6 +91,7 @@ impl<O: Objects> Repository<O> {
         let config: Config =
             serde_json::from_slice(&plain).map_err(|error| Fault::object(ObjectKind::Config, &name, json(&error)))?;
         if matches!(config.version, 1 | 2) {
+            self.version = config.version;
             Ok(())
         } else {
             Err(Fault::object(ObjectKind::Config, &name, Problem::Version(config.version)))
@@ -117,6 +121,27 @@ impl<O: Objects> Repository<O> {
             Refused::Json(error) => Fault::object(ObjectKind::Index, name, json(&error)),
             Refused::Full(fault) => fault,
         })
+    }
+
+    /// An index file's JSON.
+    ///
+    /// # Errors
+    /// When it is missing, damaged or not readable.
+    pub fn index_json(&mut self, name: &ObjectName) -> Result<Vec<u8>> {
+        self.file(ObjectKind::Index, name, limit::INDEX)
+    }
+
+    /// JSON as an object of this repository that is not a pack: encrypted under a nonce that was never used before.
+    ///
+    /// # Errors
+    /// When it cannot be compressed or encrypted.
+    pub fn seal_json(&self, nonce: [u8; 16], json: &[u8]) -> Result<Vec<u8>> {
+        let bad = |problem| Fault::Node(format!("JSON cannot be sealed: {problem}"));
+        if self.version == 1 {
+            return self.key.seal(nonce, json).map_err(bad);
+        }
+        let packed = zstd::bulk::compress(json, 0).map_err(|_why| bad(Problem::Zstd))?;
+        self.key.seal(nonce, &[&[2], &packed[..]].concat()).map_err(bad)
     }
 
     /// A snapshot by its name.

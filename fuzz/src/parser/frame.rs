@@ -3,6 +3,7 @@ use super::ONE;
 use domain::object::{ObjectKind, ObjectName};
 use domain::restore_test::TestReport;
 use holdfast::proof::frame::{FromChild, FromParent};
+use holdfast::proof::walk::frame::FromPruner;
 
 pub fn seeds() -> Vec<Vec<u8>> {
     let name = ObjectName::parse(ONE).unwrap();
@@ -13,8 +14,15 @@ pub fn seeds() -> Vec<Vec<u8>> {
         FromChild::Alive,
         FromChild::Done(Box::new(TestReport::unproven("x"))),
     ];
+    let pruner = [
+        FromPruner::Unneeded(vec![name.clone()]),
+        FromPruner::Index(name.clone(), vec![1, 2, 3]),
+        FromPruner::Ends(None),
+        FromPruner::Ends(Some("chunk abab in no index".to_owned())),
+    ];
     let parent = [FromParent::Missing, FromParent::Unavailable("away".to_owned()), FromParent::Listed(vec![(name, 9)])];
     let mut sent = Vec::new();
+    pruner.iter().for_each(|it| sent.push(sent_by(|out| it.send(out))));
     child.iter().for_each(|it| sent.push(sent_by(|out| it.send(out))));
     parent.iter().for_each(|it| sent.push(sent_by(|out| it.send(out))));
     // Without the length before it.
@@ -41,5 +49,11 @@ pub fn check(body: &[u8]) -> bool {
         let sent = sent_by(|out| told.send(out));
         assert_eq!(&FromParent::receive(&mut &sent[..], Vec::new()).unwrap(), told);
     }
-    said.is_some() || told.is_some()
+    let pruned = FromPruner::parse(body);
+    if let Some(pruned) = &pruned {
+        let sent = sent_by(|out| pruned.send(out));
+        assert_eq!(&FromPruner::receive(&mut &sent[..]).unwrap(), pruned);
+    }
+    let _ = FromPruner::receive(&mut &body[..]);
+    said.is_some() || told.is_some() || pruned.is_some()
 }

@@ -1,7 +1,8 @@
 //! Index files as a device may write them.
 use super::{ONE, TWO};
-use repository::{BlobKind, Id, Index};
+use repository::{BlobKind, Id, Index, Rewritten, without_packs};
 use serde_json::json;
+use std::collections::HashSet;
 
 pub fn seeds() -> Vec<Vec<u8>> {
     let blobs = [
@@ -21,6 +22,12 @@ pub fn check(json: &[u8]) -> bool {
             assert_eq!(index.id(copies), Some(id));
             assert!(index.first(copies).is_some() && index.packs(copies).count() > 0);
         }
+    }
+    // Without a pack, what is left is an index, and does not name it.
+    let gone = HashSet::from([Id([0xcd; 32])]);
+    if let Ok(Rewritten::New(json)) = without_packs(json, &gone) {
+        assert!(is_read && Index::default().add(&json).is_ok());
+        assert_eq!(without_packs(&json, &gone), Ok(Rewritten::Same));
     }
     is_read
 }
