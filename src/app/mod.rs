@@ -13,7 +13,7 @@ use crate::job::{self, Job, Summary};
 use crate::mail::Mailer;
 use crate::proof::keys::ProofKeys;
 use crate::proof::runner::Runner;
-use crate::proof::{self, Prover};
+use crate::proof::{self, Prover, Pruner};
 use crate::protocol;
 use crate::service;
 use crate::service::console_copy::Keeper;
@@ -222,10 +222,19 @@ impl App {
         }
         jobs.extend(self.verifiers.0.iter().flat_map(|it| self.verification(it)));
         match self.prover() {
-            Ok(Some(prover)) => jobs.push(
-                Job::new("proof", proof::PERIOD, move || Ok(Summary::done(prover.run_once(None)?.len())))
-                    .woken_by(self.wake.on_proof()),
-            ),
+            Ok(Some(prover)) => {
+                let pruner = Pruner::new(
+                    (prover.store.clone(), Arc::clone(&prover.blobs)),
+                    Arc::clone(&prover.keys),
+                    prover.clock.clone(),
+                    prover.runner.clone(),
+                );
+                jobs.push(Job::new("prune", proof::LOOK, move || Ok(Summary::done(pruner.run_once()?))));
+                jobs.push(
+                    Job::new("proof", proof::PERIOD, move || Ok(Summary::done(prover.run_once(None)?.len())))
+                        .woken_by(self.wake.on_proof()),
+                );
+            }
             Ok(None) => {}
             Err(error) => tracing::error!(?error, "restore tests cannot run in this process"),
         }

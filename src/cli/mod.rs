@@ -74,6 +74,9 @@ pub fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|it| it == proof::child::SUB_COMMAND) {
         return proof::child::main();
     }
+    if std::env::args_os().nth(1).is_some_and(|it| it == proof::walk::child::SUB_COMMAND) {
+        return proof::walk::child::main();
+    }
     let arguments = Arguments::parse();
     let quiet = matches!(arguments.command, Command::Demo(_));
     let usual = if quiet { "warn" } else { "info,actix_server=warn" };

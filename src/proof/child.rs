@@ -42,20 +42,34 @@ fn run(input: &mut dyn Read, output: &mut dyn Write) -> anyhow::Result<()> {
     let key = MasterKey::from_bytes(&key).ok_or_else(|| anyhow!("a key has 64 bytes"))?;
     let most = job.cpu_seconds.min(confine::MOST_CPU_SECONDS);
     confine::cpu(most)?;
-    let mut pipe = Pipe { input, output, spoken: Instant::now() };
+    let mut pipe = Pipe::new(input, output);
     let report = check::run(&mut pipe, key, &job);
     FromChild::Done(Box::new(report)).send(pipe.output)?;
-    // The parent checks what was used before it lets go.
-    let mut end = [0];
-    while pipe.input.read(&mut end)? > 0 {}
+    pipe.wait_for_the_end();
     Ok(())
 }
 
 /// Objects by asking the parent.
-struct Pipe<'a> {
+pub(super) struct Pipe<'a> {
     input: &'a mut dyn Read,
     output: &'a mut dyn Write,
     spoken: Instant,
+}
+
+impl<'a> Pipe<'a> {
+    pub(super) fn new(input: &'a mut dyn Read, output: &'a mut dyn Write) -> Self {
+        Self { input, output, spoken: Instant::now() }
+    }
+
+    pub(super) fn output(&mut self) -> &mut dyn Write {
+        self.output
+    }
+
+    /// The parent checks what was used before it lets go.
+    pub(super) fn wait_for_the_end(&mut self) {
+        let mut end = [0];
+        while self.input.read(&mut end).is_ok_and(|it| it > 0) {}
+    }
 }
 
 impl Pipe<'_> {

@@ -4,7 +4,7 @@
 //! files and little memory. Its parent ([`runner`]) hands it objects over a pipe
 //! as they were when the restore point was received. [`Prover`] takes tests
 //! from the queue. Only this side holds the key that opens repositories
-//! ([`keys`]).
+//! ([`keys`]). [`Pruner`] does the same with what restore points no longer need ([`walk`]).
 mod check;
 pub mod child;
 pub mod confine;
@@ -12,9 +12,12 @@ pub mod escrow;
 pub mod frame;
 pub mod keys;
 mod prover;
+mod pruner;
 pub mod runner;
+pub mod walk;
 
 pub use prover::Prover;
+pub use pruner::{LOOK, Pruner};
 
 /// How often to look at the queue without being woken.
 pub const PERIOD: std::time::Duration = std::time::Duration::from_secs(3);

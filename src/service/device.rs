@@ -3,7 +3,7 @@ use crate::error::{Error, FieldErrors, Result};
 use crate::service::activity::{self, Act};
 use crate::service::guard::{self, News};
 use crate::service::setting::QUOTA;
-use crate::service::{account, alert, command, freeze, installation, reach, restore};
+use crate::service::{account, alert, command, freeze, hold, installation, reach, restore};
 use crate::store::device::Device;
 use crate::store::{self, Conn};
 use anyhow::Context;
@@ -125,7 +125,7 @@ fn difference(old: &Device, name: &str, person: &str, team: Option<TeamId>) -> V
 /// The device to be removed, if it may be.
 ///
 /// # Errors
-/// When the typed name is different, a wipe of it is open, or it was already removed.
+/// When the typed name is different, a wipe of it is open, it was already removed, or something of it is on hold.
 pub(super) fn removable(conn: &mut Conn, id: DeviceId, typed_name: &str, now: Time) -> Result<Device> {
     let device = store::device::find(conn, id)?.ok_or(Error::NotFound("device"))?;
     if typed_name.trim() != device.name {
@@ -142,6 +142,7 @@ pub(super) fn removable(conn: &mut Conn, id: DeviceId, typed_name: &str, now: Ti
     if device.state == DeviceState::Removed {
         return Err(Error::Conflict("this device was already removed".to_owned()));
     }
+    hold::refuse_if_held(conn, &device)?;
     Ok(device)
 }
 

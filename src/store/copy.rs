@@ -62,6 +62,14 @@ pub fn is_intact(
     Ok(find(conn, location, repository, kind, name)?.is_some_and(|it| it.damaged_at.is_none()))
 }
 
+/// Whether anything that restore points of a repository may need is damaged at the primary location.
+pub fn has_damage(conn: &mut Conn, repository: RepositoryId) -> QueryResult<bool> {
+    let damaged = copies::table
+        .filter(copies::repository_id.eq(repository).and(copies::damaged_at.is_not_null()))
+        .filter(copies::location.eq(Location::Primary).and(copies::kind.eq_any(ObjectKind::NEEDED.to_vec())));
+    diesel::select(diesel::dsl::exists(damaged)).get_result(conn)
+}
+
 /// Adds the copy of an object whose bytes came to a location at `added_at`.
 pub(super) fn insert(
     conn: &mut Conn,
@@ -106,6 +114,16 @@ pub fn forget(conn: &mut Conn, repository: RepositoryId) -> QueryResult<usize> {
         copies::table.filter(copies::repository_id.eq(repository)).filter(copies::location.eq(Location::Copy)),
     )
     .execute(conn)
+}
+
+/// Adds the copy of an object that came back from the trash, with what was known of it: when it was read back, and when
+/// it was found damaged.
+pub(super) fn put_back(
+    conn: &mut Conn,
+    (repository, kind, name): (RepositoryId, ObjectKind, &ObjectName),
+    (verified_at, damaged_at): (Option<Time>, Option<Time>),
+) -> QueryResult<()> {
+    add(conn, StoredCopy { verified_at, damaged_at, ..StoredCopy::new(Location::Primary, repository, kind, name) })
 }
 
 fn add(conn: &mut Conn, copy: StoredCopy) -> QueryResult<()> {

@@ -24,7 +24,8 @@ pub enum Shown {
 
 /// The newest restore points of a device that have `shown`, newest first.
 pub fn points(conn: &mut Conn, device: DeviceId, shown: Shown, limit: i64) -> QueryResult<Vec<RestorePoint>> {
-    let mut query = restore_points::table.filter(restore_points::device_id.eq(device)).into_boxed();
+    let of_device = restore_points::device_id.eq(device).and(restore_points::trashed_by.is_null());
+    let mut query = restore_points::table.filter(of_device).into_boxed();
     query = match shown {
         Shown::Anything => query,
         Shown::Stored => query.filter(restore_points::stored_at.is_not_null()),
@@ -50,7 +51,7 @@ pub fn points(conn: &mut Conn, device: DeviceId, shown: Shown, limit: i64) -> Qu
 /// the device's count may already be relative to it.
 pub fn baseline(conn: &mut Conn, device: DeviceId) -> QueryResult<Option<RestorePoint>> {
     let by_agent = restore_points::table
-        .filter(restore_points::device_id.eq(device))
+        .filter(restore_points::device_id.eq(device).and(restore_points::trashed_by.is_null()))
         .filter(restore_points::sent_by.eq(TokenKind::Agent).or(restore_points::manifest_name.is_not_null()))
         .order((restore_points::sequence.desc(), restore_points::id.desc()))
         .select(RestorePoint::as_select())
@@ -65,7 +66,7 @@ pub fn baseline(conn: &mut Conn, device: DeviceId) -> QueryResult<Option<Restore
 /// How many restore points of a device hold a file, or may hold one: for undescribed ones that is not known.
 pub fn count_filled(conn: &mut Conn, device: DeviceId) -> QueryResult<i64> {
     restore_points::table
-        .filter(restore_points::device_id.eq(device))
+        .filter(restore_points::device_id.eq(device).and(restore_points::trashed_by.is_null()))
         .filter(restore_points::file_count.is_null().or(restore_points::file_count.gt(0)))
         .count()
         .get_result(conn)
@@ -74,7 +75,7 @@ pub fn count_filled(conn: &mut Conn, device: DeviceId) -> QueryResult<i64> {
 /// The restore points of a device that failed and whose failed files did not all come back since, newest first.
 pub fn standing_failures(conn: &mut Conn, device: DeviceId, limit: i64) -> QueryResult<Vec<RestorePoint>> {
     restore_points::table
-        .filter(restore_points::device_id.eq(device))
+        .filter(restore_points::device_id.eq(device).and(restore_points::trashed_by.is_null()))
         .filter(restore_points::failed_at.is_not_null().and(restore_points::made_good_at.is_null()))
         .order((restore_points::sequence.desc(), restore_points::id.desc()))
         .limit(limit)
@@ -155,7 +156,7 @@ pub fn demote_since(
     but: &[RestorePointId],
 ) -> QueryResult<Vec<RestorePointId>> {
     let others = restore_points::table
-        .filter(restore_points::repository_id.eq(repository))
+        .filter(restore_points::repository_id.eq(repository).and(restore_points::trashed_by.is_null()))
         .filter(restore_points::as_of.ge(since))
         .filter(restore_points::id.ne_all(but.to_vec()))
         .filter(
@@ -197,6 +198,7 @@ pub fn end_wait_for_healing(conn: &mut Conn, repository: RepositoryId) -> QueryR
 pub fn counts_on_damage(conn: &mut Conn, repository: RepositoryId) -> QueryResult<bool> {
     let newest = restore_points::table
         .filter(restore_points::repository_id.eq(repository).and(restore_points::manifest_name.is_not_null()))
+        .filter(restore_points::trashed_by.is_null())
         .order((restore_points::sequence.desc(), restore_points::id.desc()))
         .select((restore_points::retest, restore_points::received_at))
         .first::<(Option<Retest>, Time)>(conn)
@@ -217,7 +219,7 @@ pub fn counts_on_damage(conn: &mut Conn, repository: RepositoryId) -> QueryResul
 /// Devices with a restore point that is to be tested again.
 pub fn devices_to_retest(conn: &mut Conn, limit: i64) -> QueryResult<Vec<DeviceId>> {
     restore_points::table
-        .filter(restore_points::retest.eq(Retest::Due))
+        .filter(restore_points::retest.eq(Retest::Due).and(restore_points::trashed_by.is_null()))
         .select(restore_points::device_id)
         .distinct()
         .order(restore_points::device_id)
@@ -229,6 +231,7 @@ pub fn devices_to_retest(conn: &mut Conn, limit: i64) -> QueryResult<Vec<DeviceI
 pub fn to_retest(conn: &mut Conn, device: DeviceId, limit: i64) -> QueryResult<Vec<RestorePointId>> {
     restore_points::table
         .filter(restore_points::device_id.eq(device).and(restore_points::retest.eq(Retest::Due)))
+        .filter(restore_points::trashed_by.is_null())
         .order((restore_points::sequence.desc(), restore_points::id.desc()))
         .limit(limit)
         .select(restore_points::id)
@@ -239,6 +242,7 @@ pub fn to_retest(conn: &mut Conn, device: DeviceId, limit: i64) -> QueryResult<V
 pub fn count_to_retest(conn: &mut Conn, device: DeviceId) -> QueryResult<i64> {
     restore_points::table
         .filter(restore_points::device_id.eq(device).and(restore_points::retest.is_not_null()))
+        .filter(restore_points::trashed_by.is_null())
         .count()
         .get_result(conn)
 }

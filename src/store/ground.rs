@@ -87,6 +87,7 @@ pub fn witnesses(
 fn newest_snapshot(conn: &mut Conn, repository: RepositoryId) -> QueryResult<Option<Witness>> {
     let snapshot = restore_points::table
         .filter(restore_points::repository_id.eq(repository).and(restore_points::stored_at.is_not_null()))
+        .filter(restore_points::trashed_by.is_null())
         .order((restore_points::received_at.desc(), restore_points::id.desc()))
         .select(restore_points::snapshot_name)
         .first::<ObjectName>(conn)

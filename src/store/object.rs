@@ -101,6 +101,26 @@ pub fn count(conn: &mut Conn, repository: RepositoryId, kind: ObjectKind) -> Que
     objects::table.filter(objects::repository_id.eq(repository).and(objects::kind.eq(kind))).count().get_result(conn)
 }
 
+/// The bytes of the packs of a repository that were received after `from` and not after `to`.
+pub fn received_between(conn: &mut Conn, repository: RepositoryId, (from, to): (Time, Time)) -> QueryResult<i64> {
+    let sizes = objects::table
+        .filter(objects::repository_id.eq(repository).and(objects::kind.eq(ObjectKind::Data)))
+        .filter(objects::received_at.gt(from).and(objects::received_at.le(to)))
+        .select(objects::size_bytes)
+        .load::<i64>(conn)?;
+    Ok(sizes.iter().sum())
+}
+
+/// When the newest object of a kind was received; none if there is none.
+pub fn newest_of(conn: &mut Conn, repository: RepositoryId, kind: ObjectKind) -> QueryResult<Option<Time>> {
+    objects::table
+        .filter(objects::repository_id.eq(repository).and(objects::kind.eq(kind)))
+        .order(objects::received_at.desc())
+        .select(objects::received_at)
+        .first(conn)
+        .optional()
+}
+
 /// Objects of a kind that were received before `cut`.
 pub fn received_before(
     conn: &mut Conn,

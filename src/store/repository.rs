@@ -147,6 +147,17 @@ pub fn count_out(conn: &mut Conn, id: RepositoryId, size: i64) -> QueryResult<()
         .map(drop)
 }
 
+/// Counts out objects and their bytes; negative numbers count them in again, even into a full repository.
+pub fn count_out_many(conn: &mut Conn, id: RepositoryId, (objects, bytes): (i64, i64)) -> QueryResult<()> {
+    diesel::update(repositories::table.find(id))
+        .set((
+            repositories::stored_bytes.eq(repositories::stored_bytes - bytes),
+            repositories::object_count.eq(repositories::object_count - objects),
+        ))
+        .execute(conn)
+        .map(drop)
+}
+
 /// Counts in bytes that are not an object; false if the repository has no room for them.
 pub fn charge(conn: &mut Conn, id: RepositoryId, bytes: i64) -> QueryResult<bool> {
     let changed = diesel::update(repositories::table.find(id))

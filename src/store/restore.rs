@@ -171,6 +171,14 @@ pub fn open_to(conn: &mut Conn, target: DeviceId) -> QueryResult<Vec<Restore>> {
 /// The condition that a restore has not ended.
 const OPEN: [RestoreState; 3] = [RestoreState::Requested, RestoreState::Queued, RestoreState::Running];
 
+/// Whether something of a repository is being restored, or waits for it.
+pub fn is_open_of(conn: &mut Conn, repository: RepositoryId) -> QueryResult<bool> {
+    diesel::select(diesel::dsl::exists(
+        restores::table.filter(restores::repository_id.eq(repository).and(restores::state.eq_any(OPEN))),
+    ))
+    .get_result(conn)
+}
+
 /// Restores whose ticket expired before they ended, oldest first.
 pub fn overdue(conn: &mut Conn, now: Time, limit: i64) -> QueryResult<Vec<Restore>> {
     restores::table

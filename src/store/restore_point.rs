@@ -4,16 +4,17 @@ use crate::store::column::from_json;
 use crate::store::schema::restore_points;
 use diesel::dsl::exists;
 use diesel::prelude::*;
-use domain::id::{DeviceId, RepositoryId, RestorePointId, RestoreTestId};
+use domain::id::{DeviceId, PruneId, RepositoryId, RestorePointId, RestoreTestId};
 use domain::object::{ObjectName, TokenKind};
 use domain::proof::Retest;
 use domain::restore_test::FailedRest;
 use domain::time::Time;
+use std::collections::HashSet;
 
 /// A snapshot that the server received, or that a device reported. The names of its excluded files may take
 /// megabytes: only [`excluded`] reads them.
-#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
-#[diesel(table_name = restore_points, treat_none_as_default_value = false)]
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = restore_points, treat_none_as_default_value = false, treat_none_as_null = true)]
 pub struct RestorePoint {
     pub id: RestorePointId,
     pub repository_id: RepositoryId,
@@ -54,6 +55,8 @@ pub struct RestorePoint {
     /// The test that last showed something about it.
     pub test_id: Option<RestoreTestId>,
     pub retest: Option<Retest>,
+    /// The prune that ended it: it is in the trash or erased, and counts for nothing.
+    pub trashed_by: Option<PruneId>,
 }
 
 impl RestorePoint {
@@ -91,6 +94,7 @@ impl RestorePoint {
             made_good_at: None,
             test_id: None,
             retest: None,
+            trashed_by: None,
         }
     }
 }
@@ -123,7 +127,7 @@ pub fn excluded(conn: &mut Conn, id: RestorePointId) -> QueryResult<Vec<String>>
     from_json(&text)
 }
 
-/// The restore point of a snapshot.
+/// The restore point of a snapshot, even one that has ended.
 pub fn of_snapshot(
     conn: &mut Conn,
     repository: RepositoryId,
@@ -139,7 +143,7 @@ pub fn of_snapshot(
 /// The newest restore points of a device, newest first.
 pub fn of_device(conn: &mut Conn, device: DeviceId, limit: i64) -> QueryResult<Vec<RestorePoint>> {
     restore_points::table
-        .filter(restore_points::device_id.eq(device))
+        .filter(restore_points::device_id.eq(device).and(restore_points::trashed_by.is_null()))
         .order((restore_points::sequence.desc(), restore_points::id.desc()))
         .limit(limit)
         .select(RestorePoint::as_select())
@@ -159,6 +163,7 @@ pub fn of_device_since(conn: &mut Conn, device: DeviceId, since: Time, limit: i6
 pub fn newest_stored(conn: &mut Conn, repository: RepositoryId) -> QueryResult<Option<RestorePoint>> {
     restore_points::table
         .filter(restore_points::repository_id.eq(repository).and(restore_points::stored_at.is_not_null()))
+        .filter(restore_points::trashed_by.is_null())
         .order((restore_points::sequence.desc(), restore_points::id.desc()))
         .select(RestorePoint::as_select())
         .first(conn)
@@ -217,6 +222,79 @@ pub fn mark_stored(conn: &mut Conn, point: &RestorePoint, as_of: Time, at: Time)
         ))
         .execute(conn)?;
     Ok(changed == 1)
+}
+
+/// Makes a point whose snapshot came again, after it had ended, a new one about which nothing is known.
+pub fn begin_again(conn: &mut Conn, point: &RestorePoint, as_of: Time, at: Time) -> QueryResult<()> {
+    let sequence = next_sequence(conn, point.device_id)?;
+    let again = RestorePoint {
+        id: point.id,
+        manifest_name: point.manifest_name.clone(),
+        claimed_at: point.claimed_at,
+        file_count: point.file_count,
+        size_bytes: point.size_bytes,
+        excluded_count: point.excluded_count,
+        reported_at: point.reported_at,
+        as_of,
+        sequence,
+        ..RestorePoint::received((point.repository_id, point.device_id), &point.snapshot_name, point.sent_by, at)
+    };
+    diesel::update(restore_points::table.find(point.id)).set(again).execute(conn).map(drop)
+}
+
+/// Ends points for a prune.
+pub fn trash(conn: &mut Conn, ids: &[RestorePointId], prune: PruneId) -> QueryResult<usize> {
+    let mut count = 0;
+    for some in ids.chunks(500) {
+        count += diesel::update(restore_points::table.filter(restore_points::id.eq_any(some.to_vec())))
+            .filter(restore_points::trashed_by.is_null())
+            .set(restore_points::trashed_by.eq(prune))
+            .execute(conn)?;
+    }
+    Ok(count)
+}
+
+/// The points that a prune ended, oldest first.
+pub fn of_prune(conn: &mut Conn, prune: PruneId) -> QueryResult<Vec<RestorePoint>> {
+    restore_points::table
+        .filter(restore_points::trashed_by.eq(prune))
+        .order((restore_points::sequence, restore_points::id))
+        .select(RestorePoint::as_select())
+        .load(conn)
+}
+
+/// What a prune ended counts again.
+pub fn put_back(conn: &mut Conn, prune: PruneId) -> QueryResult<usize> {
+    diesel::update(restore_points::table.filter(restore_points::trashed_by.eq(prune)))
+        .set(restore_points::trashed_by.eq(None::<PruneId>))
+        .execute(conn)
+}
+
+/// Every stored point of a repository that has not ended, in the order in which they came.
+pub fn stored_of_repository(conn: &mut Conn, repository: RepositoryId) -> QueryResult<Vec<RestorePoint>> {
+    restore_points::table
+        .filter(restore_points::repository_id.eq(repository).and(restore_points::stored_at.is_not_null()))
+        .filter(restore_points::trashed_by.is_null())
+        .order((restore_points::sequence, restore_points::id))
+        .select(RestorePoint::as_select())
+        .load(conn)
+}
+
+/// The manifests that points of a repository name and that have not ended.
+pub fn manifests(conn: &mut Conn, repository: RepositoryId) -> QueryResult<HashSet<ObjectName>> {
+    let names = restore_points::table
+        .filter(restore_points::repository_id.eq(repository).and(restore_points::trashed_by.is_null()))
+        .select(restore_points::manifest_name)
+        .load::<Option<ObjectName>>(conn)?;
+    Ok(names.into_iter().flatten().collect())
+}
+
+/// Forgets the names of the excluded files of what a prune ended; returns how long they were.
+pub fn forget_excluded(conn: &mut Conn, prune: PruneId) -> QueryResult<i64> {
+    let which = restore_points::table.filter(restore_points::trashed_by.eq(prune));
+    let names = which.select(restore_points::excluded).load::<String>(conn)?;
+    diesel::update(which).set(restore_points::excluded.eq("[]")).execute(conn)?;
+    Ok(names.iter().map(|it| charged(it)).sum())
 }
 
 /// Records what the device said about a backup.

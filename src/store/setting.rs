@@ -11,8 +11,8 @@ use domain::ground::{Alarm, Away, DatabaseCheck, Disk, Stopped};
 use domain::object::Location;
 use domain::time::Time;
 use domain::verification::{Pass, Survey};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use std::marker::PhantomData;
 use std::time::Duration;
 
@@ -76,6 +76,19 @@ pub const fn console_failed(stage: Stage) -> Key<String> {
 
 /// When this console was brought back from the second store.
 pub const RESTORED_AT: Key<Time> = Key::new("restored.at");
+
+/// Since when the server has run without a gap, and when it was last seen to run.
+pub const STEADY: Key<Steady> = Key::new("retention.steady");
+/// Restore tests that ended up to then were looked at for something unusual.
+pub const LOOKED_UNTIL: Key<Time> = Key::new("retention.looked_until");
+
+/// Since when a server has run without a gap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Steady {
+    pub since: Time,
+    pub seen_at: Time,
+}
 
 /// What was last told about the room on a disk.
 pub const fn told(disk: Disk) -> Key<Alarm> {
@@ -268,27 +281,7 @@ macro_rules! as_json {
     )+ };
 }
 
-as_json!(Away, Stopped, DatabaseCheck, Epoch, SecondStore, Kept, StateProof, Vec<HolderKey>);
-
-impl SettingValue for Survey {
-    fn read(text: &str) -> Option<Self> {
-        from_json(text)
-    }
-
-    fn write(&self) -> QueryResult<String> {
-        to_json(self)
-    }
-}
-
-impl SettingValue for Pass {
-    fn read(text: &str) -> Option<Self> {
-        from_json(text)
-    }
-
-    fn write(&self) -> QueryResult<String> {
-        to_json(self)
-    }
-}
+as_json!(Away, Stopped, DatabaseCheck, Epoch, SecondStore, Kept, StateProof, Vec<HolderKey>, Survey, Pass, Steady);
 
 fn from_json<T: DeserializeOwned>(text: &str) -> Option<T> {
     serde_json::from_str(text).ok()

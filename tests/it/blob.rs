@@ -88,7 +88,8 @@ fn a_disk_that_cannot_sync_a_move_stops_and_the_file_is_at_one_of_its_places() {
     let key = key(b"some bytes");
     upload(&FsBlobs::open(folder.path()).unwrap(), &key, b"some bytes").unwrap();
     static FAILS: AtomicBool = AtomicBool::new(false);
-    let sync = |file: &File| if FAILS.load(Ordering::SeqCst) { Err(io::ErrorKind::Other.into()) } else { file.sync_all() };
+    let sync =
+        |file: &File| if FAILS.load(Ordering::SeqCst) { Err(io::ErrorKind::Other.into()) } else { file.sync_all() };
     let blobs = FsBlobs::open_with(folder.path(), sync).unwrap();
     FAILS.store(true, Ordering::SeqCst);
     assert!(matches!(blobs.set_aside(&key), Err(WriteFault::Stopped(StopCause::Sync, _))));

@@ -152,9 +152,7 @@ impl GuardedAct {
                 reason: true,
                 ..by(P::ManageSettings)
             },
-            Self::ApproveShorterRetention => {
-                Guard { told: Told::Overseers, wait: Wait::Week, ..by(P::ApproveRemoval) }
-            }
+            Self::ApproveShorterRetention => Guard { told: Told::Overseers, wait: Wait::Week, ..by(P::ApproveRemoval) },
             // Not the device's person: a hold is nothing that they are told about.
             Self::MakeHold => Guard { told: Told::Watchers, reason: true, ..by(P::Hold) },
             Self::LiftHold => {
@@ -257,9 +255,7 @@ mod tests {
                 A::ShortenRetention => {
                     (Some(P::ManageSettings), true, Told::Overseers, Wait::Week, Some(P::ApproveRemoval), true)
                 }
-                A::ApproveShorterRetention => {
-                    (Some(P::ApproveRemoval), true, Told::Overseers, Wait::Week, None, false)
-                }
+                A::ApproveShorterRetention => (Some(P::ApproveRemoval), true, Told::Overseers, Wait::Week, None, false),
                 A::MakeHold => (Some(P::Hold), true, Told::Watchers, Wait::None, None, true),
                 A::LiftHold => (Some(P::Hold), true, Told::Watchers, Wait::None, Some(P::ApproveRemoval), true),
                 A::ApproveHoldLift => told(P::ApproveRemoval, Told::Watchers),

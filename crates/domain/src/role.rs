@@ -66,7 +66,9 @@ impl Role {
         match self {
             Self::Owner => "Manages people and settings, and can do everything the other roles can.",
             Self::Operator => "Enrolls devices, backs them up, restores to them, locks them and requests wipes.",
-            Self::Approver => "Decides on wipes, on restores to another device, and on keeping less, that somebody else requested.",
+            Self::Approver => {
+                "Decides on wipes, on restores to another device, and on keeping less, that somebody else requested."
+            }
             Self::PolicyEditor => "Writes the policies that say what devices must meet.",
             Self::Recovery => "Restores files, and can read what devices backed up.",
             Self::Helpdesk => "Sees devices and locks them.",

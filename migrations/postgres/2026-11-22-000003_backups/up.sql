@@ -104,7 +104,7 @@ CREATE TABLE kept_objects (
 -- received_at is by the clock at the time; as_of is never before what the point needs, whatever the clock did; sequence
 -- is the order in which a device's points came. *_until was fixed when the test ended: no setting makes it later.
 -- failed_keys, failed_rest: what must come back in a test before the failure is made good. test_id: the test that last
--- showed something about the point.
+-- showed something about the point. trashed_by: the prune that ended it; none while it counts.
 CREATE TABLE restore_points (
     id TEXT COLLATE "C" PRIMARY KEY NOT NULL,
     repository_id TEXT COLLATE "C" NOT NULL REFERENCES repositories (id),
@@ -134,6 +134,7 @@ CREATE TABLE restore_points (
     made_good_at BIGINT,
     test_id TEXT COLLATE "C",
     retest TEXT COLLATE "C" CHECK (retest IN ('due', 'once_healed')),
+    trashed_by TEXT COLLATE "C",
     UNIQUE (repository_id, snapshot_name)
 );
 CREATE INDEX restore_points_by_device ON restore_points (device_id, sequence);

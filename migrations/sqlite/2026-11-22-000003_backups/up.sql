@@ -101,7 +101,7 @@ CREATE TABLE kept_objects (
 -- received_at is by the clock at the time; as_of is never before what the point needs, whatever the clock did; sequence
 -- is the order in which a device's points came. *_until was fixed when the test ended: no setting makes it later.
 -- failed_keys, failed_rest: what must come back in a test before the failure is made good. test_id: the test that last
--- showed something about the point.
+-- showed something about the point. trashed_by: the prune that ended it; none while it counts.
 CREATE TABLE restore_points (
     id TEXT PRIMARY KEY NOT NULL,
     repository_id TEXT NOT NULL REFERENCES repositories (id),
@@ -131,6 +131,7 @@ CREATE TABLE restore_points (
     made_good_at INTEGER,
     test_id TEXT,
     retest TEXT CHECK (retest IN ('due', 'once_healed')),
+    trashed_by TEXT,
     UNIQUE (repository_id, snapshot_name)
 ) STRICT;
 CREATE INDEX restore_points_by_device ON restore_points (device_id, sequence);

@@ -1,8 +1,10 @@
 //! The parent of the restore-test process: starts it, hands it objects, and judges how it ended.
 mod guard;
+mod prune;
 mod served;
 
 pub use guard::{Used, Watcher};
+pub use prune::{Keeper, Unneeded, Walked};
 pub use served::Served;
 
 use crate::proof::child::SUB_COMMAND;
@@ -52,7 +54,7 @@ impl Runner {
 
     /// Runs one test in a separate process. It always ends with a report, or was stopped.
     pub fn run(&self, served: &Served, key: &MasterKey, job: &TestJob, watcher: &dyn Watcher) -> Ended {
-        match self.start() {
+        match self.start(SUB_COMMAND) {
             Ok((child, input, output)) => self.attend(child, input, output, &Talk { served, key, job, watcher }),
             Err(error) => {
                 let why = format!("The test's process could not be started: {error}.");
@@ -61,9 +63,9 @@ impl Runner {
         }
     }
 
-    fn start(&self) -> io::Result<(Child, ChildStdin, ChildStdout)> {
+    fn start(&self, sub_command: &str) -> io::Result<(Child, ChildStdin, ChildStdout)> {
         let mut child = Command::new(&self.program)
-            .arg(SUB_COMMAND)
+            .arg(sub_command)
             // The address of the database, with its password, may be in the environment.
             .env_clear()
             .current_dir("/")

@@ -93,7 +93,7 @@ pub fn plan(conn: &mut Conn, by: &By, draft: &Draft) -> Result<Plan> {
     let device = reach::acted_on(conn, by, Permission::Restore, draft.device)?;
     let target = reach::acted_on(conn, by, Permission::Restore, draft.target)?;
     let point = store::restore_point::find(conn, draft.point)?
-        .filter(|it| it.device_id == device.id)
+        .filter(|it| it.device_id == device.id && it.trashed_by.is_none())
         .ok_or(Error::NotFound("restore point"))?;
     identity::require_one_machine(conn, &target)?;
     let proof = store::device_proof::find(conn, device.id)?;

@@ -177,6 +177,34 @@ pub fn is_open(conn: &mut Conn, device: DeviceId) -> QueryResult<bool> {
     .get_result(conn)
 }
 
+/// Tests that showed something and ended after `after`, oldest first.
+pub fn ended_after(conn: &mut Conn, after: Time, limit: i64) -> QueryResult<Vec<RestoreTest>> {
+    restore_tests::table
+        .filter(restore_tests::state.eq(TestState::Finished))
+        .filter(restore_tests::finished_at.gt(after))
+        .filter(restore_tests::result.ne(TestResult::Unproven))
+        .order((restore_tests::finished_at, restore_tests::id))
+        .limit(limit)
+        .select(RestoreTest::as_select())
+        .load(conn)
+}
+
+/// Whether a test of the device is running.
+pub fn is_running(conn: &mut Conn, device: DeviceId) -> QueryResult<bool> {
+    let running = restore_tests::device_id.eq(device).and(restore_tests::state.eq(TestState::Running));
+    diesel::select(diesel::dsl::exists(restore_tests::table.filter(running))).get_result(conn)
+}
+
+/// Removes the waiting tests of points that have ended.
+pub fn remove_queued(conn: &mut Conn, points: &[RestorePointId]) -> QueryResult<()> {
+    for some in points.chunks(500) {
+        diesel::delete(restore_tests::table.filter(restore_tests::restore_point_id.eq_any(some.to_vec())))
+            .filter(restore_tests::state.eq(TestState::Queued))
+            .execute(conn)?;
+    }
+    Ok(())
+}
+
 /// Adds a test; the restore tests are woken after the commit.
 pub fn insert(conn: &mut Conn, test: &RestoreTest) -> QueryResult<()> {
     diesel::insert_into(restore_tests::table).values(test).execute(conn)?;

@@ -94,6 +94,7 @@ diesel::table! {
         made_good_at -> Nullable<BigInt>,
         test_id -> Nullable<Text>,
         retest -> Nullable<Text>,
+        trashed_by -> Nullable<Text>,
     }
 }
 

@@ -5,6 +5,7 @@ mod console;
 mod device;
 mod key;
 mod person;
+mod retention;
 
 pub use act::*;
 pub use backup::*;
@@ -12,6 +13,7 @@ pub use console::*;
 pub use device::*;
 pub use key::*;
 pub use person::*;
+pub use retention::*;
 
 diesel::allow_tables_to_appear_in_same_query!(
     teams,
@@ -54,4 +56,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     device_alerts,
     recovery_keys,
     escrows,
+    retention_changes,
+    holds,
+    prunes,
+    trashed_objects,
 );

@@ -66,7 +66,9 @@ impl Brake {
         match self {
             Self::NotVerified => "Its newest backup has not been read back yet.".to_owned(),
             Self::NotCopied => "The second copy does not have its newest backup yet.".to_owned(),
-            Self::Anomaly => "Something unusual about its backups was reported; look at it and lift that hold first.".to_owned(),
+            Self::Anomaly => {
+                "Something unusual about its backups was reported; look at it and lift that hold first.".to_owned()
+            }
             Self::StoreAway => "The backup store cannot be read, or accepts no writes.".to_owned(),
             Self::Damaged => "Something it stored is damaged.".to_owned(),
             Self::Frozen => "Everything that erases is frozen.".to_owned(),
@@ -75,11 +77,12 @@ impl Brake {
                 "Nothing ends for 72 hours after a start, a restore or a clock that jumped: until {}.",
                 until.iso()
             ),
-            Self::TooMuch(percent) => format!(
-                "{} % of what it stored would go at once; at most {MOST_PERCENT} % may.",
-                number(*percent)
-            ),
-            Self::CannotWalk => "A restore point that is kept cannot be read as a whole, so nobody can say what it needs.".to_owned(),
+            Self::TooMuch(percent) => {
+                format!("{} % of what it stored would go at once; at most {MOST_PERCENT} % may.", number(*percent))
+            }
+            Self::CannotWalk => {
+                "A restore point that is kept cannot be read as a whole, so nobody can say what it needs.".to_owned()
+            }
         }
     }
 }

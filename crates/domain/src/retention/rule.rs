@@ -53,13 +53,7 @@ const _: () = assert!(LEAST_VERIFIED == 3 && WINDOW.as_secs() == 14 * 86_400);
 impl Rule {
     /// The limits of each field, in the order of the form.
     pub const LIMITS: [Limits; 6] = [
-        Limits {
-            field: "last",
-            label: "Newest points",
-            help: "Whatever their age.",
-            least: LEAST_LAST,
-            most: 1_000,
-        },
+        Limits { field: "last", label: "Newest points", help: "Whatever their age.", least: LEAST_LAST, most: 1_000 },
         Limits {
             field: "within_days",
             label: "Every point of the last days",
@@ -167,7 +161,9 @@ mod tests {
                 Keep::read(&rule.to_string())
             };
             assert!(changed(None).is_err(), "without {field}");
-            for value in [serde_json::json!(null), "".into(), "7".into(), (-1).into(), 1.5.into(), i64::MAX.into(), [7].into()] {
+            for value in
+                [serde_json::json!(null), "".into(), "7".into(), (-1).into(), 1.5.into(), i64::MAX.into(), [7].into()]
+            {
                 assert!(changed(Some(value.clone())).is_err(), "{field} = {value}");
             }
         }

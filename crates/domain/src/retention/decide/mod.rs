@@ -215,9 +215,9 @@ fn in_order(times: &[Time]) -> Vec<bool> {
 }
 
 fn is_skewed(point: &Point) -> bool {
-    point.claimed_at.is_some_and(|claimed| {
-        claimed.since(point.received_at).max(point.received_at.since(claimed)) > SKEW
-    })
+    point
+        .claimed_at
+        .is_some_and(|claimed| claimed.since(point.received_at).max(point.received_at.since(claimed)) > SKEW)
 }
 
 #[cfg(test)]

@@ -232,8 +232,10 @@ fn what_does_not_compete_never_ends_another_point() {
             }
             points.push(garbage);
         }
-        let after: Vec<_> =
-            ends(rule, &points, NOW).into_iter().filter(|it| points.iter().any(|p| p.id == *it && p.sequence < 1_000)).collect();
+        let after: Vec<_> = ends(rule, &points, NOW)
+            .into_iter()
+            .filter(|it| points.iter().any(|p| p.id == *it && p.sequence < 1_000))
+            .collect();
         assert_eq!(after, before, "{rule:?}");
     }
 }

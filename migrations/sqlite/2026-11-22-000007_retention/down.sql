@@ -1,0 +1,5 @@
+DROP INDEX restore_tests_by_end;
+DROP TABLE trashed_objects;
+DROP TABLE prunes;
+DROP TABLE holds;
+DROP TABLE retention_changes;

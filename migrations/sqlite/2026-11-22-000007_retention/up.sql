@@ -1,0 +1,82 @@
+-- What is kept of every device, each time it was changed: the one in force is the newest whose time has come.
+-- before, rule: what is kept before and after, as text.
+CREATE TABLE retention_changes (
+    id TEXT PRIMARY KEY NOT NULL,
+    before TEXT NOT NULL,
+    rule TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('requested', 'agreed', 'cancelled')),
+    reason TEXT NOT NULL,
+    requested_by TEXT NOT NULL REFERENCES users (id),
+    requested_at INTEGER NOT NULL,
+    approved_by TEXT,
+    approved_at INTEGER,
+    in_force_at INTEGER,
+    expires_at INTEGER NOT NULL,
+    CHECK ((state = 'agreed') = (in_force_at IS NOT NULL))
+) STRICT;
+CREATE INDEX retention_changes_by_force ON retention_changes (in_force_at);
+
+-- What may not be removed. person: folded, of a hold on everything of one person. device_id: also of a hold on a point.
+CREATE TABLE holds (
+    id TEXT PRIMARY KEY NOT NULL,
+    scope TEXT NOT NULL CHECK (scope IN ('device', 'person', 'point')),
+    cause TEXT NOT NULL CHECK (cause IN ('person', 'anomaly')),
+    device_id TEXT REFERENCES devices (id),
+    person TEXT,
+    point_id TEXT REFERENCES restore_points (id),
+    reason TEXT NOT NULL,
+    made_by TEXT REFERENCES users (id),
+    made_name TEXT NOT NULL,
+    made_at INTEGER NOT NULL,
+    lift_reason TEXT,
+    lift_asked_by TEXT REFERENCES users (id),
+    lift_asked_at INTEGER,
+    lifted_by TEXT REFERENCES users (id),
+    lifted_at INTEGER,
+    CHECK ((scope = 'person') = (person IS NOT NULL) AND (scope = 'person') = (device_id IS NULL)),
+    CHECK ((scope = 'point') = (point_id IS NOT NULL)),
+    CHECK ((lift_asked_by IS NULL) = (lift_asked_at IS NULL)),
+    CHECK ((lifted_by IS NULL) = (lifted_at IS NULL))
+) STRICT;
+CREATE INDEX holds_by_device ON holds (device_id) WHERE lifted_at IS NULL;
+CREATE INDEX holds_by_scope ON holds (scope) WHERE lifted_at IS NULL;
+
+-- What moved to the trash at once, of one repository. sequence: of the newest point at that time. published: the names
+-- of the indexes that replaced others, as JSON.
+CREATE TABLE prunes (
+    id TEXT PRIMARY KEY NOT NULL,
+    repository_id TEXT NOT NULL REFERENCES repositories (id),
+    device_id TEXT NOT NULL REFERENCES devices (id),
+    state TEXT NOT NULL CHECK (state IN ('trashed', 'undoing', 'undone', 'erasing', 'erased')),
+    rule TEXT NOT NULL,
+    sequence INTEGER NOT NULL,
+    point_count INTEGER NOT NULL,
+    object_count INTEGER NOT NULL,
+    byte_count INTEGER NOT NULL,
+    published TEXT NOT NULL,
+    trashed_at INTEGER NOT NULL,
+    erase_at INTEGER NOT NULL,
+    ended_at INTEGER
+) STRICT;
+CREATE INDEX prunes_open ON prunes (repository_id) WHERE state IN ('trashed', 'undoing', 'erasing');
+CREATE INDEX prunes_by_device ON prunes (device_id, trashed_at);
+
+-- Objects that are not in the ledger any more, and whose bytes are not erased yet. aside_at: when they were moved
+-- from their place to the store's trash.
+CREATE TABLE trashed_objects (
+    prune_id TEXT NOT NULL REFERENCES prunes (id),
+    repository_id TEXT NOT NULL REFERENCES repositories (id),
+    kind TEXT NOT NULL CHECK (kind IN ('data', 'index', 'snapshots', 'manifests')),
+    name TEXT NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    received_at INTEGER NOT NULL,
+    verified_at INTEGER,
+    damaged_at INTEGER,
+    aside_at INTEGER,
+    PRIMARY KEY (prune_id, kind, name)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX trashed_objects_to_move ON trashed_objects (prune_id) WHERE aside_at IS NULL;
+CREATE INDEX trashed_objects_by_name ON trashed_objects (repository_id, kind, name);
+
+-- Restore tests in the order in which they ended: each is looked at once for something unusual.
+CREATE INDEX restore_tests_by_end ON restore_tests (finished_at) WHERE state = 'finished';

@@ -1,0 +1,116 @@
+//! Looks at each restore test that ended for something unusual; then the last good point is held, and people are told.
+use crate::error::Result;
+use crate::service::activity::{Act, record};
+use crate::service::{alert, hold, installation};
+use crate::store::device::Device;
+use crate::store::restore_point::RestorePoint;
+use crate::store::restore_test::RestoreTest;
+use crate::store::setting::LOOKED_UNTIL;
+use crate::store::{self, Conn};
+use anyhow::Context;
+use askama::Template;
+use domain::activity::{Action, Actor, Object, Outcome};
+use domain::id::RestorePointId;
+use domain::proof::{TestResult, TestState};
+use domain::retention::{Anomaly, COMPARED, Measured, anomalies};
+use domain::time::Time;
+
+/// How many tests are looked at in one run.
+const BATCH: i64 = 100;
+
+/// Below this, what a change takes up in the store is not counted: it says nothing.
+const FEW_BYTES: i64 = 10_000_000;
+
+/// Looks at the tests that ended since the last run; returns how many were unusual. An act.
+///
+/// # Errors
+/// When the database refuses.
+pub fn look(conn: &mut Conn, now: Time) -> Result<usize> {
+    // What ended before anybody looked is no news.
+    let Some(since) = LOOKED_UNTIL.find(conn)? else {
+        LOOKED_UNTIL.set(conn, &now, now)?;
+        return Ok(0);
+    };
+    // A clock that was ahead must not keep everything from being looked at until then.
+    let ended = store::restore_test::ended_after(conn, since.min(now), BATCH)?;
+    let mut found = 0;
+    for test in &ended {
+        found += usize::from(look_at(conn, test, now)?);
+    }
+    if let Some(at) = ended.last().and_then(|it| it.finished_at) {
+        LOOKED_UNTIL.set(conn, &at, now)?;
+    }
+    Ok(found)
+}
+
+fn look_at(conn: &mut Conn, test: &RestoreTest, now: Time) -> Result<bool> {
+    let Some(point) = store::restore_point::find(conn, test.restore_point_id)? else { return Ok(false) };
+    let Some(device) = store::device::find(conn, test.device_id)? else { return Ok(false) };
+    let (before, last_good) = earlier(conn, test, &point)?;
+    let found = anomalies(&measured(conn, test, &point)?, &before);
+    let Some(last_good) = last_good.filter(|_| !found.is_empty()) else { return Ok(false) };
+    let why: Vec<String> = found.iter().map(Anomaly::sentence).collect();
+    let why = why.join(" ");
+    let Some(_) = hold::make_by_rule(conn, &device, last_good, &why, now)? else { return Ok(false) };
+    let object = Object::new("restore_point", point.id, device.name.clone());
+    let act = Act::done(Action::AnomalyFound, object).on(device.id).because(&why).ended(Outcome::Failed);
+    record(conn, &Actor::system(), &act, now)?;
+    tell(conn, &device, &found, now)?;
+    Ok(true)
+}
+
+/// What was measured in the points before one, newest first, and the last of them that was proven, or else read back.
+fn earlier(
+    conn: &mut Conn,
+    test: &RestoreTest,
+    point: &RestorePoint,
+) -> Result<(Vec<Measured>, Option<RestorePointId>)> {
+    let (mut found, mut proven, mut verified) = (Vec::new(), None, None);
+    for it in store::restore_point::of_device(conn, test.device_id, 4 * i64::try_from(COMPARED).unwrap_or(10))? {
+        // Of the same enrolment: another machine has other files.
+        if it.sequence >= point.sequence || it.repository_id != point.repository_id || found.len() >= COMPARED {
+            continue;
+        }
+        let Some(id) = it.test_id else { continue };
+        let Some(before) = store::restore_test::find(conn, id)?.filter(is_good) else { continue };
+        if it.verified_at.is_some() {
+            verified = verified.or(Some(it.id));
+        }
+        if it.proven_at.is_some() {
+            proven = proven.or(Some(it.id));
+        }
+        found.push(measured(conn, &before, &it)?);
+    }
+    Ok((found, proven.or(verified)))
+}
+
+fn is_good(test: &RestoreTest) -> bool {
+    test.state == TestState::Finished && matches!(test.result, Some(TestResult::Passed | TestResult::Partial))
+}
+
+fn measured(conn: &mut Conn, test: &RestoreTest, point: &RestorePoint) -> Result<Measured> {
+    let changed = test.beyond_files.zip(test.beyond_bytes);
+    let mut stored = 0;
+    if let (Some((_, bytes)), Some(base)) = (changed, test.base_point_id)
+        && bytes >= FEW_BYTES
+        && let Some(base) = store::restore_point::find(conn, base)?
+    {
+        stored = store::object::received_between(conn, point.repository_id, (base.as_of, point.as_of))?;
+    }
+    Ok(Measured { files: test.file_count, bytes: test.byte_count, changed, stored })
+}
+
+#[derive(Template)]
+#[template(path = "mail/anomaly.txt")]
+struct AnomalyMail<'a> {
+    device: &'a Device,
+    found: &'a [Anomaly],
+    url: String,
+}
+
+fn tell(conn: &mut Conn, device: &Device, found: &[Anomaly], now: Time) -> Result<()> {
+    let url = format!("{}/devices/{}", installation::public_url(conn)?.unwrap_or_default(), device.id);
+    let body = AnomalyMail { device, found, url }.render().context("writing a mail")?;
+    let subject = format!("Something unusual in a backup: {}", device.name);
+    alert::tell_of_devices(conn, "anomaly", device.team_id, subject, body, now)
+}

@@ -1,0 +1,102 @@
+//! What the rules look at.
+use super::steady::steady_since;
+use crate::error::{Error, Result};
+use crate::service::{freeze, hold};
+use crate::store::device::Device;
+use crate::store::repository::Repository;
+use crate::store::restore_point::RestorePoint;
+use crate::store::{self, Conn};
+use domain::ground::StopCause;
+use domain::object::ObjectKind;
+use domain::retention::{Facts, HoldCause, Point, SecondCopy};
+use domain::time::{Time, hours};
+use std::time::Duration;
+
+/// Restic renews its lock every 5 minutes; one of an hour was left behind.
+const STALE_LOCK: Duration = hours(1);
+
+/// Something that arrived without a snapshot after it is a backup under way, for as long.
+const BACKUP: Duration = hours(24);
+
+/// The stored points of a repository that have not ended, as the rules see them.
+///
+/// # Errors
+/// When the database refuses.
+pub fn points(conn: &mut Conn, device: &Device, repository: &Repository) -> Result<Vec<Point>> {
+    let stored = store::restore_point::stored_of_repository(conn, repository.id)?;
+    let holds: Vec<_> = hold::of_device(conn, device)?.iter().filter_map(store::hold::Hold::held).collect();
+    let proof = store::device_proof::find(conn, device.id)?;
+    let named: Vec<_> =
+        proof.iter().flat_map(|it| [it.proven_point_id, it.newest_point_id, it.baseline_id]).flatten().collect();
+    let newest = stored.last().map(|it| it.id);
+    Ok(stored
+        .iter()
+        .map(|it| {
+            let has_failed = it.failed_at.is_some() && it.made_good_at.is_none();
+            Point {
+                id: it.id,
+                received_at: it.received_at,
+                sequence: it.sequence,
+                claimed_at: it.claimed_at,
+                is_verified: it.verified_at.is_some(),
+                is_proven: it.proven_at.is_some(),
+                has_failed,
+                is_held: holds.iter().any(|held| held.covers_point(it.id, device.id, &device.person)),
+                // A failure stands on its point until it is made good, and a point in doubt until it is tested again.
+                is_needed: has_failed || it.retest.is_some() || named.contains(&it.id) || newest == Some(it.id),
+            }
+        })
+        .collect())
+}
+
+/// Whether the second copy has everything of a repository's newest point.
+///
+/// There is no second store yet; whoever adds one answers here.
+fn second_copy(_conn: &mut Conn, _repository: &Repository) -> SecondCopy {
+    SecondCopy::NotConfigured
+}
+
+/// What the brakes look at.
+///
+/// # Errors
+/// When the database refuses.
+pub fn state(conn: &mut Conn, device: &Device, repository: &Repository, now: Time) -> Result<Facts> {
+    let ground = store::ground::find(conn)?;
+    let newest = store::restore_point::newest_stored(conn, repository.id)?;
+    let holds = hold::of_device(conn, device)?;
+    Ok(Facts {
+        is_newest_verified: newest.as_ref().is_some_and(|it| it.verified_at.is_some()),
+        second_copy: second_copy(conn, repository),
+        has_anomaly: holds.iter().any(|it| it.cause == HoldCause::Anomaly),
+        // Full is no reason to keep what may go: erasing it is what makes room.
+        is_store_away: ground.away.is_some() || ground.stopped.is_some_and(|it| it.cause != StopCause::Full),
+        is_damaged: store::copy::has_damage(conn, repository.id)?,
+        is_frozen: freeze::standing(conn)?.is_some(),
+        is_in_use: is_in_use(conn, repository, newest.as_ref(), now)?,
+        steady_since: steady_since(conn, now)?,
+        stored_bytes: repository.stored_bytes,
+        ending_bytes: 0,
+    })
+}
+
+/// Whether a backup, a restore test or a restore of a repository is under way.
+fn is_in_use(conn: &mut Conn, repository: &Repository, newest: Option<&RestorePoint>, now: Time) -> Result<bool> {
+    let is_uploading =
+        newest.is_none_or(|it| repository.newest_at > it.as_of) && now.since(repository.newest_at) < BACKUP;
+    let fresh = store::object::newest_of(conn, repository.id, ObjectKind::Locks)?;
+    let is_locked = fresh.is_some_and(|at| now.since(at) < STALE_LOCK);
+    Ok(is_uploading
+        || is_locked
+        || store::restore::is_open_of(conn, repository.id)?
+        || store::restore_test::is_running(conn, repository.device_id)?)
+}
+
+/// A repository with its device.
+///
+/// # Errors
+/// When there is none.
+pub(super) fn of(conn: &mut Conn, id: domain::id::RepositoryId) -> Result<(Device, Repository)> {
+    let repository = store::repository::find(conn, id)?.ok_or(Error::NotFound("repository"))?;
+    let device = store::device::find(conn, repository.device_id)?.ok_or(Error::NotFound("device"))?;
+    Ok((device, repository))
+}
