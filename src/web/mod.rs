@@ -20,6 +20,7 @@ pub mod form;
 pub mod gate;
 pub mod hashing;
 mod health;
+mod hold;
 pub mod layout;
 mod login;
 pub mod look;
@@ -30,6 +31,7 @@ mod overview;
 mod policy;
 pub mod restore;
 mod restore_test;
+mod retention;
 mod setting;
 mod setup;
 mod span;
@@ -59,6 +61,7 @@ pub fn routes(config: &mut ServiceConfig) {
 pub const AREAS: Areas = Areas(&[
     overview::AREA,
     device::AREA,
+    hold::AREA,
     enrollment::AREA,
     restore_test::AREA,
     restore::AREA,
@@ -69,6 +72,7 @@ pub const AREAS: Areas = Areas(&[
     wipe::AREA,
     activity::AREA,
     setting::AREA,
+    retention::AREA,
     user::AREA,
     team::AREA,
     api_token::AREA,

@@ -53,6 +53,7 @@ mod restic;
 mod restic_client;
 mod restore;
 mod restore_tree;
+mod retention;
 mod serve;
 mod setting;
 mod shown;

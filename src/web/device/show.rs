@@ -15,6 +15,7 @@ use crate::store::command::Command;
 use crate::store::device::Device;
 use crate::store::device_list::{self, ListedDevice};
 use crate::store::device_status::DeviceStatus;
+use crate::store::hold::Hold;
 use crate::store::removal::Removal;
 use crate::store::repository::RepositoryToken;
 use crate::store::restore_point::RestorePoint;
@@ -41,6 +42,7 @@ use domain::id::DeviceId;
 use domain::loss::{LossFacts, loss as told};
 use domain::object::TokenKind;
 use domain::policy::Finding;
+use domain::retention::HoldCause;
 use domain::proof::{Grade, Retest};
 use domain::restore_test::Failures;
 use domain::role::{Permission, Reach};
@@ -90,6 +92,8 @@ struct Read {
     wipe: Option<WipeRequest>,
     /// The removal that is on hold.
     removal: Option<Removal>,
+    /// What of it may not be removed.
+    holds: Vec<Hold>,
     findings: Vec<Finding>,
     activity: Vec<Activity>,
     failed_test: Option<RestoreTest>,
@@ -188,6 +192,7 @@ fn read(conn: &mut Conn, reach: &Reach, id: DeviceId, now: Time) -> Result<Read>
         None => Vec::new(),
     };
     tokens.retain(|it| it.kind != TokenKind::Agent);
+    let holds = service::hold::of_device(conn, &device)?;
     let machines = if status.doubt.stands() { status.continuity()?.lines } else { Vec::new() };
     Ok(Read {
         channel: service::command::channel(conn, &device)?,
@@ -205,6 +210,7 @@ fn read(conn: &mut Conn, reach: &Reach, id: DeviceId, now: Time) -> Result<Read>
         },
         wipe: store::wipe::open_of_device(conn, id)?,
         removal: store::removal::find(conn, id)?,
+        holds,
         to_retest: store::evidence::count_to_retest(conn, id)?,
         attempt: store::backup_attempt::find(conn, id)?,
         space: repository.map(|it| it.space()),

@@ -42,7 +42,7 @@ async fn chosen_point(store: &Store, reach: Reach, id: DeviceId, choice: &Choice
         .read(move |conn| {
             let device = reach::device(conn, &reach, id)?;
             let point = store::restore_point::find(conn, point)?
-                .filter(|it| it.device_id == id)
+                .filter(|it| it.device_id == id && it.trashed_by.is_none())
                 .ok_or(Error::NotFound("restore point"))?;
             Ok::<_, Error>((device, point))
         })

@@ -1,0 +1,230 @@
+//! What stops points from ending: every brake by itself, and D8 and D9 of the incidents.
+use super::world::{SHORTEST, World, has_restic};
+use domain::retention::{Brake, Keep, QUIET};
+
+use domain::time::{Time, days, hours, minutes};
+use holdfast::blob::BlobKey;
+use holdfast::service::retention::{self, Verdict};
+use holdfast::store::setting::{AWAY, FROZEN_SINCE, STEADY};
+use holdfast::{service, store};
+
+fn stopped(world: &World) -> Vec<Brake> {
+    match world.plan() {
+        Verdict::Stopped(why) => why,
+        Verdict::Go(_) => Vec::new(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn d8_nothing_ends_for_72_hours_after_a_start_a_restore_or_a_clock_that_jumped() {
+    if !has_restic() {
+        return;
+    }
+    let world = World::with_six_backups();
+    world.keep_least();
+    assert_eq!(stopped(&world), []);
+    let beat = |jumped: bool| {
+        let now = world.now();
+        world.server.act(move |conn| retention::beat(conn, jumped, now));
+    };
+    let quiet = |since: Time| vec![Brake::Quiet(since + QUIET)];
+    // A database that was restored, or a server that was down, was last seen long ago.
+    for gap in [hours(2), days(400)] {
+        world.server.app.clock.advance(gap);
+        assert_eq!(stopped(&world), quiet(world.now()), "nobody has said since that it runs");
+        let since = world.now();
+        beat(false);
+        assert_eq!(stopped(&world), quiet(since));
+        for _ in 0..72 * 4 {
+            assert!(!world.pruner.prune(world.repository).unwrap());
+            world.server.app.clock.advance(minutes(15));
+            beat(false);
+        }
+        assert_eq!(stopped(&world), [], "three days later");
+    }
+    // A clock that jumps while it runs, in either direction.
+    beat(true);
+    assert_eq!(stopped(&world), quiet(world.now()));
+    world.pass(minutes(1));
+    assert_eq!(stopped(&world), []);
+    let back = world.now() - hours(3);
+    world.server.app.clock.set(back);
+    beat(false);
+    assert_eq!(stopped(&world), quiet(back));
+    // The pruner sees it by itself.
+    world.pass(minutes(1));
+    world.pruner.run_once().unwrap();
+    world.pass(minutes(1));
+    let ahead = world.now() + days(3_000);
+    world.server.app.clock.set(ahead);
+    world.pruner.run_once().unwrap();
+    assert_eq!(world.points().len(), 6, "everything looks old, and nothing ends");
+    // A setting that nobody can read says nothing.
+    let now = world.now();
+    world.server.act(move |conn| {
+        let row = store::setting::Setting {
+            name: STEADY.name.to_owned(),
+            value: "{\"since\":0}".to_owned(),
+            updated_at: now,
+            next_value: None,
+            next_at: None,
+        };
+        Ok(store::setting::write(conn, &row)?)
+    });
+    assert_eq!(stopped(&world), quiet(now));
+}
+
+#[test]
+fn d8_what_is_in_the_trash_is_not_erased_after_a_restart_on_an_old_database() {
+    if !has_restic() {
+        return;
+    }
+    let world = World::with_six_backups();
+    world.keep_least();
+    assert!(world.pruner.prune(world.repository).unwrap());
+    world.server.app.clock.advance(days(60));
+    for _ in 0..3 {
+        world.pruner.run_once().unwrap();
+    }
+    assert_eq!(world.prunes()[0].state, domain::retention::PruneState::Trashed, "its time has passed, but nobody looked");
+}
+
+#[test]
+fn d9_a_rule_with_a_field_missing_ends_nothing() {
+    if !has_restic() {
+        return;
+    }
+    let world = World::with_six_backups();
+    let whole: serde_json::Value = serde_json::from_str(&Keep::By(SHORTEST).text()).unwrap();
+    let fields: Vec<String> = whole.as_object().unwrap().keys().cloned().collect();
+    let mut broken: Vec<String> = fields
+        .iter()
+        .map(|field| {
+            let mut rule = whole.clone();
+            rule.as_object_mut().unwrap().remove(field);
+            rule.to_string()
+        })
+        .collect();
+    broken.extend(["", "{}", "null", "0", "nothing", "{\"last\":0,"].map(str::to_owned));
+    broken.push(whole.to_string().replace(":14", ":1"));
+    broken.push(whole.to_string().replace(":3", ":0"));
+    for rule in broken {
+        world.pass(minutes(1));
+        world.keep(&rule);
+        assert!(matches!(world.plan(), Verdict::Unreadable(_)), "{rule}: {:?}", world.plan());
+        assert!(!world.pruner.prune(world.repository).unwrap(), "{rule}");
+        world.pruner.run_once().unwrap();
+        assert_eq!(world.points().len(), 6, "{rule}");
+    }
+    world.pass(minutes(1));
+    world.keep_least();
+    assert!(matches!(world.plan(), Verdict::Go(_)), "the same rule as a whole");
+}
+
+#[test]
+fn each_brake_stops_a_prune_even_if_it_comes_during_the_walk() {
+    if !has_restic() {
+        return;
+    }
+    let world = World::with_six_backups();
+    world.keep_least();
+    let Verdict::Go(made) = world.plan() else { panic!("points end") };
+    let newest = world.points().pop().unwrap();
+    let (repository, device, now) = (world.repository, world.device, world.now());
+    let commit = |made: &retention::Plan| {
+        let (plan, now) = (clone(&world, made), world.now());
+        world.server.act(move |conn| retention::commit(conn, &plan, &retention::Found::default(), now))
+    };
+    type Change = Box<dyn FnOnce(&mut store::Conn) -> holdfast::error::Result<()> + Send>;
+    let changes: Vec<(&str, Brake, Change, Change)> = vec![
+        (
+            "frozen",
+            Brake::Frozen,
+            Box::new(move |conn| Ok(FROZEN_SINCE.set(conn, &now, now)?)),
+            Box::new(|conn| Ok(FROZEN_SINCE.remove(conn)?)),
+        ),
+        (
+            "away",
+            Brake::StoreAway,
+            Box::new(move |conn| {
+                let cause = domain::ground::AwayCause::Away;
+                let away = domain::ground::Away { cause, why: "gone".to_owned(), since: now };
+                Ok(AWAY.set(conn, &away, now)?)
+            }),
+            Box::new(|conn| Ok(AWAY.remove(conn)?)),
+        ),
+        (
+            "in use",
+            Brake::InUse,
+            Box::new(move |conn| {
+                let key = BlobKey::new(repository, domain::object::ObjectKind::Locks, crate::support::door::name(b"lock"));
+                service::backup::received(conn, &key, 4, domain::object::TokenKind::Agent, now).map(drop)
+            }),
+            Box::new(move |conn| {
+                let key = BlobKey::new(repository, domain::object::ObjectKind::Locks, crate::support::door::name(b"lock"));
+                service::backup::unlocked(conn, &key).map(drop)
+            }),
+        ),
+        (
+            "anomaly",
+            Brake::Anomaly,
+            Box::new(move |conn| {
+                let row = store::device::find(conn, device)?.unwrap();
+                service::hold::make_by_rule(conn, &row, newest.id, "odd", now).map(drop)
+            }),
+            Box::new(move |conn| {
+                for hold in store::hold::standing(conn, device)? {
+                    store::hold::update(conn, &store::hold::Hold { lifted_at: Some(now), lifted_by: hold.made_by, ..hold })?;
+                }
+                Ok(())
+            }),
+        ),
+    ];
+    for (name, brake, set, unset) in changes {
+        world.server.act(set);
+        assert!(stopped(&world).contains(&brake), "{name}: {:?}", stopped(&world));
+        let done = commit(&made);
+        assert!(matches!(done, Verdict::Stopped(_)), "{name}: {done:?}");
+        if name == "anomaly" {
+            continue;
+        }
+        world.server.act(unset);
+        // The lock, too, was something that arrived.
+        world.pass(if name == "in use" { hours(25) } else { minutes(1) });
+        assert_eq!(stopped(&world), [], "{name}");
+    }
+    assert_eq!(world.points().len(), 6);
+}
+
+/// The plan once more: it cannot be copied, and must be as it was.
+fn clone(world: &World, made: &retention::Plan) -> retention::Plan {
+    retention::Plan {
+        device: made.device.clone(),
+        repository: made.repository.clone(),
+        ends: made.ends.clone(),
+        snapshots: made.snapshots.clone(),
+        may_go: made.may_go.clone(),
+        ledger: world.ledger(),
+        keep: made.keep,
+    }
+}
+
+#[test]
+fn no_more_than_a_part_of_a_devices_bytes_goes_at_once() {
+    if !has_restic() {
+        return;
+    }
+    let world = World::new();
+    for number in 0..6_u8 {
+        let bytes: Vec<u8> = (0..400_000_u32).map(|it| (it.wrapping_mul(2_654_435_761 + u32::from(number)) >> 24) as u8).collect();
+        std::fs::write(world.source.path().join("all"), bytes).unwrap();
+        world.back_up();
+        world.pass(days(5));
+    }
+    world.keep_least();
+    assert!(matches!(world.plan(), Verdict::Go(_)));
+    assert!(!world.pruner.prune(world.repository).unwrap(), "each backup has nothing of the one before");
+    assert_eq!(world.points().len(), 6);
+    world.ledger_is_true();
+}

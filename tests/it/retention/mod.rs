@@ -1,0 +1,9 @@
+//! What is kept, what ends, what is held, and what is in the trash.
+mod anomaly;
+mod brake;
+mod change;
+mod hold;
+mod page;
+mod prune;
+mod stop;
+mod world;
