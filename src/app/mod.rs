@@ -260,7 +260,7 @@ impl App {
     fn own_jobs(&self) -> Vec<Job> {
         let ground = self.clone();
         let (mail, alert, expiry, command) = (self.clone(), self.clone(), self.clone(), self.clone());
-        let (wipe, asking) = (self.clone(), self.clone());
+        let (wipe, asking, team) = (self.clone(), self.clone(), self.clone());
         let clock = self.clock.clone();
         let copy = self
             .copy
@@ -280,6 +280,9 @@ impl App {
                 job::mail::run_once(&mail.store, mail.mailer.as_ref(), &mail.clock)
             })
             .woken_by(self.wake.on_mail()),
+            Job::new("team quota", job::team_quota::PERIOD, move || {
+                job::team_quota::run_once(&team.store, team.clock.now())
+            }),
             Job::new("alert", job::alert::PERIOD, move || job::alert::run_once(&alert.store, alert.clock.now())),
             Job::new("asking again", job::verification::ASK_PERIOD, move || {
                 job::verification::ask_again(&asking.store, asking.clock.now())

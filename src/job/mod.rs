@@ -8,6 +8,7 @@ pub mod database;
 pub mod expiry;
 pub mod ground;
 pub mod mail;
+pub mod team_quota;
 pub mod verification;
 pub mod wipe;
 

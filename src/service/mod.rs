@@ -42,6 +42,7 @@ pub mod retention;
 pub mod set_up;
 pub mod setting;
 pub mod team;
+pub mod team_quota;
 pub mod user;
 pub mod verification;
 pub mod wipe;

@@ -61,6 +61,7 @@ pub mod search;
 pub mod session;
 pub mod setting;
 pub mod team;
+pub mod team_quota;
 pub mod throttle;
 pub mod uncopied;
 pub mod user;

@@ -66,6 +66,17 @@ pub fn open_of(conn: &mut Conn, repository: RepositoryId) -> QueryResult<Option<
         .optional()
 }
 
+/// When what a prune of a repository had moved was last put back.
+pub fn put_back_at(conn: &mut Conn, repository: RepositoryId) -> QueryResult<Option<Time>> {
+    let newest: Option<Option<Time>> = prunes::table
+        .filter(prunes::repository_id.eq(repository).and(prunes::state.eq(PruneState::Undone)))
+        .order(prunes::ended_at.desc())
+        .select(prunes::ended_at)
+        .first(conn)
+        .optional()?;
+    Ok(newest.flatten())
+}
+
 /// Prunes in these states, oldest first.
 pub fn in_states(conn: &mut Conn, states: &[PruneState], limit: i64) -> QueryResult<Vec<Prune>> {
     prunes::table

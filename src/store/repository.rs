@@ -1,7 +1,7 @@
 //! Repositories, and the tokens that open the backup door for them.
-use crate::store::Conn;
 use crate::store::schema::{repositories, repository_tokens};
-use diesel::dsl::case_when;
+use crate::store::{Conn, team_quota};
+use diesel::dsl::{case_when, exists, not};
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use domain::id::{DeviceId, RepositoryId, RepositoryTokenId, UserId};
@@ -127,6 +127,7 @@ pub fn count_in(conn: &mut Conn, id: RepositoryId, size: i64, at: Time) -> Query
         .filter(repositories::state.eq(RepositoryState::Active))
         .filter((repositories::stored_bytes + size).le(repositories::quota_bytes))
         .filter(repositories::object_count.lt(MAX_OBJECTS))
+        .filter(not(exists(team_quota::full_of())))
         .set((
             repositories::stored_bytes.eq(repositories::stored_bytes + size),
             repositories::object_count.eq(repositories::object_count + 1),

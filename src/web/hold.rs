@@ -2,8 +2,8 @@
 use crate::auth::{ApproveRemoval, Can, Hold as MayHold, ViewDevices};
 use crate::error::{Error, FieldErrors, Result};
 use crate::service::hold::{self, Draft};
-use crate::service::retention::{self, Outlook};
 use crate::service::reach;
+use crate::service::retention::{self, Outlook};
 use crate::store::device::Device;
 use crate::store::hold::Hold;
 use crate::store::{self, Conn, Store};
@@ -168,7 +168,12 @@ fn listed(conn: &mut Conn, keep: &Keep, device: &Device, now: Time) -> Result<Ve
 }
 
 #[get("/devices/{id}/holds")]
-async fn show(by: Can<ViewDevices>, layout: Layout, store: Data<Store>, id: Path<DeviceId>) -> PageResult<impl Responder> {
+async fn show(
+    by: Can<ViewDevices>,
+    layout: Layout,
+    store: Data<Store>,
+    id: Path<DeviceId>,
+) -> PageResult<impl Responder> {
     page(&by, layout, &store, (id.into_inner(), "", ""), FieldErrors::new()).await
 }
 
@@ -208,12 +213,7 @@ async fn make(
 ) -> PageResult<HttpResponse> {
     let (id, acting, now) = (id.into_inner(), by.acting(), clock.now());
     let (scope, reason) = (value(&form, "scope").to_owned(), value(&form, "reason").to_owned());
-    let asked = require_password(
-        GuardedAct::MakeHold,
-        &by,
-        (&store, &clock, &shared),
-        value(&form, "password"),
-    );
+    let asked = require_password(GuardedAct::MakeHold, &by, (&store, &clock, &shared), value(&form, "password"));
     let done = match (parse(&scope), asked.await) {
         (Ok((scope, point)), Ok(())) => {
             let draft = Draft { device: id, scope, point, reason: reason.clone() };

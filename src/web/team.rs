@@ -1,48 +1,101 @@
 //! Teams.
 use crate::auth::{Can, ManageUsers};
-use crate::error::{Error, FieldErrors};
+use crate::error::{Error, FieldErrors, Result};
 use crate::service;
+use crate::service::team_quota::{MOST, UNIT};
 use crate::store::team::Team;
-use crate::store::{self, Store};
+use crate::store::team_quota::TeamQuota;
+use crate::store::{self, Conn, Store};
 use crate::web::PageResult;
 use crate::web::area::{Area, Place};
 use crate::web::flash::see_other;
 use crate::web::form;
 use crate::web::layout::Layout;
-use actix_web::web::{Data, Form, ServiceConfig};
+use actix_web::web::{Data, Form, Path, ServiceConfig};
 use actix_web::{HttpResponse, Responder, get, post};
 use askama::Template;
 use askama_web::WebTemplate;
 use clock::Clock;
+use domain::id::TeamId;
 use domain::role::Permission;
+use domain::space::{Room, Space};
 use serde::Deserialize;
 
 pub const AREA: Area = Area {
     place: Place::Settings { href: "/teams", label: "Teams", needs: Some(Permission::ManageUsers) },
     pages_with_forms: &["/teams"],
+    forms: &[("/teams/{id}/quotas", "/teams")],
     ..Area::new(routes, &["teams"])
 };
 
 fn routes(config: &mut ServiceConfig) {
-    config.service(list).service(add);
+    config.service(list).service(add).service(set_quota);
 }
 
 #[derive(Template, WebTemplate)]
 #[template(path = "team/list.html")]
 struct ListPage {
     layout: Layout,
-    /// Each team with how many devices it has.
-    teams: Vec<(Team, i64)>,
+    teams: Vec<Row>,
     name: String,
     errors: FieldErrors,
 }
 
-async fn load(store: &Store) -> PageResult<Vec<(Team, i64)>> {
-    let (teams, counts) = store
-        .read(|conn| -> crate::error::Result<_> { Ok((store::team::all(conn)?, store::team::device_counts(conn)?)) })
-        .await?;
-    let count = |team: &Team| counts.iter().find(|(id, _)| *id == team.id).map_or(0, |(_, count)| *count);
-    Ok(teams.into_iter().map(|team| (count(&team), team)).map(|(count, team)| (team, count)).collect())
+/// A team as the page lists it.
+struct Row {
+    team: Team,
+    device_count: i64,
+    /// What its backups take of what they may; none without a limit.
+    space: Option<Space>,
+}
+
+impl Row {
+    /// What the field of its space shows.
+    fn quota(&self) -> String {
+        self.space.map(|it| (it.quota_bytes / UNIT).to_string()).unwrap_or_default()
+    }
+}
+
+async fn load(store: &Store) -> PageResult<Vec<Row>> {
+    let read = |conn: &mut Conn| -> Result<_> {
+        Ok((store::team::all(conn)?, store::team::device_counts(conn)?, store::team_quota::all(conn)?))
+    };
+    let (teams, counts, quotas) = store.read(read).await?;
+    let rows = teams.into_iter().map(|team| Row {
+        device_count: counts.iter().find(|(id, _)| *id == team.id).map_or(0, |(_, count)| *count),
+        space: quotas.iter().find(|it| it.team_id == team.id).map(TeamQuota::space),
+        team,
+    });
+    Ok(rows.collect())
+}
+
+#[derive(Deserialize)]
+struct QuotaForm {
+    /// In gigabytes; empty for no limit.
+    quota: String,
+}
+
+#[post("/teams/{id}/quotas")]
+async fn set_quota(
+    by: Can<ManageUsers>,
+    layout: Layout,
+    (store, clock): (Data<Store>, Data<Clock>),
+    (id, form): (Path<TeamId>, Form<QuotaForm>),
+) -> PageResult<HttpResponse> {
+    let (mut errors, acting, now, id) = (FieldErrors::new(), by.acting(), clock.now(), id.into_inner());
+    let typed = form.quota.trim();
+    let wanted = (!typed.is_empty()).then(|| form::number(typed, "quota", 1..=MOST, &mut errors));
+    let done = match errors.into_result() {
+        Ok(()) => store.act(move |conn| service::team_quota::set(conn, &acting, id, wanted, now)).await,
+        Err(errors) => Err(Error::Invalid(errors)),
+    };
+    match done {
+        Ok(team) => Ok(see_other("/teams", Some(&format!("The space of {} was changed.", team.name)))),
+        Err(error) => {
+            let (errors, refusal) = form::refusal(error)?;
+            refusal.again(&ListPage { layout, teams: load(&store).await?, name: String::new(), errors })
+        }
+    }
 }
 
 #[get("/teams")]

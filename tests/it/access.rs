@@ -128,6 +128,7 @@ pub const TABLE: &[(&str, &str, Least)] = &[
     ("get", "/stores.json", May(P::ViewDevices)),
     ("get", "/teams", May(P::ManageUsers)),
     ("post", "/teams", May(P::ManageUsers)),
+    ("post", "/teams/{id}/quotas", May(P::ManageUsers)),
     ("get", "/users", May(P::ManageUsers)),
     ("post", "/users", May(P::ManageUsers)),
     ("get", "/users/new", May(P::ManageUsers)),

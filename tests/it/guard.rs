@@ -78,6 +78,7 @@ const ROUTES: &[(&str, Route)] = &[
     ("/sign-in", Free(OWN)),
     ("/sign-out", Free(STOPS)),
     ("/teams", Free("a new team has no devices and no people")),
+    ("/teams/{id}/quotas", Free("it removes nothing; what is full is told")),
     ("/users", Guarded(&[Act::InviteUser])),
     ("/users/{id}/disable", Guarded(&[Act::DisableUser])),
     ("/users/{id}/enable", Guarded(&[Act::EnableUser])),

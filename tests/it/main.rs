@@ -60,6 +60,7 @@ mod shown;
 mod signature;
 mod store;
 mod support;
+mod team_quota;
 mod templates;
 mod traffic;
 mod verification;

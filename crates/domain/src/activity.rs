@@ -57,6 +57,8 @@ text_enum! {
         RoleGranted = "role_granted",
         RoleRevoked = "role_revoked",
         TeamAdded = "team_added",
+        TeamQuotaChanged = "team_space_changed",
+        TeamFull = "team_space_full",
         ApiTokenMade = "api_token_made",
         ApiTokenRevoked = "api_token_revoked",
         SettingChanged = "setting_changed",

@@ -1,3 +1,4 @@
+DROP TABLE team_quotas;
 DROP INDEX restore_tests_by_end;
 DROP TABLE trashed_objects;
 DROP TABLE prunes;

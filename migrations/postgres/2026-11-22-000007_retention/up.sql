@@ -59,6 +59,7 @@ CREATE TABLE prunes (
     ended_at BIGINT
 );
 CREATE INDEX prunes_open ON prunes (repository_id) WHERE state IN ('trashed', 'undoing', 'erasing');
+CREATE INDEX prunes_undone ON prunes (repository_id, ended_at) WHERE state = 'undone';
 CREATE INDEX prunes_by_device ON prunes (device_id, trashed_at);
 
 -- Objects that are not in the ledger any more, and whose bytes are not erased yet. aside_at: when they were moved
@@ -80,3 +81,12 @@ CREATE INDEX trashed_objects_by_name ON trashed_objects (repository_id, kind, na
 
 -- Restore tests in the order in which they ended: each is looked at once for something unusual.
 CREATE INDEX restore_tests_by_end ON restore_tests (finished_at) WHERE state = 'finished';
+
+-- The space that the backups of a team's devices take together. stored_bytes: as last summed up. full_at: since when
+-- they fill it; none while there is room.
+CREATE TABLE team_quotas (
+    team_id TEXT COLLATE "C" PRIMARY KEY NOT NULL REFERENCES teams (id),
+    quota_bytes BIGINT NOT NULL,
+    stored_bytes BIGINT NOT NULL,
+    full_at BIGINT
+);

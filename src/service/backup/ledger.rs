@@ -123,7 +123,11 @@ pub fn discard(store: &Store, blobs: &dyn BlobStore, key: &BlobKey) -> Result<()
 }
 
 fn why_not(conn: &mut Conn, id: RepositoryId) -> Result<Error> {
-    Ok(why_full(&store::repository::find(conn, id)?.ok_or(Error::NotFound("repository"))?))
+    let repository = store::repository::find(conn, id)?.ok_or(Error::NotFound("repository"))?;
+    if repository.state == RepositoryState::Active && store::team_quota::is_full_of(conn, repository.device_id)? {
+        return Ok(Error::Full(TEAM_FULL.to_owned()));
+    }
+    Ok(why_full(&repository))
 }
 
 fn why_full(repository: &Repository) -> Error {
@@ -143,6 +147,10 @@ pub const MORE_SPACE: &str = "give it more space on its page, under Edit, or enr
 /// The answer to an upload to a repository that has the most objects it may have.
 pub const TOO_MANY_OBJECTS: &str = "the backups of this device have reached the most objects a repository may have; enroll it again for a new \
      repository";
+
+/// The answer to an upload of a device whose team has no space left.
+pub const TEAM_FULL: &str = "the backups of this device’s team fill the space that they have together; give the team more under Settings, \
+     Teams, or keep less under Settings, Retention";
 
 /// The answer to an upload to a closed repository.
 pub const READ_ONLY: &str = "this repository belongs to an older enrolment and accepts no more backups";

@@ -74,6 +74,7 @@ pub fn state(conn: &mut Conn, device: &Device, repository: &Repository, now: Tim
         is_frozen: freeze::standing(conn)?.is_some(),
         is_in_use: is_in_use(conn, repository, newest.as_ref(), now)?,
         steady_since: steady_since(conn, now)?,
+        put_back_at: store::prune::put_back_at(conn, repository.id)?,
         stored_bytes: repository.stored_bytes,
         ending_bytes: 0,
     })

@@ -60,4 +60,5 @@ diesel::allow_tables_to_appear_in_same_query!(
     holds,
     prunes,
     trashed_objects,
+    team_quotas,
 );

@@ -67,3 +67,12 @@ diesel::table! {
         aside_at -> Nullable<BigInt>,
     }
 }
+
+diesel::table! {
+    team_quotas (team_id) {
+        team_id -> Text,
+        quota_bytes -> BigInt,
+        stored_bytes -> BigInt,
+        full_at -> Nullable<BigInt>,
+    }
+}

@@ -96,15 +96,22 @@ pub async fn approve(
 ) -> PageResult<HttpResponse> {
     let (id, acting, now, seen) = (id.into_inner(), by.acting(), clock.now(), value(&form, "seen").to_owned());
     let desk = (&**store, &**clock, &**shared);
-    let asked =
-        require_password_in("approve-password", GuardedAct::ApproveShorterRetention, &by, desk, value(&form, "password"))
-            .await;
+    let asked = require_password_in(
+        "approve-password",
+        GuardedAct::ApproveShorterRetention,
+        &by,
+        desk,
+        value(&form, "password"),
+    )
+    .await;
     let done = match asked {
         Ok(()) => store.act(move |conn| retention::approve(conn, &acting, id, &seen, now)).await,
         Err(error) => Err(error),
     };
     match done {
-        Ok(_) => Ok(see_other("/retention", Some("Agreed. It counts a week from now; until then it can be taken back."))),
+        Ok(_) => {
+            Ok(see_other("/retention", Some("Agreed. It counts a week from now; until then it can be taken back.")))
+        }
         Err(error) => {
             let (errors, refusal) = form::refusal(error)?;
             refusal.again(&page(&seeing, layout, &store, (None, None), errors).await?)

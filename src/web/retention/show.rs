@@ -140,9 +140,7 @@ impl Typed {
 
     fn fields(&self) -> Vec<Field> {
         let fields = Rule::LIMITS.into_iter().zip(&self.values);
-        fields
-            .map(|(it, text)| Field { name: it.field, label: it.label, help: it.help, text: text.clone() })
-            .collect()
+        fields.map(|(it, text)| Field { name: it.field, label: it.label, help: it.help, text: text.clone() }).collect()
     }
 }
 
@@ -189,12 +187,7 @@ pub async fn page(
     })
 }
 
-fn preview(
-    conn: &mut Conn,
-    before: &std::result::Result<Keep, Unreadable>,
-    next: &Keep,
-    now: Time,
-) -> Result<Preview> {
+fn preview(conn: &mut Conn, before: &std::result::Result<Keep, Unreadable>, next: &Keep, now: Time) -> Result<Preview> {
     let before = before.clone().unwrap_or(Keep::Everything);
     let total = retention::preview(conn, next, now)?;
     let more = total.device_count.saturating_sub(NAMED);

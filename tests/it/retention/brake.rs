@@ -53,9 +53,11 @@ fn d8_nothing_ends_for_72_hours_after_a_start_a_restore_or_a_clock_that_jumped()
     beat(false);
     assert_eq!(stopped(&world), quiet(back));
     // The pruner sees it by itself.
-    world.pass(minutes(1));
+    world.pass(hours(4));
+    world.keep("everything");
     world.pruner.run_once().unwrap();
     world.pass(minutes(1));
+    world.keep_least();
     let ahead = world.now() + days(3_000);
     world.server.app.clock.set(ahead);
     world.pruner.run_once().unwrap();
@@ -87,7 +89,11 @@ fn d8_what_is_in_the_trash_is_not_erased_after_a_restart_on_an_old_database() {
     for _ in 0..3 {
         world.pruner.run_once().unwrap();
     }
-    assert_eq!(world.prunes()[0].state, domain::retention::PruneState::Trashed, "its time has passed, but nobody looked");
+    assert_eq!(
+        world.prunes()[0].state,
+        domain::retention::PruneState::Trashed,
+        "its time has passed, but nobody looked"
+    );
 }
 
 #[test]
@@ -158,11 +164,13 @@ fn each_brake_stops_a_prune_even_if_it_comes_during_the_walk() {
             "in use",
             Brake::InUse,
             Box::new(move |conn| {
-                let key = BlobKey::new(repository, domain::object::ObjectKind::Locks, crate::support::door::name(b"lock"));
+                let key =
+                    BlobKey::new(repository, domain::object::ObjectKind::Locks, crate::support::door::name(b"lock"));
                 service::backup::received(conn, &key, 4, domain::object::TokenKind::Agent, now).map(drop)
             }),
             Box::new(move |conn| {
-                let key = BlobKey::new(repository, domain::object::ObjectKind::Locks, crate::support::door::name(b"lock"));
+                let key =
+                    BlobKey::new(repository, domain::object::ObjectKind::Locks, crate::support::door::name(b"lock"));
                 service::backup::unlocked(conn, &key).map(drop)
             }),
         ),
@@ -175,7 +183,10 @@ fn each_brake_stops_a_prune_even_if_it_comes_during_the_walk() {
             }),
             Box::new(move |conn| {
                 for hold in store::hold::standing(conn, device)? {
-                    store::hold::update(conn, &store::hold::Hold { lifted_at: Some(now), lifted_by: hold.made_by, ..hold })?;
+                    store::hold::update(
+                        conn,
+                        &store::hold::Hold { lifted_at: Some(now), lifted_by: hold.made_by, ..hold },
+                    )?;
                 }
                 Ok(())
             }),
@@ -217,7 +228,8 @@ fn no_more_than_a_part_of_a_devices_bytes_goes_at_once() {
     }
     let world = World::new();
     for number in 0..6_u8 {
-        let bytes: Vec<u8> = (0..400_000_u32).map(|it| (it.wrapping_mul(2_654_435_761 + u32::from(number)) >> 24) as u8).collect();
+        let bytes: Vec<u8> =
+            (0..400_000_u32).map(|it| (it.wrapping_mul(2_654_435_761 + u32::from(number)) >> 24) as u8).collect();
         std::fs::write(world.source.path().join("all"), bytes).unwrap();
         world.back_up();
         world.pass(days(5));

@@ -8,8 +8,8 @@ use domain::role::Role;
 use domain::time::days;
 use holdfast::error::Error;
 use holdfast::service::hold::{self, Draft};
-use holdfast::service::retention::{self, Verdict};
 use holdfast::service::removal;
+use holdfast::service::retention::{self, Verdict};
 use holdfast::store::hold::Hold;
 
 fn make(world: &World, scope: HoldScope, point: Option<domain::id::RestorePointId>) -> Result<Hold, Error> {
@@ -95,7 +95,8 @@ fn a_held_device_is_not_removed_and_what_is_in_the_trash_is_not_erased() {
     make(&world, HoldScope::Person, None).unwrap();
     let (device, now) = (world.device, world.now());
 
-    let removed = act_as(&world.server, world.owner, move |conn, by| removal::request(conn, by, device, "laptop-1", now));
+    let removed =
+        act_as(&world.server, world.owner, move |conn, by| removal::request(conn, by, device, "laptop-1", now));
     assert!(matches!(&removed, Err(Error::Refused(why)) if why.contains("on hold")), "{removed:?}");
     world.pass(days(60));
     for _ in 0..3 {

@@ -49,6 +49,11 @@ fn what_no_point_needs_goes_to_the_trash_comes_back_and_is_erased_in_the_end() {
     assert_eq!((world.points().len(), world.ledger_is_true(), world.files_in_trash()), (6, packs, 0));
     world.is_sound();
 
+    // Not at once again: whoever put it back has two weeks to set another rule or to make a hold.
+    assert!(!world.pruner.prune(world.repository).unwrap());
+    world.pass(days(13));
+    assert_eq!(world.points().len(), 6);
+
     // Again, and for good.
     world.pass(hours(25));
     assert!(world.pruner.prune(world.repository).unwrap());

@@ -99,7 +99,8 @@ fn a_prune_stopped_at_any_step_loses_nothing_and_goes_on() {
         let stops = stopped_everywhere(&world, is_done, |pruner| {
             let _ = pruner.prune(world.repository);
             let _ = pruner.run_once();
-            !world.prunes().is_empty() && world.files_in_trash() == usize::try_from(world.prunes()[0].object_count).unwrap()
+            !world.prunes().is_empty()
+                && world.files_in_trash() == usize::try_from(world.prunes()[0].object_count).unwrap()
         });
         assert!(stops > 3, "{stops}");
         let after = world.ledger_is_true();
@@ -116,6 +117,7 @@ fn a_prune_stopped_at_any_step_loses_nothing_and_goes_on() {
         world.is_sound();
 
         // Away again, and out of the world.
+        world.pass(days(14));
         assert!(world.pruner.prune(world.repository).unwrap());
         world.pass(days(15));
         let stops = stopped_everywhere(&world, is_done, |pruner| {

@@ -1,4 +1,5 @@
 //! What stops all of it, for one device.
+use super::WINDOW;
 use crate::time::{Time, hours};
 use crate::words::number;
 use std::time::Duration;
@@ -36,6 +37,8 @@ pub struct Facts {
     pub is_in_use: bool,
     /// Since when the server runs, is restored and its clock has not jumped, whichever is latest.
     pub steady_since: Time,
+    /// When what had ended was last put back.
+    pub put_back_at: Option<Time>,
     /// What the repository holds.
     pub stored_bytes: i64,
     /// What of that would go; zero while that is not known.
@@ -54,6 +57,8 @@ pub enum Brake {
     InUse,
     /// Until then.
     Quiet(Time),
+    /// What had ended was put back: until then.
+    PutBack(Time),
     /// How many percent of its bytes would go.
     TooMuch(u8),
     /// A kept point cannot be walked, so nobody can say what it needs.
@@ -77,6 +82,9 @@ impl Brake {
                 "Nothing ends for 72 hours after a start, a restore or a clock that jumped: until {}.",
                 until.iso()
             ),
+            Self::PutBack(until) => {
+                format!("What had ended was put back; nothing ends again until {}.", until.iso())
+            }
             Self::TooMuch(percent) => {
                 format!("{} % of what it stored would go at once; at most {MOST_PERCENT} % may.", number(*percent))
             }
@@ -96,6 +104,8 @@ pub fn sentences(found: &[Brake]) -> String {
 pub fn brakes(facts: &Facts, now: Time) -> Vec<Brake> {
     let too_much = percent(facts.ending_bytes, facts.stored_bytes);
     let mut found = erase_brakes(facts, now);
+    let again_at = facts.put_back_at.map(|it| it + WINDOW);
+    found.extend(again_at.filter(|it| now < *it).map(Brake::PutBack));
     for (applies, brake) in [
         (!facts.is_newest_verified, Brake::NotVerified),
         (facts.second_copy == SecondCopy::Behind, Brake::NotCopied),
@@ -156,6 +166,7 @@ mod tests {
             is_frozen: false,
             is_in_use: false,
             steady_since: NOW - days(30),
+            put_back_at: None,
             stored_bytes: 1_000,
             ending_bytes: 300,
         }
@@ -165,6 +176,7 @@ mod tests {
     fn each_brake_stops_by_itself() {
         assert_eq!(brakes(&free(), NOW), []);
         assert_eq!(brakes(&Facts { second_copy: SecondCopy::Complete, ..free() }, NOW), []);
+        assert_eq!(brakes(&Facts { put_back_at: Some(NOW - WINDOW), ..free() }, NOW), []);
         let until = NOW + hours(1);
         for (facts, expected) in [
             (Facts { is_newest_verified: false, ..free() }, Brake::NotVerified),
@@ -175,6 +187,7 @@ mod tests {
             (Facts { is_frozen: true, ..free() }, Brake::Frozen),
             (Facts { is_in_use: true, ..free() }, Brake::InUse),
             (Facts { steady_since: until - QUIET, ..free() }, Brake::Quiet(until)),
+            (Facts { put_back_at: Some(NOW), ..free() }, Brake::PutBack(NOW + WINDOW)),
             (Facts { ending_bytes: 301, ..free() }, Brake::TooMuch(31)),
             (Facts { ending_bytes: 1, stored_bytes: 0, ..free() }, Brake::TooMuch(100)),
         ] {

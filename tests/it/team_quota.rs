@@ -1,0 +1,76 @@
+//! The space that a team's devices share for their backups.
+use crate::support::door::TestDoor;
+use crate::support::people::{SINCE, person};
+use crate::support::server::TestServer;
+use crate::support::visit::{Visit, location, text};
+use crate::support::{NOW, fleet};
+use domain::id::{DeviceId, TeamId};
+use domain::role::Role;
+use holdfast::store::team::Team;
+use holdfast::store::team_quota::TeamQuota;
+use holdfast::{job, service, store};
+
+fn team(conn: &mut store::Conn, name: &str) -> TeamId {
+    let team = Team { id: TeamId::generate(NOW), name: name.to_owned(), created_at: NOW };
+    store::team::insert(conn, &team).unwrap();
+    team.id
+}
+
+fn join(door: &TestDoor, device: DeviceId, team: TeamId) {
+    door.write(move |conn| store::device::set_names(conn, device, "laptop", "", Some(team)).map(drop));
+}
+
+#[test]
+fn a_team_without_space_is_refused_until_it_has_some_and_no_other_is() {
+    let door = TestDoor::start();
+    let (one, two, other) = (door.repository(), door.repository(), door.repository());
+    let [sales, lab] = door.write(|conn| Ok::<_, holdfast::error::Error>(["Sales", "Lab"].map(|it| team(conn, it))));
+    for (repository, team) in [(&one, sales), (&two, sales), (&other, lab)] {
+        join(&door, repository.device, team);
+    }
+    let limit = |bytes: i64| {
+        let quota = TeamQuota { team_id: sales, quota_bytes: bytes, stored_bytes: 0, full_at: None };
+        door.write(move |conn| store::team_quota::set(conn, &quota));
+        job::team_quota::run_once(&door.store, NOW).unwrap()
+    };
+    limit(20);
+    assert_eq!([one.put("data", b"0123456789").status, two.put("data", b"9876543210").status], [200; 2]);
+    assert_eq!(job::team_quota::run_once(&door.store, NOW).unwrap().done_count, 1, "it became full");
+    assert_eq!(job::team_quota::run_once(&door.store, NOW).unwrap().done_count, 0, "and is told once");
+
+    for repository in [&one, &two] {
+        let answer = repository.put("data", b"more");
+        assert_eq!(answer.status, 507, "{}", String::from_utf8_lossy(&answer.body));
+        assert!(String::from_utf8_lossy(&answer.body).contains("team"));
+        assert_eq!(repository.put("data", b"0123456789").status, if repository.id == one.id { 200 } else { 507 });
+    }
+    assert_eq!(other.put("data", b"more").status, 200, "another team");
+    let stored = door.read(move |conn| store::team_quota::find(conn, sales)).unwrap();
+    assert_eq!((stored.stored_bytes, stored.full_at), (20, Some(NOW)));
+
+    limit(100);
+    assert_eq!(one.put("data", b"more").status, 200);
+}
+
+#[test]
+fn the_page_of_teams_sets_the_space_and_says_what_it_takes() {
+    let server = TestServer::start();
+    let owner = person(&server, "owner", &[Role::Owner], None, SINCE);
+    let id = server.act(|conn| {
+        let id = team(conn, "Sales");
+        let mut row = fleet::device("laptop-1");
+        row.0.team_id = Some(id);
+        fleet::insert(conn, &row);
+        Ok(id)
+    });
+    let visit = Visit::of(&server, owner);
+    assert!(text(&visit.get("/teams")).contains("No limit of its own"));
+    for wrong in ["0", "-1", "x", "1000001", "1.5"] {
+        assert_eq!(visit.post(&format!("/teams/{id}/quotas"), &[("quota", wrong)]).status, 422, "{wrong}");
+    }
+    assert_eq!(location(&visit.post(&format!("/teams/{id}/quotas"), &[("quota", "500")])), "/teams");
+    assert!(text(&visit.get("/teams")).contains("0 B of 500 GB"));
+    assert_eq!(location(&visit.post(&format!("/teams/{id}/quotas"), &[("quota", "")])), "/teams");
+    assert!(text(&visit.get("/teams")).contains("No limit of its own"));
+    assert!(server.read(move |conn| service::team_quota::is_settled(conn)));
+}
