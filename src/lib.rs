@@ -17,6 +17,8 @@ pub mod service;
 
 pub mod proof;
 
+pub mod content;
+
 pub mod query;
 
 pub mod auth;

@@ -9,6 +9,7 @@ use crate::api;
 use crate::blob::BlobStore;
 use crate::blob::system::{System, ThisMachine};
 use crate::config::Config;
+use crate::content::Desk;
 use crate::job::{self, Job, Summary};
 use crate::mail::Mailer;
 use crate::proof::keys::ProofKeys;
@@ -59,6 +60,8 @@ pub struct App {
     /// None if the proof side is on another host.
     pub proof_keys: Option<Arc<ProofKeys>>,
     pub pages: web::hashing::Shared,
+    /// Where pages look inside restore points.
+    pub desk: Desk,
     /// None if no mail server is set: mails wait.
     pub mailer: Option<Mailer>,
     /// Who is connected.
@@ -117,6 +120,8 @@ impl App {
             store.write_blocking(move |conn| service::console_copy::set_holder(conn, &holder, now))?;
         }
         let door = protocol::restic::Door::new(store.clone(), Arc::clone(&blobs), clock.clone());
+        let runner = Runner::this_program().context("finding this program for reading backups")?;
+        let desk = Desk::new(store.clone(), Arc::clone(&blobs), proof_keys.clone(), clock.clone(), runner);
         let database = match &config.database {
             Database::Sqlite(path) => path.parent().map(Path::to_owned),
             Database::Postgres(_) => None,
@@ -138,6 +143,7 @@ impl App {
             keeper,
             verifiers,
             door,
+            desk,
             proof_keys,
             agent: protocol::agent::Shared::new(),
             pages: web::hashing::Shared::new(),
@@ -313,6 +319,7 @@ impl App {
             .app_data(Data::new(self.door.clone()))
             .configure(protocol::restic::routes)
             .app_data(Data::new(self.pages.clone()))
+            .app_data(Data::new(self.desk.clone()))
             .configure(api::routes)
             // Last: they take every address that is left.
             .configure(web::routes);

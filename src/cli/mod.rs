@@ -16,6 +16,7 @@ mod serve;
 mod write;
 
 use crate::config::Options;
+use crate::content;
 use crate::proof;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -76,6 +77,9 @@ pub fn main() -> ExitCode {
     }
     if std::env::args_os().nth(1).is_some_and(|it| it == proof::walk::child::SUB_COMMAND) {
         return proof::walk::child::main();
+    }
+    if std::env::args_os().nth(1).is_some_and(|it| it == content::child::SUB_COMMAND) {
+        return content::child::main();
     }
     let arguments = Arguments::parse();
     let quiet = matches!(arguments.command, Command::Demo(_));

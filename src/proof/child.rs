@@ -50,14 +50,15 @@ fn run(input: &mut dyn Read, output: &mut dyn Write) -> anyhow::Result<()> {
 }
 
 /// Objects by asking the parent.
-pub(super) struct Pipe<'a> {
+pub struct Pipe<'a> {
     input: &'a mut dyn Read,
     output: &'a mut dyn Write,
     spoken: Instant,
 }
 
 impl<'a> Pipe<'a> {
-    pub(super) fn new(input: &'a mut dyn Read, output: &'a mut dyn Write) -> Self {
+    /// Over two pipes, or what stands for them.
+    pub fn new(input: &'a mut dyn Read, output: &'a mut dyn Write) -> Self {
         Self { input, output, spoken: Instant::now() }
     }
 
@@ -70,9 +71,7 @@ impl<'a> Pipe<'a> {
         let mut end = [0];
         while self.input.read(&mut end).is_ok_and(|it| it > 0) {}
     }
-}
 
-impl Pipe<'_> {
     /// Asks, and appends to `before` if the answer is bytes.
     fn ask(&mut self, request: &FromChild, before: Vec<u8>) -> Result<FromParent, Fault> {
         self.spoken = Instant::now();

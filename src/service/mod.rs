@@ -12,6 +12,7 @@ pub mod check_in;
 pub mod command;
 pub mod compliance;
 pub mod console_copy;
+pub mod content;
 pub mod copy;
 pub mod device;
 pub mod enrollment;

@@ -26,6 +26,7 @@ pub mod command;
 pub mod command_list;
 pub mod compliance;
 pub mod console_copy;
+pub mod content_read;
 pub mod copy;
 pub mod device;
 pub mod device_list;

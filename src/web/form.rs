@@ -135,6 +135,11 @@ fn whole(why: String) -> FieldErrors {
 }
 
 impl Reshown {
+    /// The status of the page that is shown again.
+    pub const fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// Shows the page again.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ pub mod approval;
 pub mod area;
 pub mod asset;
 mod command;
+mod content;
 pub mod csrf;
 mod device;
 mod enrollment;
@@ -66,6 +67,7 @@ pub const AREAS: Areas = Areas(&[
     restore_test::AREA,
     restore::AREA,
     store::AREA,
+    content::AREA,
     policy::AREA,
     command::AREA,
     approval::AREA,

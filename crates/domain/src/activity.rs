@@ -138,6 +138,9 @@ text_enum! {
         PointsTrashed = "restore_points_trashed",
         PointsPutBack = "restore_points_put_back",
         PointsErased = "restore_points_erased",
+        ContentsListed = "contents_listed",
+        ContentsDownloaded = "contents_downloaded",
+        ContentsDownloadBrokenOff = "contents_download_broken_off",
     }
 }
 

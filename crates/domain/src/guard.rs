@@ -24,6 +24,8 @@ text_enum! {
         MakeAppendingToken = "make_appending_token",
         /// A token for a restic client that reads what a device backed up.
         MakeReadingToken = "make_reading_token",
+        /// A file or folder of a restore point, read in the browser.
+        DownloadContents = "download_contents",
         MakeEnrollmentToken = "make_enrollment_token",
         /// An enrolment token for more than [`FEW_USES`] devices.
         MakeWideEnrollmentToken = "make_wide_enrollment_token",
@@ -128,7 +130,9 @@ impl GuardedAct {
             Self::RestoreToAnotherPerson => elsewhere(P::ReadContents),
             Self::ApproveRestore => Guard { told: Told::WatchersAndPerson, ..by(P::ApproveRestore) },
             Self::MakeAppendingToken => by(P::RunBackups),
-            Self::MakeReadingToken => Guard { told: Told::WatchersAndPerson, reason: true, ..by(P::ReadContents) },
+            Self::MakeReadingToken | Self::DownloadContents => {
+                Guard { told: Told::WatchersAndPerson, reason: true, ..by(P::ReadContents) }
+            }
             Self::MakeEnrollmentToken => Guard { fresh: false, ..by(P::EnrollDevices) },
             Self::MakeWideEnrollmentToken => Guard { told: Told::Watchers, ..by(P::EnrollDevices) },
             Self::EnrollAgain => by(P::EnrollDevices),
@@ -237,7 +241,9 @@ mod tests {
                 A::RestoreToAnotherPerson => crosses(P::ReadContents),
                 A::ApproveRestore => told(P::ApproveRestore, Told::WatchersAndPerson),
                 A::MakeAppendingToken => plain(P::RunBackups),
-                A::MakeReadingToken => (Some(P::ReadContents), true, Told::WatchersAndPerson, Wait::None, None, true),
+                A::MakeReadingToken | A::DownloadContents => {
+                    (Some(P::ReadContents), true, Told::WatchersAndPerson, Wait::None, None, true)
+                }
                 A::MakeEnrollmentToken => quick(P::EnrollDevices),
                 A::MakeWideEnrollmentToken => told(P::EnrollDevices, Told::Watchers),
                 A::EnrollAgain => plain(P::EnrollDevices),

@@ -12,6 +12,7 @@ pub mod channel;
 pub mod command;
 pub mod consent;
 pub mod console_copy;
+pub mod content;
 pub mod continuity;
 pub mod copy;
 pub mod crossing;
@@ -51,6 +52,7 @@ pub mod words;
 mod tests {
     use crate::activity::{Outcome, Via};
     use crate::command::{CommandKind, CommandState};
+    use crate::content::{ReadKind, ReadOutcome};
     use crate::continuity::Doubt;
     use crate::device::{DeviceState, Ownership, Platform};
     use crate::fact::FactKind;
@@ -96,6 +98,8 @@ mod tests {
         all_differ(WipeReason::ALL, WipeReason::name);
         all_differ(WipeState::ALL, WipeState::name);
         all_differ(Standing::ALL, Standing::name);
+        all_differ(ReadKind::ALL, ReadKind::name);
+        all_differ(ReadOutcome::ALL, ReadOutcome::name);
         all_differ(&[EntryKind::File, EntryKind::Folder, EntryKind::Symlink, EntryKind::Unknown], EntryKind::name);
     }
 

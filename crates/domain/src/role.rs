@@ -27,7 +27,8 @@ pub enum Permission {
     LockDevices,
     /// Back up now, prove now, and tokens with which a person's own restic client appends.
     RunBackups,
-    /// Reading what devices backed up: tokens that read, and restores to another person's device.
+    /// Reading what devices backed up: looking inside restore points, downloads, tokens that read, and restores to
+    /// another person's device.
     ReadContents,
     RequestWipe,
     ApproveWipe,

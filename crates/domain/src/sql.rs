@@ -3,6 +3,7 @@
 use crate::account::{LinkPurpose, UserState};
 use crate::activity::{Action, ActorKind, Outcome, Via};
 use crate::command::{CommandKind, CommandState};
+use crate::content::{ReadKind, ReadOutcome};
 use crate::continuity::Doubt;
 use crate::device::{DeviceState, Encryption, Ownership, Platform};
 use crate::fact::FactKind;
@@ -50,7 +51,7 @@ text! {
     Platform, Ownership, DeviceState, Encryption, Role, Level, Retest, FailedRest, TestResult, TestState, TestCause,
     CommandKind, CommandState, FactKind, WipeState, WipeAction, WipeReason, RestoreState, Conflict,
     Location, Rank, ObjectKind, RepositoryState, TokenKind, Doubt, Action, ActorKind, Via, Outcome, UserState, LinkPurpose,
-    GuardedAct, ChangeState, HoldScope, HoldCause, PruneState,
+    GuardedAct, ChangeState, HoldScope, HoldCause, PruneState, ReadKind, ReadOutcome,
 }
 
 impl<DB: Backend> ToSql<Text, DB> for ObjectName

@@ -155,7 +155,12 @@ impl<O: Objects> Repository<O> {
 
     /// Goes through a folder and everything below it; see [`Walk::next`].
     pub fn walk(&self, tree: Id) -> Walk {
-        Walk::new(tree)
+        self.walk_below(Vec::new(), tree)
+    }
+
+    /// The same for a folder that is not the top: `path` is its own, and each entry's begins with it.
+    pub fn walk_below(&self, path: Vec<u8>, tree: Id) -> Walk {
+        Walk::new(path, tree)
     }
 
     /// A folder, to be read node by node.

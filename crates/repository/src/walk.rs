@@ -48,8 +48,13 @@ struct Open {
 }
 
 impl Walk {
-    pub(crate) fn new(tree: Id) -> Self {
-        Self { next: Some((Vec::new(), tree)), open: Vec::new(), open_bytes: 0, count: 0, ended: false }
+    pub(crate) fn new(path: Vec<u8>, tree: Id) -> Self {
+        Self { next: Some((path, tree)), open: Vec::new(), open_bytes: 0, count: 0, ended: false }
+    }
+
+    /// Goes past what is in the folder that was just given, without reading it.
+    pub fn skip(&mut self) {
+        self.next = None;
     }
 
     /// The next entry; none at the end. After a fault that [is fatal](Fault::is_fatal) the walk has ended.

@@ -27,14 +27,14 @@ pub trait Watcher: Sync {
 impl Watcher for () {}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Killed {
+pub(crate) enum Killed {
     Silent,
     TooLong,
     Stopping,
 }
 
 impl Killed {
-    pub(super) fn report(self) -> TestReport {
+    pub(crate) fn report(self) -> TestReport {
         let what = match self {
             Self::Silent => "The test made no progress.",
             Self::TooLong => "The test took longer than a test may.",
@@ -45,7 +45,7 @@ impl Killed {
 }
 
 /// Watches a child and ends it when it hangs.
-pub(super) struct Guard {
+pub(crate) struct Guard {
     state: Mutex<State>,
     changed: Condvar,
     silence: Duration,
@@ -63,7 +63,7 @@ struct State {
 }
 
 impl Guard {
-    pub(super) fn new(child: Child, runner: &Runner) -> Self {
+    pub(crate) fn new(child: Child, runner: &Runner) -> Self {
         let now = Instant::now();
         let state = State { child, begun: now, heard: now, waits: false, ended: false, killed: None };
         Self { state: Mutex::new(state), changed: Condvar::new(), silence: runner.silence, longest: runner.longest }
@@ -74,7 +74,7 @@ impl Guard {
     }
 
     /// Does what the child asked for, and counts its silence from then on.
-    pub(super) fn while_it_waits<T>(&self, work: impl FnOnce() -> T) -> T {
+    pub(crate) fn while_it_waits<T>(&self, work: impl FnOnce() -> T) -> T {
         self.state().waits = true;
         let done = work();
         let mut state = self.state();
@@ -82,7 +82,7 @@ impl Guard {
         done
     }
 
-    pub(super) fn watch(&self, watcher: &dyn Watcher) {
+    pub(crate) fn watch(&self, watcher: &dyn Watcher) {
         let mut state = self.state();
         while !state.ended {
             let why = if watcher.stop() {
@@ -105,7 +105,7 @@ impl Guard {
     }
 
     /// What the child has used so far; it waits for its parent before it ends.
-    pub(super) fn used(&self) -> Used {
+    pub(crate) fn used(&self) -> Used {
         let id = self.state().child.id();
         let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
         let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
@@ -117,14 +117,19 @@ impl Guard {
         Used { cpu: Duration::from_millis(ticks * 10), peak_memory_bytes: kilobytes * 1024 }
     }
 
+    /// Ends the child now.
+    pub(crate) fn kill(&self) {
+        kill(&mut self.state().child);
+    }
+
     /// Ends the watch, and the child: after its report, or after it broke the protocol, it is no longer needed.
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         let mut state = self.state();
         state.ended = true;
         self.changed.notify_all();
     }
 
-    pub(super) fn into_end(self) -> (io::Result<ExitStatus>, Option<Killed>) {
+    pub(crate) fn into_end(self) -> (io::Result<ExitStatus>, Option<Killed>) {
         let mut state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
         (reap(&mut state.child), state.killed)
     }

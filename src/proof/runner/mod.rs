@@ -1,5 +1,5 @@
 //! The parent of the restore-test process: starts it, hands it objects, and judges how it ended.
-mod guard;
+pub(crate) mod guard;
 mod prune;
 mod served;
 
@@ -63,7 +63,11 @@ impl Runner {
         }
     }
 
-    fn start(&self, sub_command: &str) -> io::Result<(Child, ChildStdin, ChildStdout)> {
+    /// Starts a process of this program that confines itself.
+    ///
+    /// # Errors
+    /// When the system starts none.
+    pub fn start(&self, sub_command: &str) -> io::Result<(Child, ChildStdin, ChildStdout)> {
         let mut child = Command::new(&self.program)
             .arg(sub_command)
             // The address of the database, with its password, may be in the environment.

@@ -20,7 +20,8 @@ pub struct Served {
 }
 
 impl Served {
-    pub(super) fn read(&self, kind: ObjectKind, name: ObjectName, offset: u64, len: u64) -> FromParent {
+    /// What is in an object, or that it is not there for the child.
+    pub(crate) fn read(&self, kind: ObjectKind, name: ObjectName, offset: u64, len: u64) -> FromParent {
         let Some(repository) = self.holder(kind, &name) else { return FromParent::Missing };
         let key = BlobKey::new(repository, kind, name);
         // Bounded here too: a child that was taken over may ask for anything.
@@ -52,7 +53,8 @@ impl Served {
         }
     }
 
-    pub(super) fn list(&self, kind: ObjectKind) -> FromParent {
+    /// The objects of a kind that the child may see.
+    pub(crate) fn list(&self, kind: ObjectKind) -> FromParent {
         let mut listed: Vec<_> = self
             .ledger
             .iter()

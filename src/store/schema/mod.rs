@@ -2,6 +2,7 @@
 mod act;
 mod backup;
 mod console;
+mod content;
 mod device;
 mod key;
 mod person;
@@ -10,6 +11,7 @@ mod retention;
 pub use act::*;
 pub use backup::*;
 pub use console::*;
+pub use content::*;
 pub use device::*;
 pub use key::*;
 pub use person::*;
@@ -49,6 +51,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     wipe_requests,
     approvals,
     restores,
+    content_reads,
     activity,
     activity_head,
     mail_outbox,

@@ -1,0 +1,15 @@
+//! Looking inside restore points: what is in a folder, one file, a folder as an archive, where a name was, and what
+//! two points differ in.
+//!
+//! A device wrote all of it, so a separate process ([`child`]) reads, confined like a restore test's and with as
+//! little memory. Its parent ([`Desk`]) hands it objects as they were when the restore point was received, and passes
+//! on what it says piece by piece: neither side ever holds a folder or a file as a whole.
+pub mod child;
+mod desk;
+pub mod message;
+mod parent;
+mod room;
+
+pub use desk::{Desk, Flow, Look, Trouble, Whole};
+pub use parent::{Failure, Heard};
+pub use room::Limits;
