@@ -101,6 +101,8 @@ pub const TABLE: &[(&str, &str, Least)] = &[
     ("post", "/policies/{id}/removals", May(P::EditPolicies)),
     ("post", "/prunes/{id}/undos", May(P::Restore)),
     ("post", "/repository-tokens/{id}/revocations", May(P::RunBackups)),
+    ("post", "/restore-points/{id}/downloads", May(P::ReadContents)),
+    ("get", "/restore-points/{id}/files", May(P::ReadContents)),
     ("get", "/restore-tests", May(P::ViewDevices)),
     ("get", "/restore-tests.csv", May(P::ViewDevices)),
     ("get", "/restore-tests/{id}", May(P::ViewDevices)),

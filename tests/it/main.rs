@@ -24,6 +24,7 @@ mod check_in;
 mod command;
 mod console_copy;
 mod copy;
+mod content;
 mod crossing;
 mod cuts;
 mod device_list;

@@ -1,5 +1,5 @@
 //! Restore tests with the real process: good, damaged and hostile repositories.
-mod craft;
+pub mod craft;
 mod damage;
 mod evidence;
 mod hostile;
