@@ -1,5 +1,5 @@
 //! Where pages ask to look inside.
-use super::message::{End, Found, Head, Job, Taken, Task};
+use super::message::{Changes, End, Found, Head, Hits, Job, Taken, Task};
 use super::parent::{self, Failure, Heard, Work};
 use super::room::{LOOKING, Place, Room, TAKING};
 use crate::blob::BlobStore;
@@ -7,14 +7,16 @@ use crate::error::{Error, Result};
 use crate::proof::keys::ProofKeys;
 use crate::proof::runner::{Runner, Served, Watcher};
 use crate::service;
-use crate::service::content::{Opened, Wanted};
+use crate::service::content::{Compared, Opened, Search, Searched, Wanted};
 use crate::store::Store;
+use crate::store::repository::Repository;
 use anyhow::Context;
 use clock::Clock;
 use domain::by::By;
 use domain::content::ReadOutcome;
+use domain::id::RestorePointId;
 use domain::object::ObjectKind;
-use domain::time::minutes;
+use domain::time::{Time, minutes};
 use repository::MasterKey;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -22,6 +24,8 @@ use tokio::sync::mpsc;
 
 /// The processor time for one page.
 const LOOK_SECONDS: u64 = 30;
+/// How long a search or a comparison goes on before it tells what it has.
+const SEARCH_SECONDS: u64 = 20;
 /// The longest time for one page: somebody waits for it.
 const LOOK_LONGEST: Duration = Duration::from_secs(60);
 /// The slowest speed at which an intact backup is read on a busy machine, and the time a download gets on top.
@@ -79,10 +83,13 @@ impl From<Failure> for Trouble {
     }
 }
 
+/// What came of it, or why nothing did.
+pub type Outcome<T> = std::result::Result<T, Trouble>;
+
 /// What was asked, and what came of it.
 pub struct Look {
     pub opened: Opened,
-    pub found: std::result::Result<Found, Trouble>,
+    pub found: Outcome<Found>,
 }
 
 /// A download that has begun.
@@ -98,7 +105,7 @@ pub struct Whole;
 enum Piece {
     Head(Head),
     Part(Vec<u8>),
-    End(std::result::Result<Taken, Trouble>),
+    End(Outcome<Taken>),
 }
 
 impl Flow {
@@ -106,7 +113,7 @@ impl Flow {
     ///
     /// # Errors
     /// At the end.
-    pub async fn next(&mut self) -> std::result::Result<Vec<u8>, std::result::Result<Whole, Trouble>> {
+    pub async fn next(&mut self) -> std::result::Result<Vec<u8>, Outcome<Whole>> {
         match self.pieces.recv().await {
             Some(Piece::Part(bytes)) => Ok(bytes),
             Some(Piece::End(Ok(_))) => Err(Ok(Whole)),
@@ -137,29 +144,80 @@ impl Desk {
         let place = self.looking.enter(by.user)?;
         let keys = self.keys()?;
         let opened = self.open(by, wanted).await?;
-        let (desk, at) = (self.clone(), opened.clone());
-        let found = actix_web::web::block(move || {
-            let _place = place;
-            let task =
-                Task::List { snapshot: at.point.snapshot_name.clone(), path: at.read.path.clone(), filter, from };
-            desk.look(&keys, &at, task)
-        })
-        .await
-        .context("looking inside a restore point")??;
+        let task = Task::List {
+            snapshot: opened.point.snapshot_name.clone(),
+            path: opened.read.path.clone(),
+            filter,
+            from,
+        };
+        let end = self.look(place, keys, (opened.repository.clone(), opened.point.as_of), task).await?;
+        let found = end.and_then(|end| if let End::Found(found) = end { Ok(found) } else { Err(trouble(end)) });
         Ok(Look { opened, found })
     }
 
-    fn look(&self, keys: &ProofKeys, at: &Opened, task: Task) -> Result<std::result::Result<Found, Trouble>> {
-        let (served, key) = self.prepare(keys, at)?;
-        let runner = Runner { silence: LOOK_LONGEST, longest: LOOK_LONGEST, ..self.runner.clone() };
-        let job = Job { task, cpu_seconds: LOOK_SECONDS };
-        let watcher = Stops(&self.store);
-        let work = Work { served: &served, key: &key, job: &job, watcher: &watcher };
-        Ok(match parent::run(&runner, &work, &mut |_| true) {
-            Ok(End::Found(found)) => Ok(found),
-            Ok(end) => Err(trouble(end)),
-            Err(failure) => Err(failure.into()),
-        })
+    /// In which of a device's restore points a name is.
+    ///
+    /// # Errors
+    /// As [`service::content::search`]; `Busy` if too many look inside already.
+    pub async fn find(&self, by: &By, search: Search) -> Result<(Searched, Outcome<Hits>)> {
+        let place = self.looking.enter(by.user)?;
+        let keys = self.keys()?;
+        let (acting, now, text) = (by.clone(), self.clock.now(), search.text.clone());
+        let searched = self.store.act(move |conn| service::content::search(conn, &acting, &search, now)).await?;
+        let Some((repository, as_of)) = searched.repository.clone().zip(searched.points.iter().map(|it| it.as_of).max())
+        else {
+            return Ok((searched, Ok(Hits::default())));
+        };
+        let snapshots = searched.points.iter().map(|it| it.snapshot_name.clone()).collect();
+        let task = Task::Find { snapshots, text, seconds: SEARCH_SECONDS };
+        let end = self.look(place, keys, (repository, as_of), task).await?;
+        Ok((searched, end.and_then(|end| if let End::Hits(hits) = end { Ok(hits) } else { Err(trouble(end)) })))
+    }
+
+    /// What two restore points differ in, one page from the difference number `from` on.
+    ///
+    /// # Errors
+    /// As [`service::content::compare`]; `Busy` if too many look inside already.
+    pub async fn compare(
+        &self,
+        by: &By,
+        points: (RestorePointId, RestorePointId),
+        from: u64,
+    ) -> Result<(Compared, Outcome<Changes>)> {
+        let place = self.looking.enter(by.user)?;
+        let keys = self.keys()?;
+        let (acting, now) = (by.clone(), self.clock.now());
+        let compared = self.store.act(move |conn| service::content::compare(conn, &acting, points, now)).await?;
+        let task = Task::Compare {
+            old: compared.old.snapshot_name.clone(),
+            new: compared.new.snapshot_name.clone(),
+            from,
+            seconds: SEARCH_SECONDS,
+        };
+        let as_of = compared.old.as_of.max(compared.new.as_of);
+        let end = self.look(place, keys, (compared.repository.clone(), as_of), task).await?;
+        Ok((compared, end.and_then(|end| if let End::Changes(it) = end { Ok(it) } else { Err(trouble(end)) })))
+    }
+
+    /// Runs one process to its end, on a thread where it may block.
+    async fn look(
+        &self,
+        place: Place,
+        keys: Arc<ProofKeys>,
+        (repository, as_of): (Repository, Time),
+        task: Task,
+    ) -> Result<Outcome<End>> {
+        let desk = self.clone();
+        let look = move || {
+            let _place = place;
+            let (served, key) = desk.prepare(&keys, &repository, as_of)?;
+            let runner = Runner { silence: LOOK_LONGEST, longest: LOOK_LONGEST, ..desk.runner.clone() };
+            let job = Job { task, cpu_seconds: LOOK_SECONDS };
+            let watcher = Stops(&desk.store);
+            let work = Work { served: &served, key: &key, job: &job, watcher: &watcher };
+            Ok(parent::run(&runner, &work, &mut |_| true).map_err(Trouble::from))
+        };
+        actix_web::web::block(look).await.context("looking inside a restore point")?
     }
 
     /// Begins a download; the inner error is why there is nothing to send.
@@ -171,7 +229,7 @@ impl Desk {
         by: &By,
         wanted: Wanted,
         leaves_out: bool,
-    ) -> Result<(Opened, std::result::Result<Flow, Trouble>)> {
+    ) -> Result<(Opened, Outcome<Flow>)> {
         let place = self.taking.enter(by.user)?;
         let keys = self.keys()?;
         let opened = self.open(by, wanted).await?;
@@ -208,13 +266,12 @@ impl Desk {
         self.store.act(move |conn| service::content::open(conn, &by, &wanted, now)).await
     }
 
-    fn prepare(&self, keys: &ProofKeys, at: &Opened) -> Result<(Served, MasterKey)> {
-        let key = keys.open_master_key(&at.repository)?;
-        let point = at.point.clone();
-        let objects = self.store.read_blocking(move |conn| service::content::view(conn, &point))?;
+    fn prepare(&self, keys: &ProofKeys, repository: &Repository, as_of: Time) -> Result<(Served, MasterKey)> {
+        let key = keys.open_master_key(repository)?;
+        let objects = self.store.read_blocking(|conn| service::content::view(conn, repository.id, as_of))?;
         let served = Served {
             blobs: Arc::clone(&self.blobs),
-            repository: at.repository.id,
+            repository: repository.id,
             ledger: objects.into_iter().map(|it| ((it.kind, it.name.clone()), it.size())).collect(),
             manifests: Vec::new(),
         };
@@ -230,7 +287,7 @@ fn trouble(end: End) -> Trouble {
         End::Limit(what) => Trouble::Limit(what),
         End::Away(why) => Trouble::Away(why),
         // An end of another job.
-        End::Found(_) | End::Taken(_) => Trouble::Lost,
+        End::Found(_) | End::Taken(_) | End::Hits(_) | End::Changes(_) => Trouble::Lost,
     }
 }
 
@@ -241,6 +298,14 @@ impl Watcher for Stops<'_> {
     fn stop(&self) -> bool {
         self.0.wake().is_stopping()
     }
+}
+
+/// How far a download is.
+#[derive(Default)]
+struct Sent {
+    bytes: u64,
+    /// Kept back until the end is known: a reader who counts bytes must not have all of what breaks off.
+    last: Option<Vec<u8>>,
 }
 
 /// One download, on its own thread.
@@ -255,7 +320,7 @@ struct Taking {
 
 impl Taking {
     fn run(self, keys: &ProofKeys, leaves_out: bool) {
-        let mut sent = 0u64;
+        let mut sent = Sent::default();
         let ended = self.send_all(keys, leaves_out, &mut sent);
         let outcome = match &ended {
             Ok(taken) if taken.left_out > 0 => {
@@ -265,14 +330,22 @@ impl Taking {
             Ok(_) => (ReadOutcome::Complete, String::new()),
             Err(trouble) => (ReadOutcome::BrokenOff, trouble.to_string()),
         };
-        self.keep(outcome, sent);
-        // Last: whoever reads is told that it is whole only once that is written down.
-        let _ = self.give(Piece::End(ended));
+        self.keep(outcome, sent.bytes);
+        // Whoever reads has all of it only once that is written down.
+        if let (Ok(_), Some(last)) = (&ended, sent.last.take()) {
+            self.give(Piece::Part(last));
+        }
+        self.give(Piece::End(ended));
     }
 
-    fn send_all(&self, keys: &ProofKeys, leaves_out: bool, sent: &mut u64) -> std::result::Result<Taken, Trouble> {
+    fn send_all(
+        &self,
+        keys: &ProofKeys,
+        leaves_out: bool,
+        sent: &mut Sent,
+    ) -> Outcome<Taken> {
         let at = &self.opened;
-        let (served, key) = self.desk.prepare(keys, at).map_err(|error| {
+        let (served, key) = self.desk.prepare(keys, &at.repository, at.point.as_of).map_err(|error| {
             tracing::error!(error = format!("{error:#}"), "a download could not be prepared");
             Trouble::Lost
         })?;
@@ -286,8 +359,8 @@ impl Taking {
         let ended = parent::run(&self.desk.runner, &work, &mut |heard| match heard {
             Heard::Head(head) => self.give(Piece::Head(head)),
             Heard::Part(bytes) => {
-                *sent += u64::try_from(bytes.len()).unwrap_or(0);
-                self.give(Piece::Part(bytes))
+                sent.bytes += u64::try_from(bytes.len()).unwrap_or(0);
+                sent.last.replace(bytes).is_none_or(|before| self.give(Piece::Part(before)))
             }
         });
         match ended {

@@ -26,6 +26,10 @@ pub enum Task {
     /// The bytes of a file, or a folder as a tar archive. With `leaves_out`, what is damaged is left out and named in
     /// it; otherwise the first damage ends it.
     Take { snapshot: ObjectName, path: String, leaves_out: bool },
+    /// In which of these snapshots, newest first, a name with `text` in it is; as many of them as `seconds` allow.
+    Find { snapshots: Vec<ObjectName>, text: String, seconds: u64 },
+    /// What two snapshots differ in: one page from the difference number `from` on, and the counts of all.
+    Compare { old: ObjectName, new: ObjectName, from: u64, seconds: u64 },
 }
 
 /// Something in a folder.
@@ -104,11 +108,89 @@ pub struct Taken {
     pub special: u64,
 }
 
+/// A path that was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hit {
+    /// In the manifest's spelling.
+    pub path: String,
+    pub is_folder: bool,
+    /// In the newest snapshot that has it.
+    pub size: u64,
+    /// How many different contents it had.
+    pub versions: u32,
+    /// Where it is without a gap, newest first.
+    pub spans: Vec<Span>,
+}
+
+/// From which snapshot to which, by their numbers in the job: 0 is the newest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Span {
+    pub newest: usize,
+    pub oldest: usize,
+}
+
+/// What a search found.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hits {
+    /// By path.
+    pub rows: Vec<Hit>,
+    /// How many snapshots were searched.
+    pub searched: usize,
+    /// There are more paths than are told.
+    pub has_more: bool,
+    /// Folders whose list is damaged or missing: nobody knows what was in them.
+    pub unreadable_folders: u64,
+    pub unreadable_points: u64,
+}
+
+/// How an entry differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Difference {
+    Added,
+    Removed,
+    /// Its content, target or kind; rights and times do not count.
+    Changed,
+}
+
+/// One difference.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// In the manifest's spelling.
+    pub path: String,
+    pub what: Difference,
+    pub is_folder: bool,
+    pub old_size: Option<u64>,
+    pub new_size: Option<u64>,
+}
+
+/// How many files, and their bytes: of changed files, those of the newer point.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    pub files: u64,
+    pub bytes: u64,
+}
+
+/// What two snapshots differ in.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changes {
+    pub rows: Vec<Change>,
+    pub has_more: bool,
+    pub added: Counts,
+    pub removed: Counts,
+    pub changed: Counts,
+    /// Folders that are damaged, missing or not in order on one side: what is in them was not compared.
+    pub unreadable: u64,
+    /// False if the time was over first: then there are at least as many.
+    pub is_whole: bool,
+}
+
 /// How a job ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum End {
     Found(Found),
     Taken(Taken),
+    Hits(Hits),
+    Changes(Changes),
     /// There is nothing at the path.
     NotThere,
     /// It is there, but is no file and no folder.

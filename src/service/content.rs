@@ -15,7 +15,7 @@ use domain::activity::{Action, Object, Outcome};
 use domain::by::By;
 use domain::content::{ReadKind, ReadOutcome};
 use domain::guard::GuardedAct;
-use domain::id::{ContentReadId, DeviceId, RestorePointId, UserId};
+use domain::id::{ContentReadId, DeviceId, RepositoryId, RestorePointId, UserId};
 use domain::role::Permission;
 use domain::time::Time;
 
@@ -52,17 +52,32 @@ pub fn open(conn: &mut Conn, by: &By, wanted: &Wanted, now: Time) -> Result<Open
     }
     let reason = match wanted.kind {
         ReadKind::Download => guard::reason(GuardedAct::DownloadContents, &wanted.reason)?,
-        ReadKind::List => "",
+        ReadKind::List | ReadKind::Search | ReadKind::Compare => "",
     };
+    let read = note(conn, by, &point, (wanted.kind, &wanted.path, reason), now)?;
+    if wanted.kind == ReadKind::Download {
+        tell(conn, by, (&read, &device, &point), now)?;
+    }
+    Ok(Opened { read, device, point, repository })
+}
+
+/// Writes down what is read, once for those who may see the names of files, and without them in the history.
+fn note(
+    conn: &mut Conn,
+    by: &By,
+    point: &RestorePoint,
+    (kind, path, reason): (ReadKind, &str, &str),
+    now: Time,
+) -> Result<ContentRead> {
     let read = ContentRead {
         id: ContentReadId::generate(now),
-        kind: wanted.kind,
-        device_id: device.id,
+        kind,
+        device_id: point.device_id,
         restore_point_id: point.id,
         user_id: by.user,
         user_name: by.actor.name.clone(),
         at: now,
-        path: wanted.path.clone(),
+        path: path.to_owned(),
         reason: reason.to_owned(),
         outcome: None,
         note: String::new(),
@@ -70,13 +85,90 @@ pub fn open(conn: &mut Conn, by: &By, wanted: &Wanted, now: Time) -> Result<Open
         finished_at: None,
     };
     store::content_read::insert(conn, &read)?;
-    // No path: not everybody who may read the history may see the names of files.
-    let act = Act::done(wanted.kind.action(), object_of(&read, &point)).on(device.id).because(reason);
+    let act = Act::done(kind.action(), object_of(&read, point)).on(point.device_id).because(reason);
     record(conn, &by.actor, &act, now)?;
-    if wanted.kind == ReadKind::Download {
-        tell(conn, by, (&read, &device, &point), now)?;
+    Ok(read)
+}
+
+/// A search over a device's restore points.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Search {
+    pub device: DeviceId,
+    /// Part of a name.
+    pub text: String,
+    /// Points received after this do not exist for it.
+    pub as_of: Option<Time>,
+    /// How many of the newest points are left out: they were searched before.
+    pub skip: i64,
+}
+
+/// The points that a search goes through.
+#[derive(Debug, Clone)]
+pub struct Searched {
+    pub device: Device,
+    /// Newest first, all of one repository; none if there is nothing to search.
+    pub points: Vec<RestorePoint>,
+    pub repository: Option<Repository>,
+    /// How many points there are besides, older ones.
+    pub older: i64,
+}
+
+/// The most restore points that one search goes through.
+const SEARCHED: i64 = 400;
+
+/// Writes down that somebody searches, in the transaction that allows it.
+///
+/// # Errors
+/// `Forbidden` or `NotFound` if they may not; `Refused` during a freeze; `Invalid` in `q`.
+pub fn search(conn: &mut Conn, by: &By, wanted: &Search, now: Time) -> Result<Searched> {
+    freeze::check(conn)?;
+    let device = reach::acted_on(conn, by, Permission::ReadContents, wanted.device)?;
+    let length = wanted.text.chars().count();
+    if length == 0 || length > 200 {
+        return Err(Error::invalid("q", "Enter part of a name: 1 to 200 characters."));
     }
-    Ok(Opened { read, device, point, repository })
+    let skip = wanted.skip.max(0);
+    let mut points = store::restore_point::stored_until(conn, device.id, wanted.as_of, (skip, SEARCHED))?;
+    let all = store::restore_point::count_stored_until(conn, device.id, wanted.as_of)?;
+    let Some(newest) = points.first().cloned() else {
+        return Ok(Searched { device, points, repository: None, older: 0 });
+    };
+    // Each enrolment has its own repository, with its own key: the next one is the next search.
+    let own = points.iter().take_while(|it| it.repository_id == newest.repository_id).count();
+    points.truncate(own);
+    let older = all - skip - i64::try_from(own).unwrap_or(i64::MAX);
+    let repository = store::repository::find(conn, newest.repository_id)?;
+    note(conn, by, &newest, (ReadKind::Search, &wanted.text, ""), now)?;
+    Ok(Searched { device, points, repository, older: older.max(0) })
+}
+
+/// Two points that are compared, the older first.
+#[derive(Debug, Clone)]
+pub struct Compared {
+    pub device: Device,
+    pub old: RestorePoint,
+    pub new: RestorePoint,
+    pub repository: Repository,
+}
+
+/// Writes down that somebody compares two points, in the transaction that allows it.
+///
+/// # Errors
+/// `Forbidden` or `NotFound` if they may not; `Refused` during a freeze, or if the two cannot be compared.
+pub fn compare(conn: &mut Conn, by: &By, points: (RestorePointId, RestorePointId), now: Time) -> Result<Compared> {
+    freeze::check(conn)?;
+    let (device, one, repository) = find(conn, by, points.0)?;
+    let (_, other, _) = find(conn, by, points.1)?;
+    if one.repository_id != other.repository_id {
+        let why = "these two restore points belong to different enrolments: only points of one enrolment are compared";
+        return Err(Error::Refused(why.to_owned()));
+    }
+    if one.stored_at.is_none() || other.stored_at.is_none() {
+        return Err(Error::Refused("the server does not hold both of these restore points".to_owned()));
+    }
+    let (old, new) = if one.sequence <= other.sequence { (one, other) } else { (other, one) };
+    note(conn, by, &new, (ReadKind::Compare, "", ""), now)?;
+    Ok(Compared { device, old, new, repository })
 }
 
 /// A restore point that somebody may look into, its device and its repository.
@@ -92,13 +184,13 @@ pub fn find(conn: &mut Conn, by: &By, point: RestorePointId) -> Result<(Device, 
     Ok((device, point, repository))
 }
 
-/// The repository's objects as they were when a point was received: what came later, such as an index that
+/// The repository's objects as they were when a point of it was received, which is its `as_of`: what came later, such as an index that
 /// leads nowhere, does not exist for whoever reads it.
 ///
 /// # Errors
 /// When the database refuses.
-pub fn view(conn: &mut Conn, point: &RestorePoint) -> Result<Vec<object::Object>> {
-    Ok(object::all(conn, point.repository_id, Some(point.as_of))?)
+pub fn view(conn: &mut Conn, repository: RepositoryId, as_of: Time) -> Result<Vec<object::Object>> {
+    Ok(object::all(conn, repository, Some(as_of))?)
 }
 
 /// Whether a download that has begun may go on: the account still holds the permission, and nothing is frozen.

@@ -59,6 +59,8 @@ pub struct RepositoryToken {
     /// None for one that lasts until it is revoked.
     pub expires_at: Option<Time>,
     pub revoked_at: Option<Time>,
+    /// It only reads, and only what was received up to this time; none for everything.
+    pub as_of: Option<Time>,
 }
 
 /// A repository by its id.

@@ -159,6 +159,38 @@ pub fn of_device_since(conn: &mut Conn, device: DeviceId, since: Time, limit: i6
     Ok(points)
 }
 
+/// The restore points of a device that the server holds, newest first, `limit` of them after the first `skip`; with
+/// `until` only those received up to it.
+pub fn stored_until(
+    conn: &mut Conn,
+    device: DeviceId,
+    until: Option<Time>,
+    (skip, limit): (i64, i64),
+) -> QueryResult<Vec<RestorePoint>> {
+    let mut query = restore_points::table
+        .filter(restore_points::device_id.eq(device).and(restore_points::stored_at.is_not_null()))
+        .order((restore_points::sequence.desc(), restore_points::id.desc()))
+        .offset(skip)
+        .limit(limit)
+        .select(RestorePoint::as_select())
+        .into_boxed();
+    if let Some(until) = until {
+        query = query.filter(restore_points::received_at.le(until));
+    }
+    query.load(conn)
+}
+
+/// How many of them there are.
+pub fn count_stored_until(conn: &mut Conn, device: DeviceId, until: Option<Time>) -> QueryResult<i64> {
+    let mut query = restore_points::table
+        .filter(restore_points::device_id.eq(device).and(restore_points::stored_at.is_not_null()))
+        .into_boxed();
+    if let Some(until) = until {
+        query = query.filter(restore_points::received_at.le(until));
+    }
+    query.count().get_result(conn)
+}
+
 /// The newest restore point of a repository whose snapshot has arrived.
 pub fn newest_stored(conn: &mut Conn, repository: RepositoryId) -> QueryResult<Option<RestorePoint>> {
     restore_points::table

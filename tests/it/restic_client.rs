@@ -37,7 +37,7 @@ pub fn enrolled(door: &TestDoor) -> (TestRepository, String) {
 fn own_client(door: &TestDoor, repository: &TestRepository) -> (RepositoryTokenId, String) {
     let owner = door.write(|conn| insert_person(conn, "owner", &[Role::Owner], None, SINCE));
     let reads = Some((hours(24), "a file is missed".to_owned()));
-    client_token(door, repository, owner, &ClientDraft { name: "my laptop".to_owned(), reads }).unwrap()
+    client_token(door, repository, owner, &ClientDraft { name: "my laptop".to_owned(), reads, as_of: None }).unwrap()
 }
 
 fn client_token(
@@ -64,11 +64,11 @@ fn client_token_with(
 }
 
 fn appends() -> ClientDraft {
-    ClientDraft { name: "my NAS".to_owned(), reads: None }
+    ClientDraft { name: "my NAS".to_owned(), reads: None, as_of: None }
 }
 
 fn reads(span: std::time::Duration) -> ClientDraft {
-    ClientDraft { name: "my laptop".to_owned(), reads: Some((span, "a file is missed".to_owned())) }
+    ClientDraft { name: "my laptop".to_owned(), reads: Some((span, "a file is missed".to_owned())), as_of: None }
 }
 
 #[test]

@@ -139,6 +139,8 @@ text_enum! {
         PointsPutBack = "restore_points_put_back",
         PointsErased = "restore_points_erased",
         ContentsListed = "contents_listed",
+        ContentsSearched = "contents_searched",
+        ContentsCompared = "contents_compared",
         ContentsDownloaded = "contents_downloaded",
         ContentsDownloadBrokenOff = "contents_download_broken_off",
     }

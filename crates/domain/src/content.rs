@@ -7,6 +7,10 @@ text_enum! {
     ReadKind {
         /// The names in a folder, or what is known of a file.
         List = "list",
+        /// In which restore points a name is.
+        Search = "search",
+        /// What two restore points differ in.
+        Compare = "compare",
         /// A file, or a folder as an archive.
         Download = "download",
     }
@@ -17,6 +21,8 @@ impl ReadKind {
     pub const fn name(self) -> &'static str {
         match self {
             Self::List => "Looked at",
+            Self::Search => "Searched",
+            Self::Compare => "Compared",
             Self::Download => "Downloaded",
         }
     }
@@ -25,6 +31,8 @@ impl ReadKind {
     pub const fn action(self) -> Action {
         match self {
             Self::List => Action::ContentsListed,
+            Self::Search => Action::ContentsSearched,
+            Self::Compare => Action::ContentsCompared,
             Self::Download => Action::ContentsDownloaded,
         }
     }

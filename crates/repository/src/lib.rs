@@ -25,7 +25,7 @@ pub use crypto::MasterKey;
 pub use fault::{Fault, Problem, Result};
 pub use id::Id;
 pub use index::{BlobKind, Copies, Index};
-pub use name::{encode as encode_name, unescape};
+pub use name::{encode as encode_name, is_safe, unescape};
 pub use pack::{HeaderEntry, parse_header};
 pub use reader::{Access, Repository, Seen};
 pub use rewrite::{Rewritten, without_packs};

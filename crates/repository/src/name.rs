@@ -55,7 +55,7 @@ fn number(digits: &str, radix: u32) -> Option<u32> {
 }
 
 /// A name that may become part of a path: no empty name, no `.` or `..`, no `/` and no NUL.
-pub(crate) fn is_safe(name: &[u8]) -> bool {
+pub fn is_safe(name: &[u8]) -> bool {
     !name.is_empty()
         && name != b"."
         && name != b".."

@@ -1,8 +1,8 @@
--- Each time somebody read what a device backed up. path: a file's name, which not everybody who may read the history may
--- see. outcome: only of a download, once it has ended.
+-- Each time somebody read what a device backed up. path: a file's name, or what was searched for, which not everybody
+-- who may read the history may see. restore_point_id: of a search, the newest of those searched. outcome: only of a download, once it has ended.
 CREATE TABLE content_reads (
     id TEXT COLLATE "C" PRIMARY KEY NOT NULL,
-    kind TEXT COLLATE "C" NOT NULL CHECK (kind IN ('list', 'download')),
+    kind TEXT COLLATE "C" NOT NULL CHECK (kind IN ('list', 'search', 'compare', 'download')),
     device_id TEXT COLLATE "C" NOT NULL REFERENCES devices (id),
     restore_point_id TEXT COLLATE "C" NOT NULL,
     user_id TEXT COLLATE "C" NOT NULL,

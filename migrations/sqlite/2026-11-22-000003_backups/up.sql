@@ -15,6 +15,7 @@ CREATE INDEX repositories_by_device ON repositories (device_id);
 CREATE INDEX repositories_nearly_full ON repositories (device_id)
     WHERE state = 'active' AND stored_bytes >= quota_bytes - quota_bytes / 10;
 
+-- as_of: it only reads, and only what was received up to then.
 CREATE TABLE repository_tokens (
     id TEXT PRIMARY KEY NOT NULL,
     repository_id TEXT NOT NULL REFERENCES repositories (id),
@@ -26,7 +27,8 @@ CREATE TABLE repository_tokens (
     reason TEXT NOT NULL,
     created_at INTEGER NOT NULL,
     expires_at INTEGER,
-    revoked_at INTEGER
+    revoked_at INTEGER,
+    as_of INTEGER
 ) STRICT;
 CREATE INDEX repository_tokens_by_repository ON repository_tokens (repository_id);
 

@@ -1,6 +1,8 @@
 //! The process that looks inside: no network, no files, little memory, one repository's key.
 //!
 //! It shuts itself in as a restore test's process does, before it reads a byte.
+mod compare;
+mod find;
 mod list;
 mod path;
 mod take;
@@ -15,6 +17,7 @@ use repository::{Access, Fault, MasterKey, Repository};
 use std::cell::RefCell;
 use std::io::{self, Read, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// The sub-command's name.
@@ -67,14 +70,21 @@ fn run(input: &mut dyn Read, output: &mut dyn Write) -> anyhow::Result<()> {
 }
 
 fn work(pipe: &mut Pipe<'_>, key: MasterKey, task: &Task, out: &mut dyn Write) -> End {
-    let done = match task {
-        Task::List { snapshot, path, filter, from } => Repository::open(pipe, key, Access::Ranges)
-            .map_err(Stop::from)
-            .and_then(|mut it| list::list(&mut it, snapshot, (path, filter), *from)),
-        Task::Take { snapshot, path, leaves_out } => Repository::open(pipe, key, Access::WholePacks { keep: KEEP })
-            .map_err(Stop::from)
-            .and_then(|mut it| take::take(&mut it, snapshot, (path, *leaves_out), out)),
+    let access = match task {
+        // A page needs a few parts of a large repository.
+        Task::List { .. } | Task::Find { .. } | Task::Compare { .. } => Access::Ranges,
+        Task::Take { .. } => Access::WholePacks { keep: KEEP },
     };
+    let done = Repository::open(pipe, key, access).map_err(Stop::from).and_then(|mut it| match task {
+        Task::List { snapshot, path, filter, from } => list::list(&mut it, snapshot, (path, filter), *from),
+        Task::Take { snapshot, path, leaves_out } => take::take(&mut it, snapshot, (path, *leaves_out), out),
+        Task::Find { snapshots, text, seconds } => {
+            find::find(&mut it, snapshots, text, Duration::from_secs(*seconds))
+        }
+        Task::Compare { old, new, from, seconds } => {
+            compare::compare(&mut it, (old, new), *from, Duration::from_secs(*seconds))
+        }
+    });
     match done {
         Ok(end) => end,
         Err(stop) => stop.end(),

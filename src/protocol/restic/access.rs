@@ -30,7 +30,7 @@ pub struct Access {
 pub enum Right {
     /// Append, and remove locks; read what [`TokenKind::reads`] says.
     Append(TokenKind),
-    /// Read what was received up to this time: a restore's ticket.
+    /// Read what was received up to this time: a restore's ticket, or a person's token for a moment of the past.
     ReadUntil(Time),
 }
 
@@ -51,9 +51,15 @@ impl Right {
         }
     }
 
-    /// Whether something received `at` is in view.
-    pub fn shows(self, at: Time) -> bool {
-        self.until().is_none_or(|until| at <= until)
+    /// Whether something of `kind` received `at` is in view.
+    pub fn shows(self, kind: ObjectKind, at: Time) -> bool {
+        self.until_of(kind).is_none_or(|until| at <= until)
+    }
+
+    /// The time at which the view of a kind ends. Only the server makes keys, so none of them can mislead, and a
+    /// token's own is made with it.
+    pub fn until_of(self, kind: ObjectKind) -> Option<Time> {
+        self.until().filter(|_| kind != ObjectKind::Keys)
     }
 }
 
@@ -77,7 +83,7 @@ pub fn credentials(request: &HttpRequest) -> Option<Credentials> {
 pub fn find(conn: &mut Conn, shown: &Credentials, now: Time) -> Result<Option<Access>> {
     let access = match store::repository::find_token(conn, &shown.token_hash)? {
         Some((token, repository)) => service::repository::may_use(conn, &token, &repository, now)?
-            .then_some(Access { repository, right: Right::Append(token.kind) }),
+            .then(|| Access { repository, right: token.as_of.map_or(Right::Append(token.kind), Right::ReadUntil) }),
         None => ticket(conn, shown, now)?,
     };
     Ok(access.filter(|it| it.repository.id == shown.repository))

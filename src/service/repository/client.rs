@@ -32,6 +32,8 @@ pub struct ClientDraft {
     pub name: String,
     /// How long it can read, and why; none for one that only appends.
     pub reads: Option<(Duration, String)>,
+    /// What is received after this does not exist for it, and it appends nothing; only for one that reads.
+    pub as_of: Option<Time>,
 }
 
 impl ClientDraft {
@@ -123,10 +125,14 @@ pub fn make_client_token(
         created_at: now,
         expires_at,
         revoked_at: None,
+        as_of: draft.as_of.filter(|_| draft.reads.is_some()),
     };
     store::repository::insert_token(conn, &row)?;
     let what = match expires_at {
-        Some(at) => format!("reads until {}: {reason}", at.iso()),
+        Some(at) => match row.as_of {
+            Some(as_of) => format!("reads as of {} until {}: {reason}", as_of.iso(), at.iso()),
+            None => format!("reads until {}: {reason}", at.iso()),
+        },
         None => "appends, and cannot read".to_owned(),
     };
     let act = Act::done(Action::RepositoryTokenMade, Object::new("repository_token", row.id, name));

@@ -86,6 +86,7 @@ fn agent_token(repository: RepositoryId, token: &str, now: Time) -> RepositoryTo
         created_at: now,
         expires_at: None,
         revoked_at: None,
+        as_of: None,
     }
 }
 

@@ -28,6 +28,7 @@ diesel::table! {
         created_at -> BigInt,
         expires_at -> Nullable<BigInt>,
         revoked_at -> Nullable<BigInt>,
+        as_of -> Nullable<BigInt>,
     }
 }
 

@@ -1,8 +1,11 @@
 //! Looking inside restore points, and downloads from them.
 //!
 //! Whatever is shown here was written by a device: names are text, never an address or a header of their own.
+mod changes;
 mod download;
 mod files;
+mod points;
+mod search;
 
 use crate::web::area::{Area, Place};
 use actix_web::web::ServiceConfig;
@@ -14,5 +17,10 @@ pub const AREA: Area = Area {
 };
 
 fn routes(config: &mut ServiceConfig) {
-    config.service(files::show).service(download::make);
+    config
+        .service(points::list)
+        .service(search::search)
+        .service(files::show)
+        .service(changes::show)
+        .service(download::make);
 }

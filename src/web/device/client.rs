@@ -16,6 +16,7 @@ use crate::web::form::with_status;
 use crate::web::hashing::Shared;
 use crate::web::layout::Layout;
 use crate::web::login::require_password_in;
+use crate::zone::Zone;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form, Path, block};
 use actix_web::{HttpResponse, post};
@@ -39,6 +40,8 @@ struct ClientPage {
     password: String,
     /// Until when it can read; none if it can only append.
     reads_until: Option<Time>,
+    /// The moment of the past that it reads; none for everything.
+    as_of: Option<Time>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -49,19 +52,25 @@ pub struct ClientForm {
     reads: String,
     hours: String,
     reason: String,
+    /// A minute in the reader's zone; empty for everything.
+    as_of: String,
     password: String,
 }
 
 impl ClientForm {
-    fn draft(&self) -> ClientDraft {
+    fn draft(&self, zone: &Zone) -> Result<ClientDraft, Error> {
+        let as_of = match self.as_of.trim() {
+            "" => None,
+            text => Some(zone.start_of(text).ok_or_else(|| Error::invalid("as_of", "Enter a date and a time."))?),
+        };
         // Anything that is not a number of hours is refused like one outside the limits.
         let span = hours(self.hours.trim().parse().ok().filter(|it: &u64| *it <= 10_000).unwrap_or(0));
         let reads = (self.reads == "yes").then(|| (span, self.reason.trim().to_owned()));
-        ClientDraft { name: self.name.clone(), reads }
+        Ok(ClientDraft { name: self.name.clone(), reads, as_of })
     }
 
     fn typed(self) -> ClientTyped {
-        ClientTyped { name: self.name, hours: self.hours, reason: self.reason }
+        ClientTyped { name: self.name, hours: self.hours, reason: self.reason, as_of: self.as_of }
     }
 }
 
@@ -75,7 +84,10 @@ pub async fn make(
 ) -> PageResult<HttpResponse> {
     let (acting, reach, now, id) = (by.acting(), by.reach().clone(), clock.now(), id.into_inner());
     let form = form.into_inner();
-    let draft = form.draft();
+    let draft = match form.draft(&layout.zone) {
+        Ok(draft) => draft,
+        Err(error) => return again((layout, &store, &reach), id, form.typed(), error).await,
+    };
     let field = if draft.reads.is_some() { READER_PASSWORD } else { CLIENT_PASSWORD };
     // Before asking for the password: whoever may not read is not asked for one.
     let reads = by.grants().reach(Permission::ReadContents);
@@ -113,7 +125,7 @@ pub async fn make(
     })
     .await
     .context("making a password")??;
-    let name = draft.name.trim().to_owned();
+    let (name, as_of) = (draft.name.trim().to_owned(), draft.as_of);
     let reads_until = draft.reads.as_ref().map(|(span, _)| now + *span);
     let (_, token) = store.act(move |conn| repository::make_client_token(conn, &acting, &kept, &draft, now)).await?;
     let (scheme, host) = config.public_url.split_once("://").unwrap_or(("http", &config.public_url));
@@ -124,6 +136,7 @@ pub async fn make(
         repository: format!("rest:{scheme}://{repository_id}:{token}@{host}/restic/{repository_id}/"),
         password,
         reads_until,
+        as_of: as_of.filter(|_| reads_until.is_some()),
     };
     with_status(&page, StatusCode::OK)
 }

@@ -139,12 +139,13 @@ pub(super) struct ClientTyped {
     pub name: String,
     pub hours: String,
     pub reason: String,
+    pub as_of: String,
 }
 
 impl Default for ClientTyped {
     fn default() -> Self {
         let hours = (service::repository::READING.as_secs() / 3600).to_string();
-        Self { name: String::new(), hours, reason: String::new() }
+        Self { name: String::new(), hours, reason: String::new(), as_of: String::new() }
     }
 }
 

@@ -38,7 +38,7 @@ fn folders_nested_deeper_than_any_path_end_in_an_error() {
     assert!(matches!(page.status, 200 | 400 | 414), "{}", page.status);
     let got = world.takes(point, "");
     assert_eq!(got.status, 200, "it has begun");
-    let read = &world.downloads()[0];
+    let read = &world.ended()[0];
     assert!(read.note.contains("nested deeper than the limit"), "{read:?}");
     assert_eq!(world.lists(point, "").status, 200);
 }

@@ -2,6 +2,8 @@
 mod download;
 mod hostile;
 mod list;
+mod ransom;
+mod search;
 mod world;
 
 pub use world::World;
@@ -26,7 +28,7 @@ fn each_look_is_written_down_without_the_names_that_the_history_may_not_show() {
     world.takes(point, "/data/secret-plan.txt");
     let history = world.history();
     assert!(!history.contains("secret-plan"), "{history}");
-    let reads = world.downloads();
+    let reads = world.ended();
     assert_eq!((reads.len(), reads[0].path.as_str(), reads[0].reason.as_str()), (1, "/data/secret-plan.txt", "it is missed"));
     let acts = world.acts();
     assert_eq!(acts.iter().filter(|it| *it == "contents_listed").count(), 2);

@@ -14,6 +14,7 @@ use holdfast::store::content_read::ContentRead;
 use holdfast::store::restore_point::RestorePoint;
 use repository::Id;
 use serde_json::Value;
+use std::time::{Duration, Instant};
 
 pub struct World {
     pub server: TestServer,
@@ -117,7 +118,22 @@ impl World {
     }
 
     pub fn takes_with(&self, point: RestorePointId, fields: &[(&str, &str)]) -> Answer {
+        // Ids sort by their time.
+        self.server.app.clock.advance(Duration::from_secs(1));
         self.visit().post(&format!("/restore-points/{point}/downloads"), fields)
+    }
+
+    /// The downloads once all have ended, newest first.
+    pub fn ended(&self) -> Vec<ContentRead> {
+        let until = Instant::now() + Duration::from_secs(20);
+        loop {
+            let reads = self.downloads();
+            if reads.iter().all(|it| it.outcome.is_some()) {
+                return reads;
+            }
+            assert!(Instant::now() < until, "{reads:?}");
+            std::thread::yield_now();
+        }
     }
 
     pub fn downloads(&self) -> Vec<ContentRead> {

@@ -163,6 +163,7 @@ impl TestDoor {
             created_at: NOW,
             expires_at: None,
             revoked_at: None,
+            as_of: None,
         };
         let made = TestRepository { id: repository.id, device, token, token_id: row.id, address: self.address };
         self.write(move |conn| {

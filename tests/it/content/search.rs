@@ -1,0 +1,183 @@
+//! Names over all restore points, and two points compared.
+use super::World;
+use super::world::serde_urlencoded;
+use crate::proof::craft::Craft;
+use crate::support::visit::text;
+use domain::id::RestorePointId;
+use domain::time::days;
+use serde_json::{Value, json};
+
+fn empty(name: &str, size: usize) -> Value {
+    json!({"name": name, "type": "file", "size": size, "content": []})
+}
+
+fn find(world: &World, pairs: &[(&str, &str)]) -> (u16, String) {
+    let id = world.device.id();
+    let answer = world.visit().get(&format!("/devices/{id}/restore-points/search?{}", serde_urlencoded(pairs)));
+    (answer.status, without_tags(&text(&answer)))
+}
+
+/// What a person reads.
+fn without_tags(page: &str) -> String {
+    let mut plain = String::new();
+    let mut is_tag = false;
+    for it in page.chars() {
+        match it {
+            '<' => is_tag = true,
+            '>' => is_tag = false,
+            _ if !is_tag => plain.push(it),
+            _ => {}
+        }
+    }
+    plain.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Points on 22, 23, 24, 25 Nov: `plan.odt` in the first two and the last, `other` in all, `late` in the last.
+fn four_days(world: &mut World) -> [RestorePointId; 4] {
+    let days_nodes = [
+        vec![empty("other", 1), empty("plan.odt", 10)],
+        vec![empty("other", 1), empty("plan.odt", 20)],
+        vec![empty("other", 1)],
+        vec![empty("late", 1), empty("other", 1), empty("plan.odt", 20)],
+    ];
+    days_nodes.map(|nodes| {
+        let docs = world.craft.tree(&nodes);
+        let id = docs.id;
+        world.craft.pack(&[docs]);
+        let point = world.backup(&[Craft::folder_node("docs", id)]);
+        world.server.app.clock.advance(days(1));
+        point
+    })
+}
+
+#[test]
+fn a_search_says_from_which_point_to_which_a_name_was_there_and_when_it_went() {
+    let mut world = World::new();
+    let [first, second, third, fourth] = four_days(&mut world);
+
+    let (status, page) = find(&world, &[("q", "PLAN")]);
+    assert_eq!(status, 200, "{page}");
+    assert!(page.contains("/data/docs/plan.odt") && page.contains("2 versions"), "{page}");
+    assert!(page.contains("25 Nov 14:06, 22 Nov 14:06 to 23 Nov 14:06"), "{page}");
+    assert!(page.contains("Still there in the newest searched") && page.contains("4 restore points searched"), "{page}");
+
+    let (_, page) = find(&world, &[("q", "plan"), ("as_of", "2026-11-24T23:00")]);
+    assert!(page.contains("Gone between 23 Nov 14:06 and 24 Nov 14:06"), "{page}");
+    assert!(page.contains("As of 24 Nov 23:00") && page.contains("3 restore points searched"), "{page}");
+    let (_, page) = find(&world, &[("q", "docs")]);
+    assert!(page.contains("22 Nov 14:06 to 25 Nov 14:06"), "a folder, over all of them: {page}");
+    let (_, page) = find(&world, &[("q", "late"), ("as_of", "2026-11-24")]);
+    assert!(page.contains("Nothing found"), "{page}");
+    let (_, page) = find(&world, &[("q", "plan"), ("as_of", "2020-01-01")]);
+    assert!(page.contains("holds no restore point of this device here"), "{page}");
+    assert_eq!(find(&world, &[("q", " ")]).0, 422);
+    assert_eq!(find(&world, &[("q", "x"), ("as_of", "yesterday")]).0, 422);
+
+    let reads = world.acts();
+    assert_eq!(reads.iter().filter(|it| *it == "contents_searched").count(), 4);
+    assert!(!world.history().contains("plan"), "the history names no file");
+    assert!([first, second, third, fourth].iter().all(|it| it.as_str().len() == 36));
+}
+
+#[test]
+fn what_cannot_be_read_is_said_and_the_rest_is_found() {
+    let mut world = World::new();
+    let docs = world.craft.tree(&[empty("needle", 1)]);
+    let (id, gone) = (docs.id, repository::Id([8; 32]));
+    world.craft.pack(&[docs]);
+    world.backup(&[Craft::folder_node("docs", id), Craft::folder_node("gone", gone)]);
+    let garbage = b"no snapshot at all".to_vec();
+    let name = world.craft.keep(
+        domain::object::ObjectKind::Snapshots,
+        crate::proof::craft::name_of(&garbage),
+        garbage,
+    );
+    world.server.app.clock.advance(days(1));
+    world.receives(&name);
+
+    let (status, page) = find(&world, &[("q", "needle")]);
+
+    assert_eq!(status, 200);
+    assert!(page.contains("/data/docs/needle"), "{page}");
+    assert!(page.contains("1 folder and 1 restore point cannot be read"), "{page}");
+}
+
+#[test]
+fn many_hits_are_bounded() {
+    let mut world = World::new();
+    let nodes: Vec<_> = (0..1000).map(|it| empty(&format!("same-{it:04}"), 0)).collect();
+    world.backup(&nodes);
+    let (_, page) = find(&world, &[("q", "same")]);
+    assert!(page.contains("300 paths") && page.contains("There are more paths than are shown"), "{page}");
+}
+
+fn changes(world: &World, new: RestorePointId, old: RestorePointId, rest: &str) -> (u16, String) {
+    let answer = world.visit().get(&format!("/restore-points/{new}/changes?other={old}{rest}"));
+    (answer.status, without_tags(&text(&answer)))
+}
+
+#[test]
+fn two_points_are_compared_whichever_comes_first() {
+    let mut world = World::new();
+    let [first, second, third, fourth] = four_days(&mut world);
+
+    for (a, b) in [(second, first), (first, second)] {
+        let (status, page) = changes(&world, a, b, "");
+        assert_eq!(status, 200, "{page}");
+        assert!(page.contains("From 22 Nov 14:06 to 23 Nov 14:06") && page.contains("Changed 1 file, 20 B"), "{page}");
+        assert!(page.contains("Added 0 files, 0 B Changed 1 file") && page.contains("/data/docs/plan.odt Changed 10 B 20 B"), "{page}");
+    }
+    let (_, page) = changes(&world, third, second, "");
+    assert!(page.contains("/data/docs/plan.odt Removed 20 B"), "{page}");
+    let (_, page) = changes(&world, fourth, third, "");
+    assert!(page.contains("Added 2 files, 21 B"), "{page}");
+    assert_eq!(world.acts().iter().filter(|it| *it == "contents_compared").count(), 4);
+    let (_, page) = changes(&world, first, first, "");
+    assert!(page.contains("hold the same files"), "{page}");
+}
+
+#[test]
+fn whole_folders_that_came_and_went_are_counted_file_by_file_in_pages() {
+    let mut world = World::new();
+    let nodes: Vec<_> = (0..450).map(|it| empty(&format!("f{it:04}"), 2)).collect();
+    let inner = world.craft.tree(&nodes);
+    let id = inner.id;
+    world.craft.pack(&[inner]);
+    let old = world.backup(&[empty("kept", 1)]);
+    world.server.app.clock.advance(days(1));
+    let new = world.backup(&[Craft::folder_node("inner", id), empty("kept", 1)]);
+
+    let (_, page) = changes(&world, new, old, "");
+    assert!(page.contains("Added 450 files, 900 B") && page.contains("Removed 0 files"), "{page}");
+    assert!(page.contains("/data/inner/f0198") && !page.contains("/data/inner/f0199"), "200 with the folder itself: {page}");
+    let (_, page) = changes(&world, new, old, "&from=400");
+    assert!(page.contains("/data/inner/f0399") && page.contains("/data/inner/f0449"), "{page}");
+}
+
+#[test]
+fn a_folder_that_is_not_in_order_is_not_compared_and_that_is_said() {
+    let mut world = World::new();
+    let old = world.backup(&[empty("a", 1), empty("b", 1)]);
+    world.server.app.clock.advance(days(1));
+    let new = world.backup(&[empty("b", 2), empty("a", 2)]);
+    let (status, page) = changes(&world, new, old, "");
+    assert_eq!(status, 200);
+    assert!(page.contains("1 folder cannot be read or compared"), "{page}");
+}
+
+#[test]
+fn points_are_listed_as_of_a_moment() {
+    let mut world = World::new();
+    let [first, .., fourth] = four_days(&mut world);
+    let id = world.device.id();
+    let page = |rest: &str| text(&world.visit().get(&format!("/devices/{id}/restore-points{rest}")));
+
+    let all = page("");
+    assert!(all.contains("4 restore points") && all.contains(fourth.as_str()) && all.contains(first.as_str()), "{all}");
+    let then = page("?as_of=2026-11-22T14:06");
+    assert!(then.contains("The server had received no backup of this device by then"), "11 seconds later: {then}");
+    let then = page("?as_of=2026-11-24T11:00");
+    assert!(then.contains("2 restore points") && then.contains(first.as_str()) && !then.contains(fourth.as_str()), "{then}");
+    assert!(then.contains("As of <time"), "{then}");
+    assert_eq!(world.visit().get(&format!("/devices/{id}/restore-points?as_of=x")).status, 422);
+}
