@@ -9,6 +9,7 @@ mod device;
 mod error;
 mod file;
 mod gate;
+mod restore_point;
 mod restore_test;
 mod store;
 mod wipe;
@@ -26,7 +27,8 @@ pub struct Area {
     routes: fn(&mut ServiceConfig),
 }
 
-const AREAS: &[Area] = &[device::AREA, restore_test::AREA, command::AREA, wipe::AREA, store::AREA, activity::AREA];
+const AREAS: &[Area] =
+    &[device::AREA, restore_point::AREA, restore_test::AREA, command::AREA, wipe::AREA, store::AREA, activity::AREA];
 
 /// Registers the API. It takes every address that ends in `.json` or `.csv`, so it comes before the pages.
 pub fn routes(config: &mut ServiceConfig) {

@@ -9,7 +9,7 @@ use crate::api;
 use crate::blob::BlobStore;
 use crate::blob::system::{System, ThisMachine};
 use crate::config::Config;
-use crate::content::Desk;
+use crate::content::{Desk, Tools};
 use crate::job::{self, Job, Summary};
 use crate::mail::Mailer;
 use crate::proof::keys::ProofKeys;
@@ -121,7 +121,13 @@ impl App {
         }
         let door = protocol::restic::Door::new(store.clone(), Arc::clone(&blobs), clock.clone());
         let runner = Runner::this_program().context("finding this program for reading backups")?;
-        let desk = Desk::new(store.clone(), Arc::clone(&blobs), proof_keys.clone(), clock.clone(), runner);
+        let desk = Desk::new(Tools {
+            store: store.clone(),
+            blobs: Arc::clone(&blobs),
+            keys: proof_keys.clone(),
+            clock: clock.clone(),
+            runner,
+        });
         let database = match &config.database {
             Database::Sqlite(path) => path.parent().map(Path::to_owned),
             Database::Postgres(_) => None,

@@ -141,6 +141,8 @@ pub struct Hits {
     /// Folders whose list is damaged or missing: nobody knows what was in them.
     pub unreadable_folders: u64,
     pub unreadable_points: u64,
+    /// Snapshots, by their numbers, that could not be read to the end: a name that was not met there may be there.
+    pub unsure: Vec<usize>,
 }
 
 /// How an entry differs.

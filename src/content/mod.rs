@@ -6,10 +6,16 @@
 //! on what it says piece by piece: neither side ever holds a folder or a file as a whole.
 pub mod child;
 mod desk;
+mod download;
 pub mod message;
 mod parent;
 mod room;
+mod tools;
+mod trouble;
 
-pub use desk::{Desk, Flow, Look, Trouble, Whole};
-pub use parent::{Failure, Heard};
+pub use desk::{Desk, Look};
+pub use download::{Flow, Whole};
+pub use parent::{Failure, Heard, Work, run};
 pub use room::Limits;
+pub use tools::Tools;
+pub use trouble::{Outcome, Trouble};

@@ -3,7 +3,7 @@ use super::child::SUB_COMMAND;
 use super::message::{End, Head, Job, Said};
 use crate::proof::frame::{self, FromChild, FromParent};
 use crate::proof::runner::guard::{Guard, Killed};
-use crate::proof::runner::{Runner, Served, Watcher};
+use crate::proof::runner::{Runner, Served, Used, Watcher};
 use repository::MasterKey;
 use std::io::{self, BufReader};
 use std::os::unix::process::ExitStatusExt;
@@ -31,7 +31,7 @@ pub enum Failure {
 }
 
 /// What one process works with.
-pub(super) struct Work<'a> {
+pub struct Work<'a> {
     pub served: &'a Served,
     pub key: &'a MasterKey,
     pub job: &'a Job,
@@ -39,12 +39,14 @@ pub(super) struct Work<'a> {
 }
 
 /// Runs one process to its end. What it says goes to `heard`, which returns false to stop it.
-pub(super) fn run(runner: &Runner, work: &Work<'_>, heard: &mut dyn FnMut(Heard) -> bool) -> Result<End, Failure> {
-    let (child, input, output) = runner.start(SUB_COMMAND).map_err(|error| {
-        tracing::error!(%error, "the process that looks inside backups could not be started");
-        Failure::Lost
-    })?;
-    attend(runner, child, (input, output), work, heard)
+pub fn run(runner: &Runner, work: &Work<'_>, heard: &mut dyn FnMut(Heard) -> bool) -> (Result<End, Failure>, Used) {
+    match runner.start(SUB_COMMAND) {
+        Ok((child, input, output)) => attend(runner, child, (input, output), work, heard),
+        Err(error) => {
+            tracing::error!(%error, "the process that looks inside backups could not be started");
+            (Err(Failure::Lost), Used::default())
+        }
+    }
 }
 
 fn attend(
@@ -53,25 +55,28 @@ fn attend(
     (mut input, output): (ChildStdin, ChildStdout),
     work: &Work<'_>,
     heard: &mut dyn FnMut(Heard) -> bool,
-) -> Result<End, Failure> {
+) -> (Result<End, Failure>, Used) {
     let guard = Guard::new(child, runner);
-    let said = std::thread::scope(|scope| {
+    let (said, used) = std::thread::scope(|scope| {
         scope.spawn(|| guard.watch(work.watcher));
         let said = talk(work, &mut input, output, &guard, heard);
+        let used = guard.used();
+        // The child waits for this before it ends, so that what it used could be read.
         drop(input);
         if said.is_err() {
             guard.kill();
         }
         guard.end();
-        said
+        (said, used)
     });
     let (status, why) = guard.into_end();
-    match (said, why) {
+    let ended = match (said, why) {
         (Ok(Some(end)), None) => Ok(end),
         (Ok(None), _) | (_, Some(Killed::Stopping)) => Err(Failure::Stopped),
         (_, Some(Killed::Silent | Killed::TooLong)) => Err(Failure::Limit("time")),
         (Err(error), None) => Err(judge(status, &error)),
-    }
+    };
+    (ended, used)
 }
 
 /// Why a process ended without an end.

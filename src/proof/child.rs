@@ -45,8 +45,8 @@ fn run(input: &mut dyn Read, output: &mut dyn Write) -> anyhow::Result<()> {
     let mut pipe = Pipe::new(input, output);
     let report = check::run(&mut pipe, key, &job);
     FromChild::Done(Box::new(report)).send(pipe.output)?;
-    pipe.wait_for_the_end();
-    Ok(())
+    // The parent checks what was used before it lets go.
+    Ok(pipe.wait_for_end()?)
 }
 
 /// Objects by asking the parent.
@@ -66,10 +66,14 @@ impl<'a> Pipe<'a> {
         self.output
     }
 
-    /// The parent checks what was used before it lets go.
-    pub(super) fn wait_for_the_end(&mut self) {
+    /// Waits until the parent lets go.
+    ///
+    /// # Errors
+    /// When the pipe cannot be read.
+    pub fn wait_for_end(&mut self) -> std::io::Result<()> {
         let mut end = [0];
-        while self.input.read(&mut end).is_ok_and(|it| it > 0) {}
+        while self.input.read(&mut end)? > 0 {}
+        Ok(())
     }
 
     /// Asks, and appends to `before` if the answer is bytes.

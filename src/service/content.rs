@@ -16,6 +16,7 @@ use domain::by::By;
 use domain::content::{ReadKind, ReadOutcome};
 use domain::guard::GuardedAct;
 use domain::id::{ContentReadId, DeviceId, RepositoryId, RestorePointId, UserId};
+use domain::manifest::MAX_PATH;
 use domain::role::Permission;
 use domain::time::Time;
 
@@ -46,6 +47,10 @@ pub struct Opened {
 /// `Invalid` in `reason`.
 pub fn open(conn: &mut Conn, by: &By, wanted: &Wanted, now: Time) -> Result<Opened> {
     freeze::check(conn)?;
+    // No spelling of a path is longer.
+    if wanted.path.len() > 3 * MAX_PATH {
+        return Err(Error::NotFound("file or folder"));
+    }
     let (device, point, repository) = find(conn, by, wanted.point)?;
     if point.stored_at.is_none() {
         return Err(Error::Refused("the server does not hold this restore point: it is only reported".to_owned()));

@@ -102,6 +102,7 @@ pub const TABLE: &[(&str, &str, Least)] = &[
     ("post", "/prunes/{id}/undos", May(P::Restore)),
     ("post", "/repository-tokens/{id}/revocations", May(P::RunBackups)),
     ("get", "/devices/{id}/restore-points", May(P::ViewDevices)),
+    ("get", "/devices/{id}/restore-points.json", May(P::ViewDevices)),
     ("get", "/devices/{id}/restore-points/search", May(P::ReadContents)),
     ("get", "/restore-points/{id}/changes", May(P::ReadContents)),
     ("post", "/restore-points/{id}/downloads", May(P::ReadContents)),

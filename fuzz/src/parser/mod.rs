@@ -4,6 +4,7 @@
 //! (`tests/it/fuzz.rs`).
 mod access_list;
 mod baton;
+mod content;
 mod door_path;
 mod forwarded;
 mod frame;
@@ -39,6 +40,7 @@ macro_rules! parsers {
 pub const ALL: &[Parser] = parsers![
     access_list,
     baton,
+    content,
     door_path,
     forwarded,
     frame,

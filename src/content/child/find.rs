@@ -35,6 +35,7 @@ pub(super) fn find<O: Objects>(
             Err(fault) if fault.is_fatal() => Err(fault),
             Err(_unreadable) => {
                 seen.unreadable_points += 1;
+                seen.unsure.push(at);
                 seen.searched = at + 1;
                 continue;
             }
@@ -55,6 +56,8 @@ pub(super) fn find<O: Objects>(
 struct Below {
     hits: Vec<(Vec<u8>, Version)>,
     folders: Vec<(Vec<u8>, Id)>,
+    /// Part of it could not be read.
+    is_broken: bool,
 }
 
 /// What a matching name is, so that a change of it shows.
@@ -114,7 +117,10 @@ impl Search {
             match folder.nodes.next_node() {
                 Some(Ok(node)) => next = self.node(&mut folder.below, node),
                 // What came before it in the folder is good.
-                Some(Err(_)) => self.unreadable += 1,
+                Some(Err(_)) => {
+                    self.unreadable += 1;
+                    folder.below.is_broken = true;
+                }
                 None => self.leave(&mut open, &mut held),
             }
         }
@@ -128,7 +134,8 @@ impl Search {
         id: Id,
     ) -> Result<(), Fault> {
         if let Some(known) = self.known.get(&id) {
-            if let (Some(above), Some(_)) = (open.last_mut(), known) {
+            if let (Some(above), Some(below)) = (open.last_mut(), known) {
+                above.below.is_broken |= below.is_broken;
                 above.below.folders.push((name, id));
             }
             return Ok(());
@@ -150,7 +157,10 @@ impl Search {
             Err(fault) if fault.is_fatal() => return Err(fault),
             Err(_unreadable) => {
                 self.unreadable += 1;
-                self.known.insert(id, None);
+                self.known.insert(id, Some(Rc::new(Below { is_broken: true, ..Below::default() })));
+                if let Some(above) = open.last_mut() {
+                    above.below.is_broken = true;
+                }
             }
         }
         Ok(())
@@ -169,10 +179,9 @@ impl Search {
         }
         match node.kind {
             NodeKind::Folder { tree: Some(tree) } => Some((name, tree)),
-            NodeKind::Folder { tree: None }
-            | NodeKind::File { .. }
-            | NodeKind::Symlink { .. }
-            | NodeKind::Other(_) => None,
+            NodeKind::Folder { tree: None } | NodeKind::File { .. } | NodeKind::Symlink { .. } | NodeKind::Other(_) => {
+                None
+            }
         }
     }
 
@@ -180,8 +189,9 @@ impl Search {
         let Some(closed) = open.pop() else { return };
         *held = held.saturating_sub(closed.nodes.held());
         let below = closed.below;
-        let something = !below.hits.is_empty() || !below.folders.is_empty();
+        let something = !below.hits.is_empty() || !below.folders.is_empty() || below.is_broken;
         if let (Some(above), true) = (open.last_mut(), something) {
+            above.below.is_broken |= below.is_broken;
             above.below.folders.push((closed.name, closed.id));
         }
         self.known.insert(closed.id, something.then(|| Rc::new(below)));
@@ -213,8 +223,8 @@ struct Seen {
     has_more: bool,
     searched: usize,
     unreadable_points: u64,
-    /// The last point that could be read: what is between does not end a span.
-    before: Option<usize>,
+    /// Points that could not be read to their end: what is not met there does not end a span.
+    unsure: Vec<usize>,
 }
 
 struct Path {
@@ -246,15 +256,17 @@ impl Seen {
                 rest.push((below, *id));
             }
         }
-        self.before = Some(at);
+        if search.known.get(&top).is_some_and(|it| it.as_ref().is_some_and(|below| below.is_broken)) {
+            self.unsure.push(at);
+        }
         Ok(true)
     }
 
     fn meet(&mut self, path: Vec<u8>, version: &Version, at: usize) {
         if let Some(known) = self.paths.get_mut(&path) {
-            let before = self.before;
+            let is_sure = |it: usize| self.unsure.binary_search(&it).is_err();
             match known.spans.last_mut() {
-                Some(span) if Some(span.oldest) == before || span.oldest == at => span.oldest = at,
+                Some(span) if !(span.oldest + 1..at).any(is_sure) => span.oldest = at,
                 Some(_) | None => known.spans.push(Span { newest: at, oldest: at }),
             }
             if known.last != *version {
@@ -294,6 +306,7 @@ impl Seen {
             has_more: self.has_more || search.has_more,
             unreadable_folders: search.unreadable,
             unreadable_points: self.unreadable_points,
+            unsure: self.unsure,
         }
     }
 }

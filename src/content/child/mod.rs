@@ -66,7 +66,8 @@ fn run(input: &mut dyn Read, output: &mut dyn Write) -> anyhow::Result<()> {
     let mut pipe = Pipe::new(input, &mut asking);
     let end = work(&mut pipe, key, &job.task, &mut saying);
     message::end(&mut saying, &end)?;
-    Ok(())
+    // The parent checks what was used before it lets go.
+    Ok(pipe.wait_for_end()?)
 }
 
 fn work(pipe: &mut Pipe<'_>, key: MasterKey, task: &Task, out: &mut dyn Write) -> End {
@@ -78,9 +79,7 @@ fn work(pipe: &mut Pipe<'_>, key: MasterKey, task: &Task, out: &mut dyn Write) -
     let done = Repository::open(pipe, key, access).map_err(Stop::from).and_then(|mut it| match task {
         Task::List { snapshot, path, filter, from } => list::list(&mut it, snapshot, (path, filter), *from),
         Task::Take { snapshot, path, leaves_out } => take::take(&mut it, snapshot, (path, *leaves_out), out),
-        Task::Find { snapshots, text, seconds } => {
-            find::find(&mut it, snapshots, text, Duration::from_secs(*seconds))
-        }
+        Task::Find { snapshots, text, seconds } => find::find(&mut it, snapshots, text, Duration::from_secs(*seconds)),
         Task::Compare { old, new, from, seconds } => {
             compare::compare(&mut it, (old, new), *from, Duration::from_secs(*seconds))
         }

@@ -38,8 +38,7 @@ fn run(input: &mut dyn Read, output: &mut dyn Write) -> anyhow::Result<()> {
     confine::cpu(job.cpu_seconds.min(confine::MOST_CPU_SECONDS))?;
     let mut pipe = Pipe::new(input, output);
     needed::run(&mut pipe, key, &job)?;
-    pipe.wait_for_the_end();
-    Ok(())
+    Ok(pipe.wait_for_end()?)
 }
 
 impl Publish for Pipe<'_> {

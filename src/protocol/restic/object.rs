@@ -50,7 +50,8 @@ pub async fn read(request: &HttpRequest, asking: Asking) -> Result<HttpResponse,
     if asking.known.object.as_ref().is_some_and(|it| !right.reads(it.kind)) && request.method() != Method::HEAD {
         return Err(Refusal::forbidden("this token can only append, not read backups"));
     }
-    let object = asking.known.object.filter(|it| right.shows(it.kind, it.received_at)).ok_or_else(Refusal::not_found)?;
+    let object =
+        asking.known.object.filter(|it| right.shows(it.kind, it.received_at)).ok_or_else(Refusal::not_found)?;
     let size = object.size();
     let key = BlobKey::new(object.repository_id, object.kind, object.name);
     if request.method() == Method::HEAD {
@@ -197,7 +198,8 @@ pub async fn list(request: &HttpRequest, asking: Asking, kind: ObjectKind) -> Re
     let text = asking.door.store.read(move |conn| {
         // For a client that cannot read them there are none: restic then makes a backup that does not build on
         // an earlier one.
-        let objects = if right.reads(kind) { store::object::list(conn, id, kind, right.until_of(kind))? } else { Vec::new() };
+        let objects =
+            if right.reads(kind) { store::object::list(conn, id, kind, right.until_of(kind))? } else { Vec::new() };
         Ok::<_, Error>(if is_v2 { names_and_sizes(&objects) } else { names(&objects) })
     });
     Ok(HttpResponse::Ok().content_type(if is_v2 { V2 } else { V1 }).body(text.await?))

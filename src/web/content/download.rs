@@ -48,8 +48,8 @@ pub async fn make(
     };
     let mut typed = Typed { reason: wanted.reason, ..Typed::default() };
     match begun {
-        Ok((_, Ok(flow))) => return Ok(answer(flow)),
-        Ok((_, Err(trouble))) => {
+        Ok(Ok(flow)) => return Ok(answer(flow)),
+        Ok(Err(trouble)) => {
             typed.status = Some(status_of(&trouble));
             typed.trouble = trouble.to_string();
         }

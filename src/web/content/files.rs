@@ -17,6 +17,7 @@ use actix_web::{HttpResponse, get};
 use askama::Template;
 use domain::content::{ReadKind, ReadOutcome};
 use domain::id::RestorePointId;
+use domain::role::Permission;
 use domain::time::Time;
 use serde::Deserialize;
 
@@ -132,6 +133,21 @@ impl FilesPage {
             Some(Found::Single(row)) => matches!(row.kind, RowKind::File { .. }),
             None => false,
         }
+    }
+
+    /// Whether the restore wizard can begin with it.
+    fn offers_restore(&self) -> bool {
+        let may = self.layout.may_in(Permission::Restore, self.device.team_id);
+        may && self.found.is_some() && self.point.manifest_name.is_some()
+    }
+
+    fn restore(&self) -> String {
+        let chosen = if self.asked.path.is_empty() {
+            String::new()
+        } else {
+            format!("&what=paths&path={}", encode(&self.asked.path))
+        };
+        format!("/devices/{}/restore/what?point={}{chosen}", self.device.id, self.point.id)
     }
 
     fn modified(row: &Row) -> Option<Time> {

@@ -18,6 +18,15 @@ use domain::id::DeviceId;
 use domain::time::Time;
 use domain::words::counted;
 
+/// What became of a path.
+enum Fate {
+    Still,
+    /// When it was last there, and when no more.
+    Gone(Time, Time),
+    /// No newer point could be read to its end.
+    Unknown,
+}
+
 #[derive(Template)]
 #[template(path = "content/search.html")]
 struct SearchPage {
@@ -44,11 +53,14 @@ impl SearchPage {
         self.point(hit.spans.first()?.newest)
     }
 
-    /// When it was last there and when no more, if it went: "deleted between 12 and 14 Nov".
-    fn went(&self, hit: &Hit) -> Option<(Time, Time)> {
-        let last = hit.spans.first()?.newest;
-        let after = last.checked_sub(1)?;
-        Some((self.point(last)?.received_at, self.point(after)?.received_at))
+    /// What became of it: "gone between 12 and 14 Nov" only where a newer point was read to its end and lacks it.
+    fn fate(&self, hit: &Hit) -> Fate {
+        let Some(last) = hit.spans.first().map(|it| it.newest).filter(|it| *it > 0) else { return Fate::Still };
+        let after = (0..last).rev().find(|it| !self.hits.unsure.contains(it)).and_then(|it| self.point(it));
+        match (self.point(last), after) {
+            (Some(last), Some(after)) => Fate::Gone(last.received_at, after.received_at),
+            _ => Fate::Unknown,
+        }
     }
 
     fn span(&self, span: &Span) -> Option<(Time, Time)> {

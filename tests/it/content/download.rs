@@ -52,7 +52,8 @@ fn untar(bytes: &[u8]) -> Vec<(String, tar::EntryType, String)> {
             let mut entry = entry.unwrap();
             let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
             let kind = entry.header().entry_type();
-            let mut content = entry.link_name_bytes().map(|it| String::from_utf8_lossy(&it).into_owned()).unwrap_or_default();
+            let mut content =
+                entry.link_name_bytes().map(|it| String::from_utf8_lossy(&it).into_owned()).unwrap_or_default();
             entry.read_to_string(&mut content).unwrap();
             (name, kind, content)
         })

@@ -12,7 +12,8 @@ fn a_bomb_for_a_folder_is_a_limit_and_not_a_dead_server() {
     let bomb = zstd::encode_all(std::io::repeat(b' ').take(1 << 30), 1).unwrap();
     for declared in [Some(1000), Some(u32::MAX), None] {
         let sealed = world.craft.seal(&bomb);
-        let tree = Blob { id: Id(sha256(&declared.unwrap_or(0).to_le_bytes())), is_tree: true, sealed, plain: declared };
+        let tree =
+            Blob { id: Id(sha256(&declared.unwrap_or(0).to_le_bytes())), is_tree: true, sealed, plain: declared };
         let id = tree.id;
         world.craft.pack(&[tree]);
         let point = world.point(id);
@@ -45,12 +46,12 @@ fn folders_nested_deeper_than_any_path_end_in_an_error() {
 
 #[test]
 fn a_process_that_dies_is_an_error_on_the_page() {
-    let mut world = World::with(|desk| desk.runner.program = "/bin/false".into());
+    let mut world = World::with(|desk| desk.tools.runner.program = "/bin/false".into());
     let point = world.backup(&[]);
     let page = world.lists(point, "");
     assert_eq!(page.status, 503);
     assert!(text(&page).contains("ended unexpectedly"), "{}", text(&page));
-    let mut world = World::with(|desk| desk.runner.program = "/does/not/exist".into());
+    let mut world = World::with(|desk| desk.tools.runner.program = "/does/not/exist".into());
     let point = world.backup(&[]);
     assert_eq!(world.lists(point, "").status, 503);
 }

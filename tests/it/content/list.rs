@@ -27,7 +27,9 @@ fn folders_are_walked_one_by_one() {
     assert!(inner.contains("photo.jpg") && inner.contains("path=%2Fdata%2F2026%2Fphoto.jpg"), "{inner}");
     let file = world.lists(point, "/data/2026/photo.jpg");
     assert!(file.status == 200 && text(&file).contains("Download this file"));
-    for nothing in ["/data/none", "/data/2026/photo.jpg/below", "/dat", "relative", "/data/../data", "/data/%zz", "/data/"] {
+    for nothing in
+        ["/data/none", "/data/2026/photo.jpg/below", "/dat", "relative", "/data/../data", "/data/%zz", "/data/"]
+    {
         assert_eq!(world.lists(point, nothing).status, 404, "{nothing}");
     }
 }
@@ -40,9 +42,7 @@ fn many(count: usize) -> Vec<Value> {
 fn a_large_folder_comes_in_pages_and_can_be_filtered() {
     let mut world = World::new();
     let point = world.backup(&many(450));
-    let page = |query: &str| {
-        text(&world.visit().get(&format!("/restore-points/{point}/files?path=%2Fdata{query}")))
-    };
+    let page = |query: &str| text(&world.visit().get(&format!("/restore-points/{point}/files?path=%2Fdata{query}")));
 
     let first = page("");
     assert!(first.contains("1 to 200 of 450 entries") && first.contains("file-0000199"), "{first}");
@@ -68,7 +68,10 @@ fn what_cannot_be_restored_is_said_at_its_name() {
 
     let page = text(&world.lists(point, "/data"));
 
-    assert!(page.contains("good.txt") && page.contains("Parts are missing") && page.contains("Its list is missing"), "{page}");
+    assert!(
+        page.contains("good.txt") && page.contains("Parts are missing") && page.contains("Its list is missing"),
+        "{page}"
+    );
     assert!(page.contains("the name is not a valid file name") && page.contains("the folder has this name twice"));
     assert!(!page.contains("href=\"/restore-points/../"));
     let gone = world.lists(point, "/data/gone");

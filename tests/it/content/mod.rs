@@ -1,6 +1,7 @@
 //! Looking inside restore points, with the real process.
 mod download;
 mod hostile;
+mod large;
 mod list;
 mod ransom;
 mod search;
@@ -29,7 +30,10 @@ fn each_look_is_written_down_without_the_names_that_the_history_may_not_show() {
     let history = world.history();
     assert!(!history.contains("secret-plan"), "{history}");
     let reads = world.ended();
-    assert_eq!((reads.len(), reads[0].path.as_str(), reads[0].reason.as_str()), (1, "/data/secret-plan.txt", "it is missed"));
+    assert_eq!(
+        (reads.len(), reads[0].path.as_str(), reads[0].reason.as_str()),
+        (1, "/data/secret-plan.txt", "it is missed")
+    );
     let acts = world.acts();
     assert_eq!(acts.iter().filter(|it| *it == "contents_listed").count(), 2);
     assert_eq!(acts.iter().filter(|it| *it == "contents_downloaded").count(), 1);

@@ -192,7 +192,8 @@ fn what_a_devices_own_credentials_do_after_a_moment_takes_nothing_from_a_restore
     assert_eq!(client.request("GET", "locks/", b"").body, b"[]");
 
     let id = world.device.id();
-    let points = world.server.read(move |conn| Ok(store::restore_point::stored_until(conn, id, Some(moment), (0, 99))?));
+    let points =
+        world.server.read(move |conn| Ok(store::restore_point::stored_until(conn, id, Some(moment), (0, 99))?));
     assert_eq!(points.len(), 1);
     let all = world.server.read(move |conn| Ok(store::restore_point::count_stored_until(conn, id, None)?));
     assert_eq!(all, 5, "the forged ones are there, and lose nobody anything");

@@ -59,7 +59,10 @@ fn a_search_says_from_which_point_to_which_a_name_was_there_and_when_it_went() {
     assert_eq!(status, 200, "{page}");
     assert!(page.contains("/data/docs/plan.odt") && page.contains("2 versions"), "{page}");
     assert!(page.contains("25 Nov 14:06, 22 Nov 14:06 to 23 Nov 14:06"), "{page}");
-    assert!(page.contains("Still there in the newest searched") && page.contains("4 restore points searched"), "{page}");
+    assert!(
+        page.contains("Still there in the newest searched") && page.contains("4 restore points searched"),
+        "{page}"
+    );
 
     let (_, page) = find(&world, &[("q", "plan"), ("as_of", "2026-11-24T23:00")]);
     assert!(page.contains("Gone between 23 Nov 14:06 and 24 Nov 14:06"), "{page}");
@@ -87,11 +90,7 @@ fn what_cannot_be_read_is_said_and_the_rest_is_found() {
     world.craft.pack(&[docs]);
     world.backup(&[Craft::folder_node("docs", id), Craft::folder_node("gone", gone)]);
     let garbage = b"no snapshot at all".to_vec();
-    let name = world.craft.keep(
-        domain::object::ObjectKind::Snapshots,
-        crate::proof::craft::name_of(&garbage),
-        garbage,
-    );
+    let name = world.craft.keep(domain::object::ObjectKind::Snapshots, crate::proof::craft::name_of(&garbage), garbage);
     world.server.app.clock.advance(days(1));
     world.receives(&name);
 
@@ -100,6 +99,15 @@ fn what_cannot_be_read_is_said_and_the_rest_is_found() {
     assert_eq!(status, 200);
     assert!(page.contains("/data/docs/needle"), "{page}");
     assert!(page.contains("1 folder and 1 restore point cannot be read"), "{page}");
+    assert!(page.contains("Cannot say") && !page.contains("Gone between"), "nobody read a newer one: {page}");
+    world.server.app.clock.advance(days(1));
+    world.backup(&[Craft::folder_node("gone", gone)]);
+    let (_, page) = find(&world, &[("q", "needle")]);
+    assert!(page.contains("Cannot say") && !page.contains("Gone between"), "it may be in what cannot be read: {page}");
+    world.server.app.clock.advance(days(1));
+    world.backup(&[]);
+    let (_, page) = find(&world, &[("q", "needle")]);
+    assert!(page.contains("Gone between 22 Nov 14:06 and 25 Nov 14:06"), "{page}");
 }
 
 #[test]
@@ -125,7 +133,11 @@ fn two_points_are_compared_whichever_comes_first() {
         let (status, page) = changes(&world, a, b, "");
         assert_eq!(status, 200, "{page}");
         assert!(page.contains("From 22 Nov 14:06 to 23 Nov 14:06") && page.contains("Changed 1 file, 20 B"), "{page}");
-        assert!(page.contains("Added 0 files, 0 B Changed 1 file") && page.contains("/data/docs/plan.odt Changed 10 B 20 B"), "{page}");
+        assert!(
+            page.contains("Added 0 files, 0 B Changed 1 file")
+                && page.contains("/data/docs/plan.odt Changed 10 B 20 B"),
+            "{page}"
+        );
     }
     let (_, page) = changes(&world, third, second, "");
     assert!(page.contains("/data/docs/plan.odt Removed 20 B"), "{page}");
@@ -149,7 +161,10 @@ fn whole_folders_that_came_and_went_are_counted_file_by_file_in_pages() {
 
     let (_, page) = changes(&world, new, old, "");
     assert!(page.contains("Added 450 files, 900 B") && page.contains("Removed 0 files"), "{page}");
-    assert!(page.contains("/data/inner/f0198") && !page.contains("/data/inner/f0199"), "200 with the folder itself: {page}");
+    assert!(
+        page.contains("/data/inner/f0198") && !page.contains("/data/inner/f0199"),
+        "200 with the folder itself: {page}"
+    );
     let (_, page) = changes(&world, new, old, "&from=400");
     assert!(page.contains("/data/inner/f0399") && page.contains("/data/inner/f0449"), "{page}");
 }
@@ -177,7 +192,12 @@ fn points_are_listed_as_of_a_moment() {
     let then = page("?as_of=2026-11-22T14:06");
     assert!(then.contains("The server had received no backup of this device by then"), "11 seconds later: {then}");
     let then = page("?as_of=2026-11-24T11:00");
-    assert!(then.contains("2 restore points") && then.contains(first.as_str()) && !then.contains(fourth.as_str()), "{then}");
+    assert!(
+        then.contains("2 restore points") && then.contains(first.as_str()) && !then.contains(fourth.as_str()),
+        "{then}"
+    );
     assert!(then.contains("As of <time"), "{then}");
     assert_eq!(world.visit().get(&format!("/devices/{id}/restore-points?as_of=x")).status, 422);
+    let json = world.visit().get(&format!("/devices/{id}/restore-points.json?as_of=2026-11-24T11:00")).json();
+    assert_eq!((json["count"].as_i64(), json["restore_points"][1]["id"].as_str()), (Some(2), Some(first.as_str())));
 }

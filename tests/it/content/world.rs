@@ -32,7 +32,7 @@ impl World {
     /// [`World::new`] with the desk changed before the server starts.
     pub fn with(change: impl FnOnce(&mut Desk)) -> Self {
         let server = TestServer::changed(|app| {
-            app.desk.runner = runner();
+            app.desk.tools.runner = runner();
             change(&mut app.desk);
         });
         let device = SimDevice::join(&server);
