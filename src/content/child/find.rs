@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 /// How many paths are told.
 const PATHS: usize = 300;
+/// How often a path may come and go; older times are not told.
+const SPANS: usize = 50;
 /// How many matching names are kept over all folders.
 const NAMES: usize = 100_000;
 /// How many folders are known at once.
@@ -267,7 +269,8 @@ impl Seen {
             let is_sure = |it: usize| self.unsure.binary_search(&it).is_err();
             match known.spans.last_mut() {
                 Some(span) if !(span.oldest + 1..at).any(is_sure) => span.oldest = at,
-                Some(_) | None => known.spans.push(Span { newest: at, oldest: at }),
+                Some(_) | None if known.spans.len() < SPANS => known.spans.push(Span { newest: at, oldest: at }),
+                Some(_) | None => {}
             }
             if known.last != *version {
                 known.versions = known.versions.saturating_add(1);
