@@ -64,6 +64,7 @@ pub fn run_once(store: &Store, mailer: Option<&Mailer>, clock: &Clock) -> Result
     // If one stalled or all were refused, the server is left alone until the next run: the password may be
     // wrong.
     summary.more &= unanswered.is_none() && (summary.failed_count == 0 || summary.done_count > 0);
+    service::mail::look_at_delivery(store, clock.now())?;
     Ok(summary)
 }
 

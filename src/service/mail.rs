@@ -3,11 +3,12 @@ use crate::error::{Error, Result};
 use crate::service::activity::{self, Act};
 use crate::service::reach;
 use crate::store::mail::Recipient;
-use crate::store::setting::MAIL_WORKED;
-use crate::store::{self, Conn};
+use crate::store::setting::{MAIL_WORKED, UNDELIVERED};
+use crate::store::{self, Conn, Store};
 use domain::account::UserState;
 use domain::activity::{Action, Object};
 use domain::by::By;
+use domain::ground::Undelivered;
 use domain::id::{MailId, TeamId, UserId};
 use domain::name::{self, plain};
 use domain::role::{Grants, Permission};
@@ -228,4 +229,29 @@ fn overflow(person: &Recipient, now: Time) -> store::mail::Mail {
          Sign in to Holdfast: Activity and Overview show everything that happened.\n",
         now,
     )
+}
+
+/// Keeps whether mails are accepted at all, for the pages and `/health`: the mail that would say so is the one that is
+/// not. True if they are not.
+///
+/// # Errors
+/// When the database refuses.
+pub fn look_at_delivery(store: &Store, now: Time) -> Result<bool> {
+    let cut = now - Undelivered::AFTER;
+    let (found, before) = store.read_blocking(|conn| {
+        let found = store::mail::undelivered(conn, cut)?.map(|(since, why)| Undelivered { since, why });
+        Ok::<_, Error>((found, UNDELIVERED.find(conn)?))
+    })?;
+    let is_stuck = found.is_some();
+    match (found, before) {
+        (Some(found), before) if before.as_ref() != Some(&found) => {
+            if before.is_none() {
+                tracing::error!(why = found.why, "no mail is accepted: nobody hears of anything by mail");
+            }
+            store.write_blocking(move |conn| UNDELIVERED.set(conn, &found, now))?;
+        }
+        (None, Some(_)) => store.write_blocking(|conn| UNDELIVERED.remove(conn))?,
+        (Some(_) | None, _) => {}
+    }
+    Ok(is_stuck)
 }

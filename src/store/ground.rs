@@ -13,7 +13,8 @@ use domain::time::Time;
 /// The state of the store and of the database, as last found.
 pub fn find(conn: &mut Conn) -> QueryResult<Ground> {
     let database = setting::DATABASE_CHECK.find(conn)?.and_then(|it| it.trouble);
-    Ok(Ground { away: away(conn)?, stopped: setting::STOPPED.find(conn)?, database })
+    let (stopped, mail) = (setting::STOPPED.find(conn)?, setting::UNDELIVERED.find(conn)?);
+    Ok(Ground { away: away(conn)?, stopped, database, mail })
 }
 
 /// Since when the store cannot be read; none while it can.

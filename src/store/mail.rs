@@ -128,6 +128,20 @@ pub fn prune(conn: &mut Conn, cut: Time) -> QueryResult<usize> {
         .execute(conn)
 }
 
+/// The mail that has waited since before `cut` although it was tried, if none was accepted after it was made; when
+/// that was, and why.
+pub fn undelivered(conn: &mut Conn, cut: Time) -> QueryResult<Option<(Time, String)>> {
+    let oldest: Option<(Time, String)> = mail_outbox::table
+        .filter(mail_outbox::state.eq("waiting").and(mail_outbox::last_error.ne("")))
+        .filter(mail_outbox::created_at.le(cut))
+        .order(mail_outbox::created_at.asc())
+        .select((mail_outbox::created_at, mail_outbox::last_error))
+        .first(conn)
+        .optional()?;
+    let last_sent_at: Option<Time> = mail_outbox::table.select(max(mail_outbox::sent_at)).first(conn)?;
+    Ok(oldest.filter(|(since, _)| last_sent_at.is_none_or(|at| at < *since)))
+}
+
 /// The state of the outbox.
 pub fn status(conn: &mut Conn) -> QueryResult<OutboxStatus> {
     let (waiting_count, oldest_waiting_at) = mail_outbox::table

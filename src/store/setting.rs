@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use domain::console_copy::{HolderKey, Kept, Stage, StateProof};
 use domain::copy::SecondStore;
 use domain::epoch::Epoch;
-use domain::ground::{Alarm, Away, DatabaseCheck, Disk, Stopped};
+use domain::ground::{Alarm, Away, DatabaseCheck, Disk, Stopped, Undelivered};
 use domain::object::Location;
 use domain::time::Time;
 use domain::verification::{Pass, Survey};
@@ -32,6 +32,8 @@ pub const MAIL_WORKED: Key<bool> = Key::new("mail.worked");
 pub const EPOCH: Key<Epoch> = Key::new("epoch");
 /// What checks of copies of the database found.
 pub const DATABASE_CHECK: Key<DatabaseCheck> = Key::new("database.check");
+/// That no mail is accepted.
+pub const UNDELIVERED: Key<Undelivered> = Key::new("mail.undelivered");
 /// The public half of the proof key.
 pub const PROOF_PUBLIC_KEY: Key<String> = Key::new("proof.public_key");
 /// The public half of the copy of the proof key that was checked last.
@@ -281,7 +283,20 @@ macro_rules! as_json {
     )+ };
 }
 
-as_json!(Away, Stopped, DatabaseCheck, Epoch, SecondStore, Kept, StateProof, Vec<HolderKey>, Survey, Pass, Steady);
+as_json!(
+    Away,
+    Stopped,
+    DatabaseCheck,
+    Undelivered,
+    Epoch,
+    SecondStore,
+    Kept,
+    StateProof,
+    Vec<HolderKey>,
+    Survey,
+    Pass,
+    Steady
+);
 
 fn from_json<T: DeserializeOwned>(text: &str) -> Option<T> {
     serde_json::from_str(text).ok()

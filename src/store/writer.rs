@@ -233,3 +233,27 @@ fn stop_on_sync_error(why: &str) {
         std::process::exit(70);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::store::setting::Key;
+    use crate::store::{Database, Store};
+    use domain::time::Time;
+
+    #[test]
+    fn the_log_is_copied_into_the_file_before_it_grows_long() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.db");
+        let store = Store::open(&Database::Sqlite(path.clone())).unwrap();
+        let key: Key<String> = Key::new("long");
+
+        for number in 0..400 {
+            let value = format!("{number}").repeat(7_000);
+            store.write_blocking(move |conn| key.set(conn, &value, Time::from_millis(number))).unwrap();
+        }
+
+        // All of it would be 10 MB and more.
+        let log = path.with_extension("db-wal").metadata().unwrap().len();
+        assert!(log < 5 << 20, "{log} bytes");
+    }
+}

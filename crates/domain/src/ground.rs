@@ -3,8 +3,9 @@
 //! The words about a store that is away or accepts no backups are only here: pages, mails, `/health` and
 //! refusals all say the same.
 use crate::text::text_enum;
-use crate::time::{Time, hours};
+use crate::time::{Time, hours, minutes};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 text_enum! {
     /// Why the backup store cannot be read.
@@ -78,12 +79,27 @@ pub struct Stopped {
     pub since: Time,
 }
 
-/// The state of the backup store and of the database.
+/// The state of the backup store, the database and the way to the mail server.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ground {
     pub away: Option<Away>,
     pub stopped: Option<Stopped>,
     pub database: Option<Trouble>,
+    pub mail: Option<Undelivered>,
+}
+
+/// No mail is accepted any more, so nobody hears of anything else by mail.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Undelivered {
+    /// When the mail was made that has waited longest.
+    pub since: Time,
+    /// What the mail server said.
+    pub why: String,
+}
+
+impl Undelivered {
+    /// How long a mail waits before this is said: a mail server may be restarted.
+    pub const AFTER: Duration = minutes(15);
 }
 
 /// Something is wrong with the database, or nobody can say that it is not.

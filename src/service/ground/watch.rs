@@ -7,8 +7,9 @@ use crate::error::Result;
 use crate::service::backup;
 use crate::store::ground::Witness;
 use crate::store::repository::MAX_OBJECTS;
+use crate::store::setting::UNDELIVERED;
 use crate::store::{self, Store};
-use domain::ground::{Away, Disk, Sample, StopCause, Stopped, Trouble};
+use domain::ground::{Away, Disk, Sample, StopCause, Stopped, Trouble, Undelivered};
 use domain::id::RepositoryId;
 use domain::object::ObjectKind;
 use domain::time::{Time, hours};
@@ -56,6 +57,7 @@ struct Live {
     stopped: Option<(StopCause, String)>,
     at_object_limit: usize,
     database: Option<Trouble>,
+    mail: Option<Undelivered>,
 }
 
 impl Watch {
@@ -95,6 +97,7 @@ impl Watch {
         changed += self.look_at_room(now)?;
         self.live().at_object_limit =
             self.0.store.read_blocking(|conn| store::ground::at_object_limit(conn, MAX_OBJECTS))?.len();
+        self.live().mail = self.0.store.read_blocking(|conn| UNDELIVERED.find(conn))?;
         Ok(changed)
     }
 
@@ -123,6 +126,9 @@ impl Watch {
         }
         if let Some(trouble) = &live.database {
             said.push(format!("{}: {}", trouble.headline().to_lowercase(), trouble.why));
+        }
+        if let Some(mail) = &live.mail {
+            said.push(format!("no mail has been accepted since {}: {}", mail.since.iso(), mail.why));
         }
         if live.at_object_limit > 0 {
             let what = domain::words::counted(

@@ -13,7 +13,7 @@ use std::fs;
 /// Each backup leaves one pack of files and one of folders.
 const BACKUPS: usize = 50;
 
-const LEN: u64 = 64 << 10;
+const LEN: usize = 64 << 10;
 
 fn packs(server: &TestServer, repository: RepositoryId) -> BTreeSet<(String, u64)> {
     let stored = server.app.blobs.list(repository).unwrap();
@@ -30,13 +30,13 @@ fn d04_a_restore_with_one_pack_of_a_hundred_missing_fails_and_names_the_files() 
     let repository = agent.enrollment().repository_id;
     let mut victim = None;
     for number in 0..BACKUPS {
-        let bytes: Vec<u8> = secret::bytes::<{ LEN as usize }>().unwrap().to_vec();
+        let bytes: Vec<u8> = secret::bytes::<LEN>().unwrap().to_vec();
         fs::write(lost.docs().join(format!("{number}.bin")), bytes).unwrap();
         let before = packs(&server, repository);
         agent.back_up(&Stop::default()).unwrap();
         if number == BACKUPS / 2 {
             let after = packs(&server, repository);
-            victim = after.difference(&before).find(|(_, size)| *size >= LEN).map(|it| it.0.clone());
+            victim = after.difference(&before).find(|(_, size)| *size >= LEN as u64).map(|it| it.0.clone());
         }
     }
     let all = packs(&server, repository);

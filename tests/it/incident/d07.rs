@@ -13,7 +13,6 @@ fn adopt(blobs: &Path, database: &TestDatabase, typed: &str) -> Result<App, Stri
         database: Some(database.url()),
         blobs: Some(blobs.to_owned()),
         adopt_blobs: Some(typed.to_owned()),
-        no_prove: Some(true),
         ..Options::default()
     };
     App::open(Config::new(options).unwrap(), Clock::fixed(crate::support::NOW)).map_err(|error| format!("{error:#}"))

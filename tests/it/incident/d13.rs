@@ -61,7 +61,7 @@ fn run(world: &World, fleet: &Fleet, disk: &Disk, k: u64) -> Ended {
     }
     // A little longer: what is acknowledged now would be the lie.
     let until = meter.position() + 200;
-    while meter.position() < until && !load.has_ended() && Instant::now() < deadline {
+    while meter.position() < until && !server.has_ended() && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(5));
     }
     let has_stopped = server.has_ended() || fleet.is_refused(&world.url());

@@ -154,11 +154,6 @@ pub struct Load {
 }
 
 impl Load {
-    /// Whether all have given up.
-    pub fn has_ended(&self) -> bool {
-        self.threads.iter().all(JoinHandle::is_finished)
-    }
-
     pub fn stop(self) -> Acknowledged {
         self.stop.stop();
         let mut all = Acknowledged::default();

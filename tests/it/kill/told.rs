@@ -8,8 +8,8 @@ use domain::restore::RestoreState;
 use domain::wipe::WipeState;
 use holdfast::store;
 use holdfast::store::Store;
-use holdfast::store::schema::activity;
-use std::collections::{BTreeMap, HashSet};
+use holdfast::store::schema::{activity, commands};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 
 /// One thing that the server said yes to.
@@ -128,9 +128,7 @@ impl Acknowledged {
 
     fn missing_in(&self, conn: &mut store::Conn) -> QueryResult<Vec<String>> {
         let (mut missing, mut newest) = (Vec::new(), BTreeMap::new());
-        // At once: there are thousands.
-        let entries: Vec<String> = activity::table.select(activity::object_id).load(conn)?;
-        let entries: HashSet<String> = entries.into_iter().collect();
+        let kept = Kept::load(conn)?;
         for (_, what) in &self.told {
             let lost = match what {
                 Ack::CheckIn(device, counter) => {
@@ -139,14 +137,14 @@ impl Acknowledged {
                     None
                 }
                 Ack::Upload(..) => None,
-                Ack::Command(key) => missing_command(conn, &entries, key)?,
+                Ack::Command(key) => kept.lacks_command(key),
                 Ack::Result(id) => {
-                    let state = store::command::find(conn, *id)?.map(|it| it.state);
-                    let is_kept = state == Some(CommandState::Acknowledged);
+                    let state = kept.commands.get(id);
+                    let is_kept = state == Some(&CommandState::Acknowledged);
                     (!is_kept).then(|| format!("the result of command {id}: it is {state:?}"))
                 }
                 Ack::Wipe(id) => {
-                    let is_kept = store::wipe::find(conn, *id)?.is_some() && entries.contains(&id.to_string());
+                    let is_kept = store::wipe::find(conn, *id)?.is_some() && kept.entries.contains(&id.to_string());
                     (!is_kept).then(|| format!("wipe request {id}, or its activity entry"))
                 }
                 Ack::Approval(id) => missing_approval(conn, *id)?,
@@ -156,10 +154,10 @@ impl Acknowledged {
                     (!is_kept).then(|| format!("the wipe request whose order {id} a device has"))
                 }
                 Ack::Restore(id) => {
-                    let is_kept = store::restore::find(conn, *id)?.is_some() && entries.contains(&id.to_string());
+                    let is_kept = store::restore::find(conn, *id)?.is_some() && kept.entries.contains(&id.to_string());
                     (!is_kept).then(|| format!("restore {id}, or its activity entry"))
                 }
-                Ack::Refused(id) => missing_refusal(conn, *id)?,
+                Ack::Refused(id) => missing_refusal(conn, &kept, *id)?,
             };
             missing.extend(lost);
         }
@@ -188,12 +186,31 @@ fn missing_check_in(conn: &mut store::Conn, device: DeviceId, counter: i64) -> Q
     Ok((kept < counter).then(|| format!("check-in {counter} of {device}: the last one kept is {kept}")))
 }
 
-fn missing_command(conn: &mut store::Conn, entries: &HashSet<String>, key: &str) -> QueryResult<Option<String>> {
-    let Some(command) = store::command::find_by_request_key(conn, key)? else {
-        return Ok(Some(format!("command {key}")));
-    };
-    let is_kept = entries.contains(&command.id.to_string());
-    Ok((!is_kept).then(|| format!("the activity entry of command {key}")))
+/// What is looked for most, loaded at once: there are thousands.
+struct Kept {
+    /// What the activity has an entry of.
+    entries: HashSet<String>,
+    commands: HashMap<CommandId, CommandState>,
+    by_key: HashMap<String, CommandId>,
+}
+
+impl Kept {
+    fn load(conn: &mut store::Conn) -> QueryResult<Self> {
+        let entries: Vec<String> = activity::table.select(activity::object_id).load(conn)?;
+        let rows: Vec<(CommandId, Option<String>, CommandState)> =
+            commands::table.select((commands::id, commands::request_key, commands::state)).load(conn)?;
+        Ok(Self {
+            entries: entries.into_iter().collect(),
+            commands: rows.iter().map(|(id, _, state)| (*id, *state)).collect(),
+            by_key: rows.into_iter().filter_map(|(id, key, _)| Some((key?, id))).collect(),
+        })
+    }
+
+    fn lacks_command(&self, key: &str) -> Option<String> {
+        let Some(id) = self.by_key.get(key) else { return Some(format!("command {key}")) };
+        let is_told = self.entries.contains(&id.to_string());
+        (!is_told).then(|| format!("the activity entry of command {key}"))
+    }
 }
 
 /// A missing request is told as such.
@@ -204,12 +221,12 @@ fn missing_approval(conn: &mut store::Conn, id: WipeRequestId) -> QueryResult<Op
 }
 
 /// The end of a wipe or a restore, and that of its order.
-fn missing_refusal(conn: &mut store::Conn, id: CommandId) -> QueryResult<Option<String>> {
+fn missing_refusal(conn: &mut store::Conn, kept: &Kept, id: CommandId) -> QueryResult<Option<String>> {
     let wipe = store::wipe::of_command(conn, id)?.map(|it| it.state);
     let restore = store::restore::of_command(conn, id)?.map(|it| it.state);
-    let command = store::command::find(conn, id)?.map(|it| it.state);
+    let command = kept.commands.get(&id);
     let is_kept = wipe.is_none_or(|it| it == WipeState::Failed)
         && restore.is_none_or(|it| it == RestoreState::Failed)
-        && command == Some(CommandState::Failed);
+        && command == Some(&CommandState::Failed);
     Ok((!is_kept).then(|| format!("the end of order {id}: it is {wipe:?}, {restore:?} and {command:?}")))
 }

@@ -13,7 +13,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 /// The size of the disk. Small, because each cut writes one anew.
 pub const SIZE: usize = 64 << 20;
@@ -24,6 +24,9 @@ pub const SECTOR: usize = 512;
 const FILE: INodeNo = INodeNo(2);
 const NAME: &str = "disk";
 const TTL: Duration = Duration::from_secs(3600);
+
+/// How long a folder may be in use after the last file in it was closed.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// One thing that the disk was asked for.
 pub enum Asked {
@@ -226,10 +229,21 @@ impl Mount {
 
 impl Drop for Mount {
     fn drop(&mut self) {
-        // If a test fails, something may still be open.
-        let options: &[&str] = if std::thread::panicking() { &["-l"] } else { &[] };
-        let done = run("umount", options, &[&self.folder]);
-        assert!(done.is_ok() || std::thread::panicking(), "{done:?}");
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let done = run("umount", &[], &[&self.folder]);
+            if done.is_ok() {
+                return;
+            }
+            if std::thread::panicking() || Instant::now() > deadline {
+                // If a test fails, something may still be open.
+                let _ = run("umount", &["-l"], &[&self.folder]);
+                assert!(std::thread::panicking(), "{done:?}");
+                return;
+            }
+            // A program that another thread starts has our open files until it begins.
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 }
 
