@@ -65,6 +65,15 @@ pub enum HostAct {
     RetireRecoveryKey {
         name: String,
     },
+    /// Of one team, or all.
+    RotateTeamKeys {
+        team: Option<String>,
+    },
+    /// The master keys of a device's repositories are about to be shown.
+    Unseal {
+        device: DeviceId,
+        reason: String,
+    },
     /// A copy of the proof key was read; only its public half is passed on.
     ProofKeyCopy {
         public: String,

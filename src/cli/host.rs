@@ -4,7 +4,7 @@ use crate::cli::control::{Answer, HostAct};
 use crate::cli::write::{WriteOptions, find};
 use crate::error::Result;
 use crate::service::console_copy::{remove_holder, set_holder};
-use crate::service::{host, recovery_key};
+use crate::service::{host, recovery_key, team_key, unseal};
 use crate::store::Conn;
 use domain::account::INVITE_LINK_LIFE;
 use domain::activity::Actor;
@@ -95,6 +95,15 @@ pub(super) fn last_word(conn: &mut Conn, by: &Actor, public_url: &str, act: Host
             let key = recovery_key::retire(conn, by, &name, now)?;
             remove_holder(conn, &key.public_key, now)?;
             format!("The recovery key {} is retired: destroy its shares.", key.name)
+        }
+        HostAct::RotateTeamKeys { team } => {
+            let count = team_key::rotate(conn, by, team.as_deref(), now)?;
+            let retired = words::counted(count, "key", "keys");
+            format!("{retired} retired. The proof side makes new ones: `holdfast key status` says how far it is.")
+        }
+        HostAct::Unseal { device, reason } => {
+            unseal::unseal(conn, by, device, &reason, now)?;
+            "It is written down.".to_owned()
         }
         HostAct::ProofKeyCopy { public } => {
             host::proof_key_copy_checked(conn, by, &public, now)?;

@@ -7,6 +7,7 @@ pub mod demo;
 pub mod device;
 pub mod dr;
 pub mod host;
+mod key;
 mod lock;
 mod output;
 mod proof_key;
@@ -59,6 +60,9 @@ enum Command {
     Demo(demo::DemoOptions),
     /// Run restore tests, or ask the server for one
     Prove(prove::ProveOptions),
+    /// The server's own keys: replace them, and open a device's backups by hand
+    #[command(subcommand)]
+    Key(key::KeyCommand),
     /// Keys on paper that open every backup if the server and its proof key are lost
     #[command(subcommand)]
     RecoveryKey(recovery_key::RecoveryKeyCommand),
@@ -114,6 +118,7 @@ fn run(arguments: Arguments, file: Options) -> anyhow::Result<ExitCode> {
         Command::Dr(command) => command.run(file),
         Command::Demo(options) => demo::run(&options),
         Command::Prove(options) => prove::run(options, file),
+        Command::Key(command) => command.run(file),
         Command::RecoveryKey(command) => command.run(file),
         Command::Bench(command) => bench::run(&command),
         Command::Serve(options) => serve::run(options.or(file)),

@@ -85,7 +85,7 @@ pub fn newest(store: &Store, device: DeviceId) -> Result<RestorePoint> {
 /// # Errors
 /// When a rule refuses.
 pub fn order(store: &Store, by: &By, data: &Path, device: &Device, point: &RestorePoint) -> Result<RestoreId> {
-    let keys = ProofKeys::open(&data.join("proof.key"))?;
+    let keys = ProofKeys::open(&data.join("proof.key"))?.beside(store);
     let identity = store.read_blocking(service::ground::known_identity)?.context("the store has an identity")?;
     let blobs = FsBlobs::open_home(&data.join("blobs"), &identity, Opening::Beside)?;
     let draft = Draft {

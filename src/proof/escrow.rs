@@ -44,7 +44,7 @@ impl ProofKeys {
         seal::vouch(self.private(), VOUCHER, recovery.as_str())
     }
 
-    fn vouches_for(&self, key: &RecoveryKey) -> anyhow::Result<bool> {
+    pub(super) fn vouches_for(&self, key: &RecoveryKey) -> anyhow::Result<bool> {
         seal::is_vouched_for(self.private(), VOUCHER, &key.public_key, &key.voucher)
     }
 }

@@ -1,5 +1,5 @@
 //! The key that opens the repositories' master keys. Only the proof side has it.
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::service;
 use crate::service::restore::Reseal;
 use crate::store::repository::{Repository, master_key_context};
@@ -17,15 +17,18 @@ use serde_json::json;
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use wire::{RestoreSecret, restore_context};
 use zeroize::Zeroizing;
 
 /// Both halves of the proof key pair, kept in a file only its owner can read; the public half is beside it.
+#[derive(Clone)]
 pub struct ProofKeys {
     public: PublicKey,
     private: PrivateKey,
+    /// Where the team keys are.
+    store: Option<Store>,
 }
 
 /// A password for a person's own restic client, with the key object that makes it work.
@@ -56,7 +59,10 @@ impl ProofKeys {
                 path.display()
             ));
         }
-        let keys = Self::open_or_make(path, known.as_deref())?;
+        if let Some(known) = &known {
+            finish_replacing(path, known)?;
+        }
+        let keys = Self::open_or_make(path, known.as_deref())?.beside(store);
         if known.is_none() {
             let public = keys.public.as_str().to_owned();
             store.write_blocking(move |conn| service::proof::publish_key(conn, &public, now))?;
@@ -122,7 +128,7 @@ impl ProofKeys {
     fn make(path: &Path) -> anyhow::Result<Self> {
         let (public, private) = seal::generate()?;
         Self::write(&public, &private, path)?;
-        Ok(Self { public, private })
+        Ok(Self { public, private, store: None })
     }
 
     fn write(public: &PublicKey, private: &PrivateKey, path: &Path) -> anyhow::Result<()> {
@@ -134,6 +140,13 @@ impl ProofKeys {
         Ok(File::open(path.parent().unwrap_or(path))?.sync_all()?)
     }
 
+    /// With the database in which the team keys are: without it, only what is sealed to this key itself is opened.
+    #[must_use]
+    pub fn beside(mut self, store: &Store) -> Self {
+        self.store = Some(store.clone());
+        self
+    }
+
     /// Reads the text of a key file.
     ///
     /// # Errors
@@ -141,10 +154,21 @@ impl ProofKeys {
     pub fn parse(text: &str) -> anyhow::Result<Self> {
         let (private, public) =
             text.trim_end().split_once('\n').ok_or_else(|| anyhow!("it does not have two lines"))?;
-        let keys = Self { public: PublicKey::parse(public)?, private: PrivateKey::from_text(private.to_owned()) };
+        let (public, private) = (PublicKey::parse(public)?, PrivateKey::from_text(private.to_owned()));
+        let keys = Self { public, private, store: None };
         let sealed = seal::seal(&keys.public, "holdfast/self-test", b"holdfast")?;
         seal::open(&keys.private, "holdfast/self-test", &sealed).context("its halves do not belong together")?;
         Ok(keys)
+    }
+
+    /// Refuses if this key was replaced since it was read.
+    pub(super) fn require_current(&self, store: &Store) -> Result<()> {
+        match store.read_blocking(service::proof::public_key)? {
+            Some(known) if known != self.public.as_str() => {
+                Err(Error::Refused("the proof key was replaced: start this again with the new one".to_owned()))
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     pub(super) fn private(&self) -> &PrivateKey {
@@ -164,13 +188,21 @@ impl ProofKeys {
         service::console_copy::holder_key(Holder::Root, self.public.as_str(), &self.private)
     }
 
-    /// The master key of a repository.
+    /// The master key of a repository. Reads the database if it is sealed to a team key.
     ///
     /// # Errors
-    /// When it was sealed to another key, or changed.
+    /// When it was sealed to another key, or changed, or the database is needed and away.
     pub fn open_master_key(&self, repository: &Repository) -> Result<MasterKey> {
         let context = master_key_context(repository.id);
-        let plain = seal::open(&self.private, &context, &repository.sealed_master_key)?;
+        let plain = match repository.team_key_id {
+            None => seal::open(&self.private, &context, &repository.sealed_master_key)?,
+            Some(id) => {
+                let store = self.store.as_ref().context("the team keys are in the database, which is not at hand")?;
+                let key = store.read_blocking(|conn| store::team_key::find(conn, id))?;
+                let key = self.open_team_key(&key.context("the team key is not in the database")?)?;
+                seal::open(&key, &context, &repository.sealed_master_key)?
+            }
+        };
         let text = std::str::from_utf8(&plain).context("reading a master key")?;
         MasterKey::from_base64(text).ok_or_else(|| anyhow!("a master key has 64 bytes").into())
     }
@@ -243,7 +275,28 @@ fn key_file(master_key: &MasterKey, password: &str) -> Result<Vec<u8>> {
     Ok(file.to_string().into_bytes())
 }
 
-fn write_new(path: &Path, bytes: &[u8], mode: u32) -> anyhow::Result<()> {
+/// Puts the next key's file in the place of the old one's, if the database names the next key.
+///
+/// # Errors
+/// When the files cannot be read or renamed.
+pub(super) fn finish_replacing(path: &Path, known: &str) -> anyhow::Result<()> {
+    let next = path_of_next(path);
+    // One of another key is of a replacement that was cut off before its commit: the next one writes it anew.
+    if !next.try_exists()? || ProofKeys::open(&next)?.public().as_str() != known {
+        return Ok(());
+    }
+    std::fs::rename(&next, path).with_context(|| format!("replacing {}", path.display()))?;
+    write_new(&path.with_extension("pub"), format!("{known}\n").as_bytes(), 0o644)?;
+    File::open(path.parent().unwrap_or(path))?.sync_all()?;
+    Ok(())
+}
+
+/// Where the next proof key lies until it takes the place of the one at `path`.
+pub(super) fn path_of_next(path: &Path) -> PathBuf {
+    path.with_extension("next")
+}
+
+pub(super) fn write_new(path: &Path, bytes: &[u8], mode: u32) -> anyhow::Result<()> {
     // Written beside it and renamed, so that a key file is whole or not there.
     let part = path.with_extension("part");
     match std::fs::remove_file(&part) {

@@ -13,7 +13,10 @@ pub mod frame;
 pub mod keys;
 mod prover;
 mod pruner;
+pub mod root;
 pub mod runner;
+pub mod runner;
+pub mod team_key;
 pub mod walk;
 
 pub use prover::Prover;

@@ -5,6 +5,7 @@ use crate::proof::escrow;
 use crate::proof::frame::{FailedBefore, TestJob};
 use crate::proof::keys::ProofKeys;
 use crate::proof::runner::{Ended, Runner, Served, Watcher};
+use crate::proof::team_key;
 use crate::service;
 use crate::service::proof::{Claimed, Needed};
 use crate::store::Store;
@@ -42,11 +43,13 @@ pub struct Prover {
 }
 
 impl Prover {
-    /// Seals what has to be sealed to recovery keys, queues what is due, then runs tests until none is waiting; returns those that have ended.
+    /// Seals what has to be sealed to team keys and recovery keys, queues what is due, then runs tests until none is waiting; returns those that have ended.
     ///
     /// # Errors
     /// When the database refuses; tests that were taken are taken again later.
     pub fn run_once(&self, device: Option<DeviceId>) -> Result<Vec<RestoreTestId>> {
+        self.keys.require_current(&self.store)?;
+        team_key::keep(&self.store, &self.keys, &self.clock)?;
         escrow::add_missing(&self.store, &self.keys, &self.clock)?;
         let now = self.clock.now();
         for (point, cause) in self.store.read_blocking(|conn| service::proof::due(conn, now))? {

@@ -3,7 +3,7 @@ use crate::error::{Error, FieldErrors, Result};
 use crate::service::activity::{self, Act};
 use crate::service::guard::{self, News};
 use crate::service::setting::QUOTA;
-use crate::service::{account, alert, command, freeze, hold, installation, reach, restore};
+use crate::service::{account, alert, command, freeze, hold, installation, reach, restore, team_key};
 use crate::store::device::Device;
 use crate::store::{self, Conn};
 use anyhow::Context;
@@ -47,6 +47,9 @@ pub fn change(conn: &mut Conn, by: &By, id: DeviceId, draft: &Draft, now: Time) 
         tell_of_change(conn, &by.actor, act, (&old, &what.join("; ")), now)?;
     }
     store::device::set_names(conn, id, name, person, draft.team_id)?;
+    if old.team_id != draft.team_id {
+        team_key::wrap_again(conn, now)?;
+    }
     let mut space = store::repository::active_of_device(conn, id)?.map(|it| (it.id, it.space()));
     if let (Some((repository, space)), Some(quota)) = (&mut space, draft.quota)
         && space.quota_bytes / QUOTA.unit != quota

@@ -62,6 +62,7 @@ pub mod search;
 pub mod session;
 pub mod setting;
 pub mod team;
+pub mod team_key;
 pub mod team_quota;
 pub mod throttle;
 pub mod uncopied;

@@ -4,7 +4,7 @@ use crate::store::{Conn, team_quota};
 use diesel::dsl::{case_when, exists, not};
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
-use domain::id::{DeviceId, RepositoryId, RepositoryTokenId, UserId};
+use domain::id::{DeviceId, RepositoryId, RepositoryTokenId, TeamKeyId, UserId};
 use domain::object::{RepositoryState, TokenKind};
 use domain::space::Space;
 use domain::time::Time;
@@ -18,8 +18,10 @@ pub struct Repository {
     /// The device's enrolment generation it was made for.
     pub generation: i64,
     pub state: RepositoryState,
-    /// The 64-byte master key in base64, sealed to the proof key with [`master_key_context`].
+    /// The 64-byte master key in base64, sealed to the team key, or to the proof key if there is none, with
+    /// [`master_key_context`].
     pub sealed_master_key: String,
+    pub team_key_id: Option<TeamKeyId>,
     pub quota_bytes: i64,
     pub stored_bytes: i64,
     pub object_count: i64,
@@ -97,9 +99,22 @@ pub fn insert(conn: &mut Conn, repository: &Repository) -> QueryResult<()> {
     diesel::insert_into(repositories::table).values(repository).execute(conn).map(drop)
 }
 
-/// Keeps a master key as it is sealed now.
+/// Keeps a master key as it is sealed to the proof key.
 pub fn reseal(conn: &mut Conn, id: RepositoryId, sealed: &str) -> QueryResult<()> {
-    diesel::update(repositories::table.find(id)).set(repositories::sealed_master_key.eq(sealed)).execute(conn).map(drop)
+    let none: Option<TeamKeyId> = None;
+    diesel::update(repositories::table.find(id))
+        .set((repositories::sealed_master_key.eq(sealed), repositories::team_key_id.eq(none)))
+        .execute(conn)
+        .map(drop)
+}
+
+/// Puts another sealing of the master key in the place of `old`; false if another is there by now.
+pub fn rewrap(conn: &mut Conn, old: &Repository, sealed: &str, key: TeamKeyId) -> QueryResult<bool> {
+    let changed = diesel::update(repositories::table.find(old.id))
+        .filter(repositories::sealed_master_key.eq(&old.sealed_master_key))
+        .set((repositories::sealed_master_key.eq(sealed), repositories::team_key_id.eq(key)))
+        .execute(conn)?;
+    Ok(changed == 1)
 }
 
 /// Closes the repositories of a device's enrolments before `generation` to further backups.

@@ -36,6 +36,8 @@ pub const DATABASE_CHECK: Key<DatabaseCheck> = Key::new("database.check");
 pub const UNDELIVERED: Key<Undelivered> = Key::new("mail.undelivered");
 /// The public half of the proof key.
 pub const PROOF_PUBLIC_KEY: Key<String> = Key::new("proof.public_key");
+/// When the proof side looks for repositories that are not sealed to their team's key.
+pub const WRAP_AGAIN: Key<Time> = Key::new("team_keys.wrap_again");
 /// The public half of the copy of the proof key that was checked last.
 pub const PROOF_KEY_COPY: Key<String> = Key::new("proof_key.copy");
 /// After how long without a check-in a device is silent.

@@ -21,6 +21,7 @@ use domain::consent::SETTLED;
 use domain::console_copy::{ConsoleCopy, ConsoleStanding};
 use domain::ground::{Alarm, Room};
 use domain::proof::Grade;
+use domain::recovery_key::Recoverability;
 use domain::role::{Permission, Reach};
 use domain::time::{Time, days};
 use std::time::Duration;
@@ -59,6 +60,8 @@ struct OverviewPage {
     in_doubt: i64,
     asks_for_backups: bool,
     is_key_copy_old: bool,
+    /// What is to be done so that the backups can be opened with shares.
+    recovery: Option<&'static str>,
     steps: Vec<Step>,
 }
 
@@ -106,6 +109,7 @@ struct Read {
     has_proof: bool,
     has_two_settled: bool,
     key_copy: Option<KeyCopy>,
+    recovery: Recoverability,
     has_sent_mail: bool,
 }
 
@@ -137,6 +141,7 @@ async fn show(
         in_doubt: read.in_doubt,
         asks_for_backups: read.asks_for_backups,
         is_key_copy_old: layout.may(Permission::ManageSettings) && read.key_copy.is_some_and(|it| it.is_old),
+        recovery: read.recovery.advice().filter(|_| layout.may(Permission::ManageSettings)),
         bars,
         steps,
         layout,
@@ -176,6 +181,7 @@ fn read(conn: &mut Conn, reach: &Reach, now: Time) -> Result<Read> {
         in_doubt,
         has_second_approver: approver_count(conn)? > 1,
         key_copy: service::host::proof_key_copy(conn, now)?,
+        recovery: service::recovery_key::recoverability(conn, now)?,
         has_sent_mail: service::mail::has_worked(conn)?,
         has_two_settled: store::user::settled_count(conn, now - SETTLED)? > 1,
     })

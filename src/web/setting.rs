@@ -2,9 +2,9 @@
 use crate::auth::{Can, ManageSettings};
 use crate::config::Config;
 use crate::error::{Error, FieldErrors};
-use crate::service;
 use crate::service::host::{self, KeyCopy};
 use crate::service::setting::{Changed, NUMBERS, Number};
+use crate::service::{self, recovery_key, team_key};
 use crate::store::mail::OutboxStatus;
 use crate::store::{self, Conn, Store};
 use crate::web::PageResult;
@@ -48,6 +48,17 @@ struct SettingsPage {
     proof_key: String,
     /// When a copy of the proof key was last found to be good.
     proof_key_copy: Option<KeyCopy>,
+    recovery: Recovery,
+}
+
+/// How the backups stand to being opened with shares, in words.
+struct Recovery {
+    word: &'static str,
+    is_good: bool,
+    sentence: String,
+    advice: Option<&'static str>,
+    /// How far the repositories are sealed to their teams' keys.
+    wrapping: String,
 }
 
 /// A number as the page shows it.
@@ -93,11 +104,18 @@ async fn page(
     errors: FieldErrors,
 ) -> PageResult<SettingsPage> {
     let now = layout.now;
-    let read = move |conn: &mut Conn| Ok::<_, Error>((store::mail::status(conn)?, host::proof_key_copy(conn, now)?));
-    let (outbox, proof_key_copy) = store.read(read).await?;
+    let read = move |conn: &mut Conn| {
+        let recovery = (recovery_key::recoverability(conn, now)?, team_key::progress(conn)?);
+        Ok::<_, Error>((store::mail::status(conn)?, host::proof_key_copy(conn, now)?, recovery))
+    };
+    let (outbox, proof_key_copy, recovery) = store.read(read).await?;
+    let (recovery, progress) = recovery;
+    let (word, is_good) = recovery.word();
+    let sentence = recovery.sentence(|at| layout.zone.full(at));
+    let recovery = Recovery { word, is_good, sentence, advice: recovery.advice(), wrapping: progress.sentence() };
     let mail = MailStatus { from: config.mail.as_ref().map(|it| it.from.clone()), outbox };
     let (public_url, proof_key) = (config.public_url.clone(), config.proof_key.display().to_string());
-    Ok(SettingsPage { layout, fields, version, errors, mail, public_url, proof_key, proof_key_copy })
+    Ok(SettingsPage { layout, fields, version, errors, mail, public_url, proof_key, proof_key_copy, recovery })
 }
 
 #[get("/settings")]

@@ -61,6 +61,7 @@ mod shown;
 mod signature;
 mod store;
 mod support;
+mod team_key;
 mod team_quota;
 mod templates;
 mod traffic;

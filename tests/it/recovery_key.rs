@@ -91,7 +91,7 @@ fn entries(server: &TestServer) -> Vec<(Action, String)> {
 }
 
 /// Adds repositories as they were before there were recovery keys, all of one device.
-fn add_repositories(store: &Store, device: DeviceId, proof: &seal::PublicKey, count: i64) {
+pub fn add_repositories(store: &Store, device: DeviceId, proof: &seal::PublicKey, count: i64) {
     let proof = proof.clone();
     store
         .write_blocking(move |conn| -> Result<(), Error> {
@@ -105,6 +105,7 @@ fn add_repositories(store: &Store, device: DeviceId, proof: &seal::PublicKey, co
                     generation: 1000 + generation,
                     state: RepositoryState::ReadOnly,
                     sealed_master_key: sealed,
+                    team_key_id: None,
                     quota_bytes: 1,
                     stored_bytes: 0,
                     object_count: 0,
@@ -258,7 +259,7 @@ fn one_key_is_in_use_and_one_may_follow_it() {
     assert_opened_by(&server, &[&second]);
 }
 
-fn run(world: &World, words: &[&str], input: &str) -> (Output, String) {
+pub fn run(world: &World, words: &[&str], input: &str) -> (Output, String) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_holdfast"))
         .args(words)
         .args(["--database", &world.database_url, "--log", "error", "--data"])
@@ -286,7 +287,7 @@ fn shares_are_printed_once_and_typed_back_on_the_command_line() {
     let store = Store::open(&world.database).unwrap();
     let proof = ProofKeys::open(&data.join("proof.key")).unwrap();
     store.write_blocking(|conn| conn.batch_execute(DEVICE)).unwrap();
-    add_repositories(&store, DeviceId::parse("0190163d-8694-739b-aea5-966c26f8ad91").unwrap(), proof.public(), 3);
+    add_repositories(&store, DeviceId::parse(DEVICE_ID).unwrap(), proof.public(), 3);
     drop(store);
 
     // With the server running, which does the writing.
@@ -340,6 +341,7 @@ fn typed(shares: &str) -> Vec<Share> {
 }
 
 /// A device without a channel.
-const DEVICE: &str =
+pub const DEVICE_ID: &str = "0190163d-8694-739b-aea5-966c26f8ad91";
+pub const DEVICE: &str =
     "INSERT INTO devices VALUES ('0190163d-8694-739b-aea5-966c26f8ad91', 'laptop', '', NULL, 'linux', '',
     '', '', 'company', 'enrolled', 1, 0, NULL)";

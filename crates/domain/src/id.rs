@@ -84,7 +84,7 @@ ids! {
     UserId, TeamId, LinkId, ApiTokenId,
     DeviceId, EnrollmentTokenId, PolicyId,
     RepositoryId, RepositoryTokenId, RestorePointId, RestoreTestId,
-    CommandId, WipeRequestId, RestoreId, RecoveryKeyId, ContentReadId,
+    CommandId, WipeRequestId, RestoreId, RecoveryKeyId, TeamKeyId, ContentReadId,
     ActivityId, MailId,
     RetentionChangeId, HoldId, PruneId,
 }

@@ -40,6 +40,7 @@ pub mod shown;
 pub mod space;
 #[cfg(feature = "sql")]
 mod sql;
+pub mod team_key;
 #[cfg(test)]
 mod testing;
 mod text;

@@ -69,6 +69,18 @@ impl Recoverability {
         matches!(self, Self::Confirmed { covered, total, .. } if covered == total)
     }
 
+    /// The word for it, and whether it is good.
+    pub fn word(&self) -> (&'static str, bool) {
+        let word = match self {
+            Self::NoKey => "No recovery key",
+            Self::NotConfirmed { .. } => "Shares never typed back",
+            Self::Stale { .. } => "Shares typed back long ago",
+            Self::Confirmed { .. } if self.is_good() => "Recoverable by shares",
+            Self::Confirmed { .. } => "Not all recoverable by shares",
+        };
+        (word, self.is_good())
+    }
+
     /// How it stands; `when` says a time as the reader wants it.
     pub fn sentence(&self, when: impl Fn(Time) -> String) -> String {
         match self {
@@ -116,6 +128,7 @@ fn reach(covered: i64, total: i64) -> String {
     match (covered, total) {
         (_, 0) => "There are no backups yet.".to_owned(),
         (1, 1) => "The one repository is recoverable by shares.".to_owned(),
+        (_, 1) => "The one repository is not recoverable by shares.".to_owned(),
         (covered, total) if covered == total => {
             format!("All {} are recoverable by shares.", counted(total, "repository", "repositories"))
         }
@@ -174,6 +187,10 @@ mod tests {
         assert!(text.ends_with("2 of 3 repositories are recoverable by shares.") && !is_good && nags, "{text}");
         let (text, is_good, nags) = said(confirmed(), 1, 1);
         assert!(text.ends_with("The one repository is recoverable by shares.") && is_good && !nags, "{text}");
+        let (text, is_good, _) = said(confirmed(), 0, 1);
+        assert!(text.ends_with("The one repository is not recoverable by shares.") && !is_good, "{text}");
+        let word = |covered| Recoverability::of(&Facts { keys: confirmed(), covered, total: 3 }, NOW).word();
+        assert_eq!((word(2), word(3)), (("Not all recoverable by shares", false), ("Recoverable by shares", true)));
         let (text, is_good, _) = said(confirmed(), 0, 0);
         assert!(text.ends_with("There are no backups yet.") && is_good, "{text}");
     }

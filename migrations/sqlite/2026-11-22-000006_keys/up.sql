@@ -1,3 +1,20 @@
+-- A team's key pair (team_id: none for the devices without a team), to which the master keys of its devices' repositories
+-- are sealed; its private half is sealed to the proof key. voucher: as below. Retired ones stay while anything is sealed to
+-- them.
+CREATE TABLE team_keys (
+    id TEXT PRIMARY KEY NOT NULL,
+    team_id TEXT REFERENCES teams (id),
+    public_key TEXT NOT NULL,
+    sealed_private_key TEXT NOT NULL,
+    voucher TEXT NOT NULL,
+    made_at INTEGER NOT NULL,
+    retired_at INTEGER
+) STRICT;
+
+-- To which team key the master key is sealed; none for the proof key itself.
+ALTER TABLE repositories ADD COLUMN team_key_id TEXT REFERENCES team_keys (id);
+CREATE INDEX repositories_by_team_key ON repositories (team_key_id);
+
 -- Keys that open every repository and whose private halves exist only on paper. voucher: made with the proof key, which
 -- seals nothing to a key without it. seal_again_at: when to look again for repositories without a record; none if each
 -- has one.

@@ -72,7 +72,7 @@ pub fn run(options: DrillOptions, file: Options) -> anyhow::Result<ExitCode> {
     let place = Place { database, key, blobs: folder.path().join("blobs") };
     let done = rebuild(&*copy, &brought, &place, Clock::System.now())?;
     say("Testing the newest backup of each device…");
-    let keys = Arc::new(ProofKeys::open(&place.key)?);
+    let keys = Arc::new(ProofKeys::open(&place.key)?.beside(&done.store));
     let prover = Prover {
         store: done.store.clone(),
         blobs: Arc::clone(&done.blobs),

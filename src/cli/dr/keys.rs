@@ -3,6 +3,7 @@ use crate::cli::recovery_key::read_key;
 use crate::error::Error;
 use crate::proof::escrow;
 use crate::proof::keys::ProofKeys;
+use crate::service;
 use crate::service::console_copy::{holder_key, set_holder};
 use crate::store::repository::Repository;
 use crate::store::{self, Store};
@@ -56,7 +57,7 @@ impl Brought {
     /// When nothing of the repository is sealed to what was brought.
     pub fn master_key(&self, store: &Store, repository: &Repository) -> anyhow::Result<repository::MasterKey> {
         match self {
-            Self::KeyFile(keys) => Ok(keys.open_master_key(repository)?),
+            Self::KeyFile(keys) => Ok(keys.clone().beside(store).open_master_key(repository)?),
             Self::Shares(key) => {
                 let id = repository.id;
                 let records = store.read_blocking(move |conn| store::escrow::of_repository(conn, id))?;
@@ -116,6 +117,9 @@ fn publish(store: &Store, keys: &ProofKeys, now: Time) -> anyhow::Result<()> {
         // A copy of the earlier one was checked.
         store::setting::PROOF_KEY_COPY.remove(conn)?;
         set_holder(conn, &holder, now)?;
+        // Nothing is sealed to them now, except what stays closed: the proof side makes others.
+        store::team_key::retire_all(conn, now)?;
+        service::team_key::wrap_again(conn, now)?;
         for (id, voucher) in vouchers {
             store::recovery_key::set_voucher(conn, id, &voucher)?;
         }

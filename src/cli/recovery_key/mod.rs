@@ -150,8 +150,9 @@ fn show(key: &RecoveryKey, shares: &[Share], url: &str, json: bool) -> anyhow::R
 
 fn confirm(key: &RecoveryKey, options: &KeyOptions, write: &WriteOptions, file: Options) -> anyhow::Result<ExitCode> {
     let config = config(options, write, &file)?;
-    let proof = config.proof_key.try_exists()?.then(|| ProofKeys::open(&config.proof_key)).transpose()?;
     let store = Store::open_read_only(&config.database)?;
+    let proof = config.proof_key.try_exists()?.then(|| ProofKeys::open(&config.proof_key)).transpose()?;
+    let proof = proof.map(|it| it.beside(&store));
     let opened = check::open_records(&store, key, proof.as_ref())?;
     let public = key.public().as_str().to_owned();
     let answer = write.ask(Request::Host { act: HostAct::RecoveryKeyConfirmed { public } }, file)?;

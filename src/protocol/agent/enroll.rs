@@ -63,8 +63,9 @@ async fn run(request: &HttpRequest, message: Joining) -> Result<Enrolled, Fault>
     let store = data::<Store>(request)?;
     let asked = message.newcomer.clone();
     let admitted = store.read(move |conn| join::admit(conn, &asked, now)).await?;
-    admitted.map_err(|it| refused(shared, from, it))?;
-    let prepared = prepare(request, store.read(agent::recipients).await?, now).await?;
+    let (token, _) = admitted.map_err(|it| refused(shared, from, it))?;
+    let to = store.read(move |conn| agent::recipients(conn, token.team_id)).await?;
+    let prepared = prepare(request, to, now).await?;
     let of_device = Arc::clone(&prepared);
     let joined = store.act(move |conn| agent::enroll(conn, &message, &of_device, &from.to_string(), now)).await?;
     let joined = joined.map_err(|it| refused(shared, from, it))?;

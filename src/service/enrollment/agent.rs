@@ -3,7 +3,7 @@ use crate::error::{Error, FieldErrors, Result};
 use crate::service::enrollment::join::{self, Newcomer};
 use crate::service::enrollment::token::TokenRefusal;
 use crate::service::repository::{self, Prepared, Recipients};
-use crate::service::{policy, proof, recovery_key};
+use crate::service::{policy, proof, recovery_key, team_key};
 use crate::store::agent_enrollment::AgentEnrollment;
 use crate::store::device::Device;
 use crate::store::enrollment::Enrollment;
@@ -12,11 +12,12 @@ use crate::store::{self, Conn};
 use anyhow::Context;
 use domain::channel::Channel;
 use domain::device::{MAX_ROOTS, Ownership, Platform};
-use domain::id::{DeviceId, RepositoryId};
+use domain::id::{DeviceId, RepositoryId, TeamId};
 use domain::name;
 use domain::policy::DevicePolicy;
 use domain::time::Time;
 use secret::seal;
+use std::time::Duration;
 
 /// An agent that wants to join. Its identity is its Ed25519 public key, base64url without padding (32 bytes).
 #[derive(Debug, Clone)]
@@ -88,16 +89,16 @@ pub fn audience(conn: &mut Conn) -> Result<Option<String>> {
     Ok(AUDIENCE.find(conn)?)
 }
 
-/// What the master key of a new repository is sealed to: the key that opens backups for restore tests, and the recovery
-/// keys.
+/// What the master key of a new repository of a device in `team` is sealed to.
 ///
 /// # Errors
 /// When there is no proof key yet, or the database refuses.
-pub fn recipients(conn: &mut Conn) -> Result<Recipients> {
+pub fn recipients(conn: &mut Conn, team: Option<TeamId>) -> Result<Recipients> {
     let key = proof::public_key(conn)?.ok_or_else(|| {
         Error::Refused("this server has no key for restore tests yet: start `holdfast prove` once".to_owned())
     })?;
-    Ok(Recipients { proof: seal::PublicKey::parse(&key)?, recovery: recovery_key::recipients(conn)? })
+    let (team, recovery) = (team_key::recipient(conn, team)?, recovery_key::recipients(conn)?);
+    Ok(Recipients { proof: seal::PublicKey::parse(&key)?, team, recovery })
 }
 
 /// The required `aud` of devices' tokens; created if there is none yet.
@@ -140,6 +141,10 @@ pub fn enroll(
         version: joining.agent_version.clone(),
     };
     store::agent_enrollment::insert(conn, &agent)?;
+    if proof::public_key(conn)?.as_deref() != Some(prepared.proof_key.as_str()) {
+        // It was replaced while the repository was made, and would not open it.
+        return Err(Error::Busy(Duration::from_secs(1)));
+    }
     let repository = repository::insert(conn, prepared, device.id, device.generation, now)?;
     answer(conn, &device, &agent, repository.id, now).map(Ok)
 }

@@ -12,7 +12,7 @@ pub use reconcile::{Reconciled, reconcile, reconcile_repository};
 use crate::error::{Error, Result};
 use crate::service::activity::{Act, record};
 use crate::service::setting::QUOTA;
-use crate::service::{backup, reach, recovery_key};
+use crate::service::{backup, reach, recovery_key, team_key};
 use crate::store::device::Device;
 use crate::store::repository::{Repository, RepositoryToken};
 use crate::store::{self, Conn};
@@ -55,12 +55,14 @@ pub fn insert(
         generation,
         state: RepositoryState::Active,
         sealed_master_key: prepared.sealed_master_key.clone(),
+        team_key_id: prepared.team_key,
         quota_bytes: QUOTA.find(conn, now)?,
         stored_bytes: 0,
         object_count: 0,
         newest_at: now,
         created_at: now,
     };
+    team_key::note(conn, device, prepared.team_key, now)?;
     store::repository::insert(conn, &repository)?;
     recovery_key::keep(conn, prepared.id, &prepared.escrows, now)?;
     for (key, size) in prepared.objects() {

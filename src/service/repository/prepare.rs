@@ -8,7 +8,7 @@ use anyhow::{Context, anyhow};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use domain::id::{RecoveryKeyId, RepositoryId};
+use domain::id::{RecoveryKeyId, RepositoryId, TeamKeyId};
 use domain::object::ObjectKind;
 use rustic_core::repofile::MasterKey;
 use rustic_core::{
@@ -22,7 +22,10 @@ use zeroize::Zeroizing;
 /// What a new master key is sealed to before it is forgotten.
 #[derive(Debug, Clone)]
 pub struct Recipients {
+    /// Of the proof side.
     pub proof: seal::PublicKey,
+    /// Of the device's team, instead of the proof side's.
+    pub team: Option<(TeamKeyId, seal::PublicKey)>,
     /// The recovery keys that stand.
     pub recovery: Vec<(RecoveryKeyId, seal::PublicKey)>,
 }
@@ -30,7 +33,7 @@ pub struct Recipients {
 impl Recipients {
     /// Only the proof side.
     pub fn only(proof: seal::PublicKey) -> Self {
-        Self { proof, recovery: Vec::new() }
+        Self { proof, team: None, recovery: Vec::new() }
     }
 }
 
@@ -42,6 +45,10 @@ pub struct Prepared {
     /// The password of the repository's key.
     pub password: String,
     pub(super) sealed_master_key: String,
+    /// The team key that opens it; none for the proof key.
+    pub(super) team_key: Option<TeamKeyId>,
+    /// The proof side's key at the time.
+    pub proof_key: seal::PublicKey,
     /// The same, sealed to each recovery key.
     pub(super) escrows: Vec<(RecoveryKeyId, String)>,
     config: Bytes,
@@ -65,12 +72,23 @@ impl Prepared {
         let memory = Arc::new(Memory::default());
         let master_key = initialise(&memory, &password).context("making a repository")?;
         let plain = master_key_text(&master_key)?;
-        let sealed_master_key = seal::seal(&to.proof, &master_key_context(id), plain.as_bytes())?;
+        let (team_key, key) = to.team.as_ref().map_or((None, &to.proof), |(id, key)| (Some(*id), key));
+        let sealed_master_key = seal::seal(key, &master_key_context(id), plain.as_bytes())?;
         let sealed = |key| seal::seal(key, &escrow_context(id), plain.as_bytes());
         let escrows = to.recovery.iter().map(|(of, key)| Ok((*of, sealed(key)?))).collect::<Result<_>>()?;
         let config = memory.only(FileType::Config).ok_or_else(|| anyhow!("the new repository has no config"))?;
-        let key = memory.only(FileType::Key).ok_or_else(|| anyhow!("the new repository has no key"))?;
-        Ok(Self { id, token, password, sealed_master_key, escrows, config, key })
+        let key_file = memory.only(FileType::Key).ok_or_else(|| anyhow!("the new repository has no key"))?;
+        Ok(Self {
+            id,
+            token,
+            password,
+            sealed_master_key,
+            team_key,
+            proof_key: to.proof.clone(),
+            escrows,
+            config,
+            key: key_file,
+        })
     }
 
     /// Writes config and key; calling it twice does no harm.
@@ -197,7 +215,8 @@ mod tests {
         let (recovery, recovers) = seal::generate().unwrap();
         let of = RecoveryKeyId::generate(Time::from_millis(1));
 
-        let prepared = Prepared::make(&Recipients { proof: public, recovery: vec![(of, recovery)] }, id).unwrap();
+        let prepared =
+            Prepared::make(&Recipients { recovery: vec![(of, recovery)], ..Recipients::only(public) }, id).unwrap();
 
         let text = seal::open(&private, &master_key_context(id), &prepared.sealed_master_key).unwrap();
         let [(found, escrow)] = prepared.escrows.as_slice() else { unreachable!("{:?}", prepared.escrows) };

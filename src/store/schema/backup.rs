@@ -7,6 +7,7 @@ diesel::table! {
         generation -> BigInt,
         state -> Text,
         sealed_master_key -> Text,
+        team_key_id -> Nullable<Text>,
         quota_bytes -> BigInt,
         stored_bytes -> BigInt,
         object_count -> BigInt,

@@ -1,6 +1,18 @@
 //! The keys that open repositories, other than the proof key, and what is sealed to them.
 
 diesel::table! {
+    team_keys (id) {
+        id -> Text,
+        team_id -> Nullable<Text>,
+        public_key -> Text,
+        sealed_private_key -> Text,
+        voucher -> Text,
+        made_at -> BigInt,
+        retired_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
     recovery_keys (id) {
         id -> Text,
         name -> Text,

@@ -57,6 +57,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     mail_outbox,
     disk_samples,
     device_alerts,
+    team_keys,
     recovery_keys,
     escrows,
     retention_changes,

@@ -4,6 +4,7 @@
 //! queue commands, ask for wipes, approve them and order restores, kills it at a
 //! random moment, starts it again, and looks for everything that was
 //! acknowledged. `HOLDFAST_KILL_CYCLES` says how many.
+mod key;
 mod liar;
 pub mod load;
 mod people;

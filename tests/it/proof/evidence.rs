@@ -66,6 +66,7 @@ impl World {
             generation: 1,
             state: RepositoryState::Active,
             sealed_master_key: seal::seal(keys.public(), &context, craft.key.to_base64().as_bytes()).unwrap(),
+            team_key_id: None,
             quota_bytes: 1 << 40,
             stored_bytes: 0,
             object_count: 0,

@@ -145,6 +145,7 @@ impl TestDoor {
             generation: 1,
             state: RepositoryState::Active,
             sealed_master_key: String::new(),
+            team_key_id: None,
             quota_bytes,
             stored_bytes: 0,
             object_count: 0,
