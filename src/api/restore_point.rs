@@ -49,7 +49,7 @@ struct Answer {
 
 impl From<RestorePoint> for Row {
     fn from(it: RestorePoint) -> Self {
-        let iso = |at: Option<Time>| at.map(|it| it.iso());
+        let iso = |at: Option<Time>| at.map(Time::iso);
         Self {
             id: it.id.to_string(),
             received_at: it.received_at.iso(),
@@ -80,5 +80,5 @@ async fn list(
         })
         .await?;
     let restore_points = points.into_iter().map(Row::from).collect();
-    Ok(HttpResponse::Ok().json(Answer { as_of: as_of.map(|it| it.iso()), count, restore_points }))
+    Ok(HttpResponse::Ok().json(Answer { as_of: as_of.map(Time::iso), count, restore_points }))
 }

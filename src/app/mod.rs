@@ -37,7 +37,7 @@ use copy::open_copy;
 use domain::object::Location;
 use open::{open_blobs, open_database, tls_config};
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -120,19 +120,14 @@ impl App {
             store.write_blocking(move |conn| service::console_copy::set_holder(conn, &holder, now))?;
         }
         let door = protocol::restic::Door::new(store.clone(), Arc::clone(&blobs), clock.clone());
-        let runner = Runner::this_program().context("finding this program for reading backups")?;
         let desk = Desk::new(Tools {
             store: store.clone(),
             blobs: Arc::clone(&blobs),
             keys: proof_keys.clone(),
             clock: clock.clone(),
-            runner,
+            runner: Runner::this_program().context("finding this program for reading backups")?,
         });
-        let database = match &config.database {
-            Database::Sqlite(path) => path.parent().map(Path::to_owned),
-            Database::Postgres(_) => None,
-        };
-        let watch = Watch::new(store.clone(), Arc::clone(&blobs), database);
+        let watch = Watch::new(store.clone(), Arc::clone(&blobs), folder_of(&config.database));
         let verifiers = verifiers(&config, &store, (&blobs, copy.as_ref()), &door);
         let mailer = config.mail.as_ref().map(|it| Mailer::smtp(&it.url, &it.from)).transpose()?;
         let crowd = Crowd::new(Room::of(traffic::raise_descriptor_limit()), config.trusted_proxies.clone());
@@ -352,6 +347,14 @@ fn verifiers(
         Verifier::new(store.clone(), place, settings, Arc::new(move || door.is_receiving()))
     };
     Verifiers([primary].into_iter().chain(copy).map(verifier).collect())
+}
+
+/// The folder of an SQLite database; none of another machine's.
+fn folder_of(database: &Database) -> Option<PathBuf> {
+    match database {
+        Database::Sqlite(path) => path.parent().map(Path::to_owned),
+        Database::Postgres(_) => None,
+    }
 }
 
 /// Stops a server, letting running requests finish.

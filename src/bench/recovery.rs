@@ -163,6 +163,7 @@ fn add(
         generation: 1,
         state: RepositoryState::Active,
         sealed_master_key: String::new(),
+        team_key_id: None,
         quota_bytes: i64::MAX,
         stored_bytes: i64::from(count) << 24,
         object_count: count.into(),

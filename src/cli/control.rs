@@ -50,6 +50,12 @@ pub enum HostAct {
     RemoveFounder {
         email: String,
     },
+}
+
+/// What is done with the keys that open backups, on the server's own machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "snake_case", deny_unknown_fields)]
+pub enum KeyAct {
     /// A recovery key was made; its private half stays with whoever asks.
     RecoveryKeyMade {
         public: String,
@@ -107,6 +113,9 @@ pub enum Request {
     /// What only the server's own machine decides.
     Host {
         act: HostAct,
+    },
+    Key {
+        act: KeyAct,
     },
     /// A link for creating the owner's account, while there is none.
     SetupLink,

@@ -1,6 +1,6 @@
 //! What only the server's own machine decides, and what always works there: even against the only owner,
 //! whether the server runs or not, and whatever is waiting in the outbox.
-use crate::cli::control::{Answer, HostAct};
+use crate::cli::control::{Answer, HostAct, KeyAct};
 use crate::cli::write::{WriteOptions, find};
 use crate::error::Result;
 use crate::service::console_copy::{remove_holder, set_holder};
@@ -82,33 +82,44 @@ pub(super) fn last_word(conn: &mut Conn, by: &Actor, public_url: &str, act: Host
             let user = host::remove_founder(conn, by, id, now)?;
             format!("{} is no longer a founder. Everyone is told by mail.", user.email)
         }
-        HostAct::RecoveryKeyMade { public, voucher, state } => {
+    };
+    Ok(Answer::Done { message })
+}
+
+/// Does something with the keys that open backups; an act.
+///
+/// # Errors
+/// When a rule or the database refuses.
+pub(super) fn about_keys(conn: &mut Conn, by: &Actor, act: KeyAct, now: Time) -> Result<Answer> {
+    let message = match act {
+        KeyAct::RecoveryKeyMade { public, voucher, state } => {
             let key = recovery_key::make(conn, by, &public, &voucher, now)?;
             set_holder(conn, &state, now)?;
             format!("The recovery key {} was made.", key.name)
         }
-        HostAct::RecoveryKeyConfirmed { public } => {
+        KeyAct::RecoveryKeyConfirmed { public } => {
             let key = recovery_key::confirm(conn, by, &public, now)?;
             format!("The shares are good: they give the recovery key {}.", key.name)
         }
-        HostAct::RetireRecoveryKey { name } => {
+        KeyAct::RetireRecoveryKey { name } => {
             let key = recovery_key::retire(conn, by, &name, now)?;
             remove_holder(conn, &key.public_key, now)?;
             format!("The recovery key {} is retired: destroy its shares.", key.name)
         }
-        HostAct::RotateTeamKeys { team } => {
+        KeyAct::RotateTeamKeys { team } => {
             let count = team_key::rotate(conn, by, team.as_deref(), now)?;
             let retired = words::counted(count, "key", "keys");
             format!("{retired} retired. The proof side makes new ones: `holdfast key status` says how far it is.")
         }
-        HostAct::Unseal { device, reason } => {
+        KeyAct::Unseal { device, reason } => {
             unseal::unseal(conn, by, device, &reason, now)?;
             "It is written down.".to_owned()
         }
-        HostAct::ProofKeyCopy { public } => {
+        KeyAct::ProofKeyCopy { public } => {
             host::proof_key_copy_checked(conn, by, &public, now)?;
             "The copy is good: it opens every backup of this server.".to_owned()
         }
     };
     Ok(Answer::Done { message })
 }
+

@@ -1,5 +1,5 @@
 //! `holdfast key`: the keys on the server's side that open the repositories, and opening one by hand.
-use crate::cli::control::{self, Answer, HostAct, Request};
+use crate::cli::control::{self, Answer, KeyAct, Request};
 use crate::cli::device::ReadOptions;
 use crate::cli::lock::{Lock, holder, refuse_read_only};
 use crate::cli::output::{print, print_json};
@@ -81,7 +81,7 @@ impl KeyCommand {
         match self {
             Self::Rotate { root: true, key, write, .. } => replace_root(&key.config(&write, &file)?, &write),
             Self::Rotate { team, write, .. } => {
-                write.run(Request::Host { act: HostAct::RotateTeamKeys { team } }, file)
+                write.run(Request::Key { act: KeyAct::RotateTeamKeys { team } }, file)
             }
             Self::Status(read) => status(&read, file),
             Self::Unseal { device, reason, shares, key, write } => {
@@ -167,7 +167,7 @@ fn unseal(asked: Unseal, config: &Config, write: &WriteOptions, file: Options) -
         });
     }
     // The entry comes first: nothing is shown that is not written down.
-    let answer = write.ask(Request::Host { act: HostAct::Unseal { device, reason: asked.reason } }, file)?;
+    let answer = write.ask(Request::Key { act: KeyAct::Unseal { device, reason: asked.reason } }, file)?;
     if matches!(answer, Answer::Refused { .. }) {
         return write.show(&answer);
     }

@@ -1,5 +1,5 @@
 //! `holdfast admin proof-key`: whether the copy kept elsewhere opens the backups.
-use crate::cli::control::{HostAct, Request};
+use crate::cli::control::{KeyAct, Request};
 use crate::cli::write::WriteOptions;
 use crate::config::Options;
 use crate::proof::keys::ProofKeys;
@@ -40,7 +40,7 @@ impl ProofKeyCommand {
         let given = Options { proof_key, ..Options::default() };
         let live = write.config(given.or(file.clone()))?.proof_key;
         let public = verify(&copy, &live)?;
-        write.run(Request::Host { act: HostAct::ProofKeyCopy { public } }, file)
+        write.run(Request::Key { act: KeyAct::ProofKeyCopy { public } }, file)
     }
 }
 

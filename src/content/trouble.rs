@@ -3,7 +3,7 @@ use super::message::End;
 use super::parent::Failure;
 
 /// What came of it, or why nothing did.
-pub type Outcome<T> = std::result::Result<T, Trouble>;
+pub type Outcome<T> = Result<T, Trouble>;
 
 /// Why something could not be read, for the page.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -15,7 +15,6 @@ mod prover;
 mod pruner;
 pub mod root;
 pub mod runner;
-pub mod runner;
 pub mod team_key;
 pub mod walk;
 

@@ -17,9 +17,9 @@ pub fn current(conn: &mut Conn) -> Result<Epoch> {
     Ok(EPOCH.find(conn)?.unwrap_or_default())
 }
 
-/// Begins a new epoch after the database was restored from a copy, and freezes: what it orders may be out of
-/// date, and neither the server nor any device erases anything until the freeze is ended. Everyone is told. An
-/// act.
+/// Begins a new epoch after the database was restored from a copy, and freezes. Everyone is told. An act.
+///
+/// What it orders may be out of date: neither the server nor any device erases anything until the freeze is ended.
 ///
 /// # Errors
 /// When the database refuses.

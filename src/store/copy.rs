@@ -122,8 +122,11 @@ pub(super) fn put_back(
     conn: &mut Conn,
     (repository, kind, name): (RepositoryId, ObjectKind, &ObjectName),
     (verified_at, damaged_at): (Option<Time>, Option<Time>),
+    now: Time,
 ) -> QueryResult<()> {
-    add(conn, StoredCopy { verified_at, damaged_at, ..StoredCopy::new(Location::Primary, repository, kind, name) })
+    // Its bytes came back to their place now: where they are read back is a question of where they are.
+    let copy = StoredCopy::new(Location::Primary, repository, kind, name, now);
+    add(conn, StoredCopy { verified_at, damaged_at, ..copy })
 }
 
 fn add(conn: &mut Conn, copy: StoredCopy) -> QueryResult<()> {

@@ -193,7 +193,7 @@ mod tests {
             assert!(is_safe(new), "{new}");
         }
         let folder = tempfile::tempdir().unwrap();
-        let database = crate::store::Database::Sqlite(folder.path().join("x.db"));
+        let database = Database::Sqlite(folder.path().join("x.db"));
         let mut conn = crate::store::connection::connect(&database).unwrap();
         assert!(refuse_old_sqlite(&mut conn).is_ok(), "the one that is built in");
     }

@@ -232,7 +232,7 @@ pub fn forget(conn: &mut Conn, it: &TrashedObject) -> QueryResult<()> {
 }
 
 /// Gives an object its row in the ledger back; false if one is there.
-pub fn put_back(conn: &mut Conn, it: &TrashedObject) -> QueryResult<bool> {
+pub fn put_back(conn: &mut Conn, it: &TrashedObject, now: Time) -> QueryResult<bool> {
     let added = diesel::insert_into(objects::table)
         .values((
             objects::repository_id.eq(it.repository_id),
@@ -244,7 +244,7 @@ pub fn put_back(conn: &mut Conn, it: &TrashedObject) -> QueryResult<bool> {
         .on_conflict_sql("(repository_id, kind, name) DO NOTHING")
         .execute(conn)?;
     if added == 1 {
-        copy::put_back(conn, (it.repository_id, it.kind, &it.name), (it.verified_at, it.damaged_at))?;
+        copy::put_back(conn, (it.repository_id, it.kind, &it.name), (it.verified_at, it.damaged_at), now)?;
     }
     forget(conn, it)?;
     Ok(added == 1)

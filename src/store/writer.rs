@@ -245,9 +245,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.db");
         let store = Store::open(&Database::Sqlite(path.clone())).unwrap();
-        let key: Key<String> = Key::new("long");
-
         for number in 0..400 {
+            let key: Key<String> = Key::new("long");
             let value = format!("{number}").repeat(7_000);
             store.write_blocking(move |conn| key.set(conn, &value, Time::from_millis(number))).unwrap();
         }

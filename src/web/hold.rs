@@ -162,7 +162,7 @@ fn listed(conn: &mut Conn, keep: &Keep, device: &Device, now: Time) -> Result<Ve
             decision,
         }));
     }
-    found.sort_by(|a, b| b.received_at.cmp(&a.received_at));
+    found.sort_by_key(|it| std::cmp::Reverse(it.received_at));
     found.truncate(usize::try_from(POINTS).unwrap_or(usize::MAX));
     Ok(found)
 }

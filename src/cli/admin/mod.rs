@@ -183,6 +183,7 @@ fn act(conn: &mut Conn, actor: &Actor, public_url: &str, request: Request, clock
             let (token, secret) = api_token::make(conn, Author::Host(actor), user.id, &name, i64::from(days), now)?;
             Answer::Token { id: token.id.to_string(), token: secret, expires_at: token.expires_at.iso() }
         }
+        Request::Key { act } => host::about_keys(conn, actor, act, now)?,
         Request::Host { act } => host::last_word(conn, actor, &public_url, act, now)?,
         Request::Prove { device } => Answer::Test { id: proof::ask_on_host(conn, actor, device, now)? },
         Request::RevokeToken { id } => {

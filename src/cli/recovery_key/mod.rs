@@ -4,7 +4,7 @@ mod typed;
 
 pub(in crate::cli) use typed::read_key;
 
-use crate::cli::control::{Answer, HostAct, Request};
+use crate::cli::control::{Answer, KeyAct, Request};
 use crate::cli::device::ReadOptions;
 use crate::cli::output::{Table, print, print_json, say, try_print};
 use crate::cli::write::WriteOptions;
@@ -79,7 +79,7 @@ impl RecoveryKeyCommand {
             Self::List(read) => list(&read, file),
             Self::Retire { name, write } => {
                 let name = name.trim().to_ascii_uppercase();
-                write.run(Request::Host { act: HostAct::RetireRecoveryKey { name } }, file)
+                write.run(Request::Key { act: KeyAct::RetireRecoveryKey { name } }, file)
             }
         }
     }
@@ -104,7 +104,7 @@ fn make(options: &KeyOptions, write: &WriteOptions, file: Options) -> anyhow::Re
     let shares = key.shares()?;
     let (public, voucher) = (key.public().as_str().to_owned(), proof.vouch_for(key.public())?);
     let state = holder_key(Holder::Recovery, &public, key.private())?;
-    let answer = write.ask(Request::Host { act: HostAct::RecoveryKeyMade { public, voucher, state } }, file.clone())?;
+    let answer = write.ask(Request::Key { act: KeyAct::RecoveryKeyMade { public, voucher, state } }, file.clone())?;
     if matches!(answer, Answer::Refused { .. }) {
         return write.show(&answer);
     }
@@ -155,7 +155,7 @@ fn confirm(key: &RecoveryKey, options: &KeyOptions, write: &WriteOptions, file: 
     let proof = proof.map(|it| it.beside(&store));
     let opened = check::open_records(&store, key, proof.as_ref())?;
     let public = key.public().as_str().to_owned();
-    let answer = write.ask(Request::Host { act: HostAct::RecoveryKeyConfirmed { public } }, file)?;
+    let answer = write.ask(Request::Key { act: KeyAct::RecoveryKeyConfirmed { public } }, file)?;
     let answer = match answer {
         Answer::Done { message } => {
             let opened = counted(opened, "repository", "repositories");

@@ -36,7 +36,7 @@ fn page<O: Objects>(
     while let Some(item) = walk.next(repository) {
         walk.skip();
         let row = match item {
-            Ok(entry) if matches(&last_name(&entry.path), filter) => Some(entry).map(Ok),
+            Ok(entry) if matches(&last_name(&entry.path), filter) => Some(Ok(entry)),
             Ok(_) => None,
             Err(it) if it.fault.is_fatal() => return Err(Stop::Fault(it.path, it.fault)),
             // The list itself cannot be read, from here on or at all.

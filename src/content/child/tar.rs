@@ -79,9 +79,11 @@ impl Archive<'_> {
                 let mut header = self.header(entry, EntryType::Symlink, 0);
                 let target = Path::new(OsStr::from_bytes(target));
                 // An empty target, or one with a NUL, is in no archive.
-                let at = |error: io::Error| match error.kind() {
-                    io::ErrorKind::BrokenPipe => gone(error),
-                    _ => Stop::Fault(entry.spelled(), Fault::Node("the link has no usable target".to_owned())),
+                let at = |error: io::Error| {
+                    if error.kind() == io::ErrorKind::BrokenPipe {
+                        return gone(error);
+                    }
+                    Stop::Fault(entry.spelled(), Fault::Node("the link has no usable target".to_owned()))
                 };
                 self.builder.append_link(&mut header, name_of(entry, self.before), target).map_err(at)
             }

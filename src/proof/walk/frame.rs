@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::io::{self, Read, Write};
 
 /// The longest body: a new index, or the names of the most packs that go at once.
-pub const MAX_FROM_CHILD: usize = (ObjectKind::Index.max_bytes() as usize) + (1 << 20);
+pub const MAX_FROM_CHILD: usize = 65 << 20;
 
 /// The most packs that one prune moves; the rest waits for the next. Each is a row in one transaction.
 pub const MOST_PACKS: usize = 20_000;

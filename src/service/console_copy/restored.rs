@@ -7,9 +7,10 @@ use crate::store::{self, Conn};
 use domain::activity::{Action, Actor, Object};
 use domain::time::Time;
 
-/// Makes a console that was brought back known as one, in its own history: everybody signs in again, all
-/// that erases, removes or restores is frozen until somebody has looked, and nothing is erased for a while after that. An
-/// act.
+/// Makes a console that was brought back known as one, in its own history. An act.
+///
+/// Everybody signs in again, all that erases, removes or restores is frozen until somebody has looked, and nothing is
+/// erased for a while after that.
 ///
 /// # Errors
 /// When the database refuses.

@@ -122,7 +122,7 @@ fn restore_rows(
 ) -> Result<()> {
     let (mut count, mut bytes) = (0, 0);
     for it in all {
-        if store::prune::put_back(conn, it)? {
+        if store::prune::put_back(conn, it, now)? {
             (count, bytes) = (count + 1, bytes + it.size_bytes);
         }
     }
@@ -137,7 +137,7 @@ fn restore_rows(
     if !store::prune::advance(conn, prune.id, (PruneState::Undoing, PruneState::Undone), Some(now))? {
         return Err(Error::Conflict("this was already put back".to_owned()));
     }
-    missing.iter().try_for_each(|it| backup::object_damaged(conn, it, now))?;
+    missing.iter().try_for_each(|it| backup::object_damaged(conn, it, now).map(drop))?;
     proof::refresh(conn, prune.device_id)?;
     // Backups that came meanwhile may have failed for want of this.
     proof::object_healed(conn, prune.repository_id, now)?;

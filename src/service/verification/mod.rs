@@ -129,7 +129,7 @@ pub fn ground(conn: &mut Conn, location: Location) -> Result<Ground> {
     match location {
         Location::Primary => Ok(store::ground::find(conn)?),
         // Nothing is ever received there; what cannot be written there is told by the copying itself.
-        Location::Copy => Ok(Ground { away: COPY_AWAY.find(conn)?, stopped: None }),
+        Location::Copy => Ok(Ground { away: COPY_AWAY.find(conn)?, ..Ground::default() }),
     }
 }
 

@@ -17,7 +17,9 @@ const GRACE: Duration = minutes(15);
 const BATCH: i64 = 1_000;
 
 /// Has each device with damage that no store has repaired back up now, once for each time that it happens; returns how
-/// many were asked. A backup that begins while the newest one counts on damage reads everything anew, so that whatever
+/// many were asked.
+///
+/// A backup that begins while the newest one counts on damage reads everything anew, so that whatever
 /// the device still has is sent.
 ///
 /// # Errors
