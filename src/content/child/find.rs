@@ -267,11 +267,11 @@ impl Seen {
     fn meet(&mut self, path: Vec<u8>, version: &Version, at: usize) {
         if let Some(known) = self.paths.get_mut(&path) {
             let is_sure = |it: usize| self.unsure.binary_search(&it).is_err();
-            let goes_on = |it: &&mut Span| !(it.oldest + 1..at).any(is_sure);
-            if let Some(span) = known.spans.last_mut().filter(goes_on) {
-                span.oldest = at;
-            } else if known.spans.len() < SPANS {
-                known.spans.push(Span { newest: at, oldest: at });
+            let is_full = known.spans.len() >= SPANS;
+            match known.spans.last_mut() {
+                Some(span) if !(span.oldest + 1..at).any(is_sure) => span.oldest = at,
+                Some(_) | None if !is_full => known.spans.push(Span { newest: at, oldest: at }),
+                Some(_) | None => {}
             }
             if known.last != *version {
                 known.versions = known.versions.saturating_add(1);
