@@ -127,7 +127,7 @@ impl From<Shown> for Row {
             damaged_devices: it.damaged.1,
             budget_mib_per_second: it.settings.budget.mib_per_second,
             cycle_days: it.settings.cycle.as_secs() / 86_400,
-            pace: it.pace.map(Pace::as_str),
+            pace: it.pace.map(domain::verification::Pace::as_str),
             waiting_objects: it.copy.as_ref().map(|it| it.waiting),
             waiting_since: it.copy.as_ref().and_then(|it| it.waiting_since).map(Time::iso),
             damaged: it.named.into_iter().map(Into::into).collect(),

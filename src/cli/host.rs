@@ -122,4 +122,3 @@ pub(super) fn about_keys(conn: &mut Conn, by: &Actor, act: KeyAct, now: Time) ->
     };
     Ok(Answer::Done { message })
 }
-

@@ -80,9 +80,7 @@ impl KeyCommand {
         proof::confine::close_memory()?;
         match self {
             Self::Rotate { root: true, key, write, .. } => replace_root(&key.config(&write, &file)?, &write),
-            Self::Rotate { team, write, .. } => {
-                write.run(Request::Key { act: KeyAct::RotateTeamKeys { team } }, file)
-            }
+            Self::Rotate { team, write, .. } => write.run(Request::Key { act: KeyAct::RotateTeamKeys { team } }, file),
             Self::Status(read) => status(&read, file),
             Self::Unseal { device, reason, shares, key, write } => {
                 let asked = Unseal { device, reason, shares };

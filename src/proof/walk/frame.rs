@@ -1,6 +1,6 @@
 //! What the child of a prune says to its parent, besides asking for objects.
 use crate::proof::frame::{self, FromChild};
-use domain::object::{ObjectKind, ObjectName};
+use domain::object::ObjectName;
 use serde::{Deserialize, Serialize};
 use std::io::{self, Read, Write};
 
@@ -88,6 +88,7 @@ fn said(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::object::ObjectKind;
     use domain::restore_test::TestReport;
 
     fn name(n: u8) -> ObjectName {
