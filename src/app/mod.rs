@@ -267,7 +267,8 @@ impl App {
     fn own_jobs(&self) -> Vec<Job> {
         let ground = self.clone();
         let (mail, alert, expiry, command) = (self.clone(), self.clone(), self.clone(), self.clone());
-        let (wipe, asking, team) = (self.clone(), self.clone(), self.clone());
+        let (wipe, asking) = (self.clone(), self.clone());
+        let (team, trash) = (self.clone(), self.clone());
         let clock = self.clock.clone();
         let copy = self
             .copy
@@ -287,6 +288,9 @@ impl App {
                 job::mail::run_once(&mail.store, mail.mailer.as_ref(), &mail.clock)
             })
             .woken_by(self.wake.on_mail()),
+            Job::new("trash", job::trash::PERIOD, move || {
+                job::trash::run_once(&trash.store, &*trash.blobs, trash.clock.now())
+            }),
             Job::new("team quota", job::team_quota::PERIOD, move || {
                 job::team_quota::run_once(&team.store, team.clock.now())
             }),

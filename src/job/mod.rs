@@ -9,6 +9,7 @@ pub mod expiry;
 pub mod ground;
 pub mod mail;
 pub mod team_quota;
+pub mod trash;
 pub mod verification;
 pub mod wipe;
 

@@ -46,6 +46,7 @@ pub fn change(conn: &mut Conn, by: &By, id: DeviceId, draft: &Draft, now: Time) 
     if let Some(act) = act_of(&old, draft) {
         tell_of_change(conn, &by.actor, act, (&old, &what.join("; ")), now)?;
     }
+    hold::carry(conn, &old)?;
     store::device::set_names(conn, id, name, person, draft.team_id)?;
     if old.team_id != draft.team_id {
         team_key::wrap_again(conn, now)?;

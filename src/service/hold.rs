@@ -14,7 +14,7 @@ use domain::by::By;
 use domain::consent::{Proposal, Terms};
 use domain::guard::GuardedAct;
 use domain::id::{DeviceId, HoldId, RestorePointId};
-use domain::retention::{HoldCause, HoldScope};
+use domain::retention::{Held, HoldCause, HoldScope};
 use domain::role::Permission;
 use domain::time::{Time, days};
 use serde::Serialize;
@@ -41,11 +41,39 @@ pub struct Draft {
 /// # Errors
 /// When the database refuses.
 pub fn of_device(conn: &mut Conn, device: &Device) -> Result<Vec<Hold>> {
-    let mut found = store::hold::standing(conn, device.id)?;
-    found.retain(|it| {
-        it.held().is_some_and(|held| it.device_id == Some(device.id) || held.covers_device(device.id, &device.person))
-    });
+    Ok(covering(conn, device)?.into_iter().map(|it| it.0).collect())
+}
+
+/// The same, each with what it covers of this device.
+///
+/// # Errors
+/// When the database refuses.
+pub fn covering(conn: &mut Conn, device: &Device) -> Result<Vec<(Hold, Held)>> {
+    let carried = store::hold::carried(conn, device.id)?;
+    let mut found = Vec::new();
+    for hold in store::hold::standing(conn, device.id)? {
+        let held = match hold.held() {
+            Some(held) if held.covers_device(device.id, &device.person) => held,
+            // Whoever has the device now: it was held when it was given to them.
+            Some(_) if carried.contains(&hold.id) => Held::Device(device.id),
+            Some(held) if hold.device_id == Some(device.id) => held,
+            Some(_) | None => continue,
+        };
+        let held = if matches!(held, Held::Person(_)) { Held::Device(device.id) } else { held };
+        found.push((hold, held));
+    }
     Ok(found)
+}
+
+/// Before a device gets another person: what held it as that of the old one holds it still.
+///
+/// # Errors
+/// When the database refuses.
+pub(super) fn carry(conn: &mut Conn, old: &Device) -> Result<()> {
+    for hold in of_device(conn, old)?.into_iter().filter(|it| it.scope == HoldScope::Person) {
+        store::hold::carry(conn, hold.id, old.id)?;
+    }
+    Ok(())
 }
 
 /// Refuses to remove a device that is held, or of which something is.

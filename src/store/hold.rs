@@ -1,6 +1,7 @@
 //! What may not be removed.
 use crate::store::Conn;
-use crate::store::schema::holds;
+use crate::store::schema::{held_devices, holds};
+use crate::store::upsert::UpsertExt;
 use diesel::prelude::*;
 use domain::id::{DeviceId, HoldId, RestorePointId, UserId};
 use domain::retention::{Held, HoldCause, HoldScope};
@@ -77,4 +78,18 @@ pub fn insert(conn: &mut Conn, hold: &Hold) -> QueryResult<()> {
 pub fn update(conn: &mut Conn, hold: &Hold) -> QueryResult<bool> {
     let which = holds::table.find(hold.id).filter(holds::lifted_at.is_null());
     Ok(diesel::update(which).set(hold).execute(conn)? == 1)
+}
+
+/// The holds on people that covered a device when it was given to somebody else.
+pub fn carried(conn: &mut Conn, device: DeviceId) -> QueryResult<Vec<HoldId>> {
+    held_devices::table.filter(held_devices::device_id.eq(device)).select(held_devices::hold_id).load(conn)
+}
+
+/// Notes that a hold on a person covers a device whoever it is given to.
+pub fn carry(conn: &mut Conn, hold: HoldId, device: DeviceId) -> QueryResult<()> {
+    diesel::insert_into(held_devices::table)
+        .values((held_devices::hold_id.eq(hold), held_devices::device_id.eq(device)))
+        .on_conflict_sql("(hold_id, device_id) DO NOTHING")
+        .execute(conn)
+        .map(drop)
 }

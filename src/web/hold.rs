@@ -25,6 +25,7 @@ use domain::id::{DeviceId, HoldId, RestorePointId};
 use domain::retention::{Decision, HoldCause, HoldScope, Keep, decide};
 use domain::role::{Permission, Reach};
 use domain::time::Time;
+use std::cmp::Reverse;
 
 pub const AREA: Area = Area {
     place: Place::Below("/devices"),
@@ -162,7 +163,7 @@ fn listed(conn: &mut Conn, keep: &Keep, device: &Device, now: Time) -> Result<Ve
             decision,
         }));
     }
-    found.sort_by_key(|it| std::cmp::Reverse(it.received_at));
+    found.sort_by_key(|it| Reverse(it.received_at));
     found.truncate(usize::try_from(POINTS).unwrap_or(usize::MAX));
     Ok(found)
 }

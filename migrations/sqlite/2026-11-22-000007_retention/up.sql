@@ -41,6 +41,14 @@ CREATE TABLE holds (
 CREATE INDEX holds_by_device ON holds (device_id) WHERE lifted_at IS NULL;
 CREATE INDEX holds_by_scope ON holds (scope) WHERE lifted_at IS NULL;
 
+-- Devices that a hold on everything of a person covered when they were given to somebody else: it covers them still.
+CREATE TABLE held_devices (
+    hold_id TEXT NOT NULL REFERENCES holds (id),
+    device_id TEXT NOT NULL REFERENCES devices (id),
+    PRIMARY KEY (hold_id, device_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX held_devices_by_device ON held_devices (device_id);
+
 -- What moved to the trash at once, of one repository. sequence: of the newest point at that time. published: the names
 -- of the indexes that replaced others, as JSON.
 CREATE TABLE prunes (

@@ -1,11 +1,13 @@
 //! What the child of a prune says to its parent, besides asking for objects.
 use crate::proof::frame::{self, FromChild};
-use domain::object::ObjectName;
+use domain::object::{ObjectKind, ObjectName};
 use serde::{Deserialize, Serialize};
 use std::io::{self, Read, Write};
 
-/// The longest body: a new index, or the names of the most packs that go at once.
+/// The longest body: a new index, which is no longer than the door takes one, or the names of the most packs that go at
+/// once.
 pub const MAX_FROM_CHILD: usize = 65 << 20;
+const _: () = assert!(ObjectKind::Index.max_bytes() == 64 << 20 && MOST_PACKS * 32 < MAX_FROM_CHILD);
 
 /// The most packs that one prune moves; the rest waits for the next. Each is a row in one transaction.
 pub const MOST_PACKS: usize = 20_000;
@@ -88,7 +90,6 @@ fn said(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::object::ObjectKind;
     use domain::restore_test::TestReport;
 
     fn name(n: u8) -> ObjectName {

@@ -2,7 +2,7 @@
 use crate::error::{Error, FieldErrors, Result};
 use crate::service::activity::{self, Act};
 use crate::service::enrollment::token::{self, TokenRefusal};
-use crate::service::{account, alert, command, fact, proof, repository, restore};
+use crate::service::{account, alert, command, fact, hold, proof, repository, restore};
 use crate::store::device::Device;
 use crate::store::enrollment::Enrollment;
 use crate::store::enrollment_token::EnrollmentToken;
@@ -195,6 +195,8 @@ fn join_again(
 /// A new enrolment over the previous one, whose commands and restores end.
 fn join_over(conn: &mut Conn, old: &Device, newcomer: &Newcomer, token: &EnrollmentToken, now: Time) -> Result<Device> {
     let id = old.id;
+    // The newcomer says whose it is.
+    hold::carry(conn, old)?;
     let device = row(id, old.generation + 1, newcomer, token, now);
     if !store::device::reenroll(conn, &device, old.generation)? {
         return Err(Error::Conflict("this device enrolled again at the same time; try again".to_owned()));

@@ -21,6 +21,15 @@ const BATCH: i64 = 100;
 /// Below this, what a change takes up in the store is not counted: it says nothing.
 const FEW_BYTES: i64 = 10_000_000;
 
+/// Whether [`look`] has anything to look at.
+///
+/// # Errors
+/// When the database does not answer.
+pub fn has_news(conn: &mut Conn, now: Time) -> Result<bool> {
+    let Some(since) = LOOKED_UNTIL.find(conn)? else { return Ok(true) };
+    Ok(!store::restore_test::ended_after(conn, since.min(now), 1)?.is_empty())
+}
+
 /// Looks at the tests that ended since the last run; returns how many were unusual. An act.
 ///
 /// # Errors

@@ -24,7 +24,7 @@ const BACKUP: Duration = hours(24);
 /// When the database refuses.
 pub fn points(conn: &mut Conn, device: &Device, repository: &Repository) -> Result<Vec<Point>> {
     let stored = store::restore_point::stored_of_repository(conn, repository.id)?;
-    let holds: Vec<_> = hold::of_device(conn, device)?.iter().filter_map(store::hold::Hold::held).collect();
+    let holds = hold::covering(conn, device)?;
     let proof = store::device_proof::find(conn, device.id)?;
     let named: Vec<_> =
         proof.iter().flat_map(|it| [it.proven_point_id, it.newest_point_id, it.baseline_id]).flatten().collect();
@@ -41,7 +41,7 @@ pub fn points(conn: &mut Conn, device: &Device, repository: &Repository) -> Resu
                 is_verified: it.verified_at.is_some(),
                 is_proven: it.proven_at.is_some(),
                 has_failed,
-                is_held: holds.iter().any(|held| held.covers_point(it.id, device.id, &device.person)),
+                is_held: holds.iter().any(|(_, held)| held.covers_point(it.id, device.id, &device.person)),
                 // A failure stands on its point until it is made good, and a point in doubt until it is tested again.
                 is_needed: has_failed || it.retest.is_some() || named.contains(&it.id) || newest == Some(it.id),
             }

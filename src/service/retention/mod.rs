@@ -8,7 +8,7 @@ mod prune;
 mod steady;
 mod trash;
 
-pub use anomaly::look;
+pub use anomaly::{has_news, look};
 pub use change::{Draft, Waiting, approve, cancel, current, request, shown, waiting};
 pub use erase::{Due, begin_erase, due_to_erase, needs_what_is_gone};
 pub use facts::{points, state};

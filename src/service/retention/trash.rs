@@ -14,6 +14,7 @@ use domain::activity::{Action, Actor};
 use domain::object::{ObjectKind, ObjectName};
 use domain::retention::PruneState;
 use domain::time::Time;
+use std::sync::{Mutex, PoisonError};
 
 /// How many objects of one prune are moved in one run.
 const BATCH: i64 = 1_000;
@@ -21,11 +22,15 @@ const BATCH: i64 = 1_000;
 /// How many prunes of each kind.
 const PRUNES: i64 = 50;
 
+/// One move at a time: two could pass each other between the database and the file.
+static MOVING: Mutex<()> = Mutex::new(());
+
 /// One run; returns how many objects were moved and prunes ended.
 ///
 /// # Errors
 /// When the database refuses. What the store refuses is logged, and tried again by the next run.
 pub fn settle(store: &Store, blobs: &dyn BlobStore, now: Time) -> Result<usize> {
+    let _one = MOVING.lock().unwrap_or_else(PoisonError::into_inner);
     let mut done = take_back_what_came_again(store, blobs).unwrap_or_else(|error| {
         tracing::warn!(error = format!("{error:#}"), "what came again could not be taken from the trash");
         0

@@ -62,6 +62,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     escrows,
     retention_changes,
     holds,
+    held_devices,
     prunes,
     trashed_objects,
     team_quotas,

@@ -37,6 +37,13 @@ diesel::table! {
 }
 
 diesel::table! {
+    held_devices (hold_id, device_id) {
+        hold_id -> Text,
+        device_id -> Text,
+    }
+}
+
+diesel::table! {
     prunes (id) {
         id -> Text,
         repository_id -> Text,

@@ -106,6 +106,26 @@ fn a_held_device_is_not_removed_and_what_is_in_the_trash_is_not_erased() {
 }
 
 #[test]
+fn a_device_that_is_given_to_somebody_else_is_held_as_before() {
+    if !has_restic() {
+        return;
+    }
+    let world = World::with_six_backups();
+    world.keep_least();
+    make(&world, HoldScope::Person, None).unwrap();
+    let (device, now) = (world.device, world.now());
+    for person in ["Eve", ""] {
+        let name = "laptop-1".to_owned();
+        let draft = holdfast::service::device::Draft { name, person: person.to_owned(), team_id: None, quota: None };
+        act_as(&world.server, world.owner, move |conn, by| {
+            holdfast::service::device::change(conn, by, device, &draft, now).map(drop)
+        })
+        .unwrap();
+        assert!(matches!(world.plan(), Verdict::Nothing), "{person:?}: {:?}", world.plan());
+    }
+}
+
+#[test]
 fn the_page_of_holds_takes_a_hold_from_its_making_to_its_end_and_the_device_is_told_nothing() {
     let world = World::new();
     let path = format!("/devices/{}/holds", world.device);
