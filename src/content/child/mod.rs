@@ -4,6 +4,7 @@
 mod compare;
 mod find;
 mod list;
+mod parts;
 mod path;
 mod take;
 mod tar;

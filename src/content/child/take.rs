@@ -1,13 +1,11 @@
 //! The bytes of one file, or a folder as an archive.
+use super::parts::{Parts, chunk, gone, other_size, wide};
 use super::path::{At, go};
 use super::{Stop, list, tar};
 use crate::content::message::{self, End, Head, Taken};
 use domain::object::ObjectName;
 use repository::{BlobKind, Fault, Id, NodeKind, Objects, Repository};
-use std::io::{self, Write};
-
-/// How many bytes go in one frame.
-const PART: usize = 256 << 10;
+use std::io::Write;
 
 pub(super) fn take<O: Objects>(
     repository: &mut Repository<O>,
@@ -49,64 +47,4 @@ pub(super) fn take<O: Objects>(
 /// The first chunk that is in no index.
 fn missing<O: Objects>(repository: &Repository<O>, content: &[Id]) -> Option<Id> {
     content.iter().find(|it| repository.index().find(BlobKind::Data, it).is_none()).copied()
-}
-
-/// The content of a chunk, checked against its id.
-pub(super) fn chunk<O: Objects>(repository: &mut Repository<O>, id: &Id, plain: &mut Vec<u8>) -> Result<(), Fault> {
-    let copies = repository.index().find(BlobKind::Data, id).ok_or(Fault::NotIndexed(*id))?;
-    repository.blob(copies, plain)
-}
-
-pub(super) fn other_size() -> Fault {
-    Fault::Node("the file has another size than its chunks".to_owned())
-}
-
-/// The parent has gone: there is nobody left to tell.
-pub(super) fn gone(error: io::Error) -> Stop {
-    Stop::from(Fault::Write(error.to_string()))
-}
-
-pub(super) fn wide(length: usize) -> u64 {
-    u64::try_from(length).unwrap_or(u64::MAX)
-}
-
-/// Bytes on their way to the parent, in frames.
-pub(super) struct Parts<'a> {
-    out: &'a mut dyn Write,
-    waiting: Vec<u8>,
-}
-
-impl<'a> Parts<'a> {
-    fn new(out: &'a mut dyn Write) -> Self {
-        Self { out, waiting: Vec::with_capacity(PART) }
-    }
-
-    /// Sends what is left.
-    pub(super) fn finish(mut self) -> io::Result<()> {
-        self.send()
-    }
-
-    fn send(&mut self) -> io::Result<()> {
-        if !self.waiting.is_empty() {
-            message::part(self.out, &self.waiting)?;
-            self.waiting.clear();
-        }
-        Ok(())
-    }
-}
-
-impl Write for Parts<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let room = PART - self.waiting.len().min(PART);
-        let taken = bytes.get(..room).unwrap_or(bytes);
-        self.waiting.extend_from_slice(taken);
-        if self.waiting.len() >= PART {
-            self.send()?;
-        }
-        Ok(taken.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }

@@ -2,7 +2,7 @@
 //!
 //! Tar rather than zip, because a zip ends with a list of everything in it, which has to be kept until then; and a
 //! tar that breaks off lacks its end, which every reader notices.
-use super::take::{Parts, chunk, gone, other_size, wide};
+use super::parts::{Parts, chunk, gone, other_size, wide};
 use super::{Stop, short};
 use crate::content::message::Taken;
 use repository::{Entry, Fault, Id, NodeKind, Objects, Repository};

@@ -21,6 +21,8 @@ fn find(world: &World, pairs: &[(&str, &str)]) -> (u16, String) {
 fn without_tags(page: &str) -> String {
     let mut plain = String::new();
     let mut is_tag = false;
+    // What stands in cells is apart.
+    let page = ["</dt>", "</dd>", "</th>", "</td>"].iter().fold(page.to_owned(), |page, it| page.replace(it, " "));
     for it in page.chars() {
         match it {
             '<' => is_tag = true,
