@@ -200,8 +200,10 @@ impl Opener {
             Self::Proof(keys) => Ok(keys.open_master_key(repository)?.to_base64()),
             Self::Shares(key) => escrows
                 .iter()
-                .find_map(|it| escrow::open(key.private(), repository.id, &it.sealed_master_key).ok())
-                .map(|it| it.to_base64())
+                .find_map(|it| {
+                    let opened = escrow::open(key.private(), repository.id, &it.sealed_master_key).ok()?;
+                    Some(opened.to_base64())
+                })
                 .ok_or_else(|| anyhow!("it is not sealed to the recovery key {}", key.name())),
         }
     }
