@@ -161,10 +161,15 @@ mod tests {
         let bytes = fs::read(&path).unwrap();
         let places: Vec<usize> = (0..bytes.len() - 8).filter(|at| bytes[*at..].starts_with(b"unlikely")).collect();
         let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
-        for at in &places[1..] {
-            file.write_all_at(b"U", *at as u64).unwrap();
-        }
-        assert!(!faults(&path, &copy).unwrap().is_empty());
+        // Some of these places may be of rows that are gone; the index and the table are two others.
+        let found = places.iter().filter(|at| {
+            file.write_all_at(b"U", **at as u64).unwrap();
+            let is_found = !faults(&path, &copy).unwrap().is_empty();
+            file.write_all_at(b"u", **at as u64).unwrap();
+            is_found
+        });
+        assert_eq!(found.count(), 2);
+        assert!(faults(&path, &copy).unwrap().is_empty());
         file.write_all_at(b"no database", 0).unwrap();
         assert!(!checked(&path).is_empty());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no copy stays");

@@ -331,7 +331,7 @@ mod tests {
         let sample = |at, free_bytes| Sample { at, free_bytes, total_bytes: GB };
         let since = |at| Room::of(Disk::Backups, &[sample(at, GB), sample(NOW, GB / 2)]).unwrap().full_at;
         assert_eq!(since(NOW - hours(6)), Some(NOW + hours(6)));
-        assert_eq!(since(NOW - hours(6) + std::time::Duration::from_millis(1)), None);
+        assert_eq!(since(NOW - hours(6) + Duration::from_millis(1)), None);
     }
 
     #[test]

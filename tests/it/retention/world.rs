@@ -11,7 +11,7 @@ use domain::time::{Time, days, hours};
 use holdfast::blob::{BlobKey, BlobStore};
 use holdfast::proof::runner::Runner;
 use holdfast::proof::{Prover, Pruner};
-use holdfast::service::repository::Prepared;
+use holdfast::service::repository::{Prepared, Recipients};
 use holdfast::service::retention::{Verdict, plan};
 use holdfast::store::object::Object;
 use holdfast::store::prune::Prune;
@@ -63,7 +63,7 @@ impl World {
         });
         let keys = server.app.proof_keys.clone().unwrap();
         let now = server.app.clock.now();
-        let prepared = Prepared::make(keys.public(), RepositoryId::generate(now)).unwrap();
+        let prepared = Prepared::make(&Recipients::only(keys.public().clone()), RepositoryId::generate(now)).unwrap();
         prepared.store(&*server.app.blobs).unwrap();
         let (repository, token, password) = (prepared.id, prepared.token.clone(), prepared.password.clone());
         server.act(move |conn| service::repository::insert(conn, &prepared, device, 1, now));
