@@ -61,10 +61,10 @@ fn a_put_never_overwrites_and_a_replacement_does() {
     assert_eq!(put(&blobs, &key, b"second"), Err(WriteFault::Taken));
     assert_eq!(blobs.read(&key, 0, 99).unwrap(), b"first");
     let mut again = blobs.begin(&key).unwrap();
-    again.write(b"thi").unwrap();
-    again.write(b"rd").unwrap();
+    again.write(b"the ").unwrap();
+    again.write(b"last").unwrap();
     again.replace().unwrap().settle();
-    assert_eq!(blobs.read(&key, 0, 99).unwrap(), b"third");
+    assert_eq!(blobs.read(&key, 0, 99).unwrap(), b"the last");
 }
 
 #[test]

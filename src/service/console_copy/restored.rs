@@ -2,7 +2,7 @@
 use crate::error::Result;
 use crate::service::activity::{Act, record};
 use crate::service::epoch;
-use crate::store::setting::{AWAY, RESTORED_AT, STOPPED};
+use crate::store::setting::{AWAY, RESTORED_AT, STEADY, STOPPED};
 use crate::store::{self, Conn};
 use domain::activity::{Action, Actor, Object};
 use domain::time::Time;
@@ -16,6 +16,8 @@ use domain::time::Time;
 /// When the database refuses.
 pub fn restored(conn: &mut Conn, by: &Actor, taken_at: Time, now: Time) -> Result<()> {
     RESTORED_AT.set(conn, &now, now)?;
+    // It has not run without a gap, whatever its last heartbeat says.
+    STEADY.remove(conn)?;
     // Both were said of stores that are gone.
     store::ground::set_away(conn, None, now)?;
     AWAY.remove(conn)?;

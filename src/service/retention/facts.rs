@@ -1,11 +1,12 @@
 //! What the rules look at.
 use super::steady::steady_since;
 use crate::error::{Error, Result};
-use crate::service::{freeze, hold};
+use crate::service::{copy, freeze, hold};
 use crate::store::device::Device;
 use crate::store::repository::Repository;
 use crate::store::restore_point::RestorePoint;
 use crate::store::{self, Conn};
+use domain::copy::CopyStanding;
 use domain::ground::StopCause;
 use domain::object::ObjectKind;
 use domain::retention::{Facts, HoldCause, Point, SecondCopy};
@@ -49,11 +50,13 @@ pub fn points(conn: &mut Conn, device: &Device, repository: &Repository) -> Resu
         .collect())
 }
 
-/// Whether the second copy has everything of a repository's newest point.
-///
-/// There is no second store yet; whoever adds one answers here.
-fn second_copy(_conn: &mut Conn, _repository: &Repository) -> SecondCopy {
-    SecondCopy::NotConfigured
+/// Whether the second copy has everything of a device. What nobody can say of it is not there.
+fn second_copy(conn: &mut Conn, device: &Device) -> Result<SecondCopy> {
+    Ok(match copy::of_device(conn, device.id)?.standing() {
+        CopyStanding::NotSetUp => SecondCopy::NotConfigured,
+        CopyStanding::Complete | CopyStanding::Nothing => SecondCopy::Complete,
+        CopyStanding::Unknown | CopyStanding::Missing | CopyStanding::Behind => SecondCopy::Behind,
+    })
 }
 
 /// What the brakes look at.
@@ -66,12 +69,12 @@ pub fn state(conn: &mut Conn, device: &Device, repository: &Repository, now: Tim
     let holds = hold::of_device(conn, device)?;
     Ok(Facts {
         is_newest_verified: newest.as_ref().is_some_and(|it| it.verified_at.is_some()),
-        second_copy: second_copy(conn, repository),
+        second_copy: second_copy(conn, device)?,
         has_anomaly: holds.iter().any(|it| it.cause == HoldCause::Anomaly),
         // Full is no reason to keep what may go: erasing it is what makes room.
         is_store_away: ground.away.is_some() || ground.stopped.is_some_and(|it| it.cause != StopCause::Full),
         is_damaged: store::copy::has_damage(conn, repository.id)?,
-        is_frozen: freeze::standing(conn)?.is_some(),
+        is_frozen: freeze::holds_erasing(conn, now)?,
         is_in_use: is_in_use(conn, repository, newest.as_ref(), now)?,
         steady_since: steady_since(conn, now)?,
         put_back_at: store::prune::put_back_at(conn, repository.id)?,

@@ -1,12 +1,17 @@
 //! What stops points from ending: every brake by itself, and D8 and D9 of the incidents.
 use super::world::{SHORTEST, World, has_restic};
+use domain::copy::SecondStore;
+use domain::failure_domain::StoreKind;
 use domain::retention::{Brake, Keep, QUIET};
-
 use domain::time::{Time, days, hours, minutes};
 use holdfast::blob::BlobKey;
+use holdfast::blob::fs::FsBlobs;
+use holdfast::service::copy::Replicator;
 use holdfast::service::retention::{self, Verdict};
 use holdfast::store::setting::{AWAY, FROZEN_SINCE, STEADY};
 use holdfast::{service, store};
+use std::sync::Arc;
+use std::time::Duration;
 
 fn stopped(world: &World) -> Vec<Brake> {
     match world.plan() {
@@ -14,6 +19,35 @@ fn stopped(world: &World) -> Vec<Brake> {
         Verdict::Go(_) => Vec::new(),
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn nothing_ends_before_the_second_copy_has_the_newest_backup() {
+    if !has_restic() {
+        return;
+    }
+    let world = World::with_six_backups();
+    world.keep_least();
+    assert_eq!(stopped(&world), []);
+    let second = SecondStore {
+        kind: StoreKind::Folder,
+        place: "/mnt/second".to_owned(),
+        location: "elsewhere".to_owned(),
+        administration: "somebody else".to_owned(),
+        shares: Vec::new(),
+        versions: None,
+        opened_at: Some(world.now()),
+    };
+    service::copy::begin(&world.server.app.store, &second, false, world.now()).unwrap();
+    assert_eq!(stopped(&world), [Brake::NotCopied]);
+    let folder = tempfile::tempdir().unwrap();
+    let copy = Arc::new(FsBlobs::open(folder.path()).unwrap());
+    let (store, primary) = (world.server.app.store.clone(), Arc::clone(&world.server.app.blobs));
+    let copies = Replicator::new(store, primary, copy);
+    for second in 1..100 {
+        copies.run(world.now() + Duration::from_secs(second)).unwrap();
+    }
+    assert_eq!(stopped(&world), []);
 }
 
 #[test]
