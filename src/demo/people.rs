@@ -61,7 +61,7 @@ impl People {
     }
 
     /// Makes the owner through a set-up link, and everyone else through the owner's invitation; returns them in
-    /// the order of [`PEOPLE`], and how they can all sign in.
+    /// the order of `PEOPLE`, and how they can all sign in.
     ///
     /// # Errors
     /// When there already is an account.

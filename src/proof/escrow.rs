@@ -1,6 +1,6 @@
 //! Escrow records: master keys that come back with a recovery key, on whatever machine it is put together again.
 //!
-//! [`open`] and [`seal`] need nothing but the two keys. [`add_missing`] is the proof side's work: it alone can open the
+//! [`open`] and [`fn@seal`] need nothing but the two keys. [`add_missing`] is the proof side's work: it alone can open the
 //! master keys of repositories that were there before a recovery key was.
 use crate::error::Result;
 use crate::proof::keys::ProofKeys;

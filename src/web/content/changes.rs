@@ -3,6 +3,7 @@ use super::files::status_of;
 use crate::auth::{Can, ReadContents};
 use crate::content::Desk;
 use crate::content::message::{Change, Changes, Counts, Difference};
+use crate::error::Error;
 use crate::store::device::Device;
 use crate::store::restore_point::RestorePoint;
 use crate::web::PageResult;
@@ -29,7 +30,7 @@ struct ChangesPage {
 
 #[derive(Debug, Deserialize)]
 pub struct Other {
-    other: RestorePointId,
+    other: Option<RestorePointId>,
     #[serde(default)]
     from: u64,
 }
@@ -68,7 +69,8 @@ pub async fn show(
     desk: Data<Desk>,
     (id, other): (Path<RestorePointId>, Query<Other>),
 ) -> PageResult<HttpResponse> {
-    let (compared, found) = desk.compare(&by.acting(), (id.into_inner(), other.other), other.from).await?;
+    let old = other.other.ok_or(Error::NotFound("other restore point to compare with"))?;
+    let (compared, found) = desk.compare(&by.acting(), (id.into_inner(), old), other.from).await?;
     let (changes, trouble, status) = match found {
         Ok(changes) => (changes, String::new(), StatusCode::OK),
         Err(trouble) => (Changes::default(), trouble.to_string(), status_of(&trouble)),

@@ -4,6 +4,7 @@ use crate::support::server::boss;
 use crate::support::{NOW, TestDatabase, fleet};
 use clock::Clock;
 use diesel::prelude::*;
+use domain::activity::Action;
 use domain::id::{DeviceId, RestorePointId};
 use domain::object::{Location, ObjectKind, ObjectName, RepositoryState, TokenKind};
 use domain::proof::{Grade, Retest, TestCause, TestResult};
@@ -154,9 +155,13 @@ impl World {
         self.proof().evidence().grade(self.clock.now())
     }
 
+    /// What was written down, but for the key that the first look makes.
     pub fn actions(&self) -> Vec<String> {
         use holdfast::store::schema::activity;
-        let load = |conn: &mut _| activity::table.order(activity::seq).select(activity::action).load::<String>(conn);
+        let load = |conn: &mut _| {
+            let others = activity::table.filter(activity::action.ne(Action::TeamKeyMade));
+            others.order(activity::seq).select(activity::action).load::<String>(conn)
+        };
         self.store.read_blocking(load).unwrap()
     }
 

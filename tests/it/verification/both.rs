@@ -6,10 +6,8 @@ use crate::support::people::{SINCE, colleague, insert_person};
 use crate::support::server::TestServer;
 use crate::support::visit::{Visit, text};
 use diesel::prelude::*;
-use domain::channel::Channel;
 use domain::command::CommandKind;
 use domain::ground::{Away, AwayCause};
-use domain::id::DeviceId;
 use domain::object::{Location, ObjectKind};
 use domain::role::Role;
 use domain::time::{days, hours, minutes};
@@ -19,8 +17,7 @@ use holdfast::mail::{Mailer, Message};
 use holdfast::service;
 use holdfast::service::setting::COPY_SPEED;
 use holdfast::service::verification::{Place, Turn, Verifier, ask_again};
-use holdfast::store::enrollment::Enrollment;
-use holdfast::store::schema::{commands, copies, enrollment_tokens, restore_points};
+use holdfast::store::schema::{commands, copies, restore_points};
 use holdfast::store::setting::COPY_AWAY;
 use holdfast::{job, store};
 use std::collections::{BTreeMap, BTreeSet};
@@ -196,28 +193,10 @@ fn damage_is_told_at_once_with_what_to_do_and_each_store_at_most_once_a_day() {
     assert!(bodies.iter().any(|it| it.contains("No other store has it intact")), "{bodies:?}");
 }
 
-/// Enrolls a device through our agent, which takes orders.
-fn enrolls(world: &World, device: DeviceId) {
-    world.door.write(move |conn| {
-        let enrollment = Enrollment {
-            device_id: device,
-            generation: 1,
-            channel: Channel::AGENT.to_owned(),
-            identity: device.to_string(),
-            carries: serde_json::to_string(&Channel::agent().carries).unwrap(),
-            token_id: enrollment_tokens::table.select(enrollment_tokens::id).first(conn)?,
-            enrolled_at: NOW,
-            ended_at: None,
-        };
-        store::enrollment::insert(conn, &enrollment)
-    });
-}
-
 #[test]
 fn a_device_is_asked_once_to_send_again_what_no_store_has_and_not_what_can_be_repaired() {
     let world = World::new();
     let repository = world.door.repository();
-    enrolls(&world, repository.device);
     let backup = backs_up(&world, &repository, "backup");
     world.runs();
     let asked =
