@@ -15,11 +15,11 @@ use std::time::Duration;
 /// How long a list of one repository may take: each of its objects may be a seek of the disk.
 const PATIENCE: Duration = minutes(30);
 
-/// How often a pass begins at most: each call of a bucket costs. Even there each object is looked for once a day.
+/// How often a pass begins at most: each call of a bucket costs.
 const fn begins_every(location: Location) -> Duration {
     match location {
         Location::Primary => Duration::ZERO,
-        Location::Copy => hours(6),
+        Location::Copy => hours(1),
     }
 }
 
@@ -101,7 +101,10 @@ impl Verifier {
         if let Some(pass) = known.filter(|it| it.began_at <= now) {
             return Ok(Some(pass));
         }
-        let rests = last.is_some_and(|it| it.began_at <= now && now < it.began_at + begins_every(location));
+        // What was empty may have been filled in the meantime.
+        let rests = last.is_some_and(|it| {
+            it.tally.all.objects > 0 && it.began_at <= now && now < it.began_at + begins_every(location)
+        });
         Ok((!rests).then(|| Pass::begin(now)))
     }
 
@@ -213,7 +216,12 @@ fn compare(
     id: RepositoryId,
     copies: Vec<SizedCopy>,
 ) -> std::result::Result<Compared, StoreFault> {
-    let (there, unlisted) = match blobs.list(id) {
+    let listed = match blobs.list(id) {
+        Ok(listed) => Ok(listed),
+        // A store that comes late is there only once somebody has looked; and of one that is away nothing is said.
+        Err(_) => blobs.check().map(|()| blobs.list(id))?,
+    };
+    let (there, unlisted) = match listed {
         Ok(listed) => (listed.into_iter().collect(), None),
         // Each is then looked for by its name, which shows whether the store as a whole can be read.
         Err(fault) => (HashMap::new(), Some(fault.to_string())),
