@@ -183,7 +183,7 @@ pub fn compare(conn: &mut Conn, by: &By, points: (RestorePointId, RestorePointId
 pub fn find(conn: &mut Conn, by: &By, point: RestorePointId) -> Result<(Device, RestorePoint, Repository)> {
     const NONE: Error = Error::NotFound("restore point");
     let reach = reach::of(by, Permission::ReadContents)?;
-    let point = store::restore_point::find(conn, point)?.ok_or(NONE)?;
+    let point = store::restore_point::find(conn, point)?.filter(|it| it.trashed_by.is_none()).ok_or(NONE)?;
     let device = store::device::find(conn, point.device_id)?.filter(|it| reach.covers(it.team_id)).ok_or(NONE)?;
     let repository = store::repository::find(conn, point.repository_id)?.ok_or(NONE)?;
     Ok((device, point, repository))

@@ -155,9 +155,9 @@ pub fn demote_since(
     since: Time,
     but: &[RestorePointId],
 ) -> QueryResult<Vec<RestorePointId>> {
+    // Also of points in the trash: what comes back from there shows no more than it did.
     let others = restore_points::table
-        .filter(restore_points::repository_id.eq(repository).and(restore_points::trashed_by.is_null()))
-        .filter(restore_points::as_of.ge(since))
+        .filter(restore_points::repository_id.eq(repository).and(restore_points::as_of.ge(since)))
         .filter(restore_points::id.ne_all(but.to_vec()))
         .filter(
             restore_points::verified_at
@@ -167,6 +167,7 @@ pub fn demote_since(
         );
     let demoted = others
         .clone()
+        .filter(restore_points::trashed_by.is_null())
         .order(restore_points::sequence.desc())
         .select(restore_points::id)
         .load::<RestorePointId>(conn)?;

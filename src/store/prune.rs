@@ -4,6 +4,7 @@
 use crate::store::schema::{copies, objects, prunes, restore_points, trashed_objects};
 use crate::store::upsert::UpsertExt;
 use crate::store::{Conn, copy};
+use diesel::dsl::exists;
 use diesel::prelude::*;
 use domain::id::{DeviceId, PruneId, RepositoryId};
 use domain::object::{Location, ObjectKind, ObjectName};
@@ -202,7 +203,7 @@ pub fn objects(conn: &mut Conn, prune: PruneId, is_at_its_place: bool, limit: i6
 /// Whether the ledger has a row of the same name again: it was sent once more after it had been trashed.
 pub fn is_in_ledger(conn: &mut Conn, it: &TrashedObject) -> QueryResult<bool> {
     let row = objects::table.find((it.repository_id, it.kind, it.name.clone()));
-    diesel::select(diesel::dsl::exists(row)).get_result(conn)
+    diesel::select(exists(row)).get_result(conn)
 }
 
 /// Objects in the trash that the ledger has again.
@@ -229,6 +230,21 @@ pub fn set_aside(conn: &mut Conn, it: &TrashedObject, at: Option<Time>) -> Query
 /// Forgets an object whose bytes are erased.
 pub fn forget(conn: &mut Conn, it: &TrashedObject) -> QueryResult<()> {
     diesel::delete(trashed_objects::table.find((it.prune_id, it.kind, it.name.clone()))).execute(conn).map(drop)
+}
+
+/// Whether an object is in the trash, or is the snapshot of a point that ended: whatever brings its bytes back, nobody
+/// sent it anew.
+pub fn has_ended(conn: &mut Conn, id: RepositoryId, kind: ObjectKind, name: &ObjectName) -> QueryResult<bool> {
+    let trashed = trashed_objects::table
+        .filter(trashed_objects::repository_id.eq(id).and(trashed_objects::kind.eq(kind)))
+        .filter(trashed_objects::name.eq(name));
+    if diesel::select(exists(trashed)).get_result(conn)? {
+        return Ok(true);
+    }
+    let ended = restore_points::table
+        .filter(restore_points::repository_id.eq(id).and(restore_points::snapshot_name.eq(name)))
+        .filter(restore_points::trashed_by.is_not_null());
+    Ok(kind == ObjectKind::Snapshots && diesel::select(exists(ended)).get_result(conn)?)
 }
 
 /// Gives an object its row in the ledger back; false if one is there.

@@ -169,6 +169,7 @@ pub fn stored_until(
 ) -> QueryResult<Vec<RestorePoint>> {
     let mut query = restore_points::table
         .filter(restore_points::device_id.eq(device).and(restore_points::stored_at.is_not_null()))
+        .filter(restore_points::trashed_by.is_null())
         .order((restore_points::sequence.desc(), restore_points::id.desc()))
         .offset(skip)
         .limit(limit)
@@ -184,6 +185,7 @@ pub fn stored_until(
 pub fn count_stored_until(conn: &mut Conn, device: DeviceId, until: Option<Time>) -> QueryResult<i64> {
     let mut query = restore_points::table
         .filter(restore_points::device_id.eq(device).and(restore_points::stored_at.is_not_null()))
+        .filter(restore_points::trashed_by.is_null())
         .into_boxed();
     if let Some(until) = until {
         query = query.filter(restore_points::received_at.le(until));

@@ -52,9 +52,10 @@ pub fn bring_back(
         let workers: Vec<_> = (0..PARALLEL).map(|_| scope.spawn(work)).collect();
         workers.into_iter().try_for_each(|it| it.join().map_err(|_panic| anyhow!("bringing objects back failed"))?)
     })?;
-    let Reconciled { added, damaged, .. } = repository::reconcile_repository(store, primary, id, now)?;
+    let Reconciled { added, removed, damaged } = repository::reconcile_repository(store, primary, id, now)?;
     let back = back.into_inner().unwrap_or_else(PoisonError::into_inner);
-    Ok(Back { missing: damaged, newer: added, ..back })
+    // What the ledger had no room for is missing as well: nobody may think that it is there.
+    Ok(Back { missing: damaged + removed, newer: added, ..back })
 }
 
 /// The bytes of an object; none if they are not what they should be, which the ledger says afterwards.

@@ -66,8 +66,12 @@ pub fn reconcile_repository(store: &Store, blobs: &dyn BlobStore, id: Repository
 /// Gives durable bytes their row, or removes them.
 fn settle(store: &Store, blobs: &dyn BlobStore, key: &BlobKey, now: Time, done: &mut Reconciled) -> Result<()> {
     let asked = key.clone();
-    let row = store.read_blocking(move |conn| store::object::find(conn, asked.repository, asked.kind, &asked.name))?;
-    if row.is_some() {
+    let (row, has_ended) = store.read_blocking(move |conn| {
+        let row = store::object::find(conn, asked.repository, asked.kind, &asked.name)?;
+        Ok::<_, Error>((row, store::prune::has_ended(conn, asked.repository, asked.kind, &asked.name)?))
+    })?;
+    // What waits in the trash is neither a backup of today nor for this to remove.
+    if row.is_some() || has_ended {
         return Ok(());
     }
     if is_worth_a_row(blobs, key)? && add(store, blobs, key, now)? {

@@ -6,7 +6,7 @@
 use super::prune::write;
 use crate::blob::{BlobKey, BlobStore};
 use crate::error::{Error, Result};
-use crate::service::{backup, proof};
+use crate::service::{backup, freeze, proof};
 use crate::store::prune::{Prune, TrashedObject};
 use crate::store::{self, Conn, Store};
 use anyhow::Context;
@@ -40,6 +40,10 @@ pub fn settle(store: &Store, blobs: &dyn BlobStore, now: Time) -> Result<usize> 
         (PruneState::Erasing, erase as Work),
         (PruneState::Trashed, set_aside as Work),
     ] {
+        // Whatever had begun: a freeze stops it.
+        if state == PruneState::Erasing && store.read_blocking(move |conn| freeze::holds_erasing(conn, now))? {
+            continue;
+        }
         for prune in store.read_blocking(move |conn| store::prune::in_states(conn, &[state], PRUNES))? {
             // One that the store refuses must not keep the others from being erased.
             match work(store, blobs, &prune, now) {

@@ -6,8 +6,11 @@ use domain::object::ObjectKind;
 use domain::retention::PruneState;
 use domain::role::Reach;
 use domain::time::{days, hours};
+use holdfast::service::repository::{Reconciled, reconcile_repository};
 use holdfast::service::retention::{self, Verdict};
 use holdfast::store;
+use holdfast::store::restore_point::RestorePoint;
+use holdfast::store::setting::FROZEN_SINCE;
 
 fn actions(world: &World) -> Vec<Action> {
     let device = world.device;
@@ -151,4 +154,58 @@ fn packs_younger_than_the_window_may_not_go() {
     let young = world.ledger().into_iter().filter(|it| it.kind == ObjectKind::Data);
     let young: Vec<_> = young.filter(|it| world.now().since(it.received_at) < days(14)).map(|it| it.name).collect();
     assert!(!young.is_empty() && young.iter().all(|it| !plan.may_go.contains(it)));
+}
+
+#[test]
+fn what_ended_and_comes_back_from_a_second_store_is_no_backup_of_today() {
+    if !has_restic() {
+        return;
+    }
+    let world = World::with_six_backups();
+    let (blobs, id) = (&*world.server.app.blobs, world.repository);
+    let listed = blobs.list(id).unwrap();
+    // As a second store has them, from which nothing is ever removed.
+    let second: Vec<_> = listed.into_iter().map(|(key, size)| (blobs.read(&key, 0, size).unwrap(), key)).collect();
+    world.keep_least();
+    assert!(world.pruner.prune(id).unwrap());
+    let (points, ledger) = (world.points(), world.ledger().len());
+
+    for (bytes, key) in second {
+        if blobs.size(&key).unwrap().is_none() {
+            let mut upload = blobs.begin(&key).unwrap();
+            upload.write(&bytes).unwrap();
+            upload.commit().unwrap().settle();
+        }
+    }
+    let done = reconcile_repository(&world.server.app.store, blobs, id, world.now()).unwrap();
+
+    assert_eq!(done, Reconciled::default(), "neither added nor removed");
+    let ids = |points: &[RestorePoint]| points.iter().map(|it| (it.id, it.received_at)).collect::<Vec<_>>();
+    assert_eq!(ids(&world.points()), ids(&points));
+    assert_eq!(world.ledger().len(), ledger);
+}
+
+#[test]
+fn a_freeze_stops_an_erasure_that_has_begun() {
+    if !has_restic() {
+        return;
+    }
+    let world = World::with_six_backups();
+    world.keep_least();
+    assert!(world.pruner.prune(world.repository).unwrap());
+    let (prune, now) = (world.prunes().remove(0), world.now());
+    let from_to = (PruneState::Trashed, PruneState::Erasing);
+    world.server.act(move |conn| {
+        FROZEN_SINCE.set(conn, &now, now)?;
+        Ok(store::prune::advance(conn, prune.id, from_to, None)?)
+    });
+    let in_trash = world.files_in_trash();
+    assert!(in_trash > 0);
+
+    retention::settle(&world.server.app.store, &*world.server.app.blobs, now).unwrap();
+    assert_eq!(world.files_in_trash(), in_trash, "nothing goes while it is frozen");
+
+    world.server.act(|conn| Ok(FROZEN_SINCE.remove(conn)?));
+    while retention::settle(&world.server.app.store, &*world.server.app.blobs, now).unwrap() > 0 {}
+    assert_eq!(world.files_in_trash(), 0);
 }
