@@ -54,16 +54,29 @@ pub fn pages(conn: &mut Conn, mut take: impl FnMut(u32, &[u8]) -> anyhow::Result
     in_transaction(conn, |conn| {
         let counted = counts(conn)?;
         let Conn::Sqlite(sqlite) = conn else { return Err(anyhow!("only SQLite’s pages can be read").into()) };
-        let rows = sqlite_dbpage::table
-            .select((sqlite_dbpage::pgno, sqlite_dbpage::data))
-            .load_iter::<(i32, Vec<u8>), DefaultLoadingMode>(sqlite)
-            .context("reading the database’s pages")?;
-        for row in rows {
-            let (number, data) = row.context("reading a page of the database")?;
-            take(u32::try_from(number).context("a page has no number")?, &data)?;
-        }
+        each_page(sqlite, &mut take)?;
         Ok::<_, Error>(counted)
     })
+}
+
+/// Gives `take` each page as of one moment. Never by opening the file itself: closing it would end all locks that this
+/// process has on it, and another process could then take the log away from under the server.
+///
+/// # Errors
+/// When it cannot be read, or `take` returns an error.
+pub(super) fn each_page(
+    sqlite: &mut SqliteConnection,
+    mut take: impl FnMut(u32, &[u8]) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let rows = sqlite_dbpage::table
+        .select((sqlite_dbpage::pgno, sqlite_dbpage::data))
+        .load_iter::<(i32, Vec<u8>), DefaultLoadingMode>(sqlite)
+        .context("reading the database’s pages")?;
+    for row in rows {
+        let (number, data) = row.context("reading a page of the database")?;
+        take(u32::try_from(number).context("a page has no number")?, &data)?;
+    }
+    Ok(())
 }
 
 #[derive(QueryableByName)]

@@ -1,14 +1,15 @@
-//! Whether an SQLite database is whole, found out in a copy of its files.
+//! Whether an SQLite database is whole, found out in a copy of it.
 //!
 //! In a copy, so that what is on the disk is read, and a long check holds up neither the writer nor the log. The
 //! pages are copied as they are: a rebuilt copy would have fresh indexes, and hide damaged ones.
 use crate::store::connection::open_sqlite;
+use crate::store::console_copy::each_page;
 use anyhow::{Context, ensure};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -91,24 +92,12 @@ fn remove(copy: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The file first and then its log, under a reader: while one reads, the log is not begun anew, so it holds every
-/// page that a checkpoint may write to the file meanwhile. A commit that is cut off at its end does not count.
+/// Page by page, as of one moment: what is in the log is in the copy's pages.
 fn copied(database: &Path, copy: &Path) -> anyhow::Result<()> {
     let mut reader = open_sqlite(database)?;
-    reader.batch_execute("PRAGMA busy_timeout = 5000; BEGIN; SELECT count(*) FROM sqlite_schema")?;
-    for end in ["", "-wal"] {
-        let (from, to) = (beside(database, end), beside(copy, end));
-        match fs::File::open(&from) {
-            Ok(mut file) => {
-                let mut new = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&to)?;
-                std::io::copy(&mut file, &mut new).with_context(|| format!("copying {}", from.display()))?;
-            }
-            Err(error) if error.kind() == ErrorKind::NotFound && !end.is_empty() => {}
-            Err(error) => return Err(error).with_context(|| format!("reading {}", from.display())),
-        }
-    }
-    reader.batch_execute("COMMIT")?;
-    Ok(())
+    reader.batch_execute("PRAGMA busy_timeout = 5000")?;
+    let mut new = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(copy)?;
+    each_page(&mut reader, |_, page| new.write_all(page).with_context(|| format!("writing {}", copy.display())))
 }
 
 /// A file that does not open as a database, or breaks off a check, is as damaged as one that says so.
@@ -130,7 +119,30 @@ fn check(copy: &Path) -> anyhow::Result<Vec<String>> {
 mod tests {
     use super::*;
     use crate::store::{Database, Store};
-    use std::os::unix::fs::FileExt;
+    use std::os::unix::fs::{FileExt, MetadataExt};
+
+    /// How many locks this process has on a file.
+    fn locks(path: &Path) -> usize {
+        let inode = format!(":{} ", fs::metadata(path).unwrap().ino());
+        let mine = format!(" {} ", std::process::id());
+        let all = fs::read_to_string("/proc/locks").unwrap();
+        all.lines().filter(|it| it.contains(&inode) && it.contains(&mine)).count()
+    }
+
+    #[test]
+    fn a_check_leaves_the_server_its_locks_on_the_database() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, copy) = (folder.path().join("x.db"), folder.path().join("copy.db"));
+        let store = Store::open(&Database::Sqlite(path.clone())).unwrap();
+        let held = locks(&path);
+        assert!(held > 0, "a server holds one as long as it runs");
+
+        assert_eq!(faults(&path, &copy).unwrap(), Vec::<String>::new());
+        keep(&path, "before").unwrap();
+
+        assert_eq!(locks(&path), held, "without it another process could remove the log");
+        drop(store);
+    }
 
     #[test]
     fn a_database_in_use_is_whole_and_a_spoilt_page_and_a_row_without_its_parent_are_found() {
