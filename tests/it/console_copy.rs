@@ -279,7 +279,7 @@ fn d08_after_the_console_was_brought_back_nothing_is_erased_for_72_hours() {
     let Some(world) = World::new() else { return };
     let at = NOW;
     world.door.write(move |conn| console_copy::restored(conn, &Actor::system(), at - minutes(1), at));
-    let refused = world.door.store.read_blocking(move |conn| freeze::check(conn)).unwrap_err();
+    let refused = world.door.store.read_blocking(freeze::check).unwrap_err();
     assert!(refused.to_string().contains("frozen"), "until somebody has looked: {refused}");
     world.door.write(move |conn| holdfast::service::host::unfreeze(conn, &Actor::system(), at).map(drop));
     for (now, is_calm) in

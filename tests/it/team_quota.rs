@@ -72,5 +72,5 @@ fn the_page_of_teams_sets_the_space_and_says_what_it_takes() {
     assert!(text(&visit.get("/teams")).contains("0 B of 500 GB"));
     assert_eq!(location(&visit.post(&format!("/teams/{id}/quotas"), &[("quota", "")])), "/teams");
     assert!(text(&visit.get("/teams")).contains("No limit of its own"));
-    assert!(server.read(move |conn| service::team_quota::is_settled(conn)));
+    assert!(server.read(service::team_quota::is_settled));
 }

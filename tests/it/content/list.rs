@@ -117,7 +117,7 @@ fn names_are_text_on_the_page() {
 fn what_arrived_after_a_point_does_not_exist_in_it() {
     let mut world = World::new();
     let (node, _) = world.file("a.txt", b"good content");
-    let point = world.backup(&[node.clone()]);
+    let point = world.backup(std::slice::from_ref(&node));
     world.server.app.clock.advance(hours(1));
     // An index that leads the good chunk and the good folder nowhere.
     let good = repository::Id(secret::sha256(b"good content"));

@@ -17,7 +17,7 @@ fn stopped(world: &World) -> Vec<Brake> {
     match world.plan() {
         Verdict::Stopped(why) => why,
         Verdict::Go(_) => Vec::new(),
-        other => panic!("{other:?}"),
+        other @ (Verdict::Nothing | Verdict::Unreadable(_)) => panic!("{other:?}"),
     }
 }
 
@@ -163,6 +163,7 @@ fn d9_a_rule_with_a_field_missing_ends_nothing() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one brake after the other, on one world that is slow to make")]
 fn each_brake_stops_a_prune_even_if_it_comes_during_the_walk() {
     if !has_restic() {
         return;

@@ -199,7 +199,11 @@ impl World {
         match key.kind {
             ObjectKind::Config => folder.join("config"),
             ObjectKind::Data => folder.join("data").join(&key.name.as_str()[..2]).join(key.name.as_str()),
-            kind => folder.join(kind.as_str()).join(key.name.as_str()),
+            kind @ (ObjectKind::Keys
+            | ObjectKind::Index
+            | ObjectKind::Snapshots
+            | ObjectKind::Locks
+            | ObjectKind::Manifests) => folder.join(kind.as_str()).join(key.name.as_str()),
         }
     }
 
