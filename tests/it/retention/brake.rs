@@ -162,8 +162,8 @@ fn d9_a_rule_with_a_field_missing_ends_nothing() {
     assert!(matches!(world.plan(), Verdict::Go(_)), "the same rule as a whole");
 }
 
-#[test]
 #[expect(clippy::too_many_lines, reason = "one brake after the other, on one world that is slow to make")]
+#[test]
 fn each_brake_stops_a_prune_even_if_it_comes_during_the_walk() {
     if !has_restic() {
         return;

@@ -112,8 +112,8 @@ fn after_a_freeze_a_shorter_rule_waits_again() {
 }
 
 /// Everything one session, one script or one compromised pair of hands can try to keep less or to remove more.
-#[test]
 #[expect(clippy::too_many_lines, reason = "a table of twenty ways")]
+#[test]
 fn d11_twenty_ways_to_keep_less_or_to_remove_are_refused() {
     let world = World::new();
     world.in_force(LONG);
