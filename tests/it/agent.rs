@@ -403,7 +403,8 @@ fn an_agent_asks_a_server_that_does_not_know_it_at_its_own_pace() {
     let stop = Stop::default();
     let said = std::thread::scope(|scope| {
         let run = scope.spawn(|| agent.run(&stop));
-        let said = device.await_note("Trying again in");
+        // A connection that broke while the other server took over says less.
+        let said = device.await_note("who?");
         stop.stop();
         run.join().unwrap().unwrap();
         said
