@@ -54,7 +54,7 @@ pub fn calm_until(conn: &mut Conn, now: Time) -> Result<Option<Time>> {
     let Some(entry) = RESTORED_AT.entry(conn)? else { return Ok(None) };
     let restored = entry.value.unwrap_or(entry.updated_at);
     let until = restored + CALM;
-    // A clock that was set back makes it no shorter; a time far ahead of it is of a clock that was wrong.
+    // A clock that was set back makes it no shorter.
     Ok((now < until).then_some(until))
 }
 

@@ -33,7 +33,7 @@ pub enum DrCommand {
     Drill(Box<drill::DrillOptions>),
     /// Bring everything back from the second store into an empty data folder, with three recovery shares
     Restore(Box<restore::RestoreOptions>),
-    /// Write the newest state from the second store to a file, still encrypted, to be kept offline
+    /// Write the newest state from the second store to a file, decrypted: the database itself
     Export(Box<state::ExportOptions>),
     /// Keep the state on the second store now. For PostgreSQL: hand over a file that `pg_dump` made
     Keep(Box<KeepOptions>),

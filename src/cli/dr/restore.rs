@@ -102,7 +102,7 @@ fn refuse_over_something(config: &Config, database: &Path, part: &Path) -> anyho
     let is_interrupted = part.exists();
     let found = if !Store::is_new(&config.database)? {
         format!("there is a database at {}", database.display())
-    } else if config.proof_key.try_exists()? {
+    } else if !is_interrupted && config.proof_key.try_exists()? {
         format!("there is a key at {}", config.proof_key.display())
     } else if !is_interrupted && holds_backups(&config.blobs).context("looking for backups")? {
         format!("{} holds backups", config.blobs.display())
