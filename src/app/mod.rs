@@ -19,7 +19,7 @@ use crate::protocol;
 use crate::service;
 use crate::service::console_copy::Keeper;
 use crate::service::copy::Replicator;
-use crate::service::ground::Watch;
+use crate::service::ground::{Guarded, Watch};
 use crate::service::verification::{Place, Verifier, Verifiers};
 use crate::store::{Database, Store};
 use crate::traffic;
@@ -302,7 +302,8 @@ impl App {
         jobs.extend(copy);
         let clock = self.clock.clone();
         jobs.extend(self.keeper.clone().map(|it| {
-            let work = move || job::console_copy::run_once(&it, clock.now());
+            let guarded = Guarded::default();
+            let work = move || job::console_copy::run_guarded(&it, &guarded, clock.now());
             Job::new("console copy", job::console_copy::PERIOD, work)
         }));
         jobs

@@ -3,12 +3,33 @@ use crate::error::Result;
 use crate::job::Summary;
 use crate::service;
 use crate::service::console_copy::{Keeper, Trial};
-use domain::console_copy::{self, TEST_EVERY};
-use domain::time::Time;
+use crate::service::ground::Guarded;
+use domain::console_copy::{self, Stage, TEST_EVERY};
+use domain::time::{Time, minutes};
 use std::time::Duration;
 
 /// How often the state is kept.
 pub const PERIOD: Duration = console_copy::EVERY;
+
+/// How long the second store may be silent: the whole of a large database goes there once a day.
+const PATIENCE: Duration = minutes(10);
+
+/// [`run_once`] on a thread of its own, which is left alone if the second store never answers.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub fn run_guarded(keeper: &Keeper, guarded: &Guarded, now: Time) -> Result<Summary> {
+    let (store, own) = (keeper.store().clone(), keeper.clone());
+    let stop = || store.wake().is_stopping();
+    match guarded.run(keeper.copy(), PATIENCE, &stop, move |_, _| run_once(&own, now)) {
+        Ok(done) => done,
+        Err(_) if stop() => Ok(Summary::default()),
+        Err(fault) => {
+            service::console_copy::note_failure(&store, Stage::Keep, Some(&fault.why), now)?;
+            Ok(Summary { failed_count: 1, ..Summary::default() })
+        }
+    }
+}
 
 /// Keeps the state, and restores it if the last time was long ago.
 ///

@@ -78,23 +78,3 @@ pub(super) fn each_page(
     }
     Ok(())
 }
-
-#[derive(QueryableByName)]
-struct Found {
-    #[diesel(sql_type = diesel::sql_types::Text)]
-    found: String,
-}
-
-/// What SQLite finds wrong with the database: damaged pages, indexes that do not fit, rows that refer to none. Empty if
-/// nothing is. At most a few are named.
-///
-/// # Errors
-/// When it cannot be read at all.
-pub fn faults(conn: &mut Conn) -> QueryResult<Vec<String>> {
-    // No table knows this; both are SQLite's own checks, without any input.
-    let check = "SELECT integrity_check AS found FROM pragma_integrity_check WHERE integrity_check <> 'ok' LIMIT 5";
-    let mut found: Vec<Found> = diesel::sql_query(check).load(conn)?;
-    let check = "SELECT \"table\" || ' refers to no row of ' || parent AS found FROM pragma_foreign_key_check LIMIT 5";
-    found.extend(diesel::sql_query(check).load::<Found>(conn)?);
-    Ok(found.into_iter().map(|it| it.found).collect())
-}

@@ -105,7 +105,11 @@ fn checked(copy: &Path) -> Vec<String> {
     check(copy).unwrap_or_else(|error| vec![format!("{error:#}")])
 }
 
-fn check(copy: &Path) -> anyhow::Result<Vec<String>> {
+/// What SQLite finds wrong with a database that nobody else has open; empty if nothing is.
+///
+/// # Errors
+/// When it does not open as a database.
+pub fn check(copy: &Path) -> anyhow::Result<Vec<String>> {
     let mut conn = open_sqlite(copy)?;
     let said: Vec<Said> = diesel::sql_query("PRAGMA integrity_check").load(&mut conn)?;
     let orphans: Vec<Orphan> = diesel::sql_query("PRAGMA foreign_key_check").load(&mut conn)?;

@@ -246,6 +246,42 @@ fn what_others_put_there_is_no_state_of_this_console() {
 }
 
 #[test]
+fn a_clock_that_was_a_day_ahead_makes_no_old_state_the_newest() {
+    let Some(world) = World::new() else { return };
+    world.keeps(NOW);
+    world.keeps(NOW + days(1));
+    world.acts("after the clock was set right");
+    let now = NOW + minutes(2);
+    world.keeps(now);
+
+    assert_eq!(world.comes_back(now), (now, world.acts_so_far()));
+    assert_eq!(world.comes_back(NOW + days(1)), (now, world.acts_so_far()));
+    assert!(matches!(world.tests(now), Trial::Proven(proof) if proof.taken_at == now));
+}
+
+#[test]
+fn the_newest_state_is_proven_or_nothing_and_for_each_who_holds_a_key() {
+    let Some(world) = World::new() else { return };
+    world.keeps(NOW);
+    let known = world.objects(NOW);
+    world.keeps(NOW + minutes(1));
+    let newest = world.objects(NOW).into_iter().find(|it| !known.contains(it)).unwrap().0;
+    assert!(matches!(world.tests(NOW + minutes(1)), Trial::Proven(_)));
+    world.puts(&newest, b"not what it was", true);
+    let failed = world.tests(NOW + minutes(1));
+    assert!(matches!(&failed, Trial::Failed(why) if why.contains("was kept and is not there")), "{failed:?}");
+
+    world.keeps(NOW + days(1));
+    assert!(matches!(world.tests(NOW + days(1)), Trial::Proven(_)));
+    let other = holder(Holder::Recovery);
+    world.door.write(move |conn| set_holder(conn, &other, NOW));
+    let failed = world.tests(NOW + days(1));
+    assert!(matches!(&failed, Trial::Failed(why) if why.contains("does not open it")), "{failed:?}");
+    world.keeps(NOW + days(1) + minutes(1));
+    assert!(matches!(world.tests(NOW + days(1) + minutes(1)), Trial::Proven(_)));
+}
+
+#[test]
 fn whoever_is_no_holder_any_more_opens_no_later_state() {
     let Some(world) = World::new() else { return };
     world.keeps(NOW);

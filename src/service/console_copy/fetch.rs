@@ -45,18 +45,30 @@ pub struct Fetched {
     pub passed: Vec<(Time, String)>,
 }
 
-/// The states of the newest day that has any that `holders` open, the newest first; empty if there is none.
+/// How many days are put together: a clock that was a day ahead for a moment left a state in tomorrow's area, and
+/// everything since is in today's.
+const TOGETHER: usize = 3;
+
+/// The states of the newest days that have any that `holders` open, the newest first; empty if there is none.
+///
+/// The newest is the one with the highest number: no clock changes that.
 ///
 /// # Errors
 /// When the store cannot be read.
 pub fn newest(copy: &dyn BlobStore, holders: &[HolderKey], now: Time) -> Result<Vec<Found>> {
-    for day in Day::back_from(now) {
-        let found = of_day(copy, day, holders)?;
+    let mut days = Day::back_from(now);
+    let mut found = Vec::new();
+    for day in days.by_ref() {
+        found = of_day(copy, day, holders)?;
         if !found.is_empty() {
-            return Ok(found);
+            break;
         }
     }
-    Ok(Vec::new())
+    for day in days.take(TOGETHER - 1) {
+        found.extend(of_day(copy, day, holders)?);
+    }
+    found.sort_by_key(|it| std::cmp::Reverse((it.record.head.sequence, it.record.head.taken_at)));
+    Ok(found)
 }
 
 fn of_day(copy: &dyn BlobStore, day: Day, holders: &[HolderKey]) -> Result<Vec<Found>> {
@@ -89,9 +101,7 @@ fn of_day(copy: &dyn BlobStore, day: Day, holders: &[HolderKey]) -> Result<Vec<F
             .try_for_each(|it| it.join().map_err(|_panic| anyhow!("reading states failed"))?.map_err(Into::into))
     })
     .map_err(|error: anyhow::Error| error.context("reading states from the second store"))?;
-    let mut found = found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    found.sort_by_key(|it| std::cmp::Reverse((it.record.head.taken_at, it.record.head.sequence)));
-    Ok(found)
+    Ok(found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner))
 }
 
 /// An object of the area whose bytes are what its name says.

@@ -63,6 +63,15 @@ impl Keeper {
     /// # Errors
     /// When the database refuses. What goes wrong with the store is kept, and tried again.
     pub fn keep(&self, now: Time) -> Result<Option<Kept>> {
+        let kept = self.keep_changes(now);
+        if let Err(error) = &kept {
+            // A full disk here, or a key that is missing: nobody would hear of it by the log.
+            state::note_failure(&self.store, Stage::Keep, Some(&format!("{error:#}")), now)?;
+        }
+        kept
+    }
+
+    fn keep_changes(&self, now: Time) -> Result<Option<Kept>> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let key = key::current(&self.store)?;
         let day = Day::of(now);

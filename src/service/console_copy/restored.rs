@@ -2,10 +2,14 @@
 use crate::error::Result;
 use crate::service::activity::{Act, record};
 use crate::service::epoch;
-use crate::store::setting::{AWAY, RESTORED_AT, STEADY, STOPPED};
+use crate::store::setting::{AWAY, CONSOLE_KEPT, RESTORED_AT, STEADY, STOPPED};
 use crate::store::{self, Conn};
 use domain::activity::{Action, Actor, Object};
+use domain::console_copy::Kept;
 use domain::time::Time;
+
+/// More states than are kept in a year.
+const NEWER: i64 = 1_000_000;
 
 /// Makes a console that was brought back known as one, in its own history. An act.
 ///
@@ -16,6 +20,10 @@ use domain::time::Time;
 /// When the database refuses.
 pub fn restored(conn: &mut Conn, by: &Actor, taken_at: Time, now: Time) -> Result<()> {
     RESTORED_AT.set(conn, &now, now)?;
+    // Newer than any state that did not come back, whatever number that had.
+    if let Some(kept) = CONSOLE_KEPT.find(conn)? {
+        CONSOLE_KEPT.set(conn, &Kept { sequence: kept.sequence + NEWER, ..kept }, now)?;
+    }
     // It has not run without a gap, whatever its last heartbeat says.
     STEADY.remove(conn)?;
     // Both were said of stores that are gone.

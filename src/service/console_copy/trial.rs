@@ -2,14 +2,16 @@
 //! counted, and then thrown away.
 use super::fetch::fetch;
 use super::generation::Source;
+use super::key;
 use super::state;
 use crate::blob::BlobStore;
 use crate::error::{Error, Result};
-use crate::store::console_copy::{Counts, counts, faults};
-use crate::store::setting::{CONSOLE_PROOF, STATE_HOLDERS};
+use crate::store::console_copy::{Counts, counts};
+use crate::store::integrity;
+use crate::store::setting::{CONSOLE_KEPT, CONSOLE_PROOF, STATE_HOLDERS};
 use crate::store::{Database, Store};
 use anyhow::{Context, anyhow};
-use domain::console_copy::{HolderKey, Stage, StateProof};
+use domain::console_copy::{HolderKey, Kept, Stage, StateProof};
 use domain::time::Time;
 use std::path::Path;
 
@@ -29,8 +31,9 @@ pub enum Trial {
 /// # Errors
 /// When the database refuses.
 pub fn run(store: &Store, copy: &dyn BlobStore, dir: &Path, now: Time) -> Result<Trial> {
-    let holders = store.read_blocking(|conn| STATE_HOLDERS.find(conn))?.unwrap_or_default();
-    let trial = match attempt(copy, &holders, dir, now) {
+    let (holders, kept) =
+        store.read_blocking(|conn| Ok::<_, Error>((STATE_HOLDERS.find(conn)?, CONSOLE_KEPT.find(conn)?)))?;
+    let trial = match attempt(copy, &holders.unwrap_or_default(), kept.as_ref(), dir, now) {
         Ok(trial) => trial,
         Err(error) => Trial::Failed(format!("{error:#}")),
     };
@@ -47,12 +50,20 @@ pub fn run(store: &Store, copy: &dyn BlobStore, dir: &Path, now: Time) -> Result
     Ok(trial)
 }
 
-fn attempt(copy: &dyn BlobStore, holders: &[HolderKey], dir: &Path, now: Time) -> Result<Trial> {
+fn attempt(copy: &dyn BlobStore, holders: &[HolderKey], kept: Option<&Kept>, dir: &Path, now: Time) -> Result<Trial> {
     let scratch = tempfile::tempdir_in(dir).with_context(|| format!("making a folder below {}", dir.display()))?;
     let path = scratch.path().join("holdfast.db");
     let Some(fetched) = fetch(copy, holders, &path, now)? else { return Ok(Trial::Nothing) };
     if let Some((at, why)) = fetched.passed.first() {
         return Err(anyhow!("the state of {} is not whole: {why}", at.iso()).into());
+    }
+    if let Some(kept) = kept.filter(|it| fetched.head.sequence < it.sequence) {
+        let (at, found) = (kept.taken_at.iso(), fetched.head.taken_at.iso());
+        return Err(anyhow!("the state of {at} was kept and is not there; the newest is that of {found}").into());
+    }
+    // It came back by one key. That says nothing of the others', and the day may come on which only they are left.
+    if let Some(other) = holders.iter().find(|it| key::unwrap(it, &fetched.head.keys).is_none()) {
+        return Err(anyhow!("the key {} does not open it", other.public).into());
     }
     match fetched.source {
         Source::Dump => Ok(Trial::Intact),
@@ -69,8 +80,9 @@ fn attempt(copy: &dyn BlobStore, holders: &[HolderKey], dir: &Path, now: Time) -
 /// # Errors
 /// What is wrong with it.
 pub fn check(path: &Path, kept: Option<&Counts>) -> Result<Counts> {
+    let faults = integrity::check(path).context("checking what was restored")?;
     let restored = Store::open_read_only(&Database::Sqlite(path.to_owned())).context("opening what was restored")?;
-    let (faults, found) = restored.read_blocking(|conn| Ok::<_, Error>((faults(conn)?, counts(conn)?)))?;
+    let found = restored.read_blocking(counts)?;
     match (faults.first(), kept) {
         (Some(fault), _) => Err(anyhow!("the restored database is damaged: {fault}").into()),
         (None, Some(kept)) if *kept == found => Ok(found),
