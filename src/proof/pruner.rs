@@ -115,7 +115,10 @@ impl Pruner {
         let of = (&due.repository, &due.snapshots[..], &due.ledger[..]);
         let (id, now) = (due.prune.id, self.clock.now());
         match self.walk(of, Vec::new(), &mut |_, _| Ok(()))? {
-            Walked::Done(_) => self.store.act_blocking(move |conn| retention::begin_erase(conn, id, now)),
+            Walked::Done(_) => {
+                let walked = due.repository.clone();
+                self.store.act_blocking(move |conn| retention::begin_erase(conn, id, &walked, now))
+            }
             Walked::CannotWalk(why) => {
                 tracing::error!(prune = %id, why, "what is kept cannot be read without what is in the trash; it is put back");
                 self.store.act_blocking(move |conn| retention::undo_by_rule(conn, id, &why, now))

@@ -14,8 +14,11 @@ use domain::retention::{PruneState, erase_brakes};
 use domain::time::Time;
 use domain::words::bytes;
 
-/// How many prunes are looked at in one run.
-const BATCH: i64 = 20;
+/// How many prunes are looked at in one run: those that are held must not keep the others from their turn.
+const LOOKED_AT: i64 = 1_000;
+
+/// How many are walked in one run.
+const BATCH: usize = 20;
 
 /// What is in the trash for long enough, and what has to be walked once more before it is erased.
 #[derive(Debug)]
@@ -32,7 +35,10 @@ pub struct Due {
 /// When the database refuses.
 pub fn due_to_erase(conn: &mut Conn, now: Time) -> Result<Vec<Due>> {
     let mut due = Vec::new();
-    for prune in store::prune::in_states(conn, &[PruneState::Trashed], BATCH)? {
+    for prune in store::prune::in_states(conn, &[PruneState::Trashed], LOOKED_AT)? {
+        if due.len() >= BATCH {
+            break;
+        }
         if !may_erase(conn, &prune, now)? {
             continue;
         }
@@ -57,15 +63,19 @@ fn may_erase(conn: &mut Conn, prune: &Prune, now: Time) -> Result<bool> {
 }
 
 /// Begins to erase what is in the trash, after everything that is kept was walked without it. An act; from now on
-/// nothing of it comes back.
+/// nothing of it comes back. `walked` is the repository as it was before the walk: what came since was not looked at.
 ///
 /// # Errors
 /// When the database refuses, or something came in between.
-pub fn begin_erase(conn: &mut Conn, id: PruneId, now: Time) -> Result<()> {
+pub fn begin_erase(conn: &mut Conn, id: PruneId, walked: &Repository, now: Time) -> Result<()> {
     require_no_freeze(conn)?;
     let prune = store::prune::find(conn, id)?.ok_or(Error::NotFound("prune"))?;
     if !may_erase(conn, &prune, now)? {
         return Err(Error::Conflict("this may not be erased any more".to_owned()));
+    }
+    let (_, repository) = of(conn, prune.repository_id)?;
+    if repository != *walked {
+        return Err(Error::Conflict("a backup came while the others were walked: they are walked again".to_owned()));
     }
     if !store::prune::advance(conn, id, (PruneState::Trashed, PruneState::Erasing), None)? {
         return Err(Error::Conflict("this is no longer in the trash".to_owned()));

@@ -19,8 +19,8 @@ use std::sync::{Mutex, PoisonError};
 /// How many objects of one prune are moved in one run.
 const BATCH: i64 = 1_000;
 
-/// How many prunes of each kind.
-const PRUNES: i64 = 50;
+/// How many prunes of each kind: those whose files are moved already must not keep the others from their turn.
+const PRUNES: i64 = 1_000;
 
 /// One move at a time: two could pass each other between the database and the file.
 static MOVING: Mutex<()> = Mutex::new(());

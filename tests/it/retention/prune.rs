@@ -209,3 +209,32 @@ fn a_freeze_stops_an_erasure_that_has_begun() {
     while retention::settle(&world.server.app.store, &*world.server.app.blobs, now).unwrap() > 0 {}
     assert_eq!(world.files_in_trash(), 0);
 }
+
+#[test]
+fn nothing_is_erased_after_a_walk_that_did_not_see_the_newest_object() {
+    if !has_restic() {
+        return;
+    }
+    let world = World::with_six_backups();
+    world.keep_least();
+    assert!(world.pruner.prune(world.repository).unwrap());
+    world.back_up();
+    world.prove();
+    world.pass(days(31));
+    world.prove();
+    let now = world.now();
+    let due = world.server.read(move |conn| retention::due_to_erase(conn, now)).remove(0);
+    let (id, walked) = (due.prune.id, due.repository);
+    let seen = walked.clone();
+    let came = world.repository;
+    world.server.act(move |conn| Ok(store::repository::count_in(conn, came, 1, now)?));
+
+    let refused = world.server.app.store.act_blocking(move |conn| retention::begin_erase(conn, id, &seen, now));
+    let why = refused.unwrap_err().to_string();
+    assert!(why.contains("a backup came while the others were walked"), "{why}");
+    assert_eq!(world.prunes()[0].state, PruneState::Trashed);
+
+    let current = world.server.read(move |conn| Ok(store::repository::find(conn, came)?)).unwrap();
+    assert_ne!(current, walked);
+    world.server.act(move |conn| retention::begin_erase(conn, id, &current, now));
+}
