@@ -62,8 +62,10 @@ fn may_erase(conn: &mut Conn, prune: &Prune, now: Time) -> Result<bool> {
     Ok(!is_held && is_moved && erase_brakes(&state(conn, &device, &repository, now)?, now).is_empty())
 }
 
-/// Begins to erase what is in the trash, after everything that is kept was walked without it. An act; from now on
-/// nothing of it comes back. `walked` is the repository as it was before the walk: what came since was not looked at.
+/// Begins to erase what is in the trash, after everything that is kept was walked without it. An act.
+///
+/// From now on nothing of it comes back. `walked` is the repository as it was before the walk: what came since was not
+/// looked at.
 ///
 /// # Errors
 /// When the database refuses, or something came in between.
