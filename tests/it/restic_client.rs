@@ -123,6 +123,24 @@ fn who_may_not_read_gets_no_token_that_reads() {
 }
 
 #[test]
+fn while_all_is_frozen_an_own_client_appends_and_reads_nothing() {
+    let door = TestDoor::start();
+    let (repository, _) = enrolled(&door);
+    let (_, token) = own_client(&door, &repository);
+    let operator = door.write(|conn| insert_person(conn, "operator", &[Role::Operator], None, SINCE));
+    let (_, appending) = client_token(&door, &repository, operator, &appends()).unwrap();
+    let (reader, writer) = (door.with_token(&repository, &token), door.with_token(&repository, &appending));
+    assert_eq!(reader.get("config").status, 200);
+
+    let now = door.clock.now();
+    door.store.act_blocking(move |conn| service::host::freeze(conn, &holdfast::cli::control::actor(0), now)).unwrap();
+
+    assert_eq!(reader.get("config").status, 401);
+    assert_eq!(writer.get("config").status, 200);
+    assert_eq!(repository.get("config").status, 200, "the device's own agent");
+}
+
+#[test]
 fn a_token_that_reads_ends_by_itself_and_lives_no_longer_than_90_days() {
     let door = TestDoor::start();
     let (repository, _) = enrolled(&door);

@@ -143,7 +143,8 @@ pub fn make_client_token(
     Ok((row.id, token))
 }
 
-/// Whether a token is accepted now: it has not expired, and the account that made it may still do what it does.
+/// Whether a token is accepted now: it has not expired, the account that made it may still do what it does, and one that
+/// reads is not stopped by a freeze.
 ///
 /// # Errors
 /// When the database refuses.
@@ -154,6 +155,10 @@ pub fn may_use(conn: &mut Conn, token: &RepositoryToken, repository: &Repository
     }
     // Setting the clock back does not make a token live longer.
     if token.expires_at.is_some_and(|it| now >= it || it > now + MAX_READING) {
+        return Ok(false);
+    }
+    // Reading is what a stolen account is after; while all is frozen nobody reads on, and backups still arrive.
+    if token.kind == TokenKind::OwnClient && freeze::standing(conn)?.is_some() {
         return Ok(false);
     }
     match token.user_id {
