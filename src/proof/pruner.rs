@@ -66,6 +66,9 @@ impl Pruner {
         let has_jumped = self.has_jumped();
         self.store.write_blocking(move |conn| retention::beat(conn, has_jumped, now))?;
         let mut done = retention::settle(&self.store, &*self.blobs, now)?;
+        if self.store.read_blocking(retention::has_agreed)? {
+            done += self.store.act_blocking(move |conn| retention::take_effect(conn, now))?;
+        }
         // Asked first without the lock for acts: most runs find nothing.
         if self.store.read_blocking(move |conn| retention::has_news(conn, now))? {
             done += self.store.act_blocking(move |conn| retention::look(conn, now))?;

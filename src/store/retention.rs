@@ -30,12 +30,21 @@ pub fn find(conn: &mut Conn, id: RetentionChangeId) -> QueryResult<Option<Change
     retention_changes::table.find(id).select(Change::as_select()).first(conn).optional()
 }
 
-/// Agreed changes, the one that counts last first; those of the same time in the order in which they were made.
-pub fn agreed(conn: &mut Conn, limit: i64) -> QueryResult<Vec<Change>> {
+/// The change that took effect last; none if nothing was ever changed.
+pub fn in_force(conn: &mut Conn) -> QueryResult<Option<Change>> {
+    retention_changes::table
+        .filter(retention_changes::state.eq(ChangeState::InForce))
+        .order((retention_changes::in_force_at.desc(), retention_changes::id.desc()))
+        .select(Change::as_select())
+        .first(conn)
+        .optional()
+}
+
+/// Changes that two people agreed to and that wait for their time, soonest first.
+pub fn agreed(conn: &mut Conn) -> QueryResult<Vec<Change>> {
     retention_changes::table
         .filter(retention_changes::state.eq(ChangeState::Agreed))
-        .order((retention_changes::in_force_at.desc(), retention_changes::id.desc()))
-        .limit(limit)
+        .order((retention_changes::in_force_at, retention_changes::id))
         .select(Change::as_select())
         .load(conn)
 }

@@ -137,7 +137,7 @@ fn read(conn: &mut Conn, (by, reach): (&domain::by::By, &Reach), id: DeviceId, n
         };
         holds.push(Shown { hold, asked, point_at });
     }
-    let current = retention::current(conn, now)?;
+    let current = retention::current(conn)?;
     let keep = current.clone().unwrap_or(Keep::Everything);
     let outlook = retention::outlook(conn, &keep, &device, now)?;
     let points = listed(conn, &keep, &device, now)?;

@@ -134,6 +134,7 @@ text_enum! {
         RetentionChangeRequested = "retention_change_requested",
         RetentionChangeAgreed = "retention_change_agreed",
         RetentionChangeCancelled = "retention_change_cancelled",
+        RetentionChangeTookEffect = "retention_change_took_effect",
         RetentionLengthened = "retention_lengthened",
         HoldMade = "hold_made",
         HoldLiftAsked = "hold_lift_asked",

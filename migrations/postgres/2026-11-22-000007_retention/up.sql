@@ -4,7 +4,7 @@ CREATE TABLE retention_changes (
     id TEXT COLLATE "C" PRIMARY KEY NOT NULL,
     before TEXT COLLATE "C" NOT NULL,
     rule TEXT COLLATE "C" NOT NULL,
-    state TEXT COLLATE "C" NOT NULL CHECK (state IN ('requested', 'agreed', 'cancelled')),
+    state TEXT COLLATE "C" NOT NULL CHECK (state IN ('requested', 'agreed', 'in_force', 'cancelled')),
     reason TEXT COLLATE "C" NOT NULL,
     requested_by TEXT COLLATE "C" NOT NULL REFERENCES users (id),
     requested_at BIGINT NOT NULL,
@@ -12,7 +12,7 @@ CREATE TABLE retention_changes (
     approved_at BIGINT,
     in_force_at BIGINT,
     expires_at BIGINT NOT NULL,
-    CHECK ((state = 'agreed') = (in_force_at IS NOT NULL))
+    CHECK ((state IN ('agreed', 'in_force')) = (in_force_at IS NOT NULL))
 );
 CREATE INDEX retention_changes_by_force ON retention_changes (in_force_at);
 

@@ -4,7 +4,7 @@ CREATE TABLE retention_changes (
     id TEXT PRIMARY KEY NOT NULL,
     before TEXT NOT NULL,
     rule TEXT NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('requested', 'agreed', 'cancelled')),
+    state TEXT NOT NULL CHECK (state IN ('requested', 'agreed', 'in_force', 'cancelled')),
     reason TEXT NOT NULL,
     requested_by TEXT NOT NULL REFERENCES users (id),
     requested_at INTEGER NOT NULL,
@@ -12,7 +12,7 @@ CREATE TABLE retention_changes (
     approved_at INTEGER,
     in_force_at INTEGER,
     expires_at INTEGER NOT NULL,
-    CHECK ((state = 'agreed') = (in_force_at IS NOT NULL))
+    CHECK ((state IN ('agreed', 'in_force')) = (in_force_at IS NOT NULL))
 ) STRICT;
 CREATE INDEX retention_changes_by_force ON retention_changes (in_force_at);
 

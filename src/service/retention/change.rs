@@ -10,7 +10,7 @@ use anyhow::Context;
 use askama::Template;
 use domain::activity::{Action, Actor, Object};
 use domain::by::By;
-use domain::consent::{Proposal, Terms};
+use domain::consent::{Approval, Proposal, Terms};
 use domain::guard::GuardedAct;
 use domain::id::RetentionChangeId;
 use domain::retention::{ChangeState, Keep, SHORTER_AFTER, Unreadable};
@@ -21,9 +21,6 @@ use std::time::Duration;
 
 /// A change that nobody agreed to ends after this.
 const WAITS_FOR: Duration = days(7);
-
-/// How many changes are looked at for the one in force: the newest has come into force, or is one of few that wait.
-const LOOKED_AT: i64 = 50;
 
 /// What is kept, as entered in a form.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,11 +43,57 @@ pub struct Waiting {
 ///
 /// # Errors
 /// When the database does not answer.
-pub fn current(conn: &mut Conn, now: Time) -> Result<Result<Keep, Unreadable>> {
-    let since = freeze::ended_at(conn)?;
-    let changes = store::retention::agreed(conn, LOOKED_AT)?;
-    let in_force = changes.into_iter().find(|it| in_force_at(it, since).is_some_and(|at| at <= now));
-    Ok(in_force.map_or(Ok(Keep::Everything), |it| Keep::read(&it.rule)))
+pub fn current(conn: &mut Conn) -> Result<Result<Keep, Unreadable>> {
+    Ok(store::retention::in_force(conn)?.map_or(Ok(Keep::Everything), |it| Keep::read(&it.rule)))
+}
+
+/// Whether [`take_effect`] has anything to look at.
+///
+/// # Errors
+/// When the database does not answer.
+pub fn has_agreed(conn: &mut Conn) -> Result<bool> {
+    Ok(!store::retention::agreed(conn)?.is_empty())
+}
+
+/// Lets what two people agreed to take effect once its time has come, and ends it if one of them may no longer do their
+/// part. Returns how many it decided on. An act.
+///
+/// # Errors
+/// When the database refuses.
+pub fn take_effect(conn: &mut Conn, now: Time) -> Result<usize> {
+    let (since, is_frozen) = (freeze::ended_at(conn)?, freeze::standing(conn)?.is_some());
+    let (actor, mut count) = (Actor::system(), 0);
+    for change in store::retention::agreed(conn)? {
+        let approval = approval_of(conn, &change)?;
+        let may = approval.is_some() && approval::is_backed(conn, &matter(&change), approval.as_ref())?;
+        if !may {
+            tell_ended(conn, &change, now)?;
+            end(conn, &actor, change, "whoever asked for it or agreed to it may no longer do so", now)?;
+            count += 1;
+        } else if !is_frozen && in_force_at(&change, since).is_some_and(|at| at <= now) {
+            // From now: its place among those that took effect is where it really did.
+            let changed = Change { state: ChangeState::InForce, in_force_at: Some(now), ..change };
+            update(conn, &changed, ChangeState::Agreed)?;
+            write(conn, &actor, Action::RetentionChangeTookEffect, &changed, now)?;
+            count += 1;
+        }
+    }
+    Ok(count)
+}
+
+fn approval_of(conn: &mut Conn, change: &Change) -> Result<Option<Approval>> {
+    let Some(made) = change.approved_by.zip(change.approved_at) else { return Ok(None) };
+    let subject = (GuardedAct::ApproveShorterRetention, change.id.as_str());
+    Ok(store::approval::find(conn, subject, made, &shown(change)?)?)
+}
+
+fn matter(change: &Change) -> Matter {
+    Matter {
+        what: "a shorter retention",
+        act: GuardedAct::ShortenRetention,
+        requester: change.requested_by,
+        teams: vec![None],
+    }
 }
 
 /// From when an agreed change counts. After a freeze, a shorter rule waits again: nobody could look at it meanwhile.
@@ -68,12 +111,12 @@ pub fn waiting(conn: &mut Conn, now: Time) -> Result<Vec<Waiting>> {
     let since = freeze::ended_at(conn)?;
     let mut found = store::retention::requested(conn)?;
     found.retain(|it| it.expires_at > now);
-    found.extend(store::retention::agreed(conn, LOOKED_AT)?);
+    found.extend(store::retention::agreed(conn)?);
     let all = found.into_iter().map(|change| {
         let (keep, in_force_at) = (Keep::read(&change.rule), in_force_at(&change, since));
         Waiting { change, keep, in_force_at }
     });
-    Ok(all.filter(|it| it.in_force_at.is_none_or(|at| at > now)).collect())
+    Ok(all.collect())
 }
 
 /// What two people agree to with a shorter rule.
@@ -109,7 +152,7 @@ pub fn request(conn: &mut Conn, by: &By, draft: &Draft, now: Time) -> Result<Cha
     let actor = reach::organisation(by.into(), Permission::ManageSettings)?;
     user::admit(conn, by.into(), now)?;
     // What nobody can read may have kept everything.
-    let before = current(conn, now)?.unwrap_or(Keep::Everything);
+    let before = current(conn)?.unwrap_or(Keep::Everything);
     check(&before, draft)?;
     let is_shorter = draft.keep.is_shorter_than(&before);
     let act = if is_shorter { GuardedAct::ShortenRetention } else { GuardedAct::LengthenRetention };
@@ -125,7 +168,7 @@ pub fn request(conn: &mut Conn, by: &By, draft: &Draft, now: Time) -> Result<Cha
         id: RetentionChangeId::generate(now),
         before: before.text(),
         rule: draft.keep.text(),
-        state: if is_shorter { ChangeState::Requested } else { ChangeState::Agreed },
+        state: if is_shorter { ChangeState::Requested } else { ChangeState::InForce },
         reason,
         requested_by: by.user,
         requested_at: now,
@@ -167,18 +210,12 @@ pub fn approve(conn: &mut Conn, by: &By, id: RetentionChangeId, seen: &str, now:
     freeze::check(conn)?;
     let actor = reach::organisation(by.into(), Permission::ApproveRemoval)?;
     let change = store::retention::find(conn, id)?.ok_or(Error::NotFound("change"))?;
-    let matter = Matter {
-        what: "a shorter retention",
-        act: GuardedAct::ShortenRetention,
-        requester: change.requested_by,
-        teams: vec![None],
-    };
-    approval::may_decide(conn, by, &matter, now)?;
+    approval::may_decide(conn, by, &matter(&change), now)?;
     let proposal = Proposal { by: change.requested_by, digest: shown(&change)?, expires_at: change.expires_at };
     if change.state != ChangeState::Requested || proposal.is_over(now) {
         return Err(no_longer());
     }
-    let before = current(conn, now)?.unwrap_or(Keep::Everything);
+    let before = current(conn)?.unwrap_or(Keep::Everything);
     // What they were shown it would change from must still be so.
     if before.text() != change.before {
         return Err(Error::Conflict("what is kept has changed since this was asked for; ask again".to_owned()));
@@ -267,4 +304,24 @@ fn tell(
         body: body.render().context("writing a mail")?,
     };
     mail::enqueue_or_refuse(conn, &mail, now)
+}
+
+#[derive(Template)]
+#[template(path = "mail/retention_change_ended.txt")]
+struct RetentionChangeEnded {
+    rule: String,
+    url: String,
+}
+
+fn tell_ended(conn: &mut Conn, change: &Change, now: Time) -> Result<()> {
+    let rule = Keep::read(&change.rule).map_or_else(|why| why.to_string(), |it| it.words());
+    let url = format!("{}/retention", installation::public_url(conn)?.unwrap_or_default());
+    let mail = Mail {
+        to: Recipients::Permission(Permission::ManageUsers, None),
+        kind: "retention_change_ended",
+        dedupe_key: Some(change.id.to_string()),
+        subject: "Retention: a change that two people agreed to will not take effect".to_owned(),
+        body: RetentionChangeEnded { rule, url }.render().context("writing a mail")?,
+    };
+    mail::enqueue_guard(conn, &mail, now)
 }

@@ -64,7 +64,7 @@ pub struct Found {
 /// # Errors
 /// When the database refuses.
 pub fn plan(conn: &mut Conn, id: RepositoryId, now: Time) -> Result<Verdict> {
-    let keep = match current(conn, now)? {
+    let keep = match current(conn)? {
         Err(why) => return Ok(Verdict::Unreadable(why.to_string())),
         Ok(Keep::Everything) => return Ok(Verdict::Nothing),
         Ok(keep) => keep,

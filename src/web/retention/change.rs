@@ -17,7 +17,6 @@ use clock::Clock;
 use domain::guard::GuardedAct;
 use domain::id::RetentionChangeId;
 use domain::retention::{ChangeState, Keep};
-use domain::time::Time;
 
 #[post("/retention/previews")]
 pub async fn preview(
@@ -48,7 +47,7 @@ pub async fn change(
     let (typed, acting, now) = (Typed::read(&form), by.acting(), clock.now());
     let asked = match typed.keep() {
         Ok(keep) => {
-            let act = store.read(move |conn| act_of(conn, keep, now)).await?;
+            let act = store.read(move |conn| act_of(conn, keep)).await?;
             require_password(act, &by, (&store, &clock, &shared), value(&form, "password")).await.map(|()| keep)
         }
         Err(error) => Err(error),
@@ -61,7 +60,7 @@ pub async fn change(
         Err(error) => Err(error),
     };
     match done {
-        Ok(change) if change.state == ChangeState::Agreed => {
+        Ok(change) if change.state == ChangeState::InForce => {
             Ok(see_other("/retention", Some("Changed. It counts from now on.")))
         }
         Ok(_) => Ok(see_other("/retention", Some("Asked for. A second person must agree; a week later it counts."))),
@@ -69,8 +68,8 @@ pub async fn change(
     }
 }
 
-fn act_of(conn: &mut Conn, keep: Keep, now: Time) -> crate::error::Result<GuardedAct> {
-    let before = retention::current(conn, now)?.unwrap_or(Keep::Everything);
+fn act_of(conn: &mut Conn, keep: Keep) -> crate::error::Result<GuardedAct> {
+    let before = retention::current(conn)?.unwrap_or(Keep::Everything);
     let is_shorter = keep.is_shorter_than(&before);
     Ok(if is_shorter { GuardedAct::ShortenRetention } else { GuardedAct::LengthenRetention })
 }

@@ -163,7 +163,7 @@ pub async fn page(
     let (reach, user, now) = (by.reach().clone(), by.id, layout.now);
     let sees_rule = layout.grants.allows_everywhere(Permission::ManageSettings);
     let read = move |conn: &mut Conn| -> Result<_> {
-        let keep = retention::current(conn, now)?;
+        let keep = retention::current(conn)?;
         let waiting = asked(conn, user, now)?;
         let preview = match previewed.filter(|_| sees_rule) {
             Some(next) => Some(preview(conn, &keep, &next, now)?),

@@ -1,6 +1,6 @@
 //! Changes of what is kept: longer at once, shorter only with two people and a week.
 use super::world::SHORTEST;
-use crate::support::people::{SINCE, act_as, act_by, person};
+use crate::support::people::{SINCE, act_as, act_by, disable, person, take_roles};
 use crate::support::server::TestServer;
 use crate::support::visit::{Visit, hidden, location, text};
 use domain::by::Presence;
@@ -30,7 +30,8 @@ impl World {
 
     fn current(&self) -> Keep {
         let now = self.server.app.clock.now();
-        self.server.read(move |conn| retention::current(conn, now)).unwrap()
+        self.server.act(move |conn| retention::take_effect(conn, now));
+        self.server.read(retention::current).unwrap()
     }
 
     fn ask(&self, keep: Keep) -> Result<Change, Error> {
@@ -108,6 +109,46 @@ fn after_a_freeze_a_shorter_rule_waits_again() {
     world.server.app.clock.advance(days(2));
     assert_eq!(world.current(), Keep::Everything, "nobody could look at it meanwhile");
     world.server.app.clock.advance(days(5));
+    assert_eq!(world.current(), Keep::By(LONG));
+}
+
+#[test]
+fn a_shorter_rule_takes_effect_only_if_both_people_may_still_do_their_part() {
+    for (gone, how) in [(0, "disabled"), (1, "disabled"), (0, "without a role"), (1, "without a role")] {
+        let world = World::new();
+        person(&world.server, "other", &[Role::Owner], None, SINCE);
+        let change = world.ask(Keep::By(LONG)).unwrap();
+        world.approve(world.second, &change).unwrap();
+        let who = [world.owner, world.second][gone];
+        world.server.app.clock.advance(days(6));
+        if how == "disabled" {
+            disable(&world.server, who)
+        } else {
+            take_roles(&world.server, who)
+        }
+        assert_eq!(world.current(), Keep::Everything);
+        let mails = world.server.mails();
+        assert!(
+            mails.iter().any(|it| it.to == "other@example.org" && it.subject.contains("will not take effect")),
+            "{mails:?}"
+        );
+        world.server.app.clock.advance(days(60));
+        assert_eq!(world.current(), Keep::Everything, "{gone} {how}");
+        let waiting = world.server.read({
+            let now = world.server.app.clock.now();
+            move |conn| retention::waiting(conn, now)
+        });
+        assert_eq!(waiting, [], "it is over, also if they come back");
+    }
+}
+
+#[test]
+fn a_rule_in_force_stays_when_people_leave() {
+    let world = World::new();
+    world.in_force(LONG);
+    disable(&world.server, world.owner);
+    disable(&world.server, world.second);
+    world.server.app.clock.advance(days(1));
     assert_eq!(world.current(), Keep::By(LONG));
 }
 

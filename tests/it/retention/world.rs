@@ -157,7 +157,7 @@ impl World {
             id: RetentionChangeId::generate(now),
             before: Keep::Everything.text(),
             rule,
-            state: ChangeState::Agreed,
+            state: ChangeState::InForce,
             reason: "space".to_owned(),
             requested_by: user,
             requested_at: now,

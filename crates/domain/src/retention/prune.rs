@@ -43,9 +43,11 @@ text_enum! {
     ChangeState {
         /// It waits for a second person.
         Requested = "requested",
-        /// It is in force, or will be.
+        /// A second person agreed; it waits for its time.
         Agreed = "agreed",
-        /// Refused, taken back, or nobody agreed in time.
+        /// It took effect. The newest of these is what is kept.
+        InForce = "in_force",
+        /// Refused, taken back, nobody agreed in time, or whoever asked or agreed may no longer.
         Cancelled = "cancelled",
     }
 }
