@@ -335,6 +335,60 @@ fn shares_are_printed_once_and_typed_back_on_the_command_line() {
     assert!(!output.status.success() && said.contains("3 repositories would no longer"), "{said}");
 }
 
+#[test]
+fn the_whole_key_in_an_age_file_opens_a_device_and_does_not_pass_for_shares() {
+    let database = TestDatabase::new();
+    let world = World::new(&database);
+    Server::start(&world).end();
+    let store = Store::open(&world.database).unwrap();
+    let proof = ProofKeys::open(&world.folder("server").join("proof.key")).unwrap();
+    store.write_blocking(|conn| conn.batch_execute(DEVICE)).unwrap();
+    add_repositories(&store, DeviceId::parse(DEVICE_ID).unwrap(), proof.public(), 1);
+    drop(store);
+    let dir = world.folder("offline");
+    let (private, file) = (dir.join("age.key"), dir.join("recovery.age"));
+    let Ok(made) = Command::new("age-keygen").arg("-o").arg(&private).output() else {
+        assert!(std::env::var_os("CI").is_none(), "age is needed under CI (Debian package age)");
+        println!("skipped: age (Debian package age)");
+        return;
+    };
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let made = std::fs::read_to_string(&private).unwrap();
+    let public = made.lines().find_map(|it| it.strip_prefix("# public key: ")).unwrap();
+    let to = |recipient: &str, file: &std::path::Path| -> Vec<String> {
+        ["recovery-key", "make", "--age-to", recipient, "--age-file", file.to_str().unwrap()].map(str::to_owned).into()
+    };
+    let run = |args: &[String], input: &str| run(&world, &args.iter().map(String::as_str).collect::<Vec<_>>(), input);
+
+    // What is wrong is said before there is a key.
+    let taken = dir.join("taken");
+    std::fs::write(&taken, b"something").unwrap();
+    for (recipient, path, why) in [
+        (&public[..61], &file, "a recipient begins with `age1`"),
+        (public, &taken, "is there already"),
+        (public, &dir.join("no such folder/file"), "cannot be reached"),
+    ] {
+        let (output, said) = run(&to(recipient, path), "");
+        assert!(!output.status.success() && said.contains(why), "{said}");
+    }
+    let (output, said) = run(&["recovery-key".into(), "make".into(), "--age-to".into(), public.into()], "");
+    assert!(!output.status.success() && said.contains("--age-file"), "{said}");
+    assert_eq!(run(&["recovery-key".into(), "list".into(), "--json".into()], "").0.stdout.trim_ascii(), b"[]");
+
+    let (output, said) = run(&to(public, &file), "");
+    assert!(output.status.success() && said.contains("for 1 person"), "{said}");
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&file.metadata().unwrap().permissions()) & 0o777, 0o600);
+    let opened = Command::new("age").arg("--decrypt").arg("-i").args([&private, &file]).output().unwrap();
+    let whole = String::from_utf8(opened.stdout).unwrap();
+
+    let (output, said) = run(&["recovery-key".into(), "confirm".into()], &whole);
+    assert!(!output.status.success() && said.contains("type three shares"), "{said}");
+    run(&["prove".into(), "--once".into()], "");
+    let unseal = ["key", "unseal", DEVICE_ID, "--reason", "a rehearsal", "--shares"].map(str::to_owned);
+    let (output, said) = run(&unseal, &whole);
+    assert!(output.status.success(), "{said}");
+}
+
 fn typed(shares: &str) -> Vec<Share> {
     let rows: Vec<&str> = shares.lines().filter(|it| it.len() == 39).collect();
     rows.chunks(2).map(|it| Share::parse(&it.concat()).unwrap()).collect()

@@ -1,8 +1,10 @@
 //! `holdfast recovery-key`: a key on paper that opens every backup, for the day on which the server is gone.
+mod age;
 mod check;
 mod typed;
 
 pub(in crate::cli) use typed::read_key;
+use typed::read_shares;
 
 use crate::cli::control::{Answer, KeyAct, Request};
 use crate::cli::device::ReadOptions;
@@ -34,6 +36,8 @@ pub enum RecoveryKeyCommand {
         #[command(flatten)]
         key: KeyOptions,
         #[command(flatten)]
+        age: Option<age::AgeOptions>,
+        #[command(flatten)]
         write: WriteOptions,
     },
     /// Type three shares (or pipe them in): says whether they give the key and the key opens every repository
@@ -43,6 +47,8 @@ pub enum RecoveryKeyCommand {
         #[command(flatten)]
         write: WriteOptions,
     },
+    /// Type three shares (or pipe them in): writes the whole key to a file that only the named people's age keys open
+    Age(age::AgeOptions),
     /// List recovery keys, and say how many repositories are recoverable by shares
     List(ReadOptions),
     /// Give one up: nothing is sealed to it any more
@@ -71,10 +77,15 @@ impl RecoveryKeyCommand {
         // Private halves are in this process for a moment.
         proof::confine::close_memory()?;
         match self {
-            Self::Make { key, write } => make(&key, &write, file),
+            Self::Make { key, age, write } => make(&key, age.as_ref(), &write, file),
             Self::Confirm { key, write } => {
-                let typed = read_key()?;
+                let typed = read_shares()?;
                 confirm(&typed, &key, &write, file)
+            }
+            Self::Age(to) => {
+                to.check()?;
+                to.write(&read_key()?)?;
+                Ok(ExitCode::SUCCESS)
             }
             Self::List(read) => list(&read, file),
             Self::Retire { name, write } => {
@@ -90,8 +101,15 @@ fn config(key: &KeyOptions, write: &WriteOptions, file: &Options) -> anyhow::Res
     write.config(given.or(file.clone()))
 }
 
-fn make(options: &KeyOptions, write: &WriteOptions, file: Options) -> anyhow::Result<ExitCode> {
+fn make(
+    options: &KeyOptions,
+    age: Option<&age::AgeOptions>,
+    write: &WriteOptions,
+    file: Options,
+) -> anyhow::Result<ExitCode> {
     let config = config(options, write, &file)?;
+    // Before there is a key that would be lost.
+    age.map_or(Ok(()), age::AgeOptions::check)?;
     let proof = ProofKeys::open(&config.proof_key).context(
         "a recovery key is made where the proof key is, which vouches for it: start the server once, or name the key \
          with --proof-key",
@@ -111,12 +129,15 @@ fn make(options: &KeyOptions, write: &WriteOptions, file: Options) -> anyhow::Re
     show(&key, &shares, &config.public_url, write.json).with_context(|| {
         format!("the shares could not be printed, and are lost: `holdfast recovery-key retire {}`", key.name())
     })?;
+    if let Some(to) = age {
+        to.write(&key)?;
+    }
     if write.json || !std::io::stdin().is_terminal() {
         say("Nothing counts as recoverable by shares before three are typed back: holdfast recovery-key confirm");
         return Ok(ExitCode::SUCCESS);
     }
     say("\nPrint or write them down. Then type three of them back; Ctrl-C leaves that for `recovery-key confirm`.");
-    let typed = read_key()?;
+    let typed = read_shares()?;
     confirm(&typed, options, write, file)
 }
 

@@ -1,12 +1,30 @@
 //! Shares of a recovery key as people type them, or as a file of printed ones has them.
 use crate::cli::output::{note, say};
 use anyhow::{Context, bail};
-use secret::recovery::{LENGTH, NEEDED, RecoveryKey, Share, ShareError};
+use secret::recovery::{LENGTH, NEEDED, RecoveryKey, Share, ShareError, WHOLE};
 use std::io::{BufRead, IsTerminal};
 use zeroize::Zeroizing;
 
 /// Nobody types more than this.
 const MAX_BYTES: u64 = 64 << 10;
+
+/// Reads the whole key, as an age file gave it, or three shares from standard input, and puts the key together.
+///
+/// What it returns opens everything, and is no proof that the shares are still there: for that see [`read_shares`].
+///
+/// # Errors
+/// As [`read_shares`].
+pub(in crate::cli) fn read_key() -> anyhow::Result<RecoveryKey> {
+    let is_person = std::io::stdin().is_terminal();
+    read_from(std::io::stdin().lock(), is_person, Whole::Taken)
+}
+
+/// Whether a whole key is as good as three shares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whole {
+    Taken,
+    Refused,
+}
 
 /// Asks for three shares on standard input, and puts the key together.
 ///
@@ -15,12 +33,12 @@ const MAX_BYTES: u64 = 64 << 10;
 ///
 /// # Errors
 /// With what is wrong, and with which share; the text of a share is in no error.
-pub(in crate::cli) fn read_key() -> anyhow::Result<RecoveryKey> {
+pub(super) fn read_shares() -> anyhow::Result<RecoveryKey> {
     let is_person = std::io::stdin().is_terminal();
-    read_from(std::io::stdin().lock(), is_person)
+    read_from(std::io::stdin().lock(), is_person, Whole::Refused)
 }
 
-fn read_from(input: impl BufRead, is_person: bool) -> anyhow::Result<RecoveryKey> {
+fn read_from(input: impl BufRead, is_person: bool, whole: Whole) -> anyhow::Result<RecoveryKey> {
     let mut input = input.take(MAX_BYTES);
     let mut shares: Vec<Share> = Vec::new();
     let mut typed = 0;
@@ -29,6 +47,15 @@ fn read_from(input: impl BufRead, is_person: bool) -> anyhow::Result<RecoveryKey
             say(&format!("Type share {} of {NEEDED}, in one line or several:", shares.len() + 1));
         }
         let Some(text) = read_one(&mut input)? else { return Err(ShareError::TooFew(shares.len()).into()) };
+        if text.trim_start().starts_with(WHOLE) {
+            match whole {
+                Whole::Taken if shares.is_empty() => return Ok(RecoveryKey::parse_whole(&text)?),
+                Whole::Taken => bail!("{}: this is a whole key, which needs no shares", ordinal(typed + 1)),
+                Whole::Refused => {
+                    bail!("a whole key does not show that three shares are still there: type three shares")
+                }
+            }
+        }
         typed += 1;
         match Share::parse(&text).and_then(|it| it.refuse_beside(&shares).map(|()| it)) {
             Ok(share) => {
@@ -83,7 +110,7 @@ mod tests {
     }
 
     fn error(text: &str) -> String {
-        read_from(text.as_bytes(), false).map(|_| ()).unwrap_err().to_string()
+        read_from(text.as_bytes(), false, Whole::Taken).map(|_| ()).unwrap_err().to_string()
     }
 
     #[test]
@@ -97,7 +124,7 @@ mod tests {
             format!("{}\n{}\n{}", a.replace('\n', " "), b.replace('-', "\n"), c.to_lowercase()),
             shares.join("\n"),
         ] {
-            assert_eq!(read_from(text.as_bytes(), false).unwrap().public(), key.public(), "{text}");
+            assert_eq!(read_from(text.as_bytes(), false, Whole::Taken).unwrap().public(), key.public(), "{text}");
         }
     }
 
@@ -125,18 +152,34 @@ mod tests {
     }
 
     #[test]
+    fn a_whole_key_is_read_where_it_opens_something_and_not_where_shares_are_asked_for() {
+        let key = RecoveryKey::make().unwrap();
+        let text = format!("# Recovery key {}, whole.\n{}\n", key.name(), *key.whole().unwrap());
+        let read = |text: &str, whole| read_from(text.as_bytes(), false, whole);
+        assert_eq!(read(&text, Whole::Taken).unwrap().public(), key.public());
+        assert!(read(&text, Whole::Refused).is_err());
+        let share = &printed(&key)[0];
+        assert!(read(&format!("{share}\n{text}"), Whole::Taken).is_err());
+        for altered in [text.replace("-key-", "-key-0"), text[..text.len() - 3].to_owned() + "\n"] {
+            let error = read(&altered, Whole::Taken).map(|_| ()).unwrap_err().to_string();
+            assert!(error.contains("cut off or altered"), "{error}");
+            assert!(!error.contains(&key.whole().unwrap()[40..50]), "nothing of the key is in an error");
+        }
+    }
+
+    #[test]
     fn a_person_may_type_a_share_again() {
         let key = RecoveryKey::make().unwrap();
         let shares = printed(&key);
         let text = format!("{}\nnot a share\n\n{}\n{}\n{}\n", shares[0], shares[0], shares[1], shares[3]);
-        assert_eq!(read_from(text.as_bytes(), true).unwrap().public(), key.public());
-        assert!(read_from(&b"x\n\n"[..], true).is_err(), "until the input ends");
+        assert_eq!(read_from(text.as_bytes(), true, Whole::Taken).unwrap().public(), key.public());
+        assert!(read_from(&b"x\n\n"[..], true, Whole::Taken).is_err(), "until the input ends");
     }
 
     #[test]
     fn bytes_that_are_no_text_are_refused() {
-        assert!(read_from(&b"\xff\xfe\n"[..], false).is_err());
-        assert!(read_from(&[b'A'; 1 << 20][..], true).is_err());
+        assert!(read_from(&b"\xff\xfe\n"[..], false, Whole::Taken).is_err());
+        assert!(read_from(&[b'A'; 1 << 20][..], true, Whole::Taken).is_err());
     }
 
     fn flipped(it: char) -> char {

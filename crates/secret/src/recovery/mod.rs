@@ -15,6 +15,7 @@
 //! # Ok(())
 //! # }
 //! ```
+pub mod age;
 mod share;
 
 pub use share::{LENGTH, Share, ShareError};
@@ -32,6 +33,14 @@ pub const SHARES: usize = 5;
 
 /// How many of them give it back.
 pub const NEEDED: usize = 3;
+
+/// What a line with a whole key begins with.
+pub const WHOLE: &str = "holdfast-recovery-key-";
+
+/// A line that begins as a whole key does and is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("this line begins as a whole recovery key does, but was cut off or altered")]
+pub struct WholeError;
 
 /// Both halves of a recovery key, for the moment in which they are needed.
 pub struct RecoveryKey {
@@ -74,6 +83,30 @@ impl RecoveryKey {
             return Err(altered());
         }
         Ok(Self { public, private })
+    }
+
+    /// Reads what [`RecoveryKey::whole`] wrote.
+    ///
+    /// # Errors
+    /// When it is no whole key, or was altered.
+    pub fn parse_whole(text: &str) -> Result<Self, WholeError> {
+        let rest = text.trim().strip_prefix(WHOLE).ok_or(WholeError)?;
+        let (name, digits) = rest.split_once('-').ok_or(WholeError)?;
+        let mut bytes = Zeroizing::new([0; 32]);
+        hex::decode_to_slice(digits, bytes.as_mut_slice()).map_err(|_digits| WholeError)?;
+        let private = PrivateKey::from_bytes(&bytes);
+        let public = private.public().map_err(|_curve| WholeError)?;
+        let key = Self { public, private };
+        if key.name() == name { Ok(key) } else { Err(WholeError) }
+    }
+
+    /// The whole key in one line, which begins with [`WHOLE`]: whoever has it needs no shares.
+    ///
+    /// # Errors
+    /// When it is no X25519 key.
+    pub fn whole(&self) -> Result<Zeroizing<String>> {
+        let digits = Zeroizing::new(hex::encode(self.private.bytes()?.as_slice()));
+        Ok(Zeroizing::new(format!("{WHOLE}{}-{}", self.name(), *digits)))
     }
 
     /// To which everything is sealed that must come back.
