@@ -269,11 +269,6 @@ impl App {
         let (mail, alert, expiry, command) = (self.clone(), self.clone(), self.clone(), self.clone());
         let (wipe, asking) = (self.clone(), self.clone());
         let (team, trash) = (self.clone(), self.clone());
-        let clock = self.clock.clone();
-        let copy = self
-            .copy
-            .clone()
-            .map(|it| Job::new("copy", job::copy::PERIOD, move || job::copy::run_once(&it, clock.now())));
         let mut jobs = vec![
             Job::new("ground", job::ground::PERIOD, move || job::ground::run_once(&ground.watch, ground.clock.now())),
             Job::new("expiry", job::expiry::PERIOD, move || {
@@ -299,7 +294,18 @@ impl App {
                 job::verification::ask_again(&asking.store, asking.clock.now())
             }),
         ];
-        jobs.extend(copy);
+        jobs.extend(self.copy_jobs());
+        jobs
+    }
+
+    /// Those of the second store, if there is one.
+    fn copy_jobs(&self) -> Vec<Job> {
+        let Some(replicator) = self.copy.clone() else { return Vec::new() };
+        let (copy, clock) = (Arc::clone(replicator.copy()), self.clock.clone());
+        let mut jobs = vec![Job::new("copy", job::copy::PERIOD, move || job::copy::run_once(&replicator, clock.now()))];
+        let (store, clock, guarded) = (self.store.clone(), self.clock.clone(), Guarded::default());
+        let work = move || job::escrow::run_guarded(&store, &copy, &guarded, clock.now());
+        jobs.push(Job::new("escrow", job::escrow::PERIOD, work));
         let clock = self.clock.clone();
         jobs.extend(self.keeper.clone().map(|it| {
             let guarded = Guarded::default();

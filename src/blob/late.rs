@@ -2,6 +2,7 @@
 use crate::blob::{BlobKey, BlobStore, ReadFault, StoreFault, Stored, Upload, WriteFault};
 use domain::ground::{AwayCause, StopCause};
 use domain::id::RepositoryId;
+use domain::time::Time;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -89,6 +90,14 @@ impl BlobStore for LateStore {
         self.held()?.list(repository)
     }
 
+    fn repositories(&self) -> Result<Vec<RepositoryId>, ReadFault> {
+        self.held()?.repositories()
+    }
+
+    fn stored_at(&self, key: &BlobKey) -> Result<Option<Time>, ReadFault> {
+        self.held()?.stored_at(key)
+    }
+
     fn make_durable(&self, key: &BlobKey) -> Result<(), WriteFault> {
         self.held()?.make_durable(key)
     }
@@ -118,7 +127,6 @@ mod tests {
     use super::*;
     use crate::blob::fs::FsBlobs;
     use domain::object::{ObjectKind, ObjectName};
-    use domain::time::Time;
     use std::path::PathBuf;
     use std::sync::atomic::{AtomicBool, Ordering};
 

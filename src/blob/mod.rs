@@ -20,6 +20,7 @@ use aws_lc_rs::digest;
 use domain::ground::StopCause;
 use domain::id::RepositoryId;
 use domain::object::{ObjectKind, ObjectName};
+use domain::time::Time;
 use std::fmt;
 use std::ops::ControlFlow;
 
@@ -132,6 +133,22 @@ pub trait BlobStore: Send + Sync {
     /// # Errors
     /// When the store cannot be read.
     fn list(&self, repository: RepositoryId) -> Result<Vec<(BlobKey, u64)>, ReadFault>;
+
+    /// The repositories that anything is stored for, in no particular order. Whoever can write to the store can make one.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or cannot say.
+    fn repositories(&self) -> Result<Vec<RepositoryId>, ReadFault> {
+        Err(ReadFault::Unreadable("this store does not list its repositories".to_owned()))
+    }
+
+    /// When the bytes at `key` came there, by the store's own clock and word; none if nothing is there, or nobody knows.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn stored_at(&self, key: &BlobKey) -> Result<Option<Time>, ReadFault> {
+        self.size(key).map(|_| None)
+    }
 
     /// Makes what was found at `key` survive a power cut.
     ///

@@ -72,11 +72,19 @@ impl Machine {
     /// # Errors
     /// When it does not.
     pub fn serve(&self) -> Result<Serving> {
+        self.serve_with(&[])
+    }
+
+    /// [`Machine::serve`] with further arguments.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn serve_with(&self, further: &[&str]) -> Result<Serving> {
         fs::create_dir_all(&self.data)?;
         let log = self.data.with_extension("log");
         let written = File::options().create(true).append(true).open(&log)?;
         let mut command = self.program()?;
-        command.args(["serve", "--listen", &self.listen, "--public-url", &self.url]);
+        command.args(["serve", "--listen", &self.listen, "--public-url", &self.url]).args(further);
         let child = command.stdout(Stdio::null()).stderr(written).spawn().context("starting the server")?;
         let mut serving = Serving { child };
         let until = Instant::now() + PATIENCE;

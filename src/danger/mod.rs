@@ -25,6 +25,8 @@ pub enum Variant {
     OlderState,
     /// A device with the right credentials uploaded an index that leads astray, and a snapshot of the future.
     PoisonedIndex,
+    /// No state of the console can be read: what is left are the escrow records beside the backups.
+    NoState,
     /// One pack is rotten on the second store, and its other copy is destroyed with the first: exactly its files are
     /// missing, and are named.
     RottenPack,

@@ -25,6 +25,9 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(600);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
+/// How the names of the folders begin in which the second store has the console's states.
+const STATES: &str = "00000000-0000-7000-8000-";
+
 /// Plays it; `say` is told what happens.
 ///
 /// # Errors
@@ -34,6 +37,9 @@ pub fn run(plan: &Plan, say: &dyn Fn(String)) -> Result<Outcome> {
     before.go_wrong(plan, say)?;
     let lost_at = before.lose_everything(say)?;
     before.refuse_two_shares()?;
+    if plan.variant == Variant::NoState {
+        before.lose_states()?;
+    }
     let begun = Instant::now();
     let after = before.machine.successor(plan.folder.join("second-console"));
     let said = before.bring_console_back(&after, plan.variant)?;
@@ -100,6 +106,34 @@ impl Before {
         Ok(())
     }
 
+    /// Waits until the second store has an escrow record of each repository.
+    fn wait_for_records(&self) -> Result<()> {
+        let store = self.store()?;
+        let until = Instant::now() + PATIENCE;
+        while usize::try_from(store.read_blocking(store::escrow::kept_count)?)? < self.devices.len() {
+            ensure!(Instant::now() < until, "the second store does not get every escrow record");
+            std::thread::sleep(LOOK_EVERY);
+        }
+        Ok(())
+    }
+
+    /// Takes the console's states away from the second store. A bucket lets nobody do that: there they are not used.
+    fn lose_states(&self) -> Result<()> {
+        if !self.second.is_dir() {
+            return Ok(());
+        }
+        for entry in fs::read_dir(&self.second)? {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().starts_with(STATES) {
+                fs::remove_dir_all(entry.path()).context("destroying states")?;
+            }
+        }
+        let attempt = self.machine.successor(self.machine.data.with_file_name("without-state"));
+        let (is_done, said) = attempt.run(&["dr", "restore"], &some(&self.shares, 3))?;
+        ensure!(!is_done && said.contains("--without-state"), "there is no state, and dr restore says: {said}");
+        Ok(())
+    }
+
     fn first(&self) -> Result<&Device> {
         self.devices.first().context("there is a device")
     }
@@ -124,6 +158,10 @@ impl Before {
                 self.wait_for_copies()?;
                 self.machine.must(&["dr", "keep"], "")?;
                 say("the first device uploaded a poisoned index and a snapshot of the year 2099".to_owned());
+            }
+            Variant::NoState => {
+                self.wait_for_records()?;
+                say("the second store has the escrow record of each device".to_owned());
             }
             Variant::RottenPack => {
                 let path = self.spoil()?;
@@ -188,7 +226,11 @@ impl Before {
     }
 
     fn bring_console_back(&self, after: &Machine, variant: Variant) -> Result<String> {
-        let (is_whole, said) = after.run(&["dr", "restore"], &some(&self.shares, 3))?;
+        let arguments: &[&str] = match variant {
+            Variant::NoState => &["dr", "restore", "--without-state"],
+            Variant::Plain | Variant::OlderState | Variant::PoisonedIndex | Variant::RottenPack => &["dr", "restore"],
+        };
+        let (is_whole, said) = after.run(arguments, &some(&self.shares, 3))?;
         // What is lost on both is said, and everything else is brought back.
         let must_be_whole = variant != Variant::RottenPack;
         ensure!(is_whole == must_be_whole, "dr restore says: {said}");
@@ -199,11 +241,19 @@ impl Before {
     fn restore_devices(&self, after: &Machine, variant: Variant, times: Times) -> Result<Vec<DeviceOutcome>> {
         // Whoever brought it back has looked.
         after.must(&["admin", "unfreeze"], "")?;
-        if variant == Variant::OlderState {
-            self.tell_again(after)?;
+        match variant {
+            Variant::Plain | Variant::PoisonedIndex | Variant::RottenPack => {}
+            Variant::OlderState => self.tell_again(after, &[])?,
+            Variant::NoState => self.tell_again(after, &["--new-copy"])?,
         }
         let store = world::open(&after.database())?;
-        let by = world::operator(&store, &self.by)?;
+        let by = match variant {
+            // Nobody has an account.
+            Variant::NoState => world::people(&store)?,
+            Variant::Plain | Variant::OlderState | Variant::PoisonedIndex | Variant::RottenPack => {
+                world::operator(&store, &self.by)?
+            }
+        };
         let mut waiting = Vec::new();
         for device in &self.devices {
             let point = world::newest(&store, device.id)?;
@@ -233,8 +283,8 @@ impl Before {
     }
 
     /// Lets the devices check in, so that they tell the console what it does not know any more.
-    fn tell_again(&self, after: &Machine) -> Result<()> {
-        let _serving = after.serve()?;
+    fn tell_again(&self, after: &Machine, further: &[&str]) -> Result<()> {
+        let _serving = after.serve_with(further)?;
         let _agents = self.devices.iter().map(Device::start).collect::<Result<Vec<Running>>>()?;
         let store = Store::open_read_only(&Database::Sqlite(after.database()))?;
         let until = Instant::now() + PATIENCE;

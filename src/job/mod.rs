@@ -5,6 +5,7 @@ pub mod command;
 pub mod console_copy;
 pub mod copy;
 pub mod database;
+pub mod escrow;
 pub mod expiry;
 pub mod ground;
 pub mod mail;

@@ -17,6 +17,7 @@ pub mod copy;
 pub mod device;
 pub mod enrollment;
 pub mod epoch;
+pub mod escrow;
 pub mod fact;
 pub mod freeze;
 pub mod ground;

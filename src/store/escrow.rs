@@ -1,11 +1,13 @@
 //! Escrow records: each repository's master key, sealed to recovery keys.
 use crate::store::Conn;
+use crate::store::recovery_key::RecoveryKey;
 use crate::store::repository::Repository;
-use crate::store::schema::{escrows, recovery_keys, repositories};
+use crate::store::schema::{copies, escrows, recovery_keys, repositories};
 use crate::store::upsert::UpsertExt;
-use diesel::dsl::count;
+use diesel::dsl::{count, exists};
 use diesel::prelude::*;
 use domain::id::{RecoveryKeyId, RepositoryId};
+use domain::object::{Location, ObjectKind, ObjectName};
 use domain::time::Time;
 
 /// A master key that a recovery key opens.
@@ -104,5 +106,64 @@ pub fn forget(conn: &mut Conn, key: RecoveryKeyId, limit: i64) -> QueryResult<us
         .select(escrows::repository_id)
         .load(conn)?;
     diesel::delete(escrows::table.filter(escrows::recovery_key_id.eq(key).and(escrows::repository_id.eq_any(some))))
+        .execute(conn)
+}
+
+/// At most `limit` of those that have no record on the second store, and whose repository is there whole enough to be
+/// opened. Only of keys that stand and are among `public`.
+pub fn unkept(conn: &mut Conn, public: &[String], limit: i64) -> QueryResult<Vec<(Escrow, RecoveryKey)>> {
+    // The config goes last: what it opens is there.
+    let its_config = copies::table
+        .filter(copies::repository_id.eq(escrows::repository_id).and(copies::kind.eq(ObjectKind::Config)))
+        .filter(copies::location.eq(Location::Copy).and(copies::damaged_at.is_null()));
+    escrows::table
+        .inner_join(recovery_keys::table.on(recovery_keys::id.eq(escrows::recovery_key_id)))
+        .filter(escrows::object_name.is_null().and(recovery_keys::retired_at.is_null()))
+        .filter(recovery_keys::public_key.eq_any(public.to_vec()))
+        .filter(exists(its_config))
+        .order((escrows::repository_id, escrows::recovery_key_id))
+        .limit(limit)
+        .select((Escrow::as_select(), RecoveryKey::as_select()))
+        .load(conn)
+}
+
+/// Notes the record that the second store has, or that it has none.
+pub fn note_kept(
+    conn: &mut Conn,
+    (repository, key): (RepositoryId, RecoveryKeyId),
+    record: Option<&ObjectName>,
+    now: Time,
+) -> QueryResult<()> {
+    diesel::update(escrows::table.find((repository, key)))
+        .set((escrows::object_name.eq(record), escrows::kept_at.eq(record.map(|_| now))))
+        .execute(conn)
+        .map(drop)
+}
+
+/// The records that the second store should have.
+pub fn kept(conn: &mut Conn) -> QueryResult<Vec<(RepositoryId, RecoveryKeyId, ObjectName)>> {
+    escrows::table
+        .filter(escrows::object_name.is_not_null())
+        .order((escrows::repository_id, escrows::recovery_key_id))
+        .select((escrows::repository_id, escrows::recovery_key_id, escrows::object_name.assume_not_null()))
+        .load(conn)
+}
+
+/// How many repositories have a record on the second store, of a key that stands and whose shares were typed back.
+pub fn kept_count(conn: &mut Conn) -> QueryResult<i64> {
+    escrows::table
+        .inner_join(recovery_keys::table.on(recovery_keys::id.eq(escrows::recovery_key_id)))
+        .filter(recovery_keys::confirmed_at.is_not_null().and(recovery_keys::retired_at.is_null()))
+        .filter(escrows::object_name.is_not_null())
+        .select(count(escrows::repository_id).aggregate_distinct())
+        .first(conn)
+}
+
+/// Forgets which records a second store has: another one takes its place.
+pub fn forget_kept(conn: &mut Conn) -> QueryResult<usize> {
+    let none: Option<ObjectName> = None;
+    diesel::update(escrows::table)
+        .filter(escrows::object_name.is_not_null())
+        .set((escrows::object_name.eq(none), escrows::kept_at.eq(None::<Time>)))
         .execute(conn)
 }

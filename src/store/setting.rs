@@ -78,6 +78,11 @@ pub const fn console_failed(stage: Stage) -> Key<String> {
     }
 }
 
+/// When the escrow records on the second store were last read back.
+pub const ESCROWS_READ: Key<Time> = Key::new("escrow.read_at");
+/// Why escrow records could not be kept there; none since they were.
+pub const ESCROWS_FAILED: Key<String> = Key::new("escrow.failed");
+
 /// When this console was brought back from the second store.
 pub const RESTORED_AT: Key<Time> = Key::new("restored.at");
 

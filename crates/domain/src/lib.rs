@@ -18,6 +18,7 @@ pub mod copy;
 pub mod crossing;
 pub mod device;
 pub mod epoch;
+pub mod escrow;
 pub mod fact;
 pub mod failure_domain;
 pub mod fields;

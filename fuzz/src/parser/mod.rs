@@ -6,6 +6,7 @@ mod access_list;
 mod baton;
 mod content;
 mod door_path;
+mod escrow;
 mod forwarded;
 mod frame;
 mod index;
@@ -42,6 +43,7 @@ pub const ALL: &[Parser] = parsers![
     baton,
     content,
     door_path,
+    escrow,
     forwarded,
     frame,
     index,

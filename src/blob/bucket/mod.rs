@@ -18,6 +18,7 @@ use crate::blob::{BlobKey, BlobStore, ReadFault, StoreFault, Stored, Upload, Wri
 use call::Caller;
 use domain::ground::AwayCause;
 use domain::id::RepositoryId;
+use domain::time::Time;
 use fault::{CallFault, reading};
 use futures_util::TryStreamExt;
 use object_store::aws::{AmazonS3Builder, Checksum};
@@ -291,6 +292,25 @@ impl BlobStore for BucketBlobs {
             keys.try_collect().await
         });
         listed.map_err(|fault| reading(fault, self.place()))
+    }
+
+    fn repositories(&self) -> Result<Vec<RepositoryId>, ReadFault> {
+        self.check()?;
+        let (root, place) = (self.place().root(), self.place().clone());
+        let listed = self.bucket.call(call::LISTING, move |store| async move {
+            let found = store.list_with_delimiter(root.as_ref()).await?;
+            Ok(found.common_prefixes.iter().filter_map(|it| place.repository_of(it)).collect())
+        });
+        listed.map_err(|fault| reading(fault, self.place()))
+    }
+
+    fn stored_at(&self, key: &BlobKey) -> Result<Option<Time>, ReadFault> {
+        let path = self.place().key(key);
+        match self.bucket.call(0, move |store| async move { store.head(&path).await }) {
+            Ok(found) => Ok(Some(Time::from_millis(found.last_modified.timestamp_millis()))),
+            Err(CallFault::NotFound) => self.lost().map(|()| None),
+            Err(fault) => Err(reading(fault, self.place())),
+        }
     }
 
     fn make_durable(&self, key: &BlobKey) -> Result<(), WriteFault> {

@@ -21,11 +21,13 @@ use cold::Cold;
 use domain::ground::StopCause;
 use domain::id::RepositoryId;
 use domain::object::{ObjectKind, ObjectName};
+use domain::time::Time;
 use folder::{Inner, builder, list_folder, present};
 use std::fs::{self, File};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
+use std::time::UNIX_EPOCH;
 use upload::{FileUpload, InTmp};
 
 /// A folder of blobs.
@@ -130,6 +132,22 @@ impl BlobStore for FsBlobs {
         // Whatever is not on the list counts as missing.
         self.0.home.still()?;
         Ok(found)
+    }
+
+    fn repositories(&self) -> Result<Vec<RepositoryId>, ReadFault> {
+        self.0.home.still()?;
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&self.0.dir).map_err(|error| unreadable(&self.0.dir, &error))? {
+            let entry = entry.map_err(|error| unreadable(&self.0.dir, &error))?;
+            found.extend(entry.file_name().to_str().and_then(RepositoryId::parse));
+        }
+        Ok(found)
+    }
+
+    fn stored_at(&self, key: &BlobKey) -> Result<Option<Time>, ReadFault> {
+        let modified = self.0.looked(key, || fs::metadata(self.0.path(key))?.modified())?;
+        let since = modified.and_then(|it| it.duration_since(UNIX_EPOCH).ok());
+        Ok(since.and_then(|it| i64::try_from(it.as_millis()).ok()).map(Time::from_millis))
     }
 
     fn make_durable(&self, key: &BlobKey) -> Result<(), WriteFault> {

@@ -34,17 +34,39 @@ pub fn bring_back(
     id: RepositoryId,
     now: Time,
 ) -> anyhow::Result<Back> {
+    let back = bring_objects(store, (copy, primary), id)?;
+    let Reconciled { added, removed, damaged } = repository::reconcile_repository(store, primary, id, now)?;
+    // What the ledger had no room for is missing as well: nobody may think that it is there.
+    Ok(Back { missing: damaged + removed, newer: added, ..back })
+}
+
+/// Copies everything of a repository from `copy` to `primary`. What is damaged there counts as missing.
+///
+/// # Errors
+/// When a store or the database cannot be used.
+pub fn bring_objects(
+    store: &Store,
+    (copy, primary): (&dyn BlobStore, &dyn BlobStore),
+    id: RepositoryId,
+) -> anyhow::Result<Back> {
     let there = copy.list(id).with_context(|| format!("listing repository {id} in the second store"))?;
     // Somebody's lock ended with the server.
     let keys: Vec<_> = there.into_iter().map(|it| it.0).filter(|it| it.kind != ObjectKind::Locks).collect();
     let (next, back) = (AtomicUsize::new(0), Mutex::new(Back::default()));
     let work = || -> anyhow::Result<()> {
         while let Some(key) = keys.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let Some(bytes) = fetch(store, copy, key)? else { continue };
-            put(primary, key, &bytes)?;
+            let fetched = fetch(store, copy, key)?;
+            if let Some(bytes) = &fetched {
+                put(primary, key, bytes)?;
+            }
             let mut back = back.lock().unwrap_or_else(PoisonError::into_inner);
-            back.objects += 1;
-            back.bytes += bytes.len() as u64;
+            match fetched {
+                Some(bytes) => {
+                    back.objects += 1;
+                    back.bytes += bytes.len() as u64;
+                }
+                None => back.missing += 1,
+            }
         }
         Ok(())
     };
@@ -52,10 +74,7 @@ pub fn bring_back(
         let workers: Vec<_> = (0..PARALLEL).map(|_| scope.spawn(work)).collect();
         workers.into_iter().try_for_each(|it| it.join().map_err(|_panic| anyhow!("bringing objects back failed"))?)
     })?;
-    let Reconciled { added, removed, damaged } = repository::reconcile_repository(store, primary, id, now)?;
-    let back = back.into_inner().unwrap_or_else(PoisonError::into_inner);
-    // What the ledger had no room for is missing as well: nobody may think that it is there.
-    Ok(Back { missing: damaged + removed, newer: added, ..back })
+    Ok(back.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// The bytes of an object; none if they are not what they should be, which the ledger says afterwards.

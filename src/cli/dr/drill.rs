@@ -1,8 +1,9 @@
 //! `holdfast dr drill`: the loss of everything, rehearsed. Nothing is changed but a scratch folder, which goes again.
 use super::keys::{Brought, KeyOptions};
 use super::open::second_store;
+use super::rebuilt::Place;
 use super::report;
-use super::restore::{Place, rebuild};
+use super::restore::rebuild;
 use crate::cli::output::{Table, print, print_json, say};
 use crate::config::{Config, Options};
 use crate::error::Error;
@@ -31,6 +32,9 @@ pub struct DrillOptions {
     /// Folder for the scratch folder: it needs room for the database and all backups
     #[arg(long, value_name = "DIR")]
     scratch: Option<PathBuf>,
+    /// Rehearse what is left if no state of the console can be read: devices and backups from the escrow records
+    #[arg(long)]
+    without_state: bool,
     #[command(flatten)]
     server: Options,
     /// Print JSON
@@ -61,7 +65,7 @@ struct Outcome {
 /// When the second store or the key cannot be read, or nothing there is whole.
 pub fn run(options: DrillOptions, file: Options) -> anyhow::Result<ExitCode> {
     proof::confine::close_memory()?;
-    let DrillOptions { key, scratch, server, json } = options;
+    let DrillOptions { key, scratch, without_state, server, json } = options;
     let config = Config::new(server.or(file))?;
     let copy = second_store(&config)?;
     let brought = Brought::read(&key)?;
@@ -70,7 +74,7 @@ pub fn run(options: DrillOptions, file: Options) -> anyhow::Result<ExitCode> {
     let folder = tempfile::tempdir_in(&above).with_context(|| format!("making a folder below {}", above.display()))?;
     let (database, key) = (folder.path().join("holdfast.db"), folder.path().join("proof.key"));
     let place = Place { database, key, blobs: folder.path().join("blobs") };
-    let done = rebuild(&*copy, &brought, &place, Clock::System.now())?;
+    let done = rebuild(&*copy, &brought, &place, without_state, Clock::System.now())?;
     say("Testing the newest backup of each device…");
     let keys = Arc::new(ProofKeys::open(&place.key)?.beside(&done.store));
     let prover = Prover {
@@ -83,8 +87,9 @@ pub fn run(options: DrillOptions, file: Options) -> anyhow::Result<ExitCode> {
         parallel: 2,
     };
     let tests = test_all(&prover)?;
-    let is_good = done.report().is_complete() && tests.iter().all(|it| it.result == TestResult::Passed.as_str());
-    let outcome = Outcome { report: done.report(), tests, seconds: begun.elapsed().as_secs_f64() };
+    let report = report::Report::of(&done);
+    let is_good = report.is_complete() && tests.iter().all(|it| it.result == TestResult::Passed.as_str());
+    let outcome = Outcome { report, tests, seconds: begun.elapsed().as_secs_f64() };
     show(&outcome, json)?;
     Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -51,6 +51,14 @@ impl Brought {
         }
     }
 
+    /// The recovery key; none if a key file was brought.
+    pub const fn shares(&self) -> Option<&RecoveryKey> {
+        match self {
+            Self::Shares(key) => Some(key),
+            Self::KeyFile(_) => None,
+        }
+    }
+
     /// The master key of a repository.
     ///
     /// # Errors

@@ -3,9 +3,11 @@ mod blobs;
 mod drill;
 mod keys;
 mod open;
+mod rebuilt;
 mod report;
 mod restore;
 mod state;
+mod stateless;
 
 use crate::cli::control::Request;
 use crate::cli::device::ReadOptions;
@@ -74,21 +76,28 @@ struct Status {
     sentence: String,
     kept_up_to: Option<String>,
     proven_back_to: Option<String>,
+    /// How the escrow records on the second store stand, with which it gives backups back without any state.
+    escrow: String,
+    escrow_is_good: bool,
 }
 
 fn status(read: &ReadOptions, file: Options) -> anyhow::Result<ExitCode> {
     let now = Clock::System.now();
-    let state = read.open(file)?.read_blocking(service::console_copy::console_copy)?;
-    let sentence = state.sentence(now, &Time::iso);
+    let store = read.open(file)?;
+    let state = store.read_blocking(service::console_copy::console_copy)?;
+    let coverage = store.read_blocking(service::escrow::coverage)?;
+    let (sentence, escrow) = (state.sentence(now, &Time::iso), coverage.sentence(now, &Time::iso));
     if read.json {
         print_json(&Status {
             standing: state.standing(now).as_str(),
             sentence,
             kept_up_to: state.kept.as_ref().map(|it| it.taken_at.iso()),
             proven_back_to: state.proof.as_ref().map(|it| it.taken_at.iso()),
+            escrow,
+            escrow_is_good: coverage.is_good(now),
         })?;
     } else {
-        print(&format!("{sentence}\n"));
+        print(&format!("{sentence}\n{escrow}\n"));
     }
     Ok(if state.is_wrong(now) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

@@ -1,9 +1,8 @@
 //! What came back, device by device.
 use super::blobs::Back;
-use super::keys::Closed;
+use super::rebuilt::{Origin, Rebuilt};
 use crate::cli::output::{Table, print, print_json};
 use crate::error::Error;
-use crate::service::console_copy::Fetched;
 use crate::store::{self, Store};
 use domain::id::RepositoryId;
 use domain::words;
@@ -12,8 +11,13 @@ use serde::Serialize;
 /// A console that was brought back, in figures.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
-    /// What was committed until then is there.
-    pub console_as_of: String,
+    /// What was committed until then is there; none if no state was used.
+    pub console_as_of: Option<String>,
+    /// What did not come back without a state, and what to do next; empty if one was used.
+    pub without_state: Vec<String>,
+    /// Whether each repository there could be taken.
+    #[serde(skip)]
+    is_whole: bool,
     /// Newer states that were not whole.
     pub passed: Vec<String>,
     pub devices: Vec<DeviceBack>,
@@ -38,7 +42,8 @@ pub struct DeviceBack {
 
 impl Report {
     /// Reads it from the database that was brought back. What cannot be read is said in its place.
-    pub fn of(store: &Store, fetched: &Fetched, closed: &[Closed], back: &[(RepositoryId, Back)]) -> Self {
+    pub fn of(done: &Rebuilt) -> Self {
+        let Rebuilt { store, from, closed, back, blobs: _ } = done;
         let devices = back.iter().map(|(id, back)| {
             let closed = closed.iter().find(|it| it.repository.id == *id).map(|it| it.why.clone());
             device(store, *id, *back, closed).unwrap_or_else(|error| DeviceBack {
@@ -52,16 +57,28 @@ impl Report {
                 closed: Some(format!("{error:#}")),
             })
         });
-        Self {
-            console_as_of: fetched.head.taken_at.iso(),
-            passed: fetched.passed.iter().map(|(at, why)| format!("{}: {why}", at.iso())).collect(),
-            devices: devices.collect(),
+        let devices = devices.collect();
+        match from {
+            Origin::State(fetched) => Self {
+                console_as_of: Some(fetched.head.taken_at.iso()),
+                without_state: Vec::new(),
+                is_whole: true,
+                passed: fetched.passed.iter().map(|(at, why)| format!("{}: {why}", at.iso())).collect(),
+                devices,
+            },
+            Origin::Records(catalogue) => Self {
+                console_as_of: None,
+                without_state: catalogue.sentences(),
+                is_whole: catalogue.is_whole(),
+                passed: Vec::new(),
+                devices,
+            },
         }
     }
 
     /// Whether everything is there and can be opened.
     pub fn is_complete(&self) -> bool {
-        self.devices.iter().all(|it| it.missing == 0 && it.closed.is_none())
+        self.is_whole && self.devices.iter().all(|it| it.missing == 0 && it.closed.is_none())
     }
 }
 
@@ -99,7 +116,13 @@ pub fn print_report(report: &Report, json: bool) -> anyhow::Result<()> {
         let (objects, size) = (words::number(it.objects as u64), words::bytes(it.bytes));
         table.row([it.name.clone(), it.serial.clone(), newest, objects, size, words::number(it.missing as u64), opens]);
     }
-    print(&format!("{}\nThe console is that of {}.\n", table.text(), report.console_as_of));
+    print(&format!("{}\n", table.text()));
+    if let Some(as_of) = &report.console_as_of {
+        print(&format!("The console is that of {as_of}.\n"));
+    }
+    for it in &report.without_state {
+        print(&format!("{it}\n"));
+    }
     for it in &report.passed {
         print(&format!("A newer state is not whole: {it}\n"));
     }

@@ -3,9 +3,11 @@
 //! Everything is made in `DATA/restore.part`, and the database is put in its place as the last step: as long as it is not
 //! there, the same command begins again, and finds the backups that it has brought back already.
 use super::blobs::{Back, bring_back};
-use super::keys::{Brought, Closed, KeyOptions, renew};
+use super::keys::{Brought, KeyOptions, renew};
 use super::open::second_store;
+use super::rebuilt::{Origin, Place, Rebuilt};
 use super::report::{self, Report};
+use super::stateless;
 use crate::app;
 use crate::blob::BlobStore;
 use crate::blob::fs::FsBlobs;
@@ -17,7 +19,7 @@ use crate::config::{Config, Options};
 use crate::error::Error;
 use crate::proof;
 use crate::service;
-use crate::service::console_copy::{Fetched, Source};
+use crate::service::console_copy::Source;
 use crate::store::{self, Database, Store};
 use anyhow::{Context, anyhow};
 use clock::Clock;
@@ -26,7 +28,7 @@ use domain::id::RepositoryId;
 use domain::time::Time;
 use domain::words;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -35,6 +37,10 @@ use std::sync::Arc;
 pub struct RestoreOptions {
     #[command(flatten)]
     key: KeyOptions,
+    /// Use no state of the console: bring devices and backups back from the escrow records beside them, and nothing else.
+    /// For the day on which no state there can be read
+    #[arg(long)]
+    without_state: bool,
     #[command(flatten)]
     server: Options,
     /// Print JSON
@@ -51,7 +57,7 @@ const PART: &str = "restore.part";
 /// When something is there already, the second store or the key cannot be read, or nothing there opens with it.
 pub fn run(options: RestoreOptions, file: Options) -> anyhow::Result<ExitCode> {
     proof::confine::close_memory()?;
-    let RestoreOptions { key, server, json } = options;
+    let RestoreOptions { key, without_state, server, json } = options;
     let config = Config::new(server.or(file))?;
     let Database::Sqlite(database) = config.database.clone() else {
         return Err(anyhow!(
@@ -66,36 +72,13 @@ pub fn run(options: RestoreOptions, file: Options) -> anyhow::Result<ExitCode> {
     let brought = Brought::read(&key)?;
     let place = Place { database: part.join("holdfast.db"), key: part.join("proof.key"), blobs: config.blobs.clone() };
     clear(&part)?;
-    let done = rebuild(&*copy, &brought, &place, Clock::System.now())?;
-    let report = done.report();
+    let done = rebuild(&*copy, &brought, &place, without_state, Clock::System.now())?;
+    let report = Report::of(&done);
     // Nobody may have the database open while it is moved.
     drop(done);
     finish(&part, &place, &database, &config.proof_key)?;
     report::print_report(&report, json)?;
     Ok(if report.is_complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// Where everything is put.
-pub struct Place {
-    pub database: PathBuf,
-    pub key: PathBuf,
-    pub blobs: PathBuf,
-}
-
-/// A console that was brought back.
-pub struct Rebuilt {
-    pub store: Store,
-    pub blobs: Arc<dyn BlobStore>,
-    fetched: Fetched,
-    closed: Vec<Closed>,
-    back: Vec<(RepositoryId, Back)>,
-}
-
-impl Rebuilt {
-    /// What it says of itself.
-    pub fn report(&self) -> Report {
-        Report::of(&self.store, &self.fetched, &self.closed, &self.back)
-    }
 }
 
 fn refuse_over_something(config: &Config, database: &Path, part: &Path) -> anyhow::Result<()> {
@@ -120,17 +103,31 @@ fn clear(part: &Path) -> anyhow::Result<()> {
     app::make_private_folder(part)
 }
 
+/// What to do if no state can be used.
+const WITHOUT: &str = "with `--without-state` and three recovery shares, devices and backups come back from the escrow \
+                       records there, and nothing else does";
+
 /// Brings database, keys and backups back to `place`, and leaves the second store as it is.
 ///
 /// # Errors
 /// When nothing there opens with the key, nothing is whole, or something cannot be written.
-pub fn rebuild(copy: &dyn BlobStore, brought: &Brought, place: &Place, now: Time) -> anyhow::Result<Rebuilt> {
+pub fn rebuild(
+    copy: &dyn BlobStore,
+    brought: &Brought,
+    place: &Place,
+    without_state: bool,
+    now: Time,
+) -> anyhow::Result<Rebuilt> {
+    if without_state {
+        return stateless::rebuild(copy, brought, place, now);
+    }
     say("Looking for the newest state of the console…");
     let holders = [brought.holder()?];
-    let fetched = service::console_copy::fetch(copy, &holders, &place.database, now)?.ok_or_else(|| {
+    let fetched = service::console_copy::fetch(copy, &holders, &place.database, now).context(WITHOUT)?;
+    let fetched = fetched.ok_or_else(|| {
         anyhow!(
             "no state there opens with this key: either it is of another console, or the second store is not the right \
-             one, or the server never kept its state there"
+             one, or the server never kept its state there; {WITHOUT}"
         )
     })?;
     if fetched.source == Source::Dump {
@@ -145,7 +142,7 @@ pub fn rebuild(copy: &dyn BlobStore, brought: &Brought, place: &Place, now: Time
     let back = bring_all_back(&store, copy, &*blobs, now)?;
     let taken_at = fetched.head.taken_at;
     store.act_blocking(move |conn| service::console_copy::restored(conn, &Actor::system(), taken_at, now))?;
-    Ok(Rebuilt { store, blobs, fetched, closed, back })
+    Ok(Rebuilt { store, blobs, from: Origin::State(fetched), closed, back })
 }
 
 fn bring_all_back(

@@ -19,6 +19,22 @@ const NEWER: i64 = 1_000_000;
 /// # Errors
 /// When the database refuses.
 pub fn restored(conn: &mut Conn, by: &Actor, taken_at: Time, now: Time) -> Result<()> {
+    brought_back(conn, by, &format!("everything until {} is there", taken_at.iso()), now)
+}
+
+/// [`restored`] of a console of which no state was there, or none was used: `newest` is the number and the time of the
+/// newest state that the second store has all the same, which no later state may pass for older than. An act.
+///
+/// # Errors
+/// When the database refuses.
+pub fn rebuilt(conn: &mut Conn, by: &Actor, newest: Option<(i64, Time)>, now: Time) -> Result<()> {
+    if let Some((sequence, taken_at)) = newest {
+        CONSOLE_KEPT.set(conn, &Kept { sequence, taken_at, by_shares: false }, now)?;
+    }
+    brought_back(conn, by, "from escrow records alone: nothing of the console itself is there", now)
+}
+
+fn brought_back(conn: &mut Conn, by: &Actor, reason: &str, now: Time) -> Result<()> {
     RESTORED_AT.set(conn, &now, now)?;
     // Newer than any state that did not come back, whatever number that had.
     if let Some(kept) = CONSOLE_KEPT.find(conn)? {
@@ -35,6 +51,5 @@ pub fn restored(conn: &mut Conn, by: &Actor, taken_at: Time, now: Time) -> Resul
     // Devices hear of it, and nothing that was ordered before goes on by itself.
     epoch::begin(conn, by, now)?;
     let object = Object::new("store", "console", "console’s own state");
-    let reason = format!("everything until {} is there", taken_at.iso());
-    record(conn, by, &Act::done(Action::ConsoleRestored, object).because(&reason), now)
+    record(conn, by, &Act::done(Action::ConsoleRestored, object).because(reason), now)
 }

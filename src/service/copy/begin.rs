@@ -27,6 +27,7 @@ pub fn begin(store: &Store, second: &SecondStore, is_new: bool, now: Time) -> Re
         for repository in store.read_blocking(store::ground::repositories)? {
             store.write_blocking(move |conn| store::copy::forget(conn, repository))?;
         }
+        store.write_blocking(store::escrow::forget_kept)?;
     }
     let second = second.clone();
     store.act_blocking(move |conn| {

@@ -33,5 +33,7 @@ diesel::table! {
         recovery_key_id -> Text,
         sealed_master_key -> Text,
         sealed_at -> BigInt,
+        object_name -> Nullable<Text>,
+        kept_at -> Nullable<BigInt>,
     }
 }

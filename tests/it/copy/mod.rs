@@ -1,6 +1,7 @@
 //! The second copy: what arrives there and in which order, what repairs what, and what is no second copy.
 mod away;
 mod bucket;
+mod escrow;
 mod order;
 mod page;
 mod repair;

@@ -1,0 +1,2 @@
+ALTER TABLE escrows DROP COLUMN kept_at;
+ALTER TABLE escrows DROP COLUMN object_name;
