@@ -3,6 +3,7 @@ use crate::blob::bucket::{Access, Bucket, Patience};
 use crate::blob::fs::FsBlobs;
 use crate::blob::home::read_marker;
 use crate::blob::late::LateStore;
+use crate::blob::pulled::{PulledBlobs, Relay};
 use crate::blob::system::System;
 use crate::blob::{BlobStore, StoreFault};
 use crate::config::{BucketSettings, Config, CopySettings, CopyTarget};
@@ -12,10 +13,12 @@ use crate::store::setting::COPY;
 use crate::store::{self, Store};
 use anyhow::{Context, anyhow};
 use domain::copy::SecondStore;
-use domain::failure_domain::{FailureDomain, Seen, SeenBucket, Shared, StoreKind, refusal, shared};
+use domain::failure_domain::{FailureDomain, Seen, SeenBucket, SeenPuller, Shared, StoreKind, refusal, shared};
 use domain::ground::AwayCause;
 use domain::time::Time;
+use std::collections::BTreeSet;
 use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::channel;
@@ -28,7 +31,7 @@ use std::time::Duration;
 pub(super) fn open_copy(
     config: &Config,
     store: &Store,
-    system: Arc<dyn System>,
+    (system, relay): (Arc<dyn System>, Option<Relay>),
     now: Time,
 ) -> anyhow::Result<Option<Arc<dyn BlobStore>>> {
     // Nothing could be noted of what is copied.
@@ -39,7 +42,7 @@ pub(super) fn open_copy(
         service::copy::none(store, now)?;
         return Ok(None);
     };
-    let pair = Arc::new(Pair { primary: (config.blobs.clone(), config.location.clone()), settings, system });
+    let pair = Arc::new(Pair { primary: (config.blobs.clone(), config.location.clone()), settings, system, relay });
     let has_copies = store.read_blocking(store::copy::has_any)? && !pair.settings.is_new;
     let known = store.read_blocking(|conn| COPY.find(conn))?.filter(|_| has_copies);
     let second = pair.second_store(known)?;
@@ -57,6 +60,8 @@ struct Pair {
     primary: (PathBuf, String),
     settings: CopySettings,
     system: Arc<dyn System>,
+    /// Where the puller asks, if the second store is one.
+    relay: Option<Relay>,
 }
 
 /// What is seen of the second store.
@@ -98,6 +103,7 @@ impl Pair {
         match self.settings.target {
             CopyTarget::Folder(_) => StoreKind::Folder,
             CopyTarget::Bucket(_) => StoreKind::Bucket,
+            CopyTarget::Puller(_) => StoreKind::Puller,
         }
     }
 
@@ -114,7 +120,7 @@ impl Pair {
 
     fn look(&self) -> io::Result<Look> {
         let (blobs, location) = &self.primary;
-        let primary = FailureDomain { location: location.clone(), seen: Seen::Folder(self.system.folder(blobs)?) };
+        let mut folder = self.system.folder(blobs)?;
         let seen = match &self.settings.target {
             CopyTarget::Folder(dir) => Seen::Folder(self.system.folder(dir)?),
             CopyTarget::Bucket(it) => Seen::Bucket(SeenBucket {
@@ -124,10 +130,28 @@ impl Pair {
                 access_key: it.access_key.clone(),
                 hosts: self.system.hosts(host_of(&it.endpoint)),
             }),
+            CopyTarget::Puller(name) => {
+                // By these two machines know each other; every machine calls itself localhost.
+                folder.hosts.extend(self.system.marks());
+                folder.hosts.retain(|it| !is_everyones(it));
+                Seen::Puller(SeenPuller { name: name.clone(), hosts: self.puller_hosts() })
+            }
         };
+        let primary = FailureDomain { location: location.clone(), seen: Seen::Folder(folder) };
         let copy = FailureDomain { location: self.settings.location.clone(), seen };
         let found = shared(&primary, &copy);
         Ok(Look { domain: copy, found, is_absent: self.is_absent() })
+    }
+
+    /// The puller's names, as far as it has said any. An address of its that is this machine's is all of this one's names:
+    /// names of strangers are not looked up.
+    fn puller_hosts(&self) -> BTreeSet<String> {
+        let hello = self.relay.as_ref().and_then(Relay::hello);
+        let mut hosts: BTreeSet<String> = hello.map(|it| it.hosts).unwrap_or_default();
+        let addresses: Vec<_> = hosts.iter().filter(|it| it.parse::<IpAddr>().is_ok()).cloned().collect();
+        hosts.extend(addresses.iter().flat_map(|it| self.system.hosts(it)));
+        hosts.retain(|it| !is_everyones(it));
+        hosts
     }
 
     /// What a spare store has in common with the first, in words; empty for a second store.
@@ -151,6 +175,7 @@ impl Pair {
         match &self.settings.target {
             CopyTarget::Folder(dir) => read_marker(dir).is_none(),
             CopyTarget::Bucket(_) => false,
+            CopyTarget::Puller(_) => self.relay.as_ref().is_none_or(|it| it.hello().is_none()),
         }
     }
 }
@@ -168,7 +193,7 @@ impl Opener {
     /// Fails where the settings of a bucket make no client.
     fn new(pair: Arc<Pair>, begun: Begun, store: &Store) -> anyhow::Result<Self> {
         let bucket = match &pair.settings.target {
-            CopyTarget::Folder(_) => None,
+            CopyTarget::Folder(_) | CopyTarget::Puller(_) => None,
             CopyTarget::Bucket(it) => {
                 Some(Bucket::new(&access(it), Patience::default()).context("using the settings of the copy")?)
             }
@@ -190,6 +215,10 @@ impl Opener {
         match (&self.pair.settings.target, &self.bucket) {
             (CopyTarget::Folder(dir), _) => open_folder(dir, &self.begun),
             (CopyTarget::Bucket(_), Some(bucket)) => Ok(Arc::new(bucket.open(identity, *opening)?)),
+            (CopyTarget::Puller(_), _) => {
+                let relay = self.pair.relay.as_ref().ok_or_else(|| unreadable(&"nobody can ask for it"))?;
+                Ok(Arc::new(PulledBlobs::open(relay, identity, *opening)?))
+            }
             (CopyTarget::Bucket(_), None) => {
                 Err(StoreFault { cause: AwayCause::Unreadable, why: "its settings make no client".to_owned() })
             }
@@ -219,6 +248,11 @@ pub fn access(settings: &BucketSettings) -> Access {
         access_key: settings.access_key.clone(),
         secret_key: settings.secret_key.0.clone(),
     }
+}
+
+/// What every machine calls itself.
+fn is_everyones(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|it| it.to_canonical().is_loopback())
 }
 
 /// The host in an address, without scheme and port.

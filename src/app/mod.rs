@@ -7,8 +7,9 @@ pub use open::make_private_folder;
 
 use crate::api;
 use crate::blob::BlobStore;
+use crate::blob::pulled::Relay;
 use crate::blob::system::{System, ThisMachine};
-use crate::config::Config;
+use crate::config::{Config, CopyTarget};
 use crate::content::{Desk, Tools};
 use crate::job::{self, Job, Summary};
 use crate::mail::Mailer;
@@ -52,6 +53,8 @@ pub struct App {
     pub watch: Watch,
     /// None if there is no second store.
     pub copy: Option<Replicator>,
+    /// Where another Holdfast asks what there is to be copied, if that is the second store.
+    pub relay: Option<Relay>,
     /// None if there is no second store, or the database is not ours to copy.
     pub keeper: Option<Keeper>,
     pub verifiers: Verifiers,
@@ -103,7 +106,8 @@ impl App {
             );
         }
         let blobs = open_blobs(&config, &store, &clock)?;
-        let copy = open_copy(&config, &store, system, clock.now())?;
+        let relay = relay(&config);
+        let copy = open_copy(&config, &store, (system, relay.clone()), clock.now())?;
         // PostgreSQL's dumps are handed over from outside.
         let keeper = copy.as_ref().filter(|_| !store.is_shared());
         let keeper = keeper.map(|it| Keeper::new(store.clone(), Arc::clone(it), config.data.clone()));
@@ -140,6 +144,7 @@ impl App {
             clock,
             blobs,
             watch,
+            relay,
             copy,
             keeper,
             verifiers,
@@ -328,6 +333,8 @@ impl App {
             .app_data(Data::new(self.proof_keys.clone()))
             .app_data(Data::new(self.agent.clone()))
             .configure(protocol::agent::routes)
+            .app_data(Data::new(self.relay.clone()))
+            .configure(protocol::pull::routes)
             .app_data(Data::new(self.door.clone()))
             .configure(protocol::restic::routes)
             .app_data(Data::new(self.pages.clone()))
@@ -358,6 +365,14 @@ fn verifiers(
         Verifier::new(store.clone(), place, settings, Arc::new(move || door.is_receiving()))
     };
     Verifiers([primary].into_iter().chain(copy).map(verifier).collect())
+}
+
+/// Where another Holdfast asks, if that is the second store.
+fn relay(config: &Config) -> Option<Relay> {
+    match &config.copy.as_ref()?.target {
+        CopyTarget::Puller(name) => Some(Relay::new(name)),
+        CopyTarget::Folder(_) | CopyTarget::Bucket(_) => None,
+    }
 }
 
 /// The folder of an SQLite database; none of another machine's.

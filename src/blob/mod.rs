@@ -11,6 +11,7 @@ pub mod home;
 pub mod late;
 mod mark;
 pub mod piece;
+pub mod pulled;
 pub mod system;
 mod writes;
 

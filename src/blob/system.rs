@@ -19,6 +19,11 @@ pub trait System: Send + Sync {
 
     /// The names and addresses of the machine behind a name; if it is this one, then all of this one's.
     fn hosts(&self, name: &str) -> BTreeSet<String>;
+
+    /// What tells this machine from every other, also from inside of a container on it.
+    fn marks(&self) -> BTreeSet<String> {
+        BTreeSet::new()
+    }
 }
 
 /// This machine.
@@ -57,6 +62,19 @@ impl System for ThisMachine {
         }
         found
     }
+
+    fn marks(&self) -> BTreeSet<String> {
+        let name = rustix::system::uname().nodename().to_string_lossy().to_ascii_lowercase();
+        let ids = [mark("machine", "/etc/machine-id"), mark("boot", "/proc/sys/kernel/random/boot_id")];
+        ids.into_iter().flatten().chain(Some(name).filter(|it| !it.is_empty() && it != "localhost")).collect()
+    }
+}
+
+/// A short hash of what the system calls itself: the machine's own id is not for others.
+fn mark(what: &str, path: &str) -> Option<String> {
+    let text = fs::read_to_string(path).ok().filter(|it| !it.trim().is_empty())?;
+    let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, format!("holdfast/{}", text.trim()).as_bytes());
+    Some(format!("{what} {}", hex::encode(hash.as_ref().get(..6)?)))
 }
 
 /// The machine's own names, as far as every place on it has them in common.

@@ -50,6 +50,13 @@ pub enum HostAct {
     RemoveFounder {
         email: String,
     },
+    /// Lets another Holdfast fetch what is copied.
+    MakePuller {
+        name: String,
+    },
+    RevokePuller {
+        name: String,
+    },
 }
 
 /// What is done with the keys that open backups, on the server's own machine.
@@ -131,11 +138,29 @@ pub enum Request {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "snake_case")]
 pub enum Answer {
-    Done { message: String },
-    Link { message: String, url: String, expires_at: String },
-    Token { id: String, token: String, expires_at: String },
-    Test { id: RestoreTestId },
-    Refused { message: String },
+    Done {
+        message: String,
+    },
+    Link {
+        message: String,
+        url: String,
+        expires_at: String,
+    },
+    Token {
+        id: String,
+        token: String,
+        expires_at: String,
+    },
+    /// Of another Holdfast; it lasts until it is revoked.
+    PullToken {
+        token: String,
+    },
+    Test {
+        id: RestoreTestId,
+    },
+    Refused {
+        message: String,
+    },
 }
 
 /// Carries out what the socket is asked for. Blocks.

@@ -4,7 +4,7 @@ use crate::cli::control::{Answer, HostAct, KeyAct};
 use crate::cli::write::{WriteOptions, find};
 use crate::error::Result;
 use crate::service::console_copy::{remove_holder, set_holder};
-use crate::service::{host, recovery_key, team_key, unseal};
+use crate::service::{host, puller, recovery_key, team_key, unseal};
 use crate::store::Conn;
 use domain::account::INVITE_LINK_LIFE;
 use domain::activity::Actor;
@@ -81,6 +81,11 @@ pub(super) fn last_word(conn: &mut Conn, by: &Actor, public_url: &str, act: Host
             let id = find(conn, &email)?.id;
             let user = host::remove_founder(conn, by, id, now)?;
             format!("{} is no longer a founder. Everyone is told by mail.", user.email)
+        }
+        HostAct::MakePuller { name } => return Ok(Answer::PullToken { token: puller::make(conn, by, &name, now)? }),
+        HostAct::RevokePuller { name } => {
+            puller::revoke(conn, by, &name, now)?;
+            format!("{name} fetches nothing any more. What it has stays there. Everyone is told by mail.")
         }
     };
     Ok(Answer::Done { message })

@@ -12,6 +12,8 @@ mod lock;
 mod output;
 mod proof_key;
 mod prove;
+mod pull;
+mod puller;
 mod recovery_key;
 mod serve;
 mod write;
@@ -58,6 +60,11 @@ enum Command {
     Dr(dr::DrCommand),
     /// Try everything on this machine: a console and real agents on scratch folders
     Demo(demo::DemoOptions),
+    /// Fetch the copies of a console on another machine, and keep them here: its second store
+    Pull(pull::PullOptions),
+    /// The other Holdfast that may fetch this console’s copies
+    #[command(subcommand)]
+    Puller(puller::PullerCommand),
     /// Run restore tests, or ask the server for one
     Prove(prove::ProveOptions),
     /// The server's own keys: replace them, and open a device's backups by hand
@@ -118,6 +125,8 @@ fn run(arguments: Arguments, file: Options) -> anyhow::Result<ExitCode> {
         Command::Dr(command) => command.run(file),
         Command::Demo(options) => demo::run(&options),
         Command::Prove(options) => prove::run(options, file),
+        Command::Pull(options) => pull::run(options),
+        Command::Puller(command) => command.run(file),
         Command::Key(command) => command.run(file),
         Command::RecoveryKey(command) => command.run(file),
         Command::Bench(command) => bench::run(&command),

@@ -90,7 +90,7 @@ fn ask_server(config: &Config, once: bool, device: Option<DeviceId>, json: bool)
         Some(device) => match control::ask(&config.data, &Request::Prove { device })? {
             Answer::Test { id } => Some(id),
             Answer::Refused { message } => bail!(message),
-            answer @ (Answer::Done { .. } | Answer::Link { .. } | Answer::Token { .. }) => {
+            answer @ (Answer::Done { .. } | Answer::Link { .. } | Answer::Token { .. } | Answer::PullToken { .. }) => {
                 bail!("the server gave an unexpected answer: {answer:?}")
             }
         },

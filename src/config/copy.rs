@@ -42,6 +42,8 @@ pub struct CopySettings {
 pub enum CopyTarget {
     Folder(PathBuf),
     Bucket(BucketSettings),
+    /// Another Holdfast that fetches, by its name.
+    Puller(String),
 }
 
 /// A bucket, and what opens it.
@@ -76,9 +78,19 @@ impl CopySettings {
         let target = match text.strip_prefix("s3://") {
             Some(rest) => CopyTarget::Bucket(BucketSettings::new(rest, options)?),
             None if text.contains("://") => {
-                return Err(anyhow!("copy is a folder, or `s3://BUCKET/PREFIX`; `{text}` is neither"));
+                return Err(anyhow!("copy is a folder, `s3://BUCKET/PREFIX` or `pull:NAME`; `{text}` is none of them"));
             }
-            None => CopyTarget::Folder(text.into()),
+            None => match text.strip_prefix("pull:") {
+                Some(name) if !name.is_empty() && name.len() <= 64 && name.chars().all(is_plain) => {
+                    CopyTarget::Puller(name.to_owned())
+                }
+                Some(name) => {
+                    return Err(anyhow!(
+                        "copy is `pull:NAME`, of letters, digits, dots, hyphens and underscores; `pull:{name}` is not"
+                    ));
+                }
+                None => CopyTarget::Folder(text.into()),
+            },
         };
         Ok(Some(Self {
             target,
@@ -155,6 +167,8 @@ mod tests {
         let options = Options { copy: Some("/mnt/copy".to_owned()), copy_is_spare: Some(true), ..Options::default() };
         let copy = Config::new(options).unwrap().copy.unwrap();
         assert_eq!((copy.target, copy.is_spare, copy.is_new), (CopyTarget::Folder("/mnt/copy".into()), true, false));
+        let puller = Options { copy: Some("pull:basel".to_owned()), ..Options::default() };
+        assert_eq!(Config::new(puller).unwrap().copy.unwrap().target, CopyTarget::Puller("basel".to_owned()));
         for none in [None, Some(" ".to_owned())] {
             assert_eq!(Config::new(Options { copy: none, ..Options::default() }).unwrap().copy, None);
         }
@@ -174,6 +188,8 @@ mod tests {
             (with("s3://bucket/../other"), "s3://BUCKET/PREFIX"),
             (with("s3://bucket/a//b"), "s3://BUCKET/PREFIX"),
             (with("s3://bucket/a b"), "s3://BUCKET/PREFIX"),
+            (with("pull:"), "pull:NAME"),
+            (with("pull:a/b"), "pull:NAME"),
         ] {
             let said = format!("{:#}", Config::new(options).unwrap_err());
             assert!(said.contains(named), "{said}");

@@ -1,3 +1,4 @@
-//! The device side: bytes to domain and back, one folder per wire format.
+//! The doors for programs: devices, and another Holdfast that fetches. Bytes to domain and back, one folder per wire format.
 pub mod agent;
+pub mod pull;
 pub mod restic;

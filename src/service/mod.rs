@@ -33,6 +33,7 @@ pub mod password;
 pub mod policy;
 pub mod preference;
 pub mod proof;
+pub mod puller;
 pub mod reach;
 pub mod recovery_key;
 pub mod removal;

@@ -62,6 +62,19 @@ pub const COPY_TOLD: Key<bool> = Key::new("copy.told");
 /// What last went wrong while copying, and when; none since something was copied.
 pub const COPY_FAILED: Key<String> = Key::new("copy.failed");
 
+/// The other Holdfast that may fetch what is to be copied.
+pub const PULLER: Key<Puller> = Key::new("copy.puller");
+
+/// What another Holdfast shows when it asks. Only the token's hash is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Puller {
+    pub name: String,
+    pub token_hash: String,
+    pub made_at: Time,
+    pub made_by: String,
+}
+
 /// The key that the copies of the console's own state are encrypted with.
 pub const STATE_KEY: Key<String> = Key::new("console_copy.key");
 /// Who gets that key back.
@@ -297,6 +310,7 @@ as_json!(
     Undelivered,
     Epoch,
     SecondStore,
+    Puller,
     Kept,
     StateProof,
     Vec<HolderKey>,

@@ -89,3 +89,10 @@ pub fn is_of_device(request: &HttpRequest, device: DeviceId) {
         connection.belongs_to(Owner::Device(device));
     }
 }
+
+/// The other Holdfast showed its token; noted before its request is done, which may be a wait.
+pub fn is_of_puller(request: &HttpRequest) {
+    if let Some(connection) = request.conn_data::<Arc<Connection>>() {
+        connection.belongs_to(Owner::Puller);
+    }
+}

@@ -100,6 +100,8 @@ pub const TABLE: &[(&str, &str, Least)] = &[
     ("get", "/policies/{id}/edit", May(P::EditPolicies)),
     ("post", "/policies/{id}/removals", May(P::EditPolicies)),
     ("post", "/prunes/{id}/undos", May(P::Restore)),
+    ("post", "/pull/v1/answers/{session}/{number}", Device),
+    ("post", "/pull/v1/tasks", Device),
     ("post", "/repository-tokens/{id}/revocations", May(P::RunBackups)),
     ("get", "/devices/{id}/restore-points", May(P::ViewDevices)),
     ("get", "/devices/{id}/restore-points.json", May(P::ViewDevices)),

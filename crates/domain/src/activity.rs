@@ -99,6 +99,8 @@ text_enum! {
         SecondStoreAway = "second_store_away",
         SecondStoreBack = "second_store_back",
         CopyDamaged = "copy_damaged",
+        PullerMade = "puller_made",
+        PullerRevoked = "puller_revoked",
         ConsoleCopyFailed = "console_copy_failed",
         ConsoleRestored = "console_restored",
         BackupsStopped = "backups_stopped",

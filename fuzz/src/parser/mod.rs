@@ -16,6 +16,7 @@ mod manifest;
 mod message;
 mod name;
 mod pack;
+mod pull;
 mod range;
 mod share;
 mod snapshot;
@@ -53,6 +54,7 @@ pub const ALL: &[Parser] = parsers![
     message,
     name,
     pack,
+    pull,
     range,
     share,
     snapshot,

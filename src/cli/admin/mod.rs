@@ -111,6 +111,9 @@ impl WriteOptions {
                 Answer::Token { id, token, expires_at } => {
                     format!("{token}\nToken {id} can read until {expires_at}; it is not shown again.\n")
                 }
+                Answer::PullToken { token } => {
+                    format!("{token}\nWhoever has it can fetch the encrypted backups; it is not shown again.\n")
+                }
                 Answer::Test { id } => format!("Restore test {id} was requested.\n"),
             });
         }

@@ -28,5 +28,9 @@ pub fn second_store(config: &Config) -> anyhow::Result<Arc<dyn BlobStore>> {
                 Bucket::new(&app::access(it), Patience::default()).context("using the settings of the copy")?;
             Ok(Arc::new(bucket.unnamed()))
         }
+        CopyTarget::Puller(name) => Err(anyhow!(
+            "nobody can connect to the other Holdfast, {name}: run this on its machine, with its folder as --copy, or bring \
+             that folder here"
+        )),
     }
 }

@@ -183,7 +183,11 @@ fn confirm(key: &RecoveryKey, options: &KeyOptions, write: &WriteOptions, file: 
             let compared = if proof.is_some() { ", as the proof key does" } else { "" };
             Answer::Done { message: format!("{message} It opens {opened}{compared}.") }
         }
-        Answer::Link { .. } | Answer::Token { .. } | Answer::Test { .. } | Answer::Refused { .. } => answer,
+        Answer::Link { .. }
+        | Answer::Token { .. }
+        | Answer::PullToken { .. }
+        | Answer::Test { .. }
+        | Answer::Refused { .. } => answer,
     };
     write.show(&answer)
 }

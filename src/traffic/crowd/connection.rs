@@ -8,6 +8,8 @@ use std::time::Instant;
 pub enum Owner {
     Device(DeviceId),
     Person(UserId),
+    /// The other Holdfast that fetches copies.
+    Puller,
 }
 
 /// One connection; dropping it makes room.

@@ -4,6 +4,7 @@ mod bucket;
 mod escrow;
 mod order;
 mod page;
+mod pull;
 mod repair;
 mod start;
 pub mod world;

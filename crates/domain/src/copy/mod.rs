@@ -91,6 +91,20 @@ pub const fn advice(kind: StoreKind, cause: AwayCause) -> &'static str {
         (StoreKind::Bucket, AwayCause::Silent) => {
             "Check the network connection to it, and its provider; the server notices when it answers."
         }
+        (StoreKind::Puller, AwayCause::Away) => {
+            "On the other machine, check that the disk of its folder is mounted; the server notices when it is."
+        }
+        (StoreKind::Puller, AwayCause::Foreign) => {
+            "On the other machine, start `holdfast pull` with the folder of this console, or with --adopt to begin this one \
+             anew."
+        }
+        (StoreKind::Puller, AwayCause::Unreadable) => {
+            "On the other machine, look at what `holdfast pull` says, and at its disk; the server notices when it works."
+        }
+        (StoreKind::Puller, AwayCause::Silent) => {
+            "On the other machine, check that `holdfast pull` runs, with a token that was not revoked, and reaches this \
+             server; the server notices when it asks."
+        }
     }
 }
 

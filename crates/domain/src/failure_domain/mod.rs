@@ -18,6 +18,8 @@ text_enum! {
         Folder = "folder",
         /// A bucket behind an S3-compatible address.
         Bucket = "bucket",
+        /// Another Holdfast, which fetches what it keeps.
+        Puller = "puller",
     }
 }
 
@@ -27,6 +29,7 @@ impl StoreKind {
         match self {
             Self::Folder => "Folder",
             Self::Bucket => "S3 bucket",
+            Self::Puller => "Another Holdfast",
         }
     }
 }
@@ -44,6 +47,7 @@ pub struct FailureDomain {
 pub enum Seen {
     Folder(SeenFolder),
     Bucket(SeenBucket),
+    Puller(SeenPuller),
 }
 
 /// A folder as the system sees it.
@@ -77,6 +81,15 @@ pub struct SeenBucket {
     /// The public half of what opens it.
     pub access_key: String,
     /// Names and addresses of the machine that answers for it.
+    pub hosts: BTreeSet<String>,
+}
+
+/// Another Holdfast, by what it says of itself: a mistake shows in it, and a lie does not.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SeenPuller {
+    /// What people call it.
+    pub name: String,
+    /// Names, addresses and marks of its machine, and of the one that has its disk.
     pub hosts: BTreeSet<String>,
 }
 
@@ -160,7 +173,9 @@ pub fn shared(one: &FailureDomain, other: &FailureDomain) -> Vec<Shared> {
     let mut found = match (&one.seen, &other.seen) {
         (Seen::Folder(one), Seen::Folder(other)) => folders(one, other),
         (Seen::Bucket(one), Seen::Bucket(other)) => buckets(one, other),
-        (Seen::Folder(_), Seen::Bucket(_)) | (Seen::Bucket(_), Seen::Folder(_)) => Vec::new(),
+        (Seen::Folder(_), Seen::Bucket(_) | Seen::Puller(_))
+        | (Seen::Bucket(_), Seen::Folder(_) | Seen::Puller(_))
+        | (Seen::Puller(_), Seen::Folder(_) | Seen::Bucket(_) | Seen::Puller(_)) => Vec::new(),
     };
     // One name is enough to be told; the others are the same machine's.
     let hosts: BTreeSet<String> = one.hosts().intersection(other.hosts()).cloned().collect();
@@ -179,6 +194,7 @@ impl FailureDomain {
         match &self.seen {
             Seen::Folder(it) => format!("whoever administers {}", called(&it.hosts).unwrap_or("an unknown machine")),
             Seen::Bucket(it) => format!("the account of the access key {} at {}", it.access_key, it.endpoint),
+            Seen::Puller(it) => format!("whoever administers the other Holdfast, {}", it.name),
         }
     }
 
@@ -188,6 +204,7 @@ impl FailureDomain {
             Seen::Folder(it) => it.path.display().to_string(),
             Seen::Bucket(it) if it.prefix.is_empty() => format!("s3://{} at {}", it.bucket, it.endpoint),
             Seen::Bucket(it) => format!("s3://{}/{} at {}", it.bucket, it.prefix, it.endpoint),
+            Seen::Puller(it) => format!("pull:{}", it.name),
         }
     }
 
@@ -195,6 +212,7 @@ impl FailureDomain {
         match &self.seen {
             Seen::Folder(it) => &it.hosts,
             Seen::Bucket(it) => &it.hosts,
+            Seen::Puller(it) => &it.hosts,
         }
     }
 }
