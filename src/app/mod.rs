@@ -108,9 +108,7 @@ impl App {
         let blobs = open_blobs(&config, &store, &clock)?;
         let relay = relay(&config);
         let copy = open_copy(&config, &store, (system, relay.clone()), clock.now())?;
-        // PostgreSQL's dumps are handed over from outside.
-        let keeper = copy.as_ref().filter(|_| !store.is_shared());
-        let keeper = keeper.map(|it| Keeper::new(store.clone(), Arc::clone(it), config.data.clone()));
+        let keeper = keeper(&config, &store, copy.as_ref());
         let copy = copy.map(|it| Replicator::new(store.clone(), Arc::clone(&blobs), it));
         if !store.is_read_only() {
             let (url, now) = (config.public_url.clone(), clock.now());
@@ -365,6 +363,12 @@ fn verifiers(
         Verifier::new(store.clone(), place, settings, Arc::new(move || door.is_receiving()))
     };
     Verifiers([primary].into_iter().chain(copy).map(verifier).collect())
+}
+
+/// What keeps the console's own state; PostgreSQL's dumps are handed over from outside.
+fn keeper(config: &Config, store: &Store, copy: Option<&Arc<dyn BlobStore>>) -> Option<Keeper> {
+    let copy = copy.filter(|_| !store.is_shared())?;
+    Some(Keeper::new(store.clone(), Arc::clone(copy), config.data.clone()))
 }
 
 /// Where another Holdfast asks, if that is the second store.

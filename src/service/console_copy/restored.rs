@@ -22,8 +22,10 @@ pub fn restored(conn: &mut Conn, by: &Actor, taken_at: Time, now: Time) -> Resul
     brought_back(conn, by, &format!("everything until {} is there", taken_at.iso()), now)
 }
 
-/// [`restored`] of a console of which no state was there, or none was used: `newest` is the number and the time of the
-/// newest state that the second store has all the same, which no later state may pass for older than. An act.
+/// [`restored`] of a console of which no state was there, or none was used. An act.
+///
+/// `newest` is the number and the time that the next state must be newer than: those of whatever states are there all the
+/// same.
 ///
 /// # Errors
 /// When the database refuses.
