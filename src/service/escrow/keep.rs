@@ -134,19 +134,25 @@ fn make_missing(store: &Store, copy: &dyn BlobStore, kept: &mut Kept, now: Time)
             let public: Vec<_> = holders.iter().map(|it| it.public.clone()).collect();
             Ok::<_, Error>((holders, store::escrow::unkept(conn, &public, BATCH)?))
         })?;
-        if some.is_empty() || store.wake().is_stopping() {
-            return Ok(());
-        }
+        let (before, mut failed) = (kept.made, None);
         for (escrow, of) in some {
-            let Some(holder) = holders.iter().find(|it| it.public == of.public_key) else { continue };
+            if store.wake().is_stopping() {
+                return Ok(());
+            }
+            let Some(holder) = holders.iter().find(|it| it.public == of.public_key).cloned() else { continue };
             let at = (escrow.repository_id, of.id);
-            let record = store.read_blocking({
-                let (holder, of) = (holder.clone(), of.clone());
-                move |conn| make(conn, &holder, &escrow, &of, now)
-            })?;
-            let name = put(copy, &record)?;
-            note(store, at, Some(name), now)?;
-            kept.made += 1;
+            match store.read_blocking(move |conn| make(conn, &holder, &escrow, &of, now)) {
+                Ok(record) => {
+                    let name = put(copy, &record)?;
+                    note(store, at, Some(name), now)?;
+                    kept.made += 1;
+                }
+                // One that cannot be made keeps no other waiting.
+                Err(error) => failed = Some(format!("repository {}: {error:#}", at.0)),
+            }
+        }
+        if kept.made == before {
+            return failed.map_or(Ok(()), |why| Err(Halt::Failed(why)));
         }
     }
 }

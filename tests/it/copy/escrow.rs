@@ -133,6 +133,24 @@ fn a_record_that_is_gone_or_damaged_is_made_anew_within_a_day_under_another_name
 }
 
 #[test]
+fn a_record_that_cannot_be_made_is_told_and_keeps_no_other_waiting() {
+    let world = World::new();
+    let key = stands(&world);
+    let broken = is_copied(&world, &key, "one");
+    is_copied(&world, &key, "two");
+    let id = broken.id;
+    world.door.write(move |conn| {
+        use diesel::prelude::*;
+        use holdfast::store::schema::kept_objects;
+        diesel::delete(kept_objects::table.filter(kept_objects::repository_id.eq(id))).execute(conn)
+    });
+    let done = keep(&world.door.store, &*world.copy, NOW).unwrap();
+    assert_eq!((done.made, done.failed), (1, true));
+    let coverage = world.door.read(escrow::coverage);
+    assert!(coverage.failed.is_some_and(|it| it.contains(id.as_str())));
+}
+
+#[test]
 fn another_second_store_gets_all_records_anew() {
     let world = World::new();
     let key = stands(&world);
