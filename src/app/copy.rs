@@ -8,7 +8,7 @@ use crate::blob::system::System;
 use crate::blob::{BlobStore, StoreFault};
 use crate::config::{BucketSettings, Config, CopySettings, CopyTarget};
 use crate::service;
-use crate::service::copy::Begun;
+use crate::service::copy::{Begun, Locker};
 use crate::store::setting::COPY;
 use crate::store::{self, Store};
 use anyhow::{Context, anyhow};
@@ -33,7 +33,7 @@ pub(super) fn open_copy(
     store: &Store,
     (system, relay): (Arc<dyn System>, Option<Relay>),
     now: Time,
-) -> anyhow::Result<Option<Arc<dyn BlobStore>>> {
+) -> anyhow::Result<Option<(Arc<dyn BlobStore>, Option<Locker>)>> {
     // Nothing could be noted of what is copied.
     if store.is_read_only() {
         return Ok(None);
@@ -48,8 +48,10 @@ pub(super) fn open_copy(
     let second = pair.second_store(known)?;
     let begun = service::copy::begin(store, &second, pair.settings.is_new, now)?;
     let opener = Arc::new(Opener::new(pair, begun, store)?);
+    let locker = opener.bucket.clone().map(|it| Locker::new(store.clone(), it));
     let judge = Arc::clone(&opener);
-    Ok(Some(Arc::new(LateStore::new(move || opener.open(), move || judge.judge()))))
+    let copy: Arc<dyn BlobStore> = Arc::new(LateStore::new(move || opener.open(), move || judge.judge()));
+    Ok(Some((copy, locker)))
 }
 
 /// How long a start waits for a folder of another machine.

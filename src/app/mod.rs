@@ -19,7 +19,7 @@ use crate::proof::{self, Prover, Pruner};
 use crate::protocol;
 use crate::service;
 use crate::service::console_copy::Keeper;
-use crate::service::copy::Replicator;
+use crate::service::copy::{Locker, Replicator};
 use crate::service::ground::{Guarded, Watch};
 use crate::service::verification::{Place, Verifier, Verifiers};
 use crate::store::{Database, Store};
@@ -55,6 +55,8 @@ pub struct App {
     pub copy: Option<Replicator>,
     /// Where another Holdfast asks what there is to be copied, if that is the second store.
     pub relay: Option<Relay>,
+    /// None if the second store is no bucket.
+    pub locker: Option<Locker>,
     /// None if there is no second store, or the database is not ours to copy.
     pub keeper: Option<Keeper>,
     pub verifiers: Verifiers,
@@ -107,7 +109,7 @@ impl App {
         }
         let blobs = open_blobs(&config, &store, &clock)?;
         let relay = relay(&config);
-        let copy = open_copy(&config, &store, (system, relay.clone()), clock.now())?;
+        let (copy, locker) = open_copy(&config, &store, (system, relay.clone()), clock.now())?.unzip();
         let keeper = keeper(&config, &store, copy.as_ref());
         let copy = copy.map(|it| Replicator::new(store.clone(), Arc::clone(&blobs), it));
         if !store.is_read_only() {
@@ -144,6 +146,7 @@ impl App {
             watch,
             relay,
             copy,
+            locker: locker.flatten(),
             keeper,
             verifiers,
             door,
@@ -309,6 +312,10 @@ impl App {
         let (store, clock, guarded) = (self.store.clone(), self.clock.clone(), Guarded::default());
         let work = move || job::escrow::run_guarded(&store, &copy, &guarded, clock.now());
         jobs.push(Job::new("escrow", job::escrow::PERIOD, work));
+        let clock = self.clock.clone();
+        jobs.extend(self.locker.clone().map(|it| {
+            Job::new("copy lock", job::copy_lock::PERIOD, move || job::copy_lock::run_once(&it, clock.now()))
+        }));
         let clock = self.clock.clone();
         jobs.extend(self.keeper.clone().map(|it| {
             let guarded = Guarded::default();

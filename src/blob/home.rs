@@ -54,6 +54,11 @@ impl Marker {
         Ok(serde_json::to_vec_pretty(self)?)
     }
 
+    /// Whether `text` is the marker of any store.
+    pub(super) fn is_one(text: &[u8]) -> bool {
+        serde_json::from_slice::<Self>(text).is_ok()
+    }
+
     /// Whether `text`, found at `place`, is the marker of `identity`.
     pub(super) fn check(text: &[u8], place: &str, identity: &Identity) -> Result<(), StoreFault> {
         let marker = serde_json::from_slice::<Self>(text).map_err(|why| StoreFault {

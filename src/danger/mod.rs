@@ -7,6 +7,7 @@ mod device;
 mod machine;
 mod poison;
 mod story;
+mod thief;
 mod world;
 
 pub use machine::SecondPlace;
@@ -30,6 +31,9 @@ pub enum Variant {
     /// One pack is rotten on the second store, and its other copy is destroyed with the first: exactly its files are
     /// missing, and are named.
     RottenPack,
+    /// Somebody with the console's own key to the bucket overwrote part of the second copy and deleted all of it, as far
+    /// as the bucket let them: it keeps versions, and locks them.
+    DeletedCopy,
 }
 
 /// What is tried.

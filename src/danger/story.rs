@@ -1,6 +1,7 @@
 //! How it goes: build, lose everything, bring everything back, compare.
 use super::device::{Device, Manifest, Running};
 use super::machine::{Machine, Serving};
+use super::thief::Thief;
 use super::{DeviceOutcome, Outcome, Plan, Variant, poison, world};
 use crate::blob::fs::FsBlobs;
 use crate::blob::home::{Opening, read_marker};
@@ -40,8 +41,16 @@ pub fn run(plan: &Plan, say: &dyn Fn(String)) -> Result<Outcome> {
     if plan.variant == Variant::NoState {
         before.lose_states()?;
     }
-    let begun = Instant::now();
     let after = before.machine.successor(plan.folder.join("second-console"));
+    let thief = (plan.variant == Variant::DeletedCopy).then(|| Thief::of(&plan.second)).transpose()?;
+    if let Some(thief) = &thief {
+        say(thief.rob()?);
+        before.find_nothing(&after)?;
+    }
+    let begun = Instant::now();
+    if thief.is_some() {
+        say(undelete(&after)?);
+    }
     let said = before.bring_console_back(&after, plan.variant)?;
     let console_seconds = begun.elapsed().as_secs_f64();
     say(format!("the console is back after {console_seconds:.1} s:\n{}", said.trim_end()));
@@ -63,6 +72,9 @@ struct Before {
 
 impl Before {
     fn build(plan: &Plan, say: &dyn Fn(String)) -> Result<Self> {
+        if plan.variant == Variant::DeletedCopy {
+            Thief::of(&plan.second)?.lock_bucket()?;
+        }
         let machine = Machine::new(plan.folder.join("first-console"), plan.second.clone())?;
         fs::create_dir_all(&machine.data)?;
         let store = world::open(&machine.database())?;
@@ -140,7 +152,7 @@ impl Before {
 
     fn go_wrong(&mut self, plan: &Plan, say: &dyn Fn(String)) -> Result<()> {
         match plan.variant {
-            Variant::Plain => {}
+            Variant::Plain | Variant::DeletedCopy => {}
             Variant::OlderState => {
                 for device in &self.devices {
                     device.work_on()?;
@@ -216,6 +228,14 @@ impl Before {
         Ok(lost_at)
     }
 
+    /// What was deleted is not there, and whoever wants it back is told what to do.
+    fn find_nothing(&self, after: &Machine) -> Result<()> {
+        let attempt = after.successor(after.data.with_file_name("too-early"));
+        let (is_done, said) = attempt.run(&["dr", "restore"], &some(&self.shares, 3))?;
+        ensure!(!is_done && said.contains("dr undelete"), "everything was deleted, but `dr restore` says: {said}");
+        Ok(())
+    }
+
     /// Two shares bring nothing back.
     fn refuse_two_shares(&self) -> Result<()> {
         let attempt = self.machine.successor(self.machine.data.with_file_name("two-shares"));
@@ -228,7 +248,11 @@ impl Before {
     fn bring_console_back(&self, after: &Machine, variant: Variant) -> Result<String> {
         let arguments: &[&str] = match variant {
             Variant::NoState => &["dr", "restore", "--without-state"],
-            Variant::Plain | Variant::OlderState | Variant::PoisonedIndex | Variant::RottenPack => &["dr", "restore"],
+            Variant::Plain
+            | Variant::OlderState
+            | Variant::PoisonedIndex
+            | Variant::RottenPack
+            | Variant::DeletedCopy => &["dr", "restore"],
         };
         let (is_whole, said) = after.run(arguments, &some(&self.shares, 3))?;
         // What is lost on both is said, and everything else is brought back.
@@ -337,6 +361,16 @@ impl Before {
             recovery_time_seconds,
         })
     }
+}
+
+/// Looks first, and then brings back what was deleted.
+fn undelete(after: &Machine) -> Result<String> {
+    let looked = after.must(&["dr", "undelete"], "")?;
+    ensure!(looked.contains("Nothing was changed"), "a look changed something: {looked}");
+    let said = after.must(&["dr", "undelete", "--bring-back"], "")?;
+    let again = after.must(&["dr", "undelete"], "")?;
+    ensure!(again.contains("Nothing is to be brought back"), "not everything is back: {again}");
+    Ok(format!("{}\n{}", looked.trim_end(), said.trim_end()))
 }
 
 /// What `recovery-key make --json` prints.

@@ -4,6 +4,7 @@ pub mod alert;
 pub mod command;
 pub mod console_copy;
 pub mod copy;
+pub mod copy_lock;
 pub mod database;
 pub mod escrow;
 pub mod expiry;

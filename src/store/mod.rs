@@ -28,6 +28,7 @@ pub mod compliance;
 pub mod console_copy;
 pub mod content_read;
 pub mod copy;
+pub mod copy_lock;
 pub mod device;
 pub mod device_list;
 pub mod device_proof;

@@ -6,6 +6,7 @@ use crate::store::upsert::UpsertExt;
 use diesel::prelude::*;
 use domain::console_copy::{HolderKey, Kept, Stage, StateProof};
 use domain::copy::SecondStore;
+use domain::copy::lock::Protection;
 use domain::epoch::Epoch;
 use domain::ground::{Alarm, Away, DatabaseCheck, Disk, Stopped, Undelivered};
 use domain::object::Location;
@@ -74,6 +75,11 @@ pub struct Puller {
     pub made_at: Time,
     pub made_by: String,
 }
+
+/// What the bucket of the second store was found to allow.
+pub const COPY_PROTECTION: Key<Protection> = Key::new("copy.protection");
+/// Why locks there could not be set, and since when; none while they can.
+pub const COPY_LOCK_FAILED: Key<String> = Key::new("copy.lock_failed");
 
 /// The key that the copies of the console's own state are encrypted with.
 pub const STATE_KEY: Key<String> = Key::new("console_copy.key");
@@ -309,6 +315,7 @@ as_json!(
     DatabaseCheck,
     Undelivered,
     Epoch,
+    Protection,
     SecondStore,
     Puller,
     Kept,

@@ -98,6 +98,8 @@ text_enum! {
         SecondStoreLeft = "second_store_left_out",
         SecondStoreAway = "second_store_away",
         SecondStoreBack = "second_store_back",
+        ProtectionFound = "second_store_protection_found",
+        SecondStoreLocked = "second_store_locked",
         CopyDamaged = "copy_damaged",
         PullerMade = "puller_made",
         PullerRevoked = "puller_revoked",

@@ -41,6 +41,11 @@ impl Time {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
+    /// Reads ISO 8601 with an offset, as other programs write it; none for anything else.
+    pub fn parse_iso(text: &str) -> Option<Self> {
+        text.trim().parse::<jiff::Timestamp>().ok().map(|it| Self(it.as_millisecond()))
+    }
+
     /// ISO 8601 in UTC with seconds, such as `2026-11-22T14:06:11Z`.
     pub fn iso(self) -> String {
         jiff::Timestamp::from_second(self.seconds()).map(|at| at.to_string()).unwrap_or_default()

@@ -22,6 +22,7 @@ mod share;
 mod snapshot;
 mod state;
 mod tree;
+mod versions;
 
 /// A parser under test.
 pub struct Parser {
@@ -59,7 +60,8 @@ pub const ALL: &[Parser] = parsers![
     share,
     snapshot,
     state,
-    tree
+    tree,
+    versions
 ];
 
 /// An id, a time in seconds and two names of objects, as seeds have them.

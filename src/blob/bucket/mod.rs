@@ -9,9 +9,17 @@
 mod call;
 mod fault;
 mod place;
+mod protection;
+mod request;
+mod undelete;
 mod upload;
+pub mod versions;
+mod xml;
 
 pub use call::Patience;
+pub use protection::LockFault;
+pub use undelete::Undeleted;
+pub use xml::XmlFault;
 
 use crate::blob::home::{Identity, Marker, Opening};
 use crate::blob::{BlobKey, BlobStore, ReadFault, StoreFault, Stored, Upload, WriteFault, in_pieces};
@@ -24,9 +32,10 @@ use futures_util::TryStreamExt;
 use object_store::aws::{AmazonS3Builder, Checksum};
 use object_store::path::Path;
 use object_store::{
-    BackoffConfig, ClientOptions, GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutPayload, RetryConfig,
+    BackoffConfig, GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutPayload, RetryConfig,
 };
 use place::Place;
+use request::Requests;
 use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -58,6 +67,8 @@ pub struct Bucket(Arc<Inner>);
 
 struct Inner {
     store: Arc<dyn ObjectStore>,
+    /// None if it is no S3 server.
+    requests: Option<Requests>,
     caller: Caller,
     place: Place,
 }
@@ -79,11 +90,7 @@ impl Bucket {
     /// # Errors
     /// When the settings make no client, or the system gives no threads.
     pub fn new(access: &Access, patience: Patience) -> Result<Self, StoreFault> {
-        // Every call has its own limit, by its size.
-        let client = ClientOptions::new()
-            .with_allow_http(access.endpoint.starts_with("http://"))
-            .with_timeout_disabled()
-            .with_connect_timeout(patience.call);
+        let client = request::client(access, patience);
         let backoff = BackoffConfig { init_backoff: Duration::from_millis(200), ..BackoffConfig::default() };
         let built = AmazonS3Builder::new()
             .with_endpoint(&access.endpoint)
@@ -93,11 +100,13 @@ impl Bucket {
             .with_access_key_id(&access.access_key)
             .with_secret_access_key(&access.secret_key)
             .with_checksum_algorithm(Checksum::SHA256)
-            .with_client_options(client)
+            .with_client_options(client.clone())
             .with_retry(RetryConfig { backoff, max_retries: 3, retry_timeout: patience.call })
             .build();
-        let store = built.map_err(|error| unusable(&access.bucket, &error))?;
-        Self::over(Arc::new(store), &access.bucket, &access.prefix, patience)
+        let store = Arc::new(built.map_err(|error| unusable(&access.bucket, &error))?);
+        let requests = Requests::new(Arc::clone(&store), &client).map_err(|error| unusable(&access.bucket, &error))?;
+        let place = Place::new(&access.bucket, &access.prefix);
+        Self::of(store, Some(requests), place, patience)
     }
 
     /// Over any store of objects.
@@ -110,8 +119,17 @@ impl Bucket {
         prefix: &str,
         patience: Patience,
     ) -> Result<Self, StoreFault> {
-        let caller = Caller::new(patience).map_err(|error| unusable(bucket, &error))?;
-        Ok(Self(Arc::new(Inner { store, caller, place: Place::new(bucket, prefix) })))
+        Self::of(store, None, Place::new(bucket, prefix), patience)
+    }
+
+    fn of(
+        store: Arc<dyn ObjectStore>,
+        requests: Option<Requests>,
+        place: Place,
+        patience: Patience,
+    ) -> Result<Self, StoreFault> {
+        let caller = Caller::new(patience).map_err(|error| unusable(place.bucket(), &error))?;
+        Ok(Self(Arc::new(Inner { store, requests, caller, place })))
     }
 
     /// Uses it as a store that belongs to nobody in particular.

@@ -35,6 +35,16 @@ impl Place {
         (!self.prefix.is_empty()).then(|| Path::from(self.prefix.as_str()))
     }
 
+    /// What every key of this part begins with.
+    pub(super) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// What the server puts there to see whether it can delete it.
+    pub(super) fn trial(&self) -> Path {
+        Path::from(format!("{}holdfast/trial", self.prefix))
+    }
+
     pub(super) fn marker(&self) -> Path {
         Path::from(format!("{}holdfast/store.json", self.prefix))
     }

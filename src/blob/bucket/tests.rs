@@ -195,3 +195,117 @@ fn an_object_is_sent_with_its_hash_and_only_where_nothing_is() {
     assert!(head.contains("if-none-match: *") && head.contains(&format!("x-amz-checksum-sha256: {hash}")), "{head}");
     assert!(!head.contains("very secret"), "{head}");
 }
+
+/// An answer with a body of its own.
+fn with_body(body: &str) -> &'static str {
+    let length = body.len();
+    let head = format!("HTTP/1.1 200 OK\r\nETag: \"1\"\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+    Box::leak(format!("{head}{body}").into_boxed_str())
+}
+
+fn listing(answer: &'static str) -> Result<usize, StoreFault> {
+    let (mut keys, bucket) = (0, Bucket::new(&access(&answers(answer).0), PATIENT).unwrap());
+    let listed = bucket.histories(&mut |_| {
+        keys += 1;
+        Ok::<_, StoreFault>(())
+    });
+    listed.map(|()| keys)
+}
+
+#[test]
+fn a_listing_of_versions_that_is_hostile_ends_and_says_why() {
+    let page = |rest: &str| with_body(&format!("<ListVersionsResult>{rest}</ListVersionsResult>"));
+    let version = |key: &str, is_latest: bool| {
+        format!(
+            "<Version><Key>{key}</Key><VersionId>1</VersionId><IsLatest>{is_latest}</IsLatest><Size>1</Size></Version>"
+        )
+    };
+    assert_eq!(listing(page(&version("a", true))), Ok(1));
+    assert_eq!(listing(page("")), Ok(0));
+    let endless = "<IsTruncated>true</IsTruncated><NextKeyMarker>a</NextKeyMarker>";
+    let older = version("a", false);
+    let long = "x".repeat(9 << 20);
+    for (answer, expected) in [
+        (page(endless), "its listing goes in circles"),
+        (page("<IsTruncated>true</IsTruncated>"), "it does not say where"),
+        (page(&older), "its versions are in no order"),
+        (with_body(&format!("<!DOCTYPE x [<!ENTITY y 'z'>]>{older}")), "it declares a document type"),
+        (with_body(&long), "its answer is too long"),
+        (with_body("<ListVersionsResult>"), "it ends too early"),
+        (with_body("{}"), "it is no listing of versions"),
+        (FORBIDDEN, "grant s3:ListBucketVersions"),
+        (NO_BUCKET, "is not there"),
+    ] {
+        let fault = listing(answer).unwrap_err();
+        assert!(fault.why.contains(expected), "{expected}: {fault}");
+    }
+    let nowhere = bucket().histories(&mut |_| Ok::<_, StoreFault>(())).unwrap_err();
+    assert!(nowhere.why.contains("no bucket of an S3 server"), "{nowhere}");
+}
+
+#[test]
+fn what_a_bucket_does_not_tell_is_unknown_and_says_what_to_grant() {
+    let now = Time::from_millis(1_795_356_371_000);
+    let found = |answer| Bucket::new(&access(&answers(answer).0), PATIENT).unwrap().protection(now);
+    let refused = found(FORBIDDEN);
+    assert_eq!((refused.versions, refused.rule, refused.deleted), (None, None, None));
+    assert!(refused.untold.contains("s3:GetBucketObjectLockConfiguration"), "{refused:?}");
+    let rubbish = found(with_body("<a><Status>Perhaps</Status><Mode>SOMEHOW</Mode><Days>30</Days></a>"));
+    assert_eq!((rubbish.versions, rubbish.rule), (Some(false), None));
+    assert_eq!(rubbish.deleted, Some(true), "what could be deleted was not refused");
+}
+
+/// Answers each request by what it asks for, and hands out its first line.
+fn serves(answer: impl Fn(&str) -> String + Send + 'static) -> (String, std::sync::mpsc::Receiver<String>) {
+    use std::io::Write;
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let (mut head, mut byte) = (Vec::new(), [0]);
+            while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|it| it == 1) {
+                head.push(byte[0]);
+            }
+            let head = String::from_utf8_lossy(&head).into_owned();
+            let line = head.lines().next().unwrap_or_default().to_owned();
+            let said = answer(&line);
+            let _ = sender.send(line);
+            let _ = stream.write_all(said.as_bytes());
+        }
+    });
+    (address, receiver)
+}
+
+#[test]
+fn where_the_access_key_may_not_remove_a_marker_the_object_is_sent_again() {
+    let key = key(b"pack");
+    let name = format!("{}/data/{}/{}", key.repository, &key.name.as_str()[..2], key.name);
+    let listing = with_body(&format!(
+        "<ListVersionsResult><DeleteMarker><Key>{name}</Key><VersionId>m</VersionId><IsLatest>true</IsLatest>\
+         </DeleteMarker><Version><Key>{name}</Key><VersionId>v</VersionId><IsLatest>false</IsLatest><Size>4</Size>\
+         </Version></ListVersionsResult>"
+    ));
+    let (address, lines) = serves(move |line| match line.split(' ').next() {
+        Some("DELETE") => FORBIDDEN.to_owned(),
+        Some("PUT") => "HTTP/1.1 200 OK\r\nETag: \"1\"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_owned(),
+        _ if line.contains("versions=") => listing.to_owned(),
+        _ => "HTTP/1.1 206 Partial Content\r\nETag: \"1\"\r\nContent-Range: bytes 0-3/4\r\nContent-Length: 4\r\n\
+              Connection: close\r\n\r\npack"
+            .to_owned(),
+    });
+    let bucket = Bucket::new(&access(&address), PATIENT).unwrap();
+
+    let looked = bucket.undelete(true, &|_| {}).unwrap();
+    assert_eq!((looked.hidden, looked.mended), (1, 0));
+    assert!(lines.try_iter().all(|it| it.starts_with("GET")), "a look changes nothing");
+
+    let done = bucket.undelete(false, &|_| {}).unwrap();
+
+    assert_eq!((done.hidden, done.mended, done.sent, done.is_whole()), (1, 1, 1, true));
+    let asked: Vec<_> = lines.try_iter().collect();
+    assert!(asked.iter().any(|it| it.starts_with("DELETE") && it.contains("versionId=m")), "{asked:?}");
+    assert!(asked.iter().any(|it| it.starts_with("GET") && it.contains("versionId=v")), "{asked:?}");
+    assert!(asked.last().unwrap().starts_with("PUT"), "{asked:?}");
+    assert!(!asked.iter().any(|it| it.starts_with("DELETE") && it.contains("versionId=v")), "no version is deleted");
+}

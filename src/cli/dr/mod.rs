@@ -8,12 +8,14 @@ mod report;
 mod restore;
 mod state;
 mod stateless;
+mod undelete;
 
 use crate::cli::control::Request;
 use crate::cli::device::ReadOptions;
 use crate::cli::output::{print, print_json};
 use crate::cli::write::WriteOptions;
 use crate::config::{Config, Options};
+use crate::error::Error;
 use crate::service;
 use crate::service::console_copy::Keeper;
 use crate::store::Store;
@@ -35,6 +37,9 @@ pub enum DrCommand {
     Drill(Box<drill::DrillOptions>),
     /// Bring everything back from the second store into an empty data folder, with three recovery shares
     Restore(Box<restore::RestoreOptions>),
+    /// Bring back what somebody deleted or overwrote in the bucket of the second store, from its older versions. Only
+    /// looks, unless it is told to do it; then `dr restore` finds everything again
+    Undelete(Box<undelete::UndeleteOptions>),
     /// Write the newest state from the second store to a file, decrypted: the database itself
     Export(Box<state::ExportOptions>),
     /// Keep the state on the second store now. For PostgreSQL: hand over a file that `pg_dump` made
@@ -63,6 +68,7 @@ impl DrCommand {
             Self::Status(read) => status(&read, file),
             Self::Drill(options) => drill::run(*options, file),
             Self::Restore(options) => restore::run(*options, file),
+            Self::Undelete(options) => undelete::run(*options, file),
             Self::Export(options) => state::export(*options, file),
             Self::Keep(options) => keep(*options, file),
         }
@@ -79,14 +85,19 @@ struct Status {
     /// How the escrow records on the second store stand, with which it gives backups back without any state.
     escrow: String,
     escrow_is_good: bool,
+    /// Whether anybody could delete what the second store has.
+    protection: &'static str,
+    protection_sentences: Vec<String>,
 }
 
 fn status(read: &ReadOptions, file: Options) -> anyhow::Result<ExitCode> {
     let now = Clock::System.now();
-    let store = read.open(file)?;
-    let state = store.read_blocking(service::console_copy::console_copy)?;
-    let coverage = store.read_blocking(service::escrow::coverage)?;
+    let (state, coverage, copy) = read.open(file)?.read_blocking(|conn| {
+        let state = service::console_copy::console_copy(conn)?;
+        Ok::<_, Error>((state, service::escrow::coverage(conn)?, service::copy::state(conn)?))
+    })?;
     let (sentence, escrow) = (state.sentence(now, &Time::iso), coverage.sentence(now, &Time::iso));
+    let protection = copy.protection_sentences(now, &Time::iso);
     if read.json {
         print_json(&Status {
             standing: state.standing(now).as_str(),
@@ -95,9 +106,12 @@ fn status(read: &ReadOptions, file: Options) -> anyhow::Result<ExitCode> {
             proven_back_to: state.proof.as_ref().map(|it| it.taken_at.iso()),
             escrow,
             escrow_is_good: coverage.is_good(now),
+            protection: copy.protection(now).as_str(),
+            protection_sentences: protection,
         })?;
     } else {
-        print(&format!("{sentence}\n{escrow}\n"));
+        let said: Vec<_> = [sentence, escrow].into_iter().chain(protection).collect();
+        print(&format!("{}\n", said.join("\n")));
     }
     Ok(if state.is_wrong(now) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

@@ -4,9 +4,25 @@ use crate::blob::BlobStore;
 use crate::blob::bucket::{Bucket, Patience};
 use crate::blob::fs::FsBlobs;
 use crate::blob::home::{Opening, read_marker};
-use crate::config::{Config, CopyTarget};
+use crate::config::{BucketSettings, Config, CopyTarget};
 use anyhow::{Context, anyhow};
 use std::sync::Arc;
+
+/// The bucket that is the second store of the settings, whoever's it is.
+///
+/// # Errors
+/// When it is a folder, or there is none.
+pub fn bucket(config: &Config) -> anyhow::Result<Bucket> {
+    match config.copy.as_ref().map(|it| &it.target) {
+        Some(CopyTarget::Bucket(it)) => open(it),
+        Some(CopyTarget::Folder(_)) => Err(anyhow!("a folder keeps no versions: what was deleted there is gone")),
+        None => Err(anyhow!("say where the second store is: --copy s3://BUCKET/PREFIX, with its endpoint and key")),
+    }
+}
+
+fn open(settings: &BucketSettings) -> anyhow::Result<Bucket> {
+    Bucket::new(&app::access(settings), Patience::default()).context("using the settings of the copy")
+}
 
 /// Opens the second store of the settings for reading, whoever's it is.
 ///
@@ -23,11 +39,7 @@ pub fn second_store(config: &Config) -> anyhow::Result<Arc<dyn BlobStore>> {
             })?;
             Ok(Arc::new(FsBlobs::open_home(dir, &identity, Opening::Beside)?))
         }
-        CopyTarget::Bucket(it) => {
-            let bucket =
-                Bucket::new(&app::access(it), Patience::default()).context("using the settings of the copy")?;
-            Ok(Arc::new(bucket.unnamed()))
-        }
+        CopyTarget::Bucket(it) => Ok(Arc::new(open(it)?.unnamed())),
         CopyTarget::Puller(name) => Err(anyhow!(
             "nobody can connect to the other Holdfast, {name}: run this on its machine, with its folder as --copy, or bring \
              that folder here"

@@ -127,7 +127,8 @@ pub fn rebuild(
     let fetched = fetched.ok_or_else(|| {
         anyhow!(
             "no state there opens with this key: either it is of another console, or the second store is not the right \
-             one, or the server never kept its state there; {WITHOUT}"
+             one, or the server never kept its state there, or somebody deleted what was there: `holdfast dr undelete` \
+             looks for that in a bucket that keeps versions; {WITHOUT}"
         )
     })?;
     if fetched.source == Source::Dump {

@@ -3,7 +3,7 @@ use crate::blob::home::{Identity, Opening};
 use crate::error::{Error, Result};
 use crate::service::activity::{Act, record};
 use crate::service::ground;
-use crate::store::setting::{COPY, COPY_AWAY, COPY_FAILED, COPY_ID, COPY_TOLD};
+use crate::store::setting::{COPY, COPY_AWAY, COPY_FAILED, COPY_ID, COPY_LOCK_FAILED, COPY_PROTECTION, COPY_TOLD};
 use crate::store::{self, Store};
 use domain::activity::{Action, Actor, Object};
 use domain::copy::SecondStore;
@@ -25,7 +25,10 @@ pub fn begin(store: &Store, second: &SecondStore, is_new: bool, now: Time) -> Re
     if is_new {
         // Before the new id: a stop in between leaves the earlier store without copies, which is seen and made good.
         for repository in store.read_blocking(store::ground::repositories)? {
-            store.write_blocking(move |conn| store::copy::forget(conn, repository))?;
+            store.write_blocking(move |conn| {
+                store::copy_lock::forget(conn, repository)?;
+                store::copy::forget(conn, repository)
+            })?;
         }
         store.write_blocking(store::escrow::forget_kept)?;
     }
@@ -37,6 +40,8 @@ pub fn begin(store: &Store, second: &SecondStore, is_new: bool, now: Time) -> Re
             None => {
                 let id = hex::encode(secret::bytes::<16>()?);
                 COPY_ID.set(conn, &id, now)?;
+                COPY_PROTECTION.remove(conn)?;
+                COPY_LOCK_FAILED.remove(conn)?;
                 let act = Act::done(Action::SecondStoreSet, Object::new("store", "copy", &second.place));
                 record(conn, &Actor::system(), &act.because(&standing(&second)), now)?;
                 id
@@ -88,6 +93,7 @@ pub fn none(store: &Store, now: Time) -> Result<()> {
         COPY_AWAY.remove(conn)?;
         COPY_TOLD.remove(conn)?;
         COPY_FAILED.remove(conn)?;
+        COPY_LOCK_FAILED.remove(conn)?;
         let act = Act::done(Action::SecondStoreLeft, Object::new("store", "copy", place));
         record(conn, &Actor::system(), &act.because("the server was started without a second store"), now)
     })

@@ -1,7 +1,8 @@
 //! How the second copy stands: of one device, and of all. The only place that says so.
 use crate::error::Result;
-use crate::store::setting::{COPY, COPY_AWAY, COPY_FAILED};
+use crate::store::setting::{COPY, COPY_AWAY, COPY_FAILED, COPY_LOCK_FAILED, COPY_PROTECTION};
 use crate::store::{self, Conn};
+use domain::copy::lock::{self, Protection, ProtectionStanding};
 use domain::copy::{CopyFacts, SecondStore};
 use domain::ground::Away;
 use domain::id::DeviceId;
@@ -16,6 +17,10 @@ pub struct CopyState {
     pub away: Option<Away>,
     /// What last went wrong with an object, and when; none since something was copied.
     pub failed: Option<(String, Time)>,
+    /// What its bucket was found to allow; none if nobody has looked, or it is a folder.
+    pub protection: Option<Protection>,
+    /// Why locks and holds could not be set there, and since when; none while they can.
+    pub lock_failed: Option<(String, Time)>,
     /// Objects that it has.
     pub copied: i64,
     /// Objects that it does not have, or has damaged.
@@ -29,7 +34,22 @@ impl CopyState {
     pub fn sentences(&self, now: Time, when: &dyn Fn(Time) -> String) -> Vec<String> {
         let Some(store) = &self.store else { return vec![domain::copy::NOT_SET_UP.to_owned()] };
         let failed = self.failed.as_ref().map(|(why, at)| (why.as_str(), when(*at)));
-        store.sentences(self.waiting, self.waiting_since.map(|it| now.since(it)), failed)
+        let mut said = store.sentences(self.waiting, self.waiting_since.map(|it| now.since(it)), failed);
+        said.extend(self.protection_sentences(now, when));
+        said
+    }
+
+    /// Whether anybody could delete what it has; unknown without a second store.
+    pub fn protection(&self, now: Time) -> ProtectionStanding {
+        let found = self.protection.as_ref();
+        self.store.as_ref().map_or(ProtectionStanding::Unknown, |it| lock::standing(it, found, now))
+    }
+
+    /// The same in words; `when` writes a time.
+    pub fn protection_sentences(&self, now: Time, when: &dyn Fn(Time) -> String) -> Vec<String> {
+        let Some(store) = &self.store else { return Vec::new() };
+        let failed = self.lock_failed.as_ref().map(|(why, at)| (why.as_str(), when(*at)));
+        lock::sentences(store, self.protection.as_ref(), failed, now, when)
     }
 }
 
@@ -40,11 +60,13 @@ impl CopyState {
 pub fn state(conn: &mut Conn) -> Result<CopyState> {
     let Some(store) = COPY.find(conn)? else { return Ok(CopyState::default()) };
     let waiting = store::uncopied::in_all(conn)?;
-    let failed = COPY_FAILED.entry(conn)?;
+    let (failed, lock_failed) = (COPY_FAILED.entry(conn)?, COPY_LOCK_FAILED.entry(conn)?);
     Ok(CopyState {
         store: Some(store),
         away: COPY_AWAY.find(conn)?,
         failed: failed.and_then(|it| Some((it.value?, it.updated_at))),
+        protection: COPY_PROTECTION.find(conn)?,
+        lock_failed: lock_failed.and_then(|it| Some((it.value?, it.updated_at))),
         copied: store::uncopied::copied_count(conn)?,
         waiting: waiting.count,
         waiting_since: waiting.since,

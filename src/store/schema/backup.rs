@@ -58,6 +58,17 @@ diesel::table! {
 }
 
 diesel::table! {
+    copy_locks (repository_id, kind, name) {
+        repository_id -> Text,
+        kind -> Text,
+        name -> Text,
+        added_at -> BigInt,
+        locked_until -> BigInt,
+        held_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
     kept_objects (repository_id, kind, name) {
         repository_id -> Text,
         kind -> Text,

@@ -41,6 +41,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     repository_tokens,
     objects,
     copies,
+    copy_locks,
     kept_objects,
     restore_points,
     restore_tests,

@@ -2,9 +2,11 @@
 mod away;
 mod bucket;
 mod escrow;
+mod lock;
 mod order;
 mod page;
 mod pull;
 mod repair;
 mod start;
+mod undelete;
 pub mod world;

@@ -10,6 +10,8 @@ use crate::words::{capital, counted, span};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
+pub mod lock;
+
 #[cfg(test)]
 mod tests;
 
@@ -38,14 +40,6 @@ impl SecondStore {
         self.shares.is_empty()
     }
 
-    /// What is still to be done so that nobody can take the copy away; none if there is nothing, or nothing is known.
-    pub fn caution(&self) -> Option<&'static str> {
-        (self.versions == Some(false)).then_some(
-            "It keeps no versions: whoever has the server’s access key can overwrite what is there. Turn on versioning \
-             and object lock for the bucket, with a retention in compliance mode.",
-        )
-    }
-
     /// How far it is as a whole, and what is wrong with it: `waiting` objects are not there, the oldest for `lag`, and
     /// `failed` is what last went wrong, and when.
     pub fn sentences(&self, waiting: i64, lag: Option<Duration>, failed: Option<(&str, String)>) -> Vec<String> {
@@ -60,7 +54,6 @@ impl SecondStore {
         if !self.counts() {
             said.push(format!("It counts as no second copy: {}.", self.shares.join("; ")));
         }
-        said.extend(self.caution().map(ToOwned::to_owned));
         if let Some((why, at)) = failed {
             said.push(format!("An object could not be copied on {at}: {why}. It is tried again."));
         }

@@ -108,10 +108,3 @@ fn each_kind_of_store_has_its_own_advice() {
         assert!(said.len() == StoreKind::ALL.len() && said.iter().all(|it| it.ends_with('.')), "{cause}: {said:?}");
     }
 }
-
-#[test]
-fn a_bucket_that_keeps_no_versions_is_cautioned_against_only_if_that_is_known() {
-    for (versions, is_cautioned) in [(None, false), (Some(true), false), (Some(false), true)] {
-        assert_eq!(SecondStore { versions, ..store() }.caution().is_some(), is_cautioned, "{versions:?}");
-    }
-}

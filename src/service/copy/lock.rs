@@ -1,0 +1,384 @@
+//! Keeps what the second store has from being deleted: asks its bucket what it allows, makes locks longer while objects
+//! are needed, and puts legal holds on there.
+//!
+//! Each lock is set by the server itself and written down: that the bucket locks what is put is only its rule of today.
+use super::damage;
+use crate::blob::BlobKey;
+use crate::blob::bucket::{Bucket, LockFault};
+use crate::error::{Error, Result};
+use crate::service::activity::{Act, record};
+use crate::service::hold;
+use crate::store::copy_lock::{CopyLock, Due, Wanted};
+use crate::store::setting::{COPY, COPY_AWAY, COPY_LOCK_FAILED, COPY_PROTECTION};
+use crate::store::{self, Conn, Store};
+use domain::activity::{Action, Actor, Object, Outcome};
+use domain::copy::lock::{LOOK_EVERY, LockRule, Protection};
+use domain::id::RepositoryId;
+use domain::retention::Held;
+use domain::time::Time;
+use domain::words::counted;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// How many objects are set in one run: each costs a request, and other runs have their turn between.
+const PER_RUN: usize = 1_000;
+
+/// How many of a repository are taken from the ledger at once.
+const BATCH: i64 = 200;
+
+/// How many requests are under way at once.
+const PARALLEL: usize = 4;
+
+/// How long nothing is looked for after everything was as it should be, while no hold changes.
+const REST: Duration = domain::time::hours(1);
+
+/// Asks, locks and holds. Cheap to clone.
+#[derive(Clone)]
+pub struct Locker {
+    store: Store,
+    bucket: Bucket,
+    turn: Arc<Mutex<Turn>>,
+}
+
+/// Where the next run continues.
+#[derive(Debug, Default)]
+struct Turn {
+    after: Option<RepositoryId>,
+    rests_until: Option<Time>,
+    /// When the bucket was last asked, since this server started.
+    asked_at: Option<Time>,
+    held: BTreeMap<RepositoryId, Time>,
+}
+
+/// What one run did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Locked {
+    /// Objects whose lock was made longer.
+    pub locked: usize,
+    /// Objects that a legal hold was put on.
+    pub held: usize,
+    /// Objects that one was taken off.
+    pub freed: usize,
+    /// Whether something failed: it is tried again.
+    pub failed: bool,
+    /// Whether more is to be done at once.
+    pub more: bool,
+}
+
+impl Locked {
+    const fn count(&self) -> usize {
+        self.locked + self.held + self.freed
+    }
+
+    fn add(&mut self, other: Self) {
+        self.locked += other.locked;
+        self.held += other.held;
+        self.freed += other.freed;
+    }
+
+    /// In words.
+    fn sentence(&self) -> String {
+        let objects = |count: usize| counted(i64::try_from(count).unwrap_or(i64::MAX), "object", "objects");
+        let parts = [
+            (self.locked, format!("{} locked for longer", objects(self.locked))),
+            (self.held, format!("a legal hold put on {}", objects(self.held))),
+            (self.freed, format!("a legal hold taken off {}", objects(self.freed))),
+        ];
+        parts.into_iter().filter(|it| it.0 > 0).map(|it| it.1).collect::<Vec<_>>().join("; ")
+    }
+}
+
+/// What is to be set of one object.
+struct Task {
+    lock: CopyLock,
+    longer: bool,
+    /// Whether the hold changes, and to what.
+    hold: Option<bool>,
+}
+
+/// What became of a task.
+enum Set {
+    Done {
+        lock: CopyLock,
+        longer: bool,
+        hold: Option<bool>,
+    },
+    /// There is no such object: it is copied again.
+    Gone(BlobKey),
+}
+
+impl Locker {
+    /// Of the bucket that is the second store.
+    pub fn new(store: Store, bucket: Bucket) -> Self {
+        Self { store, bucket, turn: Arc::default() }
+    }
+
+    fn turn(&self) -> MutexGuard<'_, Turn> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks the bucket if that was long ago, and sets what is not as it should be, as far as one run goes.
+    ///
+    /// # Errors
+    /// When the database refuses. What the bucket refuses is kept, and tried again.
+    pub fn run(&self, now: Time) -> Result<Locked> {
+        let (second, away) =
+            self.store.read_blocking(|conn| Ok::<_, Error>((COPY.find(conn)?, COPY_AWAY.find(conn)?)))?;
+        // Nobody knows yet whether it is the right one.
+        if away.is_some() || second.is_none_or(|it| it.opened_at.is_none()) {
+            return Ok(Locked::default());
+        }
+        let Some(rule) = self.look(now)?.last_rule.filter(|it| it.mode().is_some()) else {
+            return Ok(Locked::default());
+        };
+        let held = self.store.read_blocking(held_repositories)?;
+        {
+            let mut turn = self.turn();
+            if turn.held != held {
+                (turn.held, turn.rests_until) = (held.clone(), None);
+            }
+            if turn.rests_until.is_some_and(|it| now < it && it <= now + REST) {
+                return Ok(Locked::default());
+            }
+        }
+        let (mut done, fault) = self.set_some(rule, &held, now)?;
+        self.keep(&done, fault.as_ref(), now)?;
+        done.failed = fault.is_some();
+        let mut turn = self.turn();
+        turn.rests_until = (!done.more && fault.is_none()).then_some(now + REST);
+        Ok(done)
+    }
+
+    /// What the bucket allows, as it says now or said within the last day and since this server started.
+    fn look(&self, now: Time) -> Result<Protection> {
+        let known = self.store.read_blocking(|conn| COPY_PROTECTION.find(conn))?;
+        let asked_at = self.turn().asked_at;
+        // Asked at each start. What it did not say, an hour later it may.
+        let is_recent = |it: &Protection| {
+            let holds_for = if it.untold.is_empty() { LOOK_EVERY } else { REST };
+            asked_at.is_some_and(|at| at <= now && now < at + holds_for)
+        };
+        if let Some(known) = known.clone().filter(is_recent) {
+            return Ok(known);
+        }
+        let found = self.bucket.protection(now);
+        self.turn().asked_at = Some(now);
+        let last_rule = found.rule.or(known.as_ref().and_then(|it| it.last_rule));
+        let found = Protection { last_rule, ..found };
+        let is_other = known.is_none_or(|it| Protection { looked_at: now, ..it } != found);
+        let kept = found.clone();
+        self.store.act_blocking(move |conn| {
+            COPY_PROTECTION.set(conn, &kept, now)?;
+            let Some(second) = COPY.find(conn)?.filter(|_| is_other) else { return Ok(()) };
+            let said = domain::copy::lock::sentences(&second, Some(&kept), None, now, &Time::iso).join(" ");
+            let act = Act::done(Action::ProtectionFound, Object::new("store", "copy", &second.place));
+            record(conn, &Actor::system(), &act.because(&said), now)
+        })?;
+        Ok(found)
+    }
+
+    /// Goes through the repositories until a run is full; what could not be set ends it.
+    fn set_some(
+        &self,
+        rule: LockRule,
+        held: &BTreeMap<RepositoryId, Time>,
+        now: Time,
+    ) -> Result<(Locked, Option<LockFault>)> {
+        let after = self.turn().after;
+        let repositories = self.store.read_blocking(store::ground::repositories)?;
+        let mut done = Locked::default();
+        for id in repositories.into_iter().filter(|it| after.is_none_or(|after| *it > after)) {
+            loop {
+                let held_until = held.get(&id).copied();
+                let tasks = self.store.read_blocking(move |conn| tasks(conn, id, rule, held_until, now))?;
+                if tasks.is_empty() {
+                    break;
+                }
+                let (some, fault) = self.set_all(tasks, rule, now)?;
+                done.add(some);
+                if fault.is_some() {
+                    return Ok((done, fault));
+                }
+                if done.count() >= PER_RUN || self.store.wake().is_stopping() {
+                    // This one goes on next time.
+                    done.more = true;
+                    return Ok((done, None));
+                }
+            }
+            self.store.write_blocking(move |conn| Ok::<_, Error>(store::copy_lock::forget_ended(conn, id)?))?;
+            self.turn().after = Some(id);
+        }
+        self.turn().after = None;
+        Ok((done, None))
+    }
+
+    /// Sets several at once, and writes down what was set; the first failure ends it.
+    fn set_all(&self, tasks: Vec<Task>, rule: LockRule, now: Time) -> Result<(Locked, Option<LockFault>)> {
+        let until = now + rule.period().unwrap_or_default();
+        let (next, ended) = (AtomicUsize::new(0), Mutex::new((Vec::new(), None)));
+        let work = || {
+            while ended.lock().unwrap_or_else(PoisonError::into_inner).1.is_none() {
+                let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
+                let set = self.set_one(task, rule, until, now);
+                let mut ended = ended.lock().unwrap_or_else(PoisonError::into_inner);
+                match set {
+                    Ok(set) => ended.0.push(set),
+                    Err(fault) => {
+                        ended.1.get_or_insert(fault);
+                    }
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 1..PARALLEL.min(tasks.len()) {
+                let helper = std::thread::Builder::new().name("lock".to_owned());
+                // Without another thread it only takes longer.
+                if helper.spawn_scoped(scope, work).is_err() {
+                    break;
+                }
+            }
+            work();
+        });
+        let (set, fault) = ended.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut done = Locked::default();
+        for it in &set {
+            let Set::Done { longer, hold, .. } = it else { continue };
+            done.locked += usize::from(*longer);
+            done.held += usize::from(*hold == Some(true));
+            done.freed += usize::from(*hold == Some(false));
+        }
+        let (mut locks, mut missing) = (Vec::new(), Vec::new());
+        for it in set {
+            match it {
+                Set::Done { lock, .. } => locks.push(lock),
+                Set::Gone(key) => missing.push(key),
+            }
+        }
+        self.store.write_blocking(move |conn| {
+            locks.into_iter().try_for_each(|it| store::copy_lock::set(conn, it)).map_err(Error::from)
+        })?;
+        for key in missing {
+            self.store.act_blocking(move |conn| missed(conn, &key, now))?;
+        }
+        Ok((done, fault))
+    }
+
+    /// Sets one, and says what is to be written down.
+    fn set_one(&self, task: &Task, rule: LockRule, until: Time, now: Time) -> std::result::Result<Set, LockFault> {
+        let mut lock = task.lock.clone();
+        let key = BlobKey::new(lock.repository_id, lock.kind, lock.name.clone());
+        if task.longer {
+            match self.bucket.lock_until(&key, rule, until) {
+                Ok(()) => lock.locked_until = until,
+                Err(LockFault::Gone) => return Ok(Set::Gone(key)),
+                // What is locked for longer already is refused as well.
+                Err(LockFault::Forbidden(why)) => match self.bucket.locked_until(&key) {
+                    Ok(Some(known)) if known >= until => lock.locked_until = known,
+                    _ => return Err(LockFault::Forbidden(format!("{why}; grant s3:PutObjectRetention"))),
+                },
+                Err(fault) => return Err(fault),
+            }
+        }
+        if let Some(is_held) = task.hold {
+            match self.bucket.set_hold(&key, is_held) {
+                Ok(()) => lock.held_at = is_held.then_some(now),
+                Err(LockFault::Gone) => return Ok(Set::Gone(key)),
+                Err(LockFault::Forbidden(why)) => {
+                    return Err(LockFault::Forbidden(format!("{why}; grant s3:PutObjectLegalHold")));
+                }
+                Err(fault) => return Err(fault),
+            }
+        }
+        Ok(Set::Done { lock, longer: task.longer, hold: task.hold })
+    }
+
+    /// Keeps what failed, or that nothing does, and how much was set.
+    fn keep(&self, done: &Locked, fault: Option<&LockFault>, now: Time) -> Result<()> {
+        let (why, before) =
+            (fault.map(ToString::to_string), self.store.read_blocking(|conn| COPY_LOCK_FAILED.find(conn))?);
+        if done.count() == 0 && why == before {
+            return Ok(());
+        }
+        let said = done.sentence();
+        let (any, is_other) = (done.count() > 0, why.is_some() && before.is_none());
+        self.store.act_blocking(move |conn| {
+            match &why {
+                // Since when it fails is what is told.
+                Some(why) if is_other => COPY_LOCK_FAILED.set(conn, why, now)?,
+                Some(_) => {}
+                None => COPY_LOCK_FAILED.remove(conn)?,
+            }
+            let place = COPY.find(conn)?.map_or_else(String::new, |it| it.place);
+            let act = Act::done(Action::SecondStoreLocked, Object::new("store", "copy", place));
+            if any {
+                record(conn, &Actor::system(), &act.clone().because(&said), now)?;
+            }
+            match why.filter(|_| is_other) {
+                Some(why) => record(conn, &Actor::system(), &act.because(&why).ended(Outcome::Failed), now),
+                None => Ok(()),
+            }
+        })
+    }
+}
+
+/// Notes that an object is not there: it is copied again, and nothing of it is held or locked.
+fn missed(conn: &mut Conn, key: &BlobKey, now: Time) -> Result<()> {
+    store::copy_lock::remove(conn, key.repository, key.kind, &key.name)?;
+    damage::object_damaged(conn, key, "it is not there to be locked", now).map(drop)
+}
+
+/// The repositories that are held, each with the time up to which what was received is.
+///
+/// # Errors
+/// When the database refuses.
+fn held_repositories(conn: &mut Conn) -> Result<BTreeMap<RepositoryId, Time>> {
+    let mut held = BTreeMap::new();
+    for id in store::ground::repositories(conn)? {
+        let Some(repository) = store::repository::find(conn, id)? else { continue };
+        let Some(device) = store::device::find(conn, repository.device_id)? else { continue };
+        for (_, covers) in hold::covering(conn, &device)? {
+            let until = match covers {
+                Held::Device(_) | Held::Person(_) => Some(Time::from_millis(i64::MAX)),
+                // What a point needs had arrived by then.
+                Held::Point(point) => store::restore_point::find(conn, point)?
+                    .filter(|it| it.repository_id == id)
+                    .map(|it| it.as_of.max(it.received_at)),
+            };
+            if let Some(until) = until {
+                held.entry(id).and_modify(|it: &mut Time| *it = until.max(*it)).or_insert(until);
+            }
+        }
+    }
+    Ok(held)
+}
+
+fn tasks(conn: &mut Conn, id: RepositoryId, rule: LockRule, held_until: Option<Time>, now: Time) -> Result<Vec<Task>> {
+    let wanted = Wanted { due_before: rule.due_before(now).unwrap_or(now), held_until };
+    let due = store::copy_lock::due(conn, id, wanted, BATCH)?;
+    let mut tasks: Vec<_> = due.into_iter().map(|it| task(id, it, wanted)).collect();
+    // Whatever else is held there stays held.
+    if held_until.is_none() {
+        let ended = store::copy_lock::held_ended(conn, id, BATCH)?;
+        tasks.extend(ended.into_iter().map(|lock| Task { lock, longer: false, hold: Some(false) }));
+    }
+    Ok(tasks)
+}
+
+fn task(id: RepositoryId, due: Due, wanted: Wanted) -> Task {
+    let Due { kind, name, added_at, received_at, lock } = due;
+    let known = lock.filter(|it| it.added_at == added_at);
+    let longer = known.as_ref().is_none_or(|it| it.locked_until < wanted.due_before);
+    let is_held = known.as_ref().is_some_and(|it| it.held_at.is_some());
+    let to_hold = wanted.held_until.is_some_and(|it| received_at <= it);
+    let lock = known.unwrap_or(CopyLock {
+        repository_id: id,
+        kind,
+        name,
+        added_at,
+        locked_until: Time::from_millis(0),
+        held_at: None,
+    });
+    Task { lock, longer, hold: (is_held != to_hold).then_some(to_hold) }
+}
