@@ -13,7 +13,8 @@ use clock::Clock;
 use domain::id::RepositoryId;
 use domain::object::{ObjectKind, ObjectName};
 use domain::time::Time;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How often the server looks for something to do.
@@ -39,10 +40,12 @@ pub struct Pruner {
 
 /// Where the next run continues.
 #[derive(Default)]
-struct Turn {
+pub(super) struct Turn {
     after: Option<RepositoryId>,
     /// Since when the clock has not jumped, as the last run saw it.
     steady_since: Option<Time>,
+    /// When indexes without what is lost were last tried to be written.
+    pub(super) tried: BTreeMap<RepositoryId, Time>,
 }
 
 impl Pruner {
@@ -74,6 +77,7 @@ impl Pruner {
             done += self.store.act_blocking(move |conn| retention::look(conn, now))?;
         }
         done += self.put_back_what_is_needed(now)?;
+        done += self.avoid_what_is_lost()?;
         for due in self.store.read_blocking(move |conn| retention::due_to_erase(conn, now))? {
             self.erase(&due)?;
             done += 1;
@@ -87,15 +91,19 @@ impl Pruner {
         Ok(done)
     }
 
+    pub(super) fn turn(&self) -> MutexGuard<'_, Turn> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn has_jumped(&self) -> bool {
         let since = self.clock.steady_since();
-        let mut turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut turn = self.turn();
         turn.steady_since.replace(since).is_some_and(|before| before != since)
     }
 
     fn next(&self) -> Result<Vec<RepositoryId>> {
         let all = self.store.read_blocking(store::ground::repositories)?;
-        let mut turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut turn = self.turn();
         let later = all.iter().filter(|it| turn.after.is_none_or(|after| **it > after));
         let next: Vec<_> = later.take(BATCH).copied().collect();
         turn.after = next.last().copied().filter(|_| next.len() == BATCH);
@@ -205,7 +213,7 @@ impl Pruner {
     }
 
     /// Removes indexes that got no row.
-    fn discard(&self, kept: Vec<(ObjectName, Kept)>) -> Result<()> {
+    pub(super) fn discard(&self, kept: Vec<(ObjectName, Kept)>) -> Result<()> {
         for (_, it) in kept {
             backup::discard(&self.store, &*self.blobs, &it.key)?;
             it.settle();
@@ -213,7 +221,7 @@ impl Pruner {
         Ok(())
     }
 
-    fn walk(
+    pub(super) fn walk(
         &self,
         (repository, snapshots, ledger): (&Repository, &[ObjectName], &[Object]),
         may_go: Vec<ObjectName>,

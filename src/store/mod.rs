@@ -21,6 +21,7 @@ pub mod alert;
 pub mod api_token;
 pub mod approval;
 pub mod attention;
+pub mod avoided_pack;
 pub mod backup_attempt;
 pub mod command;
 pub mod command_list;

@@ -1,7 +1,7 @@
 //! The ledger: an object is there when its row is.
 use crate::store::schema::{copies, objects};
 use crate::store::upsert::UpsertExt;
-use crate::store::{Conn, copy};
+use crate::store::{Conn, avoided_pack, copy};
 use diesel::prelude::*;
 use domain::id::RepositoryId;
 use domain::object::{Location, ObjectKind, ObjectName};
@@ -58,7 +58,7 @@ pub fn remove(conn: &mut Conn, repository: RepositoryId, kind: ObjectKind, name:
 /// The objects of a kind by name, with their sizes; with `until` only those received up to it.
 ///
 /// Damaged indexes and snapshots are left out: a client reads everything listed, and one it cannot read would
-/// stop it from backing up.
+/// stop it from backing up. So are indexes that name a pack which no store has intact, once there is one without it.
 pub fn list(
     conn: &mut Conn,
     repository: RepositoryId,
@@ -80,7 +80,12 @@ pub fn list(
     if let Some(until) = until {
         query = query.filter(objects::received_at.le(until));
     }
-    query.load(conn)
+    let found: Vec<(ObjectName, i64)> = query.load(conn)?;
+    if kind != ObjectKind::Index {
+        return Ok(found);
+    }
+    let hidden = avoided_pack::hidden_indexes(conn, repository)?;
+    Ok(found.into_iter().filter(|it| !hidden.contains(&it.0)).collect())
 }
 
 /// Every object of a repository; with `until` only those received up to it.

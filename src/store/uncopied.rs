@@ -189,6 +189,34 @@ pub fn lost(conn: &mut Conn, limit: i64) -> QueryResult<Vec<(DeviceId, Time)>> {
         .load(conn)
 }
 
+/// The packs of a repository that are damaged in the backup store and not intact in the second one, by name.
+pub fn lost_packs(conn: &mut Conn, repository: RepositoryId) -> QueryResult<Vec<ObjectName>> {
+    let has_none = COPY.entry(conn)?.is_none();
+    let its_object = objects::repository_id
+        .eq(copies::repository_id)
+        .and(objects::kind.eq(copies::kind))
+        .and(objects::name.eq(copies::name));
+    copies::table
+        .inner_join(objects::table.on(its_object))
+        .filter(copies::repository_id.eq(repository).and(copies::kind.eq(ObjectKind::Data)))
+        .filter(copies::location.eq(Location::Primary).and(copies::damaged_at.is_not_null()))
+        .filter(objects::uncopied.is_not_null().or(has_none.into_sql::<Bool>()))
+        .order(copies::name)
+        .select(copies::name)
+        .load(conn)
+}
+
+/// The repositories that have any damaged pack in the backup store.
+pub fn repositories_with_lost_packs(conn: &mut Conn) -> QueryResult<Vec<RepositoryId>> {
+    copies::table
+        .filter(copies::kind.eq(ObjectKind::Data).and(copies::damaged_at.is_not_null()))
+        .filter(copies::location.eq(Location::Primary))
+        .select(copies::repository_id)
+        .distinct()
+        .order(copies::repository_id)
+        .load(conn)
+}
+
 /// Those of [`lost`] that are enrolled and within reach, in the order of their names.
 pub fn lost_within(conn: &mut Conn, reach: &Reach, limit: i64) -> QueryResult<Vec<(DeviceId, String)>> {
     let lost: Vec<DeviceId> = lost(conn, i64::MAX)?.into_iter().map(|it| it.0).collect();

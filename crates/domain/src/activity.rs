@@ -92,6 +92,7 @@ text_enum! {
         BackupFailed = "backup_failed",
         ObjectDamaged = "object_damaged",
         ObjectHealed = "object_healed",
+        PacksAvoided = "packs_avoided",
         StoreAway = "store_away",
         StoreBack = "store_back",
         SecondStoreSet = "second_store_set",

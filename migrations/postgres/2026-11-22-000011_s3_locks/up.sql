@@ -9,3 +9,13 @@ CREATE TABLE copy_locks (
     held_at BIGINT,
     PRIMARY KEY (repository_id, kind, name)
 );
+
+-- Packs that no store has intact, for which indexes without them were published: clients are not shown those that name
+-- them while they are damaged. indexes: the names of these, as JSON.
+CREATE TABLE avoided_packs (
+    repository_id TEXT COLLATE "C" NOT NULL REFERENCES repositories (id),
+    pack_name TEXT COLLATE "C" NOT NULL,
+    indexes TEXT COLLATE "C" NOT NULL,
+    avoided_at BIGINT NOT NULL,
+    PRIMARY KEY (repository_id, pack_name)
+);

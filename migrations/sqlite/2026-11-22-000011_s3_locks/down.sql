@@ -1,1 +1,2 @@
+DROP TABLE avoided_packs;
 DROP TABLE copy_locks;

@@ -52,7 +52,7 @@ pub fn object_intact_again(conn: &mut Conn, key: &BlobKey, now: Time) -> Result<
     proof::object_healed(conn, key.repository, now)
 }
 
-fn named(key: &BlobKey) -> Object {
+pub(super) fn named(key: &BlobKey) -> Object {
     Object::new("object", key, format!("{}/{}", key.kind, key.name))
 }
 

@@ -1,8 +1,10 @@
 //! Backups arrive: rows of objects, restore points, and what the device reports about them.
+mod avoid;
 mod damage;
 mod ledger;
 mod report;
 
+pub use avoid::{Replaced, ToAvoid, avoid, publish_indexes, to_avoid};
 pub use damage::{
     manifest_received, object_damaged, object_found_damaged, object_healed, object_intact_again, object_put_back,
 };

@@ -4,7 +4,7 @@ use super::facts::{of, points, state};
 use crate::blob::BlobKey;
 use crate::error::{Error, Result};
 use crate::service::activity::{Act, record};
-use crate::service::{freeze, proof, reach};
+use crate::service::{backup, freeze, proof, reach};
 use crate::store::device::Device;
 use crate::store::object::Object as StoredObject;
 use crate::store::prune::Prune;
@@ -15,7 +15,7 @@ use anyhow::Context;
 use domain::activity::{Action, Actor, Object};
 use domain::by::By;
 use domain::id::{PruneId, RepositoryId, RestorePointId};
-use domain::object::{Location, ObjectKind, ObjectName};
+use domain::object::{ObjectKind, ObjectName};
 use domain::retention::{Brake, Decision, Facts, Keep, PruneState, WINDOW, brakes, decide};
 use domain::role::Permission;
 use domain::time::Time;
@@ -170,7 +170,9 @@ fn trash(conn: &mut Conn, plan: &Plan, found: &Found, now: Time) -> Result<()> {
     let in_use = store::restore_point::manifests(conn, repository)?;
     let manifests = plan.ends.iter().filter_map(|it| it.manifest_name.clone()).filter(|it| !in_use.contains(it));
     let snapshots: Vec<_> = plan.ends.iter().map(|it| it.snapshot_name.clone()).collect();
-    publish(conn, plan, found)?;
+    backup::publish_indexes(conn, repository, &plan.ledger, &found.published)?;
+    // The new ones may name what no store has intact.
+    store::avoided_pack::forget(conn, repository)?;
     for (kind, names) in [
         (ObjectKind::Data, &found.packs),
         (ObjectKind::Index, &found.indexes),
@@ -190,22 +192,6 @@ fn trash(conn: &mut Conn, plan: &Plan, found: &Found, now: Time) -> Result<()> {
         prune.erase_at.iso()
     );
     write(conn, &Actor::system(), Action::PointsTrashed, &prune, &what, now)
-}
-
-/// Gives the new indexes their rows. Each is as old as the one whose place it takes: a view of the past shows what it
-/// showed before.
-fn publish(conn: &mut Conn, plan: &Plan, found: &Found) -> Result<()> {
-    let (mut count, mut size) = (0, 0);
-    for (old, key, size_bytes) in &found.published {
-        let old = plan.ledger.iter().find(|it| it.kind == ObjectKind::Index && it.name == *old);
-        let received_at = old.ok_or(Error::NotFound("index"))?.received_at;
-        let (repository_id, kind, name) = (key.repository, key.kind, key.name.clone());
-        let row = StoredObject { repository_id, kind, name, size_bytes: *size_bytes, received_at };
-        if store::object::insert(conn, &row, Location::Primary)? {
-            (count, size) = (count + 1, size + size_bytes);
-        }
-    }
-    Ok(store::repository::count_out_many(conn, plan.repository.id, (-count, -size))?)
 }
 
 pub(super) fn write(conn: &mut Conn, actor: &Actor, action: Action, prune: &Prune, why: &str, now: Time) -> Result<()> {

@@ -129,6 +129,8 @@ fn restore_rows(
     missing: &[BlobKey],
     now: Time,
 ) -> Result<()> {
+    // The indexes that come back may name what no store has intact.
+    store::avoided_pack::forget(conn, prune.repository_id)?;
     let (mut count, mut bytes) = (0, 0);
     for it in all {
         if store::prune::put_back(conn, it, now)? {

@@ -58,6 +58,15 @@ diesel::table! {
 }
 
 diesel::table! {
+    avoided_packs (repository_id, pack_name) {
+        repository_id -> Text,
+        pack_name -> Text,
+        indexes -> Text,
+        avoided_at -> BigInt,
+    }
+}
+
+diesel::table! {
     copy_locks (repository_id, kind, name) {
         repository_id -> Text,
         kind -> Text,

@@ -42,6 +42,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     objects,
     copies,
     copy_locks,
+    avoided_packs,
     kept_objects,
     restore_points,
     restore_tests,

@@ -3,6 +3,7 @@ mod anomaly;
 mod brake;
 mod change;
 mod hold;
+mod lost;
 mod page;
 mod prune;
 mod stop;
