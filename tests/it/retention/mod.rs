@@ -2,6 +2,7 @@
 mod anomaly;
 mod brake;
 mod change;
+mod clients;
 mod hold;
 mod lost;
 mod page;
