@@ -5,7 +5,7 @@ use crate::proof::craft::name_of;
 use crate::support::people::{SINCE, act_as, person};
 use crate::support::server::Answer;
 use crate::support::skip;
-use crate::support::visit::text;
+use crate::support::visit::{Visit, text};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use domain::id::UserId;
@@ -15,13 +15,14 @@ use domain::time::{Time, hours, minutes};
 use holdfast::service::backup;
 use holdfast::service::repository::ClientDraft;
 use holdfast::store::object::Object;
-use holdfast::{blob, service, store};
+use holdfast::{blob, job, service, store};
 use secret::seal;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 use wire::RepositoryCredentials;
 
 /// At the door with some token.
@@ -167,6 +168,9 @@ fn what_a_devices_own_credentials_do_after_a_moment_takes_nothing_from_a_restore
     let blobs: Vec<_> =
         listed.lines().filter_map(|it| it.split_once(' ')).map(|(kind, id)| (kind.to_owned(), id.to_owned())).collect();
     assert!(blobs.len() > 60, "{listed}");
+    let owner = person(&world.server, "owner", &[Role::Owner], None, SINCE);
+    tests_what_came(&world);
+    assert_eq!(told(&world), Vec::<String>::new(), "all is well");
     let before = ledger(&world);
     world.server.app.clock.advance(hours(1));
     let moment = world.server.app.clock.now();
@@ -181,7 +185,12 @@ fn what_a_devices_own_credentials_do_after_a_moment_takes_nothing_from_a_restore
         let hash = blob::sha256_of(&*world.server.app.blobs, &key).unwrap();
         assert!(good.kind == ObjectKind::Config || good.name.hash() == Some(hash), "{good:?}");
     }
-    let owner = person(&world.server, "owner", &[Role::Owner], None, SINCE);
+    // People hear of it, and see it.
+    tests_what_came(&world);
+    assert!(told(&world).iter().any(|it| it.starts_with("Restore test failed")), "{:?}", told(&world));
+    let id = world.device.id();
+    let device_page = text(&Visit::of(&world.server, owner).get(&format!("/devices/{id}")));
+    assert!(device_page.contains("What failed"), "{device_page}");
     let client = Client::as_of(&world, owner, moment);
     assert_eq!(client.restic(&["--no-lock", "snapshots"]).matches(&path).count(), 1, "forged ones do not exist");
     let target = tempfile::tempdir().unwrap();
@@ -191,10 +200,10 @@ fn what_a_devices_own_credentials_do_after_a_moment_takes_nothing_from_a_restore
     assert_eq!(client.sends("locks", b"a lock").1, 403, "it only reads");
     assert_eq!(client.request("GET", "locks/", b"").body, b"[]");
 
-    let id = world.device.id();
     let points =
         world.server.read(move |conn| Ok(store::restore_point::stored_until(conn, id, Some(moment), (0, 99))?));
     assert_eq!(points.len(), 1);
+    assert!(points[0].failed_at.is_none() && points[0].verified_at.is_some(), "the good one is good: {:?}", points[0]);
     let all = world.server.read(move |conn| Ok(store::restore_point::count_stored_until(conn, id, None)?));
     assert_eq!(all, 5, "the forged ones are there, and lose nobody anything");
     let page = text(&world.visit().get(&format!("/devices/{id}/restore-points?as_of=2026-11-22T15:06")));
@@ -205,6 +214,22 @@ fn what_a_devices_own_credentials_do_after_a_moment_takes_nothing_from_a_restore
     let query = serde_urlencoded(&[("q", "large.bin"), ("as_of", "2026-11-22T15:06")]);
     let found = text(&world.visit().get(&format!("/devices/{id}/restore-points/search?{query}")));
     assert!(found.contains("1 path") && found.contains("Still there in the newest searched"), "{found}");
+}
+
+/// Restore tests of what came, and what looks at them afterwards.
+fn tests_what_came(world: &World) {
+    let app = &world.server.app;
+    // A test waits a moment for a report that restic does not make.
+    app.clock.advance(minutes(1));
+    crate::agent::prover(&world.server).run_once(None).unwrap();
+    crate::retention::pruner_on(&world.server, Arc::clone(&app.blobs)).run_once().unwrap();
+    job::alert::run_once(&app.store, app.clock.now()).unwrap();
+}
+
+/// The subjects of the mails about it.
+fn told(world: &World) -> Vec<String> {
+    let mails = world.server.mails().into_iter().map(|it| it.subject);
+    mails.filter(|it| it.starts_with("Restore test failed") || it.starts_with("Something unusual")).collect()
 }
 
 fn untarred(bytes: &[u8]) -> BTreeMap<String, Vec<u8>> {

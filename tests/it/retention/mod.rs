@@ -9,3 +9,5 @@ mod page;
 mod prune;
 mod stop;
 mod world;
+
+pub use world::pruner_on;
