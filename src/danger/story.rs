@@ -266,7 +266,7 @@ impl Before {
         // Whoever brought it back has looked.
         after.must(&["admin", "unfreeze"], "")?;
         match variant {
-            Variant::Plain | Variant::PoisonedIndex | Variant::RottenPack => {}
+            Variant::Plain | Variant::PoisonedIndex | Variant::RottenPack | Variant::DeletedCopy => {}
             Variant::OlderState => self.tell_again(after, &[])?,
             Variant::NoState => self.tell_again(after, &["--new-copy"])?,
         }
@@ -274,9 +274,11 @@ impl Before {
         let by = match variant {
             // Nobody has an account.
             Variant::NoState => world::people(&store)?,
-            Variant::Plain | Variant::OlderState | Variant::PoisonedIndex | Variant::RottenPack => {
-                world::operator(&store, &self.by)?
-            }
+            Variant::Plain
+            | Variant::OlderState
+            | Variant::PoisonedIndex
+            | Variant::RottenPack
+            | Variant::DeletedCopy => world::operator(&store, &self.by)?,
         };
         let mut waiting = Vec::new();
         for device in &self.devices {

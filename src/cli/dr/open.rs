@@ -15,7 +15,9 @@ use std::sync::Arc;
 pub fn bucket(config: &Config) -> anyhow::Result<Bucket> {
     match config.copy.as_ref().map(|it| &it.target) {
         Some(CopyTarget::Bucket(it)) => open(it),
-        Some(CopyTarget::Folder(_)) => Err(anyhow!("a folder keeps no versions: what was deleted there is gone")),
+        Some(CopyTarget::Folder(_) | CopyTarget::Puller(_)) => {
+            Err(anyhow!("a folder keeps no versions: what was deleted there is gone"))
+        }
         None => Err(anyhow!("say where the second store is: --copy s3://BUCKET/PREFIX, with its endpoint and key")),
     }
 }

@@ -166,7 +166,7 @@ impl Protection {
 /// Whether anybody could delete what a second store has; unknown if nobody has looked.
 pub fn standing(store: &SecondStore, found: Option<&Protection>, now: Time) -> ProtectionStanding {
     match (store.kind, found) {
-        (StoreKind::Folder, _) => ProtectionStanding::Deletable,
+        (StoreKind::Folder | StoreKind::Puller, _) => ProtectionStanding::Deletable,
         (StoreKind::Bucket, Some(found)) => found.standing(now),
         (StoreKind::Bucket, None) => ProtectionStanding::Unknown,
     }
@@ -184,6 +184,11 @@ pub fn sentences(
         (StoreKind::Folder, _) => {
             "Whoever gets hold of this server, or of the machine that has the folder, can delete \
                                    what is there: only a bucket can be locked."
+                .to_owned()
+        }
+        (StoreKind::Puller, _) => {
+            "Nobody who gets hold of this server can delete what the other Holdfast keeps; whoever administers its \
+             machine can."
                 .to_owned()
         }
         (StoreKind::Bucket, Some(found)) => found.sentence(now, when),
