@@ -1,6 +1,7 @@
 //! What the bucket of the second store allows, and the locks and holds that the server sets there.
 use super::world::{World, backs_up};
 use crate::support::NOW;
+use crate::support::people::{SINCE, insert_person};
 use crate::support::s3::{self, Kind};
 use domain::activity::Action;
 use domain::copy::SecondStore;
@@ -8,6 +9,7 @@ use domain::copy::lock::{LockRule, Protection, ProtectionStanding};
 use domain::failure_domain::StoreKind;
 use domain::id::{DeviceId, HoldId};
 use domain::retention::{HoldCause, HoldScope};
+use domain::role::Role;
 use domain::time::{Time, days, hours, minutes};
 use holdfast::blob::bucket::{Access, Bucket, Patience};
 use holdfast::blob::home::{Identity, Opening};
@@ -137,30 +139,6 @@ fn locks_are_set_once_and_made_longer_before_they_end_and_counted_in_the_history
     assert!(weaker.is_err(), "{weaker:?}");
 }
 
-#[test]
-fn what_is_not_there_to_be_locked_is_copied_again() {
-    let Some(it) = Bucketed::new(Kind::Locked) else { return };
-    let repository = it.world.door.repository();
-    let backup = backs_up(&it.world, &repository, "backup");
-    it.world.runs();
-    let listed = it.bucket.histories(&mut |history| {
-        if history.key().ends_with(backup[0].name.as_str()) {
-            it.bucket.send("DELETE", history.key(), &[], "").unwrap();
-        }
-        Ok::<_, holdfast::blob::StoreFault>(())
-    });
-    listed.unwrap();
-
-    let run = it.runs();
-
-    assert_eq!((run.locked, run.failed), (4, false));
-    assert!(!it.world.is_copied(&backup[0]), "it is known to be missing");
-    it.world.runs();
-    it.world.door.clock.advance(hours(1));
-    assert_eq!(it.runs().locked, 1);
-    assert_eq!(it.world.copy.read(&backup[0], 0, 99).unwrap(), b"backup pack one");
-}
-
 fn hold(device: DeviceId, now: Time) -> Hold {
     Hold {
         id: HoldId::generate(now),
@@ -210,7 +188,8 @@ fn a_hold_is_put_on_in_the_bucket_too_and_taken_off_once_it_was_lifted() {
     // Something of it ends, with its row: what is held is known even so.
     let gone = later[0].clone();
     it.world.door.write(move |conn| store::object::remove(conn, gone.repository, gone.kind, &gone.name).map(drop));
-    let lifted = Hold { lifted_at: Some(it.now()), ..made };
+    let second = it.world.door.write(|conn| insert_person(conn, "second", &[Role::Approver], None, SINCE));
+    let lifted = Hold { lifted_by: Some(second), lifted_at: Some(it.now()), ..made };
     it.world.door.write(move |conn| store::hold::update(conn, &lifted).map(drop));
     it.world.door.clock.advance(minutes(1));
     assert_eq!(it.runs().freed, 10);
