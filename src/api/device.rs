@@ -8,8 +8,8 @@ use crate::query::device::DeviceQuery;
 use crate::service::loss::{self, Moment};
 use crate::service::reach;
 use crate::service::report::{self, CSV_COLUMNS, DeviceRow};
-use crate::store::Store;
-use crate::store::device_list::{self, From};
+use crate::store::device_list::{self, Cursor, From};
+use crate::store::{Conn, Store};
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Path, Query, ServiceConfig};
 use clock::Clock;
@@ -95,10 +95,13 @@ impl Export {
     /// The next rows, and where to go on.
     async fn chunk(mut self) -> (crate::error::Result<Vec<DeviceRow>>, Option<Self>) {
         let (query, moment) = (self.query.clone(), self.moment);
-        match self.store.read(move |conn| device_list::page(conn, &query, moment.now)).await {
-            Ok(page) => {
-                let rows = page.devices.iter().map(|it| DeviceRow::new(it, &moment)).collect();
-                let next = page.after.map(|after| {
+        let read = move |conn: &mut Conn| -> Result<(Vec<DeviceRow>, Option<Cursor>), Error> {
+            let page = device_list::page(conn, &query, moment.now)?;
+            Ok((report::rows(conn, &page.devices, &moment)?, page.after))
+        };
+        match self.store.read(read).await {
+            Ok((rows, after)) => {
+                let next = after.map(|after| {
                     self.query.from = From::After(after);
                     self
                 });

@@ -6,6 +6,7 @@
 mod activity;
 mod command;
 mod device;
+mod disaster;
 mod error;
 mod file;
 mod gate;
@@ -27,8 +28,16 @@ pub struct Area {
     routes: fn(&mut ServiceConfig),
 }
 
-const AREAS: &[Area] =
-    &[device::AREA, restore_point::AREA, restore_test::AREA, command::AREA, wipe::AREA, store::AREA, activity::AREA];
+const AREAS: &[Area] = &[
+    device::AREA,
+    disaster::AREA,
+    restore_point::AREA,
+    restore_test::AREA,
+    command::AREA,
+    wipe::AREA,
+    store::AREA,
+    activity::AREA,
+];
 
 /// Registers the API. It takes every address that ends in `.json` or `.csv`, so it comes before the pages.
 pub fn routes(config: &mut ServiceConfig) {

@@ -4,6 +4,7 @@ use crate::api::gate::get;
 use crate::api::{ApiResult, Area};
 use crate::auth::{Can, ViewDevices};
 use crate::error::Error;
+use crate::service::copy_proof;
 use crate::service::verification::{Affected, Named, Shown, Verifiers, shown};
 use crate::store::Store;
 use actix_web::HttpResponse;
@@ -51,6 +52,18 @@ struct Row {
     /// Of the second store: objects that are still to be copied, and since when the oldest waits.
     waiting_objects: Option<i64>,
     waiting_since: Option<String>,
+}
+
+/// What was restored from the second store alone, with recovery shares.
+#[derive(Serialize)]
+struct Proofs {
+    sentence: String,
+    devices: i64,
+    proven: i64,
+    behind: i64,
+    failed: i64,
+    last_tested_at: Option<String>,
+    is_due: bool,
 }
 
 /// A damaged object of a device within reach.
@@ -146,9 +159,20 @@ async fn json(
 ) -> ApiResult<HttpResponse> {
     let now = clock.now();
     record(&by, &store, "stores.json", String::new(), now).await?;
-    let stores = read(&store, verifiers, by.reach().clone(), now).await?;
+    let reach = by.reach().clone();
+    let stores = read(&store, verifiers, reach.clone(), now).await?;
     let rows: Vec<Row> = stores.into_iter().map(Into::into).collect();
-    Ok(HttpResponse::Ok().json(serde_json::json!({ "stores": rows })))
+    let proofs = store.read(move |conn| copy_proof::all(conn, &reach, now)).await?;
+    let proofs = Proofs {
+        sentence: proofs.sentence(now, &Time::iso),
+        devices: proofs.devices,
+        proven: proofs.proven,
+        behind: proofs.behind,
+        failed: proofs.failed,
+        last_tested_at: proofs.last_at.map(Time::iso),
+        is_due: proofs.is_due(),
+    };
+    Ok(HttpResponse::Ok().json(serde_json::json!({ "stores": rows, "from_second_copy": proofs })))
 }
 
 /// One figure of all stores: its name, what it is, and its value; a store of which it is not known has no line.

@@ -113,9 +113,12 @@ impl App {
         let keeper = keeper(&config, &store, copy.as_ref());
         let copy = copy.map(|it| Replicator::new(store.clone(), Arc::clone(&blobs), it));
         if !store.is_read_only() {
-            let (url, now) = (config.public_url.clone(), clock.now());
+            let (url, location, now) = (config.public_url.clone(), config.location.clone(), clock.now());
             store
-                .write_blocking(move |conn| service::installation::set_public_url(conn, &url, now))
+                .write_blocking(move |conn| {
+                    service::disaster::set_location(conn, &location, now)?;
+                    service::installation::set_public_url(conn, &url, now)
+                })
                 .context("keeping the server's address")?;
         }
         let proof_keys = ProofKeys::of(&store, &config.proof_key, config.prove, clock.now())?;

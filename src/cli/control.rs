@@ -4,6 +4,7 @@
 //! One JSON line asks, one JSON line answers, then the connection ends. The
 //! socket is in the data folder with mode 0600; the server also asks the
 //! kernel who is at the other end and answers only itself and root.
+use crate::service::copy_proof::Ended;
 use crate::wake::Wake;
 use anyhow::{Context, anyhow};
 use domain::activity::{Actor, ActorKind, Via};
@@ -86,6 +87,10 @@ pub enum KeyAct {
     Unseal {
         device: DeviceId,
         reason: String,
+    },
+    /// A restore test read the second store alone, with a key from shares.
+    CopyTested {
+        ended: Box<Ended>,
     },
     /// A copy of the proof key was read; only its public half is passed on.
     ProofKeyCopy {

@@ -4,7 +4,7 @@ use crate::cli::control::{Answer, HostAct, KeyAct};
 use crate::cli::write::{WriteOptions, find};
 use crate::error::Result;
 use crate::service::console_copy::{remove_holder, set_holder};
-use crate::service::{host, puller, recovery_key, team_key, unseal};
+use crate::service::{copy_proof, host, puller, recovery_key, team_key, unseal};
 use crate::store::Conn;
 use domain::account::INVITE_LINK_LIFE;
 use domain::activity::Actor;
@@ -119,6 +119,10 @@ pub(super) fn about_keys(conn: &mut Conn, by: &Actor, act: KeyAct, now: Time) ->
         KeyAct::Unseal { device, reason } => {
             unseal::unseal(conn, by, device, &reason, now)?;
             "It is written down.".to_owned()
+        }
+        KeyAct::CopyTested { ended } => {
+            let test = copy_proof::finish(conn, by, &ended, now)?;
+            format!("Recorded: {}.", test.result)
         }
         KeyAct::ProofKeyCopy { public } => {
             host::proof_key_copy_checked(conn, by, &public, now)?;

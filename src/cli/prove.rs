@@ -204,7 +204,8 @@ async fn keep_proving(prover: Prover, device: Option<DeviceId>) -> anyhow::Resul
     Ok(())
 }
 
-fn host_name() -> String {
+/// Who runs tests here, as pages show it.
+pub(super) fn host_name() -> String {
     let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
     if name.is_empty() { "another host".to_owned() } else { name }
 }

@@ -9,6 +9,7 @@ mod avoid;
 mod check;
 pub mod child;
 pub mod confine;
+pub mod copy_alone;
 pub mod escrow;
 pub mod frame;
 pub mod keys;

@@ -97,9 +97,9 @@ impl Prover {
         }
         let report = match self.keys.open_master_key(&needed.repository) {
             Ok(key) => {
-                let job = job(&claimed, &needed)?;
+                let job = job(&needed);
                 let beat = Beat::new(self, &claimed);
-                match self.runner.run(&self.served(&needed), &key, &job, &beat) {
+                match self.runner.run(&served(&self.blobs, &needed), &key, &job, &beat) {
                     Ended::Stopped => {
                         self.store.write_blocking(move |conn| service::proof::release(conn, &claimed))?;
                         return Ok(false);
@@ -116,27 +116,29 @@ impl Prover {
         let (now, base) = (self.clock.now(), needed.base.map(|it| it.point));
         self.store.act_blocking(move |conn| service::proof::finish(conn, &claimed.test, base, &report, now))
     }
+}
 
-    fn served(&self, needed: &Needed) -> Served {
-        let repository = needed.repository.id;
-        let base = needed.base.as_ref().map(|it| (it.manifest.clone(), it.repository));
-        let failed = needed.failed_before.manifests.iter().cloned();
-        let own = needed.point.manifest_name.clone().map(|it| (it, repository));
-        Served {
-            blobs: Arc::clone(&self.blobs),
-            repository,
-            ledger: needed.ledger.iter().map(|it| ((it.kind, it.name.clone()), it.size())).collect(),
-            manifests: failed.chain(own).chain(base).collect(),
-        }
+/// What the process of a test may read, from one store.
+pub(super) fn served(blobs: &Arc<dyn BlobStore>, needed: &Needed) -> Served {
+    let repository = needed.repository.id;
+    let base = needed.base.as_ref().map(|it| (it.manifest.clone(), it.repository));
+    let failed = needed.failed_before.manifests.iter().cloned();
+    let own = needed.point.manifest_name.clone().map(|it| (it, repository));
+    Served {
+        blobs: Arc::clone(blobs),
+        repository,
+        ledger: needed.ledger.iter().map(|it| ((it.kind, it.name.clone()), it.size())).collect(),
+        manifests: failed.chain(own).chain(base).collect(),
     }
 }
 
-fn job(claimed: &Claimed, needed: &Needed) -> Result<TestJob> {
+/// What is asked of the process of a test.
+pub(super) fn job(needed: &Needed) -> TestJob {
     let stored: u64 =
         needed.ledger.iter().filter(|it| it.kind == ObjectKind::Data).map(crate::store::object::Object::size).sum();
     let restored = needed.point.size_bytes.and_then(|it| u64::try_from(it).ok()).unwrap_or(0);
-    Ok(TestJob {
-        device: claimed.test.device_id,
+    TestJob {
+        device: needed.point.device_id,
         point: needed.point.id,
         snapshot: needed.point.snapshot_name.clone(),
         manifest: needed.point.manifest_name.clone(),
@@ -147,7 +149,7 @@ fn job(claimed: &Claimed, needed: &Needed) -> Result<TestJob> {
             manifests: needed.failed_before.manifests.iter().map(|it| it.0.clone()).collect(),
         },
         cpu_seconds: cpu_seconds(stored, restored),
-    })
+    }
 }
 
 /// The processor time a test of this many stored and restored bytes may take.

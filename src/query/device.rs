@@ -2,10 +2,12 @@
 use crate::error::Result;
 use crate::query::filter;
 use crate::service::compliance::{self, Asked};
-use crate::service::loss;
+use crate::service::{copy_proof, disaster, loss};
 use crate::store::Conn;
 use crate::store::device_list::{Cursor, Filter, From, Query, Sort, View};
+use domain::copy_proof::CopyGrade;
 use domain::device::{DeviceState, Encryption, Ownership, Platform};
+use domain::disaster::{Event, Fate};
 use domain::fields::FieldErrors;
 use domain::id::{PolicyId, TeamId};
 use domain::policy::{Compliance, RequirementKind};
@@ -27,6 +29,11 @@ pub struct DeviceQuery {
     #[serde(alias = "proof")]
     pub grade: String,
     pub state: String,
+    /// The grade of the proof from the second copy alone.
+    pub copy: String,
+    /// What one event would leave: the event, and the fate of the device's backups.
+    pub lost: String,
+    pub fate: String,
     pub policy: String,
     pub requirement: String,
     /// The result of the policies for the device; if a policy is chosen without a result, the devices that do
@@ -55,8 +62,20 @@ impl DeviceQuery {
     fn read(&self, conn: &mut Conn, reach: &Reach, now: Time, mut errors: FieldErrors) -> Result<Filter> {
         let base = loss::all_devices(conn, now)?.0;
         let (chosen, asked) = (self.chosen(base, &mut errors), self.asked(&mut errors));
+        let copy = filter(&self.copy, "copy", CopyGrade::parse, &mut errors);
+        let lost = filter(&self.lost, "lost", Event::parse, &mut errors);
+        let fate = filter(&self.fate, "fate", Fate::parse, &mut errors);
         errors.into_result()?;
-        let among = asked.map(|it| compliance::among(conn, &it, reach, now)).transpose()?;
+        let mut among = Vec::new();
+        if let Some(event) = lost {
+            among.push(disaster::among(conn, (event, fate), reach, now)?);
+        }
+        if let Some(asked) = asked {
+            among.push(compliance::among(conn, &asked, reach, now)?);
+        }
+        if let Some(grade) = copy {
+            among.push(copy_proof::among(conn, grade, reach, now)?);
+        }
         Ok(Filter { among, ..chosen })
     }
 
@@ -129,6 +148,9 @@ impl DeviceQuery {
             ("ownership", &self.ownership),
             ("grade", &self.grade),
             ("state", &self.state),
+            ("copy", &self.copy),
+            ("lost", &self.lost),
+            ("fate", &self.fate),
             ("policy", &self.policy),
             ("requirement", &self.requirement),
             ("outcome", &self.outcome),
@@ -158,6 +180,9 @@ impl DeviceQuery {
             &self.ownership,
             &self.grade,
             &self.state,
+            &self.copy,
+            &self.lost,
+            &self.fate,
             &self.policy,
             &self.requirement,
             &self.outcome,

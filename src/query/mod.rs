@@ -2,6 +2,7 @@
 pub mod activity;
 pub mod command;
 pub mod device;
+pub mod disaster;
 pub mod restore_point;
 pub mod restore_test;
 pub mod wipe;

@@ -2,7 +2,7 @@
 //!
 //! Every count, list and table is made with `walk` and [`overall`], so that they never differ.
 use crate::error::{Error, Result};
-use crate::service::policy;
+use crate::service::{copy_proof, policy};
 use crate::store::compliance::{Measured, Which, measured};
 use crate::store::device_list::{self, Among, Filter, From, Named, Query, Scores, Sort};
 use crate::store::device_proof::DeviceProof;
@@ -10,7 +10,7 @@ use crate::store::device_status::DeviceStatus;
 use crate::store::policy::Policy;
 use crate::store::{self, Conn};
 use domain::id::{DeviceId, PolicyId};
-use domain::policy::{Applied, Compliance, Finding, Known, RequirementKind, evaluate, overall};
+use domain::policy::{Applied, Compliance, CopyKnown, Finding, Known, RequirementKind, evaluate, overall};
 use domain::role::Reach;
 use domain::time::Time;
 use std::collections::HashMap;
@@ -115,7 +115,7 @@ pub fn findings(
     ids: &[DeviceId],
     now: Time,
 ) -> Result<HashMap<DeviceId, Vec<Finding>>> {
-    let judge = Judge::new(policies, now)?;
+    let judge = Judge::new(conn, policies, Some(ids), now)?;
     measured(conn, Which::Ids(ids))?.iter().map(|it| Ok((it.id, judge.findings(it)?))).collect()
 }
 
@@ -157,7 +157,7 @@ pub fn failing(
     now: Time,
 ) -> Result<Vec<(Named, Finding)>> {
     let asked = Asked { policy: None, requirement: None, outcome: Compliance::NotCompliant };
-    let among = Some(chosen(conn, policies, &asked, (reach, now))?);
+    let among = vec![chosen(conn, policies, &asked, (reach, now))?];
     let query = Query {
         filter: Filter { among, ..Filter::default() },
         reach: reach.clone(),
@@ -224,7 +224,7 @@ fn walk(
     now: Time,
     mut take: impl FnMut(DeviceId, &[Finding]),
 ) -> Result<bool> {
-    let judge = Judge::new(policies, now)?;
+    let judge = Judge::new(conn, policies, None, now)?;
     let (mut after, mut seen) = (None, 0);
     loop {
         let devices = measured(conn, Which::After(reach, after, CHUNK))?;
@@ -245,12 +245,22 @@ fn walk(
 struct Judge<'a> {
     policies: &'a [Policy],
     applied: Vec<Applied>,
+    /// Of each device, if a policy asks for it.
+    copies: HashMap<DeviceId, CopyKnown>,
     now: Time,
 }
 
 impl<'a> Judge<'a> {
-    fn new(policies: &'a [Policy], now: Time) -> Result<Self> {
-        Ok(Self { policies, applied: policy::applied(policies)?, now })
+    /// For these devices, or all.
+    fn new(conn: &mut Conn, policies: &'a [Policy], ids: Option<&[DeviceId]>, now: Time) -> Result<Self> {
+        let applied = policy::applied(policies)?;
+        let asks = |it: &Applied| it.requirements.iter().any(|it| it.kind() == RequirementKind::CopyProven);
+        let copies = match ids {
+            _ if !applied.iter().any(asks) => HashMap::new(),
+            Some(ids) => copy_proof::known(conn, ids, now)?,
+            None => copy_proof::known_of_all(conn, now)?,
+        };
+        Ok(Self { policies, applied, copies, now })
     }
 
     fn findings(&self, device: &Measured) -> Result<Vec<Finding>> {
@@ -258,6 +268,7 @@ impl<'a> Judge<'a> {
         let state = Known {
             facts: &facts,
             evidence: device.proof.as_ref().map(DeviceProof::evidence).unwrap_or_default(),
+            copy: self.copies.get(&device.id).copied().unwrap_or(CopyKnown::NOTHING),
             last_seen_at: device.status.as_ref().and_then(|it| it.last_seen_at),
             enrolled_at: device.enrolled_at,
         };

@@ -1,7 +1,7 @@
 //! Policies: written by people, delivered to devices, checked against what is known.
 use crate::error::{Error, Result};
 use crate::service::activity::{self, Act};
-use crate::service::{account, alert, freeze, reach, setting};
+use crate::service::{account, alert, copy_proof, freeze, reach, setting};
 use crate::store::device::Device;
 use crate::store::device_status::DeviceStatus;
 use crate::store::policy::Policy;
@@ -12,7 +12,7 @@ use domain::baseline;
 use domain::by::By;
 use domain::id::{PolicyId, TeamId};
 use domain::policy::{
-    Applied, DevicePolicy, Finding, Known, PolicyName, Requirement, Schedule, evaluate, loosened, validate,
+    Applied, CopyKnown, DevicePolicy, Finding, Known, PolicyName, Requirement, Schedule, evaluate, loosened, validate,
 };
 use domain::role::Permission;
 use domain::shown::Shown;
@@ -230,7 +230,9 @@ pub fn findings(conn: &mut Conn, device: &Device, now: Time) -> Result<Vec<Findi
     let status = store::device_status::find(conn, device.id)?.unwrap_or_else(|| DeviceStatus::new(device.id));
     let evidence = store::device_proof::find(conn, device.id)?.map(|it| it.evidence()).unwrap_or_default();
     let facts = status.facts()?;
-    let state = Known { facts: &facts, evidence, last_seen_at: status.last_seen_at, enrolled_at: device.enrolled_at };
+    let copy = copy_proof::known(conn, &[device.id], now)?.remove(&device.id).unwrap_or(CopyKnown::NOTHING);
+    let state =
+        Known { facts: &facts, evidence, copy, last_seen_at: status.last_seen_at, enrolled_at: device.enrolled_at };
     Ok(evaluate(&policies, &state, now))
 }
 

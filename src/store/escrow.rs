@@ -6,7 +6,7 @@ use crate::store::schema::{copies, escrows, recovery_keys, repositories};
 use crate::store::upsert::UpsertExt;
 use diesel::dsl::{count, exists};
 use diesel::prelude::*;
-use domain::id::{RecoveryKeyId, RepositoryId};
+use domain::id::{DeviceId, RecoveryKeyId, RepositoryId};
 use domain::object::{Location, ObjectKind, ObjectName};
 use domain::time::Time;
 
@@ -95,6 +95,19 @@ pub fn covered(conn: &mut Conn, without: Option<RecoveryKeyId>) -> QueryResult<i
         count = count.filter(recovery_keys::id.ne(without));
     }
     count.first(conn)
+}
+
+/// The devices with a repository that no confirmed recovery key opens.
+pub fn uncovered_devices(conn: &mut Conn) -> QueryResult<Vec<DeviceId>> {
+    let opened = escrows::table
+        .inner_join(recovery_keys::table.on(recovery_keys::id.eq(escrows::recovery_key_id)))
+        .filter(recovery_keys::confirmed_at.is_not_null().and(recovery_keys::retired_at.is_null()))
+        .filter(escrows::repository_id.eq(repositories::id));
+    repositories::table
+        .filter(diesel::dsl::not(diesel::dsl::exists(opened)))
+        .select(repositories::device_id)
+        .distinct()
+        .load(conn)
 }
 
 /// Forgets at most `limit` records of a key; returns how many.

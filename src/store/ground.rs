@@ -19,7 +19,16 @@ pub fn find(conn: &mut Conn) -> QueryResult<Ground> {
 
 /// Since when the store cannot be read; none while it can.
 pub fn away(conn: &mut Conn) -> QueryResult<Option<Away>> {
-    let entry = setting::AWAY.entry(conn)?;
+    read_away(conn, &setting::AWAY)
+}
+
+/// Since when the second store cannot be used; none while it can.
+pub fn copy_away(conn: &mut Conn) -> QueryResult<Option<Away>> {
+    read_away(conn, &setting::COPY_AWAY)
+}
+
+fn read_away(conn: &mut Conn, key: &Key<Away>) -> QueryResult<Option<Away>> {
+    let entry = key.entry(conn)?;
     // What cannot be read still says that the store is away.
     Ok(entry.map(|it| {
         let (cause, since) = (AwayCause::Unreadable, it.updated_at);

@@ -30,6 +30,7 @@ pub mod console_copy;
 pub mod content_read;
 pub mod copy;
 pub mod copy_lock;
+pub mod copy_test;
 pub mod device;
 pub mod device_list;
 pub mod device_proof;

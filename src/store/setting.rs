@@ -52,6 +52,8 @@ pub const AWAY: Key<Away> = Key::new("ground.away");
 /// That the backup store accepts no backups.
 pub const STOPPED: Key<Stopped> = Key::new("ground.stopped");
 
+/// Where the backup store stands, as whoever runs the server says; empty if they do not.
+pub const LOCATION: Key<String> = Key::new("store.location");
 /// The id in the marker of the second store.
 pub const COPY_ID: Key<String> = Key::new("copy.id");
 /// The second store that the server was started with.

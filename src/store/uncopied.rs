@@ -1,5 +1,6 @@
 //! What the second store does not have yet, or has damaged: the ledger itself says so, in `objects.uncopied`.
 use crate::store::Conn;
+use crate::store::restore_point::RestorePoint;
 use crate::store::schema::{copies, devices, objects, repositories, restore_points};
 use crate::store::setting::COPY;
 use diesel::dsl::{count_star, exists, min, not};
@@ -83,6 +84,16 @@ pub fn next_snapshot(conn: &mut Conn, repository: RepositoryId) -> QueryResult<O
         .first(conn)
 }
 
+/// The devices of which something is not in the second store.
+pub fn incomplete_devices(conn: &mut Conn) -> QueryResult<Vec<DeviceId>> {
+    objects::table
+        .inner_join(repositories::table.on(repositories::id.eq(objects::repository_id)))
+        .filter(objects::uncopied.is_not_null().and(objects::kind.ne(ObjectKind::Locks)))
+        .select(repositories::device_id)
+        .distinct()
+        .load(conn)
+}
+
 /// How much of something waits.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Waiting {
@@ -136,6 +147,11 @@ pub fn copied_count(conn: &mut Conn) -> QueryResult<i64> {
 /// The newest restore point of a repository of which the second store has the snapshot and everything that was
 /// received before it.
 pub fn recovery_point(conn: &mut Conn, repository: RepositoryId) -> QueryResult<Option<Time>> {
+    Ok(complete_point(conn, repository)?.map(|it| it.received_at))
+}
+
+/// As [`recovery_point`]: the restore point itself.
+pub fn complete_point(conn: &mut Conn, repository: RepositoryId) -> QueryResult<Option<RestorePoint>> {
     let oldest: Option<Time> = objects::table
         .filter(objects::repository_id.eq(repository).and(objects::kind.ne(ObjectKind::Locks)))
         .filter(objects::uncopied.is_not_null())
@@ -150,7 +166,7 @@ pub fn recovery_point(conn: &mut Conn, repository: RepositoryId) -> QueryResult<
         .filter(restore_points::repository_id.eq(repository).and(restore_points::stored_at.is_not_null()))
         .filter(objects::uncopied.is_null())
         .order((objects::received_at.desc(), restore_points::id.desc()))
-        .select(restore_points::received_at)
+        .select(RestorePoint::as_select())
         .into_boxed();
     if let Some(oldest) = oldest {
         complete = complete.filter(objects::received_at.lt(oldest));

@@ -13,6 +13,7 @@ mod command;
 mod content;
 pub mod csrf;
 mod device;
+mod disaster;
 mod enrollment;
 pub mod error;
 pub mod filter;
@@ -61,6 +62,7 @@ pub fn routes(config: &mut ServiceConfig) {
 /// Every area, in the order of the navigation.
 pub const AREAS: Areas = Areas(&[
     overview::AREA,
+    disaster::AREA,
     device::AREA,
     hold::AREA,
     enrollment::AREA,

@@ -2,6 +2,7 @@
 use crate::auth::{Can, ViewDevices};
 use crate::error::Result;
 use crate::service;
+use crate::service::disaster::Known;
 use crate::service::host::KeyCopy;
 use crate::service::loss::{self, Moment};
 use crate::store::device_list::{self, Counts, Filter, From, Query, Sort, View};
@@ -10,6 +11,7 @@ use crate::store::{self, Conn, Store};
 use crate::web::PageResult;
 use crate::web::area::{Area, Link, Place};
 use crate::web::device::Row;
+use crate::web::disaster::{look, recent};
 use crate::web::filter::span;
 use crate::web::layout::Layout;
 use actix_web::web::{Data, ServiceConfig};
@@ -19,6 +21,8 @@ use askama_web::WebTemplate;
 use clock::Clock;
 use domain::consent::SETTLED;
 use domain::console_copy::{ConsoleCopy, ConsoleStanding};
+use domain::copy_proof::CopyProofs;
+use domain::disaster::{Event, Fate, Tally};
 use domain::ground::{Alarm, Room};
 use domain::proof::Grade;
 use domain::recovery_key::Recoverability;
@@ -62,7 +66,24 @@ struct OverviewPage {
     is_key_copy_old: bool,
     /// What is to be done so that the backups can be opened with shares.
     recovery: Option<&'static str>,
+    /// What one event would leave, counted: the event, its name, and the counts.
+    disasters: Vec<(Event, String, Tally)>,
+    /// What is to be said of the proof from the second copy; none if nothing has to be done.
+    from_copy: Option<String>,
     steps: Vec<Step>,
+}
+
+impl OverviewPage {
+    /// Class, icon and how many of a fate.
+    fn fated(&self, tally: &Tally, fate: &Fate) -> (&'static str, &'static str, i64) {
+        let (class, icon) = look(*fate);
+        (class, icon, tally.of(*fate))
+    }
+
+    /// "Median 3 d, worst 19 d".
+    fn recent(&self, tally: &Tally) -> Option<String> {
+        recent(tally)
+    }
 }
 
 /// What would become of the console itself.
@@ -108,8 +129,11 @@ struct Read {
     /// Also where it no longer holds, or cannot be read now.
     has_proof: bool,
     has_two_settled: bool,
+    disasters: Vec<(Event, String, Tally)>,
     key_copy: Option<KeyCopy>,
     recovery: Recoverability,
+    /// None without a second copy.
+    from_copy: Option<CopyProofs>,
     has_sent_mail: bool,
 }
 
@@ -141,6 +165,11 @@ async fn show(
         in_doubt: read.in_doubt,
         asks_for_backups: read.asks_for_backups,
         is_key_copy_old: layout.may(Permission::ManageSettings) && read.key_copy.is_some_and(|it| it.is_old),
+        disasters: read.disasters,
+        from_copy: read
+            .from_copy
+            .filter(|it| layout.may(Permission::ManageSettings) && it.is_due())
+            .map(|it| it.sentence(now, &|at| layout.zone.full(at))),
         recovery: read.recovery.advice().filter(|_| layout.may(Permission::ManageSettings)),
         bars,
         steps,
@@ -182,9 +211,22 @@ fn read(conn: &mut Conn, reach: &Reach, now: Time) -> Result<Read> {
         has_second_approver: approver_count(conn)? > 1,
         key_copy: service::host::proof_key_copy(conn, now)?,
         recovery: service::recovery_key::recoverability(conn, now)?,
+        from_copy: from_copy(conn, reach, now)?,
+        disasters: disasters(conn, reach, now)?,
         has_sent_mail: service::mail::has_worked(conn)?,
         has_two_settled: store::user::settled_count(conn, now - SETTLED)? > 1,
     })
+}
+
+fn disasters(conn: &mut Conn, reach: &Reach, now: Time) -> Result<Vec<(Event, String, Tally)>> {
+    let known = Known::read(conn, reach, now)?;
+    Ok(known.tallies().into_iter().map(|(event, tally)| (event, event.name(&known.means), tally)).collect())
+}
+
+/// What is proven from the second copy; none where there is none.
+fn from_copy(conn: &mut Conn, reach: &Reach, now: Time) -> Result<Option<CopyProofs>> {
+    let counts = service::copy_proof::store_now(conn)?.store.is_some_and(|it| it.counts());
+    Ok(if counts { Some(service::copy_proof::all(conn, reach, now)?) } else { None })
 }
 
 /// How many people can approve wipes, including those invited to: nobody decides on their own request.

@@ -2,6 +2,7 @@
 use crate::auth::{Can, ViewDevices};
 use crate::error::Error;
 use crate::service::copy::CopyState;
+use crate::service::copy_proof;
 use crate::service::verification::{Shown, Verifiers, shown};
 use crate::store::Store;
 use crate::web::PageResult;
@@ -12,6 +13,7 @@ use actix_web::web::{Data, ServiceConfig};
 use actix_web::{Responder, get};
 use askama::Template;
 use askama_web::WebTemplate;
+use domain::copy_proof::CopyProofs;
 use domain::object::Location;
 use domain::role::Permission;
 use domain::verification::{Lag, Pace, Standing};
@@ -35,6 +37,8 @@ fn routes(config: &mut ServiceConfig) {
 struct ListPage {
     layout: Layout,
     stores: Vec<Shown>,
+    /// What was restored from the second store alone, with recovery shares.
+    proofs: CopyProofs,
 }
 
 impl ListPage {
@@ -55,6 +59,11 @@ impl ListPage {
         state.sentences(self.layout.now, &|at| self.layout.zone.full(at))
     }
 
+    /// What is proven from the second store alone, and whether shares are to be asked for.
+    fn proven(&self) -> (String, bool) {
+        (self.proofs.sentence(self.layout.now, &|at| self.layout.zone.full(at)), self.proofs.is_due())
+    }
+
     /// "30 days".
     fn cycle(&self, store: &Shown) -> String {
         domain::words::span(store.settings.cycle)
@@ -68,8 +77,12 @@ async fn list(
     (store, verifiers): (Data<Store>, Data<Verifiers>),
 ) -> PageResult<impl Responder> {
     let (reach, now) = (by.reach().clone(), layout.now);
-    let stores = store
-        .read(move |conn| verifiers.0.iter().map(|it| shown(conn, it, &reach, now)).collect::<Result<Vec<_>, Error>>())
+    let (stores, proofs) = store
+        .read(move |conn| {
+            let stores =
+                verifiers.0.iter().map(|it| shown(conn, it, &reach, now)).collect::<Result<Vec<_>, Error>>()?;
+            Ok::<_, Error>((stores, copy_proof::all(conn, &reach, now)?))
+        })
         .await?;
-    Ok(ListPage { layout, stores })
+    Ok(ListPage { layout, stores, proofs })
 }

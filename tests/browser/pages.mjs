@@ -101,6 +101,8 @@ const NOTHING_FOUND = [
   "/activity?q=no-such-act",
   "/restore-tests?result=partial",
   "/stores",
+  "/if-lost/location",
+  "/if-lost/backup_store?fate=lose_all",
   "/commands?state=expired",
   "/wipe-requests?state=confirmed",
 ];

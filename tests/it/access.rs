@@ -132,6 +132,8 @@ pub const TABLE: &[(&str, &str, Least)] = &[
     ("post", "/sign-in", Public),
     ("post", "/sign-out", SignedIn),
     ("get", "/static/{hash}/{name:.+}", Public),
+    ("get", "/if-lost/{event}", May(P::ViewDevices)),
+    ("get", "/if-lost/{event}.json", May(P::ViewDevices)),
     ("get", "/stores", May(P::ViewDevices)),
     ("get", "/stores.json", May(P::ViewDevices)),
     ("get", "/teams", May(P::ManageUsers)),
@@ -239,6 +241,7 @@ fn is_data(path: &str) -> bool {
 fn address(pattern: &str) -> String {
     pattern
         .replace("{id}", "0190163d-8694-739b-aea5-966c26f8ad91")
+        .replace("{event}", "location")
         .replace("{token}", "no-such-token")
         .replace("{name}", "none")
         .replace("{hash}/{name:.+}", "none/no.css")

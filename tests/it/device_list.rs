@@ -230,7 +230,7 @@ fn any_query(random: &mut Random, world: &World) -> (Query, Option<Vec<DeviceId>
     filter.grade = random.chance(30).then(|| *random.pick(Grade::ALL));
     if random.chance(20) {
         let some: Vec<_> = world.fleet.iter().map(|it| it.0.id).filter(|_| random.chance(60)).collect();
-        filter.among = Some(Among::new(&some, false));
+        filter.among = vec![Among::new(&some, false)];
         among = Some(some);
     }
     if random.chance(10) {

@@ -1,4 +1,5 @@
 //! `docs/guarantees.md` names every badge, and tests that there are.
+use domain::copy_proof::CopyGrade;
 use domain::device::DeviceState;
 use domain::loss::Part;
 use domain::proof::{Grade, Level};
@@ -35,7 +36,8 @@ fn every_badge_and_part_has_a_row() {
     let badges = Grade::ALL.iter().map(|it| it.name());
     let levels = Level::ALL.iter().map(|it| it.name());
     let states = DeviceState::ALL.iter().filter(|it| **it != DeviceState::Enrolled).map(|it| it.name());
-    for name in badges.chain(levels).chain(states) {
+    let copies = CopyGrade::ALL.iter().map(|it| it.name());
+    for name in badges.chain(levels).chain(states).chain(copies) {
         assert!(first.iter().any(|it| it == name), "no row of {name}");
     }
     let overview = fs::read_to_string("templates/overview/show.html").unwrap();

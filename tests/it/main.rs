@@ -29,6 +29,7 @@ mod crossing;
 mod cuts;
 mod device_list;
 mod device_page;
+mod disaster;
 mod enrollment;
 mod enrollment_page;
 mod fuzz;

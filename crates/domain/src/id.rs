@@ -83,7 +83,7 @@ fn new_uuid(now: Time) -> Uuid {
 ids! {
     UserId, TeamId, LinkId, ApiTokenId,
     DeviceId, EnrollmentTokenId, PolicyId,
-    RepositoryId, RepositoryTokenId, RestorePointId, RestoreTestId,
+    RepositoryId, RepositoryTokenId, RestorePointId, RestoreTestId, CopyTestId,
     CommandId, WipeRequestId, RestoreId, RecoveryKeyId, TeamKeyId, ContentReadId,
     ActivityId, MailId,
     RetentionChangeId, HoldId, PruneId,

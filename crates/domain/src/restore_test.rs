@@ -265,6 +265,33 @@ impl TestReport {
         }
     }
 
+    /// The same without long lists, for a channel that takes 64 KiB: the first few names, cut where they are long.
+    ///
+    /// A device chooses its names, and none may be so long that nobody hears of the failure: written as JSON it has less than
+    /// 48 KiB whatever they are. The counts stay complete.
+    #[must_use]
+    pub fn brief(mut self) -> Self {
+        const NAMES: usize = 5;
+        const OBJECTS: usize = 20;
+        self.verified.clear();
+        (self.failed, self.made_good) = (Failed::default(), MadeGood::default());
+        for it in [&mut self.failures.files, &mut self.failures.metadata] {
+            it.truncate(NAMES);
+            it.iter_mut().for_each(|it| [&mut it.path, &mut it.reason].into_iter().for_each(cut));
+        }
+        self.failures.objects.truncate(OBJECTS);
+        self.failures.spared.truncate(NAMES);
+        for it in [&mut self.failures.objects, &mut self.failures.spared] {
+            it.iter_mut().for_each(|it| cut(&mut it.reason));
+        }
+        for it in [&mut self.failures.not_compared, &mut self.failures.notes, &mut self.failures.away] {
+            it.truncate(NAMES);
+            it.iter_mut().for_each(cut);
+        }
+        self.summary.truncate(self.summary.floor_char_boundary(400));
+        self
+    }
+
     /// A test that ended without findings of its own.
     pub fn bare(result: TestResult, level: Level, summary: impl Into<String>) -> Self {
         Self {
@@ -298,6 +325,11 @@ impl TestReport {
         report.failed.rest = Some(FailedRest::Unnamed);
         report
     }
+}
+
+/// At most 100 bytes of a text.
+fn cut(text: &mut String) {
+    text.truncate(text.floor_char_boundary(100));
 }
 
 #[cfg(test)]
@@ -397,6 +429,30 @@ mod tests {
             (3, "/mnt and 2 other protected folders were missing when"),
         ] {
             assert!(away(count).said_apart().contains(words), "{}", away(count).said_apart());
+        }
+    }
+
+    #[test]
+    fn a_brief_report_is_short_whatever_a_device_wrote_into_it() {
+        for hostile in ["\u{1}", "é", "🗝", "\""] {
+            let long = hostile.repeat(100_000);
+            let mut report = TestReport::failed(Level::Stored, long.clone());
+            report.verified = (0..1000).map(|it| named(it).name).collect();
+            report.failed.keys = vec!["key".to_owned(); MAX_KEYS];
+            for number in 0..MAX_NAMES {
+                report.failures.file(long.clone(), long.clone());
+                report.failures.metadata(long.clone(), long.clone());
+                report.failures.object(ObjectFailure { reason: long.clone(), ..named(number) });
+                report.failures.spared.push(ObjectFailure { reason: long.clone(), ..named(number) });
+                report.failures.not_compared.push(long.clone());
+                report.failures.away.push(long.clone());
+            }
+            let (files, objects) = (report.failures.file_count, report.failures.object_count);
+            let brief = report.brief();
+            let text = serde_json::to_string(&brief).unwrap();
+            assert!(text.len() < 48 << 10, "{hostile:?}: {}", text.len());
+            assert_eq!((brief.failures.file_count, brief.failures.object_count), (files, objects));
+            assert_eq!(brief.failures.damaged().count(), 25);
         }
     }
 

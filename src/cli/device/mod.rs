@@ -134,7 +134,7 @@ pub fn devices(options: &DevicesOptions, file: Options) -> anyhow::Result<ExitCo
             Query { filter, reach: Reach::All, sort: options.sort, is_descending: false, from: From::Start, limit };
         let page = device_list::page(conn, &query, now)?;
         let moment = loss::moment(conn, now)?;
-        Ok((page.devices.iter().map(|it| DeviceRow::new(it, &moment)).collect(), page.after.is_some()))
+        Ok((report::rows(conn, &page.devices, &moment)?, page.after.is_some()))
     })?;
     if is_cut {
         note(&format!("These are the first {}; there are more. See them with --limit.", number(rows.len())));

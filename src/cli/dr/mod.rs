@@ -3,6 +3,7 @@ mod blobs;
 mod drill;
 mod keys;
 mod open;
+mod prove;
 mod rebuilt;
 mod report;
 mod restore;
@@ -35,6 +36,9 @@ pub enum DrCommand {
     /// Rehearse: bring the newest state and the backups back from the second store into a scratch folder, with the
     /// recovery shares, and throw them away. Changes nothing
     Drill(Box<drill::DrillOptions>),
+    /// Restore-test each device's newest backup from the second store alone, with three recovery shares, where the server
+    /// is; the server records what that shows
+    Prove(Box<prove::ProveOptions>),
     /// Bring everything back from the second store into an empty data folder, with three recovery shares
     Restore(Box<restore::RestoreOptions>),
     /// Bring back what somebody deleted or overwrote in the bucket of the second store, from its older versions. Only
@@ -67,6 +71,7 @@ impl DrCommand {
         match self {
             Self::Status(read) => status(&read, file),
             Self::Drill(options) => drill::run(*options, file),
+            Self::Prove(options) => prove::run(*options, file),
             Self::Restore(options) => restore::run(*options, file),
             Self::Undelete(options) => undelete::run(*options, file),
             Self::Export(options) => state::export(*options, file),

@@ -3,8 +3,12 @@ use crate::app;
 use crate::blob::BlobStore;
 use crate::blob::bucket::{Bucket, Patience};
 use crate::blob::fs::FsBlobs;
-use crate::blob::home::{Opening, read_marker};
+use crate::blob::home::{Identity, Opening, read_marker};
 use crate::config::{BucketSettings, Config, CopyTarget};
+use crate::error::Error;
+use crate::service::ground::known_identity;
+use crate::store::Store;
+use crate::store::setting::COPY_ID;
 use anyhow::{Context, anyhow};
 use std::sync::Arc;
 
@@ -26,6 +30,13 @@ fn open(settings: &BucketSettings) -> anyhow::Result<Bucket> {
     Bucket::new(&app::access(settings), Patience::default()).context("using the settings of the copy")
 }
 
+fn out_of_reach(name: &str) -> anyhow::Error {
+    anyhow!(
+        "nobody can connect to the other Holdfast, {name}: run this on its machine, with its folder as --copy, or bring \
+         that folder here"
+    )
+}
+
 /// Opens the second store of the settings for reading, whoever's it is.
 ///
 /// # Errors
@@ -42,9 +53,27 @@ pub fn second_store(config: &Config) -> anyhow::Result<Arc<dyn BlobStore>> {
             Ok(Arc::new(FsBlobs::open_home(dir, &identity, Opening::Beside)?))
         }
         CopyTarget::Bucket(it) => Ok(Arc::new(open(it)?.unnamed())),
-        CopyTarget::Puller(name) => Err(anyhow!(
-            "nobody can connect to the other Holdfast, {name}: run this on its machine, with its folder as --copy, or bring \
-             that folder here"
-        )),
+        CopyTarget::Puller(name) => Err(out_of_reach(name)),
     }
+}
+
+/// Opens the second store of the settings for reading if it is the one that this database knows, and its id.
+///
+/// # Errors
+/// When none is set, it is not there, or it is another.
+pub fn known_second_store(config: &Config, store: &Store) -> anyhow::Result<(Arc<dyn BlobStore>, String)> {
+    let settings = config.copy.as_ref().context("say where the second store is: --copy, as for `holdfast serve`")?;
+    let (known, id) = store.read_blocking(|conn| Ok::<_, Error>((known_identity(conn)?, COPY_ID.find(conn)?)))?;
+    let (known, id) = known.zip(id).context("no server has used this second store with this database yet")?;
+    let identity = Identity { copy: Some(id.clone()), ..known };
+    let opened: Arc<dyn BlobStore> = match &settings.target {
+        CopyTarget::Folder(dir) => {
+            Arc::new(FsBlobs::open_read_only(dir, &identity).context("opening the second store")?)
+        }
+        CopyTarget::Bucket(it) => {
+            Arc::new(open(it)?.open(&identity, Opening::Beside).context("opening the second store")?)
+        }
+        CopyTarget::Puller(name) => return Err(out_of_reach(name)),
+    };
+    Ok((opened, id))
 }

@@ -10,7 +10,8 @@ use domain::time::Time;
 
 /// Marks the copy of an object in the second store as missing or changed, for a reason in words; true if that is news.
 ///
-/// It is copied again. No proof is taken from the backup store: what a restore test read there is still there.
+/// It is copied again. No proof is taken from the backup store: what a restore test read there is still there. What was
+/// proven from the second store alone no longer counts.
 ///
 /// # Errors
 /// When the database refuses.
@@ -18,6 +19,8 @@ pub fn object_damaged(conn: &mut Conn, key: &BlobKey, why: &str, now: Time) -> R
     if !store::copy::mark_damaged(conn, Location::Copy, key.repository, key.kind, &key.name, now)? {
         return Ok(false);
     }
+    // Copied again, it is the same bytes; but nobody has restored anything from these.
+    store::copy_test::withdraw(conn, key.repository, now)?;
     tracing::error!(%key, why, "an object is missing or changed in the second store; it is copied again");
     record_object(conn, key, (Action::CopyDamaged, Outcome::Failed), why, now)?;
     Ok(true)

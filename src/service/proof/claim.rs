@@ -69,13 +69,22 @@ pub fn claim(
 /// # Errors
 /// When the database refuses.
 pub fn needed(conn: &mut Conn, test: &RestoreTest) -> Result<Needed> {
-    let point = store::restore_point::find(conn, test.restore_point_id)?.ok_or(Error::NotFound("restore point"))?;
+    let alone = needed_alone(conn, test.restore_point_id)?;
+    let base = base(conn, &alone.point)?;
+    let failed_before = failure::before(conn, &alone.point)?;
+    Ok(Needed { base, failed_before, ..alone })
+}
+
+/// What a test of a restore point needs that looks at nothing but this point.
+///
+/// # Errors
+/// When there is no such point, or the database refuses.
+pub fn needed_alone(conn: &mut Conn, point: RestorePointId) -> Result<Needed> {
+    let point = store::restore_point::find(conn, point)?.ok_or(Error::NotFound("restore point"))?;
     let repository = store::repository::find(conn, point.repository_id)?.ok_or(Error::NotFound("repository"))?;
     let ledger = store::object::all(conn, point.repository_id, Some(point.as_of))?;
     let excluded = store::restore_point::excluded(conn, point.id)?;
-    let base = base(conn, &point)?;
-    let failed_before = failure::before(conn, &point)?;
-    Ok(Needed { point, excluded, repository, ledger, base, failed_before })
+    Ok(Needed { point, excluded, repository, ledger, base: None, failed_before: FailedBefore::default() })
 }
 
 fn base(conn: &mut Conn, point: &RestorePoint) -> Result<Option<Base>> {

@@ -6,7 +6,7 @@ mod level;
 mod queue;
 mod result;
 
-pub use claim::{Base, Claimed, Needed, claim, extend, needed, release};
+pub use claim::{Base, Claimed, Needed, claim, extend, needed, needed_alone, release};
 pub use due::due;
 pub use failure::{FailedBefore, Unsound, unsound};
 pub use level::{learned, refresh};

@@ -1,18 +1,20 @@
 //! Everything reported about one device.
-use super::row::{DeviceRow, iso};
+use super::row::{DeviceRow, iso, rows};
 use crate::error::Result;
 use crate::service;
 use crate::service::loss;
+use crate::store::copy_test::CopyTest;
 use crate::store::device_list::{self, ListedDevice};
 use crate::store::restore_test::RestoreTest;
 use crate::store::{self, Conn};
 use anyhow::Context;
 use domain::command::{CommandKind, CommandState};
 use domain::copy::{CopyFacts, CopyStanding};
+use domain::copy_proof::{CopyGrade, CopyProof};
 use domain::fact::Facts;
 use domain::id::{CommandId, DeviceId, RestorePointId, RestoreTestId};
 use domain::policy::{Compliance, Finding, Value};
-use domain::proof::{Retest, TestResult, TestState};
+use domain::proof::{Level, Retest, TestResult, TestState};
 use domain::space::Space;
 use domain::time::{Time, with_iso_times};
 use serde::Serialize;
@@ -34,6 +36,8 @@ pub struct DeviceReport {
     pub space: Option<Space>,
     /// How its backups stand in the second store.
     pub second_copy: CopyReport,
+    /// What was restored from the second store alone, with recovery shares.
+    pub from_second_copy: CopyProofReport,
     pub policies: Vec<PolicyResult>,
     /// The newest ones.
     pub restore_points: Vec<PointRow>,
@@ -84,6 +88,59 @@ impl CopyReport {
             waiting_since: iso(facts.waiting_since),
         }
     }
+}
+
+/// What was restored from the second store alone, with recovery shares.
+#[derive(Debug, Clone, Serialize)]
+pub struct CopyProofReport {
+    pub grade: CopyGrade,
+    /// All of it in words.
+    pub sentence: String,
+    /// The newest tests, the newest first.
+    pub tests: Vec<CopyTestRow>,
+}
+
+/// One such test, without file names.
+#[derive(Debug, Clone, Serialize)]
+pub struct CopyTestRow {
+    pub restore_point: RestorePointId,
+    pub result: TestResult,
+    pub level: Level,
+    pub started_at: String,
+    pub finished_at: String,
+    pub runner: String,
+    /// How the master key was had.
+    pub key_path: &'static str,
+    pub file_count: i64,
+    pub matched_count: i64,
+    /// Until when it counts, as fixed when it ended.
+    pub valid_until: Option<String>,
+    /// Since when something of it is known to be damaged there.
+    pub withdrawn_at: Option<String>,
+}
+
+fn copy_proof_report(conn: &mut Conn, id: DeviceId, now: Time) -> Result<CopyProofReport> {
+    let (store, test, _) = service::copy_proof::of_device(conn, id)?;
+    let proof = CopyProof { now: &store, test };
+    let tests = store::copy_test::of_device(conn, id, 10)?;
+    let row = |it: &CopyTest| CopyTestRow {
+        restore_point: it.restore_point_id,
+        result: it.result,
+        level: it.level,
+        started_at: it.started_at.iso(),
+        finished_at: it.finished_at.iso(),
+        runner: it.runner.clone(),
+        key_path: "recovery_shares",
+        file_count: it.file_count,
+        matched_count: it.matched_count,
+        valid_until: iso(it.valid_until),
+        withdrawn_at: iso(it.withdrawn_at),
+    };
+    Ok(CopyProofReport {
+        grade: proof.grade(now),
+        sentence: proof.sentence(now, &Time::iso),
+        tests: tests.iter().map(row).collect(),
+    })
 }
 
 /// One requirement, and whether the device meets it.
@@ -200,8 +257,9 @@ pub fn device(conn: &mut Conn, id: DeviceId, now: Time) -> Result<Option<DeviceR
     let commands = store::command::of_device(conn, id, NEWEST)?;
     let findings = service::policy::findings(conn, &device, now)?;
     let moment = loss::moment(conn, now)?;
+    let row = rows(conn, &[listed.clone()], &moment)?.pop().context("a device has a row")?;
     Ok(Some(DeviceReport {
-        row: DeviceRow::new(&listed, &moment),
+        row,
         generation: device.generation,
         agent_version: agent.as_ref().map(|it| it.version.clone()).unwrap_or_default(),
         protected_roots: agent.map(|it| it.roots()).transpose()?.unwrap_or_default(),
@@ -210,6 +268,7 @@ pub fn device(conn: &mut Conn, id: DeviceId, now: Time) -> Result<Option<DeviceR
         evidence: evidence_report(&listed),
         space: store::repository::active_of_device(conn, id)?.map(|it| it.space()),
         second_copy: CopyReport::new(&service::copy::of_device(conn, id)?, now),
+        from_second_copy: copy_proof_report(conn, id, now)?,
         policies: findings.iter().map(policy_result).collect(),
         restore_points: points.iter().map(point_row).collect(),
         restore_tests: tests.iter().map(TestRow::new).collect(),

@@ -2,5 +2,7 @@
 mod device;
 mod row;
 
-pub use device::{CommandRow, CopyReport, DeviceReport, EvidenceReport, PointRow, PolicyResult, TestRow, device};
-pub use row::{CSV_COLUMNS, DeviceRow, harmless, proof_word};
+pub use device::{
+    CommandRow, CopyProofReport, CopyReport, DeviceReport, EvidenceReport, PointRow, PolicyResult, TestRow, device,
+};
+pub use row::{CSV_COLUMNS, DeviceRow, harmless, proof_word, rows};

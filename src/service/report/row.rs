@@ -1,9 +1,14 @@
 //! One device in a list.
+use crate::error::Result;
+use crate::service::copy_proof;
 use crate::service::loss::{self, Moment};
+use crate::store::Conn;
 use crate::store::device_list::ListedDevice;
+use domain::copy_proof::CopyGrade;
 use domain::device::{DeviceState, Encryption, Ownership, Platform};
 use domain::id::DeviceId;
 use domain::loss::{Amount, Part};
+use domain::policy::CopyKnown;
 use domain::proof::{Evidence, Grade};
 use domain::time::Time;
 use serde::Serialize;
@@ -44,6 +49,10 @@ pub struct DeviceRow {
     /// What is backed up but not proven, if known. If no proof holds, it is all of the newest backup.
     pub not_proven: Option<Amount>,
     pub enrolled_at: String,
+    /// How it stands to the loss of everything but the second store and the recovery shares.
+    pub copy_proof: CopyGrade,
+    /// When the newest data that is proven from the second store alone was received; none while none is.
+    pub copy_proven_as_of: Option<String>,
 }
 
 pub(super) fn iso(at: Option<Time>) -> Option<String> {
@@ -66,8 +75,8 @@ pub fn proof_word(evidence: &Evidence, now: Time) -> &'static str {
 }
 
 impl DeviceRow {
-    /// The row of a device at that moment.
-    pub fn new(listed: &ListedDevice, moment: &Moment) -> Self {
+    /// The row of a device at that moment, with what is known of its second copy.
+    pub fn new(listed: &ListedDevice, moment: &Moment, copy: CopyKnown) -> Self {
         let (device, evidence, loss, now) =
             (&listed.device, loss::evidence(listed), loss::of(listed, moment), moment.now);
         let (lost, not_proven) = loss.numbers();
@@ -95,12 +104,14 @@ impl DeviceRow {
             lost,
             not_proven,
             enrolled_at: device.enrolled_at.iso(),
+            copy_proof: copy.grade,
+            copy_proven_as_of: iso(copy.point_at),
         }
     }
 }
 
 /// The names of the columns of [`DeviceRow::csv`].
-pub const CSV_COLUMNS: [&str; 24] = [
+pub const CSV_COLUMNS: [&str; 26] = [
     "id",
     "name",
     "person",
@@ -125,11 +136,13 @@ pub const CSV_COLUMNS: [&str; 24] = [
     "not_proven_bytes",
     "enrolled_at",
     "if_lost",
+    "copy_proof",
+    "copy_proven_as_of",
 ];
 
 impl DeviceRow {
     /// The row as fields of a CSV file; what a spreadsheet would run as a formula is turned into text.
-    pub fn csv(&self) -> [String; 24] {
+    pub fn csv(&self) -> [String; 26] {
         let text = |it: &Option<String>| it.clone().unwrap_or_default();
         let number = |it: Option<i64>| it.map(|it| it.to_string()).unwrap_or_default();
         [
@@ -157,8 +170,21 @@ impl DeviceRow {
             number(self.not_proven.map(|it| it.bytes)),
             self.enrolled_at.clone(),
             self.if_lost.map(|it| it.to_string()).unwrap_or_default(),
+            self.copy_proof.to_string(),
+            text(&self.copy_proven_as_of),
         ]
     }
+}
+
+/// The rows of these devices at that moment.
+///
+/// # Errors
+/// When the database refuses.
+pub fn rows(conn: &mut Conn, listed: &[ListedDevice], moment: &Moment) -> Result<Vec<DeviceRow>> {
+    let ids: Vec<_> = listed.iter().map(|it| it.device.id).collect();
+    let copies = copy_proof::known(conn, &ids, moment.now)?;
+    let copy = |it: &ListedDevice| copies.get(&it.device.id).copied().unwrap_or(CopyKnown::NOTHING);
+    Ok(listed.iter().map(|it| DeviceRow::new(it, moment, copy(it))).collect())
 }
 
 /// A text that no spreadsheet takes for a formula.

@@ -25,8 +25,8 @@ pub struct Filter {
     pub grade: Option<Grade>,
     /// None for devices in every state.
     pub state: Option<DeviceState>,
-    /// Only these, chosen by something that is not in the database.
-    pub among: Option<Among>,
+    /// Only those in each of these, chosen by something that is not in the database.
+    pub among: Vec<Among>,
     /// A device is silent when it last checked in before this; see [`silent_cut`].
     pub silent_before: Time,
     /// The backup store cannot be read: then no backup is counted on.
@@ -46,7 +46,7 @@ impl Default for Filter {
             ownership: None,
             grade: None,
             state: Some(DeviceState::Enrolled),
-            among: None,
+            among: Vec::new(),
             silent_before: Time::from_millis(0),
             is_store_away: false,
             scores: Scores::default(),
@@ -112,7 +112,7 @@ impl Filter {
             && self.encryption.is_none()
             && self.ownership.is_none()
             && self.grade.is_none()
-            && self.among.is_none()
+            && self.among.is_empty()
     }
 
     /// Those that accept commands; none if devices in another state are asked for.
@@ -153,7 +153,7 @@ impl Filter {
             sql.push(" AND ");
             self.values(now).write(sql, &format!("{base}{more}"));
         }
-        if let Some(among) = &self.among {
+        for among in &self.among {
             among.write(sql);
         }
         for word in self.q.split_whitespace().take(MAX_WORDS) {

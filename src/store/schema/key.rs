@@ -37,3 +37,29 @@ diesel::table! {
         kept_at -> Nullable<BigInt>,
     }
 }
+
+diesel::table! {
+    copy_tests (id) {
+        id -> Text,
+        device_id -> Text,
+        repository_id -> Text,
+        restore_point_id -> Text,
+        point_at -> BigInt,
+        store_id -> Text,
+        recovery_key_id -> Text,
+        runner -> Text,
+        started_at -> BigInt,
+        finished_at -> BigInt,
+        result -> Text,
+        level -> Text,
+        file_count -> BigInt,
+        matched_count -> BigInt,
+        excluded_count -> BigInt,
+        byte_count -> BigInt,
+        failures -> Text,
+        summary -> Text,
+        valid_until -> Nullable<BigInt>,
+        withdrawn_at -> Nullable<BigInt>,
+        superseded_at -> Nullable<BigInt>,
+    }
+}

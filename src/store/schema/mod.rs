@@ -62,6 +62,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     team_keys,
     recovery_keys,
     escrows,
+    copy_tests,
     retention_changes,
     holds,
     held_devices,

@@ -197,6 +197,7 @@ fn allowed(findings: &[Finding]) -> String {
     let tightest = findings.iter().filter_map(|it| match &it.requirement {
         Requirement::ProvenRestorePoint { within_minutes } => Some((*within_minutes, it)),
         Requirement::StorageEncrypted
+        | Requirement::CopyProven { .. }
         | Requirement::BackupEvery { .. }
         | Requirement::CheckInWithin { .. }
         | Requirement::MinimumOsVersion { .. }

@@ -2,7 +2,9 @@
 use crate::query::device::DeviceQuery;
 use crate::store::policy::Policy;
 use crate::store::team::Team;
+use domain::copy_proof::CopyGrade;
 use domain::device::{DeviceState, Ownership, Platform};
+use domain::disaster::{Event, Fate};
 use domain::policy::{Compliance, RequirementKind};
 use domain::proof::Grade;
 
@@ -34,6 +36,9 @@ pub fn choices(query: &DeviceQuery, teams: &[Team], policies: &[Policy]) -> Vec<
     let teams = teams.iter().map(|it| of(it.id.as_str(), &it.name)).collect();
     let platforms = Platform::ALL.iter().map(|it| of(it.as_str(), it.name())).collect();
     let grades = Grade::ALL.iter().map(|it| of(it.as_str(), it.name())).collect();
+    let copies = CopyGrade::ALL.iter().map(|it| of(it.as_str(), it.name())).collect();
+    let events = Event::ALL.iter().map(|it| of(it.as_str(), it.label())).collect();
+    let fates = Fate::ALL.iter().map(|it| of(it.as_str(), it.name())).collect();
     let encryption = vec![of("on", "Encrypted"), of("off", "Not encrypted"), of("unknown", "Unknown")];
     let ownership = Ownership::ALL.iter().map(|it| of(it.as_str(), it.name())).collect();
     let states = DeviceState::ALL.iter().filter(|it| **it != DeviceState::Enrolled);
@@ -46,6 +51,9 @@ pub fn choices(query: &DeviceQuery, teams: &[Team], policies: &[Policy]) -> Vec<
         Choice::new("Team", "team", "Any team", teams, &query.team),
         Choice::new("Platform", "platform", "Any platform", platforms, &query.platform),
         Choice::new("Proof", "grade", "Any proof", grades, &query.grade),
+        Choice::new("From the second copy alone", "copy", "Any", copies, &query.copy),
+        Choice::new("If we lost", "lost", "Nothing else", events, &query.lost),
+        Choice::new("What would become of its backups", "fate", "Any", fates, &query.fate),
         Choice::new("Encryption", "encryption", "Any", encryption, &query.encryption),
         Choice::new("Ownership", "ownership", "Any", ownership, &query.ownership),
         Choice::new("State", "state", "Enrolled; for a search, any", states, state),

@@ -217,7 +217,7 @@ pub async fn show(
         chips: chips(&query, &read.choices),
         choices: read.choices,
         position: read.position,
-        is_partial: read.listed.filter.among.is_some_and(|it| it.is_partial),
+        is_partial: read.listed.filter.among.iter().any(|it| it.is_partial),
         request_key: secret::generate("form_")?,
         query,
         layout,

@@ -37,12 +37,13 @@ use domain::channel::{Channel, may_order};
 use domain::command::{CommandKind, CommandState};
 use domain::continuity::Line;
 use domain::copy::{CopyFacts, CopyStanding};
+use domain::copy_proof::{CopyGrade, CopyProof, CopyTest, StoreNow};
 use domain::device::{DeviceState, Ownership};
-use domain::id::DeviceId;
+use domain::id::{DeviceId, RestorePointId};
 use domain::loss::{LossFacts, loss as told};
 use domain::object::TokenKind;
 use domain::policy::Finding;
-use domain::proof::{Grade, Retest};
+use domain::proof::{Grade, Level, Retest};
 use domain::restore_test::Failures;
 use domain::retention::HoldCause;
 use domain::role::{Permission, Reach};
@@ -106,6 +107,8 @@ struct Read {
     space: Option<Space>,
     /// How its backups stand in the second store.
     copy: CopyFacts,
+    /// The second store, and the test of it alone that counts; with the restore point that it was of.
+    from_copy: (StoreNow, Option<CopyTest>, Option<RestorePointId>),
     /// Other devices with its serial number.
     twins: Twins,
     /// The machines that reported as it, if there may be more than one.
@@ -216,6 +219,7 @@ fn read(conn: &mut Conn, reach: &Reach, id: DeviceId, now: Time) -> Result<Read>
         attempt: store::backup_attempt::find(conn, id)?,
         space: repository.map(|it| it.space()),
         copy: service::copy::of_device(conn, id)?,
+        from_copy: service::copy_proof::of_device(conn, id)?,
         device,
         listed,
         status,
@@ -290,6 +294,19 @@ impl ShowPage {
     fn copied(&self) -> (String, bool) {
         let sentence = self.read.copy.sentence(self.layout.now, &|at| self.layout.zone.full(at));
         (sentence, self.read.copy.standing() == CopyStanding::Unknown)
+    }
+
+    /// What the proof from the second copy alone is worth, and in words.
+    fn from_copy(&self) -> (CopyGrade, String) {
+        let (now, when) = (self.layout.now, |at| self.layout.zone.full(at));
+        let (store, test, _) = &self.read.from_copy;
+        let proof = CopyProof { now: store, test: test.clone() };
+        (proof.grade(now), proof.sentence(now, &when))
+    }
+
+    /// Whether this restore point came back from the second copy alone, and that holds.
+    fn is_copy_proven(&self, point: &RestorePoint) -> bool {
+        self.read.from_copy.2 == Some(point.id) && self.from_copy().0.holds()
     }
 
     fn is_enrolled(&self) -> bool {

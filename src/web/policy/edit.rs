@@ -29,7 +29,7 @@ struct EditPage {
     id: Option<PolicyId>,
     form: PolicyForm,
     teams: Vec<(String, String)>,
-    spans: [Span; 3],
+    spans: [Span; 4],
     errors: FieldErrors,
 }
 

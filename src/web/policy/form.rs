@@ -37,6 +37,9 @@ pub struct PolicyForm {
     pub(super) proven: String,
     pub(super) proven_number: String,
     pub(super) proven_unit: String,
+    pub(super) copy_proven: String,
+    pub(super) copy_proven_number: String,
+    pub(super) copy_proven_unit: String,
     pub(super) backup: String,
     pub(super) backup_number: String,
     pub(super) backup_unit: String,
@@ -55,6 +58,8 @@ impl PolicyForm {
         Self {
             proven_number: text("7"),
             proven_unit: text("d"),
+            copy_proven_number: text("90"),
+            copy_proven_unit: text("d"),
             backup_number: text("24"),
             backup_unit: text("h"),
             check_in_number: text("1"),
@@ -78,6 +83,10 @@ impl PolicyForm {
                 Requirement::ProvenRestorePoint { within_minutes } => {
                     form.proven = on();
                     (form.proven_number, form.proven_unit) = split(*within_minutes);
+                }
+                Requirement::CopyProven { within_minutes } => {
+                    form.copy_proven = on();
+                    (form.copy_proven_number, form.copy_proven_unit) = split(*within_minutes);
                 }
                 Requirement::BackupEvery { minutes } => {
                     form.backup = on();
@@ -107,6 +116,10 @@ impl PolicyForm {
             let within_minutes = minutes_of(&self.proven_number, &self.proven_unit, &mut errors);
             requirements.push(Requirement::ProvenRestorePoint { within_minutes });
         }
+        if !self.copy_proven.is_empty() {
+            let within_minutes = minutes_of(&self.copy_proven_number, &self.copy_proven_unit, &mut errors);
+            requirements.push(Requirement::CopyProven { within_minutes });
+        }
         if !self.backup.is_empty() {
             let minutes = minutes_of(&self.backup_number, &self.backup_unit, &mut errors);
             requirements.push(Requirement::BackupEvery { minutes });
@@ -125,7 +138,7 @@ impl PolicyForm {
         Ok(Draft { name: self.name.clone(), team_id, requirements })
     }
 
-    pub(super) fn spans(&self) -> [Span; 3] {
+    pub(super) fn spans(&self) -> [Span; 4] {
         let span = |name, label, help, is_on: &str, number: &str, unit: &str| Span {
             name,
             label,
@@ -142,6 +155,14 @@ impl PolicyForm {
                 &self.proven,
                 &self.proven_number,
                 &self.proven_unit,
+            ),
+            span(
+                "copy_proven",
+                "A restore point proven from the second copy alone no older than",
+                "Three people with recovery shares prove it, on the server: holdfast dr prove.",
+                &self.copy_proven,
+                &self.copy_proven_number,
+                &self.copy_proven_unit,
             ),
             span(
                 "backup",

@@ -28,7 +28,7 @@ use std::sync::Arc;
 pub struct World {
     _database: TestDatabase,
     pub store: Store,
-    prover: Prover,
+    pub prover: Prover,
     pub craft: Craft,
     pub stored: Stored,
     pub clock: Clock,

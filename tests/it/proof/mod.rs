@@ -1,4 +1,5 @@
 //! Restore tests with the real process: good, damaged and hostile repositories.
+mod copy_alone;
 pub mod craft;
 mod damage;
 mod evidence;

@@ -93,7 +93,13 @@ fn one_file_of_201_compared_is_a_part_and_no_proof() {
     let requirements = vec![Requirement::ProvenRestorePoint { within_minutes: 60 * 24 }];
     let policy = Applied { id: PolicyId::generate(now), name: "Proven".to_owned(), requirements };
     let (facts, enrolled_at) = (Facts::default(), NOW - days(30));
-    let device = Known { facts: &facts, evidence: proof.evidence(), last_seen_at: Some(now), enrolled_at };
+    let device = Known {
+        facts: &facts,
+        evidence: proof.evidence(),
+        copy: domain::policy::CopyKnown::NOTHING,
+        last_seen_at: Some(now),
+        enrolled_at,
+    };
     let found = evaluate(&[policy], &device, now).remove(0);
     assert_eq!(found.outcome, Compliance::NotCompliant, "a part is no proof to a policy: {found:?}");
     world.clock.advance(days(7));

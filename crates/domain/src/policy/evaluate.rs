@@ -4,6 +4,7 @@
 //! unknown, and unknown is never compliant.
 use super::Requirement;
 use super::version::Version;
+use crate::copy_proof::CopyGrade;
 use crate::device::Encryption;
 use crate::fact::{self, FACT_HOLDS, FactKind, FactValue, Facts};
 use crate::id::PolicyId;
@@ -25,8 +26,22 @@ pub struct Applied {
 pub struct Known<'a> {
     pub facts: &'a Facts,
     pub evidence: Evidence,
+    pub copy: CopyKnown,
     pub last_seen_at: Option<Time>,
     pub enrolled_at: Time,
+}
+
+/// What is known of the proof from the second copy alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CopyKnown {
+    pub grade: CopyGrade,
+    /// When the restore point that is proven so was received; none while none is.
+    pub point_at: Option<Time>,
+}
+
+impl CopyKnown {
+    /// Of a device of which nobody tested that.
+    pub const NOTHING: Self = Self { grade: CopyGrade::Never, point_at: None };
 }
 
 text_enum! {
@@ -133,6 +148,9 @@ fn find(requirement: &Requirement, device: &Known<'_>, now: Time) -> Found {
             let found = happened_within(device.evidence.stored_at, span_of(*count), device.enrolled_at, now);
             unless_away(found, &device.evidence)
         }
+        Requirement::CopyProven { within_minutes: count } => {
+            copy_proven_within(device.copy, span_of(*count), device.enrolled_at, now)
+        }
         Requirement::ProvenRestorePoint { within_minutes: count } => {
             unless_away(proven_within(&device.evidence, span_of(*count), device.enrolled_at, now), &device.evidence)
         }
@@ -192,6 +210,16 @@ fn proven_within(evidence: &Evidence, limit: Duration, enrolled_at: Time, now: T
         found.since = Some(since);
     }
     found
+}
+
+fn copy_proven_within(copy: CopyKnown, limit: Duration, enrolled_at: Time, now: Time) -> Found {
+    let found = happened_within(copy.point_at, limit, enrolled_at, now);
+    match (copy.grade == CopyGrade::Unknown, copy.point_at) {
+        (true, _) => Found { outcome: Compliance::Unknown, since: None, ..found },
+        // It may have been proven before: since when it is not, only the test itself says.
+        (false, None) => Found { since: None, ..found },
+        (false, Some(_)) => found,
+    }
 }
 
 const fn encrypted(state: Encryption) -> Compliance {

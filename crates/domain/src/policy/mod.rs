@@ -5,7 +5,7 @@ mod schedule;
 mod tests;
 mod version;
 
-pub use evaluate::{Applied, Compliance, Finding, Known, Value, evaluate, overall};
+pub use evaluate::{Applied, Compliance, CopyKnown, Finding, Known, Value, evaluate, overall};
 pub use schedule::{DevicePolicy, PolicyName, Schedule};
 
 use crate::fields::FieldErrors;
@@ -22,6 +22,10 @@ pub enum Requirement {
     StorageEncrypted,
     /// A proven restore point received within this many minutes.
     ProvenRestorePoint {
+        within_minutes: u32,
+    },
+    /// A restore point received within this many minutes that came back from the second copy alone, with recovery shares.
+    CopyProven {
         within_minutes: u32,
     },
     /// A backup within this many minutes; the agent's schedule follows it.
@@ -43,6 +47,7 @@ text_enum! {
     RequirementKind {
         StorageEncrypted = "storage_encrypted",
         ProvenRestorePoint = "proven_restore_point",
+        CopyProven = "copy_proven",
         BackupEvery = "backup_every",
         CheckInWithin = "check_in_within",
         MinimumOsVersion = "minimum_os_version",
@@ -56,6 +61,7 @@ impl RequirementKind {
         match self {
             Self::StorageEncrypted => "Storage encrypted",
             Self::ProvenRestorePoint => "Proven restore point",
+            Self::CopyProven => "Proven from the second copy",
             Self::BackupEvery => "Backup",
             Self::CheckInWithin => "Check-in",
             Self::MinimumOsVersion => "Minimum OS version",
@@ -73,6 +79,7 @@ impl Requirement {
         match self {
             Self::StorageEncrypted => RequirementKind::StorageEncrypted,
             Self::ProvenRestorePoint { .. } => RequirementKind::ProvenRestorePoint,
+            Self::CopyProven { .. } => RequirementKind::CopyProven,
             Self::BackupEvery { .. } => RequirementKind::BackupEvery,
             Self::CheckInWithin { .. } => RequirementKind::CheckInWithin,
             Self::MinimumOsVersion { .. } => RequirementKind::MinimumOsVersion,
@@ -89,9 +96,9 @@ impl Requirement {
     pub fn limit(&self) -> String {
         match self {
             Self::StorageEncrypted => "encrypted".to_owned(),
-            Self::ProvenRestorePoint { within_minutes: count } | Self::CheckInWithin { minutes: count } => {
-                format!("within {}", span(*count))
-            }
+            Self::ProvenRestorePoint { within_minutes: count }
+            | Self::CopyProven { within_minutes: count }
+            | Self::CheckInWithin { minutes: count } => format!("within {}", span(*count)),
             Self::BackupEvery { minutes: count } => format!("every {}", span(*count)),
             Self::MinimumOsVersion { version } => format!("{version} or newer"),
             Self::PasscodeSet => "set".to_owned(),
@@ -103,6 +110,7 @@ impl Requirement {
         match self {
             Self::StorageEncrypted | Self::PasscodeSet => self.name().to_owned(),
             Self::ProvenRestorePoint { .. }
+            | Self::CopyProven { .. }
             | Self::BackupEvery { .. }
             | Self::CheckInWithin { .. }
             | Self::MinimumOsVersion { .. } => format!("{} {}", self.name(), self.limit()),
@@ -112,7 +120,10 @@ impl Requirement {
     /// Whether data depends on it: that backups arrive, that they are proven, and that silence is noticed.
     pub const fn guards_data(&self) -> bool {
         match self {
-            Self::ProvenRestorePoint { .. } | Self::BackupEvery { .. } | Self::CheckInWithin { .. } => true,
+            Self::ProvenRestorePoint { .. }
+            | Self::CopyProven { .. }
+            | Self::BackupEvery { .. }
+            | Self::CheckInWithin { .. } => true,
             Self::StorageEncrypted | Self::MinimumOsVersion { .. } | Self::PasscodeSet => false,
         }
     }
@@ -121,6 +132,7 @@ impl Requirement {
     fn is_as_strict_as(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::ProvenRestorePoint { within_minutes: new }, Self::ProvenRestorePoint { within_minutes: old })
+            | (Self::CopyProven { within_minutes: new }, Self::CopyProven { within_minutes: old })
             | (Self::BackupEvery { minutes: new }, Self::BackupEvery { minutes: old })
             | (Self::CheckInWithin { minutes: new }, Self::CheckInWithin { minutes: old }) => new <= old,
             (Self::MinimumOsVersion { version: new }, Self::MinimumOsVersion { version: old }) => {
@@ -133,6 +145,7 @@ impl Requirement {
     fn check(&self) -> Result<(), &'static str> {
         match self {
             Self::ProvenRestorePoint { within_minutes: count }
+            | Self::CopyProven { within_minutes: count }
             | Self::BackupEvery { minutes: count }
             | Self::CheckInWithin { minutes: count } => match count {
                 1..=MAX_MINUTES => Ok(()),

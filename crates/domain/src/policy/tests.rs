@@ -49,7 +49,7 @@ fn judge(
     now: Time,
 ) -> (Compliance, Option<Time>) {
     let policy = Applied { id: PolicyId::generate(NOW), name: "p".to_owned(), requirements: vec![requirement] };
-    let device = Known { facts, evidence, last_seen_at, enrolled_at: ENROLLED };
+    let device = Known { facts, evidence, copy: CopyKnown::NOTHING, last_seen_at, enrolled_at: ENROLLED };
     let finding = evaluate(&[policy], &device, now).remove(0);
     (finding.outcome, finding.since)
 }
@@ -178,7 +178,13 @@ fn a_clock_set_back_a_year_makes_nothing_compliant() {
 fn the_worst_finding_is_the_devices_and_unknown_is_worse_than_compliant() {
     let policy = |requirements| Applied { id: PolicyId::generate(NOW), name: "p".to_owned(), requirements };
     let facts = encryption(Encryption::On, NOW);
-    let device = Known { facts: &facts, evidence: Evidence::default(), last_seen_at: Some(NOW), enrolled_at: ENROLLED };
+    let device = Known {
+        facts: &facts,
+        evidence: Evidence::default(),
+        copy: CopyKnown::NOTHING,
+        last_seen_at: Some(NOW),
+        enrolled_at: ENROLLED,
+    };
     let of = |requirements: Vec<_>| overall(&evaluate(&[policy(requirements)], &device, NOW));
     assert_eq!(of(vec![]), None);
     assert_eq!(of(vec![Requirement::StorageEncrypted]), Some(Compliant));
