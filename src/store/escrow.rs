@@ -4,7 +4,7 @@ use crate::store::recovery_key::RecoveryKey;
 use crate::store::repository::Repository;
 use crate::store::schema::{copies, escrows, recovery_keys, repositories};
 use crate::store::upsert::UpsertExt;
-use diesel::dsl::{count, exists};
+use diesel::dsl::{count, exists, not};
 use diesel::prelude::*;
 use domain::id::{DeviceId, RecoveryKeyId, RepositoryId};
 use domain::object::{Location, ObjectKind, ObjectName};
@@ -103,11 +103,7 @@ pub fn uncovered_devices(conn: &mut Conn) -> QueryResult<Vec<DeviceId>> {
         .inner_join(recovery_keys::table.on(recovery_keys::id.eq(escrows::recovery_key_id)))
         .filter(recovery_keys::confirmed_at.is_not_null().and(recovery_keys::retired_at.is_null()))
         .filter(escrows::repository_id.eq(repositories::id));
-    repositories::table
-        .filter(diesel::dsl::not(diesel::dsl::exists(opened)))
-        .select(repositories::device_id)
-        .distinct()
-        .load(conn)
+    repositories::table.filter(not(exists(opened))).select(repositories::device_id).distinct().load(conn)
 }
 
 /// Forgets at most `limit` records of a key; returns how many.

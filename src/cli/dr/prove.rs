@@ -83,7 +83,10 @@ pub fn run(options: ProveOptions, file: Options) -> anyhow::Result<ExitCode> {
             match write.ask(Request::Key { act }, settings.clone())? {
                 Answer::Done { message } => Ok(message),
                 Answer::Refused { message } => bail!(message),
-                answer @ (Answer::Link { .. } | Answer::Token { .. } | Answer::Test { .. }) => {
+                answer @ (Answer::Link { .. }
+                | Answer::Token { .. }
+                | Answer::PullToken { .. }
+                | Answer::Test { .. }) => {
                     bail!("the server gave an unexpected answer: {answer:?}")
                 }
             }
