@@ -93,7 +93,7 @@ pub fn order(store: &Store, by: &By, data: &Path, device: &Device, point: &Resto
         point: point.id,
         selection: Selection::All,
         target: device.id,
-        conflict: Conflict::Skip,
+        conflict: Conflict::Merge,
         // What was proven before is, on this machine, to be proven again.
         accepts_unproven: true,
         reason: "the danger test".to_owned(),

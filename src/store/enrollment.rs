@@ -57,6 +57,14 @@ pub fn insert(conn: &mut Conn, enrollment: &Enrollment) -> QueryResult<()> {
     diesel::insert_into(enrollments::table).values(enrollment).execute(conn).map(drop)
 }
 
+/// Records which orders reach a device in an enrolment.
+pub fn set_carries(conn: &mut Conn, device: DeviceId, generation: i64, carries: &str) -> QueryResult<()> {
+    diesel::update(enrollments::table.find((device, generation)))
+        .set(enrollments::carries.eq(carries))
+        .execute(conn)
+        .map(drop)
+}
+
 /// Ends the current enrolment of a device.
 pub fn end(conn: &mut Conn, device: DeviceId, now: Time) -> QueryResult<()> {
     diesel::update(enrollments::table)

@@ -60,6 +60,7 @@ pub mod restore;
 pub mod restore_point;
 pub mod restore_test;
 pub mod restore_test_list;
+pub mod restore_undo;
 pub mod retention;
 pub mod search;
 pub mod session;

@@ -36,6 +36,8 @@ pub struct Restore {
     pub reason: String,
     /// JSON of the [`Crossing`] that was agreed to; none for a device that gets its own data back.
     pub agreed: Option<String>,
+    /// JSON of what was shown to whoever ordered that files be replaced; none for other restores.
+    pub shown: Option<String>,
     /// JSON of the order while it is waiting for approval.
     pub waiting_order: Option<String>,
     pub approved_by: Option<UserId>,
@@ -69,6 +71,11 @@ pub struct RestoreFindings {
     pub missing: Vec<String>,
     #[serde(default)]
     pub kept: Vec<String>,
+    /// What the device says it moved away for what was restored.
+    #[serde(default)]
+    pub replaced: Vec<String>,
+    #[serde(default)]
+    pub replaced_count: usize,
     #[serde(default)]
     pub not_compared: Vec<String>,
     /// What the device says came back different without being a failure.
@@ -93,6 +100,11 @@ impl Restore {
     /// What was agreed to; none for a device that gets its own data back.
     pub fn crossing(&self) -> QueryResult<Option<Crossing>> {
         self.agreed.as_deref().map(from_json).transpose()
+    }
+
+    /// What was shown to whoever ordered that files be replaced.
+    pub fn seen(&self) -> QueryResult<Option<Crossing>> {
+        self.shown.as_deref().map(from_json).transpose()
     }
 
     /// What the comparison found, or why there was none.
@@ -156,6 +168,16 @@ pub fn insert(conn: &mut Conn, restore: &Restore) -> QueryResult<()> {
 pub fn update(conn: &mut Conn, restore: &Restore, from: RestoreState) -> QueryResult<bool> {
     let which = restores::table.find(restore.id).filter(restores::state.eq(from));
     Ok(diesel::update(which).set(restore).execute(conn)? == 1)
+}
+
+/// The newest restore to a device of which all came back.
+pub fn newest_compared(conn: &mut Conn, target: DeviceId) -> QueryResult<Option<Restore>> {
+    restores::table
+        .filter(restores::target_device_id.eq(target).and(restores::state.eq(RestoreState::Compared)))
+        .order(restores::id.desc())
+        .select(Restore::as_select())
+        .first(conn)
+        .optional()
 }
 
 /// Restores to a device that have not ended, oldest first.

@@ -727,12 +727,22 @@ pub fn listing(folder: &Path) -> Vec<(PathBuf, u32, i64, Vec<u8>)> {
 /// A person orders a restore of a backup of `from` to `to`; a second one approves if the data leaves its
 /// device.
 pub fn order_restore(server: &TestServer, from: DeviceId, point: RestorePointId, to: &Agent) -> Restore {
+    order_restore_as(server, (from, point), to, Conflict::KeepBoth)
+}
+
+/// The same, with what happens to files that are there.
+pub fn order_restore_as(
+    server: &TestServer,
+    (from, point): (DeviceId, RestorePointId),
+    to: &Agent,
+    conflict: Conflict,
+) -> Restore {
     let draft = Draft {
         device: from,
         point,
         selection: Selection::All,
         target: to.enrollment().device_id,
-        conflict: Conflict::KeepBoth,
+        conflict,
         accepts_unproven: true,
         reason: "the old one broke".to_owned(),
         request_key: None,

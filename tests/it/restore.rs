@@ -132,7 +132,7 @@ impl World {
         let orders = self.target.check_in(&self.server, DeviceFacts::default()).commands;
         orders.into_iter().find_map(|it| match it.payload {
             Payload::Restore(order) => Some(order),
-            Payload::None | Payload::Wipe { .. } => None,
+            Payload::None | Payload::Wipe { .. } | Payload::UndoRestore { .. } => None,
         })
     }
 
@@ -152,7 +152,7 @@ impl World {
     }
 
     pub fn all_back(&self) -> RestoreResult {
-        RestoreResult { files: self.manifest.files.clone(), failures: vec![], kept: vec![], shortfalls: vec![] }
+        RestoreResult { files: self.manifest.files.clone(), ..RestoreResult::default() }
     }
 }
 
@@ -187,7 +187,7 @@ fn another_device_gets_everything_back_and_it_is_compared() {
 #[test]
 fn what_came_back_different_or_not_at_all_is_named() {
     let world = World::new();
-    let restore = world.orders(&Draft { conflict: Conflict::Skip, ..world.draft.clone() }).unwrap();
+    let restore = world.orders(&Draft { conflict: Conflict::Merge, ..world.draft.clone() }).unwrap();
     world.fetched().unwrap();
     let mut said = world.all_back();
     said.files[0].sha256 = "0".repeat(64);
@@ -209,8 +209,8 @@ fn what_came_back_different_or_not_at_all_is_named() {
 #[test]
 fn a_file_that_was_there_and_kept_as_asked_is_not_a_failure() {
     let world = World::new();
-    let restore = world.orders(&Draft { conflict: Conflict::Skip, ..world.draft.clone() }).unwrap();
-    assert_eq!(world.fetched().unwrap().conflict, Conflict::Skip);
+    let restore = world.orders(&Draft { conflict: Conflict::Merge, ..world.draft.clone() }).unwrap();
+    assert_eq!(world.fetched().unwrap().conflict, Conflict::Merge);
     let mut said = world.all_back();
     said.kept.push(said.files.remove(1).path);
 
@@ -254,11 +254,7 @@ fn only_what_was_chosen_is_ordered_and_compared() {
         let order = world.fetched().unwrap();
         assert_eq!(order.selection, paths);
         let files = world.manifest.files.iter().filter(|it| selection.chosen().covers(&it.path)).cloned().collect();
-        world.tells(
-            &world.target,
-            restore.id,
-            &RestoreResult { files, failures: vec![], kept: vec![], shortfalls: vec![] },
-        );
+        world.tells(&world.target, restore.id, &RestoreResult { files, ..RestoreResult::default() });
         let done = world.find(restore.id);
         assert_eq!((done.state, done.matched_count, done.file_count), (RestoreState::Compared, 1, 1));
         let command = world.server.read(|conn| Ok(store::command::find(conn, done.command_id.unwrap())?)).unwrap();
@@ -538,15 +534,11 @@ fn the_four_steps_order_a_restore_without_scripts() {
     assert_eq!(location(&second.post(&format!("{made}/approvals"), &[("seen", &seen)])), made);
     let order = world.fetched().unwrap();
     let files = vec![file("/home/grace/b.jpg")];
-    world.tells(
-        &world.target,
-        order.restore_id,
-        &RestoreResult { files, failures: vec![], kept: vec![], shortfalls: vec![] },
-    );
+    world.tells(&world.target, order.restore_id, &RestoreResult { files, ..RestoreResult::default() });
 
     assert_eq!(
         (order.selection.as_slice(), order.conflict),
-        (["/home/grace/b.jpg".to_owned()].as_slice(), Conflict::Skip)
+        (["/home/grace/b.jpg".to_owned()].as_slice(), Conflict::Merge)
     );
     assert!(text(&operator.get(&made)).contains("1 of 1 file came back equal"));
     assert!(text(&operator.get("/restores")).contains("1 of 1"));
@@ -577,11 +569,7 @@ fn who_may_not_restore_sees_results_without_names() {
     let world = World::new();
     let restore = world.orders(&world.draft).unwrap();
     world.fetched().unwrap();
-    world.tells(
-        &world.target,
-        restore.id,
-        &RestoreResult { files: vec![], failures: vec![], kept: vec![], shortfalls: vec![] },
-    );
+    world.tells(&world.target, restore.id, &RestoreResult { files: vec![], ..RestoreResult::default() });
     let observer = Visit::of(&world.server, colleague(&world.server, "observer", Role::Observer));
     let operator = Visit::of(&world.server, world.operator);
     let path = format!("/restores/{}", restore.id);

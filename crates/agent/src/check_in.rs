@@ -5,6 +5,7 @@ use super::net::client::CallError;
 use super::progress::Event;
 use super::state::{Away, ClockOffset, Held, Journal, Policy, Roots, Seen};
 use anyhow::Result;
+use domain::command::CommandKind;
 use domain::continuity::Brought;
 use domain::epoch::{self, Epoch, KnownEpoch};
 use domain::time::days;
@@ -108,6 +109,7 @@ impl Agent {
             facts: self.facts()?,
             results: results.clone(),
             policy_version: self.state.find::<Policy>()?.unwrap_or_default().policy.version,
+            orders: orders(),
             continuity: Some(self.attempt()?),
         };
         Ok((message, results))
@@ -165,6 +167,11 @@ impl Agent {
     pub(super) fn note(&self, event: Event) {
         self.around.progress.event(event);
     }
+}
+
+/// The words of the orders this agent carries out: all it knows.
+pub fn orders() -> Vec<String> {
+    CommandKind::ALL.iter().map(ToString::to_string).collect()
 }
 
 #[cfg(test)]

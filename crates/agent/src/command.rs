@@ -34,7 +34,7 @@ impl Agent {
             Some("the command belongs to another enrolment of this device")
         } else if command.expires_at <= now {
             Some("the command had expired when it arrived")
-        } else if (command.kind.erases() || command.kind == CommandKind::Restore) && self.is_read_only()? {
+        } else if command.kind.overwrites() && self.is_read_only()? {
             Some(READ_ONLY)
         } else {
             None
@@ -98,9 +98,19 @@ impl Agent {
                 }
                 (CommandKind::Restore, _) if self.has_restore(entry.id)? => {}
                 (CommandKind::Restore, Some(Payload::Restore(order))) => self.begin_restore(entry.id, order)?,
+                (CommandKind::UndoRestore, _) if self.has_undo(entry.id)? => {}
+                (CommandKind::UndoRestore, Some(Payload::UndoRestore { restore_id })) => {
+                    self.begin_undo(entry.id, restore_id)?;
+                }
                 // The wipe has its own journal: `resume_wipe` creates it from an accepted order.
                 (CommandKind::Wipe | CommandKind::RemoveCompanyData, _) if self.has_wipe()? => {}
-                (CommandKind::Restore | CommandKind::Wipe | CommandKind::RemoveCompanyData, _) => {
+                (
+                    CommandKind::Restore
+                    | CommandKind::UndoRestore
+                    | CommandKind::Wipe
+                    | CommandKind::RemoveCompanyData,
+                    _,
+                ) => {
                     self.finish(entry.id, Err(INCOMPLETE.to_owned()))?;
                 }
             }
@@ -127,7 +137,14 @@ impl Agent {
                 later(Work::Restore);
                 Ok(())
             }
-            (CommandKind::Wipe | CommandKind::Restore, _) => self.finish(command.id, Err(INCOMPLETE.to_owned())),
+            (CommandKind::UndoRestore, Payload::UndoRestore { restore_id }) => {
+                self.begin_undo(command.id, restore_id)?;
+                later(Work::Undo);
+                Ok(())
+            }
+            (CommandKind::Wipe | CommandKind::Restore | CommandKind::UndoRestore, _) => {
+                self.finish(command.id, Err(INCOMPLETE.to_owned()))
+            }
         }
     }
 }
@@ -137,6 +154,8 @@ impl Agent {
 pub enum Work {
     Backup(AskedBy),
     Restore,
+    /// The undo of a restore.
+    Undo,
 }
 
 /// Who wants a backup and should hear how it went.
@@ -298,6 +317,21 @@ mod tests {
         assert!(agent.has_restore(first_id).unwrap());
         let told = results(&agent);
         assert!(told.len() == 1 && told[0].1.contains("another restore"), "{told:?}");
+    }
+
+    #[test]
+    fn d05_an_undo_of_a_restore_that_was_never_here_fails() {
+        let (temp, clock) = world();
+        let agent = open(&temp.path().join("state"), &clock, None);
+        let payload = Payload::UndoRestore { restore_id: RestoreId::generate(NOW) };
+        let order = Command { payload, ..command(CommandKind::UndoRestore) };
+        assert_eq!(agent.accept(&order).unwrap(), Order::Run);
+
+        agent.act(order, &Stop::default(), &|_| {}).unwrap();
+
+        let told = results(&agent);
+        assert!(!told[0].0 && told[0].1.contains("nothing is known of this restore here"), "{told:?}");
+        assert!(!agent.has_unfinished_undo().unwrap());
     }
 
     #[test]

@@ -128,6 +128,7 @@ fn join(
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
         signing_key: identity.signing_public()?,
         sealing_key: identity.sealing_public()?.as_str().to_owned(),
+        orders: crate::check_in::orders(),
         protected_roots: folders.iter().map(|it| it.to_string_lossy().into_owned()).collect(),
         device_id: enrollment.as_ref().map(|it| it.device_id),
         device_generation: enrollment.map(|it| it.generation),

@@ -25,7 +25,7 @@ pub use command::Order;
 pub use enroll::Request as EnrollRequest;
 pub use identity::Identity;
 pub use net::backoff::Stop;
-pub use restore::Outcome as RestoreOutcome;
+pub use restore::{Outcome as RestoreOutcome, Undoable};
 pub use wipe::accepted as accepted_wipe;
 
 use anyhow::{Result, bail};

@@ -25,6 +25,8 @@ const LEAST: Duration = Duration::from_secs(1);
 const UNMET: Duration = Duration::from_secs(5);
 /// How often to check whether a backup is due.
 const TICK: Duration = Duration::from_secs(1);
+/// How often to look for restores that can no longer be undone.
+const EXPIRE_EVERY: Duration = Duration::from_secs(3600);
 
 impl Agent {
     /// Runs until stopped, or until the device is wiped: nothing else ends it.
@@ -197,7 +199,7 @@ impl Agent {
     }
 
     fn work(&self, receive: &Receiver<Work>, stop: &Stop, work_stop: &Stop) {
-        let mut backups = Later { backoff: Backoff::default(), not_before: Instant::now() };
+        let mut backups = Later { backoff: Backoff::default(), not_before: Instant::now(), expire_at: Instant::now() };
         let mut backoff = Backoff::default();
         while !stop.is_stopped() && !work_stop.is_stopped() {
             let ordered = match receive.recv_timeout(TICK) {
@@ -218,8 +220,9 @@ impl Agent {
             None => match self.state.find::<BackupRequest>()? {
                 Some(request) => Work::Backup(AskedBy::Person(request)),
                 None if self.has_unfinished_restore()? => Work::Restore,
+                None if self.has_unfinished_undo()? => Work::Undo,
                 None if Instant::now() >= backups.not_before && self.is_backup_due()? => Work::Backup(AskedBy::Policy),
-                None => return Ok(()),
+                None => return self.expire_now_and_then(backups),
             },
         };
         let _busy = lock(&self.busy);
@@ -228,6 +231,11 @@ impl Agent {
         }
         match work {
             Work::Restore => self.restore_unfinished(work_stop)?,
+            Work::Undo => {
+                // What is undone has ended.
+                self.restore_unfinished(work_stop)?;
+                self.undo_unfinished(work_stop)?;
+            }
             Work::Backup(asked_by) => match self.back_up_for(asked_by, work_stop)? {
                 Done::Yes => backups.backoff.reset(),
                 Done::Failed => backups.not_before = Instant::now() + backups.backoff.next(None),
@@ -236,6 +244,20 @@ impl Agent {
         // The server learns about it at once, including that nothing has changed since this backup.
         self.news.store(true, Ordering::Release);
         stop.nudge();
+        Ok(())
+    }
+
+    /// Removes, once an hour, what old restores replaced.
+    fn expire_now_and_then(&self, later: &mut Later) -> Result<()> {
+        if Instant::now() < later.expire_at {
+            return Ok(());
+        }
+        later.expire_at = Instant::now() + EXPIRE_EVERY;
+        let _busy = lock(&self.busy);
+        if let Err(error) = self.expire_undos() {
+            // It is kept longer than it need be, which is no reason to make no backups.
+            tracing::warn!("what old restores replaced cannot be looked through: {error:#}");
+        }
         Ok(())
     }
 
@@ -299,6 +321,8 @@ enum Life {
 struct Later {
     backoff: Backoff,
     not_before: Instant,
+    /// When to look next for restores that can no longer be undone.
+    expire_at: Instant,
 }
 
 /// Whether a backup was made.

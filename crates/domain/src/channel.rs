@@ -26,6 +26,23 @@ impl Channel {
     pub fn agent() -> Self {
         Self::new(Self::AGENT, CommandKind::ALL)
     }
+
+    /// The same for an agent that said which orders it carries out, by their words; one that says nothing is older
+    /// than that. Words that this server does not know are of no use to it.
+    pub fn of_agent(said: &[String]) -> Self {
+        let is_carried = |kind: &&CommandKind| Self::FIRST.contains(kind) || said.iter().any(|it| it == kind.as_str());
+        let carries: Vec<_> = CommandKind::ALL.iter().filter(is_carried).copied().collect();
+        Self::new(Self::AGENT, &carries)
+    }
+
+    /// What every agent carries.
+    const FIRST: [CommandKind; 5] = [
+        CommandKind::Lock,
+        CommandKind::BackUpNow,
+        CommandKind::Wipe,
+        CommandKind::RemoveCompanyData,
+        CommandKind::Restore,
+    ];
 }
 
 /// Why an order cannot reach a device.
@@ -58,7 +75,7 @@ const fn is_possible(platform: Platform, kind: CommandKind) -> bool {
         // Each app keeps its own files there: none lets another read them for a backup, or write them back.
         Platform::Ios | Platform::Ipados | Platform::Android => match kind {
             CommandKind::Lock | CommandKind::Wipe | CommandKind::RemoveCompanyData => true,
-            CommandKind::BackUpNow | CommandKind::Restore => false,
+            CommandKind::BackUpNow | CommandKind::Restore | CommandKind::UndoRestore => false,
         },
     }
 }
@@ -72,7 +89,8 @@ mod tests {
         for platform in Platform::ALL {
             for kind in CommandKind::ALL {
                 let is_phone = matches!(platform, Platform::Ios | Platform::Ipados | Platform::Android);
-                let is_of_files = matches!(kind, CommandKind::BackUpNow | CommandKind::Restore);
+                let is_of_files =
+                    matches!(kind, CommandKind::BackUpNow | CommandKind::Restore | CommandKind::UndoRestore);
                 let expected = match is_phone && is_of_files {
                     true => Err(OrderRefusal::Platform { platform: *platform, kind: *kind }),
                     false => Ok(()),
@@ -80,6 +98,17 @@ mod tests {
                 assert_eq!(may_order(*platform, &Channel::agent(), *kind), expected, "{kind} on {platform}");
             }
         }
+    }
+
+    #[test]
+    fn an_agent_that_does_not_say_so_undoes_nothing() {
+        let carries = |said: &[&str]| {
+            let said: Vec<_> = said.iter().map(|it| (*it).to_owned()).collect();
+            Channel::of_agent(&said).carries
+        };
+        assert!(!carries(&[]).contains(&CommandKind::UndoRestore));
+        assert!(carries(&[]).contains(&CommandKind::Restore));
+        assert_eq!(carries(&["undo_restore", "of tomorrow"]), CommandKind::ALL);
     }
 
     #[test]

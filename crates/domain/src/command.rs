@@ -1,5 +1,5 @@
 //! What we ask a device to do.
-use crate::id::CommandId;
+use crate::id::{CommandId, RestoreId};
 use crate::restore::RestoreOrder;
 use crate::role::Permission;
 use crate::text::text_enum;
@@ -11,6 +11,8 @@ text_enum! {
     CommandKind {
         Lock = "lock", BackUpNow = "back_up_now", Wipe = "wipe", RemoveCompanyData = "remove_company_data",
         Restore = "restore",
+        /// Removes what a restore made and puts back what it replaced.
+        UndoRestore = "undo_restore",
     }
 }
 
@@ -23,6 +25,14 @@ impl CommandKind {
         Self::ERASING.contains(&self)
     }
 
+    /// Whether it erases, removes or replaces files: a device refuses it while its server may be out of date.
+    pub fn overwrites(self) -> bool {
+        match self {
+            Self::Wipe | Self::RemoveCompanyData | Self::Restore | Self::UndoRestore => true,
+            Self::Lock | Self::BackUpNow => false,
+        }
+    }
+
     /// The name on a button and in a list.
     pub const fn name(self) -> &'static str {
         match self {
@@ -31,6 +41,7 @@ impl CommandKind {
             Self::Wipe => "Wipe",
             Self::RemoveCompanyData => "Remove company data",
             Self::Restore => "Restore",
+            Self::UndoRestore => "Undo restore",
         }
     }
 
@@ -40,7 +51,7 @@ impl CommandKind {
             Self::Lock => Permission::LockDevices,
             Self::BackUpNow => Permission::RunBackups,
             Self::Wipe | Self::RemoveCompanyData => Permission::RequestWipe,
-            Self::Restore => Permission::Restore,
+            Self::Restore | Self::UndoRestore => Permission::Restore,
         }
     }
 
@@ -48,7 +59,7 @@ impl CommandKind {
     pub const fn stands_alone(self) -> bool {
         match self {
             Self::Lock | Self::BackUpNow => true,
-            Self::Wipe | Self::RemoveCompanyData | Self::Restore => false,
+            Self::Wipe | Self::RemoveCompanyData | Self::Restore | Self::UndoRestore => false,
         }
     }
 
@@ -60,6 +71,7 @@ impl CommandKind {
         match self {
             Self::Wipe | Self::RemoveCompanyData => Err(NotCancellable::OfAWipe),
             Self::Restore => Err(NotCancellable::OfARestore),
+            Self::UndoRestore => Err(NotCancellable::OfAnUndo),
             Self::Lock | Self::BackUpNow => match state {
                 CommandState::Queued => Ok(()),
                 CommandState::Delivered
@@ -79,6 +91,8 @@ pub enum NotCancellable {
     OfAWipe,
     #[error("cancel the restore instead")]
     OfARestore,
+    #[error("the undo of a restore is not taken back; it can be restored again")]
+    OfAnUndo,
     #[error("too late: the command is “{}”", .0.name())]
     TooLate(CommandState),
 }
@@ -125,6 +139,9 @@ pub enum Order {
     },
     RemoveCompanyData,
     Restore(RestoreOrder),
+    UndoRestore {
+        restore_id: RestoreId,
+    },
 }
 
 impl Order {
@@ -135,6 +152,7 @@ impl Order {
             Self::Wipe { .. } => CommandKind::Wipe,
             Self::RemoveCompanyData => CommandKind::RemoveCompanyData,
             Self::Restore(_) => CommandKind::Restore,
+            Self::UndoRestore { .. } => CommandKind::UndoRestore,
         }
     }
 }
@@ -171,6 +189,7 @@ mod tests {
                     (CommandKind::Lock | CommandKind::BackUpNow, _) => Err(NotCancellable::TooLate(*state)),
                     (CommandKind::Wipe | CommandKind::RemoveCompanyData, _) => Err(NotCancellable::OfAWipe),
                     (CommandKind::Restore, _) => Err(NotCancellable::OfARestore),
+                    (CommandKind::UndoRestore, _) => Err(NotCancellable::OfAnUndo),
                 };
                 assert_eq!(kind.may_cancel(*state), expected, "{kind} {state}");
             }

@@ -19,6 +19,9 @@ text_enum! {
         RestoreElsewhere = "restore_elsewhere",
         /// The same if the two devices do not belong to one person.
         RestoreToAnotherPerson = "restore_to_another_person",
+        /// A restore of a device's own backup to itself that replaces the files it finds there.
+        RestoreReplacing = "restore_replacing",
+        UndoRestore = "undo_restore",
         ApproveRestore = "approve_restore",
         /// A token for a restic client that appends and cannot read.
         MakeAppendingToken = "make_appending_token",
@@ -126,6 +129,8 @@ impl GuardedAct {
             Self::ApproveWipe => Guard { told: Told::Watchers, wait: Wait::WipeHold, ..by(P::ApproveWipe) },
             Self::EndWipeHold => by(P::ApproveWipe),
             Self::RestoreToItself => by(P::Restore),
+            // No second person: what goes is kept on the device, out of reach of whoever ordered it.
+            Self::RestoreReplacing | Self::UndoRestore => Guard { told: Told::WatchersAndPerson, ..by(P::Restore) },
             Self::RestoreElsewhere => elsewhere(P::Restore),
             Self::RestoreToAnotherPerson => elsewhere(P::ReadContents),
             Self::ApproveRestore => Guard { told: Told::WatchersAndPerson, ..by(P::ApproveRestore) },
@@ -237,6 +242,7 @@ mod tests {
                 A::ApproveWipe => (Some(P::ApproveWipe), true, Told::Watchers, Wait::WipeHold, None, false),
                 A::EndWipeHold => plain(P::ApproveWipe),
                 A::RestoreToItself => plain(P::Restore),
+                A::RestoreReplacing | A::UndoRestore => told(P::Restore, Told::WatchersAndPerson),
                 A::RestoreElsewhere => crosses(P::Restore),
                 A::RestoreToAnotherPerson => crosses(P::ReadContents),
                 A::ApproveRestore => told(P::ApproveRestore, Told::WatchersAndPerson),

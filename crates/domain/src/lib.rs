@@ -64,7 +64,7 @@ mod tests {
     use crate::manifest::EntryKind;
     use crate::policy::{Compliance, RequirementKind};
     use crate::proof::{Grade, Level};
-    use crate::restore::{Conflict, FileClass, RestoreState};
+    use crate::restore::{Conflict, FileClass, RestoreState, UndoState};
     use crate::retention::{HoldCause, PruneState};
     use crate::role::Role;
     use crate::verification::{Pace, Standing};
@@ -95,6 +95,7 @@ mod tests {
         all_differ(Conflict::ALL, Conflict::name);
         all_differ(FileClass::ALL, FileClass::name);
         all_differ(RestoreState::ALL, RestoreState::name);
+        all_differ(UndoState::ALL, UndoState::name);
         all_differ(PruneState::ALL, PruneState::name);
         all_differ(HoldCause::ALL, HoldCause::name);
         all_differ(Role::ALL, Role::name);

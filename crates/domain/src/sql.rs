@@ -11,7 +11,7 @@ use crate::guard::GuardedAct;
 use crate::id::{self, *};
 use crate::object::{Location, ObjectKind, ObjectName, RepositoryState, TokenKind};
 use crate::proof::{Level, Retest, TestCause, TestResult, TestState};
-use crate::restore::{Conflict, RestoreState};
+use crate::restore::{Conflict, RestoreState, UndoState};
 use crate::restore_test::FailedRest;
 use crate::retention::{ChangeState, HoldCause, HoldScope, PruneState};
 use crate::role::Role;
@@ -49,7 +49,7 @@ macro_rules! text {
 id::for_each_id!(text);
 text! {
     Platform, Ownership, DeviceState, Encryption, Role, Level, Retest, FailedRest, TestResult, TestState, TestCause,
-    CommandKind, CommandState, FactKind, WipeState, WipeAction, WipeReason, RestoreState, Conflict,
+    CommandKind, CommandState, FactKind, WipeState, WipeAction, WipeReason, RestoreState, Conflict, UndoState,
     Location, Rank, ObjectKind, RepositoryState, TokenKind, Doubt, Action, ActorKind, Via, Outcome, UserState, LinkPurpose,
     GuardedAct, ChangeState, HoldScope, HoldCause, PruneState, ReadKind, ReadOutcome,
 }

@@ -20,6 +20,8 @@ use domain::time::Time;
 use domain::wipe::WipedRoot;
 use serde::{Deserialize, Serialize};
 
+/// What an undo did: the body of `POST` [`RESTORES`]`/{id}/undone`.
+pub use domain::restore::UndoReport;
 pub use fact::{DeviceFacts, Fact};
 
 /// `POST`: joins a device. Not signed by a known key: `proof` shows that the sender holds the new one.
@@ -36,7 +38,7 @@ pub const BACKUPS: &str = "/agent/v1/backups";
 pub const BACKUP_FAILURES: &str = "/agent/v1/backup-failures";
 /// `POST`: how a wipe went; the answer is the receipt.
 pub const WIPE_REPORTS: &str = "/agent/v1/wipe-reports";
-/// `POST`, followed by `/{id}/progress` or `/{id}/result`.
+/// `POST`, followed by `/{id}/progress`, `/{id}/result` or `/{id}/undone`.
 pub const RESTORES: &str = "/agent/v1/restores";
 
 /// The header with which a sender asks that a copy of its request gets the answer to the first; its value is
@@ -121,6 +123,9 @@ pub struct Enroll {
     pub sealing_key: String,
     /// Absolute paths of the folders that are backed up, and that a wipe erases.
     pub protected_roots: Vec<String>,
+    /// The words of the orders it carries out; without it, those that every agent does.
+    #[serde(default)]
+    pub orders: Vec<String>,
     /// The device this machine was until now, on this server or another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device_id: Option<DeviceId>,
@@ -174,6 +179,9 @@ pub struct CheckIn {
     /// The policy version the device holds.
     #[serde(default)]
     pub policy_version: String,
+    /// The words of the orders it carries out; without it, those that every agent does.
+    #[serde(default)]
+    pub orders: Vec<String>,
     /// Shows that it is the machine that was answered last; an agent without it cannot be distinguished from
     /// its copy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -225,6 +233,10 @@ pub enum Payload {
     /// The folders as recorded at enrolment; the agent erases only those that are also in its own record.
     Wipe {
         roots: Vec<String>,
+    },
+    /// What a restore made and replaced is known only to the agent that ran it.
+    UndoRestore {
+        restore_id: RestoreId,
     },
 }
 
@@ -325,6 +337,9 @@ pub struct RestoreResult {
     pub failures: Vec<RestoreFailure>,
     /// Files that were there already and were kept.
     pub kept: Vec<String>,
+    /// Files that were there already and were moved away for the restored ones.
+    #[serde(default)]
+    pub replaced: Vec<String>,
     /// What came back different or was not made, without being a failure.
     #[serde(default)]
     pub shortfalls: Vec<Shortfall>,

@@ -2,6 +2,7 @@
 use aws_lc_rs::signature::Ed25519KeyPair;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use domain::command::CommandKind;
 use domain::device::Encryption;
 use domain::fact::{Changes, EncryptionFact};
 use domain::id::DeviceId;
@@ -41,6 +42,7 @@ pub(super) fn request(
         facts: facts(now, at),
         results: Vec::new(),
         policy_version: String::new(),
+        orders: CommandKind::ALL.iter().map(ToString::to_string).collect(),
         continuity: None,
     };
     let body = serde_json::to_vec(&message)?;

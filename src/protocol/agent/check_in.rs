@@ -12,6 +12,7 @@ use crate::service::request::{RequestRefusal, accept};
 use crate::store::Store;
 use actix_web::{HttpRequest, post};
 use clock::Clock;
+use domain::channel::Channel;
 use domain::fact::check_text;
 use wire::{CheckIn, CheckInAnswer};
 
@@ -28,12 +29,13 @@ async fn run(request: &HttpRequest, received: Message<CheckIn>) -> Result<CheckI
     let Message { from, message } = received;
     let now = data::<Clock>(request)?.now();
     let (generation, version) = (message.generation, message.agent_version.clone());
+    let carries = Channel::of_agent(&message.orders).carries;
     check_text(&version).map_err(|why| Fault::message("agent_version", why))?;
     let report = convert::report(message);
     service::check_in::check(&report, now)?;
     let address = address::of(request)?.to_string();
     let (device, signed, agent) = (from.device(), from.signed(), from.agent());
-    let is_new_version = agent.version != version;
+    let is_new_version = agent.version != version || agent.carries != carries;
     // Not an act: acts wait for one another, and this runs thousands of times a second.
     let answer = data::<Store>(request)?
         .write(move |conn| {
@@ -47,7 +49,7 @@ async fn run(request: &HttpRequest, received: Message<CheckIn>) -> Result<CheckI
             }
             // Only when it changes: each of thousands of check-ins a second is to write one row.
             if is_new_version {
-                enrollment::agent::set_version(conn, &device, &version)?;
+                enrollment::agent::set_version(conn, &device, (&version, &carries))?;
             }
             let caller = Caller { device: &device, roots: agent.roots.clone(), address: &address };
             service::check_in::run(conn, caller, &report, now).map(Ok)

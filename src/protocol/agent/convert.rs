@@ -24,7 +24,7 @@ pub fn joining(said: wire::Enroll) -> Joining {
             model: said.model,
             serial: said.serial,
             os_version: said.os_version,
-            channel: Channel::agent(),
+            channel: Channel::of_agent(&said.orders),
             identity: said.signing_key,
             device_id: said.device_id,
             device_generation: said.device_generation,
@@ -94,6 +94,7 @@ fn payload(order: Order) -> Payload {
     match order {
         Order::Lock | Order::BackUpNow | Order::RemoveCompanyData => Payload::None,
         Order::Wipe { roots } => Payload::Wipe { roots },
+        Order::UndoRestore { restore_id } => Payload::UndoRestore { restore_id },
         Order::Restore(order) => Payload::Restore(wire::RestoreOrder {
             restore_id: order.restore_id,
             repository_id: order.repository_id,
@@ -133,7 +134,13 @@ pub fn restore_progress(said: wire::RestoreProgress) -> restore::RestoreProgress
 }
 
 pub fn restore_result(said: wire::RestoreResult) -> restore::RestoreResult {
-    restore::RestoreResult { files: said.files, failures: said.failures, kept: said.kept, shortfalls: said.shortfalls }
+    restore::RestoreResult {
+        files: said.files,
+        failures: said.failures,
+        kept: said.kept,
+        replaced: said.replaced,
+        shortfalls: said.shortfalls,
+    }
 }
 
 pub fn wipe_report(said: wire::WipeReport) -> wipe::WipeReport {

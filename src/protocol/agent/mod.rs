@@ -37,6 +37,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(wipe::wipe_reports)
         .service(restore::restore_progress)
         .service(restore::restore_result)
+        .service(restore::restore_undone)
         // Last: what is left is not a page of the console.
         .service(web::scope("/agent/v1").default_service(web::to(reply::nothing_there)));
 }

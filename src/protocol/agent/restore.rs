@@ -1,4 +1,4 @@
-//! `POST /agent/v1/restores/{id}/…`: how far a restore has come, and what it left on the disk.
+//! `POST /agent/v1/restores/{id}/…`: how far a restore has come, what it left on the disk, and what undoing it did.
 use crate::blob::BlobStore;
 use crate::error::Result;
 use crate::protocol::agent::body::off_the_worker;
@@ -17,7 +17,7 @@ use clock::Clock;
 use domain::activity::Via;
 use domain::id::{DeviceId, RestoreId};
 use std::sync::Arc;
-use wire::{ErrorCode, RestoreProgress, RestoreResult};
+use wire::{ErrorCode, RestoreProgress, RestoreResult, UndoReport};
 
 impl Incoming for RestoreProgress {
     const LIMIT: usize = 4 << 10;
@@ -25,6 +25,11 @@ impl Incoming for RestoreProgress {
 
 impl Incoming for RestoreResult {
     // Each file with its path and hash: some hundred thousand. A restore of more is refused before it is ordered.
+    const LIMIT: usize = restore::MAX_REPORT;
+}
+
+impl Incoming for UndoReport {
+    // At worst each file of the restore, with the reason why it stays.
     const LIMIT: usize = restore::MAX_REPORT;
 }
 
@@ -70,6 +75,23 @@ async fn result(request: &HttpRequest, id: &str, received: Message<RestoreResult
     let now = data::<Clock>(request)?.now();
     let take = move |conn: &mut Conn, device: &Device| {
         restore::result(conn, &device.actor(Via::Agent, &address), device, id, compared?, now)
+    };
+    from.act(request, take).await?;
+    Ok(Done {})
+}
+
+#[post("/agent/v1/restores/{id}/undone")]
+pub async fn restore_undone(request: HttpRequest, id: Path<String>, received: Message<UndoReport>) -> Reply<Done> {
+    Reply(undone(&request, &id, received).await)
+}
+
+async fn undone(request: &HttpRequest, id: &str, received: Message<UndoReport>) -> Result<Done, Fault> {
+    let id = parse(id)?;
+    let Message { from, message } = received;
+    let address = address::of(request)?.to_string();
+    let now = data::<Clock>(request)?.now();
+    let take = move |conn: &mut Conn, device: &Device| {
+        restore::undone(conn, &device.actor(Via::Agent, &address), device, id, &message, now)
     };
     from.act(request, take).await?;
     Ok(Done {})

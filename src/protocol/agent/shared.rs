@@ -8,6 +8,7 @@ use crate::protocol::agent::token;
 use crate::service::request::RequestRefusal;
 use anyhow::anyhow;
 use aws_lc_rs::signature::ParsedPublicKey;
+use domain::command::CommandKind;
 use domain::id::DeviceId;
 use governor::{DefaultKeyedRateLimiter, Quota};
 use std::collections::HashMap;
@@ -32,6 +33,8 @@ pub struct KnownAgent {
     /// What its row says; written again only when the agent says something else. Only this process writes it: with
     /// several servers on one database, each would have to read it.
     pub version: String,
+    /// The kinds of orders it carries out, likewise.
+    pub carries: Vec<CommandKind>,
 }
 
 /// How many keys are remembered; then all are forgotten and read again.

@@ -225,7 +225,8 @@ async fn verify(shared: &Shared, store: &Store, token: &Token<'_>, id: DeviceId)
 async fn look_up(shared: &Shared, store: &Store, id: DeviceId) -> Result<Known, Fault> {
     let unknown = || Fault::from(RequestRefusal::Unknown);
     let (enrollment, agent) = store.read(move |conn| agent::current(conn, id)).await?.ok_or_else(unknown)?;
-    let agent = KnownAgent { roots: agent.roots().map_err(Error::from)?, version: agent.version };
+    let carries = enrollment.channel().map_err(Error::from)?.carries;
+    let agent = KnownAgent { roots: agent.roots().map_err(Error::from)?, version: agent.version, carries };
     let key = shared.remember(id, enrollment.generation, &enrollment.identity, agent);
     Ok(key.ok_or_else(|| Error::Internal(anyhow!("the signing key of device {id} cannot be read")))?)
 }

@@ -15,8 +15,8 @@ use domain::time::Time;
 pub fn deliver(conn: &mut Conn, device: &Device, now: Time) -> Result<Vec<Instruction>> {
     let mut instructions = Vec::new();
     let mut open = store::command::open(conn, device.id, device.generation, now)?;
-    if open.iter().any(|it| it.kind.erases() || it.kind == CommandKind::Restore) {
-        // Handing out a wipe or a restore is decided afresh, so it takes its turn among the acts and sees any
+    if open.iter().any(|it| it.kind.overwrites()) {
+        // Handing out a wipe, a restore or its undo is decided afresh, so it takes its turn among the acts and sees any
         // earlier stop.
         store::activity::lock(conn)?;
         open = store::command::open(conn, device.id, device.generation, now)?;
@@ -50,6 +50,7 @@ fn may_deliver(conn: &mut Conn, command: &Command, now: Time) -> Result<bool> {
     match command.kind {
         CommandKind::Wipe | CommandKind::RemoveCompanyData => wipe::may_deliver(conn, command, now),
         CommandKind::Restore => restore::may_deliver(conn, command, now),
+        CommandKind::UndoRestore => restore::may_deliver_undo(conn, command, now),
         CommandKind::Lock | CommandKind::BackUpNow => Ok(true),
     }
 }
@@ -57,6 +58,6 @@ fn may_deliver(conn: &mut Conn, command: &Command, now: Time) -> Result<bool> {
 fn delivered(conn: &mut Conn, command: &Command, now: Time) -> Result<()> {
     match command.kind {
         CommandKind::Wipe | CommandKind::RemoveCompanyData => wipe::delivered(conn, command, now),
-        CommandKind::Restore | CommandKind::Lock | CommandKind::BackUpNow => Ok(()),
+        CommandKind::Restore | CommandKind::UndoRestore | CommandKind::Lock | CommandKind::BackUpNow => Ok(()),
     }
 }

@@ -45,6 +45,7 @@ fn ended(conn: &mut Conn, actor: &Actor, command: &Command, done: bool, detail: 
             wipe::command_ended(conn, actor, command, done, detail, now)
         }
         CommandKind::Restore => restore::command_ended(conn, actor, command, done, detail, now),
+        CommandKind::UndoRestore => restore::undo_command_ended(conn, actor, command, (done, detail), now),
         CommandKind::Lock | CommandKind::BackUpNow => Ok(()),
     }
 }

@@ -28,7 +28,7 @@ pub struct Ask<'a> {
 const fn lifetime(kind: CommandKind) -> Duration {
     match kind {
         CommandKind::BackUpNow => days(1),
-        CommandKind::Lock | CommandKind::Restore => days(7),
+        CommandKind::Lock | CommandKind::Restore | CommandKind::UndoRestore => days(7),
         // An order is handed out within 7 days, and the device reports for 7 more.
         CommandKind::Wipe | CommandKind::RemoveCompanyData => days(15),
     }

@@ -25,7 +25,9 @@ pub fn cancel(conn: &mut Conn, by: &By, id: CommandId, now: Time) -> Result<Comm
     }
     // First, because everybody who sees a wipe may stop it, in its own way.
     command.kind.may_cancel(command.state).map_err(|it| match it {
-        NotCancellable::OfAWipe | NotCancellable::OfARestore => Error::Refused(it.to_string()),
+        NotCancellable::OfAWipe | NotCancellable::OfARestore | NotCancellable::OfAnUndo => {
+            Error::Refused(it.to_string())
+        }
         NotCancellable::TooLate(_) => Error::Conflict(it.to_string()),
     })?;
     if !may(command.kind.permission()) {

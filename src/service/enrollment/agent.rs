@@ -11,6 +11,7 @@ use crate::store::setting::AUDIENCE;
 use crate::store::{self, Conn};
 use anyhow::Context;
 use domain::channel::Channel;
+use domain::command::CommandKind;
 use domain::device::{MAX_ROOTS, Ownership, Platform};
 use domain::id::{DeviceId, RepositoryId, TeamId};
 use domain::name;
@@ -179,12 +180,14 @@ pub fn current(conn: &mut Conn, id: DeviceId) -> Result<Option<(Enrollment, Agen
     Ok(Some((enrollment, agent.ok_or(Error::NotFound("agent of this device"))?)))
 }
 
-/// Keeps which version of the agent a device runs now.
+/// Keeps which version of the agent a device runs now, and which orders it carries out.
 ///
 /// # Errors
 /// When the device has no agent, or the database refuses.
-pub fn set_version(conn: &mut Conn, device: &Device, version: &str) -> Result<()> {
+pub fn set_version(conn: &mut Conn, device: &Device, (version, carries): (&str, &[CommandKind])) -> Result<()> {
     let is_there = store::agent_enrollment::set_version(conn, device.id, device.generation, version)?;
+    let carries = serde_json::to_string(carries).context("writing what an agent carries")?;
+    store::enrollment::set_carries(conn, device.id, device.generation, &carries)?;
     is_there.then_some(()).ok_or(Error::NotFound("agent of this device"))
 }
 

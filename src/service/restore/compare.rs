@@ -114,6 +114,8 @@ pub fn compare(blobs: &dyn BlobStore, expected: Expected, said: &RestoreResult) 
         differing: cut(&found.differing),
         missing: cut(&found.missing),
         kept: cut(&found.kept),
+        replaced: cut(&said.replaced),
+        replaced_count: said.replaced.len(),
         not_compared: cut(&found.not_compared),
         shortfalls: shortfall::bounded(&said.shortfalls),
     };

@@ -19,7 +19,7 @@ use domain::consent::{Approval, Proposal};
 use domain::crossing::{Crossing, Side, act};
 use domain::guard::GuardedAct;
 use domain::id::{RestoreId, TeamId};
-use domain::restore::{RestoreRefusal, RestoreState};
+use domain::restore::{Conflict, RestoreRefusal, RestoreState};
 use domain::role::Permission;
 use domain::time::{Time, days};
 use domain::words;
@@ -195,7 +195,7 @@ pub(super) fn still_stands(conn: &mut Conn, restore: Restore, now: Time) -> Resu
     let is_to_itself = current(conn, &restore)?.act() == GuardedAct::RestoreToItself;
     let why = match restore.crossing()? {
         // Nobody agreed to another destination, so it goes back to where it came from or nowhere.
-        None if is_to_itself => String::new(),
+        None if is_to_itself => changed_since_shown(conn, &restore)?,
         None => "its destination".to_owned(),
         Some(agreed) if approval_of(conn, &restore, &agreed)?.is_none() => "its approval".to_owned(),
         Some(agreed) => agreed.changes(&current(conn, &restore)?).join(", "),
@@ -209,6 +209,20 @@ pub(super) fn still_stands(conn: &mut Conn, restore: Restore, now: Time) -> Resu
         return Ok(false);
     }
     Ok(true)
+}
+
+/// What is no longer as it was shown to whoever ordered that files be replaced; empty if nothing is.
+fn changed_since_shown(conn: &mut Conn, restore: &Restore) -> Result<String> {
+    if restore.conflict != Conflict::Replace {
+        return Ok(String::new());
+    }
+    let Some(shown) = restore.seen()? else { return Ok("what was shown of it".to_owned()) };
+    let mut changes = shown.changes(&current(conn, restore)?);
+    let point = store::restore_point::find(conn, restore.restore_point_id)?;
+    if point.is_none_or(|it| it.trashed_by.is_some() || it.failed_at.is_some_and(|at| at >= restore.requested_at)) {
+        changes.push("what is known of its restore point");
+    }
+    Ok(changes.join(", "))
 }
 
 /// Whether whoever ordered a restore, and whoever approved it, may still do so for both devices. Asked each

@@ -13,7 +13,7 @@ use domain::restore::{RestoreProgress, RestoreRefusal, RestoreState};
 use domain::time::Time;
 
 /// A restore that belongs to this device's enrolment.
-fn of_target(conn: &mut Conn, device: &Device, id: RestoreId) -> Result<Restore> {
+pub(super) fn of_target(conn: &mut Conn, device: &Device, id: RestoreId) -> Result<Restore> {
     store::restore::find(conn, id)?
         .filter(|it| it.target_device_id == device.id && it.target_generation == device.generation)
         .ok_or(Error::NotFound("restore"))

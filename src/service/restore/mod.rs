@@ -5,12 +5,14 @@ mod cross;
 mod follow;
 mod order;
 mod report;
+mod undo;
 
 pub use compare::{Compared, Expected, compare, expected, manifest};
 pub use cross::{Decision, WAITS_FOR, act_of, approve, current, is_backed, may_decide, refuse};
 pub use follow::{command_ended, progress, result};
 pub use order::{Draft, Plan, Prepared, Reseal, plan, prepare, request};
 pub use report::MAX_REPORT;
+pub use undo::{may_deliver_undo, undo, undo_command_ended, undoable, undone};
 
 use crate::error::{Error, Result};
 use crate::service::activity::{self, Act};

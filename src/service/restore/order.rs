@@ -1,7 +1,7 @@
 //! Ordering a restore: what may be ordered, the ticket that is sealed to the target, and the order itself.
 use super::cross::{self, WAITS_FOR, act_of, current};
 use super::report::{MAX_REPORT, report_bytes};
-use super::{VALID_FOR, is_proven, record};
+use super::{VALID_FOR, is_proven, record, undo};
 use crate::error::{Error, Result};
 use crate::service::command::{self, Ask};
 use crate::service::{freeze, guard, identity, reach};
@@ -50,12 +50,21 @@ pub struct Plan {
     pub point: RestorePoint,
     pub repository: Repository,
     pub manifest: ObjectName,
+    pub conflict: Conflict,
 }
 
 impl Plan {
     /// Its row in the table of guards.
     pub fn act(&self) -> GuardedAct {
-        act_of(&self.device, &self.repository, &self.target)
+        match (act_of(&self.device, &self.repository, &self.target), self.conflict) {
+            (GuardedAct::RestoreToItself, Conflict::Replace) => GuardedAct::RestoreReplacing,
+            (act, Conflict::KeepBoth | Conflict::Merge | Conflict::Replace) => act,
+        }
+    }
+
+    /// Whether the data leaves the enrolment that backed it up.
+    pub fn crosses(&self) -> bool {
+        act_of(&self.device, &self.repository, &self.target) != GuardedAct::RestoreToItself
     }
 }
 
@@ -111,9 +120,25 @@ pub fn plan(conn: &mut Conn, by: &By, draft: &Draft) -> Result<Plan> {
     command::require_order(conn, &target, CommandKind::Restore)?;
     let agent = store::agent_enrollment::find(conn, target.id, target.generation)?;
     let sealing_key = agent.ok_or(Error::NotFound("agent of this device"))?.sealing_key;
-    let plan = Plan { device, target, sealing_key, point, repository, manifest };
+    let conflict = draft.conflict;
+    let plan = Plan { device, target, sealing_key, point, repository, manifest, conflict };
+    may_replace(conn, &plan)?;
     cross::may_ask(conn, by, plan.act(), [&plan.device, &plan.target])?;
     Ok(plan)
+}
+
+/// Whether a restore that replaces files may: only in place, and by an agent that can put them back.
+fn may_replace(conn: &mut Conn, plan: &Plan) -> Result<()> {
+    if plan.conflict != Conflict::Replace {
+        return Ok(());
+    }
+    if plan.crosses() {
+        return Err(RestoreRefusal::ReplacesElsewhere.into());
+    }
+    command::require_order(conn, &plan.target, CommandKind::UndoRestore).map_err(|error| match error {
+        Error::Refused(_) => Error::Refused(undo::OLD_AGENT.to_owned()),
+        other => other,
+    })
 }
 
 /// Makes the ticket and seals it. Needs no database.
@@ -158,7 +183,7 @@ pub fn request(conn: &mut Conn, by: &By, draft: &Draft, prepared: Prepared, now:
     }
     freeze::check(conn)?;
     let plan = plan(conn, by, draft)?;
-    let crosses = plan.act() != GuardedAct::RestoreToItself;
+    let crosses = plan.crosses();
     let reason = guard::reason(plan.act(), &draft.reason)?;
     let order = Order::Restore(RestoreOrder {
         restore_id: prepared.id,
@@ -183,6 +208,8 @@ pub fn request(conn: &mut Conn, by: &By, draft: &Draft, prepared: Prepared, now:
     let crossing = current(conn, &restore)?;
     if crosses {
         restore.agreed = Some(serde_json::to_string(&crossing).context("writing what a restore does")?);
+    } else if draft.conflict == Conflict::Replace {
+        restore.shown = Some(serde_json::to_string(&crossing).context("writing what a restore does")?);
     }
     store::restore::insert(conn, &restore)?;
     let why = format!(
@@ -200,13 +227,16 @@ pub fn request(conn: &mut Conn, by: &By, draft: &Draft, prepared: Prepared, now:
     record(conn, &by.actor, &restore, Action::RestoreRequested, (Outcome::Done, &why), now)?;
     if crosses {
         cross::tell(conn, &by.actor, (&restore, &crossing), "requested", now)?;
+    } else if draft.conflict == Conflict::Replace {
+        let what = (plan.act(), "ordered a restore that replaces files");
+        undo::tell(conn, &by.actor, what, (&restore, restore.id.as_str()), now)?;
     }
     Ok(restore)
 }
 
 /// The row of a restore that was just requested.
 fn ordered(by: &By, draft: &Draft, plan: &Plan, prepared: Prepared, now: Time) -> Result<Restore> {
-    let crosses = plan.act() != GuardedAct::RestoreToItself;
+    let crosses = plan.crosses();
     Ok(Restore {
         id: prepared.id,
         device_id: plan.device.id,
@@ -222,6 +252,7 @@ fn ordered(by: &By, draft: &Draft, plan: &Plan, prepared: Prepared, now: Time) -
         requested_at: now,
         reason: String::new(),
         agreed: None,
+        shown: None,
         waiting_order: None,
         approved_by: None,
         approved_at: None,

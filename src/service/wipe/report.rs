@@ -115,7 +115,9 @@ fn ordered(conn: &mut Conn, id: CommandId) -> Result<Vec<String>> {
     let order = store::command::find(conn, id)?.ok_or(Error::NotFound("command"))?;
     Ok(match serde_json::from_str(&order.payload).context("reading a command's order")? {
         Order::Wipe { roots } => roots,
-        Order::Lock | Order::BackUpNow | Order::RemoveCompanyData | Order::Restore(_) => Vec::new(),
+        Order::Lock | Order::BackUpNow | Order::RemoveCompanyData | Order::Restore(_) | Order::UndoRestore { .. } => {
+            Vec::new()
+        }
     })
 }
 

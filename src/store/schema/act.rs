@@ -73,6 +73,7 @@ diesel::table! {
         requested_at -> BigInt,
         reason -> Text,
         agreed -> Nullable<Text>,
+        shown -> Nullable<Text>,
         waiting_order -> Nullable<Text>,
         approved_by -> Nullable<Text>,
         approved_at -> Nullable<BigInt>,
@@ -86,6 +87,19 @@ diesel::table! {
         matched_count -> BigInt,
         byte_count -> BigInt,
         failures -> Text,
+    }
+}
+
+diesel::table! {
+    restore_undos (restore_id) {
+        restore_id -> Text,
+        command_id -> Text,
+        state -> Text,
+        requested_by -> Text,
+        requested_at -> BigInt,
+        finished_at -> Nullable<BigInt>,
+        report -> Text,
+        note -> Text,
     }
 }
 

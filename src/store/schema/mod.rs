@@ -53,6 +53,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     wipe_requests,
     approvals,
     restores,
+    restore_undos,
     content_reads,
     activity,
     activity_head,

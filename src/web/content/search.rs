@@ -15,6 +15,7 @@ use actix_web::web::{Data, Path, Query};
 use actix_web::{HttpResponse, get};
 use askama::Template;
 use domain::id::DeviceId;
+use domain::role::Permission;
 use domain::time::Time;
 use domain::words::counted;
 
@@ -70,6 +71,14 @@ impl SearchPage {
     fn at(&self, hit: &Hit) -> String {
         let id = self.newest(hit).map(|it| it.id.to_string()).unwrap_or_default();
         format!("/restore-points/{id}/files?path={}", encode(&hit.path))
+    }
+
+    /// The restore wizard with the newest version chosen; none if it cannot begin.
+    fn restore(&self, hit: &Hit) -> Option<String> {
+        let point = self.newest(hit).filter(|it| it.manifest_name.is_some())?;
+        let may = self.layout.may_in(Permission::Restore, self.device.team_id);
+        let path = encode(&hit.path);
+        may.then(|| format!("/devices/{}/restore/what?point={}&what=paths&path={path}", self.device.id, point.id))
     }
 
     /// "Searched 120 restore points, from 3 Aug to 22 Nov".

@@ -101,7 +101,7 @@ pub async fn enroll_again(
 fn said(order: &Order) -> String {
     match order {
         Order::BackUpNow => "Backup queued. A restore test follows automatically.".to_owned(),
-        Order::Lock | Order::Wipe { .. } | Order::RemoveCompanyData | Order::Restore(_) => {
+        Order::Lock | Order::Wipe { .. } | Order::RemoveCompanyData | Order::Restore(_) | Order::UndoRestore { .. } => {
             format!("{} queued.", order.kind().name())
         }
     }

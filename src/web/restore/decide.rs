@@ -25,13 +25,13 @@ pub async fn approve(
     let (id, acting, now) = (id.into_inner(), by.acting(), clock.now());
     let desk = (&**store, &**clock, &**shared);
     if let Err(error) = require_password(GuardedAct::ApproveRestore, &by, desk, value(&form, "password")).await {
-        return show_again((&by, layout, &store), id, error).await;
+        return show_again((&by, by.reach().clone()), (layout, &store), id, error).await;
     }
     let seen = value(&form, "seen").to_owned();
     let said = match store.act(move |conn| restore::approve(conn, &acting, id, &seen, now)).await {
         Ok(Decision::Approved(_)) => "Approved. It begins when the device checks in.",
         Ok(Decision::Ended(_)) => "Not approved: something has changed since it was requested, so it ended.",
-        Err(error) => return show_again((&by, layout, &store), id, error).await,
+        Err(error) => return show_again((&by, by.reach().clone()), (layout, &store), id, error).await,
     };
     Ok(see_other(format!("/restores/{id}"), Some(said)))
 }
@@ -46,6 +46,6 @@ pub async fn refuse(
     let (id, acting, now) = (id.into_inner(), by.acting(), clock.now());
     match store.act(move |conn| restore::refuse(conn, &acting, id, now)).await {
         Ok(_) => Ok(see_other(format!("/restores/{id}"), Some("Refused. Nothing was sent."))),
-        Err(error) => show_again((&by, layout, &store), id, error).await,
+        Err(error) => show_again((&by, by.reach().clone()), (layout, &store), id, error).await,
     }
 }

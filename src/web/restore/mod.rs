@@ -2,6 +2,7 @@
 mod decide;
 mod order;
 mod show;
+mod undo;
 mod wizard;
 
 use crate::error::{Error, Result};
@@ -11,7 +12,7 @@ use crate::web::area::{Area, Place};
 use crate::web::form::{Pairs, value, values};
 use actix_web::web::ServiceConfig;
 use domain::id::DeviceId;
-use domain::restore::{Conflict, FileClass, RestoreState, Selection};
+use domain::restore::{Conflict, FileClass, RestoreState, Selection, UndoState};
 
 pub const AREA: Area = Area {
     place: Place::Below("/restore-tests"),
@@ -23,6 +24,7 @@ pub const AREA: Area = Area {
         ("/restores/{id}/approvals", "/restores/{id}"),
         ("/restores/{id}/cancellations", "/restores/{id}"),
         ("/restores/{id}/refusals", "/restores/{id}"),
+        ("/restores/{id}/undos", "/restores/{id}"),
     ],
     ..Area::new(routes, &["restores"])
 };
@@ -39,7 +41,8 @@ fn routes(config: &mut ServiceConfig) {
         .service(show::show)
         .service(show::cancel)
         .service(decide::approve)
-        .service(decide::refuse);
+        .service(decide::refuse)
+        .service(undo::undo);
 }
 
 /// The badge of a restore: its class and its icon.
@@ -53,6 +56,17 @@ pub const fn badge(restore: &Restore) -> (&'static str, &'static str) {
         RestoreState::Compared => ("proven", "circle-check"),
         RestoreState::Failed => ("lost", "circle-x"),
         RestoreState::Expired | RestoreState::Cancelled => ("", "ban"),
+    }
+}
+
+/// The badge of an undo: its class and its icon.
+pub const fn undo_badge(state: UndoState) -> (&'static str, &'static str) {
+    match state {
+        UndoState::Queued => ("dated", "send"),
+        // Only the device says so.
+        UndoState::Undone => ("", "undo-2"),
+        UndoState::Failed => ("lost", "triangle-alert"),
+        UndoState::Ended => ("", "ban"),
     }
 }
 

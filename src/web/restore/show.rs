@@ -1,12 +1,13 @@
 //! `/restores` and `/restores/{id}`: what was ordered, how far it is, and what the comparison found.
-use super::badge;
-use crate::auth::{ApproveRestore, Can, Restore, SignedIn, ViewDevices};
+use super::{badge, undo_badge};
+use crate::auth::{Can, Restore, SignedIn, ViewDevices};
 use crate::error::{Error, FieldErrors, Result};
 use crate::query::filter;
 use crate::service::{approval, reach, restore};
 use crate::store::device::Device;
 use crate::store::restore::{Listed, Restore as Row, RestoreFindings};
 use crate::store::restore_point::RestorePoint;
+use crate::store::restore_undo::{self, RestoreUndo};
 use crate::store::{self, Conn, Store};
 use crate::web::PageResult;
 use crate::web::flash::see_other;
@@ -19,7 +20,7 @@ use askama::Template;
 use clock::Clock;
 use domain::crossing::Crossing;
 use domain::id::RestoreId;
-use domain::restore::{RestoreState, Selection};
+use domain::restore::{RestoreState, Selection, UndoReport, UndoState};
 use domain::role::{Permission, Reach};
 use domain::time::Time;
 use serde::Deserialize;
@@ -98,6 +99,10 @@ struct Shown {
     agreed: Option<(Crossing, String)>,
     /// What has changed since it was requested.
     changes: Vec<&'static str>,
+    /// The last undo of it, with what the device says, and who ordered it.
+    undo: Option<(RestoreUndo, UndoReport, String)>,
+    /// Until when it can be undone, or why not.
+    undoable: std::result::Result<Time, String>,
 }
 
 #[derive(Template)]
@@ -106,6 +111,8 @@ struct ShowPage {
     layout: Layout,
     shown: Shown,
     may_cancel: bool,
+    /// Whether the reader's roles let them undo it.
+    may_undo: bool,
     /// File names only for those who may see them.
     may_see_names: bool,
     /// Whether the reader can decide, or why not, if they approve restores at all.
@@ -126,6 +133,15 @@ impl ShowPage {
         restore::is_proven(&self.shown.point)
     }
 
+    /// What an undo did, by the device's word.
+    fn undone(&self, said: &UndoReport) -> String {
+        domain::words::sentence(&said.sentence())
+    }
+
+    fn undo_badge(&self, undo: &RestoreUndo) -> (&'static str, &'static str) {
+        undo_badge(undo.state)
+    }
+
     fn took(&self) -> String {
         match (self.shown.restore.started_at, self.shown.restore.finished_at) {
             (Some(start), Some(end)) => crate::web::filter::took(end.since(start)),
@@ -141,6 +157,7 @@ impl ShowPage {
             ("Came back different from the manifest", differing, it.differing.as_slice()),
             ("Did not come back", missing, it.missing.as_slice()),
             ("Were already there and stayed as they were", kept, it.kept.as_slice()),
+            ("Replaced what was there before", it.replaced_count, it.replaced.as_slice()),
             (
                 "Changed during the backup, so there is nothing to compare them with",
                 not_compared,
@@ -151,7 +168,7 @@ impl ShowPage {
     }
 }
 
-fn load(conn: &mut Conn, reach: &Reach, id: RestoreId) -> Result<Shown> {
+fn load(conn: &mut Conn, reach: &Reach, id: RestoreId, now: Time) -> Result<Shown> {
     let none = || Error::NotFound("restore");
     let restore = store::restore::find(conn, id)?.ok_or_else(none)?;
     // Out of reach counts as not there; a failing database does not.
@@ -159,9 +176,16 @@ fn load(conn: &mut Conn, reach: &Reach, id: RestoreId) -> Result<Shown> {
     let device = reach::device(conn, reach, restore.device_id).map_err(hidden)?;
     let target = reach::device(conn, reach, restore.target_device_id).map_err(hidden)?;
     let point = store::restore_point::find(conn, restore.restore_point_id)?.ok_or(Error::NotFound("restore point"))?;
-    let people: Vec<_> = [Some(restore.requested_by), restore.approved_by].into_iter().flatten().collect();
+    let undo = restore_undo::find(conn, id)?;
+    let undone_by = undo.as_ref().map(|it| it.requested_by);
+    let people: Vec<_> = [Some(restore.requested_by), restore.approved_by, undone_by].into_iter().flatten().collect();
     let mut names = store::person::names(conn, &people)?;
     let approver = restore.approved_by.and_then(|it| names.get(&it).cloned()).unwrap_or_default();
+    let undo = match undo {
+        Some(it) => Some((it.clone(), it.said()?, names.get(&it.requested_by).cloned().unwrap_or_default())),
+        None => None,
+    };
+    let undoable = restore::undoable(conn, &restore, now)?;
     let requester = names.remove(&restore.requested_by).unwrap_or_default();
     let agreed = match restore.crossing()? {
         Some(it) => Some((it.clone(), approval::digest(&it)?)),
@@ -172,7 +196,7 @@ fn load(conn: &mut Conn, reach: &Reach, id: RestoreId) -> Result<Shown> {
         _ => Vec::new(),
     };
     let (outcome, chosen) = (restore.outcome()?, restore.chosen()?);
-    Ok(Shown { outcome, chosen, restore, device, target, point, requester, approver, agreed, changes })
+    Ok(Shown { outcome, chosen, restore, device, target, point, requester, approver, agreed, changes, undo, undoable })
 }
 
 /// Whether somebody can decide on a waiting restore, or why not.
@@ -192,7 +216,7 @@ async fn page(
     let (who, now) = (by.clone(), layout.now);
     let (shown, decides) = store
         .read(move |conn| {
-            let shown = load(conn, &reach, id)?;
+            let shown = load(conn, &reach, id, now)?;
             let decides = decides(conn, &who, &shown, now)?;
             Ok::<_, Error>((shown, decides))
         })
@@ -200,6 +224,8 @@ async fn page(
     let covers = |permission, team| by.grants().reach(permission).is_some_and(|reach: Reach| reach.covers(team));
     Ok(ShowPage {
         may_cancel: !shown.restore.state.is_final() && covers(Permission::Restore, shown.device.team_id),
+        may_undo: covers(Permission::Restore, shown.device.team_id)
+            && covers(Permission::Restore, shown.target.team_id),
         may_see_names: covers(Permission::ViewFileNames, shown.device.team_id),
         decides,
         errors,
@@ -213,12 +239,13 @@ async fn page(
 /// # Errors
 /// `error` itself if it is about more than the form.
 pub(super) async fn show_again(
-    (by, layout, store): (&Can<ApproveRestore>, Layout, &Store),
+    (by, reach): (&SignedIn, Reach),
+    (layout, store): (Layout, &Store),
     id: RestoreId,
     error: Error,
 ) -> PageResult<HttpResponse> {
     let (errors, refusal) = refusal(error)?;
-    refusal.again(&page((by, layout, store), by.reach().clone(), id, errors).await?)
+    refusal.again(&page((by, layout, store), reach, id, errors).await?)
 }
 
 #[get("/restores/{id}")]
@@ -240,5 +267,8 @@ pub async fn cancel(
 ) -> PageResult<HttpResponse> {
     let (acting, id, now) = (by.acting(), id.into_inner(), clock.now());
     store.act(move |conn| restore::cancel(conn, &acting, id, now)).await?;
-    Ok(see_other(format!("/restores/{id}"), Some("Cancelled. What was written on the device stays.")))
+    Ok(see_other(
+        format!("/restores/{id}"),
+        Some("Cancelled. What was written on the device stays until it is undone."),
+    ))
 }

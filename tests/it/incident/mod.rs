@@ -3,6 +3,7 @@
 mod d02;
 mod d03;
 mod d04;
+mod d05;
 mod d06;
 mod d07;
 mod d13;

@@ -298,6 +298,7 @@ fn check_in_until(device: &Device, server: &str, work: Work) -> Acknowledged {
             facts: DeviceFacts { free_bytes: Some(free), ..DeviceFacts::default() },
             results: std::mem::take(&mut results),
             policy_version: String::new(),
+            orders: CommandKind::ALL.iter().map(ToString::to_string).collect(),
             continuity: None,
         };
         let Ok(answer) = client.post::<CheckInAnswer>(CHECK_IN, &message) else { break };
@@ -315,7 +316,7 @@ fn check_in_until(device: &Device, server: &str, work: Work) -> Acknowledged {
 
 /// Backups are done; wipes and restores are refused, so that the same device can be asked again.
 fn answered(order: &Command) -> CommandResult {
-    let done = !matches!(order.kind, CommandKind::Wipe | CommandKind::Restore);
+    let done = !matches!(order.kind, CommandKind::Wipe | CommandKind::Restore | CommandKind::UndoRestore);
     CommandResult { id: order.id, done, detail: "not now".to_owned(), finished_at: Clock::System.now() }
 }
 

@@ -4,6 +4,7 @@ use super::server::{Answer, TestServer, boss};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use domain::command::CommandKind;
 use domain::device::{Ownership, Platform};
 use domain::id::DeviceId;
 use domain::manifest::{Header, Manifest, ManifestFile};
@@ -63,6 +64,7 @@ impl SimDevice {
             signing_key: self.public_key(),
             sealing_key: self.sealing_public.as_str().to_owned(),
             protected_roots: vec!["/home/grace".to_owned()],
+            orders: agent_orders(),
             device_id: None,
             device_generation: None,
         }
@@ -149,9 +151,15 @@ impl SimDevice {
             facts,
             results,
             policy_version: String::new(),
+            orders: agent_orders(),
             continuity: None,
         }
     }
+}
+
+/// The words of all orders, as an agent of today says them.
+pub fn agent_orders() -> Vec<String> {
+    CommandKind::ALL.iter().map(ToString::to_string).collect()
 }
 
 /// The manifest of some files of a device, as it is uploaded before a backup.

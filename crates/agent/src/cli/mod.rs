@@ -9,6 +9,7 @@ use crate::{Agent, EnrollRequest, Stop, Surroundings, backup, platform};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 use clock::Clock;
+use domain::id::RestoreId;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -72,6 +73,16 @@ pub enum AgentCommand {
     },
     /// Look for a restore that is waiting for this device, and carry it out now
     Restore(StateOption),
+    /// Undo a restore: remove what it made, and put back what it replaced
+    ///
+    /// What has changed since stays, and is named. The running agent does this when the console asks for it; to do it
+    /// here, stop the agent first.
+    Undo {
+        #[command(flatten)]
+        state: StateOption,
+        /// Which restore, as in its address in the console [default: lists those that can be undone]
+        restore: Option<String>,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -151,6 +162,7 @@ pub fn run(command: &AgentCommand) -> Result<ExitCode> {
             let (agent, stop) = open(state)?;
             Ok(show::restore(agent.restore_waiting(&stop)?.as_ref()))
         }
+        AgentCommand::Undo { state, restore } => undo(state, restore.as_deref()),
         AgentCommand::Status { state, json } => show::status(&State::view(&state.path()?)?, *json),
     }
 }
@@ -165,6 +177,17 @@ fn back_up(state: &StateOption) -> Result<LastBackup> {
     }
     let (agent, stop) = open(state)?;
     agent.back_up(&stop)
+}
+
+/// Undoes one restore, or lists those that can be undone.
+fn undo(state: &StateOption, restore: Option<&str>) -> Result<ExitCode> {
+    let (agent, _stop) = open(state)?;
+    let Some(restore) = restore else {
+        show::undoable(&agent.undoable()?);
+        return Ok(ExitCode::SUCCESS);
+    };
+    let id = RestoreId::parse(restore).with_context(|| format!("{restore} is not the id of a restore"))?;
+    Ok(show::undone(&agent.undo(id)?))
 }
 
 /// Opens the agent for one act. An interrupted wipe is finished first, and then there is nothing else to do.

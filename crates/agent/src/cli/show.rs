@@ -5,7 +5,7 @@ use crate::progress::{Event, Progress};
 use crate::state::{
     Away, BackupIndex, Enrollment, LastBackup, LastFailure, Outbox, Policy, Roots, Seen, State, WipeJournal, Wiped,
 };
-use crate::{Agent, RestoreOutcome, accepted_wipe};
+use crate::{Agent, RestoreOutcome, Undoable, accepted_wipe};
 use anyhow::Result;
 use domain::fact::Changes;
 use domain::time::with_iso_times;
@@ -16,6 +16,7 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
+use wire::UndoReport;
 
 /// Progress as a bar on a terminal, and as an occasional line elsewhere.
 pub struct Terminal {
@@ -140,7 +141,13 @@ pub fn restore(outcome: Option<&RestoreOutcome>) -> ExitCode {
         print("No restore is waiting for this device. Order one in the console.\n");
         return ExitCode::SUCCESS;
     };
-    let mut text = format!("Restored {}. Nothing on this device was removed.\n", words::files(outcome.files));
+    let mut text = format!("Restored {}. Nothing on this device was destroyed.\n", words::files(outcome.files));
+    if outcome.replaced > 0 {
+        text.push_str(&format!(
+            "Replaced, and kept for 14 days: {}. `holdfast agent undo` puts them back.\n",
+            words::files(outcome.replaced)
+        ));
+    }
     if outcome.kept > 0 {
         text.push_str(&format!("Already there with different content, and kept: {}.\n", words::files(outcome.kept)));
     }
@@ -153,6 +160,27 @@ pub fn restore(outcome: Option<&RestoreOutcome>) -> ExitCode {
         say(&format!("Not restored: {}: {}", failure.path, failure.reason));
     }
     if outcome.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Lists the restores that can be undone.
+pub fn undoable(restores: &[Undoable]) {
+    if restores.is_empty() {
+        return print("No restore can be undone here.\n");
+    }
+    let line = |it: &Undoable| match it.until {
+        Some(until) => format!("{}  until {}\n", it.restore, until.iso()),
+        None => format!("{}  under way\n", it.restore),
+    };
+    print(&restores.iter().map(line).collect::<String>());
+}
+
+/// Says what an undo did; the exit code is 1 if something is not as before.
+pub fn undone(report: &UndoReport) -> ExitCode {
+    print(&format!("{}.\n", words::capital(&report.sentence())));
+    for failure in &report.failures {
+        say(&format!("Not as before: {}: {}", failure.path, failure.reason));
+    }
+    if report.is_whole() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// What `status --json` prints.

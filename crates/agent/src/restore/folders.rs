@@ -3,7 +3,10 @@
 //! Each is opened from the one above it, never through a symlink. One that this restore creates is closed to
 //! everybody else until everything in it is written, and gets its own rights and times when it is left, so it
 //! does not matter what these are. An existing one keeps its rights.
+use super::cut::cut_here;
+use super::name::{checked, said};
 use super::rights::{self, Rights};
+use super::trail::Steps;
 use crate::tree;
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, Stat, Uid, fchmod, fstat};
 use rustix::io::Errno;
@@ -11,11 +14,9 @@ use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-/// The longest name of a file.
-pub const LONGEST: usize = 255;
 /// The mode of a folder from its creation until it is left. The sticky bit has no effect on it, but tells a
 /// resumed restore which folders it made itself.
-const UNDER_WAY: u32 = 0o1700;
+pub const UNDER_WAY: u32 = 0o1700;
 /// Handles are kept for the innermost folders, and above them for one in this many, so that no depth uses them
 /// up.
 const HANDLES: usize = 32;
@@ -53,6 +54,7 @@ struct Level {
 /// The path from the target folder to where the restore is writing.
 pub struct Folders {
     root: OwnedFd,
+    steps: Steps,
     /// The owner of the target folder, and so of the folders made above what was backed up.
     owner: (u32, u32),
     root_known: Option<Known>,
@@ -66,10 +68,11 @@ pub struct Folders {
 impl Folders {
     /// # Errors
     /// When the target folder cannot be examined.
-    pub fn new(root: OwnedFd) -> io::Result<Self> {
+    pub fn new(root: OwnedFd, steps: Steps) -> io::Result<Self> {
         let stat = fstat(&root)?;
         Ok(Self {
             root,
+            steps,
             owner: (stat.st_uid, stat.st_gid),
             root_known: None,
             is_root_written: false,
@@ -118,6 +121,26 @@ impl Folders {
         Ok(self.open.last().and_then(|it| it.dir.as_ref()).unwrap_or(&self.root).as_fd())
     }
 
+    /// The folder that was entered, to change something in it: how it was is written down. Also the trail.
+    ///
+    /// # Errors
+    /// When it cannot be reopened, or the disk refuses.
+    pub fn changing(&mut self) -> io::Result<(BorrowedFd<'_>, &Steps)> {
+        let names = self.names();
+        let is_ours = self.open.last().is_some_and(|it| it.is_ours);
+        self.here()?;
+        let dir = self.open.last().and_then(|it| it.dir.as_ref()).unwrap_or(&self.root).as_fd();
+        if !is_ours {
+            self.steps.keep(&names, &fstat(dir)?)?;
+        }
+        Ok((dir, &self.steps))
+    }
+
+    /// The names that lead to the folder that was entered.
+    fn names(&self) -> Vec<Vec<u8>> {
+        self.open.iter().map(|it| it.name.to_bytes().to_vec()).collect()
+    }
+
     /// Notes that something was created in the folder that was entered.
     pub fn wrote(&mut self) {
         match self.open.last_mut() {
@@ -150,25 +173,28 @@ impl Folders {
         if let Some(known) = self.root_known.take() {
             self.close_existing(None, known, self.is_root_written);
         }
+        self.steps.left(&[], self.root.as_fd());
         Ok(rustix::fs::fsync(&self.root)?)
     }
 
     fn push(&mut self, name: &[u8]) -> io::Result<()> {
         let depth = self.open.len();
         let name = checked(name)?;
-        let here = self.here()?;
-        let is_new = match rustix::fs::mkdirat(here, &name, Mode::from_raw_mode(UNDER_WAY)) {
-            Ok(()) => true,
-            Err(Errno::EXIST) => false,
-            Err(error) => return Err(said(error)),
-        };
-        let (dir, stat, give_back) = open_folder(here, &name)?;
+        let names = [self.names(), vec![name.to_bytes().to_vec()]].concat();
+        let is_new = self.make(&names, &name)?;
+        let here = self.here()?.try_clone_to_owned()?;
+        let before = |stat: &Stat| self.steps.keep(&names, stat);
+        let (dir, stat, give_back) = open_folder(here.as_fd(), &name, &before)?;
         if is_new {
             self.wrote();
         }
         let known = self.known.get(depth).and_then(Option::as_ref).filter(|it| it.name == name.to_bytes()).cloned();
         // Even right after it was made: whoever owns the parent folder may have replaced it.
         let is_ours = stat.st_mode & 0o5777 == UNDER_WAY && stat.st_uid == rustix::process::geteuid().as_raw();
+        if is_ours {
+            // Also one that an interrupted try made just before it was stopped.
+            self.steps.made(&names, stat.st_ino)?;
+        }
         self.open.push(Level {
             name,
             dir: Some(dir),
@@ -186,6 +212,24 @@ impl Folders {
             level.dir = None;
         }
         Ok(())
+    }
+
+    /// Makes a folder in the one that was entered; false if there is something with its name.
+    fn make(&mut self, names: &[Vec<u8>], name: &CStr) -> io::Result<bool> {
+        match tree::stat(self.here()?, name) {
+            Ok(_) => return Ok(false),
+            Err(Errno::NOENT) => {}
+            Err(error) => return Err(said(error)),
+        }
+        let (here, steps) = self.changing()?;
+        steps.making(names)?;
+        let made = rustix::fs::mkdirat(here, name, Mode::from_raw_mode(UNDER_WAY));
+        cut_here();
+        match made {
+            Ok(()) => Ok(true),
+            Err(Errno::EXIST) => Ok(false),
+            Err(error) => Err(said(error)),
+        }
     }
 
     /// Reopens the folder at a depth, from the nearest open one above it.
@@ -206,6 +250,7 @@ impl Folders {
 
     fn leave(&mut self) -> io::Result<()> {
         let opened = self.here().and_then(|it| it.try_clone_to_owned());
+        let names = self.names();
         let Some(mut level) = self.open.pop() else { return Ok(()) };
         let dir = match opened {
             Ok(dir) => dir,
@@ -239,6 +284,8 @@ impl Folders {
                 }
             }
         }
+        cut_here();
+        self.steps.left(&names, dir.as_fd());
         Ok(rustix::fs::fsync(&dir)?)
     }
 
@@ -261,8 +308,12 @@ impl Folders {
     }
 }
 
-/// Opens a folder; if it is ours but closed to us, it temporarily gets the owner's rights.
-fn open_folder(above: BorrowedFd<'_>, name: &CStr) -> io::Result<(OwnedFd, Stat, Option<u32>)> {
+/// Opens a folder; if it is ours but closed to us, it temporarily gets the owner's rights, after `before`.
+pub fn open_folder(
+    above: BorrowedFd<'_>,
+    name: &CStr,
+    before: &dyn Fn(&Stat) -> io::Result<()>,
+) -> io::Result<(OwnedFd, Stat, Option<u32>)> {
     let in_the_way = |error: io::Error| {
         io::Error::other(format!(
             "something other than a folder is in the way: \
@@ -284,6 +335,7 @@ fn open_folder(above: BorrowedFd<'_>, name: &CStr) -> io::Result<(OwnedFd, Stat,
         return Ok((tree::open_child(above, name)?, stat, None));
     }
     let had = stat.st_mode & 0o7777;
+    before(&stat)?;
     open_up(&dir, had | 0o700)?;
     let again = tree::open_child(above, name)?;
     let same = fstat(&again)?;
@@ -297,25 +349,4 @@ fn open_folder(above: BorrowedFd<'_>, name: &CStr) -> io::Result<(OwnedFd, Stat,
 pub fn open_up(file: &OwnedFd, mode: u32) -> io::Result<()> {
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
     Ok(rustix::fs::chmodat(rustix::fs::CWD, path, Mode::from_raw_mode(mode), AtFlags::empty())?)
-}
-
-/// A valid name: not empty, not `.` or `..`, without `/` or NUL.
-pub fn checked(name: &[u8]) -> io::Result<CString> {
-    if name.is_empty() || name == b"." || name == b".." || name.contains(&b'/') || name.len() > LONGEST {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "no file can have this name here"));
-    }
-    Ok(CString::new(name)?)
-}
-
-/// The system's refusal in words that say what may be wrong.
-pub fn said(error: Errno) -> io::Error {
-    match error {
-        Errno::PERM => io::Error::new(
-            io::ErrorKind::PermissionDenied,
-            "the system does not permit it; if the folder is marked as immutable (lsattr), remove that mark (chattr \
-             -i)",
-        ),
-        Errno::ROFS => io::Error::new(io::ErrorKind::ReadOnlyFilesystem, "the disk is mounted read-only"),
-        other => other.into(),
-    }
 }

@@ -1,11 +1,14 @@
 //! A restore: another device's restore point, read by our own reader through
 //! the door with a ticket, and written inside this device's protected folders.
 //!
-//! Nothing on the device is removed or replaced. The order is written down, so that a restore continues after a
-//! restart; what is already there and identical counts as restored. What came back different but is not data is
+//! Nothing on the device is destroyed: what is replaced, if that was ordered, is kept, and each step is written
+//! down before it is taken, so that the restore can be undone. The order is written down too, so that a restore
+//! continues after a restart; what is already there and identical counts as restored. What came back different but is not data is
 //! reported by kind and count, not as a failure.
 mod content;
+mod cut;
 mod folders;
+mod name;
 mod place;
 mod rights;
 mod run;
@@ -13,7 +16,11 @@ mod source;
 mod target;
 #[cfg(test)]
 mod tests;
+mod trail;
+mod undo;
 mod writer;
+
+pub use undo::Undoable;
 
 use super::Agent;
 use super::command::Order;
@@ -30,8 +37,10 @@ use domain::words::{files, number};
 use repository::{Access, MasterKey};
 use run::Run;
 use source::Remote;
+use std::rc::Rc;
 use std::time::Duration;
 use target::Targets;
+use trail::Trail;
 use wire::{Payload, RESTORES, RestoreOrder, RestoreResult, RestoreSecret, WAIT, Waiting, restore_context};
 
 /// How many packs are kept while reading.
@@ -52,6 +61,7 @@ enum Cut {
 pub struct Outcome {
     pub files: u64,
     pub kept: u64,
+    pub replaced: u64,
     pub failures: Vec<RestoreFailure>,
     pub shortfalls: Vec<Shortfall>,
 }
@@ -63,6 +73,9 @@ impl Agent {
         if self.state.find::<RestoreJournal>()?.is_some_and(|it| it.command_id != command_id) {
             let reason = "another restore is under way here; order this one again when it is done";
             return self.finish(command_id, Err(reason.to_owned()));
+        }
+        if self.has_ended(order.restore_id)? {
+            return self.finish(command_id, Err("this restore has already ended here".to_owned()));
         }
         let begun_at = self.client.server_now();
         self.state.put(&RestoreJournal { command_id, order, begun_at, result: None })?;
@@ -135,10 +148,10 @@ impl Agent {
                     return Err(anyhow!("{reason} (and the server does not recognise this device at the moment)"));
                 }
                 Err(Cut::Never(reason)) => {
-                    self.state.remove::<RestoreJournal>()?;
+                    self.restore_ended(journal.order.restore_id)?;
                     self.finish(journal.command_id, Err(reason.clone()))?;
                     let failures = vec![RestoreFailure { path: "/".to_owned(), reason }];
-                    return Ok(Some(Outcome { files: 0, kept: 0, failures, shortfalls: Vec::new() }));
+                    return Ok(Some(Outcome { files: 0, kept: 0, replaced: 0, failures, shortfalls: Vec::new() }));
                 }
             }
         }
@@ -147,6 +160,7 @@ impl Agent {
         let outcome = Outcome {
             files: result.files.len() as u64,
             kept: result.kept.len() as u64,
+            replaced: result.replaced.len() as u64,
             failures: result.failures,
             shortfalls: result.shortfalls,
         };
@@ -155,7 +169,7 @@ impl Agent {
             Err(error) if error.is_temporary() => return Err(error.into()),
             Err(error) => Err(format!("{} restored, but {error}", files(outcome.files))),
         };
-        self.state.remove::<RestoreJournal>()?;
+        self.restore_ended(journal.order.restore_id)?;
         self.finish(journal.command_id, said)?;
         Ok(Some(outcome))
     }
@@ -176,7 +190,10 @@ impl Agent {
             .ok_or_else(|| Cut::Never("the order holds no readable key".to_owned()))?;
         let roots = self.state.get::<Roots>().map_err(never)?.roots;
         let landing = order.landing.allowed(order.repository_id, self.enrollment.repository_id);
-        let targets = Targets::open(&roots, journal, landing).map_err(never)?;
+        let trail = Trail::open(self.state.dir(), &order.restore_id.to_string())
+            .context("writing down what the restore changes")
+            .map_err(never)?;
+        let targets = Targets::open(&roots, journal, landing, &Rc::new(trail)).map_err(never)?;
         let address = format!("{}{}", self.client.server(), order.repository_path);
         let user = order.repository_id.to_string();
         let door = Door::new(self.client.http().clone(), &address, &user, &secret.ticket, stop.clone());

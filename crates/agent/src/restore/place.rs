@@ -1,7 +1,10 @@
-//! From a temporary name to the right one, without replacing anything.
-use super::folders::LONGEST;
+//! From a temporary name to the right one, without destroying anything.
+use super::cut::cut_here;
+use super::name::{LONGEST, rename_new, said};
+use super::trail::{Content, Steps};
+use crate::tree;
 use domain::restore::Conflict;
-use rustix::fs::{AtFlags, RenameFlags, unlinkat};
+use rustix::fs::{AtFlags, unlinkat};
 use rustix::io::Errno;
 use std::ffi::{CStr, CString};
 use std::io;
@@ -13,17 +16,33 @@ pub struct Place<'a> {
     pub temporary: &'a CStr,
     pub day: &'a str,
     pub conflict: Conflict,
+    pub steps: &'a Steps,
+    /// The names that lead to `dir`.
+    pub folder: &'a [Vec<u8>],
+    /// What the temporary entry is.
+    pub content: Content,
 }
 
 /// What became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Placed {
-    /// It has this name now; `beside` if something else had its own name.
-    New { name: CString, beside: bool },
+    /// It has this name now.
+    New { name: CString, fit: Fit },
     /// The same was already there, under this name.
-    Same { name: CString, beside: bool },
+    Same { name: CString, fit: Fit },
     /// Something else has its name, and stays.
     Kept,
+}
+
+/// How an entry came to its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fit {
+    /// Nothing else had its name.
+    Own,
+    /// Something else has its name, so it has one beside it.
+    Beside,
+    /// Something else had its name, and was moved to the undo folder.
+    Replaced,
 }
 
 impl Place<'_> {
@@ -32,43 +51,60 @@ impl Place<'_> {
     /// # Errors
     /// When the disk refuses, or there are too many beside it.
     pub fn put(&self, name: &CStr, is_same: &dyn Fn(&CStr) -> bool) -> io::Result<Placed> {
-        if let Some(placed) = self.take_name(name, false, is_same)? {
+        if let Some(placed) = self.take_name(name, Fit::Own, is_same)? {
             return Ok(placed);
         }
         match self.conflict {
-            Conflict::Skip => return Ok(Placed::Kept),
+            Conflict::Merge => return Ok(Placed::Kept),
+            Conflict::Replace => return self.replace(name, is_same),
             Conflict::KeepBoth => {}
         }
         for number in 1..1000 {
-            if let Some(placed) = self.take_name(&beside(name, self.day, number)?, true, is_same)? {
+            if let Some(placed) = self.take_name(&beside(name, self.day, number)?, Fit::Beside, is_same)? {
                 return Ok(placed);
             }
         }
         Err(io::Error::other("too many files with this name already exist"))
     }
 
+    /// Moves what has the name to the undo folder first. If the restored entry then does not get the name, it
+    /// goes back.
+    fn replace(&self, name: &CStr, is_same: &dyn Fn(&CStr) -> bool) -> io::Result<Placed> {
+        let slot = self.steps.set_aside(self.dir, self.folder, name)?;
+        let taken = self.take_name(name, Fit::Replaced, is_same).and_then(|placed| {
+            placed.ok_or_else(|| io::Error::other("something else took its name while the restore ran"))
+        });
+        if taken.is_err() {
+            self.steps.put_back(self.dir, name, slot)?;
+        }
+        taken
+    }
+
     /// None if something else has the name. An identical entry is just as good.
-    fn take_name(&self, name: &CStr, beside: bool, is_same: &dyn Fn(&CStr) -> bool) -> io::Result<Option<Placed>> {
-        match rename_new(self.dir, self.temporary, name) {
-            Ok(()) => Ok(Some(Placed::New { name: name.to_owned(), beside })),
-            Err(Errno::EXIST) if is_same(name) => {
-                unlinkat(self.dir, self.temporary, AtFlags::empty())?;
-                Ok(Some(Placed::Same { name: name.to_owned(), beside }))
+    fn take_name(&self, name: &CStr, fit: Fit, is_same: &dyn Fn(&CStr) -> bool) -> io::Result<Option<Placed>> {
+        match tree::stat(self.dir, name) {
+            Ok(_) => return self.same_or_taken(name, fit, is_same),
+            Err(Errno::NOENT) => {}
+            Err(error) => return Err(said(error)),
+        }
+        let inode = tree::stat(self.dir, self.temporary)?.st_ino;
+        self.steps.creating(self.folder, name, inode, &self.content)?;
+        match rename_new((self.dir, self.temporary), (self.dir, name)) {
+            Ok(()) => {
+                cut_here();
+                Ok(Some(Placed::New { name: name.to_owned(), fit }))
             }
-            Err(Errno::EXIST) => Ok(None),
-            Err(error) => Err(super::folders::said(error)),
+            Err(Errno::EXIST) => self.same_or_taken(name, fit, is_same),
+            Err(error) => Err(said(error)),
         }
     }
-}
 
-/// Renames without replacing, even on file systems that cannot do that in one step.
-fn rename_new(dir: BorrowedFd<'_>, from: &CStr, to: &CStr) -> Result<(), Errno> {
-    match rustix::fs::renameat_with(dir, from, dir, to, RenameFlags::NOREPLACE) {
-        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
-            rustix::fs::linkat(dir, from, dir, to, AtFlags::empty())?;
-            unlinkat(dir, from, AtFlags::empty())
+    fn same_or_taken(&self, name: &CStr, fit: Fit, is_same: &dyn Fn(&CStr) -> bool) -> io::Result<Option<Placed>> {
+        if !is_same(name) {
+            return Ok(None);
         }
-        result => result,
+        unlinkat(self.dir, self.temporary, AtFlags::empty())?;
+        Ok(Some(Placed::Same { name: name.to_owned(), fit }))
     }
 }
 

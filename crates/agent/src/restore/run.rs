@@ -1,4 +1,5 @@
 //! One restore under way: from the walk through the backup to the target folders.
+use super::place::Fit;
 use super::source::Remote;
 use super::target::Targets;
 use super::writer::Written;
@@ -119,19 +120,25 @@ impl Run<'_> {
 
     fn wrote(&mut self, path: String, written: std::io::Result<Written>, fault: Option<Fault>) -> Result<(), Fault> {
         match (written, fault) {
-            (Ok(Written::File { size, sha256, beside }), _) => {
-                if beside {
-                    self.result.kept.push(path.clone());
-                }
+            (Ok(Written::File { size, sha256, fit }), _) => {
+                self.fitted(&path, fit);
                 self.result.files.push(ManifestFile { path, size, sha256 });
                 self.tell(false);
             }
-            (Ok(Written::Made { beside: false }), _) => {}
-            (Ok(Written::Made { beside: true } | Written::Kept), _) => self.result.kept.push(path),
+            (Ok(Written::Made { fit }), _) => self.fitted(&path, fit),
+            (Ok(Written::Kept), _) => self.result.kept.push(path),
             (Err(_), Some(fault @ (Fault::Unavailable(_) | Fault::Limit(_)))) => return Err(fault),
             (Err(error), _) => return self.refused(path, &error),
         }
         Ok(())
+    }
+
+    fn fitted(&mut self, path: &str, fit: Fit) {
+        match fit {
+            Fit::Own => {}
+            Fit::Beside => self.result.kept.push(path.to_owned()),
+            Fit::Replaced => self.result.replaced.push(path.to_owned()),
+        }
     }
 
     /// A full disk ends the restore; any other refusal concerns only this entry.

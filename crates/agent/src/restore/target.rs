@@ -1,6 +1,7 @@
 //! Where restored entries go: in place if this device gets its own data back and protects the same folder,
 //! otherwise into a separate folder inside its first protected one.
 use super::content::Content;
+use super::trail::{AREA, Trail};
 use super::writer::{Item, Manner, Writer, Written};
 use crate::state::{ProtectedRoot, RestoreJournal};
 use crate::{protect, tree};
@@ -15,6 +16,7 @@ use rustix::io::Errno;
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::rc::Rc;
 
 /// Folders that could not be kept, each with the reason.
 type Lost = Vec<(String, String)>;
@@ -30,8 +32,14 @@ pub struct Targets {
 impl Targets {
     /// # Errors
     /// When a protected folder is no longer there, or has too little space.
-    pub fn open(roots: &[ProtectedRoot], journal: &RestoreJournal, landing: Landing) -> Result<Self> {
+    pub fn open(
+        roots: &[ProtectedRoot],
+        journal: &RestoreJournal,
+        landing: Landing,
+        trail: &Rc<Trail>,
+    ) -> Result<Self> {
         let order = &journal.order;
+        let conflict = order.conflict.allowed(landing);
         let day: String = journal.begun_at.iso().chars().take(10).collect();
         let mut opened = Vec::new();
         let mut folder = None;
@@ -45,9 +53,9 @@ impl Targets {
             if folder.is_none() {
                 folder = Some(own_folder(dir.as_fd(), &day).with_context(|| root.path.clone())?);
             }
-            let manner =
-                Manner { restore: order.restore_id.to_string(), day: day.clone(), conflict: order.conflict, landing };
-            opened.push((root.path.clone().into_bytes(), Writer::new(dir, manner)?));
+            let manner = Manner { restore: order.restore_id.to_string(), day: day.clone(), conflict, landing };
+            let writer = Writer::new((&root.path, dir), manner, Rc::clone(trail))?;
+            opened.push((root.path.clone().into_bytes(), writer));
         }
         let folder = folder.context("this device protects no folder to restore into")?;
         Ok(Self { roots: opened, folder, landing })
@@ -63,7 +71,8 @@ impl Targets {
         let split =
             |it: &[u8]| it.split(|byte| *byte == b'/').filter(|it| !it.is_empty()).map(<[u8]>::to_vec).collect();
         let same = match self.landing {
-            Landing::InPlace => self.roots.iter().position(|(root, _)| rest(root).is_some()),
+            // What is the agent's own there stays its own: the backup may hold what an earlier restore replaced.
+            Landing::InPlace => self.roots.iter().position(|(root, _)| rest(root).is_some_and(|it| !is_own(it))),
             Landing::Beside => None,
         };
         let at = same.unwrap_or(0);
@@ -114,6 +123,12 @@ impl Targets {
         }
         Ok((all, lost))
     }
+}
+
+/// Whether a path below a protected folder is the agent's own.
+fn is_own(rest: &[u8]) -> bool {
+    let first = rest.split(|it| *it == b'/').find(|it| !it.is_empty()).unwrap_or_default();
+    first == AREA.as_bytes() || first == protect::MARK_NAME.as_bytes()
 }
 
 /// The name of the folder for what does not come back in place. A folder from the same day is reused if only

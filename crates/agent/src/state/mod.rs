@@ -8,7 +8,7 @@ mod record;
 pub use record::{
     Away, BackupAnswer, BackupIndex, BackupRequest, ClockOffset, Credentials, Enrollment, Held, IndexedFile, Journal,
     JournalEntry, LastBackup, LastFailure, Marks, Outbox, Policy, ProtectedRoot, RestoreJournal, Roots, Seen,
-    WipeJournal, WipeStage, Wiped,
+    UndoJournal, WipeJournal, WipeStage, Wiped,
 };
 
 use anyhow::{Context, Result, bail};

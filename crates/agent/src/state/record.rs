@@ -4,14 +4,16 @@ use domain::backup::{LeftOut, RootAway};
 use domain::command::CommandKind;
 use domain::device::Ownership;
 use domain::epoch::KnownEpoch;
-use domain::id::{CommandId, DeviceId, RepositoryId};
+use domain::id::{CommandId, DeviceId, RepositoryId, RestoreId};
 use domain::object::ObjectName;
 use domain::policy::DevicePolicy;
 use domain::time::Time;
 use domain::wipe::WipedRoot;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use wire::{BackupReport, CommandResult, Payload, RepositoryCredentials, RestoreOrder, RestoreResult, WipeReport};
+use wire::{
+    BackupReport, CommandResult, Payload, RepositoryCredentials, RestoreOrder, RestoreResult, UndoReport, WipeReport,
+};
 
 /// Which server the device belongs to, and as what.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -204,6 +206,15 @@ pub struct RestoreJournal {
     pub result: Option<RestoreResult>,
 }
 
+/// An undo of a restore that is not finished.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct UndoJournal {
+    pub command_id: CommandId,
+    pub restore_id: RestoreId,
+    /// What to tell the server, once it is done.
+    pub report: Option<UndoReport>,
+}
+
 /// How far a wipe has got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -277,6 +288,7 @@ records! {
     Outbox = "outbox.json",
     Journal = "journal.json",
     RestoreJournal = "restore.json",
+    UndoJournal = "undo.json",
     WipeJournal = "wipe.json",
     Wiped = "wiped.json",
 }

@@ -118,7 +118,8 @@ impl Agent {
         self.state.remove::<BackupRequest>()?;
         self.state.remove::<BackupAnswer>()?;
         self.state.remove::<Outbox>()?;
-        self.state.remove::<RestoreJournal>()
+        self.state.remove::<RestoreJournal>()?;
+        self.forget_trails()
     }
 
     fn erase(&self, journal: &mut WipeJournal) -> Result<()> {
@@ -219,7 +220,14 @@ pub fn accepted(state: &State) -> Result<Option<(CommandId, CommandKind, Vec<Str
         (CommandKind::Wipe, Payload::Wipe { roots }) => Some((it.id, it.kind, roots)),
         // Whatever the order says, it names no folder.
         (CommandKind::RemoveCompanyData, _) => Some((it.id, it.kind, Vec::new())),
-        (CommandKind::Wipe | CommandKind::Lock | CommandKind::BackUpNow | CommandKind::Restore, _) => None,
+        (
+            CommandKind::Wipe
+            | CommandKind::Lock
+            | CommandKind::BackUpNow
+            | CommandKind::Restore
+            | CommandKind::UndoRestore,
+            _,
+        ) => None,
     }))
 }
 

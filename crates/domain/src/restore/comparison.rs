@@ -51,7 +51,7 @@ pub fn compare(
         match found.get(file.path.as_str()) {
             Some(it) if it.sha256 == file.sha256 && it.size == file.size => result.matched_count += 1,
             Some(_) => result.differing.push(file.path.clone()),
-            None if conflict == Conflict::Skip && kept.contains(file.path.as_str()) => {
+            None if conflict == Conflict::Merge && kept.contains(file.path.as_str()) => {
                 result.kept.push(file.path.clone())
             }
             None => result.missing.push(file.path.clone()),

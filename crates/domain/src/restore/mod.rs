@@ -2,10 +2,12 @@
 mod comparison;
 mod selection;
 mod start;
+mod undo;
 
 pub use comparison::{Comparison, compare};
 pub use selection::{Chosen, FileClass, MAX_PATHS, Selection};
 pub use start::{RestoreRefusal, Start, may_start};
+pub use undo::{UNDO_FOR, UndoFacts, UndoRefusal, UndoReport, UndoState, may_undo};
 
 use crate::id::{DeviceId, RepositoryId, RestoreId};
 use crate::manifest::ManifestFile;
@@ -23,8 +25,14 @@ text_enum! {
 }
 
 text_enum! {
-    /// What happens to a file that is already there; nothing is ever removed.
-    Conflict { KeepBoth = "keep_both", Skip = "skip" }
+    /// What happens to a different file that is already there; nothing is ever destroyed.
+    Conflict {
+        KeepBoth = "keep_both",
+        /// By the word that agents have known it by since before there was another.
+        Merge = "skip",
+        /// Only what a device itself backed up, in place; what is replaced is kept for [`UNDO_FOR`].
+        Replace = "replace",
+    }
 }
 
 text_enum! {
@@ -81,7 +89,16 @@ impl Conflict {
     pub const fn name(self) -> &'static str {
         match self {
             Self::KeepBoth => "Keep both: existing files stay, restored ones get another name",
-            Self::Skip => "Skip: existing files stay, and those files are not restored",
+            Self::Merge => "Merge: missing files come back, existing files stay as they are",
+            Self::Replace => "Replace: existing files give way, and can be put back for 14 days",
+        }
+    }
+
+    /// What an agent does, whatever it was told: only what lands in place replaces anything.
+    pub const fn allowed(self, landing: Landing) -> Self {
+        match (self, landing) {
+            (Self::Replace, Landing::Beside) => Self::KeepBoth,
+            (Self::KeepBoth | Self::Merge | Self::Replace, Landing::InPlace | Landing::Beside) => self,
         }
     }
 }
@@ -120,6 +137,8 @@ pub struct RestoreResult {
     pub failures: Vec<RestoreFailure>,
     /// Files that were there already and were kept.
     pub kept: Vec<String>,
+    /// Files that were there already and were moved away for the restored ones.
+    pub replaced: Vec<String>,
     /// What came back different or was not made, without being a failure.
     pub shortfalls: Vec<Shortfall>,
 }
@@ -231,7 +250,7 @@ mod tests {
         let manifest = [file("/a", '1'), file("/b", '2'), file("/c", '3'), file("/d", '4'), file("/e", '5')];
         let restored = [file("/a", '1'), file("/b", 'f'), file("/other", '9')];
 
-        let it = compare(&manifest, &Selection::All, &names(&["/e"]), &restored, (Conflict::Skip, &names(&["/c"])));
+        let it = compare(&manifest, &Selection::All, &names(&["/e"]), &restored, (Conflict::Merge, &names(&["/c"])));
 
         assert_eq!((it.file_count, it.matched_count), (4, 1));
         assert_eq!(it.differing, ["/b"]);
@@ -244,7 +263,7 @@ mod tests {
     #[test]
     fn the_word_that_a_file_was_kept_is_not_a_match() {
         let (manifest, kept) = ([file("/a", '1')], names(&["/a"]));
-        let asked = compare(&manifest, &Selection::All, &[], &[], (Conflict::Skip, &kept));
+        let asked = compare(&manifest, &Selection::All, &[], &[], (Conflict::Merge, &kept));
         assert_eq!((asked.kept.len(), asked.is_good()), (1, false), "nothing was compared");
         let not_asked = compare(&manifest, &Selection::All, &[], &[], (Conflict::KeepBoth, &kept));
         assert_eq!((not_asked.kept.len(), not_asked.missing), (0, names(&["/a"])));

@@ -25,6 +25,8 @@ pub enum RestoreRefusal {
          the others after them"
     )]
     MoreThanOneReport,
+    #[error("only what a device itself backed up replaces its files. Choose another way with files that are there")]
+    ReplacesElsewhere,
     #[error("the restore point holds none of the chosen files")]
     NoSuchFiles,
     #[error("the restore is “{}”: there is nothing to cancel", .0.name())]

@@ -1,8 +1,10 @@
 //! Files on the way to their place.
 use super::Manner;
 use crate::restore::content;
-use crate::restore::folders::{open_up, said};
+use crate::restore::folders::open_up;
+use crate::restore::name::said;
 use crate::restore::place::Place;
+use crate::restore::trail::{Content, Steps};
 use crate::tree;
 use aws_lc_rs::digest::{Context, SHA256};
 use repository::Id;
@@ -13,8 +15,14 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
-pub(super) fn place<'a>(dir: BorrowedFd<'a>, temporary: &'a CStr, manner: &'a Manner) -> Place<'a> {
-    Place { dir, temporary, day: &manner.day, conflict: manner.conflict }
+/// Where a temporary entry in the folder that was entered is to go.
+pub(super) fn place<'a>(
+    (dir, folder): (BorrowedFd<'a>, &'a [Vec<u8>]),
+    temporary: &'a CStr,
+    (manner, steps): (&'a Manner, &'a Steps),
+    content: Content,
+) -> Place<'a> {
+    Place { dir, temporary, day: &manner.day, conflict: manner.conflict, steps, folder, content }
 }
 
 pub(super) fn digest(chunks: &[Id]) -> [u8; 32] {
@@ -48,7 +56,7 @@ pub(super) fn create(dir: BorrowedFd<'_>, name: &CStr) -> io::Result<File> {
 }
 
 /// Whether a regular file has this size and hash.
-pub(super) fn is_file(dir: BorrowedFd<'_>, name: &CStr, size: u64, sha256: &str) -> bool {
+pub(in crate::restore) fn is_file(dir: BorrowedFd<'_>, name: &CStr, size: u64, sha256: &str) -> bool {
     let is_it = |file: OwnedFd| {
         let file = File::from(file);
         file.metadata().is_ok_and(|it| it.len() == size) && content::hash(&file).is_ok_and(|(_, had)| had == sha256)

@@ -2,17 +2,22 @@
 //!
 //! Every folder on the way is opened by handle and never through a symlink; an entry is created under a
 //! temporary name with everything that belongs to it, a file is flushed to disk and read back, and only then
-//! renamed, without replacing anything.
+//! renamed. What it replaces, if that is asked for, is kept.
 mod file;
 
+pub(super) use file::is_file;
+
 use super::content::{self, Content};
-use super::folders::{Folders, Left, checked};
-use super::place::Placed;
+use super::folders::{Folders, Left};
+use super::name::checked;
+use super::place::{Fit, Placed};
 use super::rights::{self, Rights};
+use super::trail::{self, Steps, Trail};
 use crate::tree;
+use domain::manifest::encode_path;
 use domain::restore::{Conflict, Landing};
 use domain::shortfall::{self, Shortfall, ShortfallKind};
-use file::{create, digest, fresh, is_file, place};
+use file::{create, digest, fresh, place};
 use repository::{Id, Node};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat, unlinkat};
 use rustix::io::Errno;
@@ -20,14 +25,15 @@ use std::collections::HashMap;
 use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
 
 /// What became of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Written {
-    /// A file is on disk, as read back; `beside` if something else had its name.
-    File { size: u64, sha256: String, beside: bool },
+    /// A file is on disk, as read back.
+    File { size: u64, sha256: String, fit: Fit },
     /// A link or a pipe is there.
-    Made { beside: bool },
+    Made { fit: Fit },
     /// Something else has its name, and stays.
     Kept,
 }
@@ -70,6 +76,11 @@ struct First {
     sha256: String,
 }
 
+/// The name under which a restore makes each entry.
+pub(super) fn temporary(restore: &str) -> io::Result<CString> {
+    Ok(CString::new(format!(".holdfast-restore-{restore}"))?)
+}
+
 /// One target folder.
 pub struct Writer {
     folders: Folders,
@@ -83,9 +94,9 @@ pub struct Writer {
 impl Writer {
     /// # Errors
     /// When the folder cannot be examined, or the restore's name cannot be part of a file name.
-    pub fn new(root: OwnedFd, manner: Manner) -> io::Result<Self> {
-        let temporary = CString::new(format!(".holdfast-restore-{}", manner.restore))?;
-        let folders = Folders::new(root)?;
+    pub fn new((path, root): (&str, OwnedFd), manner: Manner, trail: Rc<Trail>) -> io::Result<Self> {
+        let temporary = temporary(&manner.restore)?;
+        let folders = Folders::new(root.try_clone()?, Steps::new(trail, path, root))?;
         Ok(Self { folders, temporary, manner, linked: HashMap::new(), shortfalls: Vec::new() })
     }
 
@@ -115,13 +126,15 @@ impl Writer {
             return Ok(written);
         }
         let rights = self.rights(item.node, false);
-        let dir = self.folders.here()?;
+        let (dir, steps) = self.folders.changing()?;
         let made = create(dir, &self.temporary).and_then(|file| {
             let (file, sha256) = content::fill(file, content)?;
             let short = rights::apply(file.as_fd(), &rights);
             let size = content::settle(&file, &sha256)?;
             let is_same = |name: &CStr| is_file(dir, name, size, &sha256);
-            let placed = place(dir, &self.temporary, &self.manner).put(&name, &is_same)?;
+            let content = trail::Content::File { size, sha256: sha256.clone() };
+            let place = place((dir, folders), &self.temporary, (&self.manner, steps), content);
+            let placed = place.put(&name, &is_same)?;
             Ok((file, size, sha256, short, placed))
         });
         let (file, size, sha256, short, placed) = match made {
@@ -132,7 +145,7 @@ impl Writer {
                 return Err(error);
             }
         };
-        let (name, beside) = match self.placed(item, placed, short)? {
+        let (name, fit) = match self.placed(item, placed, short)? {
             Some(it) => it,
             None => return Ok(Written::Kept),
         };
@@ -144,7 +157,7 @@ impl Writer {
             let first = First { folders, name, id, content, size, sha256: sha256.clone() };
             self.linked.entry(key).or_insert(first);
         }
-        Ok(Written::File { size, sha256, beside })
+        Ok(Written::File { size, sha256, fit })
     }
 
     /// Makes a symbolic link to its original target; nothing here follows it.
@@ -155,7 +168,7 @@ impl Writer {
         let target = CString::new(target)?;
         let rights = self.rights(item.node, true);
         self.special(
-            item,
+            (item, trail::Content::Link { target: encode_path(target.to_bytes()) }),
             &|dir, name| rustix::fs::symlinkat(&target, dir, name),
             &|dir, name| rights::apply_to_link(dir, name, &rights),
             &|dir, name| rustix::fs::readlinkat(dir, name, Vec::new()).is_ok_and(|it| it == target),
@@ -170,7 +183,7 @@ impl Writer {
         let rights = self.rights(item.node, false);
         let private = Mode::RUSR | Mode::WUSR;
         self.special(
-            item,
+            (item, trail::Content::Pipe),
             &|dir, name| rustix::fs::mknodat(dir, name, FileType::Fifo, private, 0),
             &|dir, name| {
                 // For reading and writing, so that it waits for nobody.
@@ -220,28 +233,28 @@ impl Writer {
         }
     }
 
-    /// The outcome of giving an entry its name: that name, and whether it is beside another; none if the
-    /// existing one was kept.
+    /// The outcome of giving an entry its name: that name, and how it came to it; none if the existing one was
+    /// kept.
     fn placed(
         &mut self,
         item: Item<'_>,
         placed: Placed,
         short: Vec<ShortfallKind>,
-    ) -> io::Result<Option<(CString, bool)>> {
+    ) -> io::Result<Option<(CString, Fit)>> {
         match placed {
-            Placed::New { name, beside } => {
+            Placed::New { name, fit } => {
                 self.note(item.path, short);
                 self.folders.wrote();
-                Ok(Some((name, beside)))
+                Ok(Some((name, fit)))
             }
-            Placed::Same { name, beside } => {
+            Placed::Same { name, fit } => {
                 self.folders.wrote();
                 let rights = self.rights(item.node, false);
                 let had = tree::open_file(self.folders.here()?, &name);
                 if had.is_ok_and(|file| rights.differ_from(file.as_fd())) {
                     self.note(item.path, [ShortfallKind::Existing]);
                 }
-                Ok(Some((name, beside)))
+                Ok(Some((name, fit)))
             }
             Placed::Kept => {
                 let _ = unlinkat(self.folders.here()?, &self.temporary, AtFlags::empty());
@@ -267,21 +280,23 @@ impl Writer {
     }
 
     fn link(&mut self, item: Item<'_>, name: &CStr, first: &First) -> io::Result<Written> {
+        let (_, folders) = item.split()?;
         let from = self.folders.open(&first.folders)?;
-        let dir = self.folders.here()?;
+        let (dir, steps) = self.folders.changing()?;
         // A number alone says little: the system reuses those of removed files.
         let is_first = |name: &CStr| {
             tree::stat(dir, name).is_ok_and(|it| (it.st_dev, it.st_ino) == first.id)
                 && is_file(dir, name, first.size, &first.sha256)
         };
-        let done = |beside| Written::File { size: first.size, sha256: first.sha256.clone(), beside };
+        let done = |fit| Written::File { size: first.size, sha256: first.sha256.clone(), fit };
         if is_first(name) {
-            return Ok(done(false));
+            return Ok(done(Fit::Own));
         }
         fresh(dir, &self.temporary, || rustix::fs::linkat(&from, &first.name, dir, &self.temporary, AtFlags::empty()))?;
         let placed = if is_first(&self.temporary) {
             let is_same = |name: &CStr| is_file(dir, name, first.size, &first.sha256);
-            place(dir, &self.temporary, &self.manner).put(name, &is_same)
+            let content = trail::Content::File { size: first.size, sha256: first.sha256.clone() };
+            place((dir, folders), &self.temporary, (&self.manner, steps), content).put(name, &is_same)
         } else {
             Err(io::Error::other("the file was replaced while the restore ran"))
         };
@@ -291,28 +306,29 @@ impl Writer {
         let is_own = matches!(&placed, Placed::Same { name, .. } if !is_first(name));
         let short = if is_own { vec![ShortfallKind::HardLink] } else { Vec::new() };
         self.note(item.path, short);
-        Ok(self.placed(item, placed, Vec::new())?.map_or(Written::Kept, |(_, beside)| done(beside)))
+        Ok(self.placed(item, placed, Vec::new())?.map_or(Written::Kept, |(_, fit)| done(fit)))
     }
 
     /// Makes what has no content.
     fn special(
         &mut self,
-        item: Item<'_>,
+        (item, content): (Item<'_>, trail::Content),
         make: &dyn Fn(BorrowedFd<'_>, &CStr) -> rustix::io::Result<()>,
         finish: &dyn Fn(BorrowedFd<'_>, &CStr) -> io::Result<Vec<ShortfallKind>>,
         is_same: &dyn Fn(BorrowedFd<'_>, &CStr) -> bool,
     ) -> io::Result<Written> {
         let (name, folders) = item.split()?;
         self.folders.enter(folders)?;
-        let dir = self.folders.here()?;
+        let (dir, steps) = self.folders.changing()?;
         fresh(dir, &self.temporary, || make(dir, &self.temporary))?;
         let made = finish(dir, &self.temporary).and_then(|short| {
-            let placed = place(dir, &self.temporary, &self.manner).put(&name, &|name| is_same(dir, name))?;
+            let place = place((dir, folders), &self.temporary, (&self.manner, steps), content);
+            let placed = place.put(&name, &|name| is_same(dir, name))?;
             Ok((short, placed))
         });
         let (short, placed) = made.inspect_err(|_| {
             let _ = unlinkat(dir, &self.temporary, AtFlags::empty());
         })?;
-        Ok(self.placed(item, placed, short)?.map_or(Written::Kept, |(_, beside)| Written::Made { beside }))
+        Ok(self.placed(item, placed, short)?.map_or(Written::Kept, |(_, fit)| Written::Made { fit }))
     }
 }

@@ -1,5 +1,9 @@
 //! Entries written to a folder: what comes back, what is kept, and that nothing leads out.
-use super::folders::checked;
+mod rights;
+
+use super::name::checked;
+use super::place::Fit;
+use super::trail::Trail;
 use super::writer::{Item, Manner, Writer, Written};
 use crate::tree;
 use domain::restore::{Conflict, Landing};
@@ -11,6 +15,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 fn folder() -> (tempfile::TempDir, PathBuf) {
     let temp = tempfile::tempdir().unwrap();
@@ -21,7 +26,10 @@ fn folder() -> (tempfile::TempDir, PathBuf) {
 
 fn landing(root: &Path, conflict: Conflict, landing: Landing) -> Writer {
     let manner = Manner { restore: "r".to_owned(), day: "2026-11-22".to_owned(), conflict, landing };
-    Writer::new(tree::open_dir(root).unwrap(), manner).unwrap()
+    let state = root.parent().unwrap().join("state");
+    fs::create_dir_all(&state).unwrap();
+    let trail = Rc::new(Trail::open(&state, "r").unwrap());
+    Writer::new((root.to_str().unwrap(), tree::open_dir(root).unwrap()), manner, trail).unwrap()
 }
 
 fn writer(root: &Path, conflict: Conflict) -> Writer {
@@ -65,7 +73,7 @@ fn know(writer: &mut Writer, path: &str, node: &Node) {
 
 fn file(text: &str, beside: bool) -> Written {
     let sha256 = hex::encode(secret::sha256(text.as_bytes()));
-    Written::File { size: text.len() as u64, sha256, beside }
+    Written::File { size: text.len() as u64, sha256, fit: if beside { Fit::Beside } else { Fit::Own } }
 }
 
 fn kinds(writer: &mut Writer) -> Vec<ShortfallKind> {
@@ -181,7 +189,7 @@ fn what_is_there_is_kept() {
     assert_eq!(fs::read(root.join("other (restored 2026-11-22).txt")).unwrap(), b"same");
     assert_eq!(fs::read_dir(&root).unwrap().count(), 5);
 
-    let mut skip = writer(&root, Conflict::Skip);
+    let mut skip = writer(&root, Conflict::Merge);
     assert_eq!(write(&mut skip, "other.txt", "theirs").unwrap(), Written::Kept);
     assert_eq!(write(&mut skip, "same.txt", "same").unwrap(), file("same", false));
     assert_eq!(kinds(&mut skip), [ShortfallKind::Existing]);
@@ -229,7 +237,7 @@ fn a_link_of_any_target_is_made_and_followed_by_nobody() {
     for (number, target) in targets.iter().enumerate() {
         let name = format!("a/{number}");
         for _ in 0..2 {
-            assert_eq!(link(&mut writer, &name, target.as_bytes()).unwrap(), Written::Made { beside: false });
+            assert_eq!(link(&mut writer, &name, target.as_bytes()).unwrap(), Written::Made { fit: Fit::Own });
         }
         assert_eq!(fs::read_link(root.join(&name)).unwrap(), Path::new(target));
         assert_eq!(fs::symlink_metadata(root.join(&name)).unwrap().mtime(), 1_000_000_000);
@@ -238,7 +246,7 @@ fn a_link_of_any_target_is_made_and_followed_by_nobody() {
     assert!(write(&mut writer, "a/6/x", "evil").is_err());
     link(&mut writer, "a/y", absolute.as_bytes()).unwrap();
     assert_eq!(write(&mut writer, "a/y", "evil").unwrap(), file("evil", true));
-    assert_eq!(link(&mut writer, "a/y", b"another").unwrap(), Written::Made { beside: true });
+    assert_eq!(link(&mut writer, "a/y", b"another").unwrap(), Written::Made { fit: Fit::Beside });
     assert!(link(&mut writer, "a/none", b"").is_err());
     assert!(link(&mut writer, "a/too long", &[b'l'; 5000]).is_err());
     assert_eq!(fs::read(outside.join("x")).unwrap(), b"theirs");
@@ -291,94 +299,10 @@ fn a_pipe_is_made_and_waits_for_nobody() {
     let mut writer = writer(&root, Conflict::KeepBoth);
     for _ in 0..2 {
         let made = writer.pipe(Item { names: &names("p"), path: "p", node: &node(0o622) }).unwrap();
-        assert_eq!(made, Written::Made { beside: false });
+        assert_eq!(made, Written::Made { fit: Fit::Own });
     }
     assert_eq!((mode(&root.join("p")), kinds(&mut writer)), (0o622, vec![]));
     assert_eq!(fs::read_dir(&root).unwrap().count(), 1);
-}
-
-#[test]
-fn a_time_that_cannot_be_stored_is_reported_and_the_file_comes_back() {
-    let (_temp, root) = folder();
-    let mut writer = writer(&root, Conflict::KeepBoth);
-    let at = |seconds| Node { modified: Some((seconds, 999_999_999)), ..node(0o600) };
-    for (name, seconds) in [("fraction", -1), ("old", -2_000_000_000), ("new", 15_000_000_000)] {
-        put(&mut writer, name, &at(seconds), name).unwrap();
-        let meta = fs::metadata(root.join(name)).unwrap();
-        assert_eq!((meta.mtime(), meta.mtime_nsec()), (seconds, 999_999_999));
-    }
-    assert_eq!(kinds(&mut writer), []);
-    put(&mut writer, "beyond", &at(253_000_000_000), "x").unwrap();
-    let held = fs::metadata(root.join("beyond")).unwrap().mtime() == 253_000_000_000;
-    assert_eq!(kinds(&mut writer), if held { vec![] } else { vec![ShortfallKind::Time] });
-    assert_eq!(fs::read(root.join("beyond")).unwrap(), b"x");
-}
-
-#[test]
-fn without_a_known_owner_there_are_no_rights_that_depend_on_it() {
-    let (_temp, root) = folder();
-    let mut writer = writer(&root, Conflict::KeepBoth);
-    put(&mut writer, "x", &Node { uid: None, gid: Some(u32::MAX), ..node(0o6754) }, "x").unwrap();
-    assert_eq!(kinds(&mut writer), [ShortfallKind::Owner, ShortfallKind::Rights]);
-    assert_eq!(mode(&root.join("x")), 0o744);
-}
-
-#[test]
-fn attributes_come_back_and_a_list_that_cannot_be_set_widens_nothing() {
-    let (_temp, root) = folder();
-    let mut writer = writer(&root, Conflict::KeepBoth);
-    let named = |name: &str, value: &[u8]| (name.as_bytes().to_vec(), value.to_vec());
-    let with = |attributes| Node { attributes, ..node(0o4660) };
-    put(&mut writer, "own", &with(vec![named("user.a", b"1"), named("user.empty", b"")]), "x").unwrap();
-    assert_eq!(kinds(&mut writer), []);
-    let mut value = [0; 9];
-    assert_eq!(rustix::fs::getxattr(root.join("own"), "user.a", &mut value[..]), Ok(1));
-    assert_eq!(rustix::fs::getxattr(root.join("own"), "user.empty", &mut value[..]), Ok(0));
-
-    for (name, attribute, told) in [
-        (
-            "no list",
-            named("system.posix_acl_access", b"\x02\0\0\0bad"),
-            vec![ShortfallKind::AccessList, ShortfallKind::Rights],
-        ),
-        ("no such", named("nonsense", b"x"), vec![ShortfallKind::Attribute]),
-        ("huge", named("user.huge", &[7; 70_000]), vec![ShortfallKind::Attribute]),
-        ("nul", named("user.\0", b""), vec![ShortfallKind::Attribute]),
-    ] {
-        put(&mut writer, name, &with(vec![attribute]), "x").unwrap();
-        assert_eq!(kinds(&mut writer), told, "{name}");
-        assert_eq!(mode(&root.join(name)) & 0o066, if name == "no list" { 0 } else { 0o060 }, "{name}");
-    }
-}
-
-#[test]
-fn what_a_folder_passes_on_to_its_entries_is_not_added_to_what_comes_back() {
-    let (_temp, root) = folder();
-    let list = |rights: u8| {
-        [
-            &[2, 0, 0, 0, 1, 0, 7, 0, 255, 255, 255, 255, 2, 0, rights, 0, 99, 0, 0, 0][..],
-            &[4, 0, 0, 0, 255, 255, 255, 255, 16, 0, 7, 0, 255, 255, 255, 255, 32, 0, 0, 0, 255, 255, 255, 255],
-        ]
-        .concat()
-    };
-    let given = rustix::fs::setxattr(&root, "system.posix_acl_default", &list(7), rustix::fs::XattrFlags::empty());
-    if given.is_err() {
-        // This file system does not store access lists.
-        return;
-    }
-    let mut writer = writer(&root, Conflict::KeepBoth);
-    know(&mut writer, "folder", &node(0o750));
-    put(&mut writer, "folder/x", &node(0o640), "x").unwrap();
-    let listed = Node { attributes: vec![(b"system.posix_acl_access".to_vec(), list(4))], ..node(0o670) };
-    put(&mut writer, "listed", &listed, "x").unwrap();
-    kinds(&mut writer);
-
-    let mut value = [0; 200];
-    for path in ["folder", "folder/x"] {
-        assert!(rustix::fs::getxattr(root.join(path), "system.posix_acl_access", &mut value[..]).is_err(), "{path}");
-    }
-    let had = rustix::fs::getxattr(root.join("listed"), "system.posix_acl_access", &mut value[..]).unwrap();
-    assert_eq!(value[..had], list(4)[..]);
 }
 
 #[test]
@@ -395,6 +319,5 @@ fn what_a_cut_off_try_left_is_replaced_and_a_failed_one_leaves_nothing() {
     });
 
     assert!(failed.is_err());
-    assert_eq!(fs::read_dir(&root).unwrap().count(), 1);
-    assert_eq!(fs::read(root.join("x")).unwrap(), b"whole");
+    assert_eq!((fs::read_dir(&root).unwrap().count(), fs::read(root.join("x")).unwrap()), (1, b"whole".to_vec()));
 }

@@ -1,0 +1,345 @@
+//! The way back along a trail.
+use crate::restore::cut::cut_here;
+use crate::restore::folders::{UNDER_WAY, open_folder};
+use crate::restore::name::{checked, rename_new, said};
+use crate::restore::trail::{self, AREA, At, Content, Moment, Step, Trail, modified, number};
+use crate::restore::writer::{is_file, temporary};
+use crate::tree;
+use domain::manifest::encode_path;
+use domain::restore::{RestoreFailure, UndoReport};
+use rustix::fs::{AtFlags, FileType, Mode, Timespec, Timestamps, fchmod, fstat, unlinkat};
+use rustix::io::Errno;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{CStr, CString};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// Why something that a restore made is not removed.
+const CHANGED: &str = "it has changed since the restore, so it stays";
+
+/// The way back of one restore.
+pub struct Back<'a> {
+    restore: &'a str,
+    steps: &'a [Step],
+    /// The protected folders; none in place of one that is not there now.
+    roots: Vec<(String, Option<OwnedFd>)>,
+    /// Folders that were closed to us, with their rights.
+    widened: Vec<(OwnedFd, u32)>,
+    /// What became of each entry; none if it is as before.
+    outcomes: BTreeMap<At, Option<String>>,
+}
+
+impl<'a> Back<'a> {
+    pub fn new(restore: &'a str, steps: &'a [Step], roots: Vec<(String, Option<OwnedFd>)>) -> Self {
+        Self { restore, steps, roots, widened: Vec::new(), outcomes: BTreeMap::new() }
+    }
+
+    /// Goes all the way back. What cannot be put back is in the report.
+    ///
+    /// # Errors
+    /// When the disk refuses to keep what was done; then it is to be done again.
+    pub fn run(mut self, trail: &Trail) -> io::Result<UndoReport> {
+        let times = self.times(trail);
+        let (mut seen, mut made) = (BTreeSet::new(), BTreeMap::new());
+        let stayed: BTreeSet<u64> = self
+            .steps
+            .iter()
+            .filter_map(|it| if let Step::Stayed { slot } = it { Some(*slot) } else { None })
+            .collect();
+        for step in self.steps.iter().rev() {
+            match step {
+                // The last of several tries is the one that may be there.
+                Step::Creating { at, inode, content } if seen.insert(at.clone()) => {
+                    let outcome = self.remove(at, *inode, content);
+                    self.note(at, outcome);
+                }
+                Step::Moving { at, inode, slot } if !stayed.contains(slot) => {
+                    let outcome = self.put_back(at, *inode, *slot);
+                    self.note(at, outcome);
+                }
+                Step::Made { at, inode } => drop(made.insert(at, *inode)),
+                Step::Making { at } => self.remove_folder(at, made.get(at).copied()),
+                Step::Creating { .. }
+                | Step::Moving { .. }
+                | Step::Kept { .. }
+                | Step::Stayed { .. }
+                | Step::Left { .. }
+                | Step::Again { .. }
+                | Step::Undoing { .. }
+                | Step::Ended { .. } => {}
+            }
+        }
+        self.close(&times)?;
+        let failures: Vec<_> = self
+            .outcomes
+            .iter()
+            .filter_map(|(at, why)| Some(RestoreFailure { path: at.spelled(), reason: why.clone()? }))
+            .collect();
+        let wanted = self.outcomes.len() as u64;
+        Ok(UndoReport { wanted, done: wanted - failures.len() as u64, failures })
+    }
+
+    /// Gives what was moved away and has nothing in its place its name again.
+    pub fn mend(mut self, trail: &Trail) {
+        for step in self.steps {
+            if let Step::Moving { at, inode, slot } = step
+                && self.is_free(at).unwrap_or(false)
+                && self.put_back(at, *inode, *slot).is_ok()
+            {
+                let _ = trail.note(&Step::Stayed { slot: *slot });
+                self.leave(at, trail);
+            }
+        }
+    }
+
+    /// Notes the time of the folder of an entry: what changed it was not somebody else.
+    fn leave(&mut self, at: &At, trail: &Trail) {
+        let above = at.path.rsplit_once('/').map_or("", |it| it.0);
+        let above = At { root: at.root.clone(), path: above.to_owned() };
+        if let Ok(Some(dir)) = self.folder(&above)
+            && let Ok(stat) = fstat(&dir)
+        {
+            let _ = trail.note(&Step::Left { at: above, modified: modified(&stat) });
+        }
+    }
+
+    fn is_free(&mut self, at: &At) -> io::Result<bool> {
+        let Some((dir, name)) = self.place(at)? else { return Ok(false) };
+        Ok(tree::stat(dir.as_fd(), &name).err() == Some(Errno::NOENT))
+    }
+
+    fn note(&mut self, at: &At, outcome: io::Result<()>) {
+        let why = outcome.err().map(|it| it.to_string());
+        let known = self.outcomes.entry(at.clone()).or_default();
+        // The later reason also says where what was replaced is.
+        *known = why.or(known.take());
+    }
+
+    /// The folders whose times are put back: those that are as the restore left them. Decided once, before
+    /// anything changes.
+    fn times(&mut self, trail: &Trail) -> Vec<At> {
+        let decided =
+            self.steps.iter().find_map(|it| if let Step::Undoing { times } = it { Some(times) } else { None });
+        if let Some(times) = decided {
+            return times.clone();
+        }
+        let (mut left, mut times) = (BTreeMap::new(), Vec::new());
+        for step in self.steps {
+            match step {
+                Step::Left { at, modified } => drop(left.insert(at, *modified)),
+                Step::Again { at } => drop(left.remove(at)),
+                Step::Kept { .. }
+                | Step::Making { .. }
+                | Step::Made { .. }
+                | Step::Creating { .. }
+                | Step::Moving { .. }
+                | Step::Stayed { .. }
+                | Step::Undoing { .. }
+                | Step::Ended { .. } => {}
+            }
+        }
+        for (at, ..) in kept(self.steps) {
+            let Ok(Some(dir)) = self.folder(at) else { continue };
+            let is_as_left = |it: &Moment| fstat(&dir).is_ok_and(|stat| modified(&stat) == *it);
+            if left.get(at).is_none_or(is_as_left) {
+                times.push(at.clone());
+            }
+        }
+        if let Err(error) = trail.announce(&Step::Undoing { times: times.clone() }) {
+            // On a full disk an undo makes room. If it is stopped now, some folders do not get their times back.
+            tracing::warn!("an undo that is stopped now does not know all times any more: {error}");
+        }
+        times
+    }
+
+    /// Opens a folder below a protected one; none if it is no longer there.
+    fn folder(&mut self, at: &At) -> io::Result<Option<OwnedFd>> {
+        let root = self.roots.iter().find(|(root, _)| *root == at.root).map(|it| &it.1);
+        let Some(root) = root else { return Err(io::Error::other("its folder is no longer protected")) };
+        let Some(root) = root else { return Err(io::Error::other("its protected folder is not there")) };
+        let mut dir = root.try_clone()?;
+        for name in at.names()? {
+            let name = checked(&name)?;
+            match tree::stat(dir.as_fd(), &name) {
+                Err(Errno::NOENT) => return Ok(None),
+                found => found.map_err(said)?,
+            };
+            let (inner, _, had) = open_folder(dir.as_fd(), &name, &|_| Ok(()))?;
+            if let Some(had) = had {
+                self.widened.push((inner.try_clone()?, had));
+            }
+            dir = inner;
+        }
+        Ok(Some(dir))
+    }
+
+    /// The folder an entry is in, and its name; none if that folder is no longer there.
+    fn place(&mut self, at: &At) -> io::Result<Option<(OwnedFd, CString)>> {
+        let names = at.names()?;
+        let (name, above) = names.split_last().ok_or(Errno::INVAL)?;
+        let name = checked(name)?;
+        Ok(self.folder(&At::new(&at.root, above))?.map(|dir| (dir, name)))
+    }
+
+    /// Removes what the restore made, if it is still what it made.
+    fn remove(&mut self, at: &At, inode: u64, content: &Content) -> io::Result<()> {
+        let Some((dir, name)) = self.place(at)? else { return Ok(()) };
+        let aside = CString::new(format!(".holdfast-undo-{}", self.restore))?;
+        if tree::stat(dir.as_fd(), &aside).is_ok_and(|it| it.st_ino == inode) {
+            // An undo was interrupted here.
+            return settle(dir.as_fd(), (&aside, &name), inode, content);
+        }
+        let stat = match tree::stat(dir.as_fd(), &name) {
+            Err(Errno::NOENT) => return Ok(()),
+            found => found.map_err(said)?,
+        };
+        if stat.st_ino != inode {
+            let is_back =
+                |it: &Step| matches!(it, Step::Moving { at: moved, inode, .. } if moved == at && *inode == stat.st_ino);
+            return if self.steps.iter().any(is_back) { Ok(()) } else { Err(io::Error::other(CHANGED)) };
+        }
+        if !is_as_made(dir.as_fd(), &name, content) {
+            return Err(io::Error::other(CHANGED));
+        }
+        // First out of everybody's way: what is removed is what was looked at.
+        rename_new((dir.as_fd(), &name), (dir.as_fd(), &aside)).map_err(said)?;
+        cut_here();
+        settle(dir.as_fd(), (&aside, &name), inode, content)
+    }
+
+    /// Gives what was replaced its name again.
+    fn put_back(&mut self, at: &At, inode: u64, slot: u64) -> io::Result<()> {
+        let kept = number(slot)?;
+        let root = self.roots.iter().find(|(root, _)| *root == at.root).and_then(|it| it.1.as_ref());
+        let area = match root {
+            Some(root) => trail::open_area(root.as_fd(), self.restore)?,
+            None => return Err(io::Error::other("its protected folder is not there")),
+        };
+        let held = area.as_ref().and_then(|(_, own)| tree::stat(own.as_fd(), &kept).ok());
+        let place = self.place(at)?;
+        let has = |place: &Option<(OwnedFd, CString)>| {
+            place.as_ref().is_some_and(|(dir, name)| tree::stat(dir.as_fd(), name).is_ok_and(|it| it.st_ino == inode))
+        };
+        let (Some((_, own)), Some(held)) = (area, held) else {
+            let lost = || io::Error::other(format!("what it replaced is no longer in {AREA}"));
+            return if has(&place) { Ok(()) } else { Err(lost()) };
+        };
+        let stays =
+            |why: &str| Err(io::Error::other(format!("{why}; what it replaced is {AREA}/{}/{slot}", self.restore)));
+        if held.st_ino != inode {
+            return stays("what is kept there is not what was replaced");
+        }
+        let Some((dir, name)) = place else { return stays("its folder is gone") };
+        match rename_new((own.as_fd(), &kept), (dir.as_fd(), &name)) {
+            Ok(()) => {
+                cut_here();
+                Ok(())
+            }
+            Err(Errno::EXIST) => stays(CHANGED),
+            Err(error) => stays(&said(error).to_string()),
+        }
+    }
+
+    /// Removes a folder that the restore made, unless something is in it.
+    fn remove_folder(&mut self, at: &At, inode: Option<u64>) {
+        let removed = self.place(at).and_then(|place| {
+            let Some((dir, name)) = place else { return Ok(()) };
+            let stat = match tree::stat(dir.as_fd(), &name) {
+                Err(Errno::NOENT) => return Ok(()),
+                found => found.map_err(said)?,
+            };
+            let is_ours = stat.st_mode & 0o5777 == UNDER_WAY && stat.st_uid == rustix::process::geteuid().as_raw();
+            let is_folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+            if !is_folder || !inode.map_or(is_ours, |it| it == stat.st_ino) {
+                return Ok(());
+            }
+            self.sweep(at);
+            match unlinkat(&dir, &name, AtFlags::REMOVEDIR) {
+                // Somebody put something there, or something that stays is in it.
+                Ok(()) | Err(Errno::NOTEMPTY | Errno::EXIST) => Ok(()),
+                Err(error) => Err(said(error)),
+            }
+        });
+        cut_here();
+        if removed.is_err() {
+            self.note(at, removed);
+        }
+    }
+
+    /// Removes what an interrupted step left in a folder under its temporary name.
+    fn sweep(&mut self, at: &At) {
+        if let (Ok(Some(dir)), Ok(name)) = (self.folder(at), temporary(self.restore)) {
+            let _ = unlinkat(&dir, &name, AtFlags::empty());
+        }
+    }
+
+    /// Gives the folders that were there before their times and rights again, and flushes all to disk.
+    fn close(&mut self, times: &[At]) -> io::Result<()> {
+        for (at, ..) in kept(self.steps) {
+            self.sweep(at);
+        }
+        for (_, root) in &self.roots {
+            if let Some(root) = root
+                && let Ok(Some((above, _))) = trail::open_area(root.as_fd(), self.restore)
+            {
+                trail::remove_area(root.as_fd(), above.as_fd(), self.restore);
+            }
+        }
+        cut_here();
+        for (at, mode, modified, accessed) in kept(self.steps) {
+            let Ok(Some(dir)) = self.folder(at) else { continue };
+            let had = fstat(&dir)?.st_mode & 0o7777;
+            if had == mode | 0o700 && had != mode {
+                fchmod(&dir, Mode::from_raw_mode(mode))?;
+            }
+            if times.contains(at) {
+                let stamp = |(seconds, nanoseconds): Moment| Timespec { tv_sec: seconds, tv_nsec: nanoseconds.into() };
+                let times = Timestamps { last_access: stamp(accessed), last_modification: stamp(modified) };
+                rustix::fs::futimens(&dir, &times)?;
+            }
+        }
+        for (dir, mode) in self.widened.drain(..).rev() {
+            fchmod(&dir, Mode::from_raw_mode(mode))?;
+        }
+        self.roots.iter().filter_map(|(_, dir)| dir.as_ref()).try_for_each(|dir| Ok(rustix::fs::syncfs(dir)?))
+    }
+}
+
+/// The folders that were there before, as they were.
+fn kept(steps: &[Step]) -> impl Iterator<Item = (&At, u32, Moment, Moment)> {
+    steps.iter().filter_map(|it| match it {
+        Step::Kept { at, mode, modified, accessed } => Some((at, *mode, *modified, *accessed)),
+        Step::Making { .. }
+        | Step::Made { .. }
+        | Step::Creating { .. }
+        | Step::Moving { .. }
+        | Step::Stayed { .. }
+        | Step::Left { .. }
+        | Step::Again { .. }
+        | Step::Undoing { .. }
+        | Step::Ended { .. } => None,
+    })
+}
+
+/// Removes what was moved aside, or gives it its name again if it has changed in the meantime.
+fn settle(dir: BorrowedFd<'_>, (aside, name): (&CStr, &CStr), inode: u64, content: &Content) -> io::Result<()> {
+    let is_it = tree::stat(dir, aside).is_ok_and(|it| it.st_ino == inode);
+    if is_it && is_as_made(dir, aside, content) {
+        unlinkat(dir, aside, AtFlags::empty()).map_err(said)?;
+        cut_here();
+        return Ok(());
+    }
+    rename_new((dir, aside), (dir, name)).map_err(said)?;
+    Err(io::Error::other(CHANGED))
+}
+
+/// Whether an entry is what the restore made.
+fn is_as_made(dir: BorrowedFd<'_>, name: &CStr, content: &Content) -> bool {
+    match content {
+        Content::File { size, sha256 } => is_file(dir, name, *size, sha256),
+        Content::Link { target } => {
+            rustix::fs::readlinkat(dir, name, Vec::new()).is_ok_and(|it| encode_path(it.to_bytes()) == *target)
+        }
+        Content::Pipe => tree::stat(dir, name).is_ok_and(|it| FileType::from_raw_mode(it.st_mode) == FileType::Fifo),
+    }
+}

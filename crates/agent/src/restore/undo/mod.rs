@@ -1,0 +1,261 @@
+//! Undoing a restore: what it made is removed if it is still as it was made, and what it replaced goes back.
+//!
+//! All of it comes from the restore's own trail: an order names a restore and nothing else. Each step can be taken
+//! twice, so an undo that was interrupted begins again. What has changed since stays, and is reported.
+mod back;
+#[cfg(test)]
+mod tests;
+
+use super::trail::{self, AREA, Step, Trail};
+use crate::Agent;
+use crate::net::backoff::{Backoff, Stop};
+use crate::progress::Event;
+use crate::protect;
+use crate::state::{RestoreJournal, Roots, UndoJournal};
+use anyhow::{Context, Result, bail};
+use back::Back;
+use domain::id::{CommandId, RestoreId};
+use domain::restore::{UNDO_FOR, UndoReport};
+use domain::time::{Time, days};
+use rustix::fs::{AtFlags, unlinkat};
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+use wire::RESTORES;
+
+/// How long what a restore replaced is kept: longer than is promised, so that no clock makes it shorter.
+const KEPT_FOR: Duration = Duration::from_secs(UNDO_FOR.as_secs() + days(1).as_secs());
+
+/// A restore that can be undone on this device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Undoable {
+    pub restore: RestoreId,
+    /// None while the restore is under way.
+    pub until: Option<Time>,
+}
+
+impl Agent {
+    /// Writes down the order to undo a restore, unless nothing is known of that restore here.
+    pub(crate) fn begin_undo(&self, command_id: CommandId, restore_id: RestoreId) -> Result<()> {
+        if self.state.find::<UndoJournal>()?.is_some_and(|it| it.command_id != command_id) {
+            let reason = "another restore is being undone here; order this one again when that is done";
+            return self.finish(command_id, Err(reason.to_owned()));
+        }
+        if !self.has_trail(restore_id) {
+            return self.finish(command_id, Err(NOTHING_KNOWN.to_owned()));
+        }
+        self.state.put(&UndoJournal { command_id, restore_id, report: None })
+    }
+
+    /// Whether a restore has ended here: an order with the same id would change how long what it replaced is kept.
+    pub(super) fn has_ended(&self, restore: RestoreId) -> Result<bool> {
+        let steps = trail::read(&trail::file(self.state.dir(), &restore.to_string()))?.unwrap_or_default();
+        Ok(ended(&steps).is_some())
+    }
+
+    fn has_trail(&self, restore: RestoreId) -> bool {
+        trail::file(self.state.dir(), &restore.to_string()).exists()
+    }
+
+    pub(crate) fn has_undo(&self, id: CommandId) -> Result<bool> {
+        Ok(self.state.find::<UndoJournal>()?.is_some_and(|it| it.command_id == id))
+    }
+
+    pub(crate) fn has_unfinished_undo(&self) -> Result<bool> {
+        Ok(self.state.find::<UndoJournal>()?.is_some())
+    }
+
+    /// Undoes a restore for a person at the device.
+    ///
+    /// # Errors
+    /// When nothing is known of it, it is still under way, or the trail cannot be read.
+    pub fn undo(&self, restore: RestoreId) -> Result<UndoReport> {
+        if self.state.find::<RestoreJournal>()?.is_some_and(|it| it.order.restore_id == restore) {
+            bail!("this restore is still under way; cancel it in the console first");
+        }
+        if self.is_read_only()? {
+            bail!("{}", domain::epoch::READ_ONLY);
+        }
+        if !self.has_trail(restore) {
+            bail!("{NOTHING_KNOWN}");
+        }
+        let report = self.undo_restore(restore)?;
+        self.forget_if_whole(restore, &report)?;
+        Ok(report)
+    }
+
+    /// The restores that can be undone here, oldest first.
+    ///
+    /// # Errors
+    /// When a trail cannot be read.
+    pub fn undoable(&self) -> Result<Vec<Undoable>> {
+        let mut found = Vec::new();
+        for restore in self.trails()? {
+            let steps = trail::read(&trail::file(self.state.dir(), &restore.to_string()))?.unwrap_or_default();
+            found.push(Undoable { restore, until: ended(&steps).map(|it| it + UNDO_FOR) });
+        }
+        found.sort_by_key(|it| it.restore);
+        Ok(found)
+    }
+
+    /// Continues an undo until it is done and told, or the agent stops.
+    pub(crate) fn undo_unfinished(&self, stop: &Stop) -> Result<()> {
+        let mut backoff = Backoff::default();
+        while self.has_unfinished_undo()? && !stop.is_stopped() {
+            if let Err(error) = self.undo_once() {
+                let wait = backoff.next(None);
+                self.note(Event::Warning(format!("The undo continues in {} s: {error:#}", wait.as_secs())));
+                stop.sleep(wait);
+            }
+        }
+        Ok(())
+    }
+
+    fn undo_once(&self) -> Result<()> {
+        let Some(mut journal) = self.state.find::<UndoJournal>()? else { return Ok(()) };
+        let report = match journal.report.take().map_or_else(|| self.undo_restore(journal.restore_id), Ok) {
+            Ok(report) => report,
+            Err(error) => {
+                // Another try may end the same way; somebody can ask for it again.
+                self.state.remove::<UndoJournal>()?;
+                return self.finish(journal.command_id, Err(format!("{error:#}")));
+            }
+        };
+        journal.report = Some(report.clone());
+        self.state.put(&journal)?;
+        self.forget_if_whole(journal.restore_id, &report)?;
+        let told = self.client.tell(&format!("{RESTORES}/{}/undone", journal.restore_id), &report);
+        let said = report.sentence();
+        let said = match told {
+            Ok(()) => Ok(said),
+            Err(error) if error.is_temporary() => return Err(error.into()),
+            Err(error) => Err(format!("{said}, but {error}")),
+        };
+        self.state.remove::<UndoJournal>()?;
+        self.finish(journal.command_id, said)
+    }
+
+    fn undo_restore(&self, restore: RestoreId) -> Result<UndoReport> {
+        self.note(Event::Note("Undoing a restore".to_owned()));
+        let name = restore.to_string();
+        let trail = Trail::open(self.state.dir(), &name).context("opening the trail of the restore")?;
+        let steps = trail::read(&trail::file(self.state.dir(), &name))?.unwrap_or_default();
+        Ok(Back::new(&name, &steps, self.open_roots()?).run(&trail)?)
+    }
+
+    /// Forgets a trail of which nothing is left to undo. Otherwise somebody may put right what is in the way, and
+    /// ask again.
+    fn forget_if_whole(&self, restore: RestoreId, report: &UndoReport) -> Result<()> {
+        if report.is_whole() { self.forget_trail(restore) } else { Ok(()) }
+    }
+
+    fn open_roots(&self) -> Result<Vec<(String, Option<OwnedFd>)>> {
+        let roots = self.state.find::<Roots>()?.unwrap_or_default().roots;
+        Ok(roots.into_iter().map(|it| (it.path.clone(), protect::open_marked(&it).ok())).collect())
+    }
+
+    /// Ends a restore: from now on what it replaced is kept for its time. What it moved away and put nothing in
+    /// place of goes back.
+    pub(super) fn restore_ended(&self, restore: RestoreId) -> Result<()> {
+        if self.has_trail(restore)
+            && let Err(error) = self.end_trail(restore)
+        {
+            // On a full disk, for example: its time then begins later.
+            tracing::warn!("the trail of restore {restore} could not be ended: {error:#}");
+        }
+        self.state.remove::<RestoreJournal>()
+    }
+
+    fn end_trail(&self, restore: RestoreId) -> Result<()> {
+        let name = restore.to_string();
+        let trail = Trail::open(self.state.dir(), &name)?;
+        let steps = trail::read(&trail::file(self.state.dir(), &name))?.unwrap_or_default();
+        if !changed(&steps) {
+            return self.forget_trail(restore);
+        }
+        if ended(&steps).is_none() {
+            Back::new(&name, &steps, self.open_roots()?).mend(&trail);
+            // By this device's own clock: a server that says another time makes it no shorter.
+            trail.announce(&Step::Ended { at: self.around.clock.now() })?;
+        }
+        Ok(())
+    }
+
+    /// Removes what was kept for longer than its time.
+    pub(crate) fn expire_undos(&self) -> Result<()> {
+        let now = self.around.clock.now();
+        let busy = self.state.find::<RestoreJournal>()?.map(|it| it.order.restore_id);
+        let undoing = self.state.find::<UndoJournal>()?.map(|it| it.restore_id);
+        for restore in self.trails()? {
+            if busy == Some(restore) || undoing == Some(restore) {
+                continue;
+            }
+            let name = restore.to_string();
+            let steps = trail::read(&trail::file(self.state.dir(), &name))?.unwrap_or_default();
+            match ended(&steps) {
+                None => Trail::open(self.state.dir(), &name)?.announce(&Step::Ended { at: now })?,
+                Some(at) if now < at + KEPT_FOR => {}
+                Some(_) => {
+                    let roots = self.open_roots()?;
+                    // A disk that is not there now may be there later.
+                    if roots.iter().all(|(_, dir)| dir.is_some()) {
+                        roots.iter().filter_map(|(_, dir)| dir.as_ref()).for_each(|dir| purge(dir, &name));
+                        self.forget_trail(restore)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn trails(&self) -> Result<Vec<RestoreId>> {
+        let entries = match std::fs::read_dir(trail::folder(self.state.dir())) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error).context("reading the trails of restores"),
+        };
+        let names = entries.filter_map(|it| it.ok()?.file_name().into_string().ok());
+        Ok(names.filter_map(|it| RestoreId::parse(it.strip_suffix(".jsonl")?)).collect())
+    }
+
+    fn forget_trail(&self, restore: RestoreId) -> Result<()> {
+        match std::fs::remove_file(trail::file(self.state.dir(), &restore.to_string())) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error).context("removing the trail of a restore")
+            }
+            _gone => Ok(std::fs::File::open(trail::folder(self.state.dir()))?.sync_all()?),
+        }
+    }
+
+    /// Forgets every trail, because this device is being wiped: they tell about its files.
+    pub(crate) fn forget_trails(&self) -> Result<()> {
+        self.state.remove::<UndoJournal>()?;
+        self.trails()?.into_iter().try_for_each(|it| self.forget_trail(it))
+    }
+}
+
+/// Why there is nothing to undo.
+const NOTHING_KNOWN: &str =
+    "nothing is known of this restore here: it changed nothing, was undone, or its time to be undone is over";
+
+/// Whether a restore changed something.
+fn changed(steps: &[Step]) -> bool {
+    steps
+        .iter()
+        .any(|it| matches!(it, Step::Kept { .. } | Step::Making { .. } | Step::Creating { .. } | Step::Moving { .. }))
+}
+
+/// When a restore ended.
+fn ended(steps: &[Step]) -> Option<Time> {
+    steps.iter().find_map(|it| if let Step::Ended { at } = it { Some(*at) } else { None })
+}
+
+/// Removes what a restore replaced in one protected folder, and nothing that anybody else put there.
+fn purge(root: &OwnedFd, restore: &str) {
+    let Ok(Some((above, own))) = trail::open_area(root.as_fd(), restore) else { return };
+    for name in crate::tree::names(own.as_fd()).unwrap_or_default() {
+        if let Err(error) = unlinkat(&own, &name, AtFlags::empty()) {
+            tracing::warn!("{AREA}/{restore}: what a restore replaced cannot be removed: {error}");
+        }
+    }
+    trail::remove_area(root.as_fd(), above.as_fd(), restore);
+}
