@@ -45,6 +45,9 @@ impl UndoReport {
 
     /// What became of how much, as a sentence without its end.
     pub fn sentence(&self) -> String {
+        if self.wanted == 0 {
+            return "the restore had made and replaced nothing, so all is as before the restore".to_owned();
+        }
         let entries = crate::words::counted(self.wanted, "entry", "entries");
         format!("{} of {entries} as before the restore", crate::words::number(self.done))
     }
@@ -152,6 +155,8 @@ mod tests {
         let whole = UndoReport { wanted: 2, done: 2, failures: Vec::new() };
         assert!(whole.is_whole());
         assert!(!UndoReport { done: 1, ..whole.clone() }.is_whole());
+        assert_eq!(whole.sentence(), "2 of 2 entries as before the restore");
+        assert!(UndoReport::default().sentence().contains("replaced nothing"));
         let failures = vec![RestoreFailure { path: "/a".to_owned(), reason: "changed".to_owned() }];
         assert!(!UndoReport { failures, ..whole }.is_whole());
     }
