@@ -35,9 +35,12 @@ impl RestoreUndo {
     }
 }
 
+/// The state of an undo's command, and what the device said of it.
+type Answer = (CommandState, Option<String>);
+
 /// The undo of a restore. One whose order ended without an answer has ended too.
 pub fn find(conn: &mut Conn, restore: RestoreId) -> QueryResult<Option<RestoreUndo>> {
-    let found: Option<(RestoreUndo, Option<(CommandState, Option<String>)>)> = restore_undos::table
+    let found: Option<(RestoreUndo, Option<Answer>)> = restore_undos::table
         .left_join(commands::table.on(commands::id.eq(restore_undos::command_id)))
         .filter(restore_undos::restore_id.eq(restore))
         .select((RestoreUndo::as_select(), (commands::state, commands::result).nullable()))

@@ -135,10 +135,10 @@ fn may_replace(conn: &mut Conn, plan: &Plan) -> Result<()> {
     if plan.crosses() {
         return Err(RestoreRefusal::ReplacesElsewhere.into());
     }
-    command::require_order(conn, &plan.target, CommandKind::UndoRestore).map_err(|error| match error {
-        Error::Refused(_) => Error::Refused(undo::OLD_AGENT.to_owned()),
-        other => other,
-    })
+    match command::require_order(conn, &plan.target, CommandKind::UndoRestore) {
+        Err(Error::Refused(_)) => Err(Error::Refused(undo::OLD_AGENT.to_owned())),
+        asked => asked,
+    }
 }
 
 /// Makes the ticket and seals it. Needs no database.

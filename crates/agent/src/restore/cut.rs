@@ -1,5 +1,8 @@
 //! Where tests kill the agent: between any two steps.
 
+#[cfg(test)]
+pub use test::killed_after;
+
 /// Ends the agent here if a test says so, without any of its tidying up.
 pub fn cut_here() {
     #[cfg(test)]
@@ -32,6 +35,3 @@ mod test {
         done.ok()
     }
 }
-
-#[cfg(test)]
-pub use test::killed_after;
