@@ -24,6 +24,9 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
+/// The second store, and what sets locks there if it is a bucket.
+pub(super) type Opened = (Arc<dyn BlobStore>, Option<Locker>);
+
 /// Looks at both stores, and opens the second one when it is there; the server runs meanwhile.
 ///
 /// # Errors
@@ -33,7 +36,7 @@ pub(super) fn open_copy(
     store: &Store,
     (system, relay): (Arc<dyn System>, Option<Relay>),
     now: Time,
-) -> anyhow::Result<Option<(Arc<dyn BlobStore>, Option<Locker>)>> {
+) -> anyhow::Result<Option<Opened>> {
     // Nothing could be noted of what is copied.
     if store.is_read_only() {
         return Ok(None);

@@ -36,6 +36,7 @@ use anyhow::Context;
 use clock::Clock;
 use copy::open_copy;
 use domain::object::Location;
+use domain::time::Time;
 use open::{open_blobs, open_database, tls_config};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -99,28 +100,13 @@ impl App {
         let tls = config.tls.as_ref().map(tls_config).transpose()?;
         make_private_folder(&config.data)?;
         let store = open_database(&config)?;
-        if let Some(newest) = store.read_blocking(|conn| service::activity::time_ahead(conn, clock.now()))? {
-            let (now, behind) = (clock.now(), newest.since(clock.now()).as_secs() / 60);
-            tracing::warn!(
-                "the clock, at {}, is {behind} minutes behind the newest time in the database, {}; set it",
-                now.iso(),
-                newest.iso()
-            );
-        }
+        warn_of_clock(&store, clock.now())?;
         let blobs = open_blobs(&config, &store, &clock)?;
         let relay = relay(&config);
         let (copy, locker) = open_copy(&config, &store, (system, relay.clone()), clock.now())?.unzip();
         let keeper = keeper(&config, &store, copy.as_ref());
         let copy = copy.map(|it| Replicator::new(store.clone(), Arc::clone(&blobs), it));
-        if !store.is_read_only() {
-            let (url, location, now) = (config.public_url.clone(), config.location.clone(), clock.now());
-            store
-                .write_blocking(move |conn| {
-                    service::disaster::set_location(conn, &location, now)?;
-                    service::installation::set_public_url(conn, &url, now)
-                })
-                .context("keeping the server's address")?;
-        }
+        keep_place(&config, &store, clock.now())?;
         let proof_keys = ProofKeys::of(&store, &config.proof_key, config.prove, clock.now())?;
         if let Some(keys) = proof_keys.as_ref().filter(|_| !store.is_read_only()) {
             let (holder, now) = (keys.state_holder()?, clock.now());
@@ -373,6 +359,32 @@ fn verifiers(
         Verifier::new(store.clone(), place, settings, Arc::new(move || door.is_receiving()))
     };
     Verifiers([primary].into_iter().chain(copy).map(verifier).collect())
+}
+
+/// Says that the clock is behind what the database has.
+fn warn_of_clock(store: &Store, now: Time) -> anyhow::Result<()> {
+    if let Some(newest) = store.read_blocking(move |conn| service::activity::time_ahead(conn, now))? {
+        let behind = newest.since(now).as_secs() / 60;
+        tracing::warn!(
+            "the clock, at {}, is {behind} minutes behind the newest time in the database, {}; set it",
+            now.iso(),
+            newest.iso()
+        );
+    }
+    Ok(())
+}
+
+/// Writes down where this server is: for mails, and for what its place would take with it.
+fn keep_place(config: &Config, store: &Store, now: Time) -> anyhow::Result<()> {
+    if store.is_read_only() {
+        return Ok(());
+    }
+    let (url, location) = (config.public_url.clone(), config.location.clone());
+    let kept = store.write_blocking(move |conn| {
+        service::disaster::set_location(conn, &location, now)?;
+        service::installation::set_public_url(conn, &url, now)
+    });
+    kept.context("keeping the server's address")
 }
 
 /// What keeps the console's own state; PostgreSQL's dumps are handed over from outside.

@@ -7,6 +7,7 @@ use crate::store::device_list::Among;
 use crate::store::device_proof::DeviceProof;
 use crate::store::setting::{COPY, LOCATION};
 use crate::store::{self, Conn};
+use domain::copy::SecondStore;
 use domain::disaster::{Backups, Event, Fate, Means, Outcome, Second, Shares, Tally};
 use domain::failure_domain::StoreKind;
 use domain::id::DeviceId;
@@ -104,7 +105,7 @@ pub fn set_location(conn: &mut Conn, location: &str, now: Time) -> Result<()> {
 fn means(conn: &mut Conn, now: Time) -> Result<Means> {
     let (second, away) = (COPY.find(conn)?, store::ground::copy_away(conn)?);
     let has_spare = second.as_ref().is_some_and(|it| !it.counts());
-    let second = second.filter(|it| it.counts()).map(|it| Second {
+    let second = second.filter(SecondStore::counts).map(|it| Second {
         is_there: away.is_none() && it.opened_at.is_some(),
         is_bucket: it.kind == StoreKind::Bucket,
         location: it.location,

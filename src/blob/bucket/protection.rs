@@ -47,7 +47,7 @@ impl Bucket {
             }
         };
         let versions = told(self.versioning(), "s3:GetBucketVersioning").map(|it| it.as_deref() == Some("Enabled"));
-        let rule = told(self.rule(), "s3:GetBucketObjectLockConfiguration").map(|it| it.unwrap_or_default());
+        let rule = told(self.rule(), "s3:GetBucketObjectLockConfiguration").map(Option::unwrap_or_default);
         let rule = rule.and_then(|it| LockRule::parse(&it));
         let deleted = told(self.try_to_delete(), "s3:PutObject").map(|it| it.is_some());
         Protection { looked_at: now, versions, rule, last_rule: rule, deleted, untold: untold.join("; ") }
@@ -160,7 +160,12 @@ impl Bucket {
         match fault {
             CallFault::NotFound => LockFault::Gone,
             CallFault::Forbidden(why) => LockFault::Forbidden(why),
-            fault => LockFault::Failed(fault.of_store(&self.0.place).why),
+            fault @ (CallFault::Taken
+            | CallFault::NoBucket
+            | CallFault::Full(_)
+            | CallFault::Silent(_)
+            | CallFault::Unreached(_)
+            | CallFault::Failed(_)) => LockFault::Failed(fault.of_store(&self.0.place).why),
         }
     }
 }

@@ -54,7 +54,7 @@ impl Draft {
             "Key" => self.key = Some(text.to_owned()),
             "VersionId" => self.id = Some(text.to_owned()),
             "IsLatest" => self.is_latest = text.trim() == "true",
-            "Size" => self.size = Some(text.trim().parse().map_err(|_| XmlFault("a size is no number"))?),
+            "Size" => self.size = Some(text.trim().parse().map_err(|_digits| XmlFault("a size is no number"))?),
             _ => {}
         }
         Ok(())
@@ -186,12 +186,14 @@ impl Bucket {
             }
         }
         let answer = self.ask(Request::new(Method::GET, Path::default(), &query));
-        let answer = answer.map_err(|fault| match fault {
-            CallFault::Forbidden(why) => self.unlistable(&format!(
-                "its versions cannot be listed ({why}): grant s3:ListBucketVersions to the access key, or use the \
-                 account owner’s"
-            )),
-            fault => fault.of_store(&self.0.place),
+        let answer = answer.map_err(|fault| {
+            if let CallFault::Forbidden(why) = &fault {
+                return self.unlistable(&format!(
+                    "its versions cannot be listed ({why}): grant s3:ListBucketVersions to the access key, or use the \
+                     account owner’s"
+                ));
+            }
+            fault.of_store(&self.0.place)
         })?;
         Page::parse(&answer).map_err(|fault| self.unlistable(&fault.to_string()))
     }

@@ -36,16 +36,16 @@ pub(super) fn read(answer: &[u8], take: &mut dyn FnMut(Part<'_>) -> Result<(), X
     if answer.len() > MOST {
         return Err(XmlFault("it is too long"));
     }
-    let mut reader = Reader::from_str(std::str::from_utf8(answer).map_err(|_| NO_XML)?);
+    let mut reader = Reader::from_str(std::str::from_utf8(answer).map_err(|_unread| NO_XML)?);
     reader.config_mut().expand_empty_elements = true;
     let (mut around, mut text) = (Vec::new(), String::new());
     loop {
-        match reader.read_event().map_err(|_| NO_XML)? {
+        match reader.read_event().map_err(|_unread| NO_XML)? {
             Event::Start(it) => {
                 if around.len() == DEPTH {
                     return Err(XmlFault("its elements lie too deep in each other"));
                 }
-                let name = std::str::from_utf8(it.local_name().into_inner()).map_err(|_| NO_XML)?.to_owned();
+                let name = std::str::from_utf8(it.local_name().into_inner()).map_err(|_unread| NO_XML)?.to_owned();
                 take(Part::Begins(&name, around.len()))?;
                 around.push(name);
                 text.clear();
@@ -55,10 +55,10 @@ pub(super) fn read(answer: &[u8], take: &mut dyn FnMut(Part<'_>) -> Result<(), X
                 take(Part::Ends(&name, around.len(), &text))?;
                 text.clear();
             }
-            Event::Text(it) => text.push_str(&it.decode().map_err(|_| NO_XML)?),
-            Event::CData(it) => text.push_str(&it.decode().map_err(|_| NO_XML)?),
+            Event::Text(it) => text.push_str(&it.decode().map_err(|_unread| NO_XML)?),
+            Event::CData(it) => text.push_str(&it.decode().map_err(|_unread| NO_XML)?),
             Event::GeneralRef(it) => {
-                let name = it.decode().map_err(|_| NO_XML)?;
+                let name = it.decode().map_err(|_unread| NO_XML)?;
                 text.push(character(&name).ok_or(XmlFault("it has entities of its own"))?);
             }
             Event::DocType(_) => return Err(XmlFault("it declares a document type")),

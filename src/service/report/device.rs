@@ -257,7 +257,7 @@ pub fn device(conn: &mut Conn, id: DeviceId, now: Time) -> Result<Option<DeviceR
     let commands = store::command::of_device(conn, id, NEWEST)?;
     let findings = service::policy::findings(conn, &device, now)?;
     let moment = loss::moment(conn, now)?;
-    let row = rows(conn, &[listed.clone()], &moment)?.pop().context("a device has a row")?;
+    let row = rows(conn, std::slice::from_ref(&listed), &moment)?.pop().context("a device has a row")?;
     Ok(Some(DeviceReport {
         row,
         generation: device.generation,

@@ -297,7 +297,7 @@ impl ShowPage {
     }
 
     /// What the proof from the second copy alone is worth, and in words.
-    fn from_copy(&self) -> (CopyGrade, String) {
+    fn proof_of_copy(&self) -> (CopyGrade, String) {
         let (now, when) = (self.layout.now, |at| self.layout.zone.full(at));
         let (store, test, _) = &self.read.from_copy;
         let proof = CopyProof { now: store, test: test.clone() };
@@ -306,7 +306,7 @@ impl ShowPage {
 
     /// Whether this restore point came back from the second copy alone, and that holds.
     fn is_copy_proven(&self, point: &RestorePoint) -> bool {
-        self.read.from_copy.2 == Some(point.id) && self.from_copy().0.holds()
+        self.read.from_copy.2 == Some(point.id) && self.proof_of_copy().0.holds()
     }
 
     fn is_enrolled(&self) -> bool {

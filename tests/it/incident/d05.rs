@@ -145,11 +145,14 @@ fn d05_files_are_replaced_only_on_the_device_they_were_backed_up_from() {
     assert!(refused.contains("only what a device itself backed up"), "{refused}");
 }
 
+/// What happens between the order and its delivery.
+type Change = Box<dyn Fn(&World)>;
+
 #[test]
 fn d05_an_order_to_replace_leaves_only_while_all_is_as_it_was_shown() {
     let world = World::new();
     let (device, point) = (world.source.id(), world.draft.point);
-    let changed: [(&str, Box<dyn Fn(&World)>); 2] = [
+    let changed: [(&str, Change); 2] = [
         (
             "the person of the",
             Box::new(move |world| {

@@ -191,6 +191,7 @@ fn one_flipped_byte_in_the_second_store_fails_and_is_told_and_copied_again() {
 /// What happens afterwards, and how the device stands then.
 type Later = (&'static str, fn(&mut Alone), CopyGrade);
 
+#[expect(clippy::too_many_lines, reason = "a table of ten ways")]
 #[test]
 fn nothing_that_takes_the_copy_away_leaves_the_badge_green() {
     let cases: [Later; 10] = [
