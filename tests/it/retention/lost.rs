@@ -92,14 +92,14 @@ fn what_no_store_has_is_sent_again_by_restic_once_no_index_names_it() {
         upload.write(&good).unwrap();
         upload.replace().unwrap().settle();
         let now = world.now();
-        world.server.act(move |conn| service::backup::object_intact_again(conn, &key, now));
+        world.server.act(move |conn| service::backup::object_healed(conn, &key, now));
     }
     let id = world.repository;
-    let damaged: i64 = world.server.read(move |conn| {
+    let damaged: Vec<(ObjectKind, ObjectName)> = world.server.read(move |conn| {
         let damaged = copies::table.filter(copies::repository_id.eq(id)).filter(copies::damaged_at.is_not_null());
-        Ok(damaged.count().get_result(conn)?)
+        Ok(damaged.select((copies::kind, copies::name)).load(conn)?)
     });
-    assert_eq!(damaged, 0);
+    assert_eq!(damaged, []);
     assert!(before.iter().all(|it| shown_indexes(&world).contains(it)));
     world.is_sound();
 }
