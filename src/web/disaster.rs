@@ -35,6 +35,8 @@ struct DisasterPage {
     events: Vec<(Event, String)>,
     event: Event,
     name: String,
+    /// What the numbers mean for this event, if they do not speak for themselves.
+    note: Option<&'static str>,
     fate: Option<Fate>,
     tally: Tally,
     rows: Vec<(ListedDevice, Outcome)>,
@@ -108,7 +110,8 @@ async fn show(
     let Read { known, tally, rows, all } = read;
     let events = Event::all(&known.means).into_iter().map(|it| (it, it.name(&known.means))).collect();
     let more = i64::try_from(all - rows.len()).unwrap_or(i64::MAX);
-    Ok(DisasterPage { name: event.name(&known.means), layout, events, event, fate, tally, rows, more })
+    let (name, note) = (event.name(&known.means), event.note(&known.means));
+    Ok(DisasterPage { layout, events, event, name, note, fate, tally, rows, more })
 }
 
 struct Read {

@@ -221,12 +221,13 @@ impl Event {
     }
 
     /// What the numbers mean for this event, if they do not speak for themselves.
-    pub const fn note(self) -> Option<&'static str> {
+    pub fn note(self, means: &Means) -> Option<&'static str> {
         match self {
             Self::Administrator => Some(
                 "One account erases no backup: wipes, keeping less and lifting a hold take a second person, and a new \
                  account’s word counts after 72 hours, of which everyone who manages people is told.",
             ),
+            Self::Location if means.second.is_none() => Some("Nothing is left then: there is no second copy."),
             Self::Location => Some("What is left then is the second store and the recovery shares."),
             Self::TeamKeys => Some("A copy of the proof key does not help: the shares do."),
             Self::BackupStore
@@ -396,6 +397,8 @@ impl Tally {
         let known = match (lost, self.cannot_say) {
             (0, 0) => return format!("Proven to come back from what is left: {all}, all there are."),
             (0, _) => format!("No device of {all} is known to lose data"),
+            (lost, 0) if lost > 1 && lost == self.all() => format!("All {all} would lose data"),
+            (lost, 0) => format!("{} of {all} would lose data", crate::words::number(lost)),
             (lost, _) => format!("At least {} of {all} would lose data", crate::words::number(lost)),
         };
         match self.cannot_say {

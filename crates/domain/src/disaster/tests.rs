@@ -102,6 +102,8 @@ fn events_are_only_those_that_can_happen_and_have_their_names() {
     assert_eq!(Event::CloudAccount.name(&means()), "the cloud account of s3://company/mdm");
     assert_eq!(Event::Location.name(&means()), "Paris, with this server and its store");
     for event in Event::ALL {
+        let note = event.note(&bare).unwrap_or_default();
+        assert!(!note.contains("is the second store"), "there is none");
         assert!(!event.name(&bare).is_empty() && !event.name(&means()).is_empty());
     }
 }
@@ -113,6 +115,12 @@ fn the_numbers_add_up_and_the_sentence_never_calls_the_unknown_safe() {
     tally.add(&Outcome::of(Fate::ComesBack, Reason::Proven));
     assert_eq!(tally.sentence(), "Proven to come back from what is left: 1 device, all there are.");
     assert_eq!(tally.recent(), None);
+    let known = |lose_all, restorable| Tally { lose_all, restorable, ..Tally::default() }.sentence();
+    assert_eq!(known(10, 0), "All 10 devices would lose data.");
+    assert_eq!(
+        (known(1, 0), known(1, 9)),
+        ("1 of 1 device would lose data.".into(), "1 of 10 devices would lose data.".into())
+    );
     tally.add(&Outcome::of(Fate::CannotSay, Reason::NotProven));
     assert_eq!(tally.sentence(), "No device of 2 devices is known to lose data; 1 we cannot say.");
     for count in [5, 1, 19] {
