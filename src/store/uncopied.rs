@@ -252,6 +252,26 @@ pub fn lost_within(conn: &mut Conn, reach: &Reach, limit: i64) -> QueryResult<Ve
     Ok(named)
 }
 
+/// How many bytes of one device are damaged in the backup store and not intact in the second one: what it would send
+/// again at most.
+pub fn lost_bytes(conn: &mut Conn, device: DeviceId) -> QueryResult<i64> {
+    let has_none = COPY.entry(conn)?.is_none();
+    let its_object = objects::repository_id
+        .eq(copies::repository_id)
+        .and(objects::kind.eq(copies::kind))
+        .and(objects::name.eq(copies::name));
+    let sizes: Vec<i64> = copies::table
+        .inner_join(objects::table.on(its_object))
+        .inner_join(repositories::table.on(repositories::id.eq(copies::repository_id)))
+        .filter(repositories::device_id.eq(device))
+        .filter(copies::location.eq(Location::Primary).and(copies::damaged_at.is_not_null()))
+        .filter(objects::uncopied.is_not_null().or(has_none.into_sql::<Bool>()))
+        .filter(objects::kind.ne(ObjectKind::Locks))
+        .select(objects::size_bytes)
+        .load(conn)?;
+    Ok(sizes.iter().sum())
+}
+
 /// How many devices are asked for in one statement.
 const SOME: usize = 500;
 

@@ -4,7 +4,7 @@ use crate::copy::world::{World, backs_up, runs};
 use crate::support::NOW;
 use crate::support::people::{SINCE, colleague, insert_person};
 use crate::support::server::TestServer;
-use crate::support::visit::{Visit, text};
+use crate::support::visit::{Visit, hidden, text};
 use diesel::prelude::*;
 use domain::command::CommandKind;
 use domain::ground::{Away, AwayCause};
@@ -299,6 +299,15 @@ fn the_page_names_whose_files_no_store_has_by_device_and_restore_point() {
     let html = page();
     assert!(html.contains("2 files") && !html.contains("None known yet"), "{html}");
     assert!(html.contains("Do not wipe, reset or re-enroll these devices"), "{html}");
+    assert!(html.contains("nothing of their backups ends or is erased"), "{html}");
+
+    // One button asks all of them, by the page that names them.
+    assert!(html.contains("Back up this device now") && html.contains("at most 4 B"), "{html}");
+    let auditor = colleague(&server, "auditor", Role::Auditor);
+    assert!(!text(&Visit::of(&server, auditor).get("/stores")).contains("Back up this device now"));
+    let asked = Visit::of(&server, owner).post("/devices/backup-commands", &[("id", &hidden(&html, "id"))]);
+    assert!(text(&asked).contains("Back up 1 device?"), "{}", text(&asked));
+
     let hit = &Visit::of(&server, owner).get("/stores.json").json()["stores"][0]["affected_points"][0];
     assert_eq!((&hit["device_id"], &hit["files"]), (&device.id().to_string().into(), &2.into()));
     assert_eq!(hit["received_at"], now.iso());
