@@ -2,8 +2,8 @@
 use crate::auth::{Can, ViewDevices};
 use crate::error::Error;
 use crate::service::copy::CopyState;
-use crate::service::copy_proof;
 use crate::service::verification::{Shown, Verifiers, shown};
+use crate::service::{copy_proof, escrow};
 use crate::store::Store;
 use crate::web::PageResult;
 use crate::web::area::{Area, Link, Place};
@@ -14,6 +14,7 @@ use actix_web::{Responder, get};
 use askama::Template;
 use askama_web::WebTemplate;
 use domain::copy_proof::CopyProofs;
+use domain::escrow::Coverage;
 use domain::object::Location;
 use domain::role::Permission;
 use domain::verification::{Lag, Pace, Standing};
@@ -39,6 +40,8 @@ struct ListPage {
     stores: Vec<Shown>,
     /// What was restored from the second store alone, with recovery shares.
     proofs: CopyProofs,
+    /// The escrow records there, with which it gives backups back without any state of the console.
+    escrow: Coverage,
 }
 
 impl ListPage {
@@ -81,6 +84,12 @@ impl ListPage {
         (self.proofs.sentence(self.layout.now, &|at| self.layout.zone.full(at)), self.proofs.is_due())
     }
 
+    /// How the escrow records stand, and whether somebody should look at them.
+    fn escrows(&self) -> (String, bool) {
+        let now = self.layout.now;
+        (self.escrow.sentence(now, &|at| self.layout.zone.full(at)), !self.escrow.is_good(now))
+    }
+
     /// "30 days".
     fn cycle(&self, store: &Shown) -> String {
         domain::words::span(store.settings.cycle)
@@ -94,12 +103,12 @@ async fn list(
     (store, verifiers): (Data<Store>, Data<Verifiers>),
 ) -> PageResult<impl Responder> {
     let (reach, now) = (by.reach().clone(), layout.now);
-    let (stores, proofs) = store
+    let (stores, proofs, escrow) = store
         .read(move |conn| {
             let stores =
                 verifiers.0.iter().map(|it| shown(conn, it, &reach, now)).collect::<Result<Vec<_>, Error>>()?;
-            Ok::<_, Error>((stores, copy_proof::all(conn, &reach, now)?))
+            Ok::<_, Error>((stores, copy_proof::all(conn, &reach, now)?, escrow::coverage(conn)?))
         })
         .await?;
-    Ok(ListPage { layout, stores, proofs })
+    Ok(ListPage { layout, stores, proofs, escrow })
 }

@@ -37,6 +37,9 @@ impl Coverage {
         if !self.has_store {
             return "There is no second store: no escrow record is kept anywhere but in the database.".to_owned();
         }
+        if self.total == 0 && self.failed.is_none() {
+            return "There is no repository that needs an escrow record.".to_owned();
+        }
         let kept = match self.total - self.kept {
             0 => format!("The second store has the escrow record of each of {}", self.all()),
             left => format!(

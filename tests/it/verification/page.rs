@@ -160,6 +160,29 @@ fn a_store_that_is_away_shows_no_green_and_says_since_when() {
 }
 
 #[test]
+fn the_second_store_says_how_its_escrow_records_stand() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = TestServer::with(Options {
+        copy: Some(folder.path().to_str().unwrap().to_owned()),
+        copy_is_spare: Some(true),
+        location: Some("Zürich".to_owned()),
+        copy_location: Some("Zürich".to_owned()),
+        ..Options::default()
+    });
+    let owner = colleague(&server, "owner", Role::Owner);
+    let page = || text(&Visit::of(&server, owner).get("/stores"));
+    assert!(page().contains("There is no repository that needs an escrow record."), "{}", page());
+
+    SimDevice::join(&server);
+
+    let html = page();
+    assert!(
+        html.contains("<p class=\"note dated\">The second store has the escrow record of 0 of 1 repository"),
+        "{html}"
+    );
+}
+
+#[test]
 fn a_budget_of_nothing_is_loud_and_one_that_is_too_small_says_what_would_do() {
     let off = TestServer::with(Options { verify_budget: Some(0), ..Options::default() });
     let owner = colleague(&off, "owner", Role::Owner);
