@@ -32,6 +32,12 @@ pub fn hidden_indexes(conn: &mut Conn, repository: RepositoryId) -> QueryResult<
     Ok(hidden)
 }
 
+/// The repositories for which other indexes were published.
+pub fn repositories(conn: &mut Conn) -> QueryResult<Vec<RepositoryId>> {
+    let of = avoided_packs::table.select(avoided_packs::repository_id).distinct();
+    of.order(avoided_packs::repository_id).load(conn)
+}
+
 /// Forgets all of a repository, because other indexes are there now: they are looked at anew.
 pub fn forget(conn: &mut Conn, repository: RepositoryId) -> QueryResult<usize> {
     diesel::delete(avoided_packs::table.filter(avoided_packs::repository_id.eq(repository))).execute(conn)

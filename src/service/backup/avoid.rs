@@ -35,6 +35,30 @@ pub struct Replaced {
     pub published: Vec<(ObjectName, BlobKey, i64)>,
 }
 
+/// The repositories of which something came back that clients are kept from: what names it must be shown again.
+///
+/// # Errors
+/// When the database refuses.
+pub fn regained(conn: &mut Conn) -> Result<Vec<RepositoryId>> {
+    let mut regained = Vec::new();
+    for id in store::avoided_pack::repositories(conn)? {
+        let lost = store::uncopied::lost_packs(conn, id)?;
+        if store::avoided_pack::avoided(conn, id)?.iter().any(|it| !lost.contains(it)) {
+            regained.push(id);
+        }
+    }
+    Ok(regained)
+}
+
+/// Shows all indexes of a repository again; what is still lost is avoided anew.
+///
+/// # Errors
+/// When the database refuses.
+pub fn show_again(conn: &mut Conn, id: RepositoryId) -> Result<()> {
+    store::avoided_pack::forget(conn, id)?;
+    Ok(())
+}
+
 /// What is to be avoided of a repository; none if nothing new is lost.
 ///
 /// # Errors

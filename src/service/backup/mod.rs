@@ -4,7 +4,7 @@ mod damage;
 mod ledger;
 mod report;
 
-pub use avoid::{Replaced, ToAvoid, avoid, publish_indexes, to_avoid};
+pub use avoid::{Replaced, ToAvoid, avoid, publish_indexes, regained, show_again, to_avoid};
 pub use damage::{
     manifest_received, object_damaged, object_found_damaged, object_healed, object_intact_again, object_put_back,
 };

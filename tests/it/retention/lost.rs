@@ -86,15 +86,28 @@ fn what_no_store_has_is_sent_again_by_restic_once_no_index_names_it() {
         assert!(std::fs::read(back.join(name)).unwrap() == std::fs::read(path.join(name)).unwrap(), "{name}");
     }
 
-    // The rotten ones come back, as from a disk that was away: then what names them is shown again.
-    for (key, good) in spoilt {
+    // The rotten ones come back, as from a disk that was away: then what names them is shown again. One of them first: the
+    // index that names it names the other one too, and is hidden on account of that.
+    let mut spoilt = spoilt.into_iter();
+    let (first, good) = spoilt.next().unwrap();
+    let back = first.name.clone();
+    let heal = |key: BlobKey, good: Vec<u8>| {
         let mut upload = world.server.app.blobs.begin(&key).unwrap();
         upload.write(&good).unwrap();
         upload.replace().unwrap().settle();
         let now = world.now();
         world.server.act(move |conn| service::backup::object_healed(conn, &key, now));
-    }
+    };
+    heal(first, good);
+    world.pruner.run_once().unwrap();
     let id = world.repository;
+    let kept_from = world.server.read(move |conn| Ok(store::avoided_pack::avoided(conn, id)?));
+    assert!(!kept_from.is_empty() && !kept_from.contains(&back), "only what is still lost: {kept_from:?}");
+    assert_eq!(avoided(&world), 2, "other indexes name what came back");
+    for (key, good) in spoilt {
+        heal(key, good);
+    }
+    world.pruner.run_once().unwrap();
     let damaged: Vec<(ObjectKind, ObjectName)> = world.server.read(move |conn| {
         let damaged = copies::table.filter(copies::repository_id.eq(id)).filter(copies::damaged_at.is_not_null());
         Ok(damaged.select((copies::kind, copies::name)).load(conn)?)
