@@ -3,7 +3,7 @@ use super::message::{Done, Hello, Task};
 use crate::blob::StoreFault;
 use bytes::Bytes;
 use domain::ground::AwayCause;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,6 +19,10 @@ const GONE: Duration = Duration::from_secs(30);
 /// How long an answer may take, and the slowest that bytes may come or go.
 const PATIENCE: Duration = Duration::from_secs(90);
 const SLOWEST: u64 = 64 << 10;
+
+/// How slowly bytes may go to a puller that says nothing meanwhile, before it counts as gone: another may take its place
+/// then, such as the same one after a restart.
+const SLOW: u64 = 1 << 20;
 
 /// What is handed to the puller, and how it comes back. Cheap to clone.
 #[derive(Clone)]
@@ -36,8 +40,10 @@ struct State {
     session: Option<Session>,
     next: u64,
     queue: VecDeque<Work>,
-    /// What a worker is doing.
-    out: HashMap<u8, Work>,
+    /// What a worker is doing, and since when.
+    out: HashMap<u8, (Work, Instant)>,
+    /// Whose answers are being read.
+    answering: HashSet<u64>,
     waiting: HashMap<u64, SyncSender<(Done, Bytes)>>,
 }
 
@@ -112,7 +118,7 @@ impl Relay {
             let mut state = self.lock();
             state.waiting.remove(&number);
             state.queue.retain(|it| it.number != number);
-            state.out.retain(|_, it| it.number != number);
+            state.out.retain(|_, it| it.0.number != number);
             self.silent("does not answer")
         })
     }
@@ -146,9 +152,9 @@ impl Relay {
             if state.session.as_ref().is_some_and(|it| state.is_there(it)) {
                 return Err(Conflict);
             }
-            let lost: Vec<_> = state.out.drain().map(|it| it.1).collect();
+            let lost: Vec<_> = state.out.drain().map(|it| it.1.0).collect();
             state.queue.extend(lost);
-        } else if let Some(lost) = state.out.remove(&hello.worker) {
+        } else if let Some((lost, _)) = state.out.remove(&hello.worker) {
             // It never heard of it, or its answer never came.
             state.queue.push_front(lost);
         }
@@ -162,15 +168,22 @@ impl Relay {
             return None;
         }
         let work = state.queue.pop_front()?;
-        state.out.insert(worker, work.clone());
+        state.out.insert(worker, (work.clone(), Instant::now()));
         Some(work)
     }
 
-    /// What a worker of the session is doing under this number; none if nobody waits for it.
-    pub fn doing(&self, session: &str, number: u64) -> Option<Task> {
-        let state = self.lock();
+    /// Begins to read an answer: what a worker of the session is doing under this number. None if nobody waits for it, or
+    /// it is being answered already.
+    pub fn answering(&self, session: &str, number: u64) -> Option<Answering> {
+        let mut state = self.lock();
         state.session.as_ref().filter(|it| it.hello.session == session)?;
-        state.out.values().find(|it| it.number == number).map(|it| it.task.clone())
+        let task = state.out.values().find(|it| it.0.number == number).map(|it| it.0.task.clone())?;
+        state.answering.insert(number).then(|| Answering {
+            relay: self.clone(),
+            session: session.to_owned(),
+            number,
+            task,
+        })
     }
 
     /// Hands an answer to whoever waits for it; false if nobody does.
@@ -178,10 +191,10 @@ impl Relay {
         let mut state = self.lock();
         let Some(known) = state.session.as_mut().filter(|it| it.hello.session == session) else { return false };
         known.seen = Instant::now();
-        if !state.out.values().any(|it| it.number == number) {
+        if !state.out.values().any(|it| it.0.number == number) {
             return false;
         }
-        state.out.retain(|_, it| it.number != number);
+        state.out.retain(|_, it| it.0.number != number);
         let waiting = state.waiting.remove(&number);
         drop(state);
         waiting.is_some_and(|it| it.send((done, bytes)).is_ok())
@@ -189,9 +202,37 @@ impl Relay {
 }
 
 impl State {
-    /// A transfer that is under way says nothing meanwhile.
+    /// Bytes that are under way to it take their time, and it says nothing meanwhile.
     fn is_there(&self, session: &Session) -> bool {
-        session.seen.elapsed() < GONE || !self.out.is_empty()
+        let is_under_way = |(work, since): &(Work, Instant)| {
+            !work.bytes.is_empty() && since.elapsed() < GONE + Duration::from_secs(work.bytes.len() as u64 / SLOW)
+        };
+        session.seen.elapsed() < GONE || self.out.values().any(is_under_way)
+    }
+}
+
+/// An answer that is being read: one at a time for each thing that is to be done.
+pub struct Answering {
+    relay: Relay,
+    session: String,
+    number: u64,
+    pub task: Task,
+}
+
+impl Answering {
+    /// Bytes of it came; false if nobody waits for it any more.
+    pub fn moves(&self) -> bool {
+        let mut state = self.relay.lock();
+        if let Some(known) = state.session.as_mut().filter(|it| it.hello.session == self.session) {
+            known.seen = Instant::now();
+        }
+        state.out.values().any(|it| it.0.number == self.number)
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.relay.lock().answering.remove(&self.number);
     }
 }
 
@@ -223,12 +264,18 @@ mod tests {
         assert_eq!(relay.ask(hello("two", 0)).await.err(), Some(Conflict), "another one with the same token");
         let again = relay.ask(hello("one", 0)).await.unwrap().unwrap();
         assert_eq!(again.number, work.number, "it asked again without an answer");
-        assert_eq!(relay.doing("one", work.number), Some(Task::Repositories));
-        assert!(relay.doing("two", work.number).is_none());
+        let reading = relay.answering("one", work.number).unwrap();
+        assert_eq!(reading.task, Task::Repositories);
+        assert!(relay.answering("one", work.number).is_none(), "one answer is read at a time");
+        assert!(relay.answering("two", work.number).is_none());
+        assert!(reading.moves());
+        drop(reading);
+        assert!(relay.answering("one", work.number).is_some(), "what broke off may be sent again");
         assert!(!relay.answer("two", work.number, Done::Yes, Bytes::new()), "not its to answer");
         assert!(!relay.answer("one", work.number + 1, Done::Yes, Bytes::new()));
         assert!(relay.answer("one", work.number, Done::Yes, Bytes::from_static(b"y")));
         assert!(!relay.answer("one", work.number, Done::Lost, Bytes::new()), "an answer is given once");
+        assert!(relay.answering("one", work.number).is_none(), "and no other is read");
         assert_eq!(call.await.unwrap().unwrap(), (Done::Yes, Bytes::from_static(b"y")));
     }
 }

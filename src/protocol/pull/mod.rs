@@ -54,7 +54,7 @@ async fn ask(
         Ok(relay) => relay,
         Err(refused) => return refused,
     };
-    let Some(body) = read(payload, MAX_HEAD as u64).await else { return broken() };
+    let Some(body) = read(payload, MAX_HEAD as u64, || true).await else { return broken() };
     let Ok(hello) = Hello::parse(&body) else { return broken() };
     let asked = tokio::select! {
         asked = relay.ask(hello) => asked,
@@ -95,8 +95,9 @@ async fn answer(
     };
     let (session, number) = at.into_inner();
     // Before a byte is read: nobody fills the memory with what was not asked for.
-    let Some(task) = relay.doing(&session, number) else { return late() };
-    let Some(body) = read(payload, 4 + MAX_HEAD as u64 + task.most()).await else { return broken() };
+    let Some(answering) = relay.answering(&session, number) else { return late() };
+    let most = 4 + MAX_HEAD as u64 + answering.task.most();
+    let Some(body) = read(payload, most, || answering.moves()).await else { return broken() };
     let Ok((done, rest)) = unframe::<Done>(&body) else { return broken() };
     let rest = body.slice_ref(rest);
     match relay.answer(&session, number, done, rest) {
@@ -139,12 +140,13 @@ async fn admitted(
     })
 }
 
-/// A body of at most `most` bytes; none if it is longer, breaks off, or stalls.
-async fn read(mut payload: Payload, most: u64) -> Option<Bytes> {
+/// A body of at most `most` bytes; none if it is longer, breaks off, stalls, or is wanted no longer, which `goes_on` is
+/// asked with each part of it.
+async fn read(mut payload: Payload, most: u64, goes_on: impl Fn() -> bool) -> Option<Bytes> {
     let mut body = BytesMut::new();
     while let Some(chunk) = tokio::time::timeout(PATIENCE, payload.next()).await.ok()? {
         let chunk = chunk.ok()?;
-        if (body.len() + chunk.len()) as u64 > most {
+        if (body.len() + chunk.len()) as u64 > most || !goes_on() {
             return None;
         }
         body.extend_from_slice(&chunk);
