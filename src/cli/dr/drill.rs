@@ -73,7 +73,7 @@ pub fn run(options: DrillOptions, file: Options) -> anyhow::Result<ExitCode> {
     let above = scratch.unwrap_or_else(std::env::temp_dir);
     let folder = tempfile::tempdir_in(&above).with_context(|| format!("making a folder below {}", above.display()))?;
     let (database, key) = (folder.path().join("holdfast.db"), folder.path().join("proof.key"));
-    let place = Place { database, key, blobs: folder.path().join("blobs") };
+    let place = Place { database, key, blobs: folder.path().join("blobs"), earlier: None };
     let done = rebuild(&*copy, &brought, &place, without_state, Clock::System.now())?;
     say("Testing the newest backup of each device…");
     let keys = Arc::new(ProofKeys::open(&place.key)?.beside(&done.store));

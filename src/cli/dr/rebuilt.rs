@@ -2,6 +2,7 @@
 use super::blobs::Back;
 use super::keys::Closed;
 use crate::blob::BlobStore;
+use crate::blob::home::Identity;
 use crate::service::console_copy::Fetched;
 use crate::store::Store;
 use domain::escrow::Catalogue;
@@ -14,6 +15,8 @@ pub struct Place {
     pub database: PathBuf,
     pub key: PathBuf,
     pub blobs: PathBuf,
+    /// Whose folder that is, if an attempt before this one began to fill it.
+    pub earlier: Option<Identity>,
 }
 
 /// A console that was brought back.

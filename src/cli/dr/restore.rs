@@ -11,7 +11,7 @@ use super::stateless;
 use crate::app;
 use crate::blob::BlobStore;
 use crate::blob::fs::FsBlobs;
-use crate::blob::home::{Opening, holds_backups};
+use crate::blob::home::{Identity, Opening, holds_backups};
 use crate::cli::lock::Lock;
 use crate::cli::output::say;
 use crate::cli::serve::take;
@@ -57,7 +57,7 @@ const PART: &str = "restore.part";
 /// When something is there already, the second store or the key cannot be read, or nothing there opens with it.
 pub fn run(options: RestoreOptions, file: Options) -> anyhow::Result<ExitCode> {
     proof::confine::close_memory()?;
-    let RestoreOptions { key, without_state, server, json } = options;
+    let RestoreOptions { key: options_key, without_state, server, json } = options;
     let config = Config::new(server.or(file))?;
     let Database::Sqlite(database) = config.database.clone() else {
         return Err(anyhow!(
@@ -69,9 +69,14 @@ pub fn run(options: RestoreOptions, file: Options) -> anyhow::Result<ExitCode> {
     let part = config.data.join(PART);
     refuse_over_something(&config, &database, &part)?;
     let copy = second_store(&config)?;
-    let brought = Brought::read(&key)?;
-    let place = Place { database: part.join("holdfast.db"), key: part.join("proof.key"), blobs: config.blobs.clone() };
+    let brought = Brought::read(&options_key)?;
+    let earlier = earlier(&part);
     clear(&part)?;
+    if let Some(earlier) = &earlier {
+        fs::write(part.join(EARLIER), serde_json::to_vec(earlier)?).context("keeping what an earlier attempt made")?;
+    }
+    let (in_part, key) = (part.join("holdfast.db"), part.join("proof.key"));
+    let place = Place { database: in_part, key, blobs: config.blobs.clone(), earlier };
     let done = rebuild(&*copy, &brought, &place, without_state, Clock::System.now())?;
     let report = Report::of(&done);
     // Nobody may have the database open while it is moved.
@@ -94,6 +99,21 @@ fn refuse_over_something(config: &Config, database: &Path, part: &Path) -> anyho
     };
     Err(anyhow!("{found}: nothing is restored over it. Choose an empty folder with --data, or move it away"))
 }
+
+/// The identity that an interrupted attempt gave its database, and the folder of backups with it; none if there is none to
+/// be read.
+fn earlier(part: &Path) -> Option<Identity> {
+    let database = part.join("holdfast.db");
+    let of_database = || {
+        let store = Store::open_read_only(&Database::Sqlite(database.clone())).ok()?;
+        store.read_blocking(service::ground::known_identity).ok()?
+    };
+    let of_file = || serde_json::from_slice(&fs::read(part.join(EARLIER)).ok()?).ok();
+    database.exists().then(of_database).flatten().or_else(of_file)
+}
+
+/// In the folder of an attempt: the identity that the one before made.
+const EARLIER: &str = "identity.json";
 
 fn clear(part: &Path) -> anyhow::Result<()> {
     match fs::remove_dir_all(part) {
@@ -176,4 +196,29 @@ fn finish(part: &Path, place: &Place, database: &Path, key: &Path) -> anyhow::Re
     rename(&place.database, database)?;
     fs::remove_dir_all(part).map_err(|error| Error::Internal(error.into()))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attempt_that_was_interrupted_is_known_again_however_far_it_had_come() {
+        let folder = tempfile::tempdir().unwrap();
+        let part = folder.path().join(PART);
+        assert_eq!(earlier(&part), None);
+        clear(&part).unwrap();
+        assert_eq!(earlier(&part), None, "it had made nothing");
+        let store = Store::open(&Database::Sqlite(part.join("holdfast.db"))).unwrap();
+        let made = store.write_blocking(|conn| service::ground::identity(conn, Time::from_millis(1))).unwrap();
+        drop(store);
+        assert_eq!(earlier(&part).as_ref(), Some(&made));
+
+        // The next one ends before it has a database.
+        clear(&part).unwrap();
+        fs::write(part.join(EARLIER), serde_json::to_vec(&made).unwrap()).unwrap();
+        assert_eq!(earlier(&part).as_ref(), Some(&made));
+        fs::write(part.join(EARLIER), b"{").unwrap();
+        assert_eq!(earlier(&part), None);
+    }
 }

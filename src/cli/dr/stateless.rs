@@ -48,7 +48,12 @@ pub fn rebuild(copy: &dyn BlobStore, brought: &Brought, place: &Place, now: Time
         set_holder(conn, &holder, now)
     })?;
     let closed = renew(&store, brought, &place.key, now)?;
-    let identity = store.write_blocking(move |conn| service::ground::identity(conn, now))?;
+    // The folder of backups bears the marker of an attempt that was interrupted.
+    let earlier = place.earlier.clone();
+    let identity = store.write_blocking(move |conn| {
+        earlier.iter().try_for_each(|it| service::ground::keep_identity(conn, it, now))?;
+        service::ground::identity(conn, now)
+    })?;
     let blobs: Arc<dyn BlobStore> = Arc::new(FsBlobs::open_home(&place.blobs, &identity, Opening::New)?);
     let back = bring_all_back(&store, (copy, &*blobs), &found, now)?;
     store.act_blocking(move |conn| service::console_copy::rebuilt(conn, &Actor::system(), newest, now))?;

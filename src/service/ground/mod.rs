@@ -35,6 +35,15 @@ pub fn identity(conn: &mut Conn, now: Time) -> Result<Identity> {
     Ok(Identity { server: id(SERVER_ID)?, database: id(DATABASE_ID)?, copy: None })
 }
 
+/// Keeps an identity that an earlier attempt at the same thing created.
+///
+/// # Errors
+/// When the database refuses.
+pub fn keep_identity(conn: &mut Conn, known: &Identity, now: Time) -> Result<()> {
+    SERVER_ID.set(conn, &known.server, now)?;
+    Ok(DATABASE_ID.set(conn, &known.database, now)?)
+}
+
 /// The identity created earlier; none if no server has started on this database.
 ///
 /// # Errors
