@@ -3,8 +3,7 @@ mod age;
 mod check;
 mod typed;
 
-pub(in crate::cli) use typed::read_key;
-use typed::read_shares;
+pub(in crate::cli) use typed::{read_key, read_shares};
 
 use crate::cli::control::{Answer, KeyAct, Request};
 use crate::cli::device::ReadOptions;

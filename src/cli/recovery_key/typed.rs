@@ -33,7 +33,7 @@ enum Whole {
 ///
 /// # Errors
 /// With what is wrong, and with which share; the text of a share is in no error.
-pub(super) fn read_shares() -> anyhow::Result<RecoveryKey> {
+pub(in crate::cli) fn read_shares() -> anyhow::Result<RecoveryKey> {
     let is_person = std::io::stdin().is_terminal();
     read_from(std::io::stdin().lock(), is_person, Whole::Refused)
 }
