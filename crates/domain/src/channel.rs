@@ -1,6 +1,7 @@
 //! How we and a device talk, and which orders can reach it.
-use crate::command::CommandKind;
+use crate::command::{CommandKind, Order};
 use crate::device::Platform;
+use crate::restore::Conflict;
 
 /// A protocol that devices enroll through, with what it can ask of them.
 ///
@@ -33,6 +34,12 @@ impl Channel {
         let is_carried = |kind: &&CommandKind| Self::FIRST.contains(kind) || said.iter().any(|it| it == kind.as_str());
         let carries: Vec<_> = CommandKind::ALL.iter().filter(is_carried).copied().collect();
         Self::new(Self::AGENT, &carries)
+    }
+
+    /// Whether an order reaches what is behind it. One that replaces files reaches only what can put them back.
+    pub fn carries_out(&self, order: &Order) -> bool {
+        let replaces = matches!(order, Order::Restore(it) if it.conflict == Conflict::Replace);
+        self.carries.contains(&order.kind()) && (!replaces || self.carries.contains(&CommandKind::UndoRestore))
     }
 
     /// What every agent carries.

@@ -21,6 +21,7 @@ pub fn deliver(conn: &mut Conn, device: &Device, now: Time) -> Result<Vec<Instru
         store::activity::lock(conn)?;
         open = store::command::open(conn, device.id, device.generation, now)?;
     }
+    let carries = store::enrollment::find(conn, device.id, device.generation)?.map(|it| it.channel()).transpose()?;
     for command in open {
         if !may_deliver(conn, &command, now)? {
             continue;
@@ -31,6 +32,10 @@ pub fn deliver(conn: &mut Conn, device: &Device, now: Time) -> Result<Vec<Instru
             refuse(conn, &command, "its order cannot be read, or is of another kind than the command", now)?;
             continue;
         };
+        // An agent that was put back to an earlier version since: it could read nothing of an answer with this in it.
+        if carries.as_ref().is_some_and(|it| !it.carries_out(&instruction.order)) {
+            continue;
+        }
         if command.state == CommandState::Queued && store::command::set_delivered(conn, command.id, now)? {
             delivered(conn, &command, now)?;
         }
