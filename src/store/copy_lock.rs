@@ -58,6 +58,11 @@ macro_rules! same {
     };
 }
 
+/// Forgets until when everything is locked, because it is locked in another mode than it should be now: all of it is due.
+pub fn set_all_due(conn: &mut Conn) -> QueryResult<usize> {
+    diesel::update(copy_locks::table).set(copy_locks::locked_until.eq(Time::from_millis(0))).execute(conn)
+}
+
 /// At most `limit` objects of a repository that the second store has, and of which something is to be set.
 pub fn due(conn: &mut Conn, repository: RepositoryId, wanted: Wanted, limit: i64) -> QueryResult<Vec<Due>> {
     let (lock, held) = (copy_locks::all_columns.nullable(), wanted.held_until());

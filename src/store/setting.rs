@@ -83,6 +83,9 @@ pub const COPY_PROTECTION: Key<Protection> = Key::new("copy.protection");
 /// Why locks there could not be set, and since when; none while they can.
 pub const COPY_LOCK_FAILED: Key<String> = Key::new("copy.lock_failed");
 
+/// When all objects there were last gone through, and each had its lock; none since the bucket's rule is another.
+pub const COPY_LOCKED_AT: Key<Time> = Key::new("copy.locked_at");
+
 /// The key that the copies of the console's own state are encrypted with.
 pub const STATE_KEY: Key<String> = Key::new("console_copy.key");
 /// Who gets that key back.

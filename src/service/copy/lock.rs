@@ -9,10 +9,10 @@ use crate::error::{Error, Result};
 use crate::service::activity::{Act, record};
 use crate::service::hold;
 use crate::store::copy_lock::{CopyLock, Due, Wanted};
-use crate::store::setting::{COPY, COPY_AWAY, COPY_LOCK_FAILED, COPY_PROTECTION};
+use crate::store::setting::{COPY, COPY_AWAY, COPY_LOCK_FAILED, COPY_LOCKED_AT, COPY_PROTECTION};
 use crate::store::{self, Conn, Store};
 use domain::activity::{Action, Actor, Object, Outcome};
-use domain::copy::lock::{LOOK_EVERY, LockRule, Protection};
+use domain::copy::lock::{LOOK_EVERY, LockRule, Locks, Protection};
 use domain::id::RepositoryId;
 use domain::retention::Held;
 use domain::time::Time;
@@ -167,12 +167,23 @@ impl Locker {
         self.turn().asked_at = Some(now);
         let last_rule = found.rule.or(known.as_ref().and_then(|it| it.last_rule));
         let found = Protection { last_rule, ..found };
+        let mode = |it: Option<LockRule>| it.and_then(LockRule::mode);
+        let is_other_mode = mode(known.as_ref().and_then(|it| it.last_rule)) != mode(found.last_rule);
         let is_other = known.is_none_or(|it| Protection { looked_at: now, ..it } != found);
         let kept = found.clone();
+        if is_other_mode {
+            // What was locked in the other one is to be locked anew, from the first.
+            self.turn().after = None;
+        }
         self.store.act_blocking(move |conn| {
             COPY_PROTECTION.set(conn, &kept, now)?;
+            if is_other_mode {
+                store::copy_lock::set_all_due(conn)?;
+                COPY_LOCKED_AT.remove(conn)?;
+            }
             let Some(second) = COPY.find(conn)?.filter(|_| is_other) else { return Ok(()) };
-            let said = domain::copy::lock::sentences(&second, Some(&kept), None, now, &Time::iso).join(" ");
+            let said =
+                domain::copy::lock::sentences(&second, Some(&kept), &Locks::default(), now, &Time::iso).join(" ");
             let act = Act::done(Action::ProtectionFound, Object::new("store", "copy", &second.place));
             record(conn, &Actor::system(), &act.because(&said), now)
         })?;
@@ -211,6 +222,7 @@ impl Locker {
             self.turn().after = Some(id);
         }
         self.turn().after = None;
+        self.store.write_blocking(move |conn| COPY_LOCKED_AT.set(conn, &now, now).map_err(Error::from))?;
         Ok((done, None))
     }
 

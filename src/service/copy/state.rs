@@ -1,8 +1,8 @@
 //! How the second copy stands: of one device, and of all. The only place that says so.
 use crate::error::Result;
-use crate::store::setting::{COPY, COPY_AWAY, COPY_FAILED, COPY_LOCK_FAILED, COPY_PROTECTION};
+use crate::store::setting::{COPY, COPY_AWAY, COPY_FAILED, COPY_LOCK_FAILED, COPY_LOCKED_AT, COPY_PROTECTION};
 use crate::store::{self, Conn};
-use domain::copy::lock::{self, Protection, ProtectionStanding};
+use domain::copy::lock::{self, Locks, Protection, ProtectionStanding};
 use domain::copy::{CopyFacts, SecondStore};
 use domain::ground::Away;
 use domain::id::DeviceId;
@@ -19,8 +19,8 @@ pub struct CopyState {
     pub failed: Option<(String, Time)>,
     /// What its bucket was found to allow; none if nobody has looked, or it is a folder.
     pub protection: Option<Protection>,
-    /// Why locks and holds could not be set there, and since when; none while they can.
-    pub lock_failed: Option<(String, Time)>,
+    /// What is known of the locks of what is there.
+    pub locks: Locks,
     /// Objects that it has.
     pub copied: i64,
     /// Objects that it does not have, or has damaged.
@@ -42,14 +42,13 @@ impl CopyState {
     /// Whether anybody could delete what it has; unknown without a second store.
     pub fn protection(&self, now: Time) -> ProtectionStanding {
         let found = self.protection.as_ref();
-        self.store.as_ref().map_or(ProtectionStanding::Unknown, |it| lock::standing(it, found, now))
+        self.store.as_ref().map_or(ProtectionStanding::Unknown, |it| lock::standing(it, found, &self.locks, now))
     }
 
     /// The same in words; `when` writes a time.
     pub fn protection_sentences(&self, now: Time, when: &dyn Fn(Time) -> String) -> Vec<String> {
         let Some(store) = &self.store else { return Vec::new() };
-        let failed = self.lock_failed.as_ref().map(|(why, at)| (why.as_str(), when(*at)));
-        lock::sentences(store, self.protection.as_ref(), failed, now, when)
+        lock::sentences(store, self.protection.as_ref(), &self.locks, now, when)
     }
 }
 
@@ -66,7 +65,10 @@ pub fn state(conn: &mut Conn) -> Result<CopyState> {
         away: COPY_AWAY.find(conn)?,
         failed: failed.and_then(|it| Some((it.value?, it.updated_at))),
         protection: COPY_PROTECTION.find(conn)?,
-        lock_failed: lock_failed.and_then(|it| Some((it.value?, it.updated_at))),
+        locks: Locks {
+            complete_at: COPY_LOCKED_AT.find(conn)?,
+            failed: lock_failed.and_then(|it| Some((it.value?, it.updated_at))),
+        },
         copied: store::uncopied::copied_count(conn)?,
         waiting: waiting.count,
         waiting_since: waiting.since,

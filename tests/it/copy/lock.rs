@@ -139,6 +139,27 @@ fn locks_are_set_once_and_made_longer_before_they_end_and_counted_in_the_history
     assert!(weaker.is_err(), "{weaker:?}");
 }
 
+#[test]
+fn what_was_locked_in_another_mode_is_locked_anew_before_anything_is_called_immutable() {
+    let Some(it) = Bucketed::new(Kind::Locked) else { return };
+    let repository = it.world.door.repository();
+    backs_up(&it.world, &repository, "backup");
+    it.world.runs();
+    it.runs();
+    // As the bucket was when these were locked.
+    let now = it.now();
+    it.world.door.write(move |conn| {
+        let known = COPY_PROTECTION.find(conn)?.unwrap();
+        let rule = Some(LockRule::Governance { days: 365 });
+        COPY_PROTECTION.set(conn, &Protection { rule, last_rule: rule, ..known }, now)
+    });
+
+    let again = Locker::new(it.world.door.store.clone(), it.bucket.clone());
+
+    assert_eq!(again.run(it.now()).unwrap().locked, 5);
+    assert_eq!(it.state().protection(it.now()), ProtectionStanding::Immutable);
+}
+
 fn hold(device: DeviceId, now: Time) -> Hold {
     Hold {
         id: HoldId::generate(now),
@@ -230,7 +251,7 @@ fn a_key_that_may_not_lock_is_told_aloud_with_what_to_grant() {
 
     it.world.door.clock.advance(hours(2));
     it.runs();
-    assert_eq!(it.state().lock_failed, None, "once it may again, that is over");
+    assert_eq!(it.state().locks.failed, None, "once it may again, that is over");
 }
 
 /// A server that refuses everything.

@@ -163,20 +163,37 @@ impl Protection {
     }
 }
 
+/// What is known of the locks of the single objects. What the bucket does with new ones says nothing of those that were
+/// there before.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Locks {
+    /// When all objects were last gone through, and each had its lock, of the mode that the bucket has now.
+    pub complete_at: Option<Time>,
+    /// Why locks could not be made longer or holds not be mirrored, and since when.
+    pub failed: Option<(String, Time)>,
+}
+
+impl Locks {
+    fn hold(&self, now: Time) -> bool {
+        self.failed.is_none() && self.complete_at.is_some_and(|at| at <= now && now < at + HOLDS_FOR)
+    }
+}
+
 /// Whether anybody could delete what a second store has; unknown if nobody has looked.
-pub fn standing(store: &SecondStore, found: Option<&Protection>, now: Time) -> ProtectionStanding {
-    match (store.kind, found) {
+pub fn standing(store: &SecondStore, found: Option<&Protection>, locks: &Locks, now: Time) -> ProtectionStanding {
+    match (store.kind, found.map(|it| it.standing(now))) {
         (StoreKind::Folder | StoreKind::Puller, _) => ProtectionStanding::Deletable,
-        (StoreKind::Bucket, Some(found)) => found.standing(now),
+        (StoreKind::Bucket, Some(ProtectionStanding::Immutable)) if !locks.hold(now) => ProtectionStanding::Unknown,
+        (StoreKind::Bucket, Some(found)) => found,
         (StoreKind::Bucket, None) => ProtectionStanding::Unknown,
     }
 }
 
-/// The same in words. `failed` is why locks could not be made longer or holds not be mirrored, and since when.
+/// The same in words; `when` writes a time.
 pub fn sentences(
     store: &SecondStore,
     found: Option<&Protection>,
-    failed: Option<(&str, String)>,
+    locks: &Locks,
     now: Time,
     when: &dyn Fn(Time) -> String,
 ) -> Vec<String> {
@@ -191,16 +208,22 @@ pub fn sentences(
              machine can."
                 .to_owned()
         }
+        (StoreKind::Bucket, Some(found))
+            if found.standing(now) == ProtectionStanding::Immutable && !locks.hold(now) =>
+        {
+            "What comes new is locked in compliance mode. Nobody can say yet whether everything is that was there before: \
+             not all of it was gone through within two days."
+                .to_owned()
+        }
         (StoreKind::Bucket, Some(found)) => found.sentence(now, when),
         (StoreKind::Bucket, None) => {
             "Nobody can say whether it can be deleted: the bucket was not asked yet.".to_owned()
         }
     }];
-    said.extend(
-        failed.map(|(why, at)| {
-            format!("Since {at} locks are not made longer and legal holds are not put on there: {why}.")
-        }),
-    );
+    said.extend(locks.failed.as_ref().map(|(why, at)| {
+        let at = when(*at);
+        format!("Since {at} locks are not made longer and legal holds are not put on there: {why}.")
+    }));
     said
 }
 
@@ -237,6 +260,35 @@ mod tests {
             ("OTHER 3 days", None),
         ] {
             assert_eq!(LockRule::parse(text), rule, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_bucket_that_locks_what_comes_new_is_not_immutable_before_all_that_is_there_was_gone_through() {
+        let store = SecondStore {
+            kind: StoreKind::Bucket,
+            place: "s3://copies".to_owned(),
+            location: "Genève".to_owned(),
+            administration: "somebody".to_owned(),
+            shares: Vec::new(),
+            versions: None,
+            opened_at: Some(NOW),
+        };
+        let locks = Locks { complete_at: Some(NOW - hours(3)), failed: None };
+        let said = |locks: &Locks, now| {
+            let text = sentences(&store, Some(&good()), locks, now, &Time::iso).join(" ");
+            let standing = standing(&store, Some(&good()), locks, now);
+            assert_eq!(text.contains("is immutable for"), standing == ProtectionStanding::Immutable, "{text}");
+            standing
+        };
+        assert_eq!(said(&locks, NOW), ProtectionStanding::Immutable);
+        for other in [
+            Locks::default(),
+            Locks { complete_at: Some(NOW - HOLDS_FOR), ..locks.clone() },
+            Locks { complete_at: Some(NOW + hours(1)), ..locks.clone() },
+            Locks { failed: Some(("forbidden".to_owned(), NOW)), ..locks.clone() },
+        ] {
+            assert_eq!(said(&other, NOW), ProtectionStanding::Unknown, "{other:?}");
         }
     }
 
