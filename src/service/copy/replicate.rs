@@ -152,13 +152,14 @@ fn silent(location: Location) -> Halt {
 
 impl Copier {
     fn take_turn(&self, now: Time) -> Result<Run, Halt> {
+        // Whatever has become of the first store: what is said of this one must be so now.
+        self.look(now)?;
         // While the backup store is away, nobody can say what is missing from it.
         if self.store.read_blocking(store::ground::away)?.is_some() {
             return Ok(Run::default());
         }
         let rate = self.store.read_blocking(move |conn| COPY_SPEED.find(conn, now))?;
         self.turn().pace.grow(rate.saturating_mul(1 << 20), now);
-        self.look(now)?;
         let repaired = self.repair(now)?;
         let Some(repository) = self.next(now)? else {
             self.turn().backoff.worked();
