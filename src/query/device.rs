@@ -65,6 +65,9 @@ impl DeviceQuery {
         let copy = filter(&self.copy, "copy", CopyGrade::parse, &mut errors);
         let lost = filter(&self.lost, "lost", Event::parse, &mut errors);
         let fate = filter(&self.fate, "fate", Fate::parse, &mut errors);
+        if fate.is_some() && lost.is_none() {
+            errors.add("lost", "Choose what is lost: without it nobody can say what becomes of a device.");
+        }
         errors.into_result()?;
         let mut among = Vec::new();
         if let Some(event) = lost {

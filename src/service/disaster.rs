@@ -1,12 +1,14 @@
 //! "If we lost…": the facts of all devices, and what one event would leave of each: the numbers, and the lists behind
 //! them, come from one walk.
 use crate::error::Result;
-use crate::service::{copy_proof, host, recovery_key};
+use crate::service::{console_copy, copy_proof, escrow, host, recovery_key};
 use crate::store::compliance::{Which, measured};
 use crate::store::device_list::Among;
 use crate::store::device_proof::DeviceProof;
+use crate::store::escrow::Records;
 use crate::store::setting::{COPY, LOCATION};
 use crate::store::{self, Conn};
+use domain::console_copy::ConsoleStanding;
 use domain::copy::SecondStore;
 use domain::disaster::{Backups, Event, Fate, Means, Outcome, Second, Shares, Tally};
 use domain::failure_domain::StoreKind;
@@ -37,7 +39,10 @@ impl Known {
         let means = means(conn, now)?;
         let copied = if means.second.is_some() { Copied::read(conn)? } else { Copied::default() };
         let copies = copy_proof::known_of_all(conn, now)?;
-        let unsealed: HashSet<_> = store::escrow::uncovered_devices(conn)?.into_iter().collect();
+        let unsealed: HashSet<_> = store::escrow::uncovered_devices(conn, Records::InDatabase)?.into_iter().collect();
+        let unkept: HashSet<_> = store::escrow::uncovered_devices(conn, Records::OnCopy)?.into_iter().collect();
+        let has_state = console_copy::console_copy(conn)?.standing(now) == ConsoleStanding::Proven;
+        let has_records = escrow::coverage(conn)?.is_fresh(now);
         let (mut devices, mut after) = (Vec::new(), None);
         loop {
             let page = measured(conn, Which::After(reach, after, CHUNK))?;
@@ -51,6 +56,7 @@ impl Known {
                     copied: copied.of(it.id, evidence.stored_at),
                     copy: Some((copy.grade, copy.point_at)),
                     is_by_shares: !unsealed.contains(&it.id),
+                    is_by_copy: has_state || (has_records && !unkept.contains(&it.id)),
                 };
                 devices.push((it.id, backups));
             }

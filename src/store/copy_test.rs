@@ -1,10 +1,10 @@
 //! Restore tests of the second store alone, opened with recovery shares.
 use crate::store::Conn;
-use crate::store::schema::{copies, copy_tests, device_proof, devices, recovery_keys};
+use crate::store::schema::{copies, copy_tests, device_proof, devices, recovery_keys, restore_points};
 use diesel::prelude::*;
 use domain::copy_proof::CopyTest as Shown;
 use domain::device::DeviceState;
-use domain::id::{CopyTestId, DeviceId, RecoveryKeyId, RepositoryId, RestorePointId};
+use domain::id::{CopyTestId, DeviceId, PruneId, RecoveryKeyId, RepositoryId, RestorePointId};
 use domain::object::Location;
 use domain::proof::{Level, TestResult};
 use domain::restore_test::Failures;
@@ -65,6 +65,8 @@ pub struct Standing {
     pub test: Option<CopyTest>,
     /// The name of its recovery key, and since when that is retired.
     pub key: Option<(String, Option<Time>)>,
+    /// The prune in whose trash the restore point is that was tested.
+    pub trashed_by: Option<PruneId>,
     /// The device's newest restore point.
     pub newest_point: Option<RestorePointId>,
     /// When its newest complete backup was received; none if it has none.
@@ -87,6 +89,7 @@ impl Standing {
             store: test.store_id.clone(),
             key,
             key_retired_at,
+            is_ended: self.trashed_by.is_some(),
             is_newest: self.newest_point == Some(test.restore_point_id),
         })
     }
@@ -107,6 +110,7 @@ pub fn standings(conn: &mut Conn, which: Which<'_>) -> QueryResult<Vec<Standing>
     let mut query = devices::table
         .left_join(device_proof::table.on(device_proof::device_id.eq(devices::id)))
         .left_join(copy_tests::table.on(that_counts))
+        .left_join(restore_points::table.on(restore_points::id.nullable().eq(copy_tests::restore_point_id.nullable())))
         .left_join(recovery_keys::table.on(recovery_keys::id.nullable().eq(copy_tests::recovery_key_id.nullable())))
         .into_boxed();
     query = match which {
@@ -124,6 +128,7 @@ pub fn standings(conn: &mut Conn, which: Which<'_>) -> QueryResult<Vec<Standing>
             devices::id,
             Option::<CopyTest>::as_select(),
             (recovery_keys::name, recovery_keys::retired_at).nullable(),
+            restore_points::trashed_by.nullable(),
             device_proof::newest_point_id.nullable(),
             device_proof::stored_at.nullable(),
         ))

@@ -6,6 +6,7 @@ use crate::store::schema::{copies, escrows, recovery_keys, repositories};
 use crate::store::upsert::UpsertExt;
 use diesel::dsl::{count, exists, not};
 use diesel::prelude::*;
+use diesel::sql_types::Bool;
 use domain::id::{DeviceId, RecoveryKeyId, RepositoryId};
 use domain::object::{Location, ObjectKind, ObjectName};
 use domain::time::Time;
@@ -97,11 +98,22 @@ pub fn covered(conn: &mut Conn, without: Option<RecoveryKeyId>) -> QueryResult<i
     count.first(conn)
 }
 
-/// The devices with a repository that no confirmed recovery key opens.
-pub fn uncovered_devices(conn: &mut Conn) -> QueryResult<Vec<DeviceId>> {
+/// Which records count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Records {
+    /// All of them.
+    InDatabase,
+    /// Those that the second store has as well.
+    OnCopy,
+}
+
+/// The devices with a repository that no confirmed recovery key opens, by these records.
+pub fn uncovered_devices(conn: &mut Conn, records: Records) -> QueryResult<Vec<DeviceId>> {
+    let counts = records == Records::InDatabase;
     let opened = escrows::table
         .inner_join(recovery_keys::table.on(recovery_keys::id.eq(escrows::recovery_key_id)))
         .filter(recovery_keys::confirmed_at.is_not_null().and(recovery_keys::retired_at.is_null()))
+        .filter(escrows::object_name.is_not_null().or(counts.into_sql::<Bool>()))
         .filter(escrows::repository_id.eq(repositories::id));
     repositories::table.filter(not(exists(opened))).select(repositories::device_id).distinct().load(conn)
 }

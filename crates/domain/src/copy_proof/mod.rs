@@ -92,6 +92,8 @@ pub struct CopyTest {
     pub key: String,
     /// Since when that key opens nothing.
     pub key_retired_at: Option<Time>,
+    /// Whether the restore point has ended since, by the rule about what is kept.
+    pub is_ended: bool,
     /// Whether no newer restore point has come since.
     pub is_newest: bool,
 }
@@ -142,7 +144,7 @@ impl CopyProof<'_> {
             return CopyGrade::Unknown;
         }
         let holds = test.until.is_some_and(|it| now < it);
-        let is_gone = test.withdrawn_at.is_some() || test.key_retired_at.is_some();
+        let is_gone = test.withdrawn_at.is_some() || test.key_retired_at.is_some() || test.is_ended;
         if !holds || is_gone || self.now.id.as_deref() != Some(&test.store) {
             return CopyGrade::OutOfDate;
         }
@@ -207,6 +209,9 @@ impl CopyProof<'_> {
         }
         if let Some(at) = test.key_retired_at {
             return format!("the recovery key {} was retired on {}", test.key, when(at));
+        }
+        if test.is_ended {
+            return "the restore point that was tested is kept no longer".to_owned();
         }
         if self.now.id.as_deref() != Some(&test.store) {
             return "another store has taken its place since".to_owned();

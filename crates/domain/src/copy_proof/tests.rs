@@ -31,6 +31,7 @@ fn test() -> CopyTest {
         store: "one".to_owned(),
         key: "7K3Q0M".to_owned(),
         key_retired_at: None,
+        is_ended: false,
         is_newest: true,
     }
 }
@@ -44,6 +45,7 @@ fn only_the_newest_point_in_a_store_that_is_there_is_copy_proven() {
     let now = store();
     assert_eq!(grade(&now, test()), CopyGrade::Proven);
     assert_eq!(grade(&now, CopyTest { is_newest: false, ..test() }), CopyGrade::Behind);
+    assert_eq!(grade(&now, CopyTest { is_newest: false, is_ended: true, ..test() }), CopyGrade::OutOfDate);
     for (level, expected) in [
         (Level::Partial, CopyGrade::Partial),
         (Level::Verified, CopyGrade::Verified),
@@ -104,6 +106,7 @@ fn each_grade_has_its_sentence_and_only_a_proof_says_nothing_more() {
     assert!(whole.ends_with("came back from the second store alone: 41 of 41 files."), "{whole}");
     for (test, end) in [
         (CopyTest { is_newest: false, ..test() }, "Newer backups were not tested from there."),
+        (CopyTest { is_ended: true, ..test() }, "the restore point that was tested is kept no longer"),
         (CopyTest { withdrawn_at: Some(NOW), ..test() }, "missing or changed in the second store"),
         (CopyTest { key_retired_at: Some(NOW), ..test() }, "7K3Q0M was retired on"),
         (CopyTest { store: "another".to_owned(), ..test() }, "another store has taken its place"),

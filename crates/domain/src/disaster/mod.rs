@@ -67,6 +67,7 @@ text_enum! {
         TestFailed = "test_failed",
         NotProven = "not_proven",
         CopyNotProven = "copy_not_proven",
+        RecordUnknown = "record_unknown",
         Proven = "proven",
         CopyProven = "copy_proven",
     }
@@ -86,6 +87,7 @@ impl Reason {
             Self::CopyAway => "The second store cannot be used now",
             Self::TestFailed => "The last restore test failed",
             Self::NotProven => "Its newest backup is not proven",
+            Self::RecordUnknown => "Nobody knows whether the second store alone has what the shares open it with",
             Self::CopyNotProven => "Copied, but its newest backup was never restored from there alone with shares",
             Self::Proven => "Restored and compared, from the backup store",
             Self::CopyProven => "Restored and compared, from the second store alone",
@@ -100,6 +102,7 @@ impl Reason {
             Self::NotCopied | Self::CopyBehind => Some(("See what waits to be copied", Where::Stores)),
             Self::NoKeyLeft => Some(("Make a recovery key", Where::Keys)),
             Self::SharesOld => Some(("Type three shares back", Where::Keys)),
+            Self::RecordUnknown => Some(("See its escrow records", Where::Stores)),
             Self::StoreAway | Self::CopyAway => Some(("See what is away", Where::Stores)),
             Self::TestFailed => Some(("See what failed", Where::Device)),
             Self::NotProven => Some(("Back up and prove", Where::Device)),
@@ -162,6 +165,9 @@ pub struct Backups {
     pub copy: Option<(CopyGrade, Option<Time>)>,
     /// Whether each of its repositories has a record that a confirmed recovery key opens.
     pub is_by_shares: bool,
+    /// Whether the second store alone has these records, beside the repositories or in a state of the console that is
+    /// proven, as far as anybody can know now.
+    pub is_by_copy: bool,
 }
 
 /// What an event takes.
@@ -263,7 +269,12 @@ impl Event {
         let first = (!takes.primary).then(|| from_primary(device, newest, now));
         let second = (!takes.second).then(|| from_second(means, device, newest));
         let best = [first, second].into_iter().flatten().max_by_key(|it| it.fate.rank());
-        best.unwrap_or(Outcome::of(Fate::LosesAll, Reason::NoSecondStore))
+        let best = best.unwrap_or(Outcome::of(Fate::LosesAll, Reason::NoSecondStore));
+        // The records in the database are gone with it.
+        if best.fate == Fate::ComesBack && takes.primary && takes.team_keys && !device.is_by_copy {
+            return Outcome::of(Fate::CannotSay, Reason::RecordUnknown);
+        }
+        best
     }
 }
 

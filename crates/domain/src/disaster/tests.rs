@@ -22,7 +22,13 @@ fn device() -> Backups {
     let held = Some(Held { point_at: at, tested_at: at, until: NOW + days(7) });
     let evidence =
         Evidence { newest_at: Some(at), stored_at: Some(at), verified: held, proven: held, ..Evidence::default() };
-    Backups { evidence, copied: Some(at), copy: Some((CopyGrade::Proven, Some(at))), is_by_shares: true }
+    Backups {
+        evidence,
+        copied: Some(at),
+        copy: Some((CopyGrade::Proven, Some(at))),
+        is_by_shares: true,
+        is_by_copy: true,
+    }
 }
 
 fn fate(event: Event, means: &Means, device: &Backups) -> (Fate, Reason) {
@@ -83,6 +89,15 @@ fn a_key_that_is_lost_takes_what_nothing_else_opens() {
         let unsealed = Backups { is_by_shares: false, ..device() };
         let alone = Means { has_key_copy: false, ..means() };
         assert_eq!(fate(event, &alone, &unsealed), (Fate::LosesAll, Reason::NoKeyLeft), "{event:?}");
+    }
+    let unkept = Backups { is_by_copy: false, ..device() };
+    assert_eq!(
+        fate(Event::Location, &means(), &unkept),
+        (Fate::CannotSay, Reason::RecordUnknown),
+        "the database burns too"
+    );
+    for event in [Event::ProofKey, Event::TeamKeys, Event::BackupStore] {
+        assert_eq!(fate(event, &means(), &unkept).0, Fate::ComesBack, "the records are in the database: {event:?}");
     }
     let copy = Means { shares: Shares::Never, ..means() };
     assert_eq!(fate(Event::ProofKey, &copy, &device()).0, Fate::ComesBack, "a copy of it was checked");
