@@ -28,8 +28,17 @@ pub struct Coverage {
 impl Coverage {
     /// Whether the shares and the second store alone give every backup back, as far as anyone can know.
     pub fn is_good(&self, now: Time) -> bool {
-        let is_fresh = self.read_at.is_some_and(|at| at <= now && now < at + HOLDS);
-        self.has_store && self.kept == self.total && self.failed.is_none() && (is_fresh || self.total == 0)
+        self.has_store && self.kept == self.total && self.failed.is_none() && (self.is_fresh(now) || self.total == 0)
+    }
+
+    /// Whether somebody should look at them: some are there, or should be, and cannot be relied on.
+    pub fn is_wrong(&self, now: Time) -> bool {
+        self.has_store && (self.failed.is_some() || (self.kept > 0 && !self.is_good(now)))
+    }
+
+    /// Whether the records that are there were read back lately.
+    pub fn is_fresh(&self, now: Time) -> bool {
+        self.has_store && self.read_at.is_some_and(|at| at <= now && now < at + HOLDS)
     }
 
     /// How it stands.
@@ -151,6 +160,9 @@ mod tests {
             assert!(!bad.is_good(NOW), "{bad:?}");
         }
         assert!(Coverage { kept: 0, total: 0, read_at: None, ..coverage() }.is_good(NOW), "nothing is missing");
+        let without_key = Coverage { kept: 0, ..coverage() };
+        assert!(!without_key.is_good(NOW) && !without_key.is_wrong(NOW), "no recovery key was made");
+        assert!(Coverage { kept: 2, ..coverage() }.is_wrong(NOW) && coverage().is_wrong(NOW + HOLDS));
     }
 
     #[test]

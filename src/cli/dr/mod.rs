@@ -118,7 +118,8 @@ fn status(read: &ReadOptions, file: Options) -> anyhow::Result<ExitCode> {
         let said: Vec<_> = [sentence, escrow].into_iter().chain(protection).collect();
         print(&format!("{}\n", said.join("\n")));
     }
-    Ok(if state.is_wrong(now) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    let is_wrong = state.is_wrong(now) || coverage.is_wrong(now);
+    Ok(if is_wrong { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 fn keep(options: KeepOptions, file: Options) -> anyhow::Result<ExitCode> {

@@ -3,16 +3,21 @@ use super::area::{area, key};
 use super::record::{AgentPart, DevicePart, MAX_BYTES, Record, Secret};
 use crate::blob::{self, BlobStore, ReadFault, WriteFault};
 use crate::error::{Error, Result};
+use crate::service::installation;
+use crate::service::mail::{self, Mail, Recipients};
 use crate::store::escrow::Escrow;
 use crate::store::recovery_key::RecoveryKey;
 use crate::store::setting::{AUDIENCE, COPY, ESCROWS_FAILED, ESCROWS_READ, STATE_HOLDERS};
 use crate::store::{self, Conn, Store};
 use anyhow::Context;
+use askama::Template;
 use domain::console_copy::HolderKey;
 use domain::escrow::{Coverage, READ_EVERY};
 use domain::id::{RecoveryKeyId, RepositoryId};
 use domain::object::{ObjectKind, ObjectName, TokenKind};
+use domain::role::Permission;
 use domain::time::Time;
+use domain::words::counted;
 
 /// How many records are made between two looks at the clock of a stop.
 const BATCH: i64 = 50;
@@ -61,11 +66,40 @@ pub fn keep(store: &Store, copy: &dyn BlobStore, now: Time) -> Result<Kept> {
             tracing::error!(why, "an escrow record could not be kept on the second store; it is tried again");
         }
         store.write_blocking(move |conn| match &why {
-            Some(why) => ESCROWS_FAILED.set(conn, why, now),
-            None => ESCROWS_FAILED.remove(conn),
+            Some(why) => {
+                ESCROWS_FAILED.set(conn, why, now)?;
+                // What it says may change with each try.
+                if known.is_none() { tell(conn, &format!("could not be kept there: {why}"), now) } else { Ok(()) }
+            }
+            None => Ok(ESCROWS_FAILED.remove(conn)?),
         })?;
     }
+    if kept.lost > 0 {
+        let count = i64::try_from(kept.lost).unwrap_or(i64::MAX);
+        let gone = format!("{} gone or damaged there", counted(count, "record was", "records were"));
+        store.write_blocking(move |conn| tell(conn, &gone, now))?;
+    }
     Ok(kept)
+}
+
+#[derive(Template)]
+#[template(path = "mail/escrow_lost.txt")]
+struct EscrowLost<'a> {
+    what: &'a str,
+    url: String,
+}
+
+/// Tells whoever manages settings what is wrong with the records.
+fn tell(conn: &mut Conn, what: &str, now: Time) -> Result<()> {
+    let url = format!("{}/stores", installation::public_url(conn)?.unwrap_or_default());
+    let mail = Mail {
+        to: Recipients::Permission(Permission::ManageSettings, None),
+        kind: "escrow_lost",
+        dedupe_key: None,
+        subject: "Escrow records on the second store".to_owned(),
+        body: EscrowLost { what, url }.render().context("writing a mail")?,
+    };
+    mail::enqueue(conn, &mail, now).map(drop)
 }
 
 /// Why a run ended early.
