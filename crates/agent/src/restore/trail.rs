@@ -9,7 +9,7 @@ use super::name::{rename_new, said};
 use crate::tree;
 use domain::manifest::{decode_path, encode_path};
 use domain::time::Time;
-use rustix::fs::{FileType, Mode, Stat, fstat};
+use rustix::fs::{FileType, Mode, Stat, Timespec, Timestamps, fstat};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use std::cell::{Cell, OnceCell, RefCell};
@@ -123,6 +123,11 @@ pub enum Step {
     Undoing {
         times: Vec<At>,
     },
+    /// An undo has ended, by this device's own clock. Not written if the disk is full.
+    Undone {
+        at: Time,
+        is_whole: bool,
+    },
     /// The restore has ended, by this device's own clock.
     Ended {
         at: Time,
@@ -199,6 +204,7 @@ impl Trail {
                 | Step::Creating { .. }
                 | Step::Stayed { .. }
                 | Step::Undoing { .. }
+                | Step::Undone { .. }
                 | Step::Ended { .. } => {}
             }
         }
@@ -355,10 +361,7 @@ impl Steps {
             return Ok(area.as_fd());
         }
         self.keep(&[], &fstat(&self.dir)?)?;
-        let above = make_own(self.dir.as_fd(), AREA_C)?;
-        let made = make_own(above.as_fd(), &CString::new(self.trail.restore.as_str())?)?;
-        rustix::fs::fsync(&above)?;
-        rustix::fs::fsync(&self.dir)?;
+        let made = make_area(self.dir.as_fd(), &self.trail.restore)?;
         cut_here();
         Ok(self.area.get_or_init(|| made).as_fd())
     }
@@ -384,12 +387,39 @@ pub fn open_area(root: BorrowedFd<'_>, restore: &str) -> io::Result<Option<(Owne
     }
 }
 
+/// A restore's part of the area in a protected folder, made if it is not there.
+///
+/// # Errors
+/// When the disk refuses, or what is there is not the agent's own.
+pub fn make_area(root: BorrowedFd<'_>, restore: &str) -> io::Result<OwnedFd> {
+    let above = make_own(root, AREA_C)?;
+    let made = make_own(above.as_fd(), &CString::new(restore)?)?;
+    rustix::fs::fsync(&above)?;
+    rustix::fs::fsync(root)?;
+    Ok(made)
+}
+
 /// Removes a restore's part of the area if nothing is left in it, and the area with the last one.
 pub fn remove_area(root: BorrowedFd<'_>, above: BorrowedFd<'_>, restore: &str) {
     if let Ok(name) = CString::new(restore) {
-        let _ = rustix::fs::unlinkat(above, &name, rustix::fs::AtFlags::REMOVEDIR);
-        let _ = rustix::fs::unlinkat(root, AREA_C, rustix::fs::AtFlags::REMOVEDIR);
+        keeping_times(root, || {
+            let _ = rustix::fs::unlinkat(above, &name, rustix::fs::AtFlags::REMOVEDIR);
+            let _ = rustix::fs::unlinkat(root, AREA_C, rustix::fs::AtFlags::REMOVEDIR);
+        });
     }
+}
+
+/// Changes something in a folder that is the agent's own: the folder's times are those of what others do there.
+pub fn keeping_times<T>(dir: BorrowedFd<'_>, change: impl FnOnce() -> T) -> T {
+    let had = fstat(dir);
+    let changed = change();
+    if let Ok(had) = had {
+        let stamp = |(seconds, nanoseconds): Moment| Timespec { tv_sec: seconds, tv_nsec: nanoseconds.into() };
+        let last_access = stamp(moment(had.st_atime, had.st_atime_nsec));
+        let times = Timestamps { last_access, last_modification: stamp(modified(&had)) };
+        let _ = rustix::fs::futimens(dir, &times);
+    }
+    changed
 }
 
 fn make_own(dir: BorrowedFd<'_>, name: &CStr) -> io::Result<OwnedFd> {

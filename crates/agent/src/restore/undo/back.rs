@@ -1,7 +1,7 @@
 //! The way back along a trail.
 use crate::restore::cut::cut_here;
 use crate::restore::folders::{UNDER_WAY, open_folder};
-use crate::restore::name::{checked, rename_new, said};
+use crate::restore::name::{LONGEST, checked, rename_new, said};
 use crate::restore::trail::{self, AREA, At, Content, Moment, Step, Trail, modified, number};
 use crate::restore::writer::{is_file, temporary};
 use crate::tree;
@@ -46,11 +46,11 @@ impl<'a> Back<'a> {
             .iter()
             .filter_map(|it| if let Step::Stayed { slot } = it { Some(*slot) } else { None })
             .collect();
-        for step in self.steps.iter().rev() {
+        for (number, step) in self.steps.iter().enumerate().rev() {
             match step {
                 // The last of several tries is the one that may be there.
                 Step::Creating { at, inode, content } if seen.insert(at.clone()) => {
-                    let outcome = self.remove(at, *inode, content);
+                    let outcome = self.remove(at, *inode, content, number);
                     self.note(at, outcome);
                 }
                 Step::Moving { at, inode, slot } if !stayed.contains(slot) => {
@@ -66,6 +66,7 @@ impl<'a> Back<'a> {
                 | Step::Left { .. }
                 | Step::Again { .. }
                 | Step::Undoing { .. }
+                | Step::Undone { .. }
                 | Step::Ended { .. } => {}
             }
         }
@@ -135,6 +136,7 @@ impl<'a> Back<'a> {
                 | Step::Moving { .. }
                 | Step::Stayed { .. }
                 | Step::Undoing { .. }
+                | Step::Undone { .. }
                 | Step::Ended { .. } => {}
             }
         }
@@ -146,7 +148,7 @@ impl<'a> Back<'a> {
             }
         }
         if let Err(error) = trail.announce(&Step::Undoing { times: times.clone() }) {
-            // On a full disk an undo makes room. If it is stopped now, some folders do not get their times back.
+            // An undo needs no room for this. If it is stopped now, some folders do not get their times back.
             tracing::warn!("an undo that is stopped now does not know all times any more: {error}");
         }
         times
@@ -154,10 +156,7 @@ impl<'a> Back<'a> {
 
     /// Opens a folder below a protected one; none if it is no longer there.
     fn folder(&mut self, at: &At) -> io::Result<Option<OwnedFd>> {
-        let root = self.roots.iter().find(|(root, _)| *root == at.root).map(|it| &it.1);
-        let Some(root) = root else { return Err(io::Error::other("its folder is no longer protected")) };
-        let Some(root) = root else { return Err(io::Error::other("its protected folder is not there")) };
-        let mut dir = root.try_clone()?;
+        let mut dir = self.root(at)?;
         for name in at.names()? {
             let name = checked(&name)?;
             match tree::stat(dir.as_fd(), &name) {
@@ -181,13 +180,19 @@ impl<'a> Back<'a> {
         Ok(self.folder(&At::new(&at.root, above))?.map(|dir| (dir, name)))
     }
 
-    /// Removes what the restore made, if it is still what it made.
-    fn remove(&mut self, at: &At, inode: u64, content: &Content) -> io::Result<()> {
+    /// Moves what the restore made to the area, if it is still what it made. From there it goes when its time is
+    /// over: whoever may order an undo destroys nothing with it.
+    fn remove(&mut self, at: &At, inode: u64, content: &Content, number: usize) -> io::Result<()> {
         let Some((dir, name)) = self.place(at)? else { return Ok(()) };
-        let aside = CString::new(format!(".holdfast-undo-{}", self.restore))?;
-        if tree::stat(dir.as_fd(), &aside).is_ok_and(|it| it.st_ino == inode) {
+        let undone = undone(number, &name)?;
+        let is_it = |dir: BorrowedFd<'_>, name: &CStr| tree::stat(dir, name).is_ok_and(|it| it.st_ino == inode);
+        let root = self.root(at)?;
+        let area = trail::open_area(root.as_fd(), self.restore)?;
+        if let Some((_, own)) = area
+            && is_it(own.as_fd(), &undone)
+        {
             // An undo was interrupted here.
-            return settle(dir.as_fd(), (&aside, &name), inode, content);
+            return settle((own.as_fd(), &undone), (dir.as_fd(), &name), content);
         }
         let stat = match tree::stat(dir.as_fd(), &name) {
             Err(Errno::NOENT) => return Ok(()),
@@ -201,20 +206,32 @@ impl<'a> Back<'a> {
         if !is_as_made(dir.as_fd(), &name, content) {
             return Err(io::Error::other(CHANGED));
         }
-        // First out of everybody's way: what is removed is what was looked at.
-        rename_new((dir.as_fd(), &name), (dir.as_fd(), &aside)).map_err(said)?;
+        let own = trail::keeping_times(root.as_fd(), || trail::make_area(root.as_fd(), self.restore))?;
+        rename_new((dir.as_fd(), &name), (own.as_fd(), &undone)).map_err(|error| match error {
+            Errno::XDEV => io::Error::other("it is on another disk than its protected folder, so it stays"),
+            error => said(error),
+        })?;
         cut_here();
-        settle(dir.as_fd(), (&aside, &name), inode, content)
+        // Only now is it out of everybody's way.
+        if !is_it(own.as_fd(), &undone) {
+            rename_new((own.as_fd(), &undone), (dir.as_fd(), &name)).map_err(said)?;
+            return Err(io::Error::other(CHANGED));
+        }
+        settle((own.as_fd(), &undone), (dir.as_fd(), &name), content)
+    }
+
+    /// The protected folder of an entry.
+    fn root(&self, at: &At) -> io::Result<OwnedFd> {
+        let root = self.roots.iter().find(|(root, _)| *root == at.root).map(|it| &it.1);
+        let Some(root) = root else { return Err(io::Error::other("its folder is no longer protected")) };
+        let Some(root) = root else { return Err(io::Error::other("its protected folder is not there")) };
+        root.try_clone()
     }
 
     /// Gives what was replaced its name again.
     fn put_back(&mut self, at: &At, inode: u64, slot: u64) -> io::Result<()> {
         let kept = number(slot)?;
-        let root = self.roots.iter().find(|(root, _)| *root == at.root).and_then(|it| it.1.as_ref());
-        let area = match root {
-            Some(root) => trail::open_area(root.as_fd(), self.restore)?,
-            None => return Err(io::Error::other("its protected folder is not there")),
-        };
+        let area = trail::open_area(self.root(at)?.as_fd(), self.restore)?;
         let held = area.as_ref().and_then(|(_, own)| tree::stat(own.as_fd(), &kept).ok());
         let place = self.place(at)?;
         let has = |place: &Option<(OwnedFd, CString)>| {
@@ -317,19 +334,25 @@ fn kept(steps: &[Step]) -> impl Iterator<Item = (&At, u32, Moment, Moment)> {
         | Step::Left { .. }
         | Step::Again { .. }
         | Step::Undoing { .. }
+        | Step::Undone { .. }
         | Step::Ended { .. } => None,
     })
 }
 
-/// Removes what was moved aside, or gives it its name again if it has changed in the meantime.
-fn settle(dir: BorrowedFd<'_>, (aside, name): (&CStr, &CStr), inode: u64, content: &Content) -> io::Result<()> {
-    let is_it = tree::stat(dir, aside).is_ok_and(|it| it.st_ino == inode);
-    if is_it && is_as_made(dir, aside, content) {
-        unlinkat(dir, aside, AtFlags::empty()).map_err(said)?;
-        cut_here();
+/// The name in the area of what an undo removed: told apart by the number of its step, and found by its own.
+fn undone(number: usize, name: &CStr) -> io::Result<CString> {
+    let mut bytes = format!("undone-{number}-").into_bytes();
+    bytes.extend_from_slice(name.to_bytes());
+    bytes.truncate(LONGEST);
+    Ok(CString::new(bytes)?)
+}
+
+/// Leaves what was moved to the area there, or gives it its name again if it has changed in the meantime.
+fn settle(kept: (BorrowedFd<'_>, &CStr), place: (BorrowedFd<'_>, &CStr), content: &Content) -> io::Result<()> {
+    if is_as_made(kept.0, kept.1, content) {
         return Ok(());
     }
-    rename_new((dir, aside), (dir, name)).map_err(said)?;
+    rename_new(kept, place).map_err(said)?;
     Err(io::Error::other(CHANGED))
 }
 

@@ -1,4 +1,5 @@
 //! Undoing a restore: what it made is removed if it is still as it was made, and what it replaced goes back.
+//! What is removed is kept as long as what is replaced.
 //!
 //! All of it comes from the restore's own trail: an order names a restore and nothing else. Each step can be taken
 //! twice, so an undo that was interrupted begins again. What has changed since stays, and is reported.
@@ -40,7 +41,7 @@ impl Agent {
             let reason = "another restore is being undone here; order this one again when that is done";
             return self.finish(command_id, Err(reason.to_owned()));
         }
-        if !self.has_trail(restore_id) {
+        if !self.is_undoable(restore_id)? {
             return self.finish(command_id, Err(NOTHING_KNOWN.to_owned()));
         }
         self.state.put(&UndoJournal { command_id, restore_id, report: None })
@@ -50,6 +51,12 @@ impl Agent {
     pub(super) fn has_ended(&self, restore: RestoreId) -> Result<bool> {
         let steps = trail::read(&trail::file(self.state.dir(), &restore.to_string()))?.unwrap_or_default();
         Ok(ended(&steps).is_some())
+    }
+
+    /// Whether something here may be undone: what was undone whole is only kept for its time.
+    fn is_undoable(&self, restore: RestoreId) -> Result<bool> {
+        let steps = trail::read(&trail::file(self.state.dir(), &restore.to_string()))?;
+        Ok(steps.is_some_and(|it| !is_undone(&it)))
     }
 
     fn has_trail(&self, restore: RestoreId) -> bool {
@@ -75,11 +82,11 @@ impl Agent {
         if self.is_read_only()? {
             bail!("{}", domain::epoch::READ_ONLY);
         }
-        if !self.has_trail(restore) {
+        if !self.is_undoable(restore)? {
             bail!("{NOTHING_KNOWN}");
         }
         let report = self.undo_restore(restore)?;
-        self.forget_if_whole(restore, &report)?;
+        self.end_undo(restore, &report)?;
         Ok(report)
     }
 
@@ -91,6 +98,9 @@ impl Agent {
         let mut found = Vec::new();
         for restore in self.trails()? {
             let steps = trail::read(&trail::file(self.state.dir(), &restore.to_string()))?.unwrap_or_default();
+            if is_undone(&steps) {
+                continue;
+            }
             found.push(Undoable { restore, until: ended(&steps).map(|it| it + UNDO_FOR) });
         }
         found.sort_by_key(|it| it.restore);
@@ -122,7 +132,7 @@ impl Agent {
         };
         journal.report = Some(report.clone());
         self.state.put(&journal)?;
-        self.forget_if_whole(journal.restore_id, &report)?;
+        self.end_undo(journal.restore_id, &report)?;
         let told = self.client.tell(&format!("{RESTORES}/{}/undone", journal.restore_id), &report);
         let said = report.sentence();
         let said = match told {
@@ -142,10 +152,20 @@ impl Agent {
         Ok(Back::new(&name, &steps, self.open_roots()?).run(&trail)?)
     }
 
-    /// Forgets a trail of which nothing is left to undo. Otherwise somebody may put right what is in the way, and
-    /// ask again.
-    fn forget_if_whole(&self, restore: RestoreId, report: &UndoReport) -> Result<()> {
-        if report.is_whole() { self.forget_trail(restore) } else { Ok(()) }
+    /// Begins the time for which what an undo removed is kept, and forgets a trail of which nothing is left. What
+    /// is not whole can be asked for again, when somebody has put right what is in the way.
+    fn end_undo(&self, restore: RestoreId, report: &UndoReport) -> Result<()> {
+        let name = restore.to_string();
+        let is_empty = |root: &OwnedFd| matches!(trail::open_area(root.as_fd(), &name), Ok(None));
+        let is_whole = report.is_whole();
+        if is_whole && self.open_roots()?.iter().filter_map(|(_, root)| root.as_ref()).all(is_empty) {
+            return self.forget_trail(restore);
+        }
+        let undone = Step::Undone { at: self.around.clock.now(), is_whole };
+        if let Err(error) = Trail::open(self.state.dir(), &name)?.announce(&undone) {
+            tracing::warn!("the end of an undo could not be written down: {error}");
+        }
+        Ok(())
     }
 
     fn open_roots(&self) -> Result<Vec<(String, Option<OwnedFd>)>> {
@@ -191,7 +211,7 @@ impl Agent {
             }
             let name = restore.to_string();
             let steps = trail::read(&trail::file(self.state.dir(), &name))?.unwrap_or_default();
-            match ended(&steps) {
+            match kept_since(&steps) {
                 None => Trail::open(self.state.dir(), &name)?.announce(&Step::Ended { at: now })?,
                 Some(at) if now < at + KEPT_FOR => {}
                 Some(_) => {
@@ -249,7 +269,18 @@ fn ended(steps: &[Step]) -> Option<Time> {
     steps.iter().find_map(|it| if let Step::Ended { at } = it { Some(*at) } else { None })
 }
 
-/// Removes what a restore replaced in one protected folder, and nothing that anybody else put there.
+/// Whether all of a restore was undone.
+fn is_undone(steps: &[Step]) -> bool {
+    steps.iter().any(|it| matches!(it, Step::Undone { is_whole: true, .. }))
+}
+
+/// When the restore or its last undo ended; none while the restore has not.
+fn kept_since(steps: &[Step]) -> Option<Time> {
+    let undone = steps.iter().rev().find_map(|it| if let Step::Undone { at, .. } = it { Some(*at) } else { None });
+    ended(steps).map(|at| undone.unwrap_or(at).max(at))
+}
+
+/// Removes what is kept of a restore in one protected folder, and nothing that anybody else put there.
 fn purge(root: &OwnedFd, restore: &str) {
     let Ok(Some((above, own))) = trail::open_area(root.as_fd(), restore) else { return };
     for name in crate::tree::names(own.as_fd()).unwrap_or_default() {

@@ -45,6 +45,13 @@ fn d05_what_has_changed_since_stays_and_is_named_and_nothing_is_lost() {
     fs::remove_file(world.file("edited")).unwrap();
     assert_eq!(world.undo("r").failures.len(), 1);
     assert_eq!(read("edited"), "mine");
+    // What was removed is kept: nothing that an undo removes is gone at once.
+    let kept: Vec<_> = world.kept("r").iter().map(|it| it.rsplit('-').next().unwrap().to_owned()).collect();
+    assert_eq!(kept, ["in", "left", "new"]);
+    for name in world.kept("r") {
+        assert_eq!(read(&format!("{AREA}/r/{name}")), "theirs");
+    }
+    world.purge("r");
     assert!(!world.file(AREA).exists());
 }
 
@@ -62,6 +69,8 @@ fn d05_the_first_of_two_restores_touches_nothing_of_the_second() {
     assert!(world.undo("2").is_whole());
     assert_eq!(fs::read_to_string(world.file("x")).unwrap(), "one");
     assert!(world.undo("1").is_whole());
+    world.purge("1");
+    world.purge("2");
     let names = |it: &BTreeMap<PathBuf, String>| it.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(&looks(&world.root)), names(&before));
     assert_eq!(fs::read_to_string(world.file("x")).unwrap(), "mine");
@@ -153,6 +162,35 @@ fn d05_what_a_restore_replaced_is_kept_for_its_time_whatever_the_server_says() {
     assert!(!world.file(AREA).exists() && agent.undoable().unwrap().is_empty());
     assert_eq!(fs::read_to_string(world.file("x")).unwrap(), "theirs");
     assert!(agent.undo(id).unwrap_err().to_string().contains("its time to be undone is over"));
+}
+
+#[test]
+fn d05_what_an_undo_removed_is_kept_for_its_time_and_the_undo_is_not_offered_again() {
+    let world = World::new();
+    let clock = Clock::fixed(NOW);
+    enrolled(&world.state, NOWHERE, std::slice::from_ref(&world.root));
+    let id = RestoreId::generate(NOW);
+    world.restore(id.as_str(), Conflict::Replace, &[text("x", "theirs")]);
+    let agent = open(&world.state, &clock, None);
+    agent.restore_ended(id).unwrap();
+    clock.advance(days(10));
+
+    assert!(agent.undo(id).unwrap().is_whole());
+
+    assert!(!world.file("x").exists());
+    let kept = world.kept(id.as_str());
+    assert_eq!(kept.len(), 1);
+    let kept = world.file(AREA).join(id.as_str()).join(&kept[0]);
+    assert!(agent.undoable().unwrap().is_empty());
+    assert!(agent.undo(id).unwrap_err().to_string().contains("was undone"));
+    for _ in 0..14 {
+        clock.advance(days(1));
+        agent.expire_undos().unwrap();
+        assert_eq!(fs::read_to_string(&kept).unwrap(), "theirs");
+    }
+    clock.advance(days(1));
+    agent.expire_undos().unwrap();
+    assert!(!world.file(AREA).exists() && !trail::file(&world.state, id.as_str()).exists());
 }
 
 #[test]

@@ -54,6 +54,8 @@ fn d05_a_restore_that_filled_the_disk_is_undone_on_the_full_disk() {
         while std::io::Write::write_all(&mut filler, &[0; 512]).is_ok() {}
 
         assert!(world.undo("r").is_whole());
+        assert_eq!(world.kept("r").len(), 40 - mine, "what was removed is kept");
+        world.purge("r");
         let mut after = looks(&world.root);
         after.remove(&world.file("filler"));
         let times = |it: BTreeMap<PathBuf, String>| it.into_iter().filter(|it| it.0 != world.root).collect::<Vec<_>>();

@@ -4,7 +4,8 @@ mod full;
 mod property;
 
 use super::back::Back;
-use crate::restore::trail::{self, Trail};
+use super::purge;
+use crate::restore::trail::{self, AREA, Trail};
 use crate::restore::writer::{Item, Manner, Writer};
 use crate::tree;
 use domain::restore::{Conflict, Landing, UndoReport};
@@ -128,6 +129,19 @@ impl World {
         let steps = trail::read(&trail::file(&self.state, id)).unwrap().unwrap();
         let roots = vec![(self.root.to_str().unwrap().to_owned(), tree::open_dir(&self.root).ok())];
         Back::new(id, &steps, roots).run(&trail).unwrap()
+    }
+
+    /// What the undo area keeps of a restore, by name.
+    fn kept(&self, id: &str) -> Vec<String> {
+        let Ok(entries) = fs::read_dir(self.file(AREA).join(id)) else { return Vec::new() };
+        let mut names: Vec<_> = entries.map(|it| it.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Lets the time of what is kept be over.
+    fn purge(&self, id: &str) {
+        purge(&tree::open_dir(&self.root).unwrap(), id);
     }
 }
 

@@ -121,7 +121,7 @@ fn trees(random: &mut Random) -> (World, Vec<Backed>) {
 
 #[test]
 fn d05_a_restore_that_is_undone_leaves_all_as_it_was_in_each_mode_and_wherever_it_was_stopped() {
-    let (mut cut, mut whole, mut replaced) = (0, 0, 0);
+    let (mut cut, mut whole, mut replaced, mut removed) = (0, 0, 0, 0);
     for seed in 1..400 {
         for conflict in Conflict::ALL {
             let random = &mut Random(u64::wrapping_mul(seed, 0x9e37_79b9_7f4a_7c15));
@@ -145,11 +145,15 @@ fn d05_a_restore_that_is_undone_leaves_all_as_it_was_in_each_mode_and_wherever_i
             let report = killed_after(stop, || world.undo("r")).unwrap_or_else(|| world.undo("r"));
 
             assert!(report.is_whole(), "{report:#?}\n{told}");
+            removed += world.kept("r").len();
+            assert!(world.kept("r").iter().all(|it| it.starts_with("undone-")), "{told}");
+            world.purge("r");
             let after = looks(&world.root);
             let other: Vec<_> = before.iter().filter(|it| after.get(it.0) != Some(it.1)).collect();
             let found: Vec<_> = after.iter().filter(|it| before.get(it.0) != Some(it.1)).collect();
             assert!(other.is_empty() && found.is_empty(), "was {other:#?}\nis {found:#?}\n{told}");
         }
     }
+    assert!(removed > 1000, "what an undo removes is kept: {removed}");
     assert!(cut > 100 && whole > 100 && replaced > 100, "{cut} cut off, {whole} whole, {replaced} replaced something");
 }
