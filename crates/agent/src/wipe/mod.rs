@@ -12,7 +12,7 @@ use super::progress::Event;
 use super::protect::{self, Forbidden};
 use super::state::{
     BackupAnswer, BackupIndex, BackupRequest, Credentials, Journal, LastBackup, LastFailure, Outbox, ProtectedRoot,
-    RestoreJournal, Roots, State, WipeJournal, WipeStage, Wiped,
+    RestoreJournal, Roots, State, UndoJournal, WipeJournal, WipeStage, Wiped,
 };
 use super::{Identity, tree};
 use anyhow::Result;
@@ -98,6 +98,8 @@ impl Agent {
             // What was under way until now may have written its records again.
             self.destroy_key()?;
             self.erase(&mut journal)?;
+            let erased = journal.wiped.iter().filter(|it| it.refused.is_empty());
+            self.end_trails(&erased.map(|it| it.path.as_str()).collect::<Vec<_>>())?;
             journal.report = Some(report(&journal, self.client.server_now()));
             journal.stage = WipeStage::Erased;
             self.state.put(&journal)?;
@@ -119,7 +121,7 @@ impl Agent {
         self.state.remove::<BackupAnswer>()?;
         self.state.remove::<Outbox>()?;
         self.state.remove::<RestoreJournal>()?;
-        self.forget_trails()
+        self.state.remove::<UndoJournal>()
     }
 
     fn erase(&self, journal: &mut WipeJournal) -> Result<()> {

@@ -19,6 +19,7 @@ use domain::id::{CommandId, RestoreId};
 use domain::restore::{UNDO_FOR, UndoReport};
 use domain::time::{Time, days};
 use rustix::fs::{AtFlags, unlinkat};
+use std::collections::BTreeSet;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 use wire::RESTORES;
@@ -189,7 +190,7 @@ impl Agent {
         let name = restore.to_string();
         let trail = Trail::open(self.state.dir(), &name)?;
         let steps = trail::read(&trail::file(self.state.dir(), &name))?.unwrap_or_default();
-        if !changed(&steps) {
+        if roots(&steps).is_empty() {
             return self.forget_trail(restore);
         }
         if ended(&steps).is_none() {
@@ -246,10 +247,23 @@ impl Agent {
         }
     }
 
-    /// Forgets every trail, because this device is being wiped: they tell about its files.
-    pub(crate) fn forget_trails(&self) -> Result<()> {
-        self.state.remove::<UndoJournal>()?;
-        self.trails()?.into_iter().try_for_each(|it| self.forget_trail(it))
+    /// Ends every restore, because this device's enrolment ends, and forgets the trails of which every folder was
+    /// erased: they tell about its files. The others know where files are that a restore replaced.
+    pub(crate) fn end_trails(&self, erased: &[&str]) -> Result<()> {
+        for restore in self.trails()? {
+            let ended =
+                trail::read(&trail::file(self.state.dir(), &restore.to_string())).map(Option::unwrap_or_default);
+            let ended = match ended {
+                Ok(steps) if roots(&steps).iter().all(|it| erased.contains(it)) => self.forget_trail(restore),
+                Ok(_) => self.end_trail(restore),
+                Err(error) => Err(error.into()),
+            };
+            if let Err(error) = ended {
+                // No reason not to end the enrolment.
+                tracing::warn!("the trail of restore {restore} could not be ended: {error:#}");
+            }
+        }
+        Ok(())
     }
 }
 
@@ -257,11 +271,19 @@ impl Agent {
 const NOTHING_KNOWN: &str =
     "nothing is known of this restore here: it changed nothing, was undone, or its time to be undone is over";
 
-/// Whether a restore changed something.
-fn changed(steps: &[Step]) -> bool {
-    steps
-        .iter()
-        .any(|it| matches!(it, Step::Kept { .. } | Step::Making { .. } | Step::Creating { .. } | Step::Moving { .. }))
+/// The protected folders in which a restore changed something.
+fn roots(steps: &[Step]) -> BTreeSet<&str> {
+    let changed = steps.iter().filter_map(|it| match it {
+        Step::Kept { at, .. } | Step::Making { at } | Step::Creating { at, .. } | Step::Moving { at, .. } => Some(at),
+        Step::Made { .. }
+        | Step::Stayed { .. }
+        | Step::Left { .. }
+        | Step::Again { .. }
+        | Step::Undoing { .. }
+        | Step::Undone { .. }
+        | Step::Ended { .. } => None,
+    });
+    changed.map(|it| it.root.as_str()).collect()
 }
 
 /// When a restore ended.

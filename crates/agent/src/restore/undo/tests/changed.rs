@@ -10,10 +10,8 @@ use domain::restore::Conflict;
 use domain::time::days;
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::fd::AsFd;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 
 #[test]
 fn d05_what_has_changed_since_stays_and_is_named_and_nothing_is_lost() {
@@ -222,12 +220,10 @@ fn d05_a_folder_that_has_the_name_of_a_file_is_not_replaced() {
 fn d05_what_was_moved_away_and_has_nothing_in_its_place_goes_back_when_the_restore_ends() {
     let world = World::new();
     fs::write(world.file("x"), "mine").unwrap();
-    let dir = tree::open_dir(&world.root).unwrap();
-    let trail = Rc::new(Trail::open(&world.state, "r").unwrap());
-    let steps = trail::Steps::new(Rc::clone(&trail), world.root.to_str().unwrap(), dir.try_clone().unwrap());
-    steps.set_aside(dir.as_fd(), &[], c"x").unwrap();
-    assert!(!world.file("x").exists());
+    world.set_aside("r", "x");
 
+    let trail = Trail::open(&world.state, "r").unwrap();
+    let dir = tree::open_dir(&world.root).unwrap();
     let read = trail::read(&trail::file(&world.state, "r")).unwrap().unwrap();
     Back::new("r", &read, vec![(world.root.to_str().unwrap().to_owned(), Some(dir))]).mend(&trail);
 

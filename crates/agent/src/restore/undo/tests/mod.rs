@@ -1,5 +1,6 @@
 //! Restores over what is there, and their undo.
 mod changed;
+mod ends;
 mod full;
 mod property;
 
@@ -11,7 +12,9 @@ use crate::tree;
 use domain::restore::{Conflict, Landing, UndoReport};
 use repository::{Id, Node, NodeKind};
 use std::collections::BTreeMap;
+use std::ffi::CString;
 use std::fs;
+use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -122,6 +125,15 @@ impl World {
             };
         }
         writer.finish().unwrap();
+    }
+
+    /// Moves a file away for a restore that is then killed.
+    fn set_aside(&self, id: &str, name: &str) {
+        let dir = tree::open_dir(&self.root).unwrap();
+        let trail = Rc::new(Trail::open(&self.state, id).unwrap());
+        let steps = trail::Steps::new(trail, self.root.to_str().unwrap(), dir.try_clone().unwrap());
+        steps.set_aside(dir.as_fd(), &[], &CString::new(name).unwrap()).unwrap();
+        assert!(!self.file(name).exists());
     }
 
     fn undo(&self, id: &str) -> UndoReport {
