@@ -199,7 +199,7 @@ impl Agent {
     }
 
     fn work(&self, receive: &Receiver<Work>, stop: &Stop, work_stop: &Stop) {
-        let mut backups = Later { backoff: Backoff::default(), not_before: Instant::now(), expire_at: Instant::now() };
+        let mut backups = Later { backoff: Backoff::default(), not_before: Instant::now(), looked_at: None };
         let mut backoff = Backoff::default();
         while !stop.is_stopped() && !work_stop.is_stopped() {
             let ordered = match receive.recv_timeout(TICK) {
@@ -247,14 +247,15 @@ impl Agent {
         Ok(())
     }
 
-    /// Removes, once an hour, what old restores replaced.
+    /// Removes, once an hour, what old restores replaced. An hour counts only if the agent ran all through it: no
+    /// clock that is set makes it longer.
     fn expire_now_and_then(&self, later: &mut Later) -> Result<()> {
-        if Instant::now() < later.expire_at {
+        if later.looked_at.is_some_and(|it| it.elapsed() < EXPIRE_EVERY) {
             return Ok(());
         }
-        later.expire_at = Instant::now() + EXPIRE_EVERY;
+        let has_run_an_hour = later.looked_at.replace(Instant::now()).is_some();
         let _busy = lock(&self.busy);
-        if let Err(error) = self.expire_undos() {
+        if let Err(error) = self.expire_undos(has_run_an_hour) {
             // It is kept longer than it need be, which is no reason to make no backups.
             tracing::warn!("what old restores replaced cannot be looked through: {error:#}");
         }
@@ -321,8 +322,8 @@ enum Life {
 struct Later {
     backoff: Backoff,
     not_before: Instant,
-    /// When to look next for restores that can no longer be undone.
-    expire_at: Instant,
+    /// When this process last looked for restores that can no longer be undone.
+    looked_at: Option<Instant>,
 }
 
 /// Whether a backup was made.

@@ -123,11 +123,10 @@ pub enum Step {
     Undoing {
         times: Vec<At>,
     },
-    /// An undo has ended, by this device's own clock. Not written if the disk is full.
-    Undone {
-        at: Time,
-        is_whole: bool,
-    },
+    /// All of it was undone. Not written if the disk is full.
+    Undone,
+    /// The agent has run for another hour. Those at the end of the trail are the age of what is kept.
+    Hour,
     /// The restore has ended, by this device's own clock.
     Ended {
         at: Time,
@@ -204,7 +203,8 @@ impl Trail {
                 | Step::Creating { .. }
                 | Step::Stayed { .. }
                 | Step::Undoing { .. }
-                | Step::Undone { .. }
+                | Step::Undone
+                | Step::Hour
                 | Step::Ended { .. } => {}
             }
         }
@@ -227,6 +227,26 @@ impl Trail {
         self.file.borrow().sync_data()?;
         cut_here();
         Ok(())
+    }
+
+    /// Makes what is kept as young as if the restore had just ended. This needs no room on the disk.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn rejuvenate(&self) -> io::Result<()> {
+        let mut hour = serde_json::to_vec(&Step::Hour)?;
+        hour.push(b'\n');
+        let mut file = self.file.borrow_mut();
+        let mut text = Vec::new();
+        file.seek(SeekFrom::Start(0))?;
+        file.read_to_end(&mut text)?;
+        let mut rest = text.as_slice();
+        while let Some(shorter) = rest.strip_suffix(hour.as_slice()) {
+            rest = shorter;
+        }
+        file.set_len(rest.len() as u64)?;
+        file.seek(SeekFrom::End(0))?;
+        file.sync_all()
     }
 
     /// Writes down what may be lost without harm.

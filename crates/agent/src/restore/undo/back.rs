@@ -66,7 +66,8 @@ impl<'a> Back<'a> {
                 | Step::Left { .. }
                 | Step::Again { .. }
                 | Step::Undoing { .. }
-                | Step::Undone { .. }
+                | Step::Undone
+                | Step::Hour
                 | Step::Ended { .. } => {}
             }
         }
@@ -136,7 +137,8 @@ impl<'a> Back<'a> {
                 | Step::Moving { .. }
                 | Step::Stayed { .. }
                 | Step::Undoing { .. }
-                | Step::Undone { .. }
+                | Step::Undone
+                | Step::Hour
                 | Step::Ended { .. } => {}
             }
         }
@@ -334,7 +336,8 @@ fn kept(steps: &[Step]) -> impl Iterator<Item = (&At, u32, Moment, Moment)> {
         | Step::Left { .. }
         | Step::Again { .. }
         | Step::Undoing { .. }
-        | Step::Undone { .. }
+        | Step::Undone
+        | Step::Hour
         | Step::Ended { .. } => None,
     })
 }

@@ -17,15 +17,15 @@ use anyhow::{Context, Result, bail};
 use back::Back;
 use domain::id::{CommandId, RestoreId};
 use domain::restore::{UNDO_FOR, UndoReport};
-use domain::time::{Time, days};
+use domain::time::Time;
 use rustix::fs::{AtFlags, unlinkat};
 use std::collections::BTreeSet;
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::Duration;
 use wire::RESTORES;
 
-/// How long what a restore replaced is kept: longer than is promised, so that no clock makes it shorter.
-const KEPT_FOR: Duration = Duration::from_secs(UNDO_FOR.as_secs() + days(1).as_secs());
+/// For how many hours of a running agent what a restore replaced is kept: a day longer than is promised. They are
+/// counted one by one, because a clock may be wrong once, and what is removed then does not come back.
+const KEPT_HOURS: u64 = UNDO_FOR.as_secs() / 3600 + 24;
 
 /// A restore that can be undone on this device.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,21 +149,25 @@ impl Agent {
         self.note(Event::Note("Undoing a restore".to_owned()));
         let name = restore.to_string();
         let trail = Trail::open(self.state.dir(), &name).context("opening the trail of the restore")?;
+        // What it removes is kept as long as what was replaced, from now on.
+        trail.rejuvenate()?;
         let steps = trail::read(&trail::file(self.state.dir(), &name))?.unwrap_or_default();
         Ok(Back::new(&name, &steps, self.open_roots()?).run(&trail)?)
     }
 
-    /// Begins the time for which what an undo removed is kept, and forgets a trail of which nothing is left. What
-    /// is not whole can be asked for again, when somebody has put right what is in the way.
+    /// Forgets a trail of which nothing is left, or notes that all was undone. Otherwise somebody may put right what is
+    /// in the way, and ask again.
     fn end_undo(&self, restore: RestoreId, report: &UndoReport) -> Result<()> {
+        if !report.is_whole() {
+            return Ok(());
+        }
         let name = restore.to_string();
         let is_empty = |root: &OwnedFd| matches!(trail::open_area(root.as_fd(), &name), Ok(None));
-        let is_whole = report.is_whole();
-        if is_whole && self.open_roots()?.iter().filter_map(|(_, root)| root.as_ref()).all(is_empty) {
+        if self.open_roots()?.iter().filter_map(|(_, root)| root.as_ref()).all(is_empty) {
             return self.forget_trail(restore);
         }
-        let undone = Step::Undone { at: self.around.clock.now(), is_whole };
-        if let Err(error) = Trail::open(self.state.dir(), &name)?.announce(&undone) {
+        if let Err(error) = Trail::open(self.state.dir(), &name)?.announce(&Step::Undone) {
+            // Then it can be asked for again, and does nothing.
             tracing::warn!("the end of an undo could not be written down: {error}");
         }
         Ok(())
@@ -195,35 +199,45 @@ impl Agent {
         }
         if ended(&steps).is_none() {
             Back::new(&name, &steps, self.open_roots()?).mend(&trail);
-            // By this device's own clock: a server that says another time makes it no shorter.
+            // For people. How long it is kept is counted, whatever a clock or a server says.
             trail.announce(&Step::Ended { at: self.around.clock.now() })?;
         }
         Ok(())
     }
 
     /// Removes what was kept for longer than its time.
-    pub(crate) fn expire_undos(&self) -> Result<()> {
-        let now = self.around.clock.now();
+    pub(crate) fn expire_undos(&self, has_run_an_hour: bool) -> Result<()> {
         let busy = self.state.find::<RestoreJournal>()?.map(|it| it.order.restore_id);
         let undoing = self.state.find::<UndoJournal>()?.map(|it| it.restore_id);
         for restore in self.trails()? {
-            if busy == Some(restore) || undoing == Some(restore) {
-                continue;
+            if busy != Some(restore)
+                && undoing != Some(restore)
+                && let Err(error) = self.expire(restore, has_run_an_hour)
+            {
+                // It is kept longer than it need be, which is no reason to keep the others.
+                tracing::warn!("what is kept of restore {restore} does not get older: {error:#}");
             }
-            let name = restore.to_string();
-            let steps = trail::read(&trail::file(self.state.dir(), &name))?.unwrap_or_default();
-            match kept_since(&steps) {
-                None => Trail::open(self.state.dir(), &name)?.announce(&Step::Ended { at: now })?,
-                Some(at) if now < at + KEPT_FOR => {}
-                Some(_) => {
-                    let roots = self.open_roots()?;
-                    // A disk that is not there now may be there later.
-                    if roots.iter().all(|(_, dir)| dir.is_some()) {
-                        roots.iter().filter_map(|(_, dir)| dir.as_ref()).for_each(|dir| purge(dir, &name));
-                        self.forget_trail(restore)?;
-                    }
-                }
+        }
+        Ok(())
+    }
+
+    fn expire(&self, restore: RestoreId, has_run_an_hour: bool) -> Result<()> {
+        let name = restore.to_string();
+        let steps = trail::read(&trail::file(self.state.dir(), &name))?.unwrap_or_default();
+        if ended(&steps).is_none() {
+            return Ok(Trail::open(self.state.dir(), &name)?.announce(&Step::Ended { at: self.around.clock.now() })?);
+        }
+        if hours(&steps) < KEPT_HOURS {
+            if has_run_an_hour {
+                Trail::open(self.state.dir(), &name)?.announce(&Step::Hour)?;
             }
+            return Ok(());
+        }
+        let roots = self.open_roots()?;
+        // A disk that is not there now may be there later.
+        if roots.iter().all(|(_, dir)| dir.is_some()) {
+            roots.iter().filter_map(|(_, dir)| dir.as_ref()).for_each(|dir| purge(dir, &name));
+            self.forget_trail(restore)?;
         }
         Ok(())
     }
@@ -280,7 +294,8 @@ fn roots(steps: &[Step]) -> BTreeSet<&str> {
         | Step::Left { .. }
         | Step::Again { .. }
         | Step::Undoing { .. }
-        | Step::Undone { .. }
+        | Step::Undone
+        | Step::Hour
         | Step::Ended { .. } => None,
     });
     changed.map(|it| it.root.as_str()).collect()
@@ -293,13 +308,12 @@ fn ended(steps: &[Step]) -> Option<Time> {
 
 /// Whether all of a restore was undone.
 fn is_undone(steps: &[Step]) -> bool {
-    steps.iter().any(|it| matches!(it, Step::Undone { is_whole: true, .. }))
+    steps.iter().any(|it| matches!(it, Step::Undone))
 }
 
-/// When the restore or its last undo ended; none while the restore has not.
-fn kept_since(steps: &[Step]) -> Option<Time> {
-    let undone = steps.iter().rev().find_map(|it| if let Step::Undone { at, .. } = it { Some(*at) } else { None });
-    ended(steps).map(|at| undone.unwrap_or(at).max(at))
+/// For how many hours of a running agent nothing has become of what is kept.
+fn hours(steps: &[Step]) -> u64 {
+    steps.iter().rev().take_while(|it| matches!(it, Step::Hour)).count() as u64
 }
 
 /// Removes what is kept of a restore in one protected folder, and nothing that anybody else put there.

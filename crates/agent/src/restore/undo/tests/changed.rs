@@ -1,6 +1,7 @@
 //! What changes between a restore and its undo, and what somebody puts in the way.
 use super::{World, looks, text};
 use crate::restore::trail::{self, AREA, Trail};
+use crate::restore::undo::KEPT_HOURS;
 use crate::restore::undo::back::Back;
 use crate::testing::{NOW, NOWHERE, enrolled, open};
 use crate::tree;
@@ -148,14 +149,17 @@ fn d05_what_a_restore_replaced_is_kept_for_its_time_whatever_the_server_says() {
     let kept = world.file(AREA).join(id.as_str()).join("0");
     assert!(agent.has_ended(id).unwrap(), "the same order again would not make its time another");
 
-    for _ in 0..14 {
-        clock.advance(days(1));
-        agent.expire_undos().unwrap();
+    // A clock that is set forward, or was wrong when the restore ended, takes no hour away, nor does a restart.
+    clock.advance(days(400));
+    for _ in 0..2 * KEPT_HOURS {
+        agent.expire_undos(false).unwrap();
+    }
+    for _ in 0..KEPT_HOURS {
+        agent.expire_undos(true).unwrap();
         assert_eq!(fs::read_to_string(&kept).unwrap(), "mine");
     }
     assert_eq!(agent.undoable().unwrap()[0].until, Some(NOW + days(14)));
-    clock.advance(days(1));
-    agent.expire_undos().unwrap();
+    agent.expire_undos(false).unwrap();
 
     assert!(!world.file(AREA).exists() && agent.undoable().unwrap().is_empty());
     assert_eq!(fs::read_to_string(world.file("x")).unwrap(), "theirs");
@@ -171,7 +175,9 @@ fn d05_what_an_undo_removed_is_kept_for_its_time_and_the_undo_is_not_offered_aga
     world.restore(id.as_str(), Conflict::Replace, &[text("x", "theirs")]);
     let agent = open(&world.state, &clock, None);
     agent.restore_ended(id).unwrap();
-    clock.advance(days(10));
+    for _ in 0..KEPT_HOURS {
+        agent.expire_undos(true).unwrap();
+    }
 
     assert!(agent.undo(id).unwrap().is_whole());
 
@@ -181,13 +187,11 @@ fn d05_what_an_undo_removed_is_kept_for_its_time_and_the_undo_is_not_offered_aga
     let kept = world.file(AREA).join(id.as_str()).join(&kept[0]);
     assert!(agent.undoable().unwrap().is_empty());
     assert!(agent.undo(id).unwrap_err().to_string().contains("was undone"));
-    for _ in 0..14 {
-        clock.advance(days(1));
-        agent.expire_undos().unwrap();
+    for _ in 0..KEPT_HOURS {
+        agent.expire_undos(true).unwrap();
         assert_eq!(fs::read_to_string(&kept).unwrap(), "theirs");
     }
-    clock.advance(days(1));
-    agent.expire_undos().unwrap();
+    agent.expire_undos(false).unwrap();
     assert!(!world.file(AREA).exists() && !trail::file(&world.state, id.as_str()).exists());
 }
 
