@@ -11,7 +11,7 @@ use super::progress::Event;
 use super::protect::{self, Forbidden};
 use super::state::{
     Away, BackupAnswer, BackupIndex, BackupRequest, ClockOffset, Credentials, Enrollment, Held, Journal, LastBackup,
-    LastFailure, Marks, Outbox, Policy, Record, RestoreJournal, Roots, State, WipeJournal, Wiped,
+    LastFailure, Marks, Outbox, Policy, Record, RestoreJournal, Roots, State, UndoJournal, WipeJournal, Wiped,
 };
 use super::wipe::finish_wiped;
 use super::{Agent, Surroundings};
@@ -197,7 +197,9 @@ pub(super) fn finish_joining(state: &State) -> Result<()> {
     state.remove::<BackupRequest>()?;
     state.remove::<BackupAnswer>()?;
     state.remove::<BackupIndex>()?;
+    // Their trails stay: the agent ends them when it looks through them next.
     state.remove::<RestoreJournal>()?;
+    state.remove::<UndoJournal>()?;
     state.remove::<WipeJournal>()?;
     state.put(&joined.enrollment)?;
     state.remove::<Wiped>()?;
@@ -234,6 +236,8 @@ mod tests {
         let (clock, policy) = (ClockOffset::default(), Policy::default());
         joining.joined = Some(Joined { enrollment, credentials, clock, roots, policy });
         state.put(&joining).unwrap();
+        let (command_id, restore_id) = (domain::id::CommandId::generate(NOW), domain::id::RestoreId::generate(NOW));
+        state.put(&UndoJournal { command_id, restore_id, report: None }).unwrap();
         // As after a kill in the middle of the change.
         state.put(&joining.identity).unwrap();
         drop(state);
@@ -241,6 +245,7 @@ mod tests {
         let agent = reopen();
         assert_eq!((key(&agent), agent.enrollment().generation), (new.clone(), 2));
         assert!(agent.state().find::<Joining>().unwrap().is_none());
+        assert!(!agent.has_unfinished_undo().unwrap(), "the new server has ordered no undo");
         let other = keys(agent.state(), "other").unwrap().identity.signing_public().unwrap();
         assert!(other != new && other != old, "each enrolment has its own keys");
     }

@@ -68,3 +68,14 @@ fn d05_a_wipe_forgets_the_trails_of_what_it_erased() {
         }
     }
 }
+
+#[test]
+fn d05_what_a_killed_restore_moved_away_goes_back_after_the_device_was_enrolled_again() {
+    let (world, _, killed) = ended_and_killed();
+    let agent = open(&world.state, &Clock::fixed(NOW), None);
+
+    agent.expire_undos(false).unwrap();
+
+    assert_eq!(fs::read_to_string(world.file("y")).unwrap(), "mine");
+    assert!(agent.has_ended(killed).unwrap());
+}
