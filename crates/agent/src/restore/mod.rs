@@ -78,7 +78,7 @@ impl Agent {
             return self.finish(command_id, Err("this restore has already ended here".to_owned()));
         }
         let begun_at = self.client.server_now();
-        self.state.put(&RestoreJournal { command_id, order, begun_at, result: None })?;
+        self.state.put(&RestoreJournal { command_id, order, begun_at, result: None, refused: None })?;
         // It has its own record now, and the list of its files may be long.
         self.state.change::<Journal, ()>(|journal| {
             if let Some(entry) = journal.commands.iter_mut().find(|it| it.id == command_id) {
@@ -137,10 +137,7 @@ impl Agent {
         let Some(mut journal) = self.state.find::<RestoreJournal>()? else { return Ok(None) };
         if journal.result.is_none() {
             match self.carry_out(&journal, stop) {
-                Ok(result) => {
-                    journal.result = Some(result);
-                    self.state.put(&journal)?;
-                }
+                Ok(result) => journal.result = Some(result),
                 Err(Cut::Later(reason)) => return Err(anyhow!(reason)),
                 Err(Cut::Never(reason)) if !self.is_known() => {
                     // A server on an empty folder accepts no ticket and has no objects: that does not end the
@@ -148,15 +145,28 @@ impl Agent {
                     return Err(anyhow!("{reason} (and the server does not recognise this device at the moment)"));
                 }
                 Err(Cut::Never(reason)) => {
-                    self.restore_ended(journal.order.restore_id)?;
-                    self.finish(journal.command_id, Err(reason.clone()))?;
-                    let failures = vec![RestoreFailure { path: "/".to_owned(), reason }];
-                    return Ok(Some(Outcome { files: 0, kept: 0, replaced: 0, failures, shortfalls: Vec::new() }));
+                    let failures = vec![RestoreFailure { path: "/".to_owned(), reason: reason.clone() }];
+                    journal.result = Some(RestoreResult { failures, ..RestoreResult::default() });
+                    journal.refused = Some(reason);
                 }
             }
+            if let Some(result) = &mut journal.result {
+                self.complete(result, journal.order.restore_id);
+            }
+            self.state.put(&journal)?;
         }
+        self.tell_end(journal).map(Some)
+    }
+
+    /// Tells the server how a restore ended, and forgets its order.
+    fn tell_end(&self, journal: RestoreJournal) -> Result<Outcome> {
         let result = journal.result.context("the restore has no result")?;
-        let sent = self.client.tell(&format!("{RESTORES}/{}/result", journal.order.restore_id), &result);
+        let sent = if journal.refused.is_some() && result.replaced.is_empty() {
+            // The command's result says it all.
+            Ok(())
+        } else {
+            self.client.tell(&format!("{RESTORES}/{}/result", journal.order.restore_id), &result)
+        };
         let outcome = Outcome {
             files: result.files.len() as u64,
             kept: result.kept.len() as u64,
@@ -164,14 +174,17 @@ impl Agent {
             failures: result.failures,
             shortfalls: result.shortfalls,
         };
-        let said = match sent {
-            Ok(()) => Ok(format!("{} restored, {} failed", files(outcome.files), number(outcome.failures.len()))),
-            Err(error) if error.is_temporary() => return Err(error.into()),
-            Err(error) => Err(format!("{} restored, but {error}", files(outcome.files))),
+        let said = match (sent, journal.refused) {
+            (Err(error), _) if error.is_temporary() => return Err(error.into()),
+            (_, Some(reason)) => Err(reason),
+            (Ok(()), None) => {
+                Ok(format!("{} restored, {} failed", files(outcome.files), number(outcome.failures.len())))
+            }
+            (Err(error), None) => Err(format!("{} restored, but {error}", files(outcome.files))),
         };
         self.restore_ended(journal.order.restore_id)?;
         self.finish(journal.command_id, said)?;
-        Ok(Some(outcome))
+        Ok(outcome)
     }
 
     /// Whether the server answers, and knows this device.

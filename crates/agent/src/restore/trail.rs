@@ -158,6 +158,11 @@ pub fn read(path: &Path) -> io::Result<Option<Vec<Step>>> {
     Ok(Some(lines.map(serde_json::from_slice).collect::<Result<_, _>>()?))
 }
 
+/// The numbers of what was not moved away, or is back.
+pub fn stayed(steps: &[Step]) -> BTreeSet<u64> {
+    steps.iter().filter_map(|it| if let Step::Stayed { slot } = it { Some(*slot) } else { None }).collect()
+}
+
 /// A restore's trail, open for writing.
 pub struct Trail {
     file: RefCell<File>,

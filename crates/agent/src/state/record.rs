@@ -204,6 +204,9 @@ pub struct RestoreJournal {
     pub begun_at: Time,
     /// What to tell the server, once everything is written.
     pub result: Option<RestoreResult>,
+    /// Why it cannot be done; its result then says what it replaced until it was known.
+    #[serde(default)]
+    pub refused: Option<String>,
 }
 
 /// An undo of a restore that is not finished.

@@ -41,11 +41,7 @@ impl<'a> Back<'a> {
     pub fn run(mut self, trail: &Trail) -> io::Result<UndoReport> {
         let times = self.times(trail);
         let (mut seen, mut made) = (BTreeSet::new(), BTreeMap::new());
-        let stayed: BTreeSet<u64> = self
-            .steps
-            .iter()
-            .filter_map(|it| if let Step::Stayed { slot } = it { Some(*slot) } else { None })
-            .collect();
+        let stayed = trail::stayed(self.steps);
         for (number, step) in self.steps.iter().enumerate().rev() {
             match step {
                 // The last of several tries is the one that may be there.

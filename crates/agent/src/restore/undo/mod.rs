@@ -16,12 +16,13 @@ use crate::state::{RestoreJournal, Roots, UndoJournal};
 use anyhow::{Context, Result, bail};
 use back::Back;
 use domain::id::{CommandId, RestoreId};
+use domain::manifest::encode_path;
 use domain::restore::{UNDO_FOR, UndoReport};
 use domain::time::Time;
 use rustix::fs::{AtFlags, unlinkat};
 use std::collections::BTreeSet;
 use std::os::fd::{AsFd, OwnedFd};
-use wire::RESTORES;
+use wire::{RESTORES, RestoreResult};
 
 /// For how many hours of a running agent what a restore replaced is kept: a day longer than is promised. They are
 /// counted one by one, because a clock may be wrong once, and what is removed then does not come back.
@@ -190,6 +191,23 @@ impl Agent {
         self.state.remove::<RestoreJournal>()
     }
 
+    /// Puts what a restore moved away and put nothing in place of back, and adds to its result what it replaced in
+    /// earlier tries.
+    pub(super) fn complete(&self, result: &mut RestoreResult, restore: RestoreId) {
+        let name = restore.to_string();
+        let file = trail::file(self.state.dir(), &name);
+        let replaced = || -> Result<Vec<String>> {
+            if let Some(steps) = trail::read(&file)? {
+                Back::new(&name, &steps, self.open_roots()?).mend(&Trail::open(self.state.dir(), &name)?);
+            }
+            Ok(replaced(&trail::read(&file)?.unwrap_or_default()))
+        };
+        match replaced() {
+            Ok(all) => result.replaced = all,
+            Err(error) => tracing::warn!("what restore {restore} replaced before it was interrupted: {error:#}"),
+        }
+    }
+
     fn end_trail(&self, restore: RestoreId) -> Result<()> {
         let name = restore.to_string();
         let trail = Trail::open(self.state.dir(), &name)?;
@@ -300,6 +318,16 @@ fn roots(steps: &[Step]) -> BTreeSet<&str> {
         | Step::Ended { .. } => None,
     });
     changed.map(|it| it.root.as_str()).collect()
+}
+
+/// The paths of what a restore replaced, as in its restore point: it replaces in place only.
+fn replaced(steps: &[Step]) -> Vec<String> {
+    let stayed = trail::stayed(steps);
+    let mut seen = BTreeSet::new();
+    let moved = steps.iter().filter_map(|it| {
+        if let Step::Moving { at, slot, .. } = it { (!stayed.contains(slot)).then_some(at) } else { None }
+    });
+    moved.filter(|at| seen.insert(*at)).map(|at| format!("{}/{}", encode_path(at.root.as_bytes()), at.path)).collect()
 }
 
 /// When a restore ended.

@@ -1,4 +1,4 @@
-//! What is kept when an enrolment ends.
+//! What is kept and told when a restore or an enrolment ends.
 use super::{World, text};
 use crate::net::backoff::Stop;
 use crate::restore::trail;
@@ -6,10 +6,14 @@ use crate::testing::{NOW, enrolled, open, server};
 use clock::Clock;
 use domain::command::CommandKind;
 use domain::id::{CommandId, RestoreId};
-use domain::restore::Conflict;
+use domain::manifest::encode_path;
+use domain::object::ObjectName;
+use domain::restore::{Conflict, Landing};
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use wire::{WipeReceipt, WipeReport};
+use std::sync::mpsc::channel;
+use wire::{RestoreOrder, RestoreResult, WipeReceipt, WipeReport};
 
 fn receipts() -> String {
     server(|_, body| {
@@ -78,4 +82,47 @@ fn d05_what_a_killed_restore_moved_away_goes_back_after_the_device_was_enrolled_
 
     assert_eq!(fs::read_to_string(world.file("y")).unwrap(), "mine");
     assert!(agent.has_ended(killed).unwrap());
+}
+
+#[test]
+fn d05_a_restore_that_cannot_go_on_tells_what_it_replaced_until_then() {
+    let (tell, told) = channel();
+    let server = server(move |path, body| {
+        if path.ends_with("/result") {
+            tell.send(serde_json::from_slice::<RestoreResult>(body).unwrap()).unwrap();
+        }
+        (200, r#"{"command_waits": false}"#.to_owned())
+    });
+    let world = World::new();
+    enrolled(&world.state, &server, std::slice::from_ref(&world.root));
+    for name in ["x", "y", "é"] {
+        fs::write(world.file(name), "mine").unwrap();
+    }
+    let restore_id = RestoreId::generate(NOW);
+    world.restore(restore_id.as_str(), Conflict::Replace, &[text("x", "theirs"), text("é", "theirs")]);
+    world.set_aside(restore_id.as_str(), "y");
+    let agent = open(&world.state, &Clock::fixed(NOW), None);
+    let order = RestoreOrder {
+        restore_id,
+        repository_id: agent.enrollment().repository_id,
+        repository_path: "/restic/r/".to_owned(),
+        snapshot: ObjectName::from_hash(&[0; 32]),
+        // Nobody can open it.
+        sealed: String::new(),
+        selection: Vec::new(),
+        conflict: Conflict::Replace,
+        landing: Landing::InPlace,
+        file_count: 3,
+        size_bytes: 1,
+    };
+    agent.begin_restore(CommandId::generate(NOW), order).unwrap();
+
+    agent.restore_unfinished(&Stop::default()).unwrap();
+
+    let result = told.recv().unwrap();
+    let paths = ["x", "é"].map(|it| encode_path(world.file(it).as_os_str().as_bytes()));
+    assert_eq!(result.replaced, paths);
+    assert_eq!(result.failures.len(), 1);
+    assert!(result.files.is_empty() && !agent.has_unfinished_restore().unwrap());
+    assert_eq!(fs::read_to_string(world.file("y")).unwrap(), "mine", "it is back, so it was not replaced");
 }
