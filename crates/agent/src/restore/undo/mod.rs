@@ -21,6 +21,7 @@ use domain::restore::{UNDO_FOR, UndoReport};
 use domain::time::Time;
 use rustix::fs::{AtFlags, unlinkat};
 use std::collections::BTreeSet;
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use wire::{RESTORES, RestoreResult};
 
@@ -233,7 +234,7 @@ impl Agent {
                 && let Err(error) = self.expire(restore, has_run_an_hour)
             {
                 // It is kept longer than it need be, which is no reason to keep the others.
-                tracing::warn!("what is kept of restore {restore} does not get older: {error:#}");
+                tracing::warn!("what is kept of restore {restore} is kept for longer: {error:#}");
             }
         }
         Ok(())
@@ -252,19 +253,26 @@ impl Agent {
             }
             return Ok(());
         }
-        let roots = self.open_roots()?;
-        // A disk that is not there now may be there later.
-        if roots.iter().all(|(_, dir)| dir.is_some()) {
-            roots.iter().filter_map(|(_, dir)| dir.as_ref()).for_each(|dir| purge(dir, &name));
-            self.forget_trail(restore)?;
+        let (open, mut left) = (self.open_roots()?, Vec::new());
+        for root in roots(&steps) {
+            let purged = match open.iter().find(|(path, _)| path == root) {
+                Some((_, Some(dir))) => purge(dir, &name),
+                // A disk that is not there now may be there later.
+                Some((_, None)) => Err(io::Error::other("it is not there")),
+                None => Err(io::Error::other("it is no longer protected")),
+            };
+            left.extend(purged.err().map(|it| format!("{root}: {it}")));
         }
-        Ok(())
+        if left.is_empty() {
+            return self.forget_trail(restore);
+        }
+        bail!("it is still in {}", left.join("; "))
     }
 
     fn trails(&self) -> Result<Vec<RestoreId>> {
         let entries = match std::fs::read_dir(trail::folder(self.state.dir())) {
             Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(error).context("reading the trails of restores"),
         };
         let names = entries.filter_map(|it| it.ok()?.file_name().into_string().ok());
@@ -273,7 +281,7 @@ impl Agent {
 
     fn forget_trail(&self, restore: RestoreId) -> Result<()> {
         match std::fs::remove_file(trail::file(self.state.dir(), &restore.to_string())) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(error).context("removing the trail of a restore")
             }
             _gone => Ok(std::fs::File::open(trail::folder(self.state.dir()))?.sync_all()?),
@@ -345,13 +353,19 @@ fn hours(steps: &[Step]) -> u64 {
     steps.iter().rev().take_while(|it| matches!(it, Step::Hour)).count() as u64
 }
 
-/// Removes what is kept of a restore in one protected folder, and nothing that anybody else put there.
-fn purge(root: &OwnedFd, restore: &str) {
-    let Ok(Some((above, own))) = trail::open_area(root.as_fd(), restore) else { return };
-    for name in crate::tree::names(own.as_fd()).unwrap_or_default() {
+/// Removes what is kept of a restore in one protected folder. A folder that somebody put there stays.
+fn purge(root: &OwnedFd, restore: &str) -> io::Result<()> {
+    let Some((above, own)) = trail::open_area(root.as_fd(), restore)? else { return Ok(()) };
+    let mut failed = None;
+    for name in crate::tree::names(own.as_fd())? {
         if let Err(error) = unlinkat(&own, &name, AtFlags::empty()) {
-            tracing::warn!("{AREA}/{restore}: what a restore replaced cannot be removed: {error}");
+            failed = Some(io::Error::other(format!("{AREA}/{restore}/{}: {error}", name.to_string_lossy())));
         }
     }
     trail::remove_area(root.as_fd(), above.as_fd(), restore);
+    match failed {
+        Some(error) => Err(error),
+        None if trail::open_area(root.as_fd(), restore)?.is_none() => Ok(()),
+        None => Err(io::Error::other(format!("{AREA}/{restore} cannot be removed"))),
+    }
 }

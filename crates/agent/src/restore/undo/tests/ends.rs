@@ -1,7 +1,8 @@
 //! What is kept and told when a restore or an enrolment ends.
 use super::{World, text};
 use crate::net::backoff::Stop;
-use crate::restore::trail;
+use crate::restore::trail::{self, AREA};
+use crate::restore::undo::KEPT_HOURS;
 use crate::testing::{NOW, enrolled, open, server};
 use clock::Clock;
 use domain::command::CommandKind;
@@ -125,4 +126,27 @@ fn d05_a_restore_that_cannot_go_on_tells_what_it_replaced_until_then() {
     assert_eq!(result.failures.len(), 1);
     assert!(result.files.is_empty() && !agent.has_unfinished_restore().unwrap());
     assert_eq!(fs::read_to_string(world.file("y")).unwrap(), "mine", "it is back, so it was not replaced");
+}
+
+#[test]
+fn d05_a_trail_is_known_until_all_that_it_kept_is_gone() {
+    let (world, ended, _) = ended_and_killed();
+    let agent = open(&world.state, &Clock::fixed(NOW), None);
+    for _ in 0..KEPT_HOURS {
+        agent.expire_undos(true).unwrap();
+    }
+    // Not the agent's: it cannot be removed as a file.
+    let other = world.file(AREA).join(ended.as_str()).join("other");
+    fs::create_dir(&other).unwrap();
+
+    agent.expire_undos(false).unwrap();
+    assert!(has_trail(&world.state, ended), "something is left");
+    fs::remove_dir(&other).unwrap();
+    let away = world.root.parent().unwrap().join("away");
+    fs::rename(&world.root, &away).unwrap();
+    agent.expire_undos(false).unwrap();
+    assert!(has_trail(&world.state, ended), "its disk is not there");
+    fs::rename(&away, &world.root).unwrap();
+    agent.expire_undos(false).unwrap();
+    assert!(!has_trail(&world.state, ended));
 }

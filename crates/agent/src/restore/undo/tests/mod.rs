@@ -153,7 +153,7 @@ impl World {
 
     /// Lets the time of what is kept be over.
     fn purge(&self, id: &str) {
-        purge(&tree::open_dir(&self.root).unwrap(), id);
+        purge(&tree::open_dir(&self.root).unwrap(), id).unwrap();
     }
 }
 
