@@ -77,15 +77,20 @@ impl<'a> Back<'a> {
         Ok(UndoReport { wanted, done: wanted - failures.len() as u64, failures })
     }
 
-    /// Gives what was moved away and has nothing in its place its name again.
+    /// Gives what was moved away and has nothing in its place its name again. What was announced but not moved
+    /// is noted, too.
     pub fn mend(mut self, trail: &Trail) {
         for step in self.steps {
-            if let Step::Moving { at, inode, slot } = step
-                && self.is_free(at).unwrap_or(false)
-                && self.put_back(at, *inode, *slot).is_ok()
-            {
+            let Step::Moving { at, inode, slot } = step else { continue };
+            let (is_free, is_there) = match self.found(at) {
+                Ok(found) => (found.is_none(), found == Some(*inode)),
+                Err(_) => continue,
+            };
+            if (is_free || is_there) && self.put_back(at, *inode, *slot).is_ok() {
                 let _ = trail.note(&Step::Stayed { slot: *slot });
-                self.leave(at, trail);
+                if is_free {
+                    self.leave(at, trail);
+                }
             }
         }
     }
@@ -101,9 +106,16 @@ impl<'a> Back<'a> {
         }
     }
 
-    fn is_free(&mut self, at: &At) -> io::Result<bool> {
-        let Some((dir, name)) = self.place(at)? else { return Ok(false) };
-        Ok(tree::stat(dir.as_fd(), &name).err() == Some(Errno::NOENT))
+    /// The number of what has an entry's name now; none if nothing has.
+    ///
+    /// # Errors
+    /// When its folder is not there, or cannot be looked into.
+    fn found(&mut self, at: &At) -> io::Result<Option<u64>> {
+        let (dir, name) = self.place(at)?.ok_or(Errno::NOENT)?;
+        match tree::stat(dir.as_fd(), &name) {
+            Err(Errno::NOENT) => Ok(None),
+            found => Ok(Some(found?.st_ino)),
+        }
     }
 
     fn note(&mut self, at: &At, outcome: io::Result<()>) {
@@ -189,7 +201,10 @@ impl<'a> Back<'a> {
         if let Some((_, own)) = area
             && is_it(own.as_fd(), &undone)
         {
-            // An undo was interrupted here.
+            // An undo was interrupted here. Where no rename takes one step, it may have left both names.
+            if is_it(dir.as_fd(), &name) {
+                unlinkat(&dir, &name, AtFlags::empty()).map_err(said)?;
+            }
             return settle((own.as_fd(), &undone), (dir.as_fd(), &name), content);
         }
         let stat = match tree::stat(dir.as_fd(), &name) {
@@ -243,6 +258,10 @@ impl<'a> Back<'a> {
             |why: &str| Err(io::Error::other(format!("{why}; what it replaced is {AREA}/{}/{slot}", self.restore)));
         if held.st_ino != inode {
             return stays("what is kept there is not what was replaced");
+        }
+        if has(&place) {
+            // It has both names: no rename took one step here.
+            return unlinkat(&own, &kept, AtFlags::empty()).map_err(said);
         }
         let Some((dir, name)) = place else { return stays("its folder is gone") };
         match rename_new((own.as_fd(), &kept), (dir.as_fd(), &name)) {

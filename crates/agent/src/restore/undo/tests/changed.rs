@@ -1,6 +1,6 @@
 //! What changes between a restore and its undo, and what somebody puts in the way.
 use super::{World, looks, text};
-use crate::restore::trail::{self, AREA, Trail};
+use crate::restore::trail::{self, AREA, Step, Trail};
 use crate::restore::undo::KEPT_HOURS;
 use crate::restore::undo::back::Back;
 use crate::testing::{NOW, NOWHERE, enrolled, open};
@@ -232,4 +232,37 @@ fn d05_what_was_moved_away_and_has_nothing_in_its_place_goes_back_when_the_resto
     Back::new("r", &read, vec![(world.root.to_str().unwrap().to_owned(), Some(dir))]).mend(&trail);
 
     assert_eq!(fs::read_to_string(world.file("x")).unwrap(), "mine");
+}
+
+/// As on a file system that cannot rename without replacing, killed between the two steps.
+#[test]
+fn d05_an_undo_or_a_restore_that_was_stopped_with_both_names_there_leaves_one() {
+    let world = World::new();
+    fs::write(world.file("x"), "mine").unwrap();
+    world.restore("r", Conflict::Replace, &[text("x", "theirs")]);
+    let (own, free) = (world.file(AREA).join("r"), world.root.with_file_name("free"));
+    // The restored file got its name in the area, and kept its own.
+    fs::rename(own.join("0"), &free).unwrap();
+    let number = trail::read(&trail::file(&world.state, "r")).unwrap().unwrap();
+    let number = number.iter().position(|it| matches!(it, Step::Creating { .. })).unwrap();
+    let undone = format!("undone-{number}-x");
+    fs::hard_link(world.file("x"), own.join(&undone)).unwrap();
+    assert_eq!(world.undo("r").failures.len(), 1, "what it replaced is not there");
+    assert!(!world.file("x").exists());
+    assert_eq!(world.kept("r"), [undone.as_str()]);
+    // What was replaced got its name again, and kept that in the area.
+    fs::rename(&free, own.join("0")).unwrap();
+    fs::hard_link(own.join("0"), world.file("x")).unwrap();
+    assert!(world.undo("r").is_whole());
+    assert_eq!(world.kept("r"), [undone.as_str()]);
+    assert_eq!(fs::read_to_string(world.file("x")).unwrap(), "mine");
+    // A restore was killed when it moved a file away.
+    world.set_aside("s", "x");
+    fs::hard_link(world.file(AREA).join("s/0"), world.file("x")).unwrap();
+    let steps = trail::read(&trail::file(&world.state, "s")).unwrap().unwrap();
+    let roots = vec![(world.root.to_str().unwrap().to_owned(), tree::open_dir(&world.root).ok())];
+    Back::new("s", &steps, roots).mend(&Trail::open(&world.state, "s").unwrap());
+    assert!(world.kept("s").is_empty() && world.file("x").exists());
+    let steps = trail::read(&trail::file(&world.state, "s")).unwrap().unwrap();
+    assert!(steps.contains(&Step::Stayed { slot: 0 }), "it was not replaced");
 }
