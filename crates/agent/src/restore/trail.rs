@@ -195,8 +195,7 @@ impl Trail {
         file.sync_all()?;
         File::open(&dir)?.sync_all()?;
         File::open(state)?.sync_all()?;
-        let (mut kept, mut left) = (BTreeSet::new(), BTreeSet::new());
-        let mut slots = 0;
+        let (mut kept, mut left, mut slots) = (BTreeSet::new(), BTreeSet::new(), 0);
         for step in steps {
             match step {
                 Step::Kept { at, .. } => drop(kept.insert(at)),
@@ -239,8 +238,7 @@ impl Trail {
     /// # Errors
     /// When the disk refuses.
     pub fn rejuvenate(&self) -> io::Result<()> {
-        let mut hour = serde_json::to_vec(&Step::Hour)?;
-        hour.push(b'\n');
+        let hour = [serde_json::to_vec(&Step::Hour)?, b"\n".to_vec()].concat();
         let mut file = self.file.borrow_mut();
         let mut text = Vec::new();
         file.seek(SeekFrom::Start(0))?;
@@ -440,8 +438,8 @@ pub fn keeping_times<T>(dir: BorrowedFd<'_>, change: impl FnOnce() -> T) -> T {
     let changed = change();
     if let Ok(had) = had {
         let stamp = |(seconds, nanoseconds): Moment| Timespec { tv_sec: seconds, tv_nsec: nanoseconds.into() };
-        let last_access = stamp(moment(had.st_atime, had.st_atime_nsec));
-        let times = Timestamps { last_access, last_modification: stamp(modified(&had)) };
+        let (accessed, modified) = (moment(had.st_atime, had.st_atime_nsec), modified(&had));
+        let times = Timestamps { last_access: stamp(accessed), last_modification: stamp(modified) };
         let _ = rustix::fs::futimens(dir, &times);
     }
     changed
