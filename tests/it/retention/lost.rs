@@ -86,8 +86,15 @@ fn what_no_store_has_is_sent_again_by_restic_once_no_index_names_it() {
         assert!(std::fs::read(back.join(name)).unwrap() == std::fs::read(path.join(name)).unwrap(), "{name}");
     }
 
-    // The rotten ones come back, as from a disk that was away: then what names them is shown again. One of them first: the
-    // index that names it names the other one too, and is hidden on account of that.
+    come_back(&world, spoilt);
+
+    assert!(before.iter().all(|it| shown_indexes(&world).contains(it)));
+    world.is_sound();
+}
+
+/// The rotten ones come back, as from a disk that was away: then what names them is shown again. One of them first: the
+/// index that names it names the other one too, and is hidden on account of that.
+fn come_back(world: &World, spoilt: Vec<(BlobKey, Vec<u8>)>) {
     let mut spoilt = spoilt.into_iter();
     let (first, good) = spoilt.next().unwrap();
     let back = first.name.clone();
@@ -103,7 +110,7 @@ fn what_no_store_has_is_sent_again_by_restic_once_no_index_names_it() {
     let id = world.repository;
     let kept_from = world.server.read(move |conn| Ok(store::avoided_pack::avoided(conn, id)?));
     assert!(!kept_from.is_empty() && !kept_from.contains(&back), "only what is still lost: {kept_from:?}");
-    assert_eq!(avoided(&world), 2, "other indexes name what came back");
+    assert_eq!(avoided(world), 2, "other indexes name what came back");
     for (key, good) in spoilt {
         heal(key, good);
     }
@@ -113,6 +120,4 @@ fn what_no_store_has_is_sent_again_by_restic_once_no_index_names_it() {
         Ok(damaged.select((copies::kind, copies::name)).load(conn)?)
     });
     assert_eq!(damaged, []);
-    assert!(before.iter().all(|it| shown_indexes(&world).contains(it)));
-    world.is_sound();
 }
