@@ -284,7 +284,7 @@ const ACTS = {
     await button(page, /Next: preview/).click();
     await says(page, /2 files/);
     await page.goBack();
-    await says(page, /Where a file is already there/);
+    await says(page, /If a different file is there/);
     await kept(2);
     await page.goForward();
     await says(page, /2 files/);
