@@ -3,8 +3,8 @@ use crate::error::{Error, Result};
 use crate::service::activity::{Act, record};
 use crate::service::installation;
 use crate::service::mail::{self, Mail, Recipients};
-use crate::store::setting::{CONSOLE_KEPT, CONSOLE_PROOF, COPY, COPY_AWAY, console_failed};
-use crate::store::{Conn, Store};
+use crate::store::setting::{CONSOLE_KEPT, CONSOLE_PROOF, COPY, console_failed};
+use crate::store::{self, Conn, Store};
 use anyhow::Context;
 use askama::Template;
 use domain::activity::{Action, Actor, Object, Outcome};
@@ -31,7 +31,7 @@ pub fn console_copy(conn: &mut Conn) -> Result<ConsoleCopy> {
     };
     Ok(ConsoleCopy {
         store: COPY.find(conn)?,
-        away: COPY_AWAY.find(conn)?,
+        away: store::ground::copy_away(conn)?,
         is_external: conn.is_postgres(),
         kept: CONSOLE_KEPT.find(conn)?,
         proof: CONSOLE_PROOF.find(conn)?,

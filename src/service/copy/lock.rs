@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::service::activity::{Act, record};
 use crate::service::hold;
 use crate::store::copy_lock::{CopyLock, Due, Wanted};
-use crate::store::setting::{COPY, COPY_AWAY, COPY_LOCK_FAILED, COPY_LOCKED_AT, COPY_PROTECTION};
+use crate::store::setting::{COPY, COPY_LOCK_FAILED, COPY_LOCKED_AT, COPY_PROTECTION};
 use crate::store::{self, Conn, Store};
 use domain::activity::{Action, Actor, Object, Outcome};
 use domain::copy::lock::{LOOK_EVERY, LockRule, Locks, Protection};
@@ -125,7 +125,7 @@ impl Locker {
     /// When the database refuses. What the bucket refuses is kept, and tried again.
     pub fn run(&self, now: Time) -> Result<Locked> {
         let (second, away) =
-            self.store.read_blocking(|conn| Ok::<_, Error>((COPY.find(conn)?, COPY_AWAY.find(conn)?)))?;
+            self.store.read_blocking(|conn| Ok::<_, Error>((COPY.find(conn)?, store::ground::copy_away(conn)?)))?;
         // Nobody knows yet whether it is the right one.
         if away.is_some() || second.is_none_or(|it| it.opened_at.is_none()) {
             return Ok(Locked::default());

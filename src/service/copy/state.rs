@@ -1,6 +1,6 @@
 //! How the second copy stands: of one device, and of all. The only place that says so.
 use crate::error::Result;
-use crate::store::setting::{COPY, COPY_AWAY, COPY_FAILED, COPY_LOCK_FAILED, COPY_LOCKED_AT, COPY_PROTECTION};
+use crate::store::setting::{COPY, COPY_FAILED, COPY_LOCK_FAILED, COPY_LOCKED_AT, COPY_PROTECTION};
 use crate::store::{self, Conn};
 use domain::copy::lock::{self, Locks, Protection, ProtectionStanding};
 use domain::copy::{CopyFacts, SecondStore};
@@ -62,7 +62,7 @@ pub fn state(conn: &mut Conn) -> Result<CopyState> {
     let (failed, lock_failed) = (COPY_FAILED.entry(conn)?, COPY_LOCK_FAILED.entry(conn)?);
     Ok(CopyState {
         store: Some(store),
-        away: COPY_AWAY.find(conn)?,
+        away: store::ground::copy_away(conn)?,
         failed: failed.and_then(|it| Some((it.value?, it.updated_at))),
         protection: COPY_PROTECTION.find(conn)?,
         locks: Locks {
@@ -83,7 +83,7 @@ pub fn of_device(conn: &mut Conn, device: DeviceId) -> Result<CopyFacts> {
     let Some(store) = COPY.find(conn)? else { return Ok(CopyFacts::default()) };
     let mut facts = CopyFacts {
         store: Some(store),
-        away: COPY_AWAY.find(conn)?,
+        away: store::ground::copy_away(conn)?,
         newest: store::uncopied::newest_point(conn, device)?,
         ..CopyFacts::default()
     };

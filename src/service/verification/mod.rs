@@ -18,7 +18,6 @@ pub use shown::{Affected, AffectedPoint, Named, Shown, shown};
 use crate::blob::{BlobKey, BlobStore, StoreFault};
 use crate::error::Result;
 use crate::service::ground::Guarded;
-use crate::store::setting::COPY_AWAY;
 use crate::store::verification::SizedCopy;
 use crate::store::{self, Conn, Store};
 use domain::ground::Ground;
@@ -129,7 +128,7 @@ pub fn ground(conn: &mut Conn, location: Location) -> Result<Ground> {
     match location {
         Location::Primary => Ok(store::ground::find(conn)?),
         // Nothing is ever received there; what cannot be written there is told by the copying itself.
-        Location::Copy => Ok(Ground { away: COPY_AWAY.find(conn)?, ..Ground::default() }),
+        Location::Copy => Ok(Ground { away: store::ground::copy_away(conn)?, ..Ground::default() }),
     }
 }
 
