@@ -135,6 +135,31 @@ fn a_second_store_that_is_away_is_known_at_once_told_once_it_lasts_and_followed_
 }
 
 #[test]
+fn that_it_is_away_is_said_everywhere_even_if_why_cannot_be_read() {
+    let world = World::new();
+    world.runs();
+    let device = world.door.device();
+    let said = || {
+        world.door.read(move |conn| {
+            let of_all = service::copy::state(conn)?.away.is_some();
+            let of_one = service::copy::of_device(conn, device)?.away.is_some();
+            let of_console = service::console_copy::console_copy(conn)?.away.is_some();
+            let of_proofs = service::copy_proof::store_now(conn)?.away.is_some();
+            Ok::<_, holdfast::error::Error>([of_all, of_one, of_console, of_proofs])
+        })
+    };
+    assert_eq!(said(), [false; 4]);
+    world.door.write(|conn| {
+        let (name, value) = ("copy.away".to_owned(), "?".to_owned());
+        store::setting::write(
+            conn,
+            &store::setting::Setting { name, value, updated_at: NOW, next_value: None, next_at: None },
+        )
+    });
+    assert_eq!(said(), [true; 4]);
+}
+
+#[test]
 fn a_second_store_that_comes_back_soon_is_told_to_nobody() {
     let world = World::new();
     world.door.write(|conn| insert_person(conn, "admin", &[Role::Owner], None, SINCE));
