@@ -184,20 +184,29 @@ pub fn newest_point(conn: &mut Conn, device: DeviceId) -> QueryResult<Option<Tim
         .optional()
 }
 
+/// What is damaged in the backup store and not intact in the second one; with `$has_none` there is no second one, and what
+/// an earlier one had helps nobody. A macro, because diesel knows each place it is used in as a type of its own.
+macro_rules! lost_objects {
+    ($has_none:expr) => {
+        copies::table
+            .inner_join(
+                objects::table.on(objects::repository_id
+                    .eq(copies::repository_id)
+                    .and(objects::kind.eq(copies::kind))
+                    .and(objects::name.eq(copies::name))),
+            )
+            .inner_join(repositories::table.on(repositories::id.eq(copies::repository_id)))
+            .filter(copies::location.eq(Location::Primary).and(copies::damaged_at.is_not_null()))
+            .filter(objects::uncopied.is_not_null().or($has_none.into_sql::<Bool>()))
+            .filter(objects::kind.ne(ObjectKind::Locks))
+    };
+}
+
 /// The devices of which something is damaged in the backup store and not intact in the second one, and since when that is
-/// known. If there is no second store now, what an earlier one had helps nobody.
+/// known.
 pub fn lost(conn: &mut Conn, limit: i64) -> QueryResult<Vec<(DeviceId, Time)>> {
     let has_none = COPY.entry(conn)?.is_none();
-    let its_object = objects::repository_id
-        .eq(copies::repository_id)
-        .and(objects::kind.eq(copies::kind))
-        .and(objects::name.eq(copies::name));
-    copies::table
-        .inner_join(objects::table.on(its_object))
-        .inner_join(repositories::table.on(repositories::id.eq(copies::repository_id)))
-        .filter(copies::location.eq(Location::Primary).and(copies::damaged_at.is_not_null()))
-        .filter(objects::uncopied.is_not_null().or(has_none.into_sql::<Bool>()))
-        .filter(objects::kind.ne(ObjectKind::Locks))
+    lost_objects!(has_none)
         .group_by(repositories::device_id)
         .select((repositories::device_id, min(copies::damaged_at).assume_not_null()))
         .order(repositories::device_id)
@@ -208,15 +217,8 @@ pub fn lost(conn: &mut Conn, limit: i64) -> QueryResult<Vec<(DeviceId, Time)>> {
 /// The packs of a repository that are damaged in the backup store and not intact in the second one, by name.
 pub fn lost_packs(conn: &mut Conn, repository: RepositoryId) -> QueryResult<Vec<ObjectName>> {
     let has_none = COPY.entry(conn)?.is_none();
-    let its_object = objects::repository_id
-        .eq(copies::repository_id)
-        .and(objects::kind.eq(copies::kind))
-        .and(objects::name.eq(copies::name));
-    copies::table
-        .inner_join(objects::table.on(its_object))
+    lost_objects!(has_none)
         .filter(copies::repository_id.eq(repository).and(copies::kind.eq(ObjectKind::Data)))
-        .filter(copies::location.eq(Location::Primary).and(copies::damaged_at.is_not_null()))
-        .filter(objects::uncopied.is_not_null().or(has_none.into_sql::<Bool>()))
         .order(copies::name)
         .select(copies::name)
         .load(conn)
@@ -256,19 +258,8 @@ pub fn lost_within(conn: &mut Conn, reach: &Reach, limit: i64) -> QueryResult<Ve
 /// again at most.
 pub fn lost_bytes(conn: &mut Conn, device: DeviceId) -> QueryResult<i64> {
     let has_none = COPY.entry(conn)?.is_none();
-    let its_object = objects::repository_id
-        .eq(copies::repository_id)
-        .and(objects::kind.eq(copies::kind))
-        .and(objects::name.eq(copies::name));
-    let sizes: Vec<i64> = copies::table
-        .inner_join(objects::table.on(its_object))
-        .inner_join(repositories::table.on(repositories::id.eq(copies::repository_id)))
-        .filter(repositories::device_id.eq(device))
-        .filter(copies::location.eq(Location::Primary).and(copies::damaged_at.is_not_null()))
-        .filter(objects::uncopied.is_not_null().or(has_none.into_sql::<Bool>()))
-        .filter(objects::kind.ne(ObjectKind::Locks))
-        .select(objects::size_bytes)
-        .load(conn)?;
+    let sizes: Vec<i64> =
+        lost_objects!(has_none).filter(repositories::device_id.eq(device)).select(objects::size_bytes).load(conn)?;
     Ok(sizes.iter().sum())
 }
 
@@ -278,17 +269,5 @@ const SOME: usize = 500;
 /// Since when something of one device is damaged in the backup store and not intact in the second one.
 pub fn lost_of(conn: &mut Conn, device: DeviceId) -> QueryResult<Option<Time>> {
     let has_none = COPY.entry(conn)?.is_none();
-    let its_object = objects::repository_id
-        .eq(copies::repository_id)
-        .and(objects::kind.eq(copies::kind))
-        .and(objects::name.eq(copies::name));
-    copies::table
-        .inner_join(objects::table.on(its_object))
-        .inner_join(repositories::table.on(repositories::id.eq(copies::repository_id)))
-        .filter(repositories::device_id.eq(device))
-        .filter(copies::location.eq(Location::Primary).and(copies::damaged_at.is_not_null()))
-        .filter(objects::uncopied.is_not_null().or(has_none.into_sql::<Bool>()))
-        .filter(objects::kind.ne(ObjectKind::Locks))
-        .select(min(copies::damaged_at))
-        .first(conn)
+    lost_objects!(has_none).filter(repositories::device_id.eq(device)).select(min(copies::damaged_at)).first(conn)
 }
