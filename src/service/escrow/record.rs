@@ -162,7 +162,7 @@ mod tests {
             person: String::new(),
             platform: "linux".to_owned(),
             model: String::new(),
-            serial: "S1".to_owned(),
+            serial: "S-1".to_owned(),
             os_version: String::new(),
             ownership: "company".to_owned(),
             enrolled_at: Time::from_millis(1),
@@ -194,7 +194,7 @@ mod tests {
         assert_eq!(read.open(&holder).unwrap(), about());
         assert!(read.open(&self::holder()).is_err(), "another key");
         let text = String::from_utf8(bytes).unwrap();
-        assert!(!text.contains("laptop-01") && !text.contains("S1"), "{text}");
+        assert!(!text.contains("laptop-01") && !text.contains("S-1"), "{text}");
         assert!(!format!("{:?}", about()).contains("sealed"), "a debug line has no key");
     }
 
