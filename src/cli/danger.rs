@@ -1,6 +1,6 @@
 //! `holdfast danger-test`.
 use crate::cli::output::{Table, print, print_json, say};
-use crate::danger::{self, Outcome, Plan, SecondPlace, Variant};
+use crate::danger::{self, Holdings, Outcome, Plan, SecondPlace, Variant};
 use anyhow::Context;
 use domain::words;
 use std::path::PathBuf;
@@ -15,6 +15,9 @@ pub struct DangerOptions {
     /// How much each of them has, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 100)]
     mib: u64,
+    /// How many files share that [default: 200 small ones beside large ones]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    files: Option<u64>,
     /// What else goes wrong; may be repeated
     #[arg(long, value_enum, default_value = "plain")]
     variant: Vec<Variant>,
@@ -59,7 +62,8 @@ pub fn run(options: DangerOptions) -> anyhow::Result<ExitCode> {
             secret_key: options.copy_secret_key.clone(),
         };
         let folder = folder.path().to_owned();
-        let plan = Plan { variant: *variant, devices: options.devices.max(1), mib: options.mib, folder, second };
+        let holdings = Holdings { bytes: options.mib << 20, files: options.files };
+        let plan = Plan { variant: *variant, devices: options.devices.max(1), holdings, folder, second };
         say(&format!("== {variant:?}"));
         outcomes.push(danger::run(&plan, &|text| say(&text))?);
     }

@@ -42,19 +42,28 @@ impl Drop for Running {
     }
 }
 
-/// Small files, and large ones up to what the device has.
+/// What a device has.
+#[derive(Debug, Clone, Copy)]
+pub struct Holdings {
+    pub bytes: u64,
+    /// How many files share that; otherwise some small ones are beside large ones that do.
+    pub files: Option<u64>,
+}
+
 const SMALL: u64 = 200;
 const LARGE_BYTES: u64 = 2 << 20;
+/// How many files a folder has, where many share what the device has.
+const IN_A_FOLDER: u64 = 500;
 
 impl Device {
     /// Fills a folder and enrolls it.
     ///
     /// # Errors
     /// When it cannot be written, or the server refuses.
-    pub fn enroll(home: &Path, name: &str, mib: u64, server: &str, token: String) -> Result<Self> {
+    pub fn enroll(home: &Path, name: &str, holdings: Holdings, server: &str, token: String) -> Result<Self> {
         let home = home.join(name);
         let (files, state) = (home.join("files"), home.join("agent"));
-        fill(&files, name, mib << 20)?;
+        fill(&files, name, holdings)?;
         let request = EnrollRequest {
             server: server.to_owned(),
             token,
@@ -155,12 +164,28 @@ fn below(dir: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-fn fill(folder: &Path, seed: &str, bytes: u64) -> Result<()> {
+fn fill(folder: &Path, seed: &str, holdings: Holdings) -> Result<()> {
     let mut random = Random::new(seed);
+    match holdings.files {
+        Some(files) => fill_evenly(folder, &mut random, holdings.bytes, files),
+        None => fill_unevenly(folder, &mut random, holdings.bytes),
+    }
+}
+
+fn fill_evenly(folder: &Path, random: &mut Random, bytes: u64, files: u64) -> Result<()> {
+    for number in 0..files {
+        let folder = folder.join(format!("folder-{:03}", number / IN_A_FOLDER));
+        fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+        write(&folder.join(format!("{number:06}.bin")), random, bytes / files)?;
+    }
+    Ok(())
+}
+
+fn fill_unevenly(folder: &Path, random: &mut Random, bytes: u64) -> Result<()> {
     fs::create_dir_all(folder.join("documents")).with_context(|| format!("making {}", folder.display()))?;
     for number in 0..SMALL {
         let size = 200 + random.below(4_000);
-        write(&folder.join(format!("documents/{number:03}.txt")), &mut random, size)?;
+        write(&folder.join(format!("documents/{number:03}.txt")), random, size)?;
     }
     let mut left = bytes;
     for number in 0.. {
@@ -169,7 +194,7 @@ fn fill(folder: &Path, seed: &str, bytes: u64) -> Result<()> {
             break;
         }
         left -= size;
-        write(&folder.join(format!("photo-{number:04}.jpg")), &mut random, size)?;
+        write(&folder.join(format!("photo-{number:04}.jpg")), random, size)?;
     }
     Ok(())
 }

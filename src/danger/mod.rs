@@ -10,6 +10,7 @@ mod story;
 mod thief;
 mod world;
 
+pub use device::Holdings;
 pub use machine::SecondPlace;
 pub use story::run;
 
@@ -41,8 +42,8 @@ pub enum Variant {
 pub struct Plan {
     pub variant: Variant,
     pub devices: usize,
-    /// How much each device has.
-    pub mib: u64,
+    /// What each device has.
+    pub holdings: Holdings,
     /// Where everything lies meanwhile.
     pub folder: PathBuf,
     pub second: SecondPlace,

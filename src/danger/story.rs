@@ -89,14 +89,18 @@ impl Before {
         let home = plan.folder.join("devices");
         let mut devices = Vec::new();
         for (name, token) in names.iter().zip(tokens) {
-            devices.push(Device::enroll(&home, name, plan.mib, &machine.url, token)?);
+            devices.push(Device::enroll(&home, name, plan.holdings, &machine.url, token)?);
         }
         for device in &devices {
             device.back_up()?;
         }
         let held = manifests(&devices)?;
         let second = PathBuf::from(&plan.second.copy);
-        say(format!("{} devices with {} MiB each are enrolled and backed up", devices.len(), plan.mib));
+        say(format!(
+            "{} devices with {} MiB each are enrolled and backed up",
+            devices.len(),
+            plan.holdings.bytes >> 20
+        ));
         let before = Self { machine, serving, by, shares, devices, held, second };
         before.wait_for_copies()?;
         before.machine.must(&["dr", "keep"], "")?;
