@@ -6,7 +6,12 @@ use domain::copy::lock::{self, Locks, Protection, ProtectionStanding};
 use domain::copy::{CopyFacts, SecondStore};
 use domain::ground::Away;
 use domain::id::DeviceId;
-use domain::time::Time;
+use domain::time::{Time, days};
+use domain::words::span;
+use std::time::Duration;
+
+/// A second store that is so far behind is looked at by a person.
+const WORRYING_LAG: Duration = days(1);
 
 /// The second store as a whole.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,13 +39,31 @@ impl CopyState {
     pub fn sentences(&self, now: Time, when: &dyn Fn(Time) -> String) -> Vec<String> {
         let Some(store) = &self.store else { return vec![domain::copy::NOT_SET_UP.to_owned()] };
         let failed = self.failed.as_ref().map(|(why, at)| (why.as_str(), when(*at)));
-        let mut said = store.sentences(self.waiting, self.waiting_since.map(|it| now.since(it)), failed);
+        let lag = self.waiting_since.map(|it| now.since(it));
+        let away_since = self.away.as_ref().map(|it| when(it.since));
+        let mut said = store.sentences((self.waiting, lag), away_since, failed);
         said.extend(self.protection_sentences(now, when));
         said
     }
 
+    /// What somebody should look at, in one sentence: it is away, something could not be copied, or it is far behind.
+    pub fn worry(&self, now: Time, when: &dyn Fn(Time) -> String) -> Option<String> {
+        self.store.as_ref()?;
+        if let Some(away) = &self.away {
+            return Some(format!("The second store cannot be used since {}: {}", when(away.since), away.why));
+        }
+        if let Some((why, at)) = &self.failed {
+            return Some(format!("Copying to the second store failed on {}: {why}", when(*at)));
+        }
+        let lag = now.since(self.waiting_since?);
+        (lag >= WORRYING_LAG).then(|| format!("The second store is {} behind", span(lag)))
+    }
+
     /// Whether anybody could delete what it has; unknown without a second store.
     pub fn protection(&self, now: Time) -> ProtectionStanding {
+        if self.away.is_some() {
+            return ProtectionStanding::Unknown;
+        }
         let found = self.protection.as_ref();
         self.store.as_ref().map_or(ProtectionStanding::Unknown, |it| lock::standing(it, found, &self.locks, now))
     }
@@ -48,6 +71,9 @@ impl CopyState {
     /// The same in words; `when` writes a time.
     pub fn protection_sentences(&self, now: Time, when: &dyn Fn(Time) -> String) -> Vec<String> {
         let Some(store) = &self.store else { return Vec::new() };
+        if self.away.is_some() {
+            return vec!["Nobody can say whether anybody deleted something there: it cannot be looked at.".to_owned()];
+        }
         lock::sentences(store, self.protection.as_ref(), &self.locks, now, when)
     }
 }

@@ -84,7 +84,11 @@ fn what_the_bucket_allows_is_asked_and_tried_and_holds_for_two_days() {
     let expected = (Some(true), Some(LockRule::Compliance { days: 1 }), Some(false), "");
     assert_eq!((found.versions, found.rule, found.deleted, found.untold.as_str()), expected);
     assert_eq!(it.state().protection(it.now()), ProtectionStanding::Immutable);
-    assert!(it.said().contains("What is there is immutable for 1 day"), "{}", it.said());
+    assert!(
+        it.said().contains("Nobody can delete what is there for at least 12 hours; what comes new, for 1 day."),
+        "{}",
+        it.said()
+    );
     assert_eq!(it.state().protection(it.now() + days(2)), ProtectionStanding::Unknown, "and is unknown again");
 
     it.world.door.clock.advance(hours(25));

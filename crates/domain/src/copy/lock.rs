@@ -4,8 +4,8 @@
 use crate::copy::SecondStore;
 use crate::failure_domain::StoreKind;
 use crate::text::text_enum;
-use crate::time::{Time, days};
-use crate::words::counted;
+use crate::time::{Time, days, hours};
+use crate::words::{counted, span};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -65,9 +65,14 @@ impl LockRule {
         }
     }
 
-    /// Locks that end before this are made longer: half the period, where that is shorter than 14 days.
+    /// A lock that ends sooner than in this time is made longer: half the period, where that is shorter than 14 days.
+    pub fn extends_below(self) -> Option<Duration> {
+        self.period().map(|it| EXTEND_BELOW.min(it / 2))
+    }
+
+    /// Locks that end before this are made longer.
     pub fn due_before(self, now: Time) -> Option<Time> {
-        self.period().map(|it| now + EXTEND_BELOW.min(it / 2))
+        self.extends_below().map(|it| now + it)
     }
 }
 
@@ -143,14 +148,21 @@ impl Protection {
         }
     }
 
-    fn sentence(&self, now: Time, when: &dyn Fn(Time) -> String) -> String {
+    /// `least` is for how long each object there is locked at least; none if nobody knows.
+    fn sentence(&self, least: Option<Duration>, now: Time, when: &dyn Fn(Time) -> String) -> String {
         if let Some(weakness) = self.weakness() {
             return format!("{weakness} That was so on {}.", when(self.looked_at));
         }
-        match (self.standing(now), self.rule) {
-            (ProtectionStanding::Immutable, Some(LockRule::Compliance { days })) => format!(
-                "What is there is immutable for {}: each version is locked in compliance mode, and the server tried to \
-                 delete one on {} and could not.",
+        match (self.standing(now), self.rule, least) {
+            (ProtectionStanding::Immutable, _, None) => {
+                "What comes new is locked in compliance mode. Nobody can say yet whether everything is that was there \
+                 before: not all of it was gone through within two days."
+                    .to_owned()
+            }
+            (ProtectionStanding::Immutable, Some(LockRule::Compliance { days }), Some(least)) => format!(
+                "Nobody can delete what is there for at least {}; what comes new, for {}. Each version is locked in \
+                 compliance mode, and the server tried to delete one on {} and could not.",
+                span(least),
                 counted(i64::from(days), "day", "days"),
                 when(self.looked_at)
             ),
@@ -177,13 +189,24 @@ impl Locks {
     fn hold(&self, now: Time) -> bool {
         self.failed.is_none() && self.complete_at.is_some_and(|at| at <= now && now < at + HOLDS_FOR)
     }
+
+    /// For how long each object is locked at least, in whole days, or hours if it is less than two days: what was gone
+    /// through had its lock made longer if it ended soon, and time has passed since. None if nobody knows, or for none.
+    fn least(&self, rule: Option<LockRule>, now: Time) -> Option<Duration> {
+        let gone = now.since(self.complete_at.filter(|_| self.hold(now))?);
+        let left = rule?.extends_below()?.checked_sub(gone)?;
+        let unit = if left < days(2) { hours(1) } else { days(1) };
+        let whole = left.as_secs() / unit.as_secs() * unit.as_secs();
+        (whole > 0).then_some(Duration::from_secs(whole))
+    }
 }
 
 /// Whether anybody could delete what a second store has; unknown if nobody has looked.
 pub fn standing(store: &SecondStore, found: Option<&Protection>, locks: &Locks, now: Time) -> ProtectionStanding {
+    let least = locks.least(found.and_then(|it| it.rule), now);
     match (store.kind, found.map(|it| it.standing(now))) {
         (StoreKind::Folder | StoreKind::Puller, _) => ProtectionStanding::Deletable,
-        (StoreKind::Bucket, Some(ProtectionStanding::Immutable)) if !locks.hold(now) => ProtectionStanding::Unknown,
+        (StoreKind::Bucket, Some(ProtectionStanding::Immutable)) if least.is_none() => ProtectionStanding::Unknown,
         (StoreKind::Bucket, Some(found)) => found,
         (StoreKind::Bucket, None) => ProtectionStanding::Unknown,
     }
@@ -208,14 +231,7 @@ pub fn sentences(
              machine can."
                 .to_owned()
         }
-        (StoreKind::Bucket, Some(found))
-            if found.standing(now) == ProtectionStanding::Immutable && !locks.hold(now) =>
-        {
-            "What comes new is locked in compliance mode. Nobody can say yet whether everything is that was there before: \
-             not all of it was gone through within two days."
-                .to_owned()
-        }
-        (StoreKind::Bucket, Some(found)) => found.sentence(now, when),
+        (StoreKind::Bucket, Some(found)) => found.sentence(locks.least(found.rule, now), now, when),
         (StoreKind::Bucket, None) => {
             "Nobody can say whether it can be deleted: the bucket was not asked yet.".to_owned()
         }
@@ -230,8 +246,6 @@ pub fn sentences(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::hours;
-
     const NOW: Time = Time::from_millis(1_795_356_371_000);
 
     fn good() -> Protection {
@@ -278,7 +292,11 @@ mod tests {
         let said = |locks: &Locks, now| {
             let text = sentences(&store, Some(&good()), locks, now, &Time::iso).join(" ");
             let standing = standing(&store, Some(&good()), locks, now);
-            assert_eq!(text.contains("is immutable for"), standing == ProtectionStanding::Immutable, "{text}");
+            assert_eq!(
+                text.contains("Nobody can delete what is there for at least"),
+                standing == ProtectionStanding::Immutable,
+                "{text}"
+            );
             standing
         };
         assert_eq!(said(&locks, NOW), ProtectionStanding::Immutable);
@@ -310,17 +328,17 @@ mod tests {
             (Protection { looked_at: NOW + hours(1), ..good() }, ProtectionStanding::Unknown),
         ] {
             assert_eq!(other.standing(NOW), standing, "{other:?}");
-            assert!(!other.sentence(NOW, &Time::iso).contains("immutable"), "{other:?}");
+            assert!(!other.sentence(Some(days(13)), NOW, &Time::iso).contains("Nobody can delete"), "{other:?}");
         }
     }
 
     #[test]
     fn each_state_is_one_sentence() {
-        let said = |it: &Protection| it.sentence(NOW, &Time::iso);
+        let said = |it: &Protection| it.sentence(Some(days(13)), NOW, &Time::iso);
         assert_eq!(
             said(&good()),
-            "What is there is immutable for 30 days: each version is locked in compliance mode, and the server tried to \
-             delete one on 2026-11-22T12:06:11Z and could not."
+            "Nobody can delete what is there for at least 13 days; what comes new, for 30 days. Each version is locked in \
+             compliance mode, and the server tried to delete one on 2026-11-22T12:06:11Z and could not."
         );
         let untold = "the access key may not ask: grant s3:GetBucketVersioning".to_owned();
         assert_eq!(
@@ -331,6 +349,20 @@ mod tests {
         assert!(
             said(&Protection { deleted: Some(true), ..good() }).starts_with("Anyone with the server’s credentials")
         );
+    }
+
+    #[test]
+    fn what_is_locked_for_at_least_so_long_is_counted_from_when_it_was_gone_through() {
+        let least = |period: u32, gone| {
+            let locks = Locks { complete_at: Some(NOW - gone), failed: None };
+            locks.least(Some(LockRule::Compliance { days: period }), NOW)
+        };
+        assert_eq!(least(30, hours(0)), Some(days(14)));
+        assert_eq!(least(30, hours(3)), Some(days(13)));
+        assert_eq!(least(30, hours(47)), Some(days(12)));
+        assert_eq!(least(2, hours(3)), Some(hours(21)));
+        assert_eq!((least(1, hours(12)), least(1, hours(30)), least(30, days(2))), (None, None, None));
+        assert_eq!(Locks::default().least(Some(LockRule::Compliance { days: 30 }), NOW), None);
     }
 
     #[test]

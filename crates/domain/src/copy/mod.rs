@@ -41,15 +41,25 @@ impl SecondStore {
     }
 
     /// How far it is as a whole, and what is wrong with it: `waiting` objects are not there, the oldest for `lag`, and
-    /// `failed` is what last went wrong, and when.
-    pub fn sentences(&self, waiting: i64, lag: Option<Duration>, failed: Option<(&str, String)>) -> Vec<String> {
-        let mut said = vec![match lag {
-            Some(lag) if waiting > 0 => format!(
+    /// `failed` is what last went wrong, and when. `away_since`: since when nobody can look, so that all of it is of then.
+    pub fn sentences(
+        &self,
+        (waiting, lag): (i64, Option<Duration>),
+        away_since: Option<String>,
+        failed: Option<(&str, String)>,
+    ) -> Vec<String> {
+        let mut said = vec![match (lag, away_since) {
+            (Some(lag), _) if waiting > 0 => format!(
                 "It is {} behind: {} to be copied.",
                 span(lag),
                 counted(waiting, "object waits", "objects wait")
             ),
-            _ => "Everything in the backup store was copied.".to_owned(),
+            (_, Some(since)) => {
+                format!(
+                    "Everything had been copied when it was last seen, before {since}. Nobody can say what it has now."
+                )
+            }
+            (_, None) => "Everything in the backup store was copied.".to_owned(),
         }];
         if !self.counts() {
             said.push(format!("It counts as no second copy: {}.", self.shares.join("; ")));
