@@ -26,8 +26,6 @@ text_enum! {
         ProofKey = "proof_key",
         TeamKeys = "team_keys",
         RecoveryKey = "recovery_key",
-        /// Somebody else has it, or nobody does.
-        Administrator = "administrator",
     }
 }
 
@@ -188,7 +186,7 @@ impl Event {
             Self::CopyLocation | Self::SecondStore => means.second.is_some(),
             Self::CloudAccount => means.second.as_ref().is_some_and(|it| it.is_bucket),
             Self::RecoveryKey => means.shares != Shares::Never,
-            Self::Location | Self::BackupStore | Self::ProofKey | Self::TeamKeys | Self::Administrator => true,
+            Self::Location | Self::BackupStore | Self::ProofKey | Self::TeamKeys => true,
         };
         Self::ALL.iter().copied().filter(has).collect()
     }
@@ -204,7 +202,6 @@ impl Event {
             Self::ProofKey => "The proof key",
             Self::TeamKeys => "The team keys",
             Self::RecoveryKey => "The recovery key",
-            Self::Administrator => "One administrator account",
         }
     }
 
@@ -222,17 +219,12 @@ impl Event {
             Self::ProofKey => "the server’s proof key".to_owned(),
             Self::TeamKeys => "the team keys in the database".to_owned(),
             Self::RecoveryKey => "the recovery key and its shares".to_owned(),
-            Self::Administrator => "one administrator account".to_owned(),
         }
     }
 
     /// What the numbers mean for this event, if they do not speak for themselves.
     pub fn note(self, means: &Means) -> Option<&'static str> {
         match self {
-            Self::Administrator => Some(
-                "One account erases no backup: wipes, keeping less and lifting a hold take a second person, and a new \
-                 account’s word counts after 72 hours, of which everyone who manages people is told.",
-            ),
             Self::Location if means.second.is_none() => Some("Nothing is left then: there is no second copy."),
             Self::Location => Some("What is left then is the second store and the recovery shares."),
             Self::TeamKeys => Some("A copy of the proof key does not help: the shares do."),
@@ -255,7 +247,6 @@ impl Event {
             Self::ProofKey => Takes { proof_key: true, ..nothing },
             Self::TeamKeys => Takes { team_keys: true, ..nothing },
             Self::RecoveryKey => Takes { recovery_key: true, ..nothing },
-            Self::Administrator => nothing,
         }
     }
 
@@ -277,6 +268,10 @@ impl Event {
         best
     }
 }
+
+/// What somebody with one administrator's account could erase, whoever they are. A rule, and no number: `guard` has it.
+pub const ONE_ADMINISTRATOR: &str = "It erases no backup: wipes, keeping less and lifting a hold take a second person, and a \
+     new account’s word counts after 72 hours, of which everyone who manages people is told.";
 
 impl Fate {
     const fn rank(self) -> u8 {

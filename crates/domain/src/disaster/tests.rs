@@ -109,10 +109,7 @@ fn a_key_that_is_lost_takes_what_nothing_else_opens() {
 #[test]
 fn events_are_only_those_that_can_happen_and_have_their_names() {
     let bare = Means::default();
-    assert_eq!(
-        Event::all(&bare),
-        [Event::Location, Event::BackupStore, Event::ProofKey, Event::TeamKeys, Event::Administrator]
-    );
+    assert_eq!(Event::all(&bare), [Event::Location, Event::BackupStore, Event::ProofKey, Event::TeamKeys]);
     assert_eq!(Event::all(&means()).len(), Event::ALL.len());
     assert_eq!(Event::CloudAccount.name(&means()), "the cloud account of s3://company/mdm");
     assert_eq!(Event::Location.name(&means()), "Paris, with this server and its store");
@@ -145,4 +142,17 @@ fn the_numbers_add_up_and_the_sentence_never_calls_the_unknown_safe() {
     assert_eq!(tally.sentence(), "At least 4 of 6 devices would lose data; 1 we cannot say.");
     assert_eq!(tally.recent(), Some((hours(5), hours(19))));
     assert_eq!(Fate::ALL.iter().map(|it| tally.of(*it)).sum::<i64>(), tally.all());
+}
+
+#[test]
+fn what_is_said_of_one_administrator_is_what_the_guards_ask() {
+    use crate::guard::{GuardedAct, Told, Wait};
+    for act in [GuardedAct::RequestWipe, GuardedAct::ShortenRetention, GuardedAct::LiftHold] {
+        assert!(act.guard().second.is_some(), "{act}");
+    }
+    for act in [GuardedAct::InviteUser, GuardedAct::ChangeRoles] {
+        let guard = act.guard();
+        assert_eq!((guard.wait, guard.told), (Wait::Settles, Told::Overseers), "{act}");
+    }
+    assert_eq!(crate::consent::SETTLED, hours(72));
 }
