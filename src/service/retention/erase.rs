@@ -3,6 +3,7 @@ use super::facts::{of, state};
 use super::prune::{require_no_freeze, write};
 use crate::error::{Error, Result};
 use crate::service::hold;
+use crate::store::device::Device;
 use crate::store::object::Object as StoredObject;
 use crate::store::prune::Prune;
 use crate::store::repository::Repository;
@@ -56,10 +57,17 @@ fn may_erase(conn: &mut Conn, prune: &Prune, now: Time) -> Result<bool> {
         return Ok(false);
     }
     let (device, repository) = of(conn, prune.repository_id)?;
-    // Also one made since: what it covers is not removed, wherever it is.
-    let is_held = !hold::of_device(conn, &device)?.is_empty();
     let is_moved = store::prune::objects(conn, prune.id, true, 1)?.is_empty();
-    Ok(!is_held && is_moved && erase_brakes(&state(conn, &device, &repository, now)?, now).is_empty())
+    Ok(!is_held(conn, &device)? && is_moved && erase_brakes(&state(conn, &device, &repository, now)?, now).is_empty())
+}
+
+/// Whether a hold keeps what is in the trash of a device from being erased: also one made since, for what it covers is not
+/// removed, wherever it is.
+///
+/// # Errors
+/// When the database refuses.
+pub fn is_held(conn: &mut Conn, device: &Device) -> Result<bool> {
+    Ok(!hold::of_device(conn, device)?.is_empty())
 }
 
 /// Begins to erase what is in the trash, after everything that is kept was walked without it. An act.

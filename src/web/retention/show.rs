@@ -78,6 +78,7 @@ pub struct Preview {
 pub struct InTrash {
     pub prune: Prune,
     pub device: String,
+    pub is_held: bool,
     /// What keeps it from being erased when its time comes.
     pub brakes: Vec<Brake>,
 }
@@ -224,8 +225,9 @@ fn trash(conn: &mut Conn, reach: &Reach, now: Time) -> Result<Vec<InTrash>> {
         };
         let repository = store::repository::find(conn, prune.repository_id)?.ok_or(Error::NotFound("repository"))?;
         let facts = retention::state(conn, &device, &repository, now)?;
+        let is_held = retention::is_held(conn, &device)?;
         let brakes = if prune.erase_at <= now { erase_brakes(&facts, now) } else { Vec::new() };
-        found.push(InTrash { prune, device: device.name, brakes });
+        found.push(InTrash { prune, device: device.name, is_held, brakes });
     }
     Ok(found)
 }

@@ -68,6 +68,10 @@ fn a_hold_is_lifted_by_two_people_and_by_nobody_alone() {
     assert!(matches!(lift(&world, world.owner, &asked), Err(Error::Refused(_))), "alone");
     assert!(lift(&world, young, &asked).is_err(), "an account of today");
     assert!(ask(&world, world.second, made.id).is_err(), "somebody has asked already");
+    let page = text(&Visit::of(&world.server, world.second).get("/approvals"));
+    assert!(page.contains("Lift the hold on laptop-1") && page.contains("it is over"), "{page}");
+    let overview = text(&Visit::of(&world.server, world.second).get("/"));
+    assert!(overview.contains("1 request to keep less waits for approval"), "{overview}");
     let (id, now) = (made.id, world.now());
     let other = act_as(&world.server, world.second, move |conn, by| hold::lift(conn, by, id, "other", now));
     assert!(matches!(other, Err(Error::Conflict(_))), "{other:?}");
@@ -103,6 +107,8 @@ fn a_held_device_is_not_removed_and_what_is_in_the_trash_is_not_erased() {
         world.pruner.run_once().unwrap();
     }
     assert_eq!(world.prunes()[0].state, domain::retention::PruneState::Trashed);
+    let page = text(&Visit::of(&world.server, world.owner).get("/retention"));
+    assert!(page.contains("On hold: nothing of it is erased until that is lifted"), "{page}");
 }
 
 #[test]
