@@ -1,7 +1,11 @@
 //! What a figure was measured on.
+use anyhow::anyhow;
+use aws_lc_rs::digest;
+use rustix::time::{ClockId, clock_gettime};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
+use std::time::Duration;
 
 /// Processor, cores, memory and kernel, in one line.
 pub fn describe() -> String {
@@ -41,6 +45,38 @@ pub fn cpu_by_thread() -> BTreeMap<String, u64> {
         *used.entry(name.to_owned()).or_default() += ticks;
     }
     used
+}
+
+/// How many MiB a second of processor time hashes by SHA-256 alone, of `bytes` that are in memory: what nothing that
+/// compares stored bytes with their name can beat.
+///
+/// # Errors
+/// When the operating system gives no randomness.
+pub fn sha256_rate(bytes: u64) -> anyhow::Result<f64> {
+    const PIECE: u64 = 1 << 20;
+    let mut piece = vec![0; usize::try_from(PIECE)?];
+    aws_lc_rs::rand::fill(&mut piece).map_err(|_why| anyhow!("the operating system gave no randomness"))?;
+    let before = thread_cpu();
+    let mut hash = digest::Context::new(&digest::SHA256);
+    let pieces = bytes.div_ceil(PIECE);
+    for _ in 0..pieces {
+        hash.update(&piece);
+    }
+    std::hint::black_box(hash.finish());
+    Ok(f64::from(u32::try_from(pieces)?) / thread_cpu().saturating_sub(before).as_secs_f64())
+}
+
+fn thread_cpu() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
+}
+
+/// Forgets the most memory that this process had, so that [`peak_memory`] tells of what follows.
+///
+/// # Errors
+/// When the kernel does not take it.
+pub fn forget_peak() -> std::io::Result<()> {
+    // proc(5): 5 resets the peak resident set size.
+    std::fs::write("/proc/self/clear_refs", "5")
 }
 
 /// How much memory this process has now, and had at most.

@@ -12,7 +12,6 @@ use crate::service::backup;
 use crate::service::repository::{self, Prepared, Recipients};
 use crate::service::verification::{Place, Turn, Verifier};
 use anyhow::{Context, anyhow};
-use aws_lc_rs::digest;
 use clock::Clock;
 use domain::id::{DeviceId, RepositoryId};
 use domain::object::{Location, ObjectKind, TokenKind};
@@ -77,7 +76,7 @@ fn measure(args: &Args) -> anyhow::Result<()> {
     for number in 0..args.runs.max(1) {
         // Each run is in a cycle of its own.
         let (rate, took) = read_back(args, &verifier, now + CYCLE * number)?;
-        let floor = floor(args)?;
+        let floor = machine::sha256_rate(bytes(args))?;
         say(&format!(
             "  run     {rate:9.0}  MiB/CPU-s, {:.0} MiB/s; SHA-256 alone {floor:.0} MiB/CPU-s",
             mib(bytes(args)) / took.as_secs_f64()
@@ -137,20 +136,6 @@ fn read_back(args: &Args, verifier: &Verifier, now: Time) -> anyhow::Result<(f64
         return Err(anyhow!("{looked_at} objects were read, not {}", args.packs + 2));
     }
     Ok((mib(bytes(args)) / used.as_secs_f64(), took))
-}
-
-/// Hashes as many bytes that are in memory.
-fn floor(args: &Args) -> anyhow::Result<f64> {
-    const PIECE: u64 = 1 << 20;
-    let mut piece = vec![0; usize::try_from(PIECE)?];
-    aws_lc_rs::rand::fill(&mut piece).map_err(|_why| anyhow!("the operating system gave no randomness"))?;
-    let before = cpu();
-    let mut hash = digest::Context::new(&digest::SHA256);
-    for _ in 0..bytes(args).div_ceil(PIECE) {
-        hash.update(&piece);
-    }
-    std::hint::black_box(hash.finish());
-    Ok(mib(bytes(args).next_multiple_of(PIECE)) / cpu().saturating_sub(before).as_secs_f64())
 }
 
 fn cpu() -> Duration {

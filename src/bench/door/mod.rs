@@ -46,6 +46,8 @@ pub struct Args {
 const CONNECTIONS_PER_DEVICE: usize = 4;
 const PACK: usize = 16 << 20;
 const SMALL: usize = 64 << 10;
+/// How much is hashed for the floor.
+const FLOOR_BYTES: u64 = 1 << 30;
 
 /// Measures and prints.
 ///
@@ -87,11 +89,14 @@ fn figures(args: &Args, app: &App, address: SocketAddr) -> anyhow::Result<()> {
     }
     let load = Load::new(devices);
     let posts = repeat(args.runs, || load.post(PACK, args.packs))?;
-    report("16 MiB packs in ", &posts, &|it| it.mib_per_cpu(), "MiB per server CPU-second, goal 640")?;
+    let rate = report("16 MiB packs in ", &posts, &|it| it.mib_per_cpu(), "MiB per server CPU-second, goal 1,100")?;
+    let floor = machine::sha256_rate(FLOOR_BYTES)?;
+    let ratio = rate / floor;
+    say(&format!("floor     {floor:9.1}  MiB per CPU-second by SHA-256 alone; {ratio:.2} of that is reached"))?;
     let reads = repeat(args.runs, || load.get(args.packs))?;
     report("16 MiB packs out", &reads, &|it| it.mib_per_second() / 1024.0, "GiB/s, goal 1.5")?;
     let small = repeat(args.runs, || load.post(SMALL, args.objects))?;
-    report("64 KiB objects in", &small, &|it| it.per_second(), "POST/s, goal 1,900")
+    report("64 KiB objects in", &small, &|it| it.per_second(), "POST/s, goal 1,900").map(drop)
 }
 
 fn repeat(runs: usize, mut once: impl FnMut() -> anyhow::Result<Run>) -> anyhow::Result<Vec<Run>> {

@@ -49,13 +49,14 @@ pub(super) fn cpu(clock: ClockId) -> Duration {
     Duration::new(u64::try_from(at.tv_sec).unwrap_or(0), u32::try_from(at.tv_nsec).unwrap_or(0))
 }
 
-/// Prints each run, and the median of one figure.
-pub(super) fn report(name: &str, runs: &[Run], figure: &dyn Fn(&Run) -> f64, unit: &str) -> anyhow::Result<()> {
+/// Prints each run, and the median of one figure, which it returns.
+pub(super) fn report(name: &str, runs: &[Run], figure: &dyn Fn(&Run) -> f64, unit: &str) -> anyhow::Result<f64> {
     for run in runs {
         say(&format!("  run     {:9.1}  {run}", figure(run)))?;
     }
     let mut figures: Vec<f64> = runs.iter().map(figure).collect();
     figures.sort_by(f64::total_cmp);
     let median = figures.get(figures.len() / 2).copied().unwrap_or_default();
-    say(&format!("median    {median:9.1}  {name}: {unit}"))
+    say(&format!("median    {median:9.1}  {name}: {unit}"))?;
+    Ok(median)
 }
