@@ -1,5 +1,6 @@
 // Follows every link from the start page, and looks at each kind of page in both
 // themes and both widths: axe, overflow, tables, CSP.
+import { existsSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { violations } from "./lib/axe.mjs";
 import { open } from "./lib/chromium.mjs";
@@ -87,6 +88,45 @@ export async function checkAged({ browser, demo, faults, states, album }) {
     await picture(page, album, "429", look);
     await context.close();
   });
+}
+
+// What pages look like with a second store: all copied, then something damaged in both, then unreachable. `serve` starts
+// the server with it again, and `folder` is where it is.
+export async function checkStores({ browser, serve, damage, folder, faults, album }) {
+  const look = async (demo, as) => {
+    const state = await stateOf(browser, demo, "owner", faults);
+    await inEachLook(async (at) => {
+      const it = await open(browser, { faults, state, ...at });
+      for (const path of ["/", "/stores", "/incident", "/if-lost/backup_store"]) await visit(it, demo.url + path, { ...at, album, as });
+      await it.context.close();
+    });
+  };
+  const says = async (demo, pattern) => {
+    const owner = await open(browser, { faults });
+    await signIn(owner.page, demo.url, demo.account("owner"));
+    await owner.page.goto(`${demo.url}/stores`);
+    await until(owner.page, pattern, 120);
+    await owner.context.close();
+  };
+  let demo = await serve();
+  try {
+    await says(demo, /Everything in the backup store was copied/);
+    await look(demo, "spare");
+  } finally {
+    await demo.stop({ keep: true });
+  }
+  damage();
+  demo = await serve();
+  try {
+    await says(demo, /Damaged/);
+    await look(demo, "damaged");
+    renameSync(folder, `${folder}-unplugged`);
+    await says(demo, /cannot be used since|Unreadable since/);
+    await look(demo, "unreachable");
+  } finally {
+    if (existsSync(`${folder}-unplugged`)) renameSync(`${folder}-unplugged`, folder);
+    await demo.stop({ keep: true });
+  }
 }
 
 // Devices in the states that `bringStates` left them in, and the forms of wipes that are not under way.

@@ -5,15 +5,15 @@
 //     [--screenshots DIR]  the README's pictures
 //     [--album DIR]        a picture of each page that is looked at
 //     [--story WORDS]      of the walk, only what has these words in its name
-import { mkdirSync } from "node:fs";
+import { mkdirSync, rmSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { launch } from "./lib/chromium.mjs";
 import { serveAgain, startDemo, startServer } from "./lib/holdfast.mjs";
 import { startMailServer } from "./lib/smtp.mjs";
-import { checkAged, checkEmptyPages, checkPages } from "./pages.mjs";
+import { checkAged, checkEmptyPages, checkPages, checkStores } from "./pages.mjs";
 import { OWNER, checkSetUp } from "./setup.mjs";
 import { checkLists } from "./lists.mjs";
-import { age, bringStates } from "./states.mjs";
+import { age, bringStates, damage } from "./states.mjs";
 import { checkActs } from "./acts.mjs";
 import { checkFlows } from "./flows.mjs";
 import { takeScreenshots } from "./screenshots.mjs";
@@ -102,8 +102,16 @@ try {
       try {
         await step("pages after a week", () => checkAged({ browser, demo: later, faults, states, album }));
       } finally {
-        await later.stop();
+        await later.stop({ keep: true });
       }
+      const folder = `${demo.data}-second`;
+      mkdirSync(folder);
+      const spare = ["--copy", folder, "--copy-is-spare", "--copy-location", "the cupboard"];
+      const serve = () => serveAgain(options.holdfast, demo, spare);
+      await step("stores: copied, damaged, unreachable", () =>
+        checkStores({ browser, serve, damage: () => damage(demo.data), folder, faults, album }));
+      rmSync(folder, { recursive: true });
+      rmSync(demo.data, { recursive: true });
     }
   }
   if (wants("walk")) {

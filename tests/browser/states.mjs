@@ -76,3 +76,16 @@ export function age(data, { expired, broken }) {
   const id = (it) => it.split("/").at(-1);
   execFileSync("python3", ["-c", change, join(data, "holdfast.db"), id(expired), id(broken)]);
 }
+
+// Something of a device that is still enrolled is damaged in every store that has it, as if its bytes had been read back.
+// The server must not run meanwhile.
+export function damage(data) {
+  const change = [
+    "import sqlite3, sys, time",
+    "database = sqlite3.connect(sys.argv[1])",
+    "which = database.execute(\"SELECT c.repository_id, c.name FROM copies c JOIN repositories r ON r.id = c.repository_id JOIN devices d ON d.id = r.device_id WHERE d.state = 'enrolled' AND c.kind = 'data' AND c.location = 'primary' LIMIT 1\").fetchone()",
+    "database.execute('UPDATE copies SET damaged_at = ? WHERE repository_id = ? AND name = ?', [int(time.time() * 1000), *which])",
+    "database.commit()",
+  ].join("\n");
+  execFileSync("python3", ["-c", change, join(data, "holdfast.db")]);
+}

@@ -17,9 +17,9 @@ export async function startDemo(program, devices) {
 }
 
 // A stopped demo's server without its devices; it was stopped with `keep`.
-export async function serveAgain(program, demo) {
+export async function serveAgain(program, demo, options = []) {
   const address = `127.0.0.1:${await freePort()}`;
-  const running = run(program, ["serve", "--data", demo.data, "--listen", address], demo.data);
+  const running = run(program, ["serve", "--data", demo.data, "--listen", address, ...options], demo.data);
   await running.saw(/\bready\b/, 60_000);
   return { ...demo, url: `http://${address}`, lines: running.lines, saw: running.saw, stop: running.stop };
 }
