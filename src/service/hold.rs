@@ -14,14 +14,10 @@ use domain::by::By;
 use domain::consent::{Proposal, Terms};
 use domain::guard::GuardedAct;
 use domain::id::{DeviceId, HoldId, RestorePointId};
-use domain::retention::{Held, HoldCause, HoldScope};
-use domain::role::Permission;
-use domain::time::{Time, days};
+use domain::retention::{Held, HoldCause, HoldScope, LIFT_WAITS};
+use domain::role::{Permission, Reach};
+use domain::time::Time;
 use serde::Serialize;
-use std::time::Duration;
-
-/// A request to lift a hold that nobody agreed to ends after this.
-pub const LIFT_WAITS: Duration = days(7);
 
 /// The name that the history gives a rule.
 const RULE: &str = "Holdfast";
@@ -230,6 +226,28 @@ pub fn lift_asked(hold: &Hold, now: Time) -> Result<Option<Proposal>> {
     let lift = Lift { hold: hold.id, reason: &hold.reason, lift_reason: why, asked_at: at };
     let proposal = Proposal { by, digest: digest(&lift)?, expires_at: at + LIFT_WAITS };
     Ok((!proposal.is_over(now)).then_some(proposal))
+}
+
+/// Holds that somebody asks to lift, within `reach`, with their devices; none for one on everything of a person.
+///
+/// # Errors
+/// When the database refuses.
+pub fn lifts_waiting(conn: &mut Conn, reach: &Reach, now: Time) -> Result<Vec<(Hold, Option<Device>)>> {
+    let mut found = Vec::new();
+    for hold in store::hold::lifts_asked(conn, now - LIFT_WAITS)? {
+        let device = match hold.device_id {
+            Some(id) => store::device::find(conn, id)?,
+            None => None,
+        };
+        let is_seen = match &device {
+            Some(device) => reach.covers(device.team_id),
+            None => *reach == Reach::All,
+        };
+        if is_seen {
+            found.push((hold, device));
+        }
+    }
+    Ok(found)
 }
 
 /// A hold that stands within the reach of whoever acts, and its device; none for one on everything of a person.

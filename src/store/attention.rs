@@ -1,13 +1,17 @@
 //! What every page shows in its frame: waiting approvals, and damage to the store.
 use crate::store::Conn;
-use crate::store::schema::{copies, device_proof, devices, repositories, restores, wipe_requests};
+use crate::store::schema::{
+    copies, device_proof, devices, holds, repositories, restores, retention_changes, wipe_requests,
+};
 use diesel::dsl::{count, count_star};
 use diesel::prelude::*;
 use domain::device::DeviceState;
 use domain::id::{DeviceId, UserId};
 use domain::object::Location;
 use domain::restore::RestoreState;
+use domain::retention::{ChangeState, LIFT_WAITS};
 use domain::role::Reach;
+use domain::time::Time;
 use domain::wipe::WipeState;
 
 /// How many wipe requests are waiting for this approver, who reaches `reach`: except their own, and those
@@ -35,6 +39,30 @@ pub fn restores_waiting(conn: &mut Conn, reach: &Reach, approver: UserId) -> Que
         Reach::All => waiting.first(conn),
         Reach::Teams(teams) => waiting.filter(devices::team_id.eq_any(teams.clone())).first(conn),
     }
+}
+
+/// How many requests wait for a second person that would let something end: to lift a hold, or to keep less of everything,
+/// of which the latter is for whoever reaches all. Except their own, and those that nobody agreed to in time.
+pub fn removals_waiting(conn: &mut Conn, reach: &Reach, approver: UserId, now: Time) -> QueryResult<i64> {
+    let mut lifts = holds::table
+        .left_join(devices::table.on(devices::id.nullable().eq(holds::device_id)))
+        .filter(holds::lifted_at.is_null().and(holds::lift_asked_at.gt(now - LIFT_WAITS)))
+        .filter(holds::lift_asked_by.ne(approver))
+        .select(count_star())
+        .into_boxed();
+    if let Reach::Teams(teams) = reach {
+        lifts = lifts.filter(devices::team_id.eq_any(teams.clone()));
+    }
+    let lifts: i64 = lifts.first(conn)?;
+    if *reach != Reach::All {
+        return Ok(lifts);
+    }
+    let shorter: i64 = retention_changes::table
+        .filter(retention_changes::state.eq(ChangeState::Requested).and(retention_changes::expires_at.gt(now)))
+        .filter(retention_changes::requested_by.ne(approver))
+        .select(count_star())
+        .first(conn)?;
+    Ok(lifts + shorter)
 }
 
 /// Whether the restore test of an enrolled device within reach failed, and nothing has made up for it.

@@ -1,10 +1,10 @@
-//! `/approvals`: waiting restores to other devices, and waiting wipes: those for the reader to decide and those
-//! for others.
+//! `/approvals`: all that waits for a second person. Wipes, those for the reader to decide and those for others; restores
+//! to other devices; and what would let something end.
 use crate::auth::{Can, ViewDevices};
-use crate::error::Error;
-use crate::service::{loss, wipe};
+use crate::error::{Error, Result};
+use crate::service::{hold, loss, wipe};
 use crate::store::restore::Listed;
-use crate::store::{self, Store};
+use crate::store::{self, Conn, Store};
 use crate::web::PageResult;
 use crate::web::area::{Area, Place};
 use crate::web::form::{verdict, with_status};
@@ -15,10 +15,11 @@ use actix_web::web::{Data, ServiceConfig};
 use actix_web::{HttpResponse, get};
 use askama::Template;
 use clock::Clock;
-use domain::id::DeviceId;
+use domain::id::{DeviceId, UserId};
 use domain::loss::Loss;
 use domain::restore::RestoreState;
-use domain::role::Permission;
+use domain::role::{Permission, Reach};
+use domain::time::Time;
 use domain::wipe::{BEFORE_DELIVERY, WipeAction};
 use std::collections::HashMap;
 
@@ -41,8 +42,46 @@ struct ListPage {
     losses: HashMap<DeviceId, Loss>,
     /// Restores to other devices that are waiting for a second person.
     restores: Vec<Listed>,
+    /// What would let something end and waits for a second person: what, why, who asked and where it is decided.
+    removals: Vec<Removal>,
     /// Whether the reader can approve at all.
     approves: bool,
+}
+
+/// A request to lift a hold, or to keep less.
+struct Removal {
+    what: String,
+    reason: String,
+    requester: String,
+    requested_at: Time,
+    href: String,
+}
+
+/// Those that wait within `reach`, of whoever may read them.
+fn removals(conn: &mut Conn, reach: &Reach, now: Time) -> Result<Vec<Removal>> {
+    let mut found = Vec::new();
+    for (hold, device) in hold::lifts_waiting(conn, reach, now)? {
+        let (Some(by), Some(at)) = (hold.lift_asked_by, hold.lift_asked_at) else { continue };
+        let of = match (&device, &hold.person) {
+            (Some(device), _) => device.name.clone(),
+            (None, person) => person.clone().unwrap_or_default(),
+        };
+        let href = device.map_or_else(|| "/retention#holds".to_owned(), |it| format!("/devices/{}/holds", it.id));
+        let (what, reason) = (format!("Lift the hold on {of}"), hold.lift_reason.unwrap_or_default());
+        found.push(Removal { what, reason, requester: person(conn, by)?, requested_at: at, href });
+    }
+    if *reach == Reach::All {
+        for it in store::retention::requested(conn)?.into_iter().filter(|it| it.expires_at > now) {
+            let (what, href) = ("Keep less of every device".to_owned(), "/retention".to_owned());
+            let requester = person(conn, it.requested_by)?;
+            found.push(Removal { what, reason: it.reason, requester, requested_at: it.requested_at, href });
+        }
+    }
+    Ok(found)
+}
+
+fn person(conn: &mut Conn, id: UserId) -> Result<String> {
+    Ok(store::person::find(conn, id)?.map_or_else(|| "somebody".to_owned(), |it| it.name))
 }
 
 impl ListPage {
@@ -77,8 +116,9 @@ pub async fn list(
 ) -> PageResult<HttpResponse> {
     let approves = by.grants().reach(Permission::ApproveWipe).is_some();
     let (who, view, now) = (by.clone(), by.reach().clone(), clock.now());
-    let (mine, others, losses, restores) = store
+    let (mine, others, losses, restores, removals) = store
         .read(move |conn| {
+            let removals = removals(conn, &view, now)?;
             let restores = store::restore::list(conn, &[RestoreState::Requested], &view, SHOWN)?;
             let listed = store::wipe::list(conn, &BEFORE_DELIVERY, &view, None, SHOWN)?;
             let (acting, decides_on) = (who.acting(), who.grants().reach(Permission::ApproveWipe));
@@ -96,8 +136,8 @@ pub async fn list(
             let moment = loss::moment(conn, now)?;
             let listed = store::device_list::of_ids(conn, &ids)?;
             let losses = listed.iter().map(|it| (it.device.id, loss::of(it, &moment))).collect();
-            Ok::<_, Error>((mine, others, losses, restores))
+            Ok::<_, Error>((mine, others, losses, restores, removals))
         })
         .await?;
-    with_status(&ListPage { layout, mine, others, losses, restores, approves }, StatusCode::OK)
+    with_status(&ListPage { layout, mine, others, losses, restores, removals, approves }, StatusCode::OK)
 }

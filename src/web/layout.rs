@@ -47,6 +47,8 @@ pub struct Layout {
     pub approvals_waiting: Option<i64>,
     /// How many of them are restores to other devices.
     pub restores_waiting: i64,
+    /// Of these, requests to let something end: to lift a hold, or to keep less.
+    pub removals_waiting: i64,
     /// Wipes under way that this person may stop.
     pub stoppable_wipes: i64,
     has_failed_test: bool,
@@ -82,6 +84,7 @@ pub struct Damage {
 struct Frame {
     approvals_waiting: Option<i64>,
     restores_waiting: i64,
+    removals_waiting: i64,
     stoppable_wipes: i64,
     has_failed_test: bool,
     is_demo: bool,
@@ -100,9 +103,11 @@ impl Layout {
         if let Some(store) = request.app_data::<Data<Store>>() {
             layout.is_read_only = layout.person.is_some() && store.is_read_only();
             let (grants, person) = (layout.grants.clone(), layout.person.as_ref().map(|it| it.id));
-            let frame = store.read(move |conn| read_frame(conn, &grants, person)).await?;
+            let now = layout.now;
+            let frame = store.read(move |conn| read_frame(conn, &grants, person, now)).await?;
             layout.approvals_waiting = frame.approvals_waiting;
             layout.restores_waiting = frame.restores_waiting;
+            layout.removals_waiting = frame.removals_waiting;
             layout.stoppable_wipes = frame.stoppable_wipes;
             layout.has_failed_test = frame.has_failed_test;
             layout.is_demo = frame.is_demo;
@@ -132,6 +137,7 @@ impl Layout {
             path: request.path().to_owned(),
             approvals_waiting: None,
             restores_waiting: 0,
+            removals_waiting: 0,
             stoppable_wipes: 0,
             has_failed_test: false,
             is_demo: false,
@@ -221,9 +227,14 @@ impl Layout {
         self.restores_waiting
     }
 
+    /// How many requests to let something end wait for this reader's approval.
+    pub const fn removals_to_approve(&self) -> i64 {
+        self.removals_waiting
+    }
+
     /// How many wipe requests wait for this reader's approval.
     pub fn wipes_to_approve(&self) -> i64 {
-        self.approvals_waiting.unwrap_or(0) - self.restores_waiting
+        self.approvals_waiting.unwrap_or(0) - self.restores_waiting - self.removals_waiting
     }
 
     /// The icon of the browser's tab: red while something needs a person now.
@@ -245,7 +256,7 @@ impl FromRequest for Layout {
     }
 }
 
-fn read_frame(conn: &mut Conn, grants: &Grants, person: Option<UserId>) -> Result<Frame> {
+fn read_frame(conn: &mut Conn, grants: &Grants, person: Option<UserId>, now: Time) -> Result<Frame> {
     let mut frame = Frame { is_demo: service::installation::is_demo(conn)?, ..Frame::default() };
     let Some(person) = person else { return Ok(frame) };
     frame.frozen_since = service::freeze::standing(conn)?;
@@ -256,6 +267,10 @@ fn read_frame(conn: &mut Conn, grants: &Grants, person: Option<UserId>) -> Resul
     if let Some(reach) = grants.reach(Permission::ApproveRestore) {
         frame.restores_waiting = store::attention::restores_waiting(conn, &reach, person)?;
         frame.approvals_waiting = Some(frame.approvals_waiting.unwrap_or(0) + frame.restores_waiting);
+    }
+    if let Some(reach) = grants.reach(Permission::ApproveRemoval) {
+        frame.removals_waiting = store::attention::removals_waiting(conn, &reach, person, now)?;
+        frame.approvals_waiting = Some(frame.approvals_waiting.unwrap_or(0) + frame.removals_waiting);
     }
     if let Some(reach) = grants.reach(Permission::StopWipe) {
         frame.stoppable_wipes = store::wipe::count(conn, &BEFORE_DELIVERY, &reach)?;

@@ -2,9 +2,11 @@
 use crate::auth::{Can, ViewDevices};
 use crate::error::Result;
 use crate::service;
+use crate::service::copy::CopyState;
 use crate::service::disaster::Known;
 use crate::service::host::KeyCopy;
 use crate::service::loss::{self, Moment};
+use crate::service::verification::Verifiers;
 use crate::store::device_list::{self, Counts, Filter, From, Query, Sort, View};
 use crate::store::restore_test_list::{self, Listed};
 use crate::store::{self, Conn, Store};
@@ -21,13 +23,17 @@ use askama_web::WebTemplate;
 use clock::Clock;
 use domain::consent::SETTLED;
 use domain::console_copy::{ConsoleCopy, ConsoleStanding};
+use domain::copy::SecondStore;
 use domain::copy_proof::CopyProofs;
 use domain::disaster::{Event, Fate, Tally};
 use domain::ground::{Alarm, Room};
+use domain::object::Location;
 use domain::proof::Grade;
 use domain::recovery_key::Recoverability;
 use domain::role::{Permission, Reach};
 use domain::time::{Time, days};
+use domain::verification::Standing;
+use domain::words;
 use std::time::Duration;
 
 pub const AREA: Area = Area {
@@ -70,6 +76,8 @@ struct OverviewPage {
     disasters: Vec<(Event, String, Tally)>,
     /// What is to be said of the proof from the second copy; none if nothing has to be done.
     from_copy: Option<String>,
+    /// What is wrong with stores, or stands still, and where.
+    worries: Vec<(&'static str, String)>,
     steps: Vec<Step>,
 }
 
@@ -135,6 +143,11 @@ struct Read {
     /// None without a second copy.
     from_copy: Option<CopyProofs>,
     has_sent_mail: bool,
+    /// Holds that a rule made, since a backup looks as if it had lost something.
+    anomalies: i64,
+    copy: CopyState,
+    /// The stores in which damage is looked for, and how that stands.
+    read_back: Vec<(Location, Standing)>,
 }
 
 /// How many devices are listed in "Who would lose what".
@@ -144,12 +157,13 @@ const WORST: usize = 10;
 async fn show(
     by: Can<ViewDevices>,
     layout: Layout,
-    store: Data<Store>,
+    (store, verifiers): (Data<Store>, Data<Verifiers>),
     clock: Data<Clock>,
 ) -> PageResult<impl Responder> {
     let (reach, now) = (by.reach().clone(), clock.now());
-    let read = store.read(move |conn| read(conn, &reach, now)).await?;
+    let read = store.read(move |conn| read(conn, &verifiers, &reach, now)).await?;
     let steps = steps(&read, &layout);
+    let worries = worries(&read, &layout);
     let bars = bars(&read, &layout);
     let worst = read.worst.into_iter().map(|it| Row::new(it, &read.moment, &layout));
     let own = layout.may(Permission::ManageSettings).then(|| Own::of(&read.own, &layout, now));
@@ -172,12 +186,13 @@ async fn show(
             .map(|it| it.sentence(now, &|at| layout.zone.full(at))),
         recovery: read.recovery.advice().filter(|_| layout.may(Permission::ManageSettings)),
         bars,
+        worries,
         steps,
         layout,
     })
 }
 
-fn read(conn: &mut Conn, reach: &Reach, now: Time) -> Result<Read> {
+fn read(conn: &mut Conn, verifiers: &Verifiers, reach: &Reach, now: Time) -> Result<Read> {
     let (all, silence) = loss::all_devices(conn, now)?;
     let counts = device_list::counts(conn, &all, reach, now)?;
     let nearly_full = device_list::count(conn, &Filter { view: View::NearlyFull, ..all.clone() }, reach, now)?;
@@ -214,6 +229,9 @@ fn read(conn: &mut Conn, reach: &Reach, now: Time) -> Result<Read> {
         from_copy: from_copy(conn, reach, now)?,
         disasters: disasters(conn, reach, now)?,
         has_sent_mail: service::mail::has_worked(conn)?,
+        anomalies: store::hold::anomaly_count(conn, reach)?,
+        copy: service::copy::state(conn)?,
+        read_back: service::verification::standings(conn, verifiers, now)?,
         has_two_settled: store::user::settled_count(conn, now - SETTLED)? > 1,
     })
 }
@@ -256,6 +274,22 @@ fn bars(read: &Read, layout: &Layout) -> Vec<(&'static str, i64, String, &'stati
     parts.iter().map(|it| (it.0, height(it.2), layout.count(it.2), it.1)).collect()
 }
 
+/// What is wrong with the stores or with what is in them.
+fn worries(read: &Read, layout: &Layout) -> Vec<(&'static str, String)> {
+    let mut found = Vec::new();
+    if read.anomalies > 0 {
+        let what = words::counted(read.anomalies, "backup looks", "backups look");
+        found.push(("/retention#holds", format!("{what} as if something was lost: kept until somebody has looked")));
+    }
+    if let Some(said) = read.copy.worry(layout.now, &|at| layout.zone.full(at)) {
+        found.push(("/stores#store-copy", said));
+    }
+    let wrong = read.read_back.iter().filter(|(_, standing)| standing.is_wrong());
+    found
+        .extend(wrong.map(|(location, standing)| ("/stores", format!("{}: {}", location.name(), standing.sentence()))));
+    found
+}
+
 fn steps(read: &Read, layout: &Layout) -> Vec<Step> {
     let step = |is_done, text, href| Step { is_done, text, href };
     let steps = vec![
@@ -271,6 +305,16 @@ fn steps(read: &Read, layout: &Layout) -> Vec<Step> {
         step(read.asks_for_backups, "Write a policy that asks for backups", "/policies/new"),
         step(read.has_backup, "Back the device up", "/devices"),
         step(read.has_proof, "See its restore test pass", "/restore-tests"),
+        step(
+            read.copy.store.as_ref().is_some_and(SecondStore::counts),
+            "Give it a second store in another place: holdfast serve --copy",
+            "/stores",
+        ),
+        step(
+            read.recovery.advice().is_none(),
+            "Make a recovery key, print its five shares, and type three back",
+            "/settings#recovery",
+        ),
         step(read.has_second_approver, "Invite someone who approves wipes", "/users"),
         step(
             read.has_two_settled,

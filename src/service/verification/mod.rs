@@ -13,7 +13,7 @@ mod shown;
 
 pub use read_back::next_batch;
 pub use resend::ask_again;
-pub use shown::{Affected, AffectedPoint, Named, Shown, shown};
+pub use shown::{Affected, AffectedPoint, Named, Shown, shown, standings};
 
 use crate::blob::{BlobKey, BlobStore, StoreFault};
 use crate::error::Result;

@@ -1,5 +1,5 @@
 //! What pages, the API and metrics say of a location.
-use super::{Verifier, ground};
+use super::{Verifier, Verifiers, ground};
 use crate::error::Result;
 use crate::service;
 use crate::service::copy::CopyState;
@@ -80,6 +80,26 @@ pub struct AffectedPoint {
     pub files: Option<i64>,
     /// Names the files, to those who may see them.
     pub test_id: Option<RestoreTestId>,
+}
+
+/// The standing of each location in which damage is looked for.
+///
+/// # Errors
+/// When the database refuses.
+pub fn standings(conn: &mut Conn, verifiers: &Verifiers, now: Time) -> Result<Vec<(Location, Standing)>> {
+    let of = |it: &Verifier| {
+        let location = it.location();
+        let survey = store::setting::survey(location).find(conn)?;
+        let facts = Facts {
+            is_away: ground(conn, location)?.away.is_some(),
+            is_off: it.settings().budget.is_off(),
+            damaged: sql::damaged_count(conn, location)?.0,
+            lag: Lag::of(sql::oldest_unread(conn, location)?, now),
+            survey: survey.as_ref(),
+        };
+        Ok((location, Standing::of(&facts, now)))
+    };
+    verifiers.0.iter().map(of).collect()
 }
 
 /// What is known of a verifier's location.

@@ -84,6 +84,28 @@ fn keeping_less_takes_two_people_and_a_week_and_keeping_more_neither() {
 }
 
 #[test]
+fn a_shorter_rule_waits_among_the_approvals_of_whoever_may_agree() {
+    let world = World::new();
+    let (owner, second) = (Visit::of(&world.server, world.owner), Visit::of(&world.server, world.second));
+    assert!(text(&second.get("/approvals")).contains("Nothing is waiting for you."));
+
+    let change = world.ask(Keep::By(LONG)).unwrap();
+
+    let page = text(&second.get("/approvals"));
+    assert!(page.contains("Keep less of every device") && page.contains("the disk is full"), "{page}");
+    assert!(!page.contains("Nothing is waiting for you."), "{page}");
+    let overview = text(&second.get("/"));
+    assert!(overview.contains("1 request to keep less waits for approval"), "{overview}");
+    assert!(!text(&owner.get("/")).contains("request to keep less waits"), "it is their own");
+    world.approve(world.second, &change).unwrap();
+    assert!(!text(&second.get("/")).contains("request to keep less waits"), "it was decided");
+    // One that nobody agreed to in time is none.
+    world.ask(Keep::By(Rule { daily: 99, ..LONG })).unwrap();
+    world.server.app.clock.advance(days(30));
+    assert!(!text(&second.get("/approvals")).contains("Keep less of every device"));
+}
+
+#[test]
 fn a_longer_rule_ends_a_shorter_one_that_waits() {
     let world = World::new();
     world.in_force(LONG);

@@ -26,5 +26,8 @@ pub const WINDOW: Duration = days(14);
 /// The newest verified points that are always kept.
 pub const LEAST_VERIFIED: usize = 3;
 
+/// A request to lift a hold that nobody agreed to ends after this.
+pub const LIFT_WAITS: Duration = days(7);
+
 /// A shorter rule takes effect this long after a second person agreed to it.
 pub const SHORTER_AFTER: Duration = days(7);

@@ -65,6 +65,14 @@ impl Standing {
         }
     }
 
+    /// Whether a person should look at it.
+    pub const fn is_wrong(self) -> bool {
+        match self {
+            Self::Away | Self::Damaged | Self::Off | Self::Late => true,
+            Self::Unknown | Self::Partly | Self::Empty | Self::Intact => false,
+        }
+    }
+
     /// The word on its badge.
     pub const fn name(self) -> &'static str {
         match self {
