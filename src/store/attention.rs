@@ -41,8 +41,10 @@ pub fn restores_waiting(conn: &mut Conn, reach: &Reach, approver: UserId) -> Que
     }
 }
 
-/// How many requests wait for a second person that would let something end: to lift a hold, or to keep less of everything,
-/// of which the latter is for whoever reaches all. Except their own, and those that nobody agreed to in time.
+/// How many requests wait for a second person that would let something end.
+///
+/// To lift a hold, or to keep less of everything, of which the latter is for whoever reaches all. Except their own, and
+/// those that nobody agreed to in time.
 pub fn removals_waiting(conn: &mut Conn, reach: &Reach, approver: UserId, now: Time) -> QueryResult<i64> {
     let mut lifts = holds::table
         .left_join(devices::table.on(devices::id.nullable().eq(holds::device_id)))
