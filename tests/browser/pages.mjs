@@ -4,7 +4,7 @@ import { existsSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { violations } from "./lib/axe.mjs";
 import { open } from "./lib/chromium.mjs";
-import { signIn, until } from "./lib/forms.mjs";
+import { follow, signIn, until } from "./lib/forms.mjs";
 
 const WIDTHS = [1360, 390];
 const THEMES = ["light", "dark"];
@@ -61,7 +61,7 @@ export async function checkAged({ browser, demo, faults, states, album }) {
   const owner = await open(browser, { faults });
   await signIn(owner.page, demo.url, demo.account("owner"));
   await owner.page.goto(demo.url + states.Requested);
-  await until(owner.page, /Expired[^]*Nothing was erased/, 30);
+  await until(owner.page, /Expired[^]*Nothing was erased/, 90);
   const state = await owner.context.storageState();
   await owner.context.close();
   await inEachLook(async (look) => {
@@ -77,10 +77,7 @@ export async function checkAged({ browser, demo, faults, states, album }) {
     for (let status = 0; status !== 429; ) {
       await page.getByLabel("E-mail address").fill("nobody@example.org");
       await page.getByLabel("Password", { exact: true }).fill("wrong");
-      const [answer] = await Promise.all([
-        page.waitForResponse((it) => it.request().method() === "POST"),
-        page.getByRole("button", { name: "Sign in" }).click(),
-      ]);
+      const answer = await follow(page, page.getByRole("button", { name: "Sign in" }));
       status = answer.status();
       await page.waitForLoadState();
     }

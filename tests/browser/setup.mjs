@@ -38,13 +38,14 @@ export async function checkSetUp({ browser, server, mail, faults, javaScript }) 
 async function checkMail({ page, base, mail }) {
   await page.goto(`${base}/settings`);
   await press(page, button(page, "Send me a test mail"), /A test mail to owner@example.org is on its way/);
-  await mail.got(/This is the test mail that Ada Owner asked for/, 30);
+  // Mails go out every 30 s.
+  await mail.got(/This is the test mail that Ada Owner asked for/, 90);
 
   await page.goto(`${base}/users/new`);
   await page.getByLabel("E-mail address").fill("bob@example.org");
   await page.getByLabel("Name", { exact: true }).fill("Bob");
   await page.locator("#observer-organisation").check();
   await press(page, button(page, "Invite"), /A mail tells them that you have it/);
-  const invitation = await mail.got(/made an account in Holdfast for you/, 30);
+  const invitation = await mail.got(/made an account in Holdfast for you/, 90);
   if (invitation.includes("/invite/")) throw new Error("the mail has the link");
 }

@@ -35,7 +35,7 @@ export async function open(
     locale: "en-GB",
     timezoneId: "Europe/Paris",
   });
-  context.setDefaultTimeout(15_000);
+  context.setDefaultTimeout(60_000);
   const page = await context.newPage();
   const note = (text) => {
     const fault = `${path(page)} (${theme}, ${width}): ${text}`;

@@ -28,12 +28,22 @@ export async function until(page, pattern, seconds) {
   }
 }
 
-// What the page says now.
+// What the page says now, or the next one that is on its way: a click does not wait until that is there.
 export async function says(page, pattern) {
-  // A click waits until the next page begins, not until all of it is there.
-  await page.waitForLoadState("domcontentloaded");
-  const text = await page.locator("main").innerText();
-  if (!pattern.test(text)) throw new Error(`${page.url()} does not say ${pattern}:\n${text}`);
+  const deadline = Date.now() + 10_000;
+  for (;;) {
+    const text = await page.locator("main").innerText();
+    // It may be looked at next, as a whole.
+    if (pattern.test(text)) return page.waitForLoadState("domcontentloaded");
+    if (Date.now() > deadline) throw new Error(`${page.url()} does not say ${pattern}:\n${text}`);
+    await new Promise((done) => setTimeout(done, 100));
+  }
+}
+
+// Presses what leads to a new page, and waits for that: until then the page before it is still there. Gives its answer.
+export async function follow(page, button) {
+  const [answer] = await Promise.all([page.waitForNavigation({ waitUntil: "domcontentloaded" }), button.click()]);
+  return answer;
 }
 
 // Sends a form by its button, looks at what comes, and goes back in the browser: the page that the form was on is

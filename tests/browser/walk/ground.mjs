@@ -1,5 +1,5 @@
 // The ground below: a store that is away, room on the disks, and the host's last word.
-import { button, says, until } from "../lib/forms.mjs";
+import { button, follow, says, until } from "../lib/forms.mjs";
 import { admin, takeStore } from "../lib/machine.mjs";
 import { fillInWipe } from "../lib/wipe.mjs";
 
@@ -43,7 +43,7 @@ export const GROUND = {
       if ((await operator.locator("#a2 + .t-proven, #a3 + .t-proven, #points ~ * .st.proven").count()) > 0) throw new Error("the device is green");
       if ((await operator.locator(".strip .c-proven").count()) > 0) throw new Error("the strip of restore points is green");
       await look(operator, "device with the store away");
-      await approver.getByRole("button", { name: "Approve wipe" }).click();
+      await follow(approver, button(approver, "Approve wipe"));
       const text = await approver.locator("main").innerText();
       if (!/backup store (cannot be read|has been unreadable)|Held|Worse/.test(text)) throw new Error(`a wipe was approved without a store:\n${text}`);
       await look(approver, "approval with the store away");
@@ -73,11 +73,7 @@ export const GROUND = {
     await fillInWipe(operator, base, device);
     admin(program, demo, "freeze");
     try {
-      const [answer] = await Promise.all([
-        operator.waitForResponse((it) => it.request().method() === "POST"),
-        button(operator, "Request wipe").click(),
-      ]);
-      await operator.waitForLoadState();
+      const answer = await follow(operator, button(operator, "Request wipe"));
       if (answer.status() !== 409) throw new Error(`a wipe under a freeze was answered ${answer.status()}`);
       await says(operator, /frozen[^]*holdfast admin unfreeze/);
       await look(operator, "wipe refused by a freeze");
