@@ -137,7 +137,7 @@ fn ten_thousand_devices_are_walked_within_a_page() {
     let took = begun.elapsed();
     assert!(tallies.iter().all(|it| it.1.all() == 10_000));
     // Without optimisation, and beside other tests: a release build takes a tenth.
-    assert!(took < std::time::Duration::from_secs(20), "{took:?}");
+    assert!(took < std::time::Duration::from_secs(120), "{took:?}");
     eprintln!("10,000 devices in {took:?}");
 }
 

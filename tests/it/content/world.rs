@@ -125,7 +125,7 @@ impl World {
 
     /// The downloads once all have ended, newest first.
     pub fn ended(&self) -> Vec<ContentRead> {
-        let until = Instant::now() + Duration::from_secs(20);
+        let until = Instant::now() + Duration::from_secs(60);
         loop {
             let reads = self.downloads();
             if reads.iter().all(|it| it.outcome.is_some()) {

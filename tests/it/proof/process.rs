@@ -97,7 +97,7 @@ fn run_script(script: &str) -> TestResult {
     let mut craft = Craft::new(2);
     let job = craft.backup(&[("x", b"text")]);
     let stored = craft.stored();
-    let runner = Runner { silence: Duration::from_millis(300), ..Runner::of(program) };
+    let runner = Runner { silence: Duration::from_secs(5), ..Runner::of(program) };
     match runner.run(&stored.served, &stored.key, &job, &()) {
         Ended::Reported(report, _) => report.result,
         Ended::Stopped => panic!("nobody stopped it"),
@@ -134,13 +134,13 @@ fn a_process_that_crashes_hangs_or_babbles_is_judged() {
 
 #[test]
 fn a_server_that_is_slow_itself_fails_no_backup() {
-    /// Keeps the child waiting once, for several turns of the watch.
+    /// Keeps the child waiting once, for more turns of the watch, half a second each, than a child may be silent.
     #[derive(Default)]
     struct Slow(Mutex<u32>, Condvar);
     impl Watcher for Slow {
         fn alive(&self) {
             let turns = self.0.lock().unwrap();
-            drop(self.1.wait_while(turns, |turns| *turns < 8).unwrap());
+            drop(self.1.wait_while(turns, |turns| *turns < 24).unwrap());
         }
         fn stop(&self) -> bool {
             *self.0.lock().unwrap() += 1;
@@ -151,7 +151,7 @@ fn a_server_that_is_slow_itself_fails_no_backup() {
     let mut craft = Craft::new(2);
     let job = craft.backup(&[("x", b"text")]);
     let stored = craft.stored();
-    let runner = Runner { silence: Duration::from_secs(3), ..runner() };
+    let runner = Runner { silence: Duration::from_secs(10), ..runner() };
     let Ended::Reported(report, _) = runner.run(&stored.served, &stored.key, &job, &Slow::default()) else { panic!() };
     assert_eq!(report.result, TestResult::Passed, "{report:?}");
 }

@@ -26,7 +26,7 @@ const NAME: &str = "disk";
 const TTL: Duration = Duration::from_secs(3600);
 
 /// How long a folder may be in use after the last file in it was closed.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One thing that the disk was asked for.
 pub enum Asked {
