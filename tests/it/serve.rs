@@ -128,7 +128,9 @@ fn of_nobody(folder: &std::path::Path, command: &mut Command) {
 fn a_server_may_open_what_the_system_allows_and_its_memory_is_closed_to_its_own_account() {
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("holdfast");
-    std::fs::copy(env!("CARGO_BIN_EXE_holdfast"), &program).unwrap();
+    // By another process: what this one has open for writing, one that another test begins meanwhile has too, and then
+    // it cannot be run.
+    assert!(Command::new("cp").arg(env!("CARGO_BIN_EXE_holdfast")).arg(&program).status().unwrap().success());
     let mut command = Command::new("sh");
     command.args(["-c", "ulimit -Sn 256; exec \"$@\"", "sh"]).arg(&program);
     command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(folder.path().join("data"));

@@ -6,7 +6,8 @@ use holdfast::proof::child::SUB_COMMAND;
 use holdfast::proof::frame::{self, FromChild};
 use holdfast::proof::runner::{Ended, Runner, Watcher};
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Condvar, Mutex};
 use std::time::Duration;
@@ -89,11 +90,20 @@ fn under_root_each_process_is_another_user_in_no_group_of_ours() {
     assert_ne!(said[0], said[1], "neither may touch the other");
 }
 
+/// Has another process write a program: while this one did, a process that another test begins meanwhile would keep it
+/// open, and nothing that is open for writing can be run.
+fn write_program(path: &Path, text: &str) {
+    let mut child = Command::new("sh");
+    child.args(["-c", "cat > \"$0\" && chmod 755 \"$0\""]).arg(path).stdin(Stdio::piped());
+    let mut child = child.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
 fn run_script(script: &str) -> TestResult {
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("child");
-    fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    write_program(&program, &format!("#!/bin/sh\n{script}\n"));
     let mut craft = Craft::new(2);
     let job = craft.backup(&[("x", b"text")]);
     let stored = craft.stored();
