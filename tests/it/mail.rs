@@ -3,7 +3,7 @@ use crate::support::device::SimDevice;
 use crate::support::people::{by, colleague};
 use crate::support::server::TestServer;
 use crate::support::visit::{Visit, text};
-use crate::support::{NOW, SmtpSink, TestDatabase};
+use crate::support::{NOW, SmtpSink, TestDatabase, free_address};
 use clock::Clock;
 use diesel::prelude::*;
 use domain::id::{DeviceId, UserId};
@@ -15,7 +15,6 @@ use holdfast::service;
 use holdfast::service::mail::{MAX_WAITING, Mail, Recipients};
 use holdfast::store::schema::mail_outbox;
 use holdfast::store::{self, Conn, Store};
-use std::net::TcpListener;
 
 fn mail(key: Option<&str>) -> Mail {
     Mail {
@@ -84,8 +83,7 @@ fn a_mail_that_waits_for_the_server_arrives_once_when_it_is_back() {
     let database = TestDatabase::new();
     let store = database.store();
     add_user(&store, "approver@example.org", "approver");
-    // A port nobody is listening on.
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let address = free_address();
     let mailer = Mailer::smtp(&format!("smtp://{address}"), "Holdfast <holdfast@example.org>").unwrap();
     let clock = Clock::fixed(NOW);
     enqueue(&store, mail(Some("request-1")));
@@ -261,7 +259,7 @@ fn one_recipient_whom_the_server_refuses_holds_up_nobody() {
     for email in ["a@refused.example", "b@refused.example", "c@refused.example", "d@example.org"] {
         add_user(&store, email, "approver");
     }
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let address = free_address();
     let sink = SmtpSink::start(&address);
     let mailer = Mailer::smtp(&format!("smtp://{address}"), "Holdfast <holdfast@example.org>").unwrap();
     enqueue(&store, mail(None));
@@ -278,7 +276,7 @@ fn one_recipient_whom_the_server_refuses_holds_up_nobody() {
 fn one_recipient_at_whose_name_the_server_hangs_up_holds_up_nobody() {
     let database = TestDatabase::new();
     let store = database.store();
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let address = free_address();
     let sink = SmtpSink::start(&address);
     let mailer = Mailer::smtp(&format!("smtp://{address}"), "Holdfast <holdfast@example.org>").unwrap();
     for (email, at) in [("a@hangs-up.example", NOW - hours(1)), ("b@example.org", NOW)] {

@@ -3,14 +3,13 @@ use crate::support::device::{SimDevice, token};
 use crate::support::people::colleague;
 use crate::support::server::{TestServer, admin};
 use crate::support::visit::{Visit, hidden, text};
-use crate::support::{NOW, SmtpSink};
+use crate::support::{NOW, SmtpSink, free_address};
 use domain::by::Author;
 use domain::role::{Role, Scope};
 use holdfast::config::Options;
 use holdfast::mail::Mailer;
 use holdfast::service::user::Invitation;
 use holdfast::{job, service, store};
-use std::net::TcpListener;
 use wire::{self, DeviceFacts, Enroll, Fact};
 
 /// What reverses or breaks the line a name is in.
@@ -98,7 +97,7 @@ fn an_address_that_is_taken_can_be_mailed_whatever_letters_its_domain_has() {
     assert_eq!(invite("Bob@Bücher.example").status, 200);
     assert_eq!(invite("bob@xn--bcher-kva.example").status, 422, "the same address in its other spelling");
 
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let address = free_address();
     let sink = SmtpSink::start(&address);
     let mailer = Mailer::smtp(&format!("smtp://{address}"), "Holdfast <holdfast@example.org>").unwrap();
     let summary = job::mail::run_once(server.store(), Some(&mailer), &server.app.clock).unwrap();

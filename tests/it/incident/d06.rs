@@ -1,8 +1,8 @@
 //! GitLab, 2017: the mails that said that no backup was made were refused, and nobody heard of it.
-use crate::support::SmtpSink;
 use crate::support::people::colleague;
 use crate::support::server::TestServer;
 use crate::support::visit::{Visit, text};
+use crate::support::{SmtpSink, free_address};
 use domain::account::UserState;
 use domain::activity::Actor;
 use domain::ground::Undelivered;
@@ -10,13 +10,12 @@ use domain::role::Role;
 use domain::time::minutes;
 use holdfast::mail::Mailer;
 use holdfast::{job, service, store};
-use std::net::TcpListener;
 
 #[test]
 fn d06_an_alarm_that_no_mail_server_takes_is_said_on_every_page_and_to_monitoring() {
     let server = TestServer::start();
     let owner = colleague(&server, "owner", Role::Owner);
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let address = free_address();
     let mailer = Mailer::smtp(&format!("smtp://{address}"), "Holdfast <holdfast@example.org>").unwrap();
     let poll = || {
         job::mail::run_once(server.store(), Some(&mailer), &server.app.clock).unwrap();
@@ -62,7 +61,7 @@ fn d06_one_address_that_is_refused_is_no_alarm_for_all() {
             Ok(store::user::grant(conn, user.id, (Role::Owner, domain::role::Scope::Organisation), None, since)?)
         });
     }
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let address = free_address();
     let _sink = SmtpSink::start(&address);
     let mailer = Mailer::smtp(&format!("smtp://{address}"), "Holdfast <holdfast@example.org>").unwrap();
     let now = server.app.clock.now();

@@ -1,7 +1,6 @@
 //! The real program on a data folder that outlives it.
-use crate::support::TestDatabase;
+use crate::support::{TestDatabase, free_address};
 use holdfast::store::Database;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -39,10 +38,9 @@ impl World {
     }
 
     fn with(data: tempfile::TempDir, database: Database, database_url: String) -> Self {
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
         let server = data.path().join("server");
         let program = PathBuf::from(env!("CARGO_BIN_EXE_holdfast"));
-        Self { data, server, program, database, address: free.local_addr().unwrap().to_string(), database_url }
+        Self { data, server, program, database, address: free_address(), database_url }
     }
 
     pub fn url(&self) -> String {
