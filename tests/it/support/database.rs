@@ -64,8 +64,9 @@ impl TestDatabase {
 impl Drop for TestDatabase {
     fn drop(&mut self) {
         if let Dropped::Postgres { server, name } = &self.dropped {
-            let mut conn = diesel::PgConnection::establish(server).unwrap();
-            diesel::sql_query(format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).execute(&mut conn).unwrap();
+            // A test that proved something does not fail for this: the whole server is thrown away afterwards.
+            let Ok(mut conn) = diesel::PgConnection::establish(server) else { return };
+            let _ = diesel::sql_query(format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).execute(&mut conn);
         }
     }
 }

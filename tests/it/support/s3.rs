@@ -6,6 +6,7 @@ use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path;
 use object_store::signer::{SignedUrlOptions, Signer};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use ureq::http::Method;
 
@@ -48,6 +49,9 @@ pub fn open(access: &Access) -> Bucket {
 }
 
 fn make(access: &Access, kind: Kind) {
+    // The server does not bear it when two make and configure one bucket at once.
+    static ONE: Mutex<()> = Mutex::new(());
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let mut options = SignedUrlOptions::default();
     if kind == Kind::Locked {
         options.signed_headers.insert("x-amz-bucket-object-lock-enabled", "true".parse().unwrap());
