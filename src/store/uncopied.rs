@@ -1,7 +1,7 @@
 //! What the second store does not have yet, or has damaged: the ledger itself says so, in `objects.uncopied`.
 use crate::store::Conn;
 use crate::store::restore_point::RestorePoint;
-use crate::store::schema::{copies, devices, objects, repositories, restore_points};
+use crate::store::schema::{copies, device_proof, devices, objects, repositories, restore_points};
 use crate::store::setting::COPY;
 use diesel::dsl::{count_star, exists, min, not};
 use diesel::prelude::*;
@@ -261,6 +261,48 @@ pub fn lost_bytes(conn: &mut Conn, device: DeviceId) -> QueryResult<i64> {
     let sizes: Vec<i64> =
         lost_objects!(has_none).filter(repositories::device_id.eq(device)).select(objects::size_bytes).load(conn)?;
     Ok(sizes.iter().sum())
+}
+
+/// Those of [`lost_objects`] without which no later proof came: devices and objects that a proof from afterwards shows
+/// not to be needed are left out, as in the bar of each page.
+macro_rules! lost_and_needed {
+    ($has_none:expr) => {
+        lost_objects!($has_none)
+            .left_join(device_proof::table.on(device_proof::device_id.eq(repositories::device_id)))
+            .filter(
+                device_proof::proven_tested_at
+                    .nullable()
+                    .is_null()
+                    .or(device_proof::proven_tested_at.nullable().lt(copies::damaged_at)),
+            )
+    };
+}
+
+/// Whether something of a device's backups is intact in no store, and no later proof did without it.
+pub fn is_lost(conn: &mut Conn, device: DeviceId) -> QueryResult<bool> {
+    let has_none = COPY.entry(conn)?.is_none();
+    let any: Option<ObjectName> = lost_and_needed!(has_none)
+        .filter(repositories::device_id.eq(device))
+        .select(copies::name)
+        .first(conn)
+        .optional()?;
+    Ok(any.is_some())
+}
+
+/// The enrolled devices within reach of which [`is_lost`] holds, in the order of their names.
+pub fn last_copies(conn: &mut Conn, reach: &Reach) -> QueryResult<Vec<DeviceId>> {
+    let has_none = COPY.entry(conn)?.is_none();
+    let lost = lost_and_needed!(has_none)
+        .inner_join(devices::table.on(devices::id.eq(repositories::device_id)))
+        .filter(devices::state.eq(DeviceState::Enrolled));
+    let named = (devices::name, devices::id);
+    let found: Vec<(String, DeviceId)> = match reach {
+        Reach::All => lost.select(named).distinct().order(named).load(conn)?,
+        Reach::Teams(teams) => {
+            lost.filter(devices::team_id.eq_any(teams.clone())).select(named).distinct().order(named).load(conn)?
+        }
+    };
+    Ok(found.into_iter().map(|it| it.1).collect())
 }
 
 /// How many devices are asked for in one statement.

@@ -1,7 +1,6 @@
 //! What a second person decides, and what anyone may stop.
 use super::notice::{News, tell, tell_stopped};
 use super::release::settle;
-use super::request::is_damaged;
 use super::{WINDOW, What, device, facts, find, hold, limits, matter, record, write};
 use crate::error::{Error, Result};
 use crate::service::account::who;
@@ -119,7 +118,7 @@ pub fn lift_accepting(
         return Err(Error::invalid("consent", "Tick this box if every machine with this identity may be erased."));
     }
     let current = facts(conn, &device, now)?;
-    if is_damaged(&current, request.action) && damage != current.loss().consent() {
+    if current.needs_damage_accepted(request.action) && damage != current.loss().consent() {
         return Err(Error::invalid("damage", "Tick this box if you accept this loss."));
     }
     // Not those in the future: otherwise a clock that was ahead and then corrected would block every wipe until

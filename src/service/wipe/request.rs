@@ -187,13 +187,11 @@ fn hold_of(
 
 /// What about the facts themselves a second person has to accept by name, however the request came to them.
 fn hold_for(agreed: &Facts, action: WipeAction) -> Option<Hold> {
-    if agreed.doubt.stands() { Some(Hold::Identity) } else { is_damaged(agreed, action).then_some(Hold::Damaged) }
-}
-
-/// Whether a wipe would certainly lose files that no backup holds intact.
-pub(super) fn is_damaged(facts: &Facts, action: WipeAction) -> bool {
-    // A removal of company data erases no file.
-    action == WipeAction::Wipe && facts.known.damaged.amount.files > 0
+    if agreed.doubt.stands() {
+        Some(Hold::Identity)
+    } else {
+        agreed.needs_damage_accepted(action).then_some(Hold::Damaged)
+    }
 }
 
 fn why(request: &WipeRequest, agreed: &Facts) -> String {

@@ -85,3 +85,46 @@ fn damage_that_is_found_after_a_request_sends_it_back_and_holds_it() {
         act_as(&world.server, world.asker, move |conn, by| wipe::review(conn, by, id, ask.agreement(), now)).unwrap();
     assert_eq!(again.state, WipeState::Held);
 }
+
+/// A pack of the device rots, verification finds it, and no restore test has met it yet.
+fn rots(world: &World) {
+    let (id, now) = (world.device.id(), world.now());
+    world.server.act(move |conn| {
+        let repository = store::repository::active_of_device(conn, id)?.unwrap();
+        let pack = BlobKey::new(repository.id, ObjectKind::Data, name(b"rots"));
+        backup::received(conn, &pack, 4, TokenKind::Agent, now)?;
+        assert!(backup::object_found_damaged(conn, &pack, "its bytes changed", now + minutes(1))?);
+        Ok(())
+    });
+}
+
+#[test]
+fn damage_of_which_no_test_has_named_a_file_holds_a_wipe_too() {
+    let world = World::new();
+    rots(&world);
+    let facts = world.facts();
+    assert_eq!(facts.known.damaged.amount.files, 0, "nobody knows which files");
+    let request = world.requested();
+    assert_eq!(request.state, WipeState::Held, "{}", request.state_note);
+
+    let page = text(&Visit::of(&world.server, world.second).get(&format!("/wipe-requests/{}", request.id)));
+    assert!(page.contains("Which files that is nobody can say yet."), "{page}");
+    let (id, now, consent) = (request.id, world.now(), facts.loss().consent());
+    let blind = act_as(&world.server, world.second, move |conn, by| wipe::lift(conn, by, id, now));
+    assert!(matches!(blind, Err(Error::Invalid(_))), "the second person has to accept it too");
+    let lifted =
+        act_as(&world.server, world.second, move |conn, by| wipe::lift_agreed(conn, by, id, &consent, now)).unwrap();
+    assert_eq!(lifted.state, WipeState::Requested);
+}
+
+#[test]
+fn damage_that_is_found_while_an_approved_wipe_waits_sends_it_back() {
+    let world = World::new();
+    let request = world.requested();
+    assert_eq!(world.approved(&request).state, WipeState::Cooling);
+    rots(&world);
+    world.cools();
+    assert_eq!(world.state(request.id), WipeState::ReviewAgain);
+    let note = world.find(request.id).state_note;
+    assert!(note.contains("backups intact in a store"), "{note}");
+}

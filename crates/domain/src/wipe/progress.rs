@@ -39,7 +39,7 @@ pub struct Check {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hold {
     Limit,
-    /// Files of the device are damaged in the store.
+    /// Files of the device, or parts of its backups, are damaged and intact in no store.
     Damaged,
     ClockWentBack,
     AccountChanged,
@@ -67,8 +67,8 @@ impl Hold {
         match self {
             Self::Limit => "more wipes were requested within an hour than the limit allows",
             Self::Damaged => {
-                "files of this device are damaged in the store, and no backup holds them intact: a wipe would lose \
-                 them for good, so a second person has to accept that too"
+                "files of this device, or parts of its backups, are damaged in the store, and no backup holds them intact: \
+                 a wipe would lose them for good, so a second person has to accept that too"
             }
             Self::ClockWentBack => "the server's clock was set back after the approval",
             Self::AccountChanged => {

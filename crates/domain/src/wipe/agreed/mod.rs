@@ -28,6 +28,10 @@ pub struct Facts {
     pub doubt: Doubt,
     /// Another enrolled device has the same serial, so it identifies neither.
     pub shares_serial: bool,
+    /// Something of its backups is intact in no store, and no later proof did without it. Which files that is nobody may
+    /// know yet. False in requests from before this was looked at.
+    #[serde(default)]
+    pub is_damaged: bool,
 }
 
 /// The part of the consent that says what doubt about the machine means; the second person ticks only this.
@@ -53,6 +57,9 @@ struct Material<'a> {
     doubt: Doubt,
     /// None if no other device has it: it decides what is typed.
     shared_serial_of: Option<&'a str>,
+    /// Left out if it is not, so that what was agreed to before this was looked at is still that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    is_damaged: Option<bool>,
 }
 
 /// One thing that is not as it was agreed to.
@@ -94,6 +101,7 @@ impl Terms for Facts {
             is_store_away: known.store_away_since.is_some(),
             doubt: self.doubt,
             shared_serial_of: self.shares_serial.then_some(self.name.as_str()),
+            is_damaged: self.is_damaged.then_some(true),
         })
     }
 }
@@ -102,6 +110,12 @@ impl Facts {
     /// What a wipe would lose at the moment of these facts.
     pub fn loss(&self) -> Loss {
         loss(&self.known)
+    }
+
+    /// Whether a second person has to accept by itself what a wipe would lose: no store has it intact.
+    pub fn needs_damage_accepted(&self, action: WipeAction) -> bool {
+        // A removal of company data erases no file.
+        action == WipeAction::Wipe && (self.is_damaged || self.known.damaged.amount.files > 0)
     }
 
     /// What `action` loses in a few words, for a list.
@@ -182,6 +196,7 @@ impl Facts {
             when("Proven up to", before.proven.map(|it| it.at), after.proven.map(|it| it.at)),
             when("Newest backup", before.newest.map(|it| it.at), after.newest.map(|it| it.at)),
         ];
+        all.push(text("Backups intact in a store", yes(!self.is_damaged), yes(!now.is_damaged), now.is_damaged));
         let is_away_anew = after.roots_away.iter().any(|it| !before.roots_away.contains(it));
         all.push(text("Folders without their mark", &roots(before), &roots(after), is_away_anew));
         let (could, can) = (before.store_away_since.is_none(), after.store_away_since.is_none());

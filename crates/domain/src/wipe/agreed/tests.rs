@@ -19,6 +19,7 @@ pub fn facts() -> Facts {
         known: losses::tests::facts(),
         doubt: Doubt::None,
         shares_serial: false,
+        is_damaged: false,
     }
 }
 
@@ -52,6 +53,7 @@ fn each_change_for_the_worse_is_seen() {
         ("not counted any more", |it| it.known.count = None),
         ("a folder away", |it| it.known.roots_away = vec!["/mnt/disk".to_owned()]),
         ("a file damaged", |it| it.known.damaged.amount.files = 1),
+        ("something damaged", |it| it.is_damaged = true),
         ("the store away", |it| it.known.store_away_since = Some(NOW)),
         ("more not proven", |it| it.known.beyond_proof = Some(Amount { files: 93, bytes: 403_000_000 })),
         ("not proven not known", |it| it.known.beyond_proof = None),
