@@ -2,6 +2,7 @@
 use super::world::{SHORTEST, World, has_restic};
 use domain::copy::SecondStore;
 use domain::failure_domain::StoreKind;
+use domain::object::ObjectKind;
 use domain::retention::{Brake, Keep, QUIET};
 use domain::time::{Time, days, hours, minutes};
 use holdfast::blob::BlobKey;
@@ -241,6 +242,59 @@ fn each_brake_stops_a_prune_even_if_it_comes_during_the_walk() {
         assert_eq!(stopped(&world), [], "{name}");
     }
     assert_eq!(world.points().len(), 6);
+}
+
+#[test]
+fn damage_that_verification_finds_keeps_every_point_of_that_device_and_all_of_its_trash_until_it_is_repaired() {
+    if !has_restic() {
+        return;
+    }
+    let world = World::with_six_backups();
+    world.keep_least();
+    assert!(world.pruner.prune(world.repository).unwrap());
+    let prune = world.prunes().pop().unwrap();
+    // Its time has come, and nothing else stops it: the server ran all the time.
+    while world.now() < prune.erase_at {
+        world.pass(hours(25));
+    }
+    let now = world.now();
+    let is_due = || world.server.read(move |conn| Ok(!retention::due_to_erase(conn, now)?.is_empty()));
+    assert!(is_due());
+    world.back_up();
+    world.pass(hours(25));
+    let pack = world.ledger().into_iter().find(|it| it.kind == ObjectKind::Data).unwrap();
+    let key = BlobKey::new(world.repository, pack.kind, pack.name);
+    let path = world.server.app.config.blobs.join(world.repository.as_str()).join("data");
+    let path = path.join(&key.name.as_str()[..2]).join(key.name.as_str());
+    let good = std::fs::read(&path).unwrap();
+    let reads = || {
+        for it in &world.server.app.verifiers.0 {
+            while it.read_back(world.now()).unwrap().more {}
+        }
+    };
+    reads();
+    assert_eq!(world.server.read(|conn| Ok(store::attention::damage(conn)?)), (0, 0));
+    let rotten: Vec<u8> = good.iter().map(|it| it ^ 1).collect();
+    write_over(&path, &rotten);
+    // The next cycle.
+    world.pass(days(31));
+    reads();
+
+    assert!(stopped(&world).contains(&Brake::Damaged), "{:?}", stopped(&world));
+    let due = world.server.read(|conn| retention::due_to_erase(conn, world.now()));
+    assert!(due.is_empty(), "what is in the trash may be all that is good");
+
+    write_over(&path, &good);
+    world.pass(days(2));
+    reads();
+    assert!(!stopped(&world).contains(&Brake::Damaged));
+    assert!(!world.server.read(|conn| retention::due_to_erase(conn, world.now())).is_empty());
+}
+
+fn write_over(path: &std::path::Path, bytes: &[u8]) {
+    std::fs::write(path, bytes).unwrap();
+    // Only what was written is forgotten by the cache.
+    std::fs::File::open(path).unwrap().sync_all().unwrap();
 }
 
 /// The plan once more: it cannot be copied, and must be as it was.
