@@ -10,6 +10,7 @@ mod disaster;
 mod error;
 mod file;
 mod gate;
+mod incident;
 mod restore_point;
 mod restore_test;
 mod store;
@@ -36,6 +37,7 @@ const AREAS: &[Area] = &[
     command::AREA,
     wipe::AREA,
     store::AREA,
+    incident::AREA,
     activity::AREA,
 ];
 

@@ -27,6 +27,7 @@ pub mod guard;
 pub mod hold;
 pub mod host;
 pub mod identity;
+pub mod incident;
 pub mod installation;
 pub mod link;
 pub mod loss;

@@ -83,6 +83,18 @@ pub fn count_done(
     Ok((by_actor, done().get_result(conn)?))
 }
 
+/// When acts of these kinds were last done, at most `limit`, oldest first.
+pub fn newest_of(conn: &mut Conn, actions: &[Action], limit: i64) -> QueryResult<Vec<(Action, Time)>> {
+    let mut newest: Vec<_> = activity::table
+        .filter(activity::action.eq_any(actions.to_vec()))
+        .order(activity::seq.desc())
+        .limit(limit)
+        .select((activity::action, activity::at))
+        .load(conn)?;
+    newest.reverse();
+    Ok(newest)
+}
+
 /// Appends an entry.
 pub fn insert(conn: &mut Conn, entry: &Activity) -> QueryResult<()> {
     diesel::insert_into(activity::table).values(entry).execute(conn).map(drop)

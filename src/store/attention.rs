@@ -3,7 +3,7 @@ use crate::store::Conn;
 use crate::store::schema::{
     copies, device_proof, devices, holds, repositories, restores, retention_changes, wipe_requests,
 };
-use diesel::dsl::{count, count_star};
+use diesel::dsl::{count, count_star, min};
 use diesel::prelude::*;
 use domain::device::DeviceState;
 use domain::id::{DeviceId, UserId};
@@ -99,6 +99,11 @@ pub fn lost(conn: &mut Conn, reach: &Reach) -> QueryResult<(i64, i64)> {
 /// How many stored objects of enrolled devices are missing or damaged, and for how many devices; except those
 /// that a later proof shows a device does not need.
 pub fn damage(conn: &mut Conn) -> QueryResult<(i64, i64)> {
+    damage_since(conn).map(|(objects, devices, _)| (objects, devices))
+}
+
+/// As [`damage`], and since when the oldest of it is known.
+pub fn damage_since(conn: &mut Conn) -> QueryResult<(i64, i64, Option<Time>)> {
     let tested = device_proof::proven_tested_at;
     copies::table
         .inner_join(repositories::table.on(repositories::id.eq(copies::repository_id)))
@@ -107,6 +112,6 @@ pub fn damage(conn: &mut Conn) -> QueryResult<(i64, i64)> {
         .filter(devices::state.eq(DeviceState::Enrolled))
         .filter(copies::location.eq(Location::Primary).and(copies::damaged_at.is_not_null()))
         .filter(tested.nullable().is_null().or(tested.nullable().lt(copies::damaged_at)))
-        .select((count_star(), count(repositories::device_id).aggregate_distinct()))
+        .select((count_star(), count(repositories::device_id).aggregate_distinct(), min(copies::damaged_at)))
         .first(conn)
 }

@@ -101,6 +101,17 @@ pub fn devices_with_queued(conn: &mut Conn, now: Time) -> QueryResult<Vec<Device
         .load(conn)
 }
 
+/// Those of these devices, at most some hundred, that were asked for something and have not ended it.
+pub fn devices_asked(conn: &mut Conn, ids: &[DeviceId], kind: CommandKind, now: Time) -> QueryResult<Vec<DeviceId>> {
+    commands::table
+        .filter(commands::device_id.eq_any(ids.to_vec()).and(commands::kind.eq(kind)))
+        .filter(commands::state.eq_any(CommandState::OPEN.to_vec()))
+        .filter(commands::expires_at.gt(now))
+        .select(commands::device_id)
+        .distinct()
+        .load(conn)
+}
+
 /// Whether a command that has not been delivered yet is waiting for a device.
 pub fn is_queued(conn: &mut Conn, device: DeviceId, generation: i64, now: Time) -> QueryResult<bool> {
     let queued = commands::table

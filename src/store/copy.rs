@@ -1,6 +1,6 @@
 //! Copies: where the bytes of each object are, and whether they were intact when they were last looked at.
 use crate::store::Conn;
-use crate::store::schema::{copies, objects};
+use crate::store::schema::{copies, objects, repositories};
 use crate::store::upsert::UpsertExt;
 use diesel::prelude::*;
 use domain::id::RepositoryId;
@@ -62,12 +62,30 @@ pub fn is_intact(
     Ok(find(conn, location, repository, kind, name)?.is_some_and(|it| it.damaged_at.is_none()))
 }
 
+/// What restore points may need and is damaged at the primary location. A macro, because diesel knows each place it is used
+/// in as a type of its own.
+macro_rules! needed_and_damaged {
+    () => {
+        copies::damaged_at
+            .is_not_null()
+            .and(copies::location.eq(Location::Primary))
+            .and(copies::kind.eq_any(ObjectKind::NEEDED.to_vec()))
+    };
+}
+
 /// Whether anything that restore points of a repository may need is damaged at the primary location.
 pub fn has_damage(conn: &mut Conn, repository: RepositoryId) -> QueryResult<bool> {
-    let damaged = copies::table
-        .filter(copies::repository_id.eq(repository).and(copies::damaged_at.is_not_null()))
-        .filter(copies::location.eq(Location::Primary).and(copies::kind.eq_any(ObjectKind::NEEDED.to_vec())));
+    let damaged = copies::table.filter(copies::repository_id.eq(repository).and(needed_and_damaged!()));
     diesel::select(diesel::dsl::exists(damaged)).get_result(conn)
+}
+
+/// How many devices have a repository of which [`has_damage`] holds.
+pub fn damaged_devices(conn: &mut Conn) -> QueryResult<i64> {
+    copies::table
+        .inner_join(repositories::table.on(repositories::id.eq(copies::repository_id)))
+        .filter(needed_and_damaged!())
+        .select(diesel::dsl::count(repositories::device_id).aggregate_distinct())
+        .first(conn)
 }
 
 /// Adds the copy of an object whose bytes came to a location at `added_at`.

@@ -315,6 +315,14 @@ pub fn damaged_count(conn: &mut Conn, location: Location) -> QueryResult<(i64, i
         .first(conn)
 }
 
+/// Since when the oldest damage at a location is known; none if there is none.
+pub fn damaged_since(conn: &mut Conn, location: Location) -> QueryResult<Option<Time>> {
+    copies::table
+        .filter(copies::location.eq(location).and(copies::damaged_at.is_not_null()))
+        .select(diesel::dsl::min(copies::damaged_at))
+        .first(conn)
+}
+
 /// The name of the device whose a repository is.
 pub fn device_name(conn: &mut Conn, repository: RepositoryId) -> QueryResult<Option<String>> {
     repositories::table

@@ -23,6 +23,7 @@ pub mod gate;
 pub mod hashing;
 mod health;
 mod hold;
+mod incident;
 pub mod layout;
 mod login;
 pub mod look;
@@ -69,6 +70,7 @@ pub const AREAS: Areas = Areas(&[
     restore_test::AREA,
     restore::AREA,
     store::AREA,
+    incident::AREA,
     content::AREA,
     policy::AREA,
     command::AREA,

@@ -57,23 +57,6 @@ impl ListPage {
         self.stores.iter().all(|it| it.location != Location::Copy)
     }
 
-    /// "Back up these 3 devices now".
-    fn ask_all(&self, store: &Shown) -> String {
-        match store.affected.len() {
-            1 => "Back up this device now".to_owned(),
-            many => format!("Back up these {} now", self.layout.devices(i64::try_from(many).unwrap_or(i64::MAX))),
-        }
-    }
-
-    /// How much all of them would send again at most.
-    fn lost_bytes(store: &Shown) -> i64 {
-        store.affected.iter().map(|it| it.lost_bytes).sum()
-    }
-
-    fn may_ask(&self) -> bool {
-        self.layout.may(Permission::RunBackups)
-    }
-
     /// How far the second store is.
     fn copy(&self, state: &CopyState) -> Vec<String> {
         state.sentences(self.layout.now, &|at| self.layout.zone.full(at))

@@ -138,6 +138,7 @@ const NOTHING_FOUND = [
   "/activity?q=no-such-act",
   "/restore-tests?result=partial",
   "/stores",
+  "/incident",
   "/if-lost/location",
   "/if-lost/backup_store?fate=lose_all",
   "/commands?state=expired",

@@ -135,6 +135,8 @@ pub const TABLE: &[(&str, &str, Least)] = &[
     ("post", "/sign-out", SignedIn),
     ("get", "/static/{hash}/{name:.+}", Public),
     ("get", "/if-lost/{event}", May(P::ViewDevices)),
+    ("get", "/incident", May(P::ViewDevices)),
+    ("get", "/incident.json", May(P::ViewDevices)),
     ("get", "/if-lost/{event}.json", May(P::ViewDevices)),
     ("get", "/stores", May(P::ViewDevices)),
     ("get", "/stores.json", May(P::ViewDevices)),

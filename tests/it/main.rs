@@ -37,6 +37,7 @@ mod ground;
 mod guarantees;
 mod guard;
 mod incident;
+mod incident_page;
 mod kill;
 mod list_page;
 mod loopback;

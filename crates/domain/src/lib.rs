@@ -27,6 +27,7 @@ pub mod fields;
 pub mod ground;
 pub mod guard;
 pub mod id;
+pub mod incident;
 pub mod loss;
 pub mod manifest;
 pub mod name;

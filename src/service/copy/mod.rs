@@ -22,4 +22,4 @@ pub use damage::{object_damaged, object_healed, object_intact_again};
 pub use lock::{Locked, Locker};
 pub use lost::tell as tell_lost;
 pub use replicate::{Replicator, Run};
-pub use state::{CopyState, of_device, state};
+pub use state::{CopyState, of_any, of_device, state};

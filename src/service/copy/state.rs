@@ -101,18 +101,25 @@ pub fn state(conn: &mut Conn) -> Result<CopyState> {
     })
 }
 
+/// What of [`of_device`] is the same for every device: whether there is a second store, and whether it can be used.
+///
+/// # Errors
+/// When the database refuses.
+pub fn of_any(conn: &mut Conn) -> Result<CopyFacts> {
+    let Some(store) = COPY.find(conn)? else { return Ok(CopyFacts::default()) };
+    Ok(CopyFacts { store: Some(store), away: store::ground::copy_away(conn)?, ..CopyFacts::default() })
+}
+
 /// A device's backups in the second store: how far the copy is behind, and the point it could be recovered to.
 ///
 /// # Errors
 /// When the database refuses.
 pub fn of_device(conn: &mut Conn, device: DeviceId) -> Result<CopyFacts> {
-    let Some(store) = COPY.find(conn)? else { return Ok(CopyFacts::default()) };
-    let mut facts = CopyFacts {
-        store: Some(store),
-        away: store::ground::copy_away(conn)?,
-        newest: store::uncopied::newest_point(conn, device)?,
-        ..CopyFacts::default()
-    };
+    let mut facts = of_any(conn)?;
+    if facts.store.is_none() {
+        return Ok(facts);
+    }
+    facts.newest = store::uncopied::newest_point(conn, device)?;
     // Those of earlier enrolments too: their restore points are the device's.
     for repository in store::repository::of_device(conn, device)? {
         let waiting = store::uncopied::of_repository(conn, repository.id)?;

@@ -6,7 +6,7 @@ use crate::store::device::Device;
 use crate::store::repository::Repository;
 use crate::store::restore_point::RestorePoint;
 use crate::store::{self, Conn};
-use domain::copy::CopyStanding;
+use domain::copy::{CopyFacts, CopyStanding};
 use domain::ground::StopCause;
 use domain::object::ObjectKind;
 use domain::retention::{Facts, HoldCause, Point, SecondCopy};
@@ -51,12 +51,12 @@ pub fn points(conn: &mut Conn, device: &Device, repository: &Repository) -> Resu
 }
 
 /// Whether the second copy has everything of a device. What nobody can say of it is not there.
-fn second_copy(conn: &mut Conn, device: &Device) -> Result<SecondCopy> {
-    Ok(match copy::of_device(conn, device.id)?.standing() {
+fn second_copy(facts: &CopyFacts) -> SecondCopy {
+    match facts.standing() {
         CopyStanding::NotSetUp => SecondCopy::NotConfigured,
         CopyStanding::Complete | CopyStanding::Nothing => SecondCopy::Complete,
         CopyStanding::Unknown | CopyStanding::Missing | CopyStanding::Behind => SecondCopy::Behind,
-    })
+    }
 }
 
 /// What the brakes look at.
@@ -64,21 +64,39 @@ fn second_copy(conn: &mut Conn, device: &Device) -> Result<SecondCopy> {
 /// # Errors
 /// When the database refuses.
 pub fn state(conn: &mut Conn, device: &Device, repository: &Repository, now: Time) -> Result<Facts> {
-    let ground = store::ground::find(conn)?;
     let newest = store::restore_point::newest_stored(conn, repository.id)?;
     let holds = hold::of_device(conn, device)?;
     Ok(Facts {
         is_newest_verified: newest.as_ref().is_some_and(|it| it.verified_at.is_some()),
-        second_copy: second_copy(conn, device)?,
+        second_copy: second_copy(&copy::of_device(conn, device.id)?),
         has_anomaly: holds.iter().any(|it| it.cause == HoldCause::Anomaly),
-        // Full is no reason to keep what may go: erasing it is what makes room.
-        is_store_away: ground.away.is_some() || ground.stopped.is_some_and(|it| it.cause != StopCause::Full),
         is_damaged: store::copy::has_damage(conn, repository.id)?,
-        is_frozen: freeze::holds_erasing(conn, now)?,
         is_in_use: is_in_use(conn, repository, newest.as_ref(), now)?,
-        steady_since: steady_since(conn, now)?,
         put_back_at: store::prune::put_back_at(conn, repository.id)?,
         stored_bytes: repository.stored_bytes,
+        ..state_of_all(conn, now)?
+    })
+}
+
+/// What of that is the same for every device, with the best that can be of a single one: whatever brakes here stops all
+/// of them.
+///
+/// # Errors
+/// When the database refuses.
+pub fn state_of_all(conn: &mut Conn, now: Time) -> Result<Facts> {
+    let ground = store::ground::find(conn)?;
+    Ok(Facts {
+        is_newest_verified: true,
+        second_copy: second_copy(&copy::of_any(conn)?),
+        has_anomaly: false,
+        // Full is no reason to keep what may go: erasing it is what makes room.
+        is_store_away: ground.away.is_some() || ground.stopped.is_some_and(|it| it.cause != StopCause::Full),
+        is_damaged: false,
+        is_frozen: freeze::holds_erasing(conn, now)?,
+        is_in_use: false,
+        steady_since: steady_since(conn, now)?,
+        put_back_at: None,
+        stored_bytes: 0,
         ending_bytes: 0,
     })
 }

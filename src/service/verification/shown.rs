@@ -68,8 +68,6 @@ pub struct Affected {
     pub points: Vec<AffectedPoint>,
     /// How many of its restore points are to be tested again.
     pub to_test: i64,
-    /// How much of it no store has intact: what it would send again at most.
-    pub lost_bytes: i64,
 }
 
 /// A restore point with files that no later backup holds intact.
@@ -170,8 +168,7 @@ fn affected(conn: &mut Conn, reach: &Reach) -> Result<Vec<Affected>> {
             points.push(AffectedPoint { received_at: point.received_at, files, test_id: point.test_id });
         }
         let to_test = store::evidence::count_to_retest(conn, device_id)?;
-        let lost_bytes = store::uncopied::lost_bytes(conn, device_id)?;
-        affected.push(Affected { device_id, device_name, points, to_test, lost_bytes });
+        affected.push(Affected { device_id, device_name, points, to_test });
     }
     Ok(affected)
 }

@@ -1,8 +1,8 @@
 //! The last check, in the transaction that hands the order to the device.
 use super::release::{check, ordered, settle};
-use super::{What, device, record, write};
+use super::{What, device, record, stops, write};
 use crate::error::Result;
-use crate::service::{command, freeze};
+use crate::service::command;
 use crate::store::command::Command;
 use crate::store::device::Device;
 use crate::store::wipe::WipeRequest;
@@ -25,7 +25,8 @@ pub fn may_deliver(conn: &mut Conn, order: &Command, now: Time) -> Result<bool> 
         return Ok(true);
     }
     // It waits and does not end: once the freeze, or the calm after a restore of the console, is over it goes ahead, if it still may.
-    if freeze::holds_erasing(conn, now)? {
+    let stops = stops(conn, now)?;
+    if stops.iter().any(|it| !it.is_away()) {
         return Ok(false);
     }
     let Some(request) = store::wipe::of_command(conn, order.id)? else {
@@ -41,7 +42,7 @@ pub fn may_deliver(conn: &mut Conn, order: &Command, now: Time) -> Result<bool> 
     if !is_handed_out && request.state != WipeState::Released {
         return refuse(conn, order, "its wipe request is not released", now);
     }
-    if store::ground::away(conn)?.is_some() {
+    if !stops.is_empty() {
         return Ok(false);
     }
     let verdict = request.progress(conn)?.deliver(check(conn, &request, &device, now)?, now);

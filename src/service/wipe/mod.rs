@@ -10,6 +10,7 @@ mod notice;
 mod release;
 mod report;
 mod request;
+mod stop;
 
 pub use decide::{Decision, Seen, approve, lift, lift_accepting, lift_agreed, may_decide, stop, stop_all};
 pub use deliver::{delivered, may_deliver};
@@ -17,6 +18,7 @@ pub use facts::facts;
 pub use release::{release_due, settle_orphaned};
 pub use report::{command_ended, reported};
 pub use request::{Agreement, Ask, request, review};
+pub use stop::stops;
 
 use crate::error::{Error, Result};
 use crate::service::activity::{self, Act};

@@ -1,7 +1,7 @@
 //! Requests whose time has come, and what becomes of one that cannot continue.
 use super::notice::{News, tell};
 use super::report::fail;
-use super::{WINDOW, What, device, facts, limits, matter, record, write};
+use super::{WINDOW, What, device, facts, limits, matter, record, stops, write};
 use crate::error::Result;
 use crate::service::command::Ask;
 use crate::service::{approval, command, freeze};
@@ -14,7 +14,7 @@ use domain::channel::Channel;
 use domain::command::{CommandState, Order};
 use domain::device::DeviceState;
 use domain::time::Time;
-use domain::wipe::{Check, Limits, Recent, Verdict, WipeAction, WipeState};
+use domain::wipe::{Check, Limits, Recent, Verdict, WipeAction, WipeState, WipeStop};
 
 /// Releases what has waited long enough and is still as agreed, within the hourly limit, and ends what has
 /// expired.
@@ -26,10 +26,11 @@ use domain::wipe::{Check, Limits, Recent, Verdict, WipeAction, WipeState};
 pub fn release_due(conn: &mut Conn, limit: i64, steady_since: Time, now: Time) -> Result<usize> {
     let mut released = 0;
     let limits = limits(conn, now)?;
-    let is_frozen = freeze::holds_erasing(conn, now)?;
+    let stops = stops(conn, now)?;
+    let is_frozen = stops.iter().any(|it| !it.is_away());
     // A hold interrupted by a freeze starts again: nobody could look at it in the meantime.
     let steady_since = steady_since.max(freeze::ended_at(conn)?.unwrap_or(steady_since));
-    let is_away = store::ground::away(conn)?.is_some();
+    let is_away = stops.iter().any(WipeStop::is_away);
     for request in store::wipe::due(conn, now, limit)? {
         let progress = request.progress(conn)?;
         // First: to end it, neither the store nor the end of a freeze is needed.

@@ -8,9 +8,11 @@ mod progress;
 mod report;
 mod rule;
 mod state;
+mod stop;
 
 pub use agreed::{Difference, EITHER, Facts, Value};
 pub use progress::{Check, Hold, Progress, Verdict};
 pub use report::{WipeReport, WipedRoot};
 pub use rule::{Advice, Asked, Limits, Recent, WipeRefusal, advice, check_form, may_request};
 pub use state::{BEFORE_DELIVERY, WipeAction, WipeReason, WipeState};
+pub use stop::WipeStop;
