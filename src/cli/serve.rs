@@ -119,7 +119,8 @@ fn keep_state(app: &App) -> Answer {
             Answer::Done { message: format!("The second store has everything up to {}.", kept.taken_at.iso()) }
         }
         Ok(None) => {
-            let state = app.store.read_blocking(service::console_copy::console_copy);
+            let now = app.clock.now();
+            let state = app.store.read_blocking(move |conn| service::console_copy::console_copy(conn, now));
             let why = state.ok().and_then(|it| it.failed).map_or_else(|| "it cannot be used".to_owned(), |it| it.0);
             Answer::Refused { message: format!("the second store did not take the state: {why}") }
         }

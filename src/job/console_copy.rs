@@ -41,7 +41,7 @@ pub fn run_once(keeper: &Keeper, now: Time) -> Result<Summary> {
         Some(_) => summary.done_count += 1,
         None => return Ok(Summary { failed_count: 1, ..summary }),
     }
-    let state = keeper.store().read_blocking(service::console_copy::console_copy)?;
+    let state = keeper.store().read_blocking(move |conn| service::console_copy::console_copy(conn, now))?;
     // A clock that was set back does not put it off.
     let is_recent = state.proof.is_some_and(|it| now < it.tested_at + TEST_EVERY && it.tested_at <= now);
     if is_recent && state.failed.is_none() {

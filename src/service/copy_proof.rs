@@ -42,18 +42,27 @@ pub struct Ended {
 ///
 /// # Errors
 /// When the database refuses.
-pub fn store_now(conn: &mut Conn) -> Result<StoreNow> {
-    Ok(StoreNow { store: COPY.find(conn)?, id: COPY_ID.find(conn)?, away: store::ground::copy_away(conn)? })
+pub fn store_now(conn: &mut Conn, now: Time) -> Result<StoreNow> {
+    Ok(StoreNow { away: store::ground::copy_away(conn, now)?, ..store_noted(conn)? })
+}
+
+/// The same for a test, which looks at the store itself: a server that did not run has not.
+fn store_noted(conn: &mut Conn) -> Result<StoreNow> {
+    Ok(StoreNow { store: COPY.find(conn)?, id: COPY_ID.find(conn)?, away: store::ground::copy_noted_away(conn)? })
 }
 
 /// The second store, the test of one device that counts, and the restore point that this was of.
 ///
 /// # Errors
 /// When the database refuses.
-pub fn of_device(conn: &mut Conn, device: DeviceId) -> Result<(StoreNow, Option<Shown>, Option<RestorePointId>)> {
+pub fn of_device(
+    conn: &mut Conn,
+    device: DeviceId,
+    now: Time,
+) -> Result<(StoreNow, Option<Shown>, Option<RestorePointId>)> {
     let found = standings(conn, Which::Ids(&[device]))?.pop();
     let point = found.as_ref().and_then(|it| it.test.as_ref()).map(|it| it.restore_point_id);
-    Ok((store_now(conn)?, found.and_then(|it| it.shown()), point))
+    Ok((store_now(conn, now)?, found.and_then(|it| it.shown()), point))
 }
 
 /// How some devices stand.
@@ -61,7 +70,7 @@ pub fn of_device(conn: &mut Conn, device: DeviceId) -> Result<(StoreNow, Option<
 /// # Errors
 /// When the database refuses.
 pub fn known(conn: &mut Conn, ids: &[DeviceId], now: Time) -> Result<HashMap<DeviceId, CopyKnown>> {
-    let store = store_now(conn)?;
+    let store = store_now(conn, now)?;
     let mut known = HashMap::with_capacity(ids.len());
     for some in ids.chunks(500) {
         known.extend(standings(conn, Which::Ids(some))?.iter().map(|it| (it.device, graded(&store, it, now))));
@@ -74,7 +83,7 @@ pub fn known(conn: &mut Conn, ids: &[DeviceId], now: Time) -> Result<HashMap<Dev
 /// # Errors
 /// When the database refuses.
 pub fn known_of_all(conn: &mut Conn, now: Time) -> Result<HashMap<DeviceId, CopyKnown>> {
-    let store = store_now(conn)?;
+    let store = store_now(conn, now)?;
     let found = standings(conn, Which::Within(&Reach::All))?;
     Ok(found.iter().map(|it| (it.device, graded(&store, it, now))).collect())
 }
@@ -89,7 +98,7 @@ fn graded(store: &StoreNow, standing: &Standing, now: Time) -> CopyKnown {
 /// # Errors
 /// When the database refuses.
 pub fn among(conn: &mut Conn, asked: CopyGrade, reach: &Reach, now: Time) -> Result<Among> {
-    let store = store_now(conn)?;
+    let store = store_now(conn, now)?;
     let found = standings(conn, Which::Within(reach))?;
     let ids: Vec<_> = found.iter().filter(|it| graded(&store, it, now).grade == asked).map(|it| it.device).collect();
     Ok(Among::new(&ids, false))
@@ -100,7 +109,7 @@ pub fn among(conn: &mut Conn, asked: CopyGrade, reach: &Reach, now: Time) -> Res
 /// # Errors
 /// When the database refuses.
 pub fn all(conn: &mut Conn, reach: &Reach, now: Time) -> Result<CopyProofs> {
-    let store = store_now(conn)?;
+    let store = store_now(conn, now)?;
     let mut all = CopyProofs::default();
     for it in standings(conn, Which::Within(reach))?.iter().filter(|it| it.stored_at.is_some()) {
         all.add(&CopyProof { now: &store, test: it.shown() }, now);
@@ -121,7 +130,7 @@ pub struct Candidate {
 /// # Errors
 /// When the second store shows nothing now, or the database refuses.
 pub fn candidates(conn: &mut Conn) -> Result<Vec<Candidate>> {
-    if let Some(why) = store_now(conn)?.refusal() {
+    if let Some(why) = store_noted(conn)?.refusal() {
         return Err(Error::Refused(why));
     }
     let mut newest: HashMap<DeviceId, Option<RestorePoint>> = HashMap::new();
@@ -153,7 +162,7 @@ pub fn candidates(conn: &mut Conn) -> Result<Vec<Candidate>> {
 /// `Refused` if the store that was read is not this server's second store, or that does not count or is away; if the key
 /// is unknown or retired; or if nothing of the repository is sealed to it.
 pub fn finish(conn: &mut Conn, by: &Actor, ended: &Ended, now: Time) -> Result<CopyTest> {
-    let store = store_now(conn)?;
+    let store = store_noted(conn)?;
     if let Some(why) = store.refusal() {
         return Err(Error::Refused(why));
     }

@@ -41,7 +41,7 @@ impl Known {
         let copies = copy_proof::known_of_all(conn, now)?;
         let unsealed: HashSet<_> = store::escrow::uncovered_devices(conn, Records::InDatabase)?.into_iter().collect();
         let unkept: HashSet<_> = store::escrow::uncovered_devices(conn, Records::OnCopy)?.into_iter().collect();
-        let has_state = console_copy::console_copy(conn)?.standing(now) == ConsoleStanding::Proven;
+        let has_state = console_copy::console_copy(conn, now)?.standing(now) == ConsoleStanding::Proven;
         let has_records = escrow::coverage(conn)?.is_fresh(now);
         let (mut devices, mut after) = (Vec::new(), None);
         loop {
@@ -109,7 +109,7 @@ pub fn set_location(conn: &mut Conn, location: &str, now: Time) -> Result<()> {
 }
 
 fn means(conn: &mut Conn, now: Time) -> Result<Means> {
-    let (second, away) = (COPY.find(conn)?, store::ground::copy_away(conn)?);
+    let (second, away) = (COPY.find(conn)?, store::ground::copy_away(conn, now)?);
     let has_spare = second.as_ref().is_some_and(|it| !it.counts());
     let second = second.filter(SecondStore::counts).map(|it| Second {
         is_there: away.is_none() && it.opened_at.is_some(),

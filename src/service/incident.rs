@@ -114,7 +114,7 @@ pub fn read(conn: &mut Conn, reach: &Reach, when: &dyn Fn(Time) -> String, now: 
     let ground = store::ground::find(conn)?;
     let is_away = ground.away.is_some();
     let lost = i64::try_from(store::uncopied::last_copies(conn, &Reach::All)?.len()).unwrap_or(i64::MAX);
-    let causes = causes(conn, ground, lost)?;
+    let causes = causes(conn, ground, lost, now)?;
     let risks = if causes.is_empty() { Vec::new() } else { risks(conn, is_away, reach, now)? };
     let mut incident = Incident {
         still: Vec::new(),
@@ -135,7 +135,7 @@ pub fn read(conn: &mut Conn, reach: &Reach, when: &dyn Fn(Time) -> String, now: 
 }
 
 /// What is the matter; nothing if the bars of all pages say nothing of the stores, and the second one is there and whole.
-fn causes(conn: &mut Conn, ground: Ground, lost: i64) -> Result<Vec<Cause>> {
+fn causes(conn: &mut Conn, ground: Ground, lost: i64, now: Time) -> Result<Vec<Cause>> {
     let mut causes = Vec::new();
     causes.extend(ground.away.map(Cause::Away));
     let (objects, devices, since) = store::attention::damage_since(conn)?;
@@ -144,7 +144,7 @@ fn causes(conn: &mut Conn, ground: Ground, lost: i64) -> Result<Vec<Cause>> {
     }
     causes.extend(ground.stopped.map(Cause::Stopped));
     let Some(second) = COPY.find(conn)? else { return Ok(causes) };
-    causes.extend(store::ground::copy_away(conn)?.map(|it| Cause::CopyAway(it, second.kind)));
+    causes.extend(store::ground::copy_away(conn, now)?.map(|it| Cause::CopyAway(it, second.kind)));
     let (objects, devices) = store::verification::damaged_count(conn, Location::Copy)?;
     if objects > 0 {
         let since = store::verification::damaged_since(conn, Location::Copy)?;

@@ -22,9 +22,21 @@ pub fn away(conn: &mut Conn) -> QueryResult<Option<Away>> {
     read_away(conn, &setting::AWAY)
 }
 
-/// Since when the second store cannot be used; none while it can.
-pub fn copy_away(conn: &mut Conn) -> QueryResult<Option<Away>> {
+/// Since when the second store cannot be used, as whoever looked at it noted; none while it can. How long ago that was is not
+/// asked: for those who look at it themselves.
+pub fn copy_noted_away(conn: &mut Conn) -> QueryResult<Option<Away>> {
     read_away(conn, &setting::COPY_AWAY)
+}
+
+/// Since when nobody can say what the second store has: it cannot be used, or was not looked at for too long. None while it
+/// can be. Whatever is said of the second store asks this.
+pub fn copy_away(conn: &mut Conn, now: Time) -> QueryResult<Option<Away>> {
+    if let Some(noted) = copy_noted_away(conn)? {
+        return Ok(Some(noted));
+    }
+    let Some(second) = setting::COPY.find(conn)? else { return Ok(None) };
+    let seen_at = setting::COPY_SEEN.find(conn)?;
+    Ok(second.unseen(seen_at, now))
 }
 
 fn read_away(conn: &mut Conn, key: &Key<Away>) -> QueryResult<Option<Away>> {

@@ -60,6 +60,8 @@ pub const COPY_ID: Key<String> = Key::new("copy.id");
 pub const COPY: Key<SecondStore> = Key::new("copy.store");
 /// That the second store cannot be used.
 pub const COPY_AWAY: Key<Away> = Key::new("copy.away");
+/// When the second store was last found to be the right one.
+pub const COPY_SEEN: Key<Time> = Key::new("copy.seen");
 /// Whether people were told that the second store cannot be used.
 pub const COPY_TOLD: Key<bool> = Key::new("copy.told");
 /// What last went wrong while copying, and when; none since something was copied.

@@ -208,7 +208,7 @@ fn read(conn: &mut Conn, verifiers: &Verifiers, reach: &Reach, now: Time) -> Res
     };
     let page = device_list::page(conn, &query, now)?;
     Ok(Read {
-        own: service::console_copy::console_copy(conn)?,
+        own: service::console_copy::console_copy(conn, now)?,
         counts,
         moment: loss::moment(conn, now)?,
         silence,
@@ -230,7 +230,7 @@ fn read(conn: &mut Conn, verifiers: &Verifiers, reach: &Reach, now: Time) -> Res
         disasters: disasters(conn, reach, now)?,
         has_sent_mail: service::mail::has_worked(conn)?,
         anomalies: store::hold::anomaly_count(conn, reach)?,
-        copy: service::copy::state(conn)?,
+        copy: service::copy::state(conn, now)?,
         read_back: service::verification::standings(conn, verifiers, now)?,
         has_two_settled: store::user::settled_count(conn, now - SETTLED)? > 1,
     })
@@ -243,7 +243,7 @@ fn disasters(conn: &mut Conn, reach: &Reach, now: Time) -> Result<Vec<(Event, St
 
 /// What is proven from the second copy; none where there is none.
 fn from_copy(conn: &mut Conn, reach: &Reach, now: Time) -> Result<Option<CopyProofs>> {
-    let counts = service::copy_proof::store_now(conn)?.store.is_some_and(|it| it.counts());
+    let counts = service::copy_proof::store_now(conn, now)?.store.is_some_and(|it| it.counts());
     Ok(if counts { Some(service::copy_proof::all(conn, reach, now)?) } else { None })
 }
 

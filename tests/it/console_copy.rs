@@ -97,7 +97,7 @@ impl World {
     }
 
     fn state(&self) -> ConsoleCopy {
-        self.door.read(console_copy::console_copy)
+        self.door.read(|conn| console_copy::console_copy(conn, NOW))
     }
 
     fn tests(&self, now: Time) -> Trial {

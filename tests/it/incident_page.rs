@@ -53,10 +53,16 @@ fn without_an_incident_the_page_says_so_and_that_this_proves_nothing() {
     let server = TestServer::start();
     let owner = colleague(&server, "owner", Role::Owner);
     let html = page(&server, owner);
-    assert!(html.contains("Nothing is the matter with the stores") && html.contains("None was written down."), "{html}");
+    assert!(
+        html.contains("Nothing is the matter with the stores") && html.contains("None was written down."),
+        "{html}"
+    );
     assert!(html.contains("says nothing of what was never read back"), "{html}");
     let json = json(&server, owner);
-    assert_eq!((&json["causes"], &json["still"], &json["last_copies"]), (&Value::Array(vec![]), &json["causes"], &json["causes"]));
+    assert_eq!(
+        (&json["causes"], &json["still"], &json["last_copies"]),
+        (&Value::Array(vec![]), &json["causes"], &json["causes"])
+    );
     assert!(json["since"].is_null());
 }
 

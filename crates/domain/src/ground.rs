@@ -18,8 +18,14 @@ text_enum! {
         Unreadable = "unreadable",
         /// It does not answer at all.
         Silent = "silent",
+        /// Nobody has looked at it for too long.
+        Unseen = "unseen",
     }
 }
+
+/// What somebody does about a store that nobody looks at.
+pub const UNSEEN: &str =
+    "See that the server runs, and that the disk of its database is not read-only: then it looks again by itself.";
 
 impl AwayCause {
     /// What the person who runs the server does about it.
@@ -32,6 +38,7 @@ impl AwayCause {
                  seconds."
             }
             Self::Silent => "Check the disk, or the network connection to it; the server notices when it answers.",
+            Self::Unseen => UNSEEN,
         }
     }
 }

@@ -97,9 +97,9 @@ struct Status {
 
 fn status(read: &ReadOptions, file: Options) -> anyhow::Result<ExitCode> {
     let now = Clock::System.now();
-    let (state, coverage, copy) = read.open(file)?.read_blocking(|conn| {
-        let state = service::console_copy::console_copy(conn)?;
-        Ok::<_, Error>((state, service::escrow::coverage(conn)?, service::copy::state(conn)?))
+    let (state, coverage, copy) = read.open(file)?.read_blocking(move |conn| {
+        let state = service::console_copy::console_copy(conn, now)?;
+        Ok::<_, Error>((state, service::escrow::coverage(conn)?, service::copy::state(conn, now)?))
     })?;
     let (sentence, escrow) = (state.sentence(now, &Time::iso), coverage.sentence(now, &Time::iso));
     let protection = copy.protection_sentences(now, &Time::iso);

@@ -24,14 +24,14 @@ struct CopyFailed<'a> {
 ///
 /// # Errors
 /// When the database refuses.
-pub fn console_copy(conn: &mut Conn) -> Result<ConsoleCopy> {
+pub fn console_copy(conn: &mut Conn, now: Time) -> Result<ConsoleCopy> {
     let failed = match console_failed(Stage::Test).entry(conn)? {
         Some(it) => Some(it),
         None => console_failed(Stage::Keep).entry(conn)?,
     };
     Ok(ConsoleCopy {
         store: COPY.find(conn)?,
-        away: store::ground::copy_away(conn)?,
+        away: store::ground::copy_away(conn, now)?,
         is_external: conn.is_postgres(),
         kept: CONSOLE_KEPT.find(conn)?,
         proof: CONSOLE_PROOF.find(conn)?,
@@ -64,7 +64,7 @@ pub fn note_failure(store: &Store, stage: Stage, why: Option<&str>, now: Time) -
         let object = Object::new("store", "console", "console’s own state");
         let act = Act::done(Action::ConsoleCopyFailed, object).because(&why).ended(Outcome::Failed);
         record(conn, &Actor::system(), &act, now)?;
-        let said = console_copy(conn)?.sentence(now, &|it| it.iso());
+        let said = console_copy(conn, now)?.sentence(now, &|it| it.iso());
         let url = format!("{}/", installation::public_url(conn)?.unwrap_or_default());
         let body = CopyFailed { why: &why, said, url }.render().context("writing a mail")?;
         let to = Recipients::Permission(Permission::ManageSettings, None);

@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::service::activity::{Act, record};
 use crate::service::installation;
 use crate::service::mail::{self, Mail, Recipients};
-use crate::store::setting::{COPY, COPY_AWAY, COPY_FAILED, COPY_TOLD};
+use crate::store::setting::{COPY, COPY_AWAY, COPY_FAILED, COPY_SEEN, COPY_TOLD};
 use crate::store::{Conn, Store};
 use anyhow::Context;
 use askama::Template;
@@ -17,6 +17,9 @@ use std::time::Duration;
 
 /// A network that is gone for a moment is nobody's work: people are told after this.
 const TELL_AFTER: Duration = minutes(15);
+
+/// How often it is written down that it was found; what is said of it counts on that for an hour.
+const NOTE_EVERY: Duration = minutes(5);
 
 #[derive(Template)]
 #[template(path = "mail/copy_away.txt")]
@@ -66,12 +69,16 @@ pub(super) fn went(store: &Store, fault: &StoreFault, now: Time) -> Result<()> {
 
 /// Keeps that the second store was found, and is the right one.
 pub(super) fn is_there(store: &Store, now: Time) -> Result<()> {
-    let (away, second) =
-        store.read_blocking(|conn| Ok::<_, crate::error::Error>((COPY_AWAY.entry(conn)?, COPY.find(conn)?)))?;
+    let (away, second, seen_at) = store.read_blocking(|conn| {
+        Ok::<_, crate::error::Error>((COPY_AWAY.entry(conn)?, COPY.find(conn)?, COPY_SEEN.find(conn)?))
+    })?;
+    // Also when the clock was set back.
+    let is_fresh = seen_at.is_some_and(|at| at <= now && now < at + NOTE_EVERY);
     if away.is_none() && second.as_ref().is_none_or(|it| it.opened_at.is_some()) {
-        return Ok(());
+        return if is_fresh { Ok(()) } else { store.write_blocking(move |conn| COPY_SEEN.set(conn, &now, now)) };
     }
     store.act_blocking(move |conn| {
+        COPY_SEEN.set(conn, &now, now)?;
         if let Some(second) = COPY.find(conn)?.filter(|it| it.opened_at.is_none()) {
             COPY.set(conn, &SecondStore { opened_at: Some(now), ..second }, now)?;
         }

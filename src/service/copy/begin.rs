@@ -3,7 +3,9 @@ use crate::blob::home::{Identity, Opening};
 use crate::error::{Error, Result};
 use crate::service::activity::{Act, record};
 use crate::service::ground;
-use crate::store::setting::{COPY, COPY_AWAY, COPY_FAILED, COPY_ID, COPY_LOCK_FAILED, COPY_PROTECTION, COPY_TOLD};
+use crate::store::setting::{
+    COPY, COPY_AWAY, COPY_FAILED, COPY_ID, COPY_LOCK_FAILED, COPY_PROTECTION, COPY_SEEN, COPY_TOLD,
+};
 use crate::store::{self, Store};
 use domain::activity::{Action, Actor, Object};
 use domain::copy::SecondStore;
@@ -91,6 +93,7 @@ pub fn none(store: &Store, now: Time) -> Result<()> {
         let place = COPY.find(conn)?.map_or_else(String::new, |it| it.place);
         COPY.remove(conn)?;
         COPY_AWAY.remove(conn)?;
+        COPY_SEEN.remove(conn)?;
         COPY_TOLD.remove(conn)?;
         COPY_FAILED.remove(conn)?;
         COPY_LOCK_FAILED.remove(conn)?;

@@ -124,8 +124,9 @@ impl Locker {
     /// # Errors
     /// When the database refuses. What the bucket refuses is kept, and tried again.
     pub fn run(&self, now: Time) -> Result<Locked> {
-        let (second, away) =
-            self.store.read_blocking(|conn| Ok::<_, Error>((COPY.find(conn)?, store::ground::copy_away(conn)?)))?;
+        let (second, away) = self
+            .store
+            .read_blocking(|conn| Ok::<_, Error>((COPY.find(conn)?, store::ground::copy_noted_away(conn)?)))?;
         // Nobody knows yet whether it is the right one.
         if away.is_some() || second.is_none_or(|it| it.opened_at.is_none()) {
             return Ok(Locked::default());

@@ -82,13 +82,13 @@ impl CopyState {
 ///
 /// # Errors
 /// When the database refuses.
-pub fn state(conn: &mut Conn) -> Result<CopyState> {
+pub fn state(conn: &mut Conn, now: Time) -> Result<CopyState> {
     let Some(store) = COPY.find(conn)? else { return Ok(CopyState::default()) };
     let waiting = store::uncopied::in_all(conn)?;
     let (failed, lock_failed) = (COPY_FAILED.entry(conn)?, COPY_LOCK_FAILED.entry(conn)?);
     Ok(CopyState {
         store: Some(store),
-        away: store::ground::copy_away(conn)?,
+        away: store::ground::copy_away(conn, now)?,
         failed: failed.and_then(|it| Some((it.value?, it.updated_at))),
         protection: COPY_PROTECTION.find(conn)?,
         locks: Locks {
@@ -105,17 +105,17 @@ pub fn state(conn: &mut Conn) -> Result<CopyState> {
 ///
 /// # Errors
 /// When the database refuses.
-pub fn of_any(conn: &mut Conn) -> Result<CopyFacts> {
+pub fn of_any(conn: &mut Conn, now: Time) -> Result<CopyFacts> {
     let Some(store) = COPY.find(conn)? else { return Ok(CopyFacts::default()) };
-    Ok(CopyFacts { store: Some(store), away: store::ground::copy_away(conn)?, ..CopyFacts::default() })
+    Ok(CopyFacts { store: Some(store), away: store::ground::copy_away(conn, now)?, ..CopyFacts::default() })
 }
 
 /// A device's backups in the second store: how far the copy is behind, and the point it could be recovered to.
 ///
 /// # Errors
 /// When the database refuses.
-pub fn of_device(conn: &mut Conn, device: DeviceId) -> Result<CopyFacts> {
-    let mut facts = of_any(conn)?;
+pub fn of_device(conn: &mut Conn, device: DeviceId, now: Time) -> Result<CopyFacts> {
+    let mut facts = of_any(conn, now)?;
     if facts.store.is_none() {
         return Ok(facts);
     }

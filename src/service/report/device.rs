@@ -120,7 +120,7 @@ pub struct CopyTestRow {
 }
 
 fn copy_proof_report(conn: &mut Conn, id: DeviceId, now: Time) -> Result<CopyProofReport> {
-    let (store, test, _) = service::copy_proof::of_device(conn, id)?;
+    let (store, test, _) = service::copy_proof::of_device(conn, id, now)?;
     let proof = CopyProof { now: &store, test };
     let tests = store::copy_test::of_device(conn, id, 10)?;
     let row = |it: &CopyTest| CopyTestRow {
@@ -267,7 +267,7 @@ pub fn device(conn: &mut Conn, id: DeviceId, now: Time) -> Result<Option<DeviceR
         facts: with_iso_times(serde_json::to_value(facts).context("writing a device's facts")?),
         evidence: evidence_report(&listed),
         space: store::repository::active_of_device(conn, id)?.map(|it| it.space()),
-        second_copy: CopyReport::new(&service::copy::of_device(conn, id)?, now),
+        second_copy: CopyReport::new(&service::copy::of_device(conn, id, now)?, now),
         from_second_copy: copy_proof_report(conn, id, now)?,
         policies: findings.iter().map(policy_result).collect(),
         restore_points: points.iter().map(point_row).collect(),

@@ -68,7 +68,7 @@ pub fn state(conn: &mut Conn, device: &Device, repository: &Repository, now: Tim
     let holds = hold::of_device(conn, device)?;
     Ok(Facts {
         is_newest_verified: newest.as_ref().is_some_and(|it| it.verified_at.is_some()),
-        second_copy: second_copy(&copy::of_device(conn, device.id)?),
+        second_copy: second_copy(&copy::of_device(conn, device.id, now)?),
         has_anomaly: holds.iter().any(|it| it.cause == HoldCause::Anomaly),
         is_damaged: store::copy::has_damage(conn, repository.id)?,
         is_in_use: is_in_use(conn, repository, newest.as_ref(), now)?,
@@ -87,7 +87,7 @@ pub fn state_of_all(conn: &mut Conn, now: Time) -> Result<Facts> {
     let ground = store::ground::find(conn)?;
     Ok(Facts {
         is_newest_verified: true,
-        second_copy: second_copy(&copy::of_any(conn)?),
+        second_copy: second_copy(&copy::of_any(conn, now)?),
         has_anomaly: false,
         // Full is no reason to keep what may go: erasing it is what makes room.
         is_store_away: ground.away.is_some() || ground.stopped.is_some_and(|it| it.cause != StopCause::Full),

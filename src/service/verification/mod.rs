@@ -22,6 +22,7 @@ use crate::store::verification::SizedCopy;
 use crate::store::{self, Conn, Store};
 use domain::ground::Ground;
 use domain::object::Location;
+use domain::time::Time;
 use domain::verification::{Pace, Settings};
 use list::Listing;
 use read_back::Reading;
@@ -112,7 +113,12 @@ impl Verifier {
     /// Whether the location is known to be away.
     fn is_away(&self) -> Result<bool> {
         let location = self.location();
-        Ok(self.0.store.read_blocking(move |conn| ground(conn, location))?.away.is_some())
+        let away = self.0.store.read_blocking(move |conn| match location {
+            Location::Primary => store::ground::away(conn),
+            // It looks itself.
+            Location::Copy => store::ground::copy_noted_away(conn),
+        })?;
+        Ok(away.is_some())
     }
 
     fn note_away(&self, fault: &StoreFault) {
@@ -124,11 +130,11 @@ impl Verifier {
 ///
 /// # Errors
 /// When the database refuses.
-pub fn ground(conn: &mut Conn, location: Location) -> Result<Ground> {
+pub fn ground(conn: &mut Conn, location: Location, now: Time) -> Result<Ground> {
     match location {
         Location::Primary => Ok(store::ground::find(conn)?),
         // Nothing is ever received there; what cannot be written there is told by the copying itself.
-        Location::Copy => Ok(Ground { away: store::ground::copy_away(conn)?, ..Ground::default() }),
+        Location::Copy => Ok(Ground { away: store::ground::copy_away(conn, now)?, ..Ground::default() }),
     }
 }
 

@@ -89,7 +89,7 @@ pub fn standings(conn: &mut Conn, verifiers: &Verifiers, now: Time) -> Result<Ve
         let location = it.location();
         let survey = store::setting::survey(location).find(conn)?;
         let facts = Facts {
-            is_away: ground(conn, location)?.away.is_some(),
+            is_away: ground(conn, location, now)?.away.is_some(),
             is_off: it.settings().budget.is_off(),
             damaged: sql::damaged_count(conn, location)?.0,
             lag: Lag::of(sql::oldest_unread(conn, location)?, now),
@@ -106,7 +106,7 @@ pub fn standings(conn: &mut Conn, verifiers: &Verifiers, now: Time) -> Result<Ve
 /// When the database refuses.
 pub fn shown(conn: &mut Conn, verifier: &Verifier, reach: &Reach, now: Time) -> Result<Shown> {
     let (location, settings) = (verifier.location(), verifier.settings());
-    let ground = ground(conn, location)?;
+    let ground = ground(conn, location, now)?;
     let survey = store::setting::survey(location).find(conn)?;
     let oldest_unread = sql::oldest_unread(conn, location)?;
     let lag = Lag::of(oldest_unread, now);
@@ -138,7 +138,7 @@ pub fn shown(conn: &mut Conn, verifier: &Verifier, reach: &Reach, now: Time) -> 
         },
         copy: match location {
             Location::Primary => None,
-            Location::Copy => Some(service::copy::state(conn)?),
+            Location::Copy => Some(service::copy::state(conn, now)?),
         },
         settings,
         pace: verifier.pace(),

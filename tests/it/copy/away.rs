@@ -5,7 +5,7 @@ use crate::support::people::{SINCE, insert_person};
 use domain::activity::Action;
 use domain::copy::CopyStanding;
 use domain::ground::{Away, AwayCause};
-use domain::id::RepositoryId;
+use domain::id::{DeviceId, RepositoryId};
 use domain::object::{Location, ObjectKind};
 use domain::role::Role;
 use domain::time::{hours, minutes};
@@ -134,20 +134,24 @@ fn a_second_store_that_is_away_is_known_at_once_told_once_it_lasts_and_followed_
     assert_eq!(actions, [Action::SecondStoreAway, Action::SecondStoreBack]);
 }
 
+/// Whether each surface says of the second store that it cannot be used: of all, of one device, of the console, of proofs.
+fn said(world: &World, device: DeviceId) -> [bool; 4] {
+    let now = world.door.clock.now();
+    world.door.read(move |conn| {
+        let of_all = service::copy::state(conn, now)?.away.is_some();
+        let of_one = service::copy::of_device(conn, device, now)?.away.is_some();
+        let of_console = service::console_copy::console_copy(conn, now)?.away.is_some();
+        let of_proofs = service::copy_proof::store_now(conn, now)?.away.is_some();
+        Ok::<_, holdfast::error::Error>([of_all, of_one, of_console, of_proofs])
+    })
+}
+
 #[test]
 fn that_it_is_away_is_said_everywhere_even_if_why_cannot_be_read() {
     let world = World::new();
     world.runs();
     let device = world.door.device();
-    let said = || {
-        world.door.read(move |conn| {
-            let of_all = service::copy::state(conn)?.away.is_some();
-            let of_one = service::copy::of_device(conn, device)?.away.is_some();
-            let of_console = service::console_copy::console_copy(conn)?.away.is_some();
-            let of_proofs = service::copy_proof::store_now(conn)?.away.is_some();
-            Ok::<_, holdfast::error::Error>([of_all, of_one, of_console, of_proofs])
-        })
-    };
+    let said = || said(&world, device);
     assert_eq!(said(), [false; 4]);
     world.door.write(|conn| {
         let (name, value) = ("copy.away".to_owned(), "?".to_owned());
@@ -157,6 +161,37 @@ fn that_it_is_away_is_said_everywhere_even_if_why_cannot_be_read() {
         )
     });
     assert_eq!(said(), [true; 4]);
+}
+
+#[test]
+fn what_nobody_has_looked_at_for_an_hour_is_said_everywhere_to_be_unknown() {
+    let world = World::new();
+    let repository = world.door.repository();
+    backs_up(&world, &repository, "backup");
+    world.runs();
+    let standing = || world.facts(repository.device).standing();
+    assert_eq!(standing(), CopyStanding::Complete);
+
+    // As on a database that is read-only, or without a server: no job looks.
+    world.door.clock.advance(minutes(59));
+    assert_eq!((said(&world, repository.device), standing()), ([false; 4], CopyStanding::Complete));
+    world.door.clock.advance(minutes(1));
+    assert_eq!((said(&world, repository.device), standing()), ([true; 4], CopyStanding::Unknown));
+    let facts = world.facts(repository.device);
+    let said_of = facts.sentence(world.door.clock.now(), &|at| at.iso());
+    assert!(said_of.contains(&format!("nobody has looked at it since {}", NOW.iso())), "{said_of}");
+    let away = facts.away.unwrap();
+    assert_eq!((away.cause, away.since), (AwayCause::Unseen, NOW));
+
+    // Nothing needs to be copied: to have looked is enough.
+    world.runs();
+    assert_eq!((said(&world, repository.device), standing()), ([false; 4], CopyStanding::Complete));
+    assert_eq!(world.entries(), [], "nobody is told, and nothing is recorded");
+    // A clock that was ahead when somebody looked shows nothing.
+    world.door.clock.set(NOW - hours(2));
+    assert_eq!(standing(), CopyStanding::Unknown);
+    world.runs();
+    assert_eq!(standing(), CopyStanding::Complete);
 }
 
 #[test]
@@ -282,7 +317,8 @@ fn an_object_that_is_refused_keeps_its_own_snapshot_back_and_no_other_device() {
 
     assert!(free.iter().all(|it| world.is_copied(it)));
     assert!(world.is_copied(&stuck[1]) && !stuck[2..].iter().any(|it| world.is_copied(it)), "nothing before its pack");
-    let state = world.door.read(service::copy::state);
+    let now = world.door.clock.now();
+    let state = world.door.read(move |conn| service::copy::state(conn, now));
     assert_eq!(state.failed.map(|it| it.0).as_deref(), Some("no such luck"));
     assert_eq!((state.copied, state.waiting, state.waiting_since), (6, 4, Some(NOW)));
 }

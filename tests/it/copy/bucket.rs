@@ -195,7 +195,8 @@ fn a_server_copies_to_the_bucket_of_its_settings() {
     assert_eq!(second.versions, Some(false));
     assert_eq!(app.store.read_blocking(|conn| COPY_AWAY.find(conn)).unwrap(), None);
     let device = repository.device;
-    let facts = app.store.read_blocking(move |conn| service::copy::of_device(conn, device)).unwrap();
+    let now = app.clock.now();
+    let facts = app.store.read_blocking(move |conn| service::copy::of_device(conn, device, now)).unwrap();
     assert_eq!(facts.standing(), CopyStanding::Complete);
     let there: Vec<BlobKey> =
         app.copy.as_ref().unwrap().copy().list(repository.id).unwrap().into_iter().map(|it| it.0).collect();

@@ -61,7 +61,8 @@ impl Bucketed {
     }
 
     fn state(&self) -> CopyState {
-        self.world.door.read(service::copy::state)
+        let now = self.world.door.clock.now();
+        self.world.door.read(move |conn| service::copy::state(conn, now))
     }
 
     fn said(&self) -> String {

@@ -202,7 +202,8 @@ fn another_holdfast_fetches_everything_and_is_verified_and_repairs_like_any_seco
     assert!(second.counts() && second.kind == StoreKind::Puller && second.place == "pull:basel", "{second:?}");
     assert_eq!(console.away(), None);
     let device = console.app.store.read_blocking(store::device::all).unwrap().remove(0).id;
-    let facts = console.app.store.read_blocking(move |conn| service::copy::of_device(conn, device)).unwrap();
+    let now = console.app.clock.now();
+    let facts = console.app.store.read_blocking(move |conn| service::copy::of_device(conn, device, now)).unwrap();
     assert_eq!(facts.standing(), CopyStanding::Complete);
     console.verifies();
     let row = console.row(&keys[0]).unwrap();

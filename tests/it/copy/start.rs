@@ -164,7 +164,8 @@ fn a_spare_store_is_used_and_never_passes_for_a_second_one() {
     let app = open_on(spare("beside"), Arc::new(ThisMachine)).unwrap();
     assert_eq!(copies(&app), 1);
     let device = app.store.read_blocking(|conn| store::repository::find(conn, repository)).unwrap().unwrap().device_id;
-    let facts = app.store.read_blocking(|conn| service::copy::of_device(conn, device)).unwrap();
+    let now = app.clock.now();
+    let facts = app.store.read_blocking(move |conn| service::copy::of_device(conn, device, now)).unwrap();
     let said = facts.sentence(NOW, &|at| at.iso());
     assert!(said.contains("It counts as no second copy: both are on"), "{said}");
 }
@@ -241,7 +242,8 @@ fn another_second_store_is_taken_only_when_that_is_said_and_then_what_was_copied
 
     let new = Options { new_copy: true, ..place.options(Some("elsewhere too")) };
     let app = place.opens(new).unwrap();
-    let state = app.store.read_blocking(service::copy::state).unwrap();
+    let now = app.clock.now();
+    let state = app.store.read_blocking(move |conn| service::copy::state(conn, now)).unwrap();
     assert_eq!((state.copied, state.waiting), (0, 1));
     assert_eq!(copies(&app), 1);
     drop(app);
@@ -271,11 +273,13 @@ fn a_server_without_a_second_store_says_so_and_keeps_what_it_knew() {
     let app = place.opens(place.options(None)).unwrap();
 
     assert!(app.copy.is_none());
-    let facts = app.store.read_blocking(|conn| service::copy::of_device(conn, device)).unwrap();
+    let now = app.clock.now();
+    let facts = app.store.read_blocking(move |conn| service::copy::of_device(conn, device, now)).unwrap();
     assert_eq!(facts.standing(), CopyStanding::NotSetUp);
     drop(app);
     let app = place.opens(place.options(Some("elsewhere"))).unwrap();
     assert_eq!(copies(&app), 0, "it is all there");
-    let state = app.store.read_blocking(service::copy::state).unwrap();
+    let now = app.clock.now();
+    let state = app.store.read_blocking(move |conn| service::copy::state(conn, now)).unwrap();
     assert_eq!((state.copied, state.waiting), (1, 0));
 }

@@ -86,7 +86,8 @@ impl World {
     }
 
     pub fn facts(&self, device: DeviceId) -> CopyFacts {
-        self.door.read(move |conn| service::copy::of_device(conn, device))
+        let now = self.door.clock.now();
+        self.door.read(move |conn| service::copy::of_device(conn, device, now))
     }
 
     /// What was recorded, but for arriving backups.

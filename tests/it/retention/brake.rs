@@ -200,13 +200,11 @@ fn each_brake_stops_a_prune_even_if_it_comes_during_the_walk() {
             "in use",
             Brake::InUse,
             Box::new(move |conn| {
-                let key =
-                    BlobKey::new(repository, domain::object::ObjectKind::Locks, crate::support::door::name(b"lock"));
+                let key = BlobKey::new(repository, ObjectKind::Locks, crate::support::door::name(b"lock"));
                 service::backup::received(conn, &key, 4, domain::object::TokenKind::Agent, now).map(drop)
             }),
             Box::new(move |conn| {
-                let key =
-                    BlobKey::new(repository, domain::object::ObjectKind::Locks, crate::support::door::name(b"lock"));
+                let key = BlobKey::new(repository, ObjectKind::Locks, crate::support::door::name(b"lock"));
                 service::backup::unlocked(conn, &key).map(drop)
             }),
         ),

@@ -4,7 +4,7 @@ use crate::copy::world::{World, backs_up, runs};
 use crate::support::NOW;
 use crate::support::people::{SINCE, colleague, insert_person};
 use crate::support::server::TestServer;
-use crate::support::visit::{Visit, hidden, text};
+use crate::support::visit::{Visit, text};
 use diesel::prelude::*;
 use domain::command::CommandKind;
 use domain::ground::{Away, AwayCause};

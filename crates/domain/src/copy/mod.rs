@@ -3,9 +3,9 @@
 //! What pages, exports and mails say about the second copy is only here. A copy that was stored is not a copy that was
 //! restored: none of these sentences calls anything proven, and none is shown in green.
 use crate::failure_domain::StoreKind;
-use crate::ground::{Away, AwayCause};
+use crate::ground::{Away, AwayCause, UNSEEN};
 use crate::text::text_enum;
-use crate::time::Time;
+use crate::time::{Time, hours};
 use crate::words::{capital, counted, span};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -14,6 +14,10 @@ pub mod lock;
 
 #[cfg(test)]
 mod tests;
+
+/// How long it counts that the second store was found. A server that runs looks again within a minute, and after failures
+/// within minutes.
+pub const SEEN_HOLDS: Duration = hours(1);
 
 /// The second store, as the server was started with it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,6 +74,16 @@ impl SecondStore {
         said
     }
 
+    /// That nobody knows whether it is there, because it was not looked at for too long; `seen_at` is when it was last found
+    /// to be the right store. None while that is not long ago, and before it was found for the first time.
+    pub fn unseen(&self, seen_at: Option<Time>, now: Time) -> Option<Away> {
+        let since = self.opened_at.max(seen_at).filter(|_| self.opened_at.is_some())?;
+        // A time that lies ahead comes from a clock that was wrong, and shows nothing.
+        let holds = since <= now + SEEN_HOLDS && now < since + SEEN_HOLDS;
+        let why = format!("nobody has looked at it since {}", since.iso());
+        (!holds).then_some(Away { cause: AwayCause::Unseen, why, since })
+    }
+
     /// Its name in a sentence.
     fn name(&self) -> String {
         let name = if self.counts() { "the second store" } else { "the spare store" };
@@ -81,6 +95,7 @@ impl SecondStore {
 pub const fn advice(kind: StoreKind, cause: AwayCause) -> &'static str {
     match (kind, cause) {
         (StoreKind::Folder, cause) => cause.advice(),
+        (StoreKind::Bucket | StoreKind::Puller, AwayCause::Unseen) => UNSEEN,
         (StoreKind::Bucket, AwayCause::Away) => {
             "Check the bucket’s name and that its marker is there; the server notices within minutes."
         }

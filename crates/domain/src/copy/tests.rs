@@ -105,6 +105,30 @@ fn the_lag_is_the_age_of_the_oldest_object_that_waits() {
 fn each_kind_of_store_has_its_own_advice() {
     for cause in AwayCause::ALL {
         let said: std::collections::BTreeSet<_> = StoreKind::ALL.iter().map(|it| advice(*it, *cause)).collect();
-        assert!(said.len() == StoreKind::ALL.len() && said.iter().all(|it| it.ends_with('.')), "{cause}: {said:?}");
+        // What keeps the server from looking is at the server.
+        let kinds = if *cause == AwayCause::Unseen { 1 } else { StoreKind::ALL.len() };
+        assert!(said.len() == kinds && said.iter().all(|it| it.ends_with('.')), "{cause}: {said:?}");
+    }
+}
+
+#[test]
+fn that_it_was_found_counts_for_an_hour_and_not_before_it_was_found_at_all() {
+    let hour = hours(1);
+    let found = |opened_at, seen_at| SecondStore { opened_at, ..store() }.unseen(seen_at, NOW).map(|it| it.since);
+    for (opened_at, seen_at, since) in [
+        (Some(NOW - hours(9)), Some(NOW - minutes(59)), None),
+        (Some(NOW - hours(9)), Some(NOW - hour), Some(NOW - hour)),
+        (Some(NOW - hours(9)), None, Some(NOW - hours(9))),
+        (Some(NOW - minutes(1)), Some(NOW - hours(9)), None),
+        // A start says itself that it was not found since.
+        (None, Some(NOW - hours(9)), None),
+        (Some(NOW - hours(9)), Some(NOW + hours(2)), Some(NOW + hours(2))),
+    ] {
+        assert_eq!(found(opened_at, seen_at), since, "{opened_at:?} {seen_at:?}");
+    }
+    let away = store().unseen(None, NOW).unwrap();
+    assert_eq!(away.cause, AwayCause::Unseen);
+    for kind in [StoreKind::Folder, StoreKind::Bucket, StoreKind::Puller] {
+        assert!(advice(kind, away.cause).contains("looks again by itself"));
     }
 }

@@ -31,7 +31,10 @@ impl WipeStop {
             }
             Self::Frozen => "Everything that erases is frozen, on the server’s own machine.".to_owned(),
             Self::Calm(until) => {
-                format!("This console was brought back from its second store: nothing is erased before {}.", when(*until))
+                format!(
+                    "This console was brought back from its second store: nothing is erased before {}.",
+                    when(*until)
+                )
             }
         }
     }
