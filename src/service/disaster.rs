@@ -141,17 +141,7 @@ struct Copied {
 
 impl Copied {
     fn read(conn: &mut Conn) -> Result<Self> {
-        let mut behind: HashMap<DeviceId, Option<Time>> = HashMap::new();
-        let incomplete = store::uncopied::incomplete_devices(conn)?;
-        for device in incomplete {
-            let mut point = None;
-            // Those of earlier enrolments too: their restore points are the device's.
-            for repository in store::repository::of_device(conn, device)? {
-                point = point.max(store::uncopied::recovery_point(conn, repository.id)?);
-            }
-            behind.insert(device, point);
-        }
-        Ok(Self { is_known: true, behind })
+        Ok(Self { is_known: true, behind: store::uncopied::behind(conn)?.into_iter().collect() })
     }
 
     fn of(&self, device: DeviceId, stored_at: Option<Time>) -> Option<Time> {

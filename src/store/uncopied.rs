@@ -5,7 +5,7 @@ use crate::store::schema::{copies, device_proof, devices, objects, repositories,
 use crate::store::setting::COPY;
 use diesel::dsl::{count_star, exists, min, not};
 use diesel::prelude::*;
-use diesel::sql_types::Bool;
+use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 use domain::device::DeviceState;
 use domain::id::{DeviceId, RepositoryId};
 use domain::object::{Location, ObjectKind, ObjectName};
@@ -84,14 +84,36 @@ pub fn next_snapshot(conn: &mut Conn, repository: RepositoryId) -> QueryResult<O
         .first(conn)
 }
 
-/// The devices of which something is not in the second store.
-pub fn incomplete_devices(conn: &mut Conn) -> QueryResult<Vec<DeviceId>> {
-    objects::table
-        .inner_join(repositories::table.on(repositories::id.eq(objects::repository_id)))
-        .filter(objects::uncopied.is_not_null().and(objects::kind.ne(ObjectKind::Locks)))
-        .select(repositories::device_id)
-        .distinct()
-        .load(conn)
+#[derive(QueryableByName)]
+struct Behind {
+    #[diesel(sql_type = Text)]
+    device_id: DeviceId,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    point: Option<Time>,
+}
+
+/// The devices of which something is not in the second store, each with its recovery point there: the newest
+/// [`recovery_point`] of its repositories, those of earlier enrolments too.
+///
+/// One statement, however many they are: within a repository snapshots are received in the order of their sequence, so that
+/// the first that fits is the newest.
+pub fn behind(conn: &mut Conn) -> QueryResult<Vec<(DeviceId, Option<Time>)>> {
+    let (locks, snapshots) = (ObjectKind::Locks, ObjectKind::Snapshots);
+    let statement = format!(
+        "WITH w AS (SELECT repository_id, MIN(received_at) AS oldest FROM objects \
+             WHERE uncopied IS NOT NULL AND kind <> '{locks}' GROUP BY repository_id), \
+         d AS (SELECT DISTINCT r.device_id FROM w JOIN repositories r ON r.id = w.repository_id), \
+         p AS (SELECT r.device_id, \
+             (SELECT p.received_at FROM restore_points p \
+              JOIN objects o ON o.repository_id = p.repository_id AND o.kind = '{snapshots}' AND o.name = p.snapshot_name \
+              WHERE p.device_id = r.device_id AND p.repository_id = r.id AND p.stored_at IS NOT NULL \
+                  AND o.uncopied IS NULL AND (w.oldest IS NULL OR o.received_at < w.oldest) \
+              ORDER BY p.sequence DESC, p.id DESC LIMIT 1) AS point \
+             FROM d JOIN repositories r ON r.device_id = d.device_id LEFT JOIN w ON w.repository_id = r.id) \
+         SELECT device_id, MAX(point) AS point FROM p GROUP BY device_id"
+    );
+    let found: Vec<Behind> = diesel::sql_query(statement).load(conn)?;
+    Ok(found.into_iter().map(|it| (it.device_id, it.point)).collect())
 }
 
 /// How much of something waits.

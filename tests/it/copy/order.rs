@@ -1,13 +1,19 @@
 //! What is copied, in which order, and where a stop may come.
 use super::world::{Breaks, Recording, World, backs_up, content, put, runs};
 use crate::support::NOW;
+use crate::support::fleet::Random;
+use diesel::Connection;
+use diesel::connection::InstrumentationEvent;
 use domain::copy::CopyStanding;
+use domain::id::DeviceId;
 use domain::object::{Location, ObjectKind};
-use domain::time::{hours, minutes};
+use domain::time::{Time, hours, minutes};
 use holdfast::blob::BlobKey;
 use holdfast::service::setting::COPY_SPEED;
 use holdfast::store;
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// The place of a kind in the order of copying.
@@ -274,4 +280,64 @@ fn a_clock_that_is_set_back_leaves_no_snapshot_without_its_packs() {
 
     assert_eq!(recording.kinds(), [ObjectKind::Data, ObjectKind::Index, ObjectKind::Snapshots]);
     assert!(world.is_copied(&snapshot));
+}
+
+#[test]
+fn the_recovery_points_of_all_devices_behind_are_those_of_each_in_a_number_of_statements_that_does_not_grow() {
+    let world = World::new();
+    let mut random = Random::new(11);
+    let repositories: Vec<_> = (0..12).map(|_| world.door.repository()).collect();
+    // Some have several backups, some of which were copied; one has none, and one is complete.
+    for round in 0..4 {
+        for (number, repository) in repositories.iter().enumerate().skip(1) {
+            if number == 1 && round > 0 || random.chance(30) {
+                continue;
+            }
+            backs_up(&world, repository, &format!("{number} {round}"));
+            world.door.clock.advance(minutes(1));
+        }
+        if round < 2 {
+            world.runs();
+        }
+    }
+    let of_each = || -> BTreeMap<DeviceId, Option<Time>> {
+        let mut found = BTreeMap::new();
+        for it in &repositories {
+            let id = it.id;
+            let (waiting, point) = world.door.read(move |conn| {
+                let waiting = store::uncopied::of_repository(conn, id)?.count;
+                Ok::<_, holdfast::error::Error>((waiting, store::uncopied::recovery_point(conn, id)?))
+            });
+            if waiting > 0 {
+                found.insert(it.device, point);
+            }
+        }
+        found
+    };
+    let of_all = || {
+        world.door.read(|conn| {
+            let sent = Arc::new(AtomicUsize::new(0));
+            let counted = Arc::clone(&sent);
+            conn.set_instrumentation(move |event: InstrumentationEvent<'_>| {
+                if let InstrumentationEvent::StartQuery { .. } = event {
+                    counted.fetch_add(1, Ordering::SeqCst);
+                }
+            });
+            let found: BTreeMap<_, _> = store::uncopied::behind(conn)?.into_iter().collect();
+            conn.set_instrumentation(|_: InstrumentationEvent<'_>| {});
+            Ok::<_, holdfast::error::Error>((found, sent.load(Ordering::SeqCst)))
+        })
+    };
+    let (found, sent) = of_all();
+    assert_eq!(found, of_each());
+    assert!(found.len() > 5 && found.len() < 12, "some are behind, and some are not: {}", found.len());
+    assert!(found.values().any(Option::is_some) && found.values().any(Option::is_none), "{found:?}");
+    assert_eq!(sent, 1);
+    // A device of which nothing was ever copied, and one of which a pack is damaged there.
+    world.runs();
+    assert_eq!(of_all().0, BTreeMap::new());
+    let pack = world.puts(repositories[0].id, ObjectKind::Data, b"alone");
+    world.runs();
+    world.finds_damage(Location::Copy, &pack);
+    assert_eq!(of_all(), (of_each(), 1));
 }
