@@ -145,6 +145,14 @@ pub fn of_device(conn: &mut Conn, device: DeviceId, limit: i64) -> QueryResult<V
         .load(conn)
 }
 
+/// When the last test of each device ended, whatever it found.
+pub fn last_tries(conn: &mut Conn) -> QueryResult<Vec<(DeviceId, Time)>> {
+    copy_tests::table
+        .group_by(copy_tests::device_id)
+        .select((copy_tests::device_id, diesel::dsl::max(copy_tests::finished_at).assume_not_null()))
+        .load(conn)
+}
+
 /// Adds a test. If it showed something, it counts from now on instead of the one before.
 pub fn insert(conn: &mut Conn, test: &CopyTest) -> QueryResult<()> {
     if test.superseded_at.is_none() {

@@ -1,10 +1,11 @@
 //! `holdfast dr prove`: each device's newest backup, restored from the second store alone with three shares, and what that
-//! shows recorded.
+//! shows recorded. It begins with what was never proven so, or longest ago, so that runs that are stopped come around.
 use super::open::known_second_store;
 use crate::cli::control::{Answer, KeyAct, Request};
 use crate::cli::output::{Table, plain, print, print_json, say};
 use crate::cli::prove::host_name;
 use crate::cli::recovery_key::read_shares;
+use crate::cli::serve::told_to_stop;
 use crate::cli::write::WriteOptions;
 use crate::config::{Config, Options};
 use crate::proof;
@@ -14,10 +15,13 @@ use crate::service::copy_proof::{self, Candidate, Ended};
 use crate::store::Store;
 use anyhow::{Context, bail};
 use clock::Clock;
+use domain::copy_proof::stopped_at;
 use domain::id::DeviceId;
 use domain::proof::TestResult;
 use serde::Serialize;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What `dr prove` needs.
 #[derive(Debug, clap::Args)]
@@ -58,7 +62,7 @@ pub fn run(options: ProveOptions, file: Options) -> anyhow::Result<ExitCode> {
     }
     let store = Store::open_read_only(&config.database)?;
     // Before anybody types shares.
-    let mut candidates = store.read_blocking(copy_proof::candidates)?;
+    let mut candidates = store.read_blocking(|conn| copy_proof::candidates(conn, Clock::System.now()))?;
     if let Some(device) = device {
         candidates.retain(|it| it.device.id == device);
     }
@@ -76,24 +80,51 @@ pub fn run(options: ProveOptions, file: Options) -> anyhow::Result<ExitCode> {
         name: host_name(),
         clock: Clock::System,
     };
-    let mut rows = Vec::with_capacity(candidates.len());
-    for (at, candidate) in candidates.iter().enumerate() {
-        say(&format!("{} of {}: {}", at + 1, candidates.len(), plain(&candidate.device.name)));
-        rows.push(one(&tests, candidate, |ended| {
-            let act = KeyAct::CopyTested { ended: Box::new(ended) };
-            match write.ask(Request::Key { act }, settings.clone())? {
-                Answer::Done { message } => Ok(message),
-                Answer::Refused { message } => bail!(message),
-                answer @ (Answer::Link { .. }
-                | Answer::Token { .. }
-                | Answer::PullToken { .. }
-                | Answer::Test { .. }) => {
-                    bail!("the server gave an unexpected answer: {answer:?}")
-                }
+    let record = |ended| {
+        let act = KeyAct::CopyTested { ended: Box::new(ended) };
+        match write.ask(Request::Key { act }, settings.clone())? {
+            Answer::Done { message } => Ok(message),
+            Answer::Refused { message } => bail!(message),
+            answer @ (Answer::Link { .. } | Answer::Token { .. } | Answer::PullToken { .. } | Answer::Test { .. }) => {
+                bail!("the server gave an unexpected answer: {answer:?}")
             }
-        }));
-    }
-    show(&rows, json)
+        }
+    };
+    // After the shares were read: until then a signal ends it at once.
+    let stop = stops_when_told()?;
+    let rows = each(&candidates, &stop, |at, candidate| {
+        say(&format!("{} of {}: {}", at + 1, candidates.len(), plain(&candidate.device.name)));
+        one(&tests, candidate, record)
+    });
+    let stopped = stopped_at(rows.len(), candidates.len());
+    let code = show(&rows, json)?;
+    let Some(stopped) = stopped else { return Ok(code) };
+    say(&stopped);
+    Ok(ExitCode::FAILURE)
+}
+
+/// Whether it was told to stop, by Ctrl-C or SIGTERM: the test that runs still ends. Told once more, it ends at once.
+fn stops_when_told() -> anyhow::Result<Arc<AtomicBool>> {
+    let stop = Arc::<AtomicBool>::default();
+    let waiting = tokio::runtime::Builder::new_current_thread().enable_all().build().context("waiting for signals")?;
+    let flag = Arc::clone(&stop);
+    std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || {
+            waiting.block_on(told_to_stop());
+            flag.store(true, Ordering::SeqCst);
+            say("Stopping once this test has ended; the same again stops at once.");
+            waiting.block_on(told_to_stop());
+            std::process::exit(130);
+        })
+        .context("waiting for signals")?;
+    Ok(stop)
+}
+
+/// Tests one after the other until `stop` says so.
+fn each<T, Done>(all: &[T], stop: &AtomicBool, mut one: impl FnMut(usize, &T) -> Done) -> Vec<Done> {
+    let goes_on = |_: &(usize, &T)| !stop.load(Ordering::SeqCst);
+    all.iter().enumerate().take_while(goes_on).map(|(at, it)| one(at, it)).collect()
 }
 
 fn one(tests: &CopyAlone<'_>, candidate: &Candidate, record: impl Fn(Ended) -> anyhow::Result<String>) -> Row {
@@ -124,4 +155,20 @@ fn show(rows: &[Row], json: bool) -> anyhow::Result<ExitCode> {
     }
     let is_good = rows.iter().all(|it| it.result == TestResult::Passed.as_str());
     Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn told_to_stop_it_ends_the_test_that_runs_and_begins_no_other() {
+        let stop = AtomicBool::new(false);
+        let done = each(&["a", "b", "c"], &stop, |at, it| {
+            stop.store(at == 1, Ordering::SeqCst);
+            format!("{at} {it}")
+        });
+        assert_eq!(done, ["0 a", "1 b"]);
+        assert_eq!(each(&["a"], &stop, |_, it| *it), [""; 0], "told before the first");
+    }
 }

@@ -5,6 +5,7 @@ mod escrow;
 mod lock;
 mod order;
 mod page;
+mod prove;
 mod pull;
 mod repair;
 mod start;
