@@ -20,6 +20,7 @@ use rustic_core::{
     RepositoryBackends, RepositoryOptions, RusticError, RusticResult, SnapshotOptions, WriteBackend,
 };
 use secret::sha256;
+use std::collections::HashMap;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -146,7 +147,7 @@ fn prepare(args: &Args, folder: &Path) -> anyhow::Result<(Served, MasterKey, Tes
     let (key, snapshot) = back_up(backend, &source, &list).map_err(|error| anyhow!("{error}"))?;
     std::fs::remove_dir_all(&source)?;
     let ledger = blobs.list(repository)?.into_iter().map(|(key, size)| ((key.kind, key.name), size)).collect();
-    let served = Served { blobs, repository, ledger, manifests: Vec::new() };
+    let served = Served { blobs, repository, ledger, since: HashMap::new(), manifests: Vec::new() };
     let job = TestJob {
         device,
         point: RestorePointId::generate(Time::from_millis(0)),

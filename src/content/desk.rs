@@ -1,9 +1,9 @@
 //! Where pages ask to look inside.
 use super::download::{self, Flow};
-use super::message::{Changes, End, Found, Hits, Job, Task};
+use super::message::{Changes, End, Found, Hits, Job, Seen, Task};
 use super::parent::{self, Work};
 use super::room::{LOOKING, Place, Room, TAKING};
-use super::tools::Tools;
+use super::tools::{Tools, view_of};
 use super::trouble::{Outcome, Trouble};
 use crate::error::Result;
 use crate::proof::runner::{Runner, Watcher};
@@ -11,10 +11,12 @@ use crate::service;
 use crate::service::content::{Compared, Opened, Search, Searched, Wanted};
 use crate::store::Store;
 use crate::store::repository::Repository;
+use crate::store::restore_point::RestorePoint;
 use anyhow::Context;
 use domain::by::By;
 use domain::id::RestorePointId;
 use domain::time::Time;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// The processor time for one page.
@@ -55,7 +57,7 @@ impl Desk {
         let opened = self.open(by, wanted).await?;
         let task =
             Task::List { snapshot: opened.point.snapshot_name.clone(), path: opened.read.path.clone(), filter, from };
-        let end = self.look(place, (opened.repository.clone(), opened.point.as_of), task).await?;
+        let end = self.look(place, (opened.repository.clone(), vec![opened.point.as_of]), task).await?;
         let found = end.and_then(|end| if let End::Found(found) = end { Ok(found) } else { Err(end.into()) });
         Ok(Look { opened, found })
     }
@@ -69,14 +71,11 @@ impl Desk {
         self.tools.keys()?;
         let (acting, now, text) = (by.clone(), self.tools.clock.now(), search.text.clone());
         let searched = self.tools.store.act(move |conn| service::content::search(conn, &acting, &search, now)).await?;
-        let Some((repository, as_of)) =
-            searched.repository.clone().zip(searched.points.iter().map(|it| it.as_of).max())
-        else {
-            return Ok((searched, Ok(Hits::default())));
-        };
-        let snapshots = searched.points.iter().map(|it| it.snapshot_name.clone()).collect();
+        let Some(repository) = searched.repository.clone() else { return Ok((searched, Ok(Hits::default()))) };
+        let views = views(&searched.points);
+        let snapshots = searched.points.iter().map(|it| seen(&views, it)).collect();
         let task = Task::Find { snapshots, text, seconds: SEARCH_SECONDS };
-        let end = self.look(place, (repository, as_of), task).await?;
+        let end = self.look(place, (repository, views), task).await?;
         Ok((searched, end.and_then(|end| if let End::Hits(hits) = end { Ok(hits) } else { Err(end.into()) })))
     }
 
@@ -94,23 +93,24 @@ impl Desk {
         self.tools.keys()?;
         let (acting, now) = (by.clone(), self.tools.clock.now());
         let compared = self.tools.store.act(move |conn| service::content::compare(conn, &acting, points, now)).await?;
-        let task = Task::Compare {
-            old: compared.old.snapshot_name.clone(),
-            new: compared.new.snapshot_name.clone(),
-            from,
-            seconds: SEARCH_SECONDS,
-        };
-        let as_of = compared.old.as_of.max(compared.new.as_of);
-        let end = self.look(place, (compared.repository.clone(), as_of), task).await?;
+        let views = views([&compared.old, &compared.new]);
+        let (old, new) = (seen(&views, &compared.old), seen(&views, &compared.new));
+        let task = Task::Compare { old, new, from, seconds: SEARCH_SECONDS };
+        let end = self.look(place, (compared.repository.clone(), views), task).await?;
         Ok((compared, end.and_then(|end| if let End::Changes(it) = end { Ok(it) } else { Err(end.into()) })))
     }
 
     /// Runs one process to its end, on a thread where it may block.
-    async fn look(&self, place: Place, (repository, as_of): (Repository, Time), task: Task) -> Result<Outcome<End>> {
+    async fn look(
+        &self,
+        place: Place,
+        (repository, views): (Repository, Vec<Time>),
+        task: Task,
+    ) -> Result<Outcome<End>> {
         let tools = self.tools.clone();
         let look = move || {
             let _place = place;
-            let (served, key) = tools.prepare(&repository, as_of)?;
+            let (served, key) = tools.prepare(&repository, &views)?;
             let runner = Runner { silence: LOOK_LONGEST, longest: LOOK_LONGEST, ..tools.runner.clone() };
             let job = Job { task, cpu_seconds: LOOK_SECONDS };
             let watcher = Stops(&tools.store);
@@ -139,6 +139,16 @@ impl Desk {
         let (by, now) = (by.clone(), self.tools.clock.now());
         self.tools.store.act(move |conn| service::content::open(conn, &by, &wanted, now)).await
     }
+}
+
+/// When each of these points was received, earliest first.
+fn views<'a>(points: impl IntoIterator<Item = &'a RestorePoint>) -> Vec<Time> {
+    points.into_iter().map(|it| it.as_of).collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// A point, to be looked at as of its receipt.
+fn seen(views: &[Time], point: &RestorePoint) -> Seen {
+    Seen { snapshot: point.snapshot_name.clone(), view: view_of(views, point.as_of) }
 }
 
 /// Stops with the server.

@@ -122,7 +122,7 @@ impl Taking {
 
     fn send_all(&self, leaves_out: bool, sent: &mut Sent) -> Outcome<Taken> {
         let at = &self.opened;
-        let (served, key) = self.tools.prepare(&at.repository, at.point.as_of).map_err(|error| {
+        let (served, key) = self.tools.prepare(&at.repository, &[at.point.as_of]).map_err(|error| {
             tracing::error!(error = format!("{error:#}"), "a download could not be prepared");
             Trouble::Lost
         })?;

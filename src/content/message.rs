@@ -4,6 +4,7 @@
 //! is shown as text only.
 use crate::proof::frame::{self, FromChild};
 use domain::object::ObjectName;
+use repository::View;
 use serde::{Deserialize, Serialize};
 use std::io::{self, Read, Write};
 
@@ -27,9 +28,16 @@ pub enum Task {
     /// it; otherwise the first damage ends it.
     Take { snapshot: ObjectName, path: String, leaves_out: bool },
     /// In which of these snapshots, newest first, a name with `text` in it is; as many of them as `seconds` allow.
-    Find { snapshots: Vec<ObjectName>, text: String, seconds: u64 },
+    Find { snapshots: Vec<Seen>, text: String, seconds: u64 },
     /// What two snapshots differ in: one page from the difference number `from` on, and the counts of all.
-    Compare { old: ObjectName, new: ObjectName, from: u64, seconds: u64 },
+    Compare { old: Seen, new: Seen, from: u64, seconds: u64 },
+}
+
+/// A snapshot, and the view that it is looked at in: that of its own receipt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    pub snapshot: ObjectName,
+    pub view: View,
 }
 
 /// Something in a folder.

@@ -113,6 +113,7 @@ fn talk(
                 Answer::Send(work.served.read(kind, name, offset, len))
             }
             Said::Asked(FromChild::List(kind)) => Answer::Send(work.served.list(kind)),
+            Said::Asked(FromChild::ListViews(kind)) => Answer::Send(work.served.list_views(kind)),
             Said::Asked(FromChild::Alive | FromChild::Done(_)) => Answer::None,
             Said::Head(head) => Answer::after(heard(Heard::Head(head))),
             Said::Part(bytes) => Answer::after(heard(Heard::Part(bytes))),

@@ -8,7 +8,7 @@ use crate::proof::confine;
 use crate::proof::frame::{self, FromChild, FromParent, TestJob};
 use anyhow::{Context, anyhow};
 use domain::object::{ObjectKind, ObjectName};
-use repository::{Fault, MasterKey, Objects};
+use repository::{Fault, MasterKey, Objects, View};
 use std::io::{Read, Write};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -112,7 +112,7 @@ impl Objects for Pipe<'_> {
                 }
                 FromParent::Missing => return Err(Fault::Missing { kind, name: name.clone() }),
                 FromParent::Unavailable(why) => return Err(Fault::Unavailable(why)),
-                FromParent::Listed(_) => return Err(Fault::Unavailable("an answer to another question".to_owned())),
+                FromParent::Listed(_) | FromParent::ListedViews(_) => return Err(another()),
             }
         }
     }
@@ -121,11 +121,21 @@ impl Objects for Pipe<'_> {
         match self.ask(&FromChild::List(kind), Vec::new())? {
             FromParent::Listed(objects) => Ok(objects),
             FromParent::Unavailable(why) => Err(Fault::Unavailable(why)),
-            FromParent::Bytes(_) | FromParent::Missing => {
-                Err(Fault::Unavailable("an answer to another question".to_owned()))
-            }
+            FromParent::Bytes(_) | FromParent::Missing | FromParent::ListedViews(_) => Err(another()),
         }
     }
+
+    fn list_views(&mut self, kind: ObjectKind) -> Result<Vec<(ObjectName, u64, View)>, Fault> {
+        match self.ask(&FromChild::ListViews(kind), Vec::new())? {
+            FromParent::ListedViews(objects) => Ok(objects),
+            FromParent::Unavailable(why) => Err(Fault::Unavailable(why)),
+            FromParent::Bytes(_) | FromParent::Missing | FromParent::Listed(_) => Err(another()),
+        }
+    }
+}
+
+fn another() -> Fault {
+    Fault::Unavailable("an answer to another question".to_owned())
 }
 
 fn wide(length: usize) -> u64 {

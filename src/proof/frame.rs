@@ -5,6 +5,7 @@
 use domain::id::{DeviceId, RestorePointId};
 use domain::object::{ObjectKind, ObjectName};
 use domain::restore_test::TestReport;
+use repository::View;
 use serde::{Deserialize, Serialize};
 use std::io::{self, Read, Write};
 
@@ -54,6 +55,8 @@ pub enum FromChild {
         len: u64,
     },
     List(ObjectKind),
+    /// The same, with the first view that has each.
+    ListViews(ObjectKind),
     /// It is still working; sent now and then, so that the parent keeps waiting.
     Alive,
     Done(Box<TestReport>),
@@ -67,6 +70,8 @@ pub enum FromParent {
     /// The store cannot be read now.
     Unavailable(String),
     Listed(Vec<(ObjectName, u64)>),
+    /// Each with the first view that has it.
+    ListedViews(Vec<(ObjectName, u64, View)>),
 }
 
 const KINDS: [ObjectKind; 7] = [
@@ -150,6 +155,7 @@ impl FromChild {
                 &[b"R", &[kind_byte(*kind)], &offset.to_le_bytes(), &len.to_le_bytes(), name.as_str().as_bytes()],
             ),
             Self::List(kind) => write(out, &[b"L", &[kind_byte(*kind)]]),
+            Self::ListViews(kind) => write(out, &[b"V", &[kind_byte(*kind)]]),
             Self::Alive => write(out, &[b"A"]),
             Self::Done(report) => write(out, &[b"D", &serde_json::to_vec(report)?]),
         }
@@ -178,6 +184,10 @@ impl FromChild {
             }
             b'L' => match rest {
                 [kind] => kind_of(*kind).map(Self::List),
+                _ => None,
+            },
+            b'V' => match rest {
+                [kind] => kind_of(*kind).map(Self::ListViews),
                 _ => None,
             },
             b'A' => rest.is_empty().then_some(Self::Alive),
@@ -216,6 +226,15 @@ impl FromParent {
                 }
                 write(out, &[b"L", &body])
             }
+            Self::ListedViews(objects) => {
+                let mut body = Vec::with_capacity(objects.len() * 42);
+                for (name, size, since) in objects {
+                    body.extend(name.hash().unwrap_or_default());
+                    body.extend(size.to_le_bytes());
+                    body.extend(since.to_le_bytes());
+                }
+                write(out, &[b"V", &body])
+            }
         }
     }
 
@@ -246,6 +265,16 @@ impl FromParent {
                 });
                 rest.is_empty().then(|| listed.collect::<Option<_>>()).flatten().map(Self::Listed)
             }
+            b'V' => {
+                let (rows, rest) = body.as_chunks::<42>();
+                let listed = rows.iter().map(|row| {
+                    let (hash, row) = row.split_first_chunk::<32>()?;
+                    let (size, since) = row.split_first_chunk::<8>()?;
+                    let since = View::from_le_bytes(since.try_into().ok()?);
+                    Some((ObjectName::from_hash(hash), u64::from_le_bytes(*size), since))
+                });
+                rest.is_empty().then(|| listed.collect::<Option<_>>()).flatten().map(Self::ListedViews)
+            }
             _ => None,
         }
     }
@@ -265,6 +294,7 @@ mod tests {
             FromChild::Read { kind: ObjectKind::Data, name: name(), offset: 5, len: u64::MAX },
             FromChild::Read { kind: ObjectKind::Config, name: ObjectName::config(), offset: 0, len: 1 },
             FromChild::List(ObjectKind::Index),
+            FromChild::ListViews(ObjectKind::Data),
             FromChild::Alive,
             FromChild::Done(Box::new(TestReport::unproven("x"))),
         ] {
@@ -277,6 +307,7 @@ mod tests {
             FromParent::Missing,
             FromParent::Unavailable("away".to_owned()),
             FromParent::Listed(vec![(name(), 9)]),
+            FromParent::ListedViews(vec![(name(), 9, 0), (name(), u64::MAX, 400)]),
         ] {
             let mut bytes = Vec::new();
             said.send(&mut bytes).unwrap();
@@ -294,6 +325,8 @@ mod tests {
             b"L",
             b"L\x09",
             b"L\x01\x01",
+            b"V",
+            b"V\x09",
             b"A1",
             b"D{}",
             b"R\x02\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0../../etc/passwd",

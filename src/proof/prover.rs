@@ -14,6 +14,7 @@ use domain::id::{DeviceId, RestoreTestId};
 use domain::object::ObjectKind;
 use domain::restore_test::TestReport;
 use domain::time::minutes;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -128,6 +129,7 @@ pub(super) fn served(blobs: &Arc<dyn BlobStore>, needed: &Needed) -> Served {
         blobs: Arc::clone(blobs),
         repository,
         ledger: needed.ledger.iter().map(|it| ((it.kind, it.name.clone()), it.size())).collect(),
+        since: HashMap::new(),
         manifests: failed.chain(own).chain(base).collect(),
     }
 }

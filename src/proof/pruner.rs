@@ -13,7 +13,7 @@ use clock::Clock;
 use domain::id::RepositoryId;
 use domain::object::{ObjectKind, ObjectName};
 use domain::time::Time;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -236,6 +236,7 @@ impl Pruner {
             blobs: Arc::clone(&self.blobs),
             repository: repository.id,
             ledger: ledger.iter().map(|it| ((it.kind, it.name.clone()), it.size())).collect(),
+            since: HashMap::new(),
             manifests: Vec::new(),
         };
         let job =

@@ -1,5 +1,5 @@
 //! Which pack has a blob, and where in it.
-use crate::{Fault, Id, limit};
+use crate::{Fault, Id, View, limit};
 use serde::{Deserialize, Serialize};
 
 /// Whether a blob is a chunk of a file or a folder.
@@ -14,6 +14,8 @@ pub enum BlobKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place {
     pub kind: BlobKind,
+    /// The first view that has both the pack and the index that says so.
+    pub since: View,
     pub id: Id,
     /// A number in [`Index::pack`].
     pub pack: u32,
@@ -33,10 +35,19 @@ impl Place {
 }
 
 /// All places of all blobs. A blob may have several, and some may be false.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Index {
     packs: Vec<Id>,
     places: Vec<Place>,
+    /// Places of a later view do not exist.
+    view: View,
+    most: usize,
+}
+
+impl Default for Index {
+    fn default() -> Self {
+        Self { packs: Vec::new(), places: Vec::new(), view: View::MAX, most: limit::INDEXED_BLOBS }
+    }
 }
 
 /// The number of a blob's first place; its other places follow.
@@ -82,21 +93,36 @@ pub enum Refused {
 }
 
 impl Index {
+    /// One of at most so many blobs.
+    pub(crate) fn up_to(most: usize) -> Self {
+        Self { most, ..Self::default() }
+    }
+
     /// Adds one index file's JSON.
     ///
     /// # Errors
     /// When it is not one, or there are more blobs than the limit.
     pub fn add(&mut self, json: &[u8]) -> Result<(), Refused> {
+        self.add_since(json, &|_pack| 0)
+    }
+
+    /// [`Index::add`], with the first view that has each pack and this index.
+    ///
+    /// # Errors
+    /// As [`Index::add`].
+    pub fn add_since(&mut self, json: &[u8], since: &dyn Fn(&Id) -> View) -> Result<(), Refused> {
         let raw: RawIndex = serde_json::from_slice(json).map_err(Refused::Json)?;
         for pack in raw.packs.unwrap_or_default() {
             let number = u32::try_from(self.packs.len()).map_err(|_why| full())?;
             self.packs.push(pack.id);
             let blobs = pack.blobs.unwrap_or_default();
-            if self.places.len() + blobs.len() > limit::INDEXED_BLOBS || self.packs.len() > limit::INDEXED_BLOBS {
+            if self.places.len() + blobs.len() > self.most || self.packs.len() > self.most {
                 return Err(full());
             }
+            let since = since(&pack.id);
             self.places.extend(blobs.into_iter().map(|it| Place {
                 kind: it.kind,
+                since,
                 id: it.id,
                 pack: number,
                 offset: it.offset,
@@ -109,8 +135,13 @@ impl Index {
 
     /// Makes what was added findable.
     pub fn seal(&mut self) {
-        self.places.sort_unstable_by_key(|it| (it.kind, it.id, it.pack, it.offset));
+        self.places.sort_unstable_by_key(|it| (it.kind, it.id, it.since, it.pack, it.offset));
         self.places.dedup();
+    }
+
+    /// From now on, only what this view has is there.
+    pub fn look(&mut self, view: View) {
+        self.view = view;
     }
 
     /// How many places there are.
@@ -128,7 +159,8 @@ impl Index {
         let at = self.places.partition_point(|it| (it.kind, it.id) < (kind, *id));
         let found = self.places.get(at)?;
         let number = u32::try_from(at).ok()?;
-        (found.kind == kind && found.id == *id).then_some(Copies(number))
+        // The earliest comes first: if the view has none of them, it lacks this one.
+        (found.kind == kind && found.id == *id && found.since <= self.view).then_some(Copies(number))
     }
 
     /// The blob's id.
@@ -155,7 +187,7 @@ impl Index {
         let start = copies.number();
         let all = self.places.get(start..).unwrap_or_default();
         let first = all.first().map(|it| (it.kind, it.id));
-        all.iter().take_while(move |it| Some((it.kind, it.id)) == first)
+        all.iter().take_while(move |it| Some((it.kind, it.id)) == first && it.since <= self.view)
     }
 
     pub(crate) fn pack(&self, number: u32) -> Option<Id> {
@@ -203,6 +235,31 @@ mod tests {
         assert_eq!(index.find(BlobKind::Tree, &id(5)), None);
         assert_eq!(index.find(BlobKind::Data, &id(4)), None);
         assert_eq!(index.find(BlobKind::Data, &id(9)), None);
+    }
+
+    #[test]
+    fn a_view_has_no_place_that_came_after_it() {
+        let mut index = Index::default();
+        for (pack, since) in [(2, 1), (1, 3), (3, 0)] {
+            index.add_since(json(pack, 5).as_bytes(), &|_| since).unwrap();
+        }
+        index.add_since(json(1, 6).as_bytes(), &|_| 2).unwrap();
+        index.seal();
+
+        let mut packs = |view| {
+            index.look(view);
+            let copies = index.find(BlobKind::Data, &id(5)).unwrap();
+            index.packs(copies).map(|it| it.1).collect::<Vec<_>>()
+        };
+        assert_eq!(packs(0), [id(3)]);
+        assert_eq!(packs(1), [id(3), id(2)], "the earliest first");
+        assert_eq!(packs(3), [id(3), id(2), id(1)]);
+        index.look(1);
+        assert_eq!(index.find(BlobKind::Data, &id(6)), None);
+        index.look(2);
+        assert!(index.find(BlobKind::Data, &id(6)).is_some());
+        let bytes = std::mem::size_of::<Place>();
+        assert!(bytes <= 52, "a million blobs of a device are {bytes} MB");
     }
 
     #[test]

@@ -36,6 +36,9 @@ pub use walk::{Entry, Walk, WalkFault};
 
 use domain::object::{ObjectKind, ObjectName};
 
+/// The moments at which a repository is looked at, numbered from the earliest, 0: each has all that an earlier one has.
+pub type View = u16;
+
 /// Where a repository's objects come from.
 pub trait Objects {
     /// The bytes of an object from `offset`: `len` of them, or fewer where the object ends.
@@ -64,6 +67,14 @@ pub trait Objects {
     /// # Errors
     /// [`Fault::Unavailable`] when nobody can say.
     fn list(&mut self, kind: ObjectKind) -> Result<Vec<(ObjectName, u64)>>;
+
+    /// [`Objects::list`], with the first view that has each; without several views, that is the only one.
+    ///
+    /// # Errors
+    /// As [`Objects::list`].
+    fn list_views(&mut self, kind: ObjectKind) -> Result<Vec<(ObjectName, u64, View)>> {
+        Ok(self.list(kind)?.into_iter().map(|(name, size)| (name, size, 0)).collect())
+    }
 }
 
 impl<T: Objects + ?Sized> Objects for &mut T {
@@ -82,6 +93,9 @@ impl<T: Objects + ?Sized> Objects for &mut T {
     }
     fn list(&mut self, kind: ObjectKind) -> Result<Vec<(ObjectName, u64)>> {
         (**self).list(kind)
+    }
+    fn list_views(&mut self, kind: ObjectKind) -> Result<Vec<(ObjectName, u64, View)>> {
+        (**self).list_views(kind)
     }
 }
 

@@ -4,7 +4,8 @@ use crate::fault::json;
 use crate::index::{Place, Refused};
 use crate::pack::{Pack, PackCache};
 use crate::{
-    BlobKind, Copies, Fault, Id, Index, MasterKey, Objects, Problem, Result, Snapshot, TreeReader, Walk, limit, stream,
+    BlobKind, Copies, Fault, Id, Index, MasterKey, Objects, Problem, Result, Snapshot, TreeReader, View, Walk, limit,
+    stream,
 };
 use aws_lc_rs::digest::{SHA256, digest};
 use domain::object::{ObjectKind, ObjectName};
@@ -27,7 +28,11 @@ pub struct Repository<O> {
     key: MasterKey,
     access: Access,
     index: Index,
-    sizes: HashMap<Id, u64>,
+    /// Of each pack, with the first view that has it.
+    sizes: HashMap<Id, (u64, View)>,
+    view: View,
+    /// From this view on there are more blobs than the limit.
+    full_since: Option<View>,
     packs: PackCache,
     unpacker: Unpacker,
     /// Decrypted and not yet decompressed.
@@ -63,6 +68,10 @@ impl<O: Objects> Repository<O> {
     /// # Errors
     /// When the config is not readable with this key, or the store is away.
     pub fn open(objects: O, key: MasterKey, access: Access) -> Result<Self> {
+        Self::open_up_to(objects, key, access, limit::INDEXED_BLOBS)
+    }
+
+    fn open_up_to(objects: O, key: MasterKey, access: Access, most: usize) -> Result<Self> {
         let keep = match access {
             Access::WholePacks { keep } => keep,
             Access::Ranges => 0,
@@ -72,8 +81,10 @@ impl<O: Objects> Repository<O> {
             objects,
             key,
             access,
-            index: Index::default(),
+            index: Index::up_to(most),
             sizes: HashMap::new(),
+            view: View::MAX,
+            full_since: None,
             packs: PackCache::new(keep),
             unpacker,
             scratch: Vec::new(),
@@ -99,13 +110,20 @@ impl<O: Objects> Repository<O> {
     }
 
     fn load_index(&mut self) -> Result<()> {
-        for (name, size) in self.objects.list(ObjectKind::Data)? {
+        for (name, size, since) in self.objects.list_views(ObjectKind::Data)? {
             if let Some(hash) = name.hash() {
-                self.sizes.insert(Id(hash), size);
+                self.sizes.insert(Id(hash), (size, since));
             }
         }
-        for (name, _) in self.objects.list(ObjectKind::Index)? {
-            match self.add_index(&name) {
+        let mut indexes = self.objects.list_views(ObjectKind::Index)?;
+        indexes.sort_by_key(|it| it.2);
+        for (name, _, since) in indexes {
+            match self.add_index(&name, since) {
+                // Whatever fills it takes nothing from an earlier view.
+                Err(Fault::Limit(_)) if since > 0 => {
+                    self.full_since = Some(since);
+                    break;
+                }
                 Err(fault) if fault.is_fatal() => return Err(fault),
                 Err(fault) => self.seen.faults.push(fault),
                 Ok(()) => {}
@@ -115,9 +133,24 @@ impl<O: Objects> Repository<O> {
         Ok(())
     }
 
-    fn add_index(&mut self, name: &ObjectName) -> Result<()> {
+    /// From now on, only what this view has is there.
+    ///
+    /// # Errors
+    /// When it has more than the limit.
+    pub fn look(&mut self, view: View) -> Result<()> {
+        if self.full_since.is_some_and(|it| it <= view) {
+            return Err(Fault::Limit("the index has more blobs than the limit"));
+        }
+        self.view = view;
+        self.index.look(view);
+        Ok(())
+    }
+
+    fn add_index(&mut self, name: &ObjectName, since: View) -> Result<()> {
         let plain = self.file(ObjectKind::Index, name, limit::INDEX)?;
-        self.index.add(&plain).map_err(|refused| match refused {
+        let sizes = &self.sizes;
+        let first = |pack: &Id| sizes.get(pack).map_or(since, |it| since.max(it.1));
+        self.index.add_since(&plain, &first).map_err(|refused| match refused {
             Refused::Json(error) => Fault::object(ObjectKind::Index, name, json(&error)),
             Refused::Full(fault) => fault,
         })
@@ -168,16 +201,27 @@ impl<O: Objects> Repository<O> {
     /// # Errors
     /// When no copy of it is good.
     pub fn tree(&mut self, id: &Id) -> Result<TreeReader> {
+        self.tree_since(id).map(|it| it.0)
+    }
+
+    /// [`Repository::tree`], with the first view in which it can be read like this.
+    ///
+    /// # Errors
+    /// As [`Repository::tree`].
+    pub fn tree_since(&mut self, id: &Id) -> Result<(TreeReader, View)> {
         let copies = self.index.find(BlobKind::Tree, id).ok_or(Fault::NotIndexed(*id))?;
         let is_large = self.index.places_of(copies).any(|it| it.content_length() > limit::WHOLE_TREE);
         if !is_large {
-            let mut plain = Vec::new();
-            self.blob(copies, &mut plain)?;
-            return Ok(TreeReader::plain(plain));
+            let (mut plain, mut since) = (Vec::new(), 0);
+            self.best(copies, &mut |it, place| {
+                since = place.since;
+                it.blob_at(place, &mut plain)
+            })?;
+            return Ok((TreeReader::plain(plain), since));
         }
         let mut reader = None;
         self.best(copies, &mut |it, place| {
-            reader = Some(it.large_tree(place)?);
+            reader = Some((it.large_tree(place)?, place.since));
             Ok(())
         })?;
         reader.ok_or(Fault::Limit("a folder without a place"))
@@ -297,7 +341,7 @@ impl<O: Objects> Repository<O> {
             return Ok(());
         }
         let name = id.name();
-        let Some(size) = self.sizes.get(&id).copied() else {
+        let Some(size) = self.pack_size(&id) else {
             // In the index but not in the ledger: nothing that was stored is lost.
             return Err(Fault::Blob { id, pack: id, problem: Problem::NoPack });
         };
@@ -365,7 +409,7 @@ impl<O: Objects> Repository<O> {
 
     /// The size of a pack according to the ledger.
     pub fn pack_size(&self, pack: &Id) -> Option<u64> {
-        self.sizes.get(pack).copied()
+        self.sizes.get(pack).filter(|it| it.1 <= self.view).map(|it| it.0)
     }
 
     /// What was noticed so far.
@@ -387,4 +431,67 @@ fn check_length(place: &Place) -> Result<(), Problem> {
     };
     let said = usize::try_from(place.content_length().max(place.length)).unwrap_or(usize::MAX);
     if said > most + OVERHEAD { Err(Problem::TooLarge(wide(most))) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::testing::{key, seal};
+    use secret::sha256;
+
+    /// Objects in memory, each with the first view that has it.
+    struct Held(Vec<(ObjectKind, ObjectName, Vec<u8>, View)>);
+
+    impl Held {
+        fn add(&mut self, kind: ObjectKind, plain: &str, since: View) -> ObjectName {
+            let sealed = seal(&key(), plain.as_bytes());
+            let hash = ObjectName::from_hash(&sha256(&sealed));
+            let name = if kind == ObjectKind::Config { ObjectName::config() } else { hash };
+            self.0.push((kind, name.clone(), sealed, since));
+            name
+        }
+    }
+
+    impl Objects for Held {
+        fn read(&mut self, kind: ObjectKind, name: &ObjectName, offset: u64, len: u64) -> Result<Vec<u8>> {
+            let found = self.0.iter().find(|it| it.0 == kind && it.1 == *name);
+            let bytes = &found.ok_or_else(|| Fault::Missing { kind, name: name.clone() })?.2;
+            let len = usize::try_from(len).unwrap_or(usize::MAX);
+            Ok(bytes.iter().skip(usize::try_from(offset).unwrap()).take(len).copied().collect())
+        }
+
+        fn list(&mut self, kind: ObjectKind) -> Result<Vec<(ObjectName, u64)>> {
+            Ok(self.list_views(kind)?.into_iter().map(|(name, size, _)| (name, size)).collect())
+        }
+
+        fn list_views(&mut self, kind: ObjectKind) -> Result<Vec<(ObjectName, u64, View)>> {
+            let of_kind = self.0.iter().filter(|it| it.0 == kind);
+            Ok(of_kind.map(|it| (it.1.clone(), wide(it.2.len()), it.3)).collect())
+        }
+    }
+
+    #[test]
+    fn an_index_that_fills_the_limit_takes_nothing_from_an_earlier_view() {
+        const TREE: &str = "{\"nodes\":[]}";
+        let mut held = Held(Vec::new());
+        held.add(ObjectKind::Config, "{\"version\":1}", 0);
+        let pack = held.add(ObjectKind::Data, TREE, 0);
+        let length = TREE.len() + OVERHEAD;
+        let place = |id: &Id, offset: usize| {
+            format!("{{\"id\":\"{}\",\"type\":\"tree\",\"offset\":{offset},\"length\":{length}}}", id.name())
+        };
+        let index = |blobs: &[String]| format!("{{\"packs\":[{{\"id\":\"{pack}\",\"blobs\":[{}]}}]}}", blobs.join(","));
+        let tree = Id(sha256(TREE.as_bytes()));
+        // What came later is listed first, and by itself has more than the limit.
+        held.add(ObjectKind::Index, &index(&[1, 2, 3, 4].map(|at| place(&tree, at))), 1);
+        held.add(ObjectKind::Index, &index(&[place(&tree, 0)]), 0);
+
+        let mut repository = Repository::open_up_to(held, key(), Access::Ranges, 3).unwrap();
+
+        repository.look(0).unwrap();
+        assert_eq!(repository.tree_since(&tree).map(|it| it.1), Ok(0));
+        assert!(matches!(repository.look(1), Err(Fault::Limit(_))));
+        repository.look(0).unwrap();
+        assert!(repository.tree(&tree).is_ok());
+    }
 }

@@ -11,6 +11,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
         FromChild::Read { kind: ObjectKind::Data, name: name.clone(), offset: 0, len: 100 },
         FromChild::Read { kind: ObjectKind::Config, name: ObjectName::config(), offset: 0, len: 100 },
         FromChild::List(ObjectKind::Index),
+        FromChild::ListViews(ObjectKind::Data),
         FromChild::Alive,
         FromChild::Done(Box::new(TestReport::unproven("x"))),
     ];
@@ -20,7 +21,12 @@ pub fn seeds() -> Vec<Vec<u8>> {
         FromPruner::Ends(None),
         FromPruner::Ends(Some("chunk abab in no index".to_owned())),
     ];
-    let parent = [FromParent::Missing, FromParent::Unavailable("away".to_owned()), FromParent::Listed(vec![(name, 9)])];
+    let parent = [
+        FromParent::Missing,
+        FromParent::Unavailable("away".to_owned()),
+        FromParent::Listed(vec![(name.clone(), 9)]),
+        FromParent::ListedViews(vec![(name, 9, 3)]),
+    ];
     let mut sent = Vec::new();
     pruner.iter().for_each(|it| sent.push(sent_by(|out| it.send(out))));
     child.iter().for_each(|it| sent.push(sent_by(|out| it.send(out))));

@@ -3,10 +3,9 @@
 //! A folder that is the same in both has the same id, and is not read. The others are read side by side, entry by
 //! entry, in the order of their names: neither is ever in memory as a whole.
 use super::{Stop, short};
-use crate::content::message::{Change, Changes, Counts, Difference, End, PAGE};
+use crate::content::message::{Change, Changes, Counts, Difference, End, PAGE, Seen};
 use domain::manifest::encode_path;
-use domain::object::ObjectName;
-use repository::{Fault, Id, Node, NodeKind, Objects, Repository, TreeReader, is_safe, limit};
+use repository::{Fault, Id, Node, NodeKind, Objects, Repository, TreeReader, View, is_safe, limit};
 use std::cmp::Ordering;
 use std::time::{Duration, Instant};
 
@@ -14,13 +13,15 @@ use std::time::{Duration, Instant};
 /// all.
 pub(super) fn compare<O: Objects>(
     repository: &mut Repository<O>,
-    (old, new): (&ObjectName, &ObjectName),
+    (old, new): (&Seen, &Seen),
     from: u64,
     time: Duration,
 ) -> Result<End, Stop> {
-    let (old, new) = (repository.snapshot(old)?.tree, repository.snapshot(new)?.tree);
+    let views = (old.view, new.view);
+    let (old, new) = (repository.snapshot(&old.snapshot)?.tree, repository.snapshot(&new.snapshot)?.tree);
     let mut comparison = Comparison {
         open: Vec::new(),
+        views,
         changes: Changes { is_whole: true, ..Changes::default() },
         from,
         met: 0,
@@ -51,6 +52,8 @@ struct Open {
 
 struct Comparison {
     open: Vec<Open>,
+    /// Each side is read as it was when its point was received.
+    views: (View, View),
     changes: Changes,
     from: u64,
     met: u64,
@@ -126,13 +129,16 @@ impl Comparison {
         if self.open.len() >= limit::DEPTH || path.len() > limit::PATH {
             return Err(Fault::Limit("the backup's folders are nested deeper than the limit"));
         }
-        let mut side = |tree: Option<Id>| match tree.map(|it| repository.tree(&it)) {
-            Some(Err(fault)) if fault.is_fatal() => Err(fault),
-            Some(Err(_)) => Ok(None),
-            Some(Ok(nodes)) => Ok(Some(Side { nodes: Some(nodes), ..Side::default() })),
-            None => Ok(Some(Side::default())),
+        let mut side = |tree: Option<Id>, view: View| {
+            let Some(tree) = tree else { return Ok(Some(Side::default())) };
+            repository.look(view)?;
+            match repository.tree(&tree) {
+                Err(fault) if fault.is_fatal() => Err(fault),
+                Err(_) => Ok(None),
+                Ok(nodes) => Ok(Some(Side { nodes: Some(nodes), ..Side::default() })),
+            }
         };
-        match (side(old)?, side(new)?) {
+        match (side(old, self.views.0)?, side(new, self.views.1)?) {
             (Some(old), Some(new)) => self.open.push(Open { path, old, new }),
             (old, new) => self.changes.unreadable += u64::from(old.is_none()) + u64::from(new.is_none()),
         }

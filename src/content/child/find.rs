@@ -1,14 +1,13 @@
 //! In which restore points a name was.
 //!
 //! A folder that did not change has the same id in each of them, and is read once: what is below it is kept as a short
-//! summary, and as nothing where no name matches.
+//! summary, and as nothing where no name matches. Each point is looked at in its own view, so a summary says for which
+//! views it holds.
 use super::{Stop, short};
-use crate::content::message::{End, Hit, Hits, Span};
+use crate::content::message::{self, End, Hit, Hits, Span};
 use domain::manifest::encode_path;
-use domain::object::ObjectName;
-use repository::{Fault, Id, Node, NodeKind, Objects, Repository, TreeReader, is_safe, limit};
+use repository::{Fault, Id, Node, NodeKind, Objects, Repository, TreeReader, View, is_safe, limit};
 use std::collections::{BTreeMap, HashMap};
-use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 /// How many paths are told.
@@ -23,32 +22,24 @@ const FOLDERS: usize = 1_000_000;
 /// Looks for names that contain `text`, in the newest point first, for at most `time`.
 pub(super) fn find<O: Objects>(
     repository: &mut Repository<O>,
-    points: &[ObjectName],
+    points: &[message::Seen],
     text: &str,
     time: Duration,
 ) -> Result<End, Stop> {
     let mut search = Search { text: text.to_lowercase(), until: Instant::now() + time, ..Search::default() };
     let mut seen = Seen::default();
-    for (at, name) in points.iter().enumerate() {
-        let done = match repository.snapshot(name) {
-            Ok(snapshot) => search
-                .learn(repository, snapshot.tree)
-                .and_then(|is_known| if is_known { seen.take(&search, snapshot.tree, at) } else { Ok(false) }),
-            Err(fault) if fault.is_fatal() => Err(fault),
+    for (at, point) in points.iter().enumerate() {
+        match search.point(repository, (at, point), &mut seen) {
+            Ok(true) => {}
+            Ok(false) => break,
+            // The store is away, and the others cannot be read either.
+            Err(fault @ (Fault::Unavailable(_) | Fault::Write(_))) => return Err(fault.into()),
             Err(_unreadable) => {
                 seen.unreadable_points += 1;
                 seen.unsure.push(at);
-                seen.searched = at + 1;
-                continue;
             }
-        };
-        match done {
-            Ok(true) => seen.searched = at + 1,
-            Ok(false) => break,
-            // What was found before the limit is true.
-            Err(Fault::Limit(_)) if at > 0 => break,
-            Err(fault) => return Err(fault.into()),
         }
+        seen.searched = at + 1;
     }
     Ok(End::Hits(seen.hits(&search)))
 }
@@ -60,6 +51,17 @@ struct Below {
     folders: Vec<(Vec<u8>, Id)>,
     /// Part of it could not be read.
     is_broken: bool,
+    /// The first view in which all of it can be read like this.
+    since: View,
+}
+
+/// What is known of a folder, and for which views.
+struct Known {
+    since: View,
+    /// What could not be read in one view may be readable in a later one.
+    until: View,
+    /// None where nothing matches.
+    below: Option<Box<Below>>,
 }
 
 /// What a matching name is, so that a change of it shows.
@@ -73,8 +75,9 @@ struct Version {
 struct Search {
     text: String,
     until: Instant,
-    /// What is below each folder that was read; none where nothing matches.
-    known: HashMap<Id, Option<Rc<Below>>>,
+    /// What is below each folder that was read.
+    known: HashMap<Id, Known>,
+    view: View,
     names: usize,
     steps: u32,
     unreadable: u64,
@@ -87,6 +90,7 @@ impl Default for Search {
             text: String::new(),
             until: Instant::now(),
             known: HashMap::new(),
+            view: 0,
             names: 0,
             steps: 0,
             unreadable: 0,
@@ -104,6 +108,23 @@ struct Open {
 }
 
 impl Search {
+    /// Looks for the names in one point; false if the time is over.
+    fn point<O: Objects>(
+        &mut self,
+        repository: &mut Repository<O>,
+        (at, point): (usize, &message::Seen),
+        seen: &mut Seen,
+    ) -> Result<bool, Fault> {
+        // Only an odd clock makes an older point's view the later one. Summaries were made for going back.
+        if point.view > self.view {
+            self.known.clear();
+        }
+        self.view = point.view;
+        repository.look(point.view)?;
+        let top = repository.snapshot(&point.snapshot)?.tree;
+        Ok(self.learn(repository, top)? && seen.take(self, top, at)?)
+    }
+
     /// Reads a folder and everything below it that is not known yet; false if the time is over.
     fn learn<O: Objects>(&mut self, repository: &mut Repository<O>, top: Id) -> Result<bool, Fault> {
         let (mut open, mut held) = (Vec::<Open>::new(), 0usize);
@@ -135,10 +156,9 @@ impl Search {
         name: Vec<u8>,
         id: Id,
     ) -> Result<(), Fault> {
-        if let Some(known) = self.known.get(&id) {
-            if let (Some(above), Some(below)) = (open.last_mut(), known) {
-                above.below.is_broken |= below.is_broken;
-                above.below.folders.push((name, id));
+        if let Some(known) = self.known.get(&id).filter(|it| (it.since..=it.until).contains(&self.view)) {
+            if let Some(above) = open.last_mut() {
+                above.below.take(name, id, known);
             }
             return Ok(());
         }
@@ -148,21 +168,22 @@ impl Search {
         if open.len() >= limit::DEPTH {
             return Err(Fault::Limit("the backup's folders are nested deeper than the limit"));
         }
-        match repository.tree(&id) {
-            Ok(nodes) => {
+        match repository.tree_since(&id) {
+            Ok((nodes, since)) => {
                 *held = held.saturating_add(nodes.held());
                 if *held > limit::OPEN_TREES {
                     return Err(Fault::Limit("the backup's folders are larger than the limit"));
                 }
-                open.push(Open { name, id, nodes, below: Below::default() });
+                open.push(Open { name, id, nodes, below: Below { since, ..Below::default() } });
             }
             Err(fault) if fault.is_fatal() => return Err(fault),
             Err(_unreadable) => {
                 self.unreadable += 1;
-                self.known.insert(id, Some(Rc::new(Below { is_broken: true, ..Below::default() })));
+                let known = self.summary(Below { is_broken: true, ..Below::default() });
                 if let Some(above) = open.last_mut() {
-                    above.below.is_broken = true;
+                    above.below.take(name, id, &known);
                 }
+                self.known.insert(id, known);
             }
         }
         Ok(())
@@ -190,19 +211,34 @@ impl Search {
     fn leave(&mut self, open: &mut Vec<Open>, held: &mut usize) {
         let Some(closed) = open.pop() else { return };
         *held = held.saturating_sub(closed.nodes.held());
-        let below = closed.below;
-        let something = !below.hits.is_empty() || !below.folders.is_empty() || below.is_broken;
-        if let (Some(above), true) = (open.last_mut(), something) {
-            above.below.is_broken |= below.is_broken;
-            above.below.folders.push((closed.name, closed.id));
+        let known = self.summary(closed.below);
+        if let Some(above) = open.last_mut() {
+            above.below.take(closed.name, closed.id, &known);
         }
-        self.known.insert(closed.id, something.then(|| Rc::new(below)));
+        self.known.insert(closed.id, known);
+    }
+
+    fn summary(&self, below: Below) -> Known {
+        let until = if below.is_broken { self.view } else { View::MAX };
+        let something = !below.hits.is_empty() || !below.folders.is_empty() || below.is_broken;
+        Known { since: below.since, until, below: something.then(|| Box::new(below)) }
     }
 
     /// Looked at now and then: asking for the time takes longer than a name.
     fn is_late(&mut self) -> bool {
         self.steps = self.steps.wrapping_add(1);
         self.steps.is_multiple_of(1024) && Instant::now() >= self.until
+    }
+}
+
+impl Below {
+    /// Adds a folder that is known.
+    fn take(&mut self, name: Vec<u8>, id: Id, known: &Known) {
+        self.since = self.since.max(known.since);
+        if let Some(below) = &known.below {
+            self.is_broken |= below.is_broken;
+            self.folders.push((name, id));
+        }
     }
 }
 
@@ -242,7 +278,7 @@ impl Seen {
         let mut steps = 0u32;
         let mut rest = vec![(Vec::new(), top)];
         while let Some((path, id)) = rest.pop() {
-            let Some(Some(below)) = search.known.get(&id) else { continue };
+            let Some(below) = search.known.get(&id).and_then(|it| it.below.as_ref()) else { continue };
             for (name, version) in &below.hits {
                 steps = steps.wrapping_add(1);
                 if steps.is_multiple_of(1024) && Instant::now() >= search.until {
@@ -258,7 +294,7 @@ impl Seen {
                 rest.push((below, *id));
             }
         }
-        if search.known.get(&top).is_some_and(|it| it.as_ref().is_some_and(|below| below.is_broken)) {
+        if search.known.get(&top).and_then(|it| it.below.as_ref()).is_some_and(|it| it.is_broken) {
             self.unsure.push(at);
         }
         Ok(true)

@@ -166,6 +166,7 @@ impl Talk<'_> {
                         Answer::Send(self.served.read(kind, name, offset, len))
                     }
                     FromChild::List(kind) => Answer::Send(self.served.list(kind)),
+                    FromChild::ListViews(kind) => Answer::Send(self.served.list_views(kind)),
                 }
             });
             match answer {

@@ -104,6 +104,7 @@ impl Talk<'_, '_> {
                 Answer::Send(self.served.read(kind, name, offset, len))
             }
             FromPruner::Asks(FromChild::List(kind)) => Answer::Send(self.served.list(kind)),
+            FromPruner::Asks(FromChild::ListViews(kind)) => Answer::Send(self.served.list_views(kind)),
             FromPruner::Asks(FromChild::Alive) => Answer::None,
             FromPruner::Asks(FromChild::Done(_)) => return Err(broken("a report")),
             FromPruner::Unneeded(packs) => {

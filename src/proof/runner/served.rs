@@ -3,6 +3,7 @@ use crate::blob::{BlobKey, BlobStore, ReadFault};
 use crate::proof::frame::{self, FromParent};
 use domain::id::RepositoryId;
 use domain::object::{ObjectKind, ObjectName};
+use repository::View;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -15,6 +16,8 @@ pub struct Served {
     pub repository: RepositoryId,
     /// The ledger as it was when the restore point was received.
     pub ledger: HashMap<(ObjectKind, ObjectName), u64>,
+    /// The first view of each object that the earliest view lacks; empty where there is only one.
+    pub since: HashMap<(ObjectKind, ObjectName), View>,
     /// Manifests, each with the repository that has it.
     pub manifests: Vec<(ObjectName, RepositoryId)>,
 }
@@ -63,5 +66,16 @@ impl Served {
             .collect();
         listed.sort_unstable();
         FromParent::Listed(listed)
+    }
+
+    /// The same, each with the first view that has it.
+    pub(crate) fn list_views(&self, kind: ObjectKind) -> FromParent {
+        let FromParent::Listed(listed) = self.list(kind) else { return FromParent::Missing };
+        let since = |name: &ObjectName| self.since.get(&(kind, name.clone())).copied().unwrap_or(0);
+        let views = listed.into_iter().map(|(name, size)| {
+            let since = since(&name);
+            (name, size, since)
+        });
+        FromParent::ListedViews(views.collect())
     }
 }

@@ -2,7 +2,7 @@
 //! 120,000, which would not fit either if they were held at once; `tests/run campaign` has a million.
 use crate::proof::craft::{Craft, Stored, runner};
 use domain::object::ObjectName;
-use holdfast::content::message::{End, Found, Job, RowKind, Task};
+use holdfast::content::message::{End, Found, Job, RowKind, Seen, Task};
 use holdfast::content::{Heard, Work, run};
 use holdfast::proof::runner::Used;
 use std::fmt::Write;
@@ -27,6 +27,11 @@ fn does(stored: &Stored, task: Task) -> (End, u64, Used) {
     let end = end.unwrap();
     assert!(used.peak_memory_bytes > 0 && used.peak_memory_bytes < MEMORY, "{used:?}");
     (end, bytes, used)
+}
+
+/// As of the only moment there is.
+fn seen(snapshot: &ObjectName) -> Seen {
+    Seen { snapshot: snapshot.clone(), view: 0 }
 }
 
 /// A snapshot whose only folder has `count` empty files, the last of them another if `other`.
@@ -67,12 +72,13 @@ fn very_many_files_in_one_folder_are_listed_searched_and_compared_in_little_memo
     assert_eq!((last.rows.len(), last.has_more, last.count), (100, false, Some(count as u64)));
     assert_eq!(last.rows[99].name, last_name);
 
-    let find = Task::Find { snapshots: vec![new.clone(), old.clone()], text: last_name[5..].to_owned(), seconds: 600 };
+    let snapshots = vec![seen(&new), seen(&old)];
+    let find = Task::Find { snapshots, text: last_name[5..].to_owned(), seconds: 600 };
     let (end, ..) = does(&stored, find);
     let End::Hits(hits) = end else { panic!("{end:?}") };
     assert_eq!((hits.rows.len(), hits.searched, hits.rows[0].versions), (1, 2, 2));
 
-    let (end, ..) = does(&stored, Task::Compare { old, new: new.clone(), from: 0, seconds: 600 });
+    let (end, ..) = does(&stored, Task::Compare { old: seen(&old), new: seen(&new), from: 0, seconds: 600 });
     let End::Changes(changes) = end else { panic!("{end:?}") };
     assert_eq!((changes.rows.len(), changes.changed.files, changes.is_whole), (1, 1, true));
 
@@ -100,7 +106,7 @@ fn folders_nested_to_the_longest_path_are_walked_in_little_memory() {
         does(&stored, Task::List { snapshot: snapshot.clone(), path: bottom, filter: String::new(), from: 0 });
     let End::Found(Found::Single(row)) = end else { panic!("{end:?}") };
     assert_eq!((row.name.as_str(), row.kind), ("bottom", RowKind::File { size: 0, is_whole: true }));
-    let find = Task::Find { snapshots: vec![snapshot.clone()], text: "bottom".to_owned(), seconds: 600 };
+    let find = Task::Find { snapshots: vec![seen(&snapshot)], text: "bottom".to_owned(), seconds: 600 };
     let (end, ..) = does(&stored, find);
     assert!(matches!(&end, End::Hits(hits) if hits.rows.len() == 1), "{end:?}");
     let (end, ..) = does(&stored, Task::Take { snapshot, path: String::new(), leaves_out: false });

@@ -203,3 +203,70 @@ fn points_are_listed_as_of_a_moment() {
     let json = world.visit().get(&format!("/devices/{id}/restore-points.json?as_of=2026-11-24T11:00")).json();
     assert_eq!((json["count"].as_i64(), json["restore_points"][1]["id"].as_str()), (Some(2), Some(first.as_str())));
 }
+
+/// A point whose folder `docs` is in no index, and a day later one that shows the same folder and brings its bytes.
+fn folder_that_comes_later(world: &mut World) -> (RestorePointId, RestorePointId) {
+    let docs = world.craft.tree(&[empty("needle", 7)]);
+    let id = docs.id;
+    let old = world.backup(&[Craft::folder_node("docs", id), empty("same", 1)]);
+    world.server.app.clock.advance(days(1));
+    world.craft.pack(&[docs]);
+    let new = world.backup(&[Craft::folder_node("docs", id), empty("same", 1), empty("then", 1)]);
+    (old, new)
+}
+
+#[test]
+fn each_point_is_searched_and_compared_as_it_was_when_it_was_received() {
+    let mut world = World::new();
+    let (old, new) = folder_that_comes_later(&mut world);
+
+    let (_, page) = find(&world, &[("q", "needle")]);
+    assert!(page.contains("23 Nov 14:06 Still there") && !page.contains("22 Nov 14:06 to"), "{page}");
+    assert!(page.contains("1 folder and 0 restore points cannot be read"), "what came later is not there: {page}");
+    let as_of = find(&world, &[("q", "needle"), ("as_of", "2026-11-22T23:00")]).1;
+    assert!(as_of.contains("Nothing found") && as_of.contains("1 folder"), "{as_of}");
+
+    // The folder is compared with one whose list the older point does not have.
+    world.server.app.clock.advance(days(1));
+    let other = world.craft.tree(&[empty("needle", 7), empty("more", 3)]);
+    let id = other.id;
+    world.craft.pack(&[other]);
+    let newest = world.backup(&[Craft::folder_node("docs", id), empty("same", 1)]);
+    let (_, page) = changes(&world, newest, old, "");
+    assert!(page.contains("1 folder cannot be read or compared") && page.contains("Added 0 files"), "{page}");
+    let (_, page) = changes(&world, newest, new, "");
+    assert!(page.contains("Added 1 file, 3 B") && !page.contains("cannot be read"), "{page}");
+}
+
+#[test]
+fn indexes_that_came_after_a_point_change_nothing_in_it() {
+    let mut world = World::new();
+    let docs = world.craft.tree(&[empty("needle", 7)]);
+    let id = docs.id;
+    world.craft.pack(&[docs]);
+    let old = world.backup(&[Craft::folder_node("docs", id)]);
+    world.server.app.clock.advance(days(1));
+    let new = world.backup(&[Craft::folder_node("docs", id), empty("then", 1)]);
+    let (before, compared) = (find(&world, &[("q", "needle")]), changes(&world, new, old, ""));
+
+    world.server.app.clock.advance(days(1));
+    // It leads the folder to packs that are not there or are something else, thousands of times.
+    let mut fake = vec![1u8; 4096];
+    fake[9] = 2;
+    let fake = world.craft.keep(domain::object::ObjectKind::Data, crate::proof::craft::name_of(&fake), fake);
+    let gone = domain::object::ObjectName::from_hash(&[6; 32]);
+    for pack in [&fake, &gone] {
+        let places = (0..20_000).map(|at| json!({"id": id.name(), "type": "tree", "offset": at % 4000, "length": 64}));
+        let poison = json!({"id": pack, "blobs": places.collect::<Vec<_>>()});
+        world.craft.index(&[poison]);
+    }
+    world.arrives();
+
+    assert_eq!(find(&world, &[("q", "needle")]), before);
+    assert_eq!(changes(&world, new, old, ""), compared);
+    let garbage = b"no snapshot at all".to_vec();
+    let name = world.craft.keep(domain::object::ObjectKind::Snapshots, crate::proof::craft::name_of(&garbage), garbage);
+    world.receives(&name);
+    let (_, page) = find(&world, &[("q", "needle")]);
+    assert!(page.contains("22 Nov 14:06 to 23 Nov 14:06") && page.contains("1 restore point cannot be read"), "{page}");
+}

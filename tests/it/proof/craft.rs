@@ -250,6 +250,7 @@ impl Craft {
             blobs: Arc::new(blobs),
             repository: self.repository,
             ledger: ledger.collect(),
+            since: Default::default(),
             manifests: Vec::new(),
         };
         Stored { folder, served, key: self.key.clone() }

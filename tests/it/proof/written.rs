@@ -125,7 +125,13 @@ fn stored(files: &Files, key: MasterKey, device: DeviceId, manifest: &[u8]) -> (
     let folder = tempfile::tempdir().unwrap();
     let blobs = FsBlobs::open(folder.path()).unwrap();
     let repository = RepositoryId::generate(NOW);
-    let mut served = Served { blobs: Arc::new(blobs), repository, ledger: Default::default(), manifests: vec![] };
+    let mut served = Served {
+        blobs: Arc::new(blobs),
+        repository,
+        ledger: Default::default(),
+        since: Default::default(),
+        manifests: vec![],
+    };
     let list = ObjectName::from_hash(&sha256(manifest));
     let mut objects: Vec<(ObjectKind, ObjectName, &[u8])> = vec![(ObjectKind::Manifests, list.clone(), manifest)];
     for ((folder, name), bytes) in files {
