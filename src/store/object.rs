@@ -6,6 +6,7 @@ use diesel::prelude::*;
 use domain::id::RepositoryId;
 use domain::object::{Location, ObjectKind, ObjectName};
 use domain::time::Time;
+use domain::verification::Rank;
 
 /// One stored object.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
@@ -111,6 +112,30 @@ pub fn received_between(conn: &mut Conn, repository: RepositoryId, (from, to): (
     let sizes = objects::table
         .filter(objects::repository_id.eq(repository).and(objects::kind.eq(ObjectKind::Data)))
         .filter(objects::received_at.gt(from).and(objects::received_at.le(to)))
+        .select(objects::size_bytes)
+        .load::<i64>(conn)?;
+    Ok(sizes.iter().sum())
+}
+
+/// The bytes of the packs of a repository that were received up to `cut` and that its newest tested backup does not need.
+pub fn spare_bytes(conn: &mut Conn, repository: RepositoryId, cut: Time) -> QueryResult<i64> {
+    let needed = copies::table
+        .filter(copies::repository_id.eq(repository).and(copies::kind.eq(ObjectKind::Data)))
+        .filter(copies::location.eq(Location::Primary).and(copies::rank.eq(Rank::Needed)))
+        .select(copies::name);
+    let sizes = objects::table
+        .filter(objects::repository_id.eq(repository).and(objects::kind.eq(ObjectKind::Data)))
+        .filter(objects::received_at.le(cut).and(objects::name.ne_all(needed)))
+        .select(objects::size_bytes)
+        .load::<i64>(conn)?;
+    Ok(sizes.iter().sum())
+}
+
+/// The bytes of everything of a repository that a prune may take besides packs: indexes, snapshots and manifests.
+pub fn record_bytes(conn: &mut Conn, repository: RepositoryId) -> QueryResult<i64> {
+    const RECORDS: [ObjectKind; 3] = [ObjectKind::Index, ObjectKind::Snapshots, ObjectKind::Manifests];
+    let sizes = objects::table
+        .filter(objects::repository_id.eq(repository).and(objects::kind.eq_any(RECORDS.to_vec())))
         .select(objects::size_bytes)
         .load::<i64>(conn)?;
     Ok(sizes.iter().sum())

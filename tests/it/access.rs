@@ -72,6 +72,7 @@ pub const TABLE: &[(&str, &str, Least)] = &[
     ("post", "/devices/{id}/removals", May(P::EnrollDevices)),
     ("post", "/devices/{id}/removals/stops", May(P::StopWipe)),
     ("post", "/devices/{id}/repository-tokens", May(P::RunBackups)),
+    ("get", "/devices/{id}/ends", May(P::ViewDevices)),
     ("get", "/devices/{id}/holds", May(P::ViewDevices)),
     ("post", "/devices/{id}/holds", May(P::Hold)),
     ("get", "/devices/{id}/restore", May(P::Restore)),

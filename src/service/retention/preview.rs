@@ -2,13 +2,15 @@
 use super::facts::{of, points, state};
 use crate::error::Result;
 use crate::store::device::Device;
+use crate::store::repository::Repository;
 use crate::store::{self, Conn};
-use domain::id::{DeviceId, RestorePointId};
-use domain::retention::{Brake, Decision, Keep, brakes, decide};
+use domain::id::{DeviceId, RepositoryId, RestorePointId};
+use domain::retention::{Brake, Decision, Keep, MOST_PERCENT, WINDOW, brakes, decide};
 use domain::time::Time;
+use std::collections::BTreeSet;
 
-/// How many repositories a preview looks at.
-const MOST: usize = 1_000;
+/// How many repositories a preview looks at in one read of the database.
+const AT_ONCE: i64 = 200;
 
 /// How many devices it names.
 pub const NAMED: usize = 100;
@@ -33,18 +35,24 @@ pub struct Total {
     pub device_count: usize,
     pub point_count: usize,
     pub end_count: usize,
-    /// Repositories that were not looked at.
-    pub left_out: usize,
+    /// No more than this would be freed, in bytes.
+    pub most_bytes: i64,
+    counted: BTreeSet<DeviceId>,
+    after: Option<RepositoryId>,
+    /// Whether all repositories were looked at.
+    pub is_whole: bool,
 }
 
-/// What a rule would end of all devices that have backups.
+/// Adds the next repositories to what a rule would end: again and again until it is whole, so that no number of them is
+/// in memory at once or keeps the database busy for long.
 ///
 /// # Errors
 /// When the database refuses.
-pub fn preview(conn: &mut Conn, keep: &Keep, now: Time) -> Result<Total> {
-    let all = store::ground::repositories(conn)?;
-    let mut total = Total { left_out: all.len().saturating_sub(MOST), ..Total::default() };
-    for id in all.into_iter().take(MOST) {
+pub fn preview(conn: &mut Conn, keep: &Keep, mut total: Total, now: Time) -> Result<Total> {
+    let next = store::verification::repositories_after(conn, total.after, AT_ONCE)?;
+    total.after = next.last().copied();
+    total.is_whole = next.is_empty();
+    for id in next {
         let (device, repository) = of(conn, id)?;
         let points = points(conn, &device, &repository)?;
         let ends = ends(keep, &points, now);
@@ -52,13 +60,24 @@ pub fn preview(conn: &mut Conn, keep: &Keep, now: Time) -> Result<Total> {
         if ends.is_empty() {
             continue;
         }
-        (total.end_count, total.device_count) = (total.end_count + ends.len(), total.device_count + 1);
+        total.end_count += ends.len();
+        total.counted.insert(device.id);
+        total.most_bytes += most_bytes(conn, &repository, now)?;
         let brakes = brakes(&state(conn, &device, &repository, now)?, now);
         total.devices.push(Outlook { device: device.id, name: device.name, point_count: points.len(), ends, brakes });
     }
+    total.device_count = total.counted.len();
     total.devices.sort_by(|a, b| b.ends.len().cmp(&a.ends.len()).then_with(|| a.name.cmp(&b.name)));
     total.devices.truncate(NAMED);
     Ok(total)
+}
+
+/// The most that ending points of a repository can free, in bytes: of its packs, only whole ones go, none that is young,
+/// none that the newest backup needs, and never more than the brake lets go at once.
+fn most_bytes(conn: &mut Conn, repository: &Repository, now: Time) -> Result<i64> {
+    let spare = store::object::spare_bytes(conn, repository.id, now - WINDOW)?;
+    let at_once = repository.stored_bytes.saturating_mul(i64::from(MOST_PERCENT)) / 100;
+    Ok(spare.min(at_once).saturating_add(store::object::record_bytes(conn, repository.id)?))
 }
 
 /// What a rule would end of each repository of a device, newest enrolment first.

@@ -1,5 +1,6 @@
 //! What is kept of every device: the rule and its changes, what a change would end, and the trash.
 mod change;
+mod ends;
 mod show;
 mod trash;
 
@@ -22,6 +23,7 @@ pub const AREA: Area = Area {
 fn routes(config: &mut ServiceConfig) {
     config
         .service(show::show)
+        .service(ends::show)
         .service(change::preview)
         .service(change::change)
         .service(change::approve)

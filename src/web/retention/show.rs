@@ -6,7 +6,7 @@ use crate::store::hold::Hold;
 use crate::store::prune::Prune;
 use crate::store::{self, Conn, Store};
 use crate::web::PageResult;
-use crate::web::form::{Pairs, value};
+use crate::web::form::{Pairs, encode, value};
 use crate::web::layout::Layout;
 use actix_web::web::Data;
 use actix_web::{Responder, get};
@@ -55,6 +55,8 @@ pub struct Asked {
     /// What its second person agrees to.
     pub seen: String,
     pub is_own: bool,
+    /// What it would end, for whoever may agree.
+    pub preview: Option<Preview>,
 }
 
 /// A number of the form.
@@ -68,6 +70,8 @@ pub struct Field {
 /// What a rule would end.
 pub struct Preview {
     pub keep: String,
+    /// The rule as an address has it.
+    pub rule: String,
     /// Whether a second person has to agree to it.
     pub is_shorter: bool,
     pub total: Total,
@@ -162,17 +166,24 @@ pub async fn page(
     errors: FieldErrors,
 ) -> PageResult<RetentionPage> {
     let (reach, user, now) = (by.reach().clone(), by.id, layout.now);
-    let sees_rule = layout.grants.allows_everywhere(Permission::ManageSettings);
     let read = move |conn: &mut Conn| -> Result<_> {
-        let keep = retention::current(conn)?;
-        let waiting = asked(conn, user, now)?;
-        let preview = match previewed.filter(|_| sees_rule) {
-            Some(next) => Some(preview(conn, &keep, &next, now)?),
-            None => None,
-        };
-        Ok((keep, waiting, preview, trash(conn, &reach, now)?, holds(conn, &reach)?))
+        let (keep, waiting) = (retention::current(conn)?, asked(conn, user, now)?);
+        Ok((keep, waiting, trash(conn, &reach, now)?, holds(conn, &reach)?))
     };
-    let (keep, waiting, preview, trash, holds) = store.read(read).await?;
+    let (keep, mut waiting, trash, holds) = store.read(read).await?;
+    let before = keep.clone().unwrap_or(Keep::Everything);
+    let sees_rule = layout.grants.allows_everywhere(Permission::ManageSettings);
+    let preview = match previewed.filter(|_| sees_rule) {
+        Some(next) => Some(preview(store, &before, next, now).await?),
+        None => None,
+    };
+    // Whoever agrees sees what whoever asked was shown.
+    let agrees = layout.grants.allows_everywhere(Permission::ApproveRemoval) && *by.reach() == Reach::All;
+    for asked in waiting.iter_mut().filter(|it| agrees && !it.is_own && it.it.in_force_at.is_none()) {
+        if let Ok(next) = asked.it.keep {
+            asked.preview = Some(self::preview(store, &before, next, now).await?);
+        }
+    }
     let typed = typed.unwrap_or_else(|| Typed::of(&keep));
     Ok(RetentionPage {
         layout,
@@ -188,11 +199,19 @@ pub async fn page(
     })
 }
 
-fn preview(conn: &mut Conn, before: &std::result::Result<Keep, Unreadable>, next: &Keep, now: Time) -> Result<Preview> {
-    let before = before.clone().unwrap_or(Keep::Everything);
-    let total = retention::preview(conn, next, now)?;
+async fn preview(store: &Store, before: &Keep, next: Keep, now: Time) -> Result<Preview> {
+    let mut total = Total::default();
+    while !total.is_whole {
+        total = store.read(move |conn| retention::preview(conn, &next, total, now)).await?;
+    }
     let more = total.device_count.saturating_sub(NAMED);
-    Ok(Preview { keep: next.words(), is_shorter: next.is_shorter_than(&before), total, more })
+    Ok(Preview {
+        keep: next.words(),
+        rule: encode(&next.text()),
+        is_shorter: next.is_shorter_than(before),
+        total,
+        more,
+    })
 }
 
 fn asked(conn: &mut Conn, user: UserId, now: Time) -> Result<Vec<Asked>> {
@@ -211,6 +230,7 @@ fn asked(conn: &mut Conn, user: UserId, now: Time) -> Result<Vec<Asked>> {
             approved_by,
             seen: retention::shown(&it.change)?,
             is_own: it.change.requested_by == user,
+            preview: None,
             it,
         });
     }
