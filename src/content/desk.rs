@@ -1,6 +1,7 @@
 //! Where pages ask to look inside.
 use super::download::{self, Flow};
-use super::message::{Changes, End, Found, Hits, Job, Seen, Task};
+use super::findings::Findings;
+use super::message::{Bounds, Changes, End, Found, Job, Seen, Task};
 use super::parent::{self, Work};
 use super::room::{LOOKING, Place, Room, TAKING};
 use super::tools::{Tools, view_of};
@@ -8,7 +9,7 @@ use super::trouble::{Outcome, Trouble};
 use crate::error::Result;
 use crate::proof::runner::{Runner, Watcher};
 use crate::service;
-use crate::service::content::{Compared, Opened, Search, Searched, Wanted};
+use crate::service::content::{Compared, Opened, Search, Wanted};
 use crate::store::Store;
 use crate::store::repository::Repository;
 use crate::store::restore_point::RestorePoint;
@@ -17,12 +18,17 @@ use domain::by::By;
 use domain::id::RestorePointId;
 use domain::time::Time;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The processor time for one page.
 const LOOK_SECONDS: u64 = 30;
-/// How long a search or a comparison goes on before it tells what it has.
-const SEARCH_SECONDS: u64 = 20;
+/// How long a comparison goes on before it tells what it has.
+const COMPARE_SECONDS: u64 = 20;
+/// The same of a search. A million folders are known in less than 200 MiB.
+const SEARCH: Bounds = Bounds { millis: 20_000, folders: 1_000_000 };
+/// How long it may take to find out what the point before has of what was found.
+const HAS_SECONDS: u64 = 10;
 /// The longest time for one page: somebody waits for it.
 const LOOK_LONGEST: Duration = Duration::from_secs(60);
 /// How much longer somebody waits for the process to be gone.
@@ -31,6 +37,8 @@ const SPARE: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub struct Desk {
     pub tools: Tools,
+    /// What one search may take.
+    pub search: Bounds,
     looking: Room,
     taking: Room,
 }
@@ -44,7 +52,7 @@ pub struct Look {
 impl Desk {
     /// With its places.
     pub fn new(tools: Tools) -> Self {
-        Self { tools, looking: Room::new(LOOKING), taking: Room::new(TAKING) }
+        Self { tools, search: SEARCH, looking: Room::new(LOOKING), taking: Room::new(TAKING) }
     }
 
     /// One page of a folder, or what is known of a file.
@@ -52,31 +60,45 @@ impl Desk {
     /// # Errors
     /// As [`service::content::open`]; `Busy` if too many look inside already.
     pub async fn list(&self, by: &By, wanted: Wanted, filter: String, from: u64) -> Result<Look> {
-        let place = self.looking.enter(by.user)?;
+        let place = Arc::new(self.looking.enter(by.user)?);
         self.tools.keys()?;
         let opened = self.open(by, wanted).await?;
         let task =
             Task::List { snapshot: opened.point.snapshot_name.clone(), path: opened.read.path.clone(), filter, from };
-        let end = self.look(place, (opened.repository.clone(), vec![opened.point.as_of]), task).await?;
+        let end = self.look(&place, (opened.repository.clone(), vec![opened.point.as_of]), task).await?;
         let found = end.and_then(|end| if let End::Found(found) = end { Ok(found) } else { Err(end.into()) });
         Ok(Look { opened, found })
     }
 
-    /// In which of a device's restore points a name is.
+    /// In which of a device's restore points a name is, and what became of it.
     ///
     /// # Errors
     /// As [`service::content::search`]; `Busy` if too many look inside already.
-    pub async fn find(&self, by: &By, search: Search) -> Result<(Searched, Outcome<Hits>)> {
-        let place = self.looking.enter(by.user)?;
+    pub async fn find(&self, by: &By, search: Search) -> Result<Findings> {
+        let place = Arc::new(self.looking.enter(by.user)?);
         self.tools.keys()?;
-        let (acting, now, text) = (by.clone(), self.tools.clock.now(), search.text.clone());
+        let (acting, now, skip) = (by.clone(), self.tools.clock.now(), search.skip);
+        let (text, from) = (search.text.clone(), search.from.clone());
         let searched = self.tools.store.act(move |conn| service::content::search(conn, &acting, &search, now)).await?;
-        let Some(repository) = searched.repository.clone() else { return Ok((searched, Ok(Hits::default()))) };
-        let views = views(&searched.points);
-        let snapshots = searched.points.iter().map(|it| seen(&views, it)).collect();
-        let task = Task::Find { snapshots, text, seconds: SEARCH_SECONDS };
-        let end = self.look(place, (repository, views), task).await?;
-        Ok((searched, end.and_then(|end| if let End::Hits(hits) = end { Ok(hits) } else { Err(end.into()) })))
+        let (repository, newer) = (searched.repository.clone(), searched.newer.clone());
+        let mut findings = Findings::of(searched, skip);
+        let Some(repository) = repository else { return Ok(findings) };
+        let views = views(&findings.points);
+        let points = findings.points.iter().map(|it| seen(&views, it)).collect();
+        let task = Task::Find { points, text, from, bounds: self.search };
+        match self.look(&place, (repository, views), task).await? {
+            Ok(End::Hits(hits)) => findings.hits = hits,
+            Ok(end) => findings.trouble = Some(end.into()),
+            Err(trouble) => findings.trouble = Some(trouble),
+        }
+        let paths = findings.open_ended();
+        if let (Some((point, repository)), false) = (newer, paths.is_empty()) {
+            let task = Task::Has { point: seen(&[point.as_of], &point), paths: paths.clone(), seconds: HAS_SECONDS };
+            let end = self.look(&place, (repository, vec![point.as_of]), task).await?;
+            // What cannot be read there is not known.
+            findings.told(paths, if let Ok(End::Has(answers)) = end { answers } else { Vec::new() });
+        }
+        Ok(findings)
     }
 
     /// What two restore points differ in, one page from the difference number `from` on.
@@ -89,25 +111,25 @@ impl Desk {
         points: (RestorePointId, RestorePointId),
         from: u64,
     ) -> Result<(Compared, Outcome<Changes>)> {
-        let place = self.looking.enter(by.user)?;
+        let place = Arc::new(self.looking.enter(by.user)?);
         self.tools.keys()?;
         let (acting, now) = (by.clone(), self.tools.clock.now());
         let compared = self.tools.store.act(move |conn| service::content::compare(conn, &acting, points, now)).await?;
         let views = views([&compared.old, &compared.new]);
         let (old, new) = (seen(&views, &compared.old), seen(&views, &compared.new));
-        let task = Task::Compare { old, new, from, seconds: SEARCH_SECONDS };
-        let end = self.look(place, (compared.repository.clone(), views), task).await?;
+        let task = Task::Compare { old, new, from, seconds: COMPARE_SECONDS };
+        let end = self.look(&place, (compared.repository.clone(), views), task).await?;
         Ok((compared, end.and_then(|end| if let End::Changes(it) = end { Ok(it) } else { Err(end.into()) })))
     }
 
     /// Runs one process to its end, on a thread where it may block.
     async fn look(
         &self,
-        place: Place,
+        place: &Arc<Place>,
         (repository, views): (Repository, Vec<Time>),
         task: Task,
     ) -> Result<Outcome<End>> {
-        let tools = self.tools.clone();
+        let (tools, place) = (self.tools.clone(), Arc::clone(place));
         let look = move || {
             let _place = place;
             let (served, key) = tools.prepare(&repository, &views)?;

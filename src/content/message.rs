@@ -27,10 +27,21 @@ pub enum Task {
     /// The bytes of a file, or a folder as a tar archive. With `leaves_out`, what is damaged is left out and named in
     /// it; otherwise the first damage ends it.
     Take { snapshot: ObjectName, path: String, leaves_out: bool },
-    /// In which of these snapshots, newest first, a name with `text` in it is; as many of them as `seconds` allow.
-    Find { snapshots: Vec<Seen>, text: String, seconds: u64 },
+    /// In which of these points, newest first, a name with `text` in it is; as many of them as the bounds allow. With
+    /// `from`, as [`Hits::goes_on`] said it, only the rest of the first.
+    Find { points: Vec<Seen>, text: String, from: String, bounds: Bounds },
+    /// Which of these paths a point has.
+    Has { point: Seen, paths: Vec<String>, seconds: u64 },
     /// What two snapshots differ in: one page from the difference number `from` on, and the counts of all.
     Compare { old: Seen, new: Seen, from: u64, seconds: u64 },
+}
+
+/// What a search may take before it tells what it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bounds {
+    pub millis: u64,
+    /// How many folders are known at once.
+    pub folders: usize,
 }
 
 /// A snapshot, and the view that it is looked at in: that of its own receipt.
@@ -121,6 +132,8 @@ pub struct Taken {
 pub struct Hit {
     /// In the manifest's spelling.
     pub path: String,
+    /// It is too long to be told as a whole.
+    pub is_cut: bool,
     pub is_folder: bool,
     /// In the newest snapshot that has it.
     pub size: u64,
@@ -151,6 +164,17 @@ pub struct Hits {
     pub unreadable_points: u64,
     /// Snapshots, by their numbers, that could not be read to the end: a name that was not met there may be there.
     pub unsure: Vec<usize>,
+    /// The first point was searched only up to here.
+    pub goes_on: Option<GoesOn>,
+}
+
+/// How far a search came within a point.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GoesOn {
+    /// For the next search: how many entries of each folder on the way were read, such as "3.17.2005".
+    pub from: String,
+    /// The folder it came to, in the manifest's spelling.
+    pub path: String,
 }
 
 /// How an entry differs.
@@ -200,6 +224,8 @@ pub enum End {
     Found(Found),
     Taken(Taken),
     Hits(Hits),
+    /// For each path whether it is there; none where nobody can say.
+    Has(Vec<Option<bool>>),
     Changes(Changes),
     /// There is nothing at the path.
     NotThere,

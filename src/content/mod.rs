@@ -7,6 +7,7 @@
 pub mod child;
 mod desk;
 mod download;
+mod findings;
 pub mod message;
 mod parent;
 mod room;
@@ -15,6 +16,7 @@ mod trouble;
 
 pub use desk::{Desk, Look};
 pub use download::{Flow, Whole};
+pub use findings::{Fate, Findings, Next};
 pub use parent::{Failure, Heard, Work, run};
 pub use room::Limits;
 pub use tools::Tools;

@@ -1,6 +1,7 @@
 //! Why something could not be read.
 use super::message::End;
 use super::parent::Failure;
+use actix_web::http::StatusCode;
 
 /// What came of it, or why nothing did.
 pub type Outcome<T> = Result<T, Trouble>;
@@ -48,12 +49,21 @@ impl From<End> for Trouble {
             End::Limit(what) => Self::Limit(what),
             End::Away(why) => Self::Away(why),
             // An end of another job.
-            End::Found(_) | End::Taken(_) | End::Hits(_) | End::Changes(_) => Self::Lost,
+            End::Found(_) | End::Taken(_) | End::Hits(_) | End::Has(_) | End::Changes(_) => Self::Lost,
         }
     }
 }
 
 impl Trouble {
+    /// The status of an answer that says why something could not be read.
+    pub const fn status(&self) -> StatusCode {
+        match self {
+            Self::NotThere => StatusCode::NOT_FOUND,
+            Self::NotAFile | Self::Damaged { .. } | Self::Limit(_) => StatusCode::CONFLICT,
+            Self::Away(_) | Self::Stopped | Self::Lost => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
     pub(super) fn late() -> Self {
         Self::Away("it did not answer in time".to_owned())
     }

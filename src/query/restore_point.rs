@@ -19,6 +19,9 @@ pub struct RestorePointQuery {
     /// How many of the newest points are left out.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub skip: String,
+    /// Where a search goes on within the first of the others.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub from: String,
 }
 
 impl RestorePointQuery {
@@ -42,8 +45,13 @@ impl RestorePointQuery {
 
     /// What follows `?` for the same as of time, from after `skip` points on.
     pub fn address(&self, skip: i64) -> String {
+        self.address_within(skip, "")
+    }
+
+    /// The same, from some place within the first of the others on.
+    pub fn address_within(&self, skip: i64, from: &str) -> String {
         let skip = if skip == 0 { String::new() } else { skip.to_string() };
-        serde_urlencoded::to_string(Self { skip, ..self.clone() }).unwrap_or_default()
+        serde_urlencoded::to_string(Self { skip, from: from.to_owned(), ..self.clone() }).unwrap_or_default()
     }
 }
 

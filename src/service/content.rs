@@ -105,6 +105,8 @@ pub struct Search {
     pub as_of: Option<Time>,
     /// How many of the newest points are left out: they were searched before.
     pub skip: i64,
+    /// Where the search goes on within the first of the others, as the one before said; empty for its beginning.
+    pub from: String,
 }
 
 /// The points that a search goes through.
@@ -114,12 +116,17 @@ pub struct Searched {
     /// Newest first, all of one repository; none if there is nothing to search.
     pub points: Vec<RestorePoint>,
     pub repository: Option<Repository>,
+    /// The point after the newest of these, and its repository: what a name's absence there says was searched before.
+    pub newer: Option<(RestorePoint, Repository)>,
     /// How many points there are besides, older ones.
     pub older: i64,
 }
 
 /// The most restore points that one search goes through.
 const SEARCHED: i64 = 400;
+
+/// The longest place to go on from: as many numbers as folders may be nested.
+const LONGEST_FROM: usize = 64 << 10;
 
 /// Writes down that somebody searches, in the transaction that allows it.
 ///
@@ -132,19 +139,38 @@ pub fn search(conn: &mut Conn, by: &By, wanted: &Search, now: Time) -> Result<Se
     if length == 0 || length > 200 {
         return Err(Error::invalid("q", "Enter part of a name: 1 to 200 characters."));
     }
+    if wanted.from.len() > LONGEST_FROM || !wanted.from.bytes().all(|it| it.is_ascii_digit() || it == b'.') {
+        return Err(Error::invalid("from", "This is no place to go on from."));
+    }
     let skip = wanted.skip.max(0);
     let mut points = store::restore_point::stored_until(conn, device.id, wanted.as_of, (skip, SEARCHED))?;
     let all = store::restore_point::count_stored_until(conn, device.id, wanted.as_of)?;
     let Some(newest) = points.first().cloned() else {
-        return Ok(Searched { device, points, repository: None, older: 0 });
+        return Ok(Searched { device, points, repository: None, newer: None, older: 0 });
     };
-    // Each enrolment has its own repository, with its own key: the next one is the next search.
+    // Each enrolment has its own repository, with its own key: the next one is the next search. So is the next point
+    // while the rest of one is searched.
     let own = points.iter().take_while(|it| it.repository_id == newest.repository_id).count();
-    points.truncate(own);
-    let older = all - skip - i64::try_from(own).unwrap_or(i64::MAX);
+    points.truncate(if wanted.from.is_empty() { own } else { 1 });
+    let older = all - skip - i64::try_from(points.len()).unwrap_or(i64::MAX);
     let repository = store::repository::find(conn, newest.repository_id)?;
+    let newer = newer(conn, device.id, (wanted.as_of, skip))?;
     note(conn, by, &newest, (ReadKind::Search, &wanted.text, ""), now)?;
-    Ok(Searched { device, points, repository, older: older.max(0) })
+    Ok(Searched { device, points, repository, newer, older: older.max(0) })
+}
+
+/// The last of the points that were left out, with its repository.
+fn newer(
+    conn: &mut Conn,
+    device: DeviceId,
+    (as_of, skip): (Option<Time>, i64),
+) -> Result<Option<(RestorePoint, Repository)>> {
+    if skip == 0 {
+        return Ok(None);
+    }
+    let last = store::restore_point::stored_until(conn, device, as_of, (skip - 1, 1))?.pop();
+    let Some(point) = last else { return Ok(None) };
+    Ok(store::repository::find(conn, point.repository_id)?.map(|it| (point, it)))
 }
 
 /// Two points that are compared, the older first.

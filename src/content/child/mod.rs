@@ -3,6 +3,7 @@
 //! It shuts itself in as a restore test's process does, before it reads a byte.
 mod compare;
 mod find;
+mod has;
 mod list;
 mod parts;
 mod path;
@@ -74,13 +75,14 @@ fn run(input: &mut dyn Read, output: &mut dyn Write) -> anyhow::Result<()> {
 fn work(pipe: &mut Pipe<'_>, key: MasterKey, task: &Task, out: &mut dyn Write) -> End {
     let access = match task {
         // A page needs a few parts of a large repository.
-        Task::List { .. } | Task::Find { .. } | Task::Compare { .. } => Access::Ranges,
+        Task::List { .. } | Task::Find { .. } | Task::Has { .. } | Task::Compare { .. } => Access::Ranges,
         Task::Take { .. } => Access::WholePacks { keep: KEEP },
     };
     let done = Repository::open(pipe, key, access).map_err(Stop::from).and_then(|mut it| match task {
         Task::List { snapshot, path, filter, from } => list::list(&mut it, snapshot, (path, filter), *from),
         Task::Take { snapshot, path, leaves_out } => take::take(&mut it, snapshot, (path, *leaves_out), out),
-        Task::Find { snapshots, text, seconds } => find::find(&mut it, snapshots, text, Duration::from_secs(*seconds)),
+        Task::Find { points, text, from, bounds } => find::find(&mut it, points, (text, from), *bounds),
+        Task::Has { point, paths, seconds } => has::has(&mut it, point, paths, Duration::from_secs(*seconds)),
         Task::Compare { old, new, from, seconds } => {
             compare::compare(&mut it, (old, new), *from, Duration::from_secs(*seconds))
         }

@@ -1,5 +1,4 @@
 //! `/restore-points/{id}/changes`: what another restore point of the same device differs in.
-use super::files::status_of;
 use crate::auth::{Can, ReadContents};
 use crate::content::Desk;
 use crate::content::message::{Change, Changes, Counts, Difference};
@@ -73,7 +72,7 @@ pub async fn show(
     let (compared, found) = desk.compare(&by.acting(), (id.into_inner(), old), other.from).await?;
     let (changes, trouble, status) = match found {
         Ok(changes) => (changes, String::new(), StatusCode::OK),
-        Err(trouble) => (Changes::default(), trouble.to_string(), status_of(&trouble)),
+        Err(trouble) => (Changes::default(), trouble.to_string(), trouble.status()),
     };
     let (device, old, new) = (compared.device, compared.old, compared.new);
     with_status(&ChangesPage { layout, device, old, new, changes, trouble, from: other.from }, status)

@@ -1,5 +1,5 @@
 //! `/restore-points/{id}/downloads`: a file, or a folder as an archive, as a stream that is only whole at its end.
-use super::files::{self, Asked, Typed, status_of};
+use super::files::{self, Asked, Typed};
 use crate::auth::{Can, ReadContents};
 use crate::content::message::Head;
 use crate::content::{Desk, Flow, Trouble, Whole};
@@ -50,7 +50,7 @@ pub async fn make(
     match begun {
         Ok(Ok(flow)) => return Ok(answer(flow)),
         Ok(Err(trouble)) => {
-            typed.status = Some(status_of(&trouble));
+            typed.status = Some(trouble.status());
             typed.trouble = trouble.to_string();
         }
         Err(error) => {

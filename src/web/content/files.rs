@@ -1,7 +1,7 @@
 //! `/restore-points/{id}/files`: a folder of a restore point, or one file of it.
 use crate::auth::{Can, ReadContents};
+use crate::content::Desk;
 use crate::content::message::{Found, Listed, PAGE, Row, RowKind};
-use crate::content::{Desk, Trouble};
 use crate::error::FieldErrors;
 use crate::service::content::Wanted;
 use crate::store::Store;
@@ -182,7 +182,7 @@ pub(super) async fn page(
     let downloads = store.read(move |conn| content_read::downloads(conn, device, DOWNLOADS)).await?;
     let (found, trouble, status) = match look.found {
         Ok(found) => (Some(found), String::new(), StatusCode::OK),
-        Err(trouble) => (None, trouble.to_string(), status_of(&trouble)),
+        Err(trouble) => (None, trouble.to_string(), trouble.status()),
     };
     let page = FilesPage {
         layout,
@@ -196,13 +196,4 @@ pub(super) async fn page(
         errors: typed.errors,
     };
     with_status(&page, typed.status.unwrap_or(status))
-}
-
-/// The status of a page that shows why something could not be read.
-pub(super) const fn status_of(trouble: &Trouble) -> StatusCode {
-    match trouble {
-        Trouble::NotThere => StatusCode::NOT_FOUND,
-        Trouble::NotAFile | Trouble::Damaged { .. } | Trouble::Limit(_) => StatusCode::CONFLICT,
-        Trouble::Away(_) | Trouble::Stopped | Trouble::Lost => StatusCode::SERVICE_UNAVAILABLE,
-    }
 }

@@ -2,7 +2,7 @@
 //! 120,000, which would not fit either if they were held at once; `tests/run campaign` has a million.
 use crate::proof::craft::{Craft, Stored, runner};
 use domain::object::ObjectName;
-use holdfast::content::message::{End, Found, Job, RowKind, Seen, Task};
+use holdfast::content::message::{Bounds, End, Found, Job, RowKind, Seen, Task};
 use holdfast::content::{Heard, Work, run};
 use holdfast::proof::runner::Used;
 use std::fmt::Write;
@@ -15,7 +15,11 @@ fn files() -> usize {
 }
 
 fn does(stored: &Stored, task: Task) -> (End, u64, Used) {
-    let job = Job { task, cpu_seconds: 600 };
+    within(stored, task, 600)
+}
+
+fn within(stored: &Stored, task: Task, cpu_seconds: u64) -> (End, u64, Used) {
+    let job = Job { task, cpu_seconds };
     let mut bytes = 0;
     let work = Work { served: &stored.served, key: &stored.key, job: &job, watcher: &() };
     let (end, used) = run(&runner(), &work, &mut |heard| {
@@ -27,6 +31,13 @@ fn does(stored: &Stored, task: Task) -> (End, u64, Used) {
     let end = end.unwrap();
     assert!(used.peak_memory_bytes > 0 && used.peak_memory_bytes < MEMORY, "{used:?}");
     (end, bytes, used)
+}
+
+/// Longer than anybody waits: it is about memory.
+const LONG: Bounds = Bounds { millis: 600_000, folders: 1_000_000 };
+
+fn find(points: Vec<Seen>, text: &str, from: &str, bounds: Bounds) -> Task {
+    Task::Find { points, text: text.to_owned(), from: from.to_owned(), bounds }
 }
 
 /// As of the only moment there is.
@@ -72,8 +83,7 @@ fn very_many_files_in_one_folder_are_listed_searched_and_compared_in_little_memo
     assert_eq!((last.rows.len(), last.has_more, last.count), (100, false, Some(count as u64)));
     assert_eq!(last.rows[99].name, last_name);
 
-    let snapshots = vec![seen(&new), seen(&old)];
-    let find = Task::Find { snapshots, text: last_name[5..].to_owned(), seconds: 600 };
+    let find = find(vec![seen(&new), seen(&old)], &last_name[5..], "", LONG);
     let (end, ..) = does(&stored, find);
     let End::Hits(hits) = end else { panic!("{end:?}") };
     assert_eq!((hits.rows.len(), hits.searched, hits.rows[0].versions), (1, 2, 2));
@@ -106,7 +116,7 @@ fn folders_nested_to_the_longest_path_are_walked_in_little_memory() {
         does(&stored, Task::List { snapshot: snapshot.clone(), path: bottom, filter: String::new(), from: 0 });
     let End::Found(Found::Single(row)) = end else { panic!("{end:?}") };
     assert_eq!((row.name.as_str(), row.kind), ("bottom", RowKind::File { size: 0, is_whole: true }));
-    let find = Task::Find { snapshots: vec![seen(&snapshot)], text: "bottom".to_owned(), seconds: 600 };
+    let find = find(vec![seen(&snapshot)], "bottom", "", LONG);
     let (end, ..) = does(&stored, find);
     assert!(matches!(&end, End::Hits(hits) if hits.rows.len() == 1), "{end:?}");
     let (end, ..) = does(&stored, Task::Take { snapshot, path: String::new(), leaves_out: false });
@@ -138,4 +148,51 @@ fn huge_names_and_huge_entries_are_lines_of_a_page() {
     assert!(matches!(&listed.rows[0].kind, RowKind::Unusable { .. }) && listed.rows[0].name.len() < 1000);
     assert_eq!(listed.rows[1].kind, RowKind::File { size: 0, is_whole: false });
     assert_eq!(listed.rows[2].name, "small");
+}
+
+/// Ten files in each of very many folders, 500 folders in each of those above; every 1,000th file is a needle.
+fn many_folders(craft: &mut Craft, count: usize) -> ObjectName {
+    let mut tops = Vec::new();
+    for top in 0..count / 5_000 {
+        let (mut blobs, mut nodes) = (Vec::new(), Vec::new());
+        for folder in 0..500 {
+            let first = (top * 500 + folder) * 10;
+            let name = |at: usize| if at.is_multiple_of(1000) { format!("needle-{at}") } else { format!("file-{at}") };
+            let files: Vec<_> = (first..first + 10).map(|at| Craft::file_node(&name(at), 0, &[])).collect();
+            let tree = craft.tree(&files);
+            nodes.push(Craft::folder_node(&format!("folder-{folder:03}"), tree.id));
+            blobs.push(tree);
+        }
+        let above = craft.tree(&nodes);
+        tops.push(Craft::folder_node(&format!("top-{top:03}"), above.id));
+        blobs.push(above);
+        craft.pack(&blobs);
+    }
+    let top = craft.tree(&tops);
+    let id = top.id;
+    craft.pack(&[top]);
+    craft.snapshot(id, None)
+}
+
+#[test]
+fn very_many_files_in_many_folders_are_searched_to_their_end_under_the_products_own_limits() {
+    let count = files();
+    let mut craft = Craft::new(2);
+    let snapshot = many_folders(&mut craft, count);
+    let stored = craft.stored();
+    // A million files have 20 seconds, and 30 of processor time, at once; fewer have less.
+    let share = count as u64 * 20_000 / 1_000_000;
+    let bounds = Bounds { millis: share, folders: 1_000_000 * count / 1_000_000 };
+    let (mut from, mut found, mut searches) = (String::new(), 0, 0);
+    loop {
+        let (end, ..) = within(&stored, find(vec![seen(&snapshot)], "NEEDLE", &from, bounds), 30);
+        let End::Hits(hits) = end else { panic!("{end:?}") };
+        assert!(!hits.has_more && hits.unreadable_folders == 0 && hits.unreadable_points == 0, "{hits:?}");
+        (found, searches) = (found + hits.rows.len(), searches + 1);
+        let Some(next) = hits.goes_on else { break };
+        assert!(next.from != from, "it stands still at {next:?}");
+        from = next.from;
+    }
+    assert_eq!(found, count / 1000, "in {searches} searches");
+    println!("{count} files in {} folders: {searches} searches", count / 10);
 }

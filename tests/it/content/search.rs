@@ -5,6 +5,7 @@ use crate::proof::craft::Craft;
 use crate::support::visit::text;
 use domain::id::RestorePointId;
 use domain::time::days;
+use holdfast::content::message::Bounds;
 use serde_json::{Value, json};
 
 fn empty(name: &str, size: usize) -> Value {
@@ -269,4 +270,123 @@ fn indexes_that_came_after_a_point_change_nothing_in_it() {
     world.receives(&name);
     let (_, page) = find(&world, &[("q", "needle")]);
     assert!(page.contains("22 Nov 14:06 to 23 Nov 14:06") && page.contains("1 restore point cannot be read"), "{page}");
+}
+
+#[test]
+fn a_search_that_goes_on_knows_what_the_points_before_it_have() {
+    let mut world = World::new();
+    four_days(&mut world);
+
+    let (_, page) = find(&world, &[("q", "plan"), ("skip", "2")]);
+    assert!(page.contains("22 Nov 14:06 to 23 Nov 14:06"), "{page}");
+    assert!(page.contains("Gone between 23 Nov 14:06 and 24 Nov 14:06"), "the point before lacks it: {page}");
+    let (_, page) = find(&world, &[("q", "other"), ("skip", "2")]);
+    assert!(page.contains("Still there in 24 Nov 14:06 and perhaps later"), "{page}");
+    let (_, page) = find(&world, &[("q", "docs"), ("skip", "3"), ("as_of", "2026-11-25T23:00")]);
+    assert!(page.contains("Still there in 23 Nov 14:06"), "folders too: {page}");
+    let (_, page) = find(&world, &[("q", "plan"), ("skip", "2"), ("as_of", "2026-11-24T23:00")]);
+    assert!(page.contains("Still there in 23 Nov 14:06"), "as of then, the one before is that of the 23rd: {page}");
+}
+
+#[test]
+fn what_the_point_before_cannot_show_is_not_called_gone() {
+    let mut world = World::new();
+    world.backup(&[empty("needle", 1)]);
+    world.server.app.clock.advance(days(1));
+    world.backup(&[Craft::folder_node("docs", repository::Id([8; 32]))]);
+    let (_, page) = find(&world, &[("q", "needle"), ("skip", "1")]);
+    assert!(page.contains("Gone between 22 Nov 14:06 and 23 Nov 14:06"), "its own folder was read: {page}");
+    world.server.app.clock.advance(days(1));
+    let top = world.craft.tree(&[Craft::folder_node("data", repository::Id([9; 32]))]);
+    let id = top.id;
+    world.craft.pack(&[top]);
+    world.point(id);
+    let (_, page) = find(&world, &[("q", "docs"), ("skip", "1")]);
+    assert!(page.contains("Cannot say") && !page.contains("Gone between"), "{page}");
+}
+
+#[test]
+fn a_new_enrolment_is_no_border_for_what_is_gone() {
+    let mut world = World::new();
+    world.backup(&[empty("kept", 1), empty("lost", 1)]);
+    world.server.app.clock.advance(days(1));
+    world.enrolls_anew();
+    world.backup(&[empty("kept", 1)]);
+
+    let (_, page) = find(&world, &[("q", "kept")]);
+    assert!(page.contains("Search 1 older restore point") && page.contains("1 restore point searched"), "{page}");
+    let (_, page) = find(&world, &[("q", "lost"), ("skip", "1")]);
+    assert!(page.contains("Gone between 22 Nov 14:06 and 23 Nov 14:06"), "{page}");
+    let (_, page) = find(&world, &[("q", "kept"), ("skip", "1")]);
+    assert!(page.contains("Still there in 23 Nov 14:06"), "{page}");
+}
+
+/// The address of the next search, if the page has one.
+fn next(page: &str) -> Option<String> {
+    let at = page.find("/restore-points/search?q=").or_else(|| page.find("/restore-points/search?as_of="))?;
+    let start = page[..at].rfind('"')? + 1;
+    let end = at + page[at..].find('"')?;
+    Some(page[start..end].replace("&amp;", "&").replace("&#38;", "&"))
+}
+
+#[test]
+fn a_search_goes_on_within_a_point_until_all_of_it_was_searched() {
+    const FOLDERS: usize = 300;
+    // As for a million folders and more, in small.
+    let mut world = World::with(|desk| desk.search = Bounds { millis: 60_000, folders: 40 });
+    let mut folders = Vec::new();
+    for at in 0..FOLDERS {
+        let deep = world.craft.tree(&[empty(&format!("needle-{at:03}"), at)]);
+        let folder = world.craft.tree(&[Craft::folder_node("deep", deep.id), empty("hay", at)]);
+        folders.push(Craft::folder_node(&format!("folder-{at:03}"), folder.id));
+        world.craft.pack(&[deep, folder]);
+    }
+    world.backup(&folders);
+    world.server.app.clock.advance(days(1));
+    world.backup(&folders[..FOLDERS - 1]);
+
+    let id = world.device.id();
+    let mut address = Some(format!("/devices/{id}/restore-points/search?q=needle"));
+    let (mut found, mut pages) = (Vec::new(), 0);
+    let mut last = String::new();
+    while let Some(at) = address.take() {
+        let answer = world.visit().get(&at);
+        let page = text(&answer);
+        assert_eq!(answer.status, 200, "{at}: {page}");
+        found.extend(page.split("/files?path=").skip(1).filter_map(|it| {
+            let path = it.split('"').next()?;
+            path.rsplit("needle-").next()?.get(..3)?.parse::<usize>().ok()
+        }));
+        (pages, address) = (pages + 1, next(&page));
+        last = without_tags(&page);
+        assert!(pages < 100, "it goes on for ever: {at}");
+    }
+    assert!(pages > 2 * FOLDERS / 40, "{pages} pages");
+    let (newer, older) = found.split_at(FOLDERS - 1);
+    assert!(newer.iter().copied().eq(0..FOLDERS - 1), "{newer:?}");
+    assert!(older.iter().copied().eq(0..FOLDERS), "{older:?}");
+    assert!(last.contains("The rest of the restore point of 22 Nov 14:06 searched"), "{last}");
+    assert!(last.contains("Gone between 22 Nov 14:06 and 23 Nov 14:06"), "{last}");
+    assert!(last.contains("Still there in 23 Nov 14:06"), "{last}");
+    assert_eq!(find(&world, &[("q", "needle"), ("from", "x")]).0, 422);
+    let (_, page) = find(&world, &[("q", "needle"), ("from", "1.9999")]);
+    assert!(page.contains("1 restore point cannot be read"), "{page}");
+}
+
+#[test]
+fn a_point_that_cannot_be_searched_is_no_dead_end() {
+    let mut world = World::new();
+    let mut tree = world.craft.tree(&[]);
+    let mut blobs = vec![tree.clone()];
+    for _ in 0..4200 {
+        tree = world.craft.tree(&[Craft::folder_node("d", tree.id)]);
+        blobs.push(tree.clone());
+    }
+    world.craft.pack(&blobs);
+    world.backup(&[empty("needle", 1)]);
+    world.server.app.clock.advance(days(1));
+    world.point(tree.id);
+    let (status, page) = find(&world, &[("q", "needle")]);
+    assert_eq!(status, 200, "{page}");
+    assert!(page.contains("1 restore point cannot be read") && page.contains("/data/needle"), "{page}");
 }

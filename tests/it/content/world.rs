@@ -5,13 +5,14 @@ use crate::support::people::{SINCE, person};
 use crate::support::server::{Answer, TestServer};
 use crate::support::visit::Visit;
 use diesel::prelude::*;
-use domain::id::{RestorePointId, UserId};
+use domain::id::{RepositoryId, RestorePointId, UserId};
 use domain::object::{Location, ObjectKind, ObjectName, TokenKind};
 use domain::role::Role;
 use holdfast::content::Desk;
-use holdfast::store;
+use holdfast::service::repository::{Prepared, Recipients};
 use holdfast::store::content_read::ContentRead;
 use holdfast::store::restore_point::RestorePoint;
+use holdfast::{service, store};
 use repository::Id;
 use serde_json::Value;
 use std::time::{Duration, Instant};
@@ -45,6 +46,21 @@ impl World {
         craft.objects.clear();
         let reader = person(&server, "reader", &[Role::Recovery], None, SINCE);
         Self { server, device, craft, reader }
+    }
+
+    /// The device is enrolled again: from now on what comes goes to another repository, with another key.
+    pub fn enrolls_anew(&mut self) {
+        let keys = self.server.app.proof_keys.clone().unwrap();
+        let (now, device) = (self.server.app.clock.now(), self.device.id());
+        let prepared = Prepared::make(&Recipients::only(keys.public().clone()), RepositoryId::generate(now)).unwrap();
+        prepared.store(&*self.server.app.blobs).unwrap();
+        let repository = self.server.act(move |conn| {
+            store::repository::close_older(conn, device, 2)?;
+            service::repository::insert(conn, &prepared, device, 2, now)
+        });
+        let key = keys.open_master_key(&repository).unwrap();
+        self.craft = Craft { key, device, repository: repository.id, ..Craft::new(2) };
+        self.craft.objects.clear();
     }
 
     /// What is new in the repository arrives now, and makes a restore point of the snapshot.
