@@ -5,6 +5,7 @@
 //! permission that an address needs is in its handler's signature (`auth::Can`).
 mod activity;
 mod command;
+mod content;
 mod device;
 mod disaster;
 mod error;
@@ -32,6 +33,7 @@ pub struct Area {
 const AREAS: &[Area] = &[
     device::AREA,
     disaster::AREA,
+    content::AREA,
     restore_point::AREA,
     restore_test::AREA,
     command::AREA,

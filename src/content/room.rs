@@ -20,7 +20,7 @@ pub(super) const LOOKING: Limits = Limits { all: 4, of_one: 2 };
 pub(super) const TAKING: Limits = Limits { all: 4, of_one: 2 };
 
 /// When to try again.
-const AGAIN: Duration = Duration::from_secs(5);
+pub(super) const AGAIN: Duration = Duration::from_secs(5);
 
 /// Places, each taken by one process. Cheap to clone.
 #[derive(Debug, Clone)]

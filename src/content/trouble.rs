@@ -1,6 +1,8 @@
 //! Why something could not be read.
 use super::message::End;
 use super::parent::Failure;
+use super::room::AGAIN;
+use crate::error::Error;
 use actix_web::http::StatusCode;
 
 /// What came of it, or why nothing did.
@@ -28,6 +30,17 @@ pub enum Trouble {
 
 fn shown(path: &str) -> &str {
     if path.is_empty() { "This restore point" } else { path }
+}
+
+impl From<Trouble> for Error {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::NotThere => Self::NotFound("file or folder in this restore point"),
+            Trouble::NotAFile | Trouble::Damaged { .. } | Trouble::Limit(_) => Self::Refused(trouble.to_string()),
+            Trouble::Away(_) => Self::StoreAway("Try again later."),
+            Trouble::Stopped | Trouble::Lost => Self::Busy(AGAIN),
+        }
+    }
 }
 
 impl From<Failure> for Trouble {

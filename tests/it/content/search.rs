@@ -390,3 +390,42 @@ fn a_point_that_cannot_be_searched_is_no_dead_end() {
     assert_eq!(status, 200, "{page}");
     assert!(page.contains("1 restore point cannot be read") && page.contains("/data/needle"), "{page}");
 }
+
+#[test]
+fn scripts_get_the_same_answers() {
+    let mut world = World::new();
+    let [.., second, third, fourth] = four_days(&mut world);
+    let id = world.device.id();
+    let get = |address: String| world.visit().get(&address);
+
+    let listed = get(format!("/restore-points/{second}/files.json?path=/data/docs")).json();
+    let names: Vec<_> = listed["entries"].as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap()).collect();
+    assert_eq!((names, &listed["count"], &listed["has_more"]), (vec!["other", "plan.odt"], &2.into(), &false.into()));
+    assert_eq!(listed["entries"][1]["size_bytes"], 20);
+    let single = get(format!("/restore-points/{second}/files.json?path=/data/docs/plan.odt")).json();
+    assert_eq!((&single["entry"]["kind"], &single["entry"]["is_whole"]), (&"file".into(), &true.into()));
+    assert_eq!(get(format!("/restore-points/{second}/files.json?path=/none")).status, 404);
+
+    let compared = get(format!("/restore-points/{third}/changes.json?other={second}")).json();
+    assert_eq!(compared["removed"], json!({"files": 1, "bytes": 20}));
+    assert_eq!(compared["differences"][0]["path"], "/data/docs/plan.odt");
+    assert_eq!((&compared["old"]["restore_point"], &compared["is_whole"]), (&second.as_str().into(), &true.into()));
+
+    let search = |rest: &str| get(format!("/devices/{id}/restore-points/search.json?q=plan{rest}")).json();
+    let all = search("");
+    assert_eq!((&all["searched"], &all["paths"][0]["fate"], &all["next"]), (&4.into(), &"still".into(), &Value::Null));
+    assert_eq!(all["paths"][0]["spans"][0]["newest"]["restore_point"], fourth.as_str());
+    let older = search("&skip=2");
+    assert_eq!(older["paths"][0]["fate"], "gone");
+    assert!(older["paths"][0]["first_gone_at"].as_str().unwrap().starts_with("2026-11-24T"), "{older}");
+    assert_eq!(search("&skip=2&as_of=2020-01-01")["paths"], json!([]));
+    let empty = get(format!("/devices/{id}/restore-points/search.json")).status;
+    assert_eq!(empty, 422);
+    let acts = world.acts();
+    let count = |act: &str| acts.iter().filter(|it| *it == act).count();
+    assert_eq!(
+        (count("contents_listed"), count("contents_compared"), count("contents_searched")),
+        (3, 1, 2),
+        "each read is written down"
+    );
+}
