@@ -11,16 +11,16 @@ const NAMES: usize = 100_000;
 pub(super) struct Search {
     pub text: String,
     pub until: Instant,
-    known: Folders,
-    view: View,
+    pub known: Folders,
+    pub view: View,
     /// How many folders are known at once.
     pub folders: usize,
     /// Where to go on within the first point.
     pub from: Vec<u64>,
     /// Folders that were not read as a whole, with their paths.
-    parts: Vec<(Vec<u8>, Below)>,
-    names: usize,
-    steps: u32,
+    pub parts: Vec<(Vec<u8>, Below)>,
+    pub names: usize,
+    pub steps: u32,
     pub unreadable: u64,
     pub has_more: bool,
 }
