@@ -9,11 +9,12 @@ use domain::ground::{Away, AwayCause};
 use domain::id::{TeamId, UserId};
 use domain::object::{ObjectKind, TokenKind};
 use domain::role::{Role, Scope};
-use domain::time::{hours, minutes};
+use domain::time::{days, hours, minutes};
 use domain::wipe::WipeState;
 use holdfast::blob::BlobKey;
 use holdfast::service::backup;
 use holdfast::store;
+use holdfast::store::setting::{STEADY, Steady};
 use serde_json::Value;
 
 /// A pack of a device, as verification finds it: missing or changed.
@@ -26,6 +27,13 @@ fn rots(server: &TestServer, device: &SimDevice) -> BlobKey {
         assert!(backup::object_found_damaged(conn, &pack, "its bytes changed", now)?);
         Ok(pack)
     })
+}
+
+/// The server has run for long without a gap: nothing else keeps restore points from ending.
+fn is_steady(server: &TestServer) {
+    let now = server.app.clock.now();
+    let steady = Steady { since: now - days(30), seen_at: now };
+    server.act(move |conn| Ok(STEADY.set(conn, &steady, now)?));
 }
 
 fn goes_away(server: &TestServer) {
@@ -71,6 +79,7 @@ fn damage_shows_what_happened_who_may_hold_the_last_copy_what_stands_still_and_h
     let world = crate::wipe::World::new();
     let (server, device) = (&world.server, &world.device);
     let owner = colleague(server, "owner", Role::Owner);
+    is_steady(server);
     let pack = rots(server, device);
 
     // Every page's bar leads there.
@@ -143,7 +152,7 @@ fn while_the_backup_store_is_away_all_stands_still_and_no_backup_is_asked_for() 
         "No device is wiped.",
         "No restore point ends.",
         "Nothing in the trash is erased.",
-        "There is no second store",
+        "No second copy",
         "Keep it as it is until the store can be read",
         "the backup store takes nothing",
     ] {
