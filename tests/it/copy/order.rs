@@ -254,6 +254,7 @@ fn the_recovery_point_of_the_copy_is_the_newest_point_of_which_it_has_everything
     world.door.clock.advance(hours(2));
     let second = backs_up(&world, &repository, "second");
     let now = world.door.clock.now();
+    world.looks();
     assert_eq!((facts().standing(), facts().point), (CopyStanding::Behind, Some(NOW)));
     assert_eq!(facts().lag(now + hours(3)), Some(hours(3)));
     world.runs();

@@ -77,9 +77,11 @@ impl SecondStore {
     /// That nobody knows whether it is there, because it was not looked at for too long; `seen_at` is when it was last found
     /// to be the right store. None while that is not long ago, and before it was found for the first time.
     pub fn unseen(&self, seen_at: Option<Time>, now: Time) -> Option<Away> {
-        let since = self.opened_at.max(seen_at).filter(|_| self.opened_at.is_some())?;
+        let opened_at = self.opened_at?;
         // A time that lies ahead comes from a clock that was wrong, and shows nothing.
-        let holds = since <= now + SEEN_HOLDS && now < since + SEEN_HOLDS;
+        let is_fresh = |at: Time| at <= now + SEEN_HOLDS && now < at + SEEN_HOLDS;
+        let holds = is_fresh(opened_at) || seen_at.is_some_and(is_fresh);
+        let since = seen_at.map_or(opened_at, |it| it.max(opened_at));
         let why = format!("nobody has looked at it since {}", since.iso());
         (!holds).then_some(Away { cause: AwayCause::Unseen, why, since })
     }
