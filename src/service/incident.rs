@@ -143,7 +143,14 @@ fn causes(conn: &mut Conn, ground: Ground, lost: i64, now: Time) -> Result<Vec<C
         causes.push(Cause::Damaged(Damage { objects, devices, since, lost }));
     }
     causes.extend(ground.stopped.map(Cause::Stopped));
-    let Some(second) = COPY.find(conn)? else { return Ok(causes) };
+    causes.extend(second_store(conn, lost, now)?);
+    Ok(causes)
+}
+
+/// What is the matter with the second store; nothing where there is none.
+fn second_store(conn: &mut Conn, lost: i64, now: Time) -> Result<Vec<Cause>> {
+    let Some(second) = COPY.find(conn)? else { return Ok(Vec::new()) };
+    let mut causes = Vec::new();
     causes.extend(store::ground::copy_away(conn, now)?.map(|it| Cause::CopyAway(it, second.kind)));
     let (objects, devices) = store::verification::damaged_count(conn, Location::Copy)?;
     if objects > 0 {
@@ -151,6 +158,14 @@ fn causes(conn: &mut Conn, ground: Ground, lost: i64, now: Time) -> Result<Vec<C
         causes.push(Cause::CopyDamaged(Damage { objects, devices, since, lost }));
     }
     Ok(causes)
+}
+
+/// What every page says of the second store while something is the matter with it, in a few words.
+///
+/// # Errors
+/// When the database refuses.
+pub fn second_store_headlines(conn: &mut Conn, now: Time) -> Result<Vec<&'static str>> {
+    Ok(second_store(conn, 0, now)?.iter().map(Cause::headline).collect())
 }
 
 /// What the rules hold now, for all devices or for some.

@@ -69,6 +69,8 @@ pub struct Layout {
     pub frozen_since: Option<Time>,
     /// Whether the backup store can be read and accepts backups.
     pub ground: Ground,
+    /// What is the matter with the second store, in a few words each.
+    pub second_store: Vec<&'static str>,
     /// The database's disk accepts no writes.
     pub is_read_only: bool,
 }
@@ -91,6 +93,7 @@ struct Frame {
     damage: Option<Damage>,
     frozen_since: Option<Time>,
     ground: Ground,
+    second_store: Vec<&'static str>,
 }
 
 impl Layout {
@@ -108,6 +111,7 @@ impl Layout {
             layout.approvals_waiting = frame.approvals_waiting;
             layout.restores_waiting = frame.restores_waiting;
             layout.removals_waiting = frame.removals_waiting;
+            layout.second_store = frame.second_store;
             layout.stoppable_wipes = frame.stoppable_wipes;
             layout.has_failed_test = frame.has_failed_test;
             layout.is_demo = frame.is_demo;
@@ -152,6 +156,7 @@ impl Layout {
             damage: None,
             frozen_since: None,
             ground: Ground::default(),
+            second_store: Vec::new(),
             is_read_only: false,
         }
     }
@@ -239,7 +244,7 @@ impl Layout {
 
     /// The icon of the browser's tab: red while something needs a person now.
     pub fn favicon(&self) -> String {
-        let stands = self.ground == Ground::default();
+        let stands = self.ground == Ground::default() && self.second_store.is_empty();
         let alarmed =
             self.damage.is_some() || !stands || self.has_failed_test || self.approvals_waiting.is_some_and(|it| it > 0);
         asset::url(if alarmed { "favicon-alarm.svg" } else { "favicon.svg" })
@@ -261,6 +266,7 @@ fn read_frame(conn: &mut Conn, grants: &Grants, person: Option<UserId>, now: Tim
     let Some(person) = person else { return Ok(frame) };
     frame.frozen_since = service::freeze::standing(conn)?;
     frame.ground = store::ground::find(conn)?;
+    frame.second_store = service::incident::second_store_headlines(conn, now)?;
     if let Some(reach) = grants.reach(Permission::ApproveWipe) {
         frame.approvals_waiting = Some(store::attention::approvals_waiting(conn, &reach, person)?);
     }

@@ -1,4 +1,5 @@
 //! The page behind the red bar: what happened to a store, what stands still, who may hold the last copy, and its end.
+use crate::copy::world::second_store;
 use crate::support::NOW;
 use crate::support::device::SimDevice;
 use crate::support::door::name;
@@ -167,6 +168,26 @@ fn while_the_backup_store_is_away_all_stands_still_and_no_backup_is_asked_for() 
     let now = server.app.clock.now();
     server.act(move |conn| Ok(store::ground::set_away(conn, None, now)?));
     assert!(page(server, owner).contains("Nothing is the matter with the stores"));
+}
+
+#[test]
+fn every_page_says_that_the_second_store_cannot_be_used_until_it_can() {
+    use holdfast::store::setting::{COPY, COPY_AWAY};
+    let server = TestServer::start();
+    let owner = colleague(&server, "owner", Role::Owner);
+    let says = |path: &str| text(&Visit::of(&server, owner).get(path)).contains("The second store cannot be used.");
+    assert!(!says("/devices"));
+    let now = server.app.clock.now();
+    let away = Away { cause: AwayCause::Silent, why: "it does not answer".to_owned(), since: now };
+    server.act(move |conn| {
+        COPY.set(conn, &second_store(), now)?;
+        Ok(COPY_AWAY.set(conn, &away, now)?)
+    });
+
+    assert!(says("/devices") && says("/teams") && says("/incident"), "every page");
+
+    server.act(|conn| Ok(COPY_AWAY.remove(conn)?));
+    assert!(!says("/devices"));
 }
 
 #[test]
