@@ -258,7 +258,7 @@ mod tests {
         assert_eq!(index.find(BlobKind::Data, &id(6)), None);
         index.look(2);
         assert!(index.find(BlobKind::Data, &id(6)).is_some());
-        let bytes = std::mem::size_of::<Place>();
+        let bytes = size_of::<Place>();
         assert!(bytes <= 52, "a million blobs of a device are {bytes} MB");
     }
 
