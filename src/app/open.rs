@@ -80,10 +80,13 @@ pub(super) fn open_blobs(config: &Config, store: &Store, clock: &Clock) -> anyho
             identity.database
         )
     })?;
-    let blobs: Arc<dyn BlobStore> = Arc::new(blobs);
     if store.is_read_only() {
-        return Ok(blobs);
+        return Ok(Arc::new(blobs));
     }
+    if !is_read_only(&config.blobs) {
+        blobs.keep_reserve()?;
+    }
+    let blobs: Arc<dyn BlobStore> = Arc::new(blobs);
     service::repository::reconcile(store, &*blobs, now).context("looking at interrupted uploads")?;
     if config.adopt_blobs.is_some() {
         for id in store.read_blocking(store::ground::repositories)? {

@@ -17,7 +17,14 @@ pub fn space_of(path: &Path) -> Option<(u64, u64)> {
 
 /// Whether the largest object fits: anything less is full for a backup, whatever a small file shows.
 pub fn has_room(dir: &Path) -> bool {
-    space_of(dir).is_none_or(|(free, _)| free >= ObjectKind::Data.max_bytes())
+    has_room_beside(dir, 0)
+}
+
+/// [`has_room`] if so many bytes more were taken.
+pub(super) fn has_room_beside(dir: &Path, bytes: u64) -> bool {
+    // A disk on which that is much has little else.
+    let needed = |total: u64| ObjectKind::Data.max_bytes().min(total / 16);
+    space_of(dir).is_none_or(|(free, total)| free >= needed(total).saturating_add(bytes))
 }
 
 /// Whether the disk itself cannot return or keep a block.

@@ -74,6 +74,14 @@ pub trait BlobStore: Send + Sync {
     /// When the store accepts no more writes, or is full.
     fn begin(&self, key: &BlobKey) -> Result<Box<dyn Upload>, WriteFault>;
 
+    /// [`BlobStore::begin`] for what the server writes so that room becomes free: it may take what is kept back for that.
+    ///
+    /// # Errors
+    /// As [`BlobStore::begin`].
+    fn begin_own(&self, key: &BlobKey) -> Result<Box<dyn Upload>, WriteFault> {
+        self.begin(key)
+    }
+
     /// At most `len` bytes from `offset` on, fewer only at the end.
     ///
     /// # Errors

@@ -60,7 +60,10 @@ impl StopCause {
     pub const fn advice(self) -> &'static str {
         match self {
             Self::Sync => "Check the disk, then restart the server; until then it accepts no backups.",
-            Self::Full => "Free some space or enlarge the disk; backups then continue by themselves.",
+            Self::Full => {
+                "Enlarge the disk, or keep less under Settings, Retention, which works while it is full; backups \
+                 continue by themselves once there is room. Delete nothing below the server."
+            }
             Self::ReadOnly => {
                 "What is stored can be read and restored. Find out why the disk is read-only, then mount it writable."
             }

@@ -1,4 +1,5 @@
 //! The folder itself: where each object is, and what may be read and written.
+use super::reserve::Reserve;
 use crate::blob::disk::is_bad_sector;
 use crate::blob::home::{Home, unreadable};
 use crate::blob::mark::{is_probe, key_of_mark};
@@ -12,7 +13,7 @@ use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::{Mutex, OnceLock, PoisonError, RwLock};
 
 /// How a file or folder is made durable; tests replace it with a failing one.
 pub type Sync = fn(&File) -> io::Result<()>;
@@ -28,6 +29,8 @@ pub(super) struct Inner {
     pub(super) next: AtomicU64,
     pub(super) writes: Writes,
     pub(super) takes_writes: bool,
+    /// None unless this is where devices upload to.
+    pub(super) reserve: OnceLock<Reserve>,
     /// An object the system did not let us read: it is tried again before the store counts as readable.
     pub(super) unreadable: Mutex<Option<BlobKey>>,
     pub(super) folders: Folders,
@@ -81,6 +84,7 @@ impl Inner {
             next: AtomicU64::new(0),
             writes: Writes::default(),
             takes_writes,
+            reserve: OnceLock::new(),
             unreadable: Mutex::default(),
             folders: Folders::default(),
             unsettled: Vec::new(),
@@ -107,6 +111,20 @@ impl Inner {
             let is_full = matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
             WriteFault::Stopped(if is_full { StopCause::Full } else { StopCause::Sync }, error.to_string())
         })
+    }
+
+    /// Notes how a write ended, and makes what room there is if it found none.
+    pub(super) fn noting<T>(&self, result: Result<T, WriteFault>) -> Result<T, WriteFault> {
+        let result = self.writes.noting(result);
+        if let (Err(WriteFault::Stopped(StopCause::Full, _)), Some(reserve)) = (&result, self.reserve.get()) {
+            reserve.look(true);
+        }
+        result
+    }
+
+    /// Whether what room there is is not for what devices send.
+    pub(super) fn is_held_back(&self) -> bool {
+        self.reserve.get().is_some_and(Reserve::is_given_back)
     }
 
     /// Nothing is written to a folder that replaced the right one: an upload would be acknowledged onto the

@@ -9,6 +9,7 @@
 //! something counts as missing.
 mod cold;
 mod folder;
+mod reserve;
 mod trash;
 mod upload;
 
@@ -23,12 +24,13 @@ use domain::id::RepositoryId;
 use domain::object::{ObjectKind, ObjectName};
 use domain::time::Time;
 use folder::{Inner, builder, list_folder, present};
+use reserve::Reserve;
 use std::fs::{self, File};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
 use std::time::UNIX_EPOCH;
-use upload::{FileUpload, InTmp};
+use upload::{FileUpload, InTmp, Room};
 
 /// A folder of blobs.
 #[derive(Debug, Clone)]
@@ -69,6 +71,22 @@ impl FsBlobs {
         Ok(Self(Arc::new(Inner::new(dir, home, File::sync_all, false))))
     }
 
+    /// Keeps some of the disk back for what makes room, once it is full; for the store that devices upload to.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn keep_reserve(&self) -> Result<(), StoreFault> {
+        let found = Reserve::open(&self.0.dir).map_err(|error| unreadable(&self.0.dir, &error))?;
+        if let Some(reserve) = found {
+            if reserve.is_given_back() {
+                let why = "the disk was full before this start".to_owned();
+                let _ = self.0.writes.noting::<()>(Err(WriteFault::Stopped(StopCause::Full, why)));
+            }
+            let _ = self.0.reserve.set(reserve);
+        }
+        Ok(())
+    }
+
     fn begin_writing(dir: &Path, home: Home, sync: Sync) -> Result<Self, StoreFault> {
         let mut inner = Inner::new(dir, home, sync, true);
         if is_read_only(dir) {
@@ -84,7 +102,11 @@ impl FsBlobs {
 
 impl BlobStore for FsBlobs {
     fn begin(&self, key: &BlobKey) -> Result<Box<dyn Upload>, WriteFault> {
-        Ok(Box::new(FileUpload::begin(&self.0, key)?))
+        Ok(Box::new(FileUpload::begin(&self.0, key, Room::Free)?))
+    }
+
+    fn begin_own(&self, key: &BlobKey) -> Result<Box<dyn Upload>, WriteFault> {
+        Ok(Box::new(FileUpload::begin(&self.0, key, Room::Reserve)?))
     }
 
     fn read(&self, key: &BlobKey, offset: u64, len: u64) -> Result<Vec<u8>, ReadFault> {
@@ -105,15 +127,15 @@ impl BlobStore for FsBlobs {
     }
 
     fn set_aside(&self, key: &BlobKey) -> Result<bool, WriteFault> {
-        self.0.writes.noting(trash::set_aside(&self.0, key))
+        self.0.noting(trash::set_aside(&self.0, key))
     }
 
     fn put_back(&self, key: &BlobKey) -> Result<bool, WriteFault> {
-        self.0.writes.noting(trash::put_back(&self.0, key))
+        self.0.noting(trash::put_back(&self.0, key))
     }
 
     fn erase(&self, key: &BlobKey) -> Result<bool, WriteFault> {
-        self.0.writes.noting(trash::erase(&self.0, key))
+        self.0.noting(trash::erase(&self.0, key))
     }
 
     fn list(&self, repository: RepositoryId) -> Result<Vec<(BlobKey, u64)>, ReadFault> {
@@ -180,7 +202,11 @@ impl BlobStore for FsBlobs {
             if is_read_only(&self.0.dir) {
                 return Some((StopCause::ReadOnly, format!("the disk of {} is read-only", self.0.dir.display())));
             }
-            if self.0.writes.noting(self.0.try_write()).is_ok() && has_room(&self.0.dir) {
+            let has_written = self.0.noting(self.0.try_write()).is_ok();
+            if let Some(reserve) = self.0.reserve.get() {
+                reserve.look(!has_written);
+            }
+            if has_written && !self.0.is_held_back() && has_room(&self.0.dir) {
                 self.0.writes.work();
             }
         }

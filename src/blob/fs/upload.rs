@@ -31,7 +31,16 @@ pub(super) struct FileUpload {
     tmp: PathBuf,
     file: File,
     cache: Cache,
+    room: Room,
     keep_tmp: bool,
+}
+
+/// What room an upload may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Room {
+    Free,
+    /// Also what is kept back for making room.
+    Reserve,
 }
 
 /// Whether bytes go to disk through the system's cache. Large data goes past it: that costs less, and the
@@ -46,13 +55,14 @@ enum Cache {
 
 impl FileUpload {
     /// Makes its file.
-    pub(super) fn begin(store: &Arc<Inner>, key: &BlobKey) -> Result<Self, WriteFault> {
+    pub(super) fn begin(store: &Arc<Inner>, key: &BlobKey, room: Room) -> Result<Self, WriteFault> {
         store.may_write()?;
+        store.noting(has_room(store, room).map_err(WriteFault::from))?;
         let number = store.next.fetch_add(1, Ordering::Relaxed);
         let tmp = store.tmp.join(format!("{}.{}.{}.{}-{number}", key.repository, key.kind, key.name, store.run));
-        let file = store.writes.noting(store.make_file(&tmp))?;
+        let file = store.noting(store.make_file(&tmp))?;
         let (store, place) = (Arc::clone(store), store.path(key));
-        Ok(Self { store, place, tmp, file, cache: Cache::Untried, keep_tmp: false })
+        Ok(Self { store, place, tmp, file, cache: Cache::Untried, room, keep_tmp: false })
     }
 
     fn choose(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -78,7 +88,7 @@ impl FileUpload {
 impl Upload for FileUpload {
     fn write(&mut self, bytes: &[u8]) -> Result<(), WriteFault> {
         let store = Arc::clone(&self.store);
-        store.writes.noting(self.append(bytes).map_err(WriteFault::from))
+        store.noting(self.append(bytes).map_err(WriteFault::from))
     }
 
     fn commit(mut self: Box<Self>) -> Result<Stored, WriteFault> {
@@ -86,7 +96,7 @@ impl Upload for FileUpload {
         // The bytes before the name, so that no name ever leads to a part of them.
         self.store.synced(&self.file, &self.tmp)?;
         let linked = self.store.in_folder(&self.place, || self.link());
-        self.store.writes.noting(linked)?;
+        self.store.noting(linked)?;
         self.keep_tmp = true;
         Ok(Stored::marked(InTmp(self.tmp.clone())))
     }
@@ -95,7 +105,7 @@ impl Upload for FileUpload {
         self.store.may_write()?;
         self.store.synced(&self.file, &self.tmp)?;
         let renamed = self.store.in_folder(&self.place, || fs::rename(&self.tmp, &self.place));
-        self.store.writes.noting(renamed)?;
+        self.store.noting(renamed)?;
         // The file itself has moved to its place, so nothing is left in `tmp`.
         self.keep_tmp = true;
         Ok(Stored::default())
@@ -116,6 +126,8 @@ impl FileUpload {
     }
 
     fn append(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        // Also in the middle: several large ones under way would take all of it.
+        has_room(&self.store, self.room)?;
         while !bytes.is_empty() {
             self.choose(bytes)?;
             match self.file.write(bytes) {
@@ -131,6 +143,15 @@ impl FileUpload {
         }
         Ok(())
     }
+}
+
+/// Full is what a disk is on which all that is left is kept back.
+fn has_room(store: &Inner, room: Room) -> io::Result<()> {
+    let may_take = match room {
+        Room::Free => !store.is_held_back(),
+        Room::Reserve => true,
+    };
+    if may_take { Ok(()) } else { Err(ErrorKind::StorageFull.into()) }
 }
 
 impl Drop for FileUpload {
@@ -161,7 +182,7 @@ mod tests {
         let repository = RepositoryId::generate(Time::from_millis(1_795_356_371_000));
         let name = ObjectName::from_hash(&secret::sha256(b"name"));
         let key = BlobKey::new(repository, ObjectKind::Data, name);
-        let mut upload = FileUpload::begin(&store.0, &key).unwrap();
+        let mut upload = FileUpload::begin(&store.0, &key, Room::Free).unwrap();
         let mut piece = Piece::new(piece::SIZE);
         piece.fill(&vec![7; piece::SIZE]);
         upload.write(piece.bytes()).unwrap();

@@ -51,7 +51,8 @@ pub fn size_of(len: usize) -> i64 {
 /// When the store is full or cannot be written.
 pub fn keep(blobs: &dyn BlobStore, repository: RepositoryId, kind: ObjectKind, bytes: &[u8]) -> Result<Kept> {
     let key = key_of(repository, kind, bytes);
-    let mut upload = blobs.begin(&key)?;
+    // Without its new indexes nothing of a repository ends: they are written to a full disk too.
+    let mut upload = if kind == ObjectKind::Index { blobs.begin_own(&key)? } else { blobs.begin(&key)? };
     upload.write(bytes)?;
     // What is there has the same name, so its bytes are the same or damaged.
     let stored = if blobs.size(&key)?.is_some() { upload.replace()? } else { upload.commit()? };

@@ -3,6 +3,7 @@ mod anomaly;
 mod brake;
 mod change;
 mod clients;
+mod full;
 mod hold;
 mod lost;
 mod page;

@@ -54,7 +54,11 @@ fn noise(number: u64, len: usize) -> Vec<u8> {
 impl World {
     /// A device without backups.
     pub fn new() -> Self {
-        let server = TestServer::start();
+        Self::on(TestServer::start())
+    }
+
+    /// The same on a server with its own settings.
+    pub fn on(server: TestServer) -> Self {
         let row = fleet::device("laptop-1");
         let device = row.0.id;
         server.act(move |conn| {
@@ -82,16 +86,21 @@ impl World {
     /// all share one that is larger.
     pub fn with_six_backups() -> Self {
         let world = Self::new();
-        std::fs::write(world.source.path().join("common"), noise(0, 4_000_000)).unwrap();
-        world.back_up();
+        world.back_up_six_times(4_000_000, 200_000);
+        world
+    }
+
+    /// [`World::with_six_backups`] with files of so many bytes: the common one, and each of the others.
+    pub fn back_up_six_times(&self, common: usize, own: usize) {
+        std::fs::write(self.source.path().join("common"), noise(0, common)).unwrap();
+        self.back_up();
         for number in 1..6 {
-            world.pass(days(5));
-            std::fs::write(world.source.path().join("own"), noise(number, 200_000)).unwrap();
-            world.back_up();
+            self.pass(days(5));
+            std::fs::write(self.source.path().join("own"), noise(number, own)).unwrap();
+            self.back_up();
         }
         // Nothing that looks like a backup under way.
-        world.pass(hours(25));
-        world
+        self.pass(hours(25));
     }
 
     pub fn now(&self) -> Time {
