@@ -80,12 +80,12 @@ pub fn is_held(conn: &mut Conn, device: &Device) -> Result<bool> {
 pub fn begin_erase(conn: &mut Conn, id: PruneId, walked: &Repository, now: Time) -> Result<()> {
     require_no_freeze(conn)?;
     let prune = store::prune::find(conn, id)?.ok_or(Error::NotFound("prune"))?;
-    if !may_erase(conn, &prune, now)? {
-        return Err(Error::Conflict("this may not be erased any more".to_owned()));
-    }
     let (_, repository) = of(conn, prune.repository_id)?;
     if repository != *walked {
         return Err(Error::Conflict("a backup came while the others were walked: they are walked again".to_owned()));
+    }
+    if !may_erase(conn, &prune, now)? {
+        return Err(Error::Conflict("this may not be erased any more".to_owned()));
     }
     if !store::prune::advance(conn, id, (PruneState::Trashed, PruneState::Erasing), None)? {
         return Err(Error::Conflict("this is no longer in the trash".to_owned()));

@@ -3,7 +3,7 @@ use super::world::{SHORTEST, World, has_restic};
 use domain::copy::SecondStore;
 use domain::failure_domain::StoreKind;
 use domain::object::ObjectKind;
-use domain::retention::{Brake, Keep, QUIET};
+use domain::retention::{Brake, Keep, PruneState, QUIET};
 use domain::time::{Time, days, hours, minutes};
 use holdfast::blob::BlobKey;
 use holdfast::blob::fs::FsBlobs;
@@ -124,11 +124,7 @@ fn d8_what_is_in_the_trash_is_not_erased_after_a_restart_on_an_old_database() {
     for _ in 0..3 {
         world.pruner.run_once().unwrap();
     }
-    assert_eq!(
-        world.prunes()[0].state,
-        domain::retention::PruneState::Trashed,
-        "its time has passed, but nobody looked"
-    );
+    assert_eq!(world.prunes()[0].state, PruneState::Trashed, "its time has passed, but nobody looked");
 }
 
 #[test]
@@ -303,6 +299,30 @@ fn write_over(path: &std::path::Path, bytes: &[u8]) {
     std::fs::write(path, bytes).unwrap();
     // Only what was written is forgotten by the cache.
     std::fs::File::open(path).unwrap().sync_all().unwrap();
+}
+
+#[test]
+fn nothing_is_erased_while_a_client_is_at_work_however_long_it_was_away() {
+    if !has_restic() {
+        return;
+    }
+    let world = World::with_six_backups();
+    world.keep_least();
+    assert!(world.pruner.prune(world.repository).unwrap());
+    world.pass(days(15));
+    // A laptop that was suspended since before the prune goes on: packs, and its snapshot at the end.
+    assert_eq!(world.send("data", b"a pack"), 200);
+    world.pass(hours(1));
+    for _ in 0..3 {
+        world.pruner.run_once().unwrap();
+    }
+    assert_eq!(world.prunes()[0].state, PruneState::Trashed);
+
+    world.pass(hours(25));
+    for _ in 0..3 {
+        world.pruner.run_once().unwrap();
+    }
+    assert_eq!(world.prunes()[0].state, PruneState::Erased, "it came to no end within a day");
 }
 
 /// The plan once more: it cannot be copied, and must be as it was.

@@ -236,5 +236,10 @@ fn nothing_is_erased_after_a_walk_that_did_not_see_the_newest_object() {
 
     let current = world.server.read(move |conn| Ok(store::repository::find(conn, came)?)).unwrap();
     assert_ne!(current, walked);
+    let whole = current.clone();
+    let refused = world.server.app.store.act_blocking(move |conn| retention::begin_erase(conn, id, &whole, now));
+    assert!(refused.unwrap_err().to_string().contains("may not be erased any more"), "a backup is under way");
+    world.pass(hours(25));
+    let now = world.now();
     world.server.act(move |conn| retention::begin_erase(conn, id, &current, now));
 }

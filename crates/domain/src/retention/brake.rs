@@ -109,7 +109,6 @@ pub fn brakes(facts: &Facts, now: Time) -> Vec<Brake> {
     for (applies, brake) in [
         (!facts.is_newest_verified, Brake::NotVerified),
         (facts.second_copy == SecondCopy::Behind, Brake::NotCopied),
-        (facts.is_in_use, Brake::InUse),
         (too_much > MOST_PERCENT, Brake::TooMuch(too_much)),
     ] {
         if applies {
@@ -128,6 +127,9 @@ pub fn erase_brakes(facts: &Facts, now: Time) -> Vec<Brake> {
         (facts.is_frozen, Brake::Frozen),
         // What is in the trash may be the last that is good.
         (facts.has_anomaly, Brake::Anomaly),
+        // A client that slept since before they ended relies on packs that its old index names: what it sends is tested
+        // first, and a failed test puts everything back.
+        (facts.is_in_use, Brake::InUse),
         // A time before the start is one of another clock.
         (now < quiet_until, Brake::Quiet(quiet_until)),
     ]
@@ -208,15 +210,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_the_trash_waits_for_the_ground_and_for_anomalies_only() {
-        let facts = Facts {
-            is_newest_verified: false,
-            is_in_use: true,
-            ending_bytes: 1_000,
-            second_copy: SecondCopy::Behind,
-            ..free()
-        };
+    fn what_is_in_the_trash_waits_for_the_ground_for_anomalies_and_for_whoever_uses_it() {
+        let facts = Facts { is_newest_verified: false, ending_bytes: 1_000, second_copy: SecondCopy::Behind, ..free() };
         assert_eq!(erase_brakes(&facts, NOW), []);
-        assert_eq!(brakes(&facts, NOW).len(), 4);
+        assert_eq!(brakes(&facts, NOW).len(), 3);
+        assert_eq!(erase_brakes(&Facts { is_in_use: true, ..facts }, NOW), [Brake::InUse]);
     }
 }
