@@ -1,4 +1,4 @@
-//! Reports expired proofs, failed restore tests, and backups that fail to arrive.
+//! Reports expired proofs, failed restore tests, backups that fail to arrive, and what is in the trash.
 use crate::error::{Error, Result};
 use crate::job::Summary;
 use crate::service;
@@ -15,7 +15,11 @@ pub const PERIOD: Duration = Duration::from_secs(20);
 /// When the database cannot be reached.
 pub fn run_once(store: &Store, now: Time) -> Result<Summary> {
     let told = store.write_blocking(move |conn| {
-        Ok::<_, Error>(service::alert::tell(conn, now)? + service::copy::tell_lost(conn, now)?)
+        Ok::<_, Error>(
+            service::alert::tell(conn, now)?
+                + service::copy::tell_lost(conn, now)?
+                + service::retention::tell(conn, now)?,
+        )
     })?;
     // Searched without the write lock: most runs find nothing, but look at every device.
     let found = store.read_blocking(move |conn| service::absence::look(conn, now))?;

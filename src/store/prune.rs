@@ -88,6 +88,18 @@ pub fn in_states(conn: &mut Conn, states: &[PruneState], limit: i64) -> QueryRes
         .load(conn)
 }
 
+/// Those that moved to the trash or were erased after a time, and those in the trash that may be erased after one and until
+/// another.
+pub fn changed_since(conn: &mut Conn, since: Time, (after, until): (Time, Time)) -> QueryResult<Vec<Prune>> {
+    let is_soon = prunes::state.eq(PruneState::Trashed).and(prunes::erase_at.gt(after).and(prunes::erase_at.le(until)));
+    let was_erased = prunes::state.eq(PruneState::Erased).and(prunes::ended_at.gt(since));
+    prunes::table
+        .filter(prunes::trashed_at.gt(since).or(is_soon).or(was_erased))
+        .order((prunes::erase_at, prunes::id))
+        .select(Prune::as_select())
+        .load(conn)
+}
+
 /// Prunes in the trash after which a point of the same repository came whose test failed, and that was not made good.
 pub fn failed_since(conn: &mut Conn) -> QueryResult<Vec<PruneId>> {
     let of_repository = restore_points::table.on(restore_points::repository_id.eq(prunes::repository_id));

@@ -52,6 +52,9 @@ pub const AWAY: Key<Away> = Key::new("ground.away");
 /// That the backup store accepts no backups.
 pub const STOPPED: Key<Stopped> = Key::new("ground.stopped");
 
+/// When people were last told what is in the trash, and what was erased.
+pub const TRASH_TOLD: Key<Time> = Key::new("trash.told");
+
 /// Where the backup store stands, as whoever runs the server says; empty if they do not.
 pub const LOCATION: Key<String> = Key::new("store.location");
 /// The id in the marker of the second store.

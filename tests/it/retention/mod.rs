@@ -6,6 +6,7 @@ mod clients;
 mod full;
 mod hold;
 mod lost;
+mod notice;
 mod page;
 mod prune;
 mod stop;

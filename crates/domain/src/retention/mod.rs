@@ -23,6 +23,9 @@ use std::time::Duration;
 /// Nothing younger than this ends, and what ended can be put back for as long.
 pub const WINDOW: Duration = days(14);
 
+/// People are told this long before anything is erased.
+pub const WARNED_BEFORE: Duration = days(3);
+
 /// The newest verified points that are always kept.
 pub const LEAST_VERIFIED: usize = 3;
 
