@@ -306,6 +306,11 @@ impl App {
             Job::new("copy lock", job::copy_lock::PERIOD, move || job::copy_lock::run_once(&it, clock.now()))
         }));
         let clock = self.clock.clone();
+        if self.store.is_shared() {
+            let app = self.clone();
+            let look = move || job::console_copy::look_for_dump(&app.store, app.clock.now());
+            jobs.push(Job::new("dump", job::console_copy::LOOK_PERIOD, look));
+        }
         jobs.extend(self.keeper.clone().map(|it| {
             let guarded = Guarded::default();
             let work = move || job::console_copy::run_guarded(&it, &guarded, clock.now());

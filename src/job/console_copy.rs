@@ -4,6 +4,7 @@ use crate::job::Summary;
 use crate::service;
 use crate::service::console_copy::{Keeper, Trial};
 use crate::service::ground::Guarded;
+use crate::store::Store;
 use domain::console_copy::{self, Stage, TEST_EVERY};
 use domain::time::{Time, minutes};
 use std::time::Duration;
@@ -29,6 +30,18 @@ pub fn run_guarded(keeper: &Keeper, guarded: &Guarded, now: Time) -> Result<Summ
             Ok(Summary { failed_count: 1, ..Summary::default() })
         }
     }
+}
+
+/// How often it is looked whether a dump was handed over.
+pub const LOOK_PERIOD: Duration = minutes(1);
+
+/// Looks whether a dump was handed over in time, where others make them.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub fn look_for_dump(store: &Store, now: Time) -> Result<Summary> {
+    let is_late = service::console_copy::look_for_dump(store, now)?;
+    Ok(Summary { failed_count: usize::from(is_late), ..Summary::default() })
 }
 
 /// Keeps the state, and restores it if the last time was long ago.

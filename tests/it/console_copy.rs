@@ -40,10 +40,11 @@ impl World {
     /// None on PostgreSQL, whose state is not kept page by page.
     fn new() -> Option<Self> {
         let door = TestDoor::start();
-        if door.store.is_shared() {
-            // Its state is a dump, which is handed over; what is done with it then is the same.
-            return None;
-        }
+        // Its state is a dump, which is handed over; what is done with it then is the same.
+        (!door.store.is_shared()).then(|| Self::on(door))
+    }
+
+    fn on(door: TestDoor) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let place = folder.path().join("second");
         let copy: Arc<dyn BlobStore> = Arc::new(FsBlobs::open(&place).unwrap());
@@ -62,7 +63,7 @@ impl World {
         door.write(move |conn| both.iter().try_for_each(|it| set_holder(conn, it, NOW)));
         door.write(|conn| holdfast::service::ground::identity(conn, NOW).map(drop));
         let keeper = Keeper::new(door.store.clone(), Arc::clone(&copy), folder.path().to_owned());
-        Some(Self { door, copy, keeper, recovery, folder })
+        Self { door, copy, keeper, recovery, folder }
     }
 
     /// Something that the next state has.
@@ -308,6 +309,33 @@ fn a_store_that_is_full_keeps_the_reason_and_the_next_state_has_all_of_it() {
     world.keeps(NOW + minutes(2));
     assert_eq!(world.state().failed, None);
     assert_eq!(world.comes_back(NOW + minutes(2)).0, NOW + minutes(2));
+}
+
+#[test]
+fn d06_a_dump_that_nobody_hands_over_is_told_once_and_the_next_one_ends_that() {
+    let door = TestDoor::start();
+    if !door.store.is_shared() {
+        // What SQLite's own state does is tested above: here nobody has to hand anything over.
+        let world = World::on(door);
+        assert!(!console_copy::look_for_dump(&world.door.store, NOW + days(3)).unwrap());
+        return assert_eq!(world.state().failed, None);
+    }
+    let world = World::on(door);
+    world.door.write(|conn| insert_person(conn, "owner", &[Role::Owner], None, NOW - days(30)));
+    let looks = |now| job::console_copy::look_for_dump(&world.door.store, now).unwrap().failed_count;
+    let told = |now| mails(&world, now).iter().filter(|it| it.contains("copy of its own database failed")).count();
+    assert_eq!((looks(NOW + hours(26)), told(NOW)), (0, 0), "there is a day for the first one");
+
+    let late = NOW + hours(27);
+    assert_eq!((looks(late), looks(late), told(late)), (1, 1, 1));
+    assert!(world.state().is_wrong(late) && world.state().standing(late) == ConsoleStanding::Failed);
+
+    world.keeper.keep_dump(&b"a dump"[..], late).unwrap();
+    assert_eq!((looks(late), world.state().is_wrong(late)), (0, false));
+    assert!(world.state().sentence(late, &Time::iso).starts_with("Nobody has tested whether the last dump"));
+    let again = late + hours(27);
+    assert!(world.state().is_wrong(again), "also before anybody looks");
+    assert_eq!((looks(again), told(again)), (1, 1));
 }
 
 #[test]

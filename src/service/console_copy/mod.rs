@@ -22,5 +22,5 @@ pub use generation::{Record, Source};
 pub use keep::Keeper;
 pub use key::{holder_key, remove_holder, set_holder};
 pub use restored::{rebuilt, restored};
-pub use state::{console_copy, note_failure};
+pub use state::{console_copy, look_for_dump, note_failure};
 pub use trial::{Trial, check, run as try_restore};

@@ -17,6 +17,8 @@ use domain::time::Time;
 struct CopyFailed<'a> {
     why: &'a str,
     said: String,
+    /// Whether people hand dumps over, and this server cannot try again.
+    is_dump: bool,
     url: String,
 }
 
@@ -37,6 +39,23 @@ pub fn console_copy(conn: &mut Conn, now: Time) -> Result<ConsoleCopy> {
         proof: CONSOLE_PROOF.find(conn)?,
         failed: failed.map(|it| (it.value.unwrap_or_else(|| "nobody can say why".to_owned()), it.updated_at)),
     })
+}
+
+/// Says that no dump of a PostgreSQL database was handed over for too long: nothing else would, because nothing happens.
+///
+/// # Errors
+/// When the database refuses.
+pub fn look_for_dump(store: &Store, now: Time) -> Result<bool> {
+    let state = store.read_blocking(move |conn| console_copy(conn, now))?;
+    if !state.is_external || state.store.is_none() {
+        return Ok(false);
+    }
+    let why = state.no_dump(now).map(|since| {
+        let what = if state.kept.is_some() { "since that of" } else { "since the second store was there, on" };
+        format!("no dump of the PostgreSQL database was handed over {what} {}", since.iso())
+    });
+    note_failure(store, Stage::Keep, why.as_deref(), now)?;
+    Ok(why.is_some())
 }
 
 /// Keeps why the state could not be kept or did not come back, and tells it once; none if it did.
@@ -64,9 +83,9 @@ pub fn note_failure(store: &Store, stage: Stage, why: Option<&str>, now: Time) -
         let object = Object::new("store", "console", "console’s own state");
         let act = Act::done(Action::ConsoleCopyFailed, object).because(&why).ended(Outcome::Failed);
         record(conn, &Actor::system(), &act, now)?;
-        let said = console_copy(conn, now)?.sentence(now, &|it| it.iso());
+        let (said, is_dump) = (console_copy(conn, now)?.sentence(now, &|it| it.iso()), conn.is_postgres());
         let url = format!("{}/", installation::public_url(conn)?.unwrap_or_default());
-        let body = CopyFailed { why: &why, said, url }.render().context("writing a mail")?;
+        let body = CopyFailed { why: &why, said, is_dump, url }.render().context("writing a mail")?;
         let to = Recipients::Permission(Permission::ManageSettings, None);
         let subject = "Holdfast: the copy of its own database failed".to_owned();
         let mail = Mail { to, kind: "console_copy_failed", dedupe_key: None, subject, body };

@@ -20,6 +20,9 @@ pub const EVERY: Duration = minutes(1);
 /// How late a copy may be before that is said.
 pub const LATE: Duration = minutes(5);
 
+/// How late a dump may be that others make, once a day: two hours more than that.
+pub const DUMP_LATE: Duration = hours(26);
+
 /// How often it is restored and compared.
 pub const TEST_EVERY: Duration = hours(6);
 
@@ -143,12 +146,24 @@ impl ConsoleCopy {
     pub fn is_wrong(&self, now: Time) -> bool {
         match self.standing(now) {
             ConsoleStanding::Failed | ConsoleStanding::OutOfDate => true,
-            // A dump is made by others, and rarely.
-            ConsoleStanding::Kept | ConsoleStanding::Proven => {
-                !self.is_external && self.lag(now).is_some_and(|it| it > LATE)
-            }
-            ConsoleStanding::NotSetUp | ConsoleStanding::Never => false,
+            ConsoleStanding::Kept | ConsoleStanding::Proven => self.is_late(now),
+            ConsoleStanding::Never => self.no_dump(now).is_some(),
+            ConsoleStanding::NotSetUp => false,
         }
+    }
+
+    /// Whether what is kept is older than it may be.
+    fn is_late(&self, now: Time) -> bool {
+        // A dump is made by others, and rarely.
+        let most = if self.is_external { DUMP_LATE } else { LATE };
+        self.lag(now).is_some_and(|it| it > most)
+    }
+
+    /// Since when no dump came that should have; none if one came in time, or nobody has to hand any over.
+    pub fn no_dump(&self, now: Time) -> Option<Time> {
+        let store = self.store.as_ref().filter(|_| self.is_external)?;
+        let since = self.kept.as_ref().map(|it| it.taken_at).or(store.opened_at)?;
+        (now.since(since) > DUMP_LATE).then_some(since)
     }
 
     /// How far the copy is behind at `now`.
@@ -190,6 +205,7 @@ impl ConsoleCopy {
             (ConsoleStanding::OutOfDate, Some(proof)) => {
                 format!("Not proven any more: it was last {}. {reach}", tested(proof))
             }
+            (ConsoleStanding::Kept, _) if self.is_external => format!("{UNTESTED_DUMP} {reach}"),
             (ConsoleStanding::Kept | ConsoleStanding::Proven | ConsoleStanding::OutOfDate, _) => {
                 format!("Never restored from the second store. {reach}")
             }
@@ -200,7 +216,8 @@ impl ConsoleCopy {
         let Some(kept) = &self.kept else { return "Nothing of it is kept there.".to_owned() };
         let behind = now.since(kept.taken_at);
         let reach = format!("The second store has it up to {}", when(kept.taken_at));
-        if behind > LATE && !self.is_external {
+        if self.is_late(now) {
+            let behind = if self.is_external { hours(behind.as_secs() / 3600) } else { behind };
             format!("{reach}, {} behind.", span(behind))
         } else {
             format!("{reach}.")
@@ -214,6 +231,9 @@ pub const NOT_SET_UP: &str = "There is no second store: what takes this server t
 /// What is said on PostgreSQL before the first dump.
 const NO_DUMP: &str = "No dump of the PostgreSQL database was handed over yet: run pg_dump on a schedule, and hand each \
                        one over with holdfast dr keep.";
+
+/// What is said of a dump: this program does not load it.
+const UNTESTED_DUMP: &str = "Nobody has tested whether the last dump of the PostgreSQL database can be loaded.";
 
 /// What is said while no recovery shares open it.
 const ONLY_ROOT_KEY: &str = "Only this server’s own key file opens it: make a recovery key, whose shares people keep.";

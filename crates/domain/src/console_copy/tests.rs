@@ -46,6 +46,22 @@ fn only_a_state_that_came_back_within_a_day_is_proven() {
 }
 
 #[test]
+fn a_dump_that_does_not_come_is_wrong_from_the_day_on() {
+    let dumped = ConsoleCopy { is_external: true, proof: None, ..proven() };
+    let late = NOW + hours(26);
+    assert!(dumped.is_wrong(late) && dumped.no_dump(late) == Some(NOW - minutes(1)));
+    assert!(said(&dumped, late).ends_with("up to T-1, 26 hours behind."), "{}", said(&dumped, late));
+    // None ever: counted from when the second store was first there.
+    let never = ConsoleCopy { kept: None, ..dumped.clone() };
+    assert!(never.is_wrong(NOW) && never.no_dump(NOW) == Some(NOW - hours(100)));
+    let new = SecondStore { opened_at: Some(NOW), ..store() };
+    assert!(!ConsoleCopy { store: Some(new), ..never.clone() }.is_wrong(NOW + hours(26)));
+    // What this server keeps by itself is nobody's dump, and without a second store there is nowhere to put one.
+    assert_eq!(proven().no_dump(late), None);
+    assert_eq!(ConsoleCopy { store: None, ..never }.no_dump(late), None);
+}
+
+#[test]
 fn nothing_else_is_proven() {
     let away = Away { cause: AwayCause::Silent, why: "gone".to_owned(), since: NOW };
     let spare = SecondStore { shares: vec!["both are on this machine".to_owned()], ..store() };
@@ -74,6 +90,8 @@ fn what_a_person_has_to_do_is_said() {
         "{}",
         said(&late, NOW + minutes(10))
     );
-    assert!(!ConsoleCopy { is_external: true, ..proven() }.is_wrong(NOW + minutes(10)), "a dump is made once a day");
+    let dumped = ConsoleCopy { is_external: true, proof: None, ..proven() };
+    assert!(!dumped.is_wrong(NOW + hours(25)) && dumped.no_dump(NOW + hours(25)).is_none(), "made once a day");
+    assert!(said(&dumped, NOW).starts_with("Nobody has tested whether the last dump"), "{}", said(&dumped, NOW));
     assert!(proven().is_wrong(NOW + hours(30)));
 }
