@@ -210,6 +210,13 @@ const METRICS: &[Metric] = &[
     ),
     ("holdfast_store_damaged_objects", "Objects known to be missing or changed.", |it, _| Some(it.damaged.0 as f64)),
     ("holdfast_store_damaged_devices", "Devices they belong to.", |it, _| Some(it.damaged.1 as f64)),
+    ("holdfast_store_copy_lag_seconds", "How long the oldest object waits for its second copy.", |it, now| {
+        let copy = it.copy.as_ref().filter(|it| it.store.is_some())?;
+        Some(copy.waiting_since.map_or(0.0, |it| now.since(it).as_secs_f64()))
+    }),
+    ("holdfast_store_copy_waiting_objects", "Objects that wait for their second copy.", |it, _| {
+        it.copy.as_ref().filter(|it| it.store.is_some()).map(|it| it.waiting as f64)
+    }),
     ("holdfast_store_verify_budget_bytes", "Bytes that may be read back per second.", |it, _| {
         Some(f64::from(it.settings.budget.mib_per_second) * f64::from(1 << 20))
     }),

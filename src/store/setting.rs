@@ -65,6 +65,8 @@ pub const COPY: Key<SecondStore> = Key::new("copy.store");
 pub const COPY_AWAY: Key<Away> = Key::new("copy.away");
 /// When the second store was last found to be the right one.
 pub const COPY_SEEN: Key<Time> = Key::new("copy.seen");
+/// When people were told that copying is late; none while it is not.
+pub const COPY_LATE_TOLD: Key<Time> = Key::new("copy.late_told");
 /// Whether people were told that the second store cannot be used.
 pub const COPY_TOLD: Key<bool> = Key::new("copy.told");
 /// What last went wrong while copying, and when; none since something was copied.
@@ -133,6 +135,7 @@ pub const fn told(disk: Disk) -> Key<Alarm> {
     match disk {
         Disk::Database => Key::new("ground.told.database"),
         Disk::Backups => Key::new("ground.told.backups"),
+        Disk::Copy => Key::new("ground.told.copy"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the server depends on: the backup store, and the disks below it and below the database.
+//! What the server depends on: the backup store, and the disks below it, below the database and below the second store.
 //!
 //! The words about a store that is away or accepts no backups are only here: pages, mails, `/health` and
 //! refusals all say the same.
@@ -206,7 +206,7 @@ impl Away {
 
 text_enum! {
     /// One of the disks below the server.
-    Disk { Database = "database", Backups = "backups" }
+    Disk { Database = "database", Backups = "backups", Copy = "copy" }
 }
 
 impl Disk {
@@ -215,6 +215,7 @@ impl Disk {
         match self {
             Self::Database => "Database",
             Self::Backups => "Backups",
+            Self::Copy => "Second store",
         }
     }
 }

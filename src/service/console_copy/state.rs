@@ -3,7 +3,7 @@ use crate::error::{Error, Result};
 use crate::service::activity::{Act, record};
 use crate::service::installation;
 use crate::service::mail::{self, Mail, Recipients};
-use crate::store::setting::{CONSOLE_KEPT, CONSOLE_PROOF, COPY, console_failed};
+use crate::store::setting::{CONSOLE_KEPT, CONSOLE_PROOF, COPY, COPY_ID, console_failed};
 use crate::store::{self, Conn, Store};
 use anyhow::Context;
 use askama::Template;
@@ -34,6 +34,7 @@ pub fn console_copy(conn: &mut Conn, now: Time) -> Result<ConsoleCopy> {
     Ok(ConsoleCopy {
         store: COPY.find(conn)?,
         away: store::ground::copy_away(conn, now)?,
+        store_since: COPY_ID.entry(conn)?.map(|it| it.updated_at),
         is_external: conn.is_postgres(),
         kept: CONSOLE_KEPT.find(conn)?,
         proof: CONSOLE_PROOF.find(conn)?,

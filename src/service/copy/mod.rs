@@ -5,6 +5,7 @@ mod batch;
 mod begin;
 mod copier;
 mod damage;
+mod late;
 mod lock;
 mod lost;
 mod memory;
@@ -19,6 +20,7 @@ mod turn;
 
 pub use begin::{Begun, begin, found, none};
 pub use damage::{object_damaged, object_healed, object_intact_again};
+pub use late::tell as tell_late;
 pub use lock::{Locked, Locker};
 pub use lost::tell as tell_lost;
 pub use replicate::{Replicator, Run};

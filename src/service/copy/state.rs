@@ -1,23 +1,21 @@
 //! How the second copy stands: of one device, and of all. The only place that says so.
 use crate::error::Result;
-use crate::store::setting::{COPY, COPY_FAILED, COPY_LOCK_FAILED, COPY_LOCKED_AT, COPY_PROTECTION};
+use crate::store::setting::{COPY, COPY_FAILED, COPY_ID, COPY_LOCK_FAILED, COPY_LOCKED_AT, COPY_PROTECTION};
 use crate::store::{self, Conn};
 use domain::copy::lock::{self, Locks, Protection, ProtectionStanding};
-use domain::copy::{CopyFacts, SecondStore};
+use domain::copy::{CopyFacts, LATE, SecondStore};
 use domain::ground::Away;
 use domain::id::DeviceId;
-use domain::time::{Time, days};
+use domain::time::Time;
 use domain::words::span;
-use std::time::Duration;
-
-/// A second store that is so far behind is looked at by a person.
-const WORRYING_LAG: Duration = days(1);
 
 /// The second store as a whole.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CopyState {
     /// None if there is no second store.
     pub store: Option<SecondStore>,
+    /// Since when it is this one; what came before has only waited since.
+    pub since: Option<Time>,
     /// Since when it cannot be used.
     pub away: Option<Away>,
     /// What last went wrong with an object, and when; none since something was copied.
@@ -56,7 +54,13 @@ impl CopyState {
             return Some(format!("Copying to the second store failed on {}: {why}", when(*at)));
         }
         let lag = now.since(self.waiting_since?);
-        (lag >= WORRYING_LAG).then(|| format!("The second store is {} behind", span(lag)))
+        (lag >= LATE).then(|| format!("The second store is {} behind", span(lag)))
+    }
+
+    /// Since when something has waited for its second copy, if that is longer than it may.
+    pub fn late_since(&self, now: Time) -> Option<Time> {
+        let since = self.waiting_since.max(self.since).filter(|_| self.waiting_since.is_some())?;
+        (now.since(since) >= LATE).then_some(since)
     }
 
     /// Whether anybody could delete what it has; unknown without a second store.
@@ -89,6 +93,7 @@ pub fn state(conn: &mut Conn, now: Time) -> Result<CopyState> {
     Ok(CopyState {
         store: Some(store),
         away: store::ground::copy_away(conn, now)?,
+        since: COPY_ID.entry(conn)?.map(|it| it.updated_at),
         failed: failed.and_then(|it| Some((it.value?, it.updated_at))),
         protection: COPY_PROTECTION.find(conn)?,
         locks: Locks {

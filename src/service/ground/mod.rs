@@ -14,9 +14,10 @@ pub use watch::Watch;
 
 use crate::blob::home::Identity;
 use crate::error::{Error, Result};
-use crate::store::setting::{DATABASE_ID, Key, SERVER_ID};
-use crate::store::{self, Conn};
-use domain::ground::{Disk, Room};
+use crate::store::setting::{COPY, DATABASE_ID, Key, SERVER_ID};
+use crate::store::{self, Conn, Store};
+use domain::failure_domain::StoreKind;
+use domain::ground::{Disk, Room, Sample};
 use domain::time::Time;
 
 /// The identity of this server and its database, as in the store's marker; created if there is none yet.
@@ -64,13 +65,26 @@ pub fn refuse_while_away(conn: &mut Conn) -> Result<()> {
     }
 }
 
+/// Keeps how many bytes are free on the second store's disk, and how many there are; tells of it once for each step. True
+/// if that was told.
+///
+/// # Errors
+/// When the database refuses.
+pub fn sample_copy(store: &Store, space: (u64, u64), now: Time) -> Result<bool> {
+    let bytes = |it: u64| i64::try_from(it).unwrap_or(i64::MAX);
+    let sample = Sample { at: now, free_bytes: bytes(space.0), total_bytes: bytes(space.1) };
+    store.act_blocking(move |conn| news::note_room(conn, Disk::Copy, sample))
+}
+
 /// The room on each known disk, with its trend.
 ///
 /// # Errors
 /// When the database refuses.
 pub fn rooms(conn: &mut Conn) -> Result<Vec<Room>> {
     let mut rooms = Vec::new();
-    for disk in Disk::ALL {
+    // What an earlier second store had says nothing of a bucket, which has no disk.
+    let has_disk = COPY.find(conn)?.is_some_and(|it| it.kind != StoreKind::Bucket);
+    for disk in Disk::ALL.iter().filter(|it| **it != Disk::Copy || has_disk) {
         rooms.extend(Room::of(*disk, &store::ground::samples(conn, *disk)?));
     }
     Ok(rooms)

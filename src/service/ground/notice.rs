@@ -6,7 +6,7 @@ use crate::service::mail::{self, Mail, Recipients};
 use crate::store::Conn;
 use anyhow::Context;
 use askama::Template;
-use domain::ground::{Away, Room, Stopped, Trouble};
+use domain::ground::{Away, Disk, Room, Stopped, Trouble};
 use domain::role::Permission;
 use domain::time::Time;
 use domain::words::bytes;
@@ -49,6 +49,8 @@ struct DiskFilling {
     free: String,
     total: String,
     trend: String,
+    /// Whether it is the second store's.
+    is_copy: bool,
     url: String,
 }
 
@@ -91,6 +93,7 @@ pub fn room(conn: &mut Conn, it: &Room, now: Time) -> Result<()> {
         free: bytes(it.now.free_bytes),
         total: bytes(it.now.total_bytes),
         trend: it.trend(),
+        is_copy: it.disk == Disk::Copy,
         url: url(conn)?,
     };
     send(conn, "disk_filling", &subject, &body, now)

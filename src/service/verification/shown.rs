@@ -174,9 +174,9 @@ fn affected(conn: &mut Conn, reach: &Reach) -> Result<Vec<Affected>> {
 }
 
 fn room(conn: &mut Conn, location: Location) -> Result<Option<Room>> {
-    match location {
-        Location::Primary => Ok(rooms(conn)?.into_iter().find(|it| it.disk == Disk::Backups)),
-        // Nobody samples it.
-        Location::Copy => Ok(None),
-    }
+    let disk = match location {
+        Location::Primary => Disk::Backups,
+        Location::Copy => Disk::Copy,
+    };
+    Ok(rooms(conn)?.into_iter().find(|it| it.disk == disk))
 }

@@ -8,6 +8,7 @@ mod page;
 mod prove;
 mod pull;
 mod repair;
+mod room;
 mod start;
 mod undelete;
 pub mod world;

@@ -236,6 +236,7 @@ fn metrics_are_figures_and_leave_no_entry_and_a_list_leaves_one() {
     ] {
         assert!(text.lines().any(|it| it == line), "{line} in {text}");
     }
+    assert!(!text.contains("holdfast_store_copy_lag_seconds{"), "nothing is late for a second store that is not there");
     assert!(exports().is_empty());
     visit.get("/stores.json");
     assert_eq!(exports(), ["stores.json"]);

@@ -97,6 +97,8 @@ impl StateProof {
 pub struct ConsoleCopy {
     /// None if there is no second store.
     pub store: Option<SecondStore>,
+    /// Since when it is this one.
+    pub store_since: Option<Time>,
     /// Since when the second store cannot be used.
     pub away: Option<Away>,
     /// Whether the database is a server's of its own, whose copies are made outside of this program.
@@ -161,8 +163,8 @@ impl ConsoleCopy {
 
     /// Since when no dump came that should have; none if one came in time, or nobody has to hand any over.
     pub fn no_dump(&self, now: Time) -> Option<Time> {
-        let store = self.store.as_ref().filter(|_| self.is_external)?;
-        let since = self.kept.as_ref().map(|it| it.taken_at).or(store.opened_at)?;
+        self.store.as_ref().filter(|_| self.is_external)?;
+        let since = self.kept.as_ref().map(|it| it.taken_at).or(self.store_since)?;
         (now.since(since) > DUMP_LATE).then_some(since)
     }
 

@@ -19,6 +19,9 @@ mod tests;
 /// within minutes.
 pub const SEEN_HOLDS: Duration = hours(1);
 
+/// People are told once something has waited for so long.
+pub const LATE: Duration = hours(24);
+
 /// The second store, as the server was started with it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SecondStore {
