@@ -13,11 +13,14 @@ use domain::activity::{Action, Actor, Outcome};
 use domain::by::By;
 use domain::id::TeamId;
 use domain::role::Permission;
+use domain::space::Room;
 use domain::time::Time;
 use domain::words::bytes;
 
 /// The unit of the form: a gigabyte.
 pub const UNIT: i64 = 1_000_000_000;
+/// How often a team is told that it is nearly full, in seconds.
+const WEEK: i64 = 7 * 86_400;
 /// The most, in that unit.
 pub const MOST: i64 = 1_000_000;
 
@@ -50,7 +53,7 @@ pub fn set(conn: &mut Conn, by: &By, id: TeamId, wanted: Option<i64>, now: Time)
     Ok(team)
 }
 
-/// Adds up what each team with a quota takes; one that became full is told. Returns how many did.
+/// Adds up what each team with a quota takes; one that became full, or is nearly full, is told. Returns how many were.
 ///
 /// # Errors
 /// When the database refuses.
@@ -82,13 +85,20 @@ fn sum_up_one(conn: &mut Conn, quota: TeamQuota, now: Time) -> Result<bool> {
     let full_at = is_full.then(|| quota.full_at.unwrap_or(now));
     let summed = TeamQuota { stored_bytes, full_at, ..quota };
     store::team_quota::set(conn, &summed)?;
-    if is_news {
-        let team = store::team::find(conn, summed.team_id)?.ok_or(Error::NotFound("team"))?;
-        let act = Act::done(Action::TeamFull, team_object(&team)).ended(Outcome::Failed);
-        activity::record(conn, &Actor::system(), &act, now)?;
-        tell(conn, &team, &summed, now)?;
+    match summed.space().room() {
+        Room::None if is_news => {
+            let team = store::team::find(conn, summed.team_id)?.ok_or(Error::NotFound("team"))?;
+            let act = Act::done(Action::TeamFull, team_object(&team)).ended(Outcome::Failed);
+            activity::record(conn, &Actor::system(), &act, now)?;
+            tell(conn, &team, &summed, now)?;
+            Ok(true)
+        }
+        Room::Little => {
+            let team = store::team::find(conn, summed.team_id)?.ok_or(Error::NotFound("team"))?;
+            Ok(tell(conn, &team, &summed, now)? > 0)
+        }
+        Room::None | Room::Enough => Ok(false),
     }
-    Ok(is_news)
 }
 
 #[derive(Template)]
@@ -96,17 +106,26 @@ fn sum_up_one(conn: &mut Conn, quota: TeamQuota, now: Time) -> Result<bool> {
 struct TeamFull<'a> {
     team: &'a Team,
     space: String,
+    is_full: bool,
     url: String,
 }
 
-fn tell(conn: &mut Conn, team: &Team, quota: &TeamQuota, now: Time) -> Result<()> {
-    let url = format!("{}/teams", installation::public_url(conn)?.unwrap_or_default());
-    let mail = Mail {
-        to: Recipients::Permission(Permission::ManageUsers, None),
-        kind: "team_full",
-        dedupe_key: None,
-        subject: format!("No space for backups of {}", team.name),
-        body: TeamFull { team, space: quota.space().words(), url }.render().context("writing a mail")?,
+/// Tells who manages people, and who runs the team's backups; while there is a little room, once a week.
+fn tell(conn: &mut Conn, team: &Team, quota: &TeamQuota, now: Time) -> Result<usize> {
+    let url = installation::public_url(conn)?.unwrap_or_default();
+    let is_full = quota.full_at.is_some();
+    let (kind, subject, time) = match is_full {
+        true => ("team_full", format!("No space for backups of {}", team.name), now.millis()),
+        false => ("team_nearly_full", format!("Little space for backups of {}", team.name), now.seconds() / WEEK),
     };
-    mail::enqueue(conn, &mail, now).map(drop)
+    let body = TeamFull { team, space: quota.space().words(), is_full, url }.render().context("writing a mail")?;
+    // Who does both has it once.
+    let dedupe_key = Some(format!("{}/{}/{time}", team.id, quota.quota_bytes));
+    let mut count = 0;
+    for (permission, of) in [(Permission::ManageUsers, None), (Permission::RunBackups, Some(team.id))] {
+        let to = Recipients::Permission(permission, of);
+        let (dedupe_key, subject, body) = (dedupe_key.clone(), subject.clone(), body.clone());
+        count += mail::enqueue(conn, &Mail { to, kind, dedupe_key, subject, body }, now)?;
+    }
+    Ok(count)
 }

@@ -1,11 +1,15 @@
 //! The space that a team's devices share for their backups.
+use crate::support::device::SimDevice;
 use crate::support::door::TestDoor;
 use crate::support::people::{SINCE, person};
 use crate::support::server::TestServer;
 use crate::support::visit::{Visit, location, text};
 use crate::support::{NOW, fleet};
+use diesel::prelude::*;
 use domain::id::{DeviceId, TeamId};
 use domain::role::Role;
+use domain::time::days;
+use holdfast::store::schema::repositories;
 use holdfast::store::team::Team;
 use holdfast::store::team_quota::TeamQuota;
 use holdfast::{job, service, store};
@@ -50,6 +54,46 @@ fn a_team_without_space_is_refused_until_it_has_some_and_no_other_is() {
 
     limit(100);
     assert_eq!(one.put("data", b"more").status, 200);
+}
+
+#[test]
+fn a_team_with_little_space_left_is_told_before_its_backups_are_refused() {
+    let server = TestServer::start();
+    for (name, role) in [("owner", Role::Owner), ("operator", Role::Operator), ("auditor", Role::Auditor)] {
+        person(&server, name, &[role], None, SINCE);
+    }
+    let takes = |stored: i64| {
+        server.act(move |conn| {
+            diesel::update(repositories::table).set(repositories::stored_bytes.eq(stored)).execute(conn)?;
+            Ok(())
+        });
+        job::team_quota::run_once(server.store(), server.app.clock.now()).unwrap();
+        let mut mails = server.mails();
+        mails.retain(|it| it.subject.contains("space for backups of Sales"));
+        mails
+    };
+    let door = SimDevice::join(&server);
+    let device = door.id();
+    server.act(move |conn| {
+        let sales = team(conn, "Sales");
+        store::device::set_names(conn, device, "laptop", "", Some(sales))?;
+        let quota = TeamQuota { team_id: sales, quota_bytes: 1_000_000, stored_bytes: 0, full_at: None };
+        Ok(store::team_quota::set(conn, &quota)?)
+    });
+    assert!(takes(899_999).is_empty());
+
+    for (stored, subject, line) in [
+        (900_000, "Little space for backups of Sales", "take 900 kB of 1.0 MB"),
+        (1_000_000, "No space for backups of Sales", "no new backup of them is stored"),
+    ] {
+        let mails = takes(stored);
+        let to: Vec<_> = mails.iter().map(|it| (it.to.as_str(), it.subject.as_str())).collect();
+        assert_eq!(to, [("operator@example.org", subject), ("owner@example.org", subject)], "each once");
+        assert!(mails[0].body.contains(line) && mails[0].body.contains("/retention"), "{}", mails[0].body);
+        assert!(takes(stored - 1).is_empty(), "once");
+    }
+    server.app.clock.advance(days(8));
+    assert_eq!(takes(950_000).len(), 2, "it is still so a week later");
 }
 
 #[test]
