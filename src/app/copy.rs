@@ -46,15 +46,36 @@ pub(super) fn open_copy(
         return Ok(None);
     };
     let pair = Arc::new(Pair { primary: (config.blobs.clone(), config.location.clone()), settings, system, relay });
-    let has_copies = store.read_blocking(store::copy::has_any)? && !pair.settings.is_new;
+    let has_copies = store.read_blocking(store::copy::has_any)?;
     let known = store.read_blocking(|conn| COPY.find(conn))?.filter(|_| has_copies);
-    let second = pair.second_store(known)?;
-    let begun = service::copy::begin(store, &second, pair.settings.is_new, now)?;
+    let is_new = pair.settings.anew.is_some();
+    let second = pair.second_store(known.filter(|_| !is_new))?;
+    if let Some(typed) = pair.settings.anew.as_deref().filter(|_| has_copies) {
+        refuse_unnamed(&second, typed)?;
+    }
+    let begun = service::copy::begin(store, &second, is_new, now)?;
     let opener = Arc::new(Opener::new(pair, begun, store)?);
     let locker = opener.bucket.clone().map(|it| Locker::new(store.clone(), it));
     let judge = Arc::clone(&opener);
     let copy: Arc<dyn BlobStore> = Arc::new(LateStore::new(move || opener.open(), move || judge.judge()));
     Ok(Some((copy, locker)))
+}
+
+/// Another store is begun with only by its name: the prompt of the wrong machine looks like the right one.
+fn refuse_unnamed(store: &SecondStore, typed: &str) -> anyhow::Result<()> {
+    let name = match store.kind {
+        // Without its address.
+        StoreKind::Bucket => store.place.split_once(" at ").map_or(store.place.as_str(), |it| it.0),
+        StoreKind::Folder | StoreKind::Puller => store.place.as_str(),
+    };
+    if typed == name {
+        return Ok(());
+    }
+    Err(anyhow!(
+        "--new-copy forgets what this server has copied. If everything is to be copied anew to {}, start once with \
+         --new-copy={name}",
+        store.place
+    ))
 }
 
 /// How long a start waits for a folder of another machine.

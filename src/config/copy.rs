@@ -33,8 +33,8 @@ pub struct CopySettings {
     pub location: String,
     /// Whether it may share this machine, its disk or its place, and then counts as no second copy.
     pub is_spare: bool,
-    /// Whether it is taken as it is, and what was copied before forgotten.
-    pub is_new: bool,
+    /// Whether it is taken as it is, and what was copied before forgotten; with the name that was typed of it.
+    pub anew: Option<String>,
 }
 
 /// What the second store is.
@@ -67,7 +67,7 @@ impl CopySettings {
     pub(super) fn new(options: &Options) -> anyhow::Result<Option<Self>> {
         let Some(text) = options.copy.as_deref().map(str::trim).filter(|it| !it.is_empty()) else {
             let stray = options.copy_endpoint.is_some() || options.copy_access_key.is_some();
-            if stray || options.copy_secret_key.is_some() || options.new_copy {
+            if stray || options.copy_secret_key.is_some() || options.new_copy.is_some() {
                 return Err(anyhow!(
                     "copy is missing: say where the second store is, such as `s3://BUCKET/PREFIX`, or leave out the \
                      other settings of the copy"
@@ -96,7 +96,7 @@ impl CopySettings {
             target,
             location: options.copy_location.clone().unwrap_or_default().trim().to_owned(),
             is_spare: options.copy_is_spare.unwrap_or(false),
-            is_new: options.new_copy,
+            anew: options.new_copy.clone(),
         }))
     }
 }
@@ -166,7 +166,7 @@ mod tests {
     fn a_folder_is_one_and_no_copy_is_none() {
         let options = Options { copy: Some("/mnt/copy".to_owned()), copy_is_spare: Some(true), ..Options::default() };
         let copy = Config::new(options).unwrap().copy.unwrap();
-        assert_eq!((copy.target, copy.is_spare, copy.is_new), (CopyTarget::Folder("/mnt/copy".into()), true, false));
+        assert_eq!((copy.target, copy.is_spare, copy.anew), (CopyTarget::Folder("/mnt/copy".into()), true, None));
         let puller = Options { copy: Some("pull:basel".to_owned()), ..Options::default() };
         assert_eq!(Config::new(puller).unwrap().copy.unwrap().target, CopyTarget::Puller("basel".to_owned()));
         for none in [None, Some(" ".to_owned())] {
@@ -179,7 +179,7 @@ mod tests {
         let with = |copy: &str| Options { copy: Some(copy.to_owned()), ..bucket() };
         for (options, named) in [
             (Options { copy: None, ..bucket() }, "copy is missing"),
-            (Options { copy: None, new_copy: true, ..Options::default() }, "copy is missing"),
+            (Options { copy: None, new_copy: Some(String::new()), ..Options::default() }, "copy is missing"),
             (Options { copy_access_key: None, ..bucket() }, "copy-access-key"),
             (Options { copy_secret_key: None, ..bucket() }, "copy-secret-key"),
             (Options { copy_endpoint: Some("s3.example.com".to_owned()), ..bucket() }, "copy-endpoint"),

@@ -106,10 +106,10 @@ pub struct Options {
     #[arg(long, value_name = "BOOL", env = "HOLDFAST_COPY_IS_SPARE", num_args = 0..=1, default_missing_value = "true")]
     pub copy_is_spare: Option<bool>,
     /// Begin with the second store as it is, and forget what was copied before. Use it once, when another one takes
-    /// its place
-    #[arg(long)]
+    /// its place, and name it: STORE is what --copy says
+    #[arg(long, value_name = "STORE", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     #[serde(skip)]
-    pub new_copy: bool,
+    pub new_copy: Option<String>,
     /// What to log; a flag of every sub-command.
     #[arg(skip)]
     pub log: Option<String>,

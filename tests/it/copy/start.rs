@@ -74,6 +74,11 @@ fn open_on(options: Options, system: Arc<dyn System>) -> Result<App, String> {
     App::open_on(Config::new(options).unwrap(), Clock::fixed(NOW), system).map_err(|error| format!("{error:#}"))
 }
 
+/// What a store is called by whoever begins with it.
+fn name_of(place: &Place, folder: &str) -> String {
+    fs::canonicalize(place.folder.path()).unwrap().join(folder).display().to_string()
+}
+
 /// Puts a device with one pack into what is open.
 fn backs_up(place: &Place, bytes: &[u8]) -> RepositoryId {
     let door = TestDoor::on(&place.database, &place.path("data/blobs"));
@@ -226,7 +231,7 @@ fn a_disk_that_comes_back_as_another_one_is_judged_again() {
 }
 
 #[test]
-fn another_second_store_is_taken_only_when_that_is_said_and_then_what_was_copied_is_forgotten() {
+fn d07_another_second_store_is_taken_only_by_its_name_and_then_what_was_copied_is_forgotten() {
     let place = Place::new();
     drop(place.opens(place.options(Some("elsewhere"))).unwrap());
     let repository = backs_up(&place, b"pack");
@@ -240,8 +245,13 @@ fn another_second_store_is_taken_only_when_that_is_said_and_then_what_was_copied
     assert_eq!(away.cause, AwayCause::Away, "an empty folder does not pass for the one that was filled");
     drop(app);
 
-    let new = Options { new_copy: true, ..place.options(Some("elsewhere too")) };
-    let app = place.opens(new).unwrap();
+    let new = |typed: &str| Options { new_copy: Some(typed.to_owned()), ..place.options(Some("elsewhere too")) };
+    // The prompt of the wrong machine looks like the right one: D7.
+    for typed in ["", "yes", &name_of(&place, "elsewhere")] {
+        let refused = place.opens(new(typed)).map(drop).unwrap_err();
+        assert!(refused.contains(&format!("--new-copy={}", name_of(&place, "elsewhere too"))), "{typed}: {refused}");
+    }
+    let app = place.opens(new(&name_of(&place, "elsewhere too"))).unwrap();
     let now = app.clock.now();
     let state = app.store.read_blocking(move |conn| service::copy::state(conn, now)).unwrap();
     assert_eq!((state.copied, state.waiting), (0, 1));
@@ -256,7 +266,9 @@ fn another_second_store_is_taken_only_when_that_is_said_and_then_what_was_copied
     assert_eq!(away.cause, AwayCause::Foreign, "{}", away.why);
     assert!(away.why.contains("another second store of this server"), "{}", away.why);
     drop(app);
-    let app = place.opens(Options { new_copy: true, ..place.options(Some("elsewhere")) }).unwrap();
+    let app = place
+        .opens(Options { new_copy: Some(name_of(&place, "elsewhere")), ..place.options(Some("elsewhere")) })
+        .unwrap();
     assert_eq!(copies(&app), 1, "what is there already is found");
 }
 
