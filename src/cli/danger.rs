@@ -1,6 +1,6 @@
 //! `holdfast danger-test`.
 use crate::cli::output::{Table, print, print_json, say};
-use crate::danger::{self, Holdings, Outcome, Plan, SecondPlace, Variant};
+use crate::danger::{self, AccessKey, Holdings, Outcome, Plan, SecondPlace, Variant};
 use anyhow::Context;
 use domain::words;
 use std::path::PathBuf;
@@ -33,6 +33,21 @@ pub struct DangerOptions {
     /// Its secret
     #[arg(long, value_name = "SECRET", env = "HOLDFAST_COPY_SECRET_KEY", hide_env_values = true)]
     copy_secret_key: Option<String>,
+    /// An access key that may only read there: nothing else is left after the loss [default: the one above]
+    #[arg(long, value_name = "KEY", env = "HOLDFAST_COPY_READ_ACCESS_KEY", requires = "copy_read_secret_key")]
+    copy_read_access_key: Option<String>,
+    /// Its secret
+    #[arg(
+        long,
+        value_name = "SECRET",
+        env = "HOLDFAST_COPY_READ_SECRET_KEY",
+        hide_env_values = true,
+        requires = "copy_read_access_key"
+    )]
+    copy_read_secret_key: Option<String>,
+    /// Fail if a device is not back within so many seconds after the restore of the console began
+    #[arg(long, value_name = "N")]
+    most_seconds: Option<f64>,
     /// Folder below which everything is made, and removed again
     #[arg(long, value_name = "DIR")]
     scratch: Option<PathBuf>,
@@ -55,15 +70,22 @@ pub fn run(options: DangerOptions) -> anyhow::Result<ExitCode> {
             Some(copy) => format!("{}/{}", copy.trim_end_matches('/'), hex::encode(secret::bytes::<4>()?)),
             None => folder.path().join("second-store").display().to_string(),
         };
+        let is_bucket = copy.starts_with("s3://");
         let second = SecondPlace {
             copy,
             endpoint: options.copy_endpoint.clone(),
-            access_key: options.copy_access_key.clone(),
-            secret_key: options.copy_secret_key.clone(),
+            key: access_key(options.copy_access_key.as_ref(), options.copy_secret_key.as_ref()),
+            reading: access_key(options.copy_read_access_key.as_ref(), options.copy_read_secret_key.as_ref())
+                .filter(|_| is_bucket),
         };
-        let folder = folder.path().to_owned();
-        let holdings = Holdings { bytes: options.mib << 20, files: options.files };
-        let plan = Plan { variant: *variant, devices: options.devices.max(1), holdings, folder, second };
+        let plan = Plan {
+            variant: *variant,
+            devices: options.devices.max(1),
+            holdings: Holdings { bytes: options.mib << 20, files: options.files },
+            folder: folder.path().to_owned(),
+            second,
+            most_seconds: options.most_seconds,
+        };
         say(&format!("== {variant:?}"));
         outcomes.push(danger::run(&plan, &|text| say(&text))?);
     }
@@ -73,6 +95,10 @@ pub fn run(options: DangerOptions) -> anyhow::Result<ExitCode> {
         outcomes.iter().for_each(show);
     }
     Ok(if outcomes.iter().all(Outcome::is_good) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn access_key(id: Option<&String>, secret: Option<&String>) -> Option<AccessKey> {
+    id.zip(secret).map(|(id, secret)| AccessKey { id: id.clone(), secret: secret.clone() })
 }
 
 fn show(outcome: &Outcome) {
@@ -90,8 +116,12 @@ fn show(outcome: &Outcome) {
         ]);
     }
     let (all, console) = (outcome.seconds, outcome.console_seconds);
+    let late = match outcome.most_seconds.filter(|_| !outcome.is_in_time()) {
+        Some(most) => format!(" That is too long: {most} s were allowed."),
+        None => String::new(),
+    };
     print(&format!(
-        "{:?}\n{}\nAll back after {all:.1} s, the console after {console:.1} s.\n\n",
+        "{:?}\n{}\nAll back after {all:.1} s, the console after {console:.1} s.{late}\n\n",
         outcome.variant,
         table.text()
     ));

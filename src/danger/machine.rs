@@ -1,4 +1,6 @@
 //! A machine with a server: a data folder, this program as the server, and this program as its command line.
+use super::second::{SecondPlace, open_folder};
+use crate::blob::BlobStore;
 use anyhow::{Context, Result, bail, ensure};
 use std::fs::{self, File};
 use std::io::Write;
@@ -6,16 +8,6 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-
-/// The second store, in the words of the server's own settings.
-#[derive(Debug, Clone, Default)]
-pub struct SecondPlace {
-    /// A folder, or `s3://BUCKET/PREFIX`.
-    pub copy: String,
-    pub endpoint: Option<String>,
-    pub access_key: Option<String>,
-    pub secret_key: Option<String>,
-}
 
 /// A data folder, and how a server on it is reached.
 pub struct Machine {
@@ -43,9 +35,9 @@ impl Machine {
         Ok(Self { data, url: format!("http://{listen}"), listen, second })
     }
 
-    /// Another machine that takes this one's address.
+    /// Another machine that takes this one's address, and has of the second store what is left after the loss.
     pub fn successor(&self, data: PathBuf) -> Self {
-        Self { data, url: self.url.clone(), listen: self.listen.clone(), second: self.second.clone() }
+        Self { data, url: self.url.clone(), listen: self.listen.clone(), second: self.second.left() }
     }
 
     /// This program, with the settings of the second store.
@@ -55,14 +47,11 @@ impl Machine {
         // One machine plays all parts here.
         command.env("HOLDFAST_COPY_IS_SPARE", "true");
         command.env("HOLDFAST_LOCATION", "here").env("HOLDFAST_COPY_LOCATION", "elsewhere");
-        for (name, value) in [
-            ("HOLDFAST_COPY_ENDPOINT", &self.second.endpoint),
-            ("HOLDFAST_COPY_ACCESS_KEY", &self.second.access_key),
-            ("HOLDFAST_COPY_SECRET_KEY", &self.second.secret_key),
-        ] {
-            if let Some(value) = value {
-                command.env(name, value);
-            }
+        if let Some(endpoint) = &self.second.endpoint {
+            command.env("HOLDFAST_COPY_ENDPOINT", endpoint);
+        }
+        if let Some(key) = &self.second.key {
+            command.env("HOLDFAST_COPY_ACCESS_KEY", &key.id).env("HOLDFAST_COPY_SECRET_KEY", &key.secret);
         }
         Ok(command)
     }
@@ -129,6 +118,14 @@ impl Machine {
     /// Where its database is.
     pub fn database(&self) -> PathBuf {
         self.data.join("holdfast.db")
+    }
+
+    /// Its backup store, for whoever reads and writes there past the server.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn blobs(&self) -> Result<Box<dyn BlobStore>> {
+        open_folder(&self.data.join("blobs"))
     }
 
     /// Takes everything away that the machine had.

@@ -3,15 +3,17 @@
 //! A server, real agents and a second store are set up. Then the server is killed and everything that it had is
 //! destroyed: the database, the backup store, the key. What is left is the way to the second store and the shares of the
 //! recovery key. From these the console and every device's data are brought back, and compared byte for byte.
+mod before;
 mod device;
 mod machine;
 mod poison;
+mod second;
 mod story;
 mod thief;
 mod world;
 
 pub use device::Holdings;
-pub use machine::SecondPlace;
+pub use second::{AccessKey, SecondPlace};
 pub use story::run;
 
 use serde::Serialize;
@@ -29,8 +31,9 @@ pub enum Variant {
     PoisonedIndex,
     /// No state of the console can be read: what is left are the escrow records beside the backups.
     NoState,
-    /// One pack is rotten on the second store, and its other copy is destroyed with the first: exactly its files are
-    /// missing, and are named.
+    /// One pack is rotten on each store: both are found, and repaired from the other. Then one rots on the second store
+    /// that nobody reads any more, and its other copy is destroyed with the first: exactly its files are missing, and are
+    /// named.
     RottenPack,
     /// Somebody with the console's own key to the bucket overwrote part of the second copy and deleted all of it, as far
     /// as the bucket let them: it keeps versions, and locks them.
@@ -47,6 +50,8 @@ pub struct Plan {
     /// Where everything lies meanwhile.
     pub folder: PathBuf,
     pub second: SecondPlace,
+    /// Within how many seconds every device has to be back.
+    pub most_seconds: Option<f64>,
 }
 
 /// How it ended.
@@ -58,6 +63,8 @@ pub struct Outcome {
     pub seconds: f64,
     /// How long `dr restore` took of it.
     pub console_seconds: f64,
+    /// How many seconds were allowed.
+    pub most_seconds: Option<f64>,
 }
 
 /// How a device came through.
@@ -77,14 +84,55 @@ pub struct DeviceOutcome {
 }
 
 impl Outcome {
-    /// Whether all came back that could. Of the device whose pack is rotten some must be missing, and not all.
+    /// Whether all came back that could, in time. Of the device whose pack is rotten some must be missing, and not all.
     pub fn is_good(&self) -> bool {
         let is_good = |it: &DeviceOutcome| match it.is_spoilt {
             true => !it.different.is_empty() && it.different.len() < it.files,
-            false => it.different.is_empty(),
+            false => it.different.is_empty() && it.files > 0,
         };
         let spoilt = self.devices.iter().filter(|it| it.is_spoilt).count();
         let is_told = spoilt == usize::from(self.variant == Variant::RottenPack);
-        !self.devices.is_empty() && is_told && self.devices.iter().all(is_good)
+        self.is_in_time() && !self.devices.is_empty() && is_told && self.devices.iter().all(is_good)
+    }
+
+    /// Whether every device was back within what was allowed.
+    pub fn is_in_time(&self) -> bool {
+        self.most_seconds.is_none_or(|most| self.seconds <= most)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(variant: Variant, different: &[&str], most_seconds: Option<f64>) -> Outcome {
+        let device = |name: &str, different: &[&str], is_spoilt| DeviceOutcome {
+            name: name.to_owned(),
+            files: 2,
+            bytes: 2,
+            different: different.iter().map(|it| (*it).to_owned()).collect(),
+            is_spoilt,
+            recovery_point_seconds: 1.0,
+            recovery_time_seconds: 1.0,
+        };
+        let devices = vec![device("first", different, variant == Variant::RottenPack), device("second", &[], false)];
+        Outcome { variant, devices, seconds: 60.0, console_seconds: 1.0, most_seconds }
+    }
+
+    #[test]
+    fn a_way_back_that_takes_too_long_is_not_good() {
+        for (most, is_good) in [(None, true), (Some(60.0), true), (Some(59.9), false)] {
+            assert_eq!(outcome(Variant::Plain, &[], most).is_good(), is_good, "{most:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_differs_is_not_good_and_of_a_rotten_pack_some_must() {
+        assert!(!outcome(Variant::Plain, &["a"], None).is_good());
+        for (different, is_good) in [(&[][..], false), (&["a"][..], true), (&["a", "b"][..], false)] {
+            assert_eq!(outcome(Variant::RottenPack, different, None).is_good(), is_good, "{different:?}");
+        }
+        let nothing = Outcome { devices: Vec::new(), ..outcome(Variant::Plain, &[], None) };
+        assert!(!nothing.is_good(), "nobody came back");
     }
 }

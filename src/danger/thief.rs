@@ -1,8 +1,8 @@
 //! Whoever has stolen the console's own key to the bucket: overwrites, deletes, and tries to make it final.
-use super::machine::SecondPlace;
+use super::second::SecondPlace;
 use crate::blob::bucket::versions::History;
-use crate::blob::bucket::{Access, Bucket, LockFault, Patience};
-use anyhow::{Context, Result, anyhow, ensure};
+use crate::blob::bucket::{Bucket, LockFault};
+use anyhow::{Result, anyhow, ensure};
 use clock::Clock;
 use domain::time::hours;
 
@@ -23,18 +23,7 @@ impl Thief {
     /// # Errors
     /// When the second store is no bucket.
     pub fn of(second: &SecondPlace) -> Result<Self> {
-        let only_bucket = "this variant needs a bucket as the second store";
-        let place = second.copy.strip_prefix("s3://").context(only_bucket)?;
-        let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
-        let access = Access {
-            endpoint: second.endpoint.clone().context("the bucket has an address")?,
-            bucket: bucket.to_owned(),
-            prefix: prefix.to_owned(),
-            region: "us-east-1".to_owned(),
-            access_key: second.access_key.clone().context("the bucket has an access key")?,
-            secret_key: second.secret_key.clone().context("the access key has a secret")?,
-        };
-        Ok(Self { bucket: Bucket::new(&access, Patience::default())? })
+        Ok(Self { bucket: second.bucket()? })
     }
 
     /// Makes the bucket as `docs/second-copy.md` asks for, but for its short retention.
