@@ -16,7 +16,7 @@ use holdfast::blob::{BlobKey, BlobStore};
 use holdfast::job;
 use holdfast::mail::Mailer;
 use holdfast::service::activity::{Act, record};
-use holdfast::service::console_copy::{self, Keeper, Trial, holder_key, set_holder};
+use holdfast::service::console_copy::{self, Keeper, Source, Trial, holder_key, set_holder};
 use holdfast::service::copy::begin;
 use holdfast::service::freeze;
 use holdfast::store::{self, Database, Store};
@@ -39,9 +39,14 @@ fn holder(kind: Holder) -> HolderKey {
 impl World {
     /// None on PostgreSQL, whose state is not kept page by page.
     fn new() -> Option<Self> {
+        let world = Self::on_any();
+        (!world.door.store.is_shared()).then_some(world)
+    }
+
+    /// On PostgreSQL its state is a dump, which is handed over; what is done with it then is the same.
+    fn on_any() -> Self {
         let door = TestDoor::start();
-        // Its state is a dump, which is handed over; what is done with it then is the same.
-        (!door.store.is_shared()).then(|| Self::on(door))
+        Self::on(door)
     }
 
     fn on(door: TestDoor) -> Self {
@@ -142,6 +147,32 @@ fn each_state_that_was_kept_comes_back_and_a_later_one_is_only_what_has_changed(
         Some((6, NOW + minutes(5), true))
     );
     assert_eq!(state.standing(NOW + minutes(5)), ConsoleStanding::Kept, "kept is not proven");
+}
+
+#[test]
+fn a_dump_that_is_handed_over_comes_back_byte_for_byte_is_tested_and_is_never_called_proven() {
+    let world = World::on_any();
+    let dump: Vec<u8> = (0..500_000_u32).flat_map(|it| it.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    assert!(world.keeper.keep_dump(&b""[..], NOW).unwrap_err().to_string().contains("empty"));
+    assert!(world.state().kept.is_none(), "nothing was handed over");
+
+    let kept = world.keeper.keep_dump(&dump[..], NOW).unwrap();
+
+    assert_eq!((kept.sequence, kept.taken_at, kept.by_shares), (1, NOW, true));
+    assert_eq!(world.state().kept, Some(kept));
+    let (path, holders) = (world.path("dump"), [world.recovery.clone()]);
+    let fetched = console_copy::fetch(&*world.copy, &holders, &path, NOW).unwrap().expect("a state");
+    assert_eq!((fetched.source, fetched.head.taken_at), (Source::Dump, NOW));
+    assert!(std::fs::read(&path).unwrap() == dump);
+    assert!(matches!(world.tests(NOW), Trial::Intact));
+    assert!(world.state().proof.is_none(), "nobody restored it");
+
+    let (piece, size) = world.objects(NOW).into_iter().max_by_key(|it| it.1).unwrap();
+    let mut bytes = world.copy.read(&piece, 0, size).unwrap();
+    bytes[usize::try_from(size / 2).unwrap()] ^= 1;
+    world.puts(&piece, &bytes, true);
+    let torn = world.tests(NOW + minutes(1));
+    assert!(matches!(&torn, Trial::Failed(why) if why.contains("no state is whole")), "{torn:?}");
 }
 
 #[test]

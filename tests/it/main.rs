@@ -30,6 +30,7 @@ mod cuts;
 mod device_list;
 mod device_page;
 mod disaster;
+mod dr;
 mod enrollment;
 mod enrollment_page;
 mod fuzz;

@@ -77,6 +77,13 @@ impl Server {
         Self::wait(world, child, stderr, None).expect("the server ended while starting")
     }
 
+    /// [`Server::start`] with further settings, as variables of its environment.
+    pub fn start_with(world: &World, settings: &[(&str, String)]) -> Self {
+        let mut child = Command::new(&world.program);
+        child.envs(settings.iter().cloned());
+        Self::wait(world, child, Stdio::inherit(), None).expect("the server ended while starting")
+    }
+
     /// Starts it under a program that traces it; none if it ends before it listens. What it says is in
     /// [`World::said`].
     pub fn traced(world: &World, tracer: Command) -> Option<Self> {
