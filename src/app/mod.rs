@@ -264,7 +264,7 @@ impl App {
         let ground = self.clone();
         let (mail, alert, expiry, command) = (self.clone(), self.clone(), self.clone(), self.clone());
         let (wipe, asking) = (self.clone(), self.clone());
-        let (team, trash) = (self.clone(), self.clone());
+        let (team, trash, anomaly) = (self.clone(), self.clone(), self.clone());
         let mut jobs = vec![
             Job::new("ground", job::ground::PERIOD, move || job::ground::run_once(&ground.watch, ground.clock.now())),
             Job::new("expiry", job::expiry::PERIOD, move || {
@@ -284,6 +284,9 @@ impl App {
             }),
             Job::new("team quota", job::team_quota::PERIOD, move || {
                 job::team_quota::run_once(&team.store, team.clock.now())
+            }),
+            Job::new("anomaly", job::anomaly::PERIOD, move || {
+                job::anomaly::run_once(&anomaly.store, anomaly.clock.now())
             }),
             Job::new("alert", job::alert::PERIOD, move || job::alert::run_once(&alert.store, alert.clock.now())),
             Job::new("asking again", job::verification::ASK_PERIOD, move || {

@@ -1,6 +1,7 @@
 //! Background work. Each job is a reconciler: it takes no input, asks "what should be done but is not?", may
 //! run twice, and runs on a period and when it is woken.
 pub mod alert;
+pub mod anomaly;
 pub mod command;
 pub mod console_copy;
 pub mod copy;

@@ -72,10 +72,8 @@ impl Pruner {
         if self.store.read_blocking(retention::has_agreed)? {
             done += self.store.act_blocking(move |conn| retention::take_effect(conn, now))?;
         }
-        // Asked first without the lock for acts: most runs find nothing.
-        if self.store.read_blocking(move |conn| retention::has_news(conn, now))? {
-            done += self.store.act_blocking(move |conn| retention::look(conn, now))?;
-        }
+        // Before anything ends; where nothing is pruned, a job looks.
+        done += retention::look_at_news(&self.store, now)?;
         done += self.put_back_what_is_needed(now)?;
         done += self.avoid_what_is_lost()?;
         for due in self.store.read_blocking(move |conn| retention::due_to_erase(conn, now))? {

@@ -6,7 +6,7 @@ use crate::store::device::Device;
 use crate::store::restore_point::RestorePoint;
 use crate::store::restore_test::RestoreTest;
 use crate::store::setting::LOOKED_UNTIL;
-use crate::store::{self, Conn};
+use crate::store::{self, Conn, Store};
 use anyhow::Context;
 use askama::Template;
 use domain::activity::{Action, Actor, Object, Outcome};
@@ -21,20 +21,26 @@ const BATCH: i64 = 100;
 /// Below this, what a change takes up in the store is not counted: it says nothing.
 const FEW_BYTES: i64 = 10_000_000;
 
-/// Whether [`look`] has anything to look at.
+/// [`look`], if there is anything to look at; returns how many tests were unusual.
 ///
 /// # Errors
-/// When the database does not answer.
-pub fn has_news(conn: &mut Conn, now: Time) -> Result<bool> {
+/// When the database refuses.
+pub fn look_at_news(store: &Store, now: Time) -> Result<usize> {
+    // Asked first without the lock for acts: most runs find nothing.
+    match store.read_blocking(move |conn| has_news(conn, now))? {
+        true => store.act_blocking(move |conn| look(conn, now)),
+        false => Ok(0),
+    }
+}
+
+/// Whether [`look`] has anything to look at.
+fn has_news(conn: &mut Conn, now: Time) -> Result<bool> {
     let Some(since) = LOOKED_UNTIL.find(conn)? else { return Ok(true) };
     Ok(!store::restore_test::ended_after(conn, since.min(now), 1)?.is_empty())
 }
 
 /// Looks at the tests that ended since the last run; returns how many were unusual. An act.
-///
-/// # Errors
-/// When the database refuses.
-pub fn look(conn: &mut Conn, now: Time) -> Result<usize> {
+fn look(conn: &mut Conn, now: Time) -> Result<usize> {
     // What ended before anybody looked is no news.
     let Some(since) = LOOKED_UNTIL.find(conn)? else {
         LOOKED_UNTIL.set(conn, &now, now)?;
@@ -57,15 +63,35 @@ fn look_at(conn: &mut Conn, test: &RestoreTest, now: Time) -> Result<bool> {
     let Some(device) = store::device::find(conn, test.device_id)? else { return Ok(false) };
     let (before, last_good) = earlier(conn, test, &point)?;
     let found = anomalies(&measured(conn, test, &point)?, &before);
-    let Some(last_good) = last_good.filter(|_| !found.is_empty()) else { return Ok(false) };
+    if found.is_empty() {
+        return Ok(false);
+    }
     let why: Vec<String> = found.iter().map(Anomaly::sentence).collect();
     let why = why.join(" ");
-    let Some(_) = hold::make_by_rule(conn, &device, last_good, &why, now)? else { return Ok(false) };
+    let pinned = match last_good {
+        Some(last_good) => match hold::make_by_rule(conn, &device, last_good, &why, now)? {
+            Some(_) => Pinned::Now,
+            None => Pinned::Before,
+        },
+        None => Pinned::Nothing,
+    };
+    // Also while a hold stands: what comes after the first may be the worse one.
     let object = Object::new("restore_point", point.id, device.name.clone());
     let act = Act::done(Action::AnomalyFound, object).on(device.id).because(&why).ended(Outcome::Failed);
     record(conn, &Actor::system(), &act, now)?;
-    tell(conn, &device, &found, now)?;
+    tell(conn, &device, &found, pinned, now)?;
     Ok(true)
+}
+
+/// What is held because of something unusual.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pinned {
+    /// The last good point, from now on.
+    Now,
+    /// What something unusual before it had held.
+    Before,
+    /// No point before it is good.
+    Nothing,
 }
 
 /// What was measured in the points before one, newest first, and the last of them that was proven, or else read back.
@@ -114,12 +140,13 @@ fn measured(conn: &mut Conn, test: &RestoreTest, point: &RestorePoint) -> Result
 struct AnomalyMail<'a> {
     device: &'a Device,
     found: &'a [Anomaly],
+    pinned: Pinned,
     url: String,
 }
 
-fn tell(conn: &mut Conn, device: &Device, found: &[Anomaly], now: Time) -> Result<()> {
+fn tell(conn: &mut Conn, device: &Device, found: &[Anomaly], pinned: Pinned, now: Time) -> Result<()> {
     let url = format!("{}/devices/{}", installation::public_url(conn)?.unwrap_or_default(), device.id);
-    let body = AnomalyMail { device, found, url }.render().context("writing a mail")?;
+    let body = AnomalyMail { device, found, pinned, url }.render().context("writing a mail")?;
     let subject = format!("Something unusual in a backup: {}", device.name);
     alert::tell_of_devices(conn, "anomaly", device.team_id, subject, body, now)
 }

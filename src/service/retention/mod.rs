@@ -9,7 +9,7 @@ mod prune;
 mod steady;
 mod trash;
 
-pub use anomaly::{has_news, look};
+pub use anomaly::look_at_news;
 pub use change::{Draft, Waiting, approve, cancel, current, has_agreed, request, shown, take_effect, waiting};
 pub use erase::{Due, begin_erase, due_to_erase, is_held, needs_what_is_gone};
 pub use facts::{points, state, state_of_all};
