@@ -1,12 +1,11 @@
 //! Changes of what is kept: longer at once, shorter only with two people and a week.
 use super::world::SHORTEST;
-use crate::support::people::{SINCE, act_as, act_by, disable, person, take_roles};
+use crate::support::people::{SINCE, act_as, disable, person, take_roles};
 use crate::support::server::TestServer;
 use crate::support::visit::{Visit, hidden, location, text};
-use domain::by::Presence;
 use domain::id::UserId;
 use domain::retention::{Keep, Rule, SHORTER_AFTER};
-use domain::role::{Reach, Role};
+use domain::role::Role;
 use domain::time::{days, hours};
 use holdfast::error::Error;
 use holdfast::service::retention::{self, Draft};
@@ -174,20 +173,13 @@ fn a_rule_in_force_stays_when_people_leave() {
     assert_eq!(world.current(), Keep::By(LONG));
 }
 
-/// Everything one session, one script or one compromised pair of hands can try to keep less or to remove more.
-#[expect(clippy::too_many_lines, reason = "a table of twenty ways")]
+/// `alone.rs` has what else one pair of hands can try.
 #[test]
-fn d11_twenty_ways_to_keep_less_or_to_remove_are_refused() {
+fn the_form_has_a_floor_and_what_it_asks_for_waits_for_a_second_person() {
     let world = World::new();
     world.in_force(LONG);
     let operator = person(&world.server, "operator", &[Role::Operator], None, SINCE);
-    let fresh = person(&world.server, "fresh", &[Role::Owner], None, world.server.app.clock.now());
-    let made = person(&world.server, "made", &[Role::Owner], Some(world.owner), SINCE + days(2));
-    let mut ways = 0;
-    let mut kept = |way: &str| {
-        ways += 1;
-        assert_eq!(world.current(), Keep::By(LONG), "{way}");
-    };
+    let kept = |way: &str| assert_eq!(world.current(), Keep::By(LONG), "{way}");
 
     // Through the pages, each number lower and each at its lowest.
     let visit = Visit::of(&world.server, world.owner);
@@ -233,49 +225,8 @@ fn d11_twenty_ways_to_keep_less_or_to_remove_are_refused() {
     assert_eq!(post(&Visit::of(&world.server, operator), "/retention", &form(SHORTEST, "space")).status, 403);
     kept("without the permission");
 
-    // Agreeing alone, with an own account, a new one, or as a script.
-    let change = world.ask(Keep::By(SHORTEST)).unwrap();
-    for (who, why) in [
-        (world.owner, "one's own request"),
-        (made, "an account that the requester made"),
-        (fresh, "an account of today"),
-    ] {
-        assert!(world.approve(who, &change).is_err(), "{why}");
-        kept(why);
-    }
-    let (id, seen, now) = (change.id, retention::shown(&change).unwrap(), world.server.app.clock.now());
-    let script = act_by(&world.server, world.second, Presence::Script, Reach::All, {
-        let seen = seen.clone();
-        move |conn, by| retention::approve(conn, by, id, &seen, now)
-    });
-    assert!(matches!(script, Err(Error::Refused(_))), "{script:?}");
-    kept("a script");
-    let other = act_as(&world.server, world.second, move |conn, by| retention::approve(conn, by, id, "other", now));
-    assert!(matches!(other, Err(Error::Conflict(_))), "{other:?}");
-    kept("something else was shown");
-    let team = Reach::Teams(Vec::new());
-    let narrow = act_by(&world.server, world.second, Presence::Page, team, move |conn, by| {
-        retention::approve(conn, by, id, &seen, now)
-    });
-    assert!(narrow.is_err());
-    kept("a role in a team only");
-
-    // Everything that removes over the addresses of the API and of the door.
-    for (method, path) in [
-        ("DELETE", "/retention"),
-        ("PUT", "/retention"),
-        ("DELETE", "/retention.json"),
-        ("POST", "/retention.json"),
-        ("DELETE", "/devices.json"),
-        ("DELETE", "/restore-tests.csv"),
-    ] {
-        let answer = world.server.request(method, path, &[("Cookie", &visit.cookie())], b"");
-        assert!((400..500).contains(&answer.status), "{method} {path}: {}", answer.status);
-        kept(path);
-    }
     world.server.app.clock.advance(days(400));
     kept("a year later");
-    assert!(ways >= 20, "{ways}");
 }
 
 #[test]

@@ -1,4 +1,5 @@
 //! What is kept, what ends, what is held, and what is in the trash.
+mod alone;
 mod anomaly;
 mod brake;
 mod change;

@@ -134,6 +134,11 @@ impl World {
         self.opened.put(kind, body).status
     }
 
+    /// Deletes an object as whoever has the device can; returns the status.
+    pub fn deletes(&self, rest: &str) -> u16 {
+        self.opened.send("DELETE", rest, "").status
+    }
+
     /// Backs up, and proves what came.
     pub fn back_up(&self) {
         self.restic(&["backup", self.source.path().to_str().unwrap()]);
