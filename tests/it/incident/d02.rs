@@ -1,5 +1,6 @@
 //! Sidekick, 2009: servers that had lost their data emptied the devices that still had it.
 use crate::agent::{Device, listing, order_wipe};
+use crate::support::device::{SimDevice, token};
 use crate::support::people::colleague;
 use crate::support::server::TestServer;
 use agent::Stop;
@@ -9,6 +10,7 @@ use domain::epoch::{KnownEpoch, READ_ONLY};
 use domain::role::Role;
 use domain::wipe::WipeState;
 use holdfast::{service, store};
+use wire::{DeviceFacts, Enroll};
 
 /// What `holdfast dr restore` does once an older database is in place.
 fn comes_back_older(server: &TestServer) {
@@ -58,6 +60,72 @@ fn d02_no_device_loses_anything_to_a_server_that_came_back_from_an_older_copy() 
         assert_eq!(agent.check_in().unwrap().epoch.map(|it| it.confirmed), Some(true));
         assert!(!State::view(&device.state()).unwrap().get::<KnownEpoch>().unwrap().is_read_only());
     }
+}
+
+/// How many devices check in, and how many do at once.
+const DEVICES: usize = 1_000;
+const AT_ONCE: usize = 8;
+
+/// A device that does only what an agent decides by the server's word: whether it may erase anything.
+struct Simulated {
+    device: SimDevice,
+    epoch: KnownEpoch,
+}
+
+impl Simulated {
+    fn join(server: &TestServer, token: &str, number: usize) -> Self {
+        let mut device = SimDevice::new();
+        let serial = format!("SN-{number}");
+        let message = Enroll { serial, name: format!("laptop-{number}"), ..device.enroll_message(token) };
+        device.enrolled = Some(device.send_enroll(server, &message).message());
+        Self { device, epoch: KnownEpoch::default() }
+    }
+
+    /// Checks in; returns how many orders it would carry out that take something from it.
+    fn checks_in(&mut self, server: &TestServer) -> usize {
+        let answer = self.device.check_in(server, DeviceFacts::default());
+        self.epoch = std::mem::take(&mut self.epoch).hears(answer.epoch.as_ref());
+        let orders = answer.commands.iter().filter(|it| it.kind.overwrites()).count();
+        if self.epoch.is_read_only() { 0 } else { orders }
+    }
+}
+
+/// Does something for each device, several at once; returns the sum.
+fn for_each(fleet: &mut [Simulated], work: impl Fn(&mut Simulated) -> usize + Sync) -> usize {
+    let (each, work) = (fleet.len().div_ceil(AT_ONCE), &work);
+    std::thread::scope(|scope| {
+        let threads: Vec<_> =
+            fleet.chunks_mut(each).map(|some| scope.spawn(move || some.iter_mut().map(work).sum::<usize>())).collect();
+        threads.into_iter().map(|it| it.join().unwrap()).sum()
+    })
+}
+
+#[test]
+fn d02_a_thousand_devices_that_check_in_at_a_restored_server_erase_nothing() {
+    let server = TestServer::start();
+    let token = token(&server, |it| it.use_limit = 100_000);
+    let mut fleet: Vec<_> = (0..DEVICES).map(|it| Simulated::join(&server, &token, it)).collect();
+    assert_eq!(for_each(&mut fleet, |it| it.checks_in(&server)), 0);
+    let is_read_only = |it: &mut Simulated| usize::from(it.epoch.is_read_only());
+    assert_eq!(for_each(&mut fleet, is_read_only), 0);
+    order_wipe(&server, fleet[0].device.id());
+
+    comes_back_older(&server);
+    // Even if the server itself stopped nothing.
+    server.act(move |conn| Ok(store::setting::FROZEN_SINCE.remove(conn)?));
+
+    for _ in 0..2 {
+        assert_eq!(for_each(&mut fleet, |it| it.checks_in(&server)), 0);
+        assert_eq!(for_each(&mut fleet, is_read_only), DEVICES);
+    }
+    // Once people have looked, orders count again: what held them was this.
+    let now = server.app.clock.now();
+    server.act(move |conn| {
+        service::host::freeze(conn, &Actor::system(), now)?;
+        service::host::unfreeze(conn, &Actor::system(), now)
+    });
+    for_each(&mut fleet, |it| it.checks_in(&server));
+    assert_eq!(for_each(&mut fleet, is_read_only), 0);
 }
 
 #[test]
