@@ -353,7 +353,7 @@ fn a_search_goes_on_within_a_point_until_all_of_it_was_searched() {
     let id = world.device.id();
     let mut address = Some(format!("/devices/{id}/restore-points/search?q=needle"));
     let (mut found, mut pages) = (Vec::new(), 0);
-    let mut last = String::new();
+    let mut said = String::new();
     while let Some(at) = address.take() {
         let answer = world.visit().get(&at);
         let page = text(&answer);
@@ -363,16 +363,16 @@ fn a_search_goes_on_within_a_point_until_all_of_it_was_searched() {
             path.rsplit("needle-").next()?.get(..3)?.parse::<usize>().ok()
         }));
         (pages, address) = (pages + 1, next(&page));
-        last = without_tags(&page);
+        said.push_str(&without_tags(&page));
         assert!(pages < 100, "it goes on for ever: {at}");
     }
     assert!(pages > 2 * FOLDERS / 40, "{pages} pages");
     let (newer, older) = found.split_at(FOLDERS - 1);
     assert!(newer.iter().copied().eq(0..FOLDERS - 1), "{newer:?}");
     assert!(older.iter().copied().eq(0..FOLDERS), "{older:?}");
-    assert!(last.contains("The rest of the restore point of 22 Nov 14:06 searched"), "{last}");
-    assert!(last.contains("Gone between 22 Nov 14:06 and 23 Nov 14:06"), "{last}");
-    assert!(last.contains("Still there in 23 Nov 14:06"), "{last}");
+    assert!(said.contains("The rest of the restore point of 22 Nov 14:06 searched"), "{said}");
+    assert!(said.contains("Gone between 22 Nov 14:06 and 23 Nov 14:06"), "{said}");
+    assert!(said.contains("Still there in 23 Nov 14:06"), "{said}");
     assert_eq!(find(&world, &[("q", "needle"), ("from", "x")]).0, 422);
     let (_, page) = find(&world, &[("q", "needle"), ("from", "1.9999")]);
     assert!(page.contains("1 restore point cannot be read"), "{page}");
