@@ -45,18 +45,25 @@ async fn files(
     let Asked { path, q, from } = asked.into_inner();
     let wanted = Wanted { kind: ReadKind::List, point: id.into_inner(), path, reason: String::new() };
     let look = desk.list(&by.acting(), wanted, q.trim().to_owned(), from).await?;
-    let mut answer = point(&look.opened.point);
-    answer["path"] = look.opened.read.path.into();
-    match look.found.map_err(Error::from)? {
-        Found::Folder(listed) => {
-            answer["entries"] = listed.rows.iter().map(row).collect();
-            answer["has_more"] = listed.has_more.into();
-            answer["count"] = listed.count.into();
-            answer["broken"] = listed.broken.into();
-        }
-        Found::Single(single) => answer["entry"] = row(&single),
+    let answer = with(point(&look.opened.point), json!({ "path": look.opened.read.path }));
+    let found = match look.found.map_err(Error::from)? {
+        Found::Folder(listed) => json!({
+            "entries": listed.rows.iter().map(row).collect::<Vec<_>>(),
+            "has_more": listed.has_more,
+            "count": listed.count,
+            "broken": listed.broken,
+        }),
+        Found::Single(single) => json!({ "entry": row(&single) }),
+    };
+    Ok(HttpResponse::Ok().json(with(answer, found)))
+}
+
+/// An object with the fields of another one too.
+fn with(mut object: Value, more: Value) -> Value {
+    if let (Value::Object(object), Value::Object(more)) = (&mut object, more) {
+        object.extend(more);
     }
-    Ok(HttpResponse::Ok().json(answer))
+    object
 }
 
 /// The point that was read, and the moment of which it was read.
@@ -65,7 +72,7 @@ fn point(it: &RestorePoint) -> Value {
 }
 
 fn row(it: &Row) -> Value {
-    let mut row = match &it.kind {
+    let kind = match &it.kind {
         RowKind::File { size, is_whole } => json!({ "kind": "file", "size_bytes": size, "is_whole": is_whole }),
         RowKind::Folder { is_there } => json!({ "kind": "folder", "is_there": is_there }),
         RowKind::Symlink { target } => json!({ "kind": "symlink", "target": target }),
@@ -73,10 +80,7 @@ fn row(it: &Row) -> Value {
         RowKind::Unusable { why } => json!({ "kind": "unusable", "why": why }),
     };
     let modified = it.modified.and_then(|seconds| seconds.checked_mul(1000)).map(|it| Time::from_millis(it).iso());
-    row["name"] = it.name.as_str().into();
-    row["modified_at"] = modified.into();
-    row["mode"] = format!("{:04o}", it.mode).into();
-    row
+    with(kind, json!({ "name": it.name, "modified_at": modified, "mode": format!("{:04o}", it.mode) }))
 }
 
 /// The other point, and how many differences come before these.

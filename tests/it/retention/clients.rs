@@ -118,11 +118,15 @@ fn phase(world: &World, beside: &Beside, agent: Agent, prunes: impl FnOnce() + S
         for _ in 0..2 {
             let target = tempfile::tempdir().unwrap();
             world.restic(&["--no-lock", "restore", "latest", "--target", target.path().to_str().unwrap()]);
+            let target = tempfile::tempdir().unwrap();
+            world.rustic(&["restore", "latest", target.path().to_str().unwrap()]);
         }
         pruning.join().unwrap();
         // And backups: one under way would keep a prune from beginning.
         std::fs::write(world.source.path().join("meanwhile"), format!("{before}").repeat(50_000)).unwrap();
         world.restic(&["backup", world.source.path().to_str().unwrap()]);
+        world.rustic(&["backup", world.source.path().to_str().unwrap()]);
+        world.rustic(&["check", "--read-data"]);
         let agent = backs_up.join().unwrap();
         beside.is_over.store(true, Ordering::SeqCst);
         works.join().unwrap();

@@ -129,6 +129,21 @@ impl World {
         text
     }
 
+    /// The same by rustic, another client of this format, where `HOLDFAST_RUSTIC` names the program: no Debian has it.
+    pub fn rustic(&self, arguments: &[&str]) {
+        let Some(program) = std::env::var_os("HOLDFAST_RUSTIC") else { return };
+        let TestRepository { id, token, address, .. } = &self.opened;
+        let output = Command::new(program)
+            .env("RUSTIC_REPOSITORY", format!("rest:http://{id}:{token}@{address}/restic/{id}/"))
+            .env("RUSTIC_PASSWORD", &self.password)
+            .env("RUSTIC_NO_CACHE", "true")
+            .args(arguments)
+            .output()
+            .unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        assert!(output.status.success(), "rustic {arguments:?}: {}", String::from_utf8_lossy(&said));
+    }
+
     /// Sends an object as a client does; returns the status.
     pub fn send(&self, kind: &str, body: &[u8]) -> u16 {
         self.opened.put(kind, body).status

@@ -72,8 +72,10 @@ impl CopyGrade {
     }
 }
 
-/// The place of a device in the order of testing, the first before the others: those of which nothing is proven from there
-/// now, the longest untried first, and then those with the oldest proof. So runs that are stopped come around.
+/// The place of a device in the order of testing, the first before the others.
+///
+/// Those of which nothing is proven from there now, the longest untried first, and then those with the oldest proof. So runs
+/// that are stopped come around.
 ///
 /// `proven_at` is when the proof that holds was made, and `tried_at` when any test last ended, whatever it found.
 pub fn place(proven_at: Option<Time>, tried_at: Option<Time>) -> (bool, Option<Time>) {

@@ -109,8 +109,8 @@ pub fn past(entries: &[Entry]) -> Vec<Past> {
         match it.step() {
             Some(Step::Begins(kind)) => begin(&mut all, kind, it.at),
             Some(Step::Ends(kind)) => end(&mut all, kind, it.at),
-            Some(Step::Found) => damage(&mut all, it.at).found += 1,
-            Some(Step::Repaired) => damage(&mut all, it.at).repaired += 1,
+            Some(Step::Found) => damage(&mut all, it.at, |it| it.found += 1),
+            Some(Step::Repaired) => damage(&mut all, it.at, |it| it.repaired += 1),
             None => {}
         }
     }
@@ -137,15 +137,18 @@ fn end(all: &mut Vec<Past>, kind: Kind, at: Time) {
     }
 }
 
-fn damage(all: &mut Vec<Past>, at: Time) -> &mut Past {
-    let goes_on = |it: &Past| it.kind == Kind::Damage && it.until.is_none_or(|until| at.since(until) < PAUSE);
-    let place = match all.iter().rposition(goes_on) {
-        Some(place) => place,
-        None => {
-            all.push(Past::begins(Kind::Damage, at));
-            all.len() - 1
+/// The damage that what was found or repaired at `at` belongs to, and that lasts until then.
+fn damage(all: &mut Vec<Past>, at: Time, count: impl FnOnce(&mut Past)) {
+    let goes_on = |it: &&mut Past| it.kind == Kind::Damage && it.until.is_none_or(|until| at.since(until) < PAUSE);
+    match all.iter_mut().rev().find(goes_on) {
+        Some(found) => {
+            found.until = Some(at);
+            count(found);
         }
-    };
-    all[place].until = Some(at);
-    &mut all[place]
+        None => {
+            let mut begun = Past { until: Some(at), ..Past::begins(Kind::Damage, at) };
+            count(&mut begun);
+            all.push(begun);
+        }
+    }
 }
