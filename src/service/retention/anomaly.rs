@@ -21,7 +21,7 @@ const BATCH: i64 = 100;
 /// Below this, what a change takes up in the store is not counted: it says nothing.
 const FEW_BYTES: i64 = 10_000_000;
 
-/// [`look`], if there is anything to look at; returns how many tests were unusual.
+/// `look`, if there is anything to look at; returns how many tests were unusual.
 ///
 /// # Errors
 /// When the database refuses.
