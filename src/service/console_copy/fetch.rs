@@ -123,7 +123,9 @@ pub fn fetch(copy: &dyn BlobStore, holders: &[HolderKey], path: &Path, now: Time
     let mut passed = Vec::new();
     for candidate in &found {
         let taken_at = candidate.record.head.taken_at;
-        match write_one(copy, holders, candidate, &by_name, path) {
+        // What is there already is somebody's: it is neither written over nor removed.
+        let mut file = File::create_new(path).with_context(|| format!("making {}", path.display()))?;
+        match write_one(copy, holders, candidate, &by_name, &mut file) {
             Ok((body, length)) => {
                 let head = candidate.record.head.clone();
                 return Ok(Some(Fetched { source: body.source, head, counts: body.counts, length, passed }));
@@ -147,7 +149,7 @@ fn write_one(
     holders: &[HolderKey],
     newest: &Found,
     by_name: &HashMap<ObjectName, &Found>,
-    path: &Path,
+    file: &mut File,
 ) -> Result<(Body, u64)> {
     let mut chain = vec![newest];
     while let Some(previous) = chain.last().and_then(|it| it.record.head.previous.as_ref()) {
@@ -157,12 +159,11 @@ fn write_one(
         }
         chain.push(before);
     }
-    let mut file = File::create_new(path).with_context(|| format!("making {}", path.display()))?;
     let mut last = None;
     // The oldest first: later pages take the place of earlier ones.
     for one in chain.into_iter().rev() {
         let (cipher, body) = one.record.open(holders)?;
-        write_pages(copy, one.day, &cipher, &body, &mut file)?;
+        write_pages(copy, one.day, &cipher, &body, file)?;
         last = Some(body);
     }
     let body = last.ok_or_else(|| anyhow!("there is no state"))?;

@@ -238,6 +238,7 @@ fn a_key_that_may_not_lock_is_told_aloud_with_what_to_grant() {
     it.world.runs();
     it.runs();
     it.world.door.clock.advance(hours(13));
+    it.world.looks();
     let access = Access {
         endpoint: refusing(),
         bucket: "copies".to_owned(),
@@ -261,6 +262,7 @@ fn a_key_that_may_not_lock_is_told_aloud_with_what_to_grant() {
     assert_eq!(it.state().protection(it.now()), ProtectionStanding::Unknown);
 
     it.world.door.clock.advance(hours(2));
+    it.world.looks();
     it.runs();
     assert_eq!(it.state().locks.failed, None, "once it may again, that is over");
 }
