@@ -165,6 +165,10 @@ impl DeviceQuery {
             pairs.push((name, value));
         }
         pairs.retain(|(_, value)| !value.is_empty());
+        // A fate says nothing without what is lost.
+        if !pairs.iter().any(|(name, _)| *name == "lost") {
+            pairs.retain(|(name, _)| *name != "fate");
+        }
         serde_urlencoded::to_string(pairs).unwrap_or_default()
     }
 

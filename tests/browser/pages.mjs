@@ -107,7 +107,8 @@ export async function checkStores({ browser, serve, damage, folder, faults, albu
   };
   let demo = await serve();
   try {
-    await says(demo, /Everything in the backup store was copied/);
+    // What no store has intact any more, as in one of the demo's stories, is not copied.
+    await says(demo, /: 1 object waits to be copied|Everything in the backup store was copied/);
     await look(demo, "spare");
   } finally {
     await demo.stop({ keep: true });

@@ -153,3 +153,16 @@ fn where_the_store_stands_is_told_as_the_server_was_started() {
     assert!(name().starts_with("Paris"), "{}", name());
     assert_eq!(server.read(|conn| Ok(store::setting::LOCATION.find(conn)?)).as_deref(), Some("Paris"));
 }
+
+#[test]
+fn a_filter_of_what_is_lost_takes_its_fate_with_it() {
+    let server = TestServer::start();
+    fleet(&server, 5);
+    let visit = Visit::of(&server, colleague(&server, "owner", Role::Owner));
+
+    let page = text(&visit.get("/devices?lost=location&fate=lose_all"));
+
+    let links = page.split("href=\"/devices?").skip(1).map(|it| it.split('"').next().unwrap_or_default());
+    let fated: Vec<_> = links.filter(|it| it.contains("fate=")).collect();
+    assert!(!fated.is_empty() && fated.iter().all(|it| it.contains("lost=")), "{fated:?}");
+}
