@@ -3,3 +3,5 @@
 //!
 //! Source: Apple's own machine-readable schema, `apple/device-management` on GitHub (MIT), release of iOS 18.1 and macOS
 //! 15.1.
+pub mod certificate;
+pub mod cms;
