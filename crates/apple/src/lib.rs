@@ -5,3 +5,4 @@
 //! 15.1.
 pub mod certificate;
 pub mod cms;
+pub mod scep;
