@@ -44,7 +44,7 @@ pub struct Message {
     pub transaction: String,
     /// What the answer has to repeat.
     pub nonce: Vec<u8>,
-    /// Signed by itself at first, the current one at a renewal.
+    /// Signed by itself at first. At a renewal the current one, which the authority has to check.
     pub requester: Certificate,
     /// An envelope.
     pub(super) content: Vec<u8>,

@@ -2,6 +2,7 @@
 //!
 //! A request says who wants a certificate and proves that it has the key. What the certificate will say is not taken from
 //! it: a challenge binds no name (VU#971035).
+mod fail_info;
 mod message;
 mod query;
 mod reply;
@@ -9,10 +10,11 @@ mod request;
 #[cfg(test)]
 mod tests;
 
+pub use fail_info::FailInfo;
 pub use message::{Kind, Message};
 pub use query::Operation;
-pub use reply::{FailInfo, Outcome, authority_certificates, capabilities, reply};
-pub use request::{Request, RequestError};
+pub use reply::{Outcome, authority_certificates, capabilities, reply};
+pub use request::{Request, RequestError, read_request};
 
 use crate::cms::CmsError;
 use der::asn1::ObjectIdentifier;

@@ -1,4 +1,5 @@
 //! What clients are answered.
+use super::fail_info::FailInfo;
 use super::message::Message;
 use super::request::Request;
 use super::{FAIL_INFO, MESSAGE_TYPE, RECIPIENT_NONCE, SENDER_NONCE, STATUS, TRANSACTION};
@@ -6,28 +7,6 @@ use crate::certificate::{Certificate, Registrar, Strength};
 use crate::cms::{self, Attribute, CmsError, Form, Signer};
 use aws_lc_rs::rand;
 use der::asn1::{ObjectIdentifier, OctetStringRef, PrintableStringRef};
-
-/// Why a request is refused, as far as the protocol has words for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FailInfo {
-    BadAlgorithm,
-    BadMessageCheck,
-    BadRequest,
-    BadTime,
-    BadCertificate,
-}
-
-impl FailInfo {
-    fn code(self) -> &'static str {
-        match self {
-            Self::BadAlgorithm => "0",
-            Self::BadMessageCheck => "1",
-            Self::BadRequest => "2",
-            Self::BadTime => "3",
-            Self::BadCertificate => "4",
-        }
-    }
-}
 
 /// What became of a request.
 #[derive(Clone, Copy, Debug)]

@@ -1,4 +1,5 @@
 //! The inside of a message: the key that is to be certified, and the challenge.
+use super::fail_info::FailInfo;
 use super::message::{Kind, Message, text};
 use crate::certificate::{Digest, KeyError, PublicKey, Raw, Registrar, Scheme, SignedBody, Strength};
 use crate::cms::{self, Cipher, CmsError, RawAttribute, RawSet};
@@ -22,8 +23,7 @@ pub struct Request {
     pub(super) cipher: Cipher,
 }
 
-/// Why there is no request. A client is told the same of all of them, `badMessageCheck`: whoever sends another's
-/// request in an envelope of their own must not learn how far it could be read.
+/// Why there is no request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
     #[error("the message is not a request for a certificate")]
@@ -38,6 +38,20 @@ pub enum RequestError {
     Proof(KeyError),
     #[error("the message was signed with another key than the request's")]
     OtherKey,
+}
+
+impl RequestError {
+    /// What the client is told: of everything inside the envelope the same. Whoever sends another's request in a message
+    /// of their own must not learn how far it could be read.
+    #[must_use]
+    pub fn fail_info(&self) -> FailInfo {
+        match self {
+            Self::Kind => FailInfo::BadRequest,
+            Self::Envelope(_) | Self::Malformed | Self::Key(_) | Self::Proof(_) | Self::OtherKey => {
+                FailInfo::BadMessageCheck
+            }
+        }
+    }
 }
 
 #[derive(Sequence)]
@@ -61,7 +75,7 @@ impl Message {
         }
         let opened = cms::decrypt(&self.content, &registrar.certificate, &registrar.key, self.strength)
             .map_err(RequestError::Envelope)?;
-        let (public_key, challenge) = read(&opened.content, self.strength)?;
+        let (public_key, challenge) = read_request(&opened.content, self.strength)?;
         // Before there is a certificate, the key of the message is the one that will be certified (RFC 8894, 2.3).
         if self.kind == Kind::Enroll && self.requester.public_key().as_ref() != Ok(&public_key) {
             return Err(RequestError::OtherKey);
@@ -70,7 +84,11 @@ impl Message {
     }
 }
 
-pub(super) fn read(der: &[u8], strength: Strength) -> Result<(PublicKey, Option<Zeroizing<String>>), RequestError> {
+/// Reads a request for a certificate (PKCS#10) outside of its envelope: whose key it is for, and its challenge.
+///
+/// # Errors
+/// When it cannot be read, or its own key did not sign it.
+pub fn read_request(der: &[u8], strength: Strength) -> Result<(PublicKey, Option<Zeroizing<String>>), RequestError> {
     let malformed = |_: der::Error| RequestError::Malformed;
     let request = SignedBody::from_der(der).map_err(malformed)?;
     let info = Info::from_der(request.body.0).map_err(malformed)?;

@@ -135,6 +135,28 @@ fn what_is_no_request_is_none() {
 }
 
 #[test]
+fn old_forms_are_taken_only_where_they_are_asked_for() {
+    let bytes = sent(&DEVICE, "19", &request_of(&DEVICE, "x", None), Cipher::Des);
+    let message = Message::parse(&bytes, Strength::Modern).unwrap();
+    assert_eq!(message.request(&REGISTRAR).unwrap_err(), RequestError::Envelope(CmsError::Weak));
+    parsed(&bytes).request(&REGISTRAR).unwrap();
+}
+
+#[test]
+fn a_client_is_told_the_same_of_whatever_is_wrong_inside() {
+    let inside = [
+        RequestError::Envelope(CmsError::Decrypt),
+        RequestError::Envelope(CmsError::Malformed),
+        RequestError::Malformed,
+        RequestError::Key(KeyError::Weak),
+        RequestError::Proof(KeyError::Signature),
+        RequestError::OtherKey,
+    ];
+    assert!(inside.iter().all(|it| it.fail_info() == FailInfo::BadMessageCheck));
+    assert_eq!(RequestError::Kind.fail_info(), FailInfo::BadRequest);
+}
+
+#[test]
 fn the_attributes_that_an_answer_needs_must_be_there() {
     let content = cms::encrypt(b"x", &REGISTRAR.certificate, Cipher::Aes128).unwrap();
     let parse = |attributes: &[Attribute]| {
@@ -173,9 +195,9 @@ fn no_changed_byte_of_a_request_gets_another_key_certified() {
         for mask in [0x01, 0x80] {
             let mut request = request.clone();
             request[at] ^= mask;
-            assert!(request::read(&request, Strength::WithLegacy).is_err(), "byte {at}");
+            assert!(read_request(&request, Strength::WithLegacy).is_err(), "byte {at}");
         }
-        assert!(request::read(&request[..at], Strength::WithLegacy).is_err(), "byte {at}");
+        assert!(read_request(&request[..at], Strength::WithLegacy).is_err(), "byte {at}");
     }
 }
 
