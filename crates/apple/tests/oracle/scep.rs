@@ -1,8 +1,8 @@
 //! Two clients that are not ours get their certificates.
 use crate::server::{Rules, Seen, Server};
-use crate::tool::{Folder, LONG, Said, from_pem, is_absent};
-use holdfast_apple::certificate::{Authority, Certificate, PrivateKey, PublicKey};
-use holdfast_apple::scep::Kind;
+use crate::tool::{Folder, LONG, Said, from_pem, is_absent, no_openssl};
+use holdfast_apple::certificate::{Authority, Certificate, KeyError, PrivateKey, PublicKey, Strength};
+use holdfast_apple::scep::{Kind, RequestError, read_request};
 
 /// A server that does not list these is sent its messages in the address.
 const NO_POST: &[&str] = &["POSTPKIOperation", "SCEPStandard"];
@@ -162,4 +162,57 @@ fn strongswan_reads_whom_to_ask() {
     world.folder.run(&format!("pki --scepca --url {url} --caout ca.der --raout ra.der")).well();
     assert_eq!(world.folder.read("ca.der"), world.root.der());
     assert_eq!(world.folder.read("ra.der"), world.registrar.der());
+}
+
+const REQUEST_CONFIG: &str = "\
+[req]
+prompt = no
+distinguished_name = name
+attributes = attributes
+req_extensions = extensions
+[name]
+CN = somebody
+[attributes]
+challengePassword = s3cret-_=/+ *
+[extensions]
+subjectAltName = DNS:somebody.example
+";
+
+#[test]
+fn requests_that_openssl_makes_are_read_if_their_key_is_fit() {
+    if no_openssl() {
+        return;
+    }
+    let folder = Folder::new();
+    folder.write("config", REQUEST_CONFIG.as_bytes());
+    let make = |key: &str, more: &str| {
+        folder.run(&format!("openssl genpkey -out key.pem -algorithm {key}")).well();
+        let line = format!("openssl req -new -config config -key key.pem -outform DER {more}");
+        folder.run_with(line.split_whitespace()).well()
+    };
+    for (key, more) in [
+        ("RSA -pkeyopt rsa_keygen_bits:2048", ""),
+        ("RSA -pkeyopt rsa_keygen_bits:2048", "-sha1"),
+        ("RSA -pkeyopt rsa_keygen_bits:3072", "-sha512"),
+        ("EC -pkeyopt ec_paramgen_curve:P-256", ""),
+        ("EC -pkeyopt ec_paramgen_curve:P-384", "-sha384"),
+        ("EC -pkeyopt ec_paramgen_curve:P-256", "-utf8"),
+    ] {
+        let request = make(key, more);
+        let public = PublicKey::parse(&folder.run("openssl pkey -in key.pem -pubout -outform DER").well()).unwrap();
+        let (found, challenge) = read_request(&request, Strength::WithLegacy).unwrap();
+        assert_eq!((&found, challenge.as_ref().map(|it| it.as_str())), (&public, Some("s3cret-_=/+ *")));
+        let modern = read_request(&request, Strength::Modern);
+        assert_eq!(modern.err(), Some(RequestError::Proof(KeyError::Digest)).filter(|_| more == "-sha1"));
+    }
+    for (key, more, why) in [
+        ("RSA -pkeyopt rsa_keygen_bits:1024", "", RequestError::Key(KeyError::Weak)),
+        ("RSA -pkeyopt rsa_keygen_bits:2048", "-md5", RequestError::Proof(KeyError::Algorithm)),
+        ("RSA -pkeyopt rsa_keygen_bits:2048", "-sigopt rsa_padding_mode:pss", RequestError::Proof(KeyError::Algorithm)),
+        ("EC -pkeyopt ec_paramgen_curve:P-521", "", RequestError::Key(KeyError::Unsupported)),
+        ("EC -pkeyopt ec_paramgen_curve:P-256", "-sha1", RequestError::Proof(KeyError::Algorithm)),
+        ("ED25519", "", RequestError::Key(KeyError::Unsupported)),
+    ] {
+        assert_eq!(read_request(&make(key, more), Strength::WithLegacy).unwrap_err(), why, "{key} {more}");
+    }
 }
