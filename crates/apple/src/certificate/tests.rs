@@ -117,10 +117,14 @@ fn names_and_times_are_checked_before_anything_is_issued() {
 
 /// A public RSA key of so many bits, of which nobody has the other half.
 fn rsa_of(bits: usize) -> Vec<u8> {
+    rsa(bits, &[1, 0, 1])
+}
+
+fn rsa(bits: usize, exponent: &[u8]) -> Vec<u8> {
     let mut modulus = vec![0xab; bits / 8];
     *modulus.last_mut().unwrap() = 0xcd;
     let number = |bytes: &[u8]| UintRef::new(bytes).unwrap().to_der().unwrap();
-    let inside = [number(&modulus), number(&[1, 0, 1])].concat();
+    let inside = [number(&modulus), number(exponent)].concat();
     let key = der::asn1::Any::new(der::Tag::Sequence, inside).unwrap().to_der().unwrap();
     let algorithm = AlgorithmIdentifierRef { oid: RSA, parameters: Some(AnyRef::NULL) };
     let key = BitStringRef::from_bytes(&key).unwrap();
@@ -136,6 +140,10 @@ fn keys_that_are_too_weak_or_too_large_are_refused() {
     assert_eq!(PublicKey::parse(&rsa_of(4096)).unwrap().family(), Family::Rsa);
     assert_eq!(PublicKey::parse(&rsa_of(4104)).unwrap_err(), KeyError::TooLarge);
     assert!(PublicKey::parse(&rsa_of(16_384)).is_err());
+    assert_eq!(PublicKey::parse(&rsa(2048, &[3])).unwrap().family(), Family::Rsa);
+    for exponent in [&[0][..], &[1], &[2], &[1, 0, 0], &[1; 9]] {
+        assert_eq!(PublicKey::parse(&rsa(2048, exponent)).unwrap_err(), KeyError::Malformed, "{exponent:?}");
+    }
     let other = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
     let other = rcgen::PublicKeyData::subject_public_key_info(&other);
     assert_eq!(PublicKey::parse(&other).unwrap_err(), KeyError::Unsupported);

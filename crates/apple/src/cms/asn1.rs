@@ -1,7 +1,7 @@
 //! The structures of RFC 5652 as far as they are used, as views of the bytes: what is signed is never written anew.
 use super::CmsError;
-use crate::certificate::Raw;
-use der::asn1::{ObjectIdentifier, OctetStringRef};
+use crate::certificate::{Certificate, Raw};
+use der::asn1::{Any, ObjectIdentifier, OctetStringRef};
 use der::{
     AnyRef, Decode, DecodeValue, Encode, EncodeValue, FixedTag, Header, Length, Reader, Sequence, SliceReader, Tag,
     Writer,
@@ -122,6 +122,14 @@ pub(crate) struct SignerInfo<'a> {
 pub(crate) struct IssuerAndSerial<'a> {
     pub issuer: Raw<'a>,
     pub serial: Raw<'a>,
+}
+
+impl IssuerAndSerial<'_> {
+    /// What names this certificate. The number's bytes are the certificate's own, even where they are odd.
+    pub fn of(certificate: &Certificate) -> Result<Vec<u8>, CmsError> {
+        let serial = Any::new(Tag::Integer, certificate.serial())?.to_der()?;
+        Ok(IssuerAndSerial { issuer: Raw(certificate.issuer()), serial: Raw(&serial) }.to_der()?)
+    }
 }
 
 #[derive(Sequence)]

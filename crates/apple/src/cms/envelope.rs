@@ -8,7 +8,7 @@ use super::verify::is_named;
 use super::{CmsError, ber};
 use crate::certificate::{Certificate, Family, KeyError, PrivateKey, RSA, Raw, Strength, has_no_parameters};
 use aws_lc_rs::rsa::{Pkcs1PublicEncryptingKey, PublicEncryptingKey};
-use der::asn1::{AnyRef, OctetStringRef, UintRef};
+use der::asn1::{AnyRef, OctetStringRef};
 use der::{Decode, Encode, Tag, TagNumber};
 use spki::AlgorithmIdentifierRef;
 use std::borrow::Cow;
@@ -91,8 +91,7 @@ pub fn encrypt(content: &[u8], recipient: &Certificate, cipher: Cipher) -> Resul
     }
     let encrypted = cipher.encrypt(content)?;
     let transported = transported(key.der(), &encrypted.key)?;
-    let serial = UintRef::new(recipient.serial())?.to_der()?;
-    let identifier = IssuerAndSerial { issuer: Raw(recipient.issuer()), serial: Raw(&serial) }.to_der()?;
+    let identifier = IssuerAndSerial::of(recipient)?;
     let transport = KeyTransport {
         version: 0,
         recipient: Raw(&identifier),

@@ -6,7 +6,7 @@ use super::asn1::{
 };
 use super::attribute::{Attribute, write};
 use crate::certificate::{Certificate, PrivateKey, Raw};
-use der::asn1::{GeneralizedTime, OctetStringRef, UintRef, UtcTime};
+use der::asn1::{GeneralizedTime, OctetStringRef, UtcTime};
 use der::{AnyRef, DateTime, Encode};
 use jiff::Timestamp;
 use spki::AlgorithmIdentifierRef;
@@ -51,8 +51,7 @@ pub fn sign(
     let attributes = write(&attributes)?;
     let attributes = RawSet(&attributes);
     let signature = signer.key.sign(&attributes.to_der()?)?;
-    let serial = UintRef::new(signer.certificate.serial())?.to_der()?;
-    let identifier = IssuerAndSerial { issuer: Raw(signer.certificate.issuer()), serial: Raw(&serial) }.to_der()?;
+    let identifier = IssuerAndSerial::of(signer.certificate)?;
     let digest = AlgorithmIdentifierRef { oid: digest.oid(), parameters: Some(AnyRef::NULL) };
     let info = SignerInfo {
         version: 1,

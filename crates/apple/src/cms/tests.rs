@@ -3,7 +3,7 @@ use super::asn1::{
 };
 use super::*;
 use crate::certificate::testing::{DEVICE, NOW, OTHER, P256, P384, Party, REGISTRAR};
-use crate::certificate::{Digest, KeyError, Strength};
+use crate::certificate::{Certificate, Digest, KeyError, Strength};
 use der::asn1::{ObjectIdentifier, OctetStringRef};
 use der::{Decode, Encode};
 use spki::AlgorithmIdentifierRef;
@@ -270,6 +270,24 @@ fn an_envelope_that_is_cut_off_is_refused() {
     for len in 0..message.len() {
         let opened = decrypt(&message[..len], &DEVICE.certificate, &DEVICE.key, Strength::Modern);
         assert_eq!(opened.unwrap_err(), CmsError::Malformed, "{len}");
+    }
+}
+
+#[test]
+fn a_number_that_is_negative_names_its_certificate_too() {
+    // Other numbers of the same length: the signatures of these two certificates are of no interest here.
+    let at = DEVICE.certificate.der().windows(2).position(|it| it == [2, 20]).unwrap();
+    for first in [0x80, 0xff] {
+        let mut der = DEVICE.certificate.der().to_vec();
+        der[at + 2] = first;
+        let certificate = Certificate::parse(&der).unwrap();
+        let signer = Signer { certificate: &certificate, key: &DEVICE.key, chain: &[] };
+        let message = sign(&signer, BODY, Form::Attached, &[], None).unwrap();
+        assert_eq!(verify(&message, None, Strength::Modern).unwrap().signer, certificate);
+        let message = encrypt(BODY, &certificate, Cipher::Aes128).unwrap();
+        assert_eq!(decrypt(&message, &certificate, &DEVICE.key, Strength::Modern).unwrap().content[..], *BODY);
+        let other = decrypt(&message, &DEVICE.certificate, &DEVICE.key, Strength::Modern);
+        assert_eq!(other.unwrap_err(), CmsError::Recipient);
     }
 }
 

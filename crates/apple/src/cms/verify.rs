@@ -6,7 +6,7 @@ use super::asn1::{
 use super::attribute::Attributes;
 use super::{CmsError, ber};
 use crate::certificate::{Certificate, Digest, Scheme, Strength};
-use der::asn1::{ObjectIdentifier, OctetStringRef, UintRef};
+use der::asn1::{ObjectIdentifier, OctetStringRef};
 use der::{Decode, Encode};
 
 /// More certificates are refused.
@@ -121,13 +121,5 @@ pub(crate) fn is_named(identifier: &[u8], certificate: &Certificate) -> Result<b
         let named = der::AnyRef::from_der(identifier)?.value();
         return Ok(certificate.key_identifier() == Some(named));
     }
-    let named = IssuerAndSerial::from_der(identifier)?;
-    Ok(named.issuer.0 == certificate.issuer() && is_serial(named.serial.0, certificate))
-}
-
-fn is_serial(integer: &[u8], certificate: &Certificate) -> bool {
-    // Without the zero that only keeps it positive.
-    let bare = |bytes: &[u8]| bytes.iter().copied().skip_while(|it| *it == 0).collect::<Vec<_>>();
-    der::AnyRef::from_der(integer)
-        .is_ok_and(|it| it.decode_as::<UintRef<'_>>().is_ok() && bare(it.value()) == bare(certificate.serial()))
+    Ok(identifier == IssuerAndSerial::of(certificate)?)
 }
