@@ -21,7 +21,7 @@ pub enum Cipher {
 }
 
 const DES_CBC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.14.3.2.7");
-const DES_EDE3_CBC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.3.7");
+const TRIPLE_DES_CBC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.3.7");
 const AES128_CBC: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.1.2");
 const AES256_CBC: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.1.42");
 
@@ -32,7 +32,7 @@ impl Cipher {
     pub(crate) fn oid(self) -> ObjectIdentifier {
         match self {
             Self::Des => DES_CBC,
-            Self::TripleDes => DES_EDE3_CBC,
+            Self::TripleDes => TRIPLE_DES_CBC,
             Self::Aes128 => AES128_CBC,
             Self::Aes256 => AES256_CBC,
         }
