@@ -29,7 +29,7 @@ pub fn read_certificates(message: &[u8]) -> Result<Vec<Certificate>, CmsError> {
     let message = ber::definite(message)?;
     let data = signed_data(&message)?;
     match data.signers.elements(1)?.len() {
-        0 => certificates(data.certificates),
+        0 => certificates(&data)?.into_iter().map(|it| Ok(Certificate::parse(it)?)).collect(),
         some => Err(CmsError::Signers(some)),
     }
 }

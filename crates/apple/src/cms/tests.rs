@@ -119,6 +119,9 @@ fn the_signer_s_certificate_is_in_the_message_once() {
     assert_eq!(refused(&changed(&message, |it| it.certificates = Some(RawSet(other)))), CmsError::SignerCertificate);
     let twice = [DEVICE.certificate.der(), DEVICE.certificate.der()].concat();
     assert_eq!(refused(&changed(&message, |it| it.certificates = Some(RawSet(&twice)))), CmsError::SignerCertificate);
+    // What else is there may be odd.
+    let odd = [DEVICE.certificate.der(), &[0x30, 2, 5, 0], &[0xa3, 0]].concat();
+    verify(&changed(&message, |it| it.certificates = Some(RawSet(&odd))), None, Strength::Modern).unwrap();
     let many = DEVICE.certificate.der().repeat(9);
     assert_eq!(refused(&changed(&message, |it| it.certificates = Some(RawSet(&many)))), CmsError::TooMany);
 }

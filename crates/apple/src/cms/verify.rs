@@ -1,7 +1,6 @@
 //! Who signed what.
 use super::asn1::{
-    CONTENT_TYPE, ContentInfo, ID_DATA, ID_SIGNED, IssuerAndSerial, MESSAGE_DIGEST, RawSet, SEQUENCE, SignedData,
-    SignerInfo,
+    CONTENT_TYPE, ContentInfo, ID_DATA, ID_SIGNED, IssuerAndSerial, MESSAGE_DIGEST, SEQUENCE, SignedData, SignerInfo,
 };
 use super::attribute::Attributes;
 use super::{CmsError, ber};
@@ -93,16 +92,18 @@ fn check_content(
     Ok(())
 }
 
-/// All certificates in the message; other kinds are passed over.
-pub(crate) fn certificates(set: Option<RawSet<'_>>) -> Result<Vec<Certificate>, CmsError> {
-    let found = set.map_or(Ok(Vec::new()), |set| set.elements(MOST_CERTIFICATES))?;
-    let is_certificate = |it: &&[u8]| it.first() == Some(&SEQUENCE);
-    found.into_iter().filter(is_certificate).map(|it| Ok(Certificate::parse(it)?)).collect()
+/// The certificates in the message, unread; other kinds are passed over.
+pub(crate) fn certificates<'a>(data: &SignedData<'a>) -> Result<Vec<&'a [u8]>, CmsError> {
+    let mut found = data.certificates.map_or(Ok(Vec::new()), |set| set.elements(MOST_CERTIFICATES))?;
+    found.retain(|it| it.first() == Some(&SEQUENCE));
+    Ok(found)
 }
 
+/// Of the certificates in the message, the one that fits. What else is there, such as an issuer's with something odd in it,
+/// need not be readable.
 fn certificate(data: &SignedData<'_>, signer: &SignerInfo<'_>) -> Result<Certificate, CmsError> {
     let mut fitting = Vec::new();
-    for certificate in certificates(data.certificates)? {
+    for certificate in certificates(data)?.into_iter().filter_map(|it| Certificate::parse(it).ok()) {
         if is_named(signer.signer.0, &certificate)? {
             fitting.push(certificate);
         }
