@@ -20,7 +20,7 @@ pub struct Request {
     /// What the client was told beforehand, which says that it may ask; a renewal has none.
     pub challenge: Option<Zeroizing<String>>,
     /// What the client can decrypt.
-    pub(super) cipher: Cipher,
+    pub cipher: Cipher,
 }
 
 /// Why there is no request.
