@@ -154,6 +154,42 @@ fn keys_that_are_too_weak_or_too_large_are_refused() {
 }
 
 #[test]
+fn a_signature_s_algorithm_is_one_for_the_key_and_strong_enough() {
+    let (key, message) = (DEVICE.key.public(), b"message");
+    let signature = DEVICE.key.sign(message).unwrap();
+    let rsa = |digest| Some(Scheme { is_rsa: true, digest });
+    let check = |scheme, beside, strength| key.verify_by(scheme, beside, strength, message, &signature);
+    let (sha1, sha256, sha384) = (Some(Digest::Sha1), Some(Digest::Sha256), Some(Digest::Sha384));
+    assert_eq!(check(rsa(sha256), None, Strength::Modern), Ok(()));
+    assert_eq!(check(rsa(None), sha256, Strength::Modern), Ok(()));
+    assert_eq!(check(rsa(sha256), sha256, Strength::Modern), Ok(()));
+    assert_eq!(check(rsa(sha256), sha384, Strength::Modern), Err(KeyError::Algorithm));
+    assert_eq!(check(rsa(None), None, Strength::Modern), Err(KeyError::Algorithm));
+    assert_eq!(check(None, sha256, Strength::Modern), Err(KeyError::Algorithm));
+    let curve = Some(Scheme { is_rsa: false, digest: sha256 });
+    assert_eq!(check(curve, sha256, Strength::Modern), Err(KeyError::Algorithm));
+    assert_eq!(check(rsa(sha384), None, Strength::Modern), Err(KeyError::Signature));
+    assert_eq!(check(rsa(sha1), None, Strength::Modern), Err(KeyError::Digest));
+    assert_eq!(check(rsa(None), sha1, Strength::Modern), Err(KeyError::Digest));
+    assert_eq!(check(rsa(sha1), None, Strength::WithLegacy), Err(KeyError::Signature));
+}
+
+#[test]
+fn an_authority_below_ours_is_no_device() {
+    let ours = PrivateKey::from_pkcs8(&AUTHORITY.to_pkcs8()).unwrap();
+    let issuer = rcgen::Issuer::from_ca_cert_der(&AUTHORITY.certificate().der().into(), &ours).unwrap();
+    let mut params = rcgen::CertificateParams::default();
+    params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+    let made = |params: &rcgen::CertificateParams| params.signed_by(&DEVICE.key, &issuer).unwrap();
+    AUTHORITY.check(Some(made(&params).der()), NOW).unwrap();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    assert_eq!(AUTHORITY.check(Some(made(&params).der()), NOW).unwrap_err(), Refused::Usage);
+    params.is_ca = rcgen::IsCa::NoCa;
+    params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth, rcgen::ExtendedKeyUsagePurpose::Any];
+    assert_eq!(AUTHORITY.check(Some(made(&params).der()), NOW).unwrap_err(), Refused::Usage);
+}
+
+#[test]
 fn a_private_key_shows_nothing_of_itself() {
     let shown = format!("{:?}", Party::new("x", PrivateKey::from_pkcs8(&P256.key.to_pkcs8()).unwrap()).key);
     assert!(shown.contains("P256") && !shown.contains("pkcs8"), "{shown}");
