@@ -175,13 +175,16 @@ fn a_signature_s_algorithm_is_one_for_the_key_and_strong_enough() {
 }
 
 #[test]
-fn an_authority_below_ours_is_no_device() {
+fn not_all_that_our_key_signed_is_a_device_s() {
     let ours = PrivateKey::from_pkcs8(&AUTHORITY.to_pkcs8()).unwrap();
     let issuer = rcgen::Issuer::from_ca_cert_der(&AUTHORITY.certificate().der().into(), &ours).unwrap();
     let mut params = rcgen::CertificateParams::default();
     params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
     let made = |params: &rcgen::CertificateParams| params.signed_by(&DEVICE.key, &issuer).unwrap();
     AUTHORITY.check(Some(made(&params).der()), NOW).unwrap();
+    let elsewhere = rcgen::Issuer::new(rcgen::CertificateParams::default(), &ours);
+    let named = params.signed_by(&DEVICE.key, &elsewhere).unwrap();
+    assert_eq!(AUTHORITY.check(Some(named.der()), NOW).unwrap_err(), Refused::OtherAuthority);
     params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     assert_eq!(AUTHORITY.check(Some(made(&params).der()), NOW).unwrap_err(), Refused::Usage);
     params.is_ca = rcgen::IsCa::NoCa;

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 const NONCE: &[u8] = &[7; 16];
 
-fn request_of(party: &Party, name: &str, challenge: Option<&str>) -> Vec<u8> {
+fn request_of(party: &Party, name: &str, challenge: impl IntoIterator<Item = &'static str>) -> Vec<u8> {
     let mut params = CertificateParams::default();
     params.distinguished_name.push(DnType::CommonName, name);
     let value = |it: &str| {
@@ -19,8 +19,8 @@ fn request_of(party: &Party, name: &str, challenge: Option<&str>) -> Vec<u8> {
         der::asn1::Any::new(der::Tag::Set, text).unwrap().to_der().unwrap()
     };
     let attributes = challenge
-        .map(|it| rcgen::Attribute { oid: &[1, 2, 840, 113_549, 1, 9, 7], values: value(it) })
         .into_iter()
+        .map(|it| rcgen::Attribute { oid: &[1, 2, 840, 113_549, 1, 9, 7], values: value(it) })
         .collect();
     params.serialize_request_with_attributes(&party.key, attributes).unwrap().der().to_vec()
 }
@@ -174,6 +174,18 @@ fn the_attributes_that_an_answer_needs_must_be_there() {
     let mut long = all;
     long[2] = Attribute::new(SENDER_NONCE, &OctetStringRef::new(&[1; 65]).unwrap()).unwrap();
     assert_eq!(parse(&long), ScepError::Nonce);
+}
+
+#[test]
+fn a_request_has_one_challenge_at_the_most() {
+    let read = |challenges: &[&'static str]| {
+        let request = request_of(&DEVICE, "x", challenges.iter().copied());
+        read_request(&request, Strength::Modern).map(|(_, challenge)| challenge.map(|it| it.to_string()))
+    };
+    assert_eq!(read(&[]), Ok(None));
+    assert_eq!(read(&["one"]), Ok(Some("one".to_owned())));
+    assert_eq!(read(&["one", "two"]), Err(RequestError::Malformed));
+    assert_eq!(read(&[""]), Err(RequestError::Malformed));
 }
 
 #[test]
