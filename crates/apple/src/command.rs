@@ -279,10 +279,10 @@ impl Request {
                 put("Queries", Some(Value::Array(queries.iter().map(|it| text(it)).collect())));
             }
             Self::DeviceLock { message, phone_number, pin } => {
-                let is_mac = target.system == System::Macos;
-                put("Message", message.as_deref().map(text));
-                put("PhoneNumber", phone_number.as_deref().map(text));
-                put("PIN", pin.as_deref().filter(|_| is_mac).map(text));
+                put("Message", message.as_deref().filter(|_| target.is_at_least(since(7, 0), since(10, 14))).map(text));
+                let shows_number = target.is_at_least(since(7, 0), since(11, 5));
+                put("PhoneNumber", phone_number.as_deref().filter(|_| shows_number).map(text));
+                put("PIN", pin.as_deref().filter(|_| target.is_at_least(None, since(10, 8))).map(text));
             }
             Self::EraseDevice(erasure) => erasure.arguments(target, command),
             Self::ClearPasscode { unlock_token } => put("UnlockToken", Some(Value::Data(unlock_token.clone()))),
@@ -323,19 +323,13 @@ impl Erasure {
     fn arguments(&self, target: &Target, command: &mut Dictionary) {
         let mut put = |key, value| put(command, key, value);
         let flag = |is_on: bool| is_on.then_some(Value::Boolean(true));
-        match target.system {
-            System::Macos => {
-                put("PIN", self.pin.as_deref().map(text));
-                let behavior = self.obliteration.filter(|_| target.version >= Version(12, 0, 0));
-                put("ObliterationBehavior", behavior.map(|it| text(it.word())));
-            }
-            System::Ios => {
-                put("PreserveDataPlan", flag(self.preserve_data_plan && target.version >= Version(11, 0, 0)));
-                put("DisallowProximitySetup", flag(self.disallow_proximity_setup && target.version >= Version(11, 3, 0)));
-                let back = self.return_to_service.as_ref().filter(|_| target.version >= Version(17, 0, 0));
-                put("ReturnToService", back.map(ReturnToService::value));
-            }
-        }
+        put("PIN", self.pin.as_deref().filter(|_| target.is_at_least(None, since(10, 8))).map(text));
+        let behavior = self.obliteration.filter(|_| target.is_at_least(None, since(12, 0)));
+        put("ObliterationBehavior", behavior.map(|it| text(it.word())));
+        put("PreserveDataPlan", flag(self.preserve_data_plan && target.is_at_least(since(11, 0), None)));
+        put("DisallowProximitySetup", flag(self.disallow_proximity_setup && target.is_at_least(since(11, 3), None)));
+        let back = self.return_to_service.as_ref().filter(|_| target.is_at_least(since(17, 0), None));
+        put("ReturnToService", back.map(ReturnToService::value));
     }
 }
 

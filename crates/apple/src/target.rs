@@ -80,6 +80,17 @@ pub struct Target {
     pub rights: Rights,
 }
 
+impl Target {
+    /// Whether it has one of these versions or a later one; none: not on this system.
+    pub fn is_at_least(&self, ios: Option<Version>, macos: Option<Version>) -> bool {
+        let since = match self.system {
+            System::Ios => ios,
+            System::Macos => macos,
+        };
+        since.is_some_and(|it| self.version >= it)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
