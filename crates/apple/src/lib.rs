@@ -4,8 +4,10 @@
 //! Source: Apple's own machine-readable schema, `apple/device-management` on GitHub (MIT), release of iOS 18.1 and macOS
 //! 15.1.
 pub mod command;
+pub mod declaration;
 pub mod message;
 pub mod plist;
+pub mod profile;
 #[cfg(feature = "schema")]
 pub mod schema;
 pub mod target;

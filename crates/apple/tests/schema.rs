@@ -3,8 +3,12 @@
 use holdfast_apple::command::{
     Erasure, LostNote, Obliteration, QUERIES, QUERIES_OF_COMPANY_PHONES, QUERIES_OF_MACS, Request, ReturnToService,
 };
+use holdfast_apple::declaration::{Declared, subscriptions};
 use holdfast_apple::plist::{Dictionary, Value, read};
-use holdfast_apple::schema::{Limit, Schema, check_command};
+use holdfast_apple::profile::{Enrollment, FileVault, Mdm, Name, Scep, profile};
+use holdfast_apple::schema::{
+    Limit, Schema, check_command, check_declaration, check_payload, check_profile, check_protocol,
+};
 use holdfast_apple::target::{Rights, System, Target, Version};
 
 const NEW_PHONE: Target = Target {
@@ -161,4 +165,95 @@ fn the_check_finds_each_planted_fault() {
     assert_eq!(check_command(&lost, &old)[0].why, "needs iOS 4.0");
     assert!(!check_command(&lost, &Target { rights: Rights(0), ..NEW_PHONE }).is_empty());
     assert!(!check_command(&lost, &Target { is_personal: true, ..NEW_PHONE }).is_empty());
+}
+
+fn name(what: &str, digit: char) -> Name {
+    let digits = |count| digit.to_string().repeat(count);
+    let uuid = format!("{}-{}-{}-{}-{}", digits(8), digits(4), digits(4), digits(4), digits(12));
+    Name { identifier: format!("org.example.{what}"), uuid, title: what.to_owned() }
+}
+
+fn enrollment(managed_account: Option<&str>) -> Enrollment {
+    Enrollment {
+        name: name("enrolment", '0'),
+        organization: "Example & Sons".to_owned(),
+        description: "Your employer manages this device".to_owned(),
+        roots: vec![(name("root", '1'), vec![0x30, 0])],
+        scep: Scep {
+            name: name("scep", '2'),
+            url: "https://mdm.example.org/apple/scep".to_owned(),
+            challenge: "once".to_owned(),
+            subject: "device".to_owned(),
+        },
+        mdm: Mdm {
+            name: name("mdm", '3'),
+            server_url: "https://mdm.example.org/apple/connect".to_owned(),
+            check_in_url: "https://mdm.example.org/apple/check-in".to_owned(),
+            topic: "com.apple.mgmt.External.1".to_owned(),
+            rights: Rights::ALL,
+            signs_messages: true,
+            managed_account: managed_account.map(ToOwned::to_owned),
+        },
+    }
+}
+
+/// What is wrong with a profile and all its payloads.
+fn faults(profile: &Dictionary, target: &Target) -> Vec<String> {
+    let payloads = profile["PayloadContent"].as_array().unwrap().iter().map(|it| it.as_dictionary().unwrap());
+    let found = payloads.flat_map(|it| check_payload(it, target)).chain(check_profile(profile, target));
+    found.map(|it| format!("{} {}", it.at, it.why)).collect()
+}
+
+#[test]
+fn each_enrolment_profile_is_what_the_schema_allows() {
+    for target in targets() {
+        let account = target.is_personal.then_some("ada@example.org");
+        let is_too_old = account.is_some() && !target.is_at_least(Some(Version(13, 1, 0)), Some(Version(10, 15, 0)));
+        // Older Macs do not know what a SCEP payload says of its key.
+        if is_too_old || !target.is_at_least(Some(Version(4, 0, 0)), Some(Version(10, 11, 0))) {
+            continue;
+        }
+        let profile = read(&enrollment(account).bytes(&target).unwrap()).unwrap();
+        assert_eq!(faults(&profile, &target), [""; 0], "{target:?}");
+        let kinds = profile["PayloadContent"].as_array().unwrap().iter();
+        let kinds: Vec<_> = kinds.map(|it| it.as_dictionary().unwrap()["PayloadType"].as_string().unwrap()).collect();
+        assert_eq!(kinds, ["com.apple.security.root", "com.apple.security.scep", "com.apple.mdm"], "in this order");
+    }
+    let mut bad = enrollment(None);
+    bad.mdm.server_url = "http://mdm.example.org".to_owned();
+    bad.scep.name.uuid = "1".to_owned();
+    let profile = read(&bad.bytes(&NEW_PHONE).unwrap()).unwrap();
+    assert_eq!(faults(&profile, &NEW_PHONE).len(), 2, "{:?}", faults(&profile, &NEW_PHONE));
+}
+
+#[test]
+fn filevault_with_escrow_is_what_the_schema_allows_a_company_mac() {
+    let vault = FileVault {
+        name: name("vault", '4'),
+        escrow: name("escrow", '5'),
+        certificate: name("certificate", '6'),
+        certificate_der: vec![0x30, 0],
+        location: "Holdfast keeps it".to_owned(),
+    };
+    let profile = profile(&name("filevault", '7'), vault.payloads());
+    assert_eq!(faults(&profile, &NEW_MAC), [""; 0]);
+    assert!(!faults(&profile, &NEW_PHONE).is_empty());
+    assert!(!faults(&profile, &Target { is_personal: true, ..NEW_MAC }).is_empty());
+}
+
+#[test]
+fn what_is_declared_is_what_the_schema_allows() {
+    let digest = |bytes: &[u8]| bytes.len().to_string();
+    let items = ["device.operating-system.version", "passcode.is-compliant", "diskmanagement.filevault.enabled"];
+    let known: Vec<_> = Schema::get().statuses.iter().map(|it| it.name.as_str()).collect();
+    assert!(items.iter().all(|it| known.contains(it)), "{known:?}");
+    let declared = Declared::activated("holdfast.on", vec![subscriptions("holdfast.status", &items)]);
+    for it in &declared.0 {
+        assert_eq!(check_declaration(&it.json(&digest), &NEW_MAC), [], "{it:?}");
+    }
+    assert_eq!(check_protocol("declarationitemsresponse", &declared.items(&digest), &NEW_MAC), []);
+    assert_eq!(check_protocol("tokensresponse", &declared.tokens("2026-11-30T10:00:00Z", &digest), &NEW_MAC), []);
+    let mut bad = declared.0[0].json(&digest);
+    bad["Payload"]["More"] = true.into();
+    assert_eq!(check_declaration(&bad, &NEW_MAC).len(), 1);
 }

@@ -72,6 +72,73 @@ pub fn check_payload(payload: &Dictionary, target: &Target) -> Vec<Fault> {
     found.all
 }
 
+/// What is wrong with a profile itself; its payloads are checked one by one.
+pub fn check_profile(profile: &Dictionary, target: &Target) -> Vec<Fault> {
+    let mut found = Faults::new(target);
+    let items = Schema::get().profiles.iter().filter(|it| it.file == "TopLevel" || it.file == OF_EVERY_PAYLOAD);
+    let keys: Vec<_> = items.flat_map(|it| &it.keys).collect();
+    found.unknown("", profile, |key| keys.iter().any(|it| it.key == key));
+    for key in Schema::get().profiles.iter().filter(|it| it.file == "TopLevel").flat_map(|it| &it.keys) {
+        match profile.get(&key.key) {
+            Some(value) => found.value(&key.key, value, key),
+            None if key.required => found.add(&key.key, "is missing"),
+            None => {}
+        }
+    }
+    found.all
+}
+
+/// What is wrong with a declaration as a device gets it.
+pub fn check_declaration(declaration: &serde_json::Value, target: &Target) -> Vec<Fault> {
+    let schema = Schema::get();
+    let mut found = Faults::new(target);
+    let base = schema.declarations.iter().find(|it| it.file == "declarationbase").map_or(&[][..], |it| &it.keys);
+    let Some(said) = as_dictionary(declaration) else {
+        found.add("", "is no dictionary");
+        return found.all;
+    };
+    found.dictionary("", &said, base);
+    let kind = said.text("Type").unwrap_or_default().to_owned();
+    match schema.declarations.iter().find(|it| it.name == kind) {
+        Some(item) => {
+            found.item(&kind, &item.on);
+            found.dictionary(&kind, &said.dictionary("Payload").cloned().unwrap_or_default(), &item.keys);
+        }
+        None => found.add(&kind, "is no declaration of this schema"),
+    }
+    found.all
+}
+
+/// What is wrong with an answer of the declarative protocol, by the file that describes it.
+pub fn check_protocol(file: &str, answer: &serde_json::Value, target: &Target) -> Vec<Fault> {
+    let mut found = Faults::new(target);
+    match (Schema::get().protocol.iter().find(|it| it.file == file), as_dictionary(answer)) {
+        (Some(item), Some(answer)) => found.dictionary(file, &answer, &item.keys),
+        _ => found.add(file, "is not described"),
+    }
+    found.all
+}
+
+/// JSON as the same values of a property list.
+fn as_dictionary(json: &serde_json::Value) -> Option<Dictionary> {
+    let object = json.as_object()?;
+    object.iter().map(|(key, value)| Some((key.clone(), as_value(value)?))).collect()
+}
+
+fn as_value(json: &serde_json::Value) -> Option<Value> {
+    use serde_json::Value as Json;
+    Some(match json {
+        Json::Null => return None,
+        Json::Bool(it) => Value::Boolean(*it),
+        Json::Number(it) => {
+            it.as_i64().map_or_else(|| Value::Real(it.as_f64().unwrap_or(f64::NAN)), |it| Value::Integer(it.into()))
+        }
+        Json::String(it) => Value::String(it.clone()),
+        Json::Array(all) => Value::Array(all.iter().map(as_value).collect::<Option<_>>()?),
+        Json::Object(_) => Value::Dictionary(as_dictionary(json)?),
+    })
+}
+
 struct Faults<'a> {
     target: &'a Target,
     all: Vec<Fault>,

@@ -4,7 +4,7 @@
 //! `schema/schema.json` is made of Apple's files by `schema/extract.py`; their licence is beside it.
 mod check;
 
-pub use check::{Fault, check_command, check_payload};
+pub use check::{Fault, check_command, check_declaration, check_payload, check_profile, check_protocol};
 
 use crate::target::{Rights, System, Version};
 use serde::Deserialize;
