@@ -5,4 +5,12 @@
 //! 15.1.
 pub mod certificate;
 pub mod cms;
+pub mod command;
+pub mod declaration;
+pub mod message;
+pub mod plist;
+pub mod profile;
+#[cfg(feature = "schema")]
+pub mod schema;
 pub mod scep;
+pub mod target;
