@@ -12,6 +12,7 @@ use crate::store::repository::Repository;
 use crate::store::{self, Conn};
 use domain::activity::{Action, Actor};
 use domain::id::RepositoryId;
+use domain::key_holder::KeyHolder;
 use domain::object::{Location, ObjectKind, ObjectName};
 use domain::time::Time;
 use domain::words::counted;
@@ -59,17 +60,21 @@ pub fn show_again(conn: &mut Conn, id: RepositoryId) -> Result<()> {
     Ok(())
 }
 
-/// What is to be avoided of a repository; none if nothing new is lost.
+/// What is to be avoided of a repository; none if nothing new is lost, or the customer keeps the key.
 ///
 /// # Errors
 /// When the database refuses.
 pub fn to_avoid(conn: &mut Conn, id: RepositoryId) -> Result<Option<ToAvoid>> {
+    let repository = store::repository::find(conn, id)?.ok_or(Error::NotFound("repository"))?;
+    // Nobody here can read its indexes.
+    if repository.key_holder == KeyHolder::Customer {
+        return Ok(None);
+    }
     let packs = store::uncopied::lost_packs(conn, id)?;
     let avoided = store::avoided_pack::avoided(conn, id)?;
     if packs.iter().all(|it| avoided.contains(it)) {
         return Ok(None);
     }
-    let repository = store::repository::find(conn, id)?.ok_or(Error::NotFound("repository"))?;
     let shown = store::object::list(conn, id, ObjectKind::Index, None)?;
     // Locks come and go.
     let is_shown = |it: &Object| match it.kind {
