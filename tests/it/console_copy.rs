@@ -242,7 +242,7 @@ fn of_a_chain_that_is_torn_the_newest_whole_state_comes_back_and_the_others_are_
 
     let holders = [world.recovery.clone()];
     let fetched =
-        console_copy::fetch(&*world.copy, &holders, &world.path("back.db"), NOW + minutes(3)).unwrap().unwrap();
+        console_copy::fetch(&*world.copy, &holders, &world.path("first.db"), NOW + minutes(3)).unwrap().unwrap();
 
     assert_eq!(fetched.head.taken_at, NOW);
     assert_eq!(fetched.passed.len(), 1, "{:?}", fetched.passed);
