@@ -23,7 +23,7 @@ fn each_cause_says_what_happened_since_when_what_to_do_and_that_it_ends_by_itsel
         (Cause::Damaged(damage(1)), "Of 1 device something is intact in no store: it may", "Have the devices below"),
         (Cause::Damaged(damage(0)), "7 stored objects of 3 devices are missing", "Nothing for the data"),
         (Cause::Damaged(damage(0)), "All of it is intact in the second store.", "Look at the store’s disk"),
-        (Cause::Stopped(stopped), "The disk is full.", "Free some space"),
+        (Cause::Stopped(stopped), "The disk is full.", "Enlarge the disk"),
         (Cause::CopyAway(away(), StoreKind::Bucket), "nothing is copied", "Check the bucket’s name"),
         (Cause::CopyDamaged(damage(0)), "All of it is intact in the backup store.", "Nothing for the data"),
     ] {
