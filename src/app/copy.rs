@@ -51,7 +51,7 @@ pub(super) fn open_copy(
     let is_new = pair.settings.anew.is_some();
     let second = pair.second_store(known.filter(|_| !is_new))?;
     if let Some(typed) = pair.settings.anew.as_deref().filter(|_| has_copies) {
-        refuse_unnamed(&second, typed)?;
+        refuse_unnamed(&second, &pair.settings.target, typed)?;
     }
     let begun = service::copy::begin(store, &second, is_new, now)?;
     let opener = Arc::new(Opener::new(pair, begun, store)?);
@@ -62,13 +62,18 @@ pub(super) fn open_copy(
 }
 
 /// Another store is begun with only by its name: the prompt of the wrong machine looks like the right one.
-fn refuse_unnamed(store: &SecondStore, typed: &str) -> anyhow::Result<()> {
+/// `set` is how the settings have it, such as a folder behind a symbolic link.
+fn refuse_unnamed(store: &SecondStore, set: &CopyTarget, typed: &str) -> anyhow::Result<()> {
     let name = match store.kind {
         // Without its address.
         StoreKind::Bucket => store.place.split_once(" at ").map_or(store.place.as_str(), |it| it.0),
         StoreKind::Folder | StoreKind::Puller => store.place.as_str(),
     };
-    if typed == name {
+    let is_as_set = match set {
+        CopyTarget::Folder(path) => Path::new(typed) == path,
+        CopyTarget::Bucket(_) | CopyTarget::Puller(_) => false,
+    };
+    if typed == name || is_as_set {
         return Ok(());
     }
     Err(anyhow!(

@@ -35,7 +35,9 @@ const PATIENCE: Duration = minutes(1);
 pub fn look(store: &Store, copy: &Arc<dyn BlobStore>, guarded: &Guarded, now: Time) -> Result<Summary> {
     let stop = || store.wake().is_stopping();
     // One that is silent is told of by whoever copies.
-    let space = guarded.run(copy, PATIENCE, &stop, |copy, _| copy.space()).ok().flatten();
+    // Where its mount is gone, the folder is on another disk.
+    let space =
+        guarded.run(copy, PATIENCE, &stop, |copy, _| copy.check().ok().and_then(|()| copy.space())).ok().flatten();
     let told = space.map_or(Ok(false), |it| service::ground::sample_copy(store, it, now))?;
     let is_late = service::copy::tell_late(store, now)?;
     Ok(Summary { done_count: usize::from(told), failed_count: usize::from(is_late), more: false })

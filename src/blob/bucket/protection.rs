@@ -104,15 +104,24 @@ impl Bucket {
         self.set(key, "retention", body)
     }
 
-    /// Until when what is at a key is locked; none if it is not.
+    /// Until when what is at a key is locked, whatever the mode; none if it is not.
     ///
     /// # Errors
     /// When it is not there, or the bucket refuses.
     pub fn locked_until(&self, key: &BlobKey) -> Result<Option<Time>, LockFault> {
+        Ok(self.lock_of(key)?.map(|it| it.1))
+    }
+
+    /// The lock of what is at a key: S3's word for its mode, and until when; none if it is not locked.
+    ///
+    /// # Errors
+    /// When it is not there, or the bucket refuses.
+    pub fn lock_of(&self, key: &BlobKey) -> Result<Option<(String, Time)>, LockFault> {
         let asked = self.ask(Request::new(Method::GET, self.0.place.key(key), &[("retention", "")]));
         let answer = asked.map_err(|fault| self.of_lock(fault))?;
-        let until = first(&answer, "RetainUntilDate").map_err(|fault| self.of_lock(fault))?;
-        Ok(until.as_deref().and_then(Time::parse_iso))
+        let said = |name| first(&answer, name).map_err(|fault| self.of_lock(fault));
+        let until = said("RetainUntilDate")?.as_deref().and_then(Time::parse_iso);
+        Ok(said("Mode")?.zip(until))
     }
 
     /// Puts a legal hold on what is at a key, or takes it off.

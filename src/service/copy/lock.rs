@@ -39,6 +39,7 @@ const REST: Duration = domain::time::hours(1);
 pub struct Locker {
     store: Store,
     bucket: Bucket,
+    per_run: usize,
     turn: Arc<Mutex<Turn>>,
 }
 
@@ -46,6 +47,8 @@ pub struct Locker {
 #[derive(Debug, Default)]
 struct Turn {
     after: Option<RepositoryId>,
+    /// When the first was looked at: a lock that was long enough then is shorter at the end.
+    began_at: Option<Time>,
     rests_until: Option<Time>,
     /// When the bucket was last asked, since this server started.
     asked_at: Option<Time>,
@@ -112,7 +115,19 @@ enum Set {
 impl Locker {
     /// Of the bucket that is the second store.
     pub fn new(store: Store, bucket: Bucket) -> Self {
-        Self { store, bucket, turn: Arc::default() }
+        Self { store, bucket, per_run: PER_RUN, turn: Arc::default() }
+    }
+
+    /// The same in runs of so many objects.
+    #[must_use]
+    pub fn in_runs_of(self, per_run: usize) -> Self {
+        Self { per_run, ..self }
+    }
+
+    /// The next run begins with the first again.
+    fn begin_anew(&self) {
+        let mut turn = self.turn();
+        (turn.after, turn.began_at) = (None, None);
     }
 
     fn turn(&self) -> MutexGuard<'_, Turn> {
@@ -174,7 +189,7 @@ impl Locker {
         let kept = found.clone();
         if is_other_mode {
             // What was locked in the other one is to be locked anew, from the first.
-            self.turn().after = None;
+            self.begin_anew();
         }
         self.store.act_blocking(move |conn| {
             COPY_PROTECTION.set(conn, &kept, now)?;
@@ -198,7 +213,11 @@ impl Locker {
         held: &BTreeMap<RepositoryId, Time>,
         now: Time,
     ) -> Result<(Locked, Option<LockFault>)> {
-        let after = self.turn().after;
+        let (after, began_at) = {
+            let mut turn = self.turn();
+            // A clock that was set back makes nothing older.
+            (turn.after, (*turn.began_at.get_or_insert(now)).min(now))
+        };
         let repositories = self.store.read_blocking(store::ground::repositories)?;
         let mut done = Locked::default();
         for id in repositories.into_iter().filter(|it| after.is_none_or(|after| *it > after)) {
@@ -213,7 +232,7 @@ impl Locker {
                 if fault.is_some() {
                     return Ok((done, fault));
                 }
-                if done.count() >= PER_RUN || self.store.wake().is_stopping() {
+                if done.count() >= self.per_run || self.store.wake().is_stopping() {
                     // This one goes on next time.
                     done.more = true;
                     return Ok((done, None));
@@ -222,8 +241,8 @@ impl Locker {
             self.store.write_blocking(move |conn| Ok::<_, Error>(store::copy_lock::forget_ended(conn, id)?))?;
             self.turn().after = Some(id);
         }
-        self.turn().after = None;
-        self.store.write_blocking(move |conn| COPY_LOCKED_AT.set(conn, &now, now).map_err(Error::from))?;
+        self.begin_anew();
+        self.store.write_blocking(move |conn| COPY_LOCKED_AT.set(conn, &began_at, now).map_err(Error::from))?;
         Ok((done, None))
     }
 
@@ -287,10 +306,11 @@ impl Locker {
                 Ok(()) => lock.locked_until = until,
                 Err(LockFault::Gone) => return Ok(Set::Gone(key)),
                 // What is locked for longer already is refused as well.
-                Err(LockFault::Forbidden(why)) => match self.bucket.locked_until(&key) {
-                    Ok(Some(known)) if known >= until => lock.locked_until = known,
-                    _ => return Err(LockFault::Forbidden(format!("{why}; grant s3:PutObjectRetention"))),
-                },
+                Err(LockFault::Forbidden(why)) => {
+                    lock.locked_until = self
+                        .longer(&key, rule, until)
+                        .ok_or_else(|| LockFault::Forbidden(format!("{why}; grant s3:PutObjectRetention")))?;
+                }
                 Err(fault) => return Err(fault),
             }
         }
@@ -305,6 +325,14 @@ impl Locker {
             }
         }
         Ok(Set::Done { lock, longer: task.longer, hold: task.hold })
+    }
+
+    /// Until when something is locked by the mode of `rule` already, or from now on, if that is no earlier than `until`.
+    fn longer(&self, key: &BlobKey, rule: LockRule, until: Time) -> Option<Time> {
+        let (mode, known) = self.bucket.lock_of(key).ok()?.filter(|it| it.1 >= until)?;
+        // A lock of another mode is worth less: it becomes one of this mode, for as long.
+        let is_right = Some(mode.as_str()) == rule.mode() || self.bucket.lock_until(key, rule, known).is_ok();
+        is_right.then_some(known)
     }
 
     /// Keeps what failed, or that nothing does, and how much was set.

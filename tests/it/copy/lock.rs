@@ -100,6 +100,26 @@ fn what_the_bucket_allows_is_asked_and_tried_and_holds_for_two_days() {
 }
 
 #[test]
+fn what_was_looked_at_first_counts_for_how_long_everything_is_locked() {
+    let Some(it) = Bucketed::new(Kind::Locked) else { return };
+    for name in ["one", "two"] {
+        backs_up(&it.world, &it.world.door.repository(), name);
+    }
+    it.world.runs();
+    let locker = Locker::new(it.world.door.store.clone(), it.bucket.clone()).in_runs_of(1);
+    let began_at = it.now();
+
+    let mut runs = 0;
+    while locker.run(it.now()).unwrap().more {
+        runs += 1;
+        it.world.door.clock.advance(minutes(10));
+    }
+
+    assert!(runs > 3 && it.now() > began_at, "it took its time: {runs} runs");
+    assert_eq!(it.state().locks.complete_at, Some(began_at));
+}
+
+#[test]
 fn a_bucket_without_versions_or_locks_is_said_to_be_deletable() {
     let Some(it) = Bucketed::new(Kind::Plain) else { return };
     let repository = it.world.door.repository();
