@@ -56,18 +56,19 @@ pub fn sha256_rate(bytes: u64) -> anyhow::Result<f64> {
     const PIECE: u64 = 1 << 20;
     let mut piece = vec![0; usize::try_from(PIECE)?];
     aws_lc_rs::rand::fill(&mut piece).map_err(|_why| anyhow!("the operating system gave no randomness"))?;
-    let before = thread_cpu();
+    let before = cpu(ClockId::ThreadCPUTime);
     let mut hash = digest::Context::new(&digest::SHA256);
     let pieces = bytes.div_ceil(PIECE);
     for _ in 0..pieces {
         hash.update(&piece);
     }
     std::hint::black_box(hash.finish());
-    Ok(f64::from(u32::try_from(pieces)?) / thread_cpu().saturating_sub(before).as_secs_f64())
+    Ok(f64::from(u32::try_from(pieces)?) / cpu(ClockId::ThreadCPUTime).saturating_sub(before).as_secs_f64())
 }
 
-fn thread_cpu() -> Duration {
-    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
+/// How much processor time was used, by this thread or by the whole process.
+pub fn cpu(of: ClockId) -> Duration {
+    Duration::try_from(clock_gettime(of)).unwrap_or_default()
 }
 
 /// Forgets the most memory that this process had, so that [`peak_memory`] tells of what follows.

@@ -19,6 +19,7 @@ use rustic_core::{
     BackupOptions, BytesList, ConfigOptions, Credentials, ErrorKind, FileType, Id, KeyOptions, PathList, ReadBackend,
     RepositoryBackends, RepositoryOptions, RusticError, RusticResult, SnapshotOptions, WriteBackend,
 };
+use rustix::time::ClockId;
 use secret::sha256;
 use std::collections::HashMap;
 use std::io::Write;
@@ -114,20 +115,15 @@ fn measure(args: &Args, folder: &Path) -> anyhow::Result<()> {
 }
 
 fn test(runner: &Runner, served: &Served, key: &MasterKey, job: &TestJob) -> anyhow::Result<Figure> {
-    let (begun, before) = (Instant::now(), own_cpu());
+    let (begun, before) = (Instant::now(), machine::cpu(ClockId::ProcessCPUTime));
     let Ended::Reported(report, used) = runner.run(served, key, job, &()) else {
         return Err(anyhow!("the test was stopped"));
     };
     if report.result != TestResult::Passed {
         return Err(anyhow!("the restore test did not pass: {}", report.summary));
     }
-    let parent_cpu = own_cpu().saturating_sub(before);
+    let parent_cpu = machine::cpu(ClockId::ProcessCPUTime).saturating_sub(before);
     Ok(Figure { stored_bytes: report.stored_bytes_read, parent_cpu, used, took: begun.elapsed() })
-}
-
-fn own_cpu() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    Duration::try_from(time).unwrap_or_default()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a figure for people")]

@@ -17,7 +17,7 @@ use domain::id::{DeviceId, RepositoryId};
 use domain::object::{Location, ObjectKind, TokenKind};
 use domain::time::{Time, days};
 use domain::verification::{Budget, Settings};
-use rustix::time::{ClockId, clock_gettime};
+use rustix::time::ClockId;
 use secret::seal;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -118,7 +118,7 @@ fn fill(args: &Args, app: &App, now: Time) -> anyhow::Result<()> {
 
 /// Reads everything once; returns MiB per second of processor time, and how long it took.
 fn read_back(args: &Args, verifier: &Verifier, now: Time) -> anyhow::Result<(f64, Duration)> {
-    let (begun, before) = (Instant::now(), cpu());
+    let (begun, before) = (Instant::now(), machine::cpu(ClockId::ProcessCPUTime));
     let mut looked_at = 0;
     loop {
         let turn @ Turn { more, damaged, .. } = verifier.read_back(now)?;
@@ -130,16 +130,12 @@ fn read_back(args: &Args, verifier: &Verifier, now: Time) -> anyhow::Result<(f64
             break;
         }
     }
-    let (took, used) = (begun.elapsed(), cpu().saturating_sub(before));
+    let (took, used) = (begun.elapsed(), machine::cpu(ClockId::ProcessCPUTime).saturating_sub(before));
     // The packs, and what opens their repository.
     if u64::try_from(looked_at)? != args.packs + 2 {
         return Err(anyhow!("{looked_at} objects were read, not {}", args.packs + 2));
     }
     Ok((mib(bytes(args)) / used.as_secs_f64(), took))
-}
-
-fn cpu() -> Duration {
-    Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default()
 }
 
 fn median(figures: &mut [f64]) -> f64 {

@@ -1,7 +1,8 @@
 //! The load generator: objects sent and read over connections that stay open.
-use super::run::{Run, cpu};
+use super::run::Run;
 use super::target::Target;
 use super::{CONNECTIONS_PER_DEVICE, PACK};
+use crate::bench::machine::cpu;
 use anyhow::anyhow;
 use rustix::time::ClockId;
 use std::io::{BufRead, BufReader, Read, Write};

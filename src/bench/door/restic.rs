@@ -1,9 +1,10 @@
 //! A backup with the real restic.
 use super::Args;
-use super::run::{Run, cpu, report};
+use super::run::{Run, report};
 use super::target::Target;
 use crate::app::App;
 use crate::bench::machine;
+use crate::bench::machine::cpu;
 use crate::bench::server::say;
 use crate::store;
 use anyhow::anyhow;

@@ -1,6 +1,5 @@
 //! One run's figures, and how they are printed.
 use crate::bench::server::say;
-use rustix::time::{ClockId, clock_gettime};
 use std::time::Duration;
 
 /// One run's figures.
@@ -42,11 +41,6 @@ impl std::fmt::Display for Run {
             self.server_cpu.as_secs_f64()
         )
     }
-}
-
-pub(super) fn cpu(clock: ClockId) -> Duration {
-    let at = clock_gettime(clock);
-    Duration::new(u64::try_from(at.tv_sec).unwrap_or(0), u32::try_from(at.tv_nsec).unwrap_or(0))
 }
 
 /// Prints each run, and the median of one figure, which it returns.
