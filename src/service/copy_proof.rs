@@ -14,7 +14,7 @@ use crate::store::{self, Conn};
 use anyhow::Context;
 use askama::Template;
 use domain::activity::{Action, Actor, Object, Outcome};
-use domain::copy_proof::{CopyGrade, CopyProof, CopyProofs, CopyTest as Shown, HOLDS, StoreNow, place};
+use domain::copy_proof::{CopyGrade, CopyProof, CopyProofs, CopyTest as Shown, HOLDS, StoreNow};
 use domain::id::{CopyTestId, DeviceId, RestorePointId};
 use domain::policy::CopyKnown;
 use domain::proof::{Level, TestResult};
@@ -125,11 +125,11 @@ pub struct Candidate {
     pub point: Option<RestorePoint>,
 }
 
-/// Each device that has a backup, whatever became of it, in the order of testing: see [`place`].
+/// Each device that has a backup, whatever became of it: those first that were never tested, and then those that were not for the longest time.
 ///
 /// # Errors
 /// When the second store shows nothing now, or the database refuses.
-pub fn candidates(conn: &mut Conn, now: Time) -> Result<Vec<Candidate>> {
+pub fn candidates(conn: &mut Conn) -> Result<Vec<Candidate>> {
     let store = store_noted(conn)?;
     if let Some(why) = store.refusal() {
         return Err(Error::Refused(why));
@@ -151,32 +151,10 @@ pub fn candidates(conn: &mut Conn, now: Time) -> Result<Vec<Candidate>> {
         let device = store::device::find(conn, id)?.ok_or(Error::NotFound("device"))?;
         found.push(Candidate { device, point });
     }
-    let places = places(conn, &store, &found, now)?;
-    found.sort_by_cached_key(|it| {
-        (places.get(&it.device.id).copied().unwrap_or(place(None, None)), it.device.name.clone(), it.device.id)
-    });
-    Ok(found)
-}
-
-/// The place of each of these devices in the order of testing.
-fn places(
-    conn: &mut Conn,
-    store: &StoreNow,
-    found: &[Candidate],
-    now: Time,
-) -> Result<HashMap<DeviceId, (bool, Option<Time>)>> {
+    // So runs that are stopped come around, whatever they found.
     let tried: HashMap<_, _> = store::copy_test::last_tries(conn)?.into_iter().collect();
-    let ids: Vec<_> = found.iter().map(|it| it.device.id).collect();
-    let mut places = HashMap::with_capacity(ids.len());
-    for some in ids.chunks(500) {
-        for it in standings(conn, Which::Ids(some))? {
-            let shown = it.shown();
-            let tested_at = shown.as_ref().map(|it| it.tested_at);
-            let holds = CopyProof { now: store, test: shown }.grade(now).holds();
-            places.insert(it.device, place(tested_at.filter(|_| holds), tried.get(&it.device).copied()));
-        }
-    }
-    Ok(places)
+    found.sort_by_cached_key(|it| (tried.get(&it.device.id).copied(), it.device.name.clone(), it.device.id));
+    Ok(found)
 }
 
 /// Records how a test ended: the test, what is damaged in the second store, the entry, and a mail if it failed. An act.

@@ -62,7 +62,7 @@ pub fn run(options: ProveOptions, file: Options) -> anyhow::Result<ExitCode> {
     }
     let store = Store::open_read_only(&config.database)?;
     // Before anybody types shares.
-    let mut candidates = store.read_blocking(|conn| copy_proof::candidates(conn, Clock::System.now()))?;
+    let mut candidates = store.read_blocking(copy_proof::candidates)?;
     if let Some(device) = device {
         candidates.retain(|it| it.device.id == device);
     }
@@ -92,12 +92,16 @@ pub fn run(options: ProveOptions, file: Options) -> anyhow::Result<ExitCode> {
     };
     // After the shares were read: until then a signal ends it at once.
     let stop = stops_when_told()?;
-    let rows = each(&candidates, &stop, |at, candidate| {
+    let (rows, failed) = each(&candidates, &stop, |at, candidate| {
         say(&format!("{} of {}: {}", at + 1, candidates.len(), plain(&candidate.device.name)));
         one(&tests, candidate, record)
     });
     let stopped = stopped_at(rows.len(), candidates.len());
     let code = show(&rows, json)?;
+    if let Some(error) = failed {
+        say(&stopped.unwrap_or_default());
+        return Err(error);
+    }
     let Some(stopped) = stopped else { return Ok(code) };
     say(&stopped);
     Ok(ExitCode::FAILURE)
@@ -121,25 +125,47 @@ fn stops_when_told() -> anyhow::Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
-/// Tests one after the other until `stop` says so.
-fn each<T, Done>(all: &[T], stop: &AtomicBool, mut one: impl FnMut(usize, &T) -> Done) -> Vec<Done> {
-    let goes_on = |_: &(usize, &T)| !stop.load(Ordering::SeqCst);
-    all.iter().enumerate().take_while(goes_on).map(|(at, it)| one(at, it)).collect()
+/// Tests one after the other until `stop` says so, or one ends it with an error.
+fn each<T, Done>(
+    all: &[T],
+    stop: &AtomicBool,
+    mut one: impl FnMut(usize, &T) -> anyhow::Result<Done>,
+) -> (Vec<Done>, Option<anyhow::Error>) {
+    let mut rows = Vec::new();
+    for (at, it) in all.iter().enumerate() {
+        if stop.load(Ordering::SeqCst) {
+            break;
+        }
+        match one(at, it) {
+            Ok(row) => rows.push(row),
+            Err(error) => return (rows, Some(error)),
+        }
+    }
+    (rows, None)
 }
 
-fn one(tests: &CopyAlone<'_>, candidate: &Candidate, record: impl Fn(Ended) -> anyhow::Result<String>) -> Row {
+/// One that could not be tested keeps no other from its turn; one that cannot be recorded ends it all, since no other can.
+fn one(
+    tests: &CopyAlone<'_>,
+    candidate: &Candidate,
+    record: impl Fn(Ended) -> anyhow::Result<String>,
+) -> anyhow::Result<Row> {
     let (device, name) = (candidate.device.id, candidate.device.name.clone());
     let Some(point) = &candidate.point else {
         let summary = "The second store has no complete backup of it yet.".to_owned();
-        return Row { device, name, point: None, result: "not copied", summary };
+        return Ok(Row { device, name, point: None, result: "not copied", summary });
     };
-    let tested = tests.test(point.id).map_err(anyhow::Error::from).and_then(|ended| {
-        let (result, said) = (ended.report.result.as_str(), ended.report.summary.clone());
-        record(ended).context("it was tested, and that could not be recorded").map(|_told| (result, said))
-    });
-    // One that could not be tested keeps no other from its turn.
-    let (result, summary) = tested.unwrap_or_else(|error| ("not recorded", format!("{error:#}")));
-    Row { device, name, point: Some(point.received_at.iso()), result, summary }
+    let received_at = Some(point.received_at.iso());
+    let ended = match tests.test(point.id) {
+        Ok(ended) => ended,
+        Err(error) => {
+            let summary = format!("{:#}", anyhow::Error::from(error));
+            return Ok(Row { device, name, point: received_at, result: "not tested", summary });
+        }
+    };
+    let (result, summary) = (ended.report.result.as_str(), ended.report.summary.clone());
+    record(ended).with_context(|| format!("{name} was tested, and that could not be recorded"))?;
+    Ok(Row { device, name, point: received_at, result, summary })
 }
 
 fn show(rows: &[Row], json: bool) -> anyhow::Result<ExitCode> {
@@ -166,9 +192,19 @@ mod tests {
         let stop = AtomicBool::new(false);
         let done = each(&["a", "b", "c"], &stop, |at, it| {
             stop.store(at == 1, Ordering::SeqCst);
-            format!("{at} {it}")
+            Ok(format!("{at} {it}"))
         });
-        assert_eq!(done, ["0 a", "1 b"]);
-        assert_eq!(each(&["a"], &stop, |_, it| *it), [""; 0], "told before the first");
+        assert_eq!(done.0, ["0 a", "1 b"]);
+        assert_eq!(each(&["a"], &stop, |_, it| Ok(*it)).0, [""; 0], "told before the first");
+    }
+
+    #[test]
+    fn one_that_cannot_be_recorded_ends_it_and_what_was_recorded_before_is_shown() {
+        let (done, failed) = each(&["a", "b", "c"], &AtomicBool::new(false), |at, it| match at {
+            0 => Ok(*it),
+            _ => bail!("the server does not answer"),
+        });
+        assert_eq!(done, ["a"]);
+        assert_eq!(failed.map(|it| it.to_string()).as_deref(), Some("the server does not answer"));
     }
 }

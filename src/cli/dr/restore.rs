@@ -28,6 +28,7 @@ use domain::id::RepositoryId;
 use domain::time::Time;
 use domain::words;
 use std::fs;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -71,10 +72,7 @@ pub fn run(options: RestoreOptions, file: Options) -> anyhow::Result<ExitCode> {
     let copy = second_store(&config)?;
     let brought = Brought::read(&options_key)?;
     let earlier = earlier(&part);
-    clear(&part)?;
-    if let Some(earlier) = &earlier {
-        fs::write(part.join(EARLIER), serde_json::to_vec(earlier)?).context("keeping what an earlier attempt made")?;
-    }
+    clear(&part, earlier.as_ref())?;
     let (in_part, key) = (part.join("holdfast.db"), part.join("proof.key"));
     let place = Place { database: in_part, key, blobs: config.blobs.clone(), earlier };
     let done = rebuild(&*copy, &brought, &place, without_state, Clock::System.now())?;
@@ -115,10 +113,28 @@ fn earlier(part: &Path) -> Option<Identity> {
 /// In the folder of an attempt: the identity that the one before made.
 const EARLIER: &str = "identity.json";
 
-fn clear(part: &Path) -> anyhow::Result<()> {
-    match fs::remove_dir_all(part) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
-        Ok(()) | Err(_) => {}
+/// Removes what an interrupted attempt left, except for the identity that it made: that is on the disk before anything goes,
+/// or the folder of backups would bear one that nobody knows.
+fn clear(part: &Path, earlier: Option<&Identity>) -> anyhow::Result<()> {
+    if let Some(earlier) = earlier {
+        // Beside it and renamed: the file of the attempt before that one stays whole until then.
+        let new = part.join("identity.part");
+        let mut file = fs::File::create(&new).context("keeping what an earlier attempt made")?;
+        file.write_all(&serde_json::to_vec(earlier)?)?;
+        file.sync_all()?;
+        fs::rename(new, part.join(EARLIER))?;
+        fs::File::open(part)?.sync_all()?;
+    }
+    let entries = match fs::read_dir(part) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return app::make_private_folder(part),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_name() == EARLIER && earlier.is_some() {
+            continue;
+        }
+        if entry.file_type()?.is_dir() { fs::remove_dir_all(entry.path())? } else { fs::remove_file(entry.path())? }
     }
     app::make_private_folder(part)
 }
@@ -207,7 +223,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let part = folder.path().join(PART);
         assert_eq!(earlier(&part), None);
-        clear(&part).unwrap();
+        clear(&part, None).unwrap();
         assert_eq!(earlier(&part), None, "it had made nothing");
         let store = Store::open(&Database::Sqlite(part.join("holdfast.db"))).unwrap();
         let made = store.write_blocking(|conn| service::ground::identity(conn, Time::from_millis(1))).unwrap();
@@ -215,9 +231,11 @@ mod tests {
         assert_eq!(earlier(&part).as_ref(), Some(&made));
 
         // The next one ends before it has a database.
-        clear(&part).unwrap();
-        fs::write(part.join(EARLIER), serde_json::to_vec(&made).unwrap()).unwrap();
+        clear(&part, Some(&made)).unwrap();
+        assert!(!part.join("holdfast.db").exists());
         assert_eq!(earlier(&part).as_ref(), Some(&made));
+        clear(&part, Some(&made)).unwrap();
+        assert_eq!(earlier(&part).as_ref(), Some(&made), "and again");
         fs::write(part.join(EARLIER), b"{").unwrap();
         assert_eq!(earlier(&part), None);
     }

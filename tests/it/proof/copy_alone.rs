@@ -98,8 +98,7 @@ impl Alone {
 
     /// Runs the test, as `dr prove` does.
     fn tests(&self) -> Ended {
-        let now = self.world.clock.now();
-        let candidate = self.read(move |conn| copy_proof::candidates(conn, now)).pop().expect("a device");
+        let candidate = self.read(copy_proof::candidates).pop().expect("a device");
         let id = self.read(|conn| Ok(COPY_ID.find(conn)?)).unwrap();
         let tests = CopyAlone {
             store: &self.world.store,
@@ -290,7 +289,7 @@ fn a_result_counts_only_of_this_servers_second_store_and_a_key_that_opens_it() {
     let spare = SecondStore { shares: vec!["one disk".to_owned()], ..second_store(NOW) };
     alone.write(move |conn| Ok(COPY.set(conn, &spare, NOW)?));
     assert!(alone.records(good).is_err());
-    assert!(alone.world.store.read_blocking(|conn| copy_proof::candidates(conn, NOW)).is_err());
+    assert!(alone.world.store.read_blocking(copy_proof::candidates).is_err());
 }
 
 #[test]

@@ -72,22 +72,11 @@ impl CopyGrade {
     }
 }
 
-/// The place of a device in the order of testing, the first before the others.
-///
-/// Those of which nothing is proven from there now, the longest untried first, and then those with the oldest proof. So runs
-/// that are stopped come around.
-///
-/// `proven_at` is when the proof that holds was made, and `tried_at` when any test last ended, whatever it found.
-pub fn place(proven_at: Option<Time>, tried_at: Option<Time>) -> (bool, Option<Time>) {
-    (proven_at.is_some(), proven_at.or(tried_at))
-}
-
 /// How far a run that was stopped came, in a sentence; none if it came to its end.
 pub fn stopped_at(done: usize, all: usize) -> Option<String> {
     let left = all.checked_sub(done).filter(|it| *it > 0)?;
-    let one = if left == 1 { "the one that is left" } else { "those that are left" };
     Some(format!(
-        "Stopped after {} of {}: {} not tested. The next run begins with {one}.",
+        "Stopped after {} of {}: {} not tested. The next run begins with what was never tested, or not for the longest time.",
         number(done),
         counted(all, "device", "devices"),
         counted(left, "was", "were"),
