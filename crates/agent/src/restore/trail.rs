@@ -437,12 +437,19 @@ pub fn keeping_times<T>(dir: BorrowedFd<'_>, change: impl FnOnce() -> T) -> T {
     let had = fstat(dir);
     let changed = change();
     if let Ok(had) = had {
-        let stamp = |(seconds, nanoseconds): Moment| Timespec { tv_sec: seconds, tv_nsec: nanoseconds.into() };
-        let (accessed, modified) = (moment(had.st_atime, had.st_atime_nsec), modified(&had));
-        let times = Timestamps { last_access: stamp(accessed), last_modification: stamp(modified) };
-        let _ = rustix::fs::futimens(dir, &times);
+        let _ = set_times(dir, moment(had.st_atime, had.st_atime_nsec), modified(&had));
     }
     changed
+}
+
+/// Gives something these times.
+///
+/// # Errors
+/// When the disk refuses.
+pub fn set_times(of: BorrowedFd<'_>, accessed: Moment, modified: Moment) -> io::Result<()> {
+    let stamp = |(seconds, nanoseconds): Moment| Timespec { tv_sec: seconds, tv_nsec: nanoseconds.into() };
+    let times = Timestamps { last_access: stamp(accessed), last_modification: stamp(modified) };
+    Ok(rustix::fs::futimens(of, &times)?)
 }
 
 fn make_own(dir: BorrowedFd<'_>, name: &CStr) -> io::Result<OwnedFd> {

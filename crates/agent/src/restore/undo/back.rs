@@ -7,7 +7,7 @@ use crate::restore::writer::{is_file, temporary};
 use crate::tree;
 use domain::manifest::encode_path;
 use domain::restore::{RestoreFailure, UndoReport};
-use rustix::fs::{AtFlags, FileType, Mode, Timespec, Timestamps, fchmod, fstat, unlinkat};
+use rustix::fs::{AtFlags, FileType, Mode, fchmod, fstat, unlinkat};
 use rustix::io::Errno;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CStr, CString};
@@ -327,9 +327,7 @@ impl<'a> Back<'a> {
                 fchmod(&dir, Mode::from_raw_mode(mode))?;
             }
             if times.contains(at) {
-                let stamp = |(seconds, nanoseconds): Moment| Timespec { tv_sec: seconds, tv_nsec: nanoseconds.into() };
-                let times = Timestamps { last_access: stamp(accessed), last_modification: stamp(modified) };
-                rustix::fs::futimens(&dir, &times)?;
+                trail::set_times(dir.as_fd(), accessed, modified)?;
             }
         }
         for (dir, mode) in self.widened.drain(..).rev() {
