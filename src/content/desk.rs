@@ -78,9 +78,9 @@ impl Desk {
         let place = Arc::new(self.looking.enter(by.user)?);
         self.tools.keys()?;
         let (acting, now, skip) = (by.clone(), self.tools.clock.now(), search.skip);
-        let (text, from) = (search.text.clone(), search.from.clone());
+        let text = search.text.clone();
         let searched = self.tools.store.act(move |conn| service::content::search(conn, &acting, &search, now)).await?;
-        let (repository, newer) = (searched.repository.clone(), searched.newer.clone());
+        let (repository, newer, from) = (searched.repository.clone(), searched.newer.clone(), searched.from.clone());
         let mut findings = Findings::of(searched, skip);
         let Some(repository) = repository else { return Ok(findings) };
         let views = views(&findings.points);
@@ -94,9 +94,9 @@ impl Desk {
         let paths = findings.open_ended();
         if let (Some((point, repository)), false) = (newer, paths.is_empty()) {
             let task = Task::Has { point: seen(&[point.as_of], &point), paths: paths.clone(), seconds: HAS_SECONDS };
-            let end = self.look(&place, (repository, vec![point.as_of]), task).await?;
-            // What cannot be read there is not known.
-            findings.told(paths, if let Ok(End::Has(answers)) = end { answers } else { Vec::new() });
+            let end = self.look(&place, (repository, vec![point.as_of]), task).await;
+            // What cannot be read there, or not opened, is not known: what was found is.
+            findings.told(paths, if let Ok(Ok(End::Has(answers))) = end { answers } else { Vec::new() });
         }
         Ok(findings)
     }

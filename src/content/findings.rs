@@ -123,7 +123,8 @@ impl Findings {
     /// Where the next search begins; none at the end.
     pub fn next(&self) -> Option<Next> {
         if let Some(it) = &self.hits.goes_on {
-            return Some(Next { skip: self.skip, from: it.from.clone() });
+            let begun = self.points.first()?.id;
+            return Some(Next { skip: self.skip, from: format!("{begun}.{}", it.from) });
         }
         let done = match &self.trouble {
             None => i64::try_from(self.hits.searched).unwrap_or(0),

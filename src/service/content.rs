@@ -105,7 +105,8 @@ pub struct Search {
     pub as_of: Option<Time>,
     /// How many of the newest points are left out: they were searched before.
     pub skip: i64,
-    /// Where the search goes on within the first of the others, as the one before said; empty for its beginning.
+    /// Where the search goes on within the first of the others, as the one before said, after that point's id and a dot;
+    /// empty for its beginning.
     pub from: String,
 }
 
@@ -120,6 +121,8 @@ pub struct Searched {
     pub newer: Option<(RestorePoint, Repository)>,
     /// How many points there are besides, older ones.
     pub older: i64,
+    /// Where the search goes on within the first; empty for its beginning.
+    pub from: String,
 }
 
 /// The most restore points that one search goes through.
@@ -139,24 +142,39 @@ pub fn search(conn: &mut Conn, by: &By, wanted: &Search, now: Time) -> Result<Se
     if length == 0 || length > 200 {
         return Err(Error::invalid("q", "Enter part of a name: 1 to 200 characters."));
     }
-    if wanted.from.len() > LONGEST_FROM || !wanted.from.bytes().all(|it| it.is_ascii_digit() || it == b'.') {
-        return Err(Error::invalid("from", "This is no place to go on from."));
-    }
+    let (begun, from) = begun(&wanted.from)?;
     let skip = wanted.skip.max(0);
     let mut points = store::restore_point::stored_until(conn, device.id, wanted.as_of, (skip, SEARCHED))?;
     let all = store::restore_point::count_stored_until(conn, device.id, wanted.as_of)?;
     let Some(newest) = points.first().cloned() else {
-        return Ok(Searched { device, points, repository: None, newer: None, older: 0 });
+        return Ok(Searched { device, points, repository: None, newer: None, older: 0, from });
     };
+    if begun.is_some_and(|it| it != newest.id) {
+        let why = "restore points came or ended meanwhile: search again from the newest";
+        return Err(Error::Conflict(why.to_owned()));
+    }
     // Each enrolment has its own repository, with its own key: the next one is the next search. So is the next point
     // while the rest of one is searched.
     let own = points.iter().take_while(|it| it.repository_id == newest.repository_id).count();
-    points.truncate(if wanted.from.is_empty() { own } else { 1 });
+    points.truncate(if from.is_empty() { own } else { 1 });
     let older = all - skip - i64::try_from(points.len()).unwrap_or(i64::MAX);
     let repository = store::repository::find(conn, newest.repository_id)?;
     let newer = newer(conn, device.id, (wanted.as_of, skip))?;
     note(conn, by, &newest, (ReadKind::Search, &wanted.text, ""), now)?;
-    Ok(Searched { device, points, repository, newer, older: older.max(0) })
+    Ok(Searched { device, points, repository, newer, older: older.max(0), from })
+}
+
+/// Which point a search had begun with, and where it goes on in it.
+fn begun(from: &str) -> Result<(Option<RestorePointId>, String)> {
+    if from.is_empty() {
+        return Ok((None, String::new()));
+    }
+    let none = || Error::invalid("from", "This is no place to go on from.");
+    let (id, place) = from.split_once('.').ok_or_else(none)?;
+    if place.is_empty() || place.len() > LONGEST_FROM || !place.bytes().all(|it| it.is_ascii_digit() || it == b'.') {
+        return Err(none());
+    }
+    Ok((Some(id.parse().ok().ok_or_else(none)?), place.to_owned()))
 }
 
 /// The last of the points that were left out, with its repository.

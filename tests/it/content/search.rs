@@ -348,7 +348,7 @@ fn a_search_goes_on_within_a_point_until_all_of_it_was_searched() {
     }
     world.backup(&folders);
     world.server.app.clock.advance(days(1));
-    world.backup(&folders[..FOLDERS - 1]);
+    let newest = world.backup(&folders[..FOLDERS - 1]);
 
     let id = world.device.id();
     let mut address = Some(format!("/devices/{id}/restore-points/search?q=needle"));
@@ -370,12 +370,18 @@ fn a_search_goes_on_within_a_point_until_all_of_it_was_searched() {
     let (newer, older) = found.split_at(FOLDERS - 1);
     assert!(newer.iter().copied().eq(0..FOLDERS - 1), "{newer:?}");
     assert!(older.iter().copied().eq(0..FOLDERS), "{older:?}");
-    assert!(said.contains("The rest of the restore point of 22 Nov 14:06 searched"), "{said}");
+    assert!(said.contains("The rest of the restore point of 22 Nov 14:06 was searched"), "{said}");
     assert!(said.contains("Gone between 22 Nov 14:06 and 23 Nov 14:06"), "{said}");
     assert!(said.contains("Still there in 23 Nov 14:06"), "{said}");
     assert_eq!(find(&world, &[("q", "needle"), ("from", "x")]).0, 422);
-    let (_, page) = find(&world, &[("q", "needle"), ("from", "1.9999")]);
+    assert_eq!(find(&world, &[("q", "needle"), ("from", &format!("{newest}."))]).0, 422);
+    let (_, page) = find(&world, &[("q", "needle"), ("from", &format!("{newest}.1.9999"))]);
     assert!(page.contains("1 restore point cannot be read"), "{page}");
+    // Another point is the first now, of which that place says nothing.
+    world.server.app.clock.advance(days(1));
+    world.backup(&[empty("later", 9)]);
+    let (status, page) = find(&world, &[("q", "needle"), ("from", &format!("{newest}.1"))]);
+    assert!(status == 409 && page.contains("search again from the newest"), "{status} {page}");
 }
 
 #[test]
