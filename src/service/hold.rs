@@ -228,20 +228,22 @@ pub fn lift_asked(hold: &Hold, now: Time) -> Result<Option<Proposal>> {
     Ok((!proposal.is_over(now)).then_some(proposal))
 }
 
-/// Holds that somebody asks to lift, within `reach`, with their devices; none for one on everything of a person.
+/// Holds that somebody asks to lift, within `reach`, each with its device; of one on everything of a person, with any of
+/// that person's. At most `limit`.
 ///
 /// # Errors
 /// When the database refuses.
-pub fn lifts_waiting(conn: &mut Conn, reach: &Reach, now: Time) -> Result<Vec<(Hold, Option<Device>)>> {
+pub fn lifts_waiting(conn: &mut Conn, reach: &Reach, limit: i64, now: Time) -> Result<Vec<(Hold, Option<Device>)>> {
     let mut found = Vec::new();
-    for hold in store::hold::lifts_asked(conn, now - LIFT_WAITS)? {
-        let device = match hold.device_id {
-            Some(id) => store::device::find(conn, id)?,
-            None => None,
+    for hold in store::hold::lifts_asked(conn, now - LIFT_WAITS, limit)? {
+        let device = match (hold.device_id, &hold.person) {
+            (Some(id), _) => store::device::find(conn, id)?,
+            (None, Some(person)) => store::device::any_of(conn, person)?,
+            (None, None) => None,
         };
-        let is_seen = match &device {
-            Some(device) => reach.covers(device.team_id),
-            None => *reach == Reach::All,
+        let is_seen = match (hold.device_id, &device) {
+            (Some(_), Some(device)) => reach.covers(device.team_id),
+            (None, _) | (_, None) => *reach == Reach::All,
         };
         if is_seen {
             found.push((hold, device));

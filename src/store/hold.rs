@@ -2,7 +2,7 @@
 use crate::store::Conn;
 use crate::store::schema::{devices, held_devices, holds};
 use crate::store::upsert::UpsertExt;
-use diesel::dsl::count_star;
+use diesel::dsl::count;
 use diesel::prelude::*;
 use domain::id::{DeviceId, HoldId, RestorePointId, UserId};
 use domain::retention::{Held, HoldCause, HoldScope};
@@ -76,21 +76,22 @@ pub fn insert(conn: &mut Conn, hold: &Hold) -> QueryResult<()> {
     diesel::insert_into(holds::table).values(hold).execute(conn).map(drop)
 }
 
-/// Holds that stand and that somebody asked to lift since then, oldest request first.
-pub fn lifts_asked(conn: &mut Conn, since: Time) -> QueryResult<Vec<Hold>> {
+/// Some of the holds that stand and that somebody asked to lift since then, oldest request first.
+pub fn lifts_asked(conn: &mut Conn, since: Time, limit: i64) -> QueryResult<Vec<Hold>> {
     holds::table
         .filter(holds::lifted_at.is_null().and(holds::lift_asked_at.gt(since)))
         .order((holds::lift_asked_at, holds::id))
+        .limit(limit)
         .select(Hold::as_select())
         .load(conn)
 }
 
-/// How many holds a rule made that stand on devices within reach.
-pub fn anomaly_count(conn: &mut Conn, reach: &Reach) -> QueryResult<i64> {
+/// Of how many devices within reach a rule holds something.
+pub fn unusual_count(conn: &mut Conn, reach: &Reach) -> QueryResult<i64> {
     let mut found = holds::table
         .inner_join(devices::table.on(devices::id.nullable().eq(holds::device_id)))
         .filter(holds::lifted_at.is_null().and(holds::cause.eq(HoldCause::Anomaly)))
-        .select(count_star())
+        .select(count(devices::id).aggregate_distinct())
         .into_boxed();
     if let Reach::Teams(teams) = reach {
         found = found.filter(devices::team_id.eq_any(teams.clone()));

@@ -1,7 +1,8 @@
 //! Looks at each restore test that ended for something unusual; then the last good point is held, and people are told.
 use crate::error::Result;
-use crate::service::activity::{Act, record};
-use crate::service::{alert, hold, installation};
+use crate::service::activity::{Act, record_often};
+use crate::service::mail::{self, Mail, Recipients};
+use crate::service::{hold, installation};
 use crate::store::device::Device;
 use crate::store::restore_point::RestorePoint;
 use crate::store::restore_test::RestoreTest;
@@ -13,6 +14,7 @@ use domain::activity::{Action, Actor, Object, Outcome};
 use domain::id::RestorePointId;
 use domain::proof::{TestResult, TestState};
 use domain::retention::{Anomaly, COMPARED, Measured, anomalies};
+use domain::role::Permission;
 use domain::time::Time;
 
 /// How many tests are looked at in one run.
@@ -78,7 +80,7 @@ fn look_at(conn: &mut Conn, test: &RestoreTest, now: Time) -> Result<bool> {
     // Also while a hold stands: what comes after the first may be the worse one.
     let object = Object::new("restore_point", point.id, device.name.clone());
     let act = Act::done(Action::AnomalyFound, object).on(device.id).because(&why).ended(Outcome::Failed);
-    record(conn, &Actor::system(), &act, now)?;
+    record_often(conn, &Actor::system(), &act, now)?;
     tell(conn, &device, &found, pinned, now)?;
     Ok(true)
 }
@@ -148,5 +150,9 @@ fn tell(conn: &mut Conn, device: &Device, found: &[Anomaly], pinned: Pinned, now
     let url = format!("{}/devices/{}", installation::public_url(conn)?.unwrap_or_default(), device.id);
     let body = AnomalyMail { device, found, pinned, url }.render().context("writing a mail")?;
     let subject = format!("Something unusual in a backup: {}", device.name);
-    alert::tell_of_devices(conn, "anomaly", device.team_id, subject, body, now)
+    // A device decides how often that is: what holds nothing new is told once a day.
+    let day = now.seconds() / 86_400;
+    let dedupe_key = (pinned != Pinned::Now).then(|| format!("{}/{day}", device.id));
+    let to = Recipients::Permission(Permission::RunBackups, device.team_id);
+    mail::enqueue(conn, &Mail { to, kind: "anomaly", dedupe_key, subject, body }, now).map(drop)
 }

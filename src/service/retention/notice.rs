@@ -63,22 +63,7 @@ struct TrashMail<'a> {
 /// # Errors
 /// When the database refuses.
 pub fn tell(conn: &mut Conn, now: Time) -> Result<usize> {
-    // A clock that was ahead must not keep anybody from being told until then.
-    let told = TRASH_TOLD.find(conn)?.map(|it| it.min(now));
-    if told.is_some_and(|it| now.since(it) < EVERY) {
-        return Ok(0);
-    }
-    let since = told.unwrap_or(now - EVERY);
-    let news = News { since, now };
-    let mut lines = Vec::new();
-    for prune in store::prune::changed_since(conn, since, (news.soon_after(), news.soon_until()))? {
-        // A device that was deleted has nobody who could do anything.
-        let Some(device) = store::device::find(conn, prune.device_id)? else { continue };
-        lines.push(Line { prune, name: device.name, person: device.person, team: device.team_id });
-    }
-    if lines.is_empty() {
-        return Ok(0);
-    }
+    let Some((news, lines)) = look(conn, now)? else { return Ok(0) };
     TRASH_TOLD.set(conn, &now, now)?;
     let url = format!("{}/retention", installation::public_url(conn)?.unwrap_or_default());
     let mut count = 0;
@@ -89,6 +74,32 @@ pub fn tell(conn: &mut Conn, now: Time) -> Result<usize> {
         count += mail::enqueue(conn, &Mail { to, kind: "trash", dedupe_key: None, subject, body }, now)?;
     }
     Ok(count)
+}
+
+/// Whether there is anything to tell.
+///
+/// # Errors
+/// When the database refuses.
+pub fn has_news(conn: &mut Conn, now: Time) -> Result<bool> {
+    Ok(look(conn, now)?.is_some())
+}
+
+/// What people were not told of yet; none within a day after they were told, and if there is nothing.
+fn look(conn: &mut Conn, now: Time) -> Result<Option<(News, Vec<Line>)>> {
+    // A clock that was ahead must not keep anybody from being told until then.
+    let told = TRASH_TOLD.find(conn)?.filter(|it| *it <= now);
+    if told.is_some_and(|it| now.since(it) < EVERY) {
+        return Ok(None);
+    }
+    let since = told.unwrap_or(now - EVERY);
+    let news = News { since, now };
+    let mut lines = Vec::new();
+    for prune in store::prune::changed_since(conn, since, (news.soon_after(), news.soon_until()))? {
+        // A device that was deleted has nobody who could do anything.
+        let Some(device) = store::device::find(conn, prune.device_id)? else { continue };
+        lines.push(Line { prune, name: device.name, person: device.person, team: device.team_id });
+    }
+    Ok((!lines.is_empty()).then_some((news, lines)))
 }
 
 /// The time that a mail is about.

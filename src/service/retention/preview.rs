@@ -35,6 +35,8 @@ pub struct Total {
     pub device_count: usize,
     pub point_count: usize,
     pub end_count: usize,
+    /// Repositories of which something would end: a device has one for each enrolment.
+    pub row_count: usize,
     /// No more than this would be freed, in bytes.
     pub most_bytes: i64,
     counted: BTreeSet<DeviceId>,
@@ -61,6 +63,7 @@ pub fn preview(conn: &mut Conn, keep: &Keep, mut total: Total, now: Time) -> Res
             continue;
         }
         total.end_count += ends.len();
+        total.row_count += 1;
         total.counted.insert(device.id);
         total.most_bytes += most_bytes(conn, &repository, now)?;
         let brakes = brakes(&state(conn, &device, &repository, now)?, now);

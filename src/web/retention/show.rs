@@ -204,7 +204,7 @@ async fn preview(store: &Store, before: &Keep, next: Keep, now: Time) -> Result<
     while !total.is_whole {
         total = store.read(move |conn| retention::preview(conn, &next, total, now)).await?;
     }
-    let more = total.device_count.saturating_sub(NAMED);
+    let more = total.row_count.saturating_sub(NAMED);
     Ok(Preview {
         keep: next.words(),
         rule: encode(&next.text()),

@@ -2,7 +2,7 @@
 //!
 //! Everything it looks at was counted by the restore test, except what a device says beside it, which can only raise
 //! an alarm.
-use crate::words::{bytes, files, number};
+use crate::words::{bytes, counted, files, number};
 
 /// How many earlier points are compared with.
 pub const COMPARED: usize = 10;
@@ -52,6 +52,12 @@ impl Anomaly {
             ),
         }
     }
+}
+
+/// That a rule keeps backups of so many devices until somebody has looked at them.
+pub fn held_words(devices: i64) -> String {
+    let what = counted(devices, "device has a backup that looks", "devices have backups that look");
+    format!("{what} as if something was lost: what was good before is kept until somebody has looked")
 }
 
 /// Everything unusual about `now`, compared with the points `before` it, newest first.

@@ -10,7 +10,7 @@ mod hold;
 mod prune;
 mod rule;
 
-pub use anomaly::{Anomaly, COMPARED, Measured, anomalies};
+pub use anomaly::{Anomaly, COMPARED, Measured, anomalies, held_words};
 pub use brake::{Brake, Facts, MOST_PERCENT, QUIET, SecondCopy, brakes, erase_brakes, sentences};
 pub use decide::{Decision, Point, Why, decide};
 pub use hold::{Held, HoldCause, HoldScope};
