@@ -12,7 +12,8 @@ use crate::store::{self, Conn};
 use domain::activity::Action;
 use domain::command::CommandKind;
 use domain::disaster::{Event, Fate};
-use domain::ground::{Disk, Ground};
+use domain::failure_domain::StoreKind;
+use domain::ground::{Away, AwayCause, Disk, Ground};
 use domain::id::DeviceId;
 use domain::incident::{Act, Cause, Damage, Entry, Past, Risk, Still, past};
 use domain::object::Location;
@@ -24,6 +25,9 @@ use std::collections::{HashMap, HashSet};
 
 /// How many devices are named.
 const NAMED: usize = 100;
+
+/// How many devices are looked for at once.
+const SOME: usize = 500;
 
 /// How many repairs are named.
 const REPAIRS: i64 = 20;
@@ -97,12 +101,7 @@ impl Incident {
     /// Those that can be asked to back up, if that helps now.
     pub fn to_ask(&self) -> Vec<&LastCopy> {
         let is_open = self.takes_backups();
-        self.last_copies.iter().filter(|it| is_open && it.helps()).collect()
-    }
-
-    /// How much those would send again at most.
-    pub fn bytes_to_send(&self) -> i64 {
-        self.to_ask().iter().map(|it| it.lost_bytes).sum()
+        self.last_copies.iter().filter(|it| is_open && it.helps() && !it.is_asked).collect()
     }
 }
 
@@ -113,7 +112,7 @@ impl Incident {
 pub fn read(conn: &mut Conn, reach: &Reach, when: &dyn Fn(Time) -> String, now: Time) -> Result<Incident> {
     let ground = store::ground::find(conn)?;
     let is_away = ground.away.is_some();
-    let lost = i64::try_from(store::uncopied::last_copies(conn, &Reach::All)?.len()).unwrap_or(i64::MAX);
+    let lost = i64::try_from(store::uncopied::last_copies(conn, &Reach::All, now)?.len()).unwrap_or(i64::MAX);
     let causes = causes(conn, ground, lost, now)?;
     let risks = if causes.is_empty() { Vec::new() } else { risks(conn, is_away, reach, now)? };
     let mut incident = Incident {
@@ -123,7 +122,7 @@ pub fn read(conn: &mut Conn, reach: &Reach, when: &dyn Fn(Time) -> String, now: 
         last_copies: last_copies(conn, risks, now)?,
         free_bytes: rooms(conn)?.into_iter().find(|it| it.disk == Disk::Backups).map(|it| it.now.free_bytes),
         repairs: Vec::new(),
-        past: history(conn)?,
+        past: history(conn, causes.iter().any(|it| matches!(it, Cause::Damaged(_) | Cause::CopyDamaged(_))))?,
         causes,
     };
     if !incident.causes.is_empty() {
@@ -138,24 +137,41 @@ pub fn read(conn: &mut Conn, reach: &Reach, when: &dyn Fn(Time) -> String, now: 
 fn causes(conn: &mut Conn, ground: Ground, lost: i64, now: Time) -> Result<Vec<Cause>> {
     let mut causes = Vec::new();
     causes.extend(ground.away.map(Cause::Away));
+    let is_away = !causes.is_empty();
+    // Also of devices that are there no more, and whose last copy it was.
+    let all_lost =
+        |conn: &mut Conn| Ok(i64::try_from(store::uncopied::lost(conn, i64::MAX)?.len()).unwrap_or(i64::MAX));
+    let second = second_store(conn, is_away, all_lost, now)?;
     let (objects, devices, since) = store::attention::damage_since(conn)?;
     if objects > 0 {
-        causes.push(Cause::Damaged(Damage { objects, devices, since, lost }));
+        let is_other_away = second.iter().any(|it| matches!(it, Cause::CopyAway(..)));
+        causes.push(Cause::Damaged(Damage { objects, devices, since, lost, is_other_away }));
     }
     causes.extend(ground.stopped.map(Cause::Stopped));
-    causes.extend(second_store(conn, lost, now)?);
+    causes.extend(second);
     Ok(causes)
 }
 
-/// What is the matter with the second store; nothing where there is none.
-fn second_store(conn: &mut Conn, lost: i64, now: Time) -> Result<Vec<Cause>> {
-    let Some(second) = COPY.find(conn)? else { return Ok(Vec::new()) };
+/// What is the matter with the second store; nothing where there is none. `is_other_away`: the backup store cannot be read.
+fn second_store(
+    conn: &mut Conn,
+    is_other_away: bool,
+    lost: impl FnOnce(&mut Conn) -> Result<i64>,
+    now: Time,
+) -> Result<Vec<Cause>> {
+    let Some(second) = COPY.entry(conn)? else { return Ok(Vec::new()) };
+    let Some(kind) = second.value.map(|it| it.kind) else {
+        let why = "what was written down of it cannot be read back".to_owned();
+        let away = Away { cause: AwayCause::Unreadable, why, since: second.updated_at };
+        return Ok(vec![Cause::CopyAway(away, StoreKind::Folder)]);
+    };
     let mut causes = Vec::new();
-    causes.extend(store::ground::copy_away(conn, now)?.map(|it| Cause::CopyAway(it, second.kind)));
+    causes.extend(store::ground::copy_away(conn, now)?.map(|it| Cause::CopyAway(it, kind)));
     let (objects, devices) = store::verification::damaged_count(conn, Location::Copy)?;
     if objects > 0 {
         let since = store::verification::damaged_since(conn, Location::Copy)?;
-        causes.push(Cause::CopyDamaged(Damage { objects, devices, since, lost }));
+        let lost = lost(conn)?;
+        causes.push(Cause::CopyDamaged(Damage { objects, devices, since, lost, is_other_away }));
     }
     Ok(causes)
 }
@@ -165,7 +181,7 @@ fn second_store(conn: &mut Conn, lost: i64, now: Time) -> Result<Vec<Cause>> {
 /// # Errors
 /// When the database refuses.
 pub fn second_store_headlines(conn: &mut Conn, now: Time) -> Result<Vec<&'static str>> {
-    Ok(second_store(conn, 0, now)?.iter().map(Cause::headline).collect())
+    Ok(second_store(conn, false, |_| Ok(0), now)?.iter().map(Cause::headline).collect())
 }
 
 /// What the rules hold now, for all devices or for some.
@@ -189,7 +205,7 @@ fn still(conn: &mut Conn, lost: i64, when: &dyn Fn(Time) -> String, now: Time) -
 /// The devices within reach that may hold the last copy, those of which something is surely damaged first.
 fn risks(conn: &mut Conn, is_away: bool, reach: &Reach, now: Time) -> Result<Vec<(DeviceId, Risk)>> {
     let mut risks: Vec<_> =
-        store::uncopied::last_copies(conn, reach)?.into_iter().map(|it| (it, Risk::Damaged)).collect();
+        store::uncopied::last_copies(conn, reach, now)?.into_iter().map(|it| (it, Risk::Damaged)).collect();
     if is_away {
         let known: HashSet<_> = risks.iter().map(|it| it.0).collect();
         // The same answer as "If we lost the backup store": nobody can say that it is not lost.
@@ -201,10 +217,15 @@ fn risks(conn: &mut Conn, is_away: bool, reach: &Reach, now: Time) -> Result<Vec
 }
 
 fn last_copies(conn: &mut Conn, mut risks: Vec<(DeviceId, Risk)>, now: Time) -> Result<Vec<LastCopy>> {
+    let mut asked = HashSet::new();
+    for some in risks.chunks(SOME) {
+        let ids: Vec<_> = some.iter().map(|it| it.0).collect();
+        asked.extend(store::command::devices_asked(conn, &ids, CommandKind::BackUpNow, now)?);
+    }
+    // Those of whom nobody asked anything first: whoever asks all that are named comes to the others so.
+    risks.sort_by_key(|it| asked.contains(&it.0));
     risks.truncate(NAMED);
     let ids: Vec<_> = risks.iter().map(|it| it.0).collect();
-    let asked: HashSet<_> =
-        store::command::devices_asked(conn, &ids, CommandKind::BackUpNow, now)?.into_iter().collect();
     let risks: HashMap<_, _> = risks.into_iter().collect();
     let mut found = Vec::with_capacity(ids.len());
     for device in device_list::of_ids(conn, &ids)? {
@@ -218,11 +239,11 @@ fn last_copies(conn: &mut Conn, mut risks: Vec<(DeviceId, Risk)>, now: Time) -> 
     Ok(found)
 }
 
-fn history(conn: &mut Conn) -> Result<Vec<Past>> {
+fn history(conn: &mut Conn, is_damaged: bool) -> Result<Vec<Past>> {
     let actions: Vec<_> = Entry::actions().collect();
     let entries = store::activity::newest_of(conn, &actions, ENTRIES)?;
     let entries: Vec<_> = entries.into_iter().map(|(action, at)| Entry { action, at }).collect();
-    let mut found = past(&entries);
+    let mut found = past(&entries, is_damaged);
     found.truncate(PAST);
     Ok(found)
 }

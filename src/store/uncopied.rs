@@ -1,5 +1,7 @@
 //! What the second store does not have yet, or has damaged: the ledger itself says so, in `objects.uncopied`.
 use crate::store::Conn;
+use crate::store::ground::copy_away;
+use crate::store::object;
 use crate::store::restore_point::RestorePoint;
 use crate::store::schema::{copies, device_proof, devices, objects, repositories, restore_points};
 use crate::store::setting::COPY;
@@ -280,9 +282,7 @@ pub fn lost_within(conn: &mut Conn, reach: &Reach, limit: i64) -> QueryResult<Ve
 /// again at most.
 pub fn lost_bytes(conn: &mut Conn, device: DeviceId) -> QueryResult<i64> {
     let has_none = COPY.entry(conn)?.is_none();
-    let sizes: Vec<i64> =
-        lost_objects!(has_none).filter(repositories::device_id.eq(device)).select(objects::size_bytes).load(conn)?;
-    Ok(sizes.iter().sum())
+    lost_objects!(has_none).filter(repositories::device_id.eq(device)).select(object::sum()).first(conn)
 }
 
 /// Those of [`lost_objects`] without which no later proof came: devices and objects that a proof from afterwards shows
@@ -300,9 +300,16 @@ macro_rules! lost_and_needed {
     };
 }
 
+/// Whether no second store can be said to have anything now.
+fn has_no_other(conn: &mut Conn, now: Time) -> QueryResult<bool> {
+    Ok(COPY.entry(conn)?.is_none() || copy_away(conn, now)?.is_some())
+}
+
 /// Whether something of a device's backups is intact in no store, and no later proof did without it.
-pub fn is_lost(conn: &mut Conn, device: DeviceId) -> QueryResult<bool> {
-    let has_none = COPY.entry(conn)?.is_none();
+///
+/// What is only in a second store that cannot be used is not known to be anywhere.
+pub fn is_lost(conn: &mut Conn, device: DeviceId, now: Time) -> QueryResult<bool> {
+    let has_none = has_no_other(conn, now)?;
     let any: Option<ObjectName> = lost_and_needed!(has_none)
         .filter(repositories::device_id.eq(device))
         .select(copies::name)
@@ -312,8 +319,8 @@ pub fn is_lost(conn: &mut Conn, device: DeviceId) -> QueryResult<bool> {
 }
 
 /// The enrolled devices within reach of which [`is_lost`] holds, in the order of their names.
-pub fn last_copies(conn: &mut Conn, reach: &Reach) -> QueryResult<Vec<DeviceId>> {
-    let has_none = COPY.entry(conn)?.is_none();
+pub fn last_copies(conn: &mut Conn, reach: &Reach, now: Time) -> QueryResult<Vec<DeviceId>> {
+    let has_none = has_no_other(conn, now)?;
     let lost = lost_and_needed!(has_none)
         .inner_join(devices::table.on(devices::id.eq(repositories::device_id)))
         .filter(devices::state.eq(DeviceState::Enrolled));

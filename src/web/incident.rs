@@ -50,6 +50,11 @@ impl IncidentPage {
         self.incident.since().map(|it| format!("for {}", filter::span(now.since(it))))
     }
 
+    /// How much those that can be asked would send again at most.
+    fn bytes_to_send(&self) -> i64 {
+        self.to_ask.iter().map(|it| it.lost_bytes).sum()
+    }
+
     /// When the newest backup of a device came that the store has.
     fn newest(it: &LastCopy) -> Option<Time> {
         it.device.proof.as_ref().and_then(|it| it.stored_at)
@@ -64,7 +69,7 @@ impl IncidentPage {
 async fn show(by: Can<ViewDevices>, layout: Layout, store: Data<Store>) -> PageResult<impl Responder> {
     let (reach, zone, now) = (by.reach().clone(), layout.zone.clone(), layout.now);
     let incident = store.read(move |conn| incident::read(conn, &reach, &|at| zone.full(at), now)).await?;
-    let may_ask = layout.may(Permission::RunBackups);
-    let to_ask = incident.to_ask().into_iter().filter(|_| may_ask).cloned().collect();
+    let may_ask = |it: &&LastCopy| layout.may_in(Permission::RunBackups, it.device.device.team_id);
+    let to_ask = incident.to_ask().into_iter().filter(may_ask).cloned().collect();
     Ok(IncidentPage { layout, incident, to_ask })
 }

@@ -81,22 +81,25 @@ impl Simulated {
         Self { device, epoch: KnownEpoch::default() }
     }
 
-    /// Checks in; returns how many orders it would carry out that take something from it.
-    fn checks_in(&mut self, server: &TestServer) -> usize {
+    /// Checks in; returns how many orders came that take something from it, and how many of them it would carry out.
+    fn checks_in(&mut self, server: &TestServer) -> [usize; 2] {
         let answer = self.device.check_in(server, DeviceFacts::default());
         self.epoch = std::mem::take(&mut self.epoch).hears(answer.epoch.as_ref());
         let orders = answer.commands.iter().filter(|it| it.kind.overwrites()).count();
-        if self.epoch.is_read_only() { 0 } else { orders }
+        [orders, if self.epoch.is_read_only() { 0 } else { orders }]
     }
 }
 
-/// Does something for each device, several at once; returns the sum.
-fn for_each(fleet: &mut [Simulated], work: impl Fn(&mut Simulated) -> usize + Sync) -> usize {
+/// Does something for each device, several at once; returns the sums.
+fn for_each<const N: usize>(fleet: &mut [Simulated], work: impl Fn(&mut Simulated) -> [usize; N] + Sync) -> [usize; N] {
     let (each, work) = (fleet.len().div_ceil(AT_ONCE), &work);
+    let add = |all: [usize; N], some: [usize; N]| std::array::from_fn(|at| all[at] + some[at]);
     std::thread::scope(|scope| {
-        let threads: Vec<_> =
-            fleet.chunks_mut(each).map(|some| scope.spawn(move || some.iter_mut().map(work).sum::<usize>())).collect();
-        threads.into_iter().map(|it| it.join().unwrap()).sum()
+        let threads: Vec<_> = fleet
+            .chunks_mut(each)
+            .map(|some| scope.spawn(move || some.iter_mut().map(work).fold([0; N], add)))
+            .collect();
+        threads.into_iter().map(|it| it.join().unwrap()).fold([0; N], add)
     })
 }
 
@@ -105,9 +108,9 @@ fn d02_a_hundred_devices_that_check_in_at_a_restored_server_erase_nothing() {
     let server = TestServer::start();
     let token = token(&server, |it| it.use_limit = 100_000);
     let mut fleet: Vec<_> = (0..DEVICES).map(|it| Simulated::join(&server, &token, it)).collect();
-    assert_eq!(for_each(&mut fleet, |it| it.checks_in(&server)), 0);
-    let is_read_only = |it: &mut Simulated| usize::from(it.epoch.is_read_only());
-    assert_eq!(for_each(&mut fleet, is_read_only), 0);
+    assert_eq!(for_each(&mut fleet, |it| it.checks_in(&server)), [0, 0]);
+    let is_read_only = |it: &mut Simulated| [usize::from(it.epoch.is_read_only())];
+    assert_eq!(for_each(&mut fleet, is_read_only), [0]);
     order_wipe(&server, fleet[0].device.id());
 
     comes_back_older(&server);
@@ -115,8 +118,9 @@ fn d02_a_hundred_devices_that_check_in_at_a_restored_server_erase_nothing() {
     server.act(move |conn| Ok(store::setting::FROZEN_SINCE.remove(conn)?));
 
     for _ in 0..2 {
-        assert_eq!(for_each(&mut fleet, |it| it.checks_in(&server)), 0);
-        assert_eq!(for_each(&mut fleet, is_read_only), DEVICES);
+        let [came, carried_out] = for_each(&mut fleet, |it| it.checks_in(&server));
+        assert_eq!((came, carried_out), (1, 0), "the server sends it, and the device refuses");
+        assert_eq!(for_each(&mut fleet, is_read_only), [DEVICES]);
     }
     // Once people have looked, orders count again: what held them was this.
     let now = server.app.clock.now();
@@ -124,8 +128,8 @@ fn d02_a_hundred_devices_that_check_in_at_a_restored_server_erase_nothing() {
         service::host::freeze(conn, &Actor::system(), now)?;
         service::host::unfreeze(conn, &Actor::system(), now)
     });
-    for_each(&mut fleet, |it| it.checks_in(&server));
-    assert_eq!(for_each(&mut fleet, is_read_only), 0);
+    let [_, carried_out] = for_each(&mut fleet, |it| it.checks_in(&server));
+    assert_eq!((carried_out, for_each(&mut fleet, is_read_only)), (1, [0]));
 }
 
 #[test]

@@ -28,6 +28,8 @@ pub struct Damage {
     pub since: Option<Time>,
     /// Of how many devices something is intact in no store.
     pub lost: i64,
+    /// Whether the other store cannot be read now, so that nobody can say what is intact there.
+    pub is_other_away: bool,
 }
 
 /// What happened to a store, the worst first.
@@ -105,6 +107,10 @@ impl Cause {
                 "Have the devices below back up: each sends again whatever it still has. Then look at the store’s disk, \
                  and at the system’s log: what read wrong once may do so again."
             }
+            Self::Damaged(damage) | Self::CopyDamaged(damage) if damage.is_other_away => {
+                "Bring the other store back: what is intact there replaces it. Then look at this store’s disk, and at the \
+                 system’s log: what read wrong once may do so again."
+            }
             Self::Damaged(_) | Self::CopyDamaged(_) => {
                 "Nothing for the data: it is replaced from the other store within minutes. Look at the store’s disk, and \
                  at the system’s log: what read wrong once may do so again."
@@ -143,6 +149,7 @@ impl Damage {
 
     fn left(&self, other: &str) -> String {
         match self.lost {
+            0 if self.is_other_away => format!("Nobody can say whether it is intact in {other}, which cannot be read."),
             0 => format!("All of it is intact in {other}."),
             lost => format!(
                 "Of {} something is intact in no store: {} may hold the only copy.",

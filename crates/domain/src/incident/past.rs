@@ -74,7 +74,7 @@ pub struct Past {
     pub kind: Kind,
     /// None if its beginning is older than what was looked at.
     pub from: Option<Time>,
-    /// None if it lasts, as far as was written down. Of damage: when something was last found or repaired.
+    /// None if it lasts, as far as is known. Of damage that is no more: when something was last found or repaired.
     pub until: Option<Time>,
     /// How often damage was found and repaired. A device has at most a hundred such entries in a day.
     pub found: usize,
@@ -102,8 +102,9 @@ impl Past {
     }
 }
 
-/// The incidents that these entries tell of, given oldest first; returned newest first.
-pub fn past(entries: &[Entry]) -> Vec<Past> {
+/// The incidents that these entries tell of, given oldest first; returned newest first. `is_damaged`: something is damaged
+/// now, so that the last damage lasts.
+pub fn past(entries: &[Entry], is_damaged: bool) -> Vec<Past> {
     let mut all: Vec<Past> = Vec::new();
     for it in entries {
         match it.step() {
@@ -115,6 +116,9 @@ pub fn past(entries: &[Entry]) -> Vec<Past> {
         }
     }
     all.sort_by_key(|it| std::cmp::Reverse(it.from.or(it.until)));
+    if let Some(last) = all.iter_mut().find(|it| is_damaged && it.kind == Kind::Damage) {
+        last.until = None;
+    }
     all
 }
 

@@ -11,7 +11,7 @@ fn away() -> Away {
 }
 
 fn damage(lost: i64) -> Damage {
-    Damage { objects: 7, devices: 3, since: Some(NOW), lost }
+    Damage { objects: 7, devices: 3, since: Some(NOW), lost, is_other_away: false }
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn the_history_pairs_what_went_with_what_came_back_and_gathers_damage_of_a_day()
         entry(Action::Exported, NOW - days(1)),
         entry(Action::BackupsStopped, NOW - hours(1)),
     ];
-    let found = past(&entries);
+    let found = past(&entries, false);
     let said: Vec<_> = found.iter().map(|it| (it.sentence(), it.from.is_some(), it.until)).collect();
     assert_eq!(
         said,
@@ -90,6 +90,26 @@ fn the_history_pairs_what_went_with_what_came_back_and_gathers_damage_of_a_day()
             ("The second store could not be used".to_owned(), false, Some(NOW - days(90))),
         ]
     );
-    assert!(Entry::actions().all(|it| past(&[entry(it, NOW)]).len() == 1), "each of them tells of one");
-    assert!(past(&[]).is_empty());
+    assert!(Entry::actions().all(|it| past(&[entry(it, NOW)], false).len() == 1), "each of them tells of one");
+    assert!(past(&[], false).is_empty());
+}
+
+#[test]
+fn what_the_other_store_has_is_not_said_while_it_cannot_be_read() {
+    let unknown = Damage { is_other_away: true, ..damage(0) };
+    for cause in [Cause::Damaged(unknown), Cause::CopyDamaged(unknown)] {
+        assert!(cause.what().contains("Nobody can say whether it is intact in"), "{}", cause.what());
+        assert!(cause.next().starts_with("Bring the other store back"), "{}", cause.next());
+    }
+}
+
+#[test]
+fn damage_that_lasts_has_no_end() {
+    let entries = [
+        Entry { action: Action::ObjectDamaged, at: NOW - days(60) },
+        Entry { action: Action::ObjectDamaged, at: NOW - days(9) },
+    ];
+    let until = |is_damaged| past(&entries, is_damaged).iter().map(|it| it.until).collect::<Vec<_>>();
+    assert_eq!(until(false), [Some(NOW - days(9)), Some(NOW - days(60))]);
+    assert_eq!(until(true), [None, Some(NOW - days(60))]);
 }
