@@ -2,7 +2,10 @@
 use crate::store::schema::{copies, objects};
 use crate::store::upsert::UpsertExt;
 use crate::store::{Conn, avoided_pack, copy};
+use diesel::dsl::sql;
+use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
+use diesel::sql_types::BigInt;
 use domain::id::RepositoryId;
 use domain::object::{Location, ObjectKind, ObjectName};
 use domain::time::Time;
@@ -107,6 +110,11 @@ pub fn count(conn: &mut Conn, repository: RepositoryId, kind: ObjectKind) -> Que
     objects::table.filter(objects::repository_id.eq(repository).and(objects::kind.eq(kind))).count().get_result(conn)
 }
 
+/// How many bytes the chosen objects have together: a number on both databases, which sum in types of their own.
+pub(super) fn sum() -> SqlLiteral<BigInt> {
+    sql("CAST(COALESCE(SUM(objects.size_bytes), 0) AS BIGINT)")
+}
+
 /// The bytes of the packs of a repository that were received after `from` and not after `to`.
 pub fn received_between(conn: &mut Conn, repository: RepositoryId, (from, to): (Time, Time)) -> QueryResult<i64> {
     let sizes = objects::table
@@ -123,22 +131,20 @@ pub fn spare_bytes(conn: &mut Conn, repository: RepositoryId, cut: Time) -> Quer
         .filter(copies::repository_id.eq(repository).and(copies::kind.eq(ObjectKind::Data)))
         .filter(copies::location.eq(Location::Primary).and(copies::rank.eq(Rank::Needed)))
         .select(copies::name);
-    let sizes = objects::table
+    objects::table
         .filter(objects::repository_id.eq(repository).and(objects::kind.eq(ObjectKind::Data)))
         .filter(objects::received_at.le(cut).and(objects::name.ne_all(needed)))
-        .select(objects::size_bytes)
-        .load::<i64>(conn)?;
-    Ok(sizes.iter().sum())
+        .select(sum())
+        .first(conn)
 }
 
 /// The bytes of everything of a repository that a prune may take besides packs: indexes, snapshots and manifests.
 pub fn record_bytes(conn: &mut Conn, repository: RepositoryId) -> QueryResult<i64> {
     const RECORDS: [ObjectKind; 3] = [ObjectKind::Index, ObjectKind::Snapshots, ObjectKind::Manifests];
-    let sizes = objects::table
+    objects::table
         .filter(objects::repository_id.eq(repository).and(objects::kind.eq_any(RECORDS.to_vec())))
-        .select(objects::size_bytes)
-        .load::<i64>(conn)?;
-    Ok(sizes.iter().sum())
+        .select(sum())
+        .first(conn)
 }
 
 /// When the newest object of a kind was received; none if there is none.

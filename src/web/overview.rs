@@ -2,13 +2,13 @@
 use crate::auth::{Can, ViewDevices};
 use crate::error::Result;
 use crate::service;
-use crate::service::copy::CopyState;
 use crate::service::disaster::Known;
 use crate::service::host::KeyCopy;
 use crate::service::loss::{self, Moment};
 use crate::service::verification::Verifiers;
 use crate::store::device_list::{self, Counts, Filter, From, Query, Sort, View};
 use crate::store::restore_test_list::{self, Listed};
+use crate::store::setting::COPY;
 use crate::store::{self, Conn, Store};
 use crate::web::PageResult;
 use crate::web::area::{Area, Link, Place};
@@ -16,6 +16,7 @@ use crate::web::device::Row;
 use crate::web::disaster::{look, recent};
 use crate::web::filter::span;
 use crate::web::layout::Layout;
+use crate::zone::Zone;
 use actix_web::web::{Data, ServiceConfig};
 use actix_web::{Responder, get};
 use askama::Template;
@@ -23,17 +24,16 @@ use askama_web::WebTemplate;
 use clock::Clock;
 use domain::consent::SETTLED;
 use domain::console_copy::{ConsoleCopy, ConsoleStanding};
-use domain::copy::SecondStore;
 use domain::copy_proof::CopyProofs;
 use domain::disaster::{Event, Fate, Tally};
 use domain::ground::{Alarm, Room};
 use domain::object::Location;
 use domain::proof::Grade;
 use domain::recovery_key::Recoverability;
+use domain::retention::held_words;
 use domain::role::{Permission, Reach};
 use domain::time::{Time, days};
 use domain::verification::Standing;
-use domain::words;
 use std::time::Duration;
 
 pub const AREA: Area = Area {
@@ -143,9 +143,11 @@ struct Read {
     /// None without a second copy.
     from_copy: Option<CopyProofs>,
     has_sent_mail: bool,
-    /// Holds that a rule made, since a backup looks as if it had lost something.
+    /// Of how many devices a rule keeps something, since a backup looks as if it had lost something.
     anomalies: i64,
-    copy: CopyState,
+    /// Whether there is a second store that counts as one.
+    has_second: bool,
+    copy_worry: Option<String>,
     /// The stores in which damage is looked for, and how that stands.
     read_back: Vec<(Location, Standing)>,
 }
@@ -161,9 +163,10 @@ async fn show(
     clock: Data<Clock>,
 ) -> PageResult<impl Responder> {
     let (reach, now) = (by.reach().clone(), clock.now());
-    let read = store.read(move |conn| read(conn, &verifiers, &reach, now)).await?;
+    let zone = layout.zone.clone();
+    let read = store.read(move |conn| read(conn, (&verifiers, &zone), &reach, now)).await?;
     let steps = steps(&read, &layout);
-    let worries = worries(&read, &layout);
+    let worries = worries(&read);
     let bars = bars(&read, &layout);
     let worst = read.worst.into_iter().map(|it| Row::new(it, &read.moment, &layout));
     let own = layout.may(Permission::ManageSettings).then(|| Own::of(&read.own, &layout, now));
@@ -192,7 +195,7 @@ async fn show(
     })
 }
 
-fn read(conn: &mut Conn, verifiers: &Verifiers, reach: &Reach, now: Time) -> Result<Read> {
+fn read(conn: &mut Conn, (verifiers, zone): (&Verifiers, &Zone), reach: &Reach, now: Time) -> Result<Read> {
     let (all, silence) = loss::all_devices(conn, now)?;
     let counts = device_list::counts(conn, &all, reach, now)?;
     let nearly_full = device_list::count(conn, &Filter { view: View::NearlyFull, ..all.clone() }, reach, now)?;
@@ -229,8 +232,9 @@ fn read(conn: &mut Conn, verifiers: &Verifiers, reach: &Reach, now: Time) -> Res
         from_copy: from_copy(conn, reach, now)?,
         disasters: disasters(conn, reach, now)?,
         has_sent_mail: service::mail::has_worked(conn)?,
-        anomalies: store::hold::anomaly_count(conn, reach)?,
-        copy: service::copy::state(conn, now)?,
+        anomalies: store::hold::unusual_count(conn, reach)?,
+        has_second: COPY.find(conn)?.is_some_and(|it| it.counts()),
+        copy_worry: service::copy::worry(conn, &|at| zone.full(at), now)?,
         read_back: service::verification::standings(conn, verifiers, now)?,
         has_two_settled: store::user::settled_count(conn, now - SETTLED)? > 1,
     })
@@ -275,16 +279,15 @@ fn bars(read: &Read, layout: &Layout) -> Vec<(&'static str, i64, String, &'stati
 }
 
 /// What is wrong with the stores or with what is in them.
-fn worries(read: &Read, layout: &Layout) -> Vec<(&'static str, String)> {
+fn worries(read: &Read) -> Vec<(&'static str, String)> {
     let mut found = Vec::new();
     if read.anomalies > 0 {
-        let what = words::counted(read.anomalies, "backup looks", "backups look");
-        found.push(("/retention#holds", format!("{what} as if something was lost: kept until somebody has looked")));
+        found.push(("/retention#holds", held_words(read.anomalies)));
     }
-    if let Some(said) = read.copy.worry(layout.now, &|at| layout.zone.full(at)) {
-        found.push(("/stores#store-copy", said));
-    }
-    let wrong = read.read_back.iter().filter(|(_, standing)| standing.is_wrong());
+    found.extend(read.copy_worry.iter().map(|said| ("/stores#store-copy", said.clone())));
+    // That the second one is away was said.
+    let is_said = |it: &(Location, Standing)| *it == (Location::Copy, Standing::Away);
+    let wrong = read.read_back.iter().filter(|it| it.1.is_wrong() && !is_said(it));
     found
         .extend(wrong.map(|(location, standing)| ("/stores", format!("{}: {}", location.name(), standing.sentence()))));
     found
@@ -305,13 +308,9 @@ fn steps(read: &Read, layout: &Layout) -> Vec<Step> {
         step(read.asks_for_backups, "Write a policy that asks for backups", "/policies/new"),
         step(read.has_backup, "Back the device up", "/devices"),
         step(read.has_proof, "See its restore test pass", "/restore-tests"),
+        step(read.has_second, "Give it a second store in another place: holdfast serve --copy", "/stores"),
         step(
-            read.copy.store.as_ref().is_some_and(SecondStore::counts),
-            "Give it a second store in another place: holdfast serve --copy",
-            "/stores",
-        ),
-        step(
-            read.recovery.advice().is_none(),
+            read.recovery.was_confirmed(),
             "Make a recovery key, print its five shares, and type three back",
             "/settings#recovery",
         ),

@@ -24,4 +24,4 @@ pub use late::tell as tell_late;
 pub use lock::{Locked, Locker};
 pub use lost::tell as tell_lost;
 pub use replicate::{Replicator, Run};
-pub use state::{CopyState, of_any, of_device, state};
+pub use state::{CopyState, of_any, of_device, state, worry};

@@ -1,13 +1,14 @@
 //! How the second copy stands: of one device, and of all. The only place that says so.
 use crate::error::Result;
-use crate::store::setting::{COPY, COPY_FAILED, COPY_ID, COPY_LOCK_FAILED, COPY_LOCKED_AT, COPY_PROTECTION};
+use crate::store::setting::{
+    COPY, COPY_FAILED, COPY_ID, COPY_LATE_TOLD, COPY_LOCK_FAILED, COPY_LOCKED_AT, COPY_PROTECTION,
+};
 use crate::store::{self, Conn};
 use domain::copy::lock::{self, Locks, Protection, ProtectionStanding};
 use domain::copy::{CopyFacts, LATE, SecondStore};
 use domain::ground::Away;
 use domain::id::DeviceId;
 use domain::time::Time;
-use domain::words::span;
 
 /// The second store as a whole.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -44,22 +45,11 @@ impl CopyState {
         said
     }
 
-    /// What somebody should look at, in one sentence: it is away, something could not be copied, or it is far behind.
-    pub fn worry(&self, now: Time, when: &dyn Fn(Time) -> String) -> Option<String> {
-        self.store.as_ref()?;
-        if let Some(away) = &self.away {
-            return Some(format!("The second store cannot be used since {}: {}", when(away.since), away.why));
-        }
-        if let Some((why, at)) = &self.failed {
-            return Some(format!("Copying to the second store failed on {}: {why}", when(*at)));
-        }
-        let lag = now.since(self.waiting_since?);
-        (lag >= LATE).then(|| format!("The second store is {} behind", span(lag)))
-    }
-
     /// Since when something has waited for its second copy, if that is longer than it may.
     pub fn late_since(&self, now: Time) -> Option<Time> {
-        let since = self.waiting_since.max(self.since).filter(|_| self.waiting_since.is_some())?;
+        // A store that is said to be there since a time that lies ahead excuses nothing.
+        let store_since = self.since.filter(|it| *it <= now);
+        let since = self.waiting_since.max(store_since).filter(|_| self.waiting_since.is_some())?;
         (now.since(since) >= LATE).then_some(since)
     }
 
@@ -76,7 +66,7 @@ impl CopyState {
     pub fn protection_sentences(&self, now: Time, when: &dyn Fn(Time) -> String) -> Vec<String> {
         let Some(store) = &self.store else { return Vec::new() };
         if self.away.is_some() {
-            return vec!["Nobody can say whether anybody deleted something there: it cannot be looked at.".to_owned()];
+            return vec![lock::CANNOT_LOOK.to_owned()];
         }
         lock::sentences(store, self.protection.as_ref(), &self.locks, now, when)
     }
@@ -104,6 +94,21 @@ pub fn state(conn: &mut Conn, now: Time) -> Result<CopyState> {
         waiting: waiting.count,
         waiting_since: waiting.since,
     })
+}
+
+/// What somebody should look at, in one sentence: the second store is away, something could not be copied, or copying was
+/// found to be late. Counts nothing, so that any page can ask it.
+///
+/// # Errors
+/// When the database refuses.
+pub fn worry(conn: &mut Conn, when: &dyn Fn(Time) -> String, now: Time) -> Result<Option<String>> {
+    if COPY.entry(conn)?.is_none() {
+        return Ok(None);
+    }
+    let away = store::ground::copy_away(conn, now)?;
+    let failed = COPY_FAILED.entry(conn)?.and_then(|it| Some((it.value?, it.updated_at)));
+    let failed = failed.as_ref().map(|(why, at)| (why.as_str(), *at));
+    Ok(domain::copy::worry(away.as_ref(), failed, COPY_LATE_TOLD.find(conn)?, when))
 }
 
 /// What of [`of_device`] is the same for every device: whether there is a second store, and whether it can be used.

@@ -127,6 +127,11 @@ text_enum! {
     }
 }
 
+/// Whether `since` is longer ago than `most`, or so far ahead that a clock was wrong.
+fn is_overdue(since: Time, most: Duration, now: Time) -> bool {
+    now.since(since) > most || since > now + most
+}
+
 impl ConsoleCopy {
     /// How it stands at `now`.
     pub fn standing(&self, now: Time) -> ConsoleStanding {
@@ -158,14 +163,14 @@ impl ConsoleCopy {
     fn is_late(&self, now: Time) -> bool {
         // A dump is made by others, and rarely.
         let most = if self.is_external { DUMP_LATE } else { LATE };
-        self.lag(now).is_some_and(|it| it > most)
+        self.kept.as_ref().is_some_and(|it| is_overdue(it.taken_at, most, now))
     }
 
     /// Since when no dump came that should have; none if one came in time, or nobody has to hand any over.
     pub fn no_dump(&self, now: Time) -> Option<Time> {
         self.store.as_ref().filter(|_| self.is_external)?;
         let since = self.kept.as_ref().map(|it| it.taken_at).or(self.store_since)?;
-        (now.since(since) > DUMP_LATE).then_some(since)
+        is_overdue(since, DUMP_LATE, now).then_some(since)
     }
 
     /// How far the copy is behind at `now`.

@@ -15,6 +15,9 @@ pub const LOOK_EVERY: Duration = days(1);
 /// How long an answer holds: one day may pass without one.
 pub const HOLDS_FOR: Duration = days(2);
 
+/// What is said of it while nobody can look.
+pub const CANNOT_LOOK: &str = "Nobody can say whether anybody deleted something there: it cannot be looked at.";
+
 /// A lock that ends sooner than this is made longer, while the object is needed.
 pub const EXTEND_BELOW: Duration = days(14);
 
@@ -179,7 +182,8 @@ impl Protection {
 /// there before.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Locks {
-    /// When all objects were last gone through, and each had its lock, of the mode that the bucket has now.
+    /// When the server last began to go through all objects and came to the end: each had its lock, of the mode that the
+    /// bucket has now.
     pub complete_at: Option<Time>,
     /// Why locks could not be made longer or holds not be mirrored, and since when.
     pub failed: Option<(String, Time)>,

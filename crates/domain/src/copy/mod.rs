@@ -96,6 +96,22 @@ impl SecondStore {
     }
 }
 
+/// What somebody should look at, in a few words: it is `away`, something `failed` to be copied, or that is `late`, as found.
+/// None if nothing; `when` writes a time.
+pub fn worry(
+    away: Option<&Away>,
+    failed: Option<(&str, Time)>,
+    late: Option<Time>,
+    when: &dyn Fn(Time) -> String,
+) -> Option<String> {
+    match (away, failed, late) {
+        (Some(away), ..) => Some(format!("The second store cannot be used since {}: {}", when(away.since), away.why)),
+        (None, Some((why, at)), _) => Some(format!("Copying to the second store failed on {}: {why}", when(at))),
+        (None, None, Some(since)) => Some(format!("Copying to the second store is late, as found on {}", when(since))),
+        (None, None, None) => None,
+    }
+}
+
 /// What the person who runs the server does about a second store that is away.
 pub const fn advice(kind: StoreKind, cause: AwayCause) -> &'static str {
     match (kind, cause) {
