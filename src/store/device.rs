@@ -80,6 +80,11 @@ pub fn all(conn: &mut Conn) -> QueryResult<Vec<Device>> {
     devices::table.order(devices::id).select(Device::as_select()).load(conn)
 }
 
+/// Any of a person's devices.
+pub fn any_of(conn: &mut Conn, person: &str) -> QueryResult<Option<Device>> {
+    devices::table.filter(devices::person.eq(person)).select(Device::as_select()).first(conn).optional()
+}
+
 /// Adds a device.
 pub fn insert(conn: &mut Conn, device: &Device) -> QueryResult<()> {
     diesel::insert_into(devices::table).values(device).execute(conn).map(drop)

@@ -60,11 +60,11 @@ struct Removal {
 /// Those that wait within `reach`, of whoever may read them.
 fn removals(conn: &mut Conn, reach: &Reach, now: Time) -> Result<Vec<Removal>> {
     let mut found = Vec::new();
-    for (hold, device) in hold::lifts_waiting(conn, reach, now)? {
+    for (hold, device) in hold::lifts_waiting(conn, reach, SHOWN, now)? {
         let (Some(by), Some(at)) = (hold.lift_asked_by, hold.lift_asked_at) else { continue };
-        let of = match (&device, &hold.person) {
-            (Some(device), _) => device.name.clone(),
-            (None, person) => person.clone().unwrap_or_default(),
+        let of = match (&hold.person, &device) {
+            (Some(person), _) => person.clone(),
+            (None, device) => device.as_ref().map(|it| it.name.clone()).unwrap_or_default(),
         };
         let href = device.map_or_else(|| "/retention#holds".to_owned(), |it| format!("/devices/{}/holds", it.id));
         let (what, reason) = (format!("Lift the hold on {of}"), hold.lift_reason.unwrap_or_default());
