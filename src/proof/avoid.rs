@@ -16,11 +16,12 @@ impl Pruner {
     /// When the database or the store refuses.
     pub(super) fn avoid_what_is_lost(&self) -> Result<usize> {
         let mut done = 0;
-        // What came back may be named only by an index that is hidden on account of another pack.
-        for id in self.store.read_blocking(backup::regained)? {
-            self.store.write_blocking(move |conn| backup::show_again(conn, id))?;
-            self.turn().tried.remove(&id);
-            done += 1;
+        for (id, is_whole) in self.store.read_blocking(backup::regained)? {
+            if is_whole {
+                self.store.write_blocking(move |conn| backup::show_again(conn, id))?;
+                self.turn().tried.remove(&id);
+                done += 1;
+            }
         }
         for id in self.store.read_blocking(store::uncopied::repositories_with_lost_packs)? {
             if self.store.wake().is_stopping() {

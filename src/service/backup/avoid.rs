@@ -35,45 +35,49 @@ pub struct Replaced {
     pub published: Vec<(ObjectName, BlobKey, i64)>,
 }
 
-/// The repositories of which something came back that clients are kept from: what names it must be shown again.
+/// The repositories of which something came back that clients are kept from, and whether that is all of it.
 ///
 /// # Errors
 /// When the database refuses.
-pub fn regained(conn: &mut Conn) -> Result<Vec<RepositoryId>> {
+pub fn regained(conn: &mut Conn) -> Result<Vec<(RepositoryId, bool)>> {
     let mut regained = Vec::new();
     for id in store::avoided_pack::repositories(conn)? {
         let lost = store::uncopied::lost_packs(conn, id)?;
         if store::avoided_pack::avoided(conn, id)?.iter().any(|it| !lost.contains(it)) {
-            regained.push(id);
+            regained.push((id, lost.is_empty()));
         }
     }
     Ok(regained)
 }
 
-/// Shows all indexes of a repository again; what is still lost is avoided anew.
+/// Shows all indexes of a repository again, if nothing of it is lost any more.
 ///
 /// # Errors
 /// When the database refuses.
 pub fn show_again(conn: &mut Conn, id: RepositoryId) -> Result<()> {
-    store::avoided_pack::forget(conn, id)?;
+    if store::uncopied::lost_packs(conn, id)?.is_empty() {
+        store::avoided_pack::forget(conn, id)?;
+    }
     Ok(())
 }
 
-/// What is to be avoided of a repository; none if nothing new is lost.
+/// What is to be avoided of a repository; none if it is what is avoided.
 ///
 /// # Errors
 /// When the database refuses.
 pub fn to_avoid(conn: &mut Conn, id: RepositoryId) -> Result<Option<ToAvoid>> {
     let packs = store::uncopied::lost_packs(conn, id)?;
     let avoided = store::avoided_pack::avoided(conn, id)?;
-    if packs.iter().all(|it| avoided.contains(it)) {
+    // What came back may be named only by an index that is hidden on account of another pack.
+    let has_regained = avoided.iter().any(|it| !packs.contains(it));
+    if packs.is_empty() || (!has_regained && packs.iter().all(|it| avoided.contains(it))) {
         return Ok(None);
     }
     let repository = store::repository::find(conn, id)?.ok_or(Error::NotFound("repository"))?;
     let shown = store::object::list(conn, id, ObjectKind::Index, None)?;
     // Locks come and go.
     let is_shown = |it: &Object| match it.kind {
-        ObjectKind::Index => shown.iter().any(|(name, _)| *name == it.name),
+        ObjectKind::Index => has_regained || shown.iter().any(|(name, _)| *name == it.name),
         ObjectKind::Locks => false,
         ObjectKind::Config | ObjectKind::Keys | ObjectKind::Data | ObjectKind::Snapshots | ObjectKind::Manifests => {
             true
@@ -99,6 +103,8 @@ pub fn avoid(conn: &mut Conn, plan: &ToAvoid, found: &Replaced, now: Time) -> Re
     hidden.extend(found.indexes.iter().cloned());
     let mut hidden: Vec<_> = hidden.into_iter().collect();
     hidden.sort();
+    // Only now, when others take their place: what is still lost is in no index that is shown meanwhile.
+    store::avoided_pack::forget(conn, id)?;
     for pack in &plan.packs {
         store::avoided_pack::insert(conn, id, pack, &hidden, now)?;
     }
