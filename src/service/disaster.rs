@@ -41,7 +41,9 @@ impl Known {
         let copies = copy_proof::known_of_all(conn, now)?;
         let unsealed: HashSet<_> = store::escrow::uncovered_devices(conn, Records::InDatabase)?.into_iter().collect();
         let unkept: HashSet<_> = store::escrow::uncovered_devices(conn, Records::OnCopy)?.into_iter().collect();
-        let has_state = console_copy::console_copy(conn, now)?.standing(now) == ConsoleStanding::Proven;
+        let state = console_copy::console_copy(conn, now)?;
+        // One that only the server's own key opens is of no use without it.
+        let has_state = state.standing(now) == ConsoleStanding::Proven && state.kept.is_some_and(|it| it.by_shares);
         let has_records = escrow::coverage(conn)?.is_fresh(now);
         let (mut devices, mut after) = (Vec::new(), None);
         loop {

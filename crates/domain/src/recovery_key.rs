@@ -69,6 +69,14 @@ impl Recoverability {
         matches!(self, Self::Confirmed { covered, total, .. } if covered == total)
     }
 
+    /// Whether shares were typed back at any time.
+    pub const fn was_confirmed(&self) -> bool {
+        match self {
+            Self::Confirmed { .. } | Self::Stale { .. } => true,
+            Self::NoKey | Self::NotConfirmed { .. } => false,
+        }
+    }
+
     /// The word for it, and whether it is good.
     pub fn word(&self) -> (&'static str, bool) {
         let word = match self {

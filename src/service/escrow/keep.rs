@@ -52,6 +52,12 @@ pub fn coverage(conn: &mut Conn) -> Result<Coverage> {
 pub fn keep(store: &Store, copy: &dyn BlobStore, now: Time) -> Result<Kept> {
     let mut kept = Kept::default();
     let outcome = read_back(store, copy, &mut kept, now).and_then(|()| make_missing(store, copy, &mut kept, now));
+    // Whatever else happened: the next run does not see it any more.
+    if kept.lost > 0 {
+        let count = i64::try_from(kept.lost).unwrap_or(i64::MAX);
+        let gone = format!("{} gone or damaged there", counted(count, "record was", "records were"));
+        store.write_blocking(move |conn| tell(conn, "lost", &gone, now))?;
+    }
     let why = match outcome {
         Ok(()) => None,
         // The replicator keeps and tells that.
@@ -69,15 +75,14 @@ pub fn keep(store: &Store, copy: &dyn BlobStore, now: Time) -> Result<Kept> {
             Some(why) => {
                 ESCROWS_FAILED.set(conn, why, now)?;
                 // What it says may change with each try.
-                if known.is_none() { tell(conn, &format!("could not be kept there: {why}"), now) } else { Ok(()) }
+                if known.is_none() {
+                    tell(conn, "failed", &format!("could not be kept there: {why}"), now)
+                } else {
+                    Ok(())
+                }
             }
             None => Ok(ESCROWS_FAILED.remove(conn)?),
         })?;
-    }
-    if kept.lost > 0 {
-        let count = i64::try_from(kept.lost).unwrap_or(i64::MAX);
-        let gone = format!("{} gone or damaged there", counted(count, "record was", "records were"));
-        store.write_blocking(move |conn| tell(conn, &gone, now))?;
     }
     Ok(kept)
 }
@@ -89,13 +94,14 @@ struct EscrowLost<'a> {
     url: String,
 }
 
-/// Tells whoever manages settings what is wrong with the records.
-fn tell(conn: &mut Conn, what: &str, now: Time) -> Result<()> {
+/// Tells whoever manages settings what is wrong with the records; each kind of it once a day, however often it comes and
+/// goes.
+fn tell(conn: &mut Conn, kind: &str, what: &str, now: Time) -> Result<()> {
     let url = format!("{}/stores", installation::public_url(conn)?.unwrap_or_default());
     let mail = Mail {
         to: Recipients::Permission(Permission::ManageSettings, None),
         kind: "escrow_lost",
-        dedupe_key: None,
+        dedupe_key: Some(format!("{kind}/{}", now.seconds() / 86_400)),
         subject: "Escrow records on the second store".to_owned(),
         body: EscrowLost { what, url }.render().context("writing a mail")?,
     };

@@ -30,6 +30,6 @@ pub fn facts(conn: &mut Conn, device: &Device, now: Time) -> Result<Facts> {
         known: loss::facts(&listed, &moment),
         doubt: status.doubt,
         shares_serial: !store::device::with_serial_of(conn, device)?.is_empty(),
-        is_damaged: store::uncopied::is_lost(conn, device.id)?,
+        is_damaged: store::uncopied::is_lost(conn, device.id, now)?,
     })
 }

@@ -262,7 +262,7 @@ impl Event {
         let best = [first, second].into_iter().flatten().max_by_key(|it| it.fate.rank());
         let best = best.unwrap_or(Outcome::of(Fate::LosesAll, Reason::NoSecondStore));
         // The records in the database are gone with it.
-        if best.fate == Fate::ComesBack && takes.primary && takes.team_keys && !device.is_by_copy {
+        if best.fate != Fate::LosesAll && takes.primary && takes.team_keys && !device.is_by_copy {
             return Outcome::of(Fate::CannotSay, Reason::RecordUnknown);
         }
         best
