@@ -22,12 +22,29 @@ pub fn has_room(dir: &Path) -> bool {
 
 /// [`has_room`] if so many bytes more were taken.
 pub(super) fn has_room_beside(dir: &Path, bytes: u64) -> bool {
-    // A disk on which that is much has little else.
-    let needed = |total: u64| ObjectKind::Data.max_bytes().min(total / 16);
     space_of(dir).is_none_or(|(free, total)| free >= needed(total).saturating_add(bytes))
+}
+
+/// How much must be free on a disk of so many bytes: as much as the largest object has. On a disk of which that would be a
+/// quarter or more, nothing could ever free so much, and it would count as full for ever.
+const fn needed(total: u64) -> u64 {
+    let largest = ObjectKind::Data.max_bytes();
+    if total < 4 * largest { total / 16 } else { largest }
 }
 
 /// Whether the disk itself cannot return or keep a block.
 pub(super) fn is_bad_sector(error: &io::Error) -> bool {
     error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_object_must_fit_unless_the_disk_itself_is_hardly_larger() {
+        let largest = ObjectKind::Data.max_bytes();
+        assert_eq!((needed(4 * largest), needed(1 << 40)), (largest, largest));
+        assert_eq!((needed(96 << 20), needed(0)), (6 << 20, 0));
+    }
 }

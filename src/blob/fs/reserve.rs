@@ -43,7 +43,8 @@ impl Reserve {
         };
         let is_given_back = AtomicBool::new(found == Some(0));
         let reserve = Self { dir, file, bytes, is_given_back, changing: Mutex::default() };
-        if found.is_none_or(|it| it == 0) {
+        // Half of one, as after a kill, or one of a smaller disk is none.
+        if found != Some(bytes) {
             reserve.make_if_there_is_room();
         }
         Ok(Some(reserve))
@@ -57,11 +58,15 @@ impl Reserve {
     /// Gives its room back if a write found none, or takes it again once there is enough.
     pub(super) fn look(&self, has_found_none: bool) {
         let _one = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.is_given_back() {
+        if self.is_given_back() || (!has_found_none && !self.is_whole()) {
             self.make_if_there_is_room();
         } else if has_found_none && space_of(&self.dir).is_none_or(|(free, _)| free < self.bytes) {
             self.give_back();
         }
+    }
+
+    fn is_whole(&self) -> bool {
+        fs::metadata(&self.file).is_ok_and(|it| it.len() == self.bytes)
     }
 
     fn give_back(&self) {
