@@ -115,7 +115,7 @@ fn what_was_looked_at_first_counts_for_how_long_everything_is_locked() {
         it.world.door.clock.advance(minutes(10));
     }
 
-    assert!(runs > 3 && it.now() > began_at, "it took its time: {runs} runs");
+    assert!(runs > 1 && it.now() > began_at, "it took its time: {runs} runs");
     assert_eq!(it.state().locks.complete_at, Some(began_at));
 }
 

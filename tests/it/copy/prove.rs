@@ -76,7 +76,7 @@ fn a_proof_run_begins_with_what_was_never_proven_so_and_comes_around_however_oft
     ends(&world, devices[0], id, TestResult::Passed, NOW - days(1));
     ends(&world, devices[1], id, TestResult::Unproven, NOW - days(2));
     ends(&world, devices[2], id, TestResult::Passed, NOW - days(30));
-    assert_eq!(order(), [3, 1, 2, 0]);
+    assert_eq!(order(), [3, 2, 1, 0]);
 
     // Each run is stopped after one device; two of them cannot be proven.
     let mut first = Vec::new();

@@ -2,21 +2,22 @@
 //! are needed, and puts legal holds on there.
 //!
 //! Each lock is set by the server itself and written down: that the bucket locks what is put is only its rule of today.
+mod due;
+
 use super::damage;
 use crate::blob::BlobKey;
 use crate::blob::bucket::{Bucket, LockFault};
 use crate::error::{Error, Result};
 use crate::service::activity::{Act, record};
-use crate::service::hold;
-use crate::store::copy_lock::{CopyLock, Due, Wanted};
+use crate::store::copy_lock::CopyLock;
 use crate::store::setting::{COPY, COPY_LOCK_FAILED, COPY_LOCKED_AT, COPY_PROTECTION};
 use crate::store::{self, Conn, Store};
 use domain::activity::{Action, Actor, Object, Outcome};
 use domain::copy::lock::{LOOK_EVERY, LockRule, Locks, Protection};
 use domain::id::RepositoryId;
-use domain::retention::Held;
 use domain::time::Time;
 use domain::words::counted;
+use due::{Task, held_repositories, tasks};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,9 +25,6 @@ use std::time::Duration;
 
 /// How many objects are set in one run: each costs a request, and other runs have their turn between.
 const PER_RUN: usize = 1_000;
-
-/// How many of a repository are taken from the ledger at once.
-const BATCH: i64 = 200;
 
 /// How many requests are under way at once.
 const PARALLEL: usize = 4;
@@ -91,14 +89,6 @@ impl Locked {
         ];
         parts.into_iter().filter(|it| it.0 > 0).map(|it| it.1).collect::<Vec<_>>().join("; ")
     }
-}
-
-/// What is to be set of one object.
-struct Task {
-    lock: CopyLock,
-    longer: bool,
-    /// Whether the hold changes, and to what.
-    hold: Option<bool>,
 }
 
 /// What became of a task.
@@ -368,58 +358,4 @@ impl Locker {
 fn missed(conn: &mut Conn, key: &BlobKey, now: Time) -> Result<()> {
     store::copy_lock::remove(conn, key.repository, key.kind, &key.name)?;
     damage::object_damaged(conn, key, "it is not there to be locked", now).map(drop)
-}
-
-/// The repositories that are held, each with the time up to which what was received is.
-///
-/// # Errors
-/// When the database refuses.
-fn held_repositories(conn: &mut Conn) -> Result<BTreeMap<RepositoryId, Time>> {
-    let mut held = BTreeMap::new();
-    for id in store::ground::repositories(conn)? {
-        let Some(repository) = store::repository::find(conn, id)? else { continue };
-        let Some(device) = store::device::find(conn, repository.device_id)? else { continue };
-        for (_, covers) in hold::covering(conn, &device)? {
-            let until = match covers {
-                Held::Device(_) | Held::Person(_) => Some(Time::from_millis(i64::MAX)),
-                // What a point needs had arrived by then.
-                Held::Point(point) => store::restore_point::find(conn, point)?
-                    .filter(|it| it.repository_id == id)
-                    .map(|it| it.as_of.max(it.received_at)),
-            };
-            if let Some(until) = until {
-                held.entry(id).and_modify(|it: &mut Time| *it = until.max(*it)).or_insert(until);
-            }
-        }
-    }
-    Ok(held)
-}
-
-fn tasks(conn: &mut Conn, id: RepositoryId, rule: LockRule, held_until: Option<Time>, now: Time) -> Result<Vec<Task>> {
-    let wanted = Wanted { due_before: rule.due_before(now).unwrap_or(now), held_until };
-    let due = store::copy_lock::due(conn, id, wanted, BATCH)?;
-    let mut tasks: Vec<_> = due.into_iter().map(|it| task(id, it, wanted)).collect();
-    // Whatever else is held there stays held.
-    if held_until.is_none() {
-        let ended = store::copy_lock::held_ended(conn, id, BATCH)?;
-        tasks.extend(ended.into_iter().map(|lock| Task { lock, longer: false, hold: Some(false) }));
-    }
-    Ok(tasks)
-}
-
-fn task(id: RepositoryId, due: Due, wanted: Wanted) -> Task {
-    let Due { kind, name, added_at, received_at, lock } = due;
-    let known = lock.filter(|it| it.added_at == added_at);
-    let longer = known.as_ref().is_none_or(|it| it.locked_until < wanted.due_before);
-    let is_held = known.as_ref().is_some_and(|it| it.held_at.is_some());
-    let to_hold = wanted.held_until.is_some_and(|it| received_at <= it);
-    let lock = known.unwrap_or(CopyLock {
-        repository_id: id,
-        kind,
-        name,
-        added_at,
-        locked_until: Time::from_millis(0),
-        held_at: None,
-    });
-    Task { lock, longer, hold: (is_held != to_hold).then_some(to_hold) }
 }
