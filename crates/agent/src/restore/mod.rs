@@ -16,6 +16,7 @@ mod source;
 mod target;
 #[cfg(test)]
 mod tests;
+mod times;
 mod trail;
 mod undo;
 mod writer;

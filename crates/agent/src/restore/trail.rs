@@ -6,10 +6,11 @@
 //! which only the agent's own account can open.
 use super::cut::cut_here;
 use super::name::{rename_new, said};
+use super::times::{Moment, accessed, keeping_times, modified};
 use crate::tree;
 use domain::manifest::{decode_path, encode_path};
 use domain::time::Time;
-use rustix::fs::{FileType, Mode, Stat, Timespec, Timestamps, fstat};
+use rustix::fs::{FileType, Mode, Stat, fstat};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use std::cell::{Cell, OnceCell, RefCell};
@@ -56,9 +57,6 @@ impl At {
         if self.path.is_empty() { self.root.clone() } else { format!("{}/{}", self.root, self.path) }
     }
 }
-
-/// Seconds and nanoseconds since 1970.
-pub type Moment = (i64, u32);
 
 /// What was made, so that it is recognised.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -300,7 +298,7 @@ impl Steps {
             }
             return Ok(());
         }
-        let (modified, accessed) = (modified(stat), moment(stat.st_atime, stat.st_atime_nsec));
+        let (modified, accessed) = (modified(stat), accessed(stat));
         self.trail.announce(&Step::Kept { at: at.clone(), mode: stat.st_mode & 0o7777, modified, accessed })?;
         self.trail.kept.borrow_mut().insert(at);
         Ok(())
@@ -432,26 +430,6 @@ pub fn remove_area(root: BorrowedFd<'_>, above: BorrowedFd<'_>, restore: &str) {
     }
 }
 
-/// Changes something in a folder that is the agent's own: the folder's times are those of what others do there.
-pub fn keeping_times<T>(dir: BorrowedFd<'_>, change: impl FnOnce() -> T) -> T {
-    let had = fstat(dir);
-    let changed = change();
-    if let Ok(had) = had {
-        let _ = set_times(dir, moment(had.st_atime, had.st_atime_nsec), modified(&had));
-    }
-    changed
-}
-
-/// Gives something these times.
-///
-/// # Errors
-/// When the disk refuses.
-pub fn set_times(of: BorrowedFd<'_>, accessed: Moment, modified: Moment) -> io::Result<()> {
-    let stamp = |(seconds, nanoseconds): Moment| Timespec { tv_sec: seconds, tv_nsec: nanoseconds.into() };
-    let times = Timestamps { last_access: stamp(accessed), last_modification: stamp(modified) };
-    Ok(rustix::fs::futimens(of, &times)?)
-}
-
 fn make_own(dir: BorrowedFd<'_>, name: &CStr) -> io::Result<OwnedFd> {
     match rustix::fs::mkdirat(dir, name, Mode::RWXU) {
         Ok(()) | Err(Errno::EXIST) => open_own(dir, name),
@@ -468,12 +446,4 @@ fn open_own(dir: BorrowedFd<'_>, name: &CStr) -> io::Result<OwnedFd> {
         return Err(io::Error::other(format!("the folder {name} is not the agent's own; move it away")));
     }
     Ok(opened)
-}
-
-pub fn modified(stat: &Stat) -> Moment {
-    moment(stat.st_mtime, stat.st_mtime_nsec)
-}
-
-fn moment(seconds: i64, nanoseconds: impl TryInto<u32>) -> Moment {
-    (seconds, nanoseconds.try_into().unwrap_or(0))
 }

@@ -2,7 +2,8 @@
 use crate::restore::cut::cut_here;
 use crate::restore::folders::{UNDER_WAY, open_folder};
 use crate::restore::name::{LONGEST, checked, rename_new, said};
-use crate::restore::trail::{self, AREA, At, Content, Moment, Step, Trail, modified, number};
+use crate::restore::times::{Moment, keeping_times, modified, set_times};
+use crate::restore::trail::{self, AREA, At, Content, Step, Trail, number};
 use crate::restore::writer::{is_file, temporary};
 use crate::tree;
 use domain::manifest::encode_path;
@@ -219,7 +220,7 @@ impl<'a> Back<'a> {
         if !is_as_made(dir.as_fd(), &name, content) {
             return Err(io::Error::other(CHANGED));
         }
-        let own = trail::keeping_times(root.as_fd(), || trail::make_area(root.as_fd(), self.restore))?;
+        let own = keeping_times(root.as_fd(), || trail::make_area(root.as_fd(), self.restore))?;
         rename_new((dir.as_fd(), &name), (own.as_fd(), &undone)).map_err(|error| match error {
             Errno::XDEV => io::Error::other("it is on another disk than its protected folder, so it stays"),
             error => said(error),
@@ -327,7 +328,7 @@ impl<'a> Back<'a> {
                 fchmod(&dir, Mode::from_raw_mode(mode))?;
             }
             if times.contains(at) {
-                trail::set_times(dir.as_fd(), accessed, modified)?;
+                set_times(dir.as_fd(), accessed, modified)?;
             }
         }
         for (dir, mode) in self.widened.drain(..).rev() {
