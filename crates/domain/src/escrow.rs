@@ -126,9 +126,9 @@ const MISSING: &[&str] = &[
      before anything is approved.",
     "When a backup was received is what the second store says of its files, and nobody vouches for it: whoever can write \
      there could have set it. What was proven is not known any more: every backup is tested anew.",
-    "Next: start the server with its address of before and with --new-copy, open the link that it prints to make the first \
-     account, and set legal holds and rules of retention again. Devices report by themselves; `holdfast admin unfreeze` \
-     lets restores begin.",
+    "Next: start the server with its address of before and with --new-copy=STORE (as --copy names it), open the link that \
+     it prints to make the first account, and set legal holds and rules of retention again. Devices report by themselves; \
+     `holdfast admin unfreeze` lets restores begin.",
 ];
 
 #[cfg(test)]

@@ -121,7 +121,8 @@ pub const fn advice(kind: StoreKind, cause: AwayCause) -> &'static str {
             "Check the bucket’s name and that its marker is there; the server notices within minutes."
         }
         (StoreKind::Bucket, AwayCause::Foreign) => {
-            "Restart the server with the right bucket as --copy, or with --new-copy to begin this one anew."
+            "Restart the server with the right bucket as --copy, or with --new-copy=STORE, as --copy names it, to begin \
+             this one anew."
         }
         (StoreKind::Bucket, AwayCause::Unreadable) => {
             "Give the server’s access key the rights to get, put and list there again; the server notices within \
