@@ -264,9 +264,10 @@ impl App {
         let ground = self.clone();
         let (mail, alert, expiry, command) = (self.clone(), self.clone(), self.clone(), self.clone());
         let (wipe, asking) = (self.clone(), self.clone());
-        let (team, trash, anomaly) = (self.clone(), self.clone(), self.clone());
+        let (team, trash, anomaly, seen) = (self.clone(), self.clone(), self.clone(), self.clone());
         let mut jobs = vec![
             Job::new("ground", job::ground::PERIOD, move || job::ground::run_once(&ground.watch, ground.clock.now())),
+            Job::new("seen", job::seen::PERIOD, move || job::seen::run_once(&seen.store, &seen.config.blobs)),
             Job::new("expiry", job::expiry::PERIOD, move || {
                 expiry.agent.forget_addresses();
                 job::expiry::run_once(&expiry.store, expiry.clock.now())

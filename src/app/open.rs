@@ -3,11 +3,13 @@ use crate::blob::BlobStore;
 use crate::blob::disk::is_read_only;
 use crate::blob::fs::FsBlobs;
 use crate::blob::home::{self, Identity, Opening};
+use crate::blob::seen;
 use crate::config::{Config, Tls};
 use crate::service;
 use crate::store::{self, Database, Store};
 use anyhow::{Context, anyhow};
 use clock::Clock;
+use domain::time::Time;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::path::Path;
@@ -86,6 +88,7 @@ pub(super) fn open_blobs(config: &Config, store: &Store, clock: &Clock) -> anyho
     if !is_read_only(&config.blobs) {
         blobs.keep_reserve()?;
     }
+    notice_put_back(config, store, now)?;
     let blobs: Arc<dyn BlobStore> = Arc::new(blobs);
     service::repository::reconcile(store, &*blobs, now).context("looking at interrupted uploads")?;
     if config.adopt_blobs.is_some() {
@@ -95,6 +98,31 @@ pub(super) fn open_blobs(config: &Config, store: &Store, clock: &Clock) -> anyho
         }
     }
     Ok(blobs)
+}
+
+/// What a database that was put back in time orders may be out of date, and it does not know that itself.
+fn notice_put_back(config: &Config, store: &Store, now: Time) -> anyhow::Result<()> {
+    let seen = match seen::read(&config.blobs) {
+        Ok(Some(seen)) => seen,
+        Ok(None) => return Ok(()),
+        Err(error) => {
+            tracing::error!(
+                %error,
+                "what the backup store saw of the database cannot be read: if the database was put back in time, run \
+                 `holdfast admin freeze`"
+            );
+            return Ok(());
+        }
+    };
+    let noted = seen.seq;
+    if store.act_blocking(move |conn| service::console_copy::put_back(conn, &seen, now))? {
+        tracing::error!(
+            entry = noted,
+            "the database is older than what the backup store has seen of it: everything that erases, removes or \
+             restores is frozen until `holdfast admin unfreeze`"
+        );
+    }
+    Ok(())
 }
 
 /// Another server's folder is taken over only by its name: the prompt of the wrong machine looks like the right one.

@@ -14,7 +14,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The folder for the marker and the lock, beside those of the repositories.
-const FOLDER: &str = "holdfast";
+pub(super) const FOLDER: &str = "holdfast";
 const MARKER: &str = "store.json";
 const LOCK: &str = "lock";
 /// Where uploads arrive; it also identifies a backup folder without a marker.

@@ -12,6 +12,7 @@ pub mod late;
 mod mark;
 pub mod piece;
 pub mod pulled;
+pub mod seen;
 pub mod system;
 mod writes;
 

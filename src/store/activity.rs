@@ -49,6 +49,16 @@ pub fn newest_seq(conn: &mut Conn) -> QueryResult<i64> {
     activity_head::table.find(1).select(activity_head::seq).first(conn)
 }
 
+/// The number and the id of the newest entry.
+pub fn newest(conn: &mut Conn) -> QueryResult<Option<(i64, ActivityId)>> {
+    activity::table.order(activity::seq.desc()).select((activity::seq, activity::id)).first(conn).optional()
+}
+
+/// The id of the entry with this number.
+pub fn id_at(conn: &mut Conn, seq: i64) -> QueryResult<Option<ActivityId>> {
+    activity::table.find(seq).select(activity::id).first(conn).optional()
+}
+
 /// When the newest entry was written.
 pub fn newest_at(conn: &mut Conn) -> QueryResult<Option<Time>> {
     activity::table.order(activity::seq.desc()).select(activity::at).first(conn).optional()

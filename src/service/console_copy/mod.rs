@@ -21,6 +21,6 @@ pub use fetch::{Fetched, Found, fetch, newest};
 pub use generation::{Record, Source};
 pub use keep::Keeper;
 pub use key::{holder_key, remove_holder, set_holder};
-pub use restored::{rebuilt, restored};
+pub use restored::{put_back, rebuilt, restored};
 pub use state::{console_copy, look_for_dump, note_failure};
 pub use trial::{Trial, check, run as try_restore};

@@ -1,8 +1,9 @@
 //! What is different in a console that was brought back.
+use crate::blob::seen::Seen;
 use crate::error::Result;
 use crate::service::activity::{Act, record};
 use crate::service::epoch;
-use crate::store::setting::{AWAY, CONSOLE_KEPT, RESTORED_AT, STEADY, STOPPED};
+use crate::store::setting::{AWAY, CONSOLE_KEPT, DATABASE_ID, RESTORED_AT, STEADY, STOPPED};
 use crate::store::{self, Conn};
 use domain::activity::{Action, Actor, Object};
 use domain::console_copy::Kept;
@@ -34,6 +35,22 @@ pub fn rebuilt(conn: &mut Conn, by: &Actor, newest: Option<(i64, Time)>, now: Ti
         CONSOLE_KEPT.set(conn, &Kept { sequence, taken_at, by_shares: false }, now)?;
     }
     brought_back(conn, by, "from escrow records alone: nothing of the console itself is there", now)
+}
+
+/// [`restored`] of a database that was put back in time beside a backup store that went on, if it was.
+///
+/// `seen` is what the store had seen of it. Gives whether it was put back, and is an act only then.
+///
+/// # Errors
+/// When the database refuses.
+pub fn put_back(conn: &mut Conn, seen: &Seen, now: Time) -> Result<bool> {
+    let is_another = DATABASE_ID.find(conn)?.is_none_or(|it| it != seen.database);
+    if is_another || store::activity::id_at(conn, seen.seq)?.is_some_and(|it| it.to_string() == seen.entry) {
+        return Ok(false);
+    }
+    let reason = format!("the backup store has seen entry {} of the activity, which is not in the database", seen.seq);
+    brought_back(conn, &Actor::system(), &reason, now)?;
+    Ok(true)
 }
 
 fn brought_back(conn: &mut Conn, by: &Actor, reason: &str, now: Time) -> Result<()> {

@@ -8,3 +8,4 @@ mod d06;
 mod d07;
 mod d13;
 mod d14;
+mod put_back;
