@@ -1,11 +1,12 @@
 //! A database that was put back in time, without anything that knew of it: the backup store has seen more of it.
 use crate::support::{NOW, TestDatabase};
 use clock::Clock;
-use domain::activity::Action;
+use domain::activity::{Action, Actor, Object};
 use domain::time::hours;
 use holdfast::app::App;
 use holdfast::blob::seen::{self, Seen};
 use holdfast::config::{Config, Options};
+use holdfast::service::activity::{Act, record};
 use holdfast::{job, service, store};
 use std::path::Path;
 
@@ -14,10 +15,12 @@ fn opens(data: &Path, database: &TestDatabase) -> App {
     App::open(Config::new(options).unwrap(), Clock::fixed(NOW)).unwrap()
 }
 
-/// Notes in the backup store how far the database is, as the server does each minute.
-fn notes(app: &App) -> Seen {
+/// Does something, and notes in the backup store how far the database is, as the server does each minute.
+fn works(app: &App) -> Seen {
+    let act = Act::done(Action::SettingChanged, Object::new("setting", "one", "one"));
+    app.store.act_blocking(move |conn| record(conn, &Actor::system(), &act, NOW)).unwrap();
     job::seen::run_once(&app.store, &app.config.blobs).unwrap();
-    seen::read(&app.config.blobs).unwrap().expect("something was done")
+    seen::read(&app.config.blobs).unwrap().unwrap()
 }
 
 /// Since when all is frozen, until when nothing is erased, and how often it was said that the console was brought back.
@@ -38,7 +41,7 @@ fn d08_a_database_that_was_put_back_in_time_erases_nothing_until_somebody_has_lo
     let (folder, database) = (tempfile::tempdir().unwrap(), TestDatabase::new());
     let data = folder.path().join("data");
     let app = opens(&data, &database);
-    let (seen, blobs) = (notes(&app), app.config.blobs.clone());
+    let (seen, blobs) = (works(&app), app.config.blobs.clone());
     let owner = holdfast::blob::home::read_marker(&blobs).unwrap();
     drop(app);
 
@@ -53,7 +56,7 @@ fn d08_a_database_that_was_put_back_in_time_erases_nothing_until_somebody_has_lo
     assert_eq!(state(&app), (true, true, 1));
     let epoch = app.store.read_blocking(service::epoch::current).unwrap();
     assert!(!epoch.confirmed, "devices hear of it");
-    assert_ne!(notes(&app), more);
+    assert_ne!(works(&app), more);
     drop(app);
     assert_eq!(state(&opens(&data, &database)).2, 1, "it is noticed once");
 }
@@ -63,7 +66,7 @@ fn d08_a_database_that_went_another_way_since_is_noticed_and_another_databases_m
     let (folder, database) = (tempfile::tempdir().unwrap(), TestDatabase::new());
     let data = folder.path().join("data");
     let app = opens(&data, &database);
-    let (seen, blobs) = (notes(&app), app.config.blobs.clone());
+    let (seen, blobs) = (works(&app), app.config.blobs.clone());
     let owner = holdfast::blob::home::read_marker(&blobs).unwrap();
     drop(app);
 
