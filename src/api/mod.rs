@@ -13,6 +13,7 @@ mod file;
 mod gate;
 mod incident;
 mod restore_point;
+mod restore_point_list;
 mod restore_test;
 mod store;
 mod wipe;
@@ -35,6 +36,7 @@ const AREAS: &[Area] = &[
     disaster::AREA,
     content::AREA,
     restore_point::AREA,
+    restore_point_list::AREA,
     restore_test::AREA,
     command::AREA,
     wipe::AREA,

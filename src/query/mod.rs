@@ -4,6 +4,7 @@ pub mod command;
 pub mod device;
 pub mod disaster;
 pub mod restore_point;
+pub mod restore_point_list;
 pub mod restore_test;
 pub mod wipe;
 

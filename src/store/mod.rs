@@ -58,6 +58,7 @@ pub mod repository;
 pub mod request_id;
 pub mod restore;
 pub mod restore_point;
+pub mod restore_point_list;
 pub mod restore_test;
 pub mod restore_test_list;
 pub mod restore_undo;

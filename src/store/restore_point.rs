@@ -6,7 +6,7 @@ use diesel::dsl::exists;
 use diesel::prelude::*;
 use domain::id::{DeviceId, PruneId, RepositoryId, RestorePointId, RestoreTestId};
 use domain::object::{ObjectName, TokenKind};
-use domain::proof::Retest;
+use domain::proof::{Grade, Retest};
 use domain::restore_test::FailedRest;
 use domain::time::Time;
 use std::collections::HashSet;
@@ -95,6 +95,30 @@ impl RestorePoint {
             test_id: None,
             retest: None,
             trashed_by: None,
+        }
+    }
+}
+
+impl RestorePoint {
+    /// What is known now of a point that the server holds: no proof is good for longer than its time, and nothing is known
+    /// while its store is away.
+    pub fn grade(&self, now: Time, is_store_away: bool) -> Grade {
+        let holds = |until: Option<Time>| until.is_some_and(|it| now < it);
+        let was_tested = self.proven_at.or(self.partial_at).or(self.verified_at).is_some();
+        if is_store_away {
+            Grade::Unknown
+        } else if self.failed_at.is_some() {
+            Grade::Failed
+        } else if holds(self.proven_until) {
+            Grade::Proven
+        } else if holds(self.partial_until) {
+            Grade::Partial
+        } else if holds(self.verified_until) {
+            Grade::Verified
+        } else if was_tested {
+            Grade::OutOfDate
+        } else {
+            Grade::Stored
         }
     }
 }

@@ -109,6 +109,8 @@ pub const TABLE: &[(&str, &str, Least)] = &[
     ("get", "/devices/{id}/restore-points.json", May(P::ViewDevices)),
     ("get", "/devices/{id}/restore-points/search", May(P::ReadContents)),
     ("get", "/devices/{id}/restore-points/search.json", May(P::ReadContents)),
+    ("get", "/restore-points", May(P::ViewDevices)),
+    ("get", "/restore-points.csv", May(P::ViewDevices)),
     ("get", "/restore-points/{id}/changes", May(P::ReadContents)),
     ("get", "/restore-points/{id}/changes.json", May(P::ReadContents)),
     ("post", "/restore-points/{id}/downloads", May(P::ReadContents)),

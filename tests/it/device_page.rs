@@ -42,7 +42,7 @@ pub fn owner(server: &TestServer) -> UserId {
 }
 
 /// Someone with a role in one team only.
-fn member(server: &TestServer, name: &str, role: Role, team: TeamId) -> UserId {
+pub fn member(server: &TestServer, name: &str, role: Role, team: TeamId) -> UserId {
     let id = person(server, name, &[], None, people::SINCE);
     grant(server, id, role, team);
     id

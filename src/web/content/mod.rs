@@ -1,6 +1,7 @@
 //! Looking inside restore points, and downloads from them.
 //!
 //! Whatever is shown here was written by a device: names are text, never an address or a header of their own.
+mod all;
 mod changes;
 mod download;
 mod files;
@@ -18,6 +19,7 @@ pub const AREA: Area = Area {
 
 fn routes(config: &mut ServiceConfig) {
     config
+        .service(all::list)
         .service(points::list)
         .service(search::search)
         .service(files::show)

@@ -13,7 +13,6 @@ use actix_web::{Responder, get};
 use askama::Template;
 use askama_web::WebTemplate;
 use domain::id::DeviceId;
-use domain::proof::Grade;
 use domain::role::Permission;
 use domain::time::Time;
 
@@ -38,27 +37,6 @@ impl PointsPage {
         let shown = i64::try_from(self.points.len()).unwrap_or(i64::MAX);
         let all = domain::words::counted(self.all, "restore point", "restore points");
         if shown == self.all { all } else { format!("{} to {} of {all}", self.skip + 1, self.skip + shown) }
-    }
-
-    /// What is known of a point now: no proof holds for longer than its time.
-    fn grade(&self, point: &RestorePoint) -> Grade {
-        let holds = |until: Option<Time>| until.is_some_and(|it| self.layout.now < it);
-        let was_tested = point.proven_at.or(point.partial_at).or(point.verified_at).is_some();
-        if self.layout.ground.away.is_some() {
-            Grade::Unknown
-        } else if point.failed_at.is_some() {
-            Grade::Failed
-        } else if holds(point.proven_until) {
-            Grade::Proven
-        } else if holds(point.partial_until) {
-            Grade::Partial
-        } else if holds(point.verified_until) {
-            Grade::Verified
-        } else if was_tested {
-            Grade::OutOfDate
-        } else {
-            Grade::Stored
-        }
     }
 
     fn older(&self) -> Option<String> {

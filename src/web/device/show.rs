@@ -286,6 +286,11 @@ impl ShowPage {
         })
     }
 
+    /// A point's own proof decays, whatever was shown of a newer one.
+    fn grade_of(&self, point: &RestorePoint) -> Grade {
+        point.grade(self.layout.now, self.layout.ground.away.is_some())
+    }
+
     fn listed_points(&self) -> &[RestorePoint] {
         self.read.points.get(..LISTED_POINTS).unwrap_or(&self.read.points)
     }

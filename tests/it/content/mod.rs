@@ -3,6 +3,7 @@ mod download;
 mod hostile;
 mod large;
 mod list;
+mod points;
 mod ransom;
 mod search;
 mod world;
