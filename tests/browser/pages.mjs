@@ -137,6 +137,7 @@ function devicePages(demo) {
 const NOTHING_FOUND = [
   "/devices?q=no-such-device",
   "/activity?q=no-such-act",
+  "/restore-points?known=failed",
   "/restore-tests?result=partial",
   "/stores",
   "/incident",

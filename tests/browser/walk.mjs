@@ -10,6 +10,7 @@ import { GROUND } from "./walk/ground.mjs";
 import { LISTS } from "./walk/lists.mjs";
 import { LOSS, LOSS_AFTERWARDS } from "./walk/loss.mjs";
 import { MACHINES } from "./walk/machines.mjs";
+import { RESTORE } from "./walk/restore.mjs";
 
 // Contrast depends on the theme and the rest on the width: axe sees both of each, `pages.mjs` all four together.
 const LOOKS = [
@@ -20,7 +21,7 @@ const LOOKS = [
 ];
 
 // With the wipe first, whose hold passes meanwhile, and last what stands still for everybody.
-const STORIES = { ...LOSS, ...ALONE, ...LISTS, ...MACHINES, ...LOSS_AFTERWARDS, ...GROUND };
+const STORIES = { ...LOSS, ...ALONE, ...RESTORE, ...LISTS, ...MACHINES, ...LOSS_AFTERWARDS, ...GROUND };
 
 export async function checkWalk({ browser, demo, program, faults, album, javaScript, story }) {
   const contexts = [];

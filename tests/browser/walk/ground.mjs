@@ -3,7 +3,7 @@ import { button, follow, says, until } from "../lib/forms.mjs";
 import { admin, takeStore } from "../lib/machine.mjs";
 import { fillInWipe } from "../lib/wipe.mjs";
 
-const EVERYWHERE = ["/", "/devices", "/restore-tests", "/restores", "/stores", "/incident", "/policies", "/commands", "/approvals", "/wipe-requests", "/activity", "/settings", "/users", "/account", "/enrollment"];
+const EVERYWHERE = ["/", "/devices", "/restore-points", "/restore-tests", "/restores", "/stores", "/incident", "/policies", "/commands", "/approvals", "/wipe-requests", "/activity", "/settings", "/users", "/account", "/enrollment"];
 
 export const GROUND = {
   async "room on the disks stands on the overview"({ base, owner }) {
